@@ -1,0 +1,11 @@
+//! What all workers of the process share about upstreams: live state of endpoints, by atomics, and nothing else.
+//!
+//! A snapshot is immutable; the state of its endpoints is not, and it outlives the snapshot. The registry gives an
+//! endpoint that a new snapshot still names the state it had. Policies read this state through arguments; nobody else
+//! in core holds an atomic.
+
+mod host;
+mod registry;
+
+pub use host::HostState;
+pub use registry::{HostKey, Registry};

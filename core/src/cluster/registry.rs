@@ -1,0 +1,70 @@
+//! Which live state belongs to which endpoint, from one snapshot to the next.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+
+use super::host::HostState;
+
+/// An endpoint as the registry knows it: the cluster's name and the endpoint's address in text.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HostKey {
+    /// `outbound|80|v1|reviews.default.svc.cluster.local`.
+    pub cluster: Box<str>,
+    /// `10.0.0.1:8080`, `api.example.com:443` or a socket path.
+    pub address: Box<str>,
+}
+
+/// Live state by endpoint. One per process (or per simulated sidecar); used only while a snapshot is compiled.
+///
+/// It holds no endpoint alive: state dies with the last snapshot, request or idle connection that uses it.
+#[derive(Debug, Default)]
+pub struct Registry {
+    hosts: BTreeMap<HostKey, Weak<HostState>>,
+    next_id: u32,
+}
+
+impl Registry {
+    /// The state of an endpoint: what it was if somebody still holds it, new otherwise.
+    pub fn host(&mut self, key: HostKey) -> Arc<HostState> {
+        if let Some(state) = self.hosts.get(&key).and_then(Weak::upgrade) {
+            return state;
+        }
+        let state = Arc::new(HostState::new(self.next_id));
+        self.next_id += 1;
+        self.hosts.insert(key, Arc::downgrade(&state));
+        state
+    }
+
+    /// Forgets endpoints that nobody holds any more.
+    pub fn sweep(&mut self) {
+        self.hosts.retain(|_, state| state.strong_count() > 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn state_is_kept_while_somebody_holds_it() {
+        let mut r = Registry::default();
+        let key = HostKey {
+            cluster: "c".into(),
+            address: "a".into(),
+        };
+        let first = r.host(key.clone());
+        first.on_request();
+        assert_eq!(r.host(key.clone()).active(), 1);
+        first.on_request_end(false);
+        let id = first.id();
+        drop(first);
+        r.sweep();
+        let second = r.host(key);
+        assert_ne!(
+            second.id(),
+            id,
+            "an id is never reused, so an old idle connection cannot be mistaken"
+        );
+        assert_eq!(second.requests(), 0);
+    }
+}

@@ -1,0 +1,12 @@
+//! What was decided for a request, and why: plain data.
+//!
+//! The access log, `explain`, tests and replay are renderings of these values; nothing is logged on the side. Flags and
+//! details are derived from outcomes here, in one place, in Envoy's words (`docs/differences.md` lists where we differ).
+
+mod details;
+mod flags;
+mod record;
+
+pub use details::{Details, Refused, ResetReason};
+pub use flags::{ResponseFlag, ResponseFlags};
+pub use record::{Attempt, AttemptEnd, Picked, Record, RouteDecision};

@@ -1,0 +1,132 @@
+//! Why a response is what it is, in Envoy's words (`%RESPONSE_CODE_DETAILS%`), and the text of local replies.
+
+use core::fmt;
+
+/// Why an attempt ended without a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResetReason {
+    /// The endpoint refused the connection or was unreachable.
+    RemoteConnectionFailure,
+    /// We could not even begin to connect (no socket, no address).
+    LocalConnectionFailure,
+    /// The connection was not made in time.
+    ConnectionTimeout,
+    /// The connection ended under the request.
+    ConnectionTermination,
+    /// The upstream broke the protocol.
+    ProtocolError,
+    /// A circuit limit was reached.
+    Overflow,
+    /// We gave the attempt up.
+    LocalReset,
+}
+
+impl ResetReason {
+    /// As Envoy writes it in local replies.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RemoteConnectionFailure => "remote connection failure",
+            Self::LocalConnectionFailure => "local connection failure",
+            Self::ConnectionTimeout => "connection timeout",
+            Self::ConnectionTermination => "connection termination",
+            Self::ProtocolError => "protocol error",
+            Self::Overflow => "overflow",
+            Self::LocalReset => "local reset",
+        }
+    }
+
+    /// As Envoy writes it in response code details.
+    #[must_use]
+    pub const fn as_detail(self) -> &'static str {
+        match self {
+            Self::RemoteConnectionFailure => "remote_connection_failure",
+            Self::LocalConnectionFailure => "local_connection_failure",
+            Self::ConnectionTimeout => "connection_timeout",
+            Self::ConnectionTermination => "connection_termination",
+            Self::ProtocolError => "protocol_error",
+            Self::Overflow => "overflow",
+            Self::LocalReset => "local_reset",
+        }
+    }
+}
+
+/// A message the codec or the connection rules refused, with the status it earns.
+///
+/// Each reason is documented where it is decided (`http1`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The status to answer a client with; an upstream's refused message is answered 502 whatever this says.
+    pub status: u16,
+    /// Response code details, such as `http1.content_length_and_chunked_not_allowed`.
+    pub details: &'static str,
+    /// What was wrong, for people.
+    pub explain: &'static str,
+}
+
+/// Why the response is what it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Details {
+    /// There was no response.
+    #[default]
+    None,
+    /// The upstream said so.
+    ViaUpstream,
+    /// No rule of the virtual host matched, or there is no virtual host.
+    RouteNotFound,
+    /// The rule names a cluster that does not exist.
+    ClusterNotFound,
+    /// The cluster has no endpoint to pick.
+    NoHealthyUpstream,
+    /// The rule answers by itself: direct response, redirect, or blocked egress.
+    DirectResponse,
+    /// A CORS preflight was answered.
+    CorsPreflight,
+    /// The attempt ended before a response began.
+    ResetBeforeResponse(ResetReason),
+    /// The attempt ended after the response had begun: the client's stream was cut.
+    ResetAfterResponse(ResetReason),
+    /// The request was refused.
+    Refused(Refused),
+    /// The client went away.
+    DownstreamRemoteDisconnect,
+    /// The request did not arrive in time.
+    RequestTimeout(&'static str),
+    /// The route's timeout ran out.
+    ResponseTimeout,
+    /// The upstream answered an upgrade neither with 101 nor with an error.
+    UpgradeFailed,
+}
+
+impl fmt::Display for Details {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "-",
+            Self::ViaUpstream => "via_upstream",
+            Self::RouteNotFound => "route_not_found",
+            Self::ClusterNotFound => "cluster_not_found",
+            Self::NoHealthyUpstream => "no_healthy_upstream",
+            Self::DirectResponse => "direct_response",
+            Self::CorsPreflight => "cors_preflight",
+            Self::ResetBeforeResponse(reason) => {
+                return write!(
+                    f,
+                    "upstream_reset_before_response_started{{{}}}",
+                    reason.as_detail()
+                );
+            }
+            Self::ResetAfterResponse(reason) => {
+                return write!(
+                    f,
+                    "upstream_reset_after_response_started{{{}}}",
+                    reason.as_detail()
+                );
+            }
+            Self::Refused(refused) => refused.details,
+            Self::DownstreamRemoteDisconnect => "downstream_remote_disconnect",
+            Self::RequestTimeout(details) => details,
+            Self::ResponseTimeout => "response_timeout",
+            Self::UpgradeFailed => "upgrade_failed",
+        })
+    }
+}

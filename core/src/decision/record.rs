@@ -1,0 +1,125 @@
+//! The whole story of one request, written as it happens and read by everything that shows it.
+
+use std::rc::Rc;
+
+use smallvec::SmallVec;
+
+use super::details::{Details, ResetReason};
+use super::flags::ResponseFlags;
+use crate::entropy::Entropy;
+use crate::message::RequestHead;
+use crate::snapshot::{ClusterId, VirtualHostId};
+use crate::time::Instant;
+use crate::worker::View;
+
+/// Which rule applied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RouteDecision {
+    /// The request never reached routing.
+    #[default]
+    NotReached,
+    /// No service has this host; the egress policy decided.
+    UnknownHost,
+    /// A virtual host was found, and none of its rules matched.
+    NoRule {
+        /// The virtual host whose rules were tried.
+        virtual_host: VirtualHostId,
+    },
+    /// This rule matched.
+    Rule {
+        /// The virtual host.
+        virtual_host: VirtualHostId,
+        /// The position of the rule in the virtual host.
+        rule: u32,
+        /// The position of the destination in the rule, for rules that forward.
+        destination: Option<u32>,
+    },
+}
+
+/// Why this endpoint was picked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Picked {
+    /// It was the only one.
+    Only,
+    /// Its turn had come.
+    Turn,
+    /// It was drawn at random.
+    Random,
+    /// It had fewer requests in flight than the other one drawn, or was drawn twice.
+    LeastRequest {
+        /// Requests in flight on the picked one.
+        active: u32,
+        /// The position of the other one drawn.
+        other: u32,
+        /// Requests in flight on the other one.
+        other_active: u32,
+    },
+    /// The weighted scheduler's next (earliest deadline first).
+    Weighted,
+    /// Where the client wanted to go.
+    OriginalDestination,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AttemptEnd {
+    /// It has not.
+    #[default]
+    Open,
+    /// With a response of this status.
+    Response(u16),
+    /// Without one.
+    Reset(ResetReason),
+    /// On a kept connection that turned out dead before anything came back; replaced by another attempt.
+    StaleConnection,
+    /// The client went away first.
+    Cancelled,
+}
+
+/// One attempt to have the request answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// The cluster; `None` for passthrough.
+    pub cluster: Option<ClusterId>,
+    /// The position of the endpoint in the cluster; 0 for passthrough.
+    pub endpoint: u32,
+    /// Why that endpoint.
+    pub picked: Picked,
+    /// Whether a kept connection was used.
+    pub reused: bool,
+    /// When it began.
+    pub began: Instant,
+    /// How it ended.
+    pub end: AttemptEnd,
+}
+
+/// One request, from its first byte to its last.
+#[derive(Debug, Default)]
+pub struct Record {
+    /// The snapshot it ran on; `None` before its head was complete.
+    pub view: Option<Rc<View>>,
+    /// Its one random number.
+    pub entropy: Entropy,
+    /// Its head as received, before header operations and rewrites, normalised.
+    pub request: RequestHead,
+    /// Which rule applied.
+    pub route: RouteDecision,
+    /// Attempts in order.
+    pub attempts: SmallVec<[Attempt; 2]>,
+    /// The status the client saw; 0 when it saw none.
+    pub status: u16,
+    /// Why the response is what it is.
+    pub details: Details,
+    /// The same, as flags.
+    pub flags: ResponseFlags,
+    /// Body bytes from the client.
+    pub bytes_received: u64,
+    /// Body bytes to the client.
+    pub bytes_sent: u64,
+    /// When its first byte arrived.
+    pub began: Instant,
+    /// When its last byte left.
+    pub ended: Instant,
+    /// Milliseconds from the request's end to the response's head (`x-envoy-upstream-service-time`).
+    pub upstream_service_ms: Option<u64>,
+}

@@ -1,0 +1,17 @@
+//! The sans-IO policy core of the Outrigger sidecar.
+//!
+//! Everything that decides lives here: Istio YAML to a snapshot, routing, balancing, HTTP framing, the exchange of one
+//! request. Nothing here waits: no clock, socket, file, thread or ambient randomness. Time and random numbers are
+//! arguments, so the same inputs give the same outputs, always.
+
+#![forbid(unsafe_code)]
+
+pub mod cluster;
+pub mod decision;
+pub mod entropy;
+pub mod message;
+pub mod outbox;
+pub mod policy;
+pub mod snapshot;
+pub mod time;
+pub mod worker;

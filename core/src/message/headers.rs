@@ -1,0 +1,261 @@
+//! An ordered list of header fields in one block of bytes.
+//!
+//! A head is copied once, from the read buffer into this block, with its names lower-cased on the way. That one copy of
+//! a few hundred bytes buys what ranges of a read buffer cannot: the head outlives the buffer (retries, logs), header
+//! operations need no second representation, and HTTP/2 can fill the same block. The block is reused, so a keep-alive
+//! connection allocates nothing per request.
+
+use super::name::{FieldName, Known};
+
+/// One field: where its name and value lie in the block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Entry {
+    known: Known,
+    name_len: u8,
+    start: u32,
+    value_len: u32,
+}
+
+/// Why a field was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InsertError {
+    /// A name is empty or longer than 255 bytes.
+    NameLength,
+    /// All fields together exceed 4 GiB; callers bound heads far below that.
+    Full,
+}
+
+/// Header or trailer fields in the order they arrived. Names are in lower case.
+#[derive(Clone, Debug, Default)]
+pub struct Headers {
+    block: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+/// A view of one field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// The name's number, or [`Known::Other`].
+    pub known: Known,
+    /// The name in lower case.
+    pub name: &'a [u8],
+    /// The value without surrounding white space.
+    pub value: &'a [u8],
+}
+
+impl Headers {
+    /// Forgets all fields and keeps the memory.
+    pub fn clear(&mut self) {
+        self.block.clear();
+        self.entries.clear();
+    }
+
+    /// How many fields there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no field.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Adds a field at the end; the name may be in any case. The caller has checked that name and value are legal.
+    pub fn append(&mut self, name: &[u8], value: &[u8]) -> Result<(), InsertError> {
+        let name_len = u8::try_from(name.len())
+            .ok()
+            .filter(|n| *n > 0)
+            .ok_or(InsertError::NameLength)?;
+        let start = u32::try_from(self.block.len()).map_err(|_| InsertError::Full)?;
+        let value_len = u32::try_from(value.len()).map_err(|_| InsertError::Full)?;
+        self.block.extend(name.iter().map(u8::to_ascii_lowercase));
+        self.block.extend_from_slice(value);
+        let known = Known::of(&self.block[start as usize..start as usize + name.len()]);
+        self.entries.push(Entry {
+            known,
+            name_len,
+            start,
+            value_len,
+        });
+        Ok(())
+    }
+
+    /// Adds a field whose name the proxy knows.
+    pub fn append_known(&mut self, known: Known, value: &[u8]) {
+        // Known names are 2 to 32 bytes, and heads are bounded far below 4 GiB, so neither error can happen.
+        let _ = self.append(known.as_str().as_bytes(), value);
+    }
+
+    /// The value of the first field of this name.
+    #[must_use]
+    pub fn get(&self, name: Known) -> Option<&[u8]> {
+        self.entries
+            .iter()
+            .find(|e| e.known == name)
+            .map(|e| self.value_of(e))
+    }
+
+    /// The values of all fields of this name, in order.
+    pub fn get_all(&self, name: Known) -> impl Iterator<Item = &[u8]> {
+        self.entries
+            .iter()
+            .filter(move |e| e.known == name)
+            .map(|e| self.value_of(e))
+    }
+
+    /// The values of all fields of a configured name, in order.
+    pub fn find_all<'a>(&'a self, name: &'a FieldName) -> impl Iterator<Item = &'a [u8]> {
+        self.entries
+            .iter()
+            .filter(|e| self.is_named(e, name))
+            .map(|e| self.value_of(e))
+    }
+
+    /// Whether a field of a configured name is there.
+    #[must_use]
+    pub fn contains(&self, name: &FieldName) -> bool {
+        self.entries.iter().any(|e| self.is_named(e, name))
+    }
+
+    /// Removes every field of this name; says whether there was one.
+    pub fn remove(&mut self, name: Known) -> bool {
+        let before = self.entries.len();
+        self.entries.retain(|e| e.known != name);
+        before != self.entries.len()
+    }
+
+    /// Removes every field of a configured name; says whether there was one.
+    pub fn remove_named(&mut self, name: &FieldName) -> bool {
+        let before = self.entries.len();
+        let block = &self.block;
+        self.entries.retain(|e| !is_named(block, e, name));
+        before != self.entries.len()
+    }
+
+    /// Removes every field that `doomed` names.
+    pub fn remove_if(&mut self, mut doomed: impl FnMut(Field<'_>) -> bool) {
+        let block = &self.block;
+        self.entries.retain(|e| !doomed(view(block, e)));
+    }
+
+    /// Replaces all fields of this name by one; a field that stood there keeps the first one's place.
+    pub fn set(&mut self, name: Known, value: &[u8]) {
+        let place = self.entries.iter().position(|e| e.known == name);
+        self.remove(name);
+        self.append_known(name, value);
+        self.move_last_to(place);
+    }
+
+    /// Replaces all fields of a configured name by one; a field that stood there keeps the first one's place.
+    pub fn set_named(&mut self, name: &FieldName, value: &[u8]) {
+        let place = self.entries.iter().position(|e| self.is_named(e, name));
+        self.remove_named(name);
+        // A configured name is 1 to 255 bytes long, and heads are bounded far below 4 GiB.
+        let _ = self.append(name.as_str().as_bytes(), value);
+        self.move_last_to(place);
+    }
+
+    /// Adds a field of a configured name at the end.
+    pub fn append_named(&mut self, name: &FieldName, value: &[u8]) {
+        // As in `set_named`.
+        let _ = self.append(name.as_str().as_bytes(), value);
+    }
+
+    /// All fields in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Field<'_>> {
+        self.entries.iter().map(|e| view(&self.block, e))
+    }
+
+    fn move_last_to(&mut self, place: Option<usize>) {
+        if let Some(place) = place {
+            self.entries[place..].rotate_right(1);
+        }
+    }
+
+    fn value_of(&self, entry: &Entry) -> &[u8] {
+        view(&self.block, entry).value
+    }
+
+    fn is_named(&self, entry: &Entry, name: &FieldName) -> bool {
+        is_named(&self.block, entry, name)
+    }
+}
+
+fn view<'a>(block: &'a [u8], e: &Entry) -> Field<'a> {
+    let start = e.start as usize;
+    let split = start + e.name_len as usize;
+    Field {
+        known: e.known,
+        name: &block[start..split],
+        value: &block[split..split + e.value_len as usize],
+    }
+}
+
+fn is_named(block: &[u8], entry: &Entry, name: &FieldName) -> bool {
+    match (entry.known, name.known()) {
+        (Known::Other, Known::Other) => view(block, entry).name == name.as_str().as_bytes(),
+        (a, b) => a == b,
+    }
+}
+
+/// Equal when the same fields stand in the same order, wherever they lie in their blocks.
+impl PartialEq for Headers {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Headers {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(h: &Headers) -> Vec<(String, String)> {
+        h.iter()
+            .map(|f| {
+                (
+                    String::from_utf8_lossy(f.name).into(),
+                    String::from_utf8_lossy(f.value).into(),
+                )
+            })
+            .collect()
+    }
+
+    fn pairs(items: &[(&str, &str)]) -> Vec<(String, String)> {
+        items
+            .iter()
+            .map(|(a, b)| ((*a).into(), (*b).into()))
+            .collect()
+    }
+
+    #[test]
+    fn order_case_and_duplicates_are_kept() {
+        let mut h = Headers::default();
+        for (n, v) in [("X-A", "1"), ("Host", "h"), ("x-a", "2")] {
+            h.append(n.as_bytes(), v.as_bytes()).unwrap();
+        }
+        assert_eq!(
+            list(&h),
+            pairs(&[("x-a", "1"), ("host", "h"), ("x-a", "2")])
+        );
+        assert_eq!(h.get(Known::Host), Some(&b"h"[..]));
+        let a = FieldName::new("X-A").unwrap();
+        assert_eq!(h.find_all(&a).collect::<Vec<_>>(), [b"1", b"2"]);
+    }
+
+    #[test]
+    fn set_keeps_the_place_and_removes_the_rest() {
+        let mut h = Headers::default();
+        for (n, v) in [("x-a", "1"), ("x-b", "2"), ("x-a", "3")] {
+            h.append(n.as_bytes(), v.as_bytes()).unwrap();
+        }
+        h.set_named(&FieldName::new("x-a").unwrap(), b"9");
+        assert_eq!(list(&h), pairs(&[("x-a", "9"), ("x-b", "2")]));
+        h.set(Known::XRequestId, b"id");
+        assert!(h.remove(Known::XRequestId) && !h.remove(Known::XRequestId));
+        assert_eq!(h.append(b"", b"v"), Err(InsertError::NameLength));
+    }
+}

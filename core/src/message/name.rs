@@ -1,0 +1,220 @@
+//! Names of header fields, with small numbers for the ones the proxy itself reads.
+//!
+//! The hot path compares numbers, not strings. This file owns the list; what a field means is decided elsewhere.
+
+/// A field the proxy reads or writes itself; every other name is [`Known::Other`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+#[expect(missing_docs, reason = "each variant is the field of that name")]
+pub enum Known {
+    Other,
+    AccessControlAllowCredentials,
+    AccessControlAllowHeaders,
+    AccessControlAllowMethods,
+    AccessControlAllowOrigin,
+    AccessControlExposeHeaders,
+    AccessControlMaxAge,
+    AccessControlRequestHeaders,
+    AccessControlRequestMethod,
+    Connection,
+    ContentLength,
+    ContentType,
+    Cookie,
+    Date,
+    Expect,
+    Forwarded,
+    GrpcStatus,
+    GrpcTimeout,
+    Host,
+    KeepAlive,
+    Location,
+    Origin,
+    ProxyAuthenticate,
+    ProxyAuthorization,
+    ProxyConnection,
+    Referer,
+    RetryAfter,
+    Server,
+    Te,
+    Trailer,
+    TransferEncoding,
+    Upgrade,
+    UserAgent,
+    Via,
+    XEnvoyAttemptCount,
+    XEnvoyExpectedRqTimeoutMs,
+    XEnvoyInternal,
+    XEnvoyOriginalHost,
+    XEnvoyOriginalPath,
+    XEnvoyOverloaded,
+    XEnvoyUpstreamServiceTime,
+    XForwardedFor,
+    XForwardedProto,
+    XRequestId,
+}
+
+/// Sorted by name, so that a lookup is a binary search; `table_is_sorted` keeps it so.
+const TABLE: &[(&str, Known)] = &[
+    (
+        "access-control-allow-credentials",
+        Known::AccessControlAllowCredentials,
+    ),
+    (
+        "access-control-allow-headers",
+        Known::AccessControlAllowHeaders,
+    ),
+    (
+        "access-control-allow-methods",
+        Known::AccessControlAllowMethods,
+    ),
+    (
+        "access-control-allow-origin",
+        Known::AccessControlAllowOrigin,
+    ),
+    (
+        "access-control-expose-headers",
+        Known::AccessControlExposeHeaders,
+    ),
+    ("access-control-max-age", Known::AccessControlMaxAge),
+    (
+        "access-control-request-headers",
+        Known::AccessControlRequestHeaders,
+    ),
+    (
+        "access-control-request-method",
+        Known::AccessControlRequestMethod,
+    ),
+    ("connection", Known::Connection),
+    ("content-length", Known::ContentLength),
+    ("content-type", Known::ContentType),
+    ("cookie", Known::Cookie),
+    ("date", Known::Date),
+    ("expect", Known::Expect),
+    ("forwarded", Known::Forwarded),
+    ("grpc-status", Known::GrpcStatus),
+    ("grpc-timeout", Known::GrpcTimeout),
+    ("host", Known::Host),
+    ("keep-alive", Known::KeepAlive),
+    ("location", Known::Location),
+    ("origin", Known::Origin),
+    ("proxy-authenticate", Known::ProxyAuthenticate),
+    ("proxy-authorization", Known::ProxyAuthorization),
+    ("proxy-connection", Known::ProxyConnection),
+    ("referer", Known::Referer),
+    ("retry-after", Known::RetryAfter),
+    ("server", Known::Server),
+    ("te", Known::Te),
+    ("trailer", Known::Trailer),
+    ("transfer-encoding", Known::TransferEncoding),
+    ("upgrade", Known::Upgrade),
+    ("user-agent", Known::UserAgent),
+    ("via", Known::Via),
+    ("x-envoy-attempt-count", Known::XEnvoyAttemptCount),
+    (
+        "x-envoy-expected-rq-timeout-ms",
+        Known::XEnvoyExpectedRqTimeoutMs,
+    ),
+    ("x-envoy-internal", Known::XEnvoyInternal),
+    ("x-envoy-original-host", Known::XEnvoyOriginalHost),
+    ("x-envoy-original-path", Known::XEnvoyOriginalPath),
+    ("x-envoy-overloaded", Known::XEnvoyOverloaded),
+    (
+        "x-envoy-upstream-service-time",
+        Known::XEnvoyUpstreamServiceTime,
+    ),
+    ("x-forwarded-for", Known::XForwardedFor),
+    ("x-forwarded-proto", Known::XForwardedProto),
+    ("x-request-id", Known::XRequestId),
+];
+
+impl Known {
+    /// The number of a name in lower case.
+    #[must_use]
+    pub fn of(lower_case: &[u8]) -> Self {
+        TABLE
+            .binary_search_by(|(name, _)| name.as_bytes().cmp(lower_case))
+            .map_or(Self::Other, |at| TABLE[at].1)
+    }
+
+    /// The name in lower case; empty for [`Known::Other`].
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        // The variants stand in the order of the table, shifted by `Other`; `table_matches_variants` keeps it so.
+        (self as usize).checked_sub(1).map_or("", |at| TABLE[at].0)
+    }
+}
+
+/// A field name from configuration: checked, in lower case, and with its number looked up once.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FieldName {
+    text: Box<str>,
+    known: u8,
+}
+
+impl FieldName {
+    /// Takes a name in any case. `None` unless it is a token (RFC 9110 §5.6.2) of 1 to 255 bytes.
+    #[must_use]
+    pub fn new(name: &str) -> Option<Self> {
+        if name.is_empty() || name.len() > 255 || !name.bytes().all(is_token_byte) {
+            return None;
+        }
+        let text: Box<str> = name.to_ascii_lowercase().into();
+        let known = Known::of(text.as_bytes()) as u8;
+        Some(Self { text, known })
+    }
+
+    /// The name in lower case.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The number of the name.
+    #[must_use]
+    pub fn known(&self) -> Known {
+        Known::of_number(self.known)
+    }
+}
+
+impl Known {
+    fn of_number(number: u8) -> Self {
+        (number as usize)
+            .checked_sub(1)
+            .map_or(Self::Other, |at| TABLE[at].1)
+    }
+}
+
+/// Whether a byte may stand in a token (RFC 9110 §5.6.2): field names and methods.
+#[must_use]
+pub const fn is_token_byte(byte: u8) -> bool {
+    matches!(byte, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+        | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn table_is_sorted_and_matches_variants() {
+        assert!(TABLE.windows(2).all(|w| w[0].0 < w[1].0));
+        for (at, (name, known)) in TABLE.iter().enumerate() {
+            assert_eq!(*known as usize, at + 1, "{name}");
+            assert_eq!(known.as_str(), *name);
+            assert_eq!(Known::of(name.as_bytes()), *known);
+        }
+        assert_eq!(Known::of(b"x-unheard-of"), Known::Other);
+    }
+
+    #[test]
+    fn names_are_tokens() {
+        assert_eq!(
+            FieldName::new("X-Request-ID").unwrap().known(),
+            Known::XRequestId
+        );
+        assert_eq!(FieldName::new("X-Mine").unwrap().as_str(), "x-mine");
+        for bad in ["", "a b", "a:b", "a\n", "é"] {
+            assert!(FieldName::new(bad).is_none(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Clusters: one upstream pool for each service, port and subset.
+
+use core::fmt;
+use core::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::cluster::HostState;
+use crate::time::Duration;
+
+/// Which cluster of a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClusterId(pub u32);
+
+/// Where an endpoint listens.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Address {
+    /// An IP address and a port.
+    Socket(SocketAddr),
+    /// A name that the runtime resolves when it connects (ServiceEntry `resolution: DNS`, passthrough), and a port.
+    Name(Box<str>, u16),
+    /// The absolute path of a Unix socket.
+    Unix(Box<str>),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(addr) => write!(f, "{addr}"),
+            Self::Name(name, port) => write!(f, "{name}:{port}"),
+            Self::Unix(path) => write!(f, "{path}"),
+        }
+    }
+}
+
+/// One endpoint of a cluster.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// Where it listens.
+    pub address: Address,
+    /// The address as logs write it.
+    pub text: Box<str>,
+    /// Load-balancing weight, at least 1.
+    pub weight: u32,
+    /// `region/zone/subzone`, empty when unknown.
+    pub locality: Box<str>,
+    /// Its live state, shared with older and newer snapshots.
+    pub state: Arc<HostState>,
+}
+
+/// How an endpoint is picked (DestinationRule `loadBalancer.simple`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Balancing {
+    /// Fewest requests in flight of two drawn at random; weighted by EDF when weights differ. Istio's default.
+    #[default]
+    LeastRequest,
+    /// In turn; weighted by EDF when weights differ.
+    RoundRobin,
+    /// Uniformly at random; weights are ignored.
+    Random,
+    /// No balancing: connect to where the client wanted to go (Envoy ORIGINAL_DST).
+    Passthrough,
+}
+
+/// One upstream pool.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// `outbound|80|v1|reviews.default.svc.cluster.local`, as Istio names it.
+    pub name: Box<str>,
+    /// The service's host name.
+    pub host: Box<str>,
+    /// The service port.
+    pub port: u16,
+    /// The subset, empty for the whole service.
+    pub subset: Box<str>,
+    /// Its endpoints, in a stable order.
+    pub endpoints: Box<[Endpoint]>,
+    /// How to pick one.
+    pub balancing: Balancing,
+    /// How long a connection may take to be made.
+    pub connect_timeout: Duration,
+    /// How long an idle connection is kept; `None` keeps it for ever.
+    pub idle_timeout: Option<Duration>,
+    /// Requests after which a connection is closed; `None` is unlimited.
+    pub max_requests_per_connection: Option<u32>,
+}

@@ -1,0 +1,168 @@
+//! From an authority to a virtual host.
+//!
+//! Lookup is by exact name, then by the longest wildcard suffix, then by `*` (Envoy's virtual host order). Cost grows
+//! with the logarithm of the names and the number of labels, and not with unrelated services.
+
+use super::route::VirtualHostId;
+
+/// One port of a service and the virtual host that answers there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortEntry {
+    /// The service port.
+    pub port: u16,
+    /// Its virtual host.
+    pub virtual_host: VirtualHostId,
+}
+
+/// What a host name stands for on the outbound listener.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostEntry {
+    /// HTTP ports in ascending order; never empty.
+    pub ports: Box<[PortEntry]>,
+}
+
+impl HostEntry {
+    /// The port a request is for: the authority's port where the service has it, otherwise the service's only HTTP
+    /// port, otherwise 80. `None` when that port does not exist either.
+    #[must_use]
+    pub fn select(&self, wanted: Option<u16>) -> Option<PortEntry> {
+        let of = |port: u16| {
+            self.ports
+                .binary_search_by_key(&port, |p| p.port)
+                .ok()
+                .map(|at| self.ports[at])
+        };
+        wanted.and_then(of).or_else(|| match &*self.ports {
+            [only] => Some(*only),
+            _ => of(80),
+        })
+    }
+}
+
+/// All names of the outbound listener.
+#[derive(Clone, Debug, Default)]
+pub struct HostTable {
+    exact: Box<[(Box<str>, u32)]>,
+    /// Wildcards without their `*`, so `.example.com`; sorted. The wildcard `*` is the empty suffix.
+    suffixes: Box<[(Box<str>, u32)]>,
+    entries: Box<[HostEntry]>,
+}
+
+impl HostTable {
+    /// Builds the table. `names` are in lower case, without port; `*.x` and `*` are wildcards. Of two equal names the
+    /// first one wins. Each number is an index into `entries`.
+    #[must_use]
+    pub fn new(names: impl IntoIterator<Item = (Box<str>, u32)>, entries: Vec<HostEntry>) -> Self {
+        let (mut exact, mut suffixes) = (Vec::new(), Vec::new());
+        for (name, entry) in names {
+            assert!(
+                (entry as usize) < entries.len(),
+                "a name stands for an entry that exists"
+            );
+            match name.strip_prefix('*') {
+                Some(suffix) => suffixes.push((suffix.into(), entry)),
+                None => exact.push((name, entry)),
+            }
+        }
+        for list in [&mut exact, &mut suffixes] {
+            list.sort_by(|a: &(Box<str>, u32), b| a.0.cmp(&b.0)); // stable: the first of two equal names stays first
+            list.dedup_by(|later, earlier| later.0 == earlier.0);
+        }
+        Self {
+            exact: exact.into(),
+            suffixes: suffixes.into(),
+            entries: entries.into(),
+        }
+    }
+
+    /// The entry for a host in lower case, without port.
+    #[must_use]
+    pub fn find(&self, host: &[u8]) -> Option<&HostEntry> {
+        let at = |list: &[(Box<str>, u32)], name: &[u8]| {
+            list.binary_search_by(|(n, _)| n.as_bytes().cmp(name))
+                .ok()
+                .map(|at| list[at].1)
+        };
+        let found = at(&self.exact, host).or_else(|| {
+            if self.suffixes.is_empty() {
+                return None;
+            }
+            // Longest suffix first: from each dot on, then the bare `*`. A wildcard needs at least one byte before it.
+            memchr::memchr_iter(b'.', host)
+                .filter(|dot| *dot > 0)
+                .find_map(|dot| at(&self.suffixes, &host[dot..]))
+                .or_else(|| at(&self.suffixes, b""))
+        })?;
+        Some(&self.entries[found as usize])
+    }
+
+    /// All exact names and wildcards with their entries, in order; for `config_dump` and lint.
+    pub fn iter(&self) -> impl Iterator<Item = (String, &HostEntry)> {
+        let exact = self
+            .exact
+            .iter()
+            .map(|(n, e)| (n.to_string(), &self.entries[*e as usize]));
+        let wild = self
+            .suffixes
+            .iter()
+            .map(|(n, e)| (format!("*{n}"), &self.entries[*e as usize]));
+        exact.chain(wild)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(ports: &[u16], id: u32) -> HostEntry {
+        HostEntry {
+            ports: ports
+                .iter()
+                .map(|p| PortEntry {
+                    port: *p,
+                    virtual_host: VirtualHostId(id),
+                })
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn exact_beats_longest_suffix_beats_star() {
+        let names = ["a.b.c", "*.b.c", "*.c", "*"]
+            .into_iter()
+            .zip(0..)
+            .map(|(n, i)| (Box::from(n), i));
+        let t = HostTable::new(names, (0..4).map(|i| entry(&[80], i)).collect());
+        let id = |host: &str| t.find(host.as_bytes()).unwrap().ports[0].virtual_host.0;
+        for (host, want) in [
+            ("a.b.c", 0),
+            ("x.b.c", 1),
+            ("x.y.b.c", 1),
+            ("b.c", 2),
+            ("x.c", 2),
+            ("c", 3),
+            (".c", 3),
+        ] {
+            assert_eq!(id(host), want, "{host}");
+        }
+        assert!(HostTable::default().find(b"a").is_none());
+    }
+
+    #[test]
+    fn port_follows_the_authority_then_the_only_one_then_80() {
+        for (ports, wanted, want) in [
+            (&[80, 8080][..], Some(8080), Some(8080)),
+            (&[80, 8080], Some(9), Some(80)),
+            (&[80, 8080], None, Some(80)),
+            (&[8080], None, Some(8080)),
+            (&[8080], Some(9), Some(8080)),
+            (&[8080, 9090], None, None),
+        ] {
+            assert_eq!(
+                entry(ports, 0).select(wanted).map(|p| p.port),
+                want,
+                "{ports:?} {wanted:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The compiled configuration: immutable, public, free of YAML, shared by `Arc`.
+//!
+//! Everything a decision needs is looked up here by small numbers. `compile` makes it, `policy` reads it, and nobody
+//! changes it: a reload makes another one. A request keeps the snapshot it began with.
+
+mod cluster;
+mod host_table;
+mod matching;
+mod route;
+
+pub use cluster::{Address, Balancing, Cluster, ClusterId, Endpoint};
+pub use host_table::{HostEntry, HostTable, PortEntry};
+pub use matching::{FieldMatch, PathMatch, QueryMatch, Regex, TextMatch};
+pub use route::{
+    Action, Condition, CorsPolicy, Destination, DestinationCluster, DirectResponse, Forward,
+    HeaderOps, HeaderValue, Origin, PathRewrite, Redirect, RedirectPath, RedirectPort, ResourceId,
+    ResourceRef, Rewrite, Rule, ValuePart, VirtualHost, VirtualHostId,
+};
+
+use crate::time::Duration;
+
+/// How a request target is normalised before anything looks at it (Istio `meshConfig.pathNormalization`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PathNormalization {
+    /// Leave the path as it is.
+    None,
+    /// Dot segments, backslashes, percent-encoded unreserved characters (RFC 3986 §6.2.2).
+    #[default]
+    Base,
+    /// As `Base`, and runs of slashes become one.
+    MergeSlashes,
+    /// As `MergeSlashes`, and `%2F` and `%5C` are decoded first.
+    DecodeAndMergeSlashes,
+}
+
+/// What happens to a request for a host that no service has (Istio `outboundTrafficPolicy`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum UnknownHosts {
+    /// Forward to where the client wanted to go: route `allow_any`, cluster `PassthroughCluster`.
+    #[default]
+    AllowAny,
+    /// Answer 502 without a body: route `block_all`, cluster `BlackHoleCluster`.
+    RegistryOnly,
+    /// Forward to this cluster (Sidecar `outboundTrafficPolicy.egressProxy`).
+    EgressProxy(DestinationCluster),
+}
+
+/// Settings that hold for every request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// See [`PathNormalization`].
+    pub path_normalization: PathNormalization,
+    /// See [`UnknownHosts`].
+    pub unknown_hosts: UnknownHosts,
+    /// How long a passthrough connection may take to be made (mesh `connectTimeout`, 10 s).
+    pub connect_timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            path_normalization: PathNormalization::Base,
+            unknown_hosts: UnknownHosts::AllowAny,
+            connect_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// One compiled configuration.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// Which snapshot this is, counted from 1; 0 is the empty one.
+    pub revision: u64,
+    /// Virtual hosts by authority, for the outbound listener.
+    pub hosts: HostTable,
+    /// Indexed by [`VirtualHostId`].
+    pub virtual_hosts: Box<[VirtualHost]>,
+    /// Indexed by [`ClusterId`].
+    pub clusters: Box<[Cluster]>,
+    /// The virtual host of each inbound listener, in the order the listeners were given.
+    pub inbound: Box<[VirtualHostId]>,
+    /// Indexed by [`ResourceId`]: where each rule came from.
+    pub resources: Box<[ResourceRef]>,
+    /// What holds for every request.
+    pub settings: Settings,
+}
+
+impl Snapshot {
+    /// The virtual host of an id of this snapshot.
+    #[must_use]
+    pub fn virtual_host(&self, id: VirtualHostId) -> &VirtualHost {
+        &self.virtual_hosts[id.0 as usize]
+    }
+
+    /// The cluster of an id of this snapshot.
+    #[must_use]
+    pub fn cluster(&self, id: ClusterId) -> &Cluster {
+        &self.clusters[id.0 as usize]
+    }
+}

@@ -1,0 +1,300 @@
+//! Virtual hosts and their rules, as `policy::route` reads them.
+
+use core::fmt;
+use std::sync::Arc;
+
+use http::StatusCode;
+
+use super::cluster::ClusterId;
+use super::matching::{FieldMatch, PathMatch, QueryMatch, Regex, TextMatch};
+use crate::message::FieldName;
+use crate::policy::RuleIndex;
+use crate::time::Duration;
+
+/// Which virtual host of a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VirtualHostId(pub u32);
+
+/// Which resource of a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ResourceId(pub u32);
+
+/// A resource that rules came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResourceRef {
+    /// `VirtualService`.
+    pub kind: Box<str>,
+    /// Its namespace.
+    pub namespace: Box<str>,
+    /// Its name.
+    pub name: Box<str>,
+    /// The file it was read from, as the user named it.
+    pub file: Box<str>,
+}
+
+impl fmt::Display for ResourceRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
+    }
+}
+
+/// Where a rule stands in the user's files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The resource.
+    pub resource: ResourceId,
+    /// The field path, such as `spec.http[2].match[0]`.
+    pub path: Box<str>,
+    /// The line in the resource's file, from 1.
+    pub line: u32,
+}
+
+/// The rules of one service port.
+#[derive(Clone, Debug, Default)]
+pub struct VirtualHost {
+    /// `reviews.default.svc.cluster.local:9080`; `allow_any` and `block_all` for unknown hosts.
+    pub name: Box<str>,
+    /// Tried in this order; the first that matches wins.
+    pub rules: Box<[Rule]>,
+    /// Finds the first matching rule without trying each; absent when there are few rules.
+    pub index: Option<Box<RuleIndex>>,
+}
+
+/// One match entry of one route.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// The route name that logs show: `default` when no VirtualService named it.
+    pub name: Arc<str>,
+    /// Where it stands; `None` for the route every service has without a VirtualService.
+    pub origin: Option<Origin>,
+    /// When it applies.
+    pub condition: Condition,
+    /// What it does. Shared by the match entries of one route.
+    pub action: Arc<Action>,
+}
+
+/// All conditions of one match entry; they must hold together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Condition {
+    /// On the path without query.
+    pub path: Option<PathMatch>,
+    /// On the method, case-sensitive.
+    pub method: Option<TextMatch>,
+    /// On the scheme.
+    pub scheme: Option<TextMatch>,
+    /// On the authority, with its port when it has one.
+    pub authority: Option<TextMatch>,
+    /// On header fields, `withoutHeaders` included.
+    pub fields: Box<[FieldMatch]>,
+    /// On query parameters.
+    pub query: Box<[QueryMatch]>,
+}
+
+impl Condition {
+    /// Whether it holds for every request.
+    #[must_use]
+    pub fn is_always(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What a rule does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Send the request to a destination.
+    Forward(Forward),
+    /// Answer with a redirect.
+    Redirect(Redirect),
+    /// Answer with a fixed response.
+    Respond(DirectResponse),
+}
+
+/// Forwarding to one of several destinations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Forward {
+    /// Destinations with weight above zero, in the order written; a single one always has weight 1.
+    pub destinations: Box<[Destination]>,
+    /// Sum of the weights, at least 1.
+    pub total_weight: u64,
+    /// What is rewritten before forwarding.
+    pub rewrite: Rewrite,
+    /// CORS, when configured.
+    pub cors: Option<Box<CorsPolicy>>,
+    /// The whole request may take this long (VirtualService `timeout`); `None` is unlimited.
+    pub timeout: Option<Duration>,
+}
+
+/// One weighted destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// At least 1.
+    pub weight: u32,
+    /// Where to.
+    pub cluster: DestinationCluster,
+    /// Applied to the request, already in Istio's order with the route's own (reference: set wins by position).
+    pub request: HeaderOps,
+    /// Applied to the response, likewise.
+    pub response: HeaderOps,
+}
+
+/// The cluster of a destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DestinationCluster {
+    /// A cluster of this snapshot.
+    Known(ClusterId),
+    /// There is no such service, port or subset: 503, flag NC. The name it would have.
+    Missing(Box<str>),
+    /// Where the client wanted to go (`PassthroughCluster`).
+    Passthrough,
+}
+
+/// What changes in the request line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rewrite {
+    /// The new path.
+    pub path: Option<PathRewrite>,
+    /// The new authority.
+    pub authority: Option<Box<str>>,
+}
+
+/// How the path is rewritten; the query always stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PathRewrite {
+    /// Replace the matched prefix, or the whole path when the rule matched by exact text, by regex or not by path.
+    Prefix(Box<str>),
+    /// Replace every match of `pattern` by `replacement`.
+    Regex {
+        /// Not anchored.
+        pattern: Box<Regex>,
+        /// In the `regex` crate's syntax, `${1}`; converted from RE2's `\1`.
+        replacement: Box<str>,
+    },
+}
+
+/// A redirect (VirtualService `redirect`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redirect {
+    /// 301, 302, 303, 307 or 308.
+    pub status: StatusCode,
+    /// `http` or `https`; the request's when absent.
+    pub scheme: Option<Box<str>>,
+    /// Host, without port; the request's when absent.
+    pub authority: Option<Box<str>>,
+    /// The path of the location.
+    pub path: RedirectPath,
+    /// The port of the location.
+    pub port: RedirectPort,
+    /// Route-level response operations.
+    pub response: HeaderOps,
+}
+
+/// The path of a redirect's location.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RedirectPath {
+    /// The request's path and query.
+    Keep,
+    /// This path; the request's query stays.
+    Full(Box<str>),
+    /// This instead of the matched prefix; the rest and the query stay.
+    Prefix(Box<str>),
+}
+
+/// The port of a redirect's location.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RedirectPort {
+    /// As the authority has it; the request's port is dropped when scheme or host change, as in Envoy.
+    Keep,
+    /// No port (`derivePort: FROM_PROTOCOL_DEFAULT`).
+    Default,
+    /// The port the request came to (`derivePort: FROM_REQUEST_PORT`).
+    FromRequest,
+    /// This port; 80 for http and 443 for https are left out.
+    Number(u16),
+}
+
+/// A fixed answer (VirtualService `directResponse`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectResponse {
+    /// 200 to 599.
+    pub status: StatusCode,
+    /// The body, possibly empty.
+    pub body: bytes::Bytes,
+    /// Route-level response operations.
+    pub response: HeaderOps,
+}
+
+/// Header operations in the order they run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeaderOps {
+    /// First these are removed.
+    pub remove: Box<[FieldName]>,
+    /// Then these are written, in this order.
+    pub write: Box<[(FieldName, HeaderValue)]>,
+    /// Requests only: a new authority (`set` of `Host` or `:authority`).
+    pub authority: Option<HeaderValue>,
+}
+
+impl HeaderOps {
+    /// Nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.remove.is_empty() && self.write.is_empty() && self.authority.is_none()
+    }
+}
+
+/// A value to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderValue {
+    /// Overwrite (`set`) or append (`add`).
+    pub overwrite: bool,
+    /// Literal text and format operators.
+    pub parts: Box<[ValuePart]>,
+}
+
+/// A piece of a header value (Envoy format strings, the operators that concern a request).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ValuePart {
+    /// Plain text; `%%` is already one percent sign.
+    Literal(Box<str>),
+    /// `%REQ(name)%`; pseudo headers are `:method`, `:path`, `:authority`, `:scheme`.
+    Request(Box<str>),
+    /// `%RESP(name)%`.
+    Response(Box<str>),
+    /// `%DOWNSTREAM_REMOTE_ADDRESS%`, with or without port.
+    DownstreamRemoteAddress {
+        /// Leave the port out.
+        without_port: bool,
+    },
+    /// `%DOWNSTREAM_LOCAL_ADDRESS%`, with or without port.
+    DownstreamLocalAddress {
+        /// Leave the port out.
+        without_port: bool,
+    },
+    /// `%PROTOCOL%`.
+    Protocol,
+    /// `%UPSTREAM_HOST%`.
+    UpstreamHost,
+    /// `%ROUTE_NAME%`.
+    RouteName,
+    /// `%RESPONSE_CODE%`.
+    ResponseCode,
+}
+
+/// Cross-origin rules (VirtualService `corsPolicy`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CorsPolicy {
+    /// Origins that are allowed; `Exact("*")` allows any.
+    pub allow_origins: Box<[TextMatch]>,
+    /// `access-control-allow-methods`, joined by commas; `*` echoes what was asked for.
+    pub allow_methods: Box<str>,
+    /// `access-control-allow-headers`, likewise.
+    pub allow_headers: Box<str>,
+    /// `access-control-expose-headers`.
+    pub expose_headers: Box<str>,
+    /// `access-control-max-age`, in whole seconds.
+    pub max_age: Option<Box<str>>,
+    /// `access-control-allow-credentials: true`.
+    pub allow_credentials: bool,
+    /// A preflight from an origin that is not allowed is forwarded (`FORWARD`) rather than answered (`IGNORE`).
+    pub forward_unmatched_preflights: bool,
+}
