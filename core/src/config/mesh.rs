@@ -1,0 +1,41 @@
+//! The mesh configuration (`--mesh-config`): Istio's MeshConfig, as far as a sidecar uses it.
+
+use super::sidecar::OutboundTrafficPolicy;
+use crate::snapshot::PathNormalization;
+use crate::time::Duration;
+
+/// Settings of the whole mesh.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MeshConfig {
+    /// How long a connection may take to be made where no DestinationRule says.
+    pub connect_timeout: Duration,
+    /// What happens to unknown hosts; absent is `ALLOW_ANY`.
+    pub outbound_traffic_policy: Option<OutboundTrafficPolicy>,
+    /// How paths are normalised before anything looks at them.
+    pub path_normalization: PathNormalization,
+    /// The namespace whose resources hold for all.
+    pub root_namespace: String,
+    /// The domain of Kubernetes services.
+    pub cluster_domain: String,
+    /// Who sees services that do not say; empty is everybody.
+    pub default_service_export_to: Vec<String>,
+    /// Who sees VirtualServices that do not say; empty is everybody.
+    pub default_virtual_service_export_to: Vec<String>,
+    /// Who sees DestinationRules that do not say; empty is everybody.
+    pub default_destination_rule_export_to: Vec<String>,
+}
+
+impl Default for MeshConfig {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            outbound_traffic_policy: None,
+            path_normalization: PathNormalization::Base,
+            root_namespace: "istio-system".into(),
+            cluster_domain: super::names::CLUSTER_DOMAIN.into(),
+            default_service_export_to: Vec::new(),
+            default_virtual_service_export_to: Vec::new(),
+            default_destination_rule_export_to: Vec::new(),
+        }
+    }
+}

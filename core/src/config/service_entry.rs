@@ -1,0 +1,84 @@
+//! ServiceEntry: services that no platform registers (Istio `networking/v1` ServiceEntry), field for field.
+
+use std::collections::BTreeMap;
+
+use super::meta::Meta;
+use super::workload_entry::Workload;
+
+/// One ServiceEntry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServiceEntry {
+    /// Who it is.
+    pub meta: Meta,
+    /// Host names; wildcards where the resolution allows them.
+    pub hosts: Vec<String>,
+    /// Virtual IP addresses or CIDR blocks.
+    pub addresses: Vec<String>,
+    /// The ports of the service.
+    pub ports: Vec<ServicePort>,
+    /// Inside or outside the mesh.
+    pub location: Location,
+    /// How endpoints are found.
+    pub resolution: Resolution,
+    /// Endpoints written into the entry.
+    pub endpoints: Vec<Workload>,
+    /// `workloadSelector.labels`: endpoints are the WorkloadEntries and Pods of the same namespace with these labels.
+    pub workload_selector: Option<BTreeMap<String, String>>,
+    /// Who sees it; empty is everybody.
+    pub export_to: Vec<String>,
+    /// Names the server's certificate may have.
+    pub subject_alt_names: Vec<String>,
+}
+
+/// A port of a ServiceEntry, of a Sidecar listener or of a Gateway server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServicePort {
+    /// The port clients use; 0 where it was left out and may be.
+    pub number: u16,
+    /// Its name, unique in the resource.
+    pub name: String,
+    /// The protocol as written, empty to sniff; [`super::protocol::Protocol::parse`] reads it.
+    pub protocol: String,
+    /// The port of the endpoints, when it is another.
+    pub target_port: Option<u16>,
+}
+
+/// `location`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Location {
+    /// `MESH_EXTERNAL`.
+    #[default]
+    External,
+    /// `MESH_INTERNAL`.
+    Internal,
+}
+
+/// `resolution`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Resolution {
+    /// `NONE`: connect to the address the application dialled.
+    #[default]
+    None,
+    /// `STATIC`: the endpoints, which have IP addresses or sockets.
+    Static,
+    /// `DNS`: every address of every endpoint's name, or of the hosts where there are no endpoints.
+    Dns,
+    /// `DNS_ROUND_ROBIN`: the first address of the latest answer.
+    DnsRoundRobin,
+    /// `DYNAMIC_DNS`: look the request's host up.
+    DynamicDns,
+}
+
+impl Resolution {
+    /// Istio's spelling.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "NONE",
+            Self::Static => "STATIC",
+            Self::Dns => "DNS",
+            Self::DnsRoundRobin => "DNS_ROUND_ROBIN",
+            Self::DynamicDns => "DYNAMIC_DNS",
+        }
+    }
+}

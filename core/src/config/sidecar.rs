@@ -1,0 +1,162 @@
+//! Sidecar: what a workload's proxy listens on and which services it knows (Istio `networking/v1` Sidecar).
+
+use std::collections::BTreeMap;
+
+use super::meta::Meta;
+use super::service_entry::ServicePort;
+
+/// One Sidecar.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sidecar {
+    /// Who it is.
+    pub meta: Meta,
+    /// `workloadSelector.labels`; absent holds for the whole namespace.
+    pub workload_selector: Option<BTreeMap<String, String>>,
+    /// Inbound listeners; empty derives them from services.
+    pub ingress: Vec<IngressListener>,
+    /// Outbound listeners and what they may reach; empty reaches everything visible.
+    pub egress: Vec<EgressListener>,
+    /// What happens to unknown hosts; absent is the mesh setting.
+    pub outbound_traffic_policy: Option<OutboundTrafficPolicy>,
+}
+
+/// `captureMode` of a listener.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CaptureMode {
+    /// `DEFAULT`.
+    #[default]
+    Default,
+    /// `IPTABLES`.
+    IpTables,
+    /// `NONE`: the application connects to the listener by itself.
+    None,
+}
+
+/// One `ingress` listener.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IngressListener {
+    /// The port it listens on.
+    pub port: ServicePort,
+    /// The address it binds, empty for the workload's own.
+    pub bind: String,
+    /// How traffic gets to it.
+    pub capture_mode: CaptureMode,
+    /// Where the application listens: `127.0.0.1:P`, `[::1]:P`, `0.0.0.0:P` or `unix://…`; empty for the same port.
+    pub default_endpoint: String,
+}
+
+/// One `egress` listener.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EgressListener {
+    /// The port it listens on; absent for the listener that catches all ports.
+    pub port: Option<ServicePort>,
+    /// The address it binds, empty for any.
+    pub bind: String,
+    /// How traffic gets to it.
+    pub capture_mode: CaptureMode,
+    /// `namespace/host` patterns of what it may reach; see [`EgressHost::parse`].
+    pub hosts: Vec<String>,
+}
+
+/// One entry of `egress[].hosts`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EgressHost<'a> {
+    /// The entry takes hosts away instead of adding them (`~namespace/host`).
+    pub excludes: bool,
+    /// Which namespaces.
+    pub namespace: EgressNamespace<'a>,
+    /// A full name, `*` or `*.suffix`.
+    pub host: &'a str,
+}
+
+/// The namespace part of an egress host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EgressNamespace<'a> {
+    /// `*`: any.
+    Any,
+    /// `.`: the workload's own.
+    Own,
+    /// `~`: none, so the entry imports nothing.
+    None,
+    /// This one.
+    Named(&'a str),
+}
+
+impl<'a> EgressHost<'a> {
+    /// Reads an entry; `None` without a slash. Names are not judged here.
+    #[must_use]
+    pub fn parse(entry: &'a str) -> Option<Self> {
+        let (namespace, host) = entry.split_once('/')?;
+        let (excludes, namespace) = match namespace.strip_prefix('~') {
+            Some(rest) if !rest.is_empty() => (true, rest),
+            Some(_) | None => (false, namespace),
+        };
+        let namespace = match namespace {
+            "*" => EgressNamespace::Any,
+            "." => EgressNamespace::Own,
+            "~" => EgressNamespace::None,
+            name => EgressNamespace::Named(name),
+        };
+        Some(Self {
+            excludes,
+            namespace,
+            host,
+        })
+    }
+}
+
+/// `outboundTrafficPolicy`, of a Sidecar or of the mesh.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OutboundTrafficPolicy {
+    /// What happens to unknown hosts.
+    pub mode: OutboundMode,
+    /// Where requests to unknown hosts go instead of to their original destination; Sidecar only.
+    pub egress_proxy: Option<EgressProxy>,
+}
+
+/// `outboundTrafficPolicy.mode`. An empty block means `REGISTRY_ONLY`, because that is the enum's zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OutboundMode {
+    /// `REGISTRY_ONLY`.
+    #[default]
+    RegistryOnly,
+    /// `ALLOW_ANY`.
+    AllowAny,
+}
+
+/// `outboundTrafficPolicy.egressProxy`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EgressProxy {
+    /// The service.
+    pub host: String,
+    /// Its subset, empty for all.
+    pub subset: String,
+    /// Its port.
+    pub port: u16,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn egress_hosts() {
+        use EgressNamespace::{Any, Named, None as Nothing, Own};
+        for (entry, excludes, namespace, host) in [
+            ("*/*", false, Any, "*"),
+            ("./*", false, Own, "*"),
+            ("~/*", false, Nothing, "*"),
+            ("ns/a.b", false, Named("ns"), "a.b"),
+            ("~ns/*.b", true, Named("ns"), "*.b"),
+            ("~./*", true, Own, "*"),
+        ] {
+            let want = EgressHost {
+                excludes,
+                namespace,
+                host,
+            };
+            assert_eq!(EgressHost::parse(entry), Some(want), "{entry}");
+        }
+        assert_eq!(EgressHost::parse("a.b"), None);
+    }
+}
