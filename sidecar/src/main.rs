@@ -1,2 +1,20 @@
-//! The program.
-fn main() {}
+//! The program `outrigger`: an Istio-compatible sidecar proxy.
+//!
+//! Owns the way from the command line to the command, and nothing else.
+
+mod check;
+mod cli;
+mod demo;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    match cli::Cli::parse().command {
+        cli::Command::Run(args) => run::run(&args),
+        cli::Command::Check(args) => check::check(&args),
+        cli::Command::Demo(args) => demo::demo(&args),
+    }
+}

@@ -1,0 +1,284 @@
+//! The command line: what can be said, what it defaults to, and the examples that `--help` shows.
+//!
+//! Owns words only. What a command does is in the module of its name; usage errors end the program with exit code 2
+//! before any of them runs.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// An Istio-compatible sidecar proxy: YAML in, real traffic out.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "outrigger", version, propagate_version = true)]
+#[command(after_help = "Exit codes: 0 done, 1 the input was judged bad, 2 usage.")]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the proxy
+    Run(RunArgs),
+    /// Judge configuration: print every finding, with file, line and what to do
+    Check(CheckArgs),
+    /// Watch the tutorial's services talk through real sidecars on loopback
+    Demo(DemoArgs),
+}
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  Proxy outbound calls by the rules in a folder, and ask it something:
+    outrigger run --config rules/
+    curl -H 'Host: recommendation' 127.0.0.1:15001/
+    http_proxy=http://127.0.0.1:15001 curl http://recommendation:8080/
+
+  Stand in front of an application that listens on 8080:
+    outrigger run --config rules/ --inbound 0.0.0.0:15006=127.0.0.1:8080
+
+  As version v2 of a service in namespace shop, with an access log:
+    outrigger run --config rules/ --namespace shop --label app=cart --label version=v2 --access-log text
+
+Files are read again when they change and on SIGHUP. SIGTERM and SIGINT drain; a second one ends at once.";
+
+/// What `outrigger run` takes.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = RUN_EXAMPLES)]
+pub(crate) struct RunArgs {
+    /// Istio and Kubernetes YAML: files, or folders that are searched for *.yaml, *.yml and *.json
+    #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
+    pub(crate) config: Vec<PathBuf>,
+
+    /// What moves the bytes
+    #[arg(long, value_enum, default_value_t = Runtime::Tokio)]
+    pub(crate) runtime: Runtime,
+
+    /// Worker threads [default: one for each core]
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<NonZeroUsize>,
+
+    /// Where local clients send their requests
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:15001")]
+    pub(crate) outbound: SocketAddr,
+
+    /// Forward everything that comes to ADDR to the application at APP_ADDR; may be repeated
+    #[arg(long, value_name = "ADDR=APP_ADDR")]
+    pub(crate) inbound: Vec<InboundArg>,
+
+    /// Where the admin endpoints listen; port 0 picks a free one and prints it
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:15000")]
+    pub(crate) admin: SocketAddr,
+
+    /// The namespace of this workload
+    #[arg(long, value_name = "NS", default_value = "default")]
+    pub(crate) namespace: String,
+
+    /// A label of this workload; may be repeated
+    #[arg(long = "label", value_name = "K=V")]
+    pub(crate) labels: Vec<LabelArg>,
+
+    /// One line a request on standard output
+    #[arg(long, value_enum, default_value_t = AccessLog::Off)]
+    pub(crate) access_log: AccessLog,
+
+    /// Istio's mesh configuration (the `mesh` key of the ConfigMap `istio`, or its content)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mesh_config: Option<PathBuf>,
+
+    /// How long draining may take before what still runs is cut off, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "45", value_parser = parse_seconds)]
+    pub(crate) drain_time: Duration,
+}
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  outrigger check rules/
+  outrigger check --strict rules/ && kubectl apply -f rules/
+  kubectl get virtualservice,destinationrule,service -A -o yaml > all.yaml && outrigger check --format json all.yaml
+
+Exit code 0: no errors (with --strict: no warnings either); 1: errors.";
+
+/// What `outrigger check` takes.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = CHECK_EXAMPLES)]
+pub(crate) struct CheckArgs {
+    /// Files, or folders that are searched for *.yaml, *.yml and *.json
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// Warnings fail as well
+    #[arg(long)]
+    pub(crate) strict: bool,
+
+    /// For people or for machines
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+
+    /// The namespace of resources that name none
+    #[arg(long, value_name = "NS", default_value = "default")]
+    pub(crate) namespace: String,
+
+    /// Istio's mesh configuration
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mesh_config: Option<PathBuf>,
+}
+
+/// What `outrigger demo` takes.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Exit code 0: every step showed what it should; 1: one did not.")]
+pub(crate) struct DemoArgs {}
+
+/// Which runtime moves the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Runtime {
+    /// epoll, any Unix
+    Tokio,
+    /// io_uring, Linux only
+    Glommio,
+}
+
+/// The access log's form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AccessLog {
+    /// None
+    Off,
+    /// Istio's default line
+    Text,
+    /// Istio's default JSON object
+    Json,
+}
+
+/// How findings are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people, in colour on a terminal
+    Text,
+    /// One JSON document
+    Json,
+}
+
+/// `ADDR=APP_ADDR` of `--inbound`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct InboundArg {
+    /// Where we listen.
+    pub(crate) listen: SocketAddr,
+    /// Where the application listens.
+    pub(crate) application: SocketAddr,
+}
+
+impl FromStr for InboundArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (listen, application) = text
+            .split_once('=')
+            .ok_or("expected ADDR=APP_ADDR, such as 0.0.0.0:15006=127.0.0.1:8080")?;
+        Ok(Self {
+            listen: parse_addr(listen)?,
+            application: parse_addr(application)?,
+        })
+    }
+}
+
+/// `k=v` of `--label`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LabelArg {
+    /// The label's key, never empty.
+    pub(crate) key: String,
+    /// Its value, possibly empty.
+    pub(crate) value: String,
+}
+
+impl FromStr for LabelArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((key, value)) if !key.is_empty() => Ok(Self {
+                key: key.into(),
+                value: value.into(),
+            }),
+            _ => Err("expected KEY=VALUE, such as version=v2".into()),
+        }
+    }
+}
+
+fn parse_addr(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| format!("`{text}` is not an IP address and port, such as 127.0.0.1:8080"))
+}
+
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.trim_end_matches('s').parse::<f64>().ok();
+    seconds
+        .and_then(|s| Duration::try_from_secs_f64(s).ok())
+        .ok_or_else(|| format!("`{text}` is not a number of seconds"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn run_args(args: &[&str]) -> Result<RunArgs, clap::Error> {
+        let words = ["outrigger", "run"].iter().chain(args);
+        match Cli::try_parse_from(words)?.command {
+            Command::Run(args) => Ok(args),
+            Command::Check(_) | Command::Demo(_) => unreachable!("the words say `run`"),
+        }
+    }
+
+    #[test]
+    fn definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn run_has_the_documented_defaults() {
+        let args = run_args(&["--config", "a", "b"]).unwrap();
+        assert_eq!(args.config, [PathBuf::from("a"), PathBuf::from("b")]);
+        assert_eq!(args.runtime, Runtime::Tokio);
+        assert_eq!(args.outbound, "127.0.0.1:15001".parse().unwrap());
+        assert_eq!(args.admin, "127.0.0.1:15000".parse().unwrap());
+        assert_eq!(args.namespace, "default");
+        assert_eq!(args.access_log, AccessLog::Off);
+        assert_eq!(args.drain_time, Duration::from_secs(45));
+    }
+
+    #[test]
+    fn pairs_are_taken_apart() {
+        let args = run_args(&[
+            "--config",
+            "a",
+            "--inbound",
+            "127.0.0.1:1=[::1]:2",
+            "--label",
+            "app=cart",
+            "--label",
+            "x=",
+        ])
+        .unwrap();
+        assert_eq!(args.inbound[0].application, "[::1]:2".parse().unwrap());
+        assert_eq!((&*args.labels[0].key, &*args.labels[1].value), ("app", ""));
+    }
+
+    #[test]
+    fn nonsense_is_a_usage_error() {
+        for args in [
+            &["--inbound", "127.0.0.1:1"][..],
+            &["--config", "a", "--inbound", "x=127.0.0.1:1"],
+            &["--config", "a", "--label", "=v"],
+            &["--config", "a", "--workers", "0"],
+            &["--config", "a", "--drain-time", "soon"],
+            &[],
+        ] {
+            assert_eq!(run_args(args).unwrap_err().exit_code(), 2, "{args:?}");
+        }
+    }
+}
