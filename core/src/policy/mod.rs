@@ -1,6 +1,17 @@
 //! Decisions as pure functions over a snapshot, a request and live state handed in. No function here waits, asks the
 //! time, draws a number of its own or changes anything outside its arguments.
 
+pub mod authority;
+pub mod balance;
+pub mod cors;
+pub mod destination;
+mod edf;
+pub mod header_ops;
 mod index;
+pub mod path;
+pub mod redirect;
+pub mod rewrite;
+pub mod route;
 
+pub use balance::Balancer;
 pub use index::RuleIndex;

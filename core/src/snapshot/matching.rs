@@ -2,13 +2,34 @@
 
 use crate::message::FieldName;
 
-/// A regular expression that must match the whole text (RE2 syntax and semantics, linear time).
+/// A compiled regular expression (RE2 syntax and semantics, linear time).
+///
+/// One pattern is compiled either to match the whole text (every `regex` of a match) or anywhere in it (the pattern of
+/// a regex rewrite); who holds it knows which.
 #[derive(Clone, Debug)]
 pub struct Regex {
     /// As the user wrote it.
     pub pattern: Box<str>,
-    /// Compiled as `^(?:pattern)$`.
-    pub full: regex::bytes::Regex,
+    /// The program.
+    pub program: regex::bytes::Regex,
+}
+
+impl Regex {
+    /// A pattern that must match the whole text, as every `regex` of a StringMatch.
+    pub fn whole(pattern: &str) -> Result<Self, regex::Error> {
+        // The pattern is compiled alone first: `a)(b` must not become valid inside the group.
+        let alone = Self::anywhere(pattern)?;
+        let program = regex::bytes::Regex::new(&format!(r"\A(?:{pattern})\z"))?;
+        Ok(Self { program, ..alone })
+    }
+
+    /// A pattern that may match anywhere, as `uriRegexRewrite.match`.
+    pub fn anywhere(pattern: &str) -> Result<Self, regex::Error> {
+        Ok(Self {
+            pattern: pattern.into(),
+            program: regex::bytes::Regex::new(pattern)?,
+        })
+    }
 }
 
 impl PartialEq for Regex {
@@ -44,7 +65,7 @@ pub enum PathMatch {
     },
     /// The beginning of the path, as plain text: `/foo` matches `/foobar`.
     Prefix {
-        /// The prefix; in lower case when `ignore_case`. Never empty: an empty prefix is no condition.
+        /// The prefix; in lower case when `ignore_case`. It may be empty, which matters to a rewrite.
         path: Box<str>,
         /// ASCII case does not matter (`ignoreUriCase`).
         ignore_case: bool,
@@ -53,11 +74,52 @@ pub enum PathMatch {
     Regex(Box<Regex>),
 }
 
+/// What a header match looks at: a field, or one of the pseudo header fields that stand for the request line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MatchedField {
+    /// A field of the request.
+    Field(FieldName),
+    /// `:method`.
+    Method,
+    /// `:path`, query included.
+    Path,
+    /// `:authority`, which `host` is another name for.
+    Authority,
+    /// `:scheme`.
+    Scheme,
+}
+
+impl MatchedField {
+    /// Takes the key of a `headers` or `withoutHeaders` map, in any case. `None` when it can be no field of a request.
+    #[must_use]
+    pub fn new(name: &str) -> Option<Self> {
+        Some(match &*name.to_ascii_lowercase() {
+            ":method" => Self::Method,
+            ":path" => Self::Path,
+            ":authority" | "host" => Self::Authority,
+            ":scheme" => Self::Scheme,
+            _ => Self::Field(FieldName::new(name)?),
+        })
+    }
+
+    /// The name in lower case.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Field(name) => name.as_str(),
+            Self::Method => ":method",
+            Self::Path => ":path",
+            Self::Authority => ":authority",
+            Self::Scheme => ":scheme",
+        }
+    }
+}
+
 /// A match on a header field. A field that stands several times is matched against its values joined by commas.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldMatch {
     /// Which field.
-    pub name: FieldName,
+    pub name: MatchedField,
     /// What its value must be.
     pub value: TextMatch,
     /// From `withoutHeaders`: the rule applies when this does *not* match; a missing field counts as empty text

@@ -10,7 +10,7 @@ mod route;
 
 pub use cluster::{Address, Balancing, Cluster, ClusterId, Endpoint};
 pub use host_table::{HostEntry, HostTable, PortEntry};
-pub use matching::{FieldMatch, PathMatch, QueryMatch, Regex, TextMatch};
+pub use matching::{FieldMatch, MatchedField, PathMatch, QueryMatch, Regex, TextMatch};
 pub use route::{
     Action, Condition, CorsPolicy, Destination, DestinationCluster, DirectResponse, Forward,
     HeaderOps, HeaderValue, Origin, PathRewrite, Redirect, RedirectPath, RedirectPort, ResourceId,

@@ -94,7 +94,17 @@ impl Condition {
     /// Whether it holds for every request.
     #[must_use]
     pub fn is_always(&self) -> bool {
-        *self == Self::default()
+        self.path.is_none() && self.is_only_path()
+    }
+
+    /// Whether nothing but the path matters.
+    #[must_use]
+    pub fn is_only_path(&self) -> bool {
+        self.method.is_none()
+            && self.scheme.is_none()
+            && self.authority.is_none()
+            && self.fields.is_empty()
+            && self.query.is_empty()
     }
 }
 
@@ -202,13 +212,13 @@ pub enum RedirectPath {
 /// The port of a redirect's location.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RedirectPort {
-    /// As the authority has it; the request's port is dropped when scheme or host change, as in Envoy.
+    /// As the request's authority has it, unless the redirect names an authority. When the scheme changes, a port that
+    /// was the default of the old scheme is left out, as in Envoy.
     Keep,
     /// No port (`derivePort: FROM_PROTOCOL_DEFAULT`).
     Default,
-    /// The port the request came to (`derivePort: FROM_REQUEST_PORT`).
-    FromRequest,
-    /// This port; 80 for http and 443 for https are left out.
+    /// This port; 80 for http and 443 for https are left out. `derivePort: FROM_REQUEST_PORT` becomes the service port
+    /// of the virtual host.
     Number(u16),
 }
 

@@ -1,0 +1,162 @@
+//! Header operations of a route and its destination (VirtualService `headers`), with Envoy's format strings.
+//!
+//! The order of the operations was settled when the snapshot was compiled; here they run. A value that comes out empty
+//! is not written (Envoy), so `set: {x: "%REQ(y)%"}` without `y` leaves `x` alone.
+
+use core::fmt;
+use core::net::SocketAddr;
+use std::io::Write as _;
+
+use http::StatusCode;
+use smallvec::SmallVec;
+
+use super::rewrite::set_authority;
+use crate::message::{Headers, Known, RequestHead, ResponseHead};
+use crate::snapshot::{HeaderOps, HeaderValue, ValuePart};
+
+/// What format operators may speak of.
+#[derive(Clone, Copy, Debug)]
+pub struct FormatContext<'a> {
+    /// The request as received, before any operation.
+    pub request: &'a RequestHead,
+    /// The scheme the client used.
+    pub scheme: &'a str,
+    /// Who sent the request, when it has an address.
+    pub downstream_remote: Option<SocketAddr>,
+    /// Where it was received, when that has an address.
+    pub downstream_local: Option<SocketAddr>,
+    /// The endpoint as logs write it; empty before one is picked.
+    pub upstream_host: &'a str,
+    /// The name of the rule.
+    pub route_name: &'a str,
+}
+
+/// Runs operations on a request that is about to be forwarded.
+pub fn apply_to_request(ops: &HeaderOps, head: &mut RequestHead, context: &FormatContext<'_>) {
+    if ops.is_empty() {
+        return;
+    }
+    apply(ops, &mut head.headers, context, None);
+    if let Some(value) = &ops.authority {
+        let authority = evaluate(value, context, None);
+        if !authority.is_empty() {
+            set_authority(head, &authority);
+        }
+    }
+}
+
+/// Runs operations on a response on its way to the client.
+pub fn apply_to_response(ops: &HeaderOps, head: &mut ResponseHead, context: &FormatContext<'_>) {
+    if !ops.is_empty() {
+        apply(ops, &mut head.headers, context, Some(head.status));
+    }
+}
+
+fn apply(
+    ops: &HeaderOps,
+    headers: &mut Headers,
+    context: &FormatContext<'_>,
+    status: Option<StatusCode>,
+) {
+    for name in &ops.remove {
+        headers.remove_named(name);
+    }
+    for (name, value) in &ops.write {
+        let text = evaluate(value, context, status.map(|status| (status, &*headers)));
+        if text.is_empty() {
+            continue;
+        }
+        if value.overwrite {
+            headers.set_named(name, &text);
+        } else {
+            headers.append_named(name, &text);
+        }
+    }
+}
+
+/// A value with its operators filled in; on the stack when short.
+type Text = SmallVec<[u8; 128]>;
+
+fn evaluate(
+    value: &HeaderValue,
+    context: &FormatContext<'_>,
+    response: Option<(StatusCode, &Headers)>,
+) -> Text {
+    let mut text = Text::new();
+    for part in &value.parts {
+        push_part(part, context, response, &mut text);
+    }
+    text
+}
+
+fn push_part(
+    part: &ValuePart,
+    context: &FormatContext<'_>,
+    response: Option<(StatusCode, &Headers)>,
+    text: &mut Text,
+) {
+    match part {
+        ValuePart::Literal(literal) => text.extend_from_slice(literal.as_bytes()),
+        ValuePart::Request(name) => push_request_field(name, context, text),
+        ValuePart::Response(name) => {
+            if let Some((_, headers)) = response {
+                push_first(headers, name, text);
+            }
+        }
+        ValuePart::DownstreamRemoteAddress { without_port } => {
+            push_address(context.downstream_remote, *without_port, text);
+        }
+        ValuePart::DownstreamLocalAddress { without_port } => {
+            push_address(context.downstream_local, *without_port, text);
+        }
+        ValuePart::Protocol => {
+            text.extend_from_slice(context.request.version.as_str().as_bytes());
+        }
+        ValuePart::UpstreamHost => text.extend_from_slice(context.upstream_host.as_bytes()),
+        ValuePart::RouteName => text.extend_from_slice(context.route_name.as_bytes()),
+        ValuePart::ResponseCode => {
+            if let Some((status, _)) = response {
+                text.extend_from_slice(status.as_str().as_bytes());
+            }
+        }
+    }
+}
+
+fn push_request_field(name: &str, context: &FormatContext<'_>, text: &mut Text) {
+    let request = context.request;
+    match name {
+        ":method" => text.extend_from_slice(request.method.as_str().as_bytes()),
+        ":path" => text.extend_from_slice(&request.path),
+        ":authority" | "host" => text.extend_from_slice(&request.authority),
+        ":scheme" => text.extend_from_slice(context.scheme.as_bytes()),
+        name => push_first(&request.headers, name, text),
+    }
+}
+
+/// Envoy's `%REQ%` and `%RESP%` speak of the first field of a name.
+fn push_first(headers: &Headers, name: &str, text: &mut Text) {
+    let value = match Known::of(name.as_bytes()) {
+        Known::Other => {
+            let mut fields = headers.iter();
+            fields
+                .find(|field| field.name == name.as_bytes())
+                .map(|field| field.value)
+        }
+        known => headers.get(known),
+    };
+    text.extend_from_slice(value.unwrap_or_default());
+}
+
+fn push_address(address: Option<SocketAddr>, without_port: bool, text: &mut Text) {
+    let Some(address) = address else { return };
+    if without_port {
+        push_display(&address.ip(), text);
+    } else {
+        push_display(&address, text);
+    }
+}
+
+fn push_display(value: &dyn fmt::Display, text: &mut Text) {
+    // Writing into memory cannot fail.
+    let _ = write!(text, "{value}");
+}

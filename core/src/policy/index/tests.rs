@@ -1,0 +1,110 @@
+//! The index against a scan, on rules and paths over a small alphabet so that they meet often.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::snapshot::{Action, Condition, Forward, Regex, TextMatch};
+
+fn rule(path: Option<PathMatch>, post_only: bool) -> Rule {
+    Rule {
+        name: "".into(),
+        origin: None,
+        condition: Condition {
+            path,
+            method: post_only.then(|| TextMatch::Exact("POST".into())),
+            ..Condition::default()
+        },
+        action: Arc::new(Action::Forward(Forward::default())),
+    }
+}
+
+fn any_path_match() -> impl Strategy<Value = Option<PathMatch>> {
+    let text = "/[abAB/]{0,5}";
+    prop_oneof![
+        1 => Just(None),
+        4 => (text, any::<bool>()).prop_map(|(path, ignore_case)| {
+            let path = if ignore_case { path.to_lowercase() } else { path };
+            Some(PathMatch::Exact { path: path.into(), ignore_case })
+        }),
+        6 => ("(/[abAB/]{0,4})?", any::<bool>()).prop_map(|(path, ignore_case)| {
+            let path = if ignore_case { path.to_lowercase() } else { path };
+            Some(PathMatch::Prefix { path: path.into(), ignore_case })
+        }),
+        2 => "/[ab][ab.]{0,2}[*+]?".prop_filter_map("a regex", |text| {
+            Some(Some(PathMatch::Regex(Box::new(Regex::whole(&text).ok()?))))
+        }),
+    ]
+}
+
+fn request(method: &str, target: &str) -> RequestHead {
+    RequestHead {
+        method: method.parse().unwrap(),
+        path: target.into(),
+        ..RequestHead::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn finds_what_a_scan_finds(
+        kinds in prop::collection::vec((any_path_match(), prop::bool::weighted(0.6)), 0..40),
+        targets in prop::collection::vec(("/[abAB/]{0,6}(\\?a)?", any::<bool>()), 1..30),
+    ) {
+        let rules: Vec<Rule> = kinds.into_iter().map(|(path, post_only)| rule(path, post_only)).collect();
+        let index = RuleIndex::new(&rules);
+        for (target, post) in targets {
+            let request = request(if post { "POST" } else { "GET" }, &target);
+            let scanned = rules.iter().position(|r| route::holds(&r.condition, &request, "http"));
+            prop_assert_eq!(index.find(&rules, &request, "http"), scanned, "{}", target);
+        }
+    }
+}
+
+#[test]
+fn five_thousand_prefixes_leave_few_candidates() {
+    let prefix = |path: String| {
+        Some(PathMatch::Prefix {
+            path: path.into(),
+            ignore_case: false,
+        })
+    };
+    let rules: Vec<Rule> = (0..5000)
+        .map(|i| rule(prefix(format!("/service/{i:04}/")), i % 2 == 0))
+        .collect();
+    let index = RuleIndex::new(&rules);
+    let request = request("POST", "/service/4321/x");
+    let mut candidates = Candidates::new();
+    index.prefix.collect(&request.path, &mut candidates);
+    assert_eq!(candidates.certain, 4321);
+    assert!(candidates.lists.is_empty());
+    assert_eq!(index.find(&rules, &request, "http"), Some(4321));
+}
+
+#[test]
+fn nested_prefixes_are_walked_by_length_alone() {
+    let rules: Vec<Rule> = (1..200)
+        .rev()
+        .map(|len| {
+            let path = "/".repeat(len).into();
+            rule(
+                Some(PathMatch::Prefix {
+                    path,
+                    ignore_case: false,
+                }),
+                len % 3 == 0,
+            )
+        })
+        .collect();
+    let index = RuleIndex::new(&rules);
+    for len in [1, 5, 6, 7, 150, 199, 250] {
+        let request = request("GET", &"/".repeat(len));
+        let scanned = rules
+            .iter()
+            .position(|r| route::holds(&r.condition, &request, "http"));
+        assert_eq!(index.find(&rules, &request, "http"), scanned, "{len}");
+    }
+}

@@ -1,0 +1,211 @@
+//! Path normalisation: what happens to a request target before anything looks at it.
+//!
+//! Order and words are Envoy's (`#` is refused; escaped slashes, then RFC 3986, then runs of slashes), the choice is
+//! Istio's `meshConfig.pathNormalization`. Every step only shortens the path, so all of it happens in place, and a path
+//! with nothing to do is only read. The query is never touched.
+
+use crate::snapshot::PathNormalization;
+
+/// The path cannot be normalised: answer 400, details `path_normalization_failed`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathRefused;
+
+/// Response code details of a [`PathRefused`].
+pub const REFUSED_DETAILS: &str = "path_normalization_failed";
+
+/// Normalises path and query in place. A target that does not begin with `/` (`*`, CONNECT) has no path and stays.
+///
+/// # Errors
+/// A fragment (`#`) anywhere, or an encoded NUL in a path that is normalised.
+pub fn normalize(target: &mut Vec<u8>, how: PathNormalization) -> Result<(), PathRefused> {
+    if memchr::memchr(b'#', target).is_some() {
+        return Err(PathRefused);
+    }
+    if target.first() != Some(&b'/') {
+        return Ok(());
+    }
+    let (unescape_slashes, merge_slashes) = match how {
+        PathNormalization::None => return Ok(()),
+        PathNormalization::Base => (false, false),
+        PathNormalization::MergeSlashes => (false, true),
+        PathNormalization::DecodeAndMergeSlashes => (true, true),
+    };
+    let end = memchr::memchr(b'?', target).unwrap_or(target.len());
+    let path = &mut target[..end];
+    if !needs_work(path, merge_slashes) {
+        return Ok(());
+    }
+    let mut len = unescape(path, unescape_slashes)?;
+    len = remove_dot_segments(&mut path[..len]);
+    if merge_slashes {
+        len = merge(&mut path[..len]);
+    }
+    target.drain(len..end);
+    Ok(())
+}
+
+/// Whether any step could change the path.
+fn needs_work(path: &[u8], merge_slashes: bool) -> bool {
+    memchr::memchr2(b'%', b'\\', path).is_some()
+        || memchr::memchr_iter(b'/', path).any(|at| match path.get(at + 1) {
+            Some(b'.') => true,
+            Some(b'/') => merge_slashes,
+            _ => false,
+        })
+}
+
+/// Decodes unreserved characters (RFC 3986 §2.3), and slashes when asked to; turns `\` into `/`. Returns the new length.
+/// Other escapes stay as they are, letter case included; so do percent signs that begin no escape.
+fn unescape(path: &mut [u8], slashes: bool) -> Result<usize, PathRefused> {
+    let (mut read, mut write) = (0, 0);
+    while read < path.len() {
+        let decoded = escape_at(path, read);
+        let (byte, width) = match decoded {
+            Some(0) => return Err(PathRefused),
+            Some(b'/' | b'\\') if slashes => (b'/', 3),
+            Some(byte) if is_unreserved(byte) => (byte, 3),
+            Some(_) => {
+                path.copy_within(read..read + 3, write);
+                read += 3;
+                write += 3;
+                continue;
+            }
+            None if path[read] == b'\\' => (b'/', 1),
+            None => (path[read], 1),
+        };
+        path[write] = byte;
+        write += 1;
+        read += width;
+    }
+    Ok(write)
+}
+
+/// The byte that a percent escape at `at` stands for.
+fn escape_at(path: &[u8], at: usize) -> Option<u8> {
+    let &[b'%', high, low, ..] = path.get(at..)? else {
+        return None;
+    };
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    u8::try_from(digit(high)? * 16 + digit(low)?).ok()
+}
+
+const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+/// RFC 3986 §5.2.4 for a path that begins with a slash. Returns the new length.
+fn remove_dot_segments(path: &mut [u8]) -> usize {
+    // `path[..write]` is done and has no trailing slash; `path[read]` is the slash before the next segment.
+    let (mut read, mut write) = (0, 0);
+    while read < path.len() {
+        let rest = &path[read + 1..];
+        let len = memchr::memchr(b'/', rest).unwrap_or(rest.len());
+        let is_last = read + 1 + len == path.len();
+        let dots = match &rest[..len] {
+            b"." => 1,
+            b".." => 2,
+            _ => 0,
+        };
+        if dots == 2 {
+            write = memchr::memrchr(b'/', &path[..write]).unwrap_or(0);
+        }
+        if dots == 0 {
+            path.copy_within(read..read + 1 + len, write);
+            write += 1 + len;
+        } else if is_last {
+            path[write] = b'/';
+            write += 1;
+        }
+        read += 1 + len;
+    }
+    write
+}
+
+/// Turns runs of slashes into one. Returns the new length.
+fn merge(path: &mut [u8]) -> usize {
+    let mut write = 0;
+    for read in 0..path.len() {
+        if path[read] == b'/' && write > 0 && path[write - 1] == b'/' {
+            continue;
+        }
+        path[write] = path[read];
+        write += 1;
+    }
+    write
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PathNormalization::{Base, DecodeAndMergeSlashes, MergeSlashes, None as Keep};
+    use super::*;
+    use proptest::prelude::*;
+
+    fn normalized(target: &str, how: PathNormalization) -> Result<String, PathRefused> {
+        let mut bytes = target.as_bytes().to_vec();
+        normalize(&mut bytes, how)?;
+        Ok(String::from_utf8(bytes).unwrap())
+    }
+
+    #[test]
+    fn each_choice_does_what_it_says() {
+        for (target, how, want) in [
+            ("/a/b?x=/../y", Base, "/a/b?x=/../y"),
+            ("/x/../exact", Base, "/exact"),
+            ("/./pre", Base, "/pre"),
+            ("//exact", Base, "//exact"),
+            ("/%65xact", Base, "/exact"),
+            ("/x/%2e%2E/exact", Base, "/exact"),
+            ("/a/..", Base, "/"),
+            ("/a/.", Base, "/a/"),
+            ("/a/b/..", Base, "/a/"),
+            ("/../../a", Base, "/a"),
+            ("/..", Base, "/"),
+            ("/a//../b", Base, "/a/b"),
+            ("/a/...", Base, "/a/..."),
+            ("/.a/b.", Base, "/.a/b."),
+            ("/a\\b\\..\\c", Base, "/a/c"),
+            ("/a%2Fb%5cc", Base, "/a%2Fb%5cc"),
+            ("/a%2fb%5Cc", DecodeAndMergeSlashes, "/a/b/c"),
+            ("/a%2F..%2Fb", DecodeAndMergeSlashes, "/b"),
+            ("/a%2F%2Fb//c", DecodeAndMergeSlashes, "/a/b/c"),
+            ("//a///b//", MergeSlashes, "/a/b/"),
+            ("/a//../b", MergeSlashes, "/a/b"),
+            ("/a?x=//", MergeSlashes, "/a?x=//"),
+            ("/%zz%2", Base, "/%zz%2"),
+            ("/%252e%252e/a", Base, "/%252e%252e/a"),
+            ("/x/../a%2e\\?%41", Keep, "/x/../a%2e\\?%41"),
+            ("*", Base, "*"),
+            ("", Base, ""),
+            ("/", MergeSlashes, "/"),
+        ] {
+            let got = normalized(target, how);
+            assert_eq!(got.as_deref(), Ok(want), "{target} {how:?}");
+        }
+        for target in ["/a#b", "/a?b#c", "/%00"] {
+            assert_eq!(normalized(target, Base), Err(PathRefused), "{target}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Against the segments of RFC 3986 §5.2.4 as a list.
+        #[test]
+        fn dot_segments_are_removed_as_from_a_list(parts in prop::collection::vec("[ab]|\\.|\\.\\.|", 1..8)) {
+            let mut stack: Vec<&str> = Vec::new();
+            for (at, part) in parts.iter().enumerate() {
+                let last = at + 1 == parts.len();
+                match part.as_str() {
+                    "." => if last { stack.push("") },
+                    ".." => { stack.pop(); if last { stack.push("") } },
+                    other => stack.push(other),
+                }
+            }
+            let want = format!("/{}", stack.join("/"));
+            let target = format!("/{}", parts.join("/"));
+            let once = normalized(&target, Base).unwrap();
+            prop_assert_eq!(&once, &want);
+            prop_assert_eq!(normalized(&once, Base).unwrap(), once);
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Rewriting of path and authority before a request is forwarded (VirtualService `rewrite`).
+//!
+//! Runs after header operations (Istio reference: match, destination, header operations, rewrite). What was there
+//! before is kept for the upstream in `x-envoy-original-path` and `x-envoy-original-host`, as Envoy does.
+
+use std::borrow::Cow;
+
+use crate::message::{Known, RequestHead};
+use crate::snapshot::{Condition, PathMatch, PathRewrite, Rewrite};
+
+/// Rewrites a head for the rule with this condition. The query always stays.
+pub fn apply(rewrite: &Rewrite, condition: &Condition, head: &mut RequestHead) {
+    if let Some(authority) = &rewrite.authority {
+        set_authority(head, authority.as_bytes());
+    }
+    if let Some(path) = &rewrite.path {
+        let query_at = head.path_only().len();
+        let new = rewritten(path, condition, &head.path[..query_at]);
+        let target = [&*new, &head.path[query_at..]].concat();
+        drop(new);
+        head.headers.set(Known::XEnvoyOriginalPath, &head.path);
+        head.path = target;
+    }
+}
+
+/// Replaces the authority and keeps the old one in `x-envoy-original-host`.
+pub(super) fn set_authority(head: &mut RequestHead, authority: &[u8]) {
+    head.headers.set(Known::XEnvoyOriginalHost, &head.authority);
+    head.authority.clear();
+    head.authority.extend_from_slice(authority);
+}
+
+/// The part of a path that a rule's uri match replaces: the matched prefix, or all of it.
+#[must_use]
+pub(super) fn matched_len(condition: &Condition, path: &[u8]) -> usize {
+    match &condition.path {
+        Some(PathMatch::Prefix { path: prefix, .. }) => prefix.len().min(path.len()),
+        Some(PathMatch::Exact { .. } | PathMatch::Regex(_)) => path.len(),
+        // No uri match is compiled like the prefix `/`, whose rewrite Istio documents as the whole path.
+        None => path.len(),
+    }
+}
+
+fn rewritten<'p>(rewrite: &PathRewrite, condition: &Condition, path: &'p [u8]) -> Cow<'p, [u8]> {
+    match rewrite {
+        PathRewrite::Prefix(text) => {
+            let rest = &path[matched_len(condition, path)..];
+            Cow::Owned([text.as_bytes(), rest].concat())
+        }
+        PathRewrite::Regex {
+            pattern,
+            replacement,
+        } => pattern.program.replace_all(path, replacement.as_bytes()),
+    }
+}

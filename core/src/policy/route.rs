@@ -1,0 +1,172 @@
+//! Which rule of a virtual host a request falls under, and why another one does not apply.
+//!
+//! Owns the meaning of every match (Istio HTTPMatchRequest, Envoy route matching). The order of rules was settled when
+//! the snapshot was compiled; finding the first one quickly is `index`'s business.
+
+use smallvec::SmallVec;
+
+use crate::message::RequestHead;
+use crate::snapshot::{
+    Condition, FieldMatch, MatchedField, PathMatch, QueryMatch, Rule, TextMatch, VirtualHost,
+};
+
+/// The first condition of a rule that a request does not meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mismatch<'a> {
+    /// The path.
+    Path(&'a PathMatch),
+    /// The method.
+    Method(&'a TextMatch),
+    /// The scheme.
+    Scheme(&'a TextMatch),
+    /// The authority.
+    Authority(&'a TextMatch),
+    /// This header field.
+    Field(&'a FieldMatch),
+    /// This query parameter.
+    Query(&'a QueryMatch),
+}
+
+/// The position of the first rule whose condition holds. `scheme` is `http` or `https`, as the client used it.
+#[must_use]
+pub fn find(virtual_host: &VirtualHost, request: &RequestHead, scheme: &str) -> Option<usize> {
+    match &virtual_host.index {
+        Some(index) => index.find(&virtual_host.rules, request, scheme),
+        None => virtual_host
+            .rules
+            .iter()
+            .position(|rule| holds(&rule.condition, request, scheme)),
+    }
+}
+
+/// What keeps a rule from applying to a request; `None` when it applies.
+#[must_use]
+pub fn why_not<'a>(rule: &'a Rule, request: &RequestHead, scheme: &str) -> Option<Mismatch<'a>> {
+    mismatch(&rule.condition, request, scheme)
+}
+
+/// Whether every part of a condition holds.
+#[must_use]
+pub(super) fn holds(condition: &Condition, request: &RequestHead, scheme: &str) -> bool {
+    mismatch(condition, request, scheme).is_none()
+}
+
+fn mismatch<'a>(
+    condition: &'a Condition,
+    request: &RequestHead,
+    scheme: &str,
+) -> Option<Mismatch<'a>> {
+    let fails = |wanted: &'a Option<TextMatch>, text: &[u8]| {
+        wanted.as_ref().filter(|wanted| !text_matches(wanted, text))
+    };
+    let path = || {
+        let wanted = condition.path.as_ref()?;
+        (!path_matches(wanted, request.path_only())).then_some(Mismatch::Path(wanted))
+    };
+    path()
+        .or_else(|| {
+            fails(&condition.method, request.method.as_str().as_bytes()).map(Mismatch::Method)
+        })
+        .or_else(|| fails(&condition.scheme, scheme.as_bytes()).map(Mismatch::Scheme))
+        .or_else(|| fails(&condition.authority, &request.authority).map(Mismatch::Authority))
+        .or_else(|| {
+            let mut fields = condition.fields.iter();
+            fields
+                .find(|wanted| !field_matches(wanted, request, scheme))
+                .map(Mismatch::Field)
+        })
+        .or_else(|| {
+            let mut query = condition.query.iter();
+            query
+                .find(|wanted| !query_matches(wanted, request.query()))
+                .map(Mismatch::Query)
+        })
+}
+
+/// Holds a text that is there against a StringMatch. Regexes match the whole text.
+#[must_use]
+pub(super) fn text_matches(wanted: &TextMatch, text: &[u8]) -> bool {
+    match wanted {
+        TextMatch::Exact(exact) => exact.as_bytes() == text,
+        TextMatch::Prefix(prefix) => text.starts_with(prefix.as_bytes()),
+        TextMatch::Regex(regex) => regex.program.is_match(text),
+        TextMatch::Present => true,
+    }
+}
+
+/// Holds a path without query against a uri match. A prefix is plain text: `/foo` matches `/foobar`.
+#[must_use]
+pub(super) fn path_matches(wanted: &PathMatch, path: &[u8]) -> bool {
+    match wanted {
+        PathMatch::Exact {
+            path: exact,
+            ignore_case: false,
+        } => exact.as_bytes() == path,
+        PathMatch::Exact {
+            path: exact,
+            ignore_case: true,
+        } => exact.as_bytes().eq_ignore_ascii_case(path),
+        PathMatch::Prefix {
+            path: prefix,
+            ignore_case,
+        } => path.get(..prefix.len()).is_some_and(|start| {
+            if *ignore_case {
+                start.eq_ignore_ascii_case(prefix.as_bytes())
+            } else {
+                start == prefix.as_bytes()
+            }
+        }),
+        PathMatch::Regex(regex) => regex.program.is_match(path),
+    }
+}
+
+fn field_matches(wanted: &FieldMatch, request: &RequestHead, scheme: &str) -> bool {
+    let is_match = match &wanted.name {
+        MatchedField::Method => text_matches(&wanted.value, request.method.as_str().as_bytes()),
+        MatchedField::Path => text_matches(&wanted.value, &request.path),
+        MatchedField::Authority => text_matches(&wanted.value, &request.authority),
+        MatchedField::Scheme => text_matches(&wanted.value, scheme.as_bytes()),
+        MatchedField::Field(name) => {
+            let mut values = request.headers.find_all(name);
+            match (values.next(), values.next()) {
+                // Envoy's `treat_missing_header_as_empty`, which Istio sets for `withoutHeaders` with a value.
+                (None, _) => {
+                    wanted.negated
+                        && wanted.value != TextMatch::Present
+                        && text_matches(&wanted.value, b"")
+                }
+                (Some(only), None) => text_matches(&wanted.value, only),
+                (Some(first), Some(second)) => {
+                    let mut joined: SmallVec<[u8; 256]> = SmallVec::from_slice(first);
+                    for value in core::iter::once(second).chain(values) {
+                        joined.push(b',');
+                        joined.extend_from_slice(value);
+                    }
+                    text_matches(&wanted.value, &joined)
+                }
+            }
+        }
+    };
+    is_match != wanted.negated
+}
+
+fn query_matches(wanted: &QueryMatch, query: Option<&[u8]>) -> bool {
+    query
+        .and_then(|query| parameter(query, wanted.name.as_bytes()))
+        .is_some_and(|value| text_matches(&wanted.value, value))
+}
+
+/// The first value of a query parameter, still percent-encoded; empty when it has no `=`.
+fn parameter<'q>(query: &'q [u8], name: &[u8]) -> Option<&'q [u8]> {
+    query.split(|byte| *byte == b'&').find_map(|pair| {
+        let value = pair.strip_prefix(name)?;
+        match value.split_first() {
+            None => Some(value),
+            Some((b'=', value)) => Some(value),
+            Some(_) => None,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests;
