@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod config;
 pub mod decision;
 pub mod entropy;
+pub mod http1;
 pub mod message;
 pub mod outbox;
 pub mod policy;

@@ -11,7 +11,7 @@ use super::name::{FieldName, Known};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Entry {
     known: Known,
-    name_len: u8,
+    name_len: u16,
     start: u32,
     value_len: u32,
 }
@@ -19,7 +19,7 @@ struct Entry {
 /// Why a field was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InsertError {
-    /// A name is empty or longer than 255 bytes.
+    /// A name is empty or longer than 65,535 bytes.
     NameLength,
     /// All fields together exceed 4 GiB; callers bound heads far below that.
     Full,
@@ -64,7 +64,7 @@ impl Headers {
 
     /// Adds a field at the end; the name may be in any case. The caller has checked that name and value are legal.
     pub fn append(&mut self, name: &[u8], value: &[u8]) -> Result<(), InsertError> {
-        let name_len = u8::try_from(name.len())
+        let name_len = u16::try_from(name.len())
             .ok()
             .filter(|n| *n > 0)
             .ok_or(InsertError::NameLength)?;

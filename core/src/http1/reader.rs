@@ -1,0 +1,292 @@
+//! Bytes of one side of a connection to heads and body parts, one message after the other.
+//!
+//! Owns how far the current message has been read. Consumes what it understood from the front of the buffer it is handed
+//! and remembers what it has already looked at, so the owner may only append between two calls. Never allocates per
+//! message once the heads it fills have grown to their usual size.
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use super::chunked::{self, Chunks, Step};
+use super::framing::Framing;
+use super::limits::Limits;
+use super::lines::{LineEnd, Lines};
+use super::refusals::{BODY_CUT, HEAD_CUT, HEAD_TOO_LARGE, START_LINE};
+use super::request_head::{self, RequestFacts};
+use super::response_head::{self, Asked, ResponseFacts};
+use crate::decision::Refused;
+use crate::message::{Headers, RequestHead, ResponseHead, is_token_byte};
+
+/// Reads the messages that one peer sends. After a refusal it refuses for ever: where the next message begins is unknown.
+#[derive(Debug)]
+pub struct Reader {
+    role: Role,
+    limits: Limits,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Requests,
+    Responses,
+}
+
+/// What the next byte belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Head {
+        lines: Lines,
+        /// An empty line before the request line was skipped.
+        skipped_line: bool,
+    },
+    /// This many body bytes, at least one or an end not yet told.
+    Length(u64),
+    Chunked(Chunks),
+    UntilClose,
+    Tunnel,
+    Refused(Refused),
+}
+
+impl State {
+    const NEXT_HEAD: Self = Self::Head {
+        lines: Lines::START,
+        skipped_line: false,
+    };
+
+    fn after_head(framing: Framing) -> Self {
+        match framing {
+            Framing::None | Framing::Length(0) => Self::NEXT_HEAD,
+            Framing::Length(length) => Self::Length(length),
+            Framing::Chunked => Self::Chunked(Chunks::default()),
+            Framing::UntilClose => Self::UntilClose,
+            Framing::Tunnel => Self::Tunnel,
+        }
+    }
+}
+
+/// A part of a body.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Nothing can be told before more bytes arrive.
+    NeedMore,
+    /// Bytes of the body or of a tunnel, split off the buffer without copying. Never empty.
+    Data(Bytes),
+    /// The trailers worth forwarding. [`Part::End`] is next.
+    Trailers(Headers),
+    /// The body is complete; the next call that makes sense asks for a head. Told again however often it is asked.
+    End,
+}
+
+/// What a connection's end means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Eof {
+    /// It ended between two messages.
+    BetweenMessages,
+    /// It ended a body that is delimited by it, or a tunnel.
+    EndOfBody,
+}
+
+impl Reader {
+    /// A reader of what a client sends.
+    #[must_use]
+    pub const fn requests(limits: Limits) -> Self {
+        Self {
+            role: Role::Requests,
+            limits,
+            state: State::NEXT_HEAD,
+        }
+    }
+
+    /// A reader of what an upstream sends.
+    #[must_use]
+    pub const fn responses(limits: Limits) -> Self {
+        Self {
+            role: Role::Responses,
+            limits,
+            state: State::NEXT_HEAD,
+        }
+    }
+
+    /// Reads a request's head into `into` and removes it from `buf`. `None` when more bytes are needed, or when the
+    /// body of the message before has not been read to its end.
+    ///
+    /// # Errors
+    /// The request is malformed, ambiguous or too large. `into` then holds what had been read.
+    pub fn request_head(
+        &mut self,
+        buf: &mut BytesMut,
+        into: &mut RequestHead,
+    ) -> Result<Option<RequestFacts>, Refused> {
+        let Some(end) = self.head_end(buf)? else {
+            return Ok(None);
+        };
+        let facts = request_head::parse(&buf[..end], &self.limits, into);
+        let facts = facts.map_err(|refused| self.refuse(refused))?;
+        buf.advance(end);
+        self.state = State::after_head(facts.framing);
+        Ok(Some(facts))
+    }
+
+    /// Reads a response's head into `into` and removes it from `buf`; otherwise as [`Reader::request_head`]. After an
+    /// interim head the next one follows.
+    ///
+    /// # Errors
+    /// The response is malformed, ambiguous or too large; the status of the refusal is 502.
+    pub fn response_head(
+        &mut self,
+        buf: &mut BytesMut,
+        asked: Asked<'_>,
+        into: &mut ResponseHead,
+    ) -> Result<Option<ResponseFacts>, Refused> {
+        let Some(end) = self.head_end(buf)? else {
+            return Ok(None);
+        };
+        let facts = response_head::parse(&buf[..end], &self.limits, asked, into);
+        let facts = facts.map_err(|refused| self.refuse(refused))?;
+        buf.advance(end);
+        self.state = State::after_head(facts.framing);
+        Ok(Some(facts))
+    }
+
+    /// Takes the next part of the current body from `buf`.
+    ///
+    /// # Errors
+    /// The body's framing is malformed.
+    pub fn body(&mut self, buf: &mut BytesMut) -> Result<Part, Refused> {
+        match &mut self.state {
+            State::Head { .. } => Ok(Part::End),
+            State::Length(0) => {
+                self.state = State::NEXT_HEAD;
+                Ok(Part::End)
+            }
+            State::Length(left) => Ok(chunked::take(buf, left).map_or(Part::NeedMore, Part::Data)),
+            State::Chunked(chunks) => {
+                let step = chunks.step(buf, &self.limits);
+                match step.map_err(|refused| self.refuse(refused))? {
+                    Step::More => Ok(Part::NeedMore),
+                    Step::Data(data) => Ok(Part::Data(data)),
+                    Step::End(trailers) => {
+                        self.state = State::NEXT_HEAD;
+                        Ok(if trailers.is_empty() {
+                            Part::End
+                        } else {
+                            Part::Trailers(trailers)
+                        })
+                    }
+                }
+            }
+            State::UntilClose | State::Tunnel => {
+                Ok(chunked::take(buf, &mut u64::MAX.clone()).map_or(Part::NeedMore, Part::Data))
+            }
+            State::Refused(refused) => Err(*refused),
+        }
+    }
+
+    /// Tells that the peer sends no more. Call it when a head or body needs more bytes and none will come; `buf` is what
+    /// is left of them.
+    ///
+    /// # Errors
+    /// The end cuts a message.
+    pub fn eof(&mut self, buf: &BytesMut) -> Result<Eof, Refused> {
+        match self.state {
+            // A client may have ended its last message with an empty line too many.
+            State::Head { .. } if matches!(buf[..], [] | [b'\r'] | [b'\r', b'\n']) => {
+                Ok(Eof::BetweenMessages)
+            }
+            State::Head { .. } => Err(self.refuse(HEAD_CUT)),
+            State::Length(0) => {
+                self.state = State::NEXT_HEAD;
+                Ok(Eof::EndOfBody)
+            }
+            State::Length(1..) | State::Chunked(_) => Err(self.refuse(BODY_CUT)),
+            State::UntilClose | State::Tunnel => {
+                self.state = State::NEXT_HEAD;
+                Ok(Eof::EndOfBody)
+            }
+            State::Refused(refused) => Err(refused),
+        }
+    }
+
+    /// From here on the bytes are a tunnel's: after an upgrade or CONNECT was answered with success.
+    pub const fn tunnel(&mut self) {
+        self.state = State::Tunnel;
+    }
+
+    /// Whether no message is under way as far as bytes were looked at.
+    #[must_use]
+    pub fn is_between_messages(&self) -> bool {
+        matches!(self.state, State::Head { lines, .. } if lines == Lines::START)
+    }
+
+    /// The length of the head at the front of `buf`, once all of it is there.
+    fn head_end(&mut self, buf: &mut BytesMut) -> Result<Option<usize>, Refused> {
+        match self.look_for_head(buf) {
+            Ok(end) => Ok(end),
+            Err(refused) => Err(self.refuse(refused)),
+        }
+    }
+
+    fn look_for_head(&mut self, buf: &mut BytesMut) -> Result<Option<usize>, Refused> {
+        let (lines, skipped_line) = match &mut self.state {
+            State::Head {
+                lines,
+                skipped_line,
+            } => (lines, skipped_line),
+            State::Refused(refused) => return Err(*refused),
+            State::Length(_) | State::Chunked(_) | State::UntilClose | State::Tunnel => {
+                return Ok(None);
+            }
+        };
+        let ends = match self.role {
+            Role::Requests => {
+                // RFC 9112 §2.2: at least one empty line before a request line is to be ignored.
+                if !*skipped_line && *lines == Lines::START {
+                    match buf[..] {
+                        [b'\r'] => return Ok(None),
+                        [b'\r', b'\n', ..] => {
+                            buf.advance(2);
+                            *skipped_line = true;
+                        }
+                        [..] => {}
+                    }
+                }
+                LineEnd::Strict
+            }
+            Role::Responses => LineEnd::Lenient,
+        };
+        if let Some(first) = buf.first() {
+            // Other protocols (TLS, say) are told apart at once.
+            let may_begin = match self.role {
+                Role::Requests => is_token_byte(*first),
+                Role::Responses => *first == b'H',
+            };
+            if !may_begin {
+                return Err(START_LINE);
+            }
+        }
+        let had_first_line = lines.first_line_end().is_some();
+        let end = lines.find_end(buf, ends)?;
+        if self.role == Role::Requests
+            && !had_first_line
+            && let Some(first_end) = lines.first_line_end()
+        {
+            request_head::check_first_line(&buf[..first_end])?;
+        }
+        if end.unwrap_or(buf.len()) > self.limits.head_bytes {
+            return Err(HEAD_TOO_LARGE);
+        }
+        Ok(end)
+    }
+
+    /// Remembers a refusal, with the status that the role makes of it.
+    fn refuse(&mut self, refused: Refused) -> Refused {
+        let refused = match self.role {
+            Role::Requests => refused,
+            Role::Responses => Refused {
+                status: 502,
+                ..refused
+            },
+        };
+        self.state = State::Refused(refused);
+        refused
+    }
+}

@@ -1,0 +1,1 @@
+//! The codec as a whole: tables of messages, and properties over all of them.
