@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::finding::ResourceName;
+use super::yaml::Node;
+
 /// A place in a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mark {
-    /// The line, from 1.
+    /// The line, from 1; 0 is nowhere in particular.
     pub line: u32,
-    /// The column in characters, from 1.
+    /// The column in characters, from 1; 0 is nowhere in particular.
     pub column: u32,
 }
 
@@ -29,4 +32,26 @@ pub struct Meta {
     pub file: Arc<str>,
     /// Where the document begins.
     pub mark: Mark,
+    /// The whole document, for [`Self::locate`].
+    pub document: Arc<Node>,
+    /// A finding of severity error names this resource. It tells which names exist, but must not be put to work.
+    pub rejected: bool,
+}
+
+impl Meta {
+    /// Where a field such as `spec.http[2].match[0]` stands in [`Self::file`], or else its closest parent.
+    #[must_use]
+    pub fn locate(&self, path: &str) -> Mark {
+        self.document.locate(path)
+    }
+
+    /// The name that findings show.
+    #[must_use]
+    pub fn resource_name(&self, kind: &str) -> ResourceName {
+        ResourceName {
+            kind: kind.into(),
+            namespace: self.namespace.as_str().into(),
+            name: self.name.as_str().into(),
+        }
+    }
 }

@@ -1,14 +1,32 @@
-//! Istio and Kubernetes YAML: text to typed resources, with findings that point at the user's files.
+//! The configuration front end: bytes to typed resources, with every finding of a run at once.
 //!
-//! Nothing behind the compiler sees these types; the compiler sees no YAML.
+//! Owns reading YAML with positions ([`yaml`]), Istio's value grammar ([`value`]), the envelope of a resource, and the
+//! resource types field for field as Istio writes them, each with its own rules. What resources mean together (name
+//! resolution, precedence, merging) is left to the compiler, which sees no YAML; nothing behind it sees these types.
 
 pub mod address;
+pub mod code;
+pub mod decode;
+pub mod destination_rule;
+pub mod finding;
 pub mod gateway;
 pub mod kubernetes;
 pub mod mesh;
 pub mod meta;
 pub mod names;
 pub mod protocol;
+pub mod report;
+pub mod resources;
+pub mod scalar;
 pub mod service_entry;
 pub mod sidecar;
+pub mod value;
+pub mod virtual_service;
 pub mod workload_entry;
+pub mod yaml;
+
+pub use code::{Code, Severity};
+pub use finding::{Finding, ResourceName, snippet};
+pub use meta::{Mark, Meta};
+pub use report::Report;
+pub use resources::Resources;

@@ -1,0 +1,199 @@
+//! The one table of finding codes: what each is called, how bad it is, and what it means.
+//!
+//! Codes are part of the interface: scripts filter on them. A code is never renamed and never changes its meaning.
+//! A rule that needs another severity gets another code.
+
+use core::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The resource is rejected.
+    Error,
+    /// The resource is accepted, and probably does not do what its author meant.
+    Warning,
+    /// Worth knowing.
+    Info,
+}
+
+impl Severity {
+    /// `error`, `warning` or `info`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Info => "info",
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+macro_rules! codes {
+    ($($name:ident $text:literal $severity:ident $meaning:literal)*) => {
+        /// What kind of finding it is.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $(#[doc = $meaning] $name,)*
+        }
+
+        impl Code {
+            /// Every code, in the order of the table.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The stable name that users see and filter on.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// How bad a finding of this kind is.
+            #[must_use]
+            pub const fn severity(self) -> Severity {
+                match self { $(Self::$name => Severity::$severity,)* }
+            }
+
+            /// What it means, in one line.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$name => $meaning,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    // The file and its YAML.
+    FileTooLarge "file-too-large" Error "The file is larger than a configuration file may be."
+    InvalidUtf8 "invalid-utf8" Error "The document is not UTF-8 text."
+    ControlCharacter "control-character" Error "The document has a control character that YAML forbids."
+    YamlSyntax "yaml-syntax" Error "The document is not well-formed YAML."
+    YamlTab "yaml-tab" Error "A tab is used for indentation."
+    YamlDuplicateKey "yaml-duplicate-key" Error "A key stands twice in one mapping."
+    YamlKey "yaml-key" Error "A key is not plain text."
+    YamlKeyNotText "yaml-key-not-text" Warning "An unquoted key is a boolean or number in YAML."
+    YamlTag "yaml-tag" Error "A YAML tag that means nothing here."
+    YamlMerge "yaml-merge" Error "A merge key `<<` that does not name mappings."
+    YamlAlias "yaml-alias" Error "An alias without an anchor before it."
+    YamlTooDeep "yaml-too-deep" Error "The document is nested too deeply."
+    YamlTooBig "yaml-too-big" Error "The file has too many values, counted after aliases are expanded."
+    TooManyFindings "too-many-findings" Error "The file has more findings than are shown."
+
+    // The envelope of a resource.
+    NotAResource "not-a-resource" Error "The document is not a Kubernetes-style resource."
+    ApiVersion "api-version" Error "The version is not one of this kind."
+    UnknownKind "unknown-kind" Error "The group has no such kind."
+    KindNotRead "kind-not-read" Warning "An Istio kind that this proxy does not read."
+    KindIgnored "kind-ignored" Info "A kind that does not concern the proxy."
+    Metadata "metadata" Error "The metadata is incomplete or malformed."
+    DuplicateResource "duplicate-resource" Error "Two resources have the same kind, namespace and name."
+    NoSpec "no-spec" Error "The resource has no `spec`."
+
+    // Fields and values of any resource.
+    UnknownField "unknown-field" Warning "A field that the resource does not have; it is ignored."
+    UnknownTopLevelField "unknown-top-level-field" Error "A field beside `spec` and `metadata` that a resource does not have."
+    RemovedField "removed-field" Warning "A field that Istio removed; it is ignored."
+    DeprecatedField "deprecated-field" Warning "A field that still works and has a better successor."
+    FieldSpelledTwice "field-spelled-twice" Warning "A field is given in both spellings; the camel case one wins."
+    NotInEffect "not-in-effect" Warning "A field that is read and checked, and not in effect yet."
+    WrongType "wrong-type" Error "A value has another type than its field."
+    InvalidNumber "invalid-number" Error "A number is out of range or not of the kind the field wants."
+    InvalidDuration "invalid-duration" Error "A duration is malformed or outside what the field allows."
+    InvalidEnum "invalid-enum" Error "A value is not one of those the field knows."
+    InvalidBytes "invalid-bytes" Error "A value is not base64."
+    OneOf "one-of" Error "Several fields are set of which only one may be."
+    RequiredField "required-field" Error "A field that must be there is missing or empty."
+
+    // Names and matches of any resource.
+    InvalidHost "invalid-host" Error "A host is not a valid name or address."
+    InvalidName "invalid-name" Error "A name does not follow the rules for its kind."
+    InvalidPort "invalid-port" Error "A port is outside 1 to 65535."
+    InvalidLabel "invalid-label" Error "A label's key or value is malformed."
+    InvalidAddress "invalid-address" Error "An IP address or CIDR block is malformed."
+    InvalidExportTo "invalid-export-to" Error "`exportTo` is malformed or contradicts itself."
+    InvalidRegex "invalid-regex" Error "A regular expression does not compile, or is empty or too long."
+    RegexDialect "regex-dialect" Error "A regular expression uses a construct that RE2 does not have."
+    InvalidHeaderName "invalid-header-name" Error "A header name is malformed."
+    InvalidHeaderValue "invalid-header-value" Error "A header value is malformed."
+
+    // VirtualService.
+    DuplicateHost "duplicate-host" Error "Two hosts of one VirtualService are equal or cover each other."
+    WildcardMeshHost "wildcard-mesh-host" Error "Host `*` may not be bound to the mesh."
+    InvalidGateway "invalid-gateway" Error "A gateway reference is malformed."
+    LegacyGateway "legacy-gateway" Warning "A gateway is named by FQDN instead of `namespace/name`."
+    NoRoutes "no-routes" Error "A VirtualService has no rule at all."
+    DelegateShape "delegate-shape" Error "A delegating or delegate VirtualService has parts it may not have."
+    RouteConflict "route-conflict" Error "A route has parts that exclude each other."
+    RouteWithoutAction "route-without-action" Error "A route says nothing about what happens to a request."
+    InvalidMatch "invalid-match" Error "A match can not be used as written."
+    InvalidWeight "invalid-weight" Error "Weights are negative or total zero."
+    InvalidRewrite "invalid-rewrite" Error "A rewrite is empty or contradicts itself."
+    InvalidRedirect "invalid-redirect" Error "A redirect is empty or contradicts itself."
+    RedirectCodeWithoutEffect "redirect-code-without-effect" Warning "A redirect code that produces no redirect."
+    InvalidStatus "invalid-status" Error "A status code is outside what the field allows."
+    BodyTooLarge "body-too-large" Error "The body of a direct response is larger than 1 MiB."
+    LargeBody "large-body" Warning "The body of a direct response is larger than 100 KiB."
+    InvalidRetry "invalid-retry" Error "A retry policy is malformed or contradicts itself."
+    InvalidFault "invalid-fault" Error "An injected fault is malformed."
+    FaultWithoutError "fault-without-error" Warning "An injected abort names no error; nothing happens."
+    InvalidPercent "invalid-percent" Error "A percentage is outside 0 to 100, or too small to count."
+    InvalidCors "invalid-cors" Error "A CORS policy is malformed."
+    InvalidMirror "invalid-mirror" Error "A mirror is malformed."
+    SniHost "sni-host" Error "An SNI host is not covered by a host of the VirtualService."
+    SniIpAddress "sni-ip-address" Warning "An SNI host is an IP address, which no client sends."
+    UnreachableRule "unreachable-rule" Warning "A rule can never be reached."
+    IneffectiveMatch "ineffective-match" Warning "A match can never decide, because an earlier rule takes the same requests."
+
+    // DestinationRule.
+    EmptyTrafficPolicy "empty-traffic-policy" Error "A traffic policy has no part."
+    DuplicateSubset "duplicate-subset" Error "Two subsets have the same name."
+    InvalidConnectionPool "invalid-connection-pool" Error "A connection pool is malformed or contradicts itself."
+    InvalidOutlierDetection "invalid-outlier-detection" Error "Outlier detection is malformed or contradicts itself."
+    InvalidLoadBalancer "invalid-load-balancer" Error "A load balancer is malformed or contradicts itself."
+    InvalidLocality "invalid-locality" Error "A locality setting is malformed or contradicts itself."
+    InvalidTls "invalid-tls" Error "TLS settings contradict their mode."
+    InvalidTunnel "invalid-tunnel" Error "A tunnel is malformed or contradicts itself."
+    InvalidRetryBudget "invalid-retry-budget" Error "A retry budget is malformed."
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn codes_are_distinct_and_kebab_case() {
+        let mut seen = BTreeSet::new();
+        for code in Code::ALL {
+            assert!(seen.insert(code.as_str()), "{code} stands twice");
+            assert!(
+                code.as_str()
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'),
+                "{code}"
+            );
+            assert!(code.meaning().ends_with('.'), "{code}");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Fields out of maps, as tables.

@@ -1,0 +1,56 @@
+//! DestinationRule, field for field as Istio writes it (networking.istio.io).
+//!
+//! Plain data. Reading is in `decode`, the rules in `validate`; merging and inheritance are settled by `compile`.
+
+mod balancer;
+mod traffic;
+
+pub use balancer::{
+    ConsistentHash, HashKey, HashRing, HttpCookie, HttpCookieAttribute, LoadBalancerPolicy,
+    LoadBalancerSettings, LocalityDistribute, LocalityFailover, LocalityLbSetting, SimpleLb,
+    WarmupConfiguration, ZoneAwareLbSetting,
+};
+pub use traffic::{
+    ClientTlsMode, ClientTlsSettings, ConnectionPoolSettings, H2UpgradePolicy, Http2KeepAlive,
+    HttpSettings, OutlierDetection, PortTrafficPolicy, ProxyProtocol, ProxyProtocolVersion,
+    RetryBudget, TcpKeepalive, TcpSettings, TrafficPolicy, TunnelSettings,
+};
+
+use std::collections::BTreeMap;
+
+use super::meta::Meta;
+
+/// One DestinationRule.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DestinationRule {
+    /// Who it is.
+    pub meta: Meta,
+    /// FQDN, short name (of the rule's namespace) or `*.suffix`.
+    pub host: String,
+    /// For all subsets that do not override it.
+    pub traffic_policy: Option<TrafficPolicy>,
+    /// Named parts of the service.
+    pub subsets: Vec<Subset>,
+    /// Namespaces that see it: `.`, `*` or names; empty is the mesh default.
+    pub export_to: Vec<String>,
+    /// Client workloads it holds for; absent is all.
+    pub workload_selector: Option<WorkloadSelector>,
+}
+
+/// A named part of a service: the endpoints that carry the labels.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Subset {
+    /// A DNS label, unique in the rule.
+    pub name: String,
+    /// Labels an endpoint must have; empty is every endpoint.
+    pub labels: BTreeMap<String, String>,
+    /// Overrides the rule's policy part by part.
+    pub traffic_policy: Option<TrafficPolicy>,
+}
+
+/// Which workloads of the namespace a resource holds for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WorkloadSelector {
+    /// All of these must be there.
+    pub match_labels: BTreeMap<String, String>,
+}

@@ -1,0 +1,197 @@
+//! Findings: what is wrong or worth knowing about the user's files, where, and what to do about it.
+//!
+//! Owns the shape of a finding and how its line is shown. The codes are in `code`; who finds what is elsewhere.
+
+use core::fmt::{self, Write as _};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::code::{Code, Severity};
+use super::meta::{Mark, Meta};
+
+/// Kind, namespace and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct ResourceName {
+    /// `VirtualService`.
+    pub kind: Arc<str>,
+    /// Its namespace.
+    pub namespace: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+}
+
+impl fmt::Display for ResourceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
+    }
+}
+
+/// One thing to tell the user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What kind of finding it is.
+    pub code: Code,
+    /// Always the severity of the code.
+    pub severity: Severity,
+    /// The file, as the user named it.
+    pub file: Arc<str>,
+    /// From 1; 0 when the finding is about the file as a whole.
+    pub line: u32,
+    /// In characters, from 1; 0 when the finding is about the file as a whole.
+    pub column: u32,
+    /// The resource, when the document is one.
+    pub resource: Option<ResourceName>,
+    /// Such as `spec.http[2].match[0].uri`; empty when no field is concerned.
+    pub path: String,
+    /// What is wrong: lower case, the user's words in backticks.
+    pub message: String,
+    /// What to do about it; possibly empty.
+    pub help: String,
+}
+
+impl Finding {
+    /// A finding about a place in a file.
+    #[must_use]
+    pub fn new(code: Code, file: &Arc<str>, at: Mark, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            severity: code.severity(),
+            file: Arc::clone(file),
+            line: at.line,
+            column: at.column,
+            resource: None,
+            path: String::new(),
+            message: message.into(),
+            help: String::new(),
+        }
+    }
+
+    /// A finding about a field of a resource that was read; the path is such as `spec.http[2].match[0].uri`.
+    #[must_use]
+    pub fn about(
+        code: Code,
+        kind: &str,
+        meta: &Meta,
+        path: &str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
+        Self {
+            resource: Some(meta.resource_name(kind)),
+            path: path.to_owned(),
+            help: help.into(),
+            ..Self::new(code, &meta.file, meta.locate(path), message)
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    /// `file:line:column: severity: message [code]`, on one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file)?;
+        if self.line > 0 {
+            write!(f, ":{}:{}", self.line, self.column)?;
+        }
+        write!(f, ": {}: ", self.severity)?;
+        if let Some(resource) = &self.resource {
+            write!(f, "{resource}: ")?;
+        }
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        write!(f, "{} [{}]", self.message, self.code)
+    }
+}
+
+/// How many characters of a long line are shown.
+const SNIPPET_WIDTH: usize = 100;
+
+/// The line of `source` that a finding is about, with a caret under the column; `None` when there is no such line.
+///
+/// Invalid UTF-8 and control characters are replaced; a long line is cut around the column.
+#[must_use]
+pub fn snippet(source: &[u8], line: u32, column: u32) -> Option<String> {
+    let index = usize::try_from(line).ok()?.checked_sub(1)?;
+    let column = usize::try_from(column).ok()?.checked_sub(1)?;
+    let raw = source.split(|&b| b == b'\n').nth(index)?;
+    let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
+    let text: Vec<char> = String::from_utf8_lossy(raw)
+        .chars()
+        .map(|c| match c {
+            '\t' => ' ',
+            _ if c.is_control() => '\u{fffd}',
+            _ => c,
+        })
+        .collect();
+    let column = column.min(text.len());
+    let from = if text.len() > SNIPPET_WIDTH {
+        column.saturating_sub(SNIPPET_WIDTH / 2)
+    } else {
+        0
+    };
+    let to = text.len().min(from + SNIPPET_WIDTH);
+    let (head, tail) = (
+        if from > 0 { "…" } else { "" },
+        if to < text.len() { "…" } else { "" },
+    );
+    let shown: String = text[from..to].iter().collect();
+    let margin = line.to_string();
+    let caret = column - from + head.chars().count();
+    let mut out = String::new();
+    // Writing to a string can not fail.
+    let _ = writeln!(out, "{margin} | {head}{shown}{tail}");
+    let _ = write!(out, "{:width$} | {:caret$}^", "", "", width = margin.len());
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn snippets_show_the_line_and_the_column() {
+        let source = "a: 1\nb:\tx\r\ncafé: 5".as_bytes();
+        let cases: &[(u32, u32, Option<&str>)] = &[
+            (1, 4, Some("1 | a: 1\n  |    ^")),
+            (2, 4, Some("2 | b: x\n  |    ^")),
+            (3, 7, Some("3 | café: 5\n  |       ^")),
+            (3, 99, Some("3 | café: 5\n  |        ^")),
+            (4, 1, None),
+            (0, 0, None),
+        ];
+        for (line, column, expected) in cases {
+            assert_eq!(
+                snippet(source, *line, *column).as_deref(),
+                *expected,
+                "{line}:{column}"
+            );
+        }
+    }
+
+    #[test]
+    fn long_lines_are_cut_around_the_column() {
+        let source = format!("{}X{}", "a".repeat(300), "b".repeat(300));
+        let shown = snippet(source.as_bytes(), 1, 301).unwrap();
+        let (text, caret) = shown.split_once('\n').unwrap();
+        assert!(text.chars().count() < 120);
+        let at = caret.chars().count() - 1;
+        assert_eq!(text.chars().nth(at), Some('X'));
+    }
+
+    #[test]
+    fn a_finding_prints_on_one_line() {
+        let file = Arc::from("a.yaml");
+        let mut finding = Finding::new(
+            Code::InvalidDuration,
+            &file,
+            Mark { line: 3, column: 5 },
+            "`5` is not a duration",
+        );
+        finding.path = "spec.http[0].timeout".into();
+        assert_eq!(
+            finding.to_string(),
+            "a.yaml:3:5: error: spec.http[0].timeout: `5` is not a duration [invalid-duration]"
+        );
+    }
+}

@@ -1,0 +1,200 @@
+//! Where the front end is (file, resource, field path) and what it has found so far.
+//!
+//! Everything that reads or checks a resource is handed a [`Report`]. It says what is wrong; the report adds where.
+//! Positions are looked up only when there is something to tell.
+
+use core::fmt::Write as _;
+use std::sync::Arc;
+
+use super::code::{Code, Severity};
+use super::finding::{Finding, ResourceName};
+use super::meta::Mark;
+use super::yaml::Node;
+
+/// Findings of one file beyond this many are counted, not kept.
+const MAX_FINDINGS_PER_FILE: usize = 1000;
+
+/// Longer keys are cut in paths.
+const MAX_KEY_SHOWN: usize = 100;
+
+fn shortened(key: &str) -> &str {
+    key.char_indices()
+        .nth(MAX_KEY_SHOWN)
+        .map_or(key, |(end, _)| &key[..end])
+}
+
+/// A collector of findings that knows where it is.
+#[derive(Debug)]
+pub struct Report {
+    file: Arc<str>,
+    root: Arc<Node>,
+    resource: Option<ResourceName>,
+    path: String,
+    errors_in_resource: usize,
+    findings_in_file: usize,
+    findings: Vec<Finding>,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Report {
+    /// An empty report that is nowhere yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            file: Arc::from(""),
+            root: Arc::new(Node::default()),
+            resource: None,
+            path: String::new(),
+            errors_in_resource: 0,
+            findings_in_file: 0,
+            findings: Vec::new(),
+        }
+    }
+
+    /// What follows is about this file.
+    pub fn enter_file(&mut self, file: &Arc<str>) {
+        self.file = Arc::clone(file);
+        self.findings_in_file = 0;
+        self.enter_document(&Arc::new(Node::default()), None);
+    }
+
+    /// What follows is about this document, and this resource when it is known to be one.
+    pub fn enter_document(&mut self, root: &Arc<Node>, resource: Option<ResourceName>) {
+        self.root = Arc::clone(root);
+        self.resource = resource;
+        self.path.clear();
+        self.errors_in_resource = 0;
+    }
+
+    /// Runs `f` one field further down: `spec` and `http` give `spec.http`.
+    pub fn field<R>(&mut self, name: &str, f: impl FnOnce(&mut Self) -> R) -> R {
+        self.down(
+            |path| {
+                if !path.is_empty() {
+                    path.push('.');
+                }
+                path.push_str(name);
+            },
+            f,
+        )
+    }
+
+    /// Runs `f` at an entry of the list that the path names: `spec.http[2]`.
+    pub fn index<R>(&mut self, index: usize, f: impl FnOnce(&mut Self) -> R) -> R {
+        self.down(
+            |path| {
+                // Writing to a string can not fail.
+                let _ = write!(path, "[{index}]");
+            },
+            f,
+        )
+    }
+
+    /// Runs `f` at a key of the user's in the map that the path names: `headers["end-user"]`.
+    pub fn key<R>(&mut self, key: &str, f: impl FnOnce(&mut Self) -> R) -> R {
+        self.down(
+            |path| {
+                let _ = write!(path, "[{:?}]", shortened(key));
+            },
+            f,
+        )
+    }
+
+    /// Runs `f` at a key that should have been a field: written as a field where that can be read back.
+    pub fn key_or_field<R>(&mut self, key: &str, f: impl FnOnce(&mut Self) -> R) -> R {
+        let is_word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+        if !key.is_empty() && key.len() <= MAX_KEY_SHOWN && key.bytes().all(is_word) {
+            self.field(key, f)
+        } else {
+            self.key(key, f)
+        }
+    }
+
+    /// Runs `f` for every item, each with its index in the path.
+    pub fn each<T>(&mut self, name: &str, items: &[T], mut f: impl FnMut(&mut Self, &T)) {
+        self.field(name, |report| {
+            for (index, item) in items.iter().enumerate() {
+                report.index(index, |report| f(report, item));
+            }
+        });
+    }
+
+    fn down<R>(&mut self, extend: impl FnOnce(&mut String), f: impl FnOnce(&mut Self) -> R) -> R {
+        let length = self.path.len();
+        extend(&mut self.path);
+        let result = f(self);
+        self.path.truncate(length);
+        result
+    }
+
+    /// Tells something about the field that the path names. `help` says what to do; it may be empty.
+    pub fn raise(&mut self, code: Code, message: impl Into<String>, help: impl Into<String>) {
+        let at = self.root.locate(&self.path);
+        self.raise_at(at, code, message, help);
+    }
+
+    /// Tells something about a field below the path.
+    pub fn raise_in(
+        &mut self,
+        field: &str,
+        code: Code,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.field(field, |report| report.raise(code, message, help));
+    }
+
+    /// Tells something about a place that is not where the path's value stands.
+    pub fn raise_at(
+        &mut self,
+        at: Mark,
+        code: Code,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        if code.severity() == Severity::Error {
+            self.errors_in_resource += 1;
+        }
+        self.findings_in_file += 1;
+        if self.findings_in_file > MAX_FINDINGS_PER_FILE {
+            if self.findings_in_file == MAX_FINDINGS_PER_FILE + 1 {
+                self.findings.push(Finding::new(
+                    Code::TooManyFindings,
+                    &self.file,
+                    at,
+                    format!("more than {MAX_FINDINGS_PER_FILE} findings; the rest is not shown"),
+                ));
+            }
+            return;
+        }
+        self.findings.push(Finding {
+            resource: self.resource.clone(),
+            path: self.path.clone(),
+            help: help.into(),
+            ..Finding::new(code, &self.file, at, message)
+        });
+    }
+
+    /// How many errors the document has so far.
+    #[must_use]
+    pub fn errors_in_resource(&self) -> usize {
+        self.errors_in_resource
+    }
+
+    /// The path as it stands, such as `spec.http[2]`.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The findings, in the order they were made.
+    #[must_use]
+    pub fn into_findings(self) -> Vec<Finding> {
+        self.findings
+    }
+}

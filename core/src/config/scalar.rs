@@ -1,0 +1,251 @@
+//! Single values of the types that protobuf knows, out of nodes; what does not fit is told at the report's path.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::code::Code;
+use super::report::Report;
+use super::value::{DurationError, Plain, parse_duration, quoted, quoted_integer, resolve};
+use super::yaml::{Entry, Node, Scalar, Value};
+use crate::time::Duration;
+
+/// Tells that a node is not what its field wants.
+pub fn wrong_type(report: &mut Report, node: &Node, expected: &str) {
+    report.raise(
+        Code::WrongType,
+        format!("{} is not {expected}", describe(node)),
+        "",
+    );
+}
+
+fn describe(node: &Node) -> String {
+    match &node.value {
+        Value::Null => "null".to_owned(),
+        Value::Seq(_) => "a list".to_owned(),
+        Value::Map(_) => "a mapping".to_owned(),
+        Value::Scalar(scalar) => {
+            let kind = match meaning(scalar) {
+                Plain::Bool(_) => "the boolean ",
+                Plain::Int(_) | Plain::Float(_) => "the number ",
+                Plain::Null | Plain::Text => "",
+            };
+            format!("{kind}{}", quoted(&scalar.text))
+        }
+    }
+}
+
+fn meaning(scalar: &Scalar) -> Plain {
+    if scalar.plain {
+        resolve(&scalar.text)
+    } else {
+        Plain::Text
+    }
+}
+
+/// Tells when a key of the user's is not text to YAML, and so may reach others as something else.
+pub(super) fn check_key(report: &mut Report, entry: &Entry) {
+    if !matches!(meaning(&entry.key), Plain::Bool(_) | Plain::Float(_)) {
+        return;
+    }
+    let key = quoted(&entry.key.text);
+    report.raise_at(
+        entry.at,
+        Code::YamlKeyNotText,
+        format!("key {key} is not text in YAML; Kubernetes reads it differently"),
+        "quote the key",
+    );
+}
+
+/// A string. Bare numbers and booleans are not strings.
+pub fn string(report: &mut Report, node: &Node) -> Option<String> {
+    let Value::Scalar(scalar) = &node.value else {
+        wrong_type(report, node, "a string");
+        return None;
+    };
+    if meaning(scalar) == Plain::Text {
+        return Some(scalar.text.to_string());
+    }
+    report.raise(
+        Code::WrongType,
+        format!("{} is not a string", describe(node)),
+        format!("write it in quotes: `\"{}\"`", scalar.text),
+    );
+    None
+}
+
+/// A boolean. Text is not a boolean, whatever it says.
+pub fn boolean(report: &mut Report, node: &Node) -> Option<bool> {
+    if let Value::Scalar(scalar) = &node.value
+        && let Plain::Bool(value) = meaning(scalar)
+    {
+        return Some(value);
+    }
+    wrong_type(report, node, "a boolean");
+    None
+}
+
+/// An integer type of protobuf.
+pub trait Integer: TryFrom<i128> {
+    /// Its range in words.
+    const RANGE: &'static str;
+}
+
+impl Integer for i32 {
+    const RANGE: &'static str = "-2147483648 to 2147483647";
+}
+
+impl Integer for u32 {
+    const RANGE: &'static str = "0 to 4294967295";
+}
+
+impl Integer for u64 {
+    const RANGE: &'static str = "0 to 18446744073709551615";
+}
+
+/// An integer, bare or as decimal digits in quotes.
+pub fn integer<T: Integer>(report: &mut Report, node: &Node) -> Option<T> {
+    let Value::Scalar(scalar) = &node.value else {
+        wrong_type(report, node, "an integer");
+        return None;
+    };
+    let value = if scalar.plain {
+        match resolve(&scalar.text) {
+            Plain::Int(value) => value,
+            Plain::Null | Plain::Bool(_) | Plain::Float(_) | Plain::Text => {
+                return not_an_integer(report, node);
+            }
+        }
+    } else if scalar.text.bytes().all(|b| b.is_ascii_digit() || b == b'-') {
+        let Some(value) = quoted_integer(&scalar.text) else {
+            return not_an_integer(report, node);
+        };
+        Some(value)
+    } else {
+        return not_an_integer(report, node);
+    };
+    let fits = value.and_then(|value| T::try_from(value).ok());
+    if fits.is_none() {
+        report.raise(
+            Code::InvalidNumber,
+            format!("{} is outside {}", quoted(&scalar.text), T::RANGE),
+            "",
+        );
+    }
+    fits
+}
+
+fn not_an_integer<T>(report: &mut Report, node: &Node) -> Option<T> {
+    let message = format!("{} is not an integer", describe(node));
+    report.raise(
+        Code::InvalidNumber,
+        message,
+        "write decimal digits, without fraction, exponent or unit",
+    );
+    None
+}
+
+/// A finite number, bare or in quotes.
+pub fn number(report: &mut Report, node: &Node) -> Option<f64> {
+    let Value::Scalar(scalar) = &node.value else {
+        wrong_type(report, node, "a number");
+        return None;
+    };
+    let value = match resolve(&scalar.text) {
+        // At most 2^64, for which the nearest double is meant.
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a double is what the field holds"
+        )]
+        Plain::Int(Some(value)) => Some(value as f64),
+        Plain::Float(value) => Some(value),
+        Plain::Int(None) | Plain::Null | Plain::Bool(_) | Plain::Text => None,
+    };
+    match value {
+        Some(value) if value.is_finite() => Some(value),
+        Some(_) => {
+            let message = format!("{} is not a finite number", quoted(&scalar.text));
+            report.raise(Code::InvalidNumber, message, "");
+            None
+        }
+        None => {
+            wrong_type(report, node, "a number");
+            None
+        }
+    }
+}
+
+/// A duration, zero or longer.
+pub fn duration(report: &mut Report, node: &Node) -> Option<Duration> {
+    const HELP: &str = "write a number with a unit: `500ms`, `2s`, `1h30m`";
+    let text = match &node.value {
+        Value::Scalar(scalar) => &scalar.text,
+        Value::Null | Value::Seq(_) | Value::Map(_) => {
+            wrong_type(report, node, "a duration");
+            return None;
+        }
+    };
+    let Value::Scalar(scalar) = &node.value else {
+        return None;
+    };
+    if meaning(scalar) != Plain::Text {
+        let message = format!("{} is not a duration", describe(node));
+        report.raise(Code::InvalidDuration, message, HELP);
+        return None;
+    }
+    let reason = match parse_duration(text) {
+        Ok(duration) => return Some(duration),
+        Err(DurationError::Malformed) => "is not a duration",
+        Err(DurationError::NoUnit) => "is a duration without a unit",
+        Err(DurationError::UnknownUnit) => "is a duration with an unknown unit",
+        Err(DurationError::TooLong) => "is longer than a duration may be",
+        Err(DurationError::Negative) => "is a negative duration",
+    };
+    report.raise(
+        Code::InvalidDuration,
+        format!("{} {reason}", quoted(text)),
+        HELP,
+    );
+    None
+}
+
+/// Bytes in base64 with padding (RFC 4648 §4).
+pub fn bytes(report: &mut Report, node: &Node) -> Option<Vec<u8>> {
+    let text = string(report, node)?;
+    // Line breaks are skipped, as Go's decoder does.
+    let text = text.replace(['\r', '\n'], "");
+    let decoded = STANDARD.decode(text);
+    if decoded.is_err() {
+        report.raise(
+            Code::InvalidBytes,
+            "the value is not base64",
+            "encode the bytes in base64 with padding, or use the field for plain text",
+        );
+    }
+    decoded.ok()
+}
+
+/// A symbol by its exact name or its number.
+pub fn symbol<T: Copy>(
+    report: &mut Report,
+    node: &Node,
+    symbols: &[(&'static str, i32, T)],
+) -> Option<T> {
+    let Value::Scalar(scalar) = &node.value else {
+        wrong_type(report, node, "one of the values of this field");
+        return None;
+    };
+    let found = match meaning(scalar) {
+        Plain::Int(Some(number)) => symbols.iter().find(|row| i128::from(row.1) == number),
+        Plain::Text => symbols.iter().find(|row| row.0 == &*scalar.text),
+        Plain::Int(None) | Plain::Null | Plain::Bool(_) | Plain::Float(_) => None,
+    };
+    if found.is_none() {
+        let known: Vec<_> = symbols.iter().map(|row| format!("`{}`", row.0)).collect();
+        report.raise(
+            Code::InvalidEnum,
+            format!("{} is not a value of this field", quoted(&scalar.text)),
+            format!("use one of {}", known.join(", ")),
+        );
+    }
+    found.map(|row| row.2)
+}

@@ -1,0 +1,59 @@
+//! VirtualService, field for field as Istio writes it (networking.istio.io).
+//!
+//! Plain data: strings that were not written are empty, numbers that were not written are zero, and an `Option` says
+//! that presence matters. Reading is in `decode`, the rules in `validate`; what a route does is settled by `compile`.
+
+mod http;
+mod matching;
+mod policy;
+mod stream;
+
+pub use http::{
+    CorsPolicy, Delegate, DerivePort, Destination, HeaderOperations, Headers, HttpBody,
+    HttpDirectResponse, HttpRedirect, HttpRewrite, HttpRoute, HttpRouteDestination, RedirectPort,
+    RegexRewrite, UnmatchedPreflights,
+};
+pub use matching::{HttpMatchRequest, StringMatch};
+pub use policy::{
+    AbortError, FaultAbort, FaultDelay, FaultDelayKind, HttpFaultInjection, HttpMirrorPolicy,
+    HttpRetry, Percent,
+};
+pub use stream::{L4Match, RouteDestination, TcpRoute, TlsMatch, TlsRoute};
+
+use super::meta::Meta;
+
+/// One VirtualService.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VirtualService {
+    /// Who it is.
+    pub meta: Meta,
+    /// FQDN, short name, `*.suffix` or IP address; empty only for a delegate.
+    pub hosts: Vec<String>,
+    /// As written; empty means `["mesh"]`, see [`Self::binds_to_mesh`].
+    pub gateways: Vec<String>,
+    /// Rules for HTTP ports, tried in this order.
+    pub http: Vec<HttpRoute>,
+    /// Rules for TLS ports that are passed through.
+    pub tls: Vec<TlsRoute>,
+    /// Rules for all other ports.
+    pub tcp: Vec<TcpRoute>,
+    /// Namespaces that see it: `.`, `*` or names; empty is the mesh default.
+    pub export_to: Vec<String>,
+}
+
+/// The gateway name that stands for all sidecars.
+pub const MESH_GATEWAY: &str = "mesh";
+
+impl VirtualService {
+    /// Whether sidecars apply it: no gateways are named, or `mesh` is among them.
+    #[must_use]
+    pub fn binds_to_mesh(&self) -> bool {
+        self.gateways.is_empty() || self.gateways.iter().any(|name| name == MESH_GATEWAY)
+    }
+
+    /// Whether it holds rules for other VirtualServices to delegate to, and nothing by itself.
+    #[must_use]
+    pub fn is_delegate(&self) -> bool {
+        self.hosts.is_empty()
+    }
+}

@@ -1,0 +1,104 @@
+//! Splits a file into its YAML documents, so that a bad one does not hide the others.
+//!
+//! A line that begins with `---` or `...` ends a document wherever it stands (YAML 1.2 §9.1.2): no scalar and no
+//! flow collection may contain one. So the split needs no parser.
+
+/// A part of a file with at most one document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Chunk<'a> {
+    /// Its bytes, markers included.
+    pub(super) bytes: &'a [u8],
+    /// How many lines stand before it in the file.
+    pub(super) lines_before: u32,
+}
+
+/// The chunks of a file in order. Directives stay with the document that they introduce.
+pub(super) fn split(bytes: &[u8]) -> Vec<Chunk<'_>> {
+    let mut chunks = Vec::new();
+    let (mut start, mut start_line) = (0, 0);
+    let (mut at, mut line) = (0, 0u32);
+    let mut only_directives = true;
+    while at < bytes.len() {
+        let end = memchr::memchr2(b'\n', b'\r', &bytes[at..]).map_or(bytes.len(), |n| at + n);
+        let next = match bytes.get(end) {
+            Some(b'\r') if bytes.get(end + 1) == Some(&b'\n') => end + 2,
+            _ => (end + 1).min(bytes.len()),
+        };
+        let text = &bytes[at..end];
+        let is_marker = is_marker(text, b"---");
+        if is_marker && !only_directives {
+            chunks.push(Chunk {
+                bytes: &bytes[start..at],
+                lines_before: start_line,
+            });
+            (start, start_line) = (at, line);
+        }
+        line = line.saturating_add(1);
+        if self::is_marker(text, b"...") {
+            chunks.push(Chunk {
+                bytes: &bytes[start..next],
+                lines_before: start_line,
+            });
+            (start, start_line, only_directives) = (next, line, true);
+        } else if is_marker || !is_directive_or_blank(text) {
+            only_directives = false;
+        }
+        at = next;
+    }
+    if start < bytes.len() {
+        chunks.push(Chunk {
+            bytes: &bytes[start..],
+            lines_before: start_line,
+        });
+    }
+    chunks
+}
+
+fn is_marker(line: &[u8], marker: &[u8]) -> bool {
+    line.strip_prefix(marker)
+        .is_some_and(|rest| rest.first().is_none_or(|b| matches!(b, b' ' | b'\t')))
+}
+
+fn is_directive_or_blank(line: &[u8]) -> bool {
+    let text = line.trim_ascii();
+    text.is_empty() || text.starts_with(b"#") || line.starts_with(b"%")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_split_at_markers() {
+        let cases: &[(&str, &[(&str, u32)])] = &[
+            ("", &[]),
+            ("a: 1\n", &[("a: 1\n", 0)]),
+            ("a: 1\n---\nb: 2", &[("a: 1\n", 0), ("---\nb: 2", 1)]),
+            ("---\na\n---\nb\n", &[("---\na\n", 0), ("---\nb\n", 2)]),
+            ("---\n---\n", &[("---\n", 0), ("---\n", 1)]),
+            (
+                "# c\n%YAML 1.2\n---\na\n",
+                &[("# c\n%YAML 1.2\n---\na\n", 0)],
+            ),
+            (
+                "a\n...\n# x\n---\nb",
+                &[("a\n...\n", 0), ("# x\n---\nb", 2)],
+            ),
+            ("a: |\n  ---\n  x\n", &[("a: |\n  ---\n  x\n", 0)]),
+            ("a\r\n--- b\r\n", &[("a\r\n", 0), ("--- b\r\n", 1)]),
+            ("a: ----\n----\n", &[("a: ----\n----\n", 0)]),
+        ];
+        for (text, expected) in cases {
+            let found: Vec<_> = split(text.as_bytes())
+                .iter()
+                .map(|chunk| {
+                    (
+                        core::str::from_utf8(chunk.bytes).unwrap(),
+                        chunk.lines_before,
+                    )
+                })
+                .collect();
+            assert_eq!(found, *expected, "{text:?}");
+        }
+    }
+}

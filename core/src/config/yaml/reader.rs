@@ -1,0 +1,242 @@
+//! Reads bytes into node trees with the event parser of `saphyr-parser`, within fixed budgets.
+//!
+//! The parser knows the grammar; this file adds what makes it safe and strict: one finding per fault with its place,
+//! duplicate keys, merge keys, aliases that are counted as they expand, and no recursion deeper than [`MAX_DEPTH`].
+
+use saphyr_parser::{Marker, Parser, ScanError};
+
+use super::builder::Builder;
+use super::documents::{Chunk, split};
+use super::{Node, Value};
+use crate::config::code::Code;
+use crate::config::meta::Mark;
+use crate::config::report::Report;
+
+/// Larger files are refused: 8 MiB.
+pub const MAX_FILE_BYTES: usize = 8 << 20;
+/// Deeper nesting is refused.
+pub const MAX_DEPTH: usize = 64;
+/// More values in one file are refused, counted after aliases are expanded.
+pub const MAX_NODES: usize = 1_000_000;
+/// More text in the scalars of one file is refused, counted after aliases are expanded: 32 MiB.
+pub const MAX_SCALAR_BYTES: usize = 32 << 20;
+
+/// Reads every document of a file. What is wrong goes to `report`; a document that can not be read is left out, the
+/// others are not affected. Empty documents are skipped.
+///
+/// Stricter than YAML: duplicate keys, keys that are not text, tabs in indentation, unknown tags, control characters
+/// and invalid UTF-8 are errors. Aliases and merge keys (`<<`) are applied, as Kubernetes does.
+#[must_use]
+pub fn read(bytes: &[u8], report: &mut Report) -> Vec<Node> {
+    if bytes.len() > MAX_FILE_BYTES {
+        report.raise_at(
+            Mark::default(),
+            Code::FileTooLarge,
+            format!(
+                "the file has {} bytes; at most {MAX_FILE_BYTES} are read",
+                bytes.len()
+            ),
+            "split the file",
+        );
+        return Vec::new();
+    }
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let mut budget = Budget::default();
+    let mut documents = Vec::new();
+    for chunk in split(bytes) {
+        match read_chunk(chunk, &mut budget, report) {
+            Ok(document) => documents.extend(document),
+            Err(Fault {
+                at,
+                code,
+                message,
+                help,
+            }) => {
+                report.raise_at(at, code, message, help);
+                if budget.is_spent() {
+                    break;
+                }
+            }
+        }
+    }
+    documents.retain(|document| !document.is_null());
+    documents
+}
+
+/// What ends the reading of one document.
+pub(super) struct Fault {
+    pub(super) at: Mark,
+    pub(super) code: Code,
+    pub(super) message: String,
+    pub(super) help: &'static str,
+}
+
+#[derive(Default)]
+pub(super) struct Budget {
+    nodes: usize,
+    scalar_bytes: usize,
+}
+
+impl Budget {
+    fn is_spent(&self) -> bool {
+        self.nodes > MAX_NODES || self.scalar_bytes > MAX_SCALAR_BYTES
+    }
+
+    pub(super) fn spend(&mut self, size: Size, at: Mark) -> Result<(), Fault> {
+        self.nodes = self.nodes.saturating_add(size.nodes);
+        self.scalar_bytes = self.scalar_bytes.saturating_add(size.bytes);
+        if !self.is_spent() {
+            return Ok(());
+        }
+        Err(Fault {
+            at,
+            code: Code::YamlTooBig,
+            message: format!(
+                "the file has more than {MAX_NODES} values or {MAX_SCALAR_BYTES} bytes of text, aliases expanded"
+            ),
+            help: "split the file, or write out what the aliases stand for",
+        })
+    }
+}
+
+/// What a node costs when it is repeated.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Size {
+    pub(super) nodes: usize,
+    pub(super) bytes: usize,
+    pub(super) height: usize,
+}
+
+pub(super) fn size(node: &Node) -> Size {
+    let mut total = Size {
+        nodes: 1,
+        bytes: 0,
+        height: 0,
+    };
+    let mut add = |part: Size| {
+        total.nodes = total.nodes.saturating_add(part.nodes);
+        total.bytes = total.bytes.saturating_add(part.bytes);
+        total.height = total.height.max(part.height + 1);
+    };
+    match &node.value {
+        Value::Null => {}
+        Value::Scalar(scalar) => total.bytes = scalar.text.len(),
+        Value::Seq(items) => items.iter().map(size).for_each(add),
+        Value::Map(entries) => {
+            for entry in entries {
+                let mut part = size(&entry.value);
+                part.bytes = part.bytes.saturating_add(entry.key.text.len());
+                add(part);
+            }
+        }
+    }
+    total
+}
+
+fn read_chunk(
+    chunk: Chunk<'_>,
+    budget: &mut Budget,
+    report: &mut Report,
+) -> Result<Option<Node>, Fault> {
+    let text = check_text(chunk)?;
+    let mut parser = Parser::new_from_str(text);
+    let mut builder = Builder::new(budget, report);
+    while let Some(event) = parser.next_event() {
+        let (event, span) = event.map_err(|error| syntax_fault(&error, chunk, text))?;
+        let at = mark(&span.start, chunk.lines_before);
+        builder.take(event, at)?;
+    }
+    Ok(builder.into_root())
+}
+
+/// UTF-8 without characters that YAML forbids (YAML 1.2 §5.1), or the place of the first that is not.
+fn check_text(chunk: Chunk<'_>) -> Result<&str, Fault> {
+    let text = match core::str::from_utf8(chunk.bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let good = &chunk.bytes[..error.valid_up_to()];
+            // The prefix is valid by the definition of `valid_up_to`.
+            let good = core::str::from_utf8(good).unwrap_or_default();
+            return Err(Fault {
+                at: end_of(good, chunk.lines_before),
+                code: Code::InvalidUtf8,
+                message: "the document is not UTF-8 text".to_owned(),
+                help: "save the file as UTF-8",
+            });
+        }
+    };
+    match text.char_indices().find(|(_, c)| is_forbidden(*c)) {
+        None => Ok(text),
+        Some((at, c)) => Err(Fault {
+            at: end_of(&text[..at], chunk.lines_before),
+            code: Code::ControlCharacter,
+            message: format!(
+                "control character U+{:04X} may not stand in YAML",
+                u32::from(c)
+            ),
+            help: "remove it, or write it as an escape such as `\\x1b` in double quotes",
+        }),
+    }
+}
+
+fn is_forbidden(c: char) -> bool {
+    c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}')
+        || matches!(c, '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+}
+
+fn end_of(text: &str, lines_before: u32) -> Mark {
+    let text = text.replace("\r\n", "\n");
+    let line = text.matches(['\n', '\r']).count();
+    let column = text
+        .rsplit(['\n', '\r'])
+        .next()
+        .map_or(0, |last| last.chars().count());
+    Mark {
+        line: saturate(line)
+            .saturating_add(lines_before)
+            .saturating_add(1),
+        column: saturate(column).saturating_add(1),
+    }
+}
+
+fn saturate(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+fn mark(marker: &Marker, lines_before: u32) -> Mark {
+    Mark {
+        line: saturate(marker.line()).saturating_add(lines_before),
+        column: saturate(marker.col()).saturating_add(1),
+    }
+}
+
+fn syntax_fault(error: &ScanError, chunk: Chunk<'_>, text: &str) -> Fault {
+    let at = mark(error.marker(), chunk.lines_before);
+    let code = if error.info().contains("unknown anchor") {
+        Code::YamlAlias
+    } else {
+        Code::YamlSyntax
+    };
+    let line = text
+        .lines()
+        .nth(error.marker().line().saturating_sub(1))
+        .unwrap_or("");
+    let indent = &line[..line.len() - line.trim_start().len()];
+    if let Some(tab) = indent.find('\t') {
+        return Fault {
+            at: Mark {
+                line: at.line,
+                column: saturate(indent[..tab].chars().count()).saturating_add(1),
+            },
+            code: Code::YamlTab,
+            message: "a tab may not indent YAML".to_owned(),
+            help: "indent with spaces",
+        };
+    }
+    Fault {
+        at,
+        code,
+        message: format!("not well-formed YAML: {}", error.info()),
+        help: "check the indentation, quotes and brackets here and on the line before",
+    }
+}

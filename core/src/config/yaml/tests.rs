@@ -1,0 +1,1 @@
+//! What the reader makes of documents, good and bad.
