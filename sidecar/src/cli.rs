@@ -100,15 +100,29 @@ const CHECK_EXAMPLES: &str = "\
 Examples:
   outrigger check rules/
   outrigger check --strict rules/ && kubectl apply -f rules/
-  kubectl get virtualservice,destinationrule,service -A -o yaml > all.yaml && outrigger check --format json all.yaml
+  kubectl get virtualservice,destinationrule,service -A -o yaml | outrigger check --format json -
 
-Exit code 0: no errors (with --strict: no warnings either); 1: errors.";
+Exit code 0: no errors (with --strict: no warnings either); 1: errors; 2: a path could not be read.
+
+--format json writes one document; fields may be added, none is renamed or removed:
+  {
+    \"findings\": [{
+      \"severity\": \"error\" | \"warning\" | \"info\",
+      \"code\": \"invalid-duration\",      stable, see docs/findings.md
+      \"file\": \"rules/a.yaml\",          as it was named
+      \"line\": 12, \"column\": 16,        from 1; 0 when the whole file is meant
+      \"resource\": {\"kind\", \"namespace\", \"name\"} | null,
+      \"path\": \"spec.http[0].timeout\",  empty when no field is meant
+      \"message\": \"...\", \"help\": \"...\"
+    }],
+    \"summary\": {\"files\": 3, \"errors\": 1, \"warnings\": 0, \"infos\": 0}
+  }";
 
 /// What `outrigger check` takes.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = CHECK_EXAMPLES)]
 pub(crate) struct CheckArgs {
-    /// Files, or folders that are searched for *.yaml, *.yml and *.json
+    /// Files, folders that are searched for *.yaml, *.yml and *.json, or - for standard input
     #[arg(value_name = "PATH", required = true)]
     pub(crate) paths: Vec<PathBuf>,
 

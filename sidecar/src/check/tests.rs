@@ -1,0 +1,149 @@
+//! What `check` prints for given findings.
+
+use std::sync::Arc;
+
+use outrigger_core::config::{Code, Mark, ResourceName};
+
+use super::*;
+
+fn source(name: &str, text: &str) -> Source {
+    Source {
+        name: name.into(),
+        bytes: text.into(),
+    }
+}
+
+fn finding(code: Code, file: &str, line: u32, column: u32) -> Finding {
+    let file: Arc<str> = file.into();
+    let mut finding = Finding::new(code, &file, Mark { line, column }, "`5` is not a duration");
+    finding.help = "write a unit, such as `5s`".into();
+    finding.path = "spec.http[0].timeout".into();
+    finding.resource = Some(ResourceName {
+        kind: "VirtualService".into(),
+        namespace: "default".into(),
+        name: "reviews".into(),
+    });
+    finding
+}
+
+fn as_text(sources: &[Source], findings: &[Finding]) -> String {
+    let mut out = Vec::new();
+    let counts = Counts::of(findings, sources.len());
+    text::write(&mut out, sources, findings, &counts).unwrap();
+    anstream::adapter::strip_str(&String::from_utf8(out).unwrap()).to_string()
+}
+
+#[test]
+fn a_finding_shows_its_line_and_what_to_do() {
+    let sources = [source("a.yaml", "http:\n- timeout: 5\n")];
+    let shown = as_text(&sources, &[finding(Code::InvalidDuration, "a.yaml", 2, 12)]);
+    assert_eq!(
+        shown,
+        "\
+error[invalid-duration] `5` is not a duration
+  a.yaml:2:12  VirtualService default/reviews  spec.http[0].timeout
+  2 | - timeout: 5
+    |            ^
+  help: write a unit, such as `5s`
+
+1 error in 1 file
+"
+    );
+}
+
+#[test]
+fn a_finding_about_a_whole_file_shows_no_line() {
+    let file: Arc<str> = "a\u{1b}[2J.yaml".into();
+    let place = Mark { line: 0, column: 0 };
+    let found = Finding::new(Code::FileTooLarge, &file, place, "more than 8 MiB");
+    assert_eq!(
+        as_text(&[source(&file, "")], &[found]),
+        "error[file-too-large] more than 8 MiB\n  a\u{fffd}[2J.yaml\n\n1 error in 1 file\n"
+    );
+}
+
+#[test]
+fn the_summary_counts() {
+    let warning = finding(Code::UnknownField, "a.yaml", 1, 1);
+    let note = finding(Code::KindIgnored, "a.yaml", 1, 1);
+    let error = finding(Code::InvalidDuration, "a.yaml", 1, 1);
+    let sources = [source("a.yaml", ""), source("b.yaml", "")];
+    let cases: &[(&[Finding], &str)] = &[
+        (&[], "no findings in 2 files"),
+        (&[warning.clone(), warning.clone()], "2 warnings in 2 files"),
+        (
+            &[warning, note, error],
+            "1 error, 1 warning, 1 note in 2 files",
+        ),
+    ];
+    for (findings, expected) in cases {
+        let shown = as_text(&sources, findings);
+        assert_eq!(shown.lines().last(), Some(*expected));
+    }
+    assert_eq!(as_text(&[], &[]), "no files, nothing to judge\n");
+}
+
+#[test]
+fn warnings_fail_only_when_strict() {
+    let cases = [
+        (Code::KindIgnored, false, false),
+        (Code::KindIgnored, true, false),
+        (Code::UnknownField, false, false),
+        (Code::UnknownField, true, true),
+        (Code::InvalidDuration, false, true),
+    ];
+    for (code, strict, fails) in cases {
+        let counts = Counts::of(&[finding(code, "a", 1, 1)], 1);
+        assert_eq!(counts.fails(strict), fails, "{code} strict={strict}");
+    }
+}
+
+#[test]
+fn findings_come_in_the_order_of_files_and_lines() {
+    let sources = [source("z.yaml", ""), source("a.yaml", "")];
+    let mut findings = [
+        finding(Code::UnknownField, "a.yaml", 1, 1),
+        finding(Code::UnknownField, "z.yaml", 9, 1),
+        finding(Code::UnknownField, "z.yaml", 2, 7),
+        finding(Code::UnknownField, "z.yaml", 2, 3),
+    ];
+    sort(&mut findings, &sources);
+    let places: Vec<_> = findings
+        .iter()
+        .map(|f| (&*f.file, f.line, f.column))
+        .collect();
+    assert_eq!(
+        places,
+        [
+            ("z.yaml", 2, 3),
+            ("z.yaml", 2, 7),
+            ("z.yaml", 9, 1),
+            ("a.yaml", 1, 1)
+        ]
+    );
+}
+
+#[test]
+fn json_has_the_promised_shape() {
+    let findings = [finding(Code::InvalidDuration, "a.yaml", 2, 12)];
+    let mut out = Vec::new();
+    json::write(&mut out, &findings, &Counts::of(&findings, 1)).unwrap();
+    let shown: serde_json::Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(
+        shown,
+        serde_json::json!({
+            "findings": [{
+                "severity": "error",
+                "code": "invalid-duration",
+                "file": "a.yaml",
+                "line": 2,
+                "column": 12,
+                "resource": {"kind": "VirtualService", "namespace": "default", "name": "reviews"},
+                "path": "spec.http[0].timeout",
+                "message": "`5` is not a duration",
+                "help": "write a unit, such as `5s`",
+            }],
+            "summary": {"files": 1, "errors": 1, "warnings": 0, "infos": 0},
+        })
+    );
+}

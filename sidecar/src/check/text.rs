@@ -1,0 +1,111 @@
+//! Findings for people: what is wrong, the line it is about, and what to do.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+use outrigger_core::config::{Finding, Severity, snippet};
+
+use super::Counts;
+use crate::sources::Source;
+
+const BOLD: Style = Style::new().bold();
+const QUIET: Style = Style::new().dimmed();
+const PLACE: Style = AnsiColor::Blue.on_default();
+
+/// Writes every finding and a line that sums them up.
+pub(super) fn write(
+    out: &mut impl Write,
+    sources: &[Source],
+    findings: &[Finding],
+    counts: &Counts,
+) -> io::Result<()> {
+    for finding in findings {
+        let source = sources.iter().find(|source| source.name == finding.file);
+        write_finding(out, finding, source)?;
+        writeln!(out)?;
+    }
+    write_summary(out, counts)
+}
+
+fn write_finding(
+    out: &mut impl Write,
+    finding: &Finding,
+    source: Option<&Source>,
+) -> io::Result<()> {
+    let style = style_of(finding.severity);
+    writeln!(
+        out,
+        "{style}{}{style:#}{QUIET}[{}]{QUIET:#} {BOLD}{}{BOLD:#}",
+        finding.severity,
+        finding.code,
+        printable(&finding.message),
+    )?;
+    write!(out, "  {PLACE}{}", printable(&finding.file))?;
+    if finding.line > 0 {
+        write!(out, ":{}:{}", finding.line, finding.column)?;
+    }
+    write!(out, "{PLACE:#}")?;
+    if let Some(resource) = &finding.resource {
+        write!(out, "  {}", printable(&resource.to_string()))?;
+    }
+    if !finding.path.is_empty() {
+        write!(out, "  {}", printable(&finding.path))?;
+    }
+    writeln!(out)?;
+    if let Some(shown) = source.and_then(|s| snippet(&s.bytes, finding.line, finding.column)) {
+        let (line, caret) = shown.split_once('\n').unwrap_or((&shown, ""));
+        writeln!(out, "  {line}")?;
+        let (margin, mark) = caret.split_at(caret.find('|').map_or(0, |bar| bar + 1));
+        writeln!(out, "  {margin}{style}{mark}{style:#}")?;
+    }
+    if !finding.help.is_empty() {
+        writeln!(out, "  {QUIET}help:{QUIET:#} {}", printable(&finding.help))?;
+    }
+    Ok(())
+}
+
+fn write_summary(out: &mut impl Write, counts: &Counts) -> io::Result<()> {
+    let files = counted(counts.files, "file");
+    if counts.errors + counts.warnings + counts.infos == 0 {
+        let fine = style_of(Severity::Info);
+        return match counts.files {
+            0 => writeln!(out, "no files, nothing to judge"),
+            _ => writeln!(out, "{fine}no findings{fine:#} in {files}"),
+        };
+    }
+    let parts = [
+        (Severity::Error, counts.errors, "error"),
+        (Severity::Warning, counts.warnings, "warning"),
+        (Severity::Info, counts.infos, "note"),
+    ];
+    for (index, (severity, count, word)) in parts.into_iter().filter(|part| part.1 > 0).enumerate()
+    {
+        let (style, comma) = (style_of(severity), if index > 0 { ", " } else { "" });
+        write!(out, "{comma}{style}{}{style:#}", counted(count, word))?;
+    }
+    writeln!(out, " in {files}")
+}
+
+fn counted(count: usize, word: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {word}{plural}")
+}
+
+const fn style_of(severity: Severity) -> Style {
+    match severity {
+        Severity::Error => AnsiColor::Red.on_default().bold(),
+        Severity::Warning => AnsiColor::Yellow.on_default().bold(),
+        Severity::Info => AnsiColor::Cyan.on_default(),
+    }
+}
+
+/// The user's own text, without the power to move the cursor or change colours.
+fn printable(text: &str) -> Cow<'_, str> {
+    if text.chars().any(char::is_control) {
+        let shown = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+        text.chars().map(shown).collect()
+    } else {
+        text.into()
+    }
+}
