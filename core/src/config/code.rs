@@ -162,6 +162,32 @@ codes! {
     InvalidTls "invalid-tls" Error "TLS settings contradict their mode."
     InvalidTunnel "invalid-tunnel" Error "A tunnel is malformed or contradicts itself."
     InvalidRetryBudget "invalid-retry-budget" Error "A retry budget is malformed."
+
+    // ServiceEntry and WorkloadEntry.
+    InvalidResolution "invalid-resolution" Error "Hosts, addresses or endpoints do not fit the resolution."
+    InvalidEndpoint "invalid-endpoint" Error "An endpoint's ports or address do not fit its service."
+    InvalidProtocol "invalid-protocol" Error "A port's protocol is unknown."
+    DuplicatePort "duplicate-port" Error "Two ports of one resource have the same name or number."
+    SharedPort "shared-port" Error "Several hosts share a port whose protocol does not name the host."
+    PartialWildcard "partial-wildcard" Warning "A host has a wildcard that is not a whole label."
+    TcpWithoutAddress "tcp-without-address" Warning "A TCP port of a service without addresses is told from others only by its number."
+    AddressUnset "address-unset" Warning "An endpoint has a network and no address."
+    EmptySelector "empty-selector" Warning "A workload selector has no labels, so it selects the whole namespace."
+    SelectorUnused "selector-unused" Warning "A workload selector has no effect."
+
+    // Sidecar.
+    EmptySidecar "empty-sidecar" Error "A Sidecar has no part."
+    InvalidListener "invalid-listener" Error "A listener is malformed or contradicts itself."
+    InvalidEgressProxy "invalid-egress-proxy" Error "An egress proxy contradicts the policy it belongs to."
+    DuplicateEgressHost "duplicate-egress-host" Warning "An egress host is covered by another one."
+    HttpPoolOnTcp "http-pool-on-tcp" Warning "HTTP limits are given for a port that is not HTTP."
+
+    // Gateway.
+    CertificateIgnored "certificate-ignored" Warning "A certificate is given in a TLS mode that uses none."
+    TooManyCertificates "too-many-certificates" Warning "More certificates are given than are used."
+    CipherSuite "cipher-suite" Warning "A cipher suite is unknown or given twice."
+    OldTlsVersion "old-tls-version" Warning "A TLS version needs ciphers that are not in the default."
+    RedirectOnTls "redirect-on-tls" Warning "A redirect to HTTPS stands on a server that is not plain HTTP."
 }
 
 impl fmt::Display for Code {

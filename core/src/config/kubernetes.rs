@@ -126,10 +126,10 @@ pub struct PodRef {
     pub name: String,
 }
 
-/// A Pod.
+/// A Pod; its labels decide about subsets and selectors.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pod {
-    /// Who it is; its labels decide about subsets and selectors.
+    /// Who it is.
     pub meta: Meta,
     /// `status.podIPs`.
     pub addresses: Vec<String>,

@@ -5,6 +5,7 @@
 //! resolution, precedence, merging) is left to the compiler, which sees no YAML; nothing behind it sees these types.
 
 pub mod address;
+mod checks;
 pub mod code;
 pub mod decode;
 pub mod destination_rule;
@@ -18,6 +19,7 @@ pub mod protocol;
 pub mod report;
 pub mod resources;
 pub mod scalar;
+pub mod server_tls;
 pub mod service_entry;
 pub mod sidecar;
 pub mod value;

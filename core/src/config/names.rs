@@ -103,7 +103,8 @@ pub fn check_host(host: &str) -> Result<(), Complaint> {
     };
     let is_wildcard = first == "*";
     if !is_wildcard && !is_dns_label(label) {
-        return check_labels(host).and(Err(format!("has the invalid label `{first}`")));
+        check_labels(host)?;
+        return Err(format!("has the invalid label `{first}`"));
     }
     rest.map_or(Ok(()), |rest| {
         if rest.is_empty() {

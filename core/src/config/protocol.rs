@@ -10,7 +10,7 @@ pub enum Protocol {
     Http2,
     /// gRPC, which is HTTP/2.
     Grpc,
-    /// gRPC-Web, which is HTTP/1.1.
+    /// gRPC-Web, which goes upstream as HTTP/2.
     GrpcWeb,
     /// TLS that is not terminated, with HTTP inside.
     Https,
@@ -26,8 +26,6 @@ pub enum Protocol {
     Redis,
     /// Datagrams, which no sidecar carries.
     Udp,
-    /// HBONE, Istio's tunnel.
-    Hbone,
     /// Nobody said: find out from the first bytes.
     #[default]
     Sniff,
@@ -49,7 +47,6 @@ impl Protocol {
             "mysql" => Self::Mysql,
             "redis" => Self::Redis,
             "udp" => Self::Udp,
-            "hbone" => Self::Hbone,
             _ => return None,
         })
     }
@@ -63,7 +60,7 @@ impl Protocol {
     /// Whether its upstream side is HTTP/2.
     #[must_use]
     pub const fn is_http2(self) -> bool {
-        matches!(self, Self::Http2 | Self::Grpc)
+        matches!(self, Self::Http2 | Self::Grpc | Self::GrpcWeb)
     }
 
     /// Whether connections on it are TLS that the sidecar does not terminate.
@@ -87,7 +84,6 @@ impl Protocol {
             Self::Mysql => "MYSQL",
             Self::Redis => "REDIS",
             Self::Udp => "UDP",
-            Self::Hbone => "HBONE",
             Self::Sniff => "unspecified",
         }
     }

@@ -116,7 +116,7 @@ impl Report {
     }
 
     /// Runs `f` for every item, each with its index in the path.
-    pub fn each<T>(&mut self, name: &str, items: &[T], mut f: impl FnMut(&mut Self, &T)) {
+    pub fn each<'i, T>(&mut self, name: &str, items: &'i [T], mut f: impl FnMut(&mut Self, &'i T)) {
         self.field(name, |report| {
             for (index, item) in items.iter().enumerate() {
                 report.index(index, |report| f(report, item));

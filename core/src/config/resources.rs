@@ -1,7 +1,12 @@
 //! Everything that was read, by kind.
 
 use super::destination_rule::DestinationRule;
+use super::gateway::Gateway;
+use super::kubernetes::{EndpointSlice, Pod, Service};
+use super::service_entry::ServiceEntry;
+use super::sidecar::Sidecar;
 use super::virtual_service::VirtualService;
+use super::workload_entry::WorkloadEntry;
 
 /// Resources in the order of the sources. Those whose `meta.rejected` is set are here too: other resources may name
 /// them, and are not to be blamed for it.
@@ -11,4 +16,18 @@ pub struct Resources {
     pub virtual_services: Vec<VirtualService>,
     /// networking.istio.io DestinationRule.
     pub destination_rules: Vec<DestinationRule>,
+    /// networking.istio.io ServiceEntry.
+    pub service_entries: Vec<ServiceEntry>,
+    /// networking.istio.io WorkloadEntry.
+    pub workload_entries: Vec<WorkloadEntry>,
+    /// networking.istio.io Sidecar.
+    pub sidecars: Vec<Sidecar>,
+    /// networking.istio.io Gateway.
+    pub gateways: Vec<Gateway>,
+    /// Kubernetes Service.
+    pub services: Vec<Service>,
+    /// Kubernetes EndpointSlice.
+    pub endpoint_slices: Vec<EndpointSlice>,
+    /// Kubernetes Pod.
+    pub pods: Vec<Pod>,
 }

@@ -1,11 +1,18 @@
 //! Gateway: read and judged, because people keep it beside their VirtualServices; a sidecar does not use it.
 
+mod decode;
+mod validate;
+
 use std::collections::BTreeMap;
 
+use super::decode::object;
 use super::meta::Meta;
+use super::report::Report;
+use super::server_tls::ServerTls;
 use super::service_entry::ServicePort;
+use super::yaml::Node;
 
-/// One Gateway.
+/// A Gateway.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Gateway {
     /// Who it is.
@@ -21,10 +28,23 @@ pub struct Gateway {
 pub struct Server {
     /// Its name in logs.
     pub name: String,
-    /// The port.
-    pub port: ServicePort,
+    /// The port; required.
+    pub port: Option<ServicePort>,
     /// The address or socket it binds, empty for any.
     pub bind: String,
     /// `host` or `namespace/host` patterns.
     pub hosts: Vec<String>,
+    /// TLS, required for HTTPS and TLS ports.
+    pub tls: Option<ServerTls>,
+    /// Only for Gateways inside a Sidecar, deprecated.
+    pub default_endpoint: String,
+}
+
+/// Reads and checks the `spec` of a Gateway.
+pub(super) fn read(report: &mut Report, meta: Meta, spec: &Node) -> Gateway {
+    report.field("spec", |report| {
+        let read = object(report, spec, |o| decode::decode(meta, o));
+        validate::validate(&read, report);
+        read
+    })
 }

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use super::destination_rule::ConnectionPoolSettings;
 use super::meta::Meta;
+use super::server_tls::ServerTls;
 use super::service_entry::ServicePort;
+use super::virtual_service::Destination;
 
-/// One Sidecar.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// A Sidecar.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sidecar {
     /// Who it is.
     pub meta: Meta,
@@ -16,6 +19,8 @@ pub struct Sidecar {
     pub ingress: Vec<IngressListener>,
     /// Outbound listeners and what they may reach; empty reaches everything visible.
     pub egress: Vec<EgressListener>,
+    /// Limits towards the application, instead of those of the service's DestinationRule.
+    pub inbound_connection_pool: Option<ConnectionPoolSettings>,
     /// What happens to unknown hosts; absent is the mesh setting.
     pub outbound_traffic_policy: Option<OutboundTrafficPolicy>,
 }
@@ -33,16 +38,20 @@ pub enum CaptureMode {
 }
 
 /// One `ingress` listener.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct IngressListener {
-    /// The port it listens on.
-    pub port: ServicePort,
+    /// The port it listens on; required.
+    pub port: Option<ServicePort>,
     /// The address it binds, empty for the workload's own.
     pub bind: String,
     /// How traffic gets to it.
     pub capture_mode: CaptureMode,
     /// Where the application listens: `127.0.0.1:P`, `[::1]:P`, `0.0.0.0:P` or `unix://…`; empty for the same port.
     pub default_endpoint: String,
+    /// TLS that the sidecar terminates.
+    pub tls: Option<ServerTls>,
+    /// Overrides `inbound_connection_pool` for this port.
+    pub connection_pool: Option<ConnectionPoolSettings>,
 }
 
 /// One `egress` listener.
@@ -111,7 +120,7 @@ pub struct OutboundTrafficPolicy {
     /// What happens to unknown hosts.
     pub mode: OutboundMode,
     /// Where requests to unknown hosts go instead of to their original destination; Sidecar only.
-    pub egress_proxy: Option<EgressProxy>,
+    pub egress_proxy: Option<Destination>,
 }
 
 /// `outboundTrafficPolicy.mode`. An empty block means `REGISTRY_ONLY`, because that is the enum's zero.
@@ -122,17 +131,6 @@ pub enum OutboundMode {
     RegistryOnly,
     /// `ALLOW_ANY`.
     AllowAny,
-}
-
-/// `outboundTrafficPolicy.egressProxy`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EgressProxy {
-    /// The service.
-    pub host: String,
-    /// Its subset, empty for all.
-    pub subset: String,
-    /// Its port.
-    pub port: u16,
 }
 
 #[cfg(test)]

@@ -1,11 +1,19 @@
 //! ServiceEntry: services that no platform registers (Istio `networking/v1` ServiceEntry), field for field.
 
+mod decode;
+mod validate;
+
+pub(super) use decode::decode_port;
+
 use std::collections::BTreeMap;
 
+use super::decode::object;
 use super::meta::Meta;
+use super::report::Report;
 use super::workload_entry::Workload;
+use super::yaml::Node;
 
-/// One ServiceEntry.
+/// A ServiceEntry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceEntry {
     /// Who it is.
@@ -33,14 +41,14 @@ pub struct ServiceEntry {
 /// A port of a ServiceEntry, of a Sidecar listener or of a Gateway server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServicePort {
-    /// The port clients use; 0 where it was left out and may be.
-    pub number: u16,
+    /// The port clients use; 0 where it was left out.
+    pub number: u32,
     /// Its name, unique in the resource.
     pub name: String,
     /// The protocol as written, empty to sniff; [`super::protocol::Protocol::parse`] reads it.
     pub protocol: String,
     /// The port of the endpoints, when it is another.
-    pub target_port: Option<u16>,
+    pub target_port: Option<u32>,
 }
 
 /// `location`.
@@ -81,4 +89,13 @@ impl Resolution {
             Self::DynamicDns => "DYNAMIC_DNS",
         }
     }
+}
+
+/// Reads and checks the `spec` of a ServiceEntry.
+pub(super) fn read(report: &mut Report, meta: Meta, spec: &Node) -> ServiceEntry {
+    report.field("spec", |report| {
+        let read = object(report, spec, |o| decode::decode(meta, o));
+        validate::validate(&read, report);
+        read
+    })
 }
