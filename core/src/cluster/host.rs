@@ -1,6 +1,7 @@
 //! Live state of one endpoint of one cluster.
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::Arc;
 
 /// Counters of one endpoint, shared by all workers and by all snapshots that name it.
 ///
@@ -63,32 +64,71 @@ impl HostState {
         self.connect_failures.load(Ordering::Relaxed)
     }
 
-    /// A request was given to this endpoint; [`HostState::on_request_end`] must follow exactly once.
-    pub fn on_request(&self) {
+    /// A request is given to this endpoint; it counts as active until the guard is dropped.
+    #[must_use]
+    pub fn begin_request(self: &Arc<Self>) -> ActiveRequest {
         self.active.fetch_add(1, Ordering::Relaxed);
         self.requests.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// The request ended, well or not.
-    pub fn on_request_end(&self, failed: bool) {
-        let before = self.active.fetch_sub(1, Ordering::Relaxed);
-        debug_assert!(before > 0, "a request ended that never began");
-        if failed {
-            self.failures.fetch_add(1, Ordering::Relaxed);
+        ActiveRequest {
+            host: Arc::clone(self),
+            failed: false,
         }
     }
 
-    /// A connection was begun; [`HostState::on_connection_end`] must follow exactly once.
-    pub fn on_connection(&self) {
+    /// A connection is begun; it counts until the guard is dropped.
+    #[must_use]
+    pub fn begin_connection(self: &Arc<Self>) -> OpenConnection {
         self.connections.fetch_add(1, Ordering::Relaxed);
+        OpenConnection {
+            host: Arc::clone(self),
+        }
+    }
+}
+
+/// A request in flight at an endpoint. A guard, so that no way out of an exchange can leave the count too high.
+#[derive(Debug)]
+pub struct ActiveRequest {
+    host: Arc<HostState>,
+    failed: bool,
+}
+
+impl ActiveRequest {
+    /// The request ended badly: a 5xx, or no response.
+    pub const fn fail(&mut self) {
+        self.failed = true;
+    }
+}
+
+impl Drop for ActiveRequest {
+    fn drop(&mut self) {
+        self.host.active.fetch_sub(1, Ordering::Relaxed);
+        if self.failed {
+            self.host.failures.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A connection to an endpoint, being made, in use or idle.
+#[derive(Debug)]
+pub struct OpenConnection {
+    host: Arc<HostState>,
+}
+
+impl OpenConnection {
+    /// Whose connection it is.
+    #[must_use]
+    pub const fn host(&self) -> &Arc<HostState> {
+        &self.host
     }
 
-    /// A connection was closed, or could not be made.
-    pub fn on_connection_end(&self, failed_to_connect: bool) {
-        let before = self.connections.fetch_sub(1, Ordering::Relaxed);
-        debug_assert!(before > 0, "a connection ended that never began");
-        if failed_to_connect {
-            self.connect_failures.fetch_add(1, Ordering::Relaxed);
-        }
+    /// It could not be made.
+    pub fn fail(self) {
+        self.host.connect_failures.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.host.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -7,5 +7,5 @@
 mod host;
 mod registry;
 
-pub use host::HostState;
+pub use host::{ActiveRequest, HostState, OpenConnection};
 pub use registry::{HostKey, Registry};

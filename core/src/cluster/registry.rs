@@ -53,9 +53,10 @@ mod tests {
             address: "a".into(),
         };
         let first = r.host(key.clone());
-        first.on_request();
+        let active = first.begin_request();
         assert_eq!(r.host(key.clone()).active(), 1);
-        first.on_request_end(false);
+        drop(active);
+        assert_eq!(r.host(key.clone()).active(), 0);
         let id = first.id();
         drop(first);
         r.sweep();

@@ -17,6 +17,8 @@ pub enum ResetReason {
     ProtocolError,
     /// A circuit limit was reached.
     Overflow,
+    /// The endpoint's name could not be resolved.
+    Unresolved,
     /// We gave the attempt up.
     LocalReset,
 }
@@ -32,6 +34,7 @@ impl ResetReason {
             Self::ConnectionTermination => "connection termination",
             Self::ProtocolError => "protocol error",
             Self::Overflow => "overflow",
+            Self::Unresolved => "dns resolution failure",
             Self::LocalReset => "local reset",
         }
     }
@@ -46,6 +49,7 @@ impl ResetReason {
             Self::ConnectionTermination => "connection_termination",
             Self::ProtocolError => "protocol_error",
             Self::Overflow => "overflow",
+            Self::Unresolved => "dns_resolution_failure",
             Self::LocalReset => "local_reset",
         }
     }

@@ -100,7 +100,8 @@ pub struct Record {
     pub view: Option<Rc<View>>,
     /// Its one random number.
     pub entropy: Entropy,
-    /// Its head as received, before header operations and rewrites, normalised.
+    /// Its head: as received at first, then as forwarded (normalised, rewritten, header operations applied), which is
+    /// what Envoy's log shows too.
     pub request: RequestHead,
     /// Which rule applied.
     pub route: RouteDecision,
@@ -122,4 +123,29 @@ pub struct Record {
     pub ended: Instant,
     /// Milliseconds from the request's end to the response's head (`x-envoy-upstream-service-time`).
     pub upstream_service_ms: Option<u64>,
+}
+
+impl Record {
+    /// Begins the story of another request and keeps the memory of the last.
+    pub fn restart(&mut self, now: Instant, entropy: Entropy) {
+        let mut request = core::mem::take(&mut self.request);
+        request.clear();
+        let mut attempts = core::mem::take(&mut self.attempts);
+        attempts.clear();
+        *self = Self {
+            request,
+            attempts,
+            entropy,
+            began: now,
+            ..Self::default()
+        };
+    }
+
+    /// The endpoint of the last attempt as logs write it.
+    #[must_use]
+    pub fn upstream_host(&self) -> Option<&str> {
+        let attempt = self.attempts.last()?;
+        let cluster = self.view.as_ref()?.snapshot.cluster(attempt.cluster?);
+        Some(&cluster.endpoints[attempt.endpoint as usize].text)
+    }
 }

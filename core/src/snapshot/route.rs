@@ -250,6 +250,19 @@ impl HeaderOps {
     pub fn is_empty(&self) -> bool {
         self.remove.is_empty() && self.write.is_empty() && self.authority.is_none()
     }
+
+    /// Whether a value speaks of the request itself, so that the request as it came must be at hand.
+    #[must_use]
+    pub fn reads_request(&self) -> bool {
+        let values = self
+            .write
+            .iter()
+            .map(|(_, value)| value)
+            .chain(&self.authority);
+        values
+            .flat_map(|value| &value.parts)
+            .any(|part| matches!(part, ValuePart::Request(_)))
+    }
 }
 
 /// A value to write.

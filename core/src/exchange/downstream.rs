@@ -1,0 +1,252 @@
+//! The client's side of an exchange: reading heads, answering, ending a connection in good manners.
+
+use bytes::{Bytes, BytesMut};
+
+use super::call::{Call, RequestBody, Response};
+use super::{Ambient, Exchange, Output, Phase, Side};
+use crate::decision::Refused;
+use crate::http1::{BodyLength, Framing, Limits, Part, Reader, Reply, Writer};
+use crate::message::Version;
+use crate::outbox::Outbox;
+use crate::request::{self, Context, Verdict};
+use crate::worker::Worker;
+
+/// The client's connection.
+#[derive(Debug)]
+pub(super) struct Downstream {
+    pub(super) reader: Reader,
+    pub(super) writer: Writer,
+    pub(super) inbox: BytesMut,
+    pub(super) outbox: Outbox,
+    /// The last read used all the room it was given, so the next one gets more.
+    pub(super) filled: bool,
+    /// The client will send nothing more.
+    pub(super) eof: bool,
+}
+
+impl Downstream {
+    pub(super) fn new() -> Self {
+        Self {
+            reader: Reader::requests(Limits::REQUEST),
+            writer: Writer::default(),
+            inbox: BytesMut::new(),
+            outbox: Outbox::default(),
+            filled: false,
+            eof: false,
+        }
+    }
+
+    pub(super) fn on_read(&mut self, count: usize) {
+        debug_assert!(
+            count > 0 && count <= self.inbox.len(),
+            "Read tells of bytes that were appended"
+        );
+        self.filled = self.inbox.len() == self.inbox.capacity();
+    }
+
+    pub(super) fn return_buffers(&mut self, worker: &mut Worker) {
+        if self.inbox.capacity() > 0 {
+            worker.give_buffer(core::mem::take(&mut self.inbox));
+        }
+        if let Some(block) = self.outbox.take_block() {
+            worker.give_buffer(block);
+        }
+    }
+}
+
+impl Exchange {
+    /// Tries to read the head of the next request. Says whether something came of it.
+    pub(super) fn read_head(&mut self, ambient: Ambient, worker: &mut Worker) -> bool {
+        if self.down.inbox.is_empty() {
+            return false;
+        }
+        if let Phase::Head {
+            since: since @ None,
+            ..
+        } = &mut self.phase
+        {
+            *since = Some(ambient.now);
+            self.record.restart(ambient.now, ambient.entropy);
+        }
+        match self
+            .down
+            .reader
+            .request_head(&mut self.down.inbox, &mut self.record.request)
+        {
+            Ok(None) => false,
+            Ok(Some(facts)) => {
+                self.call = Call {
+                    facts,
+                    ..Call::default()
+                };
+                self.phase = Phase::Call;
+                self.begin_call(ambient, worker);
+                true
+            }
+            Err(refused) => {
+                self.refuse(&refused, ambient, worker);
+                true
+            }
+        }
+    }
+
+    /// A head is complete: ask the request machine what to do with it.
+    fn begin_call(&mut self, ambient: Ambient, worker: &mut Worker) {
+        self.record.view = Some(worker.view().clone());
+        if self.call.facts.framing == Framing::None {
+            self.call.request_complete = Some(ambient.now);
+        } else {
+            self.call.request_body = RequestBody::Streaming;
+        }
+        let too_long = match (self.call.facts.framing, self.settings.max_request_body) {
+            (Framing::Length(length), Some(max)) => length > max,
+            _ => false,
+        };
+        let verdict = if too_long {
+            request::refuse(&request::TOO_LARGE, &mut self.record, &mut self.response)
+        } else {
+            let context = Context {
+                peer: &self.peer,
+                facts: &self.call.facts,
+            };
+            request::begin(&context, &mut self.record, &mut self.response)
+        };
+        self.call.route_deadline = self
+            .call
+            .request_complete
+            .and_then(|at| request::timeout(&self.record).map(|t| at + t));
+        self.obey(verdict, ambient, worker);
+    }
+
+    /// Does what the request machine decided.
+    pub(super) fn obey(&mut self, verdict: Verdict, ambient: Ambient, worker: &mut Worker) {
+        match verdict {
+            Verdict::Attempt(target) => self.begin_attempt(target, ambient, worker),
+            Verdict::Reply(body) => self.reply(&body, ambient, worker),
+        }
+    }
+
+    /// Answers with the head the request machine made, and this body.
+    pub(super) fn reply(&mut self, body: &Bytes, ambient: Ambient, worker: &mut Worker) {
+        self.drop_upstream();
+        self.skip_buffered_body(ambient);
+        let keep_alive = self.can_keep_alive(worker);
+        request::complete_local_head(&mut self.response, body.len(), worker.date());
+        self.record.status = self.response.status.as_u16();
+        let keep_alive = self.write_head(BodyLength::Known(body.len() as u64), keep_alive);
+        if self.record.request.method != http::Method::HEAD {
+            self.record.bytes_sent = body.len() as u64;
+        }
+        self.down.writer.data(body.clone(), &mut self.down.outbox);
+        let whole = self.down.writer.end(None, &mut self.down.outbox);
+        debug_assert!(whole, "a local body is as long as its head says");
+        self.phase = Phase::Flush { keep_alive };
+    }
+
+    /// The body of a request that is answered by ourselves: what has already arrived is thrown away, so that a client
+    /// that sent it along with the head can go on using the connection.
+    fn skip_buffered_body(&mut self, ambient: Ambient) {
+        while self.call.request_body == RequestBody::Streaming {
+            match self.down.reader.body(&mut self.down.inbox) {
+                Ok(Part::Data(data)) => self.record.bytes_received += data.len() as u64,
+                Ok(Part::End | Part::Trailers(_)) => {
+                    self.call.request_body = RequestBody::Complete;
+                    self.call.request_complete = Some(ambient.now);
+                }
+                Ok(Part::NeedMore) | Err(_) => return,
+            }
+        }
+    }
+
+    /// Whether the connection can carry another request after this response.
+    pub(super) fn can_keep_alive(&self, worker: &Worker) -> bool {
+        self.call.facts.keep_alive
+            && self.call.request_body == RequestBody::Complete
+            && !self.down.eof
+            && !worker.is_draining()
+    }
+
+    /// Writes the response's head to the client. Says whether the connection can be used again.
+    pub(super) fn write_head(&mut self, body: BodyLength, keep_alive: bool) -> bool {
+        let request = &self.record.request;
+        let upgrade = self.call.switched_to.as_deref();
+        let reply = Reply {
+            method: &request.method,
+            version: request.version,
+            body,
+            keep_alive,
+            upgrade,
+        };
+        self.down
+            .writer
+            .response_head(&self.response, &reply, &mut self.down.outbox)
+    }
+
+    /// A head or a body that broke the rules: answer once and close.
+    pub(super) fn refuse(&mut self, refused: &Refused, ambient: Ambient, worker: &mut Worker) {
+        // The framing of what follows is unknown, so nothing after this is read as a request.
+        self.call.facts.keep_alive = false;
+        self.call.request_body = RequestBody::Complete;
+        if self.call.response != Response::Awaited {
+            self.cut(ambient);
+            return;
+        }
+        let verdict = request::refuse(refused, &mut self.record, &mut self.response);
+        self.obey(verdict, ambient, worker);
+        // Whatever the client still sends is thrown away rather than met with a reset.
+        self.call.request_body = RequestBody::Streaming;
+    }
+
+    /// The head did not arrive in time.
+    pub(super) fn refuse_slow_head(&mut self, ambient: Ambient, worker: &mut Worker) {
+        self.call = Call::default();
+        self.refuse(&request::SLOW_HEAD, ambient, worker);
+        self.advance(ambient, worker);
+    }
+
+    /// The response has left: on to the next request, or close.
+    pub(super) fn finish(&mut self, keep_alive: bool, ambient: Ambient, worker: &Worker) -> bool {
+        self.end_record(ambient);
+        if keep_alive && !worker.is_draining() && !self.down.eof {
+            self.phase = Phase::Head {
+                since: None,
+                idle_since: ambient.now,
+            };
+            self.call = Call::default();
+            return true;
+        }
+        let client_is_done =
+            self.call.request_body == RequestBody::Complete && self.down.inbox.is_empty();
+        if client_is_done || self.down.eof {
+            self.close();
+        } else {
+            // Closing now would make the kernel answer unread bytes with a reset, which can overtake the response.
+            self.drop_upstream();
+            self.outputs
+                .push_back(Output::ShutdownWrite(Side::Downstream));
+            self.phase = Phase::Linger {
+                until: ambient.now + self.settings.linger,
+            };
+        }
+        true
+    }
+
+    /// The response had begun and cannot be completed: end so that the client can tell.
+    pub(super) fn cut(&mut self, ambient: Ambient) {
+        let unmarked = match self.call.response {
+            Response::Streaming { until_close, .. } => {
+                until_close && self.record.request.version == Version::Http10
+            }
+            Response::Awaited => false,
+        };
+        self.drop_upstream();
+        if unmarked {
+            self.end_record(ambient);
+            self.down.outbox.clear();
+            self.outputs.push_back(Output::Reset);
+            self.phase = Phase::Closed;
+        } else {
+            self.phase = Phase::Flush { keep_alive: false };
+        }
+    }
+}

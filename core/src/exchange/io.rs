@@ -1,0 +1,106 @@
+//! The words between an exchange and its runtime: one enum in, one enum out.
+
+use crate::snapshot::Address;
+use crate::time::Instant;
+
+/// One of the two peers of an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The client that connected to us.
+    Downstream,
+    /// The endpoint we connected to.
+    Upstream,
+}
+
+/// Names a connection to an endpoint while it is kept idle. Unique within a worker for all time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// Why no connection could be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectFault {
+    /// The peer refused it or cannot be reached.
+    Refused,
+    /// The name has no address, or could not be resolved.
+    Unresolved,
+    /// This machine could not begin: no descriptors, no ports, no permission.
+    Local,
+}
+
+/// What happened outside, told to [`super::Exchange::handle_input`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// This many bytes, at least one, were read into [`super::Exchange::space`].
+    Read(Side, usize),
+    /// The peer will send nothing more.
+    Eof(Side),
+    /// The connection is broken (reset, or any other error of reading or writing).
+    Broken(Side),
+    /// This many bytes of [`super::Exchange::outbox`] were written.
+    Wrote(Side, usize),
+    /// The connection that [`Output::Connect`] asked for is made, or the one that [`Output::Reuse`] named is alive.
+    Connected,
+    /// The connection could not be made.
+    ConnectFailed(ConnectFault),
+    /// The connection that [`Output::Reuse`] named is gone; nothing was written to it.
+    Stale,
+    /// The deadline of the last [`Interest`] has passed.
+    Deadline,
+    /// The worker began to drain: end as soon as nothing is in flight.
+    Drain,
+}
+
+/// What the runtime must do, from [`super::Exchange::poll_output`]. [`Output::Wait`] and [`Output::Done`] end a round.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Make a connection, as the upstream side. Answer with `Connected` or `ConnectFailed`.
+    Connect(Address),
+    /// Take this idle connection as the upstream side if it is still good. Answer with `Connected` or `Stale`.
+    Reuse(ConnectionId),
+    /// Keep the upstream connection idle under this id; the upstream side is empty now.
+    Keep(ConnectionId),
+    /// Close the connection of a side, with an ordinary close. For an upstream being connected: give that up.
+    Close(Side),
+    /// Close the downstream connection with a reset, because an ordinary close would look like a whole message.
+    Reset,
+    /// Say to a side that nothing more will be written (half-close).
+    ShutdownWrite(Side),
+    /// A request ended: [`super::Exchange::record`] tells its story until the next input.
+    Ended,
+    /// Nothing more to do until one of these happens.
+    Wait(Interest),
+    /// The exchange is over, both connections are closed; drop it.
+    Done,
+}
+
+/// What a deadline is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timer {
+    /// The head of a request is not complete.
+    RequestHead,
+    /// The connection is idle between requests.
+    Idle,
+    /// A connection is being made.
+    Connect,
+    /// The whole request (VirtualService `timeout`).
+    Route,
+    /// The last bytes are on their way and the peer may still be sending.
+    Linger,
+}
+
+/// What an exchange waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Interest {
+    /// Read from the client.
+    pub read_downstream: bool,
+    /// Write [`super::Exchange::outbox`] to the client.
+    pub write_downstream: bool,
+    /// Read from the endpoint.
+    pub read_upstream: bool,
+    /// Write to the endpoint.
+    pub write_upstream: bool,
+    /// A connection is being made.
+    pub connect: bool,
+    /// Wake up with [`Input::Deadline`] at this time, and why.
+    pub deadline: Option<(Instant, Timer)>,
+}

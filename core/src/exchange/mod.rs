@@ -1,0 +1,378 @@
+//! One client connection, request after request: the joint between the codec and the request machine.
+//!
+//! The codec (`http1`) knows bytes and no policy; the request machine (`request`) knows heads, outcomes and policy and
+//! no bytes. An exchange translates between them and is the only place that knows both. It speaks in message events
+//! (head, data, trailers, end, reset), so another codec can stand on either side.
+//!
+//! # The loop of a runtime
+//!
+//! After [`Exchange::accept`] and after every [`Exchange::handle_input`], call [`Exchange::poll_output`] until it yields
+//! [`Output::Wait`] or [`Output::Done`], performing the others in order. Then wait for the first thing the interest
+//! names, and feed exactly one input. An exchange never waits, asks the time or draws a number by itself.
+//!
+//! # Life of a connection
+//!
+//! ```text
+//!           ┌──────────────── keep-alive ───────────────┐
+//!           ▼                                           │
+//! accept ─► Head ── request head ──► Call ── response ─► Flush ── close ──► Linger ─► Closed
+//!                                     │                                       ▲
+//!                                     └── 101 or CONNECT ──► Tunnel ──────────┘
+//! ```
+
+mod call;
+mod downstream;
+mod io;
+mod relay;
+mod tunnel;
+mod upstream;
+
+#[cfg(test)]
+mod tests;
+
+pub use io::{ConnectFault, ConnectionId, Input, Interest, Output, Side, Timer};
+
+use core::net::SocketAddr;
+use std::collections::VecDeque;
+
+use bytes::BytesMut;
+
+use crate::decision::{Details, Record, ResponseFlag};
+use crate::entropy::Entropy;
+use crate::message::ResponseHead;
+use crate::outbox::Outbox;
+use crate::time::Instant;
+use crate::worker::{Worker, WorkerSettings};
+use call::Call;
+use downstream::Downstream;
+use tunnel::Tunnel;
+use upstream::Upstream;
+
+/// What arrived on this connection is judged as coming from the application or as going to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListenerKind {
+    /// From the application to the mesh: routed by authority.
+    Outbound,
+    /// From the mesh to the application: the position of the listener in [`crate::snapshot::Snapshot::inbound`].
+    Inbound(usize),
+}
+
+/// Who connected, and to which of our addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The client's address.
+    pub remote: SocketAddr,
+    /// Our address on this connection.
+    pub local: SocketAddr,
+    /// Which kind of listener accepted it.
+    pub listener: ListenerKind,
+}
+
+/// The ambient values of one input: everything an exchange may not find out by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ambient {
+    /// The time.
+    pub now: Instant,
+    /// A fresh random number; used if this input begins a request.
+    pub entropy: Entropy,
+}
+
+/// Reading from a client pauses when this much waits in memory for a connection to the endpoint.
+const INBOX_LIMIT: usize = 64 * 1024;
+
+/// The least room a read gets.
+const READ_ROOM: usize = 4 * 1024;
+
+/// The room added when there is less.
+const READ_BLOCK: usize = 16 * 1024;
+
+/// The room added while a body is long.
+const READ_BLOCK_LONG: usize = 64 * 1024;
+
+#[derive(Debug)]
+enum Phase {
+    /// Between requests (`since` is `None`) or within a head.
+    Head {
+        since: Option<Instant>,
+        idle_since: Instant,
+    },
+    /// A request is being served.
+    Call,
+    /// The response is complete, and its last bytes are being written.
+    Flush { keep_alive: bool },
+    /// Bytes pass both ways, uninterpreted.
+    Tunnel(Tunnel),
+    /// Everything is written, nothing more will be; what the client still sends is thrown away until then.
+    Linger { until: Instant },
+    /// Over.
+    Closed,
+}
+
+/// One client connection.
+#[derive(Debug)]
+pub struct Exchange {
+    peer: Peer,
+    settings: WorkerSettings,
+    phase: Phase,
+    down: Downstream,
+    up: Upstream,
+    call: Call,
+    record: Record,
+    response: ResponseHead,
+    outputs: VecDeque<Output>,
+}
+
+impl Exchange {
+    /// A new client connection.
+    #[must_use]
+    pub fn accept(peer: Peer, now: Instant, worker: &Worker) -> Self {
+        Self {
+            peer,
+            settings: *worker.settings(),
+            phase: Phase::Head {
+                since: None,
+                idle_since: now,
+            },
+            down: Downstream::new(),
+            up: Upstream::new(),
+            call: Call::default(),
+            record: Record::default(),
+            response: ResponseHead::default(),
+            outputs: VecDeque::with_capacity(4),
+        }
+    }
+
+    /// Takes one thing that happened. Drain [`Exchange::poll_output`] afterwards.
+    pub fn handle_input(&mut self, input: Input, ambient: Ambient, worker: &mut Worker) {
+        match input {
+            Input::Read(Side::Downstream, count) => self.down.on_read(count),
+            Input::Read(Side::Upstream, count) => self.up.on_read(count),
+            Input::Wrote(Side::Downstream, count) => self.down.outbox.advance(count),
+            Input::Wrote(Side::Upstream, count) => self.up.on_wrote(count),
+            Input::Eof(Side::Downstream) => self.on_downstream_eof(ambient),
+            Input::Eof(Side::Upstream) => self.on_upstream_eof(ambient, worker),
+            Input::Broken(Side::Downstream) => self.on_downstream_broken(ambient),
+            Input::Broken(Side::Upstream) => self.on_upstream_broken(ambient, worker),
+            Input::Connected => self.on_connected(),
+            Input::ConnectFailed(fault) => self.on_connect_failed(fault, ambient, worker),
+            Input::Stale => self.on_stale(ambient, worker),
+            Input::Deadline => self.on_deadline(ambient, worker),
+            Input::Drain => self.on_drain(),
+        }
+        self.advance(ambient, worker);
+        self.return_buffers(worker);
+    }
+
+    /// What to do next.
+    pub fn poll_output(&mut self) -> Output {
+        if let Some(output) = self.outputs.pop_front() {
+            return output;
+        }
+        match self.phase {
+            Phase::Closed => Output::Done,
+            Phase::Head { .. }
+            | Phase::Call
+            | Phase::Flush { .. }
+            | Phase::Tunnel(_)
+            | Phase::Linger { .. } => Output::Wait(self.interest()),
+        }
+    }
+
+    /// Where to append what is read from a side; it has room.
+    pub fn space(&mut self, side: Side, worker: &mut Worker) -> &mut BytesMut {
+        let (inbox, long) = match side {
+            Side::Downstream => (&mut self.down.inbox, self.down.filled),
+            Side::Upstream => (&mut self.up.inbox, self.up.filled),
+        };
+        if inbox.capacity() == 0 {
+            *inbox = worker.take_buffer();
+        }
+        if inbox.capacity() - inbox.len() < READ_ROOM {
+            inbox.reserve(if long { READ_BLOCK_LONG } else { READ_BLOCK });
+        }
+        inbox
+    }
+
+    /// What is to be written to a side.
+    #[must_use]
+    pub const fn outbox(&self, side: Side) -> &Outbox {
+        match side {
+            Side::Downstream => &self.down.outbox,
+            Side::Upstream => &self.up.outbox,
+        }
+    }
+
+    /// The story of the current request; complete after [`Output::Ended`] and until the next input.
+    #[must_use]
+    pub const fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// The response head last seen or made, for logs.
+    #[must_use]
+    pub const fn response(&self) -> &ResponseHead {
+        &self.response
+    }
+
+    /// Who connected.
+    #[must_use]
+    pub const fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// Does everything that can be done without waiting.
+    fn advance(&mut self, ambient: Ambient, worker: &mut Worker) {
+        loop {
+            let moved = match &self.phase {
+                Phase::Head { .. } => self.read_head(ambient, worker),
+                Phase::Call => self.advance_call(ambient, worker),
+                Phase::Flush { keep_alive } => {
+                    let keep_alive = *keep_alive;
+                    self.down.outbox.is_empty() && self.finish(keep_alive, ambient, worker)
+                }
+                Phase::Tunnel(_) => self.advance_tunnel(ambient),
+                Phase::Linger { .. } => {
+                    self.down.inbox.clear();
+                    false
+                }
+                Phase::Closed => false,
+            };
+            if !moved {
+                return;
+            }
+        }
+    }
+
+    fn interest(&self) -> Interest {
+        let mut interest = Interest {
+            write_downstream: !self.down.outbox.is_empty(),
+            write_upstream: self.up.is_attached() && !self.up.outbox.is_empty(),
+            connect: self.up.is_connecting(),
+            deadline: self.deadline(),
+            ..Interest::default()
+        };
+        match &self.phase {
+            Phase::Head { .. } | Phase::Linger { .. } => interest.read_downstream = true,
+            Phase::Call => {
+                interest.read_downstream = self.wants_request_bytes();
+                interest.read_upstream = self.wants_response_bytes();
+            }
+            Phase::Tunnel(tunnel) => {
+                interest.read_downstream =
+                    tunnel.reads(Side::Downstream) && !self.up.outbox.is_above_limit();
+                interest.read_upstream =
+                    tunnel.reads(Side::Upstream) && !self.down.outbox.is_above_limit();
+            }
+            Phase::Flush { .. } | Phase::Closed => {}
+        }
+        interest
+    }
+
+    fn deadline(&self) -> Option<(Instant, Timer)> {
+        let settings = &self.settings;
+        match &self.phase {
+            Phase::Head {
+                since: Some(since), ..
+            } => settings
+                .request_head_timeout
+                .map(|t| (*since + t, Timer::RequestHead)),
+            Phase::Head {
+                since: None,
+                idle_since,
+            } => settings
+                .idle_timeout
+                .map(|t| (*idle_since + t, Timer::Idle)),
+            Phase::Call => {
+                let connect = self.up.connect_deadline().map(|at| (at, Timer::Connect));
+                let route = self.call.route_deadline.map(|at| (at, Timer::Route));
+                [connect, route]
+                    .into_iter()
+                    .flatten()
+                    .min_by_key(|(at, _)| *at)
+            }
+            Phase::Linger { until } => Some((*until, Timer::Linger)),
+            Phase::Flush { .. } | Phase::Tunnel(_) | Phase::Closed => None,
+        }
+    }
+
+    fn on_deadline(&mut self, ambient: Ambient, worker: &mut Worker) {
+        // A deadline may have moved since the runtime armed it; then this wake-up means nothing.
+        let Some((_, timer)) = self.deadline().filter(|(at, _)| *at <= ambient.now) else {
+            return;
+        };
+        match timer {
+            Timer::RequestHead => self.refuse_slow_head(ambient, worker),
+            Timer::Idle | Timer::Linger => self.close(),
+            Timer::Connect => self.on_connect_timeout(ambient, worker),
+            Timer::Route => self.on_route_timeout(ambient, worker),
+        }
+    }
+
+    fn on_drain(&mut self) {
+        if let Phase::Head { since: None, .. } = self.phase {
+            self.close();
+        }
+    }
+
+    fn on_downstream_eof(&mut self, ambient: Ambient) {
+        self.down.eof = true;
+        match &mut self.phase {
+            Phase::Head { .. } | Phase::Linger { .. } => self.close(),
+            // As Envoy: a client that stops sending has gone away. See docs/differences.md on half-close.
+            Phase::Call => self.cancel(ambient),
+            Phase::Tunnel(tunnel) => tunnel.on_eof(Side::Downstream),
+            Phase::Flush { keep_alive } => *keep_alive = false,
+            Phase::Closed => {}
+        }
+    }
+
+    fn on_downstream_broken(&mut self, ambient: Ambient) {
+        match &self.phase {
+            Phase::Call | Phase::Flush { .. } | Phase::Tunnel(_) => self.cancel(ambient),
+            Phase::Head { .. } | Phase::Linger { .. } | Phase::Closed => self.close(),
+        }
+    }
+
+    /// The client went away in the middle: the attempt is given up and the record ends without a reply.
+    fn cancel(&mut self, ambient: Ambient) {
+        if !matches!(self.phase, Phase::Flush { .. } | Phase::Tunnel(_)) {
+            self.record
+                .flags
+                .insert(ResponseFlag::DownstreamConnectionTermination);
+            self.record.details = Details::DownstreamRemoteDisconnect;
+            self.up.cancel(&mut self.record);
+        }
+        self.end_record(ambient);
+        self.close();
+    }
+
+    /// Tells the runtime that the record is complete.
+    fn end_record(&mut self, ambient: Ambient) {
+        self.record.ended = ambient.now;
+        self.outputs.push_back(Output::Ended);
+    }
+
+    /// Closes whatever is open.
+    fn close(&mut self) {
+        self.drop_upstream();
+        self.down.outbox.clear();
+        if !matches!(self.phase, Phase::Closed) {
+            self.outputs.push_back(Output::Close(Side::Downstream));
+        }
+        self.phase = Phase::Closed;
+    }
+
+    /// Closes the upstream connection, made or being made.
+    fn drop_upstream(&mut self) {
+        if self.up.detach() {
+            self.outputs.push_back(Output::Close(Side::Upstream));
+        }
+    }
+
+    fn return_buffers(&mut self, worker: &mut Worker) {
+        if self.down.inbox.is_empty() && matches!(self.phase, Phase::Head { .. } | Phase::Closed) {
+            self.down.return_buffers(worker);
+            self.up.return_buffers(worker);
+        }
+    }
+}

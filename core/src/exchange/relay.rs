@@ -1,0 +1,215 @@
+//! Moving messages: the request towards the endpoint and the response towards the client, with backpressure.
+
+use super::call::{RequestBody, Response};
+use super::{Ambient, Exchange, INBOX_LIMIT, Phase};
+use crate::decision::{Details, ResetReason};
+use crate::http1::{Asked, BodyLength, Eof, Framing, Part, ResponseFacts};
+use crate::request;
+use crate::worker::Worker;
+
+impl Exchange {
+    /// Moves what can be moved in both directions. Says whether the phase changed.
+    pub(super) fn advance_call(&mut self, ambient: Ambient, worker: &mut Worker) -> bool {
+        self.pump_request(ambient, worker);
+        if matches!(self.phase, Phase::Call) {
+            self.pump_response(ambient, worker);
+        }
+        !matches!(self.phase, Phase::Call)
+    }
+
+    pub(super) fn wants_request_bytes(&self) -> bool {
+        // Once the request is complete we read on a little: to see the client leave, and to have the next head early.
+        let flowing = self.call.request_body == RequestBody::Streaming && self.up.is_attached();
+        if flowing {
+            !self.up.outbox.is_above_limit()
+        } else {
+            self.down.inbox.len() < INBOX_LIMIT
+        }
+    }
+
+    pub(super) const fn wants_response_bytes(&self) -> bool {
+        match self.call.response {
+            Response::Awaited => self.up.is_attached(),
+            Response::Streaming { .. } => {
+                self.up.is_attached() && !self.down.outbox.is_above_limit()
+            }
+        }
+    }
+
+    fn pump_request(&mut self, ambient: Ambient, worker: &mut Worker) {
+        if !self.up.is_attached() {
+            return;
+        }
+        self.send_replay();
+        // An upgrade is a question: the bytes after it belong to the answer, 101 or not.
+        while self.call.request_body == RequestBody::Streaming && !self.up.outbox.is_above_limit() {
+            match self.down.reader.body(&mut self.down.inbox) {
+                Ok(Part::NeedMore) => return,
+                Ok(Part::Data(data)) => {
+                    self.record.bytes_received += data.len() as u64;
+                    if self
+                        .settings
+                        .max_request_body
+                        .is_some_and(|max| self.record.bytes_received > max)
+                    {
+                        self.refuse(&request::TOO_LARGE, ambient, worker);
+                        return;
+                    }
+                    self.up.send_data(data);
+                }
+                Ok(Part::Trailers(trailers)) => {
+                    self.up.forget_replay();
+                    self.call.trailers = Some(trailers);
+                }
+                Ok(Part::End) => {
+                    // The reader has counted the body, so it is as long as its head says.
+                    let _ = self
+                        .up
+                        .writer
+                        .end(self.call.trailers.take().as_ref(), &mut self.up.outbox);
+                    self.complete_request(ambient);
+                }
+                Err(refused) => {
+                    self.refuse(&refused, ambient, worker);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn complete_request(&mut self, ambient: Ambient) {
+        self.call.request_body = RequestBody::Complete;
+        self.call.request_complete = Some(ambient.now);
+        self.call.route_deadline = request::timeout(&self.record).map(|t| ambient.now + t);
+    }
+
+    /// Moves as much of the response as the client takes.
+    pub(super) fn pump_response(&mut self, ambient: Ambient, worker: &mut Worker) {
+        while self.up.is_attached() && matches!(self.phase, Phase::Call) {
+            match self.call.response {
+                Response::Awaited => {
+                    let asked = Asked {
+                        method: &self.record.request.method,
+                        upgrade: self.call.facts.upgrade.is_some(),
+                    };
+                    match self.up.reader.response_head(
+                        &mut self.up.inbox,
+                        asked,
+                        &mut self.response,
+                    ) {
+                        Ok(None) => return,
+                        Ok(Some(facts)) => self.on_response_head(&facts, ambient, worker),
+                        Err(_refused) => {
+                            self.fail_attempt(ResetReason::ProtocolError, ambient, worker);
+                        }
+                    }
+                }
+                Response::Streaming { reusable, .. } => {
+                    if self.down.outbox.is_above_limit()
+                        || !self.pump_response_body(reusable, ambient, worker)
+                    {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Moves one part of the response's body. Says whether there may be more.
+    fn pump_response_body(
+        &mut self,
+        reusable: bool,
+        ambient: Ambient,
+        worker: &mut Worker,
+    ) -> bool {
+        match self.up.reader.body(&mut self.up.inbox) {
+            Ok(Part::NeedMore) => false,
+            Ok(Part::Data(data)) => {
+                self.record.bytes_sent += data.len() as u64;
+                self.down.writer.data(data, &mut self.down.outbox);
+                true
+            }
+            Ok(Part::Trailers(trailers)) => {
+                self.call.trailers = self.call.facts.accepts_trailers.then_some(trailers);
+                true
+            }
+            Ok(Part::End) => {
+                let trailers = self.call.trailers.take();
+                let whole = self
+                    .down
+                    .writer
+                    .end(trailers.as_ref(), &mut self.down.outbox);
+                debug_assert!(whole, "the reader has counted the body");
+                self.complete_response(reusable, ambient, worker);
+                false
+            }
+            Err(_refused) => {
+                self.cut_response(ResetReason::ProtocolError, ambient);
+                false
+            }
+        }
+    }
+
+    fn on_response_head(&mut self, facts: &ResponseFacts, ambient: Ambient, worker: &mut Worker) {
+        if facts.interim {
+            self.write_head(BodyLength::None, true);
+            return;
+        }
+        if facts.switched {
+            self.begin_upgrade_tunnel(facts.upgrade.clone(), worker);
+            return;
+        }
+        let status = self.response.status.as_u16();
+        self.up.on_status(status, &mut self.record);
+        self.record.status = status;
+        self.record.details = Details::ViaUpstream;
+        let service_time = self.call.request_complete.map(|at| ambient.now.since(at));
+        request::on_response_head(
+            &self.peer,
+            service_time,
+            &mut self.record,
+            &mut self.response,
+            worker.date(),
+        );
+        let keep_alive = self.call.facts.keep_alive && !self.down.eof && !worker.is_draining();
+        let keep_alive = self.write_head(BodyLength::from(facts.framing), keep_alive);
+        let until_close = facts.framing == Framing::UntilClose;
+        self.call.response = Response::Streaming {
+            keep_alive,
+            reusable: facts.keep_alive,
+            until_close,
+        };
+    }
+
+    /// The endpoint closed while its response was on the way.
+    pub(super) fn end_response_at_eof(&mut self, ambient: Ambient, worker: &mut Worker) {
+        match self.up.reader.eof(&self.up.inbox) {
+            Ok(Eof::BetweenMessages | Eof::EndOfBody) => {
+                let whole = self.down.writer.end(None, &mut self.down.outbox);
+                debug_assert!(whole, "a body that lasts until the end has no length");
+                self.complete_response(false, ambient, worker);
+            }
+            Err(_cut) => self.cut_response(ResetReason::ConnectionTermination, ambient),
+        }
+    }
+
+    fn complete_response(&mut self, reusable: bool, ambient: Ambient, worker: &mut Worker) {
+        self.release_upstream(reusable, ambient, worker);
+        // What the head said holds, unless the response overtook its request.
+        let promised = matches!(
+            self.call.response,
+            Response::Streaming {
+                keep_alive: true,
+                ..
+            }
+        );
+        let keep_alive = promised && self.can_keep_alive(worker);
+        self.phase = Phase::Flush { keep_alive };
+    }
+
+    /// The response cannot be completed.
+    pub(super) fn cut_response(&mut self, reason: ResetReason, ambient: Ambient) {
+        request::on_response_cut(reason, &mut self.record);
+        self.cut(ambient);
+    }
+}

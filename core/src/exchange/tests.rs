@@ -1,0 +1,356 @@
+//! The exchange driven by hand: both peers are byte strings, and every output is looked at.
+
+use super::*;
+use crate::cluster::{HostKey, Registry};
+use crate::snapshot::{
+    Action, Address, Balancing, Cluster, ClusterId, Condition, Destination, DestinationCluster,
+    Endpoint, Forward, HeaderOps, Rule, Snapshot, VirtualHost, VirtualHostId,
+};
+use crate::time::Duration;
+use std::sync::Arc;
+
+/// Everything goes to one endpoint, as on an inbound listener.
+fn snapshot() -> Arc<Snapshot> {
+    let mut registry = Registry::default();
+    let state = registry.host(HostKey {
+        cluster: "c".into(),
+        address: "a".into(),
+    });
+    let address = Address::Socket("10.0.0.1:80".parse().unwrap());
+    let endpoint = Endpoint {
+        text: address.to_string().into(),
+        address,
+        weight: 1,
+        locality: "".into(),
+        state,
+    };
+    let cluster = Cluster {
+        name: "inbound|80||".into(),
+        host: "".into(),
+        port: 80,
+        subset: "".into(),
+        endpoints: [endpoint].into(),
+        balancing: Balancing::RoundRobin,
+        connect_timeout: Duration::from_secs(10),
+        idle_timeout: Some(Duration::from_secs(3600)),
+        max_requests_per_connection: None,
+    };
+    let forward = Forward {
+        destinations: [Destination {
+            weight: 1,
+            cluster: DestinationCluster::Known(ClusterId(0)),
+            request: HeaderOps::default(),
+            response: HeaderOps::default(),
+        }]
+        .into(),
+        total_weight: 1,
+        ..Forward::default()
+    };
+    let rule = Rule {
+        name: "default".into(),
+        origin: None,
+        condition: Condition::default(),
+        action: Arc::new(Action::Forward(forward)),
+    };
+    Arc::new(Snapshot {
+        virtual_hosts: [VirtualHost {
+            name: "inbound|http|80".into(),
+            rules: [rule].into(),
+            index: None,
+        }]
+        .into(),
+        clusters: [cluster].into(),
+        inbound: [VirtualHostId(0)].into(),
+        ..Snapshot::default()
+    })
+}
+
+struct Driver {
+    exchange: Exchange,
+    worker: Worker,
+    now: Instant,
+    seen: Vec<Output>,
+    interest: Interest,
+}
+
+impl Driver {
+    fn new() -> Self {
+        let worker = Worker::new(snapshot(), WorkerSettings::default(), 1);
+        let peer = Peer {
+            remote: "127.0.0.1:1000".parse().unwrap(),
+            local: "127.0.0.1:15006".parse().unwrap(),
+            listener: ListenerKind::Inbound(0),
+        };
+        let exchange = Exchange::accept(peer, Instant::ZERO, &worker);
+        let mut driver = Self {
+            exchange,
+            worker,
+            now: Instant::ZERO,
+            seen: Vec::new(),
+            interest: Interest::default(),
+        };
+        driver.drain();
+        driver
+    }
+
+    fn drain(&mut self) {
+        loop {
+            match self.exchange.poll_output() {
+                Output::Wait(interest) => {
+                    self.interest = interest;
+                    return;
+                }
+                Output::Done => {
+                    self.seen.push(Output::Done);
+                    return;
+                }
+                output => self.seen.push(output),
+            }
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        let ambient = Ambient {
+            now: self.now,
+            entropy: Entropy(7),
+        };
+        self.exchange.handle_input(input, ambient, &mut self.worker);
+        self.drain();
+    }
+
+    fn sends(&mut self, side: Side, bytes: &[u8]) {
+        self.exchange
+            .space(side, &mut self.worker)
+            .extend_from_slice(bytes);
+        self.input(Input::Read(side, bytes.len()));
+    }
+
+    fn receives(&mut self, side: Side) -> String {
+        let mut text = Vec::new();
+        while !self.exchange.outbox(side).is_empty() {
+            let piece = self.exchange.outbox(side).front().to_vec();
+            self.input(Input::Wrote(side, piece.len()));
+            text.extend(piece);
+        }
+        String::from_utf8(text).unwrap()
+    }
+
+    fn outputs(&mut self) -> Vec<Output> {
+        std::mem::take(&mut self.seen)
+    }
+
+    /// One whole request and response; returns what the endpoint and the client saw.
+    fn round(&mut self, request: &[u8], response: &[u8]) -> (String, String) {
+        self.sends(Side::Downstream, request);
+        self.input(Input::Connected);
+        let upstream = self.receives(Side::Upstream);
+        self.sends(Side::Upstream, response);
+        (upstream, self.receives(Side::Downstream))
+    }
+}
+
+const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+#[test]
+fn a_request_goes_through_and_the_connection_is_kept() {
+    let mut d = Driver::new();
+    let (upstream, client) = d.round(GET, OK);
+    assert!(
+        upstream.starts_with("GET /a HTTP/1.1\r\nhost: h\r\n"),
+        "{upstream}"
+    );
+    assert!(
+        upstream.contains("x-envoy-attempt-count: 1\r\n") && upstream.ends_with("\r\n\r\n"),
+        "{upstream}"
+    );
+    assert!(
+        client.starts_with("HTTP/1.1 200 OK\r\n") && client.ends_with("\r\n\r\nok"),
+        "{client}"
+    );
+    assert!(
+        client.contains("x-envoy-upstream-service-time: 0\r\n"),
+        "{client}"
+    );
+    let outputs = d.outputs();
+    assert!(
+        matches!(
+            outputs[..],
+            [
+                Output::Connect(_),
+                Output::Keep(ConnectionId(0)),
+                Output::Ended
+            ]
+        ),
+        "{outputs:?}"
+    );
+    d.sends(Side::Downstream, GET);
+    assert_eq!(d.outputs(), [Output::Reuse(ConnectionId(0))]);
+    d.input(Input::Connected);
+    assert!(!d.receives(Side::Upstream).is_empty());
+    assert_eq!(d.worker.idle_connections(), 0);
+}
+
+#[test]
+fn a_dead_kept_connection_is_replaced_when_that_is_safe() {
+    for (request, replaced) in [
+        (GET, true),
+        (
+            &b"PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"[..],
+            true,
+        ),
+        (
+            &b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"[..],
+            false,
+        ),
+    ] {
+        let mut d = Driver::new();
+        d.round(GET, OK);
+        d.outputs();
+        d.sends(Side::Downstream, request);
+        d.input(Input::Connected);
+        let first = d.receives(Side::Upstream);
+        d.input(Input::Eof(Side::Upstream));
+        let outputs = d.outputs();
+        if replaced {
+            let expected = outputs.iter().any(|o| matches!(o, Output::Connect(_)));
+            assert!(expected, "{outputs:?}");
+            d.input(Input::Connected);
+            assert_eq!(d.receives(Side::Upstream), first, "the same bytes again");
+            d.sends(Side::Upstream, OK);
+            assert!(d.receives(Side::Downstream).starts_with("HTTP/1.1 200"));
+        } else {
+            let client = d.receives(Side::Downstream);
+            assert!(
+                client.starts_with("HTTP/1.1 503") && client.ends_with("connection termination"),
+                "{client}"
+            );
+            assert_eq!(d.exchange.record().flags.to_string(), "UC");
+        }
+    }
+}
+
+#[test]
+fn a_stale_connection_is_replaced_for_every_method() {
+    let mut d = Driver::new();
+    d.round(GET, OK);
+    d.outputs();
+    d.sends(
+        Side::Downstream,
+        b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc",
+    );
+    d.input(Input::Stale);
+    d.input(Input::Connected);
+    assert!(d.receives(Side::Upstream).ends_with("\r\n\r\nabc"));
+}
+
+#[test]
+fn a_slow_client_stops_the_upstream() {
+    let mut d = Driver::new();
+    d.sends(Side::Downstream, GET);
+    d.input(Input::Connected);
+    d.receives(Side::Upstream);
+    d.sends(
+        Side::Upstream,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n",
+    );
+    let mut sent = 0;
+    while d.interest.read_upstream {
+        d.sends(Side::Upstream, &[b'x'; 16384]);
+        sent += 16384;
+        assert!(sent < 1_000_000, "reading never stops");
+    }
+    assert!(d.interest.write_downstream);
+    d.receives(Side::Downstream);
+    assert!(d.interest.read_upstream);
+}
+
+#[test]
+fn failures_are_told_in_envoys_words() {
+    let mut d = Driver::new();
+    d.sends(Side::Downstream, GET);
+    d.input(Input::ConnectFailed(ConnectFault::Refused));
+    let client = d.receives(Side::Downstream);
+    assert!(
+        client.starts_with("HTTP/1.1 503 Service Unavailable\r\n"),
+        "{client}"
+    );
+    assert!(
+        client.ends_with("before headers. reset reason: remote connection failure"),
+        "{client}"
+    );
+    assert_eq!(d.exchange.record().flags.to_string(), "UF");
+
+    let mut d = Driver::new();
+    let (_, client) = d.round(GET, b"HTTP/1.1 nonsense\r\n\r\n");
+    assert!(client.starts_with("HTTP/1.1 502 "), "{client}");
+    assert_eq!(d.exchange.record().flags.to_string(), "UPE");
+
+    let mut d = Driver::new();
+    d.sends(Side::Downstream, GET);
+    d.now = Instant::from_millis(10_000);
+    d.input(Input::Deadline);
+    assert!(
+        d.receives(Side::Downstream)
+            .ends_with("reset reason: connection timeout")
+    );
+}
+
+#[test]
+fn a_refused_head_is_answered_once_and_closed() {
+    let mut d = Driver::new();
+    d.sends(
+        Side::Downstream,
+        b"GET / HTTP/1.1\r\nHost: h\r\nHost: i\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n",
+    );
+    let client = d.receives(Side::Downstream);
+    assert!(
+        client.starts_with("HTTP/1.1 400 Bad Request\r\n"),
+        "{client}"
+    );
+    assert_eq!(client.matches("HTTP/1.1").count(), 1);
+    assert_eq!(
+        d.outputs(),
+        [Output::Ended, Output::ShutdownWrite(Side::Downstream)]
+    );
+    d.now = Instant::from_millis(1000);
+    d.input(Input::Deadline);
+    assert_eq!(d.outputs(), [Output::Close(Side::Downstream), Output::Done]);
+}
+
+#[test]
+fn a_websocket_becomes_a_tunnel() {
+    let mut d = Driver::new();
+    let (upstream, client) = d.round(
+        b"GET /ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello",
+    );
+    assert!(upstream.contains("upgrade: websocket\r\n"), "{upstream}");
+    assert!(
+        client.starts_with("HTTP/1.1 101 ") && client.ends_with("hello"),
+        "{client}"
+    );
+    d.sends(Side::Downstream, b"ping");
+    assert_eq!(d.receives(Side::Upstream), "ping");
+    d.outputs();
+    d.input(Input::Eof(Side::Downstream));
+    assert_eq!(d.outputs(), [Output::ShutdownWrite(Side::Upstream)]);
+    d.input(Input::Eof(Side::Upstream));
+    assert!(
+        d.outputs()
+            .ends_with(&[Output::Close(Side::Downstream), Output::Done])
+    );
+}
+
+#[test]
+fn counts_return_to_zero() {
+    let mut d = Driver::new();
+    let host = d.worker.view().snapshot.clusters[0].endpoints[0]
+        .state
+        .clone();
+    d.sends(Side::Downstream, GET);
+    assert_eq!((host.active(), host.connections()), (1, 1));
+    d.input(Input::Eof(Side::Downstream));
+    assert_eq!((host.active(), host.connections()), (0, 0));
+    assert_eq!(d.exchange.record().flags.to_string(), "DC");
+}

@@ -1,0 +1,115 @@
+//! Upgraded and CONNECT connections: bytes pass both ways until both sides are done.
+
+use super::call::Response;
+use super::{Ambient, Exchange, Output, Phase, Side};
+use crate::decision::Details;
+use crate::http1::BodyLength;
+use crate::message::ResponseHead;
+use crate::request;
+use crate::worker::Worker;
+
+/// Which directions are still open.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tunnel {
+    downstream: Direction,
+    upstream: Direction,
+}
+
+/// One direction, named by the side it is read from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Direction {
+    #[default]
+    Open,
+    /// The side ended; what it sent is still being written to the other.
+    Ending,
+    /// The other side has been told.
+    Ended,
+}
+
+impl Tunnel {
+    pub(super) fn reads(&self, side: Side) -> bool {
+        match side {
+            Side::Downstream => self.downstream == Direction::Open,
+            Side::Upstream => self.upstream == Direction::Open,
+        }
+    }
+
+    pub(super) fn on_eof(&mut self, side: Side) {
+        let direction = match side {
+            Side::Downstream => &mut self.downstream,
+            Side::Upstream => &mut self.upstream,
+        };
+        if *direction == Direction::Open {
+            *direction = Direction::Ending;
+        }
+    }
+}
+
+impl Exchange {
+    /// The endpoint agreed to switch protocols.
+    pub(super) fn begin_upgrade_tunnel(&mut self, protocol: Option<Box<str>>, worker: &Worker) {
+        self.call.switched_to = protocol;
+        self.up.on_status(101, &mut self.record);
+        self.record.status = 101;
+        self.record.details = Details::ViaUpstream;
+        request::on_response_head(
+            &self.peer,
+            None,
+            &mut self.record,
+            &mut self.response,
+            worker.date(),
+        );
+        self.begin_tunnel();
+    }
+
+    /// The connection that a CONNECT asked for is made (RFC 9110 §9.3.6).
+    pub(super) fn begin_connect_tunnel(&mut self) {
+        self.response = ResponseHead::default();
+        self.up.on_status(200, &mut self.record);
+        self.record.status = 200;
+        self.record.details = Details::ViaUpstream;
+        self.begin_tunnel();
+    }
+
+    fn begin_tunnel(&mut self) {
+        self.write_head(BodyLength::None, true);
+        self.call.response = Response::Streaming {
+            keep_alive: false,
+            reusable: false,
+            until_close: true,
+        };
+        self.call.route_deadline = None;
+        self.phase = Phase::Tunnel(Tunnel::default());
+    }
+
+    /// Moves what has arrived, and passes on the ends. Says whether the tunnel is over.
+    pub(super) fn advance_tunnel(&mut self, ambient: Ambient) -> bool {
+        if !self.down.inbox.is_empty() {
+            self.record.bytes_received += self.down.inbox.len() as u64;
+            self.up.outbox.put_bytes(self.down.inbox.split().freeze());
+        }
+        if !self.up.inbox.is_empty() {
+            self.record.bytes_sent += self.up.inbox.len() as u64;
+            self.down.outbox.put_bytes(self.up.inbox.split().freeze());
+        }
+        let Phase::Tunnel(tunnel) = &mut self.phase else {
+            return false;
+        };
+        if tunnel.downstream == Direction::Ending && self.up.outbox.is_empty() {
+            tunnel.downstream = Direction::Ended;
+            self.outputs
+                .push_back(Output::ShutdownWrite(Side::Upstream));
+        }
+        if tunnel.upstream == Direction::Ending && self.down.outbox.is_empty() {
+            tunnel.upstream = Direction::Ended;
+            self.outputs
+                .push_back(Output::ShutdownWrite(Side::Downstream));
+        }
+        if tunnel.downstream == Direction::Ended && tunnel.upstream == Direction::Ended {
+            self.end_record(ambient);
+            self.close();
+            return true;
+        }
+        false
+    }
+}

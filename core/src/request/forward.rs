@@ -1,0 +1,253 @@
+//! Sending a request on: which destination, with which head, to which endpoint.
+
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::str;
+
+use http::StatusCode;
+
+use super::{Context, SCHEME, Target, Verdict, head, reply};
+use crate::decision::{Attempt, AttemptEnd, Details, Picked, Record, ResponseFlag, RouteDecision};
+use crate::exchange::{ListenerKind, Peer};
+use crate::message::{RequestHead, ResponseHead};
+use crate::policy::header_ops::{self, FormatContext};
+use crate::policy::{authority, cors, destination, rewrite};
+use crate::snapshot::{
+    Action, Address, Balancing, Destination, DestinationCluster, Forward, Rule, Snapshot,
+};
+
+/// Picks a destination, changes the head as its rule says, and picks an endpoint.
+pub(super) fn forward(
+    context: &Context<'_>,
+    plan: &Forward,
+    rule: &Rule,
+    record: &mut Record,
+    response: &mut ResponseHead,
+    snapshot: &Snapshot,
+) -> Verdict {
+    let Some(at) = destination::pick(plan, record.entropy) else {
+        return reply::no_route(record, response);
+    };
+    if let RouteDecision::Rule { destination, .. } = &mut record.route {
+        *destination = Some(at as u32);
+    }
+    let chosen = &plan.destinations[at];
+    if !chosen.request.is_empty() {
+        // Format strings speak of the request as it came, so they need a copy; plain text does not.
+        let original = if chosen.request.reads_request() {
+            record.request.clone()
+        } else {
+            RequestHead::default()
+        };
+        let format = FormatContext {
+            request: &original,
+            scheme: SCHEME,
+            downstream_remote: Some(context.peer.remote),
+            downstream_local: Some(context.peer.local),
+            upstream_host: "",
+            route_name: &rule.name,
+        };
+        header_ops::apply_to_request(&chosen.request, &mut record.request, &format);
+    }
+    rewrite::apply(&plan.rewrite, &rule.condition, &mut record.request);
+    attempt(context, &chosen.cluster, record, response, snapshot)
+}
+
+/// Picks an endpoint of a cluster.
+pub(super) fn attempt(
+    context: &Context<'_>,
+    cluster: &DestinationCluster,
+    record: &mut Record,
+    response: &mut ResponseHead,
+    snapshot: &Snapshot,
+) -> Verdict {
+    let id = match cluster {
+        DestinationCluster::Known(id) => *id,
+        DestinationCluster::Missing(_) => {
+            record.flags.insert(ResponseFlag::NoClusterFound);
+            record.details = Details::ClusterNotFound;
+            reply::from_router(
+                context.peer,
+                StatusCode::SERVICE_UNAVAILABLE,
+                record,
+                response,
+            );
+            return Verdict::Reply(bytes::Bytes::new());
+        }
+        DestinationCluster::Passthrough => return passthrough(context, record, response, snapshot),
+    };
+    let cluster = snapshot.cluster(id);
+    if cluster.balancing == Balancing::Passthrough {
+        return passthrough(context, record, response, snapshot);
+    }
+    let tries = record.attempts.len() as u64;
+    let picked = record
+        .view
+        .as_ref()
+        .and_then(|view| view.pick(id, record.entropy, tries));
+    let Some((endpoint, picked)) = picked else {
+        record.flags.insert(ResponseFlag::NoHealthyUpstream);
+        record.details = Details::NoHealthyUpstream;
+        reply::from_router(
+            context.peer,
+            StatusCode::SERVICE_UNAVAILABLE,
+            record,
+            response,
+        );
+        return Verdict::Reply(bytes::Bytes::from_static(b"no healthy upstream"));
+    };
+    let chosen = &cluster.endpoints[endpoint];
+    record.attempts.push(Attempt {
+        cluster: Some(id),
+        endpoint: endpoint as u32,
+        picked,
+        reused: false,
+        began: record.began,
+        end: AttemptEnd::Open,
+    });
+    head::count_attempt(record);
+    Verdict::Attempt(Target {
+        address: chosen.address.clone(),
+        cluster: Some(id),
+        host: Some(chosen.state.clone()),
+        connect_timeout: cluster.connect_timeout,
+        tunnel: context.facts.connect,
+    })
+}
+
+/// Sends the request where the client wanted to go: its authority, resolved by the runtime.
+pub(super) fn passthrough(
+    context: &Context<'_>,
+    record: &mut Record,
+    response: &mut ResponseHead,
+    snapshot: &Snapshot,
+) -> Verdict {
+    let Some(address) = original_destination(&record.request.authority) else {
+        return reply::blocked(record, response);
+    };
+    if is_ourselves(&address, context.peer) {
+        // Reference §2.15: a connection to the proxy's own port goes nowhere, or it would go round for ever.
+        return reply::blocked(record, response);
+    }
+    record.attempts.push(Attempt {
+        cluster: None,
+        endpoint: 0,
+        picked: Picked::OriginalDestination,
+        reused: false,
+        began: record.began,
+        end: AttemptEnd::Open,
+    });
+    head::count_attempt(record);
+    Verdict::Attempt(Target {
+        address,
+        cluster: None,
+        host: None,
+        connect_timeout: snapshot.settings.connect_timeout,
+        tunnel: context.facts.connect,
+    })
+}
+
+/// The address an authority names, port 80 when it names none.
+fn original_destination(authority: &[u8]) -> Option<Address> {
+    let (host, port) = authority::split(authority);
+    let port = port.unwrap_or(80);
+    let host = str::from_utf8(host).ok().filter(|host| !host.is_empty())?;
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|h| h.strip_suffix(']'))
+        .unwrap_or(host);
+    Some(match bare.parse::<IpAddr>() {
+        Ok(ip) => Address::Socket(SocketAddr::new(ip, port)),
+        Err(_) => Address::Name(host.into(), port),
+    })
+}
+
+fn is_ourselves(address: &Address, peer: &Peer) -> bool {
+    if peer.listener != ListenerKind::Outbound {
+        return false;
+    }
+    match address {
+        Address::Socket(to) => {
+            to.port() == peer.local.port()
+                && (to.ip() == peer.local.ip() || to.ip().is_loopback() || to.ip().is_unspecified())
+        }
+        Address::Name(name, port) => {
+            *port == peer.local.port()
+                && name.eq_ignore_ascii_case("localhost")
+                && (peer.local.ip().is_loopback()
+                    || peer.local.ip() == IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+        }
+        Address::Unix(_) => false,
+    }
+}
+
+/// The forwarding action that applied, with its rule.
+pub(super) fn plan_of<'a>(
+    record: &Record,
+    snapshot: &'a Snapshot,
+) -> Option<(&'a Forward, &'a Rule)> {
+    let RouteDecision::Rule {
+        virtual_host, rule, ..
+    } = record.route
+    else {
+        return None;
+    };
+    let rule = &snapshot.virtual_host(virtual_host).rules[rule as usize];
+    match &*rule.action {
+        Action::Forward(plan) => Some((plan, rule)),
+        Action::Redirect(_) | Action::Respond(_) => None,
+    }
+}
+
+/// The destination that was chosen, with its rule.
+fn destination_of<'a>(
+    record: &Record,
+    snapshot: &'a Snapshot,
+) -> Option<(&'a Forward, &'a Rule, &'a Destination)> {
+    let RouteDecision::Rule {
+        destination: Some(at),
+        ..
+    } = record.route
+    else {
+        return None;
+    };
+    let (plan, rule) = plan_of(record, snapshot)?;
+    Some((plan, rule, &plan.destinations[at as usize]))
+}
+
+/// Runs CORS and header operations of the rule on a response that passes through the router.
+pub(super) fn apply_route_to_response(peer: &Peer, record: &Record, response: &mut ResponseHead) {
+    let Some(view) = &record.view else { return };
+    let Some((plan, rule, chosen)) = destination_of(record, &view.snapshot) else {
+        return;
+    };
+    if let Some(policy) = &plan.cors
+        && cors::decide(policy, &record.request) == cors::CorsDecision::Decorate
+    {
+        cors::decorate(policy, &record.request, &mut response.headers);
+    }
+    if !chosen.response.is_empty() {
+        let upstream = record.upstream_host().unwrap_or("");
+        header_ops::apply_to_response(
+            &chosen.response,
+            response,
+            &format_context(peer, record, rule, upstream),
+        );
+    }
+}
+
+/// What format strings of a response may speak of.
+pub(super) fn format_context<'a>(
+    peer: &Peer,
+    record: &'a Record,
+    rule: &'a Rule,
+    upstream_host: &'a str,
+) -> FormatContext<'a> {
+    FormatContext {
+        request: &record.request,
+        scheme: SCHEME,
+        downstream_remote: Some(peer.remote),
+        downstream_local: Some(peer.local),
+        upstream_host,
+        route_name: &rule.name,
+    }
+}

@@ -1,0 +1,155 @@
+//! What the proxy itself takes out of heads and puts into them (reference: header sanitising and additions).
+
+use std::io::Write as _;
+
+use crate::decision::Record;
+use crate::entropy::{Draw, Entropy};
+use crate::message::{Field, Known, ResponseHead};
+use crate::time::Duration;
+
+/// Fields a client may not set on us: they steer timeouts and retries, and a sidecar's client is external to Envoy.
+const INTERNAL_ONLY: [&[u8]; 13] = [
+    b"x-envoy-expected-rq-timeout-ms",
+    b"x-envoy-force-trace",
+    b"x-envoy-hedge-on-per-try-timeout",
+    b"x-envoy-internal",
+    b"x-envoy-ip-tags",
+    b"x-envoy-max-retries",
+    b"x-envoy-original-url",
+    b"x-envoy-retriable-header-names",
+    b"x-envoy-retriable-status-codes",
+    b"x-envoy-retry-grpc-on",
+    b"x-envoy-retry-on",
+    b"x-envoy-upstream-alt-stat-name",
+    b"x-envoy-upstream-rq-timeout-alt-response",
+];
+
+/// Two more, which share a prefix.
+const TIMEOUTS: &[u8] = b"x-envoy-upstream-rq-";
+
+/// Makes a request's head fit to be routed and forwarded.
+pub(super) fn sanitize(record: &mut Record) {
+    let headers = &mut record.request.headers;
+    headers.remove_if(is_internal_only);
+    if headers.get(Known::XForwardedProto).is_none() {
+        headers.append_known(Known::XForwardedProto, b"http");
+    }
+    if headers.get(Known::XRequestId).is_none() {
+        headers.append_known(Known::XRequestId, &request_id(record.entropy));
+    }
+}
+
+fn is_internal_only(field: Field<'_>) -> bool {
+    field.name.starts_with(b"x-envoy-")
+        && (INTERNAL_ONLY.contains(&field.name) || field.name.starts_with(TIMEOUTS))
+}
+
+/// A UUID of version 4 (RFC 9562 §5.4) from the request's random number. Its 15th character `4` says "not traced" to
+/// Envoys further on.
+fn request_id(entropy: Entropy) -> [u8; 36] {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let high = entropy.draw(Draw::RequestIdHigh, 0) & !0xf000 | 0x4000;
+    let low = entropy.draw(Draw::RequestIdLow, 0) & !(0b11 << 62) | 0b10 << 62;
+    let mut text = [b'-'; 36];
+    let mut digits = (u128::from(high) << 64) | u128::from(low);
+    for at in (0..36).rev() {
+        if !matches!(at, 8 | 13 | 18 | 23) {
+            text[at] = HEX[(digits & 0xf) as usize];
+            digits >>= 4;
+        }
+    }
+    text
+}
+
+/// Tells the endpoint which attempt it sees; what the client said of it is never believed.
+pub(super) fn count_attempt(record: &mut Record) {
+    let mut text = [0u8; 20];
+    let count = write_number(&mut text, record.attempts.len() as u64);
+    record.request.headers.set(Known::XEnvoyAttemptCount, count);
+}
+
+/// Makes an endpoint's response head fit for the client.
+pub(super) fn decorate_response(
+    service_time: Option<Duration>,
+    record: &mut Record,
+    response: &mut ResponseHead,
+    date: &[u8; 29],
+) {
+    if let Some(time) = service_time {
+        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        record.upstream_service_ms = Some(millis);
+        let mut text = [0u8; 20];
+        let value = write_number(&mut text, millis);
+        response
+            .headers
+            .set(Known::XEnvoyUpstreamServiceTime, value);
+    }
+    finish(response, date);
+}
+
+/// What every final response carries; the server's name replaces the upstream's (Envoy's OVERWRITE).
+pub(super) fn finish(response: &mut ResponseHead, date: &[u8; 29]) {
+    if response.headers.get(Known::Date).is_none() {
+        response.headers.append_known(Known::Date, date);
+    }
+    response.headers.set(Known::Server, b"outrigger");
+}
+
+fn write_number(text: &mut [u8; 20], number: u64) -> &[u8] {
+    let mut rest = &mut text[..];
+    // Twenty digits hold any u64.
+    let _ = write!(rest, "{number}");
+    let left = rest.len();
+    &text[..20 - left]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_ids_are_version_4_uuids() {
+        for seed in 0..1000 {
+            let id = request_id(Entropy(seed));
+            let text = std::str::from_utf8(&id).unwrap();
+            assert_eq!(text.len(), 36);
+            assert_eq!(&text[14..15], "4");
+            assert!(matches!(&text[19..20], "8" | "9" | "a" | "b"), "{text}");
+            assert!([8, 13, 18, 23].iter().all(|at| &text[*at..=*at] == "-"));
+        }
+        assert_ne!(request_id(Entropy(1)), request_id(Entropy(2)));
+    }
+
+    #[test]
+    fn clients_cannot_steer_the_proxy() {
+        let mut record = Record::default();
+        for name in [
+            "x-envoy-retry-on",
+            "x-envoy-upstream-rq-timeout-ms",
+            "x-envoy-decorator-operation",
+            "x-mine",
+        ] {
+            record
+                .request
+                .headers
+                .append(name.as_bytes(), b"1")
+                .unwrap();
+        }
+        sanitize(&mut record);
+        let left: Vec<_> = record
+            .request
+            .headers
+            .iter()
+            .map(|f| String::from_utf8_lossy(f.name).into_owned())
+            .collect();
+        assert_eq!(
+            left,
+            [
+                "x-envoy-decorator-operation",
+                "x-mine",
+                "x-forwarded-proto",
+                "x-request-id"
+            ]
+        );
+    }
+}

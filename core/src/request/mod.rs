@@ -1,0 +1,288 @@
+//! One request's way through the policies: heads and outcomes in, verdicts out. It never sees a byte of a connection.
+//!
+//! The functions here compose `policy` in Istio's order (normalise, route, CORS, header operations, rewrite, endpoint)
+//! and write what was decided into the request's [`Record`]. They own none of the policies' rules, and they wait for
+//! nothing: the exchange carries a verdict out and comes back with what became of it.
+
+mod forward;
+mod head;
+mod reply;
+
+pub use reply::{SLOW_HEAD, TOO_LARGE, complete_local_head, on_response_cut, refuse};
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+
+use crate::cluster::HostState;
+use crate::decision::{Details, Record, Refused, ResetReason, ResponseFlag, RouteDecision};
+use crate::exchange::{ListenerKind, Peer};
+use crate::http1::RequestFacts;
+use crate::message::{Known, ResponseHead};
+use crate::policy::authority::{self, Selected};
+use crate::policy::{cors, header_ops, path, redirect, route};
+use crate::snapshot::{
+    Action, Address, Cluster, ClusterId, Forward, Rule, Snapshot, UnknownHosts, VirtualHostId,
+};
+use crate::time::Duration;
+
+/// The scheme of everything that arrives in clear text.
+const SCHEME: &str = "http";
+
+/// What the request machine needs to know besides the head.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// Who asked, and where.
+    pub peer: &'a Peer,
+    /// What the codec learned.
+    pub facts: &'a RequestFacts,
+}
+
+/// What is to be done with a request.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Try this endpoint; the head to send stands in the record.
+    Attempt(Target),
+    /// Answer with the response head just made and this body.
+    Reply(Bytes),
+}
+
+/// Where an attempt goes.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The endpoint's address.
+    pub address: Address,
+    /// Its cluster; `None` when the client's own destination is used.
+    pub cluster: Option<ClusterId>,
+    /// Its live state; `None` like the cluster.
+    pub host: Option<Arc<HostState>>,
+    /// How long the connection may take to be made.
+    pub connect_timeout: Duration,
+    /// A CONNECT: the connection is the answer.
+    pub tunnel: bool,
+}
+
+/// A request's head is complete: decide what becomes of it.
+pub fn begin(context: &Context<'_>, record: &mut Record, response: &mut ResponseHead) -> Verdict {
+    let Some(view) = record.view.clone() else {
+        return reply::no_route(record, response);
+    };
+    let snapshot = &view.snapshot;
+    if let Some(refused) = refusal(context, record) {
+        return refuse(&refused, record, response);
+    }
+    if path::normalize(
+        &mut record.request.path,
+        snapshot.settings.path_normalization,
+    )
+    .is_err()
+    {
+        return refuse(&BAD_PATH, record, response);
+    }
+    head::sanitize(record);
+    let host = match select(context, record, snapshot) {
+        Ok(host) => host,
+        Err(Selected::UnknownHost | Selected::NoPort | Selected::VirtualHost(..)) => {
+            return unknown_host(context, record, response, snapshot);
+        }
+    };
+    let virtual_host = snapshot.virtual_host(host);
+    let Some(position) = route::find(virtual_host, &record.request, SCHEME) else {
+        record.route = RouteDecision::NoRule { virtual_host: host };
+        return reply::no_route(record, response);
+    };
+    record.route = RouteDecision::Rule {
+        virtual_host: host,
+        rule: position as u32,
+        destination: None,
+    };
+    let rule = &virtual_host.rules[position];
+    match &*rule.action {
+        Action::Respond(direct) => {
+            reply::direct(direct.status, record, response);
+            let peer = context.peer;
+            header_ops::apply_to_response(
+                &direct.response,
+                response,
+                &forward::format_context(peer, record, rule, ""),
+            );
+            Verdict::Reply(direct.body.clone())
+        }
+        Action::Redirect(to) => {
+            let location = redirect::location(to, &rule.condition, &record.request, SCHEME);
+            reply::direct(to.status, record, response);
+            response.headers.set(Known::Location, &location);
+            let peer = context.peer;
+            header_ops::apply_to_response(
+                &to.response,
+                response,
+                &forward::format_context(peer, record, rule, ""),
+            );
+            Verdict::Reply(Bytes::new())
+        }
+        Action::Forward(plan) => begin_forward(context, plan, rule, record, response, snapshot),
+    }
+}
+
+/// The path cannot be normalised (`policy::path`).
+const BAD_PATH: Refused = Refused {
+    status: 400,
+    details: path::REFUSED_DETAILS,
+    explain: "the path cannot be normalised",
+};
+
+/// What the connection manager refuses before routing (reference: order of checks).
+fn refusal(context: &Context<'_>, record: &Record) -> Option<Refused> {
+    let request = &record.request;
+    if request.method == Method::CONNECT {
+        let inbound = matches!(context.peer.listener, ListenerKind::Inbound(_));
+        return inbound.then_some(Refused {
+            status: 404,
+            details: "connect_not_allowed",
+            explain: "an application is no proxy: CONNECT ends at the sidecar",
+        });
+    }
+    if request.path.first() != Some(&b'/') {
+        return Some(Refused {
+            status: 404,
+            details: "absolute_path_rejected",
+            explain: "the request target has no absolute path",
+        });
+    }
+    // Istio's sidecars allow one protocol to upgrade to.
+    let foreign = context
+        .facts
+        .upgrade
+        .as_deref()
+        .is_some_and(|token| !token.eq_ignore_ascii_case("websocket"));
+    foreign.then_some(Refused {
+        status: 403,
+        details: "upgrade_failed",
+        explain: "only `websocket` can be upgraded to",
+    })
+}
+
+fn select(
+    context: &Context<'_>,
+    record: &Record,
+    snapshot: &Snapshot,
+) -> Result<VirtualHostId, Selected> {
+    match context.peer.listener {
+        ListenerKind::Inbound(at) => snapshot
+            .inbound
+            .get(at)
+            .copied()
+            .ok_or(Selected::UnknownHost),
+        ListenerKind::Outbound => match authority::select(snapshot, &record.request.authority) {
+            Selected::VirtualHost(id, _) => Ok(id),
+            unknown @ (Selected::UnknownHost | Selected::NoPort) => Err(unknown),
+        },
+    }
+}
+
+fn begin_forward(
+    context: &Context<'_>,
+    plan: &Forward,
+    rule: &Rule,
+    record: &mut Record,
+    response: &mut ResponseHead,
+    snapshot: &Snapshot,
+) -> Verdict {
+    if let Some(policy) = &plan.cors {
+        match cors::decide(policy, &record.request) {
+            cors::CorsDecision::Pass | cors::CorsDecision::Decorate => {}
+            cors::CorsDecision::AnswerPreflight => {
+                reply::preflight(record, response);
+                cors::answer_preflight(policy, &record.request, &mut response.headers);
+                return Verdict::Reply(Bytes::new());
+            }
+            cors::CorsDecision::IgnorePreflight => {
+                reply::preflight(record, response);
+                return Verdict::Reply(Bytes::new());
+            }
+        }
+    }
+    forward::forward(context, plan, rule, record, response, snapshot)
+}
+
+/// No service has this host: the egress policy decides (reference: unknown destinations).
+fn unknown_host(
+    context: &Context<'_>,
+    record: &mut Record,
+    response: &mut ResponseHead,
+    snapshot: &Snapshot,
+) -> Verdict {
+    record.route = RouteDecision::UnknownHost;
+    match &snapshot.settings.unknown_hosts {
+        UnknownHosts::AllowAny => forward::passthrough(context, record, response, snapshot),
+        UnknownHosts::RegistryOnly => reply::blocked(record, response),
+        UnknownHosts::EgressProxy(cluster) => {
+            forward::attempt(context, cluster, record, response, snapshot)
+        }
+    }
+}
+
+/// How long the whole request may take, by the rule that applied.
+#[must_use]
+pub fn timeout(record: &Record) -> Option<Duration> {
+    let view = record.view.as_ref()?;
+    forward::plan_of(record, &view.snapshot)?.0.timeout
+}
+
+/// The cluster of a target.
+#[must_use]
+pub fn cluster_of<'a>(target: &Target, record: &'a Record) -> Option<&'a Cluster> {
+    let view = record.view.as_ref()?;
+    target.cluster.map(|id| view.snapshot.cluster(id))
+}
+
+/// An attempt ended without a response.
+pub fn on_attempt_failed(
+    peer: &Peer,
+    reason: ResetReason,
+    record: &mut Record,
+    response: &mut ResponseHead,
+) -> Verdict {
+    let flag = match reason {
+        ResetReason::RemoteConnectionFailure
+        | ResetReason::LocalConnectionFailure
+        | ResetReason::ConnectionTimeout => ResponseFlag::UpstreamConnectionFailure,
+        ResetReason::Unresolved => ResponseFlag::DnsResolutionFailed,
+        ResetReason::ConnectionTermination => ResponseFlag::UpstreamConnectionTermination,
+        ResetReason::ProtocolError => ResponseFlag::UpstreamProtocolError,
+        ResetReason::Overflow => ResponseFlag::UpstreamOverflow,
+        ResetReason::LocalReset => ResponseFlag::LocalReset,
+    };
+    record.flags.insert(flag);
+    record.details = Details::ResetBeforeResponse(reason);
+    // Envoy: an upstream that breaks the protocol is a bad gateway, everything else is unavailable.
+    let status = if reason == ResetReason::ProtocolError {
+        StatusCode::BAD_GATEWAY
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let body = reply::reset_text(reason);
+    reply::from_router(peer, status, record, response);
+    Verdict::Reply(body)
+}
+
+/// The route's timeout ran out before a response began.
+pub fn on_route_timeout(peer: &Peer, record: &mut Record, response: &mut ResponseHead) -> Verdict {
+    record.flags.insert(ResponseFlag::UpstreamRequestTimeout);
+    record.details = Details::ResponseTimeout;
+    reply::from_router(peer, StatusCode::GATEWAY_TIMEOUT, record, response);
+    Verdict::Reply(Bytes::from_static(b"upstream request timeout"))
+}
+
+/// The head of the response arrived: make it what the client is to see.
+pub fn on_response_head(
+    peer: &Peer,
+    service_time: Option<Duration>,
+    record: &mut Record,
+    response: &mut ResponseHead,
+    date: &[u8; 29],
+) {
+    head::decorate_response(service_time, record, response, date);
+    forward::apply_route_to_response(peer, record, response);
+}

@@ -1,0 +1,127 @@
+//! Answers the proxy gives by itself, in Envoy's words (reference: failure to reply).
+
+use bytes::Bytes;
+use http::StatusCode;
+
+use super::{Verdict, forward, head};
+use crate::decision::{Details, Record, Refused, ResetReason, ResponseFlag};
+use crate::exchange::Peer;
+use crate::message::{Known, ResponseHead};
+
+/// The request's body is longer than the limit.
+pub const TOO_LARGE: Refused = Refused {
+    status: 413,
+    details: "request_payload_too_large",
+    explain: "the body is longer than the limit",
+};
+
+/// The head of a request did not arrive in time.
+pub const SLOW_HEAD: Refused = Refused {
+    status: 408,
+    details: "request_header_timeout",
+    explain: "the head did not arrive in time",
+};
+
+/// Answers a message that was refused, with the reason phrase as its text.
+pub fn refuse(refused: &Refused, record: &mut Record, response: &mut ResponseHead) -> Verdict {
+    response.clear();
+    response.status = StatusCode::from_u16(refused.status).unwrap_or(StatusCode::BAD_REQUEST);
+    record.flags.insert(ResponseFlag::DownstreamProtocolError);
+    record.details = Details::Refused(*refused);
+    Verdict::Reply(Bytes::from_static(
+        response
+            .status
+            .canonical_reason()
+            .unwrap_or("Bad Request")
+            .as_bytes(),
+    ))
+}
+
+/// No rule matched: 404 without a body, flag NR.
+pub(super) fn no_route(record: &mut Record, response: &mut ResponseHead) -> Verdict {
+    response.clear();
+    response.status = StatusCode::NOT_FOUND;
+    record.flags.insert(ResponseFlag::NoRouteFound);
+    record.details = Details::RouteNotFound;
+    Verdict::Reply(Bytes::new())
+}
+
+/// Egress to a host that nobody knows is not allowed: route `block_all`, 502 without a body.
+pub(super) fn blocked(record: &mut Record, response: &mut ResponseHead) -> Verdict {
+    response.clear();
+    response.status = StatusCode::BAD_GATEWAY;
+    record.details = Details::DirectResponse;
+    Verdict::Reply(Bytes::new())
+}
+
+/// The head of a direct response or a redirect.
+pub(super) fn direct(status: StatusCode, record: &mut Record, response: &mut ResponseHead) {
+    response.clear();
+    response.status = status;
+    record.details = Details::DirectResponse;
+}
+
+/// The head of an answer to a CORS preflight.
+pub(super) fn preflight(record: &mut Record, response: &mut ResponseHead) {
+    response.clear();
+    record.details = Details::CorsPreflight;
+}
+
+/// The head of an answer in place of an upstream's; the rule's response operations run on it, as on any response that
+/// passes through the router.
+pub(super) fn from_router(
+    peer: &Peer,
+    status: StatusCode,
+    record: &Record,
+    response: &mut ResponseHead,
+) {
+    response.clear();
+    response.status = status;
+    forward::apply_route_to_response(peer, record, response);
+}
+
+/// Envoy's text for an attempt that ended before a response.
+pub(super) fn reset_text(reason: ResetReason) -> Bytes {
+    match reason {
+        ResetReason::RemoteConnectionFailure => Bytes::from_static(
+            b"upstream connect error or disconnect/reset before headers. reset reason: remote connection failure",
+        ),
+        ResetReason::ConnectionTermination => Bytes::from_static(
+            b"upstream connect error or disconnect/reset before headers. reset reason: connection termination",
+        ),
+        ResetReason::LocalConnectionFailure
+        | ResetReason::ConnectionTimeout
+        | ResetReason::ProtocolError
+        | ResetReason::Overflow
+        | ResetReason::Unresolved
+        | ResetReason::LocalReset => Bytes::from(format!(
+            "upstream connect error or disconnect/reset before headers. reset reason: {}",
+            reason.as_str()
+        )),
+    }
+}
+
+/// The response had begun and was cut.
+pub fn on_response_cut(reason: ResetReason, record: &mut Record) {
+    record.flags.insert(match reason {
+        ResetReason::ProtocolError => ResponseFlag::UpstreamProtocolError,
+        ResetReason::LocalReset => ResponseFlag::UpstreamRequestTimeout,
+        ResetReason::RemoteConnectionFailure
+        | ResetReason::LocalConnectionFailure
+        | ResetReason::ConnectionTimeout
+        | ResetReason::ConnectionTermination
+        | ResetReason::Overflow
+        | ResetReason::Unresolved => ResponseFlag::UpstreamConnectionTermination,
+    });
+    record.details = Details::ResetAfterResponse(reason);
+}
+
+/// Completes the head of an answer of our own: what it is, when it was made.
+pub fn complete_local_head(response: &mut ResponseHead, body_len: usize, date: &[u8; 29]) {
+    if body_len > 0 && response.headers.get(Known::ContentType).is_none() {
+        response
+            .headers
+            .append_known(Known::ContentType, b"text/plain");
+    }
+    head::finish(response, date);
+}

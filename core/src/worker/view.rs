@@ -1,0 +1,75 @@
+//! A snapshot as one worker uses it.
+
+use core::cell::RefCell;
+use std::sync::Arc;
+
+use crate::decision::Picked;
+use crate::entropy::{Entropy, mix};
+use crate::policy::Balancer;
+use crate::snapshot::{ClusterId, Snapshot};
+
+/// A snapshot and this worker's balancer positions in it. Requests hold the one they began with.
+#[derive(Debug)]
+pub struct View {
+    /// The snapshot.
+    pub snapshot: Arc<Snapshot>,
+    /// By cluster id; made when first used.
+    balancers: RefCell<Vec<Option<Balancer>>>,
+    seed: u64,
+}
+
+impl View {
+    pub(super) fn new(snapshot: Arc<Snapshot>, seed: u64) -> Self {
+        let balancers = RefCell::new(vec![None; snapshot.clusters.len()]);
+        Self {
+            snapshot,
+            balancers,
+            seed,
+        }
+    }
+
+    /// The view of the next snapshot: balancers keep their positions where the cluster is still there.
+    pub(super) fn next(&self, snapshot: Arc<Snapshot>) -> Self {
+        let next = Self::new(snapshot, self.seed);
+        let old = self.balancers.borrow();
+        for (at, balancer) in old.iter().enumerate() {
+            let Some(balancer) = balancer else { continue };
+            let name = &self.snapshot.clusters[at].name;
+            // Cluster names are unique, and a snapshot keeps its clusters sorted by name.
+            if let Ok(now) = next
+                .snapshot
+                .clusters
+                .binary_search_by(|c| c.name.cmp(name))
+            {
+                let carried = balancer.carry(&next.snapshot.clusters[now], next.seed_of(now));
+                next.balancers.borrow_mut()[now] = Some(carried);
+            }
+        }
+        drop(old);
+        next
+    }
+
+    /// Picks an endpoint of a cluster: its position, and why it.
+    #[must_use]
+    pub fn pick(&self, id: ClusterId, entropy: Entropy, attempt: u64) -> Option<(usize, Picked)> {
+        let cluster = self.snapshot.cluster(id);
+        let at = id.0 as usize;
+        let mut balancers = self.balancers.borrow_mut();
+        balancers[at]
+            .get_or_insert_with(|| Balancer::new(cluster, self.seed_of(at)))
+            .pick(cluster, entropy, attempt)
+    }
+
+    /// Whether an endpoint of this snapshot has this id.
+    pub(super) fn has_host(&self, id: u32) -> bool {
+        self.snapshot
+            .clusters
+            .iter()
+            .flat_map(|c| &c.endpoints)
+            .any(|e| e.state.id() == id)
+    }
+
+    fn seed_of(&self, at: usize) -> u64 {
+        mix(self.seed ^ at as u64)
+    }
+}
