@@ -15,6 +15,7 @@ use bytes::BytesMut;
 
 use crate::decision::Record;
 use crate::exchange::ConnectionId;
+use crate::outbox::Outbox;
 use crate::request::Target;
 use crate::snapshot::Snapshot;
 use crate::time::{Duration, Instant};
@@ -164,6 +165,13 @@ impl Worker {
         self.spare
             .pop()
             .unwrap_or_else(|| BytesMut::with_capacity(BUFFER))
+    }
+
+    /// Gives an outbox that has no block one to write into.
+    pub(crate) fn lend_block(&mut self, outbox: &mut Outbox) {
+        if !outbox.has_block() {
+            outbox.give_block(self.take_buffer());
+        }
     }
 
     /// A buffer nobody reads into any more. It is kept only if its memory can be written again.

@@ -133,7 +133,7 @@ impl Exchange {
         let keep_alive = self.can_keep_alive(worker);
         request::complete_local_head(&mut self.response, body.len(), worker.date());
         self.record.status = self.response.status.as_u16();
-        let keep_alive = self.write_head(BodyLength::Known(body.len() as u64), keep_alive);
+        let keep_alive = self.write_head(BodyLength::Known(body.len() as u64), keep_alive, worker);
         if self.record.request.method != http::Method::HEAD {
             self.record.bytes_sent = body.len() as u64;
         }
@@ -167,7 +167,13 @@ impl Exchange {
     }
 
     /// Writes the response's head to the client. Says whether the connection can be used again.
-    pub(super) fn write_head(&mut self, body: BodyLength, keep_alive: bool) -> bool {
+    pub(super) fn write_head(
+        &mut self,
+        body: BodyLength,
+        keep_alive: bool,
+        worker: &mut Worker,
+    ) -> bool {
+        worker.lend_block(&mut self.down.outbox);
         let request = &self.record.request;
         let upgrade = self.call.switched_to.as_deref();
         let reply = Reply {

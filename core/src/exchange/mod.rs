@@ -153,7 +153,7 @@ impl Exchange {
             Input::Eof(Side::Upstream) => self.on_upstream_eof(ambient, worker),
             Input::Broken(Side::Downstream) => self.on_downstream_broken(ambient),
             Input::Broken(Side::Upstream) => self.on_upstream_broken(ambient, worker),
-            Input::Connected => self.on_connected(),
+            Input::Connected => self.on_connected(worker),
             Input::ConnectFailed(fault) => self.on_connect_failed(fault, ambient, worker),
             Input::Stale => self.on_stale(ambient, worker),
             Input::Deadline => self.on_deadline(ambient, worker),

@@ -152,7 +152,7 @@ impl Exchange {
 
     fn on_response_head(&mut self, facts: &ResponseFacts, ambient: Ambient, worker: &mut Worker) {
         if facts.interim {
-            self.write_head(BodyLength::None, true);
+            self.write_head(BodyLength::None, true, worker);
             return;
         }
         if facts.switched {
@@ -172,7 +172,7 @@ impl Exchange {
             worker.date(),
         );
         let keep_alive = self.call.facts.keep_alive && !self.down.eof && !worker.is_draining();
-        let keep_alive = self.write_head(BodyLength::from(facts.framing), keep_alive);
+        let keep_alive = self.write_head(BodyLength::from(facts.framing), keep_alive, worker);
         let until_close = facts.framing == Framing::UntilClose;
         self.call.response = Response::Streaming {
             keep_alive,

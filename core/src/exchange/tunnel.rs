@@ -47,7 +47,7 @@ impl Tunnel {
 
 impl Exchange {
     /// The endpoint agreed to switch protocols.
-    pub(super) fn begin_upgrade_tunnel(&mut self, protocol: Option<Box<str>>, worker: &Worker) {
+    pub(super) fn begin_upgrade_tunnel(&mut self, protocol: Option<Box<str>>, worker: &mut Worker) {
         self.call.switched_to = protocol;
         self.up.on_status(101, &mut self.record);
         self.record.status = 101;
@@ -59,20 +59,20 @@ impl Exchange {
             &mut self.response,
             worker.date(),
         );
-        self.begin_tunnel();
+        self.begin_tunnel(worker);
     }
 
     /// The connection that a CONNECT asked for is made (RFC 9110 §9.3.6).
-    pub(super) fn begin_connect_tunnel(&mut self) {
+    pub(super) fn begin_connect_tunnel(&mut self, worker: &mut Worker) {
         self.response = ResponseHead::default();
         self.up.on_status(200, &mut self.record);
         self.record.status = 200;
         self.record.details = Details::ViaUpstream;
-        self.begin_tunnel();
+        self.begin_tunnel(worker);
     }
 
-    fn begin_tunnel(&mut self) {
-        self.write_head(BodyLength::None, true);
+    fn begin_tunnel(&mut self, worker: &mut Worker) {
+        self.write_head(BodyLength::None, true, worker);
         self.call.response = Response::Streaming {
             keep_alive: false,
             reusable: false,

@@ -217,7 +217,7 @@ impl Exchange {
         };
     }
 
-    pub(super) fn on_connected(&mut self) {
+    pub(super) fn on_connected(&mut self, worker: &mut Worker) {
         let (target, mut link, kept) = match mem::replace(&mut self.up.state, State::None) {
             State::Connecting { target, link, .. } => (target, link, false),
             State::Reusing { target, link } => (target, Some(link), true),
@@ -236,13 +236,14 @@ impl Exchange {
         }
         self.up.state = State::Attached { target, link, kept };
         if tunnel {
-            self.begin_connect_tunnel();
+            self.begin_connect_tunnel(worker);
         } else {
-            self.send_request_head();
+            self.send_request_head(worker);
         }
     }
 
-    fn send_request_head(&mut self) {
+    fn send_request_head(&mut self, worker: &mut Worker) {
+        worker.lend_block(&mut self.up.outbox);
         let length = BodyLength::from(self.call.facts.framing);
         let upgrade = self.call.facts.upgrade.as_deref();
         self.up
