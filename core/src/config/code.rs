@@ -182,6 +182,9 @@ codes! {
     DuplicateEgressHost "duplicate-egress-host" Warning "An egress host is covered by another one."
     HttpPoolOnTcp "http-pool-on-tcp" Warning "HTTP limits are given for a port that is not HTTP."
 
+    // Kubernetes.
+    SliceWithoutService "slice-without-service" Warning "An EndpointSlice does not say which Service it belongs to."
+
     // Gateway.
     CertificateIgnored "certificate-ignored" Warning "A certificate is given in a TLS mode that uses none."
     TooManyCertificates "too-many-certificates" Warning "More certificates are given than are used."

@@ -35,6 +35,22 @@ pub fn object<'n, T>(
     value
 }
 
+/// Reads a map of which only some fields concern the proxy, so that others are not told: Kubernetes' own kinds.
+pub fn part<'n, T>(
+    report: &mut Report,
+    node: &'n Node,
+    read: impl FnOnce(&mut Object<'_, 'n>) -> T,
+) -> T {
+    if !matches!(node.value, Value::Map(_) | Value::Null) {
+        scalar::wrong_type(report, node, "a mapping");
+    }
+    read(&mut Object {
+        report,
+        node,
+        asked: Vec::new(),
+    })
+}
+
 /// A map that is being read.
 #[derive(Debug)]
 pub struct Object<'r, 'n> {

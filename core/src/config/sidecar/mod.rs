@@ -1,12 +1,15 @@
 //! Sidecar: what a workload's proxy listens on and which services it knows (Istio `networking/v1` Sidecar).
 
+pub(super) mod outbound;
+
+pub use outbound::{OutboundMode, OutboundTrafficPolicy};
+
 use std::collections::BTreeMap;
 
 use super::destination_rule::ConnectionPoolSettings;
 use super::meta::Meta;
 use super::server_tls::ServerTls;
 use super::service_entry::ServicePort;
-use super::virtual_service::Destination;
 
 /// A Sidecar.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -112,25 +115,6 @@ impl<'a> EgressHost<'a> {
             host,
         })
     }
-}
-
-/// `outboundTrafficPolicy`, of a Sidecar or of the mesh.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OutboundTrafficPolicy {
-    /// What happens to unknown hosts.
-    pub mode: OutboundMode,
-    /// Where requests to unknown hosts go instead of to their original destination; Sidecar only.
-    pub egress_proxy: Option<Destination>,
-}
-
-/// `outboundTrafficPolicy.mode`. An empty block means `REGISTRY_ONLY`, because that is the enum's zero.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OutboundMode {
-    /// `REGISTRY_ONLY`.
-    #[default]
-    RegistryOnly,
-    /// `ALLOW_ANY`.
-    AllowAny,
 }
 
 #[cfg(test)]

@@ -1,5 +1,9 @@
 //! Kubernetes Service, EndpointSlice and Pod, the fields a sidecar needs, as `kubectl get -o yaml` prints them.
 
+mod decode;
+
+pub(super) use decode::{read_endpoint_slice, read_pod, read_service};
+
 use std::collections::BTreeMap;
 
 use super::meta::Meta;

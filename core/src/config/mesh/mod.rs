@@ -1,5 +1,9 @@
 //! The mesh configuration (`--mesh-config`): Istio's MeshConfig, as far as a sidecar uses it.
 
+mod decode;
+
+pub(super) use decode::decode;
+
 use super::sidecar::OutboundTrafficPolicy;
 use crate::snapshot::PathNormalization;
 use crate::time::Duration;

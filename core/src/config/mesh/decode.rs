@@ -1,0 +1,115 @@
+//! Reading the mesh configuration: the settings a sidecar uses, and a word about each that it does not.
+
+use super::MeshConfig;
+use crate::config::checks;
+use crate::config::code::Code;
+use crate::config::decode::Object;
+use crate::config::names;
+use crate::config::sidecar::outbound;
+use crate::snapshot::PathNormalization;
+
+const NORMALIZATIONS: &[(&str, i32, PathNormalization)] = &[
+    // DEFAULT stands for what Istio does unless told otherwise, which is BASE.
+    ("DEFAULT", 0, PathNormalization::Base),
+    ("NONE", 1, PathNormalization::None),
+    ("BASE", 2, PathNormalization::Base),
+    ("MERGE_SLASHES", 3, PathNormalization::MergeSlashes),
+    (
+        "DECODE_AND_MERGE_SLASHES",
+        4,
+        PathNormalization::DecodeAndMergeSlashes,
+    ),
+];
+
+/// Settings of Istio's MeshConfig that change nothing here.
+const UNUSED: &[&str] = &[
+    "accessLogEncoding",
+    "accessLogFile",
+    "accessLogFormat",
+    "ca",
+    "caCertificates",
+    "certificates",
+    "configSources",
+    "defaultConfig",
+    "defaultHttpRetryPolicy",
+    "defaultInboundHttpRetryPolicy",
+    "defaultProviders",
+    "defaultTrafficPolicy",
+    "disableEnvoyListenerLog",
+    "discoverySelectors",
+    "dnsRefreshRate",
+    "enableAutoMtls",
+    "enableEnvoyAccessLogService",
+    "enablePrometheusMerge",
+    "enableTracing",
+    "extensionProviders",
+    "h2UpgradePolicy",
+    "inboundClusterStatName",
+    "inboundTrafficPolicy",
+    "ingressClass",
+    "ingressControllerMode",
+    "ingressSelector",
+    "ingressService",
+    "localityLbSetting",
+    "meshMTLS",
+    "outboundClusterStatName",
+    "protocolDetectionTimeout",
+    "proxyHttpPort",
+    "proxyInboundListenPort",
+    "proxyListenPort",
+    "serviceScopeConfigs",
+    "serviceSettings",
+    "tcpKeepalive",
+    "tlsDefaults",
+    "trustDomain",
+    "trustDomainAliases",
+    "verifyCertificateAtClient",
+];
+
+/// Reads the settings; the report stands at the top of the file.
+pub(in crate::config) fn decode(o: &mut Object<'_, '_>) -> MeshConfig {
+    let default = MeshConfig::default();
+    for name in UNUSED {
+        if o.take(name).is_some() {
+            let message = format!("`{name}` is not in effect in this proxy");
+            o.report().raise_in(name, Code::NotInEffect, message, "");
+        }
+    }
+    let connect_timeout = o.duration("connectTimeout");
+    if connect_timeout.is_some_and(|timeout| timeout.is_zero()) {
+        let message = "a connection can not be made in no time";
+        o.report().raise_in(
+            "connectTimeout",
+            Code::InvalidDuration,
+            message,
+            "use at least `1ms`",
+        );
+    }
+    let root_namespace = o.string("rootNamespace");
+    MeshConfig {
+        connect_timeout: connect_timeout.unwrap_or(default.connect_timeout),
+        outbound_traffic_policy: o.message("outboundTrafficPolicy", outbound::decode),
+        path_normalization: o
+            .message("pathNormalization", |o| {
+                o.symbol("normalization", NORMALIZATIONS)
+            })
+            .flatten()
+            .unwrap_or(default.path_normalization),
+        root_namespace: if root_namespace.is_empty() {
+            default.root_namespace
+        } else {
+            root_namespace
+        },
+        cluster_domain: names::CLUSTER_DOMAIN.to_owned(),
+        default_service_export_to: export_to(o, "defaultServiceExportTo", true),
+        default_virtual_service_export_to: export_to(o, "defaultVirtualServiceExportTo", false),
+        default_destination_rule_export_to: export_to(o, "defaultDestinationRuleExportTo", false),
+    }
+}
+
+fn export_to(o: &mut Object<'_, '_>, field: &'static str, none: bool) -> Vec<String> {
+    let list = o.strings(field);
+    o.report()
+        .field(field, |report| checks::export_to(&list, "", none, report));
+    list
+}
