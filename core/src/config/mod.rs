@@ -11,6 +11,7 @@ pub mod decode;
 pub mod destination_rule;
 mod envelope;
 pub mod finding;
+pub mod format;
 pub mod gateway;
 pub mod kinds;
 pub mod kubernetes;
