@@ -1,1 +1,32 @@
-//! Simulator.
+//! Outrigger in virtual time: a simulated network, scripted peers and a seed, around the same core as every runtime.
+//!
+//! One queue of happenings, no threads, no clock. A seed names a whole run: latency, where writes are cut, which ready
+//! side goes first, the entropy of every request. After every step the invariants are checked, so a run that ends
+//! without an error kept them all. Scripted clients and services are [`Peer`]s, machines without IO that other harnesses
+//! can drive too.
+
+mod client;
+mod dice;
+mod event;
+mod fabric;
+mod invariants;
+mod network;
+mod peer;
+mod queue;
+mod reader;
+mod seat;
+mod service;
+mod sidecar;
+mod simulation;
+
+pub use client::{ScriptedClient, Seen};
+pub use dice::Dice;
+pub use invariants::Gauges;
+pub use network::{Cut, Weather};
+pub use peer::{Accept, Action, Event, Peer, Service};
+pub use reader::{Head, Piece, Reader};
+pub use service::{Reaction, Script, ScriptedService, Then};
+pub use simulation::{SidecarId, Simulation};
+
+/// Sees the record of every request when it ends.
+pub type Records = Box<dyn FnMut(&outrigger_core::decision::Record)>;

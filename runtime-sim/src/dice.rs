@@ -1,0 +1,69 @@
+//! The one source of chance in a simulation: a counter and a seed, mixed.
+//!
+//! Every choice a simulation makes (jitter, where a write is cut, which ready input goes first, the entropy of a
+//! request) is drawn here in order, so a seed names a whole run.
+
+use outrigger_core::entropy::{Entropy, mix};
+
+/// A seeded sequence of numbers.
+#[derive(Clone, Debug)]
+pub struct Dice {
+    seed: u64,
+    drawn: u64,
+}
+
+impl Dice {
+    /// The sequence of this seed.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
+        Self {
+            seed: mix(seed),
+            drawn: 0,
+        }
+    }
+
+    /// The next number, uniform over all 64-bit numbers.
+    pub const fn draw(&mut self) -> u64 {
+        self.drawn += 1;
+        mix(self.seed ^ mix(self.drawn))
+    }
+
+    /// The next number in `0..bound`; 0 when `bound` is 0.
+    pub const fn below(&mut self, bound: u64) -> u64 {
+        match self.draw().checked_rem(bound) {
+            Some(n) => n,
+            None => 0,
+        }
+    }
+
+    /// The next number in `low..=high`.
+    pub const fn between(&mut self, low: u64, high: u64) -> u64 {
+        low + self.below(high - low + 1)
+    }
+
+    /// A fair coin.
+    pub const fn coin(&mut self) -> bool {
+        self.draw() & 1 == 0
+    }
+
+    /// The one random number of a request.
+    pub const fn entropy(&mut self) -> Entropy {
+        Entropy(self.draw())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_names_a_sequence() {
+        let list = |seed| {
+            let mut d = Dice::new(seed);
+            (0..8).map(|_| d.below(100)).collect::<Vec<_>>()
+        };
+        assert_eq!(list(1), list(1));
+        assert_ne!(list(1), list(2));
+        assert!((0..50).all(|_| (3..=5).contains(&Dice::new(3).between(3, 5))));
+    }
+}

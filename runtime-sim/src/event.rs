@@ -1,0 +1,48 @@
+//! Everything that can happen in a simulation.
+
+use outrigger_core::exchange::ConnectFault;
+use outrigger_core::snapshot::Address;
+
+use crate::network::{End, Travel, Wire};
+
+/// A peer, by the order in which it appeared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct PeerId(pub(crate) usize);
+
+/// An exchange of one sidecar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ExchangeId {
+    pub(crate) sidecar: usize,
+    pub(crate) number: u64,
+}
+
+/// Who connects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialler {
+    Peer(PeerId),
+    /// The attempt's number tells an attempt that was given up from a later one.
+    Exchange(ExchangeId, u64),
+}
+
+/// One thing that happens.
+#[derive(Debug)]
+pub(crate) enum Happening {
+    /// Bytes, ends and room on a wire.
+    Travel(Travel),
+    /// A wish to connect reaches its target.
+    Dial(Dialler, Address),
+    /// The answer is back.
+    Dialled(Dialler, Result<(Wire, End), ConnectFault>),
+    /// A peer's sleep is over, unless it began another one.
+    Woken(PeerId, u64),
+    /// An exchange's deadline, unless it waits for another one by now.
+    Deadline(ExchangeId),
+    /// A sidecar looks for idle connections that have been idle for too long.
+    Expire(usize),
+}
+
+impl From<Travel> for Happening {
+    fn from(travel: Travel) -> Self {
+        Self::Travel(travel)
+    }
+}

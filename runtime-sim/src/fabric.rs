@@ -1,0 +1,139 @@
+//! What everything in a simulation stands on: the time, chance, the queue of happenings, the wires and who owns them.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use outrigger_core::exchange::{ConnectionId, ListenerKind};
+use outrigger_core::snapshot::Address;
+use outrigger_core::time::Instant;
+
+use crate::dice::Dice;
+use crate::event::{Dialler, ExchangeId, Happening, PeerId};
+use crate::network::{End, Network, Physics, Weather, Wire};
+use crate::queue::Queue;
+
+/// Who sits at an end of a wire.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Owner {
+    Peer(PeerId),
+    Exchange(ExchangeId),
+    Idle(usize, ConnectionId),
+}
+
+pub(crate) struct Fabric {
+    pub(crate) now: Instant,
+    pub(crate) dice: Dice,
+    pub(crate) queue: Queue<Happening>,
+    pub(crate) network: Network,
+    pub(crate) weather: Weather,
+    owners: BTreeMap<(Wire, End), Owner>,
+    clients: u16,
+}
+
+impl Fabric {
+    pub(crate) fn new(seed: u64, weather: Weather) -> Self {
+        Self {
+            now: Instant::ZERO,
+            dice: Dice::new(seed),
+            queue: Queue::default(),
+            network: Network::default(),
+            weather,
+            owners: BTreeMap::new(),
+            clients: 0,
+        }
+    }
+
+    /// A fresh client address; ports stand in the range of ephemeral ones.
+    pub(crate) fn client_address(&mut self) -> SocketAddr {
+        self.clients = self.clients.wrapping_add(1);
+        (Ipv4Addr::LOCALHOST, 32_768 | self.clients).into()
+    }
+
+    /// Where a listener listens: 15001, and 15006 and on for inbound ones.
+    pub(crate) fn listener_address(&self, listener: ListenerKind) -> SocketAddr {
+        let port = match listener {
+            ListenerKind::Outbound => 15_001,
+            ListenerKind::Inbound(index) => 15_006_u16.saturating_add(index as u16),
+        };
+        (Ipv4Addr::LOCALHOST, port).into()
+    }
+
+    pub(crate) fn owner(&self, wire: Wire, end: End) -> Option<Owner> {
+        self.owners.get(&(wire, end)).copied()
+    }
+
+    pub(crate) fn own(&mut self, wire: Wire, end: End, owner: Owner) {
+        self.owners.insert((wire, end), owner);
+    }
+
+    pub(crate) fn own_exchange(&mut self, wire: Wire, end: End, id: ExchangeId) {
+        self.own(wire, end, Owner::Exchange(id));
+    }
+
+    pub(crate) fn own_idle(&mut self, wire: Wire, end: End, sidecar: usize, id: ConnectionId) {
+        self.own(wire, end, Owner::Idle(sidecar, id));
+    }
+
+    pub(crate) fn disown(&mut self, wire: Wire, end: End) {
+        self.owners.remove(&(wire, end));
+    }
+
+    pub(crate) fn dial(&mut self, dialler: Dialler, address: Address) {
+        let at = self.now + self.physics().1.hop();
+        self.queue.push(at, Happening::Dial(dialler, address));
+    }
+
+    fn physics(&mut self) -> (&mut Network, Physics<'_, Happening>) {
+        let physics = Physics {
+            now: self.now,
+            dice: &mut self.dice,
+            queue: &mut self.queue,
+            weather: self.weather,
+        };
+        (&mut self.network, physics)
+    }
+
+    pub(crate) fn hop_from_now(&mut self) -> Instant {
+        self.now + self.physics().1.hop()
+    }
+
+    pub(crate) fn room(&self, wire: Wire, end: End) -> usize {
+        self.network.room(wire, end, self.weather)
+    }
+
+    pub(crate) fn send(&mut self, wire: Wire, end: End, bytes: &[u8]) {
+        let (network, mut physics) = self.physics();
+        network.send(wire, end, bytes, &mut physics);
+    }
+
+    pub(crate) fn read(&mut self, wire: Wire, end: End, most: usize) -> Vec<u8> {
+        let (network, mut physics) = self.physics();
+        network.read(wire, end, most, &mut physics)
+    }
+
+    pub(crate) fn shut(&mut self, wire: Wire, end: End) {
+        let (network, mut physics) = self.physics();
+        network.shut(wire, end, &mut physics);
+    }
+
+    pub(crate) fn close(&mut self, wire: Wire, end: End) {
+        let (network, mut physics) = self.physics();
+        network.close(wire, end, &mut physics);
+    }
+
+    pub(crate) fn reset(&mut self, wire: Wire, end: End) {
+        let (network, mut physics) = self.physics();
+        network.reset(wire, end, &mut physics);
+    }
+
+    /// Lets a segment arrive; says whether anybody is to be told.
+    pub(crate) fn arrive(
+        &mut self,
+        wire: Wire,
+        end: End,
+        segment: crate::network::Segment,
+    ) -> bool {
+        let (network, mut physics) = self.physics();
+        network.arrive(wire, end, segment, &mut physics)
+    }
+}

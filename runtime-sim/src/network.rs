@@ -1,0 +1,311 @@
+//! Wires between two ends: latency, jitter, order, a bounded window, half-close and reset.
+//!
+//! Owns bytes that were written and not yet read, and nothing else: who sits at an end is the simulation's business.
+//! A write is cut into segments by the seed; each segment travels on its own time but never overtakes another one.
+//! The window bounds what is unread, so a slow reader stops its writer, as TCP does.
+
+use std::collections::VecDeque;
+
+use outrigger_core::time::{Duration, Instant};
+
+use crate::dice::Dice;
+use crate::queue::Queue;
+
+/// How writes are cut into segments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// One write, one segment.
+    Whole,
+    /// Every byte by itself.
+    Bytes,
+    /// At places the seed chooses; now and then byte by byte.
+    Seeded,
+}
+
+/// What a wire does to bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Weather {
+    /// One way, without jitter.
+    pub latency: Duration,
+    /// Added to the latency, uniform from zero to this, by the seed.
+    pub jitter: Duration,
+    /// How writes are cut.
+    pub cut: Cut,
+    /// Bytes that may be unread in one direction.
+    pub window: usize,
+}
+
+impl Default for Weather {
+    fn default() -> Self {
+        Self {
+            latency: Duration::from_micros(200),
+            jitter: Duration::from_micros(100),
+            cut: Cut::Seeded,
+            window: 64 * 1024,
+        }
+    }
+}
+
+/// Which wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Wire(pub(crate) usize);
+
+/// Which end of it: the one that connected, or the one that accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum End {
+    Dialled,
+    Accepted,
+}
+
+impl End {
+    pub(crate) const fn other(self) -> Self {
+        match self {
+            Self::Dialled => Self::Accepted,
+            Self::Accepted => Self::Dialled,
+        }
+    }
+
+    const fn index(self) -> usize {
+        match self {
+            Self::Dialled => 0,
+            Self::Accepted => 1,
+        }
+    }
+}
+
+/// What travels.
+#[derive(Debug)]
+pub(crate) enum Segment {
+    Data(Vec<u8>),
+    Fin,
+    Reset,
+}
+
+/// A segment on its way, or room in a window.
+#[derive(Debug)]
+pub(crate) enum Travel {
+    Arrive(Wire, End, Segment),
+    Room(Wire, End),
+}
+
+/// What an end can see of its wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sight {
+    /// Bytes to read.
+    pub(crate) unread: usize,
+    /// All was read and the other end will send no more.
+    pub(crate) eof: bool,
+    /// All was read and the wire is broken.
+    pub(crate) broken: bool,
+}
+
+/// One end: what arrived here, and what this end has done.
+#[derive(Debug, Default)]
+struct Side {
+    inbox: VecDeque<u8>,
+    /// Bytes on their way to this end.
+    travelling: usize,
+    /// Nothing sent to this end arrives before this.
+    not_before: Instant,
+    fin_arrived: bool,
+    reset_arrived: bool,
+    /// This end sent its last byte.
+    shut: bool,
+    /// This end is gone: what arrives is answered by a reset.
+    gone: bool,
+    /// The other end wants to know when there is room again.
+    writer_waits: bool,
+}
+
+/// All wires.
+#[derive(Debug, Default)]
+pub(crate) struct Network {
+    wires: Vec<[Side; 2]>,
+}
+
+/// What a network needs to move something: the time, chance, and where to plan arrivals.
+pub(crate) struct Physics<'a, E> {
+    pub(crate) now: Instant,
+    pub(crate) dice: &'a mut Dice,
+    pub(crate) queue: &'a mut Queue<E>,
+    pub(crate) weather: Weather,
+}
+
+impl<E: From<Travel>> Physics<'_, E> {
+    pub(crate) fn hop(&mut self) -> Duration {
+        let jitter = u64::try_from(self.weather.jitter.as_nanos()).unwrap_or(u64::MAX - 1);
+        self.weather.latency + Duration::from_nanos(self.dice.below(jitter + 1))
+    }
+}
+
+impl Network {
+    pub(crate) fn wire(&mut self) -> Wire {
+        self.wires.push(Default::default());
+        Wire(self.wires.len() - 1)
+    }
+
+    fn side(&mut self, wire: Wire, end: End) -> &mut Side {
+        &mut self.wires[wire.0][end.index()]
+    }
+
+    pub(crate) fn sight(&self, wire: Wire, end: End) -> Sight {
+        let side = &self.wires[wire.0][end.index()];
+        let empty = side.inbox.is_empty();
+        Sight {
+            unread: side.inbox.len(),
+            eof: empty && side.fin_arrived,
+            broken: empty && side.reset_arrived,
+        }
+    }
+
+    /// How many bytes this end may write now. A broken wire takes everything, as a socket does once.
+    pub(crate) fn room(&self, wire: Wire, end: End, weather: Weather) -> usize {
+        let target = &self.wires[wire.0][end.other().index()];
+        weather
+            .window
+            .saturating_sub(target.inbox.len() + target.travelling)
+    }
+
+    /// Asks for [`Travel::Room`] when there is room again.
+    pub(crate) fn await_room(&mut self, wire: Wire, end: End) {
+        self.side(wire, end.other()).writer_waits = true;
+    }
+
+    /// Sends bytes that fit the window.
+    pub(crate) fn send<E: From<Travel>>(
+        &mut self,
+        wire: Wire,
+        end: End,
+        bytes: &[u8],
+        physics: &mut Physics<'_, E>,
+    ) {
+        let size = match physics.weather.cut {
+            Cut::Whole => usize::MAX,
+            Cut::Bytes => 1,
+            // A long write in single bytes would only cost time.
+            Cut::Seeded => {
+                [1, 7, 64, 1500, usize::MAX][physics.dice.below(5) as usize].max(bytes.len() / 64)
+            }
+        };
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let most = rest.len().min(size);
+            let cut = match physics.weather.cut {
+                Cut::Seeded => physics.dice.between(1, most as u64) as usize,
+                Cut::Whole | Cut::Bytes => most,
+            };
+            let (piece, left) = rest.split_at(cut);
+            self.travel(wire, end.other(), Segment::Data(piece.to_vec()), physics);
+            rest = left;
+        }
+    }
+
+    fn travel<E: From<Travel>>(
+        &mut self,
+        wire: Wire,
+        to: End,
+        segment: Segment,
+        physics: &mut Physics<'_, E>,
+    ) {
+        let at = physics.now + physics.hop();
+        let side = self.side(wire, to);
+        let at = at.max(side.not_before);
+        side.not_before = at;
+        if let Segment::Data(bytes) = &segment {
+            side.travelling += bytes.len();
+        }
+        physics
+            .queue
+            .push(at, Travel::Arrive(wire, to, segment).into());
+    }
+
+    /// This end sends no more.
+    pub(crate) fn shut<E: From<Travel>>(
+        &mut self,
+        wire: Wire,
+        end: End,
+        physics: &mut Physics<'_, E>,
+    ) {
+        let side = self.side(wire, end);
+        if !side.shut && !side.gone {
+            side.shut = true;
+            self.travel(wire, end.other(), Segment::Fin, physics);
+        }
+    }
+
+    /// This end is closed. Unread bytes turn the close into a reset, as on a socket.
+    pub(crate) fn close<E: From<Travel>>(
+        &mut self,
+        wire: Wire,
+        end: End,
+        physics: &mut Physics<'_, E>,
+    ) {
+        if self.side(wire, end).inbox.is_empty() {
+            self.shut(wire, end, physics);
+            self.side(wire, end).gone = true;
+        } else {
+            self.reset(wire, end, physics);
+        }
+    }
+
+    /// This end is closed by a reset.
+    pub(crate) fn reset<E: From<Travel>>(
+        &mut self,
+        wire: Wire,
+        end: End,
+        physics: &mut Physics<'_, E>,
+    ) {
+        let side = self.side(wire, end);
+        if side.gone {
+            return;
+        }
+        side.gone = true;
+        side.shut = true;
+        side.inbox.clear();
+        self.travel(wire, end.other(), Segment::Reset, physics);
+    }
+
+    /// A segment arrives; says whether the end wants to know.
+    pub(crate) fn arrive<E: From<Travel>>(
+        &mut self,
+        wire: Wire,
+        end: End,
+        segment: Segment,
+        physics: &mut Physics<'_, E>,
+    ) -> bool {
+        let side = self.side(wire, end);
+        match segment {
+            Segment::Data(bytes) => {
+                side.travelling -= bytes.len();
+                if side.gone {
+                    self.travel(wire, end.other(), Segment::Reset, physics);
+                    return false;
+                }
+                side.inbox.extend(bytes);
+            }
+            Segment::Fin => side.fin_arrived = true,
+            Segment::Reset => side.reset_arrived = true,
+        }
+        !self.side(wire, end).gone
+    }
+
+    /// Reads up to `most` bytes.
+    pub(crate) fn read<E: From<Travel>>(
+        &mut self,
+        wire: Wire,
+        end: End,
+        most: usize,
+        physics: &mut Physics<'_, E>,
+    ) -> Vec<u8> {
+        let side = self.side(wire, end);
+        let count = most.min(side.inbox.len());
+        let bytes = side.inbox.drain(..count).collect();
+        if count > 0 && std::mem::take(&mut side.writer_waits) {
+            let at = physics.now + physics.hop();
+            physics
+                .queue
+                .push(at, Travel::Room(wire, end.other()).into());
+        }
+        bytes
+    }
+}

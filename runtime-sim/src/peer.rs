@@ -1,0 +1,79 @@
+//! What sits at the far ends of a sidecar: clients and services, as machines without IO.
+//!
+//! A peer is told what happened on its one connection and says what it does. The simulation drives peers in virtual
+//! time; a harness with real sockets can drive the same peers, because a peer never touches either.
+
+use outrigger_core::time::{Duration, Instant};
+
+/// What happens to a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// Its connection is made.
+    Opened,
+    /// Its connection could not be made. Nothing else follows.
+    Refused,
+    /// These bytes arrived.
+    Bytes(&'a [u8]),
+    /// The other end will send nothing more.
+    Eof,
+    /// The connection is broken. Nothing else follows but signals.
+    Broken,
+    /// The time of its last [`Action::Sleep`] is over.
+    Woken,
+    /// Somebody, maybe itself, gave this signal.
+    Signal(&'a str),
+}
+
+/// What a peer does, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Sends bytes.
+    Send(Vec<u8>),
+    /// Sends nothing more (half-close).
+    Shutdown,
+    /// Closes its connection.
+    Close,
+    /// Closes its connection by a reset.
+    Reset,
+    /// Wants [`Event::Woken`] after this long; replaces an earlier sleep.
+    Sleep(Duration),
+    /// Tells all peers, and whoever drives the simulation.
+    Signal(String),
+}
+
+/// One end of one connection.
+pub trait Peer {
+    /// Takes an event and appends what follows from it.
+    fn on_event(&mut self, event: Event<'_>, now: Instant, actions: &mut Vec<Action>);
+
+    /// Whether it reads; a peer that does not read lets its window fill. Asked after each event.
+    fn is_reading(&self) -> bool {
+        true
+    }
+}
+
+/// How a service meets a connection.
+pub enum Accept {
+    /// With this peer.
+    Peer(Box<dyn Peer>),
+    /// By refusing it.
+    Refuse,
+    /// Not at all: the connection is never made.
+    Ignore,
+}
+
+impl core::fmt::Debug for Accept {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Peer(_) => "Peer",
+            Self::Refuse => "Refuse",
+            Self::Ignore => "Ignore",
+        })
+    }
+}
+
+/// Something that listens.
+pub trait Service {
+    /// Meets a connection.
+    fn accept(&mut self) -> Accept;
+}

@@ -1,0 +1,124 @@
+//! A peer's place at the end of a wire: what it wants to send and has not, and what it has not been told.
+
+use std::collections::VecDeque;
+
+use crate::fabric::{Fabric, Owner};
+use crate::network::{End, Wire};
+use crate::peer::{Action, Event, Peer};
+
+/// What a peer reads at once.
+const READ: usize = 16 * 1024;
+
+/// What a peer is to be told about its wire.
+pub(crate) enum Seen {
+    Bytes(Vec<u8>),
+    Eof,
+    Broken,
+}
+
+impl Seen {
+    pub(crate) fn as_event(&self) -> Event<'_> {
+        match self {
+            Self::Bytes(bytes) => Event::Bytes(bytes),
+            Self::Eof => Event::Eof,
+            Self::Broken => Event::Broken,
+        }
+    }
+}
+
+pub(crate) struct Seat {
+    pub(crate) peer: Box<dyn Peer>,
+    wire: Option<(Wire, End)>,
+    outgoing: VecDeque<Action>,
+    naps: u64,
+    told_eof: bool,
+    told_broken: bool,
+}
+
+impl Seat {
+    pub(crate) fn new(peer: Box<dyn Peer>) -> Self {
+        Self {
+            peer,
+            wire: None,
+            outgoing: VecDeque::new(),
+            naps: 0,
+            told_eof: false,
+            told_broken: false,
+        }
+    }
+
+    pub(crate) fn sit(&mut self, wire: Wire, end: End) {
+        self.wire = Some((wire, end));
+    }
+
+    pub(crate) const fn next_nap(&mut self) -> u64 {
+        self.naps += 1;
+        self.naps
+    }
+
+    pub(crate) const fn wakes(&self, nap: u64) -> bool {
+        self.naps == nap
+    }
+
+    pub(crate) fn push(&mut self, action: Action) {
+        self.outgoing.push_back(action);
+    }
+
+    /// Does what it wants to do, as far as the window allows.
+    pub(crate) fn flush(&mut self, fabric: &mut Fabric) {
+        while let (Some((wire, end)), Some(action)) = (self.wire, self.outgoing.pop_front()) {
+            match action {
+                Action::Send(bytes) => {
+                    let count = bytes.len().min(fabric.room(wire, end));
+                    fabric.send(wire, end, &bytes[..count]);
+                    if count < bytes.len() {
+                        self.outgoing
+                            .push_front(Action::Send(bytes[count..].to_vec()));
+                        fabric.network.await_room(wire, end);
+                        return;
+                    }
+                }
+                Action::Shutdown => fabric.shut(wire, end),
+                Action::Close => {
+                    fabric.close(wire, end);
+                    self.leave(fabric);
+                }
+                Action::Reset => {
+                    fabric.reset(wire, end);
+                    self.leave(fabric);
+                }
+                // These two are the simulation's and never queued.
+                Action::Sleep(_) | Action::Signal(_) => {}
+            }
+        }
+    }
+
+    fn leave(&mut self, fabric: &mut Fabric) {
+        if let Some((wire, end)) = self.wire.take()
+            && matches!(fabric.owner(wire, end), Some(Owner::Peer(_)))
+        {
+            fabric.disown(wire, end);
+        }
+        self.outgoing.clear();
+    }
+
+    /// What there is to see, if the peer reads.
+    pub(crate) fn read(&mut self, fabric: &mut Fabric) -> Option<Seen> {
+        let (wire, end) = self.wire?;
+        if !self.peer.is_reading() {
+            return None;
+        }
+        let sight = fabric.network.sight(wire, end);
+        if sight.unread > 0 {
+            return Some(Seen::Bytes(fabric.read(wire, end, READ)));
+        }
+        if sight.broken && !std::mem::replace(&mut self.told_broken, true) {
+            self.leave(fabric);
+            return Some(Seen::Broken);
+        }
+        if sight.eof && !std::mem::replace(&mut self.told_eof, true) {
+            return Some(Seen::Eof);
+        }
+        None
+    }
+}
