@@ -1,1 +1,18 @@
-//! Conformance.
+//! Conformance: cases as Markdown pages, run against every runtime.
+//!
+//! A case says what is configured, what services do, what a client sends and must see, and what was decided. The same
+//! page runs on the simulation and on real sockets. `cases/README.md` explains how to write one.
+
+pub mod actor;
+pub mod ask;
+pub mod case;
+pub mod compare;
+pub mod decision;
+pub mod escape;
+pub mod markdown;
+pub mod named;
+pub mod script;
+
+mod problem;
+
+pub use problem::Problem;

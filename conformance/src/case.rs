@@ -1,0 +1,340 @@
+//! A case: what one `##` section of a case file says.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use outrigger_core::time::Duration;
+use serde::Deserialize;
+
+use crate::decision::Expected;
+use crate::markdown::{self, Block, Section};
+use crate::script::{self, Action, Role, Step};
+use crate::{Problem, ask};
+
+/// Some YAML and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// The line of its fence; line 1 of the text is the next one.
+    pub line: usize,
+    /// The YAML.
+    pub text: String,
+}
+
+/// What an address does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// Answers 200 with this name, or with the request's body for `echo`.
+    Named(String),
+    /// Refuses connections.
+    Refuse,
+    /// Never answers an attempt to connect.
+    Ignore,
+    /// Plays these scripts, one for each connection, in order; there must be no more connections and no fewer.
+    Scripts(Vec<Rc<[Step]>>),
+    /// Plays this script again and again on every connection.
+    Always(Rc<[Step]>),
+}
+
+/// What a client does on one connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// The line of its fence.
+    pub line: usize,
+    /// It connects to the inbound listener.
+    pub inbound: bool,
+    /// It begins with the client before it, not after that one.
+    pub together: bool,
+    /// What it does.
+    pub steps: Rc<[Step]>,
+}
+
+/// A finding that `check` must report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpectedFinding {
+    /// Its line in the case file.
+    pub line: usize,
+    /// `error`, `warning` or `info`.
+    pub severity: String,
+    /// Its code.
+    pub code: String,
+    /// The field path, or empty for any.
+    pub path: String,
+}
+
+/// How the sidecar is set up (a `settings` block).
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The workload's namespace; `default` if absent.
+    pub namespace: Option<String>,
+    /// The workload's labels.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// From the first byte of a head to its last.
+    pub request_head_timeout: Option<String>,
+    /// A client connection without a request.
+    pub idle_timeout: Option<String>,
+    /// The largest request body, in bytes.
+    pub max_request_body: Option<u64>,
+    /// The application behind the inbound listener.
+    pub inbound: Option<String>,
+    /// MeshConfig, as YAML.
+    pub mesh: Option<serde_yaml::Value>,
+}
+
+/// One case.
+#[derive(Clone, Debug, Default)]
+pub struct Case {
+    /// The case file.
+    pub file: String,
+    /// The line of its title.
+    pub line: usize,
+    /// Its title.
+    pub title: String,
+    /// Subjects it is not for, and why.
+    pub skips: Vec<(String, String)>,
+    /// How the sidecar is set up.
+    pub settings: Settings,
+    /// The configuration.
+    pub yaml: Vec<Document>,
+    /// What each `* reload` puts in its place, in order.
+    pub reloads: Vec<Document>,
+    /// All findings that loading must report; `None` means no errors.
+    pub findings: Option<Vec<ExpectedFinding>>,
+    /// What is at each address.
+    pub services: BTreeMap<String, Service>,
+    /// The clients, in order.
+    pub clients: Vec<Client>,
+    /// What was decided for each request, in the order in which they end; `None` for a request that is not compared.
+    pub decisions: Vec<Option<Expected>>,
+}
+
+impl Case {
+    /// Why the case is not for this subject.
+    #[must_use]
+    pub fn skip(&self, subject: &str) -> Option<&str> {
+        let mut skips = self.skips.iter();
+        skips
+            .find(|(s, _)| s == subject)
+            .map(|(_, why)| why.as_str())
+    }
+
+    /// The cases of a file.
+    ///
+    /// # Errors
+    /// The first thing that is wrong in it.
+    pub fn parse_file(file: &str, text: &str) -> Result<Vec<Self>, Problem> {
+        let sections = markdown::sections(file, text)?;
+        let Some((preamble, rest)) = sections.split_first() else {
+            return Ok(Vec::new());
+        };
+        let mut base = Self {
+            file: file.to_owned(),
+            ..Self::default()
+        };
+        base.read(preamble)?;
+        if let Some(client) = base.clients.first() {
+            return Err(Problem::new(
+                file,
+                client.line,
+                "a client stands before the first title",
+            ));
+        }
+        rest.iter().map(|section| base.with(section)).collect()
+    }
+
+    fn with(&self, section: &Section) -> Result<Self, Problem> {
+        let mut case = self.clone();
+        case.line = section.line;
+        case.title.clone_from(&section.title);
+        case.read(section)?;
+        if case.clients.is_empty() && case.findings.is_none() {
+            let what = "a case needs a `client`, an `ask` or a `findings` block";
+            return Err(Problem::new(&case.file, section.line, what));
+        }
+        Ok(case)
+    }
+
+    fn read(&mut self, section: &Section) -> Result<(), Problem> {
+        for (line, text) in &section.prose {
+            if let Some(rest) = text.strip_prefix("Skipped on ") {
+                let (subject, why) = rest.split_once(": ").ok_or_else(|| {
+                    Problem::new(&self.file, *line, "write `Skipped on SUBJECT: reason`")
+                })?;
+                self.skips.push((subject.to_owned(), why.to_owned()));
+            }
+        }
+        // Scripts of a section replace what the file says about the same address.
+        let mut scripts: BTreeMap<String, Vec<Rc<[Step]>>> = BTreeMap::new();
+        for block in &section.blocks {
+            let words: Vec<&str> = block.info.iter().map(String::as_str).collect();
+            let document = Document {
+                line: block.line,
+                text: block.text.clone(),
+            };
+            match *words {
+                ["yaml"] => self.yaml.push(document),
+                ["yaml", "only"] => self.yaml = vec![document],
+                ["yaml", "reload"] => self.reloads.push(document),
+                ["settings"] => {
+                    self.settings = serde_yaml::from_str(&block.text)
+                        .map_err(|e| self.wrong(block, format!("settings: {e}")))?;
+                }
+                ["services"] => self.services(block)?,
+                ["service", address] => {
+                    let steps = self.script(block, Role::Service)?;
+                    scripts.entry(address.to_owned()).or_default().push(steps);
+                }
+                ["service", address, "always"] => {
+                    let steps = self.script(block, Role::Service)?;
+                    if !matches!(steps.first().map(|s| &s.action), Some(Action::Await(_))) {
+                        return Err(self.wrong(block, "begin with the request that is awaited"));
+                    }
+                    self.services
+                        .insert(address.to_owned(), Service::Always(steps));
+                }
+                ["client", ref words @ ..] => self.client(block, words)?,
+                ["ask"] => self.ask(block)?,
+                ["decision"] => {
+                    let expected = Expected::parse_block(&block.text, block.line)
+                        .map_err(|what| self.wrong(block, what))?;
+                    self.decisions.extend(expected.into_iter().map(Some));
+                }
+                ["findings"] => {
+                    let findings = self.expected_findings(block)?;
+                    self.findings.get_or_insert_default().extend(findings);
+                }
+                _ => {
+                    let what = format!("`{}` is no block of a case", words.join(" "));
+                    return Err(self.wrong(block, what));
+                }
+            }
+        }
+        for (address, list) in scripts {
+            self.services.insert(address, Service::Scripts(list));
+        }
+        Ok(())
+    }
+
+    fn wrong(&self, block: &Block, what: impl Into<String>) -> Problem {
+        Problem::new(&self.file, block.line, what)
+    }
+
+    fn script(&self, block: &Block, role: Role) -> Result<Rc<[Step]>, Problem> {
+        let steps = script::parse(&self.file, block.line + 1, &block.text, role)?;
+        Ok(steps.into())
+    }
+
+    /// `address name`, `address refuse` or `address ignore`, a line each.
+    fn services(&mut self, block: &Block) -> Result<(), Problem> {
+        for (line, text) in (block.line + 1..).zip(block.text.lines()) {
+            let mut words = text.split_whitespace();
+            let (Some(address), Some(name), None) = (words.next(), words.next(), words.next())
+            else {
+                return Err(Problem::new(&self.file, line, "write `ADDRESS NAME`"));
+            };
+            let service = match name {
+                "refuse" => Service::Refuse,
+                "ignore" => Service::Ignore,
+                name => Service::Named(name.to_owned()),
+            };
+            self.services.insert(address.to_owned(), service);
+        }
+        Ok(())
+    }
+
+    fn client(&mut self, block: &Block, words: &[&str]) -> Result<(), Problem> {
+        if let Some(word) = words
+            .iter()
+            .find(|w| !matches!(**w, "inbound" | "together"))
+        {
+            return Err(self.wrong(block, format!("a client can not be `{word}`")));
+        }
+        self.clients.push(Client {
+            line: block.line,
+            inbound: words.contains(&"inbound"),
+            together: words.contains(&"together"),
+            steps: self.script(block, Role::Client)?,
+        });
+        Ok(())
+    }
+
+    fn ask(&mut self, block: &Block) -> Result<(), Problem> {
+        let (steps, decisions) = ask::parse(&self.file, block.line + 1, &block.text)?;
+        self.decisions.extend(decisions);
+        self.clients.push(Client {
+            line: block.line,
+            inbound: false,
+            together: false,
+            steps: steps.into(),
+        });
+        Ok(())
+    }
+
+    /// `severity code path`, a line each; the path may be left out.
+    fn expected_findings(&self, block: &Block) -> Result<Vec<ExpectedFinding>, Problem> {
+        let lines = (block.line + 1..).zip(block.text.lines());
+        let finding = |(line, text): (usize, &str)| {
+            let mut words = text.split_whitespace().map(str::to_owned);
+            let (Some(severity), Some(code)) = (words.next(), words.next()) else {
+                return Err(Problem::new(&self.file, line, "write `SEVERITY CODE PATH`"));
+            };
+            let path = words.next().unwrap_or_default();
+            Ok(ExpectedFinding {
+                line,
+                severity,
+                code,
+                path,
+            })
+        };
+        lines.map(finding).collect()
+    }
+}
+
+impl Settings {
+    /// A setting that is a duration.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn time(text: Option<&str>) -> Result<Option<Duration>, String> {
+        text.map(script::duration).transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: &str = "# Area\n\n```services\n10.0.0.1:80 a\n```\n\n## One\nWhy.\nSkipped on tokio: because.\n\n```ask\nGET a/ => a {flags: '-'}\n```\n\n## Two\n```client inbound\n> GET / HTTP/1.1\n>\n< HTTP/1.1 200 OK\n```\n```service 10.0.0.1:80\n> GET / HTTP/1.1\n* close\n```\n";
+
+    #[test]
+    fn a_page_becomes_cases() {
+        let cases = Case::parse_file("f", PAGE).unwrap();
+        assert_eq!(cases.len(), 2);
+        assert_eq!(cases[0].skip("tokio"), Some("because."));
+        assert_eq!((cases[0].clients.len(), cases[0].decisions.len()), (1, 1));
+        assert!(cases[1].clients[0].inbound);
+        assert!(
+            matches!(cases[1].services["10.0.0.1:80"], Service::Scripts(ref s) if s.len() == 1)
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_has_a_line() {
+        for (text, line) in [
+            ("## A\n\n", 1),
+            ("## A\n```client\nx\n```\n", 3),
+            ("## A\n```clients\n```\n", 2),
+            ("## A\n```ask\nGET a/\n```\n", 3),
+            ("## A\n```ask\nGET a/ => a {flag: x}\n```\n", 3),
+            ("## A\n```decision\nflag: x\n```\n", 2),
+            ("## A\n```settings\nx: 1\n```\n", 2),
+        ] {
+            assert_eq!(
+                Case::parse_file("f", text).unwrap_err().line,
+                line,
+                "{text}"
+            );
+        }
+    }
+}

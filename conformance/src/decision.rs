@@ -1,0 +1,216 @@
+//! What was decided for a request: the parts of its record that a case may name.
+
+use std::collections::BTreeMap;
+
+use outrigger_core::decision::{Attempt, AttemptEnd, Record, RouteDecision};
+use outrigger_core::snapshot::{Action, DestinationCluster, Rule, Snapshot};
+
+/// The names a case may use, and what they mean.
+pub const NAMES: [(&str, &str); 13] = [
+    (
+        "rule",
+        "`namespace/name path` of the rule, `default` without a VirtualService, `unknown host`, `no rule` or `not reached`",
+    ),
+    ("route", "the route's name"),
+    ("host", "the virtual host"),
+    ("cluster", "the destination's cluster"),
+    ("endpoint", "the last attempt's endpoint"),
+    ("endpoints", "every attempt's endpoint"),
+    ("attempts", "how many attempts there were"),
+    (
+        "ends",
+        "how each attempt ended: a status, `stale`, `cancelled`, or a reset reason",
+    ),
+    ("reused", "whether the last attempt used a kept connection"),
+    ("status", "what the client saw"),
+    ("flags", "response flags"),
+    ("details", "response code details"),
+    ("path", "the path as it was routed"),
+];
+
+/// What a case expects; a list means one of these.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// The line in the case file.
+    pub line: usize,
+    wants: Vec<(String, Vec<String>)>,
+}
+
+impl Expected {
+    /// Parses a YAML mapping.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str, line: usize) -> Result<Self, String> {
+        let map: BTreeMap<String, serde_yaml::Value> =
+            serde_yaml::from_str(text).map_err(|e| format!("not a decision: {e}"))?;
+        Self::from_map(map, line)
+    }
+
+    /// Parses a block: one mapping, or a list of them for several requests.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse_block(text: &str, line: usize) -> Result<Vec<Self>, String> {
+        if !text.trim_start().starts_with("- ") {
+            return Ok(vec![Self::parse(text, line)?]);
+        }
+        let maps: Vec<BTreeMap<String, serde_yaml::Value>> =
+            serde_yaml::from_str(text).map_err(|e| format!("no list of decisions: {e}"))?;
+        maps.into_iter().map(|m| Self::from_map(m, line)).collect()
+    }
+
+    fn from_map(map: BTreeMap<String, serde_yaml::Value>, line: usize) -> Result<Self, String> {
+        let mut wants = Vec::new();
+        for (name, value) in map {
+            if !NAMES.iter().any(|(n, _)| *n == name) {
+                return Err(format!("a decision has no `{name}`"));
+            }
+            let values = match value {
+                serde_yaml::Value::Sequence(list) => list.iter().map(scalar).collect(),
+                other => vec![scalar(&other)],
+            };
+            wants.push((name, values));
+        }
+        Ok(Self { line, wants })
+    }
+
+    /// What differs; `None` when nothing does.
+    #[must_use]
+    pub fn difference(&self, got: &Observed) -> Option<String> {
+        let mut lines = Vec::new();
+        for (name, values) in &self.wants {
+            let have = got.0.get(name.as_str()).map_or("", String::as_str);
+            if !values.iter().any(|v| v == have) {
+                lines.push(format!("expected {name}: {}", values.join(" or ")));
+                lines.push(format!("     got {name}: {have}"));
+            }
+        }
+        if lines.is_empty() {
+            return None;
+        }
+        lines.push("the decision was:".to_owned());
+        lines.extend(got.0.iter().map(|(n, v)| format!("  {n}: {v}")));
+        Some(lines.join("\n"))
+    }
+}
+
+fn scalar(value: &serde_yaml::Value) -> String {
+    match value {
+        serde_yaml::Value::String(text) => text.clone(),
+        other => serde_yaml::to_string(other)
+            .unwrap_or_default()
+            .trim()
+            .to_owned(),
+    }
+}
+
+/// What was decided, in words, by the names of [`NAMES`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observed(pub BTreeMap<&'static str, String>);
+
+impl Observed {
+    /// Reads a record.
+    #[must_use]
+    pub fn of(record: &Record) -> Self {
+        let snapshot = record.view.as_ref().map(|v| &*v.snapshot);
+        let mut map = BTreeMap::from([
+            ("status", record.status.to_string()),
+            ("flags", record.flags.to_string()),
+            ("details", record.details.to_string()),
+            ("attempts", record.attempts.len().to_string()),
+            (
+                "path",
+                String::from_utf8_lossy(&record.request.path).into_owned(),
+            ),
+        ]);
+        let ends: Vec<String> = record.attempts.iter().map(end).collect();
+        map.insert("ends", ends.join(", "));
+        if let Some(last) = record.attempts.last() {
+            map.insert("reused", last.reused.to_string());
+        }
+        if let Some(snapshot) = snapshot {
+            let endpoints: Vec<String> = record
+                .attempts
+                .iter()
+                .map(|a| endpoint(snapshot, a))
+                .collect();
+            map.insert("endpoint", endpoints.last().cloned().unwrap_or_default());
+            map.insert("endpoints", endpoints.join(", "));
+            route(snapshot, record.route, &mut map);
+        }
+        map.entry("rule")
+            .or_insert_with(|| "not reached".to_owned());
+        Self(map)
+    }
+}
+
+fn end(attempt: &Attempt) -> String {
+    match attempt.end {
+        AttemptEnd::Open => "open".to_owned(),
+        AttemptEnd::Response(status) => status.to_string(),
+        AttemptEnd::Reset(reason) => reason.as_str().to_owned(),
+        AttemptEnd::StaleConnection => "stale".to_owned(),
+        AttemptEnd::Cancelled => "cancelled".to_owned(),
+    }
+}
+
+fn endpoint(snapshot: &Snapshot, attempt: &Attempt) -> String {
+    let Some(cluster) = attempt.cluster else {
+        return "original destination".to_owned();
+    };
+    let endpoints = &snapshot.cluster(cluster).endpoints;
+    endpoints
+        .get(attempt.endpoint as usize)
+        .map(|e| e.text.to_string())
+        .unwrap_or_default()
+}
+
+fn route(snapshot: &Snapshot, route: RouteDecision, map: &mut BTreeMap<&'static str, String>) {
+    match route {
+        RouteDecision::NotReached => {}
+        RouteDecision::UnknownHost => {
+            map.insert("rule", "unknown host".to_owned());
+        }
+        RouteDecision::NoRule { virtual_host } => {
+            map.insert("host", snapshot.virtual_host(virtual_host).name.to_string());
+            map.insert("rule", "no rule".to_owned());
+        }
+        RouteDecision::Rule {
+            virtual_host,
+            rule,
+            destination,
+        } => {
+            let virtual_host = snapshot.virtual_host(virtual_host);
+            map.insert("host", virtual_host.name.to_string());
+            if let Some(rule) = virtual_host.rules.get(rule as usize) {
+                map.insert("route", rule.name.to_string());
+                map.insert("rule", origin(snapshot, rule));
+                map.insert("cluster", cluster(snapshot, rule, destination));
+            }
+        }
+    }
+}
+
+fn origin(snapshot: &Snapshot, rule: &Rule) -> String {
+    let Some(origin) = &rule.origin else {
+        return "default".to_owned();
+    };
+    let resource = snapshot.resources.get(origin.resource.0 as usize);
+    resource.map_or_else(String::new, |r| {
+        format!("{}/{} {}", r.namespace, r.name, origin.path)
+    })
+}
+
+fn cluster(snapshot: &Snapshot, rule: &Rule, destination: Option<u32>) -> String {
+    let Action::Forward(forward) = &*rule.action else {
+        return String::new();
+    };
+    let chosen = destination.and_then(|d| forward.destinations.get(d as usize));
+    match chosen.map(|d| &d.cluster) {
+        None => String::new(),
+        Some(DestinationCluster::Known(id)) => snapshot.cluster(*id).name.to_string(),
+        Some(DestinationCluster::Missing(name)) => name.to_string(),
+        Some(DestinationCluster::Passthrough) => "PassthroughCluster".to_owned(),
+    }
+}

@@ -1,1 +1,0 @@
-//! Whole files through the loader.
