@@ -1,0 +1,144 @@
+//! From request records to log lines on a writer, without a request ever waiting for the writer.
+//!
+//! Each worker formats into a block of its own. Full blocks, and others after a short while, go through a bounded queue
+//! to one thread that writes them. When that thread is stuck the blocks are dropped and their lines counted.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use outrigger_core::decision::Record;
+use outrigger_core::exchange::Peer;
+
+use crate::stats::Counter;
+
+/// A block this long is handed over at once.
+const BLOCK: usize = 32 * 1024;
+
+/// A shorter block is handed over after this long.
+pub(crate) const FLUSH_AFTER: Duration = Duration::from_millis(100);
+
+/// Blocks that may wait for the writer.
+const QUEUE: usize = 64;
+
+/// What the record of a request does not hold, because only the runtime knows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    /// Who asked, and where.
+    pub peer: Peer,
+    /// Our address on the last attempt's connection.
+    pub upstream_local: Option<SocketAddr>,
+    /// When the request began, since 1970-01-01 UTC.
+    pub began: Duration,
+}
+
+/// Appends one request's line, with its line end, to a block.
+pub type Format = fn(&Record, &Request, &mut Vec<u8>);
+
+/// Where requests are logged.
+pub struct AccessLog {
+    /// Makes a line.
+    pub format: Format,
+    /// Where lines go. Owned by a thread of its own; it may block.
+    pub writer: Box<dyn Write + Send>,
+}
+
+impl fmt::Debug for AccessLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessLog").finish_non_exhaustive()
+    }
+}
+
+/// The thread that writes; ends when all its blocks' senders are gone.
+#[derive(Debug)]
+pub(crate) struct LogThread {
+    format: Format,
+    queue: SyncSender<Vec<u8>>,
+    pub(crate) thread: JoinHandle<()>,
+}
+
+impl LogThread {
+    pub(crate) fn start(log: AccessLog) -> io::Result<Self> {
+        let (queue, blocks) = sync_channel(QUEUE);
+        let thread = thread::Builder::new()
+            .name("access-log".into())
+            .spawn(move || write_all(&blocks, log.writer))?;
+        Ok(Self {
+            format: log.format,
+            queue,
+            thread,
+        })
+    }
+
+    /// A worker's end.
+    pub(crate) fn buffer(&self) -> LogBuffer {
+        LogBuffer {
+            format: self.format,
+            queue: self.queue.clone(),
+            block: RefCell::default(),
+            flush_is_due: Cell::new(false),
+        }
+    }
+}
+
+/// A failing writer (a closed pipe, a full disk) loses lines; nothing better can be done with them.
+fn write_all(blocks: &Receiver<Vec<u8>>, mut writer: Box<dyn Write + Send>) {
+    for block in blocks {
+        let _ = writer.write_all(&block).and_then(|()| writer.flush());
+    }
+}
+
+/// One worker's end of the log.
+#[derive(Debug)]
+pub(crate) struct LogBuffer {
+    format: Format,
+    queue: SyncSender<Vec<u8>>,
+    block: RefCell<Block>,
+    flush_is_due: Cell<bool>,
+}
+
+#[derive(Debug, Default)]
+struct Block {
+    bytes: Vec<u8>,
+    lines: u64,
+}
+
+impl Block {
+    fn take(&mut self) -> Self {
+        std::mem::take(self)
+    }
+}
+
+impl LogBuffer {
+    /// Adds a line; says whether the caller must see to a flush after [`FLUSH_AFTER`].
+    pub(crate) fn add(&self, record: &Record, request: &Request, dropped: &Counter) -> bool {
+        let mut block = self.block.borrow_mut();
+        (self.format)(record, request, &mut block.bytes);
+        block.lines += 1;
+        if block.bytes.len() >= BLOCK {
+            self.hand_over(block.take(), dropped);
+            return false;
+        }
+        !self.flush_is_due.replace(true)
+    }
+
+    /// Hands over what there is.
+    pub(crate) fn flush(&self, dropped: &Counter) {
+        self.flush_is_due.set(false);
+        self.hand_over(self.block.take(), dropped);
+    }
+
+    fn hand_over(&self, block: Block, dropped: &Counter) {
+        if block.lines == 0 {
+            return;
+        }
+        match self.queue.try_send(block.bytes) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => dropped.add(block.lines),
+        }
+    }
+}

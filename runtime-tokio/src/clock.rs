@@ -1,0 +1,76 @@
+//! The clocks of this machine, as core's instants and as calendar time.
+
+use std::time::{Duration, Instant as Monotonic, SystemTime, UNIX_EPOCH};
+
+use outrigger_core::time::Instant;
+
+/// The monotonic clock, counted from when the runtime started. Copies agree with each other across threads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    zero: Monotonic,
+}
+
+impl Clock {
+    /// A clock that starts now.
+    pub(crate) fn start() -> Self {
+        Self {
+            zero: Monotonic::now(),
+        }
+    }
+
+    /// The time.
+    pub(crate) fn now(self) -> Instant {
+        let nanos = self.zero.elapsed().as_nanos();
+        // 64 bits of nanoseconds last 584 years.
+        Instant::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    /// An instant as tokio's timers know it. One beyond what the system can express becomes a year from now.
+    pub(crate) fn timer(self, at: Instant) -> tokio::time::Instant {
+        const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+        let since_zero = Duration::from_nanos(at.as_nanos());
+        let at = self.zero.checked_add(since_zero);
+        at.unwrap_or_else(|| Monotonic::now() + YEAR).into()
+    }
+}
+
+/// Time since 1970-01-01 UTC.
+pub(crate) fn since_epoch() -> Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+}
+
+/// The calendar time as an HTTP `date` field writes it (RFC 9110 §5.6.7), and the whole second it stands for.
+pub(crate) fn http_date() -> [u8; 29] {
+    let mut text = *b"Thu, 01 Jan 1970 00:00:00 GMT";
+    let now = httpdate::fmt_http_date(SystemTime::now());
+    if now.len() == text.len() {
+        text.copy_from_slice(now.as_bytes());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_and_timers_agree() {
+        let clock = Clock::start();
+        let now = clock.now();
+        let later = now + Duration::from_millis(250);
+        assert_eq!(
+            clock.timer(later) - clock.timer(now),
+            Duration::from_millis(250)
+        );
+        let never = clock.timer(Instant::from_nanos(u64::MAX));
+        assert!(never > clock.timer(now));
+    }
+
+    #[test]
+    fn date_has_the_fixed_form() {
+        let date = http_date();
+        assert!(httpdate::parse_http_date(std::str::from_utf8(&date).unwrap()).is_ok());
+    }
+}

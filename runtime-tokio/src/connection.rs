@@ -1,0 +1,299 @@
+//! One client connection as a task: feeds its exchange what happens on the sockets, and does what the exchange says.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use outrigger_core::exchange::{
+    ConnectFault, ConnectionId, Exchange, Input, Interest, Output, Peer, Side,
+};
+use outrigger_core::time::Instant;
+
+use crate::access_log::Request;
+use crate::alarm::Alarm;
+use crate::connect::{Connecting, connect};
+use crate::idle::Upstream;
+use crate::shared::Shared;
+use crate::stream::Stream;
+
+/// A client connection and everything that hangs on it.
+pub(crate) struct Connection {
+    exchange: Exchange,
+    io: Io,
+    told_to_drain: bool,
+    is_done: bool,
+}
+
+/// The sockets of an exchange, and what it waits for on them.
+struct Io {
+    peer: Peer,
+    /// Which of the worker's listeners it came in on.
+    listener: usize,
+    downstream: Option<Stream>,
+    upstream: Option<Stream>,
+    connecting: Option<Connecting>,
+    /// How taking an idle connection went; told as the next input.
+    reuse: Option<Input>,
+    upstream_local: Option<SocketAddr>,
+    interest: Interest,
+    alarm: Alarm,
+    shared: Rc<Shared>,
+    /// The place of this task's waker; given once the task has one.
+    place: usize,
+    has_waker: bool,
+}
+
+impl Connection {
+    /// An accepted connection; it does nothing until it is polled.
+    pub(crate) fn new(shared: Rc<Shared>, listener: usize, peer: Peer, downstream: Stream) -> Self {
+        let counters = &shared.counters.listeners[listener];
+        counters.connections.add(1);
+        counters.active.add(1);
+        let now = shared.wake();
+        let exchange = Exchange::accept(peer, now, &shared.worker.borrow());
+        let mut connection = Self {
+            exchange,
+            io: Io {
+                peer,
+                listener,
+                downstream: Some(downstream),
+                upstream: None,
+                connecting: None,
+                reuse: None,
+                upstream_local: None,
+                interest: Interest::default(),
+                alarm: Alarm::default(),
+                place: shared.enter(),
+                has_waker: false,
+                shared,
+            },
+            told_to_drain: false,
+            is_done: false,
+        };
+        connection.is_done = connection.io.perform(&mut connection.exchange, now);
+        connection
+    }
+
+    fn poll_input(&mut self, cx: &mut Context<'_>, now: Instant, is_first: bool) -> Poll<Input> {
+        if self.io.shared.draining.get() && !self.told_to_drain {
+            self.told_to_drain = true;
+            return Poll::Ready(Input::Drain);
+        }
+        // What has already arrived counts before a deadline that has passed meanwhile, but only once: a peer that never
+        // pauses does not keep a deadline away.
+        if !is_first && self.io.is_late(now) {
+            return Poll::Ready(Input::Deadline);
+        }
+        self.io.poll_input(cx, &mut self.exchange, now)
+    }
+}
+
+impl Future for Connection {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let mut now = this.io.on_wake(cx);
+        let mut is_first = true;
+        while !this.is_done {
+            let input = ready!(this.poll_input(cx, now, is_first));
+            is_first = false;
+            if let (Input::Deadline, Some((deadline, _))) = (input, this.io.interest.deadline) {
+                // The timer may have fired after this wake began.
+                now = now.max(deadline);
+            }
+            let shared = &this.io.shared;
+            let ambient = shared.ambient(now);
+            this.exchange
+                .handle_input(input, ambient, &mut shared.worker.borrow_mut());
+            this.is_done = this.io.perform(&mut this.exchange, now);
+        }
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Io {
+    fn drop(&mut self) {
+        self.shared.counters.listeners[self.listener]
+            .active
+            .subtract(1);
+        if std::thread::panicking() {
+            self.shared.on_panic(self.peer.remote);
+        }
+        self.shared.leave(self.place);
+    }
+}
+
+impl Io {
+    fn on_wake(&mut self, cx: &Context<'_>) -> Instant {
+        if !self.has_waker {
+            self.has_waker = true;
+            self.shared.set_waker(self.place, cx.waker());
+        }
+        self.shared.wake()
+    }
+
+    fn is_late(&self, now: Instant) -> bool {
+        self.interest.deadline.is_some_and(|(at, _)| now >= at)
+    }
+
+    /// Does what the exchange says up to what it waits for. True when it is over.
+    fn perform(&mut self, exchange: &mut Exchange, now: Instant) -> bool {
+        loop {
+            match exchange.poll_output() {
+                Output::Connect(address) => self.connecting = Some(connect(address)),
+                Output::Reuse(id) => self.reuse = Some(self.reuse(id)),
+                Output::Keep(id) => self.keep(id),
+                Output::Close(Side::Downstream) => self.downstream = None,
+                Output::Close(Side::Upstream) => {
+                    self.upstream = None;
+                    self.connecting = None;
+                }
+                Output::Reset => {
+                    if let Some(stream) = self.downstream.take() {
+                        stream.reset();
+                    }
+                }
+                Output::ShutdownWrite(side) => {
+                    if let Some(stream) = self.stream(side) {
+                        stream.shutdown_write();
+                    }
+                }
+                Output::Ended => self.on_request_end(exchange, now),
+                Output::Wait(interest) => {
+                    self.interest = interest;
+                    return false;
+                }
+                Output::Done => return true,
+            }
+        }
+    }
+
+    /// The next thing that happened among those the exchange waits for. Writes come first: they free memory.
+    fn poll_input(
+        &mut self,
+        cx: &mut Context<'_>,
+        exchange: &mut Exchange,
+        now: Instant,
+    ) -> Poll<Input> {
+        let interest = self.interest;
+        if let Some(input) = self.reuse.take() {
+            return Poll::Ready(input);
+        }
+        for (wanted, side) in [
+            (interest.write_downstream, Side::Downstream),
+            (interest.write_upstream, Side::Upstream),
+        ] {
+            if wanted && let Poll::Ready(input) = self.poll_write(cx, exchange, side) {
+                return Poll::Ready(input);
+            }
+        }
+        for (wanted, side) in [
+            (interest.read_downstream, Side::Downstream),
+            (interest.read_upstream, Side::Upstream),
+        ] {
+            if wanted && let Poll::Ready(input) = self.poll_read(cx, exchange, side) {
+                return Poll::Ready(input);
+            }
+        }
+        if interest.connect
+            && let Poll::Ready(input) = self.poll_connect(cx)
+        {
+            return Poll::Ready(input);
+        }
+        let Some((deadline, _)) = interest.deadline else {
+            return Poll::Pending;
+        };
+        let clock = self.shared.clock;
+        ready!(self.alarm.poll(cx, clock, now, deadline));
+        Poll::Ready(Input::Deadline)
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, exchange: &Exchange, side: Side) -> Poll<Input> {
+        let Some(stream) = self.stream(side) else {
+            return Poll::Ready(Input::Broken(side));
+        };
+        let wrote = ready!(stream.poll_write(cx, exchange.outbox(side)));
+        Poll::Ready(wrote.map_or(Input::Broken(side), |count| Input::Wrote(side, count)))
+    }
+
+    /// An idle connection costs no buffer: room to read into is taken only when there is something to read.
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        exchange: &mut Exchange,
+        side: Side,
+    ) -> Poll<Input> {
+        let stream = match side {
+            Side::Downstream => &mut self.downstream,
+            Side::Upstream => &mut self.upstream,
+        };
+        let Some(stream) = stream else {
+            return Poll::Ready(Input::Broken(side));
+        };
+        if ready!(stream.poll_readable(cx)).is_err() {
+            return Poll::Ready(Input::Broken(side));
+        }
+        let mut worker = self.shared.worker.borrow_mut();
+        let read = ready!(stream.poll_read(cx, exchange.space(side, &mut worker)));
+        Poll::Ready(match read {
+            Ok(0) => Input::Eof(side),
+            Ok(count) => Input::Read(side, count),
+            Err(_) => Input::Broken(side),
+        })
+    }
+
+    fn poll_connect(&mut self, cx: &mut Context<'_>) -> Poll<Input> {
+        let Some(connecting) = &mut self.connecting else {
+            return Poll::Ready(Input::ConnectFailed(ConnectFault::Local));
+        };
+        let outcome = ready!(connecting.as_mut().poll(cx));
+        self.connecting = None;
+        Poll::Ready(match outcome {
+            Ok(stream) => {
+                self.upstream_local = self.shared.log.as_ref().and_then(|_| stream.local_addr());
+                self.upstream = Some(stream);
+                Input::Connected
+            }
+            Err(fault) => Input::ConnectFailed(fault),
+        })
+    }
+
+    fn reuse(&mut self, id: ConnectionId) -> Input {
+        let Some(Upstream { stream, local }) = self.shared.take_idle(id) else {
+            return Input::Stale;
+        };
+        self.upstream = Some(stream);
+        self.upstream_local = local;
+        Input::Connected
+    }
+
+    fn keep(&mut self, id: ConnectionId) {
+        match self.upstream.take() {
+            Some(stream) => {
+                let local = self.upstream_local;
+                self.shared.keep(id, Upstream { stream, local });
+            }
+            None => self.shared.worker.borrow_mut().forget(id),
+        }
+    }
+
+    fn on_request_end(&self, exchange: &Exchange, now: Instant) {
+        let record = exchange.record();
+        let request = |began| Request {
+            peer: self.peer,
+            upstream_local: self.upstream_local.filter(|_| !record.attempts.is_empty()),
+            began,
+        };
+        self.shared
+            .on_request_end(self.listener, record, request, now);
+    }
+
+    fn stream(&mut self, side: Side) -> Option<&mut Stream> {
+        match side {
+            Side::Downstream => self.downstream.as_mut(),
+            Side::Upstream => self.upstream.as_mut(),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Listening sockets: one for each worker on each address, so that the kernel spreads connections and nobody shares a
+//! queue.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use outrigger_core::exchange::ListenerKind;
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Connections that may wait to be accepted, for each worker.
+const BACKLOG: i32 = 4096;
+
+/// An address to listen on.
+#[derive(Clone, Copy, Debug)]
+pub struct Listen {
+    /// What comes in there.
+    pub kind: ListenerKind,
+    /// Where. Port 0 lets the system pick one, the same for all workers.
+    pub addr: SocketAddr,
+}
+
+/// Binds one address `count` times. Returns the address with its real port.
+///
+/// # Errors
+/// The address is in use by anybody (another instance of this program included), is not ours, or may not be bound.
+pub(crate) fn bind(addr: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
+    if addr.port() != 0 {
+        // Sockets that share a port are all accepted by the kernel, also when a second instance is started by mistake.
+        socket(addr, false)?.listen(1)?;
+    }
+    let mut addr = addr;
+    let mut listeners = Vec::with_capacity(count);
+    for _ in 0..count {
+        let listener: TcpListener = socket(addr, true)?.into();
+        addr = listener.local_addr()?;
+        listeners.push(listener);
+    }
+    for listener in &listeners {
+        socket2::SockRef::from(listener).listen(BACKLOG)?;
+    }
+    Ok((addr, listeners))
+}
+
+fn socket(addr: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    if shared {
+        socket.set_reuse_port(true)?;
+        // Accepted connections inherit both, which saves calls for each of them.
+        socket.set_tcp_nodelay(true)?;
+        socket.set_nonblocking(true)?;
+    }
+    socket.bind(&addr.into())?;
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_workers_get_the_port_of_the_first() {
+        let (addr, listeners) = bind("127.0.0.1:0".parse().unwrap(), 3).unwrap();
+        assert_ne!(addr.port(), 0);
+        for listener in &listeners {
+            assert_eq!(listener.local_addr().unwrap(), addr);
+        }
+    }
+
+    #[test]
+    fn an_address_in_use_is_an_error() {
+        let (addr, _held) = bind("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        let error = bind(addr, 1).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
+}

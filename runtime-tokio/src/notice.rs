@@ -1,0 +1,52 @@
+//! What a runtime tells the person who runs it, outside of any request.
+
+use core::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where notices go.
+pub type Notices = Arc<dyn Fn(Notice) + Send + Sync>;
+
+/// Something an operator should know. How and where it is written is the program's business.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// Connections could not be accepted; told at most once in ten seconds for each worker and listener.
+    AcceptFailed {
+        /// The listener.
+        listener: SocketAddr,
+        /// The system's words for the last failure.
+        error: String,
+        /// Failures since the last notice.
+        count: u64,
+        /// How long accepting pauses.
+        pause: Duration,
+    },
+    /// Handling a connection panicked. Only that connection ended.
+    ConnectionPanicked {
+        /// The client.
+        remote: SocketAddr,
+    },
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AcceptFailed {
+                listener,
+                error,
+                count,
+                pause,
+            } => write!(
+                f,
+                "cannot accept connections on {listener}: {error} ({count} times); next try in {pause:?}"
+            ),
+            Self::ConnectionPanicked { remote } => {
+                write!(
+                    f,
+                    "a fault of this program ended the connection of {remote}"
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Starting the workers, and the handle by which the program steers them.
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use outrigger_core::snapshot::Snapshot;
+use outrigger_core::worker::WorkerSettings;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::access_log::{AccessLog, LogThread};
+use crate::clock::Clock;
+use crate::listen::{Listen, bind};
+use crate::notice::Notices;
+use crate::stats::{Stats, WorkerCounters};
+use crate::worker::{self, Orders, Phase, Plan};
+
+/// What to run.
+pub struct Config {
+    /// Where to listen.
+    pub listeners: Vec<Listen>,
+    /// How many threads.
+    pub workers: NonZeroUsize,
+    /// Given to each worker.
+    pub settings: WorkerSettings,
+    /// The first snapshot.
+    pub snapshot: Arc<Snapshot>,
+    /// Where requests are logged, if anywhere.
+    pub access_log: Option<AccessLog>,
+    /// Called on any thread, rarely.
+    pub notices: Notices,
+}
+
+/// Why the runtime did not start. Nothing is left running.
+#[derive(Debug)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    Bind {
+        /// The address.
+        addr: SocketAddr,
+        /// The system's reason.
+        error: io::Error,
+    },
+    /// A thread could not be started.
+    Thread(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bind { addr, error } => write!(f, "cannot listen on {addr}: {error}"),
+            Self::Thread(error) => write!(f, "cannot start a thread: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Bind { error, .. } | Self::Thread(error) => Some(error),
+        }
+    }
+}
+
+/// How draining went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drained {
+    /// Client connections that were still open when the time was up, and were closed.
+    pub cut_off: usize,
+}
+
+/// The running workers. Dropping it ends them at once, without waiting for them.
+#[derive(Debug)]
+pub struct Running {
+    handle: Handle,
+    workers: Vec<JoinHandle<usize>>,
+    log: Option<JoinHandle<()>>,
+}
+
+/// Steers and watches the workers from any thread.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    local_addrs: Arc<[SocketAddr]>,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    orders: watch::Sender<Orders>,
+    counters: Arc<[Arc<WorkerCounters>]>,
+}
+
+/// Binds all listeners, then starts the workers.
+///
+/// # Errors
+/// A listener cannot be bound, or a thread cannot be started; then nothing runs.
+pub fn start(config: Config) -> Result<Running, StartError> {
+    let count = config.workers.get();
+    let mut local_addrs = Vec::new();
+    let mut bound: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
+    for Listen { kind, addr } in config.listeners {
+        let (addr, sockets) =
+            bind(addr, count).map_err(|error| StartError::Bind { addr, error })?;
+        local_addrs.push(addr);
+        for (worker, socket) in bound.iter_mut().zip(sockets) {
+            worker.push((kind, socket));
+        }
+    }
+    let log = config.access_log.map(LogThread::start).transpose();
+    let log = log.map_err(StartError::Thread)?;
+    let listeners = local_addrs.len();
+    let counters = (0..count).map(|_| Arc::new(WorkerCounters::new(listeners)));
+    let mut running = Running {
+        handle: Handle {
+            local_addrs: local_addrs.into(),
+            snapshot: Arc::new(ArcSwap::new(config.snapshot)),
+            orders: watch::Sender::default(),
+            counters: counters.collect(),
+        },
+        workers: Vec::new(),
+        log: None,
+    };
+    let (clock, seeds) = (Clock::start(), RandomState::new());
+    let (ready, is_ready) = sync_channel(count);
+    for (index, listeners) in bound.into_iter().enumerate() {
+        let plan = Plan {
+            clock,
+            listeners,
+            snapshot: Arc::clone(&running.handle.snapshot),
+            settings: config.settings,
+            seed: seeds.hash_one(index),
+            counters: Arc::clone(&running.handle.counters[index]),
+            log: log.as_ref().map(LogThread::buffer),
+            notices: Arc::clone(&config.notices),
+            orders: running.handle.orders.subscribe(),
+        };
+        let ready = ready.clone();
+        let thread = thread::Builder::new().name(format!("worker-{index}"));
+        let thread = thread.spawn(move || worker::run(plan, &ready));
+        running.workers.push(thread.map_err(StartError::Thread)?);
+    }
+    drop(ready);
+    for outcome in is_ready.iter().take(count) {
+        outcome.map_err(StartError::Thread)?;
+    }
+    running.log = log.map(|log| log.thread);
+    Ok(running)
+}
+
+impl Running {
+    /// What steers the workers.
+    #[must_use]
+    pub const fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Drains, waits until all connections have ended or `timeout` has passed, and ends the workers.
+    #[must_use]
+    pub fn drain(mut self, timeout: Duration) -> Drained {
+        let now = Instant::now();
+        let deadline = now.checked_add(timeout).unwrap_or(now);
+        self.end_by(deadline);
+        let workers = std::mem::take(&mut self.workers).into_iter();
+        // A worker that panicked outside of its connections has none left to count.
+        let cut_off = workers.map(|w| w.join().unwrap_or(0)).sum();
+        if let Some(log) = self.log.take() {
+            let _ = log.join();
+        }
+        Drained { cut_off }
+    }
+
+    fn end_by(&self, deadline: Instant) {
+        let orders = &self.handle.orders;
+        orders.send_modify(|orders| orders.phase = Phase::Ending(deadline));
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.workers.is_empty() {
+            self.end_by(Instant::now());
+        }
+    }
+}
+
+impl Handle {
+    /// The addresses listened on, with real ports, in the order of the configuration.
+    #[must_use]
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.local_addrs
+    }
+
+    /// The current snapshot.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Makes a snapshot the current one. Requests in flight keep theirs; later ones use this.
+    pub fn publish(&self, snapshot: Arc<Snapshot>) {
+        self.snapshot.store(snapshot);
+        self.orders.send_modify(|orders| orders.generation += 1);
+    }
+
+    /// Stops accepting and tells every connection to end as soon as nothing is in flight. Returns at once.
+    pub fn begin_drain(&self) {
+        self.orders.send_if_modified(|orders| {
+            let is_new = orders.phase == Phase::Serving;
+            if is_new {
+                orders.phase = Phase::Draining;
+            }
+            is_new
+        });
+    }
+
+    /// Whether a drain has begun.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.orders.borrow().phase != Phase::Serving
+    }
+
+    /// The counters, added up.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats::collect(&self.local_addrs, self.counters.iter().map(|c| &**c))
+    }
+}

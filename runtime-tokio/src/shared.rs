@@ -1,0 +1,205 @@
+//! What the tasks of one worker thread share.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use outrigger_core::decision::Record;
+use outrigger_core::entropy::{Entropy, mix};
+use outrigger_core::exchange::{Ambient, ConnectionId};
+use outrigger_core::time::Instant;
+use outrigger_core::worker::Worker;
+use slab::Slab;
+use tokio::sync::Notify;
+
+use crate::access_log::{FLUSH_AFTER, LogBuffer, Request};
+use crate::clock::{Clock, http_date, since_epoch};
+use crate::idle::{IdleStore, Upstream};
+use crate::notice::{Notice, Notices};
+use crate::stats::WorkerCounters;
+
+/// How often idle upstream connections are looked at, while there are any.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// One worker thread's common things. Cells, because tasks take turns and nothing here is held across a wait.
+pub(crate) struct Shared {
+    pub(crate) clock: Clock,
+    pub(crate) worker: RefCell<Worker>,
+    pub(crate) counters: Arc<WorkerCounters>,
+    pub(crate) log: Option<LogBuffer>,
+    pub(crate) notices: Notices,
+    pub(crate) draining: Cell<bool>,
+    /// Told when the last connection ends.
+    pub(crate) all_ended: Notify,
+    idle: RefCell<IdleStore>,
+    sweeping: Cell<bool>,
+    tasks: RefCell<Slab<Option<Waker>>>,
+    entropy: Cell<u64>,
+    date_of_second: Cell<u64>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        clock: Clock,
+        worker: Worker,
+        counters: Arc<WorkerCounters>,
+        log: Option<LogBuffer>,
+        notices: Notices,
+        seed: u64,
+    ) -> Self {
+        Self {
+            clock,
+            worker: RefCell::new(worker),
+            counters,
+            log,
+            notices,
+            draining: Cell::new(false),
+            all_ended: Notify::new(),
+            idle: RefCell::default(),
+            sweeping: Cell::new(false),
+            tasks: RefCell::default(),
+            entropy: Cell::new(mix(seed)),
+            date_of_second: Cell::new(u64::MAX),
+        }
+    }
+
+    /// The time, once for each time a task is woken. Keeps the worker's calendar date at most a second old.
+    pub(crate) fn wake(&self) -> Instant {
+        const SECOND: u64 = 1_000_000_000;
+        let now = self.clock.now();
+        let second = now.as_nanos() / SECOND;
+        if self.date_of_second.replace(second) != second {
+            self.worker.borrow_mut().set_date(http_date());
+        }
+        now
+    }
+
+    /// What goes with one input.
+    pub(crate) fn ambient(&self, now: Instant) -> Ambient {
+        let next = self.entropy.get().wrapping_add(1);
+        self.entropy.set(next);
+        Ambient {
+            now,
+            entropy: Entropy(mix(next)),
+        }
+    }
+
+    /// A connection task begins; it gets a place for its waker.
+    pub(crate) fn enter(&self) -> usize {
+        self.tasks.borrow_mut().insert(None)
+    }
+
+    /// What wakes a connection task when the worker drains.
+    pub(crate) fn set_waker(&self, place: usize, waker: &Waker) {
+        if let Some(slot) = self.tasks.borrow_mut().get_mut(place) {
+            *slot = Some(waker.clone());
+        }
+    }
+
+    /// A connection task ended.
+    pub(crate) fn leave(&self, place: usize) {
+        let mut tasks = self.tasks.borrow_mut();
+        tasks.try_remove(place);
+        if tasks.is_empty() {
+            self.all_ended.notify_one();
+        }
+    }
+
+    /// Connection tasks that have not ended.
+    pub(crate) fn connections(&self) -> usize {
+        self.tasks.borrow().len()
+    }
+
+    /// Tells the worker and every connection to end as soon as nothing is in flight.
+    pub(crate) fn drain(&self) {
+        if self.draining.replace(true) {
+            return;
+        }
+        self.worker.borrow_mut().drain();
+        for waker in self.tasks.borrow().iter().filter_map(|(_, w)| w.as_ref()) {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Keeps an upstream connection for later.
+    pub(crate) fn keep(self: &Rc<Self>, id: ConnectionId, upstream: Upstream) {
+        self.idle.borrow_mut().keep(id, upstream);
+        if !self.sweeping.replace(true) {
+            tokio::task::spawn_local(sweep(Rc::clone(self)));
+        }
+    }
+
+    /// A kept connection, if it is still good.
+    pub(crate) fn take_idle(&self, id: ConnectionId) -> Option<Upstream> {
+        self.idle.borrow_mut().take(id)
+    }
+
+    /// Closes kept connections that core has forgotten.
+    pub(crate) fn close_idle(&self, ids: Vec<ConnectionId>) {
+        let mut idle = self.idle.borrow_mut();
+        for id in ids {
+            idle.close(id);
+        }
+    }
+
+    /// A request ended: it is counted, and logged when there is a log.
+    pub(crate) fn on_request_end(
+        self: &Rc<Self>,
+        listener: usize,
+        record: &Record,
+        request: impl FnOnce(Duration) -> Request,
+        now: Instant,
+    ) {
+        self.counters.listeners[listener].on_request(
+            record.status,
+            record.bytes_received,
+            record.bytes_sent,
+        );
+        let Some(log) = &self.log else { return };
+        let began = since_epoch().saturating_sub(now.since(record.began));
+        if log.add(record, &request(began), &self.counters.log_lines_dropped) {
+            let shared = Rc::clone(self);
+            tokio::task::spawn_local(async move {
+                tokio::time::sleep(FLUSH_AFTER).await;
+                shared.flush_log();
+            });
+        }
+    }
+
+    pub(crate) fn flush_log(&self) {
+        if let Some(log) = &self.log {
+            log.flush(&self.counters.log_lines_dropped);
+        }
+    }
+
+    pub(crate) fn on_panic(&self, remote: SocketAddr) {
+        self.counters.panics.add(1);
+        (self.notices)(Notice::ConnectionPanicked { remote });
+    }
+
+    /// Closes what core no longer wants and what peers have closed; false when nothing is left to look at.
+    fn sweep(&self) -> bool {
+        let expired = self.worker.borrow_mut().expire(self.wake());
+        self.close_idle(expired);
+        let mut idle = self.idle.borrow_mut();
+        let mut worker = self.worker.borrow_mut();
+        for id in idle.close_ended() {
+            worker.forget(id);
+        }
+        self.counters.idle_upstream.set(idle.len() as u64);
+        !idle.is_empty()
+    }
+}
+
+/// Runs while there are idle upstream connections, so that an idle worker never wakes.
+async fn sweep(shared: Rc<Shared>) {
+    let mut left = true;
+    while left {
+        tokio::time::sleep(SWEEP_EVERY).await;
+        left = shared.sweep();
+    }
+    shared.sweeping.set(false);
+}

@@ -1,0 +1,258 @@
+//! The runtime with real sockets: connections are kept, reused and replaced, and nothing grows, hangs or gets lost.
+
+mod support;
+
+use std::io::{self, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+use outrigger_core::decision::Record;
+use outrigger_core::snapshot::Address;
+use outrigger_tokio::{AccessLog, Request};
+use support::{Endpoints, PATIENCE, Proxy, ok, roundtrip};
+
+#[test]
+fn connections_are_kept_on_both_sides_and_shared_between_clients() {
+    let endpoints = Endpoints::listen();
+    let proxy = Proxy::before(endpoints.address());
+    let mut first = proxy.client();
+    first.get("/0");
+    let mut endpoint = endpoints.accept();
+    endpoint.message().unwrap();
+    endpoint.send(&ok("/0"));
+    assert_eq!(first.message().unwrap().body, b"/0");
+    assert_eq!(roundtrip(&mut first, &mut endpoint, "/1"), b"/1");
+    let mut second = proxy.client();
+    assert_eq!(roundtrip(&mut second, &mut endpoint, "/2"), b"/2");
+    assert!(!endpoints.has_more(), "one endpoint connection did it all");
+    // A request ends, and is counted, a moment after its last byte arrives here.
+    let stats = loop {
+        let stats = proxy.running.handle().stats().listeners.remove(0);
+        if stats.requests == 3 {
+            break stats;
+        }
+        thread::yield_now();
+    };
+    assert_eq!(stats.connections, 2);
+    assert_eq!(stats.status_classes, [0, 0, 3, 0, 0, 0]);
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    let endpoints = Endpoints::listen();
+    let proxy = Proxy::before(endpoints.address());
+    let mut client = proxy.client();
+    let paths = ["/a", "/b", "/c"];
+    client.send(
+        &paths
+            .map(|p| format!("GET {p} HTTP/1.1\r\nhost: app\r\n\r\n"))
+            .concat(),
+    );
+    let mut endpoint = endpoints.accept();
+    for path in paths {
+        assert_eq!(
+            endpoint.message().unwrap().start,
+            format!("GET {path} HTTP/1.1")
+        );
+        endpoint.send(&ok(path));
+    }
+    for path in paths {
+        assert_eq!(client.message().unwrap().body, path.as_bytes());
+    }
+}
+
+#[test]
+fn a_kept_connection_that_ended_is_replaced() {
+    let endpoints = Endpoints::listen();
+    let proxy = Proxy::before(endpoints.address());
+    let mut client = proxy.client();
+    for path in ["/1", "/2", "/3"] {
+        client.get(path);
+        let mut endpoint = endpoints.accept();
+        endpoint.message().unwrap();
+        endpoint.send(&ok(path));
+        // Closed without notice, before or while the next request comes.
+        drop(endpoint);
+        assert_eq!(client.message().unwrap().body, path.as_bytes());
+    }
+}
+
+#[test]
+fn a_refused_connection_is_a_503() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = free.local_addr().unwrap();
+    drop(free);
+    let proxy = Proxy::before(Address::Socket(addr));
+    let mut client = proxy.client();
+    client.get("/");
+    let response = client.message().unwrap();
+    assert_eq!(response.start, "HTTP/1.1 503 Service Unavailable");
+    client.get("/again");
+    assert!(
+        client.message().is_some(),
+        "the client's connection goes on"
+    );
+}
+
+#[test]
+fn names_are_resolved_and_unix_sockets_reached() {
+    let endpoints = Endpoints::listen();
+    let by_name = Address::Name("localhost".into(), endpoints.addr.port());
+    let proxy = Proxy::before(by_name);
+    let mut client = proxy.client();
+    client.get("/");
+    endpoints.accept().send(&ok("by name"));
+    assert_eq!(client.message().unwrap().body, b"by name");
+
+    let path = std::env::temp_dir().join(format!("outrigger-{}.sock", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let proxy = Proxy::before(Address::Unix(path.to_str().unwrap().into()));
+    let mut client = proxy.client();
+    client.get("/");
+    let (mut endpoint, _) = listener.accept().unwrap();
+    endpoint.write_all(ok("by path").as_bytes()).unwrap();
+    assert_eq!(client.message().unwrap().body, b"by path");
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn a_slow_client_stops_the_endpoint() {
+    const BODY: u64 = 256 * 1024 * 1024;
+    // What the kernel takes for two connections by itself, and our high water mark, stay far below.
+    const FAR_TOO_MUCH: u64 = BODY / 2;
+    let endpoints = Endpoints::listen();
+    let proxy = Proxy::before(endpoints.address());
+    let mut client = proxy.client();
+    client.get("/");
+    let mut endpoint = endpoints.accept();
+    endpoint.head().unwrap();
+    endpoint.send(&format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: {BODY}\r\n\r\n"
+    ));
+    let mut stream = endpoint.stream.try_clone().unwrap();
+    let block = vec![b'x'; 1 << 20];
+    stream
+        .set_write_timeout(Some(Duration::from_millis(300)))
+        .unwrap();
+    let mut written = 0;
+    while written < BODY {
+        match stream.write(&block) {
+            Ok(n) => written += n as u64,
+            Err(error) => {
+                assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+                break;
+            }
+        }
+    }
+    assert!(written < FAR_TOO_MUCH, "{written} bytes went into memory");
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    let writer = thread::spawn(move || {
+        while written < BODY {
+            let left = usize::try_from(BODY - written).unwrap().min(block.len());
+            written += stream.write(&block[..left]).unwrap() as u64;
+        }
+    });
+    client.head().unwrap();
+    assert_eq!(client.read_at_most(BODY), BODY);
+    writer.join().unwrap();
+}
+
+#[test]
+fn a_request_keeps_the_snapshot_it_began_with() {
+    let (old, new) = (Endpoints::listen(), Endpoints::listen());
+    let mut proxy = Proxy::before(old.address());
+    let mut client = proxy.client();
+    client.get("/1");
+    let mut endpoint = old.accept();
+    endpoint.message().unwrap();
+    proxy.publish(new.address());
+    endpoint.send(&ok("old"));
+    assert_eq!(client.message().unwrap().body, b"old");
+    client.get("/2");
+    new.accept().send(&ok("new"));
+    assert_eq!(client.message().unwrap().body, b"new");
+}
+
+#[test]
+fn drain_finishes_what_runs_and_nothing_else() {
+    let endpoints = Endpoints::listen();
+    let proxy = Proxy::before(endpoints.address());
+    let (mut idle, mut busy) = (proxy.client(), proxy.client());
+    idle.get("/");
+    let mut endpoint = endpoints.accept();
+    endpoint.message().unwrap();
+    endpoint.send(&ok(""));
+    idle.message().unwrap();
+    busy.get("/");
+    endpoint.message().unwrap();
+    let addr = proxy.addr;
+    let drain = thread::spawn(|| proxy.running.drain(PATIENCE));
+    assert!(idle.message().is_none(), "an idle connection is closed");
+    assert!(
+        TcpStream::connect(addr).is_err(),
+        "nothing is accepted any more"
+    );
+    endpoint.send(&ok("done"));
+    let response = busy.message().unwrap();
+    assert_eq!(response.body, b"done");
+    assert_eq!(response.field("connection"), Some("close"));
+    assert!(busy.message().is_none());
+    drop(busy);
+    assert_eq!(drain.join().unwrap().cut_off, 0);
+}
+
+#[test]
+fn drain_gives_up_when_its_time_is_over() {
+    let endpoints = Endpoints::listen();
+    let proxy = Proxy::before(endpoints.address());
+    let mut client = proxy.client();
+    client.get("/");
+    let mut endpoint = endpoints.accept();
+    endpoint.message().unwrap();
+    assert_eq!(proxy.running.drain(Duration::ZERO).cut_off, 1);
+    assert!(client.message().is_none());
+}
+
+#[test]
+fn a_line_is_logged_for_each_request() {
+    fn line(record: &Record, request: &Request, out: &mut Vec<u8>) {
+        let upstream = request.upstream_local.is_some();
+        let _ = writeln!(out, "{} {} {upstream}", record.status, request.peer.local);
+    }
+    struct Lines(std::sync::mpsc::Sender<String>);
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.0.send(String::from_utf8_lossy(bytes).into());
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let (sender, lines) = channel();
+    let log = AccessLog {
+        format: line,
+        writer: Box::new(Lines(sender)),
+    };
+    let endpoints = Endpoints::listen();
+    let proxy = Proxy::with_log(endpoints.address(), Some(log));
+    let mut client = proxy.client();
+    client.get("/");
+    let mut endpoint = endpoints.accept();
+    endpoint.message().unwrap();
+    endpoint.send(&ok(""));
+    client.message().unwrap();
+    let want = format!("200 {} true\n", proxy.addr);
+    assert_eq!(lines.recv_timeout(PATIENCE).unwrap(), want);
+    client.send("nonsense\r\n\r\n");
+    client.message().unwrap();
+    // What was not flushed yet is written before the workers have ended.
+    let _ = proxy.running.drain(PATIENCE);
+    assert_eq!(
+        lines.try_recv().unwrap(),
+        format!("400 {} false\n", proxy.addr)
+    );
+}
