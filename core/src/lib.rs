@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cluster;
+pub mod compile;
 pub mod config;
 pub mod decision;
 pub mod entropy;

@@ -143,6 +143,7 @@ codes! {
     LargeBody "large-body" Warning "The body of a direct response is larger than 100 KiB."
     InvalidRetry "invalid-retry" Error "A retry policy is malformed or contradicts itself."
     InvalidFault "invalid-fault" Error "An injected fault is malformed."
+    AbortPercent "abort-percent" Warning "`fault.abort.percent`, which Istio removed and ignores, is honoured."
     FaultWithoutError "fault-without-error" Warning "An injected abort names no error; nothing happens."
     InvalidPercent "invalid-percent" Error "A percentage is outside 0 to 100, or too small to count."
     InvalidCors "invalid-cors" Error "A CORS policy is malformed."

@@ -23,6 +23,17 @@ fn shortened(key: &str) -> &str {
         .map_or(key, |(end, _)| &key[..end])
 }
 
+/// Longer messages are cut: the user's words may be of any length.
+const MAX_MESSAGE: usize = 500;
+
+fn bounded(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(MAX_MESSAGE) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
 /// A collector of findings that knows where it is.
 #[derive(Debug)]
 pub struct Report {
@@ -32,6 +43,8 @@ pub struct Report {
     path: String,
     errors_in_resource: usize,
     findings_in_file: usize,
+    first_of_file: usize,
+    first_of_document: usize,
     findings: Vec<Finding>,
 }
 
@@ -52,6 +65,8 @@ impl Report {
             path: String::new(),
             errors_in_resource: 0,
             findings_in_file: 0,
+            first_of_file: 0,
+            first_of_document: 0,
             findings: Vec::new(),
         }
     }
@@ -60,6 +75,7 @@ impl Report {
     pub fn enter_file(&mut self, file: &Arc<str>) {
         self.file = Arc::clone(file);
         self.findings_in_file = 0;
+        self.first_of_file = self.findings.len();
         self.enter_document(&Arc::new(Node::default()), None);
     }
 
@@ -69,6 +85,20 @@ impl Report {
         self.resource = resource;
         self.path.clear();
         self.errors_in_resource = 0;
+        self.first_of_document = self.findings.len();
+    }
+
+    /// The document turned out to be this resource. Findings about it that came before are given its name too.
+    pub fn name_resource(&mut self, resource: ResourceName) {
+        for finding in &mut self.findings[self.first_of_document..] {
+            finding.resource = Some(resource.clone());
+        }
+        self.resource = Some(resource);
+    }
+
+    /// Puts the findings of the file in the order of their lines.
+    pub fn leave_file(&mut self) {
+        self.findings[self.first_of_file..].sort_by_key(|finding| (finding.line, finding.column));
     }
 
     /// Runs `f` one field further down: `spec` and `http` give `spec.http`.
@@ -175,15 +205,15 @@ impl Report {
         self.findings.push(Finding {
             resource: self.resource.clone(),
             path: self.path.clone(),
-            help: help.into(),
-            ..Finding::new(code, &self.file, at, message)
+            help: bounded(help.into()),
+            ..Finding::new(code, &self.file, at, bounded(message.into()))
         });
     }
 
-    /// How many errors the document has so far.
+    /// Whether the document has errors so far.
     #[must_use]
-    pub fn errors_in_resource(&self) -> usize {
-        self.errors_in_resource
+    pub fn has_errors(&self) -> bool {
+        self.errors_in_resource > 0
     }
 
     /// The path as it stands, such as `spec.http[2]`.

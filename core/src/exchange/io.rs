@@ -34,8 +34,10 @@ pub enum Input {
     Read(Side, usize),
     /// The peer will send nothing more.
     Eof(Side),
-    /// The connection is broken (reset, or any other error of reading or writing).
+    /// The connection is broken: reading failed.
     Broken(Side),
+    /// Writing failed; what the peer had sent before may still be waiting to be read.
+    WriteFailed(Side),
     /// This many bytes of [`super::Exchange::outbox`] were written.
     Wrote(Side, usize),
     /// The connection that [`Output::Connect`] asked for is made, or the one that [`Output::Reuse`] named is alive.

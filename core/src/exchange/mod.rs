@@ -151,7 +151,14 @@ impl Exchange {
             Input::Wrote(Side::Upstream, count) => self.up.on_wrote(count),
             Input::Eof(Side::Downstream) => self.on_downstream_eof(ambient),
             Input::Eof(Side::Upstream) => self.on_upstream_eof(ambient, worker),
-            Input::Broken(Side::Downstream) => self.on_downstream_broken(ambient),
+            Input::Broken(Side::Downstream) | Input::WriteFailed(Side::Downstream) => {
+                self.on_downstream_broken(ambient);
+            }
+            // An endpoint may answer and close without reading all of the request; its answer counts.
+            Input::WriteFailed(Side::Upstream) if matches!(self.phase, Phase::Call) => {
+                self.up.on_write_failed();
+            }
+            Input::WriteFailed(Side::Upstream) => self.on_upstream_broken(ambient, worker),
             Input::Broken(Side::Upstream) => self.on_upstream_broken(ambient, worker),
             Input::Connected => self.on_connected(worker),
             Input::ConnectFailed(fault) => self.on_connect_failed(fault, ambient, worker),

@@ -19,7 +19,9 @@ impl Exchange {
 
     pub(super) fn wants_request_bytes(&self) -> bool {
         // Once the request is complete we read on a little: to see the client leave, and to have the next head early.
-        let flowing = self.call.request_body == RequestBody::Streaming && self.up.is_attached();
+        let flowing = self.call.request_body == RequestBody::Streaming
+            && self.up.is_attached()
+            && !self.up.is_deaf();
         if flowing {
             !self.up.outbox.is_above_limit()
         } else {
@@ -37,7 +39,7 @@ impl Exchange {
     }
 
     fn pump_request(&mut self, ambient: Ambient, worker: &mut Worker) {
-        if !self.up.is_attached() {
+        if !self.up.is_attached() || self.up.is_deaf() {
             return;
         }
         self.send_replay();

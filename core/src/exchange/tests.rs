@@ -354,3 +354,24 @@ fn counts_return_to_zero() {
     assert_eq!((host.active(), host.connections()), (0, 0));
     assert_eq!(d.exchange.record().flags.to_string(), "DC");
 }
+
+#[test]
+fn an_early_answer_counts_although_the_request_could_not_be_written() {
+    let mut d = Driver::new();
+    d.sends(
+        Side::Downstream,
+        b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\nabc",
+    );
+    d.input(Input::Connected);
+    d.receives(Side::Upstream);
+    d.sends(Side::Downstream, &[b'x'; 1000]);
+    d.input(Input::WriteFailed(Side::Upstream));
+    assert!(!d.interest.write_upstream && d.interest.read_upstream);
+    d.sends(
+        Side::Upstream,
+        b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n",
+    );
+    let client = d.receives(Side::Downstream);
+    assert!(client.starts_with("HTTP/1.1 413 "), "{client}");
+    assert!(!d.outputs().iter().any(|o| matches!(o, Output::Keep(_))));
+}

@@ -57,6 +57,8 @@ pub(super) struct Upstream {
     state: State,
     active: Option<ActiveRequest>,
     wrote: bool,
+    /// Writing failed: what is left of the request goes nowhere, and only the response is still of interest.
+    deaf: bool,
     received: bool,
     replay: Replay,
     /// Body pieces that a dead connection swallowed, to be sent first on the next one.
@@ -74,6 +76,7 @@ impl Upstream {
             state: State::None,
             active: None,
             wrote: false,
+            deaf: false,
             received: false,
             replay: Replay::default(),
             resend: Vec::new(),
@@ -92,6 +95,15 @@ impl Upstream {
     pub(super) fn on_wrote(&mut self, count: usize) {
         self.wrote |= count > 0;
         self.outbox.advance(count);
+    }
+
+    pub(super) fn on_write_failed(&mut self) {
+        self.deaf = true;
+        self.outbox.clear();
+    }
+
+    pub(super) const fn is_deaf(&self) -> bool {
+        self.deaf
     }
 
     pub(super) const fn is_attached(&self) -> bool {
@@ -124,6 +136,7 @@ impl Upstream {
         self.reader = Reader::responses(Limits::RESPONSE);
         self.writer = Writer::default();
         self.wrote = false;
+        self.deaf = false;
         self.received = false;
     }
 
@@ -430,6 +443,7 @@ impl Exchange {
         worker: &mut Worker,
     ) {
         let clean = self.call.request_body == RequestBody::Complete
+            && !self.up.deaf
             && self.up.outbox.is_empty()
             && self.up.inbox.is_empty();
         match mem::replace(&mut self.up.state, State::None) {

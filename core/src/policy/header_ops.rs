@@ -11,7 +11,7 @@ use http::StatusCode;
 use smallvec::SmallVec;
 
 use super::rewrite::set_authority;
-use crate::message::{Headers, Known, RequestHead, ResponseHead};
+use crate::message::{Headers, RequestHead, ResponseHead};
 use crate::snapshot::{HeaderOps, HeaderValue, ValuePart};
 
 /// What format operators may speak of.
@@ -135,15 +135,10 @@ fn push_request_field(name: &str, context: &FormatContext<'_>, text: &mut Text) 
 
 /// Envoy's `%REQ%` and `%RESP%` speak of the first field of a name.
 fn push_first(headers: &Headers, name: &str, text: &mut Text) {
-    let value = match Known::of(name.as_bytes()) {
-        Known::Other => {
-            let mut fields = headers.iter();
-            fields
-                .find(|field| field.name == name.as_bytes())
-                .map(|field| field.value)
-        }
-        known => headers.get(known),
-    };
+    let mut fields = headers.iter();
+    let value = fields
+        .find(|field| field.name == name.as_bytes())
+        .map(|field| field.value);
     text.extend_from_slice(value.unwrap_or_default());
 }
 

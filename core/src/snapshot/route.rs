@@ -55,9 +55,9 @@ pub struct VirtualHost {
     /// `reviews.default.svc.cluster.local:9080`; `allow_any` and `block_all` for unknown hosts.
     pub name: Box<str>,
     /// Tried in this order; the first that matches wins.
-    pub rules: Box<[Rule]>,
+    pub rules: Arc<[Rule]>,
     /// Finds the first matching rule without trying each; absent when there are few rules.
-    pub index: Option<Box<RuleIndex>>,
+    pub index: Option<Arc<RuleIndex>>,
 }
 
 /// One match entry of one route.

@@ -3,6 +3,8 @@
 //! Plain data. Reading is in `decode`, the rules in `validate`; merging and inheritance are settled by `compile`.
 
 mod balancer;
+mod balancer_decode;
+pub(super) mod decode;
 mod traffic;
 
 pub use balancer::{
@@ -18,7 +20,10 @@ pub use traffic::{
 
 use std::collections::BTreeMap;
 
+use super::decode::object;
 use super::meta::Meta;
+use super::report::Report;
+use super::yaml::Node;
 
 /// One DestinationRule.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -53,4 +58,11 @@ pub struct Subset {
 pub struct WorkloadSelector {
     /// All of these must be there.
     pub match_labels: BTreeMap<String, String>,
+}
+
+/// Reads and checks the `spec` of a DestinationRule.
+pub(super) fn read(report: &mut Report, meta: Meta, spec: &Node) -> DestinationRule {
+    report.field("spec", |report| {
+        object(report, spec, |spec| decode::decode(meta, spec))
+    })
 }

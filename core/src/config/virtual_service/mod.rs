@@ -3,9 +3,11 @@
 //! Plain data: strings that were not written are empty, numbers that were not written are zero, and an `Option` says
 //! that presence matters. Reading is in `decode`, the rules in `validate`; what a route does is settled by `compile`.
 
+mod decode;
 mod http;
 mod matching;
 mod policy;
+mod policy_decode;
 mod stream;
 
 pub use http::{
@@ -20,7 +22,10 @@ pub use policy::{
 };
 pub use stream::{L4Match, RouteDestination, TcpRoute, TlsMatch, TlsRoute};
 
+use super::decode::object;
 use super::meta::Meta;
+use super::report::Report;
+use super::yaml::Node;
 
 /// One VirtualService.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -56,4 +61,11 @@ impl VirtualService {
     pub fn is_delegate(&self) -> bool {
         self.hosts.is_empty()
     }
+}
+
+/// Reads and checks the `spec` of a VirtualService.
+pub(super) fn read(report: &mut Report, meta: Meta, spec: &Node) -> VirtualService {
+    report.field("spec", |report| {
+        object(report, spec, |spec| decode::decode(meta, spec))
+    })
 }

@@ -193,7 +193,7 @@ fn the_first_failing_condition_is_named() {
         );
     }
     let virtual_host = VirtualHost {
-        rules: Box::from([rule.clone(), rule.clone()]),
+        rules: Arc::from([rule.clone(), rule.clone()]),
         ..VirtualHost::default()
     };
     let hit = request("POST", "/a", &[("x-a", "")]);

@@ -1,0 +1,234 @@
+//! The rules of a VirtualService with its delegates' rules in their places (reference §2.3).
+//!
+//! One level only. A delegate that is missing or not exported to the root's namespace leaves nothing in its place.
+
+use std::borrow::Cow;
+
+use super::Input;
+use super::visibility::is_visible;
+use crate::config::virtual_service::{HttpMatchRequest, HttpRoute, StringMatch, VirtualService};
+
+/// A route as it holds, with where it was written.
+#[derive(Clone, Debug)]
+pub(super) struct Expanded<'a> {
+    /// The resource the route stands in; its namespace resolves short host names.
+    pub(super) resource: &'a VirtualService,
+    /// `spec.http[2]`.
+    pub(super) path: String,
+    /// The route, with what it inherits.
+    pub(super) route: Cow<'a, HttpRoute>,
+    /// Its match entries, each with its field path; empty matches everything.
+    pub(super) matches: Vec<(String, Cow<'a, HttpMatchRequest>)>,
+}
+
+/// All routes of a VirtualService in order.
+#[must_use]
+pub(super) fn expand<'a>(resource: &'a VirtualService, input: &Input<'a>) -> Vec<Expanded<'a>> {
+    let mut out = Vec::new();
+    for (at, route) in resource.http.iter().enumerate() {
+        let path = format!("spec.http[{at}]");
+        let Some(delegate) = &route.delegate else {
+            out.push(plain(resource, path, route));
+            continue;
+        };
+        let namespace = match delegate.namespace.as_str() {
+            "" => &resource.meta.namespace,
+            namespace => namespace,
+        };
+        if let Some(found) = find_delegate(input, namespace, &delegate.name, resource) {
+            for (at, inner) in found.http.iter().enumerate() {
+                out.extend(merge(
+                    route,
+                    plain(found, format!("spec.http[{at}]"), inner),
+                ));
+            }
+        }
+    }
+    out
+}
+
+fn plain<'a>(resource: &'a VirtualService, path: String, route: &'a HttpRoute) -> Expanded<'a> {
+    let matches = route.matches.iter().enumerate();
+    Expanded {
+        resource,
+        matches: matches
+            .map(|(at, entry)| (format!("{path}.match[{at}]"), Cow::Borrowed(entry)))
+            .collect(),
+        path,
+        route: Cow::Borrowed(route),
+    }
+}
+
+fn find_delegate<'a>(
+    input: &Input<'a>,
+    namespace: &str,
+    name: &str,
+    root: &VirtualService,
+) -> Option<&'a VirtualService> {
+    let default = &input.mesh.default_virtual_service_export_to;
+    let mut all = input.resources.virtual_services.iter();
+    let found =
+        all.find(|vs| vs.meta.namespace == namespace && vs.meta.name == name && vs.is_delegate())?;
+    let is_seen = is_visible(&found.export_to, default, namespace, &root.meta.namespace);
+    (is_seen && !found.meta.rejected).then_some(found)
+}
+
+/// A delegate's rule under a root's; `None` when no request can meet both.
+fn merge<'a>(root: &'a HttpRoute, inner: Expanded<'a>) -> Option<Expanded<'a>> {
+    if inner.route.delegate.is_some() {
+        return None;
+    }
+    let matches = if root.matches.is_empty() {
+        inner.matches
+    } else if inner.matches.is_empty() {
+        let roots = root.matches.iter();
+        roots
+            .map(|entry| (inner.path.clone(), Cow::Borrowed(entry)))
+            .collect()
+    } else {
+        let pairs = root.matches.iter().flat_map(|outer| {
+            inner.matches.iter().filter_map(|(path, entry)| {
+                let both = merge_match(outer, entry)?;
+                Some((path.clone(), Cow::Owned(both)))
+            })
+        });
+        let pairs: Vec<_> = pairs.collect();
+        if pairs.is_empty() {
+            return None;
+        }
+        pairs
+    };
+    let mut route = inner.route.into_owned();
+    inherit(root, &mut route);
+    Some(Expanded {
+        matches,
+        route: Cow::Owned(route),
+        ..inner
+    })
+}
+
+/// Fills in what the delegate's rule leaves unset. Mirror settings belong together.
+fn inherit(root: &HttpRoute, route: &mut HttpRoute) {
+    let names = [root.name.as_str(), route.name.as_str()];
+    let names: Vec<&str> = names.into_iter().filter(|name| !name.is_empty()).collect();
+    route.name = names.join("-");
+    fill(&mut route.rewrite, &root.rewrite);
+    fill(&mut route.direct_response, &root.direct_response);
+    fill(&mut route.timeout, &root.timeout);
+    fill(&mut route.retries, &root.retries);
+    fill(&mut route.fault, &root.fault);
+    fill(&mut route.mirror, &root.mirror);
+    fill(&mut route.mirror_percent, &root.mirror_percent);
+    fill(&mut route.mirror_percentage, &root.mirror_percentage);
+    if route.mirrors.is_empty() {
+        route.mirrors.clone_from(&root.mirrors);
+    }
+    fill(&mut route.cors_policy, &root.cors_policy);
+    fill(&mut route.headers, &root.headers);
+}
+
+fn fill<T: Clone>(field: &mut Option<T>, from: &Option<T>) {
+    if field.is_none() {
+        field.clone_from(from);
+    }
+}
+
+/// Both conditions together; `None` when they cannot be met by one request, or not be written as one entry.
+fn merge_match(root: &HttpMatchRequest, inner: &HttpMatchRequest) -> Option<HttpMatchRequest> {
+    let has_uri = root.uri.is_some() && inner.uri.is_some();
+    if has_uri && root.ignore_uri_case != inner.ignore_uri_case {
+        return None;
+    }
+    Some(HttpMatchRequest {
+        name: [root.name.as_str(), inner.name.as_str()]
+            .into_iter()
+            .filter(|name| !name.is_empty())
+            .collect::<Vec<_>>()
+            .join("-"),
+        uri: merge_text(root.uri.as_ref(), inner.uri.as_ref())?,
+        scheme: merge_text(root.scheme.as_ref(), inner.scheme.as_ref())?,
+        method: merge_text(root.method.as_ref(), inner.method.as_ref())?,
+        authority: merge_text(root.authority.as_ref(), inner.authority.as_ref())?,
+        headers: merge_map(&root.headers, &inner.headers, merge_both)?,
+        without_headers: merge_map(&root.without_headers, &inner.without_headers, equal)?,
+        query_params: merge_map(&root.query_params, &inner.query_params, merge_both)?,
+        ignore_uri_case: root.ignore_uri_case || inner.ignore_uri_case,
+        port: merge_value(&root.port, &inner.port, &0)?,
+        source_labels: merge_map(&root.source_labels, &inner.source_labels, equal)?,
+        source_namespace: merge_value(
+            &root.source_namespace,
+            &inner.source_namespace,
+            &String::new(),
+        )?,
+        gateways: if inner.gateways.is_empty() {
+            root.gateways.clone()
+        } else if root.gateways.is_empty()
+            || inner.gateways.iter().all(|g| root.gateways.contains(g))
+        {
+            inner.gateways.clone()
+        } else {
+            return None;
+        },
+        stat_prefix: if inner.stat_prefix.is_empty() {
+            root.stat_prefix.clone()
+        } else {
+            inner.stat_prefix.clone()
+        },
+    })
+}
+
+fn merge_value<T: Clone + PartialEq>(root: &T, inner: &T, unset: &T) -> Option<T> {
+    if root == unset || root == inner {
+        Some(inner.clone())
+    } else {
+        (inner == unset).then(|| root.clone())
+    }
+}
+
+type Map<V> = std::collections::BTreeMap<String, V>;
+
+fn merge_map<V: Clone>(
+    root: &Map<V>,
+    inner: &Map<V>,
+    both: impl Fn(&V, &V) -> Option<V>,
+) -> Option<Map<V>> {
+    let mut merged = root.clone();
+    for (key, value) in inner {
+        let value = match root.get(key) {
+            Some(outer) => both(outer, value)?,
+            None => value.clone(),
+        };
+        merged.insert(key.clone(), value);
+    }
+    Some(merged)
+}
+
+fn equal<V: Clone + PartialEq>(root: &V, inner: &V) -> Option<V> {
+    (root == inner).then(|| inner.clone())
+}
+
+fn merge_text(
+    root: Option<&StringMatch>,
+    inner: Option<&StringMatch>,
+) -> Option<Option<StringMatch>> {
+    match (root, inner) {
+        (Some(root), Some(inner)) => merge_both(root, inner).map(Some),
+        (one, other) => Some(one.or(other).cloned()),
+    }
+}
+
+/// Both matches on one text. A regex goes with nothing, because nobody can say what both mean together.
+fn merge_both(root: &StringMatch, inner: &StringMatch) -> Option<StringMatch> {
+    use StringMatch::{Exact, Prefix, Present, Regex};
+    let holds = match (root, inner) {
+        (_, Present) => return Some(root.clone()),
+        (Present, _) => true,
+        (Exact(root), Exact(inner)) => root == inner,
+        (Prefix(root), Exact(inner) | Prefix(inner)) => inner.starts_with(root.as_str()),
+        (Exact(_), Prefix(_)) | (Regex(_), _) | (_, Regex(_)) => false,
+    };
+    holds.then(|| inner.clone())
+}
+
+#[cfg(test)]
+mod tests;

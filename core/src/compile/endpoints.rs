@@ -1,0 +1,299 @@
+//! Where a service port listens: endpoints from ServiceEntries, WorkloadEntries, Pods and EndpointSlices (reference §3).
+//!
+//! Owns the order in which a target port is decided and what an endpoint's labels, weight and locality are. Which labels
+//! make a subset is `destination_rules`' business.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+
+use super::Input;
+use super::services::{Port, Service, Source, port_number};
+use crate::config::address::{Host, classify, parse_ip};
+use crate::config::kubernetes::{self, EndpointSlice, Pod, Reach, TargetPort};
+use crate::config::service_entry::{Resolution, ServiceEntry, ServicePort};
+use crate::config::workload_entry::{Workload, WorkloadEntry};
+use crate::snapshot::Address;
+
+/// Labels of a workload or an endpoint.
+pub(super) type Labels = BTreeMap<String, String>;
+
+/// An endpoint of a service port, whatever its subset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Candidate {
+    pub(super) address: Address,
+    pub(super) labels: Labels,
+    /// At least 1.
+    pub(super) weight: u32,
+    /// `region/zone/subzone`, or empty.
+    pub(super) locality: Box<str>,
+}
+
+/// What answers on a service port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Upstream {
+    /// These endpoints, each address once.
+    Endpoints(Vec<Candidate>),
+    /// Where the client wanted to go (`resolution: NONE`, `DYNAMIC_DNS`).
+    OriginalDestination,
+}
+
+/// Whether all of `wanted` is there.
+#[must_use]
+pub(super) fn is_subset(wanted: &Labels, labels: &Labels) -> bool {
+    wanted
+        .iter()
+        .all(|(key, value)| labels.get(key) == Some(value))
+}
+
+/// Workloads, filed by what they are looked up by.
+#[derive(Debug, Default)]
+pub(super) struct Workloads<'a> {
+    /// WorkloadEntries by namespace.
+    entries: BTreeMap<&'a str, Vec<&'a WorkloadEntry>>,
+    /// Pods by namespace and name.
+    pods: BTreeMap<(&'a str, &'a str), &'a Pod>,
+    /// EndpointSlices by namespace and service.
+    slices: BTreeMap<(&'a str, &'a str), Vec<&'a EndpointSlice>>,
+}
+
+impl<'a> Workloads<'a> {
+    /// Files all workloads of the configuration.
+    #[must_use]
+    pub(super) fn new(input: &Input<'a>) -> Self {
+        let mut workloads = Self::default();
+        for entry in input.workload_entries() {
+            let namespace = entry.meta.namespace.as_str();
+            workloads.entries.entry(namespace).or_default().push(entry);
+        }
+        for pod in input.pods() {
+            let key = (pod.meta.namespace.as_str(), pod.meta.name.as_str());
+            workloads.pods.entry(key).or_insert(pod);
+        }
+        for slice in input.endpoint_slices() {
+            let key = (slice.meta.namespace.as_str(), slice.service.as_str());
+            workloads.slices.entry(key).or_default().push(slice);
+        }
+        workloads
+    }
+
+    /// What answers on a port of a service.
+    #[must_use]
+    pub(super) fn upstream(&self, service: &Service<'_>, port: &Port<'_>) -> Upstream {
+        let mut found = Vec::new();
+        for (at, source) in port.sources.iter().enumerate() {
+            match source {
+                Source::Kubernetes(service, port) => self.of_kubernetes(service, port, &mut found),
+                Source::Entry(entry, port) => match entry.resolution {
+                    Resolution::None | Resolution::DynamicDns if at == 0 => {
+                        return Upstream::OriginalDestination;
+                    }
+                    Resolution::None | Resolution::DynamicDns => {}
+                    Resolution::Static | Resolution::Dns | Resolution::DnsRoundRobin => {
+                        self.of_entry(entry, port, &service.host, &mut found);
+                    }
+                },
+            }
+        }
+        let mut seen = BTreeSet::new();
+        found.retain(|candidate| seen.insert(candidate.address.clone()));
+        Upstream::Endpoints(found)
+    }
+
+    fn of_entry(
+        &self,
+        entry: &ServiceEntry,
+        port: &ServicePort,
+        host: &str,
+        found: &mut Vec<Candidate>,
+    ) {
+        let Some(target) = port_number(port.target_port.unwrap_or(port.number)) else {
+            return;
+        };
+        let by_name = entry.resolution != Resolution::Static;
+        for workload in &entry.endpoints {
+            let port = target_port(workload, &port.name, target);
+            found.extend(candidate(workload, &workload.labels, port, by_name));
+        }
+        if let Some(selector) = &entry.workload_selector {
+            let namespace = entry.meta.namespace.as_str();
+            for entry in self.entries_of(namespace) {
+                let labels = entry.labels();
+                if is_subset(selector, &labels) {
+                    let port = target_port(&entry.workload, &port.name, target);
+                    found.extend(candidate(&entry.workload, &labels, port, by_name));
+                }
+            }
+            for pod in self.pods_of(namespace) {
+                if pod.is_ready && is_subset(selector, &pod.meta.labels) {
+                    found.extend(of_pod(pod, target));
+                }
+            }
+        } else if entry.endpoints.is_empty() && by_name {
+            found.push(Candidate {
+                address: Address::Name(host.into(), target),
+                labels: Labels::new(),
+                weight: 1,
+                locality: Box::default(),
+            });
+        }
+    }
+
+    fn of_kubernetes(
+        &self,
+        service: &kubernetes::Service,
+        port: &kubernetes::Port,
+        found: &mut Vec<Candidate>,
+    ) {
+        if let Reach::ExternalName(name) = &service.reach {
+            found.push(Candidate {
+                address: Address::Name(name.as_str().into(), port.number),
+                labels: Labels::new(),
+                weight: 1,
+                locality: Box::default(),
+            });
+            return;
+        }
+        let namespace = service.meta.namespace.as_str();
+        let slices = self.slices.get(&(namespace, service.meta.name.as_str()));
+        for slice in slices.into_iter().flatten() {
+            self.of_slice(namespace, slice, port, found);
+        }
+        if service.selector.is_empty() {
+            return;
+        }
+        if slices.is_none() {
+            for pod in self.pods_of(namespace) {
+                if pod.is_ready && is_subset(&service.selector, &pod.meta.labels) {
+                    let target = match &port.target {
+                        TargetPort::Same => Some(port.number),
+                        TargetPort::Number(number) => Some(*number),
+                        TargetPort::Name(name) => pod.ports.get(name).copied(),
+                    };
+                    found.extend(target.into_iter().flat_map(|target| of_pod(pod, target)));
+                }
+            }
+        }
+        for entry in self.entries_of(namespace) {
+            let labels = entry.labels();
+            if is_subset(&service.selector, &labels) {
+                let target = match &port.target {
+                    TargetPort::Number(number) => *number,
+                    TargetPort::Same | TargetPort::Name(_) => port.number,
+                };
+                let target = target_port(&entry.workload, &port.name, target);
+                found.extend(candidate(&entry.workload, &labels, target, false));
+            }
+        }
+    }
+
+    fn of_slice(
+        &self,
+        namespace: &str,
+        slice: &EndpointSlice,
+        port: &kubernetes::Port,
+        found: &mut Vec<Candidate>,
+    ) {
+        let mut ports = slice.ports.iter();
+        let Some(target) = ports.find(|p| p.name == port.name) else {
+            return;
+        };
+        if slice.has_names {
+            return;
+        }
+        let number = if target.number == 0 {
+            port.number
+        } else {
+            target.number
+        };
+        for endpoint in slice.endpoints.iter().filter(|endpoint| endpoint.is_ready) {
+            let pod = endpoint.pod.as_ref().and_then(|pod| {
+                let namespace = match pod.namespace.as_str() {
+                    "" => namespace,
+                    other => other,
+                };
+                self.pods.get(&(namespace, pod.name.as_str()))
+            });
+            let labels = pod.map(|pod| pod.meta.labels.clone()).unwrap_or_default();
+            let locality = locality_label(&labels).unwrap_or_else(|| zone(&endpoint.zone));
+            let addresses = endpoint.addresses.iter().filter_map(|text| parse_ip(text));
+            found.extend(addresses.map(|ip| Candidate {
+                address: socket(ip, number),
+                labels: labels.clone(),
+                weight: 1,
+                locality: locality.clone(),
+            }));
+        }
+    }
+
+    fn entries_of(&self, namespace: &str) -> &[&'a WorkloadEntry] {
+        self.entries.get(namespace).map_or(&[], Vec::as_slice)
+    }
+
+    fn pods_of(&self, namespace: &'a str) -> impl Iterator<Item = &&'a Pod> {
+        self.pods
+            .range((namespace, "")..)
+            .take_while(move |((ns, _), _)| *ns == namespace)
+            .map(|(_, pod)| pod)
+    }
+}
+
+/// The port of a workload for the named service port: its own of that name, else the service's target port.
+fn target_port(workload: &Workload, name: &str, target: u16) -> u16 {
+    let own = workload.ports.get(name).copied();
+    own.and_then(port_number).unwrap_or(target)
+}
+
+/// A workload as an endpoint; `None` when its address is no address, or a name where names are not looked up.
+fn candidate(workload: &Workload, labels: &Labels, port: u16, by_name: bool) -> Option<Candidate> {
+    let address = match classify(&workload.address) {
+        Host::Unix(path) => Address::Unix(path.into()),
+        Host::Ip(ip) => socket(ip, port),
+        Host::Name(name) if by_name && !name.is_empty() => Address::Name(name.into(), port),
+        Host::Name(_) => return None,
+    };
+    let locality = if workload.locality.is_empty() {
+        locality_label(labels).unwrap_or_default()
+    } else {
+        workload.locality.as_str().into()
+    };
+    Some(Candidate {
+        address,
+        labels: labels.clone(),
+        weight: workload.weight.max(1),
+        locality,
+    })
+}
+
+fn of_pod(pod: &Pod, port: u16) -> impl Iterator<Item = Candidate> {
+    let addresses = pod.addresses.iter().filter_map(|text| parse_ip(text));
+    addresses.map(move |ip| Candidate {
+        address: socket(ip, port),
+        labels: pod.meta.labels.clone(),
+        weight: 1,
+        locality: locality_label(&pod.meta.labels).unwrap_or_default(),
+    })
+}
+
+fn socket(ip: IpAddr, port: u16) -> Address {
+    Address::Socket(SocketAddr::new(ip, port))
+}
+
+/// The label `istio-locality`, which writes `region.zone.subzone` because slashes may not stand in labels.
+fn locality_label(labels: &Labels) -> Option<Box<str>> {
+    let text = labels.get("istio-locality")?;
+    let locality = if text.contains('/') {
+        text.clone()
+    } else {
+        text.replace('.', "/")
+    };
+    Some(locality.into())
+}
+
+/// A zone whose region is not known.
+fn zone(zone: &str) -> Box<str> {
+    if zone.is_empty() {
+        Box::default()
+    } else {
+        format!("/{zone}").into()
+    }
+}

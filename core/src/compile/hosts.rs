@@ -1,0 +1,200 @@
+//! Virtual hosts and the names they answer to, for the outbound listener (reference §2.1, §2.2).
+//!
+//! Every HTTP port of every imported service has one, with the rules of the VirtualService that holds for it or with
+//! the default route. A VirtualService host that is no service has one on port 80 only.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Input;
+use super::actions::Targets;
+use super::delegation::{Expanded, expand};
+use super::resources::ResourceTable;
+use super::rules::{self, Rules};
+use super::scope::Scope;
+use super::virtual_services::{ByHost, Candidate};
+use crate::config::names;
+use crate::snapshot::{HostEntry, HostTable, PortEntry, VirtualHost, VirtualHostId};
+
+/// The port on which a VirtualService host answers that is no service.
+const HTTP_PORT: u16 = 80;
+
+/// The virtual hosts of a snapshot while it is made.
+pub(super) struct Hosts<'a> {
+    targets: Targets<'a>,
+    scope: &'a Scope<'a>,
+    candidates: &'a [Candidate<'a>],
+    /// For each listener of the scope, the candidates it imports.
+    by_listener: &'a [ByHost],
+    /// The routes of each candidate, delegates in place, once somebody asked.
+    expanded: BTreeMap<usize, Vec<Expanded<'a>>>,
+    /// The rules of each candidate and port; `None` where nothing of it concerns the port.
+    rules: BTreeMap<(usize, u16), Option<Rules>>,
+    pub(super) virtual_hosts: Vec<VirtualHost>,
+    pub(super) resources: ResourceTable,
+    names: Vec<(Box<str>, u32)>,
+    entries: Vec<HostEntry>,
+}
+
+impl<'a> Hosts<'a> {
+    pub(super) fn new(
+        targets: Targets<'a>,
+        scope: &'a Scope<'a>,
+        candidates: &'a [Candidate<'a>],
+        by_listener: &'a [ByHost],
+    ) -> Self {
+        Self {
+            targets,
+            scope,
+            candidates,
+            by_listener,
+            expanded: BTreeMap::new(),
+            rules: BTreeMap::new(),
+            virtual_hosts: Vec::new(),
+            resources: ResourceTable::default(),
+            names: Vec::new(),
+            entries: Vec::new(),
+        }
+    }
+
+    /// Adds everything the outbound listener answers for, and yields the table of names.
+    pub(super) fn outbound(&mut self) -> HostTable {
+        // Wildcard hosts of VirtualServices that hold for some service have no virtual host of their own.
+        let mut used = BTreeSet::new();
+        let mut own_names = Vec::new();
+        self.add_services(&mut own_names, &mut used);
+        self.add_rule_hosts(&mut own_names, &used);
+        // A name of its own comes before the short name of somebody else.
+        let input = self.targets.input;
+        for (host, entry) in own_names {
+            let (client, domain) = (&input.workload.namespace, &input.mesh.cluster_domain);
+            for alias in names::aliases(&host, client, domain).into_iter().skip(1) {
+                self.names.push((alias.into(), entry));
+            }
+        }
+        HostTable::new(
+            core::mem::take(&mut self.names),
+            core::mem::take(&mut self.entries),
+        )
+    }
+
+    fn add_services(&mut self, own: &mut Vec<(String, u32)>, used: &mut BTreeSet<&'a str>) {
+        let mut addresses: Vec<(&str, u32)> = Vec::new();
+        for service in self.targets.services.iter() {
+            let mut ports = Vec::new();
+            for port in service.ports.iter().filter(|port| port.is_http()) {
+                let Some(listener) = self.scope.listener_for(port.number) else {
+                    continue;
+                };
+                if !self.scope.listeners[listener].imports(service.namespace, &service.host) {
+                    continue;
+                }
+                let found = self.by_listener[listener].find(&service.host);
+                let rules = found.and_then(|(candidate, host)| {
+                    used.insert(host);
+                    self.rules_of(candidate, port.number)
+                });
+                let rules = rules.unwrap_or_else(|| {
+                    let clusters = self.targets.clusters;
+                    rules::default_rules(clusters.find(port.number, "", &service.host))
+                });
+                ports.push((port.number, rules));
+            }
+            if let Some(entry) = self.add_entry(&service.host, ports) {
+                own.push((service.host.clone(), entry));
+                addresses.extend(service.addresses.iter().map(|address| (*address, entry)));
+            }
+        }
+        for (address, entry) in addresses {
+            self.names
+                .push((address.to_ascii_lowercase().into(), entry));
+        }
+    }
+
+    fn add_rule_hosts(&mut self, own: &mut Vec<(String, u32)>, used: &BTreeSet<&str>) {
+        let Some(listener) = self.scope.listener_for(HTTP_PORT) else {
+            return;
+        };
+        let by_listener = self.by_listener;
+        for (host, candidate) in by_listener[listener].iter() {
+            let is_service = self.targets.services.find(host).is_some_and(|service| {
+                self.scope.listeners[listener].imports(service.namespace, host)
+            });
+            if is_service || used.contains(host) {
+                continue;
+            }
+            if let Some(rules) = self.rules_of(candidate, HTTP_PORT)
+                && let Some(entry) = self.add_entry(host, vec![(HTTP_PORT, rules)])
+            {
+                own.push((host.to_owned(), entry));
+            }
+        }
+    }
+
+    fn rules_of(&mut self, candidate: usize, port: u16) -> Option<Rules> {
+        if let Some(known) = self.rules.get(&(candidate, port)) {
+            return known.clone();
+        }
+        let routes = self
+            .expanded
+            .entry(candidate)
+            .or_insert_with(|| expand(self.candidates[candidate].resource, self.targets.input));
+        let rules = rules::compile(routes, self.targets, port, &mut self.resources);
+        self.rules.insert((candidate, port), rules.clone());
+        rules
+    }
+
+    /// Files a host with its ports; `None` when it has none.
+    fn add_entry(&mut self, host: &str, mut ports: Vec<(u16, Rules)>) -> Option<u32> {
+        ports.sort_by_key(|(port, _)| *port);
+        ports.dedup_by_key(|(port, _)| *port);
+        let ports: Box<[PortEntry]> = ports
+            .into_iter()
+            .map(|(port, rules)| PortEntry {
+                port,
+                virtual_host: self.add_virtual_host(format!("{host}:{port}"), rules),
+            })
+            .collect();
+        if ports.is_empty() {
+            return None;
+        }
+        // As for virtual hosts below.
+        let entry = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
+        self.entries.push(HostEntry { ports });
+        self.names.push((host.into(), entry));
+        Some(entry)
+    }
+
+    /// Files a virtual host.
+    pub(super) fn add_virtual_host(&mut self, name: String, rules: Rules) -> VirtualHostId {
+        // A snapshot with 2^32 virtual hosts does not fit into memory.
+        let id = VirtualHostId(u32::try_from(self.virtual_hosts.len()).unwrap_or(u32::MAX));
+        self.virtual_hosts.push(VirtualHost {
+            name: name.into(),
+            rules: rules.list,
+            index: rules.index,
+        });
+        id
+    }
+}
+
+/// Makes every destination of the VirtualServices that a sidecar imports known to it.
+pub(super) fn import_destinations(
+    scope: &mut Scope<'_>,
+    candidates: &[Candidate<'_>],
+    by_listener: &[ByHost],
+    input: &Input<'_>,
+) {
+    let imported: BTreeSet<usize> = by_listener
+        .iter()
+        .flat_map(|by_host| by_host.iter().map(|(_, candidate)| candidate))
+        .collect();
+    for candidate in imported {
+        for expanded in expand(candidates[candidate].resource, input) {
+            let namespace = &expanded.resource.meta.namespace;
+            for destination in &expanded.route.route {
+                let host = &destination.destination.host;
+                scope.add_destination(names::resolve(host, namespace, &input.mesh.cluster_domain));
+            }
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Resources to snapshot: everything that can be settled before a request comes.
+//!
+//! Names are resolved, competing resources are put in order, delegates stand in place, policies are merged, endpoints
+//! are sorted into subsets. Nothing here judges the user's files (`config` does) and nothing decides about a request
+//! (`policy` does). The parts, in the order they run: `services`, `scope`, `virtual_services`, `clusters` (with
+//! `endpoints` and `destination_rules`), `hosts` (with `delegation`, `rules`, `conditions`, `actions`).
+
+mod actions;
+mod clusters;
+mod conditions;
+mod delegation;
+mod destination_rules;
+mod endpoints;
+mod header_ops;
+mod hosts;
+mod resources;
+mod rules;
+mod scope;
+mod services;
+pub mod traffic_policy;
+mod virtual_services;
+mod visibility;
+
+use core::net::SocketAddr;
+use std::collections::BTreeMap;
+
+use crate::cluster::Registry;
+use crate::config::destination_rule::DestinationRule;
+use crate::config::kubernetes::{EndpointSlice, Pod, Service};
+use crate::config::mesh::MeshConfig;
+use crate::config::meta::Meta;
+use crate::config::service_entry::ServiceEntry;
+use crate::config::sidecar::{OutboundMode, Sidecar};
+use crate::config::virtual_service::{Destination, VirtualService};
+use crate::config::workload_entry::WorkloadEntry;
+use crate::config::{Finding, Resources};
+use crate::snapshot::{DestinationCluster, Settings, Snapshot, UnknownHosts};
+
+/// The workload that a sidecar stands beside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workload {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Default for Workload {
+    fn default() -> Self {
+        Self {
+            namespace: "default".into(),
+            labels: BTreeMap::new(),
+        }
+    }
+}
+
+/// A listener that forwards everything to the application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inbound {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Where the application listens.
+    pub application: SocketAddr,
+}
+
+/// What came of compiling.
+#[derive(Debug)]
+pub struct Compiled {
+    /// The snapshot.
+    pub snapshot: Snapshot,
+    /// What could not be put to work although nothing is wrong with the resources themselves.
+    pub findings: Vec<Finding>,
+}
+
+/// Compiles resources for one workload. Rejected resources are left out. `previous` is the revision of the snapshot
+/// before, 0 if there was none; endpoints that are still there keep their state in `registry`.
+#[must_use]
+pub fn compile(
+    resources: &Resources,
+    workload: &Workload,
+    mesh: &MeshConfig,
+    inbound: &[Inbound],
+    registry: &mut Registry,
+    previous: u64,
+) -> Compiled {
+    let input = Input {
+        resources,
+        workload,
+        mesh,
+    };
+    let services = services::Services::new(&input);
+    let mut scope = scope::Scope::new(&input);
+    let candidates = virtual_services::candidates(&input);
+    let by_listener: Vec<_> = scope
+        .listeners
+        .iter()
+        .map(|listener| virtual_services::ByHost::new(&candidates, listener))
+        .collect();
+    hosts::import_destinations(&mut scope, &candidates, &by_listener, &input);
+    let mut clusters = clusters::Clusters::new(&input, &services, &scope, registry);
+    let applications: Vec<_> = inbound
+        .iter()
+        .map(|listener| {
+            let (cluster, upstream) = clusters::inbound(&input, listener.application);
+            (listener, clusters.add(cluster, &upstream, registry))
+        })
+        .collect();
+    let targets = actions::Targets {
+        input: &input,
+        services: &services,
+        clusters: &clusters,
+    };
+    let mut hosts = hosts::Hosts::new(targets, &scope, &candidates, &by_listener);
+    let table = hosts.outbound();
+    let inbound = applications
+        .into_iter()
+        .map(|(listener, cluster)| {
+            let rules = rules::default_rules(DestinationCluster::Known(cluster));
+            let name = format!("inbound|http|{}", listener.application.port());
+            hosts.add_virtual_host(name, rules)
+        })
+        .collect();
+    let settings = settings(targets, &scope);
+    let (virtual_hosts, resources) = (hosts.virtual_hosts, hosts.resources);
+    registry.sweep();
+    Compiled {
+        snapshot: Snapshot {
+            revision: previous + 1,
+            hosts: table,
+            virtual_hosts: virtual_hosts.into(),
+            resources: resources.list.into(),
+            inbound,
+            settings,
+            clusters: clusters.list.into(),
+        },
+        findings: Vec::new(),
+    }
+}
+
+fn settings(targets: actions::Targets<'_>, scope: &scope::Scope<'_>) -> Settings {
+    let mesh = targets.input.mesh;
+    let policy = scope
+        .outbound_traffic_policy
+        .or(mesh.outbound_traffic_policy.as_ref());
+    let unknown_hosts = match policy {
+        None => UnknownHosts::AllowAny,
+        Some(policy) => match (&policy.egress_proxy, policy.mode) {
+            (Some(proxy), _) => {
+                let destination = Destination {
+                    host: proxy.host.clone(),
+                    subset: proxy.subset.clone(),
+                    port: proxy.port,
+                };
+                let namespace = &targets.input.workload.namespace;
+                UnknownHosts::EgressProxy(targets.cluster(&destination, namespace, 80))
+            }
+            (None, OutboundMode::AllowAny) => UnknownHosts::AllowAny,
+            (None, OutboundMode::RegistryOnly) => UnknownHosts::RegistryOnly,
+        },
+    };
+    Settings {
+        path_normalization: mesh.path_normalization,
+        unknown_hosts,
+        connect_timeout: mesh.connect_timeout,
+    }
+}
+
+/// What all parts of the compiler read.
+#[derive(Clone, Copy, Debug)]
+struct Input<'a> {
+    resources: &'a Resources,
+    workload: &'a Workload,
+    mesh: &'a MeshConfig,
+}
+
+impl<'a> Input<'a> {
+    fn virtual_services(&self) -> Vec<&'a VirtualService> {
+        in_order(&self.resources.virtual_services, |r| &r.meta)
+    }
+
+    fn destination_rules(&self) -> Vec<&'a DestinationRule> {
+        in_order(&self.resources.destination_rules, |r| &r.meta)
+    }
+
+    fn service_entries(&self) -> Vec<&'a ServiceEntry> {
+        in_order(&self.resources.service_entries, |r| &r.meta)
+    }
+
+    fn workload_entries(&self) -> Vec<&'a WorkloadEntry> {
+        in_order(&self.resources.workload_entries, |r| &r.meta)
+    }
+
+    fn sidecars(&self) -> Vec<&'a Sidecar> {
+        in_order(&self.resources.sidecars, |r| &r.meta)
+    }
+
+    fn services(&self) -> Vec<&'a Service> {
+        in_order(&self.resources.services, |r| &r.meta)
+    }
+
+    fn endpoint_slices(&self) -> Vec<&'a EndpointSlice> {
+        in_order(&self.resources.endpoint_slices, |r| &r.meta)
+    }
+
+    fn pods(&self) -> Vec<&'a Pod> {
+        in_order(&self.resources.pods, |r| &r.meta)
+    }
+
+    /// Whether the client's namespace sees a service that is exported to these namespaces.
+    fn sees_service(&self, export_to: &[String], owner: &str) -> bool {
+        let default = &self.mesh.default_service_export_to;
+        visibility::is_visible(export_to, default, owner, &self.workload.namespace)
+    }
+}
+
+/// The resources that may be put to work, in Istio's order of precedence: the oldest first, then by name and namespace.
+fn in_order<T>(list: &[T], meta: impl Fn(&T) -> &Meta) -> Vec<&T> {
+    let mut usable: Vec<&T> = list.iter().filter(|r| !meta(r).rejected).collect();
+    usable.sort_by(|a, b| {
+        let (a, b) = (meta(a), meta(b));
+        (&a.created, &a.name, &a.namespace).cmp(&(&b.created, &b.name, &b.namespace))
+    });
+    usable
+}
+
+#[cfg(test)]
+mod tests;

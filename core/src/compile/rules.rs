@@ -1,0 +1,138 @@
+//! The rules of one VirtualService for one service port, in order (reference §2.4).
+//!
+//! Each match entry becomes a rule; entries that cannot concern this client or port are left out; nothing follows a
+//! catch-all.
+
+use std::sync::Arc;
+
+use super::actions::{self, Targets};
+use super::conditions;
+use super::delegation::Expanded;
+use super::resources::ResourceTable;
+use crate::config::virtual_service::HttpMatchRequest;
+use crate::policy::RuleIndex;
+use crate::snapshot::{
+    Action, Condition, Destination, DestinationCluster, Forward, HeaderOps, Origin, Rule,
+};
+
+/// From this many rules on a virtual host gets an index.
+const INDEX_FROM: usize = 16;
+
+/// Rules and their index, shared by all virtual hosts that have them.
+#[derive(Clone, Debug)]
+pub(super) struct Rules {
+    pub(super) list: Arc<[Rule]>,
+    pub(super) index: Option<Arc<RuleIndex>>,
+}
+
+impl From<Vec<Rule>> for Rules {
+    fn from(list: Vec<Rule>) -> Self {
+        let index = (list.len() >= INDEX_FROM).then(|| Arc::new(RuleIndex::new(&list)));
+        Self {
+            list: list.into(),
+            index,
+        }
+    }
+}
+
+/// The rules of a VirtualService for a port; `None` when nothing of it concerns that port, which is then as if there
+/// were no VirtualService.
+#[must_use]
+pub(super) fn compile(
+    routes: &[Expanded<'_>],
+    targets: Targets<'_>,
+    port: u16,
+    resources: &mut ResourceTable,
+) -> Option<Rules> {
+    let mut list = Vec::new();
+    for expanded in routes {
+        if add_route(expanded, targets, port, resources, &mut list) == Reached::Everything {
+            break;
+        }
+    }
+    (!list.is_empty()).then(|| list.into())
+}
+
+/// What the rules so far hold for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reached {
+    Something,
+    Everything,
+}
+
+fn add_route(
+    expanded: &Expanded<'_>,
+    targets: Targets<'_>,
+    port: u16,
+    resources: &mut ResourceTable,
+    list: &mut Vec<Rule>,
+) -> Reached {
+    let meta = &expanded.resource.meta;
+    let origin = |path: &str, resources: &mut ResourceTable| Origin {
+        resource: resources.id_of(expanded.resource),
+        path: path.into(),
+        line: meta.locate(path).line,
+    };
+    let name = &expanded.route.name;
+    if expanded.matches.is_empty() {
+        list.push(Rule {
+            name: route_name(name, None),
+            origin: Some(origin(&expanded.path, resources)),
+            condition: Condition::default(),
+            action: Arc::new(actions::compile(expanded, targets, port)),
+        });
+        return Reached::Everything;
+    }
+    let mut action: Option<Arc<Action>> = None;
+    for (path, entry) in &expanded.matches {
+        if !conditions::concerns(entry, targets.input, port) {
+            continue;
+        }
+        let Some(condition) = conditions::compile(entry) else {
+            continue;
+        };
+        let action =
+            action.get_or_insert_with(|| Arc::new(actions::compile(expanded, targets, port)));
+        let is_catch_all = conditions::is_catch_all(&condition);
+        list.push(Rule {
+            name: route_name(name, Some(entry)),
+            origin: Some(origin(path, resources)),
+            condition,
+            action: Arc::clone(action),
+        });
+        if is_catch_all {
+            return Reached::Everything;
+        }
+    }
+    Reached::Something
+}
+
+/// `<route>.<match>`, as far as they have names.
+fn route_name(route: &str, entry: Option<&HttpMatchRequest>) -> Arc<str> {
+    match entry.map(|entry| entry.name.as_str()) {
+        Some(name) if !name.is_empty() => format!("{route}.{name}").into(),
+        Some(_) | None if route.is_empty() => "default".into(),
+        Some(_) | None => route.into(),
+    }
+}
+
+/// The one rule of a service port that no VirtualService is for.
+#[must_use]
+pub(super) fn default_rules(cluster: DestinationCluster) -> Rules {
+    let destination = Destination {
+        weight: 1,
+        cluster,
+        request: HeaderOps::default(),
+        response: HeaderOps::default(),
+    };
+    Rules::from(vec![Rule {
+        name: "default".into(),
+        origin: None,
+        condition: Condition::default(),
+        action: Arc::new(Action::Forward(Forward {
+            destinations: Box::new([destination]),
+            total_weight: 1,
+            ..Forward::default()
+        })),
+    }])
+}

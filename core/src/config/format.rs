@@ -1,0 +1,140 @@
+//! Envoy format strings in header values: `%REQ(name)%` and its like, cut into parts.
+//!
+//! Owns the syntax; `policy::header_ops` fills the parts in. Which operators exist is the list in `snapshot::ValuePart`.
+
+use crate::message::FieldName;
+use crate::snapshot::ValuePart;
+
+/// What is wrong with a format string.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FormatError {
+    /// A percent sign begins nothing; a literal one is written `%%`.
+    LonePercent,
+    /// There is no such operator, or we do not know it.
+    UnknownOperator(String),
+}
+
+impl core::fmt::Display for FormatError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::LonePercent => f.write_str("a lone `%`: a literal percent sign is written `%%`"),
+            Self::UnknownOperator(name) => write!(f, "`%{name}%` is not a known format operator"),
+        }
+    }
+}
+
+/// Cuts a value into parts.
+///
+/// # Errors
+/// The first thing that is no literal and no operator we know.
+pub fn parse(value: &str) -> Result<Vec<ValuePart>, FormatError> {
+    let mut parts = Vec::new();
+    let mut literal = String::new();
+    let mut rest = value;
+    while let Some((before, after)) = rest.split_once('%') {
+        literal.push_str(before);
+        let Some((operator, after)) = after.split_once('%') else {
+            return Err(FormatError::LonePercent);
+        };
+        if operator.is_empty() {
+            literal.push('%');
+        } else {
+            flush(&mut literal, &mut parts);
+            parts.push(parse_operator(operator)?);
+        }
+        rest = after;
+    }
+    literal.push_str(rest);
+    flush(&mut literal, &mut parts);
+    Ok(parts)
+}
+
+/// A value that is taken as it stands.
+#[must_use]
+pub fn literal(value: &str) -> Vec<ValuePart> {
+    vec![ValuePart::Literal(value.into())]
+}
+
+fn flush(literal: &mut String, parts: &mut Vec<ValuePart>) {
+    if !literal.is_empty() {
+        parts.push(ValuePart::Literal(core::mem::take(literal).into()));
+    }
+}
+
+fn parse_operator(operator: &str) -> Result<ValuePart, FormatError> {
+    let unknown = || FormatError::UnknownOperator(operator.to_owned());
+    if let Some((name, argument)) = operator
+        .strip_suffix(')')
+        .and_then(|call| call.split_once('('))
+    {
+        let field = field_of(argument).ok_or_else(unknown)?;
+        return match name {
+            "REQ" => Ok(ValuePart::Request(field)),
+            "RESP" => Ok(ValuePart::Response(field)),
+            _ => Err(unknown()),
+        };
+    }
+    Ok(match operator {
+        "DOWNSTREAM_REMOTE_ADDRESS" => ValuePart::DownstreamRemoteAddress {
+            without_port: false,
+        },
+        "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" => {
+            ValuePart::DownstreamRemoteAddress { without_port: true }
+        }
+        "DOWNSTREAM_LOCAL_ADDRESS" => ValuePart::DownstreamLocalAddress {
+            without_port: false,
+        },
+        "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT" => {
+            ValuePart::DownstreamLocalAddress { without_port: true }
+        }
+        "PROTOCOL" => ValuePart::Protocol,
+        "UPSTREAM_HOST" => ValuePart::UpstreamHost,
+        "ROUTE_NAME" => ValuePart::RouteName,
+        "RESPONSE_CODE" => ValuePart::ResponseCode,
+        _ => return Err(unknown()),
+    })
+}
+
+/// The field that `%REQ(…)%` names: a pseudo header field or an ordinary one, in lower case.
+fn field_of(name: &str) -> Option<Box<str>> {
+    let lower = name.to_ascii_lowercase();
+    match lower.as_str() {
+        ":method" | ":path" | ":authority" | ":scheme" => Some(lower.into()),
+        _ => FieldName::new(name).map(|name| name.as_str().into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_cut_into_parts() {
+        let text = |text: &str| ValuePart::Literal(text.into());
+        for (value, want) in [
+            ("", vec![]),
+            ("plain", vec![text("plain")]),
+            ("100%%", vec![text("100%")]),
+            ("%%%%", vec![text("%%")]),
+            ("%REQ(:path)%", vec![ValuePart::Request(":path".into())]),
+            (
+                "a%REQ(X-B)%c%%",
+                vec![text("a"), ValuePart::Request("x-b".into()), text("c%")],
+            ),
+            (
+                "%PROTOCOL%%ROUTE_NAME%",
+                vec![ValuePart::Protocol, ValuePart::RouteName],
+            ),
+        ] {
+            assert_eq!(parse(value), Ok(want), "{value}");
+        }
+        for (value, want) in [
+            ("100%", FormatError::LonePercent),
+            ("%FOO%", FormatError::UnknownOperator("FOO".into())),
+            ("%REQ()%", FormatError::UnknownOperator("REQ()".into())),
+            ("%RES(a)%", FormatError::UnknownOperator("RES(a)".into())),
+        ] {
+            assert_eq!(parse(value), Err(want), "{value}");
+        }
+    }
+}
