@@ -89,12 +89,13 @@ impl Chunks {
                     [..] => return Err(CHUNK_END),
                 },
                 State::Trailers(lines) => {
-                    let found = lines.find_end(buf, LineEnd::Strict)?;
-                    if found.unwrap_or(buf.len()) > limits.trailer_bytes {
-                        return Err(TRAILERS_TOO_LARGE);
-                    }
-                    let Some(end) = found else {
-                        return Ok(Step::More);
+                    let most = &buf[..buf.len().min(limits.trailer_bytes)];
+                    let Some(end) = lines.find_end(most, LineEnd::Strict, |_| Ok(()))? else {
+                        return if buf.len() > limits.trailer_bytes {
+                            Err(TRAILERS_TOO_LARGE)
+                        } else {
+                            Ok(Step::More)
+                        };
                     };
                     let trailers = if end == 2 {
                         Headers::default()
@@ -121,8 +122,9 @@ pub(super) fn take(buf: &mut BytesMut, left: &mut u64) -> Option<Bytes> {
 
 /// The length of the size line with its CRLF, when it is complete.
 fn line_end(buf: &[u8], seen: &mut usize, limits: &Limits) -> Result<Option<usize>, Refused> {
-    let Some(found) = memchr(b'\n', &buf[*seen..]) else {
-        *seen = buf.len();
+    let most = &buf[..buf.len().min(limits.chunk_line)];
+    let Some(found) = memchr(b'\n', &most[*seen..]) else {
+        *seen = most.len();
         return if buf.len() > limits.chunk_line {
             Err(CHUNK_LINE_TOO_LONG)
         } else {
@@ -132,9 +134,6 @@ fn line_end(buf: &[u8], seen: &mut usize, limits: &Limits) -> Result<Option<usiz
     let at = *seen + found;
     if at.checked_sub(1).is_none_or(|before| buf[before] != b'\r') {
         return Err(BARE_LF);
-    }
-    if at >= limits.chunk_line {
-        return Err(CHUNK_LINE_TOO_LONG);
     }
     Ok(Some(at + 1))
 }

@@ -164,7 +164,9 @@ pub(super) fn is_bodiless(method: &Method) -> bool {
 mod tests {
     use super::*;
 
-    fn headers(lines: &[(&str, &str)]) -> Headers {
+    type Fields<'a> = &'a [(&'a str, &'a str)];
+
+    fn headers(lines: Fields<'_>) -> Headers {
         let mut headers = Headers::default();
         for (name, value) in lines {
             headers.append(name.as_bytes(), value.as_bytes()).unwrap();
@@ -174,7 +176,7 @@ mod tests {
 
     #[test]
     fn strips_what_is_hop_by_hop_and_nominated() {
-        let cases: &[(&[(&str, &str)], &[(&str, &str)])] = &[
+        let cases: &[(Fields<'_>, Fields<'_>)] = &[
             (
                 &[
                     ("Connection", "close , X-Foo,,\tx-b"),
@@ -227,7 +229,7 @@ mod tests {
     #[test]
     fn persistence() {
         use Version::{Http10, Http11};
-        let cases: &[(Version, &[(&str, &str)], bool)] = &[
+        let cases: &[(Version, Fields<'_>, bool)] = &[
             (Http11, &[], true),
             (
                 Http11,
@@ -250,7 +252,7 @@ mod tests {
 
     #[test]
     fn upgrade_tokens() {
-        let cases: &[(&[(&str, &str)], Option<&str>)] = &[
+        let cases: &[(Fields<'_>, Option<&str>)] = &[
             (
                 &[("Connection", "Upgrade"), ("Upgrade", "websocket")],
                 Some("websocket"),

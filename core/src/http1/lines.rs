@@ -24,23 +24,20 @@ pub(super) struct Lines {
     seen: usize,
     /// Where the line that is being looked at begins.
     line: usize,
-    /// Where the first line's content ends, once it is known.
-    first_end: Option<usize>,
 }
 
 impl Lines {
     /// Nothing was looked at.
-    pub(super) const START: Self = Self {
-        seen: 0,
-        line: 0,
-        first_end: None,
-    };
+    pub(super) const START: Self = Self { seen: 0, line: 0 };
 
-    /// The length of the section with its empty line, or `None` when more bytes are needed.
+    /// The length of the section with its empty line, or `None` when more bytes are needed. `first_line` judges the first
+    /// line as soon as it is whole, before anything after it is looked at: what is wrong with a head must not depend on
+    /// how it arrives.
     pub(super) fn find_end(
         &mut self,
         bytes: &[u8],
         ends: LineEnd,
+        first_line: fn(&[u8]) -> Result<(), Refused>,
     ) -> Result<Option<usize>, Refused> {
         while let Some(hit) = memchr2(b'\r', b'\n', &bytes[self.seen..]) {
             let at = self.seen + hit;
@@ -55,7 +52,9 @@ impl Lines {
                 }
             };
             let is_empty = at == self.line;
-            self.first_end.get_or_insert(at);
+            if self.line == 0 {
+                first_line(&bytes[..at])?;
+            }
             self.seen = next;
             self.line = next;
             if is_empty {
@@ -64,11 +63,6 @@ impl Lines {
         }
         self.seen = bytes.len();
         Ok(None)
-    }
-
-    /// Where the content of the first line ends, once its line end has been seen.
-    pub(super) const fn first_line_end(&self) -> Option<usize> {
-        self.first_end
     }
 }
 
@@ -79,7 +73,8 @@ mod tests {
     #[test]
     fn ends_are_found_whole_and_byte_by_byte() {
         use LineEnd::{Lenient, Strict};
-        let cases: &[(&[u8], LineEnd, Result<Option<usize>, Refused>)] = &[
+        type End = Result<Option<usize>, Refused>;
+        let cases: &[(&[u8], LineEnd, End)] = &[
             (b"a\r\nb\r\n\r\nc", Strict, Ok(Some(8))),
             (b"\r\n", Strict, Ok(Some(2))),
             (b"a\r\nb\r\n\r", Strict, Ok(None)),
@@ -92,11 +87,15 @@ mod tests {
             (b"a\rb\n\n", Lenient, Err(BARE_CR)),
         ];
         for (bytes, ends, want) in cases {
-            assert_eq!({ Lines::START }.find_end(bytes, *ends), *want, "{bytes:?}");
+            assert_eq!(
+                { Lines::START }.find_end(bytes, *ends, |_| Ok(())),
+                *want,
+                "{bytes:?}"
+            );
             let mut lines = Lines::START;
             let mut got = Ok(None);
             for n in 1..=bytes.len() {
-                got = lines.find_end(&bytes[..n], *ends);
+                got = lines.find_end(&bytes[..n], *ends, |_| Ok(()));
                 if got != Ok(None) {
                     break;
                 }

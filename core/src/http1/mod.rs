@@ -25,9 +25,6 @@ mod target;
 mod write_fields;
 mod writer;
 
-#[cfg(test)]
-mod tests;
-
 pub use authority::is_authority;
 pub use framing::{BodyLength, Framing};
 pub use limits::{Limits, MAX_FIELDS};

@@ -236,23 +236,17 @@ impl Reader {
                 return Ok(None);
             }
         };
-        let ends = match self.role {
-            Role::Requests => {
-                // RFC 9112 §2.2: at least one empty line before a request line is to be ignored.
-                if !*skipped_line && *lines == Lines::START {
-                    match buf[..] {
-                        [b'\r'] => return Ok(None),
-                        [b'\r', b'\n', ..] => {
-                            buf.advance(2);
-                            *skipped_line = true;
-                        }
-                        [..] => {}
-                    }
+        // RFC 9112 §2.2: at least one empty line before a request line is to be ignored.
+        if self.role == Role::Requests && !*skipped_line && *lines == Lines::START {
+            match buf[..] {
+                [b'\r'] => return Ok(None),
+                [b'\r', b'\n', ..] => {
+                    buf.advance(2);
+                    *skipped_line = true;
                 }
-                LineEnd::Strict
+                [..] => {}
             }
-            Role::Responses => LineEnd::Lenient,
-        };
+        }
         if let Some(first) = buf.first() {
             // Other protocols (TLS, say) are told apart at once.
             let may_begin = match self.role {
@@ -263,15 +257,14 @@ impl Reader {
                 return Err(START_LINE);
             }
         }
-        let had_first_line = lines.first_line_end().is_some();
-        let end = lines.find_end(buf, ends)?;
-        if self.role == Role::Requests
-            && !had_first_line
-            && let Some(first_end) = lines.first_line_end()
-        {
-            request_head::check_first_line(&buf[..first_end])?;
-        }
-        if end.unwrap_or(buf.len()) > self.limits.head_bytes {
+        let most = &buf[..buf.len().min(self.limits.head_bytes)];
+        let end = match self.role {
+            Role::Requests => {
+                lines.find_end(most, LineEnd::Strict, request_head::check_first_line)?
+            }
+            Role::Responses => lines.find_end(most, LineEnd::Lenient, |_| Ok(()))?,
+        };
+        if end.is_none() && buf.len() > self.limits.head_bytes {
             return Err(HEAD_TOO_LARGE);
         }
         Ok(end)

@@ -58,7 +58,8 @@ pub(super) fn parse(
     let mut parsed = httparse::Request::new(&mut []);
     match parsed.parse_with_uninit_headers(bytes, room) {
         Ok(httparse::Status::Complete(end)) if end == bytes.len() => {}
-        Ok(_) => return Err(START_LINE),
+        // The version was judged with the first line; what `httparse` takes for one here is a target with a space.
+        Ok(_) | Err(httparse::Error::Version) => return Err(START_LINE),
         Err(error) => return Err(field_lines::refusal(error)),
     }
     let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version)

@@ -1,7 +1,7 @@
 //! The head of a response: from bytes to a version-neutral head and the facts of this connection.
 //!
-//! A little more forgiving than for requests: an upstream's LF line ends and folded lines are put right (RFC 9112 §2.2,
-//! §5.2), because an application behind its own sidecar is not an attacker, and putting them right is unambiguous.
+//! A little more forgiving than for requests: an upstream's LF line ends, folded lines and white space before a colon are
+//! put right (RFC 9112 §2.2, §5.2, §5.1), because an application behind its own sidecar is not an attacker, and putting them right is unambiguous.
 
 use http::{Method, StatusCode};
 
@@ -49,6 +49,8 @@ pub(super) fn parse(
     let mut parsed = httparse::Response::new(&mut []);
     let mut config = httparse::ParserConfig::default();
     config.allow_obsolete_multiline_headers_in_responses(true);
+    // RFC 9112 §5.1: a proxy removes white space between name and colon from a response.
+    config.allow_spaces_after_header_name_in_responses(true);
     match config.parse_response_with_uninit_headers(&mut parsed, bytes, room) {
         Ok(httparse::Status::Complete(end)) if end == bytes.len() => {}
         Ok(_) => return Err(START_LINE),

@@ -1,1 +1,0 @@
-//! The codec as a whole: tables of messages, and properties over all of them.
