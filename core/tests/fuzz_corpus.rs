@@ -1,0 +1,34 @@
+//! Replays the fuzz corpus through the bodies of the fuzz targets, so that what fuzzing once found stays found.
+
+use std::fs;
+use std::path::Path;
+
+#[path = "../../fuzz/src/http1.rs"]
+#[expect(
+    unreachable_pub,
+    reason = "shared with the fuzz targets, where it is a library"
+)]
+mod http1;
+
+fn replay(target: &str, run: impl Fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../fuzz/corpus")
+        .join(target);
+    let mut count = 0;
+    for entry in fs::read_dir(&folder).expect("the corpus is part of the repository") {
+        let path = entry.expect("the corpus can be listed").path();
+        run(&fs::read(path).expect("a corpus file can be read"));
+        count += 1;
+    }
+    assert!(count > 0, "{} is empty", folder.display());
+}
+
+#[test]
+fn http1_request() {
+    replay("http1_request", http1::requests);
+}
+
+#[test]
+fn http1_response() {
+    replay("http1_response", http1::responses);
+}

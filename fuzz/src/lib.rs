@@ -1,0 +1,3 @@
+//! What must hold for any input, one module per thing that reads bytes from outside.
+
+pub mod http1;
