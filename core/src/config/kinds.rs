@@ -13,10 +13,18 @@ pub enum ReadKind {
     Gateway,
     /// networking.istio.io ServiceEntry.
     ServiceEntry,
+    /// networking.istio.io Sidecar.
+    Sidecar,
     /// networking.istio.io VirtualService.
     VirtualService,
     /// networking.istio.io WorkloadEntry.
     WorkloadEntry,
+    /// Kubernetes Service.
+    Service,
+    /// Kubernetes EndpointSlice.
+    EndpointSlice,
+    /// Kubernetes Pod.
+    Pod,
     /// A Kubernetes List, whose `items` are resources.
     List,
 }
@@ -100,10 +108,23 @@ const KINDS: &[Row] = &[
         NETWORKING,
         ReadKind::WorkloadEntry,
     ),
+    read(
+        "networking.istio.io",
+        "Sidecar",
+        NETWORKING,
+        ReadKind::Sidecar,
+    ),
     read("", "List", &["v1"], ReadKind::List),
+    read("", "Service", &["v1"], ReadKind::Service),
+    read("", "Pod", &["v1"], ReadKind::Pod),
+    read(
+        "discovery.k8s.io",
+        "EndpointSlice",
+        &["v1"],
+        ReadKind::EndpointSlice,
+    ),
     not_read("networking.istio.io", "EnvoyFilter"),
     not_read("networking.istio.io", "ProxyConfig"),
-    not_read("networking.istio.io", "Sidecar"),
     not_read("networking.istio.io", "WorkloadGroup"),
     not_read("security.istio.io", "AuthorizationPolicy"),
     not_read("security.istio.io", "PeerAuthentication"),

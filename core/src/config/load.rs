@@ -4,14 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::code::Code;
+use super::decode::object;
 use super::finding::{Finding, ResourceName};
 use super::kinds::{ReadKind, Treatment, treatment};
+use super::mesh::MeshConfig;
 use super::meta::Meta;
 use super::report::Report;
 use super::resources::Resources;
 use super::value::quoted;
 use super::yaml::{self, Node, Value};
-use super::{destination_rule, envelope, gateway, service_entry, virtual_service, workload_entry};
+use super::{
+    destination_rule, envelope, gateway, kubernetes, mesh, service_entry, sidecar, virtual_service,
+    workload_entry,
+};
 
 /// A file.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +60,39 @@ pub fn load(sources: &[Source<'_>], default_namespace: &str) -> Loaded {
         resources: loader.resources,
         findings: loader.report.into_findings(),
     }
+}
+
+/// Reads the mesh configuration: the settings themselves, or a ConfigMap that holds them under `mesh`.
+///
+/// Never fails: what can not be read is told, and the default is kept for it.
+#[must_use]
+pub fn load_mesh(source: Source<'_>) -> (MeshConfig, Vec<Finding>) {
+    let mut report = Report::new();
+    let file = Arc::from(source.name);
+    report.enter_file(&file);
+    let mut mesh = MeshConfig::default();
+    for document in yaml::read(source.bytes, &mut report) {
+        mesh = mesh_document(&mut report, document);
+    }
+    report.leave_file();
+    (mesh, report.into_findings())
+}
+
+fn mesh_document(report: &mut Report, document: Node) -> MeshConfig {
+    let text = document
+        .entry("data")
+        .filter(|_| document.entry("kind").and_then(|kind| kind.value.text()) == Some("ConfigMap"))
+        .and_then(|data| data.value.entry("mesh"))
+        .and_then(|mesh| mesh.value.text());
+    // Lines are then those of the text inside the ConfigMap, which is a file of its own to its author.
+    let inner = text.map(|text| yaml::read(text.as_bytes(), report));
+    let document = match inner {
+        Some(inner) => inner.into_iter().next().unwrap_or_default(),
+        None => document,
+    };
+    let document = Arc::new(document);
+    report.enter_document(&document, None);
+    object(report, &document, mesh::decode)
 }
 
 struct Loader<'a> {
@@ -139,45 +177,68 @@ impl Loader<'_> {
         let meta = envelope::meta(report, document, &self.file, self.default_namespace);
         report.name_resource(meta.resource_name(kind));
         self.check_unique(&meta, kind);
-        let Some(spec) = self.istio_spec(document) else {
-            return;
-        };
-        let (report, resources) = (&mut self.report, &mut self.resources);
+        if let ReadKind::Service | ReadKind::EndpointSlice | ReadKind::Pod = read {
+            return self.kubernetes(read, meta, document);
+        }
+        if let Some(spec) = self.istio_spec(document) {
+            self.istio(read, meta, spec);
+        }
+    }
+
+    fn istio(&mut self, read: ReadKind, meta: Meta, spec: &Node) {
+        let (report, all) = (&mut self.report, &mut self.resources);
         match read {
-            ReadKind::List => {}
             ReadKind::DestinationRule => {
                 let rule = destination_rule::read(report, meta, spec);
-                keep(report, &mut resources.destination_rules, rule, |rule| {
-                    &mut rule.meta
-                });
+                keep(report, &mut all.destination_rules, rule, |r| &mut r.meta);
             }
             ReadKind::Gateway => {
                 let gateway = gateway::read(report, meta, spec);
-                keep(report, &mut resources.gateways, gateway, |gateway| {
-                    &mut gateway.meta
-                });
+                keep(report, &mut all.gateways, gateway, |r| &mut r.meta);
             }
             ReadKind::ServiceEntry => {
                 let entry = service_entry::read(report, meta, spec);
-                keep(report, &mut resources.service_entries, entry, |entry| {
-                    &mut entry.meta
-                });
+                keep(report, &mut all.service_entries, entry, |r| &mut r.meta);
+            }
+            ReadKind::Sidecar => {
+                let sidecar = sidecar::read(report, meta, spec);
+                keep(report, &mut all.sidecars, sidecar, |r| &mut r.meta);
             }
             ReadKind::VirtualService => {
                 let service = virtual_service::read(report, meta, spec);
-                keep(
-                    report,
-                    &mut resources.virtual_services,
-                    service,
-                    |service| &mut service.meta,
-                );
+                keep(report, &mut all.virtual_services, service, |r| &mut r.meta);
             }
             ReadKind::WorkloadEntry => {
                 let entry = workload_entry::read(report, meta, spec);
-                keep(report, &mut resources.workload_entries, entry, |entry| {
-                    &mut entry.meta
-                });
+                keep(report, &mut all.workload_entries, entry, |r| &mut r.meta);
             }
+            ReadKind::List | ReadKind::Service | ReadKind::EndpointSlice | ReadKind::Pod => {}
+        }
+    }
+
+    /// Kubernetes' own kinds are read from the whole document, because not all have a `spec`.
+    fn kubernetes(&mut self, read: ReadKind, meta: Meta, document: &Node) {
+        let (report, all) = (&mut self.report, &mut self.resources);
+        match read {
+            ReadKind::Service => {
+                let service = kubernetes::read_service(report, meta, document);
+                keep(report, &mut all.services, service, |r| &mut r.meta);
+            }
+            ReadKind::EndpointSlice => {
+                let slice = kubernetes::read_endpoint_slice(report, meta, document);
+                keep(report, &mut all.endpoint_slices, slice, |r| &mut r.meta);
+            }
+            ReadKind::Pod => {
+                let pod = kubernetes::read_pod(report, meta, document);
+                keep(report, &mut all.pods, pod, |r| &mut r.meta);
+            }
+            ReadKind::DestinationRule
+            | ReadKind::Gateway
+            | ReadKind::ServiceEntry
+            | ReadKind::Sidecar
+            | ReadKind::VirtualService
+            | ReadKind::WorkloadEntry
+            | ReadKind::List => {}
         }
     }
 

@@ -33,7 +33,7 @@ pub mod yaml;
 
 pub use code::{Code, Severity};
 pub use finding::{Finding, ResourceName, snippet};
-pub use load::{Loaded, Source, load};
+pub use load::{Loaded, Source, load, load_mesh};
 pub use meta::{Mark, Meta};
 pub use report::Report;
 pub use resources::Resources;

@@ -1,15 +1,20 @@
 //! Sidecar: what a workload's proxy listens on and which services it knows (Istio `networking/v1` Sidecar).
 
+mod decode;
 pub(super) mod outbound;
+mod validate;
 
 pub use outbound::{OutboundMode, OutboundTrafficPolicy};
 
 use std::collections::BTreeMap;
 
+use super::decode::object;
 use super::destination_rule::ConnectionPoolSettings;
 use super::meta::Meta;
+use super::report::Report;
 use super::server_tls::ServerTls;
 use super::service_entry::ServicePort;
+use super::yaml::Node;
 
 /// A Sidecar.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -115,6 +120,15 @@ impl<'a> EgressHost<'a> {
             host,
         })
     }
+}
+
+/// Reads and checks the `spec` of a Sidecar.
+pub(super) fn read(report: &mut Report, meta: Meta, spec: &Node) -> Sidecar {
+    report.field("spec", |report| {
+        let read = object(report, spec, |o| decode::decode(meta, o));
+        validate::validate(&read, report);
+        read
+    })
 }
 
 #[cfg(test)]
