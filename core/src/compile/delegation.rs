@@ -229,6 +229,3 @@ fn merge_both(root: &StringMatch, inner: &StringMatch) -> Option<StringMatch> {
     };
     holds.then(|| inner.clone())
 }
-
-#[cfg(test)]
-mod tests;

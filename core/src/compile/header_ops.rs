@@ -95,6 +95,3 @@ fn value(text: &str, overwrite: bool) -> HeaderValue {
         parts: parts.into(),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -27,6 +27,7 @@ use std::collections::BTreeMap;
 use crate::cluster::Registry;
 use crate::config::destination_rule::DestinationRule;
 use crate::config::kubernetes::{EndpointSlice, Pod, Service};
+use crate::config::load::{Source, load};
 use crate::config::mesh::MeshConfig;
 use crate::config::meta::Meta;
 use crate::config::service_entry::ServiceEntry;
@@ -134,6 +135,27 @@ pub fn compile(
             clusters: clusters.list.into(),
         },
         findings: Vec::new(),
+    }
+}
+
+/// Loads and compiles one text, for a workload without labels in the namespace `default` of a mesh with default
+/// settings. For simulations and tests; a program reads files and has settings of its own.
+#[must_use]
+pub fn from_yaml(text: &str) -> Compiled {
+    let source = Source {
+        name: "config.yaml",
+        bytes: text.as_bytes(),
+    };
+    let workload = Workload::default();
+    let loaded = load(&[source], &workload.namespace);
+    let mesh = MeshConfig::default();
+    let registry = &mut Registry::default();
+    let compiled = compile(&loaded.resources, &workload, &mesh, &[], registry, 0);
+    let mut findings = loaded.findings;
+    findings.extend(compiled.findings);
+    Compiled {
+        findings,
+        ..compiled
     }
 }
 

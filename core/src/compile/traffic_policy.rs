@@ -87,6 +87,3 @@ fn of_port(entry: &PortTrafficPolicy) -> Effective<'_> {
         ..Effective::default()
     }
 }
-
-#[cfg(test)]
-mod tests;

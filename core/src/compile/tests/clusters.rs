@@ -1,0 +1,175 @@
+//! Endpoints and settings of clusters.
+
+use super::*;
+use crate::snapshot::{Balancing, Cluster};
+
+fn find<'s>(snapshot: &'s Snapshot, name: &str) -> &'s Cluster {
+    let mut all = snapshot.clusters.iter();
+    all.find(|c| short(&c.name) == name)
+        .unwrap_or_else(|| panic!("no cluster {name}"))
+}
+
+#[test]
+fn subsets_hold_the_endpoints_with_their_labels() {
+    let snapshot = compiled(SERVICES);
+    for (name, want) in [
+        ("80||web", &["10.0.0.1:80", "10.0.0.2:80"][..]),
+        ("80|v1|web", &["10.0.0.1:80"]),
+        ("80|v2|web", &["10.0.0.2:80"]),
+        ("80|none|web", &[]),
+        ("8080||shop", &["10.0.1.1:8080"]),
+        ("9||shop", &["10.0.1.1:9"]),
+    ] {
+        let endpoints = find(&snapshot, name).endpoints.iter();
+        let got: Vec<&str> = endpoints.map(|e| &*e.text).collect();
+        assert_eq!(got, want, "{name}");
+    }
+}
+
+#[test]
+fn service_entries_name_their_endpoints() {
+    let config = "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: a}
+spec:
+  hosts: [a.test]
+  ports: [{number: 80, name: http, protocol: HTTP, targetPort: 8080}]
+  resolution: STATIC
+  endpoints:
+  - {address: 10.0.0.1, weight: 3, locality: r/z/s}
+  - {address: 10.0.0.2, ports: {http: 9090}}
+  - {address: 'unix:///run/a.sock'}
+  - {address: 10.0.0.1}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: b}
+spec:
+  hosts: [b.test]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: DNS
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: c}
+spec: {hosts: ['*.c.test'], ports: [{number: 80, name: http, protocol: HTTP}], resolution: NONE, location: MESH_EXTERNAL}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: d}
+spec:
+  hosts: [d.test]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: STATIC
+  location: MESH_INTERNAL
+  workloadSelector: {labels: {app: d}}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: d1, labels: {app: d}}
+spec: {address: 10.0.3.1, labels: {app: x}}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: d2}
+spec: {address: 10.0.3.2, labels: {app: other}}
+";
+    let snapshot = compiled(config);
+    for (name, want) in [
+        (
+            "80||a.test",
+            "10.0.0.1:8080*3 10.0.0.2:9090*1 /run/a.sock*1",
+        ),
+        ("80||b.test", "b.test:80*1"),
+        ("80||*.c.test", ""),
+        ("80||d.test", "10.0.3.1:80*1"),
+    ] {
+        let endpoints = find(&snapshot, name).endpoints.iter();
+        let got: Vec<String> = endpoints
+            .map(|e| format!("{}*{}", e.text, e.weight))
+            .collect();
+        assert_eq!(got.join(" "), want, "{name}");
+    }
+    assert_eq!(
+        find(&snapshot, "80||*.c.test").balancing,
+        Balancing::Passthrough
+    );
+    assert_eq!(
+        &*find(&snapshot, "80||a.test").endpoints[0].locality,
+        "r/z/s"
+    );
+    check(
+        config,
+        &[
+            ("GET x.c.test/", "80||*.c.test"),
+            ("GET c.test/", "unknown host"),
+        ],
+    );
+}
+
+#[test]
+fn policy_blocks_become_cluster_settings() {
+    let rule = "
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: shop}
+spec:
+  host: shop
+  trafficPolicy:
+    loadBalancer: {simple: ROUND_ROBIN}
+    connectionPool: {tcp: {connectTimeout: 2s, idleTimeout: 7s}, http: {maxRequestsPerConnection: 5}}
+    portLevelSettings:
+    - {port: {number: 8080}, loadBalancer: {simple: RANDOM}}
+  subsets:
+  - {name: s, labels: {}, trafficPolicy: {connectionPool: {http: {idleTimeout: 9s}}}}
+";
+    let snapshot = compiled(&format!("{SERVICES}{rule}"));
+    let seconds = crate::time::Duration::from_secs;
+    for (name, balancing, connect, idle, max) in [
+        ("80||shop", Balancing::RoundRobin, 2, 7, Some(5)),
+        ("8080||shop", Balancing::Random, 10, 3600, None),
+        ("80|s|shop", Balancing::RoundRobin, 10, 9, None),
+        ("8080|s|shop", Balancing::Random, 10, 9, None),
+        ("80||web", Balancing::LeastRequest, 10, 3600, None),
+    ] {
+        let cluster = find(&snapshot, name);
+        assert_eq!(cluster.balancing, balancing, "{name}");
+        assert_eq!(cluster.connect_timeout, seconds(connect), "{name}");
+        assert_eq!(cluster.idle_timeout, Some(seconds(idle)), "{name}");
+        assert_eq!(cluster.max_requests_per_connection, max, "{name}");
+    }
+}
+
+#[test]
+fn inbound_listeners_forward_to_the_application() {
+    let inbound = [Inbound {
+        listen: ([0, 0, 0, 0], 15006).into(),
+        application: ([127, 0, 0, 1], 8080).into(),
+    }];
+    let (resources, workload, mesh) = (
+        Resources::default(),
+        Workload::default(),
+        MeshConfig::default(),
+    );
+    let registry = &mut Registry::default();
+    let first = compile(&resources, &workload, &mesh, &inbound, registry, 0).snapshot;
+    let virtual_host = first.virtual_host(first.inbound[0]);
+    assert_eq!(&*virtual_host.name, "inbound|http|8080");
+    assert_eq!(&*virtual_host.rules[0].name, "default");
+    assert_eq!(&*first.clusters[0].name, "inbound|8080||");
+    assert_eq!(&*first.clusters[0].endpoints[0].text, "127.0.0.1:8080");
+    // The state of an endpoint outlives the snapshot that named it first.
+    let second = compile(
+        &resources,
+        &workload,
+        &mesh,
+        &inbound,
+        registry,
+        first.revision,
+    )
+    .snapshot;
+    let state = |s: &Snapshot| s.clusters[0].endpoints[0].state.id();
+    assert_eq!((second.revision, state(&second)), (2, state(&first)));
+}
