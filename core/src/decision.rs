@@ -3,6 +3,7 @@
 //! The access log, `explain`, tests and replay are renderings of these values; nothing is logged on the side. Flags and
 //! details are derived from outcomes here, in one place, in Envoy's words (`docs/differences.md` lists where we differ).
 
+pub mod access_log;
 mod details;
 mod flags;
 mod record;
