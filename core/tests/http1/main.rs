@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
+mod allocations;
 #[path = "../../../fuzz/src/http1.rs"]
 #[expect(
     unreachable_pub,
