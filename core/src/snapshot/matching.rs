@@ -1,5 +1,6 @@
 //! Compiled matches: what a request is held against. Plain data; `policy::route` does the comparing.
 
+use super::re2::translate;
 use crate::message::FieldName;
 
 /// A compiled regular expression (RE2 syntax and semantics, linear time).
@@ -14,22 +15,57 @@ pub struct Regex {
     pub program: regex::bytes::Regex,
 }
 
+/// A pattern that was refused, and why: in words that continue "the pattern …".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegexFault(pub String);
+
+/// Larger programs are refused, so that a short pattern can not take much memory: 1 MiB.
+const PROGRAM_BYTES: usize = 1 << 20;
+
 impl Regex {
     /// A pattern that must match the whole text, as every `regex` of a StringMatch.
-    pub fn whole(pattern: &str) -> Result<Self, regex::Error> {
+    ///
+    /// # Errors
+    /// RE2 would refuse it, or its program is too large.
+    pub fn whole(pattern: &str) -> Result<Self, RegexFault> {
         // The pattern is compiled alone first: `a)(b` must not become valid inside the group.
         let alone = Self::anywhere(pattern)?;
-        let program = regex::bytes::Regex::new(&format!(r"\A(?:{pattern})\z"))?;
+        let program = compile(&format!(r"\A(?:{})\z", alone.program.as_str()))?;
         Ok(Self { program, ..alone })
     }
 
     /// A pattern that may match anywhere, as `uriRegexRewrite.match`.
-    pub fn anywhere(pattern: &str) -> Result<Self, regex::Error> {
+    ///
+    /// # Errors
+    /// As [`Self::whole`].
+    pub fn anywhere(pattern: &str) -> Result<Self, RegexFault> {
+        let translated = translate(pattern).map_err(|why| RegexFault(why.to_owned()))?;
         Ok(Self {
             pattern: pattern.into(),
-            program: regex::bytes::Regex::new(pattern)?,
+            program: compile(&translated)?,
         })
     }
+}
+
+fn compile(pattern: &str) -> Result<regex::bytes::Regex, RegexFault> {
+    regex::bytes::RegexBuilder::new(pattern)
+        .size_limit(PROGRAM_BYTES)
+        .build()
+        .map_err(|error| {
+            RegexFault(match error {
+                regex::Error::CompiledTooBig(_) => "needs too much memory".to_owned(),
+                // The last line says what is wrong; those before it point into the translated pattern.
+                other => format!(
+                    "does not compile: {}",
+                    other
+                        .to_string()
+                        .lines()
+                        .last()
+                        .unwrap_or_default()
+                        .trim_start_matches("error: ")
+                ),
+            })
+        })
 }
 
 impl PartialEq for Regex {
