@@ -12,6 +12,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("entropy", &[]),
     ("message", &[]),
     ("outbox", &[]),
+    ("peer", &[]),
     ("cluster", &["time"]),
     ("snapshot", &["time", "message", "cluster"]),
     // Plain settings of a snapshot are named by configuration; nothing after `compile` sees configuration.
@@ -32,21 +33,23 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "worker",
         &[
-            "time", "entropy", "message", "outbox", "cluster", "snapshot", "decision", "policy",
+            "time", "entropy", "message", "outbox", "peer", "cluster", "snapshot", "decision",
+            "policy",
         ],
     ),
     // Policy and outcomes: no byte, so neither `http1` nor `outbox`.
     (
         "request",
         &[
-            "time", "entropy", "message", "cluster", "snapshot", "decision", "policy", "worker",
+            "time", "entropy", "message", "peer", "cluster", "snapshot", "decision", "policy",
+            "worker",
         ],
     ),
     (
         "exchange",
         &[
-            "time", "entropy", "message", "outbox", "cluster", "snapshot", "decision", "policy",
-            "http1", "worker", "request",
+            "time", "entropy", "message", "outbox", "peer", "cluster", "snapshot", "decision",
+            "policy", "http1", "worker", "request",
         ],
     ),
 ];
@@ -57,6 +60,11 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
         "snapshot",
         "policy",
         "a virtual host owns the index that `policy` builds and searches",
+    ),
+    (
+        "compile",
+        "policy",
+        "the compiler has `policy` build that index",
     ),
     (
         "decision",
@@ -107,7 +115,10 @@ const MAX_LINES: usize = 500;
 fn core_imports_downward_only() {
     let mut faults = Faults::default();
     let mut used = vec![false; EXCEPTIONS.len()];
-    for file in rust_files().iter().filter(|f| f.is_in("core/src/")) {
+    for file in rust_files()
+        .iter()
+        .filter(|f| f.is_in("core/src/") && !f.is_test())
+    {
         let module = file.core_module();
         if module == "lib" {
             continue;
@@ -120,7 +131,7 @@ fn core_imports_downward_only() {
             );
             continue;
         };
-        for (line, code) in file.code_lines(Tests::Included) {
+        for (line, code) in file.code_lines(Tests::LeftOut) {
             for target in imported_modules(code) {
                 if target.is_empty() {
                     faults.add(

@@ -15,6 +15,7 @@ pub mod exchange;
 pub mod http1;
 pub mod message;
 pub mod outbox;
+pub mod peer;
 pub mod policy;
 pub mod request;
 pub mod snapshot;

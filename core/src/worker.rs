@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
+use crate::cluster::HostState;
 use crate::decision::Record;
-use crate::exchange::ConnectionId;
 use crate::outbox::Outbox;
-use crate::request::Target;
+use crate::peer::ConnectionId;
 use crate::snapshot::Snapshot;
 use crate::time::{Duration, Instant};
 use idle::IdleConnections;
@@ -143,17 +143,13 @@ impl Worker {
         self.idle.len()
     }
 
-    /// Whether a connection to a target is worth keeping: the current snapshot may have dropped the endpoint meanwhile.
-    pub(crate) fn still_has(&self, target: &Target, record: &Record) -> bool {
+    /// Whether a connection to an endpoint is worth keeping: the current snapshot may have dropped the endpoint meanwhile.
+    pub(crate) fn still_has(&self, host: Option<&HostState>, record: &Record) -> bool {
         let same_view = record
             .view
             .as_ref()
             .is_some_and(|view| Rc::ptr_eq(view, &self.view));
-        same_view
-            || target
-                .host
-                .as_ref()
-                .is_some_and(|host| self.view.has_host(host.id()))
+        same_view || host.is_some_and(|host| self.view.has_host(host.id()))
     }
 
     pub(crate) const fn idle(&mut self) -> &mut IdleConnections {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use outrigger_core::config::{Finding, Severity};
+use outrigger_core::config::{self, Finding, Severity};
 
 use crate::cli::{CheckArgs, Format};
 use crate::sources::{self, Source};
@@ -44,8 +44,8 @@ pub(crate) fn check(args: &CheckArgs) -> ExitCode {
 }
 
 fn judge(args: &CheckArgs, sources: &[Source]) -> Vec<Finding> {
-    let _ = (args, sources);
-    Vec::new()
+    let read: Vec<config::Source<'_>> = sources.iter().map(Source::as_config).collect();
+    config::load(&read, &args.namespace).findings
 }
 
 /// In the order of the files, and of the lines within a file.

@@ -146,7 +146,15 @@ pub(crate) struct CheckArgs {
 /// What `outrigger demo` takes.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Exit code 0: every step showed what it should; 1: one did not.")]
-pub(crate) struct DemoArgs {}
+pub(crate) struct DemoArgs {
+    /// Requests of each step that is up to chance; other steps take a tenth
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) requests: u32,
+
+    /// For people as it goes, or one document for machines at the end
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
 
 /// Which runtime moves the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -168,7 +176,7 @@ pub(crate) enum AccessLog {
     Json,
 }
 
-/// How findings are printed.
+/// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// For people, in colour on a terminal

@@ -10,6 +10,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use outrigger_core::config;
+
 /// The path that means standard input.
 const STDIN: &str = "-";
 
@@ -17,7 +19,7 @@ const STDIN: &str = "-";
 const MAX_DEPTH: usize = 32;
 
 /// One byte more than any file may have, so that a longer one is seen to be too long and never read whole.
-const READ_AT_MOST: u64 = 64 * 1024 * 1024 + 1;
+const READ_AT_MOST: u64 = config::yaml::MAX_FILE_BYTES as u64 + 1;
 
 /// A file and what stands in it.
 #[derive(Clone, PartialEq, Eq)]
@@ -26,6 +28,16 @@ pub(crate) struct Source {
     pub(crate) name: Arc<str>,
     /// Its content, not yet known to be text.
     pub(crate) bytes: Vec<u8>,
+}
+
+impl Source {
+    /// As core reads it.
+    pub(crate) fn as_config(&self) -> config::Source<'_> {
+        config::Source {
+            name: &self.name,
+            bytes: &self.bytes,
+        }
+    }
 }
 
 impl fmt::Debug for Source {

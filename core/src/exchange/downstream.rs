@@ -107,7 +107,7 @@ impl Exchange {
         } else {
             let context = Context {
                 peer: &self.peer,
-                facts: &self.call.facts,
+                upgrade: self.call.facts.upgrade.as_deref(),
             };
             request::begin(&context, &mut self.record, &mut self.response)
         };

@@ -1,5 +1,6 @@
 //! The words between an exchange and its runtime: one enum in, one enum out.
 
+use crate::peer::ConnectionId;
 use crate::snapshot::Address;
 use crate::time::Instant;
 
@@ -11,10 +12,6 @@ pub enum Side {
     /// The endpoint we connected to.
     Upstream,
 }
-
-/// Names a connection to an endpoint while it is kept idle. Unique within a worker for all time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId(pub u64);
 
 /// Why no connection could be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -30,9 +30,9 @@ mod upstream;
 #[cfg(test)]
 mod tests;
 
-pub use io::{ConnectFault, ConnectionId, Input, Interest, Output, Side, Timer};
+pub use crate::peer::{ConnectionId, ListenerKind, Peer};
+pub use io::{ConnectFault, Input, Interest, Output, Side, Timer};
 
-use core::net::SocketAddr;
 use std::collections::VecDeque;
 
 use bytes::BytesMut;
@@ -47,26 +47,6 @@ use call::Call;
 use downstream::Downstream;
 use tunnel::Tunnel;
 use upstream::Upstream;
-
-/// What arrived on this connection is judged as coming from the application or as going to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ListenerKind {
-    /// From the application to the mesh: routed by authority.
-    Outbound,
-    /// From the mesh to the application: the position of the listener in [`crate::snapshot::Snapshot::inbound`].
-    Inbound(usize),
-}
-
-/// Who connected, and to which of our addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer {
-    /// The client's address.
-    pub remote: SocketAddr,
-    /// Our address on this connection.
-    pub local: SocketAddr,
-    /// Which kind of listener accepted it.
-    pub listener: ListenerKind,
-}
 
 /// The ambient values of one input: everything an exchange may not find out by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -454,7 +454,7 @@ impl Exchange {
             } if reusable
                 && clean
                 && link.has_requests_left()
-                && worker.still_has(&target, &self.record) =>
+                && worker.still_has(target.host.as_deref(), &self.record) =>
             {
                 let id = worker.idle().keep(link, ambient.now);
                 self.outputs.push_back(Output::Keep(id));

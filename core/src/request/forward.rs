@@ -3,12 +3,12 @@
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str;
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 
 use super::{Context, SCHEME, Target, Verdict, head, reply};
 use crate::decision::{Attempt, AttemptEnd, Details, Picked, Record, ResponseFlag, RouteDecision};
-use crate::exchange::{ListenerKind, Peer};
 use crate::message::{RequestHead, ResponseHead};
+use crate::peer::{ListenerKind, Peer};
 use crate::policy::header_ops::{self, FormatContext};
 use crate::policy::{authority, cors, destination, rewrite};
 use crate::snapshot::{
@@ -110,7 +110,7 @@ pub(super) fn attempt(
         cluster: Some(id),
         host: Some(chosen.state.clone()),
         connect_timeout: cluster.connect_timeout,
-        tunnel: context.facts.connect,
+        tunnel: record.request.method == Method::CONNECT,
     })
 }
 
@@ -142,7 +142,7 @@ pub(super) fn passthrough(
         cluster: None,
         host: None,
         connect_timeout: snapshot.settings.connect_timeout,
-        tunnel: context.facts.connect,
+        tunnel: record.request.method == Method::CONNECT,
     })
 }
 

@@ -17,9 +17,8 @@ use http::{Method, StatusCode};
 
 use crate::cluster::HostState;
 use crate::decision::{Details, Record, Refused, ResetReason, ResponseFlag, RouteDecision};
-use crate::exchange::{ListenerKind, Peer};
-use crate::http1::RequestFacts;
 use crate::message::{Known, ResponseHead};
+use crate::peer::{ListenerKind, Peer};
 use crate::policy::authority::{self, Selected};
 use crate::policy::{cors, header_ops, path, redirect, route};
 use crate::snapshot::{
@@ -35,8 +34,8 @@ const SCHEME: &str = "http";
 pub struct Context<'a> {
     /// Who asked, and where.
     pub peer: &'a Peer,
-    /// What the codec learned.
-    pub facts: &'a RequestFacts,
+    /// The protocol the client wants to switch to.
+    pub upgrade: Option<&'a str>,
 }
 
 /// What is to be done with a request.
@@ -152,9 +151,7 @@ fn refusal(context: &Context<'_>, record: &Record) -> Option<Refused> {
     }
     // Istio's sidecars allow one protocol to upgrade to.
     let foreign = context
-        .facts
         .upgrade
-        .as_deref()
         .is_some_and(|token| !token.eq_ignore_ascii_case("websocket"));
     foreign.then_some(Refused {
         status: 403,

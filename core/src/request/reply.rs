@@ -5,8 +5,8 @@ use http::StatusCode;
 
 use super::{Verdict, forward, head};
 use crate::decision::{Details, Record, Refused, ResetReason, ResponseFlag};
-use crate::exchange::Peer;
 use crate::message::{Known, ResponseHead};
+use crate::peer::Peer;
 
 /// The request's body is longer than the limit.
 pub const TOO_LARGE: Refused = Refused {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::cluster::{HostState, OpenConnection};
-use crate::exchange::ConnectionId;
+use crate::peer::ConnectionId;
 use crate::snapshot::{Cluster, Snapshot};
 use crate::time::{Duration, Instant};
 
