@@ -192,6 +192,31 @@ codes! {
     CipherSuite "cipher-suite" Warning "A cipher suite is unknown or given twice."
     OldTlsVersion "old-tls-version" Warning "A TLS version needs ciphers that are not in the default."
     RedirectOnTls "redirect-on-tls" Warning "A redirect to HTTPS stands on a server that is not plain HTTP."
+
+    // Resources together.
+    UnknownHost "unknown-host" Warning "A host that no service has; requests to it end in 503 NC."
+    DottedShortName "dotted-short-name" Warning "A short name with a dot, which is not expanded to the service it looks like."
+    HiddenHost "hidden-host" Warning "A service is not exported to the namespace that uses it."
+    UnknownPort "unknown-port" Warning "A port that the service does not have."
+    UnknownSubset "unknown-subset" Error "A subset that the host's DestinationRule does not define."
+    SubsetWithoutRule "subset-without-rule" Warning "A subset of a host for which no DestinationRule was read."
+    EmptySubset "empty-subset" Warning "A subset whose labels no endpoint has."
+    ConflictingHosts "conflicting-hosts" Warning "Two VirtualServices for one host; sidecars use only one of them."
+    NotForSidecars "not-for-sidecars" Info "A VirtualService that only gateways use."
+    UnknownGateway "unknown-gateway" Warning "A VirtualService names a Gateway that is not there."
+    UnknownDelegate "unknown-delegate" Warning "A rule delegates to a VirtualService that is missing, hidden or no delegate."
+    UnusedDelegate "unused-delegate" Info "A VirtualService without hosts to which none delegates."
+    PerTryTimeout "per-try-timeout" Warning "The timeout of one try is not shorter than that of the whole request."
+    ProtocolMismatch "protocol-mismatch" Warning "Rules of a VirtualService are for another protocol than the ports of its hosts."
+    HidesRule "hides-rule" Info "A DestinationRule in the client's namespace hides the one of the service's owner."
+    HidesSubsets "hides-subsets" Warning "A DestinationRule in the client's namespace hides subsets of the service's owner."
+    ShadowedSubset "shadowed-subset" Warning "An older DestinationRule for the host defines the subset."
+    ShadowedPolicy "shadowed-policy" Warning "An older DestinationRule for the host has a traffic policy, which is used instead."
+    ShadowedHost "shadowed-host" Warning "Another resource defines the host of a ServiceEntry and is used instead."
+    NeverEjects "never-ejects" Warning "Outlier detection that may eject less than one of the endpoints there are."
+    SelectsNothing "selects-nothing" Warning "A selector whose labels no workload has."
+    SeveralDefaultSidecars "several-default-sidecars" Warning "A second Sidecar without selector in one namespace, which is not used."
+    PortProtocol "port-protocol" Info "A service port does not say its protocol, or says it in two ways."
 }
 
 impl fmt::Display for Code {

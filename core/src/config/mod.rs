@@ -15,6 +15,7 @@ pub mod format;
 pub mod gateway;
 pub mod kinds;
 pub mod kubernetes;
+pub mod lint;
 pub mod load;
 pub mod mesh;
 pub mod meta;
@@ -33,7 +34,9 @@ pub mod yaml;
 
 pub use code::{Code, Severity};
 pub use finding::{Finding, ResourceName, snippet};
+pub use lint::lint;
 pub use load::{Loaded, Source, load, load_mesh};
+pub use mesh::MeshConfig;
 pub use meta::{Mark, Meta};
 pub use report::Report;
 pub use resources::Resources;

@@ -1,0 +1,239 @@
+//! DestinationRules against each other and the services they are about.
+
+use std::collections::BTreeSet;
+
+use super::tables::workloads_of;
+use super::{About, Lint, destinations, full_name};
+use crate::config::code::Code;
+use crate::config::destination_rule::{DestinationRule, TrafficPolicy};
+use crate::config::names;
+
+/// What Envoy takes for a `maxEjectionPercent` of 0 or none.
+const DEFAULT_EJECTION_PERCENT: i32 = 10;
+
+/// Checks all DestinationRules.
+pub(super) fn lint(lint: &mut Lint<'_>) {
+    let rules: Vec<(String, &DestinationRule)> = lint.tables.rules().to_vec();
+    for (host, rule) in &rules {
+        if rule.meta.rejected {
+            continue;
+        }
+        let known = destinations::check_host(lint, about(rule), "spec", &rule.host, host);
+        if known {
+            endpoints(lint, host, rule);
+            port_settings(lint, host, rule);
+        }
+        selector(lint, rule);
+    }
+    hidden(lint, &rules);
+    merged(lint, &rules);
+}
+
+fn about(rule: &DestinationRule) -> About<'_> {
+    About {
+        kind: "DestinationRule",
+        meta: &rule.meta,
+    }
+}
+
+/// Every traffic policy of a rule with its field path.
+fn policies(rule: &DestinationRule) -> Vec<(String, &TrafficPolicy)> {
+    let top = rule
+        .traffic_policy
+        .iter()
+        .map(|p| ("spec.trafficPolicy".to_owned(), p));
+    let subsets = rule.subsets.iter().enumerate().filter_map(|(at, subset)| {
+        let policy = subset.traffic_policy.as_ref()?;
+        Some((format!("spec.subsets[{at}].trafficPolicy"), policy))
+    });
+    top.chain(subsets).collect()
+}
+
+fn endpoints(lint: &mut Lint<'_>, host: &str, rule: &DestinationRule) {
+    let Some(labels) = lint
+        .tables
+        .host(host)
+        .and_then(|known| known.endpoints.clone())
+    else {
+        return;
+    };
+    if labels.is_empty() {
+        return;
+    }
+    for (at, subset) in rule.subsets.iter().enumerate() {
+        if !labels.iter().any(|of| names::selects(&subset.labels, of)) {
+            let message = format!(
+                "no endpoint of `{host}` has the labels of subset `{}`",
+                subset.name
+            );
+            let help = "requests to this subset end in 503 UH";
+            lint.tell(
+                about(rule),
+                format!("spec.subsets[{at}].labels"),
+                Code::EmptySubset,
+                message,
+                help,
+            );
+        }
+    }
+    for (path, policy) in policies(rule) {
+        let Some(detection) = &policy.outlier_detection else {
+            continue;
+        };
+        let percent = match detection.max_ejection_percent {
+            0 => DEFAULT_EJECTION_PERCENT,
+            percent => percent,
+        };
+        let count = i32::try_from(labels.len()).unwrap_or(i32::MAX);
+        // One ejected endpoint of `count` is already more than allowed.
+        if 100 > percent.saturating_mul(count) {
+            let message = format!(
+                "`{host}` has {count} endpoints, so at most {percent} % of them is none: nothing is ever ejected"
+            );
+            let path = format!("{path}.outlierDetection");
+            let help = "raise `maxEjectionPercent`";
+            lint.tell(about(rule), path, Code::NeverEjects, message, help);
+        }
+    }
+}
+
+fn port_settings(lint: &mut Lint<'_>, host: &str, rule: &DestinationRule) {
+    if names::is_wildcard(host) {
+        return;
+    }
+    for (path, policy) in policies(rule) {
+        for (at, settings) in policy.port_level_settings.iter().enumerate() {
+            let Some(known) = lint.tables.host(host) else {
+                return;
+            };
+            let Some(port) = settings.port.filter(|port| !known.ports.contains_key(port)) else {
+                continue;
+            };
+            let help = format!("its ports are {}", known.port_list());
+            let path = format!("{path}.portLevelSettings[{at}].port.number");
+            let message = format!("`{host}` has no port {port}");
+            lint.tell(about(rule), path, Code::UnknownPort, message, help);
+        }
+    }
+}
+
+fn selector(lint: &mut Lint<'_>, rule: &DestinationRule) {
+    let Some(selector) = &rule.workload_selector else {
+        return;
+    };
+    let Some(all) = workloads_of(lint.resources, &rule.meta.namespace) else {
+        return;
+    };
+    if !all
+        .iter()
+        .any(|labels| names::selects(&selector.match_labels, labels))
+    {
+        let message = format!(
+            "no workload of namespace `{}` has these labels",
+            rule.meta.namespace
+        );
+        lint.tell(
+            about(rule),
+            "spec.workloadSelector",
+            Code::SelectsNothing,
+            message,
+            "",
+        );
+    }
+}
+
+/// The client's namespace comes before the service's: a rule there hides the owner's rule as a whole.
+fn hidden(lint: &mut Lint<'_>, rules: &[(String, &DestinationRule)]) {
+    for (host, rule) in rules {
+        let Some(known) = lint.tables.host(host) else {
+            continue;
+        };
+        let owner = known.meta.namespace.clone();
+        if rule.meta.namespace == owner || rule.meta.rejected || rule.workload_selector.is_some() {
+            continue;
+        }
+        let own: BTreeSet<&str> = rule.subsets.iter().map(|s| s.name.as_str()).collect();
+        let of_owner = rules
+            .iter()
+            .filter(|(other, of)| other == host && of.meta.namespace == owner);
+        for (_, other) in of_owner {
+            let lost: Vec<&str> = other
+                .subsets
+                .iter()
+                .map(|subset| subset.name.as_str())
+                .filter(|name| !own.contains(name))
+                .collect();
+            let theirs = full_name(&other.meta);
+            let namespace = &rule.meta.namespace;
+            let (code, message) = if lost.is_empty() {
+                (
+                    Code::HidesRule,
+                    format!(
+                        "for clients in `{namespace}` this hides DestinationRule {theirs} of the same host"
+                    ),
+                )
+            } else {
+                (
+                    Code::HidesSubsets,
+                    format!(
+                        "for clients in `{namespace}` this hides DestinationRule {theirs} and its subsets {}",
+                        lost.join(", ")
+                    ),
+                )
+            };
+            lint.tell(
+                about(rule),
+                "spec.host",
+                code,
+                message,
+                "repeat here what clients need of it",
+            );
+        }
+    }
+}
+
+/// Rules of one namespace for one host are merged: the first of two subsets of a name counts, and the first policy.
+fn merged(lint: &mut Lint<'_>, rules: &[(String, &DestinationRule)]) {
+    let age = |rule: &DestinationRule| {
+        let meta = &rule.meta;
+        (meta.created.clone().unwrap_or_default(), meta.name.clone())
+    };
+    for (host, rule) in rules.iter().filter(|(_, rule)| !rule.meta.rejected) {
+        let older = rules.iter().filter(|(other_host, other)| {
+            other_host == host
+                && other.meta.namespace == rule.meta.namespace
+                && other.workload_selector == rule.workload_selector
+                && other.export_to == rule.export_to
+                && age(other) < age(rule)
+        });
+        for (_, older) in older {
+            let name = full_name(&older.meta);
+            for (at, subset) in rule.subsets.iter().enumerate() {
+                if older.subsets.iter().any(|other| other.name == subset.name) {
+                    let message = format!(
+                        "subset `{}` of DestinationRule {name} is used instead",
+                        subset.name
+                    );
+                    let path = format!("spec.subsets[{at}]");
+                    lint.tell(
+                        about(rule),
+                        path,
+                        Code::ShadowedSubset,
+                        message,
+                        "merge the rules",
+                    );
+                }
+            }
+            if rule.traffic_policy.is_some() && older.traffic_policy.is_some() {
+                let message = format!("the policy of DestinationRule {name} is used instead");
+                lint.tell(
+                    about(rule),
+                    "spec.trafficPolicy",
+                    Code::ShadowedPolicy,
+                    message,
+                    "merge the rules",
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Where VirtualServices send requests: hosts, subsets and ports that must exist.
+
+use super::{About, Lint, full_name};
+use crate::config::address;
+use crate::config::code::Code;
+use crate::config::names;
+use crate::config::virtual_service::{Destination, VirtualService};
+
+/// Checks every destination of every VirtualService.
+pub(super) fn lint(lint: &mut Lint<'_>) {
+    for rule in &lint.resources.virtual_services {
+        if rule.meta.rejected {
+            continue;
+        }
+        for (path, destination) in destinations(rule) {
+            check(lint, rule, &path, destination);
+        }
+    }
+}
+
+/// Every destination of a VirtualService with its field path.
+fn destinations(rule: &VirtualService) -> Vec<(String, &Destination)> {
+    let mut found = Vec::new();
+    for (at, http) in rule.http.iter().enumerate() {
+        let here = format!("spec.http[{at}]");
+        for (at, route) in http.route.iter().enumerate() {
+            found.push((
+                format!("{here}.route[{at}].destination"),
+                &route.destination,
+            ));
+        }
+        found.extend(
+            http.mirror
+                .iter()
+                .map(|mirror| (format!("{here}.mirror"), mirror)),
+        );
+        for (at, mirror) in http.mirrors.iter().enumerate() {
+            found.push((
+                format!("{here}.mirrors[{at}].destination"),
+                &mirror.destination,
+            ));
+        }
+    }
+    let stream = [
+        ("tls", rule.tls.iter().map(|r| &r.route).collect::<Vec<_>>()),
+        ("tcp", rule.tcp.iter().map(|r| &r.route).collect()),
+    ];
+    for (field, routes) in stream {
+        for (rule_at, route) in routes.into_iter().enumerate() {
+            for (at, entry) in route.iter().enumerate() {
+                let path = format!("spec.{field}[{rule_at}].route[{at}].destination");
+                found.push((path, &entry.destination));
+            }
+        }
+    }
+    found
+}
+
+fn check(lint: &mut Lint<'_>, rule: &VirtualService, path: &str, destination: &Destination) {
+    let about = About {
+        kind: "VirtualService",
+        meta: &rule.meta,
+    };
+    let namespace = rule.meta.namespace.as_str();
+    let host = names::resolve(&destination.host, namespace, &lint.mesh.cluster_domain);
+    if !check_host(lint, about, path, &destination.host, &host) {
+        return;
+    }
+    let Some(known) = lint.tables.host(&host) else {
+        return check_subset(lint, about, path, destination, &host);
+    };
+    let hidden = (!lint.tables.is_visible(known, namespace)).then(|| {
+        format!(
+            "{} {} does not export `{host}` to namespace `{namespace}`",
+            known.kind,
+            full_name(known.meta)
+        )
+    });
+    let missing_port = destination
+        .port
+        .filter(|port| !known.ports.contains_key(port))
+        .map(|port| {
+            (
+                format!("`{host}` has no port {port}"),
+                format!("its ports are {}", known.port_list()),
+            )
+        });
+    if let Some(message) = hidden {
+        let help = "add the namespace to its `exportTo`";
+        lint.tell(
+            about,
+            format!("{path}.host"),
+            Code::HiddenHost,
+            message,
+            help,
+        );
+    }
+    if let Some((message, help)) = missing_port {
+        lint.tell(
+            about,
+            format!("{path}.port.number"),
+            Code::UnknownPort,
+            message,
+            help,
+        );
+    }
+    check_subset(lint, about, path, destination, &host);
+}
+
+/// Tells when a host leads nowhere. Answers whether what else is said about it is worth checking.
+pub(super) fn check_host(
+    lint: &mut Lint<'_>,
+    about: About<'_>,
+    path: &str,
+    written: &str,
+    host: &str,
+) -> bool {
+    let is_known = if names::is_wildcard(host) {
+        lint.tables.any_under(host)
+    } else {
+        lint.tables.host(host).is_some()
+    };
+    if !lint.tables.has_services() || is_known || address::parse_ip(host).is_some() {
+        return true;
+    }
+    let path = format!("{path}.host");
+    if let Some(full) = dotted_service(lint, written) {
+        let message = format!(
+            "`{written}` has a dot, so it is taken as it stands and not expanded to `{full}`"
+        );
+        lint.tell(
+            about,
+            path,
+            Code::DottedShortName,
+            message,
+            format!("write `{full}`"),
+        );
+        return false;
+    }
+    let message = if host == written {
+        format!("no service has the host `{host}`")
+    } else {
+        format!("no service has the host `{written}`, which stands for `{host}`")
+    };
+    let help = "add a Service or ServiceEntry, or correct the name; requests end in 503 NC";
+    lint.tell(about, path, Code::UnknownHost, message, help);
+    false
+}
+
+/// The service that `name.namespace` or `name.namespace.svc` is short for in Kubernetes, and is not in Istio.
+fn dotted_service(lint: &Lint<'_>, written: &str) -> Option<String> {
+    let (name, rest) = written.split_once('.')?;
+    let namespace = rest.strip_suffix(".svc").unwrap_or(rest);
+    lint.tables.service(name, namespace)
+}
+
+fn check_subset(
+    lint: &mut Lint<'_>,
+    about: About<'_>,
+    path: &str,
+    destination: &Destination,
+    host: &str,
+) {
+    let subset = destination.subset.as_str();
+    if subset.is_empty() {
+        return;
+    }
+    let path = format!("{path}.subset");
+    let mut rules = 0usize;
+    let mut known: Vec<&str> = Vec::new();
+    for rule in lint.tables.rules_over(host) {
+        rules += 1;
+        known.extend(rule.subsets.iter().map(|subset| subset.name.as_str()));
+    }
+    if known.contains(&subset) {
+        return;
+    }
+    if rules == 0 {
+        let message =
+            format!("no DestinationRule for `{host}` was read, so there is no subset `{subset}`");
+        let help = "add a DestinationRule that defines it; requests end in 503 NC";
+        return lint.tell(about, path, Code::SubsetWithoutRule, message, help);
+    }
+    known.sort_unstable();
+    known.dedup();
+    let help = if known.is_empty() {
+        "its DestinationRule defines no subset".to_owned()
+    } else {
+        format!("its DestinationRule defines {}", known.join(", "))
+    };
+    let message = format!("`{host}` has no subset `{subset}`");
+    lint.tell(about, path, Code::UnknownSubset, message, help);
+}

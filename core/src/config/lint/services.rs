@@ -1,0 +1,176 @@
+//! Services and ServiceEntries: names of ports, competition for a host, endpoints that are not there.
+
+use std::collections::BTreeMap;
+
+use super::tables::workloads_of;
+use super::{About, Lint, full_name};
+use crate::config::code::Code;
+use crate::config::kubernetes::{Reach, Service};
+use crate::config::meta::Meta;
+use crate::config::names;
+use crate::config::protocol::{self, Protocol};
+use crate::config::service_entry::ServiceEntry;
+
+/// Checks all services.
+pub(super) fn lint(lint: &mut Lint<'_>) {
+    for service in &lint.resources.services {
+        if !service.meta.rejected {
+            port_names(lint, service);
+            service_workloads(lint, service);
+        }
+    }
+    for entry in &lint.resources.service_entries {
+        if !entry.meta.rejected {
+            entry_workloads(lint, entry);
+        }
+    }
+    same_host(lint);
+}
+
+fn port_names(lint: &mut Lint<'_>, service: &Service) {
+    let about = About {
+        kind: "Service",
+        meta: &service.meta,
+    };
+    for (at, port) in service.ports.iter().enumerate() {
+        let path = format!("spec.ports[{at}]");
+        let by_name = protocol::from_port_name(&port.name);
+        match &port.app_protocol {
+            Some(written) => match protocol::from_app_protocol(written) {
+                None => {
+                    let message =
+                        format!("`{written}` is not a protocol this proxy knows; it is not used");
+                    lint.tell(
+                        about,
+                        format!("{path}.appProtocol"),
+                        Code::PortProtocol,
+                        message,
+                        "",
+                    );
+                }
+                Some(used) if by_name.is_some_and(|by_name| by_name != used) => {
+                    let message = format!(
+                        "`{written}` is used, and not what the port's name `{}` says",
+                        port.name
+                    );
+                    lint.tell(
+                        about,
+                        format!("{path}.appProtocol"),
+                        Code::PortProtocol,
+                        message,
+                        "",
+                    );
+                }
+                Some(_) => {}
+            },
+            None if port.protocol() == Protocol::Sniff => {
+                let message = match port.name.as_str() {
+                    "" => format!("port {} does not say its protocol", port.number),
+                    name => format!(
+                        "port {} does not say its protocol: `{name}` does not begin with one",
+                        port.number
+                    ),
+                };
+                let help = "name it `http-…`, `grpc-…`, `tcp-…` or the like, or set `appProtocol`";
+                lint.tell(about, path, Code::PortProtocol, message, help);
+            }
+            None => {}
+        }
+    }
+}
+
+fn service_workloads(lint: &mut Lint<'_>, service: &Service) {
+    let namespace = &service.meta.namespace;
+    let pods = lint
+        .resources
+        .pods
+        .iter()
+        .filter(|pod| pod.meta.namespace == *namespace);
+    let mut pods = pods.map(|pod| &pod.meta.labels).peekable();
+    if service.selector.is_empty()
+        || matches!(service.reach, Reach::ExternalName(_))
+        || pods.peek().is_none()
+        || pods.any(|labels| names::selects(&service.selector, labels))
+    {
+        return;
+    }
+    let about = About {
+        kind: "Service",
+        meta: &service.meta,
+    };
+    let message = format!("no pod of namespace `{namespace}` has these labels");
+    lint.tell(about, "spec.selector", Code::SelectsNothing, message, "");
+}
+
+fn entry_workloads(lint: &mut Lint<'_>, entry: &ServiceEntry) {
+    let namespace = &entry.meta.namespace;
+    let Some(selector) = &entry.workload_selector else {
+        return;
+    };
+    let Some(all) = workloads_of(lint.resources, namespace) else {
+        return;
+    };
+    if !all.iter().any(|labels| names::selects(selector, labels)) {
+        let about = About {
+            kind: "ServiceEntry",
+            meta: &entry.meta,
+        };
+        let message =
+            format!("no WorkloadEntry or Pod of namespace `{namespace}` has these labels");
+        lint.tell(
+            about,
+            "spec.workloadSelector",
+            Code::SelectsNothing,
+            message,
+            "",
+        );
+    }
+}
+
+/// A host that is defined twice: a Kubernetes Service wins, then the older ServiceEntry. Entries of one namespace add up.
+fn same_host(lint: &mut Lint<'_>) {
+    let mut first: BTreeMap<String, (&str, &Meta)> = BTreeMap::new();
+    for service in &lint.resources.services {
+        let (name, namespace) = (&service.meta.name, &service.meta.namespace);
+        let host = names::service_host(name, namespace, &lint.mesh.cluster_domain);
+        first.insert(host, ("Service", &service.meta));
+    }
+    let mut entries: Vec<&ServiceEntry> = lint.resources.service_entries.iter().collect();
+    entries.sort_by_key(|entry| {
+        let meta = &entry.meta;
+        (
+            meta.created.as_deref().unwrap_or_default(),
+            &meta.name,
+            &meta.namespace,
+        )
+    });
+    for entry in entries {
+        for (at, host) in entry.hosts.iter().enumerate() {
+            let host = names::normalize(host).into_owned();
+            let meta = &entry.meta;
+            let Some((kind, winner)) = first.get(&host).copied() else {
+                first.insert(host, ("ServiceEntry", meta));
+                continue;
+            };
+            // Within one namespace the same host in two entries is how ports are spread over documents.
+            if kind == "ServiceEntry" && winner.namespace == meta.namespace {
+                continue;
+            }
+            let message = format!(
+                "{kind} {} defines `{host}` too and is used instead",
+                full_name(winner)
+            );
+            let about = About {
+                kind: "ServiceEntry",
+                meta,
+            };
+            lint.tell(
+                about,
+                format!("spec.hosts[{at}]"),
+                Code::ShadowedHost,
+                message,
+                "",
+            );
+        }
+    }
+}

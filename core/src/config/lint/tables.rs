@@ -1,0 +1,237 @@
+//! Who is who: services by host, DestinationRules by host, endpoints by service.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::config::destination_rule::DestinationRule;
+use crate::config::kubernetes::{Reach, Service};
+use crate::config::mesh::MeshConfig;
+use crate::config::meta::Meta;
+use crate::config::names::{self, Visibility};
+use crate::config::protocol::Protocol;
+use crate::config::resources::Resources;
+use crate::config::service_entry::{Resolution, ServiceEntry};
+
+/// Labels of a workload.
+pub(super) type Labels = BTreeMap<String, String>;
+
+/// What is known about a host.
+#[derive(Debug)]
+pub(super) struct KnownHost<'a> {
+    /// Where it is defined first.
+    pub(super) meta: &'a Meta,
+    /// The kind that defines it.
+    pub(super) kind: &'static str,
+    export_to: &'a [String],
+    /// Its ports.
+    pub(super) ports: BTreeMap<u32, Protocol>,
+    /// Labels of its endpoints; `None` when nobody can tell from the files.
+    pub(super) endpoints: Option<Vec<Labels>>,
+}
+
+impl KnownHost<'_> {
+    /// Its port numbers, for people.
+    pub(super) fn port_list(&self) -> String {
+        let ports: Vec<String> = self.ports.keys().map(u32::to_string).collect();
+        ports.join(", ")
+    }
+}
+
+/// Everything, by the names others use for it.
+#[derive(Debug)]
+pub(super) struct Tables<'a> {
+    mesh: &'a MeshConfig,
+    hosts: BTreeMap<String, KnownHost<'a>>,
+    rules: Vec<(String, &'a DestinationRule)>,
+}
+
+impl<'a> Tables<'a> {
+    pub(super) fn new(resources: &'a Resources, mesh: &'a MeshConfig) -> Self {
+        let mut hosts = BTreeMap::new();
+        for service in &resources.services {
+            let (name, namespace) = (&service.meta.name, &service.meta.namespace);
+            let host = names::service_host(name, namespace, &mesh.cluster_domain);
+            hosts
+                .entry(host)
+                .or_insert_with(|| of_service(service, resources));
+        }
+        for entry in &resources.service_entries {
+            for host in &entry.hosts {
+                let host = names::normalize(host).into_owned();
+                let known = hosts
+                    .entry(host)
+                    .or_insert_with(|| of_entry(entry, resources));
+                // Several entries may add up to one host.
+                known.ports.extend(entry_ports(entry));
+            }
+        }
+        let rules = resources.destination_rules.iter().map(|rule| {
+            let host = names::resolve(&rule.host, &rule.meta.namespace, &mesh.cluster_domain);
+            (host, rule)
+        });
+        Self {
+            mesh,
+            rules: rules.collect(),
+            hosts,
+        }
+    }
+
+    /// Whether any service is known, so that an unknown one is worth a word.
+    pub(super) fn has_services(&self) -> bool {
+        !self.hosts.is_empty()
+    }
+
+    /// The service of a full host name: by exact name, else by the longest wildcard over it.
+    pub(super) fn host(&self, host: &str) -> Option<&KnownHost<'a>> {
+        self.hosts.get(host).or_else(|| {
+            self.hosts
+                .iter()
+                .filter(|(pattern, _)| names::is_wildcard(pattern) && names::covers(pattern, host))
+                .max_by_key(|(pattern, _)| pattern.len())
+                .map(|(_, known)| known)
+        })
+    }
+
+    /// Whether workloads of a namespace see the host.
+    pub(super) fn is_visible(&self, known: &KnownHost<'_>, client: &str) -> bool {
+        let list = if known.export_to.is_empty() {
+            &self.mesh.default_service_export_to
+        } else {
+            known.export_to
+        };
+        names::visibility(list, &known.meta.namespace, client) != Visibility::Hidden
+    }
+
+    /// Whether some known host is meant by the pattern.
+    pub(super) fn any_under(&self, pattern: &str) -> bool {
+        self.hosts.keys().any(|host| names::overlaps(pattern, host))
+    }
+
+    /// Full names of services called `name` in `namespace`, if there is one.
+    pub(super) fn service(&self, name: &str, namespace: &str) -> Option<String> {
+        let host = names::service_host(name, namespace, &self.mesh.cluster_domain);
+        self.hosts.contains_key(&host).then_some(host)
+    }
+
+    /// The DestinationRules over a full host name.
+    pub(super) fn rules_over(&self, host: &str) -> impl Iterator<Item = &'a DestinationRule> {
+        self.rules
+            .iter()
+            .filter(move |(pattern, _)| names::covers(pattern, host))
+            .map(|(_, rule)| *rule)
+    }
+
+    /// All DestinationRules with their full hosts.
+    pub(super) fn rules(&self) -> &[(String, &'a DestinationRule)] {
+        &self.rules
+    }
+}
+
+fn of_service<'a>(service: &'a Service, resources: &Resources) -> KnownHost<'a> {
+    KnownHost {
+        meta: &service.meta,
+        kind: "Service",
+        export_to: &service.export_to,
+        ports: service
+            .ports
+            .iter()
+            .map(|port| (u32::from(port.number), port.protocol()))
+            .collect(),
+        endpoints: service_endpoints(service, resources),
+    }
+}
+
+/// From the slices of the service; without slices from the pods of its selector.
+fn service_endpoints(service: &Service, resources: &Resources) -> Option<Vec<Labels>> {
+    if matches!(service.reach, Reach::ExternalName(_)) {
+        return None;
+    }
+    let (name, namespace) = (&service.meta.name, &service.meta.namespace);
+    let slices = resources
+        .endpoint_slices
+        .iter()
+        .filter(|slice| slice.service == *name && slice.meta.namespace == *namespace);
+    let mut addresses = BTreeSet::new();
+    let mut labels = Vec::new();
+    let mut has_slice = false;
+    for endpoint in slices.flat_map(|slice| {
+        has_slice = true;
+        &slice.endpoints
+    }) {
+        let pod = endpoint.pod.as_ref().and_then(|pod| {
+            resources
+                .pods
+                .iter()
+                .find(|p| p.meta.name == pod.name && p.meta.namespace == *namespace)
+        });
+        for address in &endpoint.addresses {
+            if addresses.insert(address) {
+                labels.push(pod.map(|pod| pod.meta.labels.clone()).unwrap_or_default());
+            }
+        }
+    }
+    if has_slice {
+        return Some(labels);
+    }
+    if service.selector.is_empty() {
+        return None;
+    }
+    let mut of_namespace = resources
+        .pods
+        .iter()
+        .filter(|pod| pod.meta.namespace == *namespace)
+        .peekable();
+    of_namespace.peek()?;
+    let selected = of_namespace
+        .filter(|pod| names::selects(&service.selector, &pod.meta.labels))
+        .map(|pod| pod.meta.labels.clone());
+    Some(selected.collect())
+}
+
+fn entry_ports(entry: &ServiceEntry) -> impl Iterator<Item = (u32, Protocol)> {
+    entry.ports.iter().map(|port| {
+        let protocol = Protocol::parse(&port.protocol).unwrap_or_default();
+        (port.number, protocol)
+    })
+}
+
+fn of_entry<'a>(entry: &'a ServiceEntry, resources: &Resources) -> KnownHost<'a> {
+    KnownHost {
+        meta: &entry.meta,
+        kind: "ServiceEntry",
+        export_to: &entry.export_to,
+        ports: entry_ports(entry).collect(),
+        endpoints: entry_endpoints(entry, resources),
+    }
+}
+
+/// `None` for what is found by looking names up, because a name may have any number of addresses.
+fn entry_endpoints(entry: &ServiceEntry, resources: &Resources) -> Option<Vec<Labels>> {
+    if entry.resolution != Resolution::Static {
+        return None;
+    }
+    let Some(selector) = &entry.workload_selector else {
+        return Some(entry.endpoints.iter().map(|e| e.labels.clone()).collect());
+    };
+    let all = workloads_of(resources, &entry.meta.namespace)?;
+    Some(
+        all.into_iter()
+            .filter(|labels| names::selects(selector, labels))
+            .collect(),
+    )
+}
+
+/// Labels of all WorkloadEntries and Pods of a namespace; `None` when there are none.
+pub(super) fn workloads_of(resources: &Resources, namespace: &str) -> Option<Vec<Labels>> {
+    let entries = resources
+        .workload_entries
+        .iter()
+        .filter(|entry| entry.meta.namespace == namespace)
+        .map(super::super::workload_entry::WorkloadEntry::labels);
+    let pods = resources
+        .pods
+        .iter()
+        .filter(|pod| pod.meta.namespace == namespace)
+        .map(|pod| pod.meta.labels.clone());
+    let all: Vec<Labels> = entries.chain(pods).collect();
+    (!all.is_empty()).then_some(all)
+}

@@ -1,0 +1,296 @@
+//! Small folders of resources and what is said about them.
+
+use crate::config::{MeshConfig, Source, lint, load};
+
+/// Every finding of the lint as `code path`, in order.
+fn findings(yaml: &str) -> Vec<String> {
+    let source = Source {
+        name: "test.yaml",
+        bytes: yaml.as_bytes(),
+    };
+    let loaded = load(&[source], "default");
+    let errors: Vec<String> = loaded.findings.iter().map(ToString::to_string).collect();
+    let errors: Vec<&String> = errors.iter().filter(|e| e.contains(": error:")).collect();
+    assert!(errors.is_empty(), "{errors:?}");
+    lint(&loaded.resources, &MeshConfig::default())
+        .iter()
+        .map(|finding| {
+            assert!(finding.line > 0, "{finding}");
+            format!("{} {}", finding.code, finding.path)
+        })
+        .collect()
+}
+
+/// A Kubernetes Service `name` in `namespace` with one port.
+fn service(name: &str, namespace: &str, port: &str) -> String {
+    format!(
+        "---
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}, namespace: {namespace}}}
+spec: {{selector: {{app: {name}}}, ports: [{port}]}}
+"
+    )
+}
+
+const HTTP: &str = "{name: http, port: 80}";
+
+fn istio(kind: &str, meta: &str, spec: &str) -> String {
+    format!(
+        "---
+apiVersion: networking.istio.io/v1
+kind: {kind}
+metadata: {{{meta}}}
+spec: {spec}
+"
+    )
+}
+
+fn route(name: &str, to: &str) -> String {
+    let spec = format!("{{hosts: [a], http: [{{route: [{{destination: {to}}}]}}]}}");
+    istio("VirtualService", &format!("name: {name}"), &spec)
+}
+
+fn subsets(meta: &str, host: &str, names: &[&str]) -> String {
+    let subsets: Vec<String> = names
+        .iter()
+        .map(|name| format!("{{name: {name}, labels: {{version: {name}}}}}"))
+        .collect();
+    let spec = format!("{{host: {host}, subsets: [{}]}}", subsets.join(", "));
+    istio("DestinationRule", meta, &spec)
+}
+
+fn pod(name: &str, labels: &str) -> String {
+    format!(
+        "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: default, labels: {{{labels}}}}}\n"
+    )
+}
+
+#[track_caller]
+fn check(parts: &[&str], expected: &[&str]) {
+    assert_eq!(findings(&parts.concat()), expected, "{}", parts.concat());
+}
+
+const DESTINATION: &str = "spec.http[0].route[0].destination";
+
+#[test]
+fn destinations_lead_somewhere() {
+    let a = service("a", "default", HTTP);
+    let b = service("b", "prod", HTTP);
+    let at = |code: &str, field: &str| format!("{code} {DESTINATION}.{field}");
+    let cases: [(&str, Vec<String>); 9] = [
+        ("{host: a}", vec![]),
+        (
+            "{host: a.default.svc.cluster.local, port: {number: 80}}",
+            vec![],
+        ),
+        ("{host: b.prod.svc.cluster.local}", vec![]),
+        ("{host: 10.0.0.1}", vec![]),
+        ("{host: typo}", vec![at("unknown-host", "host")]),
+        ("{host: example.com}", vec![at("unknown-host", "host")]),
+        ("{host: b.prod}", vec![at("dotted-short-name", "host")]),
+        (
+            "{host: a, port: {number: 81}}",
+            vec![at("unknown-port", "port.number")],
+        ),
+        (
+            "{host: a, subset: v1}",
+            vec![at("subset-without-rule", "subset")],
+        ),
+    ];
+    for (to, expected) in cases {
+        let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+        check(&[&a, &b, &route("r", to)], &expected);
+    }
+    // Without any service nothing is unknown.
+    check(&[&route("r", "{host: typo}")], &[]);
+}
+
+#[test]
+fn subsets_are_defined() {
+    let rule = subsets("name: a", "a", &["v1", "v2"]);
+    check(&[&rule, &route("r", "{host: a, subset: v2}")], &[]);
+    let unknown = format!("unknown-subset {DESTINATION}.subset");
+    check(&[&rule, &route("r", "{host: a, subset: v3}")], &[&unknown]);
+    let wildcard = subsets("name: w", "'*.default.svc.cluster.local'", &["v1"]);
+    check(&[&wildcard, &route("r", "{host: a, subset: v1}")], &[]);
+}
+
+#[test]
+fn a_service_that_is_not_exported_is_hidden() {
+    let hidden = istio(
+        "ServiceEntry",
+        "name: ext, namespace: other",
+        "{hosts: [ext.com], ports: [{number: 80, name: http, protocol: HTTP}], resolution: DNS, exportTo: ['.']}",
+    );
+    let expected = format!("hidden-host {DESTINATION}.host");
+    check(&[&hidden, &route("r", "{host: ext.com}")], &[&expected]);
+}
+
+#[test]
+fn virtual_services_do_not_compete() {
+    let (a, b) = (route("a", "{host: a}"), route("b", "{host: a}"));
+    check(&[&a, &b], &["conflicting-hosts spec.hosts[0]"]);
+    // A gateway's VirtualService does not compete with one of the mesh.
+    let spec = "{hosts: [a], gateways: [gw], http: [{route: [{destination: {host: a}}]}]}";
+    let gateway = istio("VirtualService", "name: g", spec);
+    check(&[&a, &gateway], &["not-for-sidecars spec.gateways"]);
+    // Private to another namespace.
+    let spec = "{hosts: [a.default.svc.cluster.local], exportTo: ['.'], http: [{route: [{destination: {host: a}}]}]}";
+    let private = istio("VirtualService", "name: p, namespace: other", spec);
+    check(&[&a, &private], &[]);
+}
+
+#[test]
+fn gateways_and_delegates_exist() {
+    let gateway = istio(
+        "Gateway",
+        "name: gw",
+        "{servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]}",
+    );
+    let with = |names: &str| {
+        let spec = format!(
+            "{{hosts: [a], gateways: [mesh, {names}], http: [{{route: [{{destination: {{host: a}}}}]}}]}}"
+        );
+        istio("VirtualService", "name: r", &spec)
+    };
+    check(&[&gateway, &with("gw, default/gw")], &[]);
+    check(
+        &[&gateway, &with("other/gw")],
+        &["unknown-gateway spec.gateways[1]"],
+    );
+    let root = istio(
+        "VirtualService",
+        "name: root",
+        "{hosts: [a], http: [{delegate: {name: leaf}}]}",
+    );
+    let leaf = istio(
+        "VirtualService",
+        "name: leaf",
+        "{http: [{route: [{destination: {host: a}}]}]}",
+    );
+    let lone = istio(
+        "VirtualService",
+        "name: lone",
+        "{http: [{route: [{destination: {host: a}}]}]}",
+    );
+    check(&[&root, &leaf], &[]);
+    check(&[&root], &["unknown-delegate spec.http[0].delegate"]);
+    check(&[&root, &leaf, &lone], &["unused-delegate spec"]);
+}
+
+#[test]
+fn rules_fit_the_ports_and_each_other() {
+    let tls = service("a", "default", "{name: https, port: 443}");
+    check(
+        &[&tls, &route("r", "{host: a}")],
+        &["protocol-mismatch spec.http"],
+    );
+    let spec = "{hosts: [a], http: [{match: [{port: 81}], route: [{destination: {host: a}}]}, {route: [{destination: {host: a}}]}]}";
+    let ported = istio("VirtualService", "name: r", spec);
+    check(
+        &[&service("a", "default", HTTP), &ported],
+        &["unknown-port spec.http[0].match[0].port"],
+    );
+    for (whole, expected) in [
+        (
+            "1s",
+            vec!["per-try-timeout spec.http[0].retries.perTryTimeout"],
+        ),
+        ("3s", vec![]),
+    ] {
+        let spec = format!(
+            "{{hosts: [a], http: [{{timeout: {whole}, retries: {{attempts: 2, perTryTimeout: 1s}}, route: [{{destination: {{host: a}}}}]}}]}}"
+        );
+        check(&[&istio("VirtualService", "name: r", &spec)], &expected);
+    }
+}
+
+#[test]
+fn destination_rules_hide_and_shadow_each_other() {
+    let owner = service("a", "default", HTTP);
+    let host = "a.default.svc.cluster.local";
+    let own = subsets("name: own", host, &["v1", "v2"]);
+    let full = subsets("name: client, namespace: client", host, &["v1", "v2"]);
+    let part = subsets("name: client, namespace: client", host, &["v1"]);
+    check(&[&owner, &own, &full], &["hides-rule spec.host"]);
+    check(&[&owner, &own, &part], &["hides-subsets spec.host"]);
+    let twin = subsets("name: twin", host, &["v2"]);
+    check(&[&owner, &own, &twin], &["shadowed-subset spec.subsets[0]"]);
+}
+
+#[test]
+fn endpoints_are_enough() {
+    let a = service("a", "default", HTTP);
+    let one = pod("a-1", "app: a, version: v1");
+    let detection = |percent: &str| {
+        let spec =
+            format!("{{host: a, trafficPolicy: {{outlierDetection: {{interval: 5s{percent}}}}}}}");
+        istio("DestinationRule", "name: a", &spec)
+    };
+    let never = "never-ejects spec.trafficPolicy.outlierDetection";
+    check(&[&a, &detection("")], &[]);
+    check(&[&a, &one, &detection("")], &[never]);
+    check(
+        &[&a, &one, &detection(", maxEjectionPercent: 99")],
+        &[never],
+    );
+    check(&[&a, &one, &detection(", maxEjectionPercent: 100")], &[]);
+    let rule = subsets("name: a", "a", &["v1", "v2"]);
+    check(&[&a, &one, &rule], &["empty-subset spec.subsets[1].labels"]);
+    let b = service("b", "default", HTTP);
+    check(&[&b, &one], &["selects-nothing spec.selector"]);
+}
+
+#[test]
+fn ports_say_their_protocol() {
+    for (port, expected) in [
+        ("{name: http-web, port: 80}", vec![]),
+        ("{name: db, port: 3306}", vec![]),
+        ("{name: web, port: 80}", vec!["port-protocol spec.ports[0]"]),
+        ("{port: 80}", vec!["port-protocol spec.ports[0]"]),
+        ("{name: dns, port: 53, protocol: UDP}", vec![]),
+        (
+            "{name: http, port: 80, appProtocol: tcp}",
+            vec!["port-protocol spec.ports[0].appProtocol"],
+        ),
+        (
+            "{name: http, port: 80, appProtocol: example.com/x}",
+            vec!["port-protocol spec.ports[0].appProtocol"],
+        ),
+    ] {
+        check(&[&service("a", "default", port)], &expected);
+    }
+}
+
+#[test]
+fn sidecars_and_entries_do_not_compete() {
+    let sidecar = |name: &str, hosts: &str| {
+        istio(
+            "Sidecar",
+            &format!("name: {name}"),
+            &format!("{{egress: [{{hosts: [{hosts}]}}]}}"),
+        )
+    };
+    check(
+        &[&sidecar("a", "./*"), &sidecar("b", "./*")],
+        &["several-default-sidecars spec"],
+    );
+    let a = service("a", "default", HTTP);
+    check(
+        &[
+            &a,
+            &sidecar(
+                "s",
+                "'*/a.default.svc.cluster.local', ./typo.default.svc.cluster.local, istio-system/*",
+            ),
+        ],
+        &["unknown-host spec.egress[0].hosts[1]"],
+    );
+    let entry = istio(
+        "ServiceEntry",
+        "name: e",
+        "{hosts: [a.default.svc.cluster.local], ports: [{number: 80, name: http, protocol: HTTP}], resolution: DNS}",
+    );
+    check(&[&a, &entry], &["shadowed-host spec.hosts[0]"]);
+}
