@@ -120,3 +120,6 @@ fn effective_weight(cluster: &Cluster, at: usize) -> f64 {
         Balancing::RoundRobin | Balancing::Random | Balancing::Passthrough => weight,
     }
 }
+
+#[cfg(test)]
+mod tests;

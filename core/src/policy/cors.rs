@@ -92,3 +92,95 @@ fn allow_origin(policy: &CorsPolicy, request: &RequestHead, response: &mut Heade
         response.set(Known::AccessControlAllowCredentials, b"true");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::CorsDecision::{AnswerPreflight, Decorate, IgnorePreflight, Pass};
+    use super::*;
+    use crate::snapshot::Regex;
+
+    fn request(method: &str, fields: &[(&str, &str)]) -> RequestHead {
+        let mut head = RequestHead {
+            method: method.parse().unwrap(),
+            ..RequestHead::default()
+        };
+        for (name, value) in fields {
+            let (name, value) = (name.as_bytes(), value.as_bytes());
+            head.headers.append(name, value).unwrap();
+        }
+        head
+    }
+
+    fn policy(origins: &[TextMatch]) -> CorsPolicy {
+        CorsPolicy {
+            allow_origins: origins.into(),
+            allow_methods: "GET,POST".into(),
+            allow_headers: "*".into(),
+            expose_headers: "x-e".into(),
+            max_age: Some("60".into()),
+            allow_credentials: true,
+            forward_unmatched_preflights: true,
+        }
+    }
+
+    const PREFLIGHT: [(&str, &str); 3] = [
+        ("origin", "http://a.test"),
+        ("access-control-request-method", "PUT"),
+        ("access-control-request-headers", "x-q"),
+    ];
+
+    #[test]
+    fn who_is_answered_and_who_is_forwarded() {
+        let a = [TextMatch::Exact("http://a.test".into())];
+        let any = [TextMatch::Exact("*".into())];
+        let regex = Regex::whole("http://[ab].test").unwrap();
+        let regex = [TextMatch::Regex(Box::new(regex))];
+        let b = [TextMatch::Prefix("http://b".into())];
+        for (origins, method, fields, want) in [
+            (&a, "OPTIONS", &PREFLIGHT[..], AnswerPreflight),
+            (&any, "OPTIONS", &PREFLIGHT, AnswerPreflight),
+            (&regex, "OPTIONS", &PREFLIGHT, AnswerPreflight),
+            (&b, "OPTIONS", &PREFLIGHT, Pass),
+            (&a, "OPTIONS", &PREFLIGHT[..1], Decorate),
+            (&a, "GET", &PREFLIGHT, Decorate),
+            (&a, "GET", &PREFLIGHT[1..], Pass),
+            (&b, "GET", &PREFLIGHT[..1], Pass),
+            (&any, "GET", &[("origin", "")], Pass),
+        ] {
+            let got = decide(&policy(origins), &request(method, fields));
+            assert_eq!(got, want, "{origins:?} {method} {fields:?}");
+        }
+        let ignoring = CorsPolicy {
+            forward_unmatched_preflights: false,
+            ..policy(&b)
+        };
+        let of = |method| decide(&ignoring, &request(method, &PREFLIGHT));
+        assert_eq!((of("OPTIONS"), of("GET")), (IgnorePreflight, Pass));
+    }
+
+    #[test]
+    fn fields_of_answers() {
+        let policy = policy(&[TextMatch::Exact("*".into())]);
+        let request = request("OPTIONS", &PREFLIGHT);
+        let mut answer = Headers::default();
+        answer_preflight(&policy, &request, &mut answer);
+        let mut decorated = Headers::default();
+        decorated.append_known(Known::AccessControlAllowOrigin, b"theirs");
+        decorate(&policy, &request, &mut decorated);
+        let text = |headers: &Headers| -> String {
+            let line = |f: crate::message::Field<'_>| {
+                let name = String::from_utf8_lossy(f.name).replace("access-control-", "");
+                format!("{name}={}", String::from_utf8_lossy(f.value))
+            };
+            headers.iter().map(line).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(
+            text(&answer),
+            "allow-origin=http://a.test allow-credentials=true allow-methods=GET,POST allow-headers=x-q max-age=60"
+        );
+        assert_eq!(
+            text(&decorated),
+            "allow-origin=http://a.test allow-credentials=true expose-headers=x-e"
+        );
+    }
+}

@@ -87,3 +87,97 @@ impl Edf {
         Some(index)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Envoy's rule without a heap: the least deadline, and of equal ones the one set first.
+    struct Model {
+        weights: Vec<f64>,
+        deadlines: Vec<(f64, u64)>,
+        sequence: u64,
+    }
+
+    impl Model {
+        fn new(weights: &[f64]) -> Self {
+            let sequence = weights.len() as u64;
+            Self {
+                weights: weights.to_vec(),
+                deadlines: weights.iter().zip(0..).map(|(w, s)| (1.0 / w, s)).collect(),
+                sequence,
+            }
+        }
+
+        fn pick(&mut self) -> usize {
+            let due = |a: &(f64, u64), b: &(f64, u64)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
+            let soonest = *self.deadlines.iter().min_by(|a, b| due(a, b)).unwrap();
+            let at = self.deadlines.iter().position(|d| *d == soonest).unwrap();
+            self.deadlines[at] = (soonest.0 + 1.0 / self.weights[at], self.sequence);
+            self.sequence += 1;
+            at
+        }
+    }
+
+    fn pick_many(edf: &mut Edf, weights: &[f64], count: usize) -> Vec<usize> {
+        (0..count)
+            .map(|_| edf.pick(|at| weights[at]).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn serves_in_the_order_of_deadlines() {
+        let weights = [1.0, 4.0];
+        let mut edf = Edf::new(2, 0, |at| weights[at]);
+        // Due at 1/4, 2/4, 3/4, then 1 and 1: the entry that was set first goes first.
+        let want = [1, 1, 1, 0, 1, 1, 1, 1, 0, 1];
+        assert_eq!(pick_many(&mut edf, &weights, 10), want);
+        let mut none = Edf::new(0, 5, |_| 1.0);
+        assert_eq!(none.pick(|_| 1.0), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn picks_as_the_model_does(weights in prop::collection::vec(1u32..20, 1..8)) {
+            let weights: Vec<f64> = weights.into_iter().map(f64::from).collect();
+            let mut edf = Edf::new(weights.len(), 0, |at| weights[at]);
+            let mut model = Model::new(&weights);
+            let want: Vec<usize> = (0..100).map(|_| model.pick()).collect();
+            prop_assert_eq!(pick_many(&mut edf, &weights, 100), want);
+        }
+
+        /// Powers of two, whose deadlines are exact: the jump is the same as having picked.
+        #[test]
+        fn an_offset_is_as_many_picks(
+            weights in prop::collection::vec((0u32..6).prop_map(|e| f64::from(1 << e)), 1..8),
+            offset in 0u64..2000,
+        ) {
+            let mut jumped = Edf::new(weights.len(), offset + MAX_OFFSET, |at| weights[at]);
+            let mut model = Model::new(&weights);
+            for _ in 0..offset {
+                model.pick();
+            }
+            let want: Vec<usize> = (0..50).map(|_| model.pick()).collect();
+            prop_assert_eq!(pick_many(&mut jumped, &weights, 50), want);
+        }
+
+        /// Over any stretch that is a whole number of rounds, wherever it starts, shares are exact to one pick.
+        #[test]
+        fn shares_follow_weights(
+            weights in prop::collection::vec(1u32..30, 1..8),
+            offset in any::<u64>(),
+        ) {
+            let round: u32 = weights.iter().sum();
+            let as_f64: Vec<f64> = weights.iter().copied().map(f64::from).collect();
+            let mut edf = Edf::new(weights.len(), offset, |at| as_f64[at]);
+            let picks = pick_many(&mut edf, &as_f64, round as usize * 3);
+            for (at, weight) in weights.iter().enumerate() {
+                let count = picks.iter().filter(|p| **p == at).count() as i64;
+                prop_assert!((count - i64::from(weight * 3)).abs() <= 1, "{} of {:?}", at, weights);
+            }
+        }
+    }
+}

@@ -155,3 +155,132 @@ fn push_display(value: &dyn fmt::Display, text: &mut Text) {
     // Writing into memory cannot fail.
     let _ = write!(text, "{value}");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::FieldName;
+
+    fn value(overwrite: bool, parts: &[ValuePart]) -> HeaderValue {
+        HeaderValue {
+            overwrite,
+            parts: parts.into(),
+        }
+    }
+
+    fn name(text: &str) -> FieldName {
+        FieldName::new(text).unwrap()
+    }
+
+    fn text(headers: &Headers) -> String {
+        let fields = headers.iter().map(|f| {
+            let (name, value) = (
+                String::from_utf8_lossy(f.name),
+                String::from_utf8_lossy(f.value),
+            );
+            format!("{name}={value}")
+        });
+        fields.collect::<Vec<_>>().join(" ")
+    }
+
+    fn context(request: &RequestHead) -> FormatContext<'_> {
+        FormatContext {
+            request,
+            scheme: "http",
+            downstream_remote: Some(([192, 0, 2, 1], 999).into()),
+            downstream_local: Some(([127, 0, 0, 1], 15001).into()),
+            upstream_host: "10.0.0.1:80",
+            route_name: "r",
+        }
+    }
+
+    fn request() -> RequestHead {
+        let mut head = RequestHead {
+            authority: b"a.test:80".to_vec(),
+            path: b"/p?q".to_vec(),
+            ..RequestHead::default()
+        };
+        for (name, value) in [
+            ("x-gone", "1"),
+            ("x-set", "old"),
+            ("x-add", "one"),
+            ("x-set", "2"),
+        ] {
+            let (name, value) = (name.as_bytes(), value.as_bytes());
+            head.headers.append(name, value).unwrap();
+        }
+        head
+    }
+
+    #[test]
+    fn operations_run_in_order() {
+        let literal = |text: &str| ValuePart::Literal(text.into());
+        let ops = HeaderOps {
+            remove: [name("x-gone")].into(),
+            write: [
+                (name("x-set"), value(true, &[literal("new")])),
+                (name("x-add"), value(false, &[literal("more")])),
+                (name("x-set"), value(true, &[literal("last")])),
+                (
+                    name("x-none"),
+                    value(true, &[ValuePart::Request("x-no".into())]),
+                ),
+            ]
+            .into(),
+            authority: Some(value(true, &[literal("h.test")])),
+        };
+        let received = request();
+        let mut head = received.clone();
+        apply_to_request(&ops, &mut head, &context(&received));
+        assert_eq!(
+            text(&head.headers),
+            "x-set=last x-add=one x-add=more x-envoy-original-host=a.test:80"
+        );
+        assert_eq!(head.authority, b"h.test");
+    }
+
+    #[test]
+    fn operators_speak_of_the_request_as_received() {
+        use ValuePart::{
+            DownstreamLocalAddress, DownstreamRemoteAddress, Protocol, Request, Response,
+            ResponseCode, RouteName, UpstreamHost,
+        };
+        let received = request();
+        let mut head = ResponseHead {
+            status: StatusCode::NOT_FOUND,
+            ..ResponseHead::default()
+        };
+        head.headers.append(b"x-r", b"resp").unwrap();
+        for (part, want) in [
+            (Request(":path".into()), "/p?q"),
+            (Request(":authority".into()), "a.test:80"),
+            (Request(":method".into()), "GET"),
+            (Request(":scheme".into()), "http"),
+            (Request("x-set".into()), "old"),
+            (Response("x-r".into()), "resp"),
+            (
+                DownstreamRemoteAddress {
+                    without_port: false,
+                },
+                "192.0.2.1:999",
+            ),
+            (DownstreamRemoteAddress { without_port: true }, "192.0.2.1"),
+            (DownstreamLocalAddress { without_port: true }, "127.0.0.1"),
+            (Protocol, "HTTP/1.1"),
+            (UpstreamHost, "10.0.0.1:80"),
+            (RouteName, "r"),
+            (ResponseCode, "404"),
+        ] {
+            let ops = HeaderOps {
+                write: [(name("x"), value(true, core::slice::from_ref(&part)))].into(),
+                ..HeaderOps::default()
+            };
+            apply_to_response(&ops, &mut head, &context(&received));
+            assert_eq!(
+                text(&head.headers),
+                format!("x-r=resp x={want}"),
+                "{part:?}"
+            );
+        }
+    }
+}

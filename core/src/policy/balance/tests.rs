@@ -1,0 +1,174 @@
+//! Balancers against the formulas of Envoy's policies.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::cluster::{HostKey, Registry};
+use crate::snapshot::Address;
+use crate::time::Duration;
+
+/// A cluster whose endpoints have these weights and requests in flight.
+fn cluster(balancing: Balancing, endpoints: &[(u32, u32)]) -> Cluster {
+    let mut registry = Registry::default();
+    let endpoints = endpoints
+        .iter()
+        .zip(1u16..)
+        .map(|((weight, active), port)| {
+            let address = Address::Socket(([10, 0, 0, 1], port).into());
+            let text: Box<str> = address.to_string().into();
+            let state = registry.host(HostKey {
+                cluster: "c".into(),
+                address: text.clone(),
+            });
+            (0..*active).for_each(|_| core::mem::forget(state.begin_request())); // they never end
+            Endpoint {
+                address,
+                text,
+                weight: *weight,
+                locality: Box::default(),
+                state,
+            }
+        });
+    Cluster {
+        name: "c".into(),
+        host: "c".into(),
+        port: 80,
+        subset: Box::default(),
+        endpoints: endpoints.collect(),
+        balancing,
+        connect_timeout: Duration::from_secs(1),
+        idle_timeout: None,
+        max_requests_per_connection: None,
+    }
+}
+
+fn picks(balancer: &mut Balancer, cluster: &Cluster, count: u64) -> Vec<usize> {
+    (0..count)
+        .map(|e| balancer.pick(cluster, Entropy(e), 0).unwrap().0)
+        .collect()
+}
+
+#[test]
+fn none_one_and_passthrough() {
+    for (balancing, endpoints, want) in [
+        (Balancing::RoundRobin, &[][..], None),
+        (Balancing::LeastRequest, &[], None),
+        (Balancing::LeastRequest, &[(1, 9)], Some((0, Picked::Only))),
+        (Balancing::Random, &[(5, 0)], Some((0, Picked::Only))),
+        (
+            Balancing::Passthrough,
+            &[],
+            Some((0, Picked::OriginalDestination)),
+        ),
+    ] {
+        let cluster = cluster(balancing, endpoints);
+        let got = Balancer::new(&cluster, 1).pick(&cluster, Entropy(1), 0);
+        assert_eq!(got, want, "{balancing:?} {endpoints:?}");
+    }
+}
+
+#[test]
+fn round_robin_goes_round_and_on_when_endpoints_change() {
+    let three = cluster(Balancing::RoundRobin, &[(1, 0), (1, 5), (1, 0)]);
+    let mut balancer = Balancer::new(&three, 7);
+    assert_eq!(picks(&mut balancer, &three, 4), [1, 2, 0, 1]);
+    let five = cluster(Balancing::RoundRobin, &[(2, 0); 5]);
+    let mut carried = balancer.carry(&five, 99);
+    assert_eq!(picks(&mut carried, &five, 3), [1, 2, 3]);
+    let mut wrapping = Balancer::new(&three, u64::MAX);
+    assert_eq!(picks(&mut wrapping, &three, 2), [0, 0]);
+}
+
+#[test]
+fn weighted_round_robin_keeps_the_shares() {
+    let cluster = cluster(Balancing::RoundRobin, &[(1, 0), (3, 50), (6, 0)]);
+    let mut balancer = Balancer::new(&cluster, 12345);
+    let got = picks(&mut balancer, &cluster, 1000);
+    for (at, want) in [(0, 100), (1, 300), (2, 600)] {
+        let count = got.iter().filter(|p| **p == at).count() as i64;
+        assert!((count - want).abs() <= 1, "{at}: {count}");
+    }
+    assert_eq!(
+        balancer.pick(&cluster, Entropy(0), 0).map(|(_, why)| why),
+        Some(Picked::Weighted)
+    );
+}
+
+#[test]
+fn random_ignores_weights() {
+    let cluster = cluster(Balancing::Random, &[(1, 0), (100, 0)]);
+    let got = picks(&mut Balancer::new(&cluster, 0), &cluster, 10_000);
+    let first = got.iter().filter(|p| **p == 0).count();
+    assert!((4700..5300).contains(&first), "{first}");
+}
+
+#[test]
+fn the_busier_of_two_gets_a_quarter() {
+    // Power of two choices draws with replacement: the busier one is picked when it is drawn twice.
+    let cluster = cluster(Balancing::LeastRequest, &[(1, 0), (1, 1)]);
+    let got = picks(&mut Balancer::new(&cluster, 0), &cluster, 10_000);
+    let busier = got.iter().filter(|p| **p == 1).count();
+    assert!((2300..2700).contains(&busier), "{busier}");
+}
+
+#[test]
+fn weighted_least_request_divides_by_load() {
+    // Weights 2 and 2·(3+1)/… : an idle endpoint of weight 1 and a loaded one of weight 4 with 3 requests are equal.
+    let cluster = cluster(Balancing::LeastRequest, &[(1, 0), (4, 3)]);
+    let got = picks(&mut Balancer::new(&cluster, 3), &cluster, 100);
+    assert_eq!(got.iter().filter(|p| **p == 0).count(), 50);
+    // The load counts from the next time the endpoint goes back into the queue.
+    for _ in 0..4 {
+        core::mem::forget(cluster.endpoints[1].state.begin_request());
+    }
+    let mut balancer = Balancer::new(&cluster, 0);
+    let got = picks(&mut balancer, &cluster, 300);
+    assert_eq!(got.iter().filter(|p| **p == 1).count(), 100);
+}
+
+#[test]
+fn retries_draw_again() {
+    let cluster = cluster(Balancing::Random, &[(1, 0); 64]);
+    let mut balancer = Balancer::new(&cluster, 0);
+    let mut of = |attempt| balancer.pick(&cluster, Entropy(7), attempt).unwrap().0;
+    assert_eq!(of(0), of(0));
+    assert!((1..4).any(|attempt| of(attempt) != of(0)));
+}
+
+#[test]
+fn a_balancer_of_another_cluster_does_no_harm() {
+    let many = cluster(Balancing::RoundRobin, &[(1, 0), (2, 0), (3, 0), (4, 0)]);
+    let few = cluster(Balancing::RoundRobin, &[(1, 0), (2, 0)]);
+    let mut balancer = Balancer::new(&many, 0);
+    for e in 0..20 {
+        if let Some((at, _)) = balancer.pick(&few, Entropy(e), 0) {
+            assert!(at < 2);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn two_choices_by_the_formula(
+        loads in prop::collection::vec(0u32..5, 2..12),
+        entropy in any::<u64>(),
+        attempt in 0u64..4,
+    ) {
+        let endpoints: Vec<(u32, u32)> = loads.iter().map(|load| (1, *load)).collect();
+        let cluster = cluster(Balancing::LeastRequest, &endpoints);
+        let entropy = Entropy(entropy);
+        let of = |draw| (entropy.draw(draw, attempt) % loads.len() as u64) as usize;
+        let (a, b) = (of(Draw::FirstChoice), of(Draw::SecondChoice));
+        let want = if loads[b] < loads[a] { b } else { a };
+        let other = if want == a { b } else { a };
+        let got = Balancer::new(&cluster, 0).pick(&cluster, entropy, attempt);
+        let picked = Picked::LeastRequest {
+            active: loads[want],
+            other: other as u32,
+            other_active: loads[other],
+        };
+        prop_assert_eq!(got, Some((want, picked)));
+    }
+}
