@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use outrigger_core::time::Instant;
+use outrigger_core::time::{Duration, Instant};
 use outrigger_sim::{Action as Do, Event, Head, Peer, Piece, Reader};
 
 use crate::Problem;
@@ -19,6 +19,8 @@ pub struct Board {
     pub signals: BTreeSet<String>,
     /// What went wrong, in order.
     pub problems: Vec<Problem>,
+    /// How long a `* pause` is; `None` where a write of its own is all one can have.
+    pub pause: Option<Duration>,
     /// Scripts being played: who, and at which line it stands; removed at its end.
     pub playing: BTreeMap<String, usize>,
 }
@@ -226,18 +228,23 @@ impl Actor {
                 let given = self.board.borrow().signals.contains(name);
                 self.wait_unless(given)
             }
-            Action::Sleep(time) => {
-                if std::mem::take(&mut self.woken) {
-                    self.asleep = false;
-                    return done;
-                }
-                if !std::mem::replace(&mut self.asleep, true) {
-                    out.push(Do::Sleep(*time));
-                }
-                Ok(Progress::Wait)
+            Action::Sleep(time) => self.sleep(*time, out),
+            Action::Pause => {
+                let pause = self.board.borrow().pause;
+                pause.map_or(done, |time| self.sleep(time, out))
             }
-            Action::Pause => done,
         }
+    }
+
+    fn sleep(&mut self, time: Duration, out: &mut Vec<Do>) -> Result<Progress, String> {
+        if std::mem::take(&mut self.woken) {
+            self.asleep = false;
+            return Ok(Progress::Done);
+        }
+        if !std::mem::replace(&mut self.asleep, true) {
+            out.push(Do::Sleep(time));
+        }
+        Ok(Progress::Wait)
     }
 
     const fn wait_unless(&self, done: bool) -> Result<Progress, String> {

@@ -78,8 +78,10 @@ pub struct Settings {
     pub max_request_body: Option<u64>,
     /// The application behind the inbound listener.
     pub inbound: Option<String>,
-    /// MeshConfig, as YAML.
-    pub mesh: Option<serde_yaml::Value>,
+    /// `NONE`, `BASE`, `MERGE_SLASHES` or `DECODE_AND_MERGE_SLASHES`.
+    pub path_normalization: Option<String>,
+    /// The mesh's `ALLOW_ANY` or `REGISTRY_ONLY`.
+    pub outbound_traffic_policy: Option<String>,
 }
 
 /// One case.

@@ -110,6 +110,23 @@ fn scalar(value: &serde_yaml::Value) -> String {
 pub struct Observed(pub BTreeMap<&'static str, String>);
 
 impl Observed {
+    /// As a JSON object on one line.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(&self.0).unwrap_or_default()
+    }
+
+    /// Reads what [`Observed::to_json`] wrote.
+    #[must_use]
+    pub fn from_json(text: &str) -> Self {
+        let map: BTreeMap<String, String> = serde_json::from_str(text).unwrap_or_default();
+        let known = |(name, value): (String, String)| {
+            let (name, _) = NAMES.iter().find(|(n, _)| *n == name)?;
+            Some((*name, value))
+        };
+        Self(map.into_iter().filter_map(known).collect())
+    }
+
     /// Reads a record.
     #[must_use]
     pub fn of(record: &Record) -> Self {

@@ -12,6 +12,7 @@ pub mod escape;
 pub mod markdown;
 pub mod named;
 pub mod script;
+pub mod subject;
 
 mod problem;
 

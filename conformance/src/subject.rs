@@ -1,0 +1,175 @@
+//! What cases are run against: the same core, under different runtimes.
+
+mod setup;
+mod sim;
+mod tokio;
+
+pub use setup::Setup;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use crate::Problem;
+use crate::actor::{Actor, Board, SharedBoard};
+use crate::case::{Case, Client, Service};
+use crate::decision::Observed;
+use crate::script::Role;
+
+/// A runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// Virtual time.
+    Sim,
+    /// Real sockets on loopback.
+    Tokio,
+}
+
+/// What a run of a case came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// As the case says.
+    Passed,
+    /// The case is not for this subject, and says why.
+    Skipped(String),
+    /// Not as the case says.
+    Failed(Vec<Problem>),
+}
+
+impl Subject {
+    /// Every subject.
+    pub const ALL: [Self; 2] = [Self::Sim, Self::Tokio];
+
+    /// As `OUTRIGGER_SUBJECT` and `Skipped on` name it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sim => "sim",
+            Self::Tokio => "tokio",
+        }
+    }
+
+    /// Runs a case.
+    #[must_use]
+    pub fn run(self, case: &Case) -> Outcome {
+        if let Some(why) = case.skip(self.name()) {
+            return Outcome::Skipped(why.to_owned());
+        }
+        let setup = match Setup::new(case) {
+            Ok(setup) => setup,
+            Err(problems) => return Outcome::Failed(problems),
+        };
+        let problems = match (case.clients.is_empty(), self) {
+            (true, _) => Vec::new(),
+            (false, Self::Sim) => sim::run(case, setup),
+            (false, Self::Tokio) => tokio::run(case, setup),
+        };
+        match problems.is_empty() {
+            true => Outcome::Passed,
+            false => Outcome::Failed(problems),
+        }
+    }
+}
+
+/// The name of a client on the board.
+fn client_name(index: usize) -> String {
+    format!("client {}", index + 1)
+}
+
+fn client_actor(case: &Case, index: usize, client: &Client, board: &SharedBoard) -> Actor {
+    let steps = Rc::clone(&client.steps);
+    let name = client_name(index);
+    Actor::new(
+        &case.file,
+        name,
+        Role::Client,
+        steps,
+        false,
+        Rc::clone(board),
+    )
+}
+
+/// Plays a service's script on its connection of this number; `None` when there is no script for it.
+fn service_actor(
+    file: &str,
+    address: &str,
+    service: &Service,
+    number: usize,
+    board: &SharedBoard,
+) -> Option<Actor> {
+    let (steps, repeats) = match service {
+        Service::Scripts(scripts) => (scripts.get(number)?, false),
+        Service::Always(steps) => (steps, true),
+        Service::Named(_) | Service::Refuse | Service::Ignore => return None,
+    };
+    let name = format!("{address}, connection {}", number + 1);
+    let steps = Rc::clone(steps);
+    Some(Actor::new(
+        file,
+        name,
+        Role::Service,
+        steps,
+        repeats,
+        Rc::clone(board),
+    ))
+}
+
+/// As many connections as scripts.
+fn judge_connections(
+    case: &Case,
+    address: &str,
+    service: &Service,
+    count: usize,
+) -> Option<Problem> {
+    let Service::Scripts(scripts) = service else {
+        return None;
+    };
+    if scripts.len() == count {
+        return None;
+    }
+    let line = scripts
+        .first()
+        .and_then(|s| s.first())
+        .map_or(case.line, |step| step.line);
+    let what = format!(
+        "{address}: expected {} connections, got {count}",
+        scripts.len()
+    );
+    Some(Problem::new(&case.file, line, what))
+}
+
+fn new_board() -> SharedBoard {
+    Rc::new(RefCell::new(Board::default()))
+}
+
+/// Compares what was decided.
+fn judge_decisions(case: &Case, got: &[Observed]) -> Vec<Problem> {
+    if case.decisions.iter().all(Option::is_none) {
+        return Vec::new();
+    }
+    let mut problems = Vec::new();
+    for (expected, got) in case.decisions.iter().zip(got) {
+        if let Some(expected) = expected
+            && let Some(difference) = expected.difference(got)
+        {
+            problems.push(Problem::new(&case.file, expected.line, difference));
+        }
+    }
+    if case.decisions.len() != got.len() {
+        let what = format!(
+            "expected {} requests to be decided, got {}: {got:#?}",
+            case.decisions.len(),
+            got.len()
+        );
+        problems.push(Problem::new(&case.file, case.line, what));
+    }
+    problems
+}
+
+/// Who still stands in the middle of a script.
+fn judge_unfinished(case: &Case, board: &Board) -> Vec<Problem> {
+    let unfinished = |(name, line): (&String, &usize)| {
+        let what = format!("{name}: the script stops here; what it awaits did not come");
+        Problem::new(&case.file, *line, what)
+    };
+    board.playing.iter().map(unfinished).collect()
+}

@@ -1,0 +1,202 @@
+//! From a case's configuration to snapshots, and the findings on the way.
+
+use std::collections::VecDeque;
+
+use outrigger_core::cluster::Registry;
+use outrigger_core::compile::{Inbound, Workload, compile};
+use outrigger_core::config::load::{Source, load};
+use outrigger_core::config::mesh::MeshConfig;
+use outrigger_core::config::sidecar::{OutboundMode, OutboundTrafficPolicy};
+use outrigger_core::config::{Finding, Severity};
+use outrigger_core::snapshot::{PathNormalization, Snapshot};
+use outrigger_core::worker::WorkerSettings;
+
+use crate::Problem;
+use crate::case::{Case, Document, ExpectedFinding, Settings};
+
+/// A case ready to run.
+#[derive(Debug)]
+pub struct Setup {
+    /// The first snapshot.
+    pub snapshot: Snapshot,
+    /// Of every worker.
+    pub settings: WorkerSettings,
+    compiler: Compiler,
+    reloads: VecDeque<Document>,
+}
+
+#[derive(Debug)]
+struct Compiler {
+    workload: Workload,
+    mesh: MeshConfig,
+    inbound: Vec<Inbound>,
+    registry: Registry,
+    revision: u64,
+}
+
+impl Setup {
+    /// Loads and compiles, and compares the findings.
+    ///
+    /// # Errors
+    /// Findings that the case does not expect, or expects and does not get.
+    pub fn new(case: &Case) -> Result<Self, Vec<Problem>> {
+        let wrong = |what: String| vec![Problem::new(&case.file, case.line, what)];
+        let settings = worker_settings(&case.settings).map_err(wrong)?;
+        let mut compiler = Compiler::new(&case.settings).map_err(wrong)?;
+        let (snapshot, findings) = compiler.compile(&case.yaml);
+        let problems = judge(case, &findings);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(Self {
+            snapshot,
+            settings,
+            compiler,
+            reloads: case.reloads.clone().into(),
+        })
+    }
+
+    /// The next configuration; `None` when there is none, or when it is bad and changes nothing.
+    pub fn reload(&mut self) -> Option<Snapshot> {
+        let document = self.reloads.pop_front()?;
+        let (snapshot, findings) = self.compiler.compile(&[document]);
+        let bad = findings.iter().any(|(_, f)| f.severity == Severity::Error);
+        (!bad).then_some(snapshot)
+    }
+}
+
+impl Compiler {
+    fn new(settings: &Settings) -> Result<Self, String> {
+        let address = |text: &str| text.parse().map_err(|_| format!("`{text}` is no address"));
+        let inbound = settings.inbound.as_deref().map(address).transpose()?;
+        let defaults = MeshConfig::default();
+        Ok(Self {
+            workload: Workload {
+                namespace: settings
+                    .namespace
+                    .clone()
+                    .unwrap_or_else(|| "default".to_owned()),
+                labels: settings.labels.clone(),
+            },
+            mesh: MeshConfig {
+                path_normalization: path_normalization(settings)?,
+                outbound_traffic_policy: outbound(settings)?,
+                ..defaults
+            },
+            inbound: inbound
+                .map(|application| Inbound {
+                    listen: ([127, 0, 0, 1], 15_006).into(),
+                    application,
+                })
+                .into_iter()
+                .collect(),
+            registry: Registry::default(),
+            revision: 0,
+        })
+    }
+
+    /// Findings come with the line of their block.
+    fn compile(&mut self, documents: &[Document]) -> (Snapshot, Vec<(usize, Finding)>) {
+        let names: Vec<String> = documents.iter().map(|d| d.line.to_string()).collect();
+        let sources: Vec<Source<'_>> = documents
+            .iter()
+            .zip(&names)
+            .map(|(document, name)| Source {
+                name,
+                bytes: document.text.as_bytes(),
+            })
+            .collect();
+        let loaded = load(&sources, &self.workload.namespace);
+        let compiled = compile(
+            &loaded.resources,
+            &self.workload,
+            &self.mesh,
+            &self.inbound,
+            &mut self.registry,
+            self.revision,
+        );
+        self.revision = compiled.snapshot.revision;
+        let findings = loaded.findings.into_iter().chain(compiled.findings);
+        let at = |finding: &Finding| {
+            let block: usize = finding.file.parse().unwrap_or_default();
+            block + finding.line as usize
+        };
+        (compiled.snapshot, findings.map(|f| (at(&f), f)).collect())
+    }
+}
+
+fn path_normalization(settings: &Settings) -> Result<PathNormalization, String> {
+    Ok(match settings.path_normalization.as_deref() {
+        None | Some("BASE") => PathNormalization::Base,
+        Some("NONE") => PathNormalization::None,
+        Some("MERGE_SLASHES") => PathNormalization::MergeSlashes,
+        Some("DECODE_AND_MERGE_SLASHES") => PathNormalization::DecodeAndMergeSlashes,
+        Some(other) => return Err(format!("`{other}` is no path normalization")),
+    })
+}
+
+fn outbound(settings: &Settings) -> Result<Option<OutboundTrafficPolicy>, String> {
+    let mode = match settings.outbound_traffic_policy.as_deref() {
+        None => return Ok(None),
+        Some("ALLOW_ANY") => OutboundMode::AllowAny,
+        Some("REGISTRY_ONLY") => OutboundMode::RegistryOnly,
+        Some(other) => return Err(format!("`{other}` is no outbound traffic policy")),
+    };
+    Ok(Some(OutboundTrafficPolicy {
+        mode,
+        ..OutboundTrafficPolicy::default()
+    }))
+}
+
+fn worker_settings(settings: &Settings) -> Result<WorkerSettings, String> {
+    let defaults = WorkerSettings::default();
+    let head = Settings::time(settings.request_head_timeout.as_deref())?;
+    let idle = Settings::time(settings.idle_timeout.as_deref())?;
+    Ok(WorkerSettings {
+        request_head_timeout: head.or(defaults.request_head_timeout),
+        idle_timeout: idle.or(defaults.idle_timeout),
+        max_request_body: settings.max_request_body,
+        ..defaults
+    })
+}
+
+/// All findings when the case lists them, otherwise no errors.
+fn judge(case: &Case, got: &[(usize, Finding)]) -> Vec<Problem> {
+    let Some(expected) = &case.findings else {
+        let errors = got.iter().filter(|(_, f)| f.severity == Severity::Error);
+        return errors.map(|(line, f)| unexpected(case, *line, f)).collect();
+    };
+    let mut left: Vec<&(usize, Finding)> = got.iter().collect();
+    let mut problems = Vec::new();
+    for wanted in expected {
+        match left.iter().position(|(_, f)| is(wanted, f)) {
+            Some(at) => {
+                left.remove(at);
+            }
+            None => {
+                let what = format!(
+                    "expected {} {} {}",
+                    wanted.severity, wanted.code, wanted.path
+                );
+                problems.push(Problem::new(&case.file, wanted.line, what));
+            }
+        }
+    }
+    problems.extend(left.iter().map(|(line, f)| unexpected(case, *line, f)));
+    problems
+}
+
+fn is(wanted: &ExpectedFinding, got: &Finding) -> bool {
+    wanted.severity == got.severity.as_str()
+        && wanted.code == got.code.as_str()
+        && (wanted.path.is_empty() || wanted.path == got.path)
+}
+
+fn unexpected(case: &Case, line: usize, finding: &Finding) -> Problem {
+    let (severity, code, path) = (finding.severity, finding.code, &finding.path);
+    let what = format!(
+        "unexpected: {severity} {code} {path}\n  {}",
+        finding.message
+    );
+    Problem::new(&case.file, line, what)
+}

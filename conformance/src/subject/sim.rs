@@ -1,0 +1,215 @@
+//! Cases in virtual time, each with several seeds: whole writes, seeded cuts, byte by byte.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use outrigger_core::exchange::ListenerKind;
+use outrigger_core::time::{Duration, Instant};
+use outrigger_sim::{Accept, Cut, Service as Listening, SidecarId, Simulation, Weather};
+
+use super::{Setup, client_actor, client_name, judge_decisions, judge_unfinished, new_board};
+use crate::Problem;
+use crate::actor::SharedBoard;
+use crate::case::{Case, Service};
+use crate::decision::Observed;
+use crate::named::Named;
+
+const OUTBOUND: &str = "outbound";
+const INBOUND: &str = "inbound";
+
+/// No script takes longer; idle connections end within it.
+const PATIENCE: Duration = Duration::from_secs(3 * 3600);
+
+/// Longer than any hop, so that what was sent before a `* pause` has arrived.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Runs a case under every weather; the first one that fails tells.
+pub(super) fn run(case: &Case, setup: Setup) -> Vec<Problem> {
+    let mut first = Some(setup);
+    for (seed, cut) in [(1, Cut::Whole), (2, Cut::Seeded), (3, Cut::Bytes)] {
+        let setup = match first.take().map_or_else(|| Setup::new(case), Ok) {
+            Ok(setup) => setup,
+            Err(problems) => return problems,
+        };
+        let weather = Weather {
+            cut,
+            ..Weather::default()
+        };
+        let problems = catch_unwind(AssertUnwindSafe(|| play(case, setup, seed, weather)))
+            .unwrap_or_else(|panic| {
+                let text = panic.downcast_ref::<String>().cloned();
+                let what = format!("panicked: {}", text.unwrap_or_default());
+                vec![Problem::new(&case.file, case.line, what)]
+            });
+        if !problems.is_empty() {
+            let with_seed = |mut p: Problem| {
+                p.what = format!("{} (seed {seed}, {cut:?})", p.what);
+                p
+            };
+            return problems.into_iter().map(with_seed).collect();
+        }
+    }
+    Vec::new()
+}
+
+/// One run.
+struct Play<'a> {
+    case: &'a Case,
+    setup: Setup,
+    sim: Simulation,
+    sidecar: SidecarId,
+    board: SharedBoard,
+}
+
+fn play(case: &Case, mut setup: Setup, seed: u64, weather: Weather) -> Vec<Problem> {
+    let mut sim = Simulation::new(seed, weather);
+    let board = new_board();
+    board.borrow_mut().pause = Some(PAUSE);
+    let mut connections = Vec::new();
+    for (address, service) in &case.services {
+        let count = Rc::<Cell<usize>>::default();
+        connections.push((address, service, Rc::clone(&count)));
+        let listening = Scripted {
+            file: case.file.clone(),
+            address: address.clone(),
+            service: service.clone(),
+            count,
+            board: Rc::clone(&board),
+        };
+        sim.serve(address, Box::new(listening));
+    }
+    let records = Rc::<RefCell<Vec<Observed>>>::default();
+    let log = Rc::clone(&records);
+    let snapshot = Arc::new(std::mem::take(&mut setup.snapshot));
+    let sidecar = sim.sidecar(
+        snapshot,
+        setup.settings,
+        Box::new(move |record| log.borrow_mut().push(Observed::of(record))),
+    );
+    sim.expose(OUTBOUND, sidecar, ListenerKind::Outbound);
+    sim.expose(INBOUND, sidecar, ListenerKind::Inbound(0));
+    let mut play = Play {
+        case,
+        setup,
+        sim,
+        sidecar,
+        board,
+    };
+    let mut problems = Vec::new();
+    if let Err(what) = play.clients().and_then(|()| play.rest()) {
+        problems.push(Problem::new(&case.file, case.line, what));
+    }
+    problems.append(&mut play.board.borrow_mut().problems);
+    problems.extend(judge_unfinished(case, &play.board.borrow()));
+    for (address, service, count) in connections {
+        problems.extend(super::judge_connections(
+            case,
+            address,
+            service,
+            count.get(),
+        ));
+    }
+    problems.extend(judge_decisions(case, &records.borrow()));
+    problems
+}
+
+impl Play<'_> {
+    fn clients(&mut self) -> Result<(), String> {
+        let clients = &self.case.clients;
+        for (index, client) in clients.iter().enumerate() {
+            let actor = client_actor(self.case, index, client, &self.board);
+            let address = if client.inbound { INBOUND } else { OUTBOUND };
+            self.sim.connect(address, Box::new(actor));
+            if clients.get(index + 1).is_none_or(|next| !next.together) {
+                self.until(|board| !(0..=index).any(|i| board.contains_key(&client_name(i))))?;
+            }
+        }
+        self.until(BTreeMap::is_empty)
+    }
+
+    /// Lets things happen until the board says so, nothing happens any more, or it has taken too long.
+    fn until(&mut self, done: impl Fn(&BTreeMap<String, usize>) -> bool) -> Result<(), String> {
+        let limit = self.sim.now() + PATIENCE;
+        while !done(&self.board.borrow().playing) && self.sim.next_at().is_some_and(|at| at < limit)
+        {
+            self.sim.step()?;
+            self.signals()?;
+        }
+        Ok(())
+    }
+
+    fn signals(&mut self) -> Result<(), String> {
+        loop {
+            let names = self.sim.take_signals();
+            if names.is_empty() {
+                return Ok(());
+            }
+            for name in names {
+                match &*name {
+                    "reload" => {
+                        if let Some(snapshot) = self.setup.reload() {
+                            self.sim.adopt(self.sidecar, Arc::new(snapshot));
+                        }
+                        self.sim.signal("reloaded")?;
+                    }
+                    "drain" => {
+                        self.sim.drain(self.sidecar)?;
+                        self.sim.signal("draining")?;
+                    }
+                    name => self.sim.signal(name)?,
+                }
+            }
+        }
+    }
+
+    /// Everybody has gone: the sidecar must come to rest.
+    fn rest(&mut self) -> Result<(), String> {
+        let limit: Instant = self.sim.now() + PATIENCE;
+        self.sim.run(limit)?;
+        let (gauges, exchanges) = (
+            self.sim.gauges(self.sidecar),
+            self.sim.exchanges(self.sidecar),
+        );
+        let unfinished = !self.board.borrow().playing.is_empty();
+        if unfinished || exchanges == 0 && gauges == outrigger_sim::Gauges::default() {
+            return Ok(());
+        }
+        Err(format!("not at rest: {exchanges} exchanges, {gauges:?}"))
+    }
+}
+
+/// A service of a case.
+struct Scripted {
+    file: String,
+    address: String,
+    service: Service,
+    count: Rc<Cell<usize>>,
+    board: SharedBoard,
+}
+
+impl Listening for Scripted {
+    fn accept(&mut self) -> Accept {
+        let number = self.count.get();
+        self.count.set(number + 1);
+        match &self.service {
+            Service::Refuse => Accept::Refuse,
+            Service::Ignore => Accept::Ignore,
+            Service::Named(name) => Accept::Peer(Box::new(Named::new(name))),
+            Service::Always(_) | Service::Scripts(_) => {
+                match super::service_actor(
+                    &self.file,
+                    &self.address,
+                    &self.service,
+                    number,
+                    &self.board,
+                ) {
+                    Some(actor) => Accept::Peer(Box::new(actor)),
+                    None => Accept::Refuse,
+                }
+            }
+        }
+    }
+}
