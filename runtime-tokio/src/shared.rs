@@ -182,7 +182,8 @@ impl Shared {
 
     /// Closes what core no longer wants and what peers have closed; false when nothing is left to look at.
     fn sweep(&self) -> bool {
-        let expired = self.worker.borrow_mut().expire(self.wake());
+        let now = self.wake();
+        let expired = self.worker.borrow_mut().expire(now);
         self.close_idle(expired);
         let mut idle = self.idle.borrow_mut();
         let mut worker = self.worker.borrow_mut();

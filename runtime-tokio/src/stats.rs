@@ -57,6 +57,8 @@ impl ListenerCounters {
 pub(crate) struct WorkerCounters {
     /// In the order of the listeners.
     pub(crate) listeners: Box<[ListenerCounters]>,
+    /// The snapshot that new requests get.
+    pub(crate) revision: Counter,
     pub(crate) panics: Counter,
     pub(crate) idle_upstream: Counter,
     pub(crate) log_lines_dropped: Counter,
@@ -68,6 +70,7 @@ impl WorkerCounters {
             listeners: (0..listeners)
                 .map(|_| ListenerCounters::default())
                 .collect(),
+            revision: Counter::default(),
             panics: Counter::default(),
             idle_upstream: Counter::default(),
             log_lines_dropped: Counter::default(),
@@ -80,6 +83,9 @@ impl WorkerCounters {
 pub struct Stats {
     /// In the order of the configured listeners.
     pub listeners: Vec<ListenerStats>,
+    /// The oldest snapshot that a worker still gives to new requests: its revision. A published snapshot is in effect
+    /// everywhere once this has reached it.
+    pub revision: u64,
     /// Worker threads.
     pub workers: u64,
     /// Connections whose handling panicked.
@@ -121,6 +127,11 @@ impl Stats {
             ..Self::default()
         };
         for worker in workers {
+            let revision = worker.revision.value();
+            stats.revision = match stats.workers {
+                0 => revision,
+                _ => stats.revision.min(revision),
+            };
             stats.workers += 1;
             stats.panics += worker.panics.value();
             stats.idle_upstream += worker.idle_upstream.value();

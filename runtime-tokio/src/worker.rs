@@ -90,7 +90,9 @@ pub(crate) fn run(plan: Plan, ready: &SyncSender<io::Result<()>>) -> usize {
 
 async fn serve(plan: Plan, ready: &SyncSender<io::Result<()>>) -> usize {
     let mut orders = plan.orders;
-    let worker = Worker::new(plan.snapshot.load_full(), plan.settings, plan.seed);
+    let snapshot = plan.snapshot.load_full();
+    plan.counters.revision.set(snapshot.revision);
+    let worker = Worker::new(snapshot, plan.settings, plan.seed);
     let shared = Rc::new(Shared::new(
         plan.clock,
         worker,
@@ -117,8 +119,11 @@ async fn serve(plan: Plan, ready: &SyncSender<io::Result<()>>) -> usize {
         let latest = *orders.borrow_and_update();
         if generation != latest.generation {
             generation = latest.generation;
-            let unwanted = shared.worker.borrow_mut().adopt(plan.snapshot.load_full());
+            let snapshot = plan.snapshot.load_full();
+            let revision = snapshot.revision;
+            let unwanted = shared.worker.borrow_mut().adopt(snapshot);
             shared.close_idle(unwanted);
+            shared.counters.revision.set(revision);
         }
         if latest.phase != Phase::Serving {
             accepting.drain(..).for_each(Accepting::stop);

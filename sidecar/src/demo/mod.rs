@@ -1,11 +1,121 @@
-//! The command `demo`.
+//! The command `demo`: the tutorial's services and their sidecars on loopback, real traffic, expected beside observed.
+//!
+//! Owns the order of events. The steps are data (`steps`), the services and visitors are real programs of their own
+//! (`services`, `client`), the sidecars are the very runtime that `run` starts (`mesh`), and reloads between the steps
+//! go the way of every reload.
+
+mod bounds;
+mod client;
+mod judge;
+mod mesh;
+mod report;
+mod services;
+mod steps;
 
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
 
+use http::header::HOST;
+use http::{Method, Request};
+use http_body_util::Full;
+use tokio::task::JoinSet;
+
+use self::client::Client;
+use self::judge::{Tally, judge, seen};
+use self::mesh::Mesh;
+use self::report::Report;
+use self::steps::{STEPS, Visit};
 use crate::cli::DemoArgs;
+
+/// Visitors that are there at the same time, each with a connection that it keeps.
+const VISITORS: u32 = 8;
 
 /// Runs the command and says how it went.
 pub(crate) fn demo(args: &DemoArgs) -> ExitCode {
-    eprintln!("demo is not part of this build: {args:?}");
-    ExitCode::from(2)
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let played = runtime
+        .map_err(|error| format!("cannot start: {error}"))
+        .and_then(|runtime| runtime.block_on(play(args)));
+    match played {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            anstream::eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Plays all steps; whether everything was as expected.
+async fn play(args: &DemoArgs) -> Result<bool, String> {
+    let began = Instant::now();
+    let mut mesh = Mesh::start().await?;
+    let visitors = Arc::new(Client::new(mesh.visitor()));
+    let efforts = STEPS
+        .iter()
+        .flat_map(|step| step.visits)
+        .map(|visit| visit.effort);
+    let total = efforts
+        .map(|effort| u64::from(effort.requests(args.requests)))
+        .sum();
+    let mut report = Report::begin(args.format, total);
+    for step in STEPS {
+        mesh.set_slow_v2(step.slow_v2);
+        mesh.apply(step.name, step.rules).await?;
+        report.step(step);
+        for visit in step.visits {
+            let times = visit.effort.requests(args.requests);
+            let observed = send(&visitors, visit, times, &report).await;
+            report.visit(step, visit, judge(visit, observed));
+        }
+    }
+    Ok(report.end(began.elapsed()))
+}
+
+/// Sends a visit's request so many times over a few connections, and counts what comes back.
+async fn send(client: &Arc<Client>, visit: &'static Visit, times: u32, report: &Report) -> Tally {
+    let left = Arc::new(AtomicU32::new(times));
+    let (sender, mut answers) = tokio::sync::mpsc::unbounded_channel();
+    let mut visitors = JoinSet::new();
+    for _ in 0..VISITORS.min(times) {
+        let (client, left, sender) = (Arc::clone(client), Arc::clone(&left), sender.clone());
+        visitors.spawn(async move {
+            let take = |left: u32| left.checked_sub(1);
+            while left
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+                .is_ok()
+            {
+                let what = match client.send(request(visit)).await {
+                    Ok(answer) => seen(visit.look, &answer),
+                    Err(error) => format!("no answer: {error}"),
+                };
+                let _ = sender.send(what);
+            }
+        });
+    }
+    drop(sender);
+    let mut tally = Tally::new();
+    while let Some(what) = answers.recv().await {
+        *tally.entry(what).or_insert(0) += 1;
+        report.tick();
+    }
+    tally
+}
+
+fn request(visit: &Visit) -> Request<Full<hyper::body::Bytes>> {
+    let mut request = Request::new(Full::default());
+    *request.method_mut() = Method::from_bytes(visit.method.as_bytes()).unwrap_or_default();
+    *request.uri_mut() = visit.path.parse().unwrap_or_default();
+    let host = (HOST.as_str(), visit.host);
+    for (name, value) in visit.headers.iter().copied().chain([host]) {
+        let name = http::HeaderName::from_static(name);
+        request
+            .headers_mut()
+            .insert(name, http::HeaderValue::from_static(value));
+    }
+    request
 }

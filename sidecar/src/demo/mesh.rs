@@ -1,0 +1,183 @@
+//! The demo's mesh: four services, each behind a sidecar of its own, and one sidecar for the visitors.
+//!
+//! Each sidecar is started as `run` starts it, with its own workers, listeners and snapshot; only ports are picked by the
+//! system. New rules reach the sidecars by publishing a new snapshot, as on every reload.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use outrigger_core::cluster::Registry;
+use outrigger_core::compile::{Inbound, Workload, compile};
+use outrigger_core::config::mesh::MeshConfig;
+use outrigger_core::config::{self, Resources, Severity};
+use outrigger_core::exchange::ListenerKind;
+use outrigger_core::snapshot::Snapshot;
+use outrigger_core::worker::WorkerSettings;
+use outrigger_tokio::{Listen, Running, start};
+
+use super::client::Client;
+use super::services::{Recommendation, Service, serve};
+use super::steps::{EXAMPLE_PORTS, SERVICES};
+
+/// Everything that runs.
+pub(super) struct Mesh {
+    visitor: Sidecar,
+    customer: Sidecar,
+    preference: Sidecar,
+    recommendation: [Sidecar; 2],
+    slow_v2: Arc<AtomicBool>,
+}
+
+/// A sidecar and the state of its endpoints.
+struct Sidecar {
+    running: Running,
+    registry: Registry,
+    /// Where its application listens; the visitors have none.
+    application: Option<SocketAddr>,
+}
+
+impl Mesh {
+    /// Starts services and sidecars. No rule is in place, and no service is known.
+    pub(super) async fn start() -> Result<Self, String> {
+        let slow_v2 = Arc::new(AtomicBool::new(false));
+        let visitor = Sidecar::start()?;
+        let customer = Sidecar::start()?;
+        let preference = Sidecar::start()?;
+        let recommendation = [Sidecar::start()?, Sidecar::start()?];
+        let mut mesh = Self {
+            visitor,
+            customer,
+            preference,
+            recommendation,
+            slow_v2,
+        };
+        mesh.start_services()
+            .await
+            .map_err(|error| format!("cannot start a service: {error}"))?;
+        Ok(mesh)
+    }
+
+    async fn start_services(&mut self) -> std::io::Result<()> {
+        let caller = Client::new(self.customer.outbound());
+        self.customer.application = Some(serve(Service::Customer(caller)).await?);
+        let caller = Client::new(self.preference.outbound());
+        self.preference.application = Some(serve(Service::Preference(caller)).await?);
+        let slow = [Arc::default(), Arc::clone(&self.slow_v2)];
+        for ((sidecar, version), slow) in self.recommendation.iter_mut().zip(["v1", "v2"]).zip(slow)
+        {
+            let it = Recommendation { version, slow };
+            sidecar.application = Some(serve(Service::Recommendation(it)).await?);
+        }
+        Ok(())
+    }
+
+    /// Where visitors send their requests.
+    pub(super) fn visitor(&self) -> SocketAddr {
+        self.visitor.outbound()
+    }
+
+    /// Whether recommendation v2 takes its time.
+    pub(super) fn set_slow_v2(&self, slow: bool) {
+        self.slow_v2.store(slow, Ordering::Relaxed);
+    }
+
+    /// Puts rules in place of those before, in every sidecar, and waits until they are in effect.
+    pub(super) async fn apply(&mut self, name: &str, rules: &str) -> Result<(), String> {
+        let [services, rules] = [SERVICES, rules].map(|text| self.with_real_ports(text));
+        let sources =
+            [("services", &services), (name, &rules)].map(|(name, text)| config::Source {
+                name,
+                bytes: text.as_bytes(),
+            });
+        let loaded = config::load(&sources, &Workload::default().namespace);
+        if let Some(error) = loaded
+            .findings
+            .iter()
+            .find(|f| f.severity == Severity::Error)
+        {
+            return Err(format!("a rule of the demo is not accepted: {error}"));
+        }
+        for sidecar in self.sidecars() {
+            sidecar.reload(&loaded.resources);
+        }
+        while self.sidecars().any(|sidecar| !sidecar.is_up_to_date()) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
+    }
+
+    fn sidecars(&mut self) -> impl Iterator<Item = &mut Sidecar> {
+        let one = [&mut self.visitor, &mut self.customer, &mut self.preference];
+        one.into_iter().chain(&mut self.recommendation)
+    }
+
+    /// The example's text with the ports that the sidecars listen on.
+    fn with_real_ports(&self, text: &str) -> String {
+        let [v1, v2] = &self.recommendation;
+        let sidecars = [&self.customer, &self.preference, v1, v2];
+        let ports = EXAMPLE_PORTS.into_iter().zip(sidecars);
+        ports.fold(text.to_owned(), |text, (example, sidecar)| {
+            text.replace(example, &sidecar.inbound().port().to_string())
+        })
+    }
+}
+
+impl Sidecar {
+    fn start() -> Result<Self, String> {
+        let listen = |kind| Listen {
+            kind,
+            addr: (Ipv4Addr::LOCALHOST, 0).into(),
+        };
+        let running = start(outrigger_tokio::Config {
+            listeners: vec![
+                listen(ListenerKind::Outbound),
+                listen(ListenerKind::Inbound(0)),
+            ],
+            // One is plenty for a demo, and five sidecars share this machine.
+            workers: NonZeroUsize::MIN,
+            settings: WorkerSettings::default(),
+            snapshot: Arc::new(Snapshot::default()),
+            access_log: None,
+            notices: Arc::new(|notice| anstream::eprintln!("warning: {notice}")),
+        });
+        Ok(Self {
+            running: running.map_err(|error| error.to_string())?,
+            registry: Registry::default(),
+            application: None,
+        })
+    }
+
+    fn outbound(&self) -> SocketAddr {
+        self.running.handle().local_addrs()[0]
+    }
+
+    fn inbound(&self) -> SocketAddr {
+        self.running.handle().local_addrs()[1]
+    }
+
+    fn reload(&mut self, resources: &Resources) {
+        let inbound = self.application.map(|application| Inbound {
+            listen: self.inbound(),
+            application,
+        });
+        let handle = self.running.handle();
+        let compiled = compile(
+            resources,
+            &Workload::default(),
+            &MeshConfig::default(),
+            inbound.as_slice(),
+            &mut self.registry,
+            handle.snapshot().revision,
+        );
+        handle.publish(Arc::new(compiled.snapshot));
+    }
+
+    /// Whether all workers give new requests the snapshot published last.
+    fn is_up_to_date(&self) -> bool {
+        let handle = self.running.handle();
+        handle.stats().revision == handle.snapshot().revision
+    }
+}

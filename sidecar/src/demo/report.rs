@@ -1,0 +1,157 @@
+//! How the demo's outcome looks: lines for people as it goes, one JSON document for machines at the end.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use super::judge::{Tally, Verdict};
+use super::steps::{STEPS, Step, Visit};
+use crate::cli::Format;
+
+const BOLD: Style = Style::new().bold();
+const QUIET: Style = Style::new().dimmed();
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+
+const PICTURE: &str = "\
+  visitor ─▶ customer ─▶ preference ─▶ recommendation v1
+                                   └─▶ recommendation v2
+";
+
+/// Tells what happens, while it happens.
+pub(super) struct Report {
+    format: Format,
+    bar: ProgressBar,
+    rows: Vec<Row>,
+    requests: u64,
+}
+
+#[derive(Serialize)]
+struct Row {
+    step: &'static str,
+    visit: &'static str,
+    #[serde(flatten)]
+    verdict: Verdict,
+}
+
+#[derive(Serialize)]
+struct Outcome<'a> {
+    ok: bool,
+    requests: u64,
+    seconds: f64,
+    checks: &'a [Row],
+}
+
+impl Report {
+    /// Begins a run of this many requests.
+    pub(super) fn begin(format: Format, requests: u64) -> Self {
+        // Drawn only when standard error is a terminal.
+        let bar = ProgressBar::with_draw_target(Some(requests), ProgressDrawTarget::stderr());
+        if let Ok(style) = ProgressStyle::with_template("  {bar:40} {pos}/{len} requests  {msg}") {
+            bar.set_style(style);
+        }
+        let report = Self {
+            format,
+            bar,
+            rows: Vec::new(),
+            requests: 0,
+        };
+        report.say(format_args!(
+            "{BOLD}The tutorial on loopback: every service behind its own sidecar, real HTTP, real sockets{BOLD:#}\n\n\
+             {PICTURE}"
+        ));
+        report
+    }
+
+    /// New rules are in place.
+    pub(super) fn step(&self, step: &Step) {
+        self.bar.set_message(step.name);
+        let (name, title) = (step.name, step.title);
+        self.say(format_args!("{BOLD}{name}{BOLD:#}  {title}"));
+    }
+
+    /// A request was answered.
+    pub(super) fn tick(&self) {
+        self.bar.inc(1);
+    }
+
+    /// A visit is over.
+    pub(super) fn visit(&mut self, step: &Step, visit: &Visit, verdict: Verdict) {
+        let requests: u32 = verdict.observed.values().sum();
+        self.requests += u64::from(requests);
+        let (style, word) = if verdict.ok {
+            (GOOD, "ok  ")
+        } else {
+            (BAD, "FAIL")
+        };
+        self.say(format_args!(
+            "  {style}{word}{style:#} {:24} {QUIET}expected{QUIET:#} {}\n  {:29} {QUIET}observed{QUIET:#} {}",
+            visit.who,
+            verdict.expected,
+            "",
+            shown(&verdict.observed),
+        ));
+        self.rows.push(Row {
+            step: step.name,
+            visit: visit.who,
+            verdict,
+        });
+    }
+
+    /// Ends the run and says whether everything was as expected.
+    pub(super) fn end(self, took: Duration) -> bool {
+        self.bar.finish_and_clear();
+        let failed = self.rows.iter().filter(|row| !row.verdict.ok).count();
+        let seconds = took.as_secs_f64();
+        match self.format {
+            Format::Text => {
+                let (steps, checks, requests) = (STEPS.len(), self.rows.len(), self.requests);
+                let (style, words) = match failed {
+                    0 => (GOOD, "everything as expected".to_owned()),
+                    _ => (BAD, format!("{failed} of {checks} checks failed")),
+                };
+                self.say(format_args!(
+                    "\n{style}{words}{style:#}: {steps} steps, {checks} checks, {requests} requests in {seconds:.1} s\n\
+                     {QUIET}Ranges leave a correct proxy to fail a run by chance less than once in a million runs.\n\
+                     The rules are files: examples/tutorial/. How to play with them: examples/README.md.{QUIET:#}"
+                ));
+            }
+            Format::Json => {
+                let outcome = Outcome {
+                    ok: failed == 0,
+                    requests: self.requests,
+                    seconds,
+                    checks: &self.rows,
+                };
+                let mut out = io::stdout().lock();
+                let _ = serde_json::to_writer_pretty(&mut out, &outcome);
+                let _ = writeln!(out);
+            }
+        }
+        failed == 0
+    }
+
+    /// Writes for people, above the bar. Whoever reads may stop reading.
+    fn say(&self, what: std::fmt::Arguments<'_>) {
+        if self.format == Format::Text {
+            self.bar.suspend(|| {
+                let _ = writeln!(anstream::stdout(), "{what}");
+            });
+        }
+    }
+}
+
+fn shown(observed: &Tally) -> String {
+    let parts: Vec<_> = observed
+        .iter()
+        .map(|(what, count)| format!("{count} × {what}"))
+        .collect();
+    if parts.is_empty() {
+        "nothing".into()
+    } else {
+        parts.join(", ")
+    }
+}

@@ -1,0 +1,157 @@
+//! The tutorial's services as small real HTTP servers: customer asks preference, preference asks recommendation.
+//!
+//! They know nothing of routing: each asks its own sidecar for the next service by name, as programs behind a sidecar do.
+//! They speak HTTP through `hyper`, so that the proxy between them meets an implementation that is not its own.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use std::{fmt, io};
+
+use http::header::{HOST, USER_AGENT};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+
+use super::client::Client;
+
+/// What the tutorial carries from service to service, so that the last one can be routed by the first one's visitor.
+const BAGGAGE: HeaderName = HeaderName::from_static("baggage-user-agent");
+
+/// How long a slow recommendation thinks, as in the tutorial.
+const SLOW: Duration = Duration::from_secs(3);
+
+/// Which service a server is.
+pub(super) enum Service {
+    /// Asks preference, and carries the visitor's user agent on. Knows one path, `/`.
+    Customer(Client),
+    /// Asks recommendation.
+    Preference(Client),
+    /// Answers by itself.
+    Recommendation(Recommendation),
+}
+
+/// The last service.
+pub(super) struct Recommendation {
+    /// `v1` or `v2`.
+    pub(super) version: &'static str,
+    /// Whether it thinks before it answers; may change while it runs.
+    pub(super) slow: Arc<AtomicBool>,
+}
+
+/// Starts a server on a free port of loopback, as a task of the current runtime that ends with it.
+///
+/// # Errors
+///
+/// There is no free port or no free file descriptor.
+pub(super) async fn serve(service: Service) -> io::Result<SocketAddr> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let addr = listener.local_addr()?;
+    let server = Arc::new(Server {
+        service,
+        addr,
+        answered: AtomicU64::new(0),
+    });
+    tokio::spawn(async move {
+        // An error of `accept` (no descriptor left) would return at once again; the visitor then sees a 503.
+        while let Ok((stream, _)) = listener.accept().await {
+            let server = Arc::clone(&server);
+            tokio::spawn(async move {
+                let answer = service_fn(move |request| {
+                    let server = Arc::clone(&server);
+                    async move { Ok::<_, Infallible>(server.answer(request).await) }
+                });
+                // A connection that breaks is the sidecar's to notice.
+                let _ = http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), answer)
+                    .await;
+            });
+        }
+    });
+    Ok(addr)
+}
+
+struct Server {
+    service: Service,
+    addr: SocketAddr,
+    answered: AtomicU64,
+}
+
+type Answer = Response<Full<Bytes>>;
+
+impl Server {
+    async fn answer(&self, request: Request<Incoming>) -> Answer {
+        match &self.service {
+            Service::Customer(_)
+                if request.uri().path() != "/" || request.method() != Method::GET =>
+            {
+                let (method, path) = (request.method(), request.uri().path());
+                text(
+                    StatusCode::NOT_FOUND,
+                    format_args!("customer has no {method} {path}\n"),
+                )
+            }
+            Service::Customer(sidecar) => {
+                let agent = request.headers().get(USER_AGENT);
+                let baggage = agent.map(|agent| (BAGGAGE, agent.clone())).into_iter();
+                ask("customer", "preference", sidecar, baggage.collect()).await
+            }
+            Service::Preference(sidecar) => {
+                let agent = request.headers().get(BAGGAGE);
+                let baggage = agent.map(|agent| (BAGGAGE, agent.clone())).into_iter();
+                ask("preference", "recommendation", sidecar, baggage.collect()).await
+            }
+            Service::Recommendation(it) => {
+                if it.slow.load(Ordering::Relaxed) {
+                    tokio::time::sleep(SLOW).await;
+                }
+                let count = self.answered.fetch_add(1, Ordering::Relaxed) + 1;
+                let (version, addr) = (it.version, self.addr);
+                text(
+                    StatusCode::OK,
+                    format_args!("recommendation {version} from '{addr}': {count}\n"),
+                )
+            }
+        }
+    }
+}
+
+/// Asks the next service through the sidecar and answers in the tutorial's words.
+async fn ask(name: &str, next: &'static str, sidecar: &Client, headers: HeaderMap) -> Answer {
+    let mut request = Request::get("/").body(Full::default()).unwrap_or_default();
+    *request.headers_mut() = headers;
+    let host = http::HeaderValue::from_static(next);
+    request.headers_mut().insert(HOST, host);
+    match sidecar.send(request).await {
+        Ok(answer) if answer.status() == StatusCode::OK => {
+            let body = String::from_utf8_lossy(answer.body());
+            text(StatusCode::OK, format_args!("{name} => {body}"))
+        }
+        Ok(answer) => {
+            let (status, body) = (
+                answer.status().as_u16(),
+                String::from_utf8_lossy(answer.body()),
+            );
+            text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                format_args!("{name} => Error: {status} - {body}"),
+            )
+        }
+        Err(error) => text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            format_args!("{name} => Error: {error}\n"),
+        ),
+    }
+}
+
+fn text(status: StatusCode, body: fmt::Arguments<'_>) -> Answer {
+    let mut answer = Response::new(Full::from(body.to_string()));
+    *answer.status_mut() = status;
+    answer
+}
