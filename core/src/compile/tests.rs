@@ -10,10 +10,14 @@ use crate::entropy::Entropy;
 use crate::message::RequestHead;
 use crate::policy::authority::{Selected, select};
 use crate::policy::{destination, header_ops, redirect, rewrite, route};
-use crate::snapshot::{Action, Forward, Rule};
+use crate::snapshot::{Action, Cluster, Forward, Rule};
 
 mod clusters;
+mod kubernetes;
+mod namespaces;
 mod routing;
+mod scale;
+mod scope;
 
 /// Two versions of `web` on port 80, `shop` with two ports, and `db` that is no HTTP.
 const SERVICES: &str = "
@@ -66,14 +70,25 @@ fn with_http(rules: &str) -> String {
 }
 
 fn compiled(config: &str) -> Snapshot {
-    let compiled = from_yaml(config);
-    let errors: Vec<String> = compiled
+    compiled_for(config, &Workload::default(), &MeshConfig::default())
+}
+
+fn compiled_for(config: &str, workload: &Workload, mesh: &MeshConfig) -> Snapshot {
+    let source = Source {
+        name: "config.yaml",
+        bytes: config.as_bytes(),
+    };
+    let loaded = load(&[source], &workload.namespace);
+    let errors: Vec<String> = loaded
         .findings
         .iter()
         .filter(|f| f.severity == crate::config::Severity::Error)
         .map(ToString::to_string)
         .collect();
     assert!(errors.is_empty(), "{errors:#?}");
+    let registry = &mut Registry::default();
+    let compiled = compile(&loaded.resources, workload, mesh, &[], registry, 0);
+    assert_eq!(compiled.findings, []);
     compiled.snapshot
 }
 
@@ -179,10 +194,43 @@ fn forwarded(
 }
 
 fn check(config: &str, cases: &[(&str, &str)]) {
-    let snapshot = compiled(config);
+    check_snapshot(&compiled(config), config, cases);
+}
+
+fn check_snapshot(snapshot: &Snapshot, config: &str, cases: &[(&str, &str)]) {
     for (request, want) in cases {
-        assert_eq!(outcome(&snapshot, request, 0), *want, "{request}\n{config}");
+        assert_eq!(outcome(snapshot, request, 0), *want, "{request}\n{config}");
     }
+}
+
+fn find<'s>(snapshot: &'s Snapshot, name: &str) -> &'s Cluster {
+    let mut all = snapshot.clusters.iter();
+    all.find(|c| short(&c.name) == name)
+        .unwrap_or_else(|| panic!("no cluster {name}"))
+}
+
+/// The addresses of a cluster's endpoints.
+fn addresses(snapshot: &Snapshot, cluster: &str) -> String {
+    let endpoints = find(snapshot, cluster).endpoints.iter();
+    endpoints.map(|e| &*e.text).collect::<Vec<_>>().join(" ")
+}
+
+/// A resource of networking.istio.io; `meta` is the inside of its metadata.
+fn istio(kind: &str, meta: &str, spec: &str) -> String {
+    format!(
+        "\n---\napiVersion: networking.istio.io/v1\nkind: {kind}\nmetadata: {{{meta}}}\nspec: {spec}\n"
+    )
+}
+
+/// A service of this namespace with one endpoint of this address.
+fn service(name: &str, namespace: &str, address: &str) -> String {
+    istio(
+        "ServiceEntry",
+        &format!("name: {name}, namespace: {namespace}"),
+        &format!(
+            "{{hosts: [{name}.{namespace}.svc.cluster.local], ports: [{{number: 80, name: http, protocol: HTTP}}], resolution: STATIC, endpoints: [{{address: {address}, labels: {{version: v1}}}}]}}"
+        ),
+    )
 }
 
 const TO_V1: &str = "route: [{destination: {host: web, subset: v1}}]";

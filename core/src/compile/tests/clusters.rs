@@ -1,13 +1,7 @@
 //! Endpoints and settings of clusters.
 
 use super::*;
-use crate::snapshot::{Balancing, Cluster};
-
-fn find<'s>(snapshot: &'s Snapshot, name: &str) -> &'s Cluster {
-    let mut all = snapshot.clusters.iter();
-    all.find(|c| short(&c.name) == name)
-        .unwrap_or_else(|| panic!("no cluster {name}"))
-}
+use crate::snapshot::Balancing;
 
 #[test]
 fn subsets_hold_the_endpoints_with_their_labels() {
