@@ -8,9 +8,10 @@ mod text;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use outrigger_core::config::{self, Finding, Severity};
+use outrigger_core::config::{self, Finding, MeshConfig, Severity};
 
 use crate::cli::{CheckArgs, Format};
 use crate::sources::{self, Source};
@@ -20,8 +21,10 @@ const UNREADABLE: u8 = 2;
 
 /// Runs the command and says how it went.
 pub(crate) fn check(args: &CheckArgs) -> ExitCode {
-    let sources = match sources::read(&args.paths) {
-        Ok(sources) => sources,
+    let mesh_path: Vec<PathBuf> = args.mesh_config.iter().cloned().collect();
+    let read = sources::read(&args.paths).and_then(|read| Ok((read, sources::read(&mesh_path)?)));
+    let (mut sources, mesh) = match read {
+        Ok(read) => read,
         Err(unreadable) => {
             for path in unreadable {
                 anstream::eprintln!("error: {path}");
@@ -29,7 +32,9 @@ pub(crate) fn check(args: &CheckArgs) -> ExitCode {
             return ExitCode::from(UNREADABLE);
         }
     };
-    let mut findings = judge(args, &sources);
+    let mut findings = judge(args, &sources, &mesh);
+    // Its lines are shown too.
+    sources.extend(mesh);
     sort(&mut findings, &sources);
     let counts = Counts::of(&findings, sources.len());
     let out = anstream::AutoStream::auto(io::stdout()).lock();
@@ -43,9 +48,18 @@ pub(crate) fn check(args: &CheckArgs) -> ExitCode {
     ExitCode::from(u8::from(counts.fails(args.strict)))
 }
 
-fn judge(args: &CheckArgs, sources: &[Source]) -> Vec<Finding> {
+/// What reading says about each resource, and the lint about all together.
+fn judge(args: &CheckArgs, sources: &[Source], mesh: &[Source]) -> Vec<Finding> {
+    let mut settings = MeshConfig::default();
+    let mut findings = Vec::new();
+    for source in mesh {
+        (settings, findings) = config::load_mesh(source.as_config());
+    }
     let read: Vec<config::Source<'_>> = sources.iter().map(Source::as_config).collect();
-    config::load(&read, &args.namespace).findings
+    let loaded = config::load(&read, &args.namespace);
+    findings.extend(loaded.findings);
+    findings.extend(config::lint(&loaded.resources, &settings));
+    findings
 }
 
 /// In the order of the files, and of the lines within a file.

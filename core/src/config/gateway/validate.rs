@@ -57,7 +57,7 @@ fn check_server(server: &Server, report: &mut Report) {
         );
     }
     report.each("hosts", &server.hosts, |report, host| {
-        check_host(host, report)
+        check_host(host, report);
     });
     match &server.port {
         None => report.raise_in("port", Code::RequiredField, "a server needs a port", ""),

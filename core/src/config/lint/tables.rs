@@ -150,22 +150,21 @@ fn service_endpoints(service: &Service, resources: &Resources) -> Option<Vec<Lab
         .endpoint_slices
         .iter()
         .filter(|slice| slice.service == *name && slice.meta.namespace == *namespace);
-    let mut addresses = BTreeSet::new();
+    let mut places = BTreeSet::new();
     let mut labels = Vec::new();
     let mut has_slice = false;
-    for endpoint in slices.flat_map(|slice| {
+    for slice in slices {
         has_slice = true;
-        &slice.endpoints
-    }) {
-        let pod = endpoint.pod.as_ref().and_then(|pod| {
-            resources
-                .pods
-                .iter()
-                .find(|p| p.meta.name == pod.name && p.meta.namespace == *namespace)
-        });
-        for address in &endpoint.addresses {
-            if addresses.insert(address) {
-                labels.push(pod.map(|pod| pod.meta.labels.clone()).unwrap_or_default());
+        let ports: Vec<u16> = slice.ports.iter().map(|port| port.number).collect();
+        for endpoint in &slice.endpoints {
+            let pod = endpoint.pod.as_ref().and_then(|pod| {
+                let mut pods = resources.pods.iter();
+                pods.find(|p| p.meta.name == pod.name && p.meta.namespace == *namespace)
+            });
+            for address in &endpoint.addresses {
+                if places.insert((address, ports.clone())) {
+                    labels.push(pod.map(|pod| pod.meta.labels.clone()).unwrap_or_default());
+                }
             }
         }
     }

@@ -271,35 +271,15 @@ fn ports(lint: &mut Lint<'_>, rule: &VirtualService) {
     if protocols.is_empty() {
         return;
     }
-    let kinds: [(&str, bool, fn(Protocol) -> bool, &str); 2] = [
-        (
-            "http",
-            !rule.http.is_empty(),
-            |p| p.is_http() || p == Protocol::Sniff,
-            "name the port `http` or `http-…`, or set `appProtocol: http`",
-        ),
-        (
-            "tls",
-            !rule.tls.is_empty(),
-            |p| p.is_tls() || p == Protocol::Sniff,
-            "name the port `https` or `tls`",
-        ),
-    ];
-    for (field, has_rules, takes, help) in kinds {
-        if has_rules && !protocols.iter().any(|protocol| takes(*protocol)) {
-            let names: Vec<&str> = protocols.iter().map(|p| p.as_str()).collect();
-            let message = format!(
-                "no port of its hosts is for `{field}` rules: their protocols are {}",
-                names.join(", ")
-            );
-            lint.tell(
-                about(rule),
-                format!("spec.{field}"),
-                Code::ProtocolMismatch,
-                message,
-                help,
-            );
-        }
+    let is_for_http = |p: &Protocol| p.is_http() || *p == Protocol::Sniff;
+    let is_for_tls = |p: &Protocol| p.is_tls() || *p == Protocol::Sniff;
+    if !rule.http.is_empty() && !protocols.iter().any(is_for_http) {
+        let help = "name the port `http` or `http-…`, or set `appProtocol: http`";
+        mismatch(lint, rule, "http", &protocols, help);
+    }
+    if !rule.tls.is_empty() && !protocols.iter().any(is_for_tls) {
+        let help = "name the port `https` or `tls`";
+        mismatch(lint, rule, "tls", &protocols, help);
     }
     for (at, route) in rule.http.iter().enumerate() {
         for (entry_at, entry) in route.matches.iter().enumerate() {
@@ -313,4 +293,25 @@ fn ports(lint: &mut Lint<'_>, rule: &VirtualService) {
             }
         }
     }
+}
+
+fn mismatch(
+    lint: &mut Lint<'_>,
+    rule: &VirtualService,
+    field: &str,
+    protocols: &[Protocol],
+    help: &str,
+) {
+    let names: Vec<&str> = protocols.iter().map(|p| p.as_str()).collect();
+    let message = format!(
+        "no port of its hosts is for `{field}` rules: their protocols are {}",
+        names.join(", ")
+    );
+    lint.tell(
+        about(rule),
+        format!("spec.{field}"),
+        Code::ProtocolMismatch,
+        message,
+        help,
+    );
 }

@@ -37,7 +37,7 @@ pub(in crate::config) fn validate(sidecar: &Sidecar, report: &mut Report) {
     check_egress(&sidecar.egress, &sidecar.meta.namespace, report);
     if let Some(policy) = &sidecar.outbound_traffic_policy {
         report.field("outboundTrafficPolicy", |report| {
-            outbound::validate(policy, report)
+            outbound::validate(policy, report);
         });
     }
 }
@@ -88,7 +88,7 @@ fn check_port_shape(port: &ServicePort, report: &mut Report) {
         report.field("name", |report| checks::port_name(&port.name, report));
     }
     report.field("protocol", |report| {
-        checks::protocol(&port.protocol, report)
+        checks::protocol(&port.protocol, report);
     });
     if port.target_port.is_some_and(|target| target > 0) {
         report.raise_in(
