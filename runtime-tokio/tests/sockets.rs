@@ -80,6 +80,23 @@ fn a_kept_connection_that_ended_is_replaced() {
 }
 
 #[test]
+fn an_idle_connection_that_ended_is_forgotten() {
+    let endpoints = Endpoints::listen();
+    let proxy = Proxy::before(endpoints.address());
+    let mut client = proxy.client();
+    client.get("/");
+    let mut endpoint = endpoints.accept();
+    endpoint.message().unwrap();
+    endpoint.send(&ok(""));
+    client.message().unwrap();
+    drop(endpoint);
+    let snapshot = proxy.running.handle().snapshot();
+    while snapshot.clusters[0].endpoints[0].state.connections() > 0 {
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
 fn a_refused_connection_is_a_503() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = free.local_addr().unwrap();

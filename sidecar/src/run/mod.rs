@@ -1,11 +1,186 @@
 //! The command `run`: the proxy itself.
+//!
+//! Owns the order in which things start and end. Reading configuration is in `configuration`, when it is read again in
+//! `watch` and `control`, the admin endpoints in `admin`; everything about a request is in the runtime and in core.
 
+mod admin;
+mod configuration;
+mod control;
+mod watch;
+
+use std::fmt::Write as _;
+use std::io;
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
 
-use crate::cli::RunArgs;
+use outrigger_core::decision::Record;
+use outrigger_core::decision::access_log::{self, Surroundings};
+use outrigger_core::exchange::ListenerKind;
+use outrigger_core::snapshot::Snapshot;
+use outrigger_core::worker::WorkerSettings;
+use outrigger_tokio::{Config, Handle, Listen, Notices, Request, Running};
+
+use crate::cli::{AccessLog, RunArgs, Runtime};
+use configuration::{Configuration, Reading};
+
+/// The command line asks for what cannot be had.
+const USAGE: u8 = 2;
+
+/// The input was judged bad, or the system refused what we need.
+const BAD: u8 = 1;
 
 /// Runs the proxy until it is told to end, and says how it went.
 pub(crate) fn run(args: &RunArgs) -> ExitCode {
-    eprintln!("run is not part of this build: {args:?}");
-    ExitCode::from(2)
+    match start(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure { code, text }) => {
+            if !text.is_empty() {
+                anstream::eprintln!("error: {text}");
+            }
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// Why the proxy does not run.
+struct Failure {
+    code: u8,
+    /// Empty when everything has been said.
+    text: String,
+}
+
+impl Failure {
+    fn bad(text: impl ToString) -> Self {
+        Self {
+            code: BAD,
+            text: text.to_string(),
+        }
+    }
+
+    fn usage(text: &str) -> Self {
+        Self {
+            code: USAGE,
+            text: text.into(),
+        }
+    }
+}
+
+fn start(args: &RunArgs) -> Result<(), Failure> {
+    if args.runtime == Runtime::Glommio {
+        return Err(Failure::usage(
+            "the runtime `glommio` is not built yet; use `--runtime tokio`",
+        ));
+    }
+    if args.config.iter().any(|path| path.as_os_str() == "-") {
+        return Err(Failure::usage(
+            "`--config -` cannot be read a second time; give a file or a folder",
+        ));
+    }
+    let mut configuration = Configuration::new(args);
+    let snapshot = match configuration.read() {
+        Reading::Good { snapshot, findings } => {
+            control::print_findings(&findings);
+            Arc::new(snapshot)
+        }
+        Reading::Bad { findings } => {
+            control::print_findings(&findings);
+            return Err(Failure::bad(
+                "the configuration has errors; nothing was started",
+            ));
+        }
+        Reading::Unreadable { errors } => {
+            let text = errors.join("\nerror: ");
+            return Err(Failure { code: USAGE, text });
+        }
+    };
+    let running = start_workers(args, Arc::clone(&snapshot))?;
+    let (commands, received) = tokio::sync::mpsc::unbounded_channel();
+    let admin = admin::start(args.admin, running.handle().clone(), commands.clone());
+    let admin = admin.map_err(|error| {
+        Failure::bad(format!(
+            "cannot listen on {} (--admin): {error}",
+            args.admin
+        ))
+    })?;
+    anstream::eprintln!("{}", greeting(args, running.handle(), admin, &snapshot));
+    // Lasts as long as the proxy; without it, changes are still seen by the slow poll.
+    let _watcher = watch::watch(configuration.paths(), commands);
+    control::control(running, configuration, received, args.drain_time)
+        .map_err(|error| Failure::bad(format!("cannot wait for signals: {error}")))
+}
+
+fn start_workers(args: &RunArgs, snapshot: Arc<Snapshot>) -> Result<Running, Failure> {
+    let outbound = Listen {
+        kind: ListenerKind::Outbound,
+        addr: args.outbound,
+    };
+    let inbound = args.inbound.iter().enumerate().map(|(index, arg)| Listen {
+        kind: ListenerKind::Inbound(index),
+        addr: arg.listen,
+    });
+    let notices: Notices = Arc::new(|notice| anstream::eprintln!("warning: {notice}"));
+    outrigger_tokio::start(Config {
+        listeners: std::iter::once(outbound).chain(inbound).collect(),
+        workers: workers(args),
+        settings: WorkerSettings::default(),
+        snapshot,
+        access_log: access_log(args.access_log),
+        notices,
+    })
+    .map_err(Failure::bad)
+}
+
+fn workers(args: &RunArgs) -> NonZeroUsize {
+    args.workers
+        .or_else(|| thread::available_parallelism().ok())
+        .unwrap_or(NonZeroUsize::MIN)
+}
+
+fn access_log(form: AccessLog) -> Option<outrigger_tokio::AccessLog> {
+    fn around(request: &Request) -> Surroundings {
+        Surroundings {
+            began: request.began,
+            downstream_remote: request.peer.remote,
+            downstream_local: request.peer.local,
+            upstream_local: request.upstream_local,
+        }
+    }
+    fn text(record: &Record, request: &Request, out: &mut Vec<u8>) {
+        access_log::text(record, &around(request), out);
+    }
+    fn json(record: &Record, request: &Request, out: &mut Vec<u8>) {
+        access_log::json(record, &around(request), out);
+    }
+    Some(outrigger_tokio::AccessLog {
+        format: match form {
+            AccessLog::Off => return None,
+            AccessLog::Text => text,
+            AccessLog::Json => json,
+        },
+        writer: Box::new(io::stdout()),
+    })
+}
+
+/// What is running, in one line.
+fn greeting(
+    args: &RunArgs,
+    handle: &Handle,
+    admin: std::net::SocketAddr,
+    snapshot: &Snapshot,
+) -> String {
+    let mut text = format!("outrigger {}:", env!("CARGO_PKG_VERSION"));
+    let mut addrs = handle.local_addrs().iter();
+    // Writing to a string cannot fail.
+    if let Some(outbound) = addrs.next() {
+        let _ = write!(text, " outbound {outbound},");
+    }
+    for (addr, arg) in addrs.zip(&args.inbound) {
+        let _ = write!(text, " inbound {addr} to {},", arg.application);
+    }
+    let workers = workers(args);
+    let summary = configuration::summary(snapshot);
+    let _ = write!(text, " admin {admin}; {workers} workers; {summary}");
+    text
 }

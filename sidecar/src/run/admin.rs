@@ -1,0 +1,167 @@
+//! The admin endpoints, under Envoy's names, on a thread of their own.
+//!
+//! Owns which path answers what. They read the current snapshot and counters and never touch a worker.
+
+mod clusters;
+mod config_dump;
+mod stats;
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::thread;
+use std::time::Instant;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use outrigger_tokio::Handle;
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::control::Command;
+
+/// After a failure to accept, such as too many open files.
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(200);
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+
+const HELP: &str = "\
+GET  /ready             LIVE, or 503 while draining
+GET  /healthz/ready     the same for Kubernetes
+GET  /clusters          endpoints and their counters
+GET  /config_dump       the configuration in use
+GET  /stats             counters
+POST /drain_listeners   stop accepting, finish what runs
+POST /quitquitquit      drain and end
+";
+
+/// Listens and answers until the program ends. Returns the address with its real port.
+///
+/// # Errors
+/// The address cannot be listened on, or the thread cannot be started.
+pub(super) fn start(
+    addr: SocketAddr,
+    handle: Handle,
+    commands: UnboundedSender<Command>,
+) -> io::Result<SocketAddr> {
+    let listener = TcpListener::bind(addr)?;
+    listener.set_nonblocking(true)?;
+    let addr = listener.local_addr()?;
+    let admin = Admin {
+        handle,
+        commands,
+        started: Instant::now(),
+    };
+    thread::Builder::new().name("admin".into()).spawn(move || {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build_local(LocalOptions::default());
+        let served = runtime.and_then(|runtime| serve(&runtime, listener, admin));
+        if let Err(error) = served {
+            anstream::eprintln!("warning: the admin endpoints are gone: {error}");
+        }
+    })?;
+    Ok(addr)
+}
+
+fn serve(runtime: &LocalRuntime, listener: TcpListener, admin: Admin) -> io::Result<()> {
+    runtime.block_on(async move {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        loop {
+            let Ok((stream, _)) = listener.accept().await else {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            };
+            let admin = admin.clone();
+            let service = service_fn(move |request: Request<Incoming>| {
+                let response = admin.answer(request.method(), request.uri().path());
+                async move { Ok::<_, Infallible>(response) }
+            });
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .serve_connection(TokioIo::new(stream), service);
+            tokio::task::spawn_local(connection);
+        }
+    })
+}
+
+#[derive(Clone)]
+struct Admin {
+    handle: Handle,
+    commands: UnboundedSender<Command>,
+    started: Instant,
+}
+
+impl Admin {
+    fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
+        let changes = matches!(path, "/drain_listeners" | "/quitquitquit");
+        let allowed: &[Method] = if changes {
+            &[Method::POST]
+        } else {
+            &[Method::GET, Method::HEAD]
+        };
+        if !allowed.contains(method) {
+            return not_allowed(if changes { "POST" } else { "GET, HEAD" });
+        }
+        match path {
+            "/" | "/help" => response(StatusCode::OK, TEXT, HELP.into()),
+            "/ready" | "/healthz/ready" => self.ready(),
+            "/clusters" => {
+                let text = clusters::text(&self.handle.snapshot());
+                response(StatusCode::OK, TEXT, text)
+            }
+            "/config_dump" => {
+                let text = config_dump::json(&self.handle.snapshot());
+                response(StatusCode::OK, JSON, text)
+            }
+            "/stats" => response(
+                StatusCode::OK,
+                TEXT,
+                stats::text(&self.handle, self.started),
+            ),
+            "/drain_listeners" => {
+                self.handle.begin_drain();
+                response(StatusCode::OK, TEXT, "OK\n".into())
+            }
+            "/quitquitquit" => {
+                let _ = self.commands.send(Command::Quit);
+                response(StatusCode::OK, TEXT, "OK\n".into())
+            }
+            _ => response(
+                StatusCode::NOT_FOUND,
+                TEXT,
+                format!("no such page; there are\n{HELP}"),
+            ),
+        }
+    }
+
+    fn ready(&self) -> Response<Full<Bytes>> {
+        if self.handle.is_draining() {
+            response(StatusCode::SERVICE_UNAVAILABLE, TEXT, "DRAINING\n".into())
+        } else {
+            response(StatusCode::OK, TEXT, "LIVE\n".into())
+        }
+    }
+}
+
+fn response(status: StatusCode, kind: &'static str, text: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(text.into()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+fn not_allowed(allowed: &'static str) -> Response<Full<Bytes>> {
+    let text = format!("use {allowed}\n");
+    let mut response = response(StatusCode::METHOD_NOT_ALLOWED, TEXT, text);
+    let headers = response.headers_mut();
+    headers.insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}

@@ -1,0 +1,103 @@
+//! `/stats`: counters as `name: value` lines, under Envoy's names where Envoy has one.
+
+use std::fmt::{Display, Write as _};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use outrigger_core::snapshot::Cluster;
+use outrigger_tokio::{Handle, ListenerStats};
+
+/// Everything that is counted now.
+pub(super) fn text(handle: &Handle, started: Instant) -> String {
+    let (stats, snapshot) = (handle.stats(), handle.snapshot());
+    let mut lines = Lines::default();
+    for (index, listener) in stats.listeners.iter().enumerate() {
+        // The first listener is the outbound one.
+        let prefix = if index == 0 { "outbound" } else { "inbound" };
+        add_listener(&mut lines, prefix, listener);
+    }
+    for cluster in &snapshot.clusters {
+        add_cluster(&mut lines, cluster);
+    }
+    let is_draining = u8::from(handle.is_draining());
+    lines.add("server.live", 1 - is_draining);
+    lines.add("server.state", is_draining);
+    lines.add("server.uptime", started.elapsed().as_secs());
+    lines.add("server.concurrency", stats.workers);
+    lines.add(
+        "listener_manager.total_listeners_active",
+        stats.listeners.len(),
+    );
+    lines.add("outrigger.config_revision", snapshot.revision);
+    lines.add("outrigger.connection_panics", stats.panics);
+    lines.add("outrigger.upstream_cx_idle", stats.idle_upstream);
+    lines.add(
+        "outrigger.access_log_lines_dropped",
+        stats.log_lines_dropped,
+    );
+    lines.sorted()
+}
+
+fn add_listener(lines: &mut Lines, prefix: &str, stats: &ListenerStats) {
+    let listener = format!("listener.{}", address(stats.addr));
+    lines.add(format!("{listener}.downstream_cx_total"), stats.connections);
+    lines.add(format!("{listener}.downstream_cx_active"), stats.active);
+    lines.add(format!("{listener}.accept_errors"), stats.accept_errors);
+    let http = format!("http.{prefix}_{}", address(stats.addr));
+    lines.add(format!("{http}.downstream_rq_total"), stats.requests);
+    let [none, classes @ ..] = stats.status_classes;
+    lines.add(format!("{http}.downstream_rq_no_response"), none);
+    for (class, count) in (1..).zip(classes) {
+        lines.add(format!("{http}.downstream_rq_{class}xx"), count);
+    }
+    lines.add(format!("{http}.request_body_bytes"), stats.bytes_received);
+    lines.add(format!("{http}.response_body_bytes"), stats.bytes_sent);
+}
+
+fn add_cluster(lines: &mut Lines, cluster: &Cluster) {
+    let name = format!("cluster.{}", cluster.name);
+    let sum = |count: &dyn Fn(&outrigger_core::cluster::HostState) -> u64| {
+        let endpoints = cluster.endpoints.iter();
+        endpoints
+            .map(|endpoint| count(&endpoint.state))
+            .sum::<u64>()
+    };
+    lines.add(format!("{name}.membership_total"), cluster.endpoints.len());
+    lines.add(
+        format!("{name}.upstream_cx_active"),
+        sum(&|h| h.connections().into()),
+    );
+    lines.add(
+        format!("{name}.upstream_cx_connect_fail"),
+        sum(&|h| h.connect_failures()),
+    );
+    lines.add(
+        format!("{name}.upstream_rq_active"),
+        sum(&|h| h.active().into()),
+    );
+    lines.add(format!("{name}.upstream_rq_total"), sum(&|h| h.requests()));
+}
+
+/// An address as a part of a name: Envoy replaces colons.
+fn address(addr: SocketAddr) -> String {
+    addr.to_string().replace(':', "_")
+}
+
+#[derive(Default)]
+struct Lines(Vec<String>);
+
+impl Lines {
+    fn add(&mut self, name: impl Display, value: impl Display) {
+        self.0.push(format!("{name}: {value}"));
+    }
+
+    fn sorted(mut self) -> String {
+        self.0.sort_unstable();
+        let mut out = String::new();
+        for line in self.0 {
+            // Writing to a string cannot fail.
+            let _ = writeln!(out, "{line}");
+        }
+        out
+    }
+}

@@ -1,0 +1,171 @@
+//! From the command line's paths to a snapshot, again and again.
+//!
+//! Owns what is read, what it is read for, and whether it is good enough to run. Endpoints keep their live state from
+//! one snapshot to the next, because the registry stays.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::PathBuf;
+
+use outrigger_core::cluster::Registry;
+use outrigger_core::compile::{self, Inbound, Workload};
+use outrigger_core::config::mesh::MeshConfig;
+use outrigger_core::config::{self, Finding, Severity};
+use outrigger_core::snapshot::Snapshot;
+
+use crate::cli::RunArgs;
+use crate::sources::{self, Source};
+
+/// What is read and for whom.
+#[derive(Debug)]
+pub(super) struct Configuration {
+    paths: Vec<PathBuf>,
+    mesh_path: Option<PathBuf>,
+    workload: Workload,
+    inbound: Vec<Inbound>,
+    registry: Registry,
+    revision: u64,
+    /// Of what was read last, good or bad.
+    fingerprint: u64,
+}
+
+/// How reading went.
+#[derive(Debug)]
+pub(super) enum Reading {
+    /// It can be run.
+    Good {
+        /// The compiled configuration.
+        snapshot: Snapshot,
+        /// Warnings.
+        findings: Vec<Finding>,
+    },
+    /// It has errors.
+    Bad {
+        /// Errors and warnings.
+        findings: Vec<Finding>,
+    },
+    /// Files are missing or cannot be read.
+    Unreadable {
+        /// One for each path.
+        errors: Vec<String>,
+    },
+}
+
+impl Configuration {
+    pub(super) fn new(args: &RunArgs) -> Self {
+        let labels = args.labels.iter();
+        let inbound = args.inbound.iter();
+        Self {
+            paths: args.config.clone(),
+            mesh_path: args.mesh_config.clone(),
+            workload: Workload {
+                namespace: args.namespace.clone(),
+                labels: labels.map(|l| (l.key.clone(), l.value.clone())).collect(),
+            },
+            inbound: inbound
+                .map(|arg| Inbound {
+                    listen: arg.listen,
+                    application: arg.application,
+                })
+                .collect(),
+            registry: Registry::default(),
+            revision: 0,
+            fingerprint: 0,
+        }
+    }
+
+    /// Every path that is read.
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
+        self.paths.iter().chain(&self.mesh_path).cloned().collect()
+    }
+
+    /// Reads and compiles everything.
+    pub(super) fn read(&mut self) -> Reading {
+        match self.sources() {
+            Ok(sources) => self.compile(&sources),
+            Err(errors) => Reading::Unreadable { errors },
+        }
+    }
+
+    /// The same, unless the files have not changed since they were read last.
+    pub(super) fn read_if_changed(&mut self) -> Option<Reading> {
+        match self.sources() {
+            Ok(sources) if fingerprint(&sources) == self.fingerprint => None,
+            Ok(sources) => Some(self.compile(&sources)),
+            // Files vanish while somebody replaces them; the next change tells what came of it.
+            Err(_) => None,
+        }
+    }
+
+    /// The files in the order of the command line, the mesh configuration last.
+    fn sources(&self) -> Result<Vec<Source>, Vec<String>> {
+        let told = |errors: Vec<_>| errors.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let mut sources = sources::read(&self.paths).map_err(told)?;
+        if let Some(path) = &self.mesh_path {
+            sources.extend(sources::read(std::slice::from_ref(path)).map_err(told)?);
+        }
+        Ok(sources)
+    }
+
+    fn compile(&mut self, sources: &[Source]) -> Reading {
+        self.fingerprint = fingerprint(sources);
+        let (mesh_source, sources) = self.split_mesh(sources);
+        let (mesh, mut findings) = mesh_source.map_or_else(
+            || (MeshConfig::default(), Vec::new()),
+            |source| config::load_mesh(as_core(source)),
+        );
+        let sources: Vec<_> = sources.iter().map(as_core).collect();
+        let loaded = config::load(&sources, &self.workload.namespace);
+        findings.extend(loaded.findings);
+        if findings.iter().any(|f| f.severity == Severity::Error) {
+            return Reading::Bad { findings };
+        }
+        let compiled = compile::compile(
+            &loaded.resources,
+            &self.workload,
+            &mesh,
+            &self.inbound,
+            &mut self.registry,
+            self.revision,
+        );
+        findings.extend(compiled.findings);
+        self.revision = compiled.snapshot.revision;
+        Reading::Good {
+            snapshot: compiled.snapshot,
+            findings,
+        }
+    }
+
+    fn split_mesh<'a>(&self, sources: &'a [Source]) -> (Option<&'a Source>, &'a [Source]) {
+        match (&self.mesh_path, sources.split_last()) {
+            (Some(_), Some((mesh, rest))) => (Some(mesh), rest),
+            (Some(_) | None, _) => (None, sources),
+        }
+    }
+}
+
+fn as_core(source: &Source) -> config::Source<'_> {
+    config::Source {
+        name: &source.name,
+        bytes: &source.bytes,
+    }
+}
+
+fn fingerprint(sources: &[Source]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for source in sources {
+        source.name.hash(&mut hasher);
+        source.bytes.hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+/// What a snapshot holds, in numbers.
+pub(super) fn summary(snapshot: &Snapshot) -> String {
+    let rules: usize = snapshot.virtual_hosts.iter().map(|v| v.rules.len()).sum();
+    format!(
+        "revision {}: {} virtual hosts, {rules} rules, {} clusters",
+        snapshot.revision,
+        snapshot.virtual_hosts.len(),
+        snapshot.clusters.len(),
+    )
+}
