@@ -6,6 +6,7 @@ use super::code::Code;
 use super::names;
 use super::protocol::Protocol;
 use super::report::Report;
+use crate::time::Duration;
 
 /// A port number, 1 to 65535.
 pub(in crate::config) fn port(number: u32, report: &mut Report) {
@@ -109,4 +110,73 @@ pub(in crate::config) fn listener_host(host: &str, report: &mut Report) {
         complaint,
         "write the full name, `*.suffix` or `*`",
     );
+}
+
+/// A duration that Istio wants to be at least a millisecond, and a whole number of them.
+pub(in crate::config) fn duration(duration: Duration, report: &mut Report) {
+    let complaint = if duration < Duration::from_millis(1) {
+        "is shorter than 1ms"
+    } else if !duration.subsec_nanos().is_multiple_of(1_000_000) {
+        "is not a whole number of milliseconds"
+    } else {
+        return;
+    };
+    report.raise(
+        Code::InvalidDuration,
+        format!("duration `{duration:?}` {complaint}"),
+        "",
+    );
+}
+
+/// As [`duration`] for an optional field; zero is refused too, because there "none" is said by leaving it out.
+pub(in crate::config) fn duration_in(field: &str, value: Option<Duration>, report: &mut Report) {
+    if let Some(value) = value {
+        report.field(field, |report| duration(value, report));
+    }
+}
+
+/// As [`duration_in`], where zero has a meaning of its own.
+pub(in crate::config) fn duration_or_zero_in(
+    field: &str,
+    value: Option<Duration>,
+    report: &mut Report,
+) {
+    duration_in(field, value.filter(|value| !value.is_zero()), report);
+}
+
+/// A share of requests: 0, or 0.0001 to 100 percent.
+pub(in crate::config) fn percentage(value: f64, report: &mut Report) {
+    if value == 0.0 || (0.0001..=100.0).contains(&value) {
+        return;
+    }
+    report.raise(
+        Code::InvalidPercent,
+        format!("`{value}` percent is neither 0 nor between 0.0001 and 100"),
+        "",
+    );
+}
+
+/// A whole percentage in a field that has a number for it.
+pub(in crate::config) fn whole_percent(field: &str, value: i64, report: &mut Report) {
+    if !(0..=100).contains(&value) {
+        let message = format!("`{value}` percent is not between 0 and 100");
+        report.raise_in(field, Code::InvalidPercent, message, "");
+    }
+}
+
+/// A number of something, which may not be negative.
+pub(in crate::config) fn not_negative(field: &str, value: i32, code: Code, report: &mut Report) {
+    if value < 0 {
+        report.raise_in(field, code, format!("`{value}` is negative"), "");
+    }
+}
+
+/// A namespace, DNS label; empty is fine.
+pub(in crate::config) fn namespace_in(field: &str, namespace: &str, report: &mut Report) {
+    if !namespace.is_empty()
+        && let Err(why) = names::check_dns_label(namespace)
+    {
+        let message = format!("namespace `{namespace}` {why}");
+        report.raise_in(field, Code::InvalidName, message, "");
+    }
 }

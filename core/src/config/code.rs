@@ -94,6 +94,7 @@ codes! {
     KindNotRead "kind-not-read" Warning "An Istio kind that this proxy does not read."
     KindIgnored "kind-ignored" Info "A kind that does not concern the proxy."
     Metadata "metadata" Error "The metadata is incomplete or malformed."
+    ResourceName "resource-name" Warning "A resource name that Kubernetes refuses."
     DuplicateResource "duplicate-resource" Error "Two resources have the same kind, namespace and name."
     NoSpec "no-spec" Error "The resource has no `spec`."
 
@@ -120,8 +121,8 @@ codes! {
     InvalidAddress "invalid-address" Error "An IP address or CIDR block is malformed."
     InvalidExportTo "invalid-export-to" Error "`exportTo` is malformed or contradicts itself."
     InvalidRegex "invalid-regex" Error "A regular expression does not compile, or is empty or too long."
-    RegexDialect "regex-dialect" Error "A regular expression uses a construct that RE2 does not have."
     InvalidHeaderName "invalid-header-name" Error "A header name is malformed."
+    OperatorNotInEffect "operator-not-in-effect" Warning "A format operator of Envoy's that this proxy does not fill in yet."
     InvalidHeaderValue "invalid-header-value" Error "A header value is malformed."
 
     // VirtualService.
@@ -159,6 +160,8 @@ codes! {
     InvalidConnectionPool "invalid-connection-pool" Error "A connection pool is malformed or contradicts itself."
     InvalidOutlierDetection "invalid-outlier-detection" Error "Outlier detection is malformed or contradicts itself."
     InvalidLoadBalancer "invalid-load-balancer" Error "A load balancer is malformed or contradicts itself."
+    HashOfNothing "hash-of-nothing" Warning "Consistent hashing that hashes nothing."
+    FailoverWithoutEjection "failover-without-ejection" Warning "Locality failover without outlier detection, which never happens."
     InvalidLocality "invalid-locality" Error "A locality setting is malformed or contradicts itself."
     InvalidTls "invalid-tls" Error "TLS settings contradict their mode."
     InvalidTunnel "invalid-tunnel" Error "A tunnel is malformed or contradicts itself."

@@ -131,8 +131,8 @@ fn check_name(o: &mut Object<'_, '_>, name: &str) {
     if name.len() > 253 || !name.split('.').all(is_label) {
         o.report().raise_in(
             "name",
-            Code::Metadata,
-            format!("{} is not a valid resource name", quoted(name)),
+            Code::ResourceName,
+            format!("{} is not a name that Kubernetes takes", quoted(name)),
             "use lower case letters, digits, `-` and `.`, at most 253 characters",
         );
     }

@@ -13,6 +13,7 @@ mod envelope;
 pub mod finding;
 pub mod format;
 pub mod gateway;
+pub mod header_name;
 pub mod kinds;
 pub mod kubernetes;
 pub mod lint;

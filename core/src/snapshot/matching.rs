@@ -19,6 +19,12 @@ pub struct Regex {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegexFault(pub String);
 
+impl core::fmt::Display for RegexFault {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// Larger programs are refused, so that a short pattern can not take much memory: 1 MiB.
 const PROGRAM_BYTES: usize = 1 << 20;
 

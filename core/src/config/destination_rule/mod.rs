@@ -6,6 +6,7 @@ mod balancer;
 mod balancer_decode;
 pub(super) mod decode;
 mod traffic;
+pub(super) mod validate;
 
 pub use balancer::{
     ConsistentHash, HashKey, HashRing, HttpCookie, HttpCookieAttribute, LoadBalancerPolicy,
@@ -63,6 +64,8 @@ pub struct WorkloadSelector {
 /// Reads and checks the `spec` of a DestinationRule.
 pub(super) fn read(report: &mut Report, meta: Meta, spec: &Node) -> DestinationRule {
     report.field("spec", |report| {
-        object(report, spec, |spec| decode::decode(meta, spec))
+        let rule = object(report, spec, |spec| decode::decode(meta, spec));
+        validate::validate(&rule, report);
+        rule
     })
 }

@@ -9,6 +9,7 @@ mod matching;
 mod policy;
 mod policy_decode;
 mod stream;
+mod validate;
 
 pub use http::{
     CorsPolicy, Delegate, DerivePort, Destination, HeaderOperations, Headers, HttpBody,
@@ -66,6 +67,8 @@ impl VirtualService {
 /// Reads and checks the `spec` of a VirtualService.
 pub(super) fn read(report: &mut Report, meta: Meta, spec: &Node) -> VirtualService {
     report.field("spec", |report| {
-        object(report, spec, |spec| decode::decode(meta, spec))
+        let service = object(report, spec, |spec| decode::decode(meta, spec));
+        validate::validate(&service, report);
+        service
     })
 }
