@@ -22,8 +22,8 @@ use crate::time::{Duration, Instant};
 use idle::IdleConnections;
 pub(crate) use idle::Link;
 
-/// The size of a fresh read buffer: a typical head and a small body in one read.
-const BUFFER: usize = 16 * 1024;
+/// The size of a fresh read buffer: a head and a body of 16 KiB in one read.
+const BUFFER: usize = 32 * 1024;
 
 /// Spare buffers kept; the rest are freed.
 const SPARE: usize = 64;
@@ -170,10 +170,12 @@ impl Worker {
         }
     }
 
-    /// A buffer nobody reads into any more. It is kept only if its memory can be written again.
+    /// A buffer nobody reads into any more. It is kept only if its memory can be written again, and if it is not one of
+    /// the large ones that a long body needed.
     pub(crate) fn give_buffer(&mut self, mut buffer: BytesMut) {
         buffer.clear();
-        if self.spare.len() < SPARE && buffer.try_reclaim(BUFFER) {
+        let is_usual = buffer.try_reclaim(BUFFER) && buffer.capacity() <= 2 * BUFFER;
+        if is_usual && self.spare.len() < SPARE {
             self.spare.push(buffer);
         }
     }

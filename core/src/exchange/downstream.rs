@@ -18,7 +18,7 @@ pub(super) struct Downstream {
     pub(super) writer: Writer,
     pub(super) inbox: BytesMut,
     pub(super) outbox: Outbox,
-    /// The last read used all the room it was given, so the next one gets more.
+    /// A read used all the room it was given, so the next ones get more, until the buffer is given back.
     pub(super) filled: bool,
     /// The client will send nothing more.
     pub(super) eof: bool,
@@ -41,10 +41,11 @@ impl Downstream {
             count > 0 && count <= self.inbox.len(),
             "Read tells of bytes that were appended"
         );
-        self.filled = self.inbox.len() == self.inbox.capacity();
+        self.filled |= self.inbox.len() == self.inbox.capacity();
     }
 
     pub(super) fn return_buffers(&mut self, worker: &mut Worker) {
+        self.filled = false;
         if self.inbox.capacity() > 0 {
             worker.give_buffer(core::mem::take(&mut self.inbox));
         }

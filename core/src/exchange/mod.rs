@@ -64,10 +64,10 @@ const INBOX_LIMIT: usize = 64 * 1024;
 const READ_ROOM: usize = 4 * 1024;
 
 /// The room added when there is less.
-const READ_BLOCK: usize = 16 * 1024;
+const READ_BLOCK: usize = 32 * 1024;
 
 /// The room added while a body is long.
-const READ_BLOCK_LONG: usize = 64 * 1024;
+const READ_BLOCK_LONG: usize = 128 * 1024;
 
 #[derive(Debug)]
 enum Phase {
@@ -174,8 +174,11 @@ impl Exchange {
         if inbox.capacity() == 0 {
             *inbox = worker.take_buffer();
         }
-        if inbox.capacity() - inbox.len() < READ_ROOM {
-            inbox.reserve(if long { READ_BLOCK_LONG } else { READ_BLOCK });
+        // Room that was read, passed on and written is used again; memory is added only when too little is left.
+        let wanted = if long { READ_BLOCK_LONG } else { READ_BLOCK };
+        let room = inbox.capacity() - inbox.len();
+        if room < wanted && !inbox.try_reclaim(wanted) && room < READ_ROOM {
+            inbox.reserve(wanted);
         }
         inbox
     }

@@ -89,7 +89,7 @@ impl Upstream {
             "Read tells of bytes that were appended"
         );
         self.received = true;
-        self.filled = self.inbox.len() == self.inbox.capacity();
+        self.filled |= self.inbox.len() == self.inbox.capacity();
     }
 
     pub(super) fn on_wrote(&mut self, count: usize) {
@@ -137,6 +137,7 @@ impl Upstream {
         self.writer = Writer::default();
         self.wrote = false;
         self.deaf = false;
+        self.filled = false;
         self.received = false;
     }
 
