@@ -3,6 +3,12 @@
 use std::fs;
 use std::path::Path;
 
+#[path = "../../fuzz/src/config.rs"]
+#[expect(
+    unreachable_pub,
+    reason = "shared with the fuzz targets, where it is a library"
+)]
+mod config;
 #[path = "../../fuzz/src/http1.rs"]
 #[expect(
     unreachable_pub,
@@ -31,4 +37,9 @@ fn http1_request() {
 #[test]
 fn http1_response() {
     replay("http1_response", http1::responses);
+}
+
+#[test]
+fn config_load() {
+    replay("config_load", config::load_and_compile);
 }

@@ -1,3 +1,4 @@
 //! What must hold for any input, one module per thing that reads bytes from outside.
 
+pub mod config;
 pub mod http1;
