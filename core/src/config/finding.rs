@@ -114,9 +114,7 @@ const SNIPPET_WIDTH: usize = 100;
 pub fn snippet(source: &[u8], line: u32, column: u32) -> Option<String> {
     let index = usize::try_from(line).ok()?.checked_sub(1)?;
     let column = usize::try_from(column).ok()?.checked_sub(1)?;
-    let raw = source.split(|&b| b == b'\n').nth(index)?;
-    let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
-    let text: Vec<char> = String::from_utf8_lossy(raw)
+    let text: Vec<char> = String::from_utf8_lossy(line_at(source, index)?)
         .chars()
         .map(|c| match c {
             '\t' => ' ',
@@ -145,19 +143,36 @@ pub fn snippet(source: &[u8], line: u32, column: u32) -> Option<String> {
     Some(out)
 }
 
+/// A line without its break, which is LF, CRLF or CR alone (YAML 1.2 §5.4): findings count lines as YAML does.
+fn line_at(source: &[u8], index: usize) -> Option<&[u8]> {
+    let mut rest = source;
+    for _ in 0..index {
+        let at = memchr::memchr2(b'\r', b'\n', rest)?;
+        let length = if rest[at..].starts_with(b"\r\n") {
+            2
+        } else {
+            1
+        };
+        rest = &rest[at + length..];
+    }
+    let end = memchr::memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
+    Some(&rest[..end])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn snippets_show_the_line_and_the_column() {
-        let source = "a: 1\nb:\tx\r\ncafé: 5".as_bytes();
+        let source = "a: 1\nb:\tx\r\ncafé: 5\rd: 6".as_bytes();
         let cases: &[(u32, u32, Option<&str>)] = &[
             (1, 4, Some("1 | a: 1\n  |    ^")),
             (2, 4, Some("2 | b: x\n  |    ^")),
             (3, 7, Some("3 | café: 5\n  |       ^")),
+            (4, 1, Some("4 | d: 6\n  | ^")),
             (3, 99, Some("3 | café: 5\n  |        ^")),
-            (4, 1, None),
+            (5, 1, None),
             (0, 0, None),
         ];
         for (line, column, expected) in cases {

@@ -9,10 +9,20 @@ use http::Method;
 use super::hop_by_hop::is_hop_by_hop;
 use crate::message::{Field, Headers, Known, RequestHead, is_token_byte};
 
-/// Appends the fields that are not about framing, routing or this connection; those the writer says itself.
-pub(super) fn put_fields(headers: &Headers, block: &mut BytesMut) {
+/// Appends the fields of a request but those that the writer says itself: Host, and what concerns framing or this
+/// connection.
+pub(super) fn put_request_fields(headers: &Headers, block: &mut BytesMut) {
+    put_fields(headers, &[Known::Host, Known::ContentLength], block);
+}
+
+/// As [`put_request_fields`]; Host means nothing in a response and passes.
+pub(super) fn put_response_fields(headers: &Headers, block: &mut BytesMut) {
+    put_fields(headers, &[Known::ContentLength], block);
+}
+
+fn put_fields(headers: &Headers, written: &[Known], block: &mut BytesMut) {
     for field in headers.iter() {
-        let ours = matches!(field.known, Known::ContentLength | Known::Host);
+        let ours = written.contains(&field.known);
         if !ours && !is_hop_by_hop(field) && is_writable(field) {
             put_field(field.name, field.value, block);
         }
@@ -99,12 +109,13 @@ mod tests {
             ("h", "tab\tand é"),
             ("connection", "x"),
             ("content-length", "7"),
+            ("host", "evil"),
             ("http2-settings", "7"),
         ] {
             headers.append(name.as_bytes(), value.as_bytes()).unwrap();
         }
         let mut block = BytesMut::new();
-        put_fields(&headers, &mut block);
+        put_request_fields(&headers, &mut block);
         assert_eq!(block, "a: 1\r\nh: tab\tand é\r\n".as_bytes());
     }
 

@@ -9,7 +9,9 @@ use http::{Method, StatusCode};
 use super::framing::BodyLength;
 use super::hop_by_hop::is_bodiless;
 use super::number::{self, decimal};
-use super::write_fields::{put_field, put_fields, put_request_line, put_trailers};
+use super::write_fields::{
+    put_field, put_request_fields, put_request_line, put_response_fields, put_trailers,
+};
 use crate::message::{Headers, Known, RequestHead, ResponseHead, Version};
 use crate::outbox::Outbox;
 
@@ -58,7 +60,7 @@ impl Writer {
     ) {
         out.put_with(|block| {
             put_request_line(head, block);
-            put_fields(&head.headers, block);
+            put_request_fields(&head.headers, block);
             match body {
                 // Envoy's rule: methods that usually have a body say that there is none.
                 BodyLength::None if is_bodiless(&head.method) || upgrade.is_some() => {}
@@ -97,7 +99,7 @@ impl Writer {
         let keep_alive = reply.keep_alive && !plan.ends_with_connection();
         out.put_with(|block| {
             put_status_line(head.status, reply.version, block);
-            put_fields(&head.headers, block);
+            put_response_fields(&head.headers, block);
             plan.put(block);
             match (plan, reply.upgrade) {
                 (Plan::Tunnel, Some(token)) => put_upgrade(token, block),
