@@ -229,3 +229,6 @@ fn merge_both(root: &StringMatch, inner: &StringMatch) -> Option<StringMatch> {
     };
     holds.then(|| inner.clone())
 }
+
+#[cfg(test)]
+mod tests;

@@ -143,3 +143,6 @@ pub(super) fn wildcards_over(host: &str) -> impl Iterator<Item = String> {
         .map(move |at| format!("*{}", &inner[at..]))
         .chain((host != "*").then(|| "*".to_owned()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -87,3 +87,6 @@ fn of_port(entry: &PortTrafficPolicy) -> Effective<'_> {
         ..Effective::default()
     }
 }
+
+#[cfg(test)]
+mod tests;
