@@ -16,10 +16,10 @@ const QUIET: Style = Style::new().dimmed();
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 
-const PICTURE: &str = "\
-  visitor ─▶ customer ─▶ preference ─▶ recommendation v1
-                                   └─▶ recommendation v2
-";
+const PICTURE: &str = concat!(
+    "  visitor ─▶ customer ─▶ preference ─┬▶ recommendation v1\n",
+    "                                     └▶ recommendation v2\n",
+);
 
 /// Tells what happens, while it happens.
 pub(super) struct Report {
