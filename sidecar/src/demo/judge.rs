@@ -67,7 +67,7 @@ pub(super) fn judge(visit: &Visit, observed: Tally) -> Verdict {
     let (expected, ok) = match visit.expect {
         Expect::Always(what) => {
             let agrees = total > 0 && observed.keys().all(|seen| seen == what);
-            (what.to_owned(), agrees)
+            (format!("{what} every time"), agrees)
         }
         Expect::Each(these) => {
             let wanted: BTreeSet<&str> = these.iter().copied().collect();
