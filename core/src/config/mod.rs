@@ -11,6 +11,8 @@ pub mod decode;
 pub mod destination_rule;
 mod envelope;
 pub mod finding;
+#[cfg(test)]
+mod fixture;
 pub mod format;
 pub mod gateway;
 pub mod header_name;

@@ -48,3 +48,6 @@ pub(super) fn read(report: &mut Report, meta: Meta, spec: &Node) -> Gateway {
         read
     })
 }
+
+#[cfg(test)]
+mod tests;

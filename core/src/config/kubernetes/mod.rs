@@ -144,3 +144,6 @@ pub struct Pod {
     /// `spec.serviceAccountName`.
     pub service_account: String,
 }
+
+#[cfg(test)]
+mod tests;

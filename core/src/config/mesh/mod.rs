@@ -43,3 +43,6 @@ impl Default for MeshConfig {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -99,3 +99,6 @@ pub(super) fn read(report: &mut Report, meta: Meta, spec: &Node) -> ServiceEntry
         read
     })
 }
+
+#[cfg(test)]
+mod tests;

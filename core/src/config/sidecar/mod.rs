@@ -132,27 +132,4 @@ pub(super) fn read(report: &mut Report, meta: Meta, spec: &Node) -> Sidecar {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn egress_hosts() {
-        use EgressNamespace::{Any, Named, None as Nothing, Own};
-        for (entry, excludes, namespace, host) in [
-            ("*/*", false, Any, "*"),
-            ("./*", false, Own, "*"),
-            ("~/*", false, Nothing, "*"),
-            ("ns/a.b", false, Named("ns"), "a.b"),
-            ("~ns/*.b", true, Named("ns"), "*.b"),
-            ("~./*", true, Own, "*"),
-        ] {
-            let want = EgressHost {
-                excludes,
-                namespace,
-                host,
-            };
-            assert_eq!(EgressHost::parse(entry), Some(want), "{entry}");
-        }
-        assert_eq!(EgressHost::parse("a.b"), None);
-    }
-}
+mod tests;

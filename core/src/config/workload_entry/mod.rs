@@ -64,3 +64,6 @@ pub(super) fn read(report: &mut Report, meta: Meta, spec: &Node) -> WorkloadEntr
         WorkloadEntry { meta, workload }
     })
 }
+
+#[cfg(test)]
+mod tests;

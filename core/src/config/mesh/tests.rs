@@ -1,0 +1,70 @@
+//! Mesh configurations and what is read of them.
+
+use super::MeshConfig;
+use crate::config::sidecar::OutboundMode;
+use crate::config::{Source, load_mesh};
+use crate::snapshot::PathNormalization;
+use crate::time::Duration;
+
+fn read(yaml: &str) -> (MeshConfig, Vec<String>) {
+    let source = Source {
+        name: "mesh.yaml",
+        bytes: yaml.as_bytes(),
+    };
+    let (mesh, findings) = load_mesh(source);
+    let said = findings
+        .iter()
+        .map(|f| format!("{} {}", f.code, f.path))
+        .collect();
+    (mesh, said)
+}
+
+#[test]
+fn settings() {
+    let direct = "
+connectTimeout: 3s
+outboundTrafficPolicy: {mode: REGISTRY_ONLY}
+pathNormalization: {normalization: MERGE_SLASHES}
+rootNamespace: root
+defaultVirtualServiceExportTo: ['.']
+";
+    let indented = direct.replace('\n', "\n    ");
+    let wrapped = format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: istio}}\ndata:\n  mesh: |{indented}\n"
+    );
+    for yaml in [direct, &wrapped] {
+        let (mesh, said) = read(yaml);
+        assert_eq!(said, [""; 0], "{yaml}");
+        assert_eq!(mesh.connect_timeout, Duration::from_secs(3));
+        let mode = mesh.outbound_traffic_policy.map(|policy| policy.mode);
+        assert_eq!(mode, Some(OutboundMode::RegistryOnly));
+        assert_eq!(mesh.path_normalization, PathNormalization::MergeSlashes);
+        assert_eq!(mesh.root_namespace, "root");
+        assert_eq!(mesh.default_virtual_service_export_to, ["."]);
+    }
+    assert_eq!(read("").0, MeshConfig::default());
+}
+
+#[test]
+fn what_is_not_used_is_told() {
+    for (yaml, expected) in [
+        (
+            "defaultConfig: {concurrency: 2}",
+            "not-in-effect defaultConfig",
+        ),
+        ("enableAutoMtls: true", "not-in-effect enableAutoMtls"),
+        ("conectTimeout: 3s", "unknown-field conectTimeout"),
+        ("connectTimeout: 0s", "invalid-duration connectTimeout"),
+        ("connectTimeout: 3", "invalid-duration connectTimeout"),
+        (
+            "outboundTrafficPolicy: {mode: DENY}",
+            "invalid-enum outboundTrafficPolicy.mode",
+        ),
+        (
+            "defaultServiceExportTo: ['*', a]",
+            "invalid-export-to defaultServiceExportTo[0]",
+        ),
+    ] {
+        assert_eq!(read(yaml).1, [expected], "{yaml}");
+    }
+}
