@@ -76,15 +76,7 @@ pub(in crate::config) fn decode(o: &mut Object<'_, '_>) -> MeshConfig {
         }
     }
     let connect_timeout = o.duration("connectTimeout");
-    if connect_timeout.is_some_and(|timeout| timeout.is_zero()) {
-        let message = "a connection can not be made in no time";
-        o.report().raise_in(
-            "connectTimeout",
-            Code::InvalidDuration,
-            message,
-            "use at least `1ms`",
-        );
-    }
+    checks::duration_in("connectTimeout", connect_timeout, o.report());
     let root_namespace = o.string("rootNamespace");
     MeshConfig {
         connect_timeout: connect_timeout.unwrap_or(default.connect_timeout),

@@ -130,6 +130,16 @@ fn policies() {
             ("{}", &["empty-sidecar spec"]),
             ("{outboundTrafficPolicy: {}}", &[]),
             (
+                "{inboundConnectionPool: {http: {http1MaxPendingRequests: 1}}}",
+                &[],
+            ),
+            (
+                "{inboundConnectionPool: {http: {http1MaxPendingRequests: -1}}}",
+                &[
+                    "invalid-connection-pool spec.inboundConnectionPool.http.http1MaxPendingRequests",
+                ],
+            ),
+            (
                 "{outboundTrafficPolicy: {mode: ALLOW_ANY, egressProxy: {host: a.b, port: {number: 80}}}}",
                 &[],
             ),

@@ -9,6 +9,7 @@ use super::{
 use crate::config::address::{self, Host};
 use crate::config::checks;
 use crate::config::code::Code;
+use crate::config::destination_rule::validate::pool;
 use crate::config::names;
 use crate::config::protocol::Protocol;
 use crate::config::report::Report;
@@ -34,6 +35,11 @@ pub(in crate::config) fn validate(sidecar: &Sidecar, report: &mut Report) {
         );
     }
     check_ingress(&sidecar.ingress, report);
+    if let Some(limits) = &sidecar.inbound_connection_pool {
+        report.field("inboundConnectionPool", |report| {
+            pool::check(limits, report)
+        });
+    }
     check_egress(&sidecar.egress, &sidecar.meta.namespace, report);
     if let Some(policy) = &sidecar.outbound_traffic_policy {
         report.field("outboundTrafficPolicy", |report| {
@@ -68,9 +74,10 @@ fn check_ingress(listeners: &[IngressListener], report: &mut Report) {
         if let Some(tls) = &listener.tls {
             report.field("tls", |report| check_tls(tls, port, report));
         }
-        if let Some(pool) = &listener.connection_pool {
+        if let Some(limits) = &listener.connection_pool {
+            report.field("connectionPool", |report| pool::check(limits, report));
             let is_http = Protocol::parse(&port.protocol).is_some_and(Protocol::is_http);
-            if pool.http.is_some() && !is_http {
+            if limits.http.is_some() && !is_http {
                 report.raise_in(
                     "connectionPool",
                     Code::HttpPoolOnTcp,

@@ -2,7 +2,7 @@
 
 mod balancer;
 mod locality;
-mod pool;
+pub(in crate::config) mod pool;
 mod tls;
 
 use std::collections::BTreeSet;
