@@ -76,16 +76,25 @@ fn compile_forward(route: &HttpRoute, namespace: &str, targets: Targets<'_>, por
     } else {
         Winner::Route
     };
+    let rewrite = route
+        .rewrite
+        .as_ref()
+        .map(compile_rewrite)
+        .unwrap_or_default();
     let destinations = route.route.iter().filter_map(|destination| {
         let weight = if is_single {
             1
         } else {
             u32::try_from(destination.weight).ok().filter(|w| *w > 0)?
         };
+        let mut request = header_ops::combine(request(route), request_of(destination), winner);
+        if rewrite.authority.is_some() {
+            request.authority = None; // a rewrite names the host before header operations do
+        }
         Some(Destination {
             weight,
             cluster: targets.cluster(&destination.destination, namespace, port),
-            request: header_ops::combine(request(route), request_of(destination), winner),
+            request,
             response: header_ops::combine(response(route), response_of(destination), winner),
         })
     });
@@ -94,11 +103,7 @@ fn compile_forward(route: &HttpRoute, namespace: &str, targets: Targets<'_>, por
     Forward {
         total_weight: total.max(1),
         destinations,
-        rewrite: route
-            .rewrite
-            .as_ref()
-            .map(compile_rewrite)
-            .unwrap_or_default(),
+        rewrite,
         cors: route
             .cors_policy
             .as_ref()

@@ -57,8 +57,8 @@ pub(super) fn combine(
     HeaderOps {
         remove: remove.into(),
         write: write.into(),
-        // Whoever is closer to the upstream names its host.
-        authority: authority(destination).or_else(|| authority(route)),
+        // Unlike fields, the route's host wins however many destinations there are.
+        authority: authority(route).or_else(|| authority(destination)),
     }
 }
 

@@ -30,14 +30,14 @@ pub(super) fn set_authority(head: &mut RequestHead, authority: &[u8]) {
     head.authority.extend_from_slice(authority);
 }
 
-/// The part of a path that a rule's uri match replaces: the matched prefix, or all of it.
+/// How much of a path a rewrite replaces: the prefix that matched, or all of it after an exact or regex match.
 #[must_use]
 pub(super) fn matched_len(condition: &Condition, path: &[u8]) -> usize {
     match &condition.path {
         Some(PathMatch::Prefix { path: prefix, .. }) => prefix.len().min(path.len()),
         Some(PathMatch::Exact { .. } | PathMatch::Regex(_)) => path.len(),
-        // No uri match is compiled like the prefix `/`, whose rewrite Istio documents as the whole path.
-        None => path.len(),
+        // Istio gives Envoy the prefix `/` where a rule does not match by uri.
+        None => usize::from(path.first() == Some(&b'/')),
     }
 }
 

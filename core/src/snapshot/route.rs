@@ -170,7 +170,8 @@ pub struct Rewrite {
 /// How the path is rewritten; the query always stays.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PathRewrite {
-    /// Replace the matched prefix, or the whole path when the rule matched by exact text, by regex or not by path.
+    /// Replace the matched prefix, or the whole path when the rule matched by exact text or by regex. A rule that does
+    /// not match by path has matched the prefix `/`.
     Prefix(Box<str>),
     /// Replace every match of `pattern` by `replacement`.
     Regex {

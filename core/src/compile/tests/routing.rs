@@ -116,6 +116,10 @@ fn rewrites() {
         check(&rewrite(uri, how), &[(&request, &want)]);
     }
     check(
+        &with_http("{rewrite: {uri: /n/}, route: [{destination: {host: web}}]}"),
+        &[("GET web/a", "80||web /n/a x-envoy-original-path=/a")],
+    );
+    check(
         &rewrite("{prefix: /}", "{authority: other.test}"),
         &[("GET web/a", "80||web @other.test x-envoy-original-host=web")],
     );
@@ -182,6 +186,25 @@ fn header_operations_of_one_and_of_several_destinations() {
         )),
         &[("GET web/", "80|v1|web @h.test x-envoy-original-host=web")],
     );
+}
+
+#[test]
+fn the_route_names_the_host_before_its_destinations() {
+    let dest = "destination: {host: web, subset: v1}, headers: {request: {set: {Host: dest.test}}}";
+    for (route, want) in [
+        ("", "dest.test"),
+        (
+            "headers: {request: {set: {':authority': route.test}}}, ",
+            "route.test",
+        ),
+        ("rewrite: {authority: rewrite.test}, ", "rewrite.test"),
+    ] {
+        let want = format!("80|v1|web @{want} x-envoy-original-host=web");
+        check(
+            &with_http(&format!("{{{route}route: [{{{dest}}}]}}")),
+            &[("GET web/", &want)],
+        );
+    }
 }
 
 #[test]
