@@ -23,6 +23,7 @@ pub mod load;
 pub mod mesh;
 pub mod meta;
 pub mod names;
+mod pending;
 pub mod protocol;
 pub mod report;
 pub mod resources;

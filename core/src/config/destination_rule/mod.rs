@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 
 use super::decode::object;
 use super::meta::Meta;
+use super::pending;
 use super::report::Report;
 use super::yaml::Node;
 
@@ -66,6 +67,7 @@ pub(super) fn read(report: &mut Report, meta: Meta, spec: &Node) -> DestinationR
     report.field("spec", |report| {
         let rule = object(report, spec, |spec| decode::decode(meta, spec));
         validate::validate(&rule, report);
+        pending::tell_destination_rule(spec, report);
         rule
     })
 }

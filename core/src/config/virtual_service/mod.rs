@@ -8,6 +8,7 @@ mod http;
 mod matching;
 mod policy;
 mod policy_decode;
+mod reach;
 mod stream;
 mod validate;
 
@@ -25,6 +26,7 @@ pub use stream::{L4Match, RouteDestination, TcpRoute, TlsMatch, TlsRoute};
 
 use super::decode::object;
 use super::meta::Meta;
+use super::pending;
 use super::report::Report;
 use super::yaml::Node;
 
@@ -69,6 +71,8 @@ pub(super) fn read(report: &mut Report, meta: Meta, spec: &Node) -> VirtualServi
     report.field("spec", |report| {
         let service = object(report, spec, |spec| decode::decode(meta, spec));
         validate::validate(&service, report);
+        reach::check(&service, report);
+        pending::tell_virtual_service(spec, report);
         service
     })
 }
