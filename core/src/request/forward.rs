@@ -5,7 +5,7 @@ use std::str;
 
 use http::{Method, StatusCode};
 
-use super::{Context, SCHEME, Target, Verdict, head, reply};
+use super::{Context, Target, Verdict, head, reply, scheme};
 use crate::decision::{Attempt, AttemptEnd, Details, Picked, Record, ResponseFlag, RouteDecision};
 use crate::message::{RequestHead, ResponseHead};
 use crate::peer::{ListenerKind, Peer};
@@ -40,7 +40,7 @@ pub(super) fn forward(
         };
         let format = FormatContext {
             request: &original,
-            scheme: SCHEME,
+            scheme: scheme(&original),
             downstream_remote: Some(context.peer.remote),
             downstream_local: Some(context.peer.local),
             upstream_host: "",
@@ -244,7 +244,7 @@ pub(super) fn format_context<'a>(
 ) -> FormatContext<'a> {
     FormatContext {
         request: &record.request,
-        scheme: SCHEME,
+        scheme: scheme(&record.request),
         downstream_remote: Some(peer.remote),
         downstream_local: Some(peer.local),
         upstream_host,

@@ -17,7 +17,7 @@ use http::{Method, StatusCode};
 
 use crate::cluster::HostState;
 use crate::decision::{Details, Record, Refused, ResetReason, ResponseFlag, RouteDecision};
-use crate::message::{Known, ResponseHead};
+use crate::message::{Known, RequestHead, ResponseHead};
 use crate::peer::{ListenerKind, Peer};
 use crate::policy::authority::{self, Selected};
 use crate::policy::{cors, header_ops, path, redirect, route};
@@ -26,8 +26,14 @@ use crate::snapshot::{
 };
 use crate::time::Duration;
 
-/// The scheme of everything that arrives in clear text.
-const SCHEME: &str = "http";
+/// What the client used, as far as we know: everything arrives in clear text, and somebody before us may have taken TLS
+/// off (Envoy derives `:scheme` from `x-forwarded-proto`).
+fn scheme(request: &RequestHead) -> &'static str {
+    match request.headers.get(Known::XForwardedProto) {
+        Some(proto) if proto.eq_ignore_ascii_case(b"https") => "https",
+        Some(_) | None => "http",
+    }
+}
 
 /// What the request machine needs to know besides the head.
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +93,7 @@ pub fn begin(context: &Context<'_>, record: &mut Record, response: &mut Response
         }
     };
     let virtual_host = snapshot.virtual_host(host);
-    let Some(position) = route::find(virtual_host, &record.request, SCHEME) else {
+    let Some(position) = route::find(virtual_host, &record.request, scheme(&record.request)) else {
         record.route = RouteDecision::NoRule { virtual_host: host };
         return reply::no_route(record, response);
     };
@@ -109,7 +115,8 @@ pub fn begin(context: &Context<'_>, record: &mut Record, response: &mut Response
             Verdict::Reply(direct.body.clone())
         }
         Action::Redirect(to) => {
-            let location = redirect::location(to, &rule.condition, &record.request, SCHEME);
+            let request = &record.request;
+            let location = redirect::location(to, &rule.condition, request, scheme(request));
             reply::direct(to.status, record, response);
             response.headers.set(Known::Location, &location);
             let peer = context.peer;
