@@ -4,12 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use super::Input;
-use super::destination_rules::DestinationRules;
+use super::destination_rules::{DestinationRules, Merged};
 use super::endpoints::{Candidate, Upstream, Workloads, is_subset};
 use super::scope::Scope;
 use super::services::{Port, Service, Services};
 use super::traffic_policy::{Effective, effective};
+use super::{Inbound, Input};
 use crate::cluster::{HostKey, Registry};
 use crate::config::destination_rule::{LoadBalancerPolicy, SimpleLb};
 use crate::config::protocol::Protocol;
@@ -17,9 +17,9 @@ use crate::snapshot::{Address, Balancing, Cluster, ClusterId, DestinationCluster
 use crate::time::Duration;
 
 /// How long an idle upstream connection is kept when nobody says (Istio, Envoy).
-pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// The clusters of a snapshot while it is made.
+/// The clusters of a snapshot, by name.
 #[derive(Debug, Default)]
 pub(super) struct Clusters {
     pub(super) list: Vec<Cluster>,
@@ -34,64 +34,49 @@ pub(super) fn name(port: u16, subset: &str, host: &str) -> Box<str> {
 }
 
 impl Clusters {
-    /// The clusters of every service in scope.
+    /// The clusters of every service in scope, and of the applications behind inbound listeners.
     #[must_use]
     pub(super) fn new(
         input: &Input<'_>,
         services: &Services<'_>,
         scope: &Scope<'_>,
+        inbound: &[Inbound],
         registry: &mut Registry,
     ) -> Self {
+        let mut list = Vec::new();
         let workloads = Workloads::new(input);
         let rules = DestinationRules::new(input);
-        let mut clusters = Self::default();
         for service in services.iter() {
-            if !scope.reaches(service.namespace, &service.host) {
-                continue;
-            }
-            let rule = rules.find(&service.host, service.namespace);
-            let top = rule.and_then(|rule| rule.traffic_policy);
-            for port in service.ports.iter().filter(|p| p.protocol != Protocol::Udp) {
-                let upstream = workloads.upstream(service, port);
-                let mut add = |subset: &str, policy: &Effective<'_>, upstream: &Upstream| {
-                    let cluster = cluster(input, service, port, subset, policy);
-                    clusters.add(cluster, upstream, registry);
-                };
-                add("", &effective(top, None, port.number), &upstream);
-                for subset in rule.map(|rule| rule.subsets.as_slice()).unwrap_or_default() {
-                    let policy = effective(top, subset.traffic_policy.as_ref(), port.number);
-                    let part = select(&upstream, &subset.labels);
-                    add(&subset.name, &policy, &part);
-                }
+            if scope.reaches(service.namespace, &service.host) {
+                let rule = rules.find(&service.host, service.namespace);
+                add_service(input, service, rule, &workloads, registry, &mut list);
             }
         }
-        clusters
+        for at in 0..inbound.len() {
+            list.push(application(input, inbound, at, registry));
+        }
+        list.sort_by(|a, b| a.name.cmp(&b.name));
+        list.dedup_by(|later, earlier| later.name == earlier.name);
+        let mut by_host: BTreeMap<String, Vec<_>> = BTreeMap::new();
+        for (cluster, id) in list.iter().zip((0..).map(ClusterId)) {
+            by_host.entry(cluster.host.to_string()).or_default().push((
+                cluster.port,
+                cluster.subset.clone(),
+                id,
+            ));
+        }
+        Self { list, by_host }
     }
 
-    /// Files a cluster and gives it its endpoints.
-    pub(super) fn add(
-        &mut self,
-        mut cluster: Cluster,
-        upstream: &Upstream,
-        registry: &mut Registry,
-    ) -> ClusterId {
-        match upstream {
-            Upstream::OriginalDestination => cluster.balancing = Balancing::Passthrough,
-            Upstream::Endpoints(candidates) => {
-                let endpoints = candidates.iter();
-                cluster.endpoints = endpoints
-                    .map(|candidate| endpoint(&cluster.name, candidate, registry))
-                    .collect();
-            }
+    /// The cluster of the application behind an inbound listener.
+    #[must_use]
+    pub(super) fn find_application(&self, inbound: &[Inbound], at: usize) -> DestinationCluster {
+        let name = application_name(inbound, at);
+        match self.list.binary_search_by(|c| (*c.name).cmp(&*name)) {
+            // As many as there are ids, see `new`.
+            Ok(at) => DestinationCluster::Known(ClusterId(at as u32)),
+            Err(_) => DestinationCluster::Missing(name),
         }
-        // A snapshot with 2^32 clusters does not fit into memory.
-        let id = ClusterId(u32::try_from(self.list.len()).unwrap_or(u32::MAX));
-        self.by_host
-            .entry(cluster.host.to_string())
-            .or_default()
-            .push((cluster.port, cluster.subset.clone(), id));
-        self.list.push(cluster);
-        id
     }
 
     /// The cluster of a service port and subset, or the name it would have.
@@ -108,6 +93,43 @@ impl Clusters {
                 || DestinationCluster::Missing(name(port, subset, host)),
                 |(_, _, id)| DestinationCluster::Known(*id),
             )
+    }
+}
+
+fn add_service(
+    input: &Input<'_>,
+    service: &Service<'_>,
+    rule: Option<&Merged<'_>>,
+    workloads: &Workloads<'_>,
+    registry: &mut Registry,
+    list: &mut Vec<Cluster>,
+) {
+    let top = rule.and_then(|rule| rule.traffic_policy);
+    let subsets = rule.map(|rule| rule.subsets.as_slice()).unwrap_or_default();
+    for port in service.ports.iter().filter(|p| p.protocol != Protocol::Udp) {
+        let upstream = workloads.upstream(service, port);
+        let mut add = |subset: &str, policy: &Effective<'_>, upstream: &Upstream| {
+            let mut cluster = cluster(input, service, port, subset, policy);
+            settle(&mut cluster, upstream, registry);
+            list.push(cluster);
+        };
+        add("", &effective(top, None, port.number), &upstream);
+        for subset in subsets {
+            let policy = effective(top, subset.traffic_policy.as_ref(), port.number);
+            add(&subset.name, &policy, &select(&upstream, &subset.labels));
+        }
+    }
+}
+
+/// Gives a cluster its endpoints.
+fn settle(cluster: &mut Cluster, upstream: &Upstream, registry: &mut Registry) {
+    match upstream {
+        Upstream::OriginalDestination => cluster.balancing = Balancing::Passthrough,
+        Upstream::Endpoints(candidates) => {
+            let name = &cluster.name;
+            let endpoints = candidates.iter();
+            cluster.endpoints = endpoints.map(|c| endpoint(name, c, registry)).collect();
+        }
     }
 }
 
@@ -183,17 +205,29 @@ fn endpoint(cluster: &str, candidate: &Candidate, registry: &mut Registry) -> En
     }
 }
 
-/// The cluster of an inbound listener: the application.
-#[must_use]
-pub(super) fn inbound(
+/// `inbound|8080||`, with the address where two listeners forward to different addresses of one port.
+fn application_name(inbound: &[Inbound], at: usize) -> Box<str> {
+    let application = inbound[at].application;
+    let same_port = |other: &&Inbound| other.application.port() == application.port();
+    let first = inbound.iter().find(same_port);
+    if first.is_none_or(|first| first.application == application) {
+        format!("inbound|{}||", application.port()).into()
+    } else {
+        format!("inbound|{}||{}", application.port(), application.ip()).into()
+    }
+}
+
+/// The cluster of the application behind an inbound listener.
+fn application(
     input: &Input<'_>,
-    application: core::net::SocketAddr,
-) -> (Cluster, Upstream) {
-    let port = application.port();
-    let cluster = Cluster {
-        name: format!("inbound|{port}||").into(),
+    inbound: &[Inbound],
+    at: usize,
+    registry: &mut Registry,
+) -> Cluster {
+    let mut cluster = Cluster {
+        name: application_name(inbound, at),
         host: Box::default(),
-        port,
+        port: inbound[at].application.port(),
         subset: Box::default(),
         endpoints: Box::default(),
         balancing: Balancing::LeastRequest,
@@ -202,10 +236,15 @@ pub(super) fn inbound(
         max_requests_per_connection: None,
     };
     let application = Candidate {
-        address: Address::Socket(application),
+        address: Address::Socket(inbound[at].application),
         labels: BTreeMap::new(),
         weight: 1,
         locality: Box::default(),
     };
-    (cluster, Upstream::Endpoints(vec![application]))
+    settle(
+        &mut cluster,
+        &Upstream::Endpoints(vec![application]),
+        registry,
+    );
+    cluster
 }

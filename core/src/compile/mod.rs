@@ -35,7 +35,7 @@ use crate::config::sidecar::{OutboundMode, Sidecar};
 use crate::config::virtual_service::{Destination, VirtualService};
 use crate::config::workload_entry::WorkloadEntry;
 use crate::config::{Finding, Resources};
-use crate::snapshot::{DestinationCluster, Settings, Snapshot, UnknownHosts};
+use crate::snapshot::{Settings, Snapshot, UnknownHosts};
 
 /// The workload that a sidecar stands beside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,14 +98,7 @@ pub fn compile(
         .map(|listener| virtual_services::ByHost::new(&candidates, listener))
         .collect();
     hosts::import_destinations(&mut scope, &candidates, &by_listener, &input);
-    let mut clusters = clusters::Clusters::new(&input, &services, &scope, registry);
-    let applications: Vec<_> = inbound
-        .iter()
-        .map(|listener| {
-            let (cluster, upstream) = clusters::inbound(&input, listener.application);
-            (listener, clusters.add(cluster, &upstream, registry))
-        })
-        .collect();
+    let clusters = clusters::Clusters::new(&input, &services, &scope, inbound, registry);
     let targets = actions::Targets {
         input: &input,
         services: &services,
@@ -113,11 +106,10 @@ pub fn compile(
     };
     let mut hosts = hosts::Hosts::new(targets, &scope, &candidates, &by_listener);
     let table = hosts.outbound();
-    let inbound = applications
-        .into_iter()
-        .map(|(listener, cluster)| {
-            let rules = rules::default_rules(DestinationCluster::Known(cluster));
-            let name = format!("inbound|http|{}", listener.application.port());
+    let inbound = (0..inbound.len())
+        .map(|at| {
+            let rules = rules::default_rules(clusters.find_application(inbound, at));
+            let name = format!("inbound|http|{}", inbound[at].application.port());
             hosts.add_virtual_host(name, rules)
         })
         .collect();

@@ -10,7 +10,7 @@ use crate::entropy::Entropy;
 use crate::message::RequestHead;
 use crate::policy::authority::{Selected, select};
 use crate::policy::{destination, header_ops, redirect, rewrite, route};
-use crate::snapshot::{Action, Cluster, Forward, Rule};
+use crate::snapshot::{Action, Cluster, DestinationCluster, Forward, Rule};
 
 mod clusters;
 mod kubernetes;

@@ -76,7 +76,7 @@ pub struct Snapshot {
     pub hosts: HostTable,
     /// Indexed by [`VirtualHostId`].
     pub virtual_hosts: Box<[VirtualHost]>,
-    /// Indexed by [`ClusterId`].
+    /// Indexed by [`ClusterId`]; sorted by name, each name once.
     pub clusters: Box<[Cluster]>,
     /// The virtual host of each inbound listener, in the order the listeners were given.
     pub inbound: Box<[VirtualHostId]>,

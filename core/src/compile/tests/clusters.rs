@@ -137,6 +137,49 @@ spec:
 }
 
 #[test]
+fn clusters_stand_by_name() {
+    let inbound = [8080, 9090, 8080].map(|port| Inbound {
+        listen: ([0, 0, 0, 0], 15006).into(),
+        application: ([127, 0, 0, 1], port).into(),
+    });
+    let elsewhere = Inbound {
+        application: ([127, 0, 0, 2], 8080).into(),
+        ..inbound[0]
+    };
+    let inbound = [inbound[0], inbound[1], inbound[2], elsewhere];
+    let loaded = load(
+        &[Source {
+            name: "config.yaml",
+            bytes: SERVICES.as_bytes(),
+        }],
+        "default",
+    );
+    let registry = &mut Registry::default();
+    let (workload, mesh) = (Workload::default(), MeshConfig::default());
+    let snapshot = compile(&loaded.resources, &workload, &mesh, &inbound, registry, 0).snapshot;
+    let names: Vec<&str> = snapshot.clusters.iter().map(|c| &*c.name).collect();
+    assert!(names.windows(2).all(|two| two[0] < two[1]), "{names:?}");
+    let applications: Vec<&str> = snapshot
+        .inbound
+        .iter()
+        .map(|id| match &*snapshot.virtual_host(*id).rules[0].action {
+            Action::Forward(Forward { destinations, .. }) => match &destinations[0].cluster {
+                DestinationCluster::Known(id) => &*snapshot.cluster(*id).endpoints[0].text,
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let want = [
+        "127.0.0.1:8080",
+        "127.0.0.1:9090",
+        "127.0.0.1:8080",
+        "127.0.0.2:8080",
+    ];
+    assert_eq!(applications, want);
+}
+
+#[test]
 fn inbound_listeners_forward_to_the_application() {
     let inbound = [Inbound {
         listen: ([0, 0, 0, 0], 15006).into(),
