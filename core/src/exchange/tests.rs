@@ -11,6 +11,10 @@ use std::sync::Arc;
 
 /// Everything goes to one endpoint, as on an inbound listener.
 fn snapshot() -> Arc<Snapshot> {
+    snapshot_with(None)
+}
+
+fn snapshot_with(timeout: Option<Duration>) -> Arc<Snapshot> {
     let mut registry = Registry::default();
     let state = registry.host(HostKey {
         cluster: "c".into(),
@@ -44,6 +48,7 @@ fn snapshot() -> Arc<Snapshot> {
         }]
         .into(),
         total_weight: 1,
+        timeout,
         ..Forward::default()
     };
     let rule = Rule {
@@ -75,7 +80,11 @@ struct Driver {
 
 impl Driver {
     fn new() -> Self {
-        let worker = Worker::new(snapshot(), WorkerSettings::default(), 1);
+        Self::with(snapshot())
+    }
+
+    fn with(snapshot: Arc<Snapshot>) -> Self {
+        let worker = Worker::new(snapshot, WorkerSettings::default(), 1);
         let peer = Peer {
             remote: "127.0.0.1:1000".parse().unwrap(),
             local: "127.0.0.1:15006".parse().unwrap(),
@@ -374,4 +383,30 @@ fn an_early_answer_counts_although_the_request_could_not_be_written() {
     let client = d.receives(Side::Downstream);
     assert!(client.starts_with("HTTP/1.1 413 "), "{client}");
     assert!(!d.outputs().iter().any(|o| matches!(o, Output::Keep(_))));
+}
+
+#[test]
+fn the_routes_timeout_runs_from_the_end_of_the_request() {
+    let mut d = Driver::with(snapshot_with(Some(Duration::from_secs(1))));
+    d.sends(
+        Side::Downstream,
+        b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n",
+    );
+    d.input(Input::Connected);
+    d.receives(Side::Upstream);
+    assert_eq!(d.interest.deadline, None, "the request is not complete");
+    d.now = Instant::from_millis(5000);
+    d.sends(Side::Downstream, b"abc");
+    let due = Instant::from_millis(6000);
+    assert_eq!(d.interest.deadline, Some((due, Timer::Route)));
+    d.now = due;
+    d.input(Input::Deadline);
+    let client = d.receives(Side::Downstream);
+    assert!(client.starts_with("HTTP/1.1 504 "), "{client}");
+    assert!(
+        client.ends_with("\r\n\r\nupstream request timeout"),
+        "{client}"
+    );
+    assert_eq!(d.exchange.record().flags.to_string(), "UT");
+    assert_eq!(d.exchange.record().details.to_string(), "response_timeout");
 }
