@@ -11,10 +11,18 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+const EXAMPLES: &str = "\
+Examples:
+  outrigger demo                        see it work, on loopback, in a few seconds
+  outrigger check rules/                judge the Istio YAML you have
+  outrigger run --config rules/         route what comes to 127.0.0.1:15001 by it
+
+Exit codes: 0 done, 1 the input was judged bad, 2 usage.";
+
 /// An Istio-compatible sidecar proxy: YAML in, real traffic out.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "outrigger", version, propagate_version = true)]
-#[command(after_help = "Exit codes: 0 done, 1 the input was judged bad, 2 usage.")]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
