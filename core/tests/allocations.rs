@@ -146,7 +146,7 @@ fn run(exchange: &mut Exchange, worker: &mut Worker, ambient: Ambient, input: In
         loop {
             match exchange.poll_output() {
                 Output::Connect(_) | Output::Reuse(ConnectionId(_)) => {
-                    next = Some(Input::Connected)
+                    next = Some(Input::Connected);
                 }
                 Output::Wait(interest) => {
                     if next.is_none() && interest.write_downstream {

@@ -16,6 +16,7 @@ mod config;
 )]
 mod http1;
 
+#[expect(clippy::disallowed_methods, reason = "the ban is for what core ships")]
 fn replay(target: &str, run: impl Fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../fuzz/corpus")

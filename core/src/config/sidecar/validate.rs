@@ -37,7 +37,7 @@ pub(in crate::config) fn validate(sidecar: &Sidecar, report: &mut Report) {
     check_ingress(&sidecar.ingress, report);
     if let Some(limits) = &sidecar.inbound_connection_pool {
         report.field("inboundConnectionPool", |report| {
-            pool::check(limits, report)
+            pool::check(limits, report);
         });
     }
     check_egress(&sidecar.egress, &sidecar.meta.namespace, report);

@@ -287,7 +287,6 @@ fn text_implies(entry: &StringMatch, earlier: &StringMatch) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::config::load::{Source, load};
 
     /// Loads a VirtualService with these HTTP rules, in flow style, and gives the code and path of what is told.
