@@ -212,6 +212,9 @@ fn mark(marker: &Marker, lines_before: u32) -> Mark {
 
 fn syntax_fault(error: &ScanError, chunk: Chunk<'_>, text: &str) -> Fault {
     let at = mark(error.marker(), chunk.lines_before);
+    // The parser pretends a line break at the end of the text and may point behind it, where there is nothing to show.
+    let end = end_of(text, chunk.lines_before);
+    let at = if at.line > end.line { end } else { at };
     let code = if error.info().contains("unknown anchor") {
         Code::YamlAlias
     } else {
