@@ -196,6 +196,15 @@ codes! {
     OldTlsVersion "old-tls-version" Warning "A TLS version needs ciphers that are not in the default."
     RedirectOnTls "redirect-on-tls" Warning "A redirect to HTTPS stands on a server that is not plain HTTP."
 
+    // Kinds that are judged and not used.
+    InvalidAnnotation "invalid-annotation" Error "An annotation that the kind does not take, or with a value it does not take."
+    InvalidTarget "invalid-target" Error "A policy is attached to what it can not be attached to."
+    InvalidPolicy "invalid-policy" Error "A policy is malformed or contradicts itself."
+    PolicyWithoutRules "policy-without-rules" Error "A policy without rules that can never apply."
+    DeniesTcp "denies-tcp" Warning "A rule that denies by HTTP attributes denies everything on TCP ports."
+    OnlyFirstUsed "only-first-used" Warning "Several entries are given of which only the first is used."
+    PrivateKey "private-key" Warning "A private key stands in the configuration."
+
     // Resources together.
     UnknownHost "unknown-host" Warning "A host that no service has; requests to it end in 503 NC."
     DottedShortName "dotted-short-name" Warning "A short name with a dot, which is not expanded to the service it looks like."

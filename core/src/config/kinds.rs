@@ -29,14 +29,39 @@ pub enum ReadKind {
     List,
 }
 
+/// The kinds that are judged by Istio's rules and not used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JudgedKind {
+    /// security.istio.io AuthorizationPolicy.
+    AuthorizationPolicy,
+    /// networking.istio.io EnvoyFilter.
+    EnvoyFilter,
+    /// security.istio.io PeerAuthentication.
+    PeerAuthentication,
+    /// networking.istio.io ProxyConfig.
+    ProxyConfig,
+    /// security.istio.io RequestAuthentication.
+    RequestAuthentication,
+    /// telemetry.istio.io Telemetry.
+    Telemetry,
+    /// extensions.istio.io TrafficExtension.
+    TrafficExtension,
+    /// extensions.istio.io WasmPlugin.
+    WasmPlugin,
+    /// networking.istio.io WorkloadGroup.
+    WorkloadGroup,
+}
+
 /// What happens to a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Treatment {
     /// It is read.
     Read(ReadKind),
-    /// The kind is read, the version is none of its own. Holds the versions it has.
+    /// It is judged, and then not used.
+    Judged(JudgedKind),
+    /// The kind is known, the version is none of its own. Holds the versions it has.
     WrongVersion(&'static [&'static str]),
-    /// An Istio kind that is not read.
+    /// A group of older versions of Istio, which is not read.
     NotRead,
     /// A group of Istio's without such a kind. Holds a hint, possibly empty.
     Unknown(String),
@@ -47,11 +72,14 @@ pub enum Treatment {
 /// Versions of networking.istio.io; the three schemas are identical.
 const NETWORKING: &[&str] = &["v1", "v1beta1", "v1alpha3"];
 
+/// Versions of security.istio.io.
+const SECURITY: &[&str] = &["v1", "v1beta1"];
+
 struct Row {
     group: &'static str,
     kind: &'static str,
     versions: &'static [&'static str],
-    read: Option<ReadKind>,
+    treatment: Treatment,
 }
 
 const fn read(
@@ -64,16 +92,21 @@ const fn read(
         group,
         kind,
         versions,
-        read: Some(read),
+        treatment: Treatment::Read(read),
     }
 }
 
-const fn not_read(group: &'static str, kind: &'static str) -> Row {
+const fn judged(
+    group: &'static str,
+    kind: &'static str,
+    versions: &'static [&'static str],
+    judged: JudgedKind,
+) -> Row {
     Row {
         group,
         kind,
-        versions: &[],
-        read: None,
+        versions,
+        treatment: Treatment::Judged(judged),
     }
 }
 
@@ -123,15 +156,60 @@ const KINDS: &[Row] = &[
         &["v1"],
         ReadKind::EndpointSlice,
     ),
-    not_read("networking.istio.io", "EnvoyFilter"),
-    not_read("networking.istio.io", "ProxyConfig"),
-    not_read("networking.istio.io", "WorkloadGroup"),
-    not_read("security.istio.io", "AuthorizationPolicy"),
-    not_read("security.istio.io", "PeerAuthentication"),
-    not_read("security.istio.io", "RequestAuthentication"),
-    not_read("telemetry.istio.io", "Telemetry"),
-    not_read("extensions.istio.io", "TrafficExtension"),
-    not_read("extensions.istio.io", "WasmPlugin"),
+    judged(
+        "networking.istio.io",
+        "EnvoyFilter",
+        &["v1alpha3"],
+        JudgedKind::EnvoyFilter,
+    ),
+    judged(
+        "networking.istio.io",
+        "ProxyConfig",
+        &["v1beta1"],
+        JudgedKind::ProxyConfig,
+    ),
+    judged(
+        "networking.istio.io",
+        "WorkloadGroup",
+        NETWORKING,
+        JudgedKind::WorkloadGroup,
+    ),
+    judged(
+        "security.istio.io",
+        "AuthorizationPolicy",
+        SECURITY,
+        JudgedKind::AuthorizationPolicy,
+    ),
+    judged(
+        "security.istio.io",
+        "PeerAuthentication",
+        SECURITY,
+        JudgedKind::PeerAuthentication,
+    ),
+    judged(
+        "security.istio.io",
+        "RequestAuthentication",
+        SECURITY,
+        JudgedKind::RequestAuthentication,
+    ),
+    judged(
+        "telemetry.istio.io",
+        "Telemetry",
+        &["v1", "v1alpha1"],
+        JudgedKind::Telemetry,
+    ),
+    judged(
+        "extensions.istio.io",
+        "TrafficExtension",
+        &["v1alpha1"],
+        JudgedKind::TrafficExtension,
+    ),
+    judged(
+        "extensions.istio.io",
+        "WasmPlugin",
+        &["v1alpha1"],
+        JudgedKind::WasmPlugin,
+    ),
 ];
 
 /// What to do with a document of this `apiVersion` (group and version) and kind.
@@ -142,10 +220,10 @@ pub fn treatment(api_version: &str, kind: &str) -> Treatment {
         .iter()
         .find(|row| row.group == group && row.kind == kind)
     {
-        return match row.read {
-            Some(read) if row.versions.contains(&version) => Treatment::Read(read),
-            Some(_) => Treatment::WrongVersion(row.versions),
-            None => Treatment::NotRead,
+        return if row.versions.contains(&version) {
+            row.treatment.clone()
+        } else {
+            Treatment::WrongVersion(row.versions)
         };
     }
     if !is_istio(group) {
@@ -201,7 +279,7 @@ mod tests {
             (
                 "networking.istio.io/v1alpha3",
                 "EnvoyFilter",
-                Treatment::NotRead,
+                Treatment::Judged(JudgedKind::EnvoyFilter),
             ),
             ("config.istio.io/v1alpha2", "handler", Treatment::NotRead),
             ("apps/v1", "Deployment", Treatment::Foreign),

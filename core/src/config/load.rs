@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::code::Code;
 use super::decode::object;
 use super::finding::{Finding, ResourceName};
-use super::kinds::{ReadKind, Treatment, treatment};
+use super::judged;
+use super::kinds::{JudgedKind, ReadKind, Treatment, treatment};
 use super::mesh::MeshConfig;
 use super::meta::Meta;
 use super::report::Report;
@@ -17,6 +18,9 @@ use super::{
     destination_rule, envelope, gateway, kubernetes, mesh, service_entry, sidecar, virtual_service,
     workload_entry,
 };
+
+/// The annotation that lets a policy only log what it would do.
+pub(super) const DRY_RUN: &str = "istio.io/dry-run";
 
 /// A file.
 #[derive(Clone, Copy, Debug)]
@@ -114,6 +118,7 @@ impl Loader<'_> {
         match treatment(&types.api_version, &types.kind) {
             Treatment::Read(ReadKind::List) => self.list(document),
             Treatment::Read(kind) => self.resource(kind, &types.kind, &document),
+            Treatment::Judged(kind) => self.judge(kind, &types, &document),
             told => self.tell(&told, &types),
         }
     }
@@ -149,7 +154,7 @@ impl Loader<'_> {
                 format!("{api_version} is not a version of {kind}"),
                 format!("use one of {}", versions.join(", ")),
             ),
-            Treatment::NotRead => self.report.raise_in(
+            Treatment::Judged(_) | Treatment::NotRead => self.report.raise_in(
                 "kind",
                 Code::KindNotRead,
                 format!(
@@ -180,8 +185,38 @@ impl Loader<'_> {
         if let ReadKind::Service | ReadKind::EndpointSlice | ReadKind::Pod = read {
             return self.kubernetes(read, meta, document);
         }
+        self.check_dry_run(&meta);
         if let Some(spec) = self.istio_spec(document) {
             self.istio(read, meta, spec);
+        }
+    }
+
+    /// A kind that the proxy does not use: its author is told so, and what Istio would say about it.
+    fn judge(&mut self, kind: JudgedKind, types: &envelope::TypeMeta, document: &Arc<Node>) {
+        self.tell(&Treatment::Judged(kind), types);
+        let (report, namespace) = (&mut self.report, self.default_namespace);
+        let meta = envelope::meta(report, document, &self.file, namespace);
+        report.name_resource(meta.resource_name(&types.kind));
+        self.check_unique(&meta, &types.kind);
+        if kind != JudgedKind::AuthorizationPolicy {
+            self.check_dry_run(&meta);
+        }
+        if let Some(spec) = self.istio_spec(document) {
+            judged::judge(&mut self.report, kind, &meta, spec);
+        }
+    }
+
+    /// Only an AuthorizationPolicy can be tried without effect.
+    fn check_dry_run(&mut self, meta: &Meta) {
+        if meta.annotations.contains_key(DRY_RUN) {
+            let message = format!("annotation `{DRY_RUN}` works with AuthorizationPolicy only");
+            let help = "remove the annotation";
+            self.report.raise_in(
+                "metadata.annotations",
+                Code::InvalidAnnotation,
+                message,
+                help,
+            );
         }
     }
 

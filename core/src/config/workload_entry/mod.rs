@@ -3,7 +3,7 @@
 mod decode;
 mod validate;
 
-pub(super) use decode::decode;
+pub(in crate::config) use decode::decode;
 pub(super) use validate::{EndpointRules, validate};
 
 use std::collections::BTreeMap;

@@ -1,0 +1,40 @@
+//! Istio's other kinds: judged by Istio's rules, and not used.
+//!
+//! People keep them beside what the proxy reads, and want one command to say what is wrong with all of it. So their
+//! fields are read and checked, and nothing is kept. What only Istio's control plane can know (an EnvoyFilter's patch
+//! as Envoy's types, a CEL expression) is left alone.
+
+mod authorization_policy;
+mod envoy_filter;
+mod extension;
+mod peer_authentication;
+mod proxy_config;
+mod request_authentication;
+mod selection;
+mod telemetry;
+mod workload_group;
+
+use super::decode::{Object, object};
+use super::kinds::JudgedKind;
+use super::meta::Meta;
+use super::report::Report;
+use super::yaml::Node;
+
+/// Judges the `spec` of a resource.
+pub(super) fn judge(report: &mut Report, kind: JudgedKind, meta: &Meta, spec: &Node) {
+    let read = |o: &mut Object<'_, '_>| match kind {
+        JudgedKind::AuthorizationPolicy => authorization_policy::judge(o, meta),
+        JudgedKind::EnvoyFilter => envoy_filter::judge(o),
+        JudgedKind::PeerAuthentication => peer_authentication::judge(o),
+        JudgedKind::ProxyConfig => proxy_config::judge(o),
+        JudgedKind::RequestAuthentication => request_authentication::judge(o),
+        JudgedKind::Telemetry => telemetry::judge(o),
+        JudgedKind::TrafficExtension => extension::judge_traffic_extension(o),
+        JudgedKind::WasmPlugin => extension::judge_wasm_plugin(o),
+        JudgedKind::WorkloadGroup => workload_group::judge(o),
+    };
+    report.field("spec", |report| object(report, spec, read));
+}
+
+#[cfg(test)]
+mod tests;
