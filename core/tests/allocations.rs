@@ -7,17 +7,12 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::Arc;
 
-use outrigger_core::cluster::{HostKey, Registry};
+use outrigger_core::compile::from_yaml;
 use outrigger_core::entropy::Entropy;
 use outrigger_core::exchange::{
     Ambient, ConnectionId, Exchange, Input, ListenerKind, Output, Peer, Side,
 };
-use outrigger_core::snapshot::{
-    Action, Address, Balancing, Cluster, ClusterId, Condition, Destination, DestinationCluster,
-    Endpoint, Forward, HeaderOps, HostEntry, HostTable, PortEntry, Rule, Snapshot, VirtualHost,
-    VirtualHostId,
-};
-use outrigger_core::time::{Duration, Instant};
+use outrigger_core::time::Instant;
 use outrigger_core::worker::{Worker, WorkerSettings};
 
 struct Counting;
@@ -47,72 +42,35 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-fn snapshot() -> Arc<Snapshot> {
-    let mut registry = Registry::default();
-    let endpoints = (1..=3)
-        .map(|at| {
-            let address = Address::Socket(([10, 0, 0, at], 80).into());
-            let text: Box<str> = address.to_string().into();
-            let key = HostKey {
-                cluster: "c".into(),
-                address: text.clone(),
-            };
-            Endpoint {
-                address,
-                text,
-                weight: 1,
-                locality: "".into(),
-                state: registry.host(key),
-            }
-        })
-        .collect();
-    let cluster = Cluster {
-        name: "outbound|80||shop".into(),
-        host: "shop".into(),
-        port: 80,
-        subset: "".into(),
-        endpoints,
-        balancing: Balancing::LeastRequest,
-        connect_timeout: Duration::from_secs(10),
-        idle_timeout: None,
-        max_requests_per_connection: None,
-    };
-    let destination = Destination {
-        weight: 1,
-        cluster: DestinationCluster::Known(ClusterId(0)),
-        request: HeaderOps::default(),
-        response: HeaderOps::default(),
-    };
-    let forward = Forward {
-        destinations: [destination].into(),
-        total_weight: 1,
-        ..Forward::default()
-    };
-    let rule = Rule {
-        name: "default".into(),
-        origin: None,
-        condition: Condition::default(),
-        action: Arc::new(Action::Forward(forward)),
-    };
-    let entry = HostEntry {
-        ports: [PortEntry {
-            port: 80,
-            virtual_host: VirtualHostId(0),
-        }]
-        .into(),
-    };
-    Arc::new(Snapshot {
-        hosts: HostTable::new([("shop".into(), 0)], vec![entry]),
-        virtual_hosts: [VirtualHost {
-            name: "shop:80".into(),
-            rules: [rule].into(),
-            index: None,
-        }]
-        .into(),
-        clusters: [cluster].into(),
-        ..Snapshot::default()
-    })
-}
+/// Three endpoints, a rule with a match, a timeout and a subset: what a sidecar's request usually meets.
+const SHOP: &str = "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: shop}
+spec:
+  hosts: [shop.test]
+  resolution: STATIC
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  endpoints:
+  - {address: 10.0.0.1, labels: {version: v1}}
+  - {address: 10.0.0.2, labels: {version: v1}}
+  - {address: 10.0.0.3, labels: {version: v1}}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: shop}
+spec: {host: shop.test, subsets: [{name: v1, labels: {version: v1}}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: shop}
+spec:
+  hosts: [shop.test]
+  http:
+  - match: [{uri: {prefix: /cart}, method: {exact: GET}}]
+    timeout: 15s
+    route: [{destination: {host: shop.test, subset: v1}}]
+";
 
 /// One request and its response; the kept connections are the worker's own business.
 fn round(exchange: &mut Exchange, worker: &mut Worker, number: u64, body: &[u8]) {
@@ -127,7 +85,7 @@ fn round(exchange: &mut Exchange, worker: &mut Worker, number: u64, body: &[u8])
     send(
         exchange,
         Side::Downstream,
-        b"GET /cart?id=7 HTTP/1.1\r\nHost: shop\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n",
+        b"GET /cart?id=7 HTTP/1.1\r\nHost: shop.test\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n",
     );
     send(
         exchange,
@@ -167,7 +125,11 @@ fn run(exchange: &mut Exchange, worker: &mut Worker, ambient: Ambient, input: In
 
 #[test]
 fn the_steady_state_allocates_nothing() {
-    let mut worker = Worker::new(snapshot(), WorkerSettings::default(), 1);
+    let mut worker = Worker::new(
+        Arc::new(from_yaml(SHOP).snapshot),
+        WorkerSettings::default(),
+        1,
+    );
     let peer = Peer {
         remote: "127.0.0.1:1000".parse().unwrap(),
         local: "127.0.0.1:15001".parse().unwrap(),

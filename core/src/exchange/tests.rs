@@ -1,73 +1,33 @@
 //! The exchange driven by hand: both peers are byte strings, and every output is looked at.
 
 use super::*;
-use crate::cluster::{HostKey, Registry};
-use crate::snapshot::{
-    Action, Address, Balancing, Cluster, ClusterId, Condition, Destination, DestinationCluster,
-    Endpoint, Forward, HeaderOps, Rule, Snapshot, VirtualHost, VirtualHostId,
-};
-use crate::time::Duration;
+use crate::compile::from_yaml;
+use crate::snapshot::Snapshot;
 use std::sync::Arc;
 
-/// Everything goes to one endpoint, as on an inbound listener.
-fn snapshot() -> Arc<Snapshot> {
-    snapshot_with(None)
-}
+/// One service with one endpoint.
+const SERVICE: &str = "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: h}
+spec:
+  hosts: [h.test]
+  resolution: STATIC
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  endpoints: [{address: 10.0.0.1}]
+";
 
-fn snapshot_with(timeout: Option<Duration>) -> Arc<Snapshot> {
-    let mut registry = Registry::default();
-    let state = registry.host(HostKey {
-        cluster: "c".into(),
-        address: "a".into(),
-    });
-    let address = Address::Socket("10.0.0.1:80".parse().unwrap());
-    let endpoint = Endpoint {
-        text: address.to_string().into(),
-        address,
-        weight: 1,
-        locality: "".into(),
-        state,
-    };
-    let cluster = Cluster {
-        name: "inbound|80||".into(),
-        host: "".into(),
-        port: 80,
-        subset: "".into(),
-        endpoints: [endpoint].into(),
-        balancing: Balancing::RoundRobin,
-        connect_timeout: Duration::from_secs(10),
-        idle_timeout: Some(Duration::from_secs(3600)),
-        max_requests_per_connection: None,
-    };
-    let forward = Forward {
-        destinations: [Destination {
-            weight: 1,
-            cluster: DestinationCluster::Known(ClusterId(0)),
-            request: HeaderOps::default(),
-            response: HeaderOps::default(),
-        }]
-        .into(),
-        total_weight: 1,
-        timeout,
-        ..Forward::default()
-    };
-    let rule = Rule {
-        name: "default".into(),
-        origin: None,
-        condition: Condition::default(),
-        action: Arc::new(Action::Forward(forward)),
-    };
-    Arc::new(Snapshot {
-        virtual_hosts: [VirtualHost {
-            name: "inbound|http|80".into(),
-            rules: [rule].into(),
-            index: None,
-        }]
-        .into(),
-        clusters: [cluster].into(),
-        inbound: [VirtualHostId(0)].into(),
-        ..Snapshot::default()
-    })
+/// A rule that gives up after a second.
+const TIMEOUT: &str = "
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: h}
+spec: {hosts: [h.test], http: [{timeout: 1s, route: [{destination: {host: h.test}}]}]}
+";
+
+fn snapshot(text: &str) -> Arc<Snapshot> {
+    Arc::new(from_yaml(text).snapshot)
 }
 
 struct Driver {
@@ -80,15 +40,15 @@ struct Driver {
 
 impl Driver {
     fn new() -> Self {
-        Self::with(snapshot())
+        Self::with(snapshot(SERVICE))
     }
 
     fn with(snapshot: Arc<Snapshot>) -> Self {
         let worker = Worker::new(snapshot, WorkerSettings::default(), 1);
         let peer = Peer {
             remote: "127.0.0.1:1000".parse().unwrap(),
-            local: "127.0.0.1:15006".parse().unwrap(),
-            listener: ListenerKind::Inbound(0),
+            local: "127.0.0.1:15001".parse().unwrap(),
+            listener: ListenerKind::Outbound,
         };
         let exchange = Exchange::accept(peer, Instant::ZERO, &worker);
         let mut driver = Self {
@@ -158,7 +118,7 @@ impl Driver {
     }
 }
 
-const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
+const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: h.test\r\n\r\n";
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 #[test]
@@ -166,7 +126,7 @@ fn a_request_goes_through_and_the_connection_is_kept() {
     let mut d = Driver::new();
     let (upstream, client) = d.round(GET, OK);
     assert!(
-        upstream.starts_with("GET /a HTTP/1.1\r\nhost: h\r\n"),
+        upstream.starts_with("GET /a HTTP/1.1\r\nhost: h.test\r\n"),
         "{upstream}"
     );
     assert!(
@@ -205,11 +165,11 @@ fn a_dead_kept_connection_is_replaced_when_that_is_safe() {
     for (request, replaced) in [
         (GET, true),
         (
-            &b"PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"[..],
+            &b"PUT /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: 3\r\n\r\nabc"[..],
             true,
         ),
         (
-            &b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"[..],
+            &b"POST /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: 3\r\n\r\nabc"[..],
             false,
         ),
     ] {
@@ -246,7 +206,7 @@ fn a_stale_connection_is_replaced_for_every_method() {
     d.outputs();
     d.sends(
         Side::Downstream,
-        b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc",
+        b"POST /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: 3\r\n\r\nabc",
     );
     d.input(Input::Stale);
     d.input(Input::Connected);
@@ -310,7 +270,7 @@ fn a_refused_head_is_answered_once_and_closed() {
     let mut d = Driver::new();
     d.sends(
         Side::Downstream,
-        b"GET / HTTP/1.1\r\nHost: h\r\nHost: i\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: h.test\r\nHost: i\r\n\r\nGET / HTTP/1.1\r\nHost: h.test\r\n\r\n",
     );
     let client = d.receives(Side::Downstream);
     assert!(
@@ -331,7 +291,7 @@ fn a_refused_head_is_answered_once_and_closed() {
 fn a_websocket_becomes_a_tunnel() {
     let mut d = Driver::new();
     let (upstream, client) = d.round(
-        b"GET /ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+        b"GET /ws HTTP/1.1\r\nHost: h.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
         b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello",
     );
     assert!(upstream.contains("upgrade: websocket\r\n"), "{upstream}");
@@ -369,7 +329,7 @@ fn an_early_answer_counts_although_the_request_could_not_be_written() {
     let mut d = Driver::new();
     d.sends(
         Side::Downstream,
-        b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\nabc",
+        b"POST /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: 100000\r\n\r\nabc",
     );
     d.input(Input::Connected);
     d.receives(Side::Upstream);
@@ -387,10 +347,10 @@ fn an_early_answer_counts_although_the_request_could_not_be_written() {
 
 #[test]
 fn the_routes_timeout_runs_from_the_end_of_the_request() {
-    let mut d = Driver::with(snapshot_with(Some(Duration::from_secs(1))));
+    let mut d = Driver::with(snapshot(&format!("{SERVICE}{TIMEOUT}")));
     d.sends(
         Side::Downstream,
-        b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n",
+        b"POST /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: 3\r\n\r\n",
     );
     d.input(Input::Connected);
     d.receives(Side::Upstream);
