@@ -1,0 +1,104 @@
+//! `outrigger check` as a user runs it: exit codes, standard input, and both formats.
+
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
+
+const GOOD: &str = "\
+apiVersion: v1
+kind: Service
+metadata: {name: reviews}
+spec:
+  ports: [{name: http, port: 80}]
+";
+
+const WARNED: &str = "\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: reviews}
+spec:
+  hosts: [reviews.example.com]
+  http:
+  - directResponse: {status: 200}
+    timeoot: 1s
+";
+
+const BAD: &str = "\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: reviews}
+spec:
+  hosts: [reviews.example.com]
+  http:
+  - directResponse: {status: 200}
+    timeout: 5
+";
+
+fn check(input: &str, args: &[&str]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_outrigger"))
+        .arg("check")
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program runs");
+    let mut stdin = child.stdin.take().expect("its input is a pipe");
+    // It may end without reading.
+    let _ = stdin.write_all(input.as_bytes());
+    drop(stdin);
+    child.wait_with_output().expect("it ends")
+}
+
+#[test]
+fn the_exit_code_is_the_verdict() {
+    let cases: &[(&str, &[&str], i32)] = &[
+        (GOOD, &["-"], 0),
+        (GOOD, &["-", "--strict"], 0),
+        (WARNED, &["-"], 0),
+        (WARNED, &["-", "--strict"], 1),
+        (WARNED, &["-", "--strict", "--format", "json"], 1),
+        (BAD, &["-"], 1),
+        (BAD, &["-", "--format", "json"], 1),
+        (GOOD, &["/no/such/file.yaml"], 2),
+        (GOOD, &[], 2),
+        (GOOD, &["-", "--format", "xml"], 2),
+    ];
+    for (input, args, code) in cases {
+        let output = check(input, args);
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(
+            output.status.code(),
+            Some(*code),
+            "{args:?}\n{input}\n{told}"
+        );
+    }
+}
+
+#[test]
+fn people_see_the_line_and_what_to_do() {
+    let output = check(BAD, &["-"]);
+    let told = String::from_utf8_lossy(&output.stdout);
+    for part in [
+        "error[invalid-duration] ",
+        "<stdin>:8:14  VirtualService default/reviews  spec.http[0].timeout",
+        "8 |     timeout: 5\n    |              ^\n",
+        "1 error in 1 file",
+    ] {
+        assert!(told.contains(part), "{part:?} in\n{told}");
+    }
+    assert!(!told.contains('\u{1b}'), "no colour into a pipe");
+}
+
+#[test]
+fn machines_get_one_document() {
+    let output = check(BAD, &["-", "--format", "json"]);
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    let finding = &told["findings"][0];
+    assert_eq!(finding["code"], "invalid-duration");
+    assert_eq!(
+        (&finding["line"], &finding["column"]),
+        (&8.into(), &14.into())
+    );
+    assert_eq!(finding["resource"]["kind"], "VirtualService");
+    assert_eq!(told["summary"]["errors"], 1);
+}
