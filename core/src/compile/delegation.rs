@@ -107,7 +107,7 @@ fn merge<'a>(root: &'a HttpRoute, inner: Expanded<'a>) -> Option<Expanded<'a>> {
     })
 }
 
-/// Fills in what the delegate's rule leaves unset. Mirror settings belong together.
+/// Fills in what the delegate's rule leaves unset. `mirror` and `mirrors` exclude each other.
 fn inherit(root: &HttpRoute, route: &mut HttpRoute) {
     let names = [root.name.as_str(), route.name.as_str()];
     let names: Vec<&str> = names.into_iter().filter(|name| !name.is_empty()).collect();
@@ -117,10 +117,10 @@ fn inherit(root: &HttpRoute, route: &mut HttpRoute) {
     fill(&mut route.timeout, &root.timeout);
     fill(&mut route.retries, &root.retries);
     fill(&mut route.fault, &root.fault);
-    fill(&mut route.mirror, &root.mirror);
     fill(&mut route.mirror_percent, &root.mirror_percent);
     fill(&mut route.mirror_percentage, &root.mirror_percentage);
-    if route.mirrors.is_empty() {
+    if route.mirror.is_none() && route.mirrors.is_empty() {
+        route.mirror.clone_from(&root.mirror);
         route.mirrors.clone_from(&root.mirrors);
     }
     fill(&mut route.cors_policy, &root.cors_policy);

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Input;
 use super::actions::Targets;
-use super::delegation::{Expanded, expand};
+use super::delegation::expand;
 use super::resources::ResourceTable;
-use super::rules::{self, Rules};
+use super::rules::{self, Prepared, Rules};
 use super::scope::Scope;
 use super::virtual_services::{ByHost, Candidate};
 use crate::config::names;
@@ -26,7 +26,7 @@ pub(super) struct Hosts<'a> {
     /// For each listener of the scope, the candidates it imports.
     by_listener: &'a [ByHost],
     /// The routes of each candidate, delegates in place, once somebody asked.
-    expanded: BTreeMap<usize, Vec<Expanded<'a>>>,
+    routes: BTreeMap<usize, Vec<Prepared<'a>>>,
     /// The rules of each candidate and port; `None` where nothing of it concerns the port.
     rules: BTreeMap<(usize, u16), Option<Rules>>,
     pub(super) virtual_hosts: Vec<VirtualHost>,
@@ -47,7 +47,7 @@ impl<'a> Hosts<'a> {
             scope,
             candidates,
             by_listener,
-            expanded: BTreeMap::new(),
+            routes: BTreeMap::new(),
             rules: BTreeMap::new(),
             virtual_hosts: Vec::new(),
             resources: ResourceTable::default(),
@@ -134,10 +134,10 @@ impl<'a> Hosts<'a> {
         if let Some(known) = self.rules.get(&(candidate, port)) {
             return known.clone();
         }
-        let routes = self
-            .expanded
-            .entry(candidate)
-            .or_insert_with(|| expand(self.candidates[candidate].resource, self.targets.input));
+        let routes = self.routes.entry(candidate).or_insert_with(|| {
+            let routes = expand(self.candidates[candidate].resource, self.targets.input);
+            routes.into_iter().map(Prepared::new).collect()
+        });
         let rules = rules::compile(routes, self.targets, port, &mut self.resources);
         self.rules.insert((candidate, port), rules.clone());
         rules
@@ -184,6 +184,9 @@ pub(super) fn import_destinations(
     by_listener: &[ByHost],
     input: &Input<'_>,
 ) {
+    if scope.has_everything() {
+        return;
+    }
     let imported: BTreeSet<usize> = by_listener
         .iter()
         .flat_map(|by_host| by_host.iter().map(|(_, candidate)| candidate))

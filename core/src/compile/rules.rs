@@ -35,18 +35,41 @@ impl From<Vec<Rule>> for Rules {
     }
 }
 
+/// A route with the conditions of its match entries, which are the same for every port.
+#[derive(Clone, Debug)]
+pub(super) struct Prepared<'a> {
+    expanded: Expanded<'a>,
+    /// One for each match entry; `None` where no request can meet it.
+    conditions: Vec<Option<Condition>>,
+}
+
+impl<'a> Prepared<'a> {
+    /// Compiles the conditions of a route.
+    #[must_use]
+    pub(super) fn new(expanded: Expanded<'a>) -> Self {
+        let entries = expanded.matches.iter();
+        let conditions = entries
+            .map(|(_, entry)| conditions::compile(entry))
+            .collect();
+        Self {
+            expanded,
+            conditions,
+        }
+    }
+}
+
 /// The rules of a VirtualService for a port; `None` when nothing of it concerns that port, which is then as if there
 /// were no VirtualService.
 #[must_use]
 pub(super) fn compile(
-    routes: &[Expanded<'_>],
+    routes: &[Prepared<'_>],
     targets: Targets<'_>,
     port: u16,
     resources: &mut ResourceTable,
 ) -> Option<Rules> {
     let mut list = Vec::new();
-    for expanded in routes {
-        if add_route(expanded, targets, port, resources, &mut list) == Reached::Everything {
+    for route in routes {
+        if add_route(route, targets, port, resources, &mut list) == Reached::Everything {
             break;
         }
     }
@@ -61,12 +84,13 @@ enum Reached {
 }
 
 fn add_route(
-    expanded: &Expanded<'_>,
+    route: &Prepared<'_>,
     targets: Targets<'_>,
     port: u16,
     resources: &mut ResourceTable,
     list: &mut Vec<Rule>,
 ) -> Reached {
+    let expanded = &route.expanded;
     let meta = &expanded.resource.meta;
     let origin = |path: &str, resources: &mut ResourceTable| Origin {
         resource: resources.id_of(expanded.resource),
@@ -84,20 +108,20 @@ fn add_route(
         return Reached::Everything;
     }
     let mut action: Option<Arc<Action>> = None;
-    for (path, entry) in &expanded.matches {
+    for ((path, entry), condition) in expanded.matches.iter().zip(&route.conditions) {
+        let Some(condition) = condition else {
+            continue;
+        };
         if !conditions::concerns(entry, targets.input, port) {
             continue;
         }
-        let Some(condition) = conditions::compile(entry) else {
-            continue;
-        };
         let action =
             action.get_or_insert_with(|| Arc::new(actions::compile(expanded, targets, port)));
-        let is_catch_all = conditions::is_catch_all(&condition);
+        let is_catch_all = conditions::is_catch_all(condition);
         list.push(Rule {
             name: route_name(name, Some(entry)),
             origin: Some(origin(path, resources)),
-            condition,
+            condition: condition.clone(),
             action: Arc::clone(action),
         });
         if is_catch_all {

@@ -109,6 +109,14 @@ impl<'a> Scope<'a> {
         at(Some(port)).or_else(|| at(None))
     }
 
+    /// Whether everything visible is known anyway.
+    #[must_use]
+    pub(super) fn has_everything(&self) -> bool {
+        self.listeners
+            .iter()
+            .all(|listener| listener.hosts.is_none())
+    }
+
     /// Makes the destinations of an imported VirtualService known.
     pub(super) fn add_destination(&mut self, host: String) {
         self.implicit.insert(host);

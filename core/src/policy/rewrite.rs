@@ -14,12 +14,28 @@ pub fn apply(rewrite: &Rewrite, condition: &Condition, head: &mut RequestHead) {
         set_authority(head, authority.as_bytes());
     }
     if let Some(path) = &rewrite.path {
-        let query_at = head.path_only().len();
-        let new = rewritten(path, condition, &head.path[..query_at]);
-        let target = [&*new, &head.path[query_at..]].concat();
-        drop(new);
         head.headers.set(Known::XEnvoyOriginalPath, &head.path);
-        head.path = target;
+        rewrite_path(path, condition, head);
+    }
+}
+
+fn rewrite_path(rewrite: &PathRewrite, condition: &Condition, head: &mut RequestHead) {
+    let query_at = head.path_only().len();
+    match rewrite {
+        PathRewrite::Prefix(text) => {
+            let matched = matched_len(condition, &head.path[..query_at]);
+            head.path.splice(..matched, text.bytes());
+        }
+        PathRewrite::Regex {
+            pattern,
+            replacement,
+        } => {
+            let path = &head.path[..query_at];
+            let new = pattern.program.replace_all(path, replacement.as_bytes());
+            if let Cow::Owned(new) = new {
+                head.path.splice(..query_at, new);
+            }
+        }
     }
 }
 
@@ -38,18 +54,5 @@ pub(super) fn matched_len(condition: &Condition, path: &[u8]) -> usize {
         Some(PathMatch::Exact { .. } | PathMatch::Regex(_)) => path.len(),
         // Istio gives Envoy the prefix `/` where a rule does not match by uri.
         None => usize::from(path.first() == Some(&b'/')),
-    }
-}
-
-fn rewritten<'p>(rewrite: &PathRewrite, condition: &Condition, path: &'p [u8]) -> Cow<'p, [u8]> {
-    match rewrite {
-        PathRewrite::Prefix(text) => {
-            let rest = &path[matched_len(condition, path)..];
-            Cow::Owned([text.as_bytes(), rest].concat())
-        }
-        PathRewrite::Regex {
-            pattern,
-            replacement,
-        } => pattern.program.replace_all(path, replacement.as_bytes()),
     }
 }

@@ -113,6 +113,7 @@ impl HostTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn entry(ports: &[u16], id: u32) -> HostEntry {
         HostEntry {
@@ -163,6 +164,31 @@ mod tests {
                 want,
                 "{ports:?} {wanted:?}"
             );
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Against a scan: an exact name, else the longest wildcard that the host ends with.
+        #[test]
+        fn finds_what_a_scan_finds(
+            names in prop::collection::vec("(\\*|\\*\\.[ab]|\\*\\.[ab]\\.[ab]|[ab](\\.[ab]){0,2})", 0..12),
+            host in "[ab]{0,2}(\\.[ab]){0,3}",
+        ) {
+            let ends = |name: &str| {
+                let suffix = name.strip_prefix('*');
+                suffix.is_some_and(|s| host.ends_with(s) && (s.is_empty() || host.len() > s.len()))
+            };
+            let exact = names.iter().position(|name| *name == host);
+            let longest = names.iter().filter(|name| ends(name)).map(String::len).max();
+            let want = exact.or_else(|| {
+                names.iter().position(|name| ends(name) && Some(name.len()) == longest)
+            });
+            let entries = (0..12).map(|id| entry(&[80], id)).collect();
+            let table = HostTable::new(names.iter().map(|n| n.as_str().into()).zip(0..), entries);
+            let got = table.find(host.as_bytes()).map(|e| e.ports[0].virtual_host.0 as usize);
+            prop_assert_eq!(got, want, "{} in {:?}", host, names);
         }
     }
 }
