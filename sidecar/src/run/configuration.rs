@@ -35,7 +35,7 @@ pub(super) enum Reading {
     Good {
         /// The compiled configuration.
         snapshot: Snapshot,
-        /// Warnings.
+        /// Warnings, and what the lint found.
         findings: Vec<Finding>,
     },
     /// It has errors.
@@ -111,14 +111,16 @@ impl Configuration {
         let (mesh_source, sources) = self.split_mesh(sources);
         let (mesh, mut findings) = mesh_source.map_or_else(
             || (MeshConfig::default(), Vec::new()),
-            |source| config::load_mesh(as_core(source)),
+            |source| config::load_mesh(source.as_config()),
         );
-        let sources: Vec<_> = sources.iter().map(as_core).collect();
+        let sources: Vec<_> = sources.iter().map(Source::as_config).collect();
         let loaded = config::load(&sources, &self.workload.namespace);
         findings.extend(loaded.findings);
         if findings.iter().any(|f| f.severity == Severity::Error) {
             return Reading::Bad { findings };
         }
+        // A rule for a host that does not exist is a mistake to tell, and its requests get a 503; it stops nobody else.
+        findings.extend(config::lint(&loaded.resources, &mesh));
         let compiled = compile::compile(
             &loaded.resources,
             &self.workload,
@@ -140,13 +142,6 @@ impl Configuration {
             (Some(_), Some((mesh, rest))) => (Some(mesh), rest),
             (Some(_) | None, _) => (None, sources),
         }
-    }
-}
-
-fn as_core(source: &Source) -> config::Source<'_> {
-    config::Source {
-        name: &source.name,
-        bytes: &source.bytes,
     }
 }
 

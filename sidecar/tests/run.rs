@@ -1,0 +1,331 @@
+//! `outrigger run` as a program: what it prints, serves, reloads and refuses, and how it ends.
+
+#![allow(clippy::unwrap_used, reason = "a failure of the stage fails the test")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+/// How long a test waits for what must happen; never reached when it does.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A folder of its own for one test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(test: &str) -> Self {
+        let path =
+            std::env::temp_dir().join(format!("outrigger-run-{}-{test}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        // In one step, as editors and Kubernetes do it.
+        let new = self.0.join(".new");
+        fs::write(&new, text).unwrap();
+        fs::rename(new, self.0.join(name)).unwrap();
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn command(config: &Path, more: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_outrigger"));
+    command.args(["run", "--workers", "1"]).args(more);
+    for listener in ["--outbound", "--admin"] {
+        if !more.contains(&listener) {
+            command.args([listener, "127.0.0.1:0"]);
+        }
+    }
+    command.arg("--config").arg(config);
+    command
+}
+
+/// A run that must not begin.
+fn refused(config: &Path, more: &[&str]) -> (Option<i32>, String) {
+    let Output { status, stderr, .. } = command(config, more).output().unwrap();
+    (status.code(), String::from_utf8(stderr).unwrap())
+}
+
+/// A running proxy.
+struct Proxy {
+    child: Child,
+    told: Receiver<String>,
+    greeting: String,
+}
+
+impl Proxy {
+    fn start(config: &Path, more: &[&str]) -> Self {
+        let mut child = command(config, more)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (sender, told) = channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        let mut proxy = Self {
+            child,
+            told,
+            greeting: String::new(),
+        };
+        proxy.greeting = proxy.wait_for("outrigger ");
+        proxy
+    }
+
+    /// The next line on standard error that contains these words.
+    fn wait_for(&self, words: &str) -> String {
+        loop {
+            let line = self.told.recv_timeout(PATIENCE).unwrap();
+            if line.contains(words) {
+                return line;
+            }
+        }
+    }
+
+    /// The address that the greeting gives for a word.
+    fn addr(&self, word: &str) -> SocketAddr {
+        let (_, rest) = self.greeting.split_once(&format!(" {word} ")).unwrap();
+        rest.split([',', ';', ' ']).next().unwrap().parse().unwrap()
+    }
+
+    fn ask(&self, word: &str, request: &str) -> String {
+        ask(self.addr(word), request)
+    }
+
+    fn get(&self, host: &str) -> String {
+        let request = format!("GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        self.ask("outbound", &request)
+    }
+
+    fn admin(&self, line: &str) -> String {
+        let request = format!("{line} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n");
+        self.ask("admin", &request)
+    }
+
+    fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .arg(name)
+            .arg(self.child.id().to_string())
+            .status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Ends it, and returns its exit code and what it wrote to standard output.
+    fn end(mut self) -> (Option<i32>, String) {
+        self.signal("-TERM");
+        self.wait()
+    }
+
+    fn wait(&mut self) -> (Option<i32>, String) {
+        let mut written = String::new();
+        let mut stdout = self.child.stdout.take().unwrap();
+        stdout.read_to_string(&mut written).unwrap();
+        (self.child.wait().unwrap().code(), written)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn ask(addr: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response
+}
+
+/// An application that answers every connection's request with its name.
+fn application(name: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut request = BufReader::new(stream.try_clone().unwrap());
+            let mut line = String::from("-");
+            while line.trim_end() != "" {
+                line.clear();
+                request.read_line(&mut line).unwrap();
+            }
+            let length = name.len();
+            let head =
+                format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+            stream.write_all((head + name).as_bytes()).unwrap();
+        }
+    });
+    addr
+}
+
+/// A service `shop` with one endpoint.
+fn shop(endpoint: SocketAddr) -> String {
+    format!(
+        "apiVersion: networking.istio.io/v1\n\
+         kind: ServiceEntry\n\
+         metadata: {{name: shop, namespace: default}}\n\
+         spec:\n\
+         \x20 hosts: [shop.example]\n\
+         \x20 location: MESH_INTERNAL\n\
+         \x20 resolution: STATIC\n\
+         \x20 ports: [{{number: 80, name: http, protocol: HTTP}}]\n\
+         \x20 endpoints: [{{address: {}, ports: {{http: {}}}}}]\n",
+        endpoint.ip(),
+        endpoint.port(),
+    )
+}
+
+#[test]
+fn serves_both_ways_and_logs() {
+    let (config, app) = (Folder::new("serves"), application("the shop"));
+    config.write("shop.yaml", &shop(app));
+    let inbound = format!("127.0.0.1:0={app}");
+    let proxy = Proxy::start(&config.0, &["--access-log", "json", "--inbound", &inbound]);
+    assert!(proxy.get("shop.example").ends_with("\r\n\r\nthe shop"));
+    let response = proxy.ask(
+        "inbound",
+        "GET /in HTTP/1.1\r\nhost: any\r\nconnection: close\r\n\r\n",
+    );
+    assert!(response.ends_with("the shop"), "{response}");
+    let (code, log) = proxy.end();
+    assert_eq!(code, Some(0));
+    let lines: Vec<&str> = log.lines().collect();
+    assert_eq!(lines.len(), 2, "{log}");
+    for (line, want) in lines.iter().zip(["outbound|80||shop.example", "inbound|"]) {
+        assert!(line.starts_with('{') && line.contains(want), "{line}");
+    }
+}
+
+#[test]
+fn an_empty_folder_is_a_configuration() {
+    let config = Folder::new("empty");
+    let proxy = Proxy::start(&config.0, &[]);
+    let response = proxy.admin("GET /ready");
+    assert!(response.ends_with("LIVE\n"), "{response}");
+    assert_eq!(proxy.end().0, Some(0));
+}
+
+#[test]
+fn a_changed_file_is_taken_when_it_is_good() {
+    let config = Folder::new("reload");
+    config.write("shop.yaml", &shop(application("old")));
+    let proxy = Proxy::start(&config.0, &[]);
+    assert!(proxy.get("shop.example").ends_with("old"));
+
+    config.write("broken.yaml", "kind: [");
+    let finding = proxy.wait_for("error");
+    assert!(finding.contains("broken.yaml:"), "{finding}");
+    proxy.wait_for("kept revision 1");
+    assert!(proxy.get("shop.example").ends_with("old"));
+
+    fs::remove_file(config.0.join("broken.yaml")).unwrap();
+    config.write("shop.yaml", &shop(application("new")));
+    proxy.wait_for("reloaded");
+    // The file may be removed in one reload and the other written in the next.
+    while !proxy.get("shop.example").ends_with("new") {
+        proxy.wait_for("reloaded");
+    }
+    proxy.signal("-HUP");
+    proxy.wait_for("reloaded");
+    assert!(proxy.get("shop.example").ends_with("new"));
+}
+
+#[test]
+fn admin_answers_under_envoys_names() {
+    let config = Folder::new("admin");
+    config.write("shop.yaml", &shop(application("shop")));
+    let proxy = Proxy::start(&config.0, &[]);
+    proxy.get("shop.example");
+    for (line, want) in [
+        ("GET /ready", "LIVE"),
+        ("GET /healthz/ready", "LIVE"),
+        ("GET /clusters", "outbound|80||shop.example::127.0.0.1:"),
+        ("GET /clusters", "::rq_total::1\n"),
+        (
+            "GET /config_dump",
+            "\"name\": \"outbound|80||shop.example\"",
+        ),
+        ("GET /stats", "server.live: 1\n"),
+        ("GET /stats", "downstream_cx_total: 1\n"),
+        ("GET /", "/config_dump"),
+        ("GET /nothing", "404 Not Found"),
+        ("GET /quitquitquit", "405 Method Not Allowed"),
+        ("POST /ready", "405 Method Not Allowed"),
+        ("POST /drain_listeners", "200 OK"),
+        ("GET /ready", "503 Service Unavailable"),
+        ("POST /quitquitquit", "200 OK"),
+    ] {
+        let response = proxy.admin(line);
+        assert!(response.contains(want), "{line}: {response}");
+    }
+    let mut proxy = proxy;
+    assert_eq!(proxy.wait().0, Some(0));
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let config = Folder::new("signals");
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    config.write("shop.yaml", &shop(silent.local_addr().unwrap()));
+    let mut proxy = Proxy::start(&config.0, &[]);
+    let mut client = TcpStream::connect(proxy.addr("outbound")).unwrap();
+    client
+        .write_all(b"GET / HTTP/1.1\r\nhost: shop.example\r\n\r\n")
+        .unwrap();
+    let _request = silent.accept().unwrap();
+    proxy.signal("-INT");
+    proxy.wait_for("draining");
+    assert!(
+        proxy.child.try_wait().unwrap().is_none(),
+        "a request is in flight"
+    );
+    proxy.signal("-INT");
+    assert_eq!(proxy.wait().0, Some(0));
+}
+
+#[test]
+fn what_cannot_run_is_refused_with_a_reason() {
+    let config = Folder::new("refused");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let inbound = format!("{taken}=127.0.0.1:1");
+    for (more, code, words) in [
+        (&["--admin", &taken][..], 1, &[&*taken, "in use"][..]),
+        (&["--outbound", &taken], 1, &[&taken, "in use"]),
+        (&["--inbound", &inbound], 1, &[&taken, "in use"]),
+        (&["--runtime", "glommio"], 2, &["glommio", "not built yet"]),
+        (&["--config", "/nowhere"], 2, &["/nowhere", "No such file"]),
+        (&["--mesh-config", "/nowhere"], 2, &["/nowhere"]),
+        (&["--config", "-"], 2, &["second time"]),
+    ] {
+        let (got, told) = refused(&config.0, more);
+        assert_eq!(got, Some(code), "{more:?}: {told}");
+        assert!(words.iter().all(|w| told.contains(w)), "{more:?}: {told}");
+    }
+    config.write("a.yaml", "kind: VirtualService\nspec: {}\n");
+    let (code, told) = refused(&config.0, &[]);
+    assert_eq!(code, Some(1));
+    assert!(
+        told.contains("a.yaml:") && told.contains("nothing was started"),
+        "{told}"
+    );
+}
