@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use outrigger_core::config::{Finding, Severity};
 use outrigger_tokio::{Handle, Running};
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
@@ -31,43 +32,58 @@ pub(super) enum Command {
     Quit,
 }
 
-/// Runs until told to end, then drains.
-///
-/// # Errors
-/// Signals cannot be received.
-pub(super) fn control(
-    running: Running,
-    configuration: Configuration,
-    commands: UnboundedReceiver<Command>,
-    drain_time: Duration,
-) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let mut signals = Signals::new()?;
-        let mut control = Control {
+/// Receives signals from the moment it exists.
+pub(super) struct Control {
+    runtime: Runtime,
+    signals: Signals,
+}
+
+impl Control {
+    /// From now on no signal ends the program by itself.
+    ///
+    /// # Errors
+    /// Signals cannot be received.
+    pub(super) fn new() -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let signals = runtime.block_on(async { Signals::new() })?;
+        Ok(Self { runtime, signals })
+    }
+
+    /// Runs until told to end, then drains.
+    pub(super) fn serve(
+        mut self,
+        running: Running,
+        configuration: Configuration,
+        commands: UnboundedReceiver<Command>,
+        drain_time: Duration,
+    ) {
+        let mut reloader = Reloader {
             handle: running.handle().clone(),
             configuration,
             commands,
         };
-        control.serve(&mut signals).await;
-        anstream::eprintln!("draining, for at most {} s", drain_time.as_secs_f64());
-        let drained = tokio::task::spawn_blocking(move || running.drain(drain_time));
-        tokio::select! {
-            drained = drained => {
-                let cut_off = drained.map_or(0, |drained| drained.cut_off);
-                if cut_off > 0 {
-                    anstream::eprintln!("cut off {cut_off} connections that did not end in time");
-                }
-            }
-            () = signals.end() => {
-                anstream::eprintln!("ended by a second signal");
-                process::exit(0);
+        self.runtime.block_on(async {
+            reloader.serve(&mut self.signals).await;
+            drain(running, drain_time, &mut self.signals).await;
+        });
+    }
+}
+
+async fn drain(running: Running, drain_time: Duration, signals: &mut Signals) {
+    anstream::eprintln!("draining, for at most {} s", drain_time.as_secs_f64());
+    let drained = tokio::task::spawn_blocking(move || running.drain(drain_time));
+    tokio::select! {
+        drained = drained => {
+            let cut_off = drained.map_or(0, |drained| drained.cut_off);
+            if cut_off > 0 {
+                anstream::eprintln!("cut off {cut_off} connections that did not end in time");
             }
         }
-        Ok(())
-    })
+        () = signals.end() => {
+            anstream::eprintln!("ended by a second signal");
+            process::exit(0);
+        }
+    }
 }
 
 struct Signals {
@@ -94,13 +110,14 @@ impl Signals {
     }
 }
 
-struct Control {
+/// Keeps the workers' snapshot as good as the files.
+struct Reloader {
     handle: Handle,
     configuration: Configuration,
     commands: UnboundedReceiver<Command>,
 }
 
-impl Control {
+impl Reloader {
     /// Reloads as often as there is reason to; returns when it is time to end.
     async fn serve(&mut self, signals: &mut Signals) {
         let mut poll = interval_at(Instant::now() + POLL, POLL);
@@ -156,8 +173,9 @@ impl Control {
         match reading {
             Reading::Good { snapshot, findings } => {
                 print_findings(&findings);
-                anstream::eprintln!("reloaded; {}", configuration::summary(&snapshot));
+                let summary = configuration::summary(&snapshot);
                 self.handle.publish(Arc::new(snapshot));
+                anstream::eprintln!("reloaded; {summary}");
             }
             Reading::Bad { findings } => {
                 print_findings(&findings);

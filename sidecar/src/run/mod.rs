@@ -24,6 +24,7 @@ use outrigger_tokio::{Config, Handle, Listen, Notices, Request, Running};
 
 use crate::cli::{AccessLog, RunArgs, Runtime};
 use configuration::{Configuration, Reading};
+use control::Control;
 
 /// The command line asks for what cannot be had.
 const USAGE: u8 = 2;
@@ -95,6 +96,8 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
             return Err(Failure { code: USAGE, text });
         }
     };
+    let control = Control::new()
+        .map_err(|error| Failure::bad(format!("cannot wait for signals: {error}")))?;
     let running = start_workers(args, Arc::clone(&snapshot))?;
     let (commands, received) = tokio::sync::mpsc::unbounded_channel();
     let admin = admin::start(args.admin, running.handle().clone(), commands.clone());
@@ -107,8 +110,8 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     anstream::eprintln!("{}", greeting(args, running.handle(), admin, &snapshot));
     // Lasts as long as the proxy; without it, changes are still seen by the slow poll.
     let _watcher = watch::watch(configuration.paths(), commands);
-    control::control(running, configuration, received, args.drain_time)
-        .map_err(|error| Failure::bad(format!("cannot wait for signals: {error}")))
+    control.serve(running, configuration, received, args.drain_time);
+    Ok(())
 }
 
 fn start_workers(args: &RunArgs, snapshot: Arc<Snapshot>) -> Result<Running, Failure> {
