@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 
 use super::code::Code;
+use super::homes;
 use super::report::Report;
 use super::scalar;
 use super::value::quoted;
@@ -288,20 +289,33 @@ impl<'n> Object<'_, 'n> {
             node,
             asked,
         } = self;
-        for entry in node.entries() {
-            let key = &*entry.key.text;
-            if asked
+        let is_known = |key: &str| {
+            asked
                 .iter()
                 .any(|name| *name == key || snake_case(name) == key)
-            {
+        };
+        for (index, entry) in node.entries().iter().enumerate() {
+            let key = &*entry.key.text;
+            if is_known(key) {
                 continue;
             }
+            let above = index.checked_sub(1).map(|above| &node.entries()[above]);
+            let empty_above =
+                above.filter(|above| above.value.is_null() && is_known(&above.key.text));
+            let advice = match (suggestion(key, &asked), empty_above) {
+                (meant, Some(above)) if meant.is_empty() => format!(
+                    "{} above it is empty: indent this further if it belongs there",
+                    quoted(&above.key.text)
+                ),
+                (meant, _) if meant.is_empty() => homes::advice(key).unwrap_or_default(),
+                (meant, _) => meant,
+            };
             report.key_or_field(key, |report| {
                 report.raise_at(
                     entry.at,
                     Code::UnknownField,
                     format!("unknown field {}", quoted(key)),
-                    suggestion(key, &asked),
+                    advice,
                 );
             });
         }

@@ -16,6 +16,7 @@ mod fixture;
 pub mod format;
 pub mod gateway;
 pub mod header_name;
+mod homes;
 mod judged;
 pub mod kinds;
 pub mod kubernetes;
