@@ -87,20 +87,29 @@ impl Finding {
 }
 
 impl fmt::Display for Finding {
-    /// `file:line:column: severity: message [code]`, on one line.
+    /// `file:line:column: severity: message [code]`, on one line: the user's words may hold anything, and a line break or
+    /// an escape sequence among them must not reach a terminal or a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file)?;
+        let mut line = self.file.to_string();
         if self.line > 0 {
-            write!(f, ":{}:{}", self.line, self.column)?;
+            write!(line, ":{}:{}", self.line, self.column)?;
         }
-        write!(f, ": {}: ", self.severity)?;
+        write!(line, ": {}: ", self.severity)?;
         if let Some(resource) = &self.resource {
-            write!(f, "{resource}: ")?;
+            write!(line, "{resource}: ")?;
         }
         if !self.path.is_empty() {
-            write!(f, "{}: ", self.path)?;
+            write!(line, "{}: ", self.path)?;
         }
-        write!(f, "{} [{}]", self.message, self.code)
+        write!(line, "{} [{}]", self.message, self.code)?;
+        for c in line.chars() {
+            if c.is_control() {
+                write!(f, "{}", c.escape_default())?;
+            } else {
+                f.write_char(c)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -162,6 +171,16 @@ fn line_at(source: &[u8], index: usize) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_finding_is_one_line() {
+        let at = Mark { line: 1, column: 2 };
+        let finding = Finding::new(Code::InvalidLabel, &"f".into(), at, "label `a\n\u{1b}[1m`");
+        assert_eq!(
+            finding.to_string(),
+            "f:1:2: error: label `a\\n\\u{1b}[1m` [invalid-label]"
+        );
+    }
 
     #[test]
     fn snippets_show_the_line_and_the_column() {
