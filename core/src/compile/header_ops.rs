@@ -1,7 +1,7 @@
 //! Header operations of a route and one of its destinations, put into the one order they run in (reference §2.9).
 //!
-//! With a single destination its operations follow the route's, so it wins where both set a field. With several, the
-//! destination's run first and the route wins.
+//! With a single destination its operations join the route's: Envoy runs all `set` and then all `add`, and the
+//! destination wins where both set a field. With several, the destination's run first and the route wins.
 
 use std::collections::BTreeMap;
 
@@ -42,12 +42,18 @@ pub(super) fn combine(
             .collect::<Vec<_>>()
     };
     let mut write = writes(first);
-    if winner == Winner::Route {
-        // Here the route's removals run after the destination's writes; dropping those writes comes to the same.
-        let gone = removed(last);
-        write.retain(|(name, _)| !gone.contains(name));
+    match winner {
+        Winner::Destination => {
+            write.extend(writes(last));
+            write.sort_by_key(|(_, value)| !value.overwrite); // stable
+        }
+        Winner::Route => {
+            // The route's removals run after the destination's writes; dropping those writes comes to the same.
+            let gone = removed(last);
+            write.retain(|(name, _)| !gone.contains(name));
+            write.extend(writes(last));
+        }
     }
-    write.extend(writes(last));
     let mut remove = removed(first);
     for name in removed(last) {
         if !remove.contains(&name) {

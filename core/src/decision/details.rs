@@ -111,7 +111,7 @@ impl fmt::Display for Details {
             Self::ClusterNotFound => "cluster_not_found",
             Self::NoHealthyUpstream => "no_healthy_upstream",
             Self::DirectResponse => "direct_response",
-            Self::CorsPreflight => "cors_preflight",
+            Self::CorsPreflight => "cors_response",
             Self::ResetBeforeResponse(reason) => {
                 return write!(
                     f,

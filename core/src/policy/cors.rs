@@ -16,10 +16,9 @@ pub enum CorsDecision {
     Pass,
     /// Forward the request, and call [`decorate`] on its response.
     Decorate,
-    /// Answer 200 without body, with the fields that [`answer_preflight`] writes.
+    /// Answer 200 without body, with the fields that [`answer_preflight`] writes. With `unmatchedPreflights: IGNORE` an
+    /// origin that is not allowed is answered too, and misses only the field that would allow it.
     AnswerPreflight,
-    /// Answer 200 without body and without CORS fields (`unmatchedPreflights: IGNORE`).
-    IgnorePreflight,
 }
 
 /// Decides for a request of a rule with this policy.
@@ -34,7 +33,7 @@ pub fn decide(policy: &CorsPolicy, request: &RequestHead) -> CorsDecision {
     match (is_allowed(policy, origin), preflight) {
         (true, true) => CorsDecision::AnswerPreflight,
         (true, false) => CorsDecision::Decorate,
-        (false, true) if !policy.forward_unmatched_preflights => CorsDecision::IgnorePreflight,
+        (false, true) if !policy.forward_unmatched_preflights => CorsDecision::AnswerPreflight,
         (false, _) => CorsDecision::Pass,
     }
 }
@@ -45,9 +44,13 @@ fn is_allowed(policy: &CorsPolicy, origin: &[u8]) -> bool {
     })
 }
 
-/// Writes the fields of a preflight's answer.
+/// Writes the fields of a preflight's answer. `*` echoes what was asked for, an absent question as empty text.
 pub fn answer_preflight(policy: &CorsPolicy, request: &RequestHead, response: &mut Headers) {
-    allow_origin(policy, request, response);
+    let origin = request.headers.get(Known::Origin);
+    if origin.is_some_and(|origin| is_allowed(policy, origin)) {
+        allow_origin(request, response);
+    }
+    allow_credentials(policy, response);
     let lists = [
         (
             Known::AccessControlAllowMethods,
@@ -61,13 +64,10 @@ pub fn answer_preflight(policy: &CorsPolicy, request: &RequestHead, response: &m
         ),
     ];
     for (name, allowed, asked) in lists {
-        let asked = request.headers.get(asked);
-        let value = match (&**allowed, asked) {
-            ("*", Some(asked)) => asked,
-            (allowed, _) => allowed.as_bytes(),
-        };
-        if !value.is_empty() {
-            response.set(name, value);
+        match &**allowed {
+            "" => {}
+            "*" => response.set(name, request.headers.get(asked).unwrap_or_default()),
+            list => response.set(name, list.as_bytes()),
         }
     }
     if let Some(seconds) = &policy.max_age {
@@ -77,17 +77,21 @@ pub fn answer_preflight(policy: &CorsPolicy, request: &RequestHead, response: &m
 
 /// Writes the fields of the response to an actual request whose origin is allowed; they replace the upstream's.
 pub fn decorate(policy: &CorsPolicy, request: &RequestHead, response: &mut Headers) {
-    allow_origin(policy, request, response);
+    allow_origin(request, response);
+    allow_credentials(policy, response);
     if !policy.expose_headers.is_empty() {
         let names = policy.expose_headers.as_bytes();
         response.set(Known::AccessControlExposeHeaders, names);
     }
 }
 
-fn allow_origin(policy: &CorsPolicy, request: &RequestHead, response: &mut Headers) {
+fn allow_origin(request: &RequestHead, response: &mut Headers) {
     if let Some(origin) = request.headers.get(Known::Origin) {
         response.set(Known::AccessControlAllowOrigin, origin);
     }
+}
+
+fn allow_credentials(policy: &CorsPolicy, response: &mut Headers) {
     if policy.allow_credentials {
         response.set(Known::AccessControlAllowCredentials, b"true");
     }
@@ -95,7 +99,7 @@ fn allow_origin(policy: &CorsPolicy, request: &RequestHead, response: &mut Heade
 
 #[cfg(test)]
 mod tests {
-    use super::CorsDecision::{AnswerPreflight, Decorate, IgnorePreflight, Pass};
+    use super::CorsDecision::{AnswerPreflight, Decorate, Pass};
     use super::*;
     use crate::snapshot::Regex;
 
@@ -155,7 +159,7 @@ mod tests {
             ..policy(&b)
         };
         let of = |method| decide(&ignoring, &request(method, &PREFLIGHT));
-        assert_eq!((of("OPTIONS"), of("GET")), (IgnorePreflight, Pass));
+        assert_eq!((of("OPTIONS"), of("GET")), (AnswerPreflight, Pass));
     }
 
     #[test]
@@ -177,6 +181,16 @@ mod tests {
         assert_eq!(
             text(&answer),
             "allow-origin=http://a.test allow-credentials=true allow-methods=GET,POST allow-headers=x-q max-age=60"
+        );
+        let stranger = CorsPolicy {
+            allow_origins: Box::default(),
+            ..policy.clone()
+        };
+        let mut ignored = Headers::default();
+        answer_preflight(&stranger, &request, &mut ignored);
+        assert_eq!(
+            text(&ignored),
+            "allow-credentials=true allow-methods=GET,POST allow-headers=x-q max-age=60"
         );
         assert_eq!(
             text(&decorated),

@@ -201,10 +201,6 @@ fn begin_forward(
                 cors::answer_preflight(policy, &record.request, &mut response.headers);
                 return Verdict::Reply(Bytes::new());
             }
-            cors::CorsDecision::IgnorePreflight => {
-                reply::preflight(record, response);
-                return Verdict::Reply(Bytes::new());
-            }
         }
     }
     forward::forward(context, plan, rule, record, response, snapshot)

@@ -189,6 +189,23 @@ fn header_operations_of_one_and_of_several_destinations() {
 }
 
 #[test]
+fn fields_are_added_after_all_are_set() {
+    let route = "headers: {request: {add: {x: a}, remove: [w]}}";
+    let dest = "destination: {host: web, subset: v1}, headers: {request: {set: {x: b, w: c}}}";
+    check(
+        &with_http(&format!("{{{route}, route: [{{{dest}}}]}}")),
+        &[("GET web/ w=0", "80|v1|web x=b w=c x=a")],
+    );
+    // With several destinations theirs run before the route's, whose removal takes what they set.
+    check(
+        &with_http(&format!(
+            "{{{route}, route: [{{{dest}, weight: 1}}, {{destination: {{host: web}}, weight: 0}}]}}"
+        )),
+        &[("GET web/ w=0", "80|v1|web x=b x=a")],
+    );
+}
+
+#[test]
 fn the_route_names_the_host_before_its_destinations() {
     let dest = "destination: {host: web, subset: v1}, headers: {request: {set: {Host: dest.test}}}";
     for (route, want) in [
