@@ -194,7 +194,7 @@ fn fields_are_added_after_all_are_set() {
     let dest = "destination: {host: web, subset: v1}, headers: {request: {set: {x: b, w: c}}}";
     check(
         &with_http(&format!("{{{route}, route: [{{{dest}}}]}}")),
-        &[("GET web/ w=0", "80|v1|web x=b w=c x=a")],
+        &[("GET web/ w=0", "80|v1|web w=c x=b x=a")],
     );
     // With several destinations theirs run before the route's, whose removal takes what they set.
     check(
