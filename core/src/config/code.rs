@@ -173,6 +173,7 @@ codes! {
     InvalidProtocol "invalid-protocol" Error "A port's protocol is unknown."
     DuplicatePort "duplicate-port" Error "Two ports of one resource have the same name or number."
     SharedPort "shared-port" Error "Several hosts share a port whose protocol does not name the host."
+    SharedAddress "shared-address" Warning "Several hosts of a ServiceEntry share an address and a port that is not HTTP."
     PartialWildcard "partial-wildcard" Warning "A host has a wildcard that is not a whole label."
     TcpWithoutAddress "tcp-without-address" Warning "A TCP port of a service without addresses is told from others only by its number."
     AddressUnset "address-unset" Warning "An endpoint has a network and no address."
@@ -208,6 +209,7 @@ codes! {
     // Resources together.
     UnknownHost "unknown-host" Warning "A host that no service has; requests to it end in 503 NC."
     DottedShortName "dotted-short-name" Warning "A short name with a dot, which is not expanded to the service it looks like."
+    HostWithoutService "host-without-service" Info "A VirtualService host that no service has; sidecars answer for it on port 80 only."
     HiddenHost "hidden-host" Warning "A service is not exported to the namespace that uses it."
     UnknownPort "unknown-port" Warning "A port that the service does not have."
     UnknownSubset "unknown-subset" Error "A subset that the host's DestinationRule does not define."

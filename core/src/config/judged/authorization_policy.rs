@@ -115,7 +115,7 @@ fn judge_rule(rule: &mut Object<'_, '_>, action: Action) {
         required(to, "operation", operation)
     });
     rule.messages("when", |when| {
-        check_condition(when, action == Action::Custom)
+        check_condition(when, action == Action::Custom);
     });
     let only_http_from = !from.is_empty() && to.is_empty() && !from.contains(&true);
     let only_http_to = !to.is_empty() && !to.contains(&true);

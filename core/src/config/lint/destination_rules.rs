@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::tables::workloads_of;
 use super::{About, Lint, destinations, full_name};
 use crate::config::code::Code;
 use crate::config::destination_rule::{DestinationRule, TrafficPolicy};
@@ -121,7 +120,7 @@ fn selector(lint: &mut Lint<'_>, rule: &DestinationRule) {
     let Some(selector) = &rule.workload_selector else {
         return;
     };
-    let Some(all) = workloads_of(lint.resources, &rule.meta.namespace) else {
+    let Some(all) = lint.tables.workloads(&rule.meta.namespace) else {
         return;
     };
     if !all

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::tables::workloads_of;
 use super::{About, Lint, full_name};
 use crate::config::code::Code;
 use crate::config::kubernetes::{Reach, Service};
@@ -107,7 +106,7 @@ fn entry_workloads(lint: &mut Lint<'_>, entry: &ServiceEntry) {
     let Some(selector) = &entry.workload_selector else {
         return;
     };
-    let Some(all) = workloads_of(lint.resources, namespace) else {
+    let Some(all) = lint.tables.workloads(namespace) else {
         return;
     };
     if !all.iter().any(|labels| names::selects(selector, labels)) {

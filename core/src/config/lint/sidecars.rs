@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::tables::workloads_of;
 use super::{About, Lint, full_name};
 use crate::config::code::Code;
 use crate::config::names;
@@ -68,7 +67,7 @@ fn selector(lint: &mut Lint<'_>, sidecar: &Sidecar) {
     let Some(selector) = &sidecar.workload_selector else {
         return;
     };
-    let Some(all) = workloads_of(lint.resources, namespace) else {
+    let Some(all) = lint.tables.workloads(namespace) else {
         return;
     };
     if !all.iter().any(|labels| names::selects(selector, labels)) {

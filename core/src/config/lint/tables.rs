@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::destination_rule::DestinationRule;
-use crate::config::kubernetes::{Reach, Service};
+use crate::config::kubernetes::{EndpointSlice, Reach, Service};
 use crate::config::mesh::MeshConfig;
 use crate::config::meta::Meta;
 use crate::config::names::{self, Visibility};
@@ -42,24 +42,26 @@ pub(super) struct Tables<'a> {
     mesh: &'a MeshConfig,
     hosts: BTreeMap<String, KnownHost<'a>>,
     rules: Vec<(String, &'a DestinationRule)>,
+    workloads: Workloads<'a>,
 }
 
 impl<'a> Tables<'a> {
     pub(super) fn new(resources: &'a Resources, mesh: &'a MeshConfig) -> Self {
+        let workloads = Workloads::new(resources);
         let mut hosts = BTreeMap::new();
         for service in &resources.services {
             let (name, namespace) = (&service.meta.name, &service.meta.namespace);
             let host = names::service_host(name, namespace, &mesh.cluster_domain);
             hosts
                 .entry(host)
-                .or_insert_with(|| of_service(service, resources));
+                .or_insert_with(|| of_service(service, &workloads));
         }
         for entry in &resources.service_entries {
             for host in &entry.hosts {
                 let host = names::normalize(host).into_owned();
                 let known = hosts
                     .entry(host)
-                    .or_insert_with(|| of_entry(entry, resources));
+                    .or_insert_with(|| of_entry(entry, &workloads));
                 // Several entries may add up to one host.
                 known.ports.extend(entry_ports(entry));
             }
@@ -72,6 +74,7 @@ impl<'a> Tables<'a> {
             mesh,
             rules: rules.collect(),
             hosts,
+            workloads,
         }
     }
 
@@ -120,13 +123,18 @@ impl<'a> Tables<'a> {
             .map(|(_, rule)| *rule)
     }
 
+    /// Labels of all WorkloadEntries and Pods of a namespace; `None` when there are none.
+    pub(super) fn workloads(&self, namespace: &str) -> Option<Vec<Labels>> {
+        self.workloads.labels_in(namespace)
+    }
+
     /// All DestinationRules with their full hosts.
     pub(super) fn rules(&self) -> &[(String, &'a DestinationRule)] {
         &self.rules
     }
 }
 
-fn of_service<'a>(service: &'a Service, resources: &Resources) -> KnownHost<'a> {
+fn of_service<'a>(service: &'a Service, workloads: &Workloads<'_>) -> KnownHost<'a> {
     KnownHost {
         meta: &service.meta,
         kind: "Service",
@@ -136,54 +144,48 @@ fn of_service<'a>(service: &'a Service, resources: &Resources) -> KnownHost<'a> 
             .iter()
             .map(|port| (u32::from(port.number), port.protocol()))
             .collect(),
-        endpoints: service_endpoints(service, resources),
+        endpoints: service_endpoints(service, workloads),
     }
 }
 
 /// From the slices of the service; without slices from the pods of its selector.
-fn service_endpoints(service: &Service, resources: &Resources) -> Option<Vec<Labels>> {
+fn service_endpoints(service: &Service, workloads: &Workloads<'_>) -> Option<Vec<Labels>> {
     if matches!(service.reach, Reach::ExternalName(_)) {
         return None;
     }
-    let (name, namespace) = (&service.meta.name, &service.meta.namespace);
-    let slices = resources
-        .endpoint_slices
-        .iter()
-        .filter(|slice| slice.service == *name && slice.meta.namespace == *namespace);
+    let (name, namespace) = (service.meta.name.as_str(), service.meta.namespace.as_str());
+    if let Some(slices) = workloads.slices.get(&(namespace, name)) {
+        return Some(slice_endpoints(slices, workloads));
+    }
+    let pods = workloads
+        .pods
+        .get(namespace)
+        .filter(|_| !service.selector.is_empty())?;
+    let selected = pods
+        .values()
+        .filter(|labels| names::selects(&service.selector, labels))
+        .map(|labels| (*labels).clone());
+    Some(selected.collect())
+}
+
+/// Each place once: an address and the ports of its slice.
+fn slice_endpoints(slices: &[&EndpointSlice], workloads: &Workloads<'_>) -> Vec<Labels> {
     let mut places = BTreeSet::new();
-    let mut labels = Vec::new();
-    let mut has_slice = false;
+    let mut found = Vec::new();
     for slice in slices {
-        has_slice = true;
         let ports: Vec<u16> = slice.ports.iter().map(|port| port.number).collect();
+        let pods = workloads.pods.get(slice.meta.namespace.as_str());
         for endpoint in &slice.endpoints {
-            let pod = endpoint.pod.as_ref().and_then(|pod| {
-                let mut pods = resources.pods.iter();
-                pods.find(|p| p.meta.name == pod.name && p.meta.namespace == *namespace)
-            });
+            let pod = endpoint.pod.as_ref();
+            let labels = pod.and_then(|pod| pods?.get(pod.name.as_str()).copied());
             for address in &endpoint.addresses {
                 if places.insert((address, ports.clone())) {
-                    labels.push(pod.map(|pod| pod.meta.labels.clone()).unwrap_or_default());
+                    found.push(labels.cloned().unwrap_or_default());
                 }
             }
         }
     }
-    if has_slice {
-        return Some(labels);
-    }
-    if service.selector.is_empty() {
-        return None;
-    }
-    let mut of_namespace = resources
-        .pods
-        .iter()
-        .filter(|pod| pod.meta.namespace == *namespace)
-        .peekable();
-    of_namespace.peek()?;
-    let selected = of_namespace
-        .filter(|pod| names::selects(&service.selector, &pod.meta.labels))
-        .map(|pod| pod.meta.labels.clone());
-    Some(selected.collect())
+    found
 }
 
 fn entry_ports(entry: &ServiceEntry) -> impl Iterator<Item = (u32, Protocol)> {
@@ -193,25 +195,26 @@ fn entry_ports(entry: &ServiceEntry) -> impl Iterator<Item = (u32, Protocol)> {
     })
 }
 
-fn of_entry<'a>(entry: &'a ServiceEntry, resources: &Resources) -> KnownHost<'a> {
+fn of_entry<'a>(entry: &'a ServiceEntry, workloads: &Workloads<'_>) -> KnownHost<'a> {
     KnownHost {
         meta: &entry.meta,
         kind: "ServiceEntry",
         export_to: &entry.export_to,
         ports: entry_ports(entry).collect(),
-        endpoints: entry_endpoints(entry, resources),
+        endpoints: entry_endpoints(entry, workloads),
     }
 }
 
 /// `None` for what is found by looking names up, because a name may have any number of addresses.
-fn entry_endpoints(entry: &ServiceEntry, resources: &Resources) -> Option<Vec<Labels>> {
+fn entry_endpoints(entry: &ServiceEntry, workloads: &Workloads<'_>) -> Option<Vec<Labels>> {
     if entry.resolution != Resolution::Static {
         return None;
     }
     let Some(selector) = &entry.workload_selector else {
         return Some(entry.endpoints.iter().map(|e| e.labels.clone()).collect());
     };
-    let all = workloads_of(resources, &entry.meta.namespace)?;
+    let namespace = entry.meta.namespace.as_str();
+    let all = workloads.labels_in(namespace)?;
     Some(
         all.into_iter()
             .filter(|labels| names::selects(selector, labels))
@@ -219,18 +222,46 @@ fn entry_endpoints(entry: &ServiceEntry, resources: &Resources) -> Option<Vec<La
     )
 }
 
-/// Labels of all WorkloadEntries and Pods of a namespace; `None` when there are none.
-pub(super) fn workloads_of(resources: &Resources, namespace: &str) -> Option<Vec<Labels>> {
-    let entries = resources
-        .workload_entries
-        .iter()
-        .filter(|entry| entry.meta.namespace == namespace)
-        .map(super::super::workload_entry::WorkloadEntry::labels);
-    let pods = resources
-        .pods
-        .iter()
-        .filter(|pod| pod.meta.namespace == namespace)
-        .map(|pod| pod.meta.labels.clone());
-    let all: Vec<Labels> = entries.chain(pods).collect();
-    (!all.is_empty()).then_some(all)
+/// Workloads, filed by what they are looked up by.
+#[derive(Debug, Default)]
+struct Workloads<'a> {
+    /// EndpointSlices by namespace and service.
+    slices: BTreeMap<(&'a str, &'a str), Vec<&'a EndpointSlice>>,
+    /// Labels of pods by namespace and name.
+    pods: BTreeMap<&'a str, BTreeMap<&'a str, &'a Labels>>,
+    /// Labels of WorkloadEntries by namespace.
+    entries: BTreeMap<&'a str, Vec<Labels>>,
+}
+
+impl<'a> Workloads<'a> {
+    fn new(resources: &'a Resources) -> Self {
+        let mut workloads = Self::default();
+        for slice in &resources.endpoint_slices {
+            let service = (slice.meta.namespace.as_str(), slice.service.as_str());
+            workloads.slices.entry(service).or_default().push(slice);
+        }
+        for pod in &resources.pods {
+            let of_namespace = workloads.pods.entry(&pod.meta.namespace).or_default();
+            of_namespace
+                .entry(&pod.meta.name)
+                .or_insert(&pod.meta.labels);
+        }
+        for entry in &resources.workload_entries {
+            let of_namespace = workloads.entries.entry(&entry.meta.namespace).or_default();
+            of_namespace.push(entry.labels());
+        }
+        workloads
+    }
+
+    /// Labels of all WorkloadEntries and Pods of a namespace; `None` when there are none.
+    fn labels_in(&self, namespace: &str) -> Option<Vec<Labels>> {
+        let entries = self.entries.get(namespace).into_iter().flatten();
+        let pods = self
+            .pods
+            .get(namespace)
+            .into_iter()
+            .flat_map(BTreeMap::values);
+        let all: Vec<Labels> = entries.chain(pods.copied()).cloned().collect();
+        (!all.is_empty()).then_some(all)
+    }
 }

@@ -101,6 +101,10 @@ fn destinations_lead_somewhere() {
         let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
         check(&[&a, &b, &route("r", to)], &expected);
     }
+    check(
+        &[&b, &route("r", "{host: b.prod.svc.cluster.local}")],
+        &["host-without-service spec.hosts[0]"],
+    );
     // Without any service nothing is unknown.
     check(&[&route("r", "{host: typo}")], &[]);
 }
@@ -123,7 +127,8 @@ fn a_service_that_is_not_exported_is_hidden() {
         "{hosts: [ext.com], ports: [{number: 80, name: http, protocol: HTTP}], resolution: DNS, exportTo: ['.']}",
     );
     let expected = format!("hidden-host {DESTINATION}.host");
-    check(&[&hidden, &route("r", "{host: ext.com}")], &[&expected]);
+    let a = service("a", "default", HTTP);
+    check(&[&a, &hidden, &route("r", "{host: ext.com}")], &[&expected]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{About, Lint, full_name};
+use crate::config::address;
 use crate::config::code::Code;
 use crate::config::names::{self, Visibility};
 use crate::config::protocol::Protocol;
@@ -15,6 +16,7 @@ pub(super) fn lint(lint: &mut Lint<'_>) {
     let all = &lint.resources.virtual_services;
     for rule in all.iter().filter(|rule| !rule.meta.rejected) {
         gateways(lint, rule);
+        hosts(lint, rule);
         ports(lint, rule);
         for (at, route) in rule.http.iter().enumerate() {
             if let Some(delegate) = &route.delegate {
@@ -100,6 +102,29 @@ fn meet(lint: &Lint<'_>, a: &VirtualService, b: &VirtualService) -> bool {
         }
     };
     list(a) == list(b)
+}
+
+/// A host that no service has is not an error: sidecars answer for it, but on port 80 only.
+fn hosts(lint: &mut Lint<'_>, rule: &VirtualService) {
+    if !applies(rule) || !lint.tables.has_services() {
+        return;
+    }
+    for (at, written) in rule.hosts.iter().enumerate() {
+        let host = names::resolve(written, &rule.meta.namespace, &lint.mesh.cluster_domain);
+        if lint.tables.any_under(&host) || address::parse_ip(&host).is_some() {
+            continue;
+        }
+        let message =
+            format!("no service has the host `{host}`, so sidecars answer for it on port 80 only");
+        let help = "add a Service or ServiceEntry, or correct the name";
+        lint.tell(
+            about(rule),
+            format!("spec.hosts[{at}]"),
+            Code::HostWithoutService,
+            message,
+            help,
+        );
+    }
 }
 
 fn gateways(lint: &mut Lint<'_>, rule: &VirtualService) {

@@ -121,6 +121,10 @@ fn ports() {
                 "{hosts: [a.com, b.com], resolution: DNS, ports: [{number: 80, name: tcp, protocol: TCP}]}",
                 &["shared-port spec.ports[0]"],
             ),
+            (
+                "{hosts: [a.com, b.com], addresses: [1.2.3.4], resolution: DNS, ports: [{number: 443, name: tls, protocol: TLS}]}",
+                &["shared-address spec.addresses"],
+            ),
         ],
     );
 }

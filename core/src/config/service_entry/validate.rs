@@ -1,6 +1,6 @@
 //! What a ServiceEntry must look like, rule by rule.
 
-use super::{Resolution, ServiceEntry};
+use super::{Resolution, ServiceEntry, ServicePort};
 use crate::config::address;
 use crate::config::checks;
 use crate::config::code::Code;
@@ -178,6 +178,7 @@ fn check_resolution(entry: &ServiceEntry, report: &mut Report) {
             if entry.endpoints.is_empty() {
                 check_hosts_resolve(entry, report);
             }
+            check_shared_address(entry, report);
             if entry.resolution == Resolution::DnsRoundRobin && entry.endpoints.len() > 1 {
                 let message = format!("`{name}` takes one endpoint at most");
                 report.raise_in(
@@ -203,6 +204,20 @@ fn check_hosts_resolve(entry: &ServiceEntry, report: &mut Report) {
             );
         }
     });
+}
+
+/// With an address and bytes that nobody reads, connections to one host and to the other look alike.
+fn check_shared_address(entry: &ServiceEntry, report: &mut Report) {
+    let is_stream =
+        |port: &ServicePort| Protocol::parse(&port.protocol).is_some_and(|p| !p.is_http());
+    if entry.hosts.len() > 1 && !entry.addresses.is_empty() && entry.ports.iter().any(is_stream) {
+        report.raise_in(
+            "addresses",
+            Code::SharedAddress,
+            "several hosts share these addresses, so connections to them can not be told apart",
+            "split the ServiceEntry",
+        );
+    }
 }
 
 fn check_dynamic(entry: &ServiceEntry, report: &mut Report) {
