@@ -12,20 +12,19 @@ const DEFAULT_EJECTION_PERCENT: i32 = 10;
 
 /// Checks all DestinationRules.
 pub(super) fn lint(lint: &mut Lint<'_>) {
-    let rules: Vec<(String, &DestinationRule)> = lint.tables.rules().to_vec();
-    for (host, rule) in &rules {
-        if rule.meta.rejected {
-            continue;
+    let rules = lint.tables.rules().clone();
+    for (host, rules) in &rules {
+        for rule in rules.iter().filter(|rule| !rule.meta.rejected) {
+            let known = destinations::check_host(lint, about(rule), "spec", &rule.host, host);
+            if known {
+                endpoints(lint, host, rule);
+                port_settings(lint, host, rule);
+            }
+            selector(lint, rule);
         }
-        let known = destinations::check_host(lint, about(rule), "spec", &rule.host, host);
-        if known {
-            endpoints(lint, host, rule);
-            port_settings(lint, host, rule);
-        }
-        selector(lint, rule);
+        hidden(lint, host, rules);
+        merged(lint, rules);
     }
-    hidden(lint, &rules);
-    merged(lint, &rules);
 }
 
 fn about(rule: &DestinationRule) -> About<'_> {
@@ -142,20 +141,20 @@ fn selector(lint: &mut Lint<'_>, rule: &DestinationRule) {
 }
 
 /// The client's namespace comes before the service's: a rule there hides the owner's rule as a whole.
-fn hidden(lint: &mut Lint<'_>, rules: &[(String, &DestinationRule)]) {
-    for (host, rule) in rules {
-        let Some(known) = lint.tables.host(host) else {
-            continue;
-        };
-        let owner = known.meta.namespace.clone();
+fn hidden(lint: &mut Lint<'_>, host: &str, rules: &[&DestinationRule]) {
+    let Some(owner) = lint
+        .tables
+        .host(host)
+        .map(|known| known.meta.namespace.clone())
+    else {
+        return;
+    };
+    for rule in rules {
         if rule.meta.namespace == owner || rule.meta.rejected || rule.workload_selector.is_some() {
             continue;
         }
         let own: BTreeSet<&str> = rule.subsets.iter().map(|s| s.name.as_str()).collect();
-        let of_owner = rules
-            .iter()
-            .filter(|(other, of)| other == host && of.meta.namespace == owner);
-        for (_, other) in of_owner {
+        for other in rules.iter().filter(|other| other.meta.namespace == owner) {
             let lost: Vec<&str> = other
                 .subsets
                 .iter()
@@ -192,20 +191,19 @@ fn hidden(lint: &mut Lint<'_>, rules: &[(String, &DestinationRule)]) {
 }
 
 /// Rules of one namespace for one host are merged: the first of two subsets of a name counts, and the first policy.
-fn merged(lint: &mut Lint<'_>, rules: &[(String, &DestinationRule)]) {
+fn merged(lint: &mut Lint<'_>, rules: &[&DestinationRule]) {
     let age = |rule: &DestinationRule| {
         let meta = &rule.meta;
         (meta.created.clone().unwrap_or_default(), meta.name.clone())
     };
-    for (host, rule) in rules.iter().filter(|(_, rule)| !rule.meta.rejected) {
-        let older = rules.iter().filter(|(other_host, other)| {
-            other_host == host
-                && other.meta.namespace == rule.meta.namespace
+    for rule in rules.iter().filter(|rule| !rule.meta.rejected) {
+        let older = rules.iter().filter(|other| {
+            other.meta.namespace == rule.meta.namespace
                 && other.workload_selector == rule.workload_selector
                 && other.export_to == rule.export_to
                 && age(other) < age(rule)
         });
-        for (_, older) in older {
+        for older in older {
             let name = full_name(&older.meta);
             for (at, subset) in rule.subsets.iter().enumerate() {
                 if older.subsets.iter().any(|other| other.name == subset.name) {

@@ -41,7 +41,8 @@ impl KnownHost<'_> {
 pub(super) struct Tables<'a> {
     mesh: &'a MeshConfig,
     hosts: BTreeMap<String, KnownHost<'a>>,
-    rules: Vec<(String, &'a DestinationRule)>,
+    /// DestinationRules by full host, in the order read.
+    rules: BTreeMap<String, Vec<&'a DestinationRule>>,
     workloads: Workloads<'a>,
 }
 
@@ -66,14 +67,15 @@ impl<'a> Tables<'a> {
                 known.ports.extend(entry_ports(entry));
             }
         }
-        let rules = resources.destination_rules.iter().map(|rule| {
+        let mut rules: BTreeMap<String, Vec<&DestinationRule>> = BTreeMap::new();
+        for rule in &resources.destination_rules {
             let host = names::resolve(&rule.host, &rule.meta.namespace, &mesh.cluster_domain);
-            (host, rule)
-        });
+            rules.entry(host).or_default().push(rule);
+        }
         Self {
             mesh,
-            rules: rules.collect(),
             hosts,
+            rules,
             workloads,
         }
     }
@@ -86,9 +88,9 @@ impl<'a> Tables<'a> {
     /// The service of a full host name: by exact name, else by the longest wildcard over it.
     pub(super) fn host(&self, host: &str) -> Option<&KnownHost<'a>> {
         self.hosts.get(host).or_else(|| {
-            self.hosts
-                .iter()
-                .filter(|(pattern, _)| names::is_wildcard(pattern) && names::covers(pattern, host))
+            let wildcards =
+                patterns(&self.hosts).filter(|(pattern, _)| names::covers(pattern, host));
+            wildcards
                 .max_by_key(|(pattern, _)| pattern.len())
                 .map(|(_, known)| known)
         })
@@ -104,9 +106,13 @@ impl<'a> Tables<'a> {
         names::visibility(list, &known.meta.namespace, client) != Visibility::Hidden
     }
 
-    /// Whether some known host is meant by the pattern.
+    /// Whether some known host is meant by the host or pattern.
     pub(super) fn any_under(&self, pattern: &str) -> bool {
-        self.hosts.keys().any(|host| names::overlaps(pattern, host))
+        if names::is_wildcard(pattern) {
+            self.hosts.keys().any(|host| names::overlaps(pattern, host))
+        } else {
+            self.host(pattern).is_some()
+        }
     }
 
     /// Full names of services called `name` in `namespace`, if there is one.
@@ -117,10 +123,11 @@ impl<'a> Tables<'a> {
 
     /// The DestinationRules over a full host name.
     pub(super) fn rules_over(&self, host: &str) -> impl Iterator<Item = &'a DestinationRule> {
-        self.rules
-            .iter()
-            .filter(move |(pattern, _)| names::covers(pattern, host))
-            .map(|(_, rule)| *rule)
+        let exact = self.rules.get(host).into_iter();
+        let wildcards = patterns(&self.rules)
+            .filter(move |(pattern, _)| *pattern != host && names::covers(pattern, host))
+            .map(|(_, rules)| rules);
+        exact.chain(wildcards).flatten().copied()
     }
 
     /// Labels of all WorkloadEntries and Pods of a namespace; `None` when there are none.
@@ -128,10 +135,17 @@ impl<'a> Tables<'a> {
         self.workloads.labels_in(namespace)
     }
 
-    /// All DestinationRules with their full hosts.
-    pub(super) fn rules(&self) -> &[(String, &'a DestinationRule)] {
+    /// All DestinationRules by their full hosts.
+    pub(super) const fn rules(&self) -> &BTreeMap<String, Vec<&'a DestinationRule>> {
         &self.rules
     }
+}
+
+/// The entries of a table whose host is a wildcard: they sort before every name.
+fn patterns<T>(table: &BTreeMap<String, T>) -> impl Iterator<Item = (&str, &T)> {
+    table
+        .range("*".to_owned().."+".to_owned())
+        .map(|(host, entry)| (host.as_str(), entry))
 }
 
 fn of_service<'a>(service: &'a Service, workloads: &Workloads<'_>) -> KnownHost<'a> {
