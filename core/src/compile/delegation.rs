@@ -135,8 +135,7 @@ fn fill<T: Clone>(field: &mut Option<T>, from: &Option<T>) {
 
 /// Both conditions together; `None` when they cannot be met by one request, or not be written as one entry.
 fn merge_match(root: &HttpMatchRequest, inner: &HttpMatchRequest) -> Option<HttpMatchRequest> {
-    let has_uri = root.uri.is_some() && inner.uri.is_some();
-    if has_uri && root.ignore_uri_case != inner.ignore_uri_case {
+    if root.ignore_uri_case != inner.ignore_uri_case {
         return None;
     }
     Some(HttpMatchRequest {
@@ -152,7 +151,7 @@ fn merge_match(root: &HttpMatchRequest, inner: &HttpMatchRequest) -> Option<Http
         headers: merge_map(&root.headers, &inner.headers, merge_both)?,
         without_headers: merge_map(&root.without_headers, &inner.without_headers, equal)?,
         query_params: merge_map(&root.query_params, &inner.query_params, merge_both)?,
-        ignore_uri_case: root.ignore_uri_case || inner.ignore_uri_case,
+        ignore_uri_case: inner.ignore_uri_case,
         port: merge_value(&root.port, &inner.port, &0)?,
         source_labels: merge_map(&root.source_labels, &inner.source_labels, equal)?,
         source_namespace: merge_value(
