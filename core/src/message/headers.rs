@@ -64,15 +64,38 @@ impl Headers {
 
     /// Adds a field at the end; the name may be in any case. The caller has checked that name and value are legal.
     pub fn append(&mut self, name: &[u8], value: &[u8]) -> Result<(), InsertError> {
-        let name_len = u16::try_from(name.len())
+        let start = self.block.len();
+        self.block.extend(name.iter().map(u8::to_ascii_lowercase));
+        let known = Known::of(&self.block[start..]);
+        let added = self.finish_entry(known, start, value);
+        if added.is_err() {
+            self.block.truncate(start);
+        }
+        added
+    }
+
+    /// Adds a field whose name the proxy knows.
+    pub fn append_known(&mut self, known: Known, value: &[u8]) {
+        let start = self.block.len();
+        self.block.extend_from_slice(known.as_str().as_bytes());
+        // Known names are 2 to 32 bytes, and heads are bounded far below 4 GiB, so neither error can happen.
+        let _ = self.finish_entry(known, start, value);
+    }
+
+    /// Adds the value and the entry of a field whose name stands in the block from `start` on.
+    fn finish_entry(
+        &mut self,
+        known: Known,
+        start: usize,
+        value: &[u8],
+    ) -> Result<(), InsertError> {
+        let name_len = u16::try_from(self.block.len() - start)
             .ok()
             .filter(|n| *n > 0)
             .ok_or(InsertError::NameLength)?;
-        let start = u32::try_from(self.block.len()).map_err(|_| InsertError::Full)?;
+        let start = u32::try_from(start).map_err(|_| InsertError::Full)?;
         let value_len = u32::try_from(value.len()).map_err(|_| InsertError::Full)?;
-        self.block.extend(name.iter().map(u8::to_ascii_lowercase));
         self.block.extend_from_slice(value);
-        let known = Known::of(&self.block[start as usize..start as usize + name.len()]);
         self.entries.push(Entry {
             known,
             name_len,
@@ -80,12 +103,6 @@ impl Headers {
             value_len,
         });
         Ok(())
-    }
-
-    /// Adds a field whose name the proxy knows.
-    pub fn append_known(&mut self, known: Known, value: &[u8]) {
-        // Known names are 2 to 32 bytes, and heads are bounded far below 4 GiB, so neither error can happen.
-        let _ = self.append(known.as_str().as_bytes(), value);
     }
 
     /// The value of the first field of this name.

@@ -127,13 +127,54 @@ const TABLE: &[(&str, Known)] = &[
     ("x-request-id", Known::XRequestId),
 ];
 
+/// The longest name of the table.
+const LONGEST: usize = 32;
+
+/// Positions in the table, ordered by the length of their names.
+const BY_LENGTH: [u8; TABLE.len()] = by_length().0;
+
+/// Where the names of each length begin in [`BY_LENGTH`].
+const LENGTH_BEGINS: [u8; LONGEST + 2] = by_length().1;
+
+const fn by_length() -> ([u8; TABLE.len()], [u8; LONGEST + 2]) {
+    let (mut order, mut begins) = ([0; TABLE.len()], [0; LONGEST + 2]);
+    let (mut length, mut filled) = (0, 0);
+    while length <= LONGEST {
+        begins[length] = filled as u8;
+        let mut at = 0;
+        while at < TABLE.len() {
+            if TABLE[at].0.len() == length {
+                order[filled] = at as u8;
+                filled += 1;
+            }
+            at += 1;
+        }
+        length += 1;
+    }
+    assert!(filled == TABLE.len(), "a name is longer than `LONGEST`");
+    begins[LONGEST + 1] = filled as u8;
+    (order, begins)
+}
+
 impl Known {
     /// The number of a name in lower case.
+    ///
+    /// Every field of every message is looked up, so only names of the same length and last byte are compared, which
+    /// leaves one or none.
     #[must_use]
     pub fn of(lower_case: &[u8]) -> Self {
-        TABLE
-            .binary_search_by(|(name, _)| name.as_bytes().cmp(lower_case))
-            .map_or(Self::Other, |at| TABLE[at].1)
+        let length = lower_case.len();
+        if length > LONGEST {
+            return Self::Other;
+        }
+        let range = LENGTH_BEGINS[length].into()..LENGTH_BEGINS[length + 1].into();
+        BY_LENGTH[range]
+            .iter()
+            .map(|at| TABLE[usize::from(*at)])
+            .find(|(name, _)| {
+                name.as_bytes().last() == lower_case.last() && name.as_bytes() == lower_case
+            })
+            .map_or(Self::Other, |(_, known)| known)
     }
 
     /// The name in lower case; empty for [`Known::Other`].
@@ -203,7 +244,9 @@ mod tests {
             assert_eq!(known.as_str(), *name);
             assert_eq!(Known::of(name.as_bytes()), *known);
         }
-        assert_eq!(Known::of(b"x-unheard-of"), Known::Other);
+        for other in ["", "x-unheard-of", "dare", "x-request-ic", &"a".repeat(33)] {
+            assert_eq!(Known::of(other.as_bytes()), Known::Other, "{other}");
+        }
     }
 
     #[test]
