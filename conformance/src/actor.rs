@@ -219,6 +219,11 @@ impl Actor {
                 self.wait_unless(self.broken)
             }
             Action::ExpectEnd => self.await_end(),
+            Action::Raw => {
+                self.reader.become_tunnel();
+                self.message = Some(Message::default());
+                done
+            }
             Action::Signal(name) => {
                 self.board.borrow_mut().signals.insert(name.clone());
                 out.push(Do::Signal(name.clone()));

@@ -58,6 +58,8 @@ pub enum Action {
     ExpectReset,
     /// `* expect end`: the message before ends here, with nothing left in its body.
     ExpectEnd,
+    /// `* raw`: what comes is no HTTP.
+    Raw,
     /// `* signal NAME`
     Signal(String),
     /// `* await NAME`
@@ -231,6 +233,7 @@ fn commands(text: &str, line: usize, steps: &mut Vec<Step>) -> Result<(), String
         ["expect", "cut"] => vec![Action::ExpectCut],
         ["expect", "reset"] => vec![Action::ExpectReset],
         ["expect", "end"] => vec![Action::ExpectEnd],
+        ["raw"] => vec![Action::Raw],
         ["signal", name] => vec![Action::Signal(name.to_owned())],
         ["await", name] => vec![Action::AwaitSignal(name.to_owned())],
         ["wait", time] => vec![Action::Sleep(duration(time)?)],

@@ -7,6 +7,7 @@ mod place;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,6 +32,9 @@ use place::Place;
 
 /// A case that stands still for this long is stuck.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An address that refuses: port 1 of loopback (tcpmux) is used by nobody.
+const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 
 /// Signals that may wait for a slow peer.
 const SIGNALS: usize = 1024;
@@ -233,13 +237,12 @@ fn start_runtime(
     start(config).map_err(io::Error::other)
 }
 
-/// Puts real addresses in the place of the case's; what logs show stays.
+/// Puts real addresses in the place of the case's; what logs show stays. Where a case has nothing, nothing listens.
 fn relocate(snapshot: &mut Snapshot, places: &BTreeMap<String, Place>) {
     for cluster in &mut snapshot.clusters {
         for endpoint in &mut cluster.endpoints {
-            if let Some(place) = places.get(&endpoint.address.to_string()) {
-                endpoint.address = Address::Socket(place.addr());
-            }
+            let place = places.get(&endpoint.address.to_string());
+            endpoint.address = Address::Socket(place.map_or(NOBODY, Place::addr));
         }
     }
 }
