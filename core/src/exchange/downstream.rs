@@ -198,6 +198,8 @@ impl Exchange {
             self.cut(ambient);
             return;
         }
+        // An attempt that was under way ends with the request, not without an end.
+        self.up.cancel(&mut self.record);
         let verdict = request::refuse(refused, &mut self.record, &mut self.response);
         self.obey(verdict, ambient, worker);
         // Whatever the client still sends is thrown away rather than met with a reset.
