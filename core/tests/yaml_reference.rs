@@ -16,8 +16,8 @@ enum Tree {
     Boolean(bool),
     Number(i64),
     Text(String),
-    Seq(Vec<Tree>),
-    Map(BTreeMap<String, Tree>),
+    Seq(Vec<Self>),
+    Map(BTreeMap<String, Self>),
 }
 
 fn key() -> impl Strategy<Value = String> {
