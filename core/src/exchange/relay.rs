@@ -30,12 +30,7 @@ impl Exchange {
     }
 
     pub(super) const fn wants_response_bytes(&self) -> bool {
-        match self.call.response {
-            Response::Awaited => self.up.is_attached(),
-            Response::Streaming { .. } => {
-                self.up.is_attached() && !self.down.outbox.is_above_limit()
-            }
-        }
+        self.up.is_attached() && !self.down.outbox.is_above_limit()
     }
 
     fn pump_request(&mut self, ambient: Ambient, worker: &mut Worker) {
@@ -87,7 +82,8 @@ impl Exchange {
 
     /// Moves as much of the response as the client takes.
     pub(super) fn pump_response(&mut self, ambient: Ambient, worker: &mut Worker) {
-        while self.up.is_attached() && matches!(self.phase, Phase::Call) {
+        // Interim heads count too: an endpoint may send any number of them.
+        while self.wants_response_bytes() && matches!(self.phase, Phase::Call) {
             match self.call.response {
                 Response::Awaited => {
                     let asked = Asked {
@@ -107,9 +103,7 @@ impl Exchange {
                     }
                 }
                 Response::Streaming { reusable, .. } => {
-                    if self.down.outbox.is_above_limit()
-                        || !self.pump_response_body(reusable, ambient, worker)
-                    {
+                    if !self.pump_response_body(reusable, ambient, worker) {
                         return;
                     }
                 }

@@ -235,6 +235,29 @@ fn a_slow_client_stops_the_upstream() {
 }
 
 #[test]
+fn a_slow_client_stops_interim_heads() {
+    let mut d = Driver::new();
+    d.sends(Side::Downstream, GET);
+    d.input(Input::Connected);
+    d.receives(Side::Upstream);
+    let hint = "HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\n";
+    let hints = hint.repeat(400);
+    let mut sent = 0;
+    while d.interest.read_upstream {
+        d.sends(Side::Upstream, hints.as_bytes());
+        sent += hints.len();
+        assert!(sent < 1_000_000, "reading never stops");
+    }
+    assert_eq!(d.receives(Side::Downstream).len(), sent);
+    assert!(d.interest.read_upstream);
+    d.sends(
+        Side::Upstream,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    );
+    assert!(d.receives(Side::Downstream).ends_with("\r\n\r\nok"));
+}
+
+#[test]
 fn failures_are_told_in_envoys_words() {
     let mut d = Driver::new();
     d.sends(Side::Downstream, GET);
