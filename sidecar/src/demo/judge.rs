@@ -11,6 +11,9 @@ use super::steps::{Effort, Expect, Look, STEPS, Visit};
 /// How seldom a correct proxy fails a whole run by chance.
 const FALSE_ALARM: f64 = 1e-6;
 
+/// Fewer requests could miss one of two versions by chance: with 40 it happens twice in 2^40.
+const FEWEST: u32 = 40;
+
 /// How often each thing was seen.
 pub(super) type Tally = BTreeMap<String, u32>;
 
@@ -30,7 +33,7 @@ impl Effort {
     pub(super) fn requests(self, full: u32) -> u32 {
         match self {
             Self::Full => full,
-            Self::Tenth => (full / 10).max(10),
+            Self::Tenth => (full / 10).max(FEWEST),
             Self::Times(times) => times,
         }
     }
@@ -67,7 +70,7 @@ pub(super) fn judge(visit: &Visit, observed: Tally) -> Verdict {
     let (expected, ok) = match visit.expect {
         Expect::Always(what) => {
             let agrees = total > 0 && observed.keys().all(|seen| seen == what);
-            (format!("{what} every time"), agrees)
+            (format!("always {what}"), agrees)
         }
         Expect::Each(these) => {
             let wanted: BTreeSet<&str> = these.iter().copied().collect();
