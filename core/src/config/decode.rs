@@ -296,6 +296,9 @@ impl<'n> Object<'_, 'n> {
         };
         for (index, entry) in node.entries().iter().enumerate() {
             let key = &*entry.key.text;
+            if report.is_full() {
+                break;
+            }
             if is_known(key) {
                 continue;
             }

@@ -216,6 +216,12 @@ impl Report {
         self.errors_in_resource > 0
     }
 
+    /// Whether the file has so many findings that no more are kept.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.findings_in_file > MAX_FINDINGS_PER_FILE
+    }
+
     /// The path as it stands, such as `spec.http[2]`.
     #[must_use]
     pub fn path(&self) -> &str {

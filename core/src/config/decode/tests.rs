@@ -1,74 +1,188 @@
 //! Fields out of maps, as tables.
 
 use super::*;
-use crate::config::load::{Source, load};
+use crate::config::report::Report;
+use crate::config::yaml::read;
 
-/// What is said about the rules of a VirtualService: path, code and help.
-fn told(http: &str) -> Vec<(String, Code, String)> {
-    let text = format!(
-        "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: a}}\n\
-         spec:\n  hosts: [a]\n  http:\n{http}"
-    );
-    let source = Source {
-        name: "a.yaml",
-        bytes: text.as_bytes(),
-    };
-    let found = load(&[source], "default").findings.into_iter();
-    found.map(|f| (f.path, f.code, f.help)).collect()
+/// Reads one map with `read_it`, and gives what it read with every finding as `path code`.
+fn decode<T>(text: &str, read_it: impl FnOnce(&mut Object<'_, '_>) -> T) -> (T, Vec<String>) {
+    let mut report = Report::new();
+    let document = read(text.as_bytes(), &mut report).pop().unwrap_or_default();
+    let value = object(&mut report, &document, read_it);
+    let findings = report.into_findings();
+    (
+        value,
+        findings
+            .iter()
+            .map(|finding| format!("{} {}", finding.path, finding.code))
+            .collect(),
+    )
 }
 
 #[test]
-fn an_unknown_field_says_what_was_meant() {
-    let cases = [
-        (
-            "  - timeoot: 1s\n    directResponse: {status: 200}\n",
-            "spec.http[0].timeoot",
-            "did you mean `timeout`?",
-        ),
-        (
-            "  - route:\n    - destination:\n        host: b\n        weight: 90\n",
-            "spec.http[0].route[0].destination.weight",
-            "`weight` belongs to `route[]`, beside `destination`: is it indented as it should be?",
-        ),
-        (
-            "  - match:\n    - headers:\n      end-user:\n        exact: x\n    directResponse: {status: 200}\n",
-            "spec.http[0].match[0].end-user",
-            "`headers` above it is empty: indent this further if it belongs there",
-        ),
-        (
-            "  - directResponse: {status: 200}\n    colour: red\n",
-            "spec.http[0].colour",
-            "",
-        ),
+fn strings_are_not_numbers() {
+    let cases: &[(&str, &str, bool)] = &[
+        ("a: v1", "v1", true),
+        ("a: '1'", "1", true),
+        ("a: ''", "", true),
+        ("a: null", "", true),
+        ("{}", "", true),
+        ("a: 1", "", false),
+        ("a: 1.10", "", false),
+        ("a: true", "", false),
+        ("a: yes", "", false),
+        ("a: [b]", "", false),
     ];
-    for (http, path, help) in cases {
-        let expected = (path.to_owned(), Code::UnknownField, help.to_owned());
-        assert!(told(http).contains(&expected), "{http}: {:?}", told(http));
+    for (text, expected, is_clean) in cases {
+        let (value, findings) = decode(text, |o| o.string("a"));
+        assert_eq!(
+            (value.as_str(), findings.is_empty()),
+            (*expected, *is_clean),
+            "{text}"
+        );
+        assert!(
+            findings.iter().all(|finding| finding == "a wrong-type"),
+            "{findings:?}"
+        );
+    }
+}
+
+#[test]
+fn integers_are_bare_or_quoted() {
+    let cases: &[(&str, Option<u32>, bool)] = &[
+        ("a: 5", Some(5), true),
+        ("a: '5'", Some(5), true),
+        ("a: 0", Some(0), true),
+        ("{}", None, true),
+        ("a: ~", None, true),
+        ("a: -1", None, false),
+        ("a: 5.0", None, false),
+        ("a: 5e0", None, false),
+        ("a: '5.0'", None, false),
+        ("a: '05'", None, false),
+        ("a: 4294967296", None, false),
+        ("a: 99999999999999999999999999", None, false),
+        ("a: five", None, false),
+        ("a: ''", None, false),
+        ("a: true", None, false),
+    ];
+    for (text, expected, is_clean) in cases {
+        let (value, findings) = decode(text, |o| o.optional_integer::<u32>("a"));
+        assert_eq!(
+            (value, findings.is_empty()),
+            (*expected, *is_clean),
+            "{text}: {findings:?}"
+        );
+    }
+}
+
+#[test]
+fn other_scalars() {
+    let boolean = |text| decode(text, |o| o.optional_boolean("a"));
+    assert_eq!(boolean("a: true"), (Some(true), vec![]));
+    assert_eq!(
+        boolean("a: 'true'"),
+        (None, vec!["a wrong-type".to_owned()])
+    );
+    assert_eq!(boolean("a: 1"), (None, vec!["a wrong-type".to_owned()]));
+
+    let number = |text| decode(text, |o| o.number("a"));
+    assert_eq!(number("a: 1").0, Some(1.0));
+    assert_eq!(number("a: 0.1").0, Some(0.1));
+    assert_eq!(number("a: '0.1'").0, Some(0.1));
+    assert_eq!(number("a: .nan").1, ["a invalid-number"]);
+    assert_eq!(number("a: .inf").1, ["a invalid-number"]);
+    assert_eq!(number("a: x").1, ["a wrong-type"]);
+
+    let duration = |text| decode(text, |o| o.duration("a"));
+    assert_eq!(duration("a: 1.5s").0, Some(Duration::from_millis(1500)));
+    assert_eq!(duration("a: '0'").0, Some(Duration::ZERO));
+    for text in ["a: 5", "a: 0", "a: 1d", "a: '5'", "a: [1s]", "a: -1s"] {
+        let (value, findings) = duration(text);
+        assert_eq!((value, findings.len()), (None, 1), "{text}");
+    }
+
+    let bytes = |text| decode(text, |o| o.bytes("a"));
+    assert_eq!(bytes("a: aGk=").0, Some(b"hi".to_vec()));
+    assert_eq!(bytes("a: aGk").1, ["a invalid-bytes"]);
+
+    let symbol = |text| decode(text, |o| o.symbol("a", &[("ONE", 1, 'x'), ("TWO", 2, 'z')]));
+    assert_eq!(symbol("a: TWO").0, Some('z'));
+    assert_eq!(symbol("a: 1").0, Some('x'));
+    for text in ["a: two", "a: 3", "a: '1'", "a: true"] {
+        assert_eq!(
+            symbol(text),
+            (None, vec!["a invalid-enum".to_owned()]),
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn both_spellings_are_read_and_camel_case_wins() {
-    let both = "  - directResponse: {status: 200}\n    cors_policy: {maxAge: 1s}\n    corsPolicy: {maxAge: 2s}\n";
-    let codes: Vec<Code> = told(both).into_iter().map(|(_, code, _)| code).collect();
-    assert!(codes.contains(&Code::FieldSpelledTwice), "{codes:?}");
-    assert!(!codes.contains(&Code::UnknownField), "{codes:?}");
-    let snake = told("  - direct_response: {status: 200}\n");
-    assert_eq!(snake, [], "the snake case spelling is as good");
+    let read = |text| decode(text, |o| o.string("perTryTimeout"));
+    assert_eq!(read("perTryTimeout: a"), ("a".to_owned(), vec![]));
+    assert_eq!(read("per_try_timeout: a"), ("a".to_owned(), vec![]));
+    assert_eq!(
+        read("{per_try_timeout: a, perTryTimeout: b}"),
+        ("b".to_owned(), vec![" field-spelled-twice".to_owned()])
+    );
+    assert_eq!(read("PerTryTimeout: a").1, ["PerTryTimeout unknown-field"]);
 }
 
 #[test]
-fn suggestions_are_near() {
-    let known = ["timeout", "retries", "perTryTimeout"];
-    let cases = [
+fn unknown_fields_are_told_with_what_was_meant() {
+    let (_, findings) = decode("{b: {hots: 1}, c: 1, 'd.e': 2}", |o| {
+        o.message("b", |o| o.strings("hosts"));
+    });
+    assert_eq!(
+        findings,
+        [
+            "b.hots unknown-field",
+            "c unknown-field",
+            "[\"d.e\"] unknown-field"
+        ]
+    );
+    for (key, expected) in [
         ("retires", "did you mean `retries`?"),
+        ("time_out", "did you mean `timeout`?"),
         ("Timeout", "did you mean `timeout`?"),
-        ("per-try-timeout", "did you mean `perTryTimeout`?"),
-        ("fault", ""),
-        ("", ""),
-    ];
-    for (key, expected) in cases {
-        assert_eq!(suggestion(key, &known), expected, "{key}");
+        ("banana", ""),
+        ("to", ""),
+    ] {
+        assert_eq!(
+            suggestion(key, &["retries", "timeout", "route"]),
+            expected,
+            "{key}"
+        );
     }
-    assert_eq!(suggestion(&"x".repeat(100), &known), "");
+}
+
+#[test]
+fn alternatives_exclude_each_other() {
+    let read = |text| {
+        decode(text, |o| {
+            o.one_of(&["exact", "prefix"]);
+            (o.string("exact"), o.string("prefix"));
+        })
+    };
+    assert!(read("exact: a").1.is_empty());
+    assert!(read("{exact: a, prefix: null}").1.is_empty());
+    assert_eq!(read("{exact: a, prefix: b}").1, [" one-of"]);
+}
+
+#[test]
+fn collections_keep_going_after_a_fault() {
+    let (list, findings) = decode("a: [x, 1, z, null]", |o| o.strings("a"));
+    assert_eq!(list, ["x", "z"]);
+    assert_eq!(findings, ["a[1] wrong-type", "a[3] wrong-type"]);
+    let (map, findings) = decode("a: {k: v, true: w, x-n: 1}", |o| o.string_map("a"));
+    assert_eq!(map.len(), 2);
+    assert_eq!(
+        findings,
+        ["a[\"true\"] yaml-key-not-text", "a[\"x-n\"] wrong-type"]
+    );
+    assert_eq!(decode("a: {}", |o| o.strings("a")).1, ["a wrong-type"]);
+    assert_eq!(decode("a: []", |o| o.string_map("a")).1, ["a wrong-type"]);
+    assert_eq!(decode("[]", |o| o.string("a")).1, [" wrong-type"]);
 }

@@ -17,9 +17,12 @@ pub const MAX_FILE_BYTES: usize = 8 << 20;
 /// Deeper nesting is refused.
 pub const MAX_DEPTH: usize = 64;
 /// More values in one file are refused, counted after aliases are expanded.
-pub const MAX_NODES: usize = 1_000_000;
+pub const MAX_NODES: usize = 500_000;
 /// More text in the scalars of one file is refused, counted after aliases are expanded: 32 MiB.
 pub const MAX_SCALAR_BYTES: usize = 32 << 20;
+
+/// More of `,`, `[` and `{` in one document are refused: until a bracket closes, the parser keeps all its tokens.
+const MAX_FLOW_INDICATORS: usize = 500_000;
 
 /// Reads every document of a file. What is wrong goes to `report`; a document that can not be read is left out, the
 /// others are not affected. Empty documents are skipped.
@@ -139,11 +142,18 @@ fn read_chunk(
     report: &mut Report,
 ) -> Result<Option<Node>, Fault> {
     let text = check_text(chunk)?;
+    let tabs = tab_lines(text);
     let mut parser = Parser::new_from_str(text);
     let mut builder = Builder::new(budget, report);
     while let Some(event) = parser.next_event() {
-        let (event, span) = event.map_err(|error| syntax_fault(&error, chunk, text))?;
+        let (event, span) = event.map_err(|error| syntax_fault(&error, chunk, text, &tabs))?;
         let at = mark(&span.start, chunk.lines_before);
+        let tab = tabs.binary_search_by_key(&span.start.line(), |tab| tab.line);
+        if let Ok(tab) = tab
+            && tabs[tab].indent == span.start.col()
+        {
+            return Err(tab_fault(&tabs[tab], chunk));
+        }
         builder.take(event, at)?;
     }
     Ok(builder.into_root())
@@ -165,6 +175,18 @@ fn check_text(chunk: Chunk<'_>) -> Result<&str, Fault> {
             });
         }
     };
+    if let Some(at) =
+        memchr::memchr3_iter(b',', b'[', b'{', text.as_bytes()).nth(MAX_FLOW_INDICATORS)
+    {
+        return Err(Fault {
+            at: end_of(&text[..at], chunk.lines_before),
+            code: Code::YamlTooBig,
+            message: format!(
+                "the document has more than {MAX_FLOW_INDICATORS} commas and brackets"
+            ),
+            help: "split the document",
+        });
+    }
     match text.char_indices().find(|(_, c)| is_forbidden(*c)) {
         None => Ok(text),
         Some((at, c)) => Err(Fault {
@@ -210,36 +232,84 @@ fn mark(marker: &Marker, lines_before: u32) -> Mark {
     }
 }
 
-fn syntax_fault(error: &ScanError, chunk: Chunk<'_>, text: &str) -> Fault {
+/// A line whose indentation has a tab.
+struct TabLine {
+    /// From 1, in the chunk.
+    line: usize,
+    /// Where the tab stands, in characters from 0.
+    column: usize,
+    /// How long the indentation is.
+    indent: usize,
+}
+
+/// Lines with a tab in their indentation. That is a fault where a value begins, and none inside a block of text.
+fn tab_lines(text: &str) -> Vec<TabLine> {
+    let lines = text.split('\n').enumerate();
+    let tabs = lines.filter_map(|(index, line)| {
+        // Indentation is ASCII, so bytes are characters.
+        let indent = line
+            .bytes()
+            .take_while(|b| matches!(b, b' ' | b'\t'))
+            .count();
+        let column = line[..indent].find('\t')?;
+        Some(TabLine {
+            line: index + 1,
+            column,
+            indent,
+        })
+    });
+    tabs.collect()
+}
+
+fn tab_fault(tab: &TabLine, chunk: Chunk<'_>) -> Fault {
+    Fault {
+        at: Mark {
+            line: saturate(tab.line).saturating_add(chunk.lines_before),
+            column: saturate(tab.column).saturating_add(1),
+        },
+        code: Code::YamlTab,
+        message: "a tab may not indent YAML".to_owned(),
+        help: "indent with spaces",
+    }
+}
+
+fn syntax_fault(error: &ScanError, chunk: Chunk<'_>, text: &str, tabs: &[TabLine]) -> Fault {
+    let line = error.marker().line();
+    // The parser names the place where a text began that a tab then broke.
+    let is_near =
+        |tab: &&TabLine| tab.line == line || tab.line == line + 1 && error.info().contains("tab");
+    if let Some(tab) = tabs.iter().find(is_near) {
+        return tab_fault(tab, chunk);
+    }
     let at = mark(error.marker(), chunk.lines_before);
     // The parser pretends a line break at the end of the text and may point behind it, where there is nothing to show.
     let end = end_of(text, chunk.lines_before);
     let at = if at.line > end.line { end } else { at };
-    let code = if error.info().contains("unknown anchor") {
-        Code::YamlAlias
+    let (code, message, help) = if error.info().contains("recursion limit") {
+        (
+            Code::YamlTooDeep,
+            format!("nested deeper than {MAX_DEPTH} levels"),
+            "",
+        )
+    } else if error.info().contains("unknown anchor") {
+        let help = "an anchor stands before its aliases, in the same document";
+        (
+            Code::YamlAlias,
+            "the alias has no anchor before it".to_owned(),
+            help,
+        )
     } else {
-        Code::YamlSyntax
+        let help = "check the indentation, quotes and brackets here and on the line before";
+        (
+            Code::YamlSyntax,
+            format!("not well-formed YAML: {}", error.info()),
+            help,
+        )
     };
-    let line = text
-        .lines()
-        .nth(error.marker().line().saturating_sub(1))
-        .unwrap_or("");
-    let indent = &line[..line.len() - line.trim_start().len()];
-    if let Some(tab) = indent.find('\t') {
-        return Fault {
-            at: Mark {
-                line: at.line,
-                column: saturate(indent[..tab].chars().count()).saturating_add(1),
-            },
-            code: Code::YamlTab,
-            message: "a tab may not indent YAML".to_owned(),
-            help: "indent with spaces",
-        };
-    }
     Fault {
         at,
         code,
-        message: format!("not well-formed YAML: {}", error.info()),
-        help: "check the indentation, quotes and brackets here and on the line before",
+        message,
+        help,
     }
 }
