@@ -6,7 +6,10 @@ use std::borrow::Cow;
 
 use super::Input;
 use super::visibility::is_visible;
-use crate::config::virtual_service::{HttpMatchRequest, HttpRoute, StringMatch, VirtualService};
+use crate::config::virtual_service::{
+    Delegate, HttpMatchRequest, HttpRoute, StringMatch, VirtualService,
+};
+use crate::config::{Code, Finding};
 
 /// A route as it holds, with where it was written.
 #[derive(Clone, Debug)]
@@ -21,30 +24,90 @@ pub(super) struct Expanded<'a> {
     pub(super) matches: Vec<(String, Cow<'a, HttpMatchRequest>)>,
 }
 
+/// The most pairs of match entries that the delegating rules of one VirtualService may come to. Each pair is a rule in
+/// memory, and two files of modest size could ask for more than fit.
+const MAX_PAIRS: usize = 65_536;
+
+/// What stands in the place of a rule.
+#[derive(Clone, Copy, Debug)]
+enum Place<'a> {
+    /// The rule itself.
+    Itself,
+    /// The rules of this delegate.
+    Delegate(&'a VirtualService),
+    /// Nothing: there is no such delegate for us.
+    Missing,
+    /// Nothing: the delegate would come to more than [`MAX_PAIRS`].
+    TooLarge,
+}
+
+fn places<'a>(
+    resource: &'a VirtualService,
+    input: &Input<'a>,
+) -> impl Iterator<Item = (usize, &'a HttpRoute, Place<'a>)> {
+    let mut left = MAX_PAIRS;
+    resource.http.iter().enumerate().map(move |(at, route)| {
+        let Some(delegate) = &route.delegate else {
+            return (at, route, Place::Itself);
+        };
+        let Some(found) = find_delegate(input, delegate, resource) else {
+            return (at, route, Place::Missing);
+        };
+        let inner: usize = found.http.iter().map(|r| r.matches.len().max(1)).sum();
+        let pairs = route.matches.len().max(1).saturating_mul(inner);
+        match left.checked_sub(pairs) {
+            Some(rest) => {
+                left = rest;
+                (at, route, Place::Delegate(found))
+            }
+            None => (at, route, Place::TooLarge),
+        }
+    })
+}
+
 /// All routes of a VirtualService in order.
 #[must_use]
 pub(super) fn expand<'a>(resource: &'a VirtualService, input: &Input<'a>) -> Vec<Expanded<'a>> {
     let mut out = Vec::new();
-    for (at, route) in resource.http.iter().enumerate() {
-        let path = format!("spec.http[{at}]");
-        let Some(delegate) = &route.delegate else {
-            out.push(plain(resource, path, route));
-            continue;
-        };
-        let namespace = match delegate.namespace.as_str() {
-            "" => &resource.meta.namespace,
-            namespace => namespace,
-        };
-        if let Some(found) = find_delegate(input, namespace, &delegate.name, resource) {
-            for (at, inner) in found.http.iter().enumerate() {
-                out.extend(merge(
-                    route,
-                    plain(found, format!("spec.http[{at}]"), inner),
-                ));
+    let path = |at: usize| format!("spec.http[{at}]");
+    for (at, route, place) in places(resource, input) {
+        match place {
+            Place::Itself => out.push(plain(resource, path(at), route)),
+            Place::Delegate(found) => {
+                for (at, inner) in found.http.iter().enumerate() {
+                    out.extend(merge(route, plain(found, path(at), inner)));
+                }
             }
+            Place::Missing | Place::TooLarge => {}
         }
     }
     out
+}
+
+/// Tells of the rules of a VirtualService whose delegates are too large to be put in their places.
+pub(super) fn tell_too_large(
+    resource: &VirtualService,
+    input: &Input<'_>,
+    findings: &mut Vec<Finding>,
+) {
+    for (at, _, place) in places(resource, input) {
+        if !matches!(place, Place::TooLarge) {
+            continue;
+        }
+        let path = format!("spec.http[{at}].delegate");
+        let mark = resource.meta.locate(&path);
+        let message = format!(
+            "with its delegate the rule comes to too many pairs of match entries (more than {MAX_PAIRS} in one \
+             VirtualService); it is left out"
+        );
+        findings.push(Finding {
+            resource: Some(resource.meta.resource_name("VirtualService")),
+            path,
+            help: "each entry of the rule goes with each of the delegate: use fewer on one side"
+                .into(),
+            ..Finding::new(Code::TooManyRules, &resource.meta.file, mark, message)
+        });
+    }
 }
 
 fn plain<'a>(resource: &'a VirtualService, path: String, route: &'a HttpRoute) -> Expanded<'a> {
@@ -61,14 +124,18 @@ fn plain<'a>(resource: &'a VirtualService, path: String, route: &'a HttpRoute) -
 
 fn find_delegate<'a>(
     input: &Input<'a>,
-    namespace: &str,
-    name: &str,
+    delegate: &Delegate,
     root: &VirtualService,
 ) -> Option<&'a VirtualService> {
+    let namespace = match delegate.namespace.as_str() {
+        "" => root.meta.namespace.as_str(),
+        namespace => namespace,
+    };
     let default = &input.mesh.default_virtual_service_export_to;
     let mut all = input.resources.virtual_services.iter();
-    let found =
-        all.find(|vs| vs.meta.namespace == namespace && vs.meta.name == name && vs.is_delegate())?;
+    let found = all.find(|vs| {
+        vs.meta.namespace == namespace && vs.meta.name == delegate.name && vs.is_delegate()
+    })?;
     let is_seen = is_visible(&found.export_to, default, namespace, &root.meta.namespace);
     (is_seen && !found.meta.rejected).then_some(found)
 }

@@ -115,6 +115,10 @@ pub fn compile(
         .collect();
     let settings = settings(targets, &scope);
     let (virtual_hosts, resources) = (hosts.virtual_hosts, hosts.resources);
+    let mut findings = Vec::new();
+    for candidate in &candidates {
+        delegation::tell_too_large(candidate.resource, &input, &mut findings);
+    }
     registry.sweep();
     Compiled {
         snapshot: Snapshot {
@@ -126,7 +130,7 @@ pub fn compile(
             settings,
             clusters: clusters.list.into(),
         },
-        findings: Vec::new(),
+        findings,
     }
 }
 

@@ -151,6 +151,7 @@ codes! {
     InvalidMirror "invalid-mirror" Error "A mirror is malformed."
     SniHost "sni-host" Error "An SNI host is not covered by a host of the VirtualService."
     SniIpAddress "sni-ip-address" Warning "An SNI host is an IP address, which no client sends."
+    TooManyRules "too-many-rules" Warning "A rule and its delegate come to more rules than are kept."
     UnreachableRule "unreachable-rule" Warning "A rule can never be reached."
     IneffectiveMatch "ineffective-match" Warning "A match can never decide, because an earlier rule takes the same requests."
 

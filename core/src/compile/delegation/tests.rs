@@ -62,3 +62,34 @@ fn entries_are_merged_field_by_field() {
         assert_eq!(merge_match(&root, &inner), want, "{root:?} {inner:?}");
     }
 }
+
+#[test]
+fn a_delegate_that_would_fill_the_memory_is_left_out_and_told() {
+    let entries = |count: usize| {
+        let entries: Vec<String> = (0..count).map(|i| format!("{{port: {}}}", i + 1)).collect();
+        entries.join(", ")
+    };
+    let config = |count: usize| {
+        format!(
+            "
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: root}}
+spec: {{hosts: [a.test], http: [{{match: [{}], delegate: {{name: inner}}}}]}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: inner}}
+spec: {{http: [{{match: [{}], directResponse: {{status: 200}}}}]}}
+",
+            entries(count),
+            entries(count)
+        )
+    };
+    for (count, want) in [(100, 0), (257, 1)] {
+        let findings = crate::compile::from_yaml(&config(count)).findings;
+        let told = findings.iter().filter(|f| f.code == Code::TooManyRules);
+        let paths: Vec<&str> = told.map(|f| f.path.as_str()).collect();
+        assert_eq!(paths, vec!["spec.http[0].delegate"; want], "{count}");
+    }
+}
