@@ -76,7 +76,8 @@ impl Connection {
     }
 
     fn poll_input(&mut self, cx: &mut Context<'_>, now: Instant, is_first: bool) -> Poll<Input> {
-        if self.io.shared.draining.get() && !self.told_to_drain {
+        // A request that is already here is still taken: closing now would reset it.
+        if self.io.shared.draining.get() && !self.told_to_drain && !self.io.has_request_bytes(cx) {
             self.told_to_drain = true;
             return Poll::Ready(Input::Drain);
         }
@@ -136,6 +137,13 @@ impl Io {
 
     fn is_late(&self, now: Instant) -> bool {
         self.interest.deadline.is_some_and(|(at, _)| now >= at)
+    }
+
+    /// The client has sent something that was not read yet, and that the exchange would read.
+    fn has_request_bytes(&self, cx: &mut Context<'_>) -> bool {
+        let stream = self.downstream.as_ref();
+        let stream = stream.filter(|_| self.interest.read_downstream);
+        stream.is_some_and(|stream| stream.poll_readable(cx).is_ready())
     }
 
     /// Does what the exchange says up to what it waits for. True when it is over.

@@ -197,10 +197,17 @@ impl Shared {
 
 /// Runs while there are idle upstream connections, so that an idle worker never wakes.
 async fn sweep(shared: Rc<Shared>) {
+    /// However the task ends, the next kept connection starts another one.
+    struct Sweeping(Rc<Shared>);
+    impl Drop for Sweeping {
+        fn drop(&mut self) {
+            self.0.sweeping.set(false);
+        }
+    }
+    let sweeping = Sweeping(shared);
     let mut left = true;
     while left {
         tokio::time::sleep(SWEEP_EVERY).await;
-        left = shared.sweep();
+        left = sweeping.0.sweep();
     }
-    shared.sweeping.set(false);
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use outrigger_core::decision::Record;
 use outrigger_core::snapshot::Address;
-use outrigger_tokio::{AccessLog, Request};
+use outrigger_tokio::{AccessLog, Notice, Request};
 use support::{Endpoints, PATIENCE, Proxy, ok, roundtrip};
 
 #[test]
@@ -272,4 +272,86 @@ fn a_line_is_logged_for_each_request() {
         lines.try_recv().unwrap(),
         format!("400 {} false\n", proxy.addr)
     );
+}
+
+#[test]
+fn a_tunnel_passes_bytes_and_half_closes() {
+    let endpoints = Endpoints::listen();
+    let proxy = Proxy::before(endpoints.address());
+    let mut client = proxy.client();
+    client.send("GET / HTTP/1.1\r\nhost: app\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
+    let mut endpoint = endpoints.accept();
+    assert_eq!(endpoint.head().unwrap().field("upgrade"), Some("websocket"));
+    endpoint.send(
+        "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
+    );
+    assert_eq!(
+        client.head().unwrap().start,
+        "HTTP/1.1 101 Switching Protocols"
+    );
+    client.send("ping\n");
+    assert_eq!(endpoint.line().unwrap(), "ping");
+    client.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    assert!(endpoint.line().is_none(), "the client's end arrives");
+    endpoint.send("still here\n");
+    assert_eq!(client.line().unwrap(), "still here");
+    drop(endpoint);
+    assert!(client.line().is_none());
+}
+
+#[test]
+fn a_response_that_was_cut_does_not_look_whole() {
+    let endpoints = Endpoints::listen();
+    let proxy = Proxy::before(endpoints.address());
+    let mut client = proxy.client();
+    client.get("/");
+    let mut endpoint = endpoints.accept();
+    endpoint.message().unwrap();
+    endpoint.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n");
+    client.head().unwrap();
+    assert_eq!(
+        (client.line().unwrap(), client.line().unwrap()),
+        ("3".into(), "abc".into())
+    );
+    drop(endpoint);
+    assert!(
+        client.line().is_none(),
+        "neither a last chunk nor anything else"
+    );
+}
+
+#[test]
+fn a_panic_ends_one_connection_and_is_told() {
+    fn refuse(record: &Record, _: &Request, out: &mut Vec<u8>) {
+        assert_ne!(record.request.path, b"/panic", "as the test wants it");
+        out.push(b'\n');
+    }
+    let log = AccessLog {
+        format: refuse,
+        writer: Box::new(io::sink()),
+    };
+    let endpoints = Endpoints::listen();
+    let proxy = Proxy::with_log(endpoints.address(), Some(log));
+    let (mut first, mut second) = (proxy.client(), proxy.client());
+    first.get("/");
+    let mut endpoint = endpoints.accept();
+    endpoint.message().unwrap();
+    endpoint.send(&ok(""));
+    first.message().unwrap();
+    second.get("/panic");
+    endpoint.message().unwrap();
+    endpoint.send(&ok(""));
+    let notice = proxy.notices.recv_timeout(PATIENCE).unwrap();
+    let remote = second.stream.local_addr().unwrap();
+    assert_eq!(notice, Notice::ConnectionPanicked { remote });
+    first.get("/after");
+    // Where the panic left the endpoint's connection does not matter.
+    let mut endpoint = if endpoint.message().is_some() {
+        endpoint
+    } else {
+        endpoints.accept()
+    };
+    endpoint.send(&ok("after"));
+    assert_eq!(first.message().unwrap().body, b"after");
+    assert_eq!(proxy.running.handle().stats().panics, 1);
 }

@@ -200,10 +200,11 @@ impl Client {
         std::io::copy(&mut (&mut self.reader).take(limit), &mut std::io::sink()).unwrap()
     }
 
-    fn line(&mut self) -> Option<String> {
+    /// The next line without its end; `None` when there is no whole one.
+    pub(crate) fn line(&mut self) -> Option<String> {
         let mut line = String::new();
         match self.reader.read_line(&mut line) {
-            Ok(n) if n > 0 => Some(line.trim_end().to_owned()),
+            Ok(_) if line.ends_with('\n') => Some(line.trim_end().to_owned()),
             Ok(_) | Err(_) => None,
         }
     }

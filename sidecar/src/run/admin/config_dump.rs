@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use outrigger_core::snapshot::{
     Action, Cluster, Condition, Destination, DestinationCluster, Forward, HeaderOps, Origin,
-    PathMatch, PathRewrite, Redirect, Rule, Snapshot, TextMatch, UnknownHosts, VirtualHost,
+    PathMatch, PathNormalization, PathRewrite, Redirect, RedirectPath, RedirectPort, Rule,
+    Snapshot, TextMatch, UnknownHosts, VirtualHost,
 };
 use serde_json::{Map, Value, json};
 
@@ -18,7 +19,7 @@ pub(super) fn json(snapshot: &Snapshot) -> String {
     let value = json!({
         "revision": snapshot.revision,
         "settings": {
-            "path_normalization": format!("{:?}", snapshot.settings.path_normalization),
+            "path_normalization": normalization(snapshot.settings.path_normalization),
             "unknown_hosts": dump.unknown_hosts(),
             "connect_timeout": duration(snapshot.settings.connect_timeout),
         },
@@ -191,12 +192,22 @@ fn rewrite(path: &PathRewrite) -> Value {
 }
 
 fn redirect_to(redirect: &Redirect) -> Value {
+    let path = match &redirect.path {
+        RedirectPath::Keep => "keep".into(),
+        RedirectPath::Full(path) => json!({ "full": path }),
+        RedirectPath::Prefix(prefix) => json!({ "prefix": prefix }),
+    };
+    let port = match redirect.port {
+        RedirectPort::Keep => "keep".into(),
+        RedirectPort::Default => "FROM_PROTOCOL_DEFAULT".into(),
+        RedirectPort::Number(port) => Value::from(port),
+    };
     json!({
         "status": redirect.status.as_u16(),
         "scheme": redirect.scheme,
         "authority": redirect.authority,
-        "path": format!("{:?}", redirect.path),
-        "port": format!("{:?}", redirect.port),
+        "path": path,
+        "port": port,
     })
 }
 
@@ -212,6 +223,68 @@ fn header_ops(ops: &HeaderOps) -> Value {
     removed.chain(written).collect()
 }
 
+/// As the mesh configuration writes it.
+const fn normalization(normalization: PathNormalization) -> &'static str {
+    match normalization {
+        PathNormalization::None => "NONE",
+        PathNormalization::Base => "BASE",
+        PathNormalization::MergeSlashes => "MERGE_SLASHES",
+        PathNormalization::DecodeAndMergeSlashes => "DECODE_AND_MERGE_SLASHES",
+    }
+}
+
 fn duration(duration: Duration) -> String {
     format!("{}s", duration.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use outrigger_core::compile::from_yaml;
+
+    #[test]
+    fn a_rule_is_shown_with_where_it_came_from() {
+        let compiled = from_yaml(
+            "apiVersion: networking.istio.io/v1\n\
+             kind: ServiceEntry\n\
+             metadata: {name: shop, namespace: default}\n\
+             spec:\n\
+             \x20 hosts: [shop.example]\n\
+             \x20 location: MESH_INTERNAL\n\
+             \x20 resolution: STATIC\n\
+             \x20 ports: [{number: 80, name: http, protocol: HTTP}]\n\
+             \x20 endpoints: [{address: 127.0.0.1}]\n\
+             ---\n\
+             apiVersion: networking.istio.io/v1\n\
+             kind: VirtualService\n\
+             metadata: {name: shop, namespace: default}\n\
+             spec:\n\
+             \x20 hosts: [shop.example]\n\
+             \x20 http:\n\
+             \x20 - match: [{uri: {prefix: /old}, headers: {who: {exact: me}}}]\n\
+             \x20   redirect: {uri: /new, redirectCode: 302}\n\
+             \x20 - route: [{destination: {host: shop.example}}]\n\
+             \x20   rewrite: {uri: /v1}\n",
+        );
+        let dump: Value = serde_json::from_str(&json(&compiled.snapshot)).unwrap();
+        let hosts = dump["virtual_hosts"].as_array().unwrap();
+        let host = hosts.iter().find(|v| v["name"] == "shop.example:80");
+        let rules = &host.unwrap()["rules"];
+        let conditions = &rules[0]["match"];
+        assert_eq!(conditions[0]["path"]["prefix"], "/old");
+        assert_eq!(
+            conditions[1],
+            json!({ "header": "who", "value": { "exact": "me" } })
+        );
+        assert_eq!(rules[0]["action"]["redirect"]["path"]["full"], "/new");
+        assert_eq!(
+            rules[0]["origin"]["resource"],
+            "VirtualService default/shop"
+        );
+        let forward = &rules[1]["action"]["forward"];
+        assert_eq!(forward["rewrite_path"]["prefix"], "/v1");
+        let cluster = &forward["destinations"][0]["cluster"];
+        assert_eq!(cluster, "outbound|80||shop.example");
+        assert_eq!(dump["settings"]["path_normalization"], "BASE");
+    }
 }
