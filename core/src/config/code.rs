@@ -91,7 +91,7 @@ codes! {
     NotAResource "not-a-resource" Error "The document is not a Kubernetes-style resource."
     ApiVersion "api-version" Error "The version is not one of this kind."
     UnknownKind "unknown-kind" Error "The group has no such kind."
-    KindNotRead "kind-not-read" Warning "An Istio kind that this proxy does not read."
+    KindNotRead "kind-not-read" Warning "An Istio kind that this proxy does not use, though it may check it."
     KindIgnored "kind-ignored" Info "A kind that does not concern the proxy."
     Metadata "metadata" Error "The metadata is incomplete or malformed."
     ResourceName "resource-name" Warning "A resource name that Kubernetes refuses."

@@ -154,7 +154,15 @@ impl Loader<'_> {
                 format!("{api_version} is not a version of {kind}"),
                 format!("use one of {}", versions.join(", ")),
             ),
-            Treatment::Judged(_) | Treatment::NotRead => self.report.raise_in(
+            Treatment::Judged(_) => self.report.raise_in(
+                "kind",
+                Code::KindNotRead,
+                format!(
+                    "{kind} is checked and not used; the proxy behaves as if it were not there"
+                ),
+                "",
+            ),
+            Treatment::NotRead => self.report.raise_in(
                 "kind",
                 Code::KindNotRead,
                 format!(

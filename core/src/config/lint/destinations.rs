@@ -115,12 +115,9 @@ pub(super) fn check_host(
     written: &str,
     host: &str,
 ) -> bool {
-    let is_known = if names::is_wildcard(host) {
-        lint.tables.any_under(host)
-    } else {
-        lint.tables.host(host).is_some()
-    };
-    if !lint.tables.has_services() || is_known || address::parse_ip(host).is_some() {
+    // A pattern may be meant for what is to come.
+    let is_pattern = names::is_wildcard(host);
+    if is_pattern || lint.tables.host(host).is_some() || address::parse_ip(host).is_some() {
         return true;
     }
     let path = format!("{path}.host");
@@ -136,6 +133,9 @@ pub(super) fn check_host(
             format!("write `{full}`"),
         );
         return false;
+    }
+    if !lint.tables.can_miss(host) {
+        return true;
     }
     let message = if host == written {
         format!("no service has the host `{host}`")
@@ -166,16 +166,14 @@ fn check_subset(
         return;
     }
     let path = format!("{path}.subset");
-    let mut rules = 0usize;
     let mut known: Vec<&str> = Vec::new();
     for rule in lint.tables.rules_over(host) {
-        rules += 1;
         known.extend(rule.subsets.iter().map(|subset| subset.name.as_str()));
     }
     if known.contains(&subset) {
         return;
     }
-    if rules == 0 {
+    if !lint.tables.rules().contains_key(host) {
         let message =
             format!("no DestinationRule for `{host}` was read, so there is no subset `{subset}`");
         let help = "add a DestinationRule that defines it; requests end in 503 NC";

@@ -2,7 +2,7 @@
 //!
 //! Runs after reading, over everything that was read, as `istioctl analyze` does. Rules of one resource by itself are
 //! in its `validate`. A finding here needs proof: what may well be defined elsewhere is told only when the files hold
-//! enough to tell. So a host is unknown only when any service was read at all, a selector selects nothing only when
+//! enough to tell. So a host is unknown only when services of its sort were read at all, a selector selects nothing only when
 //! there are workloads it could select, and a folder with one VirtualService in it is fine.
 
 mod destination_rules;

@@ -84,9 +84,6 @@ fn selector(lint: &mut Lint<'_>, sidecar: &Sidecar) {
 
 /// A host by name that no service has. Patterns are left alone: they may be meant for what is to come.
 fn egress_hosts(lint: &mut Lint<'_>, sidecar: &Sidecar) {
-    if !lint.tables.has_services() {
-        return;
-    }
     for (at, listener) in sidecar.egress.iter().enumerate() {
         for (host_at, entry) in listener.hosts.iter().enumerate() {
             let Some(host) = EgressHost::parse(entry) else {
@@ -94,7 +91,8 @@ fn egress_hosts(lint: &mut Lint<'_>, sidecar: &Sidecar) {
             };
             let is_named =
                 !names::is_wildcard(host.host) && host.namespace != EgressNamespace::None;
-            if !is_named || lint.tables.host(&names::normalize(host.host)).is_some() {
+            let name = names::normalize(host.host);
+            if !is_named || lint.tables.host(&name).is_some() || !lint.tables.can_miss(&name) {
                 continue;
             }
             let message = format!("no service has the host `{}`", host.host);

@@ -80,9 +80,22 @@ impl<'a> Tables<'a> {
         }
     }
 
-    /// Whether any service is known, so that an unknown one is worth a word.
-    pub(super) fn has_services(&self) -> bool {
-        !self.hosts.is_empty()
+    /// Whether enough is known to call a host unknown: a Service of the cluster, or any service of the same namespace,
+    /// for a host of the cluster; some service outside for another host. Services are often kept apart from Istio's
+    /// resources.
+    pub(super) fn can_miss(&self, host: &str) -> bool {
+        let namespace = |host: &str| {
+            let split = names::split_service_host(host, &self.mesh.cluster_domain);
+            split.map(|(_, namespace)| namespace.to_owned())
+        };
+        let wanted = namespace(host);
+        self.hosts
+            .iter()
+            .any(|(known, entry)| match (&wanted, namespace(known)) {
+                (None, of_known) => of_known.is_none(),
+                (Some(_), None) => false,
+                (Some(wanted), Some(of_known)) => entry.kind == "Service" || *wanted == of_known,
+            })
     }
 
     /// The service of a full host name: by exact name, else by the longest wildcard over it.

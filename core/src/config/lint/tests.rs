@@ -86,7 +86,7 @@ fn destinations_lead_somewhere() {
         ),
         ("{host: b.prod.svc.cluster.local}", vec![]),
         ("{host: typo}", vec![at("unknown-host", "host")]),
-        ("{host: example.com}", vec![at("unknown-host", "host")]),
+        ("{host: example.com}", vec![]),
         ("{host: b.prod}", vec![at("dotted-short-name", "host")]),
         (
             "{host: a, port: {number: 81}}",
@@ -105,6 +105,16 @@ fn destinations_lead_somewhere() {
         &[&b, &route("r", "{host: b.prod.svc.cluster.local}")],
         &["host-without-service spec.hosts[0]"],
     );
+    let other = istio(
+        "ServiceEntry",
+        "name: e",
+        "{hosts: [a.com], ports: [{number: 80, name: http, protocol: HTTP}], resolution: DNS}",
+    );
+    let unknown = at("unknown-host", "host");
+    check(
+        &[&a, &other, &route("r", "{host: example.com}")],
+        &[&unknown],
+    );
     // Without any service nothing is unknown.
     check(&[&route("r", "{host: typo}")], &[]);
 }
@@ -115,6 +125,10 @@ fn subsets_are_defined() {
     check(&[&rule, &route("r", "{host: a, subset: v2}")], &[]);
     let unknown = format!("unknown-subset {DESTINATION}.subset");
     check(&[&rule, &route("r", "{host: a, subset: v3}")], &[&unknown]);
+    // A rule for many hosts is rarely the one that defines the subsets of one.
+    let maybe = format!("subset-without-rule {DESTINATION}.subset");
+    let many = subsets("name: m", "'*.local'", &[]);
+    check(&[&many, &route("r", "{host: a, subset: v1}")], &[&maybe]);
     let wildcard = subsets("name: w", "'*.default.svc.cluster.local'", &["v1"]);
     check(&[&wildcard, &route("r", "{host: a, subset: v1}")], &[]);
 }
@@ -159,8 +173,9 @@ fn gateways_and_delegates_exist() {
         istio("VirtualService", "name: r", &spec)
     };
     check(&[&gateway, &with("gw, default/gw")], &[]);
+    check(&[&gateway, &with("elsewhere/gw")], &[]);
     check(
-        &[&gateway, &with("other/gw")],
+        &[&gateway, &with("typo")],
         &["unknown-gateway spec.gateways[1]"],
     );
     let root = istio(

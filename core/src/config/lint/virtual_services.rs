@@ -106,12 +106,13 @@ fn meet(lint: &Lint<'_>, a: &VirtualService, b: &VirtualService) -> bool {
 
 /// A host that no service has is not an error: sidecars answer for it, but on port 80 only.
 fn hosts(lint: &mut Lint<'_>, rule: &VirtualService) {
-    if !applies(rule) || !lint.tables.has_services() {
+    if !applies(rule) {
         return;
     }
     for (at, written) in rule.hosts.iter().enumerate() {
         let host = names::resolve(written, &rule.meta.namespace, &lint.mesh.cluster_domain);
-        if lint.tables.any_under(&host) || address::parse_ip(&host).is_some() {
+        let is_known = lint.tables.any_under(&host) || address::parse_ip(&host).is_some();
+        if is_known || !lint.tables.can_miss(&host) {
             continue;
         }
         let message =
@@ -141,9 +142,6 @@ fn gateways(lint: &mut Lint<'_>, rule: &VirtualService) {
             "add `mesh` if calls inside the mesh shall follow it too",
         );
     }
-    if lint.resources.gateways.is_empty() {
-        return;
-    }
     for (at, name) in rule.gateways.iter().enumerate() {
         if name == MESH_GATEWAY || gateway_exists(lint, rule, name) {
             continue;
@@ -159,21 +157,21 @@ fn gateways(lint: &mut Lint<'_>, rule: &VirtualService) {
     }
 }
 
-/// A reference is `namespace/name`, `name` of the own namespace, or the legacy FQDN.
+/// A reference is `namespace/name`, `name` of the own namespace, or the legacy FQDN. Where no Gateway of the namespace
+/// was read they are kept elsewhere, and nothing is known to be missing.
 fn gateway_exists(lint: &Lint<'_>, rule: &VirtualService, reference: &str) -> bool {
+    let own = rule.meta.namespace.as_str();
     let (namespace, name) = reference.split_once('/').unwrap_or_else(|| {
-        names::split_service_host(reference, &lint.mesh.cluster_domain).map_or(
-            (rule.meta.namespace.as_str(), reference),
-            |(name, namespace)| (namespace, name),
-        )
+        names::split_service_host(reference, &lint.mesh.cluster_domain)
+            .map_or((own, reference), |(name, namespace)| (namespace, name))
     });
-    let namespace = if namespace == "." {
-        &rule.meta.namespace
-    } else {
-        namespace
-    };
-    let mut gateways = lint.resources.gateways.iter();
-    gateways.any(|gateway| gateway.meta.name == name && gateway.meta.namespace == namespace)
+    let namespace = if namespace == "." { own } else { namespace };
+    let all = &lint.resources.gateways;
+    let mut of_namespace = all
+        .iter()
+        .filter(|gateway| gateway.meta.namespace == namespace)
+        .peekable();
+    of_namespace.peek().is_none() || of_namespace.any(|gateway| gateway.meta.name == name)
 }
 
 fn check_delegate(lint: &mut Lint<'_>, rule: &VirtualService, at: usize, delegate: &Delegate) {
