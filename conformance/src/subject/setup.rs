@@ -7,7 +7,7 @@ use outrigger_core::compile::{Inbound, Workload, compile};
 use outrigger_core::config::load::{Source, load};
 use outrigger_core::config::mesh::MeshConfig;
 use outrigger_core::config::sidecar::{OutboundMode, OutboundTrafficPolicy};
-use outrigger_core::config::{Finding, Severity};
+use outrigger_core::config::{Finding, Severity, lint};
 use outrigger_core::snapshot::{PathNormalization, Snapshot};
 use outrigger_core::worker::WorkerSettings;
 
@@ -43,7 +43,7 @@ impl Setup {
         let wrong = |what: String| vec![Problem::new(&case.file, case.line, what)];
         let settings = worker_settings(&case.settings).map_err(wrong)?;
         let mut compiler = Compiler::new(&case.settings).map_err(wrong)?;
-        let (snapshot, findings) = compiler.compile(&case.yaml);
+        let (snapshot, findings) = compiler.compile(&case.yaml, case.findings.is_some());
         let problems = judge(case, &findings);
         if !problems.is_empty() {
             return Err(problems);
@@ -59,7 +59,7 @@ impl Setup {
     /// The next configuration; `None` when there is none, or when it is bad and changes nothing.
     pub fn reload(&mut self) -> Option<Snapshot> {
         let document = self.reloads.pop_front()?;
-        let (snapshot, findings) = self.compiler.compile(&[document]);
+        let (snapshot, findings) = self.compiler.compile(&[document], false);
         let bad = findings.iter().any(|(_, f)| f.severity == Severity::Error);
         (!bad).then_some(snapshot)
     }
@@ -95,8 +95,12 @@ impl Compiler {
         })
     }
 
-    /// Findings come with the line of their block.
-    fn compile(&mut self, documents: &[Document]) -> (Snapshot, Vec<(usize, Finding)>) {
+    /// Findings come with their line in the case file. The lint, which never keeps a snapshot away, is asked for.
+    fn compile(
+        &mut self,
+        documents: &[Document],
+        with_lint: bool,
+    ) -> (Snapshot, Vec<(usize, Finding)>) {
         let names: Vec<String> = documents.iter().map(|d| d.line.to_string()).collect();
         let sources: Vec<Source<'_>> = documents
             .iter()
@@ -116,12 +120,19 @@ impl Compiler {
             self.revision,
         );
         self.revision = compiled.snapshot.revision;
-        let findings = loaded.findings.into_iter().chain(compiled.findings);
+        let mut findings = loaded.findings;
+        findings.extend(compiled.findings);
+        if with_lint {
+            findings.extend(lint(&loaded.resources, &self.mesh));
+        }
         let at = |finding: &Finding| {
             let block: usize = finding.file.parse().unwrap_or_default();
             block + finding.line as usize
         };
-        (compiled.snapshot, findings.map(|f| (at(&f), f)).collect())
+        (
+            compiled.snapshot,
+            findings.into_iter().map(|f| (at(&f), f)).collect(),
+        )
     }
 }
 
