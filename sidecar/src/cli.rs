@@ -151,9 +151,23 @@ pub(crate) struct CheckArgs {
     pub(crate) mesh_config: Option<PathBuf>,
 }
 
+const DEMO_RESULT: &str = "\
+Exit code 0: every step showed what it should; 1: one did not.
+
+--format json writes one document:
+  {
+    \"ok\": true, \"requests\": 4464, \"seconds\": 4.2,
+    \"checks\": [{
+      \"step\": \"03-canary-90-10\", \"visit\": \"anybody\",
+      \"expected\": \"v2 10 % (55 to 152 of 1000)\",
+      \"observed\": {\"v1\": 899, \"v2\": 101},
+      \"ok\": true
+    }]
+  }";
+
 /// What `outrigger demo` takes.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Exit code 0: every step showed what it should; 1: one did not.")]
+#[command(after_help = DEMO_RESULT)]
 pub(crate) struct DemoArgs {
     /// Requests of each step that is up to chance; other steps take a tenth
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
