@@ -163,7 +163,7 @@ fn alternatives_exclude_each_other() {
     let read = |text| {
         decode(text, |o| {
             o.one_of(&["exact", "prefix"]);
-            (o.string("exact"), o.string("prefix"));
+            (o.string("exact"), o.string("prefix"))
         })
     };
     assert!(read("exact: a").1.is_empty());

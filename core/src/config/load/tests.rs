@@ -1,1 +1,219 @@
 //! Whole files through the loader.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const ROUTE: &str = "spec: {hosts: [a], http: [{route: [{destination: {host: b}}]}]}\n";
+
+fn load_files(files: &[(&str, &str)]) -> Loaded {
+    let sources: Vec<_> = files
+        .iter()
+        .map(|(name, text)| Source {
+            name,
+            bytes: text.as_bytes(),
+        })
+        .collect();
+    load(&sources, "default")
+}
+
+/// Every finding as `file:line:column code`.
+fn told(loaded: &Loaded) -> Vec<String> {
+    let show = |f: &Finding| format!("{}:{}:{} {}", f.file, f.line, f.column, f.code);
+    loaded.findings.iter().map(show).collect()
+}
+
+fn document(kind: &str, metadata: &str, rest: &str) -> String {
+    format!("apiVersion: networking.istio.io/v1\nkind: {kind}\nmetadata: {metadata}\n{rest}")
+}
+
+#[test]
+fn the_envelope_is_checked() {
+    let spec = |metadata: &str| document("VirtualService", metadata, ROUTE);
+    let cases: &[(String, &[&str])] = &[
+        (spec("{name: a}"), &[]),
+        (
+            spec("{name: a, namespace: b, labels: {c: d}, uid: x, creationTimestamp: null}"),
+            &[],
+        ),
+        (spec("{name: a, labels: {c: 1}}"), &["a:3:33 wrong-type"]),
+        (spec("{namespace: b}"), &["a:3:11 metadata"]),
+        (spec("{generateName: a-}"), &[]),
+        (spec("{name: a_b}"), &["a:3:18 resource-name"]),
+        (spec("{name: a, namespace: a.b}"), &["a:3:32 metadata"]),
+        (spec("{name: a, namspace: b}"), &["a:3:21 unknown-field"]),
+        (
+            spec("{name: a}") + "status: {x: 1}\nhosts: []\n",
+            &["a:6:1 unknown-top-level-field"],
+        ),
+        (
+            document("VirtualService", "{name: a}", ""),
+            &["a:1:1 no-spec"],
+        ),
+        (
+            document("VirtualServise", "{name: a}", ROUTE),
+            &["a:2:7 unknown-kind"],
+        ),
+        (
+            document("EnvoyFilter", "{name: a}", "spec: {}").replace("/v1\n", "/v1alpha3\n"),
+            &["a:2:7 kind-not-read"],
+        ),
+        (
+            "apiVersion: networking.istio.io/v3\nkind: VirtualService".to_owned(),
+            &["a:1:13 api-version"],
+        ),
+        (
+            "apiVersion: apps/v1\nkind: Deployment".to_owned(),
+            &["a:2:7 kind-ignored"],
+        ),
+        ("kind: VirtualService".to_owned(), &["a:1:1 not-a-resource"]),
+        ("just text".to_owned(), &["a:1:1 not-a-resource"]),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(told(&load_files(&[("a", text)])), *expected, "{text}");
+    }
+}
+
+#[test]
+fn resources_know_who_they_are() {
+    let text = document("VirtualService", "{name: a}", ROUTE)
+        + "---\n"
+        + &document(
+            "DestinationRule",
+            "{name: d, namespace: ns}",
+            "spec: {host: a}",
+        );
+    let loaded = load_files(&[("x.yaml", &text)]);
+    let meta = &loaded.resources.virtual_services[0].meta;
+    assert_eq!(
+        (meta.name.as_str(), meta.namespace.as_str(), &*meta.file),
+        ("a", "default", "x.yaml")
+    );
+    assert_eq!(
+        meta.locate("spec.http[0].route[0].destination.host").line,
+        4
+    );
+    assert!(!meta.rejected);
+    let meta = &loaded.resources.destination_rules[0].meta;
+    assert_eq!(
+        (meta.name.as_str(), meta.namespace.as_str(), meta.mark.line),
+        ("d", "ns", 6)
+    );
+}
+
+#[test]
+fn a_faulty_resource_is_kept_as_rejected_and_harms_no_other() {
+    let good = document("VirtualService", "{name: good}", ROUTE);
+    let bad = document("VirtualService", "{name: bad}", "spec: {hosts: ['!']}\n");
+    let text = format!("{bad}---\na: [\n---\n{good}");
+    let loaded = load_files(&[("a", &text)]);
+    let services = &loaded.resources.virtual_services;
+    let rejected: Vec<_> = services
+        .iter()
+        .map(|s| (s.meta.name.as_str(), s.meta.rejected))
+        .collect();
+    assert_eq!(rejected, [("bad", true), ("good", false)]);
+    assert_eq!(
+        told(&loaded),
+        [
+            "a:4:7 no-routes",
+            "a:4:16 invalid-host",
+            "a:7:1 yaml-syntax"
+        ]
+    );
+}
+
+#[test]
+fn lists_are_opened() {
+    let item = "- apiVersion: networking.istio.io/v1\n  kind: DestinationRule\n  metadata: {name: NAME}\n  spec: {host: a}\n";
+    let text = format!(
+        "apiVersion: v1\nkind: List\nmetadata: {{resourceVersion: ''}}\nitems:\n{}{}",
+        item.replace("NAME", "one"),
+        item.replace("NAME", "two").replace("host", "hots"),
+    );
+    let loaded = load_files(&[("a", &text)]);
+    assert_eq!(loaded.resources.destination_rules.len(), 2);
+    assert_eq!(
+        told(&loaded),
+        ["a:12:9 required-field", "a:12:10 unknown-field"]
+    );
+}
+
+#[test]
+fn names_are_unique_and_findings_in_order() {
+    let text = document("VirtualService", "{name: a}", ROUTE);
+    let other = document("VirtualService", "{name: a, namespace: other}", ROUTE);
+    let loaded = load_files(&[("b", &text), ("a", &other), ("c", &text)]);
+    assert_eq!(told(&loaded), ["c:1:1 duplicate-resource"]);
+    assert!(
+        loaded.findings[0].message.contains("b:1"),
+        "{}",
+        loaded.findings[0].message
+    );
+    assert!(loaded.resources.virtual_services[2].meta.rejected);
+}
+
+#[test]
+fn findings_of_one_file_are_bounded() {
+    let fields: String = (0..5000).map(|n| format!("  k{n}: {n}\n")).collect();
+    let loaded = load_files(&[(
+        "a",
+        &document(
+            "DestinationRule",
+            "{name: a}",
+            &format!("spec:\n  host: a\n{fields}"),
+        ),
+    )]);
+    assert_eq!(loaded.findings.len(), 1001);
+    assert!(
+        loaded
+            .findings
+            .iter()
+            .any(|finding| finding.code == Code::TooManyFindings)
+    );
+}
+
+/// A document with most of what is read, to be damaged.
+const RICH: &str = "apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: a, namespace: b}
+spec:
+  hosts: [a, '*.b.com']
+  http:
+  - name: first
+    match:
+    - {uri: {prefix: /a}, headers: {x: {regex: 'a+'}}, port: 80}
+    route:
+    - {destination: {host: b, subset: v1, port: {number: 80}}, weight: 10}
+    retries: {attempts: 3, perTryTimeout: 2s, retryOn: 5xx}
+    fault: {abort: {httpStatus: 503, percentage: {value: 0.5}}}
+    corsPolicy: {allowOrigins: [{exact: '*'}], maxAge: 24h}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: a}
+spec:
+  host: a
+  trafficPolicy: {loadBalancer: {simple: RANDOM}, outlierDetection: {interval: 1s}}
+  subsets: [{name: v1, labels: {version: v1}}]
+";
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn damaged_documents_do_not_panic(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), 0..4usize, "[-{}\\[\\]:,'\"&*!|> \n\ta0.~]{0,3}"), 1..6),
+    ) {
+        let mut text = RICH.to_owned();
+        for (at, cut, new) in edits {
+            let at = at.index(text.len());
+            let end = (at + cut).min(text.len());
+            text.replace_range(at..end, &new);
+        }
+        let first = load_files(&[("a", &text)]);
+        prop_assert!(first.findings.iter().all(|finding| !finding.message.is_empty()));
+        // The same bytes are judged the same way.
+        prop_assert_eq!(told(&first), told(&load_files(&[("a", &text)])));
+    }
+}
