@@ -103,6 +103,7 @@ codes! {
     UnknownTopLevelField "unknown-top-level-field" Error "A field beside `spec` and `metadata` that a resource does not have."
     RemovedField "removed-field" Warning "A field that Istio removed; it is ignored."
     DeprecatedField "deprecated-field" Warning "A field that still works and has a better successor."
+    EmptyField "empty-field" Warning "A list is written without a value; it counts as absent, and the Kubernetes schema refuses it."
     FieldSpelledTwice "field-spelled-twice" Warning "A field is given in both spellings; the camel case one wins."
     NotInEffect "not-in-effect" Warning "A field that is read and checked, and not in effect yet."
     WrongType "wrong-type" Error "A value has another type than its field."

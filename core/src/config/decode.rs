@@ -130,6 +130,7 @@ impl<'n> Object<'_, 'n> {
         name: &'static str,
         mut read: impl FnMut(&mut Report, &'n Node) -> Option<T>,
     ) -> Vec<T> {
+        self.tell_empty_list(name);
         self.read(name, |report, node| {
             if !matches!(node.value, Value::Seq(_)) {
                 scalar::wrong_type(report, node, "a list");
@@ -140,6 +141,19 @@ impl<'n> Object<'_, 'n> {
                 .collect()
         })
         .unwrap_or_default()
+    }
+
+    /// Tells a list of an Istio resource that stands there without a value: usually something under it is missing.
+    fn tell_empty_list(&mut self, name: &'static str) {
+        let is_empty = self
+            .node
+            .field(name)
+            .is_some_and(|entry| entry.value.is_null());
+        if is_empty && self.report.path().starts_with("spec") {
+            let message = format!("`{name}` has no value and counts as absent");
+            let help = "remove it, or check the indentation of what should be under it";
+            self.report.raise_in(name, Code::EmptyField, message, help);
+        }
     }
 
     /// A map from the user's keys; entries that `read` gives up are left out.

@@ -81,6 +81,8 @@ fn the_resource() {
         ],
         |part| format!("{{{part}, http: [{{{TO}}}]}}"),
     );
+    let null = format!("{{hosts: [a], gateways: null, http: [{{{TO}}}]}}");
+    assert_eq!(told(&null), ["gateways empty-field"]);
     assert_eq!(told("{hosts: [a]}"), ["spec no-routes"]);
     assert_eq!(told("{}"), ["spec no-routes"]);
 }
