@@ -16,8 +16,8 @@ use crate::config::report::Report;
 pub const MAX_FILE_BYTES: usize = 8 << 20;
 /// Deeper nesting is refused.
 pub const MAX_DEPTH: usize = 64;
-/// More values in one file are refused, counted after aliases are expanded.
-pub const MAX_NODES: usize = 500_000;
+/// More keys and values in one file are refused, counted after aliases are expanded.
+pub const MAX_NODES: usize = 1_000_000;
 /// More text in the scalars of one file is refused, counted after aliases are expanded: 32 MiB.
 pub const MAX_SCALAR_BYTES: usize = 32 << 20;
 
