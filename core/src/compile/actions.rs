@@ -7,6 +7,7 @@ use super::clusters::Clusters;
 use super::conditions;
 use super::delegation::Expanded;
 use super::header_ops::{self, Winner};
+use super::resilience;
 use super::services::Services;
 use crate::config::names;
 use crate::config::virtual_service::{
@@ -109,6 +110,8 @@ fn compile_forward(route: &HttpRoute, namespace: &str, targets: Targets<'_>, por
             .as_ref()
             .map(|cors| Box::new(compile_cors(cors))),
         timeout: route.timeout.filter(|timeout| !timeout.is_zero()),
+        fault: resilience::fault(route.fault.as_ref()),
+        retry: resilience::retry(route.retries.as_ref()),
     }
 }
 

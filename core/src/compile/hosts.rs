@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Input;
 use super::actions::Targets;
 use super::delegation::expand;
+use super::resilience;
 use super::resources::ResourceTable;
 use super::rules::{self, Prepared, Rules};
 use super::scope::Scope;
@@ -95,7 +96,10 @@ impl<'a> Hosts<'a> {
                 });
                 let rules = rules.unwrap_or_else(|| {
                     let clusters = self.targets.clusters;
-                    rules::default_rules(clusters.find(port.number, "", &service.host))
+                    rules::default_rules(
+                        clusters.find(port.number, "", &service.host),
+                        resilience::outbound_default(),
+                    )
                 });
                 ports.push((port.number, rules));
             }

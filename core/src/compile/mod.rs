@@ -13,6 +13,7 @@ mod destination_rules;
 mod endpoints;
 mod header_ops;
 mod hosts;
+mod resilience;
 mod resources;
 mod rules;
 mod scope;
@@ -108,7 +109,10 @@ pub fn compile(
     let table = hosts.outbound();
     let inbound = (0..inbound.len())
         .map(|at| {
-            let rules = rules::default_rules(clusters.find_application(inbound, at));
+            let rules = rules::default_rules(
+                clusters.find_application(inbound, at),
+                resilience::inbound_default(),
+            );
             let name = format!("inbound|http|{}", inbound[at].application.port());
             hosts.add_virtual_host(name, rules)
         })

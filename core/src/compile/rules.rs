@@ -12,7 +12,8 @@ use super::resources::ResourceTable;
 use crate::config::virtual_service::HttpMatchRequest;
 use crate::policy::RuleIndex;
 use crate::snapshot::{
-    Action, Condition, Destination, DestinationCluster, Forward, HeaderOps, Origin, Rule,
+    Action, Condition, Destination, DestinationCluster, Forward, HeaderOps, Origin, RetryPolicy,
+    Rule,
 };
 
 /// From this many rules on a virtual host gets an index.
@@ -142,7 +143,7 @@ fn route_name(route: &str, entry: Option<&HttpMatchRequest>) -> Arc<str> {
 
 /// The one rule of a service port that no VirtualService is for.
 #[must_use]
-pub(super) fn default_rules(cluster: DestinationCluster) -> Rules {
+pub(super) fn default_rules(cluster: DestinationCluster, retry: Box<RetryPolicy>) -> Rules {
     let destination = Destination {
         weight: 1,
         cluster,
@@ -156,6 +157,7 @@ pub(super) fn default_rules(cluster: DestinationCluster) -> Rules {
         action: Arc::new(Action::Forward(Forward {
             destinations: Box::new([destination]),
             total_weight: 1,
+            retry: Some(retry),
             ..Forward::default()
         })),
     }])

@@ -19,6 +19,8 @@ pub enum ResetReason {
     Overflow,
     /// The endpoint's name could not be resolved.
     Unresolved,
+    /// The attempt took longer than `perTryTimeout`.
+    PerTryTimeout,
     /// We gave the attempt up.
     LocalReset,
 }
@@ -35,6 +37,7 @@ impl ResetReason {
             Self::ProtocolError => "protocol error",
             Self::Overflow => "overflow",
             Self::Unresolved => "dns resolution failure",
+            Self::PerTryTimeout => "per try timeout",
             Self::LocalReset => "local reset",
         }
     }
@@ -50,6 +53,7 @@ impl ResetReason {
             Self::ProtocolError => "protocol_error",
             Self::Overflow => "overflow",
             Self::Unresolved => "dns_resolution_failure",
+            Self::PerTryTimeout => "per_try_timeout",
             Self::LocalReset => "local_reset",
         }
     }
@@ -98,8 +102,10 @@ pub enum Details {
     RequestTimeout(&'static str),
     /// The route's timeout ran out.
     ResponseTimeout,
-    /// The upstream answered an upgrade neither with 101 nor with an error.
-    UpgradeFailed,
+    /// An attempt took longer than `perTryTimeout` and was not tried again.
+    PerTryTimeout,
+    /// An abort was injected.
+    FaultAbort,
 }
 
 impl fmt::Display for Details {
@@ -130,7 +136,8 @@ impl fmt::Display for Details {
             Self::DownstreamRemoteDisconnect => "downstream_remote_disconnect",
             Self::RequestTimeout(details) => details,
             Self::ResponseTimeout => "response_timeout",
-            Self::UpgradeFailed => "upgrade_failed",
+            Self::PerTryTimeout => "upstream_per_try_timeout",
+            Self::FaultAbort => "fault_filter_abort",
         })
     }
 }

@@ -107,6 +107,8 @@ pub struct Record {
     pub route: RouteDecision,
     /// Attempts in order.
     pub attempts: SmallVec<[Attempt; 2]>,
+    /// How many attempts were retries by the route's policy.
+    pub retries: u32,
     /// The status the client saw; 0 when it saw none.
     pub status: u16,
     /// Why the response is what it is.

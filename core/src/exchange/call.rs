@@ -1,5 +1,6 @@
 //! How far the request being served has come, in both directions.
 
+use super::replay::{Replay, STALE_LIMIT};
 use crate::http1::RequestFacts;
 use crate::message::Headers;
 use crate::time::Instant;
@@ -38,12 +39,33 @@ pub(super) struct Call {
     pub(super) facts: RequestFacts,
     pub(super) request_body: RequestBody,
     pub(super) response: Response,
-    /// Trailers read and not yet written.
+    /// The body as far as it arrived.
+    pub(super) replay: Replay,
+    /// Trailers of the request.
+    pub(super) request_trailers: Option<Headers>,
+    /// Trailers of the response, read and not yet written.
     pub(super) trailers: Option<Headers>,
+    /// A 1xx was sent to the client; Envoy gives up retrying then.
+    pub(super) interim_sent: bool,
+    /// An injected delay holds the request until then.
+    pub(super) delayed_until: Option<Instant>,
     /// The protocol of a 101.
     pub(super) switched_to: Option<Box<str>>,
     /// When the last byte of the request arrived.
     pub(super) request_complete: Option<Instant>,
     /// When the whole request must be over.
     pub(super) route_deadline: Option<Instant>,
+}
+
+impl Call {
+    /// Another request begins; the memory of the last one's body is kept.
+    pub(super) fn restart(&mut self, facts: RequestFacts) {
+        let mut replay = core::mem::take(&mut self.replay);
+        replay.begin(STALE_LIMIT);
+        *self = Self {
+            facts,
+            replay,
+            ..Self::default()
+        };
+    }
 }

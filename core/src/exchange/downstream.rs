@@ -2,10 +2,11 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::call::{Call, RequestBody, Response};
+use super::call::{RequestBody, Response};
+use super::replay::RETRY_LIMIT;
 use super::{Ambient, Exchange, Output, Phase, Side};
 use crate::decision::Refused;
-use crate::http1::{BodyLength, Framing, Limits, Part, Reader, Reply, Writer};
+use crate::http1::{BodyLength, Framing, Limits, Part, Reader, Reply, RequestFacts, Writer};
 use crate::message::Version;
 use crate::outbox::Outbox;
 use crate::request::{self, Context, Verdict};
@@ -76,10 +77,7 @@ impl Exchange {
         {
             Ok(None) => false,
             Ok(Some(facts)) => {
-                self.call = Call {
-                    facts,
-                    ..Call::default()
-                };
+                self.call.restart(facts);
                 self.phase = Phase::Call;
                 self.begin_call(ambient, worker);
                 true
@@ -94,6 +92,7 @@ impl Exchange {
     /// A head is complete: ask the request machine what to do with it.
     fn begin_call(&mut self, ambient: Ambient, worker: &mut Worker) {
         self.record.view = Some(worker.view().clone());
+        self.up.request_sent = false;
         if self.call.facts.framing == Framing::None {
             self.call.request_complete = Some(ambient.now);
         } else {
@@ -116,12 +115,36 @@ impl Exchange {
             .call
             .request_complete
             .and_then(|at| request::timeout(&self.record).map(|t| at + t));
+        if request::may_retry(&self.record) {
+            self.call.replay.begin(RETRY_LIMIT);
+        }
+        self.obey(verdict, ambient, worker);
+    }
+
+    /// The injected delay is over.
+    pub(super) fn on_delay_over(&mut self, ambient: Ambient, worker: &mut Worker) {
+        self.call.delayed_until = None;
+        // A delay counts against no timeout (Envoy: the fault filter stands before the router).
+        if self.call.request_complete.is_some() {
+            self.call.request_complete = Some(ambient.now);
+            self.call.route_deadline = request::timeout(&self.record).map(|t| ambient.now + t);
+        }
+        let context = Context {
+            peer: &self.peer,
+            upgrade: self.call.facts.upgrade.as_deref(),
+        };
+        let verdict = request::after_delay(&context, &mut self.record, &mut self.response);
         self.obey(verdict, ambient, worker);
     }
 
     /// Does what the request machine decided.
     pub(super) fn obey(&mut self, verdict: Verdict, ambient: Ambient, worker: &mut Worker) {
         match verdict {
+            Verdict::Delay(wait) => {
+                self.call.route_deadline = None;
+                self.call.delayed_until = Some(ambient.now + wait);
+            }
+            Verdict::Retry(wait) => self.back_off(wait, ambient),
             Verdict::Attempt(target) => self.begin_attempt(target, ambient, worker),
             Verdict::Reply(body) => self.reply(&body, ambient, worker),
         }
@@ -208,7 +231,7 @@ impl Exchange {
 
     /// The head did not arrive in time.
     pub(super) fn refuse_slow_head(&mut self, ambient: Ambient, worker: &mut Worker) {
-        self.call = Call::default();
+        self.call.restart(RequestFacts::default());
         self.refuse(&request::SLOW_HEAD, ambient, worker);
         self.advance(ambient, worker);
     }
@@ -221,7 +244,7 @@ impl Exchange {
                 since: None,
                 idle_since: ambient.now,
             };
-            self.call = Call::default();
+            self.call.restart(RequestFacts::default());
             return true;
         }
         let client_is_done =

@@ -83,6 +83,12 @@ pub enum Timer {
     Connect,
     /// The whole request (VirtualService `timeout`).
     Route,
+    /// One attempt (VirtualService `retries.perTryTimeout`).
+    PerTry,
+    /// A retry waits its back-off.
+    Backoff,
+    /// An injected delay.
+    Fault,
     /// The last bytes are on their way and the peer may still be sending.
     Linger,
 }

@@ -20,10 +20,12 @@
 //!                                     └── 101 or CONNECT ──► Tunnel ──────────┘
 //! ```
 
+mod attempt;
 mod call;
 mod downstream;
 mod io;
 mod relay;
+mod replay;
 mod tunnel;
 mod upstream;
 
@@ -140,7 +142,7 @@ impl Exchange {
             }
             Input::WriteFailed(Side::Upstream) => self.on_upstream_broken(ambient, worker),
             Input::Broken(Side::Upstream) => self.on_upstream_broken(ambient, worker),
-            Input::Connected => self.on_connected(worker),
+            Input::Connected => self.on_connected(ambient, worker),
             Input::ConnectFailed(fault) => self.on_connect_failed(fault, ambient, worker),
             Input::Stale => self.on_stale(ambient, worker),
             Input::Deadline => self.on_deadline(ambient, worker),
@@ -275,7 +277,10 @@ impl Exchange {
             Phase::Call => {
                 let connect = self.up.connect_deadline().map(|at| (at, Timer::Connect));
                 let route = self.call.route_deadline.map(|at| (at, Timer::Route));
-                [connect, route]
+                let per_try = self.up.per_try_deadline.map(|at| (at, Timer::PerTry));
+                let backoff = self.up.backoff_deadline().map(|at| (at, Timer::Backoff));
+                let fault = self.call.delayed_until.map(|at| (at, Timer::Fault));
+                [connect, route, per_try, backoff, fault]
                     .into_iter()
                     .flatten()
                     .min_by_key(|(at, _)| *at)
@@ -295,6 +300,9 @@ impl Exchange {
             Timer::Idle | Timer::Linger => self.close(),
             Timer::Connect => self.on_connect_timeout(ambient, worker),
             Timer::Route => self.on_route_timeout(ambient, worker),
+            Timer::PerTry => self.on_per_try_timeout(ambient, worker),
+            Timer::Backoff => self.on_backed_off(ambient, worker),
+            Timer::Fault => self.on_delay_over(ambient, worker),
         }
     }
 

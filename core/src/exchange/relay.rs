@@ -37,7 +37,9 @@ impl Exchange {
         if !self.up.is_attached() || self.up.is_deaf() {
             return;
         }
-        self.send_replay();
+        if !self.send_again() {
+            return;
+        }
         // An upgrade is a question: the bytes after it belong to the answer, 101 or not.
         while self.call.request_body == RequestBody::Streaming && !self.up.outbox.is_above_limit() {
             match self.down.reader.body(&mut self.down.inbox) {
@@ -52,19 +54,13 @@ impl Exchange {
                         self.refuse(&request::TOO_LARGE, ambient, worker);
                         return;
                     }
-                    self.up.send_data(data);
+                    self.call.replay.push(&data);
+                    self.up.writer.data(data, &mut self.up.outbox);
                 }
-                Ok(Part::Trailers(trailers)) => {
-                    self.up.forget_replay();
-                    self.call.trailers = Some(trailers);
-                }
+                Ok(Part::Trailers(trailers)) => self.call.request_trailers = Some(trailers),
                 Ok(Part::End) => {
-                    // The reader has counted the body, so it is as long as its head says.
-                    let _ = self
-                        .up
-                        .writer
-                        .end(self.call.trailers.take().as_ref(), &mut self.up.outbox);
                     self.complete_request(ambient);
+                    self.end_request_body();
                 }
                 Err(refused) => {
                     self.refuse(&refused, ambient, worker);
@@ -74,10 +70,36 @@ impl Exchange {
         }
     }
 
+    /// Sends what had arrived before this attempt began. Says whether the attempt is level with the client now.
+    fn send_again(&mut self) -> bool {
+        while !self.up.outbox.is_above_limit() {
+            let Some(piece) = self.call.replay.next() else {
+                if self.call.request_body == RequestBody::Complete {
+                    self.end_request_body();
+                }
+                return true;
+            };
+            self.up.writer.data(piece, &mut self.up.outbox);
+        }
+        false
+    }
+
+    fn end_request_body(&mut self) {
+        if !self.up.body_ended {
+            self.up.body_ended = true;
+            let trailers = self.call.request_trailers.as_ref();
+            // The reader has counted the body, so it is as long as its head says.
+            let _ = self.up.writer.end(trailers, &mut self.up.outbox);
+        }
+    }
+
     fn complete_request(&mut self, ambient: Ambient) {
         self.call.request_body = RequestBody::Complete;
         self.call.request_complete = Some(ambient.now);
-        self.call.route_deadline = request::timeout(&self.record).map(|t| ambient.now + t);
+        if self.call.delayed_until.is_none() {
+            self.call.route_deadline = request::timeout(&self.record).map(|t| ambient.now + t);
+        }
+        self.arm_per_try(ambient);
     }
 
     /// Moves as much of the response as the client takes.
@@ -148,6 +170,7 @@ impl Exchange {
 
     fn on_response_head(&mut self, facts: &ResponseFacts, ambient: Ambient, worker: &mut Worker) {
         if facts.interim {
+            self.call.interim_sent = true;
             self.write_head(BodyLength::None, true, worker);
             return;
         }
@@ -157,6 +180,14 @@ impl Exchange {
         }
         let status = self.response.status.as_u16();
         self.up.on_status(status, &mut self.record);
+        let can_repeat = self.can_repeat();
+        if let Some(wait) = request::after_response(can_repeat, &mut self.record, &self.response) {
+            self.discard_response(facts.keep_alive, ambient, worker);
+            self.back_off(wait, ambient);
+            return;
+        }
+        self.call.replay.forget();
+        self.up.per_try_deadline = None;
         self.record.status = status;
         self.record.details = Details::ViaUpstream;
         let service_time = self.call.request_complete.map(|at| ambient.now.since(at));

@@ -1,5 +1,7 @@
 //! The exchange driven by hand: both peers are byte strings, and every output is looked at.
 
+mod resilience;
+
 use super::*;
 use crate::compile::from_yaml;
 use crate::snapshot::Snapshot;
@@ -17,14 +19,17 @@ spec:
   endpoints: [{address: 10.0.0.1}]
 ";
 
-/// A rule that gives up after a second.
-const TIMEOUT: &str = "
----
+/// The service with a rule of these fields.
+fn with_rule(fields: &str) -> Arc<Snapshot> {
+    snapshot(&format!(
+        "{SERVICE}---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
-metadata: {name: h}
-spec: {hosts: [h.test], http: [{timeout: 1s, route: [{destination: {host: h.test}}]}]}
-";
+metadata: {{name: h}}
+spec: {{hosts: [h.test], http: [{{{fields}, route: [{{destination: {{host: h.test}}}}]}}]}}
+"
+    ))
+}
 
 fn snapshot(text: &str) -> Arc<Snapshot> {
     Arc::new(from_yaml(text).snapshot)
@@ -259,7 +264,7 @@ fn a_slow_client_stops_interim_heads() {
 
 #[test]
 fn failures_are_told_in_envoys_words() {
-    let mut d = Driver::new();
+    let mut d = Driver::with(with_rule("retries: {attempts: 0}"));
     d.sends(Side::Downstream, GET);
     d.input(Input::ConnectFailed(ConnectFault::Refused));
     let client = d.receives(Side::Downstream);
@@ -273,12 +278,12 @@ fn failures_are_told_in_envoys_words() {
     );
     assert_eq!(d.exchange.record().flags.to_string(), "UF");
 
-    let mut d = Driver::new();
+    let mut d = Driver::with(with_rule("retries: {attempts: 0}"));
     let (_, client) = d.round(GET, b"HTTP/1.1 nonsense\r\n\r\n");
     assert!(client.starts_with("HTTP/1.1 502 "), "{client}");
     assert_eq!(d.exchange.record().flags.to_string(), "UPE");
 
-    let mut d = Driver::new();
+    let mut d = Driver::with(with_rule("retries: {attempts: 0}"));
     d.sends(Side::Downstream, GET);
     d.now = Instant::from_millis(10_000);
     d.input(Input::Deadline);
@@ -370,7 +375,7 @@ fn an_early_answer_counts_although_the_request_could_not_be_written() {
 
 #[test]
 fn the_routes_timeout_runs_from_the_end_of_the_request() {
-    let mut d = Driver::with(snapshot(&format!("{SERVICE}{TIMEOUT}")));
+    let mut d = Driver::with(with_rule("timeout: 1s"));
     d.sends(
         Side::Downstream,
         b"POST /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: 3\r\n\r\n",

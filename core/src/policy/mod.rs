@@ -6,10 +6,12 @@ pub mod balance;
 pub mod cors;
 pub mod destination;
 mod edf;
+pub mod fault;
 pub mod header_ops;
 mod index;
 pub mod path;
 pub mod redirect;
+pub mod retry;
 pub mod rewrite;
 pub mod route;
 

@@ -5,14 +5,15 @@ use std::str;
 
 use http::{Method, StatusCode};
 
+use super::failure;
 use super::{Context, Target, Verdict, head, reply, scheme};
 use crate::decision::{Attempt, AttemptEnd, Details, Picked, Record, ResponseFlag, RouteDecision};
 use crate::message::{RequestHead, ResponseHead};
 use crate::peer::{ListenerKind, Peer};
 use crate::policy::header_ops::{self, FormatContext};
-use crate::policy::{authority, cors, destination, rewrite};
+use crate::policy::{authority, cors, destination, retry, rewrite};
 use crate::snapshot::{
-    Action, Address, Balancing, Destination, DestinationCluster, Forward, Rule, Snapshot,
+    Action, Address, Balancing, ClusterId, Destination, DestinationCluster, Forward, Rule, Snapshot,
 };
 
 /// Picks a destination, changes the head as its rule says, and picks an endpoint.
@@ -79,12 +80,7 @@ pub(super) fn attempt(
     if cluster.balancing == Balancing::Passthrough {
         return passthrough(context, record, response, snapshot);
     }
-    let tries = record.attempts.len() as u64;
-    let picked = record
-        .view
-        .as_ref()
-        .and_then(|view| view.pick(id, record.entropy, tries));
-    let Some((endpoint, picked)) = picked else {
+    let Some((endpoint, picked)) = pick(id, record, snapshot) else {
         record.flags.insert(ResponseFlag::NoHealthyUpstream);
         record.details = Details::NoHealthyUpstream;
         reply::from_router(
@@ -112,6 +108,28 @@ pub(super) fn attempt(
         connect_timeout: cluster.connect_timeout,
         tunnel: record.request.method == Method::CONNECT,
     })
+}
+
+/// Picks an endpoint. A first attempt takes what the balancer says; a retry asks again while it gets an endpoint that
+/// was tried before, up to a bound, and then takes that.
+fn pick(id: ClusterId, record: &Record, snapshot: &Snapshot) -> Option<(usize, Picked)> {
+    let view = record.view.as_ref()?;
+    let avoids = record.retries > 0
+        && failure::policy_of(record, snapshot).is_some_and(|p| p.ignore_previous_hosts);
+    let was_tried = |endpoint: usize| {
+        let tried = record.attempts.iter().filter(|a| a.cluster == Some(id));
+        tried.map(|a| a.endpoint as usize).any(|at| at == endpoint)
+    };
+    let reselections = if avoids { retry::RESELECTIONS } else { 0 };
+    let mut picked = None;
+    for again in 0..=reselections {
+        let draw = u64::from(record.retries) * (retry::RESELECTIONS + 1) + again;
+        picked = view.pick(id, record.entropy, draw);
+        if picked.is_none_or(|(endpoint, _)| !avoids || !was_tried(endpoint)) {
+            break;
+        }
+    }
+    picked
 }
 
 /// Sends the request where the client wanted to go: its authority, resolved by the runtime.
@@ -199,7 +217,7 @@ pub(super) fn plan_of<'a>(
 }
 
 /// The destination that was chosen, with its rule.
-fn destination_of<'a>(
+pub(super) fn destination_of<'a>(
     record: &Record,
     snapshot: &'a Snapshot,
 ) -> Option<(&'a Forward, &'a Rule, &'a Destination)> {

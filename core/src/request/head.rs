@@ -64,7 +64,7 @@ fn request_id(entropy: Entropy) -> [u8; 36] {
 /// Tells the endpoint which attempt it sees; what the client said of it is never believed.
 pub(super) fn count_attempt(record: &mut Record) {
     let mut text = [0u8; 20];
-    let count = write_number(&mut text, record.attempts.len() as u64);
+    let count = write_number(&mut text, u64::from(record.retries) + 1);
     record.request.headers.set(Known::XEnvoyAttemptCount, count);
 }
 

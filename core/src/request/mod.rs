@@ -4,23 +4,27 @@
 //! and write what was decided into the request's [`Record`]. They own none of the policies' rules, and they wait for
 //! nothing: the exchange carries a verdict out and comes back with what became of it.
 
+mod failure;
 mod forward;
 mod head;
 mod reply;
 
+pub use failure::{
+    Failure, after_response, may_retry, on_attempt_failed, on_route_timeout, per_try_timeout, retry,
+};
 pub use reply::{SLOW_HEAD, TOO_LARGE, complete_local_head, on_response_cut, refuse};
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::Method;
 
 use crate::cluster::HostState;
-use crate::decision::{Details, Record, Refused, ResetReason, ResponseFlag, RouteDecision};
+use crate::decision::{Record, Refused, ResponseFlag, RouteDecision};
 use crate::message::{Known, RequestHead, ResponseHead};
 use crate::peer::{ListenerKind, Peer};
 use crate::policy::authority::{self, Selected};
-use crate::policy::{cors, header_ops, path, redirect, route};
+use crate::policy::{cors, fault, header_ops, path, redirect, route};
 use crate::snapshot::{
     Action, Address, Cluster, ClusterId, Forward, Rule, Snapshot, UnknownHosts, VirtualHostId,
 };
@@ -49,6 +53,10 @@ pub struct Context<'a> {
 pub enum Verdict {
     /// Try this endpoint; the head to send stands in the record.
     Attempt(Target),
+    /// Hold the request for an injected delay, then call [`after_delay`].
+    Delay(Duration),
+    /// Wait, then call [`retry`].
+    Retry(Duration),
     /// Answer with the response head just made and this body.
     Reply(Bytes),
 }
@@ -193,6 +201,49 @@ fn begin_forward(
     response: &mut ResponseHead,
     snapshot: &Snapshot,
 ) -> Verdict {
+    if let Some(wait) = plan
+        .fault
+        .as_ref()
+        .and_then(|policy| fault::delay(policy, record.entropy))
+    {
+        record.flags.insert(ResponseFlag::DelayInjected);
+        return Verdict::Delay(wait);
+    }
+    after_fault_delay(context, plan, rule, record, response, snapshot)
+}
+
+/// The injected delay is over: go on where [`begin`] stopped.
+pub fn after_delay(
+    context: &Context<'_>,
+    record: &mut Record,
+    response: &mut ResponseHead,
+) -> Verdict {
+    let Some(view) = record.view.clone() else {
+        return reply::no_route(record, response);
+    };
+    match forward::plan_of(record, &view.snapshot) {
+        Some((plan, rule)) => {
+            after_fault_delay(context, plan, rule, record, response, &view.snapshot)
+        }
+        None => reply::no_route(record, response),
+    }
+}
+
+fn after_fault_delay(
+    context: &Context<'_>,
+    plan: &Forward,
+    rule: &Rule,
+    record: &mut Record,
+    response: &mut ResponseHead,
+    snapshot: &Snapshot,
+) -> Verdict {
+    if let Some(answer) = plan
+        .fault
+        .as_ref()
+        .and_then(|policy| fault::abort(policy, record.entropy))
+    {
+        return reply::fault_abort(answer, record, response);
+    }
     if let Some(policy) = &plan.cors {
         match cors::decide(policy, &record.request) {
             cors::CorsDecision::Pass | cors::CorsDecision::Decorate => {}
@@ -235,44 +286,6 @@ pub fn timeout(record: &Record) -> Option<Duration> {
 pub fn cluster_of<'a>(target: &Target, record: &'a Record) -> Option<&'a Cluster> {
     let view = record.view.as_ref()?;
     target.cluster.map(|id| view.snapshot.cluster(id))
-}
-
-/// An attempt ended without a response.
-pub fn on_attempt_failed(
-    peer: &Peer,
-    reason: ResetReason,
-    record: &mut Record,
-    response: &mut ResponseHead,
-) -> Verdict {
-    let flag = match reason {
-        ResetReason::RemoteConnectionFailure
-        | ResetReason::LocalConnectionFailure
-        | ResetReason::ConnectionTimeout => ResponseFlag::UpstreamConnectionFailure,
-        ResetReason::Unresolved => ResponseFlag::DnsResolutionFailed,
-        ResetReason::ConnectionTermination => ResponseFlag::UpstreamConnectionTermination,
-        ResetReason::ProtocolError => ResponseFlag::UpstreamProtocolError,
-        ResetReason::Overflow => ResponseFlag::UpstreamOverflow,
-        ResetReason::LocalReset => ResponseFlag::LocalReset,
-    };
-    record.flags.insert(flag);
-    record.details = Details::ResetBeforeResponse(reason);
-    // Envoy: an upstream that breaks the protocol is a bad gateway, everything else is unavailable.
-    let status = if reason == ResetReason::ProtocolError {
-        StatusCode::BAD_GATEWAY
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
-    let body = reply::reset_text(reason);
-    reply::from_router(peer, status, record, response);
-    Verdict::Reply(body)
-}
-
-/// The route's timeout ran out before a response began.
-pub fn on_route_timeout(peer: &Peer, record: &mut Record, response: &mut ResponseHead) -> Verdict {
-    record.flags.insert(ResponseFlag::UpstreamRequestTimeout);
-    record.details = Details::ResponseTimeout;
-    reply::from_router(peer, StatusCode::GATEWAY_TIMEOUT, record, response);
-    Verdict::Reply(Bytes::from_static(b"upstream request timeout"))
 }
 
 /// The head of the response arrived: make it what the client is to see.

@@ -7,6 +7,7 @@ use super::{Verdict, forward, head};
 use crate::decision::{Details, Record, Refused, ResetReason, ResponseFlag};
 use crate::message::{Known, ResponseHead};
 use crate::peer::Peer;
+use crate::snapshot::FaultAnswer;
 
 /// The request's body is longer than the limit.
 pub const TOO_LARGE: Refused = Refused {
@@ -80,8 +81,43 @@ pub(super) fn from_router(
     forward::apply_route_to_response(peer, record, response);
 }
 
+/// Envoy's text for a request or an attempt that took too long.
+pub(super) const TIMEOUT_TEXT: Bytes = Bytes::from_static(b"upstream request timeout");
+
+/// An injected abort: never retried, and its body says what it is.
+pub(super) fn fault_abort(
+    answer: FaultAnswer,
+    record: &mut Record,
+    response: &mut ResponseHead,
+) -> Verdict {
+    const TEXT: &[u8] = b"fault filter abort";
+    response.clear();
+    record.flags.insert(ResponseFlag::FaultInjected);
+    record.details = Details::FaultAbort;
+    match answer {
+        FaultAnswer::Http(status) => {
+            response.status = status;
+            Verdict::Reply(Bytes::from_static(TEXT))
+        }
+        // A gRPC client reads the status from the head of a response without a body (trailers-only).
+        FaultAnswer::Grpc(code) => {
+            let headers = &mut response.headers;
+            headers.append_known(Known::ContentType, b"application/grpc");
+            headers.append_known(Known::GrpcStatus, code.to_string().as_bytes());
+            headers.append_known(Known::GrpcMessage, TEXT);
+            Verdict::Reply(Bytes::new())
+        }
+    }
+}
+
 /// Envoy's text for an attempt that ended before a response.
-pub(super) fn reset_text(reason: ResetReason) -> Bytes {
+pub(super) fn reset_text(reason: ResetReason, is_retried: bool) -> Bytes {
+    if is_retried {
+        return Bytes::from(format!(
+            "upstream connect error or disconnect/reset before headers. retried and the latest reset reason: {}",
+            reason.as_str()
+        ));
+    }
     match reason {
         ResetReason::RemoteConnectionFailure => Bytes::from_static(
             b"upstream connect error or disconnect/reset before headers. reset reason: remote connection failure",
@@ -94,6 +130,7 @@ pub(super) fn reset_text(reason: ResetReason) -> Bytes {
         | ResetReason::ProtocolError
         | ResetReason::Overflow
         | ResetReason::Unresolved
+        | ResetReason::PerTryTimeout
         | ResetReason::LocalReset => Bytes::from(format!(
             "upstream connect error or disconnect/reset before headers. reset reason: {}",
             reason.as_str()
@@ -105,7 +142,9 @@ pub(super) fn reset_text(reason: ResetReason) -> Bytes {
 pub fn on_response_cut(reason: ResetReason, record: &mut Record) {
     record.flags.insert(match reason {
         ResetReason::ProtocolError => ResponseFlag::UpstreamProtocolError,
-        ResetReason::LocalReset => ResponseFlag::UpstreamRequestTimeout,
+        ResetReason::LocalReset | ResetReason::PerTryTimeout => {
+            ResponseFlag::UpstreamRequestTimeout
+        }
         ResetReason::RemoteConnectionFailure
         | ResetReason::LocalConnectionFailure
         | ResetReason::ConnectionTimeout

@@ -7,11 +7,15 @@ mod cluster;
 mod host_table;
 mod matching;
 mod re2;
+mod resilience;
 mod route;
 
 pub use cluster::{Address, Balancing, Cluster, ClusterId, Endpoint};
 pub use host_table::{HostEntry, HostTable, PortEntry};
 pub use matching::{FieldMatch, MatchedField, PathMatch, QueryMatch, Regex, RegexFault, TextMatch};
+pub use resilience::{
+    FaultAbort, FaultAnswer, FaultDelay, FaultPolicy, PerMillion, RetryOn, RetryPolicy,
+};
 pub use route::{
     Action, Condition, CorsPolicy, Destination, DestinationCluster, DirectResponse, Forward,
     HeaderOps, HeaderValue, Origin, PathRewrite, Redirect, RedirectPath, RedirectPort, ResourceId,

@@ -7,6 +7,7 @@ use http::StatusCode;
 
 use super::cluster::ClusterId;
 use super::matching::{FieldMatch, PathMatch, QueryMatch, Regex, TextMatch};
+use super::resilience::{FaultPolicy, RetryPolicy};
 use crate::message::FieldName;
 use crate::policy::RuleIndex;
 use crate::time::Duration;
@@ -132,6 +133,10 @@ pub struct Forward {
     pub cors: Option<Box<CorsPolicy>>,
     /// The whole request may take this long (VirtualService `timeout`); `None` is unlimited.
     pub timeout: Option<Duration>,
+    /// Faults to inject.
+    pub fault: Option<Box<FaultPolicy>>,
+    /// How failed attempts are tried again; `None` never tries again.
+    pub retry: Option<Box<RetryPolicy>>,
 }
 
 /// One weighted destination.

@@ -1,0 +1,328 @@
+//! Attempts: how one begins, is connected, fails, and is followed by another; how a connection is kept or let go.
+
+use core::mem;
+
+use super::call::{RequestBody, Response};
+use super::io::ConnectFault;
+use super::upstream::{State, end_attempt};
+use super::{Ambient, Exchange, Output, Phase, Side};
+use crate::decision::{Attempt, AttemptEnd, ResetReason};
+use crate::http1::{BodyLength, Part};
+use crate::request::{self, Context, Failure, Target};
+use crate::time::Duration;
+use crate::worker::{Link, Worker};
+
+impl Exchange {
+    /// Begins an attempt on a target that the request machine chose.
+    pub(super) fn begin_attempt(&mut self, target: Target, ambient: Ambient, worker: &mut Worker) {
+        self.up.active = target.host.as_ref().map(|host| host.begin_request());
+        self.call.replay.rewind();
+        let kept = match &target.host {
+            Some(host) if !target.tunnel => worker.idle().take(host),
+            _ => None,
+        };
+        if let Some((id, link)) = kept {
+            self.outputs.push_back(Output::Reuse(id));
+            self.up.state = State::Reusing { target, link };
+        } else {
+            self.connect(target, ambient);
+        }
+    }
+
+    fn connect(&mut self, target: Target, ambient: Ambient) {
+        let deadline = ambient.now + target.connect_timeout;
+        let link = request::cluster_of(&target, &self.record)
+            .and_then(|cluster| target.host.as_ref().map(|host| Link::new(host, cluster)));
+        self.outputs
+            .push_back(Output::Connect(target.address.clone()));
+        self.up.state = State::Connecting {
+            target,
+            link,
+            deadline,
+        };
+    }
+
+    pub(super) fn on_connected(&mut self, ambient: Ambient, worker: &mut Worker) {
+        let (target, mut link, kept) = match mem::replace(&mut self.up.state, State::None) {
+            State::Connecting { target, link, .. } => (target, link, false),
+            State::Reusing { target, link } => (target, Some(link), true),
+            // The attempt was given up while the runtime was at it; it has been told to close.
+            other @ (State::None | State::Attached { .. } | State::BackingOff { .. }) => {
+                self.up.state = other;
+                return;
+            }
+        };
+        if let Some(link) = &mut link {
+            link.on_request();
+        }
+        let tunnel = target.tunnel;
+        if let Some(attempt) = self.record.attempts.last_mut() {
+            attempt.reused = kept;
+        }
+        self.up.state = State::Attached { target, link, kept };
+        if tunnel {
+            self.begin_connect_tunnel(worker);
+        } else {
+            self.send_request_head(worker);
+            self.arm_per_try(ambient);
+        }
+    }
+
+    fn send_request_head(&mut self, worker: &mut Worker) {
+        worker.lend_block(&mut self.up.outbox);
+        let length = BodyLength::from(self.call.facts.framing);
+        let upgrade = self.call.facts.upgrade.as_deref();
+        self.up
+            .writer
+            .request_head(&self.record.request, length, upgrade, &mut self.up.outbox);
+    }
+
+    pub(super) fn on_connect_failed(
+        &mut self,
+        fault: ConnectFault,
+        ambient: Ambient,
+        worker: &mut Worker,
+    ) {
+        let State::Connecting { link, target, .. } = mem::replace(&mut self.up.state, State::None)
+        else {
+            return;
+        };
+        if let Some(link) = link {
+            link.fail();
+        }
+        drop(target);
+        let reason = match fault {
+            ConnectFault::Refused => ResetReason::RemoteConnectionFailure,
+            ConnectFault::Unresolved => ResetReason::Unresolved,
+            ConnectFault::Local => ResetReason::LocalConnectionFailure,
+        };
+        self.fail_attempt(reason, ambient, worker);
+    }
+
+    pub(super) fn on_connect_timeout(&mut self, ambient: Ambient, worker: &mut Worker) {
+        if let State::Connecting { link, .. } = mem::replace(&mut self.up.state, State::None) {
+            if let Some(link) = link {
+                link.fail();
+            }
+            self.outputs.push_back(Output::Close(Side::Upstream));
+            self.fail_attempt(ResetReason::ConnectionTimeout, ambient, worker);
+        }
+    }
+
+    /// The kept connection had ended before anything was written to it: any request may go to another one.
+    pub(super) fn on_stale(&mut self, ambient: Ambient, worker: &mut Worker) {
+        let State::Reusing { target, link } = mem::replace(&mut self.up.state, State::None) else {
+            return;
+        };
+        drop(link);
+        let next = target
+            .host
+            .as_ref()
+            .and_then(|host| worker.idle().take(host));
+        if let Some((id, link)) = next {
+            self.outputs.push_back(Output::Reuse(id));
+            self.up.state = State::Reusing { target, link };
+        } else {
+            self.connect(target, ambient);
+        }
+    }
+
+    pub(super) fn on_upstream_eof(&mut self, ambient: Ambient, worker: &mut Worker) {
+        match &mut self.phase {
+            Phase::Tunnel(tunnel) => tunnel.on_eof(Side::Upstream),
+            Phase::Call => {
+                // What arrived before the end is still good; a body that lasts until the end is complete with it.
+                self.pump_response(ambient, worker);
+                if !matches!(self.phase, Phase::Call) || !self.up.is_attached() {
+                    return;
+                }
+                match self.call.response {
+                    Response::Awaited => self.lose_upstream(ambient, worker),
+                    Response::Streaming { .. } => self.end_response_at_eof(ambient, worker),
+                }
+            }
+            Phase::Head { .. } | Phase::Flush { .. } | Phase::Linger { .. } | Phase::Closed => {}
+        }
+    }
+
+    pub(super) fn on_upstream_broken(&mut self, ambient: Ambient, worker: &mut Worker) {
+        match &self.phase {
+            Phase::Tunnel(_) => {
+                self.end_record(ambient);
+                self.close();
+            }
+            Phase::Call if self.up.is_attached() => {
+                self.pump_response(ambient, worker);
+                if matches!(self.phase, Phase::Call) && self.up.is_attached() {
+                    match self.call.response {
+                        Response::Awaited => self.lose_upstream(ambient, worker),
+                        Response::Streaming { .. } => {
+                            self.cut_response(ResetReason::ConnectionTermination, ambient);
+                        }
+                    }
+                }
+            }
+            Phase::Head { .. }
+            | Phase::Call
+            | Phase::Flush { .. }
+            | Phase::Linger { .. }
+            | Phase::Closed => {}
+        }
+    }
+
+    /// The connection ended before a response head: replace it if it was a dead kept one, otherwise the attempt failed.
+    fn lose_upstream(&mut self, ambient: Ambient, worker: &mut Worker) {
+        let State::Attached { target, kept, .. } = mem::replace(&mut self.up.state, State::None)
+        else {
+            return;
+        };
+        self.outputs.push_back(Output::Close(Side::Upstream));
+        // RFC 9110 §9.2.2: a client may retry by itself what is idempotent, or what it knows was not processed.
+        let nothing_sent = !self.up.wrote;
+        let may_repeat = self.record.request.method.is_idempotent() || nothing_sent;
+        if !kept || self.up.received || !may_repeat || !self.can_repeat() {
+            self.fail_attempt(ResetReason::ConnectionTermination, ambient, worker);
+            return;
+        }
+        end_attempt(&mut self.record, AttemptEnd::StaleConnection);
+        let again = self.record.attempts.last().cloned();
+        self.record.attempts.extend(again.map(|a| Attempt {
+            reused: false,
+            began: ambient.now,
+            end: AttemptEnd::Open,
+            ..a
+        }));
+        self.up.forget_bytes();
+        self.call.replay.rewind();
+        // A fresh connection: other kept ones to this endpoint are likely as dead.
+        self.connect(target, ambient);
+    }
+
+    /// Whether the request can be sent again from its first byte, and nothing has reached the client that forbids it.
+    pub(super) fn can_repeat(&self) -> bool {
+        self.call.replay.is_whole()
+            && !self.call.interim_sent
+            && self.call.response == Response::Awaited
+    }
+
+    /// The time of an attempt runs once it has a connection and the request is complete.
+    pub(super) fn arm_per_try(&mut self, ambient: Ambient) {
+        if self.up.is_attached()
+            && self.call.request_complete.is_some()
+            && let Some(timeout) = request::per_try_timeout(&self.record)
+        {
+            self.up.per_try_deadline = Some(ambient.now + timeout);
+        }
+    }
+
+    pub(super) fn on_per_try_timeout(&mut self, ambient: Ambient, worker: &mut Worker) {
+        self.fail_attempt(ResetReason::PerTryTimeout, ambient, worker);
+    }
+
+    /// The request machine wants another attempt after a while.
+    pub(super) fn back_off(&mut self, wait: Duration, ambient: Ambient) {
+        self.up.state = State::BackingOff {
+            until: ambient.now + wait,
+        };
+    }
+
+    pub(super) fn on_backed_off(&mut self, ambient: Ambient, worker: &mut Worker) {
+        self.up.state = State::None;
+        let context = Context {
+            peer: &self.peer,
+            upgrade: self.call.facts.upgrade.as_deref(),
+        };
+        let verdict = request::retry(&context, &mut self.record, &mut self.response);
+        self.obey(verdict, ambient, worker);
+    }
+
+    /// A response that is to be tried again: it is thrown away, with its connection unless all of it is here.
+    pub(super) fn discard_response(
+        &mut self,
+        reusable: bool,
+        ambient: Ambient,
+        worker: &mut Worker,
+    ) {
+        let is_whole = loop {
+            match self.up.reader.body(&mut self.up.inbox) {
+                Ok(Part::Data(_) | Part::Trailers(_)) => {}
+                Ok(Part::End) => break true,
+                Ok(Part::NeedMore) | Err(_) => break false,
+            }
+        };
+        self.release_upstream(reusable && is_whole, ambient, worker);
+    }
+
+    /// An attempt ended without a response; the request machine says what now.
+    pub(super) fn fail_attempt(
+        &mut self,
+        reason: ResetReason,
+        ambient: Ambient,
+        worker: &mut Worker,
+    ) {
+        end_attempt(&mut self.record, AttemptEnd::Reset(reason));
+        if let Some(active) = &mut self.up.active {
+            active.fail();
+        }
+        self.drop_upstream();
+        let failure = Failure {
+            reason,
+            can_repeat: self.can_repeat(),
+            request_sent: self.up.request_sent,
+        };
+        let verdict =
+            request::on_attempt_failed(&self.peer, failure, &mut self.record, &mut self.response);
+        self.obey(verdict, ambient, worker);
+    }
+
+    /// The route's timeout ran out.
+    pub(super) fn on_route_timeout(&mut self, ambient: Ambient, worker: &mut Worker) {
+        self.call.route_deadline = None;
+        if let Some(active) = &mut self.up.active {
+            active.fail();
+        }
+        end_attempt(&mut self.record, AttemptEnd::Reset(ResetReason::LocalReset));
+        if self.call.response == Response::Awaited {
+            self.drop_upstream();
+            let verdict =
+                request::on_route_timeout(&self.peer, &mut self.record, &mut self.response);
+            self.obey(verdict, ambient, worker);
+        } else {
+            self.cut_response(ResetReason::LocalReset, ambient);
+        }
+    }
+
+    /// The response is complete: keep the connection if it can carry another request.
+    pub(super) fn release_upstream(
+        &mut self,
+        reusable: bool,
+        ambient: Ambient,
+        worker: &mut Worker,
+    ) {
+        let clean = self.call.request_body == RequestBody::Complete
+            && !self.up.is_deaf()
+            && self.up.outbox.is_empty()
+            && self.up.inbox.is_empty();
+        match mem::replace(&mut self.up.state, State::None) {
+            State::Attached {
+                link: Some(link),
+                target,
+                ..
+            } if reusable
+                && clean
+                && link.has_requests_left()
+                && worker.still_has(target.host.as_deref(), &self.record) =>
+            {
+                let id = worker.idle().keep(link, ambient.now);
+                self.outputs.push_back(Output::Keep(id));
+            }
+            State::Attached { .. } => self.outputs.push_back(Output::Close(Side::Upstream)),
+            State::None
+            | State::Connecting { .. }
+            | State::Reusing { .. }
+            | State::BackingOff { .. } => {}
+        }
+        self.up.active = None;
+        self.up.forget_bytes();
+    }
+}

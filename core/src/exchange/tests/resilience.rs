@@ -1,0 +1,192 @@
+//! Retries, their time limits, and injected faults.
+
+use super::*;
+
+/// The connection is refused; answers whether a retry waits.
+fn refuse(d: &mut Driver) -> bool {
+    d.input(Input::ConnectFailed(ConnectFault::Refused));
+    matches!(d.interest.deadline, Some((_, Timer::Backoff)))
+}
+
+/// Lets the timer run out that the exchange waits for.
+fn wait_for(d: &mut Driver, timer: Timer) {
+    let (at, waits_for) = d.interest.deadline.expect("a timer is set");
+    assert_eq!(waits_for, timer);
+    d.now = at;
+    d.input(Input::Deadline);
+}
+
+fn answers(d: &mut Driver, status: &str) {
+    let response = format!("HTTP/1.1 {status}\r\nContent-Length: 4\r\n\r\nbody");
+    d.sends(Side::Upstream, response.as_bytes());
+}
+
+#[test]
+fn a_refused_connection_is_tried_twice_more_when_nobody_says_otherwise() {
+    let mut d = Driver::new();
+    d.sends(Side::Downstream, GET);
+    for _ in 0..2 {
+        assert!(refuse(&mut d));
+        wait_for(&mut d, Timer::Backoff);
+    }
+    assert!(!refuse(&mut d));
+    let client = d.receives(Side::Downstream);
+    assert!(client.starts_with("HTTP/1.1 503 "), "{client}");
+    assert!(
+        client.ends_with("retried and the latest reset reason: remote connection failure"),
+        "{client}"
+    );
+    let record = d.exchange.record();
+    assert_eq!(record.flags.to_string(), "UF,URX");
+    assert_eq!((record.attempts.len(), record.retries), (3, 2));
+}
+
+#[test]
+fn a_retriable_response_is_thrown_away_and_the_body_sent_again() {
+    let mut d = Driver::with(with_rule("retries: {attempts: 3, retryOn: '503'}"));
+    let body = [b'x'; 20_000];
+    d.sends(
+        Side::Downstream,
+        b"POST /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: 20000\r\n\r\n",
+    );
+    d.input(Input::Connected);
+    d.sends(Side::Downstream, &body[..9000]);
+    d.sends(Side::Downstream, &body[9000..]);
+    let first = d.receives(Side::Upstream);
+    answers(&mut d, "503 Service Unavailable");
+    wait_for(&mut d, Timer::Backoff);
+    assert!(
+        d.outputs().contains(&Output::Reuse(ConnectionId(0))),
+        "the whole response was read"
+    );
+    d.input(Input::Connected);
+    let second = d.receives(Side::Upstream);
+    assert_eq!(
+        second,
+        first.replace("attempt-count: 1", "attempt-count: 2")
+    );
+    answers(&mut d, "200 OK");
+    let client = d.receives(Side::Downstream);
+    assert!(
+        client.starts_with("HTTP/1.1 200 ") && client.ends_with("body"),
+        "{client}"
+    );
+    assert_eq!(d.exchange.record().flags.to_string(), "-");
+}
+
+#[test]
+fn the_last_response_is_passed_on_when_retries_are_used_up() {
+    let mut d = Driver::with(with_rule("retries: {attempts: 1, retryOn: 5xx}"));
+    d.sends(Side::Downstream, GET);
+    d.input(Input::Connected);
+    d.receives(Side::Upstream);
+    answers(&mut d, "500 Internal Server Error");
+    wait_for(&mut d, Timer::Backoff);
+    d.input(Input::Connected);
+    d.receives(Side::Upstream);
+    answers(&mut d, "502 Bad Gateway");
+    assert!(d.receives(Side::Downstream).starts_with("HTTP/1.1 502 "));
+    assert_eq!(d.exchange.record().flags.to_string(), "URX");
+}
+
+#[test]
+fn a_body_past_the_bound_is_not_sent_again() {
+    let mut d = Driver::with(with_rule("retries: {attempts: 3, retryOn: 5xx}"));
+    d.sends(
+        Side::Downstream,
+        b"POST /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: 2000000\r\n\r\n",
+    );
+    d.input(Input::Connected);
+    for _ in 0..2000 {
+        d.sends(Side::Downstream, &[b'x'; 1000]);
+        d.receives(Side::Upstream);
+    }
+    answers(&mut d, "503 Service Unavailable");
+    assert!(d.receives(Side::Downstream).starts_with("HTTP/1.1 503 "));
+    assert_eq!(d.exchange.record().retries, 0);
+}
+
+#[test]
+fn each_try_has_its_own_time() {
+    let mut d = Driver::with(with_rule(
+        "retries: {attempts: 1, perTryTimeout: 500ms, retryOn: gateway-error}",
+    ));
+    d.sends(Side::Downstream, GET);
+    d.now = Instant::from_millis(2000);
+    d.input(Input::Connected);
+    d.receives(Side::Upstream);
+    assert_eq!(
+        d.interest.deadline,
+        Some((Instant::from_millis(2500), Timer::PerTry))
+    );
+    wait_for(&mut d, Timer::PerTry);
+    wait_for(&mut d, Timer::Backoff);
+    d.input(Input::Connected);
+    d.receives(Side::Upstream);
+    wait_for(&mut d, Timer::PerTry);
+    let client = d.receives(Side::Downstream);
+    assert!(client.starts_with("HTTP/1.1 504 ") && client.ends_with("upstream request timeout"));
+    let record = d.exchange.record();
+    assert_eq!(record.flags.to_string(), "UT,URX");
+    assert_eq!(record.details.to_string(), "upstream_per_try_timeout");
+}
+
+#[test]
+fn the_whole_requests_time_runs_on_through_retries() {
+    let mut d = Driver::with(with_rule(
+        "timeout: 20ms, retries: {attempts: 100, retryOn: 5xx}",
+    ));
+    d.sends(Side::Downstream, GET);
+    while refuse(&mut d) {
+        let (at, _) = d.interest.deadline.unwrap();
+        d.now = at;
+        d.input(Input::Deadline);
+        assert!(d.now <= Instant::from_millis(20));
+    }
+    assert_eq!(
+        d.interest.deadline,
+        Some((Instant::from_millis(20), Timer::Route))
+    );
+    wait_for(&mut d, Timer::Route);
+    assert!(d.receives(Side::Downstream).starts_with("HTTP/1.1 504 "));
+    assert_eq!(d.exchange.record().flags.to_string(), "UT");
+}
+
+#[test]
+fn an_abort_is_answered_without_an_attempt() {
+    let mut d = Driver::with(with_rule(
+        "retries: {attempts: 3, retryOn: 5xx}, fault: {abort: {httpStatus: 503, percentage: {value: 100}}}",
+    ));
+    d.sends(Side::Downstream, GET);
+    let client = d.receives(Side::Downstream);
+    assert!(client.starts_with("HTTP/1.1 503 ") && client.ends_with("\r\n\r\nfault filter abort"));
+    let record = d.exchange.record();
+    assert_eq!(
+        (record.flags.to_string(), record.attempts.len()),
+        ("FI".into(), 0)
+    );
+    assert_eq!(record.details.to_string(), "fault_filter_abort");
+}
+
+#[test]
+fn a_delay_counts_against_no_timeout() {
+    let mut d = Driver::with(with_rule(
+        "timeout: 1s, fault: {delay: {fixedDelay: 5s, percentage: {value: 100}}}",
+    ));
+    d.sends(Side::Downstream, GET);
+    assert_eq!(
+        d.interest.deadline,
+        Some((Instant::from_millis(5000), Timer::Fault))
+    );
+    assert!(d.outputs().is_empty());
+    wait_for(&mut d, Timer::Fault);
+    d.input(Input::Connected);
+    d.receives(Side::Upstream);
+    assert_eq!(
+        d.interest.deadline,
+        Some((Instant::from_millis(6000), Timer::Route))
+    );
+    answers(&mut d, "200 OK");
+    assert!(d.receives(Side::Downstream).starts_with("HTTP/1.1 200 "));
+    assert_eq!(d.exchange.record().flags.to_string(), "DI");
+}

@@ -1,0 +1,214 @@
+//! Whether a failed attempt is followed by another, and after how long (VirtualService `retries`, Envoy's retry state).
+//!
+//! Pure functions of the policy and the outcome. How many retries are left, whether the body can be sent again and
+//! whether anything has reached the client are the request machine's to know.
+
+use crate::decision::ResetReason;
+use crate::entropy::{Draw, Entropy};
+use crate::message::{Headers, Known};
+use crate::snapshot::{RetryOn, RetryPolicy};
+use crate::time::Duration;
+
+/// Times an endpoint that was tried before is drawn again (`host_selection_retry_max_attempts`, as Istio sets it).
+pub const RESELECTIONS: u64 = 5;
+
+/// Whether a response is one to try again.
+#[must_use]
+pub fn wants_after_response(policy: &RetryPolicy, status: u16, headers: &Headers) -> bool {
+    let on = policy.on;
+    let is_ratelimited = headers
+        .iter()
+        .any(|f| f.known == Known::Other && f.name == b"x-envoy-ratelimited");
+    if is_ratelimited {
+        // First of all: a limited response is retried by this condition and no other.
+        return on.has(RetryOn::ENVOY_RATELIMITED);
+    }
+    (on.has(RetryOn::SERVER_ERROR) && (500..=599).contains(&status))
+        || (on.has(RetryOn::GATEWAY_ERROR) && (502..=504).contains(&status))
+        || (on.has(RetryOn::RETRIABLE_4XX) && status == 409)
+        || (on.has(RetryOn::RETRIABLE_STATUS_CODES) && policy.status_codes.contains(&status))
+        || headers
+            .get(Known::GrpcStatus)
+            .is_some_and(|code| wants_grpc(on, code))
+}
+
+/// Statuses of gRPC count only in the head of a response (trailers-only); by the trailers it is too late.
+fn wants_grpc(on: RetryOn, code: &[u8]) -> bool {
+    let condition = match code {
+        b"1" => RetryOn::GRPC_CANCELLED,
+        b"4" => RetryOn::GRPC_DEADLINE_EXCEEDED,
+        b"8" => RetryOn::GRPC_RESOURCE_EXHAUSTED,
+        b"13" => RetryOn::GRPC_INTERNAL,
+        b"14" => RetryOn::GRPC_UNAVAILABLE,
+        _ => return false,
+    };
+    on.has(condition)
+}
+
+/// Whether an attempt without a response is one to try again. `request_sent`: some of the request has been written to
+/// an endpoint, in this attempt or an earlier one.
+#[must_use]
+pub fn wants_after_reset(policy: &RetryPolicy, reason: ResetReason, request_sent: bool) -> bool {
+    let on = policy.on;
+    let any_reset = RetryOn::RESET
+        .or(RetryOn::SERVER_ERROR)
+        .or(RetryOn::GATEWAY_ERROR);
+    match reason {
+        ResetReason::Overflow => false,
+        ResetReason::RemoteConnectionFailure
+        | ResetReason::LocalConnectionFailure
+        | ResetReason::Unresolved
+        | ResetReason::ConnectionTimeout => on.has(
+            any_reset
+                .or(RetryOn::CONNECT_FAILURE)
+                .or(RetryOn::RESET_BEFORE_REQUEST),
+        ),
+        ResetReason::ConnectionTermination
+        | ResetReason::ProtocolError
+        | ResetReason::PerTryTimeout
+        | ResetReason::LocalReset => {
+            on.has(any_reset) || (on.has(RetryOn::RESET_BEFORE_REQUEST) && !request_sent)
+        }
+    }
+}
+
+/// How long to wait before retry number `retry`, counted from 1: uniform below a bound that doubles from the base to
+/// ten times the base (full jitter).
+#[must_use]
+pub fn backoff(policy: &RetryPolicy, retry: u32, entropy: Entropy) -> Duration {
+    let base = policy.backoff.as_nanos().max(1_000_000);
+    let doubled = base.saturating_mul(1 << (retry.saturating_sub(1)).min(16));
+    let bound = u64::try_from(doubled.min(base * 10)).unwrap_or(u64::MAX);
+    Duration::from_nanos(entropy.draw(Draw::Backoff, u64::from(retry)) % bound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(tokens: &str, status_codes: &[u16]) -> RetryPolicy {
+        let on = tokens.split(',').filter_map(RetryOn::of_token);
+        RetryPolicy {
+            retries: 2,
+            per_try_timeout: None,
+            on: on.fold(RetryOn::default(), RetryOn::or),
+            status_codes: status_codes.into(),
+            backoff: Duration::from_millis(25),
+            ignore_previous_hosts: true,
+        }
+    }
+
+    #[test]
+    fn responses() {
+        for (tokens, codes, status, fields, wanted) in [
+            ("5xx", &[][..], 500, &[][..], true),
+            ("5xx", &[], 599, &[], true),
+            ("5xx", &[], 499, &[], false),
+            ("5xx", &[], 600, &[], false),
+            ("gateway-error", &[], 501, &[], false),
+            ("gateway-error", &[], 502, &[], true),
+            ("gateway-error", &[], 504, &[], true),
+            ("gateway-error", &[], 505, &[], false),
+            ("retriable-4xx", &[], 409, &[], true),
+            ("retriable-4xx", &[], 429, &[], false),
+            ("retriable-status-codes", &[418], 418, &[], true),
+            ("retriable-status-codes", &[], 503, &[], false),
+            ("5xx", &[418], 418, &[], false),
+            ("connect-failure,refused-stream,reset", &[], 503, &[], false),
+            ("5xx", &[], 503, &[("x-envoy-ratelimited", "true")], false),
+            (
+                "envoy-ratelimited",
+                &[],
+                429,
+                &[("x-envoy-ratelimited", "true")],
+                true,
+            ),
+            ("envoy-ratelimited", &[], 429, &[], false),
+            ("unavailable", &[], 200, &[("grpc-status", "14")], true),
+            ("unavailable", &[], 200, &[("grpc-status", "13")], false),
+            (
+                "cancelled,deadline-exceeded,resource-exhausted,internal",
+                &[],
+                200,
+                &[("grpc-status", "8")],
+                true,
+            ),
+            ("unavailable", &[], 200, &[("grpc-status", "014")], false),
+        ] {
+            let mut headers = Headers::default();
+            for (name, value) in fields {
+                headers.append(name.as_bytes(), value.as_bytes()).unwrap();
+            }
+            let got = wants_after_response(&policy(tokens, codes), status, &headers);
+            assert_eq!(got, wanted, "{tokens} {codes:?} {status} {fields:?}");
+        }
+    }
+
+    #[test]
+    fn resets() {
+        use ResetReason as R;
+        let failures = [
+            R::RemoteConnectionFailure,
+            R::ConnectionTimeout,
+            R::LocalConnectionFailure,
+        ];
+        let cuts = [
+            R::ConnectionTermination,
+            R::ProtocolError,
+            R::PerTryTimeout,
+            R::LocalReset,
+        ];
+        for (token, after_failure, after_cut_unsent, after_cut_sent) in [
+            ("5xx", true, true, true),
+            ("gateway-error", true, true, true),
+            ("reset", true, true, true),
+            ("reset-before-request", true, true, false),
+            ("connect-failure", true, false, false),
+            ("refused-stream", false, false, false),
+            ("unavailable", false, false, false),
+            ("retriable-status-codes", false, false, false),
+        ] {
+            let policy = policy(token, &[503]);
+            for reason in failures {
+                assert_eq!(
+                    wants_after_reset(&policy, reason, true),
+                    after_failure,
+                    "{token} {reason:?}"
+                );
+            }
+            for reason in cuts {
+                assert_eq!(
+                    wants_after_reset(&policy, reason, false),
+                    after_cut_unsent,
+                    "{token} {reason:?}"
+                );
+                assert_eq!(
+                    wants_after_reset(&policy, reason, true),
+                    after_cut_sent,
+                    "{token} {reason:?} sent"
+                );
+            }
+            assert!(!wants_after_reset(&policy, R::Overflow, false), "{token}");
+        }
+    }
+
+    #[test]
+    fn backoff_doubles_up_to_ten_times_the_base() {
+        let policy = policy("5xx", &[]);
+        for (retry, bound) in [(1, 25), (2, 50), (3, 100), (4, 200), (5, 250), (60, 250)] {
+            let waits: Vec<_> = (0..2000)
+                .map(|n| backoff(&policy, retry, Entropy(n)))
+                .collect();
+            let bound = Duration::from_millis(bound);
+            assert!(waits.iter().all(|wait| *wait < bound), "retry {retry}");
+            assert!(
+                waits.iter().any(|wait| *wait > bound.mul_f64(0.99)),
+                "retry {retry}"
+            );
+            assert!(
+                waits.iter().any(|wait| *wait < bound.mul_f64(0.01)),
+                "retry {retry}"
+            );
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What follows an attempt that did not work: another one, or an answer of our own.
+
+use http::StatusCode;
+
+use super::{Context, Verdict, forward, reply};
+use crate::decision::{Details, Record, ResetReason, ResponseFlag};
+use crate::message::ResponseHead;
+use crate::peer::Peer;
+use crate::policy::retry;
+use crate::snapshot::{RetryPolicy, Snapshot};
+use crate::time::Duration;
+
+/// How an attempt ended without a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Why.
+    pub reason: ResetReason,
+    /// The request can be sent again from its first byte, and nothing has reached the client.
+    pub can_repeat: bool,
+    /// Some of the request has been written to an endpoint, in this attempt or an earlier one.
+    pub request_sent: bool,
+}
+
+/// A response's head arrived: how long to wait before another attempt, or `None` to let the response through.
+pub fn after_response(
+    can_repeat: bool,
+    record: &mut Record,
+    response: &ResponseHead,
+) -> Option<Duration> {
+    let view = record.view.clone()?;
+    let policy = policy_of(record, &view.snapshot)?;
+    let status = response.status.as_u16();
+    let wanted = can_repeat && retry::wants_after_response(policy, status, &response.headers);
+    take_retry(wanted, policy, record)
+}
+
+/// An attempt ended without a response.
+pub fn on_attempt_failed(
+    peer: &Peer,
+    failure: Failure,
+    record: &mut Record,
+    response: &mut ResponseHead,
+) -> Verdict {
+    let view = record.view.clone();
+    let policy = view
+        .as_ref()
+        .and_then(|view| policy_of(record, &view.snapshot));
+    if let Some(policy) = policy {
+        let wanted = failure.can_repeat
+            && retry::wants_after_reset(policy, failure.reason, failure.request_sent);
+        if let Some(wait) = take_retry(wanted, policy, record) {
+            return Verdict::Retry(wait);
+        }
+    }
+    record.flags.insert(flag_of(failure.reason));
+    if failure.reason == ResetReason::PerTryTimeout {
+        record.details = Details::PerTryTimeout;
+        reply::from_router(peer, StatusCode::GATEWAY_TIMEOUT, record, response);
+        return Verdict::Reply(reply::TIMEOUT_TEXT);
+    }
+    record.details = Details::ResetBeforeResponse(failure.reason);
+    // Envoy: an upstream that breaks the protocol is a bad gateway, everything else is unavailable.
+    let status = if failure.reason == ResetReason::ProtocolError {
+        StatusCode::BAD_GATEWAY
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let body = reply::reset_text(failure.reason, record.retries > 0);
+    reply::from_router(peer, status, record, response);
+    Verdict::Reply(body)
+}
+
+const fn flag_of(reason: ResetReason) -> ResponseFlag {
+    match reason {
+        ResetReason::RemoteConnectionFailure
+        | ResetReason::LocalConnectionFailure
+        | ResetReason::ConnectionTimeout => ResponseFlag::UpstreamConnectionFailure,
+        ResetReason::Unresolved => ResponseFlag::DnsResolutionFailed,
+        ResetReason::ConnectionTermination => ResponseFlag::UpstreamConnectionTermination,
+        ResetReason::ProtocolError => ResponseFlag::UpstreamProtocolError,
+        ResetReason::Overflow => ResponseFlag::UpstreamOverflow,
+        ResetReason::PerTryTimeout => ResponseFlag::UpstreamRequestTimeout,
+        ResetReason::LocalReset => ResponseFlag::LocalReset,
+    }
+}
+
+/// Spends one retry, if one is wanted and left; a wanted one that is not left is flagged.
+fn take_retry(wanted: bool, policy: &RetryPolicy, record: &mut Record) -> Option<Duration> {
+    if !wanted {
+        return None;
+    }
+    if record.retries >= policy.retries {
+        record
+            .flags
+            .insert(ResponseFlag::UpstreamRetryLimitExceeded);
+        return None;
+    }
+    record.retries += 1;
+    Some(retry::backoff(policy, record.retries, record.entropy))
+}
+
+/// The back-off is over: the destination stays, the endpoint is picked anew.
+pub fn retry(context: &Context<'_>, record: &mut Record, response: &mut ResponseHead) -> Verdict {
+    let Some(view) = record.view.clone() else {
+        return reply::no_route(record, response);
+    };
+    let snapshot = &view.snapshot;
+    match forward::destination_of(record, snapshot) {
+        Some((_, _, chosen)) => {
+            forward::attempt(context, &chosen.cluster, record, response, snapshot)
+        }
+        None => reply::no_route(record, response),
+    }
+}
+
+/// The route's timeout ran out before a response began.
+pub fn on_route_timeout(peer: &Peer, record: &mut Record, response: &mut ResponseHead) -> Verdict {
+    record.flags.insert(ResponseFlag::UpstreamRequestTimeout);
+    record.details = Details::ResponseTimeout;
+    reply::from_router(peer, StatusCode::GATEWAY_TIMEOUT, record, response);
+    Verdict::Reply(reply::TIMEOUT_TEXT)
+}
+
+/// How long one attempt may take, by the rule that applied; one that is no shorter than the whole request's time does
+/// not count (Envoy).
+#[must_use]
+pub fn per_try_timeout(record: &Record) -> Option<Duration> {
+    let view = record.view.as_ref()?;
+    let (plan, _) = forward::plan_of(record, &view.snapshot)?;
+    let per_try = plan.retry.as_ref()?.per_try_timeout?;
+    plan.timeout
+        .is_none_or(|whole| per_try < whole)
+        .then_some(per_try)
+}
+
+/// How much of a request's body is worth keeping: whether a policy may send it again.
+#[must_use]
+pub fn may_retry(record: &Record) -> bool {
+    let view = record.view.as_ref();
+    view.is_some_and(|view| policy_of(record, &view.snapshot).is_some())
+}
+
+/// The retry policy of the rule that applied.
+pub(super) fn policy_of<'a>(record: &Record, snapshot: &'a Snapshot) -> Option<&'a RetryPolicy> {
+    forward::plan_of(record, snapshot)?.0.retry.as_deref()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_failure_has_its_flag() {
+        for (reason, flag) in [
+            (ResetReason::RemoteConnectionFailure, "UF"),
+            (ResetReason::ConnectionTimeout, "UF"),
+            (ResetReason::ConnectionTermination, "UC"),
+            (ResetReason::ProtocolError, "UPE"),
+            (ResetReason::Overflow, "UO"),
+            (ResetReason::PerTryTimeout, "UT"),
+            (ResetReason::LocalReset, "LR"),
+            (ResetReason::Unresolved, "DF"),
+        ] {
+            let mut record = Record::default();
+            record.flags.insert(flag_of(reason));
+            assert_eq!(record.flags.to_string(), flag, "{reason:?}");
+        }
+    }
+}
