@@ -4,6 +4,7 @@ mod support;
 
 use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
@@ -194,6 +195,40 @@ fn a_request_keeps_the_snapshot_it_began_with() {
 }
 
 #[test]
+fn every_worker_takes_a_new_snapshot_and_drains() {
+    let (old, new) = (Endpoints::listen(), Endpoints::listen());
+    let mut proxy = Proxy::with(old.address(), 3, None);
+    // Enough that each worker has some: the kernel spreads them by a hash of their ports.
+    let mut clients: Vec<_> = (0..48).map(|_| proxy.client()).collect();
+    for client in &mut clients {
+        client.get("/");
+        old.accept()
+            .send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        assert!(client.message().is_some());
+    }
+    proxy.publish(new.address());
+    let snapshot = Arc::downgrade(&proxy.running.handle().snapshot());
+    for client in &mut clients {
+        // A worker takes the snapshot when it next wakes, which may be for this very request.
+        client.get("/");
+        let mut endpoint = new.accept_or(&old);
+        endpoint.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        assert!(client.message().is_some());
+    }
+    for client in &mut clients {
+        client.get("/");
+        new.accept()
+            .send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        assert!(client.message().is_some());
+    }
+    assert_eq!(proxy.running.handle().stats().workers, 3);
+    let drain = thread::spawn(|| proxy.running.drain(PATIENCE));
+    assert!(clients.iter_mut().all(|client| client.message().is_none()));
+    assert_eq!(drain.join().unwrap().cut_off, 0);
+    assert!(snapshot.upgrade().is_none(), "no worker holds it any more");
+}
+
+#[test]
 fn drain_finishes_what_runs_and_nothing_else() {
     let endpoints = Endpoints::listen();
     let proxy = Proxy::before(endpoints.address());
@@ -255,7 +290,7 @@ fn a_line_is_logged_for_each_request() {
         writer: Box::new(Lines(sender)),
     };
     let endpoints = Endpoints::listen();
-    let proxy = Proxy::with_log(endpoints.address(), Some(log));
+    let proxy = Proxy::with(endpoints.address(), 1, Some(log));
     let mut client = proxy.client();
     client.get("/");
     let mut endpoint = endpoints.accept();
@@ -331,7 +366,7 @@ fn a_panic_ends_one_connection_and_is_told() {
         writer: Box::new(io::sink()),
     };
     let endpoints = Endpoints::listen();
-    let proxy = Proxy::with_log(endpoints.address(), Some(log));
+    let proxy = Proxy::with(endpoints.address(), 1, Some(log));
     let (mut first, mut second) = (proxy.client(), proxy.client());
     first.get("/");
     let mut endpoint = endpoints.accept();

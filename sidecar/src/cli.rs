@@ -183,7 +183,7 @@ pub(crate) struct DemoArgs {
 pub(crate) enum Runtime {
     /// epoll, any Unix
     Tokio,
-    /// io_uring, Linux only
+    /// io_uring, Linux only (not built yet)
     Glommio,
 }
 

@@ -89,10 +89,10 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     pub(crate) fn before(address: Address) -> Self {
-        Self::with_log(address, None)
+        Self::with(address, 1, None)
     }
 
-    pub(crate) fn with_log(address: Address, access_log: Option<AccessLog>) -> Self {
+    pub(crate) fn with(address: Address, workers: usize, access_log: Option<AccessLog>) -> Self {
         let mut registry = Registry::default();
         let (sender, notices) = channel();
         let sender = Mutex::new(sender);
@@ -101,7 +101,7 @@ impl Proxy {
                 kind: ListenerKind::Inbound(0),
                 addr: "127.0.0.1:0".parse().unwrap(),
             }],
-            workers: NonZeroUsize::MIN,
+            workers: NonZeroUsize::new(workers).unwrap(),
             settings: WorkerSettings::default(),
             snapshot: forwarding_to(&mut registry, address),
             access_log,
@@ -231,6 +231,17 @@ impl Endpoints {
 
     pub(crate) fn accept(&self) -> Client {
         self.accepted.recv_timeout(PATIENCE).unwrap()
+    }
+
+    /// The next connection here or there.
+    pub(crate) fn accept_or(&self, other: &Self) -> Client {
+        loop {
+            for endpoints in [self, other] {
+                if let Ok(client) = endpoints.accepted.recv_timeout(Duration::from_millis(5)) {
+                    return client;
+                }
+            }
+        }
     }
 
     pub(crate) fn has_more(&self) -> bool {
