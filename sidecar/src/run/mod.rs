@@ -107,9 +107,11 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
             args.admin
         ))
     })?;
-    anstream::eprintln!("{}", greeting(args, running.handle(), admin, &snapshot));
     // Lasts as long as the proxy; without it, changes are still seen by the slow poll.
-    let _watcher = watch::watch(configuration.paths(), commands);
+    let _watcher = watch::watch(configuration.paths(), commands.clone());
+    // Somebody may have changed a file since it was read and before it was watched.
+    let _ = commands.send(control::Command::FilesChanged);
+    anstream::eprintln!("{}", greeting(args, running.handle(), admin, &snapshot));
     control.serve(running, configuration, received, args.drain_time);
     Ok(())
 }
