@@ -25,7 +25,7 @@ pub use invariants::Gauges;
 pub use network::{Cut, Weather};
 pub use peer::{Accept, Action, Event, Peer, Service};
 pub use reader::{Head, Piece, Reader};
-pub use service::{Reaction, Script, ScriptedService, Then};
+pub use service::{Complaints, Reaction, Script, ScriptedService, Then};
 pub use simulation::{SidecarId, Simulation};
 
 /// Sees the record of every request when it ends.

@@ -1,6 +1,8 @@
 //! A scripted service: what it does with each connection, and with each request on it.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use outrigger_core::time::{Duration, Instant};
 
@@ -65,7 +67,11 @@ pub enum Script {
 #[derive(Clone, Debug)]
 pub struct ScriptedService {
     scripts: VecDeque<Script>,
+    complaints: Complaints,
 }
+
+/// Requests that a strict reader could not read; a sidecar must never send one.
+pub type Complaints = Rc<RefCell<Vec<String>>>;
 
 impl ScriptedService {
     /// A service that follows these scripts. With none it refuses everything.
@@ -73,7 +79,14 @@ impl ScriptedService {
     pub fn new(scripts: impl IntoIterator<Item = Script>) -> Self {
         Self {
             scripts: scripts.into_iter().collect(),
+            complaints: Complaints::default(),
         }
+    }
+
+    /// Where the service complains.
+    #[must_use]
+    pub fn complaints(&self) -> Complaints {
+        Rc::clone(&self.complaints)
     }
 
     /// A service that answers every request in the same way.
@@ -83,6 +96,23 @@ impl ScriptedService {
             reactions: vec![reaction],
             idle: None,
         }])
+    }
+}
+
+impl ScriptedService {
+    fn serving(&self, reactions: Vec<Reaction>, idle: Option<Duration>, at_once: Then) -> Accept {
+        let complaints = Rc::clone(&self.complaints);
+        Accept::Peer(Box::new(Serving {
+            reader: Reader::requests(),
+            reactions: reactions.into(),
+            idle,
+            at_once,
+            body: Vec::new(),
+            rest: VecDeque::new(),
+            then: Then::Keep,
+            responding: false,
+            complaints,
+        }))
     }
 }
 
@@ -96,10 +126,8 @@ impl Service for ScriptedService {
         match script {
             None | Some(Script::Refuse) => Accept::Refuse,
             Some(Script::Ignore) => Accept::Ignore,
-            Some(Script::Accept(then)) => Accept::Peer(Box::new(Serving::new(vec![], None, then))),
-            Some(Script::Serve { reactions, idle }) => {
-                Accept::Peer(Box::new(Serving::new(reactions, idle, Then::Keep)))
-            }
+            Some(Script::Accept(then)) => self.serving(vec![], None, then),
+            Some(Script::Serve { reactions, idle }) => self.serving(reactions, idle, Then::Keep),
         }
     }
 }
@@ -115,22 +143,10 @@ struct Serving {
     rest: VecDeque<(Duration, Vec<u8>)>,
     then: Then,
     responding: bool,
+    complaints: Complaints,
 }
 
 impl Serving {
-    fn new(reactions: Vec<Reaction>, idle: Option<Duration>, at_once: Then) -> Self {
-        Self {
-            reader: Reader::requests(),
-            reactions: reactions.into(),
-            idle,
-            at_once,
-            body: Vec::new(),
-            rest: VecDeque::new(),
-            then: Then::Keep,
-            responding: false,
-        }
-    }
-
     fn read(&mut self, actions: &mut Vec<Action>) {
         while !self.responding {
             match self.reader.next_piece() {
@@ -138,8 +154,10 @@ impl Serving {
                 Ok(Some(Piece::Head(_))) => self.body.clear(),
                 Ok(Some(Piece::Body(bytes))) => self.body.extend(bytes),
                 Ok(Some(Piece::End(_))) => self.react(actions),
-                // A service that cannot read its request gives up.
-                Err(_) => return actions.push(Action::Reset),
+                Err(what) => {
+                    self.complaints.borrow_mut().push(what);
+                    return actions.push(Action::Reset);
+                }
             }
         }
     }

@@ -17,8 +17,8 @@ use outrigger_core::snapshot::{
 use outrigger_core::time::{Duration, Instant};
 use outrigger_core::worker::WorkerSettings;
 use outrigger_sim::{
-    Cut, Dice, Head, Piece, Reaction, Reader, Script, ScriptedClient, ScriptedService, Seen,
-    Simulation, Then, Weather,
+    Complaints, Cut, Dice, Head, Piece, Reaction, Reader, Script, ScriptedClient, ScriptedService,
+    Seen, Simulation, Then, Weather,
 };
 
 const SEEDS: u64 = 150;
@@ -181,6 +181,39 @@ fn spoil(requests: &mut [Vec<u8>], dice: &mut Dice) {
     }
 }
 
+/// Damages bytes at a few places: a bit, a byte too many, a byte too few, a piece twice.
+fn damage(bytes: &mut Vec<u8>, dice: &mut Dice) {
+    for _ in 0..dice.between(1, 3) {
+        let head = bytes.len().min(120) as u64;
+        if head == 0 {
+            return;
+        }
+        let at = dice.below(head) as usize;
+        match dice.below(4) {
+            0 => bytes[at] ^= 1 << dice.below(8),
+            1 => bytes.insert(at, b"\r\n \0:,9"[dice.below(7) as usize]),
+            2 => drop(bytes.remove(at)),
+            _ => {
+                let end = dice.between(at as u64, head) as usize;
+                let piece = bytes[at..end].to_vec();
+                bytes.splice(at..at, piece);
+            }
+        }
+    }
+}
+
+/// A service whose responses are damaged.
+fn damaged(mut script: Script, dice: &mut Dice) -> Script {
+    if let Script::Serve { reactions, .. } = &mut script {
+        for reaction in reactions {
+            if let Reaction::Respond(parts, _) = reaction {
+                parts.iter_mut().for_each(|(_, bytes)| damage(bytes, dice));
+            }
+        }
+    }
+    script
+}
+
 /// Runs the world of a seed and gives a transcript of everything that was seen.
 fn run(seed: u64) -> Result<String, String> {
     let mut dice = Dice::new(seed ^ 0x5eed);
@@ -191,10 +224,18 @@ fn run(seed: u64) -> Result<String, String> {
         window: dice.between(1000, 200_000) as usize,
     };
     let mut sim = Simulation::new(seed, weather);
+    // In every fourth world clients and services send damaged messages; then only the invariants are held.
+    let hostile = seed % 4 == 3;
+    let mut complaints: Vec<Complaints> = Vec::new();
     let endpoints = dice.between(1, 3) as usize;
     for number in 0..endpoints {
-        let scripts: Vec<Script> = (0..dice.between(1, 4)).map(|_| script(&mut dice)).collect();
-        sim.serve(&address(number), Box::new(ScriptedService::new(scripts)));
+        let mut scripts: Vec<Script> = (0..dice.between(1, 4)).map(|_| script(&mut dice)).collect();
+        if hostile {
+            scripts = scripts.into_iter().map(|s| damaged(s, &mut dice)).collect();
+        }
+        let service = ScriptedService::new(scripts);
+        complaints.push(service.complaints());
+        sim.serve(&address(number), Box::new(service));
     }
     let mut registry = Registry::default();
     let mut snapshots = vec![snapshot(&mut registry, endpoints, &mut dice)];
@@ -221,6 +262,9 @@ fn run(seed: u64) -> Result<String, String> {
             .map(|_| request(&mut dice))
             .collect();
         spoil(&mut requests, &mut dice);
+        if hostile {
+            requests.iter_mut().for_each(|r| damage(r, &mut dice));
+        }
         let (client, seen) = ScriptedClient::new(requests.clone());
         sim.connect(LISTENER, Box::new(client));
         clients.push(Client { requests, seen });
@@ -238,6 +282,9 @@ fn run(seed: u64) -> Result<String, String> {
     sim.run(Instant::from_millis(2 * 3_600_000))?;
     sim.signal("leave")?;
     sim.run(Instant::from_millis(4 * 3_600_000))?;
+    if let Some(what) = complaints.iter().find_map(|c| c.borrow_mut().pop()) {
+        return Err(format!("a service was sent what it cannot read: {what}"));
+    }
     if let Some(fault) = faults.borrow_mut().pop() {
         return Err(fault);
     }
@@ -245,7 +292,9 @@ fn run(seed: u64) -> Result<String, String> {
         return Err(format!("{} exchanges are left", sim.exchanges(sidecar)));
     }
     at_rest(&snapshots)?;
-    judge(&clients, records.borrow().len())?;
+    if !hostile {
+        judge(&clients, records.borrow().len())?;
+    }
     let seen: Vec<Seen> = clients.iter().map(|c| c.seen.borrow().clone()).collect();
     Ok(format!("{:?} {:?} {seen:?}", sim.now(), records.borrow()))
 }
