@@ -4,6 +4,7 @@
 //! GET shop/cart?x=1 [x-user: jason; x-b: 2] => v2
 //! GET shop/none => 404 - [x-a: 1] {flags: NR}
 //! 1000 x GET shop/ => v1 700..800, v2 200..300
+//! 100 x GET shop/ => a 100 or b 100
 //! 6 x GET shop/ => in turn a, b, c
 //! ```
 
@@ -22,6 +23,8 @@ pub enum Tally {
     Shares(Vec<(String, RangeInclusive<usize>)>),
     /// Bodies in turn, beginning anywhere.
     InTurn(Vec<String>),
+    /// One of these.
+    Either(Vec<Tally>),
 }
 
 impl Tally {
@@ -43,6 +46,12 @@ impl Tally {
                     return Ok(());
                 }
                 Err(format!("expected: {shares:?}\n     got: {counts:?}"))
+            }
+            Self::Either(tallies) => {
+                let mut judged = tallies.iter().map(|t| t.judge(bodies));
+                judged
+                    .find(Result::is_ok)
+                    .unwrap_or_else(|| tallies.last().map_or(Ok(()), |tally| tally.judge(bodies)))
             }
             Self::InTurn(turn) => {
                 let begin = turn.iter().position(|n| Some(n) == bodies.first());
@@ -175,8 +184,15 @@ fn answer(text: &str, line: usize) -> Result<(Awaited, Option<Expected>), String
     Ok((awaited, decision))
 }
 
-/// `v1 700..800, v2 200..300` or `in turn a, b, c`
+/// `v1 700..800, v2 200..300`, or `in turn a, b, c`, or several of them with ` or ` between them.
 fn tally(text: &str) -> Result<Tally, String> {
+    if text.contains(" or ") {
+        return text
+            .split(" or ")
+            .map(tally)
+            .collect::<Result<_, _>>()
+            .map(Tally::Either);
+    }
     if let Some(names) = text.strip_prefix("in turn ") {
         return Ok(Tally::InTurn(
             names.split(',').map(|n| n.trim().to_owned()).collect(),
@@ -274,5 +290,8 @@ mod tests {
         assert!(shares.judge(&names("a b a")).is_ok());
         assert!(shares.judge(&names("a b b")).is_err());
         assert!(shares.judge(&names("a c")).is_err());
+        let either = tally("a 2 or b 2").unwrap();
+        assert!(either.judge(&names("b b")).is_ok());
+        assert!(either.judge(&names("a b")).is_err());
     }
 }

@@ -196,7 +196,8 @@ impl Case {
                         .insert(address.to_owned(), Service::Always(steps));
                 }
                 ["client", ref words @ ..] => self.client(block, words)?,
-                ["ask"] => self.ask(block)?,
+                ["ask"] => self.ask(block, false)?,
+                ["ask", "together"] => self.ask(block, true)?,
                 ["decision"] => {
                     let expected = Expected::parse_block(&block.text, block.line)
                         .map_err(|what| self.wrong(block, what))?;
@@ -261,13 +262,13 @@ impl Case {
         Ok(())
     }
 
-    fn ask(&mut self, block: &Block) -> Result<(), Problem> {
+    fn ask(&mut self, block: &Block, together: bool) -> Result<(), Problem> {
         let (steps, decisions) = ask::parse(&self.file, block.line + 1, &block.text)?;
         self.decisions.extend(decisions);
         self.clients.push(Client {
             line: block.line,
             inbound: false,
-            together: false,
+            together,
             steps: steps.into(),
         });
         Ok(())

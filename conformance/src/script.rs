@@ -235,7 +235,7 @@ fn commands(text: &str, line: usize, steps: &mut Vec<Step>) -> Result<(), String
         ["expect", "end"] => vec![Action::ExpectEnd],
         ["raw"] => vec![Action::Raw],
         ["signal", name] => vec![Action::Signal(name.to_owned())],
-        ["await", name] => vec![Action::AwaitSignal(name.to_owned())],
+        ["await", ref name @ ..] if !name.is_empty() => vec![Action::AwaitSignal(name.join(" "))],
         ["wait", time] => vec![Action::Sleep(duration(time)?)],
         ["pause"] => vec![Action::Pause],
         // The runner does these and tells when they are done.
