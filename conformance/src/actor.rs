@@ -61,6 +61,7 @@ pub struct Actor {
     /// The message belongs to the step that stands.
     is_current: bool,
     is_open: bool,
+    is_reading: bool,
     eof: bool,
     broken: bool,
     asleep: bool,
@@ -101,6 +102,7 @@ impl Actor {
             message: None,
             is_current: false,
             is_open: false,
+            is_reading: true,
             eof: false,
             broken: false,
             asleep: false,
@@ -219,6 +221,10 @@ impl Actor {
                 self.wait_unless(self.broken)
             }
             Action::ExpectEnd => self.await_end(),
+            Action::Read(reads) => {
+                self.is_reading = *reads;
+                done
+            }
             Action::Raw => {
                 self.reader.become_tunnel();
                 self.message = Some(Message::default());
@@ -442,6 +448,10 @@ impl Actor {
 }
 
 impl Peer for Actor {
+    fn is_reading(&self) -> bool {
+        self.is_reading
+    }
+
     fn on_event(&mut self, event: Event<'_>, _now: Instant, out: &mut Vec<Do>) {
         match event {
             Event::Opened => self.is_open = true,

@@ -58,6 +58,8 @@ pub enum Action {
     ExpectReset,
     /// `* expect end`: the message before ends here, with nothing left in its body.
     ExpectEnd,
+    /// `* stop reading` (`false`) and `* read on` (`true`).
+    Read(bool),
     /// `* raw`: what comes is no HTTP.
     Raw,
     /// `* signal NAME`
@@ -234,6 +236,8 @@ fn commands(text: &str, line: usize, steps: &mut Vec<Step>) -> Result<(), String
         ["expect", "reset"] => vec![Action::ExpectReset],
         ["expect", "end"] => vec![Action::ExpectEnd],
         ["raw"] => vec![Action::Raw],
+        ["stop", "reading"] => vec![Action::Read(false)],
+        ["read", "on"] => vec![Action::Read(true)],
         ["signal", name] => vec![Action::Signal(name.to_owned())],
         ["await", ref name @ ..] if !name.is_empty() => vec![Action::AwaitSignal(name.join(" "))],
         ["wait", time] => vec![Action::Sleep(duration(time)?)],

@@ -16,7 +16,7 @@ use crate::queue::Queue;
 pub enum Cut {
     /// One write, one segment.
     Whole,
-    /// Every byte by itself; a write of more than 4 KiB in as many pieces as 4 KiB have bytes.
+    /// Every byte by itself; a write of more than 1 KiB in about as many pieces as 1 KiB has bytes.
     Bytes,
     /// At places the seed chooses; now and then byte by byte.
     Seeded,
@@ -181,7 +181,7 @@ impl Network {
     ) {
         let size = match physics.weather.cut {
             Cut::Whole => usize::MAX,
-            Cut::Bytes => 1.max(bytes.len() / 4096),
+            Cut::Bytes => 1.max(bytes.len() / 1024),
             // A long write in single bytes would only cost time.
             Cut::Seeded => {
                 [1, 7, 64, 1500, usize::MAX][physics.dice.below(5) as usize].max(bytes.len() / 64)

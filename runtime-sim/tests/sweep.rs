@@ -24,7 +24,12 @@ use outrigger_sim::{
 const SEEDS: u64 = 150;
 const LISTENER: &str = "sidecar";
 
-fn snapshot(registry: &mut Registry, endpoints: usize, dice: &mut Dice) -> Arc<Snapshot> {
+fn snapshot(
+    registry: &mut Registry,
+    endpoints: usize,
+    hostile: bool,
+    dice: &mut Dice,
+) -> Arc<Snapshot> {
     let balancings = [
         Balancing::RoundRobin,
         Balancing::Random,
@@ -64,7 +69,9 @@ fn snapshot(registry: &mut Registry, endpoints: usize, dice: &mut Dice) -> Arc<S
     let forward = Forward {
         destinations: [destination].into(),
         total_weight: 1,
-        timeout: dice.coin().then_some(Duration::from_secs(3)),
+        // A client that leaves behind more than is read ahead is only noticed when its turn comes, so a service that is
+        // silent for ever needs an end here.
+        timeout: (hostile || dice.coin()).then_some(Duration::from_secs(3)),
         ..Forward::default()
     };
     let rule = Rule {
@@ -238,7 +245,7 @@ fn run(seed: u64) -> Result<String, String> {
         sim.serve(&address(number), Box::new(service));
     }
     let mut registry = Registry::default();
-    let mut snapshots = vec![snapshot(&mut registry, endpoints, &mut dice)];
+    let mut snapshots = vec![snapshot(&mut registry, endpoints, hostile, &mut dice)];
     let records = Rc::<RefCell<Vec<String>>>::default();
     let (log, faults) = (Rc::clone(&records), Rc::<RefCell<Vec<String>>>::default());
     let fault_log = Rc::clone(&faults);
@@ -272,7 +279,7 @@ fn run(seed: u64) -> Result<String, String> {
     if dice.coin() {
         sim.run(Instant::from_millis(dice.below(3000)))?;
         let count = dice.between(1, endpoints as u64) as usize;
-        snapshots.push(snapshot(&mut registry, count, &mut dice));
+        snapshots.push(snapshot(&mut registry, count, hostile, &mut dice));
         sim.adopt(sidecar, Arc::clone(&snapshots[1]));
     }
     if dice.below(4) == 0 {
