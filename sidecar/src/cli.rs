@@ -159,7 +159,7 @@ Exit code 0: every step showed what it should; 1: one did not.
     \"ok\": true, \"requests\": 4464, \"seconds\": 4.2,
     \"checks\": [{
       \"step\": \"03-canary-90-10\", \"visit\": \"anybody\",
-      \"expected\": \"v2 10 % (55 to 152 of 1000)\",
+      \"expected\": \"10 % v2, 55 to 152 of 1000\",
       \"observed\": {\"v1\": 899, \"v2\": 101},
       \"ok\": true
     }]

@@ -77,13 +77,14 @@ pub(super) fn judge(visit: &Visit, observed: Tally) -> Verdict {
             let agrees = wanted.into_iter().eq(observed.keys().map(String::as_str));
             (these.join(" and "), agrees)
         }
-        Expect::ShareOfV2(share) => {
+        Expect::Share { of, share, others } => {
             let range = plausible(total, share, FALSE_ALARM / drawn_visits());
-            let v2 = observed.get("v2").copied().unwrap_or(0);
-            let only_versions = observed.keys().all(|seen| seen == "v1" || seen == "v2");
+            let count = observed.get(of).copied().unwrap_or(0);
+            let known = |seen: &String| seen == of || others.contains(&seen.as_str());
             let (low, high) = (range.start(), range.end());
-            let expected = format!("v2 {:.0} % ({low} to {high} of {total})", share * 100.0);
-            (expected, total > 0 && only_versions && range.contains(&v2))
+            let expected = format!("{:.0} % {of}, {low} to {high} of {total}", share * 100.0);
+            let agrees = total > 0 && observed.keys().all(known) && range.contains(&count);
+            (expected, agrees)
         }
     };
     Verdict {
@@ -96,7 +97,7 @@ pub(super) fn judge(visit: &Visit, observed: Tally) -> Verdict {
 /// How many visits of a run are up to chance; they share the false alarm.
 fn drawn_visits() -> f64 {
     let visits = STEPS.iter().flat_map(|step| step.visits);
-    let drawn = visits.filter(|visit| matches!(visit.expect, Expect::ShareOfV2(_)));
+    let drawn = visits.filter(|visit| matches!(visit.expect, Expect::Share { .. }));
     drawn.map(|_| 1.0).sum()
 }
 
@@ -120,6 +121,14 @@ mod tests {
             effort: Effort::Full,
             look: Look::Answer,
             expect,
+        }
+    }
+
+    fn share(share: f64) -> Expect {
+        Expect::Share {
+            of: "v2",
+            share,
+            others: &["v1"],
         }
     }
 
@@ -163,20 +172,16 @@ mod tests {
                 &[("v1", 1), ("v2", 9), ("502", 1)],
                 false,
             ),
-            (Expect::ShareOfV2(0.1), &[("v1", 900), ("v2", 100)], true),
-            (Expect::ShareOfV2(0.1), &[("v1", 840), ("v2", 160)], false),
-            (
-                Expect::ShareOfV2(0.1),
-                &[("v1", 899), ("v2", 100), ("503", 1)],
-                false,
-            ),
-            (Expect::ShareOfV2(0.1), &[], false),
+            (share(0.1), &[("v1", 900), ("v2", 100)], true),
+            (share(0.1), &[("v1", 840), ("v2", 160)], false),
+            (share(0.1), &[("v1", 899), ("v2", 100), ("503", 1)], false),
+            (share(0.1), &[], false),
         ];
         for (expect, observed, ok) in cases {
             let verdict = judge(&visit(*expect), tally(observed));
             assert_eq!(verdict.ok, *ok, "{expect:?} {observed:?}");
         }
-        let verdict = judge(&visit(Expect::ShareOfV2(0.25)), tally(&[("v1", 1000)]));
-        assert_eq!(verdict.expected, "v2 25 % (182 to 322 of 1000)");
+        let verdict = judge(&visit(share(0.25)), tally(&[("v1", 1000)]));
+        assert_eq!(verdict.expected, "25 % v2, 182 to 323 of 1000");
     }
 }

@@ -70,8 +70,15 @@ pub(super) enum Expect {
     Always(&'static str),
     /// Each of these at least once, and nothing else.
     Each(&'static [&'static str]),
-    /// `v2` with this probability, `v1` otherwise.
-    ShareOfV2(f64),
+    /// This with a probability, otherwise one of the others.
+    Share {
+        /// What is counted.
+        of: &'static str,
+        /// How probable it is.
+        share: f64,
+        /// What else may be seen.
+        others: &'static [&'static str],
+    },
 }
 
 const VISIT: Visit = Visit {
@@ -84,6 +91,14 @@ const VISIT: Visit = Visit {
     look: Look::Answer,
     expect: Expect::Each(&["v1", "v2"]),
 };
+
+const fn share_of_v2(share: f64) -> Expect {
+    Expect::Share {
+        of: "v2",
+        share,
+        others: &["v1"],
+    }
+}
 
 const SAFARI: &str = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.4 Safari/605.1.15";
 const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
@@ -133,7 +148,7 @@ pub(super) const STEPS: &[Step] = &[
         slow_v2: false,
         visits: &[Visit {
             effort: Effort::Full,
-            expect: Expect::ShareOfV2(0.10),
+            expect: share_of_v2(0.10),
             ..VISIT
         }],
     },
@@ -144,7 +159,7 @@ pub(super) const STEPS: &[Step] = &[
         slow_v2: false,
         visits: &[Visit {
             effort: Effort::Full,
-            expect: Expect::ShareOfV2(0.25),
+            expect: share_of_v2(0.25),
             ..VISIT
         }],
     },
@@ -267,7 +282,7 @@ pub(super) const STEPS: &[Step] = &[
         slow_v2: false,
         visits: &[Visit {
             effort: Effort::Full,
-            expect: Expect::ShareOfV2(0.5),
+            expect: share_of_v2(0.5),
             ..VISIT
         }],
     },
@@ -283,6 +298,21 @@ pub(super) const STEPS: &[Step] = &[
                 "v1",
                 "503 customer => Error: 503 - preference => Error: 504 - upstream request timeout",
             ]),
+            ..VISIT
+        }],
+    },
+    Step {
+        name: "13-abort-half",
+        title: "half of all calls fail before they are sent",
+        rules: rules!("13-abort-half"),
+        slow_v2: false,
+        visits: &[Visit {
+            effort: Effort::Full,
+            expect: Expect::Share {
+                of: "503 customer => Error: 503 - preference => Error: 503 - fault filter abort",
+                share: 0.5,
+                others: &["v1", "v2"],
+            },
             ..VISIT
         }],
     },
