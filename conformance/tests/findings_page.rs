@@ -13,6 +13,10 @@ What `outrigger check` and `outrigger run` may say about configuration. A code i
 meaning, so scripts can filter on it. An *error* rejects the resource; a *warning* accepts it and says that it probably
 does not do what its author meant; an *info* is worth knowing.
 
+`check` fails on every error. `run` refuses a configuration, at start as on reload, when an error is in a file or a resource
+that the proxy uses. It tells and goes on with errors in kinds that it does not use (Gateway, AuthorizationPolicy and so on),
+and with those between resources, such as `unknown-subset`: only the requests that come upon them fail.
+
 | code | severity | meaning |
 |---|---|---|
 ";

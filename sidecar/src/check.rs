@@ -11,6 +11,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use outrigger_core::cluster::Registry;
+use outrigger_core::compile::{self, Workload};
 use outrigger_core::config::{self, Finding, MeshConfig, Severity};
 
 use crate::cli::{CheckArgs, Format};
@@ -48,7 +50,7 @@ pub(crate) fn check(args: &CheckArgs) -> ExitCode {
     ExitCode::from(u8::from(counts.fails(args.strict)))
 }
 
-/// What reading says about each resource, and the lint about all together.
+/// What reading says about each resource, the lint about all together, and the compiler about putting them to work.
 fn judge(args: &CheckArgs, sources: &[Source], mesh: &[Source]) -> Vec<Finding> {
     let mut settings = MeshConfig::default();
     let mut findings = Vec::new();
@@ -59,6 +61,14 @@ fn judge(args: &CheckArgs, sources: &[Source], mesh: &[Source]) -> Vec<Finding> 
     let loaded = config::load(&read, &args.namespace);
     findings.extend(loaded.findings);
     findings.extend(config::lint(&loaded.resources, &settings));
+    // What `run` in this namespace would say as well.
+    let workload = Workload {
+        namespace: args.namespace.clone(),
+        ..Workload::default()
+    };
+    let registry = &mut Registry::default();
+    let compiled = compile::compile(&loaded.resources, &workload, &settings, &[], registry, 0);
+    findings.extend(compiled.findings);
     findings
 }
 

@@ -53,7 +53,8 @@ Examples:
   As version v2 of a service in namespace shop, with an access log:
     outrigger run --config rules/ --namespace shop --label app=cart --label version=v2 --access-log text
 
-Files are read again when they change and on SIGHUP. SIGTERM and SIGINT drain; a second one ends at once.";
+Files are read again when they change and on SIGHUP. A configuration with an error in anything that the proxy uses is
+refused as a whole: it does not start with it, and keeps what it runs. SIGTERM and SIGINT drain; a second one ends at once.";
 
 /// What `outrigger run` takes.
 #[derive(Clone, Debug, Args)]

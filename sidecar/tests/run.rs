@@ -250,6 +250,24 @@ fn a_changed_file_is_taken_when_it_is_good() {
 }
 
 #[test]
+fn errors_in_kinds_that_are_not_used_are_told_and_block_nothing() {
+    let config = Folder::new("aside");
+    config.write("shop.yaml", &shop(application("shop")));
+    config.write(
+        "policy.yaml",
+        "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a}\nspec: {action: DENY}\n",
+    );
+    let proxy = Proxy::start(&config.0, &[]);
+    assert!(proxy.get("shop.example").ends_with("shop"));
+    config.write(
+        "old.yaml",
+        "apiVersion: security.istio.io/v1alpha1\nkind: AuthorizationPolicy\nmetadata: {name: b}\nspec: {}\n",
+    );
+    proxy.wait_for("old.yaml:1:");
+    proxy.wait_for("reloaded");
+}
+
+#[test]
 fn admin_answers_under_envoys_names() {
     let config = Folder::new("admin");
     config.write("shop.yaml", &shop(application("shop")));

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::code::{Code, Severity};
+use super::kinds;
 use super::meta::{Mark, Meta};
 
 /// Kind, namespace and name.
@@ -83,6 +84,15 @@ impl Finding {
             help: help.into(),
             ..Self::new(code, &meta.file, meta.locate(path), message)
         }
+    }
+
+    /// Whether a proxy must not run what was read: an error, and not in a resource of a kind that it does not use.
+    ///
+    /// For what loading found. What the lint finds is about resources together, each of which can be run.
+    #[must_use]
+    pub fn blocks(&self) -> bool {
+        let used = |resource: &ResourceName| kinds::is_used(&resource.kind);
+        self.severity == Severity::Error && self.resource.as_ref().is_none_or(used)
     }
 }
 

@@ -242,6 +242,18 @@ pub fn treatment(api_version: &str, kind: &str) -> Treatment {
     }
 }
 
+/// Whether the proxy works by resources of this kind. The others are read or judged for their author's sake alone.
+#[must_use]
+pub(super) fn is_used(kind: &str) -> bool {
+    let mut rows = KINDS.iter().filter(|row| row.kind == kind);
+    rows.all(|row| {
+        !matches!(
+            row.treatment,
+            Treatment::Judged(_) | Treatment::Read(ReadKind::Gateway)
+        )
+    })
+}
+
 fn is_istio(group: &str) -> bool {
     group == "istio.io" || group.ends_with(".istio.io")
 }
@@ -249,6 +261,20 @@ fn is_istio(group: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kinds_are_used_or_only_judged() {
+        for (kind, used) in [
+            ("VirtualService", true),
+            ("Service", true),
+            ("Gateway", false),
+            ("AuthorizationPolicy", false),
+            ("WorkloadGroup", false),
+            ("VirtualServise", true), // nobody knows what it was meant to be
+        ] {
+            assert_eq!(is_used(kind), used, "{kind}");
+        }
+    }
 
     #[test]
     fn kinds_are_known_by_group_and_kind() {

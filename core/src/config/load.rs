@@ -119,6 +119,12 @@ impl Loader<'_> {
             Treatment::Read(ReadKind::List) => self.list(document),
             Treatment::Read(kind) => self.resource(kind, &types.kind, &document),
             Treatment::Judged(kind) => self.judge(kind, &types, &document),
+            told @ Treatment::WrongVersion(_) => {
+                self.tell(&told, &types);
+                let (report, namespace) = (&mut self.report, self.default_namespace);
+                let meta = envelope::meta(report, &document, &self.file, namespace);
+                report.name_resource(meta.resource_name(&types.kind));
+            }
             told => self.tell(&told, &types),
         }
     }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use outrigger_core::cluster::Registry;
 use outrigger_core::compile::{self, Inbound, Workload};
 use outrigger_core::config::mesh::MeshConfig;
-use outrigger_core::config::{self, Finding, Severity};
+use outrigger_core::config::{self, Finding};
 use outrigger_core::snapshot::Snapshot;
 
 use crate::cli::RunArgs;
@@ -35,7 +35,7 @@ pub(super) enum Reading {
     Good {
         /// The compiled configuration.
         snapshot: Snapshot,
-        /// Warnings, and what the lint found.
+        /// Warnings, what the lint found, and errors in kinds that the proxy does not use.
         findings: Vec<Finding>,
     },
     /// It has errors.
@@ -116,7 +116,7 @@ impl Configuration {
         let sources: Vec<_> = sources.iter().map(Source::as_config).collect();
         let loaded = config::load(&sources, &self.workload.namespace);
         findings.extend(loaded.findings);
-        if findings.iter().any(|f| f.severity == Severity::Error) {
+        if findings.iter().any(Finding::blocks) {
             return Reading::Bad { findings };
         }
         // A rule for a host that does not exist is a mistake to tell, and its requests get a 503; it stops nobody else.
