@@ -3,12 +3,15 @@
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::Arc;
 
+use super::state::ClusterState;
+
 /// Counters of one endpoint, shared by all workers and by all snapshots that name it.
 ///
 /// Orderings are relaxed: each counter stands alone, and no other memory is published through it.
 #[derive(Debug)]
 pub struct HostState {
     id: u32,
+    cluster: Arc<ClusterState>,
     active: AtomicU32,
     connections: AtomicU32,
     requests: AtomicU64,
@@ -17,9 +20,10 @@ pub struct HostState {
 }
 
 impl HostState {
-    pub(super) const fn new(id: u32) -> Self {
+    pub(super) const fn new(id: u32, cluster: Arc<ClusterState>) -> Self {
         Self {
             id,
+            cluster,
             active: AtomicU32::new(0),
             connections: AtomicU32::new(0),
             requests: AtomicU64::new(0),
@@ -32,6 +36,12 @@ impl HostState {
     #[must_use]
     pub const fn id(&self) -> u32 {
         self.id
+    }
+
+    /// The state of its cluster.
+    #[must_use]
+    pub const fn cluster(&self) -> &Arc<ClusterState> {
+        &self.cluster
     }
 
     /// Requests in flight (Envoy's `rq_active`), what least-request balancing compares.

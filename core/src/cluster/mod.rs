@@ -6,6 +6,8 @@
 
 mod host;
 mod registry;
+mod state;
 
 pub use host::{ActiveRequest, HostState, OpenConnection};
 pub use registry::{HostKey, Registry};
+pub use state::ClusterState;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use super::host::HostState;
+use super::state::ClusterState;
 
 /// An endpoint as the registry knows it: the cluster's name and the endpoint's address in text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,12 +15,13 @@ pub struct HostKey {
     pub address: Box<str>,
 }
 
-/// Live state by endpoint. One per process (or per simulated sidecar); used only while a snapshot is compiled.
+/// Live state by endpoint and by cluster. One per process (or per simulated sidecar); used only while a snapshot is compiled.
 ///
 /// It holds no endpoint alive: state dies with the last snapshot, request or idle connection that uses it.
 #[derive(Debug, Default)]
 pub struct Registry {
     hosts: BTreeMap<HostKey, Weak<HostState>>,
+    clusters: BTreeMap<Box<str>, Weak<ClusterState>>,
     next_id: u32,
 }
 
@@ -29,14 +31,26 @@ impl Registry {
         if let Some(state) = self.hosts.get(&key).and_then(Weak::upgrade) {
             return state;
         }
-        let state = Arc::new(HostState::new(self.next_id));
+        let cluster = self.cluster(&key.cluster);
+        let state = Arc::new(HostState::new(self.next_id, cluster));
         self.next_id += 1;
         self.hosts.insert(key, Arc::downgrade(&state));
         state
     }
 
-    /// Forgets endpoints that nobody holds any more.
+    /// The state of a cluster by its name: what it was if somebody still holds it, new otherwise.
+    pub fn cluster(&mut self, name: &str) -> Arc<ClusterState> {
+        if let Some(state) = self.clusters.get(name).and_then(Weak::upgrade) {
+            return state;
+        }
+        let state = Arc::new(ClusterState::default());
+        self.clusters.insert(name.into(), Arc::downgrade(&state));
+        state
+    }
+
+    /// Forgets endpoints and clusters that nobody holds any more.
     pub fn sweep(&mut self) {
+        self.clusters.retain(|_, state| state.strong_count() > 0);
         self.hosts.retain(|_, state| state.strong_count() > 0);
     }
 }

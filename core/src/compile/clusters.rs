@@ -109,7 +109,7 @@ fn add_service(
     for port in service.ports.iter().filter(|p| p.protocol != Protocol::Udp) {
         let upstream = workloads.upstream(service, port);
         let mut add = |subset: &str, policy: &Effective<'_>, upstream: &Upstream| {
-            let mut cluster = cluster(input, service, port, subset, policy);
+            let mut cluster = cluster(input, service, port, subset, policy, registry);
             settle(&mut cluster, upstream, registry);
             list.push(cluster);
         };
@@ -129,6 +129,8 @@ fn settle(cluster: &mut Cluster, upstream: &Upstream, registry: &mut Registry) {
             let name = &cluster.name;
             let endpoints = candidates.iter();
             cluster.endpoints = endpoints.map(|c| endpoint(name, c, registry)).collect();
+            let count = u32::try_from(cluster.endpoints.len()).unwrap_or(u32::MAX);
+            cluster.state.set_endpoints(count);
         }
     }
 }
@@ -149,6 +151,7 @@ fn cluster(
     port: &Port<'_>,
     subset: &str,
     policy: &Effective<'_>,
+    registry: &mut Registry,
 ) -> Cluster {
     let pool = policy.connection_pool;
     let tcp = pool.and_then(|pool| pool.tcp.as_ref());
@@ -157,8 +160,11 @@ fn cluster(
         .and_then(|http| http.idle_timeout)
         .or_else(|| tcp.and_then(|tcp| tcp.idle_timeout))
         .unwrap_or(IDLE_TIMEOUT);
+    let name = name(port.number, subset, &service.host);
+    let state = registry.cluster(&name);
     Cluster {
-        name: name(port.number, subset, &service.host),
+        name,
+        state,
         host: service.host.as_str().into(),
         port: port.number,
         subset: subset.into(),
@@ -224,8 +230,11 @@ fn application(
     at: usize,
     registry: &mut Registry,
 ) -> Cluster {
+    let name = application_name(inbound, at);
+    let state = registry.cluster(&name);
     let mut cluster = Cluster {
-        name: application_name(inbound, at),
+        name,
+        state,
         host: Box::default(),
         port: inbound[at].application.port(),
         subset: Box::default(),

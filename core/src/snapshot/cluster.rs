@@ -4,7 +4,7 @@ use core::fmt;
 use core::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::cluster::HostState;
+use crate::cluster::{ClusterState, HostState};
 use crate::time::Duration;
 
 /// Which cluster of a snapshot.
@@ -82,4 +82,6 @@ pub struct Cluster {
     pub idle_timeout: Option<Duration>,
     /// Requests after which a connection is closed; `None` is unlimited.
     pub max_requests_per_connection: Option<u32>,
+    /// Its live state, shared with older and newer snapshots.
+    pub state: Arc<ClusterState>,
 }

@@ -1,5 +1,7 @@
 //! Balancers against the formulas of Envoy's policies.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -39,6 +41,7 @@ fn cluster(balancing: Balancing, endpoints: &[(u32, u32)]) -> Cluster {
         connect_timeout: Duration::from_secs(1),
         idle_timeout: None,
         max_requests_per_connection: None,
+        state: Arc::default(),
     }
 }
 
