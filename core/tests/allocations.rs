@@ -1,10 +1,5 @@
 //! Budget: a keep-alive connection in its steady state allocates nothing per request.
 
-#![expect(unsafe_code, reason = "counting allocations needs a global allocator")]
-#![allow(missing_docs)]
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::sync::Arc;
 
 use outrigger_core::compile::from_yaml;
@@ -14,33 +9,6 @@ use outrigger_core::exchange::{
 };
 use outrigger_core::time::Instant;
 use outrigger_core::worker::{Worker, WorkerSettings};
-
-struct Counting;
-
-thread_local! {
-    static COUNT: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: every call is passed on unchanged to the system allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.with(|c| c.set(c.get() + 1));
-        // SAFETY: as the caller promised.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: as the caller promised.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        COUNT.with(|c| c.set(c.get() + 1));
-        // SAFETY: as the caller promised.
-        unsafe { System.realloc(ptr, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Three endpoints, a rule with a match, a timeout and a subset: what a sidecar's request usually meets.
 const SHOP: &str = "
@@ -140,10 +108,10 @@ fn the_steady_state_allocates_nothing() {
     for number in 0..100 {
         round(&mut exchange, &mut worker, number, &body);
     }
-    let before = COUNT.with(Cell::get);
-    for number in 100..200 {
-        round(&mut exchange, &mut worker, number, &body);
-    }
-    let allocated = COUNT.with(Cell::get) - before;
-    assert_eq!(allocated, 0, "allocations in 100 requests");
+    let counted = allocation_counter::measure(|| {
+        for number in 100..200 {
+            round(&mut exchange, &mut worker, number, &body);
+        }
+    });
+    assert_eq!(counted.count_total, 0, "allocations in 100 requests");
 }

@@ -1,0 +1,34 @@
+//! Instructions of one request and of one compilation.
+
+#![allow(
+    missing_docs,
+    unused_qualifications,
+    reason = "the macros of the bench harness make such items"
+)]
+
+use std::hint::black_box;
+
+use gungraun::{library_benchmark, library_benchmark_group, main};
+use outrigger_benches::scenario::{Client, many_rules, many_services, one_service, snapshot};
+
+fn client(text: String) -> Client {
+    Client::warm(snapshot(&text))
+}
+
+#[library_benchmark]
+#[bench::one_service(args = (one_service()), setup = client)]
+#[bench::a_thousand_services(args = (many_services(1000)), setup = client)]
+#[bench::five_thousand_rules(args = (many_rules(5000)), setup = client)]
+fn request(mut client: Client) -> (u16, Client) {
+    let status = black_box(&mut client).request();
+    (status, client)
+}
+
+#[library_benchmark]
+#[bench::a_thousand_services(many_services(1000))]
+fn compile(text: String) -> usize {
+    snapshot(black_box(&text)).clusters.len()
+}
+
+library_benchmark_group!(name = core, benchmarks = [request, compile]);
+main!(library_benchmark_groups = core);

@@ -1,0 +1,185 @@
+//! One client, one kept connection to an endpoint, and configurations of different sizes.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use outrigger_core::compile::from_yaml;
+use outrigger_core::entropy::Entropy;
+use outrigger_core::exchange::{Ambient, Exchange, Input, Output, Side};
+use outrigger_core::peer::{ListenerKind, Peer};
+use outrigger_core::snapshot::Snapshot;
+use outrigger_core::time::Instant;
+use outrigger_core::worker::{Worker, WorkerSettings};
+
+/// A service with three endpoints and one rule that forwards with a timeout and retries.
+#[must_use]
+pub fn one_service() -> String {
+    let mut text = service(0);
+    text.push_str(
+        "---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: s0}
+spec:
+  hosts: [s0.example]
+  http:
+  - timeout: 15s
+    retries: {attempts: 2, perTryTimeout: 10s, retryOn: 'connect-failure,503'}
+    route: [{destination: {host: s0.example}}]
+",
+    );
+    text
+}
+
+/// As many services, none of which concerns the first.
+#[must_use]
+pub fn many_services(count: usize) -> String {
+    let mut text = one_service();
+    for number in 1..count {
+        text.push_str("---");
+        text.push_str(&service(number));
+    }
+    text
+}
+
+/// One service whose VirtualService has as many rules, by exact path and by prefix in turn; the last one matches.
+#[must_use]
+pub fn many_rules(count: usize) -> String {
+    let mut text = service(0);
+    text.push_str(
+        "---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: s0}
+spec:
+  hosts: [s0.example]
+  http:
+",
+    );
+    for number in 1..count {
+        let kind = if number % 2 == 0 { "exact" } else { "prefix" };
+        // Writing to a `String` cannot fail.
+        let _ = writeln!(
+            text,
+            "  - {{match: [{{uri: {{{kind}: /p{number}/}}}}], route: [{{destination: {{host: s0.example}}}}]}}"
+        );
+    }
+    text.push_str(
+        "  - {match: [{uri: {prefix: /cart}}], route: [{destination: {host: s0.example}}]}\n",
+    );
+    text
+}
+
+fn service(number: usize) -> String {
+    format!(
+        "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: s{number}}}
+spec:
+  hosts: [s{number}.example]
+  resolution: STATIC
+  ports: [{{number: 80, name: http, protocol: HTTP}}]
+  endpoints: [{{address: 10.0.0.1}}, {{address: 10.0.0.2}}, {{address: 10.0.0.3}}]
+"
+    )
+}
+
+/// Compiles a configuration; the scenarios are valid, so findings are only advice.
+#[must_use]
+pub fn snapshot(text: &str) -> Arc<Snapshot> {
+    Arc::new(from_yaml(text).snapshot)
+}
+
+/// A client connection and its worker.
+#[derive(Debug)]
+pub struct Client {
+    exchange: Exchange,
+    worker: Worker,
+    requests: u64,
+}
+
+impl Client {
+    /// A connection that has already made enough requests for every endpoint to have a kept connection.
+    #[must_use]
+    pub fn warm(snapshot: Arc<Snapshot>) -> Self {
+        let worker = Worker::new(snapshot, WorkerSettings::default(), 1);
+        let peer = Peer {
+            remote: ([127, 0, 0, 1], 40_000).into(),
+            local: ([127, 0, 0, 1], 15_001).into(),
+            listener: ListenerKind::Outbound,
+        };
+        let exchange = Exchange::accept(peer, Instant::ZERO, &worker);
+        let mut client = Self {
+            exchange,
+            worker,
+            requests: 0,
+        };
+        for _ in 0..32 {
+            client.request();
+        }
+        client
+    }
+
+    /// One GET with the fields a browser sends, answered with 1 KiB. Returns the status the client saw.
+    pub fn request(&mut self) -> u16 {
+        self.requests += 1;
+        self.receive(
+            Side::Downstream,
+            b"GET /cart?id=7 HTTP/1.1\r\nHost: s0.example\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n\
+              Accept: text/html,application/xhtml+xml\r\nAccept-Language: en\r\nAccept-Encoding: gzip\r\n\r\n",
+        );
+        let mut response = [b'x'; 1100];
+        let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 1024\r\n\r\n";
+        response[..head.len()].copy_from_slice(head);
+        self.receive(Side::Upstream, &response[..head.len() + 1024]);
+        self.exchange.record().status
+    }
+
+    /// Bytes arrive from a side; everything that follows is done, with peers that take all they are given at once.
+    fn receive(&mut self, side: Side, bytes: &[u8]) {
+        self.exchange
+            .space(side, &mut self.worker)
+            .extend_from_slice(bytes);
+        let mut next = Some(Input::Read(side, bytes.len()));
+        while let Some(input) = next.take() {
+            let ambient = Ambient {
+                now: Instant::from_millis(self.requests),
+                entropy: Entropy(self.requests),
+            };
+            self.exchange.handle_input(input, ambient, &mut self.worker);
+            next = self.perform();
+        }
+    }
+
+    fn perform(&mut self) -> Option<Input> {
+        let mut next = None;
+        loop {
+            match self.exchange.poll_output() {
+                Output::Connect(_) | Output::Reuse(_) => next = Some(Input::Connected),
+                Output::Wait(interest) => {
+                    let wrote = |side: Side| Input::Wrote(side, self.exchange.outbox(side).len());
+                    return next.or_else(|| {
+                        (interest.write_downstream.then(|| wrote(Side::Downstream)))
+                            .or_else(|| interest.write_upstream.then(|| wrote(Side::Upstream)))
+                    });
+                }
+                Output::Done => return None,
+                _ => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scenario_works() {
+        for text in [one_service(), many_services(50), many_rules(50)] {
+            let mut client = Client::warm(snapshot(&text));
+            assert_eq!(client.request(), 200);
+        }
+    }
+}
