@@ -1,5 +1,7 @@
 //! The client's side of an exchange: reading heads, answering, ending a connection in good manners.
 
+use core::mem;
+
 use bytes::{Bytes, BytesMut};
 
 use super::call::{RequestBody, Response};
@@ -68,6 +70,7 @@ impl Exchange {
         } = &mut self.phase
         {
             *since = Some(ambient.now);
+            self.set_ended_aside();
             self.record.restart(ambient.now, ambient.entropy);
         }
         match self
@@ -86,6 +89,14 @@ impl Exchange {
                 self.refuse(&refused, ambient, worker);
                 true
             }
+        }
+    }
+
+    /// A pipelined request begins in the input that ended the one before, whose story nobody has read yet.
+    fn set_ended_aside(&mut self) {
+        if self.outputs.contains(&Output::Ended) {
+            let ended = (mem::take(&mut self.record), mem::take(&mut self.response));
+            self.ended = Some(Box::new(ended));
         }
     }
 

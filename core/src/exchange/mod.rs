@@ -101,6 +101,8 @@ pub struct Exchange {
     call: Call,
     record: Record,
     response: ResponseHead,
+    /// The story that [`Output::Ended`] is about, when a pipelined request has begun behind it in the same input.
+    ended: Option<Box<(Record, ResponseHead)>>,
     outputs: VecDeque<Output>,
 }
 
@@ -120,12 +122,14 @@ impl Exchange {
             call: Call::default(),
             record: Record::default(),
             response: ResponseHead::default(),
+            ended: None,
             outputs: VecDeque::with_capacity(4),
         }
     }
 
     /// Takes one thing that happened. Drain [`Exchange::poll_output`] afterwards.
     pub fn handle_input(&mut self, input: Input, ambient: Ambient, worker: &mut Worker) {
+        self.ended = None;
         match input {
             Input::Read(Side::Downstream, count) => self.down.on_read(count),
             Input::Read(Side::Upstream, count) => self.up.on_read(count),
@@ -196,14 +200,14 @@ impl Exchange {
 
     /// The story of the current request; complete after [`Output::Ended`] and until the next input.
     #[must_use]
-    pub const fn record(&self) -> &Record {
-        &self.record
+    pub fn record(&self) -> &Record {
+        self.ended.as_ref().map_or(&self.record, |ended| &ended.0)
     }
 
     /// The response head last seen or made, for logs.
     #[must_use]
-    pub const fn response(&self) -> &ResponseHead {
-        &self.response
+    pub fn response(&self) -> &ResponseHead {
+        self.ended.as_ref().map_or(&self.response, |ended| &ended.1)
     }
 
     /// Who connected.
