@@ -8,11 +8,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use outrigger_core::cluster::{HostKey, Registry};
-use outrigger_core::decision::AttemptEnd;
+use outrigger_core::decision::{Attempt, AttemptEnd};
 use outrigger_core::exchange::ListenerKind;
 use outrigger_core::snapshot::{
     Action, Address, Balancing, Cluster, ClusterId, Condition, Destination, DestinationCluster,
-    Endpoint, Forward, HeaderOps, Rule, Snapshot, VirtualHost, VirtualHostId,
+    Endpoint, Forward, HeaderOps, RetryOn, RetryPolicy, Rule, Snapshot, VirtualHost, VirtualHostId,
 };
 use outrigger_core::time::{Duration, Instant};
 use outrigger_core::worker::WorkerSettings;
@@ -21,7 +21,10 @@ use outrigger_sim::{
     Seen, Simulation, Then, Weather,
 };
 
-const SEEDS: u64 = 150;
+const SEEDS: u64 = 100;
+/// Attempts after the first in worlds that retry.
+const RETRIES: u32 = 2;
+
 const LISTENER: &str = "sidecar";
 
 fn snapshot(
@@ -73,6 +76,7 @@ fn snapshot(
         // A client that leaves behind more than is read ahead is only noticed when its turn comes, so a service that is
         // silent for ever needs an end here.
         timeout: (hostile || dice.coin()).then_some(Duration::from_secs(3)),
+        retry: dice.coin().then(|| retry(dice)).map(Box::new),
         ..Forward::default()
     };
     let rule = Rule {
@@ -94,6 +98,17 @@ fn snapshot(
     })
 }
 
+fn retry(dice: &mut Dice) -> RetryPolicy {
+    RetryPolicy {
+        retries: RETRIES,
+        per_try_timeout: dice.coin().then_some(Duration::from_secs(1)),
+        on: RetryOn::SERVER_ERROR,
+        status_codes: Box::default(),
+        backoff: Duration::from_millis(25),
+        ignore_previous_hosts: dice.coin(),
+    }
+}
+
 fn address(number: usize) -> String {
     format!("10.0.0.{}:80", number + 1)
 }
@@ -112,6 +127,13 @@ fn then(dice: &mut Dice) -> Then {
 fn reaction(dice: &mut Dice) -> Reaction {
     let pause = |dice: &mut Dice| Duration::from_millis(dice.below(2) * dice.below(6000));
     match dice.below(8) {
+        0 if dice.coin() => Reaction::Respond(
+            vec![(
+                pause(dice),
+                b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 9\r\n\r\nupstream ".to_vec(),
+            )],
+            Then::Keep,
+        ),
         0 => Reaction::ok("fixed"),
         1 => Reaction::Silence,
         2 => {
@@ -258,6 +280,13 @@ fn run(seed: u64) -> Result<String, String> {
                 fault_log
                     .borrow_mut()
                     .push(format!("an attempt never ended: {record:?}"));
+            }
+            let stale = |a: &&Attempt| a.end == AttemptEnd::StaleConnection;
+            let tried = record.attempts.len() - record.attempts.iter().filter(stale).count();
+            if tried > 1 + RETRIES as usize {
+                fault_log
+                    .borrow_mut()
+                    .push(format!("{tried} attempts: {record:?}"));
             }
             let line = format!("{} {} {}", record.status, record.flags, record.details);
             log.borrow_mut().push(line);
