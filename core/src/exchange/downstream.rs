@@ -50,7 +50,7 @@ impl Downstream {
     pub(super) fn return_buffers(&mut self, worker: &mut Worker) {
         self.filled = false;
         if self.inbox.capacity() > 0 {
-            worker.give_buffer(core::mem::take(&mut self.inbox));
+            worker.give_buffer(mem::take(&mut self.inbox));
         }
         if let Some(block) = self.outbox.take_block() {
             worker.give_buffer(block);
