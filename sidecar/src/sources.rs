@@ -158,6 +158,8 @@ fn concerns_us(path: &Path) -> bool {
     }
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => true,
+        // A pipe or a device may never end.
+        Ok(metadata) if !metadata.is_file() => false,
         // A file that vanished since it was listed is tried, so that its error is told.
         Ok(_) | Err(_) => [".yaml", ".yml", ".json"]
             .iter()
@@ -228,6 +230,18 @@ mod tests {
         std::os::unix::fs::symlink("..data/rules.yaml", folder.join("rules.yaml")).unwrap();
         std::os::unix::fs::symlink(".", folder.join("loop")).unwrap();
         assert_eq!(names(&folder, &[""]), ["rules.yaml"]);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_may_never_end_is_left_out_of_a_folder() {
+        let folder = folder("pipe", &[("a.yaml", "")]);
+        // A socket file is no regular file either, and needs no tool to make.
+        let socket = std::os::unix::net::UnixListener::bind(folder.join("s.yaml"));
+        std::os::unix::fs::symlink("/dev/zero", folder.join("z.yaml")).unwrap();
+        assert!(socket.is_ok());
+        assert_eq!(names(&folder, &[""]), ["a.yaml"]);
         fs::remove_dir_all(folder).unwrap();
     }
 

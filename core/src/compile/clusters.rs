@@ -12,7 +12,6 @@ use super::traffic_policy::{Effective, effective};
 use super::{Inbound, Input};
 use crate::cluster::{HostKey, Registry};
 use crate::config::destination_rule::{LoadBalancerPolicy, SimpleLb};
-use crate::config::protocol::Protocol;
 use crate::snapshot::{Address, Balancing, Cluster, ClusterId, DestinationCluster, Endpoint};
 use crate::time::Duration;
 
@@ -106,7 +105,7 @@ fn add_service(
 ) {
     let top = rule.and_then(|rule| rule.traffic_policy);
     let subsets = rule.map(|rule| rule.subsets.as_slice()).unwrap_or_default();
-    for port in service.ports.iter().filter(|p| p.protocol != Protocol::Udp) {
+    for port in service.ports.iter().filter(|p| p.is_stream()) {
         let upstream = workloads.upstream(service, port);
         let mut add = |subset: &str, policy: &Effective<'_>, upstream: &Upstream| {
             let mut cluster = cluster(input, service, port, subset, policy, registry);

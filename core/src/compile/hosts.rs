@@ -1,7 +1,8 @@
 //! Virtual hosts and the names they answer to, for the outbound listener (reference §2.1, §2.2).
 //!
 //! Every HTTP port of every imported service has one, with the rules of the VirtualService that holds for it or with
-//! the default route. A VirtualService host that is no service has one on port 80 only.
+//! the default route. A port that is not HTTP has one without rules: whoever names it is taken to it, as through a TCP
+//! listener. A VirtualService host that is no service has one on port 80 only.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +19,24 @@ use crate::snapshot::{HostEntry, HostTable, PortEntry, VirtualHost, VirtualHostI
 
 /// The port on which a VirtualService host answers that is no service.
 const HTTP_PORT: u16 = 80;
+
+/// A port of a host, with the rules of its virtual host.
+struct HostPort {
+    number: u16,
+    is_http: bool,
+    rules: Rules,
+}
+
+impl HostPort {
+    /// The port of a host that only a VirtualService names.
+    const fn http(rules: Rules) -> Self {
+        Self {
+            number: HTTP_PORT,
+            is_http: true,
+            rules,
+        }
+    }
+}
 
 /// The virtual hosts of a snapshot while it is made.
 pub(super) struct Hosts<'a> {
@@ -82,14 +101,15 @@ impl<'a> Hosts<'a> {
         let mut addresses: Vec<(&str, u32)> = Vec::new();
         for service in self.targets.services.iter() {
             let mut ports = Vec::new();
-            for port in service.ports.iter().filter(|port| port.is_http()) {
+            for port in service.ports.iter().filter(|port| port.is_stream()) {
                 let Some(listener) = self.scope.listener_for(port.number) else {
                     continue;
                 };
                 if !self.scope.listeners[listener].imports(service.namespace, &service.host) {
                     continue;
                 }
-                let found = self.by_listener[listener].find(&service.host);
+                let by_listener = &self.by_listener[listener];
+                let found = by_listener.find(&service.host).filter(|_| port.is_http());
                 let rules = found.and_then(|(candidate, host)| {
                     used.insert(host);
                     self.rules_of(candidate, port.number)
@@ -98,10 +118,14 @@ impl<'a> Hosts<'a> {
                     let clusters = self.targets.clusters;
                     rules::default_rules(
                         clusters.find(port.number, "", &service.host),
-                        resilience::outbound_default(),
+                        port.is_http().then(resilience::outbound_default),
                     )
                 });
-                ports.push((port.number, rules));
+                ports.push(HostPort {
+                    number: port.number,
+                    is_http: port.is_http(),
+                    rules,
+                });
             }
             if let Some(entry) = self.add_entry(&service.host, ports) {
                 own.push((service.host.clone(), entry));
@@ -127,7 +151,7 @@ impl<'a> Hosts<'a> {
                 continue;
             }
             if let Some(rules) = self.rules_of(candidate, HTTP_PORT)
-                && let Some(entry) = self.add_entry(host, vec![(HTTP_PORT, rules)])
+                && let Some(entry) = self.add_entry(host, vec![HostPort::http(rules)])
             {
                 own.push((host.to_owned(), entry));
             }
@@ -148,14 +172,15 @@ impl<'a> Hosts<'a> {
     }
 
     /// Files a host with its ports; `None` when it has none.
-    fn add_entry(&mut self, host: &str, mut ports: Vec<(u16, Rules)>) -> Option<u32> {
-        ports.sort_by_key(|(port, _)| *port);
-        ports.dedup_by_key(|(port, _)| *port);
+    fn add_entry(&mut self, host: &str, mut ports: Vec<HostPort>) -> Option<u32> {
+        ports.sort_by_key(|port| port.number);
+        ports.dedup_by_key(|port| port.number);
         let ports: Box<[PortEntry]> = ports
             .into_iter()
-            .map(|(port, rules)| PortEntry {
-                port,
-                virtual_host: self.add_virtual_host(format!("{host}:{port}"), rules),
+            .map(|port| PortEntry {
+                port: port.number,
+                virtual_host: self.add_virtual_host(format!("{host}:{}", port.number), port.rules),
+                is_http: port.is_http,
             })
             .collect();
         if ports.is_empty() {

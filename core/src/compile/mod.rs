@@ -111,7 +111,7 @@ pub fn compile(
         .map(|at| {
             let rules = rules::default_rules(
                 clusters.find_application(inbound, at),
-                resilience::inbound_default(),
+                Some(resilience::inbound_default()),
             );
             let name = format!("inbound|http|{}", inbound[at].application.port());
             hosts.add_virtual_host(name, rules)

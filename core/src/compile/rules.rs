@@ -143,7 +143,7 @@ fn route_name(route: &str, entry: Option<&HttpMatchRequest>) -> Arc<str> {
 
 /// The one rule of a service port that no VirtualService is for.
 #[must_use]
-pub(super) fn default_rules(cluster: DestinationCluster, retry: Box<RetryPolicy>) -> Rules {
+pub(super) fn default_rules(cluster: DestinationCluster, retry: Option<Box<RetryPolicy>>) -> Rules {
     let destination = Destination {
         weight: 1,
         cluster,
@@ -157,7 +157,7 @@ pub(super) fn default_rules(cluster: DestinationCluster, retry: Box<RetryPolicy>
         action: Arc::new(Action::Forward(Forward {
             destinations: Box::new([destination]),
             total_weight: 1,
-            retry: Some(retry),
+            retry,
             ..Forward::default()
         })),
     }])

@@ -43,6 +43,12 @@ impl Port<'_> {
     pub(super) fn is_http(&self) -> bool {
         self.protocol.is_http() || self.protocol == Protocol::Sniff
     }
+
+    /// Whether connections are made to it at all.
+    #[must_use]
+    pub(super) fn is_stream(&self) -> bool {
+        self.protocol != Protocol::Udp
+    }
 }
 
 /// A resource that gives a port endpoints.

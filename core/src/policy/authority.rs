@@ -110,6 +110,7 @@ mod tests {
                 .map(|port| PortEntry {
                     port,
                     virtual_host: VirtualHostId(u32::from(port)),
+                    is_http: true,
                 })
                 .into(),
         }];
@@ -117,6 +118,7 @@ mod tests {
             ports: Box::from([7, 9].map(|port| PortEntry {
                 port,
                 virtual_host: VirtualHostId(u32::from(port)),
+                is_http: true,
             })),
         };
         let entries = entries.into_iter().chain([two]).collect();

@@ -12,12 +12,14 @@ pub struct PortEntry {
     pub port: u16,
     /// Its virtual host.
     pub virtual_host: VirtualHostId,
+    /// HTTP is spoken there. The others (TLS, plain TCP) are for those who name the port, as with CONNECT.
+    pub is_http: bool,
 }
 
 /// What a host name stands for on the outbound listener.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostEntry {
-    /// HTTP ports in ascending order; never empty.
+    /// In ascending order; never empty.
     pub ports: Box<[PortEntry]>,
 }
 
@@ -32,10 +34,12 @@ impl HostEntry {
                 .ok()
                 .map(|at| self.ports[at])
         };
-        wanted.and_then(of).or_else(|| match &*self.ports {
-            [only] => Some(*only),
-            _ => of(80),
-        })
+        let mut http = self.ports.iter().filter(|port| port.is_http);
+        let only = || match (http.next(), http.next()) {
+            (Some(only), None) => Some(*only),
+            (None | Some(_), _) => of(80),
+        };
+        wanted.and_then(of).or_else(only)
     }
 }
 
@@ -122,6 +126,7 @@ mod tests {
                 .map(|p| PortEntry {
                     port: *p,
                     virtual_host: VirtualHostId(id),
+                    is_http: *p != 443 && *p != 3306,
                 })
                 .collect(),
         }
@@ -158,6 +163,12 @@ mod tests {
             (&[8080], None, Some(8080)),
             (&[8080], Some(9), Some(8080)),
             (&[8080, 9090], None, None),
+            // Ports that are not HTTP are for those who name them.
+            (&[443, 8080], Some(443), Some(443)),
+            (&[443, 8080], None, Some(8080)),
+            (&[443, 8080], Some(9), Some(8080)),
+            (&[443], None, None),
+            (&[80, 3306, 8080], None, Some(80)),
         ] {
             assert_eq!(
                 entry(ports, 0).select(wanted).map(|p| p.port),

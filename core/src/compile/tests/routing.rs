@@ -14,8 +14,10 @@ fn services_answer_under_all_their_names() {
             ("GET web:8080/", "80||web"),
             ("GET shop/", "80||shop"),
             ("GET shop:8080/", "8080||shop"),
-            ("GET shop:9/", "80||shop"),
-            ("GET db/", "unknown host"),
+            ("GET shop:9/", "9||shop"),
+            ("GET shop:10/", "80||shop"),
+            ("GET db/", "no port"),
+            ("GET db:5432/", "5432||db"),
             ("GET web.other/", "unknown host"),
         ],
     );
