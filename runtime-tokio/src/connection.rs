@@ -223,7 +223,7 @@ impl Io {
             return Poll::Ready(Input::Broken(side));
         };
         let wrote = ready!(stream.poll_write(cx, exchange.outbox(side)));
-        Poll::Ready(wrote.map_or(Input::Broken(side), |count| Input::Wrote(side, count)))
+        Poll::Ready(wrote.map_or(Input::WriteFailed(side), |count| Input::Wrote(side, count)))
     }
 
     /// An idle connection costs no buffer: room to read into is taken only when there is something to read.
