@@ -27,8 +27,9 @@ pub(super) enum Response {
         keep_alive: bool,
         /// Whether the endpoint's connection can carry another request afterwards.
         reusable: bool,
-        /// Ends when the endpoint closes; a client that cannot see that must see a reset if it is cut.
-        until_close: bool,
+        /// Its length is not known beforehand. A client of HTTP/1.0 gets no chunks, so it takes the end of its
+        /// connection for the end of the body, and must see a reset if that is cut.
+        unsized_body: bool,
     },
 }
 

@@ -277,8 +277,8 @@ impl Exchange {
     /// The response had begun and cannot be completed: end so that the client can tell.
     pub(super) fn cut(&mut self, ambient: Ambient) {
         let unmarked = match self.call.response {
-            Response::Streaming { until_close, .. } => {
-                until_close && self.record.request.version == Version::Http10
+            Response::Streaming { unsized_body, .. } => {
+                unsized_body && self.record.request.version == Version::Http10
             }
             Response::Awaited => false,
         };

@@ -34,14 +34,11 @@ impl Exchange {
     }
 
     fn pump_request(&mut self, ambient: Ambient, worker: &mut Worker) {
-        if !self.up.is_attached() || self.up.is_deaf() {
-            return;
-        }
-        if !self.send_again() {
+        if self.up.is_deaf() || self.up.is_attached() && !self.send_again() {
             return;
         }
         // An upgrade is a question: the bytes after it belong to the answer, 101 or not.
-        while self.call.request_body == RequestBody::Streaming && !self.up.outbox.is_above_limit() {
+        while self.call.request_body == RequestBody::Streaming && self.takes_request_body() {
             match self.down.reader.body(&mut self.down.inbox) {
                 Ok(Part::NeedMore) => return,
                 Ok(Part::Data(data)) => {
@@ -55,18 +52,32 @@ impl Exchange {
                         return;
                     }
                     self.call.replay.push(&data);
-                    self.up.writer.data(data, &mut self.up.outbox);
+                    if self.up.is_attached() {
+                        self.up.writer.data(data, &mut self.up.outbox);
+                    }
                 }
                 Ok(Part::Trailers(trailers)) => self.call.request_trailers = Some(trailers),
                 Ok(Part::End) => {
                     self.complete_request(ambient);
-                    self.end_request_body();
+                    if self.up.is_attached() {
+                        self.end_request_body();
+                    }
                 }
                 Err(refused) => {
                     self.refuse(&refused, ambient, worker);
                     return;
                 }
             }
+        }
+    }
+
+    /// Before there is a connection, a body that can be kept is read nevertheless: the route's timeout runs from its end,
+    /// and must not wait for an endpoint that does not answer.
+    fn takes_request_body(&self) -> bool {
+        if self.up.is_attached() {
+            !self.up.outbox.is_above_limit()
+        } else {
+            self.call.replay.has_room(self.down.inbox.len())
         }
     }
 
@@ -200,11 +211,10 @@ impl Exchange {
         );
         let keep_alive = self.call.facts.keep_alive && !self.down.eof && !worker.is_draining();
         let keep_alive = self.write_head(BodyLength::from(facts.framing), keep_alive, worker);
-        let until_close = facts.framing == Framing::UntilClose;
         self.call.response = Response::Streaming {
             keep_alive,
             reusable: facts.keep_alive,
-            until_close,
+            unsized_body: matches!(facts.framing, Framing::UntilClose | Framing::Chunked),
         };
     }
 

@@ -4,7 +4,7 @@
 //! Pieces are shared ranges of the read buffer, not copies. Past its bound the body is let go, and with it every chance
 //! to send it again; the attempt under way goes on.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 /// Bytes kept for a retry: Envoy's connection buffer limit.
 pub(super) const RETRY_LIMIT: usize = 1024 * 1024;
@@ -12,13 +12,24 @@ pub(super) const RETRY_LIMIT: usize = 1024 * 1024;
 /// Bytes kept for a dead kept connection, when no policy retries.
 pub(super) const STALE_LIMIT: usize = 64 * 1024;
 
+/// A body of more pieces than these has its further short ones joined: a piece costs memory of its own, so a body of
+/// single bytes would take many times its length.
+const SHARED_PIECES: usize = 64;
+
+/// A piece at least this long is always shared.
+const LONG: usize = 4096;
+
 /// The kept body, and how far the current attempt has come in it.
 #[derive(Debug, Default)]
 pub(super) struct Replay {
     pieces: Vec<Bytes>,
+    /// Short pieces that are being joined; what follows the last piece.
+    joined: BytesMut,
     len: usize,
     /// The position of the next piece that the current attempt needs.
     next: usize,
+    /// The current attempt does not have everything that arrived.
+    behind: bool,
     limit: usize,
     lost: bool,
 }
@@ -26,11 +37,16 @@ pub(super) struct Replay {
 impl Replay {
     /// Begins to keep the body of another request, up to `limit` bytes.
     pub(super) fn begin(&mut self, limit: usize) {
-        self.pieces.clear();
-        (self.len, self.next, self.limit, self.lost) = (0, 0, limit, false);
+        self.forget();
+        (self.len, self.limit, self.lost) = (0, limit, false);
     }
 
-    /// A piece arrived and goes to the current attempt.
+    /// Whether this many more bytes can be kept.
+    pub(super) const fn has_room(&self, count: usize) -> bool {
+        !self.lost && count <= self.limit.saturating_sub(self.len)
+    }
+
+    /// A piece arrived. It goes to the current attempt at once, unless that is behind and comes to it later.
     pub(super) fn push(&mut self, piece: &Bytes) {
         if self.lost {
             return;
@@ -40,26 +56,42 @@ impl Replay {
             self.forget();
             return;
         }
-        self.pieces.push(piece.clone());
-        self.next = self.pieces.len();
+        if self.pieces.len() < SHARED_PIECES || piece.len() >= LONG {
+            self.end_joined();
+            self.pieces.push(piece.clone());
+        } else {
+            self.joined.extend_from_slice(piece);
+        }
+    }
+
+    fn end_joined(&mut self) {
+        if !self.joined.is_empty() {
+            self.pieces.push(self.joined.split().freeze());
+        }
     }
 
     /// The next piece that the current attempt has not been sent.
     pub(super) fn next(&mut self) -> Option<Bytes> {
-        let piece = self.pieces.get(self.next)?.clone();
-        self.next += 1;
-        Some(piece)
+        if self.behind {
+            self.end_joined();
+            let piece = self.pieces.get(self.next).cloned();
+            self.next += 1;
+            self.behind = piece.is_some();
+            return piece;
+        }
+        None
     }
 
     /// Another attempt begins from the start.
     pub(super) const fn rewind(&mut self) {
-        self.next = 0;
+        (self.next, self.behind) = (0, true);
     }
 
     /// Nothing will be sent again.
     pub(super) fn forget(&mut self) {
         self.pieces.clear();
-        (self.next, self.lost) = (0, true);
+        self.joined = BytesMut::new();
+        (self.next, self.behind, self.lost) = (0, false, true);
     }
 
     /// Whether everything that arrived can be sent again.
@@ -92,5 +124,40 @@ mod tests {
         assert_eq!(replay.next(), None);
         replay.begin(5);
         assert!(replay.is_whole());
+    }
+
+    #[test]
+    fn a_body_of_single_bytes_takes_little_more_than_its_length() {
+        let mut replay = Replay::default();
+        replay.begin(RETRY_LIMIT);
+        let body: Vec<u8> = (0..100_000u32).map(|n| n as u8).collect();
+        for byte in body.chunks(1) {
+            replay.push(&Bytes::copy_from_slice(byte));
+        }
+        replay.push(&Bytes::from(vec![7; LONG]));
+        replay.push(&Bytes::from_static(b"end"));
+        assert!(replay.pieces.len() < 2 * SHARED_PIECES);
+        let want = [&body[..], &[7; LONG], b"end"].concat();
+        for _ in 0..2 {
+            replay.rewind();
+            let mut sent = Vec::new();
+            while let Some(piece) = replay.next() {
+                sent.extend_from_slice(&piece);
+            }
+            assert!(sent == want);
+        }
+    }
+
+    #[test]
+    fn what_arrives_while_an_attempt_is_behind_comes_to_it_in_order() {
+        let mut replay = Replay::default();
+        replay.begin(5);
+        replay.rewind();
+        replay.push(&Bytes::from_static(b"abc"));
+        assert!(replay.has_room(2) && !replay.has_room(3));
+        assert_eq!(replay.next().as_deref(), Some(&b"abc"[..]));
+        replay.push(&Bytes::from_static(b"de"));
+        assert_eq!(replay.next().as_deref(), Some(&b"de"[..]));
+        assert_eq!(replay.next(), None);
     }
 }

@@ -76,7 +76,7 @@ impl Exchange {
         self.call.response = Response::Streaming {
             keep_alive: false,
             reusable: false,
-            until_close: true,
+            unsized_body: true,
         };
         self.call.route_deadline = None;
         self.phase = Phase::Tunnel(Tunnel::default());

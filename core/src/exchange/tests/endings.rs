@@ -1,0 +1,96 @@
+//! Ends that come at the wrong moment, and clocks that run while the other side is not there yet.
+
+use super::*;
+
+const POST: &[u8] = b"POST /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: 3\r\n\r\nabc";
+
+#[test]
+fn a_cut_response_never_looks_whole() {
+    let chunked: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
+    let sized: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello";
+    let lasting: &[u8] = b"HTTP/1.1 200 OK\r\n\r\nhello";
+    let cases = [
+        // A client of HTTP/1.0 gets no chunks: the end of its connection is the end of the body.
+        ("1.0", chunked, Input::Eof(Side::Upstream), true),
+        ("1.0", chunked, Input::Broken(Side::Upstream), true),
+        ("1.0", lasting, Input::Broken(Side::Upstream), true),
+        ("1.0", sized, Input::Eof(Side::Upstream), false),
+        // One of HTTP/1.1 misses the last chunk, or the rest of the length.
+        ("1.1", chunked, Input::Eof(Side::Upstream), false),
+        ("1.1", lasting, Input::Broken(Side::Upstream), false),
+        ("1.1", sized, Input::Eof(Side::Upstream), false),
+    ];
+    for (version, response, end, is_reset) in cases {
+        let mut d = Driver::new();
+        let request = format!("GET /a HTTP/{version}\r\nHost: h.test\r\n\r\n");
+        d.round(request.as_bytes(), response);
+        d.input(end);
+        assert!(!d.receives(Side::Downstream).contains("0\r\n\r\n"));
+        let outputs = d.outputs();
+        let case = format!("{version} {end:?} {}", response.escape_ascii());
+        assert_eq!(
+            outputs.contains(&Output::Reset),
+            is_reset,
+            "{case}: {outputs:?}"
+        );
+        assert!(outputs.contains(&Output::Done), "{case}: {outputs:?}");
+    }
+}
+
+#[test]
+fn the_routes_timeout_does_not_wait_for_a_connection() {
+    let mut d = Driver::with(with_rule("timeout: 1s"));
+    d.sends(Side::Downstream, POST);
+    let due = Instant::from_millis(1000);
+    assert_eq!(d.interest.deadline, Some((due, Timer::Route)));
+    d.now = due;
+    d.input(Input::Deadline);
+    assert!(
+        d.receives(Side::Downstream)
+            .starts_with("HTTP/1.1 504 Gateway Timeout\r\n")
+    );
+    assert!(d.outputs().contains(&Output::Close(Side::Upstream)));
+}
+
+#[test]
+fn a_body_that_came_before_its_connection_is_sent_once() {
+    let mut d = Driver::new();
+    d.sends(Side::Downstream, &POST[..POST.len() - 3]);
+    for byte in POST[POST.len() - 3..].chunks(1) {
+        d.sends(Side::Downstream, byte);
+    }
+    d.input(Input::Connected);
+    let upstream = d.receives(Side::Upstream);
+    assert!(upstream.ends_with("\r\n\r\nabc"), "{upstream}");
+    d.sends(Side::Upstream, OK);
+    assert!(d.receives(Side::Downstream).starts_with("HTTP/1.1 200"));
+    assert_eq!(d.exchange.record().bytes_received, 3);
+    assert!(d.outputs().contains(&Output::Keep(ConnectionId(0))));
+}
+
+#[test]
+fn a_long_body_waits_for_its_connection_without_being_lost() {
+    let mut d = Driver::new();
+    let length = 2_000_000;
+    d.sends(
+        Side::Downstream,
+        format!("POST /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: {length}\r\n\r\n").as_bytes(),
+    );
+    let mut sent = 0;
+    while d.interest.read_downstream {
+        d.sends(Side::Downstream, &[b'x'; 10_000]);
+        sent += 10_000;
+        assert!(sent < length, "reading never stops");
+    }
+    d.input(Input::Connected);
+    let mut upstream = d.receives(Side::Upstream);
+    while sent < length {
+        d.sends(Side::Downstream, &[b'x'; 10_000]);
+        sent += 10_000;
+        upstream += &d.receives(Side::Upstream);
+    }
+    assert_eq!(
+        upstream.matches('x').count(),
+        length + upstream[..400].matches("x-").count()
+    );
+}
