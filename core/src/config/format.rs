@@ -3,7 +3,7 @@
 //! Owns the syntax; `policy::header_ops` fills the parts in. Which operators exist is the list in `snapshot::ValuePart`.
 
 use crate::message::FieldName;
-use crate::snapshot::ValuePart;
+use crate::snapshot::{FieldText, ValuePart};
 
 /// What is wrong with a format string.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,22 +63,23 @@ fn flush(literal: &mut String, parts: &mut Vec<ValuePart>) {
 
 fn parse_operator(operator: &str) -> Result<ValuePart, FormatError> {
     let unknown = || FormatError::UnknownOperator(operator.to_owned());
-    if let Some((name, argument)) = operator
-        .strip_suffix(')')
-        .and_then(|call| call.split_once('('))
-    {
-        let field = field_of(argument).ok_or_else(unknown)?;
+    if let Some((name, rest)) = operator.split_once('(') {
+        let field = || field_text(rest).ok_or_else(unknown);
         return match name {
-            "REQ" => Ok(ValuePart::Request(field)),
-            "RESP" => Ok(ValuePart::Response(field)),
+            "REQ" => Ok(ValuePart::Request(field()?)),
+            "RESP" => Ok(ValuePart::Response(field()?)),
             _ => Err(unknown()),
         };
     }
+    // `DIRECT` is the connection's own address, which no field of the request can change: the only one we know.
     Ok(match operator {
-        "DOWNSTREAM_REMOTE_ADDRESS" => ValuePart::DownstreamRemoteAddress {
-            without_port: false,
-        },
-        "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" => {
+        "DOWNSTREAM_REMOTE_ADDRESS" | "DOWNSTREAM_DIRECT_REMOTE_ADDRESS" => {
+            ValuePart::DownstreamRemoteAddress {
+                without_port: false,
+            }
+        }
+        "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT"
+        | "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT" => {
             ValuePart::DownstreamRemoteAddress { without_port: true }
         }
         "DOWNSTREAM_LOCAL_ADDRESS" => ValuePart::DownstreamLocalAddress {
@@ -92,6 +93,25 @@ fn parse_operator(operator: &str) -> Result<ValuePart, FormatError> {
         "ROUTE_NAME" => ValuePart::RouteName,
         "RESPONSE_CODE" => ValuePart::ResponseCode,
         _ => return Err(unknown()),
+    })
+}
+
+/// What follows the parenthesis: `name)`, `name?other)`, either with `:length`.
+fn field_text(text: &str) -> Option<FieldText> {
+    let (names, length) = text.rsplit_once(')')?;
+    let (name, otherwise) = match names.split_once('?') {
+        Some((name, other)) => (name, Some(field_of(other)?)),
+        None => (names, None),
+    };
+    let length = match length.strip_prefix(':') {
+        Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => Some(digits.parse().ok()?),
+        None if length.is_empty() => None,
+        Some(_) | None => return None,
+    };
+    Some(FieldText {
+        name: field_of(name)?,
+        otherwise,
+        length,
     })
 }
 
@@ -122,19 +142,46 @@ mod tests {
                 vec![text("a"), ValuePart::Request("x-b".into()), text("c%")],
             ),
             (
+                "%REQ(X-B?:path):12%",
+                vec![ValuePart::Request(FieldText {
+                    name: "x-b".into(),
+                    otherwise: Some(":path".into()),
+                    length: Some(12),
+                })],
+            ),
+            (
+                "%RESP(x-b):0%",
+                vec![ValuePart::Response(FieldText {
+                    length: Some(0),
+                    ..FieldText::from("x-b")
+                })],
+            ),
+            (
+                "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%",
+                vec![ValuePart::DownstreamRemoteAddress { without_port: true }],
+            ),
+            (
                 "%PROTOCOL%%ROUTE_NAME%",
                 vec![ValuePart::Protocol, ValuePart::RouteName],
             ),
         ] {
             assert_eq!(parse(value), Ok(want), "{value}");
         }
-        for (value, want) in [
-            ("100%", FormatError::LonePercent),
-            ("%FOO%", FormatError::UnknownOperator("FOO".into())),
-            ("%REQ()%", FormatError::UnknownOperator("REQ()".into())),
-            ("%RES(a)%", FormatError::UnknownOperator("RES(a)".into())),
+        assert_eq!(parse("100%"), Err(FormatError::LonePercent));
+        for operator in [
+            "FOO",
+            "REQ()",
+            "RES(a)",
+            "REQ(a?b?c)",
+            "REQ(a):",
+            "REQ(a):-1",
+            "REQ(a):99999999999999999999999",
+            "REQ(a)b",
+            "REQ(a?)",
+            "REQ(a",
         ] {
-            assert_eq!(parse(value), Err(want), "{value}");
+            let want = FormatError::UnknownOperator(operator.into());
+            assert_eq!(parse(&format!("%{operator}%")), Err(want), "{operator}");
         }
     }
 }

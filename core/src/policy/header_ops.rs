@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 
 use super::rewrite::set_authority;
 use crate::message::{Headers, RequestHead, ResponseHead};
-use crate::snapshot::{HeaderOps, HeaderValue, ValuePart};
+use crate::snapshot::{FieldText, HeaderOps, HeaderValue, ValuePart};
 
 /// What format operators may speak of.
 #[derive(Clone, Copy, Debug)]
@@ -97,10 +97,12 @@ fn push_part(
 ) {
     match part {
         ValuePart::Literal(literal) => text.extend_from_slice(literal.as_bytes()),
-        ValuePart::Request(name) => push_request_field(name, context, text),
-        ValuePart::Response(name) => {
+        ValuePart::Request(field) => {
+            push_field(field, |name| request_field(name, context), text);
+        }
+        ValuePart::Response(field) => {
             if let Some((_, headers)) = response {
-                push_first(headers, name, text);
+                push_field(field, |name| first(headers, name), text);
             }
         }
         ValuePart::DownstreamRemoteAddress { without_port } => {
@@ -122,24 +124,30 @@ fn push_part(
     }
 }
 
-fn push_request_field(name: &str, context: &FormatContext<'_>, text: &mut Text) {
+/// The other field is asked only when the first is absent; an empty one is there.
+fn push_field<'a>(field: &FieldText, find: impl Fn(&str) -> Option<&'a [u8]>, text: &mut Text) {
+    let other = || find(field.otherwise.as_deref()?);
+    let value = find(&field.name).or_else(other).unwrap_or_default();
+    let length = field.length.unwrap_or(value.len()).min(value.len());
+    text.extend_from_slice(&value[..length]);
+}
+
+fn request_field<'a>(name: &str, context: &FormatContext<'a>) -> Option<&'a [u8]> {
     let request = context.request;
     match name {
-        ":method" => text.extend_from_slice(request.method.as_str().as_bytes()),
-        ":path" => text.extend_from_slice(&request.path),
-        ":authority" | "host" => text.extend_from_slice(&request.authority),
-        ":scheme" => text.extend_from_slice(context.scheme.as_bytes()),
-        name => push_first(&request.headers, name, text),
+        ":method" => Some(request.method.as_str().as_bytes()),
+        ":path" => Some(&request.path),
+        ":authority" | "host" => Some(&request.authority),
+        ":scheme" => Some(context.scheme.as_bytes()),
+        name => first(&request.headers, name),
     }
 }
 
 /// Envoy's `%REQ%` and `%RESP%` speak of the first field of a name.
-fn push_first(headers: &Headers, name: &str, text: &mut Text) {
+fn first<'a>(headers: &'a Headers, name: &str) -> Option<&'a [u8]> {
     let mut fields = headers.iter();
-    let value = fields
-        .find(|field| field.name == name.as_bytes())
-        .map(|field| field.value);
-    text.extend_from_slice(value.unwrap_or_default());
+    let found = fields.find(|field| field.name == name.as_bytes());
+    found.map(|field| field.value)
 }
 
 fn push_address(address: Option<SocketAddr>, without_port: bool, text: &mut Text) {
@@ -165,6 +173,14 @@ mod tests {
         HeaderValue {
             overwrite,
             parts: parts.into(),
+        }
+    }
+
+    fn field(name: &str, otherwise: Option<&str>, length: Option<usize>) -> FieldText {
+        FieldText {
+            name: name.into(),
+            otherwise: otherwise.map(Into::into),
+            length,
         }
     }
 
@@ -257,6 +273,10 @@ mod tests {
             (Request(":method".into()), "GET"),
             (Request(":scheme".into()), "http"),
             (Request("x-set".into()), "old"),
+            (Request(field("x-no", Some("x-set"), Some(2))), "ol"),
+            (Request(field("x-set", Some("x-add"), Some(9))), "old"),
+            (Request(field("x-no", Some(":path"), None)), "/p?q"),
+            (Response(field("x-no", Some("x-r"), Some(3))), "res"),
             (Response("x-r".into()), "resp"),
             (
                 DownstreamRemoteAddress {

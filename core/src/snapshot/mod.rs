@@ -17,9 +17,9 @@ pub use resilience::{
     FaultAbort, FaultAnswer, FaultDelay, FaultPolicy, PerMillion, RetryOn, RetryPolicy,
 };
 pub use route::{
-    Action, Condition, CorsPolicy, Destination, DestinationCluster, DirectResponse, Forward,
-    HeaderOps, HeaderValue, Origin, PathRewrite, Redirect, RedirectPath, RedirectPort, ResourceId,
-    ResourceRef, Rewrite, Rule, ValuePart, VirtualHost, VirtualHostId,
+    Action, Condition, CorsPolicy, Destination, DestinationCluster, DirectResponse, FieldText,
+    Forward, HeaderOps, HeaderValue, Origin, PathRewrite, Redirect, RedirectPath, RedirectPort,
+    ResourceId, ResourceRef, Rewrite, Rule, ValuePart, VirtualHost, VirtualHostId,
 };
 
 use crate::time::Duration;

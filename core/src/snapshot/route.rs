@@ -280,15 +280,36 @@ pub struct HeaderValue {
     pub parts: Box<[ValuePart]>,
 }
 
+/// The text of a header field in a header value. Names are in lower case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldText {
+    /// Which field.
+    pub name: Box<str>,
+    /// The field to take when there is none of that name.
+    pub otherwise: Option<Box<str>>,
+    /// No more than so many bytes are taken.
+    pub length: Option<usize>,
+}
+
+impl From<&str> for FieldText {
+    fn from(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            otherwise: None,
+            length: None,
+        }
+    }
+}
+
 /// A piece of a header value (Envoy format strings, the operators that concern a request).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ValuePart {
     /// Plain text; `%%` is already one percent sign.
     Literal(Box<str>),
-    /// `%REQ(name)%`; pseudo headers are `:method`, `:path`, `:authority`, `:scheme`.
-    Request(Box<str>),
-    /// `%RESP(name)%`.
-    Response(Box<str>),
+    /// `%REQ(name?other):length%`; pseudo headers are `:method`, `:path`, `:authority`, `:scheme`.
+    Request(FieldText),
+    /// `%RESP(name?other):length%`.
+    Response(FieldText),
     /// `%DOWNSTREAM_REMOTE_ADDRESS%`, with or without port.
     DownstreamRemoteAddress {
         /// Leave the port out.
