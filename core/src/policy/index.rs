@@ -1,6 +1,6 @@
 //! Finding the first matching rule without trying each one.
 //!
-//! Rules are filed by their path: exact paths and prefixes in sorted tables, regexes in one set, the rest in a list.
+//! Rules are filed by their path: exact paths and prefixes in sorted tables, regexes in one program, the rest in a list.
 //! A request has few candidates; they are tried in rule order, and a rule whose path is its whole condition ends the
 //! search by its number alone. What a match means is `route`'s business, and the two must always agree.
 
@@ -14,7 +14,10 @@ use crate::snapshot::{PathMatch, Rule};
 const NONE: u32 = u32::MAX;
 
 /// From this many regexes on, one pass over the path for all of them beats a pass for each.
-const REGEX_SET_FROM: usize = 4;
+const ONE_PASS_FROM: usize = 4;
+
+/// A larger program is not built, and each regex is tried by itself: 10 MiB, what `regex` allows a set.
+const ONE_PASS_BYTES: usize = 10 << 20;
 
 /// Rules filed under one path.
 #[derive(Clone, Debug, Default)]
@@ -176,9 +179,40 @@ fn filed<'t, T>(
 #[derive(Clone, Debug, Default)]
 struct RegexTable {
     /// All patterns at once, when there are several and they fit into one program.
-    set: Option<regex::bytes::RegexSet>,
+    all: Option<regex_automata::meta::Regex>,
     /// The rule of each pattern, in order.
     rules: Vec<u32>,
+}
+
+impl RegexTable {
+    /// All `patterns` in one program that finds the first of them.
+    fn in_one_pass(patterns: &[&str]) -> Option<regex_automata::meta::Regex> {
+        if patterns.len() < ONE_PASS_FROM {
+            return None;
+        }
+        let config = regex_automata::meta::Config::new()
+            .utf8_empty(false)
+            .nfa_size_limit(Some(ONE_PASS_BYTES));
+        // As `regex::bytes` reads them: a path may hold any bytes.
+        let syntax = regex_automata::util::syntax::Config::new().utf8(false);
+        regex_automata::meta::Builder::new()
+            .configure(config)
+            .syntax(syntax)
+            .build_many(patterns)
+            .ok()
+    }
+
+    /// The rules from the first whose pattern matches on; those after it may match or not.
+    ///
+    /// The program prefers the pattern that stands first among matches that begin at one place, and all begin at the
+    /// start, because each pattern must match the whole path.
+    fn from_first_match(&self, path: &[u8]) -> &[u32] {
+        let Some(all) = &self.all else {
+            return &self.rules;
+        };
+        let found = all.search_half(&regex_automata::Input::new(path));
+        found.map_or(&[], |found| &self.rules[found.pattern().as_usize()..])
+    }
 }
 
 /// Candidate rules of a virtual host by path.
@@ -228,10 +262,7 @@ impl RuleIndex {
                 }
             }
         }
-        if patterns.len() >= REGEX_SET_FROM {
-            // Too large for one program: each regex is tried by itself.
-            index.regex.set = regex::bytes::RegexSet::new(patterns).ok();
-        }
+        index.regex.all = RegexTable::in_one_pass(&patterns);
         index.prefix.link();
         index.prefix_any_case.link();
         index
@@ -242,10 +273,6 @@ impl RuleIndex {
     pub fn find(&self, rules: &[Rule], request: &RequestHead, scheme: &str) -> Option<usize> {
         let path = request.path_only();
         let mut lower: SmallVec<[u8; 256]> = SmallVec::new();
-        let mut by_regex: SmallVec<[u32; 16]> = SmallVec::new();
-        if let Some(set) = &self.regex.set {
-            by_regex.extend(set.matches(path).iter().map(|at| self.regex.rules[at]));
-        }
         let mut candidates = Candidates::new();
         candidates.add(&self.anywhere);
         if let Some(filed) = self.exact.find(path) {
@@ -259,10 +286,11 @@ impl RuleIndex {
             }
             self.prefix_any_case.collect(&lower, &mut candidates);
         }
-        candidates.add_list(match self.regex.set {
-            Some(_) => &by_regex,
-            None => &self.regex.rules,
-        });
+        // The pass is spared when a rule before the first regex matches anyway.
+        let first = self.regex.rules.first();
+        if first.is_some_and(|first| *first < candidates.certain) {
+            candidates.add_list(self.regex.from_first_match(path));
+        }
         candidates.first(|number| {
             let rule = rules.get(number as usize);
             rule.is_some_and(|rule| route::holds(&rule.condition, request, scheme))

@@ -64,6 +64,70 @@ proptest! {
     }
 }
 
+fn regex(pattern: &str) -> Option<PathMatch> {
+    Some(PathMatch::Regex(Box::new(Regex::whole(pattern).unwrap())))
+}
+
+#[test]
+fn the_first_regex_is_found_in_one_pass() {
+    let mut rules: Vec<Rule> = (0..500)
+        .map(|i| rule(regex(&format!("/item/{i}/[a-z]+")), i % 2 == 0))
+        .collect();
+    rules.push(rule(regex("/item/.*"), false));
+    rules.push(rule(None, false));
+    let index = RuleIndex::new(&rules);
+    assert!(index.regex.all.is_some());
+    // Path, where the candidates begin, the rule of a GET.
+    for (path, from, found) in [
+        ("/item/7/a", Some(7), 7),
+        ("/item/8/a", Some(8), 500),
+        ("/item/499/a", Some(499), 499),
+        ("/item/499/A", Some(500), 500),
+        ("/x/item/7/a", None, 501),
+    ] {
+        let candidates = index.regex.from_first_match(path.as_bytes());
+        assert_eq!(candidates.first().copied(), from, "{path}");
+        let got = index.find(&rules, &request("GET", path), "http");
+        assert_eq!(got, Some(found), "{path}");
+    }
+}
+
+#[test]
+fn regexes_are_matched_without_allocation() {
+    let rules: Vec<Rule> = (0..50)
+        .map(|i| rule(regex(&format!("/(a|b){i}/.*")), false))
+        .collect();
+    let index = RuleIndex::new(&rules);
+    let request = request("GET", "/b42/x");
+    let find = || assert_eq!(index.find(&rules, &request, "http"), Some(42));
+    find(); // the program's memory of states is made once for each thread
+    let counted = allocation_counter::measure(find);
+    assert_eq!(counted.count_total, 0);
+}
+
+#[test]
+fn five_thousand_exact_paths_leave_few_candidates() {
+    let rules: Vec<Rule> = (0..5000)
+        .map(|i| {
+            let path = format!("/service/{i:04}").into();
+            let ignore_case = i % 2 == 0;
+            rule(Some(PathMatch::Exact { path, ignore_case }), i % 3 == 0)
+        })
+        .collect();
+    let index = RuleIndex::new(&rules);
+    for number in [4321, 4320, 4323] {
+        let path = format!("/service/{number}");
+        let tables = [&index.exact, &index.exact_any_case];
+        let filed = tables.iter().filter_map(|t| t.find(path.as_bytes()));
+        let candidates: usize = filed
+            .map(|filed| filed.conditional.len() + usize::from(filed.certain != NONE))
+            .sum();
+        assert_eq!(candidates, 1, "{path}");
+        let found = index.find(&rules, &request("POST", &path), "http");
+        assert_eq!(found, Some(number));
+    }
+}
+
 #[test]
 fn five_thousand_prefixes_leave_few_candidates() {
     let prefix = |path: String| {
