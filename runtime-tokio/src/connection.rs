@@ -150,7 +150,9 @@ impl Io {
     fn perform(&mut self, exchange: &mut Exchange, now: Instant) -> bool {
         loop {
             match exchange.poll_output() {
-                Output::Connect(address) => self.connecting = Some(connect(address)),
+                Output::Connect(address) => {
+                    self.connecting = Some(connect(address, &self.shared.outbound));
+                }
                 Output::Reuse(id) => self.reuse = Some(self.reuse(id)),
                 Output::Keep(id) => self.keep(id),
                 Output::Close(Side::Downstream) => self.downstream = None,

@@ -28,6 +28,8 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) worker: RefCell<Worker>,
+    /// The addresses of the listeners for outbound requests.
+    pub(crate) outbound: Rc<[SocketAddr]>,
     pub(crate) counters: Arc<WorkerCounters>,
     pub(crate) log: Option<LogBuffer>,
     pub(crate) notices: Notices,
@@ -45,6 +47,7 @@ impl Shared {
     pub(crate) fn new(
         clock: Clock,
         worker: Worker,
+        outbound: Rc<[SocketAddr]>,
         counters: Arc<WorkerCounters>,
         log: Option<LogBuffer>,
         notices: Notices,
@@ -53,6 +56,7 @@ impl Shared {
         Self {
             clock,
             worker: RefCell::new(worker),
+            outbound,
             counters,
             log,
             notices,

@@ -93,9 +93,14 @@ async fn serve(plan: Plan, ready: &SyncSender<io::Result<()>>) -> usize {
     let snapshot = plan.snapshot.load_full();
     plan.counters.revision.set(snapshot.revision);
     let worker = Worker::new(snapshot, plan.settings, plan.seed);
+    let outbound = plan
+        .listeners
+        .iter()
+        .filter(|(kind, _)| *kind == ListenerKind::Outbound);
     let shared = Rc::new(Shared::new(
         plan.clock,
         worker,
+        outbound.filter_map(|(_, l)| l.local_addr().ok()).collect(),
         plan.counters,
         plan.log,
         plan.notices,
