@@ -123,7 +123,7 @@ pub(in crate::config) fn duration(duration: Duration, report: &mut Report) {
     };
     report.raise(
         Code::InvalidDuration,
-        format!("duration `{duration:?}` {complaint}"),
+        format!("the duration {complaint}"),
         "",
     );
 }

@@ -235,6 +235,21 @@ codes! {
     PortProtocol "port-protocol" Info "A service port does not say its protocol, or says it in two ways."
 }
 
+impl Code {
+    /// Whether it says that a value could not be read, so that a default stands in for it.
+    #[must_use]
+    pub(super) const fn is_unreadable_value(self) -> bool {
+        matches!(
+            self,
+            Self::WrongType
+                | Self::InvalidNumber
+                | Self::InvalidDuration
+                | Self::InvalidEnum
+                | Self::InvalidBytes
+        )
+    }
+}
+
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -189,6 +189,9 @@ impl Report {
     ) {
         if code.severity() == Severity::Error {
             self.errors_in_resource += 1;
+            if self.is_unreadable(at) {
+                return;
+            }
         }
         self.findings_in_file += 1;
         if self.findings_in_file > MAX_FINDINGS_PER_FILE {
@@ -208,6 +211,17 @@ impl Report {
             help: bounded(help.into()),
             ..Finding::new(code, &self.file, at, bounded(message.into()))
         });
+    }
+
+    /// Whether the value that the path names could not be read, which has been told: what a check says about the zero
+    /// that stands in for it would only confuse.
+    fn is_unreadable(&self, at: Mark) -> bool {
+        let mut told = self.findings[self.first_of_document..].iter();
+        told.any(|finding| {
+            (finding.line, finding.column) == (at.line, at.column)
+                && finding.code.is_unreadable_value()
+                && finding.path == self.path
+        })
     }
 
     /// Whether the document has errors so far.

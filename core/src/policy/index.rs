@@ -206,7 +206,7 @@ impl RegexTable {
     ///
     /// The program prefers the pattern that stands first among matches that begin at one place, and all begin at the
     /// start, because each pattern must match the whole path.
-    fn from_first_match(&self, path: &[u8]) -> &[u32] {
+    fn candidates(&self, path: &[u8]) -> &[u32] {
         let Some(all) = &self.all else {
             return &self.rules;
         };
@@ -289,7 +289,7 @@ impl RuleIndex {
         // The pass is spared when a rule before the first regex matches anyway.
         let first = self.regex.rules.first();
         if first.is_some_and(|first| *first < candidates.certain) {
-            candidates.add_list(self.regex.from_first_match(path));
+            candidates.add_list(self.regex.candidates(path));
         }
         candidates.first(|number| {
             let rule = rules.get(number as usize);

@@ -59,7 +59,8 @@ fn the_envelope_is_checked() {
             &["a:2:7 kind-not-read"],
         ),
         (
-            "apiVersion: networking.istio.io/v3\nkind: VirtualService".to_owned(),
+            "apiVersion: networking.istio.io/v3\nkind: VirtualService\nmetadata: {name: a}"
+                .to_owned(),
             &["a:1:13 api-version"],
         ),
         (
