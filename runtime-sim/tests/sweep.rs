@@ -62,6 +62,7 @@ fn snapshot(
         connect_timeout: Duration::from_secs(10),
         idle_timeout: Some(Duration::from_secs(dice.between(1, 3600))),
         max_requests_per_connection: dice.coin().then_some(2),
+        outlier_detection: None,
         state: Arc::default(),
     };
     let destination = Destination {

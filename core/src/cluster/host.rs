@@ -3,6 +3,7 @@
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::Arc;
 
+use super::health::Health;
 use super::state::ClusterState;
 
 /// Counters of one endpoint, shared by all workers and by all snapshots that name it.
@@ -17,6 +18,7 @@ pub struct HostState {
     requests: AtomicU64,
     failures: AtomicU64,
     connect_failures: AtomicU64,
+    health: Health,
 }
 
 impl HostState {
@@ -29,6 +31,7 @@ impl HostState {
             requests: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             connect_failures: AtomicU64::new(0),
+            health: Health::new(),
         }
     }
 
@@ -42,6 +45,24 @@ impl HostState {
     #[must_use]
     pub const fn cluster(&self) -> &Arc<ClusterState> {
         &self.cluster
+    }
+
+    /// Whether it is out of rotation (Envoy's health flag `failed_outlier_check`).
+    #[must_use]
+    pub fn is_ejected(&self) -> bool {
+        self.health.is_out()
+    }
+
+    /// Nothing is ejected in its cluster any more.
+    pub fn forget_ejection(&self) {
+        if self.is_ejected() {
+            self.health.leave(&self.cluster);
+            self.health.join();
+        }
+    }
+
+    pub(super) const fn health(&self) -> &Health {
+        &self.health
     }
 
     /// Requests in flight (Envoy's `rq_active`), what least-request balancing compares.

@@ -4,9 +4,12 @@
 //! endpoint that a new snapshot still names the state it had. Policies read this state through arguments; nobody else
 //! in core holds an atomic.
 
+pub mod ejection;
+mod health;
 mod host;
 mod registry;
 mod state;
+mod ticks;
 
 pub use host::{ActiveRequest, HostState, OpenConnection};
 pub use registry::{HostKey, Registry};

@@ -15,12 +15,20 @@ pub struct HostKey {
     pub address: Box<str>,
 }
 
+/// What is known about an endpoint.
+#[derive(Debug)]
+struct Known {
+    state: Weak<HostState>,
+    /// The snapshot being compiled names it.
+    named: bool,
+}
+
 /// Live state by endpoint and by cluster. One per process (or per simulated sidecar); used only while a snapshot is compiled.
 ///
 /// It holds no endpoint alive: state dies with the last snapshot, request or idle connection that uses it.
 #[derive(Debug, Default)]
 pub struct Registry {
-    hosts: BTreeMap<HostKey, Weak<HostState>>,
+    hosts: BTreeMap<HostKey, Known>,
     clusters: BTreeMap<Box<str>, Weak<ClusterState>>,
     next_id: u32,
 }
@@ -28,13 +36,21 @@ pub struct Registry {
 impl Registry {
     /// The state of an endpoint: what it was if somebody still holds it, new otherwise.
     pub fn host(&mut self, key: HostKey) -> Arc<HostState> {
-        if let Some(state) = self.hosts.get(&key).and_then(Weak::upgrade) {
+        if let Some(known) = self.hosts.get_mut(&key)
+            && let Some(state) = known.state.upgrade()
+        {
+            known.named = true;
+            state.health().join();
             return state;
         }
         let cluster = self.cluster(&key.cluster);
         let state = Arc::new(HostState::new(self.next_id, cluster));
         self.next_id += 1;
-        self.hosts.insert(key, Arc::downgrade(&state));
+        let known = Known {
+            state: Arc::downgrade(&state),
+            named: true,
+        };
+        self.hosts.insert(key, known);
         state
     }
 
@@ -48,10 +64,20 @@ impl Registry {
         state
     }
 
-    /// Forgets endpoints and clusters that nobody holds any more.
+    /// A snapshot is compiled: endpoints that it does not name have left their clusters, and what nobody holds any more
+    /// is forgotten.
     pub fn sweep(&mut self) {
         self.clusters.retain(|_, state| state.strong_count() > 0);
-        self.hosts.retain(|_, state| state.strong_count() > 0);
+        self.hosts.retain(|_, known| {
+            let is_named = core::mem::take(&mut known.named);
+            let Some(state) = known.state.upgrade() else {
+                return false;
+            };
+            if !is_named {
+                state.health().leave(state.cluster());
+            }
+            true
+        });
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::destination_rules::{DestinationRules, Merged};
 use super::endpoints::{Candidate, Upstream, Workloads, is_subset};
+use super::outlier;
 use super::scope::Scope;
 use super::services::{Port, Service, Services};
 use super::traffic_policy::{Effective, effective};
@@ -130,6 +131,10 @@ fn settle(cluster: &mut Cluster, upstream: &Upstream, registry: &mut Registry) {
             cluster.endpoints = endpoints.map(|c| endpoint(name, c, registry)).collect();
             let count = u32::try_from(cluster.endpoints.len()).unwrap_or(u32::MAX);
             cluster.state.set_endpoints(count);
+            if cluster.outlier_detection.is_none() {
+                let endpoints = cluster.endpoints.iter();
+                endpoints.for_each(|endpoint| endpoint.state.forget_ejection());
+            }
         }
     }
 }
@@ -164,6 +169,7 @@ fn cluster(
     Cluster {
         name,
         state,
+        outlier_detection: policy.outlier_detection.map(outlier::detection),
         host: service.host.as_str().into(),
         port: port.number,
         subset: subset.into(),
@@ -234,6 +240,7 @@ fn application(
     let mut cluster = Cluster {
         name,
         state,
+        outlier_detection: None,
         host: Box::default(),
         port: inbound[at].application.port(),
         subset: Box::default(),

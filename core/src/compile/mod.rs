@@ -13,6 +13,7 @@ mod destination_rules;
 mod endpoints;
 mod header_ops;
 mod hosts;
+mod outlier;
 mod resilience;
 mod resources;
 mod rules;

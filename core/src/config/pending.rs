@@ -39,7 +39,6 @@ const TRAFFIC_POLICY: &[&str] = &[
     "connectionPool.http.useClientProtocol",
     "connectionPool.http.maxConcurrentStreams",
     "connectionPool.http.http2KeepAlive",
-    "outlierDetection",
     "loadBalancer.consistentHash",
     "loadBalancer.localityLbSetting",
     "loadBalancer.zoneAwareLbSetting",

@@ -6,6 +6,7 @@ use super::call::{RequestBody, Response};
 use super::io::ConnectFault;
 use super::upstream::{State, end_attempt};
 use super::{Ambient, Exchange, Output, Phase, Side};
+use crate::cluster::ejection::Outcome;
 use crate::decision::{Attempt, AttemptEnd, ResetReason};
 use crate::http1::{BodyLength, Part};
 use crate::request::{self, Context, Failure, Target};
@@ -55,13 +56,14 @@ impl Exchange {
         if let Some(link) = &mut link {
             link.on_request();
         }
+        request::outcome::report(Outcome::Connected, &self.record, ambient.now);
         let tunnel = target.tunnel;
         if let Some(attempt) = self.record.attempts.last_mut() {
             attempt.reused = kept;
         }
         self.up.state = State::Attached { target, link, kept };
         if tunnel {
-            self.begin_connect_tunnel(worker);
+            self.begin_connect_tunnel(ambient, worker);
         } else {
             self.send_request_head(worker);
             self.arm_per_try(ambient);
@@ -231,6 +233,7 @@ impl Exchange {
         let context = Context {
             peer: &self.peer,
             upgrade: self.call.facts.upgrade.as_deref(),
+            now: ambient.now,
         };
         let verdict = request::retry(&context, &mut self.record, &mut self.response);
         self.obey(verdict, ambient, worker);
@@ -261,6 +264,7 @@ impl Exchange {
         worker: &mut Worker,
     ) {
         end_attempt(&mut self.record, AttemptEnd::Reset(reason));
+        self.report_reset(reason, ambient);
         if let Some(active) = &mut self.up.active {
             active.fail();
         }
@@ -275,6 +279,13 @@ impl Exchange {
         self.obey(verdict, ambient, worker);
     }
 
+    /// A reset counts against its endpoint, before or after the response began.
+    pub(super) fn report_reset(&self, reason: ResetReason, ambient: Ambient) {
+        if let Some(outcome) = request::outcome::of_reset(reason) {
+            request::outcome::report(outcome, &self.record, ambient.now);
+        }
+    }
+
     /// The route's timeout ran out.
     pub(super) fn on_route_timeout(&mut self, ambient: Ambient, worker: &mut Worker) {
         self.call.route_deadline = None;
@@ -283,6 +294,10 @@ impl Exchange {
         }
         end_attempt(&mut self.record, AttemptEnd::Reset(ResetReason::LocalReset));
         if self.call.response == Response::Awaited {
+            // As Envoy: before there is a connection, nobody is to blame.
+            if self.up.is_attached() {
+                request::outcome::report(Outcome::Timeout, &self.record, ambient.now);
+            }
             self.drop_upstream();
             let verdict =
                 request::on_route_timeout(&self.peer, &mut self.record, &mut self.response);

@@ -119,6 +119,7 @@ impl Exchange {
             let context = Context {
                 peer: &self.peer,
                 upgrade: self.call.facts.upgrade.as_deref(),
+                now: ambient.now,
             };
             request::begin(&context, &mut self.record, &mut self.response)
         };
@@ -143,6 +144,7 @@ impl Exchange {
         let context = Context {
             peer: &self.peer,
             upgrade: self.call.facts.upgrade.as_deref(),
+            now: ambient.now,
         };
         let verdict = request::after_delay(&context, &mut self.record, &mut self.response);
         self.obey(verdict, ambient, worker);

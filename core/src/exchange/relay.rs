@@ -186,11 +186,13 @@ impl Exchange {
             return;
         }
         if facts.switched {
-            self.begin_upgrade_tunnel(facts.upgrade.clone(), worker);
+            self.begin_upgrade_tunnel(facts.upgrade.clone(), ambient, worker);
             return;
         }
         let status = self.response.status.as_u16();
         self.up.on_status(status, &mut self.record);
+        let outcome = request::outcome::of_response(&self.record, &self.response);
+        request::outcome::report(outcome, &self.record, ambient.now);
         let can_repeat = self.can_repeat();
         if let Some(wait) = request::after_response(can_repeat, &mut self.record, &self.response) {
             self.discard_response(facts.keep_alive, ambient, worker);
@@ -246,6 +248,7 @@ impl Exchange {
 
     /// The response cannot be completed.
     pub(super) fn cut_response(&mut self, reason: ResetReason, ambient: Ambient) {
+        self.report_reset(reason, ambient);
         request::on_response_cut(reason, &mut self.record);
         self.cut(ambient);
     }

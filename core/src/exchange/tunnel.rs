@@ -2,6 +2,7 @@
 
 use super::call::Response;
 use super::{Ambient, Exchange, Output, Phase, Side};
+use crate::cluster::ejection::Outcome;
 use crate::decision::Details;
 use crate::http1::BodyLength;
 use crate::message::ResponseHead;
@@ -47,9 +48,15 @@ impl Tunnel {
 
 impl Exchange {
     /// The endpoint agreed to switch protocols.
-    pub(super) fn begin_upgrade_tunnel(&mut self, protocol: Option<Box<str>>, worker: &mut Worker) {
+    pub(super) fn begin_upgrade_tunnel(
+        &mut self,
+        protocol: Option<Box<str>>,
+        ambient: Ambient,
+        worker: &mut Worker,
+    ) {
         self.call.switched_to = protocol;
         self.up.on_status(101, &mut self.record);
+        request::outcome::report(Outcome::Response(101), &self.record, ambient.now);
         self.record.status = 101;
         self.record.details = Details::ViaUpstream;
         request::on_response_head(
@@ -63,9 +70,10 @@ impl Exchange {
     }
 
     /// The connection that a CONNECT asked for is made (RFC 9110 §9.3.6).
-    pub(super) fn begin_connect_tunnel(&mut self, worker: &mut Worker) {
+    pub(super) fn begin_connect_tunnel(&mut self, ambient: Ambient, worker: &mut Worker) {
         self.response = ResponseHead::default();
         self.up.on_status(200, &mut self.record);
+        request::outcome::report(Outcome::Response(200), &self.record, ambient.now);
         self.record.status = 200;
         self.record.details = Details::ViaUpstream;
         self.begin_tunnel(worker);

@@ -9,6 +9,7 @@ mod edf;
 pub mod fault;
 pub mod header_ops;
 mod index;
+pub mod panic;
 pub mod path;
 pub mod redirect;
 pub mod retry;

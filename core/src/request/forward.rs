@@ -15,6 +15,7 @@ use crate::policy::{authority, cors, destination, retry, rewrite};
 use crate::snapshot::{
     Action, Address, Balancing, ClusterId, Destination, DestinationCluster, Forward, Rule, Snapshot,
 };
+use crate::time::Instant;
 
 /// Picks a destination, changes the head as its rule says, and picks an endpoint.
 pub(super) fn forward(
@@ -80,7 +81,7 @@ pub(super) fn attempt(
     if cluster.balancing == Balancing::Passthrough {
         return passthrough(context, record, response, snapshot);
     }
-    let Some((endpoint, picked)) = pick(id, record, snapshot) else {
+    let Some((endpoint, picked)) = pick(id, context.now, record, snapshot) else {
         record.flags.insert(ResponseFlag::NoHealthyUpstream);
         record.details = Details::NoHealthyUpstream;
         reply::from_router(
@@ -97,7 +98,7 @@ pub(super) fn attempt(
         endpoint: endpoint as u32,
         picked,
         reused: false,
-        began: record.began,
+        began: context.now,
         end: AttemptEnd::Open,
     });
     head::count_attempt(record);
@@ -112,7 +113,12 @@ pub(super) fn attempt(
 
 /// Picks an endpoint. A first attempt takes what the balancer says; a retry asks again while it gets an endpoint that
 /// was tried before, up to a bound, and then takes that.
-fn pick(id: ClusterId, record: &Record, snapshot: &Snapshot) -> Option<(usize, Picked)> {
+fn pick(
+    id: ClusterId,
+    now: Instant,
+    record: &Record,
+    snapshot: &Snapshot,
+) -> Option<(usize, Picked)> {
     let view = record.view.as_ref()?;
     let avoids = record.retries > 0
         && failure::policy_of(record, snapshot).is_some_and(|p| p.ignore_previous_hosts);
@@ -124,7 +130,7 @@ fn pick(id: ClusterId, record: &Record, snapshot: &Snapshot) -> Option<(usize, P
     let mut picked = None;
     for again in 0..=reselections {
         let draw = u64::from(record.retries) * (retry::RESELECTIONS + 1) + again;
-        picked = view.pick(id, record.entropy, draw);
+        picked = view.pick(id, record.entropy, draw, now);
         if picked.is_none_or(|(endpoint, _)| !avoids || !was_tried(endpoint)) {
             break;
         }
@@ -151,7 +157,7 @@ pub(super) fn passthrough(
         endpoint: 0,
         picked: Picked::OriginalDestination,
         reused: false,
-        began: record.began,
+        began: context.now,
         end: AttemptEnd::Open,
     });
     head::count_attempt(record);

@@ -7,6 +7,7 @@
 mod failure;
 mod forward;
 mod head;
+pub mod outcome;
 mod reply;
 
 pub use failure::{
@@ -28,7 +29,7 @@ use crate::policy::{cors, fault, header_ops, path, redirect, route};
 use crate::snapshot::{
     Action, Address, Cluster, ClusterId, Forward, Rule, Snapshot, UnknownHosts, VirtualHostId,
 };
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 
 /// What the client used, as far as we know: everything arrives in clear text, and somebody before us may have taken TLS
 /// off (Envoy derives `:scheme` from `x-forwarded-proto`).
@@ -46,6 +47,8 @@ pub struct Context<'a> {
     pub peer: &'a Peer,
     /// The protocol the client wants to switch to.
     pub upgrade: Option<&'a str>,
+    /// The time.
+    pub now: Instant,
 }
 
 /// What is to be done with a request.

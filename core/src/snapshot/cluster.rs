@@ -4,8 +4,9 @@ use core::fmt;
 use core::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::cluster::{ClusterState, HostState};
-use crate::time::Duration;
+use super::OutlierDetection;
+use crate::cluster::{ClusterState, HostState, ejection};
+use crate::time::{Duration, Instant};
 
 /// Which cluster of a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -82,6 +83,18 @@ pub struct Cluster {
     pub idle_timeout: Option<Duration>,
     /// Requests after which a connection is closed; `None` is unlimited.
     pub max_requests_per_connection: Option<u32>,
+    /// When its endpoints are ejected; `None` never.
+    pub outlier_detection: Option<Box<OutlierDetection>>,
     /// Its live state, shared with older and newer snapshots.
     pub state: Arc<ClusterState>,
+}
+
+impl Cluster {
+    /// Lets endpoints come back whose ejection is over by now.
+    pub fn sweep(&self, now: Instant) {
+        if let Some(detection) = &self.outlier_detection {
+            let hosts = self.endpoints.iter().map(|endpoint| &*endpoint.state);
+            ejection::sweep(detection, &self.state, hosts, now);
+        }
+    }
 }

@@ -7,6 +7,7 @@ use crate::decision::Picked;
 use crate::entropy::{Entropy, mix};
 use crate::policy::Balancer;
 use crate::snapshot::{ClusterId, Snapshot};
+use crate::time::Instant;
 
 /// A snapshot and this worker's balancer positions in it. Requests hold the one they began with.
 #[derive(Debug)]
@@ -49,10 +50,17 @@ impl View {
         next
     }
 
-    /// Picks an endpoint of a cluster: its position, and why it.
+    /// Picks an endpoint of a cluster: its position, and why it. Endpoints whose ejection is over by now come back first.
     #[must_use]
-    pub fn pick(&self, id: ClusterId, entropy: Entropy, attempt: u64) -> Option<(usize, Picked)> {
+    pub fn pick(
+        &self,
+        id: ClusterId,
+        entropy: Entropy,
+        attempt: u64,
+        now: Instant,
+    ) -> Option<(usize, Picked)> {
         let cluster = self.snapshot.cluster(id);
+        cluster.sweep(now);
         let at = id.0 as usize;
         let mut balancers = self.balancers.borrow_mut();
         balancers[at]

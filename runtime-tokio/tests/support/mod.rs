@@ -49,6 +49,7 @@ pub(crate) fn forwarding_to(registry: &mut Registry, address: Address) -> Arc<Sn
         connect_timeout: Duration::from_secs(10),
         idle_timeout: None,
         max_requests_per_connection: None,
+        outlier_detection: None,
         state: Arc::default(),
     };
     let destination = Destination {

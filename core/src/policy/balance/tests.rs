@@ -41,6 +41,7 @@ fn cluster(balancing: Balancing, endpoints: &[(u32, u32)]) -> Cluster {
         connect_timeout: Duration::from_secs(1),
         idle_timeout: None,
         max_requests_per_connection: None,
+        outlier_detection: None,
         state: Arc::default(),
     }
 }
