@@ -134,7 +134,7 @@ impl Actor {
                     self.at += 1;
                     self.is_current = false;
                 }
-                Ok(Progress::Wait) if self.is_idle_repeat() => return self.leave(out),
+                Ok(Progress::Wait) | Err(_) if self.is_idle_repeat() => return self.leave(out),
                 Ok(Progress::Wait) => return,
                 Err(what) => return self.fail(step.line, &what, out),
             }
@@ -143,7 +143,7 @@ impl Actor {
 
     /// A repeating service that is between two turns when the connection ends.
     fn is_idle_repeat(&self) -> bool {
-        self.repeats && self.at == 0 && (self.eof || self.broken)
+        self.repeats && self.at == 0 && !self.is_current && (self.eof || self.broken)
     }
 
     fn leave(&mut self, out: &mut Vec<Do>) {

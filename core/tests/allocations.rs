@@ -27,7 +27,10 @@ spec:
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: {name: shop}
-spec: {host: shop.test, subsets: [{name: v1, labels: {version: v1}}]}
+spec:
+  host: shop.test
+  trafficPolicy: {outlierDetection: {interval: 1s}}
+  subsets: [{name: v1, labels: {version: v1}}]
 ---
 apiVersion: networking.istio.io/v1
 kind: VirtualService

@@ -88,6 +88,7 @@ pub struct Running {
 /// Steers and watches the workers from any thread.
 #[derive(Clone, Debug)]
 pub struct Handle {
+    clock: Clock,
     local_addrs: Arc<[SocketAddr]>,
     snapshot: Arc<ArcSwap<Snapshot>>,
     orders: watch::Sender<Orders>,
@@ -114,8 +115,10 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let log = log.map_err(StartError::Thread)?;
     let listeners = local_addrs.len();
     let counters = (0..count).map(|_| Arc::new(WorkerCounters::new(listeners)));
+    let clock = Clock::start();
     let mut running = Running {
         handle: Handle {
+            clock,
             local_addrs: local_addrs.into(),
             snapshot: Arc::new(ArcSwap::new(config.snapshot)),
             orders: watch::Sender::default(),
@@ -124,7 +127,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
         workers: Vec::new(),
         log: None,
     };
-    let (clock, seeds) = (Clock::start(), RandomState::new());
+    let seeds = RandomState::new();
     let (ready, is_ready) = sync_channel(count);
     for (index, listeners) in bound.into_iter().enumerate() {
         let plan = Plan {
@@ -198,6 +201,12 @@ impl Handle {
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()
+    }
+
+    /// The time of this runtime.
+    #[must_use]
+    pub fn now(&self) -> outrigger_core::time::Instant {
+        self.clock.now()
     }
 
     /// Makes a snapshot the current one. Requests in flight keep theirs; later ones use this.

@@ -113,7 +113,7 @@ impl Admin {
             "/" | "/help" => response(StatusCode::OK, TEXT, HELP.into()),
             "/ready" | "/healthz/ready" => self.ready(),
             "/clusters" => {
-                let text = clusters::text(&self.handle.snapshot());
+                let text = clusters::text(&self.handle.snapshot(), self.handle.now());
                 response(StatusCode::OK, TEXT, text)
             }
             "/config_dump" => {

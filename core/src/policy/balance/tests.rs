@@ -1,17 +1,21 @@
 //! Balancers against the formulas of Envoy's policies.
 
-use std::sync::Arc;
+use core::num::NonZeroU32;
+use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::cluster::ejection::{self, Outcome};
 use crate::cluster::{HostKey, Registry};
-use crate::snapshot::Address;
-use crate::time::Duration;
+use crate::snapshot::{Address, OutlierDetection};
+use crate::time::{Duration, Instant};
 
 /// A cluster whose endpoints have these weights and requests in flight.
 fn cluster(balancing: Balancing, endpoints: &[(u32, u32)]) -> Cluster {
     let mut registry = Registry::default();
+    let state = registry.cluster("c");
+    state.set_endpoints(u32::try_from(endpoints.len()).unwrap());
     let endpoints = endpoints
         .iter()
         .zip(1u16..)
@@ -42,7 +46,7 @@ fn cluster(balancing: Balancing, endpoints: &[(u32, u32)]) -> Cluster {
         idle_timeout: None,
         max_requests_per_connection: None,
         outlier_detection: None,
-        state: Arc::default(),
+        state,
     }
 }
 
@@ -149,6 +153,87 @@ fn a_balancer_of_another_cluster_does_no_harm() {
             assert!(at < 2);
         }
     }
+}
+
+/// The same cluster with ejection, and the endpoints at these positions out.
+fn without(mut cluster: Cluster, out: &[usize], min_health_percent: u8) -> Cluster {
+    let detection = OutlierDetection {
+        consecutive_5xx: NonZeroU32::new(1),
+        consecutive_gateway: None,
+        split_local_origin: false,
+        consecutive_local_origin: None,
+        error_codes: Box::default(),
+        interval: Duration::from_secs(1),
+        base_ejection_time: Duration::from_secs(1),
+        max_ejection_percent: 100,
+        min_health_percent,
+    };
+    for at in out {
+        let host = &cluster.endpoints[*at].state;
+        ejection::report(&detection, host, Outcome::Failed, Instant::ZERO);
+    }
+    cluster.outlier_detection = Some(Box::new(detection));
+    cluster
+}
+
+#[test]
+fn picks_among_those_that_are_not_ejected() {
+    let equal = [(1, 0); 4];
+    for (balancing, endpoints, out, min_health, want) in [
+        (Balancing::RoundRobin, equal, &[][..], 0, &[0, 1, 2, 3][..]),
+        (Balancing::RoundRobin, equal, &[1, 2], 0, &[0, 3]),
+        (Balancing::Random, equal, &[0], 0, &[1, 2, 3]),
+        (Balancing::LeastRequest, equal, &[3], 0, &[0, 1, 2]),
+        (Balancing::LeastRequest, equal, &[0, 1, 3], 0, &[2]),
+        (Balancing::LeastRequest, equal, &[0, 1, 2, 3], 0, &[]),
+        (
+            Balancing::LeastRequest,
+            equal,
+            &[0, 1, 2, 3],
+            1,
+            &[0, 1, 2, 3],
+        ),
+        (Balancing::RoundRobin, equal, &[0, 1], 51, &[0, 1, 2, 3]),
+        (Balancing::RoundRobin, equal, &[0, 1], 50, &[2, 3]),
+        (
+            Balancing::RoundRobin,
+            [(1, 0), (9, 0), (3, 0), (2, 0)],
+            &[1],
+            0,
+            &[0, 2, 3],
+        ),
+    ] {
+        let cluster = without(cluster(balancing, &endpoints), out, min_health);
+        let mut balancer = Balancer::new(&cluster, 5);
+        let picks = (0..200).filter_map(|e| balancer.pick(&cluster, Entropy(e), 0));
+        let picked: BTreeSet<usize> = picks.map(|(at, _)| at).collect();
+        let picked: Vec<usize> = picked.into_iter().collect();
+        assert_eq!(picked, want, "{balancing:?} {out:?} {min_health}");
+    }
+}
+
+#[test]
+fn follows_ejections_and_returns() {
+    let cluster = without(
+        cluster(Balancing::RoundRobin, &[(1, 0), (2, 0), (1, 0)]),
+        &[],
+        0,
+    );
+    let mut balancer = Balancer::new(&cluster, 0);
+    let mut shares = || {
+        let got = picks(&mut balancer, &cluster, 120);
+        [0, 1, 2].map(|at| got.iter().filter(|p| **p == at).count())
+    };
+    assert_eq!(shares(), [30, 60, 30]);
+    let detection = cluster.outlier_detection.as_deref().unwrap();
+    let heavy = &cluster.endpoints[1].state;
+    cluster.sweep(Instant::ZERO);
+    ejection::report(detection, heavy, Outcome::Failed, Instant::ZERO);
+    assert_eq!(shares(), [60, 0, 60]);
+    cluster.sweep(Instant::from_millis(999));
+    assert_eq!(shares(), [60, 0, 60]);
+    cluster.sweep(Instant::from_millis(1000));
+    assert_eq!(shares(), [30, 60, 30]);
 }
 
 proptest! {

@@ -3,11 +3,13 @@
 use std::fmt::Write as _;
 
 use outrigger_core::snapshot::{Balancing, Cluster, Endpoint, Snapshot};
+use outrigger_core::time::Instant;
 
-/// Every cluster of a snapshot.
-pub(super) fn text(snapshot: &Snapshot) -> String {
+/// Every cluster of a snapshot, as it is at this moment.
+pub(super) fn text(snapshot: &Snapshot, now: Instant) -> String {
     let mut out = String::new();
     for cluster in &snapshot.clusters {
+        cluster.sweep(now);
         write_cluster(&mut out, cluster);
     }
     out
@@ -39,7 +41,13 @@ fn write_endpoint(out: &mut String, cluster: &str, endpoint: &Endpoint) {
     let success = total.saturating_sub(errors).saturating_sub(active.into());
     line("rq_success", &success);
     line("rq_total", &total);
-    line("health_flags", &"healthy");
+    let is_ejected = state.is_ejected();
+    let health = if is_ejected {
+        "/failed_outlier_check"
+    } else {
+        "healthy"
+    };
+    line("health_flags", &health);
     line("weight", &endpoint.weight);
     let mut locality = endpoint.locality.splitn(3, '/');
     for name in ["region", "zone", "sub_zone"] {

@@ -4,6 +4,7 @@ use std::fmt::{Display, Write as _};
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use outrigger_core::cluster::ClusterState;
 use outrigger_core::snapshot::Cluster;
 use outrigger_tokio::{Handle, ListenerStats};
 
@@ -17,6 +18,7 @@ pub(super) fn text(handle: &Handle, started: Instant) -> String {
         add_listener(&mut lines, prefix, listener);
     }
     for cluster in &snapshot.clusters {
+        cluster.sweep(handle.now());
         add_cluster(&mut lines, cluster);
     }
     let is_draining = u8::from(handle.is_draining());
@@ -76,6 +78,18 @@ fn add_cluster(lines: &mut Lines, cluster: &Cluster) {
         sum(&|h| h.active().into()),
     );
     lines.add(format!("{name}.upstream_rq_total"), sum(&|h| h.requests()));
+    if cluster.outlier_detection.is_some() {
+        add_ejections(lines, &name, &cluster.state);
+    }
+}
+
+fn add_ejections(lines: &mut Lines, cluster: &str, state: &ClusterState) {
+    let name = format!("{cluster}.outlier_detection");
+    let total = state.ejections_enforced();
+    lines.add(format!("{name}.ejections_active"), state.ejections_active());
+    lines.add(format!("{name}.ejections_enforced_total"), total);
+    let overflow = state.ejections_overflow();
+    lines.add(format!("{name}.ejections_overflow"), overflow);
 }
 
 /// An address as a part of a name: Envoy replaces colons.
