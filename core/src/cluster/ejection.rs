@@ -9,8 +9,8 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::health::Ejection;
 use super::host::HostState;
+use super::outlier::OutlierDetection;
 use super::state::ClusterState;
-use crate::snapshot::OutlierDetection;
 use crate::time::{Duration, Instant};
 
 /// The longest ejection, unless the first one is longer already (Envoy's default).

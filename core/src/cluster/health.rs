@@ -7,9 +7,9 @@
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use super::ejection::{ejection_time, max_ejection_time};
+use super::outlier::OutlierDetection;
 use super::state::ClusterState;
 use super::ticks::Ticks;
-use crate::snapshot::OutlierDetection;
 use crate::time::Instant;
 
 /// In rotation.

@@ -7,10 +7,12 @@
 pub mod ejection;
 mod health;
 mod host;
+mod outlier;
 mod registry;
 mod state;
 mod ticks;
 
 pub use host::{ActiveRequest, HostState, OpenConnection};
+pub use outlier::OutlierDetection;
 pub use registry::{HostKey, Registry};
 pub use state::ClusterState;

@@ -2,8 +2,8 @@
 
 use core::num::NonZeroU32;
 
+use crate::cluster::OutlierDetection;
 use crate::config::destination_rule;
-use crate::snapshot::OutlierDetection;
 use crate::time::Duration;
 
 /// Errors in a row when nobody says otherwise (Envoy).

@@ -4,8 +4,7 @@ use core::fmt;
 use core::net::SocketAddr;
 use std::sync::Arc;
 
-use super::OutlierDetection;
-use crate::cluster::{ClusterState, HostState, ejection};
+use crate::cluster::{ClusterState, HostState, OutlierDetection, ejection};
 use crate::time::{Duration, Instant};
 
 /// Which cluster of a snapshot.

@@ -6,7 +6,6 @@
 mod cluster;
 mod host_table;
 mod matching;
-mod outlier;
 mod re2;
 mod resilience;
 mod route;
@@ -14,7 +13,6 @@ mod route;
 pub use cluster::{Address, Balancing, Cluster, ClusterId, Endpoint};
 pub use host_table::{HostEntry, HostTable, PortEntry};
 pub use matching::{FieldMatch, MatchedField, PathMatch, QueryMatch, Regex, RegexFault, TextMatch};
-pub use outlier::OutlierDetection;
 pub use resilience::{
     FaultAbort, FaultAnswer, FaultDelay, FaultPolicy, PerMillion, RetryOn, RetryPolicy,
 };

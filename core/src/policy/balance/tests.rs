@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::cluster::ejection::{self, Outcome};
-use crate::cluster::{HostKey, Registry};
-use crate::snapshot::{Address, OutlierDetection};
+use crate::cluster::{HostKey, OutlierDetection, Registry};
+use crate::snapshot::Address;
 use crate::time::{Duration, Instant};
 
 /// A cluster whose endpoints have these weights and requests in flight.
