@@ -24,7 +24,7 @@ pub enum Tally {
     /// Bodies in turn, beginning anywhere.
     InTurn(Vec<String>),
     /// One of these.
-    Either(Vec<Tally>),
+    Either(Vec<Self>),
 }
 
 impl Tally {
