@@ -4,6 +4,7 @@
 //! the default route. A port that is not HTTP has one without rules: whoever names it is taken to it, as through a TCP
 //! listener. A VirtualService host that is no service has one on port 80 only.
 
+use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Input;
@@ -133,8 +134,10 @@ impl<'a> Hosts<'a> {
             }
         }
         for (address, entry) in addresses {
-            self.names
-                .push((address.to_ascii_lowercase().into(), entry));
+            // One spelling of an IPv6 address, the one that clients use (RFC 5952).
+            let parsed = address.parse::<IpAddr>();
+            let name = parsed.map_or_else(|_| address.to_ascii_lowercase(), |ip| ip.to_string());
+            self.names.push((name.into(), entry));
         }
     }
 
