@@ -63,7 +63,8 @@ fn snapshot(
         idle_timeout: Some(Duration::from_secs(dice.between(1, 3600))),
         max_requests_per_connection: dice.coin().then_some(2),
         outlier_detection: None,
-        state: Arc::default(),
+        limits: None,
+        state: registry.cluster("inbound|80||"),
     };
     let destination = Destination {
         weight: 1,

@@ -1,4 +1,4 @@
-//! What all workers of the process share about upstreams: live state of endpoints, by atomics, and nothing else.
+//! What all workers of the process share about upstreams: live state of endpoints and clusters, by atomics, and nothing else.
 //!
 //! A snapshot is immutable; the state of its endpoints is not, and it outlives the snapshot. The registry gives an
 //! endpoint that a new snapshot still names the state it had. Policies read this state through arguments; nobody else
@@ -7,12 +7,14 @@
 pub mod ejection;
 mod health;
 mod host;
+mod limits;
 mod outlier;
 mod registry;
 mod state;
 mod ticks;
 
 pub use host::{ActiveRequest, HostState, OpenConnection};
+pub use limits::{Counted, Gauges, Permit};
 pub use outlier::OutlierDetection;
 pub use registry::{HostKey, Registry};
 pub use state::ClusterState;

@@ -3,6 +3,7 @@
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::health::Ejection;
+use super::limits::Gauges;
 use super::ticks::{LastTick, Ticks};
 use crate::time::{Duration, Instant};
 
@@ -18,9 +19,16 @@ pub struct ClusterState {
     ejections_enforced: AtomicU64,
     ejections_overflow: AtomicU64,
     last_tick: LastTick,
+    gauges: Gauges,
 }
 
 impl ClusterState {
+    /// What is counted against the circuit limits.
+    #[must_use]
+    pub const fn gauges(&self) -> &Gauges {
+        &self.gauges
+    }
+
     /// How many endpoints the newest snapshot gives the cluster.
     #[must_use]
     pub fn endpoints(&self) -> u32 {

@@ -12,8 +12,10 @@ use super::services::{Port, Service, Services};
 use super::traffic_policy::{Effective, effective};
 use super::{Inbound, Input};
 use crate::cluster::{HostKey, Registry};
-use crate::config::destination_rule::{LoadBalancerPolicy, SimpleLb};
-use crate::snapshot::{Address, Balancing, Cluster, ClusterId, DestinationCluster, Endpoint};
+use crate::config::destination_rule::{ConnectionPoolSettings, LoadBalancerPolicy, SimpleLb};
+use crate::snapshot::{
+    Address, Balancing, Cluster, ClusterId, DestinationCluster, Endpoint, Limits,
+};
 use crate::time::Duration;
 
 /// How long an idle upstream connection is kept when nobody says (Istio, Envoy).
@@ -183,7 +185,31 @@ fn cluster(
         max_requests_per_connection: http
             .and_then(|http| u32::try_from(http.max_requests_per_connection).ok())
             .filter(|max| *max > 0),
+        limits: limits(pool),
     }
+}
+
+/// What is limited. Zero is no limit, as in Istio.
+fn limits(pool: Option<&ConnectionPoolSettings>) -> Option<Limits> {
+    let tcp = pool.and_then(|pool| pool.tcp.as_ref());
+    let http = pool.and_then(|pool| pool.http.as_ref());
+    let limit = |written: Option<i32>| {
+        let max = written.and_then(|max| u32::try_from(max).ok());
+        max.filter(|max| *max > 0).unwrap_or(u32::MAX)
+    };
+    let limits = Limits {
+        connections: limit(tcp.map(|tcp| tcp.max_connections)),
+        pending: limit(http.map(|http| http.http1_max_pending_requests)),
+        requests: limit(http.map(|http| http.http2_max_requests)),
+        retries: limit(http.map(|http| http.max_retries)),
+    };
+    let all = [
+        limits.connections,
+        limits.pending,
+        limits.requests,
+        limits.retries,
+    ];
+    all.iter().any(|max| *max < u32::MAX).then_some(limits)
 }
 
 fn balancing(policy: &Effective<'_>) -> Balancing {
@@ -249,6 +275,7 @@ fn application(
         connect_timeout: input.mesh.connect_timeout,
         idle_timeout: Some(IDLE_TIMEOUT),
         max_requests_per_connection: None,
+        limits: None,
     };
     let application = Candidate {
         address: Address::Socket(inbound[at].application),

@@ -61,6 +61,19 @@ pub enum Balancing {
     Passthrough,
 }
 
+/// How much a cluster takes at once, over all workers (DestinationRule `connectionPool`). `u32::MAX` is no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections, idle ones included (`tcp.maxConnections`).
+    pub connections: u32,
+    /// Requests that have no connection yet (`http.http1MaxPendingRequests`).
+    pub pending: u32,
+    /// Requests that have one (`http.http2MaxRequests`; holds for HTTP/1 too).
+    pub requests: u32,
+    /// Retries under way (`http.maxRetries`).
+    pub retries: u32,
+}
+
 /// One upstream pool.
 #[derive(Clone, Debug)]
 pub struct Cluster {
@@ -84,6 +97,8 @@ pub struct Cluster {
     pub max_requests_per_connection: Option<u32>,
     /// When its endpoints are ejected; `None` never.
     pub outlier_detection: Option<Box<OutlierDetection>>,
+    /// Circuit limits; `None` when nothing is limited, and then nothing is counted.
+    pub limits: Option<Limits>,
     /// Its live state, shared with older and newer snapshots.
     pub state: Arc<ClusterState>,
 }

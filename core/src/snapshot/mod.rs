@@ -10,7 +10,7 @@ mod re2;
 mod resilience;
 mod route;
 
-pub use cluster::{Address, Balancing, Cluster, ClusterId, Endpoint};
+pub use cluster::{Address, Balancing, Cluster, ClusterId, Endpoint, Limits};
 pub use host_table::{HostEntry, HostTable, PortEntry};
 pub use matching::{FieldMatch, MatchedField, PathMatch, QueryMatch, Regex, RegexFault, TextMatch};
 pub use resilience::{

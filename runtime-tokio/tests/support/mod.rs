@@ -50,6 +50,7 @@ pub(crate) fn forwarding_to(registry: &mut Registry, address: Address) -> Arc<Sn
         idle_timeout: None,
         max_requests_per_connection: None,
         outlier_detection: None,
+        limits: None,
         state: Arc::default(),
     };
     let destination = Destination {

@@ -46,6 +46,7 @@ fn cluster(balancing: Balancing, endpoints: &[(u32, u32)]) -> Cluster {
         idle_timeout: None,
         max_requests_per_connection: None,
         outlier_detection: None,
+        limits: None,
         state,
     }
 }
