@@ -22,6 +22,10 @@ pub struct Peer {
     pub listener: ListenerKind,
 }
 
+/// Names a request that waits for a connection. Unique within a worker for all time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WaiterId(pub u64);
+
 /// Names a connection to an endpoint while it is kept idle. Unique within a worker for all time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);

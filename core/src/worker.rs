@@ -4,23 +4,28 @@
 //! `cluster` instead, and the worker reaches it only through the snapshot.
 
 mod idle;
+mod line;
 mod view;
 
 pub use view::View;
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use crate::cluster::HostState;
+use crate::cluster::{ClusterState, Counted, HostState};
 use crate::decision::Record;
+use crate::exchange::Output;
 use crate::outbox::Outbox;
-use crate::peer::ConnectionId;
+use crate::peer::{ConnectionId, WaiterId};
 use crate::snapshot::Snapshot;
 use crate::time::{Duration, Instant};
 use idle::IdleConnections;
 pub(crate) use idle::Link;
+use line::Lines;
+pub(crate) use line::{Slot, Ticket};
 
 /// The size of a fresh read buffer: a head and a body of 16 KiB in one read.
 const BUFFER: usize = 32 * 1024;
@@ -53,12 +58,24 @@ impl Default for WorkerSettings {
     }
 }
 
+/// What a runtime does after [`Worker::on_announced`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Announced {
+    /// Idle connections to close.
+    pub close: Vec<ConnectionId>,
+    /// Exchanges to give [`Input::Woken`](crate::exchange::Input::Woken), by the id they wait under.
+    pub wake: Vec<WaiterId>,
+    /// Announce again, after closing.
+    pub announce: bool,
+}
+
 /// The shared part of one thread.
 #[derive(Debug)]
 pub struct Worker {
     view: Rc<View>,
     settings: WorkerSettings,
     idle: IdleConnections,
+    lines: Lines,
     spare: Vec<BytesMut>,
     date: [u8; 29],
     draining: bool,
@@ -72,13 +89,15 @@ impl Worker {
             view: Rc::new(View::new(snapshot, seed)),
             settings,
             idle: IdleConnections::default(),
+            lines: Lines::default(),
             spare: Vec::new(),
             date: *b"Thu, 01 Jan 1970 00:00:00 GMT",
             draining: false,
         }
     }
 
-    /// Uses a new snapshot from the next request on. Returns idle connections that are to be closed, because no
+    /// Uses a new snapshot from the next request on; [`Worker::on_announced`] is to be called too, because limits may
+    /// have changed. Returns idle connections that are to be closed, because no
     /// endpoint of the new snapshot has them.
     pub fn adopt(&mut self, snapshot: Arc<Snapshot>) -> Vec<ConnectionId> {
         self.view = Rc::new(self.view.next(snapshot));
@@ -141,6 +160,65 @@ impl Worker {
     #[must_use]
     pub fn idle_connections(&self) -> usize {
         self.idle.len()
+    }
+
+    /// Somebody waits for a connection, or let one go: gives up idle connections that another worker waits for, and
+    /// says who of this worker is to try again.
+    pub fn on_announced(&mut self) -> Announced {
+        let lines = &mut self.lines;
+        let close = self.idle.give_up(|cluster| {
+            cluster.gauges().current(Counted::Waiting) > 0 && lines.first(cluster).is_none()
+        });
+        let mut announce = false;
+        for cluster in lines.freed.take() {
+            let waits = cluster.gauges().current(Counted::Waiting) > 0;
+            announce |= waits && lines.first(&cluster).is_none();
+        }
+        let wake = lines.all_first();
+        Announced {
+            close,
+            wake,
+            announce,
+        }
+    }
+
+    /// Tells who is to try again because of what an input let go of.
+    pub(crate) fn settle(&mut self, outputs: &mut VecDeque<Output>) {
+        let mut announce = false;
+        for cluster in self.lines.freed.take() {
+            match self.lines.first(&cluster) {
+                Some(waiter) => outputs.push_back(Output::Wake(waiter)),
+                None => announce |= cluster.gauges().current(Counted::Waiting) > 0,
+            }
+        }
+        if announce {
+            outputs.push_back(Output::Announce);
+        }
+    }
+
+    pub(crate) const fn lines(&mut self) -> &mut Lines {
+        &mut self.lines
+    }
+
+    /// Leave to make a connection, within a limit.
+    pub(crate) fn slot(&self, cluster: &Arc<ClusterState>, max: u32) -> Option<Slot> {
+        let permit = cluster.admit(Counted::Connections, max)?;
+        Some(Slot::new(permit, self.lines.freed.clone()))
+    }
+
+    /// Whether a connection may be kept as far as limits go: not if only other workers wait for one.
+    pub(crate) fn may_keep(&mut self, link: &Link) -> bool {
+        link.limited_by().is_none_or(|cluster| {
+            cluster.gauges().current(Counted::Waiting) == 0 || self.lines.first(cluster).is_some()
+        })
+    }
+
+    /// Keeps a connection, and has the first one in line woken.
+    pub(crate) fn keep(&mut self, link: Link, now: Instant) -> ConnectionId {
+        if let Some(cluster) = link.limited_by() {
+            self.lines.freed.add(cluster);
+        }
+        self.idle.keep(link, now)
     }
 
     /// Whether a connection to an endpoint is worth keeping: the current snapshot may have dropped the endpoint meanwhile.

@@ -37,6 +37,10 @@ pub(crate) enum Happening {
     Woken(PeerId, u64),
     /// An exchange's deadline, unless it waits for another one by now.
     Deadline(ExchangeId),
+    /// An exchange that waits for a connection was woken.
+    Turn(ExchangeId),
+    /// Every sidecar looks at what it keeps, because somebody waits or let go.
+    Announced,
     /// A sidecar looks for idle connections that have been idle for too long.
     Expire(usize),
 }

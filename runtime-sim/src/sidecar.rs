@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use outrigger_core::exchange::{
     Ambient, ConnectFault, ConnectionId, Exchange, Input, Interest, ListenerKind, Output, Peer,
-    Side,
+    Side, WaiterId,
 };
 use outrigger_core::time::Instant;
 use outrigger_core::worker::Worker;
@@ -38,6 +38,8 @@ pub(crate) struct Running {
     reuse: Option<Input>,
     /// The sidecar drains and the exchange has not been told.
     drain: bool,
+    /// It was woken, to be told as an input.
+    is_woken: bool,
     interest: Interest,
 }
 
@@ -89,6 +91,7 @@ impl Sidecar {
             upstream: Upstream::None,
             reuse: None,
             drain: false,
+            is_woken: false,
             interest: Interest::default(),
         };
         self.running.insert(self.next, running);
@@ -174,6 +177,35 @@ impl Sidecar {
         }
     }
 
+    /// Gives up what others wait for, and wakes who may have something to gain.
+    pub(crate) fn announced(&mut self, fabric: &mut Fabric) {
+        let told = self.worker.on_announced();
+        for id in told.close {
+            self.close_idle(id, fabric);
+        }
+        for waiter in told.wake {
+            self.wake(waiter, fabric);
+        }
+        if told.announce {
+            fabric.queue.push(fabric.now, Happening::Announced);
+        }
+    }
+
+    fn wake(&mut self, waiter: WaiterId, fabric: &mut Fabric) {
+        let found = self
+            .running
+            .iter_mut()
+            .find(|(_, running)| running.interest.woken == Some(waiter));
+        if let Some((number, running)) = found {
+            running.is_woken = true;
+            let id = ExchangeId {
+                sidecar: self.number,
+                number: *number,
+            };
+            fabric.queue.push(fabric.now, Happening::Turn(id));
+        }
+    }
+
     /// Feeds what is ready until the exchange waits or is over.
     pub(crate) fn advance(
         &mut self,
@@ -248,6 +280,9 @@ impl Sidecar {
                         self.idle.insert(connection, (wire, end));
                     }
                 }
+                Output::Discard(connection) => self.close_idle(connection, fabric),
+                Output::Wake(waiter) => self.wake(waiter, fabric),
+                Output::Announce => fabric.queue.push(fabric.now, Happening::Announced),
                 Output::Close(side) => running.close(side, fabric),
                 Output::Reset => {
                     if let Some((wire, end)) = running.downstream.take() {
@@ -267,6 +302,9 @@ impl Sidecar {
                     {
                         let at = at.max(fabric.now);
                         fabric.queue.push(at, Happening::Deadline(id));
+                    }
+                    if running.interest.woken != interest.woken {
+                        running.is_woken = false;
                     }
                     running.interest = interest;
                     return true;
@@ -292,6 +330,9 @@ impl Sidecar {
             return Some(Input::Drain);
         }
         let interest = running.interest;
+        if std::mem::take(&mut running.is_woken) && interest.woken.is_some() {
+            return Some(Input::Woken);
+        }
         if interest.deadline.is_some_and(|(at, _)| at <= fabric.now) {
             return Some(Input::Deadline);
         }

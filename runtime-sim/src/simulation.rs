@@ -103,6 +103,7 @@ impl Simulation {
         for id in sidecar.worker.adopt(snapshot) {
             sidecar.close_idle(id, &mut self.fabric);
         }
+        sidecar.announced(&mut self.fabric);
     }
 
     /// Lets a sidecar drain: new connections are refused, running exchanges end when they can.
@@ -197,14 +198,19 @@ impl Simulation {
                     self.tell(id, Event::Woken)?;
                 }
             }
-            Happening::Deadline(id) => self.deadline(id)?,
+            Happening::Deadline(id) | Happening::Turn(id) => self.look_again(id)?,
+            Happening::Announced => {
+                for sidecar in &mut self.sidecars {
+                    sidecar.announced(&mut self.fabric);
+                }
+            }
             Happening::Expire(sidecar) => self.sidecars[sidecar].expire(&mut self.fabric),
         }
         Ok(())
     }
 
     /// An exchange looks at its deadline by itself, so a late one is harmless.
-    fn deadline(&mut self, id: ExchangeId) -> Result<(), String> {
+    fn look_again(&mut self, id: ExchangeId) -> Result<(), String> {
         self.sidecars[id.sidecar].advance(id.number, None, &mut self.fabric)
     }
 

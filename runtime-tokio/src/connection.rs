@@ -121,7 +121,10 @@ impl Drop for Io {
             .subtract(1);
         if std::thread::panicking() {
             self.shared.on_panic(self.peer.remote);
+            // What the exchange held is free again, and it could not say so.
+            self.shared.announce();
         }
+        self.shared.wait(self.interest.woken, None, self.place);
         self.shared.leave(self.place);
     }
 }
@@ -155,6 +158,9 @@ impl Io {
                 }
                 Output::Reuse(id) => self.reuse = Some(self.reuse(id)),
                 Output::Keep(id) => self.keep(id),
+                Output::Discard(id) => self.shared.close_idle(vec![id]),
+                Output::Wake(waiter) => self.shared.wake_waiter(waiter),
+                Output::Announce => self.shared.announce(),
                 Output::Close(Side::Downstream) => self.downstream = None,
                 Output::Close(Side::Upstream) => {
                     self.upstream = None;
@@ -172,6 +178,10 @@ impl Io {
                 }
                 Output::Ended => self.on_request_end(exchange, now),
                 Output::Wait(interest) => {
+                    if interest.woken != self.interest.woken {
+                        self.shared
+                            .wait(self.interest.woken, interest.woken, self.place);
+                    }
                     self.interest = interest;
                     return false;
                 }
@@ -190,6 +200,9 @@ impl Io {
         let interest = self.interest;
         if let Some(input) = self.reuse.take() {
             return Poll::Ready(input);
+        }
+        if interest.woken.is_some_and(|id| self.shared.was_woken(id)) {
+            return Poll::Ready(Input::Woken);
         }
         for (wanted, side) in [
             (interest.write_downstream, Side::Downstream),

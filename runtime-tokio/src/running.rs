@@ -13,13 +13,14 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::access_log::{AccessLog, LogThread};
 use crate::clock::Clock;
 use crate::listen::{Listen, bind};
 use crate::notice::Notices;
+use crate::shared::Bells;
 use crate::stats::{Stats, WorkerCounters};
 use crate::worker::{self, Orders, Phase, Plan};
 
@@ -129,6 +130,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     };
     let seeds = RandomState::new();
     let (ready, is_ready) = sync_channel(count);
+    let bells: Arc<[Notify]> = (0..count).map(|_| Notify::new()).collect();
     for (index, listeners) in bound.into_iter().enumerate() {
         let plan = Plan {
             clock,
@@ -136,6 +138,10 @@ pub fn start(config: Config) -> Result<Running, StartError> {
             snapshot: Arc::clone(&running.handle.snapshot),
             settings: config.settings,
             seed: seeds.hash_one(index),
+            bells: Bells {
+                all: Arc::clone(&bells),
+                own: index,
+            },
             counters: Arc::clone(&running.handle.counters[index]),
             log: log.as_ref().map(LogThread::buffer),
             notices: Arc::clone(&config.notices),

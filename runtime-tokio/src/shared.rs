@@ -1,6 +1,7 @@
 //! What the tasks of one worker thread share.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use outrigger_core::decision::Record;
 use outrigger_core::entropy::{Entropy, mix};
-use outrigger_core::exchange::{Ambient, ConnectionId};
+use outrigger_core::exchange::{Ambient, ConnectionId, WaiterId};
 use outrigger_core::time::Instant;
 use outrigger_core::worker::Worker;
 use slab::Slab;
@@ -23,6 +24,19 @@ use crate::stats::WorkerCounters;
 
 /// How often idle upstream connections are looked at, while there are any.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// By which workers tell each other to look at what they keep: one for each worker.
+#[derive(Clone)]
+pub(crate) struct Bells {
+    pub(crate) all: Arc<[Notify]>,
+    pub(crate) own: usize,
+}
+
+/// A connection task whose exchange waits for a connection within a limit.
+struct Waiter {
+    place: usize,
+    is_woken: bool,
+}
 
 /// One worker thread's common things. Cells, because tasks take turns and nothing here is held across a wait.
 pub(crate) struct Shared {
@@ -39,6 +53,8 @@ pub(crate) struct Shared {
     idle: RefCell<IdleStore>,
     sweeping: Cell<bool>,
     tasks: RefCell<Slab<Option<Waker>>>,
+    waiters: RefCell<HashMap<WaiterId, Waiter>>,
+    bells: Bells,
     entropy: Cell<u64>,
     date_of_second: Cell<u64>,
 }
@@ -52,6 +68,7 @@ impl Shared {
         log: Option<LogBuffer>,
         notices: Notices,
         seed: u64,
+        bells: Bells,
     ) -> Self {
         Self {
             clock,
@@ -65,6 +82,8 @@ impl Shared {
             idle: RefCell::default(),
             sweeping: Cell::new(false),
             tasks: RefCell::default(),
+            waiters: RefCell::default(),
+            bells,
             entropy: Cell::new(mix(seed)),
             date_of_second: Cell::new(u64::MAX),
         }
@@ -125,6 +144,62 @@ impl Shared {
         self.worker.borrow_mut().drain();
         for waker in self.tasks.borrow().iter().filter_map(|(_, w)| w.as_ref()) {
             waker.wake_by_ref();
+        }
+    }
+
+    /// An exchange waits under another id than before, or no longer.
+    pub(crate) fn wait(&self, before: Option<WaiterId>, now: Option<WaiterId>, place: usize) {
+        if before.is_none() && now.is_none() {
+            return;
+        }
+        let mut waiters = self.waiters.borrow_mut();
+        if let Some(id) = before {
+            waiters.remove(&id);
+        }
+        if let Some(id) = now {
+            let is_woken = false;
+            waiters.insert(id, Waiter { place, is_woken });
+        }
+    }
+
+    /// Wakes the task whose exchange waits under this id, if it still does.
+    pub(crate) fn wake_waiter(&self, id: WaiterId) {
+        let mut waiters = self.waiters.borrow_mut();
+        let Some(waiter) = waiters.get_mut(&id) else {
+            return;
+        };
+        waiter.is_woken = true;
+        if let Some(Some(waker)) = self.tasks.borrow().get(waiter.place) {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Whether an exchange that waits was woken since it was last asked.
+    pub(crate) fn was_woken(&self, id: WaiterId) -> bool {
+        let mut waiters = self.waiters.borrow_mut();
+        let waiter = waiters.get_mut(&id);
+        waiter.is_some_and(|waiter| std::mem::take(&mut waiter.is_woken))
+    }
+
+    /// Lets every worker look at what it keeps.
+    pub(crate) fn announce(&self) {
+        self.bells.all.iter().for_each(Notify::notify_one);
+    }
+
+    /// Until somebody announces.
+    pub(crate) async fn announced(&self) {
+        self.bells.all[self.bells.own].notified().await;
+    }
+
+    /// Gives up what others wait for, and wakes who may have something to gain.
+    pub(crate) fn on_announced(&self) {
+        let told = self.worker.borrow_mut().on_announced();
+        self.close_idle(told.close);
+        for waiter in told.wake {
+            self.wake_waiter(waiter);
+        }
+        if told.announce {
+            self.announce();
         }
     }
 

@@ -23,7 +23,7 @@ use crate::access_log::LogBuffer;
 use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::notice::{Notice, Notices};
-use crate::shared::Shared;
+use crate::shared::{Bells, Shared};
 use crate::stats::WorkerCounters;
 use crate::stream::Stream;
 
@@ -62,6 +62,7 @@ pub(crate) struct Plan {
     pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
     pub(crate) settings: WorkerSettings,
     pub(crate) seed: u64,
+    pub(crate) bells: Bells,
     pub(crate) counters: Arc<WorkerCounters>,
     pub(crate) log: Option<LogBuffer>,
     pub(crate) notices: Notices,
@@ -105,7 +106,9 @@ async fn serve(plan: Plan, ready: &SyncSender<io::Result<()>>) -> usize {
         plan.log,
         plan.notices,
         plan.seed,
+        plan.bells,
     ));
+    tokio::task::spawn_local(answer_announcements(Rc::clone(&shared)));
     let mut acceptors = Vec::new();
     let listeners = plan.listeners.into_iter().enumerate();
     for (index, (kind, listener)) in listeners {
@@ -128,6 +131,7 @@ async fn serve(plan: Plan, ready: &SyncSender<io::Result<()>>) -> usize {
             let revision = snapshot.revision;
             let unwanted = shared.worker.borrow_mut().adopt(snapshot);
             shared.close_idle(unwanted);
+            shared.on_announced();
             shared.counters.revision.set(revision);
         }
         if latest.phase != Phase::Serving {
@@ -144,6 +148,13 @@ async fn serve(plan: Plan, ready: &SyncSender<io::Result<()>>) -> usize {
     }
     shared.flush_log();
     shared.connections()
+}
+
+async fn answer_announcements(shared: Rc<Shared>) {
+    loop {
+        shared.announced().await;
+        shared.on_announced();
+    }
 }
 
 async fn all_ended(shared: &Shared) {

@@ -29,12 +29,8 @@ const TRAFFIC_POLICIES: &[&str] = &[
 
 /// Fields of a traffic policy that do nothing yet.
 const TRAFFIC_POLICY: &[&str] = &[
-    "connectionPool.tcp.maxConnections",
     "connectionPool.tcp.maxConnectionDuration",
     "connectionPool.tcp.tcpKeepalive",
-    "connectionPool.http.http1MaxPendingRequests",
-    "connectionPool.http.http2MaxRequests",
-    "connectionPool.http.maxRetries",
     "connectionPool.http.h2UpgradePolicy",
     "connectionPool.http.useClientProtocol",
     "connectionPool.http.maxConcurrentStreams",
@@ -99,7 +95,7 @@ mod tests {
     #[test]
     fn every_occurrence_is_told() {
         let text = "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: a}\nspec:\n  host: a\n  \
-                    trafficPolicy:\n    tls: {mode: DISABLE}\n    connectionPool: {tcp: {connectTimeout: 1s, max_connections: 1}}\n  \
+                    trafficPolicy:\n    tls: {mode: DISABLE}\n    connectionPool: {tcp: {connectTimeout: 1s, max_connection_duration: 1s}}\n  \
                     subsets:\n  - name: v1\n    trafficPolicy: {tls: {mode: SIMPLE}}\n";
         let findings = load(
             &[Source {
@@ -119,7 +115,7 @@ mod tests {
                 ("not-in-effect", "spec.trafficPolicy.tls", 7),
                 (
                     "not-in-effect",
-                    "spec.trafficPolicy.connectionPool.tcp.maxConnections",
+                    "spec.trafficPolicy.connectionPool.tcp.maxConnectionDuration",
                     8
                 ),
                 ("not-in-effect", "spec.subsets[0].trafficPolicy.tls", 11),

@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 
 use super::details::{Details, ResetReason};
 use super::flags::ResponseFlags;
+use crate::cluster::Permit;
 use crate::entropy::Entropy;
 use crate::message::RequestHead;
 use crate::snapshot::{ClusterId, VirtualHostId};
@@ -109,6 +110,8 @@ pub struct Record {
     pub attempts: SmallVec<[Attempt; 2]>,
     /// How many attempts were retries by the route's policy.
     pub retries: u32,
+    /// What counts the retry under way against the cluster's limit.
+    pub(crate) retry_slot: Option<Permit>,
     /// The status the client saw; 0 when it saw none.
     pub status: u16,
     /// Why the response is what it is.

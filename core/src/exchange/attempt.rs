@@ -6,18 +6,27 @@ use super::call::{RequestBody, Response};
 use super::io::ConnectFault;
 use super::upstream::{State, end_attempt};
 use super::{Ambient, Exchange, Output, Phase, Side};
+use crate::cluster::Permit;
 use crate::cluster::ejection::Outcome;
 use crate::decision::{Attempt, AttemptEnd, ResetReason};
 use crate::http1::{BodyLength, Part};
 use crate::request::{self, Context, Failure, Target};
 use crate::time::Duration;
-use crate::worker::{Link, Worker};
+use crate::worker::{Link, Slot, Worker};
 
 impl Exchange {
     /// Begins an attempt on a target that the request machine chose.
     pub(super) fn begin_attempt(&mut self, target: Target, ambient: Ambient, worker: &mut Worker) {
-        self.up.active = target.host.as_ref().map(|host| host.begin_request());
         self.call.replay.rewind();
+        match self.circuit(&target) {
+            Some(circuit) => self.begin_limited(target, circuit, ambient, worker),
+            None => self.begin_admitted(target, ambient, worker),
+        }
+    }
+
+    /// Uses a kept connection, or makes one.
+    pub(super) fn begin_admitted(&mut self, target: Target, ambient: Ambient, worker: &mut Worker) {
+        self.up.active = target.host.as_ref().map(|host| host.begin_request());
         let kept = match &target.host {
             Some(host) if !target.tunnel => worker.idle().take(host),
             _ => None,
@@ -26,29 +35,51 @@ impl Exchange {
             self.outputs.push_back(Output::Reuse(id));
             self.up.state = State::Reusing { target, link };
         } else {
-            self.connect(target, ambient);
+            self.connect(target, None, None, ambient);
         }
     }
 
-    fn connect(&mut self, target: Target, ambient: Ambient) {
+    pub(super) fn connect(
+        &mut self,
+        target: Target,
+        slot: Option<Slot>,
+        pending: Option<Permit>,
+        ambient: Ambient,
+    ) {
         let deadline = ambient.now + target.connect_timeout;
-        let link = request::cluster_of(&target, &self.record)
-            .and_then(|cluster| target.host.as_ref().map(|host| Link::new(host, cluster)));
+        let link = request::cluster_of(&target, &self.record).and_then(|cluster| {
+            target
+                .host
+                .as_ref()
+                .map(|host| Link::new(host, cluster, slot))
+        });
         self.outputs
             .push_back(Output::Connect(target.address.clone()));
         self.up.state = State::Connecting {
             target,
             link,
+            pending,
             deadline,
         };
     }
 
     pub(super) fn on_connected(&mut self, ambient: Ambient, worker: &mut Worker) {
         let (target, mut link, kept) = match mem::replace(&mut self.up.state, State::None) {
-            State::Connecting { target, link, .. } => (target, link, false),
+            State::Connecting {
+                target,
+                link,
+                pending,
+                ..
+            } => {
+                drop(pending);
+                (target, link, false)
+            }
             State::Reusing { target, link } => (target, Some(link), true),
             // The attempt was given up while the runtime was at it; it has been told to close.
-            other @ (State::None | State::Attached { .. } | State::BackingOff { .. }) => {
+            other @ (State::None
+            | State::Waiting(_)
+            | State::Attached { .. }
+            | State::BackingOff { .. }) => {
                 self.up.state = other;
                 return;
             }
@@ -116,7 +147,8 @@ impl Exchange {
         let State::Reusing { target, link } = mem::replace(&mut self.up.state, State::None) else {
             return;
         };
-        drop(link);
+        // Another one in its place, within the same limit.
+        let slot = link.into_slot();
         let next = target
             .host
             .as_ref()
@@ -125,7 +157,7 @@ impl Exchange {
             self.outputs.push_back(Output::Reuse(id));
             self.up.state = State::Reusing { target, link };
         } else {
-            self.connect(target, ambient);
+            self.connect(target, slot, None, ambient);
         }
     }
 
@@ -174,7 +206,7 @@ impl Exchange {
 
     /// The connection ended before a response head: replace it if it was a dead kept one, otherwise the attempt failed.
     fn lose_upstream(&mut self, ambient: Ambient, worker: &mut Worker) {
-        let State::Attached { target, kept, .. } = mem::replace(&mut self.up.state, State::None)
+        let State::Attached { target, kept, link } = mem::replace(&mut self.up.state, State::None)
         else {
             return;
         };
@@ -183,6 +215,7 @@ impl Exchange {
         let nothing_sent = !self.up.wrote;
         let may_repeat = self.record.request.method.is_idempotent() || nothing_sent;
         if !kept || self.up.received || !may_repeat || !self.can_repeat() {
+            drop(link);
             self.fail_attempt(ResetReason::ConnectionTermination, ambient, worker);
             return;
         }
@@ -197,7 +230,8 @@ impl Exchange {
         self.up.forget_bytes();
         self.call.replay.rewind();
         // A fresh connection: other kept ones to this endpoint are likely as dead.
-        self.connect(target, ambient);
+        let slot = link.and_then(Link::into_slot);
+        self.connect(target, slot, None, ambient);
     }
 
     /// Whether the request can be sent again from its first byte, and nothing has reached the client that forbids it.
@@ -326,18 +360,21 @@ impl Exchange {
             } if reusable
                 && clean
                 && link.has_requests_left()
+                && worker.may_keep(&link)
                 && worker.still_has(target.host.as_deref(), &self.record) =>
             {
-                let id = worker.idle().keep(link, ambient.now);
+                let id = worker.keep(link, ambient.now);
                 self.outputs.push_back(Output::Keep(id));
             }
             State::Attached { .. } => self.outputs.push_back(Output::Close(Side::Upstream)),
             State::None
+            | State::Waiting(_)
             | State::Connecting { .. }
             | State::Reusing { .. }
             | State::BackingOff { .. } => {}
         }
         self.up.active = None;
+        self.up.admitted = None;
         self.up.forget_bytes();
     }
 }

@@ -1,6 +1,6 @@
 //! The words between an exchange and its runtime: one enum in, one enum out.
 
-use crate::peer::ConnectionId;
+use crate::peer::{ConnectionId, WaiterId};
 use crate::snapshot::Address;
 use crate::time::Instant;
 
@@ -43,6 +43,8 @@ pub enum Input {
     ConnectFailed(ConnectFault),
     /// The connection that [`Output::Reuse`] named is gone; nothing was written to it.
     Stale,
+    /// What [`Interest::woken`] names was woken, by [`Output::Wake`] or by [`crate::worker::Announced`].
+    Woken,
     /// The deadline of the last [`Interest`] has passed.
     Deadline,
     /// The worker began to drain: end as soon as nothing is in flight.
@@ -58,6 +60,12 @@ pub enum Output {
     Reuse(ConnectionId),
     /// Keep the upstream connection idle under this id; the upstream side is empty now.
     Keep(ConnectionId),
+    /// Close this idle connection.
+    Discard(ConnectionId),
+    /// Give [`Input::Woken`] to the exchange of this worker that waits under this id.
+    Wake(WaiterId),
+    /// Let every worker of the process, this one too, call [`crate::worker::Worker::on_announced`] soon.
+    Announce,
     /// Close the connection of a side, with an ordinary close. For an upstream being connected: give that up.
     Close(Side),
     /// Close the downstream connection with a reset, because an ordinary close would look like a whole message.
@@ -106,6 +114,8 @@ pub struct Interest {
     pub write_upstream: bool,
     /// A connection is being made.
     pub connect: bool,
+    /// It waits for a connection, and is to get [`Input::Woken`] when this id is woken.
+    pub woken: Option<WaiterId>,
     /// Wake up with [`Input::Deadline`] at this time, and why.
     pub deadline: Option<(Instant, Timer)>,
 }

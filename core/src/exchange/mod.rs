@@ -20,6 +20,7 @@
 //!                                     └── 101 or CONNECT ──► Tunnel ──────────┘
 //! ```
 
+mod admission;
 mod attempt;
 mod call;
 mod downstream;
@@ -32,7 +33,7 @@ mod upstream;
 #[cfg(test)]
 mod tests;
 
-pub use crate::peer::{ConnectionId, ListenerKind, Peer};
+pub use crate::peer::{ConnectionId, ListenerKind, Peer, WaiterId};
 pub use io::{ConnectFault, Input, Interest, Output, Side, Timer};
 
 use std::collections::VecDeque;
@@ -149,11 +150,13 @@ impl Exchange {
             Input::Connected => self.on_connected(ambient, worker),
             Input::ConnectFailed(fault) => self.on_connect_failed(fault, ambient, worker),
             Input::Stale => self.on_stale(ambient, worker),
+            Input::Woken => self.on_woken(ambient, worker),
             Input::Deadline => self.on_deadline(ambient, worker),
             Input::Drain => self.on_drain(),
         }
         self.advance(ambient, worker);
         self.return_buffers(worker);
+        worker.settle(&mut self.outputs);
     }
 
     /// What to do next.
@@ -244,6 +247,7 @@ impl Exchange {
             write_downstream: !self.down.outbox.is_empty(),
             write_upstream: self.up.is_attached() && !self.up.outbox.is_empty(),
             connect: self.up.is_connecting(),
+            woken: self.up.waiter(),
             deadline: self.deadline(),
             ..Interest::default()
         };
@@ -351,6 +355,7 @@ impl Exchange {
     /// Tells the runtime that the record is complete.
     fn end_record(&mut self, ambient: Ambient) {
         self.record.ended = ambient.now;
+        self.record.retry_slot = None;
         self.outputs.push_back(Output::Ended);
     }
 

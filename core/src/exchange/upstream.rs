@@ -6,10 +6,12 @@ use core::mem;
 
 use bytes::BytesMut;
 
-use crate::cluster::ActiveRequest;
+use super::admission::Waiting;
+use crate::cluster::{ActiveRequest, Permit};
 use crate::decision::{AttemptEnd, Record};
 use crate::http1::{Limits, Reader, Writer};
 use crate::outbox::Outbox;
+use crate::peer::WaiterId;
 use crate::request::Target;
 use crate::time::Instant;
 use crate::worker::{Link, Worker};
@@ -21,6 +23,8 @@ pub(super) enum State {
     Connecting {
         target: Target,
         link: Option<Link>,
+        /// It counts as pending until it is connected.
+        pending: Option<Permit>,
         deadline: Instant,
     },
     Reusing {
@@ -32,6 +36,8 @@ pub(super) enum State {
         link: Option<Link>,
         kept: bool,
     },
+    /// It waits for a connection, because of a limit.
+    Waiting(Box<Waiting>),
     /// A retry waits until then.
     BackingOff {
         until: Instant,
@@ -48,6 +54,8 @@ pub(super) struct Upstream {
     pub(super) filled: bool,
     pub(super) state: State,
     pub(super) active: Option<ActiveRequest>,
+    /// It counts against the limit of requests.
+    pub(super) admitted: Option<Permit>,
     pub(super) wrote: bool,
     /// Writing failed: what is left of the request goes nowhere, and only the response is still of interest.
     deaf: bool,
@@ -70,6 +78,7 @@ impl Upstream {
             filled: false,
             state: State::None,
             active: None,
+            admitted: None,
             wrote: false,
             deaf: false,
             received: false,
@@ -115,6 +124,7 @@ impl Upstream {
         match &self.state {
             State::Connecting { deadline, .. } => Some(*deadline),
             State::None
+            | State::Waiting(_)
             | State::Reusing { .. }
             | State::Attached { .. }
             | State::BackingOff { .. } => None,
@@ -125,17 +135,34 @@ impl Upstream {
         match &self.state {
             State::BackingOff { until } => Some(*until),
             State::None
+            | State::Waiting(_)
             | State::Connecting { .. }
             | State::Reusing { .. }
             | State::Attached { .. } => None,
         }
     }
 
+    /// Its name in the line, while it waits.
+    pub(super) fn waiter(&self) -> Option<WaiterId> {
+        match &self.state {
+            State::Waiting(waiting) => Some(waiting.ticket().id()),
+            State::None
+            | State::Connecting { .. }
+            | State::Reusing { .. }
+            | State::Attached { .. }
+            | State::BackingOff { .. } => None,
+        }
+    }
+
     /// Forgets the connection and everything about it; says whether the runtime has one to close.
     pub(super) fn detach(&mut self) -> bool {
-        let had = !matches!(self.state, State::None | State::BackingOff { .. });
+        let had = !matches!(
+            self.state,
+            State::None | State::Waiting(_) | State::BackingOff { .. }
+        );
         self.state = State::None;
         self.active = None;
+        self.admitted = None;
         self.forget_bytes();
         had
     }

@@ -3,8 +3,9 @@
 use http::StatusCode;
 
 use super::{Context, Verdict, forward, reply};
+use crate::cluster::{Counted, Permit};
 use crate::decision::{Details, Record, ResetReason, ResponseFlag};
-use crate::message::ResponseHead;
+use crate::message::{Known, ResponseHead};
 use crate::peer::Peer;
 use crate::policy::retry;
 use crate::snapshot::{RetryPolicy, Snapshot};
@@ -27,6 +28,7 @@ pub fn after_response(
     record: &mut Record,
     response: &ResponseHead,
 ) -> Option<Duration> {
+    record.retry_slot = None;
     let view = record.view.clone()?;
     let policy = policy_of(record, &view.snapshot)?;
     let status = response.status.as_u16();
@@ -41,6 +43,7 @@ pub fn on_attempt_failed(
     record: &mut Record,
     response: &mut ResponseHead,
 ) -> Verdict {
+    record.retry_slot = None;
     let view = record.view.clone();
     let policy = view
         .as_ref()
@@ -67,6 +70,10 @@ pub fn on_attempt_failed(
     };
     let body = reply::reset_text(failure.reason, record.retries > 0);
     reply::from_router(peer, status, record, response);
+    if failure.reason == ResetReason::Overflow {
+        let headers = &mut response.headers;
+        headers.append_known(Known::XEnvoyOverloaded, b"true");
+    }
     Verdict::Reply(body)
 }
 
@@ -84,7 +91,8 @@ const fn flag_of(reason: ResetReason) -> ResponseFlag {
     }
 }
 
-/// Spends one retry, if one is wanted and left; a wanted one that is not left is flagged.
+/// Spends one retry, if one is wanted and left and the cluster's limit allows it; a wanted one that is not made is
+/// flagged.
 fn take_retry(wanted: bool, policy: &RetryPolicy, record: &mut Record) -> Option<Duration> {
     if !wanted {
         return None;
@@ -95,8 +103,32 @@ fn take_retry(wanted: bool, policy: &RetryPolicy, record: &mut Record) -> Option
             .insert(ResponseFlag::UpstreamRetryLimitExceeded);
         return None;
     }
+    match retry_slot(record) {
+        Ok(slot) => record.retry_slot = slot,
+        Err(Full) => {
+            record.flags.insert(ResponseFlag::UpstreamOverflow);
+            return None;
+        }
+    }
     record.retries += 1;
     Some(retry::backoff(policy, record.retries, record.entropy))
+}
+
+/// The cluster has as many retries under way as it may.
+struct Full;
+
+/// Counts one more retry in the cluster of the last attempt; nothing is counted where nothing is limited.
+fn retry_slot(record: &Record) -> Result<Option<Permit>, Full> {
+    let last = record.attempts.last().and_then(|attempt| attempt.cluster);
+    let (Some(view), Some(id)) = (&record.view, last) else {
+        return Ok(None);
+    };
+    let cluster = view.snapshot.cluster(id);
+    let Some(limits) = cluster.limits else {
+        return Ok(None);
+    };
+    let slot = cluster.state.admit(Counted::Retries, limits.retries);
+    slot.map(Some).ok_or(Full)
 }
 
 /// The back-off is over: the destination stays, the endpoint is picked anew.

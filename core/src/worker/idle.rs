@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::cluster::{HostState, OpenConnection};
+use super::line::Slot;
+use crate::cluster::{ClusterState, HostState, OpenConnection};
 use crate::peer::ConnectionId;
 use crate::snapshot::{Cluster, Snapshot};
 use crate::time::{Duration, Instant};
@@ -12,6 +13,8 @@ use crate::time::{Duration, Instant};
 #[derive(Debug)]
 pub(crate) struct Link {
     open: OpenConnection,
+    /// Its share of the cluster's limit, if there is one.
+    slot: Option<Slot>,
     requests: u32,
     max_requests: Option<u32>,
     idle_timeout: Option<Duration>,
@@ -19,9 +22,10 @@ pub(crate) struct Link {
 
 impl Link {
     /// A connection that is being made.
-    pub(crate) fn new(host: &Arc<HostState>, cluster: &Cluster) -> Self {
+    pub(crate) fn new(host: &Arc<HostState>, cluster: &Cluster, slot: Option<Slot>) -> Self {
         Self {
             open: host.begin_connection(),
+            slot,
             requests: 0,
             max_requests: cluster.max_requests_per_connection,
             idle_timeout: cluster.idle_timeout,
@@ -36,6 +40,16 @@ impl Link {
     /// Whether it may carry another request.
     pub(crate) fn has_requests_left(&self) -> bool {
         self.max_requests.is_none_or(|max| self.requests < max)
+    }
+
+    /// The connection is over, and another one is to take its place in the limit.
+    pub(crate) fn into_slot(self) -> Option<Slot> {
+        self.slot
+    }
+
+    /// The cluster against whose limit it counts.
+    pub(crate) fn limited_by(&self) -> Option<&Arc<ClusterState>> {
+        self.slot.as_ref().map(Slot::cluster)
     }
 
     /// It could not be made.
@@ -71,6 +85,36 @@ impl IdleConnections {
         Some((idle.id, idle.link))
     }
 
+    /// Whether there is a kept connection to an endpoint.
+    pub(crate) fn has(&self, host: &HostState) -> bool {
+        self.hosts
+            .get(&host.id())
+            .is_some_and(|list| !list.is_empty())
+    }
+
+    /// Forgets one connection that counts against a cluster's limit; the one kept longest of some endpoint.
+    pub(crate) fn discard_one(&mut self, cluster: &Arc<ClusterState>) -> Option<ConnectionId> {
+        let is_counted = |idle: &Idle| {
+            idle.link
+                .limited_by()
+                .is_some_and(|c| Arc::ptr_eq(c, cluster))
+        };
+        let list = self
+            .hosts
+            .values_mut()
+            .find(|list| list.iter().any(is_counted))?;
+        let at = list.iter().position(is_counted)?;
+        Some(list.remove(at).id)
+    }
+
+    /// Forgets connections that count against the limits of these clusters.
+    pub(crate) fn give_up(
+        &mut self,
+        mut of: impl FnMut(&Arc<ClusterState>) -> bool,
+    ) -> Vec<ConnectionId> {
+        self.remove_where(|idle| idle.link.limited_by().is_some_and(&mut of))
+    }
+
     /// Keeps a connection and names it.
     pub(crate) fn keep(&mut self, link: Link, now: Instant) -> ConnectionId {
         let id = ConnectionId(self.next_id);
@@ -104,15 +148,22 @@ impl IdleConnections {
             .min()
     }
 
-    /// Forgets connections to endpoints that a snapshot does not name.
+    /// Forgets connections to endpoints that a snapshot does not name, and those that were made before their cluster
+    /// had limits: they are not counted.
     pub(crate) fn retain_hosts(&mut self, snapshot: &Snapshot) -> Vec<ConnectionId> {
-        let mut live: Vec<u32> = snapshot
-            .clusters
-            .iter()
-            .flat_map(|c| c.endpoints.iter().map(|e| e.state.id()))
+        let clusters = snapshot.clusters.iter();
+        let mut live: Vec<(u32, bool)> = clusters
+            .flat_map(|c| {
+                c.endpoints
+                    .iter()
+                    .map(|e| (e.state.id(), c.limits.is_some()))
+            })
             .collect();
         live.sort_unstable();
-        self.remove_where(|idle| live.binary_search(&idle.link.host_id()).is_err())
+        self.remove_where(|idle| {
+            let found = live.binary_search_by_key(&idle.link.host_id(), |(id, _)| *id);
+            found.map_or(true, |at| live[at].1 && idle.link.slot.is_none())
+        })
     }
 
     fn remove_where(&mut self, mut doomed: impl FnMut(&Idle) -> bool) -> Vec<ConnectionId> {
