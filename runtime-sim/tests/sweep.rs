@@ -7,12 +7,13 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use outrigger_core::cluster::{HostKey, Registry};
+use outrigger_core::cluster::{Counted, HostKey, Registry};
 use outrigger_core::decision::{Attempt, AttemptEnd};
 use outrigger_core::exchange::ListenerKind;
 use outrigger_core::snapshot::{
     Action, Address, Balancing, Cluster, ClusterId, Condition, Destination, DestinationCluster,
-    Endpoint, Forward, HeaderOps, RetryOn, RetryPolicy, Rule, Snapshot, VirtualHost, VirtualHostId,
+    Endpoint, Forward, HeaderOps, Limits, RetryOn, RetryPolicy, Rule, Snapshot, VirtualHost,
+    VirtualHostId,
 };
 use outrigger_core::time::{Duration, Instant};
 use outrigger_core::worker::WorkerSettings;
@@ -63,7 +64,7 @@ fn snapshot(
         idle_timeout: Some(Duration::from_secs(dice.between(1, 3600))),
         max_requests_per_connection: dice.coin().then_some(2),
         outlier_detection: None,
-        limits: None,
+        limits: (dice.below(3) == 0).then(|| limits(dice)),
         state: registry.cluster("inbound|80||"),
     };
     let destination = Destination {
@@ -98,6 +99,19 @@ fn snapshot(
         inbound: [VirtualHostId(0)].into(),
         ..Snapshot::default()
     })
+}
+
+fn limits(dice: &mut Dice) -> Limits {
+    let mut limit = |most: u64| match dice.below(most + 1) {
+        0 => u32::MAX,
+        limit => limit as u32,
+    };
+    Limits {
+        connections: limit(2),
+        pending: limit(3),
+        requests: limit(3),
+        retries: limit(1),
+    }
 }
 
 fn retry(dice: &mut Dice) -> RetryPolicy {
@@ -347,6 +361,14 @@ struct Client {
 /// Every gauge of every endpoint that ever was is zero again.
 fn at_rest(snapshots: &[Arc<Snapshot>]) -> Result<(), String> {
     let clusters = snapshots.iter().flat_map(|s| &s.clusters);
+    for cluster in clusters.clone() {
+        for counted in Counted::ALL {
+            let count = cluster.state.gauges().current(counted);
+            if count != 0 {
+                return Err(format!("{count} {counted:?} are counted at rest"));
+            }
+        }
+    }
     for endpoint in clusters.flat_map(|c| &c.endpoints) {
         let (active, connections) = (endpoint.state.active(), endpoint.state.connections());
         if (active, connections) != (0, 0) {

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use outrigger_core::decision::Record;
-use outrigger_core::snapshot::Address;
+use outrigger_core::snapshot::{Address, Limits};
 use outrigger_tokio::{AccessLog, Notice, Request};
 use support::{Endpoints, PATIENCE, Proxy, ok, roundtrip};
 
@@ -226,6 +226,47 @@ fn every_worker_takes_a_new_snapshot_and_drains() {
     assert!(clients.iter_mut().all(|client| client.message().is_none()));
     assert_eq!(drain.join().unwrap().cut_off, 0);
     assert!(snapshot.upgrade().is_none(), "no worker holds it any more");
+}
+
+#[test]
+fn a_limit_holds_over_all_workers() {
+    let endpoints = Endpoints::listen();
+    let limits = Limits {
+        connections: 1,
+        pending: 1,
+        requests: u32::MAX,
+        retries: u32::MAX,
+    };
+    let proxy = Proxy::limited(endpoints.address(), 2, limits);
+    // The kernel spreads clients over the workers by their ports: in some rounds they share one, in others not.
+    for _ in 0..12 {
+        let mut first = proxy.client();
+        first.get("/");
+        let mut endpoint = endpoints.accept();
+        assert!(endpoint.message().is_some());
+        let (sender, answers) = channel();
+        for _ in 0..2 {
+            let (sender, mut client) = (sender.clone(), proxy.client());
+            thread::spawn(move || {
+                client.get("/");
+                let _ = sender.send(client.message().unwrap());
+            });
+        }
+        let refused = answers.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(refused.start, "HTTP/1.1 503 Service Unavailable");
+        assert_eq!(refused.field("x-envoy-overloaded"), Some("true"));
+        assert!(!endpoints.has_more(), "one connection is one connection");
+        endpoint.send(&ok("first"));
+        assert_eq!(first.message().unwrap().body, b"first");
+        // The one that waited gets this connection, or one in its place if another worker has it.
+        if endpoint.message().is_none() {
+            endpoint = endpoints.accept();
+            assert!(endpoint.message().is_some());
+        }
+        endpoint.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        let served = answers.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(served.start, "HTTP/1.1 200 OK");
+    }
 }
 
 #[test]

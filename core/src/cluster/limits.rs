@@ -24,6 +24,17 @@ pub enum Counted {
     Waiting,
 }
 
+impl Counted {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Connections,
+        Self::Pending,
+        Self::Requests,
+        Self::Retries,
+        Self::Waiting,
+    ];
+}
+
 /// The counts of one cluster.
 #[derive(Debug, Default)]
 pub struct Gauges {
@@ -98,18 +109,10 @@ mod tests {
     use super::*;
     use std::thread;
 
-    const ALL: [Counted; 5] = [
-        Counted::Connections,
-        Counted::Pending,
-        Counted::Requests,
-        Counted::Retries,
-        Counted::Waiting,
-    ];
-
     #[test]
     fn each_count_stands_alone_and_ends_at_its_limit() {
         let cluster = Arc::new(ClusterState::default());
-        for counted in ALL {
+        for counted in Counted::ALL {
             assert!(cluster.admit(counted, 0).is_none());
             let first = cluster.admit(counted, 2).unwrap();
             let second = cluster.admit(counted, 2);
@@ -122,7 +125,7 @@ mod tests {
             assert_eq!(cluster.gauges().current(counted), 1);
             assert!(cluster.admit(counted, 2).is_some());
         }
-        for counted in ALL {
+        for counted in Counted::ALL {
             assert_eq!(cluster.gauges().current(counted), 0);
         }
     }

@@ -1,6 +1,7 @@
 //! The exchange driven by hand: both peers are byte strings, and every output is looked at.
 
 mod endings;
+mod limits;
 mod resilience;
 
 use super::*;

@@ -18,7 +18,7 @@ use outrigger_core::cluster::{HostKey, Registry};
 use outrigger_core::exchange::ListenerKind;
 use outrigger_core::snapshot::{
     Action, Address, Balancing, Cluster, ClusterId, Condition, Destination, DestinationCluster,
-    Endpoint, Forward, HeaderOps, Rule, Snapshot, VirtualHost, VirtualHostId,
+    Endpoint, Forward, HeaderOps, Limits, Rule, Snapshot, VirtualHost, VirtualHostId,
 };
 use outrigger_core::worker::WorkerSettings;
 use outrigger_tokio::{AccessLog, Config, Listen, Notice, Running, start};
@@ -28,6 +28,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A snapshot in which the inbound listener forwards everything to one address.
 pub(crate) fn forwarding_to(registry: &mut Registry, address: Address) -> Arc<Snapshot> {
+    limited_to(registry, address, None)
+}
+
+fn limited_to(registry: &mut Registry, address: Address, limits: Option<Limits>) -> Arc<Snapshot> {
     let state = registry.host(HostKey {
         cluster: "inbound".into(),
         address: address.to_string().into(),
@@ -50,7 +54,7 @@ pub(crate) fn forwarding_to(registry: &mut Registry, address: Address) -> Arc<Sn
         idle_timeout: None,
         max_requests_per_connection: None,
         outlier_detection: None,
-        limits: None,
+        limits,
         state: Arc::default(),
     };
     let destination = Destination {
@@ -96,6 +100,20 @@ impl Proxy {
     }
 
     pub(crate) fn with(address: Address, workers: usize, access_log: Option<AccessLog>) -> Self {
+        Self::start(address, workers, access_log, None)
+    }
+
+    /// With circuit limits.
+    pub(crate) fn limited(address: Address, workers: usize, limits: Limits) -> Self {
+        Self::start(address, workers, None, Some(limits))
+    }
+
+    fn start(
+        address: Address,
+        workers: usize,
+        access_log: Option<AccessLog>,
+        limits: Option<Limits>,
+    ) -> Self {
         let mut registry = Registry::default();
         let (sender, notices) = channel();
         let sender = Mutex::new(sender);
@@ -106,7 +124,7 @@ impl Proxy {
             }],
             workers: NonZeroUsize::new(workers).unwrap(),
             settings: WorkerSettings::default(),
-            snapshot: forwarding_to(&mut registry, address),
+            snapshot: limited_to(&mut registry, address, limits),
             access_log,
             notices: Arc::new(move |notice| {
                 let _ = sender.lock().unwrap().send(notice);

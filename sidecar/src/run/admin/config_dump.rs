@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use outrigger_core::snapshot::{
-    Action, Cluster, Condition, Destination, DestinationCluster, Forward, HeaderOps, Origin,
-    PathMatch, PathNormalization, PathRewrite, Redirect, RedirectPath, RedirectPort, Rule,
+    Action, Cluster, Condition, Destination, DestinationCluster, Forward, HeaderOps, Limits,
+    Origin, PathMatch, PathNormalization, PathRewrite, Redirect, RedirectPath, RedirectPort, Rule,
     Snapshot, TextMatch, UnknownHosts, VirtualHost,
 };
 use serde_json::{Map, Value, json};
@@ -130,8 +130,23 @@ fn cluster(cluster: &Cluster) -> Value {
         "connect_timeout": duration(cluster.connect_timeout),
         "idle_timeout": cluster.idle_timeout.map(duration),
         "max_requests_per_connection": cluster.max_requests_per_connection,
+        "circuit_limits": cluster.limits.map(limits),
         "endpoints": endpoints.collect::<Vec<_>>(),
     })
+}
+
+/// Only what is limited, by Envoy's names.
+fn limits(limits: Limits) -> Value {
+    let named = [
+        ("max_connections", limits.connections),
+        ("max_pending_requests", limits.pending),
+        ("max_requests", limits.requests),
+        ("max_retries", limits.retries),
+    ];
+    let limited = named.into_iter().filter(|(_, max)| *max < u32::MAX);
+    limited
+        .map(|(name, max)| (name.to_owned(), json!(max)))
+        .collect()
 }
 
 /// One entry for each thing that must hold; none means that the rule always applies.
