@@ -7,8 +7,9 @@ use outrigger_core::outbox::HIGH_WATER;
 
 use crate::sidecar::Sidecar;
 
-/// An outbox may pass its mark by what one input can add: a full read buffer and its framing.
-const SLACK: usize = 128 * 1024;
+/// An outbox may pass its mark by what one piece can add: an inbox as full as it gets while no connection is there
+/// (64 KiB, and the room of one more read) and its framing.
+const SLACK: usize = 192 * 1024;
 
 /// Gauges of a sidecar.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -184,7 +184,12 @@ impl Exchange {
             *inbox = worker.take_buffer();
         }
         // Room that was read, passed on and written is used again; memory is added only when too little is left.
-        let wanted = if long { READ_BLOCK_LONG } else { READ_BLOCK };
+        // What waits unread in memory grows in small steps, because it may be forwarded in one piece.
+        let wanted = if long && inbox.is_empty() {
+            READ_BLOCK_LONG
+        } else {
+            READ_BLOCK
+        };
         let room = inbox.capacity() - inbox.len();
         if room < wanted && !inbox.try_reclaim(wanted) && room < READ_ROOM {
             inbox.reserve(wanted);

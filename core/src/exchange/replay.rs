@@ -16,6 +16,9 @@ pub(super) const STALE_LIMIT: usize = 64 * 1024;
 /// single bytes would take many times its length.
 const SHARED_PIECES: usize = 64;
 
+/// Joined pieces are sent again as one, which must not flood the outbox.
+const JOINED_LIMIT: usize = 16 * 1024;
+
 /// A piece at least this long is always shared.
 const LONG: usize = 4096;
 
@@ -61,6 +64,9 @@ impl Replay {
             self.pieces.push(piece.clone());
         } else {
             self.joined.extend_from_slice(piece);
+            if self.joined.len() >= JOINED_LIMIT {
+                self.end_joined();
+            }
         }
     }
 
