@@ -32,6 +32,13 @@ pub(crate) struct Bells {
     pub(crate) own: usize,
 }
 
+/// Where a worker tells what happens.
+pub(crate) struct Reports {
+    pub(crate) counters: Arc<WorkerCounters>,
+    pub(crate) log: Option<LogBuffer>,
+    pub(crate) notices: Notices,
+}
+
 /// A connection task whose exchange waits for a connection within a limit.
 struct Waiter {
     place: usize,
@@ -64,12 +71,15 @@ impl Shared {
         clock: Clock,
         worker: Worker,
         outbound: Rc<[SocketAddr]>,
-        counters: Arc<WorkerCounters>,
-        log: Option<LogBuffer>,
-        notices: Notices,
+        reports: Reports,
         seed: u64,
         bells: Bells,
     ) -> Self {
+        let Reports {
+            counters,
+            log,
+            notices,
+        } = reports;
         Self {
             clock,
             worker: RefCell::new(worker),

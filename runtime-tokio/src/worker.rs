@@ -23,7 +23,7 @@ use crate::access_log::LogBuffer;
 use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::notice::{Notice, Notices};
-use crate::shared::{Bells, Shared};
+use crate::shared::{Bells, Reports, Shared};
 use crate::stats::WorkerCounters;
 use crate::stream::Stream;
 
@@ -102,9 +102,11 @@ async fn serve(plan: Plan, ready: &SyncSender<io::Result<()>>) -> usize {
         plan.clock,
         worker,
         outbound.filter_map(|(_, l)| l.local_addr().ok()).collect(),
-        plan.counters,
-        plan.log,
-        plan.notices,
+        Reports {
+            counters: plan.counters,
+            log: plan.log,
+            notices: plan.notices,
+        },
         plan.seed,
         plan.bells,
     ));

@@ -134,11 +134,10 @@ mod tests {
     fn threads_together_never_pass_the_limit_and_leave_nothing_behind() {
         const LIMIT: u32 = 3;
         let cluster = Arc::new(ClusterState::default());
-        let inside = Arc::new(AtomicU32::new(0));
-        let threads: Vec<_> = (0..8)
-            .map(|_| {
-                let (cluster, inside) = (Arc::clone(&cluster), Arc::clone(&inside));
-                thread::spawn(move || {
+        let inside = AtomicU32::new(0);
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
                     for _ in 0..5_000 {
                         if let Some(permit) = cluster.admit(Counted::Connections, LIMIT) {
                             let now = inside.fetch_add(1, Ordering::SeqCst) + 1;
@@ -147,10 +146,9 @@ mod tests {
                             drop(permit);
                         }
                     }
-                })
-            })
-            .collect();
-        threads.into_iter().for_each(|t| t.join().unwrap());
+                });
+            }
+        });
         assert_eq!(cluster.gauges().current(Counted::Connections), 0);
     }
 }
