@@ -21,7 +21,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         "compile",
         &["time", "message", "cluster", "snapshot", "config"],
     ),
-    ("decision", &["time", "entropy", "message", "snapshot"]),
+    (
+        "decision",
+        &["time", "entropy", "message", "cluster", "snapshot"],
+    ),
     (
         "policy",
         &[

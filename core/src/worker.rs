@@ -9,7 +9,6 @@ mod view;
 
 pub use view::View;
 
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -17,7 +16,6 @@ use bytes::BytesMut;
 
 use crate::cluster::{ClusterState, Counted, HostState};
 use crate::decision::Record;
-use crate::exchange::Output;
 use crate::outbox::Outbox;
 use crate::peer::{ConnectionId, WaiterId};
 use crate::snapshot::Snapshot;
@@ -182,18 +180,16 @@ impl Worker {
         }
     }
 
-    /// Tells who is to try again because of what an input let go of.
-    pub(crate) fn settle(&mut self, outputs: &mut VecDeque<Output>) {
+    /// Names who is to try again because of what an input let go of. Says whether other workers must be told, too.
+    pub(crate) fn settle(&mut self, mut wake: impl FnMut(WaiterId)) -> bool {
         let mut announce = false;
         for cluster in self.lines.freed.take() {
             match self.lines.first(&cluster) {
-                Some(waiter) => outputs.push_back(Output::Wake(waiter)),
+                Some(waiter) => wake(waiter),
                 None => announce |= cluster.gauges().current(Counted::Waiting) > 0,
             }
         }
-        if announce {
-            outputs.push_back(Output::Announce);
-        }
+        announce
     }
 
     pub(crate) const fn lines(&mut self) -> &mut Lines {

@@ -156,7 +156,10 @@ impl Exchange {
         }
         self.advance(ambient, worker);
         self.return_buffers(worker);
-        worker.settle(&mut self.outputs);
+        let outputs = &mut self.outputs;
+        if worker.settle(|waiter| outputs.push_back(Output::Wake(waiter))) {
+            outputs.push_back(Output::Announce);
+        }
     }
 
     /// What to do next.
