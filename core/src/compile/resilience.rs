@@ -4,7 +4,7 @@ use http::StatusCode;
 
 use crate::config::virtual_service::{AbortError, FaultDelayKind, HttpFaultInjection, HttpRetry};
 use crate::snapshot::{
-    FaultAbort, FaultAnswer, FaultDelay, FaultPolicy, PerMillion, RetryOn, RetryPolicy,
+    FaultAbort, FaultAnswer, FaultDelay, FaultPolicy, GRPC_STATUS, PerMillion, RetryOn, RetryPolicy,
 };
 use crate::time::Duration;
 
@@ -53,26 +53,7 @@ pub(super) fn fault(written: Option<&HttpFaultInjection>) -> Option<Box<FaultPol
 
 /// The number of a gRPC status by its name; names are Istio's (`UNAVAILABLE`), a number is taken too.
 fn grpc_code(name: &str) -> Option<u8> {
-    const NAMES: [&str; 17] = [
-        "OK",
-        "CANCELLED",
-        "UNKNOWN",
-        "INVALID_ARGUMENT",
-        "DEADLINE_EXCEEDED",
-        "NOT_FOUND",
-        "ALREADY_EXISTS",
-        "PERMISSION_DENIED",
-        "RESOURCE_EXHAUSTED",
-        "FAILED_PRECONDITION",
-        "ABORTED",
-        "OUT_OF_RANGE",
-        "UNIMPLEMENTED",
-        "INTERNAL",
-        "UNAVAILABLE",
-        "DATA_LOSS",
-        "UNAUTHENTICATED",
-    ];
-    let by_name = NAMES.iter().position(|known| *known == name);
+    let by_name = GRPC_STATUS.iter().position(|known| *known == name);
     by_name
         .and_then(|at| u8::try_from(at).ok())
         .or_else(|| name.parse().ok().filter(|code| *code <= 16))

@@ -1,6 +1,6 @@
 //! One request's way through the policies: heads and outcomes in, verdicts out. It never sees a byte of a connection.
 //!
-//! The functions here compose `policy` in Istio's order (normalise, route, CORS, header operations, rewrite, endpoint)
+//! The functions here compose `policy` in Istio's order (normalise, route, faults, CORS, header operations, rewrite, endpoint)
 //! and write what was decided into the request's [`Record`]. They own none of the policies' rules, and they wait for
 //! nothing: the exchange carries a verdict out and comes back with what became of it.
 

@@ -14,7 +14,7 @@ pub use cluster::{Address, Balancing, Cluster, ClusterId, Endpoint, Limits};
 pub use host_table::{HostEntry, HostTable, PortEntry};
 pub use matching::{FieldMatch, MatchedField, PathMatch, QueryMatch, Regex, RegexFault, TextMatch};
 pub use resilience::{
-    FaultAbort, FaultAnswer, FaultDelay, FaultPolicy, PerMillion, RetryOn, RetryPolicy,
+    FaultAbort, FaultAnswer, FaultDelay, FaultPolicy, GRPC_STATUS, PerMillion, RetryOn, RetryPolicy,
 };
 pub use route::{
     Action, Condition, CorsPolicy, Destination, DestinationCluster, DirectResponse, FieldText,

@@ -63,6 +63,27 @@ pub enum FaultAnswer {
     Grpc(u8),
 }
 
+/// The names of gRPC's statuses; a name's position is its code.
+pub const GRPC_STATUS: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+
 /// When and how a failed attempt is followed by another (VirtualService `retries`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
@@ -118,28 +139,34 @@ impl RetryOn {
     /// `unavailable`: 14.
     pub const GRPC_UNAVAILABLE: Self = Self(1 << 15);
 
+    /// Every condition with its word in `retryOn`.
+    pub const TOKENS: [(&'static str, Self); 16] = [
+        ("5xx", Self::SERVER_ERROR),
+        ("gateway-error", Self::GATEWAY_ERROR),
+        ("reset", Self::RESET),
+        ("reset-before-request", Self::RESET_BEFORE_REQUEST),
+        ("connect-failure", Self::CONNECT_FAILURE),
+        ("envoy-ratelimited", Self::ENVOY_RATELIMITED),
+        ("retriable-4xx", Self::RETRIABLE_4XX),
+        ("refused-stream", Self::REFUSED_STREAM),
+        ("retriable-status-codes", Self::RETRIABLE_STATUS_CODES),
+        ("retriable-headers", Self::RETRIABLE_HEADERS),
+        (
+            "http3-post-connect-failure",
+            Self::HTTP3_POST_CONNECT_FAILURE,
+        ),
+        ("cancelled", Self::GRPC_CANCELLED),
+        ("deadline-exceeded", Self::GRPC_DEADLINE_EXCEEDED),
+        ("internal", Self::GRPC_INTERNAL),
+        ("resource-exhausted", Self::GRPC_RESOURCE_EXHAUSTED),
+        ("unavailable", Self::GRPC_UNAVAILABLE),
+    ];
+
     /// The condition of a token of `retryOn`; `None` for a word that is none.
     #[must_use]
     pub fn of_token(token: &str) -> Option<Self> {
-        Some(match token {
-            "5xx" => Self::SERVER_ERROR,
-            "gateway-error" => Self::GATEWAY_ERROR,
-            "reset" => Self::RESET,
-            "reset-before-request" => Self::RESET_BEFORE_REQUEST,
-            "connect-failure" => Self::CONNECT_FAILURE,
-            "envoy-ratelimited" => Self::ENVOY_RATELIMITED,
-            "retriable-4xx" => Self::RETRIABLE_4XX,
-            "refused-stream" => Self::REFUSED_STREAM,
-            "retriable-status-codes" => Self::RETRIABLE_STATUS_CODES,
-            "retriable-headers" => Self::RETRIABLE_HEADERS,
-            "http3-post-connect-failure" => Self::HTTP3_POST_CONNECT_FAILURE,
-            "cancelled" => Self::GRPC_CANCELLED,
-            "deadline-exceeded" => Self::GRPC_DEADLINE_EXCEEDED,
-            "resource-exhausted" => Self::GRPC_RESOURCE_EXHAUSTED,
-            "internal" => Self::GRPC_INTERNAL,
-            "unavailable" => Self::GRPC_UNAVAILABLE,
-            _ => return None,
-        })
+        let found = Self::TOKENS.iter().find(|(name, _)| *name == token);
+        found.map(|(_, condition)| *condition)
     }
 
     /// Both sets together.

@@ -11,47 +11,7 @@ use crate::config::virtual_service::{
     AbortError, CorsPolicy, FaultAbort, FaultDelay, FaultDelayKind, HttpFaultInjection, HttpRetry,
     HttpRoute, StringMatch,
 };
-
-/// Conditions of `retryOn`.
-const RETRY_ON: &[&str] = &[
-    "5xx",
-    "gateway-error",
-    "reset",
-    "reset-before-request",
-    "connect-failure",
-    "envoy-ratelimited",
-    "retriable-4xx",
-    "refused-stream",
-    "retriable-status-codes",
-    "retriable-headers",
-    "http3-post-connect-failure",
-    "cancelled",
-    "deadline-exceeded",
-    "internal",
-    "resource-exhausted",
-    "unavailable",
-];
-
-/// Status names of gRPC.
-const GRPC_STATUS: &[&str] = &[
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
+use crate::snapshot::{GRPC_STATUS, RetryOn};
 
 /// Methods that CORS may allow.
 const METHODS: &[&str] = &[
@@ -77,13 +37,16 @@ pub(super) fn check_retry(retry: &HttpRetry, report: &mut Report) {
         return;
     }
     for token in retry.retry_on.split(',') {
-        if RETRY_ON.contains(&token) || token.parse().is_ok_and(is_known_status) {
+        if RetryOn::of_token(token).is_some() || token.parse().is_ok_and(is_known_status) {
             continue;
         }
         let help = if token != token.trim() {
             "write the list without spaces".to_owned()
         } else {
-            format!("use status codes or {}", RETRY_ON.join(", "))
+            format!(
+                "use status codes or {}",
+                RetryOn::TOKENS.map(|(name, _)| name).join(", ")
+            )
         };
         let message = format!("{} is not a condition of `retryOn`", quoted(token));
         report.raise_in("retryOn", Code::InvalidRetry, message, help);
