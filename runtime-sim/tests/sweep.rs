@@ -42,30 +42,24 @@ fn snapshot(
     let balancing = balancings[dice.below(3) as usize];
     let endpoints = (0..endpoints).map(|n| {
         let text: Box<str> = address(n).into();
+        let address = Address::Socket(text.parse().expect("an address"));
+        let state = registry.host(HostKey {
+            cluster: "c".into(),
+            address: text,
+        });
         Endpoint {
-            address: Address::Socket(text.parse().expect("an address")),
             weight: dice.between(1, 3) as u32,
-            locality: "".into(),
-            state: registry.host(HostKey {
-                cluster: "c".into(),
-                address: text.clone(),
-            }),
-            text,
+            ..Endpoint::new(address, state)
         }
     });
+    let name = "inbound|80||";
     let cluster = Cluster {
-        name: "inbound|80||".into(),
-        host: "".into(),
-        port: 80,
-        subset: "".into(),
         endpoints: endpoints.collect(),
         balancing,
-        connect_timeout: Duration::from_secs(10),
         idle_timeout: Some(Duration::from_secs(dice.between(1, 3600))),
         max_requests_per_connection: dice.coin().then_some(2),
-        outlier_detection: None,
         limits: (dice.below(3) == 0).then(|| limits(dice)),
-        state: registry.cluster("inbound|80||"),
+        ..Cluster::new(name.into(), registry.cluster(name))
     };
     let destination = Destination {
         weight: 1,

@@ -169,13 +169,10 @@ fn cluster(
     let name = name(port.number, subset, &service.host);
     let state = registry.cluster(&name);
     Cluster {
-        name,
-        state,
         outlier_detection: policy.outlier_detection.map(outlier::detection),
         host: service.host.as_str().into(),
         port: port.number,
         subset: subset.into(),
-        endpoints: Box::default(),
         balancing: balancing(policy),
         connect_timeout: tcp
             .and_then(|tcp| tcp.connect_timeout)
@@ -186,6 +183,7 @@ fn cluster(
             .and_then(|http| u32::try_from(http.max_requests_per_connection).ok())
             .filter(|max| *max > 0),
         limits: limits(pool),
+        ..Cluster::new(name, state)
     }
 }
 
@@ -228,17 +226,14 @@ fn balancing(policy: &Effective<'_>) -> Balancing {
 }
 
 fn endpoint(cluster: &str, candidate: &Candidate, registry: &mut Registry) -> Endpoint {
-    let text: Box<str> = candidate.address.to_string().into();
     let state = registry.host(HostKey {
         cluster: cluster.into(),
-        address: text.clone(),
+        address: candidate.address.to_string().into(),
     });
     Endpoint {
-        address: candidate.address.clone(),
-        text,
         weight: candidate.weight,
         locality: candidate.locality.clone(),
-        state,
+        ..Endpoint::new(candidate.address.clone(), state)
     }
 }
 
@@ -264,18 +259,10 @@ fn application(
     let name = application_name(inbound, at);
     let state = registry.cluster(&name);
     let mut cluster = Cluster {
-        name,
-        state,
-        outlier_detection: None,
-        host: Box::default(),
         port: inbound[at].application.port(),
-        subset: Box::default(),
-        endpoints: Box::default(),
-        balancing: Balancing::LeastRequest,
         connect_timeout: input.mesh.connect_timeout,
         idle_timeout: Some(IDLE_TIMEOUT),
-        max_requests_per_connection: None,
-        limits: None,
+        ..Cluster::new(name, state)
     };
     let application = Candidate {
         address: Address::Socket(inbound[at].application),

@@ -7,6 +7,9 @@ use std::sync::Arc;
 use crate::cluster::{ClusterState, HostState, OutlierDetection, ejection};
 use crate::time::{Duration, Instant};
 
+/// How long a connection may take to be made when nobody says (Istio).
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Which cluster of a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClusterId(pub u32);
@@ -103,7 +106,41 @@ pub struct Cluster {
     pub state: Arc<ClusterState>,
 }
 
+impl Endpoint {
+    /// An endpoint like any other: weight 1, in no locality.
+    #[must_use]
+    pub fn new(address: Address, state: Arc<HostState>) -> Self {
+        let text = address.to_string().into();
+        Self {
+            address,
+            text,
+            weight: 1,
+            locality: Box::default(),
+            state,
+        }
+    }
+}
+
 impl Cluster {
+    /// A cluster without endpoints and with nothing set, of no service. Who needs more sets the fields.
+    #[must_use]
+    pub fn new(name: Box<str>, state: Arc<ClusterState>) -> Self {
+        Self {
+            name,
+            host: Box::default(),
+            port: 80,
+            subset: Box::default(),
+            endpoints: Box::default(),
+            balancing: Balancing::default(),
+            connect_timeout: CONNECT_TIMEOUT,
+            idle_timeout: None,
+            max_requests_per_connection: None,
+            outlier_detection: None,
+            limits: None,
+            state,
+        }
+    }
+
     /// Lets endpoints come back whose ejection is over by now.
     pub fn sweep(&self, now: Instant) {
         if let Some(detection) = &self.outlier_detection {

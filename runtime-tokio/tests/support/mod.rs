@@ -17,8 +17,8 @@ use std::time::Duration;
 use outrigger_core::cluster::{HostKey, Registry};
 use outrigger_core::exchange::ListenerKind;
 use outrigger_core::snapshot::{
-    Action, Address, Balancing, Cluster, ClusterId, Condition, Destination, DestinationCluster,
-    Endpoint, Forward, HeaderOps, Limits, Rule, Snapshot, VirtualHost, VirtualHostId,
+    Action, Address, Cluster, ClusterId, Condition, Destination, DestinationCluster, Endpoint,
+    Forward, HeaderOps, Limits, Rule, Snapshot, VirtualHost, VirtualHostId,
 };
 use outrigger_core::worker::WorkerSettings;
 use outrigger_tokio::{AccessLog, Config, Listen, Notice, Running, start};
@@ -36,26 +36,10 @@ fn limited_to(registry: &mut Registry, address: Address, limits: Option<Limits>)
         cluster: "inbound".into(),
         address: address.to_string().into(),
     });
-    let endpoint = Endpoint {
-        text: address.to_string().into(),
-        address,
-        weight: 1,
-        locality: "".into(),
-        state,
-    };
     let cluster = Cluster {
-        name: "inbound|80||".into(),
-        host: "".into(),
-        port: 80,
-        subset: "".into(),
-        endpoints: [endpoint].into(),
-        balancing: Balancing::RoundRobin,
-        connect_timeout: Duration::from_secs(10),
-        idle_timeout: None,
-        max_requests_per_connection: None,
-        outlier_detection: None,
+        endpoints: [Endpoint::new(address, state)].into(),
         limits,
-        state: Arc::default(),
+        ..Cluster::new("inbound|80||".into(), Arc::default())
     };
     let destination = Destination {
         weight: 1,

@@ -21,33 +21,20 @@ fn cluster(balancing: Balancing, endpoints: &[(u32, u32)]) -> Cluster {
         .zip(1u16..)
         .map(|((weight, active), port)| {
             let address = Address::Socket(([10, 0, 0, 1], port).into());
-            let text: Box<str> = address.to_string().into();
             let state = registry.host(HostKey {
                 cluster: "c".into(),
-                address: text.clone(),
+                address: address.to_string().into(),
             });
             (0..*active).for_each(|_| core::mem::forget(state.begin_request())); // they never end
             Endpoint {
-                address,
-                text,
                 weight: *weight,
-                locality: Box::default(),
-                state,
+                ..Endpoint::new(address, state)
             }
         });
     Cluster {
-        name: "c".into(),
-        host: "c".into(),
-        port: 80,
-        subset: Box::default(),
         endpoints: endpoints.collect(),
         balancing,
-        connect_timeout: Duration::from_secs(1),
-        idle_timeout: None,
-        max_requests_per_connection: None,
-        outlier_detection: None,
-        limits: None,
-        state,
+        ..Cluster::new("c".into(), state)
     }
 }
 
