@@ -133,7 +133,7 @@ impl Observed {
         let snapshot = record.view.as_ref().map(|v| &*v.snapshot);
         let mut map = BTreeMap::from([
             ("status", record.status.to_string()),
-            ("flags", record.flags.to_string()),
+            ("flags", record.flags().to_string()),
             ("details", record.details.to_string()),
             ("attempts", record.attempts.len().to_string()),
             (

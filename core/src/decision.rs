@@ -7,7 +7,9 @@ pub mod access_log;
 mod details;
 mod flags;
 mod record;
+mod story;
 
 pub use details::{Details, Refused, ResetReason};
 pub use flags::{ResponseFlag, ResponseFlags};
-pub use record::{Attempt, AttemptEnd, Picked, Record, RouteDecision};
+pub use record::{Attempt, AttemptEnd, Followed, Picked, Record, RouteDecision};
+pub use story::Story;

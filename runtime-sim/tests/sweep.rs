@@ -298,7 +298,7 @@ fn run(seed: u64) -> Result<String, String> {
                     .borrow_mut()
                     .push(format!("{tried} attempts: {record:?}"));
             }
-            let line = format!("{} {} {}", record.status, record.flags, record.details);
+            let line = format!("{} {} {}", record.status, record.flags(), record.details);
             log.borrow_mut().push(line);
         }),
     );

@@ -136,7 +136,7 @@ impl<'a> Line<'a> {
             path: whole(path).filter(|_| is_known),
             protocol: request.version.as_str(),
             response_code: record.status,
-            response_flags: record.flags,
+            response_flags: record.flags(),
             response_code_details: record.details,
             connection_termination_details: None,
             bytes_received: record.bytes_received,

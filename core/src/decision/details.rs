@@ -98,8 +98,6 @@ pub enum Details {
     Refused(Refused),
     /// The client went away.
     DownstreamRemoteDisconnect,
-    /// The request did not arrive in time.
-    RequestTimeout(&'static str),
     /// The route's timeout ran out.
     ResponseTimeout,
     /// An attempt took longer than `perTryTimeout` and was not tried again.
@@ -134,7 +132,6 @@ impl fmt::Display for Details {
             }
             Self::Refused(refused) => refused.details,
             Self::DownstreamRemoteDisconnect => "downstream_remote_disconnect",
-            Self::RequestTimeout(details) => details,
             Self::ResponseTimeout => "response_timeout",
             Self::PerTryTimeout => "upstream_per_try_timeout",
             Self::FaultAbort => "fault_filter_abort",

@@ -1,6 +1,9 @@
-//! Response flags: the two or three letters by which Envoy's users search their logs.
+//! Response flags: the two or three letters by which Envoy's users search their logs. They are derived from a record.
 
 use core::fmt;
+
+use super::details::{Details, ResetReason};
+use super::record::{Followed, Record};
 
 /// One reason why a response was not an ordinary one. Declared in the order Envoy prints them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +71,7 @@ pub struct ResponseFlags(u32);
 
 impl ResponseFlags {
     /// Adds a flag.
-    pub const fn insert(&mut self, flag: ResponseFlag) {
+    const fn insert(&mut self, flag: ResponseFlag) {
         self.0 |= 1 << flag as u8;
     }
 
@@ -82,6 +85,77 @@ impl ResponseFlags {
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.0 == 0
+    }
+}
+
+impl Record {
+    /// What happened, as Envoy's flags.
+    #[must_use]
+    pub fn flags(&self) -> ResponseFlags {
+        let mut flags = ResponseFlags::default();
+        if self.delayed.is_some() {
+            flags.insert(ResponseFlag::DelayInjected);
+        }
+        if let Some(flag) = of_details(self.details) {
+            flags.insert(flag);
+        }
+        for attempt in &self.attempts {
+            match attempt.followed {
+                Followed::NoRetriesLeft { .. } => {
+                    flags.insert(ResponseFlag::UpstreamRetryLimitExceeded);
+                }
+                Followed::RetriesFull { .. } => flags.insert(ResponseFlag::UpstreamOverflow),
+                Followed::Nothing | Followed::CannotRepeat | Followed::Retry { .. } => {}
+            }
+        }
+        flags
+    }
+}
+
+const fn of_details(details: Details) -> Option<ResponseFlag> {
+    Some(match details {
+        Details::None | Details::ViaUpstream | Details::DirectResponse | Details::CorsPreflight => {
+            return None;
+        }
+        Details::RouteNotFound => ResponseFlag::NoRouteFound,
+        Details::ClusterNotFound => ResponseFlag::NoClusterFound,
+        Details::NoHealthyUpstream => ResponseFlag::NoHealthyUpstream,
+        Details::ResetBeforeResponse(reason) => before_response(reason),
+        Details::ResetAfterResponse(reason) => after_response(reason),
+        Details::Refused(_) => ResponseFlag::DownstreamProtocolError,
+        Details::DownstreamRemoteDisconnect => ResponseFlag::DownstreamConnectionTermination,
+        Details::ResponseTimeout | Details::PerTryTimeout => ResponseFlag::UpstreamRequestTimeout,
+        Details::FaultAbort => ResponseFlag::FaultInjected,
+    })
+}
+
+const fn before_response(reason: ResetReason) -> ResponseFlag {
+    match reason {
+        ResetReason::RemoteConnectionFailure
+        | ResetReason::LocalConnectionFailure
+        | ResetReason::ConnectionTimeout => ResponseFlag::UpstreamConnectionFailure,
+        ResetReason::Unresolved => ResponseFlag::DnsResolutionFailed,
+        ResetReason::ConnectionTermination => ResponseFlag::UpstreamConnectionTermination,
+        ResetReason::ProtocolError => ResponseFlag::UpstreamProtocolError,
+        ResetReason::Overflow => ResponseFlag::UpstreamOverflow,
+        ResetReason::PerTryTimeout => ResponseFlag::UpstreamRequestTimeout,
+        ResetReason::LocalReset => ResponseFlag::LocalReset,
+    }
+}
+
+/// A response that had begun and was cut.
+const fn after_response(reason: ResetReason) -> ResponseFlag {
+    match reason {
+        ResetReason::ProtocolError => ResponseFlag::UpstreamProtocolError,
+        ResetReason::LocalReset | ResetReason::PerTryTimeout => {
+            ResponseFlag::UpstreamRequestTimeout
+        }
+        ResetReason::RemoteConnectionFailure
+        | ResetReason::LocalConnectionFailure
+        | ResetReason::ConnectionTimeout
+        | ResetReason::ConnectionTermination
+        | ResetReason::Overflow
+        | ResetReason::Unresolved => ResponseFlag::UpstreamConnectionTermination,
     }
 }
 
@@ -103,6 +177,60 @@ impl fmt::Display for ResponseFlags {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_failure_has_its_flag() {
+        use ResetReason as R;
+        for (reason, before, after) in [
+            (R::RemoteConnectionFailure, "UF", "UC"),
+            (R::LocalConnectionFailure, "UF", "UC"),
+            (R::ConnectionTimeout, "UF", "UC"),
+            (R::ConnectionTermination, "UC", "UC"),
+            (R::ProtocolError, "UPE", "UPE"),
+            (R::Overflow, "UO", "UC"),
+            (R::PerTryTimeout, "UT", "UT"),
+            (R::LocalReset, "LR", "UT"),
+            (R::Unresolved, "DF", "UC"),
+        ] {
+            for (details, want) in [
+                (Details::ResetBeforeResponse(reason), before),
+                (Details::ResetAfterResponse(reason), after),
+            ] {
+                let record = Record {
+                    details,
+                    ..Record::default()
+                };
+                assert_eq!(record.flags().to_string(), want, "{details:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn delays_and_retries_that_were_not_made_add_theirs() {
+        let mut record = Record {
+            details: Details::ViaUpstream,
+            delayed: Some(crate::time::Duration::from_secs(1)),
+            ..Record::default()
+        };
+        assert_eq!(record.flags().to_string(), "DI");
+        for (followed, want) in [
+            (Followed::Nothing, "DI"),
+            (Followed::CannotRepeat, "DI"),
+            (Followed::NoRetriesLeft { allowed: 2 }, "DI,URX"),
+            (Followed::RetriesFull { limit: 1 }, "UO,DI"),
+        ] {
+            record.attempts = smallvec::smallvec![crate::decision::Attempt {
+                cluster: None,
+                endpoint: 0,
+                picked: crate::decision::Picked::Only,
+                reused: false,
+                began: crate::time::Instant::default(),
+                end: crate::decision::AttemptEnd::Response(503),
+                followed,
+            }];
+            assert_eq!(record.flags().to_string(), want, "{followed:?}");
+        }
+    }
 
     #[test]
     fn prints_as_envoy_does() {

@@ -5,12 +5,11 @@ use std::rc::Rc;
 use smallvec::SmallVec;
 
 use super::details::{Details, ResetReason};
-use super::flags::ResponseFlags;
 use crate::cluster::Permit;
 use crate::entropy::Entropy;
 use crate::message::RequestHead;
 use crate::snapshot::{ClusterId, VirtualHostId};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::worker::View;
 
 /// Which rule applied.
@@ -77,6 +76,32 @@ pub enum AttemptEnd {
     Cancelled,
 }
 
+/// What the retry policy made of an attempt's end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Followed {
+    /// Nothing: there is no policy, or the end is none that it retries.
+    #[default]
+    Nothing,
+    /// It would have retried, but the request cannot be sent again: too much of it has gone by, or the client has seen a
+    /// response begin.
+    CannotRepeat,
+    /// Another attempt, after this wait.
+    Retry {
+        /// The back-off.
+        wait: Duration,
+    },
+    /// No retry, because all were made.
+    NoRetriesLeft {
+        /// How many the policy allows.
+        allowed: u32,
+    },
+    /// No retry, because the cluster has as many under way as it may.
+    RetriesFull {
+        /// How many that is.
+        limit: u32,
+    },
+}
+
 /// One attempt to have the request answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
@@ -92,6 +117,8 @@ pub struct Attempt {
     pub began: Instant,
     /// How it ended.
     pub end: AttemptEnd,
+    /// What the retry policy made of that.
+    pub followed: Followed,
 }
 
 /// One request, from its first byte to its last.
@@ -114,10 +141,10 @@ pub struct Record {
     pub(crate) retry_slot: Option<Permit>,
     /// The status the client saw; 0 when it saw none.
     pub status: u16,
-    /// Why the response is what it is.
+    /// Why the response is what it is. [`Record::flags`] are derived from this and the attempts.
     pub details: Details,
-    /// The same, as flags.
-    pub flags: ResponseFlags,
+    /// A delay was injected, of this length.
+    pub delayed: Option<Duration>,
     /// Body bytes from the client.
     pub bytes_received: u64,
     /// Body bytes to the client.
@@ -144,6 +171,13 @@ impl Record {
             began: now,
             ..Self::default()
         };
+    }
+
+    /// Says what the retry policy made of the end of the last attempt.
+    pub(crate) fn follow(&mut self, followed: Followed) {
+        if let Some(attempt) = self.attempts.last_mut() {
+            attempt.followed = followed;
+        }
     }
 
     /// The endpoint of the last attempt as logs write it.

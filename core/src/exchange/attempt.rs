@@ -8,7 +8,7 @@ use super::upstream::{State, end_attempt};
 use super::{Ambient, Exchange, Output, Phase, Side};
 use crate::cluster::Permit;
 use crate::cluster::ejection::Outcome;
-use crate::decision::{Attempt, AttemptEnd, ResetReason};
+use crate::decision::{Attempt, AttemptEnd, Followed, ResetReason};
 use crate::http1::{BodyLength, Part};
 use crate::request::{self, Context, Failure, Target};
 use crate::time::Duration;
@@ -225,6 +225,7 @@ impl Exchange {
             reused: false,
             began: ambient.now,
             end: AttemptEnd::Open,
+            followed: Followed::Nothing,
             ..a
         }));
         self.up.forget_bytes();

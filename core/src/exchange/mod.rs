@@ -40,7 +40,7 @@ use std::collections::VecDeque;
 
 use bytes::BytesMut;
 
-use crate::decision::{Details, Record, ResponseFlag};
+use crate::decision::{Details, Record};
 use crate::entropy::Entropy;
 use crate::message::ResponseHead;
 use crate::outbox::Outbox;
@@ -350,9 +350,6 @@ impl Exchange {
     /// The client went away in the middle: the attempt is given up and the record ends without a reply.
     fn cancel(&mut self, ambient: Ambient) {
         if !matches!(self.phase, Phase::Flush { .. } | Phase::Tunnel(_)) {
-            self.record
-                .flags
-                .insert(ResponseFlag::DownstreamConnectionTermination);
             self.record.details = Details::DownstreamRemoteDisconnect;
             self.up.cancel(&mut self.record);
         }

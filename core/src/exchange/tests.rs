@@ -201,7 +201,7 @@ fn a_dead_kept_connection_is_replaced_when_that_is_safe() {
                 client.starts_with("HTTP/1.1 503") && client.ends_with("connection termination"),
                 "{client}"
             );
-            assert_eq!(d.exchange.record().flags.to_string(), "UC");
+            assert_eq!(d.exchange.record().flags().to_string(), "UC");
         }
     }
 }
@@ -278,12 +278,12 @@ fn failures_are_told_in_envoys_words() {
         client.ends_with("before headers. reset reason: remote connection failure"),
         "{client}"
     );
-    assert_eq!(d.exchange.record().flags.to_string(), "UF");
+    assert_eq!(d.exchange.record().flags().to_string(), "UF");
 
     let mut d = Driver::with(with_rule("retries: {attempts: 0}"));
     let (_, client) = d.round(GET, b"HTTP/1.1 nonsense\r\n\r\n");
     assert!(client.starts_with("HTTP/1.1 502 "), "{client}");
-    assert_eq!(d.exchange.record().flags.to_string(), "UPE");
+    assert_eq!(d.exchange.record().flags().to_string(), "UPE");
 
     let mut d = Driver::with(with_rule("retries: {attempts: 0}"));
     d.sends(Side::Downstream, GET);
@@ -351,7 +351,7 @@ fn counts_return_to_zero() {
     assert_eq!((host.active(), host.connections()), (1, 1));
     d.input(Input::Eof(Side::Downstream));
     assert_eq!((host.active(), host.connections()), (0, 0));
-    assert_eq!(d.exchange.record().flags.to_string(), "DC");
+    assert_eq!(d.exchange.record().flags().to_string(), "DC");
 }
 
 #[test]
@@ -397,6 +397,6 @@ fn the_routes_timeout_runs_from_the_end_of_the_request() {
         client.ends_with("\r\n\r\nupstream request timeout"),
         "{client}"
     );
-    assert_eq!(d.exchange.record().flags.to_string(), "UT");
+    assert_eq!(d.exchange.record().flags().to_string(), "UT");
     assert_eq!(d.exchange.record().details.to_string(), "response_timeout");
 }

@@ -4,7 +4,7 @@ use http::StatusCode;
 
 use super::{Context, Verdict, forward, reply};
 use crate::cluster::{Counted, Permit};
-use crate::decision::{Details, Record, ResetReason, ResponseFlag};
+use crate::decision::{Details, Followed, Record, ResetReason};
 use crate::message::{Known, ResponseHead};
 use crate::peer::Peer;
 use crate::policy::retry;
@@ -32,8 +32,8 @@ pub fn after_response(
     let view = record.view.clone()?;
     let policy = policy_of(record, &view.snapshot)?;
     let status = response.status.as_u16();
-    let wanted = can_repeat && retry::wants_after_response(policy, status, &response.headers);
-    take_retry(wanted, policy, record)
+    let by_policy = retry::wants_after_response(policy, status, &response.headers);
+    take_retry(wanted(by_policy, can_repeat), policy, record)
 }
 
 /// An attempt ended without a response.
@@ -49,13 +49,12 @@ pub fn on_attempt_failed(
         .as_ref()
         .and_then(|view| policy_of(record, &view.snapshot));
     if let Some(policy) = policy {
-        let wanted = failure.can_repeat
-            && retry::wants_after_reset(policy, failure.reason, failure.request_sent);
+        let by_policy = retry::wants_after_reset(policy, failure.reason, failure.request_sent);
+        let wanted = wanted(by_policy, failure.can_repeat);
         if let Some(wait) = take_retry(wanted, policy, record) {
             return Verdict::Retry(wait);
         }
     }
-    record.flags.insert(flag_of(failure.reason));
     if failure.reason == ResetReason::PerTryTimeout {
         record.details = Details::PerTryTimeout;
         reply::from_router(peer, StatusCode::GATEWAY_TIMEOUT, record, response);
@@ -77,45 +76,55 @@ pub fn on_attempt_failed(
     Verdict::Reply(body)
 }
 
-const fn flag_of(reason: ResetReason) -> ResponseFlag {
-    match reason {
-        ResetReason::RemoteConnectionFailure
-        | ResetReason::LocalConnectionFailure
-        | ResetReason::ConnectionTimeout => ResponseFlag::UpstreamConnectionFailure,
-        ResetReason::Unresolved => ResponseFlag::DnsResolutionFailed,
-        ResetReason::ConnectionTermination => ResponseFlag::UpstreamConnectionTermination,
-        ResetReason::ProtocolError => ResponseFlag::UpstreamProtocolError,
-        ResetReason::Overflow => ResponseFlag::UpstreamOverflow,
-        ResetReason::PerTryTimeout => ResponseFlag::UpstreamRequestTimeout,
-        ResetReason::LocalReset => ResponseFlag::LocalReset,
+/// Spends one retry, if one is wanted and left and the cluster's limit allows it, and writes down what became of it.
+fn take_retry(wanted: Wanted, policy: &RetryPolicy, record: &mut Record) -> Option<Duration> {
+    let followed = match wanted {
+        Wanted::No => Followed::Nothing,
+        Wanted::Impossible => Followed::CannotRepeat,
+        Wanted::Yes if record.retries >= policy.retries => Followed::NoRetriesLeft {
+            allowed: policy.retries,
+        },
+        Wanted::Yes => match retry_slot(record) {
+            Ok(slot) => {
+                record.retry_slot = slot;
+                record.retries += 1;
+                let wait = retry::backoff(policy, record.retries, record.entropy);
+                Followed::Retry { wait }
+            }
+            Err(Full { limit }) => Followed::RetriesFull { limit },
+        },
+    };
+    record.follow(followed);
+    match followed {
+        Followed::Retry { wait } => Some(wait),
+        Followed::Nothing
+        | Followed::CannotRepeat
+        | Followed::NoRetriesLeft { .. }
+        | Followed::RetriesFull { .. } => None,
     }
 }
 
-/// Spends one retry, if one is wanted and left and the cluster's limit allows it; a wanted one that is not made is
-/// flagged.
-fn take_retry(wanted: bool, policy: &RetryPolicy, record: &mut Record) -> Option<Duration> {
-    if !wanted {
-        return None;
+/// Whether the policy wants another attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    No,
+    /// It would, but the request cannot be sent again.
+    Impossible,
+    Yes,
+}
+
+const fn wanted(by_policy: bool, can_repeat: bool) -> Wanted {
+    match (by_policy, can_repeat) {
+        (false, _) => Wanted::No,
+        (true, false) => Wanted::Impossible,
+        (true, true) => Wanted::Yes,
     }
-    if record.retries >= policy.retries {
-        record
-            .flags
-            .insert(ResponseFlag::UpstreamRetryLimitExceeded);
-        return None;
-    }
-    match retry_slot(record) {
-        Ok(slot) => record.retry_slot = slot,
-        Err(Full) => {
-            record.flags.insert(ResponseFlag::UpstreamOverflow);
-            return None;
-        }
-    }
-    record.retries += 1;
-    Some(retry::backoff(policy, record.retries, record.entropy))
 }
 
 /// The cluster has as many retries under way as it may.
-struct Full;
+struct Full {
+    limit: u32,
+}
 
 /// Counts one more retry in the cluster of the last attempt; nothing is counted where nothing is limited.
 fn retry_slot(record: &Record) -> Result<Option<Permit>, Full> {
@@ -127,8 +136,9 @@ fn retry_slot(record: &Record) -> Result<Option<Permit>, Full> {
     let Some(limits) = cluster.limits else {
         return Ok(None);
     };
-    let slot = cluster.state.admit(Counted::Retries, limits.retries);
-    slot.map(Some).ok_or(Full)
+    let limit = limits.retries;
+    let slot = cluster.state.admit(Counted::Retries, limit);
+    slot.map(Some).ok_or(Full { limit })
 }
 
 /// The back-off is over: the destination stays, the endpoint is picked anew.
@@ -147,7 +157,6 @@ pub fn retry(context: &Context<'_>, record: &mut Record, response: &mut Response
 
 /// The route's timeout ran out before a response began.
 pub fn on_route_timeout(peer: &Peer, record: &mut Record, response: &mut ResponseHead) -> Verdict {
-    record.flags.insert(ResponseFlag::UpstreamRequestTimeout);
     record.details = Details::ResponseTimeout;
     reply::from_router(peer, StatusCode::GATEWAY_TIMEOUT, record, response);
     Verdict::Reply(reply::TIMEOUT_TEXT)
@@ -175,27 +184,4 @@ pub fn may_retry(record: &Record) -> bool {
 /// The retry policy of the rule that applied.
 pub(super) fn policy_of<'a>(record: &Record, snapshot: &'a Snapshot) -> Option<&'a RetryPolicy> {
     forward::plan_of(record, snapshot)?.0.retry.as_deref()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_failure_has_its_flag() {
-        for (reason, flag) in [
-            (ResetReason::RemoteConnectionFailure, "UF"),
-            (ResetReason::ConnectionTimeout, "UF"),
-            (ResetReason::ConnectionTermination, "UC"),
-            (ResetReason::ProtocolError, "UPE"),
-            (ResetReason::Overflow, "UO"),
-            (ResetReason::PerTryTimeout, "UT"),
-            (ResetReason::LocalReset, "LR"),
-            (ResetReason::Unresolved, "DF"),
-        ] {
-            let mut record = Record::default();
-            record.flags.insert(flag_of(reason));
-            assert_eq!(record.flags.to_string(), flag, "{reason:?}");
-        }
-    }
 }

@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 
 use super::failure;
 use super::{Context, Target, Verdict, head, reply, scheme};
-use crate::decision::{Attempt, AttemptEnd, Details, Picked, Record, ResponseFlag, RouteDecision};
+use crate::decision::{Attempt, AttemptEnd, Details, Followed, Picked, Record, RouteDecision};
 use crate::message::{RequestHead, ResponseHead};
 use crate::peer::{ListenerKind, Peer};
 use crate::policy::header_ops::{self, FormatContext};
@@ -65,7 +65,6 @@ pub(super) fn attempt(
     let id = match cluster {
         DestinationCluster::Known(id) => *id,
         DestinationCluster::Missing(_) => {
-            record.flags.insert(ResponseFlag::NoClusterFound);
             record.details = Details::ClusterNotFound;
             reply::from_router(
                 context.peer,
@@ -82,7 +81,6 @@ pub(super) fn attempt(
         return passthrough(context, record, response, snapshot);
     }
     let Some((endpoint, picked)) = pick(id, context.now, record, snapshot) else {
-        record.flags.insert(ResponseFlag::NoHealthyUpstream);
         record.details = Details::NoHealthyUpstream;
         reply::from_router(
             context.peer,
@@ -100,6 +98,7 @@ pub(super) fn attempt(
         reused: false,
         began: context.now,
         end: AttemptEnd::Open,
+        followed: Followed::Nothing,
     });
     head::count_attempt(record);
     Verdict::Attempt(Target {
@@ -159,6 +158,7 @@ pub(super) fn passthrough(
         reused: false,
         began: context.now,
         end: AttemptEnd::Open,
+        followed: Followed::Nothing,
     });
     head::count_attempt(record);
     Verdict::Attempt(Target {

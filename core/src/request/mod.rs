@@ -21,7 +21,7 @@ use bytes::Bytes;
 use http::Method;
 
 use crate::cluster::HostState;
-use crate::decision::{Record, Refused, ResponseFlag, RouteDecision};
+use crate::decision::{Record, Refused, RouteDecision};
 use crate::message::{Known, RequestHead, ResponseHead};
 use crate::peer::{ListenerKind, Peer};
 use crate::policy::authority::{self, Selected};
@@ -209,7 +209,7 @@ fn begin_forward(
         .as_ref()
         .and_then(|policy| fault::delay(policy, record.entropy))
     {
-        record.flags.insert(ResponseFlag::DelayInjected);
+        record.delayed = Some(wait);
         return Verdict::Delay(wait);
     }
     after_fault_delay(context, plan, rule, record, response, snapshot)

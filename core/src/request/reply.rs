@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use super::{Verdict, forward, head};
-use crate::decision::{Details, Record, Refused, ResetReason, ResponseFlag};
+use crate::decision::{Details, Record, Refused, ResetReason};
 use crate::message::{Known, ResponseHead};
 use crate::peer::Peer;
 use crate::snapshot::FaultAnswer;
@@ -27,7 +27,6 @@ pub const SLOW_HEAD: Refused = Refused {
 pub fn refuse(refused: &Refused, record: &mut Record, response: &mut ResponseHead) -> Verdict {
     response.clear();
     response.status = StatusCode::from_u16(refused.status).unwrap_or(StatusCode::BAD_REQUEST);
-    record.flags.insert(ResponseFlag::DownstreamProtocolError);
     record.details = Details::Refused(*refused);
     Verdict::Reply(Bytes::from_static(
         response
@@ -42,7 +41,6 @@ pub fn refuse(refused: &Refused, record: &mut Record, response: &mut ResponseHea
 pub(super) fn no_route(record: &mut Record, response: &mut ResponseHead) -> Verdict {
     response.clear();
     response.status = StatusCode::NOT_FOUND;
-    record.flags.insert(ResponseFlag::NoRouteFound);
     record.details = Details::RouteNotFound;
     Verdict::Reply(Bytes::new())
 }
@@ -92,7 +90,6 @@ pub(super) fn fault_abort(
 ) -> Verdict {
     const TEXT: &[u8] = b"fault filter abort";
     response.clear();
-    record.flags.insert(ResponseFlag::FaultInjected);
     record.details = Details::FaultAbort;
     match answer {
         FaultAnswer::Http(status) => {
@@ -139,19 +136,7 @@ pub(super) fn reset_text(reason: ResetReason, is_retried: bool) -> Bytes {
 }
 
 /// The response had begun and was cut.
-pub fn on_response_cut(reason: ResetReason, record: &mut Record) {
-    record.flags.insert(match reason {
-        ResetReason::ProtocolError => ResponseFlag::UpstreamProtocolError,
-        ResetReason::LocalReset | ResetReason::PerTryTimeout => {
-            ResponseFlag::UpstreamRequestTimeout
-        }
-        ResetReason::RemoteConnectionFailure
-        | ResetReason::LocalConnectionFailure
-        | ResetReason::ConnectionTimeout
-        | ResetReason::ConnectionTermination
-        | ResetReason::Overflow
-        | ResetReason::Unresolved => ResponseFlag::UpstreamConnectionTermination,
-    });
+pub const fn on_response_cut(reason: ResetReason, record: &mut Record) {
     record.details = Details::ResetAfterResponse(reason);
 }
 

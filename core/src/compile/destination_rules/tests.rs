@@ -87,6 +87,7 @@ fn build(number: usize, written: &Written) -> DestinationRule {
         workload_selector: written.selects.map(|app| WorkloadSelector {
             match_labels: [("app".to_owned(), app.to_owned())].into(),
         }),
+        ..DestinationRule::default()
     }
 }
 

@@ -2,10 +2,10 @@
 
 use super::balancer_decode::load_balancer;
 use super::{
-    ClientTlsMode, ClientTlsSettings, ConnectionPoolSettings, DestinationRule, H2UpgradePolicy,
-    Http2KeepAlive, HttpSettings, OutlierDetection, PortTrafficPolicy, ProxyProtocol,
-    ProxyProtocolVersion, RetryBudget, Subset, TcpKeepalive, TcpSettings, TrafficPolicy,
-    TunnelSettings, WorkloadSelector,
+    ClientTlsMode, ClientTlsSettings, ConnectionPoolSettings, DestinationRule, Extensions,
+    H2UpgradePolicy, Http2KeepAlive, HttpSettings, OutlierDetection, PortTrafficPolicy,
+    ProxyProtocol, ProxyProtocolVersion, RetryBudget, Subset, TcpKeepalive, TcpSettings,
+    TrafficPolicy, TunnelSettings, WorkloadSelector,
 };
 use crate::config::decode::Object;
 use crate::config::meta::Meta;
@@ -30,9 +30,14 @@ const PROXY_VERSIONS: &[(&str, i32, ProxyProtocolVersion)] = &[
 ];
 
 /// Reads the `spec`.
-pub(super) fn decode(meta: Meta, spec: &mut Object<'_, '_>) -> DestinationRule {
+pub(super) fn decode(
+    meta: Meta,
+    extensions: Extensions,
+    spec: &mut Object<'_, '_>,
+) -> DestinationRule {
     DestinationRule {
         meta,
+        extensions,
         host: spec.string("host"),
         traffic_policy: spec.message("trafficPolicy", traffic_policy),
         subsets: spec.messages("subsets", |o| Subset {

@@ -5,6 +5,7 @@
 mod balancer;
 mod balancer_decode;
 pub(super) mod decode;
+mod extensions;
 mod traffic;
 pub(super) mod validate;
 
@@ -13,6 +14,7 @@ pub use balancer::{
     LoadBalancerSettings, LocalityDistribute, LocalityFailover, LocalityLbSetting, SimpleLb,
     WarmupConfiguration, ZoneAwareLbSetting,
 };
+pub use extensions::{Extensions, TokenRetryBudget};
 pub use traffic::{
     ClientTlsMode, ClientTlsSettings, ConnectionPoolSettings, H2UpgradePolicy, Http2KeepAlive,
     HttpSettings, OutlierDetection, PortTrafficPolicy, ProxyProtocol, ProxyProtocolVersion,
@@ -21,6 +23,7 @@ pub use traffic::{
 
 use std::collections::BTreeMap;
 
+use super::annotations::annotations;
 use super::decode::object;
 use super::meta::Meta;
 use super::pending;
@@ -42,6 +45,8 @@ pub struct DestinationRule {
     pub export_to: Vec<String>,
     /// Client workloads it holds for; absent is all.
     pub workload_selector: Option<WorkloadSelector>,
+    /// What its annotations add.
+    pub extensions: Extensions,
 }
 
 /// A named part of a service: the endpoints that carry the labels.
@@ -64,8 +69,9 @@ pub struct WorkloadSelector {
 
 /// Reads and checks the `spec` of a DestinationRule.
 pub(super) fn read(report: &mut Report, meta: Meta, spec: &Node) -> DestinationRule {
+    let extensions = annotations(report, &meta, extensions::read);
     report.field("spec", |report| {
-        let rule = object(report, spec, |spec| decode::decode(meta, spec));
+        let rule = object(report, spec, |spec| decode::decode(meta, extensions, spec));
         validate::validate(&rule, report);
         pending::tell_destination_rule(spec, report);
         rule

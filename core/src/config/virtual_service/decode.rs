@@ -2,7 +2,7 @@
 
 use super::policy_decode as policy;
 use super::{
-    CorsPolicy, Delegate, DerivePort, Destination, HeaderOperations, Headers, HttpBody,
+    CorsPolicy, Delegate, DerivePort, Destination, Extensions, HeaderOperations, Headers, HttpBody,
     HttpDirectResponse, HttpMatchRequest, HttpRedirect, HttpRewrite, HttpRoute,
     HttpRouteDestination, L4Match, RedirectPort, RegexRewrite, RouteDestination, StringMatch,
     TcpRoute, TlsMatch, TlsRoute, UnmatchedPreflights, VirtualService,
@@ -25,9 +25,14 @@ const UNMATCHED_PREFLIGHTS: &[(&str, i32, UnmatchedPreflights)] = &[
 ];
 
 /// Reads the `spec`.
-pub(super) fn decode(meta: Meta, spec: &mut Object<'_, '_>) -> VirtualService {
+pub(super) fn decode(
+    meta: Meta,
+    extensions: Extensions,
+    spec: &mut Object<'_, '_>,
+) -> VirtualService {
     VirtualService {
         meta,
+        extensions,
         hosts: spec.strings("hosts"),
         gateways: spec.strings("gateways"),
         http: spec.messages("http", http_route),

@@ -4,6 +4,7 @@
 //! that presence matters. Reading is in `decode`, the rules in `validate`; what a route does is settled by `compile`.
 
 mod decode;
+mod extensions;
 mod http;
 mod matching;
 mod policy;
@@ -12,6 +13,7 @@ mod reach;
 mod stream;
 mod validate;
 
+pub use extensions::Extensions;
 pub use http::{
     CorsPolicy, Delegate, DerivePort, Destination, HeaderOperations, Headers, HttpBody,
     HttpDirectResponse, HttpRedirect, HttpRewrite, HttpRoute, HttpRouteDestination, RedirectPort,
@@ -24,6 +26,7 @@ pub use policy::{
 };
 pub use stream::{L4Match, RouteDestination, TcpRoute, TlsMatch, TlsRoute};
 
+use super::annotations::annotations;
 use super::decode::object;
 use super::meta::Meta;
 use super::pending;
@@ -47,6 +50,8 @@ pub struct VirtualService {
     pub tcp: Vec<TcpRoute>,
     /// Namespaces that see it: `.`, `*` or names; empty is the mesh default.
     pub export_to: Vec<String>,
+    /// What its annotations add.
+    pub extensions: Extensions,
 }
 
 /// The gateway name that stands for all sidecars.
@@ -68,8 +73,9 @@ impl VirtualService {
 
 /// Reads and checks the `spec` of a VirtualService.
 pub(super) fn read(report: &mut Report, meta: Meta, spec: &Node) -> VirtualService {
+    let extensions = annotations(report, &meta, extensions::read);
     report.field("spec", |report| {
-        let service = object(report, spec, |spec| decode::decode(meta, spec));
+        let service = object(report, spec, |spec| decode::decode(meta, extensions, spec));
         validate::validate(&service, report);
         reach::check(&service, report);
         pending::tell_virtual_service(spec, report);

@@ -1,7 +1,7 @@
 //! Lines as a reader of Istio's access log knows them.
 
 use super::*;
-use crate::decision::{Details, ResponseFlag};
+use crate::decision::Details;
 use crate::message::RequestHead;
 use crate::snapshot::Snapshot;
 use crate::time::Instant;
@@ -55,7 +55,6 @@ fn text_has_istios_fields_in_order() {
         ("x-envoy-original-path", b"/before"),
     ]);
     record.upstream_service_ms = Some(40);
-    record.flags.insert(ResponseFlag::NoRouteFound);
     assert_eq!(
         line(&record),
         "[2026-11-23T04:00:00.123Z] \"GET /before HTTP/1.1\" 503 NR route_not_found - \"-\" 3 5 42 40 \
@@ -68,6 +67,7 @@ fn what_never_became_a_request_is_dashes() {
     let record = Record {
         view: None,
         status: 400,
+        details: Details::None,
         ..record(&[])
     };
     assert!(

@@ -158,7 +158,7 @@ impl House {
             "upstream connect error or disconnect/reset before headers. reset reason: overflow";
         assert!(reply.ends_with(text), "{reply}");
         let record = self.exchanges[at].1.record();
-        assert_eq!(record.flags.to_string(), "UO");
+        assert_eq!(record.flags().to_string(), "UO");
         assert_eq!((record.attempts.len(), record.retries), (1, 0));
         let details = record.details.to_string();
         assert_eq!(details, "upstream_reset_before_response_started{overflow}");
@@ -312,7 +312,7 @@ fn a_retry_beyond_the_limit_is_not_made() {
     assert_eq!(h.counts(), [2, 0, 1, 1, 0]);
     h.sends(1, Side::Upstream, fails);
     assert!(h.receives(1, Side::Downstream).ends_with("busy"));
-    assert_eq!(h.exchanges[1].1.record().flags.to_string(), "UO");
+    assert_eq!(h.exchanges[1].1.record().flags().to_string(), "UO");
     // The slot is free again once the retry has its outcome.
     h.now = Instant::from_millis(1000);
     h.input(0, Input::Deadline);

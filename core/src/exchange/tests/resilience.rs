@@ -37,7 +37,7 @@ fn a_refused_connection_is_tried_twice_more_when_nobody_says_otherwise() {
         "{client}"
     );
     let record = d.exchange.record();
-    assert_eq!(record.flags.to_string(), "UF,URX");
+    assert_eq!(record.flags().to_string(), "UF,URX");
     assert_eq!((record.attempts.len(), record.retries), (3, 2));
 }
 
@@ -71,7 +71,7 @@ fn a_retriable_response_is_thrown_away_and_the_body_sent_again() {
         client.starts_with("HTTP/1.1 200 ") && client.ends_with("body"),
         "{client}"
     );
-    assert_eq!(d.exchange.record().flags.to_string(), "-");
+    assert_eq!(d.exchange.record().flags().to_string(), "-");
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn the_last_response_is_passed_on_when_retries_are_used_up() {
     d.receives(Side::Upstream);
     answers(&mut d, "502 Bad Gateway");
     assert!(d.receives(Side::Downstream).starts_with("HTTP/1.1 502 "));
-    assert_eq!(d.exchange.record().flags.to_string(), "URX");
+    assert_eq!(d.exchange.record().flags().to_string(), "URX");
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn each_try_has_its_own_time() {
     let client = d.receives(Side::Downstream);
     assert!(client.starts_with("HTTP/1.1 504 ") && client.ends_with("upstream request timeout"));
     let record = d.exchange.record();
-    assert_eq!(record.flags.to_string(), "UT,URX");
+    assert_eq!(record.flags().to_string(), "UT,URX");
     assert_eq!(record.details.to_string(), "upstream_per_try_timeout");
 }
 
@@ -149,7 +149,7 @@ fn the_whole_requests_time_runs_on_through_retries() {
     );
     wait_for(&mut d, Timer::Route);
     assert!(d.receives(Side::Downstream).starts_with("HTTP/1.1 504 "));
-    assert_eq!(d.exchange.record().flags.to_string(), "UT");
+    assert_eq!(d.exchange.record().flags().to_string(), "UT");
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn an_abort_is_answered_without_an_attempt() {
     assert!(client.starts_with("HTTP/1.1 503 ") && client.ends_with("\r\n\r\nfault filter abort"));
     let record = d.exchange.record();
     assert_eq!(
-        (record.flags.to_string(), record.attempts.len()),
+        (record.flags().to_string(), record.attempts.len()),
         ("FI".into(), 0)
     );
     assert_eq!(record.details.to_string(), "fault_filter_abort");
@@ -188,5 +188,5 @@ fn a_delay_counts_against_no_timeout() {
     );
     answers(&mut d, "200 OK");
     assert!(d.receives(Side::Downstream).starts_with("HTTP/1.1 200 "));
-    assert_eq!(d.exchange.record().flags.to_string(), "DI");
+    assert_eq!(d.exchange.record().flags().to_string(), "DI");
 }

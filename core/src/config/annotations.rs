@@ -1,0 +1,308 @@
+//! Settings that Istio has no field for, read from annotations `outrigger.dev/NAME` of a resource.
+//!
+//! An annotation keeps the resource valid for a cluster, where Istio passes it over. Its value is a list of settings
+//! that commas separate: `key=value`, or a word that stands by itself. A value of `true` or `false` turns a setting that
+//! needs nothing more on or off. What a kind takes is its own table (`destination_rule`, `virtual_service`); a name or key that is
+//! not asked for is an error, because a policy that is not there is worse than one that is refused. `docs/extensions.md`
+//! lists them all.
+
+use super::code::Code;
+use super::decode::suggestion;
+use super::meta::Meta;
+use super::report::Report;
+use super::value::{parse_duration, quoted};
+use crate::time::Duration;
+
+/// What stands before the name.
+pub const PREFIX: &str = "outrigger.dev/";
+
+/// The annotations of one resource that are ours, being read.
+#[derive(Debug)]
+pub struct Annotations<'r, 'm> {
+    report: &'r mut Report,
+    meta: &'m Meta,
+    asked: Vec<&'static str>,
+}
+
+/// Reads the annotations of a resource with `read`, and tells those that it did not ask for. The report stands at the document.
+pub fn annotations<T>(
+    report: &mut Report,
+    meta: &Meta,
+    read: impl FnOnce(&mut Annotations<'_, '_>) -> T,
+) -> T {
+    report.field("metadata", |report| {
+        report.field("annotations", |report| {
+            let mut all = Annotations {
+                report,
+                meta,
+                asked: Vec::new(),
+            };
+            let value = read(&mut all);
+            all.finish();
+            value
+        })
+    })
+}
+
+impl Annotations<'_, '_> {
+    /// Reads one annotation; `None` when it is absent or says `false`. Keys that `read` did not ask for are told.
+    pub fn read<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Setting<'_, '_>) -> T,
+    ) -> Option<T> {
+        self.asked.push(name);
+        let full = format!("{PREFIX}{name}");
+        let text = self.meta.annotations.get(&full)?;
+        if text.trim() == "false" {
+            return None;
+        }
+        let parts = text.split(',').map(str::trim);
+        let parts = parts.filter(|part| !part.is_empty() && *part != "true");
+        self.report.key(&full, |report| {
+            let mut setting = Setting {
+                report,
+                parts: parts
+                    .map(|part| match part.split_once('=') {
+                        Some((key, value)) => (key.trim(), Some(value.trim())),
+                        None => (part, None),
+                    })
+                    .collect(),
+                asked: Vec::new(),
+            };
+            let value = read(&mut setting);
+            setting.finish();
+            Some(value)
+        })
+    }
+
+    /// An annotation that is `true` or `false` and nothing else; absent is `false`.
+    pub fn flag(&mut self, name: &'static str) -> bool {
+        self.read(name, |_| ()).is_some()
+    }
+
+    fn finish(self) {
+        let ours = self.meta.annotations.keys();
+        for full in ours {
+            let Some(name) = full.strip_prefix(PREFIX) else {
+                continue;
+            };
+            if !self.asked.contains(&name) {
+                let help = suggestion(name, &self.asked);
+                self.report.key(full, |report| {
+                    let message = format!("no annotation of this kind is named {}", quoted(full));
+                    report.raise(Code::InvalidAnnotation, message, help);
+                });
+            }
+        }
+    }
+}
+
+/// The value of one annotation, being read.
+#[derive(Debug)]
+pub struct Setting<'r, 't> {
+    report: &'r mut Report,
+    parts: Vec<(&'t str, Option<&'t str>)>,
+    asked: Vec<&'static str>,
+}
+
+impl<'t> Setting<'_, 't> {
+    /// The report, standing at the annotation.
+    pub fn report(&mut self) -> &mut Report {
+        self.report
+    }
+
+    /// The one word among several that stands by itself; `None` when none does.
+    pub fn word<T: Copy>(&mut self, words: &[(&'static str, T)]) -> Option<T> {
+        self.asked.extend(words.iter().map(|(word, _)| *word));
+        let mut alone = self.parts.iter().filter(|(_, value)| value.is_none());
+        alone.find_map(|(part, _)| words.iter().find(|(word, _)| word == part).map(|w| w.1))
+    }
+
+    /// The text of a key.
+    pub fn text(&mut self, key: &'static str) -> Option<&'t str> {
+        self.asked.push(key);
+        let mut found = self.parts.iter().filter(|(name, _)| *name == key);
+        let value = found.next().and_then(|(_, value)| *value);
+        if found.next().is_some() {
+            self.refuse(format!("{} stands twice", quoted(key)), "");
+        }
+        value
+    }
+
+    /// A number within bounds, both included.
+    pub fn number(&mut self, key: &'static str, least: f64, most: f64) -> Option<f64> {
+        let text = self.text(key)?;
+        let number = text.trim_end_matches('%').parse::<f64>().ok();
+        let fits = number.filter(|number| (least..=most).contains(number));
+        if fits.is_none() {
+            self.refuse(
+                format!("{key} is {}", quoted(text)),
+                format!("{key} is a number from {least} to {most}"),
+            );
+        }
+        fits
+    }
+
+    /// A whole number within bounds, both included.
+    pub fn count(&mut self, key: &'static str, least: u32, most: u32) -> Option<u32> {
+        let text = self.text(key)?;
+        let fits = text.parse().ok().filter(|n| (least..=most).contains(n));
+        if fits.is_none() {
+            self.refuse(
+                format!("{key} is {}", quoted(text)),
+                format!("{key} is a whole number from {least} to {most}"),
+            );
+        }
+        fits
+    }
+
+    /// A duration of at least a millisecond.
+    pub fn duration(&mut self, key: &'static str) -> Option<Duration> {
+        let text = self.text(key)?;
+        let read = parse_duration(text).ok();
+        let fits = read.filter(|duration| *duration >= Duration::from_millis(1));
+        if fits.is_none() {
+            self.refuse(
+                format!("{key} is {}", quoted(text)),
+                format!("{key} is a duration such as `250ms` or `10s`"),
+            );
+        }
+        fits
+    }
+
+    /// A duration of at least a millisecond that stands by itself.
+    pub fn lone_duration(&mut self) -> Option<Duration> {
+        let [(text, None)] = self.parts[..] else {
+            self.refuse("the value is not one duration", "write it as `10s`");
+            return None;
+        };
+        self.parts.clear();
+        let read = parse_duration(text).ok();
+        let fits = read.filter(|duration| *duration >= Duration::from_millis(1));
+        if fits.is_none() {
+            let message = format!("{} is not a duration", quoted(text));
+            self.refuse(message, "write it as `250ms` or `10s`");
+        }
+        fits
+    }
+
+    /// A whole number within bounds, both included, that stands by itself.
+    pub fn lone_count(&mut self, least: u32, most: u32) -> Option<u32> {
+        let fits = match self.parts[..] {
+            [(text, None)] => text.parse().ok().filter(|n| (least..=most).contains(n)),
+            _ => None,
+        };
+        self.parts.clear();
+        if fits.is_none() {
+            let help = format!("write one whole number from {least} to {most}");
+            self.refuse("the value is not one number that fits", help);
+        }
+        fits
+    }
+
+    fn refuse(&mut self, message: impl Into<String>, help: impl Into<String>) {
+        self.report.raise(Code::InvalidAnnotation, message, help);
+    }
+
+    fn finish(mut self) {
+        for (part, value) in core::mem::take(&mut self.parts) {
+            if !self.asked.contains(&part) {
+                let help = suggestion(part, &self.asked);
+                let what = if value.is_some() { "setting" } else { "value" };
+                self.refuse(format!("{} is no {what} of it", quoted(part)), help);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What reading one annotation gives, and what is told.
+    fn read<T>(value: &str, read: impl FnOnce(&mut Setting<'_, '_>) -> T) -> (Option<T>, String) {
+        let mut meta = Meta::default();
+        let name = format!("{PREFIX}balance");
+        meta.annotations.insert(name, value.into());
+        let mut report = Report::new();
+        let got = annotations(&mut report, &meta, |all| all.read("balance", read));
+        let findings = report.into_findings();
+        let told = findings.iter().map(|f| f.message.as_str());
+        (got, told.collect::<Vec<_>>().join("; "))
+    }
+
+    #[test]
+    fn settings_are_read_by_key() {
+        let all = |s: &mut Setting<'_, '_>| {
+            (
+                s.word(&[("FAST", 1), ("SLOW", 2)]),
+                s.number("ratio", 0.0, 100.0),
+                s.count("min", 1, 9),
+                s.duration("ttl"),
+            )
+        };
+        let ten = Duration::from_secs(10);
+        for (text, want, told) in [
+            ("", (None, None, None, None), ""),
+            ("true", (None, None, None, None), ""),
+            (
+                "SLOW, ratio=20%, min=9, ttl=10s",
+                (Some(2), Some(20.0), Some(9), Some(ten)),
+                "",
+            ),
+            ("ratio=101", (None, None, None, None), "ratio is `101`"),
+            ("min=0", (None, None, None, None), "min is `0`"),
+            ("ttl=0s", (None, None, None, None), "ttl is `0s`"),
+            (
+                "QUICK,size=1",
+                (None, None, None, None),
+                "`QUICK` is no value of it; `size` is no setting of it",
+            ),
+            (
+                "min=1,min=2",
+                (None, None, Some(1), None),
+                "`min` stands twice",
+            ),
+        ] {
+            assert_eq!(read(text, all), (Some(want), told.to_owned()), "{text}");
+        }
+        assert_eq!(read("false", all), (None, String::new()));
+    }
+
+    #[test]
+    fn values_that_stand_alone() {
+        let duration = |s: &mut Setting<'_, '_>| s.lone_duration();
+        let second = Duration::from_secs(1);
+        assert_eq!(read("1s", duration), (Some(Some(second)), String::new()));
+        for bad in ["1", "1s,2s", "x=1s", "0s", ""] {
+            let (got, told) = read(bad, duration);
+            assert!(got == Some(None) && !told.is_empty(), "{bad}");
+        }
+        let count = |s: &mut Setting<'_, '_>| s.lone_count(100, 200);
+        assert_eq!(read("125", count), (Some(Some(125)), String::new()));
+        for bad in ["99", "201", "true", "a=1", "125,126"] {
+            let (got, told) = read(bad, count);
+            assert!(got == Some(None) && !told.is_empty(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_that_nobody_asks_for_are_told() {
+        let mut meta = Meta::default();
+        for name in ["outrigger.dev/headge", "example.com/hedge", "plain"] {
+            meta.annotations.insert(name.into(), "true".into());
+        }
+        let mut report = Report::new();
+        assert!(!annotations(&mut report, &meta, |all| all.flag("hedge")));
+        let findings = report.into_findings();
+        assert_eq!(findings.len(), 1);
+        assert_eq!(
+            (findings[0].path.as_str(), findings[0].help.as_str()),
+            (
+                "metadata.annotations[\"outrigger.dev/headge\"]",
+                "did you mean `hedge`?"
+            )
+        );
+    }
+}

@@ -1,0 +1,282 @@
+//! A record told as a person would ask for it: which rule, which destination, every attempt with why that endpoint, how
+//! it ended and what followed, and what the client saw.
+//!
+//! One rendering of the record, as the access log is another; it decides nothing.
+
+use core::fmt::{self, Display, Formatter};
+
+use super::details::Details;
+use super::record::{Attempt, AttemptEnd, Followed, Picked, Record, RouteDecision};
+use crate::snapshot::{Action, DestinationCluster, Forward, Rule, Snapshot};
+use crate::time::Duration;
+
+/// The story of one request, over several lines.
+#[derive(Clone, Copy, Debug)]
+pub struct Story<'a>(&'a Record);
+
+impl Record {
+    /// The record for people.
+    #[must_use]
+    pub const fn story(&self) -> Story<'_> {
+        Story(self)
+    }
+}
+
+impl Display for Story<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let record = self.0;
+        let request = &record.request;
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        writeln!(
+            f,
+            "{} {}{}",
+            request.method,
+            text(&request.authority),
+            text(&request.path)
+        )?;
+        if let Some(view) = &record.view {
+            route(f, record, &view.snapshot)?;
+        }
+        if let Some(delay) = record.delayed {
+            writeln!(f, "  fault        held for {}", Span(delay))?;
+        }
+        for (number, attempt) in (1..).zip(&record.attempts) {
+            one_attempt(f, number, attempt, record)?;
+        }
+        end(f, record)
+    }
+}
+
+fn route(f: &mut Formatter<'_>, record: &Record, snapshot: &Snapshot) -> fmt::Result {
+    match record.route {
+        RouteDecision::NotReached => Ok(()),
+        RouteDecision::UnknownHost => {
+            writeln!(
+                f,
+                "  rule         none: no service has this host, the egress policy decides"
+            )
+        }
+        RouteDecision::NoRule { virtual_host } => {
+            let host = snapshot.virtual_host(virtual_host);
+            let rules = host.rules.len();
+            writeln!(
+                f,
+                "  rule         none of the {rules} of {} matches",
+                host.name
+            )
+        }
+        RouteDecision::Rule {
+            virtual_host,
+            rule: at,
+            destination,
+        } => {
+            let host = snapshot.virtual_host(virtual_host);
+            let Some(rule) = host.rules.get(at as usize) else {
+                return Ok(());
+            };
+            rule_line(f, rule, snapshot)?;
+            match (&*rule.action, destination) {
+                (Action::Forward(forward), Some(at)) => {
+                    destination_line(f, forward, at as usize, snapshot)
+                }
+                (Action::Forward(_) | Action::Redirect(_) | Action::Respond(_), _) => Ok(()),
+            }
+        }
+    }
+}
+
+fn rule_line(f: &mut Formatter<'_>, rule: &Rule, snapshot: &Snapshot) -> fmt::Result {
+    let Some(origin) = &rule.origin else {
+        return writeln!(
+            f,
+            "  rule         the default one of a service that no VirtualService is for"
+        );
+    };
+    let Some(resource) = snapshot.resources.get(origin.resource.0 as usize) else {
+        return Ok(());
+    };
+    writeln!(
+        f,
+        "  rule         {resource} {} ({}:{}), route {}",
+        origin.path, resource.file, origin.line, rule.name
+    )
+}
+
+fn destination_line(
+    f: &mut Formatter<'_>,
+    forward: &Forward,
+    at: usize,
+    snapshot: &Snapshot,
+) -> fmt::Result {
+    let Some(chosen) = forward.destinations.get(at) else {
+        return Ok(());
+    };
+    let name = match &chosen.cluster {
+        DestinationCluster::Known(id) => &snapshot.cluster(*id).name,
+        DestinationCluster::Missing(name) => name,
+        DestinationCluster::Passthrough => "PassthroughCluster",
+    };
+    write!(f, "  destination  {name}")?;
+    if forward.destinations.len() > 1 {
+        let (weight, total) = (chosen.weight, forward.total_weight);
+        write!(f, ", drawn with weight {weight} of {total}")?;
+    }
+    writeln!(f)
+}
+
+fn one_attempt(
+    f: &mut Formatter<'_>,
+    number: u32,
+    attempt: &Attempt,
+    record: &Record,
+) -> fmt::Result {
+    let cluster = record.view.as_ref().zip(attempt.cluster);
+    let endpoint = cluster.and_then(|(view, id)| {
+        let endpoints = &view.snapshot.cluster(id).endpoints;
+        endpoints.get(attempt.endpoint as usize)
+    });
+    let address = endpoint.map_or("original destination", |endpoint| &*endpoint.text);
+    let kept = if attempt.reused {
+        ", kept connection"
+    } else {
+        ""
+    };
+    let after = Span(attempt.began.since(record.began));
+    writeln!(
+        f,
+        "  attempt {number:<4} {address} at {after}: {}{kept}",
+        attempt.picked
+    )?;
+    writeln!(f, "               {}; {}", attempt.end, attempt.followed)
+}
+
+fn end(f: &mut Formatter<'_>, record: &Record) -> fmt::Result {
+    let took = Span(record.ended.since(record.began));
+    match record.status {
+        0 => write!(f, "  client       saw no response")?,
+        status => write!(f, "  client       saw {status}")?,
+    }
+    write!(f, " after {took}: {}", record.details)?;
+    if let Details::Refused(refused) = record.details {
+        write!(f, " ({})", refused.explain)?;
+    }
+    let flags = record.flags();
+    if !flags.is_empty() {
+        write!(f, ", flags {flags}")?;
+    }
+    writeln!(f)
+}
+
+impl Display for Picked {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Only => f.write_str("the only endpoint"),
+            Self::Turn => f.write_str("its turn"),
+            Self::Random => f.write_str("drawn at random"),
+            Self::LeastRequest {
+                active,
+                other_active,
+                ..
+            } => write!(
+                f,
+                "fewest requests of two drawn ({active} against {other_active})"
+            ),
+            Self::Weighted => f.write_str("its turn by weight"),
+            Self::OriginalDestination => f.write_str("where the client wanted to go"),
+        }
+    }
+}
+
+impl Display for AttemptEnd {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Open => f.write_str("has not ended"),
+            Self::Response(status) => write!(f, "ended with {status}"),
+            Self::Reset(reason) => write!(f, "ended without a response: {}", reason.as_str()),
+            Self::StaleConnection => {
+                f.write_str("the kept connection was dead, replaced by a new one")
+            }
+            Self::Cancelled => f.write_str("given up: the client went away"),
+        }
+    }
+}
+
+impl Display for Followed {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("nothing to retry"),
+            Self::CannotRepeat => f.write_str("not retried: the request cannot be sent again"),
+            Self::Retry { wait } => write!(f, "retried after {}", Span(*wait)),
+            Self::NoRetriesLeft { allowed } => {
+                write!(f, "not retried: all {allowed} retries were made")
+            }
+            Self::RetriesFull { limit } => {
+                write!(f, "not retried: the cluster has {limit} retries under way")
+            }
+        }
+    }
+}
+
+/// A duration in milliseconds with one decimal, or in seconds.
+struct Span(Duration);
+
+impl Display for Span {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs_f64();
+        if seconds < 1.0 {
+            write!(f, "{:.1} ms", seconds * 1000.0)
+        } else {
+            write!(f, "{seconds:.2} s")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decision::ResetReason;
+    use crate::time::Instant;
+
+    #[test]
+    fn tells_attempts_and_what_followed() {
+        let mut record = Record {
+            status: 503,
+            details: Details::ResetBeforeResponse(ResetReason::ConnectionTimeout),
+            began: Instant::from_millis(1000),
+            ended: Instant::from_millis(2250),
+            delayed: Some(Duration::from_millis(40)),
+            ..Record::default()
+        };
+        let attempt = Attempt {
+            cluster: None,
+            endpoint: 0,
+            picked: Picked::LeastRequest {
+                active: 1,
+                other: 0,
+                other_active: 3,
+            },
+            reused: true,
+            began: Instant::from_millis(1040),
+            end: AttemptEnd::Response(503),
+            followed: Followed::Retry {
+                wait: Duration::from_millis(12),
+            },
+        };
+        record.attempts.push(attempt.clone());
+        record.attempts.push(Attempt {
+            reused: false,
+            end: AttemptEnd::Reset(ResetReason::ConnectionTimeout),
+            followed: Followed::NoRetriesLeft { allowed: 1 },
+            ..attempt
+        });
+        let want = "\
+GET \n  fault        held for 40.0 ms
+  attempt 1    original destination at 40.0 ms: fewest requests of two drawn (1 against 3), kept connection
+               ended with 503; retried after 12.0 ms
+  attempt 2    original destination at 40.0 ms: fewest requests of two drawn (1 against 3)
+               ended without a response: connection timeout; not retried: all 1 retries were made
+  client       saw 503 after 1.25 s: upstream_reset_before_response_started{connection_timeout}, flags UF,DI,URX
+";
+        assert_eq!(record.story().to_string(), want);
+    }
+}
