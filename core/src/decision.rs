@@ -9,7 +9,7 @@ mod flags;
 mod record;
 mod story;
 
-pub use details::{Details, Refused, ResetReason};
+pub use details::{Details, Overflow, Refused, ResetReason};
 pub use flags::{ResponseFlag, ResponseFlags};
 pub use record::{Attempt, AttemptEnd, Followed, Picked, Record, RouteDecision};
 pub use story::Story;

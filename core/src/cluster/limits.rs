@@ -35,6 +35,20 @@ impl Counted {
     ];
 }
 
+impl Counted {
+    /// What is counted, in the plural.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::Pending => "pending requests",
+            Self::Requests => "requests",
+            Self::Retries => "retries",
+            Self::Waiting => "waiting requests",
+        }
+    }
+}
+
 /// The counts of one cluster.
 #[derive(Debug, Default)]
 pub struct Gauges {

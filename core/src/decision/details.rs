@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::cluster::Counted;
+
 /// Why an attempt ended without a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResetReason {
@@ -15,14 +17,23 @@ pub enum ResetReason {
     ConnectionTermination,
     /// The upstream broke the protocol.
     ProtocolError,
-    /// A circuit limit was reached.
-    Overflow,
+    /// A circuit limit of the cluster was reached.
+    Overflow(Overflow),
     /// The endpoint's name could not be resolved.
     Unresolved,
     /// The attempt took longer than `perTryTimeout`.
     PerTryTimeout,
     /// We gave the attempt up.
     LocalReset,
+}
+
+/// Which circuit limit was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overflow {
+    /// What is counted.
+    pub counted: Counted,
+    /// How many there may be.
+    pub limit: u32,
 }
 
 impl ResetReason {
@@ -35,7 +46,7 @@ impl ResetReason {
             Self::ConnectionTimeout => "connection timeout",
             Self::ConnectionTermination => "connection termination",
             Self::ProtocolError => "protocol error",
-            Self::Overflow => "overflow",
+            Self::Overflow(_) => "overflow",
             Self::Unresolved => "dns resolution failure",
             Self::PerTryTimeout => "per try timeout",
             Self::LocalReset => "local reset",
@@ -51,7 +62,7 @@ impl ResetReason {
             Self::ConnectionTimeout => "connection_timeout",
             Self::ConnectionTermination => "connection_termination",
             Self::ProtocolError => "protocol_error",
-            Self::Overflow => "overflow",
+            Self::Overflow(_) => "overflow",
             Self::Unresolved => "dns_resolution_failure",
             Self::PerTryTimeout => "per_try_timeout",
             Self::LocalReset => "local_reset",

@@ -137,7 +137,7 @@ const fn before_response(reason: ResetReason) -> ResponseFlag {
         ResetReason::Unresolved => ResponseFlag::DnsResolutionFailed,
         ResetReason::ConnectionTermination => ResponseFlag::UpstreamConnectionTermination,
         ResetReason::ProtocolError => ResponseFlag::UpstreamProtocolError,
-        ResetReason::Overflow => ResponseFlag::UpstreamOverflow,
+        ResetReason::Overflow(_) => ResponseFlag::UpstreamOverflow,
         ResetReason::PerTryTimeout => ResponseFlag::UpstreamRequestTimeout,
         ResetReason::LocalReset => ResponseFlag::LocalReset,
     }
@@ -154,7 +154,7 @@ const fn after_response(reason: ResetReason) -> ResponseFlag {
         | ResetReason::LocalConnectionFailure
         | ResetReason::ConnectionTimeout
         | ResetReason::ConnectionTermination
-        | ResetReason::Overflow
+        | ResetReason::Overflow(_)
         | ResetReason::Unresolved => ResponseFlag::UpstreamConnectionTermination,
     }
 }
@@ -177,6 +177,8 @@ impl fmt::Display for ResponseFlags {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::Counted;
+    use crate::decision::Overflow;
 
     #[test]
     fn every_failure_has_its_flag() {
@@ -187,7 +189,14 @@ mod tests {
             (R::ConnectionTimeout, "UF", "UC"),
             (R::ConnectionTermination, "UC", "UC"),
             (R::ProtocolError, "UPE", "UPE"),
-            (R::Overflow, "UO", "UC"),
+            (
+                R::Overflow(Overflow {
+                    counted: Counted::Pending,
+                    limit: 1,
+                }),
+                "UO",
+                "UC",
+            ),
             (R::PerTryTimeout, "UT", "UT"),
             (R::LocalReset, "LR", "UT"),
             (R::Unresolved, "DF", "UC"),

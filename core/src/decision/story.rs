@@ -5,7 +5,7 @@
 
 use core::fmt::{self, Display, Formatter};
 
-use super::details::Details;
+use super::details::{Details, Overflow, ResetReason};
 use super::record::{Attempt, AttemptEnd, Followed, Picked, Record, RouteDecision};
 use crate::snapshot::{Action, DestinationCluster, Forward, Rule, Snapshot};
 use crate::time::Duration;
@@ -192,6 +192,13 @@ impl Display for AttemptEnd {
         match self {
             Self::Open => f.write_str("has not ended"),
             Self::Response(status) => write!(f, "ended with {status}"),
+            Self::Reset(ResetReason::Overflow(Overflow { counted, limit })) => {
+                let counted = counted.as_str();
+                write!(
+                    f,
+                    "refused by the circuit limit: {limit} {counted} at a time"
+                )
+            }
             Self::Reset(reason) => write!(f, "ended without a response: {}", reason.as_str()),
             Self::StaleConnection => {
                 f.write_str("the kept connection was dead, replaced by a new one")
@@ -234,7 +241,6 @@ impl Display for Span {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decision::ResetReason;
     use crate::time::Instant;
 
     #[test]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::upstream::State;
 use super::{Ambient, Exchange, Output};
 use crate::cluster::{ClusterState, Counted, Permit};
-use crate::decision::ResetReason;
+use crate::decision::{Overflow, ResetReason};
 use crate::request::{self, Target};
 use crate::snapshot::Limits;
 use crate::worker::{Slot, Ticket, Worker};
@@ -65,7 +65,8 @@ impl Exchange {
             .state
             .admit(Counted::Pending, circuit.limits.pending)
         else {
-            self.fail_attempt(ResetReason::Overflow, ambient, worker);
+            let limit = circuit.limits.pending;
+            self.overflow(Counted::Pending, limit, ambient, worker);
             return;
         };
         if !has_line && let Some(slot) = self.slot(&circuit, worker) {
@@ -147,7 +148,7 @@ impl Exchange {
         if self.enter(circuit) {
             self.begin_admitted(target, ambient, worker);
         } else {
-            self.fail_attempt(ResetReason::Overflow, ambient, worker);
+            self.overflow(Counted::Requests, circuit.limits.requests, ambient, worker);
         }
     }
 
@@ -165,8 +166,14 @@ impl Exchange {
             self.connect(target, Some(slot), Some(pending), ambient);
         } else {
             drop(slot);
-            self.fail_attempt(ResetReason::Overflow, ambient, worker);
+            self.overflow(Counted::Requests, circuit.limits.requests, ambient, worker);
         }
+    }
+
+    /// A limit was reached.
+    fn overflow(&mut self, counted: Counted, limit: u32, ambient: Ambient, worker: &mut Worker) {
+        let reason = ResetReason::Overflow(Overflow { counted, limit });
+        self.fail_attempt(reason, ambient, worker);
     }
 
     /// One more request in flight, if that is allowed.

@@ -54,7 +54,7 @@ pub fn wants_after_reset(policy: &RetryPolicy, reason: ResetReason, request_sent
         .or(RetryOn::SERVER_ERROR)
         .or(RetryOn::GATEWAY_ERROR);
     match reason {
-        ResetReason::Overflow => false,
+        ResetReason::Overflow(_) => false,
         ResetReason::RemoteConnectionFailure
         | ResetReason::LocalConnectionFailure
         | ResetReason::Unresolved
@@ -85,6 +85,8 @@ pub fn backoff(policy: &RetryPolicy, retry: u32, entropy: Entropy) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::Counted;
+    use crate::decision::Overflow;
 
     fn policy(tokens: &str, status_codes: &[u16]) -> RetryPolicy {
         let on = tokens.split(',').filter_map(RetryOn::of_token);
@@ -147,6 +149,10 @@ mod tests {
     #[test]
     fn resets() {
         use ResetReason as R;
+        let overflow = R::Overflow(Overflow {
+            counted: Counted::Requests,
+            limit: 1,
+        });
         let failures = [
             R::RemoteConnectionFailure,
             R::ConnectionTimeout,
@@ -188,7 +194,7 @@ mod tests {
                     "{token} {reason:?} sent"
                 );
             }
-            assert!(!wants_after_reset(&policy, R::Overflow, false), "{token}");
+            assert!(!wants_after_reset(&policy, overflow, false), "{token}");
         }
     }
 

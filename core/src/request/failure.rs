@@ -69,7 +69,7 @@ pub fn on_attempt_failed(
     };
     let body = reply::reset_text(failure.reason, record.retries > 0);
     reply::from_router(peer, status, record, response);
-    if failure.reason == ResetReason::Overflow {
+    if matches!(failure.reason, ResetReason::Overflow(_)) {
         let headers = &mut response.headers;
         headers.append_known(Known::XEnvoyOverloaded, b"true");
     }

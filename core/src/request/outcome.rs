@@ -52,7 +52,7 @@ pub const fn of_reset(reason: ResetReason) -> Option<Outcome> {
         | ResetReason::ConnectionTermination
         | ResetReason::ProtocolError => Some(Outcome::Failed),
         ResetReason::PerTryTimeout => Some(Outcome::Timeout),
-        ResetReason::Overflow | ResetReason::LocalReset => None,
+        ResetReason::Overflow(_) | ResetReason::LocalReset => None,
     }
 }
 

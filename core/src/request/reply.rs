@@ -125,7 +125,7 @@ pub(super) fn reset_text(reason: ResetReason, is_retried: bool) -> Bytes {
         ResetReason::LocalConnectionFailure
         | ResetReason::ConnectionTimeout
         | ResetReason::ProtocolError
-        | ResetReason::Overflow
+        | ResetReason::Overflow(_)
         | ResetReason::Unresolved
         | ResetReason::PerTryTimeout
         | ResetReason::LocalReset => Bytes::from(format!(
