@@ -10,16 +10,10 @@ use super::outlier;
 use super::scope::Scope;
 use super::services::{Port, Service, Services};
 use super::traffic_policy::{Effective, effective};
-use super::{Inbound, Input};
+use super::{Inbound, Input, connection_pool, inbound};
 use crate::cluster::{HostKey, Registry};
-use crate::config::destination_rule::{ConnectionPoolSettings, LoadBalancerPolicy, SimpleLb};
-use crate::snapshot::{
-    Address, Balancing, Cluster, ClusterId, DestinationCluster, Endpoint, Limits,
-};
-use crate::time::Duration;
-
-/// How long an idle upstream connection is kept when nobody says (Istio, Envoy).
-const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+use crate::config::destination_rule::{LoadBalancerPolicy, SimpleLb};
+use crate::snapshot::{Balancing, Cluster, ClusterId, DestinationCluster, Endpoint};
 
 /// The clusters of a snapshot, by name.
 #[derive(Debug, Default)]
@@ -55,7 +49,14 @@ impl Clusters {
             }
         }
         for at in 0..inbound.len() {
-            list.push(application(input, inbound, at, registry));
+            let pool = inbound::pool(
+                input,
+                scope,
+                services,
+                &rules,
+                inbound[at].application.port(),
+            );
+            list.push(inbound::cluster(input, inbound, at, pool, registry));
         }
         list.sort_by(|a, b| a.name.cmp(&b.name));
         list.dedup_by(|later, earlier| later.name == earlier.name);
@@ -70,11 +71,10 @@ impl Clusters {
         Self { list, by_host }
     }
 
-    /// The cluster of the application behind an inbound listener.
+    /// The cluster of a name.
     #[must_use]
-    pub(super) fn find_application(&self, inbound: &[Inbound], at: usize) -> DestinationCluster {
-        let name = application_name(inbound, at);
-        match self.list.binary_search_by(|c| (*c.name).cmp(&*name)) {
+    pub(super) fn by_name(&self, name: Box<str>) -> DestinationCluster {
+        match self.list.binary_search_by(|c| c.name.cmp(&name)) {
             // As many as there are ids, see `new`.
             Ok(at) => DestinationCluster::Known(ClusterId(at as u32)),
             Err(_) => DestinationCluster::Missing(name),
@@ -124,7 +124,7 @@ fn add_service(
 }
 
 /// Gives a cluster its endpoints.
-fn settle(cluster: &mut Cluster, upstream: &Upstream, registry: &mut Registry) {
+pub(super) fn settle(cluster: &mut Cluster, upstream: &Upstream, registry: &mut Registry) {
     match upstream {
         Upstream::OriginalDestination => cluster.balancing = Balancing::Passthrough,
         Upstream::Endpoints(candidates) => {
@@ -159,55 +159,18 @@ fn cluster(
     policy: &Effective<'_>,
     registry: &mut Registry,
 ) -> Cluster {
-    let pool = policy.connection_pool;
-    let tcp = pool.and_then(|pool| pool.tcp.as_ref());
-    let http = pool.and_then(|pool| pool.http.as_ref());
-    let idle_timeout = http
-        .and_then(|http| http.idle_timeout)
-        .or_else(|| tcp.and_then(|tcp| tcp.idle_timeout))
-        .unwrap_or(IDLE_TIMEOUT);
     let name = name(port.number, subset, &service.host);
     let state = registry.cluster(&name);
-    Cluster {
+    let mut cluster = Cluster {
         outlier_detection: policy.outlier_detection.map(outlier::detection),
         host: service.host.as_str().into(),
         port: port.number,
         subset: subset.into(),
         balancing: balancing(policy),
-        connect_timeout: tcp
-            .and_then(|tcp| tcp.connect_timeout)
-            .filter(|timeout| !timeout.is_zero())
-            .unwrap_or(input.mesh.connect_timeout),
-        idle_timeout: Some(idle_timeout).filter(|timeout| !timeout.is_zero()),
-        max_requests_per_connection: http
-            .and_then(|http| u32::try_from(http.max_requests_per_connection).ok())
-            .filter(|max| *max > 0),
-        limits: limits(pool),
         ..Cluster::new(name, state)
-    }
-}
-
-/// What is limited. Zero is no limit, as in Istio.
-fn limits(pool: Option<&ConnectionPoolSettings>) -> Option<Limits> {
-    let tcp = pool.and_then(|pool| pool.tcp.as_ref());
-    let http = pool.and_then(|pool| pool.http.as_ref());
-    let limit = |written: Option<i32>| {
-        let max = written.and_then(|max| u32::try_from(max).ok());
-        max.filter(|max| *max > 0).unwrap_or(u32::MAX)
     };
-    let limits = Limits {
-        connections: limit(tcp.map(|tcp| tcp.max_connections)),
-        pending: limit(http.map(|http| http.http1_max_pending_requests)),
-        requests: limit(http.map(|http| http.http2_max_requests)),
-        retries: limit(http.map(|http| http.max_retries)),
-    };
-    let all = [
-        limits.connections,
-        limits.pending,
-        limits.requests,
-        limits.retries,
-    ];
-    all.iter().any(|max| *max < u32::MAX).then_some(limits)
+    connection_pool::apply(policy.connection_pool, input.mesh, &mut cluster);
+    cluster
 }
 
 fn balancing(policy: &Effective<'_>) -> Balancing {
@@ -235,45 +198,4 @@ fn endpoint(cluster: &str, candidate: &Candidate, registry: &mut Registry) -> En
         locality: candidate.locality.clone(),
         ..Endpoint::new(candidate.address.clone(), state)
     }
-}
-
-/// `inbound|8080||`, with the address where two listeners forward to different addresses of one port.
-fn application_name(inbound: &[Inbound], at: usize) -> Box<str> {
-    let application = inbound[at].application;
-    let same_port = |other: &&Inbound| other.application.port() == application.port();
-    let first = inbound.iter().find(same_port);
-    if first.is_none_or(|first| first.application == application) {
-        format!("inbound|{}||", application.port()).into()
-    } else {
-        format!("inbound|{}||{}", application.port(), application.ip()).into()
-    }
-}
-
-/// The cluster of the application behind an inbound listener.
-fn application(
-    input: &Input<'_>,
-    inbound: &[Inbound],
-    at: usize,
-    registry: &mut Registry,
-) -> Cluster {
-    let name = application_name(inbound, at);
-    let state = registry.cluster(&name);
-    let mut cluster = Cluster {
-        port: inbound[at].application.port(),
-        connect_timeout: input.mesh.connect_timeout,
-        idle_timeout: Some(IDLE_TIMEOUT),
-        ..Cluster::new(name, state)
-    };
-    let application = Candidate {
-        address: Address::Socket(inbound[at].application),
-        labels: BTreeMap::new(),
-        weight: 1,
-        locality: Box::default(),
-    };
-    settle(
-        &mut cluster,
-        &Upstream::Endpoints(vec![application]),
-        registry,
-    );
-    cluster
 }

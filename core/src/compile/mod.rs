@@ -8,11 +8,13 @@
 mod actions;
 mod clusters;
 mod conditions;
+mod connection_pool;
 mod delegation;
 mod destination_rules;
 mod endpoints;
 mod header_ops;
 mod hosts;
+mod inbound;
 mod outlier;
 mod resilience;
 mod resources;
@@ -111,7 +113,7 @@ pub fn compile(
     let inbound = (0..inbound.len())
         .map(|at| {
             let rules = rules::default_rules(
-                clusters.find_application(inbound, at),
+                clusters.by_name(inbound::cluster_name(inbound, at)),
                 Some(resilience::inbound_default()),
             );
             let name = format!("inbound|http|{}", inbound[at].application.port());

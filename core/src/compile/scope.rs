@@ -57,6 +57,8 @@ impl Listener<'_> {
 #[derive(Clone, Debug)]
 pub(super) struct Scope<'a> {
     pub(super) listeners: Vec<Listener<'a>>,
+    /// The Sidecar that holds for it.
+    pub(super) sidecar: Option<&'a Sidecar>,
     /// What happens to unknown hosts, where the Sidecar says.
     pub(super) outbound_traffic_policy: Option<&'a OutboundTrafficPolicy>,
     /// Hosts that imported VirtualServices send requests to; they need no import of their own.
@@ -97,6 +99,7 @@ impl<'a> Scope<'a> {
         };
         Self {
             listeners,
+            sidecar,
             outbound_traffic_policy: sidecar.and_then(|s| s.outbound_traffic_policy.as_ref()),
             implicit: BTreeSet::new(),
         }

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use super::{About, Lint, destinations, full_name};
 use crate::config::code::Code;
-use crate::config::destination_rule::{DestinationRule, TrafficPolicy};
+use crate::config::destination_rule::{
+    DestinationRule, LoadBalancerPolicy, SimpleLb, TrafficPolicy,
+};
 use crate::config::names;
 
 /// What Envoy takes for a `maxEjectionPercent` of 0 or none.
@@ -21,6 +23,7 @@ pub(super) fn lint(lint: &mut Lint<'_>) {
                 port_settings(lint, host, rule);
             }
             selector(lint, rule);
+            passthrough(lint, rule);
         }
         hidden(lint, host, rules);
         merged(lint, rules);
@@ -31,6 +34,21 @@ fn about(rule: &DestinationRule) -> About<'_> {
     About {
         kind: "DestinationRule",
         meta: &rule.meta,
+    }
+}
+
+/// Without endpoints of its own the proxy counts nothing, so there is nothing to limit.
+fn passthrough(lint: &mut Lint<'_>, rule: &DestinationRule) {
+    for (path, policy) in policies(rule) {
+        let balancer = policy.load_balancer.as_ref();
+        let is_passthrough = balancer.and_then(|balancer| balancer.policy.as_ref())
+            == Some(&LoadBalancerPolicy::Simple(SimpleLb::Passthrough));
+        if is_passthrough && policy.connection_pool.is_some() {
+            let message = "`connectionPool` is not in effect with `simple: PASSTHROUGH`";
+            let help = "the proxy behaves as if it were not there";
+            let path = format!("{path}.connectionPool");
+            lint.tell(about(rule), path, Code::NotInEffect, message, help);
+        }
     }
 }
 

@@ -313,3 +313,25 @@ fn sidecars_and_entries_do_not_compete() {
     );
     check(&[&a, &entry], &["shadowed-host spec.hosts[0]"]);
 }
+
+#[test]
+fn limits_that_nothing_is_counted_against_are_told() {
+    let rule = |policy: &str| {
+        let spec = format!("{{host: a, trafficPolicy: {policy}}}");
+        let rule = istio("DestinationRule", "name: a", &spec);
+        findings(&format!("{}{rule}", service("a", "default", HTTP)))
+    };
+    let pool = "connectionPool: {tcp: {maxConnections: 1}}";
+    assert_eq!(
+        rule(&format!(
+            "{{loadBalancer: {{simple: PASSTHROUGH}}, {pool}}}"
+        )),
+        ["not-in-effect spec.trafficPolicy.connectionPool"]
+    );
+    for policy in [
+        "{loadBalancer: {simple: PASSTHROUGH}}",
+        &format!("{{{pool}}}"),
+    ] {
+        assert!(rule(policy).is_empty(), "{policy}");
+    }
+}

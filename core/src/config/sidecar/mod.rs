@@ -62,6 +62,18 @@ pub struct IngressListener {
     pub connection_pool: Option<ConnectionPoolSettings>,
 }
 
+impl IngressListener {
+    /// The port the application listens on; `None` for a socket path or what is malformed.
+    #[must_use]
+    pub fn application_port(&self) -> Option<u16> {
+        if self.default_endpoint.is_empty() {
+            return u16::try_from(self.port.as_ref()?.number).ok();
+        }
+        let (_, port) = self.default_endpoint.rsplit_once(':')?;
+        port.parse().ok()
+    }
+}
+
 /// One `egress` listener.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EgressListener {

@@ -1,0 +1,182 @@
+//! The cluster of the application behind an inbound listener, and the connection pool that holds for it.
+
+use std::collections::BTreeMap;
+
+use super::clusters::settle;
+use super::destination_rules::DestinationRules;
+use super::endpoints::{Candidate, Upstream, is_subset};
+use super::scope::Scope;
+use super::services::{Port, Service, Services, Source};
+use super::traffic_policy::effective;
+use super::{Inbound, Input, connection_pool};
+use crate::cluster::Registry;
+use crate::config::destination_rule::ConnectionPoolSettings;
+use crate::config::kubernetes::TargetPort;
+use crate::snapshot::{Address, Cluster};
+
+/// What limits requests to the application on a port: the Sidecar's listener for it, else the Sidecar, else the
+/// DestinationRule of the service that the workload is an endpoint of (reference §1.2, §1.4). Of a DestinationRule nothing
+/// but the pool holds for the server's side, and no subset does.
+pub(super) fn pool<'a>(
+    input: &Input<'_>,
+    scope: &Scope<'a>,
+    services: &Services<'a>,
+    rules: &DestinationRules<'a>,
+    port: u16,
+) -> Option<&'a ConnectionPoolSettings> {
+    if let Some(sidecar) = scope.sidecar {
+        let mut listeners = sidecar.ingress.iter();
+        let listener = listeners.find(|listener| listener.application_port() == Some(port));
+        let of_listener = listener.and_then(|listener| listener.connection_pool.as_ref());
+        if let Some(pool) = of_listener.or(sidecar.inbound_connection_pool.as_ref()) {
+            return Some(pool);
+        }
+    }
+    services.iter().find_map(|service| {
+        let served = service
+            .ports
+            .iter()
+            .find(|p| serves(input, service, p, port))?;
+        let rule = rules.find(&service.host, service.namespace)?;
+        effective(rule.traffic_policy, None, served.number).connection_pool
+    })
+}
+
+/// Whether the workload answers on a port of a service with this port of the application.
+fn serves(input: &Input<'_>, service: &Service<'_>, port: &Port<'_>, application: u16) -> bool {
+    let workload = input.workload;
+    let selects = |selector: &BTreeMap<String, String>| {
+        service.namespace == workload.namespace
+            && !selector.is_empty()
+            && is_subset(selector, &workload.labels)
+    };
+    port.sources.iter().any(|source| match source {
+        Source::Kubernetes(service, port) => {
+            selects(&service.selector)
+                && match port.target {
+                    TargetPort::Same => port.number == application,
+                    TargetPort::Number(number) => number == application,
+                    // The pod's ports have names, and the listener has none.
+                    TargetPort::Name(_) => service.ports.len() == 1,
+                }
+        }
+        Source::Entry(entry, port) => {
+            entry.workload_selector.as_ref().is_some_and(selects)
+                && port.target_port.unwrap_or(port.number) == u32::from(application)
+        }
+    })
+}
+
+/// `inbound|8080||`, with the address where two listeners forward to different addresses of one port.
+pub(super) fn cluster_name(inbound: &[Inbound], at: usize) -> Box<str> {
+    let application = inbound[at].application;
+    let same_port = |other: &&Inbound| other.application.port() == application.port();
+    let first = inbound.iter().find(same_port);
+    if first.is_none_or(|first| first.application == application) {
+        format!("inbound|{}||", application.port()).into()
+    } else {
+        format!("inbound|{}||{}", application.port(), application.ip()).into()
+    }
+}
+
+/// The cluster of the application.
+pub(super) fn cluster(
+    input: &Input<'_>,
+    inbound: &[Inbound],
+    at: usize,
+    pool: Option<&ConnectionPoolSettings>,
+    registry: &mut Registry,
+) -> Cluster {
+    let name = cluster_name(inbound, at);
+    let state = registry.cluster(&name);
+    let mut cluster = Cluster {
+        port: inbound[at].application.port(),
+        ..Cluster::new(name, state)
+    };
+    connection_pool::apply(pool, input.mesh, &mut cluster);
+    let application = Candidate {
+        address: Address::Socket(inbound[at].application),
+        labels: BTreeMap::new(),
+        weight: 1,
+        locality: Box::default(),
+    };
+    settle(
+        &mut cluster,
+        &Upstream::Endpoints(vec![application]),
+        registry,
+    );
+    cluster
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cluster::Registry;
+    use crate::compile::{Inbound, Workload, compile};
+    use crate::config::load::{Source, load};
+    use crate::config::mesh::MeshConfig;
+
+    const SERVICE: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: shop}
+spec: {selector: {app: shop}, ports: [{name: http, port: 80, targetPort: 8080}]}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: shop}
+spec:
+  host: shop
+  trafficPolicy:
+    connectionPool: {http: {http2MaxRequests: 3}}
+    outlierDetection: {}
+  subsets: [{name: v1, trafficPolicy: {connectionPool: {http: {http2MaxRequests: 9}}}}]
+";
+
+    /// The limit of requests towards an application on a port.
+    fn limit(yaml: &str, app: &str, port: u16) -> Option<u32> {
+        let source = Source {
+            name: "f",
+            bytes: yaml.as_bytes(),
+        };
+        let resources = load(&[source], "default").resources;
+        let workload = Workload {
+            labels: [("app".to_owned(), app.to_owned())].into(),
+            ..Workload::default()
+        };
+        let at = |port| ([127, 0, 0, 1], port).into();
+        let inbound = [Inbound {
+            listen: at(15006),
+            application: at(port),
+        }];
+        let mesh = MeshConfig::default();
+        let registry = &mut Registry::default();
+        let compiled = compile(&resources, &workload, &mesh, &inbound, registry, 0);
+        let mut clusters = compiled.snapshot.clusters.iter();
+        let cluster = clusters.find(|c| c.name.starts_with("inbound|")).unwrap();
+        assert!(cluster.outlier_detection.is_none());
+        cluster.limits.map(|limits| limits.requests)
+    }
+
+    #[test]
+    fn the_most_particular_pool_limits_the_application() {
+        let sidecar = |spec: &str| {
+            format!(
+                "{SERVICE}---\napiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {{name: s}}\nspec: {spec}\n"
+            )
+        };
+        let both = "{inboundConnectionPool: {http: {http2MaxRequests: 5}}, ingress: [{port: {number: 9000, name: http, \
+                    protocol: HTTP}, defaultEndpoint: '127.0.0.1:8080', connectionPool: {http: {http2MaxRequests: 7}}}]}";
+        let whole = "{inboundConnectionPool: {http: {http2MaxRequests: 5}}}";
+        for (yaml, app, port, want) in [
+            (SERVICE.to_owned(), "shop", 8080, Some(3)),
+            (SERVICE.to_owned(), "shop", 80, None),
+            (SERVICE.to_owned(), "other", 8080, None),
+            (sidecar(whole), "shop", 8080, Some(5)),
+            (sidecar(whole), "other", 80, Some(5)),
+            (sidecar(both), "shop", 8080, Some(7)),
+            (sidecar(both), "shop", 9000, Some(5)),
+        ] {
+            assert_eq!(limit(&yaml, app, port), want, "{app} {port} {yaml}");
+        }
+    }
+}
