@@ -112,6 +112,7 @@ fn compile_forward(route: &HttpRoute, namespace: &str, targets: Targets<'_>, por
         timeout: route.timeout.filter(|timeout| !timeout.is_zero()),
         fault: resilience::fault(route.fault.as_ref()),
         retry: resilience::retry(route.retries.as_ref()),
+        retries_written: route.retries.is_some(),
     }
 }
 

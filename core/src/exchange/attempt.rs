@@ -8,7 +8,7 @@ use super::upstream::{State, end_attempt};
 use super::{Ambient, Exchange, Output, Phase, Side};
 use crate::cluster::Permit;
 use crate::cluster::ejection::Outcome;
-use crate::decision::{Attempt, AttemptEnd, Followed, ResetReason};
+use crate::decision::{Attempt, AttemptEnd, Details, Followed, ResetReason};
 use crate::http1::{BodyLength, Part};
 use crate::request::{self, Context, Failure, Target};
 use crate::time::Duration;
@@ -191,7 +191,8 @@ impl Exchange {
                     match self.call.response {
                         Response::Awaited => self.lose_upstream(ambient, worker),
                         Response::Streaming { .. } => {
-                            self.cut_response(ResetReason::ConnectionTermination, ambient);
+                            let reason = self.up.end_reason();
+                            self.cut_response(reason, ambient);
                         }
                     }
                 }
@@ -213,10 +214,12 @@ impl Exchange {
         self.outputs.push_back(Output::Close(Side::Upstream));
         // RFC 9110 §9.2.2: a client may retry by itself what is idempotent, or what it knows was not processed.
         let nothing_sent = !self.up.wrote;
-        let may_repeat = self.record.request.method.is_idempotent() || nothing_sent;
+        let may_repeat = (self.record.request.method.is_idempotent() || nothing_sent)
+            && !request::retries_are_written(&self.record);
         if !kept || self.up.received || !may_repeat || !self.can_repeat() {
             drop(link);
-            self.fail_attempt(ResetReason::ConnectionTermination, ambient, worker);
+            let reason = self.up.end_reason();
+            self.fail_attempt(reason, ambient, worker);
             return;
         }
         end_attempt(&mut self.record, AttemptEnd::StaleConnection);
@@ -338,7 +341,8 @@ impl Exchange {
                 request::on_route_timeout(&self.peer, &mut self.record, &mut self.response);
             self.obey(verdict, ambient, worker);
         } else {
-            self.cut_response(ResetReason::LocalReset, ambient);
+            self.record.details = Details::ResponseTimeout;
+            self.cut(ambient);
         }
     }
 

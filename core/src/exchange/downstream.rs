@@ -159,22 +159,22 @@ impl Exchange {
             }
             Verdict::Retry(wait) => self.back_off(wait, ambient),
             Verdict::Attempt(target) => self.begin_attempt(target, ambient, worker),
-            Verdict::Reply(body) => self.reply(&body, ambient, worker),
+            Verdict::Reply(text) => self.reply(text, ambient, worker),
         }
     }
 
-    /// Answers with the head the request machine made, and this body.
-    pub(super) fn reply(&mut self, body: &Bytes, ambient: Ambient, worker: &mut Worker) {
+    /// Answers with the head the request machine made, and this text.
+    pub(super) fn reply(&mut self, text: Bytes, ambient: Ambient, worker: &mut Worker) {
         self.drop_upstream();
         self.skip_buffered_body(ambient);
         let keep_alive = self.can_keep_alive(worker);
-        request::complete_local_head(&mut self.response, body.len(), worker.date());
+        let body = request::complete_local(text, &self.record, &mut self.response, worker.date());
         self.record.status = self.response.status.as_u16();
         let keep_alive = self.write_head(BodyLength::Known(body.len() as u64), keep_alive, worker);
         if self.record.request.method != http::Method::HEAD {
             self.record.bytes_sent = body.len() as u64;
         }
-        self.down.writer.data(body.clone(), &mut self.down.outbox);
+        self.down.writer.data(body, &mut self.down.outbox);
         let whole = self.down.writer.end(None, &mut self.down.outbox);
         debug_assert!(whole, "a local body is as long as its head says");
         self.phase = Phase::Flush { keep_alive };

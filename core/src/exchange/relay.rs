@@ -228,7 +228,7 @@ impl Exchange {
                 debug_assert!(whole, "a body that lasts until the end has no length");
                 self.complete_response(false, ambient, worker);
             }
-            Err(_cut) => self.cut_response(ResetReason::ConnectionTermination, ambient),
+            Err(_cut) => self.cut_response(ResetReason::ProtocolError, ambient),
         }
     }
 

@@ -8,7 +8,7 @@ use bytes::BytesMut;
 
 use super::admission::Waiting;
 use crate::cluster::{ActiveRequest, Permit};
-use crate::decision::{AttemptEnd, Record};
+use crate::decision::{AttemptEnd, Record, ResetReason};
 use crate::http1::{Limits, Reader, Writer};
 use crate::outbox::Outbox;
 use crate::peer::WaiterId;
@@ -178,6 +178,15 @@ impl Upstream {
         self.deaf = false;
         self.filled = false;
         self.received = false;
+    }
+
+    /// Why the response failed if the connection ended now: as in Envoy, a message that has begun and is cut is a broken
+    /// protocol, and a body without a length, whose end a reset makes doubtful, is not.
+    pub(super) fn end_reason(&mut self) -> ResetReason {
+        match self.reader.eof(&self.inbox) {
+            Ok(_) => ResetReason::ConnectionTermination,
+            Err(_cut) => ResetReason::ProtocolError,
+        }
     }
 
     /// The client went away.

@@ -181,6 +181,14 @@ pub fn may_retry(record: &Record) -> bool {
     view.is_some_and(|view| policy_of(record, &view.snapshot).is_some())
 }
 
+/// Whether the rule that applied says itself what is tried again.
+#[must_use]
+pub fn retries_are_written(record: &Record) -> bool {
+    let view = record.view.as_ref();
+    view.and_then(|view| forward::plan_of(record, &view.snapshot))
+        .is_some_and(|(plan, _)| plan.retries_written)
+}
+
 /// The retry policy of the rule that applied.
 pub(super) fn policy_of<'a>(record: &Record, snapshot: &'a Snapshot) -> Option<&'a RetryPolicy> {
     forward::plan_of(record, snapshot)?.0.retry.as_deref()

@@ -17,22 +17,24 @@ use crate::snapshot::{
 };
 use crate::time::Instant;
 
-/// Picks a destination, changes the head as its rule says, and picks an endpoint.
+/// Picks one of a rule's destinations; the request keeps it through all its attempts.
+pub(super) fn choose(plan: &Forward, record: &mut Record) {
+    let chosen = destination::pick(plan, record.entropy);
+    if let RouteDecision::Rule { destination, .. } = &mut record.route {
+        *destination = chosen.map(|at| at as u32);
+    }
+}
+
+/// Changes the head as the rule and its chosen destination say, and picks an endpoint.
 pub(super) fn forward(
     context: &Context<'_>,
-    plan: &Forward,
-    rule: &Rule,
     record: &mut Record,
     response: &mut ResponseHead,
     snapshot: &Snapshot,
 ) -> Verdict {
-    let Some(at) = destination::pick(plan, record.entropy) else {
+    let Some((plan, rule, chosen)) = destination_of(record, snapshot) else {
         return reply::no_route(record, response);
     };
-    if let RouteDecision::Rule { destination, .. } = &mut record.route {
-        *destination = Some(at as u32);
-    }
-    let chosen = &plan.destinations[at];
     if !chosen.request.is_empty() {
         // Format strings speak of the request as it came, so they need a copy; plain text does not.
         let original = if chosen.request.reads_request() {
@@ -249,6 +251,24 @@ pub(super) fn apply_route_to_response(peer: &Peer, record: &Record, response: &m
     {
         cors::decorate(policy, &record.request, &mut response.headers);
     }
+    operate(peer, record, rule, chosen, response);
+}
+
+/// Runs header operations of the rule on a response that the router has not seen.
+pub(super) fn operate_on_response(peer: &Peer, record: &Record, response: &mut ResponseHead) {
+    let Some(view) = &record.view else { return };
+    if let Some((_, rule, chosen)) = destination_of(record, &view.snapshot) {
+        operate(peer, record, rule, chosen, response);
+    }
+}
+
+fn operate(
+    peer: &Peer,
+    record: &Record,
+    rule: &Rule,
+    chosen: &Destination,
+    response: &mut ResponseHead,
+) {
     if !chosen.response.is_empty() {
         let upstream = record.upstream_host().unwrap_or("");
         header_ops::apply_to_response(

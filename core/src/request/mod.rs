@@ -6,14 +6,16 @@
 
 mod failure;
 mod forward;
+mod grpc;
 mod head;
 pub mod outcome;
 mod reply;
 
 pub use failure::{
-    Failure, after_response, may_retry, on_attempt_failed, on_route_timeout, per_try_timeout, retry,
+    Failure, after_response, may_retry, on_attempt_failed, on_route_timeout, per_try_timeout,
+    retries_are_written, retry,
 };
-pub use reply::{SLOW_HEAD, TOO_LARGE, complete_local_head, on_response_cut, refuse};
+pub use reply::{SLOW_HEAD, TOO_LARGE, complete_local, on_response_cut, refuse};
 
 use std::sync::Arc;
 
@@ -27,7 +29,7 @@ use crate::peer::{ListenerKind, Peer};
 use crate::policy::authority::{self, Selected};
 use crate::policy::{cors, fault, header_ops, path, redirect, route};
 use crate::snapshot::{
-    Action, Address, Cluster, ClusterId, Forward, Rule, Snapshot, UnknownHosts, VirtualHostId,
+    Action, Address, Cluster, ClusterId, Forward, Snapshot, UnknownHosts, VirtualHostId,
 };
 use crate::time::{Duration, Instant};
 
@@ -138,7 +140,7 @@ pub fn begin(context: &Context<'_>, record: &mut Record, response: &mut Response
             );
             Verdict::Reply(Bytes::new())
         }
-        Action::Forward(plan) => begin_forward(context, plan, rule, record, response, snapshot),
+        Action::Forward(plan) => begin_forward(context, plan, record, response, snapshot),
     }
 }
 
@@ -199,11 +201,12 @@ fn select(
 fn begin_forward(
     context: &Context<'_>,
     plan: &Forward,
-    rule: &Rule,
     record: &mut Record,
     response: &mut ResponseHead,
     snapshot: &Snapshot,
 ) -> Verdict {
+    // Before faults: the response operations of the destination concern an abort too.
+    forward::choose(plan, record);
     if let Some(wait) = plan
         .fault
         .as_ref()
@@ -212,7 +215,7 @@ fn begin_forward(
         record.delayed = Some(wait);
         return Verdict::Delay(wait);
     }
-    after_fault_delay(context, plan, rule, record, response, snapshot)
+    after_fault_delay(context, plan, record, response, snapshot)
 }
 
 /// The injected delay is over: go on where [`begin`] stopped.
@@ -225,9 +228,7 @@ pub fn after_delay(
         return reply::no_route(record, response);
     };
     match forward::plan_of(record, &view.snapshot) {
-        Some((plan, rule)) => {
-            after_fault_delay(context, plan, rule, record, response, &view.snapshot)
-        }
+        Some((plan, _)) => after_fault_delay(context, plan, record, response, &view.snapshot),
         None => reply::no_route(record, response),
     }
 }
@@ -235,7 +236,6 @@ pub fn after_delay(
 fn after_fault_delay(
     context: &Context<'_>,
     plan: &Forward,
-    rule: &Rule,
     record: &mut Record,
     response: &mut ResponseHead,
     snapshot: &Snapshot,
@@ -245,7 +245,7 @@ fn after_fault_delay(
         .as_ref()
         .and_then(|policy| fault::abort(policy, record.entropy))
     {
-        return reply::fault_abort(answer, record, response);
+        return reply::fault_abort(context.peer, answer, record, response);
     }
     if let Some(policy) = &plan.cors {
         match cors::decide(policy, &record.request) {
@@ -257,7 +257,7 @@ fn after_fault_delay(
             }
         }
     }
-    forward::forward(context, plan, rule, record, response, snapshot)
+    forward::forward(context, record, response, snapshot)
 }
 
 /// No service has this host: the egress policy decides (reference: unknown destinations).

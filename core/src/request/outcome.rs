@@ -1,5 +1,6 @@
 //! What an attempt tells about its endpoint, for outlier detection.
 
+use super::grpc;
 use crate::cluster::ejection::{self, Outcome};
 use crate::decision::{Record, ResetReason};
 use crate::message::{Known, ResponseHead};
@@ -24,15 +25,10 @@ pub fn report(outcome: Outcome, record: &Record, now: Instant) {
 /// that stands for it.
 #[must_use]
 pub fn of_response(record: &Record, response: &ResponseHead) -> Outcome {
-    let is_grpc = record
-        .request
-        .headers
-        .get(Known::ContentType)
-        .is_some_and(|kind| kind.starts_with(b"application/grpc"));
     let grpc_status = response
         .headers
         .get(Known::GrpcStatus)
-        .filter(|_| is_grpc)
+        .filter(|_| grpc::is_request(&record.request))
         .and_then(|code| core::str::from_utf8(code).ok()?.trim().parse().ok());
     Outcome::Response(
         grpc_status

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::{Verdict, forward, head};
+use super::{Verdict, forward, grpc, head};
 use crate::decision::{Details, Record, Refused, ResetReason};
 use crate::message::{Known, ResponseHead};
 use crate::peer::Peer;
@@ -82,29 +82,26 @@ pub(super) fn from_router(
 /// Envoy's text for a request or an attempt that took too long.
 pub(super) const TIMEOUT_TEXT: Bytes = Bytes::from_static(b"upstream request timeout");
 
-/// An injected abort: never retried, and its body says what it is.
+/// An injected abort: never retried, and its body says what it is. The rule's response operations run on it, its CORS
+/// policy does not: faults come first.
 pub(super) fn fault_abort(
+    peer: &Peer,
     answer: FaultAnswer,
     record: &mut Record,
     response: &mut ResponseHead,
 ) -> Verdict {
-    const TEXT: &[u8] = b"fault filter abort";
     response.clear();
     record.details = Details::FaultAbort;
-    match answer {
-        FaultAnswer::Http(status) => {
-            response.status = status;
-            Verdict::Reply(Bytes::from_static(TEXT))
-        }
-        // A gRPC client reads the status from the head of a response without a body (trailers-only).
-        FaultAnswer::Grpc(code) => {
-            let headers = &mut response.headers;
-            headers.append_known(Known::ContentType, b"application/grpc");
-            headers.append_known(Known::GrpcStatus, code.to_string().as_bytes());
-            headers.append_known(Known::GrpcMessage, TEXT);
-            Verdict::Reply(Bytes::new())
-        }
+    if let FaultAnswer::Http(status) = answer {
+        response.status = status;
     }
+    forward::operate_on_response(peer, record, response);
+    if let FaultAnswer::Grpc(code) = answer
+        && grpc::is_request(&record.request)
+    {
+        grpc::set_status(response, code);
+    }
+    Verdict::Reply(Bytes::from_static(b"fault filter abort"))
 }
 
 /// Envoy's text for an attempt that ended before a response.
@@ -140,12 +137,27 @@ pub const fn on_response_cut(reason: ResetReason, record: &mut Record) {
     record.details = Details::ResetAfterResponse(reason);
 }
 
-/// Completes the head of an answer of our own: what it is, when it was made.
-pub fn complete_local_head(response: &mut ResponseHead, body_len: usize, date: &[u8; 29]) {
-    if body_len > 0 && response.headers.get(Known::ContentType).is_none() {
-        response
-            .headers
-            .append_known(Known::ContentType, b"text/plain");
+/// Completes an answer of our own: what it is, when it was made, and how it looks to a gRPC client. Gives the body.
+pub fn complete_local(
+    text: Bytes,
+    record: &Record,
+    response: &mut ResponseHead,
+    date: &[u8; 29],
+) -> Bytes {
+    // What was refused before its head was complete is answered in HTTP, and so are browsers that ask about CORS.
+    let is_grpc = record.view.is_some()
+        && record.details != Details::CorsPreflight
+        && grpc::is_request(&record.request);
+    let body = if is_grpc {
+        grpc::answer(response, &text);
+        Bytes::new()
+    } else {
+        text
+    };
+    let headers = &mut response.headers;
+    if !body.is_empty() && headers.get(Known::ContentType).is_none() {
+        headers.append_known(Known::ContentType, b"text/plain");
     }
     head::finish(response, date);
+    body
 }

@@ -137,6 +137,9 @@ pub struct Forward {
     pub fault: Option<Box<FaultPolicy>>,
     /// How failed attempts are tried again; `None` never tries again.
     pub retry: Option<Box<RetryPolicy>>,
+    /// The rule itself says what is tried again, be it nothing (VirtualService `retries`). Then that decides alone, and
+    /// a kept connection that turns out dead is a failed attempt like any other.
+    pub retries_written: bool,
 }
 
 /// One weighted destination.

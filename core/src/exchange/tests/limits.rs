@@ -3,13 +3,13 @@
 use super::*;
 use crate::cluster::Counted;
 
-fn limited(pool: &str) -> Arc<Snapshot> {
+fn limited(pool: &str, rule: &str) -> Arc<Snapshot> {
     snapshot(&format!(
         "{SERVICE}---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {{name: h}}
-spec: {{hosts: [h.test], http: [{{timeout: 9s, retries: {{attempts: 2, retryOn: '503'}}, route: [{{destination: {{host: h.test}}}}]}}]}}
+spec: {{hosts: [h.test], http: [{{timeout: 9s{rule}, route: [{{destination: {{host: h.test}}}}]}}]}}
 ---
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
@@ -32,7 +32,10 @@ struct House {
 
 impl House {
     fn new(pool: &str, workers_of: &[usize]) -> Self {
-        let snapshot = limited(pool);
+        Self::with(limited(pool, ""), workers_of)
+    }
+
+    fn with(snapshot: Arc<Snapshot>, workers_of: &[usize]) -> Self {
         let workers: Vec<_> = (0..2)
             .map(|seed| Worker::new(snapshot.clone(), WorkerSettings::default(), seed))
             .collect();
@@ -304,7 +307,8 @@ fn requests_are_limited_over_all_workers() {
 #[test]
 fn a_retry_beyond_the_limit_is_not_made() {
     let fails = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy";
-    let mut h = House::new("http: {maxRetries: 1}", &[0, 1]);
+    let rule = ", retries: {attempts: 2, retryOn: '503'}";
+    let mut h = House::with(limited("http: {maxRetries: 1}", rule), &[0, 1]);
     h.runs(0);
     h.runs(1);
     h.sends(0, Side::Upstream, fails);
