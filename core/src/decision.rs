@@ -6,10 +6,12 @@
 pub mod access_log;
 mod details;
 mod flags;
+mod hashing;
 mod record;
 mod story;
 
 pub use details::{Details, Overflow, Refused, ResetReason};
 pub use flags::{ResponseFlag, ResponseFlags};
+pub use hashing::{HashedBy, LoadBound, RequestHash};
 pub use record::{Attempt, AttemptEnd, Followed, Picked, Record, RouteDecision};
 pub use story::Story;

@@ -4,6 +4,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::Arc;
 
 use super::health::Health;
+use super::peak_ewma::PeakEwma;
 use super::state::ClusterState;
 
 /// Counters of one endpoint, shared by all workers and by all snapshots that name it.
@@ -19,6 +20,7 @@ pub struct HostState {
     failures: AtomicU64,
     connect_failures: AtomicU64,
     health: Health,
+    response_time: PeakEwma,
 }
 
 impl HostState {
@@ -32,6 +34,7 @@ impl HostState {
             failures: AtomicU64::new(0),
             connect_failures: AtomicU64::new(0),
             health: Health::new(),
+            response_time: PeakEwma::new(),
         }
     }
 
@@ -59,6 +62,12 @@ impl HostState {
             self.health.leave(&self.cluster);
             self.health.join();
         }
+    }
+
+    /// How long it takes to answer; fed only where balancing looks at it.
+    #[must_use]
+    pub const fn response_time(&self) -> &PeakEwma {
+        &self.response_time
     }
 
     pub(super) const fn health(&self) -> &Health {

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use smallvec::SmallVec;
 
 use super::details::{Details, ResetReason};
+use super::hashing::{HashedBy, LoadBound};
 use crate::cluster::Permit;
 use crate::entropy::Entropy;
 use crate::message::RequestHead;
@@ -56,6 +57,26 @@ pub enum Picked {
     },
     /// The weighted scheduler's next (earliest deadline first).
     Weighted,
+    /// Its hash led there.
+    Hashed {
+        /// The hash.
+        hash: u64,
+        /// What was hashed.
+        by: HashedBy,
+        /// The entry of the ring or of the Maglev table.
+        entry: u32,
+        /// How busy it was, where loads are bounded.
+        bound: Option<LoadBound>,
+    },
+    /// It was likely to answer sooner than the other one drawn.
+    PeakEwma {
+        /// Its average response time, for each request it would have.
+        cost: Duration,
+        /// The position of the other one drawn.
+        other: u32,
+        /// The same of that one.
+        other_cost: Duration,
+    },
     /// Where the client wanted to go.
     OriginalDestination,
 }

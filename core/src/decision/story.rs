@@ -182,6 +182,23 @@ impl Display for Picked {
                 "fewest requests of two drawn ({active} against {other_active})"
             ),
             Self::Weighted => f.write_str("its turn by weight"),
+            Self::Hashed {
+                hash,
+                by,
+                entry,
+                bound,
+            } => {
+                write!(f, "hash {hash:016x} of {by}, entry {entry}")?;
+                bound.map_or(Ok(()), |bound| write!(f, ", {bound}"))
+            }
+            Self::PeakEwma {
+                cost, other_cost, ..
+            } => write!(
+                f,
+                "cheaper of two drawn ({} against {})",
+                Span(*cost),
+                Span(*other_cost)
+            ),
             Self::OriginalDestination => f.write_str("where the client wanted to go"),
         }
     }

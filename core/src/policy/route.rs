@@ -157,7 +157,7 @@ fn query_matches(wanted: &QueryMatch, query: Option<&[u8]>) -> bool {
 }
 
 /// The first value of a query parameter, still percent-encoded; empty when it has no `=`.
-fn parameter<'q>(query: &'q [u8], name: &[u8]) -> Option<&'q [u8]> {
+pub(super) fn parameter<'q>(query: &'q [u8], name: &[u8]) -> Option<&'q [u8]> {
     query.split(|byte| *byte == b'&').find_map(|pair| {
         let value = pair.strip_prefix(name)?;
         match value.split_first() {

@@ -4,6 +4,7 @@
 //! changes it: a reload makes another one. A request keeps the snapshot it began with.
 
 mod cluster;
+mod hashing;
 mod host_table;
 mod matching;
 mod re2;
@@ -11,6 +12,7 @@ mod resilience;
 mod route;
 
 pub use cluster::{Address, Balancing, Cluster, ClusterId, Endpoint, Limits};
+pub use hashing::{ConsistentHash, HashCookie, HashPolicy, HashTableKind, MAX_RING_SIZE};
 pub use host_table::{HostEntry, HostTable, PortEntry};
 pub use matching::{FieldMatch, MatchedField, PathMatch, QueryMatch, Regex, RegexFault, TextMatch};
 pub use resilience::{

@@ -1,0 +1,81 @@
+//! The table that a hash is looked up in: a ring or Maglev, over the hosts that may be picked.
+//!
+//! Made once for a set of hosts and never changed, so that workers share it; a pick only looks up. Who keeps which table
+//! is the balancer's to know.
+
+use super::maglev::Maglev;
+use super::ring::Ring;
+use crate::snapshot::HashTableKind;
+
+/// A host of a table.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Share<'a> {
+    /// What it is hashed by: its address as text.
+    pub key: &'a str,
+    /// Its part of the whole; all parts total 1.
+    pub share: f64,
+}
+
+/// The hosts of a table with their shares, by weight.
+#[must_use]
+pub fn shares<'a>(hosts: impl Iterator<Item = (&'a str, u32)> + Clone) -> Vec<Share<'a>> {
+    let total: u64 = hosts.clone().map(|(_, weight)| u64::from(weight)).sum();
+    hosts
+        .map(|(key, weight)| Share {
+            key,
+            share: f64::from(weight) / total as f64,
+        })
+        .collect()
+}
+
+/// A ring or a Maglev table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HashTable {
+    lookup: Lookup,
+    /// Of each host, its part of the whole; what bounded load allows it.
+    shares: Box<[f64]>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Lookup {
+    Ring(Ring),
+    Maglev(Maglev),
+}
+
+impl HashTable {
+    /// The table of some hosts; their positions in the list are what a lookup yields.
+    #[must_use]
+    pub fn new(kind: HashTableKind, hosts: &[Share<'_>]) -> Self {
+        Self {
+            lookup: match kind {
+                HashTableKind::Ring { min_size } => Lookup::Ring(Ring::new(hosts, min_size)),
+                HashTableKind::Maglev { size } => Lookup::Maglev(Maglev::new(hosts, size)),
+            },
+            shares: hosts.iter().map(|host| host.share).collect(),
+        }
+    }
+
+    /// The entry of a hash and the position of its host. `step` counts how often this attempt has asked for another.
+    #[must_use]
+    pub fn find(&self, hash: u64, step: u64) -> Option<(u32, u32)> {
+        match &self.lookup {
+            Lookup::Ring(ring) => ring.find(hash, step),
+            Lookup::Maglev(maglev) => maglev.find(hash, step),
+        }
+    }
+
+    /// How many entries it has.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        match &self.lookup {
+            Lookup::Ring(ring) => ring.size(),
+            Lookup::Maglev(maglev) => maglev.size(),
+        }
+    }
+
+    /// Of each host, its part of the whole.
+    #[must_use]
+    pub fn shares(&self) -> &[f64] {
+        &self.shares
+    }
+}
