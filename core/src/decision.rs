@@ -7,11 +7,13 @@ pub mod access_log;
 mod details;
 mod flags;
 mod hashing;
+mod picked;
 mod record;
 mod story;
 
 pub use details::{Details, Overflow, Refused, ResetReason};
 pub use flags::{ResponseFlag, ResponseFlags};
 pub use hashing::{HashedBy, LoadBound, RequestHash};
-pub use record::{Attempt, AttemptEnd, Followed, Picked, Record, RouteDecision};
+pub use picked::{LocalityChoice, Picked, PickedBy};
+pub use record::{Attempt, AttemptEnd, Followed, Record, RouteDecision};
 pub use story::Story;

@@ -34,6 +34,10 @@ pub enum Draw {
     Backoff = 9,
     /// Whether a mirror gets its copy.
     Mirror = 10,
+    /// Whether a request stays in the proxy's own locality.
+    OwnZone = 20,
+    /// Which other locality it goes to.
+    OtherZone = 21,
 }
 
 impl Entropy {

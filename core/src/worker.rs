@@ -97,8 +97,8 @@ impl Worker {
     /// Uses a new snapshot from the next request on; [`Worker::on_announced`] is to be called too, because limits may
     /// have changed. Returns idle connections that are to be closed, because no
     /// endpoint of the new snapshot has them.
-    pub fn adopt(&mut self, snapshot: Arc<Snapshot>) -> Vec<ConnectionId> {
-        self.view = Rc::new(self.view.next(snapshot));
+    pub fn adopt(&mut self, snapshot: Arc<Snapshot>, now: Instant) -> Vec<ConnectionId> {
+        self.view = Rc::new(self.view.next(snapshot, now));
         self.idle.retain_hosts(&self.view.snapshot)
     }
 

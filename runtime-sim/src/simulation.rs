@@ -99,8 +99,9 @@ impl Simulation {
 
     /// Gives a sidecar another configuration.
     pub fn adopt(&mut self, sidecar: SidecarId, snapshot: Arc<Snapshot>) {
+        let now = self.fabric.now;
         let sidecar = &mut self.sidecars[sidecar.0];
-        for id in sidecar.worker.adopt(snapshot) {
+        for id in sidecar.worker.adopt(snapshot, now) {
             sidecar.close_idle(id, &mut self.fabric);
         }
         sidecar.announced(&mut self.fabric);

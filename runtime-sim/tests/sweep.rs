@@ -116,6 +116,7 @@ fn retry(dice: &mut Dice) -> RetryPolicy {
         status_codes: Box::default(),
         backoff: Duration::from_millis(25),
         ignore_previous_hosts: dice.coin(),
+        remote_localities: dice.coin(),
     }
 }
 

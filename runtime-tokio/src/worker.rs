@@ -131,7 +131,10 @@ async fn serve(plan: Plan, ready: &SyncSender<io::Result<()>>) -> usize {
             generation = latest.generation;
             let snapshot = plan.snapshot.load_full();
             let revision = snapshot.revision;
-            let unwanted = shared.worker.borrow_mut().adopt(snapshot);
+            let unwanted = shared
+                .worker
+                .borrow_mut()
+                .adopt(snapshot, shared.clock.now());
             shared.close_idle(unwanted);
             shared.on_announced();
             shared.counters.revision.set(revision);

@@ -67,6 +67,11 @@ impl Health {
         self.place.load(Ordering::Acquire) == OUT
     }
 
+    /// Whether the newest snapshot does not name it.
+    pub(super) fn has_left(&self) -> bool {
+        self.place.load(Ordering::Acquire) == LEFT
+    }
+
     fn step(&self, from: u8, to: u8) -> Result<u8, u8> {
         self.place
             .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
@@ -152,7 +157,7 @@ impl Health {
 
     /// It is an endpoint again; what it did before it left is forgotten.
     pub(super) fn join(&self) {
-        if self.place.load(Ordering::Acquire) == LEFT {
+        if self.has_left() {
             self.zero_counters();
             self.returned_at.store(NEVER, Ordering::Relaxed);
             self.multiplier.store(0, Ordering::Relaxed);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::health::Health;
 use super::peak_ewma::PeakEwma;
 use super::state::ClusterState;
+use crate::time::Instant;
 
 /// Counters of one endpoint, shared by all workers and by all snapshots that name it.
 ///
@@ -21,7 +22,12 @@ pub struct HostState {
     connect_failures: AtomicU64,
     health: Health,
     response_time: PeakEwma,
+    /// Nanoseconds, or `UNSEEN`.
+    joined: AtomicU64,
 }
+
+/// Nobody has seen the endpoint in its cluster yet.
+const UNSEEN: u64 = u64::MAX;
 
 impl HostState {
     pub(super) const fn new(id: u32, cluster: Arc<ClusterState>) -> Self {
@@ -35,6 +41,7 @@ impl HostState {
             connect_failures: AtomicU64::new(0),
             health: Health::new(),
             response_time: PeakEwma::new(),
+            joined: AtomicU64::new(UNSEEN),
         }
     }
 
@@ -68,6 +75,25 @@ impl HostState {
     #[must_use]
     pub const fn response_time(&self) -> &PeakEwma {
         &self.response_time
+    }
+
+    /// When it was first seen to be in its cluster: now, if nobody has looked before.
+    pub fn joined(&self, now: Instant) -> Instant {
+        let seen = self.joined.compare_exchange(
+            UNSEEN,
+            now.as_nanos(),
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
+        seen.map_or_else(Instant::from_nanos, |_| now)
+    }
+
+    /// The newest snapshot names it. If the one before did not, it joins its cluster anew.
+    pub(super) fn join(&self) {
+        if self.health.has_left() {
+            self.joined.store(UNSEEN, Ordering::Relaxed);
+            self.health.join();
+        }
     }
 
     pub(super) const fn health(&self) -> &Health {

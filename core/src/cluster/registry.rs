@@ -40,7 +40,7 @@ impl Registry {
             && let Some(state) = known.state.upgrade()
         {
             known.named = true;
-            state.health().join();
+            state.join();
             return state;
         }
         let cluster = self.cluster(&key.cluster);

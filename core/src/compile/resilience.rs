@@ -79,6 +79,7 @@ pub(super) fn retry(written: Option<&HttpRetry>) -> Option<Box<RetryPolicy>> {
         status_codes,
         backoff: written.backoff.unwrap_or(DEFAULT_BACKOFF),
         ignore_previous_hosts: written.retry_ignore_previous_hosts.unwrap_or(true),
+        remote_localities: written.retry_remote_localities.unwrap_or(false),
     }))
 }
 
@@ -103,6 +104,7 @@ fn default_policy(tokens: &str, ignore_previous_hosts: bool) -> Box<RetryPolicy>
         status_codes,
         backoff: DEFAULT_BACKOFF,
         ignore_previous_hosts,
+        remote_localities: false,
     })
 }
 

@@ -9,7 +9,6 @@ use super::yaml::{Entry, Node};
 
 /// Fields of a VirtualService's `spec` that do nothing yet. `[]` stands for every entry of a list.
 const VIRTUAL_SERVICE: &[&str] = &[
-    "http[].retries.retryRemoteLocalities",
     "http[].mirror",
     "http[].mirrors",
     "http[].mirrorPercent",

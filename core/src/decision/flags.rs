@@ -231,7 +231,7 @@ mod tests {
             record.attempts = smallvec::smallvec![crate::decision::Attempt {
                 cluster: None,
                 endpoint: 0,
-                picked: crate::decision::Picked::Only,
+                picked: crate::decision::Picked::simply(crate::decision::PickedBy::Only),
                 reused: false,
                 began: crate::time::Instant::default(),
                 end: crate::decision::AttemptEnd::Response(503),

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use smallvec::SmallVec;
 
 use super::details::{Details, ResetReason};
-use super::hashing::{HashedBy, LoadBound};
+use super::picked::Picked;
 use crate::cluster::Permit;
 use crate::entropy::Entropy;
 use crate::message::RequestHead;
@@ -35,50 +35,6 @@ pub enum RouteDecision {
         /// The position of the destination in the rule, for rules that forward.
         destination: Option<u32>,
     },
-}
-
-/// Why this endpoint was picked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Picked {
-    /// It was the only one.
-    Only,
-    /// Its turn had come.
-    Turn,
-    /// It was drawn at random.
-    Random,
-    /// It had fewer requests in flight than the other one drawn, or was drawn twice.
-    LeastRequest {
-        /// Requests in flight on the picked one.
-        active: u32,
-        /// The position of the other one drawn.
-        other: u32,
-        /// Requests in flight on the other one.
-        other_active: u32,
-    },
-    /// The weighted scheduler's next (earliest deadline first).
-    Weighted,
-    /// Its hash led there.
-    Hashed {
-        /// The hash.
-        hash: u64,
-        /// What was hashed.
-        by: HashedBy,
-        /// The entry of the ring or of the Maglev table.
-        entry: u32,
-        /// How busy it was, where loads are bounded.
-        bound: Option<LoadBound>,
-    },
-    /// It was likely to answer sooner than the other one drawn.
-    PeakEwma {
-        /// Its average response time, for each request it would have.
-        cost: Duration,
-        /// The position of the other one drawn.
-        other: u32,
-        /// The same of that one.
-        other_cost: Duration,
-    },
-    /// Where the client wanted to go.
-    OriginalDestination,
 }
 
 /// How an attempt ended.

@@ -6,7 +6,8 @@
 use core::fmt::{self, Display, Formatter};
 
 use super::details::{Details, Overflow, ResetReason};
-use super::record::{Attempt, AttemptEnd, Followed, Picked, Record, RouteDecision};
+use super::picked::{LocalityChoice, Picked, PickedBy};
+use super::record::{Attempt, AttemptEnd, Followed, Record, RouteDecision};
 use crate::snapshot::{Action, DestinationCluster, Forward, Rule, Snapshot};
 use crate::time::Duration;
 
@@ -168,6 +169,26 @@ fn end(f: &mut Formatter<'_>, record: &Record) -> fmt::Result {
 }
 
 impl Display for Picked {
+    /// What was ordinary is not told: one priority that gets everything, localities that do not matter.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let (priority, load) = (self.priority, self.load);
+        if priority > 0 || load < 100 {
+            write!(f, "priority {priority} with {load} % of the traffic, ")?;
+        }
+        if self.is_panic {
+            f.write_str("in panic, ")?;
+        }
+        f.write_str(match self.locality {
+            LocalityChoice::Any => "",
+            LocalityChoice::Weighted => "locality by weight, ",
+            LocalityChoice::Own => "in the own locality, ",
+            LocalityChoice::Other => "in a locality with room, ",
+        })?;
+        self.by.fmt(f)
+    }
+}
+
+impl Display for PickedBy {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Only => f.write_str("the only endpoint"),
@@ -181,7 +202,11 @@ impl Display for Picked {
                 f,
                 "fewest requests of two drawn ({active} against {other_active})"
             ),
-            Self::Weighted => f.write_str("its turn by weight"),
+            Self::Weighted { warmth: 1000.. } => f.write_str("its turn by weight"),
+            Self::Weighted { warmth } => {
+                let percent = f64::from(*warmth) / 10.0;
+                write!(f, "its turn by weight, warmed up to {percent:.1} %")
+            }
             Self::Hashed {
                 hash,
                 by,
@@ -273,11 +298,11 @@ mod tests {
         let attempt = Attempt {
             cluster: None,
             endpoint: 0,
-            picked: Picked::LeastRequest {
+            picked: Picked::simply(PickedBy::LeastRequest {
                 active: 1,
                 other: 0,
                 other_active: 3,
-            },
+            }),
             reused: true,
             began: Instant::from_millis(1040),
             end: AttemptEnd::Response(503),
@@ -301,5 +326,42 @@ GET \n  fault        held for 40.0 ms
   client       saw 503 after 1.25 s: upstream_reset_before_response_started{connection_timeout}, flags UF,DI,URX
 ";
         assert_eq!(record.story().to_string(), want);
+    }
+
+    #[test]
+    fn tells_only_what_is_not_ordinary_about_a_pick() {
+        let turn = Picked::simply(PickedBy::Turn);
+        for (picked, want) in [
+            (turn, "its turn"),
+            (
+                Picked { load: 84, ..turn },
+                "priority 0 with 84 % of the traffic, its turn",
+            ),
+            (
+                Picked {
+                    priority: 1,
+                    is_panic: true,
+                    ..turn
+                },
+                "priority 1 with 100 % of the traffic, in panic, its turn",
+            ),
+            (
+                Picked {
+                    locality: LocalityChoice::Weighted,
+                    ..turn
+                },
+                "locality by weight, its turn",
+            ),
+            (
+                Picked::simply(PickedBy::Weighted { warmth: 1000 }),
+                "its turn by weight",
+            ),
+            (
+                Picked::simply(PickedBy::Weighted { warmth: 455 }),
+                "its turn by weight, warmed up to 45.5 %",
+            ),
+        ] {
+            assert_eq!(picked.to_string(), want);
+        }
     }
 }

@@ -10,13 +10,17 @@ pub mod fault;
 pub mod hash;
 pub mod header_ops;
 mod index;
+pub mod locality;
 pub mod panic;
 pub mod path;
 pub mod peak_ewma;
+pub mod priority;
 pub mod redirect;
 pub mod retry;
+pub mod retry_priority;
 pub mod rewrite;
 pub mod route;
+pub mod slow_start;
 
 pub use balance::Balancer;
 pub use index::RuleIndex;

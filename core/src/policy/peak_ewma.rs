@@ -5,7 +5,7 @@
 //! while nothing queues there. What counts as a response time stands in [`sample`]; the average is `cluster`'s.
 
 use crate::cluster::HostState;
-use crate::decision::Picked;
+use crate::decision::PickedBy;
 use crate::snapshot::Endpoint;
 use crate::time::{Duration, Instant};
 
@@ -59,7 +59,7 @@ pub fn cheaper(
     first: usize,
     second: usize,
     now: Instant,
-) -> (usize, Picked) {
+) -> (usize, PickedBy) {
     let (mut cost, mut other_cost) = (
         cost(&endpoints[first].state, now),
         cost(&endpoints[second].state, now),
@@ -72,7 +72,7 @@ pub fn cheaper(
     let other = u32::try_from(other).unwrap_or(u32::MAX);
     (
         picked,
-        Picked::PeakEwma {
+        PickedBy::PeakEwma {
             cost,
             other,
             other_cost,
@@ -120,7 +120,7 @@ mod tests {
         observe(&endpoints[0], 100);
         observe(&endpoints[1], 40);
         let millis = Duration::from_millis;
-        let why = |cost, other, other_cost| Picked::PeakEwma {
+        let why = |cost, other, other_cost| PickedBy::PeakEwma {
             cost: millis(cost),
             other,
             other_cost: millis(other_cost),

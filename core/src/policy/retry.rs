@@ -97,6 +97,7 @@ mod tests {
             status_codes: status_codes.into(),
             backoff: Duration::from_millis(25),
             ignore_previous_hosts: true,
+            remote_localities: false,
         }
     }
 

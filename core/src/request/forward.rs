@@ -4,14 +4,17 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str;
 
 use http::{Method, StatusCode};
+use smallvec::SmallVec;
 
 use super::failure;
 use super::{Context, Target, Verdict, head, reply, scheme};
-use crate::decision::{Attempt, AttemptEnd, Details, Followed, Picked, Record, RouteDecision};
+use crate::decision::{
+    Attempt, AttemptEnd, Details, Followed, Picked, PickedBy, Record, RouteDecision,
+};
 use crate::message::{RequestHead, ResponseHead};
 use crate::peer::{ListenerKind, Peer};
 use crate::policy::header_ops::{self, FormatContext};
-use crate::policy::{authority, cors, destination, retry, rewrite};
+use crate::policy::{authority, balance, cors, destination, retry, rewrite};
 use crate::snapshot::{
     Action, Address, Balancing, ClusterId, Destination, DestinationCluster, Forward, Rule, Snapshot,
 };
@@ -113,7 +116,7 @@ pub(super) fn attempt(
 }
 
 /// Picks an endpoint. A first attempt takes what the balancer says; a retry asks again while it gets an endpoint that
-/// was tried before, up to a bound, and then takes that.
+/// was tried before, up to a bound, and then takes that. It may be told to leave priorities that were tried before, too.
 fn pick(
     id: ClusterId,
     now: Instant,
@@ -121,17 +124,26 @@ fn pick(
     snapshot: &Snapshot,
 ) -> Option<(usize, Picked)> {
     let view = record.view.as_ref()?;
-    let avoids = record.retries > 0
-        && failure::policy_of(record, snapshot).is_some_and(|p| p.ignore_previous_hosts);
-    let was_tried = |endpoint: usize| {
-        let tried = record.attempts.iter().filter(|a| a.cluster == Some(id));
-        tried.map(|a| a.endpoint as usize).any(|at| at == endpoint)
-    };
+    let policy = (record.retries > 0)
+        .then(|| failure::policy_of(record, snapshot))
+        .flatten();
+    let avoids = policy.is_some_and(|policy| policy.ignore_previous_hosts);
+    let tried = || record.attempts.iter().filter(|a| a.cluster == Some(id));
+    let was_tried = |endpoint: usize| tried().any(|a| a.endpoint as usize == endpoint);
+    let mut priorities = SmallVec::<[u32; 8]>::new();
+    if policy.is_some_and(|policy| policy.remote_localities) {
+        priorities.extend(tried().map(|a| a.picked.priority));
+    }
     let reselections = if avoids { retry::RESELECTIONS } else { 0 };
     let mut picked = None;
     for again in 0..=reselections {
-        let draw = u64::from(record.retries) * (retry::RESELECTIONS + 1) + again;
-        picked = view.pick(id, record.entropy, draw, now);
+        let context = balance::Context {
+            entropy: record.entropy,
+            attempt: u64::from(record.retries) * (retry::RESELECTIONS + 1) + again,
+            now,
+            tried: &priorities,
+        };
+        picked = view.pick(id, &context);
         if picked.is_none_or(|(endpoint, _)| !avoids || !was_tried(endpoint)) {
             break;
         }
@@ -156,7 +168,7 @@ pub(super) fn passthrough(
     record.attempts.push(Attempt {
         cluster: None,
         endpoint: 0,
-        picked: Picked::OriginalDestination,
+        picked: Picked::simply(PickedBy::OriginalDestination),
         reused: false,
         began: context.now,
         end: AttemptEnd::Open,

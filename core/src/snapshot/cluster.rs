@@ -4,6 +4,7 @@ use core::fmt;
 use core::net::SocketAddr;
 use std::sync::Arc;
 
+use super::locality::LocalityPolicy;
 use crate::cluster::{ClusterState, HostState, OutlierDetection, ejection};
 use crate::time::{Duration, Instant};
 
@@ -46,6 +47,9 @@ pub struct Endpoint {
     pub weight: u32,
     /// `region/zone/subzone`, empty when unknown.
     pub locality: Box<str>,
+    /// Traffic goes to endpoints of priority 0 as far as they can carry it, then to those of 1, and so on. No number is
+    /// left out.
+    pub priority: u32,
     /// Its live state, shared with older and newer snapshots.
     pub state: Arc<HostState>,
 }
@@ -62,6 +66,17 @@ pub enum Balancing {
     Random,
     /// No balancing: connect to where the client wanted to go (Envoy ORIGINAL_DST).
     Passthrough,
+}
+
+/// How the weight of a new endpoint grows (DestinationRule `warmup`).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WarmUp {
+    /// How long it takes. At least a millisecond.
+    pub duration: Duration,
+    /// The share of the weight that it has at least, 0 to 1.
+    pub minimum: f64,
+    /// The shape of the growth: 1 is a straight line, more begins steeper. Above 0.
+    pub aggression: f64,
 }
 
 /// How much a cluster takes at once, over all workers (DestinationRule `connectionPool`). `u32::MAX` is no limit.
@@ -92,6 +107,10 @@ pub struct Cluster {
     pub endpoints: Box<[Endpoint]>,
     /// How to pick one.
     pub balancing: Balancing,
+    /// How localities of one priority share its traffic.
+    pub locality_policy: LocalityPolicy,
+    /// How endpoints that are new get their traffic; `None` at once.
+    pub warm_up: Option<WarmUp>,
     /// How long a connection may take to be made.
     pub connect_timeout: Duration,
     /// How long an idle connection is kept; `None` keeps it for ever.
@@ -107,7 +126,7 @@ pub struct Cluster {
 }
 
 impl Endpoint {
-    /// An endpoint like any other: weight 1, in no locality.
+    /// An endpoint like any other: weight 1, in no locality, of the first priority.
     #[must_use]
     pub fn new(address: Address, state: Arc<HostState>) -> Self {
         let text = address.to_string().into();
@@ -116,6 +135,7 @@ impl Endpoint {
             text,
             weight: 1,
             locality: Box::default(),
+            priority: 0,
             state,
         }
     }
@@ -132,6 +152,8 @@ impl Cluster {
             subset: Box::default(),
             endpoints: Box::default(),
             balancing: Balancing::default(),
+            locality_policy: LocalityPolicy::default(),
+            warm_up: None,
             connect_timeout: CONNECT_TIMEOUT,
             idle_timeout: None,
             max_requests_per_connection: None,

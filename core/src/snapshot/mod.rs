@@ -6,14 +6,16 @@
 mod cluster;
 mod hashing;
 mod host_table;
+mod locality;
 mod matching;
 mod re2;
 mod resilience;
 mod route;
 
-pub use cluster::{Address, Balancing, Cluster, ClusterId, Endpoint, Limits};
+pub use cluster::{Address, Balancing, Cluster, ClusterId, Endpoint, Limits, WarmUp};
 pub use hashing::{ConsistentHash, HashCookie, HashPolicy, HashTableKind, MAX_RING_SIZE};
 pub use host_table::{HostEntry, HostTable, PortEntry};
+pub use locality::{LocalityPolicy, LocalityWeight, ZoneAware};
 pub use matching::{FieldMatch, MatchedField, PathMatch, QueryMatch, Regex, RegexFault, TextMatch};
 pub use resilience::{
     FaultAbort, FaultAnswer, FaultDelay, FaultPolicy, GRPC_STATUS, PerMillion, RetryOn, RetryPolicy,

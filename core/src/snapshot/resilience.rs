@@ -99,6 +99,8 @@ pub struct RetryPolicy {
     pub backoff: Duration,
     /// Endpoints that were tried are avoided.
     pub ignore_previous_hosts: bool,
+    /// Every second attempt leaves the priorities that were tried before (`retryRemoteLocalities`).
+    pub remote_localities: bool,
 }
 
 /// A set of conditions of `retryOn`.

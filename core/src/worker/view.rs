@@ -4,8 +4,8 @@ use core::cell::RefCell;
 use std::sync::Arc;
 
 use crate::decision::Picked;
-use crate::entropy::{Entropy, mix};
-use crate::policy::Balancer;
+use crate::entropy::mix;
+use crate::policy::{Balancer, balance};
 use crate::snapshot::{ClusterId, Snapshot};
 use crate::time::Instant;
 
@@ -30,20 +30,20 @@ impl View {
     }
 
     /// The view of the next snapshot: balancers keep their positions where the cluster is still there.
-    pub(super) fn next(&self, snapshot: Arc<Snapshot>) -> Self {
+    pub(super) fn next(&self, snapshot: Arc<Snapshot>, now: Instant) -> Self {
         let next = Self::new(snapshot, self.seed);
         let old = self.balancers.borrow();
         for (at, balancer) in old.iter().enumerate() {
             let Some(balancer) = balancer else { continue };
             let name = &self.snapshot.clusters[at].name;
             // Cluster names are unique, and a snapshot keeps its clusters sorted by name.
-            if let Ok(now) = next
+            if let Ok(at) = next
                 .snapshot
                 .clusters
                 .binary_search_by(|c| c.name.cmp(name))
             {
-                let carried = balancer.carry(&next.snapshot.clusters[now], next.seed_of(now));
-                next.balancers.borrow_mut()[now] = Some(carried);
+                let carried = balancer.carry(&next.snapshot.clusters[at], next.seed_of(at), now);
+                next.balancers.borrow_mut()[at] = Some(carried);
             }
         }
         drop(old);
@@ -52,20 +52,14 @@ impl View {
 
     /// Picks an endpoint of a cluster: its position, and why it. Endpoints whose ejection is over by now come back first.
     #[must_use]
-    pub fn pick(
-        &self,
-        id: ClusterId,
-        entropy: Entropy,
-        attempt: u64,
-        now: Instant,
-    ) -> Option<(usize, Picked)> {
+    pub fn pick(&self, id: ClusterId, context: &balance::Context<'_>) -> Option<(usize, Picked)> {
         let cluster = self.snapshot.cluster(id);
-        cluster.sweep(now);
+        cluster.sweep(context.now);
         let at = id.0 as usize;
         let mut balancers = self.balancers.borrow_mut();
         balancers[at]
-            .get_or_insert_with(|| Balancer::new(cluster, self.seed_of(at)))
-            .pick(cluster, entropy, attempt)
+            .get_or_insert_with(|| Balancer::new(cluster, self.seed_of(at), context.now))
+            .pick(cluster, context)
     }
 
     /// Whether an endpoint of this snapshot has this id.

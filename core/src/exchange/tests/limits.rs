@@ -182,7 +182,7 @@ impl House {
             self.input(at, Input::Broken(Side::Downstream));
         }
         for worker in &mut self.workers {
-            worker.adopt(Arc::default());
+            worker.adopt(Arc::default(), Instant::ZERO);
         }
         assert_eq!(self.counts(), [0; 5]);
         let clusters = self.snapshot.clusters.iter();

@@ -38,9 +38,23 @@ fn cluster(balancing: Balancing, endpoints: &[(u32, u32)]) -> Cluster {
     }
 }
 
+/// A pick for a first attempt at the beginning of time.
+fn context(entropy: u64) -> Context<'static> {
+    Context {
+        entropy: Entropy(entropy),
+        attempt: 0,
+        now: Instant::ZERO,
+        tried: &[],
+    }
+}
+
+fn balancer_of(cluster: &Cluster, seed: u64) -> Balancer {
+    Balancer::new(cluster, seed, Instant::ZERO)
+}
+
 fn picks(balancer: &mut Balancer, cluster: &Cluster, count: u64) -> Vec<usize> {
     (0..count)
-        .map(|e| balancer.pick(cluster, Entropy(e), 0).unwrap().0)
+        .map(|e| balancer.pick(cluster, &context(e)).unwrap().0)
         .collect()
 }
 
@@ -49,16 +63,21 @@ fn none_one_and_passthrough() {
     for (balancing, endpoints, want) in [
         (Balancing::RoundRobin, &[][..], None),
         (Balancing::LeastRequest, &[], None),
-        (Balancing::LeastRequest, &[(1, 9)], Some((0, Picked::Only))),
-        (Balancing::Random, &[(5, 0)], Some((0, Picked::Only))),
+        (
+            Balancing::LeastRequest,
+            &[(1, 9)],
+            Some((0, PickedBy::Only)),
+        ),
+        (Balancing::Random, &[(5, 0)], Some((0, PickedBy::Only))),
         (
             Balancing::Passthrough,
             &[],
-            Some((0, Picked::OriginalDestination)),
+            Some((0, PickedBy::OriginalDestination)),
         ),
     ] {
         let cluster = cluster(balancing, endpoints);
-        let got = Balancer::new(&cluster, 1).pick(&cluster, Entropy(1), 0);
+        let got = balancer_of(&cluster, 1).pick(&cluster, &context(1));
+        let want = want.map(|(at, by)| (at, Picked::simply(by)));
         assert_eq!(got, want, "{balancing:?} {endpoints:?}");
     }
 }
@@ -66,34 +85,34 @@ fn none_one_and_passthrough() {
 #[test]
 fn round_robin_goes_round_and_on_when_endpoints_change() {
     let three = cluster(Balancing::RoundRobin, &[(1, 0), (1, 5), (1, 0)]);
-    let mut balancer = Balancer::new(&three, 7);
+    let mut balancer = balancer_of(&three, 7);
     assert_eq!(picks(&mut balancer, &three, 4), [1, 2, 0, 1]);
     let five = cluster(Balancing::RoundRobin, &[(2, 0); 5]);
-    let mut carried = balancer.carry(&five, 99);
+    let mut carried = balancer.carry(&five, 99, Instant::ZERO);
     assert_eq!(picks(&mut carried, &five, 3), [1, 2, 3]);
-    let mut wrapping = Balancer::new(&three, u64::MAX);
+    let mut wrapping = balancer_of(&three, u64::MAX);
     assert_eq!(picks(&mut wrapping, &three, 2), [0, 0]);
 }
 
 #[test]
 fn weighted_round_robin_keeps_the_shares() {
     let cluster = cluster(Balancing::RoundRobin, &[(1, 0), (3, 50), (6, 0)]);
-    let mut balancer = Balancer::new(&cluster, 12345);
+    let mut balancer = balancer_of(&cluster, 12345);
     let got = picks(&mut balancer, &cluster, 1000);
     for (at, want) in [(0, 100), (1, 300), (2, 600)] {
         let count = got.iter().filter(|p| **p == at).count() as i64;
         assert!((count - want).abs() <= 1, "{at}: {count}");
     }
     assert_eq!(
-        balancer.pick(&cluster, Entropy(0), 0).map(|(_, why)| why),
-        Some(Picked::Weighted)
+        balancer.pick(&cluster, &context(0)).map(|(_, why)| why.by),
+        Some(PickedBy::Weighted { warmth: 1000 })
     );
 }
 
 #[test]
 fn random_ignores_weights() {
     let cluster = cluster(Balancing::Random, &[(1, 0), (100, 0)]);
-    let got = picks(&mut Balancer::new(&cluster, 0), &cluster, 10_000);
+    let got = picks(&mut balancer_of(&cluster, 0), &cluster, 10_000);
     let first = got.iter().filter(|p| **p == 0).count();
     assert!((4700..5300).contains(&first), "{first}");
 }
@@ -102,7 +121,7 @@ fn random_ignores_weights() {
 fn the_busier_of_two_gets_a_quarter() {
     // Power of two choices draws with replacement: the busier one is picked when it is drawn twice.
     let cluster = cluster(Balancing::LeastRequest, &[(1, 0), (1, 1)]);
-    let got = picks(&mut Balancer::new(&cluster, 0), &cluster, 10_000);
+    let got = picks(&mut balancer_of(&cluster, 0), &cluster, 10_000);
     let busier = got.iter().filter(|p| **p == 1).count();
     assert!((2300..2700).contains(&busier), "{busier}");
 }
@@ -111,13 +130,13 @@ fn the_busier_of_two_gets_a_quarter() {
 fn weighted_least_request_divides_by_load() {
     // Weights 2 and 2·(3+1)/… : an idle endpoint of weight 1 and a loaded one of weight 4 with 3 requests are equal.
     let cluster = cluster(Balancing::LeastRequest, &[(1, 0), (4, 3)]);
-    let got = picks(&mut Balancer::new(&cluster, 3), &cluster, 100);
+    let got = picks(&mut balancer_of(&cluster, 3), &cluster, 100);
     assert_eq!(got.iter().filter(|p| **p == 0).count(), 50);
     // The load counts from the next time the endpoint goes back into the queue.
     for _ in 0..4 {
         core::mem::forget(cluster.endpoints[1].state.begin_request());
     }
-    let mut balancer = Balancer::new(&cluster, 0);
+    let mut balancer = balancer_of(&cluster, 0);
     let got = picks(&mut balancer, &cluster, 300);
     assert_eq!(got.iter().filter(|p| **p == 1).count(), 100);
 }
@@ -125,8 +144,14 @@ fn weighted_least_request_divides_by_load() {
 #[test]
 fn retries_draw_again() {
     let cluster = cluster(Balancing::Random, &[(1, 0); 64]);
-    let mut balancer = Balancer::new(&cluster, 0);
-    let mut of = |attempt| balancer.pick(&cluster, Entropy(7), attempt).unwrap().0;
+    let mut balancer = balancer_of(&cluster, 0);
+    let mut of = |attempt| {
+        let context = Context {
+            attempt,
+            ..context(7)
+        };
+        balancer.pick(&cluster, &context).unwrap().0
+    };
     assert_eq!(of(0), of(0));
     assert!((1..4).any(|attempt| of(attempt) != of(0)));
 }
@@ -135,9 +160,9 @@ fn retries_draw_again() {
 fn a_balancer_of_another_cluster_does_no_harm() {
     let many = cluster(Balancing::RoundRobin, &[(1, 0), (2, 0), (3, 0), (4, 0)]);
     let few = cluster(Balancing::RoundRobin, &[(1, 0), (2, 0)]);
-    let mut balancer = Balancer::new(&many, 0);
+    let mut balancer = balancer_of(&many, 0);
     for e in 0..20 {
-        if let Some((at, _)) = balancer.pick(&few, Entropy(e), 0) {
+        if let Some((at, _)) = balancer.pick(&few, &context(e)) {
             assert!(at < 2);
         }
     }
@@ -192,8 +217,8 @@ fn picks_among_those_that_are_not_ejected() {
         ),
     ] {
         let cluster = without(cluster(balancing, &endpoints), out, min_health);
-        let mut balancer = Balancer::new(&cluster, 5);
-        let picks = (0..200).filter_map(|e| balancer.pick(&cluster, Entropy(e), 0));
+        let mut balancer = balancer_of(&cluster, 5);
+        let picks = (0..200).filter_map(|e| balancer.pick(&cluster, &context(e)));
         let picked: BTreeSet<usize> = picks.map(|(at, _)| at).collect();
         let picked: Vec<usize> = picked.into_iter().collect();
         assert_eq!(picked, want, "{balancing:?} {out:?} {min_health}");
@@ -207,7 +232,7 @@ fn follows_ejections_and_returns() {
         &[],
         0,
     );
-    let mut balancer = Balancer::new(&cluster, 0);
+    let mut balancer = balancer_of(&cluster, 0);
     let mut shares = || {
         let got = picks(&mut balancer, &cluster, 120);
         [0, 1, 2].map(|at| got.iter().filter(|p| **p == at).count())
@@ -240,12 +265,13 @@ proptest! {
         let (a, b) = (of(Draw::FirstChoice), of(Draw::SecondChoice));
         let want = if loads[b] < loads[a] { b } else { a };
         let other = if want == a { b } else { a };
-        let got = Balancer::new(&cluster, 0).pick(&cluster, entropy, attempt);
-        let picked = Picked::LeastRequest {
+        let context = Context { entropy, attempt, ..context(0) };
+        let got = balancer_of(&cluster, 0).pick(&cluster, &context);
+        let picked = PickedBy::LeastRequest {
             active: loads[want],
             other: other as u32,
             other_active: loads[other],
         };
-        prop_assert_eq!(got, Some((want, picked)));
+        prop_assert_eq!(got, Some((want, Picked::simply(picked))));
     }
 }
