@@ -152,6 +152,63 @@ fn the_whole_requests_time_runs_on_through_retries() {
     assert_eq!(d.exchange.record().flags().to_string(), "UT");
 }
 
+/// An answer and the end of a time at the same instant: what the runtime tells first counts, and the other is nothing.
+#[test]
+fn at_the_same_instant_the_first_of_two_counts() {
+    for (rule, timer, details) in [
+        ("timeout: 2s", Timer::Route, "response_timeout"),
+        (
+            "retries: {attempts: 1, perTryTimeout: 2s, retryOn: '503'}",
+            Timer::PerTry,
+            "upstream_per_try_timeout",
+        ),
+    ] {
+        for timer_first in [false, true] {
+            let mut d = Driver::with(with_rule(rule));
+            d.sends(Side::Downstream, GET);
+            d.input(Input::Connected);
+            d.receives(Side::Upstream);
+            assert_eq!(
+                d.interest.deadline,
+                Some((Instant::from_millis(2000), timer))
+            );
+            d.now = Instant::from_millis(2000);
+            if timer_first {
+                d.input(Input::Deadline);
+                assert!(!d.interest.read_upstream, "nobody reads a late answer");
+            } else {
+                d.sends(Side::Upstream, OK);
+                d.input(Input::Deadline);
+            }
+            let client = d.receives(Side::Downstream);
+            let expected = if timer_first { "504 Gateway" } else { "200 OK" };
+            assert!(
+                client.starts_with(&format!("HTTP/1.1 {expected}")),
+                "{client}"
+            );
+            assert_eq!(client.matches("HTTP/1.1").count(), 1, "{client}");
+            let told = d.exchange.record().details.to_string();
+            assert_eq!(told, if timer_first { details } else { "via_upstream" });
+        }
+    }
+}
+
+/// Of two times that end together, the whole request's counts: there is no use in another attempt.
+#[test]
+fn the_whole_ends_before_a_try_does() {
+    let mut d = Driver::with(with_rule(
+        "timeout: 3s, retries: {attempts: 1, perTryTimeout: 2s, retryOn: 5xx}",
+    ));
+    d.sends(Side::Downstream, GET);
+    d.now = Instant::from_millis(1000);
+    d.input(Input::Connected);
+    d.receives(Side::Upstream);
+    wait_for(&mut d, Timer::Route);
+    assert_eq!(d.now, Instant::from_millis(3000));
+    assert!(d.receives(Side::Downstream).starts_with("HTTP/1.1 504 "));
+    assert_eq!(d.exchange.record().flags().to_string(), "UT");
+}
+
 #[test]
 fn an_abort_is_answered_without_an_attempt() {
     let mut d = Driver::with(with_rule(
