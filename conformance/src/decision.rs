@@ -6,7 +6,7 @@ use outrigger_core::decision::{Attempt, AttemptEnd, Record, RouteDecision};
 use outrigger_core::snapshot::{Action, DestinationCluster, Rule, Snapshot};
 
 /// The names a case may use, and what they mean.
-pub const NAMES: [(&str, &str); 13] = [
+pub const NAMES: [(&str, &str); 14] = [
     (
         "rule",
         "`namespace/name path` of the rule, `default` without a VirtualService, `unknown host`, `no rule` or `not reached`",
@@ -20,6 +20,10 @@ pub const NAMES: [(&str, &str); 13] = [
     (
         "ends",
         "how each attempt ended: a status, `stale`, `cancelled`, or a reset reason",
+    ),
+    (
+        "followed",
+        "what the retry policy made of the last attempt's end",
     ),
     ("reused", "whether the last attempt used a kept connection"),
     ("status", "what the client saw"),
@@ -145,6 +149,7 @@ impl Observed {
         map.insert("ends", ends.join(", "));
         if let Some(last) = record.attempts.last() {
             map.insert("reused", last.reused.to_string());
+            map.insert("followed", last.followed.to_string());
         }
         if let Some(snapshot) = snapshot {
             let endpoints: Vec<String> = record

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use outrigger_core::cluster::{Counted, HostKey, Registry};
+use outrigger_core::cluster::{Counted, HostKey, Registry, RetryLimit};
 use outrigger_core::decision::{Attempt, AttemptEnd};
 use outrigger_core::exchange::ListenerKind;
 use outrigger_core::snapshot::{
@@ -104,7 +104,7 @@ fn limits(dice: &mut Dice) -> Limits {
         connections: limit(2),
         pending: limit(3),
         requests: limit(3),
-        retries: limit(1),
+        retries: RetryLimit::Count(limit(1)),
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
+use outrigger_core::cluster::RetryLimit;
 use outrigger_core::decision::Record;
 use outrigger_core::snapshot::{Address, Limits};
 use outrigger_tokio::{AccessLog, Notice, Request};
@@ -235,7 +236,7 @@ fn a_limit_holds_over_all_workers() {
         connections: 1,
         pending: 1,
         requests: u32::MAX,
-        retries: u32::MAX,
+        retries: RetryLimit::NONE,
     };
     let proxy = Proxy::limited(endpoints.address(), 2, limits);
     // The kernel spreads clients over the workers by their ports: in some rounds they share one, in others not.

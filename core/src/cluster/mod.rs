@@ -11,12 +11,15 @@ mod limits;
 mod outlier;
 pub mod peak_ewma;
 mod registry;
+mod retries;
 mod state;
 mod ticks;
+mod window;
 
 pub use host::{ActiveRequest, HostState, OpenConnection};
 pub use limits::{Counted, Gauges, Permit};
 pub use outlier::OutlierDetection;
 pub use peak_ewma::PeakEwma;
 pub use registry::{HostKey, Registry};
+pub use retries::{RetriesFull, RetryBudget, RetryEvent, RetryLimit, TokenBudget};
 pub use state::ClusterState;

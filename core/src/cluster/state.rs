@@ -4,6 +4,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::health::Ejection;
 use super::limits::Gauges;
+use super::retries::Retries;
 use super::ticks::{LastTick, Ticks};
 use crate::time::{Duration, Instant};
 
@@ -20,6 +21,7 @@ pub struct ClusterState {
     ejections_overflow: AtomicU64,
     last_tick: LastTick,
     gauges: Gauges,
+    retries: Retries,
 }
 
 impl ClusterState {
@@ -27,6 +29,10 @@ impl ClusterState {
     #[must_use]
     pub const fn gauges(&self) -> &Gauges {
         &self.gauges
+    }
+
+    pub(super) const fn retries(&self) -> &Retries {
+        &self.retries
     }
 
     /// How many endpoints the newest snapshot gives the cluster.

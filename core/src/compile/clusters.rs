@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::destination_rules::{DestinationRules, Merged};
 use super::endpoints::{Candidate, Upstream, Workloads, is_subset};
 use super::outlier;
+use super::retries;
 use super::scope::Scope;
 use super::services::{Port, Service, Services};
 use super::traffic_policy::{Effective, effective};
@@ -110,15 +111,19 @@ fn add_service(
     let subsets = rule.map(|rule| rule.subsets.as_slice()).unwrap_or_default();
     for port in service.ports.iter().filter(|p| p.is_stream()) {
         let upstream = workloads.upstream(service, port);
-        let mut add = |subset: &str, policy: &Effective<'_>, upstream: &Upstream| {
-            let mut cluster = cluster(input, service, port, subset, policy, registry);
+        let mut add = |subset: &str, policy: Effective<'_>, upstream: &Upstream| {
+            let policy = Effective {
+                extensions: rule.and_then(|rule| rule.extensions),
+                ..policy
+            };
+            let mut cluster = cluster(input, service, port, subset, &policy, registry);
             settle(&mut cluster, upstream, registry);
             list.push(cluster);
         };
-        add("", &effective(top, None, port.number), &upstream);
+        add("", effective(top, None, port.number), &upstream);
         for subset in subsets {
             let policy = effective(top, subset.traffic_policy.as_ref(), port.number);
-            add(&subset.name, &policy, &select(&upstream, &subset.labels));
+            add(&subset.name, policy, &select(&upstream, &subset.labels));
         }
     }
 }
@@ -167,9 +172,13 @@ fn cluster(
         port: port.number,
         subset: subset.into(),
         balancing: balancing(policy),
+        token_budget: policy.extensions.and_then(retries::token_budget),
         ..Cluster::new(name, state)
     };
     connection_pool::apply(policy.connection_pool, input.mesh, &mut cluster);
+    if let Some(budget) = policy.retry_budget {
+        retries::limit(budget, &mut cluster);
+    }
     cluster
 }
 

@@ -1,5 +1,6 @@
 //! DestinationRule and Sidecar `connectionPool`: circuit limits and the life of connections, put into a cluster.
 
+use crate::cluster::RetryLimit;
 use crate::config::destination_rule::ConnectionPoolSettings;
 use crate::config::mesh::MeshConfig;
 use crate::snapshot::{Cluster, Limits};
@@ -43,13 +44,7 @@ fn limits(pool: Option<&ConnectionPoolSettings>) -> Option<Limits> {
         connections: limit(tcp.map(|tcp| tcp.max_connections)),
         pending: limit(http.map(|http| http.http1_max_pending_requests)),
         requests: limit(http.map(|http| http.http2_max_requests)),
-        retries: limit(http.map(|http| http.max_retries)),
+        retries: RetryLimit::Count(limit(http.map(|http| http.max_retries))),
     };
-    let all = [
-        limits.connections,
-        limits.pending,
-        limits.requests,
-        limits.retries,
-    ];
-    all.iter().any(|max| *max < u32::MAX).then_some(limits)
+    (limits != Limits::NONE).then_some(limits)
 }

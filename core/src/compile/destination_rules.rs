@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::Input;
 use super::endpoints::is_subset;
 use super::visibility::is_visible;
-use crate::config::destination_rule::{DestinationRule, Subset, TrafficPolicy};
+use crate::config::destination_rule::{DestinationRule, Extensions, Subset, TrafficPolicy};
 use crate::config::names;
 
 /// Several rules for one host as one.
@@ -16,6 +16,8 @@ use crate::config::names;
 pub(super) struct Merged<'a> {
     /// The first one given.
     pub(super) traffic_policy: Option<&'a TrafficPolicy>,
+    /// Of the first one that has annotations of ours.
+    pub(super) extensions: Option<&'a Extensions>,
     /// Of all rules; the first of a name.
     pub(super) subsets: Vec<&'a Subset>,
 }
@@ -29,6 +31,8 @@ impl<'a> Merged<'a> {
 
     fn add(&mut self, rule: &'a DestinationRule) {
         self.traffic_policy = self.traffic_policy.or(rule.traffic_policy.as_ref());
+        let extensions = Some(&rule.extensions).filter(|e| **e != Extensions::default());
+        self.extensions = self.extensions.or(extensions);
         for subset in &rule.subsets {
             if self.subset(&subset.name).is_none() {
                 self.subsets.push(subset);

@@ -18,6 +18,7 @@ mod inbound;
 mod outlier;
 mod resilience;
 mod resources;
+mod retries;
 mod rules;
 mod scope;
 mod services;

@@ -4,7 +4,7 @@
 //! entry replaces the whole policy it stands in.
 
 use crate::config::destination_rule::{
-    ClientTlsSettings, ConnectionPoolSettings, LoadBalancerSettings, OutlierDetection,
+    ClientTlsSettings, ConnectionPoolSettings, Extensions, LoadBalancerSettings, OutlierDetection,
     PortTrafficPolicy, ProxyProtocol, RetryBudget, TrafficPolicy, TunnelSettings,
 };
 
@@ -25,6 +25,8 @@ pub struct Effective<'a> {
     pub proxy_protocol: Option<&'a ProxyProtocol>,
     /// Limit of concurrent retries.
     pub retry_budget: Option<&'a RetryBudget>,
+    /// What the rule's annotations add, for every port and subset alike.
+    pub extensions: Option<&'a Extensions>,
 }
 
 /// The policy of a rule and of one of its subsets, for one service port.
@@ -56,6 +58,7 @@ pub fn effective<'a>(
                 tunnel: over.tunnel.or(base.tunnel),
                 proxy_protocol: over.proxy_protocol.or(base.proxy_protocol),
                 retry_budget: over.retry_budget.or(base.retry_budget),
+                extensions: None,
             }
         }
     }
@@ -75,6 +78,7 @@ fn of_policy(policy: &TrafficPolicy) -> Effective<'_> {
         tunnel: policy.tunnel.as_ref(),
         proxy_protocol: policy.proxy_protocol.as_ref(),
         retry_budget: policy.retry_budget.as_ref(),
+        extensions: None,
     }
 }
 

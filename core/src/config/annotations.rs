@@ -144,6 +144,23 @@ impl<'t> Setting<'_, 't> {
         fits
     }
 
+    /// A share from zero to a bound: a number, or a percentage such as `20%` for 0.2.
+    pub fn ratio(&mut self, key: &'static str, most: f64) -> Option<f64> {
+        let text = self.text(key)?;
+        let read = match text.strip_suffix('%') {
+            Some(percent) => percent.parse::<f64>().map(|percent| percent / 100.0),
+            None => text.parse(),
+        };
+        let fits = read.ok().filter(|ratio| (0.0..=most).contains(ratio));
+        if fits.is_none() {
+            self.refuse(
+                format!("{key} is {}", quoted(text)),
+                format!("{key} is a number from 0 to {most} or a percentage"),
+            );
+        }
+        fits
+    }
+
     /// A whole number within bounds, both included.
     pub fn count(&mut self, key: &'static str, least: u32, most: u32) -> Option<u32> {
         let text = self.text(key)?;
@@ -268,6 +285,23 @@ mod tests {
             assert_eq!(read(text, all), (Some(want), told.to_owned()), "{text}");
         }
         assert_eq!(read("false", all), (None, String::new()));
+    }
+
+    #[test]
+    fn ratios_are_numbers_or_percentages() {
+        let ratio = |s: &mut Setting<'_, '_>| s.ratio("ratio", 2.0);
+        for (text, want) in [("0", 0.0), ("0.2", 0.2), ("20%", 0.2), ("200%", 2.0)] {
+            let text = format!("ratio={text}");
+            assert_eq!(
+                read(&text, ratio),
+                (Some(Some(want)), String::new()),
+                "{text}"
+            );
+        }
+        for bad in ["-1", "2.1", "201%", "x", "NaN", ""] {
+            let (got, told) = read(&format!("ratio={bad}"), ratio);
+            assert!(got == Some(None) && !told.is_empty(), "{bad}");
+        }
     }
 
     #[test]

@@ -42,7 +42,6 @@ const TRAFFIC_POLICY: &[&str] = &[
     "tls",
     "tunnel",
     "proxyProtocol",
-    "retryBudget",
 ];
 
 /// Tells the pending fields of a VirtualService; the report stands at its `spec`.

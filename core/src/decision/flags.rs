@@ -104,7 +104,7 @@ impl Record {
                 Followed::NoRetriesLeft { .. } => {
                     flags.insert(ResponseFlag::UpstreamRetryLimitExceeded);
                 }
-                Followed::RetriesFull { .. } => flags.insert(ResponseFlag::UpstreamOverflow),
+                Followed::RetriesFull(_) => flags.insert(ResponseFlag::UpstreamOverflow),
                 Followed::Nothing | Followed::CannotRepeat | Followed::Retry { .. } => {}
             }
         }
@@ -177,7 +177,7 @@ impl fmt::Display for ResponseFlags {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::Counted;
+    use crate::cluster::{Counted, RetriesFull};
     use crate::decision::Overflow;
 
     #[test]
@@ -226,7 +226,10 @@ mod tests {
             (Followed::Nothing, "DI"),
             (Followed::CannotRepeat, "DI"),
             (Followed::NoRetriesLeft { allowed: 2 }, "DI,URX"),
-            (Followed::RetriesFull { limit: 1 }, "UO,DI"),
+            (
+                Followed::RetriesFull(RetriesFull::Count { limit: 1 }),
+                "UO,DI",
+            ),
         ] {
             record.attempts = smallvec::smallvec![crate::decision::Attempt {
                 cluster: None,

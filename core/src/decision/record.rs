@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::details::{Details, ResetReason};
 use super::picked::Picked;
-use crate::cluster::Permit;
+use crate::cluster::{Permit, RetriesFull};
 use crate::entropy::Entropy;
 use crate::message::RequestHead;
 use crate::snapshot::{ClusterId, VirtualHostId};
@@ -72,11 +72,8 @@ pub enum Followed {
         /// How many the policy allows.
         allowed: u32,
     },
-    /// No retry, because the cluster has as many under way as it may.
-    RetriesFull {
-        /// How many that is.
-        limit: u32,
-    },
+    /// No retry, because a limit of the cluster does not allow one more.
+    RetriesFull(RetriesFull),
 }
 
 /// One attempt to have the request answered.

@@ -8,6 +8,7 @@ use core::fmt::{self, Display, Formatter};
 use super::details::{Details, Overflow, ResetReason};
 use super::picked::{LocalityChoice, Picked, PickedBy};
 use super::record::{Attempt, AttemptEnd, Followed, Record, RouteDecision};
+use crate::cluster::RetriesFull;
 use crate::snapshot::{Action, DestinationCluster, Forward, Rule, Snapshot};
 use crate::time::Duration;
 
@@ -259,9 +260,23 @@ impl Display for Followed {
             Self::NoRetriesLeft { allowed } => {
                 write!(f, "not retried: all {allowed} retries were made")
             }
-            Self::RetriesFull { limit } => {
-                write!(f, "not retried: the cluster has {limit} retries under way")
-            }
+            Self::RetriesFull(full) => write!(f, "not retried: {full}"),
+        }
+    }
+}
+
+impl Display for RetriesFull {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count { limit } => write!(f, "the cluster has {limit} retries under way"),
+            Self::Share { requests, limit } => write!(
+                f,
+                "the cluster has {limit} retries under way, its share of {requests} requests"
+            ),
+            Self::Tokens { retries, requests } => write!(
+                f,
+                "the budget is spent: {retries} retries for {requests} requests that needed none"
+            ),
         }
     }
 }

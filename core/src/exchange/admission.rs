@@ -145,7 +145,7 @@ impl Exchange {
         ambient: Ambient,
         worker: &mut Worker,
     ) {
-        if self.enter(circuit) {
+        if self.enter(circuit, ambient) {
             self.begin_admitted(target, ambient, worker);
         } else {
             self.overflow(Counted::Requests, circuit.limits.requests, ambient, worker);
@@ -161,7 +161,7 @@ impl Exchange {
         ambient: Ambient,
         worker: &mut Worker,
     ) {
-        if self.enter(circuit) {
+        if self.enter(circuit, ambient) {
             self.up.active = target.host.as_ref().map(|host| host.begin_request());
             self.connect(target, Some(slot), Some(pending), ambient);
         } else {
@@ -177,10 +177,13 @@ impl Exchange {
     }
 
     /// One more request in flight, if that is allowed.
-    fn enter(&mut self, circuit: &Circuit) -> bool {
-        self.up.admitted = circuit
-            .state
-            .admit(Counted::Requests, circuit.limits.requests);
-        self.up.admitted.is_some()
+    fn enter(&mut self, circuit: &Circuit, ambient: Ambient) -> bool {
+        let Circuit { limits, state } = circuit;
+        self.up.admitted = state.admit(Counted::Requests, limits.requests);
+        let is_admitted = self.up.admitted.is_some();
+        if is_admitted {
+            state.note_request(limits.retries, ambient.now);
+        }
+        is_admitted
     }
 }

@@ -311,6 +311,7 @@ impl Exchange {
             reason,
             can_repeat: self.can_repeat(),
             request_sent: self.up.request_sent,
+            at: ambient.now,
         };
         let verdict =
             request::on_attempt_failed(&self.peer, failure, &mut self.record, &mut self.response);

@@ -194,7 +194,9 @@ impl Exchange {
         let outcome = request::outcome::of_response(&self.record, &self.response);
         request::outcome::report(outcome, &self.record, ambient.now);
         let can_repeat = self.can_repeat();
-        if let Some(wait) = request::after_response(can_repeat, &mut self.record, &self.response) {
+        if let Some(wait) =
+            request::after_response(can_repeat, &mut self.record, &self.response, ambient.now)
+        {
             self.discard_response(facts.keep_alive, ambient, worker);
             self.back_off(wait, ambient);
             return;

@@ -3,13 +3,13 @@
 use http::StatusCode;
 
 use super::{Context, Verdict, forward, reply};
-use crate::cluster::{Counted, Permit};
+use crate::cluster::{Permit, RetriesFull, RetryEvent};
 use crate::decision::{Details, Followed, Record, ResetReason};
 use crate::message::{Known, ResponseHead};
 use crate::peer::Peer;
 use crate::policy::retry;
-use crate::snapshot::{RetryPolicy, Snapshot};
-use crate::time::Duration;
+use crate::snapshot::{Cluster, RetryPolicy, Snapshot};
+use crate::time::{Duration, Instant};
 
 /// How an attempt ended without a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct Failure {
     pub can_repeat: bool,
     /// Some of the request has been written to an endpoint, in this attempt or an earlier one.
     pub request_sent: bool,
+    /// When.
+    pub at: Instant,
 }
 
 /// A response's head arrived: how long to wait before another attempt, or `None` to let the response through.
@@ -27,13 +29,31 @@ pub fn after_response(
     can_repeat: bool,
     record: &mut Record,
     response: &ResponseHead,
+    now: Instant,
 ) -> Option<Duration> {
     record.retry_slot = None;
     let view = record.view.clone()?;
-    let policy = policy_of(record, &view.snapshot)?;
+    let policy = policy_of(record, &view.snapshot);
     let status = response.status.as_u16();
-    let by_policy = retry::wants_after_response(policy, status, &response.headers);
-    take_retry(wanted(by_policy, can_repeat), policy, record)
+    let headers = &response.headers;
+    let Some(policy) = policy.filter(|p| retry::wants_after_response(p, status, headers)) else {
+        on_good_response(record, now);
+        return None;
+    };
+    take_retry(wanted(true, can_repeat), policy, record, now)
+}
+
+/// The response is none to retry: it pays for retries of others, and a retry has brought what it was made for.
+fn on_good_response(record: &Record, now: Instant) {
+    let Some(cluster) = last_cluster(record) else {
+        return;
+    };
+    if let Some(budget) = &cluster.token_budget {
+        cluster.state.pay(budget, now);
+    }
+    if record.retries > 0 {
+        cluster.state.count_retry(RetryEvent::Success);
+    }
 }
 
 /// An attempt ended without a response.
@@ -51,7 +71,7 @@ pub fn on_attempt_failed(
     if let Some(policy) = policy {
         let by_policy = retry::wants_after_reset(policy, failure.reason, failure.request_sent);
         let wanted = wanted(by_policy, failure.can_repeat);
-        if let Some(wait) = take_retry(wanted, policy, record) {
+        if let Some(wait) = take_retry(wanted, policy, record, failure.at) {
             return Verdict::Retry(wait);
         }
     }
@@ -77,31 +97,39 @@ pub fn on_attempt_failed(
 }
 
 /// Spends one retry, if one is wanted and left and the cluster's limit allows it, and writes down what became of it.
-fn take_retry(wanted: Wanted, policy: &RetryPolicy, record: &mut Record) -> Option<Duration> {
+fn take_retry(
+    wanted: Wanted,
+    policy: &RetryPolicy,
+    record: &mut Record,
+    now: Instant,
+) -> Option<Duration> {
     let followed = match wanted {
         Wanted::No => Followed::Nothing,
         Wanted::Impossible => Followed::CannotRepeat,
         Wanted::Yes if record.retries >= policy.retries => Followed::NoRetriesLeft {
             allowed: policy.retries,
         },
-        Wanted::Yes => match retry_slot(record) {
+        Wanted::Yes => match begin_retry(record, now) {
             Ok(slot) => {
                 record.retry_slot = slot;
                 record.retries += 1;
                 let wait = retry::backoff(policy, record.retries, record.entropy);
                 Followed::Retry { wait }
             }
-            Err(Full { limit }) => Followed::RetriesFull { limit },
+            Err(full) => Followed::RetriesFull(full),
         },
     };
     record.follow(followed);
-    match followed {
-        Followed::Retry { wait } => Some(wait),
-        Followed::Nothing
-        | Followed::CannotRepeat
-        | Followed::NoRetriesLeft { .. }
-        | Followed::RetriesFull { .. } => None,
+    let (event, wait) = match followed {
+        Followed::Nothing | Followed::CannotRepeat => return None,
+        Followed::Retry { wait } => (RetryEvent::BackOff, Some(wait)),
+        Followed::NoRetriesLeft { .. } => (RetryEvent::LimitExceeded, None),
+        Followed::RetriesFull(_) => (RetryEvent::Overflow, None),
+    };
+    if let Some(cluster) = last_cluster(record) {
+        cluster.state.count_retry(event);
     }
+    wait
 }
 
 /// Whether the policy wants another attempt.
@@ -121,24 +149,24 @@ const fn wanted(by_policy: bool, can_repeat: bool) -> Wanted {
     }
 }
 
-/// The cluster has as many retries under way as it may.
-struct Full {
-    limit: u32,
+/// Counts one more retry in the cluster of the last attempt; nothing is counted where nothing is limited. The budget is
+/// drawn on last, so that a retry that is refused otherwise costs nothing.
+fn begin_retry(record: &Record, now: Instant) -> Result<Option<Permit>, RetriesFull> {
+    let Some(cluster) = last_cluster(record) else {
+        return Ok(None);
+    };
+    let limit = cluster.limits.map(|limits| limits.retries);
+    let slot = limit.map(|limit| cluster.state.begin_retry(limit, now));
+    let slot = slot.transpose()?;
+    if let Some(budget) = &cluster.token_budget {
+        cluster.state.draw(budget, now)?;
+    }
+    Ok(slot)
 }
 
-/// Counts one more retry in the cluster of the last attempt; nothing is counted where nothing is limited.
-fn retry_slot(record: &Record) -> Result<Option<Permit>, Full> {
-    let last = record.attempts.last().and_then(|attempt| attempt.cluster);
-    let (Some(view), Some(id)) = (&record.view, last) else {
-        return Ok(None);
-    };
-    let cluster = view.snapshot.cluster(id);
-    let Some(limits) = cluster.limits else {
-        return Ok(None);
-    };
-    let limit = limits.retries;
-    let slot = cluster.state.admit(Counted::Retries, limit);
-    slot.map(Some).ok_or(Full { limit })
+fn last_cluster(record: &Record) -> Option<&Cluster> {
+    let view = record.view.as_ref()?;
+    Some(view.snapshot.cluster(record.attempts.last()?.cluster?))
 }
 
 /// The back-off is over: the destination stays, the endpoint is picked anew.

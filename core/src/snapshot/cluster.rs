@@ -5,7 +5,9 @@ use core::net::SocketAddr;
 use std::sync::Arc;
 
 use super::locality::LocalityPolicy;
-use crate::cluster::{ClusterState, HostState, OutlierDetection, ejection};
+use crate::cluster::{
+    ClusterState, HostState, OutlierDetection, RetryLimit, TokenBudget, ejection,
+};
 use crate::time::{Duration, Instant};
 
 /// How long a connection may take to be made when nobody says (Istio).
@@ -88,8 +90,18 @@ pub struct Limits {
     pub pending: u32,
     /// Requests that have one (`http.http2MaxRequests`; holds for HTTP/1 too).
     pub requests: u32,
-    /// Retries under way (`http.maxRetries`).
-    pub retries: u32,
+    /// Retries under way (`http.maxRetries`, `retryBudget`).
+    pub retries: RetryLimit,
+}
+
+impl Limits {
+    /// Nothing is limited.
+    pub const NONE: Self = Self {
+        connections: u32::MAX,
+        pending: u32::MAX,
+        requests: u32::MAX,
+        retries: RetryLimit::NONE,
+    };
 }
 
 /// One upstream pool.
@@ -121,6 +133,8 @@ pub struct Cluster {
     pub outlier_detection: Option<Box<OutlierDetection>>,
     /// Circuit limits; `None` when nothing is limited, and then nothing is counted.
     pub limits: Option<Limits>,
+    /// A budget of retries over time, besides the limits.
+    pub token_budget: Option<TokenBudget>,
     /// Its live state, shared with older and newer snapshots.
     pub state: Arc<ClusterState>,
 }
@@ -159,6 +173,7 @@ impl Cluster {
             max_requests_per_connection: None,
             outlier_detection: None,
             limits: None,
+            token_budget: None,
             state,
         }
     }

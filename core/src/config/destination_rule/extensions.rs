@@ -32,7 +32,7 @@ pub(super) fn read(all: &mut Annotations<'_, '_>) -> Extensions {
 /// Defaults are tower's, which are linkerd's.
 fn retry_budget(setting: &mut Setting<'_, '_>) -> TokenRetryBudget {
     TokenRetryBudget {
-        ratio: setting.number("ratio", 0.0, 1000.0).unwrap_or(0.2),
+        ratio: setting.ratio("ratio", 1000.0).unwrap_or(0.2),
         min_per_second: setting.count("min", 0, 1_000_000).unwrap_or(10),
         ttl: setting.duration("ttl").unwrap_or(Duration::from_secs(10)),
     }

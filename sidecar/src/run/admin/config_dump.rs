@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use outrigger_core::cluster::{RetryLimit, TokenBudget};
 use outrigger_core::snapshot::{
     Action, Cluster, Condition, Destination, DestinationCluster, Forward, HeaderOps, Limits,
     Origin, PathMatch, PathNormalization, PathRewrite, Redirect, RedirectPath, RedirectPort, Rule,
@@ -131,6 +132,7 @@ fn cluster(cluster: &Cluster) -> Value {
         "idle_timeout": cluster.idle_timeout.map(duration),
         "max_requests_per_connection": cluster.max_requests_per_connection,
         "circuit_limits": cluster.limits.map(limits),
+        "retry_budget": cluster.token_budget.map(token_budget),
         "endpoints": endpoints.collect::<Vec<_>>(),
     })
 }
@@ -141,12 +143,35 @@ fn limits(limits: Limits) -> Value {
         ("max_connections", limits.connections),
         ("max_pending_requests", limits.pending),
         ("max_requests", limits.requests),
-        ("max_retries", limits.retries),
     ];
     let limited = named.into_iter().filter(|(_, max)| *max < u32::MAX);
     limited
         .map(|(name, max)| (name.to_owned(), json!(max)))
+        .chain(retry_limit(limits.retries))
         .collect()
+}
+
+fn retry_limit(limit: RetryLimit) -> Option<(String, Value)> {
+    match limit {
+        RetryLimit::NONE => None,
+        RetryLimit::Count(max) => Some(("max_retries".to_owned(), json!(max))),
+        RetryLimit::Share(budget) => {
+            let budget = json!({
+                "budget_percent": f64::from(budget.per_million) / 10_000.0,
+                "min_retry_concurrency": budget.least,
+                "budget_interval": budget.interval.map(duration),
+            });
+            Some(("retry_budget".to_owned(), budget))
+        }
+    }
+}
+
+fn token_budget(budget: TokenBudget) -> Value {
+    json!({
+        "ratio": f64::from(budget.per_million) / 1_000_000.0,
+        "min": budget.per_second,
+        "ttl": duration(budget.ttl),
+    })
 }
 
 /// One entry for each thing that must hold; none means that the rule always applies.

@@ -4,7 +4,7 @@ use std::fmt::{Display, Write as _};
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use outrigger_core::cluster::ClusterState;
+use outrigger_core::cluster::{ClusterState, RetryEvent};
 use outrigger_core::snapshot::Cluster;
 use outrigger_tokio::{Handle, ListenerStats};
 
@@ -78,9 +78,30 @@ fn add_cluster(lines: &mut Lines, cluster: &Cluster) {
         sum(&|h| h.active().into()),
     );
     lines.add(format!("{name}.upstream_rq_total"), sum(&|h| h.requests()));
+    add_retries(lines, &name, &cluster.state);
     if cluster.outlier_detection.is_some() {
         add_ejections(lines, &name, &cluster.state);
     }
+}
+
+/// A cluster whose retries nothing has happened to has no lines: most have none.
+fn add_retries(lines: &mut Lines, cluster: &str, state: &ClusterState) {
+    use RetryEvent::{BackOff, Hedge, LimitExceeded, Overflow, RetryAfter, Success};
+    let [exponential, asked, hedged, success, overflow, exceeded] =
+        [BackOff, RetryAfter, Hedge, Success, Overflow, LimitExceeded]
+            .map(|event| state.counted_retries(event));
+    let all = exponential + asked + hedged;
+    if all + overflow + exceeded == 0 {
+        return;
+    }
+    let name = format!("{cluster}.upstream_rq_retry");
+    lines.add(&name, all);
+    lines.add(format!("{name}_backoff_exponential"), exponential);
+    lines.add(format!("{name}_backoff_ratelimited"), asked);
+    lines.add(format!("{name}_hedged"), hedged);
+    lines.add(format!("{name}_success"), success);
+    lines.add(format!("{name}_overflow"), overflow);
+    lines.add(format!("{name}_limit_exceeded"), exceeded);
 }
 
 fn add_ejections(lines: &mut Lines, cluster: &str, state: &ClusterState) {
