@@ -38,6 +38,8 @@ pub enum Draw {
     OwnZone = 20,
     /// Which other locality it goes to.
     OtherZone = 21,
+    /// The jitter of a wait that a response asked for.
+    RetryAfter = 30,
 }
 
 impl Entropy {

@@ -117,6 +117,7 @@ fn retry(dice: &mut Dice) -> RetryPolicy {
         backoff: Duration::from_millis(25),
         ignore_previous_hosts: dice.coin(),
         remote_localities: dice.coin(),
+        retry_after: dice.coin().then_some(Duration::from_secs(2)),
     }
 }
 

@@ -66,11 +66,12 @@ pub(super) fn compile(expanded: &Expanded<'_>, targets: Targets<'_>, port: u16) 
             response: response_ops(route),
         });
     }
-    let namespace = expanded.resource.meta.namespace.as_str();
-    Action::Forward(compile_forward(route, namespace, targets, port))
+    Action::Forward(compile_forward(expanded, targets, port))
 }
 
-fn compile_forward(route: &HttpRoute, namespace: &str, targets: Targets<'_>, port: u16) -> Forward {
+fn compile_forward(expanded: &Expanded<'_>, targets: Targets<'_>, port: u16) -> Forward {
+    let route = &*expanded.route;
+    let namespace = expanded.resource.meta.namespace.as_str();
     let is_single = route.route.len() == 1;
     let winner = if is_single {
         Winner::Destination
@@ -111,7 +112,7 @@ fn compile_forward(route: &HttpRoute, namespace: &str, targets: Targets<'_>, por
             .map(|cors| Box::new(compile_cors(cors))),
         timeout: route.timeout.filter(|timeout| !timeout.is_zero()),
         fault: resilience::fault(route.fault.as_ref()),
-        retry: resilience::retry(route.retries.as_ref()),
+        retry: resilience::retry(route.retries.as_ref(), expanded.resource.extensions),
         retries_written: route.retries.is_some(),
     }
 }

@@ -2,7 +2,9 @@
 
 use http::StatusCode;
 
-use crate::config::virtual_service::{AbortError, FaultDelayKind, HttpFaultInjection, HttpRetry};
+use crate::config::virtual_service::{
+    AbortError, Extensions, FaultDelayKind, HttpFaultInjection, HttpRetry,
+};
 use crate::snapshot::{
     FaultAbort, FaultAnswer, FaultDelay, FaultPolicy, GRPC_STATUS, PerMillion, RetryOn, RetryPolicy,
 };
@@ -61,10 +63,19 @@ fn grpc_code(name: &str) -> Option<u8> {
 
 /// The retry policy of a route; `None` when it does not retry.
 #[must_use]
-pub(super) fn retry(written: Option<&HttpRetry>) -> Option<Box<RetryPolicy>> {
-    let Some(written) = written else {
-        return Some(outbound_default());
+pub(super) fn retry(
+    written: Option<&HttpRetry>,
+    extensions: Extensions,
+) -> Option<Box<RetryPolicy>> {
+    let mut policy = match written {
+        Some(written) => written_policy(written)?,
+        None => outbound_default(),
     };
+    policy.retry_after = extensions.retry_after;
+    Some(policy)
+}
+
+fn written_policy(written: &HttpRetry) -> Option<Box<RetryPolicy>> {
     let retries = u32::try_from(written.attempts).ok().filter(|n| *n > 0)?;
     let tokens = if written.retry_on.is_empty() {
         OUTBOUND_DEFAULT
@@ -80,6 +91,7 @@ pub(super) fn retry(written: Option<&HttpRetry>) -> Option<Box<RetryPolicy>> {
         backoff: written.backoff.unwrap_or(DEFAULT_BACKOFF),
         ignore_previous_hosts: written.retry_ignore_previous_hosts.unwrap_or(true),
         remote_localities: written.retry_remote_localities.unwrap_or(false),
+        retry_after: None,
     }))
 }
 
@@ -105,6 +117,7 @@ fn default_policy(tokens: &str, ignore_previous_hosts: bool) -> Box<RetryPolicy>
         backoff: DEFAULT_BACKOFF,
         ignore_previous_hosts,
         remote_localities: false,
+        retry_after: None,
     })
 }
 
@@ -137,10 +150,16 @@ mod tests {
 
     #[test]
     fn silence_retries_twice_and_zero_attempts_never() {
-        assert_eq!(retry(None).map(|p| p.retries), Some(2));
-        assert_eq!(retry(Some(&written(0, ""))), None);
-        assert_eq!(retry(Some(&HttpRetry::default())), None);
-        let defaults = retry(Some(&written(7, ""))).unwrap();
+        assert_eq!(
+            retry(None, Extensions::default()).map(|p| p.retries),
+            Some(2)
+        );
+        assert_eq!(retry(Some(&written(0, "")), Extensions::default()), None);
+        assert_eq!(
+            retry(Some(&HttpRetry::default()), Extensions::default()),
+            None
+        );
+        let defaults = retry(Some(&written(7, "")), Extensions::default()).unwrap();
         assert_eq!((defaults.retries, defaults.on), (7, outbound_default().on));
         assert!(
             defaults.status_codes.is_empty(),
@@ -150,7 +169,7 @@ mod tests {
 
     #[test]
     fn numbers_are_statuses() {
-        let policy = retry(Some(&written(1, "reset,503, 429"))).unwrap();
+        let policy = retry(Some(&written(1, "reset,503, 429")), Extensions::default()).unwrap();
         assert_eq!(&*policy.status_codes, [503, 429]);
         assert!(policy.on.has(RetryOn::RETRIABLE_STATUS_CODES) && policy.on.has(RetryOn::RESET));
         assert!(

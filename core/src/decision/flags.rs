@@ -105,7 +105,10 @@ impl Record {
                     flags.insert(ResponseFlag::UpstreamRetryLimitExceeded);
                 }
                 Followed::RetriesFull(_) => flags.insert(ResponseFlag::UpstreamOverflow),
-                Followed::Nothing | Followed::CannotRepeat | Followed::Retry { .. } => {}
+                Followed::Nothing
+                | Followed::CannotRepeat
+                | Followed::Retry { .. }
+                | Followed::RetryAfter { .. } => {}
             }
         }
         flags

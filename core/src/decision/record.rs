@@ -67,6 +67,11 @@ pub enum Followed {
         /// The back-off.
         wait: Duration,
     },
+    /// Another attempt, after a wait that the response asked for (`retry-after`).
+    RetryAfter {
+        /// What it asked for, and some more by chance.
+        wait: Duration,
+    },
     /// No retry, because all were made.
     NoRetriesLeft {
         /// How many the policy allows.

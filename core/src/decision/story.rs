@@ -257,6 +257,9 @@ impl Display for Followed {
             Self::Nothing => f.write_str("nothing to retry"),
             Self::CannotRepeat => f.write_str("not retried: the request cannot be sent again"),
             Self::Retry { wait } => write!(f, "retried after {}", Span(*wait)),
+            Self::RetryAfter { wait } => {
+                write!(f, "retried after {}, as it asked", Span(*wait))
+            }
             Self::NoRetriesLeft { allowed } => {
                 write!(f, "not retried: all {allowed} retries were made")
             }

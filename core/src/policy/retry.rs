@@ -1,13 +1,11 @@
-//! Whether a failed attempt is followed by another, and after how long (VirtualService `retries`, Envoy's retry state).
+//! Whether a failed attempt is followed by another (VirtualService `retries`, Envoy's retry state).
 //!
-//! Pure functions of the policy and the outcome. How many retries are left, whether the body can be sent again and
-//! whether anything has reached the client are the request machine's to know.
+//! Pure functions of the policy and the outcome. How long to wait first is in `backoff`. How many retries are left, whether
+//! the body can be sent again and whether anything has reached the client are the request machine's to know.
 
 use crate::decision::ResetReason;
-use crate::entropy::{Draw, Entropy};
 use crate::message::{Headers, Known};
 use crate::snapshot::{RetryOn, RetryPolicy};
-use crate::time::Duration;
 
 /// Times an endpoint that was tried before is drawn again (`host_selection_retry_max_attempts`, as Istio sets it).
 pub const RESELECTIONS: u64 = 5;
@@ -72,21 +70,12 @@ pub fn wants_after_reset(policy: &RetryPolicy, reason: ResetReason, request_sent
     }
 }
 
-/// How long to wait before retry number `retry`, counted from 1: uniform below a bound that doubles from the base to
-/// ten times the base (full jitter).
-#[must_use]
-pub fn backoff(policy: &RetryPolicy, retry: u32, entropy: Entropy) -> Duration {
-    let base = policy.backoff.as_nanos().max(1_000_000);
-    let doubled = base.saturating_mul(1 << (retry.saturating_sub(1)).min(16));
-    let bound = u64::try_from(doubled.min(base * 10)).unwrap_or(u64::MAX);
-    Duration::from_nanos(entropy.draw(Draw::Backoff, u64::from(retry)) % bound)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cluster::Counted;
     use crate::decision::Overflow;
+    use crate::time::Duration;
 
     fn policy(tokens: &str, status_codes: &[u16]) -> RetryPolicy {
         let on = tokens.split(',').filter_map(RetryOn::of_token);
@@ -98,6 +87,7 @@ mod tests {
             backoff: Duration::from_millis(25),
             ignore_previous_hosts: true,
             remote_localities: false,
+            retry_after: None,
         }
     }
 
@@ -196,26 +186,6 @@ mod tests {
                 );
             }
             assert!(!wants_after_reset(&policy, overflow, false), "{token}");
-        }
-    }
-
-    #[test]
-    fn backoff_doubles_up_to_ten_times_the_base() {
-        let policy = policy("5xx", &[]);
-        for (retry, bound) in [(1, 25), (2, 50), (3, 100), (4, 200), (5, 250), (60, 250)] {
-            let waits: Vec<_> = (0..2000)
-                .map(|n| backoff(&policy, retry, Entropy(n)))
-                .collect();
-            let bound = Duration::from_millis(bound);
-            assert!(waits.iter().all(|wait| *wait < bound), "retry {retry}");
-            assert!(
-                waits.iter().any(|wait| *wait > bound.mul_f64(0.99)),
-                "retry {retry}"
-            );
-            assert!(
-                waits.iter().any(|wait| *wait < bound.mul_f64(0.01)),
-                "retry {retry}"
-            );
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::cluster::{Permit, RetriesFull, RetryEvent};
 use crate::decision::{Details, Followed, Record, ResetReason};
 use crate::message::{Known, ResponseHead};
 use crate::peer::Peer;
-use crate::policy::retry;
+use crate::policy::{backoff, retry};
 use crate::snapshot::{Cluster, RetryPolicy, Snapshot};
 use crate::time::{Duration, Instant};
 
@@ -40,7 +40,8 @@ pub fn after_response(
         on_good_response(record, now);
         return None;
     };
-    take_retry(wanted(true, can_repeat), policy, record, now)
+    let asked = backoff::asked_for(policy, headers);
+    take_retry(wanted(true, can_repeat), policy, asked, record, now)
 }
 
 /// The response is none to retry: it pays for retries of others, and a retry has brought what it was made for.
@@ -71,7 +72,7 @@ pub fn on_attempt_failed(
     if let Some(policy) = policy {
         let by_policy = retry::wants_after_reset(policy, failure.reason, failure.request_sent);
         let wanted = wanted(by_policy, failure.can_repeat);
-        if let Some(wait) = take_retry(wanted, policy, record, failure.at) {
+        if let Some(wait) = take_retry(wanted, policy, None, record, failure.at) {
             return Verdict::Retry(wait);
         }
     }
@@ -97,9 +98,11 @@ pub fn on_attempt_failed(
 }
 
 /// Spends one retry, if one is wanted and left and the cluster's limit allows it, and writes down what became of it.
+/// `asked`: how long the response asks to wait.
 fn take_retry(
     wanted: Wanted,
     policy: &RetryPolicy,
+    asked: Option<Duration>,
     record: &mut Record,
     now: Instant,
 ) -> Option<Duration> {
@@ -113,8 +116,7 @@ fn take_retry(
             Ok(slot) => {
                 record.retry_slot = slot;
                 record.retries += 1;
-                let wait = retry::backoff(policy, record.retries, record.entropy);
-                Followed::Retry { wait }
+                wait(policy, asked, record)
             }
             Err(full) => Followed::RetriesFull(full),
         },
@@ -123,6 +125,7 @@ fn take_retry(
     let (event, wait) = match followed {
         Followed::Nothing | Followed::CannotRepeat => return None,
         Followed::Retry { wait } => (RetryEvent::BackOff, Some(wait)),
+        Followed::RetryAfter { wait } => (RetryEvent::RetryAfter, Some(wait)),
         Followed::NoRetriesLeft { .. } => (RetryEvent::LimitExceeded, None),
         Followed::RetriesFull(_) => (RetryEvent::Overflow, None),
     };
@@ -130,6 +133,19 @@ fn take_retry(
         cluster.state.count_retry(event);
     }
     wait
+}
+
+/// How long the retry that was just counted waits. What responses ask for does not move the back-off on.
+fn wait(policy: &RetryPolicy, asked: Option<Duration>, record: &Record) -> Followed {
+    if let Some(asked) = asked {
+        let wait = backoff::spread(asked, record.retries, record.entropy);
+        return Followed::RetryAfter { wait };
+    }
+    let attempts = record.attempts.iter();
+    let backed_off = attempts.filter(|a| matches!(a.followed, Followed::Retry { .. }));
+    let nth = u32::try_from(backed_off.count()).unwrap_or(u32::MAX);
+    let wait = backoff::jittered(policy, nth.saturating_add(1), record.entropy);
+    Followed::Retry { wait }
 }
 
 /// Whether the policy wants another attempt.
@@ -221,3 +237,6 @@ pub fn retries_are_written(record: &Record) -> bool {
 pub(super) fn policy_of<'a>(record: &Record, snapshot: &'a Snapshot) -> Option<&'a RetryPolicy> {
     forward::plan_of(record, snapshot)?.0.retry.as_deref()
 }
+
+#[cfg(test)]
+mod tests;

@@ -97,6 +97,8 @@ pub struct RetryPolicy {
     pub status_codes: Box<[u16]>,
     /// The first back-off's bound; later ones double up to ten times this.
     pub backoff: Duration,
+    /// A response's `retry-after` sets the wait, if it asks for no more than this.
+    pub retry_after: Option<Duration>,
     /// Endpoints that were tried are avoided.
     pub ignore_previous_hosts: bool,
     /// Every second attempt leaves the priorities that were tried before (`retryRemoteLocalities`).

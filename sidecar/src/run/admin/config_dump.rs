@@ -2,9 +2,10 @@
 //!
 //! The shape is ours: what Envoy dumps is what a control plane sent it, and there is none here.
 
+mod retries;
+
 use std::time::Duration;
 
-use outrigger_core::cluster::{RetryLimit, TokenBudget};
 use outrigger_core::snapshot::{
     Action, Cluster, Condition, Destination, DestinationCluster, Forward, HeaderOps, Limits,
     Origin, PathMatch, PathNormalization, PathRewrite, Redirect, RedirectPath, RedirectPort, Rule,
@@ -86,6 +87,9 @@ impl Dump<'_> {
         if let Some(timeout) = forward.timeout {
             out.insert("timeout".into(), duration(timeout).into());
         }
+        if let Some(retry) = &forward.retry {
+            out.insert("retries".into(), retries::policy(retry));
+        }
         if let Some(path) = &forward.rewrite.path {
             out.insert("rewrite_path".into(), rewrite(path));
         }
@@ -132,7 +136,7 @@ fn cluster(cluster: &Cluster) -> Value {
         "idle_timeout": cluster.idle_timeout.map(duration),
         "max_requests_per_connection": cluster.max_requests_per_connection,
         "circuit_limits": cluster.limits.map(limits),
-        "retry_budget": cluster.token_budget.map(token_budget),
+        "retry_budget": cluster.token_budget.map(retries::token_budget),
         "endpoints": endpoints.collect::<Vec<_>>(),
     })
 }
@@ -147,31 +151,8 @@ fn limits(limits: Limits) -> Value {
     let limited = named.into_iter().filter(|(_, max)| *max < u32::MAX);
     limited
         .map(|(name, max)| (name.to_owned(), json!(max)))
-        .chain(retry_limit(limits.retries))
+        .chain(retries::limit(limits.retries))
         .collect()
-}
-
-fn retry_limit(limit: RetryLimit) -> Option<(String, Value)> {
-    match limit {
-        RetryLimit::NONE => None,
-        RetryLimit::Count(max) => Some(("max_retries".to_owned(), json!(max))),
-        RetryLimit::Share(budget) => {
-            let budget = json!({
-                "budget_percent": f64::from(budget.per_million) / 10_000.0,
-                "min_retry_concurrency": budget.least,
-                "budget_interval": budget.interval.map(duration),
-            });
-            Some(("retry_budget".to_owned(), budget))
-        }
-    }
-}
-
-fn token_budget(budget: TokenBudget) -> Value {
-    json!({
-        "ratio": f64::from(budget.per_million) / 1_000_000.0,
-        "min": budget.per_second,
-        "ttl": duration(budget.ttl),
-    })
 }
 
 /// One entry for each thing that must hold; none means that the rule always applies.

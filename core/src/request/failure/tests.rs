@@ -1,0 +1,66 @@
+//! The sequence of waits against a slow model.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::decision::{Attempt, AttemptEnd, Picked, PickedBy};
+use crate::entropy::Entropy;
+use crate::snapshot::RetryOn;
+
+fn policy(backoff: Duration) -> RetryPolicy {
+    RetryPolicy {
+        retries: 100,
+        per_try_timeout: None,
+        on: RetryOn::SERVER_ERROR,
+        status_codes: Box::default(),
+        backoff,
+        ignore_previous_hosts: true,
+        remote_localities: false,
+        retry_after: Some(Duration::from_secs(300)),
+    }
+}
+
+fn attempt() -> Attempt {
+    Attempt {
+        cluster: None,
+        endpoint: 0,
+        picked: Picked::simply(PickedBy::OriginalDestination),
+        reused: false,
+        began: Instant::ZERO,
+        end: AttemptEnd::Response(503),
+        followed: Followed::Nothing,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Each wait is in the range that a plain account of Envoy's two sequences gives.
+    #[test]
+    fn waits_are_those_of_the_model(
+        seed in any::<u64>(),
+        base in 1_u64..500,
+        asked in prop::collection::vec(prop::option::weighted(0.4, 1_u64..=300), 1..12),
+    ) {
+        let policy = policy(Duration::from_millis(base));
+        let mut record = Record { entropy: Entropy(seed), ..Record::default() };
+        let mut window = base;
+        for asked in asked {
+            record.attempts.push(attempt());
+            record.retries += 1;
+            let followed = wait(&policy, asked.map(Duration::from_secs), &record);
+            match (asked, followed) {
+                (Some(seconds), Followed::RetryAfter { wait }) => {
+                    let least = Duration::from_secs(seconds);
+                    prop_assert!(least <= wait && wait < least.mul_f64(1.5), "{wait:?} for {seconds} s");
+                }
+                (None, Followed::Retry { wait }) => {
+                    prop_assert!(wait < Duration::from_millis(window), "{wait:?} below {window} ms");
+                    window = (2 * window).min(10 * base);
+                }
+                other => prop_assert!(false, "{other:?}"),
+            }
+            record.follow(followed);
+        }
+    }
+}
