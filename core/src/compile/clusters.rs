@@ -138,10 +138,9 @@ pub(super) fn settle(cluster: &mut Cluster, upstream: &Upstream, registry: &mut 
             cluster.endpoints = endpoints.map(|c| endpoint(name, c, registry)).collect();
             let count = u32::try_from(cluster.endpoints.len()).unwrap_or(u32::MAX);
             cluster.state.set_endpoints(count);
-            if cluster.outlier_detection.is_none() {
-                let endpoints = cluster.endpoints.iter();
-                endpoints.for_each(|endpoint| endpoint.state.forget_ejection());
-            }
+            let detection = cluster.outlier_detection.as_deref();
+            let endpoints = cluster.endpoints.iter();
+            endpoints.for_each(|endpoint| endpoint.state.settle(detection));
         }
     }
 }
@@ -167,7 +166,9 @@ fn cluster(
     let name = name(port.number, subset, &service.host);
     let state = registry.cluster(&name);
     let mut cluster = Cluster {
-        outlier_detection: policy.outlier_detection.map(outlier::detection),
+        outlier_detection: policy
+            .outlier_detection
+            .map(|written| outlier::detection(written, policy.extensions)),
         host: service.host.as_str().into(),
         port: port.number,
         subset: subset.into(),

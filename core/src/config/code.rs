@@ -229,7 +229,7 @@ codes! {
     ShadowedSubset "shadowed-subset" Warning "An older DestinationRule for the host defines the subset."
     ShadowedPolicy "shadowed-policy" Warning "An older DestinationRule for the host has a traffic policy, which is used instead."
     ShadowedHost "shadowed-host" Warning "Another resource defines the host of a ServiceEntry and is used instead."
-    NeverEjects "never-ejects" Warning "Outlier detection that may eject less than one of the endpoints there are."
+    NeverEjects "never-ejects" Warning "Outlier detection that may eject less than one endpoint, or that is not turned on."
     SelectsNothing "selects-nothing" Warning "A selector whose labels no workload has."
     SeveralDefaultSidecars "several-default-sidecars" Warning "A second Sidecar without selector in one namespace, which is not used."
     PortProtocol "port-protocol" Info "A service port does not say its protocol, or says it in two ways."

@@ -14,7 +14,9 @@ pub use balancer::{
     LoadBalancerSettings, LocalityDistribute, LocalityFailover, LocalityLbSetting, SimpleLb,
     WarmupConfiguration, ZoneAwareLbSetting,
 };
-pub use extensions::{Extensions, TokenRetryBudget};
+pub use extensions::{
+    Extensions, FailurePercentageEjection, SuccessRateEjection, TokenRetryBudget,
+};
 pub use traffic::{
     ClientTlsMode, ClientTlsSettings, ConnectionPoolSettings, H2UpgradePolicy, Http2KeepAlive,
     HttpSettings, OutlierDetection, PortTrafficPolicy, ProxyProtocol, ProxyProtocolVersion,

@@ -2,6 +2,7 @@
 //!
 //! The shape is ours: what Envoy dumps is what a control plane sent it, and there is none here.
 
+mod outlier;
 mod retries;
 
 use std::time::Duration;
@@ -137,6 +138,7 @@ fn cluster(cluster: &Cluster) -> Value {
         "max_requests_per_connection": cluster.max_requests_per_connection,
         "circuit_limits": cluster.limits.map(limits),
         "retry_budget": cluster.token_budget.map(retries::token_budget),
+        "outlier_detection": cluster.outlier_detection.as_deref().map(outlier::detection),
         "endpoints": endpoints.collect::<Vec<_>>(),
     })
 }
