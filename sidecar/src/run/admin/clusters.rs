@@ -82,7 +82,7 @@ fn write_endpoint(out: &mut String, cluster: &str, endpoint: &Endpoint, now: Ins
     for name in ["region", "zone", "sub_zone"] {
         line(name, &locality.next().unwrap_or(""));
     }
-    line("priority", &0);
+    line("priority", &endpoint.priority);
     line(
         "success_rate",
         &percent(state.success_rate(Origin::External)),
