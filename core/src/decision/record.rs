@@ -100,6 +100,15 @@ pub struct Attempt {
     pub followed: Followed,
 }
 
+/// How long a request and its attempts may take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    /// The whole request, from the moment it is complete; `None` is unlimited.
+    pub whole: Option<Duration>,
+    /// Each attempt, from the moment it has a connection and the request is complete; `None` is unlimited.
+    pub per_try: Option<Duration>,
+}
+
 /// One request, from its first byte to its last.
 #[derive(Debug, Default)]
 pub struct Record {
@@ -112,6 +121,8 @@ pub struct Record {
     pub request: RequestHead,
     /// Which rule applied.
     pub route: RouteDecision,
+    /// How long it may take, by the rule and, for gRPC, by its own `grpc-timeout`.
+    pub timeouts: Timeouts,
     /// Attempts in order.
     pub attempts: SmallVec<[Attempt; 2]>,
     /// How many attempts were retries by the route's policy.

@@ -249,7 +249,7 @@ impl Exchange {
     pub(super) fn arm_per_try(&mut self, ambient: Ambient) {
         if self.up.is_attached()
             && self.call.request_complete.is_some()
-            && let Some(timeout) = request::per_try_timeout(&self.record)
+            && let Some(timeout) = self.record.timeouts.per_try
         {
             self.up.per_try_deadline = Some(ambient.now + timeout);
         }
@@ -272,6 +272,7 @@ impl Exchange {
             peer: &self.peer,
             upgrade: self.call.facts.upgrade.as_deref(),
             now: ambient.now,
+            complete_since: self.call.request_complete,
         };
         let verdict = request::retry(&context, &mut self.record, &mut self.response);
         self.obey(verdict, ambient, worker);

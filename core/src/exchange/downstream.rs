@@ -120,13 +120,11 @@ impl Exchange {
                 peer: &self.peer,
                 upgrade: self.call.facts.upgrade.as_deref(),
                 now: ambient.now,
+                complete_since: self.call.request_complete,
             };
             request::begin(&context, &mut self.record, &mut self.response)
         };
-        self.call.route_deadline = self
-            .call
-            .request_complete
-            .and_then(|at| request::timeout(&self.record).map(|t| at + t));
+        self.arm_route();
         if request::may_retry(&self.record) {
             self.call.replay.begin(RETRY_LIMIT);
         }
@@ -139,15 +137,23 @@ impl Exchange {
         // A delay counts against no timeout (Envoy: the fault filter stands before the router).
         if self.call.request_complete.is_some() {
             self.call.request_complete = Some(ambient.now);
-            self.call.route_deadline = request::timeout(&self.record).map(|t| ambient.now + t);
         }
         let context = Context {
             peer: &self.peer,
             upgrade: self.call.facts.upgrade.as_deref(),
             now: ambient.now,
+            complete_since: self.call.request_complete,
         };
         let verdict = request::after_delay(&context, &mut self.record, &mut self.response);
+        self.arm_route();
         self.obey(verdict, ambient, worker);
+    }
+
+    /// The whole request's time runs from its end.
+    pub(super) fn arm_route(&mut self) {
+        let complete = self.call.request_complete;
+        let whole = self.record.timeouts.whole;
+        self.call.route_deadline = complete.zip(whole).map(|(at, whole)| at + whole);
     }
 
     /// Does what the request machine decided.

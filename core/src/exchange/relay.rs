@@ -107,9 +107,7 @@ impl Exchange {
     fn complete_request(&mut self, ambient: Ambient) {
         self.call.request_body = RequestBody::Complete;
         self.call.request_complete = Some(ambient.now);
-        if self.call.delayed_until.is_none() {
-            self.call.route_deadline = request::timeout(&self.record).map(|t| ambient.now + t);
-        }
+        self.arm_route();
         self.arm_per_try(ambient);
     }
 

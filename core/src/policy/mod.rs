@@ -8,6 +8,7 @@ pub mod cors;
 pub mod destination;
 mod edf;
 pub mod fault;
+pub mod grpc_timeout;
 pub mod hash;
 pub mod header_ops;
 mod index;
@@ -22,6 +23,7 @@ pub mod retry_priority;
 pub mod rewrite;
 pub mod route;
 pub mod slow_start;
+pub mod timeouts;
 
 pub use balance::Balancer;
 pub use index::RuleIndex;

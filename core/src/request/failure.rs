@@ -78,8 +78,7 @@ pub fn on_attempt_failed(
     }
     if failure.reason == ResetReason::PerTryTimeout {
         record.details = Details::PerTryTimeout;
-        reply::from_router(peer, StatusCode::GATEWAY_TIMEOUT, record, response);
-        return Verdict::Reply(reply::TIMEOUT_TEXT);
+        return reply::timed_out(peer, record, response);
     }
     record.details = Details::ResetBeforeResponse(failure.reason);
     // Envoy: an upstream that breaks the protocol is a bad gateway, everything else is unavailable.
@@ -202,20 +201,7 @@ pub fn retry(context: &Context<'_>, record: &mut Record, response: &mut Response
 /// The route's timeout ran out before a response began.
 pub fn on_route_timeout(peer: &Peer, record: &mut Record, response: &mut ResponseHead) -> Verdict {
     record.details = Details::ResponseTimeout;
-    reply::from_router(peer, StatusCode::GATEWAY_TIMEOUT, record, response);
-    Verdict::Reply(reply::TIMEOUT_TEXT)
-}
-
-/// How long one attempt may take, by the rule that applied; one that is no shorter than the whole request's time does
-/// not count (Envoy).
-#[must_use]
-pub fn per_try_timeout(record: &Record) -> Option<Duration> {
-    let view = record.view.as_ref()?;
-    let (plan, _) = forward::plan_of(record, &view.snapshot)?;
-    let per_try = plan.retry.as_ref()?.per_try_timeout?;
-    plan.timeout
-        .is_none_or(|whole| per_try < whole)
-        .then_some(per_try)
+    reply::timed_out(peer, record, response)
 }
 
 /// How much of a request's body is worth keeping: whether a policy may send it again.

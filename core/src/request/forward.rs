@@ -7,14 +7,16 @@ use http::{Method, StatusCode};
 use smallvec::SmallVec;
 
 use super::failure;
-use super::{Context, Target, Verdict, head, reply, scheme};
+use super::{Context, Target, Verdict, grpc, head, reply, scheme};
 use crate::decision::{
-    Attempt, AttemptEnd, Details, Followed, Picked, PickedBy, Record, RouteDecision,
+    Attempt, AttemptEnd, Details, Followed, Picked, PickedBy, Record, RouteDecision, Timeouts,
 };
-use crate::message::{RequestHead, ResponseHead};
+use crate::message::{Known, RequestHead, ResponseHead};
 use crate::peer::{ListenerKind, Peer};
 use crate::policy::header_ops::{self, FormatContext};
-use crate::policy::{authority, balance, cors, destination, retry, rewrite};
+use crate::policy::{
+    authority, balance, cors, destination, grpc_timeout, retry, rewrite, timeouts,
+};
 use crate::snapshot::{
     Action, Address, Balancing, ClusterId, Destination, DestinationCluster, Forward, Rule, Snapshot,
 };
@@ -38,6 +40,7 @@ pub(super) fn forward(
     let Some((plan, rule, chosen)) = destination_of(record, snapshot) else {
         return reply::no_route(record, response);
     };
+    record.timeouts = timeouts(context.peer, Some(plan), &record.request);
     if !chosen.request.is_empty() {
         // Format strings speak of the request as it came, so they need a copy; plain text does not.
         let original = if chosen.request.reads_request() {
@@ -57,6 +60,21 @@ pub(super) fn forward(
     }
     rewrite::apply(&plan.rewrite, &rule.condition, &mut record.request);
     attempt(context, &chosen.cluster, record, response, snapshot)
+}
+
+/// How long a request may take. Outbound, a gRPC client's own timeout counts too (Istio's `max_grpc_timeout`).
+pub(super) fn timeouts(peer: &Peer, plan: Option<&Forward>, request: &RequestHead) -> Timeouts {
+    let retry = plan.and_then(|plan| plan.retry.as_deref());
+    let asked = || {
+        let asked = request.headers.get(Known::GrpcTimeout);
+        asked.and_then(grpc_timeout::parse)
+    };
+    let counts = peer.listener == ListenerKind::Outbound && grpc::is_request(request);
+    timeouts::of_request(
+        plan.and_then(|plan| plan.timeout),
+        retry.and_then(|retry| retry.per_try_timeout),
+        counts.then(asked),
+    )
 }
 
 /// Picks an endpoint of a cluster.
@@ -105,7 +123,7 @@ pub(super) fn attempt(
         end: AttemptEnd::Open,
         followed: Followed::Nothing,
     });
-    head::count_attempt(record);
+    head::announce_attempt(context, record);
     Verdict::Attempt(Target {
         address: chosen.address.clone(),
         cluster: Some(id),
@@ -174,7 +192,7 @@ pub(super) fn passthrough(
         end: AttemptEnd::Open,
         followed: Followed::Nothing,
     });
-    head::count_attempt(record);
+    head::announce_attempt(context, record);
     Verdict::Attempt(Target {
         address,
         cluster: None,

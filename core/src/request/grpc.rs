@@ -9,6 +9,9 @@ use crate::message::{Known, RequestHead, ResponseHead};
 
 const CONTENT_TYPE: &[u8] = b"application/grpc";
 
+/// The status of a call that took longer than its client waits.
+pub(super) const DEADLINE_EXCEEDED: u8 = 4;
+
 /// Whether a request is gRPC: its type is `application/grpc`, alone or with a suffix (`+proto`). As in Envoy,
 /// `application/grpc-web` is another protocol.
 pub(super) fn is_request(request: &RequestHead) -> bool {

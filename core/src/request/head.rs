@@ -2,9 +2,12 @@
 
 use std::io::Write as _;
 
+use super::{Context, grpc};
 use crate::decision::Record;
 use crate::entropy::{Draw, Entropy};
 use crate::message::{Field, Known, ResponseHead};
+use crate::peer::ListenerKind;
+use crate::policy::{grpc_timeout, timeouts};
 use crate::time::Duration;
 
 /// Fields a client may not set on us: they steer timeouts and retries, and a sidecar's client is external to Envoy.
@@ -61,11 +64,27 @@ fn request_id(entropy: Entropy) -> [u8; 36] {
     text
 }
 
-/// Tells the endpoint which attempt it sees; what the client said of it is never believed.
-pub(super) fn count_attempt(record: &mut Record) {
+/// Tells the endpoint which attempt it sees, whatever the client said of that, and how long it has for it.
+pub(super) fn announce_attempt(context: &Context<'_>, record: &mut Record) {
     let mut text = [0u8; 20];
     let count = write_number(&mut text, u64::from(record.retries) + 1);
     record.request.headers.set(Known::XEnvoyAttemptCount, count);
+    let elapsed = context.complete_since.map(|at| context.now.since(at));
+    let elapsed = elapsed.unwrap_or_default();
+    let Some(millis) = timeouts::expected_millis(record.timeouts, false, elapsed) else {
+        return;
+    };
+    let headers = &mut record.request.headers;
+    let expected = write_number(&mut text, millis);
+    headers.set(Known::XEnvoyExpectedRqTimeoutMs, expected);
+    if context.peer.listener == ListenerKind::Outbound && grpc::is_request(&record.request) {
+        let (number, unit) = grpc_timeout::of_millis(millis);
+        let len = write_number(&mut text, number).len();
+        // Eight digits leave room.
+        text[len] = unit;
+        let headers = &mut record.request.headers;
+        headers.set(Known::GrpcTimeout, &text[..=len]);
+    }
 }
 
 /// Makes an endpoint's response head fit for the client.

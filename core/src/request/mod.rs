@@ -12,8 +12,8 @@ pub mod outcome;
 mod reply;
 
 pub use failure::{
-    Failure, after_response, may_retry, on_attempt_failed, on_route_timeout, per_try_timeout,
-    retries_are_written, retry,
+    Failure, after_response, may_retry, on_attempt_failed, on_route_timeout, retries_are_written,
+    retry,
 };
 pub use reply::{SLOW_HEAD, TOO_LARGE, complete_local, on_response_cut, refuse};
 
@@ -51,6 +51,8 @@ pub struct Context<'a> {
     pub upgrade: Option<&'a str>,
     /// The time.
     pub now: Instant,
+    /// When the last byte of the request arrived.
+    pub complete_since: Option<Instant>,
 }
 
 /// What is to be done with a request.
@@ -268,6 +270,7 @@ fn unknown_host(
     snapshot: &Snapshot,
 ) -> Verdict {
     record.route = RouteDecision::UnknownHost;
+    record.timeouts = forward::timeouts(context.peer, None, &record.request);
     match &snapshot.settings.unknown_hosts {
         UnknownHosts::AllowAny => forward::passthrough(context, record, response, snapshot),
         UnknownHosts::RegistryOnly => reply::blocked(record, response),
@@ -275,13 +278,6 @@ fn unknown_host(
             forward::attempt(context, cluster, record, response, snapshot)
         }
     }
-}
-
-/// How long the whole request may take, by the rule that applied.
-#[must_use]
-pub fn timeout(record: &Record) -> Option<Duration> {
-    let view = record.view.as_ref()?;
-    forward::plan_of(record, &view.snapshot)?.0.timeout
 }
 
 /// The cluster of a target.

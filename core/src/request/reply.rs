@@ -79,8 +79,15 @@ pub(super) fn from_router(
     forward::apply_route_to_response(peer, record, response);
 }
 
-/// Envoy's text for a request or an attempt that took too long.
-pub(super) const TIMEOUT_TEXT: Bytes = Bytes::from_static(b"upstream request timeout");
+/// The answer for a request or an attempt that took too long. To a gRPC client it is not that the service is unavailable:
+/// the client's deadline has passed (Envoy's `grpc_timeout_returns_deadline_exceeded`).
+pub(super) fn timed_out(peer: &Peer, record: &Record, response: &mut ResponseHead) -> Verdict {
+    from_router(peer, StatusCode::GATEWAY_TIMEOUT, record, response);
+    if grpc::is_request(&record.request) {
+        grpc::set_status(response, grpc::DEADLINE_EXCEEDED);
+    }
+    Verdict::Reply(Bytes::from_static(b"upstream request timeout"))
+}
 
 /// An injected abort: never retried, and its body says what it is. The rule's response operations run on it, its CORS
 /// policy does not: faults come first.
