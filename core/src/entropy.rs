@@ -40,8 +40,6 @@ pub enum Draw {
     OtherZone = 21,
     /// The jitter of a wait that a response asked for.
     RetryAfter = 30,
-    /// Whether an ejection that a detector found is done.
-    Enforcement = 40,
 }
 
 impl Entropy {

@@ -75,7 +75,7 @@ fn cookie(o: &mut Object<'_, '_>) -> HttpCookie {
     }
 }
 
-pub(super) fn locality(o: &mut Object<'_, '_>) -> LocalityLbSetting {
+fn locality(o: &mut Object<'_, '_>) -> LocalityLbSetting {
     LocalityLbSetting {
         distribute: o.messages("distribute", |o| LocalityDistribute {
             from: o.string("from"),
@@ -94,7 +94,7 @@ fn failover(o: &mut Object<'_, '_>) -> LocalityFailover {
     }
 }
 
-pub(super) fn zone_aware(o: &mut Object<'_, '_>) -> ZoneAwareLbSetting {
+fn zone_aware(o: &mut Object<'_, '_>) -> ZoneAwareLbSetting {
     ZoneAwareLbSetting {
         enabled: o.optional_boolean("enabled"),
         failover: o.messages("failover", failover),

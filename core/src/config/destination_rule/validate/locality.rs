@@ -1,14 +1,12 @@
 //! Where traffic goes by locality.
 
 use crate::config::code::Code;
-use crate::config::destination_rule::{
-    LocalityDistribute, LocalityFailover, LocalityLbSetting, ZoneAwareLbSetting,
-};
+use crate::config::destination_rule::{LocalityDistribute, LocalityFailover, LocalityLbSetting};
 use crate::config::report::Report;
 use crate::config::value::quoted;
 
 /// Checks `localityLbSetting`; the report stands at it. `ejects`: the policy has outlier detection.
-pub(in crate::config) fn check(setting: &LocalityLbSetting, ejects: bool, report: &mut Report) {
+pub(super) fn check(setting: &LocalityLbSetting, ejects: bool, report: &mut Report) {
     let has_failover = !setting.failover.is_empty() || !setting.failover_priority.is_empty();
     if !setting.distribute.is_empty() && !setting.failover.is_empty() {
         report.raise(
@@ -35,13 +33,6 @@ pub(in crate::config) fn check(setting: &LocalityLbSetting, ejects: bool, report
     check_overlap(&sources, "distribute", report);
     report.each("failover", &setting.failover, |report, entry| {
         check_failover(entry, report);
-    });
-}
-
-/// Checks `zoneAwareLbSetting`; the report stands at it.
-pub(in crate::config) fn check_zone_aware(setting: &ZoneAwareLbSetting, report: &mut Report) {
-    report.each("failover", &setting.failover, |report, failover| {
-        check_failover(failover, report);
     });
 }
 
@@ -131,7 +122,7 @@ fn check_overlap(localities: &[&str], field: &str, report: &mut Report) {
 }
 
 /// Checks one entry of `failover`: from one region to another.
-fn check_failover(failover: &LocalityFailover, report: &mut Report) {
+pub(super) fn check_failover(failover: &LocalityFailover, report: &mut Report) {
     if failover.from == failover.to {
         let message = format!(
             "region {} can not fail over to itself",
