@@ -4,6 +4,7 @@
 //! request) is drawn here in order, so a seed names a whole run.
 
 use outrigger_core::entropy::{Entropy, mix};
+use outrigger_core::snapshot::PerMillion;
 
 /// A seeded sequence of numbers.
 #[derive(Clone, Debug)]
@@ -41,6 +42,17 @@ impl Dice {
         low + self.below(high - low + 1)
     }
 
+    /// The next number above 0 and at most 1.
+    pub fn unit(&mut self) -> f64 {
+        // The 53 bits that a float can hold, from 1 to 2^53.
+        ((self.draw() >> 11) + 1) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// Whether something happens that happens to this share.
+    pub const fn chance(&mut self, share: PerMillion) -> bool {
+        self.below(1_000_000) < share.get() as u64
+    }
+
     /// A fair coin.
     pub const fn coin(&mut self) -> bool {
         self.draw() & 1 == 0
@@ -64,6 +76,9 @@ mod tests {
         };
         assert_eq!(list(1), list(1));
         assert_ne!(list(1), list(2));
+        let mut dice = Dice::new(9);
+        assert!((0..1000).all(|_| (f64::MIN_POSITIVE..=1.0).contains(&dice.unit())));
+        assert!(!dice.chance(PerMillion::default()) && dice.chance(PerMillion::ALL));
         assert!((0..50).all(|_| (3..=5).contains(&Dice::new(3).between(3, 5))));
     }
 }

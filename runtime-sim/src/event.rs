@@ -4,6 +4,7 @@ use outrigger_core::exchange::ConnectFault;
 use outrigger_core::snapshot::Address;
 
 use crate::network::{End, Travel, Wire};
+use crate::peer::Peer;
 
 /// A peer, by the order in which it appeared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,7 +26,6 @@ pub(crate) enum Dialler {
 }
 
 /// One thing that happens.
-#[derive(Debug)]
 pub(crate) enum Happening {
     /// Bytes, ends and room on a wire.
     Travel(Travel),
@@ -35,6 +35,10 @@ pub(crate) enum Happening {
     Dialled(Dialler, Result<(Wire, End), ConnectFault>),
     /// A peer's sleep is over, unless it began another one.
     Woken(PeerId, u64),
+    /// A peer comes back for another connection.
+    Return(PeerId),
+    /// The next of those who come by themselves, with this number.
+    Arrive(usize, Box<dyn Peer>),
     /// An exchange's deadline, unless it waits for another one by now.
     Deadline(ExchangeId),
     /// An exchange that waits for a connection was woken.

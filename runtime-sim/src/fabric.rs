@@ -8,6 +8,7 @@ use outrigger_core::snapshot::Address;
 use outrigger_core::time::Instant;
 
 use crate::dice::Dice;
+use crate::digest::Digest;
 use crate::event::{Dialler, ExchangeId, Happening, PeerId};
 use crate::network::{End, Network, Physics, Weather, Wire};
 use crate::queue::Queue;
@@ -26,6 +27,7 @@ pub(crate) struct Fabric {
     pub(crate) queue: Queue<Happening>,
     pub(crate) network: Network,
     pub(crate) weather: Weather,
+    pub(crate) digest: Digest,
     owners: BTreeMap<(Wire, End), Owner>,
     clients: u16,
 }
@@ -38,6 +40,7 @@ impl Fabric {
             queue: Queue::default(),
             network: Network::default(),
             weather,
+            digest: Digest::default(),
             owners: BTreeMap::new(),
             clients: 0,
         }

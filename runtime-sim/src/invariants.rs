@@ -1,74 +1,289 @@
 //! What must hold after every step (`ARCHITECTURE.md`, invariants 3, 6 and 7), checked from outside.
 
 use std::collections::BTreeMap;
+use std::rc::{Rc, Weak as WeakRc};
+use std::sync::{Arc, Weak};
 
-use outrigger_core::exchange::Side;
+use outrigger_core::cluster::{ClusterState, Counted, HostState, RetryLimit};
+use outrigger_core::decision::{AttemptEnd, Record, RouteDecision};
+use outrigger_core::entropy::Entropy;
+use outrigger_core::exchange::{Exchange, Side};
 use outrigger_core::outbox::HIGH_WATER;
-
-use crate::sidecar::Sidecar;
+use outrigger_core::snapshot::{Action, Cluster, Limits};
+use outrigger_core::time::{Duration, Instant};
+use outrigger_core::worker::View;
 
 /// An outbox may pass its mark by what one piece can add: an inbox as full as it gets while no connection is there
 /// (64 KiB, and the room of one more read) and its framing.
 const SLACK: usize = 192 * 1024;
 
-/// Gauges of a sidecar.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Gauges {
+/// Longer than any ejection lasts, and its sweep.
+const ANY_EJECTION: Duration = Duration::from_secs(24 * 3600);
+
+/// Counts over all endpoints of a sidecar.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Totals {
     /// Requests in flight.
-    pub active: u32,
+    pub(crate) active: u32,
     /// Open connections, idle ones included.
-    pub connections: u32,
-    /// Connections kept idle.
-    pub idle: usize,
+    pub(crate) connections: u32,
 }
 
-impl Gauges {
-    pub(crate) fn of(sidecar: &Sidecar) -> Self {
-        let snapshot = &sidecar.worker.view().snapshot;
-        let mut states = BTreeMap::new();
-        for endpoint in snapshot.clusters.iter().flat_map(|c| &*c.endpoints) {
-            states.insert(endpoint.state.id(), &endpoint.state);
-        }
-        Self {
-            active: states.values().map(|s| s.active()).sum(),
-            connections: states.values().map(|s| s.connections()).sum(),
-            idle: sidecar.worker.idle_connections(),
-        }
-    }
+/// How many attempts of a request may be in flight at a time.
+const fn attempts_at_once(_: &Record) -> usize {
+    1
 }
 
-/// Says which invariant is broken.
-pub(crate) fn check(sidecar: &Sidecar) -> Result<(), String> {
-    for (number, running) in &sidecar.running {
+/// What one exchange showed before.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Seen {
+    /// The request that was answered, and with which attempt.
+    answered: Option<(Entropy, usize)>,
+}
+
+impl Seen {
+    /// Looks at an exchange between two steps.
+    pub(crate) fn check(&mut self, exchange: &Exchange) -> Result<(), String> {
         for side in [Side::Downstream, Side::Upstream] {
-            let len = running.exchange.outbox(side).len();
+            let len = exchange.outbox(side).len();
             if len > HIGH_WATER + SLACK {
-                return Err(format!(
-                    "exchange {number} holds {len} unsent bytes for its {side:?} side"
-                ));
+                return Err(format!("{len} unsent bytes for the {side:?} side"));
             }
         }
+        let record = exchange.record();
+        let open = record.attempts.iter().filter(|a| a.end == AttemptEnd::Open);
+        let open = open.count();
+        if open > attempts_at_once(record) {
+            return Err(format!("{open} attempts are in flight"));
+        }
+        if record.status == 0 {
+            return Ok(());
+        }
+        let now = (record.entropy, record.attempts.len());
+        match self.answered.replace(now) {
+            Some(before) if before.0 == now.0 && before.1 != now.1 => {
+                Err("another attempt began after the client was answered".to_owned())
+            }
+            Some(_) | None => Ok(()),
+        }
     }
-    let gauges = Gauges::of(sidecar);
-    let running = sidecar.running.len();
-    if gauges.active as usize > running {
-        return Err(format!(
-            "{} attempts are in flight for {running} exchanges",
-            gauges.active
-        ));
+}
+
+/// A record as it is when its request has ended.
+pub(crate) fn judge(record: &Record) -> Result<(), String> {
+    let left = record.attempts.iter().any(|a| a.end == AttemptEnd::Open);
+    let stale = |end| end == AttemptEnd::StaleConnection;
+    let tried = record.attempts.iter().filter(|a| !stale(a.end)).count();
+    let retries = allowed_retries(record);
+    let fault = if left {
+        "an attempt never ended"
+    } else if record.retries > retries || tried > 1 + retries as usize {
+        "there were more attempts than the route allows"
+    } else if record.ended < record.began {
+        "it ended before it began"
+    } else {
+        return Ok(());
+    };
+    Err(format!("{fault}: {record:?}"))
+}
+
+/// The attempts after the first that the rule of a request allows.
+fn allowed_retries(record: &Record) -> u32 {
+    let (
+        Some(view),
+        RouteDecision::Rule {
+            virtual_host, rule, ..
+        },
+    ) = (&record.view, record.route)
+    else {
+        return 0;
+    };
+    match &*view.snapshot.virtual_host(virtual_host).rules[rule as usize].action {
+        Action::Forward(forward) => forward.retry.as_ref().map_or(0, |policy| policy.retries),
+        Action::Redirect(_) | Action::Respond(_) => 0,
     }
-    if gauges.idle != sidecar.idle.len() {
-        return Err(format!(
-            "the worker counts {} idle connections, the runtime keeps {}",
-            gauges.idle,
-            sidecar.idle.len()
-        ));
+}
+
+/// The live state of a sidecar's endpoints and clusters, and what it was at the last step.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    clusters: Vec<Watched>,
+    /// Views of before. Requests may still run on them, and fill limits that are lower by now.
+    older: Vec<WeakRc<View>>,
+    /// What no snapshot names any more.
+    dropped: Vec<(Weak<ClusterState>, Vec<Weak<HostState>>)>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    state: Arc<ClusterState>,
+    hosts: Vec<Arc<HostState>>,
+    counts: [u32; Counted::ALL.len()],
+    ejected: u32,
+}
+
+impl Watched {
+    fn new(cluster: &Cluster) -> Self {
+        let by_id = cluster.endpoints.iter().map(|e| (e.state.id(), &e.state));
+        let hosts: BTreeMap<_, _> = by_id.collect();
+        Self {
+            state: Arc::clone(&cluster.state),
+            hosts: hosts.into_values().map(Arc::clone).collect(),
+            counts: Counted::ALL.map(|counted| cluster.state.gauges().current(counted)),
+            ejected: cluster.state.ejections_active(),
+        }
     }
-    if gauges.connections as usize > running + gauges.idle {
-        return Err(format!(
-            "{} connections are open for {running} exchanges and {} idle ones",
-            gauges.connections, gauges.idle
-        ));
+}
+
+impl Watch {
+    pub(crate) fn new(view: &View) -> Self {
+        let clusters = view.snapshot.clusters.iter().map(Watched::new);
+        Self {
+            clusters: clusters.collect(),
+            ..Self::default()
+        }
     }
-    Ok(())
+
+    /// A sidecar goes from one view to the next.
+    pub(crate) fn adopt(&mut self, before: &Rc<View>, now: &View) {
+        self.older.retain(|view| view.strong_count() > 0);
+        self.older.push(Rc::downgrade(before));
+        let next = now.snapshot.clusters.iter().map(Watched::new).collect();
+        for old in std::mem::replace(&mut self.clusters, next) {
+            let hosts = old.hosts.iter().map(Arc::downgrade).collect();
+            self.dropped.push((Arc::downgrade(&old.state), hosts));
+        }
+    }
+
+    pub(crate) fn totals(&self) -> Totals {
+        let hosts = self.clusters.iter().flat_map(|c| &c.hosts);
+        Totals {
+            active: hosts.clone().map(|h| h.active()).sum(),
+            connections: hosts.map(|h| h.connections()).sum(),
+        }
+    }
+
+    /// Looks at all counts between two steps.
+    pub(crate) fn check(&mut self, view: &View, running: usize) -> Result<(), String> {
+        let mut sums = [0; Counted::ALL.len()];
+        for (watched, cluster) in self.clusters.iter_mut().zip(&view.snapshot.clusters) {
+            watched.check_counts(cluster, &self.older)?;
+            watched.check_ejections(cluster, &self.older)?;
+            for (sum, count) in sums.iter_mut().zip(watched.counts) {
+                *sum += count as usize;
+            }
+        }
+        for (counted, sum) in Counted::ALL.into_iter().zip(sums) {
+            // Connections may be idle ones; everything else belongs to an exchange.
+            if counted != Counted::Connections && sum > running {
+                return Err(format!("{sum} {counted:?} for {running} exchanges"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at all counts when nobody is left who wants anything.
+    pub(crate) fn at_rest(&self, view: &View, now: Instant) -> Result<(), String> {
+        for cluster in &view.snapshot.clusters {
+            cluster.sweep(now + ANY_EJECTION);
+        }
+        let live = self.clusters.iter().map(|c| (&c.state, c.hosts.clone()));
+        let dropped = self.dropped.iter().filter_map(|(state, hosts)| {
+            let hosts = hosts.iter().filter_map(Weak::upgrade);
+            Some((state.upgrade()?, hosts.collect::<Vec<_>>()))
+        });
+        for (state, hosts) in live.map(|(s, h)| (Arc::clone(s), h)).chain(dropped) {
+            let counts = Counted::ALL.map(|counted| state.gauges().current(counted));
+            let ejected = state.ejections_active();
+            if counts != [0; Counted::ALL.len()] || ejected != 0 {
+                return Err(format!("{counts:?} counted, {ejected} ejected at rest"));
+            }
+            for host in hosts {
+                let (active, connections) = (host.active(), host.connections());
+                if (active, connections) != (0, 0) {
+                    return Err(format!(
+                        "{active} active, {connections} connections at rest"
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Watched {
+    /// A count never grows past its limit. It may be above it: a reload can lower the limit.
+    fn check_counts(&mut self, cluster: &Cluster, older: &[WeakRc<View>]) -> Result<(), String> {
+        for (counted, before) in Counted::ALL.into_iter().zip(&mut self.counts) {
+            let now = self.state.gauges().current(counted);
+            let limit = limit(cluster.limits, counted);
+            let older = || of_older(&self.state, older, |c| self::limit(c.limits, counted));
+            if now > limit && now > *before && now > older() {
+                return Err(format!(
+                    "{now} {counted:?} in {}, limit {limit}",
+                    cluster.name
+                ));
+            }
+            *before = now;
+        }
+        Ok(())
+    }
+
+    fn check_ejections(&mut self, cluster: &Cluster, older: &[WeakRc<View>]) -> Result<(), String> {
+        let now = self.state.ejections_active();
+        let out = self.hosts.iter().filter(|host| host.is_ejected()).count();
+        if out != now as usize {
+            return Err(format!(
+                "{out} of {} are out, {now} are counted",
+                cluster.name
+            ));
+        }
+        let is_too_much =
+            |percent| 100 * u64::from(now) > u64::from(percent) * self.hosts.len() as u64;
+        let older = || of_older(&self.state, older, ejection_percent);
+        if now > self.ejected && is_too_much(ejection_percent(cluster)) && is_too_much(older()) {
+            return Err(format!("{now} of {} are out, too many", cluster.name));
+        }
+        self.ejected = now;
+        Ok(())
+    }
+}
+
+/// What a count may reach by one limit or another.
+fn limit(limits: Option<Limits>, counted: Counted) -> u32 {
+    let Some(limits) = limits else {
+        return u32::MAX;
+    };
+    match counted {
+        Counted::Connections => limits.connections,
+        Counted::Pending => limits.pending,
+        Counted::Requests => limits.requests,
+        Counted::Retries => match limits.retries {
+            RetryLimit::Count(limit) => limit,
+            // Moves with the requests under way.
+            RetryLimit::Share(_) => u32::MAX,
+        },
+        Counted::Waiting => u32::MAX,
+    }
+}
+
+/// The share of endpoints that may be out.
+fn ejection_percent(cluster: &Cluster) -> u32 {
+    let detection = cluster.outlier_detection.as_ref();
+    detection.map_or(0, |detection| detection.max_ejection_percent.into())
+}
+
+/// The highest limit among the snapshots of before that requests still run on.
+fn of_older(
+    state: &Arc<ClusterState>,
+    older: &[WeakRc<View>],
+    limit: impl Fn(&Cluster) -> u32,
+) -> u32 {
+    let views = older.iter().filter_map(WeakRc::upgrade);
+    let limits = views.filter_map(|view| {
+        let mut clusters = view.snapshot.clusters.iter();
+        let cluster = clusters.find(|c| Arc::ptr_eq(&c.state, state))?;
+        Some(limit(cluster))
+    });
+    limits.max().unwrap_or(0)
 }

@@ -7,13 +7,16 @@
 
 mod client;
 mod dice;
+mod digest;
 mod event;
 mod fabric;
 mod invariants;
+pub mod load;
 mod network;
 mod peer;
 mod queue;
 mod reader;
+mod rules;
 mod seat;
 mod service;
 mod sidecar;
@@ -21,10 +24,10 @@ mod simulation;
 
 pub use client::{ScriptedClient, Seen};
 pub use dice::Dice;
-pub use invariants::Gauges;
 pub use network::{Cut, Weather};
-pub use peer::{Accept, Action, Event, Peer, Service};
+pub use peer::{Accept, Action, Arrivals, Event, Peer, Service};
 pub use reader::{Head, Piece, Reader};
+pub use rules::Rules;
 pub use service::{Complaints, Reaction, Script, ScriptedService, Then};
 pub use simulation::{SidecarId, Simulation};
 

@@ -4,8 +4,6 @@
 //! A write is cut into segments by the seed; each segment travels on its own time but never overtakes another one.
 //! The window bounds what is unread, so a slow reader stops its writer, as TCP does.
 
-use std::collections::VecDeque;
-
 use outrigger_core::time::{Duration, Instant};
 
 use crate::dice::Dice;
@@ -102,7 +100,7 @@ pub(crate) struct Sight {
 /// One end: what arrived here, and what this end has done.
 #[derive(Debug, Default)]
 struct Side {
-    inbox: VecDeque<u8>,
+    inbox: Vec<u8>,
     /// Bytes on their way to this end.
     travelling: usize,
     /// Nothing sent to this end arrives before this.
@@ -281,7 +279,11 @@ impl Network {
                     self.travel(wire, end.other(), Segment::Reset, physics);
                     return false;
                 }
-                side.inbox.extend(bytes);
+                if side.inbox.is_empty() {
+                    side.inbox = bytes;
+                } else {
+                    side.inbox.extend_from_slice(&bytes);
+                }
             }
             Segment::Fin => side.fin_arrived = true,
             Segment::Reset => side.reset_arrived = true,
@@ -299,7 +301,8 @@ impl Network {
     ) -> Vec<u8> {
         let side = self.side(wire, end);
         let count = most.min(side.inbox.len());
-        let bytes = side.inbox.drain(..count).collect();
+        let rest = side.inbox.split_off(count);
+        let bytes = std::mem::replace(&mut side.inbox, rest);
         if count > 0 && std::mem::take(&mut side.writer_waits) {
             let at = physics.now + physics.hop();
             physics

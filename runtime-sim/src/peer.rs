@@ -50,6 +50,12 @@ pub trait Peer {
     fn is_reading(&self) -> bool {
         true
     }
+
+    /// After how long it connects again to where it connected before. Asked when its connection is over or was refused;
+    /// `None` is the end of it. Only a simulation asks, and only those that connected.
+    fn returns_after(&mut self) -> Option<Duration> {
+        None
+    }
 }
 
 /// How a service meets a connection.
@@ -74,6 +80,12 @@ impl core::fmt::Debug for Accept {
 
 /// Something that listens.
 pub trait Service {
-    /// Meets a connection.
-    fn accept(&mut self) -> Accept;
+    /// Meets a connection. `now` is the simulation's time; with real sockets it stands still.
+    fn accept(&mut self, now: Instant) -> Accept;
+}
+
+/// Clients that come by themselves, one after the other, whether or not those before were served.
+pub trait Arrivals {
+    /// How long after the one before the next one comes, and who it is; `None` when nobody else comes.
+    fn next_arrival(&mut self) -> Option<(Duration, Box<dyn Peer>)>;
 }

@@ -271,14 +271,23 @@ fn latin1(bytes: &[u8]) -> String {
 }
 
 fn parse_head(bytes: &[u8]) -> Result<Head, String> {
-    let text = latin1(bytes);
-    let mut lines = text.split("\r\n");
-    let line = lines.next().unwrap_or_default().to_owned();
-    let fields = lines.map(parse_field).collect::<Result<_, _>>()?;
-    if text.replace("\r\n", "").contains(['\r', '\n', '\0']) {
-        return Err(format!("control characters in a head: {text:?}"));
+    let mut head = Head::default();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let end = find(rest, b"\r\n").unwrap_or(rest.len());
+        let (line, next) = rest.split_at(end);
+        if line.iter().any(|b| matches!(b, b'\r' | b'\n' | 0)) {
+            let text = latin1(bytes);
+            return Err(format!("control characters in a head: {text:?}"));
+        }
+        if head.line.is_empty() {
+            head.line = latin1(line);
+        } else {
+            head.fields.push(parse_field(&latin1(line))?);
+        }
+        rest = next.get(2..).unwrap_or_default();
     }
-    Ok(Head { line, fields })
+    Ok(head)
 }
 
 fn parse_field(line: &str) -> Result<(String, String), String> {

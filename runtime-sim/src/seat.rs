@@ -2,6 +2,9 @@
 
 use std::collections::VecDeque;
 
+use outrigger_core::snapshot::Address;
+use outrigger_core::time::Duration;
+
 use crate::fabric::{Fabric, Owner};
 use crate::network::{End, Wire};
 use crate::peer::{Action, Event, Peer};
@@ -26,9 +29,23 @@ impl Seen {
     }
 }
 
+/// Where a peer is.
+enum Place {
+    /// Its connection is being made.
+    Waiting,
+    /// At an end of a wire.
+    Sitting(Wire, End),
+    /// Its connection is over, and it has not been asked whether it returns.
+    Leaving,
+    /// Gone, or about to return.
+    Away,
+}
+
 pub(crate) struct Seat {
     pub(crate) peer: Box<dyn Peer>,
-    wire: Option<(Wire, End)>,
+    /// Where it connects to; a peer that was accepted has none.
+    address: Option<Address>,
+    place: Place,
     outgoing: VecDeque<Action>,
     naps: u64,
     told_eof: bool,
@@ -36,10 +53,11 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    pub(crate) fn new(peer: Box<dyn Peer>) -> Self {
+    pub(crate) fn new(peer: Box<dyn Peer>, address: Option<Address>) -> Self {
         Self {
             peer,
-            wire: None,
+            address,
+            place: Place::Waiting,
             outgoing: VecDeque::new(),
             naps: 0,
             told_eof: false,
@@ -48,7 +66,38 @@ impl Seat {
     }
 
     pub(crate) fn sit(&mut self, wire: Wire, end: End) {
-        self.wire = Some((wire, end));
+        self.place = Place::Sitting(wire, end);
+        (self.told_eof, self.told_broken) = (false, false);
+    }
+
+    /// Nobody took its connection.
+    pub(crate) fn refused(&mut self) {
+        self.place = Place::Leaving;
+    }
+
+    /// When its connection has just ended and it wants another one: after how long.
+    pub(crate) fn returns_after(&mut self) -> Option<Duration> {
+        if !matches!(self.place, Place::Leaving) {
+            return None;
+        }
+        self.place = Place::Away;
+        self.address.as_ref()?;
+        self.peer.returns_after()
+    }
+
+    /// It comes back: where it connects to. A sleep of before is over.
+    pub(crate) fn come_back(&mut self) -> Option<Address> {
+        self.place = Place::Waiting;
+        self.naps += 1;
+        self.outgoing.clear();
+        self.address.clone()
+    }
+
+    const fn wire(&self) -> Option<(Wire, End)> {
+        match self.place {
+            Place::Sitting(wire, end) => Some((wire, end)),
+            Place::Waiting | Place::Leaving | Place::Away => None,
+        }
     }
 
     pub(crate) const fn next_nap(&mut self) -> u64 {
@@ -66,7 +115,10 @@ impl Seat {
 
     /// Does what it wants to do, as far as the window allows.
     pub(crate) fn flush(&mut self, fabric: &mut Fabric) {
-        while let (Some((wire, end)), Some(action)) = (self.wire, self.outgoing.pop_front()) {
+        while let Some((wire, end)) = self.wire() {
+            let Some(action) = self.outgoing.pop_front() else {
+                return;
+            };
             match action {
                 Action::Send(bytes) => {
                     let count = bytes.len().min(fabric.room(wire, end));
@@ -94,17 +146,18 @@ impl Seat {
     }
 
     fn leave(&mut self, fabric: &mut Fabric) {
-        if let Some((wire, end)) = self.wire.take()
-            && matches!(fabric.owner(wire, end), Some(Owner::Peer(_)))
-        {
-            fabric.disown(wire, end);
+        if let Some((wire, end)) = self.wire() {
+            if matches!(fabric.owner(wire, end), Some(Owner::Peer(_))) {
+                fabric.disown(wire, end);
+            }
+            self.place = Place::Leaving;
         }
         self.outgoing.clear();
     }
 
     /// What there is to see, if the peer reads.
     pub(crate) fn read(&mut self, fabric: &mut Fabric) -> Option<Seen> {
-        let (wire, end) = self.wire?;
+        let (wire, end) = self.wire()?;
         if !self.peer.is_reading() {
             return None;
         }

@@ -117,7 +117,7 @@ impl ScriptedService {
 }
 
 impl Service for ScriptedService {
-    fn accept(&mut self) -> Accept {
+    fn accept(&mut self, _now: Instant) -> Accept {
         let script = if self.scripts.len() > 1 {
             self.scripts.pop_front()
         } else {

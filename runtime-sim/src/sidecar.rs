@@ -4,17 +4,21 @@
 //! read or write moves, when an idle connection is found dead) the seed makes it.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
 
 use outrigger_core::exchange::{
     Ambient, ConnectFault, ConnectionId, Exchange, Input, Interest, ListenerKind, Output, Peer,
     Side, WaiterId,
 };
+use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::Instant;
 use outrigger_core::worker::Worker;
 
 use crate::Records;
 use crate::event::{Dialler, ExchangeId, Happening};
 use crate::fabric::Fabric;
+use crate::invariants::{self, Watch};
 use crate::network::{End, Wire};
 
 /// More inputs than this without waiting mean that an exchange spins.
@@ -41,24 +45,29 @@ pub(crate) struct Running {
     /// It was woken, to be told as an input.
     is_woken: bool,
     interest: Interest,
+    seen: invariants::Seen,
 }
 
 /// A sidecar.
 pub(crate) struct Sidecar {
-    pub(crate) number: usize,
-    pub(crate) worker: Worker,
-    pub(crate) running: BTreeMap<u64, Running>,
-    pub(crate) idle: BTreeMap<ConnectionId, (Wire, End)>,
-    pub(crate) records: Records,
+    number: usize,
+    worker: Worker,
+    running: BTreeMap<u64, Running>,
+    idle: BTreeMap<ConnectionId, (Wire, End)>,
+    records: Records,
     /// No new connection is taken.
     pub(crate) draining: bool,
     next: u64,
     dials: u64,
     planned_expiry: Option<Instant>,
+    watch: Watch,
+    /// Something was done since the last check.
+    is_touched: bool,
 }
 
 impl Sidecar {
     pub(crate) fn new(number: usize, worker: Worker, records: Records) -> Self {
+        let watch = Watch::new(worker.view());
         Self {
             number,
             worker,
@@ -69,7 +78,55 @@ impl Sidecar {
             next: 0,
             dials: 0,
             planned_expiry: None,
+            watch,
+            is_touched: true,
         }
+    }
+
+    /// Looks at everything that must hold between two steps, if anything can have changed in this one.
+    pub(crate) fn check(&mut self) -> Result<(), String> {
+        if !std::mem::take(&mut self.is_touched) {
+            return Ok(());
+        }
+        let in_sidecar = |what| format!("sidecar {}: {what}", self.number);
+        for (number, running) in &mut self.running {
+            let checked = running.seen.check(&running.exchange);
+            checked.map_err(|what| in_sidecar(format!("exchange {number}: {what}")))?;
+        }
+        let running = self.running.len();
+        let checked = self.watch.check(self.worker.view(), running);
+        checked.map_err(in_sidecar)?;
+        let (totals, kept) = (self.watch.totals(), self.idle.len());
+        let idle = self.worker.idle_connections();
+        if totals.active as usize > running
+            || totals.connections as usize > running + kept
+            || idle != kept
+        {
+            let what =
+                format!("{totals:?}, {idle} idle ones for {running} exchanges and {kept} kept");
+            return Err(in_sidecar(what));
+        }
+        Ok(())
+    }
+
+    /// Says what is left when nobody wants anything any more.
+    pub(crate) fn at_rest(&self, now: Instant) -> Result<(), String> {
+        let left = self.running.len();
+        if left > 0 {
+            return Err(format!("{left} exchanges are left"));
+        }
+        self.watch.at_rest(self.worker.view(), now)
+    }
+
+    /// Uses another configuration from the next request on.
+    pub(crate) fn adopt(&mut self, snapshot: Arc<Snapshot>, fabric: &mut Fabric) {
+        self.is_touched = true;
+        let before = Rc::clone(self.worker.view());
+        for id in self.worker.adopt(snapshot, fabric.now) {
+            self.close_idle(id, fabric);
+        }
+        self.watch.adopt(&before, self.worker.view());
+        self.announced(fabric);
     }
 
     /// Takes a connection.
@@ -93,6 +150,7 @@ impl Sidecar {
             drain: false,
             is_woken: false,
             interest: Interest::default(),
+            seen: invariants::Seen::default(),
         };
         self.running.insert(self.next, running);
         ExchangeId {
@@ -103,6 +161,7 @@ impl Sidecar {
 
     /// Tells every exchange to end when nothing is in flight.
     pub(crate) fn drain(&mut self, fabric: &mut Fabric) -> Result<(), String> {
+        self.is_touched = true;
         self.draining = true;
         self.worker.drain();
         let numbers: Vec<u64> = self.running.keys().copied().collect();
@@ -145,6 +204,7 @@ impl Sidecar {
 
     /// Something was seen on an idle connection: found now, or only when it is reused.
     pub(crate) fn idle_seen(&mut self, id: ConnectionId, fabric: &mut Fabric) {
+        self.is_touched = true;
         if fabric.dice.coin() {
             self.worker.forget(id);
             self.close_idle(id, fabric);
@@ -159,6 +219,7 @@ impl Sidecar {
     }
 
     pub(crate) fn expire(&mut self, fabric: &mut Fabric) {
+        self.is_touched = true;
         self.planned_expiry = None;
         for id in self.worker.expire(fabric.now) {
             self.close_idle(id, fabric);
@@ -179,6 +240,7 @@ impl Sidecar {
 
     /// Gives up what others wait for, and wakes who may have something to gain.
     pub(crate) fn announced(&mut self, fabric: &mut Fabric) {
+        self.is_touched = true;
         let told = self.worker.on_announced();
         for id in told.close {
             self.close_idle(id, fabric);
@@ -213,6 +275,7 @@ impl Sidecar {
         first: Option<Input>,
         fabric: &mut Fabric,
     ) -> Result<(), String> {
+        self.is_touched = true;
         let mut input = first;
         for _ in 0..MOST_INPUTS_A_ROUND {
             if let Some(input) = input.take() {
@@ -227,7 +290,7 @@ impl Sidecar {
                     .exchange
                     .handle_input(input, ambient, &mut self.worker);
             }
-            if !self.perform(number, fabric) {
+            if !self.perform(number, fabric)? {
                 return Ok(());
             }
             input = self.next_input(number, fabric);
@@ -242,14 +305,14 @@ impl Sidecar {
     }
 
     /// Performs outputs up to the wait; `false` when there is no such exchange (any more).
-    fn perform(&mut self, number: u64, fabric: &mut Fabric) -> bool {
+    fn perform(&mut self, number: u64, fabric: &mut Fabric) -> Result<bool, String> {
         let id = ExchangeId {
             sidecar: self.number,
             number,
         };
         loop {
             let Some(running) = self.running.get_mut(&number) else {
-                return false;
+                return Ok(false);
             };
             match running.exchange.poll_output() {
                 Output::Connect(address) => {
@@ -295,7 +358,12 @@ impl Sidecar {
                         fabric.shut(wire, end);
                     }
                 }
-                Output::Ended => (self.records)(running.exchange.record()),
+                Output::Ended => {
+                    let record = running.exchange.record();
+                    fabric.digest.record(record);
+                    (self.records)(record);
+                    invariants::judge(record)?;
+                }
                 Output::Wait(interest) => {
                     if let Some((at, _)) = interest.deadline
                         && running.interest.deadline != interest.deadline
@@ -307,14 +375,14 @@ impl Sidecar {
                         running.is_woken = false;
                     }
                     running.interest = interest;
-                    return true;
+                    return Ok(true);
                 }
                 Output::Done => {
                     running.close(Side::Downstream, fabric);
                     running.close(Side::Upstream, fabric);
                     self.running.remove(&number);
                     self.plan_expiry(fabric);
-                    return false;
+                    return Ok(false);
                 }
             }
         }

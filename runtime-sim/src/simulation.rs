@@ -1,19 +1,20 @@
 //! The simulation: peers, services and sidecars on one fabric, one happening at a time.
 
+mod meeting;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use outrigger_core::exchange::{ConnectFault, ListenerKind};
+use outrigger_core::exchange::ListenerKind;
 use outrigger_core::snapshot::{Address, Snapshot};
 use outrigger_core::time::Instant;
 use outrigger_core::worker::{Worker, WorkerSettings};
 
 use crate::Records;
-use crate::event::{Dialler, ExchangeId, Happening, PeerId};
+use crate::event::{ExchangeId, Happening, PeerId};
 use crate::fabric::{Fabric, Owner};
-use crate::invariants;
 use crate::network::{End, Travel, Weather, Wire};
-use crate::peer::{Accept, Action, Event, Peer, Service};
+use crate::peer::{Action, Arrivals, Event, Peer, Service};
 use crate::seat::Seat;
 use crate::sidecar::Sidecar;
 
@@ -33,6 +34,7 @@ pub struct Simulation {
     seats: Vec<Seat>,
     sidecars: Vec<Sidecar>,
     targets: BTreeMap<String, Target>,
+    arrivals: Vec<(Address, Box<dyn Arrivals>)>,
     signals: Vec<String>,
 }
 
@@ -53,6 +55,7 @@ impl Simulation {
             seats: Vec::new(),
             sidecars: Vec::new(),
             targets: BTreeMap::new(),
+            arrivals: Vec::new(),
             signals: Vec::new(),
         }
     }
@@ -61,6 +64,12 @@ impl Simulation {
     #[must_use]
     pub const fn now(&self) -> Instant {
         self.fabric.now
+    }
+
+    /// A number that stands for everything that happened so far, byte for byte.
+    #[must_use]
+    pub const fn digest(&self) -> u64 {
+        self.fabric.digest.value()
     }
 
     /// Adds a sidecar. `records` sees every request's record when it ends.
@@ -90,21 +99,20 @@ impl Simulation {
 
     /// Lets a client connect to an address.
     pub fn connect(&mut self, address: &str, client: Box<dyn Peer>) {
-        let id = PeerId(self.seats.len());
-        self.seats.push(Seat::new(client));
         // Looked up by its text, so any text will do; clients dial what was exposed.
-        self.fabric
-            .dial(Dialler::Peer(id), Address::Unix(address.into()));
+        self.seat_and_dial(Address::Unix(address.into()), client);
+    }
+
+    /// Lets clients come to an address by themselves.
+    pub fn let_arrive(&mut self, address: &str, arrivals: Box<dyn Arrivals>) {
+        self.arrivals
+            .push((Address::Unix(address.into()), arrivals));
+        self.plan_arrival(self.arrivals.len() - 1);
     }
 
     /// Gives a sidecar another configuration.
     pub fn adopt(&mut self, sidecar: SidecarId, snapshot: Arc<Snapshot>) {
-        let now = self.fabric.now;
-        let sidecar = &mut self.sidecars[sidecar.0];
-        for id in sidecar.worker.adopt(snapshot, now) {
-            sidecar.close_idle(id, &mut self.fabric);
-        }
-        sidecar.announced(&mut self.fabric);
+        self.sidecars[sidecar.0].adopt(snapshot, &mut self.fabric);
     }
 
     /// Lets a sidecar drain: new connections are refused, running exchanges end when they can.
@@ -137,16 +145,13 @@ impl Simulation {
         self.fabric.queue.next_at()
     }
 
-    /// Requests in flight, open connections and kept idle ones, over all endpoints of a sidecar's snapshot.
-    #[must_use]
-    pub fn gauges(&self, sidecar: SidecarId) -> invariants::Gauges {
-        invariants::Gauges::of(&self.sidecars[sidecar.0])
-    }
-
-    /// How many exchanges a sidecar has.
-    #[must_use]
-    pub fn exchanges(&self, sidecar: SidecarId) -> usize {
-        self.sidecars[sidecar.0].running.len()
+    /// Says what a sidecar still holds when nobody is left who wants anything from it: an exchange, a count, an
+    /// ejection that should be over. Call it when clients have left and idle connections have ended.
+    ///
+    /// # Errors
+    /// What is left.
+    pub fn at_rest(&self, sidecar: SidecarId) -> Result<(), String> {
+        self.sidecars[sidecar.0].at_rest(self.fabric.now)
     }
 
     /// Runs until nothing is left to happen or the time is `until`; signals are passed on to all peers.
@@ -172,15 +177,13 @@ impl Simulation {
             return Ok(false);
         };
         self.fabric.now = self.fabric.now.max(at);
-        self.happen(happening)?;
-        for sidecar in &self.sidecars {
-            invariants::check(sidecar).map_err(|what| {
-                format!(
-                    "sidecar {} at {:?}: {what}",
-                    sidecar.number, self.fabric.now
-                )
-            })?;
-        }
+        self.fabric.digest.happening(self.fabric.now, &happening);
+        let happened = self.happen(happening);
+        let kept = |()| self.sidecars.iter_mut().try_for_each(Sidecar::check);
+        let now = self.fabric.now;
+        happened
+            .and_then(kept)
+            .map_err(|what| format!("at {now:?}: {what}"))?;
         Ok(true)
     }
 
@@ -199,6 +202,11 @@ impl Simulation {
                     self.tell(id, Event::Woken)?;
                 }
             }
+            Happening::Return(id) => self.come_back(id),
+            Happening::Arrive(number, peer) => {
+                self.seat_and_dial(self.arrivals[number].0.clone(), peer);
+                self.plan_arrival(number);
+            }
             Happening::Deadline(id) | Happening::Turn(id) => self.look_again(id)?,
             Happening::Announced => {
                 for sidecar in &mut self.sidecars {
@@ -213,89 +221,6 @@ impl Simulation {
     /// An exchange looks at its deadline by itself, so a late one is harmless.
     fn look_again(&mut self, id: ExchangeId) -> Result<(), String> {
         self.sidecars[id.sidecar].advance(id.number, None, &mut self.fabric)
-    }
-
-    /// A dial reaches its target, and the answer goes back.
-    fn meet(&mut self, dialler: Dialler, address: &Address) -> Result<(), String> {
-        let accept = match self.targets.get_mut(&address.to_string()) {
-            None => Err(ConnectFault::Refused),
-            Some(Target::Service(service)) => match service.accept() {
-                Accept::Peer(peer) => Ok(Some(peer)),
-                Accept::Refuse => Err(ConnectFault::Refused),
-                Accept::Ignore => return Ok(()),
-            },
-            Some(Target::Sidecar(id, _)) if self.sidecars[id.0].draining => {
-                Err(ConnectFault::Refused)
-            }
-            Some(Target::Sidecar(..)) => Ok(None),
-        };
-        let at = self.fabric.hop_from_now();
-        let result = match accept {
-            Err(fault) => Err(fault),
-            Ok(peer) => {
-                let wire = self.fabric.network.wire();
-                self.accepted(wire, peer, address)?;
-                Ok((wire, End::Dialled))
-            }
-        };
-        self.fabric
-            .queue
-            .push(at, Happening::Dialled(dialler, result));
-        Ok(())
-    }
-
-    fn accepted(
-        &mut self,
-        wire: Wire,
-        peer: Option<Box<dyn Peer>>,
-        address: &Address,
-    ) -> Result<(), String> {
-        let end = End::Accepted;
-        if let Some(peer) = peer {
-            let id = PeerId(self.seats.len());
-            self.seats.push(Seat::new(peer));
-            self.seats[id.0].sit(wire, end);
-            self.fabric.own(wire, end, Owner::Peer(id));
-            return self.tell(id, Event::Opened);
-        }
-        let Some(Target::Sidecar(id, listener)) = self.targets.get(&address.to_string()) else {
-            return Ok(());
-        };
-        let (number, listener) = (id.0, *listener);
-        let sidecar = &mut self.sidecars[number];
-        let exchange = sidecar.accept((wire, end), listener, &mut self.fabric);
-        self.fabric.own_exchange(wire, end, exchange);
-        sidecar.advance(exchange.number, None, &mut self.fabric)
-    }
-
-    fn dialled(
-        &mut self,
-        dialler: Dialler,
-        result: Result<(Wire, End), ConnectFault>,
-    ) -> Result<(), String> {
-        match dialler {
-            Dialler::Peer(id) => {
-                let Ok((wire, end)) = result else {
-                    return self.tell(id, Event::Refused);
-                };
-                self.seats[id.0].sit(wire, end);
-                self.fabric.own(wire, end, Owner::Peer(id));
-                self.tell(id, Event::Opened)?;
-                self.notice(wire, end)
-            }
-            Dialler::Exchange(id, attempt) => {
-                if let Ok((wire, end)) = result {
-                    self.fabric.own_exchange(wire, end, id);
-                }
-                let sidecar = &mut self.sidecars[id.sidecar];
-                let wanted = sidecar.dialled(id.number, attempt, result, &mut self.fabric)?;
-                if let (false, Ok((wire, end))) = (wanted, result) {
-                    self.fabric.disown(wire, end);
-                    self.fabric.close(wire, end);
-                }
-                Ok(())
-            }
-        }
     }
 
     /// Something changed at an end: its owner looks.
@@ -316,7 +241,7 @@ impl Simulation {
     /// A peer reads what is there.
     fn look(&mut self, id: PeerId) -> Result<(), String> {
         loop {
-            self.seats[id.0].flush(&mut self.fabric);
+            self.flush(id);
             let seat = &mut self.seats[id.0];
             let Some(seen) = seat.read(&mut self.fabric) else {
                 return Ok(());
@@ -344,10 +269,20 @@ impl Simulation {
                 }
             }
         }
-        self.seats[id.0].flush(&mut self.fabric);
+        self.flush(id);
         if !was_reading && self.seats[id.0].peer.is_reading() {
             return self.look(id);
         }
         Ok(())
+    }
+
+    /// Lets a peer do what it wants, as far as its window allows, and asks one that is done whether it returns.
+    fn flush(&mut self, id: PeerId) {
+        let seat = &mut self.seats[id.0];
+        seat.flush(&mut self.fabric);
+        if let Some(time) = seat.returns_after() {
+            let at = self.fabric.now + time;
+            self.fabric.queue.push(at, Happening::Return(id));
+        }
     }
 }

@@ -187,15 +187,11 @@ impl Play<'_> {
     fn rest(&mut self) -> Result<(), String> {
         let limit: Instant = self.sim.now() + PATIENCE;
         self.sim.run(limit)?;
-        let (gauges, exchanges) = (
-            self.sim.gauges(self.sidecar),
-            self.sim.exchanges(self.sidecar),
-        );
-        let unfinished = !self.board.borrow().playing.is_empty();
-        if unfinished || exchanges == 0 && gauges == outrigger_sim::Gauges::default() {
+        if !self.board.borrow().playing.is_empty() {
             return Ok(());
         }
-        Err(format!("not at rest: {exchanges} exchanges, {gauges:?}"))
+        let rest = self.sim.at_rest(self.sidecar);
+        rest.map_err(|what| format!("not at rest: {what}"))
     }
 }
 
@@ -209,7 +205,7 @@ struct Scripted {
 }
 
 impl Listening for Scripted {
-    fn accept(&mut self) -> Accept {
+    fn accept(&mut self, _now: Instant) -> Accept {
         let number = self.count.get();
         self.count.set(number + 1);
         match &self.service {

@@ -1,0 +1,177 @@
+//! One instance of a service under load: how it behaves, and what it saw.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use outrigger_core::snapshot::PerMillion;
+use outrigger_core::time::{Duration, Instant};
+
+use super::capacity::{Capacity, Desk};
+use super::fault::{Fault, FaultWindow};
+use super::latency::Latency;
+use super::serving::Serving;
+use crate::dice::Dice;
+use crate::peer::{Accept, Service};
+
+/// How an instance behaves.
+#[derive(Clone, Debug)]
+pub struct Behaviour {
+    /// What its answers begin with, so that clients know who answered.
+    pub name: String,
+    /// How long a request takes once it is worked on.
+    pub latency: Latency,
+    /// The share of requests that it answers 500.
+    pub errors: PerMillion,
+    /// How much it does at once; `None` is any number.
+    pub capacity: Option<Capacity>,
+    /// The length of its answers in bytes; at least the name.
+    pub body: usize,
+    /// Bad days; of those at the same time, the first that hits counts.
+    pub faults: Vec<FaultWindow>,
+}
+
+impl Behaviour {
+    /// An instance that answers everything at once.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            latency: Latency::ZERO,
+            errors: PerMillion::default(),
+            capacity: None,
+            body: 0,
+            faults: Vec::new(),
+        }
+    }
+}
+
+/// What an instance saw.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InstanceLog {
+    /// Whole requests that it received.
+    pub requests: u64,
+    /// Of these, the ones it was too busy for.
+    pub turned_away: u64,
+    /// Connections that are open now.
+    pub open: u32,
+    /// The most that were open at a time.
+    pub most_open: u32,
+    /// Requests that a strict reader could not read; a sidecar must never send one.
+    pub complaints: Vec<String>,
+}
+
+/// An instance. Its connections share it.
+#[derive(Clone, Debug)]
+pub struct Instance(Rc<RefCell<State>>);
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) behaviour: Behaviour,
+    pub(super) log: InstanceLog,
+    desk: Option<Desk>,
+    dice: Dice,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Plan {
+    /// An answer of this status.
+    Answer(u16),
+    /// Something worse.
+    Spoil(Fault),
+}
+
+impl Instance {
+    /// An instance; the seed decides its latencies and errors.
+    #[must_use]
+    pub fn new(behaviour: Behaviour, seed: u64) -> Self {
+        let desk = behaviour.capacity.map(Desk::new);
+        Self(Rc::new(RefCell::new(State {
+            behaviour,
+            log: InstanceLog::default(),
+            desk,
+            dice: Dice::new(seed),
+        })))
+    }
+
+    /// What it saw so far.
+    #[must_use]
+    pub fn log(&self) -> InstanceLog {
+        self.0.borrow().log.clone()
+    }
+
+    /// It behaves differently from now on.
+    pub fn change(&self, behaviour: impl FnOnce(&mut Behaviour)) {
+        behaviour(&mut self.0.borrow_mut().behaviour);
+    }
+}
+
+impl Service for Instance {
+    fn accept(&mut self, now: Instant) -> Accept {
+        match self.0.borrow_mut().fault(now, is_about_connecting) {
+            Some(Fault::Refuse) => Accept::Refuse,
+            Some(Fault::Unreachable) => Accept::Ignore,
+            _ => Accept::Peer(Box::new(Serving::new(Rc::clone(&self.0)))),
+        }
+    }
+}
+
+const fn is_about_connecting(fault: Fault) -> bool {
+    matches!(fault, Fault::Refuse | Fault::Unreachable)
+}
+
+impl State {
+    /// The fault of this kind that hits now.
+    fn fault(&mut self, now: Instant, kind: impl Fn(Fault) -> bool) -> Option<Fault> {
+        let mut windows = self.behaviour.faults.iter();
+        let hit = windows.find(|w| w.is_open(now) && kind(w.fault) && self.dice.chance(w.share));
+        hit.map(|window| window.fault)
+    }
+
+    /// A request is complete: what becomes of it, and after how long.
+    pub(super) fn plan(&mut self, now: Instant) -> (Duration, Plan) {
+        self.log.requests += 1;
+        let fault = self.fault(now, |_| true);
+        let mut work = self.behaviour.latency.draw(&mut self.dice);
+        let plan = match fault {
+            Some(Fault::Slow(more)) => {
+                work += more.draw(&mut self.dice);
+                self.usual()
+            }
+            Some(Fault::Status(status)) => Plan::Answer(status),
+            Some(fault) => Plan::Spoil(fault),
+            None => self.usual(),
+        };
+        let Some(desk) = &mut self.desk else {
+            return (work, plan);
+        };
+        match desk.take(now, work) {
+            Some(wait) => (wait, plan),
+            None => {
+                self.log.turned_away += 1;
+                (Duration::ZERO, Plan::Answer(503))
+            }
+        }
+    }
+
+    fn usual(&mut self) -> Plan {
+        let errors = self.behaviour.errors;
+        Plan::Answer(if self.dice.chance(errors) { 500 } else { 200 })
+    }
+
+    pub(super) fn opened(&mut self) {
+        self.log.open += 1;
+        self.log.most_open = self.log.most_open.max(self.log.open);
+    }
+
+    /// The bytes of an answer; its head, and its body.
+    pub(super) fn answer(&self, status: u16) -> (Vec<u8>, Vec<u8>) {
+        let mut body = self.behaviour.name.clone().into_bytes();
+        body.resize(body.len().max(self.behaviour.body).max(2), b'.');
+        let head = format!(
+            "HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        (head.into_bytes(), body)
+    }
+}

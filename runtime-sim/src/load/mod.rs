@@ -1,0 +1,24 @@
+//! What a load study is made of: instances with a latency, a capacity and bad days; users and visitors; a summary.
+//!
+//! Instances and clients are peers as the scripted ones are, and a simulation drives both in the same world. A study is
+//! a few lines: rules to a snapshot ([`Rules`](crate::Rules)), instances that serve, clients that enter, a run, and the
+//! [`Summary`] of the records.
+
+mod ask;
+mod caller;
+mod capacity;
+mod clients;
+mod fault;
+mod instance;
+mod latency;
+mod serving;
+mod summary;
+
+pub use ask::Ask;
+pub use caller::{ClientLog, Outcome};
+pub use capacity::Capacity;
+pub use clients::{Users, Visitors};
+pub use fault::{Fault, FaultWindow};
+pub use instance::{Behaviour, Instance, InstanceLog};
+pub use latency::Latency;
+pub use summary::Summary;

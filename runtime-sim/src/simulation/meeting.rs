@@ -1,0 +1,116 @@
+//! How connections come about: who arrives, dials, is met, and comes back.
+
+use outrigger_core::exchange::ConnectFault;
+use outrigger_core::snapshot::Address;
+
+use super::{Simulation, Target};
+use crate::event::{Dialler, Happening, PeerId};
+use crate::fabric::Owner;
+use crate::network::{End, Wire};
+use crate::peer::{Accept, Event, Peer};
+use crate::seat::Seat;
+
+impl Simulation {
+    pub(super) fn seat_and_dial(&mut self, address: Address, client: Box<dyn Peer>) {
+        let id = PeerId(self.seats.len());
+        self.seats.push(Seat::new(client, Some(address.clone())));
+        self.fabric.dial(Dialler::Peer(id), address);
+    }
+
+    pub(super) fn come_back(&mut self, id: PeerId) {
+        if let Some(address) = self.seats[id.0].come_back() {
+            self.fabric.dial(Dialler::Peer(id), address);
+        }
+    }
+
+    pub(super) fn plan_arrival(&mut self, number: usize) {
+        if let Some((wait, peer)) = self.arrivals[number].1.next_arrival() {
+            let at = self.fabric.now + wait;
+            self.fabric.queue.push(at, Happening::Arrive(number, peer));
+        }
+    }
+
+    /// A dial reaches its target, and the answer goes back.
+    pub(super) fn meet(&mut self, dialler: Dialler, address: &Address) -> Result<(), String> {
+        let accept = match self.targets.get_mut(&address.to_string()) {
+            None => Err(ConnectFault::Refused),
+            Some(Target::Service(service)) => match service.accept(self.fabric.now) {
+                Accept::Peer(peer) => Ok(Some(peer)),
+                Accept::Refuse => Err(ConnectFault::Refused),
+                Accept::Ignore => return Ok(()),
+            },
+            Some(Target::Sidecar(id, _)) if self.sidecars[id.0].draining => {
+                Err(ConnectFault::Refused)
+            }
+            Some(Target::Sidecar(..)) => Ok(None),
+        };
+        let at = self.fabric.hop_from_now();
+        let result = match accept {
+            Err(fault) => Err(fault),
+            Ok(peer) => {
+                let wire = self.fabric.network.wire();
+                self.accepted(wire, peer, address)?;
+                Ok((wire, End::Dialled))
+            }
+        };
+        self.fabric
+            .queue
+            .push(at, Happening::Dialled(dialler, result));
+        Ok(())
+    }
+
+    fn accepted(
+        &mut self,
+        wire: Wire,
+        peer: Option<Box<dyn Peer>>,
+        address: &Address,
+    ) -> Result<(), String> {
+        let end = End::Accepted;
+        if let Some(peer) = peer {
+            let id = PeerId(self.seats.len());
+            self.seats.push(Seat::new(peer, None));
+            self.seats[id.0].sit(wire, end);
+            self.fabric.own(wire, end, Owner::Peer(id));
+            return self.tell(id, Event::Opened);
+        }
+        let Some(Target::Sidecar(id, listener)) = self.targets.get(&address.to_string()) else {
+            return Ok(());
+        };
+        let (number, listener) = (id.0, *listener);
+        let sidecar = &mut self.sidecars[number];
+        let exchange = sidecar.accept((wire, end), listener, &mut self.fabric);
+        self.fabric.own_exchange(wire, end, exchange);
+        sidecar.advance(exchange.number, None, &mut self.fabric)
+    }
+
+    pub(super) fn dialled(
+        &mut self,
+        dialler: Dialler,
+        result: Result<(Wire, End), ConnectFault>,
+    ) -> Result<(), String> {
+        match dialler {
+            Dialler::Peer(id) => {
+                let Ok((wire, end)) = result else {
+                    self.seats[id.0].refused();
+                    return self.tell(id, Event::Refused);
+                };
+                self.seats[id.0].sit(wire, end);
+                self.fabric.own(wire, end, Owner::Peer(id));
+                self.tell(id, Event::Opened)?;
+                self.notice(wire, end)
+            }
+            Dialler::Exchange(id, attempt) => {
+                if let Ok((wire, end)) = result {
+                    self.fabric.own_exchange(wire, end, id);
+                }
+                let sidecar = &mut self.sidecars[id.sidecar];
+                let wanted = sidecar.dialled(id.number, attempt, result, &mut self.fabric)?;
+                if let (false, Ok((wire, end))) = (wanted, result) {
+                    self.fabric.disown(wire, end);
+                    self.fabric.close(wire, end);
+                }
+                Ok(())
+            }
+        }
+    }
+}

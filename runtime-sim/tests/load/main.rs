@@ -1,0 +1,77 @@
+//! A million requests through random topologies, policies, faults and reloads, and the invariants after every step.
+//!
+//! A failure names its seed: `OUTRIGGER_SEED=N cargo test -p outrigger-sim` plays that world alone. The run goes on until
+//! a number of requests is reached, and `OUTRIGGER_REQUESTS=N` says how many.
+
+mod rules;
+mod world;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use world::{Played, play};
+
+const REQUESTS: u64 = 1_000_000;
+
+/// One world in so many is played twice.
+const TWICE: u64 = 32;
+
+/// Names the seed when something panics under it.
+struct Playing(u64);
+
+impl Drop for Playing {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("seed {}", self.0);
+        }
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+/// Plays the world of a seed, some twice.
+fn one(seed: u64) -> Played {
+    let _playing = Playing(seed);
+    let played = play(seed).unwrap_or_else(|what| panic!("{what}"));
+    if seed.is_multiple_of(TWICE) {
+        assert_eq!(Ok(&played), play(seed).as_ref(), "the run does not repeat");
+    }
+    played
+}
+
+#[test]
+fn a_million_requests_keep_the_invariants_and_repeat() {
+    if let Some(seed) = number("OUTRIGGER_SEED") {
+        println!("{}", one(seed));
+        return;
+    }
+    let wanted = number("OUTRIGGER_REQUESTS").unwrap_or(REQUESTS);
+    let (next, requests) = (AtomicU64::new(0), AtomicU64::new(0));
+    // Worlds share nothing, so each core plays its own.
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let total = thread::scope(|scope| {
+        let play_on = || {
+            let mut total = Played::default();
+            while requests.load(Ordering::Relaxed) < wanted {
+                let played = one(next.fetch_add(1, Ordering::Relaxed));
+                requests.fetch_add(played.requests, Ordering::Relaxed);
+                total.add(&played);
+            }
+            total
+        };
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(play_on)).collect();
+        let mut total = Played::default();
+        for thread in threads {
+            total.add(&thread.join().expect("its panic was shown"));
+        }
+        total
+    });
+    println!("{total}");
+    assert!(total.requests >= wanted);
+    // A mass of requests that meets none of this would prove little.
+    if wanted >= REQUESTS {
+        total.meets_everything();
+    }
+}

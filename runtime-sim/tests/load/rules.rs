@@ -1,0 +1,204 @@
+//! Random Istio YAML: one service or two, their endpoints, and policies for them.
+
+use std::fmt::Write as _;
+
+use outrigger_sim::Dice;
+
+/// Which services there are.
+#[derive(Clone, Debug)]
+pub(crate) struct Topology {
+    /// How many instances each service has.
+    pub(crate) services: Vec<u64>,
+}
+
+impl Topology {
+    pub(crate) fn random(dice: &mut Dice) -> Self {
+        let services = (0..dice.between(1, 2)).map(|_| dice.between(1, 4));
+        Self {
+            services: services.collect(),
+        }
+    }
+
+    /// The name of a service.
+    pub(crate) fn host(service: usize) -> &'static str {
+        ["a", "b"][service]
+    }
+
+    pub(crate) fn address(service: usize, instance: u64) -> String {
+        format!("10.0.{service}.{}:8080", instance + 1)
+    }
+
+    /// Every instance: its service and its address.
+    pub(crate) fn instances(&self) -> impl Iterator<Item = (usize, String)> {
+        let services = self.services.iter().enumerate();
+        services.flat_map(|(s, count)| (0..*count).map(move |i| (s, Self::address(s, i))))
+    }
+
+    /// Rules for these services. Some endpoints may be left out, as when pods come and go.
+    pub(crate) fn rules(&self, dice: &mut Dice) -> String {
+        let mut text = String::new();
+        for (service, count) in self.services.iter().enumerate() {
+            let named = dice.between(1, *count);
+            entry(service, named, dice, &mut text);
+            let subsets = dice.coin();
+            destination_rule(service, subsets, dice, &mut text);
+            if dice.below(4) > 0 {
+                virtual_service(service, subsets, dice, &mut text);
+            }
+        }
+        text
+    }
+}
+
+fn begin(kind: &str, service: usize, text: &mut String) {
+    let name = Topology::host(service);
+    let _ = write!(
+        text,
+        "---\napiVersion: networking.istio.io/v1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec:\n"
+    );
+}
+
+fn entry(service: usize, count: u64, dice: &mut Dice, text: &mut String) {
+    begin("ServiceEntry", service, text);
+    let host = Topology::host(service);
+    let _ = write!(
+        text,
+        "  hosts: [{host}.default.svc.cluster.local]\n  location: MESH_INTERNAL\n  resolution: STATIC\n  \
+         ports: [{{number: 8080, name: http, protocol: HTTP}}]\n  endpoints:\n"
+    );
+    for instance in 0..count {
+        // The first is always v1, so both subsets of a pair have somebody.
+        let version = 1 + instance % 2;
+        let weight = dice.between(1, 3);
+        let address = Topology::address(service, instance).replace(":8080", "");
+        let _ = writeln!(
+            text,
+            "  - {{address: {address}, weight: {weight}, labels: {{version: v{version}}}}}"
+        );
+    }
+}
+
+fn destination_rule(service: usize, subsets: bool, dice: &mut Dice, text: &mut String) {
+    begin("DestinationRule", service, text);
+    let host = Topology::host(service);
+    let balancer = ["LEAST_REQUEST", "ROUND_ROBIN", "RANDOM"][dice.below(3) as usize];
+    let _ = write!(
+        text,
+        "  host: {host}\n  trafficPolicy:\n    loadBalancer: {{simple: {balancer}}}\n"
+    );
+    if dice.coin() {
+        pool(dice, text);
+    }
+    if dice.coin() {
+        detection(dice, text);
+    }
+    if subsets {
+        text.push_str(
+            "  subsets:\n  - {name: v1, labels: {version: v1}}\n  - {name: v2, labels: {version: v2}}\n",
+        );
+    }
+}
+
+/// Each setting with a chance of one half, any of some values.
+fn some(dice: &mut Dice, settings: &[(&str, &[u64])]) -> String {
+    let mut fields = Vec::new();
+    for (name, values) in settings {
+        if dice.coin() {
+            let value = values[dice.below(values.len() as u64) as usize];
+            fields.push(format!("{name}: {value}"));
+        }
+    }
+    fields.join(", ")
+}
+
+fn pool(dice: &mut Dice, text: &mut String) {
+    let tcp = some(dice, &[("maxConnections", &[1, 2, 5])]);
+    let http = some(
+        dice,
+        &[
+            ("http1MaxPendingRequests", &[1, 2, 5]),
+            ("http2MaxRequests", &[1, 2, 5]),
+            ("maxRetries", &[1, 3]),
+            ("maxRequestsPerConnection", &[1, 2, 50]),
+        ],
+    );
+    let _ = write!(
+        text,
+        "    connectionPool:\n      tcp: {{connectTimeout: 1s, {tcp}}}\n      http: {{idleTimeout: 60s, {http}}}\n"
+    );
+}
+
+fn detection(dice: &mut Dice, text: &mut String) {
+    let numbers = some(
+        dice,
+        &[
+            ("consecutive5xxErrors", &[1, 2, 5]),
+            ("consecutiveGatewayErrors", &[1, 3]),
+            ("minHealthPercent", &[30, 60]),
+        ],
+    );
+    let interval = dice.between(1, 10);
+    let base = dice.between(1, 10);
+    let most = [10, 50, 100][dice.below(3) as usize];
+    let _ = writeln!(
+        text,
+        "    outlierDetection: {{interval: {interval}s, baseEjectionTime: {base}s, maxEjectionPercent: {most}, {numbers}}}"
+    );
+}
+
+fn virtual_service(service: usize, subsets: bool, dice: &mut Dice, text: &mut String) {
+    begin("VirtualService", service, text);
+    let host = Topology::host(service);
+    let _ = write!(text, "  hosts: [{host}]\n  http:\n  - route:\n");
+    if subsets {
+        let share = dice.between(1, 99);
+        let _ = write!(
+            text,
+            "    - destination: {{host: {host}, subset: v1}}\n      weight: {share}\n    \
+             - destination: {{host: {host}, subset: v2}}\n      weight: {}\n",
+            100 - share
+        );
+    } else {
+        let _ = writeln!(text, "    - destination: {{host: {host}}}");
+    }
+    if dice.coin() {
+        let _ = writeln!(
+            text,
+            "    timeout: {}ms",
+            [50, 1000, 10_000][dice.below(3) as usize]
+        );
+    }
+    if dice.below(4) > 0 {
+        retries(dice, text);
+    }
+    if dice.below(4) == 0 {
+        let _ = write!(
+            text,
+            "    fault:\n      delay: {{fixedDelay: {}ms, percentage: {{value: 3}}}}\n      \
+             abort: {{httpStatus: 555, percentage: {{value: 3}}}}\n",
+            dice.between(1, 100)
+        );
+    }
+}
+
+fn retries(dice: &mut Dice, text: &mut String) {
+    let attempts = dice.below(5);
+    let _ = write!(text, "    retries:\n      attempts: {attempts}\n");
+    if attempts == 0 {
+        return;
+    }
+    let on = [
+        "5xx",
+        "gateway-error,connect-failure",
+        "reset,503",
+        "connect-failure",
+    ];
+    let _ = writeln!(text, "      retryOn: \"{}\"", on[dice.below(4) as usize]);
+    if dice.coin() {
+        let _ = writeln!(
+            text,
+            "      perTryTimeout: {}ms",
+            [20, 500][dice.below(2) as usize]
+        );
+    }
+}
