@@ -80,6 +80,8 @@ pub struct Settings {
     pub inbound: Option<String>,
     /// `NONE`, `BASE`, `MERGE_SLASHES` or `DECODE_AND_MERGE_SLASHES`.
     pub path_normalization: Option<String>,
+    /// Other settings of the mesh, as its configuration writes them.
+    pub mesh: Option<serde_yaml::Value>,
     /// The mesh's `ALLOW_ANY` or `REGISTRY_ONLY`.
     pub outbound_traffic_policy: Option<String>,
 }

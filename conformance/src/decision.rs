@@ -6,7 +6,7 @@ use outrigger_core::decision::{Attempt, AttemptEnd, Record, RouteDecision};
 use outrigger_core::snapshot::{Action, DestinationCluster, Rule, Snapshot};
 
 /// The names a case may use, and what they mean.
-pub const NAMES: [(&str, &str); 14] = [
+pub const NAMES: [(&str, &str); 17] = [
     (
         "rule",
         "`namespace/name path` of the rule, `default` without a VirtualService, `unknown host`, `no rule` or `not reached`",
@@ -16,6 +16,15 @@ pub const NAMES: [(&str, &str); 14] = [
     ("cluster", "the destination's cluster"),
     ("endpoint", "the last attempt's endpoint"),
     ("endpoints", "every attempt's endpoint"),
+    (
+        "priority",
+        "the last attempt's priority and its share of the traffic, such as `1 16 %`",
+    ),
+    ("priorities", "every attempt's priority"),
+    (
+        "picked",
+        "why the last attempt's endpoint, in the words of a story",
+    ),
     ("attempts", "how many attempts there were"),
     (
         "ends",
@@ -147,7 +156,16 @@ impl Observed {
         ]);
         let ends: Vec<String> = record.attempts.iter().map(end).collect();
         map.insert("ends", ends.join(", "));
+        let priorities: Vec<String> = record
+            .attempts
+            .iter()
+            .map(|attempt| attempt.picked.priority.to_string())
+            .collect();
+        map.insert("priorities", priorities.join(", "));
         if let Some(last) = record.attempts.last() {
+            let picked = last.picked;
+            map.insert("priority", format!("{} {} %", picked.priority, picked.load));
+            map.insert("picked", picked.to_string());
             map.insert("reused", last.reused.to_string());
             map.insert("followed", last.followed.to_string());
         }

@@ -40,6 +40,8 @@ pub enum Draw {
     OtherZone = 21,
     /// The jitter of a wait that a response asked for.
     RetryAfter = 30,
+    /// Whether an ejection that a detector found is done.
+    Enforcement = 40,
 }
 
 impl Entropy {

@@ -185,7 +185,7 @@ impl Watch {
     /// Looks at all counts when nobody is left who wants anything.
     pub(crate) fn at_rest(&self, view: &View, now: Instant) -> Result<(), String> {
         for cluster in &view.snapshot.clusters {
-            cluster.sweep(now + ANY_EJECTION);
+            cluster.sweep(now + ANY_EJECTION, Entropy(0));
         }
         let live = self.clusters.iter().map(|c| (&c.state, c.hosts.clone()));
         let dropped = self.dropped.iter().filter_map(|(state, hosts)| {

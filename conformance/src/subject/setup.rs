@@ -7,7 +7,7 @@ use outrigger_core::compile::{Inbound, Workload, compile};
 use outrigger_core::config::load::{Source, load};
 use outrigger_core::config::mesh::MeshConfig;
 use outrigger_core::config::sidecar::{OutboundMode, OutboundTrafficPolicy};
-use outrigger_core::config::{Finding, Severity, lint};
+use outrigger_core::config::{Finding, Severity, lint, load_mesh};
 use outrigger_core::snapshot::{PathNormalization, Snapshot};
 use outrigger_core::worker::WorkerSettings;
 
@@ -69,7 +69,7 @@ impl Compiler {
     fn new(settings: &Settings) -> Result<Self, String> {
         let address = |text: &str| text.parse().map_err(|_| format!("`{text}` is no address"));
         let inbound = settings.inbound.as_deref().map(address).transpose()?;
-        let defaults = MeshConfig::default();
+        let defaults = mesh(settings)?;
         Ok(Self {
             workload: Workload {
                 namespace: settings
@@ -134,6 +134,22 @@ impl Compiler {
             findings.into_iter().map(|f| (at(&f), f)).collect(),
         )
     }
+}
+
+/// The settings of the mesh that have no name of their own among a case's settings.
+fn mesh(settings: &Settings) -> Result<MeshConfig, String> {
+    let Some(written) = &settings.mesh else {
+        return Ok(MeshConfig::default());
+    };
+    let text = serde_yaml::to_string(written).map_err(|e| e.to_string())?;
+    let source = Source {
+        name: "mesh",
+        bytes: text.as_bytes(),
+    };
+    let (mesh, findings) = load_mesh(source);
+    findings
+        .first()
+        .map_or(Ok(mesh), |finding| Err(finding.to_string()))
 }
 
 fn path_normalization(settings: &Settings) -> Result<PathNormalization, String> {

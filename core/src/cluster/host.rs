@@ -1,10 +1,13 @@
 //! Live state of one endpoint of one cluster.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::Arc;
 
+use super::atomic::{AtomicU32, AtomicU64, Ordering};
+use super::bucket::Origin;
 use super::health::Health;
+use super::outlier::OutlierDetection;
 use super::peak_ewma::PeakEwma;
+use super::reason::Ejected;
 use super::state::ClusterState;
 use crate::time::Instant;
 
@@ -30,17 +33,17 @@ pub struct HostState {
 const UNSEEN: u64 = u64::MAX;
 
 impl HostState {
-    pub(super) const fn new(id: u32, cluster: Arc<ClusterState>) -> Self {
+    pub(super) fn new(id: u32, cluster: Arc<ClusterState>) -> Self {
         Self {
             id,
             cluster,
-            active: AtomicU32::new(0),
-            connections: AtomicU32::new(0),
-            requests: AtomicU64::new(0),
-            failures: AtomicU64::new(0),
-            connect_failures: AtomicU64::new(0),
-            health: Health::new(),
-            response_time: PeakEwma::new(),
+            active: AtomicU32::default(),
+            connections: AtomicU32::default(),
+            requests: AtomicU64::default(),
+            failures: AtomicU64::default(),
+            connect_failures: AtomicU64::default(),
+            health: Health::default(),
+            response_time: PeakEwma::default(),
             joined: AtomicU64::new(UNSEEN),
         }
     }
@@ -63,13 +66,26 @@ impl HostState {
         self.health.is_out()
     }
 
-    /// The newest snapshot says whether endpoints of its cluster are ejected. Where they are not, it is in rotation,
-    /// whatever happens to requests that still run on an older snapshot.
-    pub fn set_may_be_ejected(&self, may: bool) {
-        if may {
-            self.health.may_go_out();
-        } else {
+    /// Why it is out of rotation and until when; `None` when it is not.
+    #[must_use]
+    pub fn ejected(&self) -> Option<Ejected> {
+        self.health.ejected()
+    }
+
+    /// The percentage of successes that the last sweep found. `None` when no detector asked, when there were too few
+    /// results, and for an endpoint that was out.
+    #[must_use]
+    pub fn success_rate(&self, origin: Origin) -> Option<f64> {
+        self.health.last_rate(origin).get()
+    }
+
+    /// The newest snapshot ejects by these settings: what they do not know of is forgotten.
+    pub fn settle(&self, detection: Option<&OutlierDetection>) {
+        if detection.is_none() {
             self.health.stay_in(&self.cluster);
+        }
+        if !detection.is_some_and(OutlierDetection::looks_at_rates) {
+            self.health.forget_results();
         }
     }
 
@@ -94,8 +110,8 @@ impl HostState {
     pub(super) fn join(&self) {
         if self.health.has_left() {
             self.joined.store(UNSEEN, Ordering::Relaxed);
-            self.health.join();
         }
+        self.health.join();
     }
 
     pub(super) const fn health(&self) -> &Health {

@@ -3,9 +3,9 @@
 //! To admit is one atomic step (read, compare, add), so a limit is never passed, not even for a moment. What was
 //! admitted is a guard, so no way out of an exchange can leave a count too high.
 
-use core::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 
+use super::atomic::{AtomicU32, Ordering};
 use super::state::ClusterState;
 
 /// What a circuit limit counts.

@@ -4,22 +4,30 @@
 //! endpoint that a new snapshot still names the state it had. Policies read this state through arguments; nobody else
 //! in core holds an atomic.
 
+mod atomic;
+mod bucket;
 pub mod ejection;
 mod health;
 mod host;
 mod limits;
 mod outlier;
 pub mod peak_ewma;
+mod rates;
+mod reason;
 mod registry;
 mod retries;
 mod state;
+mod tally;
 mod ticks;
 mod window;
 
+pub use bucket::{Origin, Results};
 pub use host::{ActiveRequest, HostState, OpenConnection};
 pub use limits::{Counted, Gauges, Permit};
-pub use outlier::OutlierDetection;
+pub use outlier::{FailurePercentage, OutlierDetection, SuccessRate};
 pub use peak_ewma::PeakEwma;
+pub use reason::{Detector, Ejected, Reason};
 pub use registry::{HostKey, Registry};
 pub use retries::{RetriesFull, RetryBudget, RetryEvent, RetryLimit, TokenBudget};
 pub use state::ClusterState;
+pub use tally::Tally;

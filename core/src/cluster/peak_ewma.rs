@@ -5,7 +5,7 @@
 //! decays, so that an endpoint nobody asks is asked again. Two atomics: whoever moves the time of the last sample
 //! forward owns the time in between, so that no moment counts twice whatever workers do at once.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use super::atomic::{AtomicU64, Ordering};
 
 use crate::time::{Duration, Instant};
 
@@ -27,14 +27,16 @@ pub struct PeakEwma {
     at: AtomicU64,
 }
 
-impl PeakEwma {
-    pub(super) const fn new() -> Self {
+impl Default for PeakEwma {
+    fn default() -> Self {
         Self {
             average: AtomicU64::new(DEFAULT_RTT.as_secs_f64().to_bits()),
             at: AtomicU64::new(NEVER),
         }
     }
+}
 
+impl PeakEwma {
     /// It took so long to answer, or is to count as if it had.
     pub fn observe(&self, sample: Duration, now: Instant) {
         let weight = weight(self.claim(now));
@@ -106,7 +108,7 @@ mod tests {
 
     #[test]
     fn peaks_count_at_once_and_fade() {
-        let ewma = PeakEwma::new();
+        let ewma = PeakEwma::default();
         assert!(close(ewma.average(at(0)), 0.030));
         assert!(close(
             ewma.average(at(10_000)),
@@ -121,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_sample_out_of_order_takes_no_time() {
-        let ewma = PeakEwma::new();
+        let ewma = PeakEwma::default();
         ewma.observe(Duration::from_millis(40), at(5000));
         ewma.observe(Duration::from_millis(10), at(1000));
         assert!(close(ewma.average(at(5000)), 0.040));
@@ -140,7 +142,7 @@ mod tests {
         /// The closed form: since the last peak the average is a sum over samples, each by the time it held and faded.
         #[test]
         fn is_its_closed_form(samples in prop::collection::vec((0_u64..8000, 1_u64..400), 1..30)) {
-            let ewma = PeakEwma::new();
+            let ewma = PeakEwma::default();
             let (mut now, mut since_peak, mut peak) = (1, Vec::new(), (1, 0.030));
             let _ = ewma.average(at(now));
             // The weight at `end` of what held from `from` to `to`.

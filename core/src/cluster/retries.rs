@@ -3,9 +3,9 @@
 //! A limit at a time is held by guards ([`Permit`]); a budget over time is a count that grows old. Both are exact over all
 //! workers: a retry is counted first and then weighed, so that of two workers that meet at the limit none passes it.
 
-use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
+use super::atomic::{AtomicU64, Ordering};
 use super::limits::{Counted, Permit};
 use super::state::ClusterState;
 use super::window::Window;

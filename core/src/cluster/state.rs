@@ -1,10 +1,11 @@
 //! Live state of one cluster: what holds for all its endpoints together.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-
-use super::health::Ejection;
+use super::atomic::{AtomicU32, AtomicU64, Ordering};
+use super::bucket::{Origin, Shown};
 use super::limits::Gauges;
+use super::outlier::OutlierDetection;
 use super::retries::Retries;
+use super::tally::Tally;
 use super::ticks::{LastTick, Ticks};
 use crate::time::{Duration, Instant};
 
@@ -17,11 +18,26 @@ pub struct ClusterState {
     health_version: AtomicU64,
     /// Endpoints that are out, and places taken for ones about to be.
     ejections_active: AtomicU32,
-    ejections_enforced: AtomicU64,
-    ejections_overflow: AtomicU64,
+    tally: Tally,
+    external: RateStatistics,
+    local: RateStatistics,
     last_tick: LastTick,
     gauges: Gauges,
     retries: Retries,
+}
+
+/// What the last sweep made of the success rates of a cluster's endpoints.
+#[derive(Debug, Default)]
+pub(super) struct RateStatistics {
+    pub(super) mean: Shown,
+    pub(super) least: Shown,
+}
+
+impl RateStatistics {
+    pub(super) fn clear(&self) {
+        self.mean.set(None);
+        self.least.set(None);
+    }
 }
 
 impl ClusterState {
@@ -61,16 +77,25 @@ impl ClusterState {
         self.ejections_active.load(Ordering::Relaxed)
     }
 
-    /// Ejections so far (`ejections_enforced_total`).
+    /// What became of ejections so far.
     #[must_use]
-    pub fn ejections_enforced(&self) -> u64 {
-        self.ejections_enforced.load(Ordering::Relaxed)
+    pub const fn tally(&self) -> &Tally {
+        &self.tally
     }
 
-    /// Ejections that `maxEjectionPercent` refused (`ejections_overflow`).
+    /// The mean success rate of the endpoints that the success-rate detector compared with the last sweep, in percent,
+    /// and the least one that it let pass. `None` when it did not compare any.
     #[must_use]
-    pub fn ejections_overflow(&self) -> u64 {
-        self.ejections_overflow.load(Ordering::Relaxed)
+    pub fn success_rate(&self, origin: Origin) -> (Option<f64>, Option<f64>) {
+        let statistics = self.rate_statistics(origin);
+        (statistics.mean.get(), statistics.least.get())
+    }
+
+    pub(super) const fn rate_statistics(&self, origin: Origin) -> &RateStatistics {
+        match origin {
+            Origin::External => &self.external,
+            Origin::Local => &self.local,
+        }
     }
 
     pub(super) fn health_changed(&self) {
@@ -81,24 +106,25 @@ impl ClusterState {
         self.last_tick.take(interval, now)
     }
 
-    pub(super) fn count_ejection(&self, ejection: Ejection) {
-        match ejection {
-            Ejection::Done => self.ejections_enforced.fetch_add(1, Ordering::Relaxed),
-            Ejection::Refused => self.ejections_overflow.fetch_add(1, Ordering::Relaxed),
-            Ejection::Already => 0,
-        };
+    /// Counts one more endpoint as out, unless that were more than the allowed share of all (Envoy reference §2.5).
+    pub(super) fn reserve_ejection(&self, detection: &OutlierDetection) -> bool {
+        self.ejections_active
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |active| {
+                self.one_more(detection, active)
+            })
+            .is_ok()
     }
 
-    /// Counts one more endpoint as out, unless that were more than a share of all. There is no "at least one".
-    pub(super) fn reserve_ejection(&self, max_percent: u8) -> bool {
-        let allowed = u64::from(max_percent) * u64::from(self.endpoints());
-        let one_more = |active: u32| {
-            let after = active.checked_add(1)?;
-            (100 * u64::from(after) <= allowed).then_some(after)
-        };
-        self.ejections_active
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, one_more)
-            .is_ok()
+    /// Whether one more endpoint may be out now.
+    pub(super) fn has_room(&self, detection: &OutlierDetection) -> bool {
+        self.one_more(detection, self.ejections_active()).is_some()
+    }
+
+    fn one_more(&self, detection: &OutlierDetection, active: u32) -> Option<u32> {
+        let allowed = u64::from(detection.max_ejection_percent) * u64::from(self.endpoints());
+        let after = active.checked_add(1)?;
+        let is_allowed = 100 * u64::from(after) <= allowed;
+        (is_allowed || (detection.always_eject_one && active == 0)).then_some(after)
     }
 
     pub(super) fn release_ejection(&self) {

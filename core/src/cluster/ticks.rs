@@ -1,6 +1,6 @@
 //! The ticks of a sweep without a timer: which have passed is computed from the time when somebody looks.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use super::atomic::{AtomicU64, Ordering};
 
 use crate::time::{Duration, Instant};
 
@@ -56,6 +56,22 @@ impl LastTick {
 }
 
 impl Ticks {
+    /// The first of these ticks alone, and the others.
+    pub(super) const fn split(self) -> (Self, Option<Self>) {
+        let first = Self { count: 1, ..self };
+        let rest = Self {
+            after: self.after + self.interval,
+            count: self.count - 1,
+            ..self
+        };
+        (first, if rest.count > 0 { Some(rest) } else { None })
+    }
+
+    /// The instant of the first one.
+    pub(super) const fn first(&self) -> Instant {
+        Instant::from_nanos(self.after + self.interval)
+    }
+
     /// The first of these ticks that is not before an instant, and how many they are from it on.
     pub(super) fn from(&self, instant: Instant) -> Option<(Instant, u64)> {
         let wait = instant.as_nanos().saturating_sub(self.after);
@@ -119,5 +135,17 @@ mod tests {
             let want = want.map(|(tick, count)| (at(tick), count));
             assert_eq!(ticks.from(at(instant)), want, "{instant}");
         }
+    }
+
+    #[test]
+    fn the_first_tick_stands_apart() {
+        let ticks = |after, count| Ticks {
+            after,
+            interval: 10,
+            count,
+        };
+        assert_eq!(ticks(5, 3).first(), Instant::from_nanos(15));
+        assert_eq!(ticks(5, 3).split(), (ticks(5, 1), Some(ticks(15, 2))));
+        assert_eq!(ticks(5, 1).split(), (ticks(5, 1), None));
     }
 }

@@ -1,7 +1,7 @@
 //! A count over the last stretch of time, in ten slots. It owns no clock and no timer: what is too old is passed over
 //! when somebody looks.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use super::atomic::{AtomicU64, Ordering};
 
 use crate::time::{Duration, Instant};
 

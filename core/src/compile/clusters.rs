@@ -6,15 +6,17 @@ use std::collections::BTreeMap;
 
 use super::destination_rules::{DestinationRules, Merged};
 use super::endpoints::{Candidate, Upstream, Workloads, is_subset};
+use super::locality_setting::setting;
 use super::outlier;
+use super::placement::{self, Placement, Source};
 use super::retries;
 use super::scope::Scope;
 use super::services::{Port, Service, Services};
 use super::traffic_policy::{Effective, effective};
 use super::{Inbound, Input, connection_pool, inbound};
 use crate::cluster::{HostKey, Registry};
-use crate::config::destination_rule::{LoadBalancerPolicy, SimpleLb};
-use crate::snapshot::{Balancing, Cluster, ClusterId, DestinationCluster, Endpoint};
+use crate::config::destination_rule::{LoadBalancerPolicy, LoadBalancerSettings, SimpleLb};
+use crate::snapshot::{Balancing, Cluster, ClusterId, DestinationCluster, Endpoint, WarmUp};
 
 /// The clusters of a snapshot, by name.
 #[derive(Debug, Default)]
@@ -34,19 +36,19 @@ impl Clusters {
     /// The clusters of every service in scope, and of the applications behind inbound listeners.
     #[must_use]
     pub(super) fn new(
-        input: &Input<'_>,
+        around: &Surroundings<'_, '_>,
         services: &Services<'_>,
         scope: &Scope<'_>,
         inbound: &[Inbound],
         registry: &mut Registry,
     ) -> Self {
         let mut list = Vec::new();
-        let workloads = Workloads::new(input);
+        let input = around.input;
         let rules = DestinationRules::new(input);
         for service in services.iter() {
             if scope.reaches(service.namespace, &service.host) {
                 let rule = rules.find(&service.host, service.namespace);
-                add_service(input, service, rule, &workloads, registry, &mut list);
+                add_service(around, service, rule, registry, &mut list);
             }
         }
         for at in 0..inbound.len() {
@@ -99,25 +101,33 @@ impl Clusters {
     }
 }
 
+/// What is known beside the service itself when its clusters are made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Surroundings<'s, 'a> {
+    pub(super) input: &'s Input<'a>,
+    pub(super) workloads: &'s Workloads<'a>,
+    pub(super) source: &'s Source,
+}
+
 fn add_service(
-    input: &Input<'_>,
+    around: &Surroundings<'_, '_>,
     service: &Service<'_>,
     rule: Option<&Merged<'_>>,
-    workloads: &Workloads<'_>,
     registry: &mut Registry,
     list: &mut Vec<Cluster>,
 ) {
     let top = rule.and_then(|rule| rule.traffic_policy);
     let subsets = rule.map(|rule| rule.subsets.as_slice()).unwrap_or_default();
     for port in service.ports.iter().filter(|p| p.is_stream()) {
-        let upstream = workloads.upstream(service, port);
+        let upstream = around.workloads.upstream(service, port);
         let mut add = |subset: &str, policy: Effective<'_>, upstream: &Upstream| {
             let policy = Effective {
                 extensions: rule.and_then(|rule| rule.extensions),
                 ..policy
             };
-            let mut cluster = cluster(input, service, port, subset, &policy, registry);
-            settle(&mut cluster, upstream, registry);
+            let mut cluster = cluster(around.input, service, port, subset, &policy, registry);
+            let placement = place(around, service, &policy, upstream);
+            settle(&mut cluster, upstream, placement, registry);
             list.push(cluster);
         };
         add("", effective(top, None, port.number), &upstream);
@@ -128,20 +138,46 @@ fn add_service(
     }
 }
 
-/// Gives a cluster its endpoints.
-pub(super) fn settle(cluster: &mut Cluster, upstream: &Upstream, registry: &mut Registry) {
+fn place(
+    around: &Surroundings<'_, '_>,
+    service: &Service<'_>,
+    policy: &Effective<'_>,
+    upstream: &Upstream,
+) -> Placement {
+    let wish = service.traffic_distribution;
+    let setting = setting(policy.load_balancer, wish, around.input.mesh);
+    let ejects = policy.outlier_detection.is_some();
+    match upstream {
+        Upstream::OriginalDestination => Placement::default(),
+        Upstream::Endpoints(all) => placement::place(&setting, ejects, around.source, all),
+    }
+}
+
+/// Gives a cluster its endpoints, those that are placed.
+pub(super) fn settle(
+    cluster: &mut Cluster,
+    upstream: &Upstream,
+    placement: Placement,
+    registry: &mut Registry,
+) {
     match upstream {
         Upstream::OriginalDestination => cluster.balancing = Balancing::Passthrough,
         Upstream::Endpoints(candidates) => {
             let name = &cluster.name;
-            let endpoints = candidates.iter();
-            cluster.endpoints = endpoints.map(|c| endpoint(name, c, registry)).collect();
+            let placed = candidates.iter().zip(placement.priorities);
+            let placed = placed.filter_map(|(candidate, priority)| Some((candidate, priority?)));
+            cluster.endpoints = placed
+                .map(|(candidate, priority)| Endpoint {
+                    priority,
+                    ..endpoint(name, candidate, registry)
+                })
+                .collect();
+            cluster.locality_policy = placement.policy;
             let count = u32::try_from(cluster.endpoints.len()).unwrap_or(u32::MAX);
             cluster.state.set_endpoints(count);
-            let ejects = cluster.outlier_detection.is_some();
-            for endpoint in &cluster.endpoints {
-                endpoint.state.set_may_be_ejected(ejects);
-            }
+            let detection = cluster.outlier_detection.as_deref();
+            let endpoints = cluster.endpoints.iter();
+            endpoints.for_each(|endpoint| endpoint.state.settle(detection));
         }
     }
 }
@@ -167,11 +203,14 @@ fn cluster(
     let name = name(port.number, subset, &service.host);
     let state = registry.cluster(&name);
     let mut cluster = Cluster {
-        outlier_detection: policy.outlier_detection.map(outlier::detection),
+        outlier_detection: policy
+            .outlier_detection
+            .map(|written| outlier::detection(written, policy.extensions)),
         host: service.host.as_str().into(),
         port: port.number,
         subset: subset.into(),
         balancing: balancing(policy),
+        warm_up: policy.load_balancer.and_then(warm_up),
         token_budget: policy.extensions.and_then(retries::token_budget),
         ..Cluster::new(name, state)
     };
@@ -195,6 +234,19 @@ fn balancing(policy: &Effective<'_>) -> Balancing {
         // Hashing is not in effect yet; findings say so.
         Some(LoadBalancerPolicy::ConsistentHash(_)) | None => Balancing::LeastRequest,
     }
+}
+
+/// Both spellings; what is left out is Istio's default, and Envoy's is the same.
+fn warm_up(settings: &LoadBalancerSettings) -> Option<WarmUp> {
+    let (duration, minimum, aggression) = match &settings.warmup {
+        Some(warmup) => (warmup.duration, warmup.minimum_percent, warmup.aggression),
+        None => (settings.warmup_duration_secs, None, None),
+    };
+    Some(WarmUp {
+        duration: duration.filter(|duration| !duration.is_zero())?,
+        minimum: minimum.unwrap_or(10.0) / 100.0,
+        aggression: aggression.unwrap_or(1.0),
+    })
 }
 
 fn endpoint(cluster: &str, candidate: &Candidate, registry: &mut Registry) -> Endpoint {

@@ -1,12 +1,13 @@
 //! Where a service port listens: endpoints from ServiceEntries, WorkloadEntries, Pods and EndpointSlices (reference §3).
 //!
-//! Owns the order in which a target port is decided and what an endpoint's labels, weight and locality are. Which labels
+//! Owns the order in which a target port is decided and what an endpoint's labels and weight are. Which labels
 //! make a subset is `destination_rules`' business.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use super::Input;
+use super::locality::{self, Locality, Nodes};
 use super::services::{Port, Service, Source, port_number};
 use crate::config::address::{Host, classify, parse_ip};
 use crate::config::kubernetes::{self, EndpointSlice, Pod, Reach, TargetPort};
@@ -26,6 +27,34 @@ pub(super) struct Candidate {
     pub(super) weight: u32,
     /// `region/zone/subzone`, or empty.
     pub(super) locality: Box<str>,
+}
+
+impl Candidate {
+    /// An endpoint of which nothing is known but where it listens.
+    #[must_use]
+    pub(super) fn new(address: Address) -> Self {
+        Self {
+            address,
+            labels: Labels::new(),
+            weight: 1,
+            locality: Box::default(),
+        }
+    }
+
+    /// An endpoint that is somewhere; its labels say so, too.
+    fn at(
+        address: Address,
+        labels: &Labels,
+        locality: &Locality,
+        node: &str,
+        network: &str,
+    ) -> Self {
+        Self {
+            labels: locality::augment(labels, locality, node, network),
+            locality: locality.text(),
+            ..Self::new(address)
+        }
+    }
 }
 
 /// What answers on a service port.
@@ -52,6 +81,8 @@ pub(super) struct Workloads<'a> {
     entries: BTreeMap<&'a str, Vec<&'a WorkloadEntry>>,
     /// Pods by namespace and name.
     pods: BTreeMap<(&'a str, &'a str), &'a Pod>,
+    /// Where nodes are.
+    nodes: Nodes<'a>,
     /// EndpointSlices by namespace and service.
     slices: BTreeMap<(&'a str, &'a str), Vec<&'a EndpointSlice>>,
 }
@@ -68,6 +99,11 @@ impl<'a> Workloads<'a> {
         for pod in input.pods() {
             let key = (pod.meta.namespace.as_str(), pod.meta.name.as_str());
             workloads.pods.entry(key).or_insert(pod);
+        }
+        for node in input.nodes() {
+            if let Some(locality) = Locality::of_node(&node.meta.labels) {
+                workloads.nodes.entry(&node.meta.name).or_insert(locality);
+            }
         }
         for slice in input.endpoint_slices() {
             let key = (slice.meta.namespace.as_str(), slice.service.as_str());
@@ -125,16 +161,11 @@ impl<'a> Workloads<'a> {
             }
             for pod in self.pods_of(namespace) {
                 if pod.is_ready && is_subset(selector, &pod.meta.labels) {
-                    found.extend(of_pod(pod, target));
+                    found.extend(self.of_pod(pod, target));
                 }
             }
         } else if entry.endpoints.is_empty() && by_name {
-            found.push(Candidate {
-                address: Address::Name(host.into(), target),
-                labels: Labels::new(),
-                weight: 1,
-                locality: Box::default(),
-            });
+            found.push(Candidate::new(Address::Name(host.into(), target)));
         }
     }
 
@@ -145,12 +176,8 @@ impl<'a> Workloads<'a> {
         found: &mut Vec<Candidate>,
     ) {
         if let Reach::ExternalName(name) = &service.reach {
-            found.push(Candidate {
-                address: Address::Name(name.as_str().into(), port.number),
-                labels: Labels::new(),
-                weight: 1,
-                locality: Box::default(),
-            });
+            let address = Address::Name(name.as_str().into(), port.number);
+            found.push(Candidate::new(address));
             return;
         }
         let namespace = service.meta.namespace.as_str();
@@ -169,7 +196,11 @@ impl<'a> Workloads<'a> {
                         TargetPort::Number(number) => Some(*number),
                         TargetPort::Name(name) => pod.ports.get(name).copied(),
                     };
-                    found.extend(target.into_iter().flat_map(|target| of_pod(pod, target)));
+                    found.extend(
+                        target
+                            .into_iter()
+                            .flat_map(|target| self.of_pod(pod, target)),
+                    );
                 }
             }
         }
@@ -213,16 +244,36 @@ impl<'a> Workloads<'a> {
                 };
                 self.pods.get(&(namespace, pod.name.as_str()))
             });
-            let labels = pod.map(|pod| pod.meta.labels.clone()).unwrap_or_default();
-            let locality = locality_label(&labels).unwrap_or_else(|| zone(&endpoint.zone));
+            let none = Labels::new();
+            let labels = pod.map_or(&none, |pod| &pod.meta.labels);
+            let node = match pod.map_or("", |pod| &pod.node) {
+                "" => endpoint.node.as_str(),
+                node => node,
+            };
+            // Where the node is not known, at least its zone is.
+            let locality = self.locality(labels, node).unwrap_or_else(|| Locality {
+                zone: endpoint.zone.clone(),
+                ..Locality::default()
+            });
             let addresses = endpoint.addresses.iter().filter_map(|text| parse_ip(text));
-            found.extend(addresses.map(|ip| Candidate {
-                address: socket(ip, number),
-                labels: labels.clone(),
-                weight: 1,
-                locality: locality.clone(),
-            }));
+            found.extend(
+                addresses.map(|ip| Candidate::at(socket(ip, number), labels, &locality, node, "")),
+            );
         }
+    }
+
+    fn of_pod<'p>(&self, pod: &'p Pod, port: u16) -> impl Iterator<Item = Candidate> + use<'p> {
+        let labels = &pod.meta.labels;
+        let locality = self.locality(labels, &pod.node).unwrap_or_default();
+        let addresses = pod.addresses.iter().filter_map(|text| parse_ip(text));
+        addresses.map(move |ip| Candidate::at(socket(ip, port), labels, &locality, &pod.node, ""))
+    }
+
+    /// Where a pod with these labels is: by a label of its own, by its node, or by what newer clusters copy from the node.
+    fn locality(&self, labels: &Labels, node: &str) -> Option<Locality> {
+        Locality::of_labels(labels)
+            .or_else(|| self.nodes.get(node).cloned())
+            .or_else(|| Locality::of_node(labels))
     }
 
     fn entries_of(&self, namespace: &str) -> &[&'a WorkloadEntry] {
@@ -252,48 +303,16 @@ fn candidate(workload: &Workload, labels: &Labels, port: u16, by_name: bool) -> 
         Host::Name(_) => return None,
     };
     let locality = if workload.locality.is_empty() {
-        locality_label(labels).unwrap_or_default()
+        Locality::of_labels(labels).unwrap_or_default()
     } else {
-        workload.locality.as_str().into()
+        Locality::parse(&workload.locality)
     };
     Some(Candidate {
-        address,
-        labels: labels.clone(),
         weight: workload.weight.max(1),
-        locality,
-    })
-}
-
-fn of_pod(pod: &Pod, port: u16) -> impl Iterator<Item = Candidate> {
-    let addresses = pod.addresses.iter().filter_map(|text| parse_ip(text));
-    addresses.map(move |ip| Candidate {
-        address: socket(ip, port),
-        labels: pod.meta.labels.clone(),
-        weight: 1,
-        locality: locality_label(&pod.meta.labels).unwrap_or_default(),
+        ..Candidate::at(address, labels, &locality, "", &workload.network)
     })
 }
 
 fn socket(ip: IpAddr, port: u16) -> Address {
     Address::Socket(SocketAddr::new(ip, port))
-}
-
-/// The label `istio-locality`, which writes `region.zone.subzone` because slashes may not stand in labels.
-fn locality_label(labels: &Labels) -> Option<Box<str>> {
-    let text = labels.get("istio-locality")?;
-    let locality = if text.contains('/') {
-        text.clone()
-    } else {
-        text.replace('.', "/")
-    };
-    Some(locality.into())
-}
-
-/// A zone whose region is not known.
-fn zone(zone: &str) -> Box<str> {
-    if zone.is_empty() {
-        Box::default()
-    } else {
-        format!("/{zone}").into()
-    }
 }

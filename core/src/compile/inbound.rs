@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::clusters::settle;
 use super::destination_rules::DestinationRules;
 use super::endpoints::{Candidate, Upstream, is_subset};
+use super::placement::Placement;
 use super::scope::Scope;
 use super::services::{Port, Service, Services, Source};
 use super::traffic_policy::effective;
@@ -94,17 +95,9 @@ pub(super) fn cluster(
         ..Cluster::new(name, state)
     };
     connection_pool::apply(pool, input.mesh, &mut cluster);
-    let application = Candidate {
-        address: Address::Socket(inbound[at].application),
-        labels: BTreeMap::new(),
-        weight: 1,
-        locality: Box::default(),
-    };
-    settle(
-        &mut cluster,
-        &Upstream::Endpoints(vec![application]),
-        registry,
-    );
+    let application = Candidate::new(Address::Socket(inbound[at].application));
+    let upstream = Upstream::Endpoints(vec![application]);
+    settle(&mut cluster, &upstream, Placement::alike(1), registry);
     cluster
 }
 

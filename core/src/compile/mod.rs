@@ -15,7 +15,11 @@ mod endpoints;
 mod header_ops;
 mod hosts;
 mod inbound;
+mod locality;
+mod locality_setting;
 mod outlier;
+mod peers;
+mod placement;
 mod resilience;
 mod resources;
 mod retries;
@@ -31,7 +35,7 @@ use std::collections::BTreeMap;
 
 use crate::cluster::Registry;
 use crate::config::destination_rule::DestinationRule;
-use crate::config::kubernetes::{EndpointSlice, Pod, Service};
+use crate::config::kubernetes::{EndpointSlice, Node, Pod, Service};
 use crate::config::load::{Source, load};
 use crate::config::mesh::MeshConfig;
 use crate::config::meta::Meta;
@@ -103,7 +107,14 @@ pub fn compile(
         .map(|listener| virtual_services::ByHost::new(&candidates, listener))
         .collect();
     hosts::import_destinations(&mut scope, &candidates, &by_listener, &input);
-    let clusters = clusters::Clusters::new(&input, &services, &scope, inbound, registry);
+    let workloads = endpoints::Workloads::new(&input);
+    let source = peers::source(&input, &services, &workloads);
+    let around = clusters::Surroundings {
+        input: &input,
+        workloads: &workloads,
+        source: &source,
+    };
+    let clusters = clusters::Clusters::new(&around, &services, &scope, inbound, registry);
     let targets = actions::Targets {
         input: &input,
         services: &services,
@@ -126,6 +137,9 @@ pub fn compile(
     let mut findings = Vec::new();
     for candidate in &candidates {
         delegation::tell_too_large(candidate.resource, &input, &mut findings);
+    }
+    for rule in input.destination_rules() {
+        locality_setting::tell_unknown_places(rule, &source, &mut findings);
     }
     registry.sweep();
     Compiled {
@@ -230,6 +244,10 @@ impl<'a> Input<'a> {
 
     fn pods(&self) -> Vec<&'a Pod> {
         in_order(&self.resources.pods, |r| &r.meta)
+    }
+
+    fn nodes(&self) -> Vec<&'a Node> {
+        in_order(&self.resources.nodes, |r| &r.meta)
     }
 
     /// Whether the client's namespace sees a service that is exported to these namespaces.

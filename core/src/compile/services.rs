@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::Input;
-use crate::config::kubernetes::{self, Reach};
+use crate::config::kubernetes::{self, Reach, TrafficDistribution};
 use crate::config::names;
 use crate::config::protocol::Protocol;
 use crate::config::service_entry::{ServiceEntry, ServicePort};
@@ -22,6 +22,8 @@ pub(super) struct Service<'a> {
     pub(super) addresses: Vec<&'a str>,
     /// In the order written.
     pub(super) ports: Vec<Port<'a>>,
+    /// Which endpoints clients are to prefer.
+    pub(super) traffic_distribution: TrafficDistribution,
     /// A Kubernetes Service defines it.
     is_kubernetes: bool,
 }
@@ -139,6 +141,7 @@ fn kubernetes_service<'a>(resource: &'a kubernetes::Service, cluster_domain: &st
             Reach::Headless | Reach::ExternalName(_) => Vec::new(),
         },
         ports: ports.collect(),
+        traffic_distribution: resource.traffic_distribution,
         is_kubernetes: true,
     }
 }
@@ -165,6 +168,7 @@ fn entry_service(resource: &ServiceEntry, host: String) -> Service<'_> {
             .filter(|address| !address.contains('/'))
             .collect(),
         ports: ports.collect(),
+        traffic_distribution: resource.traffic_distribution,
         is_kubernetes: false,
     }
 }

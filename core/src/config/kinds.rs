@@ -25,6 +25,8 @@ pub enum ReadKind {
     EndpointSlice,
     /// Kubernetes Pod.
     Pod,
+    /// Kubernetes Node.
+    Node,
     /// A Kubernetes List, whose `items` are resources.
     List,
 }
@@ -150,6 +152,7 @@ const KINDS: &[Row] = &[
     read("", "List", &["v1"], ReadKind::List),
     read("", "Service", &["v1"], ReadKind::Service),
     read("", "Pod", &["v1"], ReadKind::Pod),
+    read("", "Node", &["v1"], ReadKind::Node),
     read(
         "discovery.k8s.io",
         "EndpointSlice",

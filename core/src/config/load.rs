@@ -196,7 +196,7 @@ impl Loader<'_> {
         let meta = envelope::meta(report, document, &self.file, self.default_namespace);
         report.name_resource(meta.resource_name(kind));
         self.check_unique(&meta, kind);
-        if let ReadKind::Service | ReadKind::EndpointSlice | ReadKind::Pod = read {
+        if let ReadKind::Service | ReadKind::EndpointSlice | ReadKind::Pod | ReadKind::Node = read {
             return self.kubernetes(read, meta, document);
         }
         self.check_dry_run(&meta);
@@ -261,7 +261,11 @@ impl Loader<'_> {
                 let entry = workload_entry::read(report, meta, spec);
                 keep(report, &mut all.workload_entries, entry, |r| &mut r.meta);
             }
-            ReadKind::List | ReadKind::Service | ReadKind::EndpointSlice | ReadKind::Pod => {}
+            ReadKind::List
+            | ReadKind::Service
+            | ReadKind::EndpointSlice
+            | ReadKind::Pod
+            | ReadKind::Node => {}
         }
     }
 
@@ -280,6 +284,10 @@ impl Loader<'_> {
             ReadKind::Pod => {
                 let pod = kubernetes::read_pod(report, meta, document);
                 keep(report, &mut all.pods, pod, |r| &mut r.meta);
+            }
+            ReadKind::Node => {
+                let node = kubernetes::Node { meta };
+                keep(report, &mut all.nodes, node, |r| &mut r.meta);
             }
             ReadKind::DestinationRule
             | ReadKind::Gateway

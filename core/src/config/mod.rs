@@ -34,6 +34,7 @@ pub mod scalar;
 pub mod server_tls;
 pub mod service_entry;
 pub mod sidecar;
+mod traffic_distribution;
 pub mod value;
 pub mod virtual_service;
 pub mod workload_entry;

@@ -2,7 +2,7 @@
 
 use super::destination_rule::DestinationRule;
 use super::gateway::Gateway;
-use super::kubernetes::{EndpointSlice, Pod, Service};
+use super::kubernetes::{EndpointSlice, Node, Pod, Service};
 use super::service_entry::ServiceEntry;
 use super::sidecar::Sidecar;
 use super::virtual_service::VirtualService;
@@ -30,4 +30,6 @@ pub struct Resources {
     pub endpoint_slices: Vec<EndpointSlice>,
     /// Kubernetes Pod.
     pub pods: Vec<Pod>,
+    /// Kubernetes Node.
+    pub nodes: Vec<Node>,
 }

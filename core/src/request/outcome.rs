@@ -16,24 +16,22 @@ pub fn report(outcome: Outcome, record: &Record, now: Instant) {
     let Some(detection) = &cluster.outlier_detection else {
         return;
     };
-    cluster.sweep(now);
+    cluster.sweep(now, record.entropy);
     let endpoint = &cluster.endpoints[attempt.endpoint as usize];
     ejection::report(detection, &endpoint.state, outcome, now);
 }
 
-/// What a response that ends an attempt counts as: to a gRPC request, a gRPC status in its head counts as the HTTP status
-/// that stands for it.
+/// What a response that ends an attempt counts as: to a gRPC request, a gRPC status in its head stands for the response's
+/// own. One in trailers comes too late.
 #[must_use]
 pub fn of_response(record: &Record, response: &ResponseHead) -> Outcome {
     let grpc_status = response
         .headers
         .get(Known::GrpcStatus)
-        .filter(|_| grpc::is_request(&record.request))
-        .and_then(|code| core::str::from_utf8(code).ok()?.trim().parse().ok());
-    Outcome::Response(
-        grpc_status
-            .and_then(http_status)
-            .unwrap_or_else(|| response.status.as_u16()),
+        .filter(|code| grpc::is_request(&record.request) && !code.is_empty());
+    grpc_status.map_or_else(
+        || Outcome::Response(response.status.as_u16()),
+        |code| Outcome::Grpc(http_status(code)),
     )
 }
 
@@ -52,22 +50,75 @@ pub const fn of_reset(reason: ResetReason) -> Option<Outcome> {
     }
 }
 
-/// Envoy reference §2.2.
-const fn http_status(grpc: u16) -> Option<u16> {
-    Some(match grpc {
-        0 => 200,
-        1 => 499,
-        2 | 13 | 15 => 500,
-        3 | 9 => 400,
-        4 => 504,
-        5 => 404,
-        6 | 10 => 409,
-        7 => 403,
-        8 => 429,
-        11 => 400,
-        12 => 501,
-        14 => 503,
-        16 => 401,
-        _ => return None,
-    })
+/// The HTTP status that stands for a gRPC status (Envoy reference §2.2). What is none of gRPC's numbers is an error of the
+/// server.
+fn http_status(grpc: &[u8]) -> u16 {
+    let number = core::str::from_utf8(grpc).ok();
+    match number.and_then(|text| text.trim().parse::<u64>().ok()) {
+        Some(0) => 200,
+        Some(1) => 499,
+        Some(3 | 9 | 11) => 400,
+        Some(4) => 504,
+        Some(5) => 404,
+        Some(6 | 10) => 409,
+        Some(7) => 403,
+        Some(8) => 429,
+        Some(12) => 501,
+        Some(14) => 503,
+        Some(16) => 401,
+        Some(_) | None => 500,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::StatusCode;
+
+    #[test]
+    fn responses_count_by_their_status_or_the_one_that_stands_for_a_grpc_status() {
+        for (kind, status, grpc_status, want) in [
+            ("text/plain", 200, "14", Outcome::Response(200)),
+            ("application/grpc", 200, "", Outcome::Response(200)),
+            ("application/grpc", 503, "0", Outcome::Grpc(200)),
+            ("application/grpc", 200, "0", Outcome::Grpc(200)),
+            ("application/grpc+proto", 200, "14", Outcome::Grpc(503)),
+            ("application/grpc-web", 200, "14", Outcome::Response(200)),
+            ("application/grpc", 200, "1", Outcome::Grpc(499)),
+            ("application/grpc", 200, "2", Outcome::Grpc(500)),
+            ("application/grpc", 200, "3", Outcome::Grpc(400)),
+            ("application/grpc", 200, "4", Outcome::Grpc(504)),
+            ("application/grpc", 200, "5", Outcome::Grpc(404)),
+            ("application/grpc", 200, "6", Outcome::Grpc(409)),
+            ("application/grpc", 200, "7", Outcome::Grpc(403)),
+            ("application/grpc", 200, "8", Outcome::Grpc(429)),
+            ("application/grpc", 200, "9", Outcome::Grpc(400)),
+            ("application/grpc", 200, "10", Outcome::Grpc(409)),
+            ("application/grpc", 200, "11", Outcome::Grpc(400)),
+            ("application/grpc", 200, "12", Outcome::Grpc(501)),
+            ("application/grpc", 200, "13", Outcome::Grpc(500)),
+            ("application/grpc", 200, "15", Outcome::Grpc(500)),
+            ("application/grpc", 200, "16", Outcome::Grpc(401)),
+            ("application/grpc", 200, "17", Outcome::Grpc(500)),
+            ("application/grpc", 200, "-1", Outcome::Grpc(500)),
+            ("application/grpc", 200, "x", Outcome::Grpc(500)),
+        ] {
+            let mut record = Record::default();
+            let headers = &mut record.request.headers;
+            headers.append(b"content-type", kind.as_bytes()).unwrap();
+            let mut response = ResponseHead {
+                status: StatusCode::from_u16(status).unwrap(),
+                ..ResponseHead::default()
+            };
+            let headers = &mut response.headers;
+            headers
+                .append(b"grpc-status", grpc_status.as_bytes())
+                .unwrap();
+            assert_eq!(
+                of_response(&record, &response),
+                want,
+                "{kind} {status} {grpc_status}"
+            );
+        }
+    }
 }

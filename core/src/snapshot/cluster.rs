@@ -8,6 +8,7 @@ use super::locality::LocalityPolicy;
 use crate::cluster::{
     ClusterState, HostState, OutlierDetection, RetryLimit, TokenBudget, ejection,
 };
+use crate::entropy::Entropy;
 use crate::time::{Duration, Instant};
 
 /// How long a connection may take to be made when nobody says (Istio).
@@ -178,11 +179,12 @@ impl Cluster {
         }
     }
 
-    /// Lets endpoints come back whose ejection is over by now.
-    pub fn sweep(&self, now: Instant) {
+    /// Lets endpoints come back whose ejection is over by now, and ejects those whose rates were bad in an interval that
+    /// has ended. `entropy` decides what is done only sometimes.
+    pub fn sweep(&self, now: Instant, entropy: Entropy) {
         if let Some(detection) = &self.outlier_detection {
             let hosts = self.endpoints.iter().map(|endpoint| &*endpoint.state);
-            ejection::sweep(detection, &self.state, hosts, now);
+            ejection::sweep(detection, &self.state, hosts, now, entropy);
         }
     }
 }

@@ -54,7 +54,7 @@ impl View {
     #[must_use]
     pub fn pick(&self, id: ClusterId, context: &balance::Context<'_>) -> Option<(usize, Picked)> {
         let cluster = self.snapshot.cluster(id);
-        cluster.sweep(context.now);
+        cluster.sweep(context.now, context.entropy);
         let at = id.0 as usize;
         let mut balancers = self.balancers.borrow_mut();
         balancers[at]

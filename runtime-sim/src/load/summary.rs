@@ -68,7 +68,7 @@ impl Summary {
     /// Reads how many ejections there were from the live state of a snapshot.
     pub fn count_ejections(&mut self, snapshot: &Snapshot) {
         let clusters = snapshot.clusters.iter();
-        self.ejections = clusters.map(|c| c.state.ejections_enforced()).sum();
+        self.ejections = clusters.map(|c| c.state.tally().enforced_total()).sum();
     }
 
     /// Requests whose answer was no failure: any status from 200 to 499.

@@ -354,5 +354,5 @@ fn ejections(snapshots: &[Arc<Snapshot>]) -> u64 {
     let mut states: Vec<_> = clusters.map(|c| &c.state).collect();
     states.sort_by_key(|state| Arc::as_ptr(state));
     states.dedup_by_key(|state| Arc::as_ptr(state));
-    states.iter().map(|s| s.ejections_enforced()).sum()
+    states.iter().map(|s| s.tally().enforced_total()).sum()
 }

@@ -75,7 +75,7 @@ fn cookie(o: &mut Object<'_, '_>) -> HttpCookie {
     }
 }
 
-fn locality(o: &mut Object<'_, '_>) -> LocalityLbSetting {
+pub(super) fn locality(o: &mut Object<'_, '_>) -> LocalityLbSetting {
     LocalityLbSetting {
         distribute: o.messages("distribute", |o| LocalityDistribute {
             from: o.string("from"),
@@ -94,7 +94,7 @@ fn failover(o: &mut Object<'_, '_>) -> LocalityFailover {
     }
 }
 
-fn zone_aware(o: &mut Object<'_, '_>) -> ZoneAwareLbSetting {
+pub(super) fn zone_aware(o: &mut Object<'_, '_>) -> ZoneAwareLbSetting {
     ZoneAwareLbSetting {
         enabled: o.optional_boolean("enabled"),
         failover: o.messages("failover", failover),

@@ -9,6 +9,48 @@ use crate::time::Duration;
 pub struct Extensions {
     /// `outrigger.dev/retry-budget`: retries as a share of requests over time (linkerd, Finagle).
     pub retry_budget: Option<TokenRetryBudget>,
+    /// `outrigger.dev/success-rate-ejection`: ejects who succeeds less often than the others (Envoy).
+    pub success_rate_ejection: Option<SuccessRateEjection>,
+    /// `outrigger.dev/failure-percentage-ejection`: ejects who fails too often (Envoy).
+    pub failure_percentage_ejection: Option<FailurePercentageEjection>,
+    /// `outrigger.dev/always-eject-one-host`: one may be out whatever `maxEjectionPercent` says (Envoy).
+    pub always_eject_one_host: bool,
+}
+
+impl Extensions {
+    /// Whether something is set that acts only together with `outlierDetection`.
+    #[must_use]
+    pub const fn needs_outlier_detection(&self) -> bool {
+        self.success_rate_ejection.is_some()
+            || self.failure_percentage_ejection.is_some()
+            || self.always_eject_one_host
+    }
+}
+
+/// Envoy's success-rate detector, under the names of its settings.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SuccessRateEjection {
+    /// Endpoints that must have had enough results.
+    pub minimum_hosts: u32,
+    /// Results of an interval that are enough.
+    pub request_volume: u32,
+    /// Standard deviations below the mean, in thousandths.
+    pub stdev_factor: u32,
+    /// Percent.
+    pub enforcing: u32,
+}
+
+/// Envoy's failure-percentage detector, under the names of its settings.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FailurePercentageEjection {
+    /// Percent.
+    pub threshold: u32,
+    /// Endpoints that must have had enough results.
+    pub minimum_hosts: u32,
+    /// Results of an interval that are enough.
+    pub request_volume: u32,
+    /// Percent.
+    pub enforcing: u32,
 }
 
 /// A budget of retries that requests pay into and retries draw from.
@@ -26,6 +68,29 @@ pub struct TokenRetryBudget {
 pub(super) fn read(all: &mut Annotations<'_, '_>) -> Extensions {
     Extensions {
         retry_budget: all.read("retry-budget", retry_budget),
+        success_rate_ejection: all.read("success-rate-ejection", success_rate),
+        failure_percentage_ejection: all.read("failure-percentage-ejection", failure_percentage),
+        always_eject_one_host: all.flag("always-eject-one-host"),
+    }
+}
+
+/// Defaults are Envoy's.
+fn success_rate(setting: &mut Setting<'_, '_>) -> SuccessRateEjection {
+    SuccessRateEjection {
+        minimum_hosts: setting.count("minimum_hosts", 0, u32::MAX).unwrap_or(5),
+        request_volume: setting.count("request_volume", 0, u32::MAX).unwrap_or(100),
+        stdev_factor: setting.count("stdev_factor", 0, u32::MAX).unwrap_or(1900),
+        enforcing: setting.count("enforcing", 0, 100).unwrap_or(100),
+    }
+}
+
+/// Defaults are Envoy's, but for `enforcing`: whoever writes the annotation wants it done.
+fn failure_percentage(setting: &mut Setting<'_, '_>) -> FailurePercentageEjection {
+    FailurePercentageEjection {
+        threshold: setting.count("threshold", 0, 100).unwrap_or(85),
+        minimum_hosts: setting.count("minimum_hosts", 0, u32::MAX).unwrap_or(5),
+        request_volume: setting.count("request_volume", 0, u32::MAX).unwrap_or(50),
+        enforcing: setting.count("enforcing", 0, 100).unwrap_or(100),
     }
 }
 

@@ -14,7 +14,9 @@ pub use balancer::{
     LoadBalancerSettings, LocalityDistribute, LocalityFailover, LocalityLbSetting, SimpleLb,
     WarmupConfiguration, ZoneAwareLbSetting,
 };
-pub use extensions::{Extensions, TokenRetryBudget};
+pub use extensions::{
+    Extensions, FailurePercentageEjection, SuccessRateEjection, TokenRetryBudget,
+};
 pub use traffic::{
     ClientTlsMode, ClientTlsSettings, ConnectionPoolSettings, H2UpgradePolicy, Http2KeepAlive,
     HttpSettings, OutlierDetection, PortTrafficPolicy, ProxyProtocol, ProxyProtocolVersion,
@@ -24,7 +26,7 @@ pub use traffic::{
 use std::collections::BTreeMap;
 
 use super::annotations::annotations;
-use super::decode::object;
+use super::decode::{Object, object};
 use super::meta::Meta;
 use super::pending;
 use super::report::Report;
@@ -76,4 +78,18 @@ pub(super) fn read(report: &mut Report, meta: Meta, spec: &Node) -> DestinationR
         pending::tell_destination_rule(spec, report);
         rule
     })
+}
+
+/// Reads and checks `localityLbSetting` of the mesh. Whether anything is ejected is not its business.
+pub(super) fn mesh_locality(o: &mut Object<'_, '_>) -> LocalityLbSetting {
+    let setting = balancer_decode::locality(o);
+    validate::locality::check(&setting, true, o.report());
+    setting
+}
+
+/// Reads and checks `zoneAwareLbSetting` of the mesh.
+pub(super) fn mesh_zone_aware(o: &mut Object<'_, '_>) -> ZoneAwareLbSetting {
+    let setting = balancer_decode::zone_aware(o);
+    validate::locality::check_zone_aware(&setting, o.report());
+    setting
 }

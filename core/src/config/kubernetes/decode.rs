@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     EndpointSlice, Pod, PodRef, Port, Reach, Service, SliceEndpoint, SlicePort, TargetPort,
+    TrafficDistribution,
 };
 use crate::config::checks;
 use crate::config::code::Code;
@@ -12,7 +13,7 @@ use crate::config::decode::{Object, part};
 use crate::config::meta::Meta;
 use crate::config::report::Report;
 use crate::config::yaml::Node;
-use crate::config::{address, names, scalar};
+use crate::config::{address, names, scalar, traffic_distribution};
 
 /// The annotation by which a Service says who sees it.
 const EXPORT_TO: &str = "networking.istio.io/exportTo";
@@ -42,15 +43,27 @@ pub(in crate::config) fn read_service(report: &mut Report, meta: Meta, document:
             });
         });
     });
+    let annotated = traffic_distribution::of_annotation(report, &meta);
     part(report, document, |o| {
-        let service = o.read("spec", |report, spec| {
-            part(report, spec, |spec| service_spec(spec))
+        let spec = o.read("spec", |report, spec| {
+            part(report, spec, |spec| {
+                (service_spec(spec), traffic_distribution(spec))
+            })
         });
+        let (service, written) = spec.unwrap_or_default();
         Service {
             meta,
             export_to,
-            ..service.unwrap_or_default()
+            traffic_distribution: written.unwrap_or(annotated),
+            ..service
         }
+    })
+}
+
+fn traffic_distribution(spec: &mut Object<'_, '_>) -> Option<TrafficDistribution> {
+    let text = spec.optional_string("trafficDistribution")?;
+    spec.report().field("trafficDistribution", |report| {
+        traffic_distribution::of_field(report, &text)
     })
 }
 
@@ -84,7 +97,6 @@ fn service_spec(spec: &mut Object<'_, '_>) -> Service {
         reach,
         ports,
         selector: spec.string_map("selector"),
-        traffic_distribution: spec.optional_string("trafficDistribution"),
         ..Service::default()
     }
 }
@@ -194,7 +206,7 @@ fn slice_endpoint(endpoint: &mut Object<'_, '_>) -> SliceEndpoint {
 /// Reads a Pod from its whole document.
 pub(in crate::config) fn read_pod(report: &mut Report, meta: Meta, document: &Node) -> Pod {
     part(report, document, |o| {
-        let (service_account, ports) = o
+        let (service_account, node, ports) = o
             .read("spec", |report, spec| part(report, spec, pod_spec))
             .unwrap_or_default();
         let status = o.read("status", |report, status| part(report, status, pod_status));
@@ -205,11 +217,13 @@ pub(in crate::config) fn read_pod(report: &mut Report, meta: Meta, document: &No
             ports,
             is_ready,
             service_account,
+            node,
         }
     })
 }
 
-fn pod_spec(spec: &mut Object<'_, '_>) -> (String, BTreeMap<String, u16>) {
+/// The service account, the node and named ports.
+fn pod_spec(spec: &mut Object<'_, '_>) -> (String, String, BTreeMap<String, u16>) {
     let mut ports = BTreeMap::new();
     let containers = spec.list("containers", |report, container| {
         Some(part(report, container, |container| {
@@ -226,7 +240,8 @@ fn pod_spec(spec: &mut Object<'_, '_>) -> (String, BTreeMap<String, u16>) {
             ports.entry(name).or_insert(port);
         }
     }
-    (spec.string("serviceAccountName"), ports)
+    let node = spec.string("nodeName");
+    (spec.string("serviceAccountName"), node, ports)
 }
 
 fn pod_status(status: &mut Object<'_, '_>) -> (Vec<String>, bool) {

@@ -1,4 +1,4 @@
-//! Kubernetes Service, EndpointSlice and Pod, the fields a sidecar needs, as `kubectl get -o yaml` prints them.
+//! Kubernetes Service, EndpointSlice, Pod and Node, the fields a sidecar needs, as `kubectl get -o yaml` prints them.
 
 mod decode;
 
@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use super::meta::Meta;
 use super::protocol::{self, Protocol};
+pub use super::traffic_distribution::TrafficDistribution;
 
 /// A Kubernetes Service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,8 +23,8 @@ pub struct Service {
     pub selector: BTreeMap<String, String>,
     /// Annotation `networking.istio.io/exportTo`; empty is everybody.
     pub export_to: Vec<String>,
-    /// `trafficDistribution` as written.
-    pub traffic_distribution: Option<String>,
+    /// `trafficDistribution`, or the annotation that older clusters use.
+    pub traffic_distribution: TrafficDistribution,
 }
 
 /// `type` and `clusterIP` of a Service.
@@ -143,6 +144,15 @@ pub struct Pod {
     pub is_ready: bool,
     /// `spec.serviceAccountName`.
     pub service_account: String,
+    /// `spec.nodeName`.
+    pub node: String,
+}
+
+/// A Node; its labels say where the pods on it are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Node {
+    /// Who it is. Nodes have no namespace.
+    pub meta: Meta,
 }
 
 #[cfg(test)]

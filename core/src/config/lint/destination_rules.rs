@@ -24,6 +24,7 @@ pub(super) fn lint(lint: &mut Lint<'_>) {
             }
             selector(lint, rule);
             passthrough(lint, rule);
+            ejection_annotations(lint, rule);
         }
         hidden(lint, host, rules);
         merged(lint, rules);
@@ -49,6 +50,23 @@ fn passthrough(lint: &mut Lint<'_>, rule: &DestinationRule) {
             let path = format!("{path}.connectionPool");
             lint.tell(about(rule), path, Code::NotInEffect, message, help);
         }
+    }
+}
+
+/// Annotations that add to `outlierDetection` need one to add to.
+fn ejection_annotations(lint: &mut Lint<'_>, rule: &DestinationRule) {
+    let of_ports = |policy: &TrafficPolicy| {
+        let mut ports = policy.port_level_settings.iter();
+        ports.any(|port| port.outlier_detection.is_some())
+    };
+    let is_on = policies(rule)
+        .iter()
+        .any(|(_, policy)| policy.outlier_detection.is_some() || of_ports(policy));
+    if rule.extensions.needs_outlier_detection() && !is_on {
+        let message = "annotations say how endpoints are ejected, and nothing turns ejection on";
+        let help = "set `outlierDetection: {}` in a traffic policy";
+        let path = "metadata.annotations";
+        lint.tell(about(rule), path, Code::NeverEjects, message, help);
     }
 }
 
@@ -102,7 +120,7 @@ fn endpoints(lint: &mut Lint<'_>, host: &str, rule: &DestinationRule) {
         };
         let count = i32::try_from(labels.len()).unwrap_or(i32::MAX);
         // One ejected endpoint of `count` is already more than allowed.
-        if 100 > percent.saturating_mul(count) {
+        if 100 > percent.saturating_mul(count) && !rule.extensions.always_eject_one_host {
             let message = format!(
                 "`{host}` has {count} endpoints, so at most {percent} % of them is none: nothing is ever ejected"
             );

@@ -4,6 +4,7 @@ use super::MeshConfig;
 use crate::config::checks;
 use crate::config::code::Code;
 use crate::config::decode::Object;
+use crate::config::destination_rule;
 use crate::config::names;
 use crate::config::sidecar::outbound;
 use crate::snapshot::PathNormalization;
@@ -50,7 +51,6 @@ const UNUSED: &[&str] = &[
     "ingressControllerMode",
     "ingressSelector",
     "ingressService",
-    "localityLbSetting",
     "meshMTLS",
     "outboundClusterStatName",
     "protocolDetectionTimeout",
@@ -92,6 +92,10 @@ pub(in crate::config) fn decode(o: &mut Object<'_, '_>) -> MeshConfig {
         } else {
             root_namespace
         },
+        locality_lb_setting: o
+            .message("localityLbSetting", destination_rule::mesh_locality)
+            .unwrap_or_default(),
+        zone_aware_lb_setting: o.message("zoneAwareLbSetting", destination_rule::mesh_zone_aware),
         cluster_domain: names::CLUSTER_DOMAIN.to_owned(),
         default_service_export_to: export_to(o, "defaultServiceExportTo", true),
         default_virtual_service_export_to: export_to(o, "defaultVirtualServiceExportTo", false),

@@ -4,6 +4,7 @@ mod decode;
 
 pub(super) use decode::decode;
 
+use super::destination_rule::{LocalityLbSetting, ZoneAwareLbSetting};
 use super::sidecar::OutboundTrafficPolicy;
 use crate::snapshot::PathNormalization;
 use crate::time::Duration;
@@ -21,6 +22,10 @@ pub struct MeshConfig {
     pub root_namespace: String,
     /// The domain of Kubernetes services.
     pub cluster_domain: String,
+    /// Where traffic goes by locality where no DestinationRule says; failover by distance unless it is turned off.
+    pub locality_lb_setting: LocalityLbSetting,
+    /// The same for zones; it goes before the above.
+    pub zone_aware_lb_setting: Option<ZoneAwareLbSetting>,
     /// Who sees services that do not say; empty is everybody.
     pub default_service_export_to: Vec<String>,
     /// Who sees VirtualServices that do not say; empty is everybody.
@@ -37,6 +42,8 @@ impl Default for MeshConfig {
             path_normalization: PathNormalization::Base,
             root_namespace: "istio-system".into(),
             cluster_domain: super::names::CLUSTER_DOMAIN.into(),
+            locality_lb_setting: LocalityLbSetting::default(),
+            zone_aware_lb_setting: None,
             default_service_export_to: Vec::new(),
             default_virtual_service_export_to: Vec::new(),
             default_destination_rule_export_to: Vec::new(),

@@ -3,6 +3,7 @@
 use super::{Location, Resolution, ServiceEntry, ServicePort};
 use crate::config::decode::Object;
 use crate::config::meta::Meta;
+use crate::config::traffic_distribution::TrafficDistribution;
 use crate::config::workload_entry;
 
 const LOCATIONS: &[(&str, i32, Location)] = &[
@@ -32,6 +33,7 @@ pub(in crate::config) fn decode(meta: Meta, spec: &mut Object<'_, '_>) -> Servic
             .message("workloadSelector", |selector| selector.string_map("labels")),
         export_to: spec.strings("exportTo"),
         subject_alt_names: spec.strings("subjectAltNames"),
+        traffic_distribution: TrafficDistribution::Any, // an annotation
     }
 }
 

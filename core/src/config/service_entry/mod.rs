@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use super::decode::object;
 use super::meta::Meta;
 use super::report::Report;
+use super::traffic_distribution::{self, TrafficDistribution};
 use super::workload_entry::Workload;
 use super::yaml::Node;
 
@@ -36,6 +37,8 @@ pub struct ServiceEntry {
     pub export_to: Vec<String>,
     /// Names the server's certificate may have.
     pub subject_alt_names: Vec<String>,
+    /// By annotation: which endpoints clients are to prefer.
+    pub traffic_distribution: TrafficDistribution,
 }
 
 /// A port of a ServiceEntry, of a Sidecar listener or of a Gateway server.
@@ -93,10 +96,14 @@ impl Resolution {
 
 /// Reads and checks the `spec` of a ServiceEntry.
 pub(super) fn read(report: &mut Report, meta: Meta, spec: &Node) -> ServiceEntry {
+    let traffic_distribution = traffic_distribution::of_annotation(report, &meta);
     report.field("spec", |report| {
         let read = object(report, spec, |o| decode::decode(meta, o));
         validate::validate(&read, report);
-        read
+        ServiceEntry {
+            traffic_distribution,
+            ..read
+        }
     })
 }
 

@@ -172,14 +172,11 @@ fn a_balancer_of_another_cluster_does_no_harm() {
 fn without(mut cluster: Cluster, out: &[usize], min_health_percent: u8) -> Cluster {
     let detection = OutlierDetection {
         consecutive_5xx: NonZeroU32::new(1),
-        consecutive_gateway: None,
-        split_local_origin: false,
-        consecutive_local_origin: None,
-        error_codes: Box::default(),
         interval: Duration::from_secs(1),
         base_ejection_time: Duration::from_secs(1),
         max_ejection_percent: 100,
         min_health_percent,
+        ..OutlierDetection::default()
     };
     for at in out {
         let host = &cluster.endpoints[*at].state;
@@ -240,12 +237,12 @@ fn follows_ejections_and_returns() {
     assert_eq!(shares(), [30, 60, 30]);
     let detection = cluster.outlier_detection.as_deref().unwrap();
     let heavy = &cluster.endpoints[1].state;
-    cluster.sweep(Instant::ZERO);
+    cluster.sweep(Instant::ZERO, Entropy(0));
     ejection::report(detection, heavy, Outcome::Failed, Instant::ZERO);
     assert_eq!(shares(), [60, 0, 60]);
-    cluster.sweep(Instant::from_millis(999));
+    cluster.sweep(Instant::from_millis(999), Entropy(0));
     assert_eq!(shares(), [60, 0, 60]);
-    cluster.sweep(Instant::from_millis(1000));
+    cluster.sweep(Instant::from_millis(1000), Entropy(0));
     assert_eq!(shares(), [30, 60, 30]);
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use outrigger_core::cluster::Origin;
+use outrigger_core::entropy::Entropy;
 use outrigger_core::snapshot::{Balancing, Cluster, Endpoint, Snapshot};
 use outrigger_core::time::Instant;
 
@@ -9,25 +11,47 @@ use outrigger_core::time::Instant;
 pub(super) fn text(snapshot: &Snapshot, now: Instant) -> String {
     let mut out = String::new();
     for cluster in &snapshot.clusters {
-        cluster.sweep(now);
-        write_cluster(&mut out, cluster);
+        sweep(cluster, now);
+        write_cluster(&mut out, cluster, now);
     }
     out
 }
 
-fn write_cluster(out: &mut String, cluster: &Cluster) {
+/// Makes up for sweeps that no request has brought about. No request, no random number of one: the clock is read to the
+/// nanosecond, which is random enough for what is enforced only sometimes.
+pub(super) fn sweep(cluster: &Cluster, now: Instant) {
+    cluster.sweep(now, Entropy(now.as_nanos()));
+}
+
+fn write_cluster(out: &mut String, cluster: &Cluster, now: Instant) {
     let name = &cluster.name;
     let balancing = balancing_name(cluster.balancing);
     // Writing to a string cannot fail, here and below.
     let _ = writeln!(out, "{name}::observability_name::{name}");
     let _ = writeln!(out, "{name}::lb_policy::{balancing}");
     let _ = writeln!(out, "{name}::added_via_api::false");
+    if cluster.outlier_detection.is_some() {
+        for (origin, prefix) in [(Origin::External, ""), (Origin::Local, "local_origin_")] {
+            let (mean, least) = cluster.state.success_rate(origin);
+            let (mean, least) = (percent(mean), percent(least));
+            let _ = writeln!(out, "{name}::outlier::{prefix}success_rate_average::{mean}");
+            let _ = writeln!(
+                out,
+                "{name}::outlier::{prefix}success_rate_ejection_threshold::{least}"
+            );
+        }
+    }
     for endpoint in &cluster.endpoints {
-        write_endpoint(out, name, endpoint);
+        write_endpoint(out, name, endpoint, now);
     }
 }
 
-fn write_endpoint(out: &mut String, cluster: &str, endpoint: &Endpoint) {
+/// Envoy writes -1 for none.
+fn percent(percent: Option<f64>) -> f64 {
+    percent.unwrap_or(-1.0)
+}
+
+fn write_endpoint(out: &mut String, cluster: &str, endpoint: &Endpoint, now: Instant) {
     let state = &endpoint.state;
     let mut line = |name: &str, value: &dyn std::fmt::Display| {
         let _ = writeln!(out, "{cluster}::{}::{name}::{value}", endpoint.text);
@@ -41,19 +65,30 @@ fn write_endpoint(out: &mut String, cluster: &str, endpoint: &Endpoint) {
     let success = total.saturating_sub(errors).saturating_sub(active.into());
     line("rq_success", &success);
     line("rq_total", &total);
-    let is_ejected = state.is_ejected();
-    let health = if is_ejected {
+    let ejected = state.ejected();
+    let health = if ejected.is_some() {
         "/failed_outlier_check"
     } else {
         "healthy"
     };
     line("health_flags", &health);
+    if let Some(ejected) = ejected {
+        line("ejection_reason", &ejected.reason);
+        line("ejection_age_ms", &now.since(ejected.since).as_millis());
+        line("ejection_left_ms", &ejected.until.since(now).as_millis());
+    }
     line("weight", &endpoint.weight);
     let mut locality = endpoint.locality.splitn(3, '/');
     for name in ["region", "zone", "sub_zone"] {
         line(name, &locality.next().unwrap_or(""));
     }
-    line("priority", &0);
+    line("priority", &endpoint.priority);
+    line(
+        "success_rate",
+        &percent(state.success_rate(Origin::External)),
+    );
+    let local = percent(state.success_rate(Origin::Local));
+    line("local_origin_success_rate", &local);
 }
 
 /// Envoy's name of a balancing policy.

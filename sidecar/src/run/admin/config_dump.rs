@@ -2,14 +2,15 @@
 //!
 //! The shape is ours: what Envoy dumps is what a control plane sent it, and there is none here.
 
+mod outlier;
 mod retries;
 
 use std::time::Duration;
 
 use outrigger_core::snapshot::{
     Action, Cluster, Condition, Destination, DestinationCluster, Forward, HeaderOps, Limits,
-    Origin, PathMatch, PathNormalization, PathRewrite, Redirect, RedirectPath, RedirectPort, Rule,
-    Snapshot, TextMatch, UnknownHosts, VirtualHost,
+    LocalityPolicy, Origin, PathMatch, PathNormalization, PathRewrite, Redirect, RedirectPath,
+    RedirectPort, Rule, Snapshot, TextMatch, UnknownHosts, VirtualHost, WarmUp,
 };
 use serde_json::{Map, Value, json};
 
@@ -127,17 +128,51 @@ fn cluster(cluster: &Cluster) -> Value {
             "address": endpoint.text,
             "weight": endpoint.weight,
             "locality": endpoint.locality,
+            "priority": endpoint.priority,
         })
     });
     json!({
         "name": cluster.name,
         "lb_policy": balancing_name(cluster.balancing),
+        "localities": localities(&cluster.locality_policy),
+        "slow_start": cluster.warm_up.map(slow_start),
         "connect_timeout": duration(cluster.connect_timeout),
         "idle_timeout": cluster.idle_timeout.map(duration),
         "max_requests_per_connection": cluster.max_requests_per_connection,
         "circuit_limits": cluster.limits.map(limits),
         "retry_budget": cluster.token_budget.map(retries::token_budget),
+        "outlier_detection": cluster.outlier_detection.as_deref().map(outlier::detection),
         "endpoints": endpoints.collect::<Vec<_>>(),
+    })
+}
+
+/// What is shared out by locality; null where localities do not matter.
+fn localities(policy: &LocalityPolicy) -> Value {
+    match policy {
+        LocalityPolicy::Alike => Value::Null,
+        LocalityPolicy::Weighted(all) => {
+            let all = all.iter().map(
+                |w| json!({ "priority": w.priority, "locality": w.locality, "weight": w.weight }),
+            );
+            json!({ "weighted": all.collect::<Vec<_>>() })
+        }
+        LocalityPolicy::ZoneAware(zones) => {
+            let proxies = zones.proxies.iter();
+            let proxies = proxies.map(|(locality, count)| (locality.to_string(), json!(count)));
+            json!({ "zone_aware": {
+                "own": zones.own,
+                "proxies": proxies.collect::<Map<_, _>>(),
+                "min_cluster_size": zones.min_endpoints,
+            }})
+        }
+    }
+}
+
+fn slow_start(warm_up: WarmUp) -> Value {
+    json!({
+        "window": duration(warm_up.duration),
+        "min_weight_percent": warm_up.minimum * 100.0,
+        "aggression": warm_up.aggression,
     })
 }
 

@@ -4,9 +4,11 @@ use std::fmt::{Display, Write as _};
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use outrigger_core::cluster::{ClusterState, RetryEvent};
+use outrigger_core::cluster::{ClusterState, Detector, RetryEvent};
 use outrigger_core::snapshot::Cluster;
 use outrigger_tokio::{Handle, ListenerStats};
+
+use super::clusters::sweep;
 
 /// Everything that is counted now.
 pub(super) fn text(handle: &Handle, started: Instant) -> String {
@@ -18,7 +20,7 @@ pub(super) fn text(handle: &Handle, started: Instant) -> String {
         add_listener(&mut lines, prefix, listener);
     }
     for cluster in &snapshot.clusters {
-        cluster.sweep(handle.now());
+        sweep(cluster, handle.now());
         add_cluster(&mut lines, cluster);
     }
     let is_draining = u8::from(handle.is_draining());
@@ -105,12 +107,17 @@ fn add_retries(lines: &mut Lines, cluster: &str, state: &ClusterState) {
 }
 
 fn add_ejections(lines: &mut Lines, cluster: &str, state: &ClusterState) {
-    let name = format!("{cluster}.outlier_detection");
-    let total = state.ejections_enforced();
-    lines.add(format!("{name}.ejections_active"), state.ejections_active());
-    lines.add(format!("{name}.ejections_enforced_total"), total);
-    let overflow = state.ejections_overflow();
-    lines.add(format!("{name}.ejections_overflow"), overflow);
+    let name = format!("{cluster}.outlier_detection.ejections");
+    let tally = state.tally();
+    lines.add(format!("{name}_active"), state.ejections_active());
+    lines.add(format!("{name}_enforced_total"), tally.enforced_total());
+    lines.add(format!("{name}_overflow"), tally.overflow());
+    for detector in Detector::ALL {
+        let (detected, enforced) = (tally.detected(detector), tally.enforced(detector));
+        let detector = detector.name();
+        lines.add(format!("{name}_detected_{detector}"), detected);
+        lines.add(format!("{name}_enforced_{detector}"), enforced);
+    }
 }
 
 /// An address as a part of a name: Envoy replaces colons.

@@ -7,7 +7,7 @@ use crate::config::checks;
 use crate::config::code::Code;
 use crate::config::destination_rule::{
     ConsistentHash, HashKey, HashRing, HttpCookie, LoadBalancerPolicy, LoadBalancerSettings,
-    WarmupConfiguration,
+    SimpleLb, WarmupConfiguration,
 };
 use crate::config::header_name;
 use crate::config::report::Report;
@@ -27,13 +27,9 @@ pub(super) fn check(balancer: &LoadBalancerSettings, ejects: bool, report: &mut 
         });
     }
     if let Some(setting) = &balancer.zone_aware_lb_setting {
-        report.each(
-            "zoneAwareLbSetting.failover",
-            &setting.failover,
-            |report, failover| {
-                locality::check_failover(failover, report);
-            },
-        );
+        report.field("zoneAwareLbSetting", |report| {
+            locality::check_zone_aware(setting, report);
+        });
         if balancer.locality_lb_setting.is_some() {
             report.raise(
                 Code::InvalidLocality,
@@ -45,6 +41,35 @@ pub(super) fn check(balancer: &LoadBalancerSettings, ejects: bool, report: &mut 
     checks::duration_in("warmupDurationSecs", balancer.warmup_duration_secs, report);
     if let Some(warmup) = &balancer.warmup {
         report.field("warmup", |report| check_warmup(warmup, report));
+    }
+    check_warmup_works(balancer, report);
+}
+
+/// Slow start is a matter of weights (Envoy has it for these two).
+fn check_warmup_works(balancer: &LoadBalancerSettings, report: &mut Report) {
+    let field = match (&balancer.warmup, balancer.warmup_duration_secs) {
+        (Some(_), _) => "warmup",
+        (None, Some(_)) => "warmupDurationSecs",
+        (None, None) => return,
+    };
+    let goes_by_weight = match &balancer.policy {
+        None => true,
+        Some(LoadBalancerPolicy::ConsistentHash(_)) => false,
+        Some(LoadBalancerPolicy::Simple(simple)) => match simple {
+            SimpleLb::Random | SimpleLb::Passthrough => false,
+            SimpleLb::Unspecified
+            | SimpleLb::LeastConn
+            | SimpleLb::RoundRobin
+            | SimpleLb::LeastRequest => true,
+        },
+    };
+    if !goes_by_weight {
+        report.raise_in(
+            field,
+            Code::WarmupWithoutEffect,
+            "endpoints warm up with ROUND_ROBIN and LEAST_REQUEST only",
+            "use one of them, or remove the warm-up",
+        );
     }
 }
 

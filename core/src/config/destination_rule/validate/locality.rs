@@ -1,12 +1,14 @@
 //! Where traffic goes by locality.
 
 use crate::config::code::Code;
-use crate::config::destination_rule::{LocalityDistribute, LocalityFailover, LocalityLbSetting};
+use crate::config::destination_rule::{
+    LocalityDistribute, LocalityFailover, LocalityLbSetting, ZoneAwareLbSetting,
+};
 use crate::config::report::Report;
 use crate::config::value::quoted;
 
 /// Checks `localityLbSetting`; the report stands at it. `ejects`: the policy has outlier detection.
-pub(super) fn check(setting: &LocalityLbSetting, ejects: bool, report: &mut Report) {
+pub(in crate::config) fn check(setting: &LocalityLbSetting, ejects: bool, report: &mut Report) {
     let has_failover = !setting.failover.is_empty() || !setting.failover_priority.is_empty();
     if !setting.distribute.is_empty() && !setting.failover.is_empty() {
         report.raise(
@@ -33,6 +35,13 @@ pub(super) fn check(setting: &LocalityLbSetting, ejects: bool, report: &mut Repo
     check_overlap(&sources, "distribute", report);
     report.each("failover", &setting.failover, |report, entry| {
         check_failover(entry, report);
+    });
+}
+
+/// Checks `zoneAwareLbSetting`; the report stands at it.
+pub(in crate::config) fn check_zone_aware(setting: &ZoneAwareLbSetting, report: &mut Report) {
+    report.each("failover", &setting.failover, |report, failover| {
+        check_failover(failover, report);
     });
 }
 
@@ -122,7 +131,7 @@ fn check_overlap(localities: &[&str], field: &str, report: &mut Report) {
 }
 
 /// Checks one entry of `failover`: from one region to another.
-pub(super) fn check_failover(failover: &LocalityFailover, report: &mut Report) {
+fn check_failover(failover: &LocalityFailover, report: &mut Report) {
     if failover.from == failover.to {
         let message = format!(
             "region {} can not fail over to itself",

@@ -1,7 +1,7 @@
 //! What a DestinationRule must look like, rule by rule, as Istio's own validation has it.
 
 mod balancer;
-mod locality;
+pub(in crate::config) mod locality;
 pub(in crate::config) mod pool;
 mod tls;
 
