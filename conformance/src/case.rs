@@ -74,6 +74,8 @@ pub struct Settings {
     pub request_head_timeout: Option<String>,
     /// A client connection without a request.
     pub idle_timeout: Option<String>,
+    /// A request of which nothing moves.
+    pub stream_idle_timeout: Option<String>,
     /// The largest request body, in bytes.
     pub max_request_body: Option<u64>,
     /// The application behind the inbound listener.

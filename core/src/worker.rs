@@ -38,6 +38,9 @@ pub struct WorkerSettings {
     pub request_head_timeout: Option<Duration>,
     /// A client connection without a request is closed after this (Envoy's default: one hour).
     pub idle_timeout: Option<Duration>,
+    /// For how long nothing of a request or its response may move; then 408, 504 or a reset. `None` is for ever (Istio's
+    /// default). A rule may have its own.
+    pub stream_idle_timeout: Option<Duration>,
     /// How long we read on after the last response, so that the client sees it rather than a reset (Envoy's
     /// `delayed_close_timeout`).
     pub linger: Duration,
@@ -50,6 +53,7 @@ impl Default for WorkerSettings {
         Self {
             request_head_timeout: Some(Duration::from_secs(60)),
             idle_timeout: Some(Duration::from_secs(3600)),
+            stream_idle_timeout: None,
             linger: Duration::from_secs(1),
             max_request_body: None,
         }

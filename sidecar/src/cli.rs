@@ -10,6 +10,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use outrigger_core::config::value::parse_duration;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -99,6 +100,10 @@ pub(crate) struct RunArgs {
     /// Istio's mesh configuration (the `mesh` key of the ConfigMap `istio`, or its content)
     #[arg(long, value_name = "FILE")]
     pub(crate) mesh_config: Option<PathBuf>,
+
+    /// For how long nothing of a request or its response may move; 0s is for ever
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_time)]
+    pub(crate) stream_idle_timeout: Duration,
 
     /// How long draining may take before what still runs is cut off, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "45", value_parser = parse_seconds)]
@@ -257,6 +262,10 @@ impl FromStr for LabelArg {
 fn parse_addr(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|_| format!("`{text}` is not an IP address and port, such as 127.0.0.1:8080"))
+}
+
+fn parse_time(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|_| format!("`{text}` is not a duration such as `90s` or `5m`"))
 }
 
 fn parse_seconds(text: &str) -> Result<Duration, String> {

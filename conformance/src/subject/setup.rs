@@ -182,6 +182,7 @@ fn worker_settings(settings: &Settings) -> Result<WorkerSettings, String> {
     Ok(WorkerSettings {
         request_head_timeout: head.or(defaults.request_head_timeout),
         idle_timeout: idle.or(defaults.idle_timeout),
+        stream_idle_timeout: Settings::time(settings.stream_idle_timeout.as_deref())?,
         max_request_body: settings.max_request_body,
         ..defaults
     })

@@ -111,6 +111,7 @@ fn compile_forward(expanded: &Expanded<'_>, targets: Targets<'_>, port: u16) -> 
             .as_ref()
             .map(|cors| Box::new(compile_cors(cors))),
         timeout: route.timeout.filter(|timeout| !timeout.is_zero()),
+        stream_idle: resilience::stream_idle(expanded.resource.extensions),
         fault: resilience::fault(route.fault.as_ref()),
         retry: resilience::retry(route.retries.as_ref(), expanded.resource.extensions),
         retries_written: route.retries.is_some(),

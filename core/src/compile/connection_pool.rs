@@ -26,6 +26,9 @@ pub(super) fn apply(
         .filter(|timeout| !timeout.is_zero())
         .unwrap_or(mesh.connect_timeout);
     cluster.idle_timeout = Some(idle_timeout).filter(|timeout| !timeout.is_zero());
+    cluster.max_connection_duration = tcp
+        .and_then(|tcp| tcp.max_connection_duration)
+        .filter(|duration| !duration.is_zero());
     cluster.max_requests_per_connection = http
         .and_then(|http| u32::try_from(http.max_requests_per_connection).ok())
         .filter(|max| *max > 0);

@@ -6,7 +6,8 @@ use crate::config::virtual_service::{
     AbortError, Extensions, FaultDelayKind, HttpFaultInjection, HttpRetry,
 };
 use crate::snapshot::{
-    FaultAbort, FaultAnswer, FaultDelay, FaultPolicy, GRPC_STATUS, PerMillion, RetryOn, RetryPolicy,
+    FaultAbort, FaultAnswer, FaultDelay, FaultPolicy, GRPC_STATUS, PerMillion, RetryOn,
+    RetryPolicy, StreamIdle,
 };
 use crate::time::Duration;
 
@@ -59,6 +60,16 @@ fn grpc_code(name: &str) -> Option<u8> {
     by_name
         .and_then(|at| u8::try_from(at).ok())
         .or_else(|| name.parse().ok().filter(|code| *code <= 16))
+}
+
+/// For how long nothing may move; zero is for ever.
+#[must_use]
+pub(super) fn stream_idle(extensions: Extensions) -> StreamIdle {
+    match extensions.idle_timeout {
+        None => StreamIdle::Unsaid,
+        Some(Duration::ZERO) => StreamIdle::Never,
+        Some(time) => StreamIdle::After(time),
+    }
 }
 
 /// The retry policy of a route; `None` when it does not retry.

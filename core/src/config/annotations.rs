@@ -190,13 +190,22 @@ impl<'t> Setting<'_, 't> {
 
     /// A duration of at least a millisecond that stands by itself.
     pub fn lone_duration(&mut self) -> Option<Duration> {
+        self.lone_time(|duration| duration >= Duration::from_millis(1))
+    }
+
+    /// The same, or zero.
+    pub fn lone_duration_or_zero(&mut self) -> Option<Duration> {
+        self.lone_time(|duration| duration.is_zero() || duration >= Duration::from_millis(1))
+    }
+
+    fn lone_time(&mut self, is_fit: impl Fn(Duration) -> bool) -> Option<Duration> {
         let [(text, None)] = self.parts[..] else {
             self.refuse("the value is not one duration", "write it as `10s`");
             return None;
         };
         self.parts.clear();
         let read = parse_duration(text).ok();
-        let fits = read.filter(|duration| *duration >= Duration::from_millis(1));
+        let fits = read.filter(|duration| is_fit(*duration));
         if fits.is_none() {
             let message = format!("{} is not a duration", quoted(text));
             self.refuse(message, "write it as `250ms` or `10s`");
@@ -313,6 +322,12 @@ mod tests {
             let (got, told) = read(bad, duration);
             assert!(got == Some(None) && !told.is_empty(), "{bad}");
         }
+        let or_zero = |s: &mut Setting<'_, '_>| s.lone_duration_or_zero();
+        assert_eq!(
+            read("0s", or_zero),
+            (Some(Some(Duration::ZERO)), String::new())
+        );
+        assert_eq!(read("0.1ms", or_zero).0, Some(None));
         let count = |s: &mut Setting<'_, '_>| s.lone_count(100, 200);
         assert_eq!(read("125", count), (Some(Some(125)), String::new()));
         for bad in ["99", "201", "true", "a=1", "125,126"] {

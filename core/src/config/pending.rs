@@ -28,7 +28,6 @@ const TRAFFIC_POLICIES: &[&str] = &[
 
 /// Fields of a traffic policy that do nothing yet.
 const TRAFFIC_POLICY: &[&str] = &[
-    "connectionPool.tcp.maxConnectionDuration",
     "connectionPool.tcp.tcpKeepalive",
     "connectionPool.http.h2UpgradePolicy",
     "connectionPool.http.useClientProtocol",
@@ -89,7 +88,7 @@ mod tests {
     #[test]
     fn every_occurrence_is_told() {
         let text = "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: a}\nspec:\n  host: a\n  \
-                    trafficPolicy:\n    tls: {mode: DISABLE}\n    connectionPool: {tcp: {connectTimeout: 1s, max_connection_duration: 1s}}\n  \
+                    trafficPolicy:\n    tls: {mode: DISABLE}\n    connectionPool: {tcp: {connectTimeout: 1s, tcp_keepalive: {probes: 2}}}\n  \
                     subsets:\n  - name: v1\n    trafficPolicy: {tls: {mode: SIMPLE}}\n";
         let findings = load(
             &[Source {
@@ -109,7 +108,7 @@ mod tests {
                 ("not-in-effect", "spec.trafficPolicy.tls", 7),
                 (
                     "not-in-effect",
-                    "spec.trafficPolicy.connectionPool.tcp.maxConnectionDuration",
+                    "spec.trafficPolicy.connectionPool.tcp.tcpKeepalive",
                     8
                 ),
                 ("not-in-effect", "spec.subsets[0].trafficPolicy.tls", 11),

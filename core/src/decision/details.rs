@@ -115,6 +115,10 @@ pub enum Details {
     PerTryTimeout,
     /// An abort was injected.
     FaultAbort,
+    /// Nothing of the request or its response moved for too long.
+    StreamIdleTimeout,
+    /// A gRPC call took longer than its client waits.
+    MaxDurationTimeout,
 }
 
 impl fmt::Display for Details {
@@ -146,6 +150,8 @@ impl fmt::Display for Details {
             Self::ResponseTimeout => "response_timeout",
             Self::PerTryTimeout => "upstream_per_try_timeout",
             Self::FaultAbort => "fault_filter_abort",
+            Self::StreamIdleTimeout => "stream_idle_timeout",
+            Self::MaxDurationTimeout => "max_duration_timeout",
         })
     }
 }

@@ -117,9 +117,12 @@ impl Record {
 
 const fn of_details(details: Details) -> Option<ResponseFlag> {
     Some(match details {
-        Details::None | Details::ViaUpstream | Details::DirectResponse | Details::CorsPreflight => {
-            return None;
-        }
+        Details::None
+        | Details::ViaUpstream
+        | Details::DirectResponse
+        | Details::CorsPreflight
+        | Details::MaxDurationTimeout => return None,
+        Details::StreamIdleTimeout => ResponseFlag::StreamIdleTimeout,
         Details::RouteNotFound => ResponseFlag::NoRouteFound,
         Details::ClusterNotFound => ResponseFlag::NoClusterFound,
         Details::NoHealthyUpstream => ResponseFlag::NoHealthyUpstream,

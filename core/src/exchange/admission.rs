@@ -57,7 +57,7 @@ impl Exchange {
         worker: &mut Worker,
     ) {
         let has_line = worker.lines().first(&circuit.state).is_some();
-        if !has_line && self.has_ready(&target, worker) {
+        if !has_line && self.has_ready(&target, ambient, worker) {
             self.use_ready(target, &circuit, ambient, worker);
             return;
         }
@@ -103,7 +103,7 @@ impl Exchange {
             | State::Attached { .. }
             | State::BackingOff { .. } => return,
         };
-        let is_ready = self.has_ready(&target, worker);
+        let is_ready = self.has_ready(&target, ambient, worker);
         let slot = if is_ready {
             None
         } else {
@@ -122,9 +122,9 @@ impl Exchange {
         }
     }
 
-    fn has_ready(&self, target: &Target, worker: &mut Worker) -> bool {
+    fn has_ready(&self, target: &Target, ambient: Ambient, worker: &mut Worker) -> bool {
         let host = target.host.as_ref().filter(|_| !target.tunnel);
-        host.is_some_and(|host| worker.idle().has(host))
+        host.is_some_and(|host| worker.idle().has(host, ambient.now))
     }
 
     /// Leave to make one more connection. An idle one to another endpoint is closed for it.

@@ -28,7 +28,7 @@ impl Exchange {
     pub(super) fn begin_admitted(&mut self, target: Target, ambient: Ambient, worker: &mut Worker) {
         self.up.active = target.host.as_ref().map(|host| host.begin_request());
         let kept = match &target.host {
-            Some(host) if !target.tunnel => worker.idle().take(host),
+            Some(host) if !target.tunnel => worker.idle().take(host, ambient.now),
             _ => None,
         };
         if let Some((id, link)) = kept {
@@ -67,11 +67,14 @@ impl Exchange {
         let (target, mut link, kept) = match mem::replace(&mut self.up.state, State::None) {
             State::Connecting {
                 target,
-                link,
+                mut link,
                 pending,
                 ..
             } => {
                 drop(pending);
+                if let Some(link) = &mut link {
+                    link.on_connected(ambient.now);
+                }
                 (target, link, false)
             }
             State::Reusing { target, link } => (target, Some(link), true),
@@ -152,7 +155,7 @@ impl Exchange {
         let next = target
             .host
             .as_ref()
-            .and_then(|host| worker.idle().take(host));
+            .and_then(|host| worker.idle().take(host, ambient.now));
         if let Some((id, link)) = next {
             self.outputs.push_back(Output::Reuse(id));
             self.up.state = State::Reusing { target, link };
@@ -366,7 +369,7 @@ impl Exchange {
                 ..
             } if reusable
                 && clean
-                && link.has_requests_left()
+                && link.may_go_on(ambient.now)
                 && worker.may_keep(&link)
                 && worker.still_has(target.host.as_deref(), &self.record) =>
             {

@@ -3,7 +3,7 @@
 use super::replay::{Replay, STALE_LIMIT};
 use crate::http1::RequestFacts;
 use crate::message::Headers;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 /// The request's body, from the client to the endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,6 +56,10 @@ pub(super) struct Call {
     pub(super) request_complete: Option<Instant>,
     /// When the whole request must be over.
     pub(super) route_deadline: Option<Instant>,
+    /// For how long nothing may move.
+    pub(super) idle_timeout: Option<Duration>,
+    /// When a gRPC call to the application must be over.
+    pub(super) duration_deadline: Option<Instant>,
 }
 
 impl Call {

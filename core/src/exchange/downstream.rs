@@ -125,6 +125,7 @@ impl Exchange {
             request::begin(&context, &mut self.record, &mut self.response)
         };
         self.arm_route();
+        self.arm_stream(ambient);
         if request::may_retry(&self.record) {
             self.call.replay.begin(RETRY_LIMIT);
         }

@@ -97,6 +97,10 @@ pub enum Timer {
     Backoff,
     /// An injected delay.
     Fault,
+    /// Nothing of a request or its response has moved (stream idle timeout).
+    StreamIdle,
+    /// A gRPC call to the application (`grpc-timeout`).
+    Duration,
     /// The last bytes are on their way and the peer may still be sending.
     Linger,
 }

@@ -27,6 +27,7 @@ mod downstream;
 mod io;
 mod relay;
 mod replay;
+mod timers;
 mod tunnel;
 mod upstream;
 
@@ -102,6 +103,8 @@ pub struct Exchange {
     call: Call,
     record: Record,
     response: ResponseHead,
+    /// When something of the request or its response last came or went.
+    moved_at: Instant,
     /// The story that [`Output::Ended`] is about, when a pipelined request has begun behind it in the same input.
     ended: Option<Box<(Record, ResponseHead)>>,
     outputs: VecDeque<Output>,
@@ -123,6 +126,7 @@ impl Exchange {
             call: Call::default(),
             record: Record::default(),
             response: ResponseHead::default(),
+            moved_at: now,
             ended: None,
             outputs: VecDeque::with_capacity(4),
         }
@@ -131,6 +135,9 @@ impl Exchange {
     /// Takes one thing that happened. Drain [`Exchange::poll_output`] afterwards.
     pub fn handle_input(&mut self, input: Input, ambient: Ambient, worker: &mut Worker) {
         self.ended = None;
+        if matches!(input, Input::Read(..) | Input::Wrote(..)) {
+            self.moved_at = ambient.now;
+        }
         match input {
             Input::Read(Side::Downstream, count) => self.down.on_read(count),
             Input::Read(Side::Upstream, count) => self.up.on_read(count),
@@ -274,52 +281,6 @@ impl Exchange {
             Phase::Flush { .. } | Phase::Closed => {}
         }
         interest
-    }
-
-    fn deadline(&self) -> Option<(Instant, Timer)> {
-        let settings = &self.settings;
-        match &self.phase {
-            Phase::Head {
-                since: Some(since), ..
-            } => settings
-                .request_head_timeout
-                .map(|t| (*since + t, Timer::RequestHead)),
-            Phase::Head {
-                since: None,
-                idle_since,
-            } => settings
-                .idle_timeout
-                .map(|t| (*idle_since + t, Timer::Idle)),
-            Phase::Call => {
-                let connect = self.up.connect_deadline().map(|at| (at, Timer::Connect));
-                let route = self.call.route_deadline.map(|at| (at, Timer::Route));
-                let per_try = self.up.per_try_deadline.map(|at| (at, Timer::PerTry));
-                let backoff = self.up.backoff_deadline().map(|at| (at, Timer::Backoff));
-                let fault = self.call.delayed_until.map(|at| (at, Timer::Fault));
-                [connect, route, per_try, backoff, fault]
-                    .into_iter()
-                    .flatten()
-                    .min_by_key(|(at, _)| *at)
-            }
-            Phase::Linger { until } => Some((*until, Timer::Linger)),
-            Phase::Flush { .. } | Phase::Tunnel(_) | Phase::Closed => None,
-        }
-    }
-
-    fn on_deadline(&mut self, ambient: Ambient, worker: &mut Worker) {
-        // A deadline may have moved since the runtime armed it; then this wake-up means nothing.
-        let Some((_, timer)) = self.deadline().filter(|(at, _)| *at <= ambient.now) else {
-            return;
-        };
-        match timer {
-            Timer::RequestHead => self.refuse_slow_head(ambient, worker),
-            Timer::Idle | Timer::Linger => self.close(),
-            Timer::Connect => self.on_connect_timeout(ambient, worker),
-            Timer::Route => self.on_route_timeout(ambient, worker),
-            Timer::PerTry => self.on_per_try_timeout(ambient, worker),
-            Timer::Backoff => self.on_backed_off(ambient, worker),
-            Timer::Fault => self.on_delay_over(ambient, worker),
-        }
     }
 
     fn on_drain(&mut self) {

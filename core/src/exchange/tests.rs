@@ -3,6 +3,7 @@
 mod endings;
 mod limits;
 mod resilience;
+mod stream_time;
 
 use super::*;
 use crate::compile::from_yaml;

@@ -10,12 +10,17 @@ mod grpc;
 mod head;
 pub mod outcome;
 mod reply;
+mod stream;
 
 pub use failure::{
     Failure, after_response, may_retry, on_attempt_failed, on_route_timeout, retries_are_written,
     retry,
 };
 pub use reply::{SLOW_HEAD, TOO_LARGE, complete_local, on_response_cut, refuse};
+
+pub use stream::{
+    StreamTimeout, max_duration, on_stream_cut, stream_idle_timeout, stream_timed_out,
+};
 
 use std::sync::Arc;
 

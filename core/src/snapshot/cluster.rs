@@ -128,6 +128,8 @@ pub struct Cluster {
     pub connect_timeout: Duration,
     /// How long an idle connection is kept; `None` keeps it for ever.
     pub idle_timeout: Option<Duration>,
+    /// How old a connection may be to carry another request; `None` is unlimited.
+    pub max_connection_duration: Option<Duration>,
     /// Requests after which a connection is closed; `None` is unlimited.
     pub max_requests_per_connection: Option<u32>,
     /// When its endpoints are ejected; `None` never.
@@ -171,6 +173,7 @@ impl Cluster {
             warm_up: None,
             connect_timeout: CONNECT_TIMEOUT,
             idle_timeout: None,
+            max_connection_duration: None,
             max_requests_per_connection: None,
             outlier_detection: None,
             limits: None,

@@ -18,7 +18,8 @@ pub use host_table::{HostEntry, HostTable, PortEntry};
 pub use locality::{LocalityPolicy, LocalityWeight, ZoneAware};
 pub use matching::{FieldMatch, MatchedField, PathMatch, QueryMatch, Regex, RegexFault, TextMatch};
 pub use resilience::{
-    FaultAbort, FaultAnswer, FaultDelay, FaultPolicy, GRPC_STATUS, PerMillion, RetryOn, RetryPolicy,
+    FaultAbort, FaultAnswer, FaultDelay, FaultPolicy, GRPC_STATUS, PerMillion, RetryOn,
+    RetryPolicy, StreamIdle,
 };
 pub use route::{
     Action, Condition, CorsPolicy, Destination, DestinationCluster, DirectResponse, FieldText,

@@ -84,6 +84,18 @@ pub const GRPC_STATUS: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
+/// For how long nothing of a request or its response may move, as a rule says it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StreamIdle {
+    /// It does not: the proxy's own setting holds.
+    #[default]
+    Unsaid,
+    /// For ever.
+    Never,
+    /// For this long.
+    After(Duration),
+}
+
 /// When and how a failed attempt is followed by another (VirtualService `retries`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {

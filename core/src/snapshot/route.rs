@@ -7,7 +7,7 @@ use http::StatusCode;
 
 use super::cluster::ClusterId;
 use super::matching::{FieldMatch, PathMatch, QueryMatch, Regex, TextMatch};
-use super::resilience::{FaultPolicy, RetryPolicy};
+use super::resilience::{FaultPolicy, RetryPolicy, StreamIdle};
 use crate::message::FieldName;
 use crate::policy::RuleIndex;
 use crate::time::Duration;
@@ -133,6 +133,8 @@ pub struct Forward {
     pub cors: Option<Box<CorsPolicy>>,
     /// The whole request may take this long (VirtualService `timeout`); `None` is unlimited.
     pub timeout: Option<Duration>,
+    /// For how long nothing of a request or its response may move.
+    pub stream_idle: StreamIdle,
     /// Faults to inject.
     pub fault: Option<Box<FaultPolicy>>,
     /// How failed attempts are tried again; `None` never tries again.

@@ -18,6 +18,9 @@ pub(crate) struct Link {
     requests: u32,
     max_requests: Option<u32>,
     idle_timeout: Option<Duration>,
+    max_duration: Option<Duration>,
+    /// From then on it carries no other request.
+    retires: Option<Instant>,
 }
 
 impl Link {
@@ -29,7 +32,14 @@ impl Link {
             requests: 0,
             max_requests: cluster.max_requests_per_connection,
             idle_timeout: cluster.idle_timeout,
+            max_duration: cluster.max_connection_duration,
+            retires: None,
         }
+    }
+
+    /// The connection is made; its age counts from now.
+    pub(crate) fn on_connected(&mut self, now: Instant) {
+        self.retires = self.max_duration.map(|most| now + most);
     }
 
     /// One more request goes over it.
@@ -38,8 +48,13 @@ impl Link {
     }
 
     /// Whether it may carry another request.
-    pub(crate) fn has_requests_left(&self) -> bool {
-        self.max_requests.is_none_or(|max| self.requests < max)
+    pub(crate) fn may_go_on(&self, now: Instant) -> bool {
+        let has_requests_left = self.max_requests.is_none_or(|max| self.requests < max);
+        has_requests_left && self.is_young(now)
+    }
+
+    fn is_young(&self, now: Instant) -> bool {
+        self.retires.is_none_or(|at| now < at)
     }
 
     /// The connection is over, and another one is to take its place in the limit.
@@ -79,17 +94,18 @@ pub(crate) struct IdleConnections {
 }
 
 impl IdleConnections {
-    /// The most recently kept connection to an endpoint.
-    pub(crate) fn take(&mut self, host: &HostState) -> Option<(ConnectionId, Link)> {
-        let idle = self.hosts.get_mut(&host.id())?.pop()?;
+    /// The most recently kept connection to an endpoint. One that is too old stays behind, and expires at once.
+    pub(crate) fn take(&mut self, host: &HostState, now: Instant) -> Option<(ConnectionId, Link)> {
+        let list = self.hosts.get_mut(&host.id())?;
+        let at = list.iter().rposition(|idle| idle.link.is_young(now))?;
+        let idle = list.remove(at);
         Some((idle.id, idle.link))
     }
 
-    /// Whether there is a kept connection to an endpoint.
-    pub(crate) fn has(&self, host: &HostState) -> bool {
-        self.hosts
-            .get(&host.id())
-            .is_some_and(|list| !list.is_empty())
+    /// Whether there is a kept connection to an endpoint that another request may use.
+    pub(crate) fn has(&self, host: &HostState, now: Instant) -> bool {
+        let list = self.hosts.get(&host.id());
+        list.is_some_and(|list| list.iter().any(|idle| idle.link.is_young(now)))
     }
 
     /// Forgets one connection that counts against a cluster's limit; the one kept longest of some endpoint.
@@ -119,7 +135,8 @@ impl IdleConnections {
     pub(crate) fn keep(&mut self, link: Link, now: Instant) -> ConnectionId {
         let id = ConnectionId(self.next_id);
         self.next_id += 1;
-        let expires = link.idle_timeout.map(|t| now + t);
+        let idle_until = link.idle_timeout.map(|t| now + t);
+        let expires = idle_until.into_iter().chain(link.retires).min();
         self.hosts
             .entry(link.host_id())
             .or_default()

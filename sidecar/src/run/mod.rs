@@ -129,12 +129,20 @@ fn start_workers(args: &RunArgs, snapshot: Arc<Snapshot>) -> Result<Running, Fai
     outrigger_tokio::start(Config {
         listeners: std::iter::once(outbound).chain(inbound).collect(),
         workers: workers(args),
-        settings: WorkerSettings::default(),
+        settings: worker_settings(args),
         snapshot,
         access_log: access_log(args.access_log),
         notices,
     })
     .map_err(Failure::bad)
+}
+
+fn worker_settings(args: &RunArgs) -> WorkerSettings {
+    let idle = args.stream_idle_timeout;
+    WorkerSettings {
+        stream_idle_timeout: Some(idle).filter(|idle| !idle.is_zero()),
+        ..WorkerSettings::default()
+    }
 }
 
 fn workers(args: &RunArgs) -> NonZeroUsize {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use outrigger_core::snapshot::{
     Action, Cluster, Condition, Destination, DestinationCluster, Forward, HeaderOps, Limits,
     LocalityPolicy, Origin, PathMatch, PathNormalization, PathRewrite, Redirect, RedirectPath,
-    RedirectPort, Rule, Snapshot, TextMatch, UnknownHosts, VirtualHost, WarmUp,
+    RedirectPort, Rule, Snapshot, StreamIdle, TextMatch, UnknownHosts, VirtualHost, WarmUp,
 };
 use serde_json::{Map, Value, json};
 
@@ -88,6 +88,13 @@ impl Dump<'_> {
         if let Some(timeout) = forward.timeout {
             out.insert("timeout".into(), duration(timeout).into());
         }
+        match forward.stream_idle {
+            StreamIdle::Unsaid => {}
+            StreamIdle::Never => drop(out.insert("idle_timeout".into(), "0s".into())),
+            StreamIdle::After(idle) => {
+                out.insert("idle_timeout".into(), duration(idle).into());
+            }
+        }
         if let Some(retry) = &forward.retry {
             out.insert("retries".into(), retries::policy(retry));
         }
@@ -138,6 +145,7 @@ fn cluster(cluster: &Cluster) -> Value {
         "slow_start": cluster.warm_up.map(slow_start),
         "connect_timeout": duration(cluster.connect_timeout),
         "idle_timeout": cluster.idle_timeout.map(duration),
+        "max_connection_duration": cluster.max_connection_duration.map(duration),
         "max_requests_per_connection": cluster.max_requests_per_connection,
         "circuit_limits": cluster.limits.map(limits),
         "retry_budget": cluster.token_budget.map(retries::token_budget),

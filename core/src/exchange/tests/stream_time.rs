@@ -1,0 +1,160 @@
+//! The times of a request as a whole, and how old a connection may be.
+
+use super::*;
+use crate::time::Duration;
+
+const IDLE: Duration = Duration::from_secs(5);
+
+fn with_idle(snapshot: Arc<Snapshot>) -> Driver {
+    let mut d = Driver::with(snapshot);
+    let settings = WorkerSettings {
+        stream_idle_timeout: Some(IDLE),
+        ..WorkerSettings::default()
+    };
+    d.worker = Worker::new(d.worker.view().snapshot.clone(), settings, 1);
+    d.exchange = Exchange::accept(*d.exchange.peer(), Instant::ZERO, &d.worker);
+    d.drain();
+    d
+}
+
+fn due(d: &Driver) -> (u64, Timer) {
+    let (at, timer) = d.interest.deadline.expect("a timer is set");
+    (at.as_nanos() / 1_000_000, timer)
+}
+
+fn wait(d: &mut Driver) {
+    d.now = d.interest.deadline.expect("a timer is set").0;
+    d.input(Input::Deadline);
+}
+
+#[test]
+fn whatever_moves_begins_the_idle_time_anew() {
+    let mut d = with_idle(snapshot(SERVICE));
+    d.now = Instant::from_millis(100);
+    d.sends(
+        Side::Downstream,
+        b"POST /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: 3\r\n\r\na",
+    );
+    assert_eq!(
+        due(&d),
+        (5100, Timer::StreamIdle),
+        "before the ten seconds to connect"
+    );
+    d.now = Instant::from_millis(1000);
+    d.input(Input::Connected);
+    assert_eq!(
+        due(&d),
+        (5100, Timer::StreamIdle),
+        "a connection moves nothing"
+    );
+    d.now = Instant::from_millis(2000);
+    d.receives(Side::Upstream);
+    assert_eq!(due(&d), (7000, Timer::StreamIdle));
+    d.now = Instant::from_millis(3000);
+    d.sends(Side::Downstream, b"bc");
+    assert_eq!(due(&d), (8000, Timer::StreamIdle));
+    d.receives(Side::Upstream);
+    d.now = Instant::from_millis(4000);
+    d.sends(
+        Side::Upstream,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    );
+    assert_eq!(
+        due(&d),
+        (9000, Timer::StreamIdle),
+        "the client has not taken it"
+    );
+    d.now = Instant::from_millis(8000);
+    d.receives(Side::Downstream);
+    assert!(matches!(due(&d), (_, Timer::Idle)), "the request is over");
+}
+
+#[test]
+fn a_client_that_takes_nothing_is_let_go() {
+    let mut d = with_idle(snapshot(SERVICE));
+    d.sends(Side::Downstream, GET);
+    d.input(Input::Connected);
+    d.receives(Side::Upstream);
+    d.sends(Side::Upstream, OK);
+    d.outputs();
+    wait(&mut d);
+    assert_eq!(d.outputs(), [Output::Ended, Output::Reset, Output::Done]);
+    let record = d.exchange.record();
+    assert_eq!(
+        (record.status, record.flags().to_string()),
+        (200, "SI".into())
+    );
+}
+
+#[test]
+fn a_response_that_stops_is_cut_and_its_client_has_time_for_the_rest() {
+    let mut d = with_idle(snapshot(SERVICE));
+    d.sends(Side::Downstream, GET);
+    d.input(Input::Connected);
+    d.receives(Side::Upstream);
+    d.sends(
+        Side::Upstream,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok",
+    );
+    wait(&mut d);
+    assert!(d.outputs().contains(&Output::Close(Side::Upstream)));
+    assert_eq!(due(&d), (10_000, Timer::StreamIdle));
+    assert!(d.receives(Side::Downstream).ends_with("ok"));
+    assert!(d.outputs().contains(&Output::Ended));
+    assert_eq!(
+        d.exchange.record().details.to_string(),
+        "stream_idle_timeout"
+    );
+}
+
+#[test]
+fn nothing_is_left_of_what_timed_out() {
+    let mut d = with_idle(with_rule("retries: {attempts: 1, retryOn: 5xx}"));
+    let host = d.worker.view().snapshot.clusters[0].endpoints[0]
+        .state
+        .clone();
+    d.sends(Side::Downstream, GET);
+    d.input(Input::Connected);
+    d.receives(Side::Upstream);
+    wait(&mut d);
+    assert_eq!(
+        (host.active(), host.connections(), host.failures()),
+        (0, 0, 0)
+    );
+    assert!(d.receives(Side::Downstream).starts_with("HTTP/1.1 504 "));
+    assert_eq!(
+        d.exchange.record().attempts.len(),
+        1,
+        "it is never tried again"
+    );
+    let (_, client) = d.round(GET, OK);
+    assert!(
+        client.starts_with("HTTP/1.1 200 "),
+        "the client's connection goes on"
+    );
+}
+
+#[test]
+fn a_connection_that_grew_too_old_is_passed_over() {
+    let text = format!(
+        "{SERVICE}---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: h}}\nspec: {{host: h.test, \
+         trafficPolicy: {{connectionPool: {{tcp: {{maxConnectionDuration: 10s}}}}}}}}\n"
+    );
+    let mut d = Driver::with(snapshot(&text));
+    d.now = Instant::from_millis(1000);
+    d.sends(Side::Downstream, GET);
+    d.now = Instant::from_millis(3000);
+    d.input(Input::Connected);
+    d.receives(Side::Upstream);
+    d.sends(Side::Upstream, OK);
+    d.receives(Side::Downstream);
+    assert_eq!(d.worker.next_expiry(), Some(Instant::from_millis(13_000)));
+    d.outputs();
+    d.now = Instant::from_millis(13_000);
+    d.sends(Side::Downstream, GET);
+    assert!(
+        matches!(d.outputs()[..], [Output::Connect(_)]),
+        "though nothing has closed it yet"
+    );
+    assert_eq!(d.worker.expire(d.now), [ConnectionId(0)]);
+}

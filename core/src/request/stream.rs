@@ -1,0 +1,86 @@
+//! What holds for a request as a whole, whatever its attempts do (Envoy's connection manager): for how long nothing may
+//! move, and how long a gRPC call to the application may last.
+//!
+//! The answer is 408 while the request is incomplete and 504 afterwards; no operations of the rule run on it.
+
+use bytes::Bytes;
+use http::StatusCode;
+
+use super::{Verdict, forward, grpc};
+use crate::decision::{Details, Record};
+use crate::message::{Known, ResponseHead};
+use crate::peer::{ListenerKind, Peer};
+use crate::policy::grpc_timeout;
+use crate::snapshot::StreamIdle;
+use crate::time::Duration;
+
+/// Which of them is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamTimeout {
+    /// Nothing moved for too long.
+    Idle,
+    /// The call takes longer than its client waits.
+    Duration,
+}
+
+impl StreamTimeout {
+    const fn details(self) -> Details {
+        match self {
+            Self::Idle => Details::StreamIdleTimeout,
+            Self::Duration => Details::MaxDurationTimeout,
+        }
+    }
+}
+
+/// For how long nothing may move: what the rule says, else the proxy's own setting.
+#[must_use]
+pub fn stream_idle_timeout(record: &Record, setting: Option<Duration>) -> Option<Duration> {
+    let view = record.view.as_ref();
+    let plan = view.and_then(|view| forward::plan_of(record, &view.snapshot));
+    match plan.map(|(plan, _)| plan.stream_idle) {
+        Some(StreamIdle::After(time)) => Some(time),
+        Some(StreamIdle::Never) => None,
+        Some(StreamIdle::Unsaid) | None => setting,
+    }
+}
+
+/// How long a call to the application may last from its first byte on: what its `grpc-timeout` says (Istio's inbound
+/// `grpc_timeout_header_max`). Outbound it counts as the rule's timeout does.
+#[must_use]
+pub fn max_duration(peer: &Peer, record: &Record) -> Option<Duration> {
+    let is_inbound = matches!(peer.listener, ListenerKind::Inbound(_));
+    if !is_inbound || !grpc::is_request(&record.request) {
+        return None;
+    }
+    let asked = record.request.headers.get(Known::GrpcTimeout)?;
+    grpc_timeout::parse(asked).filter(|time| !time.is_zero())
+}
+
+/// The time is up before a response began. `is_complete`: the whole request has arrived.
+pub fn stream_timed_out(
+    timeout: StreamTimeout,
+    is_complete: bool,
+    record: &mut Record,
+    response: &mut ResponseHead,
+) -> Verdict {
+    record.details = timeout.details();
+    response.clear();
+    response.status = if is_complete {
+        StatusCode::GATEWAY_TIMEOUT
+    } else {
+        StatusCode::REQUEST_TIMEOUT
+    };
+    let text: &'static [u8] = match timeout {
+        StreamTimeout::Idle => b"stream timeout",
+        StreamTimeout::Duration => {
+            grpc::set_status(response, grpc::DEADLINE_EXCEEDED);
+            b"downstream duration timeout"
+        }
+    };
+    Verdict::Reply(Bytes::from_static(text))
+}
+
+/// The time is up and the response had begun.
+pub const fn on_stream_cut(timeout: StreamTimeout, record: &mut Record) {
+    record.details = timeout.details();
+}
