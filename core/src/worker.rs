@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use crate::cluster::{ClusterState, Counted, HostState};
+use crate::cluster::{ClusterState, HostState};
 use crate::decision::Record;
 use crate::outbox::Outbox;
 use crate::peer::{ConnectionId, WaiterId};
@@ -168,14 +168,10 @@ impl Worker {
     /// says who of this worker is to try again.
     pub fn on_announced(&mut self) -> Announced {
         let lines = &mut self.lines;
-        let close = self.idle.give_up(|cluster| {
-            cluster.gauges().current(Counted::Waiting) > 0 && lines.first(cluster).is_none()
-        });
-        let mut announce = false;
-        for cluster in lines.freed.take() {
-            let waits = cluster.gauges().current(Counted::Waiting) > 0;
-            announce |= waits && lines.first(&cluster).is_none();
-        }
+        let close = self
+            .idle
+            .give_up(|cluster| lines.is_wanted_elsewhere(cluster));
+        let announce = lines.settle(|_| {});
         let wake = lines.all_first();
         Announced {
             close,
@@ -185,15 +181,8 @@ impl Worker {
     }
 
     /// Names who is to try again because of what an input let go of. Says whether other workers must be told, too.
-    pub(crate) fn settle(&mut self, mut wake: impl FnMut(WaiterId)) -> bool {
-        let mut announce = false;
-        for cluster in self.lines.freed.take() {
-            match self.lines.first(&cluster) {
-                Some(waiter) => wake(waiter),
-                None => announce |= cluster.gauges().current(Counted::Waiting) > 0,
-            }
-        }
-        announce
+    pub(crate) fn settle(&mut self, wake: impl FnMut(WaiterId)) -> bool {
+        self.lines.settle(wake)
     }
 
     pub(crate) const fn lines(&mut self) -> &mut Lines {
@@ -202,21 +191,19 @@ impl Worker {
 
     /// Leave to make a connection, within a limit.
     pub(crate) fn slot(&self, cluster: &Arc<ClusterState>, max: u32) -> Option<Slot> {
-        let permit = cluster.admit(Counted::Connections, max)?;
-        Some(Slot::new(permit, self.lines.freed.clone()))
+        self.lines.slot(cluster, max)
     }
 
     /// Whether a connection may be kept as far as limits go: not if only other workers wait for one.
     pub(crate) fn may_keep(&mut self, link: &Link) -> bool {
-        link.limited_by().is_none_or(|cluster| {
-            cluster.gauges().current(Counted::Waiting) == 0 || self.lines.first(cluster).is_some()
-        })
+        let cluster = link.limited_by();
+        cluster.is_none_or(|cluster| !self.lines.is_wanted_elsewhere(cluster))
     }
 
     /// Keeps a connection, and has the first one in line woken.
     pub(crate) fn keep(&mut self, link: Link, now: Instant) -> ConnectionId {
         if let Some(cluster) = link.limited_by() {
-            self.lines.freed.add(cluster);
+            self.lines.offer(cluster);
         }
         self.idle.keep(link, now)
     }

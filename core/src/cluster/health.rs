@@ -12,8 +12,8 @@ use super::state::ClusterState;
 use super::ticks::Ticks;
 use crate::time::{Duration, Instant};
 
-/// The part of a place that says which it is; the rest counts ejections and returns to the cluster. So a place that was
-/// seen is not taken for a later one that looks the same.
+/// The part of a place that says which it is; the rest counts ejections. So an ejection that was seen is not taken for a
+/// later one.
 const WHICH: u64 = 0b11;
 /// Beside [`LEFT`]: it is an endpoint, but the newest snapshot ejects nothing in its cluster.
 const SAFE: u64 = WHICH + 1;
@@ -247,8 +247,8 @@ impl Health {
             self.forget_results();
             self.returned_at.store(NEVER, Ordering::Relaxed);
             self.multiplier.store(0, Ordering::Relaxed);
-            // Only the compiler moves it from here, and there is one. A new count, so that a claim from before is void.
-            self.step(seen, (seen & !(WHICH | SAFE)) + NEXT);
+            // Only the compiler moves it from here, and there is one.
+            self.step(seen, (seen & !(WHICH | SAFE)) | IN);
         }
     }
 

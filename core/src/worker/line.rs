@@ -39,14 +39,6 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    pub(super) fn new(permit: Permit, freed: Freed) -> Self {
-        Self {
-            cluster: Arc::clone(permit.cluster()),
-            permit: Some(permit),
-            freed,
-        }
-    }
-
     pub(crate) const fn cluster(&self) -> &Arc<ClusterState> {
         &self.cluster
     }
@@ -96,7 +88,7 @@ struct Line {
 pub(crate) struct Lines {
     lines: Vec<Line>,
     next_id: u64,
-    pub(crate) freed: Freed,
+    freed: Freed,
 }
 
 impl Lines {
@@ -138,6 +130,42 @@ impl Lines {
         }
         places.push_back(Rc::downgrade(&place));
         Ticket(place)
+    }
+
+    /// Leave to make a connection, within a limit.
+    pub(crate) fn slot(&self, cluster: &Arc<ClusterState>, max: u32) -> Option<Slot> {
+        let permit = cluster.admit(Counted::Connections, max)?;
+        Some(Slot {
+            cluster: Arc::clone(cluster),
+            permit: Some(permit),
+            freed: self.freed.clone(),
+        })
+    }
+
+    /// A connection that counts against a cluster's limit is free for the next request.
+    pub(crate) fn offer(&self, cluster: &Arc<ClusterState>) {
+        self.freed.add(cluster);
+    }
+
+    /// Whether only other workers wait for a connection of a cluster.
+    pub(crate) fn is_wanted_elsewhere(&mut self, cluster: &Arc<ClusterState>) -> bool {
+        self.first(cluster).is_none() && cluster.gauges().current(Counted::Waiting) > 0
+    }
+
+    /// Names who is to try again because of what was let go, and says whether other workers must be told.
+    ///
+    /// Nobody is forgotten: who waits has joined a line first and tries once more after that; who lets a connection go has
+    /// done so before it looks here for somebody who waits. One of the two sees the other, because both steps of each are
+    /// sequentially consistent.
+    pub(crate) fn settle(&mut self, mut wake: impl FnMut(WaiterId)) -> bool {
+        let mut announce = false;
+        for cluster in self.freed.take() {
+            match self.first(&cluster) {
+                Some(waiter) => wake(waiter),
+                None => announce |= self.is_wanted_elsewhere(&cluster),
+            }
+        }
+        announce
     }
 
     /// The first one of each line.
