@@ -281,6 +281,19 @@ pub fn it_may_leave_while_it_comes_back() {
     assert_eq!((pool.out(), pool.cluster.ejections_active()), (0, 0));
 }
 
+/// A reload turns ejection off while a worker that has not heard of it ejects.
+pub fn nobody_is_out_where_nothing_is_ejected() {
+    let pool = Arc::new(Pool::new(1, after(1)).0);
+    both(
+        &pool,
+        |pool| pool.fails(0, second(0)),
+        |pool| pool.hosts[0].settle(None),
+    );
+    assert_eq!((pool.out(), pool.cluster.ejections_active()), (0, 0));
+    pool.fails(0, second(0));
+    assert_eq!((pool.out(), pool.cluster.ejections_active()), (0, 0));
+}
+
 /// The reason of an ejection is read while it ends and another begins.
 pub fn a_reason_is_never_a_mixture() {
     let detection = OutlierDetection {

@@ -34,6 +34,7 @@ scenarios! {
     ejection::an_old_sweep_does_not_end_a_new_ejection: 2,
     ejection::it_may_leave_and_join_while_it_is_ejected: 3,
     ejection::it_may_leave_while_it_comes_back: 3,
+    ejection::nobody_is_out_where_nothing_is_ejected: 3,
     ejection::a_reason_is_never_a_mixture: 2,
     ejection::a_result_counts_in_one_interval: 2,
     ejection::an_interval_is_looked_at_once: 2,
