@@ -62,7 +62,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     (
         "snapshot",
         "policy",
-        "a virtual host owns the index that `policy` builds and searches",
+        "a virtual host owns the index, and a cluster the hash tables, that `policy` builds and searches",
     ),
     (
         "compile",

@@ -34,6 +34,8 @@ pub enum Draw {
     Backoff = 9,
     /// Whether a mirror gets its copy.
     Mirror = 10,
+    /// What stands in for the hash of a request that has nothing to hash.
+    Hash = 11,
     /// Whether a request stays in the proxy's own locality.
     OwnZone = 20,
     /// Which other locality it goes to.

@@ -43,6 +43,25 @@ spec:
     route: [{destination: {host: shop.test, subset: v1}}]
 ";
 
+/// The same with a hash of a header that every request has, and loads bounded.
+const HASHED: &str = "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: shop}
+spec:
+  hosts: [shop.test]
+  resolution: STATIC
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  endpoints: [{address: 10.0.0.1}, {address: 10.0.0.2}, {address: 10.0.0.3}]
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: shop, annotations: {outrigger.dev/hash-balance-factor: '125'}}
+spec:
+  host: shop.test
+  trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: user-agent}}}
+";
+
 /// One request and its response; the kept connections are the worker's own business.
 fn round(exchange: &mut Exchange, worker: &mut Worker, number: u64, body: &[u8]) {
     let ambient = Ambient {
@@ -96,14 +115,20 @@ fn run(exchange: &mut Exchange, worker: &mut Worker, ambient: Ambient, input: In
 
 #[test]
 fn the_steady_state_allocates_nothing() {
+    for configuration in [SHOP, HASHED] {
+        allocates_nothing(configuration);
+    }
+}
+
+fn allocates_nothing(configuration: &str) {
     let mut worker = Worker::new(
-        Arc::new(from_yaml(SHOP).snapshot),
+        Arc::new(from_yaml(configuration).snapshot),
         WorkerSettings::default(),
         1,
     );
     let peer = Peer {
-        remote: "127.0.0.1:1000".parse().unwrap(),
-        local: "127.0.0.1:15001".parse().unwrap(),
+        remote: ([127, 0, 0, 1], 1000).into(),
+        local: ([127, 0, 0, 1], 15001).into(),
         listener: ListenerKind::Outbound,
     };
     let mut exchange = Exchange::accept(peer, Instant::ZERO, &worker);

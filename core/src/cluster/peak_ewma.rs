@@ -6,7 +6,6 @@
 //! forward owns the time in between, so that no moment counts twice whatever workers do at once.
 
 use super::atomic::{AtomicU64, Ordering};
-
 use crate::time::{Duration, Instant};
 
 /// After this time a sample counts for 1/e (tower's and linkerd's default).

@@ -47,6 +47,16 @@ impl Targets<'_> {
         };
         self.clusters.find(port, &destination.subset, &host)
     }
+
+    /// Whether routes to a cluster hash requests.
+    fn is_hashed(&self, cluster: &DestinationCluster) -> bool {
+        match cluster {
+            DestinationCluster::Known(id) => {
+                self.clusters.list[id.0 as usize].hash_policy.is_some()
+            }
+            DestinationCluster::Missing(_) | DestinationCluster::Passthrough => false,
+        }
+    }
 }
 
 /// The action of a route.
@@ -101,6 +111,11 @@ fn compile_forward(expanded: &Expanded<'_>, targets: Targets<'_>, port: u16) -> 
         })
     });
     let destinations: Box<[Destination]> = destinations.collect();
+    let is_hashed = match &*destinations {
+        // Reference §2.6: who is bound to an endpoint by a hash is not sent to another one.
+        [only] if is_single => targets.is_hashed(&only.cluster),
+        _ => false,
+    };
     let total: u64 = destinations.iter().map(|d| u64::from(d.weight)).sum();
     Forward {
         total_weight: total.max(1),
@@ -113,7 +128,11 @@ fn compile_forward(expanded: &Expanded<'_>, targets: Targets<'_>, port: u16) -> 
         timeout: route.timeout.filter(|timeout| !timeout.is_zero()),
         stream_idle: resilience::stream_idle(expanded.resource.extensions),
         fault: resilience::fault(route.fault.as_ref()),
-        retry: resilience::retry(route.retries.as_ref(), expanded.resource.extensions),
+        retry: resilience::retry(
+            route.retries.as_ref(),
+            expanded.resource.extensions,
+            is_hashed,
+        ),
         retries_written: route.retries.is_some(),
     }
 }

@@ -12,10 +12,13 @@ use super::placement::{self, Placement, Source};
 use super::retries;
 use super::scope::Scope;
 use super::services::{Port, Service, Services};
-use super::traffic_policy::{Effective, effective};
-use super::{Inbound, Input, connection_pool, inbound};
+use super::traffic_policy::{Effective, effective, hashed_by};
+use super::{Inbound, Input, connection_pool, hashing, inbound};
 use crate::cluster::{HostKey, Registry};
-use crate::config::destination_rule::{LoadBalancerPolicy, LoadBalancerSettings, SimpleLb};
+use crate::config::destination_rule::{
+    ExtendedLb, LoadBalancerPolicy, LoadBalancerSettings, SimpleLb, TrafficPolicy,
+};
+use crate::policy::hash::SharedTables;
 use crate::snapshot::{Balancing, Cluster, ClusterId, DestinationCluster, Endpoint, WarmUp};
 
 /// The clusters of a snapshot, by name.
@@ -120,20 +123,21 @@ fn add_service(
     let subsets = rule.map(|rule| rule.subsets.as_slice()).unwrap_or_default();
     for port in service.ports.iter().filter(|p| p.is_stream()) {
         let upstream = around.workloads.upstream(service, port);
-        let mut add = |subset: &str, policy: Effective<'_>, upstream: &Upstream| {
+        let mut add = |subset: &str, over: Option<&TrafficPolicy>, upstream: &Upstream| {
             let policy = Effective {
                 extensions: rule.and_then(|rule| rule.extensions),
-                ..policy
+                ..effective(top, over, port.number)
             };
             let mut cluster = cluster(around.input, service, port, subset, &policy, registry);
+            cluster.hash_policy = hashed_by(top, over, port.number).and_then(hashing::policy);
             let placement = place(around, service, &policy, upstream);
             settle(&mut cluster, upstream, placement, registry);
             list.push(cluster);
         };
-        add("", effective(top, None, port.number), &upstream);
+        add("", None, &upstream);
         for subset in subsets {
-            let policy = effective(top, subset.traffic_policy.as_ref(), port.number);
-            add(&subset.name, policy, &select(&upstream, &subset.labels));
+            let chosen = select(&upstream, &subset.labels);
+            add(&subset.name, subset.traffic_policy.as_ref(), &chosen);
         }
     }
 }
@@ -175,6 +179,10 @@ pub(super) fn settle(
             cluster.locality_policy = placement.policy;
             let count = u32::try_from(cluster.endpoints.len()).unwrap_or(u32::MAX);
             cluster.state.set_endpoints(count);
+            if let Balancing::ConsistentHash(_) = cluster.balancing {
+                let priorities = cluster.endpoints.iter().map(|e| e.priority as usize + 1);
+                cluster.tables = SharedTables::new(priorities.max().unwrap_or(0));
+            }
             let detection = cluster.outlier_detection.as_deref();
             let endpoints = cluster.endpoints.iter();
             endpoints.for_each(|endpoint| endpoint.state.settle(detection));
@@ -221,18 +229,25 @@ fn cluster(
     cluster
 }
 
+/// How endpoints are picked. The rule's annotation stands in for the default only.
 fn balancing(policy: &Effective<'_>) -> Balancing {
+    let extensions = policy.extensions;
+    let default = match extensions.and_then(|extensions| extensions.load_balancer) {
+        Some(ExtendedLb::PeakEwma) => Balancing::PeakEwma,
+        None => Balancing::LeastRequest,
+    };
     match policy.load_balancer.and_then(|lb| lb.policy.as_ref()) {
         Some(LoadBalancerPolicy::Simple(simple)) => match simple {
-            SimpleLb::Unspecified | SimpleLb::LeastConn | SimpleLb::LeastRequest => {
-                Balancing::LeastRequest
-            }
+            SimpleLb::Unspecified | SimpleLb::LeastConn | SimpleLb::LeastRequest => default,
             SimpleLb::Random => Balancing::Random,
             SimpleLb::RoundRobin => Balancing::RoundRobin,
             SimpleLb::Passthrough => Balancing::Passthrough,
         },
-        // Hashing is not in effect yet; findings say so.
-        Some(LoadBalancerPolicy::ConsistentHash(_)) | None => Balancing::LeastRequest,
+        Some(LoadBalancerPolicy::ConsistentHash(hash)) => {
+            let factor = extensions.and_then(|extensions| extensions.hash_balance_factor);
+            Balancing::ConsistentHash(hashing::lookup(hash, factor))
+        }
+        None => default,
     }
 }
 

@@ -12,6 +12,7 @@ mod connection_pool;
 mod delegation;
 mod destination_rules;
 mod endpoints;
+mod hashing;
 mod header_ops;
 mod hosts;
 mod inbound;

@@ -72,21 +72,23 @@ pub(super) fn stream_idle(extensions: Extensions) -> StreamIdle {
     }
 }
 
-/// The retry policy of a route; `None` when it does not retry.
+/// The retry policy of a route; `None` when it does not retry. A request whose hash names its only endpoint (`is_hashed`)
+/// is tried there again unless the route says otherwise.
 #[must_use]
 pub(super) fn retry(
     written: Option<&HttpRetry>,
     extensions: Extensions,
+    is_hashed: bool,
 ) -> Option<Box<RetryPolicy>> {
     let mut policy = match written {
-        Some(written) => written_policy(written)?,
-        None => outbound_default(),
+        Some(written) => written_policy(written, is_hashed)?,
+        None => default_policy(OUTBOUND_DEFAULT, !is_hashed),
     };
     policy.retry_after = extensions.retry_after;
     Some(policy)
 }
 
-fn written_policy(written: &HttpRetry) -> Option<Box<RetryPolicy>> {
+fn written_policy(written: &HttpRetry, is_hashed: bool) -> Option<Box<RetryPolicy>> {
     let retries = u32::try_from(written.attempts).ok().filter(|n| *n > 0)?;
     let tokens = if written.retry_on.is_empty() {
         OUTBOUND_DEFAULT
@@ -100,7 +102,7 @@ fn written_policy(written: &HttpRetry) -> Option<Box<RetryPolicy>> {
         on,
         status_codes,
         backoff: written.backoff.unwrap_or(DEFAULT_BACKOFF),
-        ignore_previous_hosts: written.retry_ignore_previous_hosts.unwrap_or(true),
+        ignore_previous_hosts: written.retry_ignore_previous_hosts.unwrap_or(!is_hashed),
         remote_localities: written.retry_remote_localities.unwrap_or(false),
         retry_after: None,
     }))
@@ -162,15 +164,18 @@ mod tests {
     #[test]
     fn silence_retries_twice_and_zero_attempts_never() {
         assert_eq!(
-            retry(None, Extensions::default()).map(|p| p.retries),
+            retry(None, Extensions::default(), false).map(|p| p.retries),
             Some(2)
         );
-        assert_eq!(retry(Some(&written(0, "")), Extensions::default()), None);
         assert_eq!(
-            retry(Some(&HttpRetry::default()), Extensions::default()),
+            retry(Some(&written(0, "")), Extensions::default(), false),
             None
         );
-        let defaults = retry(Some(&written(7, "")), Extensions::default()).unwrap();
+        assert_eq!(
+            retry(Some(&HttpRetry::default()), Extensions::default(), false),
+            None
+        );
+        let defaults = retry(Some(&written(7, "")), Extensions::default(), false).unwrap();
         assert_eq!((defaults.retries, defaults.on), (7, outbound_default().on));
         assert!(
             defaults.status_codes.is_empty(),
@@ -179,8 +184,36 @@ mod tests {
     }
 
     #[test]
+    fn hashed_requests_stay_where_they_are_unless_told() {
+        let ignores = |written: Option<&HttpRetry>, is_hashed| {
+            let policy = retry(written, Extensions::default(), is_hashed).unwrap();
+            policy.ignore_previous_hosts
+        };
+        let silent = written(1, "");
+        let told = |ignore| HttpRetry {
+            retry_ignore_previous_hosts: Some(ignore),
+            ..written(1, "")
+        };
+        for (written, is_hashed, want) in [
+            (None, false, true),
+            (None, true, false),
+            (Some(&silent), false, true),
+            (Some(&silent), true, false),
+            (Some(&told(true)), true, true),
+            (Some(&told(false)), false, false),
+        ] {
+            assert_eq!(ignores(written, is_hashed), want, "{written:?} {is_hashed}");
+        }
+    }
+
+    #[test]
     fn numbers_are_statuses() {
-        let policy = retry(Some(&written(1, "reset,503, 429")), Extensions::default()).unwrap();
+        let policy = retry(
+            Some(&written(1, "reset,503, 429")),
+            Extensions::default(),
+            false,
+        )
+        .unwrap();
         assert_eq!(&*policy.status_codes, [503, 429]);
         assert!(policy.on.has(RetryOn::RETRIABLE_STATUS_CODES) && policy.on.has(RetryOn::RESET));
         assert!(

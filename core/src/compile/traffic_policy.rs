@@ -4,8 +4,9 @@
 //! entry replaces the whole policy it stands in.
 
 use crate::config::destination_rule::{
-    ClientTlsSettings, ConnectionPoolSettings, Extensions, LoadBalancerSettings, OutlierDetection,
-    PortTrafficPolicy, ProxyProtocol, RetryBudget, TrafficPolicy, TunnelSettings,
+    ClientTlsSettings, ConnectionPoolSettings, ConsistentHash, Extensions, LoadBalancerPolicy,
+    LoadBalancerSettings, OutlierDetection, PortTrafficPolicy, ProxyProtocol, RetryBudget,
+    TrafficPolicy, TunnelSettings,
 };
 
 /// The blocks that hold, each as it was written somewhere.
@@ -62,6 +63,28 @@ pub fn effective<'a>(
             }
         }
     }
+}
+
+/// What routes to a port of a subset hash requests by: the first consistent hash among the subset's port, the subset,
+/// the rule's port and the rule. Unlike blocks, one that does not hash hides none behind it.
+#[must_use]
+pub fn hashed_by<'a>(
+    top: Option<&'a TrafficPolicy>,
+    subset: Option<&'a TrafficPolicy>,
+    port: u16,
+) -> Option<&'a ConsistentHash> {
+    let of = |policy: &'a TrafficPolicy| {
+        let of_port = port_level(policy, port).and_then(|entry| entry.load_balancer.as_ref());
+        let both = [of_port, policy.load_balancer.as_ref()]
+            .into_iter()
+            .flatten();
+        both.filter_map(|balancer| match &balancer.policy {
+            Some(LoadBalancerPolicy::ConsistentHash(hash)) => Some(hash),
+            Some(LoadBalancerPolicy::Simple(_)) | None => None,
+        })
+        .next()
+    };
+    subset.and_then(of).or_else(|| top.and_then(of))
 }
 
 fn port_level(policy: &TrafficPolicy, port: u16) -> Option<&PortTrafficPolicy> {

@@ -162,6 +162,7 @@ codes! {
     InvalidConnectionPool "invalid-connection-pool" Error "A connection pool is malformed or contradicts itself."
     InvalidOutlierDetection "invalid-outlier-detection" Error "Outlier detection is malformed or contradicts itself."
     InvalidLoadBalancer "invalid-load-balancer" Error "A load balancer is malformed or contradicts itself."
+    ExtensionUnused "extension-unused" Warning "An annotation of this proxy's own that nothing in its resource lets take effect."
     HashOfNothing "hash-of-nothing" Warning "Consistent hashing that hashes nothing."
     FailoverWithoutEjection "failover-without-ejection" Warning "Locality failover without outlier detection, which never happens."
     NoLocality "no-locality" Warning "A locality setting, and nobody knows where the workload is."

@@ -33,7 +33,6 @@ const TRAFFIC_POLICY: &[&str] = &[
     "connectionPool.http.useClientProtocol",
     "connectionPool.http.maxConcurrentStreams",
     "connectionPool.http.http2KeepAlive",
-    "loadBalancer.consistentHash",
     "tls",
     "tunnel",
     "proxyProtocol",

@@ -15,6 +15,14 @@ pub struct RequestHash {
     pub made: SmallVec<[u32; 4]>,
 }
 
+impl RequestHash {
+    /// The number with what was hashed, if there was something.
+    #[must_use]
+    pub fn number(&self) -> Option<(u64, HashedBy)> {
+        Some((self.value?, self.by))
+    }
+}
+
 /// What was hashed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HashedBy {

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use smallvec::SmallVec;
 
 use super::details::{Details, ResetReason};
+use super::hashing::RequestHash;
 use super::picked::Picked;
 use crate::cluster::{Permit, RetriesFull};
 use crate::entropy::Entropy;
@@ -123,6 +124,8 @@ pub struct Record {
     pub route: RouteDecision,
     /// How long it may take, by the rule and, for gRPC, by its own `grpc-timeout`.
     pub timeouts: Timeouts,
+    /// What it hashes to, once it goes to a cluster that looks hashes up.
+    pub hash: Option<RequestHash>,
     /// Attempts in order.
     pub attempts: SmallVec<[Attempt; 2]>,
     /// How many attempts were retries by the route's policy.

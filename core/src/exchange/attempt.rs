@@ -326,6 +326,7 @@ impl Exchange {
     pub(super) fn report_reset(&self, reason: ResetReason, ambient: Ambient) {
         if let Some(outcome) = request::outcome::of_reset(reason) {
             request::outcome::report(outcome, &self.record, ambient.now);
+            request::response_time::on_failure(&self.record, ambient.now);
         }
     }
 
@@ -340,6 +341,7 @@ impl Exchange {
             // As Envoy: before there is a connection, nobody is to blame.
             if self.up.is_attached() {
                 request::outcome::report(Outcome::Timeout, &self.record, ambient.now);
+                request::response_time::on_failure(&self.record, ambient.now);
             }
             self.drop_upstream();
             let verdict =

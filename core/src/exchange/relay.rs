@@ -191,6 +191,7 @@ impl Exchange {
         self.up.on_status(status, &mut self.record);
         let outcome = request::outcome::of_response(&self.record, &self.response);
         request::outcome::report(outcome, &self.record, ambient.now);
+        request::response_time::on_response(outcome, &self.record, &self.response, ambient.now);
         let can_repeat = self.can_repeat();
         if let Some(wait) =
             request::after_response(can_repeat, &mut self.record, &self.response, ambient.now)

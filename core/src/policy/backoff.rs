@@ -16,16 +16,20 @@ pub fn jittered(policy: &RetryPolicy, nth: u32, entropy: Entropy) -> Duration {
     Duration::from_nanos(entropy.draw(Draw::Backoff, u64::from(nth)) % bound)
 }
 
-/// How long a response asks to wait (`retry-after`), if the policy obeys it and it is not too long. Only a number of
-/// seconds above zero is taken: a date needs a calendar, and there is none here.
+/// How long a response asks to wait (`retry-after`), if the policy obeys it and it is not too long.
 #[must_use]
 pub fn asked_for(policy: &RetryPolicy, headers: &Headers) -> Option<Duration> {
     let most = policy.retry_after?;
+    retry_after(headers).filter(|wait| *wait <= most)
+}
+
+/// `retry-after`. Only a number of seconds above zero is taken: a date needs a calendar, and there is none here.
+#[must_use]
+pub fn retry_after(headers: &Headers) -> Option<Duration> {
     let text = str::from_utf8(headers.get(Known::RetryAfter)?).ok()?;
     let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let seconds = text.parse().ok().filter(|_| is_number)?;
-    let wait = Duration::from_secs(seconds);
-    (wait <= most && !wait.is_zero()).then_some(wait)
+    Some(Duration::from_secs(seconds)).filter(|wait| !wait.is_zero())
 }
 
 /// What was asked for, and up to half as long again, so that all who were asked alike do not come back at once.

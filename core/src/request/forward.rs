@@ -7,9 +7,10 @@ use http::{Method, StatusCode};
 use smallvec::SmallVec;
 
 use super::failure;
-use super::{Context, Target, Verdict, grpc, head, reply, scheme};
+use super::{Context, Target, Verdict, grpc, hashing, head, reply, scheme};
 use crate::decision::{
-    Attempt, AttemptEnd, Details, Followed, Picked, PickedBy, Record, RouteDecision, Timeouts,
+    Attempt, AttemptEnd, Details, Followed, Picked, PickedBy, Record, RequestHash, RouteDecision,
+    Timeouts,
 };
 use crate::message::{Known, RequestHead, ResponseHead};
 use crate::peer::{ListenerKind, Peer};
@@ -103,6 +104,9 @@ pub(super) fn attempt(
     if cluster.balancing == Balancing::Passthrough {
         return passthrough(context, record, response, snapshot);
     }
+    if let Balancing::ConsistentHash(_) = cluster.balancing {
+        hashing::hash(context.peer, record, snapshot);
+    }
     let Some((endpoint, picked)) = pick(id, context.now, record, snapshot) else {
         record.details = Details::NoHealthyUpstream;
         reply::from_router(
@@ -160,6 +164,8 @@ fn pick(
             attempt: u64::from(record.retries) * (retry::RESELECTIONS + 1) + again,
             now,
             tried: &priorities,
+            hash: record.hash.as_ref().and_then(RequestHash::number),
+            step: again,
         };
         picked = view.pick(id, &context);
         if picked.is_none_or(|(endpoint, _)| !avoids || !was_tried(endpoint)) {

@@ -7,9 +7,11 @@
 mod failure;
 mod forward;
 mod grpc;
+mod hashing;
 mod head;
 pub mod outcome;
 mod reply;
+pub mod response_time;
 mod stream;
 
 pub use failure::{
@@ -301,5 +303,6 @@ pub fn on_response_head(
     date: &[u8; 29],
 ) {
     head::decorate_response(service_time, record, response, date);
+    hashing::set_cookies(peer, record, response);
     forward::apply_route_to_response(peer, record, response);
 }

@@ -4,11 +4,13 @@ use core::fmt;
 use core::net::SocketAddr;
 use std::sync::Arc;
 
+use super::hashing::{ConsistentHash, HashPolicy};
 use super::locality::LocalityPolicy;
 use crate::cluster::{
     ClusterState, HostState, OutlierDetection, RetryLimit, TokenBudget, ejection,
 };
 use crate::entropy::Entropy;
+use crate::policy::hash::SharedTables;
 use crate::time::{Duration, Instant};
 
 /// How long a connection may take to be made when nobody says (Istio).
@@ -57,7 +59,7 @@ pub struct Endpoint {
     pub state: Arc<HostState>,
 }
 
-/// How an endpoint is picked (DestinationRule `loadBalancer.simple`).
+/// How an endpoint is picked (DestinationRule `loadBalancer`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Balancing {
     /// Fewest requests in flight of two drawn at random; weighted by EDF when weights differ. Istio's default.
@@ -69,6 +71,10 @@ pub enum Balancing {
     Random,
     /// No balancing: connect to where the client wanted to go (Envoy ORIGINAL_DST).
     Passthrough,
+    /// By the hash of something in the request; one without it goes to a random endpoint.
+    ConsistentHash(ConsistentHash),
+    /// The one of two drawn that is likely to answer sooner; weights are ignored (`outrigger.dev/load-balancer`).
+    PeakEwma,
 }
 
 /// How the weight of a new endpoint grows (DestinationRule `warmup`).
@@ -120,6 +126,10 @@ pub struct Cluster {
     pub endpoints: Box<[Endpoint]>,
     /// How to pick one.
     pub balancing: Balancing,
+    /// What routes to it hash a request by.
+    pub hash_policy: Option<Box<HashPolicy>>,
+    /// Where hashes lead while nobody is out, by priority; shared by workers.
+    pub tables: SharedTables,
     /// How localities of one priority share its traffic.
     pub locality_policy: LocalityPolicy,
     /// How endpoints that are new get their traffic; `None` at once.
@@ -169,6 +179,8 @@ impl Cluster {
             subset: Box::default(),
             endpoints: Box::default(),
             balancing: Balancing::default(),
+            hash_policy: None,
+            tables: SharedTables::default(),
             locality_policy: LocalityPolicy::default(),
             warm_up: None,
             connect_timeout: CONNECT_TIMEOUT,

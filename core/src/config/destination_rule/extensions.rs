@@ -2,6 +2,7 @@
 //! service: every port and subset.
 
 use crate::config::annotations::{Annotations, Setting};
+use crate::config::code::Code;
 use crate::time::Duration;
 
 /// The annotations of a DestinationRule; what is absent is off.
@@ -9,6 +10,10 @@ use crate::time::Duration;
 pub struct Extensions {
     /// `outrigger.dev/retry-budget`: retries as a share of requests over time (linkerd, Finagle).
     pub retry_budget: Option<TokenRetryBudget>,
+    /// `outrigger.dev/load-balancer`: a way to pick endpoints in place of `LEAST_REQUEST`.
+    pub load_balancer: Option<ExtendedLb>,
+    /// `outrigger.dev/hash-balance-factor`: how much of its fair share an endpoint may have, in percent (Envoy).
+    pub hash_balance_factor: Option<u32>,
     /// `outrigger.dev/success-rate-ejection`: ejects who succeeds less often than the others (Envoy).
     pub success_rate_ejection: Option<SuccessRateEjection>,
     /// `outrigger.dev/failure-percentage-ejection`: ejects who fails too often (Envoy).
@@ -53,6 +58,13 @@ pub struct FailurePercentageEjection {
     pub enforcing: u32,
 }
 
+/// A way to pick endpoints that Istio has no name for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExtendedLb {
+    /// `PEAK_EWMA`: by response time and requests in flight (Finagle, linkerd).
+    PeakEwma,
+}
+
 /// A budget of retries that requests pay into and retries draw from.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TokenRetryBudget {
@@ -68,6 +80,10 @@ pub struct TokenRetryBudget {
 pub(super) fn read(all: &mut Annotations<'_, '_>) -> Extensions {
     Extensions {
         retry_budget: all.read("retry-budget", retry_budget),
+        load_balancer: all.read("load-balancer", load_balancer).flatten(),
+        hash_balance_factor: all
+            .read("hash-balance-factor", hash_balance_factor)
+            .flatten(),
         success_rate_ejection: all.read("success-rate-ejection", success_rate),
         failure_percentage_ejection: all.read("failure-percentage-ejection", failure_percentage),
         always_eject_one_host: all.flag("always-eject-one-host"),
@@ -101,4 +117,21 @@ fn retry_budget(setting: &mut Setting<'_, '_>) -> TokenRetryBudget {
         min_per_second: setting.count("min", 0, 1_000_000).unwrap_or(10),
         ttl: setting.duration("ttl").unwrap_or(Duration::from_secs(10)),
     }
+}
+
+fn load_balancer(setting: &mut Setting<'_, '_>) -> Option<ExtendedLb> {
+    let named = setting.word(&[("PEAK_EWMA", ExtendedLb::PeakEwma)]);
+    if named.is_none() {
+        let message = "no load balancer is named";
+        let help = "write `PEAK_EWMA`";
+        setting
+            .report()
+            .raise(Code::InvalidAnnotation, message, help);
+    }
+    named
+}
+
+/// Envoy takes no factor below 100; whoever wants more than a hundred times the fair share wants no bound.
+fn hash_balance_factor(setting: &mut Setting<'_, '_>) -> Option<u32> {
+    setting.lone_count(100, 10_000)
 }

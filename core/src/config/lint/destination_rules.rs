@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{About, Lint, destinations, full_name};
 use crate::config::code::Code;
 use crate::config::destination_rule::{
-    DestinationRule, LoadBalancerPolicy, SimpleLb, TrafficPolicy,
+    DestinationRule, LoadBalancerPolicy, LoadBalancerSettings, SimpleLb, TrafficPolicy,
 };
 use crate::config::names;
 
@@ -25,6 +25,7 @@ pub(super) fn lint(lint: &mut Lint<'_>) {
             selector(lint, rule);
             passthrough(lint, rule);
             ejection_annotations(lint, rule);
+            balancer_annotations(lint, rule);
         }
         hidden(lint, host, rules);
         merged(lint, rules);
@@ -68,6 +69,72 @@ fn ejection_annotations(lint: &mut Lint<'_>, rule: &DestinationRule) {
         let path = "metadata.annotations";
         lint.tell(about(rule), path, Code::NeverEjects, message, help);
     }
+}
+
+/// Annotations that say how endpoints are picked, against the fields that say it.
+fn balancer_annotations(lint: &mut Lint<'_>, rule: &DestinationRule) {
+    let mut unused = |name: &str, path: &str, message: &str, help: &str| {
+        let path = if path.is_empty() {
+            format!("metadata.annotations[\"outrigger.dev/{name}\"]")
+        } else {
+            path.to_owned()
+        };
+        lint.tell(about(rule), path, Code::ExtensionUnused, message, help);
+    };
+    let balancers = balancers(rule);
+    if rule.extensions.hash_balance_factor.is_some()
+        && !balancers.iter().any(|(_, policy)| is_hash(policy))
+    {
+        let message = "loads are bounded for consistent hashing only, and the rule has none";
+        unused(
+            "hash-balance-factor",
+            "",
+            message,
+            "set `loadBalancer.consistentHash`",
+        );
+    }
+    if rule.extensions.load_balancer.is_some() {
+        for (path, policy) in balancers {
+            let field = match policy {
+                LoadBalancerPolicy::ConsistentHash(_) => "consistentHash",
+                LoadBalancerPolicy::Simple(
+                    SimpleLb::Random | SimpleLb::Passthrough | SimpleLb::RoundRobin,
+                ) => "simple",
+                LoadBalancerPolicy::Simple(
+                    SimpleLb::Unspecified | SimpleLb::LeastConn | SimpleLb::LeastRequest,
+                ) => continue,
+            };
+            let message =
+                format!("`{field}` holds here, not the annotation `outrigger.dev/load-balancer`");
+            let help = "the annotation stands in for `simple: LEAST_REQUEST` only";
+            unused("load-balancer", &format!("{path}.{field}"), &message, help);
+        }
+    }
+}
+
+const fn is_hash(policy: &LoadBalancerPolicy) -> bool {
+    matches!(policy, LoadBalancerPolicy::ConsistentHash(_))
+}
+
+/// Every way to pick endpoints that a rule names, with the field path of its block.
+fn balancers(rule: &DestinationRule) -> Vec<(String, &LoadBalancerPolicy)> {
+    let mut all = Vec::new();
+    for (path, policy) in policies(rule) {
+        all.extend(named(&path, policy.load_balancer.as_ref()));
+        for (at, port) in policy.port_level_settings.iter().enumerate() {
+            let path = format!("{path}.portLevelSettings[{at}]");
+            all.extend(named(&path, port.load_balancer.as_ref()));
+        }
+    }
+    all
+}
+
+fn named<'r>(
+    path: &str,
+    balancer: Option<&'r LoadBalancerSettings>,
+) -> Option<(String, &'r LoadBalancerPolicy)> {
+    let policy = balancer?.policy.as_ref()?;
+    Some((format!("{path}.loadBalancer"), policy))
 }
 
 /// Every traffic policy of a rule with its field path.

@@ -335,3 +335,49 @@ fn limits_that_nothing_is_counted_against_are_told() {
         assert!(rule(policy).is_empty(), "{policy}");
     }
 }
+
+#[test]
+fn annotations_that_nothing_lets_take_effect_are_told() {
+    let rule = |annotation: &str, policy: &str| {
+        let spec = format!("{{host: a, trafficPolicy: {policy}}}");
+        let meta = format!("name: a, annotations: {{outrigger.dev/{annotation}}}");
+        let rule = istio("DestinationRule", &meta, &spec);
+        findings(&format!("{}{rule}", service("a", "default", HTTP)))
+    };
+    let hash = "{consistentHash: {useSourceIp: true}}";
+    let peak = "load-balancer: PEAK_EWMA";
+    let factor = "hash-balance-factor: '125'";
+    let told = "extension-unused spec.trafficPolicy";
+    for (annotation, policy, want) in [
+        (factor, format!("{{loadBalancer: {hash}}}"), None),
+        (
+            factor,
+            format!("{{portLevelSettings: [{{port: {{number: 80}}, loadBalancer: {hash}}}]}}"),
+            None,
+        ),
+        (
+            factor,
+            "{loadBalancer: {simple: RANDOM}}".into(),
+            Some(
+                "extension-unused metadata.annotations[\"outrigger.dev/hash-balance-factor\"]"
+                    .into(),
+            ),
+        ),
+        (peak, "{loadBalancer: {simple: LEAST_REQUEST}}".into(), None),
+        (
+            peak,
+            "{loadBalancer: {simple: ROUND_ROBIN}}".into(),
+            Some(format!("{told}.loadBalancer.simple")),
+        ),
+        (
+            peak,
+            format!("{{portLevelSettings: [{{port: {{number: 80}}, loadBalancer: {hash}}}]}}"),
+            Some(format!(
+                "{told}.portLevelSettings[0].loadBalancer.consistentHash"
+            )),
+        ),
+    ] {
+        let want: Vec<String> = want.into_iter().collect();
+        assert_eq!(rule(annotation, &policy), want, "{annotation} {policy}");
+    }
+}

@@ -3,6 +3,7 @@
 //! Owns who is a member and what of it is used: everybody in panic, otherwise the healthy ones, by locality where the
 //! cluster's policy asks for it. How weights and zones turn into choices is `policy::locality`.
 
+use super::hashing::{Hashing, Part};
 use super::pool::{Pool, Positions};
 use super::{Context, Making};
 use crate::decision::{LocalityChoice, PickedBy};
@@ -10,11 +11,12 @@ use crate::entropy::Draw;
 use crate::policy::edf::Edf;
 use crate::policy::locality::{Plan, Way, Zone, effective_weight};
 use crate::policy::priority::Members;
-use crate::snapshot::{Cluster, Endpoint, LocalityPolicy, ZoneAware};
+use crate::snapshot::{Balancing, Cluster, ConsistentHash, Endpoint, LocalityPolicy, ZoneAware};
 
 /// The endpoints of one priority.
 #[derive(Clone, Debug)]
 pub(super) struct Level {
+    priority: u32,
     /// All of them.
     all: Positions,
     /// What a request is given when its locality does not matter.
@@ -42,6 +44,8 @@ enum Route {
     Weighted(Edf, Vec<(usize, f64)>),
     /// As the plan says.
     Zones(Plan),
+    /// The hash says which endpoint.
+    Hashed(ConsistentHash, Hashing),
 }
 
 impl Level {
@@ -57,6 +61,7 @@ impl Level {
                     positions(cluster, |endpoint| endpoint.priority == priority)
                 };
                 Self {
+                    priority,
                     all,
                     whole: Pool::new(seed),
                     places: places(cluster, priority, seed),
@@ -81,6 +86,10 @@ impl Level {
 
     /// Brings everything up to date with who is healthy.
     pub(super) fn make(&mut self, making: &Making<'_>, is_panic: bool) {
+        if let Balancing::ConsistentHash(settings) = making.cluster.balancing {
+            self.make_hashing(settings, making, is_panic);
+            return;
+        }
         self.route = Route::Whole;
         if is_panic {
             self.whole.make(making, self.all.clone());
@@ -92,6 +101,31 @@ impl Level {
             LocalityPolicy::Weighted(_) => self.make_weighted(making),
             LocalityPolicy::ZoneAware(zones) => self.make_zones(zones, making),
         }
+    }
+
+    fn make_hashing(&mut self, settings: ConsistentHash, making: &Making<'_>, is_panic: bool) {
+        let mut is_whole = true;
+        let mut part = |all: &Positions, share| {
+            let positions = if is_panic {
+                all.clone()
+            } else {
+                healthy(all, making)
+            };
+            is_whole &= positions.len() == all.len();
+            Part { positions, share }
+        };
+        let parts: Vec<Part> = match &making.cluster.locality_policy {
+            LocalityPolicy::Alike | LocalityPolicy::ZoneAware(_) => vec![part(&self.all, 1.0)],
+            LocalityPolicy::Weighted(_) => {
+                let total: u64 = self.places.iter().map(|p| u64::from(p.weight)).sum();
+                let places = self.places.iter().filter(|place| place.weight > 0);
+                places
+                    .map(|place| part(&place.all, f64::from(place.weight) / total as f64))
+                    .collect()
+            }
+        };
+        let hashing = Hashing::new(making, settings, &parts, self.priority, is_whole);
+        self.route = Route::Hashed(settings, hashing);
     }
 
     fn make_weighted(&mut self, making: &Making<'_>) {
@@ -152,6 +186,11 @@ impl Level {
                 // Envoy takes any locality then, also one where nobody is healthy.
                 None => (None, LocalityChoice::Any),
             },
+            Route::Hashed(settings, hashing) => {
+                let looked_up = context.looked_up();
+                let (endpoint, by) = hashing.pick(cluster, *settings, looked_up, context.step)?;
+                return Some((endpoint, LocalityChoice::Any, by));
+            }
         };
         let pool = match place {
             Some(at) => &mut self.places.get_mut(at)?.pool,

@@ -5,6 +5,7 @@
 //! from the endpoints themselves, because they belong to the whole process. Nothing is allocated by a pick while nobody's
 //! health changes.
 
+mod hashing;
 mod level;
 mod pool;
 
@@ -12,7 +13,7 @@ use self::level::Level;
 use super::priority::{self, Members, Share, Shares};
 use super::retry_priority;
 use super::slow_start::is_warming;
-use crate::decision::{Picked, PickedBy};
+use crate::decision::{HashedBy, Picked, PickedBy};
 use crate::entropy::{Draw, Entropy};
 use crate::snapshot::{Balancing, Cluster, Endpoint};
 use crate::time::Instant;
@@ -28,6 +29,20 @@ pub struct Context<'a> {
     pub now: Instant,
     /// The priorities of earlier attempts, for a retry that is to go elsewhere.
     pub tried: &'a [u32],
+    /// What the request hashes to, and what was hashed, for a cluster that looks hashes up.
+    pub hash: Option<(u64, HashedBy)>,
+    /// Counts the picks for one attempt from 0.
+    pub step: u64,
+}
+
+impl Context<'_> {
+    /// The number to look up: the request's hash, or one drawn when it has nothing that is hashed.
+    fn looked_up(&self) -> (u64, HashedBy) {
+        self.hash.unwrap_or_else(|| {
+            let drawn = self.entropy.draw(Draw::Hash, self.attempt);
+            (drawn, HashedBy::Nothing)
+        })
+    }
 }
 
 /// The place of one worker in the rounds of one cluster.
@@ -101,7 +116,7 @@ impl Balancer {
             return Some((0, Picked::simply(PickedBy::OriginalDestination)));
         }
         self.refresh(cluster, context.now);
-        let (at, share) = self.priority(context)?;
+        let (at, share) = self.priority(cluster, context)?;
         let level = self.levels.get_mut(at)?;
         let (endpoint, locality, by) = level.pick(cluster, context)?;
         let picked = Picked {
@@ -115,11 +130,19 @@ impl Balancer {
     }
 
     /// The priority of a pick, and its share.
-    fn priority(&self, context: &Context<'_>) -> Option<(usize, Share)> {
+    fn priority(&self, cluster: &Cluster, context: &Context<'_>) -> Option<(usize, Share)> {
         if let [only] = &*self.shares {
             return Some((0, *only));
         }
-        let random = context.entropy.draw(Draw::Priority, context.attempt);
+        let random = match cluster.balancing {
+            // The same hash leads to the same priority while shares are what they are.
+            Balancing::ConsistentHash(_) => context.looked_up().0,
+            Balancing::LeastRequest
+            | Balancing::RoundRobin
+            | Balancing::Random
+            | Balancing::Passthrough
+            | Balancing::PeakEwma => context.entropy.draw(Draw::Priority, context.attempt),
+        };
         let choose = |shares: &Shares| {
             let at = priority::choose(shares, random);
             shares.get(at).map(|share| (at, *share))

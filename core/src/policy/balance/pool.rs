@@ -7,6 +7,7 @@ use super::{Context, Making};
 use crate::decision::PickedBy;
 use crate::entropy::Draw;
 use crate::policy::edf::Edf;
+use crate::policy::peak_ewma;
 use crate::policy::slow_start;
 use crate::snapshot::{Balancing, Cluster, Endpoint};
 use crate::time::Instant;
@@ -35,7 +36,7 @@ impl Positions {
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
+    pub(super) fn iter(&self) -> impl Iterator<Item = usize> + Clone + '_ {
         (0..self.len()).filter_map(|at| self.get(at))
     }
 }
@@ -96,8 +97,21 @@ impl Pool {
                 self.next = self.next.wrapping_add(1);
                 positions.get(at).map(|picked| (picked, PickedBy::Turn))
             }
-            Balancing::Random | Balancing::Passthrough => {
+            // What looks hashes up has a table in place of a pool.
+            Balancing::Random | Balancing::Passthrough | Balancing::ConsistentHash(_) => {
                 drawn(Draw::FirstChoice).map(|picked| (picked, PickedBy::Random))
+            }
+            Balancing::PeakEwma => {
+                let draw = |purpose| context.entropy.draw(purpose, context.attempt);
+                let (first, second) = (draw(Draw::FirstChoice), draw(Draw::SecondChoice));
+                let (first, second) = peak_ewma::two_of(count, first, second);
+                let (first, second) = (positions.get(first)?, positions.get(second)?);
+                Some(peak_ewma::cheaper(
+                    &cluster.endpoints,
+                    first,
+                    second,
+                    context.now,
+                ))
             }
             Balancing::LeastRequest => less_loaded(
                 &cluster.endpoints,
@@ -132,7 +146,10 @@ fn schedule(making: &Making<'_>, positions: &Positions) -> Option<Edf> {
     let cluster = making.cluster;
     let looks_at_weights = match cluster.balancing {
         Balancing::LeastRequest | Balancing::RoundRobin => true,
-        Balancing::Random | Balancing::Passthrough => false,
+        Balancing::Random
+        | Balancing::Passthrough
+        | Balancing::ConsistentHash(_)
+        | Balancing::PeakEwma => false,
     };
     let mut weights = positions.iter().map(|at| cluster.endpoints[at].weight);
     let first = weights.next()?;
@@ -155,7 +172,11 @@ fn effective_weight(cluster: &Cluster, endpoint: &Endpoint, now: Instant) -> f64
     let weight = f64::from(endpoint.weight.max(1)) * warm_up_factor(cluster, endpoint, now);
     match cluster.balancing {
         Balancing::LeastRequest => weight / (f64::from(endpoint.state.active()) + 1.0),
-        Balancing::RoundRobin | Balancing::Random | Balancing::Passthrough => weight,
+        Balancing::RoundRobin
+        | Balancing::Random
+        | Balancing::Passthrough
+        | Balancing::ConsistentHash(_)
+        | Balancing::PeakEwma => weight,
     }
 }
 

@@ -45,6 +45,8 @@ fn context(entropy: u64) -> Context<'static> {
         attempt: 0,
         now: Instant::ZERO,
         tried: &[],
+        hash: None,
+        step: 0,
     }
 }
 

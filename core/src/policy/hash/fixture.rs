@@ -14,7 +14,7 @@ pub(super) fn keys(count: usize) -> Vec<String> {
 /// Those hosts with weights.
 pub(super) fn hosts<'a>(keys: &'a [String], weights: &'a [u32]) -> Vec<Share<'a>> {
     let pairs = keys.iter().zip(weights);
-    shares(pairs.map(|(key, weight)| (key.as_str(), *weight)))
+    shares(pairs.map(|(key, weight)| (key.as_str(), *weight)), 1.0)
 }
 
 pub(super) fn config() -> ProptestConfig {

@@ -10,9 +10,11 @@ mod maglev;
 mod mersenne;
 pub mod request_hash;
 mod ring;
+mod shared;
 mod table;
 mod xxhash;
 
+pub use shared::SharedTables;
 pub use table::{HashTable, Share, shares};
 
 #[cfg(test)]

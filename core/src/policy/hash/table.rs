@@ -16,14 +16,17 @@ pub struct Share<'a> {
     pub share: f64,
 }
 
-/// The hosts of a table with their shares, by weight.
+/// Hosts of a table with their shares, by weight, of a part of the whole (all of it: 1).
 #[must_use]
-pub fn shares<'a>(hosts: impl Iterator<Item = (&'a str, u32)> + Clone) -> Vec<Share<'a>> {
+pub fn shares<'a>(
+    hosts: impl Iterator<Item = (&'a str, u32)> + Clone,
+    part: f64,
+) -> Vec<Share<'a>> {
     let total: u64 = hosts.clone().map(|(_, weight)| u64::from(weight)).sum();
     hosts
         .map(|(key, weight)| Share {
             key,
-            share: f64::from(weight) / total as f64,
+            share: f64::from(weight) * part / total as f64,
         })
         .collect()
 }

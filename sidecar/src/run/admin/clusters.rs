@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use outrigger_core::cluster::Origin;
 use outrigger_core::entropy::Entropy;
-use outrigger_core::snapshot::{Balancing, Cluster, Endpoint, Snapshot};
+use outrigger_core::snapshot::{Balancing, Cluster, Endpoint, HashTableKind, Snapshot};
 use outrigger_core::time::Instant;
 
 /// Every cluster of a snapshot, as it is at this moment.
@@ -98,5 +98,10 @@ pub(super) const fn balancing_name(balancing: Balancing) -> &'static str {
         Balancing::RoundRobin => "ROUND_ROBIN",
         Balancing::Random => "RANDOM",
         Balancing::Passthrough => "CLUSTER_PROVIDED",
+        Balancing::ConsistentHash(hash) => match hash.table {
+            HashTableKind::Ring { .. } => "RING_HASH",
+            HashTableKind::Maglev { .. } => "MAGLEV",
+        },
+        Balancing::PeakEwma => "PEAK_EWMA",
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! The shape is ours: what Envoy dumps is what a control plane sent it, and there is none here.
 
+mod hashing;
 mod outlier;
 mod retries;
 
@@ -143,6 +144,8 @@ fn cluster(cluster: &Cluster) -> Value {
         "lb_policy": balancing_name(cluster.balancing),
         "localities": localities(&cluster.locality_policy),
         "slow_start": cluster.warm_up.map(slow_start),
+        "consistent_hash": hashing::consistent_hash(cluster.balancing),
+        "hash_policy": cluster.hash_policy.as_deref().map(hashing::hash_policy),
         "connect_timeout": duration(cluster.connect_timeout),
         "idle_timeout": cluster.idle_timeout.map(duration),
         "max_connection_duration": cluster.max_connection_duration.map(duration),

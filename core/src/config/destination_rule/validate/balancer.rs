@@ -12,6 +12,8 @@ use crate::config::destination_rule::{
 use crate::config::header_name;
 use crate::config::report::Report;
 use crate::config::value::quoted;
+use crate::message::is_token_byte;
+use crate::snapshot::{MAX_RING_SIZE, MatchedField};
 
 /// Maglev tables are smaller than this.
 const MAX_MAGLEV: u64 = 5_000_011;
@@ -100,9 +102,7 @@ fn check_warmup(warmup: &WarmupConfiguration, report: &mut Report) {
 fn check_hash(hash: &ConsistentHash, report: &mut Report) {
     match &hash.key {
         Some(HashKey::HeaderName(name)) => {
-            report.field("httpHeaderName", |report| {
-                header_name::matched(name, report);
-            });
+            report.field("httpHeaderName", |report| check_header(name, report));
         }
         Some(HashKey::Cookie(cookie)) => {
             report.field("httpCookie", |report| check_cookie(cookie, report));
@@ -131,8 +131,37 @@ fn check_hash(hash: &ConsistentHash, report: &mut Report) {
             "set it in `ringHash`",
         );
     }
-    if let Some(HashRing::Maglev(Some(size))) = hash.ring {
-        report.field("maglev.tableSize", |report| check_maglev(size, report));
+    match hash.ring {
+        Some(HashRing::Maglev(Some(size))) => {
+            report.field("maglev.tableSize", |report| check_maglev(size, report));
+        }
+        Some(HashRing::Ring(size)) => {
+            report.field("ringHash.minimumRingSize", |report| {
+                check_ring(size, report);
+            });
+        }
+        Some(HashRing::Maglev(None)) | None => {
+            let size = hash.minimum_ring_size;
+            report.field("minimumRingSize", |report| check_ring(size, report));
+        }
+    }
+}
+
+fn check_header(name: &str, report: &mut Report) {
+    header_name::matched(name, report);
+    // What may be matched and is no field: the claims of a token, and the status of a response.
+    let is_known = header_name::check_field_name(name).is_ok() || MatchedField::new(name).is_some();
+    if !is_known && (header_name::is_claim(name) || name.starts_with(':')) {
+        let message = format!("no request has a header {}", quoted(name));
+        let help = "every request goes to a random endpoint: name a header field";
+        report.raise(Code::HashOfNothing, message, help);
+    }
+}
+
+fn check_ring(size: u64, report: &mut Report) {
+    if size > MAX_RING_SIZE {
+        let message = format!("ring size `{size}` is above {MAX_RING_SIZE}");
+        report.raise(Code::InvalidLoadBalancer, message, "1024 is the default");
     }
 }
 
@@ -161,7 +190,11 @@ fn is_prime(n: u64) -> bool {
 fn check_cookie(cookie: &HttpCookie, report: &mut Report) {
     if cookie.name.is_empty() {
         report.raise(Code::RequiredField, "`name` of the cookie is missing", "");
+    } else if !cookie.name.bytes().all(is_token_byte) {
+        let message = format!("{} is not the name of a cookie", quoted(&cookie.name));
+        report.raise_in("name", Code::InvalidLoadBalancer, message, COOKIE_NAMES);
     }
+    check_cookie_text("path", &cookie.path, report);
     let mut seen = BTreeSet::new();
     report.each("attributes", &cookie.attributes, |report, attribute| {
         if attribute.name.is_empty() {
@@ -173,7 +206,30 @@ fn check_cookie(cookie: &HttpCookie, report: &mut Report) {
         } else if !seen.insert(attribute.name.to_ascii_lowercase()) {
             let message = format!("cookie attribute {} stands twice", quoted(&attribute.name));
             report.raise_in("name", Code::InvalidLoadBalancer, message, "");
+        } else if !attribute.name.bytes().all(is_token_byte) {
+            let message = format!(
+                "{} is not the name of an attribute",
+                quoted(&attribute.name)
+            );
+            report.raise_in("name", Code::InvalidLoadBalancer, message, COOKIE_NAMES);
         }
+        check_cookie_text("value", &attribute.value, report);
     });
     checks::duration_or_zero_in("ttl", cookie.ttl, report);
+}
+
+/// RFC 6265 §4.1.1; anything else would end the attribute or the field it is written into.
+const COOKIE_NAMES: &str = "use letters, digits, `-`, `_` and `.`";
+
+fn check_cookie_text(field: &str, text: &str, report: &mut Report) {
+    if text
+        .bytes()
+        .any(|byte| !matches!(byte, b' '..=b'~') || byte == b';')
+    {
+        let message = format!(
+            "{} has a semicolon or a character that no cookie has",
+            quoted(text)
+        );
+        report.raise_in(field, Code::InvalidLoadBalancer, message, "");
+    }
 }

@@ -215,6 +215,51 @@ fn balancers() {
             &["loadBalancer.consistentHash.maglev.tableSize invalid-load-balancer"],
         ),
         (
+            "loadBalancer: {consistentHash: {httpHeaderName: ':authority', ringHash: {minimumRingSize: 8388608}}}",
+            &[],
+        ),
+        (
+            "loadBalancer: {consistentHash: {httpHeaderName: ':status'}}",
+            &["loadBalancer.consistentHash.httpHeaderName hash-of-nothing"],
+        ),
+        (
+            "loadBalancer: {consistentHash: {httpHeaderName: 'x y'}}",
+            &["loadBalancer.consistentHash.httpHeaderName invalid-header-name"],
+        ),
+        (
+            "loadBalancer: {consistentHash: {httpHeaderName: '@request.auth.claims.sub'}}",
+            &["loadBalancer.consistentHash.httpHeaderName hash-of-nothing"],
+        ),
+        (
+            "loadBalancer: {consistentHash: {useSourceIp: true, ringHash: {minimumRingSize: 8388609}}}",
+            &["loadBalancer.consistentHash.ringHash.minimumRingSize invalid-load-balancer"],
+        ),
+        (
+            "loadBalancer: {consistentHash: {useSourceIp: true, minimumRingSize: 8388609}}",
+            &[
+                "loadBalancer.consistentHash.minimumRingSize deprecated-field",
+                "loadBalancer.consistentHash.minimumRingSize invalid-load-balancer",
+            ],
+        ),
+        (
+            "loadBalancer: {consistentHash: {httpCookie: {name: sid, ttl: 60s, path: /a, attributes: [{name: SameSite, value: Lax}, {name: Secure}]}}}",
+            &[],
+        ),
+        (
+            "loadBalancer: {consistentHash: {httpCookie: {name: 's d', ttl: 60s, path: '/a;b'}}}",
+            &[
+                "loadBalancer.consistentHash.httpCookie.name invalid-load-balancer",
+                "loadBalancer.consistentHash.httpCookie.path invalid-load-balancer",
+            ],
+        ),
+        (
+            "loadBalancer: {consistentHash: {httpCookie: {name: sid, attributes: [{name: 'a=b', value: \"x\\r\\ny\"}]}}}",
+            &[
+                "loadBalancer.consistentHash.httpCookie.attributes[0].name invalid-load-balancer",
+                "loadBalancer.consistentHash.httpCookie.attributes[0].value invalid-load-balancer",
+            ],
+        ),
+        (
             "loadBalancer: {warmup: {minimumPercent: 5.0}}",
             &["loadBalancer.warmup required-field"],
         ),

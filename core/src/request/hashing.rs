@@ -1,0 +1,63 @@
+//! What a request is hashed by, and the cookies that were made for that.
+//!
+//! Routes have the hash policies of all their destinations, so a hash is the same whichever destination is drawn. It is taken
+//! once, of the head as it is forwarded first; a retry goes by the same one.
+
+use super::{forward, scheme};
+use crate::decision::Record;
+use crate::message::ResponseHead;
+use crate::peer::Peer;
+use crate::policy::hash::request_hash::{self, Hashed};
+use crate::snapshot::{Destination, DestinationCluster, HashPolicy, Snapshot};
+
+/// Hashes a request that goes to a cluster that looks hashes up, unless that was done already.
+pub(super) fn hash(peer: &Peer, record: &mut Record, snapshot: &Snapshot) {
+    if record.hash.is_some() {
+        return;
+    }
+    let hashed = Hashed {
+        request: &record.request,
+        scheme: scheme(&record.request),
+        remote: peer.remote,
+        local: peer.local,
+    };
+    let plan = forward::plan_of(record, snapshot);
+    let destinations = plan.map_or(&[][..], |(plan, _)| &plan.destinations);
+    let policies = (0..)
+        .zip(destinations)
+        .filter_map(|(at, destination)| Some((at, policy_of(destination, snapshot)?)));
+    record.hash = Some(request_hash::of(policies, &hashed));
+}
+
+/// Gives the client the cookies that were made, once, in front of what the rule adds to the response.
+pub(super) fn set_cookies(peer: &Peer, record: &Record, response: &mut ResponseHead) {
+    let (Some(hash), Some(view)) = (&record.hash, &record.view) else {
+        return;
+    };
+    if hash.made.is_empty() {
+        return;
+    }
+    let Some((plan, _)) = forward::plan_of(record, &view.snapshot) else {
+        return;
+    };
+    let value = request_hash::made_value(peer.remote, peer.local);
+    for at in &hash.made {
+        let destination = plan.destinations.get(*at as usize);
+        let policy = destination.and_then(|d| policy_of(d, &view.snapshot));
+        if let Some(HashPolicy::Cookie(cookie)) = policy
+            && let Some(behind) = &cookie.make
+        {
+            let name = cookie.name.as_bytes();
+            let text = [name, b"=\"", &value, b"\"", behind.as_bytes()].concat();
+            // Heads are bounded far below what a field or a head can hold.
+            let _ = response.headers.append(b"set-cookie", &text);
+        }
+    }
+}
+
+fn policy_of<'s>(destination: &Destination, snapshot: &'s Snapshot) -> Option<&'s HashPolicy> {
+    match destination.cluster {
+        DestinationCluster::Known(id) => snapshot.cluster(id).hash_policy.as_deref(),
+        DestinationCluster::Missing(_) | DestinationCluster::Passthrough => None,
+    }
+}

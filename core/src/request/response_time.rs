@@ -1,0 +1,51 @@
+//! What an attempt tells about how soon its endpoint answers, for PeakEWMA balancing.
+//!
+//! The time runs from the pick to the head of the response, so it has in it what the endpoint costs a request: the wait for a
+//! connection, making one, sending the request. Whatever fails counts as slow (`policy::peak_ewma`).
+
+use crate::cluster::ejection::Outcome;
+use crate::decision::{Attempt, Record};
+use crate::message::ResponseHead;
+use crate::policy::backoff;
+use crate::policy::peak_ewma::{self, Answer};
+use crate::snapshot::{Balancing, Cluster};
+use crate::time::Instant;
+
+/// The response to the attempt under way began. Does nothing where nobody looks at response times.
+pub fn on_response(outcome: Outcome, record: &Record, response: &ResponseHead, now: Instant) {
+    let Some((cluster, attempt)) = watched(record) else {
+        return;
+    };
+    let answer = match outcome {
+        Outcome::Response(429 | 500..)
+        | Outcome::Grpc(429 | 500..)
+        | Outcome::Timeout
+        | Outcome::Failed => Answer::Bad {
+            retry_after: backoff::retry_after(&response.headers),
+        },
+        Outcome::Response(_) | Outcome::Grpc(_) | Outcome::Connected => {
+            Answer::Good(now.since(attempt.began))
+        }
+    };
+    observe(answer, cluster, attempt, now);
+}
+
+/// The attempt under way ended without a whole response, by the endpoint's fault.
+pub fn on_failure(record: &Record, now: Instant) {
+    if let Some((cluster, attempt)) = watched(record) {
+        let answer = Answer::Bad { retry_after: None };
+        observe(answer, cluster, attempt, now);
+    }
+}
+
+fn watched(record: &Record) -> Option<(&Cluster, &Attempt)> {
+    let (view, attempt) = (record.view.as_ref()?, record.attempts.last()?);
+    let cluster = view.snapshot.cluster(attempt.cluster?);
+    (cluster.balancing == Balancing::PeakEwma).then_some((cluster, attempt))
+}
+
+fn observe(answer: Answer, cluster: &Cluster, attempt: &Attempt, now: Instant) {
+    let host = &cluster.endpoints[attempt.endpoint as usize].state;
+    let sample = peak_ewma::sample(answer, host, now);
+    host.response_time().observe(sample, now);
+}
