@@ -94,11 +94,10 @@ fn examples_are_accepted_and_the_current_spelling_is_not_called_old() {
 #[test]
 fn both_spellings_mean_the_same() {
     let old = steps(&tutorial().join("old-spelling"));
-    let current = steps(&tutorial());
-    assert_eq!(old.len(), current.len());
-    for (old, current) in old.iter().zip(&current) {
-        assert_eq!(old.file_name(), current.file_name());
-        let [(old, _), (current, _)] = [old, current].map(|step| compiled(step));
+    assert!(old.len() >= 18);
+    for old in &old {
+        let current = tutorial().join(old.file_name().expect("a file has a name"));
+        let [(old, _), (current, _)] = [old, &current].map(|step| compiled(step));
         assert!(!meaning(&current).is_empty());
         assert_eq!(meaning(&old), meaning(&current));
     }

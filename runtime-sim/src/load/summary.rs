@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use outrigger_core::decision::{AttemptEnd, Record, ResponseFlag};
+use outrigger_core::decision::{AttemptEnd, Record, ResetReason, ResponseFlag};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::Duration;
 
@@ -18,7 +18,8 @@ pub struct Summary {
     pub requests: u64,
     /// How many with each status; 0 for none.
     pub by_status: BTreeMap<u16, u64>,
-    /// Attempts at each instance, by address; a kept connection that was dead is none.
+    /// Attempts at each instance, by address. What a circuit limit refused is none, nor is a kept connection that was
+    /// dead.
     pub by_instance: BTreeMap<String, u64>,
     /// Retries by policy.
     pub retries: u64,
@@ -55,7 +56,11 @@ impl Summary {
             let Some(cluster) = attempt.cluster else {
                 continue;
             };
-            if attempt.end != AttemptEnd::StaleConnection {
+            let never_reached_it = matches!(
+                attempt.end,
+                AttemptEnd::StaleConnection | AttemptEnd::Reset(ResetReason::Overflow(_))
+            );
+            if !never_reached_it {
                 let endpoint = &view.snapshot.cluster(cluster).endpoints[attempt.endpoint as usize];
                 match self.by_instance.get_mut(&*endpoint.text) {
                     Some(count) => *count += 1,
@@ -85,6 +90,12 @@ impl Summary {
         } else {
             self.succeeded() as f64 / self.requests as f64
         }
+    }
+
+    /// How many requests took this long or longer.
+    #[must_use]
+    pub fn at_least(&self, time: Duration) -> u64 {
+        self.times.range(time..).map(|(_, count)| count).sum()
     }
 
     /// The time that this share of requests, 0 to 1, did not exceed (nearest rank); zero when there were none.
@@ -140,6 +151,7 @@ mod tests {
         for (share, millis) in [(0.0, 10), (0.25, 10), (0.26, 20), (0.5, 20), (1.0, 40)] {
             assert_eq!(summary.percentile(share), Duration::from_millis(millis));
         }
+        assert_eq!(summary.at_least(Duration::from_millis(20)), 3);
         assert_eq!((summary.succeeded(), summary.success_rate()), (2, 0.5));
     }
 }
