@@ -44,6 +44,10 @@ pub enum Draw {
     RetryAfter = 30,
     /// Whether an ejection that a detector found is done.
     Enforcement = 40,
+    /// Whether a rate limit looks at the request; the index is the limit's position in its order.
+    RateLimitEnabled = 50,
+    /// Whether a rate limit refuses what it may refuse; likewise.
+    RateLimitEnforced = 51,
 }
 
 impl Entropy {

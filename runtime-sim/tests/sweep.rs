@@ -85,7 +85,7 @@ fn snapshot(
         virtual_hosts: [VirtualHost {
             name: "inbound|http|80".into(),
             rules: [rule].into(),
-            index: None,
+            ..VirtualHost::default()
         }]
         .into(),
         clusters: [cluster].into(),

@@ -1,4 +1,4 @@
-//! What all workers of the process share about upstreams: live state of endpoints and clusters, by atomics, and nothing else.
+//! What all workers of the process share: live state of endpoints, clusters and rate limits, by atomics, and nothing else.
 //!
 //! A snapshot is immutable; the state of its endpoints is not, and it outlives the snapshot. The registry gives an
 //! endpoint that a new snapshot still names the state it had. Policies read this state through arguments; nobody else
@@ -9,6 +9,7 @@ mod bucket;
 pub mod ejection;
 mod health;
 mod host;
+mod limit_counts;
 mod limits;
 mod outlier;
 pub mod peak_ewma;
@@ -19,10 +20,12 @@ mod retries;
 mod state;
 mod tally;
 mod ticks;
+mod token_bucket;
 mod window;
 
 pub use bucket::{Origin, Results};
 pub use host::{ActiveRequest, HostState, OpenConnection};
+pub use limit_counts::{LimitCounts, Limited};
 pub use limits::{Counted, Gauges, Permit};
 pub use outlier::{FailurePercentage, OutlierDetection, SuccessRate};
 pub use peak_ewma::PeakEwma;
@@ -31,3 +34,4 @@ pub use registry::{HostKey, Registry};
 pub use retries::{RetriesFull, RetryBudget, RetryEvent, RetryLimit, TokenBudget};
 pub use state::ClusterState;
 pub use tally::Tally;
+pub use token_bucket::{Bucket, BucketSize};

@@ -1,10 +1,12 @@
-//! Which live state belongs to which endpoint, from one snapshot to the next.
+//! Which live state belongs to which endpoint and which rate limit, from one snapshot to the next.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use super::host::HostState;
+use super::limit_counts::LimitCounts;
 use super::state::ClusterState;
+use super::token_bucket::Bucket;
 
 /// An endpoint as the registry knows it: the cluster's name and the endpoint's address in text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,13 +25,15 @@ struct Known {
     named: bool,
 }
 
-/// Live state by endpoint and by cluster. One per process (or per simulated sidecar); used only while a snapshot is compiled.
+/// Live state by name. One per process (or per simulated sidecar); used only while a snapshot is compiled.
 ///
 /// It holds no endpoint alive: state dies with the last snapshot, request or idle connection that uses it.
 #[derive(Debug, Default)]
 pub struct Registry {
     hosts: BTreeMap<HostKey, Known>,
     clusters: BTreeMap<Box<str>, Weak<ClusterState>>,
+    buckets: BTreeMap<Box<str>, Weak<Bucket>>,
+    limit_counts: BTreeMap<Box<str>, Weak<LimitCounts>>,
     next_id: u32,
 }
 
@@ -56,18 +60,27 @@ impl Registry {
 
     /// The state of a cluster by its name: what it was if somebody still holds it, new otherwise.
     pub fn cluster(&mut self, name: &str) -> Arc<ClusterState> {
-        if let Some(state) = self.clusters.get(name).and_then(Weak::upgrade) {
-            return state;
-        }
-        let state = Arc::new(ClusterState::default());
-        self.clusters.insert(name.into(), Arc::downgrade(&state));
-        state
+        held_or_new(&mut self.clusters, name)
+    }
+
+    /// A rate limit's bucket by a name that tells its place and its settings: as full as it was if somebody still holds
+    /// it, full otherwise.
+    pub fn bucket(&mut self, name: &str) -> Arc<Bucket> {
+        held_or_new(&mut self.buckets, name)
+    }
+
+    /// What rate limits with this `stat_prefix` counted.
+    pub fn limit_counts(&mut self, stat_prefix: &str) -> Arc<LimitCounts> {
+        held_or_new(&mut self.limit_counts, stat_prefix)
     }
 
     /// A snapshot is compiled: endpoints that it does not name have left their clusters, and what nobody holds any more
     /// is forgotten.
     pub fn sweep(&mut self) {
         self.clusters.retain(|_, state| state.strong_count() > 0);
+        self.buckets.retain(|_, state| state.strong_count() > 0);
+        self.limit_counts
+            .retain(|_, state| state.strong_count() > 0);
         self.hosts.retain(|_, known| {
             let is_named = core::mem::take(&mut known.named);
             let Some(state) = known.state.upgrade() else {
@@ -79,6 +92,15 @@ impl Registry {
             true
         });
     }
+}
+
+fn held_or_new<T: Default>(all: &mut BTreeMap<Box<str>, Weak<T>>, name: &str) -> Arc<T> {
+    if let Some(state) = all.get(name).and_then(Weak::upgrade) {
+        return state;
+    }
+    let state = Arc::<T>::default();
+    all.insert(name.into(), Arc::downgrade(&state));
+    state
 }
 
 #[cfg(test)]

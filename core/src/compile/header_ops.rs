@@ -94,7 +94,7 @@ fn authority(ops: Option<&HeaderOperations>) -> Option<HeaderValue> {
 }
 
 /// A value with its operators. One that validation would have refused is taken as it stands.
-fn value(text: &str, overwrite: bool) -> HeaderValue {
+pub(super) fn value(text: &str, overwrite: bool) -> HeaderValue {
     let parts = format::parse(text).unwrap_or_else(|_| format::literal(text));
     HeaderValue {
         overwrite,

@@ -204,6 +204,7 @@ impl<'a> Hosts<'a> {
             name: name.into(),
             rules: rules.list,
             index: rules.index,
+            limits: None,
         });
         id
     }

@@ -3,7 +3,8 @@
 //! Names are resolved, competing resources are put in order, delegates stand in place, policies are merged, endpoints
 //! are sorted into subsets. Nothing here judges the user's files (`config` does) and nothing decides about a request
 //! (`policy` does). The parts, in the order they run: `services`, `scope`, `virtual_services`, `clusters` (with
-//! `endpoints` and `destination_rules`), `hosts` (with `delegation`, `rules`, `conditions`, `actions`).
+//! `endpoints` and `destination_rules`), `hosts` (with `delegation`, `rules`, `conditions`, `actions`),
+//! `rate_limits`.
 
 mod actions;
 mod clusters;
@@ -21,6 +22,7 @@ mod locality_setting;
 mod outlier;
 mod peers;
 mod placement;
+mod rate_limits;
 mod resilience;
 mod resources;
 mod retries;
@@ -36,6 +38,7 @@ use std::collections::BTreeMap;
 
 use crate::cluster::Registry;
 use crate::config::destination_rule::DestinationRule;
+use crate::config::envoy_filter::EnvoyFilter;
 use crate::config::kubernetes::{EndpointSlice, Node, Pod, Service};
 use crate::config::load::{Source, load};
 use crate::config::mesh::MeshConfig;
@@ -123,19 +126,28 @@ pub fn compile(
     };
     let mut hosts = hosts::Hosts::new(targets, &scope, &candidates, &by_listener);
     let table = hosts.outbound();
-    let inbound = (0..inbound.len())
+    let inbound: Vec<_> = (0..inbound.len())
         .map(|at| {
             let rules = rules::default_rules(
                 clusters.by_name(inbound::cluster_name(inbound, at)),
                 Some(resilience::inbound_default()),
             );
-            let name = format!("inbound|http|{}", inbound[at].application.port());
-            hosts.add_virtual_host(name, rules)
+            let port = inbound[at].application.port();
+            let name = format!("inbound|http|{port}");
+            (hosts.add_virtual_host(name, rules), port)
         })
         .collect();
     let settings = settings(targets, &scope);
-    let (virtual_hosts, resources) = (hosts.virtual_hosts, hosts.resources);
-    let mut findings = Vec::new();
+    let (mut virtual_hosts, mut resources) = (hosts.virtual_hosts, hosts.resources);
+    let limits = rate_limits::attach(
+        &input,
+        &table,
+        &inbound,
+        &mut virtual_hosts,
+        &mut resources,
+        registry,
+    );
+    let mut findings = limits.findings;
     for candidate in &candidates {
         delegation::tell_too_large(candidate.resource, &input, &mut findings);
     }
@@ -149,9 +161,11 @@ pub fn compile(
             hosts: table,
             virtual_hosts: virtual_hosts.into(),
             resources: resources.list.into(),
-            inbound,
+            inbound: inbound.into_iter().map(|(id, _)| id).collect(),
             settings,
             clusters: clusters.list.into(),
+            rate_limits: limits.list.into(),
+            unknown_host_limits: limits.unknown_hosts.into(),
         },
         findings,
     }
@@ -221,6 +235,10 @@ impl<'a> Input<'a> {
 
     fn destination_rules(&self) -> Vec<&'a DestinationRule> {
         in_order(&self.resources.destination_rules, |r| &r.meta)
+    }
+
+    fn envoy_filters(&self) -> Vec<&'a EnvoyFilter> {
+        in_order(&self.resources.envoy_filters, |r| &r.meta)
     }
 
     fn service_entries(&self) -> Vec<&'a ServiceEntry> {

@@ -16,6 +16,9 @@ use crate::time::Duration;
 /// What stands before the name.
 pub const PREFIX: &str = "outrigger.dev/";
 
+/// What a rate may be for, with its seconds.
+const RATE_UNITS: [(&str, u64); 3] = [("s", 1), ("m", 60), ("h", 3600)];
+
 /// The annotations of one resource that are ours, being read.
 #[derive(Debug)]
 pub struct Annotations<'r, 'm> {
@@ -227,6 +230,24 @@ impl<'t> Setting<'_, 't> {
         fits
     }
 
+    /// So many in so much time, such as `100/s`, which stands by itself among settings.
+    pub fn lone_rate(&mut self) -> Option<(u32, Duration)> {
+        let alone = self.parts.iter().position(|(_, value)| value.is_none());
+        let read = alone.and_then(|at| {
+            let (count, unit) = self.parts.remove(at).0.split_once('/')?;
+            let per = RATE_UNITS.iter().find(|(name, _)| *name == unit.trim())?.1;
+            let count = count.trim().parse().ok().filter(|count| *count > 0)?;
+            Some((count, Duration::from_secs(per)))
+        });
+        if read.is_none() {
+            self.refuse(
+                "there is no rate",
+                "write it as `100/s`, `10/m` or `5000/h`",
+            );
+        }
+        read
+    }
+
     fn refuse(&mut self, message: impl Into<String>, help: impl Into<String>) {
         self.report.raise(Code::InvalidAnnotation, message, help);
     }
@@ -333,6 +354,22 @@ mod tests {
         for bad in ["99", "201", "true", "a=1", "125,126"] {
             let (got, told) = read(bad, count);
             assert!(got == Some(None) && !told.is_empty(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn rates() {
+        let rate = |s: &mut Setting<'_, '_>| (s.lone_rate(), s.count("burst", 1, 9));
+        for (text, want, burst) in [
+            ("100/s", Some((100, 1)), None),
+            ("burst=9, 3 / m", Some((3, 60)), Some(9)),
+            ("1/h", Some((1, 3600)), None),
+        ] {
+            let want = want.map(|(count, per)| (count, Duration::from_secs(per)));
+            assert_eq!(read(text, rate), (Some((want, burst)), String::new()));
+        }
+        for bad in ["true", "100", "0/s", "1/d", "x/s", "burst=2", "1/s,2/s"] {
+            assert!(!read(bad, rate).1.is_empty(), "{bad}");
         }
     }
 

@@ -204,6 +204,11 @@ codes! {
     OldTlsVersion "old-tls-version" Warning "A TLS version needs ciphers that are not in the default."
     RedirectOnTls "redirect-on-tls" Warning "A redirect to HTTPS stands on a server that is not plain HTTP."
 
+    // EnvoyFilter.
+    PatchNotUsed "patch-not-used" Warning "A patch of Envoy's configuration, or a part of one, that this proxy does not use."
+    RateLimitWithoutEffect "rate-limit-without-effect" Warning "A rate limit that never refuses a request."
+    RuntimeKey "runtime-key" Info "A key of Envoy's runtime, which this proxy has not; the default value holds."
+
     // Kinds that are judged and not used.
     InvalidAnnotation "invalid-annotation" Error "An annotation that the kind does not take, or with a value it does not take."
     InvalidTarget "invalid-target" Error "A policy is attached to what it can not be attached to."

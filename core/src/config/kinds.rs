@@ -9,6 +9,8 @@ use super::decode::suggestion;
 pub enum ReadKind {
     /// networking.istio.io DestinationRule.
     DestinationRule,
+    /// networking.istio.io EnvoyFilter, as far as local rate limits go.
+    EnvoyFilter,
     /// networking.istio.io Gateway.
     Gateway,
     /// networking.istio.io ServiceEntry.
@@ -36,8 +38,6 @@ pub enum ReadKind {
 pub enum JudgedKind {
     /// security.istio.io AuthorizationPolicy.
     AuthorizationPolicy,
-    /// networking.istio.io EnvoyFilter.
-    EnvoyFilter,
     /// security.istio.io PeerAuthentication.
     PeerAuthentication,
     /// networking.istio.io ProxyConfig.
@@ -149,6 +149,12 @@ const KINDS: &[Row] = &[
         NETWORKING,
         ReadKind::Sidecar,
     ),
+    read(
+        "networking.istio.io",
+        "EnvoyFilter",
+        &["v1alpha3"],
+        ReadKind::EnvoyFilter,
+    ),
     read("", "List", &["v1"], ReadKind::List),
     read("", "Service", &["v1"], ReadKind::Service),
     read("", "Pod", &["v1"], ReadKind::Pod),
@@ -158,12 +164,6 @@ const KINDS: &[Row] = &[
         "EndpointSlice",
         &["v1"],
         ReadKind::EndpointSlice,
-    ),
-    judged(
-        "networking.istio.io",
-        "EnvoyFilter",
-        &["v1alpha3"],
-        JudgedKind::EnvoyFilter,
     ),
     judged(
         "networking.istio.io",
@@ -308,7 +308,7 @@ mod tests {
             (
                 "networking.istio.io/v1alpha3",
                 "EnvoyFilter",
-                Treatment::Judged(JudgedKind::EnvoyFilter),
+                Treatment::Read(ReadKind::EnvoyFilter),
             ),
             ("config.istio.io/v1alpha2", "handler", Treatment::NotRead),
             ("apps/v1", "Deployment", Treatment::Foreign),

@@ -15,8 +15,8 @@ use super::resources::Resources;
 use super::value::quoted;
 use super::yaml::{self, Node, Value};
 use super::{
-    destination_rule, envelope, gateway, kubernetes, mesh, service_entry, sidecar, virtual_service,
-    workload_entry,
+    destination_rule, envelope, envoy_filter, gateway, kubernetes, mesh, service_entry, sidecar,
+    virtual_service, workload_entry,
 };
 
 /// The annotation that lets a policy only log what it would do.
@@ -241,6 +241,10 @@ impl Loader<'_> {
                 let rule = destination_rule::read(report, meta, spec);
                 keep(report, &mut all.destination_rules, rule, |r| &mut r.meta);
             }
+            ReadKind::EnvoyFilter => {
+                let filter = envoy_filter::read(report, meta, spec);
+                keep(report, &mut all.envoy_filters, filter, |r| &mut r.meta);
+            }
             ReadKind::Gateway => {
                 let gateway = gateway::read(report, meta, spec);
                 keep(report, &mut all.gateways, gateway, |r| &mut r.meta);
@@ -290,6 +294,7 @@ impl Loader<'_> {
                 keep(report, &mut all.nodes, node, |r| &mut r.meta);
             }
             ReadKind::DestinationRule
+            | ReadKind::EnvoyFilter
             | ReadKind::Gateway
             | ReadKind::ServiceEntry
             | ReadKind::Sidecar

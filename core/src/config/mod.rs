@@ -11,6 +11,7 @@ pub mod code;
 pub mod decode;
 pub mod destination_rule;
 mod envelope;
+pub mod envoy_filter;
 pub mod finding;
 #[cfg(test)]
 mod fixture;

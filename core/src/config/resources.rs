@@ -1,6 +1,7 @@
 //! Everything that was read, by kind.
 
 use super::destination_rule::DestinationRule;
+use super::envoy_filter::EnvoyFilter;
 use super::gateway::Gateway;
 use super::kubernetes::{EndpointSlice, Node, Pod, Service};
 use super::service_entry::ServiceEntry;
@@ -16,6 +17,8 @@ pub struct Resources {
     pub virtual_services: Vec<VirtualService>,
     /// networking.istio.io DestinationRule.
     pub destination_rules: Vec<DestinationRule>,
+    /// networking.istio.io EnvoyFilter.
+    pub envoy_filters: Vec<EnvoyFilter>,
     /// networking.istio.io ServiceEntry.
     pub service_entries: Vec<ServiceEntry>,
     /// networking.istio.io WorkloadEntry.

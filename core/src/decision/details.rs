@@ -119,6 +119,8 @@ pub enum Details {
     StreamIdleTimeout,
     /// A gRPC call took longer than its client waits.
     MaxDurationTimeout,
+    /// A local rate limit had no token for the request.
+    RateLimited,
 }
 
 impl fmt::Display for Details {
@@ -152,6 +154,7 @@ impl fmt::Display for Details {
             Self::FaultAbort => "fault_filter_abort",
             Self::StreamIdleTimeout => "stream_idle_timeout",
             Self::MaxDurationTimeout => "max_duration_timeout",
+            Self::RateLimited => "local_rate_limited",
         })
     }
 }

@@ -29,6 +29,8 @@ pub enum ResponseFlag {
     DelayInjected,
     /// FI: an abort was injected.
     FaultInjected,
+    /// RL: a rate limit refused the request.
+    RateLimited,
     /// DC: the client went away.
     DownstreamConnectionTermination,
     /// URX: retries were used up.
@@ -45,7 +47,7 @@ pub enum ResponseFlag {
     DnsResolutionFailed,
 }
 
-const ALL: [(ResponseFlag, &str); 17] = [
+const ALL: [(ResponseFlag, &str); 18] = [
     (ResponseFlag::NoHealthyUpstream, "UH"),
     (ResponseFlag::UpstreamRequestTimeout, "UT"),
     (ResponseFlag::LocalReset, "LR"),
@@ -56,6 +58,7 @@ const ALL: [(ResponseFlag, &str); 17] = [
     (ResponseFlag::NoRouteFound, "NR"),
     (ResponseFlag::DelayInjected, "DI"),
     (ResponseFlag::FaultInjected, "FI"),
+    (ResponseFlag::RateLimited, "RL"),
     (ResponseFlag::DownstreamConnectionTermination, "DC"),
     (ResponseFlag::UpstreamRetryLimitExceeded, "URX"),
     (ResponseFlag::StreamIdleTimeout, "SI"),
@@ -132,6 +135,7 @@ const fn of_details(details: Details) -> Option<ResponseFlag> {
         Details::DownstreamRemoteDisconnect => ResponseFlag::DownstreamConnectionTermination,
         Details::ResponseTimeout | Details::PerTryTimeout => ResponseFlag::UpstreamRequestTimeout,
         Details::FaultAbort => ResponseFlag::FaultInjected,
+        Details::RateLimited => ResponseFlag::RateLimited,
     })
 }
 

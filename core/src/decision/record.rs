@@ -7,10 +7,10 @@ use smallvec::SmallVec;
 use super::details::{Details, ResetReason};
 use super::hashing::RequestHash;
 use super::picked::Picked;
-use crate::cluster::{Permit, RetriesFull};
+use crate::cluster::{Limited, Permit, RetriesFull};
 use crate::entropy::Entropy;
 use crate::message::RequestHead;
-use crate::snapshot::{ClusterId, VirtualHostId};
+use crate::snapshot::{ClusterId, RateLimitId, VirtualHostId};
 use crate::time::{Duration, Instant};
 use crate::worker::View;
 
@@ -36,6 +36,19 @@ pub enum RouteDecision {
         /// The position of the destination in the rule, for rules that forward.
         destination: Option<u32>,
     },
+}
+
+/// What a local rate limit made of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimitSeen {
+    /// Which limit.
+    pub limit: RateLimitId,
+    /// What it did.
+    pub limited: Limited,
+    /// Tokens that were left then; `u32::MAX` for a limit without a bucket.
+    pub tokens: u32,
+    /// How long until there was one; zero while there were some.
+    pub next_token: Duration,
 }
 
 /// How an attempt ended.
@@ -138,6 +151,8 @@ pub struct Record {
     pub details: Details,
     /// A delay was injected, of this length.
     pub delayed: Option<Duration>,
+    /// What the last rate limit that looked at it made of it.
+    pub rate_limit: Option<RateLimitSeen>,
     /// Body bytes from the client.
     pub bytes_received: u64,
     /// Body bytes to the client.

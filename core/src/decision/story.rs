@@ -7,8 +7,8 @@ use core::fmt::{self, Display, Formatter};
 
 use super::details::{Details, Overflow, ResetReason};
 use super::picked::{LocalityChoice, Picked, PickedBy};
-use super::record::{Attempt, AttemptEnd, Followed, Record, RouteDecision};
-use crate::cluster::RetriesFull;
+use super::record::{Attempt, AttemptEnd, Followed, RateLimitSeen, Record, RouteDecision};
+use crate::cluster::{Limited, RetriesFull};
 use crate::snapshot::{Action, DestinationCluster, Forward, Rule, Snapshot};
 use crate::time::Duration;
 
@@ -38,6 +38,9 @@ impl Display for Story<'_> {
         )?;
         if let Some(view) = &record.view {
             route(f, record, &view.snapshot)?;
+        }
+        if let (Some(seen), Some(view)) = (&record.rate_limit, &record.view) {
+            rate_limit(f, seen, &view.snapshot)?;
         }
         if let Some(delay) = record.delayed {
             writeln!(f, "  fault        held for {}", Span(delay))?;
@@ -101,6 +104,35 @@ fn rule_line(f: &mut Formatter<'_>, rule: &Rule, snapshot: &Snapshot) -> fmt::Re
         f,
         "  rule         {resource} {} ({}:{}), route {}",
         origin.path, resource.file, origin.line, rule.name
+    )
+}
+
+fn rate_limit(f: &mut Formatter<'_>, seen: &RateLimitSeen, snapshot: &Snapshot) -> fmt::Result {
+    let Some(limit) = snapshot.rate_limits.get(seen.limit.0 as usize) else {
+        return Ok(());
+    };
+    let most = limit.bucket.as_ref().map(|sized| sized.size.max_tokens());
+    let tokens = match most {
+        Some(most) if seen.tokens > 0 => format!("{} of {most} tokens left", seen.tokens),
+        Some(most) => format!(
+            "none of {most} tokens left, the next in {}",
+            Span(seen.next_token)
+        ),
+        None => "no bucket".to_owned(),
+    };
+    let did = match seen.limited {
+        Limited::Ok => "passed",
+        Limited::NotEnforced => "passed, not enforced",
+        Limited::Enforced => "refused",
+    };
+    let origin = &limit.origin;
+    let Some(resource) = snapshot.resources.get(origin.resource.0 as usize) else {
+        return Ok(());
+    };
+    writeln!(
+        f,
+        "  rate limit   {did}: {tokens} for {}, {resource} {} ({}:{})",
+        limit.holds_for, origin.path, resource.file, origin.line
     )
 }
 

@@ -274,6 +274,7 @@ impl Exchange {
         let context = Context {
             peer: &self.peer,
             upgrade: self.call.facts.upgrade.as_deref(),
+            own_bucket: &self.own_bucket,
             now: ambient.now,
             complete_since: self.call.request_complete,
         };

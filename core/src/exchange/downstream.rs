@@ -119,6 +119,7 @@ impl Exchange {
             let context = Context {
                 peer: &self.peer,
                 upgrade: self.call.facts.upgrade.as_deref(),
+                own_bucket: &self.own_bucket,
                 now: ambient.now,
                 complete_since: self.call.request_complete,
             };
@@ -142,6 +143,7 @@ impl Exchange {
         let context = Context {
             peer: &self.peer,
             upgrade: self.call.facts.upgrade.as_deref(),
+            own_bucket: &self.own_bucket,
             now: ambient.now,
             complete_since: self.call.request_complete,
         };
@@ -175,6 +177,7 @@ impl Exchange {
         self.drop_upstream();
         self.skip_buffered_body(ambient);
         let keep_alive = self.can_keep_alive(worker);
+        self.tell_rate_limit(ambient);
         let body = request::complete_local(text, &self.record, &mut self.response, worker.date());
         self.record.status = self.response.status.as_u16();
         let keep_alive = self.write_head(BodyLength::Known(body.len() as u64), keep_alive, worker);
@@ -208,6 +211,16 @@ impl Exchange {
             && self.call.request_body == RequestBody::Complete
             && !self.down.eof
             && !worker.is_draining()
+    }
+
+    /// Tells the client what a rate limit left it.
+    pub(super) fn tell_rate_limit(&mut self, ambient: Ambient) {
+        request::tell_rate_limit(
+            &self.own_bucket,
+            ambient.now,
+            &self.record,
+            &mut self.response,
+        );
     }
 
     /// Writes the response's head to the client. Says whether the connection can be used again.

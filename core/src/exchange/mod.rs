@@ -41,6 +41,7 @@ use std::collections::VecDeque;
 
 use bytes::BytesMut;
 
+use crate::cluster::Bucket;
 use crate::decision::{Details, Record};
 use crate::entropy::Entropy;
 use crate::message::ResponseHead;
@@ -101,6 +102,8 @@ pub struct Exchange {
     down: Downstream,
     up: Upstream,
     call: Call,
+    /// For rate limits that each connection has for itself.
+    own_bucket: Bucket,
     record: Record,
     response: ResponseHead,
     /// When something of the request or its response last came or went.
@@ -124,6 +127,7 @@ impl Exchange {
             down: Downstream::new(),
             up: Upstream::new(),
             call: Call::default(),
+            own_bucket: Bucket::default(),
             record: Record::default(),
             response: ResponseHead::default(),
             moved_at: now,

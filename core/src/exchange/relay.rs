@@ -212,6 +212,7 @@ impl Exchange {
             &mut self.response,
             worker.date(),
         );
+        self.tell_rate_limit(ambient);
         let keep_alive = self.call.facts.keep_alive && !self.down.eof && !worker.is_draining();
         let keep_alive = self.write_head(BodyLength::from(facts.framing), keep_alive, worker);
         self.call.response = Response::Streaming {

@@ -66,6 +66,7 @@ impl Exchange {
             &mut self.response,
             worker.date(),
         );
+        self.tell_rate_limit(ambient);
         self.begin_tunnel(worker);
     }
 

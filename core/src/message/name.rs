@@ -51,6 +51,9 @@ pub enum Known {
     XEnvoyUpstreamServiceTime,
     XForwardedFor,
     XForwardedProto,
+    XRatelimitLimit,
+    XRatelimitRemaining,
+    XRatelimitReset,
     XRequestId,
 }
 
@@ -126,6 +129,9 @@ const TABLE: &[(&str, Known)] = &[
     ),
     ("x-forwarded-for", Known::XForwardedFor),
     ("x-forwarded-proto", Known::XForwardedProto),
+    ("x-ratelimit-limit", Known::XRatelimitLimit),
+    ("x-ratelimit-remaining", Known::XRatelimitRemaining),
+    ("x-ratelimit-reset", Known::XRatelimitReset),
     ("x-request-id", Known::XRequestId),
 ];
 

@@ -21,7 +21,7 @@ pub fn abort(policy: &FaultPolicy, entropy: Entropy) -> Option<FaultAnswer> {
 }
 
 fn fires(share: PerMillion, entropy: Entropy, purpose: Draw) -> bool {
-    entropy.draw(purpose, 0) % 1_000_000 < u64::from(share.get())
+    share.takes(entropy.draw(purpose, 0))
 }
 
 #[cfg(test)]

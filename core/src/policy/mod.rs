@@ -17,6 +17,7 @@ pub mod panic;
 pub mod path;
 pub mod peak_ewma;
 pub mod priority;
+pub mod rate_limit;
 pub mod redirect;
 pub mod retry;
 pub mod retry_priority;

@@ -19,7 +19,8 @@ use crate::policy::{
     authority, balance, cors, destination, grpc_timeout, retry, rewrite, timeouts,
 };
 use crate::snapshot::{
-    Action, Address, Balancing, ClusterId, Destination, DestinationCluster, Forward, Rule, Snapshot,
+    Action, Address, Balancing, ClusterId, Destination, DestinationCluster, Forward, HeaderOps,
+    Rule, Snapshot,
 };
 use crate::time::Instant;
 
@@ -42,23 +43,7 @@ pub(super) fn forward(
         return reply::no_route(record, response);
     };
     record.timeouts = timeouts(context.peer, Some(plan), &record.request);
-    if !chosen.request.is_empty() {
-        // Format strings speak of the request as it came, so they need a copy; plain text does not.
-        let original = if chosen.request.reads_request() {
-            record.request.clone()
-        } else {
-            RequestHead::default()
-        };
-        let format = FormatContext {
-            request: &original,
-            scheme: scheme(&original),
-            downstream_remote: Some(context.peer.remote),
-            downstream_local: Some(context.peer.local),
-            upstream_host: "",
-            route_name: &rule.name,
-        };
-        header_ops::apply_to_request(&chosen.request, &mut record.request, &format);
-    }
+    apply_to_request(context, &chosen.request, &rule.name, record);
     rewrite::apply(&plan.rewrite, &rule.condition, &mut record.request);
     attempt(context, &chosen.cluster, record, response, snapshot)
 }
@@ -76,6 +61,33 @@ pub(super) fn timeouts(peer: &Peer, plan: Option<&Forward>, request: &RequestHea
         retry.and_then(|retry| retry.per_try_timeout),
         counts.then(asked),
     )
+}
+
+/// Runs header operations on the request.
+pub(super) fn apply_to_request(
+    context: &Context<'_>,
+    ops: &HeaderOps,
+    route_name: &str,
+    record: &mut Record,
+) {
+    if ops.is_empty() {
+        return;
+    }
+    // Format strings speak of the request as it came, so they need a copy; plain text does not.
+    let original = if ops.reads_request() {
+        record.request.clone()
+    } else {
+        RequestHead::default()
+    };
+    let format = FormatContext {
+        request: &original,
+        scheme: scheme(&original),
+        downstream_remote: Some(context.peer.remote),
+        downstream_local: Some(context.peer.local),
+        upstream_host: "",
+        route_name,
+    };
+    header_ops::apply_to_request(ops, &mut record.request, &format);
 }
 
 /// Picks an endpoint of a cluster.
@@ -278,8 +290,14 @@ pub(super) fn destination_of<'a>(
 
 /// Runs CORS and header operations of the rule on a response that passes through the router.
 pub(super) fn apply_route_to_response(peer: &Peer, record: &Record, response: &mut ResponseHead) {
+    decorate_response(record, response);
+    operate_on_response(peer, record, response);
+}
+
+/// Runs CORS of the rule on a response.
+pub(super) fn decorate_response(record: &Record, response: &mut ResponseHead) {
     let Some(view) = &record.view else { return };
-    let Some((plan, rule, chosen)) = destination_of(record, &view.snapshot) else {
+    let Some((plan, _, _)) = destination_of(record, &view.snapshot) else {
         return;
     };
     if let Some(policy) = &plan.cors
@@ -287,30 +305,20 @@ pub(super) fn apply_route_to_response(peer: &Peer, record: &Record, response: &m
     {
         cors::decorate(policy, &record.request, &mut response.headers);
     }
-    operate(peer, record, rule, chosen, response);
 }
 
-/// Runs header operations of the rule on a response that the router has not seen.
+/// Runs header operations of the rule and its destination on a response.
 pub(super) fn operate_on_response(peer: &Peer, record: &Record, response: &mut ResponseHead) {
     let Some(view) = &record.view else { return };
-    if let Some((_, rule, chosen)) = destination_of(record, &view.snapshot) {
-        operate(peer, record, rule, chosen, response);
-    }
-}
-
-fn operate(
-    peer: &Peer,
-    record: &Record,
-    rule: &Rule,
-    chosen: &Destination,
-    response: &mut ResponseHead,
-) {
+    let Some((_, rule, chosen)) = destination_of(record, &view.snapshot) else {
+        return;
+    };
     if !chosen.response.is_empty() {
         let upstream = record.upstream_host().unwrap_or("");
         header_ops::apply_to_response(
             &chosen.response,
             response,
-            &format_context(peer, record, rule, upstream),
+            &format_context(peer, record, &rule.name, upstream),
         );
     }
 }
@@ -319,7 +327,7 @@ fn operate(
 pub(super) fn format_context<'a>(
     peer: &Peer,
     record: &'a Record,
-    rule: &'a Rule,
+    route_name: &'a str,
     upstream_host: &'a str,
 ) -> FormatContext<'a> {
     FormatContext {
@@ -328,6 +336,6 @@ pub(super) fn format_context<'a>(
         downstream_remote: Some(peer.remote),
         downstream_local: Some(peer.local),
         upstream_host,
-        route_name: &rule.name,
+        route_name,
     }
 }

@@ -10,6 +10,7 @@ mod grpc;
 mod hashing;
 mod head;
 pub mod outcome;
+mod rate_limit;
 mod reply;
 pub mod response_time;
 mod stream;
@@ -18,6 +19,7 @@ pub use failure::{
     Failure, after_response, may_retry, on_attempt_failed, on_route_timeout, retries_are_written,
     retry,
 };
+pub use rate_limit::tell_rate_limit;
 pub use reply::{SLOW_HEAD, TOO_LARGE, complete_local, on_response_cut, refuse};
 
 pub use stream::{
@@ -29,14 +31,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::Method;
 
-use crate::cluster::HostState;
+use crate::cluster::{Bucket, HostState};
 use crate::decision::{Record, Refused, RouteDecision};
 use crate::message::{Known, RequestHead, ResponseHead};
 use crate::peer::{ListenerKind, Peer};
 use crate::policy::authority::{self, Selected};
 use crate::policy::{cors, fault, header_ops, path, redirect, route};
 use crate::snapshot::{
-    Action, Address, Cluster, ClusterId, Forward, Snapshot, UnknownHosts, VirtualHostId,
+    Action, Address, Cluster, ClusterId, Forward, Place, Snapshot, UnknownHosts, VirtualHostId,
 };
 use crate::time::{Duration, Instant};
 
@@ -56,6 +58,8 @@ pub struct Context<'a> {
     pub peer: &'a Peer,
     /// The protocol the client wants to switch to.
     pub upgrade: Option<&'a str>,
+    /// The bucket that the client's connection has for itself.
+    pub own_bucket: &'a Bucket,
     /// The time.
     pub now: Instant,
     /// When the last byte of the request arrived.
@@ -117,7 +121,8 @@ pub fn begin(context: &Context<'_>, record: &mut Record, response: &mut Response
     let virtual_host = snapshot.virtual_host(host);
     let Some(position) = route::find(virtual_host, &record.request, scheme(&record.request)) else {
         record.route = RouteDecision::NoRule { virtual_host: host };
-        return reply::no_route(record, response);
+        return rate_limit::check_all(context, record, response, snapshot)
+            .unwrap_or_else(|| reply::no_route(record, response));
     };
     record.route = RouteDecision::Rule {
         virtual_host: host,
@@ -125,6 +130,12 @@ pub fn begin(context: &Context<'_>, record: &mut Record, response: &mut Response
         destination: None,
     };
     let rule = &virtual_host.rules[position];
+    let is_forwarded = matches!(&*rule.action, Action::Forward(_));
+    if !is_forwarded
+        && let Some(refused) = rate_limit::check_all(context, record, response, snapshot)
+    {
+        return refused;
+    }
     match &*rule.action {
         Action::Respond(direct) => {
             reply::direct(direct.status, record, response);
@@ -132,7 +143,7 @@ pub fn begin(context: &Context<'_>, record: &mut Record, response: &mut Response
             header_ops::apply_to_response(
                 &direct.response,
                 response,
-                &forward::format_context(peer, record, rule, ""),
+                &forward::format_context(peer, record, &rule.name, ""),
             );
             Verdict::Reply(direct.body.clone())
         }
@@ -145,7 +156,7 @@ pub fn begin(context: &Context<'_>, record: &mut Record, response: &mut Response
             header_ops::apply_to_response(
                 &to.response,
                 response,
-                &forward::format_context(peer, record, rule, ""),
+                &forward::format_context(peer, record, &rule.name, ""),
             );
             Verdict::Reply(Bytes::new())
         }
@@ -214,8 +225,11 @@ fn begin_forward(
     response: &mut ResponseHead,
     snapshot: &Snapshot,
 ) -> Verdict {
-    // Before faults: the response operations of the destination concern an abort too.
+    // Before faults and limits: the response operations of the destination concern their answers too.
     forward::choose(plan, record);
+    if let Some(refused) = rate_limit::check(context, Place::First, record, response, snapshot) {
+        return refused;
+    }
     if let Some(wait) = plan
         .fault
         .as_ref()
@@ -256,6 +270,10 @@ fn after_fault_delay(
     {
         return reply::fault_abort(context.peer, answer, record, response);
     }
+    if let Some(refused) = rate_limit::check(context, Place::BeforeCors, record, response, snapshot)
+    {
+        return refused;
+    }
     if let Some(policy) = &plan.cors {
         match cors::decide(policy, &record.request) {
             cors::CorsDecision::Pass | cors::CorsDecision::Decorate => {}
@@ -265,6 +283,11 @@ fn after_fault_delay(
                 return Verdict::Reply(Bytes::new());
             }
         }
+    }
+    if let Some(refused) =
+        rate_limit::check(context, Place::BeforeRouter, record, response, snapshot)
+    {
+        return refused;
     }
     forward::forward(context, record, response, snapshot)
 }
@@ -278,6 +301,9 @@ fn unknown_host(
 ) -> Verdict {
     record.route = RouteDecision::UnknownHost;
     record.timeouts = forward::timeouts(context.peer, None, &record.request);
+    if let Some(refused) = rate_limit::check_all(context, record, response, snapshot) {
+        return refused;
+    }
     match &snapshot.settings.unknown_hosts {
         UnknownHosts::AllowAny => forward::passthrough(context, record, response, snapshot),
         UnknownHosts::RegistryOnly => reply::blocked(record, response),

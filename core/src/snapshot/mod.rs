@@ -8,6 +8,7 @@ mod hashing;
 mod host_table;
 mod locality;
 mod matching;
+mod rate_limit;
 mod re2;
 mod resilience;
 mod route;
@@ -17,6 +18,7 @@ pub use hashing::{ConsistentHash, HashCookie, HashPolicy, HashTableKind, MAX_RIN
 pub use host_table::{HostEntry, HostTable, PortEntry};
 pub use locality::{LocalityPolicy, LocalityWeight, ZoneAware};
 pub use matching::{FieldMatch, MatchedField, PathMatch, QueryMatch, Regex, RegexFault, TextMatch};
+pub use rate_limit::{HostLimits, Limiter, Place, RateLimit, RateLimitId, SizedBucket};
 pub use resilience::{
     FaultAbort, FaultAnswer, FaultDelay, FaultPolicy, GRPC_STATUS, PerMillion, RetryOn,
     RetryPolicy, StreamIdle,
@@ -91,6 +93,10 @@ pub struct Snapshot {
     pub inbound: Box<[VirtualHostId]>,
     /// Indexed by [`ResourceId`]: where each rule came from.
     pub resources: Box<[ResourceRef]>,
+    /// Indexed by [`RateLimitId`].
+    pub rate_limits: Box<[RateLimit]>,
+    /// The rate limits of requests to hosts that nobody knows, by service port, sorted.
+    pub unknown_host_limits: Box<[(u16, Box<[Limiter]>)]>,
     /// What holds for every request.
     pub settings: Settings,
 }
@@ -106,5 +112,11 @@ impl Snapshot {
     #[must_use]
     pub fn cluster(&self, id: ClusterId) -> &Cluster {
         &self.clusters[id.0 as usize]
+    }
+
+    /// The rate limit of an id of this snapshot.
+    #[must_use]
+    pub fn rate_limit(&self, id: RateLimitId) -> &RateLimit {
+        &self.rate_limits[id.0 as usize]
     }
 }

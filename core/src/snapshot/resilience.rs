@@ -20,6 +20,23 @@ impl PerMillion {
         Self((percent.clamp(0.0, 100.0) * 10_000.0).round() as u32)
     }
 
+    /// From so many of so many; more than all is all. `whole` is above zero.
+    #[must_use]
+    pub const fn from_fraction(part: u32, whole: u32) -> Self {
+        let millionths = part as u64 * 1_000_000 / whole as u64;
+        if millionths < 1_000_000 {
+            Self(millionths as u32)
+        } else {
+            Self::ALL
+        }
+    }
+
+    /// Whether it takes in a number that was drawn for this purpose.
+    #[must_use]
+    pub const fn takes(self, drawn: u64) -> bool {
+        drawn % 1_000_000 < self.0 as u64
+    }
+
     /// The number of millionths.
     #[must_use]
     pub const fn get(self) -> u32 {

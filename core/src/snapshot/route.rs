@@ -7,6 +7,7 @@ use http::StatusCode;
 
 use super::cluster::ClusterId;
 use super::matching::{FieldMatch, PathMatch, QueryMatch, Regex, TextMatch};
+use super::rate_limit::HostLimits;
 use super::resilience::{FaultPolicy, RetryPolicy, StreamIdle};
 use crate::message::FieldName;
 use crate::policy::RuleIndex;
@@ -59,6 +60,8 @@ pub struct VirtualHost {
     pub rules: Arc<[Rule]>,
     /// Finds the first matching rule without trying each; absent when there are few rules.
     pub index: Option<Arc<RuleIndex>>,
+    /// Its rate limits; `None` when it has none.
+    pub limits: Option<Box<HostLimits>>,
 }
 
 /// One match entry of one route.

@@ -60,7 +60,7 @@ fn limited_to(registry: &mut Registry, address: Address, limits: Option<Limits>)
     let virtual_host = VirtualHost {
         name: "inbound|http|80".into(),
         rules: [rule].into(),
-        index: None,
+        ..VirtualHost::default()
     };
     Arc::new(Snapshot {
         virtual_hosts: [virtual_host].into(),

@@ -117,7 +117,7 @@ impl Admin {
                 response(StatusCode::OK, TEXT, text)
             }
             "/config_dump" => {
-                let text = config_dump::json(&self.handle.snapshot());
+                let text = config_dump::json(&self.handle.snapshot(), self.handle.now());
                 response(StatusCode::OK, JSON, text)
             }
             "/stats" => response(

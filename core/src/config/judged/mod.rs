@@ -1,16 +1,15 @@
 //! Istio's other kinds: judged by Istio's rules, and not used.
 //!
 //! People keep them beside what the proxy reads, and want one command to say what is wrong with all of it. So their
-//! fields are read and checked, and nothing is kept. What only Istio's control plane can know (an EnvoyFilter's patch
-//! as Envoy's types, a CEL expression) is left alone.
+//! fields are read and checked, and nothing is kept. What only Istio's control plane can know (a CEL
+//! expression) is left alone.
 
 mod authorization_policy;
-mod envoy_filter;
 mod extension;
 mod peer_authentication;
 mod proxy_config;
 mod request_authentication;
-mod selection;
+pub(super) mod selection;
 mod telemetry;
 mod workload_group;
 
@@ -24,7 +23,6 @@ use super::yaml::Node;
 pub(super) fn judge(report: &mut Report, kind: JudgedKind, meta: &Meta, spec: &Node) {
     let read = |o: &mut Object<'_, '_>| match kind {
         JudgedKind::AuthorizationPolicy => authorization_policy::judge(o, meta),
-        JudgedKind::EnvoyFilter => envoy_filter::judge(o),
         JudgedKind::PeerAuthentication => peer_authentication::judge(o),
         JudgedKind::ProxyConfig => proxy_config::judge(o),
         JudgedKind::RequestAuthentication => request_authentication::judge(o),

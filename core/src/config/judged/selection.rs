@@ -23,7 +23,7 @@ pub(super) fn judge(o: &mut Object<'_, '_>) {
 }
 
 /// Checks `targetRefs`.
-pub(super) fn targets(o: &mut Object<'_, '_>) {
+pub(in crate::config) fn targets(o: &mut Object<'_, '_>) {
     o.messages("targetRefs", target);
 }
 

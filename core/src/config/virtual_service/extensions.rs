@@ -1,7 +1,7 @@
 //! What a VirtualService may say beyond Istio's fields, by annotation (`docs/extensions.md`). It holds for all its HTTP
 //! rules.
 
-use crate::config::annotations::Annotations;
+use crate::config::annotations::{Annotations, Setting};
 use crate::time::Duration;
 
 /// The annotations of a VirtualService; what is absent is off.
@@ -12,6 +12,19 @@ pub struct Extensions {
     pub retry_after: Option<Duration>,
     /// `outrigger.dev/idle-timeout`: for how long nothing of a request or its response may move; zero is for ever.
     pub idle_timeout: Option<Duration>,
+    /// `outrigger.dev/local-rate-limit`: how many requests its rules let through, together.
+    pub local_rate_limit: Option<RequestRate>,
+}
+
+/// So many requests for so much time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestRate {
+    /// How many, at least 1.
+    pub requests: u32,
+    /// For how much time.
+    pub per: Duration,
+    /// How many at once after a time of rest, at least 1.
+    pub burst: u32,
 }
 
 /// Reads them.
@@ -23,5 +36,15 @@ pub(super) fn read(all: &mut Annotations<'_, '_>) -> Extensions {
         idle_timeout: all
             .read("idle-timeout", |setting| setting.lone_duration_or_zero())
             .flatten(),
+        local_rate_limit: all.read("local-rate-limit", request_rate).flatten(),
     }
+}
+
+fn request_rate(setting: &mut Setting<'_, '_>) -> Option<RequestRate> {
+    let (requests, per) = setting.lone_rate()?;
+    Some(RequestRate {
+        requests,
+        per,
+        burst: setting.count("burst", 1, u32::MAX).unwrap_or(requests),
+    })
 }

@@ -13,7 +13,7 @@ mod reach;
 mod stream;
 mod validate;
 
-pub use extensions::Extensions;
+pub use extensions::{Extensions, RequestRate};
 pub use http::{
     CorsPolicy, Delegate, DerivePort, Destination, HeaderOperations, Headers, HttpBody,
     HttpDirectResponse, HttpRedirect, HttpRewrite, HttpRoute, HttpRouteDestination, RedirectPort,

@@ -4,6 +4,7 @@
 
 mod hashing;
 mod outlier;
+mod rate_limits;
 mod retries;
 
 use std::time::Duration;
@@ -13,13 +14,14 @@ use outrigger_core::snapshot::{
     LocalityPolicy, Origin, PathMatch, PathNormalization, PathRewrite, Redirect, RedirectPath,
     RedirectPort, Rule, Snapshot, StreamIdle, TextMatch, UnknownHosts, VirtualHost, WarmUp,
 };
+use outrigger_core::time::Instant;
 use serde_json::{Map, Value, json};
 
 use super::clusters::balancing_name;
 
 /// The whole snapshot, indented.
-pub(super) fn json(snapshot: &Snapshot) -> String {
-    let dump = Dump(snapshot);
+pub(super) fn json(snapshot: &Snapshot, now: Instant) -> String {
+    let dump = Dump(snapshot, now);
     let value = json!({
         "revision": snapshot.revision,
         "settings": {
@@ -30,11 +32,13 @@ pub(super) fn json(snapshot: &Snapshot) -> String {
         "virtual_hosts": snapshot.virtual_hosts.iter().map(|v| dump.virtual_host(v)).collect::<Vec<_>>(),
         "inbound": snapshot.inbound.iter().map(|id| &snapshot.virtual_host(*id).name).collect::<Vec<_>>(),
         "clusters": snapshot.clusters.iter().map(cluster).collect::<Vec<_>>(),
+        "rate_limits": snapshot.rate_limits.iter().map(|l| dump.rate_limit(l)).collect::<Vec<_>>(),
     });
     format!("{value:#}\n")
 }
 
-struct Dump<'a>(&'a Snapshot);
+/// A snapshot, and the time for which what lives is shown.
+struct Dump<'a>(&'a Snapshot, Instant);
 
 impl Dump<'_> {
     fn unknown_hosts(&self) -> Value {
@@ -49,6 +53,7 @@ impl Dump<'_> {
         json!({
             "name": virtual_host.name,
             "rules": virtual_host.rules.iter().map(|r| self.rule(r)).collect::<Vec<_>>(),
+            "rate_limits": virtual_host.limits.as_deref().map(rate_limits::of_host),
         })
     }
 
@@ -333,7 +338,7 @@ mod tests {
              \x20 - route: [{destination: {host: shop.example}}]\n\
              \x20   rewrite: {uri: /v1}\n",
         );
-        let dump: Value = serde_json::from_str(&json(&compiled.snapshot)).unwrap();
+        let dump: Value = serde_json::from_str(&json(&compiled.snapshot, Instant::ZERO)).unwrap();
         let hosts = dump["virtual_hosts"].as_array().unwrap();
         let host = hosts.iter().find(|v| v["name"] == "shop.example:80");
         let rules = &host.unwrap()["rules"];

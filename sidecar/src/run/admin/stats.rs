@@ -1,5 +1,6 @@
 //! `/stats`: counters as `name: value` lines, under Envoy's names where Envoy has one.
 
+use std::collections::BTreeSet;
 use std::fmt::{Display, Write as _};
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -22,6 +23,15 @@ pub(super) fn text(handle: &Handle, started: Instant) -> String {
     for cluster in &snapshot.clusters {
         sweep(cluster, handle.now());
         add_cluster(&mut lines, cluster);
+    }
+    let mut prefixes = BTreeSet::new();
+    for limit in &snapshot.rate_limits {
+        if prefixes.insert(&limit.stat_prefix) {
+            for (name, count) in limit.counts.named() {
+                let prefix = &limit.stat_prefix;
+                lines.add(format!("{prefix}.http_local_rate_limit.{name}"), count);
+            }
+        }
     }
     let is_draining = u8::from(handle.is_draining());
     lines.add("server.live", 1 - is_draining);

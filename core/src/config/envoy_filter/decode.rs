@@ -1,0 +1,335 @@
+//! Which patches of an EnvoyFilter are about local rate limits, and what they change.
+
+use super::frame::{self, Frame, HTTP_MANAGER, Listener, Operation, Target, Where};
+use super::local_rate_limit::{self, is_local_rate_limit};
+use super::{Change, Context, EnvoyFilter, Level, LimitPatch, LocalRateLimit};
+use crate::config::checks;
+use crate::config::code::Code;
+use crate::config::decode::{Object, object, part};
+use crate::config::judged::selection;
+use crate::config::report::Report;
+use crate::config::value::quoted;
+use crate::config::yaml::Node;
+use crate::snapshot::Place;
+
+/// A filter, and where the patches stand that are about something else.
+#[derive(Debug, Default)]
+pub(super) struct Read {
+    pub(super) filter: EnvoyFilter,
+    pub(super) others: Vec<String>,
+}
+
+/// Reads the `spec`.
+pub(super) fn decode(o: &mut Object<'_, '_>) -> Read {
+    let selector = o.message("workloadSelector", |selector| {
+        let labels = selector.string_map("labels");
+        checks::selector("labels", &labels, selector.report());
+        labels
+    });
+    selection::targets(o);
+    let mut read = Read {
+        filter: EnvoyFilter {
+            workload_selector: selector.unwrap_or_default(),
+            is_targeted: o.take("targetRefs").is_some(),
+            priority: o.integer("priority"),
+            ..EnvoyFilter::default()
+        },
+        ..Read::default()
+    };
+    o.messages("configPatches", |o| {
+        let path = o.report().path().to_owned();
+        let Some(frame) = frame::read(o) else { return };
+        let Some(value) = frame.value.filter(|value| is_ours(frame.target, value)) else {
+            return read.others.push(path);
+        };
+        match change(o, &frame, value) {
+            Ok((context, change)) => read.filter.patches.push(LimitPatch {
+                path,
+                context,
+                change,
+            }),
+            Err(why) => unused(o.report(), why.message, why.help),
+        }
+    });
+    read
+}
+
+/// Nothing of the resource is used; the report stands at the document.
+pub(super) fn tell_unused(report: &mut Report) {
+    report.raise_in(
+        "kind",
+        Code::KindNotRead,
+        "no patch of this `EnvoyFilter` is one that the proxy uses; it behaves as if it were not there",
+        "local rate limits are used (`envoy.filters.http.local_ratelimit`)",
+    );
+}
+
+/// A patch that is about something else.
+pub(super) fn tell_other(report: &mut Report, path: &str) {
+    report.field(path, |report| {
+        unused(
+            report,
+            "this patch is not used",
+            "only local rate limits are (`envoy.filters.http.local_ratelimit`)",
+        );
+    });
+}
+
+fn unused(report: &mut Report, message: impl Into<String>, help: impl Into<String>) {
+    report.raise(Code::PatchNotUsed, message, help);
+}
+
+/// Whether a patch is about local rate limits.
+fn is_ours(target: Target, value: &Node) -> bool {
+    match target {
+        Target::HttpFilter => value
+            .field("typedConfig")
+            .is_some_and(|config| is_local_rate_limit(&config.value)),
+        Target::RouteConfiguration | Target::VirtualHost | Target::HttpRoute => {
+            per_filter(value).any(|(_, config)| is_local_rate_limit(config))
+        }
+        Target::Listener
+        | Target::NetworkFilter
+        | Target::Cluster
+        | Target::Other
+        | Target::None => false,
+    }
+}
+
+/// What a route says for filters, by their names.
+fn per_filter(value: &Node) -> impl Iterator<Item = (&str, &Node)> {
+    let configs = value.field("typedPerFilterConfig");
+    let entries = configs.map(|configs| configs.value.entries());
+    let entries = entries.unwrap_or_default().iter();
+    entries.map(|entry| (&*entry.key.text, &entry.value))
+}
+
+/// Why a patch about a rate limit can not be used.
+struct Unused {
+    message: String,
+    help: String,
+}
+
+fn because<T>(message: impl Into<String>, help: impl Into<String>) -> Result<T, Unused> {
+    Err(Unused {
+        message: message.into(),
+        help: help.into(),
+    })
+}
+
+fn change(
+    o: &mut Object<'_, '_>,
+    frame: &Frame<'_>,
+    value: &Node,
+) -> Result<(Context, Change), Unused> {
+    let Some(context) = frame.by.context.of_sidecar() else {
+        return because("this patch is for gateways or waypoints", "");
+    };
+    if frame.by.is_for_others {
+        let help = "remove `match.proxy`, or match Istio 1.32";
+        return because("this patch is for other proxies or versions of Istio", help);
+    }
+    match frame.target {
+        Target::RouteConfiguration => for_routes(o, frame, Level::Configuration, context, value),
+        Target::VirtualHost => for_routes(o, frame, Level::VirtualHost, context, value),
+        Target::HttpRoute => for_routes(o, frame, Level::Route, context, value),
+        // Only a filter is left, see `is_ours`.
+        Target::HttpFilter
+        | Target::Listener
+        | Target::NetworkFilter
+        | Target::Cluster
+        | Target::Other
+        | Target::None => insert(o, frame, context, value),
+    }
+}
+
+/// Reads the value of a patch.
+fn in_value<T>(o: &mut Object<'_, '_>, read: impl FnOnce(&mut Report) -> T) -> T {
+    o.report()
+        .field("patch", |report| report.field("value", read))
+}
+
+fn insert(
+    o: &mut Object<'_, '_>,
+    frame: &Frame<'_>,
+    context: Context,
+    value: &Node,
+) -> Result<(Context, Change), Unused> {
+    let everything = Listener::default();
+    let listener = frame.by.listener.as_ref().unwrap_or(&everything);
+    let (context, port) = ports(listener, frame.by.context, context)?;
+    let place = place(listener, frame.operation)?;
+    let (name, limit) = in_value(o, |report| filter(report, value));
+    let change = Change::Insert {
+        port,
+        place,
+        name,
+        limit,
+    };
+    Ok((context, change))
+}
+
+fn for_routes(
+    o: &mut Object<'_, '_>,
+    frame: &Frame<'_>,
+    level: Level,
+    context: Context,
+    value: &Node,
+) -> Result<(Context, Change), Unused> {
+    if !matches!(
+        frame.operation,
+        Operation::Merge | Operation::MergeAndReplaceList
+    ) {
+        return because("only `MERGE` changes routes that are there", "");
+    }
+    let routes = frame.by.routes.clone().unwrap_or_default();
+    let is_inbound = routes.virtual_host.starts_with("inbound|");
+    let is_there = match context {
+        Context::Any => true,
+        Context::Inbound => is_inbound,
+        Context::Outbound => !is_inbound,
+    };
+    if !is_there && !routes.virtual_host.is_empty() {
+        let name = quoted(&routes.virtual_host);
+        return because(
+            format!("no listener of this `context` has the virtual host {name}"),
+            "`inbound|http|PORT` goes with `SIDECAR_INBOUND`, `HOST:PORT` with `SIDECAR_OUTBOUND`",
+        );
+    }
+    let limits = in_value(o, |report| overrides(report, value));
+    let change = Change::Override {
+        level,
+        routes,
+        limits,
+    };
+    Ok((context, change))
+}
+
+/// Which listeners a match means, and by which port.
+fn ports(listener: &Listener, at: Where, context: Context) -> Result<(Context, u32), Unused> {
+    if let Some(field) = listener.beyond {
+        return because(
+            format!("no listener of this proxy is told by `{field}`"),
+            "",
+        );
+    }
+    match listener.name.as_str() {
+        "" => Ok((context, listener.port)),
+        "virtualInbound" if at != Where::Outbound => Ok((Context::Inbound, listener.port)),
+        // `0.0.0.0_9080`: the service port.
+        name => match name.rsplit_once('_').map(|(_, port)| port.parse()) {
+            Some(Ok(port))
+                if at != Where::Inbound && (listener.port == 0 || listener.port == port) =>
+            {
+                Ok((Context::Outbound, port))
+            }
+            _ => because(
+                format!("no listener of HTTP has the name {}", quoted(name)),
+                "leave `name` out, and use `portNumber`",
+            ),
+        },
+    }
+}
+
+/// Where a filter comes to stand, from what it is inserted before or behind (Istio's order: faults, CORS, router).
+fn place(listener: &Listener, operation: Operation) -> Result<Place, Unused> {
+    if let Some(filter) = listener
+        .filter
+        .as_deref()
+        .filter(|name| *name != HTTP_MANAGER)
+    {
+        return because(
+            format!("no HTTP filters stand in {}", quoted(filter)),
+            format!("the connection manager is called `{HTTP_MANAGER}`"),
+        );
+    }
+    let is_before = match operation {
+        Operation::InsertFirst => return Ok(Place::First),
+        Operation::InsertBefore => true,
+        Operation::InsertAfter => false,
+        Operation::Invalid
+        | Operation::Merge
+        | Operation::Add
+        | Operation::Remove
+        | Operation::Replace
+        | Operation::MergeAndReplaceList => {
+            let help = "use `INSERT_BEFORE` or `INSERT_FIRST`";
+            return because("this operation inserts no filter before the router", help);
+        }
+    };
+    Ok(match (listener.sub_filter.as_deref(), is_before) {
+        (None, true) => Place::First,
+        (Some("istio.metadata_exchange" | "envoy.filters.http.grpc_stats" | "istio.alpn"), _) => {
+            Place::First
+        }
+        (Some("envoy.filters.http.fault"), true) => Place::First,
+        (Some("envoy.filters.http.fault"), false) | (Some("envoy.filters.http.cors"), true) => {
+            Place::BeforeCors
+        }
+        (Some("envoy.filters.http.cors"), false)
+        | (Some("istio.stats"), _)
+        | (Some("envoy.filters.http.router"), true) => Place::BeforeRouter,
+        (None, false) | (Some("envoy.filters.http.router"), false) => {
+            return because(
+                "behind the router no filter sees a request, and Envoy refuses it there",
+                "use `INSERT_BEFORE`",
+            );
+        }
+        (Some(other), _) => {
+            return because(
+                format!("there is no filter {} to insert beside", quoted(other)),
+                "the last one is `envoy.filters.http.router`",
+            );
+        }
+    })
+}
+
+/// The filter that is inserted, with its name.
+fn filter(report: &mut Report, value: &Node) -> (String, LocalRateLimit) {
+    object(report, value, |o| {
+        for field in ["disabled", "isOptional"] {
+            if o.boolean(field) {
+                let message = format!("`{field}` is not in effect");
+                o.report().raise_in(field, Code::NotInEffect, message, "");
+            }
+        }
+        let name = o.string("name");
+        let limit = o.read("typedConfig", local_rate_limit::read);
+        let limit = limit.unwrap_or_default();
+        o.report().field("typedConfig", |report| {
+            local_rate_limit::check(&limit, local_rate_limit::Holder::Listener, report);
+        });
+        (name, limit)
+    })
+}
+
+/// What routes say for filters; everything else a patch merges into routes is told.
+fn overrides(report: &mut Report, value: &Node) -> Vec<(String, LocalRateLimit)> {
+    for entry in value.entries() {
+        let key = &*entry.key.text;
+        if !matches!(key, "typedPerFilterConfig" | "typed_per_filter_config") {
+            report.key_or_field(key, |report| {
+                let message = format!("of this patch {} is not used", quoted(key));
+                unused(report, message, "");
+            });
+        }
+    }
+    let mut limits = Vec::new();
+    part(report, value, |o| {
+        o.read("typedPerFilterConfig", |report, configs| {
+            for entry in configs.entries() {
+                let name = &*entry.key.text;
+                report.key(name, |report| {
+                    if is_local_rate_limit(&entry.value) {
+                        let limit = local_rate_limit::read(report, &entry.value);
+                        local_rate_limit::check(&limit, local_rate_limit::Holder::Route, report);
+                        limits.push((name.to_owned(), limit));
+                    } else {
+                        unused(report, "this part of the patch is not used", "");
+                    }
+                });
+            }
+        });
+    });
+    limits
+}

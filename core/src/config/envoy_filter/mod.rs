@@ -1,0 +1,142 @@
+//! EnvoyFilter (networking.istio.io): patches of Envoy's own configuration, read as far as local rate limits go.
+//!
+//! Istio has no field for them, so this is what people write: one patch inserts Envoy's filter into listeners, others say
+//! for routes what it allows there. `frame` reads what all patches have in common, `decode` decides which are ours,
+//! `local_rate_limit` reads Envoy's message. Every other patch is checked as far as its frame goes and told as not used.
+
+mod decode;
+mod frame;
+mod local_rate_limit;
+
+pub use local_rate_limit::{Fraction, HeaderOption, LocalRateLimit, TokenBucket};
+
+use std::collections::BTreeMap;
+
+use super::decode::object;
+use super::meta::Meta;
+use super::report::Report;
+use super::yaml::Node;
+use crate::snapshot::Place;
+
+/// One EnvoyFilter.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EnvoyFilter {
+    /// Who it is.
+    pub meta: Meta,
+    /// Labels of the workloads it holds for; empty is all of the namespace.
+    pub workload_selector: BTreeMap<String, String>,
+    /// It is attached to gateways or waypoints, so no sidecar applies it.
+    pub is_targeted: bool,
+    /// Lower ones are applied first.
+    pub priority: i32,
+    /// The patches that are about local rate limits, in the order written.
+    pub patches: Vec<LimitPatch>,
+}
+
+/// A patch about a local rate limit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LimitPatch {
+    /// Such as `spec.configPatches[2]`.
+    pub path: String,
+    /// Which listeners it is for.
+    pub context: Context,
+    /// What it does.
+    pub change: Change,
+}
+
+/// Which listeners a patch is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Context {
+    /// `ANY`, or nothing said.
+    Any,
+    /// `SIDECAR_INBOUND`.
+    Inbound,
+    /// `SIDECAR_OUTBOUND`.
+    Outbound,
+}
+
+/// What a patch does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// `HTTP_FILTER`: it inserts the filter.
+    Insert {
+        /// The port of the listener, or of the application; 0 is any.
+        port: u32,
+        /// Where in the order of filters.
+        place: Place,
+        /// What routes call the filter by.
+        name: String,
+        /// What it allows where no route says otherwise.
+        limit: LocalRateLimit,
+    },
+    /// `HTTP_ROUTE`, `VIRTUAL_HOST` or `ROUTE_CONFIGURATION`: what filters allow for these routes.
+    Override {
+        /// How far it reaches; a narrower one wins.
+        level: Level,
+        /// Which routes.
+        routes: RouteMatch,
+        /// By the name of the filter.
+        limits: Vec<(String, LocalRateLimit)>,
+    },
+}
+
+/// How far a setting for routes reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// All virtual hosts of a port.
+    Configuration,
+    /// All routes of a virtual host, which share a bucket.
+    VirtualHost,
+    /// Each route, with a bucket of its own.
+    Route,
+}
+
+/// Which routes a patch is for; what is empty matches all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RouteMatch {
+    /// The name of the route configuration: the port, or `inbound|8080||`.
+    pub configuration: String,
+    /// The service port, or the application's.
+    pub port: u32,
+    /// `reviews.default.svc.cluster.local:9080` or `inbound|http|9080`.
+    pub virtual_host: String,
+    /// One of the names that the virtual host answers to.
+    pub domain: String,
+    /// The name of the route.
+    pub route: String,
+    /// What the route does.
+    pub action: RouteAction,
+}
+
+/// What a route does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RouteAction {
+    /// Anything.
+    #[default]
+    Any,
+    /// It forwards.
+    Route,
+    /// It redirects.
+    Redirect,
+    /// It answers.
+    DirectResponse,
+}
+
+/// Reads and checks the `spec` of an EnvoyFilter.
+pub(super) fn read(report: &mut Report, meta: Meta, spec: &Node) -> EnvoyFilter {
+    let read = report.field("spec", |report| object(report, spec, decode::decode));
+    if read.filter.patches.is_empty() {
+        decode::tell_unused(report);
+    } else {
+        read.others
+            .iter()
+            .for_each(|path| decode::tell_other(report, path));
+    }
+    EnvoyFilter {
+        meta,
+        ..read.filter
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! A request's way past the local rate limits of its listener and its route.
+
+use bytes::Bytes;
+
+use super::{Context, Verdict, forward, grpc};
+use crate::cluster::{Bucket, Limited};
+use crate::decision::{Details, RateLimitSeen, Record, RouteDecision};
+use crate::message::{Known, ResponseHead};
+use crate::policy::{authority, header_ops, rate_limit};
+use crate::snapshot::{Limiter, Place, RateLimit, Snapshot};
+use crate::time::{Duration, Instant};
+
+/// The port that an authority without one stands for.
+const HTTP_PORT: u16 = 80;
+
+/// Asks the limits at a place, in order, until one refuses.
+pub(super) fn check(
+    context: &Context<'_>,
+    place: Place,
+    record: &mut Record,
+    response: &mut ResponseHead,
+    snapshot: &Snapshot,
+) -> Option<Verdict> {
+    if snapshot.rate_limits.is_empty() {
+        return None;
+    }
+    for (index, limiter) in (0..).zip(limiters(record, snapshot)) {
+        if limiter.place != place {
+            continue;
+        }
+        let limit = snapshot.rate_limit(limiter.limit);
+        let own = context.own_bucket;
+        let Some(limited) = rate_limit::decide(limit, own, record.entropy, index, context.now)
+        else {
+            continue;
+        };
+        let (tokens, next_token) = left(limit, own, context.now);
+        record.rate_limit = Some(RateLimitSeen {
+            limit: limiter.limit,
+            limited,
+            tokens,
+            next_token,
+        });
+        match limited {
+            Limited::Ok => {}
+            Limited::NotEnforced => {
+                forward::apply_to_request(
+                    context,
+                    &limit.request,
+                    route_name(record, snapshot),
+                    record,
+                );
+            }
+            Limited::Enforced => {
+                return Some(refuse(context, *limiter, record, response, snapshot));
+            }
+        }
+    }
+    None
+}
+
+/// Asks the limits at every place: nothing stands between them for a request that is not forwarded.
+pub(super) fn check_all(
+    context: &Context<'_>,
+    record: &mut Record,
+    response: &mut ResponseHead,
+    snapshot: &Snapshot,
+) -> Option<Verdict> {
+    let mut places = Place::ALL.into_iter();
+    places.find_map(|place| check(context, place, record, response, snapshot))
+}
+
+/// The limits that look at a request.
+fn limiters<'a>(record: &Record, snapshot: &'a Snapshot) -> &'a [Limiter] {
+    match record.route {
+        RouteDecision::NotReached => &[],
+        RouteDecision::UnknownHost => {
+            let (_, port) = authority::split(&record.request.authority);
+            let port = port.unwrap_or(HTTP_PORT);
+            let all = &snapshot.unknown_host_limits;
+            let at = all.binary_search_by_key(&port, |(port, _)| *port);
+            at.map_or(&[], |at| &all[at].1)
+        }
+        RouteDecision::NoRule { virtual_host } => {
+            let limits = &snapshot.virtual_host(virtual_host).limits;
+            limits.as_ref().map_or(&[], |limits| &limits.otherwise)
+        }
+        RouteDecision::Rule {
+            virtual_host, rule, ..
+        } => {
+            let limits = &snapshot.virtual_host(virtual_host).limits;
+            let limits = limits.as_ref();
+            limits.map_or(&[], |limits| &limits.rules[rule as usize])
+        }
+    }
+}
+
+fn route_name<'a>(record: &Record, snapshot: &'a Snapshot) -> &'a str {
+    match record.route {
+        RouteDecision::Rule {
+            virtual_host, rule, ..
+        } => &snapshot.virtual_host(virtual_host).rules[rule as usize].name,
+        RouteDecision::NotReached | RouteDecision::UnknownHost | RouteDecision::NoRule { .. } => "",
+    }
+}
+
+/// 429 with Envoy's text; the route's response operations run first, then the limit's.
+fn refuse(
+    context: &Context<'_>,
+    limiter: Limiter,
+    record: &mut Record,
+    response: &mut ResponseHead,
+    snapshot: &Snapshot,
+) -> Verdict {
+    let limit = snapshot.rate_limit(limiter.limit);
+    response.clear();
+    response.status = limit.status;
+    record.details = Details::RateLimited;
+    forward::operate_on_response(context.peer, record, response);
+    if limiter.place == Place::BeforeRouter {
+        forward::decorate_response(record, response);
+    }
+    let name = route_name(record, snapshot);
+    let format = forward::format_context(context.peer, record, name, "");
+    header_ops::apply_to_response(&limit.response, response, &format);
+    if let Some(code) = limit
+        .grpc_status
+        .filter(|_| grpc::is_request(&record.request))
+    {
+        grpc::set_status(response, code);
+    }
+    Verdict::Reply(Bytes::from_static(b"local_rate_limited"))
+}
+
+/// What is in the bucket that a limit looked into, and how long until there is a token.
+fn left(limit: &RateLimit, own: &Bucket, now: Instant) -> (u32, Duration) {
+    let Some(sized) = &limit.bucket else {
+        return (u32::MAX, Duration::ZERO);
+    };
+    let bucket = if limit.per_connection {
+        own
+    } else {
+        &sized.bucket
+    };
+    (
+        bucket.tokens(sized.size, now),
+        bucket.next_token(sized.size, now),
+    )
+}
+
+/// Tells the client how many tokens are left, if a limit that looked at its request does so (`x-ratelimit-…`, the third
+/// draft of the IETF's RateLimit fields; the reset is when there is a token again).
+pub fn tell_rate_limit(own: &Bucket, now: Instant, record: &Record, response: &mut ResponseHead) {
+    let (Some(seen), Some(view)) = (&record.rate_limit, &record.view) else {
+        return;
+    };
+    let limit = view.snapshot.rate_limit(seen.limit);
+    let Some(sized) = limit.bucket.as_ref().filter(|_| limit.tells_clients) else {
+        return;
+    };
+    let (tokens, next_token) = left(limit, own, now);
+    let seconds = next_token.as_nanos().div_ceil(1_000_000_000);
+    let headers = &mut response.headers;
+    for (name, value) in [
+        (Known::XRatelimitLimit, u128::from(sized.size.max_tokens())),
+        (Known::XRatelimitRemaining, tokens.into()),
+        (Known::XRatelimitReset, seconds),
+    ] {
+        headers.append_known(name, value.to_string().as_bytes());
+    }
+}

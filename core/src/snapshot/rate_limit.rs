@@ -1,0 +1,87 @@
+//! Local rate limits, as `policy::rate_limit` reads them: which ones look at a request, and what each allows.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+
+use super::resilience::PerMillion;
+use super::route::{HeaderOps, Origin};
+use crate::cluster::{Bucket, BucketSize, LimitCounts};
+
+/// Which rate limit of a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RateLimitId(pub u32);
+
+/// Where in the order of policies a rate limit stands. Istio's order is faults, CORS, forwarding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// Before everything: a request that a fault answers takes a token too.
+    First,
+    /// Behind faults.
+    BeforeCors,
+    /// Right before forwarding: only what is sent on takes a token.
+    BeforeRouter,
+}
+
+impl Place {
+    /// All of them, in order.
+    pub const ALL: [Self; 3] = [Self::First, Self::BeforeCors, Self::BeforeRouter];
+}
+
+/// A rate limit at its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limiter {
+    /// Where it stands.
+    pub place: Place,
+    /// Which limit looks at the request there.
+    pub limit: RateLimitId,
+}
+
+/// The rate limits of a virtual host, in the order in which they look at a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostLimits {
+    /// For each rule, in the order of the rules.
+    pub rules: Box<[Box<[Limiter]>]>,
+    /// For requests that no rule matches.
+    pub otherwise: Box<[Limiter]>,
+}
+
+/// One local rate limit (Envoy's `envoy.filters.http.local_ratelimit`).
+#[derive(Clone, Debug)]
+pub struct RateLimit {
+    /// What sets it up.
+    pub origin: Origin,
+    /// What it holds for: a listener, a virtual host, or one of its routes.
+    pub holds_for: Box<str>,
+    /// Under which name it counts.
+    pub stat_prefix: Box<str>,
+    /// The share of requests that it looks at.
+    pub enabled: PerMillion,
+    /// Of those it would refuse, the share that it does refuse.
+    pub enforced: PerMillion,
+    /// The bucket; `None` allows everything.
+    pub bucket: Option<SizedBucket>,
+    /// Each client connection has a bucket of its own, and the one here is not used.
+    pub per_connection: bool,
+    /// What a refused request is answered with, 400 to 599.
+    pub status: StatusCode,
+    /// What a refused gRPC request is answered with; by the status when absent.
+    pub grpc_status: Option<u8>,
+    /// Responses say how many tokens are left (`x-ratelimit-…`).
+    pub tells_clients: bool,
+    /// Run on the answer to a refused request.
+    pub response: HeaderOps,
+    /// Run on a request that went on although there was no token.
+    pub request: HeaderOps,
+    /// What it did so far.
+    pub counts: Arc<LimitCounts>,
+}
+
+/// A bucket and its size.
+#[derive(Clone, Debug)]
+pub struct SizedBucket {
+    /// How much it holds and how fast it fills.
+    pub size: BucketSize,
+    /// What is in it, shared with older and newer snapshots.
+    pub bucket: Arc<Bucket>,
+}

@@ -1,0 +1,60 @@
+//! Rate limits in `/config_dump`: which there are, what is in their buckets, and which look at which requests.
+
+use outrigger_core::snapshot::{HostLimits, Limiter, PerMillion, Place, RateLimit};
+use serde_json::{Value, json};
+
+use super::{Dump, duration, header_ops};
+
+impl Dump<'_> {
+    pub(super) fn rate_limit(&self, limit: &RateLimit) -> Value {
+        let bucket = limit.bucket.as_ref().map(|sized| {
+            let tokens = sized.bucket.tokens(sized.size, self.1);
+            json!({
+                "max_tokens": sized.size.max_tokens(),
+                "token_every": duration(sized.size.period()),
+                // Nobody's in particular when each connection has its own.
+                "tokens": (!limit.per_connection).then_some(tokens),
+            })
+        });
+        json!({
+            "origin": self.origin(&limit.origin),
+            "holds_for": limit.holds_for,
+            "stat_prefix": limit.stat_prefix,
+            "bucket": bucket,
+            "per_connection": limit.per_connection,
+            "enabled_percent": percent(limit.enabled),
+            "enforced_percent": percent(limit.enforced),
+            "status": limit.status.as_u16(),
+            "grpc_status": limit.grpc_status,
+            "x_ratelimit_headers": limit.tells_clients,
+            "response_headers": header_ops(&limit.response),
+            "request_headers_when_not_enforced": header_ops(&limit.request),
+        })
+    }
+}
+
+/// For each rule the positions of its limits in the list of all, and for requests without a rule.
+pub(super) fn of_host(limits: &HostLimits) -> Value {
+    let of = |limiters: &[Limiter]| -> Vec<_> {
+        let limiters = limiters.iter();
+        let shown = limiters.map(|l| json!({ "place": place(l.place), "limit": l.limit.0 }));
+        shown.collect()
+    };
+    let rules = limits.rules.iter();
+    json!({
+        "rules": rules.map(|limiters| of(limiters)).collect::<Vec<_>>(),
+        "otherwise": of(&limits.otherwise),
+    })
+}
+
+const fn place(place: Place) -> &'static str {
+    match place {
+        Place::First => "first",
+        Place::BeforeCors => "before CORS",
+        Place::BeforeRouter => "before the router",
+    }
+}
+
+fn percent(share: PerMillion) -> f64 {
+    f64::from(share.get()) / 10_000.0
+}
