@@ -89,7 +89,8 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "NS", default_value = "default")]
     pub(crate) namespace: String,
 
-    /// A label of this workload; may be repeated
+    /// A label of this workload; may be repeated. `topology.kubernetes.io/region`, `topology.kubernetes.io/zone` and
+    /// `topology.istio.io/subzone`, or `istio-locality` with `region.zone.subzone`, say where it is
     #[arg(long = "label", value_name = "K=V")]
     pub(crate) labels: Vec<LabelArg>,
 

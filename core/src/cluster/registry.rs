@@ -106,6 +106,7 @@ fn held_or_new<T: Default>(all: &mut BTreeMap<Box<str>, Weak<T>>, name: &str) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Instant;
 
     #[test]
     fn state_is_kept_while_somebody_holds_it() {
@@ -129,5 +130,26 @@ mod tests {
             "an id is never reused, so an old idle connection cannot be mistaken"
         );
         assert_eq!(second.requests(), 0);
+    }
+
+    #[test]
+    fn joining_is_timed_once_until_an_endpoint_has_left() {
+        let mut r = Registry::default();
+        let key = HostKey {
+            cluster: "c".into(),
+            address: "a".into(),
+        };
+        let at = Instant::from_millis;
+        let host = r.host(key.clone());
+        assert_eq!([1, 2].map(|now| host.joined(at(now))), [at(1), at(1)]);
+        r.sweep();
+        r.host(key.clone());
+        r.sweep();
+        assert_eq!(host.joined(at(3)), at(1));
+        r.sweep(); // a snapshot without it
+        assert_eq!(host.joined(at(4)), at(1));
+        let again = r.host(key);
+        assert!(Arc::ptr_eq(&host, &again));
+        assert_eq!(again.joined(at(5)), at(5));
     }
 }

@@ -65,7 +65,7 @@ impl Locality {
     /// own.
     #[must_use]
     pub(super) fn of_proxy(labels: &Labels) -> Self {
-        let topology = Self::of_topology(labels, [REGION, ZONE]);
+        let topology = Self::of_topology(labels, &[REGION], &[ZONE]);
         topology
             .or_else(|| Self::of_labels(labels))
             .unwrap_or_default()
@@ -74,13 +74,13 @@ impl Locality {
     /// Of everything on a node.
     #[must_use]
     pub(super) fn of_node(labels: &Labels) -> Option<Self> {
-        let current = Self::of_topology(labels, [REGION, ZONE]);
-        current.or_else(|| Self::of_topology(labels, [OLD_REGION, OLD_ZONE]))
+        Self::of_topology(labels, &[REGION, OLD_REGION], &[ZONE, OLD_ZONE])
     }
 
-    fn of_topology(labels: &Labels, [region, zone]: [&str; 2]) -> Option<Self> {
-        let of = |name: &str| labels.get(name).cloned();
-        let parts = [of(region), of(zone), of(SUBZONE)];
+    /// From the first label of each kind that is there.
+    fn of_topology(labels: &Labels, region: &[&str], zone: &[&str]) -> Option<Self> {
+        let of = |names: &[&str]| names.iter().find_map(|name| labels.get(*name)).cloned();
+        let parts = [of(region), of(zone), of(&[SUBZONE])];
         parts.iter().any(Option::is_some).then(|| {
             let [region, zone, subzone] = parts.map(Option::unwrap_or_default);
             Self {

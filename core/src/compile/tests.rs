@@ -14,6 +14,7 @@ use crate::snapshot::{Action, Cluster, DestinationCluster, Forward, Rule};
 
 mod clusters;
 mod kubernetes;
+mod localities;
 mod namespaces;
 mod routing;
 mod scale;

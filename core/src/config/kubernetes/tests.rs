@@ -1,6 +1,6 @@
 //! Kubernetes documents as `kubectl get -o yaml` prints them, and what is read of them.
 
-use super::{Pod, Port, Reach, Service, SliceEndpoint, TargetPort};
+use super::{Pod, Port, Reach, Service, SliceEndpoint, TargetPort, TrafficDistribution};
 use crate::config::fixture::judged_document;
 use crate::config::{Resources, Source, load};
 
@@ -117,6 +117,42 @@ items:
 }
 
 #[test]
+fn services_say_whom_clients_are_to_prefer() {
+    use TrafficDistribution::{Any, PreferSameNode, PreferSameZone};
+    for (annotation, field, want) in [
+        ("", "", Any),
+        ("", "PreferClose", PreferSameZone),
+        ("", "PreferSameZone", PreferSameZone),
+        ("", "PreferSameNode", PreferSameNode),
+        ("preferclose", "", PreferSameZone),
+        ("PreferSameNode", "", PreferSameNode),
+        ("any", "", Any),
+        ("PreferSameNode", "PreferClose", PreferSameZone),
+    ] {
+        let annotations = match annotation {
+            "" => String::new(),
+            text => format!("annotations: {{networking.istio.io/traffic-distribution: {text}}}"),
+        };
+        let spec = match field {
+            "" => String::new(),
+            text => format!("trafficDistribution: {text}"),
+        };
+        let yaml = format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: a, {annotations}}}\nspec: {{{spec}}}\n"
+        );
+        let got = read(&yaml).services.remove(0).traffic_distribution;
+        assert_eq!(got, want, "{annotation} {field}");
+    }
+    let unknown = "apiVersion: v1\nkind: Service\nmetadata: {name: a, annotations: {networking.istio.io/traffic-distribution: near}}\n";
+    let told = judged_document(unknown);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].starts_with("unknown-traffic-distribution metadata.annotations"),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn what_would_mislead_is_told() {
     for (yaml, expected) in [
         (
@@ -136,6 +172,10 @@ fn what_would_mislead_is_told() {
             "invalid-host spec.externalName",
         ),
         ("kind: Pod\nspec: []", "wrong-type spec"),
+        (
+            "kind: Service\nspec: {trafficDistribution: preferclose}",
+            "unknown-traffic-distribution spec.trafficDistribution",
+        ),
     ] {
         let yaml = format!("apiVersion: v1\nmetadata: {{name: a}}\n{yaml}\n");
         assert_eq!(judged_document(&yaml), [expected], "{yaml}");

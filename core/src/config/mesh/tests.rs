@@ -26,6 +26,8 @@ connectTimeout: 3s
 outboundTrafficPolicy: {mode: REGISTRY_ONLY}
 pathNormalization: {normalization: MERGE_SLASHES}
 rootNamespace: root
+localityLbSetting: {enabled: false, failoverPriority: [a]}
+zoneAwareLbSetting: {minClusterSize: 3}
 defaultVirtualServiceExportTo: ['.']
 ";
     let indented = direct.replace('\n', "\n    ");
@@ -40,6 +42,10 @@ defaultVirtualServiceExportTo: ['.']
         assert_eq!(mode, Some(OutboundMode::RegistryOnly));
         assert_eq!(mesh.path_normalization, PathNormalization::MergeSlashes);
         assert_eq!(mesh.root_namespace, "root");
+        assert_eq!(mesh.locality_lb_setting.enabled, Some(false));
+        assert_eq!(mesh.locality_lb_setting.failover_priority, ["a"]);
+        let zones = mesh.zone_aware_lb_setting.unwrap();
+        assert_eq!((zones.enabled, zones.min_cluster_size), (None, Some(3)));
         assert_eq!(mesh.default_virtual_service_export_to, ["."]);
     }
     assert_eq!(read("").0, MeshConfig::default());
@@ -53,6 +59,14 @@ fn what_is_not_used_is_told() {
             "not-in-effect defaultConfig",
         ),
         ("enableAutoMtls: true", "not-in-effect enableAutoMtls"),
+        (
+            "localityLbSetting: {failover: [{from: a, to: a}]}",
+            "invalid-locality localityLbSetting.failover[0]",
+        ),
+        (
+            "zoneAwareLbSetting: {failover: [{from: a, to: a/b}]}",
+            "invalid-locality zoneAwareLbSetting.failover[0].to",
+        ),
         ("conectTimeout: 3s", "unknown-field conectTimeout"),
         ("connectTimeout: 0s", "invalid-duration connectTimeout"),
         ("connectTimeout: 3", "invalid-duration connectTimeout"),

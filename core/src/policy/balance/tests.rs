@@ -274,3 +274,6 @@ proptest! {
         prop_assert_eq!(got, Some((want, Picked::simply(picked))));
     }
 }
+
+mod places;
+mod warm_up;

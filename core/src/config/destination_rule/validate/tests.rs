@@ -268,6 +268,22 @@ fn balancers() {
             &["loadBalancer.warmup.aggression invalid-load-balancer"],
         ),
         (
+            "loadBalancer: {simple: ROUND_ROBIN, warmup: {duration: 300s}}",
+            &[],
+        ),
+        (
+            "loadBalancer: {simple: RANDOM, warmup: {duration: 300s}}",
+            &["loadBalancer.warmup warmup-without-effect"],
+        ),
+        (
+            "loadBalancer: {consistentHash: {useSourceIp: true}, warmup: {duration: 300s}}",
+            &["loadBalancer.warmup warmup-without-effect"],
+        ),
+        (
+            "loadBalancer: {zoneAwareLbSetting: {failover: [{from: a, to: a}]}}",
+            &["loadBalancer.zoneAwareLbSetting.failover[0] invalid-locality"],
+        ),
+        (
             "loadBalancer: {localityLbSetting: {distribute: [{from: a/*, to: {'a/*': 80, 'b/*': 20}}]}}",
             &[],
         ),
