@@ -163,14 +163,25 @@ Exit code 0: every step showed what it should; 1: one did not.
 
 --format json writes one document:
   {
-    \"ok\": true, \"requests\": 4464, \"seconds\": 4.2,
+    \"ok\": true, \"requests\": 5256, \"seconds\": 15.1,
     \"checks\": [{
       \"step\": \"03-canary-90-10\", \"visit\": \"anybody\",
       \"expected\": \"10 % v2, 55 to 152 of 1000\",
       \"observed\": {\"v1\": 899, \"v2\": 101},
       \"ok\": true
-    }]
-  }";
+    }, {
+      \"step\": \"21-all-together\", \"visit\": \"8 at the same time\",
+      \"expected\": \"v1 and v2, and an ejection or more\",
+      \"observed\": {\"v1\": 96, \"v2\": 104},
+      \"ok\": true,
+      \"load\": {
+        \"success_rate\": 1.0, \"p50_ms\": 5.7, \"p99_ms\": 19.1,
+        \"v1\": 96, \"v2\": 104, \"second_v2\": 3, \"ejections\": 1
+      }
+    }],
+    \"stories\": [{ \"step\": \"21-all-together\", \"story\": \"GET recommendation/\\n…\" }]
+  }
+`stories` is there with --stories only.";
 
 /// What `outrigger demo` takes.
 #[derive(Clone, Debug, Args)]
@@ -183,6 +194,10 @@ pub(crate) struct DemoArgs {
     /// For people as it goes, or one document for machines at the end
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+
+    /// After each step, tell what became of one of its requests and why
+    #[arg(long)]
+    pub(crate) stories: bool,
 }
 
 /// Which runtime moves the bytes.

@@ -5,7 +5,7 @@ use std::process::Command;
 #[test]
 fn every_step_shows_what_it_should() {
     let output = Command::new(env!("CARGO_BIN_EXE_outrigger"))
-        .args(["demo", "--requests", "200", "--format", "json"])
+        .args(["demo", "--requests", "200", "--stories", "--format", "json"])
         .output()
         .expect("the program runs");
     let told = String::from_utf8_lossy(&output.stderr);
@@ -14,4 +14,25 @@ fn every_step_shows_what_it_should() {
     let outcome: serde_json::Value = serde_json::from_str(&shown).expect("one JSON document");
     assert_eq!(outcome["ok"], true);
     assert!(told.is_empty(), "nothing to warn of: {told}");
+    let of = |list: &str, step: &str| {
+        let rows = outcome[list].as_array().expect("a list");
+        let row = rows.iter().find(|row| row["step"] == step);
+        row.expect("every step is there").clone()
+    };
+    for (step, success) in [
+        ("18-slow-v2", 1.0..=1.0),
+        ("16-circuit-breaker", 0.01..=0.99),
+        ("19-failing-instance", 0.01..=0.99),
+        ("20-failing-instance-ejected", 0.5..=0.999),
+        ("21-all-together", 1.0..=1.0),
+    ] {
+        let load = &of("checks", step)["load"];
+        let rate = load["success_rate"].as_f64().expect("a rate");
+        assert!(success.contains(&rate), "{step}: {load}");
+        assert!(load["p50_ms"].as_f64() <= load["p99_ms"].as_f64(), "{load}");
+    }
+    let story = of("stories", "21-all-together")["story"].to_string();
+    assert!(story.contains("ended with 503; retried after"), "{story}");
+    let story = of("stories", "16-circuit-breaker")["story"].to_string();
+    assert!(story.contains("refused by the circuit limit"), "{story}");
 }

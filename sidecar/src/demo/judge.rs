@@ -1,12 +1,14 @@
 //! What was seen beside what must be seen.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use http::Response;
 use serde::Serialize;
 
 use super::bounds::plausible;
-use super::steps::{Effort, Expect, Look, STEPS, Visit};
+use super::load::Measured;
+use super::steps::{Effort, Expect, Load, LoadExpect, Look, STEPS, Visit};
 
 /// How seldom a correct proxy fails a whole run by chance.
 const FALSE_ALARM: f64 = 1e-6;
@@ -78,7 +80,7 @@ pub(super) fn judge(visit: &Visit, observed: Tally) -> Verdict {
             (these.join(" and "), agrees)
         }
         Expect::Share { of, share, others } => {
-            let range = plausible(total, share, FALSE_ALARM / drawn_visits());
+            let range = plausible_in_a_run(total, share);
             let count = observed.get(of).copied().unwrap_or(0);
             let known = |seen: &String| seen == of || others.contains(&seen.as_str());
             let (low, high) = (range.start(), range.end());
@@ -94,11 +96,60 @@ pub(super) fn judge(visit: &Visit, observed: Tally) -> Verdict {
     }
 }
 
-/// How many visits of a run are up to chance; they share the false alarm.
-fn drawn_visits() -> f64 {
+/// The counts that a share of so many requests may come to, when all checks that are up to chance share the false alarm.
+fn plausible_in_a_run(total: u32, share: f64) -> RangeInclusive<u32> {
     let visits = STEPS.iter().flat_map(|step| step.visits);
-    let drawn = visits.filter(|visit| matches!(visit.expect, Expect::Share { .. }));
-    drawn.map(|_| 1.0).sum()
+    let visits = visits.filter(|visit| matches!(visit.expect, Expect::Share { .. }));
+    let loads = STEPS.iter().filter_map(|step| step.load);
+    let loads = loads.filter(|load| matches!(load.expect, LoadExpect::ShareGets(..)));
+    let drawn: f64 = visits.map(|_| 1.0).chain(loads.map(|_| 1.0)).sum();
+    plausible(total, share, FALSE_ALARM / drawn)
+}
+
+/// Whether what many visitors saw together is what they must see.
+pub(super) fn judge_load(load: &Load, measured: &Measured) -> Verdict {
+    let seen = &measured.answers;
+    let total: u32 = seen.values().sum();
+    let count = |what: &str| seen.get(what).copied().unwrap_or(0);
+    let only = |these: &[&str]| total > 0 && seen.keys().all(|key| these.contains(&&**key));
+    let both = count("v1") > 0 && count("v2") > 0;
+    let (expected, ok) = match load.expect {
+        LoadExpect::ServedSlowly(time) => (
+            format!("v1 and v2, and a p99 of {time:?} or more"),
+            only(&["v1", "v2"]) && both && measured.p99 >= time,
+        ),
+        LoadExpect::SomeGet(what) => (
+            format!("v1 and v2 and {what}"),
+            only(&["v1", "v2", what]) && both && count(what) > 0,
+        ),
+        LoadExpect::ShareGets(what, share) => {
+            let range = plausible_in_a_run(total, share);
+            let (low, high) = (range.start(), range.end());
+            (
+                format!("{:.0} % {what}, {low} to {high} of {total}", share * 100.0),
+                only(&["v1", "v2", what]) && range.contains(&count(what)),
+            )
+        }
+        LoadExpect::OncePerEjection(what) => {
+            let failed = u64::from(count(what));
+            let most = measured.ejections * u64::from(load.visitors);
+            (
+                format!("2 ejections or more, and {what} at most {most} times"),
+                only(&["v1", "v2", what])
+                    && measured.ejections >= 2
+                    && (measured.ejections..=most).contains(&failed),
+            )
+        }
+        LoadExpect::ServedDespiteEjections => (
+            "v1 and v2, and an ejection or more".to_owned(),
+            only(&["v1", "v2"]) && both && measured.ejections > 0 && measured.asked[2] > 0,
+        ),
+    };
+    Verdict {
+        expected,
+        observed: seen.clone(),
+        ok,
+    }
 }
 
 #[cfg(test)]
@@ -182,6 +233,123 @@ mod tests {
             assert_eq!(verdict.ok, *ok, "{expect:?} {observed:?}");
         }
         let verdict = judge(&visit(share(0.25)), tally(&[("v1", 1000)]));
-        assert_eq!(verdict.expected, "25 % v2, 182 to 323 of 1000");
+        assert_eq!(verdict.expected, "25 % v2, 181 to 323 of 1000");
+    }
+
+    #[test]
+    fn verdicts_on_loads() {
+        use std::time::Duration;
+        const SECOND: Duration = Duration::from_secs(1);
+        type Seen = &'static [(&'static str, u32)];
+        let slowly = LoadExpect::ServedSlowly(SECOND);
+        let once = LoadExpect::OncePerEjection("503");
+        let served = LoadExpect::ServedDespiteEjections;
+        let third = LoadExpect::ShareGets("503", 1.0 / 3.0);
+        // What is expected, what is seen, the p99, ejections, whether the failing instance was asked.
+        let cases: &[(LoadExpect, Seen, Duration, u64, u64, bool)] = &[
+            (slowly, &[("v1", 5), ("v2", 5)], SECOND, 0, 0, true),
+            (slowly, &[("v1", 5), ("v2", 5)], SECOND / 2, 0, 0, false),
+            (
+                slowly,
+                &[("v1", 5), ("v2", 4), ("503", 1)],
+                SECOND,
+                0,
+                0,
+                false,
+            ),
+            (slowly, &[("v1", 10)], SECOND, 0, 0, false),
+            (
+                LoadExpect::SomeGet("503"),
+                &[("v1", 5), ("v2", 1), ("503", 4)],
+                SECOND,
+                0,
+                0,
+                true,
+            ),
+            (
+                LoadExpect::SomeGet("503"),
+                &[("v1", 5), ("v2", 5)],
+                SECOND,
+                0,
+                0,
+                false,
+            ),
+            (
+                LoadExpect::SomeGet("503"),
+                &[("v1", 5), ("503", 5)],
+                SECOND,
+                0,
+                0,
+                false,
+            ),
+            (
+                third,
+                &[("v1", 40), ("v2", 40), ("503", 40)],
+                SECOND,
+                0,
+                0,
+                true,
+            ),
+            (third, &[("v1", 60), ("v2", 60)], SECOND, 0, 0, false),
+            (
+                once,
+                &[("v1", 90), ("v2", 90), ("503", 16)],
+                SECOND,
+                2,
+                9,
+                true,
+            ),
+            (
+                once,
+                &[("v1", 90), ("v2", 90), ("503", 17)],
+                SECOND,
+                2,
+                9,
+                false,
+            ),
+            (
+                once,
+                &[("v1", 90), ("v2", 90), ("503", 2)],
+                SECOND,
+                1,
+                9,
+                false,
+            ),
+            (
+                once,
+                &[("v1", 90), ("v2", 90), ("503", 1)],
+                SECOND,
+                2,
+                9,
+                false,
+            ),
+            (served, &[("v1", 90), ("v2", 90)], SECOND, 1, 1, true),
+            (served, &[("v1", 90), ("v2", 90)], SECOND, 0, 0, false),
+            (
+                served,
+                &[("v1", 90), ("v2", 90), ("503", 1)],
+                SECOND,
+                1,
+                1,
+                false,
+            ),
+        ];
+        for (expect, seen, p99, ejections, asked, ok) in cases {
+            let load = Load {
+                visitors: 8,
+                requests: 1,
+                pause: Duration::ZERO,
+                expect: *expect,
+            };
+            let measured = Measured {
+                answers: tally(seen),
+                p50: Duration::ZERO,
+                p99: *p99,
+                asked: [0, 0, *asked],
+                ejections: *ejections,
+            };
+            let verdict = judge_load(&load, &measured);
+            assert_eq!(verdict.ok, *ok, "{expect:?} {seen:?} {ejections}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The demo's mesh: four services, each behind a sidecar of its own, and one sidecar for the visitors.
+//! The demo's mesh: services, each instance behind a sidecar of its own, and one sidecar for the visitors.
 //!
 //! Each sidecar is started as `run` starts it, with its own workers, listeners and snapshot; only ports are picked by the
 //! system. New rules reach the sidecars by publishing a new snapshot, as on every reload.
@@ -6,7 +6,6 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use outrigger_core::cluster::Registry;
@@ -19,16 +18,17 @@ use outrigger_core::worker::WorkerSettings;
 use outrigger_tokio::{Listen, Running, start};
 
 use super::client::Client;
-use super::services::{Recommendation, Service, serve};
-use super::steps::{EXAMPLE_PORTS, SERVICES};
+use super::services::{Instance, Service, serve};
+use super::steps::{EXAMPLE_PORTS, SERVICES, Trouble};
+use super::stories::Stories;
 
 /// Everything that runs.
 pub(super) struct Mesh {
     visitor: Sidecar,
     customer: Sidecar,
     preference: Sidecar,
-    recommendation: [Sidecar; 2],
-    slow_v2: Arc<AtomicBool>,
+    recommendation: [Sidecar; 3],
+    instances: [Arc<Instance>; 3],
 }
 
 /// A sidecar and the state of its endpoints.
@@ -40,19 +40,15 @@ struct Sidecar {
 }
 
 impl Mesh {
-    /// Starts services and sidecars. No rule is in place, and no service is known.
-    pub(super) async fn start() -> Result<Self, String> {
-        let slow_v2 = Arc::new(AtomicBool::new(false));
-        let visitor = Sidecar::start()?;
-        let customer = Sidecar::start()?;
-        let preference = Sidecar::start()?;
-        let recommendation = [Sidecar::start()?, Sidecar::start()?];
+    /// Starts services and sidecars. No rule is in place, and no service is known. Sidecars tell stories if asked to.
+    pub(super) async fn start(stories: Option<&Stories>) -> Result<Self, String> {
+        let sidecar = || Sidecar::start(stories);
         let mut mesh = Self {
-            visitor,
-            customer,
-            preference,
-            recommendation,
-            slow_v2,
+            visitor: sidecar()?,
+            customer: sidecar()?,
+            preference: sidecar()?,
+            recommendation: [sidecar()?, sidecar()?, sidecar()?],
+            instances: ["v1", "v2", "v2"].map(|version| Arc::new(Instance::new(version))),
         };
         mesh.start_services()
             .await
@@ -65,11 +61,9 @@ impl Mesh {
         self.customer.application = Some(serve(Service::Customer(caller)).await?);
         let caller = Client::new(self.preference.outbound());
         self.preference.application = Some(serve(Service::Preference(caller)).await?);
-        let slow = [Arc::default(), Arc::clone(&self.slow_v2)];
-        for ((sidecar, version), slow) in self.recommendation.iter_mut().zip(["v1", "v2"]).zip(slow)
-        {
-            let it = Recommendation { version, slow };
-            sidecar.application = Some(serve(Service::Recommendation(it)).await?);
+        for (sidecar, instance) in self.recommendation.iter_mut().zip(&self.instances) {
+            let service = Service::Recommendation(Arc::clone(instance));
+            sidecar.application = Some(serve(service).await?);
         }
         Ok(())
     }
@@ -79,9 +73,28 @@ impl Mesh {
         self.visitor.outbound()
     }
 
-    /// Whether recommendation v2 takes its time.
-    pub(super) fn set_slow_v2(&self, slow: bool) {
-        self.slow_v2.store(slow, Ordering::Relaxed);
+    /// Lets instances of recommendation be slow or fail; all others are well.
+    pub(super) fn trouble(&self, trouble: Trouble) {
+        let [_, v2, second] = &self.instances;
+        let (slow, fails) = match trouble {
+            Trouble::None => (Duration::ZERO, false),
+            Trouble::SlowV2(time) => (time, false),
+            Trouble::SecondV2Fails => (Duration::ZERO, true),
+        };
+        v2.think(slow);
+        second.fail(fails);
+    }
+
+    /// How often each instance of recommendation was asked so far: v1, v2, and v2's second.
+    pub(super) fn asked(&self) -> [u64; 3] {
+        self.instances.each_ref().map(|instance| instance.asked())
+    }
+
+    /// How often preference's sidecar ejected an instance, as far as the rules in place know.
+    pub(super) fn ejections(&self) -> u64 {
+        let snapshot = self.preference.running.handle().snapshot();
+        let clusters = snapshot.clusters.iter();
+        clusters.map(|c| c.state.tally().enforced_total()).sum()
     }
 
     /// Puts rules in place of those before, in every sidecar, and waits until they are in effect.
@@ -116,8 +129,8 @@ impl Mesh {
 
     /// The example's text with the ports that the sidecars listen on.
     fn with_real_ports(&self, text: &str) -> String {
-        let [v1, v2] = &self.recommendation;
-        let sidecars = [&self.customer, &self.preference, v1, v2];
+        let [v1, v2, second] = &self.recommendation;
+        let sidecars = [&self.customer, &self.preference, v1, v2, second];
         let ports = EXAMPLE_PORTS.into_iter().zip(sidecars);
         ports.fold(text.to_owned(), |text, (example, sidecar)| {
             text.replace(example, &sidecar.inbound().port().to_string())
@@ -126,7 +139,7 @@ impl Mesh {
 }
 
 impl Sidecar {
-    fn start() -> Result<Self, String> {
+    fn start(stories: Option<&Stories>) -> Result<Self, String> {
         let listen = |kind| Listen {
             kind,
             addr: (Ipv4Addr::LOCALHOST, 0).into(),
@@ -136,11 +149,11 @@ impl Sidecar {
                 listen(ListenerKind::Outbound),
                 listen(ListenerKind::Inbound(0)),
             ],
-            // One is plenty for a demo, and five sidecars share this machine.
+            // One is plenty for a demo, and six sidecars share this machine.
             workers: NonZeroUsize::MIN,
             settings: WorkerSettings::default(),
             snapshot: Arc::new(Snapshot::default()),
-            access_log: None,
+            access_log: stories.map(Stories::log),
             notices: Arc::new(|notice| anstream::eprintln!("warning: {notice}")),
         });
         Ok(Self {

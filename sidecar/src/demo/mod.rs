@@ -7,10 +7,12 @@
 mod bounds;
 mod client;
 mod judge;
+mod load;
 mod mesh;
 mod report;
 mod services;
 mod steps;
+mod stories;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -23,10 +25,11 @@ use http_body_util::Full;
 use tokio::task::JoinSet;
 
 use self::client::Client;
-use self::judge::{Tally, judge, seen};
+use self::judge::{Tally, judge, judge_load, seen};
 use self::mesh::Mesh;
 use self::report::Report;
 use self::steps::{STEPS, Visit};
+use self::stories::Stories;
 use crate::cli::DemoArgs;
 
 /// Visitors that are there at the same time, each with a connection that it keeps.
@@ -53,18 +56,12 @@ pub(crate) fn demo(args: &DemoArgs) -> ExitCode {
 /// Plays all steps; whether everything was as expected.
 async fn play(args: &DemoArgs) -> Result<bool, String> {
     let began = Instant::now();
-    let mut mesh = Mesh::start().await?;
+    let stories = args.stories.then(Stories::default);
+    let mut mesh = Mesh::start(stories.as_ref()).await?;
     let visitors = Arc::new(Client::new(mesh.visitor()));
-    let efforts = STEPS
-        .iter()
-        .flat_map(|step| step.visits)
-        .map(|visit| visit.effort);
-    let total = efforts
-        .map(|effort| u64::from(effort.requests(args.requests)))
-        .sum();
-    let mut report = Report::begin(args.format, total);
+    let mut report = Report::begin(args.format, total_requests(args.requests));
     for step in STEPS {
-        mesh.set_slow_v2(step.slow_v2);
+        mesh.trouble(step.trouble);
         mesh.apply(step.name, step.rules).await?;
         report.step(step);
         for visit in step.visits {
@@ -72,8 +69,24 @@ async fn play(args: &DemoArgs) -> Result<bool, String> {
             let observed = send(&visitors, visit, times, &report).await;
             report.visit(step, visit, judge(visit, observed));
         }
+        if let Some(load) = &step.load {
+            let measured = load::play(&mesh, &visitors, load, &report).await;
+            report.load(step, load, judge_load(load, &measured), measured);
+        }
+        if let Some(stories) = &stories {
+            report.story(step, stories.best().await);
+        }
     }
     Ok(report.end(began.elapsed()))
+}
+
+/// How many requests all steps come to, when `--requests` says `full`.
+fn total_requests(full: u32) -> u64 {
+    let visits = STEPS.iter().flat_map(|step| step.visits);
+    let visits = visits.map(|visit| u64::from(visit.effort.requests(full)));
+    let loads = STEPS.iter().filter_map(|step| step.load);
+    let loads = loads.map(|load| u64::from(load.visitors * load.requests));
+    visits.chain(loads).sum()
 }
 
 /// Sends a visit's request so many times over a few connections, and counts what comes back.
@@ -106,6 +119,7 @@ async fn send(client: &Arc<Client>, visit: &'static Visit, times: u32, report: &
     tally
 }
 
+/// The request of a visit.
 fn request(visit: &Visit) -> Request<Full<hyper::body::Bytes>> {
     let mut request = Request::new(Full::default());
     *request.method_mut() = Method::from_bytes(visit.method.as_bytes()).unwrap_or_default();

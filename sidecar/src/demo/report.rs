@@ -8,7 +8,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::judge::{Tally, Verdict};
-use super::steps::{STEPS, Step, Visit};
+use super::load::{Figures, Measured};
+use super::steps::{Load, STEPS, Step, Visit};
 use crate::cli::Format;
 
 const BOLD: Style = Style::new().bold();
@@ -18,7 +19,8 @@ const BAD: Style = AnsiColor::Red.on_default().bold();
 
 const PICTURE: &str = concat!(
     "  visitor ─▶ customer ─▶ preference ─┬▶ recommendation v1\n",
-    "                                     └▶ recommendation v2\n",
+    "                                     ├▶ recommendation v2\n",
+    "                                     └▶ recommendation v2, a second one in the last steps\n",
 );
 
 /// Tells what happens, while it happens.
@@ -26,15 +28,24 @@ pub(super) struct Report {
     format: Format,
     bar: ProgressBar,
     rows: Vec<Row>,
+    stories: Vec<Story>,
     requests: u64,
 }
 
 #[derive(Serialize)]
 struct Row {
     step: &'static str,
-    visit: &'static str,
+    visit: String,
     #[serde(flatten)]
     verdict: Verdict,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    load: Option<Figures>,
+}
+
+#[derive(Serialize)]
+struct Story {
+    step: &'static str,
+    story: String,
 }
 
 #[derive(Serialize)]
@@ -43,6 +54,8 @@ struct Outcome<'a> {
     requests: u64,
     seconds: f64,
     checks: &'a [Row],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    stories: &'a [Story],
 }
 
 impl Report {
@@ -57,6 +70,7 @@ impl Report {
             format,
             bar,
             rows: Vec::new(),
+            stories: Vec::new(),
             requests: 0,
         };
         report.say(format_args!(
@@ -80,6 +94,16 @@ impl Report {
 
     /// A visit is over.
     pub(super) fn visit(&mut self, step: &Step, visit: &Visit, verdict: Verdict) {
+        self.row(step, visit.who.to_owned(), verdict, None);
+    }
+
+    /// A load is over.
+    pub(super) fn load(&mut self, step: &Step, load: &Load, verdict: Verdict, measured: Measured) {
+        let who = format!("{} at the same time", load.visitors);
+        self.row(step, who, verdict, Some(measured.figures()));
+    }
+
+    fn row(&mut self, step: &Step, visit: String, verdict: Verdict, load: Option<Figures>) {
         let requests: u32 = verdict.observed.values().sum();
         self.requests += u64::from(requests);
         let (style, word) = if verdict.ok {
@@ -88,17 +112,51 @@ impl Report {
             (BAD, "FAIL")
         };
         self.say(format_args!(
-            "  {style}{word}{style:#} {:24} {QUIET}expected{QUIET:#} {}\n  {:29} {QUIET}observed{QUIET:#} {}",
-            visit.who,
+            "  {style}{word}{style:#} {visit:24} {QUIET}expected{QUIET:#} {}\n  {:29} {QUIET}observed{QUIET:#} {}",
             verdict.expected,
             "",
             shown(&verdict.observed),
         ));
         self.rows.push(Row {
             step: step.name,
-            visit: visit.who,
+            visit,
             verdict,
+            load,
         });
+    }
+
+    /// What became of one request of a step.
+    pub(super) fn story(&mut self, step: &Step, story: Option<String>) {
+        let Some(story) = story else { return };
+        for line in story.lines() {
+            self.say(format_args!("       {QUIET}{line}{QUIET:#}"));
+        }
+        self.stories.push(Story {
+            step: step.name,
+            story,
+        });
+    }
+
+    /// The loads, one line each.
+    fn table(&self) {
+        self.say(format_args!(
+            "\n{BOLD}{:28} {:>8} {:>10} {:>10} {:>6} {:>6} {:>10} {:>10}{BOLD:#}",
+            "load", "served", "p50", "p99", "v1", "v2", "second v2", "ejections"
+        ));
+        for row in &self.rows {
+            let Some(load) = &row.load else { continue };
+            self.say(format_args!(
+                "{:28} {:>6.1} % {:>7.1} ms {:>7.1} ms {:>6} {:>6} {:>10} {:>10}",
+                row.step,
+                100.0 * load.success_rate,
+                load.p50_ms,
+                load.p99_ms,
+                load.v1,
+                load.v2,
+                load.second_v2,
+                load.ejections,
+            ));
+        }
     }
 
     /// Ends the run and says whether everything was as expected.
@@ -113,6 +171,7 @@ impl Report {
                     0 => (GOOD, "everything as expected".to_owned()),
                     _ => (BAD, format!("{failed} of {checks} checks failed")),
                 };
+                self.table();
                 self.say(format_args!(
                     "\n{style}{words}{style:#}: {steps} steps, {checks} checks, {requests} requests in {seconds:.1} s\n\
                      {QUIET}Ranges leave a correct proxy to fail a run by chance less than once in a million runs.\n\
@@ -125,6 +184,7 @@ impl Report {
                     requests: self.requests,
                     seconds,
                     checks: &self.rows,
+                    stories: &self.stories,
                 };
                 let mut out = io::stdout().lock();
                 let _ = serde_json::to_writer_pretty(&mut out, &outcome);

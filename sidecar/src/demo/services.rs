@@ -24,9 +24,6 @@ use super::client::Client;
 /// What the tutorial carries from service to service, so that the last one can be routed by the first one's visitor.
 const BAGGAGE: HeaderName = HeaderName::from_static("baggage-user-agent");
 
-/// How long a slow recommendation thinks, as in the tutorial.
-const SLOW: Duration = Duration::from_secs(3);
-
 /// Which service a server is.
 pub(super) enum Service {
     /// Asks preference, and carries the visitor's user agent on. Knows one path, `/`.
@@ -34,15 +31,65 @@ pub(super) enum Service {
     /// Asks recommendation.
     Preference(Client),
     /// Answers by itself.
-    Recommendation(Recommendation),
+    Recommendation(Arc<Instance>),
 }
 
-/// The last service.
-pub(super) struct Recommendation {
+/// One instance of the last service, how it is doing, and how often it was asked.
+#[derive(Debug)]
+pub(super) struct Instance {
     /// `v1` or `v2`.
-    pub(super) version: &'static str,
-    /// Whether it thinks before it answers; may change while it runs.
-    pub(super) slow: Arc<AtomicBool>,
+    version: &'static str,
+    /// How long it thinks before it answers, in milliseconds.
+    thinks: AtomicU64,
+    fails: AtomicBool,
+    asked: AtomicU64,
+}
+
+impl Instance {
+    /// An instance that is quick and well.
+    pub(super) const fn new(version: &'static str) -> Self {
+        Self {
+            version,
+            thinks: AtomicU64::new(0),
+            fails: AtomicBool::new(false),
+            asked: AtomicU64::new(0),
+        }
+    }
+
+    /// From now on it thinks for so long.
+    pub(super) fn think(&self, time: Duration) {
+        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.thinks.store(millis, Ordering::Relaxed);
+    }
+
+    /// From now on it fails, or does not.
+    pub(super) fn fail(&self, fails: bool) {
+        self.fails.store(fails, Ordering::Relaxed);
+    }
+
+    /// How often it was asked so far.
+    pub(super) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    async fn answer(&self, addr: SocketAddr) -> Answer {
+        let count = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
+        let version = self.version;
+        if self.fails.load(Ordering::Relaxed) {
+            return text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                format_args!("recommendation {version} is out of order\n"),
+            );
+        }
+        match self.thinks.load(Ordering::Relaxed) {
+            0 => {}
+            millis => tokio::time::sleep(Duration::from_millis(millis)).await,
+        }
+        text(
+            StatusCode::OK,
+            format_args!("recommendation {version} from '{addr}': {count}\n"),
+        )
+    }
 }
 
 /// Starts a server on a free port of loopback, as a task of the current runtime that ends with it.
@@ -53,11 +100,7 @@ pub(super) struct Recommendation {
 pub(super) async fn serve(service: Service) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let addr = listener.local_addr()?;
-    let server = Arc::new(Server {
-        service,
-        addr,
-        answered: AtomicU64::new(0),
-    });
+    let server = Arc::new(Server { service, addr });
     tokio::spawn(async move {
         // An error of `accept` (no descriptor left) would return at once again; the visitor then sees a 503.
         while let Ok((stream, _)) = listener.accept().await {
@@ -80,7 +123,6 @@ pub(super) async fn serve(service: Service) -> io::Result<SocketAddr> {
 struct Server {
     service: Service,
     addr: SocketAddr,
-    answered: AtomicU64,
 }
 
 type Answer = Response<Full<Bytes>>;
@@ -107,17 +149,7 @@ impl Server {
                 let baggage = agent.map(|agent| (BAGGAGE, agent.clone())).into_iter();
                 ask("preference", "recommendation", sidecar, baggage.collect()).await
             }
-            Service::Recommendation(it) => {
-                if it.slow.load(Ordering::Relaxed) {
-                    tokio::time::sleep(SLOW).await;
-                }
-                let count = self.answered.fetch_add(1, Ordering::Relaxed) + 1;
-                let (version, addr) = (it.version, self.addr);
-                text(
-                    StatusCode::OK,
-                    format_args!("recommendation {version} from '{addr}': {count}\n"),
-                )
-            }
+            Service::Recommendation(instance) => instance.answer(self.addr).await,
         }
     }
 }

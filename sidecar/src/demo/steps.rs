@@ -1,13 +1,15 @@
-//! The steps of the tutorial that the demo plays: which rules, who visits, and what must be seen.
+//! The steps of the tutorial that the demo plays: which rules, what trouble, who visits, and what must be seen.
 //!
 //! Plain data. The rules are the files of `examples/tutorial`, embedded, so that what is shown is what is shipped.
+
+use std::time::Duration;
 
 /// The services, before any rule.
 pub(super) const SERVICES: &str = include_str!("../../../examples/tutorial/services.yaml");
 
-/// The ports of the examples, in the order customer, preference, recommendation v1, recommendation v2. The demo puts
-/// the ones it really listens on in their place.
-pub(super) const EXAMPLE_PORTS: [&str; 4] = ["18080", "18081", "18082", "18083"];
+/// The ports of the examples, in the order customer, preference, recommendation v1, v2 and its second instance. The demo
+/// puts the ones it really listens on in their place.
+pub(super) const EXAMPLE_PORTS: [&str; 5] = ["18080", "18081", "18082", "18083", "18084"];
 
 /// Rules, and the visits that show them.
 pub(super) struct Step {
@@ -17,10 +19,52 @@ pub(super) struct Step {
     pub(super) title: &'static str,
     /// Istio YAML, empty for none.
     pub(super) rules: &'static str,
-    /// Whether recommendation v2 thinks for three seconds before it answers.
-    pub(super) slow_v2: bool,
+    /// What is wrong with recommendation meanwhile.
+    pub(super) trouble: Trouble,
     /// Who comes by.
     pub(super) visits: &'static [Visit],
+    /// Who comes all at once, after that.
+    pub(super) load: Option<Load>,
+}
+
+/// What is wrong with recommendation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// Nothing.
+    None,
+    /// Version 2 thinks for so long before it answers.
+    SlowV2(Duration),
+    /// The second instance of version 2 answers everything with 503.
+    SecondV2Fails,
+}
+
+/// Many visitors at the same time, and what they must see together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Load {
+    /// How many; each has a connection of its own and asks again when it was answered.
+    pub(super) visitors: u32,
+    /// Requests of each.
+    pub(super) requests: u32,
+    /// Between an answer and the next request.
+    pub(super) pause: Duration,
+    /// What must be seen.
+    pub(super) expect: LoadExpect,
+}
+
+/// What many visitors must see together. Counts and outcomes only, and times that nothing can make shorter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum LoadExpect {
+    /// Everybody is served, by both versions, and somebody waits for at least this long.
+    ServedSlowly(Duration),
+    /// Both versions serve, and some requests get this instead.
+    SomeGet(&'static str),
+    /// This is seen with a probability, otherwise one of the versions.
+    ShareGets(&'static str, f64),
+    /// The instance that fails is ejected and comes back, again and again: this is seen, but of each ejection no visitor
+    /// sees more than one.
+    OncePerEjection(&'static str),
+    /// Everybody is served, although the instance that fails was asked and ejected.
+    ServedDespiteEjections,
 }
 
 /// A request that is sent many times.
@@ -81,7 +125,8 @@ pub(super) enum Expect {
     },
 }
 
-const VISIT: Visit = Visit {
+/// `GET /` from customer, the entry of the chain.
+pub(super) const VISIT: Visit = Visit {
     who: "anybody",
     method: "GET",
     host: "customer",
@@ -104,6 +149,11 @@ const SAFARI: &str = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKi
 const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
 const PHONE: &str = "Mozilla/5.0 (Android 14; Mobile; rv:128.0) Gecko/128.0 Firefox/128.0";
 
+const OVERFLOW: &str = "503 customer => Error: 503 - preference => Error: 503 - \
+    upstream connect error or disconnect/reset before headers. reset reason: overflow";
+const OUT_OF_ORDER: &str =
+    "503 customer => Error: 503 - preference => Error: 503 - recommendation v2 is out of order";
+
 const ORIGIN_ALLOWED: &str = "access-control-allow-origin";
 
 macro_rules! rules {
@@ -118,56 +168,61 @@ pub(super) const STEPS: &[Step] = &[
         name: "services",
         title: "no rules: both versions answer",
         rules: "",
-        slow_v2: false,
+        trouble: Trouble::None,
         visits: &[VISIT],
+        load: None,
     },
     Step {
         name: "01-all-to-v2",
         title: "everything goes to version 2",
         rules: rules!("01-all-to-v2"),
-        slow_v2: false,
+        trouble: Trouble::None,
         visits: &[Visit {
             expect: Expect::Always("v2"),
             ..VISIT
         }],
+        load: None,
     },
     Step {
         name: "02-all-to-v1",
         title: "everything goes back to version 1",
         rules: rules!("02-all-to-v1"),
-        slow_v2: false,
+        trouble: Trouble::None,
         visits: &[Visit {
             expect: Expect::Always("v1"),
             ..VISIT
         }],
+        load: None,
     },
     Step {
         name: "03-canary-90-10",
         title: "a canary: one request in ten to version 2",
         rules: rules!("03-canary-90-10"),
-        slow_v2: false,
+        trouble: Trouble::None,
         visits: &[Visit {
             effort: Effort::Full,
             expect: share_of_v2(0.10),
             ..VISIT
         }],
+        load: None,
     },
     Step {
         name: "04-canary-75-25",
         title: "the canary grows: one request in four",
         rules: rules!("04-canary-75-25"),
-        slow_v2: false,
+        trouble: Trouble::None,
         visits: &[Visit {
             effort: Effort::Full,
             expect: share_of_v2(0.25),
             ..VISIT
         }],
+        load: None,
     },
     Step {
         name: "05-safari-to-v2",
         title: "Safari sees version 2, two services later",
         rules: rules!("05-safari-to-v2"),
-        slow_v2: false,
+        trouble: Trouble::None,
         visits: &[
             Visit {
                 who: "with Safari",
@@ -182,12 +237,13 @@ pub(super) const STEPS: &[Step] = &[
                 ..VISIT
             },
         ],
+        load: None,
     },
     Step {
         name: "06-mobile-to-v2",
         title: "phones see version 2",
         rules: rules!("06-mobile-to-v2"),
-        slow_v2: false,
+        trouble: Trouble::None,
         visits: &[
             Visit {
                 who: "on a phone",
@@ -202,12 +258,13 @@ pub(super) const STEPS: &[Step] = &[
                 ..VISIT
             },
         ],
+        load: None,
     },
     Step {
         name: "07-cors",
         title: "a browser asks before it calls",
         rules: rules!("07-cors"),
-        slow_v2: false,
+        trouble: Trouble::None,
         visits: &[
             Visit {
                 who: "preflight from the shop",
@@ -235,12 +292,13 @@ pub(super) const STEPS: &[Step] = &[
                 ..VISIT
             },
         ],
+        load: None,
     },
     Step {
         name: "08-rewrite",
         title: "customer knows only /, visitors may say /welcome",
         rules: rules!("08-rewrite"),
-        slow_v2: false,
+        trouble: Trouble::None,
         visits: &[
             Visit {
                 who: "GET /welcome",
@@ -254,12 +312,13 @@ pub(super) const STEPS: &[Step] = &[
                 ..VISIT
             },
         ],
+        load: None,
     },
     Step {
         name: "10-registry-only",
         title: "only known hosts may be called",
         rules: rules!("10-registry-only"),
-        slow_v2: false,
+        trouble: Trouble::None,
         visits: &[
             Visit {
                 who: "calls outside.example",
@@ -274,23 +333,25 @@ pub(super) const STEPS: &[Step] = &[
                 ..VISIT
             },
         ],
+        load: None,
     },
     Step {
         name: "11-random",
         title: "versions are drawn at random",
         rules: rules!("11-random"),
-        slow_v2: false,
+        trouble: Trouble::None,
         visits: &[Visit {
             effort: Effort::Full,
             expect: share_of_v2(0.5),
             ..VISIT
         }],
+        load: None,
     },
     Step {
         name: "12-timeout",
         title: "version 2 takes 3 s, nobody waits longer than 1 s",
         rules: rules!("12-timeout"),
-        slow_v2: true,
+        trouble: Trouble::SlowV2(Duration::from_secs(3)),
         visits: &[Visit {
             // Least-request draws two endpoints and takes v2 when both are it, however slow: a quarter of the time.
             effort: Effort::Times(64),
@@ -300,12 +361,13 @@ pub(super) const STEPS: &[Step] = &[
             ]),
             ..VISIT
         }],
+        load: None,
     },
     Step {
         name: "13-abort-half",
         title: "half of all calls fail before they are sent",
         rules: rules!("13-abort-half"),
-        slow_v2: false,
+        trouble: Trouble::None,
         visits: &[Visit {
             effort: Effort::Full,
             expect: Expect::Share {
@@ -315,5 +377,71 @@ pub(super) const STEPS: &[Step] = &[
             },
             ..VISIT
         }],
+        load: None,
+    },
+    Step {
+        name: "18-slow-v2",
+        title: "version 2 takes 3 s, and nothing is done about it",
+        rules: rules!("18-slow-v2"),
+        trouble: Trouble::SlowV2(Duration::from_secs(3)),
+        visits: &[],
+        load: Some(Load {
+            visitors: 24,
+            requests: 1,
+            pause: Duration::ZERO,
+            expect: LoadExpect::ServedSlowly(Duration::from_secs(3)),
+        }),
+    },
+    Step {
+        name: "16-circuit-breaker",
+        title: "version 2 takes 1 s: one request gets through to it, one waits, the others fail at once",
+        rules: rules!("16-circuit-breaker"),
+        trouble: Trouble::SlowV2(Duration::from_secs(1)),
+        visits: &[],
+        load: Some(Load {
+            visitors: 24,
+            requests: 2,
+            pause: Duration::ZERO,
+            expect: LoadExpect::SomeGet(OVERFLOW),
+        }),
+    },
+    Step {
+        name: "19-failing-instance",
+        title: "one instance of three fails",
+        rules: rules!("19-failing-instance"),
+        trouble: Trouble::SecondV2Fails,
+        visits: &[],
+        load: Some(Load {
+            visitors: 8,
+            requests: 15,
+            pause: Duration::ZERO,
+            expect: LoadExpect::ShareGets(OUT_OF_ORDER, 1.0 / 3.0),
+        }),
+    },
+    Step {
+        name: "20-failing-instance-ejected",
+        title: "it is ejected, comes back after a second, and is ejected again",
+        rules: rules!("20-failing-instance-ejected"),
+        trouble: Trouble::SecondV2Fails,
+        visits: &[],
+        load: Some(Load {
+            visitors: 8,
+            requests: 50,
+            pause: Duration::from_millis(60),
+            expect: LoadExpect::OncePerEjection(OUT_OF_ORDER),
+        }),
+    },
+    Step {
+        name: "21-all-together",
+        title: "retries, limits and ejection: nobody sees a failure",
+        rules: rules!("21-all-together"),
+        trouble: Trouble::SecondV2Fails,
+        visits: &[],
+        load: Some(Load {
+            visitors: 8,
+            requests: 25,
+            pause: Duration::from_millis(60),
+            expect: LoadExpect::ServedDespiteEjections,
+        }),
     },
 ];
