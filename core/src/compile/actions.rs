@@ -127,7 +127,7 @@ fn compile_forward(expanded: &Expanded<'_>, targets: Targets<'_>, port: u16) -> 
             .map(|cors| Box::new(compile_cors(cors))),
         timeout: route.timeout.filter(|timeout| !timeout.is_zero()),
         stream_idle: resilience::stream_idle(expanded.resource.extensions),
-        fault: resilience::fault(route.fault.as_ref()),
+        fault: resilience::fault(route.fault.as_ref(), expanded.resource.extensions),
         retry: resilience::retry(
             route.retries.as_ref(),
             expanded.resource.extensions,

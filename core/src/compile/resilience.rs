@@ -6,8 +6,8 @@ use crate::config::virtual_service::{
     AbortError, Extensions, FaultDelayKind, HttpFaultInjection, HttpRetry,
 };
 use crate::snapshot::{
-    FaultAbort, FaultAnswer, FaultDelay, FaultPolicy, GRPC_STATUS, PerMillion, RetryOn,
-    RetryPolicy, StreamIdle,
+    FaultAbort, FaultAnswer, FaultDelay, FaultPolicy, FaultsOnRequest, GRPC_STATUS, PerMillion,
+    RetryOn, RetryPolicy, StreamIdle,
 };
 use crate::time::Duration;
 
@@ -26,16 +26,20 @@ const DEFAULT_BACKOFF: Duration = Duration::from_millis(25);
 
 /// Faults; `None` when none can fire.
 #[must_use]
-pub(super) fn fault(written: Option<&HttpFaultInjection>) -> Option<Box<FaultPolicy>> {
-    let written = written?;
-    let delay = written.delay.as_ref().and_then(|delay| {
+pub(super) fn fault(
+    written: Option<&HttpFaultInjection>,
+    extensions: Extensions,
+) -> Option<Box<FaultPolicy>> {
+    let written_delay = written.and_then(|fault| fault.delay.as_ref());
+    let written_abort = written.and_then(|fault| fault.abort.as_ref());
+    let delay = written_delay.and_then(|delay| {
         let Some(FaultDelayKind::Fixed(duration)) = delay.kind else {
             return None;
         };
         let share = PerMillion::from_percent(delay.share());
         Some(FaultDelay { duration, share })
     });
-    let abort = written.abort.as_ref().and_then(|abort| {
+    let abort = written_abort.and_then(|abort| {
         let answer = match abort.error.as_ref()? {
             AbortError::HttpStatus(status) => FaultAnswer::Http(
                 u16::try_from(*status)
@@ -48,10 +52,19 @@ pub(super) fn fault(written: Option<&HttpFaultInjection>) -> Option<Box<FaultPol
         let share = PerMillion::from_percent(abort.share());
         Some(FaultAbort { answer, share })
     });
+    // What is written bounds what may be asked for, as in Envoy.
+    let bound = |percent: Option<f64>| percent.map_or(PerMillion::ALL, PerMillion::from_percent);
+    let on_request = extensions.header_faults.then(|| FaultsOnRequest {
+        delay: bound(written_delay.map(|delay| delay.share())),
+        abort: bound(written_abort.map(|abort| abort.share())),
+    });
     let can_fire = |share: PerMillion| share > PerMillion::default();
-    let delay = delay.filter(|delay| can_fire(delay.share));
-    let abort = abort.filter(|abort| can_fire(abort.share));
-    (delay.is_some() || abort.is_some()).then(|| Box::new(FaultPolicy { delay, abort }))
+    let policy = FaultPolicy {
+        delay: delay.filter(|delay| can_fire(delay.share)),
+        abort: abort.filter(|abort| can_fire(abort.share)),
+        on_request,
+    };
+    (policy != FaultPolicy::default()).then(|| Box::new(policy))
 }
 
 /// The number of a gRPC status by its name; names are Istio's (`UNAVAILABLE`), a number is taken too.
@@ -230,12 +243,13 @@ mod tests {
                 percentage: percentage.map(|value| Percent { value }),
                 percent,
             };
-            fault(Some(&HttpFaultInjection {
+            let written = HttpFaultInjection {
                 delay: None,
                 abort: Some(abort),
-            }))
-            .and_then(|fault| fault.abort)
-            .map(|abort| abort.share.get())
+            };
+            fault(Some(&written), Extensions::default())
+                .and_then(|fault| fault.abort)
+                .map(|abort| abort.share.get())
         };
         assert_eq!(abort(Some(50.0), None), Some(500_000));
         assert_eq!(abort(None, None), None, "no percentage never fires");

@@ -233,7 +233,7 @@ fn begin_forward(
     if let Some(wait) = plan
         .fault
         .as_ref()
-        .and_then(|policy| fault::delay(policy, record.entropy))
+        .and_then(|policy| fault::delay(policy, &record.request.headers, record.entropy))
     {
         record.delayed = Some(wait);
         return Verdict::Delay(wait);
@@ -266,7 +266,7 @@ fn after_fault_delay(
     if let Some(answer) = plan
         .fault
         .as_ref()
-        .and_then(|policy| fault::abort(policy, record.entropy))
+        .and_then(|policy| fault::abort(policy, &record.request.headers, record.entropy))
     {
         return reply::fault_abort(context.peer, answer, record, response);
     }

@@ -20,8 +20,8 @@ pub use locality::{LocalityPolicy, LocalityWeight, ZoneAware};
 pub use matching::{FieldMatch, MatchedField, PathMatch, QueryMatch, Regex, RegexFault, TextMatch};
 pub use rate_limit::{HostLimits, Limiter, Place, RateLimit, RateLimitId, SizedBucket};
 pub use resilience::{
-    FaultAbort, FaultAnswer, FaultDelay, FaultPolicy, GRPC_STATUS, PerMillion, RetryOn,
-    RetryPolicy, StreamIdle,
+    FaultAbort, FaultAnswer, FaultDelay, FaultPolicy, FaultsOnRequest, GRPC_STATUS, PerMillion,
+    RetryOn, RetryPolicy, StreamIdle,
 };
 pub use route::{
     Action, Condition, CorsPolicy, Destination, DestinationCluster, DirectResponse, FieldText,

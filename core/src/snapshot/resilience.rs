@@ -51,6 +51,17 @@ pub struct FaultPolicy {
     pub delay: Option<FaultDelay>,
     /// Then perhaps answer instead of forwarding.
     pub abort: Option<FaultAbort>,
+    /// Requests may ask for other ones (`outrigger.dev/header-faults`); `None` when they may not.
+    pub on_request: Option<FaultsOnRequest>,
+}
+
+/// The largest shares of requests that get the faults they ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FaultsOnRequest {
+    /// Of those that ask for a delay.
+    pub delay: PerMillion,
+    /// Of those that ask for an abort.
+    pub abort: PerMillion,
 }
 
 /// An injected delay.

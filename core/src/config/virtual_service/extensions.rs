@@ -12,6 +12,8 @@ pub struct Extensions {
     pub retry_after: Option<Duration>,
     /// `outrigger.dev/idle-timeout`: for how long nothing of a request or its response may move; zero is for ever.
     pub idle_timeout: Option<Duration>,
+    /// `outrigger.dev/header-faults`: requests may ask for faults (Envoy's `header_delay` and `header_abort`).
+    pub header_faults: bool,
     /// `outrigger.dev/local-rate-limit`: how many requests its rules let through, together.
     pub local_rate_limit: Option<RequestRate>,
 }
@@ -36,6 +38,7 @@ pub(super) fn read(all: &mut Annotations<'_, '_>) -> Extensions {
         idle_timeout: all
             .read("idle-timeout", |setting| setting.lone_duration_or_zero())
             .flatten(),
+        header_faults: all.flag("header-faults"),
         local_rate_limit: all.read("local-rate-limit", request_rate).flatten(),
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! The shape is ours: what Envoy dumps is what a control plane sent it, and there is none here.
 
+mod faults;
 mod hashing;
 mod outlier;
 mod rate_limits;
@@ -11,8 +12,9 @@ use std::time::Duration;
 
 use outrigger_core::snapshot::{
     Action, Cluster, Condition, Destination, DestinationCluster, Forward, HeaderOps, Limits,
-    LocalityPolicy, Origin, PathMatch, PathNormalization, PathRewrite, Redirect, RedirectPath,
-    RedirectPort, Rule, Snapshot, StreamIdle, TextMatch, UnknownHosts, VirtualHost, WarmUp,
+    LocalityPolicy, Origin, PathMatch, PathNormalization, PathRewrite, PerMillion, Redirect,
+    RedirectPath, RedirectPort, Rule, Snapshot, StreamIdle, TextMatch, UnknownHosts, VirtualHost,
+    WarmUp,
 };
 use outrigger_core::time::Instant;
 use serde_json::{Map, Value, json};
@@ -100,6 +102,9 @@ impl Dump<'_> {
             StreamIdle::After(idle) => {
                 out.insert("idle_timeout".into(), duration(idle).into());
             }
+        }
+        if let Some(fault) = &forward.fault {
+            out.insert("fault".into(), faults::policy(fault));
         }
         if let Some(retry) = &forward.retry {
             out.insert("retries".into(), retries::policy(retry));
@@ -303,6 +308,10 @@ const fn normalization(normalization: PathNormalization) -> &'static str {
         PathNormalization::MergeSlashes => "MERGE_SLASHES",
         PathNormalization::DecodeAndMergeSlashes => "DECODE_AND_MERGE_SLASHES",
     }
+}
+
+fn percent(share: PerMillion) -> f64 {
+    f64::from(share.get()) / 10_000.0
 }
 
 fn duration(duration: Duration) -> String {

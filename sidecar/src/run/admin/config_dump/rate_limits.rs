@@ -1,9 +1,9 @@
 //! Rate limits in `/config_dump`: which there are, what is in their buckets, and which look at which requests.
 
-use outrigger_core::snapshot::{HostLimits, Limiter, PerMillion, Place, RateLimit};
+use outrigger_core::snapshot::{HostLimits, Limiter, Place, RateLimit};
 use serde_json::{Value, json};
 
-use super::{Dump, duration, header_ops};
+use super::{Dump, duration, header_ops, percent};
 
 impl Dump<'_> {
     pub(super) fn rate_limit(&self, limit: &RateLimit) -> Value {
@@ -53,8 +53,4 @@ const fn place(place: Place) -> &'static str {
         Place::BeforeCors => "before CORS",
         Place::BeforeRouter => "before the router",
     }
-}
-
-fn percent(share: PerMillion) -> f64 {
-    f64::from(share.get()) / 10_000.0
 }
