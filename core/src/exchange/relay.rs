@@ -200,7 +200,7 @@ impl Exchange {
             self.back_off(wait, ambient);
             return;
         }
-        self.call.replay.forget();
+        self.call.replay.end_repeats();
         self.up.per_try_deadline = None;
         self.record.status = status;
         self.record.details = Details::ViaUpstream;

@@ -78,14 +78,25 @@ impl Replay {
 
     /// The next piece that the current attempt has not been sent.
     pub(super) fn next(&mut self) -> Option<Bytes> {
-        if self.behind {
-            self.end_joined();
-            let piece = self.pieces.get(self.next).cloned();
-            self.next += 1;
-            self.behind = piece.is_some();
-            return piece;
+        if !self.behind {
+            return None;
         }
-        None
+        self.end_joined();
+        let piece = self.pieces.get(self.next).cloned();
+        self.next += 1;
+        self.behind = piece.is_some();
+        if !self.behind && self.lost {
+            self.forget();
+        }
+        piece
+    }
+
+    /// There will be no other attempt, so the body goes once the current one has all of it.
+    pub(super) fn end_repeats(&mut self) {
+        self.lost = true;
+        if !self.behind {
+            self.forget();
+        }
     }
 
     /// Another attempt begins from the start.
@@ -130,6 +141,21 @@ mod tests {
         assert_eq!(replay.next(), None);
         replay.begin(5);
         assert!(replay.is_whole());
+    }
+
+    #[test]
+    fn the_last_attempt_still_gets_what_it_does_not_have() {
+        let mut replay = Replay::default();
+        replay.begin(5);
+        replay.push(&Bytes::from_static(b"abc"));
+        replay.push(&Bytes::from_static(b"de"));
+        replay.rewind();
+        assert_eq!(replay.next().as_deref(), Some(&b"abc"[..]));
+        replay.end_repeats();
+        assert!(!replay.is_whole());
+        assert_eq!(replay.next().as_deref(), Some(&b"de"[..]));
+        assert_eq!(replay.next(), None);
+        assert!(replay.pieces.is_empty());
     }
 
     #[test]

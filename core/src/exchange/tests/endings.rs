@@ -69,6 +69,32 @@ fn a_body_that_came_before_its_connection_is_sent_once() {
 }
 
 #[test]
+fn an_early_answer_does_not_swallow_a_body_that_waited_for_its_connection() {
+    let mut d = Driver::with(with_rule("retries: {attempts: 1, retryOn: 5xx}"));
+    let length = 900_000;
+    d.sends(
+        Side::Downstream,
+        format!("POST /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: {length}\r\n\r\n").as_bytes(),
+    );
+    for _ in 0..length / 10_000 {
+        d.sends(Side::Downstream, &[b'x'; 10_000]);
+    }
+    d.input(Input::Connected);
+    d.sends(
+        Side::Upstream,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no",
+    );
+    let upstream = d.receives(Side::Upstream);
+    let body = upstream
+        .split_once("\r\n\r\n")
+        .map_or(0, |(_, body)| body.len());
+    assert_eq!(body, length);
+    d.sends(Side::Upstream, b"k");
+    assert!(d.receives(Side::Downstream).ends_with("\r\n\r\nok"));
+    assert!(d.outputs().contains(&Output::Keep(ConnectionId(0))));
+}
+
+#[test]
 fn a_long_body_waits_for_its_connection_without_being_lost() {
     let mut d = Driver::new();
     let length = 2_000_000;
