@@ -232,7 +232,7 @@ impl Case {
         Ok(steps.into())
     }
 
-    /// `address name`, `address refuse` or `address ignore`, a line each.
+    /// `address name`, `address refuse`, `address ignore` or `address unused`, a line each.
     fn services(&mut self, block: &Block) -> Result<(), Problem> {
         for (line, text) in (block.line + 1..).zip(block.text.lines()) {
             let mut words = text.split_whitespace();
@@ -243,6 +243,7 @@ impl Case {
             let service = match name {
                 "refuse" => Service::Refuse,
                 "ignore" => Service::Ignore,
+                "unused" => Service::Scripts(Vec::new()),
                 name => Service::Named(name.to_owned()),
             };
             self.services.insert(address.to_owned(), service);

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use outrigger_core::decision::{Attempt, AttemptEnd, Record, RouteDecision};
+use outrigger_core::decision::{Attempt, AttemptEnd, MirrorFate, Record, RouteDecision};
 use outrigger_core::snapshot::{Action, DestinationCluster, Rule, Snapshot};
 
 /// The names a case may use, and what they mean.
-pub const NAMES: [(&str, &str); 17] = [
+pub const NAMES: [(&str, &str); 18] = [
     (
         "rule",
         "`namespace/name path` of the rule, `default` without a VirtualService, `unknown host`, `no rule` or `not reached`",
@@ -39,6 +39,10 @@ pub const NAMES: [(&str, &str); 17] = [
     ("flags", "response flags"),
     ("details", "response code details"),
     ("path", "the path as it was routed"),
+    (
+        "mirrors",
+        "what became of each copy that was to be made: `sent`, `incomplete`, `no cluster`, `no endpoint`, `too long` or `dropped`; `-` without one",
+    ),
 ];
 
 /// What a case expects; a list means one of these.
@@ -154,6 +158,13 @@ impl Observed {
                 String::from_utf8_lossy(&record.request.path).into_owned(),
             ),
         ]);
+        let fates: Vec<&str> = record.mirrors.iter().map(|m| fate(m.fate)).collect();
+        let mirrors = if fates.is_empty() {
+            "-".to_owned()
+        } else {
+            fates.join(", ")
+        };
+        map.insert("mirrors", mirrors);
         let ends: Vec<String> = record.attempts.iter().map(end).collect();
         map.insert("ends", ends.join(", "));
         let priorities: Vec<String> = record
@@ -195,6 +206,17 @@ fn end(attempt: &Attempt) -> String {
     }
 }
 
+const fn fate(fate: MirrorFate) -> &'static str {
+    match fate {
+        MirrorFate::Incomplete => "incomplete",
+        MirrorFate::Sent => "sent",
+        MirrorFate::NoCluster => "no cluster",
+        MirrorFate::NoEndpoint => "no endpoint",
+        MirrorFate::BodyTooLong => "too long",
+        MirrorFate::Dropped => "dropped",
+    }
+}
+
 fn endpoint(snapshot: &Snapshot, attempt: &Attempt) -> String {
     let Some(cluster) = attempt.cluster else {
         return "original destination".to_owned();
@@ -208,7 +230,8 @@ fn endpoint(snapshot: &Snapshot, attempt: &Attempt) -> String {
 
 fn route(snapshot: &Snapshot, route: RouteDecision, map: &mut BTreeMap<&'static str, String>) {
     match route {
-        RouteDecision::NotReached => {}
+        // A copy is no request of a client; what is compared is the request that it is the copy of.
+        RouteDecision::NotReached | RouteDecision::Mirror { .. } => {}
         RouteDecision::UnknownHost => {
             map.insert("rule", "unknown host".to_owned());
         }

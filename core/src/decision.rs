@@ -15,5 +15,8 @@ pub use details::{Details, Overflow, Refused, ResetReason};
 pub use flags::{ResponseFlag, ResponseFlags};
 pub use hashing::{HashedBy, LoadBound, RequestHash};
 pub use picked::{LocalityChoice, Picked, PickedBy};
-pub use record::{Attempt, AttemptEnd, Followed, RateLimitSeen, Record, RouteDecision, Timeouts};
+pub use record::{
+    Attempt, AttemptEnd, Followed, MirrorFate, Mirrored, RateLimitSeen, Record, RouteDecision,
+    Timeouts,
+};
 pub use story::Story;

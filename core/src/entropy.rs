@@ -32,7 +32,7 @@ pub enum Draw {
     FaultAbort = 8,
     /// The jitter of a retry's back-off.
     Backoff = 9,
-    /// Whether a mirror gets its copy.
+    /// Whether a mirror gets its copy; the index is the mirror's position in its rule.
     Mirror = 10,
     /// What stands in for the hash of a request that has nothing to hash.
     Hash = 11,
@@ -48,6 +48,8 @@ pub enum Draw {
     RateLimitEnabled = 50,
     /// Whether a rate limit refuses what it may refuse; likewise.
     RateLimitEnforced = 51,
+    /// The one random number of a copy, from which its own draws are derived; the same index.
+    MirroredRequest = 60,
 }
 
 impl Entropy {

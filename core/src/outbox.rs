@@ -21,9 +21,20 @@ pub struct Outbox {
     queue: VecDeque<Bytes>,
     tail: BytesMut,
     len: usize,
+    /// There is no peer, and never will be.
+    is_nowhere: bool,
 }
 
 impl Outbox {
+    /// The outbox of a peer that does not exist: what is put in is forgotten at once.
+    #[must_use]
+    pub fn nowhere() -> Self {
+        Self {
+            is_nowhere: true,
+            ..Self::default()
+        }
+    }
+
     /// Nothing is left to write.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
@@ -44,6 +55,9 @@ impl Outbox {
 
     /// Adds bytes by copying them.
     pub fn put(&mut self, bytes: &[u8]) {
+        if self.is_nowhere {
+            return;
+        }
         self.tail.extend_from_slice(bytes);
         self.len += bytes.len();
     }
@@ -52,6 +66,9 @@ impl Outbox {
     pub fn put_with(&mut self, write: impl FnOnce(&mut BytesMut)) {
         let before = self.tail.len();
         write(&mut self.tail);
+        if self.is_nowhere {
+            self.tail.truncate(before);
+        }
         self.len += self.tail.len() - before;
     }
 
@@ -59,6 +76,9 @@ impl Outbox {
     pub fn put_bytes(&mut self, bytes: Bytes) {
         if bytes.len() < KEEP_AT {
             self.put(&bytes);
+            return;
+        }
+        if self.is_nowhere {
             return;
         }
         if !self.tail.is_empty() {
@@ -170,6 +190,19 @@ mod tests {
         assert!(o.is_empty() && all(&o).is_empty());
         o.put(b"again");
         assert_eq!(all(&o), b"again");
+    }
+
+    #[test]
+    fn nobody_is_sent_nothing() {
+        let mut o = Outbox::nowhere();
+        for _ in 0..1000 {
+            o.put(b"head");
+            o.put_with(|block| block.extend_from_slice(b"more"));
+            o.put_bytes(Bytes::from(vec![b'x'; KEEP_AT]));
+            o.put_bytes(Bytes::from_static(b"tail"));
+        }
+        assert!(o.is_empty() && all(&o).is_empty());
+        assert!(o.tail.capacity() < 100, "nothing is kept");
     }
 
     #[test]

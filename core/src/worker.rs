@@ -5,6 +5,7 @@
 
 mod idle;
 mod line;
+mod mirrors;
 mod view;
 
 pub use view::View;
@@ -24,6 +25,8 @@ use idle::IdleConnections;
 pub(crate) use idle::Link;
 use line::Lines;
 pub(crate) use line::{Slot, Ticket};
+pub(crate) use mirrors::MirrorPlace;
+use mirrors::Mirrors;
 
 /// The size of a fresh read buffer: a head and a body of 16 KiB in one read.
 const BUFFER: usize = 32 * 1024;
@@ -78,6 +81,7 @@ pub struct Worker {
     settings: WorkerSettings,
     idle: IdleConnections,
     lines: Lines,
+    mirrors: Mirrors,
     spare: Vec<BytesMut>,
     date: [u8; 29],
     draining: bool,
@@ -92,6 +96,7 @@ impl Worker {
             settings,
             idle: IdleConnections::default(),
             lines: Lines::default(),
+            mirrors: Mirrors::default(),
             spare: Vec::new(),
             date: *b"Thu, 01 Jan 1970 00:00:00 GMT",
             draining: false,
@@ -162,6 +167,17 @@ impl Worker {
     #[must_use]
     pub fn idle_connections(&self) -> usize {
         self.idle.len()
+    }
+
+    /// How many copies of requests are under way for mirrors.
+    #[must_use]
+    pub fn mirrors_under_way(&self) -> usize {
+        self.mirrors.under_way()
+    }
+
+    /// A place for one more copy, whose body has this length; `None` when it is to be dropped.
+    pub(crate) fn place_for_mirror(&self, body: usize) -> Option<MirrorPlace> {
+        self.mirrors.place(body)
     }
 
     /// Somebody waits for a connection, or let one go: gives up idle connections that another worker waits for, and

@@ -41,7 +41,7 @@ pub(crate) enum Happening {
     Arrive(usize, Box<dyn Peer>),
     /// An exchange's deadline, unless it waits for another one by now.
     Deadline(ExchangeId),
-    /// An exchange that waits for a connection was woken.
+    /// An exchange that waits for a connection was woken, or a copy for a mirror begins.
     Turn(ExchangeId),
     /// Every sidecar looks at what it keeps, because somebody waits or let go.
     Announced,

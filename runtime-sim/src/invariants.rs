@@ -11,7 +11,7 @@ use outrigger_core::exchange::{Exchange, Side};
 use outrigger_core::outbox::HIGH_WATER;
 use outrigger_core::snapshot::{Action, Cluster, Limits};
 use outrigger_core::time::{Duration, Instant};
-use outrigger_core::worker::View;
+use outrigger_core::worker::{View, Worker};
 
 /// An outbox may pass its mark by what one piece can add: an inbox as full as it gets while no connection is there
 /// (64 KiB, and the room of one more read) and its framing.
@@ -67,6 +67,21 @@ impl Seen {
             Some(_) | None => Ok(()),
         }
     }
+}
+
+/// Copies for mirrors are counted as long as they are there.
+pub(crate) fn check_mirrors<'a>(
+    exchanges: impl Iterator<Item = &'a Exchange>,
+    worker: &Worker,
+) -> Result<(), String> {
+    let (copies, counted) = (
+        exchanges.filter(|e| e.is_mirror()).count(),
+        worker.mirrors_under_way(),
+    );
+    if copies == counted {
+        return Ok(());
+    }
+    Err(format!("{counted} copies counted, {copies} there"))
 }
 
 /// A record as it is when its request has ended.

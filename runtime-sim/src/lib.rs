@@ -31,5 +31,5 @@ pub use rules::Rules;
 pub use service::{Complaints, Reaction, Script, ScriptedService, Then};
 pub use simulation::{SidecarId, Simulation};
 
-/// Sees the record of every request when it ends.
+/// Sees the record of every request when it ends, and of every copy for a mirror.
 pub type Records = Box<dyn FnMut(&outrigger_core::decision::Record)>;

@@ -93,11 +93,13 @@ impl Sidecar {
             let checked = running.seen.check(&running.exchange);
             checked.map_err(|what| in_sidecar(format!("exchange {number}: {what}")))?;
         }
+        let exchanges = self.running.values().map(|running| &running.exchange);
+        invariants::check_mirrors(exchanges, &self.worker).map_err(in_sidecar)?;
         let running = self.running.len();
         let checked = self.watch.check(self.worker.view(), running);
         checked.map_err(in_sidecar)?;
-        let (totals, kept) = (self.watch.totals(), self.idle.len());
-        let idle = self.worker.idle_connections();
+        let totals = self.watch.totals();
+        let (idle, kept) = (self.worker.idle_connections(), self.idle.len());
         if totals.active as usize > running
             || totals.connections as usize > running + kept
             || idle != kept
@@ -141,13 +143,17 @@ impl Sidecar {
             local: fabric.listener_address(listener),
             listener,
         };
+        self.begin(Exchange::accept(peer, fabric.now, &self.worker), Some(wire))
+    }
+
+    fn begin(&mut self, exchange: Exchange, downstream: Option<(Wire, End)>) -> ExchangeId {
         self.next += 1;
         let running = Running {
-            exchange: Exchange::accept(peer, fabric.now, &self.worker),
-            downstream: Some(wire),
+            drain: self.draining && downstream.is_none(),
+            exchange,
+            downstream,
             upstream: Upstream::None,
             reuse: None,
-            drain: false,
             is_woken: false,
             interest: Interest::default(),
             seen: invariants::Seen::default(),
@@ -356,6 +362,13 @@ impl Sidecar {
                 Output::ShutdownWrite(side) => {
                     if let Some((wire, end)) = running.wire(side) {
                         fabric.shut(wire, end);
+                    }
+                }
+                Output::Mirror => {
+                    if let Some(copy) = running.exchange.take_mirror() {
+                        let id = self.begin(copy, None);
+                        self.perform(id.number, fabric)?;
+                        fabric.queue.push(fabric.now, Happening::Turn(id));
                     }
                 }
                 Output::Ended => {

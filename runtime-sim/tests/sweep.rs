@@ -3,126 +3,25 @@
 //! A failure names its seed; `OUTRIGGER_SEED=N cargo test -p outrigger-sim` runs that world alone, and
 //! `OUTRIGGER_SEEDS=N` as many as one has time for.
 
+mod world;
+
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
 
-use outrigger_core::cluster::{HostKey, Registry, RetryLimit};
+use outrigger_core::cluster::Registry;
+use outrigger_core::decision::{MirrorFate, Mirrored};
 use outrigger_core::exchange::ListenerKind;
-use outrigger_core::snapshot::{
-    Action, Address, Balancing, Cluster, ClusterId, Condition, Destination, DestinationCluster,
-    Endpoint, Forward, HeaderOps, Limits, RetryOn, RetryPolicy, Rule, Snapshot, VirtualHost,
-    VirtualHostId,
-};
 use outrigger_core::time::{Duration, Instant};
 use outrigger_core::worker::WorkerSettings;
 use outrigger_sim::{
     Complaints, Cut, Dice, Head, Piece, Reaction, Reader, Script, ScriptedClient, ScriptedService,
     Seen, Simulation, Then, Weather,
 };
+use world::{MIRROR, address, snapshot};
 
 const SEEDS: u64 = 100;
-/// Attempts after the first in worlds that retry.
-const RETRIES: u32 = 2;
 
 const LISTENER: &str = "sidecar";
-
-fn snapshot(
-    registry: &mut Registry,
-    endpoints: usize,
-    hostile: bool,
-    dice: &mut Dice,
-) -> Arc<Snapshot> {
-    let balancings = [
-        Balancing::RoundRobin,
-        Balancing::Random,
-        Balancing::LeastRequest,
-    ];
-    let balancing = balancings[dice.below(3) as usize];
-    let endpoints = (0..endpoints).map(|n| {
-        let text: Box<str> = address(n).into();
-        let address = Address::Socket(text.parse().expect("an address"));
-        let state = registry.host(HostKey {
-            cluster: "c".into(),
-            address: text,
-        });
-        Endpoint {
-            weight: dice.between(1, 3) as u32,
-            ..Endpoint::new(address, state)
-        }
-    });
-    let name = "inbound|80||";
-    let cluster = Cluster {
-        endpoints: endpoints.collect(),
-        balancing,
-        idle_timeout: Some(Duration::from_secs(dice.between(1, 3600))),
-        max_requests_per_connection: dice.coin().then_some(2),
-        limits: (dice.below(3) == 0).then(|| limits(dice)),
-        ..Cluster::new(name.into(), registry.cluster(name))
-    };
-    let destination = Destination {
-        weight: 1,
-        cluster: DestinationCluster::Known(ClusterId(0)),
-        request: HeaderOps::default(),
-        response: HeaderOps::default(),
-    };
-    let forward = Forward {
-        destinations: [destination].into(),
-        total_weight: 1,
-        // A client that leaves behind more than is read ahead is only noticed when its turn comes, so a service that is
-        // silent for ever needs an end here.
-        timeout: (hostile || dice.coin()).then_some(Duration::from_secs(3)),
-        retry: dice.coin().then(|| retry(dice)).map(Box::new),
-        ..Forward::default()
-    };
-    let rule = Rule {
-        name: "default".into(),
-        origin: None,
-        condition: Condition::default(),
-        action: Arc::new(Action::Forward(forward)),
-    };
-    Arc::new(Snapshot {
-        virtual_hosts: [VirtualHost {
-            name: "inbound|http|80".into(),
-            rules: [rule].into(),
-            ..VirtualHost::default()
-        }]
-        .into(),
-        clusters: [cluster].into(),
-        inbound: [VirtualHostId(0)].into(),
-        ..Snapshot::default()
-    })
-}
-
-fn limits(dice: &mut Dice) -> Limits {
-    let mut limit = |most: u64| match dice.below(most + 1) {
-        0 => u32::MAX,
-        limit => limit as u32,
-    };
-    Limits {
-        connections: limit(2),
-        pending: limit(3),
-        requests: limit(3),
-        retries: RetryLimit::Count(limit(1)),
-    }
-}
-
-fn retry(dice: &mut Dice) -> RetryPolicy {
-    RetryPolicy {
-        retries: RETRIES,
-        per_try_timeout: dice.coin().then_some(Duration::from_secs(1)),
-        on: RetryOn::SERVER_ERROR,
-        status_codes: Box::default(),
-        backoff: Duration::from_millis(25),
-        ignore_previous_hosts: dice.coin(),
-        remote_localities: dice.coin(),
-        retry_after: dice.coin().then_some(Duration::from_secs(2)),
-    }
-}
-
-fn address(number: usize) -> String {
-    format!("10.0.0.{}:80", number + 1)
-}
 
 fn body(dice: &mut Dice) -> Vec<u8> {
     let len = [0, 1, 100, 20_000, 700_000][dice.below(5) as usize];
@@ -269,25 +168,34 @@ fn run(seed: u64) -> Result<String, String> {
     let hostile = seed % 4 == 3;
     let mut complaints: Vec<Complaints> = Vec::new();
     let endpoints = dice.between(1, 3) as usize;
-    for number in 0..endpoints {
+    let addresses = (0..endpoints).map(address).chain([MIRROR.to_owned()]);
+    for address in addresses {
         let mut scripts: Vec<Script> = (0..dice.between(1, 4)).map(|_| script(&mut dice)).collect();
         if hostile {
             scripts = scripts.into_iter().map(|s| damaged(s, &mut dice)).collect();
         }
         let service = ScriptedService::new(scripts);
         complaints.push(service.complaints());
-        sim.serve(&address(number), Box::new(service));
+        sim.serve(&address, Box::new(service));
     }
     let mut registry = Registry::default();
     let first = snapshot(&mut registry, endpoints, hostile, &mut dice);
     let records = Rc::<RefCell<Vec<String>>>::default();
     let log = Rc::clone(&records);
+    let copies = Rc::<RefCell<Copies>>::default();
+    let copy_log = Rc::clone(&copies);
     let sidecar = sim.sidecar(
         first,
         WorkerSettings::default(),
         Box::new(move |record| {
             let line = format!("{} {} {}", record.status, record.flags(), record.details);
-            log.borrow_mut().push(line);
+            if record.is_mirror() {
+                copy_log.borrow_mut().ended.push(line);
+            } else {
+                let sent = |m: &&Mirrored| m.fate == MirrorFate::Sent;
+                copy_log.borrow_mut().sent += record.mirrors.iter().filter(sent).count();
+                log.borrow_mut().push(line);
+            }
         }),
     );
     sim.expose(LISTENER, sidecar, ListenerKind::Inbound(0));
@@ -321,15 +229,28 @@ fn run(seed: u64) -> Result<String, String> {
         return Err(format!("a service was sent what it cannot read: {what}"));
     }
     sim.at_rest(sidecar)?;
+    let copies = copies.borrow();
+    if copies.sent != copies.ended.len() {
+        return Err(format!("copies do not end once each: {copies:?}"));
+    }
     if !hostile {
         judge(&clients, records.borrow().len())?;
     }
     let seen: Vec<Seen> = clients.iter().map(|c| c.seen.borrow().clone()).collect();
     let (digest, now) = (sim.digest(), sim.now());
+    let records = records.borrow();
     Ok(format!(
-        "{digest:x} {now:?} {:?} {seen:?}",
-        records.borrow()
+        "{digest:x} {now:?} {records:?} {copies:?} {seen:?}"
     ))
+}
+
+/// What was seen of copies for mirrors.
+#[derive(Debug, Default)]
+struct Copies {
+    /// As the requests tell that they are copies of.
+    sent: usize,
+    /// As they tell themselves.
+    ended: Vec<String>,
 }
 
 /// A client, what it asked and what it saw.

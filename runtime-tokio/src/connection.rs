@@ -1,4 +1,5 @@
-//! One client connection as a task: feeds its exchange what happens on the sockets, and does what the exchange says.
+//! One client connection as a task: feeds its exchange what happens on the sockets, and does what the exchange says. A
+//! copy for a mirror is such a task too, without a client.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -28,8 +29,8 @@ pub(crate) struct Connection {
 /// The sockets of an exchange, and what it waits for on them.
 struct Io {
     peer: Peer,
-    /// Which of the worker's listeners it came in on.
-    listener: usize,
+    /// Which of the worker's listeners the client came in on; `None` for a copy, which has no client.
+    listener: Option<usize>,
     downstream: Option<Stream>,
     upstream: Option<Stream>,
     connecting: Option<Connecting>,
@@ -52,12 +53,27 @@ impl Connection {
         counters.active.add(1);
         let now = shared.wake();
         let exchange = Exchange::accept(peer, now, &shared.worker.borrow());
+        Self::begin(exchange, shared, Some((listener, downstream)), now)
+    }
+
+    /// A copy for a mirror.
+    fn mirror(exchange: Exchange, shared: Rc<Shared>, now: Instant) -> Self {
+        shared.counters.mirrors.active.add(1);
+        Self::begin(exchange, shared, None, now)
+    }
+
+    fn begin(
+        exchange: Exchange,
+        shared: Rc<Shared>,
+        client: Option<(usize, Stream)>,
+        now: Instant,
+    ) -> Self {
+        let (listener, downstream) = client.unzip();
         let mut connection = Self {
-            exchange,
             io: Io {
-                peer,
+                peer: *exchange.peer(),
                 listener,
-                downstream: Some(downstream),
+                downstream,
                 upstream: None,
                 connecting: None,
                 reuse: None,
@@ -68,6 +84,7 @@ impl Connection {
                 has_waker: false,
                 shared,
             },
+            exchange,
             told_to_drain: false,
             is_done: false,
         };
@@ -116,9 +133,11 @@ impl Future for Connection {
 
 impl Drop for Io {
     fn drop(&mut self) {
-        self.shared.counters.listeners[self.listener]
-            .active
-            .subtract(1);
+        let counters = &self.shared.counters;
+        match self.listener {
+            Some(listener) => counters.listeners[listener].active.subtract(1),
+            None => counters.mirrors.active.subtract(1),
+        }
         if std::thread::panicking() {
             self.shared.on_panic(self.peer.remote);
             // What the exchange held is free again, and it could not say so.
@@ -174,6 +193,12 @@ impl Io {
                 Output::ShutdownWrite(side) => {
                     if let Some(stream) = self.stream(side) {
                         stream.shutdown_write();
+                    }
+                }
+                Output::Mirror => {
+                    if let Some(copy) = exchange.take_mirror() {
+                        let copy = Connection::mirror(copy, Rc::clone(&self.shared), now);
+                        tokio::task::spawn_local(copy);
                     }
                 }
                 Output::Ended => self.on_request_end(exchange, now),
@@ -302,15 +327,18 @@ impl Io {
         }
     }
 
+    /// As Envoy, a copy stands in no access log: what became of it is counted at its cluster.
     fn on_request_end(&self, exchange: &Exchange, now: Instant) {
+        let Some(listener) = self.listener else {
+            return;
+        };
         let record = exchange.record();
         let request = |began| Request {
             peer: self.peer,
             upstream_local: self.upstream_local.filter(|_| !record.attempts.is_empty()),
             began,
         };
-        self.shared
-            .on_request_end(self.listener, record, request, now);
+        self.shared.on_request_end(listener, record, request, now);
     }
 
     fn stream(&mut self, side: Side) -> Option<&mut Stream> {

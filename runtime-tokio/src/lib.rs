@@ -35,4 +35,4 @@ pub use access_log::{AccessLog, Format, Request};
 pub use listen::Listen;
 pub use notice::{Notice, Notices};
 pub use running::{Config, Drained, Handle, Running, StartError, start};
-pub use stats::{ListenerStats, Stats};
+pub use stats::{ListenerStats, MirrorStats, Stats};

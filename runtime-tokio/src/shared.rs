@@ -141,9 +141,16 @@ impl Shared {
         }
     }
 
-    /// Connection tasks that have not ended.
-    pub(crate) fn connections(&self) -> usize {
+    /// Tasks that have not ended: connections, and copies for mirrors.
+    pub(crate) fn running(&self) -> usize {
         self.tasks.borrow().len()
+    }
+
+    /// Client connections that have not ended.
+    pub(crate) fn clients(&self) -> usize {
+        let listeners = self.counters.listeners.iter();
+        let open: u64 = listeners.map(|listener| listener.active.value()).sum();
+        usize::try_from(open).unwrap_or(usize::MAX)
     }
 
     /// Tells the worker and every connection to end as soon as nothing is in flight.
@@ -247,6 +254,9 @@ impl Shared {
             record.bytes_received,
             record.bytes_sent,
         );
+        for mirrored in &record.mirrors {
+            self.counters.mirrors.on_fate(mirrored.fate);
+        }
         let Some(log) = &self.log else { return };
         let began = since_epoch().saturating_sub(now.since(record.began));
         if log.add(record, &request(began), &self.counters.log_lines_dropped) {

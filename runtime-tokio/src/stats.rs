@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use outrigger_core::decision::MirrorFate;
+
 /// A number that one thread writes and any thread reads.
 ///
 /// With one writer a load and a store do what a locked addition does, at the price of an ordinary memory access.
@@ -52,11 +54,39 @@ impl ListenerCounters {
     }
 }
 
+/// What one worker counts of mirrors.
+#[derive(Debug, Default)]
+pub(crate) struct MirrorCounters {
+    pub(crate) active: Counter,
+    sent: Counter,
+    incomplete: Counter,
+    no_cluster: Counter,
+    no_endpoint: Counter,
+    body_too_long: Counter,
+    dropped: Counter,
+}
+
+impl MirrorCounters {
+    /// What became of the copy for one mirror.
+    pub(crate) fn on_fate(&self, fate: MirrorFate) {
+        let counter = match fate {
+            MirrorFate::Sent => &self.sent,
+            MirrorFate::Incomplete => &self.incomplete,
+            MirrorFate::NoCluster => &self.no_cluster,
+            MirrorFate::NoEndpoint => &self.no_endpoint,
+            MirrorFate::BodyTooLong => &self.body_too_long,
+            MirrorFate::Dropped => &self.dropped,
+        };
+        counter.add(1);
+    }
+}
+
 /// What one worker counts.
 #[derive(Debug)]
 pub(crate) struct WorkerCounters {
     /// In the order of the listeners.
     pub(crate) listeners: Box<[ListenerCounters]>,
+    pub(crate) mirrors: MirrorCounters,
     /// The snapshot that new requests get.
     pub(crate) revision: Counter,
     pub(crate) panics: Counter,
@@ -70,6 +100,7 @@ impl WorkerCounters {
             listeners: (0..listeners)
                 .map(|_| ListenerCounters::default())
                 .collect(),
+            mirrors: MirrorCounters::default(),
             revision: Counter::default(),
             panics: Counter::default(),
             idle_upstream: Counter::default(),
@@ -94,6 +125,39 @@ pub struct Stats {
     pub idle_upstream: u64,
     /// Access log lines that were dropped because their writer was stuck.
     pub log_lines_dropped: u64,
+    /// Copies of requests for mirrors.
+    pub mirrors: MirrorStats,
+}
+
+/// Sums of what became of the copies that mirrors were to get.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MirrorStats {
+    /// Copies under way now.
+    pub active: u64,
+    /// Copies that were sent.
+    pub sent: u64,
+    /// Not made: the request ended before it was received whole.
+    pub incomplete: u64,
+    /// Not made: there is no such service, port or subset.
+    pub no_cluster: u64,
+    /// Not made: the mirror has no endpoint.
+    pub no_endpoint: u64,
+    /// Not made: the body is longer than what is kept.
+    pub body_too_long: u64,
+    /// Dropped: too many are under way.
+    pub dropped: u64,
+}
+
+impl MirrorStats {
+    fn add(&mut self, counters: &MirrorCounters) {
+        self.active += counters.active.value();
+        self.sent += counters.sent.value();
+        self.incomplete += counters.incomplete.value();
+        self.no_cluster += counters.no_cluster.value();
+        self.no_endpoint += counters.no_endpoint.value();
+        self.body_too_long += counters.body_too_long.value();
+        self.dropped += counters.dropped.value();
+    }
 }
 
 /// Sums of one listener.
@@ -136,6 +200,7 @@ impl Stats {
             stats.panics += worker.panics.value();
             stats.idle_upstream += worker.idle_upstream.value();
             stats.log_lines_dropped += worker.log_lines_dropped.value();
+            stats.mirrors.add(&worker.mirrors);
             for (sum, counters) in stats.listeners.iter_mut().zip(&worker.listeners) {
                 sum.add(counters);
             }

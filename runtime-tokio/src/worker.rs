@@ -152,7 +152,7 @@ async fn serve(plan: Plan, ready: &SyncSender<io::Result<()>>) -> usize {
         }
     }
     shared.flush_log();
-    shared.connections()
+    shared.clients()
 }
 
 async fn answer_announcements(shared: Rc<Shared>) {
@@ -163,7 +163,7 @@ async fn answer_announcements(shared: Rc<Shared>) {
 }
 
 async fn all_ended(shared: &Shared) {
-    while shared.connections() > 0 {
+    while shared.running() > 0 {
         shared.all_ended.notified().await;
     }
 }

@@ -97,7 +97,11 @@ fn play(case: &Case, mut setup: Setup, seed: u64, weather: Weather) -> Vec<Probl
     let sidecar = sim.sidecar(
         snapshot,
         setup.settings,
-        Box::new(move |record| log.borrow_mut().push(Observed::of(record))),
+        Box::new(move |record| {
+            if !record.is_mirror() {
+                log.borrow_mut().push(Observed::of(record));
+            }
+        }),
     );
     sim.expose(OUTBOUND, sidecar, ListenerKind::Outbound);
     sim.expose(INBOUND, sidecar, ListenerKind::Inbound(0));

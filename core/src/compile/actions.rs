@@ -16,7 +16,8 @@ use crate::config::virtual_service::{
 };
 use crate::snapshot::{
     Action, CorsPolicy, Destination, DestinationCluster, DirectResponse, Forward, HeaderOps,
-    PathRewrite, Redirect, RedirectPath, RedirectPort, Regex, Rewrite, TextMatch,
+    Mirror, PathRewrite, PerMillion, Redirect, RedirectPath, RedirectPort, Regex, Rewrite,
+    TextMatch,
 };
 
 /// What destinations are resolved against.
@@ -134,6 +135,29 @@ fn compile_forward(expanded: &Expanded<'_>, targets: Targets<'_>, port: u16) -> 
             is_hashed,
         ),
         retries_written: route.retries.is_some(),
+        mirrors: compile_mirrors(route, namespace, targets, port),
+    }
+}
+
+/// All mirrors of a route in the order written, none when none of them can get a copy.
+fn compile_mirrors(
+    route: &HttpRoute,
+    namespace: &str,
+    targets: Targets<'_>,
+    port: u16,
+) -> Box<[Mirror]> {
+    let one = route.mirror.iter().map(|to| (to, route.mirror_share()));
+    let listed = route.mirrors.iter();
+    let listed = listed.map(|mirror| (&mirror.destination, mirror.share()));
+    let all = one.chain(listed).map(|(to, percent)| Mirror {
+        cluster: targets.cluster(to, namespace, port),
+        share: PerMillion::from_percent(percent),
+    });
+    let all: Box<[Mirror]> = all.collect();
+    if all.iter().any(|m| m.share > PerMillion::default()) {
+        all
+    } else {
+        Box::default()
     }
 }
 

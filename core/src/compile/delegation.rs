@@ -7,9 +7,10 @@ use std::borrow::Cow;
 use super::Input;
 use super::visibility::is_visible;
 use crate::config::virtual_service::{
-    Delegate, HttpMatchRequest, HttpRoute, StringMatch, VirtualService,
+    Delegate, Destination, HttpMatchRequest, HttpMirrorPolicy, HttpRoute, StringMatch,
+    VirtualService,
 };
-use crate::config::{Code, Finding};
+use crate::config::{Code, Finding, names};
 
 /// A route as it holds, with where it was written.
 #[derive(Clone, Debug)]
@@ -74,8 +75,14 @@ pub(super) fn expand<'a>(resource: &'a VirtualService, input: &Input<'a>) -> Vec
         match place {
             Place::Itself => out.push(plain(resource, path(at), route)),
             Place::Delegate(found) => {
+                let domain = &input.mesh.cluster_domain;
+                let root = Root {
+                    route,
+                    namespace: &resource.meta.namespace,
+                    domain,
+                };
                 for (at, inner) in found.http.iter().enumerate() {
-                    out.extend(merge(route, plain(found, path(at), inner)));
+                    out.extend(merge(&root, plain(found, path(at), inner)));
                 }
             }
             Place::Missing | Place::TooLarge => {}
@@ -140,20 +147,27 @@ fn find_delegate<'a>(
     (is_seen && !found.meta.rejected).then_some(found)
 }
 
+/// A root's rule, and where its short host names belong.
+struct Root<'a> {
+    route: &'a HttpRoute,
+    namespace: &'a str,
+    domain: &'a str,
+}
+
 /// A delegate's rule under a root's; `None` when no request can meet both.
-fn merge<'a>(root: &'a HttpRoute, inner: Expanded<'a>) -> Option<Expanded<'a>> {
+fn merge<'a>(root: &Root<'a>, inner: Expanded<'a>) -> Option<Expanded<'a>> {
     if inner.route.delegate.is_some() {
         return None;
     }
-    let matches = if root.matches.is_empty() {
+    let matches = if root.route.matches.is_empty() {
         inner.matches
     } else if inner.matches.is_empty() {
-        let roots = root.matches.iter();
+        let roots = root.route.matches.iter();
         roots
             .map(|entry| (inner.path.clone(), Cow::Borrowed(entry)))
             .collect()
     } else {
-        let pairs = root.matches.iter().flat_map(|outer| {
+        let pairs = root.route.matches.iter().flat_map(|outer| {
             inner.matches.iter().filter_map(|(path, entry)| {
                 let both = merge_match(outer, entry)?;
                 Some((path.clone(), Cow::Owned(both)))
@@ -174,8 +188,10 @@ fn merge<'a>(root: &'a HttpRoute, inner: Expanded<'a>) -> Option<Expanded<'a>> {
     })
 }
 
-/// Fills in what the delegate's rule leaves unset. `mirror` and `mirrors` exclude each other.
-fn inherit(root: &HttpRoute, route: &mut HttpRoute) {
+/// Fills in what the delegate's rule leaves unset, each field by itself: a delegate's `mirror` and a root's `mirrors` are
+/// both in effect. The destinations of a root are named in its own namespace.
+fn inherit(from: &Root<'_>, route: &mut HttpRoute) {
+    let root = from.route;
     let names = [root.name.as_str(), route.name.as_str()];
     let names: Vec<&str> = names.into_iter().filter(|name| !name.is_empty()).collect();
     route.name = names.join("-");
@@ -186,12 +202,28 @@ fn inherit(root: &HttpRoute, route: &mut HttpRoute) {
     fill(&mut route.fault, &root.fault);
     fill(&mut route.mirror_percent, &root.mirror_percent);
     fill(&mut route.mirror_percentage, &root.mirror_percentage);
-    if route.mirror.is_none() && route.mirrors.is_empty() {
-        route.mirror.clone_from(&root.mirror);
-        route.mirrors.clone_from(&root.mirrors);
+    if route.mirror.is_none() {
+        route.mirror = root.mirror.as_ref().map(|to| from.qualify(to));
+    }
+    if route.mirrors.is_empty() {
+        let mirrors = root.mirrors.iter().map(|mirror| HttpMirrorPolicy {
+            destination: from.qualify(&mirror.destination),
+            ..mirror.clone()
+        });
+        route.mirrors = mirrors.collect();
     }
     fill(&mut route.cors_policy, &root.cors_policy);
     fill(&mut route.headers, &root.headers);
+}
+
+impl Root<'_> {
+    /// The destination with its host's full name, so that it means the same in a delegate's namespace.
+    fn qualify(&self, destination: &Destination) -> Destination {
+        Destination {
+            host: names::resolve(&destination.host, self.namespace, self.domain),
+            ..destination.clone()
+        }
+    }
 }
 
 fn fill<T: Clone>(field: &mut Option<T>, from: &Option<T>) {

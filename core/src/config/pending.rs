@@ -8,15 +8,7 @@ use super::report::Report;
 use super::yaml::{Entry, Node};
 
 /// Fields of a VirtualService's `spec` that do nothing yet. `[]` stands for every entry of a list.
-const VIRTUAL_SERVICE: &[&str] = &[
-    "http[].mirror",
-    "http[].mirrors",
-    "http[].mirrorPercent",
-    "http[].mirrorPercentage",
-    "http[].match[].statPrefix",
-    "tls",
-    "tcp",
-];
+const VIRTUAL_SERVICE: &[&str] = &["http[].match[].statPrefix", "tls", "tcp"];
 
 /// Where a DestinationRule has traffic policies.
 const TRAFFIC_POLICIES: &[&str] = &[

@@ -36,6 +36,41 @@ pub enum RouteDecision {
         /// The position of the destination in the rule, for rules that forward.
         destination: Option<u32>,
     },
+    /// This is no client's request but the copy of one, for a mirror of the rule that applied to that one.
+    Mirror {
+        /// The virtual host.
+        virtual_host: VirtualHostId,
+        /// The position of the rule in the virtual host.
+        rule: u32,
+        /// The position of the mirror in the rule.
+        mirror: u32,
+    },
+}
+
+/// What became of the copy for one mirror.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MirrorFate {
+    /// There is none: the request ended before it was received whole.
+    Incomplete,
+    /// It went its own way, and has a record of its own.
+    Sent,
+    /// There is none: the mirror's service, port or subset does not exist.
+    NoCluster,
+    /// There is none: the mirror has no endpoint to pick.
+    NoEndpoint,
+    /// There is none: the body is longer than what is kept of one.
+    BodyTooLong,
+    /// It was dropped: the worker has as many copies under way as it may.
+    Dropped,
+}
+
+/// A mirror that was to get a copy of the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mirrored {
+    /// The position of the mirror in the rule.
+    pub mirror: u32,
+    /// What became of it.
+    pub fate: MirrorFate,
 }
 
 /// What a local rate limit made of a request.
@@ -139,6 +174,8 @@ pub struct Record {
     pub timeouts: Timeouts,
     /// What it hashes to, once it goes to a cluster that looks hashes up.
     pub hash: Option<RequestHash>,
+    /// The mirrors whose roll fell so.
+    pub mirrors: SmallVec<[Mirrored; 2]>,
     /// Attempts in order.
     pub attempts: SmallVec<[Attempt; 2]>,
     /// How many attempts were retries by the route's policy.
@@ -179,6 +216,12 @@ impl Record {
             began: now,
             ..Self::default()
         };
+    }
+
+    /// Whether this is the story of a copy that nobody waited for: no client saw its status.
+    #[must_use]
+    pub const fn is_mirror(&self) -> bool {
+        matches!(self.route, RouteDecision::Mirror { .. })
     }
 
     /// Says what the retry policy made of the end of the last attempt.

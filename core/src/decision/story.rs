@@ -7,7 +7,9 @@ use core::fmt::{self, Display, Formatter};
 
 use super::details::{Details, Overflow, ResetReason};
 use super::picked::{LocalityChoice, Picked, PickedBy};
-use super::record::{Attempt, AttemptEnd, Followed, RateLimitSeen, Record, RouteDecision};
+use super::record::{
+    Attempt, AttemptEnd, Followed, MirrorFate, Mirrored, RateLimitSeen, Record, RouteDecision,
+};
 use crate::cluster::{Limited, RetriesFull};
 use crate::snapshot::{Action, DestinationCluster, Forward, Rule, Snapshot};
 use crate::time::Duration;
@@ -48,6 +50,9 @@ impl Display for Story<'_> {
         for (number, attempt) in (1..).zip(&record.attempts) {
             one_attempt(f, number, attempt, record)?;
         }
+        for mirrored in &record.mirrors {
+            one_mirror(f, *mirrored, record)?;
+        }
         end(f, record)
     }
 }
@@ -87,6 +92,51 @@ fn route(f: &mut Formatter<'_>, record: &Record, snapshot: &Snapshot) -> fmt::Re
                 (Action::Forward(_) | Action::Redirect(_) | Action::Respond(_), _) => Ok(()),
             }
         }
+        RouteDecision::Mirror {
+            virtual_host,
+            rule: at,
+            mirror,
+        } => {
+            let host = snapshot.virtual_host(virtual_host);
+            let Some(rule) = host.rules.get(at as usize) else {
+                return Ok(());
+            };
+            rule_line(f, rule, snapshot)?;
+            write!(f, "  copy for     ")?;
+            mirror_name(f, rule, mirror, snapshot)?;
+            writeln!(f)
+        }
+    }
+}
+
+fn one_mirror(f: &mut Formatter<'_>, mirrored: Mirrored, record: &Record) -> fmt::Result {
+    let number = mirrored.mirror + 1;
+    write!(f, "  mirror {number:<5} ")?;
+    if let (
+        Some(view),
+        RouteDecision::Rule {
+            virtual_host, rule, ..
+        },
+    ) = (&record.view, record.route)
+    {
+        let host = view.snapshot.virtual_host(virtual_host);
+        if let Some(rule) = host.rules.get(rule as usize) {
+            mirror_name(f, rule, mirrored.mirror, &view.snapshot)?;
+            f.write_str(": ")?;
+        }
+    }
+    writeln!(f, "{}", mirrored.fate)
+}
+
+/// The cluster of a rule's mirror.
+fn mirror_name(f: &mut Formatter<'_>, rule: &Rule, at: u32, snapshot: &Snapshot) -> fmt::Result {
+    let mirrors = match &*rule.action {
+        Action::Forward(forward) => &*forward.mirrors,
+        Action::Redirect(_) | Action::Respond(_) => &[],
+    };
+    match mirrors.get(at as usize) {
+        Some(mirror) => f.write_str(cluster_name(&mirror.cluster, snapshot)),
+        None => Ok(()),
     }
 }
 
@@ -145,17 +195,21 @@ fn destination_line(
     let Some(chosen) = forward.destinations.get(at) else {
         return Ok(());
     };
-    let name = match &chosen.cluster {
-        DestinationCluster::Known(id) => &snapshot.cluster(*id).name,
-        DestinationCluster::Missing(name) => name,
-        DestinationCluster::Passthrough => "PassthroughCluster",
-    };
+    let name = cluster_name(&chosen.cluster, snapshot);
     write!(f, "  destination  {name}")?;
     if forward.destinations.len() > 1 {
         let (weight, total) = (chosen.weight, forward.total_weight);
         write!(f, ", drawn with weight {weight} of {total}")?;
     }
     writeln!(f)
+}
+
+fn cluster_name<'a>(cluster: &'a DestinationCluster, snapshot: &'a Snapshot) -> &'a str {
+    match cluster {
+        DestinationCluster::Known(id) => &snapshot.cluster(*id).name,
+        DestinationCluster::Missing(name) => name,
+        DestinationCluster::Passthrough => "PassthroughCluster",
+    }
 }
 
 fn one_attempt(
@@ -187,6 +241,7 @@ fn one_attempt(
 fn end(f: &mut Formatter<'_>, record: &Record) -> fmt::Result {
     let took = Span(record.ended.since(record.began));
     match record.status {
+        _ if record.is_mirror() => write!(f, "  client       waited for nothing, the copy ended")?,
         0 => write!(f, "  client       saw no response")?,
         status => write!(f, "  client       saw {status}")?,
     }
@@ -280,6 +335,19 @@ impl Display for AttemptEnd {
             }
             Self::Cancelled => f.write_str("given up: the client went away"),
         }
+    }
+}
+
+impl Display for MirrorFate {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Incomplete => "no copy, the request was not received whole",
+            Self::Sent => "a copy was sent",
+            Self::NoCluster => "no copy, there is no such service, port or subset",
+            Self::NoEndpoint => "no copy, it has no endpoint",
+            Self::BodyTooLong => "no copy, the body is longer than what is kept",
+            Self::Dropped => "dropped, too many copies are under way",
+        })
     }
 }
 

@@ -127,7 +127,7 @@ impl Exchange {
         };
         self.arm_route();
         self.arm_stream(ambient);
-        if request::may_retry(&self.record) {
+        if request::may_retry(&self.record) || request::has_mirrors(&self.record) {
             self.call.replay.begin(RETRY_LIMIT);
         }
         self.obey(verdict, ambient, worker);
@@ -167,7 +167,14 @@ impl Exchange {
                 self.call.delayed_until = Some(ambient.now + wait);
             }
             Verdict::Retry(wait) => self.back_off(wait, ambient),
-            Verdict::Attempt(target) => self.begin_attempt(target, ambient, worker),
+            Verdict::Attempt(target) => {
+                let is_complete = self.call.request_body == RequestBody::Complete;
+                self.begin_attempt(target, ambient, worker);
+                // After the request itself, which goes first where both wait for the same connections.
+                if is_complete {
+                    self.send_mirrors(ambient, worker);
+                }
+            }
             Verdict::Reply(text) => self.reply(text, ambient, worker),
         }
     }

@@ -72,6 +72,8 @@ pub enum Output {
     Reset,
     /// Say to a side that nothing more will be written (half-close).
     ShutdownWrite(Side),
+    /// Take a copy of the request from [`super::Exchange::take_mirror`], one for each time this is said, and drive it.
+    Mirror,
     /// A request ended: [`super::Exchange::record`] tells its story until the next input.
     Ended,
     /// Nothing more to do until one of these happens.

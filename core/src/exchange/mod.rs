@@ -25,6 +25,7 @@ mod attempt;
 mod call;
 mod downstream;
 mod io;
+mod mirror;
 mod relay;
 mod replay;
 mod timers;
@@ -47,7 +48,7 @@ use crate::entropy::Entropy;
 use crate::message::ResponseHead;
 use crate::outbox::Outbox;
 use crate::time::Instant;
-use crate::worker::{Worker, WorkerSettings};
+use crate::worker::{MirrorPlace, Worker, WorkerSettings};
 use call::Call;
 use downstream::Downstream;
 use tunnel::Tunnel;
@@ -110,6 +111,10 @@ pub struct Exchange {
     moved_at: Instant,
     /// The story that [`Output::Ended`] is about, when a pipelined request has begun behind it in the same input.
     ended: Option<Box<(Record, ResponseHead)>>,
+    /// Copies of the request that the runtime has not taken yet.
+    mirrors: Vec<Self>,
+    /// What this exchange takes of its worker while it is a copy itself.
+    _place: Option<MirrorPlace>,
     outputs: VecDeque<Output>,
 }
 
@@ -117,9 +122,13 @@ impl Exchange {
     /// A new client connection.
     #[must_use]
     pub fn accept(peer: Peer, now: Instant, worker: &Worker) -> Self {
+        Self::new(peer, *worker.settings(), now)
+    }
+
+    fn new(peer: Peer, settings: WorkerSettings, now: Instant) -> Self {
         Self {
             peer,
-            settings: *worker.settings(),
+            settings,
             phase: Phase::Head {
                 since: None,
                 idle_since: now,
@@ -132,6 +141,8 @@ impl Exchange {
             response: ResponseHead::default(),
             moved_at: now,
             ended: None,
+            mirrors: Vec::new(),
+            _place: None,
             outputs: VecDeque::with_capacity(4),
         }
     }
@@ -163,7 +174,7 @@ impl Exchange {
             Input::Stale => self.on_stale(ambient, worker),
             Input::Woken => self.on_woken(ambient, worker),
             Input::Deadline => self.on_deadline(ambient, worker),
-            Input::Drain => self.on_drain(),
+            Input::Drain => self.on_drain(ambient),
         }
         self.advance(ambient, worker);
         self.return_buffers(worker);
@@ -273,7 +284,7 @@ impl Exchange {
         match &self.phase {
             Phase::Head { .. } | Phase::Linger { .. } => interest.read_downstream = true,
             Phase::Call => {
-                interest.read_downstream = self.wants_request_bytes();
+                interest.read_downstream = !self.is_mirror() && self.wants_request_bytes();
                 interest.read_upstream = self.wants_response_bytes();
             }
             Phase::Tunnel(tunnel) => {
@@ -287,8 +298,10 @@ impl Exchange {
         interest
     }
 
-    fn on_drain(&mut self) {
-        if let Phase::Head { since: None, .. } = self.phase {
+    fn on_drain(&mut self, ambient: Ambient) {
+        if self.is_mirror() {
+            self.hurry_mirror(ambient);
+        } else if let Phase::Head { since: None, .. } = self.phase {
             self.close();
         }
     }

@@ -62,6 +62,7 @@ impl Exchange {
                     if self.up.is_attached() {
                         self.end_request_body();
                     }
+                    self.send_mirrors(ambient, worker);
                 }
                 Err(refused) => {
                     self.refuse(&refused, ambient, worker);
@@ -200,7 +201,9 @@ impl Exchange {
             self.back_off(wait, ambient);
             return;
         }
-        self.call.replay.end_repeats();
+        if !self.owes_mirrors() {
+            self.call.replay.end_repeats();
+        }
         self.up.per_try_deadline = None;
         self.record.status = status;
         self.record.details = Details::ViaUpstream;

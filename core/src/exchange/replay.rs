@@ -1,12 +1,12 @@
 //! The body of a request as far as it has arrived, kept so that it can be sent again.
 //!
-//! One buffer serves both reasons to send a body twice: a retry by policy, and a kept connection that turns out dead.
-//! Pieces are shared ranges of the read buffer, not copies. Past its bound the body is let go, and with it every chance
+//! One buffer serves all reasons to send a body twice: a retry by policy, a kept connection that turns out dead, and a
+//! copy for a mirror. Pieces are shared ranges of the read buffer, not copies. Past its bound the body is let go, and with it every chance
 //! to send it again; the attempt under way goes on.
 
 use bytes::{Bytes, BytesMut};
 
-/// Bytes kept for a retry: Envoy's connection buffer limit.
+/// Bytes kept for a retry or a mirror: Envoy's connection buffer limit.
 pub(super) const RETRY_LIMIT: usize = 1024 * 1024;
 
 /// Bytes kept for a dead kept connection, when no policy retries.
@@ -111,6 +111,23 @@ impl Replay {
         (self.next, self.behind, self.lost) = (0, false, true);
     }
 
+    /// The same body for somebody else to send, sharing its memory. It is complete, and nothing has been sent of it.
+    pub(super) fn share(&mut self) -> Self {
+        self.end_joined();
+        Self {
+            pieces: self.pieces.clone(),
+            len: self.len,
+            limit: self.limit,
+            behind: true,
+            ..Self::default()
+        }
+    }
+
+    /// How many bytes are kept.
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
     /// Whether everything that arrived can be sent again.
     pub(super) const fn is_whole(&self) -> bool {
         !self.lost
@@ -141,6 +158,22 @@ mod tests {
         assert_eq!(replay.next(), None);
         replay.begin(5);
         assert!(replay.is_whole());
+    }
+
+    #[test]
+    fn a_shared_body_is_whole_whatever_becomes_of_the_first_one() {
+        let mut replay = Replay::default();
+        replay.begin(RETRY_LIMIT);
+        let pieces: Vec<Bytes> = (0..100u8).map(|n| Bytes::from(vec![n; 3])).collect();
+        pieces.iter().for_each(|piece| replay.push(piece));
+        let mut shared = replay.share();
+        replay.forget();
+        assert_eq!((shared.len(), shared.is_whole()), (300, true));
+        let mut sent = Vec::new();
+        while let Some(piece) = shared.next() {
+            sent.extend_from_slice(&piece);
+        }
+        assert!(sent == pieces.concat());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod endings;
 mod limits;
+mod mirrors;
 mod resilience;
 mod stream_time;
 

@@ -13,6 +13,7 @@ pub mod hash;
 pub mod header_ops;
 mod index;
 pub mod locality;
+pub mod mirror;
 pub mod panic;
 pub mod path;
 pub mod peak_ewma;

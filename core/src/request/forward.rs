@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 use smallvec::SmallVec;
 
 use super::failure;
-use super::{Context, Target, Verdict, grpc, hashing, head, reply, scheme};
+use super::{Context, Target, Verdict, grpc, hashing, head, mirror, reply, scheme};
 use crate::decision::{
     Attempt, AttemptEnd, Details, Followed, Picked, PickedBy, Record, RequestHash, RouteDecision,
     Timeouts,
@@ -45,7 +45,11 @@ pub(super) fn forward(
     record.timeouts = timeouts(context.peer, Some(plan), &record.request);
     apply_to_request(context, &chosen.request, &rule.name, record);
     rewrite::apply(&plan.rewrite, &rule.condition, &mut record.request);
-    attempt(context, &chosen.cluster, record, response, snapshot)
+    let verdict = attempt(context, &chosen.cluster, record, response, snapshot);
+    if matches!(verdict, Verdict::Attempt(_)) {
+        mirror::choose(context, plan, record);
+    }
+    verdict
 }
 
 /// How long a request may take. Outbound, a gRPC client's own timeout counts too (Istio's `max_grpc_timeout`).

@@ -9,6 +9,7 @@ mod forward;
 mod grpc;
 mod hashing;
 mod head;
+mod mirror;
 pub mod outcome;
 mod rate_limit;
 mod reply;
@@ -19,6 +20,7 @@ pub use failure::{
     Failure, after_response, may_retry, on_attempt_failed, on_route_timeout, retries_are_written,
     retry,
 };
+pub use mirror::{begin_mirror, has_mirrors};
 pub use rate_limit::tell_rate_limit;
 pub use reply::{SLOW_HEAD, TOO_LARGE, complete_local, on_response_cut, refuse};
 

@@ -73,7 +73,8 @@ pub(super) fn check_all(
 /// The limits that look at a request.
 fn limiters<'a>(record: &Record, snapshot: &'a Snapshot) -> &'a [Limiter] {
     match record.route {
-        RouteDecision::NotReached => &[],
+        // What is mirrored has passed them.
+        RouteDecision::NotReached | RouteDecision::Mirror { .. } => &[],
         RouteDecision::UnknownHost => {
             let (_, port) = authority::split(&record.request.authority);
             let port = port.unwrap_or(HTTP_PORT);
@@ -98,6 +99,9 @@ fn limiters<'a>(record: &Record, snapshot: &'a Snapshot) -> &'a [Limiter] {
 fn route_name<'a>(record: &Record, snapshot: &'a Snapshot) -> &'a str {
     match record.route {
         RouteDecision::Rule {
+            virtual_host, rule, ..
+        }
+        | RouteDecision::Mirror {
             virtual_host, rule, ..
         } => &snapshot.virtual_host(virtual_host).rules[rule as usize].name,
         RouteDecision::NotReached | RouteDecision::UnknownHost | RouteDecision::NoRule { .. } => "",

@@ -25,8 +25,8 @@ pub use resilience::{
 };
 pub use route::{
     Action, Condition, CorsPolicy, Destination, DestinationCluster, DirectResponse, FieldText,
-    Forward, HeaderOps, HeaderValue, Origin, PathRewrite, Redirect, RedirectPath, RedirectPort,
-    ResourceId, ResourceRef, Rewrite, Rule, ValuePart, VirtualHost, VirtualHostId,
+    Forward, HeaderOps, HeaderValue, Mirror, Origin, PathRewrite, Redirect, RedirectPath,
+    RedirectPort, ResourceId, ResourceRef, Rewrite, Rule, ValuePart, VirtualHost, VirtualHostId,
 };
 
 use crate::time::Duration;

@@ -8,7 +8,7 @@ use http::StatusCode;
 use super::cluster::ClusterId;
 use super::matching::{FieldMatch, PathMatch, QueryMatch, Regex, TextMatch};
 use super::rate_limit::HostLimits;
-use super::resilience::{FaultPolicy, RetryPolicy, StreamIdle};
+use super::resilience::{FaultPolicy, PerMillion, RetryPolicy, StreamIdle};
 use crate::message::FieldName;
 use crate::policy::RuleIndex;
 use crate::time::Duration;
@@ -145,6 +145,17 @@ pub struct Forward {
     /// The rule itself says what is tried again, be it nothing (VirtualService `retries`). Then that decides alone, and
     /// a kept connection that turns out dead is a failed attempt like any other.
     pub retries_written: bool,
+    /// Who else may get a copy of the request, in the order written.
+    pub mirrors: Box<[Mirror]>,
+}
+
+/// Where copies of requests go (VirtualService `mirror`, an entry of `mirrors`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mirror {
+    /// Where to.
+    pub cluster: DestinationCluster,
+    /// Of which share of requests.
+    pub share: PerMillion,
 }
 
 /// One weighted destination.

@@ -172,6 +172,15 @@ fn virtual_service(service: usize, subsets: bool, dice: &mut Dice, text: &mut St
         retries(dice, text);
     }
     if dice.below(4) == 0 {
+        // The other service, which may not exist.
+        let _ = write!(
+            text,
+            "    mirror: {{host: {}}}\n    mirrorPercentage: {{value: {}}}\n",
+            Topology::host(1 - service),
+            [10, 100][dice.below(2) as usize]
+        );
+    }
+    if dice.below(4) == 0 {
         let _ = write!(
             text,
             "    fault:\n      delay: {{fixedDelay: {}ms, percentage: {{value: 3}}}}\n      \

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use outrigger_core::decision::{Record, ResponseFlag};
+use outrigger_core::decision::{MirrorFate, Mirrored, Record, ResponseFlag};
 use outrigger_core::exchange::ListenerKind;
 use outrigger_core::message::Known;
 use outrigger_core::snapshot::{PerMillion, Snapshot};
@@ -44,6 +44,7 @@ pub(crate) struct Played {
     cut: u64,
     left: u64,
     reloads: u64,
+    copies: u64,
     digest: u64,
 }
 
@@ -59,6 +60,7 @@ impl Played {
         self.cut += other.cut;
         self.left += other.left;
         self.reloads += other.reloads;
+        self.copies += other.copies;
         // Threads finish in any order.
         self.digest = self.digest.wrapping_add(other.digest);
     }
@@ -75,6 +77,7 @@ impl Played {
             self.cut,
             self.left,
             self.reloads,
+            self.copies,
         ];
         assert!(counts.iter().all(|count| *count >= 100), "{self:?}");
     }
@@ -85,7 +88,7 @@ impl fmt::Display for Played {
         write!(
             f,
             "simulated {} requests in {} worlds ({} reloads): {} succeeded, {} retries, {} ejections, {} overflows, \
-             {} timeouts, {} answers cut, {} clients left; digest {:016x}",
+             {} timeouts, {} answers cut, {} clients left, {} copies for mirrors; digest {:016x}",
             self.requests,
             self.worlds,
             self.reloads,
@@ -96,6 +99,7 @@ impl fmt::Display for Played {
             self.timeouts,
             self.cut,
             self.left,
+            self.copies,
             self.digest,
         )
     }
@@ -105,12 +109,20 @@ impl fmt::Display for Played {
 #[derive(Debug, Default)]
 struct Records {
     crowds: Vec<Vec<Option<u16>>>,
+    /// Copies that ended.
+    copies: u64,
     played: Played,
     fault: Option<String>,
 }
 
 impl Records {
     fn add(&mut self, record: &Record) {
+        if record.is_mirror() {
+            self.copies += 1;
+            return;
+        }
+        let sent = |m: &&Mirrored| m.fate == MirrorFate::Sent;
+        self.played.copies += record.mirrors.iter().filter(sent).count() as u64;
         self.played.requests += 1;
         self.played.succeeded += u64::from((200..500).contains(&record.status));
         self.played.retries += u64::from(record.retries);
@@ -191,6 +203,12 @@ pub(crate) fn play(seed: u64) -> Result<Played, String> {
     let mut records = records.borrow_mut();
     if let Some(fault) = records.fault.take() {
         return Err(fault);
+    }
+    if records.copies != records.played.copies {
+        return Err(format!(
+            "{} copies ended: {:?}",
+            records.copies, records.played
+        ));
     }
     for (log, told) in crowds.iter().zip(&records.crowds) {
         agree(&log.borrow(), told, drained)?;

@@ -93,9 +93,10 @@ fn rank(record: &Record) -> usize {
             let rules = &view.snapshot.virtual_host(virtual_host).rules;
             rules.get(rule as usize).is_some_and(|r| r.origin.is_some())
         }
-        RouteDecision::NotReached | RouteDecision::UnknownHost | RouteDecision::NoRule { .. } => {
-            false
-        }
+        RouteDecision::NotReached
+        | RouteDecision::UnknownHost
+        | RouteDecision::NoRule { .. }
+        | RouteDecision::Mirror { .. } => false,
     });
     let is_last = record.request.authority.starts_with(b"recommendation");
     let is_unusual = !record.flags().is_empty() || record.status >= 500;

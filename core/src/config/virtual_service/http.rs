@@ -43,6 +43,18 @@ pub struct HttpRoute {
     pub headers: Option<Headers>,
 }
 
+impl HttpRoute {
+    /// The share of requests that `mirror` copies in percent: `mirror_percentage`, else `mirror_percent`, else all.
+    #[must_use]
+    pub fn mirror_share(&self) -> f64 {
+        match (self.mirror_percentage, self.mirror_percent) {
+            (Some(share), _) => share.value,
+            (None, Some(percent)) => f64::from(percent),
+            (None, None) => 100.0,
+        }
+    }
+}
+
 /// A service, a subset of it and a port.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Destination {

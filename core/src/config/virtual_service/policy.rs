@@ -107,3 +107,11 @@ pub struct HttpMirrorPolicy {
     /// Share of requests that are copied; absent is all.
     pub percentage: Option<Percent>,
 }
+
+impl HttpMirrorPolicy {
+    /// The share of requests in percent.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        self.percentage.map_or(100.0, |share| share.value)
+    }
+}

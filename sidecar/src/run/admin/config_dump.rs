@@ -119,6 +119,13 @@ impl Dump<'_> {
             let origins: Vec<_> = cors.allow_origins.iter().map(text_match).collect();
             out.insert("cors".into(), json!({ "allow_origins": origins }));
         }
+        if !forward.mirrors.is_empty() {
+            let mirrors = forward.mirrors.iter().map(|mirror| {
+                let percent = f64::from(mirror.share.get()) / 10_000.0;
+                json!({ "cluster": self.cluster(&mirror.cluster), "percent": percent })
+            });
+            out.insert("mirrors".into(), mirrors.collect());
+        }
         out.into()
     }
 
@@ -345,7 +352,8 @@ mod tests {
              \x20 - match: [{uri: {prefix: /old}, headers: {who: {exact: me}}}]\n\
              \x20   redirect: {uri: /new, redirectCode: 302}\n\
              \x20 - route: [{destination: {host: shop.example}}]\n\
-             \x20   rewrite: {uri: /v1}\n",
+             \x20   rewrite: {uri: /v1}\n\
+             \x20   mirrors: [{destination: {host: shop.example}, percentage: {value: 12.5}}]\n",
         );
         let dump: Value = serde_json::from_str(&json(&compiled.snapshot, Instant::ZERO)).unwrap();
         let hosts = dump["virtual_hosts"].as_array().unwrap();
@@ -364,6 +372,10 @@ mod tests {
         );
         let forward = &rules[1]["action"]["forward"];
         assert_eq!(forward["rewrite_path"]["prefix"], "/v1");
+        assert_eq!(
+            forward["mirrors"][0],
+            json!({ "cluster": "outbound|80||shop.example", "percent": 12.5 })
+        );
         let cluster = &forward["destinations"][0]["cluster"];
         assert_eq!(cluster, "outbound|80||shop.example");
         assert_eq!(dump["settings"]["path_normalization"], "BASE");

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use outrigger_core::cluster::{ClusterState, Detector, RetryEvent};
 use outrigger_core::snapshot::Cluster;
-use outrigger_tokio::{Handle, ListenerStats};
+use outrigger_tokio::{Handle, ListenerStats, MirrorStats};
 
 use super::clusters::sweep;
 
@@ -49,7 +49,22 @@ pub(super) fn text(handle: &Handle, started: Instant) -> String {
         "outrigger.access_log_lines_dropped",
         stats.log_lines_dropped,
     );
+    add_mirrors(&mut lines, &stats.mirrors);
     lines.sorted()
+}
+
+fn add_mirrors(lines: &mut Lines, stats: &MirrorStats) {
+    for (name, count) in [
+        ("active", stats.active),
+        ("sent", stats.sent),
+        ("incomplete", stats.incomplete),
+        ("no_cluster", stats.no_cluster),
+        ("no_endpoint", stats.no_endpoint),
+        ("body_too_long", stats.body_too_long),
+        ("dropped", stats.dropped),
+    ] {
+        lines.add(format!("outrigger.mirror_rq_{name}"), count);
+    }
 }
 
 fn add_listener(lines: &mut Lines, prefix: &str, stats: &ListenerStats) {

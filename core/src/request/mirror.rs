@@ -1,0 +1,83 @@
+//! Copies of a request for the mirrors of its rule: who is to get one, and how the story of a copy begins.
+
+use http::Method;
+
+use super::{Context, Target, Verdict, forward};
+use crate::decision::{MirrorFate, Mirrored, Record, RouteDecision, Timeouts};
+use crate::entropy::{Draw, Entropy};
+use crate::message::ResponseHead;
+use crate::policy::mirror;
+use crate::snapshot::{DestinationCluster, Forward};
+
+/// Whether the rule that applied has mirrors, so that the request's body is worth keeping.
+#[must_use]
+pub fn has_mirrors(record: &Record) -> bool {
+    let view = record.view.as_ref();
+    view.and_then(|view| forward::plan_of(record, &view.snapshot))
+        .is_some_and(|(plan, _)| !plan.mirrors.is_empty())
+}
+
+/// Writes down who is to get a copy. A tunnel cannot be copied: what passes through it depends on the answers.
+pub(super) fn choose(context: &Context<'_>, plan: &Forward, record: &mut Record) {
+    if plan.mirrors.is_empty()
+        || record.request.method == Method::CONNECT
+        || context.upgrade.is_some()
+    {
+        return;
+    }
+    let chosen = mirror::chosen(&plan.mirrors, record.entropy);
+    record.mirrors.extend(chosen.map(|at| {
+        let fate = match plan.mirrors[at as usize].cluster {
+            DestinationCluster::Missing(_) => MirrorFate::NoCluster,
+            DestinationCluster::Known(_) | DestinationCluster::Passthrough => {
+                MirrorFate::Incomplete
+            }
+        };
+        Mirrored { mirror: at, fate }
+    }));
+}
+
+/// Begins the story of the copy for a mirror, with the head as it was forwarded, and picks an endpoint.
+///
+/// # Errors
+/// Why there is no copy.
+pub fn begin_mirror(
+    mirror: u32,
+    context: &Context<'_>,
+    original: &Record,
+) -> Result<(Record, Target), MirrorFate> {
+    let RouteDecision::Rule {
+        virtual_host, rule, ..
+    } = original.route
+    else {
+        return Err(MirrorFate::NoCluster);
+    };
+    let view = original.view.as_ref().ok_or(MirrorFate::NoCluster)?;
+    let (plan, _) = forward::plan_of(original, &view.snapshot).ok_or(MirrorFate::NoCluster)?;
+    let to = &plan.mirrors[mirror as usize].cluster;
+    let draw = original
+        .entropy
+        .draw(Draw::MirroredRequest, u64::from(mirror));
+    let mut record = Record {
+        view: Some(view.clone()),
+        entropy: Entropy(draw),
+        request: original.request.clone(),
+        route: RouteDecision::Mirror {
+            virtual_host,
+            rule,
+            mirror,
+        },
+        timeouts: Timeouts {
+            whole: original.timeouts.whole,
+            per_try: None,
+        },
+        bytes_received: original.bytes_received,
+        began: context.now,
+        ..Record::default()
+    };
+    let nobodys = &mut ResponseHead::default();
+    match forward::attempt(context, to, &mut record, nobodys, &view.snapshot) {
+        Verdict::Attempt(target) => Ok((record, target)),
+        Verdict::Reply(_) | Verdict::Delay(_) | Verdict::Retry(_) => Err(MirrorFate::NoEndpoint),
+    }
+}
