@@ -115,6 +115,12 @@ impl<'t> Setting<'_, 't> {
         self.report
     }
 
+    /// Whether nothing is written but perhaps `true`.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
     /// The one word among several that stands by itself; `None` when none does.
     pub fn word<T: Copy>(&mut self, words: &[(&'static str, T)]) -> Option<T> {
         self.asked.extend(words.iter().map(|(word, _)| *word));

@@ -401,6 +401,7 @@ impl Display for Span {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decision::HashedBy;
     use crate::time::Instant;
 
     #[test]
@@ -477,6 +478,23 @@ GET \n  fault        held for 40.0 ms
             (
                 Picked::simply(PickedBy::Weighted { warmth: 455 }),
                 "its turn by weight, warmed up to 45.5 %",
+            ),
+            (
+                Picked::simply(PickedBy::Hashed {
+                    hash: 0x2a,
+                    by: HashedBy::Cookie,
+                    entry: 7,
+                    bound: None,
+                }),
+                "hash 000000000000002a of a cookie, entry 7",
+            ),
+            (
+                Picked::simply(PickedBy::PeakEwma {
+                    cost: Duration::from_millis(4),
+                    other: 1,
+                    other_cost: Duration::from_millis(90),
+                }),
+                "cheaper of two drawn (4.0 ms against 90.0 ms)",
             ),
         ] {
             assert_eq!(picked.to_string(), want);

@@ -1,7 +1,7 @@
 //! Endpoints and settings of clusters.
 
 use super::*;
-use crate::snapshot::Balancing;
+use crate::snapshot::{Balancing, ConsistentHash, HashPolicy, HashTableKind, MatchedField};
 
 #[test]
 fn subsets_hold_the_endpoints_with_their_labels() {
@@ -209,4 +209,55 @@ fn inbound_listeners_forward_to_the_application() {
     .snapshot;
     let state = |s: &Snapshot| s.clusters[0].endpoints[0].state.id();
     assert_eq!((second.revision, state(&second)), (2, state(&first)));
+}
+
+/// The annotation stands in for the default; whatever else is written stays, and the factor is for what hashes.
+#[test]
+fn annotations_say_how_endpoints_are_picked() {
+    let rule = "
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata:
+  name: shop
+  annotations: {outrigger.dev/load-balancer: PEAK_EWMA, outrigger.dev/hash-balance-factor: '150'}
+spec:
+  host: shop
+  trafficPolicy:
+    portLevelSettings:
+    - {port: {number: 8080}, loadBalancer: {simple: RANDOM}}
+  subsets:
+  - {name: least, trafficPolicy: {loadBalancer: {simple: LEAST_REQUEST}}}
+  - {name: ring, trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: x-user}}}}
+  - name: maglev
+    trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true, maglev: {tableSize: 251}}}}
+";
+    let snapshot = compiled(&format!("{SERVICES}{rule}"));
+    let hashed = |table| {
+        Balancing::ConsistentHash(ConsistentHash {
+            table,
+            balance_factor: Some(150),
+        })
+    };
+    let field = MatchedField::new("x-user").map(HashPolicy::Field);
+    for (name, balancing, policy) in [
+        ("80||shop", Balancing::PeakEwma, None),
+        ("8080||shop", Balancing::Random, None),
+        ("80|least|shop", Balancing::PeakEwma, None),
+        ("80||web", Balancing::LeastRequest, None),
+        (
+            "80|ring|shop",
+            hashed(HashTableKind::Ring { min_size: 1024 }),
+            field,
+        ),
+        (
+            "8080|maglev|shop",
+            hashed(HashTableKind::Maglev { size: 251 }),
+            Some(HashPolicy::SourceAddress),
+        ),
+    ] {
+        let cluster = find(&snapshot, name);
+        assert_eq!(cluster.balancing, balancing, "{name}");
+        assert_eq!(cluster.hash_policy.as_deref(), policy.as_ref(), "{name}");
+    }
 }

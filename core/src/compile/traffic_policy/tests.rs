@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::destination_rule::TcpSettings;
+use crate::config::destination_rule::{HashKey, SimpleLb, TcpSettings};
 
 /// A policy of the named blocks, each marked with a number where its type has room for one.
 fn policy(blocks: &[(&str, i32)]) -> TrafficPolicy {
@@ -115,6 +115,57 @@ fn a_port_entry_replaces_the_whole_policy() {
         of(81),
         [("outlier", "1".into()), ("tunnel", "1".into())].into()
     );
+}
+
+/// Reference §2.14: subset's port, subset, rule's port, rule; what does not hash is passed over.
+#[test]
+fn what_is_hashed_is_looked_up_from_the_inside_out() {
+    let balancer = |written: &str| match written {
+        "" => None,
+        "random" => Some(LoadBalancerPolicy::Simple(SimpleLb::Random)),
+        header => Some(LoadBalancerPolicy::ConsistentHash(ConsistentHash {
+            key: Some(HashKey::HeaderName(header.into())),
+            ..ConsistentHash::default()
+        })),
+    };
+    let settings = |written| {
+        let policy = Some(balancer(written)?);
+        Some(LoadBalancerSettings {
+            policy,
+            ..LoadBalancerSettings::default()
+        })
+    };
+    let policy = |whole, port| TrafficPolicy {
+        load_balancer: settings(whole),
+        port_level_settings: vec![PortTrafficPolicy {
+            port: Some(80),
+            load_balancer: settings(port),
+            ..PortTrafficPolicy::default()
+        }],
+        ..TrafficPolicy::default()
+    };
+    for (rule, rules_port, subset, subsets_port, want) in [
+        ("a", "b", "c", "d", Some("d")),
+        ("a", "b", "c", "", Some("c")),
+        ("a", "b", "", "", Some("b")),
+        ("a", "", "", "", Some("a")),
+        ("a", "random", "random", "random", Some("a")),
+        ("random", "", "c", "random", Some("c")),
+        ("random", "", "", "", None),
+        ("", "", "", "", None),
+    ] {
+        let (top, subset) = (policy(rule, rules_port), policy(subset, subsets_port));
+        let found = hashed_by(Some(&top), Some(&subset), 80);
+        let name = found.and_then(|hash| match &hash.key {
+            Some(HashKey::HeaderName(name)) => Some(name.as_str()),
+            _ => None,
+        });
+        assert_eq!(name, want, "{rule} {rules_port} {subset:?}");
+    }
+    let (top, subset) = (policy("a", "b"), policy("c", "d"));
+    let of = |port| hashed_by(Some(&top), Some(&subset), port);
+    assert_eq!(of(81), hashed_by(None, Some(&policy("c", "")), 80));
+    assert_eq!(hashed_by(None, None, 80), None);
 }
 
 type Blocks = Vec<(&'static str, i32)>;

@@ -121,7 +121,7 @@ fn retry_budget(setting: &mut Setting<'_, '_>) -> TokenRetryBudget {
 
 fn load_balancer(setting: &mut Setting<'_, '_>) -> Option<ExtendedLb> {
     let named = setting.word(&[("PEAK_EWMA", ExtendedLb::PeakEwma)]);
-    if named.is_none() {
+    if setting.is_empty() {
         let message = "no load balancer is named";
         let help = "write `PEAK_EWMA`";
         setting

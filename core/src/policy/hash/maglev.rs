@@ -71,6 +71,11 @@ impl Maglev {
         self.table.len()
     }
 
+    /// Whose each entry is.
+    pub(super) fn owners(&self) -> impl Iterator<Item = u32> + '_ {
+        self.table.iter().copied()
+    }
+
     /// The entry of a hash, and whose it is. `step` counts how often a retry has asked for another one; as in Envoy, it
     /// turns over most bits of the hash.
     #[must_use]

@@ -59,6 +59,11 @@ impl Ring {
         self.points.len()
     }
 
+    /// Whose each point is.
+    pub(super) fn owners(&self) -> impl Iterator<Item = u32> + '_ {
+        self.points.iter().map(|point| point.host)
+    }
+
     /// The point a hash belongs to, and whose it is. `step` goes on by so many points, as Envoy does when a retry is to
     /// avoid the endpoints that were tried; the same host may have that point too.
     #[must_use]

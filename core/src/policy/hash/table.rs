@@ -76,6 +76,26 @@ impl HashTable {
         }
     }
 
+    /// The entries of the host that has fewest, and of the one that has most.
+    #[must_use]
+    pub fn entries_per_host(&self) -> (usize, usize) {
+        let mut counts = vec![0_usize; self.shares.len()];
+        let mut count = |host: u32| {
+            if let Some(count) = counts.get_mut(host as usize) {
+                *count += 1;
+            }
+        };
+        match &self.lookup {
+            Lookup::Ring(ring) => ring.owners().for_each(&mut count),
+            Lookup::Maglev(maglev) => maglev.owners().for_each(&mut count),
+        }
+        let (least, most) = (counts.iter().min(), counts.iter().max());
+        (
+            least.copied().unwrap_or_default(),
+            most.copied().unwrap_or_default(),
+        )
+    }
+
     /// Of each host, its part of the whole.
     #[must_use]
     pub fn shares(&self) -> &[f64] {

@@ -68,6 +68,22 @@ fn users_go_where_envoy_sends_them() {
     }
 }
 
+/// What Envoy says of these tables in `ring_hash_lb.*` and `maglev_lb.*`.
+#[test]
+fn tables_are_as_large_as_envoys() {
+    let ring = |min_size| Ring { min_size };
+    for (kind, weights, size, per_host) in [
+        (ring(1024), &[1, 1, 1][..], 1026, (342, 342)),
+        (ring(1024), &[1, 2, 3, 4, 5], 1035, (69, 345)),
+        (ring(7), &[3, 1, 7, 2, 5], 18, (1, 7)),
+        (Maglev { size: 251 }, &[3, 1, 7, 2, 5], 251, (14, 97)),
+    ] {
+        let table = table(kind, weights);
+        assert_eq!(table.size(), size, "{kind:?}");
+        assert_eq!(table.entries_per_host(), per_host, "{kind:?}");
+    }
+}
+
 /// Four attempts of each user, when retries avoid hosts that were tried (`previous_hosts`, five more picks).
 #[test]
 fn retries_step_on_as_envoys_do() {

@@ -43,6 +43,11 @@ fn write_cluster(out: &mut String, cluster: &Cluster, now: Instant) {
     }
     for endpoint in &cluster.endpoints {
         write_endpoint(out, name, endpoint, now);
+        if cluster.balancing == Balancing::PeakEwma {
+            let millis = endpoint.state.response_time().average(now) * 1000.0;
+            let address = &endpoint.text;
+            let _ = writeln!(out, "{name}::{address}::response_time_ms::{millis:.3}");
+        }
     }
 }
 

@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use outrigger_core::cluster::{ClusterState, Detector, RetryEvent};
-use outrigger_core::snapshot::Cluster;
+use outrigger_core::policy::hash::HashTable;
+use outrigger_core::snapshot::{Balancing, Cluster, ConsistentHash, HashTableKind};
 use outrigger_tokio::{Handle, ListenerStats, MirrorStats};
 
 use super::clusters::sweep;
@@ -106,6 +107,9 @@ fn add_cluster(lines: &mut Lines, cluster: &Cluster) {
     );
     lines.add(format!("{name}.upstream_rq_total"), sum(&|h| h.requests()));
     add_retries(lines, &name, &cluster.state);
+    if let Some(table) = cluster.tables.get(0) {
+        add_table(lines, &name, cluster.balancing, table);
+    }
     if cluster.outlier_detection.is_some() {
         add_ejections(lines, &name, &cluster.state);
     }
@@ -129,6 +133,26 @@ fn add_retries(lines: &mut Lines, cluster: &str, state: &ClusterState) {
     lines.add(format!("{name}_success"), success);
     lines.add(format!("{name}_overflow"), overflow);
     lines.add(format!("{name}_limit_exceeded"), exceeded);
+}
+
+/// The table of hashes of the first priority, once a request has needed it, as it is while nobody is out.
+fn add_table(lines: &mut Lines, cluster: &str, balancing: Balancing, table: &HashTable) {
+    let (least, most) = table.entries_per_host();
+    let is_maglev = matches!(
+        balancing,
+        Balancing::ConsistentHash(ConsistentHash {
+            table: HashTableKind::Maglev { .. },
+            ..
+        })
+    );
+    let (name, entries) = if is_maglev {
+        ("maglev_lb", "entries")
+    } else {
+        lines.add(format!("{cluster}.ring_hash_lb.size"), table.size());
+        ("ring_hash_lb", "hashes")
+    };
+    lines.add(format!("{cluster}.{name}.min_{entries}_per_host"), least);
+    lines.add(format!("{cluster}.{name}.max_{entries}_per_host"), most);
 }
 
 fn add_ejections(lines: &mut Lines, cluster: &str, state: &ClusterState) {
@@ -166,5 +190,41 @@ impl Lines {
             let _ = writeln!(out, "{line}");
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use outrigger_core::policy::hash::shares;
+
+    #[test]
+    fn tables_of_hashes_are_told_under_envoys_names() {
+        let hosts = shares([("a", 1), ("b", 3)].into_iter(), 1.0);
+        let told = |table| {
+            let hash = ConsistentHash {
+                table,
+                balance_factor: None,
+            };
+            let mut lines = Lines::default();
+            let made = HashTable::new(table, &hosts);
+            add_table(&mut lines, "c", Balancing::ConsistentHash(hash), &made);
+            lines.0
+        };
+        assert_eq!(
+            told(HashTableKind::Ring { min_size: 8 }),
+            [
+                "c.ring_hash_lb.size: 8",
+                "c.ring_hash_lb.min_hashes_per_host: 2",
+                "c.ring_hash_lb.max_hashes_per_host: 6",
+            ]
+        );
+        assert_eq!(
+            told(HashTableKind::Maglev { size: 7 }),
+            [
+                "c.maglev_lb.min_entries_per_host: 2",
+                "c.maglev_lb.max_entries_per_host: 5",
+            ]
+        );
     }
 }

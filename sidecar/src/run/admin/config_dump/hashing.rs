@@ -24,3 +24,46 @@ pub(super) fn hash_policy(policy: &HashPolicy) -> Value {
         HashPolicy::QueryParameter(name) => json!({ "query_parameter": name }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use outrigger_core::snapshot::{ConsistentHash, HashCookie};
+
+    #[test]
+    fn hashing_is_shown_under_envoys_names() {
+        let shown = |table, balance_factor| {
+            let hash = ConsistentHash {
+                table,
+                balance_factor,
+            };
+            consistent_hash(Balancing::ConsistentHash(hash))
+        };
+        assert_eq!(
+            shown(HashTableKind::Ring { min_size: 7 }, None),
+            Some(json!({ "minimum_ring_size": 7, "hash_balance_factor": null }))
+        );
+        assert_eq!(
+            shown(HashTableKind::Maglev { size: 251 }, Some(125)),
+            Some(json!({ "table_size": 251, "hash_balance_factor": 125 }))
+        );
+        assert_eq!(consistent_hash(Balancing::Random), None);
+        let cookie = HashPolicy::Cookie(HashCookie {
+            name: "sid".into(),
+            make: Some("; HttpOnly".into()),
+        });
+        for (policy, want) in [
+            (
+                cookie,
+                json!({ "cookie": "sid", "made_with": "; HttpOnly" }),
+            ),
+            (HashPolicy::SourceAddress, json!({ "source_ip": true })),
+            (
+                HashPolicy::QueryParameter("q".into()),
+                json!({ "query_parameter": "q" }),
+            ),
+        ] {
+            assert_eq!(hash_policy(&policy), want);
+        }
+    }
+}
