@@ -51,10 +51,15 @@ impl Topology {
 }
 
 fn begin(kind: &str, service: usize, text: &mut String) {
+    annotated(kind, service, "", text);
+}
+
+fn annotated(kind: &str, service: usize, annotations: &str, text: &mut String) {
     let name = Topology::host(service);
     let _ = write!(
         text,
-        "---\napiVersion: networking.istio.io/v1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec:\n"
+        "---\napiVersion: networking.istio.io/v1\nkind: {kind}\n\
+         metadata: {{name: {name}, annotations: {{{annotations}}}}}\nspec:\n"
     );
 }
 
@@ -79,12 +84,28 @@ fn entry(service: usize, count: u64, dice: &mut Dice, text: &mut String) {
 }
 
 fn destination_rule(service: usize, subsets: bool, dice: &mut Dice, text: &mut String) {
-    begin("DestinationRule", service, text);
     let host = Topology::host(service);
-    let balancer = ["LEAST_REQUEST", "ROUND_ROBIN", "RANDOM"][dice.below(3) as usize];
+    let (annotation, balancer) = [
+        ("", "simple: LEAST_REQUEST"),
+        ("", "simple: ROUND_ROBIN"),
+        ("", "simple: RANDOM"),
+        (
+            "outrigger.dev/load-balancer: PEAK_EWMA",
+            "simple: LEAST_REQUEST",
+        ),
+        (
+            "outrigger.dev/hash-balance-factor: '125'",
+            "consistentHash: {httpHeaderName: x-request-id, ringHash: {minimumRingSize: 16}}",
+        ),
+        (
+            "",
+            "consistentHash: {httpCookie: {name: sid, ttl: 60s}, maglev: {tableSize: 101}}",
+        ),
+    ][dice.below(6) as usize];
+    annotated("DestinationRule", service, annotation, text);
     let _ = write!(
         text,
-        "  host: {host}\n  trafficPolicy:\n    loadBalancer: {{simple: {balancer}}}\n"
+        "  host: {host}\n  trafficPolicy:\n    loadBalancer: {{{balancer}}}\n"
     );
     if dice.coin() {
         pool(dice, text);
