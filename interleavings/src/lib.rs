@@ -21,6 +21,7 @@ mod worker {
 
 pub mod ejection;
 pub mod limits;
+pub mod response_time;
 pub mod waiting;
 
 /// Explores the interleavings of a scenario in which a worker is interrupted at most so often where it could go on.

@@ -1,7 +1,7 @@
 //! Explores every scenario. `LOOM_MAX_PREEMPTIONS=4 cargo test --release -p outrigger-interleavings` looks deeper, and
 //! `LOOM_LOG=1` shows the steps of one that fails.
 
-use outrigger_interleavings::{ejection, explore, limits, waiting};
+use outrigger_interleavings::{ejection, explore, limits, response_time, waiting};
 
 /// Names each scenario and how often a worker is interrupted in it.
 macro_rules! scenarios {
@@ -20,6 +20,9 @@ scenarios! {
     limits::what_is_let_go_can_be_had: 3,
     limits::load_returns_to_zero: 3,
     limits::a_budget_is_never_overdrawn: 3,
+    response_time::time_passes_once: 3,
+    response_time::a_peak_stays: 3,
+    response_time::the_clock_starts_once: 3,
     waiting::who_lets_go_sees_who_waits: 3,
     waiting::who_keeps_one_sees_who_waits: 3,
     waiting::of_two_that_wait_the_second_is_told: 2,
