@@ -232,8 +232,8 @@ impl Watched {
         for (counted, before) in Counted::ALL.into_iter().zip(&mut self.counts) {
             let now = self.state.gauges().current(counted);
             let limit = limit(cluster.limits, counted);
-            let older = || of_older(&self.state, older, |c| self::limit(c.limits, counted));
-            if now > limit && now > *before && now > older() {
+            let is_fine = |c: &Cluster| now <= self::limit(c.limits, counted);
+            if now > limit && now > *before && !in_older(&self.state, older, is_fine) {
                 return Err(format!(
                     "{now} {counted:?} in {}, limit {limit}",
                     cluster.name
@@ -253,10 +253,9 @@ impl Watched {
                 cluster.name
             ));
         }
-        let is_too_much =
-            |percent| 100 * u64::from(now) > u64::from(percent) * self.hosts.len() as u64;
-        let older = || of_older(&self.state, older, ejection_percent);
-        if now > self.ejected && is_too_much(ejection_percent(cluster)) && is_too_much(older()) {
+        let hosts = self.hosts.len() as u64;
+        let is_fine = |cluster: &Cluster| may_be_out(cluster, now, hosts);
+        if now > self.ejected && !is_fine(cluster) && !in_older(&self.state, older, is_fine) {
             return Err(format!("{now} of {} are out, too many", cluster.name));
         }
         self.ejected = now;
@@ -282,23 +281,22 @@ fn limit(limits: Option<Limits>, counted: Counted) -> u32 {
     }
 }
 
-/// The share of endpoints that may be out.
-fn ejection_percent(cluster: &Cluster) -> u32 {
-    let detection = cluster.outlier_detection.as_ref();
-    detection.map_or(0, |detection| detection.max_ejection_percent.into())
+/// Whether so many of all endpoints may be out.
+fn may_be_out(cluster: &Cluster, out: u32, of: u64) -> bool {
+    cluster.outlier_detection.as_ref().is_some_and(|detection| {
+        let allowed = u64::from(detection.max_ejection_percent) * of;
+        100 * u64::from(out) <= allowed || detection.always_eject_one && out <= 1
+    })
 }
 
-/// The highest limit among the snapshots of before that requests still run on.
-fn of_older(
+/// Whether something holds of a cluster in one of the snapshots of before that requests still run on.
+fn in_older(
     state: &Arc<ClusterState>,
     older: &[WeakRc<View>],
-    limit: impl Fn(&Cluster) -> u32,
-) -> u32 {
-    let views = older.iter().filter_map(WeakRc::upgrade);
-    let limits = views.filter_map(|view| {
+    holds: impl Fn(&Cluster) -> bool,
+) -> bool {
+    older.iter().filter_map(WeakRc::upgrade).any(|view| {
         let mut clusters = view.snapshot.clusters.iter();
-        let cluster = clusters.find(|c| Arc::ptr_eq(&c.state, state))?;
-        Some(limit(cluster))
-    });
-    limits.max().unwrap_or(0)
+        clusters.any(|c| Arc::ptr_eq(&c.state, state) && holds(c))
+    })
 }

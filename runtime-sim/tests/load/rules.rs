@@ -40,7 +40,8 @@ impl Topology {
         for (service, count) in self.services.iter().enumerate() {
             let named = dice.between(1, *count);
             entry(service, named, dice, &mut text);
-            let subsets = dice.coin();
+            // A subset without endpoints answers everything by itself, so it is seldom.
+            let subsets = dice.coin() && (named > 1 || dice.below(8) == 0);
             destination_rule(service, subsets, dice, &mut text);
             if dice.below(4) > 0 {
                 virtual_service(service, subsets, dice, &mut text);
@@ -50,12 +51,9 @@ impl Topology {
     }
 }
 
-fn begin(kind: &str, service: usize, text: &mut String) {
-    annotated(kind, service, "", text);
-}
-
-fn annotated(kind: &str, service: usize, annotations: &str, text: &mut String) {
+fn begin(kind: &str, service: usize, annotations: &[&str], text: &mut String) {
     let name = Topology::host(service);
+    let annotations = annotations.join(", ");
     let _ = write!(
         text,
         "---\napiVersion: networking.istio.io/v1\nkind: {kind}\n\
@@ -63,8 +61,18 @@ fn annotated(kind: &str, service: usize, annotations: &str, text: &mut String) {
     );
 }
 
+/// Each of these with a chance of one in so many.
+fn seldom<'a>(dice: &mut Dice, one_in: u64, all: &[&'a str]) -> Vec<&'a str> {
+    let all = all.iter().filter(|_| dice.below(one_in) == 0);
+    all.copied().collect()
+}
+
+fn one_of<'a>(dice: &mut Dice, all: &[&'a str]) -> &'a str {
+    all[dice.below(all.len() as u64) as usize]
+}
+
 fn entry(service: usize, count: u64, dice: &mut Dice, text: &mut String) {
-    begin("ServiceEntry", service, text);
+    begin("ServiceEntry", service, &[], text);
     let host = Topology::host(service);
     let _ = write!(
         text,
@@ -72,52 +80,92 @@ fn entry(service: usize, count: u64, dice: &mut Dice, text: &mut String) {
          ports: [{{number: 8080, name: http, protocol: HTTP}}]\n  endpoints:\n"
     );
     for instance in 0..count {
-        // The first is always v1, so both subsets of a pair have somebody.
         let version = 1 + instance % 2;
         let weight = dice.between(1, 3);
         let address = Topology::address(service, instance).replace(":8080", "");
+        let locality = one_of(dice, &["", "", "r1/z1", "r1/z2", "r2/z1"]);
         let _ = writeln!(
             text,
-            "  - {{address: {address}, weight: {weight}, labels: {{version: v{version}}}}}"
+            "  - {{address: {address}, weight: {weight}, locality: \"{locality}\", labels: {{version: v{version}}}}}"
         );
     }
 }
 
+/// Of one service in so many.
+const ON_DESTINATIONS: &[&str] = &[
+    "outrigger.dev/retry-budget: \"ratio=0.2, min=1, ttl=5s\"",
+    "outrigger.dev/success-rate-ejection: \"minimum_hosts=2, request_volume=5, stdev_factor=500\"",
+    "outrigger.dev/failure-percentage-ejection: \"threshold=30, minimum_hosts=2, request_volume=5\"",
+    "outrigger.dev/always-eject-one-host: \"true\"",
+    "outrigger.dev/load-balancer: PEAK_EWMA",
+    "outrigger.dev/hash-balance-factor: \"125\"",
+];
+
 fn destination_rule(service: usize, subsets: bool, dice: &mut Dice, text: &mut String) {
+    let annotations = seldom(dice, 6, ON_DESTINATIONS);
+    begin("DestinationRule", service, &annotations, text);
     let host = Topology::host(service);
-    let (annotation, balancer) = [
-        ("", "simple: LEAST_REQUEST"),
-        ("", "simple: ROUND_ROBIN"),
-        ("", "simple: RANDOM"),
-        (
-            "outrigger.dev/load-balancer: PEAK_EWMA",
-            "simple: LEAST_REQUEST",
-        ),
-        (
-            "outrigger.dev/hash-balance-factor: '125'",
-            "consistentHash: {httpHeaderName: x-request-id, ringHash: {minimumRingSize: 16}}",
-        ),
-        (
-            "",
-            "consistentHash: {httpCookie: {name: sid, ttl: 60s}, maglev: {tableSize: 101}}",
-        ),
-    ][dice.below(6) as usize];
-    annotated("DestinationRule", service, annotation, text);
-    let _ = write!(
-        text,
-        "  host: {host}\n  trafficPolicy:\n    loadBalancer: {{{balancer}}}\n"
-    );
+    let _ = write!(text, "  host: {host}\n  trafficPolicy:\n");
+    balancer(dice, text);
     if dice.coin() {
         pool(dice, text);
     }
-    if dice.coin() {
+    if dice.coin() || annotations.iter().any(|text| text.contains("eject")) {
         detection(dice, text);
+    }
+    if dice.below(8) == 0 {
+        let percent = dice.between(0, 50);
+        let _ = writeln!(
+            text,
+            "    retryBudget: {{percent: {percent}, minRetryConcurrency: 1}}"
+        );
     }
     if subsets {
         text.push_str(
             "  subsets:\n  - {name: v1, labels: {version: v1}}\n  - {name: v2, labels: {version: v2}}\n",
         );
     }
+}
+
+fn balancer(dice: &mut Dice, text: &mut String) {
+    let mut fields = Vec::new();
+    let key = one_of(
+        dice,
+        &[
+            "httpHeaderName: x-request-id",
+            "httpCookie: {name: sid, ttl: 60s}",
+        ],
+    );
+    match dice.below(6) {
+        0 => fields.push(format!(
+            "consistentHash: {{{key}, ringHash: {{minimumRingSize: 16}}}}"
+        )),
+        1 => fields.push(format!(
+            "consistentHash: {{{key}, maglev: {{tableSize: 101}}}}"
+        )),
+        2 => fields.push("simple: RANDOM".to_owned()),
+        _ => {
+            let simple = one_of(dice, &["LEAST_REQUEST", "ROUND_ROBIN"]);
+            fields.push(format!("simple: {simple}"));
+            if dice.below(4) == 0 {
+                fields.push("warmup: {duration: 10s}".to_owned());
+            }
+        }
+    }
+    if dice.below(4) == 0 {
+        let to = "{r1/z1/*: 70, r1/z2/*: 30}";
+        let distribute = format!("distribute: [{{from: r1/z1/*, to: {to}}}]");
+        let settings = [
+            "enabled: false",
+            "failover: [{from: r1, to: r2}]",
+            &distribute,
+        ];
+        fields.push(format!(
+            "localityLbSetting: {{{}}}",
+            one_of(dice, &settings)
+        ));
+    }
+    let _ = writeln!(text, "    loadBalancer: {{{}}}", fields.join(", "));
 }
 
 /// Each setting with a chance of one half, any of some values.
@@ -153,22 +201,29 @@ fn detection(dice: &mut Dice, text: &mut String) {
     let numbers = some(
         dice,
         &[
-            ("consecutive5xxErrors", &[1, 2, 5]),
+            ("consecutive5xxErrors", &[1, 2, 3]),
             ("consecutiveGatewayErrors", &[1, 3]),
             ("minHealthPercent", &[30, 60]),
         ],
     );
     let interval = dice.between(1, 10);
     let base = dice.between(1, 10);
-    let most = [10, 50, 100][dice.below(3) as usize];
+    let most = [10, 50, 50, 100][dice.below(4) as usize];
     let _ = writeln!(
         text,
         "    outlierDetection: {{interval: {interval}s, baseEjectionTime: {base}s, maxEjectionPercent: {most}, {numbers}}}"
     );
 }
 
+/// Of one service in so many.
+const ON_ROUTES: &[&str] = &[
+    "outrigger.dev/idle-timeout: 200ms",
+    "outrigger.dev/retry-after: 5s",
+    "outrigger.dev/local-rate-limit: \"200/s, burst=20\"",
+];
+
 fn virtual_service(service: usize, subsets: bool, dice: &mut Dice, text: &mut String) {
-    begin("VirtualService", service, text);
+    begin("VirtualService", service, &seldom(dice, 8, ON_ROUTES), text);
     let host = Topology::host(service);
     let _ = write!(text, "  hosts: [{host}]\n  http:\n  - route:\n");
     if subsets {

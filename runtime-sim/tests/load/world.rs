@@ -161,6 +161,8 @@ pub(crate) fn play(seed: u64) -> Result<Played, String> {
     let dice = &mut Dice::new(seed ^ 0x10ad);
     let topology = Topology::random(dice);
     let mut rules = Rules::default();
+    let locality = ("istio-locality".to_owned(), "r1.z1".to_owned());
+    rules.workload.labels.extend([locality]);
     let mut compile = |text: &str| {
         let compiled = rules.compile(&[("rules", text)]);
         compiled.map_err(|findings| format!("{}\n{text}", findings[0]))
