@@ -1,28 +1,27 @@
-//! One simulated sidecar: a worker, its exchanges and its idle connections, and the loop that every runtime is.
+//! One simulated sidecar: a worker, its exchanges and its idle connections. The loop that every runtime is stands in
+//! `drive`.
 //!
-//! No policy lives here. Where a real runtime leaves a choice to the kernel (which ready side comes first, how much one
-//! read or write moves, when an idle connection is found dead) the seed makes it.
+//! No policy lives here. Where a real runtime leaves a choice to the kernel (when an idle connection is found dead) the
+//! seed makes it.
+
+mod drive;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use outrigger_core::exchange::{
-    Ambient, ConnectFault, ConnectionId, Exchange, Input, Interest, ListenerKind, Output, Peer,
-    Side, WaiterId,
+    ConnectFault, ConnectionId, Exchange, Input, Interest, ListenerKind, Peer, Side, WaiterId,
 };
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::Instant;
 use outrigger_core::worker::Worker;
 
 use crate::Records;
-use crate::event::{Dialler, ExchangeId, Happening};
+use crate::event::{ExchangeId, Happening};
 use crate::fabric::Fabric;
 use crate::invariants::{self, Watch};
 use crate::network::{End, Wire};
-
-/// More inputs than this without waiting mean that an exchange spins.
-const MOST_INPUTS_A_ROUND: usize = 1_000_000;
 
 /// The upstream side of an exchange.
 #[derive(Clone, Copy, Debug)]
@@ -272,209 +271,6 @@ impl Sidecar {
             };
             fabric.queue.push(fabric.now, Happening::Turn(id));
         }
-    }
-
-    /// Feeds what is ready until the exchange waits or is over.
-    pub(crate) fn advance(
-        &mut self,
-        number: u64,
-        first: Option<Input>,
-        fabric: &mut Fabric,
-    ) -> Result<(), String> {
-        self.is_touched = true;
-        let mut input = first;
-        for _ in 0..MOST_INPUTS_A_ROUND {
-            if let Some(input) = input.take() {
-                let Some(running) = self.running.get_mut(&number) else {
-                    return Ok(());
-                };
-                let ambient = Ambient {
-                    now: fabric.now,
-                    entropy: fabric.dice.entropy(),
-                };
-                running
-                    .exchange
-                    .handle_input(input, ambient, &mut self.worker);
-            }
-            if !self.perform(number, fabric)? {
-                return Ok(());
-            }
-            input = self.next_input(number, fabric);
-            if input.is_none() {
-                self.plan_expiry(fabric);
-                return Ok(());
-            }
-        }
-        Err(format!(
-            "exchange {number} took {MOST_INPUTS_A_ROUND} inputs in one moment"
-        ))
-    }
-
-    /// Performs outputs up to the wait; `false` when there is no such exchange (any more).
-    fn perform(&mut self, number: u64, fabric: &mut Fabric) -> Result<bool, String> {
-        let id = ExchangeId {
-            sidecar: self.number,
-            number,
-        };
-        loop {
-            let Some(running) = self.running.get_mut(&number) else {
-                return Ok(false);
-            };
-            match running.exchange.poll_output() {
-                Output::Connect(address) => {
-                    self.dials += 1;
-                    running.upstream = Upstream::Dialling(self.dials);
-                    fabric.dial(Dialler::Exchange(id, self.dials), address);
-                }
-                Output::Reuse(connection) => {
-                    let found = self.idle.remove(&connection).and_then(|(wire, end)| {
-                        let sight = fabric.network.sight(wire, end);
-                        if sight.unread == 0 && !sight.eof && !sight.broken {
-                            fabric.own_exchange(wire, end, id);
-                            return Some((wire, end));
-                        }
-                        fabric.disown(wire, end);
-                        fabric.close(wire, end);
-                        None
-                    });
-                    (running.upstream, running.reuse) = match found {
-                        Some((wire, end)) => (Upstream::Open(wire, end), Some(Input::Connected)),
-                        None => (Upstream::None, Some(Input::Stale)),
-                    };
-                }
-                Output::Keep(connection) => {
-                    if let Upstream::Open(wire, end) = running.upstream {
-                        running.upstream = Upstream::None;
-                        fabric.own_idle(wire, end, self.number, connection);
-                        self.idle.insert(connection, (wire, end));
-                    }
-                }
-                Output::Discard(connection) => self.close_idle(connection, fabric),
-                Output::Wake(waiter) => self.wake(waiter, fabric),
-                Output::Announce => fabric.queue.push(fabric.now, Happening::Announced),
-                Output::Close(side) => running.close(side, fabric),
-                Output::Reset => {
-                    if let Some((wire, end)) = running.downstream.take() {
-                        fabric.disown(wire, end);
-                        fabric.reset(wire, end);
-                    }
-                }
-                Output::ShutdownWrite(side) => {
-                    if let Some((wire, end)) = running.wire(side) {
-                        fabric.shut(wire, end);
-                    }
-                }
-                Output::Mirror => {
-                    if let Some(copy) = running.exchange.take_mirror() {
-                        let id = self.begin(copy, None);
-                        self.perform(id.number, fabric)?;
-                        fabric.queue.push(fabric.now, Happening::Turn(id));
-                    }
-                }
-                Output::Ended => {
-                    let record = running.exchange.record();
-                    fabric.digest.record(record);
-                    (self.records)(record);
-                    invariants::judge(record)?;
-                }
-                Output::Wait(interest) => {
-                    if let Some((at, _)) = interest.deadline
-                        && running.interest.deadline != interest.deadline
-                    {
-                        let at = at.max(fabric.now);
-                        fabric.queue.push(at, Happening::Deadline(id));
-                    }
-                    if running.interest.woken != interest.woken {
-                        running.is_woken = false;
-                    }
-                    running.interest = interest;
-                    return Ok(true);
-                }
-                Output::Done => {
-                    running.close(Side::Downstream, fabric);
-                    running.close(Side::Upstream, fabric);
-                    self.running.remove(&number);
-                    self.plan_expiry(fabric);
-                    return Ok(false);
-                }
-            }
-        }
-    }
-
-    /// One of the inputs that are ready, by the seed; its bytes are moved.
-    fn next_input(&mut self, number: u64, fabric: &mut Fabric) -> Option<Input> {
-        let running = self.running.get_mut(&number)?;
-        if let Some(input) = running.reuse.take() {
-            return Some(input);
-        }
-        if std::mem::take(&mut running.drain) {
-            return Some(Input::Drain);
-        }
-        let interest = running.interest;
-        if std::mem::take(&mut running.is_woken) && interest.woken.is_some() {
-            return Some(Input::Woken);
-        }
-        if interest.deadline.is_some_and(|(at, _)| at <= fabric.now) {
-            return Some(Input::Deadline);
-        }
-        let mut ready: [Option<(Side, bool)>; 4] = [None; 4];
-        let mut count = 0;
-        for (side, read, write) in [
-            (
-                Side::Downstream,
-                interest.read_downstream,
-                interest.write_downstream,
-            ),
-            (
-                Side::Upstream,
-                interest.read_upstream,
-                interest.write_upstream,
-            ),
-        ] {
-            let Some((wire, end)) = running.wire(side) else {
-                continue;
-            };
-            let sight = fabric.network.sight(wire, end);
-            if read && (sight.unread > 0 || sight.eof || sight.broken) {
-                ready[count] = Some((side, true));
-                count += 1;
-            }
-            if write && !running.exchange.outbox(side).is_empty() {
-                if sight.broken || fabric.room(wire, end) > 0 {
-                    ready[count] = Some((side, false));
-                    count += 1;
-                } else {
-                    fabric.network.await_room(wire, end);
-                }
-            }
-        }
-        let (side, reads) = ready[fabric.dice.below(count as u64) as usize]?;
-        let (wire, end) = running.wire(side)?;
-        let sight = fabric.network.sight(wire, end);
-        if sight.broken {
-            return Some(Input::Broken(side));
-        }
-        if !reads {
-            let outbox = running.exchange.outbox(side);
-            let front = outbox.front();
-            let most = front.len().min(fabric.room(wire, end));
-            let count = if fabric.dice.coin() {
-                most
-            } else {
-                fabric.dice.between(1, most as u64) as usize
-            };
-            let bytes = front[..count].to_vec();
-            fabric.send(wire, end, &bytes);
-            return Some(Input::Wrote(side, count));
-        }
-        if sight.unread == 0 {
-            return Some(Input::Eof(side));
-        }
-        let space = running.exchange.space(side, &mut self.worker);
-        let most = (space.capacity() - space.len()).min(sight.unread);
-        let bytes = fabric.read(wire, end, most);
-        space.extend_from_slice(&bytes);
-        Some(Input::Read(side, bytes.len()))
     }
 }
 
