@@ -277,7 +277,8 @@ fn limit(limits: Option<Limits>, counted: Counted) -> u32 {
             // Moves with the requests under way.
             RetryLimit::Share(_) => u32::MAX,
         },
-        Counted::Waiting => u32::MAX,
+        // The other one moves with response times.
+        Counted::Waiting | Counted::Concurrency => u32::MAX,
     }
 }
 

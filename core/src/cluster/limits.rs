@@ -22,16 +22,19 @@ pub enum Counted {
     /// Requests that wait for somebody else's connection. Not limited by itself: it tells whoever has an idle
     /// connection to give it up.
     Waiting,
+    /// Attempts under way, from the decision to the last byte of the response, where a limit follows response times.
+    Concurrency,
 }
 
 impl Counted {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Connections,
         Self::Pending,
         Self::Requests,
         Self::Retries,
         Self::Waiting,
+        Self::Concurrency,
     ];
 }
 
@@ -45,6 +48,7 @@ impl Counted {
             Self::Requests => "requests",
             Self::Retries => "retries",
             Self::Waiting => "waiting requests",
+            Self::Concurrency => "requests under way",
         }
     }
 }
@@ -57,6 +61,7 @@ pub struct Gauges {
     requests: AtomicU32,
     retries: AtomicU32,
     waiting: AtomicU32,
+    concurrency: AtomicU32,
 }
 
 impl Gauges {
@@ -67,6 +72,7 @@ impl Gauges {
             Counted::Requests => &self.requests,
             Counted::Retries => &self.retries,
             Counted::Waiting => &self.waiting,
+            Counted::Concurrency => &self.concurrency,
         }
     }
 

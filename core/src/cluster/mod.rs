@@ -4,9 +4,11 @@
 //! endpoint that a new snapshot still names the state it had. Policies read this state through arguments; nobody else
 //! in core holds an atomic.
 
+mod adaptive;
 mod atomic;
 mod bucket;
 pub mod ejection;
+mod gradient;
 mod health;
 mod host;
 mod limit_counts;
@@ -23,7 +25,9 @@ mod ticks;
 mod token_bucket;
 mod window;
 
+pub use adaptive::AdaptiveLimit;
 pub use bucket::{Origin, Results};
+pub use gradient::{AdaptiveConcurrency, Sample};
 pub use host::{ActiveRequest, HostState, OpenConnection};
 pub use limit_counts::{LimitCounts, Limited};
 pub use limits::{Counted, Gauges, Permit};

@@ -1,5 +1,6 @@
 //! Live state of one cluster: what holds for all its endpoints together.
 
+use super::adaptive::AdaptiveLimit;
 use super::atomic::{AtomicU32, AtomicU64, Ordering};
 use super::bucket::{Origin, Shown};
 use super::limits::Gauges;
@@ -24,6 +25,7 @@ pub struct ClusterState {
     last_tick: LastTick,
     gauges: Gauges,
     retries: Retries,
+    adaptive: AdaptiveLimit,
 }
 
 /// What the last sweep made of the success rates of a cluster's endpoints.
@@ -45,6 +47,12 @@ impl ClusterState {
     #[must_use]
     pub const fn gauges(&self) -> &Gauges {
         &self.gauges
+    }
+
+    /// The limit that follows response times, where there is one.
+    #[must_use]
+    pub const fn adaptive(&self) -> &AdaptiveLimit {
+        &self.adaptive
     }
 
     pub(super) const fn retries(&self) -> &Retries {

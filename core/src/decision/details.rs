@@ -121,6 +121,8 @@ pub enum Details {
     MaxDurationTimeout,
     /// A local rate limit had no token for the request.
     RateLimited,
+    /// The cluster had as many requests under way as its response times allow.
+    ConcurrencyLimit,
 }
 
 impl fmt::Display for Details {
@@ -155,6 +157,7 @@ impl fmt::Display for Details {
             Self::StreamIdleTimeout => "stream_idle_timeout",
             Self::MaxDurationTimeout => "max_duration_timeout",
             Self::RateLimited => "local_rate_limited",
+            Self::ConcurrencyLimit => "reached_concurrency_limit",
         })
     }
 }

@@ -136,6 +136,7 @@ const fn of_details(details: Details) -> Option<ResponseFlag> {
         Details::ResponseTimeout | Details::PerTryTimeout => ResponseFlag::UpstreamRequestTimeout,
         Details::FaultAbort => ResponseFlag::FaultInjected,
         Details::RateLimited => ResponseFlag::RateLimited,
+        Details::ConcurrencyLimit => ResponseFlag::UpstreamOverflow,
     })
 }
 

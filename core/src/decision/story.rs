@@ -10,7 +10,7 @@ use super::picked::{LocalityChoice, Picked, PickedBy};
 use super::record::{
     Attempt, AttemptEnd, Followed, MirrorFate, Mirrored, RateLimitSeen, Record, RouteDecision,
 };
-use crate::cluster::{Limited, RetriesFull};
+use crate::cluster::{Counted, Limited, RetriesFull};
 use crate::snapshot::{Action, DestinationCluster, Forward, Rule, Snapshot};
 use crate::time::Duration;
 
@@ -323,11 +323,16 @@ impl Display for AttemptEnd {
             Self::Open => f.write_str("has not ended"),
             Self::Response(status) => write!(f, "ended with {status}"),
             Self::Reset(ResetReason::Overflow(Overflow { counted, limit })) => {
+                let by = match counted {
+                    Counted::Concurrency => "the limit that follows response times",
+                    Counted::Connections
+                    | Counted::Pending
+                    | Counted::Requests
+                    | Counted::Retries
+                    | Counted::Waiting => "the circuit limit",
+                };
                 let counted = counted.as_str();
-                write!(
-                    f,
-                    "refused by the circuit limit: {limit} {counted} at a time"
-                )
+                write!(f, "refused by {by}: {limit} {counted} at a time")
             }
             Self::Reset(reason) => write!(f, "ended without a response: {}", reason.as_str()),
             Self::StaleConnection => {

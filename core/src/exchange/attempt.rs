@@ -18,6 +18,10 @@ impl Exchange {
     /// Begins an attempt on a target that the request machine chose.
     pub(super) fn begin_attempt(&mut self, target: Target, ambient: Ambient, worker: &mut Worker) {
         self.call.replay.rewind();
+        if let Err(overflow) = self.enter_adaptive(&target, ambient) {
+            self.fail_attempt(ResetReason::Overflow(overflow), ambient, worker);
+            return;
+        }
         match self.circuit(&target) {
             Some(circuit) => self.begin_limited(target, circuit, ambient, worker),
             None => self.begin_admitted(target, ambient, worker),
@@ -308,6 +312,9 @@ impl Exchange {
     ) {
         end_attempt(&mut self.record, AttemptEnd::Reset(reason));
         self.report_reset(reason, ambient);
+        if reason == ResetReason::PerTryTimeout {
+            self.report_adaptive(ambient);
+        }
         if let Some(active) = &mut self.up.active {
             active.fail();
         }
@@ -343,6 +350,7 @@ impl Exchange {
             if self.up.is_attached() {
                 request::outcome::report(Outcome::Timeout, &self.record, ambient.now);
                 request::response_time::on_failure(&self.record, ambient.now);
+                self.report_adaptive(ambient);
             }
             self.drop_upstream();
             let verdict =
@@ -388,6 +396,7 @@ impl Exchange {
         }
         self.up.active = None;
         self.up.admitted = None;
+        self.up.adaptive = None;
         self.up.forget_bytes();
     }
 }

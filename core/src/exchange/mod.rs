@@ -20,6 +20,7 @@
 //!                                     └── 101 or CONNECT ──► Tunnel ──────────┘
 //! ```
 
+mod adaptive;
 mod admission;
 mod attempt;
 mod call;

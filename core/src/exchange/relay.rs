@@ -238,6 +238,10 @@ impl Exchange {
     }
 
     fn complete_response(&mut self, reusable: bool, ambient: Ambient, worker: &mut Worker) {
+        // A service that fails is quick about it.
+        if self.record.status < 500 {
+            self.report_adaptive(ambient);
+        }
         self.release_upstream(reusable, ambient, worker);
         // What the head said holds, unless the response overtook its request.
         let promised = matches!(

@@ -55,6 +55,7 @@ impl Exchange {
         worker: &mut Worker,
     ) {
         self.call.switched_to = protocol;
+        self.up.adaptive = None;
         self.up.on_status(101, &mut self.record);
         request::outcome::report(Outcome::Response(101), &self.record, ambient.now);
         self.record.status = 101;

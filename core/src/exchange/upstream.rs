@@ -6,6 +6,7 @@ use core::mem;
 
 use bytes::BytesMut;
 
+use super::adaptive::UnderWay;
 use super::admission::Waiting;
 use crate::cluster::{ActiveRequest, Permit};
 use crate::decision::{AttemptEnd, Record, ResetReason};
@@ -56,6 +57,8 @@ pub(super) struct Upstream {
     pub(super) active: Option<ActiveRequest>,
     /// It counts against the limit of requests.
     pub(super) admitted: Option<Permit>,
+    /// It counts against a limit that follows response times.
+    pub(super) adaptive: Option<UnderWay>,
     pub(super) wrote: bool,
     /// Writing failed: what is left of the request goes nowhere, and only the response is still of interest.
     deaf: bool,
@@ -79,6 +82,7 @@ impl Upstream {
             state: State::None,
             active: None,
             admitted: None,
+            adaptive: None,
             wrote: false,
             deaf: false,
             received: false,
@@ -163,6 +167,7 @@ impl Upstream {
         self.state = State::None;
         self.active = None;
         self.admitted = None;
+        self.adaptive = None;
         self.forget_bytes();
         had
     }

@@ -1,10 +1,11 @@
 //! What follows an attempt that did not work: another one, or an answer of our own.
 
+use bytes::Bytes;
 use http::StatusCode;
 
 use super::{Context, Verdict, forward, reply};
-use crate::cluster::{Permit, RetriesFull, RetryEvent};
-use crate::decision::{Details, Followed, Record, ResetReason};
+use crate::cluster::{Counted, Permit, RetriesFull, RetryEvent};
+use crate::decision::{Details, Followed, Overflow, Record, ResetReason};
 use crate::message::{Known, ResponseHead};
 use crate::peer::Peer;
 use crate::policy::{backoff, retry};
@@ -79,6 +80,15 @@ pub fn on_attempt_failed(
     if failure.reason == ResetReason::PerTryTimeout {
         record.details = Details::PerTryTimeout;
         return reply::timed_out(peer, record, response);
+    }
+    if let ResetReason::Overflow(Overflow {
+        counted: Counted::Concurrency,
+        ..
+    }) = failure.reason
+    {
+        record.details = Details::ConcurrencyLimit;
+        reply::from_router(peer, StatusCode::SERVICE_UNAVAILABLE, record, response);
+        return Verdict::Reply(Bytes::from_static(b"reached concurrency limit"));
     }
     record.details = Details::ResetBeforeResponse(failure.reason);
     // Envoy: an upstream that breaks the protocol is a bad gateway, everything else is unavailable.

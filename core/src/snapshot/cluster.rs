@@ -7,7 +7,8 @@ use std::sync::Arc;
 use super::hashing::{ConsistentHash, HashPolicy};
 use super::locality::LocalityPolicy;
 use crate::cluster::{
-    ClusterState, HostState, OutlierDetection, RetryLimit, TokenBudget, ejection,
+    AdaptiveConcurrency, ClusterState, HostState, OutlierDetection, RetryLimit, TokenBudget,
+    ejection,
 };
 use crate::entropy::Entropy;
 use crate::policy::hash::SharedTables;
@@ -146,6 +147,8 @@ pub struct Cluster {
     pub outlier_detection: Option<Box<OutlierDetection>>,
     /// Circuit limits; `None` when nothing is limited, and then nothing is counted.
     pub limits: Option<Limits>,
+    /// A limit of requests under way that follows response times; `None` when there is none.
+    pub adaptive: Option<AdaptiveConcurrency>,
     /// A budget of retries over time, besides the limits.
     pub token_budget: Option<TokenBudget>,
     /// Its live state, shared with older and newer snapshots.
@@ -189,6 +192,7 @@ impl Cluster {
             max_requests_per_connection: None,
             outlier_detection: None,
             limits: None,
+            adaptive: None,
             token_budget: None,
             state,
         }

@@ -10,6 +10,8 @@ use crate::time::Duration;
 pub struct Extensions {
     /// `outrigger.dev/retry-budget`: retries as a share of requests over time (linkerd, Finagle).
     pub retry_budget: Option<TokenRetryBudget>,
+    /// `outrigger.dev/adaptive-concurrency`: a limit of requests under way that follows response times (Envoy, Netflix).
+    pub adaptive_concurrency: Option<AdaptiveConcurrency>,
     /// `outrigger.dev/load-balancer`: a way to pick endpoints in place of `LEAST_REQUEST`.
     pub load_balancer: Option<ExtendedLb>,
     /// `outrigger.dev/hash-balance-factor`: how much of its fair share an endpoint may have, in percent (Envoy).
@@ -58,6 +60,23 @@ pub struct FailurePercentageEjection {
     pub enforcing: u32,
 }
 
+/// A limit of requests under way that follows response times.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdaptiveConcurrency {
+    /// The lowest limit.
+    pub min: u32,
+    /// The highest limit, at least `min`.
+    pub max: u32,
+    /// The limit to begin with.
+    pub initial: u32,
+    /// How much longer than unbusy a response may take, as a share.
+    pub buffer: f64,
+    /// From one measurement of the unbusy service to the next.
+    pub interval: Duration,
+    /// Responses that are looked at together, at least.
+    pub window: u32,
+}
+
 /// A way to pick endpoints that Istio has no name for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExtendedLb {
@@ -80,6 +99,7 @@ pub struct TokenRetryBudget {
 pub(super) fn read(all: &mut Annotations<'_, '_>) -> Extensions {
     Extensions {
         retry_budget: all.read("retry-budget", retry_budget),
+        adaptive_concurrency: all.read("adaptive-concurrency", adaptive_concurrency),
         load_balancer: all.read("load-balancer", load_balancer).flatten(),
         hash_balance_factor: all
             .read("hash-balance-factor", hash_balance_factor)
@@ -107,6 +127,28 @@ fn failure_percentage(setting: &mut Setting<'_, '_>) -> FailurePercentageEjectio
         minimum_hosts: setting.count("minimum_hosts", 0, u32::MAX).unwrap_or(5),
         request_volume: setting.count("request_volume", 0, u32::MAX).unwrap_or(50),
         enforcing: setting.count("enforcing", 0, 100).unwrap_or(100),
+    }
+}
+
+/// Bounds are Envoy's defaults, the initial limit is Netflix's.
+fn adaptive_concurrency(setting: &mut Setting<'_, '_>) -> AdaptiveConcurrency {
+    let min = setting.count("min", 1, 1_000_000).unwrap_or(3);
+    let max = setting.count("max", 1, 1_000_000).unwrap_or(1000);
+    if max < min {
+        let message = format!("max is {max}, and min is {min}");
+        setting
+            .report()
+            .raise(Code::InvalidAnnotation, message, "max is min at least");
+    }
+    AdaptiveConcurrency {
+        min,
+        max: max.max(min),
+        initial: setting.count("initial", 1, 1_000_000).unwrap_or(20),
+        buffer: setting.ratio("buffer", 10.0).unwrap_or(0.5),
+        interval: setting
+            .duration("interval")
+            .unwrap_or(Duration::from_secs(10)),
+        window: setting.count("window", 1, 100_000).unwrap_or(50),
     }
 }
 

@@ -15,7 +15,8 @@ pub use balancer::{
     WarmupConfiguration, ZoneAwareLbSetting,
 };
 pub use extensions::{
-    ExtendedLb, Extensions, FailurePercentageEjection, SuccessRateEjection, TokenRetryBudget,
+    AdaptiveConcurrency, ExtendedLb, Extensions, FailurePercentageEjection, SuccessRateEjection,
+    TokenRetryBudget,
 };
 pub use traffic::{
     ClientTlsMode, ClientTlsSettings, ConnectionPoolSettings, H2UpgradePolicy, Http2KeepAlive,

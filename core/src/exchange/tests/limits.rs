@@ -172,8 +172,15 @@ impl House {
     }
 
     fn counts(&self) -> [u32; 5] {
+        const CIRCUIT: [Counted; 5] = [
+            Counted::Connections,
+            Counted::Pending,
+            Counted::Requests,
+            Counted::Retries,
+            Counted::Waiting,
+        ];
         let cluster = self.snapshot.clusters.iter().find(|c| c.limits.is_some());
-        Counted::ALL.map(|counted| cluster.unwrap().state.gauges().current(counted))
+        CIRCUIT.map(|counted| cluster.unwrap().state.gauges().current(counted))
     }
 
     /// Everybody leaves, and nothing is left behind.

@@ -110,6 +110,17 @@ fn add_cluster(lines: &mut Lines, cluster: &Cluster) {
     if let Some(table) = cluster.tables.get(0) {
         add_table(lines, &name, cluster.balancing, table);
     }
+    if let Some(settings) = &cluster.adaptive {
+        let name = format!("{name}.adaptive_concurrency.gradient_controller");
+        let limit = cluster.state.adaptive();
+        let unbusy = limit.unbusy();
+        lines.add(format!("{name}.concurrency_limit"), limit.limit(settings));
+        lines.add(format!("{name}.rq_blocked"), limit.blocked());
+        let is_measuring = u8::from(unbusy.is_none());
+        lines.add(format!("{name}.min_rtt_calculation_active"), is_measuring);
+        let millis = unbusy.unwrap_or_default().as_millis();
+        lines.add(format!("{name}.min_rtt_msecs"), millis);
+    }
     if cluster.outlier_detection.is_some() {
         add_ejections(lines, &name, &cluster.state);
     }
