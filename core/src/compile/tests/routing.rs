@@ -244,6 +244,57 @@ fn missing_destinations_have_the_name_they_would_have() {
 }
 
 #[test]
+fn mirrors_stand_in_the_order_written_with_their_shares() {
+    for (fields, want) in [
+        ("", &[][..]),
+        ("mirror: {host: web, subset: v2}", &["100 80|v2|web"]),
+        (
+            "mirror: {host: shop}, mirrorPercentage: {value: 0.5}",
+            &["0.5 80||shop"],
+        ),
+        ("mirror: {host: shop}, mirrorPercent: 7", &["7 80||shop"]),
+        (
+            "mirror: {host: shop}, mirrorPercent: 7, mirrorPercentage: {value: 8}",
+            &["8 80||shop"],
+        ),
+        ("mirror: {host: shop}, mirrorPercent: 0", &[]),
+        ("mirror: {host: shop}, mirrorPercentage: {value: 0}", &[]),
+        // The shares of `mirror` say nothing of the list.
+        (
+            "mirrors: [{destination: {host: shop, port: {number: 8080}}}, {destination: {host: nowhere}, percentage: {value: 1}}], \
+             mirrorPercentage: {value: 3}",
+            &["100 8080||shop", "1 503 NC 80||nowhere"],
+        ),
+        // One that never gets a copy keeps its place, unless none ever does.
+        (
+            "mirrors: [{destination: {host: shop}, percentage: {value: 0}}, {destination: {host: db}}]",
+            &["0 80||shop", "100 5432||db"],
+        ),
+        (
+            "mirrors: [{destination: {host: shop}, percentage: {value: 0}}]",
+            &[],
+        ),
+    ] {
+        let snapshot = compiled(&with_http(&format!(
+            "{{{fields}{}route: [{{destination: {{host: web}}}}]}}",
+            if fields.is_empty() { "" } else { ", " }
+        )));
+        let mut hosts = snapshot.virtual_hosts.iter();
+        let host = hosts.find(|host| host.name.starts_with("web.")).unwrap();
+        let Action::Forward(forward) = &*host.rules[0].action else {
+            panic!("it forwards");
+        };
+        let mirrors = forward.mirrors.iter().map(|mirror| {
+            let percent = f64::from(mirror.share.get()) / 10_000.0;
+            let name = cluster_name(&snapshot, &mirror.cluster);
+            let name = name.replace(".default.svc.cluster.local", "");
+            format!("{percent} {}", name.replace("outbound|", ""))
+        });
+        assert_eq!(mirrors.collect::<Vec<_>>(), want, "{fields}");
+    }
+}
+
+#[test]
 fn the_first_virtual_service_of_a_host_holds_alone() {
     let one = |name: &str, created: &str, path: &str, subset: &str| {
         format!(
