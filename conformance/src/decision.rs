@@ -28,7 +28,7 @@ pub const NAMES: [(&str, &str); 18] = [
     ("attempts", "how many attempts there were"),
     (
         "ends",
-        "how each attempt ended: a status, `stale`, `cancelled`, or a reset reason",
+        "how each attempt ended: a status, `stale`, `cancelled`, `overtaken`, or a reset reason",
     ),
     (
         "followed",
@@ -173,7 +173,7 @@ impl Observed {
             .map(|attempt| attempt.picked.priority.to_string())
             .collect();
         map.insert("priorities", priorities.join(", "));
-        if let Some(last) = record.attempts.last() {
+        if let Some(last) = record.attempt() {
             let picked = last.picked;
             map.insert("priority", format!("{} {} %", picked.priority, picked.load));
             map.insert("picked", picked.to_string());
@@ -203,6 +203,7 @@ fn end(attempt: &Attempt) -> String {
         AttemptEnd::Reset(reason) => reason.as_str().to_owned(),
         AttemptEnd::StaleConnection => "stale".to_owned(),
         AttemptEnd::Cancelled => "cancelled".to_owned(),
+        AttemptEnd::Overtaken => "overtaken".to_owned(),
     }
 }
 

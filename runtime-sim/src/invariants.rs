@@ -30,8 +30,8 @@ pub(crate) struct Totals {
 }
 
 /// How many attempts of a request may be in flight at a time.
-const fn attempts_at_once(_: &Record) -> usize {
-    1
+const fn attempts_at_once(record: &Record) -> usize {
+    if record.timeouts.hedges { 2 } else { 1 }
 }
 
 /// What one exchange showed before.
@@ -44,7 +44,7 @@ pub(crate) struct Seen {
 impl Seen {
     /// Looks at an exchange between two steps.
     pub(crate) fn check(&mut self, exchange: &Exchange) -> Result<(), String> {
-        for side in [Side::Downstream, Side::Upstream] {
+        for side in [Side::Downstream, Side::Upstream, Side::Aside] {
             let len = exchange.outbox(side).len();
             if len > HIGH_WATER + SLACK {
                 return Err(format!("{len} unsent bytes for the {side:?} side"));

@@ -37,6 +37,8 @@ pub(crate) struct Running {
     pub(crate) exchange: Exchange,
     downstream: Option<(Wire, End)>,
     upstream: Upstream,
+    /// The connection of an attempt that was set aside.
+    aside: Option<(Wire, End)>,
     /// What a reuse turned out to be, to be told as the next input.
     reuse: Option<Input>,
     /// The sidecar drains and the exchange has not been told.
@@ -94,7 +96,8 @@ impl Sidecar {
         }
         let exchanges = self.running.values().map(|running| &running.exchange);
         invariants::check_mirrors(exchanges, &self.worker).map_err(in_sidecar)?;
-        let running = self.running.len();
+        let aside = self.running.values().filter(|r| r.aside.is_some());
+        let running = self.running.len() + aside.count();
         let checked = self.watch.check(self.worker.view(), running);
         checked.map_err(in_sidecar)?;
         let totals = self.watch.totals();
@@ -104,7 +107,7 @@ impl Sidecar {
             || idle != kept
         {
             let what =
-                format!("{totals:?}, {idle} idle ones for {running} exchanges and {kept} kept");
+                format!("{totals:?}, {idle} idle ones for {running} attempts and {kept} kept");
             return Err(in_sidecar(what));
         }
         Ok(())
@@ -152,6 +155,7 @@ impl Sidecar {
             exchange,
             downstream,
             upstream: Upstream::None,
+            aside: None,
             reuse: None,
             is_woken: false,
             interest: Interest::default(),
@@ -280,6 +284,7 @@ impl Running {
             (Side::Downstream, _) => self.downstream,
             (Side::Upstream, Upstream::Open(wire, end)) => Some((wire, end)),
             (Side::Upstream, Upstream::None | Upstream::Dialling(_)) => None,
+            (Side::Aside, _) => self.aside,
         }
     }
 
@@ -291,6 +296,7 @@ impl Running {
         match side {
             Side::Downstream => self.downstream = None,
             Side::Upstream => self.upstream = Upstream::None,
+            Side::Aside => self.aside = None,
         }
     }
 }

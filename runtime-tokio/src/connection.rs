@@ -33,6 +33,8 @@ struct Io {
     listener: Option<usize>,
     downstream: Option<Stream>,
     upstream: Option<Stream>,
+    /// The connection of an attempt that was set aside.
+    aside: Option<Upstream>,
     connecting: Option<Connecting>,
     /// How taking an idle connection went; told as the next input.
     reuse: Option<Input>,
@@ -75,6 +77,7 @@ impl Connection {
                 listener,
                 downstream,
                 upstream: None,
+                aside: None,
                 connecting: None,
                 reuse: None,
                 upstream_local: None,
@@ -177,6 +180,16 @@ impl Io {
                 }
                 Output::Reuse(id) => self.reuse = Some(self.reuse(id)),
                 Output::Keep(id) => self.keep(id),
+                Output::SetAside => {
+                    let local = self.upstream_local;
+                    let stream = self.upstream.take();
+                    self.aside = stream.map(|stream| Upstream { stream, local });
+                }
+                Output::TakeBack => {
+                    let (stream, local) = self.aside.take().map(|u| (u.stream, u.local)).unzip();
+                    self.upstream = stream;
+                    self.upstream_local = local.flatten();
+                }
                 Output::Discard(id) => self.shared.close_idle(vec![id]),
                 Output::Wake(waiter) => self.shared.wake_waiter(waiter),
                 Output::Announce => self.shared.announce(),
@@ -185,6 +198,7 @@ impl Io {
                     self.upstream = None;
                     self.connecting = None;
                 }
+                Output::Close(Side::Aside) => self.aside = None,
                 Output::Reset => {
                     if let Some(stream) = self.downstream.take() {
                         stream.reset();
@@ -232,6 +246,7 @@ impl Io {
         for (wanted, side) in [
             (interest.write_downstream, Side::Downstream),
             (interest.write_upstream, Side::Upstream),
+            (interest.write_aside, Side::Aside),
         ] {
             if wanted && let Poll::Ready(input) = self.poll_write(cx, exchange, side) {
                 return Poll::Ready(input);
@@ -240,6 +255,7 @@ impl Io {
         for (wanted, side) in [
             (interest.read_downstream, Side::Downstream),
             (interest.read_upstream, Side::Upstream),
+            (interest.read_aside, Side::Aside),
         ] {
             if wanted && let Poll::Ready(input) = self.poll_read(cx, exchange, side) {
                 return Poll::Ready(input);
@@ -273,17 +289,14 @@ impl Io {
         exchange: &mut Exchange,
         side: Side,
     ) -> Poll<Input> {
-        let stream = match side {
-            Side::Downstream => &mut self.downstream,
-            Side::Upstream => &mut self.upstream,
-        };
-        let Some(stream) = stream else {
+        let shared = Rc::clone(&self.shared);
+        let Some(stream) = self.stream(side) else {
             return Poll::Ready(Input::Broken(side));
         };
         if ready!(stream.poll_readable(cx)).is_err() {
             return Poll::Ready(Input::Broken(side));
         }
-        let mut worker = self.shared.worker.borrow_mut();
+        let mut worker = shared.worker.borrow_mut();
         let read = ready!(stream.poll_read(cx, exchange.space(side, &mut worker)));
         Poll::Ready(match read {
             Ok(0) => Input::Eof(side),
@@ -345,6 +358,7 @@ impl Io {
         match side {
             Side::Downstream => self.downstream.as_mut(),
             Side::Upstream => self.upstream.as_mut(),
+            Side::Aside => self.aside.as_mut().map(|aside| &mut aside.stream),
         }
     }
 }

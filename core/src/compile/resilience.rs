@@ -98,6 +98,7 @@ pub(super) fn retry(
         None => default_policy(OUTBOUND_DEFAULT, !is_hashed),
     };
     policy.retry_after = extensions.retry_after;
+    policy.hedge_on_per_try_timeout = extensions.hedge_on_per_try_timeout;
     Some(policy)
 }
 
@@ -118,6 +119,7 @@ fn written_policy(written: &HttpRetry, is_hashed: bool) -> Option<Box<RetryPolic
         ignore_previous_hosts: written.retry_ignore_previous_hosts.unwrap_or(!is_hashed),
         remote_localities: written.retry_remote_localities.unwrap_or(false),
         retry_after: None,
+        hedge_on_per_try_timeout: false,
     }))
 }
 
@@ -144,6 +146,7 @@ fn default_policy(tokens: &str, ignore_previous_hosts: bool) -> Box<RetryPolicy>
         ignore_previous_hosts,
         remote_localities: false,
         retry_after: None,
+        hedge_on_per_try_timeout: false,
     })
 }
 

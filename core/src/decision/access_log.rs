@@ -198,7 +198,7 @@ fn route_name<'a>(record: &Record, snapshot: &'a Snapshot) -> Option<&'a str> {
 /// The cluster that was chosen, also when it had no endpoint to offer.
 fn upstream_cluster<'a>(record: &Record, snapshot: &'a Snapshot) -> Option<&'a str> {
     const PASSTHROUGH: &str = "PassthroughCluster";
-    if let Some(attempt) = record.attempts.last() {
+    if let Some(attempt) = record.attempt() {
         return Some(cluster_of(attempt, snapshot).map_or(PASSTHROUGH, |c| &*c.name));
     }
     let (rule, destination) = rule_of(record, snapshot)?;
@@ -214,7 +214,7 @@ fn upstream_cluster<'a>(record: &Record, snapshot: &'a Snapshot) -> Option<&'a s
 
 /// The endpoint of the last attempt. For passthrough that is where the client wanted to go.
 fn upstream_host<'a>(record: &'a Record, snapshot: &'a Snapshot) -> Option<Cow<'a, str>> {
-    let attempt = record.attempts.last()?;
+    let attempt = record.attempt()?;
     match cluster_of(attempt, snapshot) {
         Some(cluster) => {
             let endpoint = cluster.endpoints.get(attempt.endpoint as usize)?;

@@ -111,7 +111,8 @@ impl Record {
                 Followed::Nothing
                 | Followed::CannotRepeat
                 | Followed::Retry { .. }
-                | Followed::RetryAfter { .. } => {}
+                | Followed::RetryAfter { .. }
+                | Followed::Hedge { .. } => {}
             }
         }
         flags

@@ -100,6 +100,8 @@ pub enum AttemptEnd {
     StaleConnection,
     /// The client went away first.
     Cancelled,
+    /// Another attempt beside it was answered first.
+    Overtaken,
 }
 
 /// What the retry policy made of an attempt's end.
@@ -119,6 +121,11 @@ pub enum Followed {
     /// Another attempt, after a wait that the response asked for (`retry-after`).
     RetryAfter {
         /// What it asked for, and some more by chance.
+        wait: Duration,
+    },
+    /// It took longer than `perTryTimeout` and goes on; another attempt beside it, after this wait.
+    Hedge {
+        /// The back-off.
         wait: Duration,
     },
     /// No retry, because all were made.
@@ -156,6 +163,8 @@ pub struct Timeouts {
     pub whole: Option<Duration>,
     /// Each attempt, from the moment it has a connection and the request is complete; `None` is unlimited.
     pub per_try: Option<Duration>,
+    /// An attempt goes on beyond its time, and another one is made beside it.
+    pub hedges: bool,
 }
 
 /// One request, from its first byte to its last.
@@ -176,8 +185,10 @@ pub struct Record {
     pub hash: Option<RequestHash>,
     /// The mirrors whose roll fell so.
     pub mirrors: SmallVec<[Mirrored; 2]>,
-    /// Attempts in order.
+    /// Attempts in the order in which they began.
     pub attempts: SmallVec<[Attempt; 2]>,
+    /// Which attempt what follows is about, while that is not the last one.
+    pub(crate) about: Option<usize>,
     /// How many attempts were retries by the route's policy.
     pub retries: u32,
     /// What counts the retry under way against the cluster's limit.
@@ -226,15 +237,38 @@ impl Record {
 
     /// Says what the retry policy made of the end of the last attempt.
     pub(crate) fn follow(&mut self, followed: Followed) {
-        if let Some(attempt) = self.attempts.last_mut() {
+        if let Some(attempt) = self.attempt_mut() {
             attempt.followed = followed;
         }
     }
 
-    /// The endpoint of the last attempt as logs write it.
+    /// Another attempt begins, and what follows is about it.
+    pub(crate) fn begin_attempt(&mut self, attempt: Attempt) {
+        self.attempts.push(attempt);
+        self.about = None;
+    }
+
+    /// The attempt that counts: the one under way, the one that was answered, or the last.
+    #[must_use]
+    pub fn attempt(&self) -> Option<&Attempt> {
+        match self.about {
+            Some(at) => self.attempts.get(at),
+            None => self.attempts.last(),
+        }
+    }
+
+    /// The same, to write into.
+    pub(crate) fn attempt_mut(&mut self) -> Option<&mut Attempt> {
+        match self.about {
+            Some(at) => self.attempts.get_mut(at),
+            None => self.attempts.last_mut(),
+        }
+    }
+
+    /// The endpoint of the attempt that counts, as logs write it.
     #[must_use]
     pub fn upstream_host(&self) -> Option<&str> {
-        let attempt = self.attempts.last()?;
+        let attempt = self.attempt()?;
         let cluster = self.view.as_ref()?.snapshot.cluster(attempt.cluster?);
         Some(&cluster.endpoints[attempt.endpoint as usize].text)
     }

@@ -339,6 +339,7 @@ impl Display for AttemptEnd {
                 f.write_str("the kept connection was dead, replaced by a new one")
             }
             Self::Cancelled => f.write_str("given up: the client went away"),
+            Self::Overtaken => f.write_str("given up: another one was answered first"),
         }
     }
 }
@@ -365,6 +366,11 @@ impl Display for Followed {
             Self::RetryAfter { wait } => {
                 write!(f, "retried after {}, as it asked", Span(*wait))
             }
+            Self::Hedge { wait } => write!(
+                f,
+                "it took longer than a try may, so another one was made beside it after {}",
+                Span(*wait)
+            ),
             Self::NoRetriesLeft { allowed } => {
                 write!(f, "not retried: all {allowed} retries were made")
             }

@@ -10,7 +10,7 @@ use crate::cluster::Permit;
 use crate::cluster::ejection::Outcome;
 use crate::decision::{Attempt, AttemptEnd, Details, Followed, ResetReason};
 use crate::http1::{BodyLength, Part};
-use crate::request::{self, Context, Failure, Target};
+use crate::request::{self, Context, Failure, Target, Verdict};
 use crate::time::Duration;
 use crate::worker::{Link, Slot, Worker};
 
@@ -96,7 +96,7 @@ impl Exchange {
         }
         request::outcome::report(Outcome::Connected, &self.record, ambient.now);
         let tunnel = target.tunnel;
-        if let Some(attempt) = self.record.attempts.last_mut() {
+        if let Some(attempt) = self.record.attempt_mut() {
             attempt.reused = kept;
         }
         self.up.state = State::Attached { target, link, kept };
@@ -230,14 +230,15 @@ impl Exchange {
             return;
         }
         end_attempt(&mut self.record, AttemptEnd::StaleConnection);
-        let again = self.record.attempts.last().cloned();
-        self.record.attempts.extend(again.map(|a| Attempt {
-            reused: false,
-            began: ambient.now,
-            end: AttemptEnd::Open,
-            followed: Followed::Nothing,
-            ..a
-        }));
+        if let Some(again) = self.record.attempt().cloned() {
+            self.record.begin_attempt(Attempt {
+                reused: false,
+                began: ambient.now,
+                end: AttemptEnd::Open,
+                followed: Followed::Nothing,
+                ..again
+            });
+        }
         self.up.forget_bytes();
         self.call.replay.rewind();
         // A fresh connection: other kept ones to this endpoint are likely as dead.
@@ -262,10 +263,6 @@ impl Exchange {
         }
     }
 
-    pub(super) fn on_per_try_timeout(&mut self, ambient: Ambient, worker: &mut Worker) {
-        self.fail_attempt(ResetReason::PerTryTimeout, ambient, worker);
-    }
-
     /// The request machine wants another attempt after a while.
     pub(super) fn back_off(&mut self, wait: Duration, ambient: Ambient) {
         self.up.state = State::BackingOff {
@@ -283,6 +280,9 @@ impl Exchange {
             complete_since: self.call.request_complete,
         };
         let verdict = request::retry(&context, &mut self.record, &mut self.response);
+        if matches!(verdict, Verdict::Reply(_)) && self.falls_back(worker) {
+            return;
+        }
         self.obey(verdict, ambient, worker);
     }
 
@@ -311,7 +311,10 @@ impl Exchange {
         worker: &mut Worker,
     ) {
         end_attempt(&mut self.record, AttemptEnd::Reset(reason));
-        self.report_reset(reason, ambient);
+        let was_hedged = self.up.was_hedged;
+        if !self.up.is_judged {
+            self.report_reset(reason, ambient);
+        }
         if reason == ResetReason::PerTryTimeout {
             self.report_adaptive(ambient);
         }
@@ -323,10 +326,14 @@ impl Exchange {
             reason,
             can_repeat: self.can_repeat(),
             request_sent: self.up.request_sent,
+            was_hedged,
             at: ambient.now,
         };
         let verdict =
             request::on_attempt_failed(&self.peer, failure, &mut self.record, &mut self.response);
+        if matches!(verdict, Verdict::Reply(_)) && self.falls_back(worker) {
+            return;
+        }
         self.obey(verdict, ambient, worker);
     }
 
@@ -341,13 +348,14 @@ impl Exchange {
     /// The route's timeout ran out.
     pub(super) fn on_route_timeout(&mut self, ambient: Ambient, worker: &mut Worker) {
         self.call.route_deadline = None;
+        self.lose_aside(ResetReason::LocalReset);
         if let Some(active) = &mut self.up.active {
             active.fail();
         }
         end_attempt(&mut self.record, AttemptEnd::Reset(ResetReason::LocalReset));
         if self.call.response == Response::Awaited {
             // As Envoy: before there is a connection, nobody is to blame.
-            if self.up.is_attached() {
+            if self.up.is_attached() && !self.up.is_judged {
                 request::outcome::report(Outcome::Timeout, &self.record, ambient.now);
                 request::response_time::on_failure(&self.record, ambient.now);
                 self.report_adaptive(ambient);

@@ -11,6 +11,8 @@ pub enum Side {
     Downstream,
     /// The endpoint we connected to.
     Upstream,
+    /// An endpoint that takes too long, whose connection was set aside ([`Output::SetAside`]).
+    Aside,
 }
 
 /// Why no connection could be made.
@@ -60,6 +62,10 @@ pub enum Output {
     Reuse(ConnectionId),
     /// Keep the upstream connection idle under this id; the upstream side is empty now.
     Keep(ConnectionId),
+    /// Set the upstream connection, which is made, aside; the upstream side is empty now. There is none aside.
+    SetAside,
+    /// Make the connection that is aside the upstream one; the upstream side is empty.
+    TakeBack,
     /// Close this idle connection.
     Discard(ConnectionId),
     /// Give [`Input::Woken`] to the exchange of this worker that waits under this id.
@@ -118,6 +124,10 @@ pub struct Interest {
     pub read_upstream: bool,
     /// Write to the endpoint.
     pub write_upstream: bool,
+    /// Read from the endpoint that was set aside.
+    pub read_aside: bool,
+    /// Write to it.
+    pub write_aside: bool,
     /// A connection is being made.
     pub connect: bool,
     /// It waits for a connection, and is to get [`Input::Woken`] when this id is woken.

@@ -25,6 +25,7 @@ mod admission;
 mod attempt;
 mod call;
 mod downstream;
+mod hedge;
 mod io;
 mod mirror;
 mod relay;
@@ -44,7 +45,7 @@ use std::collections::VecDeque;
 use bytes::BytesMut;
 
 use crate::cluster::Bucket;
-use crate::decision::{Details, Record};
+use crate::decision::{AttemptEnd, Details, Record};
 use crate::entropy::Entropy;
 use crate::message::ResponseHead;
 use crate::outbox::Outbox;
@@ -52,6 +53,7 @@ use crate::time::Instant;
 use crate::worker::{MirrorPlace, Worker, WorkerSettings};
 use call::Call;
 use downstream::Downstream;
+use hedge::Aside;
 use tunnel::Tunnel;
 use upstream::Upstream;
 
@@ -103,6 +105,8 @@ pub struct Exchange {
     phase: Phase,
     down: Downstream,
     up: Upstream,
+    /// An older attempt, while there are two.
+    aside: Option<Box<Aside>>,
     call: Call,
     /// For rate limits that each connection has for itself.
     own_bucket: Bucket,
@@ -136,6 +140,7 @@ impl Exchange {
             },
             down: Downstream::new(),
             up: Upstream::new(),
+            aside: None,
             call: Call::default(),
             own_bucket: Bucket::default(),
             record: Record::default(),
@@ -157,6 +162,11 @@ impl Exchange {
         match input {
             Input::Read(Side::Downstream, count) => self.down.on_read(count),
             Input::Read(Side::Upstream, count) => self.up.on_read(count),
+            Input::Read(Side::Aside, count) => self.aside_side().on_read(count),
+            Input::Wrote(Side::Aside, count) => self.aside_side().on_wrote(count),
+            Input::WriteFailed(Side::Aside) => self.aside_side().on_write_failed(),
+            Input::Eof(Side::Aside) => self.on_aside_eof(ambient, worker),
+            Input::Broken(Side::Aside) => self.on_aside_broken(ambient, worker),
             Input::Wrote(Side::Downstream, count) => self.down.outbox.advance(count),
             Input::Wrote(Side::Upstream, count) => self.up.on_wrote(count),
             Input::Eof(Side::Downstream) => self.on_downstream_eof(ambient),
@@ -205,6 +215,10 @@ impl Exchange {
         let (inbox, long) = match side {
             Side::Downstream => (&mut self.down.inbox, self.down.filled),
             Side::Upstream => (&mut self.up.inbox, self.up.filled),
+            Side::Aside => {
+                let up = self.aside_side();
+                (&mut up.inbox, up.filled)
+            }
         };
         if inbox.capacity() == 0 {
             *inbox = worker.take_buffer();
@@ -225,10 +239,25 @@ impl Exchange {
 
     /// What is to be written to a side.
     #[must_use]
-    pub const fn outbox(&self, side: Side) -> &Outbox {
+    pub fn outbox(&self, side: Side) -> &Outbox {
         match side {
             Side::Downstream => &self.down.outbox,
             Side::Upstream => &self.up.outbox,
+            Side::Aside => {
+                &self
+                    .aside
+                    .as_ref()
+                    .map_or(&self.up, |aside| &aside.up)
+                    .outbox
+            }
+        }
+    }
+
+    /// What was set aside. A runtime speaks of it only while the interest does, and then there is one.
+    fn aside_side(&mut self) -> &mut Upstream {
+        match &mut self.aside {
+            Some(aside) => &mut aside.up,
+            None => &mut self.up,
         }
     }
 
@@ -287,6 +316,9 @@ impl Exchange {
             Phase::Call => {
                 interest.read_downstream = !self.is_mirror() && self.wants_request_bytes();
                 interest.read_upstream = self.wants_response_bytes();
+                let aside = self.aside.as_deref();
+                interest.read_aside = aside.is_some();
+                interest.write_aside = aside.is_some_and(|aside| !aside.up.outbox.is_empty());
             }
             Phase::Tunnel(tunnel) => {
                 interest.read_downstream =
@@ -330,6 +362,7 @@ impl Exchange {
     fn cancel(&mut self, ambient: Ambient) {
         if !matches!(self.phase, Phase::Flush { .. } | Phase::Tunnel(_)) {
             self.record.details = Details::DownstreamRemoteDisconnect;
+            self.give_up_aside(AttemptEnd::Cancelled);
             self.up.cancel(&mut self.record);
         }
         self.end_record(ambient);
@@ -345,6 +378,7 @@ impl Exchange {
 
     /// Closes whatever is open.
     fn close(&mut self) {
+        self.give_up_aside(AttemptEnd::Cancelled);
         self.drop_upstream();
         self.down.outbox.clear();
         if !matches!(self.phase, Phase::Closed) {

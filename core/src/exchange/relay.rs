@@ -1,10 +1,10 @@
 //! Moving messages: the request towards the endpoint and the response towards the client, with backpressure.
 
-use super::call::{RequestBody, Response};
+use super::call::{Call, RequestBody, Response};
 use super::{Ambient, Exchange, INBOX_LIMIT, Phase};
-use crate::decision::{Details, ResetReason};
+use crate::decision::{AttemptEnd, Details, ResetReason};
 use crate::http1::{Asked, BodyLength, Eof, Framing, Part, ResponseFacts};
-use crate::request;
+use crate::request::{self, Judged};
 use crate::worker::Worker;
 
 impl Exchange {
@@ -13,6 +13,9 @@ impl Exchange {
         self.pump_request(ambient, worker);
         if matches!(self.phase, Phase::Call) {
             self.pump_response(ambient, worker);
+        }
+        if matches!(self.phase, Phase::Call) && self.aside.is_some() {
+            self.pump_aside(ambient, worker);
         }
         !matches!(self.phase, Phase::Call)
     }
@@ -60,7 +63,8 @@ impl Exchange {
                 Ok(Part::End) => {
                     self.complete_request(ambient);
                     if self.up.is_attached() {
-                        self.end_request_body();
+                        let trailers = self.call.request_trailers.as_ref();
+                        self.up.end_request_body(trailers);
                     }
                     self.send_mirrors(ambient, worker);
                 }
@@ -82,27 +86,16 @@ impl Exchange {
         }
     }
 
-    /// Sends what had arrived before this attempt began. Says whether the attempt is level with the client now.
     fn send_again(&mut self) -> bool {
-        while !self.up.outbox.is_above_limit() {
-            let Some(piece) = self.call.replay.next() else {
-                if self.call.request_body == RequestBody::Complete {
-                    self.end_request_body();
-                }
-                return true;
-            };
-            self.up.writer.data(piece, &mut self.up.outbox);
-        }
-        false
-    }
-
-    fn end_request_body(&mut self) {
-        if !self.up.body_ended {
-            self.up.body_ended = true;
-            let trailers = self.call.request_trailers.as_ref();
-            // The reader has counted the body, so it is as long as its head says.
-            let _ = self.up.writer.end(trailers, &mut self.up.outbox);
-        }
+        let Call {
+            replay,
+            request_body,
+            request_trailers,
+            ..
+        } = &mut self.call;
+        let is_complete = *request_body == RequestBody::Complete;
+        self.up
+            .send_again(replay, is_complete, request_trailers.as_ref())
     }
 
     fn complete_request(&mut self, ambient: Ambient) {
@@ -179,28 +172,51 @@ impl Exchange {
     }
 
     fn on_response_head(&mut self, facts: &ResponseFacts, ambient: Ambient, worker: &mut Worker) {
+        if facts.switched {
+            self.begin_upgrade_tunnel(facts.upgrade.clone(), ambient, worker);
+            return;
+        }
+        if !facts.interim {
+            self.up
+                .on_status(self.response.status.as_u16(), &mut self.record);
+            if !self.up.is_judged {
+                self.report_response(ambient);
+            }
+            let (was_hedged, can_repeat) = (self.up.was_hedged, self.can_repeat());
+            let (record, response) = (&mut self.record, &self.response);
+            match request::after_response(was_hedged, can_repeat, record, response, ambient.now) {
+                Judged::Retry(wait) => {
+                    self.discard_response(facts.keep_alive, ambient, worker);
+                    self.back_off(wait, ambient);
+                    return;
+                }
+                Judged::Bad if self.aside.is_some() => {
+                    self.discard_response(facts.keep_alive, ambient, worker);
+                    self.take_back(worker);
+                    return;
+                }
+                Judged::Good | Judged::Bad => {}
+            }
+        }
+        self.give_up_aside(AttemptEnd::Overtaken);
+        self.pass_on(facts, ambient, worker);
+    }
+
+    fn report_response(&self, ambient: Ambient) {
+        let outcome = request::outcome::of_response(&self.record, &self.response);
+        request::outcome::report(outcome, &self.record, ambient.now);
+        request::response_time::on_response(outcome, &self.record, &self.response, ambient.now);
+    }
+
+    /// The response is the client's, of whichever attempt it is.
+    pub(super) fn pass_on(&mut self, facts: &ResponseFacts, ambient: Ambient, worker: &mut Worker) {
         if facts.interim {
             self.call.interim_sent = true;
             self.write_head(BodyLength::None, true, worker);
             return;
         }
-        if facts.switched {
-            self.begin_upgrade_tunnel(facts.upgrade.clone(), ambient, worker);
-            return;
-        }
         let status = self.response.status.as_u16();
-        self.up.on_status(status, &mut self.record);
-        let outcome = request::outcome::of_response(&self.record, &self.response);
-        request::outcome::report(outcome, &self.record, ambient.now);
-        request::response_time::on_response(outcome, &self.record, &self.response, ambient.now);
-        let can_repeat = self.can_repeat();
-        if let Some(wait) =
-            request::after_response(can_repeat, &mut self.record, &self.response, ambient.now)
-        {
-            self.discard_response(facts.keep_alive, ambient, worker);
-            self.back_off(wait, ambient);
-            return;
-        }
+        self.record.retry_slot = None;
         if !self.owes_mirrors() {
             self.call.replay.end_repeats();
         }

@@ -123,6 +123,15 @@ impl Replay {
         }
     }
 
+    /// The same body for an attempt that goes on beside a newer one, from where it is.
+    pub(super) fn fork(&mut self) -> Self {
+        Self {
+            next: self.next,
+            behind: self.behind,
+            ..self.share()
+        }
+    }
+
     /// How many bytes are kept.
     pub(super) const fn len(&self) -> usize {
         self.len

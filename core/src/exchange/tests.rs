@@ -1,6 +1,7 @@
 //! The exchange driven by hand: both peers are byte strings, and every output is looked at.
 
 mod endings;
+mod hedge;
 mod limits;
 mod mirrors;
 mod resilience;

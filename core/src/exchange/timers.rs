@@ -83,6 +83,7 @@ impl Exchange {
         self.moved_at = ambient.now;
         match (&self.phase, self.call.response) {
             (Phase::Call, Response::Awaited) => {
+                self.give_up_aside(AttemptEnd::Reset(ResetReason::LocalReset));
                 end_attempt(&mut self.record, AttemptEnd::Reset(ResetReason::LocalReset));
                 self.drop_upstream();
                 let is_complete = self.call.request_body == RequestBody::Complete;

@@ -32,6 +32,7 @@ impl Tunnel {
         match side {
             Side::Downstream => self.downstream == Direction::Open,
             Side::Upstream => self.upstream == Direction::Open,
+            Side::Aside => false,
         }
     }
 
@@ -39,6 +40,8 @@ impl Tunnel {
         let direction = match side {
             Side::Downstream => &mut self.downstream,
             Side::Upstream => &mut self.upstream,
+            // A tunnel has one endpoint.
+            Side::Aside => return,
         };
         if *direction == Direction::Open {
             *direction = Direction::Ending;

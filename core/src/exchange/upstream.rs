@@ -8,9 +8,11 @@ use bytes::BytesMut;
 
 use super::adaptive::UnderWay;
 use super::admission::Waiting;
+use super::replay::Replay;
 use crate::cluster::{ActiveRequest, Permit};
 use crate::decision::{AttemptEnd, Record, ResetReason};
 use crate::http1::{Limits, Reader, Writer};
+use crate::message::Headers;
 use crate::outbox::Outbox;
 use crate::peer::WaiterId;
 use crate::request::Target;
@@ -69,6 +71,10 @@ pub(super) struct Upstream {
     pub(super) request_sent: bool,
     /// When this attempt has taken too long.
     pub(super) per_try_deadline: Option<Instant>,
+    /// It has taken too long, and its endpoint has been told off for that.
+    pub(super) is_judged: bool,
+    /// Another attempt was made beside it.
+    pub(super) was_hedged: bool,
 }
 
 impl Upstream {
@@ -89,6 +95,8 @@ impl Upstream {
             body_ended: false,
             request_sent: false,
             per_try_deadline: None,
+            is_judged: false,
+            was_hedged: false,
         }
     }
 
@@ -180,9 +188,41 @@ impl Upstream {
         self.wrote = false;
         self.body_ended = false;
         self.per_try_deadline = None;
+        self.is_judged = false;
+        self.was_hedged = false;
         self.deaf = false;
         self.filled = false;
         self.received = false;
+    }
+
+    /// Sends what had arrived before this attempt began. Says whether the attempt is level with the client now.
+    pub(super) fn send_again(
+        &mut self,
+        replay: &mut Replay,
+        is_complete: bool,
+        trailers: Option<&Headers>,
+    ) -> bool {
+        if self.deaf {
+            return false;
+        }
+        while !self.outbox.is_above_limit() {
+            let Some(piece) = replay.next() else {
+                if is_complete {
+                    self.end_request_body(trailers);
+                }
+                return true;
+            };
+            self.writer.data(piece, &mut self.outbox);
+        }
+        false
+    }
+
+    pub(super) fn end_request_body(&mut self, trailers: Option<&Headers>) {
+        if !self.body_ended {
+            self.body_ended = true;
+            // The reader has counted the body, so it is as long as its head says.
+            let _ = self.writer.end(trailers, &mut self.outbox);
+        }
     }
 
     /// Why the response failed if the connection ended now: as in Envoy, a message that has begun and is cut is a broken
@@ -221,11 +261,7 @@ impl Upstream {
 
 /// The attempt under way ends so; one that has ended already stays as it is.
 pub(super) fn end_attempt(record: &mut Record, end: AttemptEnd) {
-    if let Some(attempt) = record
-        .attempts
-        .last_mut()
-        .filter(|a| a.end == AttemptEnd::Open)
-    {
+    if let Some(attempt) = record.attempt_mut().filter(|a| a.end == AttemptEnd::Open) {
         attempt.end = end;
     }
 }

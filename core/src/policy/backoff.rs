@@ -57,6 +57,7 @@ mod tests {
             ignore_previous_hosts: true,
             remote_localities: false,
             retry_after: retry_after.map(Duration::from_secs),
+            hedge_on_per_try_timeout: false,
         }
     }
 

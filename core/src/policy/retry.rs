@@ -88,6 +88,7 @@ mod tests {
             ignore_previous_hosts: true,
             remote_localities: false,
             retry_after: None,
+            hedge_on_per_try_timeout: false,
         }
     }
 

@@ -6,12 +6,13 @@ use crate::decision::Timeouts;
 use crate::time::Duration;
 
 /// The times of a request. `route` and `per_try` are the rule's. `grpc`: the request is gRPC, and this is its own timeout
-/// if it has one; the rule's is then the most it may ask for. An attempt's time that is no shorter than the whole
+/// if it has one; the rule's is then the most it may ask for. `hedges`: an attempt goes on beyond its own time. An attempt's time that is no shorter than the whole
 /// request's does not count.
 #[must_use]
 pub fn of_request(
     route: Option<Duration>,
     per_try: Option<Duration>,
+    hedges: bool,
     grpc: Option<Option<Duration>>,
 ) -> Timeouts {
     let whole = match grpc {
@@ -25,14 +26,19 @@ pub fn of_request(
     Timeouts {
         whole,
         per_try: per_try.filter(|time| whole.is_none_or(|whole| *time < whole)),
+        hedges,
     }
 }
 
 /// The milliseconds that an attempt has, as the endpoint is told; `None` when nothing is limited. `elapsed`: since the
-/// request was complete. `hedges`: an attempt goes on beyond its own time.
+/// request was complete.
 #[must_use]
-pub fn expected_millis(timeouts: Timeouts, hedges: bool, elapsed: Duration) -> Option<u64> {
-    let Timeouts { whole, per_try } = timeouts;
+pub fn expected_millis(timeouts: Timeouts, elapsed: Duration) -> Option<u64> {
+    let Timeouts {
+        whole,
+        per_try,
+        hedges,
+    } = timeouts;
     let left = whole.map(|whole| whole.saturating_sub(elapsed));
     let expected = match per_try.filter(|_| !hedges) {
         Some(per_try) => left.map_or(per_try, |left| left.min(per_try)),
@@ -71,10 +77,11 @@ mod tests {
             (route, Some(80), Some(Some(70)), Some(70), None),
         ] {
             let grpc = grpc.map(|asked| asked.map(ms));
-            let got = of_request(route, per_try.map(ms), grpc);
+            let got = of_request(route, per_try.map(ms), false, grpc);
             let want = Timeouts {
                 whole: whole.map(ms),
                 per_try: each.map(ms),
+                hedges: false,
             };
             assert_eq!(got, want, "{route:?} {per_try:?} {grpc:?}");
         }
@@ -97,8 +104,9 @@ mod tests {
             let timeouts = Timeouts {
                 whole: whole.map(ms),
                 per_try: per_try.map(ms),
+                hedges,
             };
-            let got = expected_millis(timeouts, hedges, ms(elapsed));
+            let got = expected_millis(timeouts, ms(elapsed));
             assert_eq!(got, want, "{whole:?} {per_try:?} {hedges} {elapsed}");
         }
     }
@@ -151,8 +159,8 @@ mod tests {
         ) {
             let given = |millis: u64| (millis > 0).then(|| ms(millis));
             let asked = is_grpc.then(|| grpc.map(ms));
-            let timeouts = of_request(given(route), given(tried), asked);
-            let expected = expected_millis(timeouts, hedges, ms(elapsed));
+            let timeouts = of_request(given(route), given(tried), hedges, asked);
+            let expected = expected_millis(timeouts, ms(elapsed));
             let want = model(route, tried, is_grpc.then(|| grpc.unwrap_or(0)), hedges, elapsed);
             let millis = |time: Option<Duration>| time.map_or(0, |time| time.as_millis() as u64);
             prop_assert_eq!((millis(timeouts.whole), millis(timeouts.per_try), expected.unwrap_or(0)), want);

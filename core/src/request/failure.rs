@@ -21,28 +21,59 @@ pub struct Failure {
     pub can_repeat: bool,
     /// Some of the request has been written to an endpoint, in this attempt or an earlier one.
     pub request_sent: bool,
+    /// Another attempt was made beside this one already.
+    pub was_hedged: bool,
     /// When.
     pub at: Instant,
 }
 
-/// A response's head arrived: how long to wait before another attempt, or `None` to let the response through.
+/// What a response's head means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judged {
+    /// The policy would not retry it.
+    Good,
+    /// It is thrown away, and after this wait there is another attempt.
+    Retry(Duration),
+    /// The policy would retry it, and cannot.
+    Bad,
+}
+
+/// A response's head arrived. `was_hedged`: another attempt was made beside this one already, so that there is none after
+/// it.
 pub fn after_response(
+    was_hedged: bool,
     can_repeat: bool,
     record: &mut Record,
     response: &ResponseHead,
     now: Instant,
-) -> Option<Duration> {
-    record.retry_slot = None;
-    let view = record.view.clone()?;
-    let policy = policy_of(record, &view.snapshot);
+) -> Judged {
+    let view = record.view.clone();
+    let policy = view
+        .as_ref()
+        .and_then(|view| policy_of(record, &view.snapshot));
     let status = response.status.as_u16();
     let headers = &response.headers;
     let Some(policy) = policy.filter(|p| retry::wants_after_response(p, status, headers)) else {
+        record.retry_slot = None;
         on_good_response(record, now);
-        return None;
+        return Judged::Good;
     };
-    let asked = backoff::asked_for(policy, headers);
-    take_retry(wanted(true, can_repeat), policy, asked, record, now)
+    if was_hedged {
+        return Judged::Bad;
+    }
+    let why = backoff::asked_for(policy, headers).map_or(Why::Failed, Why::FailedAndAsked);
+    match take_retry(wanted(true, can_repeat), policy, why, record, now) {
+        Some(wait) => Judged::Retry(wait),
+        None => Judged::Bad,
+    }
+}
+
+/// An attempt takes longer than it may, and goes on: how long to wait before another one beside it, whatever the policy
+/// retries (Envoy's `hedge_on_per_try_timeout`).
+pub fn on_try_too_long(can_repeat: bool, record: &mut Record, now: Instant) -> Option<Duration> {
+    let view = record.view.clone()?;
+    let policy = policy_of(record, &view.snapshot)?;
+    take_retry(wanted(true, can_repeat), policy, Why::TooLong, record, now)
 }
 
 /// The response is none to retry: it pays for retries of others, and a retry has brought what it was made for.
@@ -65,15 +96,14 @@ pub fn on_attempt_failed(
     record: &mut Record,
     response: &mut ResponseHead,
 ) -> Verdict {
-    record.retry_slot = None;
     let view = record.view.clone();
     let policy = view
         .as_ref()
         .and_then(|view| policy_of(record, &view.snapshot));
-    if let Some(policy) = policy {
+    if let Some(policy) = policy.filter(|_| !failure.was_hedged) {
         let by_policy = retry::wants_after_reset(policy, failure.reason, failure.request_sent);
         let wanted = wanted(by_policy, failure.can_repeat);
-        if let Some(wait) = take_retry(wanted, policy, None, record, failure.at) {
+        if let Some(wait) = take_retry(wanted, policy, Why::Failed, record, failure.at) {
             return Verdict::Retry(wait);
         }
     }
@@ -107,14 +137,15 @@ pub fn on_attempt_failed(
 }
 
 /// Spends one retry, if one is wanted and left and the cluster's limit allows it, and writes down what became of it.
-/// `asked`: how long the response asks to wait.
+/// What the retry before it held is free again.
 fn take_retry(
     wanted: Wanted,
     policy: &RetryPolicy,
-    asked: Option<Duration>,
+    why: Why,
     record: &mut Record,
     now: Instant,
 ) -> Option<Duration> {
+    record.retry_slot = None;
     let followed = match wanted {
         Wanted::No => Followed::Nothing,
         Wanted::Impossible => Followed::CannotRepeat,
@@ -125,7 +156,7 @@ fn take_retry(
             Ok(slot) => {
                 record.retry_slot = slot;
                 record.retries += 1;
-                wait(policy, asked, record)
+                wait(policy, why, record)
             }
             Err(full) => Followed::RetriesFull(full),
         },
@@ -135,6 +166,7 @@ fn take_retry(
         Followed::Nothing | Followed::CannotRepeat => return None,
         Followed::Retry { wait } => (RetryEvent::BackOff, Some(wait)),
         Followed::RetryAfter { wait } => (RetryEvent::RetryAfter, Some(wait)),
+        Followed::Hedge { wait } => (RetryEvent::Hedge, Some(wait)),
         Followed::NoRetriesLeft { .. } => (RetryEvent::LimitExceeded, None),
         Followed::RetriesFull(_) => (RetryEvent::Overflow, None),
     };
@@ -145,16 +177,30 @@ fn take_retry(
 }
 
 /// How long the retry that was just counted waits. What responses ask for does not move the back-off on.
-fn wait(policy: &RetryPolicy, asked: Option<Duration>, record: &Record) -> Followed {
-    if let Some(asked) = asked {
-        let wait = backoff::spread(asked, record.retries, record.entropy);
-        return Followed::RetryAfter { wait };
-    }
+fn wait(policy: &RetryPolicy, why: Why, record: &Record) -> Followed {
     let attempts = record.attempts.iter();
-    let backed_off = attempts.filter(|a| matches!(a.followed, Followed::Retry { .. }));
+    let backed_off =
+        attempts.filter(|a| matches!(a.followed, Followed::Retry { .. } | Followed::Hedge { .. }));
     let nth = u32::try_from(backed_off.count()).unwrap_or(u32::MAX);
-    let wait = backoff::jittered(policy, nth.saturating_add(1), record.entropy);
-    Followed::Retry { wait }
+    let jittered = || backoff::jittered(policy, nth.saturating_add(1), record.entropy);
+    match why {
+        Why::Failed => Followed::Retry { wait: jittered() },
+        Why::TooLong => Followed::Hedge { wait: jittered() },
+        Why::FailedAndAsked(asked) => Followed::RetryAfter {
+            wait: backoff::spread(asked, record.retries, record.entropy),
+        },
+    }
+}
+
+/// Why there is to be another attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// One failed.
+    Failed,
+    /// One failed, and its response asks to wait for so long.
+    FailedAndAsked(Duration),
+    /// One takes too long, and goes on.
+    TooLong,
 }
 
 /// Whether the policy wants another attempt.
@@ -191,7 +237,7 @@ fn begin_retry(record: &Record, now: Instant) -> Result<Option<Permit>, RetriesF
 
 fn last_cluster(record: &Record) -> Option<&Cluster> {
     let view = record.view.as_ref()?;
-    Some(view.snapshot.cluster(record.attempts.last()?.cluster?))
+    Some(view.snapshot.cluster(record.attempt()?.cluster?))
 }
 
 /// The back-off is over: the destination stays, the endpoint is picked anew.

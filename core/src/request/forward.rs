@@ -63,6 +63,7 @@ pub(super) fn timeouts(peer: &Peer, plan: Option<&Forward>, request: &RequestHea
     timeouts::of_request(
         plan.and_then(|plan| plan.timeout),
         retry.and_then(|retry| retry.per_try_timeout),
+        retry.is_some_and(|retry| retry.hedge_on_per_try_timeout),
         counts.then(asked),
     )
 }
@@ -134,7 +135,7 @@ pub(super) fn attempt(
         return Verdict::Reply(bytes::Bytes::from_static(b"no healthy upstream"));
     };
     let chosen = &cluster.endpoints[endpoint];
-    record.attempts.push(Attempt {
+    record.begin_attempt(Attempt {
         cluster: Some(id),
         endpoint: endpoint as u32,
         picked,
@@ -205,7 +206,7 @@ pub(super) fn passthrough(
         // Reference §2.15: a connection to the proxy's own port goes nowhere, or it would go round for ever.
         return reply::blocked(record, response);
     }
-    record.attempts.push(Attempt {
+    record.begin_attempt(Attempt {
         cluster: None,
         endpoint: 0,
         picked: Picked::simply(PickedBy::OriginalDestination),

@@ -71,7 +71,7 @@ pub(super) fn announce_attempt(context: &Context<'_>, record: &mut Record) {
     record.request.headers.set(Known::XEnvoyAttemptCount, count);
     let elapsed = context.complete_since.map(|at| context.now.since(at));
     let elapsed = elapsed.unwrap_or_default();
-    let Some(millis) = timeouts::expected_millis(record.timeouts, false, elapsed) else {
+    let Some(millis) = timeouts::expected_millis(record.timeouts, elapsed) else {
         return;
     };
     let headers = &mut record.request.headers;

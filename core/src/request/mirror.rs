@@ -69,7 +69,7 @@ pub fn begin_mirror(
         },
         timeouts: Timeouts {
             whole: original.timeouts.whole,
-            per_try: None,
+            ..Timeouts::default()
         },
         bytes_received: original.bytes_received,
         began: context.now,

@@ -17,8 +17,8 @@ pub mod response_time;
 mod stream;
 
 pub use failure::{
-    Failure, after_response, may_retry, on_attempt_failed, on_route_timeout, retries_are_written,
-    retry,
+    Failure, Judged, after_response, may_retry, on_attempt_failed, on_route_timeout,
+    on_try_too_long, retries_are_written, retry,
 };
 pub use mirror::{begin_mirror, has_mirrors};
 pub use rate_limit::tell_rate_limit;

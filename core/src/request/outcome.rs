@@ -8,7 +8,7 @@ use crate::time::Instant;
 
 /// Something became known about the endpoint of the attempt under way. Does nothing where endpoints are not ejected.
 pub fn report(outcome: Outcome, record: &Record, now: Instant) {
-    let (Some(view), Some(attempt)) = (&record.view, record.attempts.last()) else {
+    let (Some(view), Some(attempt)) = (&record.view, record.attempt()) else {
         return;
     };
     let Some(id) = attempt.cluster else { return };

@@ -39,7 +39,7 @@ pub fn on_failure(record: &Record, now: Instant) {
 }
 
 fn watched(record: &Record) -> Option<(&Cluster, &Attempt)> {
-    let (view, attempt) = (record.view.as_ref()?, record.attempts.last()?);
+    let (view, attempt) = (record.view.as_ref()?, record.attempt()?);
     let cluster = view.snapshot.cluster(attempt.cluster?);
     (cluster.balancing == Balancing::PeakEwma).then_some((cluster, attempt))
 }

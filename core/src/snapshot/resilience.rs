@@ -139,6 +139,8 @@ pub struct RetryPolicy {
     pub backoff: Duration,
     /// A response's `retry-after` sets the wait, if it asks for no more than this.
     pub retry_after: Option<Duration>,
+    /// An attempt that takes longer than its time goes on, and another one is made beside it.
+    pub hedge_on_per_try_timeout: bool,
     /// Endpoints that were tried are avoided.
     pub ignore_previous_hosts: bool,
     /// Every second attempt leaves the priorities that were tried before (`retryRemoteLocalities`).

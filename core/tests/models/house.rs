@@ -161,6 +161,9 @@ impl House {
                 Output::Reset | Output::Close(Side::Downstream) => client.closed = true,
                 Output::ShutdownWrite(_) => {}
                 Output::Mirror => panic!("no rule here has a mirror"),
+                Output::SetAside | Output::TakeBack | Output::Close(Side::Aside) => {
+                    panic!("no rule here hedges");
+                }
                 Output::Ended => {
                     let record = client.exchange.record();
                     client.end = Some(End {

@@ -89,6 +89,17 @@ impl Sidecar {
                         self.idle.insert(connection, (wire, end));
                     }
                 }
+                Output::SetAside => {
+                    if let Upstream::Open(wire, end) = running.upstream {
+                        running.upstream = Upstream::None;
+                        running.aside = Some((wire, end));
+                    }
+                }
+                Output::TakeBack => {
+                    if let Some((wire, end)) = running.aside.take() {
+                        running.upstream = Upstream::Open(wire, end);
+                    }
+                }
                 Output::Discard(connection) => self.close_idle(connection, fabric),
                 Output::Wake(waiter) => self.wake(waiter, fabric),
                 Output::Announce => fabric.queue.push(fabric.now, Happening::Announced),
@@ -133,6 +144,7 @@ impl Sidecar {
                 Output::Done => {
                     running.close(Side::Downstream, fabric);
                     running.close(Side::Upstream, fabric);
+                    running.close(Side::Aside, fabric);
                     self.running.remove(&number);
                     self.plan_expiry(fabric);
                     return Ok(false);
@@ -157,7 +169,7 @@ impl Sidecar {
         if interest.deadline.is_some_and(|(at, _)| at <= fabric.now) {
             return Some(Input::Deadline);
         }
-        let mut ready: [Option<(Side, bool)>; 4] = [None; 4];
+        let mut ready: [Option<(Side, bool)>; 6] = [None; 6];
         let mut count = 0;
         for (side, read, write) in [
             (
@@ -170,6 +182,7 @@ impl Sidecar {
                 interest.read_upstream,
                 interest.write_upstream,
             ),
+            (Side::Aside, interest.read_aside, interest.write_aside),
         ] {
             let Some((wire, end)) = running.wire(side) else {
                 continue;

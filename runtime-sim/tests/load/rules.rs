@@ -219,6 +219,7 @@ fn detection(dice: &mut Dice, text: &mut String) {
 const ON_ROUTES: &[&str] = &[
     "outrigger.dev/idle-timeout: 200ms",
     "outrigger.dev/retry-after: 5s",
+    "outrigger.dev/hedge-on-per-try-timeout: \"true\"",
     "outrigger.dev/local-rate-limit: \"200/s, burst=20\"",
 ];
 

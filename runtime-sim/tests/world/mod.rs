@@ -133,6 +133,7 @@ fn retry(dice: &mut Dice) -> RetryPolicy {
         ignore_previous_hosts: dice.coin(),
         remote_localities: dice.coin(),
         retry_after: dice.coin().then_some(Duration::from_secs(2)),
+        hedge_on_per_try_timeout: dice.coin(),
     }
 }
 

@@ -14,6 +14,9 @@ pub struct Extensions {
     pub idle_timeout: Option<Duration>,
     /// `outrigger.dev/header-faults`: requests may ask for faults (Envoy's `header_delay` and `header_abort`).
     pub header_faults: bool,
+    /// `outrigger.dev/hedge-on-per-try-timeout`: an attempt that takes longer than `perTryTimeout` goes on, and another one
+    /// is made beside it.
+    pub hedge_on_per_try_timeout: bool,
     /// `outrigger.dev/local-rate-limit`: how many requests its rules let through, together.
     pub local_rate_limit: Option<RequestRate>,
 }
@@ -35,6 +38,7 @@ pub(super) fn read(all: &mut Annotations<'_, '_>) -> Extensions {
         retry_after: all
             .read("retry-after", |setting| setting.lone_duration())
             .flatten(),
+        hedge_on_per_try_timeout: all.flag("hedge-on-per-try-timeout"),
         idle_timeout: all
             .read("idle-timeout", |setting| setting.lone_duration_or_zero())
             .flatten(),

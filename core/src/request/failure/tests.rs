@@ -17,6 +17,7 @@ fn policy(backoff: Duration) -> RetryPolicy {
         ignore_previous_hosts: true,
         remote_localities: false,
         retry_after: Some(Duration::from_secs(300)),
+        hedge_on_per_try_timeout: false,
     }
 }
 
@@ -48,7 +49,8 @@ proptest! {
         for asked in asked {
             record.attempts.push(attempt());
             record.retries += 1;
-            let followed = wait(&policy, asked.map(Duration::from_secs), &record);
+            let why = asked.map_or(Why::Failed, |s| Why::FailedAndAsked(Duration::from_secs(s)));
+            let followed = wait(&policy, why, &record);
             match (asked, followed) {
                 (Some(seconds), Followed::RetryAfter { wait }) => {
                     let least = Duration::from_secs(seconds);

@@ -17,6 +17,7 @@ pub(super) fn policy(policy: &RetryPolicy) -> Value {
         "per_try_timeout": policy.per_try_timeout.map(duration),
         "backoff": duration(policy.backoff),
         "retry_after": policy.retry_after.map(duration),
+        "hedge_on_per_try_timeout": policy.hedge_on_per_try_timeout,
     })
 }
 
@@ -98,6 +99,7 @@ mod tests {
             "per_try_timeout": null,
             "backoff": "0.025s",
             "retry_after": "300s",
+            "hedge_on_per_try_timeout": false,
         });
         assert!(shown.into_iter().any(|shown| shown == want));
     }

@@ -1,0 +1,178 @@
+//! Hedging: an attempt that takes longer than its time goes on, and another one is made beside it (Envoy's
+//! `hedge_on_per_try_timeout`).
+//!
+//! The older attempt is set aside with its connection, and the exchange's own side of the endpoint is the newer one's.
+//! The first good response wins: if it is the older one's, that is taken back into its place, and everything goes on as
+//! if there had been no other. There are two at a time and no more. An attempt that was set aside is followed by no
+//! other; what it comes to counts only if it is good, or if it is the last one left.
+
+use core::mem;
+
+use super::replay::Replay;
+use super::upstream::{Upstream, end_attempt};
+use super::{Ambient, Exchange, Output, Phase, Side};
+use crate::decision::{AttemptEnd, Details, ResetReason};
+use crate::http1::{Asked, ResponseFacts};
+use crate::request::{self, Judged};
+use crate::worker::Worker;
+
+/// An attempt that takes too long, beside which there is a newer one.
+#[derive(Debug)]
+pub(super) struct Aside {
+    pub(super) up: Upstream,
+    /// Its position in the record.
+    attempt: usize,
+    /// The request, of which it may not have been sent everything.
+    replay: Replay,
+}
+
+impl Exchange {
+    pub(super) fn on_per_try_timeout(&mut self, ambient: Ambient, worker: &mut Worker) {
+        // What asks for another protocol is a conversation with one endpoint.
+        let may_hedge = self.record.timeouts.hedges && self.call.facts.upgrade.is_none();
+        if !may_hedge {
+            self.fail_attempt(ResetReason::PerTryTimeout, ambient, worker);
+            return;
+        }
+        self.up.per_try_deadline = None;
+        self.report_reset(ResetReason::PerTryTimeout, ambient);
+        self.up.is_judged = true;
+        if self.aside.is_some() {
+            return;
+        }
+        let can_repeat = self.can_repeat();
+        if let Some(wait) = request::on_try_too_long(can_repeat, &mut self.record, ambient.now) {
+            self.set_aside();
+            self.back_off(wait, ambient);
+        }
+    }
+
+    fn set_aside(&mut self) {
+        let mut newer = Upstream::new();
+        newer.request_sent = self.up.request_sent;
+        let mut up = mem::replace(&mut self.up, newer);
+        up.was_hedged = true;
+        self.aside = Some(Box::new(Aside {
+            up,
+            // It is the newest one: only one is set aside at a time.
+            attempt: self.record.attempts.len().saturating_sub(1),
+            replay: self.call.replay.fork(),
+        }));
+        self.outputs.push_back(Output::SetAside);
+    }
+
+    /// The newer attempt has come to nothing: the older one is the only one again.
+    pub(super) fn take_back(&mut self, worker: &mut Worker) {
+        let Some(aside) = self.aside.take() else {
+            return;
+        };
+        self.drop_upstream();
+        self.up.return_buffers(worker);
+        let Aside {
+            up,
+            attempt,
+            replay,
+        } = *aside;
+        self.up = up;
+        self.call.replay = replay;
+        self.record.about = Some(attempt);
+        self.outputs.push_back(Output::TakeBack);
+    }
+
+    /// Instead of an answer of our own, the older attempt goes on, if there is one.
+    pub(super) fn falls_back(&mut self, worker: &mut Worker) -> bool {
+        if self.aside.is_none() {
+            return false;
+        }
+        self.record.details = Details::None;
+        self.take_back(worker);
+        true
+    }
+
+    /// The older attempt is over; one that has ended already stays as it is.
+    pub(super) fn give_up_aside(&mut self, end: AttemptEnd) {
+        if let Some(aside) = self.aside.take() {
+            self.record.about = Some(aside.attempt);
+            end_attempt(&mut self.record, end);
+            self.record.about = None;
+            self.outputs.push_back(Output::Close(Side::Aside));
+        }
+    }
+
+    /// The older attempt has failed.
+    pub(super) fn lose_aside(&mut self, reason: ResetReason) {
+        if let Some(active) = self.aside.as_mut().and_then(|a| a.up.active.as_mut()) {
+            active.fail();
+        }
+        self.give_up_aside(AttemptEnd::Reset(reason));
+    }
+
+    /// Moves what the older attempt still has to send, and looks for its response.
+    pub(super) fn pump_aside(&mut self, ambient: Ambient, worker: &mut Worker) {
+        if let Some(aside) = &mut self.aside {
+            let Aside { up, replay, .. } = &mut **aside;
+            up.send_again(replay, true, self.call.request_trailers.as_ref());
+        }
+        while let Some(aside) = &mut self.aside {
+            let asked = Asked {
+                method: &self.record.request.method,
+                upgrade: false,
+            };
+            let up = &mut aside.up;
+            match (up.reader).response_head(&mut up.inbox, asked, &mut self.response) {
+                Ok(None) => return,
+                Ok(Some(facts)) => self.on_head_aside(&facts, ambient, worker),
+                Err(_refused) => self.lose_aside(ResetReason::ProtocolError),
+            }
+        }
+        if matches!(self.phase, Phase::Call) && self.record.about.is_some() {
+            self.pump_response(ambient, worker);
+        }
+    }
+
+    fn on_head_aside(&mut self, facts: &ResponseFacts, ambient: Ambient, worker: &mut Worker) {
+        let Some(aside) = &mut self.aside else {
+            return;
+        };
+        let older = aside.attempt;
+        self.record.about = Some(older);
+        if !facts.interim {
+            aside
+                .up
+                .on_status(self.response.status.as_u16(), &mut self.record);
+            let (record, response) = (&mut self.record, &self.response);
+            if request::after_response(true, false, record, response, ambient.now) == Judged::Bad {
+                // The newer one may do better.
+                self.give_up_aside(AttemptEnd::Cancelled);
+                return;
+            }
+        }
+        self.record.about = None;
+        if self.record.attempts.len() > older + 1 {
+            end_attempt(&mut self.record, AttemptEnd::Overtaken);
+        }
+        self.take_back(worker);
+        self.pass_on(facts, ambient, worker);
+    }
+
+    pub(super) fn on_aside_eof(&mut self, ambient: Ambient, worker: &mut Worker) {
+        self.pump_aside(ambient, worker);
+        if let Some(aside) = &mut self.aside {
+            let reason = aside.up.end_reason();
+            self.lose_aside(reason);
+        } else if self.record.about.is_some() {
+            // Its response has just won, and the end is that of its body.
+            self.on_upstream_eof(ambient, worker);
+        }
+    }
+
+    pub(super) fn on_aside_broken(&mut self, ambient: Ambient, worker: &mut Worker) {
+        self.pump_aside(ambient, worker);
+        if let Some(aside) = &mut self.aside {
+            let reason = aside.up.end_reason();
+            self.lose_aside(reason);
+        } else if self.record.about.is_some() {
+            self.on_upstream_broken(ambient, worker);
+        }
+    }
+}
