@@ -1,3 +1,5 @@
+//! The limit against a plain reading of the formulas, and at its edges.
+
 use proptest::prelude::*;
 
 use super::*;
