@@ -161,7 +161,7 @@ fn a_budget_lets_an_overloaded_service_recover() {
             faults: vec![bad_time(Fault::Slow(Latency::Fixed(ms(200))), 2000)],
             ..Behaviour::new("s")
         },
-        visitors: 7000,
+        visitors: 4500,
         between: Duration::from_micros(1429),
     };
     let played = Budget::ALL.map(|budget| play(&scene, budget, 1));
