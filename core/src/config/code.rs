@@ -233,6 +233,7 @@ codes! {
     UnknownDelegate "unknown-delegate" Warning "A rule delegates to a VirtualService that is missing, hidden or no delegate."
     UnusedDelegate "unused-delegate" Info "A VirtualService without hosts to which none delegates."
     PerTryTimeout "per-try-timeout" Warning "The timeout of one try is not shorter than that of the whole request."
+    HedgeWithoutEffect "hedge-without-effect" Warning "Hedging where no rule says how long a try may take."
     ProtocolMismatch "protocol-mismatch" Warning "Rules of a VirtualService are for another protocol than the ports of its hosts."
     HidesRule "hides-rule" Info "A DestinationRule in the client's namespace hides the one of the service's owner."
     HidesSubsets "hides-subsets" Warning "A DestinationRule in the client's namespace hides subsets of the service's owner."

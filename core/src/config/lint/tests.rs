@@ -226,6 +226,25 @@ fn rules_fit_the_ports_and_each_other() {
 }
 
 #[test]
+fn hedging_needs_a_time_for_each_try() {
+    let meta = "name: r, annotations: {outrigger.dev/hedge-on-per-try-timeout: 'true'}";
+    let annotation = "metadata.annotations[\"outrigger.dev/hedge-on-per-try-timeout\"]";
+    for (retries, expected) in [
+        (
+            "{attempts: 2}",
+            vec![format!("hedge-without-effect {annotation}")],
+        ),
+        ("{attempts: 2, perTryTimeout: 1s}", vec![]),
+    ] {
+        let spec = format!(
+            "{{hosts: [a], http: [{{retries: {retries}, route: [{{destination: {{host: a}}}}]}}]}}"
+        );
+        let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+        check(&[&istio("VirtualService", meta, &spec)], &expected);
+    }
+}
+
+#[test]
 fn destination_rules_hide_and_shadow_each_other() {
     let owner = service("a", "default", HTTP);
     let host = "a.default.svc.cluster.local";

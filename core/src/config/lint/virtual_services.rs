@@ -18,6 +18,7 @@ pub(super) fn lint(lint: &mut Lint<'_>) {
         gateways(lint, rule);
         hosts(lint, rule);
         ports(lint, rule);
+        hedging(lint, rule);
         for (at, route) in rule.http.iter().enumerate() {
             if let Some(delegate) = &route.delegate {
                 check_delegate(lint, rule, at, delegate);
@@ -267,6 +268,23 @@ fn timeouts(lint: &mut Lint<'_>, rule: &VirtualService, at: usize, route: &HttpR
             Code::PerTryTimeout,
             message,
             "make it shorter, or the route's `timeout` longer",
+        );
+    }
+}
+
+/// An attempt is hedged when it takes longer than it may; without such a time none ever does.
+fn hedging(lint: &mut Lint<'_>, rule: &VirtualService) {
+    let has_time = |route: &HttpRoute| {
+        let retries = route.retries.as_ref();
+        retries.is_some_and(|retries| retries.per_try_timeout.is_some())
+    };
+    if rule.extensions.hedge_on_per_try_timeout && !rule.http.iter().any(has_time) {
+        lint.tell(
+            about(rule),
+            "metadata.annotations[\"outrigger.dev/hedge-on-per-try-timeout\"]",
+            Code::HedgeWithoutEffect,
+            "no rule has `retries.perTryTimeout`, so nothing is hedged",
+            "say how long a try may take",
         );
     }
 }
