@@ -7,6 +7,7 @@
 mod adaptive;
 mod atomic;
 mod bucket;
+mod choices;
 pub mod ejection;
 mod gradient;
 mod health;
@@ -27,6 +28,7 @@ mod window;
 
 pub use adaptive::AdaptiveLimit;
 pub use bucket::{Origin, Results};
+pub use choices::Choice;
 pub use gradient::{AdaptiveConcurrency, Sample};
 pub use host::{ActiveRequest, HostState, OpenConnection};
 pub use limit_counts::{LimitCounts, Limited};

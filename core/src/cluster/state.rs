@@ -3,6 +3,7 @@
 use super::adaptive::AdaptiveLimit;
 use super::atomic::{AtomicU32, AtomicU64, Ordering};
 use super::bucket::{Origin, Shown};
+use super::choices::Choices;
 use super::limits::Gauges;
 use super::outlier::OutlierDetection;
 use super::retries::Retries;
@@ -26,6 +27,7 @@ pub struct ClusterState {
     gauges: Gauges,
     retries: Retries,
     adaptive: AdaptiveLimit,
+    choices: Choices,
 }
 
 /// What the last sweep made of the success rates of a cluster's endpoints.
@@ -57,6 +59,10 @@ impl ClusterState {
 
     pub(super) const fn retries(&self) -> &Retries {
         &self.retries
+    }
+
+    pub(super) const fn choices(&self) -> &Choices {
+        &self.choices
     }
 
     /// How many endpoints the newest snapshot gives the cluster.

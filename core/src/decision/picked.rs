@@ -39,8 +39,10 @@ pub enum LocalityChoice {
     Any,
     /// By its weight.
     Weighted,
-    /// It is the proxy's own, and requests stay there if they can.
+    /// It is the proxy's own, where all requests stay.
     Own,
+    /// It is the proxy's own, where as many stay as it can carry.
+    Kept,
     /// It has room that the proxy's own one has not.
     Other,
 }

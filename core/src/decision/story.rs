@@ -270,6 +270,7 @@ impl Display for Picked {
             LocalityChoice::Any => "",
             LocalityChoice::Weighted => "locality by weight, ",
             LocalityChoice::Own => "in the own locality, ",
+            LocalityChoice::Kept => "kept in the own locality, ",
             LocalityChoice::Other => "in a locality with room, ",
         })?;
         self.by.fmt(f)

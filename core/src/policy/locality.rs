@@ -48,8 +48,10 @@ pub enum Plan {
 /// Where one request goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// It stays in the proxy's own locality.
+    /// It stays in the proxy's own locality, as all do.
     Own,
+    /// It stays there, while others leave.
+    Kept,
     /// It goes to the locality at this position.
     Other(usize),
 }
@@ -90,7 +92,7 @@ impl Plan {
             Self::Leave { stay, room } => (*stay, room),
         };
         if stay_or_leave % WHOLE < u64::from(stay) {
-            return Some(Way::Own);
+            return Some(Way::Kept);
         }
         let total: u64 = room.iter().map(|room| u64::from(*room)).sum();
         let mut number = whereto.checked_rem(total)?;
@@ -175,8 +177,8 @@ mod tests {
             room: [0, 1000, 0, 500].as_slice().into(),
         };
         for (first, second, want) in [
-            (2499, 0, Some(Way::Own)),
-            (12_499, 0, Some(Way::Own)),
+            (2499, 0, Some(Way::Kept)),
+            (12_499, 0, Some(Way::Kept)),
             (2500, 0, Some(Way::Other(1))),
             (9999, 999, Some(Way::Other(1))),
             (9999, 1000, Some(Way::Other(3))),

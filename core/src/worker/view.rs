@@ -3,7 +3,8 @@
 use core::cell::RefCell;
 use std::sync::Arc;
 
-use crate::decision::Picked;
+use crate::cluster::Choice;
+use crate::decision::{LocalityChoice, Picked};
 use crate::entropy::mix;
 use crate::policy::{Balancer, balance};
 use crate::snapshot::{ClusterId, Snapshot};
@@ -57,9 +58,13 @@ impl View {
         cluster.sweep(context.now, context.entropy);
         let at = id.0 as usize;
         let mut balancers = self.balancers.borrow_mut();
-        balancers[at]
-            .get_or_insert_with(|| Balancer::new(cluster, self.seed_of(at), context.now))
-            .pick(cluster, context)
+        let balancer = balancers[at]
+            .get_or_insert_with(|| Balancer::new(cluster, self.seed_of(at), context.now));
+        let picked = balancer.pick(cluster, context);
+        if let Some(choice) = picked.and_then(|(_, picked)| choice(picked)) {
+            cluster.state.count_choice(choice);
+        }
+        picked
     }
 
     /// Whether an endpoint of this snapshot has this id.
@@ -73,5 +78,56 @@ impl View {
 
     fn seed_of(&self, at: usize) -> u64 {
         mix(self.seed ^ at as u64)
+    }
+}
+
+/// What is counted of a pick.
+const fn choice(picked: Picked) -> Option<Choice> {
+    match picked.locality {
+        _ if picked.is_panic => Some(Choice::Panic),
+        LocalityChoice::Any | LocalityChoice::Weighted => None,
+        LocalityChoice::Own => Some(Choice::AllInZone),
+        LocalityChoice::Kept => Some(Choice::KeptInZone),
+        LocalityChoice::Other => Some(Choice::CrossZone),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decision::PickedBy;
+
+    #[test]
+    fn what_is_out_of_the_ordinary_is_counted() {
+        use LocalityChoice::{Any, Kept, Other, Own, Weighted};
+        for (locality, is_panic, want) in [
+            (Any, false, None),
+            (Weighted, false, None),
+            (Any, true, Some(Choice::Panic)),
+            (Own, false, Some(Choice::AllInZone)),
+            (Kept, false, Some(Choice::KeptInZone)),
+            (Other, false, Some(Choice::CrossZone)),
+        ] {
+            let picked = Picked {
+                locality,
+                is_panic,
+                ..Picked::simply(PickedBy::Turn)
+            };
+            assert_eq!(choice(picked), want, "{picked:?}");
+        }
+        let state = crate::cluster::ClusterState::default();
+        state.count_choice(Choice::Panic);
+        state.count_choice(Choice::CrossZone);
+        state.count_choice(Choice::CrossZone);
+        let all = [
+            Choice::Panic,
+            Choice::AllInZone,
+            Choice::KeptInZone,
+            Choice::CrossZone,
+        ];
+        assert_eq!(
+            all.map(|choice| state.counted_choices(choice)),
+            [1, 0, 0, 2]
+        );
     }
 }

@@ -182,6 +182,7 @@ impl Level {
             }
             Route::Zones(plan) => match plan.choose(draw(Draw::OwnZone), draw(Draw::OtherZone)) {
                 Some(Way::Own) => (Some(0), LocalityChoice::Own),
+                Some(Way::Kept) => (Some(0), LocalityChoice::Kept),
                 Some(Way::Other(at)) => (Some(at), LocalityChoice::Other),
                 // Envoy takes any locality then, also one where nobody is healthy.
                 None => (None, LocalityChoice::Any),

@@ -4,6 +4,7 @@
 
 mod faults;
 mod hashing;
+mod localities;
 mod outlier;
 mod rate_limits;
 mod retries;
@@ -12,9 +13,8 @@ use std::time::Duration;
 
 use outrigger_core::snapshot::{
     Action, Cluster, Condition, Destination, DestinationCluster, Forward, HeaderOps, Limits,
-    LocalityPolicy, Origin, PathMatch, PathNormalization, PathRewrite, PerMillion, Redirect,
-    RedirectPath, RedirectPort, Rule, Snapshot, StreamIdle, TextMatch, UnknownHosts, VirtualHost,
-    WarmUp,
+    Origin, PathMatch, PathNormalization, PathRewrite, PerMillion, Redirect, RedirectPath,
+    RedirectPort, Rule, Snapshot, StreamIdle, TextMatch, UnknownHosts, VirtualHost,
 };
 use outrigger_core::time::Instant;
 use serde_json::{Map, Value, json};
@@ -159,8 +159,8 @@ fn cluster(cluster: &Cluster) -> Value {
     json!({
         "name": cluster.name,
         "lb_policy": balancing_name(cluster.balancing),
-        "localities": localities(&cluster.locality_policy),
-        "slow_start": cluster.warm_up.map(slow_start),
+        "localities": localities::policy(&cluster.locality_policy),
+        "slow_start": cluster.warm_up.map(localities::slow_start),
         "consistent_hash": hashing::consistent_hash(cluster.balancing),
         "hash_policy": cluster.hash_policy.as_deref().map(hashing::hash_policy),
         "connect_timeout": duration(cluster.connect_timeout),
@@ -179,36 +179,6 @@ fn cluster(cluster: &Cluster) -> Value {
         "retry_budget": cluster.token_budget.map(retries::token_budget),
         "outlier_detection": cluster.outlier_detection.as_deref().map(outlier::detection),
         "endpoints": endpoints.collect::<Vec<_>>(),
-    })
-}
-
-/// What is shared out by locality; null where localities do not matter.
-fn localities(policy: &LocalityPolicy) -> Value {
-    match policy {
-        LocalityPolicy::Alike => Value::Null,
-        LocalityPolicy::Weighted(all) => {
-            let all = all.iter().map(
-                |w| json!({ "priority": w.priority, "locality": w.locality, "weight": w.weight }),
-            );
-            json!({ "weighted": all.collect::<Vec<_>>() })
-        }
-        LocalityPolicy::ZoneAware(zones) => {
-            let proxies = zones.proxies.iter();
-            let proxies = proxies.map(|(locality, count)| (locality.to_string(), json!(count)));
-            json!({ "zone_aware": {
-                "own": zones.own,
-                "proxies": proxies.collect::<Map<_, _>>(),
-                "min_cluster_size": zones.min_endpoints,
-            }})
-        }
-    }
-}
-
-fn slow_start(warm_up: WarmUp) -> Value {
-    json!({
-        "window": duration(warm_up.duration),
-        "min_weight_percent": warm_up.minimum * 100.0,
-        "aggression": warm_up.aggression,
     })
 }
 

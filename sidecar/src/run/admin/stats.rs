@@ -5,7 +5,7 @@ use std::fmt::{Display, Write as _};
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use outrigger_core::cluster::{ClusterState, Detector, RetryEvent};
+use outrigger_core::cluster::{Choice, ClusterState, Detector, RetryEvent};
 use outrigger_core::policy::hash::HashTable;
 use outrigger_core::snapshot::{Balancing, Cluster, ConsistentHash, HashTableKind};
 use outrigger_tokio::{Handle, ListenerStats, MirrorStats};
@@ -107,6 +107,7 @@ fn add_cluster(lines: &mut Lines, cluster: &Cluster) {
     );
     lines.add(format!("{name}.upstream_rq_total"), sum(&|h| h.requests()));
     add_retries(lines, &name, &cluster.state);
+    add_choices(lines, &name, &cluster.state);
     if let Some(table) = cluster.tables.get(0) {
         add_table(lines, &name, cluster.balancing, table);
     }
@@ -164,6 +165,21 @@ fn add_table(lines: &mut Lines, cluster: &str, balancing: Balancing, table: &Has
     };
     lines.add(format!("{cluster}.{name}.min_{entries}_per_host"), least);
     lines.add(format!("{cluster}.{name}.max_{entries}_per_host"), most);
+}
+
+/// Only what has happened: few clusters panic or know zones.
+fn add_choices(lines: &mut Lines, cluster: &str, state: &ClusterState) {
+    for (name, choice) in [
+        ("lb_healthy_panic", Choice::Panic),
+        ("lb_zone_routing_all_directly", Choice::AllInZone),
+        ("lb_zone_routing_sampled", Choice::KeptInZone),
+        ("lb_zone_routing_cross_zone", Choice::CrossZone),
+    ] {
+        match state.counted_choices(choice) {
+            0 => {}
+            count => lines.add(format!("{cluster}.{name}"), count),
+        }
+    }
 }
 
 fn add_ejections(lines: &mut Lines, cluster: &str, state: &ClusterState) {

@@ -183,7 +183,7 @@ fn requests_stay_in_the_own_zone_as_far_as_it_carries_them() {
         let (at, picked) = balancer.pick(&thirds, &context(entropy)).unwrap();
         choices.insert(at == 2, picked.locality);
     }
-    let want = [(false, LocalityChoice::Other), (true, LocalityChoice::Own)];
+    let want = [(false, LocalityChoice::Other), (true, LocalityChoice::Kept)];
     assert_eq!(choices, BTreeMap::from(want));
 }
 
