@@ -96,6 +96,11 @@ impl Health {
         self.place() & WHICH == OUT
     }
 
+    /// How often it has been taken out.
+    pub(super) fn ejections(&self) -> u64 {
+        self.place() / NEXT
+    }
+
     /// Whether the newest snapshot does not name it.
     pub(super) fn has_left(&self) -> bool {
         self.place() & (WHICH | SAFE) == LEFT

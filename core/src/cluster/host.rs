@@ -72,6 +72,12 @@ impl HostState {
         self.health.ejected()
     }
 
+    /// How often it has been ejected. A connection that was made before an ejection is not used after it.
+    #[must_use]
+    pub fn ejections(&self) -> u64 {
+        self.health.ejections()
+    }
+
     /// The percentage of successes that the last sweep found. `None` when no detector asked, when there were too few
     /// results, and for an endpoint that was out.
     #[must_use]

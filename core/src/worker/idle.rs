@@ -21,6 +21,8 @@ pub(crate) struct Link {
     max_duration: Option<Duration>,
     /// From then on it carries no other request.
     retires: Option<Instant>,
+    /// How often its endpoint had been ejected when it was begun.
+    ejections: u64,
 }
 
 impl Link {
@@ -34,6 +36,7 @@ impl Link {
             idle_timeout: cluster.idle_timeout,
             max_duration: cluster.max_connection_duration,
             retires: None,
+            ejections: host.ejections(),
         }
     }
 
@@ -50,11 +53,16 @@ impl Link {
     /// Whether it may carry another request.
     pub(crate) fn may_go_on(&self, now: Instant) -> bool {
         let has_requests_left = self.max_requests.is_none_or(|max| self.requests < max);
-        has_requests_left && self.is_young(now)
+        has_requests_left && self.is_good(now)
     }
 
-    fn is_young(&self, now: Instant) -> bool {
-        self.retires.is_none_or(|at| now < at)
+    /// Neither too old nor from before an ejection (Envoy drains the connections of an endpoint that it ejects).
+    fn is_good(&self, now: Instant) -> bool {
+        self.retires.is_none_or(|at| now < at) && self.is_of_this_stay()
+    }
+
+    fn is_of_this_stay(&self) -> bool {
+        self.open.host().ejections() == self.ejections
     }
 
     /// The connection is over, and another one is to take its place in the limit.
@@ -94,10 +102,10 @@ pub(crate) struct IdleConnections {
 }
 
 impl IdleConnections {
-    /// The most recently kept connection to an endpoint. One that is too old stays behind, and expires at once.
+    /// The most recently kept connection to an endpoint. One that is not to be used any more stays behind, and expires.
     pub(crate) fn take(&mut self, host: &HostState, now: Instant) -> Option<(ConnectionId, Link)> {
         let list = self.hosts.get_mut(&host.id())?;
-        let at = list.iter().rposition(|idle| idle.link.is_young(now))?;
+        let at = list.iter().rposition(|idle| idle.link.is_good(now))?;
         let idle = list.remove(at);
         Some((idle.id, idle.link))
     }
@@ -105,7 +113,7 @@ impl IdleConnections {
     /// Whether there is a kept connection to an endpoint that another request may use.
     pub(crate) fn has(&self, host: &HostState, now: Instant) -> bool {
         let list = self.hosts.get(&host.id());
-        list.is_some_and(|list| list.iter().any(|idle| idle.link.is_young(now)))
+        list.is_some_and(|list| list.iter().any(|idle| idle.link.is_good(now)))
     }
 
     /// Forgets one connection that counts against a cluster's limit; the one kept longest of some endpoint.
@@ -154,7 +162,8 @@ impl IdleConnections {
     }
 
     pub(crate) fn expire(&mut self, now: Instant) -> Vec<ConnectionId> {
-        self.remove_where(|idle| idle.expires.is_some_and(|at| at <= now))
+        let is_due = |idle: &Idle| idle.expires.is_some_and(|at| at <= now);
+        self.remove_where(|idle| is_due(idle) || !idle.link.is_of_this_stay())
     }
 
     pub(crate) fn next_expiry(&self) -> Option<Instant> {

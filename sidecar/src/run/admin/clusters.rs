@@ -110,3 +110,57 @@ pub(super) const fn balancing_name(balancing: Balancing) -> &'static str {
         Balancing::PeakEwma => "PEAK_EWMA",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use outrigger_core::cluster::ejection::{Outcome, report};
+    use outrigger_core::compile::from_yaml;
+
+    #[test]
+    fn an_ejected_endpoint_says_why_and_for_how_long() {
+        let snapshot = from_yaml(
+            "kind: ServiceEntry\n\
+             apiVersion: networking.istio.io/v1\n\
+             metadata: {name: shop}\n\
+             spec: {hosts: [shop.example], resolution: STATIC, endpoints: [{address: 10.0.0.1}], \
+             ports: [{number: 80, name: http, protocol: HTTP}]}\n\
+             ---\n\
+             kind: DestinationRule\n\
+             apiVersion: networking.istio.io/v1\n\
+             metadata: {name: shop}\n\
+             spec: {host: shop.example, trafficPolicy: {outlierDetection: {consecutive5xxErrors: 2, maxEjectionPercent: 100}}}\n",
+        )
+        .snapshot;
+        let cluster = snapshot
+            .clusters
+            .iter()
+            .find(|c| c.outlier_detection.is_some());
+        let cluster = cluster.unwrap();
+        let detection = cluster.outlier_detection.as_ref().unwrap();
+        for _ in 0..2 {
+            let outcome = Outcome::Response(500);
+            report(
+                detection,
+                &cluster.endpoints[0].state,
+                outcome,
+                Instant::ZERO,
+            );
+        }
+        let lines = text(&snapshot, Instant::from_millis(12_000));
+        let endpoint = "outbound|80||shop.example::10.0.0.1:80";
+        for want in [
+            "health_flags::/failed_outlier_check",
+            "ejection_reason::consecutive_5xx: 2 in a row",
+            "ejection_age_ms::12000",
+            "ejection_left_ms::18000",
+            "success_rate::-1",
+            "local_origin_success_rate::-1",
+        ] {
+            let want = format!("{endpoint}::{want}\n");
+            assert!(lines.contains(&want), "{want} is not in\n{lines}");
+        }
+        let average = "outbound|80||shop.example::outlier::success_rate_average::-1\n";
+        assert!(lines.contains(average), "{lines}");
+    }
+}

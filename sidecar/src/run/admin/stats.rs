@@ -254,4 +254,34 @@ mod tests {
             ]
         );
     }
+
+    #[test]
+    fn ejections_are_told_by_detector_under_envoys_names() {
+        let mut lines = Lines::default();
+        add_ejections(&mut lines, "c", &ClusterState::default());
+        let names: Vec<_> = lines
+            .0
+            .iter()
+            .filter_map(|line| {
+                line.strip_prefix("c.outlier_detection.ejections_")?
+                    .strip_suffix(": 0")
+            })
+            .collect();
+        assert_eq!(lines.0.len(), 17);
+        for name in [
+            "active",
+            "enforced_total",
+            "overflow",
+            "detected_consecutive_5xx",
+            "enforced_consecutive_5xx",
+            "detected_consecutive_gateway_failure",
+            "enforced_consecutive_local_origin_failure",
+            "enforced_success_rate",
+            "detected_failure_percentage",
+            "enforced_local_origin_success_rate",
+            "detected_local_origin_failure_percentage",
+        ] {
+            assert!(names.contains(&name), "{name} is not among {names:?}");
+        }
+    }
 }
