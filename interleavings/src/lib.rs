@@ -21,6 +21,7 @@ mod worker {
 
 pub mod ejection;
 pub mod limits;
+pub mod rate_limits;
 pub mod response_time;
 pub mod waiting;
 

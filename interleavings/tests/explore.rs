@@ -1,7 +1,7 @@
 //! Explores every scenario. `LOOM_MAX_PREEMPTIONS=4 cargo test --release -p outrigger-interleavings` looks deeper, and
 //! `LOOM_LOG=1` shows the steps of one that fails.
 
-use outrigger_interleavings::{ejection, explore, limits, response_time, waiting};
+use outrigger_interleavings::{ejection, explore, limits, rate_limits, response_time, waiting};
 
 /// Names each scenario and how often a worker is interrupted in it.
 macro_rules! scenarios {
@@ -20,6 +20,8 @@ scenarios! {
     limits::what_is_let_go_can_be_had: 3,
     limits::load_returns_to_zero: 3,
     limits::a_budget_is_never_overdrawn: 3,
+    rate_limits::the_last_token_is_given_once: 3,
+    rate_limits::a_limit_is_never_a_mixture: 3,
     response_time::time_passes_once: 3,
     response_time::a_peak_stays: 3,
     response_time::the_clock_starts_once: 3,
