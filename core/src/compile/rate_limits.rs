@@ -4,6 +4,9 @@
 //! As in Istio, each listener that a filter is inserted into has a bucket of its own, and so has each route that a patch
 //! is for. A bucket keeps what is in it from one snapshot to the next as long as its place and its settings stay.
 
+mod descriptors;
+mod sites;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use http::StatusCode;
@@ -16,16 +19,17 @@ use crate::cluster::{BucketSize, Registry};
 use crate::config::code::Code;
 use crate::config::envoy_filter::{
     Change, Context, EnvoyFilter, Fraction, HeaderOption, Level, LimitPatch, LocalRateLimit,
-    RouteAction, RouteMatch,
+    TokenBucket,
 };
 use crate::config::finding::Finding;
 use crate::config::meta::Meta;
 use crate::config::virtual_service::RequestRate;
 use crate::message::FieldName;
 use crate::snapshot::{
-    Action, HeaderOps, HostLimits, HostTable, Limiter, Origin, PerMillion, Place, RateLimit,
-    RateLimitId, Rule, SizedBucket, VirtualHost, VirtualHostId,
+    DescribedBy, Descriptor, HeaderOps, HostLimits, HostTable, Limiter, Origin, PerMillion, Place,
+    RateLimit, RateLimitId, Rule, SizedBucket, VirtualHost, VirtualHostId,
 };
+use sites::{Site, matches, sites};
 
 /// The port for which nobody needs a service to reach a host that nobody knows.
 const HTTP_PORT: u16 = 80;
@@ -116,83 +120,6 @@ fn rated<'a>(input: &Input<'a>) -> BTreeMap<(&'a str, &'a str), (&'a Meta, Reque
     .collect()
 }
 
-/// A virtual host as patches see it.
-#[derive(Debug)]
-struct Site {
-    name: String,
-    is_inbound: bool,
-    port: u16,
-    domains: Vec<String>,
-}
-
-impl Site {
-    /// Where Istio sends requests for hosts that nobody knows.
-    fn unknown(port: u16) -> Self {
-        Self {
-            name: "allow_any".into(),
-            is_inbound: false,
-            port,
-            domains: vec!["*".into()],
-        }
-    }
-
-    fn is_in(&self, context: Context) -> bool {
-        match context {
-            Context::Any => true,
-            Context::Inbound => self.is_inbound,
-            Context::Outbound => !self.is_inbound,
-        }
-    }
-
-    /// `inbound|8080||` or the port.
-    fn configuration(&self) -> String {
-        if self.is_inbound {
-            format!("inbound|{}||", self.port)
-        } else {
-            self.port.to_string()
-        }
-    }
-
-    fn listener(&self) -> String {
-        let direction = if self.is_inbound {
-            "inbound"
-        } else {
-            "outbound"
-        };
-        format!("{direction} port {}", self.port)
-    }
-}
-
-/// The virtual hosts that speak HTTP.
-fn sites(
-    table: &HostTable,
-    inbound: &[(VirtualHostId, u16)],
-    virtual_hosts: &[VirtualHost],
-) -> BTreeMap<VirtualHostId, Site> {
-    let mut sites = BTreeMap::new();
-    let site = |id: VirtualHostId, is_inbound: bool, port: u16| Site {
-        name: virtual_hosts[id.0 as usize].name.to_string(),
-        is_inbound,
-        port,
-        domains: Vec::new(),
-    };
-    for (name, entry) in table.iter() {
-        for port in entry.ports.iter().filter(|port| port.is_http) {
-            let id = port.virtual_host;
-            let site = sites
-                .entry(id)
-                .or_insert_with(|| site(id, false, port.port));
-            site.domains.push(name.clone());
-        }
-    }
-    for (id, port) in inbound {
-        let mut site = site(*id, true, *port);
-        site.domains.push("*".into());
-        sites.insert(*id, site);
-    }
-    sites
-}
-
 struct Builder<'a, 'b> {
     /// In the order in which they are applied.
     patches: Vec<(&'a EnvoyFilter, &'a LimitPatch)>,
@@ -228,6 +155,7 @@ impl<'a> Builder<'a, '_> {
             limiters.push(Limiter {
                 place: Place::BeforeRouter,
                 limit: self.rate(meta, rate),
+                described: Box::default(),
             });
         }
         limiters.sort_by_key(|limiter| limiter.place); // stable: as inserted within
@@ -253,16 +181,18 @@ impl<'a> Builder<'a, '_> {
             if !is_here {
                 continue;
             }
-            let made = match self.overriding(name, site, rule) {
-                Some((filter, patch, limit, holds_for)) => {
-                    self.make(filter, patch, limit, holds_for)
-                }
-                None => self.make(filter, patch, limit, site.listener()),
+            let (filter, patch, limit, holds_for) = self
+                .overriding(name, site, rule)
+                .unwrap_or_else(|| (filter, patch, limit, site.listener()));
+            let Some(id) = self.make(filter, patch, limit, holds_for) else {
+                continue;
             };
-            limiters.extend(made.map(|limit| Limiter {
+            let described = self.described(id, limit, site, rule);
+            limiters.push(Limiter {
                 place: *place,
-                limit,
-            }));
+                limit: id,
+                described,
+            });
         }
         limiters.into()
     }
@@ -282,6 +212,7 @@ impl<'a> Builder<'a, '_> {
                 level,
                 routes,
                 limits,
+                ..
             } = &patch.change
             else {
                 continue;
@@ -311,6 +242,49 @@ impl<'a> Builder<'a, '_> {
         Some((filter, patch, limit, holds_for))
     }
 
+    /// Which descriptors of a limit requests of a rule may have. The limit's own actions come before the route's, those
+    /// before the virtual host's.
+    fn described(
+        &self,
+        id: RateLimitId,
+        limit: &'a LocalRateLimit,
+        site: &Site,
+        rule: Option<&Rule>,
+    ) -> Box<[DescribedBy]> {
+        let all = &self.list[id.0 as usize].descriptors;
+        if all.is_empty() {
+            return Box::default();
+        }
+        let of = |wanted: Level| {
+            let patches = self.patches.iter().filter_map(|(_, patch)| {
+                let Change::Override {
+                    level,
+                    routes,
+                    rate_limits,
+                    ..
+                } = &patch.change
+                else {
+                    return None;
+                };
+                let holds = *level == wanted
+                    && site.is_in(patch.context)
+                    && matches(routes, wanted, site, rule?);
+                holds.then_some(rate_limits)
+            });
+            patches.flatten().map(Vec::as_slice).collect::<Vec<_>>()
+        };
+        let own = || {
+            limit
+                .rate_limits
+                .iter()
+                .map(Vec::as_slice)
+                .collect::<Vec<_>>()
+        };
+        let tries = [own(), of(Level::Route), of(Level::VirtualHost)];
+        let lists = tries.into_iter().find(|lists| !lists.is_empty());
+        descriptors::described(all, &lists.unwrap_or_default())
+    }
+
     /// The limit of a patch for a place; `None` when it looks at no request.
     fn make(
         &mut self,
@@ -320,22 +294,35 @@ impl<'a> Builder<'a, '_> {
         holds_for: String,
     ) -> Option<RateLimitId> {
         let enabled = share(limit.enabled)?;
-        let size = limit.token_bucket.map(|bucket| {
-            let fill = bucket.tokens_per_fill.unwrap_or(1);
-            BucketSize::new(bucket.max_tokens, fill, bucket.fill_interval)
-        });
+        let default = limit.token_bucket.map(size);
         let place = Placed {
             kind: "EnvoyFilter",
             meta: &filter.meta,
             path: &patch.path,
             holds_for,
             stat_prefix: limit.stat_prefix.clone(),
-            size,
+            size: default,
         };
         let status = limit.status.and_then(|code| u16::try_from(code).ok());
         let status = status.and_then(|code| StatusCode::from_u16(code).ok());
-        let id = self.file(place, |plain| RateLimit {
+        let id = self.file(place, |plain, bucket| RateLimit {
             enabled,
+            descriptors: limit
+                .descriptors
+                .iter()
+                .map(|descriptor| Descriptor {
+                    entries: descriptor
+                        .entries
+                        .iter()
+                        .map(|(key, value)| (key.as_str().into(), value.as_str().into()))
+                        .collect(),
+                    sized: bucket(
+                        &format!("{:?}", descriptor.entries),
+                        size(descriptor.token_bucket),
+                    ),
+                })
+                .collect(),
+            always_takes: limit.always_consume_default.unwrap_or(true),
             enforced: share(limit.enforced).unwrap_or_default(),
             per_connection: limit.per_connection,
             // What is no error is no refusal either (Envoy).
@@ -361,7 +348,7 @@ impl<'a> Builder<'a, '_> {
             stat_prefix: format!("{}.{}", meta.namespace, meta.name),
             size: Some(BucketSize::new(rate.burst, rate.requests, rate.per)),
         };
-        self.file(place, |plain| plain)
+        self.file(place, |plain, _| plain)
     }
 
     /// Files a limit, made from one that refuses everything it has no token for; the one of this origin and this place,
@@ -369,7 +356,7 @@ impl<'a> Builder<'a, '_> {
     fn file(
         &mut self,
         place: Placed<'_>,
-        settle: impl FnOnce(RateLimit) -> RateLimit,
+        settle: impl FnOnce(RateLimit, &mut dyn FnMut(&str, BucketSize) -> SizedBucket) -> RateLimit,
     ) -> RateLimitId {
         let resource = place.meta.resource_name(place.kind);
         let key = format!("{resource} {} {}", place.path, place.holds_for);
@@ -378,29 +365,35 @@ impl<'a> Builder<'a, '_> {
         }
         // A configuration with 2^32 limits does not fit into memory.
         let id = RateLimitId(u32::try_from(self.list.len()).unwrap_or(u32::MAX));
-        let bucket = place.size.map(|size| SizedBucket {
+        let registry = &mut *self.registry;
+        let counts = registry.limit_counts(&place.stat_prefix);
+        let mut bucket = |of: &str, size| SizedBucket {
             size,
-            bucket: self.registry.bucket(&format!("{key} {size:?}")),
-        });
-        self.list.push(settle(RateLimit {
+            bucket: registry.bucket(&format!("{key} {of} {size:?}")),
+        };
+        let plain = RateLimit {
             origin: Origin {
                 resource: self.resources.id_of(place.kind, place.meta),
                 path: place.path.into(),
                 line: place.meta.locate(place.path).line,
             },
             holds_for: place.holds_for.into(),
-            counts: self.registry.limit_counts(&place.stat_prefix),
+            counts,
             stat_prefix: place.stat_prefix.into(),
             enabled: PerMillion::ALL,
             enforced: PerMillion::ALL,
-            bucket,
+            bucket: place.size.map(|size| bucket("", size)),
+            descriptors: Box::default(),
+            always_takes: true,
             per_connection: false,
             status: StatusCode::TOO_MANY_REQUESTS,
             grpc_status: None,
             tells_clients: false,
             response: HeaderOps::default(),
             request: HeaderOps::default(),
-        }));
+        };
+        let made = settle(plain, &mut bucket);
+        self.list.push(made);
         self.made.insert(key, id);
         id
     }
@@ -438,27 +431,9 @@ impl<'a> Builder<'a, '_> {
     }
 }
 
-fn matches(routes: &RouteMatch, level: Level, site: &Site, rule: &Rule) -> bool {
-    let is = |wanted: &str, is: &str| wanted.is_empty() || wanted == is;
-    let is_configuration = is(&routes.configuration, &site.configuration())
-        && (routes.port == 0 || routes.port == u32::from(site.port));
-    let is_host = is(&routes.virtual_host, &site.name)
-        && (routes.domain.is_empty() || site.domains.contains(&routes.domain));
-    let is_action = match (routes.action, &*rule.action) {
-        (RouteAction::Any, _)
-        | (RouteAction::Route, Action::Forward(_))
-        | (RouteAction::Redirect, Action::Redirect(_))
-        | (RouteAction::DirectResponse, Action::Respond(_)) => true,
-        (
-            RouteAction::Route | RouteAction::Redirect | RouteAction::DirectResponse,
-            Action::Forward(_) | Action::Redirect(_) | Action::Respond(_),
-        ) => false,
-    };
-    match level {
-        Level::Configuration => is_configuration,
-        Level::VirtualHost => is_configuration && is_host,
-        Level::Route => is_configuration && is_host && is(&routes.route, &rule.name) && is_action,
-    }
+fn size(written: TokenBucket) -> BucketSize {
+    let fill = written.tokens_per_fill.unwrap_or(1);
+    BucketSize::new(written.max_tokens, fill, written.fill_interval)
 }
 
 /// A share above zero.

@@ -78,6 +78,8 @@ pub struct Mirrored {
 pub struct RateLimitSeen {
     /// Which limit.
     pub limit: RateLimitId,
+    /// Whose bucket decided: the position of one of its descriptors, or its own.
+    pub descriptor: Option<u32>,
     /// What it did.
     pub limited: Limited,
     /// Tokens that were left then; `u32::MAX` for a limit without a bucket.

@@ -161,7 +161,11 @@ fn rate_limit(f: &mut Formatter<'_>, seen: &RateLimitSeen, snapshot: &Snapshot) 
     let Some(limit) = snapshot.rate_limits.get(seen.limit.0 as usize) else {
         return Ok(());
     };
-    let most = limit.bucket.as_ref().map(|sized| sized.size.max_tokens());
+    let descriptor = seen
+        .descriptor
+        .and_then(|at| limit.descriptors.get(at as usize));
+    let sized = descriptor.map_or(limit.bucket.as_ref(), |descriptor| Some(&descriptor.sized));
+    let most = sized.map(|sized| sized.size.max_tokens());
     let tokens = match most {
         Some(most) if seen.tokens > 0 => format!("{} of {most} tokens left", seen.tokens),
         Some(most) => format!(
@@ -179,11 +183,12 @@ fn rate_limit(f: &mut Formatter<'_>, seen: &RateLimitSeen, snapshot: &Snapshot) 
     let Some(resource) = snapshot.resources.get(origin.resource.0 as usize) else {
         return Ok(());
     };
-    writeln!(
-        f,
-        "  rate limit   {did}: {tokens} for {}, {resource} {} ({}:{})",
-        limit.holds_for, origin.path, resource.file, origin.line
-    )
+    write!(f, "  rate limit   {did}: {tokens} for {}", limit.holds_for)?;
+    for (key, value) in descriptor.iter().flat_map(|d| &d.entries) {
+        write!(f, ", {key}={value}")?;
+    }
+    let (file, line) = (&resource.file, origin.line);
+    writeln!(f, "; {resource} {} ({file}:{line})", origin.path)
 }
 
 fn destination_line(

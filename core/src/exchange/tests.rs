@@ -4,6 +4,7 @@ mod endings;
 mod hedge;
 mod limits;
 mod mirrors;
+mod rate_limits;
 mod resilience;
 mod stream_time;
 

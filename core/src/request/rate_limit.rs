@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 
-use super::{Context, Verdict, forward, grpc};
+use super::{Context, Verdict, forward, grpc, scheme};
 use crate::cluster::{Bucket, Limited};
 use crate::decision::{Details, RateLimitSeen, Record, RouteDecision};
 use crate::message::{Known, ResponseHead};
-use crate::policy::{authority, header_ops, rate_limit};
-use crate::snapshot::{Limiter, Place, RateLimit, Snapshot};
+use crate::policy::rate_limit::{self, Asking, Decided};
+use crate::policy::{authority, header_ops};
+use crate::snapshot::{Limiter, Place, RateLimit, SizedBucket, Snapshot};
 use crate::time::{Duration, Instant};
 
 /// The port that an authority without one stands for.
@@ -30,13 +31,25 @@ pub(super) fn check(
         }
         let limit = snapshot.rate_limit(limiter.limit);
         let own = context.own_bucket;
-        let Some(limited) = rate_limit::decide(limit, own, record.entropy, index, context.now)
-        else {
+        let asking = Asking {
+            request: &record.request,
+            scheme: scheme(&record.request),
+            remote: context.peer.remote,
+            own,
+            entropy: record.entropy,
+            now: context.now,
+        };
+        let Some(decided) = rate_limit::decide(limit, limiter, &asking, index) else {
             continue;
         };
-        let (tokens, next_token) = left(limit, own, context.now);
+        let Decided {
+            limited,
+            descriptor,
+        } = decided;
+        let (tokens, next_token) = left(limit, descriptor, own, context.now);
         record.rate_limit = Some(RateLimitSeen {
             limit: limiter.limit,
+            descriptor,
             limited,
             tokens,
             next_token,
@@ -52,7 +65,7 @@ pub(super) fn check(
                 );
             }
             Limited::Enforced => {
-                return Some(refuse(context, *limiter, record, response, snapshot));
+                return Some(refuse(context, limiter, record, response, snapshot));
             }
         }
     }
@@ -111,7 +124,7 @@ fn route_name<'a>(record: &Record, snapshot: &'a Snapshot) -> &'a str {
 /// 429 with Envoy's text; the route's response operations run first, then the limit's.
 fn refuse(
     context: &Context<'_>,
-    limiter: Limiter,
+    limiter: &Limiter,
     record: &mut Record,
     response: &mut ResponseHead,
     snapshot: &Snapshot,
@@ -136,20 +149,24 @@ fn refuse(
     Verdict::Reply(Bytes::from_static(b"local_rate_limited"))
 }
 
-/// What is in the bucket that a limit looked into, and how long until there is a token.
-fn left(limit: &RateLimit, own: &Bucket, now: Instant) -> (u32, Duration) {
-    let Some(sized) = &limit.bucket else {
+/// What is in the bucket that decided, and how long until there is a token.
+fn left(limit: &RateLimit, descriptor: Option<u32>, own: &Bucket, now: Instant) -> (u32, Duration) {
+    let Some(sized) = deciding(limit, descriptor) else {
         return (u32::MAX, Duration::ZERO);
     };
-    let bucket = if limit.per_connection {
-        own
-    } else {
-        &sized.bucket
-    };
+    let is_own = limit.per_connection && descriptor.is_none();
+    let bucket = if is_own { own } else { &sized.bucket };
     (
         bucket.tokens(sized.size, now),
         bucket.next_token(sized.size, now),
     )
+}
+
+fn deciding(limit: &RateLimit, descriptor: Option<u32>) -> Option<&SizedBucket> {
+    match descriptor {
+        Some(at) => limit.descriptors.get(at as usize).map(|d| &d.sized),
+        None => limit.bucket.as_ref(),
+    }
 }
 
 /// Tells the client how many tokens are left, if a limit that looked at its request does so (`x-ratelimit-…`, the third
@@ -159,10 +176,10 @@ pub fn tell_rate_limit(own: &Bucket, now: Instant, record: &Record, response: &m
         return;
     };
     let limit = view.snapshot.rate_limit(seen.limit);
-    let Some(sized) = limit.bucket.as_ref().filter(|_| limit.tells_clients) else {
+    let Some(sized) = deciding(limit, seen.descriptor).filter(|_| limit.tells_clients) else {
         return;
     };
-    let (tokens, next_token) = left(limit, own, now);
+    let (tokens, next_token) = left(limit, seen.descriptor, own, now);
     let seconds = next_token.as_nanos().div_ceil(1_000_000_000);
     let headers = &mut response.headers;
     for (name, value) in [

@@ -18,7 +18,10 @@ pub use hashing::{ConsistentHash, HashCookie, HashPolicy, HashTableKind, MAX_RIN
 pub use host_table::{HostEntry, HostTable, PortEntry};
 pub use locality::{LocalityPolicy, LocalityWeight, ZoneAware};
 pub use matching::{FieldMatch, MatchedField, PathMatch, QueryMatch, Regex, RegexFault, TextMatch};
-pub use rate_limit::{HostLimits, Limiter, Place, RateLimit, RateLimitId, SizedBucket};
+pub use rate_limit::{
+    DescribedBy, Descriptor, EntryMatch, HeaderMatch, HostLimits, Limiter, Place, RateLimit,
+    RateLimitId, SizedBucket,
+};
 pub use resilience::{
     FaultAbort, FaultAnswer, FaultDelay, FaultPolicy, FaultsOnRequest, GRPC_STATUS, PerMillion,
     RetryOn, RetryPolicy, StreamIdle,

@@ -1,9 +1,11 @@
 //! Local rate limits, as `policy::rate_limit` reads them: which ones look at a request, and what each allows.
 
+use core::net::IpAddr;
 use std::sync::Arc;
 
 use http::StatusCode;
 
+use super::matching::{MatchedField, TextMatch};
 use super::resilience::PerMillion;
 use super::route::{HeaderOps, Origin};
 use crate::cluster::{Bucket, BucketSize, LimitCounts};
@@ -29,12 +31,54 @@ impl Place {
 }
 
 /// A rate limit at its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limiter {
     /// Where it stands.
     pub place: Place,
     /// Which limit looks at the request there.
     pub limit: RateLimitId,
+    /// Which of its descriptors a request may have, as its route says; those whose buckets fill slowly first.
+    pub described: Box<[DescribedBy]>,
+}
+
+/// A descriptor, and what a request must be to have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DescribedBy {
+    /// The position of the descriptor in the limit.
+    pub descriptor: u32,
+    /// One of these lists must hold as a whole.
+    pub any: Box<[Box<[EntryMatch]>]>,
+}
+
+/// What makes one entry of a descriptor. Entries that are always the same are settled beforehand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EntryMatch {
+    /// The first field of this name has this value.
+    Field(MatchedField, Box<str>),
+    /// There is no such field.
+    Absent(MatchedField),
+    /// All of these hold, or not all of them.
+    Headers {
+        /// Matches on fields.
+        all: Box<[HeaderMatch]>,
+        /// Whether they are to hold.
+        expect: bool,
+    },
+    /// The client has this address.
+    RemoteAddress(IpAddr),
+}
+
+/// A match on a header field as Envoy has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderMatch {
+    /// Which field.
+    pub name: MatchedField,
+    /// What its value must be; `None` when only its presence matters.
+    pub value: Option<TextMatch>,
+    /// Whether it is to be there.
+    pub present: bool,
+    /// The opposite.
+    pub invert: bool,
 }
 
 /// The rate limits of a virtual host, in the order in which they look at a request.
@@ -61,6 +105,10 @@ pub struct RateLimit {
     pub enforced: PerMillion,
     /// The bucket; `None` allows everything.
     pub bucket: Option<SizedBucket>,
+    /// Buckets of their own for requests that have a descriptor.
+    pub descriptors: Box<[Descriptor]>,
+    /// A request that has one takes a token from `bucket`, too.
+    pub always_takes: bool,
     /// Each client connection has a bucket of its own, and the one here is not used.
     pub per_connection: bool,
     /// What a refused request is answered with, 400 to 599.
@@ -75,6 +123,15 @@ pub struct RateLimit {
     pub request: HeaderOps,
     /// What it did so far.
     pub counts: Arc<LimitCounts>,
+}
+
+/// Requests that have something in common, and their bucket.
+#[derive(Clone, Debug)]
+pub struct Descriptor {
+    /// Keys and values.
+    pub entries: Box<[(Box<str>, Box<str>)]>,
+    /// What is allowed.
+    pub sized: SizedBucket,
 }
 
 /// A bucket and its size.

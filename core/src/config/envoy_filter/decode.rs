@@ -2,14 +2,14 @@
 
 use super::frame::{self, Frame, HTTP_MANAGER, Listener, Operation, Target, Where};
 use super::local_rate_limit::{self, is_local_rate_limit};
-use super::{Change, Context, EnvoyFilter, Level, LimitPatch, LocalRateLimit};
+use super::{Action, Change, Context, EnvoyFilter, Level, LimitPatch, LocalRateLimit, descriptors};
 use crate::config::checks;
 use crate::config::code::Code;
 use crate::config::decode::{Object, object, part};
 use crate::config::judged::selection;
 use crate::config::report::Report;
 use crate::config::value::quoted;
-use crate::config::yaml::Node;
+use crate::config::yaml::{Node, snake_case};
 use crate::snapshot::Place;
 
 /// A filter, and where the patches stand that are about something else.
@@ -36,10 +36,14 @@ pub(super) fn decode(o: &mut Object<'_, '_>) -> Read {
         },
         ..Read::default()
     };
+    let has_limit = has_limit(o.node());
     o.messages("configPatches", |o| {
         let path = o.report().path().to_owned();
         let Some(frame) = frame::read(o) else { return };
-        let Some(value) = frame.value.filter(|value| is_ours(frame.target, value)) else {
+        let is_ours = |value: &&Node| {
+            is_limit(frame.target, value) || has_limit && describes(frame.target, value)
+        };
+        let Some(value) = frame.value.filter(is_ours) else {
             return read.others.push(path);
         };
         match change(o, &frame, value) {
@@ -79,8 +83,44 @@ fn unused(report: &mut Report, message: impl Into<String>, help: impl Into<Strin
     report.raise(Code::PatchNotUsed, message, help);
 }
 
+/// Whether any patch is about local rate limits; then lists of actions are for them.
+fn has_limit(spec: &Node) -> bool {
+    let patches = spec.field("configPatches");
+    let patches = patches
+        .map(|patches| patches.value.items())
+        .unwrap_or_default();
+    patches.iter().any(|patch| {
+        let patch = patch.field("patch");
+        let value = patch.and_then(|patch| patch.value.field("value"));
+        value.is_some_and(|value| {
+            let value = &value.value;
+            [Target::HttpFilter, Target::HttpRoute]
+                .iter()
+                .any(|target| is_limit(*target, value))
+        })
+    })
+}
+
+/// Whether a patch gives routes a list of actions.
+fn describes(target: Target, value: &Node) -> bool {
+    match target {
+        Target::HttpRoute => {
+            let route = value.field("route");
+            route.is_some_and(|route| route.value.field("rateLimits").is_some())
+        }
+        Target::VirtualHost => value.field("rateLimits").is_some(),
+        Target::HttpFilter
+        | Target::RouteConfiguration
+        | Target::Listener
+        | Target::NetworkFilter
+        | Target::Cluster
+        | Target::Other
+        | Target::None => false,
+    }
+}
+
 /// Whether a patch is about local rate limits.
-fn is_ours(target: Target, value: &Node) -> bool {
+fn is_limit(target: Target, value: &Node) -> bool {
     match target {
         Target::HttpFilter => value
             .field("typedConfig")
@@ -196,11 +236,12 @@ fn for_routes(
             "`inbound|http|PORT` goes with `SIDECAR_INBOUND`, `HOST:PORT` with `SIDECAR_OUTBOUND`",
         );
     }
-    let limits = in_value(o, |report| overrides(report, value));
+    let (limits, rate_limits) = in_value(o, |report| overrides(report, level, value));
     let change = Change::Override {
         level,
         routes,
         limits,
+        rate_limits,
     };
     Ok((context, change))
 }
@@ -303,18 +344,14 @@ fn filter(report: &mut Report, value: &Node) -> (String, LocalRateLimit) {
     })
 }
 
-/// What routes say for filters; everything else a patch merges into routes is told.
-fn overrides(report: &mut Report, value: &Node) -> Vec<(String, LocalRateLimit)> {
-    for entry in value.entries() {
-        let key = &*entry.key.text;
-        if !matches!(key, "typedPerFilterConfig" | "typed_per_filter_config") {
-            report.key_or_field(key, |report| {
-                let message = format!("of this patch {} is not used", quoted(key));
-                unused(report, message, "");
-            });
-        }
-    }
+/// What a patch merges into routes: limits by the names of filters, and actions. Everything else is told.
+fn overrides(
+    report: &mut Report,
+    level: Level,
+    value: &Node,
+) -> (Vec<(String, LocalRateLimit)>, Vec<Vec<Action>>) {
     let mut limits = Vec::new();
+    let mut rate_limits = Vec::new();
     part(report, value, |o| {
         o.read("typedPerFilterConfig", |report, configs| {
             for entry in configs.entries() {
@@ -330,6 +367,39 @@ fn overrides(report: &mut Report, value: &Node) -> Vec<(String, LocalRateLimit)>
                 });
             }
         });
+        let read: &[&str] = match level {
+            Level::Configuration => &["typedPerFilterConfig"],
+            Level::VirtualHost => {
+                rate_limits = descriptors::rate_limits(o);
+                &["typedPerFilterConfig", "rateLimits"]
+            }
+            Level::Route => {
+                o.read("route", |report, route| {
+                    part(report, route, |o| {
+                        rate_limits = descriptors::rate_limits(o);
+                        tell_others(o, &["rateLimits"]);
+                    });
+                });
+                &["typedPerFilterConfig", "route"]
+            }
+        };
+        tell_others(o, read);
     });
-    limits
+    (limits, rate_limits)
+}
+
+/// What a patch changes besides.
+fn tell_others(o: &mut Object<'_, '_>, read: &[&str]) {
+    let is_read = |key: &str| {
+        read.iter()
+            .any(|name| *name == key || snake_case(name) == key)
+    };
+    let node = o.node();
+    for entry in node.entries().iter().filter(|e| !is_read(&e.key.text)) {
+        let key = &*entry.key.text;
+        o.report().key_or_field(key, |report| {
+            let message = format!("of this patch {} is not used", quoted(key));
+            unused(report, message, "");
+        });
+    }
 }

@@ -1,5 +1,6 @@
 //! Envoy's `envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit`, in one of the wrappers people write.
 
+use super::descriptors::{self, Action, Descriptor};
 use crate::config::code::Code;
 use crate::config::decode::{Object, object};
 use crate::config::header_name;
@@ -39,6 +40,12 @@ pub struct LocalRateLimit {
     pub per_connection: bool,
     /// gRPC clients are answered `RESOURCE_EXHAUSTED` instead of `UNAVAILABLE`.
     pub resource_exhausted: bool,
+    /// Requests that have buckets of their own.
+    pub descriptors: Vec<Descriptor>,
+    /// What descriptors are made of requests; those of the route when there are none.
+    pub rate_limits: Vec<Vec<Action>>,
+    /// Whether such a request takes a token from `token_bucket` too; absent is yes.
+    pub always_consume_default: Option<bool>,
 }
 
 /// `envoy.type.v3.TokenBucket`.
@@ -127,10 +134,7 @@ pub(super) fn read(report: &mut Report, config: &Node) -> LocalRateLimit {
 
 fn message(o: &mut Object<'_, '_>) -> LocalRateLimit {
     for field in [
-        "descriptors",
-        "rateLimits",
         "localClusterRateLimit",
-        "alwaysConsumeDefaultTokenBucket",
         "maxDynamicDescriptors",
         "stage",
         "vhRateLimits",
@@ -146,11 +150,7 @@ fn message(o: &mut Object<'_, '_>) -> LocalRateLimit {
         status: o
             .message("status", |status| status.optional_integer("code"))
             .flatten(),
-        token_bucket: o.message("tokenBucket", |bucket| TokenBucket {
-            max_tokens: bucket.integer("maxTokens"),
-            tokens_per_fill: bucket.optional_integer("tokensPerFill"),
-            fill_interval: bucket.duration("fillInterval").unwrap_or_default(),
-        }),
+        token_bucket: o.message("tokenBucket", token_bucket),
         enabled: o.message("filterEnabled", fraction),
         enforced: o.message("filterEnforced", fraction),
         response_headers: headers(o, "responseHeadersToAdd"),
@@ -160,6 +160,17 @@ fn message(o: &mut Object<'_, '_>) -> LocalRateLimit {
             .unwrap_or_default(),
         per_connection: o.boolean("localRateLimitPerDownstreamConnection"),
         resource_exhausted: o.boolean("rateLimitedAsResourceExhausted"),
+        descriptors: descriptors::descriptors(o),
+        rate_limits: descriptors::rate_limits(o),
+        always_consume_default: o.optional_boolean("alwaysConsumeDefaultTokenBucket"),
+    }
+}
+
+pub(super) fn token_bucket(o: &mut Object<'_, '_>) -> TokenBucket {
+    TokenBucket {
+        max_tokens: o.integer("maxTokens"),
+        tokens_per_fill: o.optional_integer("tokensPerFill"),
+        fill_interval: o.duration("fillInterval").unwrap_or_default(),
     }
 }
 
@@ -225,19 +236,29 @@ pub(super) fn check(limit: &LocalRateLimit, holder: Holder, report: &mut Report)
     if limit.stat_prefix.is_empty() {
         invalid("statPrefix", "a rate limit needs a `stat_prefix`");
     }
-    match &limit.token_bucket {
-        Some(bucket) => {
-            if bucket.max_tokens == 0 || bucket.tokens_per_fill == Some(0) {
-                invalid("tokenBucket", "a bucket that is never filled");
-            }
-            if bucket.fill_interval < LEAST_INTERVAL {
-                invalid("tokenBucket", "a bucket is filled every 50 ms at most");
-            }
+    let buckets = limit
+        .descriptors
+        .iter()
+        .map(|d| ("descriptors", &d.token_bucket));
+    let default = limit.token_bucket.iter().map(|b| ("tokenBucket", b));
+    for (field, bucket) in default.chain(buckets) {
+        if bucket.max_tokens == 0 || bucket.tokens_per_fill == Some(0) {
+            invalid(field, "a bucket that is never filled");
         }
+        if bucket.fill_interval < LEAST_INTERVAL {
+            invalid(field, "a bucket is filled every 50 ms at most");
+        }
+    }
+    match &limit.token_bucket {
+        Some(_) => {}
         None if holder == Holder::Route => {
             invalid("tokenBucket", "for a route there must be a `token_bucket`");
         }
         None => {}
+    }
+    if limit.per_connection && !limit.descriptors.is_empty() {
+        let message = "buckets of descriptors are shared by all connections";
+        report.raise_in("descriptors", Code::NotInEffect, message, "");
     }
     if limit.status.is_some_and(|code| code > 599) {
         let message = "a status is 400 to 599";

@@ -5,9 +5,11 @@
 //! `local_rate_limit` reads Envoy's message. Every other patch is checked as far as its frame goes and told as not used.
 
 mod decode;
+mod descriptors;
 mod frame;
 mod local_rate_limit;
 
+pub use descriptors::{Action, Descriptor, HeaderMatcher};
 pub use local_rate_limit::{Fraction, HeaderOption, LocalRateLimit, TokenBucket};
 
 use std::collections::BTreeMap;
@@ -77,6 +79,8 @@ pub enum Change {
         routes: RouteMatch,
         /// By the name of the filter.
         limits: Vec<(String, LocalRateLimit)>,
+        /// What descriptors are made of their requests.
+        rate_limits: Vec<Vec<Action>>,
     },
 }
 

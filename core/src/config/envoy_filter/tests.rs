@@ -209,7 +209,7 @@ fn other_patches_are_told_beside_one_that_is_used() {
     assert_eq!(
         judged_document(&document(&merged)),
         [
-            "patch-not-used spec.configPatches[0].patch.value.route",
+            "patch-not-used spec.configPatches[0].patch.value.route.timeout",
             "patch-not-used spec.configPatches[0].patch.value.typedPerFilterConfig[\"g\"]"
         ]
     );

@@ -80,8 +80,13 @@ fn of_field(name: &MatchedField, hashed: &Hashed<'_>) -> Option<u64> {
 
 /// The client's address: the last of `x-forwarded-for`, as for a sidecar of Istio (`use_remote_address: false`), or
 /// that of the connection.
+#[must_use]
+pub fn client_address(headers: &Headers, remote: SocketAddr) -> IpAddr {
+    forwarded_for(headers).unwrap_or_else(|| remote.ip())
+}
+
 fn of_source(hashed: &Hashed<'_>) -> u64 {
-    let address = forwarded_for(&hashed.request.headers).unwrap_or_else(|| hashed.remote.ip());
+    let address = client_address(&hashed.request.headers, hashed.remote);
     let mut text: SmallVec<[u8; 64]> = SmallVec::new();
     // Writing to memory does not fail.
     let _ = write!(text, "{address}");

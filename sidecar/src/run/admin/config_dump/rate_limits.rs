@@ -1,13 +1,13 @@
 //! Rate limits in `/config_dump`: which there are, what is in their buckets, and which look at which requests.
 
-use outrigger_core::snapshot::{HostLimits, Limiter, Place, RateLimit};
+use outrigger_core::snapshot::{HostLimits, Limiter, Place, RateLimit, SizedBucket};
 use serde_json::{Value, json};
 
 use super::{Dump, duration, header_ops, percent};
 
 impl Dump<'_> {
     pub(super) fn rate_limit(&self, limit: &RateLimit) -> Value {
-        let bucket = limit.bucket.as_ref().map(|sized| {
+        let bucket = |sized: &SizedBucket| {
             let tokens = sized.bucket.tokens(sized.size, self.1);
             json!({
                 "max_tokens": sized.size.max_tokens(),
@@ -15,12 +15,22 @@ impl Dump<'_> {
                 // Nobody's in particular when each connection has its own.
                 "tokens": (!limit.per_connection).then_some(tokens),
             })
+        };
+        let descriptors = limit.descriptors.iter().map(|descriptor| {
+            let entries = descriptor.entries.iter();
+            let entries = entries.map(|(key, value)| json!({ &**key: value }));
+            json!({
+                "entries": entries.collect::<Vec<_>>(),
+                "bucket": bucket(&descriptor.sized),
+            })
         });
         json!({
             "origin": self.origin(&limit.origin),
             "holds_for": limit.holds_for,
             "stat_prefix": limit.stat_prefix,
-            "bucket": bucket,
+            "bucket": limit.bucket.as_ref().map(bucket),
+            "descriptors": descriptors.collect::<Vec<_>>(),
+            "always_consume_default_token_bucket": limit.always_takes,
             "per_connection": limit.per_connection,
             "enabled_percent": percent(limit.enabled),
             "enforced_percent": percent(limit.enforced),
