@@ -3,8 +3,6 @@
 //! Owns the meaning of every match (Istio HTTPMatchRequest, Envoy route matching). The order of rules was settled when
 //! the snapshot was compiled; finding the first one quickly is `index`'s business.
 
-use smallvec::SmallVec;
-
 use crate::message::RequestHead;
 use crate::snapshot::{
     Condition, FieldMatch, MatchedField, PathMatch, QueryMatch, Rule, TextMatch, VirtualHost,
@@ -128,21 +126,16 @@ fn field_matches(wanted: &FieldMatch, request: &RequestHead, scheme: &str) -> bo
         MatchedField::Scheme => text_matches(&wanted.value, scheme.as_bytes()),
         MatchedField::Field(name) => {
             let mut values = request.headers.find_all(name);
-            match (values.next(), values.next()) {
+            match values.next() {
                 // Envoy's `treat_missing_header_as_empty`, which Istio sets for `withoutHeaders` with a value.
-                (None, _) => {
+                None => {
                     wanted.negated
                         && wanted.value != TextMatch::Present
                         && text_matches(&wanted.value, b"")
                 }
-                (Some(only), None) => text_matches(&wanted.value, only),
-                (Some(first), Some(second)) => {
-                    let mut joined: SmallVec<[u8; 256]> = SmallVec::from_slice(first);
-                    for value in core::iter::once(second).chain(values) {
-                        joined.push(b',');
-                        joined.extend_from_slice(value);
-                    }
-                    text_matches(&wanted.value, &joined)
+                Some(first) => {
+                    text_matches(&wanted.value, first)
+                        || values.any(|value| text_matches(&wanted.value, value))
                 }
             }
         }

@@ -157,7 +157,7 @@ impl MatchedField {
     }
 }
 
-/// A match on a header field. A field that stands several times is matched against its values joined by commas.
+/// A match on a header field. Of a field that stands several times one value must match, as in current Envoys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldMatch {
     /// Which field.
