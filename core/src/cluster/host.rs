@@ -222,3 +222,31 @@ impl Drop for OpenConnection {
         self.host.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::cluster::{HostKey, Registry};
+
+    #[test]
+    fn counts_what_was_done_and_what_failed() {
+        let host = Registry::default().host(HostKey {
+            cluster: "c".into(),
+            address: "a".into(),
+        });
+        let counts = || {
+            (
+                (host.active(), host.requests(), host.failures()),
+                (host.connections(), host.connect_failures()),
+            )
+        };
+        assert_eq!(counts(), ((0, 0, 0), (0, 0)));
+        let (first, mut second) = (host.begin_request(), host.begin_request());
+        let (made, refused) = (host.begin_connection(), host.begin_connection());
+        assert_eq!(counts(), ((2, 2, 0), (2, 0)));
+        second.fail();
+        refused.fail();
+        assert_eq!(counts(), ((2, 2, 0), (1, 1)));
+        drop((first, second, made));
+        assert_eq!(counts(), ((0, 2, 1), (0, 1)));
+    }
+}
