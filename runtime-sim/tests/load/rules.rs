@@ -97,6 +97,7 @@ const ON_DESTINATIONS: &[&str] = &[
     "outrigger.dev/success-rate-ejection: \"minimum_hosts=2, request_volume=5, stdev_factor=500\"",
     "outrigger.dev/failure-percentage-ejection: \"threshold=30, minimum_hosts=2, request_volume=5\"",
     "outrigger.dev/always-eject-one-host: \"true\"",
+    "outrigger.dev/adaptive-concurrency: \"min=1, max=50, window=5, interval=1s\"",
     "outrigger.dev/load-balancer: PEAK_EWMA",
     "outrigger.dev/hash-balance-factor: \"125\"",
 ];

@@ -5,9 +5,11 @@ use std::fmt::{Display, Write as _};
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use outrigger_core::cluster::{Choice, ClusterState, Detector, RetryEvent};
+use outrigger_core::cluster::{
+    AdaptiveConcurrency, AdaptiveLimit, Choice, ClusterState, Detector, RetryEvent,
+};
 use outrigger_core::policy::hash::HashTable;
-use outrigger_core::snapshot::{Balancing, Cluster, ConsistentHash, HashTableKind};
+use outrigger_core::snapshot::{Balancing, Cluster, ConsistentHash, HashTableKind, RateLimit};
 use outrigger_tokio::{Handle, ListenerStats, MirrorStats};
 
 use super::clusters::sweep;
@@ -25,15 +27,7 @@ pub(super) fn text(handle: &Handle, started: Instant) -> String {
         sweep(cluster, handle.now());
         add_cluster(&mut lines, cluster);
     }
-    let mut prefixes = BTreeSet::new();
-    for limit in &snapshot.rate_limits {
-        if prefixes.insert(&limit.stat_prefix) {
-            for (name, count) in limit.counts.named() {
-                let prefix = &limit.stat_prefix;
-                lines.add(format!("{prefix}.http_local_rate_limit.{name}"), count);
-            }
-        }
-    }
+    add_rate_limits(&mut lines, &snapshot.rate_limits);
     let is_draining = u8::from(handle.is_draining());
     lines.add("server.live", 1 - is_draining);
     lines.add("server.state", is_draining);
@@ -52,6 +46,35 @@ pub(super) fn text(handle: &Handle, started: Instant) -> String {
     );
     add_mirrors(&mut lines, &stats.mirrors);
     lines.sorted()
+}
+
+/// Limits with one prefix count together.
+fn add_rate_limits(lines: &mut Lines, limits: &[RateLimit]) {
+    let mut prefixes = BTreeSet::new();
+    for limit in limits {
+        let prefix = &limit.stat_prefix;
+        if prefixes.insert(prefix) {
+            for (name, count) in limit.counts.named() {
+                lines.add(format!("{prefix}.http_local_rate_limit.{name}"), count);
+            }
+        }
+    }
+}
+
+fn add_adaptive(
+    lines: &mut Lines,
+    cluster: &str,
+    settings: &AdaptiveConcurrency,
+    limit: &AdaptiveLimit,
+) {
+    let name = format!("{cluster}.adaptive_concurrency.gradient_controller");
+    let unbusy = limit.unbusy();
+    lines.add(format!("{name}.concurrency_limit"), limit.limit(settings));
+    lines.add(format!("{name}.rq_blocked"), limit.blocked());
+    let is_measuring = u8::from(unbusy.is_none());
+    lines.add(format!("{name}.min_rtt_calculation_active"), is_measuring);
+    let millis = unbusy.unwrap_or_default().as_millis();
+    lines.add(format!("{name}.min_rtt_msecs"), millis);
 }
 
 fn add_mirrors(lines: &mut Lines, stats: &MirrorStats) {
@@ -112,15 +135,7 @@ fn add_cluster(lines: &mut Lines, cluster: &Cluster) {
         add_table(lines, &name, cluster.balancing, table);
     }
     if let Some(settings) = &cluster.adaptive {
-        let name = format!("{name}.adaptive_concurrency.gradient_controller");
-        let limit = cluster.state.adaptive();
-        let unbusy = limit.unbusy();
-        lines.add(format!("{name}.concurrency_limit"), limit.limit(settings));
-        lines.add(format!("{name}.rq_blocked"), limit.blocked());
-        let is_measuring = u8::from(unbusy.is_none());
-        lines.add(format!("{name}.min_rtt_calculation_active"), is_measuring);
-        let millis = unbusy.unwrap_or_default().as_millis();
-        lines.add(format!("{name}.min_rtt_msecs"), millis);
+        add_adaptive(lines, &name, settings, cluster.state.adaptive());
     }
     if cluster.outlier_detection.is_some() {
         add_ejections(lines, &name, &cluster.state);
@@ -283,5 +298,48 @@ mod tests {
         ] {
             assert!(names.contains(&name), "{name} is not among {names:?}");
         }
+    }
+
+    #[test]
+    fn limits_are_told_under_envoys_names() {
+        let compiled = outrigger_core::compile::from_yaml(
+            "apiVersion: networking.istio.io/v1\n\
+             kind: VirtualService\n\
+             metadata: {name: shop, annotations: {outrigger.dev/local-rate-limit: 1/m}}\n\
+             spec: {hosts: [shop.example], http: [{match: [{uri: {prefix: /a}}], redirect: {uri: /b}}, {redirect: {uri: /c}}]}\n",
+        );
+        let mut lines = Lines::default();
+        let limits = &compiled.snapshot.rate_limits;
+        limits[0]
+            .counts
+            .count(outrigger_core::cluster::Limited::Enforced);
+        add_rate_limits(&mut lines, limits);
+        assert_eq!(
+            lines.0,
+            ["enabled: 1", "enforced: 1", "ok: 0", "rate_limited: 1"]
+                .map(|line| format!("default.shop.http_local_rate_limit.{line}"))
+        );
+        let settings = AdaptiveConcurrency {
+            min: 3,
+            max: 1000,
+            initial: 20,
+            buffer: 0.5,
+            interval: std::time::Duration::from_secs(10),
+            window: 50,
+        };
+        let mut lines = Lines::default();
+        let limit = AdaptiveLimit::default();
+        limit.count_blocked();
+        add_adaptive(&mut lines, "c", &settings, &limit);
+        assert_eq!(
+            lines.0,
+            [
+                "concurrency_limit: 8",
+                "rq_blocked: 1",
+                "min_rtt_calculation_active: 1",
+                "min_rtt_msecs: 0",
+            ]
+            .map(|line| format!("c.adaptive_concurrency.gradient_controller.{line}"))
+        );
     }
 }

@@ -64,3 +64,33 @@ const fn place(place: Place) -> &'static str {
         Place::BeforeRouter => "before the router",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::admin::config_dump::json as dumped;
+    use outrigger_core::compile::from_yaml;
+    use outrigger_core::time::Instant;
+
+    #[test]
+    fn limits_are_shown_with_what_is_left() {
+        let compiled = from_yaml(
+            "apiVersion: networking.istio.io/v1\n\
+             kind: VirtualService\n\
+             metadata: {name: shop, annotations: {outrigger.dev/local-rate-limit: '6/m, burst=9'}}\n\
+             spec: {hosts: [shop.example], http: [{redirect: {uri: /c}}]}\n",
+        );
+        let snapshot = &compiled.snapshot;
+        let sized = snapshot.rate_limits[0].bucket.as_ref().unwrap();
+        assert!(sized.bucket.take(sized.size, Instant::ZERO));
+        let dump: Value = serde_json::from_str(&dumped(snapshot, Instant::ZERO)).unwrap();
+        let limit = &dump["rate_limits"][0];
+        let bucket = json!({ "max_tokens": 9, "token_every": "10s", "tokens": 8 });
+        assert_eq!(limit["bucket"], bucket);
+        assert_eq!(limit["origin"]["resource"], "VirtualService default/shop");
+        let hosts = dump["virtual_hosts"].as_array().unwrap();
+        let host = hosts.iter().find(|host| host["name"] == "shop.example:80");
+        let limiter = json!({ "place": "before the router", "limit": 0 });
+        assert_eq!(host.unwrap()["rate_limits"]["rules"][0][0], limiter);
+    }
+}
