@@ -240,6 +240,29 @@ fn each_ejection_lasts_one_base_time_longer_up_to_the_longest() {
 }
 
 #[test]
+fn what_is_forgiven_is_counted_from_one_step_above_the_longest() {
+    // Base times of 1, 2, 3 and 3: the third step brought it to 6 s of at most 4, and there is no fourth.
+    let capped = OutlierDetection {
+        max_ejection_time: Duration::from_secs(4),
+        ..settings()
+    };
+    for (fails_at, want) in [(14_500, 4), (15_500, 4), (16_500, 4), (17_500, 2)] {
+        let pool = pool(1);
+        for now in [0, 2000, 6000, 10_000] {
+            pool.sweep(&capped, at(now));
+            assert_eq!(pool.out(), [0usize; 0], "{now}");
+            pool.report(&capped, 0, Outcome::Failed, at(now));
+            pool.report(&capped, 0, Outcome::Failed, at(now));
+        }
+        pool.report(&capped, 0, Outcome::Failed, at(fails_at));
+        pool.report(&capped, 0, Outcome::Failed, at(fails_at));
+        let ejected = pool.hosts[0].ejected().unwrap();
+        let lasts = ejected.until.since(ejected.since).as_secs();
+        assert_eq!((ejected.since, lasts), (at(fails_at), want));
+    }
+}
+
+#[test]
 fn an_ejection_says_why() {
     let detection = OutlierDetection {
         consecutive_gateway: NonZeroU32::new(2),

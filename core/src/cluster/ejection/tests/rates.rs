@@ -267,8 +267,9 @@ fn results_of_a_detector_that_was_off_do_not_count() {
     settle(&off);
     pool.report(&off, 0, Outcome::Failed, at(0));
     settle(&on);
-    pool.sweep(&on, at(5000));
+    pool.sweep(&on, at(1000));
     assert_eq!(pool.out(), [0usize; 0]);
+    assert_eq!(pool.hosts[0].success_rate(Origin::External), None);
 }
 
 #[test]
