@@ -6,7 +6,7 @@ use outrigger_core::decision::{Attempt, AttemptEnd, MirrorFate, Record, RouteDec
 use outrigger_core::snapshot::{Action, DestinationCluster, Rule, Snapshot};
 
 /// The names a case may use, and what they mean.
-pub const NAMES: [(&str, &str); 18] = [
+pub const NAMES: [(&str, &str); 19] = [
     (
         "rule",
         "`namespace/name path` of the rule, `default` without a VirtualService, `unknown host`, `no rule` or `not reached`",
@@ -33,6 +33,10 @@ pub const NAMES: [(&str, &str); 18] = [
     (
         "followed",
         "what the retry policy made of the last attempt's end",
+    ),
+    (
+        "ejected",
+        "why attempts got their endpoints ejected, each as `/clusters` says it; `-` if none did",
     ),
     ("reused", "whether the last attempt used a kept connection"),
     ("status", "what the client saw"),
@@ -167,6 +171,14 @@ impl Observed {
         map.insert("mirrors", mirrors);
         let ends: Vec<String> = record.attempts.iter().map(end).collect();
         map.insert("ends", ends.join(", "));
+        let ejected = record.attempts.iter().filter_map(|a| a.ejected);
+        let ejected: Vec<String> = ejected.map(|reason| reason.to_string()).collect();
+        let ejected = if ejected.is_empty() {
+            "-".to_owned()
+        } else {
+            ejected.join(", ")
+        };
+        map.insert("ejected", ejected);
         let priorities: Vec<String> = record
             .attempts
             .iter()

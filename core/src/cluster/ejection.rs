@@ -72,19 +72,31 @@ fn effective_status(detection: &OutlierDetection, status: u16) -> u16 {
     }
 }
 
-/// Counts an outcome, and takes the endpoint out when it is one too many. Call [`sweep`] first.
-pub fn report(detection: &OutlierDetection, host: &HostState, outcome: Outcome, now: Instant) {
+/// Counts an outcome, and takes the endpoint out when it is one too many; then it says why. Call [`sweep`] first.
+pub fn report(
+    detection: &OutlierDetection,
+    host: &HostState,
+    outcome: Outcome,
+    now: Instant,
+) -> Option<Reason> {
     let health = host.health();
     let rates = detection.looks_at_rates();
-    let count = |counter: &AtomicU32, threshold: Option<NonZeroU32>, reason: fn(u32) -> Reason| {
-        let counted = counter.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-        // Equal, not above: of several workers one sees it, and above it nothing fires twice.
-        if threshold.is_some_and(|threshold| threshold.get() == counted)
-            && fire(detection, host, reason(counted), now)
-        {
-            counter.store(0, Ordering::Relaxed);
-        }
-    };
+    let mut ejected = None;
+    let mut count =
+        |counter: &AtomicU32, threshold: Option<NonZeroU32>, reason: fn(u32) -> Reason| {
+            let counted = counter.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+            // Equal, not above: of several workers one sees it, and above it nothing fires twice.
+            if threshold.is_some_and(|threshold| threshold.get() == counted) {
+                let reason = reason(counted);
+                let fired = fire(detection, host, reason, now);
+                if fired != Ejection::Gone {
+                    counter.store(0, Ordering::Relaxed);
+                }
+                if fired == Ejection::Done {
+                    ejected = Some(reason);
+                }
+            }
+        };
     match evidence(detection, outcome) {
         Evidence::Status(status @ 500..=599) => {
             if rates {
@@ -130,17 +142,17 @@ pub fn report(detection: &OutlierDetection, host: &HostState, outcome: Outcome, 
         }
         Evidence::Nothing => {}
     }
+    ejected
 }
 
-/// A threshold is reached. Says whether its counter begins anew: not that of an endpoint that is out already, which counts
-/// on and cannot fire.
-fn fire(detection: &OutlierDetection, host: &HostState, reason: Reason, now: Instant) -> bool {
+/// A threshold is reached, and its counter begins anew; but not that of an endpoint that is out already, which counts on
+/// and cannot fire.
+fn fire(detection: &OutlierDetection, host: &HostState, reason: Reason, now: Instant) -> Ejection {
     let (cluster, detector) = (host.cluster(), reason.detector());
     let ejection = host.health().eject(cluster, detection, reason, true, now);
     let tally = cluster.tally();
     match ejection {
-        Ejection::Gone => return false,
-        Ejection::Moving => {}
+        Ejection::Gone | Ejection::Moving => {}
         Ejection::NotEnforced => tally.count_detected(detector),
         Ejection::Refused => {
             tally.count_detected(detector);
@@ -151,7 +163,7 @@ fn fire(detection: &OutlierDetection, host: &HostState, reason: Reason, now: Ins
             tally.count_enforced(detector);
         }
     }
-    true
+    ejection
 }
 
 /// Makes up for the ticks that have passed: endpoints whose time is over come back, and those whose rates are bad go.

@@ -251,6 +251,7 @@ mod tests {
                 began: crate::time::Instant::default(),
                 end: crate::decision::AttemptEnd::Response(503),
                 followed,
+                ejected: None,
             }];
             assert_eq!(record.flags().to_string(), want, "{followed:?}");
         }

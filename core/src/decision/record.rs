@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::details::{Details, ResetReason};
 use super::hashing::RequestHash;
 use super::picked::Picked;
-use crate::cluster::{Limited, Permit, RetriesFull};
+use crate::cluster::{Limited, Permit, Reason, RetriesFull};
 use crate::entropy::Entropy;
 use crate::message::RequestHead;
 use crate::snapshot::{ClusterId, RateLimitId, VirtualHostId};
@@ -140,7 +140,7 @@ pub enum Followed {
 }
 
 /// One attempt to have the request answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Attempt {
     /// The cluster; `None` for passthrough.
     pub cluster: Option<ClusterId>,
@@ -156,6 +156,8 @@ pub struct Attempt {
     pub end: AttemptEnd,
     /// What the retry policy made of that.
     pub followed: Followed,
+    /// Why its endpoint was ejected, if this attempt was one error too many.
+    pub ejected: Option<Reason>,
 }
 
 /// How long a request and its attempts may take.

@@ -240,7 +240,11 @@ fn one_attempt(
         "  attempt {number:<4} {address} at {after}: {}{kept}",
         attempt.picked
     )?;
-    writeln!(f, "               {}; {}", attempt.end, attempt.followed)
+    writeln!(f, "               {}; {}", attempt.end, attempt.followed)?;
+    match attempt.ejected {
+        Some(reason) => writeln!(f, "               its endpoint was ejected: {reason}"),
+        None => Ok(()),
+    }
 }
 
 fn end(f: &mut Formatter<'_>, record: &Record) -> fmt::Result {

@@ -94,7 +94,7 @@ impl Exchange {
         if let Some(link) = &mut link {
             link.on_request();
         }
-        request::outcome::report(Outcome::Connected, &self.record, ambient.now);
+        request::outcome::report(Outcome::Connected, &mut self.record, ambient.now);
         let tunnel = target.tunnel;
         if let Some(attempt) = self.record.attempt_mut() {
             attempt.reused = kept;
@@ -236,6 +236,7 @@ impl Exchange {
                 began: ambient.now,
                 end: AttemptEnd::Open,
                 followed: Followed::Nothing,
+                ejected: None,
                 ..again
             });
         }
@@ -338,9 +339,9 @@ impl Exchange {
     }
 
     /// A reset counts against its endpoint, before or after the response began.
-    pub(super) fn report_reset(&self, reason: ResetReason, ambient: Ambient) {
+    pub(super) fn report_reset(&mut self, reason: ResetReason, ambient: Ambient) {
         if let Some(outcome) = request::outcome::of_reset(reason) {
-            request::outcome::report(outcome, &self.record, ambient.now);
+            request::outcome::report(outcome, &mut self.record, ambient.now);
             request::response_time::on_failure(&self.record, ambient.now);
         }
     }
@@ -356,7 +357,7 @@ impl Exchange {
         if self.call.response == Response::Awaited {
             // As Envoy: before there is a connection, nobody is to blame.
             if self.up.is_attached() && !self.up.is_judged {
-                request::outcome::report(Outcome::Timeout, &self.record, ambient.now);
+                request::outcome::report(Outcome::Timeout, &mut self.record, ambient.now);
                 request::response_time::on_failure(&self.record, ambient.now);
                 self.report_adaptive(ambient);
             }

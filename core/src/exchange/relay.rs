@@ -202,9 +202,9 @@ impl Exchange {
         self.pass_on(facts, ambient, worker);
     }
 
-    fn report_response(&self, ambient: Ambient) {
+    fn report_response(&mut self, ambient: Ambient) {
         let outcome = request::outcome::of_response(&self.record, &self.response);
-        request::outcome::report(outcome, &self.record, ambient.now);
+        request::outcome::report(outcome, &mut self.record, ambient.now);
         request::response_time::on_response(outcome, &self.record, &self.response, ambient.now);
     }
 

@@ -60,7 +60,7 @@ impl Exchange {
         self.call.switched_to = protocol;
         self.up.adaptive = None;
         self.up.on_status(101, &mut self.record);
-        request::outcome::report(Outcome::Response(101), &self.record, ambient.now);
+        request::outcome::report(Outcome::Response(101), &mut self.record, ambient.now);
         self.record.status = 101;
         self.record.details = Details::ViaUpstream;
         request::on_response_head(
@@ -78,7 +78,7 @@ impl Exchange {
     pub(super) fn begin_connect_tunnel(&mut self, ambient: Ambient, worker: &mut Worker) {
         self.response = ResponseHead::default();
         self.up.on_status(200, &mut self.record);
-        request::outcome::report(Outcome::Response(200), &self.record, ambient.now);
+        request::outcome::report(Outcome::Response(200), &mut self.record, ambient.now);
         self.record.status = 200;
         self.record.details = Details::ViaUpstream;
         self.begin_tunnel(worker);

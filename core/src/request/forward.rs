@@ -143,6 +143,7 @@ pub(super) fn attempt(
         began: context.now,
         end: AttemptEnd::Open,
         followed: Followed::Nothing,
+        ejected: None,
     });
     head::announce_attempt(context, record);
     Verdict::Attempt(Target {
@@ -214,6 +215,7 @@ pub(super) fn passthrough(
         began: context.now,
         end: AttemptEnd::Open,
         followed: Followed::Nothing,
+        ejected: None,
     });
     head::announce_attempt(context, record);
     Verdict::Attempt(Target {

@@ -1,24 +1,28 @@
 //! What an attempt tells about its endpoint, for outlier detection.
 
 use super::grpc;
+use crate::cluster::Reason;
 use crate::cluster::ejection::{self, Outcome};
 use crate::decision::{Record, ResetReason};
 use crate::message::{Known, ResponseHead};
 use crate::time::Instant;
 
 /// Something became known about the endpoint of the attempt under way. Does nothing where endpoints are not ejected.
-pub fn report(outcome: Outcome, record: &Record, now: Instant) {
-    let (Some(view), Some(attempt)) = (&record.view, record.attempt()) else {
-        return;
-    };
-    let Some(id) = attempt.cluster else { return };
-    let cluster = view.snapshot.cluster(id);
-    let Some(detection) = &cluster.outlier_detection else {
-        return;
-    };
+pub fn report(outcome: Outcome, record: &mut Record, now: Instant) {
+    if let Some(reason) = count(outcome, record, now)
+        && let Some(attempt) = record.attempt_mut()
+    {
+        attempt.ejected = Some(reason);
+    }
+}
+
+fn count(outcome: Outcome, record: &Record, now: Instant) -> Option<Reason> {
+    let (view, attempt) = (record.view.as_ref()?, record.attempt()?);
+    let cluster = view.snapshot.cluster(attempt.cluster?);
+    let detection = cluster.outlier_detection.as_ref()?;
     cluster.sweep(now, record.entropy);
     let endpoint = &cluster.endpoints[attempt.endpoint as usize];
-    ejection::report(detection, &endpoint.state, outcome, now);
+    ejection::report(detection, &endpoint.state, outcome, now)
 }
 
 /// What a response that ends an attempt counts as: to a gRPC request, a gRPC status in its head stands for the response's

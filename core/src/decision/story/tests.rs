@@ -1,6 +1,7 @@
 //! Stories as they are told.
 
 use super::*;
+use crate::cluster::Reason;
 use crate::decision::HashedBy;
 use crate::time::Instant;
 
@@ -28,12 +29,14 @@ fn tells_attempts_and_what_followed() {
         followed: Followed::Retry {
             wait: Duration::from_millis(12),
         },
+        ejected: None,
     };
     record.attempts.push(attempt.clone());
     record.attempts.push(Attempt {
         reused: false,
         end: AttemptEnd::Reset(ResetReason::ConnectionTimeout),
         followed: Followed::NoRetriesLeft { allowed: 1 },
+        ejected: Some(Reason::Consecutive5xx(5)),
         ..attempt
     });
     let want = "\
@@ -42,6 +45,7 @@ GET \n  fault        held for 40.0 ms
                ended with 503; retried after 12.0 ms
   attempt 2    original destination at 40.0 ms: fewest requests of two drawn (1 against 3)
                ended without a response: connection timeout; not retried: all 1 retries were made
+               its endpoint was ejected: consecutive_5xx: 5 in a row
   client       saw 503 after 1.25 s: upstream_reset_before_response_started{connection_timeout}, flags UF,DI,URX
 ";
     assert_eq!(record.story().to_string(), want);

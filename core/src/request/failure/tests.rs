@@ -30,6 +30,7 @@ fn attempt() -> Attempt {
         began: Instant::ZERO,
         end: AttemptEnd::Response(503),
         followed: Followed::Nothing,
+        ejected: None,
     }
 }
 
