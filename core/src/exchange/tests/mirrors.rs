@@ -178,6 +178,45 @@ fn a_copy_is_the_request_as_it_is_forwarded() {
 }
 
 #[test]
+fn each_copy_has_dice_and_times_of_its_own() {
+    let mut d = Driver::with(rule(
+        "mirrors: [{destination: {host: m.test}}, {destination: {host: m.test}}]",
+    ));
+    d.sends(Side::Downstream, GET);
+    let mut copies = [d.take_copy(), d.take_copy()];
+    let dice = copies.each_ref().map(|c| c.exchange.record().entropy);
+    let own = d.exchange.record().entropy;
+    assert!(dice[0] != dice[1] && !dice.contains(&own));
+    d.ends_well();
+    d.now = Instant::from_millis(70);
+    for copy in &mut copies {
+        copy.arrives(&mut d);
+        d.hold(copy, |d| d.sends(Side::Upstream, OK));
+        let record = copy.exchange.record();
+        let (began, ended) = (record.began, record.ended);
+        assert_eq!((began, ended), (Instant::ZERO, Instant::from_millis(70)));
+        assert_eq!(record.upstream_service_ms, Some(70));
+    }
+}
+
+#[test]
+fn a_body_is_kept_for_a_copy_only_as_long_as_one_is_to_be_made() {
+    for (fields, is_kept) in [("", false), ("mirror: {host: m.test}, ", true)] {
+        let mut d = Driver::with(rule(&format!("{fields}timeout: 9s")));
+        d.sends(Side::Downstream, &post(b"abc")[..post(b"abc").len() - 1]);
+        assert!(d.interest.read_downstream && !d.exchange.is_mirror());
+        d.input(Input::Connected);
+        d.sends(
+            Side::Upstream,
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n",
+        );
+        assert_eq!(d.exchange.call.replay.is_whole(), is_kept);
+        d.sends(Side::Downstream, b"c");
+        assert!(!d.exchange.call.replay.is_whole());
+    }
+}
+
+#[test]
 fn nobody_feels_what_becomes_of_a_copy() {
     type Fate = fn(&mut Driver);
     let fates: [(&str, Fate); 9] = [
