@@ -152,4 +152,12 @@ mod tests {
         assert!(Arc::ptr_eq(&host, &again));
         assert_eq!(again.joined(at(5)), at(5));
     }
+
+    #[test]
+    fn counts_of_a_rate_limit_are_kept_while_somebody_holds_them() {
+        let mut r = Registry::default();
+        let counts = r.limit_counts("a");
+        assert!(Arc::ptr_eq(&counts, &r.limit_counts("a")));
+        assert!(!Arc::ptr_eq(&counts, &r.limit_counts("b")));
+    }
 }
