@@ -139,20 +139,6 @@ impl<'t> Setting<'_, 't> {
         value
     }
 
-    /// A number within bounds, both included.
-    pub fn number(&mut self, key: &'static str, least: f64, most: f64) -> Option<f64> {
-        let text = self.text(key)?;
-        let number = text.trim_end_matches('%').parse::<f64>().ok();
-        let fits = number.filter(|number| (least..=most).contains(number));
-        if fits.is_none() {
-            self.refuse(
-                format!("{key} is {}", quoted(text)),
-                format!("{key} is a number from {least} to {most}"),
-            );
-        }
-        fits
-    }
-
     /// A share from zero to a bound: a number, or a percentage such as `20%` for 0.2.
     pub fn ratio(&mut self, key: &'static str, most: f64) -> Option<f64> {
         let text = self.text(key)?;
@@ -290,7 +276,7 @@ mod tests {
         let all = |s: &mut Setting<'_, '_>| {
             (
                 s.word(&[("FAST", 1), ("SLOW", 2)]),
-                s.number("ratio", 0.0, 100.0),
+                s.ratio("ratio", 100.0),
                 s.count("min", 1, 9),
                 s.duration("ttl"),
             )
@@ -300,7 +286,7 @@ mod tests {
             ("", (None, None, None, None), ""),
             ("true", (None, None, None, None), ""),
             (
-                "SLOW, ratio=20%, min=9, ttl=10s",
+                "SLOW, ratio=20, min=9, ttl=10s",
                 (Some(2), Some(20.0), Some(9), Some(ten)),
                 "",
             ),
