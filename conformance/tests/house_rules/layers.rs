@@ -1,0 +1,158 @@
+//! Which module of core may import which. `ARCHITECTURE.md` shows the same table and says what each module decides.
+
+use crate::source::{Faults, Tests, rust_files};
+
+/// Which module of core may import which, lowest layer first. A module may always import itself.
+/// `ARCHITECTURE.md` shows the same order.
+pub(crate) const LAYERS: &[(&str, &[&str])] = &[
+    ("time", &[]),
+    ("entropy", &[]),
+    ("message", &[]),
+    ("outbox", &[]),
+    ("peer", &[]),
+    ("cluster", &["time", "entropy"]),
+    ("snapshot", &["time", "entropy", "message", "cluster"]),
+    // Plain settings of a snapshot are named by configuration; nothing after `compile` sees configuration.
+    ("config", &["time", "message", "snapshot"]),
+    (
+        "compile",
+        &["time", "message", "cluster", "snapshot", "config"],
+    ),
+    (
+        "decision",
+        &["time", "entropy", "message", "cluster", "snapshot"],
+    ),
+    (
+        "policy",
+        &[
+            "time", "entropy", "message", "cluster", "snapshot", "decision",
+        ],
+    ),
+    // Bytes and grammar: no route, no endpoint. It says why a message is refused in the words of a decision.
+    ("http1", &["time", "message", "outbox", "decision"]),
+    (
+        "worker",
+        &[
+            "time", "entropy", "message", "outbox", "peer", "cluster", "snapshot", "decision",
+            "policy",
+        ],
+    ),
+    // Policy and outcomes: no byte, so neither `http1` nor `outbox`.
+    (
+        "request",
+        &[
+            "time", "entropy", "message", "peer", "cluster", "snapshot", "decision", "policy",
+            "worker",
+        ],
+    ),
+    (
+        "exchange",
+        &[
+            "time", "entropy", "message", "outbox", "peer", "cluster", "snapshot", "decision",
+            "policy", "http1", "worker", "request",
+        ],
+    ),
+];
+
+/// Imports against the grain that are known and why. One that is no longer used must be removed here.
+const EXCEPTIONS: &[(&str, &str, &str)] = &[
+    (
+        "snapshot",
+        "policy",
+        "a virtual host owns the index, and a cluster the hash tables, that `policy` builds and searches",
+    ),
+    (
+        "compile",
+        "policy",
+        "the compiler has `policy` build that index",
+    ),
+    (
+        "decision",
+        "worker",
+        "a record keeps the worker's view of the snapshot it ran on alive",
+    ),
+];
+
+#[test]
+fn core_imports_downward_only() {
+    let mut faults = Faults::default();
+    let mut used = vec![false; EXCEPTIONS.len()];
+    for file in rust_files()
+        .iter()
+        .filter(|f| f.is_in("core/src/") && !f.is_test())
+    {
+        let module = file.core_module();
+        if module == "lib" {
+            continue;
+        }
+        let Some((_, allowed)) = LAYERS.iter().find(|(name, _)| *name == module) else {
+            faults.add(
+                file,
+                1,
+                format!("module `{module}` has no layer: add it to LAYERS and to ARCHITECTURE.md"),
+            );
+            continue;
+        };
+        for (line, code) in file.code_lines(Tests::LeftOut) {
+            for target in imported_modules(code) {
+                if target.is_empty() {
+                    faults.add(
+                        file,
+                        line,
+                        "write one `use crate::…` for each module".into(),
+                    );
+                } else if target == module || allowed.contains(&target) {
+                } else if let Some(at) = EXCEPTIONS
+                    .iter()
+                    .position(|(from, to, _)| *from == module && *to == target)
+                {
+                    used[at] = true;
+                } else {
+                    faults.add(
+                        file,
+                        line,
+                        format!(
+                            "`{module}` may not import `{target}` (allowed: {})",
+                            allowed.join(", ")
+                        ),
+                    );
+                }
+            }
+        }
+    }
+    for ((from, to, _), used) in EXCEPTIONS.iter().zip(used) {
+        if !used {
+            faults.text(format!(
+                "exception `{from}` → `{to}` is no longer needed: remove it from EXCEPTIONS"
+            ));
+        }
+    }
+    faults.none();
+}
+
+/// The modules after each `crate::` of a line; empty for a brace.
+fn imported_modules(code: &str) -> impl Iterator<Item = &str> {
+    code.match_indices("crate::").filter_map(|(at, token)| {
+        let before = code[..at].chars().next_back();
+        let is_path_start = before.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != '$');
+        is_path_start.then(|| {
+            let rest = &code[at + token.len()..];
+            let end = rest
+                .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+                .unwrap_or(rest.len());
+            &rest[..end]
+        })
+    })
+}
+
+#[test]
+fn imports_are_read_from_any_place_in_a_line() {
+    let read = |code| imported_modules(code).collect::<Vec<_>>();
+    assert_eq!(read("use crate::time::Instant;"), ["time"]);
+    assert_eq!(
+        read("pub(crate) fn f(a: crate::a::B) -> crate::c::D"),
+        ["a", "c"]
+    );
+    assert_eq!(read("use crate::{a, b};"), [""]);
+    assert_eq!(read("use outrigger_crate::x;"), Vec::<&str>::new());
+}

@@ -1,0 +1,92 @@
+//! What packages may not reach: core no clock, socket, file or thread, and atomics by one file only; runtimes no policy.
+//! What clippy can tell stands in `core/clippy.toml`.
+
+use crate::source::{Faults, Tests, rust_files};
+
+/// What core may not reach outside its tests, and what to do instead.
+const BANNED_IN_CORE: &[(&str, &str)] = &[
+    ("Instant::now", "time is an argument"),
+    ("SystemTime", "time is an argument"),
+    ("std::thread", "core has no threads"),
+    ("thread_local!", "core has no threads"),
+    ("std::env::", "core reads no environment"),
+    ("std::fs", "callers hand over text"),
+    ("std::process", "core never exits"),
+    ("TcpStream", "core has no sockets"),
+    ("TcpListener", "core has no sockets"),
+    ("UdpSocket", "core has no sockets"),
+    ("UnixStream", "core has no sockets"),
+    ("tokio", "runtimes wait, core does not"),
+    ("async fn", "runtimes wait, core does not"),
+    (
+        "HashMap",
+        "hash order is random: use BTreeMap or a sorted slice",
+    ),
+    (
+        "HashSet",
+        "hash order is random: use BTreeSet or a sorted slice",
+    ),
+    ("RandomState", "randomness is an argument"),
+    ("rand::", "randomness is an argument"),
+    ("getrandom", "randomness is an argument"),
+    ("println!", "core does not log: decisions are data"),
+    ("eprint", "core does not log: decisions are data"),
+];
+
+#[test]
+fn core_is_pure() {
+    let mut faults = Faults::default();
+    for file in rust_files()
+        .iter()
+        .filter(|f| f.is_in("core/src/") && !f.is_test())
+    {
+        for (line, code) in file.code_lines(Tests::LeftOut) {
+            for (token, instead) in BANNED_IN_CORE {
+                if code.contains(token) {
+                    faults.add(file, line, format!("`{token}` in core: {instead}"));
+                }
+            }
+        }
+    }
+    faults.none();
+}
+
+#[test]
+fn atomics_of_core_can_be_modelled() {
+    let mut faults = Faults::default();
+    let only = "core/src/cluster/atomic.rs";
+    for file in rust_files()
+        .iter()
+        .filter(|f| f.is_in("core/src/") && f.relative != only)
+    {
+        for (line, code) in file.code_lines(Tests::Included) {
+            if code.contains("sync::atomic") {
+                let what = format!("shared state lives in `cluster`, with the atomics of {only}");
+                faults.add(file, line, what);
+            }
+        }
+    }
+    faults.none();
+}
+
+#[test]
+fn runtimes_hold_no_policy() {
+    let mut faults = Faults::default();
+    for file in rust_files()
+        .iter()
+        .filter(|f| f.is_in("runtime-") && !f.is_test())
+    {
+        for (line, code) in file.code_lines(Tests::LeftOut) {
+            for module in ["policy", "http1", "request"] {
+                if code.contains(&format!("outrigger_core::{module}")) {
+                    faults.add(
+                        file,
+                        line,
+                        format!("a runtime reaches `{module}`: what it decides belongs to core"),
+                    );
+                }
+            }
+        }
+    }
+    faults.none();
+}
