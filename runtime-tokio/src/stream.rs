@@ -1,4 +1,4 @@
-//! A connected socket of either family, with exactly the operations that an exchange needs.
+//! A connected socket of either family, as tokio reads and writes it.
 
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use outrigger_core::outbox::Outbox;
+use outrigger_runtime as runtime;
 use socket2::SockRef;
 use tokio::io::AsyncWrite;
 use tokio::net::{TcpStream, UnixStream};
@@ -22,34 +23,25 @@ pub(crate) enum Stream {
     Unix(UnixStream),
 }
 
-impl Stream {
-    /// Ready when a read would not wait. Costs no system call.
-    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+impl runtime::Stream for Stream {
+    /// Costs no system call.
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(s) => s.poll_read_ready(cx),
             Self::Unix(s) => s.poll_read_ready(cx),
         }
     }
 
-    /// Reads once into the spare room of `space`; 0 bytes are the end. A read that leaves room is known to have taken
-    /// everything, so the next one waits for an event instead of asking the system in vain.
-    pub(crate) fn poll_read(
-        &mut self,
-        cx: &mut Context<'_>,
-        space: &mut BytesMut,
-    ) -> Poll<io::Result<usize>> {
+    /// A read that leaves room is known to have taken everything, so the next one waits for an event
+    /// instead of asking the system in vain.
+    fn poll_read(&mut self, cx: &mut Context<'_>, space: &mut BytesMut) -> Poll<io::Result<usize>> {
         match self {
             Self::Tcp(s) => poll_read_buf(Pin::new(s), cx, space),
             Self::Unix(s) => poll_read_buf(Pin::new(s), cx, space),
         }
     }
 
-    /// Writes once what stands at the front of `outbox`, which is not empty. Writing nothing is reported as an error.
-    pub(crate) fn poll_write(
-        &mut self,
-        cx: &mut Context<'_>,
-        outbox: &Outbox,
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(&mut self, cx: &mut Context<'_>, outbox: &Outbox) -> Poll<io::Result<usize>> {
         let wrote = ready!(match self {
             Self::Tcp(s) => poll_write(Pin::new(s), cx, outbox),
             Self::Unix(s) => poll_write(Pin::new(s), cx, outbox),
@@ -61,25 +53,21 @@ impl Stream {
         })
     }
 
-    /// Says that nothing more will be written. An error means that the peer is gone, which the next read will tell.
-    pub(crate) fn shutdown_write(&self) {
+    fn shutdown_write(&self) {
         let _ = match self {
             Self::Tcp(s) => SockRef::from(s).shutdown(Shutdown::Write),
             Self::Unix(s) => SockRef::from(s).shutdown(Shutdown::Write),
         };
     }
 
-    /// Closes with a reset. Where the system refuses, an ordinary close is all that is left.
-    pub(crate) fn reset(self) {
+    fn reset(self) {
         if let Self::Tcp(s) = &self {
             let _ = SockRef::from(s).set_linger(Some(std::time::Duration::ZERO));
         }
     }
 
-    /// Whether an idle connection can still be used: neither closed nor broken, and nobody spoke out of turn.
-    ///
     /// Asks the system only if an event came since it was last read dry.
-    pub(crate) fn is_quiet(&self) -> bool {
+    fn is_quiet(&self) -> bool {
         let mut byte = [0];
         let read = match self {
             Self::Tcp(s) => s.try_read(&mut byte),
@@ -88,10 +76,16 @@ impl Stream {
         matches!(read, Err(e) if e.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Our own address, for TCP.
-    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
+    fn local_addr(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(s) => s.local_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(s) => s.peer_addr().ok(),
             Self::Unix(_) => None,
         }
     }

@@ -18,8 +18,8 @@ use ::tokio::sync::broadcast;
 use ::tokio::task::LocalSet;
 use outrigger_core::exchange::ListenerKind;
 use outrigger_core::snapshot::{Address, Snapshot};
+use outrigger_runtime::{AccessLog, Config, Handle, Listen, Running};
 use outrigger_sim::Peer;
-use outrigger_tokio::{AccessLog, Config, Handle, Listen, Running, start};
 
 use super::{Setup, client_actor, client_name, judge_connections, judge_decisions};
 use super::{judge_unfinished, new_board};
@@ -224,6 +224,7 @@ fn start_runtime(
         listeners,
         workers: NonZeroUsize::MIN,
         settings: setup.settings,
+        seed: None,
         snapshot: Arc::new(snapshot),
         access_log: Some(AccessLog {
             format: |record, _, block| {
@@ -234,7 +235,7 @@ fn start_runtime(
         }),
         notices: Arc::new(|_| {}),
     };
-    start(config).map_err(io::Error::other)
+    outrigger_tokio::start(config).map_err(io::Error::other)
 }
 
 /// Puts real addresses in the place of the case's; what logs show stays. Where a case has nothing, nothing listens.

@@ -74,7 +74,7 @@ fn runtimes_hold_no_policy() {
     let mut faults = Faults::default();
     for file in rust_files()
         .iter()
-        .filter(|f| f.is_in("runtime-") && !f.is_test())
+        .filter(|f| f.is_in("runtime") && !f.is_test())
     {
         for (line, code) in file.code_lines(Tests::LeftOut) {
             for module in ["policy", "http1", "request"] {

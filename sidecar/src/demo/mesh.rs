@@ -15,7 +15,7 @@ use outrigger_core::config::{self, Resources, Severity};
 use outrigger_core::exchange::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
-use outrigger_tokio::{Listen, Running, start};
+use outrigger_runtime::{Listen, Running};
 
 use super::client::Client;
 use super::services::{Instance, Service, serve};
@@ -144,7 +144,7 @@ impl Sidecar {
             kind,
             addr: (Ipv4Addr::LOCALHOST, 0).into(),
         };
-        let running = start(outrigger_tokio::Config {
+        let running = outrigger_tokio::start(outrigger_runtime::Config {
             listeners: vec![
                 listen(ListenerKind::Outbound),
                 listen(ListenerKind::Inbound(0)),
@@ -152,6 +152,7 @@ impl Sidecar {
             // One is plenty for a demo, and six sidecars share this machine.
             workers: NonZeroUsize::MIN,
             settings: WorkerSettings::default(),
+            seed: None,
             snapshot: Arc::new(Snapshot::default()),
             access_log: stories.map(Stories::log),
             notices: Arc::new(|notice| anstream::eprintln!("warning: {notice}")),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use outrigger_core::decision::{Record, RouteDecision};
 use outrigger_core::exchange::ListenerKind;
-use outrigger_tokio::{AccessLog, Request};
+use outrigger_runtime::{AccessLog, Request};
 
 /// Between a story's rank and its text.
 const RANKED: u8 = 0x1f;

@@ -20,7 +20,7 @@ use outrigger_core::decision::access_log::{self, Surroundings};
 use outrigger_core::exchange::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
-use outrigger_tokio::{Config, Handle, Listen, Notices, Request, Running};
+use outrigger_runtime::{Config, Handle, Listen, Notices, Request, Running};
 
 use crate::cli::{AccessLog, RunArgs, Runtime};
 use configuration::{Configuration, Reading};
@@ -130,6 +130,7 @@ fn start_workers(args: &RunArgs, snapshot: Arc<Snapshot>) -> Result<Running, Fai
         listeners: std::iter::once(outbound).chain(inbound).collect(),
         workers: workers(args),
         settings: worker_settings(args),
+        seed: None,
         snapshot,
         access_log: access_log(args.access_log),
         notices,
@@ -151,7 +152,7 @@ fn workers(args: &RunArgs) -> NonZeroUsize {
         .unwrap_or(NonZeroUsize::MIN)
 }
 
-fn access_log(form: AccessLog) -> Option<outrigger_tokio::AccessLog> {
+fn access_log(form: AccessLog) -> Option<outrigger_runtime::AccessLog> {
     fn around(request: &Request) -> Surroundings {
         Surroundings {
             began: request.began,
@@ -166,7 +167,7 @@ fn access_log(form: AccessLog) -> Option<outrigger_tokio::AccessLog> {
     fn json(record: &Record, request: &Request, out: &mut Vec<u8>) {
         access_log::json(record, &around(request), out);
     }
-    Some(outrigger_tokio::AccessLog {
+    Some(outrigger_runtime::AccessLog {
         format: match form {
             AccessLog::Off => return None,
             AccessLog::Text => text,

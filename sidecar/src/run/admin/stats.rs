@@ -10,7 +10,7 @@ use outrigger_core::cluster::{
 };
 use outrigger_core::policy::hash::HashTable;
 use outrigger_core::snapshot::{Balancing, Cluster, ConsistentHash, HashTableKind, RateLimit};
-use outrigger_tokio::{Handle, ListenerStats, MirrorStats};
+use outrigger_runtime::{Handle, ListenerStats, MirrorStats};
 
 use super::clusters::sweep;
 

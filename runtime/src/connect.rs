@@ -2,72 +2,79 @@
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
 
 use outrigger_core::exchange::ConnectFault;
 use outrigger_core::snapshot::Address;
-use tokio::net::{TcpSocket, TcpStream, UnixStream, lookup_host};
 
-use crate::stream::Stream;
+use crate::system::{Stream, System};
 
 /// A connection being made. Dropping it gives up.
-pub(crate) type Connecting = Pin<Box<dyn Future<Output = Result<Stream, ConnectFault>>>>;
+pub(crate) type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, ConnectFault>>>>;
 
 /// Begins to connect. How long it may take is the exchange's deadline. `ours` are the listeners for outbound requests.
-pub(crate) fn connect(address: Address, ours: &Rc<[SocketAddr]>) -> Connecting {
-    let ours = Rc::clone(ours);
+pub(crate) fn connect<S: System>(
+    system: &S,
+    address: Address,
+    ours: &Rc<[SocketAddr]>,
+) -> Connecting<S::Stream> {
+    let (system, ours) = (system.clone(), Rc::clone(ours));
     match address {
         Address::Socket(addr) => {
-            Box::pin(async move { tcp(addr, &ours).await.map_err(|e| fault(&e)) })
+            Box::pin(async move { tcp(&system, addr, &ours).await.map_err(|e| fault(&e)) })
         }
-        Address::Name(name, port) => Box::pin(by_name(name, port, ours)),
+        Address::Name(name, port) => {
+            Box::pin(async move { by_name(&system, &name, port, &ours).await })
+        }
         Address::Unix(path) => Box::pin(async move {
-            let stream = UnixStream::connect(&*path).await;
-            stream.map(Stream::Unix).map_err(|e| fault(&e))
+            let stream = system.connect_unix(Path::new(&*path)).await;
+            stream.map_err(|e| fault(&e))
         }),
     }
 }
 
-async fn tcp(addr: SocketAddr, ours: &[SocketAddr]) -> io::Result<Stream> {
-    let socket = match addr {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    socket.set_nodelay(true)?;
-    let stream: TcpStream = socket.connect(addr).await?;
-    if ours.iter().any(|own| own.port() == addr.port()) && is_to_ourselves(&stream, ours)? {
+async fn tcp<S: System>(
+    system: &S,
+    addr: SocketAddr,
+    ours: &[SocketAddr],
+) -> io::Result<S::Stream> {
+    let stream = system.connect(addr).await?;
+    if ours.iter().any(|own| own.port() == addr.port()) && is_to_ourselves(&stream, ours) {
         return Err(ErrorKind::ConnectionRefused.into());
     }
-    Ok(Stream::Tcp(stream))
+    Ok(stream)
 }
 
 /// Whether a connection ends at one of our listeners for outbound requests. A request on it would come back with the
 /// same host and go round until no descriptors are left. Core refuses what it can tell from the authority; which names
 /// mean this machine only the resolver and the connection know.
-fn is_to_ourselves(stream: &TcpStream, ours: &[SocketAddr]) -> io::Result<bool> {
-    let (peer, local) = (stream.peer_addr()?, stream.local_addr()?);
+fn is_to_ourselves(stream: &impl Stream, ours: &[SocketAddr]) -> bool {
+    // A connection that has lost its addresses has ended, and cannot go round.
+    let (Some(peer), Some(local)) = (stream.peer_addr(), stream.local_addr()) else {
+        return false;
+    };
     // The system connects to addresses of its own from the same address.
     let is_this_machine = peer.ip() == local.ip();
     let is_ours = |own: &SocketAddr| {
         own.port() == peer.port()
             && (own.ip() == peer.ip() || own.ip().is_unspecified() && is_this_machine)
     };
-    Ok(ours.iter().any(is_ours))
+    ours.iter().any(is_ours)
 }
 
 /// Tries the addresses of a name in the resolver's order; the last failure is the one that is told.
-async fn by_name(
-    name: Box<str>,
+async fn by_name<S: System>(
+    system: &S,
+    name: &str,
     port: u16,
-    ours: Rc<[SocketAddr]>,
-) -> Result<Stream, ConnectFault> {
-    let addresses = lookup_host((&*name, port))
-        .await
-        .map_err(|_| ConnectFault::Unresolved)?;
+    ours: &[SocketAddr],
+) -> Result<S::Stream, ConnectFault> {
+    let addresses = system.resolve(name, port).await;
     let mut outcome = Err(ConnectFault::Unresolved);
-    for addr in addresses {
-        outcome = tcp(addr, &ours).await.map_err(|e| fault(&e));
+    for addr in addresses.map_err(|_| ConnectFault::Unresolved)? {
+        outcome = tcp(system, addr, ours).await.map_err(|e| fault(&e));
         if outcome.is_ok() {
             break;
         }

@@ -1,15 +1,15 @@
 //! A request that is addressed to the proxy itself, in words that only the resolver understands.
 
-mod support;
-
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use outrigger_core::exchange::ListenerKind;
 use outrigger_core::snapshot::{Settings, Snapshot, UnknownHosts};
 use outrigger_core::worker::WorkerSettings;
-use outrigger_tokio::{Config, Listen, start};
-use support::Client;
+use outrigger_runtime::{Config, Listen};
+
+use super::support::Client;
+use crate::start;
 
 #[test]
 fn a_request_to_the_proxy_itself_does_not_go_round() {
@@ -21,6 +21,7 @@ fn a_request_to_the_proxy_itself_does_not_go_round() {
             }],
             workers: NonZeroUsize::new(1).unwrap(),
             settings: WorkerSettings::default(),
+            seed: None,
             snapshot: Arc::new(Snapshot {
                 settings: Settings {
                     unknown_hosts: UnknownHosts::AllowAny,

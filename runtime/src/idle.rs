@@ -5,30 +5,38 @@ use std::net::SocketAddr;
 
 use outrigger_core::exchange::ConnectionId;
 
-use crate::stream::Stream;
+use crate::system::Stream;
 
 /// An upstream connection as a connection task holds it.
 #[derive(Debug)]
-pub(crate) struct Upstream {
+pub(crate) struct Upstream<T> {
     /// The socket.
-    pub(crate) stream: Stream,
+    pub(crate) stream: T,
     /// Our address on it; known only when somebody logs it.
     pub(crate) local: Option<SocketAddr>,
 }
 
 /// The idle ones of one worker.
-#[derive(Debug, Default)]
-pub(crate) struct IdleStore {
-    connections: HashMap<ConnectionId, Upstream>,
+#[derive(Debug)]
+pub(crate) struct IdleStore<T> {
+    connections: HashMap<ConnectionId, Upstream<T>>,
 }
 
-impl IdleStore {
-    pub(crate) fn keep(&mut self, id: ConnectionId, upstream: Upstream) {
+impl<T> Default for IdleStore<T> {
+    fn default() -> Self {
+        Self {
+            connections: HashMap::new(),
+        }
+    }
+}
+
+impl<T: Stream> IdleStore<T> {
+    pub(crate) fn keep(&mut self, id: ConnectionId, upstream: Upstream<T>) {
         self.connections.insert(id, upstream);
     }
 
     /// The connection of this id, if it is there and was left alone by its peer.
-    pub(crate) fn take(&mut self, id: ConnectionId) -> Option<Upstream> {
+    pub(crate) fn take(&mut self, id: ConnectionId) -> Option<Upstream<T>> {
         self.connections
             .remove(&id)
             .filter(|upstream| upstream.stream.is_quiet())

@@ -1,23 +1,21 @@
 //! A worker thread: accepts connections, adopts snapshots, drains and ends.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use outrigger_core::exchange::{ListenerKind, Peer};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::{Worker, WorkerSettings};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
 use crate::access_log::LogBuffer;
 use crate::clock::Clock;
@@ -25,7 +23,7 @@ use crate::connection::Connection;
 use crate::notice::{Notice, Notices};
 use crate::shared::{Bells, Reports, Shared};
 use crate::stats::WorkerCounters;
-use crate::stream::Stream;
+use crate::system::{Accepted, Launch, Listener, Stream, System, Timer};
 
 /// Pauses after a failure to accept; descriptors come back when connections end, not when we ask more often.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -69,27 +67,21 @@ pub(crate) struct Plan {
     pub(crate) orders: watch::Receiver<Orders>,
 }
 
-/// The body of a worker thread. Says once whether it works, then returns how many connections were cut off at the end.
-pub(crate) fn run(plan: Plan, ready: &SyncSender<io::Result<()>>) -> usize {
-    let runtime = Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .thread_name("resolver")
-        .build_local(LocalOptions::default());
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            let _ = ready.send(Err(error));
-            return 0;
-        }
-    };
-    let cut_off = runtime.block_on(serve(plan, ready));
-    // A name that is still being resolved is not worth waiting for.
-    runtime.shutdown_background();
-    cut_off
+/// A worker thread. Says once whether it works, then returns how many connections were cut off at the end.
+pub(crate) fn run<L: Launch>(
+    launch: L,
+    index: usize,
+    plan: Plan,
+    ready: &SyncSender<io::Result<()>>,
+) -> usize {
+    let ended = launch.run(index, |system| serve(system, plan, ready));
+    ended.unwrap_or_else(|error| {
+        let _ = ready.send(Err(error));
+        0
+    })
 }
 
-async fn serve(plan: Plan, ready: &SyncSender<io::Result<()>>) -> usize {
+async fn serve<S: System>(system: S, plan: Plan, ready: &SyncSender<io::Result<()>>) -> usize {
     let mut orders = plan.orders;
     let snapshot = plan.snapshot.load_full();
     plan.counters.revision.set(snapshot.revision);
@@ -99,6 +91,7 @@ async fn serve(plan: Plan, ready: &SyncSender<io::Result<()>>) -> usize {
         .iter()
         .filter(|(kind, _)| *kind == ListenerKind::Outbound);
     let shared = Rc::new(Shared::new(
+        system.clone(),
         plan.clock,
         worker,
         outbound.filter_map(|(_, l)| l.local_addr().ok()).collect(),
@@ -110,7 +103,7 @@ async fn serve(plan: Plan, ready: &SyncSender<io::Result<()>>) -> usize {
         plan.seed,
         plan.bells,
     ));
-    tokio::task::spawn_local(answer_announcements(Rc::clone(&shared)));
+    system.spawn(answer_announcements(Rc::clone(&shared)));
     let mut acceptors = Vec::new();
     let listeners = plan.listeners.into_iter().enumerate();
     for (index, (kind, listener)) in listeners {
@@ -123,7 +116,9 @@ async fn serve(plan: Plan, ready: &SyncSender<io::Result<()>>) -> usize {
         }
     }
     let _ = ready.send(Ok(()));
-    let mut accepting: Vec<_> = acceptors.into_iter().map(Accepting::start).collect();
+    for acceptor in &acceptors {
+        system.spawn(accept_forever(Rc::clone(acceptor)));
+    }
     let mut generation = 0;
     loop {
         let latest = *orders.borrow_and_update();
@@ -140,14 +135,14 @@ async fn serve(plan: Plan, ready: &SyncSender<io::Result<()>>) -> usize {
             shared.counters.revision.set(revision);
         }
         if latest.phase != Phase::Serving {
-            accepting.drain(..).for_each(Accepting::stop);
+            acceptors.drain(..).for_each(|acceptor| acceptor.stop());
             shared.drain();
         }
         if let Phase::Ending(deadline) = latest.phase {
-            let _ = tokio::time::timeout_at(deadline, all_ended(&shared)).await;
+            all_ended_by(deadline, &shared).await;
             break;
         }
-        if orders.changed().await.is_err() {
+        if system.told(orders.changed()).await.is_err() {
             break;
         }
     }
@@ -155,58 +150,46 @@ async fn serve(plan: Plan, ready: &SyncSender<io::Result<()>>) -> usize {
     shared.clients()
 }
 
-async fn answer_announcements(shared: Rc<Shared>) {
+async fn answer_announcements<S: System>(shared: Rc<Shared<S>>) {
     loop {
         shared.announced().await;
         shared.on_announced();
     }
 }
 
-async fn all_ended(shared: &Shared) {
-    while shared.running() > 0 {
-        shared.all_ended.notified().await;
-    }
-}
-
-/// A listener and the task that accepts from it.
-struct Accepting {
-    acceptor: Rc<Acceptor>,
-    task: JoinHandle<()>,
-}
-
-impl Accepting {
-    fn start(acceptor: Rc<Acceptor>) -> Self {
-        Self {
-            task: tokio::task::spawn_local(accept_forever(Rc::clone(&acceptor))),
-            acceptor,
+/// Waits until no task is left, or until it is time to end.
+async fn all_ended_by<S: System>(deadline: Instant, shared: &Shared<S>) {
+    let mut timer = shared.system.timer(deadline);
+    let mut all_ended = pin!(async {
+        while shared.running() > 0 {
+            shared.all_ended.notified().await;
         }
-    }
-
-    /// Takes what has already connected to us, which closing would reset, and closes the listener.
-    fn stop(self) {
-        let mut cx = Context::from_waker(Waker::noop());
-        while let Poll::Ready(Ok((stream, remote))) = self.acceptor.listener.poll_accept(&mut cx) {
-            self.acceptor.take(stream, remote);
-        }
-        self.task.abort();
-    }
+    });
+    poll_fn(|cx| match all_ended.as_mut().poll(cx) {
+        Poll::Pending => timer.poll(cx),
+        Poll::Ready(()) => Poll::Ready(()),
+    })
+    .await;
 }
 
-/// One listener of one worker.
-struct Acceptor {
-    shared: Rc<Shared>,
+/// One listener of one worker, and what its accept task needs.
+struct Acceptor<S: System> {
+    shared: Rc<Shared<S>>,
     index: usize,
     kind: ListenerKind,
-    listener: TcpListener,
+    /// `None` when it accepts no more.
+    listener: RefCell<Option<S::Listener>>,
+    /// Of the accept task.
+    waker: RefCell<Option<Waker>>,
     addr: SocketAddr,
     failures: Cell<u64>,
     told: Cell<Option<Instant>>,
 }
 
-async fn accept_forever(acceptor: Rc<Acceptor>) {
+async fn accept_forever<S: System>(acceptor: Rc<Acceptor<S>>) {
     let mut pause = PAUSE_MIN;
-    loop {
-        match acceptor.listener.accept().await {
+    while let Some(accepted) = poll_fn(|cx| acceptor.poll_accept(cx)).await {
+        match accepted {
             Ok((stream, remote)) => {
                 pause = PAUSE_MIN;
                 acceptor.take(stream, remote);
@@ -214,52 +197,72 @@ async fn accept_forever(acceptor: Rc<Acceptor>) {
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 acceptor.on_failure(&error, pause);
-                tokio::time::sleep(pause).await;
+                acceptor.shared.sleep(pause).await;
                 pause = (pause * 2).min(PAUSE_MAX);
             }
         }
     }
 }
 
-impl Acceptor {
+impl<S: System> Acceptor<S> {
     fn new(
-        shared: Rc<Shared>,
+        shared: Rc<Shared<S>>,
         index: usize,
         kind: ListenerKind,
         listener: std::net::TcpListener,
     ) -> io::Result<Self> {
-        let listener = TcpListener::from_std(listener)?;
+        let addr = listener.local_addr()?;
+        let listener = shared.system.listen(listener)?;
         Ok(Self {
             shared,
             index,
             kind,
-            addr: listener.local_addr()?,
-            listener,
+            listener: RefCell::new(Some(listener)),
+            waker: RefCell::default(),
+            addr,
             failures: Cell::new(0),
             told: Cell::new(None),
         })
     }
 
-    fn take(&self, stream: TcpStream, remote: SocketAddr) {
+    /// The next client; `None` when no more are accepted.
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Option<Accepted<S::Stream>>> {
+        match &*self.listener.borrow() {
+            Some(listener) => {
+                self.waker
+                    .borrow_mut()
+                    .get_or_insert_with(|| cx.waker().clone());
+                listener.poll_accept(cx).map(Some)
+            }
+            None => Poll::Ready(None),
+        }
+    }
+
+    /// Takes what has already connected to us, which closing would reset, and closes the listener.
+    fn stop(&self) {
+        let listener = self.listener.take();
+        while let Some((stream, remote)) = listener.as_ref().and_then(Listener::take_waiting) {
+            self.take(stream, remote);
+        }
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn take(&self, stream: S::Stream, remote: SocketAddr) {
         let local = if self.addr.ip().is_unspecified() {
             stream.local_addr().unwrap_or(self.addr)
         } else {
             self.addr
         };
-        #[cfg(not(target_os = "linux"))] // Linux hands the listener's setting down.
-        let _ = stream.set_nodelay(true);
         let peer = Peer {
             remote,
             local,
             listener: self.kind,
         };
         let shared = Rc::clone(&self.shared);
-        tokio::task::spawn_local(Connection::new(
-            shared,
-            self.index,
-            peer,
-            Stream::Tcp(stream),
-        ));
+        let connection = Connection::new(shared, self.index, peer, stream);
+        self.shared.system.spawn(connection);
     }
 
     fn on_failure(&self, error: &io::Error, pause: Duration) {

@@ -1,7 +1,5 @@
 //! The runtime with real sockets: connections are kept, reused and replaced, and nothing grows, hangs or gets lost.
 
-mod support;
-
 use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
@@ -9,11 +7,11 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
+use super::support::{Endpoints, PATIENCE, Proxy, ok, roundtrip};
 use outrigger_core::cluster::RetryLimit;
 use outrigger_core::decision::Record;
 use outrigger_core::snapshot::{Address, Limits};
-use outrigger_tokio::{AccessLog, Notice, Request};
-use support::{Endpoints, PATIENCE, Proxy, ok, roundtrip};
+use outrigger_runtime::{AccessLog, Notice, Request};
 
 #[test]
 fn connections_are_kept_on_both_sides_and_shared_between_clients() {

@@ -8,13 +8,13 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use outrigger_core::entropy::mix;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
 use tokio::sync::{Notify, watch};
-use tokio::time::Instant;
 
 use crate::access_log::{AccessLog, LogThread};
 use crate::clock::Clock;
@@ -22,6 +22,7 @@ use crate::listen::{Listen, bind};
 use crate::notice::Notices;
 use crate::shared::Bells;
 use crate::stats::{Stats, WorkerCounters};
+use crate::system::Launch;
 use crate::worker::{self, Orders, Phase, Plan};
 
 /// What to run.
@@ -32,6 +33,8 @@ pub struct Config {
     pub workers: NonZeroUsize,
     /// Given to each worker.
     pub settings: WorkerSettings,
+    /// Where each worker's random numbers begin; `None` takes one that nobody can guess.
+    pub seed: Option<u64>,
     /// The first snapshot.
     pub snapshot: Arc<Snapshot>,
     /// Where requests are logged, if anywhere.
@@ -96,11 +99,11 @@ pub struct Handle {
     counters: Arc<[Arc<WorkerCounters>]>,
 }
 
-/// Binds all listeners, then starts the workers.
+/// Binds all listeners, then starts the workers, each on a system of its own.
 ///
 /// # Errors
 /// A listener cannot be bound, or a thread cannot be started; then nothing runs.
-pub fn start(config: Config) -> Result<Running, StartError> {
+pub fn start<L: Launch>(launch: L, config: Config) -> Result<Running, StartError> {
     let count = config.workers.get();
     let mut local_addrs = Vec::new();
     let mut bound: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
@@ -128,7 +131,8 @@ pub fn start(config: Config) -> Result<Running, StartError> {
         workers: Vec::new(),
         log: None,
     };
-    let seeds = RandomState::new();
+    let random = || RandomState::new().hash_one(0);
+    let seed = config.seed.unwrap_or_else(random);
     let (ready, is_ready) = sync_channel(count);
     let bells: Arc<[Notify]> = (0..count).map(|_| Notify::new()).collect();
     for (index, listeners) in bound.into_iter().enumerate() {
@@ -137,7 +141,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
             listeners,
             snapshot: Arc::clone(&running.handle.snapshot),
             settings: config.settings,
-            seed: seeds.hash_one(index),
+            seed: mix(seed.wrapping_add(index as u64)),
             bells: Bells {
                 all: Arc::clone(&bells),
                 own: index,
@@ -147,9 +151,9 @@ pub fn start(config: Config) -> Result<Running, StartError> {
             notices: Arc::clone(&config.notices),
             orders: running.handle.orders.subscribe(),
         };
-        let ready = ready.clone();
+        let (launch, ready) = (launch.clone(), ready.clone());
         let thread = thread::Builder::new().name(format!("worker-{index}"));
-        let thread = thread.spawn(move || worker::run(plan, &ready));
+        let thread = thread.spawn(move || worker::run(launch, index, plan, &ready));
         running.workers.push(thread.map_err(StartError::Thread)?);
     }
     drop(ready);

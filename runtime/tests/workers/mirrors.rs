@@ -1,7 +1,5 @@
 //! Copies for mirrors over real sockets: tasks without a client, counted and in no log.
 
-mod support;
-
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -13,8 +11,10 @@ use outrigger_core::compile::from_yaml;
 use outrigger_core::exchange::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
-use outrigger_tokio::{AccessLog, Config, Listen, MirrorStats, Running, start};
-use support::{Client, Endpoints, PATIENCE, ok};
+use outrigger_runtime::{AccessLog, Config, Listen, MirrorStats, Running};
+
+use super::support::{Client, Endpoints, PATIENCE, ok};
+use crate::start;
 
 fn mirrored(service: SocketAddr, mirror: SocketAddr) -> Arc<Snapshot> {
     let entry = |host: &str, addr: SocketAddr| {
@@ -41,6 +41,7 @@ fn proxy(service: &Endpoints, mirror: &Endpoints, access_log: Option<AccessLog>)
         }],
         workers: NonZeroUsize::MIN,
         settings: WorkerSettings::default(),
+        seed: None,
         snapshot: mirrored(service.addr, mirror.addr),
         access_log,
         notices: Arc::new(|_| {}),

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::clock::{Clock, http_date, since_epoch};
 use crate::idle::{IdleStore, Upstream};
 use crate::notice::{Notice, Notices};
 use crate::stats::WorkerCounters;
+use crate::system::{System, Timer};
 
 /// How often idle upstream connections are looked at, while there are any.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -46,7 +48,8 @@ struct Waiter {
 }
 
 /// One worker thread's common things. Cells, because tasks take turns and nothing here is held across a wait.
-pub(crate) struct Shared {
+pub(crate) struct Shared<S: System> {
+    pub(crate) system: S,
     pub(crate) clock: Clock,
     pub(crate) worker: RefCell<Worker>,
     /// The addresses of the listeners for outbound requests.
@@ -57,7 +60,7 @@ pub(crate) struct Shared {
     pub(crate) draining: Cell<bool>,
     /// Told when the last connection ends.
     pub(crate) all_ended: Notify,
-    idle: RefCell<IdleStore>,
+    idle: RefCell<IdleStore<S::Stream>>,
     sweeping: Cell<bool>,
     tasks: RefCell<Slab<Option<Waker>>>,
     waiters: RefCell<HashMap<WaiterId, Waiter>>,
@@ -66,8 +69,9 @@ pub(crate) struct Shared {
     date_of_second: Cell<u64>,
 }
 
-impl Shared {
+impl<S: System> Shared<S> {
     pub(crate) fn new(
+        system: S,
         clock: Clock,
         worker: Worker,
         outbound: Rc<[SocketAddr]>,
@@ -81,6 +85,7 @@ impl Shared {
             notices,
         } = reports;
         Self {
+            system,
             clock,
             worker: RefCell::new(worker),
             outbound,
@@ -97,6 +102,12 @@ impl Shared {
             entropy: Cell::new(mix(seed)),
             date_of_second: Cell::new(u64::MAX),
         }
+    }
+
+    /// Waits for a while.
+    pub(crate) async fn sleep(&self, time: Duration) {
+        let mut timer = self.system.timer(std::time::Instant::now() + time);
+        poll_fn(|cx| timer.poll(cx)).await;
     }
 
     /// The time, once for each time a task is woken. Keeps the worker's calendar date at most a second old.
@@ -205,7 +216,8 @@ impl Shared {
 
     /// Until somebody announces.
     pub(crate) async fn announced(&self) {
-        self.bells.all[self.bells.own].notified().await;
+        let bell = &self.bells.all[self.bells.own];
+        self.system.told(bell.notified()).await;
     }
 
     /// Gives up what others wait for, and wakes who may have something to gain.
@@ -221,15 +233,15 @@ impl Shared {
     }
 
     /// Keeps an upstream connection for later.
-    pub(crate) fn keep(self: &Rc<Self>, id: ConnectionId, upstream: Upstream) {
+    pub(crate) fn keep(self: &Rc<Self>, id: ConnectionId, upstream: Upstream<S::Stream>) {
         self.idle.borrow_mut().keep(id, upstream);
         if !self.sweeping.replace(true) {
-            tokio::task::spawn_local(sweep(Rc::clone(self)));
+            self.system.spawn(sweep(Rc::clone(self)));
         }
     }
 
     /// A kept connection, if it is still good.
-    pub(crate) fn take_idle(&self, id: ConnectionId) -> Option<Upstream> {
+    pub(crate) fn take_idle(&self, id: ConnectionId) -> Option<Upstream<S::Stream>> {
         self.idle.borrow_mut().take(id)
     }
 
@@ -261,8 +273,8 @@ impl Shared {
         let began = since_epoch().saturating_sub(now.since(record.began));
         if log.add(record, &request(began), &self.counters.log_lines_dropped) {
             let shared = Rc::clone(self);
-            tokio::task::spawn_local(async move {
-                tokio::time::sleep(FLUSH_AFTER).await;
+            self.system.spawn(async move {
+                shared.sleep(FLUSH_AFTER).await;
                 shared.flush_log();
             });
         }
@@ -295,10 +307,10 @@ impl Shared {
 }
 
 /// Runs while there are idle upstream connections, so that an idle worker never wakes.
-async fn sweep(shared: Rc<Shared>) {
+async fn sweep<S: System>(shared: Rc<Shared<S>>) {
     /// However the task ends, the next kept connection starts another one.
-    struct Sweeping(Rc<Shared>);
-    impl Drop for Sweeping {
+    struct Sweeping<S: System>(Rc<Shared<S>>);
+    impl<S: System> Drop for Sweeping<S> {
         fn drop(&mut self) {
             self.0.sweeping.set(false);
         }
@@ -306,7 +318,7 @@ async fn sweep(shared: Rc<Shared>) {
     let sweeping = Sweeping(shared);
     let mut left = true;
     while left {
-        tokio::time::sleep(SWEEP_EVERY).await;
+        sweeping.0.sleep(SWEEP_EVERY).await;
         left = sweeping.0.sweep();
     }
 }

@@ -25,12 +25,12 @@ impl Clock {
         Instant::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
-    /// An instant as tokio's timers know it. One beyond what the system can express becomes a year from now.
-    pub(crate) fn timer(self, at: Instant) -> tokio::time::Instant {
+    /// An instant as the system's timers know it. One beyond what the system can express becomes a year from now.
+    pub(crate) fn timer(self, at: Instant) -> Monotonic {
         const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
         let since_zero = Duration::from_nanos(at.as_nanos());
         let at = self.zero.checked_add(since_zero);
-        at.unwrap_or_else(|| Monotonic::now() + YEAR).into()
+        at.unwrap_or_else(|| Monotonic::now() + YEAR)
     }
 }
 

@@ -16,40 +16,45 @@ use crate::alarm::Alarm;
 use crate::connect::{Connecting, connect};
 use crate::idle::Upstream;
 use crate::shared::Shared;
-use crate::stream::Stream;
+use crate::system::{Stream, System};
 
 /// A client connection and everything that hangs on it.
-pub(crate) struct Connection {
+pub(crate) struct Connection<S: System> {
     exchange: Exchange,
-    io: Io,
+    io: Io<S>,
     told_to_drain: bool,
     is_done: bool,
 }
 
 /// The sockets of an exchange, and what it waits for on them.
-struct Io {
+struct Io<S: System> {
     peer: Peer,
     /// Which of the worker's listeners the client came in on; `None` for a copy, which has no client.
     listener: Option<usize>,
-    downstream: Option<Stream>,
-    upstream: Option<Stream>,
+    downstream: Option<S::Stream>,
+    upstream: Option<S::Stream>,
     /// The connection of an attempt that was set aside.
-    aside: Option<Upstream>,
-    connecting: Option<Connecting>,
+    aside: Option<Upstream<S::Stream>>,
+    connecting: Option<Connecting<S::Stream>>,
     /// How taking an idle connection went; told as the next input.
     reuse: Option<Input>,
     upstream_local: Option<SocketAddr>,
     interest: Interest,
-    alarm: Alarm,
-    shared: Rc<Shared>,
+    alarm: Alarm<S::Timer>,
+    shared: Rc<Shared<S>>,
     /// The place of this task's waker; given once the task has one.
     place: usize,
     has_waker: bool,
 }
 
-impl Connection {
+impl<S: System> Connection<S> {
     /// An accepted connection; it does nothing until it is polled.
-    pub(crate) fn new(shared: Rc<Shared>, listener: usize, peer: Peer, downstream: Stream) -> Self {
+    pub(crate) fn new(
+        shared: Rc<Shared<S>>,
+        listener: usize,
+        peer: Peer,
+        downstream: S::Stream,
+    ) -> Self {
         let counters = &shared.counters.listeners[listener];
         counters.connections.add(1);
         counters.active.add(1);
@@ -59,15 +64,15 @@ impl Connection {
     }
 
     /// A copy for a mirror.
-    fn mirror(exchange: Exchange, shared: Rc<Shared>, now: Instant) -> Self {
+    fn mirror(exchange: Exchange, shared: Rc<Shared<S>>, now: Instant) -> Self {
         shared.counters.mirrors.active.add(1);
         Self::begin(exchange, shared, None, now)
     }
 
     fn begin(
         exchange: Exchange,
-        shared: Rc<Shared>,
-        client: Option<(usize, Stream)>,
+        shared: Rc<Shared<S>>,
+        client: Option<(usize, S::Stream)>,
         now: Instant,
     ) -> Self {
         let (listener, downstream) = client.unzip();
@@ -110,7 +115,7 @@ impl Connection {
     }
 }
 
-impl Future for Connection {
+impl<S: System> Future for Connection<S> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -134,7 +139,7 @@ impl Future for Connection {
     }
 }
 
-impl Drop for Io {
+impl<S: System> Drop for Io<S> {
     fn drop(&mut self) {
         let counters = &self.shared.counters;
         match self.listener {
@@ -151,7 +156,7 @@ impl Drop for Io {
     }
 }
 
-impl Io {
+impl<S: System> Io<S> {
     fn on_wake(&mut self, cx: &Context<'_>) -> Instant {
         if !self.has_waker {
             self.has_waker = true;
@@ -176,7 +181,8 @@ impl Io {
         loop {
             match exchange.poll_output() {
                 Output::Connect(address) => {
-                    self.connecting = Some(connect(address, &self.shared.outbound));
+                    self.connecting =
+                        Some(connect(&self.shared.system, address, &self.shared.outbound));
                 }
                 Output::Reuse(id) => self.reuse = Some(self.reuse(id)),
                 Output::Keep(id) => self.keep(id),
@@ -212,7 +218,7 @@ impl Io {
                 Output::Mirror => {
                     if let Some(copy) = exchange.take_mirror() {
                         let copy = Connection::mirror(copy, Rc::clone(&self.shared), now);
-                        tokio::task::spawn_local(copy);
+                        self.shared.system.spawn(copy);
                     }
                 }
                 Output::Ended => self.on_request_end(exchange, now),
@@ -269,8 +275,9 @@ impl Io {
         let Some((deadline, _)) = interest.deadline else {
             return Poll::Pending;
         };
-        let clock = self.shared.clock;
-        ready!(self.alarm.poll(cx, clock, now, deadline));
+        let Shared { system, clock, .. } = &*self.shared;
+        let make = |at| system.timer(at);
+        ready!(self.alarm.poll(cx, make, *clock, now, deadline));
         Poll::Ready(Input::Deadline)
     }
 
@@ -354,7 +361,7 @@ impl Io {
         self.shared.on_request_end(listener, record, request, now);
     }
 
-    fn stream(&mut self, side: Side) -> Option<&mut Stream> {
+    fn stream(&mut self, side: Side) -> Option<&mut S::Stream> {
         match side {
             Side::Downstream => self.downstream.as_mut(),
             Side::Upstream => self.upstream.as_mut(),

@@ -1,12 +1,10 @@
 //! Endpoints that answer before they have the whole request, and close.
 
-mod support;
-
 use std::io::Write;
 use std::thread;
 use std::time::Duration;
 
-use support::{Endpoints, PATIENCE, Proxy};
+use super::support::{Endpoints, PATIENCE, Proxy};
 
 /// The request is longer than all buffers on its way, so writing it fails when the endpoint closes; the answer has been
 /// sent before that.

@@ -21,7 +21,9 @@ use outrigger_core::snapshot::{
     Forward, HeaderOps, Limits, Rule, Snapshot, VirtualHost, VirtualHostId,
 };
 use outrigger_core::worker::WorkerSettings;
-use outrigger_tokio::{AccessLog, Config, Listen, Notice, Running, start};
+use outrigger_runtime::{AccessLog, Config, Listen, Notice, Running};
+
+use crate::start;
 
 /// How long a test waits for what must happen; never reached when it does.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -108,6 +110,7 @@ impl Proxy {
             }],
             workers: NonZeroUsize::new(workers).unwrap(),
             settings: WorkerSettings::default(),
+            seed: None,
             snapshot: limited_to(&mut registry, address, limits),
             access_log,
             notices: Arc::new(move |notice| {

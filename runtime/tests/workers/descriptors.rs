@@ -1,19 +1,17 @@
 //! The runtime out of file descriptors. The limit is one of a process, so the test runs in a child of its own.
 
-mod support;
-
 use std::net::TcpStream;
 use std::process::Command;
 
-use outrigger_tokio::Notice;
-use support::{Client, Endpoints, PATIENCE, Proxy, ok};
+use super::support::{Client, Endpoints, PATIENCE, Proxy, ok};
+use outrigger_runtime::Notice;
 
 #[test]
 fn running_out_of_descriptors_is_survived_and_told() {
     let child = Command::new("sh")
         .args([
             "-c",
-            "ulimit -n 64 && exec \"$0\" --ignored --exact with_few_descriptors",
+            "ulimit -n 64 && exec \"$0\" --ignored --exact workers::descriptors::with_few_descriptors",
         ])
         .arg(std::env::current_exe().unwrap())
         .output()

@@ -1,0 +1,41 @@
+//! What every runtime on real sockets does alike: how workers start, serve and end, and how a connection moves bytes
+//! between its sockets and core.
+//!
+//! Each worker is one thread with a [`System`] of its own beneath it (sockets, timers, tasks), its own listening sockets
+//! (`SO_REUSEPORT`), its own [`Worker`](outrigger_core::worker::Worker) and its own idle upstream connections; workers
+//! share counters and the current snapshot, and take no lock for a request. A downstream connection is one local task
+//! that moves bytes between streams and an [`Exchange`](outrigger_core::exchange::Exchange) and does what the exchange
+//! says.
+//!
+//! No policy lives here: what could be decided without a socket is decided in core. No system call on a stream either:
+//! those are the runtime packages', which implement [`Launch`] and hand it to [`start`].
+//!
+//! ```text
+//! start(launch, Config) ─► worker thread 0 … N-1
+//!                            accept task per listener ─► Connection task per client ─► Exchange ─► Stream (down, up)
+//!                            sweep task while there are idle upstream connections
+//!                            supervisor: new snapshots, drain, end
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod access_log;
+mod alarm;
+mod clock;
+mod connect;
+mod connection;
+mod idle;
+mod listen;
+mod notice;
+mod running;
+mod shared;
+mod stats;
+mod system;
+mod worker;
+
+pub use access_log::{AccessLog, Format, Request};
+pub use listen::Listen;
+pub use notice::{Notice, Notices};
+pub use running::{Config, Drained, Handle, Running, StartError, start};
+pub use stats::{ListenerStats, MirrorStats, Stats};
+pub use system::{Accepted, Launch, Listener, Stream, System, Timer};

@@ -1,0 +1,115 @@
+//! What lies beneath a worker: the sockets, timers and tasks of one thread. Each runtime package brings its own.
+//!
+//! Not a runtime in the large: nothing here knows of requests. The words are those of an event loop (ready, pending),
+//! because that is what a connection needs; a system that works by completions keeps what has arrived until it is asked.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::BytesMut;
+use outrigger_core::outbox::Outbox;
+
+/// Makes the system of a worker on the worker's own thread, and runs the worker's body on it.
+pub trait Launch: Clone + Send + 'static {
+    /// What it makes.
+    type System: System;
+
+    /// Runs `body` to its end and returns what it returned. Other tasks that have not ended by then are given up.
+    ///
+    /// # Errors
+    /// The system cannot be made; then `body` was not run.
+    fn run<F: Future<Output = usize>>(
+        self,
+        worker: usize,
+        body: impl FnOnce(Self::System) -> F,
+    ) -> io::Result<usize>;
+}
+
+/// The sockets, timers and tasks of one thread. Copies mean the same one.
+pub trait System: Clone + 'static {
+    /// A connected socket.
+    type Stream: Stream;
+    /// A listening socket.
+    type Listener: Listener<Stream = Self::Stream>;
+    /// A timer.
+    type Timer: Timer;
+
+    /// Runs a task on this thread. When it panics, only it ends.
+    fn spawn(&self, task: impl Future<Output = ()> + 'static);
+
+    /// A timer that is set.
+    fn timer(&self, at: Instant) -> Self::Timer;
+
+    /// Takes over a socket that listens and does not block.
+    ///
+    /// # Errors
+    /// The system refuses it.
+    fn listen(&self, listener: TcpListener) -> io::Result<Self::Listener>;
+
+    /// Connects over TCP, without delay for small writes (`TCP_NODELAY`). Dropping the future gives up.
+    fn connect(&self, addr: SocketAddr) -> impl Future<Output = io::Result<Self::Stream>>;
+
+    /// Connects to a Unix socket. Dropping the future gives up.
+    fn connect_unix(&self, path: &Path) -> impl Future<Output = io::Result<Self::Stream>>;
+
+    /// The addresses of a name, in the resolver's order, without blocking the thread.
+    fn resolve(&self, name: &str, port: u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>>;
+
+    /// Waits for something that other threads do. Whoever is woken by another thread waits through this.
+    fn told<F: Future>(&self, future: F) -> impl Future<Output = F::Output>;
+}
+
+/// A connected socket of either family, with exactly the operations that an exchange needs.
+pub trait Stream: Unpin + 'static {
+    /// Ready when a read would not wait.
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Reads once into the spare room of `space`; 0 bytes are the end.
+    fn poll_read(&mut self, cx: &mut Context<'_>, space: &mut BytesMut) -> Poll<io::Result<usize>>;
+
+    /// Takes bytes from the front of `outbox`, which is not empty, and says how many. Taking none is an error.
+    fn poll_write(&mut self, cx: &mut Context<'_>, outbox: &Outbox) -> Poll<io::Result<usize>>;
+
+    /// Says that nothing more will be written. An error means that the peer is gone, which the next read will tell.
+    fn shutdown_write(&self);
+
+    /// Closes with a reset. Where the system refuses, an ordinary close is all that is left.
+    fn reset(self);
+
+    /// Whether an idle connection can still be used: neither closed nor broken, and nobody spoke out of turn.
+    fn is_quiet(&self) -> bool;
+
+    /// Our own address, for TCP.
+    fn local_addr(&self) -> Option<SocketAddr>;
+
+    /// The other side's address, for TCP.
+    fn peer_addr(&self) -> Option<SocketAddr>;
+}
+
+/// A client that has connected, and its address; or why none could be taken.
+pub type Accepted<T> = io::Result<(T, SocketAddr)>;
+
+/// A listening socket. Dropping it closes it.
+pub trait Listener: 'static {
+    /// What it accepts.
+    type Stream: Stream;
+
+    /// The next client, and its address.
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Accepted<Self::Stream>>;
+
+    /// A client that has already connected to us, which closing would reset. The last call before the listener is
+    /// dropped returns `None`.
+    fn take_waiting(&self) -> Option<(Self::Stream, SocketAddr)>;
+}
+
+/// A timer that can be moved.
+pub trait Timer: Unpin + 'static {
+    /// Moves it. It may have fired before.
+    fn set(&mut self, at: Instant);
+
+    /// Ready when its time has come.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+}

@@ -1,0 +1,5 @@
+//! Workers and connections over tokio.
+
+mod workers;
+
+use outrigger_tokio::start;
