@@ -17,6 +17,8 @@ use std::time::Duration;
 
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 
+#[cfg(test)]
+pub(crate) use tasks::turn;
 pub(crate) use tasks::{polls, spawn};
 
 /// Entries in each of glommio's rings. It needs a handful: a timer, its cancellation, and the reading of its eventfd.

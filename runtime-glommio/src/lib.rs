@@ -29,6 +29,8 @@ mod placement;
 mod probe;
 #[cfg(test)]
 mod seccomp;
+#[cfg(test)]
+mod traps;
 mod unavailable;
 
 pub use probe::probe;

@@ -62,6 +62,19 @@ pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) {
         .detach();
 }
 
+/// Lets all others that are runnable have their turn.
+pub(crate) async fn turn() {
+    let mut passed = false;
+    poll_fn(|cx| {
+        if mem::replace(&mut passed, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 /// Runs `body`, then drops all tasks. `Err` is the panic of `body`.
 pub(super) async fn to_the_end<T>(body: impl Future<Output = T>) -> thread::Result<T> {
     let mut body = pin!(body);
@@ -75,15 +88,7 @@ pub(super) async fn to_the_end<T>(body: impl Future<Output = T>) -> thread::Resu
     let outcome = outcome.await;
     drop_all();
     // Let glommio poll what it still holds, and free it: places that nothing is behind any more.
-    let mut yielded = false;
-    poll_fn(|cx| {
-        if mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
+    turn().await;
     outcome
 }
 
