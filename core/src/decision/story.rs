@@ -1,16 +1,16 @@
 //! A record told as a person would ask for it: which rule, which destination, every attempt with why that endpoint, how
 //! it ended and what followed, and what the client saw.
 //!
-//! One rendering of the record, as the access log is another; it decides nothing.
+//! One rendering of the record, as the access log is another; it decides nothing. Attempts are told by a file of their
+//! own (`attempt`).
+
+mod attempt;
 
 use core::fmt::{self, Display, Formatter};
 
-use super::details::{Details, Overflow, ResetReason};
-use super::picked::{LocalityChoice, Picked, PickedBy};
-use super::record::{
-    Attempt, AttemptEnd, Followed, MirrorFate, Mirrored, RateLimitSeen, Record, RouteDecision,
-};
-use crate::cluster::{Counted, Limited, RetriesFull};
+use super::details::Details;
+use super::record::{MirrorFate, Mirrored, RateLimitSeen, Record, RouteDecision};
+use crate::cluster::Limited;
 use crate::snapshot::{Action, DestinationCluster, Forward, Rule, Snapshot};
 use crate::time::Duration;
 
@@ -48,7 +48,7 @@ impl Display for Story<'_> {
             writeln!(f, "  fault        held for {}", Span(delay))?;
         }
         for (number, attempt) in (1..).zip(&record.attempts) {
-            one_attempt(f, number, attempt, record)?;
+            attempt::tell(f, number, attempt, record)?;
         }
         for mirrored in &record.mirrors {
             one_mirror(f, *mirrored, record)?;
@@ -165,11 +165,11 @@ fn rate_limit(f: &mut Formatter<'_>, seen: &RateLimitSeen, snapshot: &Snapshot) 
         .descriptor
         .and_then(|at| limit.descriptors.get(at as usize));
     let sized = descriptor.map_or(limit.bucket.as_ref(), |descriptor| Some(&descriptor.sized));
-    let most = sized.map(|sized| sized.size.max_tokens());
-    let tokens = match most {
-        Some(most) if seen.tokens > 0 => format!("{} of {most} tokens left", seen.tokens),
-        Some(most) => format!(
-            "none of {most} tokens left, the next in {}",
+    let tokens = match sized.map(|sized| (sized.size.max_tokens(), sized.size.period())) {
+        Some((most, _)) if seen.tokens > 0 => format!("{} of {most} tokens left", seen.tokens),
+        Some((most, period)) => format!(
+            "none of {most} tokens left, one comes every {}, the next in {}",
+            Span(period),
             Span(seen.next_token)
         ),
         None => "no bucket".to_owned(),
@@ -217,36 +217,6 @@ fn cluster_name<'a>(cluster: &'a DestinationCluster, snapshot: &'a Snapshot) -> 
     }
 }
 
-fn one_attempt(
-    f: &mut Formatter<'_>,
-    number: u32,
-    attempt: &Attempt,
-    record: &Record,
-) -> fmt::Result {
-    let cluster = record.view.as_ref().zip(attempt.cluster);
-    let endpoint = cluster.and_then(|(view, id)| {
-        let endpoints = &view.snapshot.cluster(id).endpoints;
-        endpoints.get(attempt.endpoint as usize)
-    });
-    let address = endpoint.map_or("original destination", |endpoint| &*endpoint.text);
-    let kept = if attempt.reused {
-        ", kept connection"
-    } else {
-        ""
-    };
-    let after = Span(attempt.began.since(record.began));
-    writeln!(
-        f,
-        "  attempt {number:<4} {address} at {after}: {}{kept}",
-        attempt.picked
-    )?;
-    writeln!(f, "               {}; {}", attempt.end, attempt.followed)?;
-    match attempt.ejected {
-        Some(reason) => writeln!(f, "               its endpoint was ejected: {reason}"),
-        None => Ok(()),
-    }
-}
-
 fn end(f: &mut Formatter<'_>, record: &Record) -> fmt::Result {
     let took = Span(record.ended.since(record.began));
     match record.status {
@@ -265,95 +235,6 @@ fn end(f: &mut Formatter<'_>, record: &Record) -> fmt::Result {
     writeln!(f)
 }
 
-impl Display for Picked {
-    /// What was ordinary is not told: one priority that gets everything, localities that do not matter.
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let (priority, load) = (self.priority, self.load);
-        if priority > 0 || load < 100 {
-            write!(f, "priority {priority} with {load} % of the traffic, ")?;
-        }
-        if self.is_panic {
-            f.write_str("in panic, ")?;
-        }
-        f.write_str(match self.locality {
-            LocalityChoice::Any => "",
-            LocalityChoice::Weighted => "locality by weight, ",
-            LocalityChoice::Own => "in the own locality, ",
-            LocalityChoice::Kept => "kept in the own locality, ",
-            LocalityChoice::Other => "in a locality with room, ",
-        })?;
-        self.by.fmt(f)
-    }
-}
-
-impl Display for PickedBy {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Only => f.write_str("the only endpoint"),
-            Self::Turn => f.write_str("its turn"),
-            Self::Random => f.write_str("drawn at random"),
-            Self::LeastRequest {
-                active,
-                other_active,
-                ..
-            } => write!(
-                f,
-                "fewest requests of two drawn ({active} against {other_active})"
-            ),
-            Self::Weighted { warmth: 1000.. } => f.write_str("its turn by weight"),
-            Self::Weighted { warmth } => {
-                let percent = f64::from(*warmth) / 10.0;
-                write!(f, "its turn by weight, warmed up to {percent:.1} %")
-            }
-            Self::Hashed {
-                hash,
-                by,
-                entry,
-                bound,
-            } => {
-                write!(f, "hash {hash:016x} of {by}, entry {entry}")?;
-                bound.map_or(Ok(()), |bound| write!(f, ", {bound}"))
-            }
-            Self::PeakEwma {
-                cost, other_cost, ..
-            } => write!(
-                f,
-                "cheaper of two drawn ({} against {})",
-                Span(*cost),
-                Span(*other_cost)
-            ),
-            Self::OriginalDestination => f.write_str("where the client wanted to go"),
-        }
-    }
-}
-
-impl Display for AttemptEnd {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Open => f.write_str("has not ended"),
-            Self::Response(status) => write!(f, "ended with {status}"),
-            Self::Reset(ResetReason::Overflow(Overflow { counted, limit })) => {
-                let by = match counted {
-                    Counted::Concurrency => "the limit that follows response times",
-                    Counted::Connections
-                    | Counted::Pending
-                    | Counted::Requests
-                    | Counted::Retries
-                    | Counted::Waiting => "the circuit limit",
-                };
-                let counted = counted.as_str();
-                write!(f, "refused by {by}: {limit} {counted} at a time")
-            }
-            Self::Reset(reason) => write!(f, "ended without a response: {}", reason.as_str()),
-            Self::StaleConnection => {
-                f.write_str("the kept connection was dead, replaced by a new one")
-            }
-            Self::Cancelled => f.write_str("given up: the client went away"),
-            Self::Overtaken => f.write_str("given up: another one was answered first"),
-        }
-    }
-}
-
 impl Display for MirrorFate {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -364,44 +245,6 @@ impl Display for MirrorFate {
             Self::BodyTooLong => "no copy, the body is longer than what is kept",
             Self::Dropped => "dropped, too many copies are under way",
         })
-    }
-}
-
-impl Display for Followed {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Nothing => f.write_str("nothing to retry"),
-            Self::CannotRepeat => f.write_str("not retried: the request cannot be sent again"),
-            Self::Retry { wait } => write!(f, "retried after {}", Span(*wait)),
-            Self::RetryAfter { wait } => {
-                write!(f, "retried after {}, as it asked", Span(*wait))
-            }
-            Self::Hedge { wait } => write!(
-                f,
-                "it took longer than a try may, so another one was made beside it after {}",
-                Span(*wait)
-            ),
-            Self::NoRetriesLeft { allowed } => {
-                write!(f, "not retried: all {allowed} retries were made")
-            }
-            Self::RetriesFull(full) => write!(f, "not retried: {full}"),
-        }
-    }
-}
-
-impl Display for RetriesFull {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Count { limit } => write!(f, "the cluster has {limit} retries under way"),
-            Self::Share { requests, limit } => write!(
-                f,
-                "the cluster has {limit} retries under way, its share of {requests} requests"
-            ),
-            Self::Tokens { retries, requests } => write!(
-                f,
-                "the budget is spent: {retries} retries for {requests} requests that needed none"
-            ),
-        }
     }
 }
 

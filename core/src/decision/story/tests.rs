@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::cluster::Reason;
-use crate::decision::HashedBy;
+use crate::decision::{Attempt, AttemptEnd, Followed, Picked, PickedBy, ResetReason};
 use crate::time::Instant;
 
 #[test]
@@ -49,58 +49,4 @@ GET \n  fault        held for 40.0 ms
   client       saw 503 after 1.25 s: upstream_reset_before_response_started{connection_timeout}, flags UF,DI,URX
 ";
     assert_eq!(record.story().to_string(), want);
-}
-
-#[test]
-fn tells_only_what_is_not_ordinary_about_a_pick() {
-    let turn = Picked::simply(PickedBy::Turn);
-    for (picked, want) in [
-        (turn, "its turn"),
-        (
-            Picked { load: 84, ..turn },
-            "priority 0 with 84 % of the traffic, its turn",
-        ),
-        (
-            Picked {
-                priority: 1,
-                is_panic: true,
-                ..turn
-            },
-            "priority 1 with 100 % of the traffic, in panic, its turn",
-        ),
-        (
-            Picked {
-                locality: LocalityChoice::Weighted,
-                ..turn
-            },
-            "locality by weight, its turn",
-        ),
-        (
-            Picked::simply(PickedBy::Weighted { warmth: 1000 }),
-            "its turn by weight",
-        ),
-        (
-            Picked::simply(PickedBy::Weighted { warmth: 455 }),
-            "its turn by weight, warmed up to 45.5 %",
-        ),
-        (
-            Picked::simply(PickedBy::Hashed {
-                hash: 0x2a,
-                by: HashedBy::Cookie,
-                entry: 7,
-                bound: None,
-            }),
-            "hash 000000000000002a of a cookie, entry 7",
-        ),
-        (
-            Picked::simply(PickedBy::PeakEwma {
-                cost: Duration::from_millis(4),
-                other: 1,
-                other_cost: Duration::from_millis(90),
-            }),
-            "cheaper of two drawn (4.0 ms against 90.0 ms)",
-        ),
-    ] {
-        assert_eq!(picked.to_string(), want);
-    }
 }

@@ -24,7 +24,7 @@ fn the_story_tells_of_tokens() {
     d.round(GET, OK);
     told(
         &d,
-        "passed: none of 1 tokens left, the next in 60.00 s for its HTTP rules",
+        "passed: none of 1 tokens left, one comes every 60.00 s, the next in 60.00 s for its HTTP rules",
     );
     d.now = Instant::from_millis(31_000);
     d.sends(Side::Downstream, GET);
@@ -32,7 +32,7 @@ fn the_story_tells_of_tokens() {
     assert!(client.starts_with("HTTP/1.1 429 "), "{client}");
     told(
         &d,
-        "refused: none of 1 tokens left, the next in 30.00 s for its HTTP rules",
+        "refused: none of 1 tokens left, one comes every 60.00 s, the next in 30.00 s for its HTTP rules",
     );
     let record = d.exchange.record();
     assert_eq!(record.flags().to_string(), "RL");
