@@ -181,7 +181,7 @@ Exit code 0: every step showed what it should; 1: one did not.
     }],
     \"stories\": [{ \"step\": \"21-all-together\", \"story\": \"GET recommendation/\\n…\" }]
   }
-`stories` is there with --stories only.";
+`meanwhile` is there where visitors do not see all that counts, as with mirrors; `stories` with --stories only.";
 
 /// What `outrigger demo` takes.
 #[derive(Clone, Debug, Args)]

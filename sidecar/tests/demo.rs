@@ -31,6 +31,13 @@ fn every_step_shows_what_it_should() {
         assert!(success.contains(&rate), "{step}: {load}");
         assert!(load["p50_ms"].as_f64() <= load["p99_ms"].as_f64(), "{load}");
     }
+    let stories = outcome["stories"].as_array().expect("a list");
+    for row in outcome["checks"].as_array().expect("a list") {
+        let has_story = |story: &&serde_json::Value| story["step"] == row["step"];
+        assert_eq!(stories.iter().filter(has_story).count(), 1, "{row}");
+    }
+    let mirror = of("checks", "09-dark-launch")["meanwhile"].to_string();
+    assert!(mirror.contains("v2 asked 40 times"), "{mirror}");
     let story = of("stories", "21-all-together")["story"].to_string();
     assert!(story.contains("ended with 503; retried after"), "{story}");
     let story = of("stories", "16-circuit-breaker")["story"].to_string();

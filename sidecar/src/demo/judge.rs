@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::bounds::plausible;
 use super::load::Measured;
-use super::steps::{Effort, Expect, Load, LoadExpect, Look, STEPS, Visit};
+use super::meanwhile::Meanwhile;
+use super::steps::{Effort, Expect, Load, LoadExpect, Look, Visit, steps};
 
 /// How seldom a correct proxy fails a whole run by chance.
 const FALSE_ALARM: f64 = 1e-6;
@@ -26,6 +27,9 @@ pub(super) struct Verdict {
     pub(super) expected: String,
     /// What was seen.
     pub(super) observed: Tally,
+    /// What happened meanwhile, if that was looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) meanwhile: Option<String>,
     /// Whether they agree.
     pub(super) ok: bool,
 }
@@ -66,13 +70,47 @@ pub(super) fn seen(look: Look, answer: &Response<impl AsRef<[u8]>>) -> String {
     }
 }
 
-/// Whether what was seen is what must be seen.
-pub(super) fn judge(visit: &Visit, observed: Tally) -> Verdict {
+/// Whether what was seen, and what happened meanwhile, is what must be.
+pub(super) fn judge(visit: &Visit, observed: Tally, meanwhile: &Meanwhile) -> Verdict {
+    let (expected, ok) = judge_seen(visit.expect, &observed);
+    let seen = Verdict {
+        expected,
+        observed,
+        meanwhile: None,
+        ok,
+    };
+    match meanwhile.judge(visit.also) {
+        None => seen,
+        Some(aside) => Verdict {
+            expected: format!("{}, and {}", seen.expected, aside.expected),
+            meanwhile: Some(aside.observed),
+            ok: seen.ok && aside.ok,
+            ..seen
+        },
+    }
+}
+
+/// What must be seen, in words, and whether it was.
+fn judge_seen(expect: Expect, observed: &Tally) -> (String, bool) {
     let total: u32 = observed.values().sum();
-    let (expected, ok) = match visit.expect {
+    match expect {
         Expect::Always(what) => {
             let agrees = total > 0 && observed.keys().all(|seen| seen == what);
             (format!("always {what}"), agrees)
+        }
+        Expect::OneOf(these) => {
+            let known = |seen: &String| these.contains(&seen.as_str());
+            let agrees = observed.len() == 1 && observed.keys().all(known);
+            (
+                format!("always the same of {}", these.join(" and ")),
+                agrees,
+            )
+        }
+        Expect::Exactly { of, times, others } => {
+            let count = observed.get(of).copied().unwrap_or(0);
+            let known = |seen: &String| seen == of || others.contains(&seen.as_str());
+            let agrees = count == times && observed.keys().all(known);
+            (format!("{of} {times} times of {total}"), agrees)
         }
         Expect::Each(these) => {
             let wanted: BTreeSet<&str> = these.iter().copied().collect();
@@ -88,19 +126,14 @@ pub(super) fn judge(visit: &Visit, observed: Tally) -> Verdict {
             let agrees = total > 0 && observed.keys().all(known) && range.contains(&count);
             (expected, agrees)
         }
-    };
-    Verdict {
-        expected,
-        observed,
-        ok,
     }
 }
 
 /// The counts that a share of so many requests may come to, when all checks that are up to chance share the false alarm.
 fn plausible_in_a_run(total: u32, share: f64) -> RangeInclusive<u32> {
-    let visits = STEPS.iter().flat_map(|step| step.visits);
+    let visits = steps().flat_map(|step| step.visits);
     let visits = visits.filter(|visit| matches!(visit.expect, Expect::Share { .. }));
-    let loads = STEPS.iter().filter_map(|step| step.load);
+    let loads = steps().filter_map(|step| step.load);
     let loads = loads.filter(|load| matches!(load.expect, LoadExpect::ShareGets(..)));
     let drawn: f64 = visits.map(|_| 1.0).chain(loads.map(|_| 1.0)).sum();
     plausible(total, share, FALSE_ALARM / drawn)
@@ -132,29 +165,37 @@ pub(super) fn judge_load(load: &Load, measured: &Measured) -> Verdict {
         }
         LoadExpect::OncePerEjection(what) => {
             let failed = u64::from(count(what));
-            let most = measured.ejections * u64::from(load.visitors);
+            let most = measured.counted.ejections * u64::from(load.visitors);
             (
                 format!("2 ejections or more, and {what} at most {most} times"),
                 only(&["v1", "v2", what])
-                    && measured.ejections >= 2
-                    && (measured.ejections..=most).contains(&failed),
+                    && measured.counted.ejections >= 2
+                    && (measured.counted.ejections..=most).contains(&failed),
             )
         }
         LoadExpect::ServedDespiteEjections => (
             "v1 and v2, and an ejection or more".to_owned(),
-            only(&["v1", "v2"]) && both && measured.ejections > 0 && measured.asked[2] > 0,
+            only(&["v1", "v2"])
+                && both
+                && measured.counted.ejections > 0
+                && measured.counted.asked[2] > 0,
         ),
     };
     Verdict {
         expected,
         observed: seen.clone(),
+        meanwhile: None,
         ok,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::demo::mesh::Counted;
+    use crate::demo::steps::Also;
 
     fn tally(seen: &[(&str, u32)]) -> Tally {
         seen.iter()
@@ -172,6 +213,18 @@ mod tests {
             effort: Effort::Full,
             look: Look::Answer,
             expect,
+            also: Also::Nothing,
+        }
+    }
+
+    fn meanwhile() -> Meanwhile {
+        Meanwhile {
+            requests: 10,
+            counted: Counted {
+                asked: [5, 5, 0],
+                ejections: 0,
+            },
+            took: Duration::ZERO,
         }
     }
 
@@ -212,10 +265,26 @@ mod tests {
     #[test]
     fn verdicts() {
         type Seen = &'static [(&'static str, u32)];
+        const SAME: Expect = Expect::OneOf(&["v1", "v2"]);
+        const THREE_REFUSED: Expect = Expect::Exactly {
+            of: "429",
+            times: 3,
+            others: &["v1", "v2"],
+        };
         let cases: &[(Expect, Seen, bool)] = &[
             (Expect::Always("v2"), &[("v2", 10)], true),
             (Expect::Always("v2"), &[("v2", 9), ("v1", 1)], false),
             (Expect::Always("v2"), &[], false),
+            (SAME, &[("v2", 10)], true),
+            (SAME, &[("v1", 10)], true),
+            (SAME, &[("v1", 9), ("v2", 1)], false),
+            (SAME, &[("502", 10)], false),
+            (SAME, &[], false),
+            (THREE_REFUSED, &[("v1", 7), ("429", 3)], true),
+            (THREE_REFUSED, &[("v1", 6), ("429", 4)], false),
+            (THREE_REFUSED, &[("v1", 8), ("429", 2)], false),
+            (THREE_REFUSED, &[("v1", 6), ("429", 3), ("502", 1)], false),
+            (THREE_REFUSED, &[("v1", 10)], false),
             (Expect::Each(&["v1", "v2"]), &[("v1", 1), ("v2", 9)], true),
             (Expect::Each(&["v1", "v2"]), &[("v2", 9)], false),
             (
@@ -229,16 +298,29 @@ mod tests {
             (share(0.1), &[], false),
         ];
         for (expect, observed, ok) in cases {
-            let verdict = judge(&visit(*expect), tally(observed));
+            let verdict = judge(&visit(*expect), tally(observed), &meanwhile());
             assert_eq!(verdict.ok, *ok, "{expect:?} {observed:?}");
         }
-        let verdict = judge(&visit(share(0.25)), tally(&[("v1", 1000)]));
-        assert_eq!(verdict.expected, "25 % v2, 181 to 323 of 1000");
+        let verdict = judge(&visit(share(0.25)), tally(&[("v1", 1000)]), &meanwhile());
+        assert_eq!(verdict.expected, "25 % v2, 180 to 324 of 1000");
+    }
+
+    #[test]
+    fn what_happens_meanwhile_matters_too() {
+        for (also, ok) in [(Also::V2Asked, true), (Also::Ejection, false)] {
+            let visit = Visit {
+                also,
+                ..visit(Expect::Always("v1"))
+            };
+            let verdict = judge(&visit, tally(&[("v1", 10)]), &meanwhile());
+            assert_eq!(verdict.ok, ok, "{verdict:?}");
+            assert!(verdict.meanwhile.is_some());
+            assert!(!judge(&visit, tally(&[("v2", 10)]), &meanwhile()).ok);
+        }
     }
 
     #[test]
     fn verdicts_on_loads() {
-        use std::time::Duration;
         const SECOND: Duration = Duration::from_secs(1);
         type Seen = &'static [(&'static str, u32)];
         let slowly = LoadExpect::ServedSlowly(SECOND);
@@ -345,8 +427,10 @@ mod tests {
                 answers: tally(seen),
                 p50: Duration::ZERO,
                 p99: *p99,
-                asked: [0, 0, *asked],
-                ejections: *ejections,
+                counted: Counted {
+                    asked: [0, 0, *asked],
+                    ejections: *ejections,
+                },
             };
             let verdict = judge_load(&load, &measured);
             assert_eq!(verdict.ok, *ok, "{expect:?} {seen:?} {ejections}");

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use super::client::Client;
 use super::judge::{Tally, seen};
-use super::mesh::Mesh;
+use super::mesh::{Counted, Mesh};
 use super::report::Report;
 use super::request;
 use super::steps::{Load, VISIT};
@@ -22,10 +22,8 @@ pub(super) struct Measured {
     pub(super) p50: Duration,
     /// 99 of 100 took no longer.
     pub(super) p99: Duration,
-    /// How often each instance was asked: v1, v2, and v2's second.
-    pub(super) asked: [u64; 3],
-    /// How often an instance was ejected.
-    pub(super) ejections: u64,
+    /// What was counted meanwhile.
+    pub(super) counted: Counted,
 }
 
 /// The same in numbers, for machines and for the table.
@@ -46,7 +44,7 @@ impl Measured {
         let total: u32 = self.answers.values().sum();
         let served = ["v1", "v2"].map(|version| self.answers.get(version).copied().unwrap_or(0));
         let millis = |time: Duration| (time.as_secs_f64() * 10_000.0).round() / 10.0;
-        let [v1, v2, second_v2] = self.asked;
+        let [v1, v2, second_v2] = self.counted.asked;
         Figures {
             success_rate: f64::from(served.iter().sum::<u32>()) / f64::from(total.max(1)),
             p50_ms: millis(self.p50),
@@ -54,7 +52,7 @@ impl Measured {
             v1,
             v2,
             second_v2,
-            ejections: self.ejections,
+            ejections: self.counted.ejections,
         }
     }
 }
@@ -66,7 +64,7 @@ pub(super) async fn play(
     load: &'static Load,
     report: &Report,
 ) -> Measured {
-    let (asked, ejections) = (mesh.asked(), mesh.ejections());
+    let before = mesh.counted();
     let (sender, mut answers) = tokio::sync::mpsc::unbounded_channel();
     let mut visitors = JoinSet::new();
     for _ in 0..load.visitors {
@@ -91,17 +89,11 @@ pub(super) async fn play(
         report.tick();
     }
     times.sort();
-    let mut since = mesh.asked();
-    since
-        .iter_mut()
-        .zip(asked)
-        .for_each(|(now, then)| *now -= then);
     Measured {
         answers: tally,
         p50: percentile(&times, 50),
         p99: percentile(&times, 99),
-        asked: since,
-        ejections: mesh.ejections().saturating_sub(ejections),
+        counted: mesh.counted().since(&before),
     }
 }
 

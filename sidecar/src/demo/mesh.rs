@@ -16,10 +16,11 @@ use outrigger_core::exchange::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
 use outrigger_runtime::{Listen, Running};
+use tokio::net::TcpSocket;
 
 use super::client::Client;
 use super::services::{Instance, Service, serve};
-use super::steps::{EXAMPLE_PORTS, SERVICES, Trouble};
+use super::steps::{DEAD_PORT, EXAMPLE_PORTS, SERVICES, Trouble};
 use super::stories::Stories;
 
 /// Everything that runs.
@@ -29,6 +30,28 @@ pub(super) struct Mesh {
     preference: Sidecar,
     recommendation: [Sidecar; 3],
     instances: [Arc<Instance>; 3],
+    /// Has a port of its own and does not listen on it.
+    nobody: TcpSocket,
+}
+
+/// What instances and sidecars counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Counted {
+    /// How often each instance of recommendation was asked: v1, v2, and v2's second.
+    pub(super) asked: [u64; 3],
+    /// How often preference's sidecar ejected an instance.
+    pub(super) ejections: u64,
+}
+
+impl Counted {
+    /// What came since then.
+    pub(super) fn since(mut self, then: &Self) -> Self {
+        for (now, then) in self.asked.iter_mut().zip(then.asked) {
+            *now -= then;
+        }
+        self.ejections = self.ejections.saturating_sub(then.ejections);
+        self
+    }
 }
 
 /// A sidecar and the state of its endpoints.
@@ -49,6 +72,7 @@ impl Mesh {
             preference: sidecar()?,
             recommendation: [sidecar()?, sidecar()?, sidecar()?],
             instances: ["v1", "v2", "v2"].map(|version| Arc::new(Instance::new(version))),
+            nobody: TcpSocket::new_v4().map_err(|error| error.to_string())?,
         };
         mesh.start_services()
             .await
@@ -57,6 +81,7 @@ impl Mesh {
     }
 
     async fn start_services(&mut self) -> std::io::Result<()> {
+        self.nobody.bind((Ipv4Addr::LOCALHOST, 0).into())?;
         let caller = Client::new(self.customer.outbound());
         self.customer.application = Some(serve(Service::Customer(caller)).await?);
         let caller = Client::new(self.preference.outbound());
@@ -75,37 +100,49 @@ impl Mesh {
 
     /// Lets instances of recommendation be slow or fail; all others are well.
     pub(super) fn trouble(&self, trouble: Trouble) {
-        let [_, v2, second] = &self.instances;
-        let (slow, fails) = match trouble {
-            Trouble::None => (Duration::ZERO, false),
-            Trouble::SlowV2(time) => (time, false),
-            Trouble::SecondV2Fails => (Duration::ZERO, true),
+        let well = (Duration::ZERO, false);
+        let fails = (Duration::ZERO, true);
+        let how = match trouble {
+            Trouble::None => [well; 3],
+            Trouble::SlowV2(time) => [well, (time, false), well],
+            Trouble::Slow(time) => [(time, false); 3],
+            Trouble::V1Fails => [fails, well, well],
+            Trouble::SecondV2Fails => [well, well, fails],
+            Trouble::AllFail => [fails; 3],
         };
-        v2.think(slow);
-        second.fail(fails);
+        for (instance, (time, fails)) in self.instances.iter().zip(how) {
+            instance.think(time);
+            instance.fail(fails);
+        }
     }
 
-    /// How often each instance of recommendation was asked so far: v1, v2, and v2's second.
-    pub(super) fn asked(&self) -> [u64; 3] {
-        self.instances.each_ref().map(|instance| instance.asked())
-    }
-
-    /// How often preference's sidecar ejected an instance, as far as the rules in place know.
-    pub(super) fn ejections(&self) -> u64 {
+    /// What instances and sidecars have counted so far, as far as the rules in place know.
+    pub(super) fn counted(&self) -> Counted {
         let snapshot = self.preference.running.handle().snapshot();
         let clusters = snapshot.clusters.iter();
-        clusters.map(|c| c.state.tally().enforced_total()).sum()
+        Counted {
+            asked: self.instances.each_ref().map(|instance| instance.asked()),
+            ejections: clusters.map(|c| c.state.tally().enforced_total()).sum(),
+        }
+    }
+
+    /// The number of the snapshots in use, which is the same in every sidecar.
+    pub(super) fn revision(&self) -> u64 {
+        self.visitor.running.handle().snapshot().revision
     }
 
     /// Puts rules in place of those before, in every sidecar, and waits until they are in effect.
     pub(super) async fn apply(&mut self, name: &str, rules: &str) -> Result<(), String> {
-        let [services, rules] = [SERVICES, rules].map(|text| self.with_real_ports(text));
+        let [services, rules] = [
+            self.with_real_ports(SERVICES)?,
+            self.with_real_ports(rules)?,
+        ];
         let sources =
             [("services", &services), (name, &rules)].map(|(name, text)| config::Source {
                 name,
                 bytes: text.as_bytes(),
             });
-        let loaded = config::load(&sources, &Workload::default().namespace);
+        let loaded = config::load(&sources, &workload().namespace);
         if let Some(error) = loaded
             .findings
             .iter()
@@ -128,13 +165,19 @@ impl Mesh {
     }
 
     /// The example's text with the ports that the sidecars listen on.
-    fn with_real_ports(&self, text: &str) -> String {
+    fn with_real_ports(&self, text: &str) -> Result<String, String> {
+        let nobody = self
+            .nobody
+            .local_addr()
+            .map_err(|error| error.to_string())?;
         let [v1, v2, second] = &self.recommendation;
         let sidecars = [&self.customer, &self.preference, v1, v2, second];
-        let ports = EXAMPLE_PORTS.into_iter().zip(sidecars);
-        ports.fold(text.to_owned(), |text, (example, sidecar)| {
-            text.replace(example, &sidecar.inbound().port().to_string())
-        })
+        let ports = sidecars.map(|sidecar| sidecar.inbound().port());
+        let ports = EXAMPLE_PORTS.into_iter().zip(ports);
+        let ports = ports.chain([(DEAD_PORT, nobody.port())]);
+        Ok(ports.fold(text.to_owned(), |text, (example, port)| {
+            text.replace(example, &port.to_string())
+        }))
     }
 }
 
@@ -180,7 +223,7 @@ impl Sidecar {
         let handle = self.running.handle();
         let compiled = compile(
             resources,
-            &Workload::default(),
+            &workload(),
             &MeshConfig::default(),
             inbound.as_slice(),
             &mut self.registry,
@@ -193,5 +236,16 @@ impl Sidecar {
     fn is_up_to_date(&self) -> bool {
         let handle = self.running.handle();
         handle.stats().revision == handle.snapshot().revision
+    }
+}
+
+/// What every sidecar runs beside. All stand in one zone; where instances are is for rules to say.
+fn workload() -> Workload {
+    let place = [("region", "eu"), ("zone", "eu-a")];
+    let label =
+        |(kind, name): (&str, &str)| (format!("topology.kubernetes.io/{kind}"), name.to_owned());
+    Workload {
+        labels: place.map(label).into(),
+        ..Workload::default()
     }
 }

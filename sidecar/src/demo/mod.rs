@@ -8,6 +8,7 @@ mod bounds;
 mod client;
 mod judge;
 mod load;
+mod meanwhile;
 mod mesh;
 mod report;
 mod services;
@@ -17,7 +18,7 @@ mod stories;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::header::HOST;
 use http::{Method, Request};
@@ -26,14 +27,22 @@ use tokio::task::JoinSet;
 
 use self::client::Client;
 use self::judge::{Tally, judge, judge_load, seen};
-use self::mesh::Mesh;
+use self::meanwhile::Meanwhile;
+use self::mesh::{Counted, Mesh};
 use self::report::Report;
-use self::steps::{STEPS, Visit};
+use self::steps::{Also, Effort, Visit, steps};
 use self::stories::Stories;
 use crate::cli::DemoArgs;
 
 /// Visitors that are there at the same time, each with a connection that it keeps.
 const VISITORS: u32 = 8;
+
+/// The same where an answer takes long. Each request has up to nine connections, two descriptors each, and 1024 descriptors
+/// are what a shell usually allows.
+const CROWD: u32 = 32;
+
+/// Copies, for which nobody waits, have arrived by then.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs the command and says how it went.
 pub(crate) fn demo(args: &DemoArgs) -> ExitCode {
@@ -60,21 +69,31 @@ async fn play(args: &DemoArgs) -> Result<bool, String> {
     let mut mesh = Mesh::start(stories.as_ref()).await?;
     let visitors = Arc::new(Client::new(mesh.visitor()));
     let mut report = Report::begin(args.format, total_requests(args.requests));
-    for step in STEPS {
+    for step in steps() {
         mesh.trouble(step.trouble);
+        let rules_began = Instant::now();
         mesh.apply(step.name, step.rules).await?;
+        if let Some(stories) = &stories {
+            stories.listen(mesh.revision(), step.tells);
+        }
         report.step(step);
         for visit in step.visits {
-            let times = visit.effort.requests(args.requests);
-            let observed = send(&visitors, visit, times, &report).await;
-            report.visit(step, visit, judge(visit, observed));
+            let before = mesh.counted();
+            let requests = visit.effort.requests(args.requests);
+            let observed = send(&visitors, visit, requests, &report).await;
+            let meanwhile = Meanwhile {
+                requests,
+                counted: counted(&mesh, &before, visit, requests).await,
+                took: rules_began.elapsed(),
+            };
+            report.visit(step, visit, judge(visit, observed, &meanwhile));
         }
         if let Some(load) = &step.load {
             let measured = load::play(&mesh, &visitors, load, &report).await;
             report.load(step, load, judge_load(load, &measured), measured);
         }
         if let Some(stories) = &stories {
-            report.story(step, stories.best().await);
+            report.story(step, stories.told().await);
         }
     }
     Ok(report.end(began.elapsed()))
@@ -82,11 +101,24 @@ async fn play(args: &DemoArgs) -> Result<bool, String> {
 
 /// How many requests all steps come to, when `--requests` says `full`.
 fn total_requests(full: u32) -> u64 {
-    let visits = STEPS.iter().flat_map(|step| step.visits);
+    let visits = steps().flat_map(|step| step.visits);
     let visits = visits.map(|visit| u64::from(visit.effort.requests(full)));
-    let loads = STEPS.iter().filter_map(|step| step.load);
+    let loads = steps().filter_map(|step| step.load);
     let loads = loads.map(|load| u64::from(load.visitors * load.requests));
     visits.chain(loads).sum()
+}
+
+/// What was counted while a visit lasted. Copies may come later than answers and are waited for.
+async fn counted(mesh: &Mesh, before: &Counted, visit: &Visit, requests: u32) -> Counted {
+    let began = Instant::now();
+    loop {
+        let counted = mesh.counted().since(before);
+        let is_complete = visit.also != Also::CopiesToV2 || counted.asked[1] >= u64::from(requests);
+        if is_complete || began.elapsed() > PATIENCE {
+            return counted;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
 
 /// Sends a visit's request so many times over a few connections, and counts what comes back.
@@ -94,7 +126,11 @@ async fn send(client: &Arc<Client>, visit: &'static Visit, times: u32, report: &
     let left = Arc::new(AtomicU32::new(times));
     let (sender, mut answers) = tokio::sync::mpsc::unbounded_channel();
     let mut visitors = JoinSet::new();
-    for _ in 0..VISITORS.min(times) {
+    let at_a_time = match visit.effort {
+        Effort::Full | Effort::Tenth => VISITORS,
+        Effort::Times(_) => CROWD,
+    };
+    for _ in 0..at_a_time.min(times) {
         let (client, left, sender) = (Arc::clone(client), Arc::clone(&left), sender.clone());
         visitors.spawn(async move {
             let take = |left: u32| left.checked_sub(1);

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::judge::{Tally, Verdict};
 use super::load::{Figures, Measured};
-use super::steps::{Load, STEPS, Step, Visit};
+use super::steps::{Load, Step, Visit, steps};
 use crate::cli::Format;
 
 const BOLD: Style = Style::new().bold();
@@ -20,7 +20,7 @@ const BAD: Style = AnsiColor::Red.on_default().bold();
 const PICTURE: &str = concat!(
     "  visitor ─▶ customer ─▶ preference ─┬▶ recommendation v1\n",
     "                                     ├▶ recommendation v2\n",
-    "                                     └▶ recommendation v2, a second one in the last steps\n",
+    "                                     └▶ recommendation v2, a second one in some steps\n",
 );
 
 /// Tells what happens, while it happens.
@@ -115,7 +115,7 @@ impl Report {
             "  {style}{word}{style:#} {visit:24} {QUIET}expected{QUIET:#} {}\n  {:29} {QUIET}observed{QUIET:#} {}",
             verdict.expected,
             "",
-            shown(&verdict.observed),
+            shown(&verdict),
         ));
         self.rows.push(Row {
             step: step.name,
@@ -125,9 +125,17 @@ impl Report {
         });
     }
 
-    /// What became of one request of a step.
+    /// What became of one request of a step; none told what the step shows.
     pub(super) fn story(&mut self, step: &Step, story: Option<String>) {
-        let Some(story) = story else { return };
+        let Some(story) = story else {
+            let verdict = Verdict {
+                expected: format!("one that tells: {}", step.tells),
+                observed: Tally::new(),
+                meanwhile: None,
+                ok: false,
+            };
+            return self.row(step, "the story of a request".to_owned(), verdict, None);
+        };
         for line in story.lines() {
             self.say(format_args!("       {QUIET}{line}{QUIET:#}"));
         }
@@ -166,7 +174,7 @@ impl Report {
         let seconds = took.as_secs_f64();
         match self.format {
             Format::Text => {
-                let (steps, checks, requests) = (STEPS.len(), self.rows.len(), self.requests);
+                let (steps, checks, requests) = (steps().count(), self.rows.len(), self.requests);
                 let (style, words) = match failed {
                     0 => (GOOD, "everything as expected".to_owned()),
                     _ => (BAD, format!("{failed} of {checks} checks failed")),
@@ -204,11 +212,10 @@ impl Report {
     }
 }
 
-fn shown(observed: &Tally) -> String {
-    let parts: Vec<_> = observed
-        .iter()
-        .map(|(what, count)| format!("{count} × {what}"))
-        .collect();
+fn shown(verdict: &Verdict) -> String {
+    let seen = verdict.observed.iter();
+    let seen = seen.map(|(what, count)| format!("{count} × {what}"));
+    let parts: Vec<_> = seen.chain(verdict.meanwhile.clone()).collect();
     if parts.is_empty() {
         "nothing".into()
     } else {

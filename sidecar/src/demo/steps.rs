@@ -1,8 +1,16 @@
-//! The steps of the tutorial that the demo plays: which rules, what trouble, who visits, and what must be seen.
+//! The steps of the tutorial that the demo plays: which rules, what trouble, who visits, what must be seen, and what the
+//! story of one of the requests must tell.
 //!
-//! Plain data. The rules are the files of `examples/tutorial`, embedded, so that what is shown is what is shipped.
+//! Plain data. The rules are the files of `examples/tutorial`, embedded, so that what is shown is what is shipped. The
+//! steps themselves stand in `tutorial` and `policies`.
+
+mod policies;
+mod tutorial;
 
 use std::time::Duration;
+
+use policies::POLICIES;
+use tutorial::TUTORIAL;
 
 /// The services, before any rule.
 pub(super) const SERVICES: &str = include_str!("../../../examples/tutorial/services.yaml");
@@ -10,6 +18,9 @@ pub(super) const SERVICES: &str = include_str!("../../../examples/tutorial/servi
 /// The ports of the examples, in the order customer, preference, recommendation v1, v2 and its second instance. The demo
 /// puts the ones it really listens on in their place.
 pub(super) const EXAMPLE_PORTS: [&str; 5] = ["18080", "18081", "18082", "18083", "18084"];
+
+/// A port of the examples on which nobody listens.
+pub(super) const DEAD_PORT: &str = "18085";
 
 /// Rules, and the visits that show them.
 pub(super) struct Step {
@@ -25,6 +36,8 @@ pub(super) struct Step {
     pub(super) visits: &'static [Visit],
     /// Who comes all at once, after that.
     pub(super) load: Option<Load>,
+    /// Words that the story of a request must have: what the step shows, as one of its requests met it.
+    pub(super) tells: &'static str,
 }
 
 /// What is wrong with recommendation.
@@ -34,8 +47,14 @@ pub(super) enum Trouble {
     None,
     /// Version 2 thinks for so long before it answers.
     SlowV2(Duration),
-    /// The second instance of version 2 answers everything with 503.
+    /// Every instance does.
+    Slow(Duration),
+    /// Version 1 answers everything with 503.
+    V1Fails,
+    /// The second instance of version 2 does.
     SecondV2Fails,
+    /// Every instance does.
+    AllFail,
 }
 
 /// Many visitors at the same time, and what they must see together.
@@ -85,6 +104,8 @@ pub(super) struct Visit {
     pub(super) look: Look,
     /// What must be seen.
     pub(super) expect: Expect,
+    /// What must have happened where visitors see nothing.
+    pub(super) also: Also,
 }
 
 /// How often a request is sent.
@@ -94,7 +115,7 @@ pub(super) enum Effort {
     Full,
     /// A tenth of that, and often enough to see both of two versions.
     Tenth,
-    /// This often, because an answer takes long.
+    /// This often, and more at the same time, because an answer takes long or a number is what is shown.
     Times(u32),
 }
 
@@ -112,6 +133,17 @@ pub(super) enum Look {
 pub(super) enum Expect {
     /// This, every time.
     Always(&'static str),
+    /// The same of these, every time: whichever was first.
+    OneOf(&'static [&'static str]),
+    /// This so many times, otherwise one of the others.
+    Exactly {
+        /// What is counted.
+        of: &'static str,
+        /// How often it is seen.
+        times: u32,
+        /// What else may be seen.
+        others: &'static [&'static str],
+    },
     /// Each of these at least once, and nothing else.
     Each(&'static [&'static str]),
     /// This with a probability, otherwise one of the others.
@@ -125,6 +157,29 @@ pub(super) enum Expect {
     },
 }
 
+/// What must have happened where visitors see nothing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Also {
+    /// Nothing in particular.
+    Nothing,
+    /// Version 2 was asked once for each request.
+    CopiesToV2,
+    /// Version 2 was asked.
+    V2Asked,
+    /// An instance was ejected.
+    Ejection,
+    /// Instances were asked so much more often than visitors asked.
+    Retries(u32),
+    /// The second instance of version 2, which came with the rules, got no more of the turns than a weight that grows with
+    /// the time gives it, and no less than the least weight does.
+    WarmsUp {
+        /// How long it takes to have its whole weight.
+        window: Duration,
+        /// The share of its weight that it has at least.
+        minimum: f64,
+    },
+}
+
 /// `GET /` from customer, the entry of the chain.
 pub(super) const VISIT: Visit = Visit {
     who: "anybody",
@@ -135,6 +190,7 @@ pub(super) const VISIT: Visit = Visit {
     effort: Effort::Tenth,
     look: Look::Answer,
     expect: Expect::Each(&["v1", "v2"]),
+    also: Also::Nothing,
 };
 
 const fn share_of_v2(share: f64) -> Expect {
@@ -147,301 +203,20 @@ const fn share_of_v2(share: f64) -> Expect {
 
 const SAFARI: &str = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.4 Safari/605.1.15";
 const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
-const PHONE: &str = "Mozilla/5.0 (Android 14; Mobile; rv:128.0) Gecko/128.0 Firefox/128.0";
-
-const OVERFLOW: &str = "503 customer => Error: 503 - preference => Error: 503 - \
-    upstream connect error or disconnect/reset before headers. reset reason: overflow";
 const OUT_OF_ORDER: &str =
     "503 customer => Error: 503 - preference => Error: 503 - recommendation v2 is out of order";
 
-const ORIGIN_ALLOWED: &str = "access-control-allow-origin";
-
 macro_rules! rules {
     ($name:literal) => {
-        include_str!(concat!("../../../examples/tutorial/", $name, ".yaml"))
+        include_str!(concat!("../../../../examples/tutorial/", $name, ".yaml"))
     };
 }
+use rules;
 
 /// All steps, in the order they are played.
-pub(super) const STEPS: &[Step] = &[
-    Step {
-        name: "services",
-        title: "no rules: both versions answer",
-        rules: "",
-        trouble: Trouble::None,
-        visits: &[VISIT],
-        load: None,
-    },
-    Step {
-        name: "01-all-to-v2",
-        title: "everything goes to version 2",
-        rules: rules!("01-all-to-v2"),
-        trouble: Trouble::None,
-        visits: &[Visit {
-            expect: Expect::Always("v2"),
-            ..VISIT
-        }],
-        load: None,
-    },
-    Step {
-        name: "02-all-to-v1",
-        title: "everything goes back to version 1",
-        rules: rules!("02-all-to-v1"),
-        trouble: Trouble::None,
-        visits: &[Visit {
-            expect: Expect::Always("v1"),
-            ..VISIT
-        }],
-        load: None,
-    },
-    Step {
-        name: "03-canary-90-10",
-        title: "a canary: one request in ten to version 2",
-        rules: rules!("03-canary-90-10"),
-        trouble: Trouble::None,
-        visits: &[Visit {
-            effort: Effort::Full,
-            expect: share_of_v2(0.10),
-            ..VISIT
-        }],
-        load: None,
-    },
-    Step {
-        name: "04-canary-75-25",
-        title: "the canary grows: one request in four",
-        rules: rules!("04-canary-75-25"),
-        trouble: Trouble::None,
-        visits: &[Visit {
-            effort: Effort::Full,
-            expect: share_of_v2(0.25),
-            ..VISIT
-        }],
-        load: None,
-    },
-    Step {
-        name: "05-safari-to-v2",
-        title: "Safari sees version 2, two services later",
-        rules: rules!("05-safari-to-v2"),
-        trouble: Trouble::None,
-        visits: &[
-            Visit {
-                who: "with Safari",
-                headers: &[("user-agent", SAFARI)],
-                expect: Expect::Always("v2"),
-                ..VISIT
-            },
-            Visit {
-                who: "with Firefox",
-                headers: &[("user-agent", FIREFOX)],
-                expect: Expect::Always("v1"),
-                ..VISIT
-            },
-        ],
-        load: None,
-    },
-    Step {
-        name: "06-mobile-to-v2",
-        title: "phones see version 2",
-        rules: rules!("06-mobile-to-v2"),
-        trouble: Trouble::None,
-        visits: &[
-            Visit {
-                who: "on a phone",
-                headers: &[("user-agent", PHONE)],
-                expect: Expect::Always("v2"),
-                ..VISIT
-            },
-            Visit {
-                who: "at a desk",
-                headers: &[("user-agent", FIREFOX)],
-                expect: Expect::Always("v1"),
-                ..VISIT
-            },
-        ],
-        load: None,
-    },
-    Step {
-        name: "07-cors",
-        title: "a browser asks before it calls",
-        rules: rules!("07-cors"),
-        trouble: Trouble::None,
-        visits: &[
-            Visit {
-                who: "preflight from the shop",
-                method: "OPTIONS",
-                headers: &[
-                    ("origin", "http://shop.example"),
-                    ("access-control-request-method", "GET"),
-                ],
-                look: Look::Field(ORIGIN_ALLOWED),
-                expect: Expect::Always("200, access-control-allow-origin: http://shop.example"),
-                ..VISIT
-            },
-            Visit {
-                who: "call from the shop",
-                headers: &[("origin", "http://shop.example")],
-                look: Look::Field(ORIGIN_ALLOWED),
-                expect: Expect::Always("200, access-control-allow-origin: http://shop.example"),
-                ..VISIT
-            },
-            Visit {
-                who: "call from elsewhere",
-                headers: &[("origin", "http://elsewhere.example")],
-                look: Look::Field(ORIGIN_ALLOWED),
-                expect: Expect::Always("200, no access-control-allow-origin"),
-                ..VISIT
-            },
-        ],
-        load: None,
-    },
-    Step {
-        name: "08-rewrite",
-        title: "customer knows only /, visitors may say /welcome",
-        rules: rules!("08-rewrite"),
-        trouble: Trouble::None,
-        visits: &[
-            Visit {
-                who: "GET /welcome",
-                path: "/welcome",
-                ..VISIT
-            },
-            Visit {
-                who: "GET /goodbye",
-                path: "/goodbye",
-                expect: Expect::Always("404 customer has no GET /goodbye"),
-                ..VISIT
-            },
-        ],
-        load: None,
-    },
-    Step {
-        name: "10-registry-only",
-        title: "only known hosts may be called",
-        rules: rules!("10-registry-only"),
-        trouble: Trouble::None,
-        visits: &[
-            Visit {
-                who: "calls outside.example",
-                host: "outside.example",
-                expect: Expect::Always("v1"),
-                ..VISIT
-            },
-            Visit {
-                who: "calls unknown.example",
-                host: "unknown.example",
-                expect: Expect::Always("502"),
-                ..VISIT
-            },
-        ],
-        load: None,
-    },
-    Step {
-        name: "11-random",
-        title: "versions are drawn at random",
-        rules: rules!("11-random"),
-        trouble: Trouble::None,
-        visits: &[Visit {
-            effort: Effort::Full,
-            expect: share_of_v2(0.5),
-            ..VISIT
-        }],
-        load: None,
-    },
-    Step {
-        name: "12-timeout",
-        title: "version 2 takes 3 s, nobody waits longer than 1 s",
-        rules: rules!("12-timeout"),
-        trouble: Trouble::SlowV2(Duration::from_secs(3)),
-        visits: &[Visit {
-            // Least-request draws two endpoints and takes v2 when both are it, however slow: a quarter of the time.
-            effort: Effort::Times(64),
-            expect: Expect::Each(&[
-                "v1",
-                "503 customer => Error: 503 - preference => Error: 504 - upstream request timeout",
-            ]),
-            ..VISIT
-        }],
-        load: None,
-    },
-    Step {
-        name: "13-abort-half",
-        title: "half of all calls fail before they are sent",
-        rules: rules!("13-abort-half"),
-        trouble: Trouble::None,
-        visits: &[Visit {
-            effort: Effort::Full,
-            expect: Expect::Share {
-                of: "503 customer => Error: 503 - preference => Error: 503 - fault filter abort",
-                share: 0.5,
-                others: &["v1", "v2"],
-            },
-            ..VISIT
-        }],
-        load: None,
-    },
-    Step {
-        name: "18-slow-v2",
-        title: "version 2 takes 3 s, and nothing is done about it",
-        rules: rules!("18-slow-v2"),
-        trouble: Trouble::SlowV2(Duration::from_secs(3)),
-        visits: &[],
-        load: Some(Load {
-            visitors: 24,
-            requests: 1,
-            pause: Duration::ZERO,
-            expect: LoadExpect::ServedSlowly(Duration::from_secs(3)),
-        }),
-    },
-    Step {
-        name: "16-circuit-breaker",
-        title: "version 2 takes 1 s: one request gets through to it, one waits, the others fail at once",
-        rules: rules!("16-circuit-breaker"),
-        trouble: Trouble::SlowV2(Duration::from_secs(1)),
-        visits: &[],
-        load: Some(Load {
-            visitors: 24,
-            requests: 2,
-            pause: Duration::ZERO,
-            expect: LoadExpect::SomeGet(OVERFLOW),
-        }),
-    },
-    Step {
-        name: "19-failing-instance",
-        title: "one instance of three fails",
-        rules: rules!("19-failing-instance"),
-        trouble: Trouble::SecondV2Fails,
-        visits: &[],
-        load: Some(Load {
-            visitors: 8,
-            requests: 15,
-            pause: Duration::ZERO,
-            expect: LoadExpect::ShareGets(OUT_OF_ORDER, 1.0 / 3.0),
-        }),
-    },
-    Step {
-        name: "20-failing-instance-ejected",
-        title: "it is ejected, comes back after a second, and is ejected again",
-        rules: rules!("20-failing-instance-ejected"),
-        trouble: Trouble::SecondV2Fails,
-        visits: &[],
-        load: Some(Load {
-            visitors: 8,
-            requests: 50,
-            pause: Duration::from_millis(60),
-            expect: LoadExpect::OncePerEjection(OUT_OF_ORDER),
-        }),
-    },
-    Step {
-        name: "21-all-together",
-        title: "retries, limits and ejection: nobody sees a failure",
-        rules: rules!("21-all-together"),
-        trouble: Trouble::SecondV2Fails,
-        visits: &[],
-        load: Some(Load {
-            visitors: 8,
-            requests: 25,
-            pause: Duration::from_millis(60),
-            expect: LoadExpect::ServedDespiteEjections,
-        }),
-    },
-];
+pub(super) fn steps() -> impl Iterator<Item = &'static Step> {
+    TUTORIAL.iter().chain(POLICIES)
+}
+
+#[cfg(test)]
+mod tests;

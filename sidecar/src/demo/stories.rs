@@ -1,29 +1,39 @@
-//! The stories of requests that the demo's sidecars tell: of each step, one worth telling.
+//! The stories of requests that the demo's sidecars tell: of each step one, which must tell what the step shows.
 //!
 //! They come the way of every access log, from the records of the real run; without `--stories` there is no log.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use outrigger_core::decision::{Record, RouteDecision};
+use outrigger_core::decision::Record;
 use outrigger_core::exchange::ListenerKind;
 use outrigger_runtime::{AccessLog, Request};
 
-/// Between a story's rank and its text.
-const RANKED: u8 = 0x1f;
+/// Between the number of the rules that a request ran on and its story.
+const NUMBERED: u8 = 0x1f;
 /// After a story.
 const END: u8 = 0x1e;
 
-/// A log is handed over by then.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// Between two looks for a story.
+const PATIENCE: Duration = Duration::from_millis(20);
 
-/// Looks before a step is left without a story.
-const LOOKS: u32 = 20;
+/// Looks before a step is left without a story. A log is handed over after a tenth of a second.
+const LOOKS: u32 = 250;
 
-/// The best story so far, by rank.
+/// Hears all stories and keeps the one that is looked for.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Stories(Arc<Mutex<Option<(usize, String)>>>);
+pub(super) struct Stories(Arc<Mutex<Ear>>);
+
+/// What is listened for, and what was heard.
+#[derive(Debug, Default)]
+struct Ear {
+    /// Stories of other rules are passed over.
+    revision: u64,
+    /// Words that the story must have.
+    tells: &'static str,
+    story: Option<String>,
+}
 
 impl Stories {
     /// A log that tells stories.
@@ -34,29 +44,42 @@ impl Stories {
         }
     }
 
-    /// The best story since the last call.
-    pub(super) async fn best(&self) -> Option<String> {
+    /// From now on it is listened for a request that ran on these rules and whose story has these words.
+    pub(super) fn listen(&self, revision: u64, tells: &'static str) {
+        *self.ear() = Ear {
+            revision,
+            tells,
+            story: None,
+        };
+    }
+
+    /// The first story that was listened for; `None` if there is none, although a while has passed.
+    pub(super) async fn told(&self) -> Option<String> {
         for _ in 0..LOOKS {
-            tokio::time::sleep(PATIENCE).await;
-            let best = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some((_, story)) = best {
-                return Some(story);
+            let story = self.ear().story.take();
+            if story.is_some() {
+                return story;
             }
+            tokio::time::sleep(PATIENCE).await;
         }
         None
     }
 
-    /// Of equal ones the first is kept.
     fn hear(&self, story: &[u8]) {
-        let mut parts = story.splitn(2, |byte| *byte == RANKED);
-        let (Some(rank), Some(text)) = (parts.next(), parts.next()) else {
+        let mut parts = story.splitn(2, |byte| *byte == NUMBERED);
+        let (Some(revision), Some(text)) = (parts.next(), parts.next()) else {
             return;
         };
-        let rank = String::from_utf8_lossy(rank).parse().unwrap_or(0);
-        let mut best = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if best.as_ref().is_none_or(|(most, _)| rank > *most) {
-            *best = Some((rank, String::from_utf8_lossy(text).into_owned()));
+        let text = String::from_utf8_lossy(text);
+        let mut ear = self.ear();
+        let is_wanted = ear.revision.to_string().as_bytes() == revision && text.contains(ear.tells);
+        if is_wanted && ear.story.is_none() {
+            ear.story = Some(text.into_owned());
         }
+    }
+
+    fn ear(&self) -> MutexGuard<'_, Ear> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -76,34 +99,10 @@ impl Write for Stories {
 
 /// Inbound listeners only pass on; what rules decide is decided by who calls.
 fn tell(record: &Record, request: &Request, out: &mut Vec<u8>) {
-    if request.peer.listener == ListenerKind::Outbound {
-        let (rank, story) = (rank(record), record.story());
-        let (ranked, end) = (char::from(RANKED), char::from(END));
-        let _ = write!(out, "{rank}{ranked}{story}{end}");
-    }
-}
-
-/// How much there is to tell: a rule that somebody wrote, the service that most rules are for, something unusual, every
-/// attempt, every second.
-fn rank(record: &Record) -> usize {
-    let is_written = record.view.as_ref().is_some_and(|view| match record.route {
-        RouteDecision::Rule {
-            virtual_host, rule, ..
-        } => {
-            let rules = &view.snapshot.virtual_host(virtual_host).rules;
-            rules.get(rule as usize).is_some_and(|r| r.origin.is_some())
-        }
-        RouteDecision::NotReached
-        | RouteDecision::UnknownHost
-        | RouteDecision::NoRule { .. }
-        | RouteDecision::Mirror { .. } => false,
-    });
-    let is_last = record.request.authority.starts_with(b"recommendation");
-    let is_unusual = !record.flags().is_empty() || record.status >= 500;
-    let seconds = record.ended.since(record.began).as_secs().min(9);
-    100 * usize::from(is_written)
-        + 50 * usize::from(is_last)
-        + 20 * usize::from(is_unusual)
-        + record.attempts.len()
-        + seconds as usize
+    let (ListenerKind::Outbound, Some(view)) = (request.peer.listener, &record.view) else {
+        return;
+    };
+    let (revision, story) = (view.snapshot.revision, record.story());
+    let (numbered, end) = (char::from(NUMBERED), char::from(END));
+    let _ = write!(out, "{revision}{numbered}{story}{end}");
 }
