@@ -198,6 +198,10 @@ pub(crate) struct DemoArgs {
     /// After each step, tell what became of one of its requests and why
     #[arg(long)]
     pub(crate) stories: bool,
+
+    /// What moves the bytes in the sidecars
+    #[arg(long, value_enum, default_value_t = Runtime::Tokio)]
+    pub(crate) runtime: Runtime,
 }
 
 /// Which runtime moves the bytes.
@@ -205,8 +209,10 @@ pub(crate) struct DemoArgs {
 pub(crate) enum Runtime {
     /// epoll, any Unix
     Tokio,
-    /// io_uring, Linux only (not built yet)
+    /// io_uring, Linux 6.1 or later (not built yet)
     Glommio,
+    /// glommio where it can be used, else tokio
+    Auto,
 }
 
 /// The access log's form.

@@ -6,6 +6,7 @@ mod check;
 mod cli;
 mod demo;
 mod run;
+mod runtime;
 mod sources;
 
 use std::process::ExitCode;

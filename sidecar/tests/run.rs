@@ -330,7 +330,6 @@ fn what_cannot_run_is_refused_with_a_reason() {
         (&["--admin", &taken][..], 1, &[&*taken, "in use"][..]),
         (&["--outbound", &taken], 1, &[&taken, "in use"]),
         (&["--inbound", &inbound], 1, &[&taken, "in use"]),
-        (&["--runtime", "glommio"], 2, &["glommio", "not built yet"]),
         (&["--config", "/nowhere"], 2, &["/nowhere", "No such file"]),
         (&["--mesh-config", "/nowhere"], 2, &["/nowhere"]),
         (&["--config", "-"], 2, &["second time"]),

@@ -22,6 +22,7 @@ use super::client::Client;
 use super::services::{Instance, Service, serve};
 use super::steps::{DEAD_PORT, EXAMPLE_PORTS, SERVICES, Trouble};
 use super::stories::Stories;
+use crate::runtime::Start;
 
 /// Everything that runs.
 pub(super) struct Mesh {
@@ -64,8 +65,8 @@ struct Sidecar {
 
 impl Mesh {
     /// Starts services and sidecars. No rule is in place, and no service is known. Sidecars tell stories if asked to.
-    pub(super) async fn start(stories: Option<&Stories>) -> Result<Self, String> {
-        let sidecar = || Sidecar::start(stories);
+    pub(super) async fn start(start: Start, stories: Option<&Stories>) -> Result<Self, String> {
+        let sidecar = || Sidecar::start(start, stories);
         let mut mesh = Self {
             visitor: sidecar()?,
             customer: sidecar()?,
@@ -182,12 +183,12 @@ impl Mesh {
 }
 
 impl Sidecar {
-    fn start(stories: Option<&Stories>) -> Result<Self, String> {
+    fn start(start: Start, stories: Option<&Stories>) -> Result<Self, String> {
         let listen = |kind| Listen {
             kind,
             addr: (Ipv4Addr::LOCALHOST, 0).into(),
         };
-        let running = outrigger_tokio::start(outrigger_runtime::Config {
+        let running = start(outrigger_runtime::Config {
             listeners: vec![
                 listen(ListenerKind::Outbound),
                 listen(ListenerKind::Inbound(0)),

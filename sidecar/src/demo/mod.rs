@@ -33,6 +33,7 @@ use self::report::Report;
 use self::steps::{Also, Effort, Visit, steps};
 use self::stories::Stories;
 use crate::cli::DemoArgs;
+use crate::runtime::{self, Start};
 
 /// Visitors that are there at the same time, each with a connection that it keeps.
 const VISITORS: u32 = 8;
@@ -46,12 +47,19 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs the command and says how it went.
 pub(crate) fn demo(args: &DemoArgs) -> ExitCode {
+    let picked = match runtime::pick(args.runtime) {
+        Ok(picked) => picked,
+        Err(missing) => {
+            anstream::eprintln!("error: {missing}");
+            return ExitCode::from(missing.exit_code());
+        }
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let played = runtime
         .map_err(|error| format!("cannot start: {error}"))
-        .and_then(|runtime| runtime.block_on(play(args)));
+        .and_then(|runtime| runtime.block_on(play(args, picked.start)));
     match played {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -63,10 +71,10 @@ pub(crate) fn demo(args: &DemoArgs) -> ExitCode {
 }
 
 /// Plays all steps; whether everything was as expected.
-async fn play(args: &DemoArgs) -> Result<bool, String> {
+async fn play(args: &DemoArgs, start: Start) -> Result<bool, String> {
     let began = Instant::now();
     let stories = args.stories.then(Stories::default);
-    let mut mesh = Mesh::start(stories.as_ref()).await?;
+    let mut mesh = Mesh::start(start, stories.as_ref()).await?;
     let visitors = Arc::new(Client::new(mesh.visitor()));
     let mut report = Report::begin(args.format, total_requests(args.requests));
     for step in steps() {

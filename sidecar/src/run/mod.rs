@@ -22,7 +22,8 @@ use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
 use outrigger_runtime::{Config, Handle, Listen, Notices, Request, Running};
 
-use crate::cli::{AccessLog, RunArgs, Runtime};
+use crate::cli::{AccessLog, RunArgs};
+use crate::runtime::{self, Picked};
 use configuration::{Configuration, Reading};
 use control::Control;
 
@@ -69,16 +70,15 @@ impl Failure {
 }
 
 fn start(args: &RunArgs) -> Result<(), Failure> {
-    if args.runtime == Runtime::Glommio {
-        return Err(Failure::usage(
-            "the runtime `glommio` is not built yet; use `--runtime tokio`",
-        ));
-    }
     if args.config.iter().any(|path| path.as_os_str() == "-") {
         return Err(Failure::usage(
             "`--config -` cannot be read a second time; give a file or a folder",
         ));
     }
+    let runtime = runtime::pick(args.runtime).map_err(|missing| Failure {
+        code: missing.exit_code(),
+        text: missing.to_string(),
+    })?;
     let mut configuration = Configuration::new(args);
     let snapshot = match configuration.read() {
         Reading::Good { snapshot, findings } => {
@@ -98,7 +98,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     };
     let control = Control::new()
         .map_err(|error| Failure::bad(format!("cannot wait for signals: {error}")))?;
-    let running = start_workers(args, Arc::clone(&snapshot))?;
+    let running = start_workers(args, runtime, Arc::clone(&snapshot))?;
     let (commands, received) = tokio::sync::mpsc::unbounded_channel();
     let admin = admin::start(args.admin, running.handle().clone(), commands.clone());
     let admin = admin.map_err(|error| {
@@ -111,12 +111,19 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     let _watcher = watch::watch(configuration.paths(), commands.clone());
     // Somebody may have changed a file since it was read and before it was watched.
     let _ = commands.send(control::Command::FilesChanged);
-    anstream::eprintln!("{}", greeting(args, running.handle(), admin, &snapshot));
+    anstream::eprintln!(
+        "{}",
+        greeting(args, runtime, running.handle(), admin, &snapshot)
+    );
     control.serve(running, configuration, received, args.drain_time);
     Ok(())
 }
 
-fn start_workers(args: &RunArgs, snapshot: Arc<Snapshot>) -> Result<Running, Failure> {
+fn start_workers(
+    args: &RunArgs,
+    runtime: Picked,
+    snapshot: Arc<Snapshot>,
+) -> Result<Running, Failure> {
     let outbound = Listen {
         kind: ListenerKind::Outbound,
         addr: args.outbound,
@@ -126,7 +133,7 @@ fn start_workers(args: &RunArgs, snapshot: Arc<Snapshot>) -> Result<Running, Fai
         addr: arg.listen,
     });
     let notices: Notices = Arc::new(|notice| anstream::eprintln!("warning: {notice}"));
-    outrigger_tokio::start(Config {
+    (runtime.start)(Config {
         listeners: std::iter::once(outbound).chain(inbound).collect(),
         workers: workers(args),
         settings: worker_settings(args),
@@ -180,6 +187,7 @@ fn access_log(form: AccessLog) -> Option<outrigger_runtime::AccessLog> {
 /// What is running, in one line.
 fn greeting(
     args: &RunArgs,
+    runtime: Picked,
     handle: &Handle,
     admin: std::net::SocketAddr,
     snapshot: &Snapshot,
@@ -193,8 +201,11 @@ fn greeting(
     for (addr, arg) in addrs.zip(&args.inbound) {
         let _ = write!(text, " inbound {addr} to {},", arg.application);
     }
-    let workers = workers(args);
+    let (workers, runtime) = (workers(args), runtime.name);
     let summary = configuration::summary(snapshot);
-    let _ = write!(text, " admin {admin}; {workers} workers; {summary}");
+    let _ = write!(
+        text,
+        " admin {admin}; {workers} workers on {runtime}; {summary}"
+    );
     text
 }
