@@ -1,6 +1,6 @@
 //! The index against a scan, on rules and paths over a small alphabet so that they meet often.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
 
@@ -20,21 +20,36 @@ fn rule(path: Option<PathMatch>, post_only: bool) -> Rule {
     }
 }
 
+/// Regexes over the same alphabet, made once: to make one takes longer than all that is asked of it here.
+static REGEXES: LazyLock<Vec<Regex>> = LazyLock::new(|| {
+    let mut made = Vec::new();
+    for start in ["/a", "/b"] {
+        for middle in ["", "a", "b", ".", "ab", "a.", "b.", ".a", ".b", ".."] {
+            for end in ["", "*", "+"] {
+                made.push(Regex::whole(&format!("{start}{middle}{end}")).unwrap());
+            }
+        }
+    }
+    made
+});
+
+/// Text by a regex that is read once and not for every case.
+fn text(pattern: &str) -> impl Strategy<Value = String> + use<> {
+    prop::string::string_regex(pattern).unwrap()
+}
+
 fn any_path_match() -> impl Strategy<Value = Option<PathMatch>> {
-    let text = "/[abAB/]{0,5}";
     prop_oneof![
         1 => Just(None),
-        4 => (text, any::<bool>()).prop_map(|(path, ignore_case)| {
+        4 => (text("/[abAB/]{0,5}"), any::<bool>()).prop_map(|(path, ignore_case)| {
             let path = if ignore_case { path.to_lowercase() } else { path };
             Some(PathMatch::Exact { path: path.into(), ignore_case })
         }),
-        6 => ("(/[abAB/]{0,4})?", any::<bool>()).prop_map(|(path, ignore_case)| {
+        6 => (text("(/[abAB/]{0,4})?"), any::<bool>()).prop_map(|(path, ignore_case)| {
             let path = if ignore_case { path.to_lowercase() } else { path };
             Some(PathMatch::Prefix { path: path.into(), ignore_case })
         }),
-        2 => "/[ab][ab.]{0,2}[*+]?".prop_filter_map("a regex", |text| {
-            Some(Some(PathMatch::Regex(Box::new(Regex::whole(&text).ok()?))))
-        }),
+        2 => (0..REGEXES.len()).prop_map(|at| Some(PathMatch::Regex(Box::new(REGEXES[at].clone())))),
     ]
 }
 
@@ -52,7 +67,7 @@ proptest! {
     #[test]
     fn finds_what_a_scan_finds(
         kinds in prop::collection::vec((any_path_match(), prop::bool::weighted(0.6)), 0..40),
-        targets in prop::collection::vec(("/[abAB/]{0,6}(\\?a)?", any::<bool>()), 1..30),
+        targets in prop::collection::vec((text("/[abAB/]{0,6}(\\?a)?"), any::<bool>()), 1..30),
     ) {
         let rules: Vec<Rule> = kinds.into_iter().map(|(path, post_only)| rule(path, post_only)).collect();
         let index = RuleIndex::new(&rules);
@@ -70,7 +85,7 @@ fn regex(pattern: &str) -> Option<PathMatch> {
 
 #[test]
 fn the_first_regex_is_found_in_one_pass() {
-    let mut rules: Vec<Rule> = (0..500)
+    let mut rules: Vec<Rule> = (0..150)
         .map(|i| rule(regex(&format!("/item/{i}/[a-z]+")), i % 2 == 0))
         .collect();
     rules.push(rule(regex("/item/.*"), false));
@@ -80,10 +95,10 @@ fn the_first_regex_is_found_in_one_pass() {
     // Path, where the candidates begin, the rule of a GET.
     for (path, from, found) in [
         ("/item/7/a", Some(7), 7),
-        ("/item/8/a", Some(8), 500),
-        ("/item/499/a", Some(499), 499),
-        ("/item/499/A", Some(500), 500),
-        ("/x/item/7/a", None, 501),
+        ("/item/8/a", Some(8), 150),
+        ("/item/149/a", Some(149), 149),
+        ("/item/149/A", Some(150), 150),
+        ("/x/item/7/a", None, 151),
     ] {
         let candidates = index.regex.candidates(path.as_bytes());
         assert_eq!(candidates.first().copied(), from, "{path}");
