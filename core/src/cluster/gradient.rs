@@ -20,7 +20,7 @@ pub struct AdaptiveConcurrency {
     pub min: u32,
     /// The highest limit, at least `min`.
     pub max: u32,
-    /// The limit before anything is known.
+    /// The limit before anything is known, between the two.
     pub initial: u32,
     /// How much longer than measured a response may take before the limit shrinks, as a share of the time.
     pub buffer: f64,

@@ -14,9 +14,9 @@ use super::scope::Scope;
 use super::services::{Port, Service, Services};
 use super::traffic_policy::{Effective, effective, hashed_by};
 use super::{Inbound, Input, connection_pool, hashing, inbound};
-use crate::cluster::{AdaptiveConcurrency, HostKey, Registry};
+use crate::cluster::{HostKey, Registry};
 use crate::config::destination_rule::{
-    ExtendedLb, Extensions, LoadBalancerPolicy, LoadBalancerSettings, SimpleLb, TrafficPolicy,
+    ExtendedLb, LoadBalancerPolicy, LoadBalancerSettings, SimpleLb, TrafficPolicy,
 };
 use crate::policy::hash::SharedTables;
 use crate::snapshot::{Balancing, Cluster, ClusterId, DestinationCluster, Endpoint, WarmUp};
@@ -220,7 +220,9 @@ fn cluster(
         balancing: balancing(policy),
         warm_up: policy.load_balancer.and_then(warm_up),
         token_budget: policy.extensions.and_then(retries::token_budget),
-        adaptive: policy.extensions.and_then(adaptive_concurrency),
+        adaptive: policy
+            .extensions
+            .and_then(|written| written.adaptive_concurrency),
         ..Cluster::new(name, state)
     };
     connection_pool::apply(policy.connection_pool, input.mesh, &mut cluster);
@@ -228,18 +230,6 @@ fn cluster(
         retries::limit(budget, &mut cluster);
     }
     cluster
-}
-
-fn adaptive_concurrency(extensions: &Extensions) -> Option<AdaptiveConcurrency> {
-    let written = extensions.adaptive_concurrency?;
-    Some(AdaptiveConcurrency {
-        min: written.min,
-        max: written.max,
-        initial: written.initial.clamp(written.min, written.max),
-        buffer: written.buffer,
-        interval: written.interval,
-        window: written.window,
-    })
 }
 
 /// How endpoints are picked. The rule's annotation stands in for the default only.

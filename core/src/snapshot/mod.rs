@@ -32,6 +32,7 @@ pub use route::{
     RedirectPort, ResourceId, ResourceRef, Rewrite, Rule, ValuePart, VirtualHost, VirtualHostId,
 };
 
+pub use crate::cluster::AdaptiveConcurrency;
 use crate::time::Duration;
 
 /// How a request target is normalised before anything looks at it (Istio `meshConfig.pathNormalization`).

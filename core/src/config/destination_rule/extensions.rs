@@ -3,6 +3,7 @@
 
 use crate::config::annotations::{Annotations, Setting};
 use crate::config::code::Code;
+use crate::snapshot::AdaptiveConcurrency;
 use crate::time::Duration;
 
 /// The annotations of a DestinationRule; what is absent is off.
@@ -58,23 +59,6 @@ pub struct FailurePercentageEjection {
     pub request_volume: u32,
     /// Percent.
     pub enforcing: u32,
-}
-
-/// A limit of requests under way that follows response times.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AdaptiveConcurrency {
-    /// The lowest limit.
-    pub min: u32,
-    /// The highest limit, at least `min`.
-    pub max: u32,
-    /// The limit to begin with.
-    pub initial: u32,
-    /// How much longer than unbusy a response may take, as a share.
-    pub buffer: f64,
-    /// From one measurement of the unbusy service to the next.
-    pub interval: Duration,
-    /// Responses that are looked at together, at least.
-    pub window: u32,
 }
 
 /// A way to pick endpoints that Istio has no name for.
@@ -140,10 +124,12 @@ fn adaptive_concurrency(setting: &mut Setting<'_, '_>) -> AdaptiveConcurrency {
             .report()
             .raise(Code::InvalidAnnotation, message, "max is min at least");
     }
+    let max = max.max(min);
+    let initial = setting.count("initial", 1, 1_000_000).unwrap_or(20);
     AdaptiveConcurrency {
         min,
-        max: max.max(min),
-        initial: setting.count("initial", 1, 1_000_000).unwrap_or(20),
+        max,
+        initial: initial.clamp(min, max),
         buffer: setting.ratio("buffer", 10.0).unwrap_or(0.5),
         interval: setting
             .duration("interval")

@@ -15,8 +15,7 @@ pub use balancer::{
     WarmupConfiguration, ZoneAwareLbSetting,
 };
 pub use extensions::{
-    AdaptiveConcurrency, ExtendedLb, Extensions, FailurePercentageEjection, SuccessRateEjection,
-    TokenRetryBudget,
+    ExtendedLb, Extensions, FailurePercentageEjection, SuccessRateEjection, TokenRetryBudget,
 };
 pub use traffic::{
     ClientTlsMode, ClientTlsSettings, ConnectionPoolSettings, H2UpgradePolicy, Http2KeepAlive,
