@@ -371,26 +371,17 @@ impl<'a> Builder<'a, '_> {
             size,
             bucket: registry.bucket(&format!("{key} {of} {size:?}")),
         };
+        let origin = Origin {
+            resource: self.resources.id_of(place.kind, place.meta),
+            path: place.path.into(),
+            line: place.meta.locate(place.path).line,
+        };
         let plain = RateLimit {
-            origin: Origin {
-                resource: self.resources.id_of(place.kind, place.meta),
-                path: place.path.into(),
-                line: place.meta.locate(place.path).line,
-            },
             holds_for: place.holds_for.into(),
             counts,
             stat_prefix: place.stat_prefix.into(),
-            enabled: PerMillion::ALL,
-            enforced: PerMillion::ALL,
             bucket: place.size.map(|size| bucket("", size)),
-            descriptors: Box::default(),
-            always_takes: true,
-            per_connection: false,
-            status: StatusCode::TOO_MANY_REQUESTS,
-            grpc_status: None,
-            tells_clients: false,
-            response: HeaderOps::default(),
-            request: HeaderOps::default(),
+            ..RateLimit::new(origin)
         };
         let made = settle(plain, &mut bucket);
         self.list.push(made);

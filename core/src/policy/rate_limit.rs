@@ -153,13 +153,10 @@ fn values<'a>(name: &'a MatchedField, asking: &Asking<'a>) -> SmallVec<[&'a [u8]
 mod tests {
     use std::sync::Arc;
 
-    use http::StatusCode;
-
     use super::*;
-    use crate::cluster::{BucketSize, LimitCounts};
+    use crate::cluster::BucketSize;
     use crate::snapshot::{
-        DescribedBy, Descriptor, HeaderOps, Origin, PerMillion, Place, RateLimitId, ResourceId,
-        TextMatch,
+        DescribedBy, Descriptor, Origin, PerMillion, Place, RateLimitId, ResourceId, TextMatch,
     };
     use crate::time::Duration;
 
@@ -190,26 +187,16 @@ mod tests {
     }
 
     fn limit(enabled: f64, enforced: f64, tokens: Option<u32>) -> RateLimit {
+        let origin = Origin {
+            resource: ResourceId(0),
+            path: "".into(),
+            line: 1,
+        };
         RateLimit {
-            origin: Origin {
-                resource: ResourceId(0),
-                path: "".into(),
-                line: 1,
-            },
-            holds_for: "".into(),
-            stat_prefix: "".into(),
             enabled: PerMillion::from_percent(enabled),
             enforced: PerMillion::from_percent(enforced),
             bucket: tokens.map(sized),
-            descriptors: Box::default(),
-            always_takes: true,
-            per_connection: false,
-            status: StatusCode::TOO_MANY_REQUESTS,
-            grpc_status: None,
-            tells_clients: false,
-            response: HeaderOps::default(),
-            request: HeaderOps::default(),
-            counts: Arc::<LimitCounts>::default(),
+            ..RateLimit::new(origin)
         }
     }
 

@@ -125,6 +125,30 @@ pub struct RateLimit {
     pub counts: Arc<LimitCounts>,
 }
 
+impl RateLimit {
+    /// A limit without a bucket that looks at all requests and would answer 429. Who needs more sets the fields.
+    #[must_use]
+    pub fn new(origin: Origin) -> Self {
+        Self {
+            origin,
+            holds_for: Box::default(),
+            stat_prefix: Box::default(),
+            enabled: PerMillion::ALL,
+            enforced: PerMillion::ALL,
+            bucket: None,
+            descriptors: Box::default(),
+            always_takes: true,
+            per_connection: false,
+            status: StatusCode::TOO_MANY_REQUESTS,
+            grpc_status: None,
+            tells_clients: false,
+            response: HeaderOps::default(),
+            request: HeaderOps::default(),
+            counts: Arc::default(),
+        }
+    }
+}
+
 /// Requests that have something in common, and their bucket.
 #[derive(Clone, Debug)]
 pub struct Descriptor {
