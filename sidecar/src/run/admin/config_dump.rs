@@ -12,12 +12,12 @@ mod retries;
 use std::time::Duration;
 
 use outrigger_core::snapshot::{
-    Action, Cluster, Condition, Destination, DestinationCluster, Forward, HeaderOps, Limits,
-    Origin, PathMatch, PathNormalization, PathRewrite, PerMillion, Redirect, RedirectPath,
-    RedirectPort, Rule, Snapshot, StreamIdle, TextMatch, UnknownHosts, VirtualHost,
+    Action, Cluster, Condition, CorsPolicy, Destination, DestinationCluster, Endpoint, Forward,
+    HeaderOps, Limits, Origin, PathMatch, PathNormalization, PathRewrite, PerMillion, Redirect,
+    RedirectPath, RedirectPort, Rule, Snapshot, StreamIdle, TextMatch, UnknownHosts, VirtualHost,
 };
 use outrigger_core::time::Instant;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::clusters::balancing_name;
 
@@ -31,10 +31,10 @@ pub(super) fn json(snapshot: &Snapshot, now: Instant) -> String {
             "unknown_hosts": dump.unknown_hosts(),
             "connect_timeout": duration(snapshot.settings.connect_timeout),
         },
-        "virtual_hosts": snapshot.virtual_hosts.iter().map(|v| dump.virtual_host(v)).collect::<Vec<_>>(),
-        "inbound": snapshot.inbound.iter().map(|id| &snapshot.virtual_host(*id).name).collect::<Vec<_>>(),
-        "clusters": snapshot.clusters.iter().map(cluster).collect::<Vec<_>>(),
-        "rate_limits": snapshot.rate_limits.iter().map(|l| dump.rate_limit(l)).collect::<Vec<_>>(),
+        "virtual_hosts": list(&snapshot.virtual_hosts, |v| dump.virtual_host(v)),
+        "inbound": list(&snapshot.inbound, |id| json!(snapshot.virtual_host(*id).name)),
+        "clusters": list(&snapshot.clusters, cluster),
+        "rate_limits": list(&snapshot.rate_limits, |l| dump.rate_limit(l)),
     });
     format!("{value:#}\n")
 }
@@ -54,7 +54,7 @@ impl Dump<'_> {
     fn virtual_host(&self, virtual_host: &VirtualHost) -> Value {
         json!({
             "name": virtual_host.name,
-            "rules": virtual_host.rules.iter().map(|r| self.rule(r)).collect::<Vec<_>>(),
+            "rules": list(&*virtual_host.rules, |r| self.rule(r)),
             "rate_limits": virtual_host.limits.as_deref().map(rate_limits::of_host),
         })
     }
@@ -88,45 +88,42 @@ impl Dump<'_> {
         }
     }
 
+    /// What is not set is left out.
     fn forward(&self, forward: &Forward) -> Value {
-        let destinations = forward.destinations.iter();
-        let mut out = Map::new();
-        let destinations: Vec<_> = destinations.map(|d| self.destination(d)).collect();
-        out.insert("destinations".into(), destinations.into());
-        if let Some(timeout) = forward.timeout {
-            out.insert("timeout".into(), duration(timeout).into());
-        }
-        match forward.stream_idle {
-            StreamIdle::Unsaid => {}
-            StreamIdle::Never => drop(out.insert("idle_timeout".into(), "0s".into())),
-            StreamIdle::After(idle) => {
-                out.insert("idle_timeout".into(), duration(idle).into());
-            }
-        }
-        if let Some(fault) = &forward.fault {
-            out.insert("fault".into(), faults::policy(fault));
-        }
-        if let Some(retry) = &forward.retry {
-            out.insert("retries".into(), retries::policy(retry));
-        }
-        if let Some(path) = &forward.rewrite.path {
-            out.insert("rewrite_path".into(), rewrite(path));
-        }
-        if let Some(authority) = &forward.rewrite.authority {
-            out.insert("rewrite_authority".into(), (&**authority).into());
-        }
-        if let Some(cors) = &forward.cors {
-            let origins: Vec<_> = cors.allow_origins.iter().map(text_match).collect();
-            out.insert("cors".into(), json!({ "allow_origins": origins }));
-        }
-        if !forward.mirrors.is_empty() {
-            let mirrors = forward.mirrors.iter().map(|mirror| {
-                let percent = f64::from(mirror.share.get()) / 10_000.0;
-                json!({ "cluster": self.cluster(&mirror.cluster), "percent": percent })
-            });
-            out.insert("mirrors".into(), mirrors.collect());
-        }
-        out.into()
+        let idle = match forward.stream_idle {
+            StreamIdle::Unsaid => None,
+            StreamIdle::Never => Some(Duration::ZERO),
+            StreamIdle::After(idle) => Some(idle),
+        };
+        let rewritten = &forward.rewrite;
+        let mirrors = || {
+            list(
+                &forward.mirrors,
+                |mirror| json!({ "cluster": self.cluster(&mirror.cluster), "percent": percent(mirror.share) }),
+            )
+        };
+        let cors =
+            |cors: &CorsPolicy| json!({ "allow_origins": list(&cors.allow_origins, text_match) });
+        let set = [
+            (
+                "destinations",
+                Some(list(&forward.destinations, |d| self.destination(d))),
+            ),
+            ("timeout", forward.timeout.map(|time| duration(time).into())),
+            ("idle_timeout", idle.map(|time| duration(time).into())),
+            ("fault", forward.fault.as_deref().map(faults::policy)),
+            ("retries", forward.retry.as_deref().map(retries::policy)),
+            ("rewrite_path", rewritten.path.as_ref().map(rewrite)),
+            (
+                "rewrite_authority",
+                rewritten.authority.as_deref().map(Value::from),
+            ),
+            ("cors", forward.cors.as_deref().map(cors)),
+            ("mirrors", (!forward.mirrors.is_empty()).then(mirrors)),
+        ];
+        let set = set.into_iter();
+        set.filter_map(|(name, value)| Some((name.to_owned(), value?)))
+            .collect()
     }
 
     fn destination(&self, destination: &Destination) -> Value {
@@ -148,14 +145,14 @@ impl Dump<'_> {
 }
 
 fn cluster(cluster: &Cluster) -> Value {
-    let endpoints = cluster.endpoints.iter().map(|endpoint| {
+    let endpoint = |endpoint: &Endpoint| {
         json!({
             "address": endpoint.text,
             "weight": endpoint.weight,
             "locality": endpoint.locality,
             "priority": endpoint.priority,
         })
-    });
+    };
     json!({
         "name": cluster.name,
         "lb_policy": balancing_name(cluster.balancing),
@@ -178,7 +175,7 @@ fn cluster(cluster: &Cluster) -> Value {
         })),
         "retry_budget": cluster.token_budget.map(retries::token_budget),
         "outlier_detection": cluster.outlier_detection.as_deref().map(outlier::detection),
-        "endpoints": endpoints.collect::<Vec<_>>(),
+        "endpoints": list(&cluster.endpoints, endpoint),
     })
 }
 
@@ -293,6 +290,11 @@ const fn normalization(normalization: PathNormalization) -> &'static str {
         PathNormalization::MergeSlashes => "MERGE_SLASHES",
         PathNormalization::DecodeAndMergeSlashes => "DECODE_AND_MERGE_SLASHES",
     }
+}
+
+/// A JSON array of what `show` makes of each.
+fn list<T>(all: impl IntoIterator<Item = T>, show: impl FnMut(T) -> Value) -> Value {
+    all.into_iter().map(show).collect()
 }
 
 fn percent(share: PerMillion) -> f64 {

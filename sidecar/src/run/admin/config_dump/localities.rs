@@ -1,17 +1,17 @@
 //! How a cluster shares traffic over localities, and how new endpoints get theirs.
 
-use outrigger_core::snapshot::{LocalityPolicy, WarmUp};
+use outrigger_core::snapshot::{LocalityPolicy, LocalityWeight, WarmUp};
 use serde_json::{Map, Value, json};
+
+use super::{duration, list};
 
 /// What is shared out by locality; null where localities do not matter.
 pub(super) fn policy(policy: &LocalityPolicy) -> Value {
     match policy {
         LocalityPolicy::Alike => Value::Null,
         LocalityPolicy::Weighted(all) => {
-            let all = all.iter().map(
-                |w| json!({ "priority": w.priority, "locality": w.locality, "weight": w.weight }),
-            );
-            json!({ "weighted": all.collect::<Vec<_>>() })
+            let one = |w: &LocalityWeight| json!({ "priority": w.priority, "locality": w.locality, "weight": w.weight });
+            json!({ "weighted": list(all, one) })
         }
         LocalityPolicy::ZoneAware(zones) => {
             let proxies = zones.proxies.iter();
@@ -28,7 +28,7 @@ pub(super) fn policy(policy: &LocalityPolicy) -> Value {
 /// By Envoy's names.
 pub(super) fn slow_start(warm_up: WarmUp) -> Value {
     json!({
-        "window": super::duration(warm_up.duration),
+        "window": duration(warm_up.duration),
         "min_weight_percent": warm_up.minimum * 100.0,
         "aggression": warm_up.aggression,
     })
@@ -38,7 +38,7 @@ pub(super) fn slow_start(warm_up: WarmUp) -> Value {
 mod tests {
     use std::time::Duration;
 
-    use outrigger_core::snapshot::{LocalityWeight, ZoneAware};
+    use outrigger_core::snapshot::ZoneAware;
 
     use super::*;
 

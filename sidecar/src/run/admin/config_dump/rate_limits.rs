@@ -1,9 +1,9 @@
 //! Rate limits in `/config_dump`: which there are, what is in their buckets, and which look at which requests.
 
-use outrigger_core::snapshot::{HostLimits, Limiter, Place, RateLimit, SizedBucket};
+use outrigger_core::snapshot::{Descriptor, HostLimits, Limiter, Place, RateLimit, SizedBucket};
 use serde_json::{Value, json};
 
-use super::{Dump, duration, header_ops, percent};
+use super::{Dump, duration, header_ops, list, percent};
 
 impl Dump<'_> {
     pub(super) fn rate_limit(&self, limit: &RateLimit) -> Value {
@@ -16,20 +16,18 @@ impl Dump<'_> {
                 "tokens": (!limit.per_connection).then_some(tokens),
             })
         };
-        let descriptors = limit.descriptors.iter().map(|descriptor| {
-            let entries = descriptor.entries.iter();
-            let entries = entries.map(|(key, value)| json!({ &**key: value }));
+        let descriptor = |descriptor: &Descriptor| {
             json!({
-                "entries": entries.collect::<Vec<_>>(),
+                "entries": list(&descriptor.entries, |(key, value)| json!({ &**key: value })),
                 "bucket": bucket(&descriptor.sized),
             })
-        });
+        };
         json!({
             "origin": self.origin(&limit.origin),
             "holds_for": limit.holds_for,
             "stat_prefix": limit.stat_prefix,
             "bucket": limit.bucket.as_ref().map(bucket),
-            "descriptors": descriptors.collect::<Vec<_>>(),
+            "descriptors": list(&limit.descriptors, descriptor),
             "always_consume_default_token_bucket": limit.always_takes,
             "per_connection": limit.per_connection,
             "enabled_percent": percent(limit.enabled),
@@ -45,14 +43,14 @@ impl Dump<'_> {
 
 /// For each rule the positions of its limits in the list of all, and for requests without a rule.
 pub(super) fn of_host(limits: &HostLimits) -> Value {
-    let of = |limiters: &[Limiter]| -> Vec<_> {
-        let limiters = limiters.iter();
-        let shown = limiters.map(|l| json!({ "place": place(l.place), "limit": l.limit.0 }));
-        shown.collect()
+    let of = |limiters: &[Limiter]| {
+        list(
+            limiters,
+            |l| json!({ "place": place(l.place), "limit": l.limit.0 }),
+        )
     };
-    let rules = limits.rules.iter();
     json!({
-        "rules": rules.map(|limiters| of(limiters)).collect::<Vec<_>>(),
+        "rules": list(&limits.rules, |limiters| of(limiters)),
         "otherwise": of(&limits.otherwise),
     })
 }

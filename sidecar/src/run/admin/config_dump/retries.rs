@@ -4,7 +4,7 @@ use outrigger_core::cluster::{RetryLimit, TokenBudget};
 use outrigger_core::snapshot::{RetryOn, RetryPolicy};
 use serde_json::{Value, json};
 
-use super::duration;
+use super::{duration, list};
 
 /// The policy of a rule, defaults filled in.
 pub(super) fn policy(policy: &RetryPolicy) -> Value {
@@ -12,7 +12,7 @@ pub(super) fn policy(policy: &RetryPolicy) -> Value {
     let on = tokens.filter(|(_, condition)| policy.on.has(*condition));
     json!({
         "attempts": policy.retries,
-        "retry_on": on.map(|(token, _)| *token).collect::<Vec<_>>(),
+        "retry_on": list(on, |(token, _)| json!(token)),
         "status_codes": policy.status_codes,
         "per_try_timeout": policy.per_try_timeout.map(duration),
         "backoff": duration(policy.backoff),
