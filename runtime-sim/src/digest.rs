@@ -3,7 +3,7 @@
 use outrigger_core::decision::Record;
 use outrigger_core::time::Instant;
 
-use crate::event::{Dialler, Happening};
+use crate::event::{Dialler, Happening, PeerId};
 use crate::network::{End, Segment, Travel, Wire};
 
 /// Everything so far, in order.
@@ -51,13 +51,16 @@ impl Digest {
             }
             Happening::Woken(id, nap) => {
                 self.add(7 ^ *nap << 8);
-                self.add(id.0 as u64);
+                self.peer(*id);
             }
-            Happening::Return(id) => self.add(8 ^ (id.0 as u64) << 8),
-            Happening::Arrive(number, _) => self.add(9 ^ (*number as u64) << 8),
+            Happening::Return(id) => {
+                self.add(8);
+                self.peer(*id);
+            }
+            Happening::Arrive(number) => self.add(9 ^ (*number as u64) << 8),
             Happening::Deadline(id) => self.add(10 ^ id.number << 8),
             Happening::Turn(id) => self.add(11 ^ id.number << 8),
-            Happening::Announced => self.add(12),
+            Happening::Announced(sidecar) => self.add(12 ^ (*sidecar as u64) << 8),
             Happening::Expire(sidecar) => self.add(13 ^ (*sidecar as u64) << 8),
         }
     }
@@ -66,9 +69,16 @@ impl Digest {
         self.add(what ^ (end as u64) << 4 ^ (wire.0 as u64) << 8);
     }
 
+    const fn peer(&mut self, id: PeerId) {
+        self.add((id.generation as u64) << 32 | id.index as u64);
+    }
+
     const fn dialler(&mut self, what: u64, dialler: Dialler) {
         match dialler {
-            Dialler::Peer(id) => self.add(what ^ (id.0 as u64) << 8),
+            Dialler::Peer(id) => {
+                self.add(what);
+                self.peer(id);
+            }
             Dialler::Exchange(id, attempt) => {
                 self.add(what ^ id.number << 8);
                 self.add(attempt);

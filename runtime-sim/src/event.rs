@@ -4,11 +4,13 @@ use outrigger_core::exchange::ConnectFault;
 use outrigger_core::snapshot::Address;
 
 use crate::network::{End, Travel, Wire};
-use crate::peer::Peer;
 
-/// A peer, by the order in which it appeared.
+/// A peer, by its seat and how many had that seat before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct PeerId(pub(crate) usize);
+pub(crate) struct PeerId {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
 
 /// An exchange of one sidecar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,13 +40,13 @@ pub(crate) enum Happening {
     /// A peer comes back for another connection.
     Return(PeerId),
     /// The next of those who come by themselves, with this number.
-    Arrive(usize, Box<dyn Peer>),
+    Arrive(usize),
     /// An exchange's deadline, unless it waits for another one by now.
     Deadline(ExchangeId),
     /// An exchange that waits for a connection was woken, or a copy for a mirror begins.
     Turn(ExchangeId),
-    /// Every sidecar looks at what it keeps, because somebody waits or let go.
-    Announced,
+    /// This sidecar, and all that share its limits, look at what they keep, because somebody waits or let go.
+    Announced(usize),
     /// A sidecar looks for idle connections that have been idle for too long.
     Expire(usize),
 }

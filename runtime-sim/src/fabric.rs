@@ -1,6 +1,5 @@
 //! What everything in a simulation stands on: the time, chance, the queue of happenings, the wires and who owns them.
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use outrigger_core::exchange::{ConnectionId, ListenerKind};
@@ -28,7 +27,8 @@ pub(crate) struct Fabric {
     pub(crate) network: Network,
     pub(crate) weather: Weather,
     pub(crate) digest: Digest,
-    owners: BTreeMap<(Wire, End), Owner>,
+    /// By wire; who dialled it, and who accepted it.
+    owners: Vec<[Option<Owner>; 2]>,
     clients: u16,
 }
 
@@ -41,7 +41,7 @@ impl Fabric {
             network: Network::default(),
             weather,
             digest: Digest::default(),
-            owners: BTreeMap::new(),
+            owners: Vec::new(),
             clients: 0,
         }
     }
@@ -62,11 +62,14 @@ impl Fabric {
     }
 
     pub(crate) fn owner(&self, wire: Wire, end: End) -> Option<Owner> {
-        self.owners.get(&(wire, end)).copied()
+        self.owners.get(wire.0)?[end.index()]
     }
 
     pub(crate) fn own(&mut self, wire: Wire, end: End, owner: Owner) {
-        self.owners.insert((wire, end), owner);
+        if self.owners.len() <= wire.0 {
+            self.owners.resize(wire.0 + 1, [None; 2]);
+        }
+        self.owners[wire.0][end.index()] = Some(owner);
     }
 
     pub(crate) fn own_exchange(&mut self, wire: Wire, end: End, id: ExchangeId) {
@@ -78,7 +81,9 @@ impl Fabric {
     }
 
     pub(crate) fn disown(&mut self, wire: Wire, end: End) {
-        self.owners.remove(&(wire, end));
+        if let Some(owners) = self.owners.get_mut(wire.0) {
+            owners[end.index()] = None;
+        }
     }
 
     pub(crate) fn dial(&mut self, dialler: Dialler, address: Address) {

@@ -8,6 +8,7 @@
 mod client;
 mod dice;
 mod digest;
+mod errands;
 mod event;
 mod fabric;
 mod invariants;
@@ -18,12 +19,15 @@ mod queue;
 mod reader;
 mod rules;
 mod seat;
+mod seats;
 mod service;
 mod sidecar;
 mod simulation;
+pub mod study;
 
 pub use client::{ScriptedClient, Seen};
 pub use dice::Dice;
+pub use errands::{Bell, Errands};
 pub use network::{Cut, Weather};
 pub use peer::{Accept, Action, Arrivals, Event, Peer, Service};
 pub use reader::{Head, Piece, Reader};

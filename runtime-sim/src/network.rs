@@ -63,7 +63,7 @@ impl End {
         }
     }
 
-    const fn index(self) -> usize {
+    pub(crate) const fn index(self) -> usize {
         match self {
             Self::Dialled => 0,
             Self::Accepted => 1,
@@ -103,6 +103,8 @@ struct Side {
     inbox: Vec<u8>,
     /// Bytes on their way to this end.
     travelling: usize,
+    /// Segments, and words of room, on their way to this end.
+    expected: u32,
     /// Nothing sent to this end arrives before this.
     not_before: Instant,
     fin_arrived: bool,
@@ -119,6 +121,8 @@ struct Side {
 #[derive(Debug, Default)]
 pub(crate) struct Network {
     wires: Vec<[Side; 2]>,
+    /// Wires that both ends have left and on which nothing travels: they are used again.
+    free: Vec<usize>,
 }
 
 /// What a network needs to move something: the time, chance, and where to plan arrivals.
@@ -138,8 +142,29 @@ impl<E: From<Travel>> Physics<'_, E> {
 
 impl Network {
     pub(crate) fn wire(&mut self) -> Wire {
+        if let Some(number) = self.free.pop() {
+            self.wires[number] = Default::default();
+            return Wire(number);
+        }
         self.wires.push(Default::default());
         Wire(self.wires.len() - 1)
+    }
+
+    /// Forgets a wire that nobody will name again.
+    fn recycle(&mut self, wire: Wire) {
+        let is_over = |side: &Side| side.gone && side.expected == 0;
+        if self.wires[wire.0].iter().all(is_over) {
+            self.free.push(wire.0);
+        }
+    }
+
+    /// This end is closed, and the other one needs no word of it: it is gone.
+    pub(crate) fn abandon(&mut self, wire: Wire, end: End) {
+        let side = self.side(wire, end);
+        if !side.gone {
+            side.gone = true;
+            self.recycle(wire);
+        }
     }
 
     fn side(&mut self, wire: Wire, end: End) -> &mut Side {
@@ -209,6 +234,7 @@ impl Network {
         let side = self.side(wire, to);
         let at = at.max(side.not_before);
         side.not_before = at;
+        side.expected += 1;
         if let Segment::Data(bytes) = &segment {
             side.travelling += bytes.len();
         }
@@ -240,7 +266,7 @@ impl Network {
     ) {
         if self.side(wire, end).inbox.is_empty() {
             self.shut(wire, end, physics);
-            self.side(wire, end).gone = true;
+            self.abandon(wire, end);
         } else {
             self.reset(wire, end, physics);
         }
@@ -257,10 +283,10 @@ impl Network {
         if side.gone {
             return;
         }
-        side.gone = true;
         side.shut = true;
         side.inbox.clear();
         self.travel(wire, end.other(), Segment::Reset, physics);
+        self.abandon(wire, end);
     }
 
     /// A segment arrives; says whether the end wants to know.
@@ -272,11 +298,17 @@ impl Network {
         physics: &mut Physics<'_, E>,
     ) -> bool {
         let side = self.side(wire, end);
+        side.expected -= 1;
         match segment {
             Segment::Data(bytes) => {
                 side.travelling -= bytes.len();
                 if side.gone {
-                    self.travel(wire, end.other(), Segment::Reset, physics);
+                    // Nobody is left to be told.
+                    if self.side(wire, end.other()).gone {
+                        self.recycle(wire);
+                    } else {
+                        self.travel(wire, end.other(), Segment::Reset, physics);
+                    }
                     return false;
                 }
                 if side.inbox.is_empty() {
@@ -288,7 +320,22 @@ impl Network {
             Segment::Fin => side.fin_arrived = true,
             Segment::Reset => side.reset_arrived = true,
         }
-        !self.side(wire, end).gone
+        if self.side(wire, end).gone {
+            self.recycle(wire);
+            return false;
+        }
+        true
+    }
+
+    /// Word of room arrives; says whether the end wants to know.
+    pub(crate) fn room_arrives(&mut self, wire: Wire, end: End) -> bool {
+        let side = self.side(wire, end);
+        side.expected -= 1;
+        let wants = !side.gone;
+        if !wants {
+            self.recycle(wire);
+        }
+        wants
     }
 
     /// Reads up to `most` bytes.
@@ -305,6 +352,7 @@ impl Network {
         let bytes = std::mem::replace(&mut side.inbox, rest);
         if count > 0 && std::mem::take(&mut side.writer_waits) {
             let at = physics.now + physics.hop();
+            self.side(wire, end.other()).expected += 1;
             physics
                 .queue
                 .push(at, Travel::Room(wire, end.other()).into());

@@ -5,6 +5,8 @@
 
 use outrigger_core::time::{Duration, Instant};
 
+use crate::errands::{Bell, Errands};
+
 /// What happens to a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
@@ -18,7 +20,7 @@ pub enum Event<'a> {
     Eof,
     /// The connection is broken. Nothing else follows but signals.
     Broken,
-    /// The time of its last [`Action::Sleep`] is over.
+    /// The time of its last [`Action::Sleep`] is over, or somebody rang its [`Bell`].
     Woken,
     /// Somebody, maybe itself, gave this signal.
     Signal(&'a str),
@@ -45,6 +47,15 @@ pub enum Action {
 pub trait Peer {
     /// Takes an event and appends what follows from it.
     fn on_event(&mut self, event: Event<'_>, now: Instant, actions: &mut Vec<Action>);
+
+    /// Told once, before anything else, when a simulation gives it a place: how others have it woken.
+    fn seated(&mut self, _bell: Bell) {}
+
+    /// Whether nothing will ever be wanted of it or told to it again, signals included, once its connection is over. Only
+    /// a simulation asks, to forget it.
+    fn is_finished(&self) -> bool {
+        false
+    }
 
     /// Whether it reads; a peer that does not read lets its window fill. Asked after each event.
     fn is_reading(&self) -> bool {
@@ -86,6 +97,9 @@ pub trait Service {
 
 /// Clients that come by themselves, one after the other, whether or not those before were served.
 pub trait Arrivals {
-    /// How long after the one before the next one comes, and who it is; `None` when nobody else comes.
-    fn next_arrival(&mut self) -> Option<(Duration, Box<dyn Peer>)>;
+    /// How long after `now`, when the one before came, the next one comes; `None` when nobody else comes.
+    fn next_arrival(&mut self, now: Instant) -> Option<Duration>;
+
+    /// The next one is here.
+    fn arrive(&mut self, now: Instant, errands: &Errands);
 }

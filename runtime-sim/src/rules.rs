@@ -6,7 +6,7 @@ use outrigger_core::cluster::Registry;
 use outrigger_core::compile::{Inbound, Workload, compile};
 use outrigger_core::config::load::{Source, load};
 use outrigger_core::config::mesh::MeshConfig;
-use outrigger_core::config::{Finding, Severity};
+use outrigger_core::config::{Finding, Resources, Severity};
 use outrigger_core::snapshot::Snapshot;
 
 /// What one sidecar compiles its rules with. Endpoints keep their state from one snapshot to the next.
@@ -38,8 +38,13 @@ impl Rules {
         if !loaded.findings.is_empty() {
             return Err(loaded.findings);
         }
+        Ok(self.compile_loaded(&loaded.resources))
+    }
+
+    /// Compiles what was read before.
+    pub fn compile_loaded(&mut self, resources: &Resources) -> Arc<Snapshot> {
         let compiled = compile(
-            &loaded.resources,
+            resources,
             &self.workload,
             &self.mesh,
             &self.inbound,
@@ -47,6 +52,6 @@ impl Rules {
             self.revision,
         );
         self.revision = compiled.snapshot.revision;
-        Ok(Arc::new(compiled.snapshot))
+        Arc::new(compiled.snapshot)
     }
 }

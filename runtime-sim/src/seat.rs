@@ -85,6 +85,11 @@ impl Seat {
         self.peer.returns_after()
     }
 
+    /// Whether nobody needs it any more.
+    pub(crate) fn is_given_up(&self) -> bool {
+        matches!(self.place, Place::Away) && self.peer.is_finished()
+    }
+
     /// It comes back: where it connects to. A sleep of before is over.
     pub(crate) fn come_back(&mut self) -> Option<Address> {
         self.place = Place::Waiting;
@@ -166,6 +171,7 @@ impl Seat {
             return Some(Seen::Bytes(fabric.read(wire, end, READ)));
         }
         if sight.broken && !std::mem::replace(&mut self.told_broken, true) {
+            fabric.network.abandon(wire, end);
             self.leave(fabric);
             return Some(Seen::Broken);
         }

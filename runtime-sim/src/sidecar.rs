@@ -258,7 +258,9 @@ impl Sidecar {
             self.wake(waiter, fabric);
         }
         if told.announce {
-            fabric.queue.push(fabric.now, Happening::Announced);
+            fabric
+                .queue
+                .push(fabric.now, Happening::Announced(self.number));
         }
     }
 

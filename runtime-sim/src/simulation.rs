@@ -11,11 +11,12 @@ use outrigger_core::time::Instant;
 use outrigger_core::worker::{Worker, WorkerSettings};
 
 use crate::Records;
+use crate::errands::{Errand, Errands};
 use crate::event::{ExchangeId, Happening, PeerId};
 use crate::fabric::{Fabric, Owner};
 use crate::network::{End, Travel, Weather, Wire};
 use crate::peer::{Action, Arrivals, Event, Peer, Service};
-use crate::seat::Seat;
+use crate::seats::Seats;
 use crate::sidecar::Sidecar;
 
 /// Which sidecar.
@@ -31,11 +32,16 @@ enum Target {
 /// A whole simulated world. The same seed and the same calls give the same run, byte for byte.
 pub struct Simulation {
     fabric: Fabric,
-    seats: Vec<Seat>,
+    seats: Seats,
+    errands: Errands,
     sidecars: Vec<Sidecar>,
     targets: BTreeMap<String, Target>,
-    arrivals: Vec<(Address, Box<dyn Arrivals>)>,
+    arrivals: Vec<Box<dyn Arrivals>>,
+    /// What a peer wants to do; empty between two events.
+    actions: Vec<Action>,
     signals: Vec<String>,
+    is_checked: bool,
+    is_apart: bool,
 }
 
 impl core::fmt::Debug for Simulation {
@@ -52,12 +58,32 @@ impl Simulation {
     pub fn new(seed: u64, weather: Weather) -> Self {
         Self {
             fabric: Fabric::new(seed, weather),
-            seats: Vec::new(),
+            seats: Seats::default(),
+            errands: Errands::default(),
             sidecars: Vec::new(),
             targets: BTreeMap::new(),
             arrivals: Vec::new(),
+            actions: Vec::new(),
             signals: Vec::new(),
+            is_checked: true,
+            is_apart: false,
         }
+    }
+
+    /// The same world without a look at the invariants after every step, which costs more than the step where there are
+    /// many clusters.
+    #[must_use]
+    pub const fn without_checks(mut self) -> Self {
+        self.is_checked = false;
+        self
+    }
+
+    /// The same world, whose sidecars share no snapshot: each is a process of its own, and none asks another for a
+    /// connection.
+    #[must_use]
+    pub const fn with_sidecars_apart(mut self) -> Self {
+        self.is_apart = true;
+        self
     }
 
     /// The time in this world.
@@ -103,10 +129,15 @@ impl Simulation {
         self.seat_and_dial(Address::Unix(address.into()), client);
     }
 
-    /// Lets clients come to an address by themselves.
-    pub fn let_arrive(&mut self, address: &str, arrivals: Box<dyn Arrivals>) {
-        self.arrivals
-            .push((Address::Unix(address.into()), arrivals));
+    /// Where peers of this world leave errands.
+    #[must_use]
+    pub const fn errands(&self) -> &Errands {
+        &self.errands
+    }
+
+    /// Lets clients come by themselves.
+    pub fn let_arrive(&mut self, arrivals: Box<dyn Arrivals>) {
+        self.arrivals.push(arrivals);
         self.plan_arrival(self.arrivals.len() - 1);
     }
 
@@ -128,10 +159,10 @@ impl Simulation {
     /// # Errors
     /// A broken invariant.
     pub fn signal(&mut self, name: &str) -> Result<(), String> {
-        for id in 0..self.seats.len() {
-            self.tell(PeerId(id), Event::Signal(name))?;
+        for id in self.seats.all() {
+            self.tell(id, Event::Signal(name))?;
         }
-        Ok(())
+        self.run_errands()
     }
 
     /// Signals that peers gave since the last call. They are not passed on by themselves.
@@ -178,8 +209,11 @@ impl Simulation {
         };
         self.fabric.now = self.fabric.now.max(at);
         self.fabric.digest.happening(self.fabric.now, &happening);
-        let happened = self.happen(happening);
-        let kept = |()| self.sidecars.iter_mut().try_for_each(Sidecar::check);
+        let happened = self.happen(happening).and_then(|()| self.run_errands());
+        let kept = |()| match self.is_checked {
+            true => self.sidecars.iter_mut().try_for_each(Sidecar::check),
+            false => Ok(()),
+        };
         let now = self.fabric.now;
         happened
             .and_then(kept)
@@ -194,21 +228,28 @@ impl Simulation {
                     self.notice(wire, end)?;
                 }
             }
-            Happening::Travel(Travel::Room(wire, end)) => self.notice(wire, end)?,
+            Happening::Travel(Travel::Room(wire, end)) => {
+                if self.fabric.network.room_arrives(wire, end) {
+                    self.notice(wire, end)?;
+                }
+            }
             Happening::Dial(dialler, address) => self.meet(dialler, &address)?,
             Happening::Dialled(dialler, result) => self.dialled(dialler, result)?,
             Happening::Woken(id, nap) => {
-                if self.seats[id.0].wakes(nap) {
+                if self.seats.get(id).is_some_and(|seat| seat.wakes(nap)) {
                     self.tell(id, Event::Woken)?;
                 }
             }
             Happening::Return(id) => self.come_back(id),
-            Happening::Arrive(number, peer) => {
-                self.seat_and_dial(self.arrivals[number].0.clone(), peer);
+            Happening::Arrive(number) => {
+                self.arrivals[number].arrive(self.fabric.now, &self.errands);
                 self.plan_arrival(number);
             }
             Happening::Deadline(id) | Happening::Turn(id) => self.look_again(id)?,
-            Happening::Announced => {
+            Happening::Announced(sidecar) if self.is_apart => {
+                self.sidecars[sidecar].announced(&mut self.fabric);
+            }
+            Happening::Announced(_) => {
                 for sidecar in &mut self.sidecars {
                     sidecar.announced(&mut self.fabric);
                 }
@@ -242,8 +283,8 @@ impl Simulation {
     fn look(&mut self, id: PeerId) -> Result<(), String> {
         loop {
             self.flush(id);
-            let seat = &mut self.seats[id.0];
-            let Some(seen) = seat.read(&mut self.fabric) else {
+            let seat = self.seats.get(id);
+            let Some(seen) = seat.and_then(|seat| seat.read(&mut self.fabric)) else {
                 return Ok(());
             };
             self.tell(id, seen.as_event())?;
@@ -251,26 +292,31 @@ impl Simulation {
     }
 
     fn tell(&mut self, id: PeerId, event: Event<'_>) -> Result<(), String> {
-        let mut actions = Vec::new();
+        let Some(seat) = self.seats.get(id) else {
+            return Ok(());
+        };
+        let mut actions = std::mem::take(&mut self.actions);
         let now = self.fabric.now;
-        let was_reading = self.seats[id.0].peer.is_reading();
-        self.seats[id.0].peer.on_event(event, now, &mut actions);
-        for action in actions {
+        let was_reading = seat.peer.is_reading();
+        seat.peer.on_event(event, now, &mut actions);
+        for action in actions.drain(..) {
             match action {
                 Action::Signal(name) => self.signals.push(name),
                 Action::Sleep(time) => {
-                    let nap = self.seats[id.0].next_nap();
+                    let nap = seat.next_nap();
                     self.fabric
                         .queue
                         .push(now + time, Happening::Woken(id, nap));
                 }
                 Action::Send(_) | Action::Shutdown | Action::Close | Action::Reset => {
-                    self.seats[id.0].push(action);
+                    seat.push(action);
                 }
             }
         }
+        self.actions = actions;
+        let reads_again = !was_reading && seat.peer.is_reading();
         self.flush(id);
-        if !was_reading && self.seats[id.0].peer.is_reading() {
+        if reads_again {
             return self.look(id);
         }
         Ok(())
@@ -278,11 +324,28 @@ impl Simulation {
 
     /// Lets a peer do what it wants, as far as its window allows, and asks one that is done whether it returns.
     fn flush(&mut self, id: PeerId) {
-        let seat = &mut self.seats[id.0];
+        let Some(seat) = self.seats.get(id) else {
+            return;
+        };
         seat.flush(&mut self.fabric);
         if let Some(time) = seat.returns_after() {
             let at = self.fabric.now + time;
             self.fabric.queue.push(at, Happening::Return(id));
+        } else if seat.is_given_up() {
+            self.seats.give_up(id);
         }
+    }
+
+    /// Does what peers asked for, and what comes of that.
+    fn run_errands(&mut self) -> Result<(), String> {
+        while let Some(errand) = self.errands.next() {
+            match errand {
+                Errand::Ring(id) => self.tell(id, Event::Woken)?,
+                Errand::Connect(address, peer) => {
+                    self.seat_and_dial(Address::Unix(address.as_ref().into()), peer);
+                }
+            }
+        }
+        Ok(())
     }
 }

@@ -4,7 +4,7 @@
 //! `outrigger_core::config`.
 
 mod json;
-mod text;
+pub(crate) mod text;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};

@@ -12,10 +12,13 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use outrigger_core::config::value::parse_duration;
 
+pub(crate) use crate::simulate::SimulateArgs;
+
 const EXAMPLES: &str = "\
 Examples:
   outrigger demo                        see it work, on loopback, in a few seconds
   outrigger check rules/                judge the Istio YAML you have
+  outrigger simulate scenario.yaml      see what users would see of a slow or failing service under it
   outrigger run --config rules/         route what comes to 127.0.0.1:15001 by it
 
 Exit codes: 0 done, 1 the input was judged bad, 2 usage.";
@@ -37,6 +40,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Judge configuration: print every finding, with file, line and what to do
     Check(CheckArgs),
+    /// Play services, faults and load in virtual time by the rules you have, and show what users would see
+    Simulate(SimulateArgs),
     /// Watch the tutorial's services talk through real sidecars on loopback
     Demo(DemoArgs),
 }
@@ -306,7 +311,9 @@ mod tests {
         let words = ["outrigger", "run"].iter().chain(args);
         match Cli::try_parse_from(words)?.command {
             Command::Run(args) => Ok(args),
-            Command::Check(_) | Command::Demo(_) => unreachable!("the words say `run`"),
+            Command::Check(_) | Command::Demo(_) | Command::Simulate(_) => {
+                unreachable!("the words say `run`")
+            }
         }
     }
 

@@ -7,6 +7,7 @@ mod cli;
 mod demo;
 mod run;
 mod runtime;
+mod simulate;
 mod sources;
 
 use std::process::ExitCode;
@@ -18,5 +19,6 @@ fn main() -> ExitCode {
         cli::Command::Run(args) => run::run(&args),
         cli::Command::Check(args) => check::check(&args),
         cli::Command::Demo(args) => demo::demo(&args),
+        cli::Command::Simulate(args) => simulate::simulate(&args),
     }
 }

@@ -1,85 +1,81 @@
-//! One client of a load: it asks, reads, thinks, and comes back when its connection is over.
+//! One connection of a client: what is asked on it, read strictly, and how that ended.
+//!
+//! Owns the conversation. Who asks what, and when, is a [`Purpose`].
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use outrigger_core::time::{Duration, Instant};
 
-use super::ask::Ask;
-use super::latency::Latency;
-use crate::dice::Dice;
+use super::ledger::{Ledger, Outcome};
+use crate::errands::Bell;
 use crate::peer::{Action, Event, Peer};
 use crate::reader::{Piece, Reader};
 
-/// Nobody dials again at the same moment.
-const LEAST_PAUSE: Duration = Duration::from_millis(1);
-
-/// How a request ended, as its client saw it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Outcome {
-    /// It has not.
-    Open,
-    /// With a whole answer of this status.
-    Answered(u16),
-    /// In the middle of an answer.
-    Cut,
-    /// Without any answer: the connection ended.
-    Lost,
-    /// The client had waited for long enough and left.
-    Left,
-    /// The client could not connect.
-    Refused,
-}
-
-/// What clients saw.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ClientLog {
-    /// Each request's outcome; its position is its `x-request-id`.
-    pub outcomes: Vec<Outcome>,
-    /// Answers that a strict reader could not read.
-    pub complaints: Vec<String>,
-}
-
-impl ClientLog {
-    /// How many requests ended in this way.
-    #[must_use]
-    pub fn count(&self, outcome: Outcome) -> usize {
-        self.outcomes.iter().filter(|o| **o == outcome).count()
-    }
-
-    fn begin(&mut self) -> usize {
-        self.outcomes.push(Outcome::Open);
-        self.outcomes.len() - 1
-    }
-}
-
-/// What the clients of one load have in common.
-#[derive(Debug)]
-pub(super) struct Crowd {
-    pub(super) ask: Ask,
-    pub(super) think: Latency,
+/// A request that is under way, and who wants to know how it ends.
+pub(super) struct Question {
+    pub(super) bytes: Vec<u8>,
+    pub(super) method: Rc<str>,
+    /// How long its client waits for an answer; `None` is for ever.
     pub(super) patience: Option<Duration>,
-    pub(super) dice: Dice,
-    pub(super) log: Rc<RefCell<ClientLog>>,
+    pub(super) number: u64,
+    pub(super) began: Instant,
+    pub(super) ledger: Rc<RefCell<dyn Ledger>>,
 }
 
-/// One client.
-pub(super) struct Caller {
-    crowd: Rc<RefCell<Crowd>>,
-    /// Requests still to be sent.
-    left: u64,
+/// What is done with a connection that is free.
+pub(super) enum Next {
+    /// This is asked.
+    Ask(Question),
+    /// Nothing, for so long.
+    Wait(Duration),
+    /// Nothing, until somebody rings.
+    Rest,
+    /// It is closed.
+    Leave,
+}
+
+/// What a connection is for.
+pub(super) trait Purpose {
+    /// Told once, before anything else.
+    fn seated(&mut self, _bell: Bell) {}
+
+    /// The connection is free and its time has come.
+    fn next(&mut self, now: Instant) -> Next;
+
+    /// What was asked has ended; `stays`: the connection may be used again.
+    fn ended(&mut self, outcome: Outcome, stays: bool) -> Next;
+
+    /// No connection could be made.
+    fn refused(&mut self, now: Instant);
+
+    /// The connection has ended between two requests.
+    fn closed(&mut self) {}
+
+    /// After how long it wants another connection.
+    fn returns_after(&mut self) -> Option<Duration>;
+
+    /// Whether it will want no other connection.
+    fn is_done(&self) -> bool;
+}
+
+/// One connection of a client.
+pub(super) struct Caller<P> {
+    purpose: P,
     reader: Reader,
     phase: Phase,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// There is no connection, or none that is used any more.
     Away,
     /// Nothing is under way.
     Resting,
     /// A request waits for its answer.
-    Asking { number: usize, head: Option<Head> },
+    Asking {
+        question: Question,
+        head: Option<Head>,
+    },
 }
 
 /// What counts of an answer's head.
@@ -89,30 +85,36 @@ struct Head {
     close: bool,
 }
 
-impl Caller {
-    pub(super) fn new(crowd: Rc<RefCell<Crowd>>, requests: u64) -> Self {
+impl<P: Purpose> Caller<P> {
+    pub(super) fn new(purpose: P) -> Self {
         Self {
-            crowd,
-            left: requests,
+            purpose,
             reader: Reader::responses(),
             phase: Phase::Away,
         }
     }
 
-    fn next(&mut self, actions: &mut Vec<Action>) {
-        if self.left == 0 {
-            return self.leave(actions);
+    fn follow(&mut self, mut next: Next, now: Instant, actions: &mut Vec<Action>) {
+        self.phase = Phase::Resting;
+        loop {
+            match next {
+                Next::Ask(mut question) => {
+                    self.reader.expect(&question.method);
+                    actions.push(Action::Send(std::mem::take(&mut question.bytes)));
+                    actions.extend(question.patience.map(Action::Sleep));
+                    let head = None;
+                    self.phase = Phase::Asking { question, head };
+                    return;
+                }
+                Next::Wait(Duration::ZERO) => next = self.purpose.next(now),
+                Next::Wait(time) => return actions.push(Action::Sleep(time)),
+                Next::Rest => return,
+                Next::Leave => return self.leave(actions),
+            }
         }
-        self.left -= 1;
-        let crowd = self.crowd.borrow();
-        let number = crowd.log.borrow_mut().begin();
-        self.phase = Phase::Asking { number, head: None };
-        self.reader.expect(&crowd.ask.method);
-        actions.push(Action::Send(crowd.ask.render(number as u64)));
-        actions.extend(crowd.patience.map(Action::Sleep));
     }
 
-    fn read(&mut self, actions: &mut Vec<Action>) {
+    fn read(&mut self, now: Instant, actions: &mut Vec<Action>) {
         loop {
             match self.reader.next_piece() {
                 Ok(None) => return,
@@ -126,43 +128,44 @@ impl Caller {
                     }
                 }
                 Ok(Some(Piece::Body(_))) => {}
-                Ok(Some(Piece::End(_))) => return self.answered(actions),
+                Ok(Some(Piece::End(_))) => return self.answered(now, actions),
                 Err(what) => {
                     // A body that was cut is no fault of the one who passes it on.
-                    if !what.contains("in the middle of") {
-                        self.crowd.borrow().log.borrow_mut().complaints.push(what);
+                    if !what.contains("in the middle of")
+                        && let Phase::Asking { question, .. } = &self.phase
+                    {
+                        question.ledger.borrow_mut().complain(what);
                     }
-                    self.over(Outcome::Cut);
+                    self.over(Outcome::Cut, false, now);
                     return self.leave(actions);
                 }
             }
         }
     }
 
-    fn answered(&mut self, actions: &mut Vec<Action>) {
+    fn answered(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let Phase::Asking {
             head: Some(head), ..
         } = self.phase
         else {
             return;
         };
-        self.over(Outcome::Answered(head.status));
-        if head.close || self.left == 0 {
-            return self.leave(actions);
-        }
-        let pause = self.pause();
-        if pause.is_zero() {
-            self.next(actions);
-        } else {
-            actions.push(Action::Sleep(pause));
+        let outcome = Outcome::Answered(head.status);
+        match self.over(outcome, !head.close, now) {
+            Some(next) if !head.close => self.follow(next, now, actions),
+            Some(_) | None => self.leave(actions),
         }
     }
 
     /// The request under way has ended.
-    fn over(&mut self, outcome: Outcome) {
-        if let Phase::Asking { number, .. } = std::mem::replace(&mut self.phase, Phase::Resting) {
-            self.crowd.borrow().log.borrow_mut().outcomes[number] = outcome;
-        }
+    fn over(&mut self, outcome: Outcome, stays: bool, now: Instant) -> Option<Next> {
+        let Phase::Asking { question, .. } = std::mem::replace(&mut self.phase, Phase::Resting)
+        else {
+            return None;
+        };
+        let mut ledger = question.ledger.borrow_mut();
+        ledger.end(question.number, question.began, now, outcome);
+        Some(self.purpose.ended(outcome, stays))
     }
 
     fn leave(&mut self, actions: &mut Vec<Action>) {
@@ -171,55 +174,60 @@ impl Caller {
     }
 
     /// The connection has ended.
-    fn ended(&mut self) {
+    fn ended(&mut self, now: Instant) {
         match self.phase {
-            Phase::Away | Phase::Resting => {}
-            Phase::Asking { head: None, .. } => self.over(Outcome::Lost),
-            Phase::Asking { head: Some(_), .. } => self.over(Outcome::Cut),
+            Phase::Away => {}
+            Phase::Resting => self.purpose.closed(),
+            Phase::Asking { head, .. } => {
+                let outcome = head.map_or(Outcome::Lost, |_| Outcome::Cut);
+                self.over(outcome, false, now);
+            }
         }
         self.phase = Phase::Away;
     }
-
-    fn pause(&self) -> Duration {
-        let crowd = &mut *self.crowd.borrow_mut();
-        crowd.think.draw(&mut crowd.dice)
-    }
 }
 
-impl Peer for Caller {
-    fn on_event(&mut self, event: Event<'_>, _now: Instant, actions: &mut Vec<Action>) {
-        match (event, self.phase) {
+impl<P: Purpose> Peer for Caller<P> {
+    fn seated(&mut self, bell: Bell) {
+        self.purpose.seated(bell);
+    }
+
+    fn on_event(&mut self, event: Event<'_>, now: Instant, actions: &mut Vec<Action>) {
+        match (event, &self.phase) {
             (Event::Opened, _) => {
                 self.reader = Reader::responses();
-                self.next(actions);
+                let next = self.purpose.next(now);
+                self.follow(next, now, actions);
             }
-            (Event::Refused, _) => {
-                self.left = self.left.saturating_sub(1);
-                let crowd = self.crowd.borrow();
-                let mut log = crowd.log.borrow_mut();
-                log.outcomes.push(Outcome::Refused);
-            }
+            (Event::Refused, _) => self.purpose.refused(now),
             (Event::Bytes(bytes), _) => {
                 self.reader.feed(bytes);
-                self.read(actions);
+                self.read(now, actions);
             }
             (Event::Eof, _) => {
                 self.reader.feed_eof();
-                self.read(actions);
-                self.ended();
+                self.read(now, actions);
+                self.ended(now);
                 self.leave(actions);
             }
-            (Event::Broken, _) => self.ended(),
-            (Event::Woken, Phase::Resting) => self.next(actions),
+            (Event::Broken, _) => self.ended(now),
+            (Event::Woken, Phase::Resting) => {
+                let next = self.purpose.next(now);
+                self.follow(next, now, actions);
+            }
             (Event::Woken, Phase::Asking { .. }) => {
-                self.over(Outcome::Left);
+                self.over(Outcome::Left, false, now);
                 self.leave(actions);
             }
             (Event::Woken, Phase::Away) | (Event::Signal(_), _) => {}
         }
     }
 
+    fn is_finished(&self) -> bool {
+        matches!(self.phase, Phase::Away) && self.purpose.is_done()
+    }
+
     fn returns_after(&mut self) -> Option<Duration> {
-        (self.left > 0).then(|| self.pause().max(LEAST_PAUSE))
+        self.purpose.returns_after()
     }
 }

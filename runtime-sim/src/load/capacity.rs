@@ -1,11 +1,11 @@
-//! How much an instance does at once, and what waits.
+//! How much an instance does at once, and who waits: first come, first served.
 //!
-//! First come, first served, with service times known on arrival: then the moment when a request is done is known on
-//! arrival, too, and nothing has to be woken for it.
+//! A request keeps its place until it is answered, calls to others included. One whose client has left keeps it, too:
+//! an application does not notice, so its work is done in vain.
 
 use std::collections::VecDeque;
 
-use outrigger_core::time::{Duration, Instant};
+use crate::errands::Bell;
 
 /// How much an instance does at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,64 +16,82 @@ pub struct Capacity {
     pub queue: usize,
 }
 
-/// Who works until when, and who waits.
-#[derive(Clone, Debug)]
+/// What becomes of a request that arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// It has a place.
+    Begins,
+    /// It will be rung when it has one.
+    Waits,
+    /// Too many wait.
+    TurnedAway,
+}
+
+/// Who works, and who waits.
+#[derive(Debug)]
 pub(super) struct Desk {
     capacity: Capacity,
-    /// When each place is free again.
-    free_at: Vec<Instant>,
-    /// When the waiting ones begin, in order.
-    begin_at: VecDeque<Instant>,
+    busy: usize,
+    waiting: VecDeque<Bell>,
 }
 
 impl Desk {
-    pub(super) fn new(capacity: Capacity) -> Self {
+    pub(super) const fn new(capacity: Capacity) -> Self {
         Self {
             capacity,
-            free_at: vec![Instant::ZERO; capacity.at_once.max(1)],
-            begin_at: VecDeque::new(),
+            busy: 0,
+            waiting: VecDeque::new(),
         }
     }
 
-    /// Takes a request that needs this much work: how long until it is done. `None` when too many wait.
-    pub(super) fn take(&mut self, now: Instant, work: Duration) -> Option<Duration> {
-        while self.begin_at.front().is_some_and(|at| *at <= now) {
-            self.begin_at.pop_front();
+    /// Takes a request.
+    pub(super) fn enter(&mut self, bell: &Bell) -> Entry {
+        if self.busy < self.capacity.at_once.max(1) {
+            self.busy += 1;
+            return Entry::Begins;
         }
-        let place = self.free_at.iter_mut().min()?;
-        let begins = now.max(*place);
-        if begins > now {
-            if self.begin_at.len() >= self.capacity.queue {
-                return None;
-            }
-            self.begin_at.push_back(begins);
+        if self.waiting.len() >= self.capacity.queue {
+            return Entry::TurnedAway;
         }
-        *place = begins + work;
-        Some(place.since(now))
+        self.waiting.push_back(bell.clone());
+        Entry::Waits
+    }
+
+    /// A request is done; the next one takes its place.
+    pub(super) fn leave(&mut self) {
+        match self.waiting.pop_front() {
+            Some(next) => next.ring(),
+            None => self.busy -= 1,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::errands::Errands;
+    use crate::event::PeerId;
 
     #[test]
     fn two_work_one_waits_the_rest_is_turned_away() {
+        let bell = Errands::default().bell(PeerId {
+            index: 0,
+            generation: 0,
+        });
         let mut desk = Desk::new(Capacity {
             at_once: 2,
             queue: 1,
         });
-        for (at, work, done_after) in [
-            (0, 10, Some(10)),
-            (1, 10, Some(10)),
-            (2, 10, Some(18)), // from 10 to 20
-            (3, 10, None),
-            (10, 10, Some(11)), // the waiting one has begun; from 11 to 21
-            (10, 10, None),
-            (30, 5, Some(5)),
+        for (leaves, entry) in [
+            (0, Entry::Begins),
+            (0, Entry::Begins),
+            (0, Entry::Waits),
+            (0, Entry::TurnedAway),
+            (1, Entry::Waits),
+            (3, Entry::Begins),
         ] {
-            let done = desk.take(Instant::from_millis(at), Duration::from_millis(work));
-            assert_eq!(done, done_after.map(Duration::from_millis), "at {at}");
+            (0..leaves).for_each(|_| desk.leave());
+            assert_eq!(desk.enter(&bell), entry);
         }
     }
 }

@@ -6,12 +6,15 @@ use std::rc::Rc;
 use outrigger_core::snapshot::PerMillion;
 use outrigger_core::time::{Duration, Instant};
 
-use super::capacity::{Capacity, Desk};
+use super::calls::Calls;
+use super::capacity::{Capacity, Desk, Entry};
 use super::fault::{Fault, FaultWindow};
 use super::latency::Latency;
+use super::pool::Round;
 use super::serving::Serving;
 use crate::dice::Dice;
-use crate::peer::{Accept, Service};
+use crate::errands::Bell;
+use crate::peer::{Accept, Action, Service};
 
 /// How an instance behaves.
 #[derive(Clone, Debug)]
@@ -69,6 +72,7 @@ pub(super) struct State {
     pub(super) behaviour: Behaviour,
     pub(super) log: InstanceLog,
     desk: Option<Desk>,
+    calls: Option<Calls>,
     dice: Dice,
 }
 
@@ -90,8 +94,16 @@ impl Instance {
             behaviour,
             log: InstanceLog::default(),
             desk,
+            calls: None,
             dice: Dice::new(seed),
         })))
+    }
+
+    /// It asks others before it answers a request well. When one of these calls fails, so does its answer, with 500.
+    #[must_use]
+    pub fn calling(self, calls: Calls) -> Self {
+        self.0.borrow_mut().calls = Some(calls);
+        self
     }
 
     /// What it saw so far.
@@ -128,7 +140,7 @@ impl State {
         hit.map(|window| window.fault)
     }
 
-    /// A request is complete: what becomes of it, and after how long.
+    /// A request is complete: how much work it is, and what becomes of it then.
     pub(super) fn plan(&mut self, now: Instant) -> (Duration, Plan) {
         self.log.requests += 1;
         let fault = self.fault(now, |_| true);
@@ -142,16 +154,36 @@ impl State {
             Some(fault) => Plan::Spoil(fault),
             None => self.usual(),
         };
-        let Some(desk) = &mut self.desk else {
-            return (work, plan);
+        (work, plan)
+    }
+
+    /// A request wants a place to be worked on.
+    pub(super) fn enter(&mut self, bell: Option<&Bell>) -> Entry {
+        let (Some(desk), Some(bell)) = (&mut self.desk, bell) else {
+            return Entry::Begins;
         };
-        match desk.take(now, work) {
-            Some(wait) => (wait, plan),
-            None => {
-                self.log.turned_away += 1;
-                (Duration::ZERO, Plan::Answer(503))
-            }
+        let entry = desk.enter(bell);
+        self.log.turned_away += u64::from(entry == Entry::TurnedAway);
+        entry
+    }
+
+    /// Its place is free again.
+    pub(super) fn leave(&mut self) {
+        if let Some(desk) = &mut self.desk {
+            desk.leave();
         }
+    }
+
+    /// Makes the calls of the next stage; `None` when there is none.
+    pub(super) fn call(
+        &mut self,
+        stage: &mut usize,
+        again: bool,
+        bell: Option<&Bell>,
+        now: Instant,
+    ) -> Option<Rc<Round>> {
+        let calls = self.calls.as_ref()?;
+        calls.make(stage, again, bell?, now, &mut self.dice)
     }
 
     fn usual(&mut self) -> Plan {
@@ -162,6 +194,12 @@ impl State {
     pub(super) fn opened(&mut self) {
         self.log.open += 1;
         self.log.most_open = self.log.most_open.max(self.log.open);
+    }
+
+    pub(super) fn send_answer(&self, status: u16, actions: &mut Vec<Action>) {
+        let (mut bytes, body) = self.answer(status);
+        bytes.extend(body);
+        actions.push(Action::Send(bytes));
     }
 
     /// The bytes of an answer; its head, and its body.

@@ -6,19 +6,26 @@
 
 mod ask;
 mod caller;
+mod calls;
 mod capacity;
 mod clients;
 mod fault;
 mod instance;
 mod latency;
+mod ledger;
+mod pool;
 mod serving;
 mod summary;
+mod traffic;
 
 pub use ask::Ask;
-pub use caller::{ClientLog, Outcome};
+pub use calls::{Call, Calls};
 pub use capacity::Capacity;
 pub use clients::{Users, Visitors};
 pub use fault::{Fault, FaultWindow};
 pub use instance::{Behaviour, Instance, InstanceLog};
 pub use latency::Latency;
+pub use ledger::{ClientLog, Ledger, Outcome};
+pub use pool::Pool;
 pub use summary::Summary;
+pub use traffic::{RateWindow, Spacing, Traffic};

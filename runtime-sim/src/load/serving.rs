@@ -1,12 +1,16 @@
-//! One connection of an instance under load.
+//! One connection of an instance under load, and the request that is worked on for it.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use outrigger_core::time::Instant;
+use outrigger_core::time::{Duration, Instant};
 
+use super::ask::is_again;
+use super::capacity::Entry;
 use super::fault::Fault;
 use super::instance::{Plan, State};
+use super::pool::Round;
+use crate::errands::Bell;
 use crate::peer::{Action, Event, Peer};
 use crate::reader::{Piece, Reader};
 
@@ -14,19 +18,25 @@ use crate::reader::{Piece, Reader};
 pub(super) struct Serving {
     instance: Rc<RefCell<State>>,
     reader: Reader,
+    bell: Option<Bell>,
+    /// The request that is read, or worked on, would not be there without a retry.
+    again: bool,
     phase: Phase,
+    /// The connection has ended. What is worked on is done all the same.
+    is_over: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// Within or between requests.
     Reading,
+    /// A request waits for its turn; it will take so long.
+    Waiting(Duration, Plan),
     /// A request is being worked on.
     Working(Plan),
+    /// Others are asked before there is an answer.
+    Calling(Rc<Round>, usize),
     /// Nothing more is answered, and what comes is read and forgotten.
     Deaf,
-    /// Over.
-    Closed,
 }
 
 impl Serving {
@@ -34,23 +44,20 @@ impl Serving {
         Self {
             instance,
             reader: Reader::requests(),
+            bell: None,
+            again: false,
             phase: Phase::Reading,
+            is_over: false,
         }
     }
 
     fn read(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        while self.phase == Phase::Reading {
+        while matches!(self.phase, Phase::Reading) && !self.is_over {
             match self.reader.next_piece() {
                 Ok(None) => return,
-                Ok(Some(Piece::Head(_) | Piece::Body(_))) => {}
-                Ok(Some(Piece::End(_))) => {
-                    let (wait, plan) = self.instance.borrow_mut().plan(now);
-                    self.phase = Phase::Working(plan);
-                    if !wait.is_zero() {
-                        return actions.push(Action::Sleep(wait));
-                    }
-                    self.perform(plan, actions);
-                }
+                Ok(Some(Piece::Head(head))) => self.again = is_again(&head),
+                Ok(Some(Piece::Body(_))) => {}
+                Ok(Some(Piece::End(_))) => self.take(now, actions),
                 Err(what) => {
                     self.instance.borrow_mut().log.complaints.push(what);
                     return self.close(Action::Reset, actions);
@@ -59,14 +66,33 @@ impl Serving {
         }
     }
 
-    fn perform(&mut self, plan: Plan, actions: &mut Vec<Action>) {
+    /// A request is complete.
+    fn take(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let (work, plan, entry) = {
+            let instance = &mut *self.instance.borrow_mut();
+            let (work, plan) = instance.plan(now);
+            (work, plan, instance.enter(self.bell.as_ref()))
+        };
+        match entry {
+            Entry::Begins => self.work(work, plan, now, actions),
+            Entry::Waits => self.phase = Phase::Waiting(work, plan),
+            Entry::TurnedAway => self.answer(503, actions),
+        }
+    }
+
+    fn work(&mut self, time: Duration, plan: Plan, now: Instant, actions: &mut Vec<Action>) {
+        self.phase = Phase::Working(plan);
+        if time.is_zero() {
+            self.perform(plan, now, actions);
+        } else {
+            actions.push(Action::Sleep(time));
+        }
+    }
+
+    fn perform(&mut self, plan: Plan, now: Instant, actions: &mut Vec<Action>) {
         match plan {
-            Plan::Answer(status) => {
-                let (mut bytes, body) = self.instance.borrow().answer(status);
-                bytes.extend(body);
-                actions.push(Action::Send(bytes));
-                self.phase = Phase::Reading;
-            }
+            Plan::Answer(200) => return self.call(0, now, actions),
+            Plan::Answer(status) => self.answer(status, actions),
             Plan::Spoil(Fault::CloseMidBody) => {
                 let (mut bytes, body) = self.instance.borrow().answer(200);
                 bytes.extend(&body[..body.len() / 2]);
@@ -82,6 +108,40 @@ impl Serving {
                 Fault::Unreachable | Fault::NeverAnswer | Fault::Slow(_) | Fault::Status(_),
             ) => self.phase = Phase::Deaf,
         }
+        self.instance.borrow_mut().leave();
+    }
+
+    /// Asks others, from a stage on; with nobody left to ask there is an answer.
+    fn call(&mut self, mut stage: usize, now: Instant, actions: &mut Vec<Action>) {
+        let instance = &mut *self.instance.borrow_mut();
+        match instance.call(&mut stage, self.again, self.bell.as_ref(), now) {
+            Some(round) => self.phase = Phase::Calling(round, stage),
+            None => {
+                instance.leave();
+                self.phase = Phase::Reading;
+                instance.send_answer(200, actions);
+            }
+        }
+    }
+
+    fn answer(&mut self, status: u16, actions: &mut Vec<Action>) {
+        self.phase = Phase::Reading;
+        self.instance.borrow().send_answer(status, actions);
+    }
+
+    fn woken(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        match &self.phase {
+            Phase::Waiting(work, plan) => self.work(*work, *plan, now, actions),
+            Phase::Working(plan) => self.perform(*plan, now, actions),
+            Phase::Calling(round, _) if !round.is_over() => {}
+            Phase::Calling(round, _) if round.has_failed() => {
+                self.answer(500, actions);
+                self.instance.borrow_mut().leave();
+            }
+            Phase::Calling(_, stage) => self.call(*stage, now, actions),
+            Phase::Reading | Phase::Deaf => {}
+        }
+        self.read(now, actions);
     }
 
     fn close(&mut self, how: Action, actions: &mut Vec<Action>) {
@@ -90,32 +150,36 @@ impl Serving {
     }
 
     fn closed(&mut self) {
-        if self.phase != Phase::Closed {
-            self.phase = Phase::Closed;
+        if let Phase::Reading | Phase::Deaf = self.phase {
+            self.phase = Phase::Deaf;
+        }
+        if !std::mem::replace(&mut self.is_over, true) {
             self.instance.borrow_mut().log.open -= 1;
         }
     }
 }
 
 impl Peer for Serving {
+    fn seated(&mut self, bell: Bell) {
+        self.bell = Some(bell);
+    }
+
     fn on_event(&mut self, event: Event<'_>, now: Instant, actions: &mut Vec<Action>) {
-        match (event, self.phase) {
-            (Event::Opened, _) => self.instance.borrow_mut().opened(),
-            (Event::Bytes(_), Phase::Deaf | Phase::Closed) => {}
-            (Event::Bytes(bytes), Phase::Reading | Phase::Working(_)) => {
+        match event {
+            Event::Opened => self.instance.borrow_mut().opened(),
+            Event::Bytes(_) if self.is_over || matches!(self.phase, Phase::Deaf) => {}
+            Event::Bytes(bytes) => {
                 self.reader.feed(bytes);
                 self.read(now, actions);
             }
-            (Event::Woken, Phase::Working(plan)) => {
-                self.perform(plan, actions);
-                self.read(now, actions);
-            }
-            (Event::Eof, _) => self.close(Action::Close, actions),
-            (Event::Broken, _) => self.closed(),
-            (
-                Event::Woken | Event::Refused | Event::Signal(_),
-                Phase::Reading | Phase::Working(_) | Phase::Deaf | Phase::Closed,
-            ) => {}
+            Event::Woken => self.woken(now, actions),
+            Event::Eof => self.close(Action::Close, actions),
+            Event::Broken => self.closed(),
+            Event::Refused | Event::Signal(_) => {}
         }
+    }
+
+    fn is_finished(&self) -> bool {
+        self.is_over && matches!(self.phase, Phase::Reading | Phase::Deaf)
     }
 }

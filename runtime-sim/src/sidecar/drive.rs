@@ -102,7 +102,9 @@ impl Sidecar {
                 }
                 Output::Discard(connection) => self.close_idle(connection, fabric),
                 Output::Wake(waiter) => self.wake(waiter, fabric),
-                Output::Announce => fabric.queue.push(fabric.now, Happening::Announced),
+                Output::Announce => fabric
+                    .queue
+                    .push(fabric.now, Happening::Announced(self.number)),
                 Output::Close(side) => running.close(side, fabric),
                 Output::Reset => {
                     if let Some((wire, end)) = running.downstream.take() {

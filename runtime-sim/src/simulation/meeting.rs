@@ -12,21 +12,29 @@ use crate::seat::Seat;
 
 impl Simulation {
     pub(super) fn seat_and_dial(&mut self, address: Address, client: Box<dyn Peer>) {
-        let id = PeerId(self.seats.len());
-        self.seats.push(Seat::new(client, Some(address.clone())));
+        let id = self.seat(Seat::new(client, Some(address.clone())));
         self.fabric.dial(Dialler::Peer(id), address);
     }
 
+    fn seat(&mut self, seat: Seat) -> PeerId {
+        let id = self.seats.take(seat);
+        let bell = self.errands.bell(id);
+        if let Some(seat) = self.seats.get(id) {
+            seat.peer.seated(bell);
+        }
+        id
+    }
+
     pub(super) fn come_back(&mut self, id: PeerId) {
-        if let Some(address) = self.seats[id.0].come_back() {
+        if let Some(address) = self.seats.get(id).and_then(Seat::come_back) {
             self.fabric.dial(Dialler::Peer(id), address);
         }
     }
 
     pub(super) fn plan_arrival(&mut self, number: usize) {
-        if let Some((wait, peer)) = self.arrivals[number].1.next_arrival() {
+        if let Some(wait) = self.arrivals[number].next_arrival(self.fabric.now) {
             let at = self.fabric.now + wait;
-            self.fabric.queue.push(at, Happening::Arrive(number, peer));
+            self.fabric.queue.push(at, Happening::Arrive(number));
         }
     }
 
@@ -67,9 +75,9 @@ impl Simulation {
     ) -> Result<(), String> {
         let end = End::Accepted;
         if let Some(peer) = peer {
-            let id = PeerId(self.seats.len());
-            self.seats.push(Seat::new(peer, None));
-            self.seats[id.0].sit(wire, end);
+            let mut seat = Seat::new(peer, None);
+            seat.sit(wire, end);
+            let id = self.seat(seat);
             self.fabric.own(wire, end, Owner::Peer(id));
             return self.tell(id, Event::Opened);
         }
@@ -90,11 +98,14 @@ impl Simulation {
     ) -> Result<(), String> {
         match dialler {
             Dialler::Peer(id) => {
+                let Some(seat) = self.seats.get(id) else {
+                    return Ok(());
+                };
                 let Ok((wire, end)) = result else {
-                    self.seats[id.0].refused();
+                    seat.refused();
                     return self.tell(id, Event::Refused);
                 };
-                self.seats[id.0].sit(wire, end);
+                seat.sit(wire, end);
                 self.fabric.own(wire, end, Owner::Peer(id));
                 self.tell(id, Event::Opened)?;
                 self.notice(wire, end)

@@ -28,7 +28,8 @@ pub(super) fn write(
     write_summary(out, counts)
 }
 
-fn write_finding(
+/// Writes one finding, with the line that it is about when its source is given.
+pub(crate) fn write_finding(
     out: &mut impl Write,
     finding: &Finding,
     source: Option<&Source>,

@@ -1,0 +1,22 @@
+//! Studies of a policy: a scenario, the configuration it is played under, and what came of it.
+//!
+//! A scenario is a file that people write ([`read`]). A [`Study`] is a scenario with its configuration, and playing it
+//! with a seed gives a [`StudyOutcome`]: the same one, however often.
+
+mod expectation;
+mod histogram;
+mod outcome;
+mod play;
+mod read;
+mod resources;
+mod row;
+mod scenario;
+mod world;
+
+pub use expectation::{Comparison, Expectation, Metric};
+pub use histogram::Histogram;
+pub use outcome::{ReplicaOutcome, RowKind, RowOutcome, Step, StudyOutcome};
+pub use play::Progress;
+pub use read::read;
+pub use scenario::{Clients, Group, Load, PlannedCall, PlannedFault, Scenario, Scope, Service};
+pub use world::Study;

@@ -1,0 +1,206 @@
+//! `outrigger simulate` from outside: every ready scenario shows what it says it shows, the same bytes each time; what is
+//! said about bad input; pictures that stand alone.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/simulate")
+}
+
+/// Runs the command in the folder of the ready scenarios.
+fn simulate(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_outrigger"))
+        .arg("simulate")
+        .args(args)
+        .current_dir(examples())
+        .output()
+        .expect("the program was built")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("text")
+}
+
+/// Everything that the scenario expects holds, a second play gives the same bytes, and another seed gives others.
+fn check(name: &str) -> serde_json::Value {
+    let file = format!("{name}.yaml");
+    let args = [file.as_str(), "--format", "json"];
+    let first = simulate(&args);
+    let told = text(&first.stderr);
+    let document: serde_json::Value = serde_json::from_slice(&first.stdout).expect(&told);
+    let run = &document["runs"][0];
+    let expected = run["expectations"].as_array().expect("a list");
+    assert!(!expected.is_empty(), "a ready scenario claims something");
+    let unmet: Vec<_> = expected.iter().filter(|e| e["holds"] != true).collect();
+    assert!(unmet.is_empty(), "{unmet:#?}");
+    assert_eq!(first.status.code(), Some(0), "{told}");
+    let again = simulate(&args);
+    assert!(
+        first.stdout == again.stdout,
+        "the same seed, the same bytes"
+    );
+    document
+}
+
+macro_rules! scenarios {
+    ($($test:ident $name:literal)*) => {
+        const NAMES: &[&str] = &[$($name,)*];
+        $(#[test] fn $test() { check($name); })*
+    };
+}
+
+scenarios! {
+    slow_v2 "18-slow-v2"
+    circuit_breaker "16-circuit-breaker"
+    failing_instance "19-failing-instance"
+    failing_instance_ejected "20-failing-instance-ejected"
+    all_together "21-all-together"
+    retry_storm "retry-storm"
+    retry_budget "retry-budget"
+    slow_replica_round_robin "slow-replica-round-robin"
+    slow_replica_random "slow-replica-random"
+    slow_replica_least_request "slow-replica-least-request"
+    slow_replica_peak_ewma "slow-replica-peak-ewma"
+    cascade "cascade"
+    cascade_contained "cascade-contained"
+    canary_gone_bad "canary-gone-bad"
+    zone_outage "zone-outage"
+}
+
+#[test]
+fn every_ready_scenario_is_played() {
+    let entries = fs::read_dir(examples()).expect("the folder is there");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let mut found: Vec<_> = paths
+        .filter(|path| path.extension().is_some_and(|end| end == "yaml"))
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .collect();
+    found.sort();
+    let mut names = NAMES.to_vec();
+    names.sort_unstable();
+    assert_eq!(found, names);
+}
+
+#[test]
+fn another_seed_is_another_run() {
+    let digest = |seed| {
+        let args = ["18-slow-v2.yaml", "--format", "json", "--seed", seed];
+        let document: serde_json::Value =
+            serde_json::from_slice(&simulate(&args).stdout).expect("a document");
+        document["runs"][0]["digest"].clone()
+    };
+    assert_ne!(digest("1"), digest("2"));
+}
+
+/// What a scenario says of its twin holds between the two, on the same scale.
+#[test]
+fn two_policies_are_played_side_by_side() {
+    let policies = ["rules/chain.yaml", "rules/chain-ejection.yaml"];
+    let json = [
+        "cascade.yaml",
+        "--format",
+        "json",
+        "--compare",
+        policies[0],
+        policies[1],
+    ];
+    let document: serde_json::Value =
+        serde_json::from_slice(&simulate(&json).stdout).expect("a document");
+    let users = |run: usize| document["runs"][run]["rows"][0].clone();
+    assert_eq!(users(0)["requests"], users(1)["requests"], "the same users");
+    let success = |run| users(run)["success_rate"].as_f64().expect("a number");
+    assert!(success(0) < 0.75 && success(1) > 0.995);
+    let output = simulate(&["cascade.yaml", "--compare", policies[0], policies[1]]);
+    let table = text(&output.stdout);
+    assert!(
+        policies.iter().all(|policy| table.contains(policy)),
+        "{table}"
+    );
+    assert_eq!(
+        output.status.code(),
+        Some(1),
+        "what the scenario expects holds for one only"
+    );
+}
+
+#[test]
+fn bad_input_is_told_with_its_place() {
+    let folder = std::env::temp_dir().join(format!("outrigger-simulate-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("a folder");
+    let write = |name: &str, text: &str| {
+        let path = folder.join(name);
+        fs::write(&path, text).expect("a file");
+        path.display().to_string()
+    };
+    let good = "duration: 1s\nservices: {a: {}}\nclients: {u: {asks: a, rate: 9/s}}\n";
+    write(
+        "rules.yaml",
+        "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: a}\nspec: {hosts: [a], http: [{timeout: 5}]}\n",
+    );
+    for (text, code, told) in [
+        (good.replace("duration", "duratoin"), 1, "bad.yaml:1:1"),
+        (format!("{good}config: [rules.yaml]\n"), 1, "rules.yaml:4:"),
+        (
+            format!("{good}config: [missing.yaml]\n"),
+            2,
+            "missing.yaml`: No such file",
+        ),
+        (
+            format!("{good}expect: {{u: {{requests: '> 1000'}}}}\n"),
+            1,
+            "",
+        ),
+        (good.to_owned(), 0, ""),
+    ] {
+        let output = simulate(&[&write("bad.yaml", &text)]);
+        let errors = self::text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{text}{errors}");
+        assert!(errors.contains(told), "{errors}");
+    }
+    for args in [
+        &["nowhere.yaml"][..],
+        &["--picture", "a.png", "cascade.yaml"],
+        &[],
+    ] {
+        assert_eq!(simulate(args).status.code(), Some(2), "{args:?}");
+    }
+    fs::remove_dir_all(folder).expect("it was there");
+}
+
+#[test]
+fn a_picture_stands_alone() {
+    let folder = std::env::temp_dir().join(format!("outrigger-picture-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("a folder");
+    for name in ["picture.svg", "picture.html"] {
+        let path = folder.join(name).display().to_string();
+        let draw = || {
+            let output = simulate(&["zone-outage.yaml", "--picture", &path]);
+            assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+            fs::read_to_string(&path).expect("it was drawn")
+        };
+        let picture = draw();
+        for part in [
+            "100 %",
+            "users-a",
+            "99 of 100",
+            "eu/eu-a cut off",
+            "shop-1",
+            "prefers-color-scheme",
+        ] {
+            assert!(picture.contains(part), "`{part}` is not in {name}");
+        }
+        let foreign = picture.replace("http://www.w3.org/2000/svg", "");
+        for part in ["http:", "https:", "<script", "url(", "@import", "href"] {
+            assert!(!foreign.contains(part), "`{part}` is in {name}");
+        }
+        let is_whole = |tag: &str| {
+            picture.matches(&format!("<{tag}")).count()
+                == picture.matches(&format!("</{tag}>")).count()
+        };
+        assert!(is_whole("svg") && is_whole("text"), "{name}");
+        assert_eq!(picture, draw(), "the same seed, the same bytes");
+    }
+    fs::remove_dir_all(folder).expect("it was there");
+}
