@@ -206,4 +206,13 @@ mod tests {
         let unbusy = shared.unbusy().unwrap_or(Duration::from_millis(100));
         assert_eq!(unbusy, Duration::from_millis(100), "all took the same");
     }
+
+    #[test]
+    fn every_refused_request_is_counted() {
+        let shared = AdaptiveLimit::default();
+        for refused in 0..3 {
+            assert_eq!(shared.blocked(), refused);
+            shared.count_blocked();
+        }
+    }
 }

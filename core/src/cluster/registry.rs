@@ -160,4 +160,27 @@ mod tests {
         assert!(Arc::ptr_eq(&counts, &r.limit_counts("a")));
         assert!(!Arc::ptr_eq(&counts, &r.limit_counts("b")));
     }
+
+    #[test]
+    fn buckets_of_rate_limits_are_kept_while_somebody_holds_them() {
+        let mut r = Registry::default();
+        let bucket = r.bucket("a");
+        assert!(Arc::ptr_eq(&bucket, &r.bucket("a")));
+        assert!(!Arc::ptr_eq(&bucket, &r.bucket("b")));
+    }
+
+    #[test]
+    fn a_sweep_forgets_what_nobody_holds_and_nothing_else() {
+        let mut r = Registry::default();
+        let held = (r.cluster("held"), r.bucket("held"), r.limit_counts("held"));
+        drop((r.cluster("gone"), r.bucket("gone"), r.limit_counts("gone")));
+        r.sweep();
+        assert_eq!(
+            [r.clusters.len(), r.buckets.len(), r.limit_counts.len()],
+            [1; 3]
+        );
+        assert!(Arc::ptr_eq(&held.0, &r.cluster("held")));
+        assert!(Arc::ptr_eq(&held.1, &r.bucket("held")));
+        assert!(Arc::ptr_eq(&held.2, &r.limit_counts("held")));
+    }
 }

@@ -145,3 +145,19 @@ impl ClusterState {
         self.ejections_active.fetch_sub(1, Ordering::AcqRel);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_the_healthy_are_made_anew_when_the_number_of_endpoints_changes() {
+        let state = ClusterState::default();
+        for (count, versions) in [(3, 1), (3, 0), (2, 1), (2, 0), (0, 1)] {
+            let before = state.health_version();
+            state.set_endpoints(count);
+            assert_eq!(state.endpoints(), count);
+            assert_eq!(state.health_version() - before, versions, "{count}");
+        }
+    }
+}

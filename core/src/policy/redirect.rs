@@ -81,3 +81,71 @@ fn default_port(scheme: &str) -> Option<u16> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+    use crate::snapshot::HeaderOps;
+
+    #[test]
+    fn which_port_a_location_names() {
+        use RedirectPort::{Default, Keep, Number};
+        for (scheme, authority, port, from, want) in [
+            (None, None, Keep, "http://a", "http://a/p?q"),
+            (None, None, Keep, "http://a:80", "http://a:80/p?q"),
+            (None, None, Keep, "http://a:8080", "http://a:8080/p?q"),
+            // The default port of a scheme that is left is left as well.
+            (Some("https"), None, Keep, "http://a:80", "https://a/p?q"),
+            (Some("https"), None, Keep, "http://a:81", "https://a:81/p?q"),
+            (Some("http"), None, Keep, "https://a:443", "http://a/p?q"),
+            (Some("http"), None, Keep, "https://a:80", "http://a:80/p?q"),
+            // But not that of an authority that the rule names.
+            (None, Some("b"), Keep, "http://a:81", "http://b/p?q"),
+            (
+                Some("https"),
+                Some("b:80"),
+                Keep,
+                "http://a",
+                "https://b:80/p?q",
+            ),
+            (None, None, Default, "http://a:8080", "http://a/p?q"),
+            (None, Some("b:81"), Default, "http://a", "http://b/p?q"),
+            (None, None, Number(81), "http://a", "http://a:81/p?q"),
+            (None, None, Number(80), "http://a:81", "http://a/p?q"),
+            (None, None, Number(443), "http://a", "http://a:443/p?q"),
+            (
+                Some("https"),
+                None,
+                Number(443),
+                "http://a",
+                "https://a/p?q",
+            ),
+            (
+                Some("https"),
+                None,
+                Number(80),
+                "http://a",
+                "https://a:80/p?q",
+            ),
+        ] {
+            let redirect = Redirect {
+                status: StatusCode::MOVED_PERMANENTLY,
+                scheme: scheme.map(Into::into),
+                authority: authority.map(Into::into),
+                path: RedirectPath::Keep,
+                port,
+                response: HeaderOps::default(),
+            };
+            let (old_scheme, host) = from.split_once("://").unwrap();
+            let request = RequestHead {
+                authority: host.into(),
+                path: b"/p?q".to_vec(),
+                ..RequestHead::default()
+            };
+            let got = location(&redirect, &Condition::default(), &request, old_scheme);
+            assert_eq!(String::from_utf8_lossy(&got), want, "{redirect:?} {from}");
+        }
+    }
+}

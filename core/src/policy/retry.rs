@@ -128,6 +128,12 @@ mod tests {
                 true,
             ),
             ("unavailable", &[], 200, &[("grpc-status", "014")], false),
+            ("cancelled", &[], 200, &[("grpc-status", "1")], true),
+            ("deadline-exceeded", &[], 200, &[("grpc-status", "4")], true),
+            ("internal", &[], 200, &[("grpc-status", "13")], true),
+            ("internal", &[], 200, &[("grpc-status", "14")], false),
+            // A field that means nothing to us changes nothing.
+            ("5xx", &[], 503, &[("x-other", "true")], true),
         ] {
             let mut headers = Headers::default();
             for (name, value) in fields {

@@ -431,6 +431,29 @@ fn a_snapshot_that_ejects_nothing_takes_back_and_forbids() {
 }
 
 #[test]
+fn ejections_are_counted_through_every_return() {
+    let mut pool = pool(1);
+    let detection = settings();
+    let fail = |pool: &Pool, now| {
+        pool.sweep(&detection, at(now));
+        let twice = [0; 2].map(|_| report(&detection, &pool.hosts[0], Outcome::Failed, at(now)));
+        assert_eq!(twice, [None, Some(Reason::Consecutive5xx(2))]);
+    };
+    assert_eq!(pool.hosts[0].ejections(), 0);
+    fail(&pool, 0);
+    assert_eq!(pool.hosts[0].ejections(), 1);
+    pool.sweep(&detection, at(3000));
+    fail(&pool, 3000);
+    assert_eq!(pool.hosts[0].ejections(), 2);
+    pool.registry.sweep();
+    pool.registry.sweep(); // a snapshot without it
+    pool.registry.host(key(0));
+    assert_eq!((pool.out(), pool.hosts[0].ejections()), (vec![], 2));
+    fail(&pool, 3000);
+    assert_eq!(pool.hosts[0].ejections(), 3);
+}
+
+#[test]
 fn never_more_out_than_allowed_from_many_threads() {
     for round in 0..20 {
         let detection = OutlierDetection {

@@ -157,6 +157,31 @@ mod tests {
         assert_eq!((host, why), (1, want));
     }
 
+    /// Of a cluster whose requests were counted a moment ago, all hosts may have too much by now.
+    #[test]
+    fn when_all_have_too_much_the_least_for_its_share_takes_it() {
+        let (third, half) = ([1.0 / 3.0; 3], [0.5, 0.25, 0.25]);
+        for (total_active, shares, active, want) in [
+            // One slot each.
+            (0, &third, [5, 3, 4], 1),
+            (0, &third, [3, 5, 4], 0),
+            // Four slots, two and two.
+            (7, &half, [9, 5, 4], 2),
+            (7, &half, [8, 5, 5], 0),
+            // As busy as the one the table names is not less busy.
+            (7, &half, [8, 4, 4], 0),
+        ] {
+            let bound = Bound {
+                factor: 100,
+                total_active,
+                shares,
+            };
+            let (host, why) = pick(&bound, 0, 1, |at| active[at], &mut Vec::new());
+            assert_eq!((host, why.passed), (want, 3), "{active:?}");
+            assert_eq!(why.active, active[want], "{active:?}");
+        }
+    }
+
     /// The walk as the reference says it, over a list of its own.
     fn walk(factor: u32, shares: &[f64], active: &[u32], first: usize, hash: u64) -> usize {
         let total = (active.iter().sum::<u32>() + 1) * factor;

@@ -81,4 +81,12 @@ mod tests {
         assert!(seen.iter().all(|n| (900..1100).contains(n)), "{seen:?}");
         assert_eq!(random.below(1), 0);
     }
+
+    /// The numbers do not divide evenly: those above the last whole share are drawn again.
+    #[test]
+    fn no_number_is_the_bound_itself() {
+        let mut random = MersenneTwister::new(1);
+        let bound = 65_792; // leaves more numbers over than others do
+        assert!((0..400_000).all(|_| random.below(bound) < bound));
+    }
 }

@@ -165,6 +165,10 @@ fn the_first_failing_condition_is_named() {
             value: TextMatch::Present,
             negated: false,
         }]),
+        query: Box::from([QueryMatch {
+            name: "q".into(),
+            value: exact("1"),
+        }]),
         ..Condition::default()
     };
     let rule = Rule {
@@ -188,7 +192,13 @@ fn the_first_failing_condition_is_named() {
             Some(Mismatch::Method(c.method.as_ref().unwrap())),
         ),
         ("POST", "/a", &[], Some(Mismatch::Field(&c.fields[0]))),
-        ("POST", "/a", &[("x-a", "")], None),
+        (
+            "POST",
+            "/a?q=2",
+            &[("x-a", "")],
+            Some(Mismatch::Query(&c.query[0])),
+        ),
+        ("POST", "/a?q=1", &[("x-a", "")], None),
     ] {
         assert_eq!(
             why_not(&rule, &request(method, target, fields), "http"),
@@ -199,7 +209,7 @@ fn the_first_failing_condition_is_named() {
         rules: Arc::from([rule.clone(), rule.clone()]),
         ..VirtualHost::default()
     };
-    let hit = request("POST", "/a", &[("x-a", "")]);
+    let hit = request("POST", "/a?q=1", &[("x-a", "")]);
     assert_eq!(find(&virtual_host, &hit, "http"), Some(0));
     assert_eq!(
         find(&virtual_host, &request("GET", "/a", &[]), "http"),

@@ -296,3 +296,66 @@ fn ticks_made_up_for_at_once_are_a_timers_ticks() {
         assert_eq!((ejected.since, ejected.until), (at(6000), at(8000)));
     }
 }
+
+#[test]
+fn endpoints_of_one_sweep_throw_dice_of_their_own() {
+    let half = FailurePercentage {
+        enforcing: 50,
+        ..FAILURE_PERCENTAGE
+    };
+    let pool = pool(8);
+    let out = interval(&pool, &by_rates(None, Some(half)), 1, &[(0, 10); 8]);
+    assert!(
+        (1..8).contains(&out.len()),
+        "some go and some stay: {out:?}"
+    );
+}
+
+#[test]
+fn what_is_not_enforced_is_refused_all_the_same_when_there_is_no_room() {
+    for (percent, overflow) in [(100, 0), (10, 3)] {
+        let detection = OutlierDetection {
+            max_ejection_percent: percent,
+            ..by_rates(
+                None,
+                Some(FailurePercentage {
+                    enforcing: 0,
+                    ..FAILURE_PERCENTAGE
+                }),
+            )
+        };
+        let pool = pool(3);
+        assert_eq!(interval(&pool, &detection, 1, &[(0, 10); 3]), [0usize; 0]);
+        let tally = pool.cluster.tally();
+        let got = (tally.enforced_total(), tally.overflow());
+        assert_eq!(got, (0, overflow), "at {percent} %");
+    }
+}
+
+#[test]
+fn nothing_is_shown_after_an_interval_in_which_nobody_was_asked() {
+    let detection = by_rates(Some(SUCCESS_RATE), None);
+    for (looked_at, shown) in [(1000, true), (2000, false), (5000, false)] {
+        let pool = pool(3);
+        for host in 0..3 {
+            (0..10).for_each(|_| pool.report(&detection, host, Outcome::Response(200), at(0)));
+        }
+        pool.sweep(&detection, at(looked_at));
+        let rate = pool.hosts[0].success_rate(Origin::External);
+        assert_eq!(rate.is_some(), shown, "at {looked_at}");
+        let (mean, _) = pool.cluster.success_rate(Origin::External);
+        assert_eq!(mean.is_some(), shown, "at {looked_at}");
+    }
+}
+
+#[test]
+fn results_outlive_a_snapshot_that_looks_at_rates_too() {
+    let detection = by_rates(None, Some(FAILURE_PERCENTAGE));
+    let pool = pool(3);
+    for host in 0..3 {
+        (0..10).for_each(|_| pool.report(&detection, host, Outcome::Failed, at(0)));
+        pool.hosts[host].settle(Some(&detection));
+    }
+    pool.sweep(&detection, at(1000));
+    assert_eq!(pool.out(), [0, 1, 2]);
+}

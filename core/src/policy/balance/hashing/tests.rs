@@ -189,6 +189,21 @@ fn weights_of_localities_are_shares_of_the_table() {
 }
 
 #[test]
+fn a_locality_that_is_alone_has_the_whole_table() {
+    let mut cluster = cluster(RING, &[(0, "a"), (0, "a"), (0, "c")]);
+    let only = LocalityWeight {
+        priority: 0,
+        locality: "a".into(),
+        weight: 100,
+    };
+    cluster.locality_policy = LocalityPolicy::Weighted([only].into());
+    let mut balancer = balancer(&cluster, 1);
+    let users = (0..4000).map(|user| pick(&mut balancer, &cluster, Some(hash(user))).0);
+    let first = users.filter(|at| *at == 0).count();
+    assert!((1700..=2300).contains(&first), "{first} of 4000");
+}
+
+#[test]
 fn a_busy_endpoint_is_passed_over() {
     let settings = ConsistentHash {
         balance_factor: Some(125),

@@ -174,6 +174,16 @@ fn requests_stay_in_the_own_zone_as_far_as_it_carries_them() {
         &[0, 1000],
         0,
     );
+    // Of three zones with a third of everything each, each has enough for itself.
+    let three = [("a", 1), ("b", 1), ("c", 1)];
+    assert_eq!(
+        counts(&of(&[a, b, (0, "c", 1)], &three, 2), 100),
+        [0, 100, 0]
+    );
+    // Only in the first priority.
+    let all = [a, b, (1, "a", 1), (1, "b", 1)];
+    let second = without(of(&all, &even, 2), &[0, 1], 0);
+    assert_eq!(counts(&second, 100), [0, 0, 50, 50]);
     // An ejected endpoint takes its share along.
     let out = without(of(&[a, a, b, b], &even, 2), &[3], 0);
     assert_near(&counts(&out, 9000), &[1500, 1500, 6000, 0], 200);
