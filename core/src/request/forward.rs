@@ -346,3 +346,40 @@ pub(super) fn format_context<'a>(
         route_name,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_to_the_proxys_own_port_goes_nowhere() {
+        use ListenerKind::{Inbound, Outbound};
+        let (loopback, pod, any) = ("127.0.0.1:15001", "10.0.0.7:15001", "0.0.0.0:15001");
+        for (listener, local, authority, want) in [
+            (Outbound, loopback, "127.0.0.1:15001", true),
+            (Outbound, loopback, "127.0.0.1:15006", false),
+            (Outbound, loopback, "10.0.0.7:15001", false),
+            (Outbound, loopback, "0.0.0.0:15001", true),
+            (Outbound, loopback, "[::1]:15001", true),
+            (Outbound, pod, "10.0.0.7:15001", true),
+            (Outbound, pod, "10.0.0.8:15001", false),
+            (Outbound, pod, "127.0.0.2:15001", true),
+            (Outbound, pod, "10.0.0.7", false),
+            // By name only where this name surely leads here.
+            (Outbound, loopback, "LocalHost:15001", true),
+            (Outbound, any, "localhost:15001", true),
+            (Outbound, pod, "localhost:15001", false),
+            (Outbound, loopback, "localhost:80", false),
+            (Outbound, loopback, "other:15001", false),
+            (Inbound(0), loopback, "127.0.0.1:15001", false),
+        ] {
+            let peer = Peer {
+                remote: SocketAddr::from(([10, 0, 0, 9], 4000)),
+                local: local.parse().unwrap(),
+                listener,
+            };
+            let address = original_destination(authority.as_bytes()).unwrap();
+            assert_eq!(is_ourselves(&address, &peer), want, "{local} {authority}");
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! Retries, their time limits, and injected faults.
 
 use super::*;
+use crate::cluster::RetryEvent;
 
 /// The connection is refused; answers whether a retry waits.
 fn refuse(d: &mut Driver) -> bool {
@@ -72,6 +73,29 @@ fn a_retriable_response_is_thrown_away_and_the_body_sent_again() {
         "{client}"
     );
     assert_eq!(d.exchange.record().flags().to_string(), "-");
+}
+
+#[test]
+fn a_success_without_a_retry_is_no_success_of_a_retry() {
+    for retries in 0..3 {
+        let mut d = Driver::with(with_rule("retries: {attempts: 2, retryOn: '503'}"));
+        d.sends(Side::Downstream, GET);
+        for _ in 0..retries {
+            d.input(Input::Connected);
+            d.receives(Side::Upstream);
+            answers(&mut d, "503 Service Unavailable");
+            wait_for(&mut d, Timer::Backoff);
+        }
+        d.input(Input::Connected);
+        d.receives(Side::Upstream);
+        answers(&mut d, "200 OK");
+        let record = d.exchange.record();
+        let cluster = record.attempt().unwrap().cluster.unwrap();
+        let view = record.view.as_ref().unwrap();
+        let state = &view.snapshot.cluster(cluster).state;
+        let counted = [RetryEvent::BackOff, RetryEvent::Success].map(|e| state.counted_retries(e));
+        assert_eq!(counted, [retries, u64::from(retries > 0)]);
+    }
 }
 
 #[test]
