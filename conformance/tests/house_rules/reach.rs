@@ -1,4 +1,5 @@
-//! What packages may not reach: core no clock, socket, file or thread, and atomics by one file only; runtimes no policy.
+//! What packages may not reach: core no clock, socket, file or thread, and atomics by one file only; runtimes no policy;
+//! what runs on glommio nothing that needs a thread of tokio's.
 //! What clippy can tell stands in `core/clippy.toml`.
 
 use crate::source::{Faults, Tests, rust_files};
@@ -85,6 +86,30 @@ fn runtimes_hold_no_policy() {
                         format!("a runtime reaches `{module}`: what it decides belongs to core"),
                     );
                 }
+            }
+        }
+    }
+    faults.none();
+}
+
+/// On a glommio thread tokio's sockets, timers and tasks panic. They are features of tokio that other packages switch on
+/// for the whole build, so the compiler would let them pass.
+#[test]
+fn what_runs_on_glommio_uses_of_tokio_only_what_wakes() {
+    let mut faults = Faults::default();
+    for file in rust_files()
+        .iter()
+        .filter(|f| (f.is_in("runtime/src/") || f.is_in("runtime-glommio/src/")) && !f.is_test())
+    {
+        for (line, code) in file.code_lines(Tests::LeftOut) {
+            let mut rest = code;
+            while let Some((before, after)) = rest.split_once("tokio::") {
+                let of_tokio = !before.ends_with('_');
+                if of_tokio && !after.starts_with("sync") {
+                    let what = "`tokio::sync` alone needs no thread of tokio's; a worker may be one of glommio's";
+                    faults.add(file, line, what.into());
+                }
+                rest = after;
             }
         }
     }
