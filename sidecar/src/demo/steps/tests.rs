@@ -148,3 +148,22 @@ fn a_step_is_played_once_and_sends_something() {
         assert!(!step.tells.is_empty(), "{} tells nothing", step.name);
     }
 }
+
+#[test]
+fn what_is_judged_by_a_setting_has_that_setting() {
+    let mut judged = 0;
+    for step in steps() {
+        for visit in step.visits {
+            let Also::WarmsUp { window, minimum } = visit.also else {
+                continue;
+            };
+            judged += 1;
+            let duration = format!("duration: {}s\n", window.as_secs_f64());
+            let least = format!("minimumPercent: {}\n", minimum * 100.0);
+            for setting in [duration, least] {
+                assert!(step.rules.contains(&setting), "{}: {setting}", step.name);
+            }
+        }
+    }
+    assert_eq!(judged, 1);
+}
