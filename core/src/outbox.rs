@@ -90,16 +90,18 @@ impl Outbox {
 
     /// Fills `slices` with the next pieces to write and returns how many it filled.
     pub fn chunks<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let tail = (!self.tail.is_empty()).then_some(&self.tail[..]);
         let mut filled = 0;
-        for (slot, piece) in slices
-            .iter_mut()
-            .zip(self.queue.iter().map(|b| &b[..]).chain(tail))
-        {
+        for (slot, piece) in slices.iter_mut().zip(self.pieces()) {
             *slot = IoSlice::new(piece);
             filled += 1;
         }
         filled
+    }
+
+    /// All pieces to write, in order; none is empty.
+    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let tail = (!self.tail.is_empty()).then_some(&self.tail[..]);
+        self.queue.iter().map(|piece| &piece[..]).chain(tail)
     }
 
     /// The next piece to write, empty when there is none.

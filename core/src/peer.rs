@@ -2,8 +2,10 @@
 
 use core::net::SocketAddr;
 
+use serde::{Deserialize, Serialize};
+
 /// What arrived on this connection is judged as coming from the application or as going to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ListenerKind {
     /// From the application to the mesh: routed by authority.
     Outbound,
@@ -12,7 +14,7 @@ pub enum ListenerKind {
 }
 
 /// Who connected, and to which of our addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peer {
     /// The client's address.
     pub remote: SocketAddr,
@@ -23,9 +25,9 @@ pub struct Peer {
 }
 
 /// Names a request that waits for a connection. Unique within a worker for all time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct WaiterId(pub u64);
 
 /// Names a connection to an endpoint while it is kept idle. Unique within a worker for all time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ConnectionId(pub u64);

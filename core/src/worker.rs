@@ -14,6 +14,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use serde::{Deserialize, Serialize};
 
 use crate::cluster::{ClusterState, HostState};
 use crate::decision::Record;
@@ -35,7 +36,7 @@ const BUFFER: usize = 32 * 1024;
 const SPARE: usize = 64;
 
 /// Settings of a worker that do not come from Istio resources.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerSettings {
     /// From the first byte of a head to its last; then 408. `None` waits for ever.
     pub request_head_timeout: Option<Duration>,
@@ -64,7 +65,7 @@ impl Default for WorkerSettings {
 }
 
 /// What a runtime does after [`Worker::on_announced`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Announced {
     /// Idle connections to close.
     pub close: Vec<ConnectionId>,

@@ -6,21 +6,20 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use outrigger_core::exchange::{
-    ConnectFault, ConnectionId, Exchange, Input, Interest, Output, Peer, Side,
-};
+use outrigger_core::exchange::{ConnectFault, ConnectionId, Input, Interest, Output, Peer, Side};
 use outrigger_core::time::Instant;
 
 use crate::access_log::Request;
 use crate::alarm::Alarm;
 use crate::connect::{Connecting, connect};
 use crate::idle::Upstream;
+use crate::joint::Driven;
 use crate::shared::Shared;
 use crate::system::{Stream, System};
 
 /// A client connection and everything that hangs on it.
 pub(crate) struct Connection<S: System> {
-    exchange: Exchange,
+    driven: Driven,
     io: Io<S>,
     told_to_drain: bool,
     is_done: bool,
@@ -59,18 +58,18 @@ impl<S: System> Connection<S> {
         counters.connections.add(1);
         counters.active.add(1);
         let now = shared.wake();
-        let exchange = Exchange::accept(peer, now, &shared.worker.borrow());
-        Self::begin(exchange, shared, Some((listener, downstream)), now)
+        let driven = shared.joint.accept(peer, now);
+        Self::begin(driven, shared, Some((listener, downstream)), now)
     }
 
     /// A copy for a mirror.
-    fn mirror(exchange: Exchange, shared: Rc<Shared<S>>, now: Instant) -> Self {
+    fn mirror(driven: Driven, shared: Rc<Shared<S>>, now: Instant) -> Self {
         shared.counters.mirrors.active.add(1);
-        Self::begin(exchange, shared, None, now)
+        Self::begin(driven, shared, None, now)
     }
 
     fn begin(
-        exchange: Exchange,
+        driven: Driven,
         shared: Rc<Shared<S>>,
         client: Option<(usize, S::Stream)>,
         now: Instant,
@@ -78,7 +77,7 @@ impl<S: System> Connection<S> {
         let (listener, downstream) = client.unzip();
         let mut connection = Self {
             io: Io {
-                peer: *exchange.peer(),
+                peer: *driven.peer(),
                 listener,
                 downstream,
                 upstream: None,
@@ -92,11 +91,11 @@ impl<S: System> Connection<S> {
                 has_waker: false,
                 shared,
             },
-            exchange,
+            driven,
             told_to_drain: false,
             is_done: false,
         };
-        connection.is_done = connection.io.perform(&mut connection.exchange, now);
+        connection.is_done = connection.io.perform(&mut connection.driven, now);
         connection
     }
 
@@ -111,7 +110,7 @@ impl<S: System> Connection<S> {
         if !is_first && self.io.is_late(now) {
             return Poll::Ready(Input::Deadline);
         }
-        self.io.poll_input(cx, &mut self.exchange, now)
+        self.io.poll_input(cx, &mut self.driven, now)
     }
 }
 
@@ -129,13 +128,17 @@ impl<S: System> Future for Connection<S> {
                 // The timer may have fired after this wake began.
                 now = now.max(deadline);
             }
-            let shared = &this.io.shared;
-            let ambient = shared.ambient(now);
-            this.exchange
-                .handle_input(input, ambient, &mut shared.worker.borrow_mut());
-            this.is_done = this.io.perform(&mut this.exchange, now);
+            let joint = &this.io.shared.joint;
+            joint.handle_input(&mut this.driven, input, now);
+            this.is_done = this.io.perform(&mut this.driven, now);
         }
         Poll::Ready(())
+    }
+}
+
+impl<S: System> Drop for Connection<S> {
+    fn drop(&mut self) {
+        self.io.shared.joint.leave(&mut self.driven);
     }
 }
 
@@ -177,9 +180,9 @@ impl<S: System> Io<S> {
     }
 
     /// Does what the exchange says up to what it waits for. True when it is over.
-    fn perform(&mut self, exchange: &mut Exchange, now: Instant) -> bool {
+    fn perform(&mut self, driven: &mut Driven, now: Instant) -> bool {
         loop {
-            match exchange.poll_output() {
+            match self.shared.joint.poll_output(driven) {
                 Output::Connect(address) => {
                     self.connecting =
                         Some(connect(&self.shared.system, address, &self.shared.outbound));
@@ -216,12 +219,12 @@ impl<S: System> Io<S> {
                     }
                 }
                 Output::Mirror => {
-                    if let Some(copy) = exchange.take_mirror() {
+                    if let Some(copy) = self.shared.joint.take_mirror(driven) {
                         let copy = Connection::mirror(copy, Rc::clone(&self.shared), now);
                         self.shared.system.spawn(copy);
                     }
                 }
-                Output::Ended => self.on_request_end(exchange, now),
+                Output::Ended => self.on_request_end(driven, now),
                 Output::Wait(interest) => {
                     if interest.woken != self.interest.woken {
                         self.shared
@@ -239,7 +242,7 @@ impl<S: System> Io<S> {
     fn poll_input(
         &mut self,
         cx: &mut Context<'_>,
-        exchange: &mut Exchange,
+        driven: &mut Driven,
         now: Instant,
     ) -> Poll<Input> {
         let interest = self.interest;
@@ -254,7 +257,7 @@ impl<S: System> Io<S> {
             (interest.write_upstream, Side::Upstream),
             (interest.write_aside, Side::Aside),
         ] {
-            if wanted && let Poll::Ready(input) = self.poll_write(cx, exchange, side) {
+            if wanted && let Poll::Ready(input) = self.poll_write(cx, driven, side) {
                 return Poll::Ready(input);
             }
         }
@@ -263,7 +266,7 @@ impl<S: System> Io<S> {
             (interest.read_upstream, Side::Upstream),
             (interest.read_aside, Side::Aside),
         ] {
-            if wanted && let Poll::Ready(input) = self.poll_read(cx, exchange, side) {
+            if wanted && let Poll::Ready(input) = self.poll_read(cx, driven, side) {
                 return Poll::Ready(input);
             }
         }
@@ -281,21 +284,16 @@ impl<S: System> Io<S> {
         Poll::Ready(Input::Deadline)
     }
 
-    fn poll_write(&mut self, cx: &mut Context<'_>, exchange: &Exchange, side: Side) -> Poll<Input> {
+    fn poll_write(&mut self, cx: &mut Context<'_>, driven: &Driven, side: Side) -> Poll<Input> {
         let Some(stream) = self.stream(side) else {
             return Poll::Ready(Input::Broken(side));
         };
-        let wrote = ready!(stream.poll_write(cx, exchange.outbox(side)));
+        let wrote = ready!(stream.poll_write(cx, driven.outbox(side)));
         Poll::Ready(wrote.map_or(Input::WriteFailed(side), |count| Input::Wrote(side, count)))
     }
 
     /// An idle connection costs no buffer: room to read into is taken only when there is something to read.
-    fn poll_read(
-        &mut self,
-        cx: &mut Context<'_>,
-        exchange: &mut Exchange,
-        side: Side,
-    ) -> Poll<Input> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, driven: &mut Driven, side: Side) -> Poll<Input> {
         let shared = Rc::clone(&self.shared);
         let Some(stream) = self.stream(side) else {
             return Poll::Ready(Input::Broken(side));
@@ -303,8 +301,7 @@ impl<S: System> Io<S> {
         if ready!(stream.poll_readable(cx)).is_err() {
             return Poll::Ready(Input::Broken(side));
         }
-        let mut worker = shared.worker.borrow_mut();
-        let read = ready!(stream.poll_read(cx, exchange.space(side, &mut worker)));
+        let read = ready!(stream.poll_read(cx, shared.joint.space(driven, side)));
         Poll::Ready(match read {
             Ok(0) => Input::Eof(side),
             Ok(count) => Input::Read(side, count),
@@ -343,16 +340,16 @@ impl<S: System> Io<S> {
                 let local = self.upstream_local;
                 self.shared.keep(id, Upstream { stream, local });
             }
-            None => self.shared.worker.borrow_mut().forget(id),
+            None => self.shared.joint.forget(id),
         }
     }
 
     /// As Envoy, a copy stands in no access log: what became of it is counted at its cluster.
-    fn on_request_end(&self, exchange: &Exchange, now: Instant) {
+    fn on_request_end(&self, driven: &Driven, now: Instant) {
         let Some(listener) = self.listener else {
             return;
         };
-        let record = exchange.record();
+        let record = driven.record();
         let request = |began| Request {
             peer: self.peer,
             upstream_local: self.upstream_local.filter(|_| !record.attempts.is_empty()),

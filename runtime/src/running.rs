@@ -14,12 +14,14 @@ use arc_swap::ArcSwap;
 use outrigger_core::entropy::mix;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
+use outrigger_recording::Frame;
 use tokio::sync::{Notify, watch};
 
 use crate::access_log::{AccessLog, LogThread};
 use crate::clock::Clock;
 use crate::listen::{Listen, bind};
 use crate::notice::Notices;
+use crate::record::{Recorder, Tap};
 use crate::shared::Bells;
 use crate::stats::{Stats, WorkerCounters};
 use crate::system::Launch;
@@ -37,6 +39,8 @@ pub struct Config {
     pub seed: Option<u64>,
     /// The first snapshot.
     pub snapshot: Arc<Snapshot>,
+    /// What records the run, if anything does.
+    pub recorder: Option<Recorder>,
     /// Where requests are logged, if anywhere.
     pub access_log: Option<AccessLog>,
     /// Called on any thread, rarely.
@@ -87,6 +91,7 @@ pub struct Running {
     handle: Handle,
     workers: Vec<JoinHandle<usize>>,
     log: Option<JoinHandle<()>>,
+    recorder: Option<Recorder>,
 }
 
 /// Steers and watches the workers from any thread.
@@ -97,6 +102,7 @@ pub struct Handle {
     snapshot: Arc<ArcSwap<Snapshot>>,
     orders: watch::Sender<Orders>,
     counters: Arc<[Arc<WorkerCounters>]>,
+    recorder: Option<Recorder>,
 }
 
 /// Binds all listeners, then starts the workers, each on a system of its own.
@@ -127,12 +133,21 @@ pub fn start<L: Launch>(launch: L, config: Config) -> Result<Running, StartError
             snapshot: Arc::new(ArcSwap::new(config.snapshot)),
             orders: watch::Sender::default(),
             counters: counters.collect(),
+            recorder: config.recorder.clone(),
         },
         workers: Vec::new(),
         log: None,
+        recorder: config.recorder,
     };
     let random = || RandomState::new().hash_one(0);
     let seed = config.seed.unwrap_or_else(random);
+    let seed_of = |index| mix(seed.wrapping_add(index as u64));
+    if let Some(mut turn) = running.recorder.as_ref().and_then(Recorder::turn) {
+        turn.put(&Frame::Workers {
+            settings: config.settings,
+            seeds: (0..count).map(seed_of).collect(),
+        });
+    }
     let (ready, is_ready) = sync_channel(count);
     let bells: Arc<[Notify]> = (0..count).map(|_| Notify::new()).collect();
     for (index, listeners) in bound.into_iter().enumerate() {
@@ -141,7 +156,8 @@ pub fn start<L: Launch>(launch: L, config: Config) -> Result<Running, StartError
             listeners,
             snapshot: Arc::clone(&running.handle.snapshot),
             settings: config.settings,
-            seed: mix(seed.wrapping_add(index as u64)),
+            seed: seed_of(index),
+            tap: (running.recorder.clone()).map(|recorder| Tap::new(recorder, index)),
             bells: Bells {
                 all: Arc::clone(&bells),
                 own: index,
@@ -183,6 +199,9 @@ impl Running {
         if let Some(log) = self.log.take() {
             let _ = log.join();
         }
+        if let Some(recorder) = &self.recorder {
+            recorder.finish();
+        }
         Drained { cut_off }
     }
 
@@ -221,7 +240,13 @@ impl Handle {
 
     /// Makes a snapshot the current one. Requests in flight keep theirs; later ones use this.
     pub fn publish(&self, snapshot: Arc<Snapshot>) {
-        self.snapshot.store(snapshot);
+        {
+            let turn = self.recorder.as_ref().and_then(Recorder::turn);
+            self.snapshot.store(snapshot);
+            if let Some(mut turn) = turn {
+                turn.put(&Frame::Published);
+            }
+        }
         self.orders.send_modify(|orders| orders.generation += 1);
     }
 

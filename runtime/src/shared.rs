@@ -10,16 +10,15 @@ use std::task::Waker;
 use std::time::Duration;
 
 use outrigger_core::decision::Record;
-use outrigger_core::entropy::{Entropy, mix};
-use outrigger_core::exchange::{Ambient, ConnectionId, WaiterId};
+use outrigger_core::exchange::{ConnectionId, WaiterId};
 use outrigger_core::time::Instant;
-use outrigger_core::worker::Worker;
 use slab::Slab;
 use tokio::sync::Notify;
 
 use crate::access_log::{FLUSH_AFTER, LogBuffer, Request};
 use crate::clock::{Clock, http_date, since_epoch};
 use crate::idle::{IdleStore, Upstream};
+use crate::joint::Joint;
 use crate::notice::{Notice, Notices};
 use crate::stats::WorkerCounters;
 use crate::system::{System, Timer};
@@ -51,7 +50,7 @@ struct Waiter {
 pub(crate) struct Shared<S: System> {
     pub(crate) system: S,
     pub(crate) clock: Clock,
-    pub(crate) worker: RefCell<Worker>,
+    pub(crate) joint: Joint,
     /// The addresses of the listeners for outbound requests.
     pub(crate) outbound: Rc<[SocketAddr]>,
     pub(crate) counters: Arc<WorkerCounters>,
@@ -65,7 +64,6 @@ pub(crate) struct Shared<S: System> {
     tasks: RefCell<Slab<Option<Waker>>>,
     waiters: RefCell<HashMap<WaiterId, Waiter>>,
     bells: Bells,
-    entropy: Cell<u64>,
     date_of_second: Cell<u64>,
 }
 
@@ -73,10 +71,9 @@ impl<S: System> Shared<S> {
     pub(crate) fn new(
         system: S,
         clock: Clock,
-        worker: Worker,
+        joint: Joint,
         outbound: Rc<[SocketAddr]>,
         reports: Reports,
-        seed: u64,
         bells: Bells,
     ) -> Self {
         let Reports {
@@ -87,7 +84,7 @@ impl<S: System> Shared<S> {
         Self {
             system,
             clock,
-            worker: RefCell::new(worker),
+            joint,
             outbound,
             counters,
             log,
@@ -99,7 +96,6 @@ impl<S: System> Shared<S> {
             tasks: RefCell::default(),
             waiters: RefCell::default(),
             bells,
-            entropy: Cell::new(mix(seed)),
             date_of_second: Cell::new(u64::MAX),
         }
     }
@@ -116,19 +112,9 @@ impl<S: System> Shared<S> {
         let now = self.clock.now();
         let second = now.as_nanos() / SECOND;
         if self.date_of_second.replace(second) != second {
-            self.worker.borrow_mut().set_date(http_date());
+            self.joint.set_date(http_date());
         }
         now
-    }
-
-    /// What goes with one input.
-    pub(crate) fn ambient(&self, now: Instant) -> Ambient {
-        let next = self.entropy.get().wrapping_add(1);
-        self.entropy.set(next);
-        Ambient {
-            now,
-            entropy: Entropy(mix(next)),
-        }
     }
 
     /// A connection task begins; it gets a place for its waker.
@@ -169,7 +155,7 @@ impl<S: System> Shared<S> {
         if self.draining.replace(true) {
             return;
         }
-        self.worker.borrow_mut().drain();
+        self.joint.drain();
         for waker in self.tasks.borrow().iter().filter_map(|(_, w)| w.as_ref()) {
             waker.wake_by_ref();
         }
@@ -222,7 +208,7 @@ impl<S: System> Shared<S> {
 
     /// Gives up what others wait for, and wakes who may have something to gain.
     pub(crate) fn on_announced(&self) {
-        let told = self.worker.borrow_mut().on_announced();
+        let told = self.joint.on_announced();
         self.close_idle(told.close);
         for waiter in told.wake {
             self.wake_waiter(waiter);
@@ -294,12 +280,11 @@ impl<S: System> Shared<S> {
     /// Closes what core no longer wants and what peers have closed; false when nothing is left to look at.
     fn sweep(&self) -> bool {
         let now = self.wake();
-        let expired = self.worker.borrow_mut().expire(now);
+        let expired = self.joint.expire(now);
         self.close_idle(expired);
         let mut idle = self.idle.borrow_mut();
-        let mut worker = self.worker.borrow_mut();
         for id in idle.close_ended() {
-            worker.forget(id);
+            self.joint.forget(id);
         }
         self.counters.idle_upstream.set(idle.len() as u64);
         !idle.is_empty()

@@ -14,13 +14,15 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use outrigger_core::exchange::{ListenerKind, Peer};
 use outrigger_core::snapshot::Snapshot;
-use outrigger_core::worker::{Worker, WorkerSettings};
+use outrigger_core::worker::WorkerSettings;
 use tokio::sync::watch;
 
 use crate::access_log::LogBuffer;
 use crate::clock::Clock;
 use crate::connection::Connection;
+use crate::joint::Joint;
 use crate::notice::{Notice, Notices};
+use crate::record::Tap;
 use crate::shared::{Bells, Reports, Shared};
 use crate::stats::WorkerCounters;
 use crate::system::{Accepted, Launch, Listener, Stream, System, Timer};
@@ -60,6 +62,7 @@ pub(crate) struct Plan {
     pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
     pub(crate) settings: WorkerSettings,
     pub(crate) seed: u64,
+    pub(crate) tap: Option<Tap>,
     pub(crate) bells: Bells,
     pub(crate) counters: Arc<WorkerCounters>,
     pub(crate) log: Option<LogBuffer>,
@@ -85,7 +88,7 @@ async fn serve<S: System>(system: S, plan: Plan, ready: &SyncSender<io::Result<(
     let mut orders = plan.orders;
     let snapshot = plan.snapshot.load_full();
     plan.counters.revision.set(snapshot.revision);
-    let worker = Worker::new(snapshot, plan.settings, plan.seed);
+    let joint = Joint::new(snapshot, plan.settings, plan.seed, plan.tap);
     let outbound = plan
         .listeners
         .iter()
@@ -93,14 +96,13 @@ async fn serve<S: System>(system: S, plan: Plan, ready: &SyncSender<io::Result<(
     let shared = Rc::new(Shared::new(
         system.clone(),
         plan.clock,
-        worker,
+        joint,
         outbound.filter_map(|(_, l)| l.local_addr().ok()).collect(),
         Reports {
             counters: plan.counters,
             log: plan.log,
             notices: plan.notices,
         },
-        plan.seed,
         plan.bells,
     ));
     system.spawn(answer_announcements(Rc::clone(&shared)));
@@ -124,12 +126,8 @@ async fn serve<S: System>(system: S, plan: Plan, ready: &SyncSender<io::Result<(
         let latest = *orders.borrow_and_update();
         if generation != latest.generation {
             generation = latest.generation;
-            let snapshot = plan.snapshot.load_full();
-            let revision = snapshot.revision;
-            let unwanted = shared
-                .worker
-                .borrow_mut()
-                .adopt(snapshot, shared.clock.now());
+            let load = || plan.snapshot.load_full();
+            let (revision, unwanted) = shared.joint.adopt(load, shared.clock.now());
             shared.close_idle(unwanted);
             shared.on_announced();
             shared.counters.revision.set(revision);

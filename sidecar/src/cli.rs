@@ -12,6 +12,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use outrigger_core::config::value::parse_duration;
 
+pub(crate) use crate::replay::ReplayArgs;
 pub(crate) use crate::simulate::SimulateArgs;
 
 const EXAMPLES: &str = "\
@@ -20,6 +21,7 @@ Examples:
   outrigger check rules/                judge the Istio YAML you have
   outrigger simulate scenario.yaml      see what users would see of a slow or failing service under it
   outrigger run --config rules/         route what comes to 127.0.0.1:15001 by it
+  outrigger replay run.rec              decide again what was recorded, and compare
 
 Exit codes: 0 done, 1 the input was judged bad, 2 usage.";
 
@@ -42,6 +44,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Play services, faults and load in virtual time by the rules you have, and show what users would see
     Simulate(SimulateArgs),
+    /// Decide again what a run recorded (`run --record`), and compare every decision
+    Replay(ReplayArgs),
     /// Watch the tutorial's services talk through real sidecars on loopback
     Demo(DemoArgs),
 }
@@ -58,6 +62,10 @@ Examples:
 
   As version v2 of a service in namespace shop, with an access log:
     outrigger run --config rules/ --namespace shop --label app=cart --label version=v2 --access-log text
+
+  Record the run, to be replayed elsewhere (the file holds every byte, secrets too):
+    outrigger run --config rules/ --record run.rec
+    outrigger replay run.rec
 
 Files are read again when they change and on SIGHUP. A configuration with an error in anything that the proxy uses is
 refused as a whole: it does not start with it, and keeps what it runs. SIGTERM and SIGINT drain; a second one ends at once.";
@@ -110,6 +118,15 @@ pub(crate) struct RunArgs {
     /// For how long nothing of a request or its response may move; 0s is for ever
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_time)]
     pub(crate) stream_idle_timeout: Duration,
+
+    /// Record everything that decisions depend on to FILE, for `outrigger replay`; the file of the run before is kept as
+    /// FILE.previous
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+
+    /// The recording ends, and the run goes on, before the file is longer than this
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size, requires = "record")]
+    pub(crate) record_limit: u64,
 
     /// How long draining may take before what still runs is cut off, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "45", value_parser = parse_seconds)]
@@ -295,6 +312,21 @@ fn parse_time(text: &str) -> Result<Duration, String> {
     parse_duration(text).map_err(|_| format!("`{text}` is not a duration such as `90s` or `5m`"))
 }
 
+/// Bytes, or so many KiB, MiB or GiB.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = match &text[digits.len()..] {
+        "" | "B" => Some(1),
+        "KiB" => Some(1 << 10),
+        "MiB" => Some(1 << 20),
+        "GiB" => Some(1 << 30),
+        _ => None,
+    };
+    let size = digits.parse::<u64>().ok().zip(unit);
+    size.and_then(|(number, unit)| number.checked_mul(unit))
+        .ok_or_else(|| format!("`{text}` is not a size such as `64MiB`, `512KiB` or `2GiB`"))
+}
+
 fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.trim_end_matches('s').parse::<f64>().ok();
     seconds
@@ -311,7 +343,7 @@ mod tests {
         let words = ["outrigger", "run"].iter().chain(args);
         match Cli::try_parse_from(words)?.command {
             Command::Run(args) => Ok(args),
-            Command::Check(_) | Command::Demo(_) | Command::Simulate(_) => {
+            Command::Check(_) | Command::Demo(_) | Command::Simulate(_) | Command::Replay(_) => {
                 unreachable!("the words say `run`")
             }
         }
@@ -332,6 +364,25 @@ mod tests {
         assert_eq!(args.namespace, "default");
         assert_eq!(args.access_log, AccessLog::Off);
         assert_eq!(args.drain_time, Duration::from_secs(45));
+        assert_eq!((args.record, args.record_limit), (None, 64 << 20));
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        for (text, want) in [
+            ("0", Some(0)),
+            ("17", Some(17)),
+            ("17B", Some(17)),
+            ("3KiB", Some(3 << 10)),
+            ("2GiB", Some(2 << 30)),
+            ("2GB", None),
+            ("MiB", None),
+            ("-1", None),
+            ("99999999999GiB", None),
+            ("é", None),
+        ] {
+            assert_eq!(parse_size(text).ok(), want, "{text}");
+        }
     }
 
     #[test]
@@ -359,6 +410,8 @@ mod tests {
             &["--config", "a", "--label", "=v"],
             &["--config", "a", "--workers", "0"],
             &["--config", "a", "--drain-time", "soon"],
+            &["--config", "a", "--record-limit", "1MiB"],
+            &["--config", "a", "--record", "b", "--record-limit", "much"],
             &[],
         ] {
             assert_eq!(run_args(args).unwrap_err().exit_code(), 2, "{args:?}");

@@ -5,6 +5,7 @@
 mod check;
 mod cli;
 mod demo;
+mod replay;
 mod run;
 mod runtime;
 mod simulate;
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
     match cli::Cli::parse().command {
         cli::Command::Run(args) => run::run(&args),
         cli::Command::Check(args) => check::check(&args),
+        cli::Command::Replay(args) => replay::replay(&args),
         cli::Command::Demo(args) => demo::demo(&args),
         cli::Command::Simulate(args) => simulate::simulate(&args),
     }

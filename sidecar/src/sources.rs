@@ -3,6 +3,7 @@
 //! Owns which files a path means and in which order. What the bytes mean is the business of `outrigger_core::config`;
 //! when they are read again is the business of the command.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::{self, File};
@@ -36,6 +37,14 @@ impl Source {
         config::Source {
             name: &self.name,
             bytes: &self.bytes,
+        }
+    }
+
+    /// As a recording keeps it.
+    pub(crate) fn as_recorded(&self) -> outrigger_recording::File<'_> {
+        outrigger_recording::File {
+            name: Cow::Borrowed(&self.name),
+            text: &self.bytes,
         }
     }
 }

@@ -226,6 +226,7 @@ fn start_runtime(
         settings: setup.settings,
         seed: None,
         snapshot: Arc::new(snapshot),
+        recorder: None,
         access_log: Some(AccessLog {
             format: |record, _, block| {
                 block.extend(Observed::of(record).to_json().bytes());

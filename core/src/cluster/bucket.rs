@@ -1,5 +1,7 @@
 //! How many of an endpoint's results were successes, from one sweep to the next.
 
+use serde::{Deserialize, Serialize};
+
 use super::atomic::{AtomicU64, Ordering};
 
 /// Counting stops here, which leaves room for every worker to count once more: no interval needs so many, and successes
@@ -7,7 +9,7 @@ use super::atomic::{AtomicU64, Ordering};
 const FULL: u32 = 1 << 31;
 
 /// What a detector looks at: what an endpoint answered, or whether it could be reached at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Origin {
     /// Its responses; without the split, failures to reach it too.
     External,
@@ -16,7 +18,7 @@ pub enum Origin {
 }
 
 /// The results of one endpoint in one interval.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Results {
     /// Those that were good.
     pub successes: u32,

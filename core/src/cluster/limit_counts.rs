@@ -1,9 +1,11 @@
 //! What a rate limit did so far, by the names that Envoy counts it under.
 
+use serde::{Deserialize, Serialize};
+
 use super::atomic::{AtomicU64, Ordering};
 
 /// What became of a request that a rate limit looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Limited {
     /// There was a token for it.
     Ok,

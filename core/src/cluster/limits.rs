@@ -5,11 +5,13 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::atomic::{AtomicU32, Ordering};
 use super::state::ClusterState;
 
 /// What a circuit limit counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Counted {
     /// Connections to endpoints, being made, in use or idle (`maxConnections`).
     Connections,

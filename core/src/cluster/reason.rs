@@ -2,6 +2,8 @@
 
 use core::fmt::{self, Display, Formatter};
 
+use serde::{Deserialize, Serialize};
+
 use super::atomic::{AtomicU64, Ordering};
 use super::bucket::{Origin, Results};
 use crate::time::Instant;
@@ -62,7 +64,7 @@ impl Detector {
 }
 
 /// What a detector saw when it ejected an endpoint.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Reason {
     /// That many errors in a row, which is the threshold.
     Consecutive5xx(u32),

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::atomic::{AtomicU64, Ordering};
 use super::limits::{Counted, Permit};
 use super::state::ClusterState;
@@ -46,7 +48,7 @@ pub struct TokenBudget {
 }
 
 /// Why there is no retry although one is wanted, left and possible.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RetriesFull {
     /// As many are under way as there may be at a time.
     Count {

@@ -36,6 +36,8 @@ mod visibility;
 use core::net::SocketAddr;
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::cluster::Registry;
 use crate::config::destination_rule::DestinationRule;
 use crate::config::envoy_filter::EnvoyFilter;
@@ -51,7 +53,7 @@ use crate::config::{Finding, Resources};
 use crate::snapshot::{Settings, Snapshot, UnknownHosts};
 
 /// The workload that a sidecar stands beside.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workload {
     /// Its namespace.
     pub namespace: String,
@@ -69,7 +71,7 @@ impl Default for Workload {
 }
 
 /// A listener that forwards everything to the application.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inbound {
     /// Where it listens.
     pub listen: SocketAddr,

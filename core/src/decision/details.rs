@@ -2,10 +2,12 @@
 
 use core::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::cluster::Counted;
 
 /// Why an attempt ended without a response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ResetReason {
     /// The endpoint refused the connection or was unreachable.
     RemoteConnectionFailure,
@@ -28,7 +30,7 @@ pub enum ResetReason {
 }
 
 /// Which circuit limit was reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Overflow {
     /// What is counted.
     pub counted: Counted,

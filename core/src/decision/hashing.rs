@@ -2,10 +2,11 @@
 
 use core::fmt::{self, Display, Formatter};
 
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 /// What a request hashes to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestHash {
     /// The number; `None` when the request has nothing that is hashed.
     pub value: Option<u64>,
@@ -24,7 +25,7 @@ impl RequestHash {
 }
 
 /// What was hashed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HashedBy {
     /// Nothing: a number was drawn.
     #[default]
@@ -44,7 +45,7 @@ pub enum HashedBy {
 }
 
 /// How busy the picked endpoint was, by what bounded load allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoadBound {
     /// Requests in flight on the picked one.
     pub active: u32,

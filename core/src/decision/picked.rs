@@ -1,10 +1,12 @@
 //! Why an endpoint was picked, with the numbers that were seen.
 
+use serde::{Deserialize, Serialize};
+
 use super::hashing::{HashedBy, LoadBound};
 use crate::time::Duration;
 
 /// Why this endpoint was picked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Picked {
     /// Its priority.
     pub priority: u32,
@@ -33,7 +35,7 @@ impl Picked {
 }
 
 /// Why a locality was picked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LocalityChoice {
     /// Localities did not matter.
     Any,
@@ -48,7 +50,7 @@ pub enum LocalityChoice {
 }
 
 /// How an endpoint was picked among its like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PickedBy {
     /// It was the only one.
     Only,

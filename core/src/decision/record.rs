@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::details::{Details, ResetReason};
@@ -15,7 +16,7 @@ use crate::time::{Duration, Instant};
 use crate::worker::View;
 
 /// Which rule applied.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RouteDecision {
     /// The request never reached routing.
     #[default]
@@ -48,7 +49,7 @@ pub enum RouteDecision {
 }
 
 /// What became of the copy for one mirror.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MirrorFate {
     /// There is none: the request ended before it was received whole.
     Incomplete,
@@ -65,7 +66,7 @@ pub enum MirrorFate {
 }
 
 /// A mirror that was to get a copy of the request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mirrored {
     /// The position of the mirror in the rule.
     pub mirror: u32,
@@ -74,7 +75,7 @@ pub struct Mirrored {
 }
 
 /// What a local rate limit made of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RateLimitSeen {
     /// Which limit.
     pub limit: RateLimitId,
@@ -89,7 +90,7 @@ pub struct RateLimitSeen {
 }
 
 /// How an attempt ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AttemptEnd {
     /// It has not.
     #[default]
@@ -107,7 +108,7 @@ pub enum AttemptEnd {
 }
 
 /// What the retry policy made of an attempt's end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Followed {
     /// Nothing: there is no policy, or the end is none that it retries.
     #[default]
@@ -140,7 +141,7 @@ pub enum Followed {
 }
 
 /// One attempt to have the request answered.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
     /// The cluster; `None` for passthrough.
     pub cluster: Option<ClusterId>,
@@ -161,7 +162,7 @@ pub struct Attempt {
 }
 
 /// How long a request and its attempts may take.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timeouts {
     /// The whole request, from the moment it is complete; `None` is unlimited.
     pub whole: Option<Duration>,

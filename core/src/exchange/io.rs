@@ -1,11 +1,13 @@
 //! The words between an exchange and its runtime: one enum in, one enum out.
 
+use serde::{Deserialize, Serialize};
+
 use crate::peer::{ConnectionId, WaiterId};
 use crate::snapshot::Address;
 use crate::time::Instant;
 
 /// One of the two peers of an exchange.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Side {
     /// The client that connected to us.
     Downstream,
@@ -16,7 +18,7 @@ pub enum Side {
 }
 
 /// Why no connection could be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ConnectFault {
     /// The peer refused it or cannot be reached.
     Refused,
@@ -27,7 +29,7 @@ pub enum ConnectFault {
 }
 
 /// What happened outside, told to [`super::Exchange::handle_input`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Input {
     /// This many bytes, at least one, were read into [`super::Exchange::space`].
     Read(Side, usize),
@@ -54,7 +56,7 @@ pub enum Input {
 }
 
 /// What the runtime must do, from [`super::Exchange::poll_output`]. [`Output::Wait`] and [`Output::Done`] end a round.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Output {
     /// Make a connection, as the upstream side. Answer with `Connected` or `ConnectFailed`.
     Connect(Address),
@@ -89,7 +91,7 @@ pub enum Output {
 }
 
 /// What a deadline is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Timer {
     /// The head of a request is not complete.
     RequestHead,
@@ -114,7 +116,7 @@ pub enum Timer {
 }
 
 /// What an exchange waits for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interest {
     /// Read from the client.
     pub read_downstream: bool,

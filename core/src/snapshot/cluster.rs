@@ -4,6 +4,8 @@ use core::fmt;
 use core::net::SocketAddr;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::hashing::{ConsistentHash, HashPolicy};
 use super::locality::LocalityPolicy;
 use crate::cluster::{
@@ -18,11 +20,11 @@ use crate::time::{Duration, Instant};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Which cluster of a snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ClusterId(pub u32);
 
 /// Where an endpoint listens.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Address {
     /// An IP address and a port.
     Socket(SocketAddr),

@@ -3,6 +3,8 @@
 use core::net::IpAddr;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use http::StatusCode;
 
 use super::matching::{MatchedField, TextMatch};
@@ -11,7 +13,7 @@ use super::route::{HeaderOps, Origin};
 use crate::cluster::{Bucket, BucketSize, LimitCounts};
 
 /// Which rate limit of a snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RateLimitId(pub u32);
 
 /// Where in the order of policies a rate limit stands. Istio's order is faults, CORS, forwarding.

@@ -3,6 +3,8 @@
 use core::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use http::StatusCode;
 
 use super::cluster::ClusterId;
@@ -14,7 +16,7 @@ use crate::policy::RuleIndex;
 use crate::time::Duration;
 
 /// Which virtual host of a snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct VirtualHostId(pub u32);
 
 /// Which resource of a snapshot.

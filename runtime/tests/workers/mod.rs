@@ -7,4 +7,5 @@ mod descriptors;
 mod early;
 mod mirrors;
 mod ourselves;
+mod recording;
 mod support;

@@ -29,6 +29,7 @@ fn a_request_to_the_proxy_itself_does_not_go_round() {
                 },
                 ..Snapshot::default()
             }),
+            recorder: None,
             access_log: None,
             notices: Arc::new(|_| {}),
         })

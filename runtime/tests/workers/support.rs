@@ -21,7 +21,7 @@ use outrigger_core::snapshot::{
     Forward, HeaderOps, Limits, Rule, Snapshot, VirtualHost, VirtualHostId,
 };
 use outrigger_core::worker::WorkerSettings;
-use outrigger_runtime::{AccessLog, Config, Listen, Notice, Running};
+use outrigger_runtime::{AccessLog, Config, Listen, Notice, Recorder, Running};
 
 use crate::start;
 
@@ -86,12 +86,17 @@ impl Proxy {
     }
 
     pub(crate) fn with(address: Address, workers: usize, access_log: Option<AccessLog>) -> Self {
-        Self::start(address, workers, access_log, None)
+        Self::start(address, workers, access_log, None, None)
     }
 
     /// With circuit limits.
     pub(crate) fn limited(address: Address, workers: usize, limits: Limits) -> Self {
-        Self::start(address, workers, None, Some(limits))
+        Self::start(address, workers, None, Some(limits), None)
+    }
+
+    /// One whose run is recorded.
+    pub(crate) fn recorded(address: Address, workers: usize, recorder: Recorder) -> Self {
+        Self::start(address, workers, None, None, Some(recorder))
     }
 
     fn start(
@@ -99,6 +104,7 @@ impl Proxy {
         workers: usize,
         access_log: Option<AccessLog>,
         limits: Option<Limits>,
+        recorder: Option<Recorder>,
     ) -> Self {
         let mut registry = Registry::default();
         let (sender, notices) = channel();
@@ -112,6 +118,7 @@ impl Proxy {
             settings: WorkerSettings::default(),
             seed: None,
             snapshot: limited_to(&mut registry, address, limits),
+            recorder,
             access_log,
             notices: Arc::new(move |notice| {
                 let _ = sender.lock().unwrap().send(notice);

@@ -198,6 +198,7 @@ impl Sidecar {
             settings: WorkerSettings::default(),
             seed: None,
             snapshot: Arc::new(Snapshot::default()),
+            recorder: None,
             access_log: stories.map(Stories::log),
             notices: Arc::new(|notice| anstream::eprintln!("warning: {notice}")),
         });

@@ -3,6 +3,7 @@
 //! Owns what is read, what it is read for, and whether it is good enough to run. Endpoints keep their live state from
 //! one snapshot to the next, because the registry stays.
 
+use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 
@@ -11,6 +12,8 @@ use outrigger_core::compile::{self, Inbound, Workload};
 use outrigger_core::config::mesh::MeshConfig;
 use outrigger_core::config::{self, Finding};
 use outrigger_core::snapshot::Snapshot;
+use outrigger_recording::{self as recording, Frame};
+use outrigger_runtime::Recorder;
 
 use crate::cli::RunArgs;
 use crate::sources::{self, Source};
@@ -23,6 +26,7 @@ pub(super) struct Configuration {
     workload: Workload,
     inbound: Vec<Inbound>,
     registry: Registry,
+    recorder: Option<Recorder>,
     revision: u64,
     /// Of what was read last, good or bad.
     fingerprint: u64,
@@ -51,7 +55,7 @@ pub(super) enum Reading {
 }
 
 impl Configuration {
-    pub(super) fn new(args: &RunArgs) -> Self {
+    pub(super) fn new(args: &RunArgs, recorder: Option<Recorder>) -> Self {
         let labels = args.labels.iter();
         let inbound = args.inbound.iter();
         Self {
@@ -68,6 +72,7 @@ impl Configuration {
                 })
                 .collect(),
             registry: Registry::default(),
+            recorder,
             revision: 0,
             fingerprint: 0,
         }
@@ -113,14 +118,16 @@ impl Configuration {
             || (MeshConfig::default(), Vec::new()),
             |source| config::load_mesh(source.as_config()),
         );
-        let sources: Vec<_> = sources.iter().map(Source::as_config).collect();
-        let loaded = config::load(&sources, &self.workload.namespace);
+        let read: Vec<_> = sources.iter().map(Source::as_config).collect();
+        let loaded = config::load(&read, &self.workload.namespace);
         findings.extend(loaded.findings);
         if findings.iter().any(Finding::blocks) {
             return Reading::Bad { findings };
         }
         // A rule for a host that does not exist is a mistake to tell, and its requests get a 503; it stops nobody else.
         findings.extend(config::lint(&loaded.resources, &mesh));
+        // Compiling counts endpoints of which the workers of a recorded run may say something at the same time.
+        let turn = self.recorder.as_ref().and_then(Recorder::turn);
         let compiled = compile::compile(
             &loaded.resources,
             &self.workload,
@@ -129,6 +136,16 @@ impl Configuration {
             &mut self.registry,
             self.revision,
         );
+        if let Some(mut turn) = turn {
+            turn.put(&Frame::Configuration(recording::Configuration {
+                files: sources.iter().map(Source::as_recorded).collect(),
+                mesh: mesh_source.map(Source::as_recorded),
+                workload: Cow::Borrowed(&self.workload),
+                inbound: Cow::Borrowed(&self.inbound),
+                previous: self.revision,
+                identity: recording::identity(&compiled.snapshot),
+            }));
+        }
         findings.extend(compiled.findings);
         self.revision = compiled.snapshot.revision;
         Reading::Good {

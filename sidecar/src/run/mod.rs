@@ -6,6 +6,7 @@
 mod admin;
 mod configuration;
 mod control;
+mod recording;
 mod watch;
 
 use std::fmt::Write as _;
@@ -20,7 +21,7 @@ use outrigger_core::decision::access_log::{self, Surroundings};
 use outrigger_core::exchange::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
-use outrigger_runtime::{Config, Handle, Listen, Notices, Request, Running};
+use outrigger_runtime::{Config, Handle, Listen, Notices, Recorder, Request, Running};
 
 use crate::cli::{AccessLog, RunArgs};
 use crate::runtime::{self, Picked};
@@ -79,7 +80,9 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         code: missing.exit_code(),
         text: missing.to_string(),
     })?;
-    let mut configuration = Configuration::new(args);
+    let notices: Notices = Arc::new(|notice| anstream::eprintln!("warning: {notice}"));
+    let recorder = recording::start(args, &notices)?;
+    let mut configuration = Configuration::new(args, recorder.clone());
     let snapshot = match configuration.read() {
         Reading::Good { snapshot, findings } => {
             control::print_findings(&findings);
@@ -98,7 +101,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     };
     let control = Control::new()
         .map_err(|error| Failure::bad(format!("cannot wait for signals: {error}")))?;
-    let running = start_workers(args, runtime, Arc::clone(&snapshot))?;
+    let running = start_workers(args, runtime, Arc::clone(&snapshot), notices, recorder)?;
     let (commands, received) = tokio::sync::mpsc::unbounded_channel();
     let admin = admin::start(args.admin, running.handle().clone(), commands.clone());
     let admin = admin.map_err(|error| {
@@ -115,6 +118,8 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         "{}",
         greeting(args, runtime, running.handle(), admin, &snapshot)
     );
+    // From here on only the workers hold it, so that endpoints it names are forgotten when a later one does not.
+    drop(snapshot);
     control.serve(running, configuration, received, args.drain_time);
     Ok(())
 }
@@ -123,6 +128,8 @@ fn start_workers(
     args: &RunArgs,
     runtime: Picked,
     snapshot: Arc<Snapshot>,
+    notices: Notices,
+    recorder: Option<Recorder>,
 ) -> Result<Running, Failure> {
     let outbound = Listen {
         kind: ListenerKind::Outbound,
@@ -132,13 +139,13 @@ fn start_workers(
         kind: ListenerKind::Inbound(index),
         addr: arg.listen,
     });
-    let notices: Notices = Arc::new(|notice| anstream::eprintln!("warning: {notice}"));
     (runtime.start)(Config {
         listeners: std::iter::once(outbound).chain(inbound).collect(),
         workers: workers(args),
         settings: worker_settings(args),
         seed: None,
         snapshot,
+        recorder,
         access_log: access_log(args.access_log),
         notices,
     })

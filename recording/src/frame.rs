@@ -1,0 +1,244 @@
+//! What stands in a recording, frame by frame.
+
+use std::borrow::Cow;
+use std::hash::Hasher;
+
+use outrigger_core::compile::{Inbound, Workload};
+use outrigger_core::entropy::Entropy;
+use outrigger_core::exchange::{ConnectionId, Input, Peer};
+use outrigger_core::outbox::Outbox;
+use outrigger_core::time::Instant;
+use outrigger_core::worker::{Announced, WorkerSettings};
+use serde::{Deserialize, Serialize, Serializer};
+use twox_hash::XxHash64;
+
+/// One thing that happened. Connections are numbered from 0 in the order in which they began, copies for mirrors among
+/// them; workers by their position.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Frame<'a> {
+    /// The first frame: the version of the program that wrote the file.
+    Program(Cow<'a, str>),
+    /// A configuration was compiled.
+    #[serde(borrow)]
+    Configuration(Configuration<'a>),
+    /// Workers began, on the last configuration.
+    Workers {
+        /// The settings of each.
+        settings: WorkerSettings,
+        /// The seed of each.
+        seeds: Vec<u64>,
+    },
+    /// The last configuration became the one that workers adopt.
+    Published,
+    /// A worker adopted the published configuration.
+    Adopted {
+        /// Which one.
+        worker: u32,
+        /// When.
+        now: Instant,
+        /// Idle connections that this closed.
+        closed: Vec<ConnectionId>,
+    },
+    /// A worker has another calendar date.
+    Date {
+        /// Which one.
+        worker: u32,
+        /// As a `date` field writes it.
+        date: Cow<'a, str>,
+    },
+    /// A client connected.
+    Accepted {
+        /// To which worker.
+        worker: u32,
+        /// Who.
+        peer: Peer,
+        /// When.
+        now: Instant,
+    },
+    /// A copy for a mirror went its own way.
+    Copied {
+        /// The connection whose request it copies.
+        of: u64,
+    },
+    /// Something happened on a connection.
+    Came(Came<'a>),
+    /// What core said to what came last on a connection, or when it began.
+    Said {
+        /// The connection.
+        connection: u64,
+        /// As [`Said::read`](crate::Said::read) reads it.
+        #[serde(serialize_with = "as_bytes")]
+        outputs: &'a [u8],
+    },
+    /// A connection is over, and what it held is free.
+    Left {
+        /// Which one.
+        connection: u64,
+    },
+    /// A worker looked at what it keeps for others.
+    Announced {
+        /// Which one.
+        worker: u32,
+        /// What came of it.
+        told: Announced,
+    },
+    /// A worker forgot idle connections that were idle for too long.
+    Expired {
+        /// Which one.
+        worker: u32,
+        /// When.
+        now: Instant,
+        /// Those.
+        closed: Vec<ConnectionId>,
+    },
+    /// An idle connection ended by itself.
+    Forgot {
+        /// Whose.
+        worker: u32,
+        /// Which one.
+        id: ConnectionId,
+    },
+    /// A worker began to drain.
+    Draining {
+        /// Which one.
+        worker: u32,
+    },
+    /// The last frame: why the recording ends.
+    End(End),
+}
+
+/// A configuration as it was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Configuration<'a> {
+    /// Resources, in the order in which they were read.
+    #[serde(borrow)]
+    pub files: Vec<File<'a>>,
+    /// The mesh configuration.
+    #[serde(borrow)]
+    pub mesh: Option<File<'a>>,
+    /// Whom it was compiled for.
+    pub workload: Cow<'a, Workload>,
+    /// The listeners for inbound requests.
+    pub inbound: Cow<'a, [Inbound]>,
+    /// The revision of the snapshot before it.
+    pub previous: u64,
+    /// What [`identity`](crate::identity()) says of the snapshot.
+    pub identity: u64,
+}
+
+/// A file of a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct File<'a> {
+    /// The name that findings have for it.
+    pub name: Cow<'a, str>,
+    /// What stands in it.
+    #[serde(serialize_with = "as_bytes")]
+    pub text: &'a [u8],
+}
+
+/// An input of an exchange.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Came<'a> {
+    /// Whose.
+    pub connection: u64,
+    /// When.
+    pub now: Instant,
+    /// The random number that came with it.
+    pub entropy: Entropy,
+    /// What happened.
+    pub input: Input,
+    /// The bytes that it is about.
+    #[serde(borrow)]
+    pub bytes: Bytes<'a>,
+}
+
+/// The bytes of an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Bytes<'a> {
+    /// It has none.
+    None,
+    /// They were read.
+    Read(#[serde(serialize_with = "as_bytes")] &'a [u8]),
+    /// They were written, and this is their XXH64.
+    Written(u64),
+}
+
+/// Why a recording ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum End {
+    /// The run ended.
+    Finished,
+    /// The file has the size that it may have.
+    Full {
+        /// In bytes.
+        limit: u64,
+    },
+    /// The disk took the bytes too slowly.
+    Slow,
+    /// The input before this made the program panic.
+    Panicked,
+}
+
+impl Bytes<'_> {
+    /// The next `count` bytes of an outbox, which are written now.
+    #[must_use]
+    pub fn of_written(outbox: &Outbox, count: usize) -> Self {
+        let mut hasher = XxHash64::default();
+        let mut left = count;
+        for piece in outbox.pieces() {
+            let taken = left.min(piece.len());
+            hasher.write(&piece[..taken]);
+            left -= taken;
+            if left == 0 {
+                break;
+            }
+        }
+        Self::Written(hasher.finish())
+    }
+}
+
+impl<'a> Frame<'a> {
+    /// Appends the frame.
+    pub fn put(&self, block: &mut Vec<u8>) {
+        put(self, block);
+    }
+
+    /// The frame that `bytes` begin with, and what follows it.
+    #[must_use]
+    pub fn take(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        postcard::take_from_bytes(bytes).ok()
+    }
+}
+
+/// Appends a value in postcard.
+pub(crate) fn put(value: &impl Serialize, block: &mut Vec<u8>) {
+    struct Append<'a>(&'a mut Vec<u8>);
+
+    impl postcard::ser_flavors::Flavor for Append<'_> {
+        type Output = ();
+
+        fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+            self.0.push(byte);
+            Ok(())
+        }
+
+        fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+            self.0.extend_from_slice(bytes);
+            Ok(())
+        }
+
+        fn finalize(self) -> postcard::Result<()> {
+            Ok(())
+        }
+    }
+
+    let written = postcard::serialize_with_flavor(value, Append(block));
+    debug_assert!(
+        written.is_ok(),
+        "memory takes everything, and no type of ours refuses to be written"
+    );
+}
+
+fn as_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bytes(bytes)
+}

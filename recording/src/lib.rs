@@ -1,0 +1,33 @@
+//! The file in which a run is recorded: everything that went into core, and what came of it, in one order.
+//!
+//! Owns the format alone. Who writes it is in `outrigger-runtime`; who reads it and feeds it to core again, in the program.
+//!
+//! ```text
+//! file     = "OUTRIGGR" version:u32 segment*
+//! segment  = length:u32 checksum:u64 frame*         numbers little-endian; the checksum is XXH64 of the frames
+//! frame    = one [`Frame`] in postcard              varints, no names, no alignment
+//! ```
+//!
+//! The first frames say what the run began with: the program, the configuration as text, the workers with their settings
+//! and seeds. After them each frame is one thing that happened, in the order in which it reached core: an input with its
+//! time, its random number and its bytes ([`Came`]), and what core said to it ([`Frame::Said`]), which for a request that
+//! ended holds the whole decision ([`Decided`]). Only its tail can be missing: a file that ends within a segment was cut
+//! off, and is good up to there.
+//!
+//! Frames have no names in the file, so a change to a type that stands in one is a change of the format, and raises
+//! [`VERSION`].
+
+#![forbid(unsafe_code)]
+
+mod decided;
+mod file;
+mod frame;
+mod identity;
+pub mod replay;
+mod said;
+
+pub use decided::{Decided, Difference};
+pub use file::{Fault, HEADER, MAX_SEGMENT, Reader, SEGMENT_HEAD, Segment, VERSION, put_segment};
+pub use frame::{Bytes, Came, Configuration, End, File, Frame};
+pub use identity::identity;
+pub use said::{Said, Saying, put_output};

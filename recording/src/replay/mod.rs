@@ -1,0 +1,325 @@
+//! Feeding a recording to core again, and comparing what core says with what it said.
+//!
+//! One more driver of the same core: it has no sockets and no clock, because every input stands in the recording with its
+//! time and its random number. It stops at the first thing that is not as it was.
+
+mod connection;
+mod difference;
+
+pub use difference::{Changed, Stop, What};
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Read;
+use std::sync::Arc;
+
+use outrigger_core::cluster::Registry;
+use outrigger_core::compile::compile;
+use outrigger_core::config::{MeshConfig, Source, load, load_mesh};
+use outrigger_core::exchange::Exchange;
+use outrigger_core::snapshot::Snapshot;
+use outrigger_core::time::Instant;
+use outrigger_core::worker::{Worker, WorkerSettings};
+
+use crate::file::Reader;
+use crate::frame::{Came, Configuration, End, File, Frame};
+use crate::identity::identity;
+use connection::Connection;
+
+/// More workers than any machine has threads for.
+const MOST_WORKERS: usize = 4096;
+
+/// How much was replayed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Replayed {
+    /// The version of the program that recorded.
+    pub program: String,
+    /// Threads.
+    pub workers: usize,
+    /// Configurations.
+    pub configurations: u64,
+    /// Client connections.
+    pub connections: u64,
+    /// Requests whose decision was compared.
+    pub requests: u64,
+    /// Copies for mirrors whose decision was compared.
+    pub copies: u64,
+    /// Inputs of exchanges.
+    pub inputs: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// The time of the last input.
+    pub until: Instant,
+    /// Why the recording ends; `None` when it was cut off.
+    pub end: Option<End>,
+    /// Bytes of the file that were replayed.
+    pub offset: u64,
+}
+
+/// What came of a replay.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// How far it came.
+    pub replayed: Replayed,
+    /// Why it stopped before the end of the recording; `None` when it did not.
+    pub stop: Option<Stop>,
+}
+
+/// Replays a recording to its end, or to the first difference.
+pub fn replay(input: impl Read) -> Outcome {
+    let mut registry = Registry::default();
+    replay_on(input, |recorded| compile_again(recorded, &mut registry))
+}
+
+/// The same, on snapshots that somebody else makes of the recorded configurations.
+pub fn replay_on(input: impl Read, compile: impl FnMut(&Configuration<'_>) -> Snapshot) -> Outcome {
+    let mut reader = match Reader::new(input) {
+        Ok(reader) => reader,
+        Err(fault) => {
+            return Outcome {
+                stop: Some(fault.into()),
+                ..Outcome::default()
+            };
+        }
+    };
+    let mut run = Run::new(compile);
+    let stop = loop {
+        run.replayed.offset = reader.offset();
+        let segment = match reader.next_segment() {
+            Ok(Some(segment)) => segment,
+            Ok(None) => break run.incomplete(),
+            Err(fault) => break Some(fault.into()),
+        };
+        let mut frames = segment.frames();
+        let stop = frames.find_map(|frame| match frame {
+            Ok((offset, frame)) => run.feed(offset, frame).err(),
+            Err(fault) => Some(fault.into()),
+        });
+        if stop.is_some() {
+            break stop;
+        }
+    };
+    Outcome {
+        replayed: run.replayed,
+        stop,
+    }
+}
+
+/// Compiles a configuration as it was compiled.
+fn compile_again(recorded: &Configuration<'_>, registry: &mut Registry) -> Snapshot {
+    let files: Vec<_> = recorded.files.iter().map(File::as_source).collect();
+    let mesh = recorded.mesh.as_ref().map(File::as_source);
+    let mesh = mesh.map_or_else(MeshConfig::default, |mesh| load_mesh(mesh).0);
+    let (workload, inbound) = (&recorded.workload, &recorded.inbound);
+    let resources = load(&files, &workload.namespace).resources;
+    let previous = recorded.previous;
+    compile(&resources, workload, &mesh, inbound, registry, previous).snapshot
+}
+
+/// A run that is repeated.
+struct Run<C> {
+    compile: C,
+    /// Compiled, and not yet published.
+    compiled: Option<Arc<Snapshot>>,
+    published: Option<Arc<Snapshot>>,
+    workers: Vec<Worker>,
+    connections: BTreeMap<u64, Connection>,
+    next: u64,
+    replayed: Replayed,
+}
+
+impl<C: FnMut(&Configuration<'_>) -> Snapshot> Run<C> {
+    fn new(compile: C) -> Self {
+        Self {
+            compile,
+            compiled: None,
+            published: None,
+            workers: Vec::new(),
+            connections: BTreeMap::new(),
+            next: 0,
+            replayed: Replayed::default(),
+        }
+    }
+
+    fn feed(&mut self, offset: u64, frame: Frame<'_>) -> Result<(), Stop> {
+        if self.replayed.end.is_some() {
+            return Err(Stop::damaged(offset, "something follows the end"));
+        }
+        if self.replayed.program.is_empty() && !matches!(frame, Frame::Program(_)) {
+            return Err(Stop::damaged(offset, "no program is named first"));
+        }
+        match frame {
+            Frame::Program(version) => self.replayed.program = version.into_owned(),
+            Frame::Configuration(configuration) => self.configure(offset, &configuration)?,
+            Frame::Workers { settings, seeds } => self.begin(offset, settings, &seeds)?,
+            Frame::Published => {
+                let Some(compiled) = self.compiled.take() else {
+                    return Err(Stop::damaged(offset, "what is published was not compiled"));
+                };
+                self.published = Some(compiled);
+            }
+            Frame::Adopted {
+                worker,
+                now,
+                closed,
+            } => {
+                let Some(snapshot) = self.published.clone() else {
+                    return Err(Stop::damaged(offset, "nothing was published"));
+                };
+                let adopted = self.worker(offset, worker)?.adopt(snapshot, now);
+                compare(offset, now, "adopted", &closed, &adopted)?;
+            }
+            Frame::Date { worker, date } => {
+                let Ok(date) = date.as_bytes().try_into() else {
+                    return Err(Stop::damaged(offset, "a date has another length"));
+                };
+                self.worker(offset, worker)?.set_date(date);
+            }
+            Frame::Accepted { worker, peer, now } => {
+                let at = worker;
+                let worker = self.worker(offset, worker)?;
+                let exchange = Exchange::accept(peer, now, worker);
+                self.enter(at, exchange, now);
+                self.replayed.connections += 1;
+            }
+            Frame::Copied { of } => {
+                let connection = self.connection(offset, of)?;
+                let (worker, now) = (connection.worker(), connection.now());
+                let Some(copy) = connection.take_copy() else {
+                    let what = What::NoCopy;
+                    return Err(Stop::changed(offset, of, now, what));
+                };
+                self.enter(worker, copy, now);
+            }
+            Frame::Came(came) => self.input(offset, &came)?,
+            Frame::Said {
+                connection: number,
+                outputs,
+            } => {
+                let connection = self.connection(offset, number)?;
+                let ended = connection
+                    .compare(outputs)
+                    .map_err(|what| Stop::changed(offset, number, connection.now(), what))?;
+                match connection.is_copy() {
+                    true => self.replayed.copies += ended,
+                    false => self.replayed.requests += ended,
+                }
+            }
+            Frame::Left { connection } => {
+                if self.connections.remove(&connection).is_none() {
+                    return Err(Stop::damaged(offset, "a connection left that is not there"));
+                }
+            }
+            Frame::Announced { worker, told } => {
+                let now = self.replayed.until;
+                let said = self.worker(offset, worker)?.on_announced();
+                compare(offset, now, "announced", &told, &said)?;
+            }
+            Frame::Expired {
+                worker,
+                now,
+                closed,
+            } => {
+                let expired = self.worker(offset, worker)?.expire(now);
+                compare(offset, now, "expired", &closed, &expired)?;
+            }
+            Frame::Forgot { worker, id } => self.worker(offset, worker)?.forget(id),
+            Frame::Draining { worker } => self.worker(offset, worker)?.drain(),
+            Frame::End(end) => self.replayed.end = Some(end),
+        }
+        Ok(())
+    }
+
+    fn configure(&mut self, offset: u64, recorded: &Configuration<'_>) -> Result<(), Stop> {
+        let snapshot = (self.compile)(recorded);
+        self.replayed.configurations += 1;
+        let is_same = identity(&snapshot) == recorded.identity;
+        self.compiled = Some(Arc::new(snapshot));
+        let now = self.replayed.until;
+        match is_same {
+            true => Ok(()),
+            false => Err(Stop::changed(offset, None, now, What::Snapshot)),
+        }
+    }
+
+    fn begin(&mut self, offset: u64, settings: WorkerSettings, seeds: &[u64]) -> Result<(), Stop> {
+        let Some(snapshot) = self.compiled.take() else {
+            return Err(Stop::damaged(offset, "workers begin on nothing"));
+        };
+        if seeds.len() > MOST_WORKERS {
+            return Err(Stop::damaged(offset, "there are more workers than threads"));
+        }
+        let seeds = seeds.iter();
+        self.workers = seeds
+            .map(|seed| Worker::new(Arc::clone(&snapshot), settings, *seed))
+            .collect();
+        self.published = Some(snapshot);
+        self.replayed.workers = self.workers.len();
+        Ok(())
+    }
+
+    fn input(&mut self, offset: u64, came: &Came<'_>) -> Result<(), Stop> {
+        let Some(connection) = self.connections.get_mut(&came.connection) else {
+            return Err(Stop::damaged(offset, "an input of no connection"));
+        };
+        let at = connection.worker();
+        // A connection is accepted by a worker that is there, and workers stay.
+        let Some(worker) = self.workers.get_mut(at as usize) else {
+            return Err(Stop::damaged(offset, "an input of no worker"));
+        };
+        self.replayed.inputs += 1;
+        self.replayed.until = came.now;
+        self.replayed.bytes += connection.feed(offset, came, worker)?;
+        Ok(())
+    }
+
+    /// The file ends here without saying so.
+    fn incomplete(&mut self) -> Option<Stop> {
+        self.workers
+            .is_empty()
+            .then(|| Stop::damaged(self.replayed.offset, "it ends before the run began"))
+    }
+
+    fn enter(&mut self, worker: u32, exchange: Exchange, now: Instant) {
+        let connection = Connection::new(worker, exchange, now);
+        self.connections.insert(self.next, connection);
+        self.next += 1;
+    }
+
+    fn worker(&mut self, offset: u64, worker: u32) -> Result<&mut Worker, Stop> {
+        let worker = self.workers.get_mut(worker as usize);
+        worker.ok_or_else(|| Stop::damaged(offset, "there is no such worker"))
+    }
+
+    fn connection(&mut self, offset: u64, number: u64) -> Result<&mut Connection, Stop> {
+        let connection = self.connections.get_mut(&number);
+        connection.ok_or_else(|| Stop::damaged(offset, "there is no such connection"))
+    }
+}
+
+impl File<'_> {
+    fn as_source(&self) -> Source<'_> {
+        Source {
+            name: &self.name,
+            bytes: self.text,
+        }
+    }
+}
+
+fn compare<T: PartialEq + fmt::Debug>(
+    offset: u64,
+    now: Instant,
+    did: &'static str,
+    recorded: &T,
+    said: &T,
+) -> Result<(), Stop> {
+    if recorded == said {
+        return Ok(());
+    }
+    let what = What::Worker {
+        did,
+        recorded: format!("{recorded:?}"),
+        now: format!("{said:?}"),
+    };
+    Err(Stop::changed(offset, None, now, what))
+}

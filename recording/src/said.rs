@@ -1,0 +1,76 @@
+//! What an exchange says after one input: its outputs, and with a request's end the decision.
+
+use outrigger_core::decision::Record;
+use outrigger_core::exchange::Output;
+
+use crate::decided::{Decided, put_record};
+use crate::frame::put;
+
+/// Appends one output, and with [`Output::Ended`] the record that it speaks of.
+pub fn put_output(output: &Output, record: &Record, said: &mut Vec<u8>) {
+    put(output, said);
+    if *output == Output::Ended {
+        put_record(record, said);
+    }
+}
+
+/// One thing that an exchange said.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Saying {
+    /// Do this.
+    Output(Output),
+    /// A request ended, decided like this.
+    Ended(Box<Decided>),
+}
+
+/// Outputs as they stand in a frame. The last one is `Wait` or `Done`.
+#[derive(Clone, Copy, Debug)]
+pub struct Said<'a>(&'a [u8]);
+
+impl<'a> Said<'a> {
+    /// The outputs of a frame.
+    #[must_use]
+    pub const fn read(outputs: &'a [u8]) -> Self {
+        Self(outputs)
+    }
+
+    /// The outputs of a frame, as [`Said::read`] reads them.
+    #[must_use]
+    pub fn write(sayings: &[Saying]) -> Vec<u8> {
+        let mut outputs = Vec::new();
+        for saying in sayings {
+            match saying {
+                Saying::Output(output) => put(output, &mut outputs),
+                Saying::Ended(decided) => {
+                    put(&Output::Ended, &mut outputs);
+                    put(decided, &mut outputs);
+                }
+            }
+        }
+        outputs
+    }
+}
+
+impl Iterator for Said<'_> {
+    /// `None` where none could be read; then nothing follows.
+    type Item = Option<Saying>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let saying =
+            postcard::take_from_bytes(self.0)
+                .ok()
+                .and_then(|(output, rest)| match output {
+                    Output::Ended => {
+                        let (decided, rest) = postcard::take_from_bytes(rest).ok()?;
+                        Some((Saying::Ended(Box::new(decided)), rest))
+                    }
+                    output => Some((Saying::Output(output), rest)),
+                });
+        let (saying, rest) = saying.unzip();
+        self.0 = rest.unwrap_or_default();
+        Some(saying)
+    }
+}

@@ -1,0 +1,181 @@
+//! The joint between a worker thread and core: everything that enters core passes here, and is recorded here if somebody
+//! asked for that.
+//!
+//! Owns the thread's [`Worker`] and its random numbers. When to say what to core, and what to do with its answers, is left
+//! to the tasks that call.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use outrigger_core::decision::Record;
+use outrigger_core::entropy::{Entropy, mix};
+use outrigger_core::exchange::{Ambient, ConnectionId, Exchange, Input, Output, Peer, Side};
+use outrigger_core::outbox::Outbox;
+use outrigger_core::snapshot::Snapshot;
+use outrigger_core::time::Instant;
+use outrigger_core::worker::{Announced, Worker, WorkerSettings};
+
+use crate::record::{Place, Tap};
+
+/// One thread's way into core.
+pub(crate) struct Joint {
+    worker: RefCell<Worker>,
+    entropy: Cell<u64>,
+    tap: Option<Tap>,
+}
+
+/// An exchange, and its place in a recording.
+pub(crate) struct Driven {
+    exchange: Exchange,
+    place: Place,
+}
+
+impl Joint {
+    pub(crate) fn new(
+        snapshot: Arc<Snapshot>,
+        settings: WorkerSettings,
+        seed: u64,
+        tap: Option<Tap>,
+    ) -> Self {
+        Self {
+            worker: RefCell::new(Worker::new(snapshot, settings, seed)),
+            entropy: Cell::new(mix(seed)),
+            tap,
+        }
+    }
+
+    /// A client connected.
+    pub(crate) fn accept(&self, peer: Peer, now: Instant) -> Driven {
+        Driven {
+            exchange: Exchange::accept(peer, now, &self.worker.borrow()),
+            place: Place::of(&self.tap, |tap| tap.accepted(peer, now)),
+        }
+    }
+
+    /// A copy for a mirror that [`Output::Mirror`] spoke of.
+    pub(crate) fn take_mirror(&self, of: &mut Driven) -> Option<Driven> {
+        let exchange = of.exchange.take_mirror()?;
+        Some(Driven {
+            exchange,
+            place: Place::of(&self.tap, |tap| tap.copied(&of.place)),
+        })
+    }
+
+    /// Something happened on a connection.
+    pub(crate) fn handle_input(&self, driven: &mut Driven, input: Input, now: Instant) {
+        let next = self.entropy.get().wrapping_add(1);
+        self.entropy.set(next);
+        let entropy = Entropy(mix(next));
+        let ambient = Ambient { now, entropy };
+        let worker = &mut self.worker.borrow_mut();
+        let Driven { exchange, place } = driven;
+        match &self.tap {
+            None => exchange.handle_input(input, ambient, worker),
+            Some(tap) => tap.handle_input(exchange, place, input, ambient, worker),
+        }
+    }
+
+    /// What to do next for a connection.
+    pub(crate) fn poll_output(&self, driven: &mut Driven) -> Output {
+        let output = driven.exchange.poll_output();
+        if let Some(tap) = &self.tap {
+            tap.said(&output, driven.exchange.record(), &mut driven.place);
+        }
+        output
+    }
+
+    /// A connection is over: what its exchange holds is free.
+    pub(crate) fn leave(&self, driven: &mut Driven) {
+        if let Some(tap) = &self.tap {
+            // A turn lasts until what was held has been let go; an exchange that just began holds nothing.
+            let fresh = Exchange::accept(
+                *driven.exchange.peer(),
+                Instant::default(),
+                &self.worker.borrow(),
+            );
+            tap.left(&mut driven.exchange, fresh, &driven.place);
+        }
+    }
+
+    /// Room to read into.
+    pub(crate) fn space<'a>(&self, driven: &'a mut Driven, side: Side) -> &'a mut BytesMut {
+        let worker = &mut self.worker.borrow_mut();
+        driven.exchange.space(side, worker)
+    }
+
+    /// Uses a new snapshot; returns idle connections to close.
+    pub(crate) fn adopt(
+        &self,
+        load: impl FnOnce() -> Arc<Snapshot>,
+        now: Instant,
+    ) -> (u64, Vec<ConnectionId>) {
+        let mut turn = self.tap.as_ref().and_then(Tap::turn);
+        let snapshot = load();
+        let revision = snapshot.revision;
+        let closed = self.worker.borrow_mut().adopt(snapshot, now);
+        if let Some(turn) = &mut turn {
+            turn.adopted(now, &closed);
+        }
+        (revision, closed)
+    }
+
+    /// Sets the calendar date.
+    pub(crate) fn set_date(&self, date: [u8; 29]) {
+        self.worker.borrow_mut().set_date(date);
+        if let Some(mut turn) = self.tap.as_ref().and_then(Tap::turn) {
+            turn.date(&date);
+        }
+    }
+
+    /// The worker drains.
+    pub(crate) fn drain(&self) {
+        self.worker.borrow_mut().drain();
+        if let Some(mut turn) = self.tap.as_ref().and_then(Tap::turn) {
+            turn.draining();
+        }
+    }
+
+    /// Somebody announced.
+    pub(crate) fn on_announced(&self) -> Announced {
+        let mut turn = self.tap.as_ref().and_then(Tap::turn);
+        let told = self.worker.borrow_mut().on_announced();
+        if let Some(turn) = &mut turn {
+            turn.announced(&told);
+        }
+        told
+    }
+
+    /// Idle connections that are to be closed by now.
+    pub(crate) fn expire(&self, now: Instant) -> Vec<ConnectionId> {
+        let mut turn = self.tap.as_ref().and_then(Tap::turn);
+        let closed = self.worker.borrow_mut().expire(now);
+        if let Some(turn) = &mut turn {
+            turn.expired(now, &closed);
+        }
+        closed
+    }
+
+    /// An idle connection ended.
+    pub(crate) fn forget(&self, id: ConnectionId) {
+        let mut turn = self.tap.as_ref().and_then(Tap::turn);
+        self.worker.borrow_mut().forget(id);
+        if let Some(turn) = &mut turn {
+            turn.forgot(id);
+        }
+    }
+}
+
+impl Driven {
+    pub(crate) const fn peer(&self) -> &Peer {
+        self.exchange.peer()
+    }
+
+    pub(crate) fn record(&self) -> &Record {
+        self.exchange.record()
+    }
+
+    pub(crate) fn outbox(&self, side: Side) -> &Outbox {
+        self.exchange.outbox(side)
+    }
+}

@@ -1,0 +1,179 @@
+//! One worker's end of a recording: what goes through its joint, as frames.
+
+use std::thread;
+
+use outrigger_core::decision::Record;
+use outrigger_core::exchange::{Ambient, ConnectionId, Exchange, Input, Output, Peer};
+use outrigger_core::time::Instant;
+use outrigger_core::worker::{Announced, Worker};
+use outrigger_recording::{Bytes, Came, End, Frame, put_output};
+
+use super::{Recorder, Turn};
+
+/// Where a worker records.
+pub(crate) struct Tap {
+    recorder: Recorder,
+    worker: u32,
+}
+
+/// A connection in a recording.
+#[derive(Default)]
+pub(crate) struct Place {
+    number: u64,
+    /// What its exchange has said since its last input.
+    said: Vec<u8>,
+}
+
+impl Place {
+    /// A place of its own, where a recording is under way.
+    pub(crate) fn of(tap: &Option<Tap>, number: impl FnOnce(&Tap) -> u64) -> Self {
+        Self {
+            number: tap.as_ref().map_or(0, number),
+            said: Vec::new(),
+        }
+    }
+}
+
+/// One worker's turn.
+pub(crate) struct WorkerTurn<'a> {
+    turn: Turn<'a>,
+    worker: u32,
+}
+
+impl Tap {
+    pub(crate) fn new(recorder: Recorder, worker: usize) -> Self {
+        // There are never so many threads.
+        let worker = u32::try_from(worker).unwrap_or(u32::MAX);
+        Self { recorder, worker }
+    }
+
+    /// This worker's turn, for what concerns no single connection.
+    pub(crate) fn turn(&self) -> Option<WorkerTurn<'_>> {
+        let worker = self.worker;
+        self.recorder.turn().map(|turn| WorkerTurn { turn, worker })
+    }
+
+    pub(crate) fn accepted(&self, peer: Peer, now: Instant) -> u64 {
+        let worker = self.worker;
+        self.begins(&Frame::Accepted { worker, peer, now })
+    }
+
+    pub(crate) fn copied(&self, of: &Place) -> u64 {
+        self.begins(&Frame::Copied { of: of.number })
+    }
+
+    fn begins(&self, frame: &Frame<'_>) -> u64 {
+        self.recorder.turn().map_or(0, |mut turn| {
+            turn.put(frame);
+            turn.number()
+        })
+    }
+
+    /// Gives an exchange an input, in a turn of its own.
+    pub(crate) fn handle_input(
+        &self,
+        exchange: &mut Exchange,
+        place: &Place,
+        input: Input,
+        ambient: Ambient,
+        worker: &mut Worker,
+    ) {
+        let mut turn = self.recorder.turn();
+        if let Some(turn) = &mut turn {
+            let bytes = match input {
+                Input::Read(side, count) => {
+                    let all = exchange.space(side, worker);
+                    // It has just read so many, and they are the last ones.
+                    Bytes::Read(&all[all.len() - count..])
+                }
+                Input::Wrote(side, count) => Bytes::of_written(exchange.outbox(side), count),
+                Input::Eof(_)
+                | Input::Broken(_)
+                | Input::WriteFailed(_)
+                | Input::Connected
+                | Input::ConnectFailed(_)
+                | Input::Stale
+                | Input::Woken
+                | Input::Deadline
+                | Input::Drain => Bytes::None,
+            };
+            turn.put(&Frame::Came(Came {
+                connection: place.number,
+                now: ambient.now,
+                entropy: ambient.entropy,
+                input,
+                bytes,
+            }));
+        }
+        exchange.handle_input(input, ambient, worker);
+    }
+
+    /// An exchange said something; everything it says to one input is one frame.
+    pub(crate) fn said(&self, output: &Output, record: &Record, place: &mut Place) {
+        put_output(output, record, &mut place.said);
+        if matches!(output, Output::Wait(_) | Output::Done) {
+            if let Some(mut turn) = self.recorder.turn() {
+                turn.put(&Frame::Said {
+                    connection: place.number,
+                    outputs: &place.said,
+                });
+            }
+            place.said.clear();
+        }
+    }
+
+    /// Drops what an exchange holds, in a turn of its own. `fresh` is left in its place.
+    pub(crate) fn left(&self, exchange: &mut Exchange, fresh: Exchange, place: &Place) {
+        let turn = self.recorder.turn();
+        *exchange = fresh;
+        let Some(mut turn) = turn else { return };
+        if thread::panicking() {
+            return turn.end(End::Panicked);
+        }
+        turn.put(&Frame::Left {
+            connection: place.number,
+        });
+    }
+}
+
+impl WorkerTurn<'_> {
+    pub(crate) fn adopted(&mut self, now: Instant, closed: &[ConnectionId]) {
+        self.turn.put(&Frame::Adopted {
+            worker: self.worker,
+            now,
+            closed: closed.to_vec(),
+        });
+    }
+
+    pub(crate) fn date(&mut self, date: &[u8; 29]) {
+        self.turn.put(&Frame::Date {
+            worker: self.worker,
+            date: String::from_utf8_lossy(date),
+        });
+    }
+
+    pub(crate) fn draining(&mut self) {
+        let worker = self.worker;
+        self.turn.put(&Frame::Draining { worker });
+    }
+
+    pub(crate) fn announced(&mut self, told: &Announced) {
+        self.turn.put(&Frame::Announced {
+            worker: self.worker,
+            told: told.clone(),
+        });
+    }
+
+    pub(crate) fn expired(&mut self, now: Instant, closed: &[ConnectionId]) {
+        self.turn.put(&Frame::Expired {
+            worker: self.worker,
+            now,
+            closed: closed.to_vec(),
+        });
+    }
+
+    pub(crate) fn forgot(&mut self, id: ConnectionId) {
+        let worker = self.worker;
+        self.turn.put(&Frame::Forgot { worker, id });
+    }
+}
