@@ -8,33 +8,35 @@
 //! | [`probe`] | whether this process can use io_uring at all, asked before anything is built |
 //! | `executor` | the thread of one worker: glommio's executor, the tasks on it, and how they end |
 //! | `placement` | which worker stays on which CPU |
+//! | `ring` | sockets and time on an io_uring of our own |
+//! | `system` | what of these lies beneath a worker |
 
 #![cfg(target_os = "linux")]
 
-// Until the driver calls them; the expectation fails the build on the day it does.
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        unused_imports,
-        reason = "the socket driver is the next change"
-    )
-)]
 mod executor;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the socket driver is the next change")
-)]
 mod placement;
 mod probe;
+mod ring;
 #[cfg(test)]
 mod seccomp;
+mod system;
 #[cfg(test)]
 mod traps;
 mod unavailable;
 
 pub use probe::probe;
 pub use unavailable::{Call, Unavailable};
+
+use outrigger_runtime::{Config, Running, StartError};
+
+/// Binds all listeners, then starts the workers. Ask [`probe`] first: it says better what stands in the way.
+///
+/// # Errors
+/// A listener cannot be bound, or a worker cannot be started; then nothing runs.
+pub fn start(config: Config) -> Result<Running, StartError> {
+    let places = placement::places(config.workers.get()).into();
+    outrigger_runtime::start(system::Glommio { places }, config)
+}
 
 #[cfg(test)]
 mod tests {

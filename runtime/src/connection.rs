@@ -44,6 +44,8 @@ struct Io<S: System> {
     /// The place of this task's waker; given once the task has one.
     place: usize,
     has_waker: bool,
+    /// The exchange is at work. Still so when this is dropped, it panicked.
+    is_at_work: bool,
 }
 
 impl<S: System> Connection<S> {
@@ -89,6 +91,7 @@ impl<S: System> Connection<S> {
                 alarm: Alarm::default(),
                 place: shared.enter(),
                 has_waker: false,
+                is_at_work: true,
                 shared,
             },
             driven,
@@ -96,7 +99,26 @@ impl<S: System> Connection<S> {
             is_done: false,
         };
         connection.is_done = connection.io.perform(&mut connection.driven, now);
+        connection.io.is_at_work = false;
         connection
+    }
+
+    /// Takes one input after the other until there is none.
+    fn work(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut now = self.io.on_wake(cx);
+        let mut is_first = true;
+        while !self.is_done {
+            let input = ready!(self.poll_input(cx, now, is_first));
+            is_first = false;
+            if let (Input::Deadline, Some((deadline, _))) = (input, self.io.interest.deadline) {
+                // The timer may have fired after this wake began.
+                now = now.max(deadline);
+            }
+            let joint = &self.io.shared.joint;
+            joint.handle_input(&mut self.driven, input, now);
+            self.is_done = self.io.perform(&mut self.driven, now);
+        }
+        Poll::Ready(())
     }
 
     fn poll_input(&mut self, cx: &mut Context<'_>, now: Instant, is_first: bool) -> Poll<Input> {
@@ -118,21 +140,10 @@ impl<S: System> Future for Connection<S> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
-        let mut now = this.io.on_wake(cx);
-        let mut is_first = true;
-        while !this.is_done {
-            let input = ready!(this.poll_input(cx, now, is_first));
-            is_first = false;
-            if let (Input::Deadline, Some((deadline, _))) = (input, this.io.interest.deadline) {
-                // The timer may have fired after this wake began.
-                now = now.max(deadline);
-            }
-            let joint = &this.io.shared.joint;
-            joint.handle_input(&mut this.driven, input, now);
-            this.is_done = this.io.perform(&mut this.driven, now);
-        }
-        Poll::Ready(())
+        self.io.is_at_work = true;
+        let poll = self.work(cx);
+        self.io.is_at_work = false;
+        poll
     }
 }
 
@@ -149,7 +160,7 @@ impl<S: System> Drop for Io<S> {
             Some(listener) => counters.listeners[listener].active.subtract(1),
             None => counters.mirrors.active.subtract(1),
         }
-        if std::thread::panicking() {
+        if self.is_at_work {
             self.shared.on_panic(self.peer.remote);
             // What the exchange held is free again, and it could not say so.
             self.shared.announce();

@@ -1,0 +1,131 @@
+//! The ring itself: entries in, completions out, one system call between.
+//!
+//! Owns the flags that the ring is made with and what an entry may point to. What a completion means is the driver's.
+
+use std::io;
+use std::time::Duration;
+
+use io_uring::types::{CancelBuilder, SubmitArgs, Timespec};
+use io_uring::{IoUring, squeue};
+
+/// Entries that may wait to be submitted; a full queue is submitted at once.
+const SUBMISSIONS: u32 = 512;
+
+/// Completions that may wait to be looked at. More are kept by the kernel, which costs it memory and us a call.
+const COMPLETIONS: u32 = 4096;
+
+/// One thing that has happened.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Completion {
+    pub(super) user_data: u64,
+    /// What the call of the same name would have returned, or a negative error number.
+    pub(super) result: i32,
+    pub(super) flags: u32,
+}
+
+/// How long a turn may wait for something to happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    No,
+    ForEver,
+    AtMost(Duration),
+}
+
+/// A ring that only the thread that made it uses.
+pub(super) struct Queue {
+    ring: IoUring,
+}
+
+impl Queue {
+    pub(super) fn new() -> io::Result<Self> {
+        let ring = IoUring::builder()
+            .dontfork()
+            .setup_cqsize(COMPLETIONS)
+            // An entry that is wrong fails alone.
+            .setup_submit_all()
+            // One thread uses it, and completions are made inside its own calls. Without that the kernel interrupts the
+            // thread for each, which costs half as much again.
+            .setup_single_issuer()
+            .setup_defer_taskrun()
+            .build(SUBMISSIONS)?;
+        Ok(Self { ring })
+    }
+
+    /// Gives the kernel a table of buffers to receive into.
+    ///
+    /// # Errors
+    /// The kernel refuses it.
+    #[expect(unsafe_code, reason = "the table is shared with the kernel")]
+    pub(super) fn lend(&self, buffers: &mut super::buffers::Buffers) -> io::Result<()> {
+        let (address, entries, group) = buffers.table();
+        let submitter = self.ring.submitter();
+        // SAFETY: the table is a mapping of that many entries; `Driver` ends all operations before it drops it.
+        unsafe { submitter.register_buf_ring_with_flags(address, entries, group, 0) }
+    }
+
+    /// Puts an entry in the queue. When it is full, what is in it is submitted first.
+    ///
+    /// # Safety
+    /// What the entry points to stays where it is until its completion has been seen, or the ring has been dropped.
+    #[expect(
+        unsafe_code,
+        reason = "the kernel reads and writes what an entry points to"
+    )]
+    pub(super) unsafe fn push(&mut self, entry: squeue::Entry) {
+        // SAFETY: the caller's promise.
+        while unsafe { self.ring.submission().push(&entry) }.is_err() {
+            self.enter(Wait::No);
+        }
+    }
+
+    /// Submits what is in the queue, lets the kernel make completions, and waits for one if it may.
+    pub(super) fn enter(&mut self, wait: Wait) {
+        let entered = match wait {
+            Wait::No => self
+                .ring
+                .submitter()
+                .submit_with_args(0, &SubmitArgs::new()),
+            Wait::ForEver => self.ring.submit_and_wait(1),
+            Wait::AtMost(time) => {
+                let time = Timespec::from(time);
+                let args = SubmitArgs::new().timespec(&time);
+                self.ring.submitter().submit_with_args(1, &args)
+            }
+        };
+        match entered {
+            Ok(_) => {}
+            Err(error) => match error.raw_os_error() {
+                // The time is over, a signal came, or completions must be taken before more can be submitted.
+                Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN) => {}
+                _ => panic!("io_uring refuses to be entered: {error}"),
+            },
+        }
+    }
+
+    /// Ends all operations. When it returns the kernel refers to nothing of ours any more.
+    pub(super) fn cancel_all(&self) {
+        let all = CancelBuilder::any();
+        // That there was nothing to cancel is an error too.
+        let _ = self.ring.submitter().register_sync_cancel(None, all);
+    }
+
+    /// Moves all completions there are to the end of `into`.
+    pub(super) fn take(&mut self, into: &mut Vec<Completion>) {
+        into.extend(self.ring.completion().map(|entry| Completion {
+            user_data: entry.user_data(),
+            result: entry.result(),
+            flags: entry.flags(),
+        }));
+    }
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Queue").finish_non_exhaustive()
+    }
+}
+
+/// An error number of a completion as an error.
+pub(super) fn error(result: i32) -> io::Error {
+    io::Error::from_raw_os_error(-result)
+}

@@ -1,0 +1,149 @@
+//! A socket and a listener as a connection and an accept task see them: each is a number in the ring's driver.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::BytesMut;
+use outrigger_core::outbox::Outbox;
+use outrigger_runtime::Accepted;
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use super::Ring;
+use super::timers::wait;
+
+/// A connected socket.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    ring: Rc<Ring>,
+    number: usize,
+    is_reset: bool,
+}
+
+impl Stream {
+    fn new(ring: Rc<Ring>, number: usize) -> Self {
+        Self {
+            ring,
+            number,
+            is_reset: false,
+        }
+    }
+
+    fn accepted(ring: &Rc<Ring>, fd: OwnedFd) -> Self {
+        let number = ring.driver.borrow_mut().add(fd);
+        Self::new(Rc::clone(ring), number)
+    }
+}
+
+impl outrigger_runtime::Stream for Stream {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut driver = self.ring.driver.borrow_mut();
+        driver.poll_readable(self.number, cx).map(Ok)
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, space: &mut BytesMut) -> Poll<io::Result<usize>> {
+        let mut driver = self.ring.driver.borrow_mut();
+        driver.poll_read(self.number, cx, space)
+    }
+
+    /// What is taken will be sent; that it could not be is told by the next call.
+    fn poll_write(&mut self, cx: &mut Context<'_>, outbox: &Outbox) -> Poll<io::Result<usize>> {
+        let mut driver = self.ring.driver.borrow_mut();
+        driver.poll_write(self.number, cx, outbox)
+    }
+
+    fn shutdown_write(&self) {
+        self.ring.driver.borrow_mut().shutdown_write(self.number);
+    }
+
+    fn reset(mut self) {
+        self.is_reset = true;
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.ring.driver.borrow_mut().is_quiet(self.number)
+    }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        self.ring.driver.borrow().local_addr(self.number)
+    }
+
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        self.ring.driver.borrow().peer_addr(self.number)
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let mut driver = self.ring.driver.borrow_mut();
+        driver.release(self.number, self.is_reset);
+    }
+}
+
+/// Connects over TCP.
+pub(crate) async fn connect(ring: &Rc<Ring>, addr: SocketAddr) -> io::Result<Stream> {
+    let addr = SockAddr::from(addr);
+    let socket = Socket::new(addr.domain(), Type::STREAM, None)?;
+    socket.set_tcp_nodelay(true)?;
+    connect_to(ring, socket, addr).await
+}
+
+/// Connects to a Unix socket.
+pub(crate) async fn connect_unix(ring: &Rc<Ring>, path: &Path) -> io::Result<Stream> {
+    let addr = SockAddr::unix(path)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    connect_to(ring, socket, addr).await
+}
+
+async fn connect_to(ring: &Rc<Ring>, socket: Socket, addr: SockAddr) -> io::Result<Stream> {
+    let number = ring.driver.borrow_mut().connect(socket.into(), addr);
+    let stream = Stream::new(Rc::clone(ring), number);
+    std::future::poll_fn(|cx| ring.driver.borrow_mut().poll_connected(number, cx)).await?;
+    Ok(stream)
+}
+
+/// A listening socket.
+#[derive(Debug)]
+pub(crate) struct Accepting {
+    ring: Rc<Ring>,
+    number: usize,
+}
+
+impl Accepting {
+    pub(super) fn new(ring: Rc<Ring>, number: usize) -> Self {
+        Self { ring, number }
+    }
+}
+
+impl outrigger_runtime::Listener for Accepting {
+    type Stream = Stream;
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Accepted<Stream>> {
+        let mut driver = self.ring.driver.borrow_mut();
+        let listener = &mut driver.listeners[self.number];
+        if let Some(next) = listener.next() {
+            drop(driver);
+            return Poll::Ready(
+                next.map(|(fd, remote)| (Stream::accepted(&self.ring, fd), remote)),
+            );
+        }
+        wait(&mut listener.waker, cx);
+        driver.accept(self.number);
+        Poll::Pending
+    }
+
+    fn take_waiting(&self) -> Option<(Stream, SocketAddr)> {
+        let next = self.ring.driver.borrow_mut().listeners[self.number].try_next();
+        next.map(|(fd, remote)| (Stream::accepted(&self.ring, fd), remote))
+    }
+}
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        let mut driver = self.ring.driver.borrow_mut();
+        driver.release_listener(self.number);
+    }
+}
