@@ -20,8 +20,11 @@ use crate::script::Role;
 pub enum Subject {
     /// Virtual time.
     Sim,
-    /// Real sockets on loopback.
+    /// Real sockets on loopback, over tokio.
     Tokio,
+    /// Real sockets on loopback, over glommio and a ring of our own.
+    #[cfg(target_os = "linux")]
+    Glommio,
 }
 
 /// What a run of a case came to.
@@ -37,22 +40,36 @@ pub enum Outcome {
 
 impl Subject {
     /// Every subject.
-    pub const ALL: [Self; 2] = [Self::Sim, Self::Tokio];
+    pub const ALL: &[Self] = &[
+        Self::Sim,
+        Self::Tokio,
+        #[cfg(target_os = "linux")]
+        Self::Glommio,
+    ];
 
-    /// As `OUTRIGGER_SUBJECT` and `Skipped on` name it.
+    /// As `OUTRIGGER_SUBJECT` and `Skipped on` name it. `Skipped on sockets` means all but the simulator.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Sim => "sim",
             Self::Tokio => "tokio",
+            #[cfg(target_os = "linux")]
+            Self::Glommio => "glommio",
         }
     }
 
     /// Runs a case.
     #[must_use]
     pub fn run(self, case: &Case) -> Outcome {
-        if let Some(why) = case.skip(self.name()) {
+        let sockets = (self != Self::Sim).then(|| case.skip("sockets")).flatten();
+        if let Some(why) = case.skip(self.name()).or(sockets) {
             return Outcome::Skipped(why.to_owned());
+        }
+        #[cfg(target_os = "linux")]
+        if self == Self::Glommio
+            && let Err(why) = outrigger_glommio::probe()
+        {
+            return Outcome::Skipped(why.to_string());
         }
         let setup = match Setup::new(case) {
             Ok(setup) => setup,
@@ -61,7 +78,9 @@ impl Subject {
         let problems = match (case.clients.is_empty(), self) {
             (true, _) => Vec::new(),
             (false, Self::Sim) => sim::run(case, setup),
-            (false, Self::Tokio) => tokio::run(case, setup),
+            (false, Self::Tokio) => tokio::run(case, setup, outrigger_tokio::start),
+            #[cfg(target_os = "linux")]
+            (false, Self::Glommio) => tokio::run(case, setup, outrigger_glommio::start),
         };
         match problems.is_empty() {
             true => Outcome::Passed,

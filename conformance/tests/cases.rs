@@ -1,6 +1,6 @@
 //! Runs every case page against every subject and prints a table.
 //!
-//! `OUTRIGGER_SUBJECT=sim|tokio|all` chooses subjects; words on the command line choose cases whose file or title has
+//! `OUTRIGGER_SUBJECT=sim|tokio|glommio|all` chooses subjects; words on the command line choose cases whose file or title has
 //! one of them: `cargo test -p outrigger-conformance --test cases -- cors`.
 
 use std::collections::BTreeMap;
@@ -69,7 +69,7 @@ fn main() -> ExitCode {
 fn subjects() -> Result<Vec<Subject>, String> {
     let wanted = std::env::var("OUTRIGGER_SUBJECT").unwrap_or_else(|_| "all".to_owned());
     let chosen = |s: &Subject| wanted == "all" || wanted == s.name();
-    let subjects: Vec<Subject> = Subject::ALL.into_iter().filter(chosen).collect();
+    let subjects: Vec<Subject> = Subject::ALL.iter().copied().filter(chosen).collect();
     if subjects.is_empty() {
         return Err(format!("OUTRIGGER_SUBJECT: there is no subject `{wanted}`"));
     }

@@ -23,6 +23,10 @@ pub(crate) struct Picked {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Missing {
     /// It is not in this program.
+    #[cfg_attr(
+        all(not(test), target_os = "linux", feature = "glommio"),
+        expect(dead_code, reason = "a program with glommio has all there is")
+    )]
     Build(&'static str),
     /// This machine does not let us use it: cause and remedy.
     #[cfg_attr(
@@ -70,8 +74,10 @@ fn choose(
 #[cfg(all(target_os = "linux", feature = "glommio"))]
 fn glommio() -> Result<Picked, Missing> {
     match outrigger_glommio::probe() {
-        // `Ok(Picked { name: "glommio", start: outrigger_glommio::start })` once it has sockets.
-        Ok(()) => Err(Missing::Build("its sockets are not built yet")),
+        Ok(()) => Ok(Picked {
+            name: "glommio",
+            start: outrigger_glommio::start,
+        }),
         Err(unavailable) => Err(Missing::Machine(unavailable.to_string())),
     }
 }

@@ -18,7 +18,7 @@ use ::tokio::sync::broadcast;
 use ::tokio::task::LocalSet;
 use outrigger_core::exchange::ListenerKind;
 use outrigger_core::snapshot::{Address, Snapshot};
-use outrigger_runtime::{AccessLog, Config, Handle, Listen, Running};
+use outrigger_runtime::{AccessLog, Config, Handle, Listen, Running, StartError};
 use outrigger_sim::Peer;
 
 use super::{Setup, client_actor, client_name, judge_connections, judge_decisions};
@@ -39,14 +39,17 @@ const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 /// Signals that may wait for a slow peer.
 const SIGNALS: usize = 1024;
 
-pub(super) fn run(case: &Case, setup: Setup) -> Vec<Problem> {
+/// How a runtime is started.
+pub(super) type Start = fn(Config) -> Result<Running, StartError>;
+
+pub(super) fn run(case: &Case, setup: Setup, start: Start) -> Vec<Problem> {
     let wrong = |e: io::Error| vec![Problem::new(&case.file, case.line, e.to_string())];
     let runtime = match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return wrong(error),
     };
     let local = LocalSet::new();
-    match local.block_on(&runtime, Play::run(case, setup)) {
+    match local.block_on(&runtime, Play::run(case, setup, start)) {
         Ok(problems) => problems,
         Err(error) => wrong(error),
     }
@@ -64,7 +67,7 @@ struct Play<'a> {
 }
 
 impl<'a> Play<'a> {
-    async fn run(case: &'a Case, mut setup: Setup) -> io::Result<Vec<Problem>> {
+    async fn run(case: &'a Case, mut setup: Setup, start: Start) -> io::Result<Vec<Problem>> {
         let (board, signals) = (new_board(), broadcast::channel(SIGNALS).0);
         let mut places = BTreeMap::new();
         for address in case.services.keys() {
@@ -82,7 +85,7 @@ impl<'a> Play<'a> {
         let mut snapshot = std::mem::take(&mut setup.snapshot);
         relocate(&mut snapshot, &places);
         let lines = Lines::default();
-        let running = start_runtime(snapshot, &setup, case, &lines)?;
+        let running = start_runtime(start, snapshot, &setup, case, &lines)?;
         let mut play = Self {
             case,
             setup,
@@ -207,6 +210,7 @@ impl<'a> Play<'a> {
 }
 
 fn start_runtime(
+    start: Start,
     snapshot: Snapshot,
     setup: &Setup,
     case: &Case,
@@ -236,7 +240,7 @@ fn start_runtime(
         }),
         notices: Arc::new(|_| {}),
     };
-    outrigger_tokio::start(config).map_err(io::Error::other)
+    start(config).map_err(io::Error::other)
 }
 
 /// Puts real addresses in the place of the case's; what logs show stays. Where a case has nothing, nothing listens.
