@@ -30,14 +30,16 @@ pub(crate) fn refuse(calls: &[libc::c_long], errno: i32) {
         len: u16::try_from(program.len()).unwrap(),
         filter: program.as_mut_ptr(),
     };
+    // As wide as the kernel reads them; what is passed to a variadic function is not widened.
+    let (yes, no): (libc::c_ulong, libc::c_ulong) = (1, 0);
     // SAFETY: no pointers are passed.
-    let unprivileged = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+    let unprivileged = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, yes, no, no, no) };
     assert_eq!(unprivileged, 0, "{}", std::io::Error::last_os_error());
     // SAFETY: the program is as long as it says and lives until the call, which copies it, returns.
     let set = unsafe {
         libc::prctl(
             libc::PR_SET_SECCOMP,
-            libc::SECCOMP_MODE_FILTER,
+            libc::c_ulong::from(libc::SECCOMP_MODE_FILTER),
             &raw const filter,
         )
     };
