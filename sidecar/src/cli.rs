@@ -231,7 +231,7 @@ pub(crate) struct DemoArgs {
 pub(crate) enum Runtime {
     /// epoll, any Unix
     Tokio,
-    /// io_uring, Linux 6.1 or later (not built yet)
+    /// io_uring, Linux 6.1 or later
     Glommio,
     /// glommio where it can be used, else tokio
     Auto,

@@ -1,12 +1,12 @@
-//! What becomes of `--runtime` where glommio cannot be used. A low limit of lockable memory stands for all reasons: it is
+//! What becomes of `--runtime`: glommio serves where it can be used, and where it cannot, that is told. A low limit of lockable memory stands for all reasons: it is
 //! the one that a test can set for another process without privileges.
 
 #![cfg(all(target_os = "linux", feature = "glommio"))]
 #![allow(clippy::unwrap_used, reason = "a failure of the stage fails the test")]
 
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
-use std::process::{Command, Stdio};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
 
 /// The program under a limit that glommio does not accept.
 fn without_memory_to_lock(args: &[&str]) -> Command {
@@ -56,32 +56,87 @@ fn glommio_by_name_is_refused_before_anything_else_begins() {
 
 #[test]
 fn auto_falls_back_to_tokio_and_says_so() {
+    let mut proxy = Proxy::start(without_memory_to_lock(&run("auto")));
+    let warning = proxy.said.remove(0);
+    assert!(
+        warning.starts_with("warning: `--runtime auto` takes tokio: io_uring cannot be used: "),
+        "{warning}"
+    );
+    let greeting = proxy.said.remove(0);
+    assert!(greeting.contains(" workers on tokio; "), "{greeting}");
+}
+
+#[test]
+fn glommio_serves_where_it_can_be_used() {
+    if let Err(unavailable) = outrigger_glommio::probe() {
+        eprintln!("nothing tested: {unavailable}");
+        return;
+    }
+    for runtime in ["glommio", "auto"] {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_outrigger"));
+        program.args(run(runtime));
+        let proxy = Proxy::start(program);
+        let [greeting] = &*proxy.said else {
+            panic!("something to warn of: {:?}", proxy.said);
+        };
+        assert!(greeting.contains(" workers on glommio; "), "{greeting}");
+        let (_, rest) = greeting.split_once(" outbound ").unwrap();
+        let mut client = TcpStream::connect(rest.split(',').next().unwrap()).unwrap();
+        client
+            .write_all(
+                b"GET / HTTP/1.1\r\nhost: a.example\r\nconnection: close\r\nbad header\r\n\r\n",
+            )
+            .unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    }
+}
+
+/// The words for a run on free ports.
+fn run(runtime: &str) -> [&str; 9] {
     let free = "127.0.0.1:0";
-    let mut child = without_memory_to_lock(&[
+    [
         "run",
         "--runtime",
-        "auto",
+        runtime,
         "--config",
         CONFIG,
         "--outbound",
         free,
         "--admin",
         free,
-    ])
-    .stderr(Stdio::piped())
-    .spawn()
-    .unwrap();
-    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    // Findings about the example are of no interest here.
-    let mut lines = lines
-        .map_while(Result::ok)
-        .filter(|line| line.starts_with("warning: `--runtime") || line.starts_with("outrigger "));
-    let (warning, greeting) = (lines.next().unwrap(), lines.next().unwrap());
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert!(
-        warning.starts_with("warning: `--runtime auto` takes tokio: io_uring cannot be used: "),
-        "{warning}"
-    );
-    assert!(greeting.contains(" workers on tokio; "), "{greeting}");
+    ]
+}
+
+/// A running proxy, and what it said about the runtime until it had started.
+struct Proxy {
+    child: Child,
+    said: Vec<String>,
+}
+
+impl Proxy {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut said = Vec::new();
+        for line in BufReader::new(child.stderr.take().unwrap()).lines() {
+            let line = line.unwrap();
+            let started = line.starts_with("outrigger ");
+            // Findings about the example are of no interest here.
+            if started || line.contains("`--runtime") {
+                said.push(line);
+            }
+            if started {
+                break;
+            }
+        }
+        Self { child, said }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
