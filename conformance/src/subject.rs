@@ -1,5 +1,6 @@
 //! What cases are run against: the same core, under different runtimes.
 
+mod recorded;
 mod setup;
 mod sim;
 mod tokio;

@@ -21,6 +21,7 @@ use outrigger_core::snapshot::{Address, Snapshot};
 use outrigger_runtime::{AccessLog, Config, Handle, Listen, Running, StartError};
 use outrigger_sim::Peer;
 
+use super::recorded::Recorded;
 use super::{Setup, client_actor, client_name, judge_connections, judge_decisions};
 use super::{judge_unfinished, new_board};
 use crate::Problem;
@@ -63,6 +64,8 @@ struct Play<'a> {
     signals: broadcast::Sender<String>,
     /// Where each address of the case really is.
     places: BTreeMap<String, Place>,
+    addresses: BTreeMap<String, SocketAddr>,
+    recorded: Rc<Recorded>,
     handle: Handle,
 }
 
@@ -82,16 +85,22 @@ impl<'a> Play<'a> {
                 &signals,
             );
         }
-        let mut snapshot = std::mem::take(&mut setup.snapshot);
-        relocate(&mut snapshot, &places);
+        let addresses = places.iter().map(|(name, at)| (name.clone(), at.addr()));
+        let addresses: BTreeMap<_, _> = addresses.collect();
+        let recorded = Rc::new(Recorded::start()?);
+        let snapshot = recorded.configure(|| Some(std::mem::take(&mut setup.snapshot)));
+        let mut snapshot = snapshot.unwrap_or_default();
+        relocate(&mut snapshot, &addresses);
         let lines = Lines::default();
-        let running = start_runtime(start, snapshot, &setup, case, &lines)?;
+        let running = start_runtime(start, snapshot, &setup, case, &lines, &recorded)?;
         let mut play = Self {
             case,
             setup,
             board: Rc::clone(&board),
             signals,
             places,
+            addresses: addresses.clone(),
+            recorded: Rc::clone(&recorded),
             handle: running.handle().clone(),
         };
         let stuck = ::tokio::time::timeout(PATIENCE, play.clients()).await;
@@ -117,6 +126,9 @@ impl<'a> Play<'a> {
             ));
         }
         problems.extend(judge_decisions(case, &lines.records()));
+        if problems.is_empty() {
+            problems = recorded.judge(case, |snapshot| relocate(snapshot, &addresses));
+        }
         Ok(problems)
     }
 
@@ -180,8 +192,8 @@ impl<'a> Play<'a> {
         };
         match &*name {
             "reload" => {
-                if let Some(mut snapshot) = self.setup.reload() {
-                    relocate(&mut snapshot, &self.places);
+                if let Some(mut snapshot) = self.recorded.configure(|| self.setup.reload()) {
+                    relocate(&mut snapshot, &self.addresses);
                     self.publish(snapshot).await;
                 }
                 let _ = self.signals.send("reloaded".to_owned());
@@ -215,6 +227,7 @@ fn start_runtime(
     setup: &Setup,
     case: &Case,
     lines: &Lines,
+    recorded: &Recorded,
 ) -> io::Result<Running> {
     let listen = |kind| Listen {
         kind,
@@ -230,7 +243,7 @@ fn start_runtime(
         settings: setup.settings,
         seed: None,
         snapshot: Arc::new(snapshot),
-        recorder: None,
+        recorder: Some(recorded.recorder.clone()),
         access_log: Some(AccessLog {
             format: |record, _, block| {
                 block.extend(Observed::of(record).to_json().bytes());
@@ -244,11 +257,11 @@ fn start_runtime(
 }
 
 /// Puts real addresses in the place of the case's; what logs show stays. Where a case has nothing, nothing listens.
-fn relocate(snapshot: &mut Snapshot, places: &BTreeMap<String, Place>) {
+fn relocate(snapshot: &mut Snapshot, addresses: &BTreeMap<String, SocketAddr>) {
     for cluster in &mut snapshot.clusters {
         for endpoint in &mut cluster.endpoints {
-            let place = places.get(&endpoint.address.to_string());
-            endpoint.address = Address::Socket(place.map_or(NOBODY, Place::addr));
+            let address = addresses.get(&endpoint.address.to_string());
+            endpoint.address = Address::Socket(address.copied().unwrap_or(NOBODY));
         }
     }
 }
