@@ -262,12 +262,24 @@ impl Reader {
 }
 
 fn find(bytes: &[u8], pattern: &[u8]) -> Option<usize> {
-    bytes.windows(pattern.len()).position(|w| w == pattern)
+    let first = pattern.first()?;
+    let mut from = 0;
+    loop {
+        from += bytes[from..].iter().position(|b| b == first)?;
+        if bytes[from..].starts_with(pattern) {
+            return Some(from);
+        }
+        from += 1;
+    }
 }
 
 /// Every byte as the character of the same number.
 fn latin1(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| char::from(*b)).collect()
+    match std::str::from_utf8(bytes) {
+        // Nearly always, and much quicker.
+        Ok(text) if text.is_ascii() => text.to_owned(),
+        Ok(_) | Err(_) => bytes.iter().map(|b| char::from(*b)).collect(),
+    }
 }
 
 fn parse_head(bytes: &[u8]) -> Result<Head, String> {
@@ -294,7 +306,7 @@ fn parse_field(line: &str) -> Result<(String, String), String> {
     let (name, value) = line
         .split_once(':')
         .ok_or_else(|| format!("field line `{line}`"))?;
-    if name.is_empty() || name.contains([' ', '\t']) {
+    if name.is_empty() || name.bytes().any(|b| b == b' ' || b == b'\t') {
         return Err(format!("field name `{name}`"));
     }
     Ok((name.to_owned(), value.trim_matches([' ', '\t']).to_owned()))

@@ -46,6 +46,8 @@ pub(crate) struct Running {
     /// It was woken, to be told as an input.
     is_woken: bool,
     interest: Interest,
+    /// When the next look at its deadline is planned: at the deadline, or before one that has moved on since.
+    planned: Option<Instant>,
     seen: invariants::Seen,
 }
 
@@ -159,6 +161,7 @@ impl Sidecar {
             reuse: None,
             is_woken: false,
             interest: Interest::default(),
+            planned: None,
             seen: invariants::Seen::default(),
         };
         self.running.insert(self.next, running);
@@ -237,13 +240,14 @@ impl Sidecar {
     }
 
     fn plan_expiry(&mut self, fabric: &mut Fabric) {
-        let next = self.worker.next_expiry();
-        if next.is_some() && next != self.planned_expiry {
-            self.planned_expiry = next;
-            if let Some(at) = next {
-                let at = at.max(fabric.now);
-                fabric.queue.push(at, Happening::Expire(self.number));
-            }
+        let Some(at) = self.worker.next_expiry() else {
+            return;
+        };
+        let at = at.max(fabric.now);
+        // One that is planned for an earlier moment plans the next one.
+        if self.planned_expiry.is_none_or(|planned| at < planned) {
+            self.planned_expiry = Some(at);
+            fabric.queue.push(at, Happening::Expire(self.number));
         }
     }
 

@@ -131,11 +131,16 @@ impl Sidecar {
                     invariants::judge(record)?;
                 }
                 Output::Wait(interest) => {
-                    if let Some((at, _)) = interest.deadline
-                        && running.interest.deadline != interest.deadline
-                    {
+                    if running.planned.is_some_and(|planned| planned <= fabric.now) {
+                        running.planned = None;
+                    }
+                    if let Some((at, _)) = interest.deadline {
                         let at = at.max(fabric.now);
-                        fabric.queue.push(at, Happening::Deadline(id));
+                        // Deadlines of kept connections move on with each request: one look at a time is planned.
+                        if running.planned.is_none_or(|planned| at < planned) {
+                            running.planned = Some(at);
+                            fabric.queue.push(at, Happening::Deadline(id));
+                        }
                     }
                     if running.interest.woken != interest.woken {
                         running.is_woken = false;

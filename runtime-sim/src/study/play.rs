@@ -150,33 +150,34 @@ struct Watch {
 impl Watch {
     fn new(study: &Study, snapshots: &[Arc<Snapshot>]) -> Self {
         let clients = study.scenario().clients.len();
-        let hosts = study.hosts();
+        let hosts = study.hosts().iter().zip(0..);
+        let hosts: BTreeMap<&str, usize> = hosts.map(|(host, at)| (&**host, at)).collect();
         let replicas = study.replicas().iter().enumerate();
         let replicas: BTreeMap<String, usize> = replicas
             .map(|(at, replica)| (replica.address.to_string(), at))
             .collect();
         let mut pools = Vec::new();
         for snapshot in snapshots {
-            for (service, host) in hosts.iter().enumerate() {
-                let clusters = snapshot.clusters.iter().enumerate();
-                let own = clusters.filter(|(_, cluster)| *cluster.host == **host);
-                let clusters: Vec<usize> = own.map(|(at, _)| at).collect();
-                let mut endpoints = Vec::new();
-                for at in &clusters {
-                    for (number, endpoint) in snapshot.clusters[*at].endpoints.iter().enumerate() {
-                        let replica = replicas.get(&*endpoint.text);
-                        endpoints.extend(replica.map(|replica| (*at, number, *replica)));
-                    }
-                }
-                if !clusters.is_empty() {
-                    pools.push(Pools {
-                        snapshot: Arc::clone(snapshot),
-                        service,
-                        clusters,
-                        endpoints,
-                    });
+            let mut by_service: BTreeMap<usize, Pools> = BTreeMap::new();
+            for (at, cluster) in snapshot.clusters.iter().enumerate() {
+                let Some(service) = hosts.get(&*cluster.host).copied() else {
+                    continue;
+                };
+                let pools = by_service.entry(service).or_insert_with(|| Pools {
+                    snapshot: Arc::clone(snapshot),
+                    service,
+                    clusters: Vec::new(),
+                    endpoints: Vec::new(),
+                });
+                pools.clusters.push(at);
+                for (number, endpoint) in cluster.endpoints.iter().enumerate() {
+                    let replica = replicas.get(&*endpoint.text);
+                    pools
+                        .endpoints
+                        .extend(replica.map(|replica| (at, number, *replica)));
                 }
             }
+            pools.extend(by_service.into_values());
         }
         let services = study.replicas().iter().map(|replica| replica.service);
         Self {

@@ -86,7 +86,7 @@ pub(super) fn texts(
                 write_group(&mut text, service, number, group, &mut own);
             }
         }
-        if scenario.scope == Scope::Called && !service.stages.is_empty() {
+        if scenario.scope == Scope::Called {
             let called = service.stages.iter().flatten().map(|call| call.service);
             write_scope(&mut text, &service.name, called, scenario);
         }
@@ -233,6 +233,10 @@ fn write_scope(
         .collect();
     hosts.sort();
     hosts.dedup();
+    if hosts.is_empty() {
+        // Istio's word for none.
+        hosts.push("\"~/*\"".to_owned());
+    }
     let (namespace, hosts) = (&scenario.namespace, hosts.join(", "));
     let _ = write!(
         text,

@@ -103,7 +103,7 @@ pub(super) struct World {
     pub(super) sim: Simulation,
     /// First clients, then services.
     pub(super) rows: Vec<Shared>,
-    /// Each sidecar's snapshot, for those that somebody calls through.
+    /// The snapshot of each sidecar whose workload calls others.
     pub(super) snapshots: Vec<Arc<Snapshot>>,
     /// In the order of the replicas.
     pub(super) instances: Vec<Instance>,
@@ -191,7 +191,12 @@ impl<'s> Builder<'s> {
                 listen: replica.address,
                 application: application_address(at),
             });
-            let sidecar = self.sidecar(labels, &group.locality, listeners.into_iter().collect());
+            let sidecar = self.sidecar(
+                labels,
+                &group.locality,
+                listeners.into_iter().collect(),
+                !service.stages.is_empty(),
+            );
             if inbound {
                 let listener = ListenerKind::Inbound(0);
                 self.sim
@@ -232,11 +237,13 @@ impl<'s> Builder<'s> {
         .collect()
     }
 
+    /// A sidecar; `is_asked`: its workload calls others through it.
     fn sidecar(
         &mut self,
         mut labels: BTreeMap<String, String>,
         locality: &str,
         inbound: Vec<Inbound>,
+        is_asked: bool,
     ) -> SidecarId {
         let places = resources::place_labels(locality);
         labels.extend(places.map(|(key, value)| (key.to_owned(), value.to_owned())));
@@ -248,7 +255,9 @@ impl<'s> Builder<'s> {
         rules.mesh = self.study.mesh.clone();
         rules.inbound = inbound;
         let snapshot = rules.compile_loaded(&self.study.resources);
-        self.snapshots.push(Arc::clone(&snapshot));
+        if is_asked {
+            self.snapshots.push(Arc::clone(&snapshot));
+        }
         let records = self.askers.records();
         self.sim
             .sidecar(snapshot, WorkerSettings::default(), records)
@@ -303,7 +312,7 @@ impl<'s> Builder<'s> {
         labels
             .entry("app".to_owned())
             .or_insert_with(|| clients.name.clone());
-        let sidecar = self.sidecar(labels, &clients.locality, Vec::new());
+        let sidecar = self.sidecar(labels, &clients.locality, Vec::new(), true);
         let address = format!("sidecar of clients {}", clients.name);
         self.sim.expose(&address, sidecar, ListenerKind::Outbound);
         let (ask, ledger) = self.asker(&clients.ask, clients.service, Some(at));
