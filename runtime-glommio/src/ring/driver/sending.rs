@@ -17,6 +17,9 @@ use super::{Driver, Kind};
 /// Bytes that are sent in one piece are copied up to here. More costs less to share, piece by piece.
 const BLOCK: usize = 32 * 1024;
 
+/// A send up to this long finds room in the socket unless its peer has stopped reading.
+const SHORT: u32 = 4096;
+
 /// Blocks kept for reuse.
 const SPARE_BLOCKS: usize = 64;
 
@@ -62,6 +65,9 @@ impl Driver {
             .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL | more)
             .build();
         self.push(entry.user_data(Kind::Send.of(number)));
+        if length <= SHORT {
+            self.queue.last_is_quiet();
+        }
     }
 
     pub(super) fn on_sent(&mut self, number: usize, result: i32) {
