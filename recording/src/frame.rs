@@ -105,6 +105,11 @@ pub enum Frame<'a> {
     },
     /// The last frame: why the recording ends.
     End(End),
+    /// A worker ended, and the connections that it kept are closed.
+    Gone {
+        /// Which one.
+        worker: u32,
+    },
 }
 
 /// A configuration as it was read.

@@ -166,6 +166,18 @@ impl Joint {
     }
 }
 
+impl Drop for Joint {
+    fn drop(&mut self) {
+        // What an ending worker keeps counts against limits that others still go by, so letting it go is a turn, too.
+        if let Some(mut turn) = self.tap.as_ref().and_then(Tap::turn) {
+            let worker = self.worker.get_mut();
+            let (snapshot, settings) = (Arc::clone(&worker.view().snapshot), *worker.settings());
+            *worker = Worker::new(snapshot, settings, 0);
+            turn.gone();
+        }
+    }
+}
+
 impl Driven {
     pub(crate) const fn peer(&self) -> &Peer {
         self.exchange.peer()

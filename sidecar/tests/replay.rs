@@ -300,7 +300,7 @@ fn an_altered_decision_is_found_where_it_stands() {
     assert_eq!(code, Some(1), "{document} {told}");
     assert_eq!(document["same"], false);
     let difference = &document["difference"];
-    assert_eq!(difference["offset"], place);
+    assert_eq!(difference["offset"], place, "{document}");
     assert_eq!(difference["fields"][0]["field"], "status");
     assert_eq!(difference["fields"][0]["recorded"], "599");
     assert_eq!(difference["fields"].as_array().unwrap().len(), 1);
@@ -318,7 +318,6 @@ fn a_run_is_decided_again_bit_for_bit() {
         assert_eq!(replayed["requests"], 36);
         assert_eq!(replayed["configurations"], 2);
         assert_eq!(replayed["end"], "finished");
-        assert!(replayed["copies"].as_u64() > Some(0));
     }
 }
 

@@ -101,7 +101,10 @@ impl Connection {
             now: came.now,
             entropy: came.entropy,
         };
-        self.reuses = false;
+        // A deadline or a drain may be told before it is known how the reuse went.
+        if matches!(came.input, Input::Connected | Input::Stale) {
+            self.reuses = false;
+        }
         self.exchange.handle_input(came.input, ambient, worker);
         self.drain();
         Ok(count as u64)

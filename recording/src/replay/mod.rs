@@ -225,6 +225,11 @@ impl<C: FnMut(&Configuration<'_>) -> Snapshot> Run<C> {
             }
             Frame::Forgot { worker, id } => self.worker(offset, worker)?.forget(id),
             Frame::Draining { worker } => self.worker(offset, worker)?.drain(),
+            Frame::Gone { worker } => {
+                // Numbers stay as they are; a fresh worker keeps nothing.
+                let gone = self.worker(offset, worker)?;
+                *gone = Worker::new(Arc::clone(&gone.view().snapshot), *gone.settings(), 0);
+            }
             Frame::End(end) => self.replayed.end = Some(end),
         }
         Ok(())

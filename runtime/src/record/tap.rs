@@ -157,6 +157,11 @@ impl WorkerTurn<'_> {
         self.turn.put(&Frame::Draining { worker });
     }
 
+    pub(crate) fn gone(&mut self) {
+        let worker = self.worker;
+        self.turn.put(&Frame::Gone { worker });
+    }
+
     pub(crate) fn announced(&mut self, told: &Announced) {
         self.turn.put(&Frame::Announced {
             worker: self.worker,
