@@ -20,6 +20,9 @@ mod socket;
 mod stream;
 mod timers;
 
+#[cfg(test)]
+mod tests;
+
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use io_uring::types::BufRingEntry;
 
 /// Buffers in all. A power of two.
-const COUNT: u16 = 256;
+pub(super) const COUNT: u16 = 256;
 
 /// Bytes in each. Pages that were never filled take no memory.
 const SIZE: usize = 16 * 1024;
@@ -25,7 +25,7 @@ pub(super) struct Buffers {
     map: NonNull<u8>,
     tail: u16,
     /// Filled and not given back.
-    lent: u16,
+    pub(super) lent: u16,
 }
 
 const TABLE: usize = COUNT as usize * size_of::<BufRingEntry>();

@@ -23,8 +23,8 @@ use super::queue::{Completion, Queue, Wait};
 use super::socket::{Connect, Receive, Socket};
 use super::timers::Timers;
 
-/// How often lingering sockets are looked at.
-const LINGER_CHECK: Duration = Duration::from_secs(1);
+/// How long a socket may go on sending what it took when its owner has dropped it.
+pub(super) const LINGER: Duration = Duration::from_secs(30);
 
 /// What an operation is, beside which socket it is of: the lowest bits of its user data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +57,8 @@ impl Kind {
 #[derive(Debug)]
 pub(super) struct Driver {
     queue: Queue,
-    buffers: Buffers,
-    sockets: Slab<Socket>,
+    pub(super) buffers: Buffers,
+    pub(super) sockets: Slab<Socket>,
     pub(super) listeners: Slab<Accepts>,
     pub(super) timers: Timers,
     bell: Arc<Bell>,
@@ -125,8 +125,9 @@ impl Driver {
         self.feed_starved();
     }
 
-    fn next_deadline(&self) -> Option<Instant> {
-        let lingering = self.lingering.first().map(|(at, _)| *at + LINGER_CHECK);
+    /// When to look at time again. Those that linger stand in the order in which they began to.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let lingering = self.lingering.first().map(|(at, _)| *at + LINGER);
         self.timers.next().into_iter().chain(lingering).min()
     }
 
@@ -193,7 +194,9 @@ impl Driver {
     /// The owner is gone. What was taken is still sent, unless the connection is reset.
     pub(super) fn release(&mut self, number: usize, reset: bool) {
         let socket = &mut self.sockets[number];
-        socket.is_dropped = true;
+        let now = Instant::now();
+        socket.dropped = Some(now);
+        socket.is_given_up = reset;
         socket.reader = None;
         socket.writer = None;
         socket.forget_arrived(&mut self.buffers);
@@ -210,7 +213,7 @@ impl Driver {
         }
         match is_sending {
             true if reset => self.cancel(Kind::Send.of(number)),
-            true => self.lingering.push((Instant::now(), number)),
+            true => self.lingering.push((now, number)),
             false => {}
         }
         self.remove_if_free(number);
@@ -218,7 +221,7 @@ impl Driver {
 
     fn remove_if_free(&mut self, number: usize) {
         let socket = &self.sockets[number];
-        if socket.is_dropped && socket.is_free() {
+        if socket.dropped.is_some() && socket.is_free() {
             self.sockets.remove(number);
         }
     }

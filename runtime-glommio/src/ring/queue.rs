@@ -54,6 +54,8 @@ impl Queue {
             // thread for each, which costs half as much again.
             .setup_single_issuer()
             .setup_defer_taskrun()
+            // By which it is seen, without a call, that an enter which does not wait has completions to make.
+            .setup_taskrun_flag()
             .build(SUBMISSIONS)?;
         Ok(Self { ring, quiet: 0 })
     }

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::task::Waker;
+use std::time::Instant;
 
 use bytes::{Buf, Bytes, BytesMut};
 use socket2::SockAddr;
@@ -14,6 +15,9 @@ use super::buffers::Buffers;
 
 /// More than this much that nobody has read, and receiving stops.
 pub(super) const UNREAD: usize = 128 * 1024;
+
+/// So do so many pieces: each holds a whole buffer, however short it is, or costs more than its bytes.
+const PIECES: usize = 32;
 
 /// A receive that was submitted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,7 +87,10 @@ pub(super) struct Socket {
     pub(super) writer: Option<Waker>,
     /// Nothing is written after what is being sent.
     pub(super) is_last: bool,
-    pub(super) is_dropped: bool,
+    /// Since when nobody owns it.
+    pub(super) dropped: Option<Instant>,
+    /// What it still sends has been cancelled.
+    pub(super) is_given_up: bool,
 }
 
 impl Socket {
@@ -100,7 +107,8 @@ impl Socket {
             send_failed: None,
             writer: None,
             is_last: false,
-            is_dropped: false,
+            dropped: None,
+            is_given_up: false,
         }
     }
 
@@ -111,7 +119,7 @@ impl Socket {
 
     /// So much waits to be read that no more should come.
     pub(super) fn is_full(&self) -> bool {
-        self.unread >= UNREAD
+        self.unread >= UNREAD || self.arrived.len() >= PIECES
     }
 
     /// The ring refers to nothing of it.
@@ -123,7 +131,7 @@ impl Socket {
 
     /// A buffer was filled for it. Nobody wants to read what comes after its owner is gone.
     pub(super) fn on_arrived(&mut self, id: u16, len: usize, buffers: &mut Buffers) {
-        if self.is_dropped || len == 0 {
+        if self.dropped.is_some() || len == 0 {
             buffers.give_back(id);
             return;
         }

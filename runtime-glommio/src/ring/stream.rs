@@ -32,7 +32,7 @@ impl Stream {
         }
     }
 
-    fn accepted(ring: &Rc<Ring>, fd: OwnedFd) -> Self {
+    pub(super) fn accepted(ring: &Rc<Ring>, fd: OwnedFd) -> Self {
         let number = ring.driver.borrow_mut().add(fd);
         Self::new(Rc::clone(ring), number)
     }

@@ -1,11 +1,13 @@
 //! Receiving: asked for once, it goes on until a socket has more than its owner reads.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use io_uring::{cqueue, opcode, types::Fd};
+use socket2::SockRef;
 
 use super::super::buffers::GROUP;
 use super::super::socket::{Receive, Socket};
@@ -42,11 +44,14 @@ impl Driver {
         if socket.is_readable() || socket.send_failed.is_some() {
             return false;
         }
-        if socket.receive == Receive::Idle {
-            // The kernel tries at once, in the next turn; what it finds is seen when the connection is used.
-            self.receive(number);
+        if socket.receive == Receive::Armed {
+            return true;
         }
-        true
+        let mut byte = [MaybeUninit::uninit()];
+        let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+        let peeked = SockRef::from(&socket.fd).recv_with_flags(&mut byte, flags);
+        self.receive(number);
+        peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Lets the kernel receive for a socket from now on.
@@ -79,7 +84,8 @@ impl Driver {
         }
         if socket.is_readable() {
             self.woken.extend(socket.reader.take());
-        } else if socket.receive == Receive::Idle && socket.reader.is_some() && result > 0 {
+        } else if socket.reader.is_some() && result != -libc::ENOBUFS {
+            // It was stopped, and meanwhile all has been read. Where buffers were wanting it waits for them.
             self.receive(number);
         }
         let socket = &mut self.sockets[number];

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use io_uring::{opcode, types::Fd};
 use outrigger_core::outbox::Outbox;
@@ -12,7 +12,7 @@ use socket2::SockRef;
 use super::super::queue::error;
 use super::super::socket::Sending;
 use super::super::timers::wait;
-use super::{Driver, Kind};
+use super::{Driver, Kind, LINGER};
 
 /// Bytes that are sent in one piece are copied up to here. More costs less to share, piece by piece.
 const BLOCK: usize = 32 * 1024;
@@ -22,9 +22,6 @@ const SHORT: u32 = 4096;
 
 /// Blocks kept for reuse.
 const SPARE_BLOCKS: usize = 64;
-
-/// How long a socket may go on sending what it took when its owner has dropped it.
-const LINGER: Duration = Duration::from_secs(30);
 
 impl Driver {
     pub(in crate::ring) fn poll_write(
@@ -76,6 +73,8 @@ impl Driver {
             return;
         };
         match usize::try_from(result) {
+            // A send that is cancelled half done tells of the half that is done, and not that it was cancelled.
+            Ok(_) if socket.is_given_up => {}
             Ok(count) if count > 0 && *sent + count < sending.bytes().len() => {
                 *sent += count;
                 return self.send(number, false);
@@ -108,16 +107,18 @@ impl Driver {
     /// Whether sockets still send although their owners are gone.
     pub(in crate::ring) fn is_lingering(&mut self) -> bool {
         let sockets = &self.sockets;
-        let is_sending = |number: usize| {
+        // A number may be another socket's by now, which may linger too, but not since then.
+        let is_sending = |since: Instant, number: usize| {
             let socket = sockets.get(number);
-            socket.is_some_and(|socket| socket.is_dropped && socket.sending.is_some())
+            socket.is_some_and(|socket| socket.dropped == Some(since) && socket.sending.is_some())
         };
-        self.lingering.retain(|(_, number)| is_sending(*number));
+        self.lingering
+            .retain(|&(since, number)| is_sending(since, number));
         !self.lingering.is_empty()
     }
 
     /// Gives up on those that have sent for too long.
-    pub(super) fn end_lingering(&mut self, now: Instant) {
+    pub(in crate::ring) fn end_lingering(&mut self, now: Instant) {
         if self.lingering.is_empty() || !self.is_lingering() {
             return;
         }
@@ -125,6 +126,7 @@ impl Driver {
             && now >= since + LINGER
         {
             self.lingering.remove(0);
+            self.sockets[number].is_given_up = true;
             self.cancel(Kind::Send.of(number));
         }
     }

@@ -1,0 +1,216 @@
+//! How sockets end: with bytes that are not sent yet, with a reset, and while something is under way.
+
+use std::io::{self, Read};
+use std::net::TcpListener;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use outrigger_core::outbox::Outbox;
+use outrigger_runtime::{Listener as _, Stream as _};
+use socket2::{Domain, SockRef, Socket, Type};
+
+use super::super::connect;
+use super::super::driver::LINGER;
+use super::{MUCH, Rig, pattern, rig};
+
+/// A stream that is dropped while it sends more than the system takes.
+fn lingering(rig: &mut Rig) -> std::os::unix::net::UnixStream {
+    let (mut stream, peer) = rig.pair();
+    rig.write(&mut stream, &pattern(0, MUCH));
+    drop(stream);
+    rig.turn();
+    peer
+}
+
+#[test]
+fn what_was_taken_is_sent_after_the_drop() {
+    let Some(mut rig) = rig() else { return };
+    let mut peer = lingering(&mut rig);
+    assert!(rig.ring.driver.borrow_mut().is_lingering());
+    assert!(rig.drain(&mut peer) == pattern(0, MUCH));
+    assert!(!rig.ring.driver.borrow_mut().is_lingering());
+    rig.at_rest();
+}
+
+#[test]
+fn a_peer_that_never_reads_is_given_up_in_its_time() {
+    let Some(mut rig) = rig() else { return };
+    let before = Instant::now();
+    let mut peer = lingering(&mut rig);
+    // Until then it does not keep the thread awake.
+    let until = rig.ring.driver.borrow().next_deadline().unwrap();
+    assert!(until >= before + LINGER && until <= Instant::now() + LINGER);
+    let early = until - Duration::from_millis(1);
+    rig.ring.driver.borrow_mut().end_lingering(early);
+    rig.turn();
+    assert_eq!(rig.sockets(), 1);
+    rig.ring.driver.borrow_mut().end_lingering(until);
+    rig.at_rest();
+    let got = rig.drain(&mut peer);
+    assert!(got.len() < MUCH && got == pattern(0, got.len()));
+}
+
+#[test]
+fn the_time_of_one_is_not_the_time_of_the_next_with_its_number() {
+    let Some(mut rig) = rig() else { return };
+    let mut first = lingering(&mut rig);
+    let since = Instant::now();
+    let mut all = Vec::new();
+    while rig.sockets() > 0 {
+        let _ = first.read_to_end(&mut all);
+        rig.turn();
+    }
+    // No turn has been taken since then: nobody has looked at those that linger.
+    let (mut stream, mut peer) = rig.pair();
+    rig.write(&mut stream, &pattern(0, MUCH));
+    drop(stream);
+    rig.ring.driver.borrow_mut().end_lingering(since + LINGER);
+    assert!(rig.drain(&mut peer) == pattern(0, MUCH));
+    rig.at_rest();
+}
+
+#[test]
+fn a_reset_does_not_wait_for_what_is_being_sent() {
+    let Some(mut rig) = rig() else { return };
+    let (mut stream, mut peer) = rig.pair();
+    rig.write(&mut stream, &pattern(0, MUCH));
+    rig.turn();
+    stream.reset();
+    rig.at_rest();
+    assert!(rig.drain(&mut peer).len() < MUCH);
+}
+
+#[test]
+fn a_reset_is_seen_as_a_reset_on_both_sides() {
+    let Some(mut rig) = rig() else { return };
+    let (mut stream, peer) = rig.tcp_pair();
+    SockRef::from(&peer)
+        .set_linger(Some(Duration::ZERO))
+        .unwrap();
+    drop(peer);
+    for _ in 0..2 {
+        let error = rig.read(&mut stream).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+    assert!(!stream.is_quiet());
+    drop(stream);
+    let (stream, mut peer) = rig.tcp_pair();
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(stream.poll_readable(&mut cx).is_pending());
+    rig.turn();
+    stream.reset();
+    rig.at_rest();
+    let error = peer.read(&mut [0]).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn a_write_that_fails_is_told_by_the_next() {
+    let Some(mut rig) = rig() else { return };
+    let (mut stream, peer) = rig.pair();
+    drop(peer);
+    rig.write(&mut stream, b"nobody");
+    let mut outbox = Outbox::default();
+    outbox.put(b"told");
+    let error = rig.until(|cx| stream.poll_write(cx, &outbox)).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    assert!(!stream.is_quiet());
+    drop(stream);
+    rig.at_rest();
+}
+
+#[test]
+fn the_last_of_what_was_taken_comes_before_the_end() {
+    let Some(mut rig) = rig() else { return };
+    let (mut stream, mut peer) = rig.pair();
+    rig.write(&mut stream, &pattern(0, MUCH));
+    stream.shutdown_write();
+    assert!(rig.drain(&mut peer) == pattern(0, MUCH));
+    // The other direction is still open.
+    io::Write::write_all(&mut peer, b"answer").unwrap();
+    assert_eq!(rig.read(&mut stream).unwrap(), b"answer");
+    drop(stream);
+    rig.at_rest();
+}
+
+/// A listener whose queue is full, and those in it: who connects to it waits.
+fn full_listener() -> (Socket, Vec<Socket>) {
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let addr: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
+    listener.bind(&addr.into()).unwrap();
+    listener.listen(0).unwrap();
+    let addr = listener.local_addr().unwrap();
+    let client = |_| {
+        let client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        client.set_nonblocking(true).unwrap();
+        let _ = client.connect(&addr);
+        client
+    };
+    (listener, (0..4).map(client).collect())
+}
+
+/// The sockets of this process, by names that are never used twice.
+fn open_sockets() -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir("/proc/self/fd").unwrap();
+    let links = entries.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+    links.collect()
+}
+
+#[test]
+fn a_connect_that_is_given_up_closes_its_socket() {
+    let Some(mut rig) = rig() else { return };
+    let (listener, _clients) = full_listener();
+    let addr = listener.local_addr().unwrap().as_socket().unwrap();
+    let ring = Rc::clone(&rig.ring);
+    let name = {
+        let mut connecting = pin!(connect(&ring, addr));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(connecting.as_mut().poll(&mut cx).is_pending());
+        rig.turn();
+        assert!(connecting.as_mut().poll(&mut cx).is_pending());
+        let driver = rig.ring.driver.borrow();
+        let (_, socket) = driver.sockets.iter().next().unwrap();
+        let fd = std::os::fd::AsRawFd::as_raw_fd(&socket.fd);
+        std::fs::read_link(format!("/proc/self/fd/{fd}")).unwrap()
+    };
+    assert!(open_sockets().contains(&name) || rig.sockets() == 0);
+    rig.at_rest();
+    assert!(!open_sockets().contains(&name), "{name:?} is still open");
+}
+
+#[test]
+fn everything_may_be_dropped_while_it_is_under_way() {
+    let Some(mut rig) = rig() else { return };
+    let mut cx = Context::from_waker(Waker::noop());
+    let (mut sending, mut peer) = rig.pair();
+    let bytes = Bytes::from(pattern(0, MUCH));
+    let mut outbox = Outbox::default();
+    outbox.put_bytes(bytes.clone());
+    assert!(sending.poll_write(&mut cx, &outbox).is_ready());
+    drop(outbox);
+    let (receiving, _its_peer) = rig.pair();
+    assert!(receiving.poll_readable(&mut cx).is_pending());
+    let listening = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listening = rig.ring.listen(listening).unwrap();
+    assert!(matches!(listening.poll_accept(&mut cx), Poll::Pending));
+    let (listener, _clients) = full_listener();
+    let addr = listener.local_addr().unwrap().as_socket().unwrap();
+    let ring = Rc::clone(&rig.ring);
+    {
+        let mut connecting = pin!(connect(&ring, addr));
+        assert!(connecting.as_mut().poll(&mut cx).is_pending());
+        rig.turn();
+        assert!(connecting.as_mut().poll(&mut cx).is_pending());
+        // Their owners go, and what that asks of the kernel is never submitted.
+    }
+    assert!(!bytes.is_unique(), "it is being sent");
+    drop((sending, receiving, listening, rig, ring));
+    assert!(bytes.is_unique(), "it was let go");
+    peer.set_nonblocking(false).unwrap();
+    let mut got = Vec::new();
+    let _ = peer.read_to_end(&mut got);
+    assert!(got.len() < MUCH && got == pattern(0, got.len()));
+}
