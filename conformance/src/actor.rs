@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use outrigger_core::time::{Duration, Instant};
 use outrigger_sim::{Action as Do, Event, Head, Peer, Piece, Reader};
@@ -51,7 +52,7 @@ pub struct Actor {
     file: String,
     name: String,
     role: Role,
-    steps: Rc<[Step]>,
+    steps: Arc<[Step]>,
     at: usize,
     /// Begins again at its end.
     repeats: bool,
@@ -79,7 +80,7 @@ impl Actor {
         file: &str,
         name: String,
         role: Role,
-        steps: Rc<[Step]>,
+        steps: Arc<[Step]>,
         repeats: bool,
         board: SharedBoard,
     ) -> Self {
@@ -117,7 +118,7 @@ impl Actor {
         if !self.is_open || self.over {
             return;
         }
-        let steps = Rc::clone(&self.steps);
+        let steps = Arc::clone(&self.steps);
         loop {
             if self.at == steps.len() && self.repeats {
                 self.at = 0;

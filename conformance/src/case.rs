@@ -1,7 +1,7 @@
 //! A case: what one `##` section of a case file says.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use outrigger_core::time::Duration;
 use serde::Deserialize;
@@ -30,9 +30,9 @@ pub enum Service {
     /// Never answers an attempt to connect.
     Ignore,
     /// Plays these scripts, one for each connection, in order; there must be no more connections and no fewer.
-    Scripts(Vec<Rc<[Step]>>),
+    Scripts(Vec<Arc<[Step]>>),
     /// Plays this script again and again on every connection.
-    Always(Rc<[Step]>),
+    Always(Arc<[Step]>),
 }
 
 /// What a client does on one connection.
@@ -45,7 +45,7 @@ pub struct Client {
     /// It begins with the client before it, not after that one.
     pub together: bool,
     /// What it does.
-    pub steps: Rc<[Step]>,
+    pub steps: Arc<[Step]>,
 }
 
 /// A finding that `check` must report.
@@ -171,7 +171,7 @@ impl Case {
             }
         }
         // Scripts of a section replace what the file says about the same address.
-        let mut scripts: BTreeMap<String, Vec<Rc<[Step]>>> = BTreeMap::new();
+        let mut scripts: BTreeMap<String, Vec<Arc<[Step]>>> = BTreeMap::new();
         for block in &section.blocks {
             let words: Vec<&str> = block.info.iter().map(String::as_str).collect();
             let document = Document {
@@ -227,7 +227,7 @@ impl Case {
         Problem::new(&self.file, block.line, what)
     }
 
-    fn script(&self, block: &Block, role: Role) -> Result<Rc<[Step]>, Problem> {
+    fn script(&self, block: &Block, role: Role) -> Result<Arc<[Step]>, Problem> {
         let steps = script::parse(&self.file, block.line + 1, &block.text, role)?;
         Ok(steps.into())
     }

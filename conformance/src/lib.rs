@@ -1,7 +1,7 @@
 //! Conformance: cases as Markdown pages, run against every runtime.
 //!
 //! A case says what is configured, what services do, what a client sends and must see, and what was decided. The same
-//! page runs on the simulation and on real sockets. `cases/README.md` explains how to write one.
+//! page runs on the simulation, on real sockets, and against any program. `cases/README.md` explains how to write one.
 
 pub mod actor;
 pub mod ask;
@@ -11,8 +11,11 @@ pub mod decision;
 pub mod escape;
 pub mod markdown;
 pub mod named;
+pub mod pages;
+pub mod program;
 pub mod script;
 pub mod subject;
+pub mod table;
 
 mod problem;
 

@@ -1,14 +1,17 @@
 //! What cases are run against: the same core, under different runtimes.
 
 mod recorded;
+pub(crate) mod relocation;
 mod setup;
 mod sim;
+pub(crate) mod stage;
 mod tokio;
 
 pub use setup::Setup;
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::Problem;
 use crate::actor::{Actor, Board, SharedBoard};
@@ -96,7 +99,7 @@ fn client_name(index: usize) -> String {
 }
 
 fn client_actor(case: &Case, index: usize, client: &Client, board: &SharedBoard) -> Actor {
-    let steps = Rc::clone(&client.steps);
+    let steps = Arc::clone(&client.steps);
     let name = client_name(index);
     Actor::new(
         &case.file,
@@ -122,7 +125,7 @@ fn service_actor(
         Service::Named(_) | Service::Refuse | Service::Ignore => return None,
     };
     let name = format!("{address}, connection {}", number + 1);
-    let steps = Rc::clone(steps);
+    let steps = Arc::clone(steps);
     Some(Actor::new(
         file,
         name,

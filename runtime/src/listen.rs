@@ -26,7 +26,9 @@ pub struct Listen {
 pub(crate) fn bind(addr: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
     if addr.port() != 0 {
         // Sockets that share a port are all accepted by the kernel, also when a second instance is started by mistake.
-        socket(addr, false)?.listen(1)?;
+        // One that does not share is refused while anybody listens. It must not listen itself: who connected to it would
+        // be reset.
+        socket(addr, false)?;
     }
     let mut addr = addr;
     let mut listeners = Vec::with_capacity(count);

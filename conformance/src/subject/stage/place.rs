@@ -1,7 +1,6 @@
 //! Where a service of a case really listens.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -15,7 +14,6 @@ use super::connection::play_peer;
 use crate::actor::SharedBoard;
 use crate::case::Service;
 use crate::named::Named;
-use crate::script::{Action, Awaited, Step};
 use crate::subject::service_actor;
 
 /// A bound address.
@@ -37,10 +35,14 @@ pub(super) fn scripts(service: &Service) -> usize {
 }
 
 impl Place {
-    pub(super) fn bind(service: &Service) -> io::Result<Self> {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    /// Binds the address; port 0 is any port.
+    pub(super) fn bind(service: &Service, site: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(site), Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
-        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
+        // Only a port that is named can have been used a moment ago.
+        socket.set_reuse_address(site.port() != 0)?;
+        let taken = |e: io::Error| io::Error::new(e.kind(), format!("{site}: {e}"));
+        socket.bind(&site.into()).map_err(taken)?;
         let addr = socket.local_addr()?.as_socket();
         if !matches!(service, Service::Refuse) {
             socket.listen(128)?;
@@ -108,35 +110,4 @@ impl Place {
             }
         });
     }
-}
-
-/// A script with real addresses in the place of the case's.
-pub(super) fn relocated(steps: &Rc<[Step]>, places: &BTreeMap<String, Place>) -> Rc<[Step]> {
-    let text = |text: &str| {
-        places
-            .iter()
-            .fold(text.to_owned(), |text, (address, place)| {
-                text.replace(address, &place.addr.to_string())
-            })
-    };
-    let bytes = |bytes: &[u8]| match std::str::from_utf8(bytes) {
-        Ok(utf8) => text(utf8).into_bytes(),
-        Err(_) => bytes.to_vec(),
-    };
-    let step = |step: &Step| Step {
-        line: step.line,
-        action: match &step.action {
-            Action::Send(b) => Action::Send(bytes(b)),
-            Action::Await(wanted) => Action::Await(Awaited {
-                fields: wanted
-                    .fields
-                    .iter()
-                    .map(|(n, v)| (n.clone(), text(v)))
-                    .collect(),
-                ..wanted.clone()
-            }),
-            other => other.clone(),
-        },
-    };
-    steps.iter().map(step).collect()
 }

@@ -1,0 +1,137 @@
+//! The command line: what can be said, what it defaults to, and the examples that `--help` shows.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgGroup, Parser, ValueEnum};
+use outrigger_conformance::program::Command;
+
+const EXAMPLES: &str = "\
+Examples:
+  All cases against Outrigger:
+    outrigger-conformance --subject 'target/debug/outrigger run --config {config} --outbound 127.0.0.1:{port}
+        --admin 127.0.0.1:{admin} --workers 1 [--inbound 127.0.0.1:{inbound}={app}] [--label {label}]
+        [--namespace {namespace}] [--mesh-config {mesh}]' --drain TERM
+
+  Those about retries and CORS, one at a time, for machines:
+    outrigger-conformance --subject 'myproxy -c {config} -p {port}' --jobs 1 --format json retries cors
+
+  Which cases there are:
+    outrigger-conformance --list
+
+In the command, quotes keep blanks; no shell reads it. It is started once for each case, and killed afterwards; a
+script around it should `exec` it. It may name:
+  {config}   a file with the case's Istio YAML
+  {port}     where it must take requests of local clients, on 127.0.0.1
+  {admin}    a free port, for whatever else it opens
+and, in brackets, what only some cases have: [... {name} ...] is left out where there is none, and repeated where there
+are several. A case that needs what the command does not name is skipped.
+  {inbound} {app}    where it takes requests for the application, on 127.0.0.1, and the application's address
+  {label}            a label of the workload, `key=value`
+  {namespace}        its namespace, where it is not `default`
+  {mesh}             a file with Istio's MeshConfig
+  {idle_timeout} {stream_idle_timeout} {max_request_body}
+
+Addresses and ports of a case are replaced by free ones of loopback: 10.0.0.1:8080 may become 127.100.5.1:20043.
+
+Exit codes: 0 all cases passed or were skipped, 1 a case failed or the run was interrupted, 2 usage.
+
+--format json writes one document; fields may be added, none is renamed or removed:
+  {
+    \"cases\": [{
+      \"file\": \"cases/routing/cors.md\", \"line\": 12, \"title\": \"...\", \"area\": \"routing\",
+      \"outcome\": \"passed\" | \"failed\" | \"skipped\",
+      \"why\": \"...\",                                 of a skipped case
+      \"problems\": [{ \"line\": 17, \"what\": \"...\" }]   of a failed one
+    }],
+    \"summary\": { \"passed\": 1, \"failed\": 0, \"skipped\": 0 }
+  }";
+
+/// Play the conformance cases against a program: what is configured, what services do, what a client must see.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "outrigger-conformance", version, after_help = EXAMPLES)]
+#[command(group(ArgGroup::new("what").required(true).args(["subject", "list"])))]
+pub(crate) struct Cli {
+    /// Only cases whose file or title has one of these words
+    #[arg(value_name = "WORD")]
+    pub(crate) words: Vec<String>,
+
+    /// How the program is started
+    #[arg(long, value_name = "COMMAND", value_parser = Command::parse)]
+    pub(crate) subject: Option<Command>,
+
+    /// Name the cases, and run nothing
+    #[arg(long)]
+    pub(crate) list: bool,
+
+    /// The signal that makes the program drain, such as TERM; without it such cases are skipped
+    #[arg(long, value_name = "SIGNAL")]
+    pub(crate) drain: Option<String>,
+
+    /// Cases at the same time
+    #[arg(long, value_name = "N", default_value = "2")]
+    pub(crate) jobs: NonZeroUsize,
+
+    /// How long the program may take to listen, and then a case to be played, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = parse_seconds)]
+    pub(crate) patience: Duration,
+
+    /// For people or for machines
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+
+    /// Other pages than those the suite was built with
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) cases: Option<PathBuf>,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// One JSON document
+    Json,
+}
+
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok().filter(|s| *s > 0.0);
+    seconds
+        .and_then(|s| Duration::try_from_secs_f64(s).ok())
+        .ok_or_else(|| format!("`{text}` is not a number of seconds above 0"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+    use outrigger_conformance::program::NAMES;
+
+    #[test]
+    fn definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_explains_every_place() {
+        for (name, _) in NAMES {
+            assert!(EXAMPLES.contains(&format!("{{{name}}}")), "{name}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_a_usage_error() {
+        for args in [
+            &[][..],
+            &["--subject", "p {config}"],
+            &["--subject", "p {config} {port}", "--list"],
+            &["--list", "--patience", "0"],
+            &["--list", "--jobs", "0"],
+        ] {
+            let words = ["outrigger-conformance"].iter().chain(args);
+            let error = Cli::try_parse_from(words).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{args:?}");
+        }
+    }
+}
