@@ -1,11 +1,12 @@
 //! What cases are run against: the same core, under different runtimes.
 
+mod memory;
 mod recorded;
 pub(crate) mod relocation;
 mod setup;
 mod sim;
+mod sockets;
 pub(crate) mod stage;
-mod tokio;
 
 pub use setup::Setup;
 
@@ -82,9 +83,9 @@ impl Subject {
         let problems = match (case.clients.is_empty(), self) {
             (true, _) => Vec::new(),
             (false, Self::Sim) => sim::run(case, setup),
-            (false, Self::Tokio) => tokio::run(case, setup, outrigger_tokio::start),
+            (false, Self::Tokio) => sockets::run(case, setup, outrigger_tokio::start),
             #[cfg(target_os = "linux")]
-            (false, Self::Glommio) => tokio::run(case, setup, outrigger_glommio::start),
+            (false, Self::Glommio) => sockets::run(case, setup, outrigger_glommio::start),
         };
         match problems.is_empty() {
             true => Outcome::Passed,

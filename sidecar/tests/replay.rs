@@ -3,20 +3,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure of the stage fails the test")]
 
+mod support;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Duration;
 
 use outrigger_recording::{Frame, HEADER, Reader, SEGMENT_HEAD, Said, Saying, put_segment};
 use serde_json::Value;
-
-/// How long a test waits for what must happen; never reached when it does.
-const PATIENCE: Duration = Duration::from_secs(30);
+use support::{PATIENCE, Told};
 
 /// Everything at once: two of three endpoints fail in their ways, and whoever does is tried elsewhere and ejected.
 fn rules(good: SocketAddr, bad: SocketAddr, slow: SocketAddr, mirror: SocketAddr) -> String {
@@ -103,7 +101,7 @@ impl Drop for Folder {
 /// A proxy that records.
 struct Proxy {
     child: Child,
-    told: Receiver<String>,
+    told: Told,
     addr: SocketAddr,
 }
 
@@ -120,14 +118,8 @@ impl Proxy {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let (sender, told) = channel();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                let _ = sender.send(line);
-            }
-        });
-        let greeting = wait_for(&told, "outbound");
+        let told = Told::by(child.stderr.take().unwrap());
+        let greeting = told.wait_for("outbound");
         let (_, rest) = greeting.split_once("outbound ").unwrap();
         let addr = rest.split(',').next().unwrap().parse().unwrap();
         Self { child, told, addr }
@@ -163,15 +155,6 @@ fn ask(addr: SocketAddr, paths: &[&str]) {
         stream.write_all(request.as_bytes()).unwrap();
     }
     stream.read_to_end(&mut Vec::new()).unwrap();
-}
-
-fn wait_for(told: &Receiver<String>, words: &str) -> String {
-    loop {
-        let line = told.recv_timeout(PATIENCE).unwrap();
-        if line.contains(words) {
-            return line;
-        }
-    }
 }
 
 /// What an endpoint does with a request.
@@ -246,7 +229,7 @@ fn record(folder: &Folder, workers: &str) {
     let proxy = Proxy::start(folder, workers, &[]);
     many(&proxy, 6);
     folder.configure(&rules(good, other, slow, good));
-    wait_for(&proxy.told, "reloaded");
+    proxy.told.wait_for("reloaded");
     many(&proxy, 6);
     proxy.end();
 }
@@ -371,7 +354,7 @@ fn a_recording_ends_at_its_limit_and_the_run_goes_on() {
     for _ in 0..20 {
         ask(proxy.addr, &["/a"]);
     }
-    let told = wait_for(&proxy.told, "recording ended");
+    let told = proxy.told.wait_for("recording ended");
     assert!(told.contains("4096 bytes"), "{told}");
     ask(proxy.addr, &["/a"]);
     proxy.end();

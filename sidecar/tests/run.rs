@@ -2,17 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure of the stage fails the test")]
 
+mod support;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-/// How long a test waits for what must happen; never reached when it does.
-const PATIENCE: Duration = Duration::from_secs(30);
+use support::{PATIENCE, Told};
 
 /// A folder of its own for one test.
 struct Folder(PathBuf);
@@ -61,7 +61,7 @@ fn refused(config: &Path, more: &[&str]) -> (Option<i32>, String) {
 /// A running proxy.
 struct Proxy {
     child: Child,
-    told: Receiver<String>,
+    told: Told,
     greeting: String,
 }
 
@@ -72,13 +72,7 @@ impl Proxy {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let (sender, told) = channel();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                let _ = sender.send(line);
-            }
-        });
+        let told = Told::by(child.stderr.take().unwrap());
         let mut proxy = Self {
             child,
             told,
@@ -90,12 +84,7 @@ impl Proxy {
 
     /// The next line on standard error that contains these words.
     fn wait_for(&self, words: &str) -> String {
-        loop {
-            let line = self.told.recv_timeout(PATIENCE).unwrap();
-            if line.contains(words) {
-                return line;
-            }
-        }
+        self.told.wait_for(words)
     }
 
     /// The address that the greeting gives for a word.

@@ -1,8 +1,8 @@
 //! Every case over real sockets is recorded, and decided again from the recording: what a case sees, a replay sees.
 
 use std::borrow::Cow;
-use std::io::{self, Cursor, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io::{self, Cursor};
+use std::sync::Arc;
 
 use outrigger_core::compile::Workload;
 use outrigger_core::snapshot::Snapshot;
@@ -11,18 +11,19 @@ use outrigger_recording::{Configuration, Frame, identity};
 use outrigger_runtime::Recorder;
 
 use super::Setup;
+use super::memory::Memory;
 use crate::Problem;
 use crate::case::Case;
 
 /// The recording of one case.
 pub(super) struct Recorded {
-    file: File,
+    file: Memory,
     pub(super) recorder: Recorder,
 }
 
 impl Recorded {
     pub(super) fn start() -> io::Result<Self> {
-        let file = File::default();
+        let file = Memory::default();
         let recorder = Recorder::start(Box::new(file.clone()), u64::MAX, Arc::new(|_| {}))?;
         Ok(Self { file, recorder })
     }
@@ -52,7 +53,7 @@ impl Recorded {
             Err(problems) => return problems,
         };
         let mut first = Some(std::mem::take(&mut setup.snapshot));
-        let bytes = self.file.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = self.file.bytes();
         let outcome = replay_on(Cursor::new(&bytes[..]), |_| {
             let mut next = || first.take().or_else(|| setup.reload());
             // Configurations that were refused are in the case, too.
@@ -68,21 +69,5 @@ impl Recorded {
             Some(Stop::Fault(fault)) => told(format!("replayed: {fault}")),
             Some(Stop::Changed(changed)) => told(format!("replayed: {}", changed.what)),
         }
-    }
-}
-
-/// A file in memory.
-#[derive(Clone, Default)]
-struct File(Arc<Mutex<Vec<u8>>>);
-
-impl Write for File {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

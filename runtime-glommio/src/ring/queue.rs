@@ -50,8 +50,8 @@ impl Queue {
             .setup_cqsize(COMPLETIONS)
             // An entry that is wrong fails alone.
             .setup_submit_all()
-            // One thread uses it, and completions are made inside its own calls. Without that the kernel interrupts the
-            // thread for each, which costs half as much again.
+            // One thread uses it, and completions are made inside its own calls, where otherwise the kernel would
+            // interrupt it for each.
             .setup_single_issuer()
             .setup_defer_taskrun()
             // By which it is seen, without a call, that an enter which does not wait has completions to make.
@@ -75,7 +75,8 @@ impl Queue {
     /// Puts an entry in the queue. When it is full, what is in it is submitted first.
     ///
     /// # Safety
-    /// What the entry points to stays where it is until its completion has been seen, or the ring has been dropped.
+    /// What the entry points to stays where it is until its completion has been seen, or until all operations have been
+    /// ended.
     #[expect(
         unsafe_code,
         reason = "the kernel reads and writes what an entry points to"

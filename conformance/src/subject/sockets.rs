@@ -1,10 +1,10 @@
 //! Cases over real sockets on loopback: the runtime on its own thread, all peers on this one.
 
-use std::io::{self, Write};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::tokio::runtime::Builder;
@@ -13,6 +13,7 @@ use outrigger_core::exchange::ListenerKind;
 use outrigger_core::snapshot::{Address, Snapshot};
 use outrigger_runtime::{AccessLog, Config, Handle, Listen, Running, StartError};
 
+use super::memory::Memory;
 use super::recorded::Recorded;
 use super::stage::{Places, Proxy, Stage};
 use super::{Setup, judge_decisions};
@@ -52,7 +53,7 @@ async fn play(case: &Case, mut setup: Setup, start: Start) -> io::Result<Vec<Pro
     let snapshot = recorded.configure(|| Some(std::mem::take(&mut setup.snapshot)));
     let mut snapshot = snapshot.unwrap_or_default();
     relocate(&mut snapshot, &places);
-    let lines = Lines::default();
+    let lines = Memory::default();
     let running = start_runtime(start, snapshot, &setup, case, &lines, &recorded)?;
     let mut runtime = Runtime {
         setup,
@@ -65,7 +66,7 @@ async fn play(case: &Case, mut setup: Setup, start: Start) -> io::Result<Vec<Pro
     drop((stage, runtime));
     // Blocks, but every peer of the case is done by now, or it is stuck anyway.
     let _ = running.drain(Duration::from_secs(5));
-    problems.extend(judge_decisions(case, &lines.records()));
+    problems.extend(judge_decisions(case, &records(&lines)));
     if problems.is_empty() {
         problems = recorded.judge(case, |snapshot| relocate(snapshot, &places));
     }
@@ -114,7 +115,7 @@ fn start_runtime(
     snapshot: Snapshot,
     setup: &Setup,
     case: &Case,
-    lines: &Lines,
+    lines: &Memory,
     recorded: &Recorded,
 ) -> io::Result<Running> {
     let listen = |kind| Listen {
@@ -154,28 +155,10 @@ fn relocate(snapshot: &mut Snapshot, places: &Places) {
     }
 }
 
-/// The access log in memory.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Lines {
-    fn records(&self) -> Vec<Observed> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&all)
-            .lines()
-            .map(Observed::from_json)
-            .collect()
-    }
+/// The decisions of an access log.
+fn records(log: &Memory) -> Vec<Observed> {
+    String::from_utf8_lossy(&log.bytes())
+        .lines()
+        .map(Observed::from_json)
+        .collect()
 }
