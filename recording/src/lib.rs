@@ -26,7 +26,7 @@ mod identity;
 pub mod replay;
 mod said;
 
-pub use decided::{Decided, Difference};
+pub use decided::{Decided, Difference, differences};
 pub use file::{Fault, HEADER, MAX_SEGMENT, Reader, SEGMENT_HEAD, Segment, VERSION, put_segment};
 pub use frame::{Bytes, Came, Configuration, End, File, Frame};
 pub use identity::identity;

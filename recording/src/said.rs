@@ -3,19 +3,19 @@
 use outrigger_core::decision::Record;
 use outrigger_core::exchange::Output;
 
-use crate::decided::{Decided, put_record};
+use crate::decided::Decided;
 use crate::frame::put;
 
 /// Appends one output, and with [`Output::Ended`] the record that it speaks of.
 pub fn put_output(output: &Output, record: &Record, said: &mut Vec<u8>) {
     put(output, said);
     if *output == Output::Ended {
-        put_record(record, said);
+        put(record, said);
     }
 }
 
 /// One thing that an exchange said.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub enum Saying {
     /// Do this.
     Output(Output),

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::cluster::Counted;
 
@@ -125,6 +125,13 @@ pub enum Details {
     RateLimited,
     /// The cluster had as many requests under way as its response times allow.
     ConcurrencyLimit,
+}
+
+/// In a recording it is what Envoy calls it.
+impl Serialize for Details {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 impl fmt::Display for Details {

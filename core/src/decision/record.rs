@@ -173,14 +173,19 @@ pub struct Timeouts {
 }
 
 /// One request, from its first byte to its last.
-#[derive(Debug, Default)]
-pub struct Record {
+///
+/// A recording holds it field for field, in this order. What points into memory stands there as what it is known by: a
+/// view as its revision (`V`), details as Envoy's words (`D`). Heads are left out: a replay compares the bytes that they
+/// become.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Record<V = Option<Rc<View>>, D = Details> {
     /// The snapshot it ran on; `None` before its head was complete.
-    pub view: Option<Rc<View>>,
+    pub view: V,
     /// Its one random number.
     pub entropy: Entropy,
     /// Its head: as received at first, then as forwarded (normalised, rewritten, header operations applied), which is
     /// what Envoy's log shows too.
+    #[serde(skip)]
     pub request: RequestHead,
     /// Which rule applied.
     pub route: RouteDecision,
@@ -193,15 +198,17 @@ pub struct Record {
     /// Attempts in the order in which they began.
     pub attempts: SmallVec<[Attempt; 2]>,
     /// Which attempt what follows is about, while that is not the last one.
+    #[serde(skip)]
     pub(crate) about: Option<usize>,
     /// How many attempts were retries by the route's policy.
     pub retries: u32,
     /// What counts the retry under way against the cluster's limit.
+    #[serde(skip)]
     pub(crate) retry_slot: Option<Permit>,
     /// The status the client saw; 0 when it saw none.
     pub status: u16,
     /// Why the response is what it is. [`Record::flags`] are derived from this and the attempts.
-    pub details: Details,
+    pub details: D,
     /// A delay was injected, of this length.
     pub delayed: Option<Duration>,
     /// What the last rate limit that looked at it made of it.

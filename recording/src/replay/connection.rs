@@ -7,6 +7,7 @@ use outrigger_core::time::Instant;
 use outrigger_core::worker::Worker;
 
 use super::difference::{Stop, What};
+use crate::decided::differences;
 use crate::frame::{Bytes, Came};
 use crate::said::{Said, Saying, put_output};
 
@@ -122,12 +123,15 @@ impl Connection {
                 return Err(What::Unreadable);
             };
             match (recorded, now.next().flatten()) {
-                (recorded, Some(now)) if recorded == now => {}
+                (Saying::Output(recorded), Some(Saying::Output(now))) if recorded == now => {}
                 (Saying::Ended(recorded), Some(Saying::Ended(now))) => {
-                    return Err(What::Decision {
-                        fields: recorded.differences(&now),
-                        story: self.exchange.record().story().to_string(),
-                    });
+                    let fields = differences(&recorded, &now);
+                    if !fields.is_empty() {
+                        return Err(What::Decision {
+                            fields,
+                            story: self.exchange.record().story().to_string(),
+                        });
+                    }
                 }
                 (recorded, now) => {
                     return Err(What::Said {

@@ -19,7 +19,7 @@ pub enum Stop {
 }
 
 /// The first thing that is not as it was.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub struct Changed {
     /// Where in the file, in bytes.
     pub offset: u64,
@@ -32,7 +32,7 @@ pub struct Changed {
 }
 
 /// What is not as it was.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub enum What {
     /// A decision.
     Decision {
@@ -122,7 +122,12 @@ impl fmt::Display for What {
                 let told = |saying: &Option<Saying>| match saying {
                     None => "nothing more".to_owned(),
                     Some(Saying::Output(output)) => format!("{output:?}"),
-                    Some(Saying::Ended(decided)) => format!("a request ended: {decided:?}"),
+                    Some(Saying::Ended(decided)) => {
+                        format!(
+                            "a request ended, status {}: {}",
+                            decided.status, decided.details
+                        )
+                    }
                 };
                 let (recorded, now) = (told(recorded), told(now));
                 write!(
