@@ -1,6 +1,7 @@
 //! The file in which a run is recorded: everything that went into core, and what came of it, in one order.
 //!
-//! Owns the format alone. Who writes it is in `outrigger-runtime`; who reads it and feeds it to core again, in the program.
+//! Owns the format, the joint at which a run is recorded, and the replay. What happens when is left to whoever drives core;
+//! where the file lies and how a result looks, to the program.
 //!
 //! ```text
 //! file     = "OUTRIGGR" version:u32 segment*
@@ -23,6 +24,8 @@ mod decided;
 mod file;
 mod frame;
 mod identity;
+mod joint;
+mod recorder;
 pub mod replay;
 mod said;
 
@@ -30,4 +33,6 @@ pub use decided::{Decided, Difference, differences};
 pub use file::{Fault, HEADER, MAX_SEGMENT, Reader, SEGMENT_HEAD, Segment, VERSION, put_segment};
 pub use frame::{Bytes, Came, Configuration, End, File, Frame};
 pub use identity::identity;
+pub use joint::{Driven, Joint};
+pub use recorder::{Place, Recorder, RecordingEnd, Tap, Turn, WorkerTurn};
 pub use said::{Said, Saying, put_output};

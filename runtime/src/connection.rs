@@ -8,12 +8,12 @@ use std::task::{Context, Poll, ready};
 
 use outrigger_core::exchange::{ConnectFault, ConnectionId, Input, Interest, Output, Peer, Side};
 use outrigger_core::time::Instant;
+use outrigger_recording::Driven;
 
 use crate::access_log::Request;
 use crate::alarm::Alarm;
 use crate::connect::{Connecting, connect};
 use crate::idle::Upstream;
-use crate::joint::Driven;
 use crate::shared::Shared;
 use crate::system::{Stream, System};
 

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use outrigger_recording::RecordingEnd;
+
 /// Where notices go.
 pub type Notices = Arc<dyn Fn(Notice) + Send + Sync>;
 
@@ -31,22 +33,6 @@ pub enum Notice {
     RecordingEnded(RecordingEnd),
 }
 
-/// Why a recording ended before the run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RecordingEnd {
-    /// The file has the size that it may have.
-    Full {
-        /// In bytes.
-        limit: u64,
-    },
-    /// The file took the bytes too slowly, and no worker waits for it.
-    Slow,
-    /// The file could not be written, in the system's words.
-    Failed(String),
-    /// Handling a connection panicked: what follows cannot be repeated.
-    Panicked,
-}
-
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -66,17 +52,6 @@ impl fmt::Display for Notice {
                 )
             }
             Self::RecordingEnded(reason) => write!(f, "the recording ended: {reason}"),
-        }
-    }
-}
-
-impl fmt::Display for RecordingEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Full { limit } => write!(f, "it may have {limit} bytes (--record-limit)"),
-            Self::Slow => f.write_str("its file is written too slowly"),
-            Self::Failed(error) => write!(f, "its file cannot be written: {error}"),
-            Self::Panicked => f.write_str("a connection ended by a fault of this program"),
         }
     }
 }

@@ -14,14 +14,13 @@ use arc_swap::ArcSwap;
 use outrigger_core::entropy::mix;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
-use outrigger_recording::Frame;
+use outrigger_recording::{Frame, Recorder, Tap};
 use tokio::sync::{Notify, watch};
 
 use crate::access_log::{AccessLog, LogThread};
 use crate::clock::Clock;
 use crate::listen::{Listen, bind};
 use crate::notice::Notices;
-use crate::record::{Recorder, Tap};
 use crate::shared::Bells;
 use crate::stats::{Stats, WorkerCounters};
 use crate::system::Launch;

@@ -12,13 +12,13 @@ use std::time::Duration;
 use outrigger_core::decision::Record;
 use outrigger_core::exchange::{ConnectionId, WaiterId};
 use outrigger_core::time::Instant;
+use outrigger_recording::Joint;
 use slab::Slab;
 use tokio::sync::Notify;
 
 use crate::access_log::{FLUSH_AFTER, LogBuffer, Request};
 use crate::clock::{Clock, http_date, since_epoch};
 use crate::idle::{IdleStore, Upstream};
-use crate::joint::Joint;
 use crate::notice::{Notice, Notices};
 use crate::stats::WorkerCounters;
 use crate::system::{System, Timer};

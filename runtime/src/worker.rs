@@ -15,14 +15,13 @@ use arc_swap::ArcSwap;
 use outrigger_core::exchange::{ListenerKind, Peer};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
+use outrigger_recording::{Joint, Tap};
 use tokio::sync::watch;
 
 use crate::access_log::LogBuffer;
 use crate::clock::Clock;
 use crate::connection::Connection;
-use crate::joint::Joint;
 use crate::notice::{Notice, Notices};
-use crate::record::Tap;
 use crate::shared::{Bells, Reports, Shared};
 use crate::stats::WorkerCounters;
 use crate::system::{Accepted, Launch, Listener, Stream, System, Timer};

@@ -2,13 +2,11 @@
 
 use std::borrow::Cow;
 use std::io::{self, Cursor};
-use std::sync::Arc;
 
 use outrigger_core::compile::Workload;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_recording::replay::{Stop, replay_on};
-use outrigger_recording::{Configuration, Frame, identity};
-use outrigger_runtime::Recorder;
+use outrigger_recording::{Configuration, Frame, Recorder, identity};
 
 use super::Setup;
 use super::memory::Memory;
@@ -24,7 +22,7 @@ pub(super) struct Recorded {
 impl Recorded {
     pub(super) fn start() -> io::Result<Self> {
         let file = Memory::default();
-        let recorder = Recorder::start(Box::new(file.clone()), u64::MAX, Arc::new(|_| {}))?;
+        let recorder = Recorder::start(Box::new(file.clone()), u64::MAX, |_| {})?;
         Ok(Self { file, recorder })
     }
 

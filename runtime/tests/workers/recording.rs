@@ -8,8 +8,7 @@ use std::sync::{Arc, Mutex};
 use outrigger_core::cluster::Registry;
 use outrigger_core::snapshot::Address;
 use outrigger_recording::replay::{Replayed, replay_on};
-use outrigger_recording::{Configuration, End, Frame, identity};
-use outrigger_runtime::{Notice, Recorder, RecordingEnd};
+use outrigger_recording::{Configuration, End, Frame, Recorder, RecordingEnd, identity};
 
 use super::support::{Client, Endpoints, PATIENCE, Proxy, forwarding_to, ok, roundtrip};
 
@@ -29,12 +28,12 @@ impl Write for Memory {
 }
 
 /// A recording to a file, and what it tells.
-fn start(file: impl Write + Send + 'static, limit: u64) -> (Recorder, Receiver<Notice>) {
+fn start(file: impl Write + Send + 'static, limit: u64) -> (Recorder, Receiver<RecordingEnd>) {
     let (sender, notices) = channel();
     let sender = Mutex::new(sender);
-    let tell = Arc::new(move |notice| {
-        let _ = sender.lock().unwrap().send(notice);
-    });
+    let tell = move |end| {
+        let _ = sender.lock().unwrap().send(end);
+    };
     let recorder = Recorder::start(Box::new(file), limit, tell).unwrap();
     (recorder, notices)
 }
@@ -143,7 +142,7 @@ fn nobody_waits_for_a_file_that_is_stuck() {
         }
         assert!(requests < 1000, "what waits for the writer is bounded");
     };
-    assert_eq!(notice, Notice::RecordingEnded(RecordingEnd::Slow));
+    assert_eq!(notice, RecordingEnd::Slow);
     roundtrip(&mut client, &mut endpoint, "/after");
     drop(let_go);
     let _ = proxy.running.drain(PATIENCE);
@@ -172,7 +171,7 @@ fn a_file_that_cannot_be_written_ends_the_recording_and_not_the_run() {
     let (recorder, notices) = start(Full, u64::MAX);
     let proxy = Proxy::recorded(endpoints.address(), 1, recorder);
     let notice = notices.recv_timeout(PATIENCE).unwrap();
-    let Notice::RecordingEnded(RecordingEnd::Failed(error)) = notice else {
+    let RecordingEnd::Failed(error) = notice else {
         panic!("{notice:?}");
     };
     assert!(error.contains("storage"), "{error}");

@@ -21,7 +21,8 @@ use outrigger_core::snapshot::{
     Forward, HeaderOps, Limits, Rule, Snapshot, VirtualHost, VirtualHostId,
 };
 use outrigger_core::worker::WorkerSettings;
-use outrigger_runtime::{AccessLog, Config, Listen, Notice, Recorder, Running};
+use outrigger_recording::Recorder;
+use outrigger_runtime::{AccessLog, Config, Listen, Notice, Running};
 
 use crate::start;
 

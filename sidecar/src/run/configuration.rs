@@ -12,8 +12,7 @@ use outrigger_core::compile::{self, Inbound, Workload};
 use outrigger_core::config::mesh::MeshConfig;
 use outrigger_core::config::{self, Finding};
 use outrigger_core::snapshot::Snapshot;
-use outrigger_recording::{self as recording, Frame};
-use outrigger_runtime::Recorder;
+use outrigger_recording::{self as recording, Frame, Recorder};
 
 use crate::cli::RunArgs;
 use crate::sources::{self, Source};

@@ -21,7 +21,8 @@ use outrigger_core::decision::access_log::{self, Surroundings};
 use outrigger_core::exchange::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
-use outrigger_runtime::{Config, Handle, Listen, Notices, Recorder, Request, Running};
+use outrigger_recording::Recorder;
+use outrigger_runtime::{Config, Handle, Listen, Notices, Request, Running};
 
 use crate::cli::{AccessLog, RunArgs};
 use crate::runtime::{self, Picked};

@@ -4,7 +4,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use outrigger_runtime::{Notices, Recorder};
+use outrigger_recording::Recorder;
+use outrigger_runtime::{Notice, Notices};
 
 use super::Failure;
 use crate::cli::RunArgs;
@@ -17,9 +18,11 @@ pub(super) fn start(args: &RunArgs, notices: &Notices) -> Result<Option<Recorder
     let Some(path) = &args.record else {
         return Ok(None);
     };
+    let notices = Notices::clone(notices);
+    let on_end = move |reason| notices(Notice::RecordingEnded(reason));
     let started = keep_previous(path)
         .and_then(|()| create(path))
-        .and_then(|file| Recorder::start(Box::new(file), args.record_limit, notices.clone()));
+        .and_then(|file| Recorder::start(Box::new(file), args.record_limit, on_end));
     started
         .map(Some)
         .map_err(|error| Failure::bad(format!("cannot record to `{}`: {error}", path.display())))

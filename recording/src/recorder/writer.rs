@@ -5,10 +5,8 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use outrigger_recording::{HEADER, SEGMENT_HEAD, put_segment};
-
-use super::{Inner, empty_block, lock};
-use crate::notice::{Notice, RecordingEnd};
+use super::{Inner, RecordingEnd, empty_block, lock};
+use crate::file::{HEADER, SEGMENT_HEAD, put_segment};
 
 /// A block that is not full is written after this long, so that a crash loses no more.
 const FLUSH_AFTER: Duration = Duration::from_millis(100);
@@ -24,7 +22,7 @@ pub(super) fn write_all(
         let is_news = lock(&inner.state).queue.take().is_some();
         if is_news {
             let reason = RecordingEnd::Failed(error.to_string());
-            (inner.notices)(Notice::RecordingEnded(reason));
+            (inner.on_end)(reason);
         }
     }
 }

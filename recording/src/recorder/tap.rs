@@ -6,19 +6,20 @@ use outrigger_core::decision::Record;
 use outrigger_core::exchange::{Ambient, ConnectionId, Exchange, Input, Output, Peer};
 use outrigger_core::time::Instant;
 use outrigger_core::worker::{Announced, Worker};
-use outrigger_recording::{Bytes, Came, End, Frame, put_output};
 
 use super::{Recorder, Turn};
+use crate::frame::{Bytes, Came, End, Frame};
+use crate::said::put_output;
 
 /// Where a worker records.
-pub(crate) struct Tap {
+pub struct Tap {
     recorder: Recorder,
     worker: u32,
 }
 
 /// A connection in a recording.
 #[derive(Default)]
-pub(crate) struct Place {
+pub struct Place {
     number: u64,
     /// What its exchange has said since its last input.
     said: Vec<u8>,
@@ -26,7 +27,7 @@ pub(crate) struct Place {
 
 impl Place {
     /// A place of its own, where a recording is under way.
-    pub(crate) fn of(tap: &Option<Tap>, number: impl FnOnce(&Tap) -> u64) -> Self {
+    pub fn of(tap: &Option<Tap>, number: impl FnOnce(&Tap) -> u64) -> Self {
         Self {
             number: tap.as_ref().map_or(0, number),
             said: Vec::new(),
@@ -35,30 +36,36 @@ impl Place {
 }
 
 /// One worker's turn.
-pub(crate) struct WorkerTurn<'a> {
+pub struct WorkerTurn<'a> {
     turn: Turn<'a>,
     worker: u32,
 }
 
 impl Tap {
-    pub(crate) fn new(recorder: Recorder, worker: usize) -> Self {
+    /// The end of the worker of this position.
+    #[must_use]
+    pub fn new(recorder: Recorder, worker: usize) -> Self {
         // There are never so many threads.
         let worker = u32::try_from(worker).unwrap_or(u32::MAX);
         Self { recorder, worker }
     }
 
     /// This worker's turn, for what concerns no single connection.
-    pub(crate) fn turn(&self) -> Option<WorkerTurn<'_>> {
+    pub fn turn(&self) -> Option<WorkerTurn<'_>> {
         let worker = self.worker;
         self.recorder.turn().map(|turn| WorkerTurn { turn, worker })
     }
 
-    pub(crate) fn accepted(&self, peer: Peer, now: Instant) -> u64 {
+    /// A client connected. Returns the number of the connection.
+    #[must_use]
+    pub fn accepted(&self, peer: Peer, now: Instant) -> u64 {
         let worker = self.worker;
         self.begins(&Frame::Accepted { worker, peer, now })
     }
 
-    pub(crate) fn copied(&self, of: &Place) -> u64 {
+    /// A copy for a mirror went its own way. Returns its number.
+    #[must_use]
+    pub fn copied(&self, of: &Place) -> u64 {
         self.begins(&Frame::Copied { of: of.number })
     }
 
@@ -70,7 +77,7 @@ impl Tap {
     }
 
     /// Gives an exchange an input, in a turn of its own.
-    pub(crate) fn handle_input(
+    pub fn handle_input(
         &self,
         exchange: &mut Exchange,
         place: &Place,
@@ -109,7 +116,7 @@ impl Tap {
     }
 
     /// An exchange said something; everything it says to one input is one frame.
-    pub(crate) fn said(&self, output: &Output, record: &Record, place: &mut Place) {
+    pub fn said(&self, output: &Output, record: &Record, place: &mut Place) {
         put_output(output, record, &mut place.said);
         if matches!(output, Output::Wait(_) | Output::Done) {
             if let Some(mut turn) = self.recorder.turn() {
@@ -123,7 +130,7 @@ impl Tap {
     }
 
     /// Drops what an exchange holds, in a turn of its own. `fresh` is left in its place.
-    pub(crate) fn left(&self, exchange: &mut Exchange, fresh: Exchange, place: &Place) {
+    pub fn left(&self, exchange: &mut Exchange, fresh: Exchange, place: &Place) {
         let turn = self.recorder.turn();
         *exchange = fresh;
         let Some(mut turn) = turn else { return };
@@ -137,7 +144,8 @@ impl Tap {
 }
 
 impl WorkerTurn<'_> {
-    pub(crate) fn adopted(&mut self, now: Instant, closed: &[ConnectionId]) {
+    /// It uses a new snapshot, and closes these idle connections for that.
+    pub fn adopted(&mut self, now: Instant, closed: &[ConnectionId]) {
         self.turn.put(&Frame::Adopted {
             worker: self.worker,
             now,
@@ -145,31 +153,36 @@ impl WorkerTurn<'_> {
         });
     }
 
-    pub(crate) fn date(&mut self, date: &[u8; 29]) {
+    /// It has another calendar date.
+    pub fn date(&mut self, date: &[u8; 29]) {
         self.turn.put(&Frame::Date {
             worker: self.worker,
             date: String::from_utf8_lossy(date),
         });
     }
 
-    pub(crate) fn draining(&mut self) {
+    /// It drains.
+    pub fn draining(&mut self) {
         let worker = self.worker;
         self.turn.put(&Frame::Draining { worker });
     }
 
-    pub(crate) fn gone(&mut self) {
+    /// It ended.
+    pub fn gone(&mut self) {
         let worker = self.worker;
         self.turn.put(&Frame::Gone { worker });
     }
 
-    pub(crate) fn announced(&mut self, told: &Announced) {
+    /// It looked at what it keeps for others.
+    pub fn announced(&mut self, told: &Announced) {
         self.turn.put(&Frame::Announced {
             worker: self.worker,
             told: told.clone(),
         });
     }
 
-    pub(crate) fn expired(&mut self, now: Instant, closed: &[ConnectionId]) {
+    /// These idle connections were idle for too long.
+    pub fn expired(&mut self, now: Instant, closed: &[ConnectionId]) {
         self.turn.put(&Frame::Expired {
             worker: self.worker,
             now,
@@ -177,7 +190,8 @@ impl WorkerTurn<'_> {
         });
     }
 
-    pub(crate) fn forgot(&mut self, id: ConnectionId) {
+    /// An idle connection ended by itself.
+    pub fn forgot(&mut self, id: ConnectionId) {
         let worker = self.worker;
         self.turn.put(&Frame::Forgot { worker, id });
     }

@@ -16,23 +16,25 @@ use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::Instant;
 use outrigger_core::worker::{Announced, Worker, WorkerSettings};
 
-use crate::record::{Place, Tap};
+use crate::recorder::{Place, Tap};
 
 /// One thread's way into core.
-pub(crate) struct Joint {
+pub struct Joint {
     worker: RefCell<Worker>,
     entropy: Cell<u64>,
     tap: Option<Tap>,
 }
 
 /// An exchange, and its place in a recording.
-pub(crate) struct Driven {
+pub struct Driven {
     exchange: Exchange,
     place: Place,
 }
 
 impl Joint {
-    pub(crate) fn new(
+    /// A worker that begins on this snapshot; its random numbers follow from its seed. `tap` is where it is recorded.
+    #[must_use]
+    pub fn new(
         snapshot: Arc<Snapshot>,
         settings: WorkerSettings,
         seed: u64,
@@ -46,7 +48,7 @@ impl Joint {
     }
 
     /// A client connected.
-    pub(crate) fn accept(&self, peer: Peer, now: Instant) -> Driven {
+    pub fn accept(&self, peer: Peer, now: Instant) -> Driven {
         Driven {
             exchange: Exchange::accept(peer, now, &self.worker.borrow()),
             place: Place::of(&self.tap, |tap| tap.accepted(peer, now)),
@@ -54,7 +56,7 @@ impl Joint {
     }
 
     /// A copy for a mirror that [`Output::Mirror`] spoke of.
-    pub(crate) fn take_mirror(&self, of: &mut Driven) -> Option<Driven> {
+    pub fn take_mirror(&self, of: &mut Driven) -> Option<Driven> {
         let exchange = of.exchange.take_mirror()?;
         Some(Driven {
             exchange,
@@ -63,7 +65,7 @@ impl Joint {
     }
 
     /// Something happened on a connection.
-    pub(crate) fn handle_input(&self, driven: &mut Driven, input: Input, now: Instant) {
+    pub fn handle_input(&self, driven: &mut Driven, input: Input, now: Instant) {
         let next = self.entropy.get().wrapping_add(1);
         self.entropy.set(next);
         let entropy = Entropy(mix(next));
@@ -77,7 +79,7 @@ impl Joint {
     }
 
     /// What to do next for a connection.
-    pub(crate) fn poll_output(&self, driven: &mut Driven) -> Output {
+    pub fn poll_output(&self, driven: &mut Driven) -> Output {
         let output = driven.exchange.poll_output();
         if let Some(tap) = &self.tap {
             tap.said(&output, driven.exchange.record(), &mut driven.place);
@@ -86,7 +88,7 @@ impl Joint {
     }
 
     /// A connection is over: what its exchange holds is free.
-    pub(crate) fn leave(&self, driven: &mut Driven) {
+    pub fn leave(&self, driven: &mut Driven) {
         if let Some(tap) = &self.tap {
             // A turn lasts until what was held has been let go; an exchange that just began holds nothing.
             let fresh = Exchange::accept(
@@ -99,13 +101,13 @@ impl Joint {
     }
 
     /// Room to read into.
-    pub(crate) fn space<'a>(&self, driven: &'a mut Driven, side: Side) -> &'a mut BytesMut {
+    pub fn space<'a>(&self, driven: &'a mut Driven, side: Side) -> &'a mut BytesMut {
         let worker = &mut self.worker.borrow_mut();
         driven.exchange.space(side, worker)
     }
 
     /// Uses a new snapshot; returns idle connections to close.
-    pub(crate) fn adopt(
+    pub fn adopt(
         &self,
         load: impl FnOnce() -> Arc<Snapshot>,
         now: Instant,
@@ -121,7 +123,7 @@ impl Joint {
     }
 
     /// Sets the calendar date.
-    pub(crate) fn set_date(&self, date: [u8; 29]) {
+    pub fn set_date(&self, date: [u8; 29]) {
         self.worker.borrow_mut().set_date(date);
         if let Some(mut turn) = self.tap.as_ref().and_then(Tap::turn) {
             turn.date(&date);
@@ -129,7 +131,7 @@ impl Joint {
     }
 
     /// The worker drains.
-    pub(crate) fn drain(&self) {
+    pub fn drain(&self) {
         self.worker.borrow_mut().drain();
         if let Some(mut turn) = self.tap.as_ref().and_then(Tap::turn) {
             turn.draining();
@@ -137,7 +139,7 @@ impl Joint {
     }
 
     /// Somebody announced.
-    pub(crate) fn on_announced(&self) -> Announced {
+    pub fn on_announced(&self) -> Announced {
         let mut turn = self.tap.as_ref().and_then(Tap::turn);
         let told = self.worker.borrow_mut().on_announced();
         if let Some(turn) = &mut turn {
@@ -147,7 +149,7 @@ impl Joint {
     }
 
     /// Idle connections that are to be closed by now.
-    pub(crate) fn expire(&self, now: Instant) -> Vec<ConnectionId> {
+    pub fn expire(&self, now: Instant) -> Vec<ConnectionId> {
         let mut turn = self.tap.as_ref().and_then(Tap::turn);
         let closed = self.worker.borrow_mut().expire(now);
         if let Some(turn) = &mut turn {
@@ -157,7 +159,7 @@ impl Joint {
     }
 
     /// An idle connection ended.
-    pub(crate) fn forget(&self, id: ConnectionId) {
+    pub fn forget(&self, id: ConnectionId) {
         let mut turn = self.tap.as_ref().and_then(Tap::turn);
         self.worker.borrow_mut().forget(id);
         if let Some(turn) = &mut turn {
@@ -179,15 +181,21 @@ impl Drop for Joint {
 }
 
 impl Driven {
-    pub(crate) const fn peer(&self) -> &Peer {
+    /// Who connected.
+    #[must_use]
+    pub const fn peer(&self) -> &Peer {
         self.exchange.peer()
     }
 
-    pub(crate) fn record(&self) -> &Record {
+    /// The story of its current request.
+    #[must_use]
+    pub fn record(&self) -> &Record {
         self.exchange.record()
     }
 
-    pub(crate) fn outbox(&self, side: Side) -> &Outbox {
+    /// What is to be written to a side.
+    #[must_use]
+    pub fn outbox(&self, side: Side) -> &Outbox {
         self.exchange.outbox(side)
     }
 }

@@ -11,7 +11,7 @@
 mod tap;
 mod writer;
 
-pub(crate) use tap::{Place, Tap};
+pub use tap::{Place, Tap, WorkerTurn};
 
 use std::borrow::Cow;
 use std::fmt;
@@ -21,9 +21,8 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use outrigger_recording::{End, Frame, HEADER, MAX_SEGMENT, SEGMENT_HEAD};
-
-use crate::notice::{Notice, Notices, RecordingEnd};
+use crate::file::{HEADER, MAX_SEGMENT, SEGMENT_HEAD};
+use crate::frame::{End, Frame};
 
 /// A block this long is handed over at once.
 const BLOCK: usize = 64 * 1024;
@@ -39,7 +38,37 @@ struct Inner {
     is_on: AtomicBool,
     state: Mutex<State>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    notices: Notices,
+    on_end: OnEnd,
+}
+
+/// Whom to tell that a recording ended before the run.
+type OnEnd = Box<dyn Fn(RecordingEnd) + Send + Sync>;
+
+/// Why a recording ended before the run: it is complete up to there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordingEnd {
+    /// The file has the size that it may have.
+    Full {
+        /// In bytes.
+        limit: u64,
+    },
+    /// The file took the bytes too slowly, and no worker waits for it.
+    Slow,
+    /// The file could not be written, in the system's words.
+    Failed(String),
+    /// Handling a connection panicked: what follows cannot be repeated.
+    Panicked,
+}
+
+impl fmt::Display for RecordingEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full { limit } => write!(f, "it may have {limit} bytes (--record-limit)"),
+            Self::Slow => f.write_str("its file is written too slowly"),
+            Self::Failed(error) => write!(f, "its file cannot be written: {error}"),
+            Self::Panicked => f.write_str("a connection ended by a fault of this program"),
+        }
+    }
 }
 
 /// What whoever has the turn holds.
@@ -61,11 +90,16 @@ impl fmt::Debug for Recorder {
 }
 
 impl Recorder {
-    /// Begins a recording of at most about `limit` bytes. `file` belongs to a thread of its own and may block.
+    /// Begins a recording of at most about `limit` bytes. `file` belongs to a thread of its own and may block. `on_end` is
+    /// called at most once, by whoever noticed.
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub fn start(file: Box<dyn Write + Send>, limit: u64, notices: Notices) -> io::Result<Self> {
+    pub fn start(
+        file: Box<dyn Write + Send>,
+        limit: u64,
+        on_end: impl Fn(RecordingEnd) + Send + Sync + 'static,
+    ) -> io::Result<Self> {
         let (queue, blocks) = sync_channel(QUEUE);
         let inner = Arc::new(Inner {
             is_on: AtomicBool::new(true),
@@ -77,7 +111,7 @@ impl Recorder {
                 connections: 0,
             }),
             thread: Mutex::default(),
-            notices,
+            on_end: Box::new(on_end),
         });
         let recorder = Self(Arc::clone(&inner));
         let thread = thread::Builder::new()
@@ -189,7 +223,7 @@ impl Turn<'_> {
             End::Slow => RecordingEnd::Slow,
             End::Panicked => RecordingEnd::Panicked,
         };
-        (self.inner.notices)(Notice::RecordingEnded(reason));
+        (self.inner.on_end)(reason);
     }
 }
 
