@@ -12,11 +12,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
+use outrigger_core::decision::MirrorFate;
 use outrigger_recording::{Frame, HEADER, Reader, SEGMENT_HEAD, Said, Saying, put_segment};
 use serde_json::Value;
 use support::{PATIENCE, Told};
 
-/// Everything at once: two of three endpoints fail in their ways, and whoever does is tried elsewhere and ejected.
+/// Everything at once: two of three endpoints fail in their ways, and whoever does is tried elsewhere and ejected. Only
+/// `/copied` leaves nothing to chance: a request that overflows, or whose roll falls so, has no copy.
 fn rules(good: SocketAddr, bad: SocketAddr, slow: SocketAddr, mirror: SocketAddr) -> String {
     let entry = |name: &str, endpoints: &[SocketAddr]| {
         let listed: Vec<_> = endpoints
@@ -53,6 +55,9 @@ fn rules(good: SocketAddr, bad: SocketAddr, slow: SocketAddr, mirror: SocketAddr
            \x20   timeout: 2s\n\
            \x20   retries: {attempts: 3, perTryTimeout: 50ms, retryOn: 5xx}\n\
            \x20   route: [{destination: {host: shop.example}}]\n\
+           \x20 - match: [{uri: {prefix: /copied}}]\n\
+           \x20   route: [{destination: {host: mirror.example}}]\n\
+           \x20   mirror: {host: mirror.example}\n\
            \x20 - timeout: 2s\n\
            \x20   route: [{destination: {host: shop.example}}]\n\
            \x20   mirror: {host: mirror.example}\n\
@@ -216,7 +221,7 @@ fn many(proxy: &Proxy, clients: usize) {
     let addr = proxy.addr;
     thread::scope(|scope| {
         for _ in 0..clients {
-            scope.spawn(move || ask(addr, &["/a", "/abort", "/b"]));
+            scope.spawn(move || ask(addr, &["/a", "/abort", "/copied", "/b"]));
         }
     });
 }
@@ -253,6 +258,24 @@ fn rewrite(file: &Path, mut change: impl FnMut(&mut Frame<'_>) -> bool) -> u64 {
     }
     fs::write(file, new).unwrap();
     place
+}
+
+/// How many requests say that a copy of them was sent.
+fn sent(file: &Path) -> usize {
+    let mut copies = 0;
+    rewrite(file, |frame| {
+        let Frame::Said { outputs, .. } = frame else {
+            return false;
+        };
+        for saying in Said::read(outputs) {
+            if let Some(Saying::Ended(decided)) = saying {
+                let mirrors = decided.mirrors.iter();
+                copies += mirrors.filter(|m| m.fate == MirrorFate::Sent).count();
+            }
+        }
+        false
+    });
+    copies
 }
 
 #[test]
@@ -298,9 +321,13 @@ fn a_run_is_decided_again_bit_for_bit() {
         assert_eq!(code, Some(0), "{document} {told}");
         assert_eq!(document["same"], true);
         let replayed = &document["replayed"];
-        assert_eq!(replayed["requests"], 36);
+        assert_eq!(replayed["requests"], 48);
         assert_eq!(replayed["configurations"], 2);
         assert_eq!(replayed["end"], "finished");
+        // Every copy that was sent came to an end and was compared, those of the rule without chance among them.
+        let copies = sent(&folder.file());
+        assert!(copies >= 12, "{copies}");
+        assert_eq!(replayed["copies"], copies);
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::ChildStderr;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -27,11 +27,27 @@ impl Told {
 
     /// The next line that contains these words.
     pub(crate) fn wait_for(&self, words: &str) -> String {
+        let mut told = Vec::new();
         loop {
-            let line = self.0.recv_timeout(PATIENCE).unwrap();
+            let line = self.next_line().unwrap_or_else(|error| {
+                panic!("`{words}` was not told ({error}), but {told:#?}");
+            });
             if line.contains(words) {
                 return line;
             }
+            told.push(line);
         }
+    }
+
+    /// Patience is counted in small steps: when the test and the program are stopped together for longer than that (a
+    /// suspended machine, a debugger), one step is lost, and both go on.
+    fn next_line(&self) -> Result<String, RecvTimeoutError> {
+        const STEPS: u32 = 300;
+        (1..STEPS)
+            .find_map(|_| match self.0.recv_timeout(PATIENCE / STEPS) {
+                Err(RecvTimeoutError::Timeout) => None,
+                told => Some(told),
+            })
+            .unwrap_or(Err(RecvTimeoutError::Timeout))
     }
 }
