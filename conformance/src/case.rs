@@ -99,6 +99,8 @@ pub struct Case {
     pub title: String,
     /// Subjects it is not for, and why.
     pub skips: Vec<(String, String)>,
+    /// Why its decisions are not the same under every runtime, if they need not be.
+    pub apart: Option<String>,
     /// How the sidecar is set up.
     pub settings: Settings,
     /// The configuration.
@@ -168,6 +170,9 @@ impl Case {
                     Problem::new(&self.file, *line, "write `Skipped on SUBJECT: reason`")
                 })?;
                 self.skips.push((subject.to_owned(), why.to_owned()));
+            }
+            if let Some(why) = text.strip_prefix("Decided apart: ") {
+                self.apart = Some(why.to_owned());
             }
         }
         // Scripts of a section replace what the file says about the same address.

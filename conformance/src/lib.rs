@@ -4,6 +4,7 @@
 //! page runs on the simulation, on real sockets, and against any program. `cases/README.md` explains how to write one.
 
 pub mod actor;
+pub mod alike;
 pub mod ask;
 pub mod case;
 pub mod compare;

@@ -14,11 +14,16 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use outrigger_recording::Decided;
+
 use crate::Problem;
 use crate::actor::{Actor, Board, SharedBoard};
 use crate::case::{Case, Client, Service};
 use crate::decision::Observed;
 use crate::script::Role;
+
+/// Where random numbers begin, on every subject.
+const SEED: u64 = 1;
 
 /// A runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,9 +68,15 @@ impl Subject {
         }
     }
 
-    /// Runs a case.
+    /// Runs a case. Also says what was decided in it; every subject's random numbers begin at the same seed.
     #[must_use]
-    pub fn run(self, case: &Case) -> Outcome {
+    pub fn run(self, case: &Case) -> (Outcome, Vec<Decided>) {
+        let mut decided = Vec::new();
+        let outcome = self.play(case, &mut decided);
+        (outcome, decided)
+    }
+
+    fn play(self, case: &Case, decided: &mut Vec<Decided>) -> Outcome {
         let sockets = (self != Self::Sim).then(|| case.skip("sockets")).flatten();
         if let Some(why) = case.skip(self.name()).or(sockets) {
             return Outcome::Skipped(why.to_owned());
@@ -82,10 +93,10 @@ impl Subject {
         };
         let problems = match (case.clients.is_empty(), self) {
             (true, _) => Vec::new(),
-            (false, Self::Sim) => sim::run(case, setup),
-            (false, Self::Tokio) => sockets::run(case, setup, outrigger_tokio::start),
+            (false, Self::Sim) => sim::run(case, setup, decided),
+            (false, Self::Tokio) => sockets::run(case, setup, outrigger_tokio::start, decided),
             #[cfg(target_os = "linux")]
-            (false, Self::Glommio) => sockets::run(case, setup, outrigger_glommio::start),
+            (false, Self::Glommio) => sockets::run(case, setup, outrigger_glommio::start, decided),
         };
         match problems.is_empty() {
             true => Outcome::Passed,

@@ -1,10 +1,11 @@
-//! Runs every case page against every subject and prints a table.
+//! Runs every case page against every subject, prints a table, and compares what the subjects decided, record by record.
 //!
 //! `OUTRIGGER_SUBJECT=sim|tokio|glommio|all` chooses subjects; words on the command line choose cases whose file or title has
 //! one of them: `cargo test -p outrigger-conformance --test cases -- cors`.
 
 use std::process::ExitCode;
 
+use outrigger_conformance::alike;
 use outrigger_conformance::case::Case;
 use outrigger_conformance::pages;
 use outrigger_conformance::subject::{Outcome, Subject};
@@ -27,10 +28,15 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let (mut alike, mut apart) = (0, 0);
     let mut table = Table::new(subjects.iter().map(|s| s.name().to_owned()).collect());
     for case in &cases {
+        let mut played = Vec::new();
         for (column, subject) in subjects.iter().enumerate() {
-            let outcome = subject.run(case);
+            let (outcome, decided) = subject.run(case);
+            if outcome == Outcome::Passed && !decided.is_empty() {
+                played.push((subject.name(), decided));
+            }
             table.add(pages::area(case), column, &outcome);
             if let Outcome::Failed(problems) = outcome {
                 let mut text = format!("{} on {}:", case.title, subject.name());
@@ -40,11 +46,23 @@ fn main() -> ExitCode {
                 failures.push(text);
             }
         }
+        if played.len() < 2 {
+            continue;
+        }
+        if case.apart.is_some() {
+            apart += 1;
+            continue;
+        }
+        let differences = alike::differences(case, &played);
+        alike += usize::from(differences.is_empty());
+        let named = |problem| format!("{} was not decided alike: {problem}", case.title);
+        failures.extend(differences.into_iter().map(named));
     }
     for failure in &failures {
         println!("FAILED {failure}\n");
     }
     println!("{} {table}", cases.len());
+    println!("decided alike by all that played them: {alike}; need not be: {apart}");
     if failures.is_empty() {
         ExitCode::SUCCESS
     } else {

@@ -1,8 +1,12 @@
 //! Randomness as a value.
 //!
-//! A request gets one 64-bit number from its runtime; every draw it needs is derived from that number and the purpose
-//! of the draw. The number stands in the request's record, so one request can be replayed out of the middle of a log
-//! without the history before it. This file owns the derivation and nothing else: no generator lives in core.
+//! A request has one 64-bit number; every draw it needs is derived from that number and the purpose of the draw. The
+//! number stands in the request's record, so one request can be replayed out of the middle of a log without the history
+//! before it. This file owns the derivation and nothing else: no generator lives in core.
+//!
+//! The number itself is derived too: a run has a seed, from it each worker gets one ([`seed_of_worker`]), from that each
+//! connection a number ([`Entropy::of_connection`]), and from that each request on it. So the same seed means the same
+//! numbers under every runtime, however a wire cuts bytes and in whatever order connections are served.
 
 use serde::{Deserialize, Serialize};
 
@@ -50,9 +54,29 @@ pub enum Draw {
     RateLimitEnforced = 51,
     /// The one random number of a copy, from which its own draws are derived; the same index.
     MirroredRequest = 60,
+    /// The one random number of a request, from its connection's; the index counts requests from 0.
+    Request = 70,
+}
+
+/// The seed of a worker, from the seed of the run and the worker's number.
+#[must_use]
+pub const fn seed_of_worker(run: u64, worker: usize) -> u64 {
+    mix(run.wrapping_add(worker as u64))
 }
 
 impl Entropy {
+    /// The number of a connection, from the seed of the worker that accepted it and how many it had accepted before.
+    #[must_use]
+    pub const fn of_connection(worker: u64, before: u64) -> Self {
+        Self(mix(worker ^ mix(before)))
+    }
+
+    /// The number of a request, from that of its connection and how many requests came before on it.
+    #[must_use]
+    pub const fn of_request(self, before: u64) -> Self {
+        Self(self.draw(Draw::Request, before))
+    }
+
     /// A number uniform in `0..2^64` for this purpose; `index` tells repeated draws of one purpose apart (attempts).
     #[must_use]
     pub const fn draw(self, purpose: Draw, index: u64) -> u64 {

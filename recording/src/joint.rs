@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use outrigger_core::decision::Record;
-use outrigger_core::entropy::{Entropy, mix};
+use outrigger_core::entropy::Entropy;
 use outrigger_core::exchange::{Ambient, ConnectionId, Exchange, Input, Output, Peer, Side};
 use outrigger_core::outbox::Outbox;
 use outrigger_core::snapshot::Snapshot;
@@ -21,13 +21,17 @@ use crate::recorder::{Place, Tap};
 /// One thread's way into core.
 pub struct Joint {
     worker: RefCell<Worker>,
-    entropy: Cell<u64>,
+    seed: u64,
+    /// Connections that were accepted.
+    accepted: Cell<u64>,
     tap: Option<Tap>,
 }
 
 /// An exchange, and its place in a recording.
 pub struct Driven {
     exchange: Exchange,
+    /// The connection's random number; a copy begins no request.
+    entropy: Entropy,
     place: Place,
 }
 
@@ -42,15 +46,19 @@ impl Joint {
     ) -> Self {
         Self {
             worker: RefCell::new(Worker::new(snapshot, settings, seed)),
-            entropy: Cell::new(mix(seed)),
+            seed,
+            accepted: Cell::new(0),
             tap,
         }
     }
 
     /// A client connected.
     pub fn accept(&self, peer: Peer, now: Instant) -> Driven {
+        let before = self.accepted.get();
+        self.accepted.set(before.wrapping_add(1));
         Driven {
             exchange: Exchange::accept(peer, now, &self.worker.borrow()),
+            entropy: Entropy::of_connection(self.seed, before),
             place: Place::of(&self.tap, |tap| tap.accepted(peer, now)),
         }
     }
@@ -60,18 +68,21 @@ impl Joint {
         let exchange = of.exchange.take_mirror()?;
         Some(Driven {
             exchange,
+            entropy: of.entropy,
             place: Place::of(&self.tap, |tap| tap.copied(&of.place)),
         })
     }
 
     /// Something happened on a connection.
     pub fn handle_input(&self, driven: &mut Driven, input: Input, now: Instant) {
-        let next = self.entropy.get().wrapping_add(1);
-        self.entropy.set(next);
-        let entropy = Entropy(mix(next));
-        let ambient = Ambient { now, entropy };
         let worker = &mut self.worker.borrow_mut();
-        let Driven { exchange, place } = driven;
+        let Driven {
+            exchange,
+            entropy,
+            place,
+        } = driven;
+        let entropy = *entropy;
+        let ambient = Ambient { now, entropy };
         match &self.tap {
             None => exchange.handle_input(input, ambient, worker),
             Some(tap) => tap.handle_input(exchange, place, input, ambient, worker),

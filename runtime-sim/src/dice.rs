@@ -1,9 +1,9 @@
 //! The one source of chance in a simulation: a counter and a seed, mixed.
 //!
-//! Every choice a simulation makes (jitter, where a write is cut, which ready input goes first, the entropy of a
-//! request) is drawn here in order, so a seed names a whole run.
+//! Every choice a simulation makes (jitter, where a write is cut, which ready input goes first) is drawn here in order, so
+//! a seed names a whole run. What is core's to draw begins at the same seed, as core derives it.
 
-use outrigger_core::entropy::{Entropy, mix};
+use outrigger_core::entropy::mix;
 use outrigger_core::snapshot::PerMillion;
 
 /// A seeded sequence of numbers.
@@ -56,11 +56,6 @@ impl Dice {
     /// A fair coin.
     pub const fn coin(&mut self) -> bool {
         self.draw() & 1 == 0
-    }
-
-    /// The one random number of a request.
-    pub const fn entropy(&mut self) -> Entropy {
-        Entropy(self.draw())
     }
 }
 

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use outrigger_core::entropy::Entropy;
 use outrigger_core::exchange::{
     ConnectFault, ConnectionId, Exchange, Input, Interest, ListenerKind, Peer, Side, WaiterId,
 };
@@ -35,6 +36,8 @@ enum Upstream {
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) exchange: Exchange,
+    /// The connection's random number; a copy begins no request.
+    entropy: Entropy,
     downstream: Option<(Wire, End)>,
     upstream: Upstream,
     /// The connection of an attempt that was set aside.
@@ -54,7 +57,10 @@ pub(crate) struct Running {
 /// A sidecar.
 pub(crate) struct Sidecar {
     number: usize,
+    seed: u64,
     worker: Worker,
+    /// Connections that were accepted.
+    accepted: u64,
     running: BTreeMap<u64, Running>,
     idle: BTreeMap<ConnectionId, (Wire, End)>,
     records: Records,
@@ -69,11 +75,14 @@ pub(crate) struct Sidecar {
 }
 
 impl Sidecar {
-    pub(crate) fn new(number: usize, worker: Worker, records: Records) -> Self {
+    /// `seed` is the one that the worker was made with.
+    pub(crate) fn new(number: usize, worker: Worker, seed: u64, records: Records) -> Self {
         let watch = Watch::new(worker.view());
         Self {
             number,
+            seed,
             worker,
+            accepted: 0,
             running: BTreeMap::new(),
             idle: BTreeMap::new(),
             records,
@@ -147,14 +156,23 @@ impl Sidecar {
             local: fabric.listener_address(listener),
             listener,
         };
-        self.begin(Exchange::accept(peer, fabric.now, &self.worker), Some(wire))
+        let exchange = Exchange::accept(peer, fabric.now, &self.worker);
+        let entropy = Entropy::of_connection(self.seed, self.accepted);
+        self.accepted += 1;
+        self.begin(exchange, entropy, Some(wire))
     }
 
-    fn begin(&mut self, exchange: Exchange, downstream: Option<(Wire, End)>) -> ExchangeId {
+    fn begin(
+        &mut self,
+        exchange: Exchange,
+        entropy: Entropy,
+        downstream: Option<(Wire, End)>,
+    ) -> ExchangeId {
         self.next += 1;
         let running = Running {
             drain: self.draining && downstream.is_none(),
             exchange,
+            entropy,
             downstream,
             upstream: Upstream::None,
             aside: None,

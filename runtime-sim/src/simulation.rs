@@ -5,6 +5,7 @@ mod meeting;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use outrigger_core::entropy::seed_of_worker;
 use outrigger_core::exchange::ListenerKind;
 use outrigger_core::snapshot::{Address, Snapshot};
 use outrigger_core::time::Instant;
@@ -31,6 +32,7 @@ enum Target {
 
 /// A whole simulated world. The same seed and the same calls give the same run, byte for byte.
 pub struct Simulation {
+    seed: u64,
     fabric: Fabric,
     seats: Seats,
     errands: Errands,
@@ -57,6 +59,7 @@ impl Simulation {
     #[must_use]
     pub fn new(seed: u64, weather: Weather) -> Self {
         Self {
+            seed,
             fabric: Fabric::new(seed, weather),
             seats: Seats::default(),
             errands: Errands::default(),
@@ -105,9 +108,11 @@ impl Simulation {
         settings: WorkerSettings,
         records: Records,
     ) -> SidecarId {
-        let worker = Worker::new(snapshot, settings, self.fabric.dice.draw());
         let number = self.sidecars.len();
-        self.sidecars.push(Sidecar::new(number, worker, records));
+        let seed = seed_of_worker(self.seed, number);
+        let worker = Worker::new(snapshot, settings, seed);
+        self.sidecars
+            .push(Sidecar::new(number, worker, seed, records));
         SidecarId(number)
     }
 

@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use outrigger_core::entropy::mix;
+use outrigger_core::entropy::seed_of_worker;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
 use outrigger_recording::{Frame, Recorder, Tap};
@@ -140,7 +140,7 @@ pub fn start<L: Launch>(launch: L, config: Config) -> Result<Running, StartError
     };
     let random = || RandomState::new().hash_one(0);
     let seed = config.seed.unwrap_or_else(random);
-    let seed_of = |index| mix(seed.wrapping_add(index as u64));
+    let seed_of = |index| seed_of_worker(seed, index);
     if let Some(mut turn) = running.recorder.as_ref().and_then(Recorder::turn) {
         turn.put(&Frame::Workers {
             settings: config.settings,

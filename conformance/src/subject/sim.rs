@@ -8,13 +8,15 @@ use std::sync::Arc;
 
 use outrigger_core::exchange::ListenerKind;
 use outrigger_core::time::{Duration, Instant};
+use outrigger_recording::Decided;
 use outrigger_sim::{Accept, Cut, Service as Listening, SidecarId, Simulation, Weather};
 
 use super::{
-    Setup, Subject, client_actor, client_name, judge_decisions, judge_unfinished, new_board,
+    SEED, Setup, Subject, client_actor, client_name, judge_decisions, judge_unfinished, new_board,
 };
 use crate::Problem;
 use crate::actor::SharedBoard;
+use crate::alike;
 use crate::case::{Case, Service};
 use crate::decision::Observed;
 use crate::named::Named;
@@ -35,28 +37,46 @@ const LONG: usize = 100;
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Runs a case under every weather; the first one that fails tells.
-pub(super) fn run(case: &Case, setup: Setup) -> Vec<Problem> {
+/// What was decided under the first weather is what other subjects decide too.
+pub(super) fn run(case: &Case, setup: Setup, decided: &mut Vec<Decided>) -> Vec<Problem> {
     let mut first = Some(setup);
     let is_long = case.clients.iter().any(|client| client.steps.len() > LONG);
-    let weathers = [(1, Cut::Whole), (2, Cut::Seeded), (3, Cut::Bytes)];
-    for (seed, cut) in weathers.into_iter().take(if is_long { 1 } else { 3 }) {
+    let calm = Weather {
+        cut: Cut::Whole,
+        jitter: Duration::ZERO,
+        ..Weather::default()
+    };
+    let weathers = [
+        (SEED, calm),
+        (SEED + 1, Weather::default()),
+        (
+            SEED + 2,
+            Weather {
+                cut: Cut::Bytes,
+                ..Weather::default()
+            },
+        ),
+    ];
+    for (seed, weather) in weathers.into_iter().take(if is_long { 1 } else { 3 }) {
         let setup = match first.take().map_or_else(|| Setup::new(case), Ok) {
             Ok(setup) => setup,
             Err(problems) => return problems,
         };
-        let weather = Weather {
-            cut,
-            ..Weather::default()
-        };
-        let problems = catch_unwind(AssertUnwindSafe(|| play(case, setup, seed, weather)))
-            .unwrap_or_else(|panic| {
-                let text = panic.downcast_ref::<String>().cloned();
-                let what = format!("panicked: {}", text.unwrap_or_default());
-                vec![Problem::new(&case.file, case.line, what)]
-            });
+        let mut decisions = Vec::new();
+        let problems = catch_unwind(AssertUnwindSafe(|| {
+            play(case, setup, seed, weather, &mut decisions)
+        }))
+        .unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().cloned();
+            let what = format!("panicked: {}", text.unwrap_or_default());
+            vec![Problem::new(&case.file, case.line, what)]
+        });
+        if seed == SEED {
+            *decided = decisions;
+        }
         if !problems.is_empty() {
             let with_seed = |mut p: Problem| {
-                p.what = format!("{} (seed {seed}, {cut:?})", p.what);
+                p.what = format!("{} (seed {seed}, {:?})", p.what, weather.cut);
                 p
             };
             return problems.into_iter().map(with_seed).collect();
@@ -74,7 +94,13 @@ struct Play<'a> {
     board: SharedBoard,
 }
 
-fn play(case: &Case, mut setup: Setup, seed: u64, weather: Weather) -> Vec<Problem> {
+fn play(
+    case: &Case,
+    mut setup: Setup,
+    seed: u64,
+    weather: Weather,
+    decided: &mut Vec<Decided>,
+) -> Vec<Problem> {
     let mut sim = Simulation::new(seed, weather);
     let board = new_board();
     board.borrow_mut().pause = Some(PAUSE);
@@ -91,7 +117,7 @@ fn play(case: &Case, mut setup: Setup, seed: u64, weather: Weather) -> Vec<Probl
         };
         sim.serve(address, Box::new(listening));
     }
-    let records = Rc::<RefCell<Vec<Observed>>>::default();
+    let records = Rc::<RefCell<(Vec<Observed>, Vec<Decided>)>>::default();
     let log = Rc::clone(&records);
     let snapshot = Arc::new(std::mem::take(&mut setup.snapshot));
     let sidecar = sim.sidecar(
@@ -99,7 +125,9 @@ fn play(case: &Case, mut setup: Setup, seed: u64, weather: Weather) -> Vec<Probl
         setup.settings,
         Box::new(move |record| {
             if !record.is_mirror() {
-                log.borrow_mut().push(Observed::of(record));
+                let (observed, decided) = &mut *log.borrow_mut();
+                observed.push(Observed::of(record));
+                decided.extend(alike::from_json(&alike::to_json(record)));
             }
         }),
     );
@@ -126,7 +154,9 @@ fn play(case: &Case, mut setup: Setup, seed: u64, weather: Weather) -> Vec<Probl
             count.get(),
         ));
     }
-    problems.extend(judge_decisions(case, &records.borrow()));
+    let (observed, decisions) = records.take();
+    problems.extend(judge_decisions(case, &observed));
+    *decided = decisions;
     problems
 }
 

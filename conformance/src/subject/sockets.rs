@@ -11,13 +11,15 @@ use ::tokio::runtime::Builder;
 use ::tokio::task::LocalSet;
 use outrigger_core::exchange::ListenerKind;
 use outrigger_core::snapshot::{Address, Snapshot};
+use outrigger_recording::Decided;
 use outrigger_runtime::{AccessLog, Config, Handle, Listen, Running, StartError};
 
 use super::memory::Memory;
 use super::recorded::Recorded;
 use super::stage::{Places, Proxy, Stage};
-use super::{Setup, judge_decisions};
+use super::{SEED, Setup, judge_decisions};
 use crate::Problem;
+use crate::alike;
 use crate::case::Case;
 use crate::decision::Observed;
 
@@ -33,20 +35,30 @@ const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)
 /// How a runtime is started.
 pub(super) type Start = fn(Config) -> Result<Running, StartError>;
 
-pub(super) fn run(case: &Case, setup: Setup, start: Start) -> Vec<Problem> {
+pub(super) fn run(
+    case: &Case,
+    setup: Setup,
+    start: Start,
+    decided: &mut Vec<Decided>,
+) -> Vec<Problem> {
     let wrong = |e: io::Error| vec![Problem::new(&case.file, case.line, e.to_string())];
     let runtime = match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return wrong(error),
     };
     let local = LocalSet::new();
-    match local.block_on(&runtime, play(case, setup, start)) {
+    match local.block_on(&runtime, play(case, setup, start, decided)) {
         Ok(problems) => problems,
         Err(error) => wrong(error),
     }
 }
 
-async fn play(case: &Case, mut setup: Setup, start: Start) -> io::Result<Vec<Problem>> {
+async fn play(
+    case: &Case,
+    mut setup: Setup,
+    start: Start,
+    decided: &mut Vec<Decided>,
+) -> io::Result<Vec<Problem>> {
     let mut stage = Stage::open(case, |_| ANY_PORT)?;
     let places = stage.places();
     let recorded = Rc::new(Recorded::start()?);
@@ -66,7 +78,9 @@ async fn play(case: &Case, mut setup: Setup, start: Start) -> io::Result<Vec<Pro
     drop((stage, runtime));
     // Blocks, but every peer of the case is done by now, or it is stuck anyway.
     let _ = running.drain(Duration::from_secs(5));
-    problems.extend(judge_decisions(case, &records(&lines)));
+    let (observed, decisions) = records(&lines)?;
+    *decided = decisions;
+    problems.extend(judge_decisions(case, &observed));
     if problems.is_empty() {
         problems = recorded.judge(case, |snapshot| relocate(snapshot, &places));
     }
@@ -130,12 +144,14 @@ fn start_runtime(
         listeners,
         workers: NonZeroUsize::MIN,
         settings: setup.settings,
-        seed: None,
+        seed: Some(SEED),
         snapshot: Arc::new(snapshot),
         recorder: Some(recorded.recorder.clone()),
         access_log: Some(AccessLog {
             format: |record, _, block| {
                 block.extend(Observed::of(record).to_json().bytes());
+                block.push(b'\t');
+                block.extend(alike::to_json(record).bytes());
                 block.push(b'\n');
             },
             writer: Box::new(lines.clone()),
@@ -156,9 +172,12 @@ fn relocate(snapshot: &mut Snapshot, places: &Places) {
 }
 
 /// The decisions of an access log.
-fn records(log: &Memory) -> Vec<Observed> {
-    String::from_utf8_lossy(&log.bytes())
-        .lines()
-        .map(Observed::from_json)
-        .collect()
+fn records(log: &Memory) -> io::Result<(Vec<Observed>, Vec<Decided>)> {
+    let text = String::from_utf8_lossy(&log.bytes()).into_owned();
+    let both = text.lines().map(|line| {
+        let (observed, decided) = line.split_once('\t').unwrap_or((line, ""));
+        Ok((Observed::from_json(observed), alike::from_json(decided)?))
+    });
+    let both: io::Result<Vec<_>> = both.collect();
+    Ok(both?.into_iter().unzip())
 }

@@ -71,7 +71,9 @@ impl Exchange {
         {
             *since = Some(ambient.now);
             self.set_ended_aside();
-            self.record.restart(ambient.now, ambient.entropy);
+            let entropy = ambient.entropy.of_request(self.begun);
+            self.begun += 1;
+            self.record.restart(ambient.now, entropy);
         }
         match self
             .down

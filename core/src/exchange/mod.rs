@@ -62,7 +62,7 @@ use upstream::Upstream;
 pub struct Ambient {
     /// The time.
     pub now: Instant,
-    /// A fresh random number; used if this input begins a request.
+    /// The connection's random number; a request that this input begins gets its own from it.
     pub entropy: Entropy,
 }
 
@@ -110,6 +110,8 @@ pub struct Exchange {
     call: Call,
     /// For rate limits that each connection has for itself.
     own_bucket: Bucket,
+    /// Requests that have begun.
+    begun: u64,
     record: Record,
     response: ResponseHead,
     /// When something of the request or its response last came or went.
@@ -143,6 +145,7 @@ impl Exchange {
             aside: None,
             call: Call::default(),
             own_bucket: Bucket::default(),
+            begun: 0,
             record: Record::default(),
             response: ResponseHead::default(),
             moved_at: now,

@@ -30,7 +30,7 @@ impl Sidecar {
                 };
                 let ambient = Ambient {
                     now: fabric.now,
-                    entropy: fabric.dice.entropy(),
+                    entropy: running.entropy,
                 };
                 running
                     .exchange
@@ -119,7 +119,8 @@ impl Sidecar {
                 }
                 Output::Mirror => {
                     if let Some(copy) = running.exchange.take_mirror() {
-                        let id = self.begin(copy, None);
+                        let entropy = running.entropy;
+                        let id = self.begin(copy, entropy, None);
                         self.perform(id.number, fabric)?;
                         fabric.queue.push(fabric.now, Happening::Turn(id));
                     }

@@ -112,7 +112,7 @@ impl<'a> Model<'a> {
 
     /// §6.1: a delay, then an abort, each by its own roll; after the delay the router sees the request, and its time begins.
     fn faults(&mut self) -> Option<u16> {
-        let entropy = Entropy(self.settings.entropy);
+        let entropy = Entropy(self.settings.entropy).of_request(0);
         let rolls = |draw, millionths| entropy.draw(draw, 0) % 1_000_000 < millionths;
         if let Some((delay, share)) = self.settings.delay
             && rolls(Draw::FaultDelay, share)
@@ -270,7 +270,7 @@ impl<'a> Model<'a> {
         }
         let nth = self.retries as u64 + 1;
         let window = (25 << (nth - 1)).min(250) * MS;
-        let entropy = Entropy(self.settings.entropy);
+        let entropy = Entropy(self.settings.entropy).of_request(0);
         Again::After(entropy.draw(Draw::Backoff, nth) % window)
     }
 
