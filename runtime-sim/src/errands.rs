@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use crate::buffers::Buffers;
 use crate::event::PeerId;
 use crate::peer::Peer;
 
@@ -21,12 +22,18 @@ pub(crate) enum Errand {
 
 /// Where errands of one simulation are left.
 #[derive(Clone, Default)]
-pub struct Errands(Rc<RefCell<VecDeque<Errand>>>);
+pub struct Errands(Rc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    left: RefCell<VecDeque<Errand>>,
+    buffers: Buffers,
+}
 
 impl core::fmt::Debug for Errands {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_tuple("Errands")
-            .field(&self.0.borrow().len())
+            .field(&self.0.left.borrow().len())
             .finish()
     }
 }
@@ -35,7 +42,7 @@ impl Errands {
     /// A new peer connects to an address, as it is written when it is exposed.
     pub fn connect(&self, address: &Rc<str>, peer: Box<dyn Peer>) {
         let errand = Errand::Connect(Rc::clone(address), peer);
-        self.0.borrow_mut().push_back(errand);
+        self.0.left.borrow_mut().push_back(errand);
     }
 
     pub(crate) fn bell(&self, of: PeerId) -> Bell {
@@ -45,8 +52,13 @@ impl Errands {
         }
     }
 
+    /// What peers write to, and what carries it.
+    pub(crate) fn buffers(&self) -> &Buffers {
+        &self.0.buffers
+    }
+
     pub(crate) fn next(&self) -> Option<Errand> {
-        self.0.borrow_mut().pop_front()
+        self.0.left.borrow_mut().pop_front()
     }
 }
 
@@ -60,7 +72,8 @@ pub struct Bell {
 impl Bell {
     /// Has the peer told [`Event::Woken`](crate::Event::Woken), at this moment.
     pub fn ring(&self) {
-        self.errands.0.borrow_mut().push_back(Errand::Ring(self.of));
+        let mut left = self.errands.0.left.borrow_mut();
+        left.push_back(Errand::Ring(self.of));
     }
 
     /// Where its simulation's errands are left.

@@ -6,6 +6,7 @@ use outrigger_core::exchange::{ConnectionId, ListenerKind};
 use outrigger_core::snapshot::Address;
 use outrigger_core::time::Instant;
 
+use crate::buffers::Buffers;
 use crate::dice::Dice;
 use crate::digest::Digest;
 use crate::event::{Dialler, ExchangeId, Happening, PeerId};
@@ -33,12 +34,12 @@ pub(crate) struct Fabric {
 }
 
 impl Fabric {
-    pub(crate) fn new(seed: u64, weather: Weather) -> Self {
+    pub(crate) fn new(seed: u64, weather: Weather, buffers: Buffers) -> Self {
         Self {
             now: Instant::ZERO,
             dice: Dice::new(seed),
             queue: Queue::default(),
-            network: Network::default(),
+            network: Network::new(buffers),
             weather,
             digest: Digest::default(),
             owners: Vec::new(),
@@ -114,9 +115,25 @@ impl Fabric {
         network.send(wire, end, bytes, &mut physics);
     }
 
-    pub(crate) fn read(&mut self, wire: Wire, end: End, most: usize) -> Vec<u8> {
+    pub(crate) fn hand_over(&mut self, wire: Wire, end: End, bytes: Vec<u8>) {
         let (network, mut physics) = self.physics();
-        network.read(wire, end, most, &mut physics)
+        network.hand_over(wire, end, bytes, &mut physics);
+    }
+
+    pub(crate) fn read(
+        &mut self,
+        wire: Wire,
+        end: End,
+        most: usize,
+        put: impl FnOnce(&[u8]),
+    ) -> usize {
+        let (network, mut physics) = self.physics();
+        network.read(wire, end, most, put, &mut physics)
+    }
+
+    pub(crate) fn take(&mut self, wire: Wire, end: End, most: usize) -> Vec<u8> {
+        let (network, mut physics) = self.physics();
+        network.take(wire, end, most, &mut physics)
     }
 
     pub(crate) fn shut(&mut self, wire: Wire, end: End) {

@@ -5,6 +5,7 @@
 //! without an error kept them all. Scripted clients and services are [`Peer`]s, machines without IO that other harnesses
 //! can drive too.
 
+mod buffers;
 mod client;
 mod dice;
 mod digest;
@@ -30,7 +31,7 @@ pub use dice::Dice;
 pub use errands::{Bell, Errands};
 pub use network::{Cut, Weather};
 pub use peer::{Accept, Action, Arrivals, Event, Peer, Service};
-pub use reader::{Head, Piece, Reader};
+pub use reader::{Head, HeadSeen, Piece, Reader, SeenPiece};
 pub use rules::Rules;
 pub use service::{Complaints, Reaction, Script, ScriptedService, Then};
 pub use simulation::{SidecarId, Simulation};

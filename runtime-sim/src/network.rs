@@ -6,6 +6,7 @@
 
 use outrigger_core::time::{Duration, Instant};
 
+use crate::buffers::Buffers;
 use crate::dice::Dice;
 use crate::queue::Queue;
 
@@ -118,8 +119,9 @@ struct Side {
 }
 
 /// All wires.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Network {
+    buffers: Buffers,
     wires: Vec<[Side; 2]>,
     /// Wires that both ends have left and on which nothing travels: they are used again.
     free: Vec<usize>,
@@ -141,6 +143,14 @@ impl<E: From<Travel>> Physics<'_, E> {
 }
 
 impl Network {
+    pub(crate) const fn new(buffers: Buffers) -> Self {
+        Self {
+            buffers,
+            wires: Vec::new(),
+            free: Vec::new(),
+        }
+    }
+
     pub(crate) fn wire(&mut self) -> Wire {
         if let Some(number) = self.free.pop() {
             self.wires[number] = Default::default();
@@ -218,9 +228,26 @@ impl Network {
                 Cut::Whole | Cut::Bytes => most,
             };
             let (piece, left) = rest.split_at(cut);
-            self.travel(wire, end.other(), Segment::Data(piece.to_vec()), physics);
+            let mut segment = self.buffers.take();
+            segment.extend_from_slice(piece);
+            self.travel(wire, end.other(), Segment::Data(segment), physics);
             rest = left;
         }
+    }
+
+    /// Sends bytes that fit the window, and takes their buffer.
+    pub(crate) fn hand_over<E: From<Travel>>(
+        &mut self,
+        wire: Wire,
+        end: End,
+        bytes: Vec<u8>,
+        physics: &mut Physics<'_, E>,
+    ) {
+        if physics.weather.cut == Cut::Whole && !bytes.is_empty() {
+            return self.travel(wire, end.other(), Segment::Data(bytes), physics);
+        }
+        self.send(wire, end, &bytes, physics);
+        self.buffers.give(bytes);
     }
 
     fn travel<E: From<Travel>>(
@@ -303,6 +330,7 @@ impl Network {
             Segment::Data(bytes) => {
                 side.travelling -= bytes.len();
                 if side.gone {
+                    self.buffers.give(bytes);
                     // Nobody is left to be told.
                     if self.side(wire, end.other()).gone {
                         self.recycle(wire);
@@ -315,6 +343,7 @@ impl Network {
                     side.inbox = bytes;
                 } else {
                     side.inbox.extend_from_slice(&bytes);
+                    self.buffers.give(bytes);
                 }
             }
             Segment::Fin => side.fin_arrived = true,
@@ -338,25 +367,66 @@ impl Network {
         wants
     }
 
-    /// Reads up to `most` bytes.
+    /// Reads up to `most` bytes to somewhere; their number.
     pub(crate) fn read<E: From<Travel>>(
+        &mut self,
+        wire: Wire,
+        end: End,
+        most: usize,
+        put: impl FnOnce(&[u8]),
+        physics: &mut Physics<'_, E>,
+    ) -> usize {
+        let side = self.side(wire, end);
+        let count = most.min(side.inbox.len());
+        put(&side.inbox[..count]);
+        if count == side.inbox.len() {
+            let inbox = std::mem::take(&mut side.inbox);
+            self.buffers.give(inbox);
+        } else {
+            side.inbox.drain(..count);
+        }
+        self.tell_of_room(wire, end, count, physics);
+        count
+    }
+
+    /// Takes up to `most` bytes, in a buffer that is to be given back.
+    pub(crate) fn take<E: From<Travel>>(
         &mut self,
         wire: Wire,
         end: End,
         most: usize,
         physics: &mut Physics<'_, E>,
     ) -> Vec<u8> {
-        let side = self.side(wire, end);
-        let count = most.min(side.inbox.len());
-        let rest = side.inbox.split_off(count);
-        let bytes = std::mem::replace(&mut side.inbox, rest);
-        if count > 0 && std::mem::take(&mut side.writer_waits) {
+        if self.side(wire, end).inbox.len() > most {
+            let mut bytes = self.buffers.take();
+            self.read(
+                wire,
+                end,
+                most,
+                |read| bytes.extend_from_slice(read),
+                physics,
+            );
+            return bytes;
+        }
+        let bytes = std::mem::take(&mut self.side(wire, end).inbox);
+        self.tell_of_room(wire, end, bytes.len(), physics);
+        bytes
+    }
+
+    /// So much was read: a writer who waits for room is told.
+    fn tell_of_room<E: From<Travel>>(
+        &mut self,
+        wire: Wire,
+        end: End,
+        count: usize,
+        physics: &mut Physics<'_, E>,
+    ) {
+        if count > 0 && std::mem::take(&mut self.side(wire, end).writer_waits) {
             let at = physics.now + physics.hop();
             self.side(wire, end.other()).expected += 1;
             physics
                 .queue
                 .push(at, Travel::Room(wire, end.other()).into());
         }
-        bytes
     }
 }

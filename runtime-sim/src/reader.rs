@@ -1,42 +1,18 @@
 //! A plain reader of HTTP/1 messages for peers.
 //!
-//! It is slow, copies everything and shares no code with core's codec, on purpose: what the sidecar writes is judged by
-//! somebody else. It is strict about what a sidecar must never send (invariant 5 in `ARCHITECTURE.md`).
+//! It shares no code with core's codec, on purpose: what the sidecar writes is judged by somebody else. It is strict about
+//! what a sidecar must never send (invariant 5 in `ARCHITECTURE.md`). [`Reader::next_seen`] shows messages where they lie
+//! and allocates nothing at rest; [`Reader::next_piece`] copies them for those who keep them. Lines and fields are read in
+//! `head`.
+
+mod head;
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
-/// A head: its first line and its fields, as they stood on the wire.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Head {
-    /// The request or status line.
-    pub line: String,
-    /// Names as sent, values without surrounding blanks, in order.
-    pub fields: Vec<(String, String)>,
-}
+pub use head::{Head, HeadSeen};
 
-impl Head {
-    /// The values of a field, by name in any case.
-    pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.fields
-            .iter()
-            .filter(move |(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, v)| v.as_str())
-    }
-
-    /// Whether a comma-separated field has this token, in any case.
-    #[must_use]
-    pub fn has_token(&self, name: &str, token: &str) -> bool {
-        self.values(name)
-            .flat_map(|v| v.split(','))
-            .any(|t| t.trim().eq_ignore_ascii_case(token))
-    }
-
-    /// The status of a response.
-    #[must_use]
-    pub fn status(&self) -> Option<u16> {
-        self.line.split(' ').nth(1)?.parse().ok()
-    }
-}
+use head::{Places, find, latin1};
 
 /// A piece of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,11 +25,41 @@ pub enum Piece {
     End(Vec<(String, String)>),
 }
 
+/// A piece of a message, where it lies.
+#[derive(Clone, Copy, Debug)]
+pub enum SeenPiece<'a> {
+    /// A head; final or interim.
+    Head(HeadSeen<'a>),
+    /// Some of the body, or of a tunnel.
+    Body(&'a [u8]),
+    /// The message is over; the trailers it had.
+    End(&'a [(String, String)]),
+}
+
+impl SeenPiece<'_> {
+    fn to_piece(self) -> Piece {
+        match self {
+            Self::Head(head) => Piece::Head(head.to_head()),
+            Self::Body(bytes) => Piece::Body(bytes.to_vec()),
+            Self::End(trailers) => Piece::End(trailers.to_vec()),
+        }
+    }
+}
+
 /// Which messages are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
     Requests,
     Responses,
+}
+
+/// What was asked, as far as the framing of its answer depends on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Asked {
+    Head,
+    Connect,
+    #[default]
+    Other,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,14 +74,25 @@ enum State {
     Tunnel,
 }
 
+/// What was found, by its place in the buffer.
+enum Found {
+    Head(Range<usize>),
+    Body(Range<usize>),
+    End,
+}
+
 /// Reads one direction of a connection.
 #[derive(Clone, Debug)]
 pub struct Reader {
     role: Role,
     state: State,
     buffer: Vec<u8>,
+    /// What lies before this in the buffer was read.
+    start: usize,
     eof: bool,
-    methods: VecDeque<String>,
+    asked: VecDeque<Asked>,
+    /// Where the fields of the last head lie.
+    places: Places,
     trailers: Vec<(String, String)>,
 }
 
@@ -97,19 +114,29 @@ impl Reader {
             role,
             state: State::Head,
             buffer: Vec::new(),
+            start: 0,
             eof: false,
-            methods: VecDeque::new(),
+            asked: VecDeque::new(),
+            places: Places::new(),
             trailers: Vec::new(),
         }
     }
 
     /// A request of this method was sent; its response's framing depends on it.
     pub fn expect(&mut self, method: &str) {
-        self.methods.push_back(method.to_owned());
+        self.asked.push_back(match method {
+            "HEAD" => Asked::Head,
+            "CONNECT" => Asked::Connect,
+            _ => Asked::Other,
+        });
     }
 
     /// Takes bytes.
     pub fn feed(&mut self, bytes: &[u8]) {
+        if self.start > 0 {
+            self.buffer.drain(..self.start);
+            self.start = 0;
+        }
         self.buffer.extend_from_slice(bytes);
     }
 
@@ -126,47 +153,63 @@ impl Reader {
     /// Bytes that belong to no piece yet.
     #[must_use]
     pub fn unread(&self) -> &[u8] {
-        &self.buffer
+        &self.buffer[self.start..]
     }
 
     /// Whether the reader stands between two messages.
     #[must_use]
     pub fn is_between_messages(&self) -> bool {
-        self.state == State::Head && self.buffer.is_empty()
+        self.state == State::Head && self.unread().is_empty()
     }
 
-    /// The next piece; `None` when more bytes are needed.
+    /// The next piece, copied; `None` when more bytes are needed.
     ///
     /// # Errors
     /// What is wrong with the message.
     pub fn next_piece(&mut self) -> Result<Option<Piece>, String> {
+        Ok(self.next_seen()?.map(SeenPiece::to_piece))
+    }
+
+    /// The next piece, where it lies; `None` when more bytes are needed.
+    ///
+    /// # Errors
+    /// What is wrong with the message.
+    pub fn next_seen(&mut self) -> Result<Option<SeenPiece<'_>>, String> {
+        Ok(self.find_next()?.map(|found| match found {
+            Found::Head(at) => SeenPiece::Head(self.places.show(&self.buffer[at])),
+            Found::Body(at) => SeenPiece::Body(&self.buffer[at]),
+            Found::End => SeenPiece::End(&self.trailers),
+        }))
+    }
+
+    fn find_next(&mut self) -> Result<Option<Found>, String> {
         loop {
             match self.state {
                 State::Head => {
-                    let Some(end) = find(&self.buffer, b"\r\n\r\n") else {
+                    let Some(end) = find(self.unread(), b"\r\n\r\n") else {
                         return self.need_more("a head");
                     };
-                    let text: Vec<u8> = self.buffer.drain(..end + 4).collect();
-                    let head = parse_head(&text[..end])?;
-                    self.state = self.after_head(&head)?;
-                    return Ok(Some(Piece::Head(head)));
+                    let head = self.take(end + 4);
+                    let head = head.start..head.end - 4;
+                    self.places.find(&self.buffer[head.clone()])?;
+                    self.state = self.after_head(head.clone())?;
+                    self.trailers.clear();
+                    return Ok(Some(Found::Head(head)));
                 }
                 State::Length(0) => return Ok(Some(self.end())),
                 State::Length(left) | State::Chunk(left) => {
-                    if self.buffer.is_empty() {
+                    let unread = self.unread().len();
+                    if unread == 0 {
                         return self.need_more("a body");
                     }
-                    let count = self
-                        .buffer
-                        .len()
-                        .min(usize::try_from(left).unwrap_or(usize::MAX));
+                    let count = unread.min(usize::try_from(left).unwrap_or(usize::MAX));
                     let rest = left - count as u64;
                     self.state = match self.state {
                         State::Length(_) => State::Length(rest),
                         _ if rest == 0 => State::ChunkEnd,
                         _ => State::Chunk(rest),
                     };
-                    return Ok(Some(Piece::Body(self.buffer.drain(..count).collect())));
+                    return Ok(Some(Found::Body(self.take(count))));
                 }
                 State::ChunkSize => {
                     let Some(line) = self.line() else {
@@ -188,11 +231,12 @@ impl Reader {
                 State::Trailers => match self.line() {
                     None => return self.need_more("trailers"),
                     Some(line) if line.is_empty() => return Ok(Some(self.end())),
-                    Some(line) => self.trailers.push(parse_field(&line)?),
+                    Some(line) => self.trailers.push(head::trailer(&line)?),
                 },
                 State::UntilEof | State::Tunnel => {
-                    if !self.buffer.is_empty() {
-                        return Ok(Some(Piece::Body(std::mem::take(&mut self.buffer))));
+                    let unread = self.unread().len();
+                    if unread > 0 {
+                        return Ok(Some(Found::Body(self.take(unread))));
                     }
                     return Ok(self.eof.then(|| self.end()));
                 }
@@ -200,116 +244,72 @@ impl Reader {
         }
     }
 
-    fn need_more(&self, of: &str) -> Result<Option<Piece>, String> {
-        let clean = self.state == State::Head && self.buffer.is_empty();
-        if self.eof && !clean {
+    fn need_more(&self, of: &str) -> Result<Option<Found>, String> {
+        if self.eof && !self.is_between_messages() {
             return Err(format!("the connection ended in the middle of {of}"));
         }
         Ok(None)
     }
 
-    fn end(&mut self) -> Piece {
+    const fn end(&mut self) -> Found {
         self.state = State::Head;
-        Piece::End(std::mem::take(&mut self.trailers))
+        Found::End
+    }
+
+    /// Takes so many unread bytes; where they lie.
+    const fn take(&mut self, count: usize) -> Range<usize> {
+        let from = self.start;
+        self.start += count;
+        from..self.start
     }
 
     fn line(&mut self) -> Option<String> {
-        let end = find(&self.buffer, b"\r\n")?;
-        let line: Vec<u8> = self.buffer.drain(..end + 2).collect();
-        Some(latin1(&line[..end]))
+        let end = find(self.unread(), b"\r\n")?;
+        let line = latin1(&self.unread()[..end]);
+        self.take(end + 2);
+        Some(line)
     }
 
     /// RFC 9112 §6.3, without its tolerance.
-    fn after_head(&mut self, head: &Head) -> Result<State, String> {
-        let lengths: Vec<&str> = head.values("content-length").collect();
-        let codings: Vec<&str> = head.values("transfer-encoding").collect();
-        if lengths.len() > 1 || codings.len() > 1 || !lengths.is_empty() && !codings.is_empty() {
-            return Err(format!("ambiguous framing: {head:?}"));
+    fn after_head(&mut self, head: Range<usize>) -> Result<State, String> {
+        let head = self.places.show(&self.buffer[head]);
+        let (mut lengths, mut codings) = (
+            head.values("content-length"),
+            head.values("transfer-encoding"),
+        );
+        let (length, coding) = (lengths.next(), codings.next());
+        let is_ambiguous = length.is_some() && coding.is_some();
+        if is_ambiguous || lengths.next().is_some() || codings.next().is_some() {
+            return Err(format!("ambiguous framing: {:?}", head.to_head()));
         }
         if self.role == Role::Responses {
             let status = head
                 .status()
-                .ok_or_else(|| format!("status line `{}`", head.line))?;
+                .ok_or_else(|| format!("status line `{}`", latin1(head.line())))?;
             if status == 101 {
                 return Ok(State::Tunnel);
             }
             if status < 200 {
                 return Ok(State::Head);
             }
-            let method = self.methods.pop_front().unwrap_or_default();
-            if method == "CONNECT" && status < 300 {
+            let asked = self.asked.pop_front().unwrap_or_default();
+            if asked == Asked::Connect && status < 300 {
                 return Ok(State::Tunnel);
             }
-            if method == "HEAD" || status == 204 || status == 304 {
+            if asked == Asked::Head || status == 204 || status == 304 {
                 return Ok(State::Length(0));
             }
         }
-        if let Some(coding) = codings.first() {
-            return match *coding {
-                "chunked" => Ok(State::ChunkSize),
-                other => Err(format!("transfer-encoding `{other}`")),
-            };
-        }
-        match lengths.first() {
-            Some(text) => text
-                .parse()
+        match (coding, length) {
+            (Some(b"chunked"), _) => Ok(State::ChunkSize),
+            (Some(other), _) => Err(format!("transfer-encoding `{}`", latin1(other))),
+            (None, Some(text)) => head::number(text)
                 .map(State::Length)
-                .map_err(|_| format!("content-length `{text}`")),
-            None if self.role == Role::Requests => Ok(State::Length(0)),
-            None => Ok(State::UntilEof),
+                .ok_or_else(|| format!("content-length `{}`", latin1(text))),
+            (None, None) if self.role == Role::Requests => Ok(State::Length(0)),
+            (None, None) => Ok(State::UntilEof),
         }
     }
-}
-
-fn find(bytes: &[u8], pattern: &[u8]) -> Option<usize> {
-    let first = pattern.first()?;
-    let mut from = 0;
-    loop {
-        from += bytes[from..].iter().position(|b| b == first)?;
-        if bytes[from..].starts_with(pattern) {
-            return Some(from);
-        }
-        from += 1;
-    }
-}
-
-/// Every byte as the character of the same number.
-fn latin1(bytes: &[u8]) -> String {
-    match std::str::from_utf8(bytes) {
-        // Nearly always, and much quicker.
-        Ok(text) if text.is_ascii() => text.to_owned(),
-        Ok(_) | Err(_) => bytes.iter().map(|b| char::from(*b)).collect(),
-    }
-}
-
-fn parse_head(bytes: &[u8]) -> Result<Head, String> {
-    let mut head = Head::default();
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let end = find(rest, b"\r\n").unwrap_or(rest.len());
-        let (line, next) = rest.split_at(end);
-        if line.iter().any(|b| matches!(b, b'\r' | b'\n' | 0)) {
-            let text = latin1(bytes);
-            return Err(format!("control characters in a head: {text:?}"));
-        }
-        if head.line.is_empty() {
-            head.line = latin1(line);
-        } else {
-            head.fields.push(parse_field(&latin1(line))?);
-        }
-        rest = next.get(2..).unwrap_or_default();
-    }
-    Ok(head)
-}
-
-fn parse_field(line: &str) -> Result<(String, String), String> {
-    let (name, value) = line
-        .split_once(':')
-        .ok_or_else(|| format!("field line `{line}`"))?;
-    if name.is_empty() || name.bytes().any(|b| b == b' ' || b == b'\t') {
-        return Err(format!("field name `{name}`"));
-    }
-    Ok((name.to_owned(), value.trim_matches([' ', '\t']).to_owned()))
 }
 
 #[cfg(test)]

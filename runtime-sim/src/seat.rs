@@ -126,14 +126,15 @@ impl Seat {
             };
             match action {
                 Action::Send(bytes) => {
-                    let count = bytes.len().min(fabric.room(wire, end));
-                    fabric.send(wire, end, &bytes[..count]);
-                    if count < bytes.len() {
-                        self.outgoing
-                            .push_front(Action::Send(bytes[count..].to_vec()));
+                    let room = fabric.room(wire, end);
+                    if bytes.len() > room {
+                        fabric.send(wire, end, &bytes[..room]);
+                        let rest = bytes[room..].to_vec();
+                        self.outgoing.push_front(Action::Send(rest));
                         fabric.network.await_room(wire, end);
                         return;
                     }
+                    fabric.hand_over(wire, end, bytes);
                 }
                 Action::Shutdown => fabric.shut(wire, end),
                 Action::Close => {
@@ -168,7 +169,7 @@ impl Seat {
         }
         let sight = fabric.network.sight(wire, end);
         if sight.unread > 0 {
-            return Some(Seen::Bytes(fabric.read(wire, end, READ)));
+            return Some(Seen::Bytes(fabric.take(wire, end, READ)));
         }
         if sight.broken && !std::mem::replace(&mut self.told_broken, true) {
             fabric.network.abandon(wire, end);

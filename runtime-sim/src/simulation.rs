@@ -17,6 +17,7 @@ use crate::event::{ExchangeId, Happening, PeerId};
 use crate::fabric::{Fabric, Owner};
 use crate::network::{End, Travel, Weather, Wire};
 use crate::peer::{Action, Arrivals, Event, Peer, Service};
+use crate::seat::Seen;
 use crate::seats::Seats;
 use crate::sidecar::Sidecar;
 
@@ -58,11 +59,12 @@ impl Simulation {
     /// An empty world.
     #[must_use]
     pub fn new(seed: u64, weather: Weather) -> Self {
+        let errands = Errands::default();
         Self {
             seed,
-            fabric: Fabric::new(seed, weather),
+            fabric: Fabric::new(seed, weather, errands.buffers().clone()),
             seats: Seats::default(),
-            errands: Errands::default(),
+            errands,
             sidecars: Vec::new(),
             targets: BTreeMap::new(),
             arrivals: Vec::new(),
@@ -293,6 +295,9 @@ impl Simulation {
                 return Ok(());
             };
             self.tell(id, seen.as_event())?;
+            if let Seen::Bytes(bytes) = seen {
+                self.errands.buffers().give(bytes);
+            }
         }
     }
 

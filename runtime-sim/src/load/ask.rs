@@ -1,8 +1,6 @@
 //! What a client asks for, again and again.
 
-use std::fmt::Write as _;
-
-use crate::reader::Head;
+use crate::reader::HeadSeen;
 
 /// A request that is sent many times; only its `x-request-id` differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,13 +20,13 @@ pub struct Ask {
 }
 
 /// What ends the `x-request-id` of a request that would not have been made without a retry somewhere before.
-const AGAIN: char = '~';
+const AGAIN: u8 = b'~';
 
 /// Whether a request would not be there without a retry: its own, or one of a request before it.
-pub(super) fn is_again(head: &Head) -> bool {
-    let is_retry = |count: &str| count != "1";
+pub(super) fn is_again(head: &HeadSeen<'_>) -> bool {
+    let is_retry = |count: &[u8]| count != b"1";
     head.values("x-envoy-attempt-count").any(is_retry)
-        || head.values("x-request-id").any(|id| id.ends_with(AGAIN))
+        || head.values("x-request-id").any(|id| id.ends_with(&[AGAIN]))
 }
 
 impl Ask {
@@ -45,25 +43,88 @@ impl Ask {
         }
     }
 
-    /// The bytes of the request with this number, which is its id, too.
-    pub(super) fn render(&self, number: u64, again: bool) -> Vec<u8> {
-        let (method, path, host) = (&self.method, &self.path, &self.host);
-        let id = &self.id;
-        let mut text =
-            format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\nx-request-id: {id}{number}");
-        if again {
-            text.push(AGAIN);
-        }
-        text.push_str("\r\n");
+    /// What all requests have in common, rendered.
+    pub(super) fn prepare(&self) -> Prepared {
+        let (method, path, host, id) = (&self.method, &self.path, &self.host, &self.id);
+        let before = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\nx-request-id: {id}");
+        let mut after = String::from("\r\n");
         for (name, value) in &self.headers {
-            let _ = write!(text, "{name}: {value}\r\n");
+            after += &format!("{name}: {value}\r\n");
         }
         if self.body > 0 {
-            let _ = write!(text, "content-length: {}\r\n", self.body);
+            after += &format!("content-length: {}\r\n", self.body);
         }
-        text.push_str("\r\n");
-        let mut bytes = text.into_bytes();
-        bytes.resize(bytes.len() + self.body, b'b');
-        bytes
+        after.push_str("\r\n");
+        let mut after = after.into_bytes();
+        after.resize(after.len() + self.body, b'b');
+        Prepared {
+            before: before.into_bytes().into(),
+            after: after.into(),
+        }
+    }
+}
+
+/// A request without its number.
+#[derive(Clone, Debug)]
+pub(super) struct Prepared {
+    before: Box<[u8]>,
+    after: Box<[u8]>,
+}
+
+impl Prepared {
+    /// Appends the request with this number, which is its id, too.
+    pub(super) fn render(&self, number: u64, again: bool, bytes: &mut Vec<u8>) {
+        bytes.reserve(self.before.len() + DIGITS + 1 + self.after.len());
+        bytes.extend_from_slice(&self.before);
+        push_number(number, bytes);
+        if again {
+            bytes.push(AGAIN);
+        }
+        bytes.extend_from_slice(&self.after);
+    }
+}
+
+/// The most digits a number has.
+const DIGITS: usize = 20;
+
+fn push_number(mut number: u64, bytes: &mut Vec<u8>) {
+    let (mut digits, mut from) = ([0; DIGITS], DIGITS);
+    loop {
+        from -= 1;
+        // Below ten.
+        digits[from] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return bytes.extend_from_slice(&digits[from..]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_differ_in_their_ids_alone() {
+        let ask = Ask {
+            method: "PUT".into(),
+            path: "/p".into(),
+            body: 2,
+            headers: vec![("a".into(), "b".into())],
+            id: "7-".into(),
+            ..Ask::get("shop")
+        };
+        for (number, again, id) in [
+            (0, false, "7-0"),
+            (120, true, "7-120~"),
+            (u64::MAX, false, "7-18446744073709551615"),
+        ] {
+            let mut bytes = Vec::new();
+            ask.prepare().render(number, again, &mut bytes);
+            let want = format!(
+                "PUT /p HTTP/1.1\r\nhost: shop\r\nx-request-id: {id}\r\na: b\r\ncontent-length: 2\r\n\r\nbb"
+            );
+            assert_eq!(String::from_utf8(bytes).unwrap(), want);
+        }
     }
 }

@@ -10,7 +10,7 @@ use outrigger_core::time::{Duration, Instant};
 use super::ledger::{Ledger, Outcome};
 use crate::errands::Bell;
 use crate::peer::{Action, Event, Peer};
-use crate::reader::{Piece, Reader};
+use crate::reader::{Reader, SeenPiece};
 
 /// A request that is under way, and who wants to know how it ends.
 pub(super) struct Question {
@@ -116,9 +116,9 @@ impl<P: Purpose> Caller<P> {
 
     fn read(&mut self, now: Instant, actions: &mut Vec<Action>) {
         loop {
-            match self.reader.next_piece() {
+            match self.reader.next_seen() {
                 Ok(None) => return,
-                Ok(Some(Piece::Head(seen))) => {
+                Ok(Some(SeenPiece::Head(seen))) => {
                     let status = seen.status().unwrap_or_default();
                     let close = seen.has_token("connection", "close");
                     if let Phase::Asking { head, .. } = &mut self.phase
@@ -127,8 +127,8 @@ impl<P: Purpose> Caller<P> {
                         *head = Some(Head { status, close });
                     }
                 }
-                Ok(Some(Piece::Body(_))) => {}
-                Ok(Some(Piece::End(_))) => return self.answered(now, actions),
+                Ok(Some(SeenPiece::Body(_))) => {}
+                Ok(Some(SeenPiece::End(_))) => return self.answered(now, actions),
                 Err(what) => {
                     // A body that was cut is no fault of the one who passes it on.
                     if !what.contains("in the middle of")

@@ -21,7 +21,7 @@ pub struct Call {
 
 impl core::fmt::Debug for Call {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_tuple("Call").field(&self.topic.ask).finish()
+        f.debug_tuple("Call").field(&self.topic.request).finish()
     }
 }
 
@@ -32,7 +32,7 @@ impl Call {
         Self {
             topic: Topic {
                 method: ask.method.as_str().into(),
-                ask,
+                request: ask.prepare(),
                 patience: None,
                 ledger,
             },

@@ -5,10 +5,11 @@ use std::rc::Rc;
 
 use outrigger_core::time::{Duration, Instant};
 
-use super::ask::Ask;
+use super::ask::{Ask, Prepared};
 use super::caller::{Caller, Next, Purpose, Question};
 use super::latency::Latency;
 use super::ledger::{ClientLog, Ledger, Outcome};
+use crate::buffers::Buffers;
 use crate::dice::Dice;
 use crate::errands::Errands;
 use crate::peer::Arrivals;
@@ -52,7 +53,8 @@ impl Users {
     ) {
         let crowd = Rc::new(RefCell::new(Crowd {
             method: self.ask.method.as_str().into(),
-            ask: self.ask,
+            request: self.ask.prepare(),
+            buffers: world.errands().buffers().clone(),
             think: self.think,
             patience: self.patience,
             until,
@@ -90,7 +92,8 @@ impl Visitors {
         let log = Rc::<RefCell<ClientLog>>::default();
         let crowd = Rc::new(RefCell::new(Crowd {
             method: self.ask.method.as_str().into(),
-            ask: self.ask,
+            request: self.ask.prepare(),
+            buffers: world.errands().buffers().clone(),
             think: Latency::ZERO,
             patience: self.patience,
             until: None,
@@ -109,7 +112,8 @@ impl Visitors {
 
 /// What the clients of one load have in common.
 struct Crowd {
-    ask: Ask,
+    request: Prepared,
+    buffers: Buffers,
     method: Rc<str>,
     think: Latency,
     patience: Option<Duration>,
@@ -121,8 +125,10 @@ struct Crowd {
 impl Crowd {
     fn question(&self, now: Instant) -> Question {
         let number = self.ledger.borrow_mut().begin(false);
+        let mut bytes = self.buffers.take();
+        self.request.render(number, false, &mut bytes);
         Question {
-            bytes: self.ask.render(number, false),
+            bytes,
             method: Rc::clone(&self.method),
             patience: self.patience,
             number,

@@ -1,6 +1,7 @@
 //! One instance of a service under load: how it behaves, and what it saw.
 
 use std::cell::RefCell;
+use std::io::Write as _;
 use std::rc::Rc;
 
 use outrigger_core::snapshot::PerMillion;
@@ -14,7 +15,7 @@ use super::pool::Round;
 use super::serving::Serving;
 use crate::dice::Dice;
 use crate::errands::Bell;
-use crate::peer::{Accept, Action, Service};
+use crate::peer::{Accept, Service};
 
 /// How an instance behaves.
 #[derive(Clone, Debug)]
@@ -196,20 +197,34 @@ impl State {
         self.log.most_open = self.log.most_open.max(self.log.open);
     }
 
-    pub(super) fn send_answer(&self, status: u16, actions: &mut Vec<Action>) {
-        let (mut bytes, body) = self.answer(status);
-        bytes.extend(body);
-        actions.push(Action::Send(bytes));
+    /// Appends an answer to a buffer.
+    pub(super) fn answer(&self, status: u16, mut bytes: Vec<u8>) -> Vec<u8> {
+        self.append_head(status, &mut bytes);
+        let whole = bytes.len() + self.body_length();
+        bytes.extend_from_slice(self.behaviour.name.as_bytes());
+        bytes.resize(whole, b'.');
+        bytes
     }
 
-    /// The bytes of an answer; its head, and its body.
-    pub(super) fn answer(&self, status: u16) -> (Vec<u8>, Vec<u8>) {
-        let mut body = self.behaviour.name.clone().into_bytes();
-        body.resize(body.len().max(self.behaviour.body).max(2), b'.');
-        let head = format!(
+    /// Appends an answer to a buffer up to the middle of its body.
+    pub(super) fn half_an_answer(&self, bytes: Vec<u8>) -> Vec<u8> {
+        let length = self.body_length();
+        let mut bytes = self.answer(200, bytes);
+        bytes.truncate(bytes.len() - length + length / 2);
+        bytes
+    }
+
+    fn body_length(&self) -> usize {
+        let Behaviour { name, body, .. } = &self.behaviour;
+        name.len().max(*body).max(2)
+    }
+
+    fn append_head(&self, status: u16, bytes: &mut Vec<u8>) {
+        // Writing to memory does not fail.
+        let _ = write!(
+            bytes,
             "HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n",
-            body.len()
+            self.body_length()
         );
-        (head.into_bytes(), body)
     }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use outrigger_core::time::{Duration, Instant};
 
-use super::ask::Ask;
+use super::ask::Prepared;
 use super::caller::{Caller, Next, Purpose, Question};
 use super::ledger::{Ledger, Outcome};
 use crate::errands::{Bell, Errands};
@@ -30,7 +30,7 @@ impl core::fmt::Debug for Pool {
 /// What is asked through a pool, again and again.
 #[derive(Clone)]
 pub(super) struct Topic {
-    pub(super) ask: Ask,
+    pub(super) request: Prepared,
     pub(super) method: Rc<str>,
     pub(super) patience: Option<Duration>,
     pub(super) ledger: Rc<RefCell<dyn Ledger>>,
@@ -97,8 +97,10 @@ impl Pool {
     /// Asks.
     pub(super) fn call(&self, topic: &Topic, again: bool, now: Instant, waits: Option<Waits>) {
         let number = topic.ledger.borrow_mut().begin(again);
+        let mut bytes = self.0.errands.buffers().take();
+        topic.request.render(number, again, &mut bytes);
         let question = Question {
-            bytes: topic.ask.render(number, again),
+            bytes,
             method: Rc::clone(&topic.method),
             patience: topic.patience,
             number,

@@ -12,7 +12,7 @@ use super::instance::{Plan, State};
 use super::pool::Round;
 use crate::errands::Bell;
 use crate::peer::{Action, Event, Peer};
-use crate::reader::{Piece, Reader};
+use crate::reader::{Reader, SeenPiece};
 
 /// One connection.
 pub(super) struct Serving {
@@ -53,11 +53,11 @@ impl Serving {
 
     fn read(&mut self, now: Instant, actions: &mut Vec<Action>) {
         while matches!(self.phase, Phase::Reading) && !self.is_over {
-            match self.reader.next_piece() {
+            match self.reader.next_seen() {
                 Ok(None) => return,
-                Ok(Some(Piece::Head(head))) => self.again = is_again(&head),
-                Ok(Some(Piece::Body(_))) => {}
-                Ok(Some(Piece::End(_))) => self.take(now, actions),
+                Ok(Some(SeenPiece::Head(head))) => self.again = is_again(&head),
+                Ok(Some(SeenPiece::Body(_))) => {}
+                Ok(Some(SeenPiece::End(_))) => self.take(now, actions),
                 Err(what) => {
                     self.instance.borrow_mut().log.complaints.push(what);
                     return self.close(Action::Reset, actions);
@@ -94,8 +94,7 @@ impl Serving {
             Plan::Answer(200) => return self.call(0, now, actions),
             Plan::Answer(status) => self.answer(status, actions),
             Plan::Spoil(Fault::CloseMidBody) => {
-                let (mut bytes, body) = self.instance.borrow().answer(200);
-                bytes.extend(&body[..body.len() / 2]);
+                let bytes = self.instance.borrow().half_an_answer(self.buffer());
                 actions.push(Action::Send(bytes));
                 self.close(Action::Close, actions);
             }
@@ -113,20 +112,29 @@ impl Serving {
 
     /// Asks others, from a stage on; with nobody left to ask there is an answer.
     fn call(&mut self, mut stage: usize, now: Instant, actions: &mut Vec<Action>) {
+        let buffer = self.buffer();
         let instance = &mut *self.instance.borrow_mut();
         match instance.call(&mut stage, self.again, self.bell.as_ref(), now) {
             Some(round) => self.phase = Phase::Calling(round, stage),
             None => {
                 instance.leave();
                 self.phase = Phase::Reading;
-                instance.send_answer(200, actions);
+                let bytes = instance.answer(200, buffer);
+                actions.push(Action::Send(bytes));
             }
         }
     }
 
     fn answer(&mut self, status: u16, actions: &mut Vec<Action>) {
         self.phase = Phase::Reading;
-        self.instance.borrow().send_answer(status, actions);
+        let bytes = self.instance.borrow().answer(status, self.buffer());
+        actions.push(Action::Send(bytes));
+    }
+
+    /// An empty buffer.
+    fn buffer(&self) -> Vec<u8> {
+        let bell = self.bell.as_ref();
+        bell.map_or_else(Vec::new, |bell| bell.errands().buffers().take())
     }
 
     fn woken(&mut self, now: Instant, actions: &mut Vec<Action>) {

@@ -62,7 +62,7 @@ impl Traffic {
         world.let_arrive(Box::new(Flow {
             topic: Topic {
                 method: self.ask.method.as_str().into(),
-                ask: self.ask,
+                request: self.ask.prepare(),
                 patience: self.patience,
                 ledger,
             },
@@ -153,7 +153,7 @@ mod tests {
         Flow {
             topic: Topic {
                 method: "GET".into(),
-                ask,
+                request: ask.prepare(),
                 patience: None,
                 ledger: Rc::<RefCell<ClientLog>>::default(),
             },

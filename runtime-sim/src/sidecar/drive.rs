@@ -224,8 +224,7 @@ impl Sidecar {
             } else {
                 fabric.dice.between(1, most as u64) as usize
             };
-            let bytes = front[..count].to_vec();
-            fabric.send(wire, end, &bytes);
+            fabric.send(wire, end, &front[..count]);
             return Some(Input::Wrote(side, count));
         }
         if sight.unread == 0 {
@@ -233,8 +232,7 @@ impl Sidecar {
         }
         let space = running.exchange.space(side, &mut self.worker);
         let most = (space.capacity() - space.len()).min(sight.unread);
-        let bytes = fabric.read(wire, end, most);
-        space.extend_from_slice(&bytes);
-        Some(Input::Read(side, bytes.len()))
+        let put = |bytes: &[u8]| space.extend_from_slice(bytes);
+        Some(Input::Read(side, fabric.read(wire, end, most, put)))
     }
 }
