@@ -61,6 +61,7 @@ fn proxy(config: &str, port: &str) -> ExitCode {
         workers: NonZeroUsize::MIN,
         settings: setup.settings,
         seed: None,
+        busy_poll: Duration::ZERO,
         snapshot: Arc::new(setup.snapshot),
         access_log: None,
         recorder: None,

@@ -21,6 +21,7 @@
 
 mod access_log;
 mod alarm;
+mod busy;
 mod clock;
 mod connect;
 mod connection;

@@ -36,6 +36,8 @@ pub struct Config {
     pub settings: WorkerSettings,
     /// Where each worker's random numbers begin; `None` takes one that nobody can guess.
     pub seed: Option<u64>,
+    /// For how long after the last event a worker looks again instead of sleeping; zero, and it sleeps at once.
+    pub busy_poll: Duration,
     /// The first snapshot.
     pub snapshot: Arc<Snapshot>,
     /// What records the run, if anything does.
@@ -156,6 +158,7 @@ pub fn start<L: Launch>(launch: L, config: Config) -> Result<Running, StartError
             snapshot: Arc::clone(&running.handle.snapshot),
             settings: config.settings,
             seed: seed_of(index),
+            busy_poll: config.busy_poll,
             tap: (running.recorder.clone()).map(|recorder| Tap::new(recorder, index)),
             bells: Bells {
                 all: Arc::clone(&bells),

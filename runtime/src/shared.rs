@@ -17,6 +17,7 @@ use slab::Slab;
 use tokio::sync::Notify;
 
 use crate::access_log::{FLUSH_AFTER, LogBuffer, Request};
+use crate::busy::Activity;
 use crate::clock::{Clock, http_date, since_epoch};
 use crate::idle::{IdleStore, Upstream};
 use crate::notice::{Notice, Notices};
@@ -57,6 +58,7 @@ pub(crate) struct Shared<S: System> {
     pub(crate) log: Option<LogBuffer>,
     pub(crate) notices: Notices,
     pub(crate) draining: Cell<bool>,
+    pub(crate) activity: Activity,
     /// Told when the last connection ends.
     pub(crate) all_ended: Notify,
     idle: RefCell<IdleStore<S::Stream>>,
@@ -90,6 +92,7 @@ impl<S: System> Shared<S> {
             log,
             notices,
             draining: Cell::new(false),
+            activity: Activity::default(),
             all_ended: Notify::new(),
             idle: RefCell::default(),
             sweeping: Cell::new(false),
@@ -110,6 +113,7 @@ impl<S: System> Shared<S> {
     pub(crate) fn wake(&self) -> Instant {
         const SECOND: u64 = 1_000_000_000;
         let now = self.clock.now();
+        self.activity.on_event(now);
         let second = now.as_nanos() / SECOND;
         if self.date_of_second.replace(second) != second {
             self.joint.set_date(http_date());

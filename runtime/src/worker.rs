@@ -19,6 +19,7 @@ use outrigger_recording::{Joint, Tap};
 use tokio::sync::watch;
 
 use crate::access_log::LogBuffer;
+use crate::busy::keep_awake;
 use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::notice::{Notice, Notices};
@@ -61,6 +62,7 @@ pub(crate) struct Plan {
     pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
     pub(crate) settings: WorkerSettings,
     pub(crate) seed: u64,
+    pub(crate) busy_poll: Duration,
     pub(crate) tap: Option<Tap>,
     pub(crate) bells: Bells,
     pub(crate) counters: Arc<WorkerCounters>,
@@ -105,6 +107,13 @@ async fn serve<S: System>(system: S, plan: Plan, ready: &SyncSender<io::Result<(
         plan.bells,
     ));
     system.spawn(answer_announcements(Rc::clone(&shared)));
+    if !plan.busy_poll.is_zero() {
+        let shared = Rc::clone(&shared);
+        system.spawn(async move {
+            let now = || shared.clock.now();
+            match keep_awake(&shared.activity, plan.busy_poll, now).await {}
+        });
+    }
     let mut acceptors = Vec::new();
     let listeners = plan.listeners.into_iter().enumerate();
     for (index, (kind, listener)) in listeners {

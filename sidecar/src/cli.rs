@@ -86,6 +86,11 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<NonZeroUsize>,
 
+    /// For how long a worker goes on looking for events, at full CPU, after the last one, such as 50us; 0s, and it
+    /// sleeps at once: then an idle proxy uses no CPU
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_time)]
+    pub(crate) busy_poll: Duration,
+
     /// Where local clients send their requests
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:15001")]
     pub(crate) outbound: SocketAddr,
@@ -364,6 +369,7 @@ mod tests {
         assert_eq!(args.namespace, "default");
         assert_eq!(args.access_log, AccessLog::Off);
         assert_eq!(args.drain_time, Duration::from_secs(45));
+        assert_eq!(args.busy_poll, Duration::ZERO);
         assert_eq!((args.record, args.record_limit), (None, 64 << 20));
     }
 

@@ -145,6 +145,7 @@ fn start_runtime(
         workers: NonZeroUsize::MIN,
         settings: setup.settings,
         seed: Some(SEED),
+        busy_poll: Duration::ZERO,
         snapshot: Arc::new(snapshot),
         recorder: Some(recorded.recorder.clone()),
         access_log: Some(AccessLog {

@@ -42,6 +42,7 @@ fn proxy(service: &Endpoints, mirror: &Endpoints, access_log: Option<AccessLog>)
         workers: NonZeroUsize::MIN,
         settings: WorkerSettings::default(),
         seed: None,
+        busy_poll: Duration::ZERO,
         snapshot: mirrored(service.addr, mirror.addr),
         recorder: None,
         access_log,

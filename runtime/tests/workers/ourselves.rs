@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use outrigger_core::exchange::ListenerKind;
 use outrigger_core::snapshot::{Settings, Snapshot, UnknownHosts};
@@ -22,6 +23,7 @@ fn a_request_to_the_proxy_itself_does_not_go_round() {
             workers: NonZeroUsize::new(1).unwrap(),
             settings: WorkerSettings::default(),
             seed: None,
+            busy_poll: Duration::ZERO,
             snapshot: Arc::new(Snapshot {
                 settings: Settings {
                     unknown_hosts: UnknownHosts::AllowAny,

@@ -118,6 +118,7 @@ impl Proxy {
             workers: NonZeroUsize::new(workers).unwrap(),
             settings: WorkerSettings::default(),
             seed: None,
+            busy_poll: Duration::ZERO,
             snapshot: limited_to(&mut registry, address, limits),
             recorder,
             access_log,

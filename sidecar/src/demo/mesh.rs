@@ -197,6 +197,7 @@ impl Sidecar {
             workers: NonZeroUsize::MIN,
             settings: WorkerSettings::default(),
             seed: None,
+            busy_poll: Duration::ZERO,
             snapshot: Arc::new(Snapshot::default()),
             recorder: None,
             access_log: stories.map(Stories::log),

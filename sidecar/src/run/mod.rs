@@ -145,6 +145,7 @@ fn start_workers(
         workers: workers(args),
         settings: worker_settings(args),
         seed: None,
+        busy_poll: args.busy_poll,
         snapshot,
         recorder,
         access_log: access_log(args.access_log),
