@@ -51,4 +51,17 @@ mod tests {
             }
         }
     }
+
+    /// Starts one of the ignored tests in a process of its own, with these limits.
+    pub(crate) fn child(limits: &str, test: &str) {
+        let child = std::process::Command::new("sh")
+            .arg("-c")
+            .arg(format!("{limits} && exec \"$0\" --ignored --exact {test}"))
+            .arg(std::env::current_exe().unwrap())
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&child.stdout);
+        assert!(child.status.success(), "{told}");
+        assert!(told.contains("1 passed"), "{told}");
+    }
 }

@@ -2,23 +2,10 @@
 //! test starts this program again under them.
 
 use std::fs::File;
-use std::process::Command;
 
 use super::*;
 use crate::seccomp::refused;
-
-/// Starts one of the ignored tests below in a process of its own, with these limits.
-fn child(limits: &str, test: &str) {
-    let child = Command::new("sh")
-        .arg("-c")
-        .arg(format!("{limits} && exec \"$0\" --ignored --exact {test}"))
-        .arg(std::env::current_exe().unwrap())
-        .output()
-        .unwrap();
-    let told = String::from_utf8_lossy(&child.stdout);
-    assert!(child.status.success(), "{told}");
-    assert!(told.contains("1 passed"), "{told}");
-}
+use crate::tests::child;
 
 #[test]
 fn calls_that_a_filter_refuses_are_told() {

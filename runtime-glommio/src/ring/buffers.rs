@@ -12,8 +12,8 @@ use io_uring::types::BufRingEntry;
 /// Buffers in all. A power of two.
 pub(super) const COUNT: u16 = 256;
 
-/// Bytes in each. Pages that were never filled take no memory.
-const SIZE: usize = 16 * 1024;
+/// Bytes in each. What is longer comes by direct reads (`Incoming`).
+pub(super) const SIZE: usize = 4096;
 
 /// The group that entries name; there is one.
 pub(super) const GROUP: u16 = 0;

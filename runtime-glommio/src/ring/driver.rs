@@ -1,7 +1,7 @@
 //! The sockets of one thread and their operations: what is submitted when, and what a completion changes.
 //!
-//! Receiving and accepting are asked for once and go on; sending takes over the bytes, so that whoever sends goes on at
-//! once. Nothing here wakes a task while it runs: wakers are collected for the caller.
+//! Receiving and accepting are asked for once and go on; sending takes over short messages, so that whoever sends goes on
+//! at once. Long bodies are read and written by calls, as with epoll, because there a copy costs more than a call. Nothing here wakes a task while it runs: wakers are collected for the caller.
 
 mod connecting;
 mod receiving;
@@ -20,7 +20,7 @@ use super::accepts::Accepts;
 use super::bell::Bell;
 use super::buffers::Buffers;
 use super::queue::{Completion, Queue, Wait};
-use super::socket::{Connect, Receive, Socket};
+use super::socket::{Connect, Receive, Sending, Socket};
 use super::timers::Timers;
 
 /// How long a socket may go on sending what it took when its owner has dropped it.
@@ -167,7 +167,7 @@ impl Driver {
         unsafe { self.queue.push(entry) }
     }
 
-    fn cancel(&mut self, user_data: u64) {
+    pub(super) fn cancel(&mut self, user_data: u64) {
         let entry = opcode::AsyncCancel::new(user_data).build();
         self.push(
             entry
@@ -200,21 +200,19 @@ impl Driver {
         socket.reader = None;
         socket.writer = None;
         socket.forget_arrived(&mut self.buffers);
-        let is_sending = socket.sending.is_some();
         if reset {
             let _ = SockRef::from(&socket.fd).set_linger(Some(Duration::ZERO));
         }
-        if socket.receive == Receive::Armed {
-            socket.receive = Receive::Stopping;
-            self.cancel(Kind::Receive.of(number));
+        if matches!(socket.receive, Receive::Armed | Receive::Watched) {
+            self.stop_receiving(number);
         }
         if matches!(self.sockets[number].connect, Connect::Under(_)) {
             self.cancel(Kind::Connect.of(number));
         }
-        match is_sending {
-            true if reset => self.cancel(Kind::Send.of(number)),
-            true => self.lingering.push((now, number)),
-            false => {}
+        match self.sockets[number].sending {
+            Sending::Taken(..) if !reset => self.lingering.push((now, number)),
+            Sending::Taken(..) | Sending::Watched => self.cancel(Kind::Send.of(number)),
+            Sending::Idle => {}
         }
         self.remove_if_free(number);
     }

@@ -41,6 +41,8 @@ pub(super) struct Queue {
     ring: IoUring,
     /// Entries in the queue whose completions are of no interest by themselves.
     quiet: usize,
+    /// Completions that were taken out of the ring before anybody could look at them, to make room.
+    early: Vec<Completion>,
 }
 
 impl Queue {
@@ -57,7 +59,8 @@ impl Queue {
             // By which it is seen, without a call, that an enter which does not wait has completions to make.
             .setup_taskrun_flag()
             .build(SUBMISSIONS)?;
-        Ok(Self { ring, quiet: 0 })
+        let (quiet, early) = (0, Vec::new());
+        Ok(Self { ring, quiet, early })
     }
 
     /// Gives the kernel a table of buffers to receive into.
@@ -72,7 +75,8 @@ impl Queue {
         unsafe { submitter.register_buf_ring_with_flags(address, entries, group, 0) }
     }
 
-    /// Puts an entry in the queue. When it is full, what is in it is submitted first.
+    /// Puts an entry in the queue. When it is full, what is in it is submitted first. The kernel may take nothing more as
+    /// long as there are completions that it finds no place for, so those that have one are moved away.
     ///
     /// # Safety
     /// What the entry points to stays where it is until its completion has been seen, or until all operations have been
@@ -85,6 +89,7 @@ impl Queue {
         // SAFETY: the caller's promise.
         while unsafe { self.ring.submission().push(&entry) }.is_err() {
             self.enter(Wait::No);
+            self.early.extend(completions(&mut self.ring));
         }
     }
 
@@ -98,6 +103,11 @@ impl Queue {
     /// Short sends complete as they are submitted, so a wait for one completion would end with the first of them. It waits
     /// for one more than there are of them, for a moment; then for any.
     pub(super) fn enter(&mut self, wait: Wait) {
+        let wait = if self.early.is_empty() {
+            wait
+        } else {
+            Wait::No
+        };
         let quiet = std::mem::take(&mut self.quiet);
         let time;
         let mut args = SubmitArgs::new();
@@ -133,12 +143,17 @@ impl Queue {
 
     /// Moves all completions there are to the end of `into`.
     pub(super) fn take(&mut self, into: &mut Vec<Completion>) {
-        into.extend(self.ring.completion().map(|entry| Completion {
-            user_data: entry.user_data(),
-            result: entry.result(),
-            flags: entry.flags(),
-        }));
+        into.append(&mut self.early);
+        into.extend(completions(&mut self.ring));
     }
+}
+
+fn completions(ring: &mut IoUring) -> impl Iterator<Item = Completion> {
+    ring.completion().map(|entry| Completion {
+        user_data: entry.user_data(),
+        result: entry.result(),
+        flags: entry.flags(),
+    })
 }
 
 impl std::fmt::Debug for Queue {

@@ -11,7 +11,7 @@ use std::time::Instant;
 use bytes::{Buf, Bytes, BytesMut};
 use socket2::SockAddr;
 
-use super::buffers::Buffers;
+use super::buffers::{self, Buffers};
 
 /// More than this much that nobody has read, and receiving stops.
 pub(super) const UNREAD: usize = 128 * 1024;
@@ -27,8 +27,86 @@ pub(super) enum Receive {
     Idle,
     /// It goes on until it is stopped.
     Armed,
+    /// That something has come will be told each time, and nothing is received.
+    Watched,
     /// It has been told to stop and has not yet.
     Stopping,
+}
+
+/// How bytes are to come in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Incoming {
+    /// Into buffers that the kernel takes when it needs them: one copy more, no call, nothing held while nothing comes.
+    #[default]
+    Provided,
+    /// By calls, straight to where they should be.
+    Direct {
+        /// A read may find something.
+        is_ready: bool,
+        /// The end, or an error, comes after what is there: reads find something until they have found that.
+        is_ending: bool,
+        /// So many reads one after the other found less than a buffer holds.
+        short: u8,
+    },
+}
+
+/// So many short reads in a row, and messages are taken to be short again. An answer in one long piece brings two or
+/// three of them: its end, and the little that came with its head.
+const SHORT_READS: u8 = 8;
+
+impl Incoming {
+    /// A buffer was filled to its end: more is coming than fits.
+    fn on_filled(&mut self) {
+        *self = Self::Direct {
+            is_ready: true,
+            is_ending: false,
+            short: 0,
+        };
+    }
+
+    /// A direct read may find something.
+    pub(super) fn is_ready(self) -> bool {
+        matches!(self, Self::Direct { is_ready: true, .. })
+    }
+
+    /// Something has come. That the end has come as well is not told a second time.
+    pub(super) fn on_ready(&mut self, with_end: bool) {
+        if let Self::Direct {
+            is_ready,
+            is_ending,
+            ..
+        } = self
+        {
+            *is_ready = true;
+            *is_ending |= with_end;
+        }
+    }
+
+    /// A direct read found so many bytes where so many were asked for.
+    pub(super) fn on_read(&mut self, count: usize, offered: usize) {
+        let Self::Direct {
+            is_ready,
+            is_ending,
+            short,
+        } = self
+        else {
+            return;
+        };
+        // One that leaves room has taken all there was.
+        *is_ready = count == offered || *is_ending;
+        match count < buffers::SIZE {
+            true if *short + 1 == SHORT_READS => *self = Self::Provided,
+            true => *short += 1,
+            false => *short = 0,
+        }
+    }
+
+    /// A direct read found nothing.
+    pub(super) fn on_nothing(&mut self) {
+        if let Self::Direct { is_ready, .. } = self {
+            *is_ready = false;
+        }
+    }
 }
 
 /// How connecting goes.
@@ -51,22 +129,15 @@ enum Arrived {
     Kept(Bytes),
 }
 
-/// Bytes that are being sent; they stay where they are until that is done.
+/// What the ring does for bytes that go out.
 #[derive(Debug)]
 pub(super) enum Sending {
-    /// Short ones, copied into a block.
-    Copied(Vec<u8>),
-    /// A long one, shared with whoever else holds it.
-    Shared(Bytes),
-}
-
-impl Sending {
-    pub(super) fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Copied(block) => block,
-            Self::Shared(bytes) => bytes,
-        }
-    }
+    /// Nothing.
+    Idle,
+    /// It sends a copy of them, of which so many are sent. The copy stays where it is until that is done.
+    Taken(Vec<u8>, usize),
+    /// It will tell when the socket has room again.
+    Watched,
 }
 
 /// One socket.
@@ -75,13 +146,13 @@ pub(super) struct Socket {
     pub(super) fd: OwnedFd,
     pub(super) connect: Connect,
     pub(super) receive: Receive,
+    pub(super) incoming: Incoming,
     arrived: VecDeque<Arrived>,
     unread: usize,
     /// After what has arrived: the end, or an error number.
     pub(super) end: Option<Result<(), i32>>,
     pub(super) reader: Option<Waker>,
-    /// What is being sent, and how much of it has been.
-    pub(super) sending: Option<(Sending, usize)>,
+    pub(super) sending: Sending,
     /// Sending has failed with this error number.
     pub(super) send_failed: Option<i32>,
     pub(super) writer: Option<Waker>,
@@ -99,11 +170,12 @@ impl Socket {
             fd,
             connect,
             receive: Receive::Idle,
+            incoming: Incoming::Provided,
             arrived: VecDeque::new(),
             unread: 0,
             end: None,
             reader: None,
-            sending: None,
+            sending: Sending::Idle,
             send_failed: None,
             writer: None,
             is_last: false,
@@ -114,6 +186,22 @@ impl Socket {
 
     /// A read would not wait.
     pub(super) fn is_readable(&self) -> bool {
+        // What receives into buffers must have stopped, or bytes would overtake others.
+        let may_ask = matches!(self.receive, Receive::Idle | Receive::Watched);
+        self.has_arrived() || may_ask && self.incoming.is_ready()
+    }
+
+    /// Nothing came that the ring would not have told of.
+    pub(super) fn will_tell(&self) -> bool {
+        match self.receive {
+            Receive::Armed => true,
+            Receive::Watched => !self.incoming.is_ready(),
+            Receive::Idle | Receive::Stopping => false,
+        }
+    }
+
+    /// Something has come in, or the end, and nobody has read it.
+    pub(super) fn has_arrived(&self) -> bool {
         !self.arrived.is_empty() || self.end.is_some()
     }
 
@@ -125,7 +213,7 @@ impl Socket {
     /// The ring refers to nothing of it.
     pub(super) fn is_free(&self) -> bool {
         self.receive == Receive::Idle
-            && self.sending.is_none()
+            && matches!(self.sending, Sending::Idle)
             && !matches!(self.connect, Connect::Under(_))
     }
 
@@ -137,6 +225,9 @@ impl Socket {
         }
         self.unread += len;
         self.arrived.push_back(Arrived::Lent { id, taken: 0, len });
+        if len == buffers::SIZE {
+            self.incoming.on_filled();
+        }
     }
 
     /// Moves what has arrived into the spare room of `space`, as much as fits; `None` when nothing has arrived.

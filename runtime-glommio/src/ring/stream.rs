@@ -136,6 +136,8 @@ impl outrigger_runtime::Listener for Accepting {
     }
 
     fn take_waiting(&self) -> Option<(Stream, SocketAddr)> {
+        // What the kernel has accepted may not have been looked at.
+        self.ring.turn(false);
         let next = self.ring.driver.borrow_mut().listeners[self.number].try_next();
         next.map(|(fd, remote)| (Stream::accepted(&self.ring, fd), remote))
     }

@@ -1,6 +1,7 @@
 //! Sockets on a ring, over socket pairs and loopback, on the thread of the test: what each test waits for, its ring
 //! tells it. Where the machine forbids io_uring they say so and pass.
 
+mod bodies;
 mod endings;
 mod full;
 mod model;
@@ -106,6 +107,25 @@ impl Rig {
         while !outbox.is_empty() {
             let taken = self.until(|cx| stream.poll_write(cx, &outbox)).unwrap();
             outbox.advance(taken);
+        }
+    }
+
+    /// Lets the stream take what the ring sends for it, until its peer would have to read. Says how much that was: the
+    /// last of it is under way.
+    fn stuff(&mut self, stream: &mut Stream) -> usize {
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut all = 0;
+        loop {
+            let mut outbox = Outbox::default();
+            outbox.put(&pattern(all, 4000));
+            if stream.poll_write(&mut cx, &outbox).is_pending() {
+                // A send on a pair of sockets completes while it is submitted, or when its peer reads.
+                self.turn();
+                if stream.poll_write(&mut cx, &outbox).is_pending() {
+                    return all;
+                }
+            }
+            all += 4000;
         }
     }
 

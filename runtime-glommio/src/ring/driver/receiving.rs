@@ -1,16 +1,18 @@
-//! Receiving: asked for once, it goes on until a socket has more than its owner reads.
+//! Receiving. Short messages come into provided buffers: asked for once, that goes on until a socket has more than its
+//! owner reads. Where a buffer was filled to the end, a long body comes, and copying it out of buffers would cost more than
+//! calls save: then the ring only says when there is something, and it is read directly to where it should be.
 
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 use std::task::{Context, Poll, ready};
 
-use bytes::BytesMut;
-use io_uring::{cqueue, opcode, types::Fd};
+use bytes::{BufMut, BytesMut};
+use io_uring::{cqueue, opcode, squeue, types::Fd};
 use socket2::SockRef;
 
 use super::super::buffers::GROUP;
-use super::super::socket::{Receive, Socket};
+use super::super::socket::{Incoming, Receive, Socket};
 use super::super::timers::wait;
 use super::{Driver, Kind};
 
@@ -32,19 +34,30 @@ impl Driver {
         space: &mut BytesMut,
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_readable(number, cx));
-        match self.sockets[number].read(space, &mut self.buffers) {
-            Some(read) => Poll::Ready(read),
-            None => Poll::Pending,
+        let socket = &mut self.sockets[number];
+        if let Some(read) = socket.read(space, &mut self.buffers) {
+            return Poll::Ready(read);
         }
+        let read = read_directly(socket, space);
+        if socket.receive == Receive::Watched && socket.incoming == Incoming::Provided {
+            self.stop_receiving(number);
+        }
+        if let Some(read) = read {
+            return Poll::Ready(read);
+        }
+        let socket = &mut self.sockets[number];
+        wait(&mut socket.reader, cx);
+        self.receive(number);
+        Poll::Pending
     }
 
     /// Nothing came and the other side is there. What has not been asked for yet is asked of the system.
     pub(in crate::ring) fn is_quiet(&mut self, number: usize) -> bool {
         let socket = &self.sockets[number];
-        if socket.is_readable() || socket.send_failed.is_some() {
+        if socket.has_arrived() || socket.send_failed.is_some() {
             return false;
         }
-        if socket.receive == Receive::Armed {
+        if socket.will_tell() {
             return true;
         }
         let mut byte = [MaybeUninit::uninit()];
@@ -60,13 +73,32 @@ impl Driver {
         if socket.receive != Receive::Idle || socket.end.is_some() {
             return;
         }
-        socket.receive = Receive::Armed;
-        let entry = opcode::RecvMulti::new(Fd(socket.fd.as_raw_fd()), GROUP).build();
+        let fd = Fd(socket.fd.as_raw_fd());
+        let entry: squeue::Entry;
+        (socket.receive, entry) = match socket.incoming {
+            Incoming::Provided => (Receive::Armed, opcode::RecvMulti::new(fd, GROUP).build()),
+            Incoming::Direct { .. } => (
+                Receive::Watched,
+                opcode::PollAdd::new(fd, (libc::POLLIN | libc::POLLRDHUP) as u32)
+                    .multi(true)
+                    .build(),
+            ),
+        };
         self.push(entry.user_data(Kind::Receive.of(number)));
     }
 
     pub(super) fn on_receive(&mut self, number: usize, result: i32, flags: u32) {
         let socket = &mut self.sockets[number];
+        if socket.receive == Receive::Watched {
+            if !cqueue::more(flags) {
+                socket.receive = Receive::Idle;
+            }
+            // Whatever it was, reading tells.
+            let end = i32::from(libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR);
+            socket.incoming.on_ready(result < 0 || result & end != 0);
+            self.woken.extend(socket.reader.take());
+            return;
+        }
         if let Some(id) = cqueue::buffer_select(flags) {
             self.buffers.on_filled();
             let len = usize::try_from(result).unwrap_or(0);
@@ -89,11 +121,17 @@ impl Driver {
             self.receive(number);
         }
         let socket = &mut self.sockets[number];
-        if socket.is_full() && socket.receive == Receive::Armed {
-            socket.receive = Receive::Stopping;
-            self.cancel(Kind::Receive.of(number));
+        let is_enough = socket.is_full() || socket.incoming != Incoming::Provided;
+        if is_enough && socket.receive == Receive::Armed {
+            self.stop_receiving(number);
         }
         self.remove_if_free(number);
+    }
+
+    /// Ends what the kernel does for bytes that come in. It goes on until that has completed.
+    pub(super) fn stop_receiving(&mut self, number: usize) {
+        self.sockets[number].receive = Receive::Stopping;
+        self.cancel(Kind::Receive.of(number));
     }
 
     /// Goes on receiving where buffers were wanting, after those that nobody reads have been given back.
@@ -112,6 +150,39 @@ impl Driver {
             if self.sockets.get(number).is_some_and(waits) {
                 self.receive(number);
             }
+        }
+    }
+}
+
+/// Reads as much as there is room for, without waiting; `None` when there is nothing.
+#[expect(unsafe_code, reason = "reading into room that was never written")]
+fn read_directly(socket: &mut Socket, space: &mut BytesMut) -> Option<io::Result<usize>> {
+    let fd = SockRef::from(&socket.fd);
+    let room = space.spare_capacity_mut();
+    let offered = room.len();
+    let read = loop {
+        match fd.recv_with_flags(room, libc::MSG_DONTWAIT) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => break read,
+        }
+    };
+    match read {
+        Ok(count) => {
+            // SAFETY: the system has written so many bytes to the beginning of the room, which is not longer.
+            unsafe { space.advance_mut(count) };
+            socket.incoming.on_read(count, offered);
+            if count == 0 {
+                socket.end = Some(Ok(()));
+            }
+            Some(Ok(count))
+        }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            socket.incoming.on_nothing();
+            None
+        }
+        Err(error) => {
+            socket.end = Some(Err(error.raw_os_error().unwrap_or(libc::EIO)));
+            Some(Err(error))
         }
     }
 }

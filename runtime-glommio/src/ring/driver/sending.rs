@@ -1,4 +1,5 @@
-//! Sending: a socket takes bytes over and sends them, also when its owner is gone, for a while.
+//! Sending. A socket takes few bytes over and sends them, also when its owner is gone, for a while. Many are written by a
+//! call, as far as there is room.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -14,11 +15,12 @@ use super::super::socket::Sending;
 use super::super::timers::wait;
 use super::{Driver, Kind, LINGER};
 
-/// Bytes that are sent in one piece are copied up to here. More costs less to share, piece by piece.
-const BLOCK: usize = 32 * 1024;
+/// Up to so many bytes are copied and sent by the ring; more are written by a call, without a copy. So short a send finds
+/// room in the socket unless its peer has stopped reading.
+const SHORT: usize = 4096;
 
-/// A send up to this long finds room in the socket unless its peer has stopped reading.
-const SHORT: u32 = 4096;
+/// Pieces gathered in one write.
+const PIECES: usize = 16;
 
 /// Blocks kept for reuse.
 const SPARE_BLOCKS: usize = 64;
@@ -34,64 +36,75 @@ impl Driver {
         if let Some(failed) = socket.send_failed {
             return Poll::Ready(Err(error(failed)));
         }
-        if socket.sending.is_some() {
+        if !matches!(socket.sending, Sending::Idle) {
             wait(&mut socket.writer, cx);
             return Poll::Pending;
         }
-        let sending = match outbox.kept() {
-            Some(piece) if outbox.len() > BLOCK => Sending::Shared(piece.clone()),
-            _ => Sending::Copied(gather(outbox, self.spare.pop())),
-        };
-        let taken = sending.bytes().len();
-        socket.sending = Some((sending, 0));
-        self.send(number, taken < outbox.len());
-        Poll::Ready(Ok(taken))
+        if outbox.len() <= SHORT {
+            let mut block = self.spare.pop().unwrap_or_default();
+            outbox
+                .pieces()
+                .for_each(|piece| block.extend_from_slice(piece));
+            socket.sending = Sending::Taken(block, 0);
+            self.send(number);
+            return Poll::Ready(Ok(outbox.len()));
+        }
+        match write_directly(&socket.fd, outbox) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                wait(&mut socket.writer, cx);
+                socket.sending = Sending::Watched;
+                let fd = Fd(socket.fd.as_raw_fd());
+                let entry = opcode::PollAdd::new(fd, libc::POLLOUT as u32).build();
+                self.push(entry.user_data(Kind::Send.of(number)));
+                Poll::Pending
+            }
+            wrote => Poll::Ready(wrote),
+        }
     }
 
-    /// Sends what a socket has taken and not sent. `has_more` says that there will be more at once.
-    fn send(&mut self, number: usize, has_more: bool) {
+    /// Sends what a socket has taken and not sent.
+    fn send(&mut self, number: usize) {
         let socket = &self.sockets[number];
-        let Some((sending, sent)) = &socket.sending else {
+        let Sending::Taken(block, sent) = &socket.sending else {
             return;
         };
-        let bytes = &sending.bytes()[*sent..];
-        let more = if has_more { libc::MSG_MORE } else { 0 };
-        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let bytes = &block[*sent..];
+        // At most `SHORT`.
+        let length = bytes.len() as u32;
         let entry = opcode::Send::new(Fd(socket.fd.as_raw_fd()), bytes.as_ptr(), length)
             // All of it is sent before the completion comes.
-            .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL | more)
+            .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
             .build();
         self.push(entry.user_data(Kind::Send.of(number)));
-        if length <= SHORT {
-            self.queue.last_is_quiet();
-        }
+        self.queue.last_is_quiet();
     }
 
     pub(super) fn on_sent(&mut self, number: usize, result: i32) {
         let socket = &mut self.sockets[number];
-        let Some((sending, sent)) = &mut socket.sending else {
-            return;
-        };
-        match usize::try_from(result) {
-            // A send that is cancelled half done tells of the half that is done, and not that it was cancelled.
-            Ok(_) if socket.is_given_up => {}
-            Ok(count) if count > 0 && *sent + count < sending.bytes().len() => {
-                *sent += count;
-                return self.send(number, false);
+        if let Sending::Taken(block, sent) = &mut socket.sending {
+            match usize::try_from(result) {
+                // A send that is cancelled half done tells of the half that is done, and not that it was cancelled.
+                Ok(_) if socket.is_given_up => {}
+                Ok(count) if count > 0 && *sent + count < block.len() => {
+                    *sent += count;
+                    return self.send(number);
+                }
+                Ok(_) => {}
+                Err(_) => socket.send_failed = Some(result),
             }
-            Ok(_) => {}
-            Err(_) => socket.send_failed = Some(result),
         }
-        if let Some((Sending::Copied(mut block), _)) = socket.sending.take()
-            && self.spare.len() < SPARE_BLOCKS
+        // Where it was watched, the next write tells how it is.
+        if let Sending::Taken(mut block, _) = std::mem::replace(&mut socket.sending, Sending::Idle)
         {
-            block.clear();
-            self.spare.push(block);
+            if socket.is_last {
+                shut(&socket.fd);
+            }
+            if self.spare.len() < SPARE_BLOCKS {
+                block.clear();
+                self.spare.push(block);
+            }
         }
         self.woken.extend(socket.writer.take());
-        if socket.is_last {
-            shut(&socket.fd);
-        }
         self.remove_if_free(number);
     }
 
@@ -99,7 +112,7 @@ impl Driver {
     pub(in crate::ring) fn shutdown_write(&mut self, number: usize) {
         let socket = &mut self.sockets[number];
         socket.is_last = true;
-        if socket.sending.is_none() {
+        if !matches!(socket.sending, Sending::Taken(..)) {
             shut(&socket.fd);
         }
     }
@@ -110,7 +123,9 @@ impl Driver {
         // A number may be another socket's by now, which may linger too, but not since then.
         let is_sending = |since: Instant, number: usize| {
             let socket = sockets.get(number);
-            socket.is_some_and(|socket| socket.dropped == Some(since) && socket.sending.is_some())
+            socket.is_some_and(|socket| {
+                socket.dropped == Some(since) && matches!(socket.sending, Sending::Taken(..))
+            })
         };
         self.lingering
             .retain(|&(since, number)| is_sending(since, number));
@@ -137,14 +152,16 @@ fn shut(fd: &OwnedFd) {
     let _ = SockRef::from(fd).shutdown(std::net::Shutdown::Write);
 }
 
-/// Copies the front of an outbox into a block, at most [`BLOCK`] bytes and up to the first long piece of many.
-fn gather(outbox: &Outbox, spare: Option<Vec<u8>>) -> Vec<u8> {
-    let mut block = spare.unwrap_or_default();
-    let mut pieces = [io::IoSlice::new(&[]); 16];
+/// Writes as much as the socket takes, without waiting and without a copy of our own.
+fn write_directly(fd: &OwnedFd, outbox: &Outbox) -> io::Result<usize> {
+    let mut pieces = [io::IoSlice::new(&[]); PIECES];
     let count = outbox.chunks(&mut pieces);
-    for piece in &pieces[..count] {
-        let room = BLOCK - block.len();
-        block.extend_from_slice(&piece[..piece.len().min(room)]);
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    loop {
+        match SockRef::from(fd).send_vectored_with_flags(&pieces[..count], flags) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            wrote => return wrote,
+        }
     }
-    block
 }

@@ -81,7 +81,9 @@ fn a_listener_that_stops_gives_up_nobody_who_has_connected() {
             "armed: {is_armed}"
         );
         drop(listener);
-        rig.turn();
+        while !rig.ring.driver.borrow().listeners.is_empty() {
+            rig.wait();
+        }
         assert!(TcpStream::connect(addr).is_err(), "it still listens");
         for ((mut stream, _), client) in taken.into_iter().zip(&mut clients) {
             rig.write(&mut stream, b"!");
@@ -94,6 +96,77 @@ fn a_listener_that_stops_gives_up_nobody_who_has_connected() {
     }
     rig.at_rest();
     assert!(rig.ring.driver.borrow().listeners.is_empty());
+}
+
+/// Asks so often for something that cannot be that the queue is full many times over, and each completes.
+fn flood(rig: &Rig, count: usize) {
+    let mut driver = rig.ring.driver.borrow_mut();
+    (0..count).for_each(|_| driver.cancel(u64::MAX));
+}
+
+#[test]
+fn a_client_that_is_accepted_while_the_queue_is_full_is_not_lost() {
+    let Some(mut rig) = rig() else { return };
+    let (listener, addr) = listen(&rig);
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(listener.poll_accept(&mut cx).is_pending());
+    rig.turn();
+    let client = TcpStream::connect(addr).unwrap();
+    flood(&rig, 2000);
+    let (taken, remote) = listener.take_waiting().unwrap();
+    assert_eq!(remote, client.local_addr().unwrap());
+    drop((taken, listener));
+    rig.at_rest();
+}
+
+#[test]
+fn more_completions_than_there_is_room_for_are_kept() {
+    let Some(mut rig) = rig() else { return };
+    let (mut stream, mut peer) = rig.pair();
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(stream.poll_readable(&mut cx).is_pending());
+    rig.turn();
+    std::io::Write::write_all(&mut peer, b"before").unwrap();
+    flood(&rig, 20_000);
+    assert_eq!(rig.read(&mut stream).unwrap(), b"before");
+    std::io::Write::write_all(&mut peer, b"after").unwrap();
+    assert_eq!(rig.read(&mut stream).unwrap(), b"after");
+    drop(stream);
+    rig.at_rest();
+}
+
+#[test]
+fn no_descriptor_for_a_client_is_told_and_it_waits() {
+    if crate::tests::available() {
+        crate::tests::child(
+            "ulimit -n 64",
+            "ring::tests::others::with_no_descriptor_for_a_client",
+        );
+    }
+}
+
+#[test]
+#[ignore = "runs in the child of the test above"]
+fn with_no_descriptor_for_a_client() {
+    let mut rig = rig().unwrap();
+    let (listener, addr) = listen(&rig);
+    let mut client = TcpStream::connect(addr).unwrap();
+    let mut open = Vec::new();
+    while let Ok(file) = std::fs::File::open("/dev/null") {
+        open.push(file);
+    }
+    for _ in 0..2 {
+        let error = rig.until(|cx| listener.poll_accept(cx)).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+    }
+    drop(open);
+    let (mut stream, _) = rig.until(|cx| listener.poll_accept(cx)).unwrap();
+    rig.write(&mut stream, b"!");
+    drop((stream, listener));
+    rig.at_rest();
+    let mut answer = String::new();
+    std::io::Read::read_to_string(&mut client, &mut answer).unwrap();
+    assert_eq!(answer, "!");
 }
 
 #[test]
