@@ -4,10 +4,15 @@
 //! write; long pieces are kept as shared ranges of the buffer they were read into and are never copied. The owner stops
 //! reading from the other side while [`Outbox::is_above_limit`], which bounds the memory of a slow peer.
 
+mod bodies;
+
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::ops::Range;
 
 use bytes::{Buf, Bytes, BytesMut};
+
+use bodies::Bodies;
 
 /// A piece at least this long is kept as it is; a shorter one costs less to copy than to gather.
 const KEEP_AT: usize = 4096;
@@ -23,6 +28,8 @@ pub struct Outbox {
     len: usize,
     /// There is no peer, and never will be.
     is_nowhere: bool,
+    /// Where bodies lie in it, if somebody asked for that.
+    bodies: Option<Box<Bodies>>,
 }
 
 impl Outbox {
@@ -33,6 +40,16 @@ impl Outbox {
             is_nowhere: true,
             ..Self::default()
         }
+    }
+
+    /// Remembers from now on which bytes belong to bodies.
+    pub fn mark_bodies(&mut self) {
+        self.bodies = (!self.is_nowhere).then(Box::default);
+    }
+
+    /// Where bodies lie among the unsent bytes, in order; nowhere unless [`Outbox::mark_bodies`] was called.
+    pub fn bodies(&self) -> impl Iterator<Item = Range<usize>> {
+        self.bodies.iter().flat_map(|bodies| bodies.unsent())
     }
 
     /// Nothing is left to write.
@@ -74,6 +91,9 @@ impl Outbox {
 
     /// Adds a piece of a body, copying it only when it is short.
     pub fn put_bytes(&mut self, bytes: Bytes) {
+        if let Some(bodies) = &mut self.bodies {
+            bodies.put(self.len, bytes.len());
+        }
         if bytes.len() < KEEP_AT {
             self.put(&bytes);
             return;
@@ -126,6 +146,9 @@ impl Outbox {
     pub fn advance(&mut self, count: usize) {
         let mut left = count.min(self.len);
         self.len -= left;
+        if let Some(bodies) = &mut self.bodies {
+            bodies.advance(left);
+        }
         while left > 0 {
             let Some(front) = self.queue.front_mut() else {
                 self.tail.advance(left);
@@ -145,6 +168,9 @@ impl Outbox {
 
     /// Forgets everything.
     pub fn clear(&mut self) {
+        if let Some(bodies) = &mut self.bodies {
+            bodies.clear();
+        }
         self.queue.clear();
         self.tail.clear();
         self.len = 0;
@@ -211,6 +237,35 @@ mod tests {
         }
         assert!(o.is_empty() && all(&o).is_empty());
         assert!(o.tail.capacity() < 100, "nothing is kept");
+    }
+
+    #[test]
+    fn bodies_are_known_until_they_are_sent() {
+        let mut o = Outbox::default();
+        o.put_bytes(Bytes::from_static(b"before"));
+        assert_eq!(o.bodies().count(), 0, "nobody asked");
+        o.clear();
+        o.mark_bodies();
+        for (put, sent, want) in [
+            (&["head", "+body", "+more"][..], 0, &[(4, 12)][..]),
+            (&["5\r\n", "+chunk", "\r\n"], 6, &[(0, 6), (9, 14)]),
+            (&["end"], 7, &[(2, 7)]),
+            (&["+x"], 6, &[(0, 1), (6, 7)]),
+            (&[], 7, &[]),
+            (&["+again"], 0, &[(0, 5)]),
+        ] {
+            for piece in put {
+                match piece.strip_prefix('+') {
+                    Some(body) => o.put_bytes(Bytes::from_static(body.as_bytes())),
+                    None => o.put(piece.as_bytes()),
+                }
+            }
+            o.advance(sent);
+            let bodies = o.bodies().map(|body| (body.start, body.end));
+            assert_eq!(bodies.collect::<Vec<_>>(), want, "{put:?}");
+        }
+        o.clear();
+        assert_eq!(o.bodies().count(), 0);
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub struct WorkerSettings {
     pub linger: Duration,
     /// The largest request body taken, in bytes; a longer one is answered 413. `None` is unlimited.
     pub max_request_body: Option<u64>,
+    /// Exchanges know where bodies lie in what is read and in what is to be written: for a recording that leaves them out.
+    pub tells_bodies: bool,
 }
 
 impl Default for WorkerSettings {
@@ -60,6 +62,7 @@ impl Default for WorkerSettings {
             stream_idle_timeout: None,
             linger: Duration::from_secs(1),
             max_request_body: None,
+            tells_bodies: false,
         }
     }
 }

@@ -1,16 +1,15 @@
 //! What stands in a recording, frame by frame.
 
 use std::borrow::Cow;
-use std::hash::Hasher;
 
 use outrigger_core::compile::{Inbound, Workload};
 use outrigger_core::entropy::Entropy;
 use outrigger_core::exchange::{ConnectionId, Input, Peer};
-use outrigger_core::outbox::Outbox;
 use outrigger_core::time::Instant;
 use outrigger_core::worker::{Announced, WorkerSettings};
 use serde::{Deserialize, Serialize, Serializer};
-use twox_hash::XxHash64;
+
+use crate::input_bytes::Bytes;
 
 /// One thing that happened. Connections are numbered from 0 in the order in which they began, copies for mirrors among
 /// them; workers by their position.
@@ -157,17 +156,6 @@ pub struct Came<'a> {
     pub bytes: Bytes<'a>,
 }
 
-/// The bytes of an input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Bytes<'a> {
-    /// It has none.
-    None,
-    /// They were read.
-    Read(#[serde(serialize_with = "as_bytes")] &'a [u8]),
-    /// They were written, and this is their XXH64.
-    Written(u64),
-}
-
 /// Why a recording ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum End {
@@ -182,24 +170,6 @@ pub enum End {
     Slow,
     /// The input before this made the program panic.
     Panicked,
-}
-
-impl Bytes<'_> {
-    /// The next `count` bytes of an outbox, which are written now.
-    #[must_use]
-    pub fn of_written(outbox: &Outbox, count: usize) -> Self {
-        let mut hasher = XxHash64::default();
-        let mut left = count;
-        for piece in outbox.pieces() {
-            let taken = left.min(piece.len());
-            hasher.write(&piece[..taken]);
-            left -= taken;
-            if left == 0 {
-                break;
-            }
-        }
-        Self::Written(hasher.finish())
-    }
 }
 
 impl<'a> Frame<'a> {
@@ -244,6 +214,6 @@ pub(crate) fn put(value: &impl Serialize, block: &mut Vec<u8>) {
     );
 }
 
-fn as_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn as_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_bytes(bytes)
 }

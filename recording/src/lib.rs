@@ -12,7 +12,7 @@
 //! The first frames say what the run began with: the program, the configuration as text, the workers with their settings
 //! and seeds. After them each frame is one thing that happened, in the order in which it reached core: an input with its
 //! time, its random number and its bytes ([`Came`]), and what core said to it ([`Frame::Said`]), which for a request that
-//! ended holds the whole decision ([`Decided`]). Only its tail can be missing: a file that ends within a segment was cut
+//! ended holds the whole decision ([`Decided`]). Bodies may be left out ([`Bytes`]). Only its tail can be missing: a file that ends within a segment was cut
 //! off, and is good up to there.
 //!
 //! Frames have no names in the file, so a change to a type that stands in one is a change of the format, and raises
@@ -24,6 +24,7 @@ mod decided;
 mod file;
 mod frame;
 mod identity;
+mod input_bytes;
 mod joint;
 mod recorder;
 pub mod replay;
@@ -31,8 +32,9 @@ mod said;
 
 pub use decided::{Decided, Difference, differences};
 pub use file::{Fault, HEADER, MAX_SEGMENT, Reader, SEGMENT_HEAD, Segment, VERSION, put_segment};
-pub use frame::{Bytes, Came, Configuration, End, File, Frame};
+pub use frame::{Came, Configuration, End, File, Frame};
 pub use identity::identity;
+pub use input_bytes::{Bytes, FILLER, Thinned};
 pub use joint::{Driven, Joint};
 pub use recorder::{Place, Recorder, RecordingEnd, Tap, Turn, WorkerTurn};
 pub use said::{Said, Saying, put_output};

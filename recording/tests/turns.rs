@@ -9,13 +9,13 @@ use std::sync::{Arc, Mutex};
 use outrigger_core::cluster::Registry;
 use outrigger_core::compile::{Workload, compile};
 use outrigger_core::config::{MeshConfig, Source, load};
-use outrigger_core::exchange::{Input, ListenerKind, Output, Peer, Side};
+use outrigger_core::exchange::{Input, Interest, ListenerKind, Output, Peer, Side};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::Instant;
 use outrigger_core::worker::WorkerSettings;
 use outrigger_recording::replay::{Replayed, replay};
 use outrigger_recording::{
-    Configuration, Driven, End, File, Frame, Joint, Recorder, Tap, identity,
+    Bytes, Configuration, Driven, End, File, Frame, Joint, Reader, Recorder, Tap, identity,
 };
 
 /// One connection for all, and a second for each request.
@@ -71,10 +71,15 @@ struct Stage {
     file: Memory,
     recorder: Recorder,
     snapshot: Arc<Snapshot>,
+    settings: WorkerSettings,
 }
 
 impl Stage {
-    fn open(workers: usize) -> Self {
+    fn open(workers: usize, tells_bodies: bool) -> Self {
+        let settings = WorkerSettings {
+            tells_bodies,
+            ..WorkerSettings::default()
+        };
         let file = Memory::default();
         let recorder = Recorder::start(Box::new(file.clone()), u64::MAX, |_| {}).unwrap();
         let name = "rules.yaml";
@@ -96,7 +101,7 @@ impl Stage {
             identity: identity(&snapshot),
         }));
         turn.put(&Frame::Workers {
-            settings: WorkerSettings::default(),
+            settings,
             seeds: vec![7; workers],
         });
         drop(turn);
@@ -104,23 +109,46 @@ impl Stage {
             file,
             recorder,
             snapshot: Arc::new(snapshot),
+            settings,
         }
     }
 
     fn worker(&self, at: usize) -> Joint {
         let tap = Tap::new(self.recorder.clone(), at);
-        let settings = WorkerSettings::default();
-        Joint::new(Arc::clone(&self.snapshot), settings, 7, Some(tap))
+        Joint::new(Arc::clone(&self.snapshot), self.settings, 7, Some(tap))
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        self.file.0.lock().unwrap().clone()
     }
 
     /// Ends the run, and replays it.
     fn replayed(self) -> Replayed {
         self.recorder.finish();
-        let bytes = self.file.0.lock().unwrap().clone();
-        let outcome = replay(Cursor::new(bytes));
+        let outcome = replay(Cursor::new(self.bytes()));
         assert!(outcome.stop.is_none(), "{:?}", outcome.stop);
         assert_eq!(outcome.replayed.end, Some(End::Finished));
         outcome.replayed
+    }
+}
+
+/// What an endpoint says, in pieces, once it has a request that ends like this.
+struct Answers<'a> {
+    after: Vec<(&'a [u8], &'a [u8])>,
+    pieces: std::slice::Chunks<'a, u8>,
+    step: usize,
+}
+
+impl<'a> Answers<'a> {
+    fn next(&mut self, sent: &mut Vec<u8>) -> Option<&'a [u8]> {
+        if let Some((end, response)) = self.after.first()
+            && sent.ends_with(end)
+        {
+            self.pieces = response.chunks(self.step);
+            self.after.remove(0);
+            sent.clear();
+        }
+        self.pieces.next()
     }
 }
 
@@ -128,6 +156,7 @@ impl Stage {
 struct Client<'a> {
     joint: &'a Joint,
     driven: Driven,
+    interest: Interest,
 }
 
 impl<'a> Client<'a> {
@@ -138,7 +167,12 @@ impl<'a> Client<'a> {
             listener: ListenerKind::Outbound,
         };
         let driven = joint.accept(peer, Instant::ZERO);
-        let mut client = Self { joint, driven };
+        let interest = Interest::default();
+        let mut client = Self {
+            joint,
+            driven,
+            interest,
+        };
         client.said();
         client
     }
@@ -148,6 +182,9 @@ impl<'a> Client<'a> {
         let mut said = Vec::new();
         while !matches!(said.last(), Some(Output::Wait(_) | Output::Done)) {
             said.push(self.joint.poll_output(&mut self.driven));
+        }
+        if let Some(Output::Wait(interest)) = said.last() {
+            self.interest = *interest;
         }
         said
     }
@@ -182,6 +219,25 @@ impl<'a> Client<'a> {
         assert_eq!(said[0], Output::Ended);
     }
 
+    /// Makes connections, takes what is to be written, and answers each request that ends like one of `ends`.
+    fn serve(&mut self, sent: &mut Vec<u8>, answers: &mut Answers<'_>) {
+        loop {
+            let interest = self.interest;
+            if interest.connect {
+                self.input(Input::Connected, 100);
+            } else if interest.write_downstream {
+                self.write(Side::Downstream, 100);
+            } else if interest.write_upstream {
+                sent.extend(self.driven.outbox(Side::Upstream).pieces().flatten());
+                self.write(Side::Upstream, 100);
+            } else if let Some(piece) = answers.next(sent) {
+                self.read(Side::Upstream, piece, 100);
+            } else {
+                return;
+            }
+        }
+    }
+
     fn leave(mut self) {
         let said = self.input(Input::Eof(Side::Downstream), 5000);
         assert!(said.contains(&Output::Done), "{said:?}");
@@ -193,7 +249,7 @@ impl<'a> Client<'a> {
 #[test]
 fn a_reuse_is_answered_after_what_happened_meanwhile() {
     for (meanwhile, status) in [(Input::Deadline, 504), (Input::Drain, 200)] {
-        let stage = Stage::open(1);
+        let stage = Stage::open(1, false);
         let joint = stage.worker(0);
         let mut client = Client::connect(&joint);
         client.ask(100);
@@ -217,7 +273,7 @@ fn a_reuse_is_answered_after_what_happened_meanwhile() {
 /// What a worker keeps counts against the limit of connections until it has ended; others go on meanwhile.
 #[test]
 fn a_worker_that_ends_leaves_room_for_others() {
-    let stage = Stage::open(2);
+    let stage = Stage::open(2, false);
     let (first, second) = (stage.worker(0), stage.worker(1));
     let mut client = Client::connect(&first);
     client.ask(100);
@@ -232,4 +288,79 @@ fn a_worker_that_ends_leaves_room_for_others() {
     late.leave();
     drop(second);
     assert_eq!(stage.replayed().requests, 3);
+}
+
+/// What a recording holds of what each side sent.
+fn kept(file: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let (mut down, mut up) = (Vec::new(), Vec::new());
+    let mut reader = Reader::new(file).unwrap();
+    while let Some(segment) = reader.next_segment().unwrap() {
+        for frame in segment.frames() {
+            let (_, Frame::Came(came)) = frame.unwrap() else {
+                continue;
+            };
+            let side = match came.input {
+                Input::Read(Side::Downstream, _) => &mut down,
+                Input::Read(Side::Upstream, _) => &mut up,
+                _ => continue,
+            };
+            match came.bytes {
+                Bytes::Read(bytes) => side.extend_from_slice(bytes),
+                Bytes::Thinned(thinned) => side.extend(thinned.kept().flatten()),
+                Bytes::None | Bytes::Written(_) => unreachable!("it was read"),
+            }
+        }
+    }
+    (down, up)
+}
+
+/// Bytes of one connection however they arrive: bodies, and what a tunnel carries, are in no recording without bodies, and
+/// every decision and all framing is what it was.
+#[test]
+fn bodies_are_left_out_wherever_they_lie() {
+    let request = b"POST /head HTTP/1.1\r\nhost: shop.example\r\nexpect: nothing\r\ntransfer-encoding: chunked\r\n\r\n\
+        6;ext=head\r\ns3cr3t\r\nC\r\ns3cr3ts3cr3t\r\n0\r\nx-head: trailer\r\n\r\n\
+        GET /head HTTP/1.1\r\nhost: shop.example\r\ncontent-length: 6\r\n\r\ns3cr3t";
+    let answers_of: [(&[u8], &[u8]); 2] = [
+        (
+            b"trailer\r\n\r\n",
+            b"HTTP/1.1 100 head\r\n\r\nHTTP/1.1 200 OK\r\nx-head: 1\r\ncontent-length: 6\r\n\r\ns3cr3t",
+        ),
+        (
+            b"\r\n\r\ns3cr3t",
+            b"HTTP/1.1 200 head\r\ntransfer-encoding: chunked\r\n\r\n6;head\r\ns3cr3t\r\n0\r\n\r\n",
+        ),
+    ];
+    for (tells_bodies, step) in [(false, 1000), (true, 1), (true, 2), (true, 7), (true, 1000)] {
+        let stage = Stage::open(1, tells_bodies);
+        let joint = stage.worker(0);
+        let mut client = Client::connect(&joint);
+        let mut answers = Answers {
+            after: answers_of.to_vec(),
+            pieces: [].chunks(step),
+            step,
+        };
+        let mut sent = Vec::new();
+        for piece in request.chunks(step) {
+            client.read(Side::Downstream, piece, 100);
+            client.serve(&mut sent, &mut answers);
+        }
+        assert!(answers.after.is_empty(), "both were answered");
+        client.leave();
+        drop(joint);
+        stage.recorder.finish();
+        let want = |bytes: &[u8]| match tells_bodies {
+            false => bytes.to_vec(),
+            true => String::from_utf8_lossy(bytes)
+                .replace("s3cr3t", "")
+                .into_bytes(),
+        };
+        let responses = [answers_of[0].1, answers_of[1].1].concat();
+        let (down, up) = kept(&stage.bytes());
+        assert_eq!(down, want(request), "{step}");
+        assert_eq!(up, want(&responses), "{step}");
+        let replayed = stage.replayed();
+        assert_eq!(replayed.requests, 2);
+        assert_eq!(replayed.without_bodies, tells_bodies);
+    }
 }

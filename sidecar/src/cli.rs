@@ -63,8 +63,8 @@ Examples:
   As version v2 of a service in namespace shop, with an access log:
     outrigger run --config rules/ --namespace shop --label app=cart --label version=v2 --access-log text
 
-  Record the run, to be replayed elsewhere (the file holds every byte, secrets too):
-    outrigger run --config rules/ --record run.rec
+  Record the run, to be replayed elsewhere (the file holds every byte, secrets too; without bodies it is smaller):
+    outrigger run --config rules/ --record run.rec --record-without-bodies
     outrigger replay run.rec
 
 Files are read again when they change and on SIGHUP. A configuration with an error in anything that the proxy uses is
@@ -132,6 +132,10 @@ pub(crate) struct RunArgs {
     /// The recording ends, and the run goes on, before the file is longer than this
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size, requires = "record")]
     pub(crate) record_limit: u64,
+
+    /// Leave out of the recording what bodies say, and keep how long they are: heads are recorded whole, secrets in them too
+    #[arg(long, requires = "record")]
+    pub(crate) record_without_bodies: bool,
 
     /// How long draining may take before what still runs is cut off, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "45", value_parser = parse_seconds)]

@@ -48,7 +48,7 @@ impl Exchange {
     }
 
     fn set_aside(&mut self) {
-        let mut newer = Upstream::new();
+        let mut newer = Upstream::new(&self.settings);
         newer.request_sent = self.up.request_sent;
         let mut up = mem::replace(&mut self.up, newer);
         up.was_hedged = true;

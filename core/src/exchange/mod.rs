@@ -23,6 +23,7 @@
 mod adaptive;
 mod admission;
 mod attempt;
+mod bodies;
 mod call;
 mod downstream;
 mod hedge;
@@ -133,6 +134,10 @@ impl Exchange {
     }
 
     fn new(peer: Peer, settings: WorkerSettings, now: Instant) -> Self {
+        let mut down = Downstream::new();
+        if settings.tells_bodies {
+            down.outbox.mark_bodies();
+        }
         Self {
             peer,
             settings,
@@ -140,8 +145,8 @@ impl Exchange {
                 since: None,
                 idle_since: now,
             },
-            down: Downstream::new(),
-            up: Upstream::new(),
+            down,
+            up: Upstream::new(&settings),
             aside: None,
             call: Call::default(),
             own_bucket: Bucket::default(),

@@ -17,7 +17,7 @@ use crate::outbox::Outbox;
 use crate::peer::WaiterId;
 use crate::request::Target;
 use crate::time::Instant;
-use crate::worker::{Link, Worker};
+use crate::worker::{Link, Worker, WorkerSettings};
 
 /// The connection to the endpoint, or what stands in its place.
 #[derive(Debug)]
@@ -78,12 +78,16 @@ pub(super) struct Upstream {
 }
 
 impl Upstream {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(settings: &WorkerSettings) -> Self {
+        let mut outbox = Outbox::default();
+        if settings.tells_bodies {
+            outbox.mark_bodies();
+        }
         Self {
             reader: Reader::responses(Limits::RESPONSE),
             writer: Writer::default(),
             inbox: BytesMut::new(),
-            outbox: Outbox::default(),
+            outbox,
             filled: false,
             state: State::None,
             active: None,

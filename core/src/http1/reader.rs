@@ -17,7 +17,7 @@ use crate::decision::Refused;
 use crate::message::{Headers, RequestHead, ResponseHead, is_token_byte};
 
 /// Reads the messages that one peer sends. After a refusal it refuses for ever: where the next message begins is unknown.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Reader {
     role: Role,
     limits: Limits,

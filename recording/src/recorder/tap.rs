@@ -8,7 +8,8 @@ use outrigger_core::time::Instant;
 use outrigger_core::worker::{Announced, Worker};
 
 use super::{Recorder, Turn};
-use crate::frame::{Bytes, Came, End, Frame};
+use crate::frame::{Came, End, Frame};
+use crate::input_bytes::Bytes;
 use crate::said::put_output;
 
 /// Where a worker records.
@@ -89,9 +90,13 @@ impl Tap {
         if let Some(turn) = &mut turn {
             let bytes = match input {
                 Input::Read(side, count) => {
+                    let bodies = match worker.settings().tells_bodies {
+                        true => exchange.bodies_read(side, count),
+                        false => Vec::new(),
+                    };
                     let all = exchange.space(side, worker);
                     // It has just read so many, and they are the last ones.
-                    Bytes::Read(&all[all.len() - count..])
+                    Bytes::without(&all[all.len() - count..], &bodies)
                 }
                 Input::Wrote(side, count) => Bytes::of_written(exchange.outbox(side), count),
                 Input::Eof(_)

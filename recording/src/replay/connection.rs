@@ -8,7 +8,8 @@ use outrigger_core::worker::Worker;
 
 use super::difference::{Stop, What};
 use crate::decided::differences;
-use crate::frame::{Bytes, Came};
+use crate::frame::Came;
+use crate::input_bytes::Bytes;
 use crate::said::{Said, Saying, put_output};
 
 pub(super) struct Connection {
@@ -77,10 +78,14 @@ impl Connection {
         if !self.waits_for(came.input) {
             return Err(changed(What::NotAwaited(came.input)));
         }
-        let count = match (came.input, came.bytes) {
+        let count = match (came.input, &came.bytes) {
             (Input::Read(side, count), Bytes::Read(bytes)) if count == bytes.len() => {
                 let space = self.exchange.space(side, worker);
                 space.extend_from_slice(bytes);
+                count
+            }
+            (Input::Read(side, count), Bytes::Thinned(bytes)) if bytes.length() == Some(count) => {
+                bytes.fill(self.exchange.space(side, worker));
                 count
             }
             (Input::Wrote(side, count), Bytes::Written(_)) => {

@@ -36,6 +36,8 @@ pub struct Replayed {
     pub program: String,
     /// Threads.
     pub workers: usize,
+    /// Bodies were left out.
+    pub without_bodies: bool,
     /// Configurations.
     pub configurations: u64,
     /// Client connections.
@@ -260,6 +262,7 @@ impl<C: FnMut(&Configuration<'_>) -> Snapshot> Run<C> {
             .collect();
         self.published = Some(snapshot);
         self.replayed.workers = self.workers.len();
+        self.replayed.without_bodies = settings.tells_bodies;
         Ok(())
     }
 

@@ -26,6 +26,7 @@ struct Replayed<'a> {
     copies: u64,
     inputs: u64,
     bytes: u64,
+    without_bodies: bool,
     seconds: f64,
     end: &'static str,
 }
@@ -65,6 +66,7 @@ pub(super) fn write(out: &mut dyn Write, outcome: &Outcome) -> io::Result<()> {
             copies: replayed.copies,
             inputs: replayed.inputs,
             bytes: replayed.bytes,
+            without_bodies: replayed.without_bodies,
             seconds: seconds(replayed.until),
             end: end_word(replayed.end.as_ref()),
         },

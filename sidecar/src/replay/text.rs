@@ -45,6 +45,7 @@ fn told(out: &mut dyn Write, replayed: &Replayed) -> io::Result<()> {
         inputs,
         bytes,
         until,
+        without_bodies,
         ..
     } = replayed;
     write!(
@@ -54,9 +55,13 @@ fn told(out: &mut dyn Write, replayed: &Replayed) -> io::Result<()> {
     if *copies > 0 {
         write!(out, ", {copies} copies for mirrors")?;
     }
+    let bodies = match without_bodies {
+        true => " without bodies",
+        false => "",
+    };
     writeln!(
         out,
-        ": {inputs} inputs with {bytes} bytes, {configurations} configurations, {workers} workers, {}; recorded by outrigger {program}",
+        ": {inputs} inputs with {bytes} bytes, {configurations} configurations, {workers} workers, {}; recorded by outrigger {program}{bodies}",
         Seconds(*until)
     )
 }

@@ -158,6 +158,7 @@ fn worker_settings(args: &RunArgs) -> WorkerSettings {
     let idle = args.stream_idle_timeout;
     WorkerSettings {
         stream_idle_timeout: Some(idle).filter(|idle| !idle.is_zero()),
+        tells_bodies: args.record_without_bodies,
         ..WorkerSettings::default()
     }
 }
