@@ -101,6 +101,8 @@ pub struct Case {
     pub skips: Vec<(String, String)>,
     /// Why its decisions are not the same under every runtime, if they need not be.
     pub apart: Option<String>,
+    /// Subjects that answer differently: the line that says so, who, and why.
+    pub differences: Vec<(usize, String, String)>,
     /// How the sidecar is set up.
     pub settings: Settings,
     /// The configuration.
@@ -125,6 +127,14 @@ impl Case {
         skips
             .find(|(s, _)| s == subject)
             .map(|(_, why)| why.as_str())
+    }
+
+    /// Why this subject answers differently, and the line that says so.
+    #[must_use]
+    pub fn difference(&self, subject: &str) -> Option<(usize, &str)> {
+        let mut all = self.differences.iter();
+        all.find(|(_, s, _)| s == subject)
+            .map(|(line, _, why)| (*line, why.as_str()))
     }
 
     /// The cases of a file.
@@ -165,11 +175,12 @@ impl Case {
 
     fn read(&mut self, section: &Section) -> Result<(), Problem> {
         for (line, text) in &section.prose {
-            if let Some(rest) = text.strip_prefix("Skipped on ") {
-                let (subject, why) = rest.split_once(": ").ok_or_else(|| {
-                    Problem::new(&self.file, *line, "write `Skipped on SUBJECT: reason`")
-                })?;
+            if let Some((subject, why)) = self.remark(*line, text, "Skipped on ")? {
                 self.skips.push((subject.to_owned(), why.to_owned()));
+            }
+            if let Some((subject, why)) = self.remark(*line, text, "Differs on ")? {
+                let (subject, why) = (subject.to_owned(), why.to_owned());
+                self.differences.push((*line, subject, why));
             }
             if let Some(why) = text.strip_prefix("Decided apart: ") {
                 self.apart = Some(why.to_owned());
@@ -226,6 +237,20 @@ impl Case {
             self.services.insert(address, Service::Scripts(list));
         }
         Ok(())
+    }
+
+    /// The subject and the reason behind such words at the beginning of a line.
+    fn remark<'a>(
+        &self,
+        line: usize,
+        text: &'a str,
+        words: &str,
+    ) -> Result<Option<(&'a str, &'a str)>, Problem> {
+        let Some(rest) = text.strip_prefix(words) else {
+            return Ok(None);
+        };
+        let wrong = || Problem::new(&self.file, line, format!("write `{words}SUBJECT: reason`"));
+        rest.split_once(": ").map(Some).ok_or_else(wrong)
     }
 
     fn wrong(&self, block: &Block, what: impl Into<String>) -> Problem {
@@ -318,13 +343,14 @@ impl Settings {
 mod tests {
     use super::*;
 
-    const PAGE: &str = "# Area\n\n```services\n10.0.0.1:80 a\n```\n\n## One\nWhy.\nSkipped on tokio: because.\n\n```ask\nGET a/ => a {flags: '-'}\n```\n\n## Two\n```client inbound\n> GET / HTTP/1.1\n>\n< HTTP/1.1 200 OK\n```\n```service 10.0.0.1:80\n> GET / HTTP/1.1\n* close\n```\n";
+    const PAGE: &str = "# Area\n\n```services\n10.0.0.1:80 a\n```\n\n## One\nWhy.\nSkipped on tokio: because.\nDiffers on envoy: so.\n\n```ask\nGET a/ => a {flags: '-'}\n```\n\n## Two\n```client inbound\n> GET / HTTP/1.1\n>\n< HTTP/1.1 200 OK\n```\n```service 10.0.0.1:80\n> GET / HTTP/1.1\n* close\n```\n";
 
     #[test]
     fn a_page_becomes_cases() {
         let cases = Case::parse_file("f", PAGE).unwrap();
         assert_eq!(cases.len(), 2);
         assert_eq!(cases[0].skip("tokio"), Some("because."));
+        assert_eq!(cases[0].difference("envoy"), Some((10, "so.")));
         assert_eq!((cases[0].clients.len(), cases[0].decisions.len()), (1, 1));
         assert!(cases[1].clients[0].inbound);
         assert!(
@@ -336,6 +362,7 @@ mod tests {
     fn what_is_wrong_has_a_line() {
         for (text, line) in [
             ("## A\n\n", 1),
+            ("## A\nDiffers on envoy.\n", 2),
             ("## A\n```client\nx\n```\n", 3),
             ("## A\n```clients\n```\n", 2),
             ("## A\n```ask\nGET a/\n```\n", 3),

@@ -44,8 +44,28 @@ pub enum Outcome {
     Passed,
     /// The case is not for this subject, and says why.
     Skipped(String),
+    /// Not as the case says, which the case knows of, and says why.
+    Differs(String),
     /// Not as the case says.
     Failed(Vec<Problem>),
+}
+
+impl Outcome {
+    /// The outcome in the light of what the case knows of a subject: a difference that it names is none to mend, and one
+    /// that is gone is a failure of the page.
+    pub(crate) fn known_to(self, case: &Case, subject: &str) -> Self {
+        let Some((line, why)) = case.difference(subject) else {
+            return self;
+        };
+        match self {
+            Self::Failed(_) => Self::Differs(why.to_owned()),
+            Self::Passed => {
+                let what = format!("`Differs on {subject}`, and it does not any more: {why}");
+                Self::Failed(vec![Problem::new(&case.file, line, what)])
+            }
+            Self::Skipped(_) | Self::Differs(_) => self,
+        }
+    }
 }
 
 impl Subject {

@@ -1,4 +1,4 @@
-//! How many cases of each area passed, failed and were skipped, on each subject.
+//! How many cases of each area passed, differed, failed and were skipped, on each subject.
 
 use core::fmt;
 use std::collections::BTreeMap;
@@ -10,6 +10,8 @@ use crate::subject::Outcome;
 pub struct Count {
     /// As the case says.
     pub passed: usize,
+    /// Not as the case says, and the case knows.
+    pub differs: usize,
     /// Not as the case says.
     pub failed: usize,
     /// Not for this subject.
@@ -20,16 +22,21 @@ impl Count {
     fn add(&mut self, outcome: &Outcome) {
         match outcome {
             Outcome::Passed => self.passed += 1,
+            Outcome::Differs(_) => self.differs += 1,
             Outcome::Failed(_) => self.failed += 1,
             Outcome::Skipped(_) => self.skipped += 1,
         }
     }
 }
 
-impl fmt::Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = format!("{}/{}/{}", self.passed, self.failed, self.skipped);
-        f.pad(&text)
+impl Count {
+    /// All figures; that of differences only where a table has any.
+    fn text(self, with_differs: bool) -> String {
+        let differs = match with_differs {
+            true => format!("{}/", self.differs),
+            false => String::new(),
+        };
+        format!("{}/{differs}{}/{}", self.passed, self.failed, self.skipped)
     }
 }
 
@@ -62,6 +69,7 @@ impl Table {
     pub fn sum(&self, subject: usize) -> Count {
         self.rows.values().fold(Count::default(), |sum, row| Count {
             passed: sum.passed + row[subject].passed,
+            differs: sum.differs + row[subject].differs,
             failed: sum.failed + row[subject].failed,
             skipped: sum.skipped + row[subject].skipped,
         })
@@ -70,20 +78,23 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "cases: passed/failed/skipped")?;
+        let mut counts = self.rows.values().flatten();
+        let differs = counts.any(|count| count.differs > 0);
+        let figures = if differs { "/differs" } else { "" };
+        writeln!(f, "cases: passed{figures}/failed/skipped")?;
         write!(f, "{:16}", "area")?;
         for subject in &self.subjects {
-            write!(f, "{subject:>12}")?;
+            write!(f, "{subject:>14}")?;
         }
         for (area, row) in &self.rows {
             write!(f, "\n{area:16}")?;
             for count in row {
-                write!(f, "{count:>12}")?;
+                write!(f, "{:>14}", count.text(differs))?;
             }
         }
         write!(f, "\n{:16}", "all")?;
         for subject in 0..self.subjects.len() {
-            write!(f, "{:>12}", self.sum(subject))?;
+            write!(f, "{:>14}", self.sum(subject).text(differs))?;
         }
         Ok(())
     }
@@ -115,5 +126,12 @@ mod tests {
             "all 1/0/0 0/1/1",
         ];
         assert_eq!(lines[1..], want);
+        table.add("y", 0, &Outcome::Differs(String::new()));
+        let text = table.to_string();
+        assert!(
+            text.starts_with("cases: passed/differs/failed/skipped"),
+            "{text}"
+        );
+        assert!(text.contains("0/1/0/0"), "{text}");
     }
 }

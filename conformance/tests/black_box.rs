@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outrigger_conformance::case::{Case, Document};
-use outrigger_conformance::program::{Command, Program};
+use outrigger_conformance::program::{Command, Launch, Program};
 use outrigger_conformance::subject::{Outcome, Setup};
 use outrigger_core::exchange::ListenerKind;
 use outrigger_runtime::{Config, Listen};
@@ -90,7 +90,7 @@ fn me() -> String {
 
 fn program(command: &str) -> Program {
     Program {
-        command: Command::parse(command).unwrap(),
+        launch: Launch::Command(Command::parse(command).unwrap()),
         drain: None,
         patience: Duration::from_secs(20),
     }
@@ -135,7 +135,7 @@ fn the_suites_own_cases_hold_for_the_stand_in() {
         for case in Case::parse_file(page, &text).unwrap() {
             match run(&proxy, &case) {
                 Outcome::Passed => passed += 1,
-                Outcome::Skipped(_) => {}
+                Outcome::Skipped(_) | Outcome::Differs(_) => {}
                 Outcome::Failed(problems) => panic!("{}: {problems:#?}", case.title),
             }
         }
@@ -204,6 +204,21 @@ fn the_command_line_reports_for_machines() {
     assert_eq!(
         count("passed") + count("failed") + count("skipped"),
         cases.len() as u64
+    );
+    // What one case can not have is that case's failure, and the others are still told.
+    let output = Start::new(suite)
+        .env("TMPDIR", "/nobody/has/this")
+        .arg("--cases")
+        .arg(&folder)
+        .args(["--subject", &subject, "--format", "json"])
+        .output()
+        .unwrap();
+    let all: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let told = all["cases"].as_array().unwrap();
+    assert_eq!((output.status.code(), told.len()), (Some(1), cases.len()));
+    assert!(
+        all.to_string().contains("it could not be set up: "),
+        "{all}"
     );
     let (code, text) = ask(&["--subject", &subject, "Passes"]);
     assert_eq!(code, Some(0), "{text}");

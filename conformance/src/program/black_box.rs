@@ -6,13 +6,20 @@ use crate::script::{Action, Step};
 /// What the program can be told while it runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Told {
+    /// The name by which pages speak of the program, besides `program`.
+    pub(crate) name: &'static str,
     /// To drain.
     pub(crate) drain: bool,
+    /// To reload, and it tells when that is done.
+    pub(crate) reload: bool,
+    /// How long a request head may take.
+    pub(crate) head_timeout: bool,
 }
 
 /// Why a case can not be played; `None` when it can.
 pub(crate) fn obstacle(case: &Case, told: Told) -> Option<String> {
-    if let Some(why) = case.skip("program").or_else(|| case.skip("sockets")) {
+    let names = [told.name, "program", "sockets"];
+    if let Some(why) = names.into_iter().find_map(|name| case.skip(name)) {
         return Some(why.to_owned());
     }
     let ignores = case.services.values().any(|s| *s == Service::Ignore);
@@ -27,9 +34,13 @@ pub(crate) fn obstacle(case: &Case, told: Told) -> Option<String> {
         () if ignores => "loopback always answers",
         () if has_names(case) => "a name as address leads nowhere",
         () if does(case, |a| matches!(a, Action::Sleep(_))) => "virtual time",
-        () if signals(case, "reload") => "nothing tells from outside when a reload is done",
+        () if signals(case, "reload") && !told.reload => {
+            "nothing tells from outside when a reload is done"
+        }
         () if signals(case, "drain") && !told.drain => "the program is not told to drain",
-        () if case.settings.request_head_timeout.is_some() => "no program is told this timeout",
+        () if case.settings.request_head_timeout.is_some() && !told.head_timeout => {
+            "no program is told this timeout"
+        }
         () => return None,
     };
     Some(why.to_owned())
@@ -85,6 +96,11 @@ mod tests {
                 Some("odd."),
             ),
             (
+                format!("Skipped on envoy: strange.\n{ask}"),
+                false,
+                Some("strange."),
+            ),
+            (
                 "```findings\n```\n".to_owned(),
                 false,
                 Some("findings only"),
@@ -116,7 +132,12 @@ mod tests {
             let case = Case::parse_file("f", &format!("## A\n{text}"))
                 .unwrap()
                 .remove(0);
-            let got = obstacle(&case, Told { drain });
+            let told = Told {
+                name: "envoy",
+                drain,
+                ..Told::default()
+            };
+            let got = obstacle(&case, told);
             let fits = match want {
                 None => got.is_none(),
                 Some(want) => got.as_deref().is_some_and(|got| got.contains(want)),

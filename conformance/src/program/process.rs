@@ -17,6 +17,31 @@ const POLL: Duration = Duration::from_millis(2);
 /// Of what a program printed, so much is told.
 const TOLD_LINES: usize = 12;
 
+/// Why a case could not be played.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// The program is not there, or may not be run: no case can be played.
+    Program(io::Error),
+    /// Something that this case needs could not be had.
+    Case(io::Error),
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        Self::Case(error)
+    }
+}
+
+impl Trouble {
+    fn of_start(program: &str, error: &io::Error) -> Self {
+        let told = io::Error::new(error.kind(), format!("{program}: {error}"));
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => Self::Program(told),
+            _ => Self::Case(told),
+        }
+    }
+}
+
 /// A running program; it is killed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -28,9 +53,10 @@ impl Process {
     /// Starts it.
     ///
     /// # Errors
-    /// It is not there, or may not be run.
-    pub(crate) fn start(words: &[String], log: PathBuf) -> io::Result<Self> {
-        let (program, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    /// It is not there or may not be run, or the machine has no room for it now.
+    pub(crate) fn start(words: &[String], log: PathBuf) -> Result<Self, Trouble> {
+        let nothing = || io::Error::from(io::ErrorKind::InvalidInput);
+        let (program, arguments) = words.split_first().ok_or_else(nothing)?;
         let output = File::create(&log)?;
         let child = Command::new(program)
             .args(arguments)
@@ -41,7 +67,7 @@ impl Process {
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
-            .map_err(|e| io::Error::new(e.kind(), format!("{program}: {e}")))?;
+            .map_err(|e| Trouble::of_start(program, &e))?;
         Ok(Self { child, log })
     }
 

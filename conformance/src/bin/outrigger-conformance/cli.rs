@@ -17,6 +17,9 @@ Examples:
   Those about retries and CORS, one at a time, for machines:
     outrigger-conformance --subject 'myproxy -c {config} -p {port}' --jobs 1 --format json retries cors
 
+  Envoy, with a configuration that is derived from each case; what it is known to do otherwise counts as `differs`:
+    outrigger-conformance --envoy /usr/local/bin/envoy
+
   Which cases there are:
     outrigger-conformance --list
 
@@ -35,23 +38,23 @@ are several. A case that needs what the command does not name is skipped.
 
 Addresses and ports of a case are replaced by free ones of loopback: 10.0.0.1:8080 may become 127.100.5.1:20043.
 
-Exit codes: 0 all cases passed or were skipped, 1 a case failed or the run was interrupted, 2 usage.
+Exit codes: 0 no case failed, 1 a case failed or the run was interrupted, 2 usage.
 
 --format json writes one document; fields may be added, none is renamed or removed:
   {
     \"cases\": [{
       \"file\": \"cases/routing/cors.md\", \"line\": 12, \"title\": \"...\", \"area\": \"routing\",
-      \"outcome\": \"passed\" | \"failed\" | \"skipped\",
-      \"why\": \"...\",                                 of a skipped case
+      \"outcome\": \"passed\" | \"differs\" | \"failed\" | \"skipped\",
+      \"why\": \"...\",                                 of a skipped case, or one known to differ
       \"problems\": [{ \"line\": 17, \"what\": \"...\" }]   of a failed one
     }],
-    \"summary\": { \"passed\": 1, \"failed\": 0, \"skipped\": 0 }
+    \"summary\": { \"passed\": 1, \"differs\": 0, \"failed\": 0, \"skipped\": 0 }
   }";
 
 /// Play the conformance cases against a program: what is configured, what services do, what a client must see.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "outrigger-conformance", version, after_help = EXAMPLES)]
-#[command(group(ArgGroup::new("what").required(true).args(["subject", "list"])))]
+#[command(group(ArgGroup::new("what").required(true).args(["subject", "envoy", "list"])))]
 pub(crate) struct Cli {
     /// Only cases whose file or title has one of these words
     #[arg(value_name = "WORD")]
@@ -60,6 +63,10 @@ pub(crate) struct Cli {
     /// How the program is started
     #[arg(long, value_name = "COMMAND", value_parser = Command::parse)]
     pub(crate) subject: Option<Command>,
+
+    /// An Envoy, which is configured as Istio would have it for the case
+    #[arg(long, value_name = "PATH")]
+    pub(crate) envoy: Option<PathBuf>,
 
     /// Name the cases, and run nothing
     #[arg(long)]
@@ -126,6 +133,7 @@ mod tests {
             &[][..],
             &["--subject", "p {config}"],
             &["--subject", "p {config} {port}", "--list"],
+            &["--envoy", "envoy", "--subject", "p {config} {port}"],
             &["--list", "--patience", "0"],
             &["--list", "--jobs", "0"],
         ] {

@@ -13,7 +13,7 @@ use clap::Parser;
 use cli::{Cli, Format};
 use outrigger_conformance::case::Case;
 use outrigger_conformance::pages;
-use outrigger_conformance::program::Program;
+use outrigger_conformance::program::{Launch, Program};
 
 /// Nothing was judged: what was asked for can not be done.
 const USAGE: u8 = 2;
@@ -24,7 +24,11 @@ fn main() -> ExitCode {
         Ok(cases) => cases,
         Err(what) => return refuse(&what),
     };
-    let Some(command) = cli.subject else {
+    let launch = match (cli.subject, cli.envoy) {
+        (Some(command), _) => Some(Launch::Command(command)),
+        (None, path) => path.map(Launch::Envoy),
+    };
+    let Some(launch) = launch else {
         print(&match cli.format {
             Format::Text => report::list(&cases),
             Format::Json => report::list_json(&cases),
@@ -32,7 +36,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     };
     let program = Program {
-        command,
+        launch,
         drain: cli.drain,
         patience: cli.patience,
     };

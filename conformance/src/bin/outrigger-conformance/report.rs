@@ -27,10 +27,12 @@ pub(crate) fn list_json(cases: &[Case]) -> String {
 pub(crate) fn text(cases: &[Case], played: &Played) -> String {
     let mut text = String::new();
     let mut skips: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut differences: BTreeMap<&str, usize> = BTreeMap::new();
     for (case, outcome) in cases.iter().zip(played) {
         match outcome {
             Some(Outcome::Passed) | None => {}
             Some(Outcome::Skipped(why)) => *skips.entry(why).or_default() += 1,
+            Some(Outcome::Differs(why)) => *differences.entry(why).or_default() += 1,
             Some(Outcome::Failed(problems)) => {
                 // Writing to a string can not fail.
                 let _ = writeln!(text, "FAILED {}:{}: {}", case.file, case.line, case.title);
@@ -44,6 +46,9 @@ pub(crate) fn text(cases: &[Case], played: &Played) -> String {
     }
     for (why, count) in skips {
         let _ = writeln!(text, "{count:>4} skipped: {why}");
+    }
+    for (why, count) in differences {
+        let _ = writeln!(text, "{count:>4} differ, as is known: {why}");
     }
     let reached = played.iter().flatten().count();
     if reached < cases.len() {
@@ -64,6 +69,10 @@ pub(crate) fn json(cases: &[Case], played: &Played) -> String {
                 value["outcome"] = "skipped".into();
                 value["why"] = why.as_str().into();
             }
+            Some(Outcome::Differs(why)) => {
+                value["outcome"] = "differs".into();
+                value["why"] = why.as_str().into();
+            }
             Some(Outcome::Failed(problems)) => {
                 let problem =
                     |p: &outrigger_conformance::Problem| json!({ "line": p.line, "what": p.what });
@@ -75,15 +84,19 @@ pub(crate) fn json(cases: &[Case], played: &Played) -> String {
     };
     let judged: Vec<Value> = cases.iter().zip(played).filter_map(judged).collect();
     let sum = table(cases, played).sum(0);
-    let summary = json!({ "passed": sum.passed, "failed": sum.failed, "skipped": sum.skipped });
+    let summary = json!({
+        "passed": sum.passed,
+        "differs": sum.differs,
+        "failed": sum.failed,
+        "skipped": sum.skipped,
+    });
     pretty(&json!({ "cases": judged, "summary": summary }))
 }
 
 /// Every case was reached, and none failed.
 pub(crate) fn all_passed(played: &Played) -> bool {
-    let fine =
-        |outcome: &Option<Outcome>| matches!(outcome, Some(Outcome::Passed | Outcome::Skipped(_)));
-    played.iter().all(fine)
+    let failed = |outcome: &Option<Outcome>| matches!(outcome, None | Some(Outcome::Failed(_)));
+    !played.iter().any(failed)
 }
 
 fn table(cases: &[Case], played: &Played) -> Table {
@@ -112,30 +125,32 @@ mod tests {
 
     #[test]
     fn both_forms_tell_the_same() {
-        let page = "## One\n```ask\nGET a/ => a\n```\n## Two\n```ask\nGET a/ => a\n```\n## Three\n```ask\nGET a/ => a\n```\n## Four\n```ask\nGET a/ => a\n```\n";
+        let page = "## One\n```ask\nGET a/ => a\n```\n## Two\n```ask\nGET a/ => a\n```\n## Three\n```ask\nGET a/ => a\n```\n## Four\n```ask\nGET a/ => a\n```\n## Five\n```ask\nGET a/ => a\n```\n";
         let cases = Case::parse_file("cases/area/page.md", page).unwrap();
         let problem = Problem::new("cases/area/page.md", 7, "a\nb");
         let played = vec![
             Some(Outcome::Passed),
             Some(Outcome::Failed(vec![problem])),
             Some(Outcome::Skipped("slow".to_owned())),
+            Some(Outcome::Differs("known".to_owned())),
             None,
         ];
         let text = text(&cases, &played);
         for line in [
             "FAILED cases/area/page.md:5: Two\n  cases/area/page.md:7: a\n    b\n",
             "   1 skipped: slow\n",
+            "   1 differ, as is known: known\n",
             "   1 not reached\n",
-            "1/1/1",
+            "1/1/1/1",
         ] {
             assert!(text.contains(line), "{line:?} is not in\n{text}");
         }
         let json: Value = serde_json::from_str(&json(&cases, &played)).unwrap();
         assert_eq!(
             json["summary"],
-            json!({ "passed": 1, "failed": 1, "skipped": 1 })
+            json!({ "passed": 1, "differs": 1, "failed": 1, "skipped": 1 })
         );
-        assert_eq!(json["cases"].as_array().unwrap().len(), 3);
+        assert_eq!(json["cases"].as_array().unwrap().len(), 4);
         assert_eq!(
             json["cases"][1]["problems"][0],
             json!({ "line": 7, "what": "a\nb" })

@@ -1,0 +1,53 @@
+//! From a cluster's endpoints to Envoy's load assignment.
+
+use std::collections::BTreeMap;
+
+use outrigger_core::snapshot::{Address, Cluster, Endpoint, LocalityPolicy};
+use serde_json::{Value, json};
+
+/// Envoy's `ClusterLoadAssignment`.
+pub(super) fn assignment(cluster: &Cluster) -> Value {
+    let mut groups: BTreeMap<(u32, &str), Vec<Value>> = BTreeMap::new();
+    for endpoint in &cluster.endpoints {
+        let key = (endpoint.priority, &*endpoint.locality);
+        groups.entry(key).or_default().push(lb_endpoint(endpoint));
+    }
+    let group = |((priority, locality), endpoints): ((u32, &str), Vec<Value>)| {
+        let mut group = json!({ "priority": priority, "lb_endpoints": endpoints });
+        let mut names = locality.split('/');
+        for key in ["region", "zone", "sub_zone"] {
+            if let Some(name) = names.next().filter(|name| !name.is_empty()) {
+                group["locality"][key] = name.into();
+            }
+        }
+        if let LocalityPolicy::Weighted(weights) = &cluster.locality_policy {
+            let mut weights = weights.iter();
+            let of = weights.find(|w| w.priority == priority && &*w.locality == locality);
+            // One without a weight gets nothing, in Envoy as here.
+            if let Some(of) = of.filter(|w| w.weight > 0) {
+                group["load_balancing_weight"] = of.weight.into();
+            }
+        }
+        group
+    };
+    let groups: Vec<Value> = groups.into_iter().map(group).collect();
+    json!({ "cluster_name": cluster.name, "endpoints": groups })
+}
+
+/// Whether an address is a name to look up.
+pub(super) fn is_name(endpoint: &Endpoint) -> bool {
+    matches!(endpoint.address, Address::Name(..))
+}
+
+fn lb_endpoint(endpoint: &Endpoint) -> Value {
+    let socket = |host: &str, port: u16| json!({ "socket_address": { "address": host, "port_value": port } });
+    let address = match &endpoint.address {
+        Address::Socket(address) => socket(&address.ip().to_string(), address.port()),
+        Address::Name(name, port) => socket(name, *port),
+        Address::Unix(path) => json!({ "pipe": { "path": path } }),
+    };
+    json!({
+        "endpoint": { "address": address },
+        "load_balancing_weight": endpoint.weight,
+    })
+}

@@ -1,0 +1,107 @@
+//! Listeners with the connection manager that Istio gives a sidecar.
+
+use outrigger_core::snapshot::{PathNormalization, Place, Snapshot};
+use outrigger_core::worker::WorkerSettings;
+use serde_json::{Value, json};
+
+use super::words::{duration_or_none, extension};
+use super::{Derived, rate_limits, routes};
+
+/// What `server` says. The name is a setting of Envoy, so that cases need not tell whose answer it is.
+const SERVER: &str = "outrigger";
+
+/// The cache of addresses that hosts nobody knows are looked up in.
+pub(super) fn dns_cache() -> Value {
+    json!({ "name": "passthrough", "dns_lookup_family": "V4_PREFERRED" })
+}
+
+/// A listener on a port of 127.0.0.1. Routes named `name` come from the file `routes`.
+pub(super) fn listener(
+    name: &str,
+    port: u16,
+    routes: &str,
+    snapshot: &Snapshot,
+    settings: &WorkerSettings,
+) -> Derived<Value> {
+    let manager = extension(
+        "envoy.filters.network.http_connection_manager",
+        "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        manager(name, routes, snapshot, settings)?,
+    );
+    Ok(json!({
+        "name": name,
+        "address": { "socket_address": { "address": "127.0.0.1", "port_value": port } },
+        "filter_chains": [{ "filters": [manager] }],
+    }))
+}
+
+fn manager(
+    name: &str,
+    routes: &str,
+    snapshot: &Snapshot,
+    settings: &WorkerSettings,
+) -> Derived<Value> {
+    if settings.max_request_body.is_some() {
+        return Err("Envoy limits request bodies only where it buffers them whole");
+    }
+    let mut manager = json!({
+        "stat_prefix": name,
+        "codec_type": "AUTO",
+        "rds": {
+            "route_config_name": name,
+            "config_source": { "path_config_source": { "path": routes } },
+        },
+        "http_filters": filters(snapshot)?,
+        "server_name": SERVER,
+        "use_remote_address": false,
+        "proxy_100_continue": true,
+        "upgrade_configs": [{ "upgrade_type": "websocket" }],
+        // Istio turns these on where it is asked to; without the second nothing with HTTP/1.0 could be compared.
+        "http_protocol_options": { "enable_trailers": true, "accept_http_10": true },
+        "stream_idle_timeout": duration_or_none(settings.stream_idle_timeout),
+        "common_http_protocol_options": {
+            "idle_timeout": duration_or_none(settings.idle_timeout),
+        },
+        "request_headers_timeout": duration_or_none(settings.request_head_timeout),
+    });
+    let (normalize, merge, unescape) = match snapshot.settings.path_normalization {
+        PathNormalization::None => (false, false, false),
+        PathNormalization::Base => (true, false, false),
+        PathNormalization::MergeSlashes => (true, true, false),
+        PathNormalization::DecodeAndMergeSlashes => (true, true, true),
+    };
+    manager["normalize_path"] = normalize.into();
+    manager["merge_slashes"] = merge.into();
+    if unescape {
+        manager["path_with_escaped_slashes_action"] = "UNESCAPE_AND_FORWARD".into();
+    }
+    Ok(manager)
+}
+
+/// In Istio's order: faults, CORS, forwarding.
+fn filters(snapshot: &Snapshot) -> Derived<Vec<Value>> {
+    let mut filters = rate_limits::filters(snapshot, Place::First)?;
+    filters.push(extension(
+        routes::FAULT,
+        "envoy.extensions.filters.http.fault.v3.HTTPFault",
+        json!({}),
+    ));
+    filters.extend(rate_limits::filters(snapshot, Place::BeforeCors)?);
+    filters.push(extension(
+        routes::CORS,
+        "envoy.extensions.filters.http.cors.v3.Cors",
+        json!({}),
+    ));
+    filters.extend(rate_limits::filters(snapshot, Place::BeforeRouter)?);
+    filters.push(extension(
+        "envoy.filters.http.dynamic_forward_proxy",
+        "envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig",
+        json!({ "dns_cache_config": dns_cache() }),
+    ));
+    filters.push(extension(
+        "envoy.filters.http.router",
+        "envoy.extensions.filters.http.router.v3.Router",
+        json!({}),
+    ));
+    Ok(filters)
+}
