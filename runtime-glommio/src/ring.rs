@@ -31,6 +31,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+use outrigger_runtime::Timer as _;
+
 use self::accepts::Accepts;
 use self::driver::Driver;
 pub(crate) use self::stream::{Accepting, Stream, connect, connect_unix};
@@ -85,14 +87,16 @@ impl Ring {
     }
 
     /// Until what sockets without an owner have taken is sent, or given up.
-    pub(crate) async fn flushed(&self, until: Instant) {
+    pub(crate) async fn flushed(self: &Rc<Self>, until: Instant) {
+        let mut time = self.timer(until);
         poll_fn(|cx: &mut Context<'_>| {
-            if !self.driver.borrow_mut().is_lingering() || Instant::now() >= until {
+            let mut driver = self.driver.borrow_mut();
+            if !driver.is_lingering() {
                 return Poll::Ready(());
             }
-            // Short, and only at the end of a worker's life.
-            cx.waker().wake_by_ref();
-            Poll::Pending
+            timers::wait(&mut driver.flushing, cx);
+            drop(driver);
+            time.poll(cx)
         })
         .await;
     }

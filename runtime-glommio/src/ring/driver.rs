@@ -73,6 +73,8 @@ pub(super) struct Driver {
     spare: Vec<Vec<u8>>,
     /// Sockets that still send although nobody owns them: since when.
     lingering: Vec<(Instant, usize)>,
+    /// Who waits for those to be done.
+    pub(super) flushing: Option<Waker>,
 }
 
 impl Driver {
@@ -91,6 +93,7 @@ impl Driver {
             starved: Vec::new(),
             spare: Vec::new(),
             lingering: Vec::new(),
+            flushing: None,
         };
         driver.queue.lend(&mut driver.buffers)?;
         driver.listen_to_bell();

@@ -105,6 +105,9 @@ impl Driver {
             }
         }
         self.woken.extend(socket.writer.take());
+        if socket.dropped.is_some() {
+            self.woken.extend(self.flushing.take());
+        }
         self.remove_if_free(number);
     }
 

@@ -55,6 +55,33 @@ fn a_peer_that_never_reads_is_given_up_in_its_time() {
 }
 
 #[test]
+fn the_end_of_a_worker_waits_for_what_was_taken_and_not_for_ever() {
+    let Some(mut rig) = rig() else { return };
+    let ring = Rc::clone(&rig.ring);
+    let (mut reads, taken) = lingering(&mut rig);
+    let (deaf, _) = lingering(&mut rig);
+    let far = Instant::now() + Duration::from_secs(50);
+    let mut cx = Context::from_waker(Waker::noop());
+    {
+        let mut both = pin!(ring.flushed(far));
+        assert!(both.as_mut().poll(&mut cx).is_pending());
+        assert!(rig.drain(&mut reads) == pattern(0, taken));
+        assert!(both.as_mut().poll(&mut cx).is_pending(), "one still sends");
+    }
+    let soon = Instant::now() + Duration::from_millis(5);
+    let mut given_up = pin!(ring.flushed(soon));
+    rig.until(|cx| given_up.as_mut().poll(cx));
+    assert!(Instant::now() >= soon);
+    // Its waker is called when the last one is done.
+    let (mut reads, _) = lingering(&mut rig);
+    drop(deaf);
+    let mut flushed = pin!(ring.flushed(far));
+    assert!(flushed.as_mut().poll(&mut cx).is_pending());
+    rig.drain(&mut reads);
+    rig.until(|cx| flushed.as_mut().poll(cx));
+}
+
+#[test]
 fn the_time_of_one_is_not_the_time_of_the_next_with_its_number() {
     let Some(mut rig) = rig() else { return };
     let (mut first, _) = lingering(&mut rig);
