@@ -19,4 +19,4 @@ pub use record::{
     Attempt, AttemptEnd, Followed, MirrorFate, Mirrored, RateLimitSeen, Record, RouteDecision,
     Timeouts,
 };
-pub use story::Story;
+pub use story::{Opening, Story};

@@ -1,10 +1,12 @@
 //! What must hold for recordings whatever is in them: no panic of the reader or of the core behind it, no memory that
-//! grows with what a length claims, and the same bytes replay the same. The fuzz target calls [`replay_twice`].
+//! grows with what a length claims, and the same bytes replay the same; so under other rules. The fuzz target calls [`replay_twice`].
 
 use std::io::Cursor;
 
+use outrigger_core::snapshot::Snapshot;
 use outrigger_recording::replay::replay;
-use outrigger_recording::{HEADER, SEGMENT_HEAD, put_segment};
+use outrigger_recording::what_if::what_if;
+use outrigger_recording::{Configuration, HEADER, SEGMENT_HEAD, put_segment};
 
 /// A recording may come from anybody: the bytes as they are, and as the frames of a segment whose checksum is right, which
 /// a fuzzer would hardly ever find.
@@ -24,4 +26,7 @@ fn same(file: &[u8]) {
     assert_eq!(first.replayed, again.replayed);
     assert_eq!(format!("{:?}", first.stop), format!("{:?}", again.stop));
     assert!(first.replayed.offset <= file.len() as u64);
+    let nothing = |_: &Configuration<'_>| Ok::<_, ()>(Snapshot::default());
+    let (compared, _) = what_if(Cursor::new(file), nothing);
+    assert!(compared.otherwise <= compared.requests);
 }

@@ -29,6 +29,7 @@ mod joint;
 mod recorder;
 pub mod replay;
 mod said;
+pub mod what_if;
 
 pub use decided::{Decided, Difference, differences};
 pub use file::{Fault, HEADER, MAX_SEGMENT, Reader, SEGMENT_HEAD, Segment, VERSION, put_segment};

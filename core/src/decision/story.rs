@@ -18,11 +18,37 @@ use crate::time::Duration;
 #[derive(Clone, Copy, Debug)]
 pub struct Story<'a>(&'a Record);
 
+/// How a story begins: what was decided before an endpoint was tried, without the request's line.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening<'a>(&'a Record);
+
 impl Record {
     /// The record for people.
     #[must_use]
     pub const fn story(&self) -> Story<'_> {
         Story(self)
+    }
+
+    /// The same, up to where an endpoint is tried.
+    #[must_use]
+    pub const fn opening(&self) -> Opening<'_> {
+        Opening(self)
+    }
+}
+
+impl Display for Opening<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let record = self.0;
+        if let Some(view) = &record.view {
+            route(f, record, &view.snapshot)?;
+        }
+        if let (Some(seen), Some(view)) = (&record.rate_limit, &record.view) {
+            rate_limit(f, seen, &view.snapshot)?;
+        }
+        if let Some(delay) = record.delayed {
+            writeln!(f, "  fault        held for {}", Span(delay))?;
+        }
+        Ok(())
     }
 }
 
@@ -38,15 +64,7 @@ impl Display for Story<'_> {
             text(&request.authority),
             text(&request.path)
         )?;
-        if let Some(view) = &record.view {
-            route(f, record, &view.snapshot)?;
-        }
-        if let (Some(seen), Some(view)) = (&record.rate_limit, &record.view) {
-            rate_limit(f, seen, &view.snapshot)?;
-        }
-        if let Some(delay) = record.delayed {
-            writeln!(f, "  fault        held for {}", Span(delay))?;
-        }
+        record.opening().fmt(f)?;
         for (number, attempt) in (1..).zip(&record.attempts) {
             attempt::tell(f, number, attempt, record)?;
         }

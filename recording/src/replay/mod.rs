@@ -27,7 +27,7 @@ use crate::identity::identity;
 use connection::Connection;
 
 /// More workers than any machine has threads for.
-const MOST_WORKERS: usize = 4096;
+pub(crate) const MOST_WORKERS: usize = 4096;
 
 /// How much was replayed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -108,7 +108,7 @@ pub fn replay_on(input: impl Read, compile: impl FnMut(&Configuration<'_>) -> Sn
 }
 
 /// Compiles a configuration as it was compiled.
-fn compile_again(recorded: &Configuration<'_>, registry: &mut Registry) -> Snapshot {
+pub(crate) fn compile_again(recorded: &Configuration<'_>, registry: &mut Registry) -> Snapshot {
     let files: Vec<_> = recorded.files.iter().map(File::as_source).collect();
     let mesh = recorded.mesh.as_ref().map(File::as_source);
     let mesh = mesh.map_or_else(MeshConfig::default, |mesh| load_mesh(mesh).0);
@@ -306,7 +306,9 @@ impl<C: FnMut(&Configuration<'_>) -> Snapshot> Run<C> {
 }
 
 impl File<'_> {
-    fn as_source(&self) -> Source<'_> {
+    /// As core reads it.
+    #[must_use]
+    pub fn as_source(&self) -> Source<'_> {
         Source {
             name: &self.name,
             bytes: self.text,

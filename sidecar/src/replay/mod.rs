@@ -1,10 +1,12 @@
 //! The command `replay`: decides again what a run recorded, and says whether everything came out the same.
 //!
-//! Owns the exit code. What is compared is in `outrigger_recording`; how the result looks is in `text` and `json`.
+//! Owns the exit code. What is compared is in `outrigger_recording`; how the result looks is in `text` and `json`. Recorded
+//! requests under other rules are the business of `what_if`.
 
 mod args;
 mod json;
 mod text;
+mod what_if;
 
 pub(crate) use args::ReplayArgs;
 
@@ -25,6 +27,9 @@ const UNREADABLE: u8 = 2;
 
 /// Runs the command and says how it went.
 pub(crate) fn replay(args: &ReplayArgs) -> ExitCode {
+    if !args.config.is_empty() {
+        return what_if::what_if(args);
+    }
     let outcome = match File::open(&args.file) {
         Ok(file) => feed(BufReader::new(file)),
         Err(error) => Outcome {

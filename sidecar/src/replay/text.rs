@@ -86,7 +86,7 @@ fn end(replayed: &Replayed) -> String {
 }
 
 /// An instant as seconds of the run.
-struct Seconds(Instant);
+pub(super) struct Seconds(pub(super) Instant);
 
 impl std::fmt::Display for Seconds {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -12,7 +12,7 @@ use outrigger_recording::{HEADER, SEGMENT_HEAD};
 use super::replay;
 use super::stage::{Folder, record};
 
-fn corpus() -> PathBuf {
+pub(super) fn corpus() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/recording_replay")
 }
 

@@ -7,6 +7,7 @@ mod committed;
 mod stage;
 #[path = "../support/mod.rs"]
 mod support;
+mod what_if;
 
 use std::fs;
 use std::path::Path;

@@ -77,7 +77,7 @@ pub(super) const RESPONSE_BODY: &str = "g00d";
 pub(super) const FAILURE_BODY: &str = "broken";
 
 /// A folder of its own for one test.
-pub(super) struct Folder(PathBuf);
+pub(super) struct Folder(pub(super) PathBuf);
 
 impl Folder {
     pub(super) fn new(test: &str) -> Self {

@@ -1,0 +1,74 @@
+//! The requests of a recorded connection, from the bytes that its client sent.
+
+use bytes::BytesMut;
+use outrigger_core::cluster::Bucket;
+use outrigger_core::entropy::Entropy;
+use outrigger_core::http1::{Limits, Part, Reader, RequestFacts};
+use outrigger_core::message::RequestHead;
+use outrigger_core::peer::Peer;
+
+use crate::input_bytes::Bytes;
+
+/// A client's connection, as far as its requests go.
+pub(super) struct Client {
+    pub(super) worker: u32,
+    pub(super) peer: Peer,
+    reader: Reader,
+    inbox: BytesMut,
+    begun: u64,
+    /// The bucket that it would have for itself, by each configuration.
+    pub(super) buckets: [Bucket; 2],
+}
+
+impl Client {
+    pub(super) fn new(worker: u32, peer: Peer) -> Self {
+        Self {
+            worker,
+            peer,
+            reader: Reader::requests(Limits::REQUEST),
+            inbox: BytesMut::new(),
+            begun: 0,
+            buckets: <[Bucket; 2]>::default(),
+        }
+    }
+
+    /// Takes what was read.
+    pub(super) fn read(&mut self, bytes: &Bytes<'_>) {
+        match bytes {
+            Bytes::Read(bytes) => self.inbox.extend_from_slice(bytes),
+            Bytes::Thinned(bytes) if bytes.length().is_some() => bytes.fill(&mut self.inbox),
+            Bytes::Thinned(_) | Bytes::None | Bytes::Written(_) => {}
+        }
+    }
+
+    /// The next request whose head is whole, and its number from that of the connection. What a proxy refuses to read, and
+    /// what follows it, is no request.
+    pub(super) fn next_request(
+        &mut self,
+        connection: Entropy,
+    ) -> Option<(RequestHead, RequestFacts, Entropy)> {
+        loop {
+            match self.reader.body(&mut self.inbox) {
+                Ok(Part::Data(_) | Part::Trailers(_)) => {}
+                Ok(Part::End) => break,
+                Ok(Part::NeedMore) => return None,
+                Err(_refused) => {
+                    self.inbox.clear();
+                    return None;
+                }
+            }
+        }
+        let mut head = RequestHead::default();
+        match self.reader.request_head(&mut self.inbox, &mut head) {
+            Ok(facts) => facts.map(|facts| {
+                let entropy = connection.of_request(self.begun);
+                self.begun += 1;
+                (head, facts, entropy)
+            }),
+            Err(_refused) => {
+                self.inbox.clear();
+                None
+            }
+        }
+    }
+}
