@@ -10,7 +10,7 @@ use twox_hash::XxHash64;
 pub fn identity(snapshot: &Snapshot) -> u64 {
     let mut hasher = XxHash64::default();
     hasher.write(&snapshot.revision.to_le_bytes());
-    for cluster in &snapshot.clusters {
+    for cluster in snapshot.clusters.iter() {
         hasher.write(cluster.name.as_bytes());
         hasher.write(&[0]);
         for endpoint in &cluster.endpoints {

@@ -181,7 +181,7 @@ impl Watch {
     /// Looks at all counts between two steps.
     pub(crate) fn check(&mut self, view: &View, running: usize) -> Result<(), String> {
         let mut sums = [0; Counted::ALL.len()];
-        for (watched, cluster) in self.clusters.iter_mut().zip(&view.snapshot.clusters) {
+        for (watched, cluster) in self.clusters.iter_mut().zip(view.snapshot.clusters.iter()) {
             watched.check_counts(cluster, &self.older)?;
             watched.check_ejections(cluster, &self.older)?;
             for (sum, count) in sums.iter_mut().zip(watched.counts) {
@@ -199,7 +199,7 @@ impl Watch {
 
     /// Looks at all counts when nobody is left who wants anything.
     pub(crate) fn at_rest(&self, view: &View, now: Instant) -> Result<(), String> {
-        for cluster in &view.snapshot.clusters {
+        for cluster in view.snapshot.clusters.iter() {
             cluster.sweep(now + ANY_EJECTION, Entropy(0));
         }
         let live = self.clusters.iter().map(|c| (&c.state, c.hosts.clone()));

@@ -69,7 +69,8 @@ pub(crate) struct Sidecar {
     next: u64,
     dials: u64,
     planned_expiry: Option<Instant>,
-    watch: Watch,
+    /// `None` where nobody checks.
+    watch: Option<Watch>,
     /// Something was done since the last check.
     is_touched: bool,
 }
@@ -77,7 +78,6 @@ pub(crate) struct Sidecar {
 impl Sidecar {
     /// `seed` is the one that the worker was made with.
     pub(crate) fn new(number: usize, worker: Worker, seed: u64, records: Records) -> Self {
-        let watch = Watch::new(worker.view());
         Self {
             number,
             seed,
@@ -90,9 +90,14 @@ impl Sidecar {
             next: 0,
             dials: 0,
             planned_expiry: None,
-            watch,
+            watch: None,
             is_touched: true,
         }
+    }
+
+    /// From now on counts are watched.
+    pub(crate) fn watch(&mut self) {
+        self.watch = Some(Watch::new(self.worker.view()));
     }
 
     /// Looks at everything that must hold between two steps, if anything can have changed in this one.
@@ -109,9 +114,12 @@ impl Sidecar {
         invariants::check_mirrors(exchanges, &self.worker).map_err(in_sidecar)?;
         let aside = self.running.values().filter(|r| r.aside.is_some());
         let running = self.running.len() + aside.count();
-        let checked = self.watch.check(self.worker.view(), running);
+        let Some(watch) = &mut self.watch else {
+            return Ok(());
+        };
+        let checked = watch.check(self.worker.view(), running);
         checked.map_err(in_sidecar)?;
-        let totals = self.watch.totals();
+        let totals = watch.totals();
         let (idle, kept) = (self.worker.idle_connections(), self.idle.len());
         if totals.active as usize > running
             || totals.connections as usize > running + kept
@@ -130,7 +138,11 @@ impl Sidecar {
         if left > 0 {
             return Err(format!("{left} exchanges are left"));
         }
-        self.watch.at_rest(self.worker.view(), now)
+        let view = self.worker.view();
+        match &self.watch {
+            Some(watch) => watch.at_rest(view, now),
+            None => Watch::new(view).at_rest(view, now),
+        }
     }
 
     /// Uses another configuration from the next request on.
@@ -140,7 +152,9 @@ impl Sidecar {
         for id in self.worker.adopt(snapshot, fabric.now) {
             self.close_idle(id, fabric);
         }
-        self.watch.adopt(&before, self.worker.view());
+        if let Some(watch) = &mut self.watch {
+            watch.adopt(&before, self.worker.view());
+        }
         self.announced(fabric);
     }
 

@@ -39,6 +39,8 @@ pub struct Simulation {
     errands: Errands,
     sidecars: Vec<Sidecar>,
     targets: BTreeMap<String, Target>,
+    /// What only one sidecar reaches.
+    beside: BTreeMap<(usize, String), Target>,
     arrivals: Vec<Box<dyn Arrivals>>,
     /// What a peer wants to do; empty between two events.
     actions: Vec<Action>,
@@ -67,6 +69,7 @@ impl Simulation {
             errands,
             sidecars: Vec::new(),
             targets: BTreeMap::new(),
+            beside: BTreeMap::new(),
             arrivals: Vec::new(),
             actions: Vec::new(),
             signals: Vec::new(),
@@ -113,8 +116,11 @@ impl Simulation {
         let number = self.sidecars.len();
         let seed = seed_of_worker(self.seed, number);
         let worker = Worker::new(snapshot, settings, seed);
-        self.sidecars
-            .push(Sidecar::new(number, worker, seed, records));
+        let mut sidecar = Sidecar::new(number, worker, seed, records);
+        if self.is_checked {
+            sidecar.watch();
+        }
+        self.sidecars.push(sidecar);
         SidecarId(number)
     }
 
@@ -122,6 +128,13 @@ impl Simulation {
     pub fn serve(&mut self, address: &str, service: Box<dyn Service>) {
         self.targets
             .insert(address.to_owned(), Target::Service(service));
+    }
+
+    /// Puts a service at an address that is one sidecar's alone, as the application beside it has on its loopback: for this
+    /// sidecar it goes before what is there for all.
+    pub fn serve_beside(&mut self, sidecar: SidecarId, address: &str, service: Box<dyn Service>) {
+        self.beside
+            .insert((sidecar.0, address.to_owned()), Target::Service(service));
     }
 
     /// Puts a listener of a sidecar at an address.

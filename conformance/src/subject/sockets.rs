@@ -10,7 +10,7 @@ use std::time::Duration;
 use ::tokio::runtime::Builder;
 use ::tokio::task::LocalSet;
 use outrigger_core::exchange::ListenerKind;
-use outrigger_core::snapshot::{Address, Snapshot};
+use outrigger_core::snapshot::{Address, Cluster, Snapshot};
 use outrigger_recording::Decided;
 use outrigger_runtime::{AccessLog, Config, Handle, Listen, Running, StartError};
 
@@ -164,12 +164,12 @@ fn start_runtime(
 
 /// Puts real addresses in the place of the case's; what logs show stays. Where a case has nothing, nothing listens.
 fn relocate(snapshot: &mut Snapshot, places: &Places) {
-    for cluster in &mut snapshot.clusters {
-        for endpoint in &mut cluster.endpoints {
-            let place = places.get(&endpoint.address.to_string());
-            endpoint.address = Address::Socket(place.copied().unwrap_or(NOBODY));
-        }
+    let mut clusters: Vec<Cluster> = snapshot.clusters.iter().cloned().collect();
+    for endpoint in clusters.iter_mut().flat_map(|c| &mut c.endpoints) {
+        let place = places.get(&endpoint.address.to_string());
+        endpoint.address = Address::Socket(place.copied().unwrap_or(NOBODY));
     }
+    snapshot.clusters = Arc::new(clusters.into());
 }
 
 /// The decisions of an access log.

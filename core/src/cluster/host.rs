@@ -48,6 +48,12 @@ impl HostState {
         }
     }
 
+    /// The state of the same endpoint in another process that has just begun.
+    #[must_use]
+    pub fn apart(&self, cluster: &Arc<ClusterState>) -> Arc<Self> {
+        Arc::new(Self::new(self.id, Arc::clone(cluster)))
+    }
+
     /// A small number, unique among the live endpoints of one registry; idle connections are kept by it.
     #[must_use]
     pub const fn id(&self) -> u32 {

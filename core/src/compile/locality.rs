@@ -26,6 +26,11 @@ const OLD_ZONE: &str = "failure-domain.beta.kubernetes.io/zone";
 /// stand in labels.
 const WHOLE: [&str; 2] = ["topology.istio.io/locality", "istio-locality"];
 
+/// Every label that says where a workload is.
+pub(super) const PLACES: [&str; 9] = [
+    REGION, ZONE, SUBZONE, NETWORK, HOSTNAME, OLD_REGION, OLD_ZONE, WHOLE[0], WHOLE[1],
+];
+
 /// Where a workload is. Parts may be empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Locality {

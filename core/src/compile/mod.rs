@@ -7,6 +7,7 @@
 //! `rate_limits`.
 
 mod actions;
+mod alike;
 mod clusters;
 mod conditions;
 mod connection_pool;
@@ -33,8 +34,11 @@ pub mod traffic_policy;
 mod virtual_services;
 mod visibility;
 
+pub use alike::reduced;
+
 use core::net::SocketAddr;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -160,12 +164,12 @@ pub fn compile(
     Compiled {
         snapshot: Snapshot {
             revision: previous + 1,
-            hosts: table,
+            hosts: table.into(),
             virtual_hosts: virtual_hosts.into(),
             resources: resources.list.into(),
             inbound: inbound.into_iter().map(|(id, _)| id).collect(),
             settings,
-            clusters: clusters.list.into(),
+            clusters: Arc::new(clusters.list.into()),
             rate_limits: limits.list.into(),
             unknown_host_limits: limits.unknown_hosts.into(),
         },

@@ -78,6 +78,8 @@ pub fn select(snapshot: &Snapshot, authority: &[u8]) -> Selected {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::snapshot::{HostEntry, HostTable, PortEntry};
 
@@ -123,10 +125,10 @@ mod tests {
         };
         let entries = entries.into_iter().chain([two]).collect();
         let snapshot = Snapshot {
-            hosts: HostTable::new(
+            hosts: Arc::new(HostTable::new(
                 [("reviews".into(), 0), ("::1".into(), 0), ("odd".into(), 1)],
                 entries,
-            ),
+            )),
             ..Snapshot::default()
         };
         let of = |port: u16| Selected::VirtualHost(VirtualHostId(u32::from(port)), port);

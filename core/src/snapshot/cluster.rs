@@ -200,6 +200,21 @@ impl Cluster {
         }
     }
 
+    /// The same cluster with live state of its own, as if nothing had happened.
+    pub(super) fn apart(&self) -> Self {
+        let state = Arc::<ClusterState>::default();
+        state.set_endpoints(self.state.endpoints());
+        let endpoints = self.endpoints.iter().map(|endpoint| Endpoint {
+            state: endpoint.state.apart(&state),
+            ..endpoint.clone()
+        });
+        Self {
+            endpoints: endpoints.collect(),
+            state,
+            ..self.clone()
+        }
+    }
+
     /// Lets endpoints come back whose ejection is over by now, and ejects those whose rates were bad in an interval that
     /// has ended. `entropy` decides what is done only sometimes.
     pub fn sweep(&self, now: Instant, entropy: Entropy) {

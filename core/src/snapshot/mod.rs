@@ -4,6 +4,7 @@
 //! changes it: a reload makes another one. A request keeps the snapshot it began with.
 
 mod cluster;
+mod clusters;
 mod hashing;
 mod host_table;
 mod locality;
@@ -14,6 +15,7 @@ mod resilience;
 mod route;
 
 pub use cluster::{Address, Balancing, Cluster, ClusterId, Endpoint, Limits, WarmUp};
+pub use clusters::Clusters;
 pub use hashing::{ConsistentHash, HashCookie, HashPolicy, HashTableKind, MAX_RING_SIZE};
 pub use host_table::{HostEntry, HostTable, PortEntry};
 pub use locality::{LocalityPolicy, LocalityWeight, ZoneAware};
@@ -31,6 +33,8 @@ pub use route::{
     Forward, HeaderOps, HeaderValue, Mirror, Origin, PathRewrite, Redirect, RedirectPath,
     RedirectPort, ResourceId, ResourceRef, Rewrite, Rule, ValuePart, VirtualHost, VirtualHostId,
 };
+
+use std::sync::Arc;
 
 pub use crate::cluster::AdaptiveConcurrency;
 use crate::time::Duration;
@@ -88,24 +92,41 @@ pub struct Snapshot {
     /// Which snapshot this is, counted from 1; 0 is the empty one.
     pub revision: u64,
     /// Virtual hosts by authority, for the outbound listener.
-    pub hosts: HostTable,
+    pub hosts: Arc<HostTable>,
     /// Indexed by [`VirtualHostId`].
-    pub virtual_hosts: Box<[VirtualHost]>,
+    pub virtual_hosts: Arc<[VirtualHost]>,
     /// Indexed by [`ClusterId`]; sorted by name, each name once.
-    pub clusters: Box<[Cluster]>,
+    pub clusters: Arc<Clusters>,
     /// The virtual host of each inbound listener, in the order the listeners were given.
-    pub inbound: Box<[VirtualHostId]>,
+    pub inbound: Arc<[VirtualHostId]>,
     /// Indexed by [`ResourceId`]: where each rule came from.
-    pub resources: Box<[ResourceRef]>,
+    pub resources: Arc<[ResourceRef]>,
     /// Indexed by [`RateLimitId`].
     pub rate_limits: Box<[RateLimit]>,
     /// The rate limits of requests to hosts that nobody knows, by service port, sorted.
-    pub unknown_host_limits: Box<[(u16, Box<[Limiter]>)]>,
+    pub unknown_host_limits: Arc<[(u16, Box<[Limiter]>)]>,
     /// What holds for every request.
     pub settings: Settings,
 }
 
 impl Snapshot {
+    /// The same configuration for another process: it shares what does not change, and has live state of its own, as if
+    /// nothing had happened yet. The state of a cluster is made when it is first asked for.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self {
+            revision: self.revision,
+            hosts: Arc::clone(&self.hosts),
+            virtual_hosts: Arc::clone(&self.virtual_hosts),
+            clusters: Arc::new(Clusters::apart(&self.clusters)),
+            inbound: Arc::clone(&self.inbound),
+            resources: Arc::clone(&self.resources),
+            rate_limits: rate_limit::apart(&self.rate_limits),
+            unknown_host_limits: Arc::clone(&self.unknown_host_limits),
+            settings: self.settings.clone(),
+        }
+    }
+
     /// The virtual host of an id of this snapshot.
     #[must_use]
     pub fn virtual_host(&self, id: VirtualHostId) -> &VirtualHost {

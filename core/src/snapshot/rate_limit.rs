@@ -168,3 +168,71 @@ pub struct SizedBucket {
     /// What is in it, shared with older and newer snapshots.
     pub bucket: Arc<Bucket>,
 }
+
+/// The same rate limits, full and with nothing counted. Those that shared a bucket or counts still do.
+pub(super) fn apart(limits: &[RateLimit]) -> Box<[RateLimit]> {
+    let (mut buckets, mut counts) = (Twins::default(), Twins::default());
+    let mut all: Box<[RateLimit]> = limits.into();
+    for limit in &mut all {
+        let of_descriptors = limit.descriptors.iter_mut().map(|d| &mut d.sized);
+        for sized in of_descriptors.chain(&mut limit.bucket) {
+            sized.bucket = buckets.of(&sized.bucket);
+        }
+        limit.counts = counts.of(&limit.counts);
+    }
+    all
+}
+
+/// New values in the place of old ones: one for each.
+struct Twins<T>(Vec<(Arc<T>, Arc<T>)>);
+
+impl<T> Default for Twins<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: Default> Twins<T> {
+    fn of(&mut self, old: &Arc<T>) -> Arc<T> {
+        let mut known = self.0.iter();
+        if let Some((_, new)) = known.find(|(known, _)| Arc::ptr_eq(known, old)) {
+            return Arc::clone(new);
+        }
+        let new = Arc::<T>::default();
+        self.0.push((Arc::clone(old), Arc::clone(&new)));
+        new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::ResourceId;
+    use crate::time::Duration;
+
+    #[test]
+    fn limits_apart_share_what_they_shared_and_nothing_with_the_others() {
+        let size = BucketSize::new(1, 1, Duration::from_secs(1));
+        let origin = || Origin {
+            resource: ResourceId(0),
+            path: Box::default(),
+            line: 1,
+        };
+        let limit = |bucket: &Arc<Bucket>| RateLimit {
+            bucket: Some(SizedBucket {
+                size,
+                bucket: Arc::clone(bucket),
+            }),
+            ..RateLimit::new(origin())
+        };
+        let shared = Arc::default();
+        let all = [limit(&shared), limit(&shared), limit(&Arc::default())];
+        let own = apart(&all);
+        let bucket =
+            |of: &[RateLimit], at: usize| of[at].bucket.as_ref().map(|b| Arc::as_ptr(&b.bucket));
+        assert_eq!(bucket(&own, 0), bucket(&own, 1));
+        assert_ne!(bucket(&own, 0), bucket(&own, 2));
+        assert_ne!(bucket(&own, 0), bucket(&all, 0));
+        assert!(!Arc::ptr_eq(&own[0].counts, &all[0].counts));
+    }
+}

@@ -18,7 +18,7 @@ pub struct View {
     /// The snapshot.
     pub snapshot: Arc<Snapshot>,
     /// By cluster id; made when first used.
-    balancers: RefCell<Vec<Option<Balancer>>>,
+    balancers: RefCell<Vec<Option<Box<Balancer>>>>,
     seed: u64,
 }
 
@@ -46,14 +46,10 @@ impl View {
         for (at, balancer) in old.iter().enumerate() {
             let Some(balancer) = balancer else { continue };
             let name = &self.snapshot.clusters[at].name;
-            // Cluster names are unique, and a snapshot keeps its clusters sorted by name.
-            if let Ok(at) = next
-                .snapshot
-                .clusters
-                .binary_search_by(|c| c.name.cmp(name))
-            {
+            if let Some(id) = next.snapshot.clusters.find(name) {
+                let at = id.0 as usize;
                 let carried = balancer.carry(&next.snapshot.clusters[at], next.seed_of(at), now);
-                next.balancers.borrow_mut()[at] = Some(carried);
+                next.balancers.borrow_mut()[at] = Some(Box::new(carried));
             }
         }
         drop(old);
@@ -68,7 +64,7 @@ impl View {
         let at = id.0 as usize;
         let mut balancers = self.balancers.borrow_mut();
         let balancer = balancers[at]
-            .get_or_insert_with(|| Balancer::new(cluster, self.seed_of(at), context.now));
+            .get_or_insert_with(|| Box::new(Balancer::new(cluster, self.seed_of(at), context.now)));
         let picked = balancer.pick(cluster, context);
         if let Some(choice) = picked.and_then(|(_, picked)| choice(picked)) {
             cluster.state.count_choice(choice);

@@ -40,7 +40,14 @@ impl Simulation {
 
     /// A dial reaches its target, and the answer goes back.
     pub(super) fn meet(&mut self, dialler: Dialler, address: &Address) -> Result<(), String> {
-        let accept = match self.targets.get_mut(&address.to_string()) {
+        let text = address.to_string();
+        let beside = match dialler {
+            Dialler::Exchange(id, _) if !self.beside.is_empty() => {
+                self.beside.get_mut(&(id.sidecar, text.clone()))
+            }
+            Dialler::Exchange(..) | Dialler::Peer(_) => None,
+        };
+        let accept = match beside.or_else(|| self.targets.get_mut(&text)) {
             None => Err(ConnectFault::Refused),
             Some(Target::Service(service)) => match service.accept(self.fabric.now) {
                 Accept::Peer(peer) => Ok(Some(peer)),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use outrigger_core::cluster::Counted;
-use outrigger_core::snapshot::{Cluster, Snapshot};
+use outrigger_core::snapshot::{Cluster, Endpoint, Snapshot};
 use outrigger_core::time::{Duration, Instant};
 
 use super::outcome::{ReplicaOutcome, StudyOutcome};
@@ -36,7 +36,7 @@ impl Study {
         mut progress: impl FnMut(Progress),
     ) -> Result<StudyOutcome, String> {
         let mut world = self.build(seed);
-        let watch = Watch::new(self, &world.snapshots);
+        let watch = Watch::new(self, &world.kinds);
         let duration = self.scenario().duration;
         let step = step(duration);
         let end = Instant::ZERO + duration;
@@ -130,59 +130,58 @@ impl Seen {
     }
 }
 
-/// A caller's pools of one service.
-struct Pools {
-    snapshot: Arc<Snapshot>,
-    service: usize,
-    clusters: Vec<usize>,
-    /// Each endpoint of each cluster that is a replica, with that replica.
-    endpoints: Vec<(usize, usize, usize)>,
+/// What the clusters of one kind of snapshot are.
+struct Known {
+    /// The service of each cluster.
+    services: Vec<Option<usize>>,
+    /// The replica that each endpoint of each cluster is.
+    replicas: Vec<Vec<Option<usize>>>,
 }
 
 /// Where to look.
 struct Watch {
-    pools: Vec<Pools>,
+    /// By kind.
+    known: Vec<Known>,
     clients: usize,
     /// The service of each replica.
     services: Vec<usize>,
 }
 
+/// What one look finds.
+struct Look {
+    /// For each service the callers that ever asked it.
+    callers: Vec<u32>,
+    /// Those of them that are at a limit.
+    at_limit: Vec<u32>,
+    /// For each replica the callers that have it out of rotation.
+    out: Vec<u32>,
+    /// The same, summed by service.
+    out_of: Vec<u32>,
+}
+
 impl Watch {
-    fn new(study: &Study, snapshots: &[Arc<Snapshot>]) -> Self {
-        let clients = study.scenario().clients.len();
+    fn new(study: &Study, kinds: &[Arc<Snapshot>]) -> Self {
         let hosts = study.hosts().iter().zip(0..);
         let hosts: BTreeMap<&str, usize> = hosts.map(|(host, at)| (&**host, at)).collect();
         let replicas = study.replicas().iter().enumerate();
         let replicas: BTreeMap<String, usize> = replicas
             .map(|(at, replica)| (replica.address.to_string(), at))
             .collect();
-        let mut pools = Vec::new();
-        for snapshot in snapshots {
-            let mut by_service: BTreeMap<usize, Pools> = BTreeMap::new();
-            for (at, cluster) in snapshot.clusters.iter().enumerate() {
-                let Some(service) = hosts.get(&*cluster.host).copied() else {
-                    continue;
-                };
-                let pools = by_service.entry(service).or_insert_with(|| Pools {
-                    snapshot: Arc::clone(snapshot),
-                    service,
-                    clusters: Vec::new(),
-                    endpoints: Vec::new(),
-                });
-                pools.clusters.push(at);
-                for (number, endpoint) in cluster.endpoints.iter().enumerate() {
-                    let replica = replicas.get(&*endpoint.text);
-                    pools
-                        .endpoints
-                        .extend(replica.map(|replica| (at, number, *replica)));
-                }
+        let known = kinds.iter().map(|snapshot| {
+            let clusters = snapshot.clusters.iter();
+            let services = clusters.clone().map(|c| hosts.get(&*c.host).copied());
+            let replica = |endpoint: &Endpoint| replicas.get(&*endpoint.text).copied();
+            Known {
+                services: services.collect(),
+                replicas: clusters
+                    .map(|c| c.endpoints.iter().map(replica).collect())
+                    .collect(),
             }
-            pools.extend(by_service.into_values());
-        }
+        });
         let services = study.replicas().iter().map(|replica| replica.service);
         Self {
-            pools,
-            clients,
+            known: known.collect(),
+            clients: study.scenario().clients.len(),
             services: services.collect(),
         }
     }
@@ -191,43 +190,39 @@ impl Watch {
     fn look(&self, world: &mut World, seen: &mut Seen) {
         let services = seen.ejections.len();
         seen.ejections.fill(0);
-        let mut callers = vec![0_u32; services];
-        let mut at_limit = vec![0_u32; services];
-        let mut out = vec![0_u32; seen.out.len()];
-        let mut by_service = vec![0_u32; services];
-        for pools in &self.pools {
-            let own = |at: &usize| &pools.snapshot.clusters[*at];
-            let ejections = pools
-                .clusters
-                .iter()
-                .map(own)
-                .map(|c| c.state.tally().enforced_total());
-            seen.ejections[pools.service] += ejections.sum::<u64>();
-            if !pools.is_used() {
-                continue;
-            }
-            callers[pools.service] += 1;
-            at_limit[pools.service] += u32::from(pools.clusters.iter().map(own).any(is_at_limit));
-            let mut told = Vec::new();
-            for (cluster, endpoint, replica) in &pools.endpoints {
-                let state = &pools.snapshot.clusters[*cluster].endpoints[*endpoint].state;
-                if state.is_ejected() && !told.contains(replica) {
-                    told.push(*replica);
-                    out[*replica] += 1;
-                    by_service[pools.service] += 1;
-                }
+        let mut look = Look {
+            callers: vec![0; services],
+            at_limit: vec![0; services],
+            out: vec![0; seen.out.len()],
+            out_of: vec![0; services],
+        };
+        let mut clusters = Vec::new();
+        for (kind, snapshot) in &world.callers {
+            let known = &self.known[*kind];
+            clusters.clear();
+            clusters.extend(snapshot.clusters.used().filter_map(|(id, cluster)| {
+                let at = id.0 as usize;
+                Some((known.services[at]?, &known.replicas[at], cluster))
+            }));
+            clusters.sort_by_key(|(service, ..)| *service);
+            for pools in clusters.chunk_by(|(a, ..), (b, ..)| a == b) {
+                look.at(pools, seen);
             }
         }
-        for (replica, out) in out.iter().enumerate() {
+        self.close_step(&look, world, seen);
+    }
+
+    fn close_step(&self, look: &Look, world: &mut World, seen: &mut Seen) {
+        for (replica, out) in look.out.iter().enumerate() {
             let service = self.services[replica];
-            seen.out[replica].push(share(*out, callers[service]));
+            seen.out[replica].push(share(*out, look.callers[service]));
         }
         for (at, row) in world.rows.iter().enumerate() {
             let (out, at_limit) = match at.checked_sub(self.clients) {
                 None => (0.0, 0.0),
                 Some(service) => (
-                    share(by_service[service], callers[service]),
-                    share(at_limit[service], callers[service]),
+                    share(look.out_of[service], look.callers[service]),
+                    share(look.at_limit[service], look.callers[service]),
                 ),
             };
             row.borrow_mut().close_step(out, at_limit);
@@ -235,16 +230,37 @@ impl Watch {
     }
 }
 
-impl Pools {
-    /// Whether the caller ever asked one of these endpoints.
-    fn is_used(&self) -> bool {
-        let mut endpoints = self.endpoints.iter();
-        endpoints.any(|(cluster, endpoint, _)| {
-            self.snapshot.clusters[*cluster].endpoints[*endpoint]
-                .state
-                .requests()
-                > 0
-        })
+/// A cluster of a service, and the replicas that its endpoints are.
+type Pool<'a> = (usize, &'a Vec<Option<usize>>, &'a Cluster);
+
+impl Look {
+    /// Looks at a caller's pools of one service.
+    fn at(&mut self, pools: &[Pool<'_>], seen: &mut Seen) {
+        let Some((service, ..)) = pools.first() else {
+            return;
+        };
+        let clusters = || pools.iter().map(|(_, _, cluster)| *cluster);
+        let ejections = clusters().map(|c| c.state.tally().enforced_total());
+        seen.ejections[*service] += ejections.sum::<u64>();
+        let endpoints = || {
+            let all = pools.iter();
+            let all =
+                all.flat_map(|(_, replicas, cluster)| replicas.iter().zip(&cluster.endpoints));
+            all.filter_map(|(replica, endpoint)| Some(((*replica)?, &endpoint.state)))
+        };
+        if !endpoints().any(|(_, state)| state.requests() > 0) {
+            return;
+        }
+        self.callers[*service] += 1;
+        self.at_limit[*service] += u32::from(clusters().any(is_at_limit));
+        let mut told = Vec::new();
+        for (replica, state) in endpoints() {
+            if state.is_ejected() && !told.contains(&replica) {
+                told.push(replica);
+                self.out[replica] += 1;
+                self.out_of[*service] += 1;
+            }
+        }
     }
 }
 

@@ -3,10 +3,11 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use outrigger_core::compile::{Inbound, Workload};
+use outrigger_core::compile::{Inbound, Workload, reduced};
 use outrigger_core::config::{Finding, MeshConfig, Resources, Severity, Source, load};
 use outrigger_core::entropy::mix;
 use outrigger_core::exchange::ListenerKind;
@@ -103,10 +104,47 @@ pub(super) struct World {
     pub(super) sim: Simulation,
     /// First clients, then services.
     pub(super) rows: Vec<Shared>,
-    /// The snapshot of each sidecar whose workload calls others.
-    pub(super) snapshots: Vec<Arc<Snapshot>>,
+    /// The snapshot of each sidecar whose workload calls others, and the kind it is of.
+    pub(super) callers: Vec<(usize, Arc<Snapshot>)>,
+    /// What was compiled for each kind of sidecar.
+    pub(super) kinds: Vec<Arc<Snapshot>>,
     /// In the order of the replicas.
     pub(super) instances: Vec<Instance>,
+}
+
+/// Where the application of a replica listens, on the loopback that it shares with its own sidecar.
+const APPLICATION: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
+/// Where its sidecar listens for it.
+const LISTENER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 15_006);
+
+/// What was compiled: once for all workloads that the configuration does not tell apart.
+#[derive(Default)]
+struct Kinds {
+    by_workload: BTreeMap<(bool, BTreeMap<String, String>), usize>,
+    compiled: Vec<Arc<Snapshot>>,
+}
+
+impl Kinds {
+    /// The kind of a workload with or without an inbound listener.
+    fn of(&mut self, study: &Study, workload: &Workload, inbound: bool) -> usize {
+        let (resources, mesh) = (&study.resources, &study.mesh);
+        let workload = reduced(resources, mesh, workload, inbound);
+        let new = self.compiled.len();
+        let key = (inbound, workload.labels.clone());
+        let kind = *self.by_workload.entry(key).or_insert(new);
+        if kind == new {
+            let mut rules = Rules::default();
+            rules.workload = workload;
+            rules.mesh = mesh.clone();
+            rules.inbound.extend(inbound.then_some(Inbound {
+                listen: LISTENER,
+                application: APPLICATION,
+            }));
+            self.compiled.push(rules.compile_loaded(resources));
+        }
+        kind
+    }
 }
 
 /// Half-way to a world.
@@ -117,7 +155,8 @@ struct Builder<'s> {
     askers: Askers,
     clients: Vec<Shared>,
     services: Vec<Shared>,
-    snapshots: Vec<Arc<Snapshot>>,
+    callers: Vec<(usize, Arc<Snapshot>)>,
+    kinds: Kinds,
 }
 
 impl<'s> Builder<'s> {
@@ -144,7 +183,8 @@ impl<'s> Builder<'s> {
             services: services
                 .map(|s| Row::new(&s.name, RowKind::Service))
                 .collect(),
-            snapshots: Vec::new(),
+            callers: Vec::new(),
+            kinds: Kinds::default(),
         }
     }
 
@@ -161,7 +201,8 @@ impl<'s> Builder<'s> {
         World {
             sim: self.sim,
             rows,
-            snapshots: self.snapshots,
+            callers: self.callers,
+            kinds: self.kinds.compiled,
             instances,
         }
     }
@@ -187,31 +228,24 @@ impl<'s> Builder<'s> {
         if inbound || !service.stages.is_empty() {
             let mut labels = group.labels.clone();
             labels.insert("app".to_owned(), service.name.clone());
-            let listeners = inbound.then(|| Inbound {
-                listen: replica.address,
-                application: application_address(at),
-            });
-            let sidecar = self.sidecar(
-                labels,
-                &group.locality,
-                listeners.into_iter().collect(),
-                !service.stages.is_empty(),
-            );
+            let calls = !service.stages.is_empty();
+            let sidecar = self.sidecar(labels, &group.locality, inbound, calls);
             if inbound {
                 let listener = ListenerKind::Inbound(0);
                 self.sim
                     .expose(&replica.address.to_string(), sidecar, listener);
+                let application = Box::new(instance.clone());
+                self.sim
+                    .serve_beside(sidecar, &APPLICATION.to_string(), application);
             }
             if !service.stages.is_empty() {
                 instance = instance.calling(self.calls(&replica.name, service, sidecar));
             }
         }
-        let address = match inbound {
-            true => application_address(at),
-            false => replica.address,
-        };
-        self.sim
-            .serve(&address.to_string(), Box::new(instance.clone()));
+        if !inbound {
+            self.sim
+                .serve(&replica.address.to_string(), Box::new(instance.clone()));
+        }
         instance
     }
 
@@ -237,26 +271,24 @@ impl<'s> Builder<'s> {
         .collect()
     }
 
-    /// A sidecar; `is_asked`: its workload calls others through it.
+    /// A sidecar; `inbound`: requests to its workload pass it; `is_asked`: its workload calls others through it.
     fn sidecar(
         &mut self,
         mut labels: BTreeMap<String, String>,
         locality: &str,
-        inbound: Vec<Inbound>,
+        inbound: bool,
         is_asked: bool,
     ) -> SidecarId {
         let places = resources::place_labels(locality);
         labels.extend(places.map(|(key, value)| (key.to_owned(), value.to_owned())));
-        let mut rules = Rules::default();
-        rules.workload = Workload {
+        let workload = Workload {
             namespace: self.study.scenario.namespace.clone(),
             labels,
         };
-        rules.mesh = self.study.mesh.clone();
-        rules.inbound = inbound;
-        let snapshot = rules.compile_loaded(&self.study.resources);
+        let kind = self.kinds.of(self.study, &workload, inbound);
+        let snapshot = Arc::new(self.kinds.compiled[kind].apart());
         if is_asked {
-            self.snapshots.push(Arc::clone(&snapshot));
+            self.callers.push((kind, Arc::clone(&snapshot)));
         }
         let records = self.askers.records();
         self.sim
@@ -312,7 +344,7 @@ impl<'s> Builder<'s> {
         labels
             .entry("app".to_owned())
             .or_insert_with(|| clients.name.clone());
-        let sidecar = self.sidecar(labels, &clients.locality, Vec::new(), true);
+        let sidecar = self.sidecar(labels, &clients.locality, false, true);
         let address = format!("sidecar of clients {}", clients.name);
         self.sim.expose(&address, sidecar, ListenerKind::Outbound);
         let (ask, ledger) = self.asker(&clients.ask, clients.service, Some(at));
@@ -341,10 +373,4 @@ impl<'s> Builder<'s> {
             .enter(&mut self.sim, &address, ledger),
         }
     }
-}
-
-/// Where the application of a replica listens behind its own sidecar; nobody else knows this address.
-fn application_address(at: usize) -> std::net::SocketAddr {
-    let [_, b, c, d] = (at as u32 + 1).to_be_bytes();
-    ([127, b, c, d], 8080).into()
 }

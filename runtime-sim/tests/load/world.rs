@@ -370,7 +370,7 @@ fn agree(log: &ClientLog, told: &[Option<u16>], drained: bool) -> Result<(), Str
 }
 
 fn ejections(snapshots: &[Arc<Snapshot>]) -> u64 {
-    let clusters = snapshots.iter().flat_map(|s| &s.clusters);
+    let clusters = snapshots.iter().flat_map(|s| s.clusters.iter());
     let mut states: Vec<_> = clusters.map(|c| &c.state).collect();
     states.sort_by_key(|state| Arc::as_ptr(state));
     states.dedup_by_key(|state| Arc::as_ptr(state));

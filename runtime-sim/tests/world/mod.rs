@@ -77,7 +77,7 @@ pub(crate) fn snapshot(
             ..VirtualHost::default()
         }]
         .into(),
-        clusters: [cluster, mirrored].into(),
+        clusters: Arc::new(vec![cluster, mirrored].into()),
         inbound: [VirtualHostId(0)].into(),
         ..Snapshot::default()
     })

@@ -67,7 +67,7 @@ fn limited_to(registry: &mut Registry, address: Address, limits: Option<Limits>)
     };
     Arc::new(Snapshot {
         virtual_hosts: [virtual_host].into(),
-        clusters: [cluster].into(),
+        clusters: Arc::new(vec![cluster].into()),
         inbound: [VirtualHostId(0)].into(),
         ..Snapshot::default()
     })

@@ -415,7 +415,7 @@ fn rules_know_where_they_stand() {
     assert_eq!(origin.line as usize, config.lines().count());
     let resource = &snapshot.resources[origin.resource.0 as usize];
     assert_eq!(resource.to_string(), "VirtualService default/web");
-    assert!(std::sync::Arc::ptr_eq(&rules[0].action, &rules[1].action));
+    assert!(Arc::ptr_eq(&rules[0].action, &rules[1].action));
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn a_thousand_services_share_what_they_can() {
     assert_eq!(snapshot.clusters.len(), 1000);
     assert_eq!(snapshot.virtual_hosts.len(), 1000);
     let first = &snapshot.virtual_hosts[0].rules;
-    let shared = |vh: &crate::snapshot::VirtualHost| std::sync::Arc::ptr_eq(&vh.rules, first);
+    let shared = |vh: &crate::snapshot::VirtualHost| Arc::ptr_eq(&vh.rules, first);
     assert!(snapshot.virtual_hosts.iter().all(shared));
     assert_eq!(outcome(&snapshot, "GET s999/7", 0), "200 ");
     assert_eq!(outcome(&snapshot, "GET s999/x", 0), "404 NR");

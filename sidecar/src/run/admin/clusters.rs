@@ -10,7 +10,7 @@ use outrigger_core::time::Instant;
 /// Every cluster of a snapshot, as it is at this moment.
 pub(super) fn text(snapshot: &Snapshot, now: Instant) -> String {
     let mut out = String::new();
-    for cluster in &snapshot.clusters {
+    for cluster in snapshot.clusters.iter() {
         sweep(cluster, now);
         write_cluster(&mut out, cluster, now);
     }

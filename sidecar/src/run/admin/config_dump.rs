@@ -31,9 +31,9 @@ pub(super) fn json(snapshot: &Snapshot, now: Instant) -> String {
             "unknown_hosts": dump.unknown_hosts(),
             "connect_timeout": duration(snapshot.settings.connect_timeout),
         },
-        "virtual_hosts": list(&snapshot.virtual_hosts, |v| dump.virtual_host(v)),
-        "inbound": list(&snapshot.inbound, |id| json!(snapshot.virtual_host(*id).name)),
-        "clusters": list(&snapshot.clusters, cluster),
+        "virtual_hosts": list(&*snapshot.virtual_hosts, |v| dump.virtual_host(v)),
+        "inbound": list(&*snapshot.inbound, |id| json!(snapshot.virtual_host(*id).name)),
+        "clusters": list(snapshot.clusters.iter(), cluster),
         "rate_limits": list(&snapshot.rate_limits, |l| dump.rate_limit(l)),
     });
     format!("{value:#}\n")

@@ -23,7 +23,7 @@ pub(super) fn text(handle: &Handle, started: Instant) -> String {
         let prefix = if index == 0 { "outbound" } else { "inbound" };
         add_listener(&mut lines, prefix, listener);
     }
-    for cluster in &snapshot.clusters {
+    for cluster in snapshot.clusters.iter() {
         sweep(cluster, handle.now());
         add_cluster(&mut lines, cluster);
     }

@@ -27,7 +27,7 @@ fn record(attempts: impl IntoIterator<Item = Attempt>) -> Record {
         ..Cluster::new("c".into(), registry.cluster("c"))
     };
     let snapshot = Snapshot {
-        clusters: vec![cluster].into(),
+        clusters: Arc::new(vec![cluster].into()),
         ..Snapshot::default()
     };
     let worker = Worker::new(Arc::new(snapshot), WorkerSettings::default(), 0);

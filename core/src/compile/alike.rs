@@ -1,0 +1,99 @@
+//! Which workloads are compiled alike, so that a program with many of them, such as a simulation, compiles once for each
+//! kind and not once for each workload.
+//!
+//! Owns the list of what the compiler asks of a workload's labels. Where it may ask for more than names can tell (who else
+//! is like it, which service it belongs to), all labels matter.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Workload;
+use super::locality::PLACES;
+use crate::config::Resources;
+use crate::config::destination_rule::{DestinationRule, LoadBalancerSettings, TrafficPolicy};
+use crate::config::mesh::MeshConfig;
+
+/// A workload with those of its labels alone that matter when these resources are compiled for it: the same snapshot comes
+/// of it, live state apart. `has_inbound`: it has inbound listeners.
+#[must_use]
+pub fn reduced(
+    resources: &Resources,
+    mesh: &MeshConfig,
+    workload: &Workload,
+    has_inbound: bool,
+) -> Workload {
+    if asks_for_more(resources, mesh, has_inbound) {
+        return workload.clone();
+    }
+    let asked: BTreeSet<&str> = selectors(resources)
+        .flat_map(BTreeMap::keys)
+        .map(String::as_str)
+        .chain(PLACES)
+        .collect();
+    let labels = workload
+        .labels
+        .iter()
+        .filter(|(key, _)| asked.contains(key.as_str()));
+    Workload {
+        namespace: workload.namespace.clone(),
+        labels: labels
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect(),
+    }
+}
+
+/// Every selector of workloads.
+fn selectors(resources: &Resources) -> impl Iterator<Item = &BTreeMap<String, String>> {
+    let rules = resources.destination_rules.iter();
+    let rules = rules.filter_map(|rule| Some(&rule.workload_selector.as_ref()?.match_labels));
+    let filters = resources.envoy_filters.iter();
+    let sidecars = resources.sidecars.iter();
+    let services = resources.virtual_services.iter();
+    let entries = services
+        .flat_map(|service| &service.http)
+        .flat_map(|rule| &rule.matches);
+    rules
+        .chain(filters.map(|filter| &filter.workload_selector))
+        .chain(sidecars.filter_map(|sidecar| sidecar.workload_selector.as_ref()))
+        .chain(entries.map(|entry| &entry.source_labels))
+}
+
+/// Whether labels are asked for that no selector of workloads names.
+fn asks_for_more(resources: &Resources, mesh: &MeshConfig, has_inbound: bool) -> bool {
+    let zone_aware = mesh.zone_aware_lb_setting.is_some();
+    let by_labels = !mesh.locality_lb_setting.failover_priority.is_empty();
+    let mut rules = resources.destination_rules.iter();
+    zone_aware || by_labels || rules.any(|rule| rule_asks_for_more(rule, has_inbound))
+}
+
+fn rule_asks_for_more(rule: &DestinationRule, has_inbound: bool) -> bool {
+    let subsets = rule
+        .subsets
+        .iter()
+        .filter_map(|subset| subset.traffic_policy.as_ref());
+    let mut policies = rule.traffic_policy.iter().chain(subsets);
+    policies.any(|policy| {
+        let balances = balancers(policy).any(goes_by_labels);
+        // The service's pool holds for its own workloads, which its selector names.
+        balances || has_inbound && has_pool(policy)
+    })
+}
+
+fn balancers(policy: &TrafficPolicy) -> impl Iterator<Item = &LoadBalancerSettings> {
+    let ports = policy.port_level_settings.iter();
+    let ports = ports.filter_map(|port| port.load_balancer.as_ref());
+    policy.load_balancer.iter().chain(ports)
+}
+
+fn goes_by_labels(settings: &LoadBalancerSettings) -> bool {
+    let locality = settings.locality_lb_setting.as_ref();
+    settings.zone_aware_lb_setting.is_some()
+        || locality.is_some_and(|setting| !setting.failover_priority.is_empty())
+}
+
+fn has_pool(policy: &TrafficPolicy) -> bool {
+    let mut ports = policy.port_level_settings.iter();
+    policy.connection_pool.is_some() || ports.any(|port| port.connection_pool.is_some())
+}
+
+#[cfg(test)]
+mod tests;
