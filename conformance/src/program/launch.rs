@@ -23,6 +23,10 @@ pub enum Launch {
     Envoy(PathBuf),
 }
 
+/// Envoy's main thread ejects, and its workers are told of it perhaps after the next request. Who answers as a case says
+/// in one of so many plays can answer so; a difference shows in each.
+const ENVOY_PLAYS: u32 = 5;
+
 /// What to do with a case.
 pub(crate) enum Prepared {
     /// Start this.
@@ -47,6 +51,14 @@ impl Launch {
         match self {
             Self::Command(_) => "program",
             Self::Envoy(_) => "envoy",
+        }
+    }
+
+    /// How often a case may be played until it passes.
+    pub(crate) const fn plays(&self) -> u32 {
+        match self {
+            Self::Command(_) => 1,
+            Self::Envoy(_) => ENVOY_PLAYS,
         }
     }
 

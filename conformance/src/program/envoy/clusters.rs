@@ -33,6 +33,8 @@ pub(super) fn cluster(cluster: &Cluster) -> Derived<Value> {
         "load_assignment": endpoints::assignment(cluster),
         "circuit_breakers": { "thresholds": [thresholds(cluster)] },
         "typed_extension_protocol_options": { PROTOCOL: protocol(cluster) },
+        // Envoy tells its workers of ejections up to a second late, unless this is zero. Cases do not wait.
+        "common_lb_config": { "update_merge_window": "0s" },
     });
     balancing(cluster, &mut out)?;
     if let Some(detection) = &cluster.outlier_detection {

@@ -43,7 +43,12 @@ pub(super) fn filters(snapshot: &Snapshot, place: Place) -> Derived<Vec<Value>> 
         .iter()
         .filter_map(|h| h.limits.as_ref());
     let lists = hosts.flat_map(|limits| limits.rules.iter().chain([&limits.otherwise]));
-    for limiter in lists.flatten().filter(|limiter| limiter.place == place) {
+    let unknown = snapshot.unknown_host_limits.iter().map(|(_, list)| list);
+    for limiter in lists
+        .chain(unknown)
+        .flatten()
+        .filter(|limiter| limiter.place == place)
+    {
         let described = used.entry(limiter.limit).or_insert(&limiter.described);
         if **described != *limiter.described {
             return Err("one rate limit, and each route describes requests in another way");

@@ -2,8 +2,8 @@
 
 use outrigger_core::snapshot::{
     Action, CorsPolicy, Destination, DestinationCluster, DirectResponse, Forward, HashPolicy,
-    MatchedField, Mirror, PathRewrite, Redirect, RedirectPath, RedirectPort, Rewrite, Rule,
-    Snapshot, StreamIdle, TextMatch,
+    Mirror, PathRewrite, Redirect, RedirectPath, RedirectPort, Rewrite, Rule, Snapshot, StreamIdle,
+    TextMatch,
 };
 use serde_json::{Value, json};
 
@@ -35,6 +35,27 @@ pub(super) fn route(snapshot: &Snapshot, rule: &Rule) -> Derived<Value> {
     Ok(route)
 }
 
+/// The same for CONNECT, which Envoy matches apart; `None` where a rule is about something that a CONNECT has not.
+pub(super) fn tunnel(snapshot: &Snapshot, rule: &Rule) -> Derived<Option<Value>> {
+    if rule.condition.path.is_some() || !matches!(&*rule.action, Action::Forward(_)) {
+        return Ok(None);
+    }
+    let mut route = route(snapshot, rule)?;
+    as_tunnel(&mut route);
+    Ok(Some(route))
+}
+
+/// Makes a route that forwards one for CONNECT.
+pub(super) fn as_tunnel(route: &mut Value) {
+    if let Some(matched) = route["match"].as_object_mut() {
+        matched.remove("prefix");
+        matched.insert("connect_matcher".to_owned(), json!({}));
+    }
+    if let Some(action) = route.get_mut("route") {
+        action["upgrade_configs"] = json!([{ "upgrade_type": "CONNECT", "connect_config": {} }]);
+    }
+}
+
 /// The name of a destination's cluster, whether there is one or not.
 pub(super) fn cluster_name<'a>(snapshot: &'a Snapshot, to: &'a DestinationCluster) -> &'a str {
     match to {
@@ -45,7 +66,9 @@ pub(super) fn cluster_name<'a>(snapshot: &'a Snapshot, to: &'a DestinationCluste
 }
 
 fn forward(snapshot: &Snapshot, plan: &Forward, route: &mut Value) -> Derived<()> {
-    let mut action = json!({ "timeout": duration_or_none(plan.timeout) });
+    // Istio lets a call's own time count, but for no more than the route's.
+    let timeout = duration_or_none(plan.timeout);
+    let mut action = json!({ "timeout": timeout, "max_grpc_timeout": timeout });
     destinations(snapshot, &plan.destinations, route, &mut action)?;
     rewrite(&plan.rewrite, &mut action)?;
     match plan.stream_idle {
@@ -61,7 +84,11 @@ fn forward(snapshot: &Snapshot, plan: &Forward, route: &mut Value) -> Derived<()
     }
     let mirror = |mirror: &Mirror| {
         let cluster = cluster_name(snapshot, &mirror.cluster);
-        json!({ "cluster": cluster, "runtime_fraction": runtime_share(mirror.share) })
+        json!({
+            "cluster": cluster,
+            "runtime_fraction": runtime_share(mirror.share),
+            "disable_shadow_host_suffix_append": true,
+        })
     };
     if !plan.mirrors.is_empty() {
         action["request_mirror_policies"] = plan.mirrors.iter().map(mirror).collect();
@@ -183,28 +210,35 @@ fn hash_policies(snapshot: &Snapshot, all: &[Destination]) -> Derived<Vec<Value>
 
 fn hash_policy(policy: &HashPolicy) -> Value {
     match policy {
-        HashPolicy::Field(field) => json!({ "header": { "header_name": field_name(field) } }),
+        HashPolicy::Field(field) => json!({ "header": { "header_name": field.as_str() } }),
         HashPolicy::SourceAddress => json!({ "connection_properties": { "source_ip": true } }),
         HashPolicy::QueryParameter(name) => json!({ "query_parameter": { "name": name } }),
         HashPolicy::Cookie(cookie) => {
             let mut hashed = json!({ "name": cookie.name });
             if let Some(make) = &cookie.make {
-                let of = |key: &str| {
-                    let mut parts = make.split("; ").filter_map(|part| part.split_once('='));
-                    parts.find(|(k, _)| *k == key).map(|(_, value)| value)
-                };
-                hashed["ttl"] = format!("{}s", of("Max-Age").unwrap_or("0")).into();
-                if let Some(path) = of("Path") {
-                    hashed["path"] = path.into();
-                }
+                made_cookie(make, &mut hashed);
             }
             json!({ "cookie": hashed })
         }
     }
 }
 
-fn field_name(field: &MatchedField) -> &str {
-    field.as_str()
+/// What stands behind a made cookie's value, taken apart again. Envoy itself writes `HttpOnly`.
+fn made_cookie(behind: &str, hashed: &mut Value) {
+    hashed["ttl"] = "0s".into();
+    let mut attributes = Vec::new();
+    for part in behind.split("; ").filter(|part| !part.is_empty()) {
+        let (name, value) = part.split_once('=').unwrap_or((part, ""));
+        match name {
+            "Max-Age" => hashed["ttl"] = format!("{value}s").into(),
+            "Path" => hashed["path"] = value.into(),
+            "HttpOnly" => {}
+            _ => attributes.push(json!({ "name": name, "value": value })),
+        }
+    }
+    if !attributes.is_empty() {
+        hashed["attributes"] = attributes.into();
+    }
 }
 
 fn cors(policy: &CorsPolicy) -> Value {

@@ -61,7 +61,50 @@ const MANAGER: &str = "/start/static_resources/listeners/0/filter_chains/0/filte
 
 #[test]
 fn what_is_configured_stands_where_envoy_looks_for_it() {
-    let rows: [(&str, String, &str, &str, Value); 18] = [
+    let rows: [(&str, String, &str, &str, Value); 23] = [
+        (
+            "",
+            String::new(),
+            HOST,
+            "/routes/0/match",
+            json!({ "connect_matcher": {} }),
+        ),
+        (
+            "",
+            String::new(),
+            HOST,
+            "/routes/1/match",
+            json!({ "prefix": "/" }),
+        ),
+        (
+            "inbound: 10.0.0.9:80",
+            String::new(),
+            "/inbound.json/resources/0/virtual_hosts/0",
+            "/routes/0/match",
+            json!({ "prefix": "/" }),
+        ),
+        (
+            "",
+            virtual_service(&format!(
+                "{{ mirror: {{ host: shop.example }}, mirrorPercentage: {{ value: 50 }}, {TO_SHOP} }}"
+            )),
+            ROUTE,
+            "/route/request_mirror_policies/0",
+            json!({
+                "cluster": "outbound|80||shop.example",
+                "runtime_fraction": { "default_value": { "numerator": 500_000, "denominator": "MILLION" } },
+                "disable_shadow_host_suffix_append": true,
+            }),
+        ),
+        (
+            "",
+            destination_rule(
+                "{ loadBalancer: { consistentHash: { httpCookie: { name: sid, ttl: 60s, path: /a } } } }",
+            ),
+            ROUTE,
+            "/route/hash_policy/0/cookie",
+            json!({ "name": "sid", "ttl": "60s", "path": "/a" }),
+        ),
         (
             "",
             String::new(),
@@ -212,10 +255,7 @@ fn what_is_configured_stands_where_envoy_looks_for_it() {
     ];
     for (settings, more, base, place, want) in rows {
         let all = derived(settings, &more).unwrap();
-        let got = all.pointer(base).and_then(|base| {
-            // A key may itself contain what parts a pointer; these do not.
-            base.pointer(place)
-        });
+        let got = all.pointer(base).and_then(|base| base.pointer(place));
         assert_eq!(
             got,
             Some(&want),
