@@ -67,11 +67,17 @@ pub fn from_json(text: &str) -> serde_json::Result<Decided> {
     decided.upstream_service_ms = None;
     for attempt in &mut decided.attempts {
         attempt.began = Instant::ZERO;
-        if let PickedBy::PeakEwma {
-            cost, other_cost, ..
-        } = &mut attempt.picked.by
-        {
-            (*cost, *other_cost) = (Duration::ZERO, Duration::ZERO);
+        match &mut attempt.picked.by {
+            PickedBy::PeakEwma {
+                cost, other_cost, ..
+            } => (*cost, *other_cost) = (Duration::ZERO, Duration::ZERO),
+            PickedBy::Weighted { warmth } => *warmth = 0,
+            PickedBy::Only
+            | PickedBy::Turn
+            | PickedBy::Random
+            | PickedBy::LeastRequest { .. }
+            | PickedBy::Hashed { .. }
+            | PickedBy::OriginalDestination => {}
         }
     }
     if let Some(seen) = &mut decided.rate_limit {

@@ -120,6 +120,13 @@ pub struct Case {
 }
 
 impl Case {
+    /// Whether its decisions must be the same under every runtime: nothing says otherwise, and no two clients act at the
+    /// same time, in whatever order.
+    #[must_use]
+    pub fn is_decided_alike(&self) -> bool {
+        self.apart.is_none() && !self.clients.iter().any(|client| client.together)
+    }
+
     /// Why the case is not for this subject.
     #[must_use]
     pub fn skip(&self, subject: &str) -> Option<&str> {

@@ -7,13 +7,17 @@ mod setup;
 mod sim;
 mod sockets;
 pub(crate) mod stage;
+mod staged;
+pub(crate) mod world;
 
 pub use setup::Setup;
 
 use std::cell::RefCell;
+use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use outrigger_core::time::Duration;
 use outrigger_recording::Decided;
 
 use crate::Problem;
@@ -24,6 +28,9 @@ use crate::script::Role;
 
 /// Where random numbers begin, on every subject.
 const SEED: u64 = 1;
+
+/// How long a `* pause` is: longer than any hop, so that what was sent before it has arrived.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,12 +121,13 @@ impl Subject {
         let problems = match (case.clients.is_empty(), self) {
             (true, _) => Vec::new(),
             (false, Self::Sim) => sim::run(case, setup, decided),
-            (false, Self::Tokio) => sockets::run(case, setup, outrigger_tokio::start, decided),
+            (false, Self::Tokio) => sockets::run(case, setup, outrigger_tokio::launch(), decided),
             // Both runtimes are recorded by the same code, so one of them shows that bodies can be left out.
             #[cfg(target_os = "linux")]
             (false, Self::Glommio) => {
                 setup.settings.tells_bodies = true;
-                sockets::run(case, setup, outrigger_glommio::start, decided)
+                let launch = outrigger_glommio::launch(NonZeroUsize::MIN);
+                sockets::run(case, setup, launch, decided)
             }
         };
         match problems.is_empty() {

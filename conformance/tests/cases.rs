@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         if played.len() < 2 {
             continue;
         }
-        if case.apart.is_some() {
+        if !case.is_decided_alike() {
             apart += 1;
             continue;
         }

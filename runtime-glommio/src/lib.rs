@@ -27,15 +27,23 @@ mod unavailable;
 pub use probe::probe;
 pub use unavailable::{Call, Unavailable};
 
-use outrigger_runtime::{Config, Running, StartError};
+use std::num::NonZeroUsize;
+
+use outrigger_runtime::{Config, Launch, Running, StartError};
 
 /// Binds all listeners, then starts the workers. Ask [`probe`] first: it says better what stands in the way.
 ///
 /// # Errors
 /// A listener cannot be bound, or a worker cannot be started; then nothing runs.
 pub fn start(config: Config) -> Result<Running, StartError> {
-    let places = placement::places(config.workers.get()).into();
-    outrigger_runtime::start(system::Glommio { places }, config)
+    outrigger_runtime::start(launch(config.workers), config)
+}
+
+/// What makes the system of each worker, for those who put something between it and the workers.
+#[must_use]
+pub fn launch(workers: NonZeroUsize) -> impl Launch {
+    let places = placement::places(workers.get()).into();
+    system::Glommio { places }
 }
 
 #[cfg(test)]

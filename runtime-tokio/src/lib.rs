@@ -9,12 +9,18 @@
 mod stream;
 mod system;
 
-use outrigger_runtime::{Config, Running, StartError};
+use outrigger_runtime::{Config, Launch, Running, StartError};
 
 /// Binds all listeners, then starts the workers.
 ///
 /// # Errors
 /// A listener cannot be bound, or a thread cannot be started; then nothing runs.
 pub fn start(config: Config) -> Result<Running, StartError> {
-    outrigger_runtime::start(system::Tokio, config)
+    outrigger_runtime::start(launch(), config)
+}
+
+/// What makes the system of each worker, for those who put something between it and the workers.
+#[must_use]
+pub fn launch() -> impl Launch {
+    system::Tokio
 }

@@ -99,6 +99,10 @@ pub(crate) struct Accepts(TcpListener);
 impl Listener for Accepts {
     type Stream = Stream;
 
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Accepted<Stream>> {
         self.0.poll_accept(cx).map_ok(|(stream, remote)| {
             #[cfg(not(target_os = "linux"))] // Linux hands the listener's setting down.

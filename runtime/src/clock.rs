@@ -11,16 +11,19 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// A clock that starts now.
-    pub(crate) fn start() -> Self {
-        Self {
-            zero: Monotonic::now(),
-        }
+    /// A clock that starts at this time.
+    pub(crate) const fn start(zero: Monotonic) -> Self {
+        Self { zero }
     }
 
-    /// The time.
+    /// The time on this machine.
     pub(crate) fn now(self) -> Instant {
-        let nanos = self.zero.elapsed().as_nanos();
+        self.at(Monotonic::now())
+    }
+
+    /// A time of the system's timers as an instant.
+    pub(crate) fn at(self, time: Monotonic) -> Instant {
+        let nanos = time.saturating_duration_since(self.zero).as_nanos();
         // 64 bits of nanoseconds last 584 years.
         Instant::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
@@ -57,7 +60,7 @@ mod tests {
 
     #[test]
     fn instants_and_timers_agree() {
-        let clock = Clock::start();
+        let clock = Clock::start(Monotonic::now());
         let now = clock.now();
         let later = now + Duration::from_millis(250);
         assert_eq!(

@@ -126,7 +126,7 @@ pub fn start<L: Launch>(launch: L, config: Config) -> Result<Running, StartError
     let log = log.map_err(StartError::Thread)?;
     let listeners = local_addrs.len();
     let counters = (0..count).map(|_| Arc::new(WorkerCounters::new(listeners)));
-    let clock = Clock::start();
+    let clock = Clock::start(launch.zero());
     let mut running = Running {
         handle: Handle {
             clock,

@@ -105,14 +105,19 @@ impl<S: System> Shared<S> {
 
     /// Waits for a while.
     pub(crate) async fn sleep(&self, time: Duration) {
-        let mut timer = self.system.timer(std::time::Instant::now() + time);
+        let mut timer = self.system.timer(self.system.now() + time);
         poll_fn(|cx| timer.poll(cx)).await;
+    }
+
+    /// The time.
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.at(self.system.now())
     }
 
     /// The time, once for each time a task is woken. Keeps the worker's calendar date at most a second old.
     pub(crate) fn wake(&self) -> Instant {
         const SECOND: u64 = 1_000_000_000;
-        let now = self.clock.now();
+        let now = self.now();
         self.activity.on_event(now);
         let second = now.as_nanos() / SECOND;
         if self.date_of_second.replace(second) != second {

@@ -17,6 +17,11 @@ pub trait Launch: Clone + Send + 'static {
     /// What it makes.
     type System: System;
 
+    /// Where the run's time begins, on the clock of its systems.
+    fn zero(&self) -> Instant {
+        Instant::now()
+    }
+
     /// Runs `body` to its end and returns what it returned. Other tasks that have not ended by then are given up.
     ///
     /// # Errors
@@ -36,6 +41,11 @@ pub trait System: Clone + 'static {
     type Listener: Listener<Stream = Self::Stream>;
     /// A timer.
     type Timer: Timer;
+
+    /// The time on the clock that timers go by.
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
 
     /// Runs a task on this thread. When it panics, only it ends.
     fn spawn(&self, task: impl Future<Output = ()> + 'static);
@@ -96,6 +106,12 @@ pub type Accepted<T> = io::Result<(T, SocketAddr)>;
 pub trait Listener: 'static {
     /// What it accepts.
     type Stream: Stream;
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// The system does not say.
+    fn local_addr(&self) -> io::Result<SocketAddr>;
 
     /// The next client, and its address.
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Accepted<Self::Stream>>;

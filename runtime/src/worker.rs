@@ -110,7 +110,7 @@ async fn serve<S: System>(system: S, plan: Plan, ready: &SyncSender<io::Result<(
     if !plan.busy_poll.is_zero() {
         let shared = Rc::clone(&shared);
         system.spawn(async move {
-            let now = || shared.clock.now();
+            let now = || shared.now();
             match keep_awake(&shared.activity, plan.busy_poll, now).await {}
         });
     }
@@ -135,7 +135,7 @@ async fn serve<S: System>(system: S, plan: Plan, ready: &SyncSender<io::Result<(
         if generation != latest.generation {
             generation = latest.generation;
             let load = || plan.snapshot.load_full();
-            let (revision, unwanted) = shared.joint.adopt(load, shared.clock.now());
+            let (revision, unwanted) = shared.joint.adopt(load, shared.now());
             shared.close_idle(unwanted);
             shared.on_announced();
             shared.counters.revision.set(revision);
@@ -217,8 +217,8 @@ impl<S: System> Acceptor<S> {
         kind: ListenerKind,
         listener: std::net::TcpListener,
     ) -> io::Result<Self> {
-        let addr = listener.local_addr()?;
         let listener = shared.system.listen(listener)?;
+        let addr = listener.local_addr()?;
         Ok(Self {
             shared,
             index,

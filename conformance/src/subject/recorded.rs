@@ -44,8 +44,8 @@ impl Recorded {
         Some(snapshot)
     }
 
-    /// Replays the case, which is over. `relocate` does to a snapshot what was done to those that ran.
-    pub(super) fn judge(&self, case: &Case, relocate: impl Fn(&mut Snapshot)) -> Vec<Problem> {
+    /// Replays the case, which is over.
+    pub(super) fn judge(&self, case: &Case) -> Vec<Problem> {
         let mut setup = match Setup::new(case) {
             Ok(setup) => setup,
             Err(problems) => return problems,
@@ -56,9 +56,7 @@ impl Recorded {
             let mut next = || first.take().or_else(|| setup.reload());
             // Configurations that were refused are in the case, too.
             let made = (0..=case.reloads.len()).find_map(|_| next());
-            let mut snapshot = made.unwrap_or_default();
-            relocate(&mut snapshot);
-            snapshot
+            made.unwrap_or_default()
         });
         let told = |what: String| vec![Problem::new(&case.file, case.line, what)];
         match outcome.stop {

@@ -1,7 +1,7 @@
 //! Real addresses in the place of a case's.
 //!
-//! A case speaks of addresses that nobody has, such as 10.0.0.1:8080. On real sockets they become ones that exist, in
-//! scripts and, for a program that reads it, in configuration. A text is replaced only where it stands alone:
+//! A case speaks of addresses that nobody has, such as 10.0.0.1:8080. Before a program they become ones that exist, in
+//! scripts and in the configuration that it reads. A text is replaced only where it stands alone:
 //! 10.0.0.1 is no part of 10.0.0.12.
 
 use std::sync::Arc;

@@ -12,7 +12,8 @@ use outrigger_recording::Decided;
 use outrigger_sim::{Accept, Cut, Service as Listening, SidecarId, Simulation, Weather};
 
 use super::{
-    SEED, Setup, Subject, client_actor, client_name, judge_decisions, judge_unfinished, new_board,
+    PAUSE, SEED, Setup, Subject, client_actor, client_name, judge_decisions, judge_unfinished,
+    new_board,
 };
 use crate::Problem;
 use crate::actor::SharedBoard;
@@ -32,9 +33,6 @@ const PATIENCE_WITHOUT_TIME: Duration = Duration::from_secs(10);
 
 /// Cases of more steps are statistical; how bytes are cut does not move a dice.
 const LONG: usize = 100;
-
-/// Longer than any hop, so that what was sent before a `* pause` has arrived.
-const PAUSE: Duration = Duration::from_millis(10);
 
 /// Runs a case under every weather; the first one that fails tells.
 /// What was decided under the first weather is what other subjects decide too.
@@ -176,7 +174,10 @@ impl Play<'_> {
 
     /// Lets things happen until the board says so, nothing happens any more, or it has taken too long.
     fn until(&mut self, done: impl Fn(&BTreeMap<String, usize>) -> bool) -> Result<(), String> {
-        let mut names = Subject::ALL.iter().map(|s| s.name()).chain(["sockets"]);
+        let mut names = Subject::ALL
+            .iter()
+            .map(|s| s.name())
+            .chain(["sockets", "program"]);
         let needs_time = names.any(|name| self.case.skip(name).is_some());
         let patience = if needs_time {
             PATIENCE

@@ -1,4 +1,4 @@
-//! Cases over real sockets on loopback: the runtime on its own thread, all peers on this one.
+//! Cases over real sockets on loopback and in virtual time: the runtime on its own thread, all peers on this one.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -10,35 +10,31 @@ use std::time::Duration;
 use ::tokio::runtime::Builder;
 use ::tokio::task::LocalSet;
 use outrigger_core::exchange::ListenerKind;
-use outrigger_core::snapshot::{Address, Cluster, Snapshot};
+use outrigger_core::snapshot::Snapshot;
 use outrigger_recording::Decided;
-use outrigger_runtime::{AccessLog, Config, Handle, Listen, Running, StartError};
+use outrigger_runtime::{AccessLog, Config, Handle, Launch, Listen, Stats};
 
 use super::memory::Memory;
 use super::recorded::Recorded;
-use super::stage::{Places, Proxy, Stage};
+use super::stage::{Places, Proxy, Stage, waited};
+use super::staged::{Site, Sites, Staged};
+use super::world::{WINDOW, World};
 use super::{SEED, Setup, judge_decisions};
 use crate::Problem;
 use crate::alike;
-use crate::case::Case;
+use crate::case::{Case, Service};
 use crate::decision::Observed;
 
-/// A case that stands still for this long is stuck.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// An address that refuses: port 1 of loopback (tcpmux) is used by nobody.
-const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
+/// No case takes so long, on whatever machine: one that does waits for something that is not counted.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Any port of loopback.
 const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// How a runtime is started.
-pub(super) type Start = fn(Config) -> Result<Running, StartError>;
-
 pub(super) fn run(
     case: &Case,
     setup: Setup,
-    start: Start,
+    launch: impl Launch,
     decided: &mut Vec<Decided>,
 ) -> Vec<Problem> {
     let wrong = |e: io::Error| vec![Problem::new(&case.file, case.line, e.to_string())];
@@ -47,7 +43,7 @@ pub(super) fn run(
         Err(error) => return wrong(error),
     };
     let local = LocalSet::new();
-    match local.block_on(&runtime, play(case, setup, start, decided)) {
+    match local.block_on(&runtime, play(case, setup, launch, decided)) {
         Ok(problems) => problems,
         Err(error) => wrong(error),
     }
@@ -56,41 +52,76 @@ pub(super) fn run(
 async fn play(
     case: &Case,
     mut setup: Setup,
-    start: Start,
+    launch: impl Launch,
     decided: &mut Vec<Decided>,
 ) -> io::Result<Vec<Problem>> {
-    let mut stage = Stage::open(case, |_| ANY_PORT)?;
-    let places = stage.places();
+    let world = World::new(Some(WINDOW));
+    let mut stage = Stage::open_in(Arc::clone(&world), case, |_| ANY_PORT)?;
     let recorded = Rc::new(Recorded::start()?);
     let snapshot = recorded.configure(|| Some(std::mem::take(&mut setup.snapshot)));
-    let mut snapshot = snapshot.unwrap_or_default();
-    relocate(&mut snapshot, &places);
     let lines = Memory::default();
-    let running = start_runtime(start, snapshot, &setup, case, &lines, &recorded)?;
+    let config = config(
+        snapshot.unwrap_or_default(),
+        &setup,
+        case,
+        &lines,
+        &recorded,
+    );
+    let staged = Staged {
+        inner: launch,
+        world: Arc::clone(&world),
+        sites: Arc::new(sites(case, &stage.places())),
+    };
+    let running = outrigger_runtime::start(staged, config).map_err(io::Error::other)?;
+    let handle = running.handle().clone();
     let mut runtime = Runtime {
         setup,
-        places: places.clone(),
+        world: Arc::clone(&world),
         recorded: Rc::clone(&recorded),
-        handle: running.handle().clone(),
+        handle: handle.clone(),
     };
     stage.play(&mut runtime, PATIENCE).await?;
+    // What clients have left behind ends, too.
+    let is_idle = || is_idle(&handle.stats());
+    ::tokio::select! {
+        () = world.run_until(is_idle) => {}
+        () = waited(PATIENCE) => {}
+    }
     let mut problems = stage.judge();
-    drop((stage, runtime));
-    // Blocks, but every peer of the case is done by now, or it is stuck anyway.
-    let _ = running.drain(Duration::from_secs(5));
+    world.end();
+    // Blocks, but nobody is waited for.
+    let _ = running.drain(Duration::ZERO);
     let (observed, decisions) = records(&lines)?;
     *decided = decisions;
     problems.extend(judge_decisions(case, &observed));
     if problems.is_empty() {
-        problems = recorded.judge(case, |snapshot| relocate(snapshot, &places));
+        problems = recorded.judge(case);
     }
     Ok(problems)
+}
+
+/// No client is connected, and no copy of a request under way.
+fn is_idle(stats: &Stats) -> bool {
+    let clients = stats.listeners.iter().map(|listener| listener.active);
+    clients.sum::<u64>() + stats.mirrors.active == 0
+}
+
+/// Where the addresses of a case lead.
+fn sites(case: &Case, places: &Places) -> Sites {
+    let site = |(address, real): (&String, &SocketAddr)| {
+        let site = match case.services.get(address) {
+            Some(Service::Ignore) => Site::Ignores,
+            _ => Site::At(*real),
+        };
+        (address.clone(), site)
+    };
+    places.iter().map(site).collect()
 }
 
 /// The runtime that a case is played against.
 struct Runtime {
     setup: Setup,
-    places: Places,
+    world: Arc<World>,
     recorded: Rc<Recorded>,
     handle: Handle,
 }
@@ -102,36 +133,30 @@ impl Proxy for Runtime {
 
     /// Publishes, and waits until the worker holds the snapshot too.
     async fn reload(&mut self) -> io::Result<()> {
-        let Some(mut snapshot) = self.recorded.configure(|| self.setup.reload()) else {
+        let Some(snapshot) = self.recorded.configure(|| self.setup.reload()) else {
             return Ok(());
         };
-        relocate(&mut snapshot, &self.places);
         let snapshot = Arc::new(snapshot);
         self.handle.publish(Arc::clone(&snapshot));
-        while Arc::strong_count(&snapshot) < 3 {
-            ::tokio::task::yield_now().await;
-        }
+        let is_held = || Arc::strong_count(&snapshot) >= 3;
+        self.world.worker_rests(is_held).await;
         Ok(())
     }
 
     async fn drain(&mut self) -> io::Result<()> {
         self.handle.begin_drain();
-        let address = self.handle.local_addrs()[0];
-        while ::tokio::net::TcpStream::connect(address).await.is_ok() {
-            ::tokio::task::yield_now().await;
-        }
+        self.world.worker_rests(|| self.world.is_deaf()).await;
         Ok(())
     }
 }
 
-fn start_runtime(
-    start: Start,
+fn config(
     snapshot: Snapshot,
     setup: &Setup,
     case: &Case,
     lines: &Memory,
     recorded: &Recorded,
-) -> io::Result<Running> {
+) -> Config {
     let listen = |kind| Listen {
         kind,
         addr: ([127, 0, 0, 1], 0).into(),
@@ -140,7 +165,7 @@ fn start_runtime(
     if case.settings.inbound.is_some() {
         listeners.push(listen(ListenerKind::Inbound(0)));
     }
-    let config = Config {
+    Config {
         listeners,
         workers: NonZeroUsize::MIN,
         settings: setup.settings,
@@ -158,18 +183,7 @@ fn start_runtime(
             writer: Box::new(lines.clone()),
         }),
         notices: Arc::new(|_| {}),
-    };
-    start(config).map_err(io::Error::other)
-}
-
-/// Puts real addresses in the place of the case's; what logs show stays. Where a case has nothing, nothing listens.
-fn relocate(snapshot: &mut Snapshot, places: &Places) {
-    let mut clusters: Vec<Cluster> = snapshot.clusters.iter().cloned().collect();
-    for endpoint in clusters.iter_mut().flat_map(|c| &mut c.endpoints) {
-        let place = places.get(&endpoint.address.to_string());
-        endpoint.address = Address::Socket(place.copied().unwrap_or(NOBODY));
     }
-    snapshot.clusters = Arc::new(clusters.into());
 }
 
 /// The decisions of an access log.

@@ -1,8 +1,9 @@
 //! The services and clients of a case over real sockets on loopback, all on one thread.
 //!
 //! Owns everything but the proxy between them, which is a runtime on its own thread or a program of its own; what a
-//! script asks of it goes through [`Proxy`]. Nothing is timed. The one duration here is how long a case may stand still
-//! before it counts as stuck.
+//! script asks of it goes through [`Proxy`]. Nothing is timed: a runtime and the peers share a world whose clock moves
+//! when everything is at rest. Before a program, of whose rest nothing is known, the clock stands still, and the one
+//! duration is how long a case may take before it counts as stuck.
 
 mod connection;
 mod place;
@@ -10,17 +11,18 @@ mod place;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::tokio::sync::broadcast;
 use outrigger_sim::Peer;
 
-use super::relocation::Relocation;
-use super::{client_actor, client_name, judge_connections, judge_unfinished, new_board};
+use super::world::{Side, World};
+use super::{PAUSE, client_actor, client_name, judge_connections, judge_unfinished, new_board};
 use crate::Problem;
 use crate::actor::SharedBoard;
 use crate::case::{Case, Client};
-use connection::play_peer;
+use connection::{Wired, play_peer};
 use place::Place;
 
 /// Signals that may wait for a slow peer.
@@ -41,14 +43,22 @@ pub(crate) trait Proxy {
     async fn drain(&mut self) -> io::Result<()>;
 }
 
+/// Waits for so long, in steps: a machine that stands still meanwhile is not held against anybody.
+pub(crate) async fn waited(patience: Duration) {
+    const STEPS: u32 = 100;
+    for _ in 0..STEPS {
+        ::tokio::time::sleep(patience / STEPS).await;
+    }
+}
+
 /// One run.
 pub(crate) struct Stage<'a> {
     case: &'a Case,
+    world: Arc<World>,
     board: SharedBoard,
     signals: broadcast::Sender<String>,
     /// Where each address of the case really is.
     places: BTreeMap<String, Place>,
-    relocation: Relocation,
 }
 
 impl<'a> Stage<'a> {
@@ -57,23 +67,37 @@ impl<'a> Stage<'a> {
     /// # Errors
     /// An address that can not be had.
     pub(crate) fn open(case: &'a Case, site: impl Fn(&str) -> SocketAddr) -> io::Result<Self> {
+        Self::open_in(World::new(None), case, site)
+    }
+
+    /// The same under the clock of a world.
+    ///
+    /// # Errors
+    /// An address that can not be had.
+    pub(crate) fn open_in(
+        world: Arc<World>,
+        case: &'a Case,
+        site: impl Fn(&str) -> SocketAddr,
+    ) -> io::Result<Self> {
         let (board, signals) = (new_board(), broadcast::channel(SIGNALS).0);
+        board.borrow_mut().pause = world.has_window().then_some(PAUSE);
         let mut places = BTreeMap::new();
         for (address, service) in &case.services {
-            places.insert(address.clone(), Place::bind(service, site(address))?);
+            places.insert(
+                address.clone(),
+                Place::bind(service, site(address), &world)?,
+            );
         }
         for (address, place) in &places {
             let service = &case.services[address];
-            place.serve(&case.file, address, service, &board, &signals);
+            place.serve(&case.file, address, service, &board, &signals, &world);
         }
-        let real = |(a, place): (&String, &Place)| (a.clone(), place.addr().to_string());
-        let relocation = Relocation::new(places.iter().map(real));
         Ok(Self {
             case,
+            world,
             board,
             signals,
             places,
-            relocation,
         })
     }
 
@@ -83,7 +107,7 @@ impl<'a> Stage<'a> {
         self.places.iter().map(real).collect()
     }
 
-    /// Plays all clients, until everybody is done or it has taken this long.
+    /// Plays all clients, until everybody is done, nothing is left to happen, or it has taken this long.
     ///
     /// # Errors
     /// The proxy could not do what a script asked for.
@@ -92,9 +116,15 @@ impl<'a> Stage<'a> {
         proxy: &mut impl Proxy,
         patience: Duration,
     ) -> io::Result<()> {
+        let world = Arc::clone(&self.world);
+        let clients = world.task(Side::Peers, self.clients(proxy));
         // Who is stuck is on the board.
-        let all = ::tokio::time::timeout(patience, self.clients(proxy)).await;
-        all.unwrap_or(Ok(()))
+        ::tokio::select! {
+            biased;
+            all = clients => all,
+            () = world.run(), if world.has_window() => Ok(()),
+            () = waited(patience) => Ok(()),
+        }
     }
 
     /// What went wrong so far, who is not done, and who was called too often or not often enough.
@@ -136,15 +166,14 @@ impl<'a> Stage<'a> {
     }
 
     fn start(&self, index: usize, client: &Client, address: SocketAddr) {
-        let mut client = client.clone();
-        client.steps = self.relocation.steps(&client.steps);
-        let actor = client_actor(self.case, index, &client, &self.board);
+        let actor = client_actor(self.case, index, client, &self.board);
         let (sender, receiver) = (self.signals.clone(), self.signals.subscribe());
-        ::tokio::task::spawn_local(async move {
+        let world = Arc::clone(&self.world);
+        ::tokio::task::spawn_local(self.world.task(Side::Peers, async move {
             let mut actor: Box<dyn Peer> = Box::new(actor);
-            let stream = ::tokio::net::TcpStream::connect(address).await.ok();
-            play_peer(&mut *actor, stream, sender, receiver).await;
-        });
+            let stream = Wired::connect(&world, address).await;
+            play_peer(&mut *actor, stream, world, sender, receiver).await;
+        }));
     }
 
     async fn until(

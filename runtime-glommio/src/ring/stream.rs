@@ -121,6 +121,11 @@ impl Accepting {
 impl outrigger_runtime::Listener for Accepting {
     type Stream = Stream;
 
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        let driver = self.ring.driver.borrow();
+        driver.listeners[self.number].fd.local_addr()
+    }
+
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Accepted<Stream>> {
         let mut driver = self.ring.driver.borrow_mut();
         let listener = &mut driver.listeners[self.number];

@@ -1,20 +1,121 @@
 //! A peer on a real connection.
 
 use std::collections::VecDeque;
+use std::future::{pending, poll_fn};
 use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use ::tokio::net::TcpStream;
+use ::tokio::net::{TcpSocket, TcpStream};
 use ::tokio::sync::broadcast;
-use ::tokio::time::{Sleep, sleep};
 use outrigger_core::time::Instant;
 use outrigger_sim::{Action, Event, Peer};
 use socket2::SockRef;
 
+use crate::subject::world::line::{End, Line};
+use crate::subject::world::{Whom, World};
+
+/// What a socket's buffers must hold at least: a whole window, and what the kernel needs for it.
+pub(super) const BUFFER: usize = 512 * 1024;
+
+/// A connection and its account.
+pub(super) struct Wired {
+    // Closed before the world hears of it.
+    stream: TcpStream,
+    line: Line,
+}
+
+impl Wired {
+    /// Connects; `None` when that is refused.
+    pub(super) async fn connect(world: &Arc<World>, addr: SocketAddr) -> Option<Self> {
+        let _dialling = world.dial();
+        let socket = TcpSocket::new_v4().ok()?;
+        if world.has_window() {
+            grow(SockRef::from(&socket));
+        }
+        let stream = socket.connect(addr).await.ok()?;
+        let line = world.line(stream.local_addr().ok()?, addr, End::Dialled);
+        Some(Self { stream, line })
+    }
+
+    /// One that was accepted at this address.
+    pub(super) fn accepted(
+        world: &Arc<World>,
+        stream: TcpStream,
+        remote: SocketAddr,
+        at: SocketAddr,
+    ) -> Self {
+        let line = world.line(remote, at, End::Accepted);
+        Self { stream, line }
+    }
+
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let poll = self.stream.poll_read_ready(cx);
+        if poll.is_pending() {
+            self.line.waits_to_read();
+        }
+        poll
+    }
+
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let room = self.line.room(|| Whom::Peer(cx.waker().clone()));
+        if room == 0 {
+            return Poll::Pending;
+        }
+        let poll = self.stream.poll_write_ready(cx);
+        if poll.is_pending() {
+            self.line.waits_to_write();
+        }
+        poll
+    }
+
+    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.stream.try_read(buffer);
+        match &read {
+            Ok(0) => self.line.has_ended(),
+            Ok(count) => self.line.has_read(*count),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => self.line.has_ended(),
+        }
+        read
+    }
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let room = self.line.room(|| Whom::Nobody);
+        if room == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let wrote = self.stream.try_write(&bytes[..bytes.len().min(room)])?;
+        self.line.has_written(wrote);
+        Ok(wrote)
+    }
+
+    fn shutdown(&self) -> io::Result<()> {
+        SockRef::from(&self.stream).shutdown(Shutdown::Write)?;
+        self.line.is_shut();
+        Ok(())
+    }
+
+    fn reset(self) -> io::Result<()> {
+        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))
+    }
+}
+
+/// Lets a socket hold a whole window. What the system grants may be less, and is still enough.
+pub(super) fn grow(socket: SockRef<'_>) {
+    let _ = socket.set_recv_buffer_size(BUFFER);
+    let _ = socket.set_send_buffer_size(BUFFER);
+    let _ = socket.set_tcp_nodelay(true);
+}
+
 /// Plays a peer until nobody gives signals any more. Without a stream it is told that it was refused.
 pub(super) async fn play_peer(
     peer: &mut dyn Peer,
-    stream: Option<TcpStream>,
+    stream: Option<Wired>,
+    world: Arc<World>,
     sender: broadcast::Sender<String>,
     mut receiver: broadcast::Receiver<String>,
 ) {
@@ -25,6 +126,7 @@ pub(super) async fn play_peer(
     };
     let mut seat = Seat {
         stream,
+        world,
         sender,
         outgoing: VecDeque::new(),
         nap: None,
@@ -35,18 +137,20 @@ pub(super) async fn play_peer(
         let reads = !seat.eof && peer.is_reading();
         let writes = !seat.outgoing.is_empty();
         let ready = async {
-            match &seat.stream {
-                None => std::future::pending().await,
-                Some(stream) => ::tokio::select! {
-                    result = stream.readable(), if reads => (result, true),
-                    result = stream.writable(), if writes => (result, false),
-                    else => std::future::pending().await,
-                },
+            let Some(stream) = &seat.stream else {
+                return pending().await;
+            };
+            let readable = poll_fn(|cx| stream.poll_readable(cx));
+            let writable = poll_fn(|cx| stream.poll_writable(cx));
+            ::tokio::select! {
+                _ = readable, if reads => true,
+                _ = writable, if writes => false,
+                else => pending().await,
             }
         };
         let napping = seat.nap.is_some();
         ::tokio::select! {
-            (_, to_read) = ready => {
+            to_read = ready => {
                 if to_read {
                     seat.read(peer);
                 } else if seat.flush().is_err() {
@@ -65,18 +169,21 @@ pub(super) async fn play_peer(
     }
 }
 
-async fn nap(nap: &mut Option<std::pin::Pin<Box<Sleep>>>) {
+type Nap = Pin<Box<dyn Future<Output = ()>>>;
+
+async fn nap(nap: &mut Option<Nap>) {
     match nap {
         Some(nap) => nap.await,
-        None => std::future::pending().await,
+        None => pending().await,
     }
 }
 
 struct Seat {
-    stream: Option<TcpStream>,
+    stream: Option<Wired>,
+    world: Arc<World>,
     sender: broadcast::Sender<String>,
     outgoing: VecDeque<Action>,
-    nap: Option<std::pin::Pin<Box<Sleep>>>,
+    nap: Option<Nap>,
     eof: bool,
 }
 
@@ -89,7 +196,10 @@ impl Seat {
             match action {
                 // Somebody always listens: the play itself.
                 Action::Signal(name) => drop(self.sender.send(name)),
-                Action::Sleep(time) => self.nap = Some(Box::pin(sleep(time))),
+                Action::Sleep(time) => {
+                    let world = Arc::clone(&self.world);
+                    self.nap = Some(Box::pin(async move { world.sleep(time).await }));
+                }
                 Action::Send(_) | Action::Shutdown | Action::Close | Action::Reset => {
                     self.outgoing.push_back(action);
                 }
@@ -146,11 +256,12 @@ impl Seat {
                     }
                     Err(error) => return Err(error),
                 },
-                Action::Shutdown => SockRef::from(stream).shutdown(std::net::Shutdown::Write)?,
+                Action::Shutdown => stream.shutdown()?,
                 Action::Close => self.stream = None,
                 Action::Reset => {
-                    SockRef::from(stream).set_linger(Some(Duration::ZERO))?;
-                    self.stream = None;
+                    if let Some(stream) = self.stream.take() {
+                        stream.reset()?;
+                    }
                 }
                 // Never queued.
                 Action::Sleep(_) | Action::Signal(_) => {}

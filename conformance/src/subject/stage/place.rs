@@ -4,17 +4,19 @@ use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use ::tokio::net::TcpListener;
 use ::tokio::sync::broadcast;
 use outrigger_sim::Peer;
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
-use super::connection::play_peer;
+use super::connection::{Wired, grow, play_peer};
 use crate::actor::SharedBoard;
 use crate::case::Service;
 use crate::named::Named;
 use crate::subject::service_actor;
+use crate::subject::world::{Side, World};
 
 /// A bound address.
 #[derive(Debug)]
@@ -36,9 +38,12 @@ pub(super) fn scripts(service: &Service) -> usize {
 
 impl Place {
     /// Binds the address; port 0 is any port.
-    pub(super) fn bind(service: &Service, site: SocketAddr) -> io::Result<Self> {
+    pub(super) fn bind(service: &Service, site: SocketAddr, world: &World) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(site), Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
+        if world.has_window() {
+            grow(SockRef::from(&socket));
+        }
         // Only a port that is named can have been used a moment ago.
         socket.set_reuse_address(site.port() != 0)?;
         let taken = |e: io::Error| io::Error::new(e.kind(), format!("{site}: {e}"));
@@ -77,10 +82,12 @@ impl Place {
         service: &Service,
         board: &SharedBoard,
         signals: &broadcast::Sender<String>,
+        world: &Arc<World>,
     ) {
         let (file, address) = (file.to_owned(), address.to_owned());
         let (service, board) = (service.clone(), Rc::clone(board));
         let (signals, count) = (signals.clone(), Rc::clone(&self.count));
+        let (world, at) = (Arc::clone(world), self.addr);
         let Ok(listener) = self
             .socket
             .try_clone()
@@ -91,8 +98,10 @@ impl Place {
         if matches!(service, Service::Refuse) {
             return;
         }
-        ::tokio::task::spawn_local(async move {
-            while let Ok((stream, _)) = listener.accept().await {
+        let accept = Arc::clone(&world);
+        ::tokio::task::spawn_local(accept.task(Side::Peers, async move {
+            while let Ok((stream, remote)) = listener.accept().await {
+                let wired = Wired::accepted(&world, stream, remote, at);
                 let number = count.get();
                 count.set(number + 1);
                 let mut peer: Box<dyn Peer> = match &service {
@@ -104,10 +113,11 @@ impl Place {
                 };
                 let (sender, receiver) = (signals.clone(), signals.subscribe());
                 let _ = signals.send("connected".to_owned());
-                ::tokio::task::spawn_local(async move {
-                    play_peer(&mut *peer, Some(stream), sender, receiver).await;
-                });
+                let played = Arc::clone(&world);
+                ::tokio::task::spawn_local(world.task(Side::Peers, async move {
+                    play_peer(&mut *peer, Some(wired), played, sender, receiver).await;
+                }));
             }
-        });
+        }));
     }
 }

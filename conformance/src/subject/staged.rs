@@ -1,0 +1,341 @@
+//! A runtime's system under a case's clock and among its addresses.
+//!
+//! What the system does is done by the system: sockets are the kernel's, tasks the executor's. But the time and the
+//! timers are the world's, every task and every byte is counted, and a connection to an address of the case goes to where
+//! the service really is. So core sees the addresses that the case speaks of.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use bytes::BytesMut;
+use outrigger_core::outbox::Outbox;
+use outrigger_runtime::{Accepted, Launch, Listener, Stream, System, Timer};
+
+use super::world::line::{End, Line, Listening};
+use super::world::{Side, Whom, World};
+
+/// Where an address of a case leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Site {
+    /// To this one.
+    At(SocketAddr),
+    /// Nowhere: nothing ever comes back.
+    Ignores,
+}
+
+/// The addresses of a case.
+pub(super) type Sites = BTreeMap<String, Site>;
+
+/// Where nothing is: what a name that nobody has resolves to.
+const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+/// Makes staged systems.
+#[derive(Clone, Debug)]
+pub(super) struct Staged<L> {
+    pub(super) inner: L,
+    pub(super) world: Arc<World>,
+    pub(super) sites: Arc<Sites>,
+}
+
+impl<L: Launch> Launch for Staged<L> {
+    type System = Player<L::System>;
+
+    fn zero(&self) -> Instant {
+        self.world.zero()
+    }
+
+    fn run<F: Future<Output = usize>>(
+        self,
+        worker: usize,
+        body: impl FnOnce(Self::System) -> F,
+    ) -> io::Result<usize> {
+        let Self {
+            inner,
+            world,
+            sites,
+        } = self;
+        inner.run(worker, |system| {
+            let player = Player {
+                inner: system,
+                world: Arc::clone(&world),
+                sites,
+                wakers: Rc::default(),
+            };
+            world.task(Side::Worker, async move {
+                player.spawn(take_mail(player.clone()));
+                body(player).await
+            })
+        })
+    }
+}
+
+/// Wakes those of this thread that other threads have woken.
+async fn take_mail<S: System>(player: Player<S>) {
+    loop {
+        player.told(player.world.has_mail()).await;
+        for number in player.world.take_mail() {
+            let waker = player.wakers.borrow_mut().remove(&number);
+            waker.into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+/// A staged system.
+#[derive(Clone, Debug)]
+pub(super) struct Player<S> {
+    inner: S,
+    world: Arc<World>,
+    sites: Arc<Sites>,
+    /// Those who wait for the clock, or for room, by number.
+    wakers: Rc<RefCell<BTreeMap<u64, Waker>>>,
+}
+
+impl<S: System> Player<S> {
+    fn watch(&self, stream: S::Stream, line: Line) -> Watched<S::Stream> {
+        Watched {
+            stream,
+            line,
+            number: self.world.number(),
+            wakers: Rc::clone(&self.wakers),
+        }
+    }
+
+    async fn reach(&self, site: Option<Site>) -> io::Result<Watched<S::Stream>> {
+        let real = match site {
+            Some(Site::At(real)) => real,
+            Some(Site::Ignores) => return pending().await,
+            None => return Err(io::ErrorKind::ConnectionRefused.into()),
+        };
+        let _dialling = self.world.dial();
+        let stream = self.inner.connect(real).await?;
+        // One that has lost its address has been reset by now.
+        let local = stream
+            .local_addr()
+            .ok_or(io::ErrorKind::ConnectionRefused)?;
+        let line = self.world.line(local, real, End::Dialled);
+        Ok(self.watch(stream, line))
+    }
+}
+
+impl<S: System> System for Player<S> {
+    type Stream = Watched<S::Stream>;
+    type Listener = Accepts<S>;
+    type Timer = Deadline;
+
+    fn now(&self) -> Instant {
+        self.world.now()
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.inner.spawn(self.world.task(Side::Worker, task));
+    }
+
+    fn timer(&self, at: Instant) -> Deadline {
+        Deadline {
+            at,
+            number: self.world.number(),
+            world: Arc::clone(&self.world),
+            wakers: Rc::clone(&self.wakers),
+        }
+    }
+
+    fn listen(&self, listener: TcpListener) -> io::Result<Accepts<S>> {
+        let addr = listener.local_addr()?;
+        let listening = self.world.listen(addr);
+        Ok(Accepts {
+            inner: self.inner.listen(listener)?,
+            player: self.clone(),
+            addr,
+            told: (Ipv4Addr::LOCALHOST, listening.port()).into(),
+            _listening: listening,
+        })
+    }
+
+    async fn connect(&self, addr: SocketAddr) -> io::Result<Self::Stream> {
+        let by_name = self.sites.values().find(|site| **site == Site::At(addr));
+        let site = self.sites.get(&addr.to_string()).or(by_name);
+        self.reach(site.copied()).await
+    }
+
+    async fn connect_unix(&self, path: &Path) -> io::Result<Self::Stream> {
+        let site = self.sites.get(&*path.to_string_lossy());
+        self.reach(site.copied()).await
+    }
+
+    async fn resolve(&self, name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        match self.sites.get(&format!("{name}:{port}")) {
+            Some(Site::At(real)) => Ok(vec![*real]),
+            Some(Site::Ignores) => pending().await,
+            None => Ok(vec![NOBODY]),
+        }
+    }
+
+    async fn told<F: Future>(&self, future: F) -> F::Output {
+        self.inner.told(self.world.task(Side::Worker, future)).await
+    }
+}
+
+/// A timer of the world's clock.
+#[derive(Debug)]
+pub(super) struct Deadline {
+    at: Instant,
+    number: u64,
+    world: Arc<World>,
+    wakers: Rc<RefCell<BTreeMap<u64, Waker>>>,
+}
+
+impl Timer for Deadline {
+    fn set(&mut self, at: Instant) {
+        self.world.forget(self.at, self.number);
+        self.at = at;
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let whom = Whom::Worker(self.number);
+        if self.world.is_due(self.at, self.number, whom) {
+            return Poll::Ready(());
+        }
+        let mut wakers = self.wakers.borrow_mut();
+        wakers.insert(self.number, cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Deadline {
+    fn drop(&mut self) {
+        self.world.forget(self.at, self.number);
+        let waker = self.wakers.borrow_mut().remove(&self.number);
+        drop(waker);
+    }
+}
+
+/// A listener whose clients are counted. Core is told the addresses that the simulation gives listeners and clients,
+/// because some decisions depend on them.
+pub(super) struct Accepts<S: System> {
+    inner: S::Listener,
+    player: Player<S>,
+    addr: SocketAddr,
+    /// Where it listens, as far as core is told.
+    told: SocketAddr,
+    _listening: Listening,
+}
+
+impl<S: System> Accepts<S> {
+    fn watch(&self, (stream, remote): (S::Stream, SocketAddr)) -> (Watched<S::Stream>, SocketAddr) {
+        let world = &self.player.world;
+        let line = world.line(remote, self.addr, End::Accepted);
+        let told = (Ipv4Addr::LOCALHOST, world.client_port()).into();
+        (self.player.watch(stream, line), told)
+    }
+}
+
+impl<S: System> Listener for Accepts<S> {
+    type Stream = Watched<S::Stream>;
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.told)
+    }
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Accepted<Self::Stream>> {
+        let accepted = self.inner.poll_accept(cx);
+        accepted.map_ok(|accepted| self.watch(accepted))
+    }
+
+    fn take_waiting(&self) -> Option<(Self::Stream, SocketAddr)> {
+        self.inner.take_waiting().map(|taken| self.watch(taken))
+    }
+}
+
+/// A socket whose bytes are counted.
+#[derive(Debug)]
+pub(super) struct Watched<T> {
+    // Closed before the world hears of it.
+    stream: T,
+    line: Line,
+    number: u64,
+    wakers: Rc<RefCell<BTreeMap<u64, Waker>>>,
+}
+
+impl<T: Stream> Stream for Watched<T> {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let poll = self.stream.poll_readable(cx);
+        if poll.is_pending() {
+            self.line.waits_to_read();
+        }
+        poll
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, space: &mut BytesMut) -> Poll<io::Result<usize>> {
+        let poll = self.stream.poll_read(cx, space);
+        match &poll {
+            Poll::Pending => self.line.waits_to_read(),
+            Poll::Ready(Ok(0) | Err(_)) => self.line.has_ended(),
+            Poll::Ready(Ok(count)) => self.line.has_read(*count),
+        }
+        poll
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, outbox: &Outbox) -> Poll<io::Result<usize>> {
+        let room = self.line.room(|| {
+            let mut wakers = self.wakers.borrow_mut();
+            wakers.insert(self.number, cx.waker().clone());
+            Whom::Worker(self.number)
+        });
+        if room == 0 {
+            return Poll::Pending;
+        }
+        let poll = if outbox.len() <= room {
+            self.stream.poll_write(cx, outbox)
+        } else {
+            self.stream.poll_write(cx, &beginning(outbox, room))
+        };
+        match &poll {
+            Poll::Pending => self.line.waits_to_write(),
+            Poll::Ready(Ok(count)) => self.line.has_written(*count),
+            Poll::Ready(Err(_)) => {}
+        }
+        poll
+    }
+
+    fn shutdown_write(&self) {
+        self.stream.shutdown_write();
+        self.line.is_shut();
+    }
+
+    fn reset(self) {
+        let Self { stream, line, .. } = self;
+        stream.reset();
+        drop(line);
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.stream.is_quiet()
+    }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        self.stream.local_addr()
+    }
+
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        self.stream.peer_addr()
+    }
+}
+
+/// The first bytes of what is to be written.
+fn beginning(outbox: &Outbox, mut room: usize) -> Outbox {
+    let mut first = Outbox::default();
+    for piece in outbox.pieces() {
+        let count = piece.len().min(room);
+        first.put(&piece[..count]);
+        room -= count;
+    }
+    first
+}

@@ -1,0 +1,185 @@
+//! Tasks that are known to be busy from when they are woken until they have been polled.
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use super::{Side, State, World};
+
+thread_local! {
+    /// The task that this thread is polling.
+    static TURN: Cell<Option<Turn>> = const { Cell::new(None) };
+}
+
+/// A task and how often it had been polled. What a task waits for is what it said in its last turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Turn {
+    task: u64,
+    polls: u64,
+}
+
+impl Turn {
+    /// That of the task being polled on this thread.
+    pub(super) fn current() -> Option<Self> {
+        TURN.get()
+    }
+}
+
+/// What the world knows of a task.
+#[derive(Debug)]
+pub(super) struct Entry {
+    side: Side,
+    is_busy: bool,
+    is_woken: bool,
+    polls: u64,
+}
+
+impl State {
+    /// Whether a task has not been polled again since this turn.
+    pub(super) fn is_current(&self, turn: Turn) -> bool {
+        let entry = self.tasks.get(&turn.task);
+        entry.is_some_and(|entry| entry.polls == turn.polls)
+    }
+
+    fn wake_task(&mut self, number: u64) {
+        let Some(entry) = self.tasks.get_mut(&number) else {
+            return;
+        };
+        entry.is_woken = true;
+        if !std::mem::replace(&mut entry.is_busy, true) {
+            self.busy[entry.side as usize] += 1;
+        }
+    }
+
+    fn remove_task(&mut self, number: u64) {
+        if let Some(entry) = self.tasks.remove(&number)
+            && entry.is_busy
+        {
+            self.busy[entry.side as usize] -= 1;
+        }
+    }
+}
+
+/// A future whose every turn is counted. It is polled only when it was woken.
+#[derive(Debug)]
+pub(crate) struct Task<F> {
+    future: Pin<Box<F>>,
+    mark: Arc<Mark>,
+}
+
+/// Wakes a task, and lets the world know before.
+#[derive(Debug)]
+struct Mark {
+    world: Arc<World>,
+    number: u64,
+    /// How its executor wakes it.
+    waker: Mutex<Option<Waker>>,
+}
+
+impl World {
+    /// A task of this side; it is busy from now on.
+    pub(crate) fn task<F: Future>(self: &Arc<Self>, side: Side, future: F) -> Task<F> {
+        let number = self.change(|state| {
+            let number = state.number();
+            let entry = Entry {
+                side,
+                is_busy: false,
+                is_woken: false,
+                polls: 0,
+            };
+            state.tasks.insert(number, entry);
+            state.wake_task(number);
+            number
+        });
+        let mark = Mark {
+            world: Arc::clone(self),
+            number,
+            waker: Mutex::default(),
+        };
+        Task {
+            future: Box::pin(future),
+            mark: Arc::new(mark),
+        }
+    }
+}
+
+impl Mark {
+    fn set_waker(&self, waker: &Waker) {
+        let mut slot = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        if !slot.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *slot = Some(waker.clone());
+        }
+    }
+}
+
+impl Wake for Mark {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.world.change(|state| state.wake_task(self.number));
+        let waker = {
+            let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+            waker.clone()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// Puts back the turn that was before, also when a poll panics.
+struct Before(Option<Turn>);
+
+impl Drop for Before {
+    fn drop(&mut self) {
+        TURN.set(self.0);
+    }
+}
+
+impl<F: Future> Future for Task<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let mark = Arc::clone(&self.mark);
+        mark.set_waker(cx.waker());
+        let begun = mark.world.change(|state| {
+            let entry = state.tasks.get_mut(&mark.number)?;
+            if !std::mem::take(&mut entry.is_woken) {
+                return None;
+            }
+            entry.polls += 1;
+            Some(Turn {
+                task: mark.number,
+                polls: entry.polls,
+            })
+        });
+        let Some(turn) = begun else {
+            return Poll::Pending;
+        };
+        let _before = Before(TURN.replace(Some(turn)));
+        let waker = Waker::from(Arc::clone(&mark));
+        let poll = self.future.as_mut().poll(&mut Context::from_waker(&waker));
+        mark.world.change(|state| match &poll {
+            Poll::Ready(_) => state.remove_task(mark.number),
+            Poll::Pending => {
+                if let Some(entry) = state.tasks.get_mut(&mark.number)
+                    && !entry.is_woken
+                    && std::mem::take(&mut entry.is_busy)
+                {
+                    state.busy[entry.side as usize] -= 1;
+                }
+            }
+        });
+        poll
+    }
+}
+
+impl<F> Drop for Task<F> {
+    fn drop(&mut self) {
+        let number = self.mark.number;
+        self.mark.world.change(|state| state.remove_task(number));
+    }
+}
