@@ -101,12 +101,13 @@ fn run(program: &Program, case: &Case) -> Outcome {
     program.run(case, stopped).unwrap()
 }
 
-/// A case's title begins with `Passes`, `Fails: what`, or `Skips: why`.
+/// A case's title begins with `Passes`, `Fails: what`, `Skips: why` or `Differs: why`.
 fn check(program: &Program, case: &Case) {
     let outcome = run(program, case);
     let fits = match (case.title.split_once(": "), &outcome) {
         (None, Outcome::Passed) => case.title.starts_with("Passes"),
-        (Some(("Skips", why)), Outcome::Skipped(got)) => got.contains(why),
+        (Some(("Skips", why)), Outcome::Skipped(got))
+        | (Some(("Differs", why)), Outcome::Differs(got)) => got.contains(why),
         (Some(("Fails", what)), Outcome::Failed(problems)) => {
             problems.iter().any(|p| p.what.contains(what))
         }
@@ -202,7 +203,7 @@ fn the_command_line_reports_for_machines() {
     }
     let count = |of: &str| all["summary"][of].as_u64().unwrap();
     assert_eq!(
-        count("passed") + count("failed") + count("skipped"),
+        count("passed") + count("differs") + count("failed") + count("skipped"),
         cases.len() as u64
     );
     // What one case can not have is that case's failure, and the others are still told.
