@@ -16,6 +16,7 @@ mod rate_limits;
 mod resilience;
 mod routes;
 mod words;
+mod zones;
 
 #[cfg(test)]
 mod tests;

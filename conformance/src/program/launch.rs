@@ -23,9 +23,9 @@ pub enum Launch {
     Envoy(PathBuf),
 }
 
-/// Envoy's main thread ejects, and its workers are told of it perhaps after the next request. Who answers as a case says
-/// in one of so many plays can answer so; a difference shows in each.
-const ENVOY_PLAYS: u32 = 5;
+/// Envoy's main thread ejects, and its workers are told of it perhaps after the next request; turns begin at a random
+/// endpoint. Who answers as a case says in one of so many plays can answer so; a difference shows in each.
+const ENVOY_PLAYS: u32 = 10;
 
 /// What to do with a case.
 pub(crate) enum Prepared {

@@ -5,7 +5,7 @@ use outrigger_core::worker::WorkerSettings;
 use serde_json::{Value, json};
 
 use super::words::type_url;
-use super::{Derived, clusters, hosts, listener};
+use super::{Derived, clusters, hosts, listener, zones};
 
 /// Where Envoy listens and finds its files.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ pub(crate) fn bootstrap(
         })
         .collect::<Derived<Vec<_>>>()?;
     let passthrough = clusters::passthrough(snapshot.settings.connect_timeout);
-    Ok(json!({
+    let mut bootstrap = json!({
         "node": { "id": "sidecar", "cluster": "case" },
         "admin": {
             "address": { "socket_address": { "address": "127.0.0.1", "port_value": site.admin } },
@@ -53,7 +53,9 @@ pub(crate) fn bootstrap(
             "cds_config": { "path_config_source": { "path": path("clusters.json") } },
         },
         "static_resources": { "listeners": listeners, "clusters": [passthrough] },
-    }))
+    });
+    zones::tell(snapshot, &mut bootstrap)?;
+    Ok(bootstrap)
 }
 
 /// The contents of [`FILES`] for a snapshot. Those that it has no use for are not there.

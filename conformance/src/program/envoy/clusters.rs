@@ -38,9 +38,6 @@ pub(super) fn cluster(cluster: &Cluster) -> Derived<Value> {
     });
     balancing(cluster, &mut out)?;
     if let Some(detection) = &cluster.outlier_detection {
-        if !detection.error_codes.is_empty() {
-            return Err("which statuses are errors is an extension of ours");
-        }
         out["outlier_detection"] = outlier_detection(detection);
         let panic = json!({ "value": detection.min_health_percent });
         out["common_lb_config"]["healthy_panic_threshold"] = panic;
@@ -50,7 +47,10 @@ pub(super) fn cluster(cluster: &Cluster) -> Derived<Value> {
         LocalityPolicy::Weighted(_) => {
             out["common_lb_config"]["locality_weighted_lb_config"] = json!({});
         }
-        LocalityPolicy::ZoneAware(_) => return Err("zones need a cluster of the workload itself"),
+        LocalityPolicy::ZoneAware(zones) => {
+            out["common_lb_config"]["zone_aware_lb_config"] =
+                json!({ "min_cluster_size": zones.min_endpoints });
+        }
     }
     Ok(out)
 }
@@ -157,11 +157,20 @@ fn protocol(cluster: &Cluster) -> Value {
     if let Some(most) = cluster.max_requests_per_connection {
         common["max_requests_per_connection"] = most.into();
     }
-    json!({
+    let mut protocol = json!({
         "@type": type_url(PROTOCOL),
         "common_http_protocol_options": common,
         "explicit_http_config": { "http_protocol_options": { "enable_trailers": true } },
-    })
+    });
+    let detection = cluster.outlier_detection.as_deref();
+    if let Some(errors) = detection.map(|d| &d.error_codes).filter(|e| !e.is_empty()) {
+        let errors: Vec<String> = errors.iter().map(u16::to_string).collect();
+        let status = json!({ "safe_regex": { "regex": errors.join("|") } });
+        let header = json!({ "name": ":status", "string_match": status });
+        let matcher = json!({ "http_response_headers_match": { "headers": [header] } });
+        protocol["outlier_detection"] = json!({ "error_matcher": matcher });
+    }
+    protocol
 }
 
 fn outlier_detection(detection: &OutlierDetection) -> Value {

@@ -12,17 +12,12 @@ pub(super) fn assignment(cluster: &Cluster) -> Value {
         let key = (endpoint.priority, &*endpoint.locality);
         groups.entry(key).or_default().push(lb_endpoint(endpoint));
     }
-    let group = |((priority, locality), endpoints): ((u32, &str), Vec<Value>)| {
+    let group = |((priority, name), endpoints): ((u32, &str), Vec<Value>)| {
         let mut group = json!({ "priority": priority, "lb_endpoints": endpoints });
-        let mut names = locality.split('/');
-        for key in ["region", "zone", "sub_zone"] {
-            if let Some(name) = names.next().filter(|name| !name.is_empty()) {
-                group["locality"][key] = name.into();
-            }
-        }
+        group["locality"] = locality(name);
         if let LocalityPolicy::Weighted(weights) = &cluster.locality_policy {
             let mut weights = weights.iter();
-            let of = weights.find(|w| w.priority == priority && &*w.locality == locality);
+            let of = weights.find(|w| w.priority == priority && &*w.locality == name);
             // One without a weight gets nothing, in Envoy as here.
             if let Some(of) = of.filter(|w| w.weight > 0) {
                 group["load_balancing_weight"] = of.weight.into();
@@ -32,6 +27,18 @@ pub(super) fn assignment(cluster: &Cluster) -> Value {
     };
     let groups: Vec<Value> = groups.into_iter().map(group).collect();
     json!({ "cluster_name": cluster.name, "endpoints": groups })
+}
+
+/// `region/zone/subzone` as Envoy's `Locality`.
+pub(super) fn locality(text: &str) -> Value {
+    let mut locality = json!({});
+    let names = ["region", "zone", "sub_zone"]
+        .into_iter()
+        .zip(text.split('/'));
+    for (key, name) in names.filter(|(_, name)| !name.is_empty()) {
+        locality[key] = name.into();
+    }
+    locality
 }
 
 /// Whether an address is a name to look up.

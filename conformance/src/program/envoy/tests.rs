@@ -16,7 +16,7 @@ spec:
   hosts: [shop.example]
   ports: [{ number: 80, name: http, protocol: HTTP, targetPort: 8080 }, { number: 81, name: http-b, protocol: HTTP }]
   resolution: STATIC
-  endpoints: [{ address: 10.0.0.1, labels: { version: v1 } }, { address: 10.0.0.2, weight: 3 }]
+  endpoints: [{ address: 10.0.0.1, locality: here/z1 }, { address: 10.0.0.2, locality: here/z2, weight: 3 }]
 ";
 
 /// The files of a page with one case, and the bootstrap as one more.
@@ -144,7 +144,7 @@ fn what_is_configured_stands_where_envoy_looks_for_it() {
             "",
             String::new(),
             CLUSTER,
-            "/load_assignment/endpoints/0/lb_endpoints/1",
+            "/load_assignment/endpoints/1/lb_endpoints/0",
             json!({
                 "endpoint": { "address": { "socket_address": { "address": "10.0.0.2", "port_value": 8080 } } },
                 "load_balancing_weight": 3,
@@ -262,6 +262,59 @@ fn what_is_configured_stands_where_envoy_looks_for_it() {
             "{base}{place} of {more}{settings}\n{all:#}"
         );
     }
+}
+
+#[test]
+fn the_statuses_that_eject_are_told_with_the_protocol() {
+    let rule = "{ outlierDetection: { outlierDetectionHttpErrorCodes: [503, 429] } }";
+    let all = derived("", &destination_rule(rule)).unwrap();
+    let options = &all.pointer(CLUSTER).unwrap()["typed_extension_protocol_options"];
+    let http = &options["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"];
+    let matcher = &http["outlier_detection"]["error_matcher"]["http_response_headers_match"];
+    let status = &matcher["headers"][0];
+    assert_eq!(status["name"], ":status", "{http:#}");
+    let regex = &status["string_match"]["safe_regex"]["regex"];
+    assert_eq!(regex, "429|503", "{http:#}");
+}
+
+#[test]
+fn zones_bring_the_workloads_own_place_and_its_peers() {
+    let labels =
+        "labels: { app: us, topology.kubernetes.io/region: here, topology.kubernetes.io/zone: z1 }";
+    let peers = "---
+kind: ServiceEntry
+apiVersion: networking.istio.io/v1
+metadata: { name: us }
+spec:
+  hosts: [us.example]
+  ports: [{ number: 80, name: http, protocol: HTTP }]
+  resolution: STATIC
+  workloadSelector: { labels: { app: us } }
+---
+kind: WorkloadEntry
+apiVersion: networking.istio.io/v1
+metadata: { name: us-1 }
+spec: { address: 10.0.1.1, locality: here/z1, labels: { app: us } }
+---
+kind: WorkloadEntry
+apiVersion: networking.istio.io/v1
+metadata: { name: us-2 }
+spec: { address: 10.0.1.2, locality: here/z2, labels: { app: us } }
+";
+    let rule = destination_rule("{ loadBalancer: { zoneAwareLbSetting: { minClusterSize: 2 } } }");
+    let all = derived(labels, &format!("{rule}{peers}")).unwrap();
+    let start = &all["start"];
+    let place = json!({ "region": "here", "zone": "z1" });
+    assert_eq!(start["node"]["locality"], place, "{start:#}");
+    let peers = &start["static_resources"]["clusters"][1];
+    assert_eq!(
+        start["cluster_manager"]["local_cluster_name"],
+        peers["name"]
+    );
+    let group = &peers["load_assignment"]["endpoints"][1];
+    assert_eq!(group["locality"]["zone"], "z2", "{peers:#}");
+    let zones = all.pointer(CLUSTER).unwrap()["common_lb_config"]["zone_aware_lb_config"].clone();
+    assert_eq!(zones, json!({ "min_cluster_size": 2 }));
 }
 
 #[test]
