@@ -67,6 +67,7 @@ scenarios! {
     cascade_contained "cascade-contained"
     canary_gone_bad "canary-gone-bad"
     zone_outage "zone-outage"
+    testers_only "testers-only"
 }
 
 #[test]

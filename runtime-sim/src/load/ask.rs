@@ -47,7 +47,7 @@ impl Ask {
     pub(super) fn prepare(&self) -> Prepared {
         let (method, path, host, id) = (&self.method, &self.path, &self.host, &self.id);
         let before = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\nx-request-id: {id}");
-        let mut after = String::from("\r\n");
+        let mut after = String::new();
         for (name, value) in &self.headers {
             after += &format!("{name}: {value}\r\n");
         }
@@ -60,6 +60,11 @@ impl Ask {
         Prepared {
             before: before.into_bytes().into(),
             after: after.into(),
+            own: self
+                .headers
+                .iter()
+                .map(|(name, _)| name.as_str().into())
+                .collect(),
         }
     }
 }
@@ -69,18 +74,38 @@ impl Ask {
 pub(super) struct Prepared {
     before: Box<[u8]>,
     after: Box<[u8]>,
+    /// Names of the fields that it has of its own, which are not carried on beside.
+    own: Box<[Box<str>]>,
 }
 
 impl Prepared {
-    /// Appends the request with this number, which is its id, too.
-    pub(super) fn render(&self, number: u64, again: bool, bytes: &mut Vec<u8>) {
-        bytes.reserve(self.before.len() + DIGITS + 1 + self.after.len());
+    /// Appends the request with this number, which is its id, too. `carried` are lines of fields that go with it.
+    pub(super) fn render(&self, number: u64, again: bool, carried: &[u8], bytes: &mut Vec<u8>) {
+        bytes.reserve(self.before.len() + DIGITS + 3 + carried.len() + self.after.len());
         bytes.extend_from_slice(&self.before);
         push_number(number, bytes);
         if again {
             bytes.push(AGAIN);
         }
+        bytes.extend_from_slice(b"\r\n");
+        if self.own.is_empty() {
+            bytes.extend_from_slice(carried);
+        } else {
+            let lines = carried.split_inclusive(|b| *b == b'\n');
+            lines
+                .filter(|line| !self.has_own(line))
+                .for_each(|line| bytes.extend_from_slice(line));
+        }
         bytes.extend_from_slice(&self.after);
+    }
+
+    fn has_own(&self, line: &[u8]) -> bool {
+        let is_of = |name: &str| {
+            let begins = line.get(..name.len());
+            begins.is_some_and(|begins| begins.eq_ignore_ascii_case(name.as_bytes()))
+                && line.get(name.len()) == Some(&b':')
+        };
+        self.own.iter().any(|name| is_of(name))
     }
 }
 
@@ -120,9 +145,11 @@ mod tests {
             (u64::MAX, false, "7-18446744073709551615"),
         ] {
             let mut bytes = Vec::new();
-            ask.prepare().render(number, again, &mut bytes);
+            // A field of its own goes before one that is carried.
+            let carried = b"A: c\r\nab: d\r\n";
+            ask.prepare().render(number, again, carried, &mut bytes);
             let want = format!(
-                "PUT /p HTTP/1.1\r\nhost: shop\r\nx-request-id: {id}\r\na: b\r\ncontent-length: 2\r\n\r\nbb"
+                "PUT /p HTTP/1.1\r\nhost: shop\r\nx-request-id: {id}\r\nab: d\r\na: b\r\ncontent-length: 2\r\n\r\nbb"
             );
             assert_eq!(String::from_utf8(bytes).unwrap(), want);
         }

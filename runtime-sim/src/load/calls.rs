@@ -7,8 +7,9 @@ use outrigger_core::snapshot::PerMillion;
 use outrigger_core::time::{Duration, Instant};
 
 use super::ask::Ask;
+use super::carried::Forwards;
 use super::ledger::Ledger;
-use super::pool::{Pool, Round, Topic, Waits};
+use super::pool::{Cause, Pool, Round, Topic, Waits};
 use crate::dice::Dice;
 use crate::errands::Bell;
 
@@ -68,6 +69,8 @@ impl Call {
 pub struct Calls {
     /// The connections to the application's own sidecar.
     pub pool: Pool,
+    /// Which fields of a request go on with the calls.
+    pub forwards: Forwards,
     /// The stages.
     pub stages: Vec<Vec<Call>>,
 }
@@ -77,7 +80,7 @@ impl Calls {
     pub(super) fn make(
         &self,
         stage: &mut usize,
-        again: bool,
+        cause: Cause<'_>,
         bell: &Bell,
         now: Instant,
         dice: &mut Dice,
@@ -95,7 +98,7 @@ impl Calls {
                     round: Rc::clone(&round),
                     is_optional: call.is_optional,
                 };
-                self.pool.call(&call.topic, again, now, Some(waits));
+                self.pool.call(&call.topic, cause, now, Some(waits));
             }
             return Some(round);
         }

@@ -126,7 +126,7 @@ impl Crowd {
     fn question(&self, now: Instant) -> Question {
         let number = self.ledger.borrow_mut().begin(false);
         let mut bytes = self.buffers.take();
-        self.request.render(number, false, &mut bytes);
+        self.request.render(number, false, &[], &mut bytes);
         Question {
             bytes,
             method: Rc::clone(&self.method),

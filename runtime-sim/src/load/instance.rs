@@ -11,11 +11,12 @@ use super::calls::Calls;
 use super::capacity::{Capacity, Desk, Entry};
 use super::fault::{Fault, FaultWindow};
 use super::latency::Latency;
-use super::pool::Round;
+use super::pool::{Cause, Round};
 use super::serving::Serving;
 use crate::dice::Dice;
 use crate::errands::Bell;
 use crate::peer::{Accept, Service};
+use crate::reader::HeadSeen;
 
 /// How an instance behaves.
 #[derive(Clone, Debug)]
@@ -175,16 +176,23 @@ impl State {
         }
     }
 
+    /// Keeps what goes on from a request to the calls for it.
+    pub(super) fn carry(&self, head: &HeadSeen<'_>, lines: &mut Vec<u8>) {
+        if let Some(calls) = &self.calls {
+            calls.forwards.carry(head, lines);
+        }
+    }
+
     /// Makes the calls of the next stage; `None` when there is none.
     pub(super) fn call(
         &mut self,
         stage: &mut usize,
-        again: bool,
+        cause: Cause<'_>,
         bell: Option<&Bell>,
         now: Instant,
     ) -> Option<Rc<Round>> {
         let calls = self.calls.as_ref()?;
-        calls.make(stage, again, bell?, now, &mut self.dice)
+        calls.make(stage, cause, bell?, now, &mut self.dice)
     }
 
     fn usual(&mut self) -> Plan {

@@ -36,6 +36,23 @@ pub(super) struct Topic {
     pub(super) ledger: Rc<RefCell<dyn Ledger>>,
 }
 
+/// What a call has of the request that it is made for.
+#[derive(Clone, Copy)]
+pub(super) struct Cause<'a> {
+    /// The request would not be there without a retry.
+    pub(super) again: bool,
+    /// Lines of fields that go on.
+    pub(super) carried: &'a [u8],
+}
+
+impl Cause<'_> {
+    /// A client asks for itself.
+    pub(super) const NONE: Self = Self {
+        again: false,
+        carried: &[],
+    };
+}
+
 /// Several calls at a time, and who waits for all of them.
 pub(super) struct Round {
     left: Cell<usize>,
@@ -95,10 +112,11 @@ impl Pool {
     }
 
     /// Asks.
-    pub(super) fn call(&self, topic: &Topic, again: bool, now: Instant, waits: Option<Waits>) {
+    pub(super) fn call(&self, topic: &Topic, cause: Cause<'_>, now: Instant, waits: Option<Waits>) {
+        let Cause { again, carried } = cause;
         let number = topic.ledger.borrow_mut().begin(again);
         let mut bytes = self.0.errands.buffers().take();
-        topic.request.render(number, again, &mut bytes);
+        topic.request.render(number, again, carried, &mut bytes);
         let question = Question {
             bytes,
             method: Rc::clone(&topic.method),

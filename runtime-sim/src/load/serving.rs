@@ -9,7 +9,7 @@ use super::ask::is_again;
 use super::capacity::Entry;
 use super::fault::Fault;
 use super::instance::{Plan, State};
-use super::pool::Round;
+use super::pool::{Cause, Round};
 use crate::errands::Bell;
 use crate::peer::{Action, Event, Peer};
 use crate::reader::{Reader, SeenPiece};
@@ -21,6 +21,8 @@ pub(super) struct Serving {
     bell: Option<Bell>,
     /// The request that is read, or worked on, would not be there without a retry.
     again: bool,
+    /// Of that request, what goes on with the calls for it.
+    carried: Vec<u8>,
     phase: Phase,
     /// The connection has ended. What is worked on is done all the same.
     is_over: bool,
@@ -46,6 +48,7 @@ impl Serving {
             reader: Reader::requests(),
             bell: None,
             again: false,
+            carried: Vec::new(),
             phase: Phase::Reading,
             is_over: false,
         }
@@ -55,7 +58,10 @@ impl Serving {
         while matches!(self.phase, Phase::Reading) && !self.is_over {
             match self.reader.next_seen() {
                 Ok(None) => return,
-                Ok(Some(SeenPiece::Head(head))) => self.again = is_again(&head),
+                Ok(Some(SeenPiece::Head(head))) => {
+                    self.again = is_again(&head);
+                    self.instance.borrow().carry(&head, &mut self.carried);
+                }
                 Ok(Some(SeenPiece::Body(_))) => {}
                 Ok(Some(SeenPiece::End(_))) => self.take(now, actions),
                 Err(what) => {
@@ -114,7 +120,11 @@ impl Serving {
     fn call(&mut self, mut stage: usize, now: Instant, actions: &mut Vec<Action>) {
         let buffer = self.buffer();
         let instance = &mut *self.instance.borrow_mut();
-        match instance.call(&mut stage, self.again, self.bell.as_ref(), now) {
+        let cause = Cause {
+            again: self.again,
+            carried: &self.carried,
+        };
+        match instance.call(&mut stage, cause, self.bell.as_ref(), now) {
             Some(round) => self.phase = Phase::Calling(round, stage),
             None => {
                 instance.leave();

@@ -8,7 +8,7 @@ use outrigger_core::time::{Duration, Instant};
 
 use super::ask::Ask;
 use super::ledger::Ledger;
-use super::pool::{Pool, Topic};
+use super::pool::{Cause, Pool, Topic};
 use crate::dice::Dice;
 use crate::errands::Errands;
 use crate::peer::Arrivals;
@@ -131,7 +131,7 @@ impl Arrivals for Flow {
     }
 
     fn arrive(&mut self, now: Instant, _errands: &Errands) {
-        self.pool.call(&self.topic, false, now, None);
+        self.pool.call(&self.topic, Cause::NONE, now, None);
     }
 }
 

@@ -57,6 +57,13 @@ impl<'a> HeadSeen<'a> {
         named.map(move |(_, at)| &text[at.clone()])
     }
 
+    /// All fields in order: names as sent, values without surrounding blanks.
+    pub fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        let text = self.text;
+        let fields = self.places.fields.iter();
+        fields.map(move |(name, value)| (&text[name.clone()], &text[value.clone()]))
+    }
+
     /// Whether a comma-separated field has this token, in any case.
     #[must_use]
     pub fn has_token(&self, name: &'static str, token: &str) -> bool {

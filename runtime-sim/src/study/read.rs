@@ -7,6 +7,7 @@
 mod clients;
 mod expectations;
 mod faults;
+mod forwards;
 mod services;
 mod values;
 

@@ -9,7 +9,7 @@ use outrigger_core::snapshot::PerMillion;
 use outrigger_core::time::{Duration, Instant};
 
 use super::expectation::Expectation;
-use crate::load::{Ask, Capacity, Fault, Latency, RateWindow, Spacing};
+use crate::load::{Ask, Capacity, Fault, Forwards, Latency, RateWindow, Spacing};
 
 /// A scenario.
 #[derive(Clone, Debug)]
@@ -66,6 +66,8 @@ pub struct Service {
     pub groups: Vec<Group>,
     /// What it asks of others: stages one after the other, the calls of a stage at the same time.
     pub stages: Vec<Vec<PlannedCall>>,
+    /// Which fields of a request go on with these calls.
+    pub forwards: Forwards,
 }
 
 /// Replicas that are alike.

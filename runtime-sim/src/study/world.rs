@@ -336,6 +336,7 @@ impl<'s> Builder<'s> {
         Calls {
             stages: service.stages.iter().map(stage).collect(),
             pool: Pool::new(&address, self.sim.errands()),
+            forwards: service.forwards.clone(),
         }
     }
 

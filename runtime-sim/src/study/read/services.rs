@@ -11,7 +11,7 @@ use outrigger_core::config::yaml::{Node, Value};
 use outrigger_core::snapshot::PerMillion;
 
 use super::values;
-use super::{named, names, service_named};
+use super::{forwards, named, names, service_named};
 use crate::load::{Ask, Capacity, Latency};
 use crate::study::scenario::{Group, PlannedCall, Service};
 
@@ -101,6 +101,9 @@ fn service(o: &mut Object<'_, '_>, name: String) -> Service {
         queue: o.optional_integer("queue"),
         body: o.integer("body"),
     };
+    let forwards = o
+        .read("forwards", forwards::read)
+        .unwrap_or_else(forwards::usual);
     // Read once all services are known.
     o.take("calls");
     let groups = o.read("replicas", |report, node| replicas(report, node, &usual));
@@ -110,6 +113,7 @@ fn service(o: &mut Object<'_, '_>, name: String) -> Service {
         port: port.unwrap_or(80),
         groups,
         stages: Vec::new(),
+        forwards,
     }
 }
 

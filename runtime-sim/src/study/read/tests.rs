@@ -87,6 +87,26 @@ fn each_fault_is_told_where_it_is() {
         ),
         (
             "b: {}",
+            "b: {forwards: end-user}",
+            "s:2:43: error: services.b.forwards: `forwards` is not a list",
+        ),
+        (
+            "b: {}",
+            "b: {forwards: [a, x-request-id]}",
+            "s:2:47: error: services.b.forwards[1]: each call has an `x-request-id`",
+        ),
+        (
+            "b: {}",
+            "b: {forwards: ['*']}",
+            "s:2:44: error: services.b.forwards[0]: `*` is no header",
+        ),
+        (
+            "b: {}",
+            "b: {forwards: [host]}",
+            "s:2:44: error: services.b.forwards[0]: `host` is no header",
+        ),
+        (
+            "b: {}",
             "b: {replicas: 0}",
             "s:2:43: error: services.b.replicas: 0 replicas",
         ),
