@@ -38,7 +38,7 @@ pub(super) fn svg(scenario: &Scenario, runs: &[Run]) -> String {
     canvas.finish()
 }
 
-/// A page around that drawing, with all of what the scenario says it shows and the numbers.
+/// A page around that drawing, with the rest of what the scenario says it shows below it, and the numbers.
 pub(super) fn html(scenario: &Scenario, runs: &[Run]) -> String {
     let mut page = String::new();
     let name = escaped(title(scenario));
@@ -49,6 +49,7 @@ pub(super) fn html(scenario: &Scenario, runs: &[Run]) -> String {
          <title>{name}</title>\n<style>{}</style></head><body><main>\n",
         plot::PAGE_STYLE
     );
+    page.push_str(&svg(scenario, runs));
     let rest = scenario
         .about
         .lines()
@@ -58,7 +59,6 @@ pub(super) fn html(scenario: &Scenario, runs: &[Run]) -> String {
     for paragraph in rest.split("\n\n").filter(|text| !text.trim().is_empty()) {
         let _ = writeln!(page, "<p>{}</p>", escaped(paragraph));
     }
-    page.push_str(&svg(scenario, runs));
     for run in runs {
         page.push_str(&numbers(run));
     }
@@ -232,7 +232,7 @@ fn shown(rows: &[RowOutcome]) -> Vec<usize> {
 
 /// A name that leaves room for the numbers beside a plot.
 fn shortened(name: &str) -> String {
-    const MOST: usize = 17;
+    const MOST: usize = 14;
     if name.chars().count() <= MOST {
         return name.to_owned();
     }

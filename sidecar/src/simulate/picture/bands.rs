@@ -22,8 +22,14 @@ const NOTICED: Duration = Duration::from_millis(50);
 /// How users fared: one look tells when they suffered.
 pub(super) fn suffering(canvas: &mut Canvas, time: &TimeScale, row: &RowOutcome, step: Duration) {
     let usual = usual(&row.steps);
+    let length = step;
+    let mut silence = Duration::ZERO;
     each(canvas, time, row, step, SUFFERING, |step| {
-        (fared(step, usual), 1.0)
+        silence = match step.ended == 0 && step.under_way > 0 {
+            true => silence + length,
+            false => Duration::ZERO,
+        };
+        (fared(step, usual, silence), 1.0)
     });
     canvas.skip(SUFFERING);
 }
@@ -39,16 +45,18 @@ fn usual(steps: &[Step]) -> Duration {
     times.get(times.len() / 4).copied().unwrap_or_default()
 }
 
-fn fared(step: &Step, usual: Duration) -> &'static str {
+/// `silence` is for how long somebody has waited and nobody was answered.
+fn fared(step: &Step, usual: Duration, silence: Duration) -> &'static str {
+    let is_longer = |time: Duration| time > usual.mul_f64(SLOWER) && time > usual + NOTICED;
     let failed = f64::from(step.failed) / f64::from(step.ended.max(1));
     if step.ended == 0 {
-        // Nobody was answered: bad if somebody waits.
-        return if step.under_way > 0 { "many" } else { "none" };
+        // Nobody was answered: bad if somebody waits for longer than requests take there anyway.
+        return if is_longer(silence) { "many" } else { "none" };
     }
     match failed {
         f if f >= 0.05 => "many",
         f if f > 0.0 => "some",
-        _ if step.p99 > usual.mul_f64(SLOWER) && step.p99 > usual + NOTICED => "slow",
+        _ if is_longer(step.p99) => "slow",
         _ => "served",
     }
 }
@@ -124,7 +132,7 @@ fn each(
     row: &RowOutcome,
     step: Duration,
     height: f64,
-    colour: impl Fn(&Step) -> (&'static str, f64),
+    colour: impl FnMut(&Step) -> (&'static str, f64),
 ) {
     band(canvas, time, row.steps.iter().map(colour), step, height);
 }
@@ -158,4 +166,33 @@ fn band(
 fn fill(canvas: &mut Canvas, run: (f64, f64, (&str, f64)), y: f64, height: f64) {
     let (from, until, (class, opacity)) = run;
     canvas.rect(class, opacity, from, y, until - from + OVERLAP, height);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_bad_where_answers_come_sooner() {
+        let ms = Duration::from_millis;
+        for (ended, failed, under_way, usual, silence, want) in [
+            (0, 0, 0, 10, 0, "none"),
+            (0, 0, 1, 10, 500, "many"),
+            // Requests take that long there.
+            (0, 0, 1, 1000, 500, "none"),
+            (0, 0, 1, 1000, 3500, "many"),
+            (100, 0, 1, 10, 0, "served"),
+            (100, 1, 1, 10, 0, "some"),
+            (100, 5, 1, 10, 0, "many"),
+        ] {
+            let step = Step {
+                ended,
+                failed,
+                under_way,
+                ..Step::default()
+            };
+            let got = fared(&step, ms(usual), ms(silence));
+            assert_eq!(got, want, "{ended} {failed} {under_way} {usual} {silence}");
+        }
+    }
 }

@@ -29,8 +29,8 @@ rect{shape-rendering:crispEdges}.paper{fill:#fff}.title{font-size:20px;font-weig
 /// The style of the page around a drawing.
 pub(super) const PAGE_STYLE: &str = "
 body{margin:0;font:14px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif;background:#fff;color:#1c2330}
-main{max-width:1120px;margin:0 auto;padding:16px}svg{width:100%;height:auto}p{max-width:75ch;white-space:pre-line}
-table{border-collapse:collapse;margin:24px 0;font-variant-numeric:tabular-nums;font-size:13px}
+main{max-width:1120px;margin:0 auto;padding:16px}svg{width:100%;height:auto}p{max-width:90ch}p,h2{margin-left:24px}
+table{border-collapse:collapse;margin:24px;font-variant-numeric:tabular-nums;font-size:13px}
 th,td{padding:4px 10px;text-align:right;border-bottom:1px solid #e4e8ee;white-space:nowrap}
 tbody th,.why{text-align:left}.why{color:#5b6675;white-space:normal}
 @media (prefers-color-scheme:dark){body{background:#14181f;color:#e8ecf2}th,td{border-color:#262d38}.why{color:#9aa5b4}}
