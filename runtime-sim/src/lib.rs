@@ -15,6 +15,7 @@ mod fabric;
 mod invariants;
 pub mod load;
 mod network;
+mod ordered;
 mod peer;
 mod queue;
 mod reader;

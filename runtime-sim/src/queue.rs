@@ -1,48 +1,28 @@
 //! What will happen, in order of time; of two things at one time, the one that was planned first.
+//!
+//! The heap orders short keys. What happens lies beside it, so that it is moved twice only, however many wait.
 
-use std::cmp::Ordering;
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use outrigger_core::time::Instant;
 
-#[derive(Debug)]
-struct Entry<E> {
-    at: Instant,
-    sequence: u64,
-    event: E,
-}
-
-impl<E> Entry<E> {
-    const fn key(&self) -> (Instant, u64) {
-        (self.at, self.sequence)
-    }
-}
-
-impl<E> PartialEq for Entry<E> {
-    fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
-    }
-}
-
-impl<E> Eq for Entry<E> {}
-
-impl<E> PartialOrd for Entry<E> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-/// The earliest entry is the greatest, because [`BinaryHeap`] gives the greatest first.
-impl<E> Ord for Entry<E> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        other.key().cmp(&self.key())
-    }
+/// In the order of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    /// The time, and below it how many were planned before: one number, because it is compared often.
+    order: u128,
+    /// Where the event lies.
+    place: u32,
 }
 
 /// A queue of events by time, first planned first.
 #[derive(Debug)]
 pub(crate) struct Queue<E> {
-    heap: BinaryHeap<Entry<E>>,
+    heap: BinaryHeap<Reverse<Key>>,
+    events: Vec<Option<E>>,
+    /// Places of events that have happened.
+    free: Vec<u32>,
     planned: u64,
 }
 
@@ -50,6 +30,8 @@ impl<E> Default for Queue<E> {
     fn default() -> Self {
         Self {
             heap: BinaryHeap::new(),
+            events: Vec::new(),
+            free: Vec::new(),
             planned: 0,
         }
     }
@@ -59,27 +41,47 @@ impl<E> Queue<E> {
     /// Plans an event.
     pub(crate) fn push(&mut self, at: Instant, event: E) {
         self.planned += 1;
-        self.heap.push(Entry {
-            at,
-            sequence: self.planned,
-            event,
-        });
+        let place = match self.free.pop() {
+            Some(place) => {
+                self.events[place as usize] = Some(event);
+                place
+            }
+            None => {
+                self.events.push(Some(event));
+                // Memory ends long before.
+                (self.events.len() - 1) as u32
+            }
+        };
+        let order = u128::from(at.as_nanos()) << 64 | u128::from(self.planned);
+        self.heap.push(Reverse(Key { order, place }));
     }
 
     /// The next event and its time.
     pub(crate) fn pop(&mut self) -> Option<(Instant, E)> {
-        self.heap.pop().map(|entry| (entry.at, entry.event))
+        let Reverse(key) = self.heap.pop()?;
+        self.free.push(key.place);
+        let event = self.events[key.place as usize].take()?;
+        Some((key.at(), event))
     }
 
     /// When the next event happens.
     pub(crate) fn next_at(&self) -> Option<Instant> {
-        self.heap.peek().map(|entry| entry.at)
+        self.heap.peek().map(|Reverse(key)| key.at())
+    }
+}
+
+impl Key {
+    const fn at(self) -> Instant {
+        Instant::from_nanos((self.order >> 64) as u64)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::dice::Dice;
 
     #[test]
     fn order_is_time_then_planning() {
@@ -89,5 +91,23 @@ mod tests {
         }
         let order: String = std::iter::from_fn(|| queue.pop().map(|(_, e)| e)).collect();
         assert_eq!(order, "bdac");
+    }
+
+    #[test]
+    fn it_gives_what_a_sorted_list_gives() {
+        let (mut dice, mut queue, mut sorted) = (Dice::new(1), Queue::default(), BTreeMap::new());
+        for number in 0..10_000_u64 {
+            // Grows at first, and is emptied in the end.
+            if dice.below(10_000) > number {
+                let at = Instant::from_millis(dice.below(500));
+                queue.push(at, number);
+                sorted.insert((at, number), number);
+            } else {
+                let want = sorted.pop_first().map(|((at, _), number)| (at, number));
+                assert_eq!(queue.pop(), want);
+            }
+            let next = sorted.first_key_value().map(|((at, _), _)| *at);
+            assert_eq!(queue.next_at(), next);
+        }
     }
 }

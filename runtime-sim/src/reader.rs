@@ -186,12 +186,10 @@ impl Reader {
         loop {
             match self.state {
                 State::Head => {
-                    let Some(end) = find(self.unread(), b"\r\n\r\n") else {
+                    let Some(end) = self.places.find(&self.buffer[self.start..])? else {
                         return self.need_more("a head");
                     };
-                    let head = self.take(end + 4);
-                    let head = head.start..head.end - 4;
-                    self.places.find(&self.buffer[head.clone()])?;
+                    let head = self.take(end);
                     self.state = self.after_head(head.clone())?;
                     self.trailers.clear();
                     return Ok(Some(Found::Head(head)));

@@ -6,7 +6,6 @@
 
 mod drive;
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -23,6 +22,7 @@ use crate::event::{ExchangeId, Happening};
 use crate::fabric::Fabric;
 use crate::invariants::{self, Watch};
 use crate::network::{End, Wire};
+use crate::ordered::Ordered;
 
 /// The upstream side of an exchange.
 #[derive(Clone, Copy, Debug)]
@@ -61,8 +61,11 @@ pub(crate) struct Sidecar {
     worker: Worker,
     /// Connections that were accepted.
     accepted: u64,
-    running: BTreeMap<u64, Running>,
-    idle: BTreeMap<ConnectionId, (Wire, End)>,
+    /// By number; one that is being driven is not in its place.
+    running: Ordered<u64, Option<Box<Running>>>,
+    idle: Ordered<ConnectionId, (Wire, End)>,
+    /// A connection was kept since idle ones were last looked at.
+    has_kept: bool,
     records: Records,
     /// No new connection is taken.
     pub(crate) draining: bool,
@@ -83,8 +86,9 @@ impl Sidecar {
             seed,
             worker,
             accepted: 0,
-            running: BTreeMap::new(),
-            idle: BTreeMap::new(),
+            running: Ordered::default(),
+            idle: Ordered::default(),
+            has_kept: false,
             records,
             draining: false,
             next: 0,
@@ -106,13 +110,15 @@ impl Sidecar {
             return Ok(());
         }
         let in_sidecar = |what| format!("sidecar {}: {what}", self.number);
-        for (number, running) in &mut self.running {
+        for (number, running) in self.running.iter_mut() {
+            let Some(running) = running else { continue };
             let checked = running.seen.check(&running.exchange);
             checked.map_err(|what| in_sidecar(format!("exchange {number}: {what}")))?;
         }
-        let exchanges = self.running.values().map(|running| &running.exchange);
+        let all = self.running.values().flatten();
+        let exchanges = all.clone().map(|running| &running.exchange);
         invariants::check_mirrors(exchanges, &self.worker).map_err(in_sidecar)?;
-        let aside = self.running.values().filter(|r| r.aside.is_some());
+        let aside = all.filter(|running| running.aside.is_some());
         let running = self.running.len() + aside.count();
         let Some(watch) = &mut self.watch else {
             return Ok(());
@@ -196,7 +202,7 @@ impl Sidecar {
             planned: None,
             seen: invariants::Seen::default(),
         };
-        self.running.insert(self.next, running);
+        self.running.insert(self.next, Some(Box::new(running)));
         ExchangeId {
             sidecar: self.number,
             number: self.next,
@@ -208,9 +214,9 @@ impl Sidecar {
         self.is_touched = true;
         self.draining = true;
         self.worker.drain();
-        let numbers: Vec<u64> = self.running.keys().copied().collect();
+        let numbers: Vec<u64> = self.running.keys().collect();
         for number in numbers {
-            if let Some(running) = self.running.get_mut(&number) {
+            if let Some(Some(running)) = self.running.get_mut(number) {
                 running.drain = true;
             }
             self.advance(number, None, fabric)?;
@@ -226,7 +232,7 @@ impl Sidecar {
         result: Result<(Wire, End), ConnectFault>,
         fabric: &mut Fabric,
     ) -> Result<bool, String> {
-        let Some(running) = self.running.get_mut(&number) else {
+        let Some(Some(running)) = self.running.get_mut(number) else {
             return Ok(false);
         };
         if !matches!(running.upstream, Upstream::Dialling(now) if now == attempt) {
@@ -256,7 +262,7 @@ impl Sidecar {
     }
 
     pub(crate) fn close_idle(&mut self, id: ConnectionId, fabric: &mut Fabric) {
-        if let Some((wire, end)) = self.idle.remove(&id) {
+        if let Some((wire, end)) = self.idle.remove(id) {
             fabric.disown(wire, end);
             fabric.close(wire, end);
         }
@@ -304,12 +310,13 @@ impl Sidecar {
         let found = self
             .running
             .iter_mut()
-            .find(|(_, running)| running.interest.woken == Some(waiter));
+            .filter_map(|(number, running)| Some((number, running.as_mut()?)))
+            .find(|(_, running)| running.waits_as(waiter));
         if let Some((number, running)) = found {
             running.is_woken = true;
             let id = ExchangeId {
                 sidecar: self.number,
-                number: *number,
+                number,
             };
             fabric.queue.push(fabric.now, Happening::Turn(id));
         }
@@ -317,6 +324,10 @@ impl Sidecar {
 }
 
 impl Running {
+    fn waits_as(&self, waiter: WaiterId) -> bool {
+        self.interest.woken == Some(waiter)
+    }
+
     fn wire(&self, side: Side) -> Option<(Wire, End)> {
         match (side, self.upstream) {
             (Side::Downstream, _) => self.downstream,

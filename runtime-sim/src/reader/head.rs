@@ -111,32 +111,38 @@ impl Places {
         HeadSeen { text, places: self }
     }
 
-    /// Finds the parts of a head, which comes without the empty line at its end.
-    pub(super) fn find(&mut self, text: &[u8]) -> Result<(), String> {
+    /// Finds the parts of a head, and where the empty line at its end is over; `None` when it is not all there.
+    pub(super) fn find(&mut self, text: &[u8]) -> Result<Option<usize>, String> {
         self.fields.clear();
-        self.line = line_end(text, 0)?;
-        let mut from = self.line + 2;
-        while from < text.len() {
-            let end = line_end(text, from)?;
+        let Some(mut end) = line_end(text, 0)? else {
+            return Ok(None);
+        };
+        self.line = end;
+        loop {
+            let from = end + 2;
+            match line_end(text, from)? {
+                None => return Ok(None),
+                Some(empty) if empty == from => return Ok(Some(from + 2)),
+                Some(next) => end = next,
+            }
             let (name, value) = field(&text[from..end])?;
-            self.fields.push((
-                from + name.start..from + name.end,
-                from + value.start..from + value.end,
-            ));
-            from = end + 2;
+            let at = |place: Range<usize>| from + place.start..from + place.end;
+            self.fields.push((at(name), at(value)));
         }
-        Ok(())
     }
 }
 
-/// Where the line that begins here ends: at CR LF, or with the text.
-fn line_end(text: &[u8], from: usize) -> Result<usize, String> {
-    let control = memchr::memchr3(b'\r', b'\n', 0, &text[from..]);
-    let end = control.map_or(text.len(), |at| from + at);
-    if end == text.len() || text[end..].starts_with(b"\r\n") {
-        return Ok(end);
+/// Where the line that begins here ends, at CR LF; `None` when its end is not there yet.
+fn line_end(text: &[u8], from: usize) -> Result<Option<usize>, String> {
+    let Some(at) = memchr::memchr3(b'\r', b'\n', 0, &text[from..]) else {
+        return Ok(None);
+    };
+    let end = from + at;
+    match text[end..] {
+        [b'\r'] => Ok(None),
+        [b'\r', b'\n', ..] => Ok(Some(end)),
+        _ => Err(format!("control characters in a head: {:?}", latin1(text))),
     }
-    Err(format!("control characters in a head: {:?}", latin1(text)))
 }
 
 /// Where name and value lie in a field line.

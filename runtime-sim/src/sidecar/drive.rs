@@ -5,7 +5,7 @@
 
 use outrigger_core::exchange::{Ambient, Input, Output, Side};
 
-use super::{Sidecar, Upstream};
+use super::{Running, Sidecar, Upstream};
 use crate::event::{Dialler, ExchangeId, Happening};
 use crate::fabric::Fabric;
 use crate::invariants;
@@ -22,12 +22,31 @@ impl Sidecar {
         fabric: &mut Fabric,
     ) -> Result<(), String> {
         self.is_touched = true;
+        let Some(mut running) = self.running.get_mut(number).and_then(Option::take) else {
+            return Ok(());
+        };
+        if !self.drive(number, &mut running, first, fabric)? {
+            self.running.remove(number);
+        } else if let Some(place) = self.running.get_mut(number) {
+            *place = Some(running);
+        }
+        if std::mem::take(&mut self.has_kept) {
+            self.plan_expiry(fabric);
+        }
+        Ok(())
+    }
+
+    /// `false` when the exchange is over.
+    fn drive(
+        &mut self,
+        number: u64,
+        running: &mut Running,
+        first: Option<Input>,
+        fabric: &mut Fabric,
+    ) -> Result<bool, String> {
         let mut input = first;
         for _ in 0..MOST_INPUTS_A_ROUND {
             if let Some(input) = input.take() {
-                let Some(running) = self.running.get_mut(&number) else {
-                    return Ok(());
-                };
                 let ambient = Ambient {
                     now: fabric.now,
                     entropy: running.entropy,
@@ -36,13 +55,12 @@ impl Sidecar {
                     .exchange
                     .handle_input(input, ambient, &mut self.worker);
             }
-            if !self.perform(number, fabric)? {
-                return Ok(());
+            if !self.perform(number, running, fabric)? {
+                return Ok(false);
             }
-            input = self.next_input(number, fabric);
+            input = self.next_input(running, fabric);
             if input.is_none() {
-                self.plan_expiry(fabric);
-                return Ok(());
+                return Ok(true);
             }
         }
         Err(format!(
@@ -50,16 +68,18 @@ impl Sidecar {
         ))
     }
 
-    /// Performs outputs up to the wait; `false` when there is no such exchange (any more).
-    fn perform(&mut self, number: u64, fabric: &mut Fabric) -> Result<bool, String> {
+    /// Performs outputs up to the wait; `false` when the exchange is over.
+    fn perform(
+        &mut self,
+        number: u64,
+        running: &mut Running,
+        fabric: &mut Fabric,
+    ) -> Result<bool, String> {
         let id = ExchangeId {
             sidecar: self.number,
             number,
         };
         loop {
-            let Some(running) = self.running.get_mut(&number) else {
-                return Ok(false);
-            };
             match running.exchange.poll_output() {
                 Output::Connect(address) => {
                     self.dials += 1;
@@ -67,7 +87,7 @@ impl Sidecar {
                     fabric.dial(Dialler::Exchange(id, self.dials), address);
                 }
                 Output::Reuse(connection) => {
-                    let found = self.idle.remove(&connection).and_then(|(wire, end)| {
+                    let found = self.idle.remove(connection).and_then(|(wire, end)| {
                         let sight = fabric.network.sight(wire, end);
                         if sight.unread == 0 && !sight.eof && !sight.broken {
                             fabric.own_exchange(wire, end, id);
@@ -87,6 +107,7 @@ impl Sidecar {
                         running.upstream = Upstream::None;
                         fabric.own_idle(wire, end, self.number, connection);
                         self.idle.insert(connection, (wire, end));
+                        self.has_kept = true;
                     }
                 }
                 Output::SetAside => {
@@ -101,6 +122,10 @@ impl Sidecar {
                     }
                 }
                 Output::Discard(connection) => self.close_idle(connection, fabric),
+                Output::Wake(waiter) if running.waits_as(waiter) => {
+                    running.is_woken = true;
+                    fabric.queue.push(fabric.now, Happening::Turn(id));
+                }
                 Output::Wake(waiter) => self.wake(waiter, fabric),
                 Output::Announce => fabric
                     .queue
@@ -121,7 +146,7 @@ impl Sidecar {
                     if let Some(copy) = running.exchange.take_mirror() {
                         let entropy = running.entropy;
                         let id = self.begin(copy, entropy, None);
-                        self.perform(id.number, fabric)?;
+                        self.begin_copy(id.number, fabric)?;
                         fabric.queue.push(fabric.now, Happening::Turn(id));
                     }
                 }
@@ -153,17 +178,27 @@ impl Sidecar {
                     running.close(Side::Downstream, fabric);
                     running.close(Side::Upstream, fabric);
                     running.close(Side::Aside, fabric);
-                    self.running.remove(&number);
-                    self.plan_expiry(fabric);
                     return Ok(false);
                 }
             }
         }
     }
 
+    /// Performs what a copy wants at first; it is driven in its own turn.
+    fn begin_copy(&mut self, number: u64, fabric: &mut Fabric) -> Result<(), String> {
+        let Some(mut copy) = self.running.get_mut(number).and_then(Option::take) else {
+            return Ok(());
+        };
+        if !self.perform(number, &mut copy, fabric)? {
+            self.running.remove(number);
+        } else if let Some(place) = self.running.get_mut(number) {
+            *place = Some(copy);
+        }
+        Ok(())
+    }
+
     /// One of the inputs that are ready, by the seed; its bytes are moved.
-    fn next_input(&mut self, number: u64, fabric: &mut Fabric) -> Option<Input> {
-        let running = self.running.get_mut(&number)?;
+    fn next_input(&mut self, running: &mut Running, fabric: &mut Fabric) -> Option<Input> {
         if let Some(input) = running.reuse.take() {
             return Some(input);
         }
