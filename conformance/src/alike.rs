@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use outrigger_core::decision::{PickedBy, Record};
+use outrigger_core::decision::Record;
 use outrigger_core::time::{Duration, Instant};
 use outrigger_recording::{self as recorded, Decided};
 
@@ -67,18 +67,6 @@ pub fn from_json(text: &str) -> serde_json::Result<Decided> {
     decided.upstream_service_ms = None;
     for attempt in &mut decided.attempts {
         attempt.began = Instant::ZERO;
-        match &mut attempt.picked.by {
-            PickedBy::PeakEwma {
-                cost, other_cost, ..
-            } => (*cost, *other_cost) = (Duration::ZERO, Duration::ZERO),
-            PickedBy::Weighted { warmth } => *warmth = 0,
-            PickedBy::Only
-            | PickedBy::Turn
-            | PickedBy::Random
-            | PickedBy::LeastRequest { .. }
-            | PickedBy::Hashed { .. }
-            | PickedBy::OriginalDestination => {}
-        }
     }
     if let Some(seen) = &mut decided.rate_limit {
         seen.next_token = Duration::ZERO;

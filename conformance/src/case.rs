@@ -99,8 +99,6 @@ pub struct Case {
     pub title: String,
     /// Subjects it is not for, and why.
     pub skips: Vec<(String, String)>,
-    /// Why its decisions are not the same under every runtime, if they need not be.
-    pub apart: Option<String>,
     /// Subjects that answer differently: the line that says so, who, and why.
     pub differences: Vec<(usize, String, String)>,
     /// How the sidecar is set up.
@@ -120,13 +118,6 @@ pub struct Case {
 }
 
 impl Case {
-    /// Whether its decisions must be the same under every runtime: nothing says otherwise, and no two clients act at the
-    /// same time, in whatever order.
-    #[must_use]
-    pub fn is_decided_alike(&self) -> bool {
-        self.apart.is_none() && !self.clients.iter().any(|client| client.together)
-    }
-
     /// Why the case is not for this subject.
     #[must_use]
     pub fn skip(&self, subject: &str) -> Option<&str> {
@@ -188,9 +179,6 @@ impl Case {
             if let Some((subject, why)) = self.remark(*line, text, "Differs on ")? {
                 let (subject, why) = (subject.to_owned(), why.to_owned());
                 self.differences.push((*line, subject, why));
-            }
-            if let Some(why) = text.strip_prefix("Decided apart: ") {
-                self.apart = Some(why.to_owned());
             }
         }
         // Scripts of a section replace what the file says about the same address.

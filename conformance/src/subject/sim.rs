@@ -11,6 +11,7 @@ use outrigger_core::time::{Duration, Instant};
 use outrigger_recording::Decided;
 use outrigger_sim::{Accept, Cut, Service as Listening, SidecarId, Simulation, Weather};
 
+use super::world::HOP;
 use super::{
     PAUSE, SEED, Setup, Subject, client_actor, client_name, judge_decisions, judge_unfinished,
     new_board,
@@ -41,6 +42,7 @@ pub(super) fn run(case: &Case, setup: Setup, decided: &mut Vec<Decided>) -> Vec<
     let is_long = case.clients.iter().any(|client| client.steps.len() > LONG);
     let calm = Weather {
         cut: Cut::Whole,
+        latency: HOP,
         jitter: Duration::ZERO,
         ..Weather::default()
     };

@@ -17,16 +17,19 @@ use std::time::Duration;
 use ::tokio::sync::broadcast;
 use outrigger_sim::Peer;
 
-use super::world::{Side, World};
+use super::world::{HOP, Side, World};
 use super::{PAUSE, client_actor, client_name, judge_connections, judge_unfinished, new_board};
 use crate::Problem;
 use crate::actor::SharedBoard;
 use crate::case::{Case, Client};
-use connection::{Wired, play_peer};
+use connection::{Position, Wired, play_peer};
 use place::Place;
 
 /// Signals that may wait for a slow peer.
 const SIGNALS: usize = 1024;
+
+/// More connections than a service ever gets, or clients than a case has.
+const CONNECTIONS: u64 = 100_000;
 
 /// The real address of each address of a case.
 pub(crate) type Places = BTreeMap<String, SocketAddr>;
@@ -82,6 +85,7 @@ impl<'a> Stage<'a> {
         let (board, signals) = (new_board(), broadcast::channel(SIGNALS).0);
         board.borrow_mut().pause = world.has_window().then_some(PAUSE);
         let mut places = BTreeMap::new();
+        let mut next = 0;
         for (address, service) in &case.services {
             places.insert(
                 address.clone(),
@@ -90,7 +94,13 @@ impl<'a> Stage<'a> {
         }
         for (address, place) in &places {
             let service = &case.services[address];
-            place.serve(&case.file, address, service, &board, &signals, &world);
+            next += CONNECTIONS;
+            let first = Position {
+                world: Arc::clone(&world),
+                number: next,
+                sender: signals.clone(),
+            };
+            place.serve(&case.file, address, service, &board, &first);
         }
         Ok(Self {
             case,
@@ -167,12 +177,15 @@ impl<'a> Stage<'a> {
 
     fn start(&self, index: usize, client: &Client, address: SocketAddr) {
         let actor = client_actor(self.case, index, client, &self.board);
-        let (sender, receiver) = (self.signals.clone(), self.signals.subscribe());
-        let world = Arc::clone(&self.world);
+        let position = Position {
+            world: Arc::clone(&self.world),
+            number: 1 + index as u64,
+            sender: self.signals.clone(),
+        };
         ::tokio::task::spawn_local(self.world.task(Side::Peers, async move {
             let mut actor: Box<dyn Peer> = Box::new(actor);
-            let stream = Wired::connect(&world, address).await;
-            play_peer(&mut *actor, stream, world, sender, receiver).await;
+            let stream = Wired::connect(&position.world, position.number, address).await;
+            play_peer(&mut *actor, stream, position).await;
         }));
     }
 
@@ -196,6 +209,10 @@ impl<'a> Stage<'a> {
         let Ok(name) = waits.recv().await else {
             return Err(io::Error::other("signals were lost"));
         };
+        if self.world.has_window() && matches!(&*name, "reload" | "drain") {
+            // It was told at once that its time has come, and not after the time that bytes travel.
+            self.world.sleep_until(self.world.now() + HOP, 0).await;
+        }
         let done = match &*name {
             "reload" => {
                 proxy.reload().await?;

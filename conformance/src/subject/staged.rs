@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
@@ -20,7 +20,7 @@ use outrigger_core::outbox::Outbox;
 use outrigger_runtime::{Accepted, Launch, Listener, Stream, System, Timer};
 
 use super::world::line::{End, Line, Listening};
-use super::world::{Side, Whom, World};
+use super::world::{HOP, Side, Whom, World};
 
 /// Where an address of a case leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,11 +109,17 @@ impl<S: System> Player<S> {
     }
 
     async fn reach(&self, site: Option<Site>) -> io::Result<Watched<S::Stream>> {
-        let real = match site {
-            Some(Site::At(real)) => real,
-            Some(Site::Ignores) => return pending().await,
-            None => return Err(io::ErrorKind::ConnectionRefused.into()),
+        self.hop().await;
+        let connected = match site {
+            Some(Site::At(real)) => self.dial(real).await,
+            Some(Site::Ignores) => pending().await,
+            None => Err(io::ErrorKind::ConnectionRefused.into()),
         };
+        self.hop().await;
+        connected
+    }
+
+    async fn dial(&self, real: SocketAddr) -> io::Result<Watched<S::Stream>> {
         let _dialling = self.world.dial();
         let stream = self.inner.connect(real).await?;
         // One that has lost its address has been reset by now.
@@ -122,6 +128,12 @@ impl<S: System> Player<S> {
             .ok_or(io::ErrorKind::ConnectionRefused)?;
         let line = self.world.line(local, real, End::Dialled);
         Ok(self.watch(stream, line))
+    }
+
+    /// Until what is sent now would have arrived.
+    async fn hop(&self) {
+        let mut timer = self.timer(self.world.now() + HOP);
+        poll_fn(|cx| timer.poll(cx)).await;
     }
 }
 

@@ -5,6 +5,9 @@
 //! at rest: no task is running or woken, nobody waits for bytes, an end or a connection that is already on its way. All
 //! of that is known, because both ends of every connection are counted here ([`line`]), and so is every task ([`task`]).
 //! So nothing is guessed from how long something took, and a slow machine only makes a case slow.
+//!
+//! Nor does anything depend on which thread was faster: what peers do takes the time that bytes travel, and those whose
+//! time comes at once have their turns one by one, each when what the one before did has come to rest.
 
 pub(crate) mod line;
 pub(crate) mod task;
@@ -24,6 +27,12 @@ use task::Entry;
 /// Bytes of one direction that may be under way or unread, as in the simulation. Less than any socket's buffers hold, so
 /// the kernel never makes a writer wait.
 pub(crate) const WINDOW: usize = 64 * 1024;
+
+/// How long bytes travel from one end of a connection to the other, here and in the simulation's calm weather.
+pub(crate) const HOP: Duration = Duration::from_micros(200);
+
+/// Numbers below are for peers, whose turn comes first at the same time.
+const PEERS: u64 = 1 << 32;
 
 /// Longer than any timer of a case and any run of a case takes.
 const LONG_AFTER: Duration = Duration::from_secs(100 * 24 * 3600);
@@ -226,15 +235,19 @@ impl World {
         self.lock().timers.remove(&(at, number));
     }
 
-    /// Lets time pass, for a peer.
-    pub(crate) async fn sleep(&self, time: Duration) {
-        let (at, number) = (self.now() + time, self.number());
-        poll_fn(
-            |cx| match self.is_due(at, number, Whom::Peer(cx.waker().clone())) {
-                true => Poll::Ready(()),
-                false => Poll::Pending,
-            },
-        )
+    /// Lets time pass, for a peer. Of several whose time comes at once, each has its turn when what the one before did
+    /// has come to rest, in the order of their numbers: so they never race.
+    pub(crate) async fn sleep_until(&self, at: Instant, peer: u64) {
+        let mut is_set = false;
+        poll_fn(|cx| {
+            let key = (at.saturating_duration_since(self.zero), peer);
+            let mut state = self.lock();
+            if std::mem::replace(&mut is_set, true) && !state.timers.contains_key(&key) {
+                return Poll::Ready(());
+            }
+            state.timers.insert(key, Whom::Peer(cx.waker().clone()));
+            Poll::Pending
+        })
         .await;
     }
 }
@@ -242,7 +255,7 @@ impl World {
 impl State {
     fn number(&mut self) -> u64 {
         self.numbers += 1;
-        self.numbers
+        PEERS + self.numbers
     }
 
     /// Nothing happens any more unless the clock moves.
@@ -300,7 +313,8 @@ mod tests {
         let world = World::new(Some(4));
         let sleep = |ms| {
             let sleeper = Arc::clone(&world);
-            let sleep = async move { sleeper.sleep(Duration::from_millis(ms)).await };
+            let at = world.now() + Duration::from_millis(ms);
+            let sleep = async move { sleeper.sleep_until(at, ms).await };
             world.task(Side::Peers, sleep)
         };
         let mut sleeps = [20, 10].map(sleep);

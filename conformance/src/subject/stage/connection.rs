@@ -7,7 +7,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant as Moment};
 
 use ::tokio::net::{TcpSocket, TcpStream};
 use ::tokio::sync::broadcast;
@@ -16,7 +16,7 @@ use outrigger_sim::{Action, Event, Peer};
 use socket2::SockRef;
 
 use crate::subject::world::line::{End, Line};
-use crate::subject::world::{Whom, World};
+use crate::subject::world::{HOP, Whom, World};
 
 /// What a socket's buffers must hold at least: a whole window, and what the kernel needs for it.
 pub(super) const BUFFER: usize = 512 * 1024;
@@ -30,7 +30,10 @@ pub(super) struct Wired {
 
 impl Wired {
     /// Connects; `None` when that is refused.
-    pub(super) async fn connect(world: &Arc<World>, addr: SocketAddr) -> Option<Self> {
+    pub(super) async fn connect(world: &Arc<World>, number: u64, addr: SocketAddr) -> Option<Self> {
+        if world.has_window() {
+            world.sleep_until(world.now() + HOP, number).await;
+        }
         let _dialling = world.dial();
         let socket = TcpSocket::new_v4().ok()?;
         if world.has_window() {
@@ -111,14 +114,20 @@ pub(super) fn grow(socket: SockRef<'_>) {
     let _ = socket.set_tcp_nodelay(true);
 }
 
+/// A peer's place in its world.
+pub(super) struct Position {
+    pub(super) world: Arc<World>,
+    /// In which order peers have their turns.
+    pub(super) number: u64,
+    /// Gives signals.
+    pub(super) sender: broadcast::Sender<String>,
+}
+
 /// Plays a peer until nobody gives signals any more. Without a stream it is told that it was refused.
-pub(super) async fn play_peer(
-    peer: &mut dyn Peer,
-    stream: Option<Wired>,
-    world: Arc<World>,
-    sender: broadcast::Sender<String>,
-    mut receiver: broadcast::Receiver<String>,
-) {
+///
+/// A peer is told at once what arrives, and what it does then takes the time of both ways.
+pub(super) async fn play_peer(peer: &mut dyn Peer, stream: Option<Wired>, position: Position) {
+    let mut receiver = position.sender.subscribe();
     let first = if stream.is_some() {
         Event::Opened
     } else {
@@ -126,16 +135,17 @@ pub(super) async fn play_peer(
     };
     let mut seat = Seat {
         stream,
-        world,
-        sender,
+        position,
         outgoing: VecDeque::new(),
+        turn: None,
         nap: None,
         eof: false,
     };
     seat.tell(peer, first);
     loop {
-        let reads = !seat.eof && peer.is_reading();
-        let writes = !seat.outgoing.is_empty();
+        let reads = !seat.eof && peer.is_reading() && !seat.is_leaving();
+        let (waits, naps) = (seat.turn.is_some(), seat.nap.is_some());
+        let writes = !seat.outgoing.is_empty() && !waits;
         let ready = async {
             let Some(stream) = &seat.stream else {
                 return pending().await;
@@ -143,13 +153,14 @@ pub(super) async fn play_peer(
             let readable = poll_fn(|cx| stream.poll_readable(cx));
             let writable = poll_fn(|cx| stream.poll_writable(cx));
             ::tokio::select! {
+                biased;
                 _ = readable, if reads => true,
                 _ = writable, if writes => false,
                 else => pending().await,
             }
         };
-        let napping = seat.nap.is_some();
         ::tokio::select! {
+            biased;
             to_read = ready => {
                 if to_read {
                     seat.read(peer);
@@ -157,11 +168,17 @@ pub(super) async fn play_peer(
                     seat.broken(peer);
                 }
             }
+            () = due(&mut seat.turn), if waits => {
+                seat.turn = None;
+                if seat.flush().is_err() {
+                    seat.broken(peer);
+                }
+            }
             name = receiver.recv() => match name {
                 Ok(name) => seat.tell(peer, Event::Signal(&name)),
                 Err(_) => return,
             },
-            () = nap(&mut seat.nap), if napping => {
+            () = due(&mut seat.nap), if naps => {
                 seat.nap = None;
                 seat.tell(peer, Event::Woken);
             }
@@ -169,50 +186,68 @@ pub(super) async fn play_peer(
     }
 }
 
-type Nap = Pin<Box<dyn Future<Output = ()>>>;
+type Deadline = Pin<Box<dyn Future<Output = ()>>>;
 
-async fn nap(nap: &mut Option<Nap>) {
-    match nap {
-        Some(nap) => nap.await,
+async fn due(deadline: &mut Option<Deadline>) {
+    match deadline {
+        Some(deadline) => deadline.await,
         None => pending().await,
     }
 }
 
 struct Seat {
     stream: Option<Wired>,
-    world: Arc<World>,
-    sender: broadcast::Sender<String>,
-    outgoing: VecDeque<Action>,
-    nap: Option<Nap>,
+    position: Position,
+    /// What is to be done, and when.
+    outgoing: VecDeque<(Moment, Action)>,
+    /// When the next of that is to be done.
+    turn: Option<Deadline>,
+    nap: Option<Deadline>,
     eof: bool,
 }
 
 impl Seat {
+    fn at(&self, at: Moment) -> Deadline {
+        let Position { world, number, .. } = &self.position;
+        let (world, number) = (Arc::clone(world), *number);
+        Box::pin(async move { world.sleep_until(at, number).await })
+    }
+
+    /// It closes as soon as its turn comes, and reads no more.
+    fn is_leaving(&self) -> bool {
+        let leaves = |(_, action): &_| matches!(action, Action::Close | Action::Reset);
+        self.outgoing.iter().any(leaves)
+    }
+
     fn tell(&mut self, peer: &mut dyn Peer, event: Event<'_>) {
         let mut actions = Vec::new();
+        let now = self.position.world.now();
         // Scripts never look at the time.
         peer.on_event(event, Instant::ZERO, &mut actions);
         for action in actions {
             match action {
                 // Somebody always listens: the play itself.
-                Action::Signal(name) => drop(self.sender.send(name)),
-                Action::Sleep(time) => {
-                    let world = Arc::clone(&self.world);
-                    self.nap = Some(Box::pin(async move { world.sleep(time).await }));
-                }
+                Action::Signal(name) => drop(self.position.sender.send(name)),
+                Action::Sleep(time) => self.nap = Some(self.at(now + time)),
                 Action::Send(_) | Action::Shutdown | Action::Close | Action::Reset => {
-                    self.outgoing.push_back(action);
+                    self.outgoing.push_back((now + 2 * HOP, action));
                 }
             }
         }
-        if self.flush().is_err() {
-            self.broken(peer);
+        if !self.position.world.has_window() {
+            // Before a program nobody waits for a turn.
+            if self.flush().is_err() {
+                self.broken(peer);
+            }
+        } else if let (None, Some((at, _))) = (&self.turn, self.outgoing.front()) {
+            self.turn = Some(self.at(*at));
         }
     }
 
     fn broken(&mut self, peer: &mut dyn Peer) {
         // What arrived before the end is still to be seen.
         self.outgoing.clear();
+        self.turn = None;
         if self.stream.is_some() && !self.eof {
             return self.read(peer);
         }
@@ -242,16 +277,21 @@ impl Seat {
 
     /// Does what the peer wants to do, as far as the socket takes it.
     fn flush(&mut self) -> io::Result<()> {
-        while let (Some(stream), Some(action)) = (&self.stream, self.outgoing.pop_front()) {
+        while let (Some(stream), Some((at, action))) = (&self.stream, self.outgoing.pop_front()) {
+            if self.position.world.has_window() && at > self.position.world.now() {
+                self.turn = Some(self.at(at));
+                self.outgoing.push_front((at, action));
+                return Ok(());
+            }
             match action {
                 Action::Send(bytes) => match stream.try_write(&bytes) {
                     Ok(count) if count == bytes.len() => {}
                     Ok(count) => {
-                        self.outgoing
-                            .push_front(Action::Send(bytes[count..].to_vec()));
+                        let rest = Action::Send(bytes[count..].to_vec());
+                        self.outgoing.push_front((at, rest));
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        self.outgoing.push_front(Action::Send(bytes));
+                        self.outgoing.push_front((at, Action::Send(bytes)));
                         return Ok(());
                     }
                     Err(error) => return Err(error),

@@ -7,11 +7,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use ::tokio::net::TcpListener;
-use ::tokio::sync::broadcast;
 use outrigger_sim::Peer;
 use socket2::{Domain, SockRef, Socket, Type};
 
-use super::connection::{Wired, grow, play_peer};
+use super::connection::{Position, Wired, grow, play_peer};
 use crate::actor::SharedBoard;
 use crate::case::Service;
 use crate::named::Named;
@@ -74,20 +73,20 @@ impl Place {
         self.count.get().min(self.scripts)
     }
 
-    /// Accepts connections for as long as the case runs.
+    /// Accepts connections for as long as the case runs. The first one's peer has this position.
     pub(super) fn serve(
         &self,
         file: &str,
         address: &str,
         service: &Service,
         board: &SharedBoard,
-        signals: &broadcast::Sender<String>,
-        world: &Arc<World>,
+        position: &Position,
     ) {
         let (file, address) = (file.to_owned(), address.to_owned());
         let (service, board) = (service.clone(), Rc::clone(board));
-        let (signals, count) = (signals.clone(), Rc::clone(&self.count));
-        let (world, at) = (Arc::clone(world), self.addr);
+        let (signals, count) = (position.sender.clone(), Rc::clone(&self.count));
+        let (world, at) = (Arc::clone(&position.world), self.addr);
+        let first = position.number;
         let Ok(listener) = self
             .socket
             .try_clone()
@@ -111,11 +110,14 @@ impl Place {
                         None => continue,
                     },
                 };
-                let (sender, receiver) = (signals.clone(), signals.subscribe());
+                let position = Position {
+                    world: Arc::clone(&world),
+                    number: first + number as u64,
+                    sender: signals.clone(),
+                };
                 let _ = signals.send("connected".to_owned());
-                let played = Arc::clone(&world);
                 ::tokio::task::spawn_local(world.task(Side::Peers, async move {
-                    play_peer(&mut *peer, Some(wired), played, sender, receiver).await;
+                    play_peer(&mut *peer, Some(wired), position).await;
                 }));
             }
         }));
