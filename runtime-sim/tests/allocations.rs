@@ -7,7 +7,8 @@ use outrigger_core::exchange::ListenerKind;
 use outrigger_core::time::{Duration, Instant};
 use outrigger_core::worker::WorkerSettings;
 use outrigger_sim::load::{
-    Ask, Behaviour, Instance, Latency, Ledger, Outcome, RateWindow, Spacing, Traffic,
+    Ask, Behaviour, Call, Calls, Forwards, Instance, Latency, Ledger, Outcome, Pool, RateWindow,
+    Spacing, Traffic,
 };
 use outrigger_sim::{Cut, Rules, Simulation, Weather};
 
@@ -20,6 +21,15 @@ spec:
   resolution: STATIC
   ports: [{number: 80, name: http, protocol: HTTP}]
   endpoints: [{address: 10.0.0.1}, {address: 10.0.0.2}]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: stock}
+spec:
+  hosts: [stock.test]
+  resolution: STATIC
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  endpoints: [{address: 10.0.0.3}]
 ";
 
 /// Counts and keeps nothing.
@@ -44,7 +54,7 @@ impl Ledger for Count {
     }
 }
 
-/// Clients ask a shop a thousand times a second.
+/// Clients ask a shop a thousand times a second, and the shop asks the stock twice at a time before it answers.
 fn world(count: &Rc<RefCell<Count>>, records: &Rc<Cell<u64>>) -> Simulation {
     let weather = Weather {
         jitter: Duration::ZERO,
@@ -66,9 +76,18 @@ fn world(count: &Rc<RefCell<Count>>, records: &Rc<Cell<u64>>) -> Simulation {
     };
     let ledger = || Rc::clone(count) as Rc<RefCell<dyn Ledger>>;
     for address in ["10.0.0.1:80", "10.0.0.2:80"] {
-        let shop = Instance::new(behaviour("shop"), 1);
+        let stock = || Call::new(Ask::get("stock.test"), ledger());
+        let shop = Instance::new(behaviour("shop"), 1).calling(Calls {
+            pool: Pool::new("sidecar", sim.errands()),
+            forwards: Forwards::default(),
+            stages: vec![vec![stock(), stock()]],
+        });
         sim.serve(address, Box::new(shop));
     }
+    sim.serve(
+        "10.0.0.3:80",
+        Box::new(Instance::new(behaviour("stock"), 2)),
+    );
     let always = RateWindow {
         from: Instant::ZERO,
         until: Instant::from_millis(60_000),
@@ -97,7 +116,7 @@ fn a_call_at_rest_allocates_nothing() {
     run(12_000);
     let (good, recorded) = (count.borrow().good, records.get());
     let allocated = allocation_counter::measure(|| run(14_000));
-    assert_eq!(records.get() - recorded, 2000);
-    assert_eq!(count.borrow().good - good, 2000);
-    assert_eq!(allocated.count_total, 0, "allocations in 2000 calls");
+    assert_eq!(records.get() - recorded, 6000);
+    assert_eq!(count.borrow().good - good, 6000);
+    assert_eq!(allocated.count_total, 0, "allocations in 6000 calls");
 }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use outrigger_core::snapshot::PerMillion;
 use outrigger_core::time::{Duration, Instant};
+use smallvec::SmallVec;
 
 use super::ask::Ask;
 use super::carried::Forwards;
@@ -76,23 +77,27 @@ pub struct Calls {
 }
 
 impl Calls {
-    /// Makes the calls of the first stage from `stage` on that has some for this request. `None` when there is none.
+    /// Makes the calls of the first stage from `stage` on that has some for this request, as the next round. `None` when
+    /// there is none.
     pub(super) fn make(
         &self,
         stage: &mut usize,
         cause: Cause<'_>,
+        place: &mut Option<Rc<Round>>,
         bell: &Bell,
         now: Instant,
         dice: &mut Dice,
-    ) -> Option<Rc<Round>> {
+    ) -> Option<()> {
         loop {
             let calls = self.stages.get(*stage)?;
             *stage += 1;
-            let wanted: Vec<&Call> = calls.iter().filter(|c| dice.chance(c.share)).collect();
+            // As many as an application usually asks at a time; more take memory.
+            let mut wanted = SmallVec::<[&Call; 8]>::new();
+            wanted.extend(calls.iter().filter(|c| dice.chance(c.share)));
             if wanted.is_empty() {
                 continue;
             }
-            let round = Round::new(wanted.len(), bell.clone());
+            let round = Round::begin(place, wanted.len(), bell);
             for call in wanted {
                 let waits = Waits {
                     round: Rc::clone(&round),
@@ -100,7 +105,7 @@ impl Calls {
                 };
                 self.pool.call(&call.topic, cause, now, Some(waits));
             }
-            return Some(round);
+            return Some(());
         }
     }
 }

@@ -188,11 +188,12 @@ impl State {
         &mut self,
         stage: &mut usize,
         cause: Cause<'_>,
+        place: &mut Option<Rc<Round>>,
         bell: Option<&Bell>,
         now: Instant,
-    ) -> Option<Rc<Round>> {
+    ) -> Option<()> {
         let calls = self.calls.as_ref()?;
-        calls.make(stage, cause, bell?, now, &mut self.dice)
+        calls.make(stage, cause, place, bell?, now, &mut self.dice)
     }
 
     fn usual(&mut self) -> Plan {

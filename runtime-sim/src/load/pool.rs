@@ -61,12 +61,20 @@ pub(super) struct Round {
 }
 
 impl Round {
-    pub(super) fn new(calls: usize, bell: Bell) -> Rc<Self> {
-        Rc::new(Self {
-            left: Cell::new(calls),
-            has_failed: Cell::new(false),
-            bell,
-        })
+    /// A round of so many calls, in the place of the one before, of which nothing is under way any more.
+    pub(super) fn begin(place: &mut Option<Rc<Self>>, calls: usize, bell: &Bell) -> Rc<Self> {
+        match place {
+            Some(round) if Rc::strong_count(round) == 1 => {
+                round.left.set(calls);
+                round.has_failed.set(false);
+                Rc::clone(round)
+            }
+            _ => Rc::clone(place.insert(Rc::new(Self {
+                left: Cell::new(calls),
+                has_failed: Cell::new(false),
+                bell: bell.clone(),
+            }))),
+        }
     }
 
     pub(super) fn is_over(&self) -> bool {

@@ -24,6 +24,8 @@ pub(super) struct Serving {
     /// Of that request, what goes on with the calls for it.
     carried: Vec<u8>,
     phase: Phase,
+    /// The calls that are under way for it, or were.
+    round: Option<Rc<Round>>,
     /// The connection has ended. What is worked on is done all the same.
     is_over: bool,
 }
@@ -36,7 +38,7 @@ enum Phase {
     /// A request is being worked on.
     Working(Plan),
     /// Others are asked before there is an answer.
-    Calling(Rc<Round>, usize),
+    Calling(usize),
     /// Nothing more is answered, and what comes is read and forgotten.
     Deaf,
 }
@@ -50,6 +52,7 @@ impl Serving {
             again: false,
             carried: Vec::new(),
             phase: Phase::Reading,
+            round: None,
             is_over: false,
         }
     }
@@ -118,18 +121,17 @@ impl Serving {
 
     /// Asks others, from a stage on; with nobody left to ask there is an answer.
     fn call(&mut self, mut stage: usize, now: Instant, actions: &mut Vec<Action>) {
-        let buffer = self.buffer();
         let instance = &mut *self.instance.borrow_mut();
         let cause = Cause {
             again: self.again,
             carried: &self.carried,
         };
-        match instance.call(&mut stage, cause, self.bell.as_ref(), now) {
-            Some(round) => self.phase = Phase::Calling(round, stage),
+        match instance.call(&mut stage, cause, &mut self.round, self.bell.as_ref(), now) {
+            Some(()) => self.phase = Phase::Calling(stage),
             None => {
                 instance.leave();
                 self.phase = Phase::Reading;
-                let bytes = instance.answer(200, buffer);
+                let bytes = instance.answer(200, self.buffer());
                 actions.push(Action::Send(bytes));
             }
         }
@@ -148,15 +150,16 @@ impl Serving {
     }
 
     fn woken(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let round = self.round.as_deref();
         match &self.phase {
             Phase::Waiting(work, plan) => self.work(*work, *plan, now, actions),
             Phase::Working(plan) => self.perform(*plan, now, actions),
-            Phase::Calling(round, _) if !round.is_over() => {}
-            Phase::Calling(round, _) if round.has_failed() => {
+            Phase::Calling(_) if round.is_some_and(|round| !round.is_over()) => {}
+            Phase::Calling(_) if round.is_some_and(Round::has_failed) => {
                 self.answer(500, actions);
                 self.instance.borrow_mut().leave();
             }
-            Phase::Calling(_, stage) => self.call(*stage, now, actions),
+            Phase::Calling(stage) => self.call(*stage, now, actions),
             Phase::Reading | Phase::Deaf => {}
         }
         self.read(now, actions);
