@@ -130,12 +130,6 @@ impl Outbox {
         self.queue.front().map_or(&self.tail[..], |b| &b[..])
     }
 
-    /// The next piece to write, if it is a long one that was not copied.
-    #[must_use]
-    pub fn kept(&self) -> Option<&Bytes> {
-        self.queue.front()
-    }
-
     /// Whether one plain write is enough, because there is one piece.
     #[must_use]
     pub fn is_single(&self) -> bool {

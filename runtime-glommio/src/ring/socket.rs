@@ -13,11 +13,12 @@ use socket2::SockAddr;
 
 use super::buffers::{self, Buffers};
 
-/// More than this much that nobody has read, and receiving stops.
-pub(super) const UNREAD: usize = 128 * 1024;
-
-/// So do so many pieces: each holds a whole buffer, however short it is, or costs more than its bytes.
+/// With so many pieces that nobody has read receiving stops: each holds a whole buffer, however short it is, or costs more
+/// than its bytes. So no more than 128 KiB wait.
 const PIECES: usize = 32;
+
+/// Room that a read gets where there is none.
+const ROOM: usize = 16 * 1024;
 
 /// A receive that was submitted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -148,7 +149,6 @@ pub(super) struct Socket {
     pub(super) receive: Receive,
     pub(super) incoming: Incoming,
     arrived: VecDeque<Arrived>,
-    unread: usize,
     /// After what has arrived: the end, or an error number.
     pub(super) end: Option<Result<(), i32>>,
     pub(super) reader: Option<Waker>,
@@ -172,7 +172,6 @@ impl Socket {
             receive: Receive::Idle,
             incoming: Incoming::Provided,
             arrived: VecDeque::new(),
-            unread: 0,
             end: None,
             reader: None,
             sending: Sending::Idle,
@@ -207,7 +206,7 @@ impl Socket {
 
     /// So much waits to be read that no more should come.
     pub(super) fn is_full(&self) -> bool {
-        self.unread >= UNREAD || self.arrived.len() >= PIECES
+        self.arrived.len() >= PIECES
     }
 
     /// The ring refers to nothing of it.
@@ -223,7 +222,6 @@ impl Socket {
             buffers.give_back(id);
             return;
         }
-        self.unread += len;
         self.arrived.push_back(Arrived::Lent { id, taken: 0, len });
         if len == buffers::SIZE {
             self.incoming.on_filled();
@@ -238,7 +236,7 @@ impl Socket {
     ) -> Option<io::Result<usize>> {
         if space.capacity() == space.len() {
             // No room would look like the end.
-            space.reserve(UNREAD / 8);
+            space.reserve(ROOM);
         }
         let mut read = 0;
         while let Some(front) = self.arrived.front_mut() {
@@ -270,7 +268,6 @@ impl Socket {
                 self.arrived.pop_front();
             }
         }
-        self.unread -= read;
         match (read, self.end) {
             (0, None) => None,
             (0, Some(end)) => Some(end.map(|()| 0).map_err(io::Error::from_raw_os_error)),
@@ -291,7 +288,6 @@ impl Socket {
 
     /// Forgets what nobody will read.
     pub(super) fn forget_arrived(&mut self, buffers: &mut Buffers) {
-        self.unread = 0;
         for arrived in self.arrived.drain(..) {
             if let Arrived::Lent { id, .. } = arrived {
                 buffers.give_back(id);
