@@ -1,8 +1,9 @@
 //! Path normalisation: what happens to a request target before anything looks at it.
 //!
 //! Order and words are Envoy's (`#` is refused; escaped slashes, then RFC 3986, then runs of slashes), the choice is
-//! Istio's `meshConfig.pathNormalization`. Every step only shortens the path, so all of it happens in place, and a path
-//! with nothing to do is only read. The query is never touched.
+//! Istio's `meshConfig.pathNormalization`. Every step but the last only shortens the path, so they happen in place, and a
+//! path with nothing to do is only read. The last one encodes what no URI holds as it stands, as Envoy's canonicalizer
+//! does: rules, authorization and the service then see one path. The query is never touched.
 
 use crate::snapshot::PathNormalization;
 
@@ -41,6 +42,7 @@ pub fn normalize(target: &mut Vec<u8>, how: PathNormalization) -> Result<(), Pat
         len = merge(&mut path[..len]);
     }
     target.drain(len..end);
+    encode(target, len);
     Ok(())
 }
 
@@ -52,6 +54,7 @@ fn needs_work(path: &[u8], merge_slashes: bool) -> bool {
             Some(b'/') => merge_slashes,
             _ => false,
         })
+        || path.iter().any(|&byte| MUST_BE_ENCODED[usize::from(byte)])
 }
 
 /// Decodes unreserved characters (RFC 3986 §2.3), and slashes when asked to; turns `\` into `/`. Returns the new length.
@@ -101,11 +104,7 @@ fn remove_dot_segments(path: &mut [u8]) -> usize {
         let rest = &path[read + 1..];
         let len = memchr::memchr(b'/', rest).unwrap_or(rest.len());
         let is_last = read + 1 + len == path.len();
-        let dots = match &rest[..len] {
-            b"." => 1,
-            b".." => 2,
-            _ => 0,
-        };
+        let dots = dots_of(&rest[..len]);
         if dots == 2 {
             write = memchr::memrchr(b'/', &path[..write]).unwrap_or(0);
         }
@@ -119,6 +118,64 @@ fn remove_dot_segments(path: &mut [u8]) -> usize {
         read += 1 + len;
     }
     write
+}
+
+/// How many dots a dot segment has, 0 for any other. What follows `;` is a parameter (RFC 3986 §3.3): servers that take
+/// parameters off before they resolve dots go up at `..;`, so what guards them has to do the same (CVE-2026-73551).
+fn dots_of(segment: &[u8]) -> usize {
+    let name = memchr::memchr(b';', segment).map_or(segment, |at| &segment[..at]);
+    match name {
+        b"." => 1,
+        b".." => 2,
+        _ => 0,
+    }
+}
+
+/// What RFC 3986 §3.3 does not allow in a path: controls, blanks, `"`, `<`, `>`, `^`, `` ` ``, `{`, `|`, `}`, and bytes
+/// that are not ASCII. `[` and `]` are left alone, as Envoy leaves them.
+const MUST_BE_ENCODED: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = byte <= 0x20
+            || byte >= 0x7f
+            || matches!(
+                byte as u8,
+                b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'|' | b'}'
+            );
+        byte += 1;
+    }
+    table
+};
+
+/// Percent-encodes what a path may not hold in the first `len` bytes. Grows the target by two bytes for each.
+fn encode(target: &mut Vec<u8>, len: usize) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let is_doomed = |byte: u8| MUST_BE_ENCODED[usize::from(byte)];
+    let count = target[..len]
+        .iter()
+        .filter(|&&byte| is_doomed(byte))
+        .count();
+    if count == 0 {
+        return;
+    }
+    let old = target.len();
+    target.resize(old + 2 * count, 0);
+    target.copy_within(len..old, len + 2 * count);
+    // From the end, so that nothing is overwritten before it is read.
+    let mut write = len + 2 * count;
+    for read in (0..len).rev() {
+        let byte = target[read];
+        if is_doomed(byte) {
+            write -= 3;
+            target[write] = b'%';
+            target[write + 1] = DIGITS[usize::from(byte >> 4)];
+            target[write + 2] = DIGITS[usize::from(byte & 15)];
+        } else {
+            write -= 1;
+            target[write] = byte;
+        }
+    }
 }
 
 /// Turns runs of slashes into one. Returns the new length.
@@ -163,6 +220,20 @@ mod tests {
             ("/a//../b", Base, "/a/b"),
             ("/a/...", Base, "/a/..."),
             ("/.a/b.", Base, "/.a/b."),
+            ("/a/..;/b", Base, "/b"),
+            ("/public/..;/admin", Base, "/admin"),
+            ("/public/%2e%2e;/admin", Base, "/admin"),
+            ("/public/..;x=1;y/admin", Base, "/admin"),
+            ("/a/.;/b", Base, "/a/b"),
+            ("/a/..;", Base, "/"),
+            ("/a/...;/b", Base, "/a/...;/b"),
+            ("/a;b/..c;/d;", Base, "/a;b/..c;/d;"),
+            ("/a/..;/b", Keep, "/a/..;/b"),
+            ("/a|b?c|d", Base, "/a%7Cb?c|d"),
+            ("/\"<>^`{|}~", Base, "/%22%3C%3E%5E%60%7B%7C%7D~"),
+            ("/a|b/../c^", MergeSlashes, "/c%5E"),
+            ("/[a]'()*,;=:@!$&+", Base, "/[a]'()*,;=:@!$&+"),
+            ("/a|b", Keep, "/a|b"),
             ("/a\\b\\..\\c", Base, "/a/c"),
             ("/a%2Fb%5cc", Base, "/a%2Fb%5cc"),
             ("/a%2fb%5Cc", DecodeAndMergeSlashes, "/a/b/c"),
@@ -183,6 +254,26 @@ mod tests {
         }
         for target in ["/a#b", "/a?b#c", "/%00"] {
             assert_eq!(normalized(target, Base), Err(PathRefused), "{target}");
+        }
+    }
+
+    /// Every byte as it stands: kept, put right, or encoded; and what came of it stays as it is.
+    #[test]
+    fn every_byte_has_one_form() {
+        for byte in (0..=255_u8).filter(|byte| !b"#?/\\".contains(byte)) {
+            let mut target = vec![b'/', b'a', byte, b'b'];
+            normalize(&mut target, Base).unwrap();
+            let must_be_encoded = !byte.is_ascii_graphic() || b"\"<>^`{|}".contains(&byte);
+            let want = if must_be_encoded {
+                format!("/a%{byte:02X}b").into_bytes()
+            } else {
+                vec![b'/', b'a', byte, b'b']
+            };
+            assert_eq!(target, want, "{byte:#x}");
+            if byte != 0 {
+                normalize(&mut target, Base).unwrap();
+                assert_eq!(target, want, "{byte:#x} again");
+            }
         }
     }
 
