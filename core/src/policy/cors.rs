@@ -47,7 +47,8 @@ fn is_allowed(policy: &CorsPolicy, origin: &[u8]) -> bool {
 /// Writes the fields of a preflight's answer. `*` echoes what was asked for, an absent question as empty text.
 pub fn answer_preflight(policy: &CorsPolicy, request: &RequestHead, response: &mut Headers) {
     let origin = request.headers.get(Known::Origin);
-    if origin.is_some_and(|origin| is_allowed(policy, origin)) {
+    let is_origin_allowed = origin.is_some_and(|origin| is_allowed(policy, origin));
+    if is_origin_allowed {
         allow_origin(request, response);
     }
     allow_credentials(policy, response);
@@ -73,12 +74,20 @@ pub fn answer_preflight(policy: &CorsPolicy, request: &RequestHead, response: &m
     if let Some(seconds) = &policy.max_age {
         response.set(Known::AccessControlMaxAge, seconds.as_bytes());
     }
+    // Envoy's own answer passes its filter once more on the way out, so it gets what an actual response gets.
+    if is_origin_allowed {
+        expose_headers(policy, response);
+    }
 }
 
 /// Writes the fields of the response to an actual request whose origin is allowed; they replace the upstream's.
 pub fn decorate(policy: &CorsPolicy, request: &RequestHead, response: &mut Headers) {
     allow_origin(request, response);
     allow_credentials(policy, response);
+    expose_headers(policy, response);
+}
+
+fn expose_headers(policy: &CorsPolicy, response: &mut Headers) {
     if !policy.expose_headers.is_empty() {
         let names = policy.expose_headers.as_bytes();
         response.set(Known::AccessControlExposeHeaders, names);
@@ -134,7 +143,7 @@ mod tests {
     ];
 
     #[test]
-    fn who_is_answered_and_who_is_forwarded() {
+    fn who_is_origin_allowed_and_who_is_forwarded() {
         let a = [TextMatch::Exact("http://a.test".into())];
         let any = [TextMatch::Exact("*".into())];
         let regex = Regex::whole("http://[ab].test").unwrap();
@@ -180,7 +189,8 @@ mod tests {
         };
         assert_eq!(
             text(&answer),
-            "allow-origin=http://a.test allow-credentials=true allow-methods=GET,POST allow-headers=x-q max-age=60"
+            "allow-origin=http://a.test allow-credentials=true allow-methods=GET,POST allow-headers=x-q max-age=60 \
+             expose-headers=x-e"
         );
         let stranger = CorsPolicy {
             allow_origins: Box::default(),
