@@ -44,10 +44,18 @@ pub(crate) fn since_epoch() -> Duration {
         .unwrap_or_default()
 }
 
-/// The calendar time as an HTTP `date` field writes it (RFC 9110 §5.6.7), and the whole second it stands for.
+/// The calendar time as an HTTP `date` field writes it (RFC 9110 §5.6.7).
 pub(crate) fn http_date() -> [u8; 29] {
+    date_of(SystemTime::now())
+}
+
+/// A clock that is set wrong is no reason to lose a connection: `httpdate` panics before 1970 and after 9999.
+fn date_of(time: SystemTime) -> [u8; 29] {
+    /// 9999-12-31 23:59:59 UTC, in seconds since 1970.
+    const LAST: Duration = Duration::from_secs(253_402_300_799);
     let mut text = *b"Thu, 01 Jan 1970 00:00:00 GMT";
-    let now = httpdate::fmt_http_date(SystemTime::now());
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = httpdate::fmt_http_date(UNIX_EPOCH + since.min(LAST));
     if now.len() == text.len() {
         text.copy_from_slice(now.as_bytes());
     }
@@ -75,5 +83,20 @@ mod tests {
     fn date_has_the_fixed_form() {
         let date = http_date();
         assert!(httpdate::parse_http_date(std::str::from_utf8(&date).unwrap()).is_ok());
+    }
+
+    #[test]
+    fn clocks_that_are_set_wrong_have_a_date() {
+        let day = Duration::from_secs(24 * 3600);
+        for (time, want) in [
+            (UNIX_EPOCH - day, b"Thu, 01 Jan 1970 00:00:00 GMT"),
+            (UNIX_EPOCH + day, b"Fri, 02 Jan 1970 00:00:00 GMT"),
+            (
+                UNIX_EPOCH + 4_000_000 * day,
+                b"Fri, 31 Dec 9999 23:59:59 GMT",
+            ),
+        ] {
+            assert_eq!(date_of(time), *want);
+        }
     }
 }
