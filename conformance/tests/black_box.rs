@@ -170,7 +170,7 @@ fn whoever_stops_is_obeyed() {
     // It never listens; only being stopped ends the wait before patience does.
     let never = Program {
         patience: Duration::from_secs(100_000),
-        ..program("sh -c 'sleep 100000' {config} {port}")
+        ..program("sh -c 'exec sleep 100000' {config} {port}")
     };
     let outcome = never.run(&case, stopped).unwrap();
     assert_eq!(outcome, Outcome::Skipped("interrupted".to_owned()));
