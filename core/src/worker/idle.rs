@@ -93,6 +93,14 @@ struct Idle {
     expires: Option<Instant>,
 }
 
+impl Idle {
+    /// Whether another request may use it. One past its idle time may not, however late it is closed: its endpoint counts
+    /// the same time and may be closing it now.
+    fn is_good(&self, now: Instant) -> bool {
+        self.expires.is_none_or(|at| now < at) && self.link.is_good(now)
+    }
+}
+
 /// All idle connections of one worker, by endpoint.
 #[derive(Debug, Default)]
 pub(crate) struct IdleConnections {
@@ -105,7 +113,7 @@ impl IdleConnections {
     /// The most recently kept connection to an endpoint. One that is not to be used any more stays behind, and expires.
     pub(crate) fn take(&mut self, host: &HostState, now: Instant) -> Option<(ConnectionId, Link)> {
         let list = self.hosts.get_mut(&host.id())?;
-        let at = list.iter().rposition(|idle| idle.link.is_good(now))?;
+        let at = list.iter().rposition(|idle| idle.is_good(now))?;
         let idle = list.remove(at);
         Some((idle.id, idle.link))
     }
@@ -113,7 +121,7 @@ impl IdleConnections {
     /// Whether there is a kept connection to an endpoint that another request may use.
     pub(crate) fn has(&self, host: &HostState, now: Instant) -> bool {
         let list = self.hosts.get(&host.id());
-        list.is_some_and(|list| list.iter().any(|idle| idle.link.is_good(now)))
+        list.is_some_and(|list| list.iter().any(|idle| idle.is_good(now)))
     }
 
     /// Forgets one connection that counts against a cluster's limit; the one kept longest of some endpoint.
