@@ -46,6 +46,32 @@ fn waiting_in_line_takes_as_long_as_queueing_theory_says() {
     }
 }
 
+/// One place, a fixed time of service that is longer for a while (D/D/1 and Lindley's recursion: a request waits for what
+/// the one before it left): the queue that grew under the fault drains at the usual pace once it is over.
+#[test]
+fn a_queue_drains_at_the_usual_pace_when_a_fault_is_over() {
+    let scenario = "duration: 10s\nnetwork: {latency: 0s, jitter: 0s}\n\
+                    services: {s: {latency: 10ms, concurrency: 1, queue: 100000}}\n\
+                    clients: {u: {asks: s, rate: 20/s, arrivals: steady}}\n\
+                    faults: [{service: s, slow: 1s, until: 5s}]\n";
+    let outcome = play(scenario, "", 1);
+    let row = outcome.row("u").expect("it was asked");
+    assert_eq!(row.good(), row.requests);
+    let (mut free, mut total, mut longest) = (0.0_f64, 0.0, 0.0_f64);
+    for nth in 1..=row.requests {
+        let arrives = nth as f64 * 0.05;
+        let begins = free.max(arrives);
+        free = begins + if begins < 5.0 { 1.01 } else { 0.01 };
+        total += free - arrives;
+        longest = longest.max(free - arrives);
+    }
+    // A steady client may begin at any point of its first interval.
+    let mean = row.total_time.as_secs_f64() / row.requests as f64;
+    let theory = total / row.requests as f64;
+    assert!((mean - theory).abs() < 0.05, "{mean}, theory says {theory}");
+    assert!(longest < 6.0, "{longest}");
+}
+
 /// Each attempt fails with p by itself: of 1 + r attempts at most, 1 + p + … + p^r are made, and all fail with p^(r+1).
 #[test]
 fn retries_amplify_as_a_geometric_series() {

@@ -142,9 +142,9 @@ impl State {
         hit.map(|window| window.fault)
     }
 
-    /// A request is complete: how much work it is, and what becomes of it then.
+    /// Work on a request begins: how much it is, and what becomes of it then. Decided now and not when it arrived,
+    /// because an instance that recovers works through its queue at its usual pace.
     pub(super) fn plan(&mut self, now: Instant) -> (Duration, Plan) {
-        self.log.requests += 1;
         let fault = self.fault(now, |_| true);
         let mut work = self.behaviour.latency.draw(&mut self.dice);
         let plan = match fault {
@@ -159,8 +159,9 @@ impl State {
         (work, plan)
     }
 
-    /// A request wants a place to be worked on.
+    /// A request is complete and wants a place to be worked on.
     pub(super) fn enter(&mut self, bell: Option<&Bell>) -> Entry {
+        self.log.requests += 1;
         let (Some(desk), Some(bell)) = (&mut self.desk, bell) else {
             return Entry::Begins;
         };

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use outrigger_core::time::{Duration, Instant};
+use outrigger_core::time::Instant;
 
 use super::ask::is_again;
 use super::capacity::Entry;
@@ -33,8 +33,8 @@ pub(super) struct Serving {
 enum Phase {
     /// Within or between requests.
     Reading,
-    /// A request waits for its turn; it will take so long.
-    Waiting(Duration, Plan),
+    /// A request waits for its turn.
+    Waiting,
     /// A request is being worked on.
     Working(Plan),
     /// Others are asked before there is an answer.
@@ -77,19 +77,17 @@ impl Serving {
 
     /// A request is complete.
     fn take(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let (work, plan, entry) = {
-            let instance = &mut *self.instance.borrow_mut();
-            let (work, plan) = instance.plan(now);
-            (work, plan, instance.enter(self.bell.as_ref()))
-        };
+        let entry = self.instance.borrow_mut().enter(self.bell.as_ref());
         match entry {
-            Entry::Begins => self.work(work, plan, now, actions),
-            Entry::Waits => self.phase = Phase::Waiting(work, plan),
+            Entry::Begins => self.work(now, actions),
+            Entry::Waits => self.phase = Phase::Waiting,
             Entry::TurnedAway => self.answer(503, actions),
         }
     }
 
-    fn work(&mut self, time: Duration, plan: Plan, now: Instant, actions: &mut Vec<Action>) {
+    /// It has a place.
+    fn work(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let (time, plan) = self.instance.borrow_mut().plan(now);
         self.phase = Phase::Working(plan);
         if time.is_zero() {
             self.perform(plan, now, actions);
@@ -152,7 +150,7 @@ impl Serving {
     fn woken(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let round = self.round.as_deref();
         match &self.phase {
-            Phase::Waiting(work, plan) => self.work(*work, *plan, now, actions),
+            Phase::Waiting => self.work(now, actions),
             Phase::Working(plan) => self.perform(*plan, now, actions),
             Phase::Calling(_) if round.is_some_and(|round| !round.is_over()) => {}
             Phase::Calling(_) if round.is_some_and(Round::has_failed) => {
