@@ -156,9 +156,9 @@ impl Worker {
         self.idle.expire(now)
     }
 
-    /// When [`Worker::expire`] will next have something to do.
+    /// Before this [`Worker::expire`] has nothing to do; `None` while nothing expires.
     #[must_use]
-    pub fn next_expiry(&self) -> Option<Instant> {
+    pub const fn next_expiry(&self) -> Option<Instant> {
         self.idle.next_expiry()
     }
 

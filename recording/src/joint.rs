@@ -169,6 +169,12 @@ impl Joint {
         closed
     }
 
+    /// Before this [`Joint::expire`] has nothing to do; `None` while nothing expires.
+    #[must_use]
+    pub fn next_expiry(&self) -> Option<Instant> {
+        self.worker.borrow().next_expiry()
+    }
+
     /// An idle connection ended.
     pub fn forget(&self, id: ConnectionId) {
         let mut turn = self.tap.as_ref().and_then(Tap::turn);

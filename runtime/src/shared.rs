@@ -4,9 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use outrigger_core::decision::Record;
@@ -24,7 +25,7 @@ use crate::notice::{Notice, Notices};
 use crate::stats::WorkerCounters;
 use crate::system::{System, Timer};
 
-/// How often idle upstream connections are looked at, while there are any.
+/// How often idle upstream connections are looked at, while there are any and none of them is due earlier.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// By which workers tell each other to look at what they keep: one for each worker.
@@ -62,7 +63,10 @@ pub(crate) struct Shared<S: System> {
     /// Told when the last connection ends.
     pub(crate) all_ended: Notify,
     idle: RefCell<IdleStore<S::Stream>>,
-    sweeping: Cell<bool>,
+    /// When idle connections are looked at next, while somebody is about to.
+    next_sweep: Cell<Option<Instant>>,
+    /// Told when that is to be earlier.
+    sweep_earlier: Notify,
     tasks: RefCell<Slab<Option<Waker>>>,
     waiters: RefCell<HashMap<WaiterId, Waiter>>,
     bells: Bells,
@@ -95,7 +99,8 @@ impl<S: System> Shared<S> {
             activity: Activity::default(),
             all_ended: Notify::new(),
             idle: RefCell::default(),
-            sweeping: Cell::new(false),
+            next_sweep: Cell::new(None),
+            sweep_earlier: Notify::new(),
             tasks: RefCell::default(),
             waiters: RefCell::default(),
             bells,
@@ -230,8 +235,13 @@ impl<S: System> Shared<S> {
     /// Keeps an upstream connection for later.
     pub(crate) fn keep(self: &Rc<Self>, id: ConnectionId, upstream: Upstream<S::Stream>) {
         self.idle.borrow_mut().keep(id, upstream);
-        if !self.sweeping.replace(true) {
+        let Some(planned) = self.next_sweep.get() else {
+            self.plan_sweep();
             self.system.spawn(sweep(Rc::clone(self)));
+            return;
+        };
+        if self.joint.next_expiry().is_some_and(|due| due < planned) {
+            self.sweep_earlier.notify_one();
         }
     }
 
@@ -286,6 +296,14 @@ impl<S: System> Shared<S> {
         (self.notices)(Notice::ConnectionPanicked { remote });
     }
 
+    /// Idle connections are looked at when the first of them is due, and once a second for those that their peers closed.
+    fn plan_sweep(&self) -> Instant {
+        let latest = self.now() + SWEEP_EVERY;
+        let planned = self.joint.next_expiry().map_or(latest, |due| due.min(latest));
+        self.next_sweep.set(Some(planned));
+        planned
+    }
+
     /// Closes what core no longer wants and what peers have closed; false when nothing is left to look at.
     fn sweep(&self) -> bool {
         let now = self.wake();
@@ -306,13 +324,21 @@ async fn sweep<S: System>(shared: Rc<Shared<S>>) {
     struct Sweeping<S: System>(Rc<Shared<S>>);
     impl<S: System> Drop for Sweeping<S> {
         fn drop(&mut self) {
-            self.0.sweeping.set(false);
+            self.0.next_sweep.set(None);
         }
     }
-    let sweeping = Sweeping(shared);
-    let mut left = true;
-    while left {
-        sweeping.0.sleep(SWEEP_EVERY).await;
-        left = sweeping.0.sweep();
+    let Sweeping(shared) = &Sweeping(shared);
+    loop {
+        let planned = shared.plan_sweep();
+        let mut timer = shared.system.timer(shared.clock.timer(planned));
+        let mut earlier = pin!(shared.sweep_earlier.notified());
+        poll_fn(|cx| match earlier.as_mut().poll(cx) {
+            Poll::Pending => timer.poll(cx),
+            Poll::Ready(()) => Poll::Ready(()),
+        })
+        .await;
+        if shared.now() >= planned && !shared.sweep() {
+            break;
+        }
     }
 }

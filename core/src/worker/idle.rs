@@ -107,6 +107,9 @@ pub(crate) struct IdleConnections {
     /// By the endpoint's id; the last one kept is the first one used (Envoy's LIFO), so that spare ones expire.
     hosts: BTreeMap<u32, Vec<Idle>>,
     next_id: u64,
+    /// No connection expires before this; `None` when none does. Known without a walk, because runtimes ask after each
+    /// connection that is kept.
+    soonest: Option<Instant>,
 }
 
 impl IdleConnections {
@@ -153,6 +156,7 @@ impl IdleConnections {
         self.next_id += 1;
         let idle_until = link.idle_timeout.map(|t| now + t);
         let expires = idle_until.into_iter().chain(link.retires).min();
+        self.soonest = self.soonest.into_iter().chain(expires).min();
         self.hosts
             .entry(link.host_id())
             .or_default()
@@ -171,15 +175,15 @@ impl IdleConnections {
 
     pub(crate) fn expire(&mut self, now: Instant) -> Vec<ConnectionId> {
         let is_due = |idle: &Idle| idle.expires.is_some_and(|at| at <= now);
-        self.remove_where(|idle| is_due(idle) || !idle.link.is_of_this_stay())
+        let expired = self.remove_where(|idle| is_due(idle) || !idle.link.is_of_this_stay());
+        let left = self.hosts.values().flatten();
+        self.soonest = left.filter_map(|idle| idle.expires).min();
+        expired
     }
 
-    pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        self.hosts
-            .values()
-            .flatten()
-            .filter_map(|idle| idle.expires)
-            .min()
+    /// No connection expires before this. The one that would have may be in use again.
+    pub(crate) const fn next_expiry(&self) -> Option<Instant> {
+        self.soonest
     }
 
     /// Forgets connections to endpoints that a snapshot does not name, and those that were made before their cluster
