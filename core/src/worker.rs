@@ -6,6 +6,7 @@
 mod idle;
 mod line;
 mod mirrors;
+mod originals;
 mod view;
 
 pub use view::View;
@@ -20,7 +21,7 @@ use crate::cluster::{ClusterState, HostState};
 use crate::decision::Record;
 use crate::outbox::Outbox;
 use crate::peer::{ConnectionId, WaiterId};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Address, Snapshot};
 use crate::time::{Duration, Instant};
 use idle::IdleConnections;
 pub(crate) use idle::Link;
@@ -28,6 +29,7 @@ use line::Lines;
 pub(crate) use line::{Slot, Ticket};
 pub(crate) use mirrors::MirrorPlace;
 use mirrors::Mirrors;
+use originals::Originals;
 
 /// The size of a fresh read buffer: a head and a body of 16 KiB in one read.
 const BUFFER: usize = 32 * 1024;
@@ -84,6 +86,7 @@ pub struct Worker {
     view: Rc<View>,
     settings: WorkerSettings,
     idle: IdleConnections,
+    originals: Originals,
     lines: Lines,
     mirrors: Mirrors,
     spare: Vec<BytesMut>,
@@ -99,6 +102,7 @@ impl Worker {
             view: Rc::new(View::new(snapshot, seed)),
             settings,
             idle: IdleConnections::default(),
+            originals: Originals::default(),
             lines: Lines::default(),
             mirrors: Mirrors::default(),
             spare: Vec::new(),
@@ -112,7 +116,8 @@ impl Worker {
     /// endpoint of the new snapshot has them.
     pub fn adopt(&mut self, snapshot: Arc<Snapshot>, now: Instant) -> Vec<ConnectionId> {
         self.view = Rc::new(self.view.next(snapshot, now));
-        self.idle.retain_hosts(&self.view.snapshot)
+        let originals = self.originals.retain(&self.view.snapshot);
+        self.idle.retain_hosts(&self.view.snapshot, originals)
     }
 
     /// The current snapshot and this worker's balancers.
@@ -228,8 +233,28 @@ impl Worker {
         self.idle.keep(link, now)
     }
 
+    /// The endpoint at an address that a client named, reached through a cluster or through none; and idle connections
+    /// that are to be closed, because one too many such endpoints was known.
+    pub(crate) fn original(
+        &mut self,
+        cluster: Option<&Arc<ClusterState>>,
+        address: &Address,
+    ) -> (Arc<HostState>, Vec<ConnectionId>) {
+        let (host, gone) = self.originals.find(cluster, address);
+        let close = gone.map(|id| self.idle.forget_host(id));
+        (host, close.unwrap_or_default())
+    }
+
     /// Whether a connection to an endpoint is worth keeping: the current snapshot may have dropped the endpoint meanwhile.
-    pub(crate) fn still_has(&self, host: Option<&HostState>, record: &Record) -> bool {
+    pub(crate) fn still_has(
+        &self,
+        host: Option<&HostState>,
+        address: &Address,
+        record: &Record,
+    ) -> bool {
+        if let Some(has) = host.and_then(|host| self.originals.has(host, address)) {
+            return has;
+        }
         let same_view = record
             .view
             .as_ref()

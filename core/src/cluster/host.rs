@@ -54,6 +54,12 @@ impl HostState {
         Arc::new(Self::new(self.id, Arc::clone(cluster)))
     }
 
+    /// The state of an endpoint that a client named itself; only the worker whose id it is uses it.
+    #[must_use]
+    pub(crate) fn original(id: u32, cluster: Arc<ClusterState>) -> Self {
+        Self::new(id, cluster)
+    }
+
     /// A small number, unique among the live endpoints of one registry; idle connections are kept by it.
     #[must_use]
     pub const fn id(&self) -> u32 {

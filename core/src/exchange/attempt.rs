@@ -16,8 +16,19 @@ use crate::worker::{Link, Slot, Worker};
 
 impl Exchange {
     /// Begins an attempt on a target that the request machine chose.
-    pub(super) fn begin_attempt(&mut self, target: Target, ambient: Ambient, worker: &mut Worker) {
+    pub(super) fn begin_attempt(
+        &mut self,
+        mut target: Target,
+        ambient: Ambient,
+        worker: &mut Worker,
+    ) {
         self.call.replay.rewind();
+        if target.host.is_none() {
+            let cluster = request::cluster_of(&target, &self.record).map(|c| &c.state);
+            let (host, close) = worker.original(cluster, &target.address);
+            target.host = Some(host);
+            self.outputs.extend(close.into_iter().map(Output::Discard));
+        }
         if let Err(overflow) = self.enter_adaptive(&target, ambient) {
             self.fail_attempt(ResetReason::Overflow(overflow), ambient, worker);
             return;
@@ -51,12 +62,9 @@ impl Exchange {
         ambient: Ambient,
     ) {
         let deadline = ambient.now + target.connect_timeout;
-        let link = request::cluster_of(&target, &self.record).and_then(|cluster| {
-            target
-                .host
-                .as_ref()
-                .map(|host| Link::new(host, cluster, slot))
-        });
+        let cluster = request::cluster_of(&target, &self.record);
+        let host = target.host.as_ref();
+        let link = host.map(|host| Link::new(host, cluster, slot));
         self.outputs
             .push_back(Output::Connect(target.address.clone()));
         self.up.state = State::Connecting {
@@ -391,7 +399,7 @@ impl Exchange {
                 && clean
                 && link.may_go_on(ambient.now)
                 && worker.may_keep(&link)
-                && worker.still_has(target.host.as_deref(), &self.record) =>
+                && worker.still_has(target.host.as_deref(), &target.address, &self.record) =>
             {
                 let id = worker.keep(link, ambient.now);
                 self.outputs.push_back(Output::Keep(id));

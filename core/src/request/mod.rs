@@ -88,7 +88,7 @@ pub struct Target {
     pub address: Address,
     /// Its cluster; `None` when the client's own destination is used.
     pub cluster: Option<ClusterId>,
-    /// Its live state; `None` like the cluster.
+    /// Its live state; `None` when the client's own destination is used: the worker knows those.
     pub host: Option<Arc<HostState>>,
     /// How long the connection may take to be made.
     pub connect_timeout: Duration,

@@ -9,6 +9,9 @@ use crate::peer::ConnectionId;
 use crate::snapshot::{Cluster, Snapshot};
 use crate::time::{Duration, Instant};
 
+/// How long a connection to a host that no service has is kept (Envoy's default, what Istio's clusters have too).
+const UNKNOWN_IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+
 /// A connection to an endpoint, as long as it is open.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -27,14 +30,18 @@ pub(crate) struct Link {
 
 impl Link {
     /// A connection that is being made.
-    pub(crate) fn new(host: &Arc<HostState>, cluster: &Cluster, slot: Option<Slot>) -> Self {
+    pub(crate) fn new(
+        host: &Arc<HostState>,
+        cluster: Option<&Cluster>,
+        slot: Option<Slot>,
+    ) -> Self {
         Self {
             open: host.begin_connection(),
             slot,
             requests: 0,
-            max_requests: cluster.max_requests_per_connection,
-            idle_timeout: cluster.idle_timeout,
-            max_duration: cluster.max_connection_duration,
+            max_requests: cluster.and_then(|cluster| cluster.max_requests_per_connection),
+            idle_timeout: cluster.map_or(Some(UNKNOWN_IDLE_TIMEOUT), |c| c.idle_timeout),
+            max_duration: cluster.and_then(|cluster| cluster.max_connection_duration),
             retires: None,
             ejections: host.ejections(),
         }
@@ -186,9 +193,19 @@ impl IdleConnections {
         self.soonest
     }
 
-    /// Forgets connections to endpoints that a snapshot does not name, and those that were made before their cluster
-    /// had limits: they are not counted.
-    pub(crate) fn retain_hosts(&mut self, snapshot: &Snapshot) -> Vec<ConnectionId> {
+    /// Forgets the connections to one endpoint.
+    pub(crate) fn forget_host(&mut self, id: u32) -> Vec<ConnectionId> {
+        let list = self.hosts.remove(&id).unwrap_or_default();
+        list.into_iter().map(|idle| idle.id).collect()
+    }
+
+    /// Forgets connections to endpoints that neither a snapshot names nor clients do, and those that were made before
+    /// their cluster had limits: they are not counted. `originals` are ids, and whether their cluster has limits.
+    pub(crate) fn retain_hosts(
+        &mut self,
+        snapshot: &Snapshot,
+        originals: Vec<(u32, bool)>,
+    ) -> Vec<ConnectionId> {
         let clusters = snapshot.clusters.iter();
         let mut live: Vec<(u32, bool)> = clusters
             .flat_map(|c| {
@@ -196,6 +213,7 @@ impl IdleConnections {
                     .iter()
                     .map(|e| (e.state.id(), c.limits.is_some()))
             })
+            .chain(originals)
             .collect();
         live.sort_unstable();
         self.remove_where(|idle| {

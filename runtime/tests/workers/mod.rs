@@ -9,3 +9,4 @@ mod mirrors;
 mod ourselves;
 mod recording;
 mod support;
+mod unknown_hosts;
