@@ -7,8 +7,8 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::thread;
 use std::time::Duration;
 
 use outrigger_core::decision::Record;
@@ -24,6 +24,9 @@ pub(crate) const FLUSH_AFTER: Duration = Duration::from_millis(100);
 
 /// Blocks that may wait for the writer.
 const QUEUE: usize = 64;
+
+/// How long the end of the runtime waits for lines that are not written yet; a reader that stopped is not waited for.
+const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// What the record of a request does not hold, because only the runtime knows it.
 #[derive(Clone, Copy, Debug)]
@@ -58,19 +61,32 @@ impl fmt::Debug for AccessLog {
 pub(crate) struct LogThread {
     format: Format,
     queue: SyncSender<Vec<u8>>,
-    pub(crate) thread: JoinHandle<()>,
+    pub(crate) writing: Writing,
+}
+
+/// That the thread still writes.
+#[derive(Debug)]
+pub(crate) struct Writing(Receiver<()>);
+
+impl Writing {
+    /// Waits until everything is written, a while at most. All workers' ends must be gone.
+    pub(crate) fn wait(self) {
+        // Nothing is ever sent: the other end goes with the thread.
+        let _ = self.0.recv_timeout(LAST_LINES);
+    }
 }
 
 impl LogThread {
     pub(crate) fn start(log: AccessLog) -> io::Result<Self> {
         let (queue, blocks) = sync_channel(QUEUE);
-        let thread = thread::Builder::new()
+        let (ended, writing) = channel();
+        thread::Builder::new()
             .name("access-log".into())
-            .spawn(move || write_all(&blocks, log.writer))?;
+            .spawn(move || write_all(&blocks, log.writer, ended))?;
         Ok(Self {
             format: log.format,
             queue,
-            thread,
+            writing: Writing(writing),
         })
     }
 
@@ -86,10 +102,11 @@ impl LogThread {
 }
 
 /// A failing writer (a closed pipe, a full disk) loses lines; nothing better can be done with them.
-fn write_all(blocks: &Receiver<Vec<u8>>, mut writer: Box<dyn Write + Send>) {
+fn write_all(blocks: &Receiver<Vec<u8>>, mut writer: Box<dyn Write + Send>, ended: Sender<()>) {
     for block in blocks {
         let _ = writer.write_all(&block).and_then(|()| writer.flush());
     }
+    drop(ended);
 }
 
 /// One worker's end of the log.

@@ -17,7 +17,7 @@ use outrigger_core::worker::WorkerSettings;
 use outrigger_recording::{Frame, Recorder, Tap};
 use tokio::sync::{Notify, watch};
 
-use crate::access_log::{AccessLog, LogThread};
+use crate::access_log::{AccessLog, LogThread, Writing};
 use crate::clock::Clock;
 use crate::listen::{Listen, bind};
 use crate::notice::Notices;
@@ -91,7 +91,7 @@ pub struct Drained {
 pub struct Running {
     handle: Handle,
     workers: Vec<JoinHandle<usize>>,
-    log: Option<JoinHandle<()>>,
+    log: Option<Writing>,
     recorder: Option<Recorder>,
 }
 
@@ -178,7 +178,7 @@ pub fn start<L: Launch>(launch: L, config: Config) -> Result<Running, StartError
     for outcome in is_ready.iter().take(count) {
         outcome.map_err(StartError::Thread)?;
     }
-    running.log = log.map(|log| log.thread);
+    running.log = log.map(|log| log.writing);
     Ok(running)
 }
 
@@ -199,7 +199,7 @@ impl Running {
         // A worker that panicked outside of its connections has none left to count.
         let cut_off = workers.map(|w| w.join().unwrap_or(0)).sum();
         if let Some(log) = self.log.take() {
-            let _ = log.join();
+            log.wait();
         }
         if let Some(recorder) = &self.recorder {
             recorder.finish();

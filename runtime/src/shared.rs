@@ -299,7 +299,10 @@ impl<S: System> Shared<S> {
     /// Idle connections are looked at when the first of them is due, and once a second for those that their peers closed.
     fn plan_sweep(&self) -> Instant {
         let latest = self.now() + SWEEP_EVERY;
-        let planned = self.joint.next_expiry().map_or(latest, |due| due.min(latest));
+        let planned = self
+            .joint
+            .next_expiry()
+            .map_or(latest, |due| due.min(latest));
         self.next_sweep.set(Some(planned));
         planned
     }

@@ -335,3 +335,77 @@ fn what_cannot_run_is_refused_with_a_reason() {
         "{told}"
     );
 }
+
+/// A stderr whose reader has gone fails every write; one whose reader has stopped takes no more when the pipe is full.
+#[test]
+fn a_stderr_that_nobody_reads_stops_nothing() {
+    use std::fmt::Write as _;
+    let folder = Folder::new("stderr");
+    let mut text = String::new();
+    for nth in 0..1000 {
+        let _ = write!(
+            text,
+            "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: rule-{nth}}}\n\
+             spec: {{host: nobody-{nth}.example.com, trafficPolicy: {{tls: {{mode: DISABLE}}}}}}\n---\n"
+        );
+    }
+    folder.write("rules.yaml", &text);
+    for is_closed in [true, false] {
+        let mut child = command(&folder.0, &[])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let greeting = lines
+            .find_map(|line| line.ok().filter(|line| line.starts_with("outrigger ")))
+            .unwrap();
+        let mut unread = Some(lines).filter(|_| !is_closed);
+        let (_, admin) = greeting.split_once(" admin ").unwrap();
+        let admin: SocketAddr = admin.split(';').next().unwrap().parse().unwrap();
+        let stats = || {
+            ask(
+                admin,
+                "GET /stats HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
+            )
+        };
+        let revision = |stats: String| {
+            let line = stats
+                .lines()
+                .find(|line| line.starts_with("outrigger.config_revision"));
+            line.unwrap().to_owned()
+        };
+        let before = revision(stats());
+        let signal = |name: &str| {
+            let id = child.id().to_string();
+            assert!(
+                Command::new("kill")
+                    .args([name, &id])
+                    .status()
+                    .unwrap()
+                    .success()
+            );
+        };
+        signal("-HUP");
+        while revision(stats()) == before {
+            thread::yield_now();
+        }
+        signal("-TERM");
+        assert_eq!(child.wait().unwrap().code(), Some(0), "closed: {is_closed}");
+        unread.take();
+    }
+}
+
+#[test]
+fn a_recording_moves_nothing_but_recordings() {
+    let folder = Folder::new("record-onto");
+    folder.write("rules.yaml", "");
+    let taken = folder.0.join("taken");
+    fs::create_dir(&taken).unwrap();
+    let (code, told) = refused(
+        &folder.0.join("rules.yaml"),
+        &["--record", taken.to_str().unwrap()],
+    );
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("not a regular file"), "{told}");
+    assert!(taken.is_dir());
+}

@@ -6,6 +6,7 @@ mod clusters;
 mod config_dump;
 mod stats;
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -14,7 +15,7 @@ use std::time::Instant;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -24,6 +25,7 @@ use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::control::Command;
+use super::told::tell;
 
 /// After a failure to accept, such as too many open files.
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(200);
@@ -57,6 +59,7 @@ pub(super) fn start(
         handle,
         commands,
         started: Instant::now(),
+        must_quit: Cell::new(false),
     };
     thread::Builder::new().name("admin".into()).spawn(move || {
         let runtime = Builder::new_current_thread()
@@ -64,7 +67,7 @@ pub(super) fn start(
             .build_local(LocalOptions::default());
         let served = runtime.and_then(|runtime| serve(&runtime, listener, admin));
         if let Err(error) = served {
-            anstream::eprintln!("warning: the admin endpoints are gone: {error}");
+            tell!("warning: the admin endpoints are gone: {error}");
         }
     })?;
     Ok(addr)
@@ -79,14 +82,20 @@ fn serve(runtime: &LocalRuntime, listener: TcpListener, admin: Admin) -> io::Res
                 continue;
             };
             let admin = admin.clone();
-            let service = service_fn(move |request: Request<Incoming>| {
-                let response = admin.answer(request.method(), request.uri().path());
-                async move { Ok::<_, Infallible>(response) }
+            tokio::task::spawn_local(async move {
+                let service = service_fn(|request: Request<Incoming>| {
+                    let response = admin.answer(request.method(), request.uri().path());
+                    async move { Ok::<_, Infallible>(response) }
+                });
+                let connection = http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .serve_connection(TokioIo::new(stream), service);
+                // Whoever asked us to end gets an answer first: the connection is over when it is sent.
+                let _ = connection.await;
+                if admin.must_quit.get() {
+                    let _ = admin.commands.send(Command::Quit);
+                }
             });
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .serve_connection(TokioIo::new(stream), service);
-            tokio::task::spawn_local(connection);
         }
     })
 }
@@ -96,6 +105,8 @@ struct Admin {
     handle: Handle,
     commands: UnboundedSender<Command>,
     started: Instant,
+    /// Somebody on this connection asked us to end.
+    must_quit: Cell<bool>,
 }
 
 impl Admin {
@@ -130,8 +141,11 @@ impl Admin {
                 response(StatusCode::OK, TEXT, "OK\n".into())
             }
             "/quitquitquit" => {
-                let _ = self.commands.send(Command::Quit);
-                response(StatusCode::OK, TEXT, "OK\n".into())
+                self.must_quit.set(true);
+                let mut response = response(StatusCode::OK, TEXT, "OK\n".into());
+                let headers = response.headers_mut();
+                headers.insert(CONNECTION, HeaderValue::from_static("close"));
+                response
             }
             _ => response(
                 StatusCode::NOT_FOUND,

@@ -13,6 +13,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
 use super::configuration::{self, Configuration, Reading};
+use super::told::{self, tell};
 
 /// After a change, this much quiet is waited for, because files change in bursts.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -70,17 +71,18 @@ impl Control {
 }
 
 async fn drain(running: Running, drain_time: Duration, signals: &mut Signals) {
-    anstream::eprintln!("draining, for at most {} s", drain_time.as_secs_f64());
+    tell!("draining, for at most {} s", drain_time.as_secs_f64());
     let drained = tokio::task::spawn_blocking(move || running.drain(drain_time));
     tokio::select! {
         drained = drained => {
             let cut_off = drained.map_or(0, |drained| drained.cut_off);
             if cut_off > 0 {
-                anstream::eprintln!("cut off {cut_off} connections that did not end in time");
+                tell!("cut off {cut_off} connections that did not end in time");
             }
         }
         () = signals.end() => {
-            anstream::eprintln!("ended by a second signal");
+            tell!("ended by a second signal");
+            told::flush();
             process::exit(0);
         }
     }
@@ -175,17 +177,17 @@ impl Reloader {
                 print_findings(&findings);
                 let summary = configuration::summary(&snapshot);
                 self.handle.publish(Arc::new(snapshot));
-                anstream::eprintln!("reloaded; {summary}");
+                tell!("reloaded; {summary}");
             }
             Reading::Bad { findings } => {
                 print_findings(&findings);
-                anstream::eprintln!("error: the new configuration has errors; {}", kept());
+                tell!("error: the new configuration has errors; {}", kept());
             }
             Reading::Unreadable { errors } => {
                 for error in errors {
-                    anstream::eprintln!("error: {error}");
+                    tell!("error: {error}");
                 }
-                anstream::eprintln!("error: the new configuration cannot be read; {}", kept());
+                tell!("error: the new configuration cannot be read; {}", kept());
             }
         }
     }
@@ -194,6 +196,6 @@ impl Reloader {
 /// Writes findings that somebody should act on, a line each.
 pub(super) fn print_findings(findings: &[Finding]) {
     for finding in findings.iter().filter(|f| f.severity != Severity::Info) {
-        anstream::eprintln!("{finding}");
+        tell!("{finding}");
     }
 }

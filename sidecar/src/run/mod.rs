@@ -7,6 +7,7 @@ mod admin;
 mod configuration;
 mod control;
 mod recording;
+mod told;
 mod watch;
 
 use std::fmt::Write as _;
@@ -28,6 +29,7 @@ use crate::cli::{AccessLog, RunArgs};
 use crate::runtime::{self, Picked};
 use configuration::{Configuration, Reading};
 use control::Control;
+use told::tell;
 
 /// The command line asks for what cannot be had.
 const USAGE: u8 = 2;
@@ -37,15 +39,17 @@ const BAD: u8 = 1;
 
 /// Runs the proxy until it is told to end, and says how it went.
 pub(crate) fn run(args: &RunArgs) -> ExitCode {
-    match start(args) {
+    let code = match start(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { code, text }) => {
             if !text.is_empty() {
-                anstream::eprintln!("error: {text}");
+                tell!("error: {text}");
             }
             ExitCode::from(code)
         }
-    }
+    };
+    told::flush();
+    code
 }
 
 /// Why the proxy does not run.
@@ -81,7 +85,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         code: missing.exit_code(),
         text: missing.to_string(),
     })?;
-    let notices: Notices = Arc::new(|notice| anstream::eprintln!("warning: {notice}"));
+    let notices: Notices = Arc::new(|notice| tell!("warning: {notice}"));
     let recorder = recording::start(args, &notices)?;
     let mut configuration = Configuration::new(args, recorder.clone());
     let snapshot = match configuration.read() {
@@ -115,7 +119,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     let _watcher = watch::watch(configuration.paths(), commands.clone());
     // Somebody may have changed a file since it was read and before it was watched.
     let _ = commands.send(control::Command::FilesChanged);
-    anstream::eprintln!(
+    tell!(
         "{}",
         greeting(args, runtime, running.handle(), admin, &snapshot)
     );

@@ -28,8 +28,17 @@ pub(super) fn start(args: &RunArgs, notices: &Notices) -> Result<Option<Recorder
         .map_err(|error| Failure::bad(format!("cannot record to `{}`: {error}", path.display())))
 }
 
-/// A run that crashed is often started again at once, and its recording is the one that is wanted.
+/// A run that crashed is often started again at once, and its recording is the one that is wanted. Whatever else stands
+/// there (a device, a folder, a link) is not ours to move.
 fn keep_previous(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.is_file() => {
+            let kind =
+                "what stands there is not a regular file; name one, or one that does not exist yet";
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, kind));
+        }
+        Ok(_) | Err(_) => {}
+    }
     let mut previous = path.as_os_str().to_owned();
     previous.push(".previous");
     match fs::rename(path, PathBuf::from(previous)) {

@@ -10,6 +10,7 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::control::Command;
+use super::told::tell;
 
 /// Sends [`Command::FilesChanged`] when something happens below these paths. `None` when the system cannot tell.
 pub(super) fn watch(
@@ -42,7 +43,7 @@ pub(super) fn watch(
     });
     watched
         .inspect_err(|error| {
-            anstream::eprintln!("warning: changes of files are seen late: {error}");
+            tell!("warning: changes of files are seen late: {error}");
         })
         .ok()
 }

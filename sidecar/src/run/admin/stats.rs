@@ -13,6 +13,7 @@ use outrigger_core::snapshot::{Balancing, Cluster, ConsistentHash, HashTableKind
 use outrigger_runtime::{Handle, ListenerStats, MirrorStats};
 
 use super::clusters::sweep;
+use crate::run::told;
 
 /// Everything that is counted now.
 pub(super) fn text(handle: &Handle, started: Instant) -> String {
@@ -44,6 +45,7 @@ pub(super) fn text(handle: &Handle, started: Instant) -> String {
         "outrigger.access_log_lines_dropped",
         stats.log_lines_dropped,
     );
+    lines.add("outrigger.notices_dropped", told::dropped());
     add_mirrors(&mut lines, &stats.mirrors);
     lines.sorted()
 }

@@ -1,0 +1,87 @@
+//! What a running proxy tells on stderr: a bounded queue, and a thread that writes.
+//!
+//! Owns that nobody who tells something waits or fails. A full disk, a closed pipe or a reader that stopped costs lines,
+//! never a request, a reload or a signal; lines lost are counted (`outrigger.notices_dropped`).
+
+use std::io::Write as _;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+/// Lines that wait to be written, at most.
+const QUEUE: usize = 16 * 1024;
+
+/// How long the end of the program waits for lines that are not written yet.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// What the thread gets.
+enum Told {
+    Line(String),
+    /// Answered when all before it is written.
+    Flush(std::sync::mpsc::Sender<()>),
+}
+
+static QUEUED: OnceLock<Option<SyncSender<Told>>> = OnceLock::new();
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// Writes a line to stderr, some time soon.
+macro_rules! tell {
+    ($($arg:tt)*) => {
+        $crate::run::told::line(format!($($arg)*))
+    };
+}
+pub(super) use tell;
+
+/// See [`tell!`].
+pub(super) fn line(line: String) {
+    let dropped = || DROPPED.fetch_add(1, Ordering::Relaxed);
+    match queue().map(|queue| queue.try_send(Told::Line(line))) {
+        Some(Ok(())) => {}
+        Some(Err(TrySendError::Full(_) | TrySendError::Disconnected(_))) | None => {
+            dropped();
+        }
+    }
+}
+
+/// Lines that nobody will read.
+pub(super) fn dropped() -> u64 {
+    DROPPED.load(Ordering::Relaxed)
+}
+
+/// Waits a moment for what was told; called when the program ends.
+pub(super) fn flush() {
+    let (done, is_done) = channel();
+    let sent = queue().is_some_and(|queue| queue.try_send(Told::Flush(done)).is_ok());
+    if sent {
+        let _ = is_done.recv_timeout(LAST_WORDS);
+    }
+}
+
+/// `None` when no thread could be started: then every line is counted as dropped.
+fn queue() -> Option<&'static SyncSender<Told>> {
+    let start = || {
+        let (queue, lines) = sync_channel(QUEUE);
+        let thread = thread::Builder::new().name("notices".into());
+        thread.spawn(move || write(&lines)).ok().map(|_| queue)
+    };
+    QUEUED.get_or_init(start).as_ref()
+}
+
+fn write(lines: &Receiver<Told>) {
+    for told in lines {
+        match told {
+            Told::Line(line) => {
+                // One call a line, so that lines of several processes on one terminal stay whole.
+                let written = anstream::stderr().write_all(format!("{line}\n").as_bytes());
+                if written.is_err() {
+                    DROPPED.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            Told::Flush(done) => {
+                let _ = done.send(());
+            }
+        }
+    }
+}
