@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::code::Code;
+use super::decode::suggestion;
 use super::report::Report;
 use super::value::{DurationError, Plain, parse_duration, quoted, quoted_integer, resolve};
 use super::yaml::{Entry, Node, Scalar, Value};
@@ -240,11 +241,16 @@ pub fn symbol<T: Copy>(
         Plain::Int(None) | Plain::Null | Plain::Bool(_) | Plain::Float(_) => None,
     };
     if found.is_none() {
-        let known: Vec<_> = symbols.iter().map(|row| format!("`{}`", row.0)).collect();
+        let names: Vec<_> = symbols.iter().map(|row| row.0).collect();
+        let known = format!("use one of `{}`", names.join("`, `"));
+        let advice = match suggestion(&scalar.text, &names) {
+            meant if meant.is_empty() => known,
+            meant => format!("{meant} {known}"),
+        };
         report.raise(
             Code::InvalidEnum,
             format!("{} is not a value of this field", quoted(&scalar.text)),
-            format!("use one of {}", known.join(", ")),
+            advice,
         );
     }
     found.map(|row| row.2)

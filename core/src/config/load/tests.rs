@@ -218,3 +218,40 @@ proptest! {
         prop_assert_eq!(told(&first), told(&load_files(&[("a", &text)])));
     }
 }
+
+#[test]
+fn near_misses_are_told_what_was_meant() {
+    let cases = [
+        (
+            "VirtualService",
+            "{hosts: [a], http: [{retries: {attempts: 2, retryOn: 'gateway-eror,5xx'}, route: [{destination: {host: a}}]}]}",
+            "did you mean `gateway-error`?",
+        ),
+        (
+            "DestinationRule",
+            "{host: a, trafficPolicy: {loadBalancer: {simple: ROUND_ROBBIN}}}",
+            "did you mean `ROUND_ROBIN`? use one of",
+        ),
+        (
+            "VirtualService",
+            "{hosts: [a], http: [{route: [{destination: {host: a, port: 9080}}]}]}",
+            "write `port: {number: 9080}`",
+        ),
+    ];
+    for (kind, spec, help) in cases {
+        let text = format!(
+            "apiVersion: networking.istio.io/v1\nkind: {kind}\nmetadata: {{name: a}}\nspec: {spec}\n"
+        );
+        let source = Source {
+            name: "a.yaml",
+            bytes: text.as_bytes(),
+        };
+        let findings = load(&[source], "default").findings;
+        let told: Vec<_> = findings
+            .iter()
+            .filter(|finding| finding.code.as_str() != "not-in-effect")
+            .collect();
+        assert_eq!(told.len(), 1, "{spec}: {findings:?}");
+        assert!(told[0].help.starts_with(help), "{spec}: {findings:?}");
+    }
+}

@@ -11,7 +11,9 @@ use crate::config::code::Code;
 use crate::config::decode::{Object, object};
 use crate::config::meta::Meta;
 use crate::config::report::Report;
-use crate::config::yaml::Entry;
+use crate::config::scalar;
+use crate::config::value::quoted;
+use crate::config::yaml::{Entry, Node, Value};
 
 const DERIVE_PORTS: &[(&str, i32, DerivePort)] = &[
     ("FROM_PROTOCOL_DEFAULT", 0, DerivePort::FromProtocolDefault),
@@ -131,14 +133,30 @@ pub(super) fn destination(o: &mut Object<'_, '_>) -> Destination {
     Destination {
         host: o.string("host"),
         subset: o.string("subset"),
-        port: o.message("port", port_selector),
+        port: o.read("port", port_selector).flatten(),
     }
 }
 
-/// `{number: 80}`.
-fn port_selector(o: &mut Object<'_, '_>) -> u32 {
-    o.removed("name", "use `number`");
-    o.integer("number")
+/// `{number: 80}`. Of anything but a mapping no port is taken, so that nothing else is told of a number nobody wrote.
+fn port_selector(report: &mut Report, node: &Node) -> Option<u32> {
+    match &node.value {
+        Value::Scalar(scalar) => {
+            let number = scalar.text.parse::<u32>();
+            let number = number.map_or_else(|_| "80".to_owned(), |number| number.to_string());
+            let message = format!("{} is not a mapping", quoted(&scalar.text));
+            let help = format!("write `port: {{number: {number}}}`");
+            report.raise(Code::WrongType, message, help);
+            None
+        }
+        Value::Seq(_) => {
+            scalar::wrong_type(report, node, "a mapping");
+            None
+        }
+        Value::Null | Value::Map(_) => Some(object(report, node, |o| {
+            o.removed("name", "use `number`");
+            o.integer("number")
+        })),
+    }
 }
 
 fn http_route_destination(o: &mut Object<'_, '_>) -> HttpRouteDestination {

@@ -4,6 +4,7 @@ use super::action::{check_destination, check_status};
 use super::conditions::check_text;
 use crate::config::checks;
 use crate::config::code::Code;
+use crate::config::decode::suggestion;
 use crate::config::header_name;
 use crate::config::report::Report;
 use crate::config::value::quoted;
@@ -43,10 +44,12 @@ pub(super) fn check_retry(retry: &HttpRetry, report: &mut Report) {
         let help = if token != token.trim() {
             "write the list without spaces".to_owned()
         } else {
-            format!(
-                "use status codes or {}",
-                RetryOn::TOKENS.map(|(name, _)| name).join(", ")
-            )
+            let names = RetryOn::TOKENS.map(|(name, _)| name);
+            let known = format!("use status codes or {}", names.join(", "));
+            match suggestion(token, &names) {
+                meant if meant.is_empty() => known,
+                meant => format!("{meant} {known}"),
+            }
         };
         let message = format!("{} is not a condition of `retryOn`", quoted(token));
         report.raise_in("retryOn", Code::InvalidRetry, message, help);
