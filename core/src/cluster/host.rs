@@ -56,7 +56,7 @@ impl HostState {
 
     /// The state of an endpoint that a client named itself; only the worker whose id it is uses it.
     #[must_use]
-    pub(crate) fn original(id: u32, cluster: Arc<ClusterState>) -> Self {
+    pub fn original(id: u32, cluster: Arc<ClusterState>) -> Self {
         Self::new(id, cluster)
     }
 
