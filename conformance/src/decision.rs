@@ -231,14 +231,9 @@ const fn fate(fate: MirrorFate) -> &'static str {
 }
 
 fn endpoint(snapshot: &Snapshot, attempt: &Attempt) -> String {
-    let Some(cluster) = attempt.cluster else {
-        return "original destination".to_owned();
-    };
-    let endpoints = &snapshot.cluster(cluster).endpoints;
-    endpoints
-        .get(attempt.endpoint as usize)
-        .map(|e| e.text.to_string())
-        .unwrap_or_default()
+    attempt
+        .endpoint(snapshot)
+        .map_or_else(|| "original destination".to_owned(), |e| e.text.to_string())
 }
 
 fn route(snapshot: &Snapshot, route: RouteDecision, map: &mut BTreeMap<&'static str, String>) {

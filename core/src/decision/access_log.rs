@@ -215,13 +215,10 @@ fn upstream_cluster<'a>(record: &Record, snapshot: &'a Snapshot) -> Option<&'a s
 /// The endpoint of the last attempt. For passthrough that is where the client wanted to go.
 fn upstream_host<'a>(record: &'a Record, snapshot: &'a Snapshot) -> Option<Cow<'a, str>> {
     let attempt = record.attempt()?;
-    match cluster_of(attempt, snapshot) {
-        Some(cluster) => {
-            let endpoint = cluster.endpoints.get(attempt.endpoint as usize)?;
-            Some(Cow::Borrowed(&endpoint.text))
-        }
-        None => Some(String::from_utf8_lossy(&record.request.authority)),
-    }
+    Some(match attempt.endpoint(snapshot) {
+        Some(endpoint) => Cow::Borrowed(&endpoint.text),
+        None => String::from_utf8_lossy(&record.request.authority),
+    })
 }
 
 fn cluster_of<'a>(attempt: &Attempt, snapshot: &'a Snapshot) -> Option<&'a Cluster> {

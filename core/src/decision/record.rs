@@ -7,11 +7,11 @@ use smallvec::SmallVec;
 
 use super::details::{Details, ResetReason};
 use super::hashing::RequestHash;
-use super::picked::Picked;
+use super::picked::{Picked, PickedBy};
 use crate::cluster::{Limited, Permit, Reason, RetriesFull};
 use crate::entropy::Entropy;
 use crate::message::RequestHead;
-use crate::snapshot::{ClusterId, RateLimitId, VirtualHostId};
+use crate::snapshot::{ClusterId, Endpoint, RateLimitId, Snapshot, VirtualHostId};
 use crate::time::{Duration, Instant};
 use crate::worker::View;
 
@@ -143,7 +143,7 @@ pub enum Followed {
 /// One attempt to have the request answered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// The cluster; `None` for passthrough.
+    /// The cluster; `None` for the passthrough of a host that no service has.
     pub cluster: Option<ClusterId>,
     /// The position of the endpoint in the cluster; 0 for passthrough.
     pub endpoint: u32,
@@ -159,6 +159,18 @@ pub struct Attempt {
     pub followed: Followed,
     /// Why its endpoint was ejected, if this attempt was one error too many.
     pub ejected: Option<Reason>,
+}
+
+impl Attempt {
+    /// The endpoint, if it is one of a cluster; `None` for passthrough.
+    #[must_use]
+    pub fn endpoint<'s>(&self, snapshot: &'s Snapshot) -> Option<&'s Endpoint> {
+        if self.picked.by == PickedBy::OriginalDestination {
+            return None;
+        }
+        let cluster = snapshot.cluster(self.cluster?);
+        cluster.endpoints.get(self.endpoint as usize)
+    }
 }
 
 /// How long a request and its attempts may take.
@@ -281,7 +293,7 @@ impl Record {
     #[must_use]
     pub fn upstream_host(&self) -> Option<&str> {
         let attempt = self.attempt()?;
-        let cluster = self.view.as_ref()?.snapshot.cluster(attempt.cluster?);
-        Some(&cluster.endpoints[attempt.endpoint as usize].text)
+        let endpoint = attempt.endpoint(&self.view.as_ref()?.snapshot)?;
+        Some(&endpoint.text)
     }
 }

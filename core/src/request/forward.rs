@@ -115,11 +115,13 @@ pub(super) fn attempt(
             );
             return Verdict::Reply(bytes::Bytes::new());
         }
-        DestinationCluster::Passthrough => return passthrough(context, record, response, snapshot),
+        DestinationCluster::Passthrough => {
+            return passthrough(context, None, record, response, snapshot);
+        }
     };
     let cluster = snapshot.cluster(id);
     if cluster.balancing == Balancing::Passthrough {
-        return passthrough(context, record, response, snapshot);
+        return passthrough(context, Some(id), record, response, snapshot);
     }
     if let Balancing::ConsistentHash(_) = cluster.balancing {
         hashing::hash(context.peer, record, snapshot);
@@ -193,9 +195,11 @@ fn pick(
     picked
 }
 
-/// Sends the request where the client wanted to go: its authority, resolved by the runtime.
+/// Sends the request where the client wanted to go: its authority, resolved by the runtime. The cluster of a service that
+/// has no endpoints of its own still has its limits and its name.
 pub(super) fn passthrough(
     context: &Context<'_>,
+    cluster: Option<ClusterId>,
     record: &mut Record,
     response: &mut ResponseHead,
     snapshot: &Snapshot,
@@ -208,7 +212,7 @@ pub(super) fn passthrough(
         return reply::blocked(record, response);
     }
     record.begin_attempt(Attempt {
-        cluster: None,
+        cluster,
         endpoint: 0,
         picked: Picked::simply(PickedBy::OriginalDestination),
         reused: false,
@@ -220,9 +224,11 @@ pub(super) fn passthrough(
     head::announce_attempt(context, record);
     Verdict::Attempt(Target {
         address,
-        cluster: None,
+        cluster,
         host: None,
-        connect_timeout: snapshot.settings.connect_timeout,
+        connect_timeout: cluster.map_or(snapshot.settings.connect_timeout, |id| {
+            snapshot.cluster(id).connect_timeout
+        }),
         tunnel: record.request.method == Method::CONNECT,
     })
 }

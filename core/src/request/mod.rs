@@ -307,7 +307,7 @@ fn unknown_host(
         return refused;
     }
     match &snapshot.settings.unknown_hosts {
-        UnknownHosts::AllowAny => forward::passthrough(context, record, response, snapshot),
+        UnknownHosts::AllowAny => forward::passthrough(context, None, record, response, snapshot),
         UnknownHosts::RegistryOnly => reply::blocked(record, response),
         UnknownHosts::EgressProxy(cluster) => {
             forward::attempt(context, cluster, record, response, snapshot)

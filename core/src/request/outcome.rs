@@ -21,7 +21,7 @@ fn count(outcome: Outcome, record: &Record, now: Instant) -> Option<Reason> {
     let cluster = view.snapshot.cluster(attempt.cluster?);
     let detection = cluster.outlier_detection.as_ref()?;
     cluster.sweep(now, record.entropy);
-    let endpoint = &cluster.endpoints[attempt.endpoint as usize];
+    let endpoint = attempt.endpoint(&view.snapshot)?;
     ejection::report(detection, &endpoint.state, outcome, now)
 }
 

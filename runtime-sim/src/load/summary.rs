@@ -53,7 +53,7 @@ impl Summary {
         self.overflows += u64::from(record.flags().contains(ResponseFlag::UpstreamOverflow));
         let Some(view) = &record.view else { return };
         for attempt in &record.attempts {
-            let Some(cluster) = attempt.cluster else {
+            let Some(endpoint) = attempt.endpoint(&view.snapshot) else {
                 continue;
             };
             let never_reached_it = matches!(
@@ -61,7 +61,6 @@ impl Summary {
                 AttemptEnd::StaleConnection | AttemptEnd::Reset(ResetReason::Overflow(_))
             );
             if !never_reached_it {
-                let endpoint = &view.snapshot.cluster(cluster).endpoints[attempt.endpoint as usize];
                 match self.by_instance.get_mut(&*endpoint.text) {
                     Some(count) => *count += 1,
                     None => drop(self.by_instance.insert(endpoint.text.to_string(), 1)),

@@ -23,7 +23,7 @@ pub(super) fn lint(lint: &mut Lint<'_>) {
                 port_settings(lint, host, rule);
             }
             selector(lint, rule);
-            passthrough(lint, rule);
+            passthrough(lint, host, rule);
             ejection_annotations(lint, rule);
             balancer_annotations(lint, rule);
         }
@@ -39,18 +39,39 @@ fn about(rule: &DestinationRule) -> About<'_> {
     }
 }
 
-/// Without endpoints of its own the proxy counts nothing, so there is nothing to limit.
-fn passthrough(lint: &mut Lint<'_>, rule: &DestinationRule) {
+/// Where clients name the endpoints, none of them is ever ejected.
+fn passthrough(lint: &mut Lint<'_>, host: &str, rule: &DestinationRule) {
+    let passes = |balancer: Option<&LoadBalancerSettings>| {
+        balancer.and_then(|balancer| balancer.policy.as_ref())
+            == Some(&LoadBalancerPolicy::Simple(SimpleLb::Passthrough))
+    };
+    let is_service = lint
+        .tables
+        .host(host)
+        .is_some_and(|known| known.is_passed_through);
+    let mut found = Vec::new();
     for (path, policy) in policies(rule) {
-        let balancer = policy.load_balancer.as_ref();
-        let is_passthrough = balancer.and_then(|balancer| balancer.policy.as_ref())
-            == Some(&LoadBalancerPolicy::Simple(SimpleLb::Passthrough));
-        if is_passthrough && policy.connection_pool.is_some() {
-            let message = "`connectionPool` is not in effect with `simple: PASSTHROUGH`";
-            let help = "the proxy behaves as if it were not there";
-            let path = format!("{path}.connectionPool");
-            lint.tell(about(rule), path, Code::NotInEffect, message, help);
+        let of_all = passes(policy.load_balancer.as_ref());
+        if policy.outlier_detection.is_some() && (is_service || of_all) {
+            found.push((path.clone(), of_all));
         }
+        for (at, port) in policy.port_level_settings.iter().enumerate() {
+            let of_port = passes(port.load_balancer.as_ref());
+            if port.outlier_detection.is_some() && (is_service || of_port) {
+                found.push((format!("{path}.portLevelSettings[{at}]"), of_port));
+            }
+        }
+    }
+    for (path, by_rule) in found {
+        let why = if by_rule {
+            "`simple: PASSTHROUGH`"
+        } else {
+            "a service that has `resolution: NONE`"
+        };
+        let message = format!("`outlierDetection` is not in effect with {why}");
+        let help = "the proxy behaves as if it were not there";
+        let path = format!("{path}.outlierDetection");
+        lint.tell(about(rule), path, Code::NotInEffect, message, help);
     }
 }
 

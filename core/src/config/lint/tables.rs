@@ -26,6 +26,8 @@ pub(super) struct KnownHost<'a> {
     pub(super) ports: BTreeMap<u32, Protocol>,
     /// Labels of its endpoints; `None` when nobody can tell from the files.
     pub(super) endpoints: Option<Vec<Labels>>,
+    /// It has no endpoints of its own: clients name them (ServiceEntry `resolution: NONE`).
+    pub(super) is_passed_through: bool,
 }
 
 impl KnownHost<'_> {
@@ -172,6 +174,7 @@ fn of_service<'a>(service: &'a Service, workloads: &Workloads<'_>) -> KnownHost<
             .map(|port| (u32::from(port.number), port.protocol()))
             .collect(),
         endpoints: service_endpoints(service, workloads),
+        is_passed_through: false,
     }
 }
 
@@ -229,6 +232,10 @@ fn of_entry<'a>(entry: &'a ServiceEntry, workloads: &Workloads<'_>) -> KnownHost
         export_to: &entry.export_to,
         ports: entry_ports(entry).collect(),
         endpoints: entry_endpoints(entry, workloads),
+        is_passed_through: match entry.resolution {
+            Resolution::None | Resolution::DynamicDns => true,
+            Resolution::Static | Resolution::Dns | Resolution::DnsRoundRobin => false,
+        },
     }
 }
 

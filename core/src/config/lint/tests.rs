@@ -334,24 +334,42 @@ fn sidecars_and_entries_do_not_compete() {
 }
 
 #[test]
-fn limits_that_nothing_is_counted_against_are_told() {
-    let rule = |policy: &str| {
+fn ejection_of_endpoints_that_clients_name_is_told() {
+    let passed = "{hosts: [a.default.svc.cluster.local], ports: [{number: 80, name: http, protocol: HTTP}], resolution: NONE}";
+    let passed = istio("ServiceEntry", "name: e", passed);
+    let known = service("a", "default", HTTP);
+    let rule = |service: &str, policy: &str| {
         let spec = format!("{{host: a, trafficPolicy: {policy}}}");
         let rule = istio("DestinationRule", "name: a", &spec);
-        findings(&format!("{}{rule}", service("a", "default", HTTP)))
+        findings(&format!("{service}{rule}"))
     };
-    let pool = "connectionPool: {tcp: {maxConnections: 1}}";
-    assert_eq!(
-        rule(&format!(
-            "{{loadBalancer: {{simple: PASSTHROUGH}}, {pool}}}"
-        )),
-        ["not-in-effect spec.trafficPolicy.connectionPool"]
+    let (ejects, passes) = (
+        "outlierDetection: {}",
+        "loadBalancer: {simple: PASSTHROUGH}",
     );
-    for policy in [
-        "{loadBalancer: {simple: PASSTHROUGH}}",
-        &format!("{{{pool}}}"),
+    let pool = "connectionPool: {tcp: {maxConnections: 1}}";
+    for (service, policy, want) in [
+        (
+            &known,
+            format!("{{{passes}, {ejects}}}"),
+            Some("not-in-effect spec.trafficPolicy.outlierDetection"),
+        ),
+        (
+            &passed,
+            format!("{{{ejects}}}"),
+            Some("not-in-effect spec.trafficPolicy.outlierDetection"),
+        ),
+        (
+            &passed,
+            format!("{{portLevelSettings: [{{port: {{number: 80}}, {ejects}}}]}}"),
+            Some("not-in-effect spec.trafficPolicy.portLevelSettings[0].outlierDetection"),
+        ),
+        (&known, format!("{{{ejects}}}"), None),
+        (&known, format!("{{{passes}, {pool}}}"), None),
+        (&passed, format!("{{{pool}}}"), None),
     ] {
-        assert!(rule(policy).is_empty(), "{policy}");
+        let want: Vec<&str> = want.into_iter().collect();
+        assert_eq!(rule(service, &policy), want, "{policy}");
     }
 }
 

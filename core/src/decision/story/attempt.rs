@@ -19,7 +19,10 @@ pub(super) fn tell(
 ) -> fmt::Result {
     let cluster = record.view.as_ref().zip(attempt.cluster);
     let cluster = cluster.map(|(view, id)| view.snapshot.cluster(id));
-    let endpoint = cluster.and_then(|cluster| cluster.endpoints.get(attempt.endpoint as usize));
+    let endpoint = record
+        .view
+        .as_ref()
+        .and_then(|view| attempt.endpoint(&view.snapshot));
     let address = endpoint.map_or("original destination", |endpoint| &*endpoint.text);
     write!(f, "  attempt {number:<4} {address}")?;
     if let Some(endpoint) = endpoint.filter(|endpoint| !endpoint.locality.is_empty()) {
