@@ -143,7 +143,7 @@ impl Worker {
         &self.date
     }
 
-    /// From now on responses say `connection: close`. The runtime also tells every exchange ([`Input::Drain`]).
+    /// From now on inbound responses say `connection: close`. Connections end when their exchanges are told ([`Input::Drain`]).
     ///
     /// [`Input::Drain`]: crate::exchange::Input::Drain
     pub const fn drain(&mut self) {

@@ -1,6 +1,7 @@
 //! A connected socket of either family, as tokio reads and writes it.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -74,6 +75,15 @@ impl runtime::Stream for Stream {
             Self::Unix(s) => s.try_read(&mut byte),
         };
         matches!(read, Err(e) if e.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    fn has_unread(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        let peeked = match self {
+            Self::Tcp(s) => SockRef::from(s).peek(&mut byte),
+            Self::Unix(s) => SockRef::from(s).peek(&mut byte),
+        };
+        !peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {

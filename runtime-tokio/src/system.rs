@@ -4,11 +4,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use outrigger_runtime::{Accepted, Launch, Listener, System, Timer};
-use tokio::net::{TcpListener, TcpSocket, UnixStream, lookup_host};
+use socket2::{SockAddr, SockRef, Socket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixStream, lookup_host};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::time::Sleep;
 
@@ -112,9 +113,32 @@ impl Listener for Accepts {
     }
 
     fn take_waiting(&self) -> Option<(Stream, SocketAddr)> {
-        match self.poll_accept(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(accepted)) => Some(accepted),
-            Poll::Ready(Err(_)) | Poll::Pending => None,
+        // The system is asked, because who connected just now may not have been told of.
+        loop {
+            match SockRef::from(&self.0).accept() {
+                Ok((socket, remote)) => {
+                    if let Some(taken) = take(socket, &remote) {
+                        return Some(taken);
+                    }
+                }
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(_) => return None,
+            }
         }
     }
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted
+    )
+}
+
+/// Hands an accepted socket to tokio; `None` when its client has gone, or tokio refuses it.
+fn take(socket: Socket, remote: &SockAddr) -> Option<(Stream, SocketAddr)> {
+    socket.set_nonblocking(true).ok()?;
+    socket.set_tcp_nodelay(true).ok()?;
+    let stream = TcpStream::from_std(socket.into()).ok()?;
+    Some((Stream::Tcp(stream), remote.as_socket()?))
 }

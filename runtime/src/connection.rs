@@ -123,7 +123,8 @@ impl<S: System> Connection<S> {
 
     fn poll_input(&mut self, cx: &mut Context<'_>, now: Instant, is_first: bool) -> Poll<Input> {
         // A request that is already here is still taken: closing now would reset it.
-        if self.io.shared.draining.get() && !self.told_to_drain && !self.io.has_request_bytes(cx) {
+        let ends = self.io.shared.stops(self.io.peer.listener);
+        if ends && !self.told_to_drain && !self.io.has_request_bytes() {
             self.told_to_drain = true;
             return Poll::Ready(Input::Drain);
         }
@@ -184,10 +185,10 @@ impl<S: System> Io<S> {
     }
 
     /// The client has sent something that was not read yet, and that the exchange would read.
-    fn has_request_bytes(&self, cx: &mut Context<'_>) -> bool {
+    fn has_request_bytes(&self) -> bool {
         let stream = self.downstream.as_ref();
         let stream = stream.filter(|_| self.interest.read_downstream);
-        stream.is_some_and(|stream| stream.poll_readable(cx).is_ready())
+        stream.is_some_and(Stream::has_unread)
     }
 
     /// Does what the exchange says up to what it waits for. True when it is over.

@@ -25,6 +25,7 @@ mod busy;
 mod clock;
 mod connect;
 mod connection;
+mod drain;
 mod idle;
 mod listen;
 mod notice;
@@ -35,7 +36,8 @@ mod system;
 mod worker;
 
 pub use access_log::{AccessLog, Format, Request};
-pub use listen::Listen;
+pub use drain::{Direction, Stage};
+pub use listen::{Listen, retry_bind};
 pub use notice::{Notice, Notices};
 pub use running::{Config, Drained, Handle, Running, StartError, start};
 pub use stats::{ListenerStats, MirrorStats, Stats};

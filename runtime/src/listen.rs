@@ -4,7 +4,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use outrigger_core::exchange::ListenerKind;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -12,11 +12,12 @@ use socket2::{Domain, Protocol, Socket, Type};
 /// Connections that may wait to be accepted, for each worker.
 const BACKLOG: i32 = 4096;
 
-/// How often an address in use is tried again, and how long to pause in between: about a second in all. A process that
-/// was killed with sockets on an io_uring holds its port until the kernel has ended the ring, up to 100 ms later, and a
-/// supervisor starts the next one at once.
-const TRIES: u32 = 50;
-const PAUSE: Duration = Duration::from_millis(20);
+/// For how long an address that is in use is asked for again. A process that was killed holds its sockets a little longer
+/// where the kernel must first undo what it had begun for them.
+const BIND_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Between two attempts.
+const BIND_PAUSE: Duration = Duration::from_millis(20);
 
 /// An address to listen on.
 #[derive(Clone, Copy, Debug)]
@@ -27,29 +28,27 @@ pub struct Listen {
     pub addr: SocketAddr,
 }
 
-/// Binds one address `count` times, waiting about a second for somebody who still holds it. Returns the address with its
-/// real port.
+/// Binds one address `count` times. Returns the address with its real port.
 ///
 /// # Errors
-/// The address stays in use by anybody (another instance of this program included), is not ours, or may not be bound.
+/// The address is in use by anybody (another instance of this program included), is not ours, or may not be bound.
 pub(crate) fn bind(addr: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
-    let mut tries = TRIES;
-    bind_while(addr, count, || {
-        thread::sleep(PAUSE);
-        tries -= 1;
-        tries > 0
-    })
+    retry_bind(|| bind_once(addr, count))
 }
 
-/// Tries again as long as the address is in use and `may_wait` says so.
-fn bind_while(
-    addr: SocketAddr,
-    count: usize,
-    mut may_wait: impl FnMut() -> bool,
-) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
+/// Does what binds an address, and does it again for about a second while the address is in use.
+///
+/// # Errors
+/// That of the last attempt.
+pub fn retry_bind<T>(mut bind: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let since = Instant::now();
     loop {
-        match bind_once(addr, count) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && may_wait() => {}
+        match bind() {
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse && since.elapsed() < BIND_PATIENCE =>
+            {
+                thread::sleep(BIND_PAUSE);
+            }
             outcome => return outcome,
         }
     }
@@ -105,24 +104,28 @@ mod tests {
     }
 
     #[test]
+    fn an_address_that_becomes_free_soon_is_waited_for() {
+        let (addr, held) = bind("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        let (refused, was_refused) = std::sync::mpsc::channel();
+        let holder = thread::spawn(move || {
+            was_refused.recv().unwrap();
+            drop(held);
+        });
+        let bound = retry_bind(|| {
+            let outcome = bind_once(addr, 1);
+            if outcome.is_err() {
+                let _ = refused.send(());
+            }
+            outcome
+        });
+        assert_eq!(bound.unwrap().0, addr);
+        holder.join().unwrap();
+    }
+
+    #[test]
     fn an_address_in_use_is_an_error() {
         let (addr, _held) = bind("127.0.0.1:0".parse().unwrap(), 1).unwrap();
         let error = bind(addr, 1).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
-    }
-
-    #[test]
-    fn an_address_that_becomes_free_is_taken() {
-        let (addr, held) = bind("127.0.0.1:0".parse().unwrap(), 1).unwrap();
-        let mut held = Some(held);
-        let mut waits = 0;
-        let bound = bind_while(addr, 2, || {
-            waits += 1;
-            if waits == 3 {
-                held = None;
-            }
-            true
-        });
-        assert_eq!((bound.unwrap().0, waits), (addr, 3));
     }
 }

@@ -19,12 +19,13 @@ use tokio::sync::{Notify, watch};
 
 use crate::access_log::{AccessLog, LogThread, Writing};
 use crate::clock::Clock;
+use crate::drain::{Direction, Stage, Stages};
 use crate::listen::{Listen, bind};
 use crate::notice::Notices;
 use crate::shared::Bells;
 use crate::stats::{Stats, WorkerCounters};
 use crate::system::Launch;
-use crate::worker::{self, Orders, Phase, Plan};
+use crate::worker::{self, Orders, Plan};
 
 /// What to run.
 pub struct Config {
@@ -209,7 +210,10 @@ impl Running {
 
     fn end_by(&self, deadline: Instant) {
         let orders = &self.handle.orders;
-        orders.send_modify(|orders| orders.phase = Phase::Ending(deadline));
+        orders.send_modify(|orders| {
+            orders.stages.reach(Direction::All, Stage::Stopped);
+            orders.deadline = Some(deadline);
+        });
     }
 }
 
@@ -252,21 +256,16 @@ impl Handle {
         self.orders.send_modify(|orders| orders.generation += 1);
     }
 
-    /// Stops accepting and tells every connection to end as soon as nothing is in flight. Returns at once.
-    pub fn begin_drain(&self) {
-        self.orders.send_if_modified(|orders| {
-            let is_new = orders.phase == Phase::Serving;
-            if is_new {
-                orders.phase = Phase::Draining;
-            }
-            is_new
-        });
+    /// Lets a direction drain up to a stage. Returns at once.
+    pub fn begin_drain(&self, direction: Direction, stage: Stage) {
+        self.orders
+            .send_if_modified(|orders| orders.stages.reach(direction, stage));
     }
 
     /// Whether a drain has begun.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        self.orders.borrow().phase != Phase::Serving
+        self.orders.borrow().stages != Stages::default()
     }
 
     /// The counters, added up.

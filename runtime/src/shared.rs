@@ -11,7 +11,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use outrigger_core::decision::Record;
-use outrigger_core::exchange::{ConnectionId, WaiterId};
+use outrigger_core::exchange::{ConnectionId, ListenerKind, WaiterId};
 use outrigger_core::time::Instant;
 use outrigger_recording::Joint;
 use slab::Slab;
@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 use crate::access_log::{FLUSH_AFTER, LogBuffer, Request};
 use crate::busy::Activity;
 use crate::clock::{Clock, http_date, since_epoch};
+use crate::drain::{Stage, Stages};
 use crate::idle::{IdleStore, Upstream};
 use crate::notice::{Notice, Notices};
 use crate::stats::WorkerCounters;
@@ -58,7 +59,7 @@ pub(crate) struct Shared<S: System> {
     pub(crate) counters: Arc<WorkerCounters>,
     pub(crate) log: Option<LogBuffer>,
     pub(crate) notices: Notices,
-    pub(crate) draining: Cell<bool>,
+    stages: Cell<Stages>,
     pub(crate) activity: Activity,
     /// Told when the last connection ends.
     pub(crate) all_ended: Notify,
@@ -95,7 +96,7 @@ impl<S: System> Shared<S> {
             counters,
             log,
             notices,
-            draining: Cell::new(false),
+            stages: Cell::default(),
             activity: Activity::default(),
             all_ended: Notify::new(),
             idle: RefCell::default(),
@@ -164,15 +165,24 @@ impl<S: System> Shared<S> {
         usize::try_from(open).unwrap_or(usize::MAX)
     }
 
-    /// Tells the worker and every connection to end as soon as nothing is in flight.
-    pub(crate) fn drain(&self) {
-        if self.draining.replace(true) {
+    /// From the graceful stage on inbound responses say close; every connection of a direction that has stopped is told to
+    /// end as soon as nothing is in flight.
+    pub(crate) fn drain(&self, stages: Stages) {
+        let before = self.stages.replace(stages);
+        if before == stages {
             return;
         }
-        self.joint.drain();
+        if before.inbound == Stage::Serving && stages.inbound != Stage::Serving {
+            self.joint.drain();
+        }
         for waker in self.tasks.borrow().iter().filter_map(|(_, w)| w.as_ref()) {
             waker.wake_by_ref();
         }
+    }
+
+    /// Whether connections of this listener are to end.
+    pub(crate) fn stops(&self, listener: ListenerKind) -> bool {
+        self.stages.get().of(listener) == Stage::Stopped
     }
 
     /// An exchange waits under another id than before, or no longer.

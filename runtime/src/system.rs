@@ -92,6 +92,9 @@ pub trait Stream: Unpin + 'static {
     /// Whether an idle connection can still be used: neither closed nor broken, and nobody spoke out of turn.
     fn is_quiet(&self) -> bool;
 
+    /// Whether bytes, or the end, have come that nobody has read. Asks the system itself: that no event came is no sign.
+    fn has_unread(&self) -> bool;
+
     /// Our own address, for TCP.
     fn local_addr(&self) -> Option<SocketAddr>;
 

@@ -22,6 +22,7 @@ use crate::access_log::LogBuffer;
 use crate::busy::keep_awake;
 use crate::clock::Clock;
 use crate::connection::Connection;
+use crate::drain::{Stage, Stages};
 use crate::notice::{Notice, Notices};
 use crate::shared::{Bells, Reports, Shared};
 use crate::stats::WorkerCounters;
@@ -39,20 +40,10 @@ const NOTICE_EVERY: Duration = Duration::from_secs(10);
 pub(crate) struct Orders {
     /// Counts published snapshots.
     pub(crate) generation: u64,
-    /// Whether and how to end.
-    pub(crate) phase: Phase,
-}
-
-/// How a worker's life goes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// Work.
-    #[default]
-    Serving,
-    /// Accept nothing more, and tell connections to end.
-    Draining,
-    /// The same, and end when they have, or at this time.
-    Ending(Instant),
+    /// How far each direction has drained.
+    pub(crate) stages: Stages,
+    /// End when all connections have, or at this time.
+    pub(crate) deadline: Option<Instant>,
 }
 
 /// What a worker thread is made from.
@@ -140,11 +131,10 @@ async fn serve<S: System>(system: S, plan: Plan, ready: &SyncSender<io::Result<(
             shared.on_announced();
             shared.counters.revision.set(revision);
         }
-        if latest.phase != Phase::Serving {
-            acceptors.drain(..).for_each(|acceptor| acceptor.stop());
-            shared.drain();
-        }
-        if let Phase::Ending(deadline) = latest.phase {
+        let stopped = acceptors.extract_if(.., |a| latest.stages.of(a.kind) == Stage::Stopped);
+        stopped.for_each(|acceptor| acceptor.stop());
+        shared.drain(latest.stages);
+        if let Some(deadline) = latest.deadline {
             all_ended_by(deadline, &shared).await;
             break;
         }

@@ -137,9 +137,20 @@ pub(crate) struct RunArgs {
     #[arg(long, requires = "record")]
     pub(crate) record_without_bodies: bool,
 
-    /// How long draining may take before what still runs is cut off, in seconds
-    #[arg(long, value_name = "SECONDS", default_value = "45", value_parser = parse_seconds)]
+    /// How long draining may take before what still runs is cut off, in seconds; the default ends within the 30 s that
+    /// Kubernetes grants a pod
+    #[arg(long, value_name = "SECONDS", default_value = "25", value_parser = parse_seconds)]
     pub(crate) drain_time: Duration,
+
+    /// For how long inbound listeners still accept once draining has begun, in seconds, because clients hear late that
+    /// this workload ends (Istio's MINIMUM_DRAIN_DURATION); without inbound listeners nothing is waited for
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = parse_seconds)]
+    pub(crate) minimum_drain_time: Duration,
+
+    /// Accept, after the minimum drain time too, until no inbound connection is left; also by the environment:
+    /// EXIT_ON_ZERO_ACTIVE_CONNECTIONS=true
+    #[arg(long)]
+    pub(crate) exit_on_zero_active_connections: bool,
 }
 
 const CHECK_EXAMPLES: &str = "\
@@ -372,7 +383,8 @@ mod tests {
         assert_eq!(args.admin, "127.0.0.1:15000".parse().unwrap());
         assert_eq!(args.namespace, "default");
         assert_eq!(args.access_log, AccessLog::Off);
-        assert_eq!(args.drain_time, Duration::from_secs(45));
+        assert_eq!(args.drain_time, Duration::from_secs(25));
+        assert_eq!(args.minimum_drain_time, Duration::from_secs(5));
         assert_eq!(args.busy_poll, Duration::ZERO);
         assert_eq!((args.record, args.record_limit), (None, 64 << 20));
     }

@@ -332,6 +332,10 @@ impl<T: Stream> Stream for Watched<T> {
         self.stream.is_quiet()
     }
 
+    fn has_unread(&self) -> bool {
+        self.stream.has_unread()
+    }
+
     fn local_addr(&self) -> Option<SocketAddr> {
         self.stream.local_addr()
     }

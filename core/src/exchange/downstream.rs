@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::call::{RequestBody, Response};
 use super::replay::RETRY_LIMIT;
-use super::{Ambient, Exchange, Output, Phase, Side};
+use super::{Ambient, Exchange, ListenerKind, Output, Phase, Side};
 use crate::decision::Refused;
 use crate::http1::{BodyLength, Framing, Limits, Part, Reader, Reply, RequestFacts, Writer};
 use crate::message::Version;
@@ -219,7 +219,14 @@ impl Exchange {
         self.call.facts.keep_alive
             && self.call.request_body == RequestBody::Complete
             && !self.down.eof
-            && !worker.is_draining()
+            && !self.says_close(worker)
+    }
+
+    /// Whether the worker or this connection drains. Clients of outbound listeners are the application's own: they are told
+    /// only when their connection is to end, because they need the proxy for as long as the application finishes.
+    pub(super) const fn says_close(&self, worker: &Worker) -> bool {
+        self.is_ending
+            || worker.is_draining() && matches!(self.peer.listener, ListenerKind::Inbound(_))
     }
 
     /// Tells the client what a rate limit left it.
@@ -279,9 +286,9 @@ impl Exchange {
     }
 
     /// The response has left: on to the next request, or close.
-    pub(super) fn finish(&mut self, keep_alive: bool, ambient: Ambient, worker: &Worker) -> bool {
+    pub(super) fn finish(&mut self, keep_alive: bool, ambient: Ambient) -> bool {
         self.end_record(ambient);
-        if keep_alive && !worker.is_draining() && !self.down.eof {
+        if keep_alive && !self.is_ending && !self.down.eof {
             self.phase = Phase::Head {
                 since: None,
                 idle_since: ambient.now,

@@ -104,6 +104,8 @@ pub struct Exchange {
     peer: Peer,
     settings: WorkerSettings,
     phase: Phase,
+    /// It was told to end with what is in flight.
+    is_ending: bool,
     down: Downstream,
     up: Upstream,
     /// An older attempt, while there are two.
@@ -151,6 +153,7 @@ impl Exchange {
             call: Call::default(),
             own_bucket: Bucket::default(),
             begun: 0,
+            is_ending: false,
             record: Record::default(),
             response: ResponseHead::default(),
             moved_at: now,
@@ -295,7 +298,7 @@ impl Exchange {
                 Phase::Call => self.advance_call(ambient, worker),
                 Phase::Flush { keep_alive } => {
                     let keep_alive = *keep_alive;
-                    self.down.outbox.is_empty() && self.finish(keep_alive, ambient, worker)
+                    self.down.outbox.is_empty() && self.finish(keep_alive, ambient)
                 }
                 Phase::Tunnel(_) => self.advance_tunnel(ambient),
                 Phase::Linger { .. } => {
@@ -340,6 +343,7 @@ impl Exchange {
     }
 
     fn on_drain(&mut self, ambient: Ambient) {
+        self.is_ending = true;
         if self.is_mirror() {
             self.hurry_mirror(ambient);
         } else if let Phase::Head { since: None, .. } = self.phase {

@@ -232,7 +232,7 @@ impl Exchange {
             worker.date(),
         );
         self.tell_rate_limit(ambient);
-        let keep_alive = self.call.facts.keep_alive && !self.down.eof && !worker.is_draining();
+        let keep_alive = self.call.facts.keep_alive && !self.down.eof && !self.says_close(worker);
         let keep_alive = self.write_head(BodyLength::from(facts.framing), keep_alive, worker);
         self.call.response = Response::Streaming {
             keep_alive,

@@ -67,6 +67,12 @@ impl outrigger_runtime::Stream for Stream {
         self.ring.driver.borrow_mut().is_quiet(self.number)
     }
 
+    fn has_unread(&self) -> bool {
+        // What the kernel has received may not have been looked at.
+        self.ring.turn(false);
+        self.ring.driver.borrow().has_unread(self.number)
+    }
+
     fn local_addr(&self) -> Option<SocketAddr> {
         self.ring.driver.borrow().local_addr(self.number)
     }

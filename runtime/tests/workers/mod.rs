@@ -4,6 +4,7 @@
 
 mod connections;
 mod descriptors;
+mod draining;
 mod early;
 mod mirrors;
 mod ourselves;

@@ -100,7 +100,25 @@ impl Proxy {
         Self::start(address, workers, None, None, Some(recorder))
     }
 
+    /// One with an outbound listener too, the second.
+    pub(crate) fn both(address: Address) -> Self {
+        let kinds = &[ListenerKind::Inbound(0), ListenerKind::Outbound];
+        Self::listening(kinds, address, 1, None, None, None)
+    }
+
     fn start(
+        address: Address,
+        workers: usize,
+        access_log: Option<AccessLog>,
+        limits: Option<Limits>,
+        recorder: Option<Recorder>,
+    ) -> Self {
+        let kinds = &[ListenerKind::Inbound(0)];
+        Self::listening(kinds, address, workers, access_log, limits, recorder)
+    }
+
+    fn listening(
+        kinds: &[ListenerKind],
         address: Address,
         workers: usize,
         access_log: Option<AccessLog>,
@@ -111,10 +129,12 @@ impl Proxy {
         let (sender, notices) = channel();
         let sender = Mutex::new(sender);
         let running = start(Config {
-            listeners: vec![Listen {
-                kind: ListenerKind::Inbound(0),
-                addr: "127.0.0.1:0".parse().unwrap(),
-            }],
+            listeners: (kinds.iter())
+                .map(|kind| Listen {
+                    kind: *kind,
+                    addr: "127.0.0.1:0".parse().unwrap(),
+                })
+                .collect(),
             workers: NonZeroUsize::new(workers).unwrap(),
             settings: WorkerSettings::default(),
             seed: None,

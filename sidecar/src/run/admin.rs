@@ -11,16 +11,16 @@ use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use outrigger_runtime::Handle;
+use outrigger_runtime::{Direction, Handle, Stage, retry_bind};
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -28,7 +28,7 @@ use super::control::Command;
 use super::told::tell;
 
 /// After a failure to accept, such as too many open files.
-const PAUSE: std::time::Duration = std::time::Duration::from_millis(200);
+const PAUSE: Duration = Duration::from_millis(200);
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -39,7 +39,8 @@ GET  /healthz/ready     the same for Kubernetes
 GET  /clusters          endpoints and their counters
 GET  /config_dump       the configuration in use
 GET  /stats             counters
-POST /drain_listeners   stop accepting, finish what runs
+POST /drain_listeners   stop accepting, finish what runs; ?inboundonly: inbound listeners, ?graceful: accept for the
+                        minimum drain time first
 POST /quitquitquit      drain and end
 ";
 
@@ -51,8 +52,9 @@ pub(super) fn start(
     addr: SocketAddr,
     handle: Handle,
     commands: UnboundedSender<Command>,
+    minimum_drain_time: Duration,
 ) -> io::Result<SocketAddr> {
-    let listener = TcpListener::bind(addr)?;
+    let listener = retry_bind(|| TcpListener::bind(addr))?;
     listener.set_nonblocking(true)?;
     let addr = listener.local_addr()?;
     let admin = Admin {
@@ -60,6 +62,7 @@ pub(super) fn start(
         commands,
         started: Instant::now(),
         must_quit: Cell::new(false),
+        minimum_drain_time,
     };
     thread::Builder::new().name("admin".into()).spawn(move || {
         let runtime = Builder::new_current_thread()
@@ -84,7 +87,7 @@ fn serve(runtime: &LocalRuntime, listener: TcpListener, admin: Admin) -> io::Res
             let admin = admin.clone();
             tokio::task::spawn_local(async move {
                 let service = service_fn(|request: Request<Incoming>| {
-                    let response = admin.answer(request.method(), request.uri().path());
+                    let response = admin.answer(request.method(), request.uri());
                     async move { Ok::<_, Infallible>(response) }
                 });
                 let connection = http1::Builder::new()
@@ -107,10 +110,12 @@ struct Admin {
     started: Instant,
     /// Somebody on this connection asked us to end.
     must_quit: Cell<bool>,
+    minimum_drain_time: Duration,
 }
 
 impl Admin {
-    fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
+    fn answer(&self, method: &Method, uri: &Uri) -> Response<Full<Bytes>> {
+        let path = uri.path();
         let changes = matches!(path, "/drain_listeners" | "/quitquitquit");
         let allowed: &[Method] = if changes {
             &[Method::POST]
@@ -136,10 +141,7 @@ impl Admin {
                 TEXT,
                 stats::text(&self.handle, self.started),
             ),
-            "/drain_listeners" => {
-                self.handle.begin_drain();
-                response(StatusCode::OK, TEXT, "OK\n".into())
-            }
+            "/drain_listeners" => self.drain_listeners(uri.query().unwrap_or_default()),
             "/quitquitquit" => {
                 self.must_quit.set(true);
                 let mut response = response(StatusCode::OK, TEXT, "OK\n".into());
@@ -153,6 +155,32 @@ impl Admin {
                 format!("no such page; there are\n{HELP}"),
             ),
         }
+    }
+
+    fn drain_listeners(&self, query: &str) -> Response<Full<Bytes>> {
+        let (mut direction, mut stage) = (Direction::All, Stage::Stopped);
+        for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+            match parameter
+                .split_once('=')
+                .map_or(parameter, |(name, _)| name)
+            {
+                "inboundonly" => direction = Direction::Inbound,
+                "graceful" => stage = Stage::Graceful,
+                other => {
+                    let text = format!("no parameter `{other}`; use inboundonly and graceful\n");
+                    return response(StatusCode::BAD_REQUEST, TEXT, text);
+                }
+            }
+        }
+        self.handle.begin_drain(direction, stage);
+        if stage == Stage::Graceful {
+            let (handle, minimum) = (self.handle.clone(), self.minimum_drain_time);
+            tokio::task::spawn_local(async move {
+                tokio::time::sleep(minimum).await;
+                handle.begin_drain(direction, Stage::Stopped);
+            });
+        }
+        response(StatusCode::OK, TEXT, "OK\n".into())
     }
 
     fn ready(&self) -> Response<Full<Bytes>> {

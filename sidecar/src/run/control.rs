@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outrigger_core::config::{Finding, Severity};
-use outrigger_runtime::{Handle, Running};
+use outrigger_runtime::{Direction, Handle, Running, Stage};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -56,7 +56,7 @@ impl Control {
         running: Running,
         configuration: Configuration,
         commands: UnboundedReceiver<Command>,
-        drain_time: Duration,
+        times: DrainTimes,
     ) {
         let mut reloader = Reloader {
             handle: running.handle().clone(),
@@ -65,14 +65,57 @@ impl Control {
         };
         self.runtime.block_on(async {
             reloader.serve(&mut self.signals).await;
-            drain(running, drain_time, &mut self.signals).await;
+            drain(running, times, &mut self.signals).await;
         });
     }
 }
 
-async fn drain(running: Running, drain_time: Duration, signals: &mut Signals) {
-    tell!("draining, for at most {} s", drain_time.as_secs_f64());
-    let drained = tokio::task::spawn_blocking(move || running.drain(drain_time));
+/// How long a drain may take, and what it waits for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DrainTimes {
+    /// Inbound listeners accept at least this long.
+    pub(super) minimum: Duration,
+    /// After this long what still runs is cut off.
+    pub(super) longest: Duration,
+    /// There are inbound listeners. Without them nobody has to hear elsewhere that we end.
+    pub(super) has_inbound: bool,
+    /// Inbound listeners accept until no inbound connection is left.
+    pub(super) exit_on_zero: bool,
+}
+
+/// How often inbound connections are counted while their end is waited for.
+const COUNT_EVERY: Duration = Duration::from_millis(20);
+
+async fn drain_inbound(handle: &Handle, times: DrainTimes, until: Instant) {
+    handle.begin_drain(Direction::Inbound, Stage::Graceful);
+    sleep(times.minimum.min(times.longest)).await;
+    if times.exit_on_zero {
+        inbound_ended(handle, until).await;
+    }
+    handle.begin_drain(Direction::Inbound, Stage::Stopped);
+    inbound_ended(handle, until).await;
+}
+
+/// Waits until no inbound connection is left, or until then.
+async fn inbound_ended(handle: &Handle, until: Instant) {
+    // The outbound listener is the first.
+    let is_open = || handle.stats().listeners[1..].iter().any(|l| l.active > 0);
+    while is_open() && Instant::now() < until {
+        sleep(COUNT_EVERY).await;
+    }
+}
+
+async fn drain(running: Running, times: DrainTimes, signals: &mut Signals) {
+    tell!("draining, for at most {} s", times.longest.as_secs_f64());
+    let until = Instant::now() + times.longest;
+    let handle = running.handle().clone();
+    let drained = async {
+        if times.has_inbound {
+            drain_inbound(&handle, times, until).await;
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        tokio::task::spawn_blocking(move || running.drain(left)).await
+    };
     tokio::select! {
         drained = drained => {
             let cut_off = drained.map_or(0, |drained| drained.cut_off);

@@ -108,7 +108,12 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         .map_err(|error| Failure::bad(format!("cannot wait for signals: {error}")))?;
     let running = start_workers(args, runtime, Arc::clone(&snapshot), notices, recorder)?;
     let (commands, received) = tokio::sync::mpsc::unbounded_channel();
-    let admin = admin::start(args.admin, running.handle().clone(), commands.clone());
+    let admin = admin::start(
+        args.admin,
+        running.handle().clone(),
+        commands.clone(),
+        args.minimum_drain_time,
+    );
     let admin = admin.map_err(|error| {
         Failure::bad(format!(
             "cannot listen on {} (--admin): {error}",
@@ -125,7 +130,14 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     );
     // From here on only the workers hold it, so that endpoints it names are forgotten when a later one does not.
     drop(snapshot);
-    control.serve(running, configuration, received, args.drain_time);
+    let times = control::DrainTimes {
+        minimum: args.minimum_drain_time,
+        longest: args.drain_time,
+        has_inbound: !args.inbound.is_empty(),
+        exit_on_zero: args.exit_on_zero_active_connections
+            || std::env::var("EXIT_ON_ZERO_ACTIVE_CONNECTIONS").is_ok_and(|set| set == "true"),
+    };
+    control.serve(running, configuration, received, times);
     Ok(())
 }
 

@@ -67,6 +67,17 @@ impl Driver {
         peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
+    /// Something came, or the end, whether it was received or still lies in the socket.
+    pub(in crate::ring) fn has_unread(&self, number: usize) -> bool {
+        let socket = &self.sockets[number];
+        let mut byte = [MaybeUninit::uninit()];
+        let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+        socket.has_arrived()
+            || !SockRef::from(&socket.fd)
+                .recv_with_flags(&mut byte, flags)
+                .is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// Lets the kernel receive for a socket from now on.
     pub(super) fn receive(&mut self, number: usize) {
         let socket = &mut self.sockets[number];

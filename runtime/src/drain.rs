@@ -1,0 +1,53 @@
+//! How far a drain has come, for each direction.
+//!
+//! Owns the stages and their order; when the next one begins, who drains decides.
+
+use outrigger_core::exchange::ListenerKind;
+
+/// What drains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Listeners in front of the application.
+    Inbound,
+    /// All listeners.
+    All,
+}
+
+/// How far the drain of one direction has come. It never goes back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// It has not begun.
+    #[default]
+    Serving,
+    /// Connections are accepted and kept as before, and inbound responses say `connection: close`.
+    Graceful,
+    /// Nothing more is accepted, and connections end as soon as nothing is in flight on them.
+    Stopped,
+}
+
+/// The stages of both directions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Stages {
+    pub(crate) inbound: Stage,
+    pub(crate) outbound: Stage,
+}
+
+impl Stages {
+    /// Of this listener.
+    pub(crate) const fn of(self, listener: ListenerKind) -> Stage {
+        match listener {
+            ListenerKind::Inbound(_) => self.inbound,
+            ListenerKind::Outbound => self.outbound,
+        }
+    }
+
+    /// Goes forward to a stage; false where it has been reached before.
+    pub(crate) fn reach(&mut self, direction: Direction, stage: Stage) -> bool {
+        let before = *self;
+        self.inbound = self.inbound.max(stage);
+        if direction == Direction::All {
+            self.outbound = self.outbound.max(stage);
+        }
+        *self != before
+    }
+}
