@@ -188,7 +188,15 @@ fn serves_both_ways_and_logs() {
     let (config, app) = (Folder::new("serves"), application("the shop"));
     config.write("shop.yaml", &shop(app));
     let inbound = format!("127.0.0.1:0={app}");
-    let proxy = Proxy::start(&config.0, &["--access-log", "json", "--inbound", &inbound]);
+    let more = [
+        "--access-log",
+        "json",
+        "--inbound",
+        &inbound,
+        "--minimum-drain-time",
+        "0",
+    ];
+    let proxy = Proxy::start(&config.0, &more);
     assert!(proxy.get("shop.example").ends_with("\r\n\r\nthe shop"));
     let response = proxy.ask(
         "inbound",

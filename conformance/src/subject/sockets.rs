@@ -12,7 +12,7 @@ use ::tokio::task::LocalSet;
 use outrigger_core::exchange::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_recording::Decided;
-use outrigger_runtime::{AccessLog, Config, Direction, Handle, Launch, Listen, Stage, Stats};
+use outrigger_runtime::{AccessLog, Config, Direction, Handle, Launch, Listen, Stats};
 
 use super::memory::Memory;
 use super::recorded::Recorded;
@@ -144,7 +144,8 @@ impl Proxy for Runtime {
     }
 
     async fn drain(&mut self) -> io::Result<()> {
-        self.handle.begin_drain(Direction::All, Stage::Stopped);
+        self.handle
+            .begin_drain(Direction::All, outrigger_runtime::Stage::Stopped);
         self.world.worker_rests(|| self.world.is_deaf()).await;
         Ok(())
     }
