@@ -158,3 +158,29 @@ fn a_connection_that_grew_too_old_is_passed_over() {
     );
     assert_eq!(d.worker.expire(d.now), [ConnectionId(0)]);
 }
+
+#[test]
+fn a_kept_connection_is_used_until_the_nanosecond_it_is_due_and_never_after() {
+    let settings = [("http", "idleTimeout"), ("tcp", "maxConnectionDuration")];
+    for (layer, name) in settings {
+        for millis in [1, 300, 999, 1000, 1001, 2500] {
+            let text = format!(
+                "{SERVICE}---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: h}}\nspec: \
+                 {{host: h.test, trafficPolicy: {{connectionPool: {{{layer}: {{{name}: {millis}ms}}}}}}}}\n"
+            );
+            let due = Instant::from_millis(1700 + millis);
+            let last = Instant::from_nanos(due.as_nanos() - 1);
+            for (at, is_used) in [(last, true), (due, false)] {
+                let mut d = Driver::with(snapshot(&text));
+                d.now = Instant::from_millis(1700);
+                d.round(GET, OK);
+                assert_eq!(d.worker.next_expiry(), Some(due), "{name} {millis} ms");
+                d.outputs();
+                d.now = at;
+                d.sends(Side::Downstream, GET);
+                let connects = matches!(d.outputs()[..], [Output::Connect(_)]);
+                assert_eq!(connects, !is_used, "{name} {millis} ms at {at:?}");
+            }
+        }
+    }
+}
