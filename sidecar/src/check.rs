@@ -15,7 +15,7 @@ use outrigger_core::cluster::Registry;
 use outrigger_core::compile::{self, Workload};
 use outrigger_core::config::{self, Finding, MeshConfig, Severity};
 
-use crate::cli::{CheckArgs, Format};
+use crate::cli::{CheckArgs, Format, UnenforcedKind};
 use crate::sources::{self, Source};
 
 /// The configuration could not be read, so nothing was judged.
@@ -69,6 +69,7 @@ fn judge(args: &CheckArgs, sources: &[Source], mesh: &[Source]) -> Vec<Finding> 
     let registry = &mut Registry::default();
     let compiled = compile::compile(&loaded.resources, &workload, &settings, &[], registry, 0);
     findings.extend(compiled.findings);
+    UnenforcedKind::accept(&args.accept_unenforced, &mut findings);
     findings
 }
 

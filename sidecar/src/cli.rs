@@ -10,6 +10,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use outrigger_core::config::Finding;
 use outrigger_core::config::value::parse_duration;
 
 pub(crate) use crate::replay::ReplayArgs;
@@ -39,7 +40,7 @@ pub(crate) struct Cli {
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the proxy
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Judge configuration: print every finding, with file, line and what to do
     Check(CheckArgs),
     /// Play services, faults and load in virtual time by the rules you have, and show what users would see
@@ -68,7 +69,7 @@ Examples:
     outrigger replay run.rec
 
 Files are read again when they change and on SIGHUP. A configuration with an error in anything that the proxy uses is
-refused as a whole: it does not start with it, and keeps what it runs. SIGTERM and SIGINT drain; a second one ends at once.";
+refused as a whole: it does not start with it, and keeps what it runs (see --lenient, --accept-unenforced). SIGTERM and SIGINT drain; a second one ends at once.";
 
 /// What `outrigger run` takes.
 #[derive(Clone, Debug, Args)]
@@ -111,6 +112,21 @@ pub(crate) struct RunArgs {
     /// `topology.istio.io/subzone`, or `istio-locality` with `region.zone.subzone`, say where it is
     #[arg(long = "label", value_name = "K=V")]
     pub(crate) labels: Vec<LabelArg>,
+
+    /// Run although policies of this KIND are not enforced yet: what they refuse passes. May be repeated
+    #[arg(
+        long,
+        value_name = "KIND",
+        value_enum,
+        ignore_case = true,
+        value_delimiter = ','
+    )]
+    pub(crate) accept_unenforced: Vec<UnenforcedKind>,
+
+    /// Put into effect what istiod would, though `check` calls it an error: rules for subsets or hosts that do not exist.
+    /// Their requests get a 503
+    #[arg(long)]
+    pub(crate) lenient: bool,
 
     /// One line a request on standard output
     #[arg(long, value_enum, default_value_t = AccessLog::Off)]
@@ -179,6 +195,16 @@ Exit code 0: no errors (with --strict: no warnings either); 1: errors; 2: a path
 #[derive(Clone, Debug, Args)]
 #[command(after_help = CHECK_EXAMPLES)]
 pub(crate) struct CheckArgs {
+    /// Call it a warning, no error, that policies of this KIND are not enforced yet. May be repeated
+    #[arg(
+        long,
+        value_name = "KIND",
+        value_enum,
+        ignore_case = true,
+        value_delimiter = ','
+    )]
+    pub(crate) accept_unenforced: Vec<UnenforcedKind>,
+
     /// Files, folders that are searched for *.yaml, *.yml and *.json, or - for standard input
     #[arg(value_name = "PATH", required = true)]
     pub(crate) paths: Vec<PathBuf>,
@@ -277,6 +303,35 @@ pub(crate) enum Format {
     Json,
 }
 
+/// A kind of security policy that is not enforced yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "PascalCase")]
+pub(crate) enum UnenforcedKind {
+    /// Who may ask for what
+    AuthorizationPolicy,
+    /// Which ports take mTLS only
+    PeerAuthentication,
+    /// Whose tokens are good
+    RequestAuthentication,
+}
+
+impl UnenforcedKind {
+    /// Tells findings which kinds were accepted.
+    pub(crate) fn accept(kinds: &[Self], findings: &mut [Finding]) {
+        let names: Vec<&str> = kinds
+            .iter()
+            .map(|kind| match kind {
+                Self::AuthorizationPolicy => "AuthorizationPolicy",
+                Self::PeerAuthentication => "PeerAuthentication",
+                Self::RequestAuthentication => "RequestAuthentication",
+            })
+            .collect();
+        for finding in findings {
+            finding.accept_unenforced(&names);
+        }
+    }
+}
+
 /// `ADDR=APP_ADDR` of `--inbound`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct InboundArg {
@@ -362,7 +417,7 @@ mod tests {
     fn run_args(args: &[&str]) -> Result<RunArgs, clap::Error> {
         let words = ["outrigger", "run"].iter().chain(args);
         match Cli::try_parse_from(words)?.command {
-            Command::Run(args) => Ok(args),
+            Command::Run(args) => Ok(*args),
             Command::Check(_) | Command::Demo(_) | Command::Simulate(_) | Command::Replay(_) => {
                 unreachable!("the words say `run`")
             }

@@ -254,8 +254,24 @@ fn errors_in_kinds_that_are_not_used_are_told_and_block_nothing() {
         "policy.yaml",
         "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a}\nspec: {action: DENY}\n",
     );
-    let proxy = Proxy::start(&config.0, &[]);
+    // Running without a policy that refuses takes somebody's word; another kind's is not it.
+    for (accepted, code) in [("PeerAuthentication", 1), ("", 1)] {
+        let more = ["--accept-unenforced", accepted];
+        let more = if accepted.is_empty() { &[][..] } else { &more };
+        let (refused, told) = refused(&config.0, more);
+        assert_eq!(refused, Some(code), "{told}");
+        assert!(told.contains("[policy-not-enforced]"), "{told}");
+    }
+    let accepted = ["--accept-unenforced", "authorizationpolicy"];
+    let proxy = Proxy::start(&config.0, &accepted);
     assert!(proxy.get("shop.example").ends_with("shop"));
+    config.write(
+        "strict.yaml",
+        "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: a}\nspec: {mtls: {mode: STRICT}}\n",
+    );
+    proxy.wait_for("[policy-not-enforced]");
+    proxy.wait_for("kept revision 1");
+    fs::remove_file(config.0.join("strict.yaml")).unwrap();
     config.write(
         "old.yaml",
         "apiVersion: security.istio.io/v1alpha1\nkind: AuthorizationPolicy\nmetadata: {name: b}\nspec: {}\n",
@@ -416,4 +432,25 @@ fn a_recording_moves_nothing_but_recordings() {
     assert_eq!(code, Some(1), "{told}");
     assert!(told.contains("not a regular file"), "{told}");
     assert!(taken.is_dir());
+}
+
+/// What `check` calls an error never goes live by itself; istiod would let it.
+#[test]
+fn an_error_goes_live_only_where_somebody_is_lenient() {
+    let config = Folder::new("lenient");
+    config.write("shop.yaml", &shop(application("shop")));
+    let rule = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: shop}\n\
+                spec: {hosts: [shop.example], http: [{route: [{destination: {host: shop.example, subset: v9}}]}]}\n\
+                ---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: shop}\n\
+                spec: {host: shop.example, subsets: [{name: v1}]}\n";
+    let proxy = Proxy::start(&config.0, &[]);
+    config.write("rule.yaml", rule);
+    proxy.wait_for("[unknown-subset]");
+    proxy.wait_for("kept revision 1");
+    assert!(proxy.get("shop.example").ends_with("shop"));
+    drop(proxy);
+    let (code, told) = refused(&config.0, &[]);
+    assert_eq!(code, Some(1), "{told}");
+    let proxy = Proxy::start(&config.0, &["--lenient"]);
+    assert!(proxy.get("shop.example").contains(" 503 "));
 }

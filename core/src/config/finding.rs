@@ -86,13 +86,32 @@ impl Finding {
         }
     }
 
-    /// Whether a proxy must not run what was read: an error, and not in a resource of a kind that it does not use.
+    /// The kinds of policies that say who may come in.
+    pub const SECURITY_KINDS: &[&str] = &[
+        "AuthorizationPolicy",
+        "PeerAuthentication",
+        "RequestAuthentication",
+    ];
+
+    /// Somebody knows that policies of these kinds are not enforced: if this is about one of them, it becomes a warning.
+    pub fn accept_unenforced(&mut self, kinds: &[&str]) {
+        let is_accepted = |resource: &ResourceName| kinds.contains(&&*resource.kind);
+        if self.code == Code::PolicyNotEnforced && self.resource.as_ref().is_some_and(is_accepted) {
+            self.code = Code::KindNotRead;
+            self.severity = self.code.severity();
+            self.help = "its absence was accepted with `--accept-unenforced`".into();
+        }
+    }
+
+    /// Whether a proxy must not run what was read: an error, and not in a resource of a kind that it does not use; or a
+    /// policy that would not be enforced.
     ///
     /// For what loading found. What the lint finds is about resources together, each of which can be run.
     #[must_use]
     pub fn blocks(&self) -> bool {
         let used = |resource: &ResourceName| kinds::is_used(&resource.kind);
-        self.severity == Severity::Error && self.resource.as_ref().is_none_or(used)
+        self.severity == Severity::Error
+            && (self.code == Code::PolicyNotEnforced || self.resource.as_ref().is_none_or(used))
     }
 }
 

@@ -207,7 +207,11 @@ impl Loader<'_> {
 
     /// A kind that the proxy does not use: its author is told so, and what Istio would say about it.
     fn judge(&mut self, kind: JudgedKind, types: &envelope::TypeMeta, document: &Arc<Node>) {
-        self.tell(&Treatment::Judged(kind), types);
+        if judged::enforcement::keeps_out(kind, document) {
+            self.tell_unenforced(&types.kind);
+        } else {
+            self.tell(&Treatment::Judged(kind), types);
+        }
         let (report, namespace) = (&mut self.report, self.default_namespace);
         let meta = envelope::meta(report, document, &self.file, namespace);
         report.name_resource(meta.resource_name(&types.kind));
@@ -218,6 +222,14 @@ impl Loader<'_> {
         if let Some(spec) = self.istio_spec(document) {
             judged::judge(&mut self.report, kind, &meta, spec);
         }
+    }
+
+    fn tell_unenforced(&mut self, kind: &str) {
+        let message = format!("{kind} is not enforced yet: what it refuses would pass");
+        let help =
+            format!("enforce it elsewhere, and accept that with `--accept-unenforced {kind}`");
+        self.report
+            .raise_in("kind", Code::PolicyNotEnforced, message, help);
     }
 
     /// Only an AuthorizationPolicy can be tried without effect.

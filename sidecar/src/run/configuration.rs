@@ -14,7 +14,7 @@ use outrigger_core::config::{self, Finding};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_recording::{self as recording, Frame, Recorder};
 
-use crate::cli::RunArgs;
+use crate::cli::{RunArgs, UnenforcedKind};
 use crate::sources::{self, Source};
 
 /// What is read and for whom.
@@ -22,6 +22,9 @@ use crate::sources::{self, Source};
 pub(super) struct Configuration {
     paths: Vec<PathBuf>,
     mesh_path: Option<PathBuf>,
+    accept_unenforced: Vec<UnenforcedKind>,
+    /// What the lint calls an error is told and put into effect.
+    lenient: bool,
     workload: Workload,
     inbound: Vec<Inbound>,
     registry: Registry,
@@ -60,6 +63,8 @@ impl Configuration {
         Self {
             paths: args.config.clone(),
             mesh_path: args.mesh_config.clone(),
+            accept_unenforced: args.accept_unenforced.clone(),
+            lenient: args.lenient,
             workload: Workload {
                 namespace: args.namespace.clone(),
                 labels: labels.map(|l| (l.key.clone(), l.value.clone())).collect(),
@@ -120,11 +125,18 @@ impl Configuration {
         let read: Vec<_> = sources.iter().map(Source::as_config).collect();
         let loaded = config::load(&read, &self.workload.namespace);
         findings.extend(loaded.findings);
+        UnenforcedKind::accept(&self.accept_unenforced, &mut findings);
         if findings.iter().any(Finding::blocks) {
             return Reading::Bad { findings };
         }
-        // A rule for a host that does not exist is a mistake to tell, and its requests get a 503; it stops nobody else.
-        findings.extend(config::lint(&loaded.resources, &mesh));
+        let lint = config::lint(&loaded.resources, &mesh);
+        // A rule for a subset that does not exist is applied by istiod, and its requests get a 503. Files are changed by
+        // somebody who can wait until they are right, so here an error is an error unless he says otherwise.
+        let is_refused = !self.lenient && lint.iter().any(Finding::blocks);
+        findings.extend(lint);
+        if is_refused {
+            return Reading::Bad { findings };
+        }
         // Compiling counts endpoints of which the workers of a recorded run may say something at the same time.
         let turn = self.recorder.as_ref().and_then(Recorder::turn);
         let compiled = compile::compile(

@@ -10,7 +10,7 @@ use outrigger_conformance::program::Command;
 const EXAMPLES: &str = "\
 Examples:
   All cases against Outrigger:
-    outrigger-conformance --subject 'target/debug/outrigger run --config {config} --outbound 127.0.0.1:{port}
+    outrigger-conformance --subject 'target/debug/outrigger run --lenient --config {config} --outbound 127.0.0.1:{port}
         --admin 127.0.0.1:{admin} --workers 1 [--inbound 127.0.0.1:{inbound}={app}] [--label {label}]
         [--namespace {namespace}] [--mesh-config {mesh}]' --drain TERM
 

@@ -5,6 +5,7 @@
 //! expression) is left alone.
 
 mod authorization_policy;
+pub(super) mod enforcement;
 mod extension;
 mod peer_authentication;
 mod proxy_config;
