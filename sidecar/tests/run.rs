@@ -103,7 +103,7 @@ impl Proxy {
     }
 
     fn admin(&self, line: &str) -> String {
-        let request = format!("{line} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n");
+        let request = format!("{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
         self.ask("admin", &request)
     }
 
@@ -299,6 +299,11 @@ fn admin_answers_under_envoys_names() {
         ("GET /stats", "downstream_cx_total: 1\n"),
         ("GET /", "/config_dump"),
         ("GET /nothing", "404 Not Found"),
+        ("GET /stats?filter=x", "400 Bad Request"),
+        (
+            "GET /ready HTTP/1.1\r\norigin: http://evil.example\r\nx: y\r\nx:",
+            "403 Forbidden",
+        ),
         ("GET /quitquitquit", "405 Method Not Allowed"),
         ("POST /ready", "405 Method Not Allowed"),
         ("POST /drain_listeners", "200 OK"),

@@ -2,8 +2,10 @@
 //!
 //! Owns which path answers what. They read the current snapshot and counters and never touch a worker.
 
+mod asker;
 mod clusters;
 mod config_dump;
+mod dumps;
 mod stats;
 
 use std::cell::Cell;
@@ -18,7 +20,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode, Uri};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use outrigger_runtime::{Direction, Handle, Stage, retry_bind};
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
@@ -26,6 +28,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::control::Command;
 use super::told::tell;
+use dumps::Dumps;
 
 /// After a failure to accept, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -63,6 +66,7 @@ pub(super) fn start(
         started: Instant::now(),
         must_quit: Cell::new(false),
         minimum_drain_time,
+        dumps: Dumps::default(),
     };
     thread::Builder::new().name("admin".into()).spawn(move || {
         let runtime = Builder::new_current_thread()
@@ -86,9 +90,8 @@ fn serve(runtime: &LocalRuntime, listener: TcpListener, admin: Admin) -> io::Res
             };
             let admin = admin.clone();
             tokio::task::spawn_local(async move {
-                let service = service_fn(|request: Request<Incoming>| {
-                    let response = admin.answer(request.method(), request.uri());
-                    async move { Ok::<_, Infallible>(response) }
+                let service = service_fn(async |request: Request<Incoming>| {
+                    Ok::<_, Infallible>(admin.answer(&request).await)
                 });
                 let connection = http1::Builder::new()
                     .timer(TokioTimer::new())
@@ -111,10 +114,15 @@ struct Admin {
     /// Somebody on this connection asked us to end.
     must_quit: Cell<bool>,
     minimum_drain_time: Duration,
+    dumps: Dumps,
 }
 
 impl Admin {
-    fn answer(&self, method: &Method, uri: &Uri) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        if let Err(why) = asker::check(request.headers()) {
+            return response(StatusCode::FORBIDDEN, TEXT, format!("{why}\n"));
+        }
+        let (method, uri) = (request.method(), request.uri());
         let path = uri.path();
         let changes = matches!(path, "/drain_listeners" | "/quitquitquit");
         let allowed: &[Method] = if changes {
@@ -125,26 +133,28 @@ impl Admin {
         if !allowed.contains(method) {
             return not_allowed(if changes { "POST" } else { "GET, HEAD" });
         }
+        let query = uri.query().unwrap_or_default();
+        if path != "/drain_listeners" && !query.is_empty() {
+            let text = format!("`{path}` takes no parameters, and `{query}` was given\n");
+            return response(StatusCode::BAD_REQUEST, TEXT, text);
+        }
         match path {
-            "/" | "/help" => response(StatusCode::OK, TEXT, HELP.into()),
+            "/" | "/help" => response(StatusCode::OK, TEXT, HELP),
             "/ready" | "/healthz/ready" => self.ready(),
             "/clusters" => {
                 let text = clusters::text(&self.handle.snapshot(), self.handle.now());
                 response(StatusCode::OK, TEXT, text)
             }
-            "/config_dump" => {
-                let text = config_dump::json(&self.handle.snapshot(), self.handle.now());
-                response(StatusCode::OK, JSON, text)
-            }
+            "/config_dump" => self.config_dump().await,
             "/stats" => response(
                 StatusCode::OK,
                 TEXT,
                 stats::text(&self.handle, self.started),
             ),
-            "/drain_listeners" => self.drain_listeners(uri.query().unwrap_or_default()),
+            "/drain_listeners" => self.drain_listeners(query),
             "/quitquitquit" => {
                 self.must_quit.set(true);
-                let mut response = response(StatusCode::OK, TEXT, "OK\n".into());
+                let mut response = response(StatusCode::OK, TEXT, "OK\n");
                 let headers = response.headers_mut();
                 headers.insert(CONNECTION, HeaderValue::from_static("close"));
                 response
@@ -180,19 +190,34 @@ impl Admin {
                 handle.begin_drain(direction, Stage::Stopped);
             });
         }
-        response(StatusCode::OK, TEXT, "OK\n".into())
+        response(StatusCode::OK, TEXT, "OK\n")
+    }
+
+    async fn config_dump(&self) -> Response<Full<Bytes>> {
+        match self.dumps.of(&self.handle).await {
+            Some(text) => response(StatusCode::OK, JSON, text),
+            None => response(
+                StatusCode::SERVICE_UNAVAILABLE,
+                TEXT,
+                format!("{} dumps are being read; try again later\n", dumps::AT_ONCE),
+            ),
+        }
     }
 
     fn ready(&self) -> Response<Full<Bytes>> {
         if self.handle.is_draining() {
-            response(StatusCode::SERVICE_UNAVAILABLE, TEXT, "DRAINING\n".into())
+            response(StatusCode::SERVICE_UNAVAILABLE, TEXT, "DRAINING\n")
         } else {
-            response(StatusCode::OK, TEXT, "LIVE\n".into())
+            response(StatusCode::OK, TEXT, "LIVE\n")
         }
     }
 }
 
-fn response(status: StatusCode, kind: &'static str, text: String) -> Response<Full<Bytes>> {
+fn response(
+    status: StatusCode,
+    kind: &'static str,
+    text: impl Into<Bytes>,
+) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(text.into()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
