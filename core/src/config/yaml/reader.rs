@@ -3,6 +3,8 @@
 //! The parser knows the grammar; this file adds what makes it safe and strict: one finding per fault with its place,
 //! duplicate keys, merge keys, aliases that are counted as they expand, and no recursion deeper than [`MAX_DEPTH`].
 
+use std::borrow::Cow;
+
 use saphyr_parser::{Marker, Parser, ScanError};
 
 use super::builder::Builder;
@@ -142,6 +144,7 @@ fn read_chunk(
     report: &mut Report,
 ) -> Result<Option<Node>, Fault> {
     let text = check_text(chunk)?;
+    let text = &*tabs_in_json(text);
     let tabs = tab_lines(text);
     let mut parser = Parser::new_from_str(text);
     let mut builder = Builder::new(budget, report);
@@ -240,6 +243,19 @@ struct TabLine {
     column: usize,
     /// How long the indentation is.
     indent: usize,
+}
+
+/// JSON with its indentation in spaces, one for each tab, so that every place stays; anything else as it is.
+///
+/// No string of JSON holds a tab or a line break, so what stands before the text of a line is never content.
+fn tabs_in_json(text: &str) -> Cow<'_, str> {
+    let is_json = text.trim_ascii_start().starts_with(['{', '['])
+        && text.contains('\t')
+        && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    if !is_json {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.replace('\t', " "))
 }
 
 /// Lines with a tab in their indentation. That is a fault where a value begins, and none inside a block of text.

@@ -110,6 +110,8 @@ fn check_abort(abort: &FaultAbort, report: &mut Report) {
         checks::whole_percent("percent", percent.into(), report);
     }
     match &abort.error {
+        // Istio takes 600 here, although its message says otherwise.
+        Some(AbortError::HttpStatus(600)) => {}
         Some(AbortError::HttpStatus(status)) => {
             check_status("httpStatus", i64::from(*status), report);
         }

@@ -353,6 +353,7 @@ fn policies() {
             "fault: {delay: {fixedDelay: 3s, percentage: {value: 0.00001}}}",
             &["fault.delay.percentage.value invalid-percent"],
         ),
+        ("fault: {abort: {httpStatus: 600}}", &[]),
         (
             "fault: {abort: {httpStatus: 601}}",
             &["fault.abort.httpStatus invalid-status"],
