@@ -1,7 +1,7 @@
 //! What must hold after every step (`ARCHITECTURE.md`, invariants 3, 6 and 7), checked from outside.
 
 use std::collections::BTreeMap;
-use std::rc::{Rc, Weak as WeakRc};
+use std::rc::Rc;
 use std::sync::{Arc, Weak};
 
 use outrigger_core::cluster::{ClusterState, Counted, HostState, RetryLimit};
@@ -123,8 +123,9 @@ fn allowed_retries(record: &Record) -> u32 {
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     clusters: Vec<Watched>,
-    /// Views of before. Requests may still run on them, and fill limits that are lower by now.
-    older: Vec<WeakRc<View>>,
+    /// Views of before. Requests may still run on them, and fill limits that are lower by now. Each is held until the
+    /// check after its last user went: that one may have changed a count in the same step.
+    older: Vec<Rc<View>>,
     /// What no snapshot names any more.
     dropped: Vec<(Weak<ClusterState>, Vec<Weak<HostState>>)>,
 }
@@ -161,8 +162,10 @@ impl Watch {
 
     /// A sidecar goes from one view to the next.
     pub(crate) fn adopt(&mut self, before: &Rc<View>, now: &View) {
-        self.older.retain(|view| view.strong_count() > 0);
-        self.older.push(Rc::downgrade(before));
+        // The caller holds it too.
+        if Rc::strong_count(before) > 1 {
+            self.older.push(Rc::clone(before));
+        }
         let next = now.snapshot.clusters.iter().map(Watched::new).collect();
         for old in std::mem::replace(&mut self.clusters, next) {
             let hosts = old.hosts.iter().map(Arc::downgrade).collect();
@@ -194,6 +197,7 @@ impl Watch {
                 return Err(format!("{sum} {counted:?} for {running} exchanges"));
             }
         }
+        self.older.retain(|view| Rc::strong_count(view) > 1);
         Ok(())
     }
 
@@ -228,7 +232,7 @@ impl Watch {
 
 impl Watched {
     /// A count never grows past its limit. It may be above it: a reload can lower the limit.
-    fn check_counts(&mut self, cluster: &Cluster, older: &[WeakRc<View>]) -> Result<(), String> {
+    fn check_counts(&mut self, cluster: &Cluster, older: &[Rc<View>]) -> Result<(), String> {
         for (counted, before) in Counted::ALL.into_iter().zip(&mut self.counts) {
             let now = self.state.gauges().current(counted);
             let limit = limit(cluster.limits, counted);
@@ -244,7 +248,7 @@ impl Watched {
         Ok(())
     }
 
-    fn check_ejections(&mut self, cluster: &Cluster, older: &[WeakRc<View>]) -> Result<(), String> {
+    fn check_ejections(&mut self, cluster: &Cluster, older: &[Rc<View>]) -> Result<(), String> {
         let now = self.state.ejections_active();
         let out = self.hosts.iter().filter(|host| host.is_ejected()).count();
         if out != now as usize {
@@ -293,10 +297,10 @@ fn may_be_out(cluster: &Cluster, out: u32, of: u64) -> bool {
 /// Whether something holds of a cluster in one of the snapshots of before that requests still run on.
 fn in_older(
     state: &Arc<ClusterState>,
-    older: &[WeakRc<View>],
+    older: &[Rc<View>],
     holds: impl Fn(&Cluster) -> bool,
 ) -> bool {
-    older.iter().filter_map(WeakRc::upgrade).any(|view| {
+    older.iter().any(|view| {
         let mut clusters = view.snapshot.clusters.iter();
         clusters.any(|c| Arc::ptr_eq(&c.state, state) && holds(c))
     })

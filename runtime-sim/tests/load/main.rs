@@ -41,6 +41,12 @@ fn one(seed: u64) -> Played {
     played
 }
 
+/// The last request on a view of before ejects a host, as that view's policy allows, and ends in the same step.
+#[test]
+fn the_last_user_of_a_view_may_eject_and_go() {
+    one(1612);
+}
+
 #[test]
 fn a_million_requests_keep_the_invariants_and_repeat() {
     if let Some(seed) = number("OUTRIGGER_SEED") {
