@@ -2,6 +2,7 @@
 
 mod endings;
 mod hedge;
+mod keeping;
 mod limits;
 mod mirrors;
 mod rate_limits;

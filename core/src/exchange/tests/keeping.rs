@@ -1,0 +1,192 @@
+//! Which connections carry another request, and which kept ones are replaced: a wrong answer gives a client the response of
+//! another, or the endpoint a request twice.
+
+use super::*;
+
+const POST: &[u8] = b"POST /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: 3\r\n\r\nabc";
+
+fn keeps(d: &mut Driver) -> bool {
+    let outputs = d.outputs();
+    let keeps = outputs.iter().any(|o| matches!(o, Output::Keep(_)));
+    let closes = outputs.contains(&Output::Close(Side::Upstream));
+    assert_ne!(keeps, closes, "one of the two: {outputs:?}");
+    assert_eq!(d.worker.idle_connections(), usize::from(keeps));
+    keeps
+}
+
+/// How much of a request has gone to the endpoint when its response is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    All,
+    AllButOneByte,
+    Nothing,
+    /// All that can be: the endpoint reads no more.
+    WriteFailed,
+}
+
+#[test]
+fn a_connection_that_owes_the_rest_of_a_request_carries_no_other() {
+    for request in [GET, POST] {
+        for sent in [
+            Sent::All,
+            Sent::AllButOneByte,
+            Sent::Nothing,
+            Sent::WriteFailed,
+        ] {
+            let mut d = Driver::new();
+            d.sends(Side::Downstream, request);
+            d.input(Input::Connected);
+            match sent {
+                Sent::All => drop(d.receives(Side::Upstream)),
+                Sent::AllButOneByte => {
+                    while d.exchange.outbox(Side::Upstream).len() > 1 {
+                        let outbox = d.exchange.outbox(Side::Upstream);
+                        let count = outbox.front().len().min(outbox.len() - 1);
+                        d.input(Input::Wrote(Side::Upstream, count));
+                    }
+                }
+                Sent::Nothing => {}
+                Sent::WriteFailed => d.input(Input::WriteFailed(Side::Upstream)),
+            }
+            d.outputs();
+            d.sends(Side::Upstream, OK);
+            let client = d.receives(Side::Downstream);
+            assert!(client.starts_with("HTTP/1.1 200 "), "{client}");
+            let case = format!("{sent:?} of {}", request.escape_ascii());
+            assert_eq!(keeps(&mut d), sent == Sent::All, "{case}");
+            d.sends(Side::Downstream, GET);
+            let goes_over_new = matches!(d.outputs()[..], [Output::Connect(_)]);
+            assert_eq!(goes_over_new, sent != Sent::All, "{case}");
+        }
+    }
+}
+
+#[test]
+fn a_connection_on_which_more_came_than_the_response_carries_no_other() {
+    for (more, is_kept) in [(&b""[..], true), (b"\r\n", false), (OK, false)] {
+        let mut d = Driver::new();
+        let (_, client) = d.round(GET, &[OK, more].concat());
+        assert_eq!(client.matches("HTTP/1.1").count(), 1, "{client}");
+        assert_eq!(keeps(&mut d), is_kept, "{}", more.escape_ascii());
+    }
+}
+
+/// What becomes of a request whose kept connection ends before a response, and why.
+#[test]
+fn only_a_dead_kept_connection_is_replaced_without_a_retry() {
+    const GET_NO_RETRIES: &str = "retries: {attempts: 0}";
+    let long = format!(
+        "PUT /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: 1100000\r\n\r\n{}",
+        "x".repeat(1_100_000)
+    );
+    struct Case<'a> {
+        why: &'a str,
+        rule: &'a str,
+        is_kept: bool,
+        request: &'a [u8],
+        is_written: bool,
+        answer: &'a [u8],
+        is_replaced: bool,
+    }
+    let usual = Case {
+        why: "an idempotent request over a kept connection",
+        rule: "timeout: 9s",
+        is_kept: true,
+        request: GET,
+        is_written: true,
+        answer: b"",
+        is_replaced: true,
+    };
+    let cases = [
+        Case {
+            why: "it was made for this request, so its end says something about the request",
+            is_kept: false,
+            is_replaced: false,
+            ..usual
+        },
+        Case {
+            why: "the endpoint has begun to answer",
+            answer: b"HTTP/1.1 20",
+            is_replaced: false,
+            ..usual
+        },
+        Case {
+            why: "the endpoint has said that it is at work, and the client knows",
+            answer: b"HTTP/1.1 103 Early Hints\r\n\r\n",
+            is_replaced: false,
+            ..usual
+        },
+        Case {
+            why: "it may have been done, and doing it twice is something else",
+            request: POST,
+            is_replaced: false,
+            ..usual
+        },
+        Case {
+            why: "none of it has left",
+            request: POST,
+            is_written: false,
+            ..usual
+        },
+        Case {
+            why: "the body is longer than what is kept of it",
+            request: long.as_bytes(),
+            is_replaced: false,
+            ..usual
+        },
+        Case {
+            why: "the rule says what is tried again",
+            rule: GET_NO_RETRIES,
+            is_replaced: false,
+            ..usual
+        },
+        usual,
+    ];
+    for case in &cases {
+        for end in [Input::Eof(Side::Upstream), Input::Broken(Side::Upstream)] {
+            let mut d = Driver::with(with_rule(case.rule));
+            if case.is_kept {
+                d.round(GET, OK);
+            }
+            d.sends(Side::Downstream, case.request);
+            d.input(Input::Connected);
+            if case.is_written {
+                d.receives(Side::Upstream);
+            }
+            if !case.answer.is_empty() {
+                d.sends(Side::Upstream, case.answer);
+            }
+            d.outputs();
+            d.input(end);
+            let connects = d.outputs().iter().any(|o| matches!(o, Output::Connect(_)));
+            assert_eq!(connects, case.is_replaced, "{}, {end:?}", case.why);
+            let attempts = d.exchange.record().attempts.len();
+            assert_eq!(attempts, 1 + usize::from(connects), "{}", case.why);
+            if !connects {
+                let client = d.receives(Side::Downstream);
+                assert!(client.contains("HTTP/1.1 50"), "{}: {client}", case.why);
+            }
+        }
+    }
+}
+
+#[test]
+fn each_connection_that_was_not_made_is_counted_at_its_endpoint() {
+    for end in [
+        Input::ConnectFailed(ConnectFault::Refused),
+        Input::ConnectFailed(ConnectFault::Local),
+        Input::Deadline,
+        Input::Connected,
+    ] {
+        let mut d = Driver::with(with_rule("retries: {attempts: 0}"));
+        let host = d.worker.view().snapshot.clusters[0].endpoints[0]
+            .state
+            .clone();
+        d.sends(Side::Downstream, GET);
+        d.now = Instant::from_millis(10_000);
+        d.input(end);
+        let failed = end != Input::Connected;
+        assert_eq!(host.connect_failures(), u64::from(failed), "{end:?}");
+        assert_eq!(host.connections(), u32::from(!failed), "{end:?}");
+    }
+}
