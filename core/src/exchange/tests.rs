@@ -6,6 +6,7 @@ mod keeping;
 mod limits;
 mod mirrors;
 mod rate_limits;
+mod reloads;
 mod resilience;
 mod stream_time;
 

@@ -1,0 +1,133 @@
+//! A new snapshot while requests are under way and connections are kept.
+
+use super::*;
+use crate::cluster::Registry;
+use crate::compile::{Workload, compile};
+use crate::config::load::{Source, load};
+use crate::config::mesh::MeshConfig;
+
+/// Compiles one configuration after another, whose endpoints stay the same ones where they are named again.
+#[derive(Default)]
+struct Compiler {
+    registry: Registry,
+    revision: u64,
+}
+
+impl Compiler {
+    fn snapshot(&mut self, text: &str) -> Arc<Snapshot> {
+        let source = Source {
+            name: "config.yaml",
+            bytes: text.as_bytes(),
+        };
+        let (workload, mesh) = (Workload::default(), MeshConfig::default());
+        let resources = load(&[source], &workload.namespace).resources;
+        let registry = &mut self.registry;
+        let compiled = compile(&resources, &workload, &mesh, &[], registry, self.revision);
+        self.revision = compiled.snapshot.revision;
+        Arc::new(compiled.snapshot)
+    }
+}
+
+const LIMITS: &str = "---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: h}
+spec: {host: h.test, trafficPolicy: {connectionPool: {tcp: {maxConnections: 5}}}}
+";
+
+/// What becomes of a connection to the one endpoint, when the configuration changes from one to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Kept,
+    Closed,
+}
+
+#[test]
+fn a_connection_is_kept_only_to_an_endpoint_that_is_still_named() {
+    use Fate::{Closed, Kept};
+    let limited = format!("{SERVICE}{LIMITS}");
+    let moved = SERVICE.replace("10.0.0.1", "10.0.0.2");
+    let grown = SERVICE.replace("10.0.0.1}", "10.0.0.1}, {address: 10.0.0.2}");
+    // What becomes of it if it carries a request at the change, and if it is idle.
+    let cases = [
+        ("nothing changes", SERVICE, SERVICE, Kept, Kept),
+        ("another endpoint comes", SERVICE, &grown, Kept, Kept),
+        ("its endpoint goes", SERVICE, &moved, Closed, Closed),
+        ("its service goes", SERVICE, "", Closed, Closed),
+        ("limits stay", &limited, &limited, Kept, Kept),
+        ("limits go", &limited, SERVICE, Kept, Kept),
+        (
+            "limits come, and it is not counted",
+            SERVICE,
+            &limited,
+            Kept,
+            Closed,
+        ),
+    ];
+    for (why, before, after, busy, idle) in cases {
+        for (is_idle, fate) in [(false, busy), (true, idle)] {
+            let mut compiler = Compiler::default();
+            let mut d = Driver::with(compiler.snapshot(before));
+            d.sends(Side::Downstream, GET);
+            d.input(Input::Connected);
+            d.receives(Side::Upstream);
+            let after = compiler.snapshot(after);
+            let closed = if is_idle {
+                d.sends(Side::Upstream, OK);
+                d.receives(Side::Downstream);
+                d.worker.adopt(after, d.now)
+            } else {
+                let closed = d.worker.adopt(after, d.now);
+                d.sends(Side::Upstream, OK);
+                d.receives(Side::Downstream);
+                closed
+            };
+            let case = format!("{why}, idle: {is_idle}");
+            let expected: &[_] = match fate {
+                Closed if is_idle => &[ConnectionId(0)],
+                Kept | Closed => &[],
+            };
+            assert_eq!(closed, expected, "{case}");
+            let left = usize::from(fate == Kept);
+            assert_eq!(d.worker.idle_connections(), left, "{case}");
+        }
+    }
+}
+
+#[test]
+fn turns_go_on_where_they_were() {
+    let endpoints =
+        "{address: 10.0.0.1}, {address: 10.0.0.2}, {address: 10.0.0.3}, {address: 10.0.0.4}";
+    let text = format!(
+        "{}---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: h}}
+spec: {{host: h.test, trafficPolicy: {{loadBalancer: {{simple: ROUND_ROBIN}}}}}}
+",
+        SERVICE.replace("{address: 10.0.0.1}", endpoints)
+    );
+    for taken in 0..4 {
+        let (mut compiler, mut seen) = (Compiler::default(), Vec::new());
+        let mut d = Driver::with(compiler.snapshot(&text));
+        for turn in 0..8 {
+            if turn == taken {
+                // A service before it makes the cluster's number another one.
+                let before = SERVICE
+                    .replace("h.test", "a.test")
+                    .replace("name: h}", "name: a}");
+                let next = compiler.snapshot(&format!("{before}---{text}"));
+                assert_ne!(next.clusters.len(), d.worker.view().snapshot.clusters.len());
+                d.worker.adopt(next, d.now);
+            }
+            d.round(GET, OK);
+            seen.push(d.exchange.record().attempts[0].endpoint);
+        }
+        for turn in 0..4 {
+            assert_eq!(seen[turn], seen[turn + 4], "{taken}: {seen:?}");
+        }
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), 4, "{taken}: {seen:?}");
+    }
+}
