@@ -43,9 +43,11 @@ pub(super) fn forward(
         return reply::no_route(record, response);
     };
     record.timeouts = timeouts(context.peer, Some(plan), &record.request);
+    // Before the rule's operations, which may change or remove what it writes (Envoy).
+    head::announce_attempt(context, record);
     apply_to_request(context, &chosen.request, &rule.name, record);
     rewrite::apply(&plan.rewrite, &rule.condition, &mut record.request);
-    let verdict = attempt(context, &chosen.cluster, record, response, snapshot);
+    let verdict = begin(context, &chosen.cluster, record, response, snapshot);
     if matches!(verdict, Verdict::Attempt(_)) {
         mirror::choose(context, plan, record);
     }
@@ -95,8 +97,23 @@ pub(super) fn apply_to_request(
     header_ops::apply_to_request(ops, &mut record.request, &format);
 }
 
-/// Picks an endpoint of a cluster.
+/// Picks an endpoint of a cluster, and tells it which attempt it sees.
 pub(super) fn attempt(
+    context: &Context<'_>,
+    cluster: &DestinationCluster,
+    record: &mut Record,
+    response: &mut ResponseHead,
+    snapshot: &Snapshot,
+) -> Verdict {
+    let verdict = begin(context, cluster, record, response, snapshot);
+    if matches!(verdict, Verdict::Attempt(_)) {
+        head::announce_attempt(context, record);
+    }
+    verdict
+}
+
+/// Picks an endpoint of a cluster.
+pub(super) fn begin(
     context: &Context<'_>,
     cluster: &DestinationCluster,
     record: &mut Record,
@@ -147,7 +164,6 @@ pub(super) fn attempt(
         followed: Followed::Nothing,
         ejected: None,
     });
-    head::announce_attempt(context, record);
     Verdict::Attempt(Target {
         address: chosen.address.clone(),
         cluster: Some(id),
@@ -197,7 +213,7 @@ fn pick(
 
 /// Sends the request where the client wanted to go: its authority, resolved by the runtime. The cluster of a service that
 /// has no endpoints of its own still has its limits and its name.
-pub(super) fn passthrough(
+fn passthrough(
     context: &Context<'_>,
     cluster: Option<ClusterId>,
     record: &mut Record,
@@ -221,7 +237,6 @@ pub(super) fn passthrough(
         followed: Followed::Nothing,
         ejected: None,
     });
-    head::announce_attempt(context, record);
     Verdict::Attempt(Target {
         address,
         cluster,

@@ -76,7 +76,8 @@ pub fn begin_mirror(
         ..Record::default()
     };
     let nobodys = &mut ResponseHead::default();
-    match forward::attempt(context, to, &mut record, nobodys, &view.snapshot) {
+    // The head tells of the attempt already, unless the rule did not want it to.
+    match forward::begin(context, to, &mut record, nobodys, &view.snapshot) {
         Verdict::Attempt(target) => Ok((record, target)),
         Verdict::Reply(_) | Verdict::Delay(_) | Verdict::Retry(_) => Err(MirrorFate::NoEndpoint),
     }

@@ -40,7 +40,8 @@ use crate::peer::{ListenerKind, Peer};
 use crate::policy::authority::{self, Selected};
 use crate::policy::{cors, fault, header_ops, path, redirect, route};
 use crate::snapshot::{
-    Action, Address, Cluster, ClusterId, Forward, Place, Snapshot, UnknownHosts, VirtualHostId,
+    Action, Address, Cluster, ClusterId, DestinationCluster, Forward, Place, Snapshot,
+    UnknownHosts, VirtualHostId,
 };
 use crate::time::{Duration, Instant};
 
@@ -307,7 +308,10 @@ fn unknown_host(
         return refused;
     }
     match &snapshot.settings.unknown_hosts {
-        UnknownHosts::AllowAny => forward::passthrough(context, None, record, response, snapshot),
+        UnknownHosts::AllowAny => {
+            let cluster = &DestinationCluster::Passthrough;
+            forward::attempt(context, cluster, record, response, snapshot)
+        }
         UnknownHosts::RegistryOnly => reply::blocked(record, response),
         UnknownHosts::EgressProxy(cluster) => {
             forward::attempt(context, cluster, record, response, snapshot)
