@@ -83,53 +83,113 @@ fn a_number_falls_to_the_first_priority_that_reaches_it() {
     assert_eq!(choose(&[], 5), 0);
 }
 
-/// Envoy's rules in fractions: what is exact must be met to the percent, and the rest to one percent for each priority.
-fn model(members: &[(u32, u32)]) -> Vec<f64> {
-    let available: Vec<f64> = members
-        .iter()
-        .map(|(healthy, all)| match all {
-            0 => 0.0,
-            all => (1.4 * f64::from(*healthy) / f64::from(*all)).min(1.0),
-        })
-        .collect();
-    let sum: f64 = available.iter().sum();
-    let mut left = 1.0f64;
-    let scale = if sum < 1.0 && sum > 0.0 {
-        1.0 / sum
-    } else {
-        1.0
+/// The greatest whole percentage that holds, looked for one by one.
+fn greatest(holds: impl Fn(u64) -> bool) -> u64 {
+    (0..=100).rev().find(|percent| holds(*percent)).unwrap_or(0)
+}
+
+/// What each priority can carry, and whether that is everything: a percentage of its endpoints 1.4 times over.
+fn available(members: &[(u32, u32)]) -> (Vec<u64>, bool) {
+    let of = |(healthy, all): &(u32, u32)| match all {
+        0 => 0,
+        all => greatest(|percent| percent * u64::from(*all) <= 140 * u64::from(*healthy)),
     };
-    let mut loads = Vec::new();
-    for a in available {
-        let load = (a * scale).min(left);
-        left -= load;
-        loads.push(load * 100.0);
-    }
+    let available: Vec<u64> = members.iter().map(of).collect();
+    let is_enough = available.iter().sum::<u64>() >= 100;
+    (available, is_enough)
+}
+
+/// What is missing to all of the traffic goes to the first priority that has any of what counts.
+fn fill_up(mut loads: Vec<u64>, counts: &[u64]) -> Vec<u64> {
+    let missing = 100 - loads.iter().sum::<u64>();
+    let first = counts.iter().position(|count| *count != 0).unwrap_or(0);
+    loads[first] += missing;
     loads
+}
+
+/// Loads while not every priority panics, percent by percent.
+fn loads(members: &[(u32, u32)]) -> Vec<u64> {
+    let (available, is_enough) = available(members);
+    let sum: u64 = available.iter().sum();
+    let mut loads: Vec<u64> = Vec::new();
+    for carried in &available {
+        let left = 100 - loads.iter().sum::<u64>();
+        let wanted = match (is_enough, sum) {
+            (true, _) => *carried,
+            (false, 0) => 0,
+            // They carry what they carry of all that can be carried.
+            (false, sum) => greatest(|percent| percent * sum <= carried * 100),
+        };
+        loads.push(wanted.min(left));
+    }
+    fill_up(loads, &available)
+}
+
+/// Loads while every priority panics: by endpoints.
+fn loads_in_panic(members: &[(u32, u32)]) -> Vec<u64> {
+    let counts: Vec<u64> = members.iter().map(|(_, all)| u64::from(*all)).collect();
+    let total: u64 = counts.iter().sum();
+    let of = |count: &u64| match total {
+        0 => 0,
+        total => greatest(|percent| percent * total <= 100 * count),
+    };
+    fill_up(counts.iter().map(of).collect(), &counts)
 }
 
 /// Panic word for word as the reference has it, one condition after the other.
 fn panics(members: &[(u32, u32)], threshold: u8) -> Vec<bool> {
-    let percent = |healthy: u32, all: u32| match all {
-        0 => 0.0,
-        all => 100.0 * f64::from(healthy) / f64::from(all),
+    let (_, is_enough) = available(members);
+    let is_below = |(healthy, all): &(u32, u32)| match all {
+        0 => threshold > 0,
+        all => 100 * u64::from(*healthy) < u64::from(threshold) * u64::from(*all),
     };
-    let mut sum = 0;
-    for (healthy, all) in members {
-        if *all > 0 {
-            sum += (140 * healthy / all).min(100);
-        }
-    }
-    let mut out = Vec::new();
-    for (healthy, all) in members {
-        out.push(sum < 100 && percent(*healthy, *all) < f64::from(threshold));
-    }
-    out
+    let panics = members.iter().map(|one| !is_enough && is_below(one));
+    panics.collect()
 }
 
+/// Priorities that can carry one percent, all but one, or just everything; and those with nobody.
+const AT_THE_EDGE: [(u32, u32); 7] = [
+    (1, 140),
+    (71, 100),
+    (5, 7),
+    (50, 100),
+    (50, 71),
+    (0, 0),
+    (0, 5),
+];
+
+/// Small ones and large ones, well and ill: a percent of a priority is less than one endpoint or many.
 fn priorities() -> impl Strategy<Value = Vec<(u32, u32)>> {
-    let one = (0u32..12).prop_flat_map(|all| (0..=all, Just(all)));
+    let all = prop_oneof![2 => 0u32..12, 1 => 0u32..300];
+    let any = (all, 0u32..=100, any::<bool>()).prop_map(|(all, percent, is_ill)| {
+        let most = if is_ill { all.div_ceil(4) } else { all };
+        (most * percent / 100, all)
+    });
+    let one = prop_oneof![any, prop::sample::select(&AT_THE_EDGE)];
     prop::collection::vec(one, 1..6)
+}
+
+/// A threshold, often one that a priority meets exactly.
+fn with_threshold() -> impl Strategy<Value = (Vec<(u32, u32)>, u8)> {
+    (
+        priorities(),
+        prop_oneof![2 => 0u8..=100, 1 => 0u8..=1],
+        any::<prop::sample::Index>(),
+        any::<bool>(),
+    )
+        .prop_map(|(members, any, which, is_exact)| {
+            let met =
+                |(healthy, all): &&(u32, u32)| *all > 0 && (100 * healthy).is_multiple_of(*all);
+            let met: Vec<_> = members.iter().filter(met).collect();
+            let threshold = match met.is_empty() || !is_exact {
+                true => any,
+                false => {
+                    let (healthy, all) = met[which.index(met.len())];
+                    (100 * healthy / all) as u8
+                }
+            };
+            (members, threshold)
+        })
 }
 
 proptest! {
@@ -137,32 +197,19 @@ proptest! {
 
     #[test]
     fn loads_are_those_of_the_model(members in priorities()) {
-        let got = of(&members, 0);
-        prop_assert_eq!(got.iter().map(|(load, _)| u32::from(*load)).sum::<u32>(), 100);
-        let any = members.iter().any(|(healthy, _)| *healthy > 0);
-        let slack = if any { 1.0 + 1.5 * members.len() as f64 } else { 100.0 };
-        for (at, (want, (got, _))) in model(&members).iter().zip(&got).enumerate() {
-            prop_assert!((want - f64::from(*got)).abs() <= slack, "{} of {:?}: {} {}", at, members, got, want);
-            // Nobody gets traffic that cannot take any, unless nobody can.
-            prop_assert!(*got == 0 || members[at].0 > 0 || !any);
-        }
+        let got: Vec<_> = of(&members, 0).iter().map(|(load, _)| u64::from(*load)).collect();
+        prop_assert_eq!(got, loads(&members), "{:?}", members);
     }
 
     #[test]
-    fn panic_is_that_of_the_model(members in priorities(), threshold in 0u8..=100) {
-        let got = of(&members, threshold);
-        let want = panics(&members, threshold);
-        let panicking: Vec<bool> = got.iter().map(|(_, panic)| *panic).collect();
-        prop_assert_eq!(&panicking, &want);
-        let total: u32 = members.iter().map(|(_, all)| all).sum();
-        if want.iter().all(|p| *p) && total > 0 {
-            for (at, (load, _)) in got.iter().enumerate() {
-                let exact = f64::from(100 * members[at].1) / f64::from(total);
-                prop_assert!((exact - f64::from(*load)).abs() < members.len() as f64);
-                prop_assert!((members[at].1 > 0) || *load == 0);
-            }
-        }
-        prop_assert_eq!(got.iter().map(|(load, _)| u32::from(*load)).sum::<u32>(), 100);
+    fn panic_is_that_of_the_model((members, threshold) in with_threshold()) {
+        let (got, is_panic): (Vec<_>, Vec<_>) = of(&members, threshold).into_iter().unzip();
+        prop_assert_eq!(&is_panic, &panics(&members, threshold));
+        let want = match is_panic.contains(&false) {
+            true => loads(&members),
+            false => loads_in_panic(&members),
+        };
+        prop_assert_eq!(got.into_iter().map(u64::from).collect::<Vec<_>>(), want);
     }
 
     /// Over all hundred numbers every priority is chosen as often as its load says.

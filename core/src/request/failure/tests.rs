@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::decision::{Attempt, AttemptEnd, Picked, PickedBy};
-use crate::entropy::Entropy;
+use crate::entropy::{Draw, Entropy};
 use crate::snapshot::RetryOn;
 
 fn policy(backoff: Duration) -> RetryPolicy {
@@ -37,7 +37,7 @@ fn attempt() -> Attempt {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Each wait is in the range that a plain account of Envoy's two sequences gives.
+    /// Each wait is what a plain account of Envoy's two sequences gives, to the nanosecond.
     #[test]
     fn waits_are_those_of_the_model(
         seed in any::<u64>(),
@@ -46,23 +46,29 @@ proptest! {
     ) {
         let policy = policy(Duration::from_millis(base));
         let mut record = Record { entropy: Entropy(seed), ..Record::default() };
-        let mut window = base;
+        let (mut window, mut backed_off) = (base, 0);
         for asked in asked {
             record.attempts.push(attempt());
             record.retries += 1;
             let why = asked.map_or(Why::Failed, |s| Why::FailedAndAsked(Duration::from_secs(s)));
             let followed = wait(&policy, why, &record);
-            match (asked, followed) {
-                (Some(seconds), Followed::RetryAfter { wait }) => {
-                    let least = Duration::from_secs(seconds);
-                    prop_assert!(least <= wait && wait < least.mul_f64(1.5), "{wait:?} for {seconds} s");
+            let want = match asked {
+                // Up to half as long again; each retry rolls anew.
+                Some(seconds) => {
+                    let roll = record.entropy.draw(Draw::RetryAfter, u64::from(record.retries));
+                    let more = Duration::from_nanos(roll % (seconds * 500_000_000));
+                    Followed::RetryAfter { wait: Duration::from_secs(seconds) + more }
                 }
-                (None, Followed::Retry { wait }) => {
-                    prop_assert!(wait < Duration::from_millis(window), "{wait:?} below {window} ms");
+                // Each back-off rolls anew; what was asked for does not count.
+                None => {
+                    backed_off += 1;
+                    let roll = record.entropy.draw(Draw::Backoff, backed_off);
+                    let wait = Duration::from_nanos(roll % (window * 1_000_000));
                     window = (2 * window).min(10 * base);
+                    Followed::Retry { wait }
                 }
-                other => prop_assert!(false, "{other:?}"),
-            }
+            };
+            prop_assert_eq!(followed, want);
             record.follow(followed);
         }
     }
