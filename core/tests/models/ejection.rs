@@ -3,6 +3,8 @@
 //! Core has no timer: whoever looks makes up for the ticks that have passed. The model has one, and ticks one by one, so
 //! the property says too that it makes no difference how long nobody looks.
 
+mod multiplier;
+
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
