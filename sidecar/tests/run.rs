@@ -451,9 +451,27 @@ fn an_error_goes_live_only_where_somebody_is_lenient() {
     let proxy = Proxy::start(&config.0, &[]);
     config.write("rule.yaml", rule);
     proxy.wait_for("[unknown-subset]");
-    proxy.wait_for("kept revision 1");
+    let told = proxy.wait_for("kept revision 1");
+    // A time of RFC 3339 and a level.
+    assert!(told.contains("Z error: "), "{told}");
+    assert!(told.starts_with("20"), "{told}");
     assert!(proxy.get("shop.example").ends_with("shop"));
+    let stats = proxy.admin("GET /stats");
+    for words in [
+        "outrigger.config_reload_refused: 1\n",
+        "outrigger.config_reload_success: 0\n",
+        "outrigger.config_last_refused: \"20",
+        "rule.yaml:4:",
+        "[unknown-subset]\"\n",
+    ] {
+        assert!(stats.contains(words), "{words:?} in {stats}");
+    }
+    fs::remove_file(config.0.join("rule.yaml")).unwrap();
+    proxy.wait_for("Z info: reloaded; revision ");
+    let stats = proxy.admin("GET /stats");
+    assert!(stats.contains("config_reload_success: 1\n"), "{stats}");
     drop(proxy);
+    config.write("rule.yaml", rule);
     let (code, told) = refused(&config.0, &[]);
     assert_eq!(code, Some(1), "{told}");
     let proxy = Proxy::start(&config.0, &["--lenient"]);

@@ -236,6 +236,11 @@ impl<T: core::fmt::Display> core::fmt::Display for OrDash<T> {
     }
 }
 
+/// A time since 1970-01-01 UTC as the access log writes it: RFC 3339 with milliseconds.
+pub const fn rfc3339(since_epoch: Duration) -> impl core::fmt::Display {
+    StartTime(since_epoch)
+}
+
 /// `%START_TIME%`: RFC 3339 in UTC with milliseconds.
 #[derive(Clone, Copy)]
 struct StartTime(Duration);

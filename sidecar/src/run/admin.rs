@@ -12,6 +12,7 @@ use std::cell::Cell;
 use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,7 @@ use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::control::Command;
+use super::reloads::Reloads;
 use super::told::tell;
 use dumps::Dumps;
 
@@ -55,6 +57,7 @@ pub(super) fn start(
     addr: SocketAddr,
     handle: Handle,
     commands: UnboundedSender<Command>,
+    reloads: Arc<Reloads>,
     minimum_drain_time: Duration,
 ) -> io::Result<SocketAddr> {
     let listener = retry_bind(|| TcpListener::bind(addr))?;
@@ -63,6 +66,7 @@ pub(super) fn start(
     let admin = Admin {
         handle,
         commands,
+        reloads,
         started: Instant::now(),
         must_quit: Cell::new(false),
         minimum_drain_time,
@@ -110,6 +114,7 @@ fn serve(runtime: &LocalRuntime, listener: TcpListener, admin: Admin) -> io::Res
 struct Admin {
     handle: Handle,
     commands: UnboundedSender<Command>,
+    reloads: Arc<Reloads>,
     started: Instant,
     /// Somebody on this connection asked us to end.
     must_quit: Cell<bool>,
@@ -149,7 +154,7 @@ impl Admin {
             "/stats" => response(
                 StatusCode::OK,
                 TEXT,
-                stats::text(&self.handle, self.started),
+                stats::text(&self.handle, &self.reloads, self.started),
             ),
             "/drain_listeners" => self.drain_listeners(query),
             "/quitquitquit" => {

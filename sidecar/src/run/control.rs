@@ -13,6 +13,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
 use super::configuration::{self, Configuration, Reading};
+use super::reloads::{Reloads, first_error};
 use super::told::{self, tell};
 
 /// After a change, this much quiet is waited for, because files change in bursts.
@@ -56,12 +57,14 @@ impl Control {
         running: Running,
         configuration: Configuration,
         commands: UnboundedReceiver<Command>,
+        reloads: Arc<Reloads>,
         times: DrainTimes,
     ) {
         let mut reloader = Reloader {
             handle: running.handle().clone(),
             configuration,
             commands,
+            reloads,
         };
         self.runtime.block_on(async {
             reloader.serve(&mut self.signals).await;
@@ -160,6 +163,7 @@ struct Reloader {
     handle: Handle,
     configuration: Configuration,
     commands: UnboundedReceiver<Command>,
+    reloads: Arc<Reloads>,
 }
 
 impl Reloader {
@@ -220,17 +224,20 @@ impl Reloader {
                 print_findings(&findings);
                 let summary = configuration::summary(&snapshot);
                 self.handle.publish(Arc::new(snapshot));
-                tell!("reloaded; {summary}");
+                self.reloads.succeeded(&summary);
             }
             Reading::Bad { findings } => {
                 print_findings(&findings);
-                tell!("error: the new configuration has errors; {}", kept());
+                let outcome = format!("the new configuration has errors; {}", kept());
+                self.reloads.refused(first_error(&findings), &outcome);
             }
             Reading::Unreadable { errors } => {
-                for error in errors {
+                for error in &errors {
                     tell!("error: {error}");
                 }
-                tell!("error: the new configuration cannot be read; {}", kept());
+                let outcome = format!("the new configuration cannot be read; {}", kept());
+                let first = errors.into_iter().next().unwrap_or_default();
+                self.reloads.refused(first, &outcome);
             }
         }
     }

@@ -7,6 +7,7 @@ mod admin;
 mod configuration;
 mod control;
 mod recording;
+mod reloads;
 mod told;
 mod watch;
 
@@ -29,6 +30,7 @@ use crate::cli::{AccessLog, RunArgs};
 use crate::runtime::{self, Picked};
 use configuration::{Configuration, Reading};
 use control::Control;
+use reloads::Reloads;
 use told::tell;
 
 /// The command line asks for what cannot be had.
@@ -108,10 +110,12 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         .map_err(|error| Failure::bad(format!("cannot wait for signals: {error}")))?;
     let running = start_workers(args, runtime, Arc::clone(&snapshot), notices, recorder)?;
     let (commands, received) = tokio::sync::mpsc::unbounded_channel();
+    let reloads = Arc::new(Reloads::default());
     let admin = admin::start(
         args.admin,
         running.handle().clone(),
         commands.clone(),
+        Arc::clone(&reloads),
         args.minimum_drain_time,
     );
     let admin = admin.map_err(|error| {
@@ -137,7 +141,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         exit_on_zero: args.exit_on_zero_active_connections
             || std::env::var("EXIT_ON_ZERO_ACTIVE_CONNECTIONS").is_ok_and(|set| set == "true"),
     };
-    control.serve(running, configuration, received, times);
+    control.serve(running, configuration, received, reloads, times);
     Ok(())
 }
 

@@ -13,10 +13,11 @@ use outrigger_core::snapshot::{Balancing, Cluster, ConsistentHash, HashTableKind
 use outrigger_runtime::{Handle, ListenerStats, MirrorStats};
 
 use super::clusters::sweep;
+use crate::run::reloads::Reloads;
 use crate::run::told;
 
 /// Everything that is counted now.
-pub(super) fn text(handle: &Handle, started: Instant) -> String {
+pub(super) fn text(handle: &Handle, reloads: &Reloads, started: Instant) -> String {
     let (stats, snapshot) = (handle.stats(), handle.snapshot());
     let mut lines = Lines::default();
     for (index, listener) in stats.listeners.iter().enumerate() {
@@ -39,6 +40,12 @@ pub(super) fn text(handle: &Handle, started: Instant) -> String {
         stats.listeners.len(),
     );
     lines.add("outrigger.config_revision", snapshot.revision);
+    lines.add("outrigger.config_reload_success", reloads.successes());
+    lines.add("outrigger.config_reload_refused", reloads.refusals());
+    if let Some(refused) = reloads.last_refused() {
+        // As Envoy writes a text readout; the words are on one line.
+        lines.add("outrigger.config_last_refused", format!("\"{refused}\""));
+    }
     lines.add("outrigger.connection_panics", stats.panics);
     lines.add("outrigger.upstream_cx_idle", stats.idle_upstream);
     lines.add(
