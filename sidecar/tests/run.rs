@@ -439,6 +439,49 @@ fn a_recording_moves_nothing_but_recordings() {
     assert!(taken.is_dir());
 }
 
+/// A file is empty while somebody writes it in place; only a signal says that nothing is meant.
+#[test]
+fn an_emptied_file_is_taken_on_a_signal_only() {
+    let config = Folder::new("torn");
+    let other = |endpoint| {
+        shop(endpoint)
+            .replace("shop.example", "other.example")
+            .replace("name: shop", "name: other")
+    };
+    config.write("shop.yaml", &shop(application("shop")));
+    config.write("other.yaml", &other(application("old")));
+    let proxy = Proxy::start(&config.0, &[]);
+    let becomes = |host: &str, want: &dyn Fn(&str) -> bool| {
+        // Workers take a snapshot when they next wake.
+        while !want(&proxy.get(host)) {
+            thread::sleep(Duration::from_millis(5));
+        }
+    };
+    fs::write(config.0.join("shop.yaml"), "").unwrap();
+    let told = proxy.wait_for("was emptied");
+    assert!(told.contains("shop.yaml`"), "{told}");
+    assert!(proxy.get("shop.example").ends_with("shop"));
+    // What happens to the others is taken meanwhile.
+    config.write("other.yaml", &other(application("new")));
+    proxy.wait_for("reloaded");
+    becomes("other.example", &|response| response.ends_with("new"));
+    assert!(proxy.get("shop.example").ends_with("shop"));
+    proxy.signal("-HUP");
+    proxy.wait_for("reloaded");
+    becomes("shop.example", &|response| !response.ends_with("shop"));
+    config.write("shop.yaml", &shop(application("shop")));
+    proxy.wait_for("reloaded");
+    becomes("shop.example", &|response| response.ends_with("shop"));
+
+    fs::remove_file(config.0.join("other.yaml")).unwrap();
+    proxy.wait_for("reloaded");
+    fs::remove_file(config.0.join("shop.yaml")).unwrap();
+    proxy.wait_for("nothing is left");
+    assert!(proxy.get("shop.example").ends_with("shop"));
+    proxy.signal("-HUP");
+    proxy.wait_for("0 clusters");
+}
+
 /// What `check` calls an error never goes live by itself; istiod would let it.
 #[test]
 fn an_error_goes_live_only_where_somebody_is_lenient() {

@@ -14,6 +14,8 @@ use outrigger_core::config::{self, Finding};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_recording::{self as recording, Frame, Recorder};
 
+use super::held::{Doubt, Held};
+use super::told::tell;
 use crate::cli::{RunArgs, UnenforcedKind};
 use crate::sources::{self, Source};
 
@@ -32,6 +34,7 @@ pub(super) struct Configuration {
     revision: u64,
     /// Of what was read last, good or bad.
     fingerprint: u64,
+    held: Held,
 }
 
 /// How reading went.
@@ -79,6 +82,7 @@ impl Configuration {
             recorder,
             revision: 0,
             fingerprint: 0,
+            held: Held::default(),
         }
     }
 
@@ -87,22 +91,35 @@ impl Configuration {
         self.paths.iter().chain(&self.mesh_path).cloned().collect()
     }
 
-    /// Reads and compiles everything.
+    /// Reads and compiles everything, as it is.
     pub(super) fn read(&mut self) -> Reading {
+        self.held.believe();
         match self.sources() {
             Ok(sources) => self.compile(&sources),
             Err(errors) => Reading::Unreadable { errors },
         }
     }
 
-    /// The same, unless the files have not changed since they were read last.
+    /// The same, unless the files have not changed since they were read last. Emptied files are taken as they were.
     pub(super) fn read_if_changed(&mut self) -> Option<Reading> {
-        match self.sources() {
-            Ok(sources) if fingerprint(&sources) == self.fingerprint => None,
-            Ok(sources) => Some(self.compile(&sources)),
-            // Files vanish while somebody replaces them; the next change tells what came of it.
-            Err(_) => None,
+        // Files vanish while somebody replaces them; the next change tells what came of it.
+        let mut sources = self.sources().ok()?;
+        let rules = sources.len() - usize::from(self.mesh_path.is_some());
+        let (rules, mesh) = sources.split_at_mut(rules);
+        let doubts = self.held.fill(rules.iter_mut(), mesh.first_mut());
+        let is_gone = doubts.contains(&Doubt::Gone);
+        for doubt in self.held.news(doubts) {
+            match doubt {
+                Doubt::Gone => tell!(
+                    "warning: nothing is left of the configuration; kept what is in use, SIGHUP takes nothing"
+                ),
+                Doubt::Emptied(file) => tell!(
+                    "warning: `{file}` was emptied; kept what it held, SIGHUP takes it as it is"
+                ),
+            }
         }
+        let is_same = is_gone || fingerprint(&sources) == self.fingerprint;
+        (!is_same).then(|| self.compile(&sources))
     }
 
     /// The files in the order of the command line, the mesh configuration last.
@@ -158,6 +175,7 @@ impl Configuration {
             }));
         }
         findings.extend(compiled.findings);
+        self.held.keep(sources, mesh_source);
         self.revision = compiled.snapshot.revision;
         Reading::Good {
             snapshot: compiled.snapshot,

@@ -6,6 +6,7 @@
 mod admin;
 mod configuration;
 mod control;
+mod held;
 mod recording;
 mod reloads;
 mod told;
