@@ -11,16 +11,17 @@ use outrigger_core::cluster::{Detector, Origin};
 use outrigger_core::compile::from_yaml;
 use outrigger_core::entropy::Entropy;
 use outrigger_core::exchange::{Input, Side};
-use outrigger_core::snapshot::Snapshot;
-use outrigger_core::time::Instant;
+use outrigger_core::snapshot::{Action, Snapshot};
+use outrigger_core::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use crate::house::{End, House};
 use model::{MS, Model};
 
-/// Times are milliseconds; zero is none.
+/// Times are milliseconds but for the first; zero is none.
 #[derive(Clone, Debug)]
 struct Settings {
+    /// Nanoseconds, as back-offs are.
     timeout: u64,
     per_try: u64,
     connect: u64,
@@ -97,7 +98,7 @@ fn snapshot(settings: &Settings) -> Arc<Snapshot> {
     } = settings;
     let timeout = match settings.timeout {
         0 => String::new(),
-        ms => format!("timeout: {ms}ms, "),
+        ns => format!("timeout: {}ms, ", ns.div_ceil(MS)),
     };
     let per_try = match settings.per_try {
         0 => String::new(),
@@ -131,9 +132,8 @@ fn snapshot(settings: &Settings) -> Arc<Snapshot> {
     } else {
         ""
     };
-    Arc::new(
-        from_yaml(&format!(
-            "
+    let mut snapshot = from_yaml(&format!(
+        "
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {{name: h}}
@@ -168,9 +168,26 @@ spec:
       maxEjectionPercent: 1
       {local}
 "
-        ))
-        .snapshot,
-    )
+    ))
+    .snapshot;
+    // Only whole milliseconds can be written.
+    if !settings.timeout.is_multiple_of(MS) {
+        time_out_after(Duration::from_nanos(settings.timeout), &mut snapshot);
+    }
+    Arc::new(snapshot)
+}
+
+fn time_out_after(timeout: Duration, snapshot: &mut Snapshot) {
+    let hosts = Arc::get_mut(&mut snapshot.virtual_hosts).expect("nobody else has it yet");
+    for host in hosts {
+        let mut rules = host.rules.to_vec();
+        for rule in &mut rules {
+            if let Action::Forward(forward) = Arc::make_mut(&mut rule.action) {
+                forward.timeout = Some(timeout);
+            }
+        }
+        host.rules = rules.into();
+    }
 }
 
 /// What is still to come from outside.
@@ -356,7 +373,7 @@ fn any_settings() -> impl Strategy<Value = Settings> {
     let abort = prop::option::weighted(0.2, (prop::sample::select(vec![400u16, 503]), any_share()));
     let dice = (any::<bool>(), any::<bool>(), any::<u64>());
     (times, limits, (delay, abort), dice).prop_map(|(times, limits, faults, dice)| Settings {
-        timeout: times.0,
+        timeout: times.0 * MS,
         per_try: times.1,
         connect: times.2 + 6,
         upload: times.3,
@@ -399,6 +416,24 @@ proptest! {
         attempts in prop::collection::vec(any_attempt(), 1..4),
     ) {
         prop_assume!(ends(&settings, &attempts));
+        let want = Model::new(&settings, &attempts).run();
+        prop_assert_eq!(Life::begin(&settings, &attempts).run(), want);
+    }
+
+    /// The whole request's time runs out at the very instant of another timer, be it the end of a back-off.
+    #[test]
+    fn of_timers_of_one_instant_the_models_first_counts(
+        mut settings in any_settings(),
+        attempts in prop::collection::vec(any_attempt(), 1..4),
+        which in any::<prop::sample::Index>(),
+    ) {
+        settings.timeout = 0;
+        if !ends(&settings, &attempts) {
+            settings.timeout = 2000 * MS;
+        }
+        let timeouts = Model::new(&settings, &attempts).timeouts_that_tie();
+        prop_assume!(!timeouts.is_empty());
+        settings.timeout = timeouts[which.index(timeouts.len())];
         let want = Model::new(&settings, &attempts).run();
         prop_assert_eq!(Life::begin(&settings, &attempts).run(), want);
     }

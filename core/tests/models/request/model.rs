@@ -15,8 +15,12 @@ pub(super) struct Model<'a> {
     retries: usize,
     /// Nanoseconds.
     now: u64,
+    /// When the whole request's time begins.
+    complete: u64,
     /// When the whole request is out of time.
     route: u64,
+    /// When other timers fired.
+    fired: Vec<u64>,
     delayed: bool,
     in_a_row: [u64; 3],
     /// Of answers and of reaching it: good ones and all.
@@ -73,7 +77,9 @@ impl<'a> Model<'a> {
             attempts,
             retries: 0,
             now: 0,
+            complete: 0,
             route: NEVER,
+            fired: Vec::new(),
             delayed: false,
             in_a_row: [0; 3],
             results: [(0, 0); 2],
@@ -81,6 +87,18 @@ impl<'a> Model<'a> {
     }
 
     pub(super) fn run(mut self) -> Seen {
+        self.go_on()
+    }
+
+    /// The timeouts, in nanoseconds, that would run out when another timer fires.
+    pub(super) fn timeouts_that_tie(mut self) -> Vec<u64> {
+        self.go_on();
+        let began = self.complete;
+        let later = self.fired.iter().filter(|at| **at > began);
+        later.map(|at| at - began).collect()
+    }
+
+    fn go_on(&mut self) -> Seen {
         if let Some(status) = self.faults() {
             return self.ends(status, "fault_filter_abort", false, false);
         }
@@ -125,9 +143,9 @@ impl<'a> Model<'a> {
         {
             return Some(status);
         }
+        self.complete = self.now.max(self.settings.upload * MS);
         if self.settings.timeout > 0 {
-            let complete = self.now.max(self.settings.upload * MS);
-            self.route = complete + self.settings.timeout * MS;
+            self.route = self.complete + self.settings.timeout;
         }
         None
     }
@@ -140,6 +158,10 @@ impl<'a> Model<'a> {
         let (at, next) = first.expect("there is at least one");
         assert_ne!(*at, NEVER, "nothing would ever happen");
         self.now = *at;
+        match next {
+            Next::ConnectTimeout | Next::PerTryTimeout | Next::BackedOff => self.fired.push(*at),
+            Next::RouteTimeout | Next::Endpoint => {}
+        }
         *next
     }
 
@@ -185,7 +207,7 @@ impl<'a> Model<'a> {
             None => (NEVER, Answers::Closes),
         };
         // Without retries there is no policy that could limit an attempt.
-        let is_limited = retries > 0 && per_try > 0 && (timeout == 0 || per_try < timeout);
+        let is_limited = retries > 0 && per_try > 0 && (timeout == 0 || per_try * MS < timeout);
         let limit = if is_limited {
             complete + per_try * MS
         } else {
@@ -213,7 +235,7 @@ impl<'a> Model<'a> {
         Outcome::Head { status, rest }
     }
 
-    fn responds(mut self, status: u16, rest: Rest, exhausted: bool) -> Seen {
+    fn responds(&mut self, status: u16, rest: Rest, exhausted: bool) -> Seen {
         let (Rest::Whole(after) | Rest::Breaks(after)) = rest;
         let done = self.now + after * MS;
         // What comes together with the head is there before any timer is looked at.
@@ -234,11 +256,11 @@ impl<'a> Model<'a> {
         }
     }
 
-    fn out_of_time(self) -> Seen {
+    fn out_of_time(&self) -> Seen {
         self.ends(504, "response_timeout", false, false)
     }
 
-    fn fails(self, fault: Fault, exhausted: bool) -> Seen {
+    fn fails(&self, fault: Fault, exhausted: bool) -> Seen {
         let (status, reason) = match fault {
             Fault::Status(status) => return self.ends(status, "via_upstream", exhausted, false),
             Fault::PerTryTimeout => {
