@@ -120,3 +120,43 @@ fn a_long_body_waits_for_its_connection_without_being_lost() {
         length + upstream[..400].matches("x-").count()
     );
 }
+
+/// Whoever ends a tunnel first still has bytes under way, and the end must not overtake them.
+#[test]
+fn the_end_of_one_side_of_a_tunnel_comes_behind_its_last_bytes() {
+    for (ends, other) in [
+        (Side::Downstream, Side::Upstream),
+        (Side::Upstream, Side::Downstream),
+    ] {
+        let mut d = Driver::new();
+        d.round(
+            b"GET /ws HTTP/1.1\r\nHost: h.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+        );
+        d.sends(ends, b"the tail");
+        d.outputs();
+        d.input(Input::Eof(ends));
+        assert_eq!(d.outputs(), [], "{ends:?}: the tail is not written");
+        d.input(Input::Wrote(other, 4));
+        assert_eq!(d.outputs(), [], "{ends:?}: half of it is not written");
+        assert_eq!(d.receives(other), "tail");
+        assert_eq!(d.outputs(), [Output::ShutdownWrite(other)], "{ends:?}");
+    }
+}
+
+/// RFC 9110 §6.5.1: a client that does not say so may throw trailers away, or not know them for what they are.
+#[test]
+fn trailers_go_only_to_a_client_that_takes_them() {
+    let response: &[u8] =
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx-sum: 2\r\n\r\n";
+    for (field, end) in [
+        ("TE: trailers\r\n", "\r\n0\r\nx-sum: 2\r\n\r\n"),
+        ("TE: gzip\r\n", "\r\n0\r\n\r\n"),
+        ("", "\r\n0\r\n\r\n"),
+    ] {
+        let mut d = Driver::new();
+        let request = format!("GET /a HTTP/1.1\r\nHost: h.test\r\n{field}\r\n");
+        let (_, client) = d.round(request.as_bytes(), response);
+        assert!(client.ends_with(&format!("ok{end}")), "{field}: {client}");
+    }
+}

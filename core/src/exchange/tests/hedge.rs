@@ -444,3 +444,21 @@ fn a_body_past_the_bound_cannot_hedge() {
     let followed = d.exchange.record().attempts[0].followed;
     assert_eq!(followed, Followed::CannotRepeat);
 }
+
+#[test]
+fn a_conversation_is_not_begun_with_a_second_endpoint() {
+    let upgrade: &[u8] =
+        b"GET /ws HTTP/1.1\r\nHost: h.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    for (request, is_hedged) in [(GET, true), (upgrade, false)] {
+        let mut d = hedging("attempts: 1", "");
+        d.sends(Side::Downstream, request);
+        d.input(Input::Connected);
+        d.receives(Side::Upstream);
+        d.outputs();
+        wait_for(&mut d, Timer::PerTry);
+        let outputs = d.outputs();
+        assert_eq!(outputs.contains(&Output::SetAside), is_hedged);
+        assert_eq!(outputs.contains(&Output::Close(Side::Upstream)), !is_hedged);
+        assert_eq!(d.interest.read_aside, is_hedged);
+    }
+}

@@ -87,3 +87,33 @@ fn an_attempt_counts_until_it_is_over_and_tells_how_long_it_took() {
     drop(held);
     assert_eq!(under_way(), 0);
 }
+
+/// A service that fails is quick about it: its failures would pass for response times of a service that is not busy.
+#[test]
+fn what_a_failure_took_says_nothing_about_response_times() {
+    for (status, counts) in [
+        ("200 OK", true),
+        ("404 Not Found", true),
+        ("499 x", true),
+        ("500 Internal Server Error", false),
+        ("503 Service Unavailable", false),
+    ] {
+        let limit = "adaptive-concurrency: 'min=1, max=1, window=1'";
+        let snapshot = annotated("DestinationRule", limit, "{host: h.test}");
+        let mut d = Driver::with(Arc::clone(&snapshot));
+        let mut clusters = snapshot.clusters.iter();
+        let state = &clusters.find(|c| c.adaptive.is_some()).unwrap().state;
+        // One response for a first measurement, three to see the next window through.
+        for _ in 0..4 {
+            d.sends(Side::Downstream, GET);
+            d.now = d.now + crate::time::Duration::from_millis(100);
+            d.input(Input::Connected);
+            d.receives(Side::Upstream);
+            let response = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+            d.sends(Side::Upstream, response.as_bytes());
+            d.receives(Side::Downstream);
+        }
+        assert_eq!(state.adaptive().unbusy().is_some(), counts, "{status}");
+        assert_eq!(state.gauges().current(Counted::Concurrency), 0, "{status}");
+    }
+}
