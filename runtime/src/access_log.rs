@@ -1,12 +1,13 @@
 //! From request records to log lines on a writer, without a request ever waiting for the writer.
 //!
 //! Each worker formats into a block of its own. Full blocks, and others after a short while, go through a bounded queue
-//! to one thread that writes them. When that thread is stuck the blocks are dropped and their lines counted.
+//! to one thread that writes them. Lines are counted as dropped when that thread is stuck and when its writer fails.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::thread;
 use std::time::Duration;
@@ -60,7 +61,7 @@ impl fmt::Debug for AccessLog {
 #[derive(Debug)]
 pub(crate) struct LogThread {
     format: Format,
-    queue: SyncSender<Vec<u8>>,
+    queue: SyncSender<Block>,
     pub(crate) writing: Writing,
 }
 
@@ -77,12 +78,13 @@ impl Writing {
 }
 
 impl LogThread {
-    pub(crate) fn start(log: AccessLog) -> io::Result<Self> {
+    /// Lines that its writer does not take are counted in `lost`.
+    pub(crate) fn start(log: AccessLog, lost: Arc<Counter>) -> io::Result<Self> {
         let (queue, blocks) = sync_channel(QUEUE);
         let (ended, writing) = channel();
         thread::Builder::new()
             .name("access-log".into())
-            .spawn(move || write_all(&blocks, log.writer, ended))?;
+            .spawn(move || write_all(&blocks, log.writer, &lost, ended))?;
         Ok(Self {
             format: log.format,
             queue,
@@ -101,19 +103,45 @@ impl LogThread {
     }
 }
 
-/// A failing writer (a closed pipe, a full disk) loses lines; nothing better can be done with them.
-fn write_all(blocks: &Receiver<Vec<u8>>, mut writer: Box<dyn Write + Send>, ended: Sender<()>) {
+/// A failing writer (a closed pipe, a full disk) loses lines; nothing better can be done with them than to count them.
+fn write_all(
+    blocks: &Receiver<Block>,
+    mut writer: Box<dyn Write + Send>,
+    lost: &Counter,
+    ended: Sender<()>,
+) {
     for block in blocks {
-        let _ = writer.write_all(&block).and_then(|()| writer.flush());
+        lost.add(write(&block, &mut writer));
     }
     drop(ended);
+}
+
+/// Writes a block, and says how many of its lines are not wholly written.
+fn write(block: &Block, writer: &mut impl Write) -> u64 {
+    let mut rest = &block.bytes[..];
+    while !rest.is_empty() {
+        match writer.write(rest) {
+            Ok(0) => break,
+            Ok(written) => rest = &rest[written..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
+    }
+    if !rest.is_empty() {
+        return rest.iter().filter(|byte| **byte == b'\n').count() as u64;
+    }
+    match writer.flush() {
+        Ok(()) => 0,
+        // What it kept to itself is unknown.
+        Err(_) => block.lines,
+    }
 }
 
 /// One worker's end of the log.
 #[derive(Debug)]
 pub(crate) struct LogBuffer {
     format: Format,
-    queue: SyncSender<Vec<u8>>,
+    queue: SyncSender<Block>,
     block: RefCell<Block>,
     flush_is_due: Cell<bool>,
 }
@@ -153,9 +181,60 @@ impl LogBuffer {
         if block.lines == 0 {
             return;
         }
-        match self.queue.try_send(block.bytes) {
+        match self.queue.try_send(block) {
             Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => dropped.add(block.lines),
+            Err(TrySendError::Full(block) | TrySendError::Disconnected(block)) => {
+                dropped.add(block.lines);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes so many bytes, at most three in a call, then fails.
+    struct Writer {
+        takes: usize,
+        flushes: bool,
+    }
+
+    impl Write for Writer {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let taken = bytes.len().min(3).min(self.takes);
+            self.takes -= taken;
+            match taken {
+                0 => Err(io::ErrorKind::BrokenPipe.into()),
+                _ => Ok(taken),
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            match self.flushes {
+                true => Ok(()),
+                false => Err(io::ErrorKind::StorageFull.into()),
+            }
+        }
+    }
+
+    #[test]
+    fn lines_that_a_writer_does_not_take_are_counted() {
+        for (takes, flushes, lost) in [
+            (0, true, 3),
+            (1, true, 3),
+            (4, true, 3),
+            (5, true, 2),
+            (14, true, 1),
+            (15, true, 0),
+            (15, false, 3),
+        ] {
+            let block = Block {
+                bytes: b"one1\ntwo2\nsix6\n".to_vec(),
+                lines: 3,
+            };
+            let mut writer = Writer { takes, flushes };
+            assert_eq!(write(&block, &mut writer), lost, "{takes} {flushes}");
         }
     }
 }

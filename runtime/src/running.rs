@@ -23,7 +23,7 @@ use crate::drain::{Direction, Stage, Stages};
 use crate::listen::{Listen, bind};
 use crate::notice::Notices;
 use crate::shared::Bells;
-use crate::stats::{Stats, WorkerCounters};
+use crate::stats::{Counter, Stats, WorkerCounters};
 use crate::system::Launch;
 use crate::worker::{self, Orders, Plan};
 
@@ -104,6 +104,8 @@ pub struct Handle {
     snapshot: Arc<ArcSwap<Snapshot>>,
     orders: watch::Sender<Orders>,
     counters: Arc<[Arc<WorkerCounters>]>,
+    /// Lines that the log's thread could not write.
+    log_lines_lost: Arc<Counter>,
     recorder: Option<Recorder>,
 }
 
@@ -123,8 +125,9 @@ pub fn start<L: Launch>(launch: L, config: Config) -> Result<Running, StartError
             worker.push((kind, socket));
         }
     }
-    let log = config.access_log.map(LogThread::start).transpose();
-    let log = log.map_err(StartError::Thread)?;
+    let log_lines_lost = Arc::default();
+    let log = (config.access_log).map(|log| LogThread::start(log, Arc::clone(&log_lines_lost)));
+    let log = log.transpose().map_err(StartError::Thread)?;
     let listeners = local_addrs.len();
     let counters = (0..count).map(|_| Arc::new(WorkerCounters::new(listeners)));
     let clock = Clock::start(launch.zero());
@@ -135,6 +138,7 @@ pub fn start<L: Launch>(launch: L, config: Config) -> Result<Running, StartError
             snapshot: Arc::new(ArcSwap::new(config.snapshot)),
             orders: watch::Sender::default(),
             counters: counters.collect(),
+            log_lines_lost,
             recorder: config.recorder.clone(),
         },
         workers: Vec::new(),
@@ -271,6 +275,8 @@ impl Handle {
     /// The counters, added up.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats::collect(&self.local_addrs, self.counters.iter().map(|c| &**c))
+        let mut stats = Stats::collect(&self.local_addrs, self.counters.iter().map(|c| &**c));
+        stats.log_lines_dropped += self.log_lines_lost.value();
+        stats
     }
 }

@@ -123,7 +123,7 @@ pub struct Stats {
     pub panics: u64,
     /// Upstream connections kept idle.
     pub idle_upstream: u64,
-    /// Access log lines that were dropped because their writer was stuck.
+    /// Access log lines that were dropped because their writer was stuck or failed.
     pub log_lines_dropped: u64,
     /// Copies of requests for mirrors.
     pub mirrors: MirrorStats,

@@ -41,14 +41,14 @@ const TOKIO: Picked = Picked {
     start: outrigger_tokio::start,
 };
 
-/// Picks a runtime. Where `auto` settles for less, it says so in a line on standard error.
+/// Picks a runtime. Where `auto` settles for less, it tells so in a line.
 ///
 /// # Errors
 /// glommio is asked for by name and cannot be had.
-pub(crate) fn pick(asked: Runtime) -> Result<Picked, Missing> {
+pub(crate) fn pick(asked: Runtime, tell: impl FnOnce(String)) -> Result<Picked, Missing> {
     let (picked, told) = choose(asked, glommio)?;
     if let Some(told) = told {
-        anstream::eprintln!("{told}");
+        tell(told);
     }
     Ok(picked)
 }

@@ -47,7 +47,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs the command and says how it went.
 pub(crate) fn demo(args: &DemoArgs) -> ExitCode {
-    let picked = match runtime::pick(args.runtime) {
+    let picked = match runtime::pick(args.runtime, |told| anstream::eprintln!("{told}")) {
         Ok(picked) => picked,
         Err(missing) => {
             anstream::eprintln!("error: {missing}");

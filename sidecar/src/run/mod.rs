@@ -42,6 +42,7 @@ const BAD: u8 = 1;
 
 /// Runs the proxy until it is told to end, and says how it went.
 pub(crate) fn run(args: &RunArgs) -> ExitCode {
+    told::panics();
     let code = match start(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { code, text }) => {
@@ -84,7 +85,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
             "`--config -` cannot be read a second time; give a file or a folder",
         ));
     }
-    let runtime = runtime::pick(args.runtime).map_err(|missing| Failure {
+    let runtime = runtime::pick(args.runtime, told::line).map_err(|missing| Failure {
         code: missing.exit_code(),
         text: missing.to_string(),
     })?;

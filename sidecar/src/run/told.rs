@@ -3,7 +3,9 @@
 //! Owns that nobody who tells something waits or fails. A full disk, a closed pipe or a reader that stopped costs lines,
 //! never a request, a reload or a signal; lines lost are counted (`outrigger.notices_dropped`).
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::Write as _;
+use std::panic::{self, PanicHookInfo};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
@@ -45,6 +47,30 @@ pub(super) fn line(line: String) {
     }
 }
 
+/// From now on panics are told like everything else. The hook of the standard library writes to stderr itself, so that a
+/// panic that ends one connection would hold its worker for as long as nobody reads.
+pub(super) fn panics() {
+    panic::set_hook(Box::new(|panic| {
+        line(words(panic));
+        // The end of this thread is the end of the program, and nobody else waits for its last words.
+        if thread::current().name() == Some("main") {
+            flush();
+        }
+    }));
+}
+
+/// What the standard library's hook says.
+fn words(panic: &PanicHookInfo<'_>) -> String {
+    let thread = thread::current();
+    let words = format!("thread '{}' {panic}", thread.name().unwrap_or("<unnamed>"));
+    let backtrace = Backtrace::capture();
+    if backtrace.status() == BacktraceStatus::Captured {
+        format!("{words}\nstack backtrace:\n{backtrace}")
+    } else {
+        words
+    }
+}
+
 /// Lines that nobody will read.
 pub(super) fn dropped() -> u64 {
     DROPPED.load(Ordering::Relaxed)
@@ -83,5 +109,38 @@ fn write(lines: &Receiver<Told>) {
                 let _ = done.send(());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// More than a pipe holds, so that who writes to stderr himself waits for ever.
+    #[test]
+    fn panics_go_on_when_nobody_reads_stderr() {
+        let mut child = Command::new(std::env::current_exe().expect("this test has a program"))
+            .args(["--exact", "run::told::tests::where_threads_panic"])
+            .args(["--ignored", "--nocapture"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("this program starts");
+        let unread = child.stderr.take();
+        assert!(child.wait().expect("it ends").success());
+        drop(unread);
+    }
+
+    #[test]
+    #[ignore = "changes what panics do in the whole process; panics_go_on_when_nobody_reads_stderr runs it"]
+    fn where_threads_panic() {
+        panics();
+        for _ in 0..1000 {
+            let panicking = thread::spawn(|| panic!("{}", "as this test wants it ".repeat(10)));
+            assert!(panicking.join().is_err());
+        }
+        flush();
     }
 }
