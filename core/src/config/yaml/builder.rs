@@ -9,7 +9,6 @@ use super::reader::{Budget, Fault, MAX_DEPTH, Size, size};
 use super::{Entry, Node, Scalar, Value};
 use crate::config::code::Code;
 use crate::config::meta::Mark;
-use crate::config::report::Report;
 use crate::config::value::{Plain, quoted, resolve};
 
 /// A collection that is being read.
@@ -36,25 +35,26 @@ struct OpenMap {
 /// Takes events, and holds the tree so far.
 pub(super) struct Builder<'r> {
     budget: &'r mut Budget,
-    report: &'r mut Report,
+    duplicates: Vec<(Mark, Box<str>)>,
     open: Vec<Open>,
     anchors: BTreeMap<usize, (Node, Size)>,
     root: Option<Node>,
 }
 
 impl<'r> Builder<'r> {
-    pub(super) fn new(budget: &'r mut Budget, report: &'r mut Report) -> Self {
+    pub(super) fn new(budget: &'r mut Budget) -> Self {
         Self {
             budget,
-            report,
+            duplicates: Vec::new(),
             open: Vec::new(),
             anchors: BTreeMap::new(),
             root: None,
         }
     }
 
-    pub(super) fn into_root(self) -> Option<Node> {
-        self.root
+    /// The tree, if one is complete, and the keys that stand twice in a mapping.
+    pub(super) fn finished(self) -> (Option<Node>, Vec<(Mark, Box<str>)>) {
+        (self.root, self.duplicates)
     }
 
     /// Takes the next event, which stands at `at`.
@@ -162,7 +162,7 @@ impl<'r> Builder<'r> {
                     map.key = Some(key(node)?);
                     Ok(())
                 }
-                Some((key, at)) => place_entry(map, key, at, node, self.report),
+                Some((key, at)) => place_entry(map, key, at, node, &mut self.duplicates),
             },
         }
     }
@@ -173,15 +173,10 @@ fn place_entry(
     key: Scalar,
     at: Mark,
     value: Node,
-    report: &mut Report,
+    duplicates: &mut Vec<(Mark, Box<str>)>,
 ) -> Result<(), Fault> {
     if !map.seen.insert(key.text.clone()) {
-        report.raise_at(
-            at,
-            Code::YamlDuplicateKey,
-            format!("key {} stands twice in this mapping", quoted(&key.text)),
-            "keep one of them",
-        );
+        duplicates.push((at, key.text));
         return Ok(());
     }
     if key.plain && &*key.text == "<<" {

@@ -3,6 +3,9 @@
 //! A line that begins with `---` or `...` ends a document wherever it stands (YAML 1.2 §9.1.2): no scalar and no
 //! flow collection may contain one. So the split needs no parser.
 
+/// What may stand before the text of a document, and is none of it (YAML 1.2 §5.2).
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// A part of a file with at most one document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Chunk<'a> {
@@ -44,6 +47,12 @@ pub(super) fn split(bytes: &[u8]) -> Vec<Chunk<'_>> {
             only_directives = false;
         }
         at = next;
+        // A file that was joined to others keeps its byte order mark, behind the marker that parts them.
+        let has_mark = bytes[next..].starts_with(BYTE_ORDER_MARK);
+        if has_mark && is_marker && text[3..].trim_ascii().is_empty() {
+            at += BYTE_ORDER_MARK.len();
+            (start, start_line) = (at, line);
+        }
     }
     if start < bytes.len() {
         chunks.push(Chunk {
@@ -75,6 +84,11 @@ mod tests {
             ("a: 1\n", &[("a: 1\n", 0)]),
             ("a: 1\n---\nb: 2", &[("a: 1\n", 0), ("---\nb: 2", 1)]),
             ("---\na\n---\nb\n", &[("---\na\n", 0), ("---\nb\n", 2)]),
+            ("a\n---\n\u{feff}b\n", &[("a\n", 0), ("b\n", 2)]),
+            (
+                "a\n--- c\n\u{feff}b\n",
+                &[("a\n", 0), ("--- c\n\u{feff}b\n", 1)],
+            ),
             ("---\n---\n", &[("---\n", 0), ("---\n", 1)]),
             (
                 "# c\n%YAML 1.2\n---\na\n",

@@ -6,6 +6,7 @@
 mod builder;
 mod documents;
 mod reader;
+mod relax;
 
 use super::meta::Mark;
 

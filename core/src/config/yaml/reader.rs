@@ -3,16 +3,16 @@
 //! The parser knows the grammar; this file adds what makes it safe and strict: one finding per fault with its place,
 //! duplicate keys, merge keys, aliases that are counted as they expand, and no recursion deeper than [`MAX_DEPTH`].
 
-use std::borrow::Cow;
-
 use saphyr_parser::{Marker, Parser, ScanError};
 
 use super::builder::Builder;
-use super::documents::{Chunk, split};
+use super::documents::{BYTE_ORDER_MARK, Chunk, split};
+use super::relax::{Relaxed, relax};
 use super::{Node, Value};
 use crate::config::code::Code;
 use crate::config::meta::Mark;
 use crate::config::report::Report;
+use crate::config::value::quoted;
 
 /// Larger files are refused: 8 MiB.
 pub const MAX_FILE_BYTES: usize = 8 << 20;
@@ -45,7 +45,7 @@ pub fn read(bytes: &[u8], report: &mut Report) -> Vec<Node> {
         );
         return Vec::new();
     }
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     let mut budget = Budget::default();
     let mut documents = Vec::new();
     for chunk in split(bytes) {
@@ -76,7 +76,7 @@ pub(super) struct Fault {
     pub(super) help: &'static str,
 }
 
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct Budget {
     nodes: usize,
     scalar_bytes: usize,
@@ -143,23 +143,147 @@ fn read_chunk(
     budget: &mut Budget,
     report: &mut Report,
 ) -> Result<Option<Node>, Fault> {
-    let text = check_text(chunk)?;
-    let text = &*tabs_in_json(text);
-    let tabs = tab_lines(text);
-    let mut parser = Parser::new_from_str(text);
-    let mut builder = Builder::new(budget, report);
-    while let Some(event) = parser.next_event() {
-        let (event, span) = event.map_err(|error| syntax_fault(&error, chunk, text, &tabs))?;
-        let at = mark(&span.start, chunk.lines_before);
-        let tab = tabs.binary_search_by_key(&span.start.line(), |tab| tab.line);
-        if let Ok(tab) = tab
-            && tabs[tab].indent == span.start.col()
-        {
-            return Err(tab_fault(&tabs[tab], chunk));
+    let strict = Source {
+        chunk,
+        original: check_text(chunk)?,
+        relaxed: None,
+    };
+    let before = *budget;
+    let mut reading = strict.read(budget);
+    if reading.is_malformed()
+        && let Some(relaxed) = relax(strict.original)
+    {
+        *budget = before;
+        let second = Source {
+            relaxed: Some(&relaxed),
+            ..strict
+        };
+        let again = second.read(budget);
+        // A quote that nobody closed goes on to the next one, and what stands behind that is no YAML. Then the first
+        // reading says where it began.
+        let is_worse = again.outcome.as_ref().is_err_and(|fault| {
+            let line = fault.at.line.saturating_sub(chunk.lines_before);
+            relaxed.has_moved(line as usize)
+        });
+        if !is_worse {
+            reading = again;
         }
-        builder.take(event, at)?;
     }
-    Ok(builder.into_root())
+    for (at, key) in reading.duplicates {
+        report.raise_at(
+            at,
+            Code::YamlDuplicateKey,
+            format!("key {} stands twice in this mapping", quoted(&key)),
+            "keep one of them",
+        );
+    }
+    reading.outcome
+}
+
+/// The text of one document, as it is or with other indentation.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    chunk: Chunk<'a>,
+    original: &'a str,
+    relaxed: Option<&'a Relaxed>,
+}
+
+/// What came of one document.
+struct Reading {
+    outcome: Result<Option<Node>, Fault>,
+    /// Keys that stand twice in a mapping.
+    duplicates: Vec<(Mark, Box<str>)>,
+}
+
+impl Reading {
+    /// Whether the parser refused the text, where other indentation may mend it.
+    fn is_malformed(&self) -> bool {
+        let is_syntax = |fault: &Fault| matches!(fault.code, Code::YamlSyntax | Code::YamlTab);
+        self.outcome.as_ref().is_err_and(is_syntax)
+    }
+}
+
+impl Source<'_> {
+    fn read(&self, budget: &mut Budget) -> Reading {
+        let mut builder = Builder::new(budget);
+        let end = self.feed(&mut builder);
+        let (root, duplicates) = builder.finished();
+        Reading {
+            outcome: end.map(|()| root),
+            duplicates,
+        }
+    }
+
+    fn feed(&self, builder: &mut Builder<'_>) -> Result<(), Fault> {
+        let text = self.relaxed.map_or(self.original, |relaxed| &*relaxed.text);
+        let tabs = tab_lines(text);
+        let mut parser = Parser::new_from_str(text);
+        while let Some(event) = parser.next_event() {
+            let (event, span) = event.map_err(|error| self.syntax_fault(&error, &tabs))?;
+            let at = self.mark(&span.start);
+            let tab = tabs.binary_search_by_key(&span.start.line(), |tab| tab.line);
+            if let Ok(tab) = tab
+                && tabs[tab].indent == span.start.col()
+            {
+                return Err(tab_fault(&tabs[tab], self.chunk));
+            }
+            builder.take(event, at)?;
+        }
+        Ok(())
+    }
+
+    fn mark(&self, marker: &Marker) -> Mark {
+        let (line, column) = (marker.line(), marker.col());
+        let column = self
+            .relaxed
+            .map_or(column, |relaxed| relaxed.column(line, column));
+        Mark {
+            line: saturate(line).saturating_add(self.chunk.lines_before),
+            column: saturate(column).saturating_add(1),
+        }
+    }
+
+    fn syntax_fault(&self, error: &ScanError, tabs: &[TabLine]) -> Fault {
+        let line = error.marker().line();
+        // The parser names the place where a text began that a tab then broke.
+        let is_near = |tab: &&TabLine| {
+            tab.line == line || tab.line == line + 1 && error.info().contains("tab")
+        };
+        if let Some(tab) = tabs.iter().find(is_near) {
+            return tab_fault(tab, self.chunk);
+        }
+        let at = self.mark(error.marker());
+        // The parser pretends a line break at the end of the text and may point behind it, where there is nothing to show.
+        let end = end_of(self.original, self.chunk.lines_before);
+        let at = if at.line > end.line { end } else { at };
+        let (code, message, help) = if error.info().contains("recursion limit") {
+            (
+                Code::YamlTooDeep,
+                format!("nested deeper than {MAX_DEPTH} levels"),
+                "",
+            )
+        } else if error.info().contains("unknown anchor") {
+            let help = "an anchor stands before its aliases, in the same document";
+            (
+                Code::YamlAlias,
+                "the alias has no anchor before it".to_owned(),
+                help,
+            )
+        } else {
+            let help = "check the indentation, quotes and brackets here and on the line before";
+            (
+                Code::YamlSyntax,
+                format!("not well-formed YAML: {}", error.info()),
+                help,
+            )
+        };
+        Fault {
+            at,
+            code,
+            message,
+            help,
+        }
+    }
 }
 
 /// UTF-8 without characters that YAML forbids (YAML 1.2 §5.1), or the place of the first that is not.
@@ -228,13 +352,6 @@ fn saturate(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
-fn mark(marker: &Marker, lines_before: u32) -> Mark {
-    Mark {
-        line: saturate(marker.line()).saturating_add(lines_before),
-        column: saturate(marker.col()).saturating_add(1),
-    }
-}
-
 /// A line whose indentation has a tab.
 struct TabLine {
     /// From 1, in the chunk.
@@ -243,19 +360,6 @@ struct TabLine {
     column: usize,
     /// How long the indentation is.
     indent: usize,
-}
-
-/// JSON with its indentation in spaces, one for each tab, so that every place stays; anything else as it is.
-///
-/// No string of JSON holds a tab or a line break, so what stands before the text of a line is never content.
-fn tabs_in_json(text: &str) -> Cow<'_, str> {
-    let is_json = text.trim_ascii_start().starts_with(['{', '['])
-        && text.contains('\t')
-        && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
-    if !is_json {
-        return Cow::Borrowed(text);
-    }
-    Cow::Owned(text.replace('\t', " "))
 }
 
 /// Lines with a tab in their indentation. That is a fault where a value begins, and none inside a block of text.
@@ -286,46 +390,5 @@ fn tab_fault(tab: &TabLine, chunk: Chunk<'_>) -> Fault {
         code: Code::YamlTab,
         message: "a tab may not indent YAML".to_owned(),
         help: "indent with spaces",
-    }
-}
-
-fn syntax_fault(error: &ScanError, chunk: Chunk<'_>, text: &str, tabs: &[TabLine]) -> Fault {
-    let line = error.marker().line();
-    // The parser names the place where a text began that a tab then broke.
-    let is_near =
-        |tab: &&TabLine| tab.line == line || tab.line == line + 1 && error.info().contains("tab");
-    if let Some(tab) = tabs.iter().find(is_near) {
-        return tab_fault(tab, chunk);
-    }
-    let at = mark(error.marker(), chunk.lines_before);
-    // The parser pretends a line break at the end of the text and may point behind it, where there is nothing to show.
-    let end = end_of(text, chunk.lines_before);
-    let at = if at.line > end.line { end } else { at };
-    let (code, message, help) = if error.info().contains("recursion limit") {
-        (
-            Code::YamlTooDeep,
-            format!("nested deeper than {MAX_DEPTH} levels"),
-            "",
-        )
-    } else if error.info().contains("unknown anchor") {
-        let help = "an anchor stands before its aliases, in the same document";
-        (
-            Code::YamlAlias,
-            "the alias has no anchor before it".to_owned(),
-            help,
-        )
-    } else {
-        let help = "check the indentation, quotes and brackets here and on the line before";
-        (
-            Code::YamlSyntax,
-            format!("not well-formed YAML: {}", error.info()),
-            help,
-        )
-    };
-    Fault {
-        at,
-        code,
-        message,
-        help,
     }
 }

@@ -67,6 +67,20 @@ fn documents_are_read() {
             "{\n\t\"a\": [\n\t\t1\n\t],\t\"b\": \"\\t\"\n}\n",
             &["{a: [1], b: \"\\t\"}"],
         ),
+        (
+            "- a: 'x\n\n  y'\n  b: \"z\nz\"\n",
+            &["[{a: \"x\\ny\", b: \"z z\"}]"],
+        ),
+        (
+            "a:\n  b: [\n  c, {\n\td: e\n}]\n  f: 1\n",
+            &["{a: {b: [c, {d: e}], f: 1}}"],
+        ),
+        (
+            "a: 1\n---\n\u{feff}b: 2\n---\n{\n\t\"c\":\t3\n}\n",
+            &["{a: 1}", "{b: 2}", "{c: 3}"],
+        ),
+        ("a:\tb\nc:\t{d:\te}\n", &["{a: b, c: {d: e}}"]),
+        ("a: 'x'# y\n", &["{a: \"x\"}"]),
         ("a: |\n  x\n  \ty\n", &["{a: \"x\\n\\ty\\n\"}"]),
         ("a: &x {b: 1}\nc: *x\n", &["{a: {b: 1}, c: {b: 1}}"]),
         (
@@ -113,6 +127,18 @@ fn each_fault_is_one_finding() {
         (b"a:\n\tb: 1\n", &[], &["2:1 yaml-tab"]),
         (b"\ta: 1\n", &[], &["1:1 yaml-tab"]),
         (b"a:\n  b: 1\n\tc: 2\n", &[], &["3:1 yaml-tab"]),
+        (b"a: 'x\nb: 1\nc: 'y'\n", &[], &["1:4 yaml-syntax"]),
+        (b"a: [x,\nb: 1\n", &[], &["2:1 yaml-syntax"]),
+        (
+            b"a: [\n]\nb: 1\nb: 2\nc: }\n",
+            &[],
+            &["4:1 yaml-duplicate-key", "5:4 yaml-syntax"],
+        ),
+        (
+            b"a: {\n\t b: 1, b: 2\n}\n",
+            &["{a: {b: 1}}"],
+            &["2:9 yaml-duplicate-key"],
+        ),
         (b"a: b: c\n---\nd: 1\n", &["{d: 1}"], &["1:5 yaml-syntax"]),
         (
             b"a: [1\n---\nb: 2\n---\nc: }\n",
@@ -289,6 +315,15 @@ proptest! {
             None => prop_assert!(other.is_null()),
             Some(document) => prop_assert!(agrees(document, &other), "{} is not {other:?}", show(document)),
         }
+    }
+
+    #[test]
+    fn lines_of_flow_collections_may_stand_anywhere(text in document(), indent in "[ \t]{0,3}") {
+        prop_assume!(!text.contains(['\'', '"']));
+        let strict = format!("k:\n  a: [{text}]\n  b: 1\n");
+        let loose = text.replace(", ", &format!(",\n{indent}"));
+        let loose = format!("k:\n  a: [\n{indent}{loose}\n{indent}]\n  b: 1\n");
+        prop_assert_eq!(read_all(loose.as_bytes()), read_all(strict.as_bytes()), "{:?}", loose);
     }
 
     #[test]
