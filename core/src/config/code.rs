@@ -245,6 +245,7 @@ codes! {
     SelectsNothing "selects-nothing" Warning "A selector whose labels no workload has."
     SeveralDefaultSidecars "several-default-sidecars" Warning "A second Sidecar without selector in one namespace, which is not used."
     PortProtocol "port-protocol" Info "A service port does not say its protocol, or says it in two ways."
+    ProtocolNotSpoken "protocol-not-spoken" Warning "The protocol of a service port is not spoken yet; requests go there in HTTP/1.1."
 }
 
 impl Code {

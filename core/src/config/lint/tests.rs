@@ -203,7 +203,10 @@ fn rules_fit_the_ports_and_each_other() {
     let tls = service("a", "default", "{name: https, port: 443}");
     check(
         &[&tls, &route("r", "{host: a}")],
-        &["protocol-mismatch spec.http"],
+        &[
+            "protocol-mismatch spec.http",
+            "protocol-not-spoken spec.ports[0].name",
+        ],
     );
     let spec = "{hosts: [a], http: [{match: [{port: 81}], route: [{destination: {host: a}}]}, {route: [{destination: {host: a}}]}]}";
     let ported = istio("VirtualService", "name: r", spec);
@@ -284,13 +287,19 @@ fn endpoints_are_enough() {
 fn ports_say_their_protocol() {
     for (port, expected) in [
         ("{name: http-web, port: 80}", vec![]),
-        ("{name: db, port: 3306}", vec![]),
+        (
+            "{name: db, port: 3306}",
+            vec!["protocol-not-spoken spec.ports[0]"],
+        ),
         ("{name: web, port: 80}", vec!["port-protocol spec.ports[0]"]),
         ("{port: 80}", vec!["port-protocol spec.ports[0]"]),
         ("{name: dns, port: 53, protocol: UDP}", vec![]),
         (
             "{name: http, port: 80, appProtocol: tcp}",
-            vec!["port-protocol spec.ports[0].appProtocol"],
+            vec![
+                "port-protocol spec.ports[0].appProtocol",
+                "protocol-not-spoken spec.ports[0].appProtocol",
+            ],
         ),
         (
             "{name: http, port: 80, appProtocol: example.com/x}",
@@ -298,6 +307,36 @@ fn ports_say_their_protocol() {
         ),
     ] {
         check(&[&service("a", "default", port)], &expected);
+    }
+}
+
+#[test]
+fn protocols_that_are_not_spoken() {
+    for name in [
+        "grpc", "grpc-web", "http2-x", "tcp", "tls", "https", "redis",
+    ] {
+        check(
+            &[&service(
+                "a",
+                "default",
+                &format!("{{name: {name}, port: 80}}"),
+            )],
+            &["protocol-not-spoken spec.ports[0].name"],
+        );
+    }
+    let app = "{name: http, port: 80}, {port: 81, name: h2c, appProtocol: kubernetes.io/h2c}";
+    let path = "protocol-not-spoken spec.ports[1].appProtocol";
+    check(&[&service("a", "default", app)], &[path]);
+    for (protocol, is_spoken) in [("HTTP", true), ("GRPC", false), ("TLS", false)] {
+        let spec = format!(
+            "{{hosts: [a.test], resolution: DNS, ports: [{{number: 80, name: a, protocol: {protocol}}}]}}"
+        );
+        let expected: &[&str] = if is_spoken {
+            &[]
+        } else {
+            &["protocol-not-spoken spec.ports[0].protocol"]
+        };
+        check(&[&istio("ServiceEntry", "name: e", &spec)], expected);
     }
 }
 
