@@ -79,7 +79,7 @@ fn agrees(node: &Node, tree: &Tree, lines: &[&str]) -> Result<(), TestCaseError>
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn what_another_writes_is_read_as_it_was(trees in prop::collection::vec(tree(), 1..3)) {

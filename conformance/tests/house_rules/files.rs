@@ -61,3 +61,17 @@ fn files_are_small_and_say_what_they_own() {
     }
     faults.none();
 }
+
+#[test]
+fn properties_keep_the_seeds_of_their_failures() {
+    let mut faults = Faults::default();
+    for file in &rust_files() {
+        for (line, code) in file.code_lines(Tests::Included) {
+            if code.contains(concat!("failure_", "persistence")) {
+                let what = "let proptest write the seed of a failure where it does by itself";
+                faults.add(file, line, what.into());
+            }
+        }
+    }
+    faults.none();
+}

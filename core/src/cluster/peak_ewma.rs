@@ -132,11 +132,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig {
-            cases: 256,
-            failure_persistence: None,
-            ..ProptestConfig::default()
-        })]
+        #![proptest_config(ProptestConfig::with_cases(256))]
 
         /// The closed form: since the last peak the average is a sum over samples, each by the time it held and faded.
         #[test]

@@ -196,7 +196,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig::with_cases(256))]
 
         /// What zone-aware routing is for: if every proxy does the same, every endpoint gets the same share, and no more
         /// leaves a locality than must.

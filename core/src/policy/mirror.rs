@@ -91,7 +91,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig::with_cases(256))]
 
         #[test]
         fn chooses_as_from_a_box_of_tickets(percents in prop::collection::vec(0u32..=100, 0..4), entropy in any::<u64>()) {

@@ -99,16 +99,8 @@ fn connection() -> impl Strategy<Value = Wire> {
     prop_oneof![4 => built, 2 => loose, 4 => mutated].prop_map(Wire)
 }
 
-fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig {
-        cases,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
-}
-
 proptest! {
-    #![proptest_config(config(1000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     /// Whatever the reader takes for requests, so does the model, and the other way round.
     #[test]

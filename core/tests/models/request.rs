@@ -408,7 +408,7 @@ fn ends(settings: &Settings, attempts: &[Attempt]) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
     fn ends_as_the_model_says(

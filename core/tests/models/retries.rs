@@ -143,7 +143,7 @@ fn any_response() -> impl Strategy<Value = Response> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn responses_are_tried_again_by_the_table((words, codes) in any_words(), response in any_response()) {

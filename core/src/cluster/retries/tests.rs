@@ -229,7 +229,7 @@ fn within(events: &[u64], now: u64, length: u64) -> u64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     /// The token budget against lists of all payments and withdrawals that ever were.
     #[test]

@@ -134,7 +134,7 @@ fn model(rules: &[Written]) -> Outcome {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn merges_as_the_model_does(written in prop::collection::vec(any_rule(), 0..10)) {

@@ -225,7 +225,7 @@ fn model(top: &Option<Written>, subset: &Option<Written>) -> BTreeMap<&'static s
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn inherits_as_the_model_does(top in any_policy(), subset in any_policy()) {

@@ -146,7 +146,7 @@ fn slow_duration(parts: &[(u32, String, usize)]) -> Option<u128> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn durations_agree_with_a_slow_model(

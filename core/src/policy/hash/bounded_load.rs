@@ -109,7 +109,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::policy::hash::fixture;
 
     fn pick_of(factor: u32, shares: &[f64], active: &[u32], first: usize, hash: u64) -> usize {
         let bound = Bound {
@@ -216,7 +215,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(fixture::config())]
+        #![proptest_config(ProptestConfig::with_cases(256))]
 
         #[test]
         fn is_the_plain_walk(

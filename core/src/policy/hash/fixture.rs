@@ -1,7 +1,5 @@
 //! Hosts for the tests of tables.
 
-use proptest::prelude::ProptestConfig;
-
 use super::table::{Share, shares};
 
 /// Addresses of as many hosts, those that Envoy was asked with.
@@ -15,12 +13,4 @@ pub(super) fn keys(count: usize) -> Vec<String> {
 pub(super) fn hosts<'a>(keys: &'a [String], weights: &'a [u32]) -> Vec<Share<'a>> {
     let pairs = keys.iter().zip(weights);
     shares(pairs.map(|(key, weight)| (key.as_str(), *weight)), 1.0)
-}
-
-pub(super) fn config() -> ProptestConfig {
-    ProptestConfig {
-        cases: 256,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
 }

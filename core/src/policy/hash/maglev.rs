@@ -151,7 +151,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(fixture::config())]
+        #![proptest_config(ProptestConfig::with_cases(256))]
 
         /// The model: listing 1 of the paper, with the permutations written out, for hosts of equal weight.
         #[test]

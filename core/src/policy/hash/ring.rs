@@ -135,7 +135,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(fixture::config())]
+        #![proptest_config(ProptestConfig::with_cases(256))]
 
         /// The model: every point in a list, and the least one that is not below the hash, or the least of all.
         #[test]

@@ -62,7 +62,7 @@ fn request(method: &str, target: &str) -> RequestHead {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn finds_what_a_scan_finds(

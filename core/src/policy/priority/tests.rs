@@ -193,7 +193,7 @@ fn with_threshold() -> impl Strategy<Value = (Vec<(u32, u32)>, u8)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn loads_are_those_of_the_model(members in priorities()) {

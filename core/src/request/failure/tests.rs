@@ -35,7 +35,7 @@ fn attempt() -> Attempt {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     /// Each wait is what a plain account of Envoy's two sequences gives, to the nanosecond.
     #[test]

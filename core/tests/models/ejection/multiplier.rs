@@ -24,7 +24,7 @@ fn settings(base: u64, longest: u64) -> OutlierDetection {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn grows_and_is_forgiven_as_the_models_does(
