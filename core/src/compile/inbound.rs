@@ -172,4 +172,39 @@ spec:
             assert_eq!(limit(&yaml, app, port), want, "{app} {port} {yaml}");
         }
     }
+
+    #[test]
+    fn the_pool_of_an_entry_is_that_of_the_port_that_the_application_serves() {
+        let entry = |spec: &str| {
+            format!(
+                "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: shop}}
+spec: {{hosts: [shop.test], resolution: STATIC, {spec}}}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: shop}}
+spec: {{host: shop.test, trafficPolicy: {{connectionPool: {{http: {{http2MaxRequests: 3}}}}}}}}
+"
+            )
+        };
+        let port =
+            |more: &str| format!("ports: [{{number: 80, name: http, protocol: HTTP{more}}}]");
+        let selector = "workloadSelector: {labels: {app: shop}}";
+        let selected = entry(&format!("{selector}, {}", port("")));
+        let moved = entry(&format!("{selector}, {}", port(", targetPort: 8080")));
+        let listed = entry(&format!("endpoints: [{{address: 10.0.0.1}}], {}", port("")));
+        for (what, yaml, app, port, want) in [
+            ("its port", &selected, "shop", 80, Some(3)),
+            ("another port", &selected, "shop", 8080, None),
+            ("another workload", &selected, "other", 80, None),
+            ("the port behind its port", &moved, "shop", 8080, Some(3)),
+            ("the port before it", &moved, "shop", 80, None),
+            ("endpoints that are no workloads", &listed, "shop", 80, None),
+        ] {
+            assert_eq!(limit(yaml, app, port), want, "{what}");
+        }
+    }
 }

@@ -146,4 +146,29 @@ mod tests {
         assert_eq!(trailers(b"X: y\r\nZ: y\r\n\r\n", 1), Err(TOO_MANY_FIELDS));
         assert_eq!(trailers(b"X: a\r\n b\r\n\r\n", 100), Err(FIELD_NAME));
     }
+
+    /// Each name by itself, so that none hides behind another.
+    #[test]
+    fn each_name_that_must_not_be_a_trailer_is_taken_out() {
+        let framing = "content-length content-type transfer-encoding trailer te content-encoding content-range";
+        let routing = "host connection keep-alive proxy-connection upgrade max-forwards via forwarded location \
+            x-forwarded-for x-forwarded-proto x-envoy-retry-on x-envoy-upstream-rq-timeout-ms x-request-id";
+        let modifiers = "cache-control expect range if-match if-none-match if-modified-since if-range date expires age \
+            vary retry-after";
+        let identity = "authorization proxy-authorization www-authenticate proxy-authenticate cookie set-cookie";
+        let forbidden = [framing, routing, modifiers, identity];
+        let allowed = "grpc-status grpc-message x-sum digest etag x-forwarded x-envoy if server x-b3-traceid ifs";
+        let names = forbidden.iter().flat_map(|list| list.split_whitespace());
+        let cases = names
+            .map(|name| (name, false))
+            .chain(allowed.split_whitespace().map(|name| (name, true)));
+        for (name, stays) in cases {
+            for name in [name.to_owned(), name.to_ascii_uppercase()] {
+                let section = format!("{name}: 1\r\nX-Last: 2\r\n\r\n");
+                let got = trailers(section.as_bytes(), 100).unwrap();
+                let count = got.iter().count();
+                assert_eq!(count, 1 + usize::from(stays), "{name}");
+            }
+        }
+    }
 }
