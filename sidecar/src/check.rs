@@ -25,8 +25,8 @@ const UNREADABLE: u8 = 2;
 pub(crate) fn check(args: &CheckArgs) -> ExitCode {
     let mesh_path: Vec<PathBuf> = args.mesh_config.iter().cloned().collect();
     let read = sources::read(&args.paths).and_then(|read| Ok((read, sources::read(&mesh_path)?)));
-    let (mut sources, mesh) = match read {
-        Ok(read) => read,
+    let (found, mesh) = match read {
+        Ok((found, mesh)) => (found, mesh.sources),
         Err(unreadable) => {
             for path in unreadable {
                 anstream::eprintln!("error: {path}");
@@ -34,7 +34,9 @@ pub(crate) fn check(args: &CheckArgs) -> ExitCode {
             return ExitCode::from(UNREADABLE);
         }
     };
-    let mut findings = judge(args, &sources, &mesh);
+    let mut sources = found.sources;
+    let mut findings = found.findings;
+    findings.extend(judge(args, &sources, &mesh));
     // Its lines are shown too.
     sources.extend(mesh);
     sort(&mut findings, &sources);

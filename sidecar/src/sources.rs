@@ -4,14 +4,14 @@
 //! when they are read again is the business of the command.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use outrigger_core::config;
+use outrigger_core::config::{self, Code, Finding, Mark};
 
 /// The path that means standard input.
 const STDIN: &str = "-";
@@ -68,50 +68,110 @@ impl fmt::Display for Unreadable {
     }
 }
 
-/// Reads every file that the paths stand for: a file as it is, a folder with all `*.yaml`, `*.yml` and `*.json` below
-/// it, `-` as standard input.
-///
-/// Files come in the order of the paths, those of a folder sorted by name; a file that several paths name comes once.
-/// Hidden files and folders are left out, links are followed: that is how Kubernetes lays out a mounted ConfigMap.
-///
-/// # Errors
-///
-/// Every path that can not be read, or nothing is returned: half a configuration is none.
-pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<Source>, Vec<Unreadable>> {
-    let mut walk = Walk::default();
-    for path in paths {
-        if path == Path::new(STDIN) {
-            walk.open(path, || Ok(Box::new(io::stdin().lock())));
-        } else {
-            walk.enter(path, 0);
+/// What stands at the paths.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// In the order of the paths. One that a folder names and that cannot be read is there, and empty.
+    pub(crate) sources: Vec<Source>,
+    /// What was passed over in folders.
+    pub(crate) findings: Vec<Finding>,
+}
+
+/// Reads every file that the paths stand for, see [`Reader::read`].
+pub(crate) fn read(paths: &[PathBuf]) -> Result<Found, Vec<Unreadable>> {
+    Reader::default().read(paths)
+}
+
+/// Reads paths again and again.
+#[derive(Debug, Default)]
+pub(crate) struct Reader {
+    /// What came out of pipes and the like, which give it once.
+    streams: BTreeMap<PathBuf, Vec<u8>>,
+}
+
+impl Reader {
+    /// Reads every file that the paths stand for: a file as it is, a folder with all `*.yaml`, `*.yml` and `*.json`
+    /// below it, `-` as standard input, a pipe to its end.
+    ///
+    /// Files come in the order of the paths, those of a folder sorted by name; a file that several paths name comes
+    /// once. Hidden files and folders are left out, links are followed: that is how Kubernetes lays out a mounted
+    /// ConfigMap. What a folder holds and nobody named is passed over with a finding when it cannot be read.
+    ///
+    /// # Errors
+    ///
+    /// Every path that can not be read, or nothing is returned: half a configuration is none.
+    pub(crate) fn read(&mut self, paths: &[PathBuf]) -> Result<Found, Vec<Unreadable>> {
+        let mut walk = Walk {
+            streams: &mut self.streams,
+            found: Found::default(),
+            unreadable: Vec::new(),
+            seen: BTreeSet::new(),
+        };
+        for path in paths {
+            if path == Path::new(STDIN) {
+                walk.stream(path, || Ok(Box::new(io::stdin().lock())));
+            } else {
+                walk.named(path);
+            }
         }
-    }
-    if walk.unreadable.is_empty() {
-        Ok(walk.sources)
-    } else {
-        Err(walk.unreadable)
+        if walk.unreadable.is_empty() {
+            Ok(walk.found)
+        } else {
+            Err(walk.unreadable)
+        }
     }
 }
 
-#[derive(Default)]
-struct Walk {
-    sources: Vec<Source>,
+struct Walk<'r> {
+    streams: &'r mut BTreeMap<PathBuf, Vec<u8>>,
+    found: Found,
     unreadable: Vec<Unreadable>,
     seen: BTreeSet<PathBuf>,
 }
 
-impl Walk {
-    fn enter(&mut self, path: &Path, depth: usize) {
-        let found = fs::canonicalize(path).and_then(|real| Ok((fs::metadata(&real)?, real)));
-        let (metadata, real) = match found {
-            Ok(found) => found,
+impl Walk<'_> {
+    /// A path of the command line.
+    fn named(&mut self, path: &Path) {
+        let metadata = match fs::metadata(path) {
+            Ok(metadata) => metadata,
             Err(error) => return self.fail(path, error),
         };
-        if !self.seen.insert(real) {
+        if metadata.is_dir() {
+            self.folder(path, 0);
+        } else if metadata.is_file() {
+            if self.is_new(path) {
+                match content(|| Ok(Box::new(File::open(path)?))) {
+                    Ok(bytes) => self.keep(path, bytes),
+                    Err(error) => self.fail(path, error),
+                }
+            }
+        } else {
+            self.stream(path, || Ok(Box::new(File::open(path)?)));
+        }
+    }
+
+    /// What ends once and cannot be read again: a pipe, a terminal, `/dev/fd/63` of a shell's `<(…)`.
+    fn stream<'a>(&mut self, path: &Path, open: impl FnOnce() -> io::Result<Box<dyn Read + 'a>>) {
+        // Such a thing has no path of its own that all its names lead to.
+        if !self.seen.insert(path.to_owned()) {
             return;
         }
-        if !metadata.is_dir() {
-            return self.open(path, || Ok(Box::new(File::open(path)?)));
+        let bytes = match self.streams.get(path) {
+            Some(bytes) => bytes.clone(),
+            None => match content(open) {
+                Ok(bytes) => {
+                    self.streams.insert(path.to_owned(), bytes.clone());
+                    bytes
+                }
+                Err(error) => return self.fail(path, error),
+            },
+        };
+        self.keep(path, bytes);
+    }
+
+    fn folder(&mut self, path: &Path, depth: usize) {
+        if !self.is_new(path) {
+            return;
         }
         if depth == MAX_DEPTH {
             return self.fail(path, io::Error::other("too many folders within folders"));
@@ -121,23 +181,51 @@ impl Walk {
         match listed {
             Ok(mut inside) => {
                 inside.sort();
-                for path in inside.iter().filter(|path| concerns_us(path)) {
-                    self.enter(path, depth + 1);
+                for path in inside.iter().filter(|path| !is_hidden(path)) {
+                    self.inside(path, depth + 1);
                 }
             }
             Err(error) => self.fail(path, error),
         }
     }
 
-    fn open<'a>(&mut self, path: &Path, open: impl FnOnce() -> io::Result<Box<dyn Read + 'a>>) {
-        let mut bytes = Vec::new();
-        match open().and_then(|file| file.take(READ_AT_MOST).read_to_end(&mut bytes)) {
-            Ok(_) => self.sources.push(Source {
-                name: name_of(path),
-                bytes,
-            }),
-            Err(error) => self.fail(path, error),
+    /// An entry of a folder.
+    fn inside(&mut self, path: &Path, depth: usize) {
+        let metadata = fs::metadata(path);
+        if metadata.as_ref().is_ok_and(fs::Metadata::is_dir) {
+            return self.folder(path, depth);
         }
+        if !is_configuration(path) {
+            return;
+        }
+        match metadata {
+            Ok(metadata) if metadata.is_file() => {
+                if self.is_new(path) {
+                    match content(|| Ok(Box::new(File::open(path)?))) {
+                        Ok(bytes) => self.keep(path, bytes),
+                        Err(error) => self.pass_over(path, &error),
+                    }
+                }
+            }
+            // A pipe or a device may never end.
+            Ok(_) => {
+                let message = "this is a pipe, a socket or a device, and passed over";
+                let help = "name it on the command line, and it is read to its end";
+                self.find(Code::NotARegularFile, path, message.into(), help);
+            }
+            Err(error) => self.pass_over(path, &error),
+        }
+    }
+
+    /// Whether a path leads to what was not read yet.
+    fn is_new(&mut self, path: &Path) -> bool {
+        let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        self.seen.insert(real)
+    }
+
+    fn keep(&mut self, path: &Path, bytes: Vec<u8>) {
+        let name = name_of(path);
+        self.found.sources.push(Source { name, bytes });
     }
 
     fn fail(&mut self, path: &Path, error: io::Error) {
@@ -146,6 +234,35 @@ impl Walk {
             error,
         });
     }
+
+    /// One file that nobody named stops neither the judgement nor the use of the others.
+    fn pass_over(&mut self, path: &Path, error: &io::Error) {
+        let link = fs::symlink_metadata(path);
+        let message = match link {
+            // It vanished since it was listed.
+            Err(_) => return,
+            Ok(link) if link.is_symlink() && error.kind() == io::ErrorKind::NotFound => {
+                "the link leads nowhere".to_owned()
+            }
+            Ok(_) => format!("the file cannot be read: {error}"),
+        };
+        self.keep(path, Vec::new());
+        let help = "mend or remove it; the other files are used without it";
+        self.find(Code::UnreadableFile, path, message, help);
+    }
+
+    fn find(&mut self, code: Code, path: &Path, message: String, help: &str) {
+        let whole = Mark { line: 0, column: 0 };
+        let mut finding = Finding::new(code, &name_of(path), whole, message);
+        finding.help = help.into();
+        self.found.findings.push(finding);
+    }
+}
+
+fn content<'a>(open: impl FnOnce() -> io::Result<Box<dyn Read + 'a>>) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open()?.take(READ_AT_MOST).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn name_of(path: &Path) -> Arc<str> {
@@ -156,24 +273,22 @@ fn name_of(path: &Path) -> Arc<str> {
     }
 }
 
-/// Whether an entry of a folder is read: folders, and regular files by their extension; never what is hidden.
-fn concerns_us(path: &Path) -> bool {
-    let name = path
-        .file_name()
+fn is_hidden(path: &Path) -> bool {
+    file_name(path).starts_with('.')
+}
+
+/// Whether a file of a folder is read, by its extension.
+fn is_configuration(path: &Path) -> bool {
+    let name = file_name(path);
+    [".yaml", ".yml", ".json"]
+        .iter()
+        .any(|end| name.ends_with(end))
+}
+
+fn file_name(path: &Path) -> Cow<'_, str> {
+    path.file_name()
         .map(|name| name.to_string_lossy())
-        .unwrap_or_default();
-    if name.starts_with('.') {
-        return false;
-    }
-    match fs::metadata(path) {
-        Ok(metadata) if metadata.is_dir() => true,
-        // A pipe or a device may never end.
-        Ok(metadata) if !metadata.is_file() => false,
-        // A file that vanished since it was listed is tried, so that its error is told.
-        Ok(_) | Err(_) => [".yaml", ".yml", ".json"]
-            .iter()
-            .any(|end| name.ends_with(end)),
-    }
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -197,8 +312,9 @@ mod tests {
     fn names(folder: &Path, paths: &[&str]) -> Vec<String> {
         let paths: Vec<_> = paths.iter().map(|path| folder.join(path)).collect();
         let prefix = format!("{}/", folder.display());
-        let sources = read(&paths).unwrap();
-        sources
+        let found = read(&paths).unwrap();
+        found
+            .sources
             .iter()
             .map(|source| source.name.replace(&prefix, ""))
             .collect()
@@ -244,14 +360,62 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_may_never_end_is_left_out_of_a_folder() {
+    fn what_may_never_end_is_passed_over_in_a_folder() {
         let folder = folder("pipe", &[("a.yaml", "")]);
         // A socket file is no regular file either, and needs no tool to make.
         let socket = std::os::unix::net::UnixListener::bind(folder.join("s.yaml"));
         std::os::unix::fs::symlink("/dev/zero", folder.join("z.yaml")).unwrap();
         assert!(socket.is_ok());
         assert_eq!(names(&folder, &[""]), ["a.yaml"]);
+        let found = read(std::slice::from_ref(&folder)).unwrap();
+        let codes: Vec<_> = found.findings.iter().map(|f| f.code).collect();
+        assert_eq!(codes, [Code::NotARegularFile, Code::NotARegularFile]);
         fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_that_leads_nowhere_stops_nobody() {
+        let folder = folder("dangling", &[("a.yaml", "kind: x"), ("z.yaml", "kind: z")]);
+        let link = |name: &str, to: &str| {
+            std::os::unix::fs::symlink(to, folder.join(name)).unwrap();
+        };
+        link("gone.yaml", "/nowhere/at/all");
+        link("loop.yaml", "loop.yaml");
+        link("no-configuration", "/nowhere/at/all");
+        assert_eq!(
+            names(&folder, &[""]),
+            ["a.yaml", "gone.yaml", "loop.yaml", "z.yaml"]
+        );
+        let found = read(std::slice::from_ref(&folder)).unwrap();
+        let told: Vec<_> = found.findings.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].contains("gone.yaml: warning: the link leads nowhere [unreadable-file]"));
+        assert!(told[1].contains("loop.yaml: warning: the file cannot be read"));
+        assert!(found.sources[1].bytes.is_empty());
+        assert!(
+            read(&[folder.join("gone.yaml")]).is_err(),
+            "one that is named"
+        );
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_that_is_named_is_read_once_to_its_end() {
+        use std::io::Write as _;
+        use std::os::fd::AsRawFd as _;
+        // As a shell's `<(…)` names it.
+        let (pipe, mut writer) = io::pipe().unwrap();
+        let path = PathBuf::from(format!("/dev/fd/{}", pipe.as_raw_fd()));
+        writer.write_all(b"kind: x").unwrap();
+        drop(writer);
+        let mut reader = Reader::default();
+        for _ in 0..2 {
+            let found = reader.read(&[path.clone(), path.clone()]).unwrap();
+            assert_eq!(found.sources.len(), 1);
+            assert_eq!(found.sources[0].bytes, b"kind: x");
+        }
     }
 
     #[test]

@@ -314,6 +314,27 @@ fn an_emptied_file_is_taken_on_a_signal_only() {
     proxy.wait_for("0 clusters");
 }
 
+#[test]
+fn a_folder_that_was_made_again_is_read() {
+    let config = Folder::new("again");
+    config.write("shop.yaml", &shop(application("old")));
+    let proxy = Proxy::start(&config.0, &[]);
+    // Nobody else sees the folder without the file.
+    fs::remove_dir_all(&config.0).unwrap();
+    let told = proxy.wait_for("No such file");
+    assert!(told.contains("kept what is in use"), "{told}");
+    assert!(proxy.get("shop.example").ends_with("old"));
+    fs::create_dir(&config.0).unwrap();
+    // One link that leads nowhere is told, and the rest is taken.
+    std::os::unix::fs::symlink("/nowhere/at/all", config.0.join("a.yaml")).unwrap();
+    config.write("shop.yaml", &shop(application("new")));
+    proxy.wait_for("[unreadable-file]");
+    proxy.wait_for("reloaded");
+    while !proxy.get("shop.example").ends_with("new") {
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// What `check` calls an error never goes live by itself; istiod would let it.
 #[test]
 fn an_error_goes_live_only_where_somebody_is_lenient() {

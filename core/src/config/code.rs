@@ -85,6 +85,8 @@ codes! {
     YamlAlias "yaml-alias" Error "An alias without an anchor before it."
     YamlTooDeep "yaml-too-deep" Error "The document is nested too deeply."
     YamlTooBig "yaml-too-big" Error "The file has too many values, counted after aliases are expanded."
+    UnreadableFile "unreadable-file" Warning "A file or link in a folder cannot be read; it is passed over."
+    NotARegularFile "not-a-regular-file" Warning "A pipe, socket or device in a folder; it is passed over."
     TooManyFindings "too-many-findings" Error "The file has more findings than are shown."
 
     // The envelope of a resource.

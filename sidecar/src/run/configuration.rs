@@ -17,7 +17,7 @@ use outrigger_recording::{self as recording, Frame, Recorder};
 use super::held::{Doubt, Held};
 use super::told::tell;
 use crate::cli::{RunArgs, UnenforcedKind};
-use crate::sources::{self, Source};
+use crate::sources::{Found, Reader, Source, Unreadable};
 
 /// What is read and for whom.
 #[derive(Debug)]
@@ -35,6 +35,9 @@ pub(super) struct Configuration {
     /// Of what was read last, good or bad.
     fingerprint: u64,
     held: Held,
+    reader: Reader,
+    /// The last reading found files missing, which was told.
+    told_unreadable: bool,
 }
 
 /// How reading went.
@@ -83,6 +86,8 @@ impl Configuration {
             revision: 0,
             fingerprint: 0,
             held: Held::default(),
+            reader: Reader::default(),
+            told_unreadable: false,
         }
     }
 
@@ -95,16 +100,29 @@ impl Configuration {
     pub(super) fn read(&mut self) -> Reading {
         self.held.believe();
         match self.sources() {
-            Ok(sources) => self.compile(&sources),
+            Ok(found) => self.compile(&found.sources, found.findings),
             Err(errors) => Reading::Unreadable { errors },
         }
     }
 
     /// The same, unless the files have not changed since they were read last. Emptied files are taken as they were.
     pub(super) fn read_if_changed(&mut self) -> Option<Reading> {
-        // Files vanish while somebody replaces them; the next change tells what came of it.
-        let mut sources = self.sources().ok()?;
-        let rules = sources.len() - usize::from(self.mesh_path.is_some());
+        let (mut sources, passed_over) = match self.sources() {
+            Ok(found) => (found.sources, found.findings),
+            // Files vanish while somebody replaces them; the next change tells what came of it.
+            Err(errors) => {
+                if !std::mem::replace(&mut self.told_unreadable, true) {
+                    for error in errors {
+                        tell!("warning: {error}; kept what is in use");
+                    }
+                }
+                return None;
+            }
+        };
+        self.told_unreadable = false;
+        let rules = sources
+            .len()
+            .saturating_sub(usize::from(self.mesh_path.is_some()));
         let (rules, mesh) = sources.split_at_mut(rules);
         let doubts = self.held.fill(rules.iter_mut(), mesh.first_mut());
         let is_gone = doubts.contains(&Doubt::Gone);
@@ -114,31 +132,36 @@ impl Configuration {
                     "warning: nothing is left of the configuration; kept what is in use, SIGHUP takes nothing"
                 ),
                 Doubt::Emptied(file) => tell!(
-                    "warning: `{file}` was emptied; kept what it held, SIGHUP takes it as it is"
+                    "warning: `{file}` was emptied or cannot be read; kept what it held, SIGHUP takes it as it is"
                 ),
             }
         }
         let is_same = is_gone || fingerprint(&sources) == self.fingerprint;
-        (!is_same).then(|| self.compile(&sources))
+        (!is_same).then(|| self.compile(&sources, passed_over))
     }
 
     /// The files in the order of the command line, the mesh configuration last.
-    fn sources(&self) -> Result<Vec<Source>, Vec<String>> {
-        let told = |errors: Vec<_>| errors.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let mut sources = sources::read(&self.paths).map_err(told)?;
+    fn sources(&mut self) -> Result<Found, Vec<String>> {
+        let told =
+            |errors: Vec<Unreadable>| errors.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let mut found = self.reader.read(&self.paths).map_err(told)?;
         if let Some(path) = &self.mesh_path {
-            sources.extend(sources::read(std::slice::from_ref(path)).map_err(told)?);
+            let mesh = self.reader.read(std::slice::from_ref(path));
+            let mesh = mesh.map_err(told)?;
+            found.sources.extend(mesh.sources);
+            found.findings.extend(mesh.findings);
         }
-        Ok(sources)
+        Ok(found)
     }
 
-    fn compile(&mut self, sources: &[Source]) -> Reading {
+    fn compile(&mut self, sources: &[Source], mut findings: Vec<Finding>) -> Reading {
         self.fingerprint = fingerprint(sources);
         let (mesh_source, sources) = self.split_mesh(sources);
-        let (mesh, mut findings) = mesh_source.map_or_else(
+        let (mesh, of_mesh) = mesh_source.map_or_else(
             || (MeshConfig::default(), Vec::new()),
             |source| config::load_mesh(source.as_config()),
         );
+        findings.extend(of_mesh);
         let read: Vec<_> = sources.iter().map(Source::as_config).collect();
         let loaded = config::load(&read, &self.workload.namespace);
         findings.extend(loaded.findings);

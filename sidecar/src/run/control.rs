@@ -15,6 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 use super::configuration::{self, Configuration, Reading};
 use super::reloads::{Reloads, first_error};
 use super::told::{self, tell};
+use super::watch::Watch;
 
 /// After a change, this much quiet is waited for, because files change in bursts.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -55,14 +56,14 @@ impl Control {
     pub(super) fn serve(
         mut self,
         running: Running,
-        configuration: Configuration,
+        files: Files,
         commands: UnboundedReceiver<Command>,
         reloads: Arc<Reloads>,
         times: DrainTimes,
     ) {
         let mut reloader = Reloader {
             handle: running.handle().clone(),
-            configuration,
+            files,
             commands,
             reloads,
         };
@@ -71,6 +72,12 @@ impl Control {
             drain(running, times, &mut self.signals).await;
         });
     }
+}
+
+/// What is read again, and who tells when.
+pub(super) struct Files {
+    pub(super) configuration: Configuration,
+    pub(super) watch: Watch,
 }
 
 /// How long a drain may take, and what it waits for.
@@ -161,7 +168,7 @@ impl Signals {
 /// Keeps the workers' snapshot as good as the files.
 struct Reloader {
     handle: Handle,
-    configuration: Configuration,
+    files: Files,
     commands: UnboundedReceiver<Command>,
     reloads: Arc<Reloads>,
 }
@@ -206,12 +213,14 @@ impl Reloader {
     }
 
     fn reload(&mut self) {
-        let reading = self.configuration.read();
+        let reading = self.files.configuration.read();
         self.use_reading(reading);
     }
 
     fn reload_if_changed(&mut self) {
-        if let Some(reading) = self.configuration.read_if_changed() {
+        // Before reading: what happens from here on is seen then or told.
+        self.files.watch.renew();
+        if let Some(reading) = self.files.configuration.read_if_changed() {
             self.use_reading(reading);
         }
     }

@@ -33,6 +33,7 @@ use configuration::{Configuration, Reading};
 use control::Control;
 use reloads::Reloads;
 use told::tell;
+use watch::Watch;
 
 /// The command line asks for what cannot be had.
 const USAGE: u8 = 2;
@@ -126,8 +127,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
             args.admin
         ))
     })?;
-    // Lasts as long as the proxy; without it, changes are still seen by the slow poll.
-    let _watcher = watch::watch(configuration.paths(), commands.clone());
+    let watch = Watch::start(&configuration.paths(), commands.clone());
     // Somebody may have changed a file since it was read and before it was watched.
     let _ = commands.send(control::Command::FilesChanged);
     tell!(
@@ -143,7 +143,11 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         exit_on_zero: args.exit_on_zero_active_connections
             || std::env::var("EXIT_ON_ZERO_ACTIVE_CONNECTIONS").is_ok_and(|set| set == "true"),
     };
-    control.serve(running, configuration, received, reloads, times);
+    let files = control::Files {
+        configuration,
+        watch,
+    };
+    control.serve(running, files, received, reloads, times);
     Ok(())
 }
 

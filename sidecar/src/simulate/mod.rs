@@ -119,7 +119,9 @@ fn read(paths: &[PathBuf]) -> Result<Vec<Source>, Trouble> {
     let unreadable = |paths: Vec<sources::Unreadable>| {
         Trouble::Path(paths.iter().map(ToString::to_string).collect())
     };
-    sources::read(paths).map_err(unreadable)
+    let found = sources::read(paths).map_err(unreadable)?;
+    tell(&found.findings, &[]);
+    Ok(found.sources)
 }
 
 fn play(scenario: &Scenario, folder: &Path, paths: &[PathBuf], seed: u64) -> Result<Run, Trouble> {

@@ -26,7 +26,12 @@ pub(super) fn what_if(args: &ReplayArgs) -> ExitCode {
     let read = sources::read(&args.config)
         .and_then(|rules| Ok((rules, sources::read(args.mesh_config.as_slice())?)));
     let (rules, mesh) = match read {
-        Ok(read) => read,
+        Ok((rules, mesh)) => {
+            for finding in rules.findings.iter().chain(&mesh.findings) {
+                anstream::eprintln!("{finding}");
+            }
+            (rules.sources, mesh.sources)
+        }
         Err(unreadable) => {
             for path in unreadable {
                 anstream::eprintln!("error: {path}");
