@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use outrigger_core::compile::Answers;
 use outrigger_core::time::Duration;
 use serde::Deserialize;
 
@@ -18,6 +19,15 @@ pub struct Document {
     pub line: usize,
     /// The YAML.
     pub text: String,
+}
+
+/// What a `* reload` does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reload {
+    /// Puts a configuration in the place of the one there was.
+    Configuration(Document),
+    /// Names resolve to something else.
+    Answers(Answers),
 }
 
 /// What an address does.
@@ -105,8 +115,10 @@ pub struct Case {
     pub settings: Settings,
     /// The configuration.
     pub yaml: Vec<Document>,
-    /// What each `* reload` puts in its place, in order.
-    pub reloads: Vec<Document>,
+    /// What names resolve to.
+    pub answers: Answers,
+    /// What each `* reload` does, in order.
+    pub reloads: Vec<Reload>,
     /// All findings that loading must report; `None` means no errors.
     pub findings: Option<Vec<ExpectedFinding>>,
     /// What is at each address.
@@ -192,7 +204,9 @@ impl Case {
             match *words {
                 ["yaml"] => self.yaml.push(document),
                 ["yaml", "only"] => self.yaml = vec![document],
-                ["yaml", "reload"] => self.reloads.push(document),
+                ["yaml", "reload"] => self.reloads.push(Reload::Configuration(document)),
+                ["names"] => self.answers.extend(self.names(block)?),
+                ["names", "reload"] => self.reloads.push(Reload::Answers(self.names(block)?)),
                 ["settings"] => {
                     self.settings = serde_yaml::from_str(&block.text)
                         .map_err(|e| self.wrong(block, format!("settings: {e}")))?;
@@ -274,6 +288,19 @@ impl Case {
             self.services.insert(address.to_owned(), service);
         }
         Ok(())
+    }
+
+    /// `name address address …`, a line each; a name without addresses has no answer.
+    fn names(&self, block: &Block) -> Result<Answers, Problem> {
+        let mut answers = Answers::new();
+        for (line, text) in (block.line + 1..).zip(block.text.lines()) {
+            let mut words = text.split_whitespace();
+            let name = words.next().unwrap_or_default();
+            let addresses: Result<Vec<_>, _> = words.map(str::parse).collect();
+            let wrong = |_| Problem::new(&self.file, line, "write `NAME ADDRESS ADDRESS …`");
+            answers.insert(name.into(), addresses.map_err(wrong)?);
+        }
+        Ok(answers)
     }
 
     fn client(&mut self, block: &Block, words: &[&str]) -> Result<(), Problem> {
@@ -364,6 +391,7 @@ mod tests {
             ("## A\n```ask\nGET a/ => a {flag: x}\n```\n", 3),
             ("## A\n```decision\nflag: x\n```\n", 2),
             ("## A\n```settings\nx: 1\n```\n", 2),
+            ("## A\n```names\na 10.0.0.1\nb c\n```\n", 4),
         ] {
             assert_eq!(
                 Case::parse_file("f", text).unwrap_err().line,

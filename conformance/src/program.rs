@@ -91,6 +91,7 @@ impl Program {
             name: self.launch.name(),
             drain: is_envoy || self.drain.is_some(),
             reload: is_envoy,
+            names: is_envoy,
             head_timeout: is_envoy,
         }
     }

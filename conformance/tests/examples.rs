@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use outrigger_core::cluster::Registry;
-use outrigger_core::compile::{Workload, compile};
+use outrigger_core::compile::{Answers, Workload, compile};
 use outrigger_core::config::{Finding, MeshConfig, Severity, Source, lint, load};
 use outrigger_core::snapshot::Snapshot;
 
@@ -43,6 +43,7 @@ fn compiled(step: &Path) -> (Snapshot, Vec<Finding>) {
         &workload,
         &mesh,
         &[],
+        &Answers::new(),
         &mut Registry::default(),
         0,
     );

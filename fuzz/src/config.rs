@@ -2,7 +2,7 @@
 //! same bytes mean the same, and what was read compiles. The fuzz target calls [`load_and_compile`].
 
 use outrigger_core::cluster::Registry;
-use outrigger_core::compile::{Workload, compile};
+use outrigger_core::compile::{Answers, Workload, compile};
 use outrigger_core::config::mesh::MeshConfig;
 use outrigger_core::config::{Finding, Source, load, load_mesh, snippet};
 
@@ -24,10 +24,26 @@ pub fn load_and_compile(bytes: &[u8]) {
     }
     for mesh in [&MeshConfig::default(), &mesh] {
         let registry = &mut Registry::default();
-        let compiled = compile(&loaded.resources, &workload, mesh, &[], registry, 0);
+        let compiled = compile(
+            &loaded.resources,
+            &workload,
+            mesh,
+            &[],
+            &Answers::new(),
+            registry,
+            0,
+        );
         assert_eq!(compiled.snapshot.revision, 1);
         // The same endpoints again: their state is kept, and a second snapshot follows the first.
-        let again = compile(&loaded.resources, &workload, mesh, &[], registry, 1);
+        let again = compile(
+            &loaded.resources,
+            &workload,
+            mesh,
+            &[],
+            &Answers::new(),
+            registry,
+            1,
+        );
         assert_eq!(again.snapshot.revision, 2);
         assert_eq!(again.findings, compiled.findings);
     }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use outrigger_core::compile::{Inbound, Workload};
+use outrigger_core::compile::{Answers, Inbound, Workload};
 use outrigger_core::entropy::Entropy;
 use outrigger_core::exchange::{ConnectionId, Input, Peer};
 use outrigger_core::time::Instant;
@@ -124,6 +124,8 @@ pub struct Configuration<'a> {
     pub workload: Cow<'a, Workload>,
     /// The listeners for inbound requests.
     pub inbound: Cow<'a, [Inbound]>,
+    /// What names resolved to.
+    pub answers: Cow<'a, Answers>,
     /// The revision of the snapshot before it.
     pub previous: u64,
     /// What [`identity`](crate::identity()) says of the snapshot.

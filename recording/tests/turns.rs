@@ -7,7 +7,7 @@ use std::io::{self, Cursor, Write};
 use std::sync::{Arc, Mutex};
 
 use outrigger_core::cluster::Registry;
-use outrigger_core::compile::{Workload, compile};
+use outrigger_core::compile::{Answers, Workload, compile};
 use outrigger_core::config::{MeshConfig, Source, load};
 use outrigger_core::exchange::{Input, Interest, ListenerKind, Output, Peer, Side};
 use outrigger_core::snapshot::Snapshot;
@@ -87,7 +87,16 @@ impl Stage {
         let resources = load(&[Source { name, bytes }], "default").resources;
         let (workload, mesh) = (Workload::default(), MeshConfig::default());
         let mut registry = Registry::default();
-        let snapshot = compile(&resources, &workload, &mesh, &[], &mut registry, 0).snapshot;
+        let snapshot = compile(
+            &resources,
+            &workload,
+            &mesh,
+            &[],
+            &Answers::new(),
+            &mut registry,
+            0,
+        )
+        .snapshot;
         let mut turn = recorder.turn().unwrap();
         turn.put(&Frame::Configuration(Configuration {
             files: vec![File {
@@ -97,6 +106,7 @@ impl Stage {
             mesh: None,
             workload: Cow::Owned(workload),
             inbound: Cow::Owned(Vec::new()),
+            answers: Cow::Owned(Answers::new()),
             previous: 0,
             identity: identity(&snapshot),
         }));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use outrigger_core::cluster::Registry;
-use outrigger_core::compile::{Inbound, Workload, compile};
+use outrigger_core::compile::{Answers, Inbound, Workload, compile};
 use outrigger_core::config::load::{Source, load};
 use outrigger_core::config::mesh::MeshConfig;
 use outrigger_core::config::{Finding, Resources, Severity};
@@ -18,6 +18,8 @@ pub struct Rules {
     pub mesh: MeshConfig,
     /// Its inbound listeners.
     pub inbound: Vec<Inbound>,
+    /// What names resolve to.
+    pub answers: Answers,
     registry: Registry,
     revision: u64,
 }
@@ -48,6 +50,7 @@ impl Rules {
             &self.workload,
             &self.mesh,
             &self.inbound,
+            &self.answers,
             &mut self.registry,
             self.revision,
         );

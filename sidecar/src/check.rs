@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use outrigger_core::cluster::Registry;
-use outrigger_core::compile::{self, Workload};
+use outrigger_core::compile::{self, Answers, Workload};
 use outrigger_core::config::{self, Finding, MeshConfig, Severity};
 
 use crate::cli::{CheckArgs, Format, UnenforcedKind};
@@ -69,7 +69,15 @@ fn judge(args: &CheckArgs, sources: &[Source], mesh: &[Source]) -> Vec<Finding> 
         ..Workload::default()
     };
     let registry = &mut Registry::default();
-    let compiled = compile::compile(&loaded.resources, &workload, &settings, &[], registry, 0);
+    let compiled = compile::compile(
+        &loaded.resources,
+        &workload,
+        &settings,
+        &[],
+        &Answers::new(),
+        registry,
+        0,
+    );
     findings.extend(compiled.findings);
     UnenforcedKind::accept(&args.accept_unenforced, &mut findings);
     findings

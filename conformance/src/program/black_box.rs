@@ -12,6 +12,8 @@ pub(crate) struct Told {
     pub(crate) drain: bool,
     /// To reload, and it tells when that is done.
     pub(crate) reload: bool,
+    /// What names resolve to.
+    pub(crate) names: bool,
     /// How long a request head may take.
     pub(crate) head_timeout: bool,
 }
@@ -33,6 +35,7 @@ pub(crate) fn obstacle(case: &Case, told: Told) -> Option<String> {
         () if errors => "its configuration has errors on purpose",
         () if ignores => "loopback always answers",
         () if has_names(case) => "a name as address leads nowhere",
+        () if !case.answers.is_empty() && !told.names => "the program resolves names itself",
         () if does(case, |a| matches!(a, Action::Sleep(_))) => "virtual time",
         () if signals(case, "reload") && !told.reload => {
             "nothing tells from outside when a reload is done"

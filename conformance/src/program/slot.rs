@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
-use crate::case::Case;
+use outrigger_core::compile::Answers;
+
+use crate::case::{Case, Reload};
 use crate::subject::relocation::Relocation;
 
 /// The port of the first slot.
@@ -115,8 +117,16 @@ impl Slot {
             return Err("more ports of services than a slot has".to_owned());
         }
         // Addresses of the case's network that no service has must lead nowhere, and not out of this machine.
-        let documents = case.yaml.iter().chain(&case.reloads);
-        for ip in documents.flat_map(|d| addresses(&d.text)) {
+        let of_answers = |answers: &Answers| {
+            let all = answers.values().flatten().map(ToString::to_string);
+            all.filter_map(|ip| ip.parse().ok()).collect::<Vec<_>>()
+        };
+        let reloads = case.reloads.iter().flat_map(|reload| match reload {
+            Reload::Configuration(document) => addresses(&document.text).collect(),
+            Reload::Answers(answers) => of_answers(answers),
+        });
+        let written = case.yaml.iter().flat_map(|d| addresses(&d.text));
+        for ip in written.chain(of_answers(&case.answers)).chain(reloads) {
             if ip.octets()[0] == 10 {
                 host(ip)?;
             }

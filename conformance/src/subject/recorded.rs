@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, Cursor};
 
-use outrigger_core::compile::Workload;
+use outrigger_core::compile::{Answers, Workload};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_recording::replay::{Stop, replay_on};
 use outrigger_recording::{Configuration, Frame, Recorder, identity};
@@ -37,6 +37,7 @@ impl Recorded {
                 mesh: None,
                 workload: Cow::Owned(Workload::default()),
                 inbound: Cow::Owned(Vec::new()),
+                answers: Cow::Owned(Answers::new()),
                 previous: 0,
                 identity: identity(&snapshot),
             }));

@@ -4,9 +4,12 @@
 //! scripts and in the configuration that it reads. A text is replaced only where it stands alone:
 //! 10.0.0.1 is no part of 10.0.0.12.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::case::{Case, Client, Document, Service, Settings};
+use outrigger_core::compile::Answers;
+
+use crate::case::{Case, Client, Document, Reload, Service, Settings};
 use crate::script::{Action, Awaited, Step};
 
 /// Which text becomes which.
@@ -31,6 +34,10 @@ impl Relocation {
             line: document.line,
             text: self.text(&document.text),
         };
+        let reload = |reload: &Reload| match reload {
+            Reload::Configuration(written) => Reload::Configuration(document(written)),
+            Reload::Answers(answers) => Reload::Answers(self.answers(answers)),
+        };
         let service = |service: &Service| match service {
             Service::Scripts(scripts) => {
                 Service::Scripts(scripts.iter().map(|steps| self.steps(steps)).collect())
@@ -45,7 +52,8 @@ impl Relocation {
         let services = case.services.iter();
         Case {
             yaml: case.yaml.iter().map(document).collect(),
-            reloads: case.reloads.iter().map(document).collect(),
+            reloads: case.reloads.iter().map(reload).collect(),
+            answers: self.answers(&case.answers),
             services: services.map(|(a, s)| (self.text(a), service(s))).collect(),
             clients: case.clients.iter().map(client).collect(),
             settings: Settings {
@@ -54,6 +62,14 @@ impl Relocation {
             },
             ..case.clone()
         }
+    }
+
+    fn answers(&self, answers: &Answers) -> Answers {
+        let address = |ip: &IpAddr| self.text(&ip.to_string()).parse().unwrap_or(*ip);
+        let answer = |(name, addresses): (&Box<str>, &Vec<IpAddr>)| {
+            (name.clone(), addresses.iter().map(address).collect())
+        };
+        answers.iter().map(answer).collect()
     }
 
     fn bytes(&self, bytes: &[u8]) -> Vec<u8> {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use outrigger_core::cluster::Registry;
-use outrigger_core::compile::{Inbound, Workload, compile};
+use outrigger_core::compile::{Answers, Inbound, Workload, compile};
 use outrigger_core::config::load::{Source, load};
 use outrigger_core::config::mesh::MeshConfig;
 use outrigger_core::config::sidecar::{OutboundMode, OutboundTrafficPolicy};
@@ -12,7 +12,7 @@ use outrigger_core::snapshot::{PathNormalization, Snapshot};
 use outrigger_core::worker::WorkerSettings;
 
 use crate::Problem;
-use crate::case::{Case, Document, ExpectedFinding, Settings};
+use crate::case::{Case, Document, ExpectedFinding, Reload, Settings};
 
 /// A case ready to run.
 #[derive(Debug)]
@@ -22,7 +22,9 @@ pub struct Setup {
     /// Of every worker.
     pub settings: WorkerSettings,
     compiler: Compiler,
-    reloads: VecDeque<Document>,
+    /// What is in force.
+    yaml: Vec<Document>,
+    reloads: VecDeque<Reload>,
 }
 
 #[derive(Debug)]
@@ -30,6 +32,7 @@ struct Compiler {
     workload: Workload,
     mesh: MeshConfig,
     inbound: Vec<Inbound>,
+    answers: Answers,
     registry: Registry,
     revision: u64,
 }
@@ -42,7 +45,7 @@ impl Setup {
     pub fn new(case: &Case) -> Result<Self, Vec<Problem>> {
         let wrong = |what: String| vec![Problem::new(&case.file, case.line, what)];
         let settings = worker_settings(&case.settings).map_err(wrong)?;
-        let mut compiler = Compiler::new(&case.settings).map_err(wrong)?;
+        let mut compiler = Compiler::new(case).map_err(wrong)?;
         let (snapshot, findings) = compiler.compile(&case.yaml, case.findings.is_some());
         let problems = judge(case, &findings);
         if !problems.is_empty() {
@@ -52,21 +55,32 @@ impl Setup {
             snapshot,
             settings,
             compiler,
+            yaml: case.yaml.clone(),
             reloads: case.reloads.clone().into(),
         })
     }
 
     /// The next configuration; `None` when there is none, or when it is bad and changes nothing.
     pub fn reload(&mut self) -> Option<Snapshot> {
-        let document = self.reloads.pop_front()?;
-        let (snapshot, findings) = self.compiler.compile(&[document], false);
-        let bad = findings.iter().any(|(_, f)| f.severity == Severity::Error);
-        (!bad).then_some(snapshot)
+        let yaml = match self.reloads.pop_front()? {
+            Reload::Configuration(document) => vec![document],
+            Reload::Answers(answers) => {
+                self.compiler.answers.extend(answers);
+                self.yaml.clone()
+            }
+        };
+        let (snapshot, findings) = self.compiler.compile(&yaml, false);
+        if findings.iter().any(|(_, f)| f.severity == Severity::Error) {
+            return None;
+        }
+        self.yaml = yaml;
+        Some(snapshot)
     }
 }
 
 impl Compiler {
-    fn new(settings: &Settings) -> Result<Self, String> {
+    fn new(case: &Case) -> Result<Self, String> {
+        let settings = &case.settings;
         let address = |text: &str| text.parse().map_err(|_| format!("`{text}` is no address"));
         let inbound = settings.inbound.as_deref().map(address).transpose()?;
         let defaults = mesh(settings)?;
@@ -90,6 +104,7 @@ impl Compiler {
                 })
                 .into_iter()
                 .collect(),
+            answers: case.answers.clone(),
             registry: Registry::default(),
             revision: 0,
         })
@@ -116,6 +131,7 @@ impl Compiler {
             &self.workload,
             &self.mesh,
             &self.inbound,
+            &self.answers,
             &mut self.registry,
             self.revision,
         );

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::destination_rules::{DestinationRules, Merged};
 use super::endpoints::{Candidate, Upstream, Workloads, is_subset};
 use super::locality_setting::setting;
+use super::names::Lookup;
 use super::outlier;
 use super::placement::{self, Placement, Source};
 use super::retries;
@@ -43,6 +44,7 @@ impl Clusters {
         services: &Services<'_>,
         scope: &Scope<'_>,
         inbound: &[Inbound],
+        lookup: &mut Lookup<'_>,
         registry: &mut Registry,
     ) -> Self {
         let mut list = Vec::new();
@@ -51,7 +53,7 @@ impl Clusters {
         for service in services.iter() {
             if scope.reaches(service.namespace, &service.host) {
                 let rule = rules.find(&service.host, service.namespace);
-                add_service(around, service, rule, registry, &mut list);
+                add_service(around, service, rule, lookup, registry, &mut list);
             }
         }
         for at in 0..inbound.len() {
@@ -116,13 +118,14 @@ fn add_service(
     around: &Surroundings<'_, '_>,
     service: &Service<'_>,
     rule: Option<&Merged<'_>>,
+    lookup: &mut Lookup<'_>,
     registry: &mut Registry,
     list: &mut Vec<Cluster>,
 ) {
     let top = rule.and_then(|rule| rule.traffic_policy);
     let subsets = rule.map(|rule| rule.subsets.as_slice()).unwrap_or_default();
     for port in service.ports.iter().filter(|p| p.is_stream()) {
-        let upstream = around.workloads.upstream(service, port);
+        let upstream = lookup.settle(around.workloads.upstream(service, port));
         let mut add = |subset: &str, over: Option<&TrafficPolicy>, upstream: &Upstream| {
             let policy = Effective {
                 extensions: rule.and_then(|rule| rule.extensions),
@@ -268,9 +271,10 @@ fn warm_up(settings: &LoadBalancerSettings) -> Option<WarmUp> {
 }
 
 fn endpoint(cluster: &str, candidate: &Candidate, registry: &mut Registry) -> Endpoint {
+    let address = candidate.logical.clone();
     let state = registry.host(HostKey {
         cluster: cluster.into(),
-        address: candidate.address.to_string().into(),
+        address: address.unwrap_or_else(|| candidate.address.to_string().into()),
     });
     Endpoint {
         weight: candidate.weight,

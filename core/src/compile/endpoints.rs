@@ -27,6 +27,9 @@ pub(super) struct Candidate {
     pub(super) weight: u32,
     /// `region/zone/subzone`, or empty.
     pub(super) locality: Box<str>,
+    /// What its live state is filed under where its address may change while it stays the same endpoint (Envoy's
+    /// logical host): the name and the port.
+    pub(super) logical: Option<Box<str>>,
 }
 
 impl Candidate {
@@ -38,7 +41,17 @@ impl Candidate {
             labels: Labels::new(),
             weight: 1,
             locality: Box::default(),
+            logical: None,
         }
+    }
+
+    /// The same, as one endpoint whatever its name resolves to.
+    fn into_logical(self) -> Self {
+        let logical = match &self.address {
+            Address::Name(..) => Some(self.address.to_string().into()),
+            Address::Socket(_) | Address::Unix(_) => None,
+        };
+        Self { logical, ..self }
     }
 
     /// An endpoint that is somewhere; its labels say so, too.
@@ -112,7 +125,7 @@ impl<'a> Workloads<'a> {
         workloads
     }
 
-    /// What answers on a port of a service.
+    /// What answers on a port of a service, with names as they are written.
     #[must_use]
     pub(super) fn upstream(&self, service: &Service<'_>, port: &Port<'_>) -> Upstream {
         let mut found = Vec::new();
@@ -124,8 +137,13 @@ impl<'a> Workloads<'a> {
                         return Upstream::OriginalDestination;
                     }
                     Resolution::None | Resolution::DynamicDns => {}
-                    Resolution::Static | Resolution::Dns | Resolution::DnsRoundRobin => {
+                    Resolution::Static | Resolution::Dns => {
                         self.of_entry(entry, port, &service.host, &mut found);
+                    }
+                    Resolution::DnsRoundRobin => {
+                        let mut names = Vec::new();
+                        self.of_entry(entry, port, &service.host, &mut names);
+                        found.extend(names.into_iter().map(Candidate::into_logical));
                     }
                 },
             }

@@ -104,7 +104,7 @@ pub(super) fn cluster(
 #[cfg(test)]
 mod tests {
     use crate::cluster::Registry;
-    use crate::compile::{Inbound, Workload, compile};
+    use crate::compile::{Answers, Inbound, Workload, compile};
     use crate::config::load::{Source, load};
     use crate::config::mesh::MeshConfig;
 
@@ -143,7 +143,15 @@ spec:
         }];
         let mesh = MeshConfig::default();
         let registry = &mut Registry::default();
-        let compiled = compile(&resources, &workload, &mesh, &inbound, registry, 0);
+        let compiled = compile(
+            &resources,
+            &workload,
+            &mesh,
+            &inbound,
+            &Answers::new(),
+            registry,
+            0,
+        );
         let mut clusters = compiled.snapshot.clusters.iter();
         let cluster = clusters.find(|c| c.name.starts_with("inbound|")).unwrap();
         assert!(cluster.outlier_detection.is_none());

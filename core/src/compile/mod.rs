@@ -20,6 +20,7 @@ mod hosts;
 mod inbound;
 mod locality;
 mod locality_setting;
+mod names;
 mod outlier;
 mod peers;
 mod placement;
@@ -35,6 +36,7 @@ mod virtual_services;
 mod visibility;
 
 pub use alike::reduced;
+pub use names::{Answers, Uses};
 
 use core::net::SocketAddr;
 use std::collections::BTreeMap;
@@ -90,16 +92,19 @@ pub struct Compiled {
     pub snapshot: Snapshot,
     /// What could not be put to work although nothing is wrong with the resources themselves.
     pub findings: Vec<Finding>,
+    /// The names that endpoints are at, in lower case, whether there was an answer for them or not.
+    pub names: BTreeMap<Box<str>, Uses>,
 }
 
-/// Compiles resources for one workload. Rejected resources are left out. `previous` is the revision of the snapshot
-/// before, 0 if there was none; endpoints that are still there keep their state in `registry`.
+/// Compiles resources for one workload. Rejected resources are left out. `answers` is what names resolve to; `previous` is
+/// the revision of the snapshot before, 0 if there was none; endpoints that are still there keep their state in `registry`.
 #[must_use]
 pub fn compile(
     resources: &Resources,
     workload: &Workload,
     mesh: &MeshConfig,
     inbound: &[Inbound],
+    answers: &Answers,
     registry: &mut Registry,
     previous: u64,
 ) -> Compiled {
@@ -124,7 +129,9 @@ pub fn compile(
         workloads: &workloads,
         source: &source,
     };
-    let clusters = clusters::Clusters::new(&around, &services, &scope, inbound, registry);
+    let mut lookup = names::Lookup::new(answers);
+    let clusters =
+        clusters::Clusters::new(&around, &services, &scope, inbound, &mut lookup, registry);
     let targets = actions::Targets {
         input: &input,
         services: &services,
@@ -174,11 +181,12 @@ pub fn compile(
             unknown_host_limits: limits.unknown_hosts.into(),
         },
         findings,
+        names: lookup.asked,
     }
 }
 
 /// Loads and compiles one text, for a workload without labels in the namespace `default` of a mesh with default
-/// settings. For simulations and tests; a program reads files and has settings of its own.
+/// settings, where no name has an answer. For simulations and tests; a program reads files and has settings of its own.
 #[must_use]
 pub fn from_yaml(text: &str) -> Compiled {
     let source = Source {
@@ -189,7 +197,15 @@ pub fn from_yaml(text: &str) -> Compiled {
     let loaded = load(&[source], &workload.namespace);
     let mesh = MeshConfig::default();
     let registry = &mut Registry::default();
-    let compiled = compile(&loaded.resources, &workload, &mesh, &[], registry, 0);
+    let compiled = compile(
+        &loaded.resources,
+        &workload,
+        &mesh,
+        &[],
+        &Answers::new(),
+        registry,
+        0,
+    );
     let mut findings = loaded.findings;
     findings.extend(compiled.findings);
     Compiled {

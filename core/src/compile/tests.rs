@@ -15,6 +15,7 @@ use crate::snapshot::{Action, Cluster, DestinationCluster, Forward, Rule};
 mod clusters;
 mod kubernetes;
 mod localities;
+mod names;
 mod namespaces;
 mod routing;
 mod scale;
@@ -74,6 +75,14 @@ fn compiled(config: &str) -> Snapshot {
     compiled_for(config, &Workload::default(), &MeshConfig::default())
 }
 
+/// Names that resolve to 10.9.0.N.
+fn answers(all: &[(&str, &[u8])]) -> Answers {
+    let address = |n: &u8| core::net::IpAddr::from([10, 9, 0, *n]);
+    let answer =
+        |(name, last): &(&str, &[u8])| ((*name).into(), last.iter().map(address).collect());
+    all.iter().map(answer).collect()
+}
+
 fn compiled_for(config: &str, workload: &Workload, mesh: &MeshConfig) -> Snapshot {
     let source = Source {
         name: "config.yaml",
@@ -88,7 +97,15 @@ fn compiled_for(config: &str, workload: &Workload, mesh: &MeshConfig) -> Snapsho
         .collect();
     assert!(errors.is_empty(), "{errors:#?}");
     let registry = &mut Registry::default();
-    let compiled = compile(&loaded.resources, workload, mesh, &[], registry, 0);
+    let compiled = compile(
+        &loaded.resources,
+        workload,
+        mesh,
+        &[],
+        &answers(&[("api.example.com", &[1]), ("b.test", &[2, 1])]),
+        registry,
+        0,
+    );
     assert_eq!(compiled.findings, []);
     compiled.snapshot
 }

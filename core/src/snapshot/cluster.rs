@@ -28,7 +28,8 @@ pub struct ClusterId(pub u32);
 pub enum Address {
     /// An IP address and a port.
     Socket(SocketAddr),
-    /// A name that the runtime resolves when it connects (ServiceEntry `resolution: DNS`, passthrough), and a port.
+    /// A name that the runtime resolves when it connects (passthrough to where a client wants to go), and a port. Endpoints
+    /// of services are at what their names resolved to before.
     Name(Box<str>, u16),
     /// The absolute path of a Unix socket.
     Unix(Box<str>),

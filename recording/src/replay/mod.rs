@@ -115,7 +115,16 @@ pub(crate) fn compile_again(recorded: &Configuration<'_>, registry: &mut Registr
     let (workload, inbound) = (&recorded.workload, &recorded.inbound);
     let resources = load(&files, &workload.namespace).resources;
     let previous = recorded.previous;
-    compile(&resources, workload, &mesh, inbound, registry, previous).snapshot
+    let compiled = compile(
+        &resources,
+        workload,
+        &mesh,
+        inbound,
+        &recorded.answers,
+        registry,
+        previous,
+    );
+    compiled.snapshot
 }
 
 /// A run that is repeated.

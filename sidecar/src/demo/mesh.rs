@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outrigger_core::cluster::Registry;
-use outrigger_core::compile::{Inbound, Workload, compile};
+use outrigger_core::compile::{Answers, Inbound, Workload, compile};
 use outrigger_core::config::mesh::MeshConfig;
 use outrigger_core::config::{self, Resources, Severity};
 use outrigger_core::exchange::ListenerKind;
@@ -229,6 +229,7 @@ impl Sidecar {
             &workload(),
             &MeshConfig::default(),
             inbound.as_slice(),
+            &Answers::new(),
             &mut self.registry,
             handle.snapshot().revision,
         );

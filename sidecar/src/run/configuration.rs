@@ -4,13 +4,14 @@
 //! one snapshot to the next, because the registry stays.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 
 use outrigger_core::cluster::Registry;
-use outrigger_core::compile::{self, Inbound, Workload};
+use outrigger_core::compile::{self, Answers, Compiled, Inbound, Uses, Workload};
 use outrigger_core::config::mesh::MeshConfig;
-use outrigger_core::config::{self, Finding};
+use outrigger_core::config::{self, Finding, Resources};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_recording::{self as recording, Frame, Recorder};
 
@@ -38,6 +39,19 @@ pub(super) struct Configuration {
     reader: Reader,
     /// The last reading found files missing, which was told.
     told_unreadable: bool,
+    /// What was read last and is good, to be compiled again when names resolve to something else.
+    good: Option<Good>,
+    answers: Answers,
+    names: BTreeMap<Box<str>, Uses>,
+}
+
+/// A configuration without errors that keep it away.
+#[derive(Debug)]
+struct Good {
+    sources: Vec<Source>,
+    mesh_source: Option<Source>,
+    resources: Resources,
+    mesh: MeshConfig,
 }
 
 /// How reading went.
@@ -88,6 +102,9 @@ impl Configuration {
             held: Held::default(),
             reader: Reader::default(),
             told_unreadable: false,
+            good: None,
+            answers: Answers::new(),
+            names: BTreeMap::new(),
         }
     }
 
@@ -177,33 +194,62 @@ impl Configuration {
         if is_refused {
             return Reading::Bad { findings };
         }
+        let good = Good {
+            sources: sources.to_vec(),
+            mesh_source: mesh_source.cloned(),
+            resources: loaded.resources,
+            mesh,
+        };
+        self.held.keep(sources, mesh_source);
+        let compiled = self.compile_good(&good);
+        self.good = Some(good);
+        findings.extend(compiled.findings);
+        Reading::Good {
+            snapshot: compiled.snapshot,
+            findings,
+        }
+    }
+
+    /// The names that the endpoints of what was compiled last are at.
+    pub(super) fn names(&self) -> &BTreeMap<Box<str>, Uses> {
+        &self.names
+    }
+
+    /// Compiles what was good last, with these answers for its names; `None` when nothing has been good yet.
+    pub(super) fn answered(&mut self, answers: Answers) -> Option<Snapshot> {
+        self.answers = answers;
+        let good = self.good.take()?;
+        let compiled = self.compile_good(&good);
+        self.good = Some(good);
+        Some(compiled.snapshot)
+    }
+
+    fn compile_good(&mut self, good: &Good) -> Compiled {
         // Compiling counts endpoints of which the workers of a recorded run may say something at the same time.
         let turn = self.recorder.as_ref().and_then(Recorder::turn);
         let compiled = compile::compile(
-            &loaded.resources,
+            &good.resources,
             &self.workload,
-            &mesh,
+            &good.mesh,
             &self.inbound,
+            &self.answers,
             &mut self.registry,
             self.revision,
         );
         if let Some(mut turn) = turn {
             turn.put(&Frame::Configuration(recording::Configuration {
-                files: sources.iter().map(Source::as_recorded).collect(),
-                mesh: mesh_source.map(Source::as_recorded),
+                files: good.sources.iter().map(Source::as_recorded).collect(),
+                mesh: good.mesh_source.as_ref().map(Source::as_recorded),
                 workload: Cow::Borrowed(&self.workload),
                 inbound: Cow::Borrowed(&self.inbound),
+                answers: Cow::Borrowed(&self.answers),
                 previous: self.revision,
                 identity: recording::identity(&compiled.snapshot),
             }));
         }
-        findings.extend(compiled.findings);
-        self.held.keep(sources, mesh_source);
         self.revision = compiled.snapshot.revision;
-        Reading::Good {
-            snapshot: compiled.snapshot,
-            findings,
-        }
+        self.names.clone_from(&compiled.names);
+        compiled
     }
 
     fn split_mesh<'a>(&self, sources: &'a [Source]) -> (Option<&'a Source>, &'a [Source]) {

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outrigger_core::config::{Finding, Severity};
+use outrigger_core::snapshot::Snapshot;
 use outrigger_runtime::{Direction, Handle, Running, Stage};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 
 use super::configuration::{self, Configuration, Reading};
 use super::reloads::{Reloads, first_error};
+use super::resolve::{FIRST_ANSWERS, Resolver};
 use super::told::{self, tell};
 use super::watch::Watch;
 
@@ -22,6 +24,9 @@ const SETTLE: Duration = Duration::from_millis(100);
 
 /// Longest wait for quiet.
 const SETTLE_AT_MOST: Duration = Duration::from_secs(2);
+
+/// Answers for names that change together are put to work together.
+const MERGE_ANSWERS: Duration = Duration::from_millis(100);
 
 /// Files are compared with what was read this often, in case nobody told of a change.
 const POLL: Duration = Duration::from_secs(10);
@@ -52,11 +57,28 @@ impl Control {
         Ok(Self { runtime, signals })
     }
 
+    /// Asks for the names of the configuration, and waits a while for the first answers. `false`: somebody wants us to end.
+    pub(super) fn resolve(
+        &mut self,
+        configuration: &Configuration,
+        resolver: &mut Resolver,
+    ) -> bool {
+        let Self { runtime, signals } = self;
+        runtime.block_on(async {
+            resolver.watch(configuration.names());
+            tokio::select! {
+                () = resolver.first_answers() => true,
+                () = signals.end() => false,
+            }
+        })
+    }
+
     /// Runs until told to end, then drains.
     pub(super) fn serve(
         mut self,
         running: Running,
         files: Files,
+        resolver: Resolver,
         commands: UnboundedReceiver<Command>,
         reloads: Arc<Reloads>,
         times: DrainTimes,
@@ -64,6 +86,8 @@ impl Control {
         let mut reloader = Reloader {
             handle: running.handle().clone(),
             files,
+            resolver,
+            pending: Pending::Nothing,
             commands,
             reloads,
         };
@@ -169,8 +193,35 @@ impl Signals {
 struct Reloader {
     handle: Handle,
     files: Files,
+    resolver: Resolver,
+    pending: Pending,
     commands: UnboundedReceiver<Command>,
     reloads: Arc<Reloads>,
+}
+
+/// What is known and not yet published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pending {
+    Nothing,
+    /// Names resolve to something else; others may at any moment.
+    Answers {
+        at: Instant,
+    },
+    /// A new configuration waits for the first answers of its names, until then.
+    Configuration {
+        until: Instant,
+    },
+}
+
+impl Pending {
+    /// Until it has to be published.
+    async fn due(self) {
+        match self {
+            Self::Nothing => std::future::pending().await,
+            Self::Answers { at } => sleep_until(at).await,
+            Self::Configuration { until } => sleep_until(until).await,
+        }
+    }
 }
 
 impl Reloader {
@@ -184,6 +235,8 @@ impl Reloader {
                 _ = signals.interrupt.recv() => return,
                 _ = signals.hang_up.recv() => self.reload(),
                 _ = poll.tick() => self.reload_if_changed(),
+                changed = self.resolver.hear() => self.heard(changed),
+                () = self.pending.due() => self.publish(),
                 command = self.commands.recv() => match command {
                     Some(Command::FilesChanged) => {
                         if self.settle().await == Some(Command::Quit) {
@@ -225,15 +278,55 @@ impl Reloader {
         }
     }
 
+    /// Something came of a name.
+    fn heard(&mut self, changed: bool) {
+        match self.pending {
+            Pending::Nothing if changed => {
+                let at = Instant::now() + MERGE_ANSWERS;
+                self.pending = Pending::Answers { at };
+            }
+            Pending::Nothing | Pending::Answers { .. } => {}
+            Pending::Configuration { .. } => {
+                if !self.resolver.is_waiting() {
+                    self.publish();
+                }
+            }
+        }
+    }
+
+    /// Publishes what waits to be.
+    fn publish(&mut self) {
+        let pending = std::mem::replace(&mut self.pending, Pending::Nothing);
+        let Some(snapshot) = self.files.configuration.answered(self.resolver.answers()) else {
+            return;
+        };
+        match pending {
+            Pending::Configuration { .. } => self.reloaded(snapshot),
+            Pending::Nothing | Pending::Answers { .. } => self.handle.publish(Arc::new(snapshot)),
+        }
+    }
+
+    fn reloaded(&self, snapshot: Snapshot) {
+        let summary = configuration::summary(&snapshot);
+        self.handle.publish(Arc::new(snapshot));
+        self.reloads.succeeded(&summary);
+    }
+
     /// A good configuration replaces the current one; a bad one changes nothing and is told.
-    fn use_reading(&self, reading: Reading) {
+    fn use_reading(&mut self, reading: Reading) {
         let kept = || format!("kept revision {}", self.handle.snapshot().revision);
         match reading {
             Reading::Good { snapshot, findings } => {
                 print_findings(&findings);
-                let summary = configuration::summary(&snapshot);
-                self.handle.publish(Arc::new(snapshot));
-                self.reloads.succeeded(&summary);
+                self.resolver.watch(self.files.configuration.names());
+                if self.resolver.is_waiting() {
+                    // Requests for a new name would find no endpoints.
+                    let until = Instant::now() + FIRST_ANSWERS;
+                    self.pending = Pending::Configuration { until };
+                } else {
+                    self.pending = Pending::Nothing;
+                    self.reloaded(snapshot);
+                }
             }
             Reading::Bad { findings } => {
                 print_findings(&findings);

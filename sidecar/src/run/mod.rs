@@ -9,6 +9,7 @@ mod control;
 mod held;
 mod recording;
 mod reloads;
+mod resolve;
 mod told;
 mod watch;
 
@@ -32,6 +33,7 @@ use crate::runtime::{self, Picked};
 use configuration::{Configuration, Reading};
 use control::Control;
 use reloads::Reloads;
+use resolve::Resolver;
 use told::tell;
 use watch::Watch;
 
@@ -109,8 +111,18 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
             return Err(Failure { code: USAGE, text });
         }
     };
-    let control = Control::new()
+    let mut control = Control::new()
         .map_err(|error| Failure::bad(format!("cannot wait for signals: {error}")))?;
+    let mut resolver = Resolver::new();
+    let snapshot = if configuration.names().is_empty() {
+        snapshot
+    } else {
+        if !control.resolve(&configuration, &mut resolver) {
+            return Ok(());
+        }
+        let answered = configuration.answered(resolver.answers());
+        answered.map_or(snapshot, Arc::new)
+    };
     let running = start_workers(args, runtime, Arc::clone(&snapshot), notices, recorder)?;
     let (commands, received) = tokio::sync::mpsc::unbounded_channel();
     let reloads = Arc::new(Reloads::default());
@@ -147,7 +159,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         configuration,
         watch,
     };
-    control.serve(running, files, received, reloads, times);
+    control.serve(running, files, resolver, received, reloads, times);
     Ok(())
 }
 

@@ -25,10 +25,10 @@ pub(super) fn cluster(cluster: &Cluster) -> Derived<Value> {
     if cluster.token_budget.is_some() {
         return Err("a budget of retries over time is an extension of ours");
     }
-    let is_dns = cluster.endpoints.iter().any(endpoints::is_name);
     let mut out = json!({
         "name": cluster.name,
-        "type": if is_dns { "STRICT_DNS" } else { "STATIC" },
+        // A case says what names resolve to, so endpoints have addresses.
+        "type": "STATIC",
         "connect_timeout": duration(cluster.connect_timeout),
         "load_assignment": endpoints::assignment(cluster),
         "circuit_breakers": { "thresholds": [thresholds(cluster)] },

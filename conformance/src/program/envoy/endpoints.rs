@@ -41,11 +41,6 @@ pub(super) fn locality(text: &str) -> Value {
     locality
 }
 
-/// Whether an address is a name to look up.
-pub(super) fn is_name(endpoint: &Endpoint) -> bool {
-    matches!(endpoint.address, Address::Name(..))
-}
-
 fn lb_endpoint(endpoint: &Endpoint) -> Value {
     let socket = |host: &str, port: u16| json!({ "socket_address": { "address": host, "port_value": port } });
     let address = match &endpoint.address {

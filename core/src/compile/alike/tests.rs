@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::cluster::Registry;
-use crate::compile::{Inbound, compile};
+use crate::compile::{Answers, Inbound, compile};
 use crate::config::destination_rule::{LocalityLbSetting, ZoneAwareLbSetting};
 use crate::config::load::{Source, load};
 
@@ -75,7 +75,15 @@ fn matter(yaml: &str, mesh: &MeshConfig, has_inbound: bool) -> String {
         let whole = workload(&some.collect::<Vec<_>>());
         let snapshot = |workload: &Workload| {
             let registry = &mut Registry::default();
-            let compiled = compile(&resources, workload, mesh, &inbound, registry, 0);
+            let compiled = compile(
+                &resources,
+                workload,
+                mesh,
+                &inbound,
+                &Answers::new(),
+                registry,
+                0,
+            );
             format!("{:?}", compiled.snapshot)
         };
         let alike = reduced(&resources, mesh, &whole, has_inbound);

@@ -75,7 +75,7 @@ spec: {address: 10.0.3.2, labels: {app: other}}
             "80||a.test",
             "10.0.0.1:8080*3 10.0.0.2:9090*1 /run/a.sock*1",
         ),
-        ("80||b.test", "b.test:80*1"),
+        ("80||b.test", "10.9.0.1:80*1 10.9.0.2:80*1"),
         ("80||*.c.test", ""),
         ("80||d.test", "10.0.3.1:80*1"),
     ] {
@@ -156,7 +156,16 @@ fn clusters_stand_by_name() {
     );
     let registry = &mut Registry::default();
     let (workload, mesh) = (Workload::default(), MeshConfig::default());
-    let snapshot = compile(&loaded.resources, &workload, &mesh, &inbound, registry, 0).snapshot;
+    let snapshot = compile(
+        &loaded.resources,
+        &workload,
+        &mesh,
+        &inbound,
+        &Answers::new(),
+        registry,
+        0,
+    )
+    .snapshot;
     let names: Vec<&str> = snapshot.clusters.iter().map(|c| &*c.name).collect();
     assert!(names.windows(2).all(|two| two[0] < two[1]), "{names:?}");
     let applications: Vec<&str> = snapshot
@@ -191,7 +200,16 @@ fn inbound_listeners_forward_to_the_application() {
         MeshConfig::default(),
     );
     let registry = &mut Registry::default();
-    let first = compile(&resources, &workload, &mesh, &inbound, registry, 0).snapshot;
+    let first = compile(
+        &resources,
+        &workload,
+        &mesh,
+        &inbound,
+        &Answers::new(),
+        registry,
+        0,
+    )
+    .snapshot;
     let virtual_host = first.virtual_host(first.inbound[0]);
     assert_eq!(&*virtual_host.name, "inbound|http|8080");
     assert_eq!(&*virtual_host.rules[0].name, "default");
@@ -203,6 +221,7 @@ fn inbound_listeners_forward_to_the_application() {
         &workload,
         &mesh,
         &inbound,
+        &Answers::new(),
         registry,
         first.revision,
     )

@@ -86,7 +86,7 @@ fn endpoints_come_from_slices_and_pods() {
         ("80||pods", "10.2.0.1:7000"),
         ("81||pods", "10.2.0.1:9000"),
         ("80||headless", "10.2.0.1:80"),
-        ("80||outside", "api.example.com:80"),
+        ("80||outside", "10.9.0.1:80"),
     ] {
         assert_eq!(addresses(&snapshot, cluster), want, "{cluster}");
     }

@@ -146,7 +146,15 @@ fn compile_rule(policy: &str, labels: &[(&str, &str)]) -> Compiled {
     let resources = load(&[source], "default").resources;
     let registry = &mut Registry::default();
     let mesh = MeshConfig::default();
-    compile(&resources, &workload(labels), &mesh, &[], registry, 0)
+    compile(
+        &resources,
+        &workload(labels),
+        &mesh,
+        &[],
+        &Answers::new(),
+        registry,
+        0,
+    )
 }
 
 /// What zone-aware routing of `web` goes by.

@@ -103,5 +103,15 @@ fn compiled(
     }
     let (workload, inbound) = (&recorded.workload, &recorded.inbound);
     let registry = &mut Registry::default();
-    Ok(compile(&loaded.resources, workload, &mesh, inbound, registry, 0).snapshot)
+    let answers = &recorded.answers;
+    let compiled = compile(
+        &loaded.resources,
+        workload,
+        &mesh,
+        inbound,
+        answers,
+        registry,
+        0,
+    );
+    Ok(compiled.snapshot)
 }

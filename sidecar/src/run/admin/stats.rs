@@ -14,7 +14,7 @@ use outrigger_runtime::{Handle, ListenerStats, MirrorStats};
 
 use super::clusters::sweep;
 use crate::run::reloads::Reloads;
-use crate::run::told;
+use crate::run::{resolve, told};
 
 /// Everything that is counted now.
 pub(super) fn text(handle: &Handle, reloads: &Reloads, started: Instant) -> String {
@@ -53,6 +53,9 @@ pub(super) fn text(handle: &Handle, reloads: &Reloads, started: Instant) -> Stri
         stats.log_lines_dropped,
     );
     lines.add("outrigger.notices_dropped", told::dropped());
+    for (name, count) in resolve::counted() {
+        lines.add(format!("outrigger.dns.{name}"), count);
+    }
     add_mirrors(&mut lines, &stats.mirrors);
     lines.sorted()
 }
