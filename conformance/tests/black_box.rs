@@ -62,6 +62,7 @@ fn proxy(config: &str, port: &str) -> ExitCode {
         settings: setup.settings,
         seed: None,
         busy_poll: Duration::ZERO,
+        own_addrs: Vec::new(),
         snapshot: Arc::new(setup.snapshot),
         access_log: None,
         recorder: None,

@@ -14,7 +14,8 @@ use crate::system::{Stream, System};
 /// A connection being made. Dropping it gives up.
 pub(crate) type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, ConnectFault>>>>;
 
-/// Begins to connect. How long it may take is the exchange's deadline. `ours` are the listeners for outbound requests.
+/// Begins to connect. How long it may take is the exchange's deadline. `ours` are addresses of this program
+/// that no request may reach.
 pub(crate) fn connect<S: System>(
     system: &S,
     address: Address,
@@ -47,9 +48,10 @@ async fn tcp<S: System>(
     Ok(stream)
 }
 
-/// Whether a connection ends at one of our listeners for outbound requests. A request on it would come back with the
-/// same host and go round until no descriptors are left. Core refuses what it can tell from the authority; which names
-/// mean this machine only the resolver and the connection know.
+/// Whether a connection ends at this program. At a listener for outbound requests a request on it would come back with
+/// the same host and go round until no descriptors are left; at the admin endpoints a client of the proxy could end it.
+/// Core refuses what it can tell from the authority; which names mean this machine only the resolver and the connection
+/// know.
 fn is_to_ourselves(stream: &impl Stream, ours: &[SocketAddr]) -> bool {
     // A connection that has lost its addresses has ended, and cannot go round.
     let (Some(peer), Some(local)) = (stream.peer_addr(), stream.local_addr()) else {

@@ -197,7 +197,7 @@ impl<S: System> Io<S> {
             match self.shared.joint.poll_output(driven) {
                 Output::Connect(address) => {
                     self.connecting =
-                        Some(connect(&self.shared.system, address, &self.shared.outbound));
+                        Some(connect(&self.shared.system, address, &self.shared.ours));
                 }
                 Output::Reuse(id) => self.reuse = Some(self.reuse(id)),
                 Output::Keep(id) => self.keep(id),

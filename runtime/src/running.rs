@@ -39,6 +39,8 @@ pub struct Config {
     pub seed: Option<u64>,
     /// For how long after the last event a worker looks again instead of sleeping; zero, and it sleeps at once.
     pub busy_poll: Duration,
+    /// Addresses of this program to which no request is forwarded, beside its outbound listeners.
+    pub own_addrs: Vec<SocketAddr>,
     /// The first snapshot.
     pub snapshot: Arc<Snapshot>,
     /// What records the run, if anything does.
@@ -164,6 +166,7 @@ pub fn start<L: Launch>(launch: L, config: Config) -> Result<Running, StartError
             settings: config.settings,
             seed: seed_of(index),
             busy_poll: config.busy_poll,
+            own_addrs: config.own_addrs.clone(),
             tap: (running.recorder.clone()).map(|recorder| Tap::new(recorder, index)),
             bells: Bells {
                 all: Arc::clone(&bells),

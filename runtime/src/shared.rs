@@ -54,8 +54,8 @@ pub(crate) struct Shared<S: System> {
     pub(crate) system: S,
     pub(crate) clock: Clock,
     pub(crate) joint: Joint,
-    /// The addresses of the listeners for outbound requests.
-    pub(crate) outbound: Rc<[SocketAddr]>,
+    /// To which no request is forwarded: the listeners for outbound requests, and what else the program serves itself.
+    pub(crate) ours: Rc<[SocketAddr]>,
     pub(crate) counters: Arc<WorkerCounters>,
     pub(crate) log: Option<LogBuffer>,
     pub(crate) notices: Notices,
@@ -79,7 +79,7 @@ impl<S: System> Shared<S> {
         system: S,
         clock: Clock,
         joint: Joint,
-        outbound: Rc<[SocketAddr]>,
+        ours: Rc<[SocketAddr]>,
         reports: Reports,
         bells: Bells,
     ) -> Self {
@@ -92,7 +92,7 @@ impl<S: System> Shared<S> {
             system,
             clock,
             joint,
-            outbound,
+            ours,
             counters,
             log,
             notices,

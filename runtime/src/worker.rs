@@ -54,6 +54,7 @@ pub(crate) struct Plan {
     pub(crate) settings: WorkerSettings,
     pub(crate) seed: u64,
     pub(crate) busy_poll: Duration,
+    pub(crate) own_addrs: Vec<SocketAddr>,
     pub(crate) tap: Option<Tap>,
     pub(crate) bells: Bells,
     pub(crate) counters: Arc<WorkerCounters>,
@@ -89,7 +90,9 @@ async fn serve<S: System>(system: S, plan: Plan, ready: &SyncSender<io::Result<(
         system.clone(),
         plan.clock,
         joint,
-        outbound.filter_map(|(_, l)| l.local_addr().ok()).collect(),
+        (outbound.filter_map(|(_, l)| l.local_addr().ok()))
+            .chain(plan.own_addrs)
+            .collect(),
         Reports {
             counters: plan.counters,
             log: plan.log,

@@ -147,6 +147,10 @@ fn admin_answers_under_envoys_names() {
     }
     let mut proxy = proxy;
     assert_eq!(proxy.wait().0, Some(0));
+
+    let proxy = Proxy::start(&config.0, &[]);
+    let through = proxy.get(&proxy.addr("admin").to_string());
+    assert!(through.contains(" 503 "), "{through}");
 }
 
 #[test]

@@ -172,6 +172,7 @@ fn config(
         settings: setup.settings,
         seed: Some(SEED),
         busy_poll: Duration::ZERO,
+        own_addrs: Vec::new(),
         snapshot: Arc::new(snapshot),
         recorder: Some(recorded.recorder.clone()),
         access_log: Some(AccessLog {

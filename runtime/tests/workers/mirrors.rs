@@ -43,6 +43,7 @@ fn proxy(service: &Endpoints, mirror: &Endpoints, access_log: Option<AccessLog>)
         settings: WorkerSettings::default(),
         seed: None,
         busy_poll: Duration::ZERO,
+        own_addrs: Vec::new(),
         snapshot: mirrored(service.addr, mirror.addr),
         recorder: None,
         access_log,

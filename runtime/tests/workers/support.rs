@@ -139,6 +139,7 @@ impl Proxy {
             settings: WorkerSettings::default(),
             seed: None,
             busy_poll: Duration::ZERO,
+            own_addrs: Vec::new(),
             snapshot: limited_to(&mut registry, address, limits),
             recorder,
             access_log,

@@ -31,6 +31,7 @@ fn a_connection_is_kept_for_its_own_authority() {
         settings: WorkerSettings::default(),
         seed: None,
         busy_poll: Duration::ZERO,
+        own_addrs: Vec::new(),
         snapshot: Arc::new(Snapshot::default()),
         recorder: None,
         access_log: None,

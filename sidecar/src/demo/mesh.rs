@@ -198,6 +198,7 @@ impl Sidecar {
             settings: WorkerSettings::default(),
             seed: None,
             busy_poll: Duration::ZERO,
+            own_addrs: Vec::new(),
             snapshot: Arc::new(Snapshot::default()),
             recorder: None,
             access_log: stories.map(Stories::log),

@@ -49,20 +49,28 @@ POST /drain_listeners   stop accepting, finish what runs; ?inboundonly: inbound 
 POST /quitquitquit      drain and end
 ";
 
-/// Listens and answers until the program ends. Returns the address with its real port.
+/// Listens; whoever connects waits until [`start`]. The other value is the address with its real port.
 ///
 /// # Errors
-/// The address cannot be listened on, or the thread cannot be started.
+/// The address cannot be listened on.
+pub(super) fn bind(addr: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let listener = retry_bind(|| TcpListener::bind(addr))?;
+    listener.set_nonblocking(true)?;
+    let addr = listener.local_addr()?;
+    Ok((listener, addr))
+}
+
+/// Answers until the program ends.
+///
+/// # Errors
+/// The thread cannot be started.
 pub(super) fn start(
-    addr: SocketAddr,
+    listener: TcpListener,
     handle: Handle,
     commands: UnboundedSender<Command>,
     reloads: Arc<Reloads>,
     minimum_drain_time: Duration,
-) -> io::Result<SocketAddr> {
-    let listener = retry_bind(|| TcpListener::bind(addr))?;
-    listener.set_nonblocking(true)?;
-    let addr = listener.local_addr()?;
+) -> io::Result<()> {
     let admin = Admin {
         handle,
         commands,
@@ -81,7 +89,7 @@ pub(super) fn start(
             tell!("warning: the admin endpoints are gone: {error}");
         }
     })?;
-    Ok(addr)
+    Ok(())
 }
 
 fn serve(runtime: &LocalRuntime, listener: TcpListener, admin: Admin) -> io::Result<()> {

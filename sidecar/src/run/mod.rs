@@ -15,6 +15,7 @@ mod watch;
 
 use std::fmt::Write as _;
 use std::io;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -123,22 +124,24 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         let answered = configuration.answered(resolver.answers());
         answered.map_or(snapshot, Arc::new)
     };
-    let running = start_workers(args, runtime, Arc::clone(&snapshot), notices, recorder)?;
-    let (commands, received) = tokio::sync::mpsc::unbounded_channel();
-    let reloads = Arc::new(Reloads::default());
-    let admin = admin::start(
-        args.admin,
-        running.handle().clone(),
-        commands.clone(),
-        Arc::clone(&reloads),
-        args.minimum_drain_time,
-    );
-    let admin = admin.map_err(|error| {
+    let (admin_listener, admin) = admin::bind(args.admin).map_err(|error| {
         Failure::bad(format!(
             "cannot listen on {} (--admin): {error}",
             args.admin
         ))
     })?;
+    let published = Arc::clone(&snapshot);
+    let running = start_workers(args, runtime, admin, published, notices, recorder)?;
+    let (commands, received) = tokio::sync::mpsc::unbounded_channel();
+    let reloads = Arc::new(Reloads::default());
+    admin::start(
+        admin_listener,
+        running.handle().clone(),
+        commands.clone(),
+        Arc::clone(&reloads),
+        args.minimum_drain_time,
+    )
+    .map_err(|error| Failure::bad(format!("cannot start a thread: {error}")))?;
     let watch = Watch::start(&configuration.paths(), commands.clone());
     // Somebody may have changed a file since it was read and before it was watched.
     let _ = commands.send(control::Command::FilesChanged);
@@ -166,6 +169,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
 fn start_workers(
     args: &RunArgs,
     runtime: Picked,
+    admin: SocketAddr,
     snapshot: Arc<Snapshot>,
     notices: Notices,
     recorder: Option<Recorder>,
@@ -184,6 +188,7 @@ fn start_workers(
         settings: worker_settings(args),
         seed: None,
         busy_poll: args.busy_poll,
+        own_addrs: vec![admin],
         snapshot,
         recorder,
         access_log: access_log(args.access_log),
@@ -237,7 +242,7 @@ fn greeting(
     args: &RunArgs,
     runtime: Picked,
     handle: &Handle,
-    admin: std::net::SocketAddr,
+    admin: SocketAddr,
     snapshot: &Snapshot,
 ) -> String {
     let mut text = format!("outrigger {}:", env!("CARGO_PKG_VERSION"));
