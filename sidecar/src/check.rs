@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use outrigger_core::cluster::Registry;
 use outrigger_core::compile::{self, Answers, Workload};
-use outrigger_core::config::{self, Finding, MeshConfig, Severity};
+use outrigger_core::config::{self, Code, Finding, MeshConfig, Severity};
 
 use crate::cli::{CheckArgs, Format, UnenforcedKind};
 use crate::sources::{self, Source};
@@ -62,6 +62,9 @@ fn judge(args: &CheckArgs, sources: &[Source], mesh: &[Source]) -> Vec<Finding> 
     let read: Vec<config::Source<'_>> = sources.iter().map(Source::as_config).collect();
     let loaded = config::load(&read, &args.namespace);
     findings.extend(loaded.findings);
+    // Services alone may well be somebody else's half.
+    let has_rules = !loaded.resources.virtual_services.is_empty();
+    findings.extend(config::unserved(&loaded.resources).filter(|_| has_rules));
     findings.extend(config::lint(&loaded.resources, &settings));
     // What `run` in this namespace would say as well.
     let workload = Workload {
@@ -83,12 +86,14 @@ fn judge(args: &CheckArgs, sources: &[Source], mesh: &[Source]) -> Vec<Finding> 
     findings
 }
 
-/// In the order of the files, and of the lines within a file.
+/// In the order of the files, and of the lines within a file; what concerns all of them first.
 fn sort(findings: &mut [Finding], sources: &[Source]) {
     let order: BTreeMap<&str, usize> = sources.iter().map(|s| &*s.name).zip(0..).collect();
     findings.sort_by_key(|finding| {
         let file = order.get(&*finding.file).copied().unwrap_or(usize::MAX);
+        let is_of_one = !matches!(finding.code, Code::NoServices | Code::NoEndpoints);
         (
+            is_of_one,
             file,
             finding.line,
             finding.column,

@@ -90,6 +90,30 @@ fn people_see_the_line_and_what_to_do() {
 }
 
 #[test]
+fn rules_without_any_service_are_told_first_of_all() {
+    const RULE: &str = "\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: reviews, annotatoins: {}}
+spec: {hosts: [reviews], http: [{route: [{destination: {host: reviews}}]}]}
+";
+    let output = check(RULE, &["-", "--strict"]);
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(told.starts_with("warning[no-services] "), "{told}");
+    assert!(told.contains("kubectl get svc,endpointslice,pod -o yaml"));
+    assert_eq!(output.status.code(), Some(1));
+    let service = GOOD.replace("ports:", "selector: {app: reviews}\n  ports:");
+    for (input, code) in [
+        (format!("{service}---\n{RULE}"), "warning[no-endpoints] "),
+        (service, "no findings"),
+    ] {
+        let output = check(&input, &["-"]);
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(told.starts_with(code), "{told}");
+    }
+}
+
+#[test]
 fn machines_get_one_document() {
     let output = check(BAD, &["-", "--format", "json"]);
     let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");

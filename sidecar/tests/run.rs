@@ -175,6 +175,26 @@ fn a_second_signal_ends_at_once() {
 }
 
 #[test]
+fn a_run_without_services_says_so_first() {
+    let config = Folder::new("no-services");
+    config.write(
+        "rules.yaml",
+        "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: a}\n\
+         spec: {hosts: [a], http: [{route: [{destination: {host: a}}], timeoot: 1s}]}\n",
+    );
+    let mut child = command(&config.0, &[])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let told = Told::by(child.stderr.take().unwrap());
+    let first = told.wait_for("");
+    let _ = child.kill();
+    let _ = child.wait();
+    assert!(first.contains("[no-services]"), "{first}");
+    assert!(first.contains("kubectl get svc"), "{first}");
+}
+
+#[test]
 fn what_cannot_run_is_refused_with_a_reason() {
     let config = Folder::new("refused");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

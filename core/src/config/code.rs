@@ -222,6 +222,8 @@ codes! {
     PrivateKey "private-key" Warning "A private key stands in the configuration."
 
     // Resources together.
+    NoServices "no-services" Warning "VirtualServices, and no Service or ServiceEntry at all; whatever they route ends in a 503."
+    NoEndpoints "no-endpoints" Warning "Services, and no EndpointSlice or Pod at all; requests to them end in a 503."
     UnknownHost "unknown-host" Warning "A host that no service has; requests to it end in 503 NC."
     DottedShortName "dotted-short-name" Warning "A short name with a dot, which is not expanded to the service it looks like."
     HostWithoutService "host-without-service" Info "A VirtualService host that no service has; sidecars answer for it on port 80 only."

@@ -36,3 +36,21 @@ pub struct Resources {
     /// Kubernetes Node.
     pub nodes: Vec<Node>,
 }
+
+impl Resources {
+    /// Whether there is any service.
+    #[must_use]
+    pub fn have_services(&self) -> bool {
+        !self.services.is_empty() || !self.service_entries.is_empty()
+    }
+
+    /// Adds the services of others, and where their endpoints are.
+    pub fn take_services(&mut self, from: Self) {
+        self.services.extend(from.services);
+        self.service_entries.extend(from.service_entries);
+        self.workload_entries.extend(from.workload_entries);
+        self.endpoint_slices.extend(from.endpoint_slices);
+        self.pods.extend(from.pods);
+        self.nodes.extend(from.nodes);
+    }
+}

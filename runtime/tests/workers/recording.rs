@@ -47,6 +47,7 @@ fn configured(recorder: &Recorder, address: &Address) {
             mesh: None,
             workload: Cow::Owned(outrigger_core::compile::Workload::default()),
             inbound: Cow::Owned(Vec::new()),
+            answers: Cow::Owned(outrigger_core::compile::Answers::new()),
             previous: 0,
             identity: identity(&snapshot),
         }));

@@ -182,6 +182,8 @@ impl Configuration {
         let read: Vec<_> = sources.iter().map(Source::as_config).collect();
         let loaded = config::load(&read, &self.workload.namespace);
         findings.extend(loaded.findings);
+        // First, because it explains the rest.
+        findings.splice(0..0, config::unserved(&loaded.resources));
         UnenforcedKind::accept(&self.accept_unenforced, &mut findings);
         if findings.iter().any(Finding::blocks) {
             return Reading::Bad { findings };

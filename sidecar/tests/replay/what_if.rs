@@ -159,6 +159,26 @@ fn an_example_is_told_with_both_stories() {
     }
 }
 
+/// Rules alone, as a team keeps them, are tried on the services of the recording.
+#[test]
+fn services_that_are_left_out_are_the_recorded_ones() {
+    let folder = Folder::new("what-if-rules-alone");
+    let rules = folder.0.join("rules/rules.yaml");
+    let recorded = recorded_rules();
+    let alone: Vec<&str> = recorded
+        .split("---\n")
+        .filter(|document| !document.contains("kind: ServiceEntry"))
+        .collect();
+    assert_eq!(alone.len(), 2);
+    fs::write(&rules, alone.join("---\n")).unwrap();
+    let (code, _, told) = asked(&rules, "json");
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("those of the recording are used"), "{told}");
+    fs::write(&rules, &recorded).unwrap();
+    let (code, _, told) = asked(&rules, "json");
+    assert_eq!((code, &*told), (Some(0), ""));
+}
+
 #[test]
 fn rules_that_cannot_be_used_are_told() {
     let folder = Folder::new("what-if-bad");

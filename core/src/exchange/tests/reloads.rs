@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::cluster::Registry;
-use crate::compile::{Workload, compile};
+use crate::compile::{Answers, Workload, compile};
 use crate::config::load::{Source, load};
 use crate::config::mesh::MeshConfig;
 
@@ -22,7 +22,15 @@ impl Compiler {
         let (workload, mesh) = (Workload::default(), MeshConfig::default());
         let resources = load(&[source], &workload.namespace).resources;
         let registry = &mut self.registry;
-        let compiled = compile(&resources, &workload, &mesh, &[], registry, self.revision);
+        let compiled = compile(
+            &resources,
+            &workload,
+            &mesh,
+            &[],
+            &Answers::new(),
+            registry,
+            self.revision,
+        );
         self.revision = compiled.snapshot.revision;
         Arc::new(compiled.snapshot)
     }

@@ -46,7 +46,18 @@ pub(super) fn what_if(args: &ReplayArgs) -> ExitCode {
             return ExitCode::from(UNREADABLE);
         }
     };
-    let (compared, stop) = compare(file, |recorded| compiled(&rules, mesh.first(), recorded));
+    let mut has_services = true;
+    let (compared, stop) = compare(file, |recorded| {
+        compiled(&rules, mesh.first(), recorded).map(|compiled| {
+            has_services &= compiled.has_services;
+            compiled.snapshot
+        })
+    });
+    if !has_services {
+        anstream::eprintln!(
+            "note: there is no Service or ServiceEntry among these rules; those of the recording are used"
+        );
+    }
     let error = match stop {
         None => None,
         Some(Stop::Fault(fault)) => Some(format!("`{}`: {fault}", args.file.display())),
@@ -77,6 +88,13 @@ pub(super) fn what_if(args: &ReplayArgs) -> ExitCode {
     }
 }
 
+/// What the rules come to.
+struct Compiled {
+    snapshot: Snapshot,
+    /// They have services of their own. Otherwise the recorded ones are used, so that rules alone can be tried.
+    has_services: bool,
+}
+
 /// The rules, compiled for whom the recorded ones were compiled.
 ///
 /// # Errors
@@ -85,13 +103,13 @@ fn compiled(
     rules: &[Source],
     mesh: Option<&Source>,
     recorded: &Configuration<'_>,
-) -> Result<Snapshot, Vec<Finding>> {
+) -> Result<Compiled, Vec<Finding>> {
     let recorded_mesh = recorded.mesh.as_ref().map(|mesh| mesh.as_source());
     let mesh = mesh.map(Source::as_config).or(recorded_mesh);
     let (mesh, mut findings) =
         mesh.map_or_else(|| (MeshConfig::default(), Vec::new()), config::load_mesh);
     let read: Vec<_> = rules.iter().map(Source::as_config).collect();
-    let loaded = config::load(&read, &recorded.workload.namespace);
+    let mut loaded = config::load(&read, &recorded.workload.namespace);
     findings.extend(loaded.findings);
     // The recorded run enforced none of them either, and nobody comes in here.
     for finding in &mut findings {
@@ -100,6 +118,12 @@ fn compiled(
     findings.retain(Finding::blocks);
     if !findings.is_empty() {
         return Err(findings);
+    }
+    let has_services = loaded.resources.have_services();
+    if !has_services {
+        let files: Vec<_> = recorded.files.iter().map(|file| file.as_source()).collect();
+        let of_then = config::load(&files, &recorded.workload.namespace);
+        loaded.resources.take_services(of_then.resources);
     }
     let (workload, inbound) = (&recorded.workload, &recorded.inbound);
     let registry = &mut Registry::default();
@@ -113,5 +137,8 @@ fn compiled(
         registry,
         0,
     );
-    Ok(compiled.snapshot)
+    Ok(Compiled {
+        snapshot: compiled.snapshot,
+        has_services,
+    })
 }
