@@ -14,6 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use proxy::{Folder, Proxy, application, ask, command, refused, shop};
+use support::Told;
 
 #[test]
 fn serves_both_ways_and_logs() {

@@ -66,10 +66,11 @@ impl Relocation {
 
     fn answers(&self, answers: &Answers) -> Answers {
         let address = |ip: &IpAddr| self.text(&ip.to_string()).parse().unwrap_or(*ip);
-        let answer = |(name, addresses): (&Box<str>, &Vec<IpAddr>)| {
-            (name.clone(), addresses.iter().map(address).collect())
-        };
-        answers.iter().map(answer).collect()
+        let mut relocated = answers.clone();
+        for ip in relocated.values_mut().flatten() {
+            *ip = address(ip);
+        }
+        relocated
     }
 
     fn bytes(&self, bytes: &[u8]) -> Vec<u8> {
