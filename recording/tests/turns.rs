@@ -7,7 +7,7 @@ use std::io::{self, Cursor, Write};
 use std::sync::{Arc, Mutex};
 
 use outrigger_core::cluster::Registry;
-use outrigger_core::compile::{Answers, Workload, compile};
+use outrigger_core::compile::{self, Workload, compile};
 use outrigger_core::config::{MeshConfig, Source, load};
 use outrigger_core::exchange::{Input, Interest, ListenerKind, Output, Peer, Side};
 use outrigger_core::snapshot::Snapshot;
@@ -92,7 +92,7 @@ impl Stage {
             &workload,
             &mesh,
             &[],
-            &Answers::new(),
+            &compile::Answers::new(),
             &mut registry,
             0,
         )
@@ -106,7 +106,7 @@ impl Stage {
             mesh: None,
             workload: Cow::Owned(workload),
             inbound: Cow::Owned(Vec::new()),
-            answers: Cow::Owned(Answers::new()),
+            answers: Cow::Owned(compile::Answers::new()),
             previous: 0,
             identity: identity(&snapshot),
         }));
