@@ -30,23 +30,77 @@ impl core::fmt::Display for FormatError {
 pub fn parse(value: &str) -> Result<Vec<ValuePart>, FormatError> {
     let mut parts = Vec::new();
     let mut literal = String::new();
-    let mut rest = value;
-    while let Some((before, after)) = rest.split_once('%') {
-        literal.push_str(before);
-        let Some((operator, after)) = after.split_once('%') else {
-            return Err(FormatError::LonePercent);
-        };
-        if operator.is_empty() {
-            literal.push('%');
-        } else {
-            flush(&mut literal, &mut parts);
-            parts.push(parse_operator(operator)?);
+    let mut pieces = Pieces { rest: value };
+    while let Some(piece) = pieces.next()? {
+        match piece {
+            Piece::Text(text) => literal.push_str(text),
+            Piece::Operator(operator) => {
+                flush(&mut literal, &mut parts);
+                parts.push(parse_operator(operator)?);
+            }
         }
-        rest = after;
     }
-    literal.push_str(rest);
     flush(&mut literal, &mut parts);
     Ok(parts)
+}
+
+/// Whether a percent sign begins nothing, whatever the operators are.
+#[must_use]
+pub fn has_lone_percent(value: &str) -> bool {
+    let mut pieces = Pieces { rest: value };
+    loop {
+        match pieces.next() {
+            Ok(Some(_)) => {}
+            Ok(None) => return false,
+            Err(_) => return true,
+        }
+    }
+}
+
+/// What a value is made of, in order.
+enum Piece<'v> {
+    Text(&'v str),
+    /// What stands between two percent signs.
+    Operator(&'v str),
+}
+
+struct Pieces<'v> {
+    rest: &'v str,
+}
+
+impl<'v> Pieces<'v> {
+    fn next(&mut self) -> Result<Option<Piece<'v>>, FormatError> {
+        let Some(after) = self.rest.strip_prefix('%') else {
+            let (text, rest) = self
+                .rest
+                .split_at(self.rest.find('%').unwrap_or(self.rest.len()));
+            self.rest = rest;
+            return Ok((!text.is_empty()).then_some(Piece::Text(text)));
+        };
+        if let Some(rest) = after.strip_prefix('%') {
+            self.rest = rest;
+            return Ok(Some(Piece::Text("%")));
+        }
+        let end = operator_end(after).ok_or(FormatError::LonePercent)?;
+        self.rest = &after[end + 1..];
+        Ok(Some(Piece::Operator(&after[..end])))
+    }
+}
+
+/// Where the percent sign stands that ends an operator. Arguments may hold percent signs: `%START_TIME(%s)%`.
+fn operator_end(text: &str) -> Option<usize> {
+    let end = text.find('%')?;
+    let Some(open) = text[..end].find('(') else {
+        return Some(end);
+    };
+    let closed = text[open..].match_indices(')').find_map(|(close, _)| {
+        let after = &text[open + close + 1..];
+        let length = after.strip_prefix(':').map_or(after, |length| {
+            length.trim_start_matches(|c: char| c.is_ascii_digit())
+        });
+        length.starts_with('%').then(|| text.len() - length.len())
+    });
+    Some(closed.unwrap_or(end))
 }
 
 /// A value that is taken as it stands.
@@ -159,6 +213,13 @@ mod tests {
             (
                 "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%",
                 vec![ValuePart::DownstreamRemoteAddress { without_port: true }],
+            ),
+            (
+                "%REQ(x%y)%%REQ(x)%",
+                vec![
+                    ValuePart::Request("x%y".into()),
+                    ValuePart::Request("x".into()),
+                ],
             ),
             (
                 "%PROTOCOL%%ROUTE_NAME%",

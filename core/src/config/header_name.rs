@@ -51,10 +51,14 @@ pub(in crate::config) fn plain(name: &str, report: &mut Report) {
     tell_name(name, check_field_name(name), report);
 }
 
+/// Whether it names the authority of a request, which HTTP/1 carries in `Host`.
+pub(in crate::config) fn is_authority(name: &str) -> bool {
+    name.eq_ignore_ascii_case("host") || name.eq_ignore_ascii_case(":authority")
+}
+
 /// A name in `set`, `add` or `remove`. The host may only be changed in a request, and never removed.
 pub(in crate::config) fn written(name: &str, takes_authority: bool, report: &mut Report) {
-    let is_authority = name.eq_ignore_ascii_case("host") || name.eq_ignore_ascii_case(":authority");
-    let complaint = if is_authority {
+    let complaint = if is_authority(name) {
         if takes_authority {
             Ok(())
         } else {
@@ -85,8 +89,8 @@ pub(in crate::config) fn value(text: &str, report: &mut Report) {
         report.raise(Code::InvalidHeaderValue, message, "");
         return;
     }
-    // Istio only counts; a percent sign too many is told before an operator that is not known.
-    if !text.matches('%').count().is_multiple_of(2) {
+    // A percent sign too many is told before an operator that is not known.
+    if format::has_lone_percent(text) {
         tell_lone_percent(text, report);
         return;
     }
@@ -224,7 +228,13 @@ mod tests {
             ("100%%", &[]),
             ("%REQ(:path)%", &[]),
             ("prefix %HOSTNAME% suffix", &["operator-not-in-effect"]),
-            ("%START_TIME(%s)%", &["invalid-header-value"]),
+            ("%START_TIME(%s)%", &["operator-not-in-effect"]),
+            (
+                "%DOWNSTREAM_PEER_CERT_V_START(%b %d %Y)%, %PROTOCOL%",
+                &["operator-not-in-effect"],
+            ),
+            ("%HOSTNAME% 50%", &["invalid-header-value"]),
+            ("50% of %REQ(a)%", &["invalid-header-value"]),
             ("%START_TIME%%", &["invalid-header-value"]),
             ("abc%123", &["invalid-header-value"]),
             ("%FOO%", &["invalid-header-value"]),

@@ -114,6 +114,23 @@ pub fn check_host(host: &str) -> Result<(), Complaint> {
     })
 }
 
+/// Whether it is the SNI by which gateways pass a sidecar's TLS on: `outbound_.80_.v1_.reviews.ns.svc.cluster.local`.
+#[must_use]
+pub fn is_passthrough_sni(host: &str) -> bool {
+    let Some((port, rest)) = host
+        .strip_prefix("outbound_.")
+        .and_then(|rest| rest.split_once("_."))
+    else {
+        return false;
+    };
+    let Some((subset, service)) = rest.split_once("_.") else {
+        return false;
+    };
+    port.parse::<u16>().is_ok()
+        && (subset.is_empty() || is_dns_label(subset))
+        && check_fqdn(service).is_ok()
+}
+
 /// Whether the host holds a wildcard that is not a whole label, such as `*bar.com`. Istio reads it as a suffix in some
 /// places and refuses it in others.
 #[must_use]

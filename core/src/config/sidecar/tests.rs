@@ -1,7 +1,7 @@
 //! Sidecars and what is said about them.
 
 use super::{EgressHost, EgressNamespace};
-use crate::config::fixture::check;
+use crate::config::fixture::{check, judged_document};
 
 #[test]
 fn egress_hosts_are_read() {
@@ -153,4 +153,17 @@ fn policies() {
             ),
         ],
     );
+}
+
+#[test]
+fn the_own_namespace_is_another_one_under_the_root() {
+    for (namespace, expected) in [
+        ("ns", vec!["duplicate-egress-host spec.egress[0].hosts[1]"]),
+        ("istio-system", vec![]),
+    ] {
+        let text = format!(
+            "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {{name: a, namespace: {namespace}}}\nspec: {{egress: [{{hosts: ['./*', {namespace}/*]}}]}}\n"
+        );
+        assert_eq!(judged_document(&text), expected, "{namespace}");
+    }
 }

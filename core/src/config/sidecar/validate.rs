@@ -10,6 +10,7 @@ use crate::config::address::{self, Host};
 use crate::config::checks;
 use crate::config::code::Code;
 use crate::config::destination_rule::validate::pool;
+use crate::config::mesh::DEFAULT_ROOT_NAMESPACE;
 use crate::config::names;
 use crate::config::protocol::Protocol;
 use crate::config::report::Report;
@@ -250,6 +251,8 @@ fn check_egress_hosts(hosts: &[String], namespace: &str, report: &mut Report) {
         check_egress_host(entry, host, report);
         let of = match host.namespace {
             EgressNamespace::Any => "*",
+            // Under the root namespace it stands for the namespace of each workload that has no Sidecar.
+            EgressNamespace::Own if namespace == DEFAULT_ROOT_NAMESPACE => ".",
             EgressNamespace::Own => namespace,
             EgressNamespace::Named(name) => name,
             EgressNamespace::None => return,

@@ -73,10 +73,11 @@ fn check_delegate(service: &VirtualService, report: &mut Report) {
 
 fn check_hosts(service: &VirtualService, report: &mut Report) {
     let on_mesh = service.binds_to_mesh();
+    let has_sni = !service.tls.is_empty();
     let mut all_valid = true;
     report.each("hosts", &service.hosts, |report, host| {
         if let Err(why) = names::check_host(host) {
-            if parse_ip(host).is_none() {
+            if parse_ip(host).is_none() && !(has_sni && names::is_passthrough_sni(host)) {
                 report.raise(
                     Code::InvalidHost,
                     format!("host {} {why}", quoted(host)),

@@ -3,6 +3,7 @@
 use super::{action, conditions, policy};
 use crate::config::checks;
 use crate::config::code::Code;
+use crate::config::header_name;
 use crate::config::report::Report;
 use crate::config::virtual_service::{HttpRoute, StringMatch};
 
@@ -41,6 +42,7 @@ pub(super) fn check(rule: &HttpRoute, place: Place, report: &mut Report) {
     if let Some(rewrite) = &rule.rewrite {
         report.field("rewrite", |report| action::check_rewrite(rewrite, report));
     }
+    check_authority(rule, report);
     checks::duration_in("timeout", rule.timeout, report);
     if let Some(retries) = &rule.retries {
         report.field("retries", |report| policy::check_retry(retries, report));
@@ -114,7 +116,37 @@ fn check_action(rule: &HttpRoute, is_delegate: bool, report: &mut Report) {
     }
 }
 
-/// `redirect.prefixRewrite` needs to know which prefix was matched.
+/// The authority of a request is replaced once: by the rewrite, or by one header operation of the rule.
+fn check_authority(rule: &HttpRoute, report: &mut Report) {
+    let rewrite = rule.rewrite.as_ref();
+    let mut first = rewrite
+        .filter(|rewrite| !rewrite.authority.is_empty())
+        .map(|_| "rewrite.authority".to_owned());
+    let headers = rule.headers.as_ref();
+    let Some(request) = headers.and_then(|headers| headers.request.as_ref()) else {
+        return;
+    };
+    for (operation, fields) in [("set", &request.set), ("add", &request.add)] {
+        for (name, value) in fields {
+            if !header_name::is_authority(name) {
+                continue;
+            }
+            let here = format!("headers.request.{operation}[{name:?}]");
+            if let Some(first) = &first {
+                let message = format!("`{first}` replaces the authority already");
+                report.field(&format!("headers.request.{operation}"), |report| {
+                    report.key(name, |report| {
+                        report.raise(Code::RouteConflict, message, "keep one of them");
+                    });
+                });
+            } else if !value.is_empty() {
+                first = Some(here);
+            }
+        }
+    }
+}
+
+/// `redirect.prefixRewrite` needs to know which prefix was matched; without a match on `uri` that is `/`.
 fn check_prefix_redirect(rule: &HttpRoute, report: &mut Report) {
     let Some(redirect) = &rule.redirect else {
         return;
@@ -122,12 +154,12 @@ fn check_prefix_redirect(rule: &HttpRoute, report: &mut Report) {
     if redirect.prefix_rewrite.is_empty() {
         return;
     }
-    let is_prefix = |uri: &Option<StringMatch>| matches!(uri, Some(StringMatch::Prefix(_)));
-    if rule.matches.iter().any(|entry| !is_prefix(&entry.uri)) {
+    let has_prefix = |uri: &Option<StringMatch>| matches!(uri, None | Some(StringMatch::Prefix(_)));
+    if rule.matches.iter().any(|entry| !has_prefix(&entry.uri)) {
         report.raise_in(
             "redirect.prefixRewrite",
             Code::InvalidRedirect,
-            "`prefixRewrite` needs a `prefix` match on `uri` in every entry of `match`",
+            "`prefixRewrite` needs `prefix` where an entry of `match` asks for `uri`",
             "match by prefix, or use `redirect.uri`",
         );
     }

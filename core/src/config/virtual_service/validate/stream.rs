@@ -63,7 +63,9 @@ fn check_sni(sni: &str, hosts: &[String], report: &mut Report) {
             format!("SNI host {shown} is an IP address, which clients do not send"),
             "match by `destinationSubnets`",
         );
-    } else if let Err(why) = names::check_host(sni) {
+    } else if !names::is_passthrough_sni(sni)
+        && let Err(why) = names::check_host(sni)
+    {
         report.raise(Code::InvalidHost, format!("SNI host {shown} {why}"), "");
         return;
     }

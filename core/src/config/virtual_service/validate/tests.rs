@@ -63,6 +63,11 @@ fn the_resource() {
                     "gateways[2] invalid-gateway",
                 ],
             ),
+            (
+                "hosts: [outbound_.80_._.c], tls: [{match: [{sniHosts: [outbound_.80_._.c]}], route: [{destination: {host: b}}]}]",
+                &[],
+            ),
+            ("hosts: [outbound_.80_._.c]", &["hosts[0] invalid-host"]),
             ("hosts: [a], exportTo: [., ns2]", &[]),
             (
                 "hosts: [a], exportTo: [., ns]",
@@ -208,6 +213,23 @@ fn actions() {
         (
             "match: [{uri: {exact: /a}}], redirect: {prefixRewrite: /b}",
             &["redirect.prefixRewrite invalid-redirect"],
+        ),
+        (
+            "match: [{method: {exact: GET}}], redirect: {prefixRewrite: /b}",
+            &[],
+        ),
+        ("redirect: {prefixRewrite: /b}", &[]),
+        (
+            "rewrite: {authority: c}, headers: {request: {set: {Host: d}}}, route: [{destination: {host: b}}]",
+            &["headers.request.set[\"Host\"] route-conflict"],
+        ),
+        (
+            "headers: {request: {set: {':authority': c}, add: {host: d}}}, route: [{destination: {host: b}}]",
+            &["headers.request.add[\"host\"] route-conflict"],
+        ),
+        (
+            "rewrite: {uri: /c}, headers: {request: {set: {host: d}}}, route: [{destination: {host: b}}]",
+            &[],
         ),
         (
             "match: [{uri: {prefix: /a}}], redirect: {prefixRewrite: /b}",
@@ -428,6 +450,14 @@ fn connections() {
             (
                 "tls: [{match: [{sniHosts: [a.b.com]}], route: [{destination: {host: b}}]}]",
                 &[],
+            ),
+            (
+                "tls: [{match: [{sniHosts: [outbound_.80_._.c.b.com]}], route: [{destination: {host: b}}]}]",
+                &[],
+            ),
+            (
+                "tls: [{match: [{sniHosts: [outbound_.80_.c.b.com]}], route: [{destination: {host: b}}]}]",
+                &["tls[0].match[0].sniHosts[0] invalid-host"],
             ),
             (
                 "tls: [{match: [{sniHosts: [c.com]}], route: [{destination: {host: b}}]}]",
