@@ -40,13 +40,14 @@ impl Targets<'_> {
     ) -> DestinationCluster {
         let domain = &self.input.mesh.cluster_domain;
         let host = names::resolve(&destination.host, namespace, domain);
-        let ports = self.services.find(&host).map(|s| s.ports.as_slice());
+        let host = self.services.canonical(&host);
+        let ports = self.services.find(host).map(|s| s.ports.as_slice());
         let port = match (destination.port, ports) {
             (Some(port), _) => u16::try_from(port).unwrap_or(0), // no service has port 0
             (None, Some([only])) => only.number,
             (None, _) => routed_port,
         };
-        self.clusters.find(port, &destination.subset, &host)
+        self.clusters.find(port, &destination.subset, host)
     }
 
     /// Whether routes to a cluster hash requests.

@@ -14,6 +14,7 @@ use super::resilience;
 use super::resources::ResourceTable;
 use super::rules::{self, Prepared, Rules};
 use super::scope::Scope;
+use super::services::Services;
 use super::virtual_services::{ByHost, Candidate};
 use crate::config::names;
 use crate::snapshot::{HostEntry, HostTable, PortEntry, VirtualHost, VirtualHostId};
@@ -133,6 +134,7 @@ impl<'a> Hosts<'a> {
                 addresses.extend(service.addresses.iter().map(|address| (*address, entry)));
             }
         }
+        self.add_aliases(own);
         for (address, entry) in addresses {
             // One spelling of an IPv6 address, the one that clients use (RFC 5952).
             let parsed = address.parse::<IpAddr>();
@@ -141,16 +143,33 @@ impl<'a> Hosts<'a> {
         }
     }
 
+    /// Other names for services lead to what the services lead to; whoever imports a service has them, too (Istio).
+    fn add_aliases(&mut self, own: &mut Vec<(String, u32)>) {
+        let entries: BTreeMap<&str, u32> =
+            own.iter().map(|(host, e)| (host.as_str(), *e)).collect();
+        let mut found = Vec::new();
+        for (alias, host) in self.targets.services.aliases() {
+            found.extend(entries.get(host).map(|entry| (alias.to_owned(), *entry)));
+        }
+        let names = found
+            .iter()
+            .map(|(alias, entry)| (alias.as_str().into(), *entry));
+        self.names.extend(names);
+        own.extend(found);
+    }
+
     fn add_rule_hosts(&mut self, own: &mut Vec<(String, u32)>, used: &BTreeSet<&str>) {
         let Some(listener) = self.scope.listener_for(HTTP_PORT) else {
             return;
         };
         let by_listener = self.by_listener;
         for (host, candidate) in by_listener[listener].iter() {
-            let is_service = self.targets.services.find(host).is_some_and(|service| {
+            let services = self.targets.services;
+            let is_service = services.find(host).is_some_and(|service| {
                 self.scope.listeners[listener].imports(service.namespace, host)
             });
-            if is_service || used.contains(host) {
+            let is_alias = services.canonical(host) != host;
+            if is_service || is_alias || used.contains(host) {
                 continue;
             }
             if let Some(rules) = self.rules_of(candidate, HTTP_PORT)
@@ -216,6 +235,7 @@ pub(super) fn import_destinations(
     candidates: &[Candidate<'_>],
     by_listener: &[ByHost],
     input: &Input<'_>,
+    services: &Services<'_>,
 ) {
     if scope.has_everything() {
         return;
@@ -229,7 +249,8 @@ pub(super) fn import_destinations(
             let namespace = &expanded.resource.meta.namespace;
             for destination in &expanded.route.route {
                 let host = &destination.destination.host;
-                scope.add_destination(names::resolve(host, namespace, &input.mesh.cluster_domain));
+                let host = names::resolve(host, namespace, &input.mesh.cluster_domain);
+                scope.add_destination(services.canonical(&host).to_owned());
             }
         }
     }

@@ -121,7 +121,7 @@ pub fn compile(
         .iter()
         .map(|listener| virtual_services::ByHost::new(&candidates, listener))
         .collect();
-    hosts::import_destinations(&mut scope, &candidates, &by_listener, &input);
+    hosts::import_destinations(&mut scope, &candidates, &by_listener, &input, &services);
     let workloads = endpoints::Workloads::new(&input);
     let source = peers::source(&input, &services, &workloads);
     let around = clusters::Surroundings {

@@ -1,15 +1,15 @@
 //! Which services there are: Kubernetes Services and ServiceEntries, one for each host name (reference §3).
 //!
 //! Owns competition for a host name (a Kubernetes Service wins, then the oldest ServiceEntry) and what answers on which
-//! port. Where the endpoints are is `endpoints`' business, who may use a service is `scope`'s.
+//! port, and which names are other names for a service. Where the endpoints are is `endpoints`' business, who may use a service is `scope`'s.
 
 use std::collections::BTreeMap;
 
 use super::Input;
 use crate::config::kubernetes::{self, Reach, TrafficDistribution};
-use crate::config::names;
 use crate::config::protocol::Protocol;
 use crate::config::service_entry::{ServiceEntry, ServicePort};
+use crate::config::{aliases, names};
 
 /// A service that the client's namespace may see.
 #[derive(Clone, Debug)]
@@ -66,6 +66,8 @@ pub(super) enum Source<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Services<'a> {
     by_host: BTreeMap<String, Service<'a>>,
+    /// Hosts of ExternalName services that are other names for a service, with that service's host.
+    aliases: BTreeMap<String, String>,
 }
 
 impl<'a> Services<'a> {
@@ -73,10 +75,12 @@ impl<'a> Services<'a> {
     #[must_use]
     pub(super) fn new(input: &Input<'a>) -> Self {
         let mut services = Self::default();
-        for resource in input.services() {
-            if input.sees_service(&resource.export_to, &resource.meta.namespace) {
-                services.add(kubernetes_service(resource, &input.mesh.cluster_domain));
-            }
+        let domain = &input.mesh.cluster_domain;
+        let mut of_kubernetes = input.services();
+        of_kubernetes
+            .retain(|resource| input.sees_service(&resource.export_to, &resource.meta.namespace));
+        for resource in &of_kubernetes {
+            services.add(kubernetes_service(resource, domain));
         }
         for resource in input.service_entries() {
             if input.sees_service(&resource.export_to, &resource.meta.namespace) {
@@ -86,6 +90,12 @@ impl<'a> Services<'a> {
                 }
             }
         }
+        services.aliases = aliases::resolve(of_kubernetes.into_iter(), domain, |host| {
+            services.by_host.contains_key(host)
+        });
+        for alias in services.aliases.keys() {
+            services.by_host.remove(alias);
+        }
         services
     }
 
@@ -93,6 +103,18 @@ impl<'a> Services<'a> {
     #[must_use]
     pub(super) fn find(&self, host: &str) -> Option<&Service<'a>> {
         self.by_host.get(host)
+    }
+
+    /// The host by which a service is known that may be named by another one.
+    #[must_use]
+    pub(super) fn canonical<'h>(&'h self, host: &'h str) -> &'h str {
+        self.aliases.get(host).map_or(host, String::as_str)
+    }
+
+    /// Other names for services, with the service's own.
+    pub(super) fn aliases(&self) -> impl Iterator<Item = (&str, &str)> {
+        let aliases = self.aliases.iter();
+        aliases.map(|(alias, host)| (alias.as_str(), host.as_str()))
     }
 
     /// All services, by host name.

@@ -226,6 +226,7 @@ codes! {
     NoEndpoints "no-endpoints" Warning "Services, and no EndpointSlice or Pod at all; requests to them end in a 503."
     UnknownHost "unknown-host" Warning "A host that no service has; requests to it end in 503 NC."
     DottedShortName "dotted-short-name" Warning "A short name with a dot, which is not expanded to the service it looks like."
+    AliasHost "alias-host" Warning "A rule for an ExternalName service that is another name for a service; that service's rules hold."
     HostWithoutService "host-without-service" Info "A VirtualService host that no service has; sidecars answer for it on port 80 only."
     HiddenHost "hidden-host" Warning "A service is not exported to the namespace that uses it."
     UnknownPort "unknown-port" Warning "A port that the service does not have."

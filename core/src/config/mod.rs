@@ -5,6 +5,7 @@
 //! resolution, precedence, merging) is left to the compiler, which sees no YAML; nothing behind it sees these types.
 
 pub mod address;
+pub mod aliases;
 pub mod annotations;
 mod checks;
 pub mod code;

@@ -22,6 +22,7 @@ pub(super) fn lint(lint: &mut Lint<'_>) {
                 endpoints(lint, host, rule);
                 port_settings(lint, host, rule);
             }
+            super::tell_alias(lint, about(rule), "spec.host".into(), host);
             selector(lint, rule);
             passthrough(lint, host, rule);
             ejection_annotations(lint, rule);

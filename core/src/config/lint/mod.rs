@@ -72,6 +72,16 @@ struct About<'a> {
     meta: &'a Meta,
 }
 
+/// Rules for another name of a service hold for nobody.
+fn tell_alias(lint: &mut Lint<'_>, about: About<'_>, path: String, host: &str) {
+    let Some(service) = lint.tables.alias(host) else {
+        return;
+    };
+    let message = format!("`{host}` is another name for `{service}`, whose rules hold for it");
+    let help = format!("write `{service}`; the ExternalName service has no rules of its own");
+    lint.tell(about, path, Code::AliasHost, message, help);
+}
+
 /// `namespace/name`, as messages name a resource of a kind that the sentence names.
 fn full_name(meta: &Meta) -> String {
     format!("{}/{}", meta.namespace, meta.name)

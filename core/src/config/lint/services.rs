@@ -14,8 +14,11 @@ use crate::config::service_entry::ServiceEntry;
 pub(super) fn lint(lint: &mut Lint<'_>) {
     for service in &lint.resources.services {
         if !service.meta.rejected {
-            port_names(lint, service);
-            service_protocols(lint, service);
+            // Ports of an alias say nothing; those of the service it stands for do.
+            if !is_alias(lint, service) {
+                port_names(lint, service);
+                service_protocols(lint, service);
+            }
             service_workloads(lint, service);
         }
     }
@@ -26,6 +29,12 @@ pub(super) fn lint(lint: &mut Lint<'_>) {
         }
     }
     same_host(lint);
+}
+
+fn is_alias(lint: &Lint<'_>, service: &Service) -> bool {
+    let (name, namespace) = (&service.meta.name, &service.meta.namespace);
+    let host = names::service_host(name, namespace, &lint.mesh.cluster_domain);
+    lint.tables.alias(&host).is_some()
 }
 
 fn port_names(lint: &mut Lint<'_>, service: &Service) {

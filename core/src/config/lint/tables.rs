@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::config::aliases;
 use crate::config::destination_rule::DestinationRule;
 use crate::config::kubernetes::{EndpointSlice, Reach, Service};
 use crate::config::mesh::MeshConfig;
@@ -43,6 +44,8 @@ impl KnownHost<'_> {
 pub(super) struct Tables<'a> {
     mesh: &'a MeshConfig,
     hosts: BTreeMap<String, KnownHost<'a>>,
+    /// Hosts that are other names for services, with the service's own.
+    aliases: BTreeMap<String, String>,
     /// DestinationRules by full host, in the order read.
     rules: BTreeMap<String, Vec<&'a DestinationRule>>,
     workloads: Workloads<'a>,
@@ -69,6 +72,10 @@ impl<'a> Tables<'a> {
                 known.ports.extend(entry_ports(entry));
             }
         }
+        let usable = resources.services.iter().filter(|s| !s.meta.rejected);
+        let aliases = aliases::resolve(usable, &mesh.cluster_domain, |host| {
+            hosts.contains_key(host)
+        });
         let mut rules: BTreeMap<String, Vec<&DestinationRule>> = BTreeMap::new();
         for rule in &resources.destination_rules {
             let host = names::resolve(&rule.host, &rule.meta.namespace, &mesh.cluster_domain);
@@ -77,6 +84,7 @@ impl<'a> Tables<'a> {
         Self {
             mesh,
             hosts,
+            aliases,
             rules,
             workloads,
         }
@@ -100,8 +108,14 @@ impl<'a> Tables<'a> {
             })
     }
 
-    /// The service of a full host name: by exact name, else by the longest wildcard over it.
+    /// The service that a full host is another name for.
+    pub(super) fn alias(&self, host: &str) -> Option<&str> {
+        self.aliases.get(host).map(String::as_str)
+    }
+
+    /// The service of a full host name: by exact name, which may be an alias, else by the longest wildcard over it.
     pub(super) fn host(&self, host: &str) -> Option<&KnownHost<'a>> {
+        let host = self.alias(host).unwrap_or(host);
         self.hosts.get(host).or_else(|| {
             let wildcards =
                 patterns(&self.hosts).filter(|(pattern, _)| names::covers(pattern, host));

@@ -341,6 +341,33 @@ fn protocols_that_are_not_spoken() {
 }
 
 #[test]
+fn rules_for_another_name_are_told() {
+    let a = service("a", "default", HTTP);
+    let external = |to: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: Service\nmetadata: {{name: b, namespace: default}}\n\
+             spec: {{type: ExternalName, externalName: {to}, ports: [{{port: 81}}]}}\n"
+        )
+    };
+    let rules = |host: &str| {
+        let spec = format!(
+            "{{hosts: [{host}], http: [{{route: [{{destination: {{host: {host}, port: {{number: 80}}}}}}]}}]}}"
+        );
+        istio("VirtualService", "name: r", &spec) + &subsets("name: r", host, &[])
+    };
+    let alias = external("a.default.svc.cluster.local");
+    check(&[&a, &alias, &rules("a")], &[]);
+    check(
+        &[&a, &alias, &rules("b")],
+        &["alias-host spec.hosts[0]", "alias-host spec.host"],
+    );
+    check(
+        &[&a, &external("example.com")],
+        &["port-protocol spec.ports[0]"],
+    );
+}
+
+#[test]
 fn sidecars_and_entries_do_not_compete() {
     let sidecar = |name: &str, hosts: &str| {
         istio(
