@@ -136,6 +136,11 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) mesh_config: Option<PathBuf>,
 
+    /// A name server to ask for the names of endpoints, with its port, in the place of those in /etc/resolv.conf; may be
+    /// repeated
+    #[arg(long, value_name = "ADDR", value_parser = parse_addr)]
+    pub(crate) dns_server: Vec<SocketAddr>,
+
     /// For how long nothing of a request or its response may move; 0s is for ever
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_time)]
     pub(crate) stream_idle_timeout: Duration,

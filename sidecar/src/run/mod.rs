@@ -114,7 +114,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     };
     let mut control = Control::new()
         .map_err(|error| Failure::bad(format!("cannot wait for signals: {error}")))?;
-    let mut resolver = Resolver::new();
+    let mut resolver = Resolver::new(&args.dns_server);
     let snapshot = if configuration.names().is_empty() {
         snapshot
     } else {

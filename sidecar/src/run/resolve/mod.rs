@@ -6,11 +6,15 @@
 
 mod ask;
 mod counts;
+mod message;
 mod schedule;
+mod system;
 mod watched;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -24,6 +28,7 @@ use ask::{Answer, Failure};
 pub(super) use counts::counted;
 use counts::{COUNTS, count};
 use schedule::Schedule;
+use system::System;
 use watched::Watched;
 
 /// So long a start, and a reload that brings new names, wait for their first answers.
@@ -35,6 +40,8 @@ pub(super) struct Resolver {
     heard: UnboundedReceiver<Heard>,
     /// For the tasks that ask.
     sender: UnboundedSender<Heard>,
+    /// Asked in the place of the machine's name servers, if there are any.
+    servers: Arc<[SocketAddr]>,
 }
 
 /// A name, and the task that asks for it until this is dropped.
@@ -57,12 +64,14 @@ struct Heard {
 }
 
 impl Resolver {
-    pub(super) fn new() -> Self {
+    /// `servers` are asked in the place of the machine's name servers, if there are any.
+    pub(super) fn new(servers: &[SocketAddr]) -> Self {
         let (sender, heard) = unbounded_channel();
         Self {
             names: BTreeMap::new(),
             heard,
             sender,
+            servers: servers.into(),
         }
     }
 
@@ -72,7 +81,8 @@ impl Resolver {
         self.names.retain(|name, _| names.contains_key(name));
         for (name, uses) in names {
             let known = self.names.entry(name.clone()).or_insert_with(|| {
-                let asking = keep_asking(name.clone(), self.sender.clone());
+                let asking =
+                    keep_asking(name.clone(), Arc::clone(&self.servers), self.sender.clone());
                 Name {
                     uses: *uses,
                     watched: Watched::default(),
@@ -159,11 +169,11 @@ impl Resolver {
 }
 
 /// Asks for a name again and again.
-async fn keep_asking(name: Box<str>, sender: UnboundedSender<Heard>) {
+async fn keep_asking(name: Box<str>, servers: Arc<[SocketAddr]>, sender: UnboundedSender<Heard>) {
     let mut schedule = Schedule::default();
     loop {
         count(&COUNTS.attempt);
-        let outcome = ask::ask(&name).await;
+        let outcome = ask::ask(&name, &System::read(&servers)).await;
         let random = random();
         let wait = match &outcome {
             Ok(answer) => schedule.answered(answer.ttl, random),
@@ -181,3 +191,6 @@ async fn keep_asking(name: Box<str>, sender: UnboundedSender<Heard>) {
 fn random() -> u64 {
     RandomState::new().hash_one(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -189,10 +189,10 @@ mod tests {
         assert!(line.contains("addresses of the last answer"), "{line}");
         assert_eq!(good, Some(2));
         assert_eq!(hear(Err(Failure::NoSuchName), none).0, None);
-        let (line, ..) = told(hear(Err(Failure::TimedOut), none));
+        let (line, ..) = told(hear(Err(Failure::NoAddress), none));
         assert!(line.contains("this was try 3"), "another reason: {line}");
-        assert_eq!(hear(Err(Failure::TimedOut), TOLD_EVERY / 2).0, None);
-        let (line, ..) = told(hear(Err(Failure::TimedOut), TOLD_EVERY));
+        assert_eq!(hear(Err(Failure::NoAddress), TOLD_EVERY / 2).0, None);
+        let (line, ..) = told(hear(Err(Failure::NoAddress), TOLD_EVERY));
         assert!(line.contains("this was try 5"), "{line}");
     }
 }

@@ -1,0 +1,122 @@
+//! The resolver against a name server on loopback.
+
+use super::*;
+
+#[path = "../../../tests/support/dns.rs"]
+mod dns;
+
+use ask::Fault;
+use dns::{Dns, Says};
+use std::net::IpAddr;
+use tokio::runtime::Builder;
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.unwrap().block_on(future)
+}
+
+/// A machine that searches `a.test` first and asks these servers.
+fn machine(servers: &[SocketAddr]) -> System {
+    System {
+        servers: servers.to_vec(),
+        search: vec!["a.test".to_owned()],
+        ndots: 2,
+        timeout: Duration::from_secs(30),
+        attempts: 1,
+        hosts: "127.0.0.9 known.test\n".to_owned(),
+    }
+}
+
+fn ips(texts: &[&str]) -> Vec<IpAddr> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+#[test]
+fn answers_are_found_in_every_way() {
+    let dns = Dns::start();
+    dns.addresses("api.b.test", 30, &["127.0.0.2", "127.0.0.1"]);
+    dns.addresses("db.a.test", 7, &["127.0.0.3"]);
+    dns.say("alias.b.test", Says::Alias(5, "api.b.test"));
+    dns.say("many.b.test", Says::Cut(ips(&["127.0.0.4", "127.0.0.5"])));
+    dns.say("empty.b.test", Says::Addresses(30, Vec::new()));
+    dns.say("broken.b.test", Says::Fails(2));
+    let system = machine(&[dns.addr]);
+    let broken = Failure::Server(dns.addr, Fault::Failed(2));
+    for (name, want) in [
+        ("api.b.test", Ok((&["127.0.0.2", "127.0.0.1"][..], 30))),
+        ("API.b.test.", Ok((&["127.0.0.2", "127.0.0.1"], 30))),
+        ("db", Ok((&["127.0.0.3"], 7))),
+        ("alias.b.test", Ok((&["127.0.0.2", "127.0.0.1"], 5))),
+        ("many.b.test", Ok((&["127.0.0.4", "127.0.0.5"], 60))),
+        ("known.test", Ok((&["127.0.0.9"], 5))),
+        ("none.b.test", Err(Failure::NoSuchName)),
+        ("empty.b.test", Err(Failure::NoAddress)),
+        ("broken.b.test", Err(broken)),
+        ("no..name", Err(Failure::NoName)),
+    ] {
+        let want = want.map(|(addresses, ttl)| Answer {
+            addresses: ips(addresses),
+            ttl: Duration::from_secs(ttl),
+        });
+        assert_eq!(run(ask::ask(name, &system)), want, "{name}");
+    }
+    let asked = dns.asked();
+    assert!(!asked.contains(&"known.test".to_owned()), "{asked:?}");
+    assert!(
+        asked.contains(&"none.b.test.a.test".to_owned()),
+        "{asked:?}"
+    );
+}
+
+#[test]
+fn the_next_server_is_asked_when_one_fails() {
+    let (failing, good) = (Dns::start(), Dns::start());
+    failing.say("api.b.test", Says::Fails(5));
+    good.addresses("api.b.test", 30, &["127.0.0.1"]);
+    // Nobody listens at the first one.
+    let gone = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let nobody = gone.local_addr().unwrap();
+    drop(gone);
+    let answer = run(ask::ask(
+        "api.b.test",
+        &machine(&[nobody, failing.addr, good.addr]),
+    ));
+    assert_eq!(answer.map(|a| a.addresses), Ok(ips(&["127.0.0.1"])));
+    assert_eq!(failing.asked(), ["api.b.test"]);
+    let alone = run(ask::ask("api.b.test", &machine(&[nobody])));
+    let text = alone.unwrap_err().to_string();
+    assert!(text.contains("cannot be asked"), "{text}");
+}
+
+#[test]
+fn names_are_asked_for_again_and_the_last_good_answer_stays() {
+    run(async {
+        let dns = Dns::start();
+        dns.addresses("api.b.test", 1, &["127.0.0.1", "127.0.0.2"]);
+        let mut resolver = Resolver::new(&[dns.addr]);
+        let names = BTreeMap::from([("api.b.test".into(), Uses::Every)]);
+        resolver.watch(&names);
+        assert!(resolver.is_waiting() && resolver.answers().is_empty());
+        resolver.first_answers().await;
+        assert_eq!(
+            resolver.answers()["api.b.test"],
+            ips(&["127.0.0.1", "127.0.0.2"])
+        );
+        // In another order: the same endpoints.
+        dns.addresses("api.b.test", 1, &["127.0.0.2", "127.0.0.1"]);
+        assert!(!resolver.hear().await);
+        dns.addresses("api.b.test", 1, &["127.0.0.3"]);
+        while !resolver.hear().await {}
+        assert_eq!(resolver.answers()["api.b.test"], ips(&["127.0.0.3"]));
+        dns.forget("api.b.test");
+        let fails = |resolver: &Resolver| resolver.names["api.b.test"].watched.is_unresolved();
+        while !fails(&resolver) {
+            assert!(!resolver.hear().await);
+        }
+        assert_eq!(resolver.answers()["api.b.test"], ips(&["127.0.0.3"]));
+        resolver.watch(&names);
+        assert_eq!(resolver.answers().len(), 1, "what is known stays");
+        resolver.watch(&BTreeMap::new());
+        assert!(resolver.answers().is_empty() && !resolver.is_waiting());
+    });
+}
