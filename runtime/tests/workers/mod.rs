@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure here fails the test")]
 
+mod configured;
 mod connections;
 mod descriptors;
 mod draining;
 mod early;
+mod keeping;
 mod mirrors;
 mod ourselves;
 mod recording;

@@ -233,6 +233,19 @@ impl Client {
         })
     }
 
+    /// Waits for the end of the connection, before which nothing comes.
+    pub(crate) fn ends(&mut self) {
+        assert_eq!(self.read_at_most(1), 0, "nothing but the end");
+    }
+
+    /// Something has come that was not read.
+    fn has_unread(&self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false).unwrap();
+        peeked.is_ok_and(|count| count > 0)
+    }
+
     /// Reads and counts up to `limit` bytes.
     pub(crate) fn read_at_most(&mut self, limit: u64) -> u64 {
         std::io::copy(&mut (&mut self.reader).take(limit), &mut std::io::sink()).unwrap()
@@ -280,6 +293,16 @@ impl Endpoints {
                 }
             }
         }
+    }
+
+    /// The next connection, unless a request comes over this one.
+    pub(crate) fn accept_unless(&self, open: &Client) -> Option<Client> {
+        while !open.has_unread() {
+            if let Ok(client) = self.accepted.recv_timeout(Duration::from_millis(5)) {
+                return Some(client);
+            }
+        }
+        None
     }
 
     pub(crate) fn has_more(&self) -> bool {

@@ -1,0 +1,115 @@
+//! Sockets of connections that idle or were given up: none answers somebody else, and none stays open unseen.
+
+use std::thread;
+
+use super::configured::{Setup, Sidecar, service};
+use super::support::{Client, Endpoints, ok};
+
+const CLOSE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+fn ask(client: &mut Client, method: &str) {
+    client.send(&format!(
+        "{method} / HTTP/1.1\r\nhost: app.test\r\ncontent-length: 0\r\n\r\n"
+    ));
+}
+
+/// A request over a new connection, which is kept afterwards.
+fn served(client: &mut Client, endpoints: &Endpoints) -> Client {
+    ask(client, "GET");
+    let mut endpoint = endpoints.accept();
+    endpoint.message().unwrap();
+    endpoint.send(&ok("first"));
+    assert_eq!(client.message().unwrap().body, b"first");
+    endpoint
+}
+
+#[test]
+fn what_an_endpoint_says_unasked_answers_nobody() {
+    let whole = ok("stale");
+    // A POST, because what was sent once is not sent again.
+    for unasked in [
+        Some(&*whole),
+        Some("HTTP/1.1 200 OK\r\n"),
+        Some("\r\n"),
+        None,
+    ] {
+        let endpoints = Endpoints::listen();
+        let sidecar = Sidecar::of(&service(&[endpoints.addr], "", ""));
+        let mut client = sidecar.client();
+        let endpoint = served(&mut client, &endpoints);
+        // On loopback it is there when this returns, before the next request is.
+        let kept = unasked.map(|bytes| {
+            let mut endpoint = endpoint;
+            endpoint.send(bytes);
+            endpoint
+        });
+        let fresh = thread::spawn(move || {
+            let mut endpoint = endpoints.accept();
+            endpoint.message().unwrap();
+            endpoint.send(&ok("fresh"));
+            endpoint
+        });
+        ask(&mut client, "POST");
+        let response = client.message().unwrap();
+        assert_eq!(response.body, b"fresh", "{unasked:?}: {response:?}");
+        fresh.join().unwrap();
+        drop(kept);
+    }
+}
+
+#[test]
+fn a_connection_that_carries_no_other_request_is_closed_while_its_client_stays() {
+    let endpoints = Endpoints::listen();
+    let sidecar = Sidecar::of(&service(&[endpoints.addr], "", ""));
+    let mut client = sidecar.client();
+    for _ in 0..3 {
+        ask(&mut client, "GET");
+        let mut endpoint = endpoints.accept();
+        endpoint.message().unwrap();
+        endpoint.send(CLOSE);
+        client.message().unwrap();
+        endpoint.ends();
+    }
+}
+
+#[test]
+fn an_idle_connection_is_closed_when_its_time_is_over() {
+    let endpoints = Endpoints::listen();
+    let policy = "connectionPool: {http: {idleTimeout: 50ms}}";
+    let sidecar = Sidecar::of(&service(&[endpoints.addr], "", policy));
+    let mut client = sidecar.client();
+    for _ in 0..2 {
+        served(&mut client, &endpoints).ends();
+    }
+    let state = sidecar.snapshot();
+    let connections = |c: &outrigger_core::snapshot::Cluster| c.endpoints[0].state.connections();
+    while state.clusters.iter().map(connections).sum::<u32>() > 0 {
+        thread::yield_now();
+    }
+}
+
+/// The kernel spreads clients over two workers by their ports: in some rounds the idle connection is the other worker's.
+#[test]
+fn a_connection_that_another_worker_gave_up_is_closed() {
+    let endpoints = Endpoints::listen();
+    let policy = "connectionPool: {tcp: {maxConnections: 1}}";
+    let setup = Setup {
+        workers: 2,
+        ..Setup::default()
+    };
+    let sidecar = setup.start(&service(&[endpoints.addr], "", policy));
+    let mut endpoint = served(&mut sidecar.client(), &endpoints);
+    let mut given_up = 0;
+    while given_up < 2 {
+        let mut client = sidecar.client();
+        ask(&mut client, "GET");
+        if let Some(next) = endpoints.accept_unless(&endpoint) {
+            endpoint.ends();
+            endpoint = next;
+            given_up += 1;
+        }
+        endpoint.message().unwrap();
+        endpoint.send(&ok(""));
+        client.message().unwrap();
+    }
+}
