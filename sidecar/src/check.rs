@@ -3,8 +3,12 @@
 //! Owns the exit code and the order of findings. How they look is in `text` and `json`; what is found is decided by
 //! `outrigger_core::config`.
 
+mod args;
+mod fold;
 mod json;
 pub(crate) mod text;
+
+pub(crate) use args::CheckArgs;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -15,7 +19,7 @@ use outrigger_core::cluster::Registry;
 use outrigger_core::compile::{self, Answers, Workload};
 use outrigger_core::config::{self, Code, Finding, MeshConfig, Severity};
 
-use crate::cli::{CheckArgs, Format, UnenforcedKind};
+use crate::cli::{Format, UnenforcedKind};
 use crate::sources::{self, Source};
 
 /// The configuration could not be read, so nothing was judged.
@@ -44,7 +48,7 @@ pub(crate) fn check(args: &CheckArgs) -> ExitCode {
     let out = anstream::AutoStream::auto(io::stdout()).lock();
     let mut out = io::BufWriter::new(out);
     let written = match args.format {
-        Format::Text => text::write(&mut out, &sources, &findings, &counts),
+        Format::Text => text::write(&mut out, &sources, &findings, &counts, args.all),
         Format::Json => json::write(&mut out, &findings, &counts),
     };
     // Whoever reads may stop reading (`| head`); the verdict stands in the exit code all the same.

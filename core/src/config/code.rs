@@ -90,6 +90,8 @@ codes! {
     TooManyFindings "too-many-findings" Error "The file has more findings than are shown."
 
     // The envelope of a resource.
+    PassedOver "passed-over" Info "A document that was not meant as a resource, such as a chart's values."
+    UnrenderedTemplate "unrendered-template" Error "The file is a template that was not rendered."
     NotAResource "not-a-resource" Error "The document is not a Kubernetes-style resource."
     ApiVersion "api-version" Error "The version is not one of this kind."
     UnknownKind "unknown-kind" Error "The group has no such kind."

@@ -15,8 +15,8 @@ use super::resources::Resources;
 use super::value::quoted;
 use super::yaml::{self, Node, Value};
 use super::{
-    destination_rule, envelope, envoy_filter, gateway, kubernetes, mesh, service_entry, sidecar,
-    virtual_service, workload_entry,
+    bystanders, destination_rule, envelope, envoy_filter, gateway, kubernetes, mesh, service_entry,
+    sidecar, virtual_service, workload_entry,
 };
 
 /// The annotation that lets a policy only log what it would do.
@@ -55,9 +55,7 @@ pub fn load(sources: &[Source<'_>], default_namespace: &str) -> Loaded {
     for source in sources {
         loader.file = Arc::from(source.name);
         loader.report.enter_file(&loader.file);
-        for document in yaml::read(source.bytes, &mut loader.report) {
-            loader.document(document);
-        }
+        loader.file(source.bytes);
         loader.report.leave_file();
     }
     Loaded {
@@ -109,6 +107,32 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
+    fn file(&mut self, bytes: &[u8]) {
+        let mut documents = yaml::read(bytes, &mut self.report);
+        let has = |report: &Report| report.has_in_file(bystanders::is_unparsed);
+        if let Some(at) = bystanders::template_mark(bytes).filter(|_| has(&self.report)) {
+            self.report.retract_file();
+            let message = "the file is a template that was not rendered";
+            let help = "render it first (`helm template`), or leave it out with `--ignore` or in `.outriggerignore`";
+            self.report
+                .raise_at(at, Code::UnrenderedTemplate, message, help);
+            return;
+        }
+        let bystander = documents.iter().find(|d| bystanders::is_bystander(d));
+        if let Some(at) = bystander.map(|document| document.at) {
+            documents.retain(|document| !bystanders::is_bystander(document));
+            if documents.is_empty() && !has(&self.report) {
+                // `on: push` of a pipeline is no matter of ours.
+                self.report.retract_file();
+            }
+            let message = "this is no resource of Kubernetes, and passed over";
+            self.report.raise_at(at, Code::PassedOver, message, "");
+        }
+        for document in documents {
+            self.document(document);
+        }
+    }
+
     fn document(&mut self, document: Node) {
         let document = Arc::new(document);
         self.report.enter_document(&document, None);

@@ -7,6 +7,7 @@
 pub mod address;
 pub mod aliases;
 pub mod annotations;
+mod bystanders;
 mod checks;
 pub mod code;
 pub mod decode;

@@ -96,6 +96,18 @@ impl Report {
         self.resource = Some(resource);
     }
 
+    /// Whether the file has a finding with such a code so far.
+    pub fn has_in_file(&self, is_such: impl Fn(Code) -> bool) -> bool {
+        let mut found = self.findings[self.first_of_file..].iter();
+        found.any(|finding| is_such(finding.code))
+    }
+
+    /// Forgets what was found in the file: it turned out to be something else.
+    pub fn retract_file(&mut self) {
+        self.findings.truncate(self.first_of_file);
+        self.findings_in_file = 0;
+    }
+
     /// Puts the findings of the file in the order of their lines.
     pub fn leave_file(&mut self) {
         self.findings[self.first_of_file..].sort_by_key(|finding| (finding.line, finding.column));

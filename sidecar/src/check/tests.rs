@@ -29,7 +29,7 @@ fn finding(code: Code, file: &str, line: u32, column: u32) -> Finding {
 fn as_text(sources: &[Source], findings: &[Finding]) -> String {
     let mut out = Vec::new();
     let counts = Counts::of(findings, sources.len());
-    text::write(&mut out, sources, findings, &counts).unwrap();
+    text::write(&mut out, sources, findings, &counts, false).unwrap();
     anstream::adapter::strip_str(&String::from_utf8(out).unwrap()).to_string()
 }
 
@@ -60,6 +60,49 @@ fn a_finding_about_a_whole_file_shows_no_line() {
         as_text(&[source(&file, "")], &[found]),
         "error[file-too-large] more than 8 MiB\n  a\u{fffd}[2J.yaml\n\n1 error in 1 file\n"
     );
+}
+
+#[test]
+fn like_findings_are_folded() {
+    for (many, whole, folded) in [
+        (3, 3, None),
+        (4, 2, Some("… and 2 more like this; `--all` shows them")),
+        (300, 2, Some("… and 298 more like this; `--all` shows them")),
+    ] {
+        let mut findings = vec![finding(Code::InvalidDuration, "a.yaml", 2, 12); many];
+        findings.push(finding(Code::UnknownField, "a.yaml", 3, 1));
+        for nth in 0..many {
+            let file: Arc<str> = format!("{nth}.yaml").into();
+            let place = Mark { line: 1, column: 1 };
+            findings.push(Finding::new(Code::PassedOver, &file, place, "none"));
+        }
+        let shown = as_text(&[], &findings);
+        assert_eq!(shown.matches("error[invalid-duration]").count(), whole);
+        assert_eq!(shown.matches("warning[unknown-field]").count(), 1);
+        assert_eq!(
+            shown
+                .lines()
+                .map(str::trim)
+                .find(|l| l.contains("like this")),
+            folded
+        );
+        let all = format!("{many} errors, 1 warning, {many} notes in 0 files");
+        assert_eq!(shown.lines().last(), Some(&*all));
+        let passed_over = shown.lines().find(|line| line.starts_with("info"));
+        let mut expected = format!(
+            "info[passed-over] what is no resource of Kubernetes, in {many} files: 0.yaml, 1.yaml, 2.yaml"
+        );
+        if many > 3 {
+            expected += &format!(", … and {} more; `--all` shows them", many - 3);
+        }
+        assert_eq!(passed_over, Some(&*expected));
+        let mut out = Vec::new();
+        let counts = Counts::of(&findings, 0);
+        text::write(&mut out, &[], &findings, &counts, true).unwrap();
+        let shown = String::from_utf8(out).unwrap();
+        assert_eq!(shown.matches("help:").count(), many + 1);
+        assert_eq!(shown.matches(".yaml:1:1").count(), many);
+    }
 }
 
 #[test]

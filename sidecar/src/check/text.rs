@@ -4,28 +4,75 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
-use outrigger_core::config::{Finding, Severity, snippet};
+use outrigger_core::config::{Code, Finding, Severity, snippet};
 
 use super::Counts;
+use super::fold::{Shown, fold};
 use crate::sources::Source;
 
 const BOLD: Style = Style::new().bold();
 const QUIET: Style = Style::new().dimmed();
 const PLACE: Style = AnsiColor::Blue.on_default();
 
-/// Writes every finding and a line that sums them up.
+/// So many files that were passed over are named.
+const NAMED: usize = 3;
+
+/// Writes the findings and a line that sums them up; `all` of them, or a few of each sort.
 pub(super) fn write(
     out: &mut impl Write,
     sources: &[Source],
     findings: &[Finding],
     counts: &Counts,
+    all: bool,
 ) -> io::Result<()> {
-    for finding in findings {
+    let shown = if all {
+        vec![Shown::Whole; findings.len()]
+    } else {
+        fold(findings)
+    };
+    for (finding, shown) in findings.iter().zip(shown) {
+        if shown == Shown::Folded {
+            continue;
+        }
         let source = sources.iter().find(|source| source.name == finding.file);
         write_finding(out, finding, source)?;
+        if let Shown::Last(more) = shown {
+            writeln!(
+                out,
+                "  {QUIET}… and {more} more like this; `--all` shows them{QUIET:#}"
+            )?;
+        }
         writeln!(out)?;
     }
+    if !all {
+        write_passed_over(out, findings)?;
+    }
     write_summary(out, counts)
+}
+
+/// One line for everything that was not meant as a resource.
+fn write_passed_over(out: &mut impl Write, findings: &[Finding]) -> io::Result<()> {
+    let passed_over = findings.iter().filter(|f| f.code == Code::PassedOver);
+    let files: Vec<Cow<'_, str>> = passed_over.map(|f| printable(&f.file)).collect();
+    if files.is_empty() {
+        return Ok(());
+    }
+    let style = style_of(Severity::Info);
+    let (code, count) = (Code::PassedOver, counted(files.len(), "file"));
+    let named = files[..files.len().min(NAMED)].join(", ");
+    write!(
+        out,
+        "{style}{}{style:#}{QUIET}[{code}]{QUIET:#} what is no resource of Kubernetes, in {count}: {named}",
+        code.severity(),
+    )?;
+    if files.len() > NAMED {
+        let more = files.len() - NAMED;
+        write!(
+            out,
+            "{QUIET}, … and {more} more; `--all` shows them{QUIET:#}"
+        )?;
+    }
+    writeln!(out, "\n")
 }
 
 /// Writes one finding, with the line that it is about when its source is given.

@@ -1,0 +1,68 @@
+//! What `outrigger check` takes, and the examples that its `--help` shows.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::{Format, UnenforcedKind};
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  outrigger check rules/
+  outrigger check --strict rules/ && kubectl apply -f rules/
+  kubectl get virtualservice,destinationrule,service -A -o yaml | outrigger check --format json -
+
+Exit code 0: no errors (with --strict: no warnings either); 1: errors; 2: a path could not be read.
+
+--format json writes one document; fields may be added, none is renamed or removed:
+  {
+    \"findings\": [{
+      \"severity\": \"error\" | \"warning\" | \"info\",
+      \"code\": \"invalid-duration\",      stable, see docs/findings.md
+      \"file\": \"rules/a.yaml\",          as it was named
+      \"line\": 12, \"column\": 16,        from 1; 0 when the whole file is meant
+      \"resource\": {\"kind\", \"namespace\", \"name\"} | null,
+      \"path\": \"spec.http[0].timeout\",  empty when no field is meant
+      \"message\": \"...\", \"help\": \"...\"
+    }],
+    \"summary\": {\"files\": 3, \"errors\": 1, \"warnings\": 0, \"infos\": 0}
+  }";
+
+/// What `outrigger check` takes.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = CHECK_EXAMPLES)]
+pub(crate) struct CheckArgs {
+    /// Call it a warning, no error, that policies of this KIND are not enforced yet. May be repeated
+    #[arg(
+        long,
+        value_name = "KIND",
+        value_enum,
+        ignore_case = true,
+        value_delimiter = ','
+    )]
+    pub(crate) accept_unenforced: Vec<UnenforcedKind>,
+
+    /// Files, folders that are searched for *.yaml, *.yml and *.json, or - for standard input
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// Warnings fail as well
+    #[arg(long)]
+    pub(crate) strict: bool,
+
+    /// Show every finding, where a few of each sort are shown
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    /// For people or for machines
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+
+    /// The namespace of resources that name none
+    #[arg(long, value_name = "NS", default_value = "default")]
+    pub(crate) namespace: String,
+
+    /// Istio's mesh configuration
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mesh_config: Option<PathBuf>,
+}
