@@ -20,7 +20,7 @@ use outrigger_core::compile::{self, Answers, Workload};
 use outrigger_core::config::{self, Code, Finding, MeshConfig, Severity};
 
 use crate::cli::{Format, UnenforcedKind};
-use crate::sources::{self, Source};
+use crate::sources::{self, Reader, Source};
 
 /// The configuration could not be read, so nothing was judged.
 const UNREADABLE: u8 = 2;
@@ -28,7 +28,10 @@ const UNREADABLE: u8 = 2;
 /// Runs the command and says how it went.
 pub(crate) fn check(args: &CheckArgs) -> ExitCode {
     let mesh_path: Vec<PathBuf> = args.mesh_config.iter().cloned().collect();
-    let read = sources::read(&args.paths).and_then(|read| Ok((read, sources::read(&mesh_path)?)));
+    let mut reader = Reader::ignoring(&args.ignore);
+    let read = reader
+        .read(&args.paths)
+        .and_then(|read| Ok((read, sources::read(&mesh_path)?)));
     let (found, mesh) = match read {
         Ok((found, mesh)) => (found, mesh.sources),
         Err(unreadable) => {

@@ -16,6 +16,7 @@ use outrigger_core::config::value::parse_duration;
 pub(crate) use crate::check::CheckArgs;
 pub(crate) use crate::replay::ReplayArgs;
 pub(crate) use crate::simulate::SimulateArgs;
+use crate::sources::Pattern;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -79,6 +80,11 @@ pub(crate) struct RunArgs {
     /// Istio and Kubernetes YAML: files, or folders that are searched for *.yaml, *.yml and *.json
     #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
     pub(crate) config: Vec<PathBuf>,
+
+    /// Leave out of folders what is like GLOB, as in a `.gitignore`; a folder's own `.outriggerignore` does the same. May be
+    /// repeated
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) ignore: Vec<Pattern>,
 
     /// What moves the bytes
     #[arg(long, value_enum, default_value_t = Runtime::Tokio)]

@@ -3,6 +3,10 @@
 //! Owns which files a path means and in which order. What the bytes mean is the business of `outrigger_core::config`;
 //! when they are read again is the business of the command.
 
+mod ignored;
+
+pub(crate) use ignored::Pattern;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,6 +15,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ignored::Ignored;
 use outrigger_core::config::{self, Code, Finding, Mark};
 
 /// The path that means standard input.
@@ -87,14 +92,24 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<Found, Vec<Unreadable>> {
 pub(crate) struct Reader {
     /// What came out of pipes and the like, which give it once.
     streams: BTreeMap<PathBuf, Vec<u8>>,
+    /// What is left out of every folder.
+    ignore: Vec<Pattern>,
 }
 
 impl Reader {
+    /// One that leaves out of folders what these patterns say, whatever their own `.outriggerignore` says.
+    pub(crate) fn ignoring(ignore: &[Pattern]) -> Self {
+        Self {
+            ignore: ignore.to_vec(),
+            ..Self::default()
+        }
+    }
+
     /// Reads every file that the paths stand for: a file as it is, a folder with all `*.yaml`, `*.yml` and `*.json`
     /// below it, `-` as standard input, a pipe to its end.
     ///
     /// Files come in the order of the paths, those of a folder sorted by name; a file that several paths name comes
-    /// once. Hidden files and folders are left out, links are followed: that is how Kubernetes lays out a mounted
+    /// once. Hidden files and folders are left out, and what a `.outriggerignore` says; links are followed: that is how Kubernetes lays out a mounted
     /// ConfigMap. What a folder holds and nobody named is passed over with a finding when it cannot be read.
     ///
     /// # Errors
@@ -106,6 +121,8 @@ impl Reader {
             found: Found::default(),
             unreadable: Vec::new(),
             seen: BTreeSet::new(),
+            ignore: &self.ignore,
+            ignored: Vec::new(),
         };
         for path in paths {
             if path == Path::new(STDIN) {
@@ -127,6 +144,9 @@ struct Walk<'r> {
     found: Found,
     unreadable: Vec<Unreadable>,
     seen: BTreeSet<PathBuf>,
+    ignore: &'r [Pattern],
+    /// Of the folders that are walked now, outermost first, and at last what the command line says.
+    ignored: Vec<Ignored>,
 }
 
 impl Walk<'_> {
@@ -137,6 +157,7 @@ impl Walk<'_> {
             Err(error) => return self.fail(path, error),
         };
         if metadata.is_dir() {
+            self.ignored = vec![Ignored::new(path, self.ignore.to_vec())];
             self.folder(path, 0);
         } else if metadata.is_file() {
             if self.is_new(path) {
@@ -181,9 +202,14 @@ impl Walk<'_> {
         match listed {
             Ok(mut inside) => {
                 inside.sort();
+                // Before the command line's, which have the last word.
+                let own = self.ignored_of(path);
+                let depth_before = self.ignored.len();
+                self.ignored.splice(depth_before - 1..depth_before - 1, own);
                 for path in inside.iter().filter(|path| !is_hidden(path)) {
                     self.inside(path, depth + 1);
                 }
+                self.ignored.drain(depth_before - 1..self.ignored.len() - 1);
             }
             Err(error) => self.fail(path, error),
         }
@@ -192,7 +218,11 @@ impl Walk<'_> {
     /// An entry of a folder.
     fn inside(&mut self, path: &Path, depth: usize) {
         let metadata = fs::metadata(path);
-        if metadata.as_ref().is_ok_and(fs::Metadata::is_dir) {
+        let is_folder = metadata.as_ref().is_ok_and(fs::Metadata::is_dir);
+        if ignored::is_ignored(&self.ignored, path, is_folder) {
+            return;
+        }
+        if is_folder {
             return self.folder(path, depth);
         }
         if !is_configuration(path) {
@@ -214,6 +244,21 @@ impl Walk<'_> {
                 self.find(Code::NotARegularFile, path, message.into(), help);
             }
             Err(error) => self.pass_over(path, &error),
+        }
+    }
+
+    /// What a folder's own file leaves out.
+    fn ignored_of(&mut self, folder: &Path) -> Option<Ignored> {
+        let path = folder.join(ignored::FILE);
+        if !path.is_file() {
+            return None;
+        }
+        match content(|| Ok(Box::new(File::open(&path)?))) {
+            Ok(bytes) => Some(Ignored::read(folder, &String::from_utf8_lossy(&bytes))),
+            Err(error) => {
+                self.pass_over(&path, &error);
+                None
+            }
         }
     }
 
@@ -292,143 +337,4 @@ fn file_name(path: &Path) -> Cow<'_, str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A folder of its own for one test; files by path and text.
-    fn folder(test: &str, files: &[(&str, &str)]) -> PathBuf {
-        let folder =
-            std::env::temp_dir().join(format!("outrigger-sources-{}-{test}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).unwrap();
-        for (path, text) in files {
-            let path = folder.join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        folder
-    }
-
-    fn names(folder: &Path, paths: &[&str]) -> Vec<String> {
-        let paths: Vec<_> = paths.iter().map(|path| folder.join(path)).collect();
-        let prefix = format!("{}/", folder.display());
-        let found = read(&paths).unwrap();
-        found
-            .sources
-            .iter()
-            .map(|source| source.name.replace(&prefix, ""))
-            .collect()
-    }
-
-    #[test]
-    fn folders_are_read_in_order_and_files_once() {
-        let folder = folder(
-            "order",
-            &[
-                ("b.yaml", ""),
-                ("a.yml", ""),
-                ("sub/c.json", ""),
-                ("notes.md", ""),
-                (".hidden.yaml", ""),
-                (".git/d.yaml", ""),
-                ("odd", ""),
-            ],
-        );
-        assert_eq!(names(&folder, &[""]), ["a.yml", "b.yaml", "sub/c.json"]);
-        assert_eq!(
-            names(&folder, &["sub", ""]),
-            ["sub/c.json", "a.yml", "b.yaml"]
-        );
-        assert_eq!(
-            names(&folder, &["odd"]),
-            ["odd"],
-            "a file that is named is read"
-        );
-        fs::remove_dir_all(folder).unwrap();
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_mounted_config_map_is_read_through_its_links() {
-        let folder = folder("links", &[("..2026/rules.yaml", "kind: x")]);
-        std::os::unix::fs::symlink("..2026", folder.join("..data")).unwrap();
-        std::os::unix::fs::symlink("..data/rules.yaml", folder.join("rules.yaml")).unwrap();
-        std::os::unix::fs::symlink(".", folder.join("loop")).unwrap();
-        assert_eq!(names(&folder, &[""]), ["rules.yaml"]);
-        fs::remove_dir_all(folder).unwrap();
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn what_may_never_end_is_passed_over_in_a_folder() {
-        let folder = folder("pipe", &[("a.yaml", "")]);
-        // A socket file is no regular file either, and needs no tool to make.
-        let socket = std::os::unix::net::UnixListener::bind(folder.join("s.yaml"));
-        std::os::unix::fs::symlink("/dev/zero", folder.join("z.yaml")).unwrap();
-        assert!(socket.is_ok());
-        assert_eq!(names(&folder, &[""]), ["a.yaml"]);
-        let found = read(std::slice::from_ref(&folder)).unwrap();
-        let codes: Vec<_> = found.findings.iter().map(|f| f.code).collect();
-        assert_eq!(codes, [Code::NotARegularFile, Code::NotARegularFile]);
-        fs::remove_dir_all(folder).unwrap();
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_link_that_leads_nowhere_stops_nobody() {
-        let folder = folder("dangling", &[("a.yaml", "kind: x"), ("z.yaml", "kind: z")]);
-        let link = |name: &str, to: &str| {
-            std::os::unix::fs::symlink(to, folder.join(name)).unwrap();
-        };
-        link("gone.yaml", "/nowhere/at/all");
-        link("loop.yaml", "loop.yaml");
-        link("no-configuration", "/nowhere/at/all");
-        assert_eq!(
-            names(&folder, &[""]),
-            ["a.yaml", "gone.yaml", "loop.yaml", "z.yaml"]
-        );
-        let found = read(std::slice::from_ref(&folder)).unwrap();
-        let told: Vec<_> = found.findings.iter().map(ToString::to_string).collect();
-        assert_eq!(told.len(), 2, "{told:?}");
-        assert!(told[0].contains("gone.yaml: warning: the link leads nowhere [unreadable-file]"));
-        assert!(told[1].contains("loop.yaml: warning: the file cannot be read"));
-        assert!(found.sources[1].bytes.is_empty());
-        assert!(
-            read(&[folder.join("gone.yaml")]).is_err(),
-            "one that is named"
-        );
-        fs::remove_dir_all(folder).unwrap();
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_pipe_that_is_named_is_read_once_to_its_end() {
-        use std::io::Write as _;
-        use std::os::fd::AsRawFd as _;
-        // As a shell's `<(…)` names it.
-        let (pipe, mut writer) = io::pipe().unwrap();
-        let path = PathBuf::from(format!("/dev/fd/{}", pipe.as_raw_fd()));
-        writer.write_all(b"kind: x").unwrap();
-        drop(writer);
-        let mut reader = Reader::default();
-        for _ in 0..2 {
-            let found = reader.read(&[path.clone(), path.clone()]).unwrap();
-            assert_eq!(found.sources.len(), 1);
-            assert_eq!(found.sources[0].bytes, b"kind: x");
-        }
-    }
-
-    #[test]
-    fn every_unreadable_path_is_told() {
-        let folder = folder("missing", &[("a.yaml", "")]);
-        let paths = ["a.yaml", "b.yaml", "c"].map(|path| folder.join(path));
-        let told: Vec<_> = read(&paths)
-            .unwrap_err()
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        assert_eq!(told.len(), 2);
-        assert!(told[0].contains("b.yaml`: No such file"), "{}", told[0]);
-        fs::remove_dir_all(folder).unwrap();
-    }
-}
+mod tests;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::cli::{Format, UnenforcedKind};
+use crate::sources::Pattern;
 
 const CHECK_EXAMPLES: &str = "\
 Examples:
@@ -45,6 +46,11 @@ pub(crate) struct CheckArgs {
     /// Files, folders that are searched for *.yaml, *.yml and *.json, or - for standard input
     #[arg(value_name = "PATH", required = true)]
     pub(crate) paths: Vec<PathBuf>,
+
+    /// Leave out of folders what is like GLOB, as in a `.gitignore`; a folder's own `.outriggerignore` does the same. May be
+    /// repeated
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) ignore: Vec<Pattern>,
 
     /// Warnings fail as well
     #[arg(long)]

@@ -100,7 +100,7 @@ impl Configuration {
             revision: 0,
             fingerprint: 0,
             held: Held::default(),
-            reader: Reader::default(),
+            reader: Reader::ignoring(&args.ignore),
             told_unreadable: false,
             good: None,
             answers: Answers::new(),
