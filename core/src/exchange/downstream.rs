@@ -185,7 +185,7 @@ impl Exchange {
     pub(super) fn reply(&mut self, text: Bytes, ambient: Ambient, worker: &mut Worker) {
         self.drop_upstream();
         self.skip_buffered_body(ambient);
-        let keep_alive = self.can_keep_alive(worker);
+        let keep_alive = self.can_keep_alive() && !self.says_close(worker);
         self.tell_rate_limit(ambient);
         let body = request::complete_local(text, &self.record, &mut self.response, worker.date());
         self.record.status = self.response.status.as_u16();
@@ -215,11 +215,10 @@ impl Exchange {
     }
 
     /// Whether the connection can carry another request after this response.
-    pub(super) fn can_keep_alive(&self, worker: &Worker) -> bool {
+    pub(super) fn can_keep_alive(&self) -> bool {
         self.call.facts.keep_alive
             && self.call.request_body == RequestBody::Complete
             && !self.down.eof
-            && !self.says_close(worker)
     }
 
     /// Whether the worker or this connection drains. Clients of outbound listeners are the application's own: they are told
@@ -288,7 +287,7 @@ impl Exchange {
     /// The response has left: on to the next request, or close.
     pub(super) fn finish(&mut self, keep_alive: bool, ambient: Ambient) -> bool {
         self.end_record(ambient);
-        if keep_alive && !self.is_ending && !self.down.eof {
+        if keep_alive && !self.down.eof {
             self.phase = Phase::Head {
                 since: None,
                 idle_since: ambient.now,

@@ -42,6 +42,7 @@ pub use crate::peer::{ConnectionId, ListenerKind, Peer, WaiterId};
 pub use io::{ConnectFault, Input, Interest, Output, Side, Timer};
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::BytesMut;
 
@@ -72,6 +73,10 @@ const INBOX_LIMIT: usize = 64 * 1024;
 
 /// The least room a read gets.
 const READ_ROOM: usize = 4 * 1024;
+
+/// A connection that drains and was used, or made, less than this ago waits for another request. Its client may be sending
+/// one, and could not tell whether it was served. One that has idled for longer is closed at once.
+const DRAIN_IDLE: Duration = Duration::from_secs(1);
 
 /// The room added when there is less.
 const READ_BLOCK: usize = 32 * 1024;
@@ -346,7 +351,10 @@ impl Exchange {
         self.is_ending = true;
         if self.is_mirror() {
             self.hurry_mirror(ambient);
-        } else if let Phase::Head { since: None, .. } = self.phase {
+            return;
+        }
+        let deadline = self.deadline();
+        if deadline.is_some_and(|(at, timer)| timer == Timer::Idle && at <= ambient.now) {
             self.close();
         }
     }

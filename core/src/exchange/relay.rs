@@ -267,7 +267,8 @@ impl Exchange {
                 ..
             }
         );
-        let keep_alive = promised && self.can_keep_alive(worker);
+        // A client that was not told is never cut off: the next response says close if we drain.
+        let keep_alive = promised && self.can_keep_alive();
         self.phase = Phase::Flush { keep_alive };
     }
 

@@ -6,7 +6,7 @@
 
 use super::call::{RequestBody, Response};
 use super::upstream::end_attempt;
-use super::{Ambient, Exchange, Output, Phase, Timer};
+use super::{Ambient, DRAIN_IDLE, Exchange, Output, Phase, Timer};
 use crate::decision::{AttemptEnd, ResetReason};
 use crate::request::{self, StreamTimeout};
 use crate::time::Instant;
@@ -24,9 +24,11 @@ impl Exchange {
             Phase::Head {
                 since: None,
                 idle_since,
-            } => settings
-                .idle_timeout
-                .map(|t| (*idle_since + t, Timer::Idle)),
+            } => {
+                let drain = self.is_ending.then_some(DRAIN_IDLE);
+                let idle = settings.idle_timeout.into_iter().chain(drain).min();
+                idle.map(|t| (*idle_since + t, Timer::Idle))
+            }
             Phase::Call => {
                 let connect = self.up.connect_deadline().map(|at| (at, Timer::Connect));
                 let route = self.call.route_deadline.map(|at| (at, Timer::Route));
