@@ -1,5 +1,9 @@
-//! What must hold for the HTTP/1 codec whatever bytes it is fed. Fuzz targets call [`requests`] and [`responses`];
+//! What must hold for the HTTP/1 codec whatever bytes it is fed: it says what a slow [`model`] says, it says the same
+//! however the bytes arrive, and what it writes again means the same. Fuzz targets call [`requests`] and [`responses`];
 //! core's tests replay the corpus through them and build their tables and properties on [`Event`].
+
+#[path = "http1/model.rs"]
+pub mod model;
 
 use bytes::BytesMut;
 use http::Method;
@@ -10,6 +14,11 @@ use outrigger_core::http1::{
 };
 use outrigger_core::message::{Headers, Known, RequestHead, ResponseHead, Version};
 use outrigger_core::outbox::Outbox;
+
+use model::{End, Message, Question};
+
+/// Fewer elements of lists than a head's `connection` may have.
+const OPTIONS: usize = 60;
 
 /// What a reader told, in order. Pieces of one body are joined, since how it is cut depends on how it arrives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -247,9 +256,74 @@ pub fn whole(events: &[Event]) -> &[Event] {
     &events[..end.map_or(0, |at| at + 1)]
 }
 
+/// The messages among the events that the model should find too, and whether all that came was read.
+fn messages(events: &[Event]) -> (Vec<Message>, bool) {
+    let mut messages = Vec::new();
+    let mut current = None;
+    for event in events {
+        match event {
+            Event::Request(head, facts) => {
+                let method = head.method.as_str().into();
+                let start = [method, head.authority.clone(), head.path.clone()];
+                current = Some(message(start, &head.headers, facts.keep_alive));
+            }
+            Event::Response(head, facts) => {
+                let start = [head.status.as_str().into(), Vec::new(), Vec::new()];
+                current = Some(message(start, &head.headers, facts.keep_alive));
+            }
+            Event::Data(data) => current.as_mut().expect("a head came").body.clone_from(data),
+            Event::Trailers(fields) => {
+                let names = model::TRAILERS.iter().chain(&model::FORBIDDEN);
+                let known = |name: &[u8]| names.clone().any(|known| known.as_bytes() == name);
+                let count = fields.iter().filter(|field| known(field.name)).count();
+                current.as_mut().expect("a head came").trailers = count;
+            }
+            Event::End | Event::Eof(Eof::EndOfBody) => messages.extend(current.take()),
+            Event::Refused(_) => return (messages, false),
+            Event::Eof(Eof::BetweenMessages) => {}
+        }
+    }
+    (messages, true)
+}
+
+fn message(start: [Vec<u8>; 3], headers: &Headers, persists: bool) -> Message {
+    let fields = headers.iter().map(|field| {
+        let name = String::from_utf8_lossy(field.name).into_owned();
+        (name, field.value.to_vec())
+    });
+    let is_looked_at = |name: &str| !["content-length", "te"].contains(&name);
+    let mut fields: Vec<_> = fields.filter(|(name, _)| is_looked_at(name)).collect();
+    fields.sort_by(|a, b| a.0.cmp(&b.0));
+    Message {
+        start,
+        fields,
+        persists,
+        body: Vec::new(),
+        trailers: 0,
+    }
+}
+
+/// Whether no message in these bytes can be near a limit, of which the model knows none.
+fn is_within_limits(bytes: &[u8]) -> bool {
+    let count = |byte: u8| bytes.iter().filter(|b| **b == byte).count();
+    bytes.len() < Limits::REQUEST.chunk_line
+        && count(b'\n') < Limits::REQUEST.fields
+        && count(b',') < OPTIONS
+}
+
+/// The events say what the model reads in the same bytes, or both find a fault.
+fn agree(bytes: &[u8], events: &[Event], read: impl Fn(&[u8]) -> (Vec<Message>, End)) {
+    if is_within_limits(bytes) {
+        let (want, end) = read(bytes);
+        let got = messages(events);
+        assert_eq!(got, (want, end == End::Clean), "{}", bytes.escape_ascii());
+    }
+}
+
 /// A client may send anything.
 pub fn requests(bytes: &[u8]) {
     let events = read_requests([bytes]);
+    agree(bytes, &events, model::requests);
     same(&events, &read_requests(bytes.chunks(1)));
     same(&events, &read_requests(pieces(bytes, bytes.len() as u64)));
     let events = whole(&events);
@@ -274,6 +348,11 @@ pub fn responses(bytes: &[u8]) {
         upgrade: first & 4 != 0,
     };
     let events = read_responses(asked, [bytes]);
+    let question = Question {
+        method: method.as_str(),
+        upgrade: asked.upgrade,
+    };
+    agree(bytes, &events, |bytes| model::responses(question, bytes));
     same(&events, &read_responses(asked, bytes.chunks(1)));
     same(
         &events,

@@ -9,7 +9,6 @@ mod allocations;
     reason = "shared with the fuzz targets, where it is a library"
 )]
 mod codec;
-mod model;
 mod properties;
 mod requests;
 mod responses;
