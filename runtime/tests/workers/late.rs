@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use outrigger_core::decision::Record;
-use outrigger_runtime::Request;
+use outrigger_runtime::{Direction, Request, Stage};
 
 use super::configured::{Setup, Sidecar, service};
 use super::support::{Client, Endpoints, PATIENCE, ok};
@@ -120,4 +120,37 @@ fn an_endpoint_that_never_pauses_does_not_keep_a_deadline_away() {
     let passed = client.read_at_most(u64::MAX);
     assert!(passed < MUCH as u64, "one read of {MUCH}, not {passed}");
     drop(sidecar);
+}
+
+#[test]
+fn who_connected_before_a_drain_is_served_although_nobody_had_looked() {
+    static GATE: Gate = Gate::new();
+    fn format(record: &Record, _: &Request, _: &mut Vec<u8>) {
+        GATE.pass(record);
+    }
+    for asks_in_time in [true, false] {
+        let endpoints = Endpoints::listen();
+        let setup = Setup {
+            format: Some(format),
+            ..Setup::default()
+        };
+        let sidecar = setup.start(&service(&[endpoints.addr], "", ""));
+        let (_, go) = GATE.hold(&sidecar);
+        let mut fresh = sidecar.client();
+        if asks_in_time {
+            fresh.send("GET / HTTP/1.1\r\nhost: app.test\r\n\r\n");
+        }
+        let handle = sidecar.running.handle();
+        handle.begin_drain(Direction::All, Stage::Stopped);
+        drop(go);
+        if asks_in_time {
+            let mut endpoint = endpoints.accept();
+            endpoint.message().unwrap();
+            endpoint.send(&ok(""));
+            let response = fresh.message().unwrap();
+            assert_eq!(response.field("connection"), Some("close"));
+        }
+        fresh.ends();
+        assert_eq!(sidecar.running.drain(PATIENCE).cut_off, 0);
+    }
 }
