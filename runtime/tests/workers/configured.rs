@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outrigger_core::cluster::Registry;
-use outrigger_core::compile::{Workload, compile};
+use outrigger_core::compile::{self, Workload, compile};
 use outrigger_core::config::load::{Source, load};
 use outrigger_core::config::mesh::MeshConfig;
 use outrigger_core::exchange::ListenerKind;
@@ -90,6 +90,7 @@ impl Sidecar {
 impl Setup {
     pub(crate) fn start(self, yaml: &str) -> Sidecar {
         let running = start(Config {
+            own_addrs: Vec::new(),
             listeners: vec![Listen {
                 kind: ListenerKind::Outbound,
                 addr: "127.0.0.1:0".parse().unwrap(),
@@ -120,7 +121,15 @@ fn compiled(yaml: &str) -> Arc<Snapshot> {
     let (workload, mesh) = (Workload::default(), MeshConfig::default());
     let loaded = load(&[source], &workload.namespace);
     let registry = &mut Registry::default();
-    let compiled = compile(&loaded.resources, &workload, &mesh, &[], registry, 0);
+    let compiled = compile(
+        &loaded.resources,
+        &workload,
+        &mesh,
+        &[],
+        &compile::Answers::new(),
+        registry,
+        0,
+    );
     let findings: Vec<_> = loaded.findings.iter().chain(&compiled.findings).collect();
     assert!(findings.is_empty(), "{findings:?}");
     Arc::new(compiled.snapshot)

@@ -63,13 +63,13 @@ fn an_attempt_counts_until_it_is_over_and_tells_how_long_it_took() {
     for _ in 0..3 {
         assert_eq!(state.adaptive().unbusy(), None);
         d.sends(Side::Downstream, GET);
-        d.now = d.now + crate::time::Duration::from_millis(100);
+        d.now = d.now + Duration::from_millis(100);
         d.input(Input::Connected);
         d.sends(Side::Upstream, OK);
         d.receives(Side::Downstream);
     }
     let unbusy = state.adaptive().unbusy();
-    assert_eq!(unbusy, Some(crate::time::Duration::from_millis(100)));
+    assert_eq!(unbusy, Some(Duration::from_millis(100)));
     let held = state.admit(Counted::Concurrency, 1);
     assert!(held.is_some());
     d.sends(Side::Downstream, GET);
@@ -106,7 +106,7 @@ fn what_a_failure_took_says_nothing_about_response_times() {
         // One response for a first measurement, three to see the next window through.
         for _ in 0..4 {
             d.sends(Side::Downstream, GET);
-            d.now = d.now + crate::time::Duration::from_millis(100);
+            d.now = d.now + Duration::from_millis(100);
             d.input(Input::Connected);
             d.receives(Side::Upstream);
             let response = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
