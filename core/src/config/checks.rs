@@ -8,9 +8,13 @@ use super::protocol::Protocol;
 use super::report::Report;
 use crate::time::Duration;
 
-/// A port number, 1 to 65535.
+/// A port number, 1 to 65535; 0 where nobody wrote one.
 pub(in crate::config) fn port(number: u32, report: &mut Report) {
-    if let Err(why) = names::check_port(number.into()) {
+    if number == 0 && !report.is_written() {
+        let field = report.path().rsplit('.').next().unwrap_or_default();
+        let (message, help) = (format!("`{field}` is missing"), format!("add `{field}: …`"));
+        report.raise(Code::RequiredField, message, help);
+    } else if let Err(why) = names::check_port(number.into()) {
         report.raise(Code::InvalidPort, format!("port `{number}` {why}"), "");
     }
 }

@@ -268,6 +268,21 @@ impl Code {
                 | Self::InvalidBytes
         )
     }
+
+    /// Whether it says, of a mapping, that something is missing there.
+    #[must_use]
+    pub(super) const fn is_absence(self) -> bool {
+        matches!(
+            self,
+            Self::RequiredField
+                | Self::NoRoutes
+                | Self::RouteWithoutAction
+                | Self::InvalidFault
+                | Self::FaultWithoutError
+                | Self::EmptyTrafficPolicy
+                | Self::EmptySidecar
+        )
+    }
 }
 
 impl fmt::Display for Code {

@@ -34,6 +34,12 @@ fn bounded(mut text: String) -> String {
     text
 }
 
+/// Whether a path is another one or begins with it.
+fn is_at_or_below(above: &str, path: &str) -> bool {
+    path.strip_prefix(above)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
 /// A collector of findings that knows where it is.
 #[derive(Debug)]
 pub struct Report {
@@ -201,9 +207,9 @@ impl Report {
     ) {
         if code.severity() == Severity::Error {
             self.errors_in_resource += 1;
-            if self.is_unreadable(at) {
-                return;
-            }
+        }
+        if self.follows_from_unreadable(code) {
+            return;
         }
         self.findings_in_file += 1;
         if self.findings_in_file > MAX_FINDINGS_PER_FILE {
@@ -225,15 +231,43 @@ impl Report {
         });
     }
 
-    /// Whether the value that the path names could not be read, which has been told: what a check says about the zero
-    /// that stands in for it would only confuse.
-    fn is_unreadable(&self, at: Mark) -> bool {
-        let mut told = self.findings[self.first_of_document..].iter();
-        told.any(|finding| {
-            (finding.line, finding.column) == (at.line, at.column)
-                && finding.code.is_unreadable_value()
-                && finding.path == self.path
+    /// Whether a value could not be read, which has been told, and this is about the default that stands in for it: it
+    /// is about that value or a part of it, or says that something is missing where that value is.
+    fn follows_from_unreadable(&self, code: Code) -> bool {
+        let told = &self.findings[self.first_of_document..];
+        told.iter().any(|finding| {
+            let unread = &*finding.path;
+            let is_inside = || is_at_or_below(unread, &self.path);
+            let is_outside = || {
+                code.is_absence()
+                    && unread
+                        .strip_prefix(&self.path)
+                        .and_then(|rest| rest.strip_prefix('.'))
+                        .is_some_and(|field| !field.contains('.'))
+            };
+            finding.code.is_unreadable_value() && (is_inside() || is_outside())
         })
+    }
+
+    /// Whether something at or below a field of the path could not be read, which has been told: a check that finds
+    /// nothing there says nothing new.
+    #[must_use]
+    pub fn is_unread(&self, field: &str) -> bool {
+        let told = &self.findings[self.first_of_document..];
+        told.iter().any(|finding| {
+            let below = finding.path.strip_prefix(&self.path);
+            let below = below.map(|rest| rest.strip_prefix('.').unwrap_or(rest));
+            finding.code.is_unreadable_value()
+                && below.is_some_and(|below| is_at_or_below(field, below))
+        })
+    }
+
+    /// Whether the document has a value where the path says.
+    #[must_use]
+    pub fn is_written(&self) -> bool {
+        self.root
+            .find(&self.path)
+            .is_some_and(|node| !node.is_null())
     }
 
     /// Whether the document has errors so far.
@@ -260,3 +294,6 @@ impl Report {
         self.findings
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -94,13 +94,18 @@ fn check_host(entry: &str, report: &mut Report) {
     }
 }
 
+const PROTOCOLS: &str = "use HTTP, HTTPS, HTTP2, GRPC, GRPC-WEB, TLS, TCP, MONGO, MYSQL or REDIS";
+
 fn check_port(port: &ServicePort, bind: &str, report: &mut Report) {
-    if Protocol::parse(&port.protocol).is_none() {
+    if port.protocol.is_empty() {
+        let message = "a Gateway's port needs a protocol";
+        report.raise_in("protocol", Code::RequiredField, message, PROTOCOLS);
+    } else if Protocol::parse(&port.protocol).is_none() {
         report.raise_in(
             "protocol",
             Code::InvalidProtocol,
             format!("`{}` is not a protocol", port.protocol),
-            "use HTTP, HTTPS, HTTP2, GRPC, GRPC-WEB, TLS, TCP, MONGO, MYSQL or REDIS",
+            PROTOCOLS,
         );
     }
     if port.number > 0 || !bind.starts_with(address::UNIX_PREFIX) {

@@ -297,7 +297,7 @@ fn telemetry_and_extensions() {
             ),
             (
                 "{url: a, match: [{ports: [{}]}]}",
-                &["invalid-port spec.match[0].ports[0].number"],
+                &["required-field spec.match[0].ports[0].number"],
             ),
         ],
     );

@@ -84,7 +84,7 @@ fn check_ports(entry: &ServiceEntry, report: &mut Report) {
             let message = format!("port name `{}` stands twice", port.name);
             report.raise_in("name", Code::DuplicatePort, message, "");
         }
-        if earlier.iter().any(|p| p.number == port.number) {
+        if earlier.iter().any(|p| p.number == port.number) && port.number != 0 {
             let message = format!("port `{}` stands twice", port.number);
             report.raise_in("number", Code::DuplicatePort, message, "");
         }
@@ -95,7 +95,8 @@ fn check_ports(entry: &ServiceEntry, report: &mut Report) {
         report.field("name", |report| checks::port_name(&port.name, report));
         report.field("protocol", |report| checks::protocol(&port.protocol, report));
         let is_tcp = matches!(port.protocol.as_str(), "" | "TCP");
-        if entry.addresses.is_empty() && is_tcp && !allocates_addresses(entry) {
+        let has_number = port.number != 0;
+        if entry.addresses.is_empty() && is_tcp && has_number && !allocates_addresses(entry) {
             report.raise(
                 Code::TcpWithoutAddress,
                 format!("without `addresses`, port `{}` is told from other TCP services only by its number", port.number),

@@ -152,10 +152,21 @@ fn port_selector(report: &mut Report, node: &Node) -> Option<u32> {
             scalar::wrong_type(report, node, "a mapping");
             None
         }
-        Value::Null | Value::Map(_) => Some(object(report, node, |o| {
-            o.removed("name", "use `number`");
-            o.integer("number")
-        })),
+        Value::Null | Value::Map(_) => object(report, node, |o| {
+            let number = o.optional_integer("number");
+            let has_number = number.is_some() || o.report().is_unread("number");
+            if has_number {
+                o.removed("name", "use `number`");
+                return number;
+            }
+            let message = match o.take("name") {
+                Some(_) => "`number` is missing; `name` was removed from Istio",
+                None => "`number` is missing",
+            };
+            o.report()
+                .raise(Code::RequiredField, message, "write `port: {number: …}`");
+            None
+        }),
     }
 }
 

@@ -109,6 +109,18 @@ impl Node {
     /// A value that begins on a later line than its key is found by its key, because that is where its author looks.
     #[must_use]
     pub fn locate(&self, path: &str) -> Mark {
+        self.follow(path).1
+    }
+
+    /// The value of a path, as in [`locate`](Self::locate), if it is there.
+    #[must_use]
+    pub fn find(&self, path: &str) -> Option<&Self> {
+        let (node, _, rest) = self.follow(path);
+        rest.is_empty().then_some(node)
+    }
+
+    /// The last value of a path that is there, its place, and the rest of the path.
+    fn follow<'p>(&self, path: &'p str) -> (&Self, Mark, &'p str) {
         let mut node = self;
         let mut at = self.at;
         let mut rest = path;
@@ -121,7 +133,7 @@ impl Node {
             let Some((next, mark)) = found else { break };
             (node, at, rest) = (next, mark, after);
         }
-        at
+        (node, at, rest)
     }
 }
 

@@ -49,7 +49,8 @@ pub(super) fn check_weights(weights: impl ExactSizeIterator<Item = i32>, report:
             });
         }
     }
-    if count > 1 && total == 0 {
+    let is_unread = |index| report.is_unread(&format!("[{index}]"));
+    if count > 1 && total == 0 && !(0..count).any(is_unread) {
         report.raise(
             Code::InvalidWeight,
             "the weights of the destinations total 0",

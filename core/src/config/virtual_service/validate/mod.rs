@@ -18,7 +18,7 @@ use crate::config::value::quoted;
 
 /// Checks a VirtualService; the report stands at its `spec`.
 pub(super) fn validate(service: &VirtualService, report: &mut Report) {
-    if service.is_delegate() {
+    if service.is_delegate() && !report.is_unread("hosts") {
         check_delegate(service, report);
     }
     check_hosts(service, report);
