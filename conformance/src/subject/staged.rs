@@ -19,6 +19,7 @@ use bytes::BytesMut;
 use outrigger_core::outbox::Outbox;
 use outrigger_runtime::{Accepted, Launch, Listener, Stream, System, Timer};
 
+use super::memory::Memory;
 use super::world::line::{End, Line, Listening};
 use super::world::{HOP, Side, Whom, World};
 
@@ -43,6 +44,18 @@ pub(super) struct Staged<L> {
     pub(super) inner: L,
     pub(super) world: Arc<World>,
     pub(super) sites: Arc<Sites>,
+    /// Where the worker writes down what it decided.
+    pub(super) decided: Memory,
+}
+
+thread_local! {
+    /// That of this thread's worker.
+    static DECIDED: RefCell<Memory> = RefCell::default();
+}
+
+/// Writes down what this thread's worker decided.
+pub(super) fn write_down(line: &str) {
+    DECIDED.with_borrow(|decided| decided.bytes().extend_from_slice(line.as_bytes()));
 }
 
 impl<L: Launch> Launch for Staged<L> {
@@ -61,8 +74,10 @@ impl<L: Launch> Launch for Staged<L> {
             inner,
             world,
             sites,
+            decided,
         } = self;
         inner.run(worker, |system| {
+            DECIDED.set(decided);
             let player = Player {
                 inner: system,
                 world: Arc::clone(&world),
