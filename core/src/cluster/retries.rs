@@ -16,6 +16,9 @@ use crate::time::{Duration, Instant};
 /// What shares are counted in.
 const MILLION: u64 = 1_000_000;
 
+/// What a budget over time is counted in.
+const BILLION: u128 = 1_000_000_000;
+
 /// How many retries may be under way at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryLimit {
@@ -198,9 +201,10 @@ impl TokenBudget {
     /// Retries within its time, when so many requests needed none.
     #[must_use]
     pub fn allows(&self, requests: u64) -> u64 {
-        let reserve = u128::from(self.per_second) * self.ttl.as_millis() * 1000;
-        let earned = u128::from(requests) * u128::from(self.per_million);
-        u64::try_from((earned + reserve) / u128::from(MILLION)).unwrap_or(u64::MAX)
+        // Both in billionths, so that no part of a time is lost.
+        let reserve = u128::from(self.per_second) * self.ttl.as_nanos();
+        let earned = u128::from(requests) * u128::from(self.per_million) * 1000;
+        u64::try_from((earned + reserve) / BILLION).unwrap_or(u64::MAX)
     }
 }
 

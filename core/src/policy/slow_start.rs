@@ -5,22 +5,24 @@
 //! checks). When an endpoint came is live state; here is only the curve.
 
 use crate::snapshot::WarmUp;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 /// A factor below this is taken for it, so that a weight stays above zero.
 const LEAST: f64 = 1e-6;
 
+/// So much of the window has passed at once, as in Envoy.
+const FIRST: Duration = Duration::from_millis(1);
+
 /// The share of its weight that an endpoint has which came at an instant: above 0, and 1 from the end of the window on.
 ///
-/// Time counts in whole milliseconds, and the first one has passed already, as in Envoy.
+/// The first millisecond has passed already, as in Envoy; it counts whole ones.
 #[must_use]
 pub fn factor(warm_up: &WarmUp, joined: Instant, now: Instant) -> f64 {
-    let elapsed = now.since(joined).as_millis();
-    let window = warm_up.duration.as_millis();
-    if elapsed >= window {
+    let elapsed = now.since(joined);
+    if elapsed >= warm_up.duration {
         return 1.0;
     }
-    let passed = elapsed.max(1) as f64 / window as f64;
+    let passed = elapsed.max(FIRST).as_secs_f64() / warm_up.duration.as_secs_f64();
     // A window of one millisecond has passed at once.
     let risen = passed.min(1.0).powf(1.0 / warm_up.aggression);
     risen.max(warm_up.minimum).max(LEAST)
@@ -28,8 +30,8 @@ pub fn factor(warm_up: &WarmUp, joined: Instant, now: Instant) -> f64 {
 
 /// Whether an endpoint that came at an instant still warms up.
 #[must_use]
-pub const fn is_warming(warm_up: &WarmUp, joined: Instant, now: Instant) -> bool {
-    now.since(joined).as_millis() < warm_up.duration.as_millis()
+pub fn is_warming(warm_up: &WarmUp, joined: Instant, now: Instant) -> bool {
+    now.since(joined) < warm_up.duration
 }
 
 #[cfg(test)]
@@ -37,7 +39,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::time::Duration;
 
     const JOINED: Instant = Instant::from_millis(5_000);
 

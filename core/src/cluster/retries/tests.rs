@@ -131,6 +131,38 @@ fn requests_pay_and_retries_draw() {
     }
 }
 
+/// What a reserve comes to in any length of time: a part of a retry is none, and no part of a time is lost before that.
+#[test]
+fn a_reserve_is_of_all_of_its_time() {
+    for (per_second, micros, want) in [
+        (2000, 500, 1),
+        (1999, 500, 0),
+        (2000, 999, 1),
+        (1000, 1000, 1),
+        (1000, 1999, 1),
+        (2000, 1500, 3),
+        (10, 300_000, 3),
+        (3, 999_999, 2),
+        (3, 1_000_000, 3),
+        (2, 2_500_000, 5),
+        (1_000_000, 1, 1),
+        (u32::MAX, u64::MAX, u64::MAX),
+    ] {
+        let ttl = Duration::from_micros(micros);
+        let budget = TokenBudget {
+            ttl,
+            ..tokens(1, per_second)
+        };
+        assert_eq!(budget.allows(0), want, "{per_second} a second in {ttl:?}");
+    }
+    // What requests paid and a part of the reserve make a whole retry together.
+    let budget = TokenBudget {
+        ttl: Duration::from_micros(500),
+        ..tokens(500_000, 1000)
+    };
+    assert_eq!([0, 1, 2, 3].map(|paid| budget.allows(paid)), [0, 1, 1, 2]);
+}
+
 #[test]
 fn payments_and_withdrawals_grow_old() {
     let (cluster, budget) = (cluster(), tokens(500_000, 1));
