@@ -1,14 +1,16 @@
 //! The command `check`: judges configuration and tells every finding.
 //!
-//! Owns the exit code and the order of findings. How they look is in `text` and `json`; what is found is decided by
-//! `outrigger_core::config`.
+//! Owns the exit code and the order of findings. How they look is in `text`, `json`, `sarif` and `github`; what is
+//! found is decided by `outrigger_core::config`.
 
 mod args;
 mod fold;
+mod github;
 mod json;
+mod sarif;
 pub(crate) mod text;
 
-pub(crate) use args::CheckArgs;
+pub(crate) use args::{CheckArgs, CheckFormat};
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -19,7 +21,7 @@ use outrigger_core::cluster::Registry;
 use outrigger_core::compile::{self, Answers, Workload};
 use outrigger_core::config::{self, Code, Finding, MeshConfig, Severity};
 
-use crate::cli::{Format, UnenforcedKind};
+use crate::cli::UnenforcedKind;
 use crate::sources::{self, Reader, Source};
 
 /// The configuration could not be read, so nothing was judged.
@@ -48,11 +50,23 @@ pub(crate) fn check(args: &CheckArgs) -> ExitCode {
     sources.extend(mesh);
     sort(&mut findings, &sources);
     let counts = Counts::of(&findings, sources.len());
+    let is_for_people = matches!(args.format, CheckFormat::Text | CheckFormat::Github);
+    if args.quiet && is_for_people {
+        findings.retain(|finding| Counts::of(std::slice::from_ref(finding), 1).fails(args.strict));
+    }
     let out = anstream::AutoStream::auto(io::stdout()).lock();
     let mut out = io::BufWriter::new(out);
     let written = match args.format {
-        Format::Text => text::write(&mut out, &sources, &findings, &counts, args.all),
-        Format::Json => json::write(&mut out, &findings, &counts),
+        CheckFormat::Text => {
+            let shown = text::Shown {
+                all: args.all,
+                summary: !args.quiet,
+            };
+            text::write(&mut out, &sources, &findings, &counts, shown)
+        }
+        CheckFormat::Json => json::write(&mut out, &findings, &counts),
+        CheckFormat::Sarif => sarif::write(&mut out, &findings),
+        CheckFormat::Github => github::write(&mut out, &findings),
     };
     // Whoever reads may stop reading (`| head`); the verdict stands in the exit code all the same.
     let _ = written.and_then(|()| out.flush());

@@ -59,6 +59,8 @@ fn the_exit_code_is_the_verdict() {
         (WARNED, &["-", "--strict", "--format", "json"], 1),
         (BAD, &["-"], 1),
         (BAD, &["-", "--format", "json"], 1),
+        (BAD, &["-", "--format", "sarif"], 1),
+        (BAD, &["-", "--format", "github", "-q"], 1),
         (GOOD, &["/no/such/file.yaml"], 2),
         (GOOD, &[], 2),
         (GOOD, &["-", "--format", "xml"], 2),
@@ -111,6 +113,53 @@ spec: {hosts: [reviews], http: [{route: [{destination: {host: reviews}}]}]}
         let told = String::from_utf8_lossy(&output.stdout);
         assert!(told.starts_with(code), "{told}");
     }
+}
+
+#[test]
+fn the_quiet_say_only_what_fails() {
+    for (input, args, expected) in [
+        (GOOD, &["-", "-q"][..], ""),
+        (WARNED, &["-", "-q"], ""),
+        (WARNED, &["-", "-q", "--format", "github"], ""),
+        (WARNED, &["-", "-q", "--strict"], "warning[unknown-field] "),
+        (BAD, &["-", "-q"], "error[invalid-duration] "),
+        (BAD, &["-", "-q", "--format", "github"], "::error file="),
+    ] {
+        let output = check(input, args);
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(told.starts_with(expected), "{args:?}: {told}");
+        assert_eq!(told.is_empty(), expected.is_empty(), "{args:?}: {told}");
+        assert!(!told.contains(" in 1 file"), "{told}");
+    }
+}
+
+/// What the hook says is run as pre-commit runs it: the entry, then the arguments.
+#[test]
+fn the_hook_of_pre_commit_is_a_command_of_ours() {
+    let hooks = concat!(env!("CARGO_MANIFEST_DIR"), "/../.pre-commit-hooks.yaml");
+    let hooks = std::fs::read_to_string(hooks).expect("the hooks are there");
+    let value = |key: &str| {
+        let line = hooks.lines().find_map(|line| line.trim().strip_prefix(key));
+        line.expect(key).trim().to_owned()
+    };
+    let entry = value("entry:");
+    let mut words = entry.split(' ');
+    assert_eq!(words.next(), Some("outrigger"));
+    assert_eq!(value("args:"), r#"["."]"#);
+    let folder = std::env::temp_dir().join(format!("outrigger-hook-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let words: Vec<&str> = words.chain(["."]).collect();
+    for (text, code) in [(GOOD, 0), (BAD, 1)] {
+        std::fs::write(folder.join("a.yaml"), text).expect("a file");
+        let output = Command::new(env!("CARGO_BIN_EXE_outrigger"))
+            .args(&words)
+            .current_dir(&folder)
+            .output()
+            .expect("it runs");
+        assert_eq!(output.status.code(), Some(code), "{words:?}");
+        assert_eq!(output.stdout.is_empty(), code == 0);
+    }
+    std::fs::remove_dir_all(folder).expect("it goes");
 }
 
 #[test]

@@ -2,15 +2,16 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
-use crate::cli::{Format, UnenforcedKind};
+use crate::cli::UnenforcedKind;
 use crate::sources::Pattern;
 
 const CHECK_EXAMPLES: &str = "\
 Examples:
   outrigger check rules/
   outrigger check --strict rules/ && kubectl apply -f rules/
+  outrigger check --format github rules/          in a workflow: findings stand beside their lines
   kubectl get virtualservice,destinationrule,service -A -o yaml | outrigger check --format json -
 
 Exit code 0: no errors (with --strict: no warnings either); 1: errors; 2: a path could not be read.
@@ -60,9 +61,13 @@ pub(crate) struct CheckArgs {
     #[arg(long)]
     pub(crate) all: bool,
 
+    /// Say nothing but what fails, and nothing at all when nothing does; for the formats text and github
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+
     /// For people or for machines
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
+    #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
+    pub(crate) format: CheckFormat,
 
     /// The namespace of resources that name none
     #[arg(long, value_name = "NS", default_value = "default")]
@@ -71,4 +76,17 @@ pub(crate) struct CheckArgs {
     /// Istio's mesh configuration
     #[arg(long, value_name = "FILE")]
     pub(crate) mesh_config: Option<PathBuf>,
+}
+
+/// How findings are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckFormat {
+    /// For people, in colour on a terminal
+    Text,
+    /// One JSON document
+    Json,
+    /// One SARIF 2.1.0 document, for code scanning
+    Sarif,
+    /// Workflow commands of GitHub Actions, a line a finding
+    Github,
 }

@@ -26,10 +26,20 @@ fn finding(code: Code, file: &str, line: u32, column: u32) -> Finding {
     finding
 }
 
+const SHORT: text::Shown = text::Shown {
+    all: false,
+    summary: true,
+};
+
+const ALL: text::Shown = text::Shown {
+    all: true,
+    summary: true,
+};
+
 fn as_text(sources: &[Source], findings: &[Finding]) -> String {
     let mut out = Vec::new();
     let counts = Counts::of(findings, sources.len());
-    text::write(&mut out, sources, findings, &counts, false).unwrap();
+    text::write(&mut out, sources, findings, &counts, SHORT).unwrap();
     anstream::adapter::strip_str(&String::from_utf8(out).unwrap()).to_string()
 }
 
@@ -98,7 +108,7 @@ fn like_findings_are_folded() {
         assert_eq!(passed_over, Some(&*expected));
         let mut out = Vec::new();
         let counts = Counts::of(&findings, 0);
-        text::write(&mut out, &[], &findings, &counts, true).unwrap();
+        text::write(&mut out, &[], &findings, &counts, ALL).unwrap();
         let shown = String::from_utf8(out).unwrap();
         assert_eq!(shown.matches("help:").count(), many + 1);
         assert_eq!(shown.matches(".yaml:1:1").count(), many);
@@ -188,5 +198,65 @@ fn json_has_the_promised_shape() {
             }],
             "summary": {"files": 1, "errors": 1, "warnings": 0, "infos": 0},
         })
+    );
+}
+
+#[test]
+fn github_shows_findings_beside_their_lines() {
+    let mut found = finding(Code::InvalidDuration, "a,b:c.yaml", 2, 12);
+    found.message = "`5%`\n::error::x".into();
+    let whole = Mark { line: 0, column: 0 };
+    let warning = Finding::new(Code::UnreadableFile, &"b.yaml".into(), whole, "gone");
+    let mut out = Vec::new();
+    github::write(&mut out, &[found, warning]).unwrap();
+    assert_eq!(
+        String::from_utf8(out).unwrap(),
+        "::error file=a%2Cb%3Ac.yaml,line=2,col=12,title=invalid-duration::VirtualService default/reviews: \
+         spec.http[0].timeout: `5%25`%0A::error::x%0Ahelp: write a unit, such as `5s`\n\
+         ::warning file=b.yaml,title=unreadable-file::gone\n"
+    );
+}
+
+#[test]
+fn sarif_names_rules_and_places() {
+    let whole = Mark { line: 0, column: 0 };
+    let findings = [
+        finding(Code::InvalidDuration, "rules/a b.yaml", 2, 12),
+        Finding::new(Code::UnreadableFile, &"/b.yaml".into(), whole, "gone"),
+    ];
+    let mut out = Vec::new();
+    sarif::write(&mut out, &findings).unwrap();
+    let shown: serde_json::Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(shown["version"], "2.1.0");
+    let run = &shown["runs"][0];
+    let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
+    let results = run["results"].as_array().unwrap();
+    assert_eq!((rules.len(), results.len()), (2, 2));
+    for result in results {
+        let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
+        assert_eq!(rules[index]["id"], result["ruleId"]);
+    }
+    assert_eq!(
+        results[0],
+        serde_json::json!({
+            "ruleId": "invalid-duration",
+            "ruleIndex": results[0]["ruleIndex"],
+            "level": "error",
+            "message": {"text": "`5` is not a duration\nhelp: write a unit, such as `5s`"},
+            "locations": [{
+                "physicalLocation": {
+                    "artifactLocation": {"uri": "rules/a%20b.yaml"},
+                    "region": {"startLine": 2, "startColumn": 12},
+                },
+                "logicalLocations": [
+                    {"fullyQualifiedName": "VirtualService default/reviews spec.http[0].timeout"},
+                ],
+            }],
+        })
+    );
+    let place = &results[1]["locations"][0]["physicalLocation"];
+    assert_eq!(
+        *place,
+        serde_json::json!({"artifactLocation": {"uri": "file:///b.yaml"}})
     );
 }

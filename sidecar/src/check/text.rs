@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 use outrigger_core::config::{Code, Finding, Severity, snippet};
 
 use super::Counts;
-use super::fold::{Shown, fold};
+use super::fold::{self, fold};
 use crate::sources::Source;
 
 const BOLD: Style = Style::new().bold();
@@ -17,26 +17,35 @@ const PLACE: Style = AnsiColor::Blue.on_default();
 /// So many files that were passed over are named.
 const NAMED: usize = 3;
 
-/// Writes the findings and a line that sums them up; `all` of them, or a few of each sort.
+/// How much is shown.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shown {
+    /// Every finding, where a few of each sort are shown.
+    pub(super) all: bool,
+    /// A line that sums them up.
+    pub(super) summary: bool,
+}
+
+/// Writes the findings and what sums them up.
 pub(super) fn write(
     out: &mut impl Write,
     sources: &[Source],
     findings: &[Finding],
     counts: &Counts,
-    all: bool,
+    how: Shown,
 ) -> io::Result<()> {
-    let shown = if all {
-        vec![Shown::Whole; findings.len()]
+    let shown = if how.all {
+        vec![fold::Shown::Whole; findings.len()]
     } else {
         fold(findings)
     };
     for (finding, shown) in findings.iter().zip(shown) {
-        if shown == Shown::Folded {
+        if shown == fold::Shown::Folded {
             continue;
         }
         let source = sources.iter().find(|source| source.name == finding.file);
         write_finding(out, finding, source)?;
-        if let Shown::Last(more) = shown {
+        if let fold::Shown::Last(more) = shown {
             writeln!(
                 out,
                 "  {QUIET}… and {more} more like this; `--all` shows them{QUIET:#}"
@@ -44,10 +53,13 @@ pub(super) fn write(
         }
         writeln!(out)?;
     }
-    if !all {
+    if !how.all {
         write_passed_over(out, findings)?;
     }
-    write_summary(out, counts)
+    if how.summary {
+        write_summary(out, counts)?;
+    }
+    Ok(())
 }
 
 /// One line for everything that was not meant as a resource.
