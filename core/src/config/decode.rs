@@ -341,7 +341,7 @@ impl<'n> Object<'_, 'n> {
 
 /// What the author of an unknown field may have meant.
 #[must_use]
-pub fn suggestion(key: &str, known: &[&'static str]) -> String {
+pub fn suggestion(key: &str, known: &[&str]) -> String {
     // Comparing is quadratic in the length, and nobody misspells a field by this much.
     if key.len() > 64 {
         return String::new();

@@ -63,6 +63,8 @@ pub enum Treatment {
     Judged(JudgedKind),
     /// The kind is known, the version is none of its own. Holds the versions it has.
     WrongVersion(&'static [&'static str]),
+    /// The kind is one of another group, for which the group of the document is a slip. Holds what was meant.
+    WrongGroup(String),
     /// A group of older versions of Istio, which is not read.
     NotRead,
     /// A group of Istio's without such a kind. Holds a hint, possibly empty.
@@ -229,6 +231,14 @@ pub fn treatment(api_version: &str, kind: &str) -> Treatment {
             Treatment::WrongVersion(row.versions)
         };
     }
+    if let Some(row) = KINDS
+        .iter()
+        .find(|row| row.kind == kind && is_slip_for(api_version, row.group))
+    {
+        let known = row.versions.iter().find(|known| **known == version);
+        let version = known.or_else(|| row.versions.first()).unwrap_or(&version);
+        return Treatment::WrongGroup(format!("{}/{version}", row.group));
+    }
     if !is_istio(group) {
         return Treatment::Foreign;
     }
@@ -257,6 +267,14 @@ pub(super) fn is_used(kind: &str) -> bool {
     })
 }
 
+/// Whether somebody who wrote this meant the group: `networking.isito.io/v1`, or the group without a version.
+fn is_slip_for(api_version: &str, group: &'static str) -> bool {
+    let written = api_version
+        .split_once('/')
+        .map_or(api_version, |(group, _)| group);
+    !group.is_empty() && !suggestion(written, &[group]).is_empty()
+}
+
 fn is_istio(group: &str) -> bool {
     group == "istio.io" || group.ends_with(".istio.io")
 }
@@ -282,6 +300,7 @@ mod tests {
     #[test]
     fn kinds_are_known_by_group_and_kind() {
         let unknown = |hint: &str| Treatment::Unknown(hint.to_owned());
+        let wrong_group = |meant: &str| Treatment::WrongGroup(meant.to_owned());
         let cases = [
             (
                 "networking.istio.io/v1",
@@ -298,7 +317,23 @@ mod tests {
                 "VirtualService",
                 Treatment::WrongVersion(NETWORKING),
             ),
-            ("networking.istio.io", "VirtualService", Treatment::Foreign),
+            (
+                "networking.istio.io",
+                "VirtualService",
+                wrong_group("networking.istio.io/v1"),
+            ),
+            (
+                "networking.isito.io/v1",
+                "Sidecar",
+                wrong_group("networking.istio.io/v1"),
+            ),
+            (
+                "networking.isito.io/v1beta1",
+                "EnvoyFilter",
+                wrong_group("networking.istio.io/v1alpha3"),
+            ),
+            ("networking.isito.io/v1", "Other", Treatment::Foreign),
+            ("networking.gke.io/v1", "Gateway", Treatment::Foreign),
             (
                 "networking.istio.io/v1",
                 "VirtualServise",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::code::Code;
-use super::decode::object;
+use super::decode::{object, suggestion};
 use super::finding::{Finding, ResourceName};
 use super::judged;
 use super::kinds::{JudgedKind, ReadKind, Treatment, treatment};
@@ -143,7 +143,7 @@ impl Loader<'_> {
             Treatment::Read(ReadKind::List) => self.list(document),
             Treatment::Read(kind) => self.resource(kind, &types.kind, &document),
             Treatment::Judged(kind) => self.judge(kind, &types, &document),
-            told @ Treatment::WrongVersion(_) => {
+            told @ (Treatment::WrongVersion(_) | Treatment::WrongGroup(_)) => {
                 self.tell(&told, &types);
                 let (report, namespace) = (&mut self.report, self.default_namespace);
                 let meta = envelope::meta(report, &document, &self.file, namespace);
@@ -178,11 +178,23 @@ impl Loader<'_> {
         let (kind, api_version) = (quoted(&types.kind), quoted(&types.api_version));
         match treatment {
             Treatment::Read(_) => {}
-            Treatment::WrongVersion(versions) => self.report.raise_in(
+            Treatment::WrongVersion(versions) => {
+                let versions_help = format!("use one of {}", versions.join(", "));
+                let version = types.api_version.rsplit('/').next().unwrap_or_default();
+                let meant = suggestion(version, versions);
+                let help = [meant, versions_help].join(" ");
+                self.report.raise_in(
+                    "apiVersion",
+                    Code::ApiVersion,
+                    format!("{api_version} is not a version of {kind}"),
+                    help.trim_start(),
+                );
+            }
+            Treatment::WrongGroup(meant) => self.report.raise_in(
                 "apiVersion",
                 Code::ApiVersion,
-                format!("{api_version} is not a version of {kind}"),
-                format!("use one of {}", versions.join(", ")),
+                format!("{kind} is no kind of {api_version}"),
+                format!("did you mean `{meant}`?"),
             ),
             Treatment::Judged(_) => self.report.raise_in(
                 "kind",

@@ -1,6 +1,6 @@
 //! Where VirtualServices send requests: hosts, subsets and ports that must exist.
 
-use super::{About, Lint, full_name};
+use super::{About, Lint, full_name, meant};
 use crate::config::address;
 use crate::config::code::Code;
 use crate::config::names;
@@ -144,8 +144,17 @@ pub(super) fn check_host(
         format!("no service has the host `{written}`, which stands for `{host}`")
     };
     let help = "add a Service or ServiceEntry, or correct the name; requests end in 503 NC";
+    let help = meant::did_you_mean(meant_host(lint, written, host).as_deref(), help);
     lint.tell(about, path, Code::UnknownHost, message, help);
     false
+}
+
+/// The host that may have been meant, written as the other was: a short name stays one.
+pub(super) fn meant_host(lint: &Lint<'_>, written: &str, host: &str) -> Option<String> {
+    let meant = lint.guesses.nearest(host, lint.tables.hosts())?;
+    let (name, rest) = meant.split_once('.')?;
+    let is_short = !written.contains('.') && host.split_once('.').is_some_and(|h| h.1 == rest);
+    Some(if is_short { name } else { meant }.to_owned())
 }
 
 /// The service that `name.namespace` or `name.namespace.svc` is short for in Kubernetes, and is not in Istio.
@@ -185,7 +194,9 @@ fn check_subset(
     let help = if known.is_empty() {
         "its DestinationRule defines no subset".to_owned()
     } else {
-        format!("its DestinationRule defines {}", known.join(", "))
+        let defined = format!("its DestinationRule defines {}", known.join(", "));
+        let meant = lint.guesses.nearest(subset, known.iter().copied());
+        meant::did_you_mean(meant, &defined)
     };
     let message = format!("`{host}` has no subset `{subset}`");
     lint.tell(about, path, Code::UnknownSubset, message, help);

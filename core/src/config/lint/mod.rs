@@ -7,6 +7,7 @@
 
 mod destination_rules;
 mod destinations;
+mod meant;
 mod services;
 mod sidecars;
 mod tables;
@@ -17,6 +18,7 @@ use super::finding::Finding;
 use super::mesh::MeshConfig;
 use super::meta::Meta;
 use super::resources::Resources;
+use meant::Guesses;
 use tables::Tables;
 
 /// Judges all resources together. Findings come in the order of the kinds; sort them by place to show them.
@@ -26,6 +28,7 @@ pub fn lint(resources: &Resources, mesh: &MeshConfig) -> Vec<Finding> {
         resources,
         mesh,
         tables: Tables::new(resources, mesh),
+        guesses: Guesses::new(),
         findings: Vec::new(),
     };
     virtual_services::lint(&mut lint);
@@ -41,6 +44,7 @@ struct Lint<'a> {
     resources: &'a Resources,
     mesh: &'a MeshConfig,
     tables: Tables<'a>,
+    guesses: Guesses,
     findings: Vec<Finding>,
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{About, Lint, full_name};
+use super::{About, Lint, full_name, meant};
 use crate::config::code::Code;
 use crate::config::names;
 use crate::config::sidecar::{EgressHost, EgressNamespace, Sidecar};
@@ -97,7 +97,8 @@ fn egress_hosts(lint: &mut Lint<'_>, sidecar: &Sidecar) {
             }
             let message = format!("no service has the host `{}`", host.host);
             let path = format!("spec.egress[{at}].hosts[{host_at}]");
-            lint.tell(about(sidecar), path, Code::UnknownHost, message, "");
+            let help = meant::did_you_mean(lint.guesses.nearest(&name, lint.tables.hosts()), "");
+            lint.tell(about(sidecar), path, Code::UnknownHost, message, help);
         }
     }
 }

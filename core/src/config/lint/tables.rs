@@ -113,6 +113,11 @@ impl<'a> Tables<'a> {
         self.aliases.get(host).map(String::as_str)
     }
 
+    /// The hosts that are known, patterns among them.
+    pub(super) fn hosts(&self) -> impl Iterator<Item = &str> {
+        self.hosts.keys().map(String::as_str)
+    }
+
     /// The service of a full host name: by exact name, which may be an alias, else by the longest wildcard over it.
     pub(super) fn host(&self, host: &str) -> Option<&KnownHost<'a>> {
         let host = self.alias(host).unwrap_or(host);

@@ -1,9 +1,14 @@
 //! Small folders of resources and what is said about them.
 
-use crate::config::{MeshConfig, Source, lint, load};
+use crate::config::{Finding, MeshConfig, Source, lint, load};
 
 /// Every finding of the lint as `code path`, in order.
 fn findings(yaml: &str) -> Vec<String> {
+    let shown = |finding: &Finding| format!("{} {}", finding.code, finding.path);
+    judged(yaml).iter().map(shown).collect()
+}
+
+fn judged(yaml: &str) -> Vec<Finding> {
     let source = Source {
         name: "test.yaml",
         bytes: yaml.as_bytes(),
@@ -12,13 +17,11 @@ fn findings(yaml: &str) -> Vec<String> {
     let errors: Vec<String> = loaded.findings.iter().map(ToString::to_string).collect();
     let errors: Vec<&String> = errors.iter().filter(|e| e.contains(": error:")).collect();
     assert!(errors.is_empty(), "{errors:?}");
-    lint(&loaded.resources, &MeshConfig::default())
-        .iter()
-        .map(|finding| {
-            assert!(finding.line > 0, "{finding}");
-            format!("{} {}", finding.code, finding.path)
-        })
-        .collect()
+    let findings = lint(&loaded.resources, &MeshConfig::default());
+    for finding in &findings {
+        assert!(finding.line > 0, "{finding}");
+    }
+    findings
 }
 
 /// A Kubernetes Service `name` in `namespace` with one port.
@@ -482,5 +485,55 @@ fn annotations_that_nothing_lets_take_effect_are_told() {
     ] {
         let want: Vec<String> = want.into_iter().collect();
         assert_eq!(rule(annotation, &policy), want, "{annotation} {policy}");
+    }
+}
+
+#[test]
+fn names_that_lead_nowhere_come_with_a_guess() {
+    let gateway = istio(
+        "Gateway",
+        "name: shop-gateway",
+        "{servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]}",
+    );
+    let known = [
+        service("a", "default", HTTP),
+        service("reviews", "default", HTTP),
+        subsets("name: reviews", "reviews", &["canary", "stable"]),
+        gateway,
+    ]
+    .concat();
+    let bound = |gateways: &str| {
+        let spec = format!(
+            "{{hosts: [a], gateways: [mesh, {gateways}], http: [{{route: [{{destination: {{host: a}}}}]}}]}}"
+        );
+        istio("VirtualService", "name: r", &spec)
+    };
+    let sidecar = istio(
+        "Sidecar",
+        "name: s",
+        "{egress: [{hosts: [./revews.default.svc.cluster.local]}]}",
+    );
+    for (text, meant) in [
+        (route("r", "{host: revews}"), Some("reviews")),
+        (
+            route("r", "{host: reviews.defualt.svc.cluster.local}"),
+            Some("reviews.default.svc.cluster.local"),
+        ),
+        (route("r", "{host: ratings}"), None),
+        (
+            route("r", "{host: reviews, subset: canray}"),
+            Some("canary"),
+        ),
+        (route("r", "{host: reviews, subset: beta}"), None),
+        (bound("shop-gatway"), Some("shop-gateway")),
+        (bound("default/shop-gatway"), Some("default/shop-gateway")),
+        (sidecar, Some("reviews.default.svc.cluster.local")),
+    ] {
+        let findings = judged(&[known.as_str(), &text].concat());
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        let help = &findings[0].help;
+        let guess = help.split_once("did you mean `").map(|(_, rest)| rest);
+        let guess = guess.and_then(|rest| rest.split_once('`'));
+        assert_eq!(guess.map(|(guess, _)| guess), meant, "{text}{help}");
     }
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{About, Lint, full_name};
+use super::destinations::meant_host;
+use super::{About, Lint, full_name, meant};
 use crate::config::address;
 use crate::config::code::Code;
 use crate::config::names::{self, Visibility};
@@ -120,6 +121,7 @@ fn hosts(lint: &mut Lint<'_>, rule: &VirtualService) {
         let message =
             format!("no service has the host `{host}`, so sidecars answer for it on port 80 only");
         let help = "add a Service or ServiceEntry, or correct the name";
+        let help = meant::did_you_mean(meant_host(lint, written, &host).as_deref(), help);
         lint.tell(
             about(rule),
             format!("spec.hosts[{at}]"),
@@ -149,31 +151,48 @@ fn gateways(lint: &mut Lint<'_>, rule: &VirtualService) {
             continue;
         }
         let message = format!("there is no Gateway `{name}`");
-        lint.tell(
-            about(rule),
-            format!("spec.gateways[{at}]"),
-            Code::UnknownGateway,
-            message,
-            "",
-        );
+        let path = format!("spec.gateways[{at}]");
+        let help = meant::did_you_mean(meant_gateway(lint, rule, name).as_deref(), "");
+        lint.tell(about(rule), path, Code::UnknownGateway, message, help);
     }
 }
 
-/// A reference is `namespace/name`, `name` of the own namespace, or the legacy FQDN. Where no Gateway of the namespace
-/// was read they are kept elsewhere, and nothing is known to be missing.
+/// Where no Gateway of the namespace was read they are kept elsewhere, and nothing is known to be missing.
 fn gateway_exists(lint: &Lint<'_>, rule: &VirtualService, reference: &str) -> bool {
+    let (namespace, name) = gateway_of(lint, rule, reference);
+    let mut names = gateways_in(lint, namespace).peekable();
+    names.peek().is_none() || names.any(|known| known == name)
+}
+
+/// The Gateway that may have been meant, written as the reference is.
+fn meant_gateway(lint: &Lint<'_>, rule: &VirtualService, reference: &str) -> Option<String> {
+    let (namespace, name) = gateway_of(lint, rule, reference);
+    let meant = lint.guesses.nearest(name, gateways_in(lint, namespace))?;
+    Some(if reference == name {
+        meant.to_owned()
+    } else {
+        format!("{namespace}/{meant}")
+    })
+}
+
+fn gateways_in<'l>(lint: &'l Lint<'_>, namespace: &str) -> impl Iterator<Item = &'l str> {
+    let all = lint.resources.gateways.iter();
+    all.filter(move |gateway| gateway.meta.namespace == namespace)
+        .map(|gateway| gateway.meta.name.as_str())
+}
+
+/// Namespace and name. A reference is `namespace/name`, `name` of the own namespace, or the legacy FQDN.
+fn gateway_of<'r>(
+    lint: &Lint<'_>,
+    rule: &'r VirtualService,
+    reference: &'r str,
+) -> (&'r str, &'r str) {
     let own = rule.meta.namespace.as_str();
     let (namespace, name) = reference.split_once('/').unwrap_or_else(|| {
         names::split_service_host(reference, &lint.mesh.cluster_domain)
             .map_or((own, reference), |(name, namespace)| (namespace, name))
     });
-    let namespace = if namespace == "." { own } else { namespace };
-    let all = &lint.resources.gateways;
-    let mut of_namespace = all
-        .iter()
-        .filter(|gateway| gateway.meta.namespace == namespace)
-        .peekable();
-    of_namespace.peek().is_none() || of_namespace.any(|gateway| gateway.meta.name == name)
+    (if namespace == "." { own } else { namespace }, name)
 }
 
 fn check_delegate(lint: &mut Lint<'_>, rule: &VirtualService, at: usize, delegate: &Delegate) {
