@@ -89,6 +89,12 @@ impl Clusters {
         }
     }
 
+    /// All clusters of a service.
+    pub(super) fn of_host(&self, host: &str) -> impl Iterator<Item = &Cluster> {
+        let all = self.by_host.get(host).into_iter().flatten();
+        all.map(|(_, _, id)| &self.list[id.0 as usize])
+    }
+
     /// The cluster of a service port and subset, or the name it would have.
     #[must_use]
     pub(super) fn find(&self, port: u16, subset: &str, host: &str) -> DestinationCluster {
@@ -279,6 +285,7 @@ fn endpoint(cluster: &str, candidate: &Candidate, registry: &mut Registry) -> En
     Endpoint {
         weight: candidate.weight,
         locality: candidate.locality.clone(),
+        hostname: candidate.hostname.clone(),
         ..Endpoint::new(candidate.address.clone(), state)
     }
 }

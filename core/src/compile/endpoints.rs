@@ -30,6 +30,8 @@ pub(super) struct Candidate {
     /// What its live state is filed under where its address may change while it stays the same endpoint (Envoy's
     /// logical host): the name and the port.
     pub(super) logical: Option<Box<str>>,
+    /// The host name of its pod in a headless service, or empty.
+    pub(super) hostname: Box<str>,
 }
 
 impl Candidate {
@@ -42,6 +44,7 @@ impl Candidate {
             weight: 1,
             locality: Box::default(),
             logical: None,
+            hostname: Box::default(),
         }
     }
 
@@ -201,7 +204,7 @@ impl<'a> Workloads<'a> {
         let namespace = service.meta.namespace.as_str();
         let slices = self.slices.get(&(namespace, service.meta.name.as_str()));
         for slice in slices.into_iter().flatten() {
-            self.of_slice(namespace, slice, port, found);
+            self.of_slice(service, slice, port, found);
         }
         if service.selector.is_empty() {
             return;
@@ -214,11 +217,14 @@ impl<'a> Workloads<'a> {
                         TargetPort::Number(number) => Some(*number),
                         TargetPort::Name(name) => pod.ports.get(name).copied(),
                     };
-                    found.extend(
-                        target
-                            .into_iter()
-                            .flat_map(|target| self.of_pod(pod, target)),
-                    );
+                    let hostname = hostname(service, "", Some(pod));
+                    let here = target
+                        .into_iter()
+                        .flat_map(|target| self.of_pod(pod, target));
+                    found.extend(here.map(|candidate| Candidate {
+                        hostname: hostname.clone(),
+                        ..candidate
+                    }));
                 }
             }
         }
@@ -237,7 +243,7 @@ impl<'a> Workloads<'a> {
 
     fn of_slice(
         &self,
-        namespace: &str,
+        service: &kubernetes::Service,
         slice: &EndpointSlice,
         port: &kubernetes::Port,
         found: &mut Vec<Candidate>,
@@ -257,11 +263,13 @@ impl<'a> Workloads<'a> {
         for endpoint in slice.endpoints.iter().filter(|endpoint| endpoint.is_ready) {
             let pod = endpoint.pod.as_ref().and_then(|pod| {
                 let namespace = match pod.namespace.as_str() {
-                    "" => namespace,
+                    "" => service.meta.namespace.as_str(),
                     other => other,
                 };
                 self.pods.get(&(namespace, pod.name.as_str()))
             });
+            let pod = pod.copied();
+            let hostname = hostname(service, &endpoint.hostname, pod);
             let none = Labels::new();
             let labels = pod.map_or(&none, |pod| &pod.meta.labels);
             let node = match pod.map_or("", |pod| &pod.node) {
@@ -274,9 +282,10 @@ impl<'a> Workloads<'a> {
                 ..Locality::default()
             });
             let addresses = endpoint.addresses.iter().filter_map(|text| parse_ip(text));
-            found.extend(
-                addresses.map(|ip| Candidate::at(socket(ip, number), labels, &locality, node, "")),
-            );
+            found.extend(addresses.map(|ip| Candidate {
+                hostname: hostname.clone(),
+                ..Candidate::at(socket(ip, number), labels, &locality, node, "")
+            }));
         }
     }
 
@@ -304,6 +313,17 @@ impl<'a> Workloads<'a> {
             .take_while(move |((ns, _), _)| *ns == namespace)
             .map(|(_, pod)| pod)
     }
+}
+
+/// The name by which DNS knows an endpoint of a headless service: its own, else its pod's; empty where it has none.
+fn hostname(service: &kubernetes::Service, written: &str, pod: Option<&Pod>) -> Box<str> {
+    if service.reach != Reach::Headless {
+        return Box::default();
+    }
+    let of_pod = pod.filter(|pod| pod.subdomain == service.meta.name);
+    let of_pod = of_pod.map_or("", |pod| pod.hostname.as_str());
+    let hostname = if written.is_empty() { of_pod } else { written };
+    hostname.to_ascii_lowercase().into()
 }
 
 /// The port of a workload for the named service port: its own of that name, else the service's target port.

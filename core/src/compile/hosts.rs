@@ -17,7 +17,7 @@ use super::scope::Scope;
 use super::services::Services;
 use super::virtual_services::{ByHost, Candidate};
 use crate::config::names;
-use crate::snapshot::{HostEntry, HostTable, PortEntry, VirtualHost, VirtualHostId};
+use crate::snapshot::{HostEntry, HostTable, PodOf, PortEntry, VirtualHost, VirtualHostId};
 
 /// The port on which a VirtualService host answers that is no service.
 const HTTP_PORT: u16 = 80;
@@ -87,12 +87,13 @@ impl<'a> Hosts<'a> {
         self.add_rule_hosts(&mut own_names, &used);
         // A name of its own comes before the short name of somebody else.
         let input = self.targets.input;
-        for (host, entry) in own_names {
-            let (client, domain) = (&input.workload.namespace, &input.mesh.cluster_domain);
-            for alias in names::aliases(&host, client, domain).into_iter().skip(1) {
-                self.names.push((alias.into(), entry));
+        let (client, domain) = (&input.workload.namespace, &input.mesh.cluster_domain);
+        for (host, entry) in &own_names {
+            for alias in names::aliases(host, client, domain).into_iter().skip(1) {
+                self.names.push((alias.into(), *entry));
             }
         }
+        self.add_pods(&own_names);
         HostTable::new(
             core::mem::take(&mut self.names),
             core::mem::take(&mut self.entries),
@@ -180,6 +181,56 @@ impl<'a> Hosts<'a> {
         }
     }
 
+    /// Pods of headless services have the rules of their service: those we know by name, and all others under a wildcard,
+    /// as in Istio. Who defines such names otherwise was there before.
+    fn add_pods(&mut self, own: &[(String, u32)]) {
+        let Targets {
+            input,
+            services,
+            clusters,
+        } = self.targets;
+        let taken: BTreeSet<Box<str>> = self.names.iter().map(|(name, _)| name.clone()).collect();
+        let headless = |host: &str| services.find(host).is_some_and(|s| s.is_headless);
+        for (host, entry) in own.iter().filter(|(host, _)| headless(host)) {
+            if taken.contains(&*format!("*.{host}")) {
+                continue;
+            }
+            let endpoints = clusters
+                .of_host(host)
+                .flat_map(|cluster| &*cluster.endpoints);
+            let mut hostnames: BTreeSet<&str> = endpoints.map(|e| &*e.hostname).collect();
+            hostnames.remove("");
+            let (client, domain) = (&input.workload.namespace, &input.mesh.cluster_domain);
+            let aliases = names::aliases(host, client, domain);
+            for hostname in hostnames.into_iter().map(Some).chain([None]) {
+                let pod = PodOf {
+                    service: host.as_str().into(),
+                    hostname: hostname.map(Box::from),
+                };
+                let entry = self.entry_of_pod(*entry, &pod);
+                let names = aliases.iter().map(|alias| {
+                    let name = format!("{}.{alias}", hostname.unwrap_or("*"));
+                    (name.into(), entry)
+                });
+                self.names.extend(names);
+            }
+        }
+    }
+
+    /// An entry like that of a service, for one of its pods.
+    fn entry_of_pod(&mut self, service: u32, pod: &PodOf) -> u32 {
+        let mut entry = self.entries[service as usize].clone();
+        for port in &mut entry.ports {
+            let of_service = &self.virtual_hosts[port.virtual_host.0 as usize];
+            let of_pod = VirtualHost {
+                pod: Some(Box::new(pod.clone())),
+                ..of_service.clone()
+            };
+            port.virtual_host = self.push_virtual_host(of_pod);
+        }
+        self.push_entry(entry)
+    }
+
     fn rules_of(&mut self, candidate: usize, port: u16) -> Option<Rules> {
         if let Some(known) = self.rules.get(&(candidate, port)) {
             return known.clone();
@@ -208,23 +259,33 @@ impl<'a> Hosts<'a> {
         if ports.is_empty() {
             return None;
         }
-        // As for virtual hosts below.
-        let entry = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
-        self.entries.push(HostEntry { ports });
+        let entry = self.push_entry(HostEntry { ports });
         self.names.push((host.into(), entry));
         Some(entry)
     }
 
+    fn push_entry(&mut self, entry: HostEntry) -> u32 {
+        // As for virtual hosts below.
+        let at = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
+        self.entries.push(entry);
+        at
+    }
+
     /// Files a virtual host.
     pub(super) fn add_virtual_host(&mut self, name: String, rules: Rules) -> VirtualHostId {
-        // A snapshot with 2^32 virtual hosts does not fit into memory.
-        let id = VirtualHostId(u32::try_from(self.virtual_hosts.len()).unwrap_or(u32::MAX));
-        self.virtual_hosts.push(VirtualHost {
+        self.push_virtual_host(VirtualHost {
             name: name.into(),
             rules: rules.list,
             index: rules.index,
             limits: None,
-        });
+            pod: None,
+        })
+    }
+
+    fn push_virtual_host(&mut self, virtual_host: VirtualHost) -> VirtualHostId {
+        // A snapshot with 2^32 virtual hosts does not fit into memory.
+        let id = VirtualHostId(u32::try_from(self.virtual_hosts.len()).unwrap_or(u32::MAX));
+        self.virtual_hosts.push(virtual_host);
         id
     }
 }

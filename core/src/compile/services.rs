@@ -24,6 +24,8 @@ pub(super) struct Service<'a> {
     pub(super) ports: Vec<Port<'a>>,
     /// Which endpoints clients are to prefer.
     pub(super) traffic_distribution: TrafficDistribution,
+    /// Its pods have names of their own (`clusterIP: None`).
+    pub(super) is_headless: bool,
     /// A Kubernetes Service defines it.
     is_kubernetes: bool,
 }
@@ -164,6 +166,7 @@ fn kubernetes_service<'a>(resource: &'a kubernetes::Service, cluster_domain: &st
         },
         ports: ports.collect(),
         traffic_distribution: resource.traffic_distribution,
+        is_headless: resource.reach == Reach::Headless,
         is_kubernetes: true,
     }
 }
@@ -191,6 +194,7 @@ fn entry_service(resource: &ServiceEntry, host: String) -> Service<'_> {
             .collect(),
         ports: ports.collect(),
         traffic_distribution: resource.traffic_distribution,
+        is_headless: false,
         is_kubernetes: false,
     }
 }

@@ -94,4 +94,6 @@ pub enum PickedBy {
     },
     /// Where the client wanted to go.
     OriginalDestination,
+    /// The client named this pod of a headless service.
+    Named,
 }

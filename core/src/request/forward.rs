@@ -19,8 +19,8 @@ use crate::policy::{
     authority, balance, cors, destination, grpc_timeout, retry, rewrite, timeouts,
 };
 use crate::snapshot::{
-    Action, Address, Balancing, ClusterId, Destination, DestinationCluster, Forward, HeaderOps,
-    Rule, Snapshot,
+    Action, Address, Balancing, Cluster, ClusterId, Destination, DestinationCluster, Forward,
+    HeaderOps, PodOf, Rule, Snapshot,
 };
 use crate::time::Instant;
 
@@ -137,13 +137,19 @@ pub(super) fn begin(
         }
     };
     let cluster = snapshot.cluster(id);
-    if cluster.balancing == Balancing::Passthrough {
+    let pod = pod_of(record, snapshot).filter(|pod| pod.service == cluster.host);
+    let named = pod.and_then(|pod| endpoint_of(pod, cluster));
+    // A pod that is none of the endpoints is where the client's name leads, as for Envoy, which goes where it was bound.
+    if named.is_none() && (pod.is_some() || cluster.balancing == Balancing::Passthrough) {
         return passthrough(context, Some(id), record, response, snapshot);
     }
-    if let Balancing::ConsistentHash(_) = cluster.balancing {
+    if named.is_none()
+        && let Balancing::ConsistentHash(_) = cluster.balancing
+    {
         hashing::hash(context.peer, record, snapshot);
     }
-    let Some((endpoint, picked)) = pick(id, context.now, record, snapshot) else {
+    let named = named.map(|endpoint| (endpoint, Picked::simply(PickedBy::Named)));
+    let Some((endpoint, picked)) = named.or_else(|| pick(id, context.now, record, snapshot)) else {
         record.details = Details::NoHealthyUpstream;
         reply::from_router(
             context.peer,
@@ -171,6 +177,21 @@ pub(super) fn begin(
         connect_timeout: cluster.connect_timeout,
         tunnel: record.request.method == Method::CONNECT,
     })
+}
+
+/// The pod that the request's host stands for, if it stands for one.
+fn pod_of<'s>(record: &Record, snapshot: &'s Snapshot) -> Option<&'s PodOf> {
+    let RouteDecision::Rule { virtual_host, .. } = record.route else {
+        return None;
+    };
+    snapshot.virtual_host(virtual_host).pod.as_deref()
+}
+
+/// The position of the endpoint that a pod is.
+fn endpoint_of(pod: &PodOf, cluster: &Cluster) -> Option<usize> {
+    let hostname = pod.hostname.as_ref()?;
+    let mut endpoints = cluster.endpoints.iter();
+    endpoints.position(|endpoint| endpoint.hostname == *hostname)
 }
 
 /// Picks an endpoint. A first attempt takes what the balancer says; a retry asks again while it gets an endpoint that

@@ -56,6 +56,8 @@ pub struct Endpoint {
     pub weight: u32,
     /// `region/zone/subzone`, empty when unknown.
     pub locality: Box<str>,
+    /// The host name of its pod in a headless service, empty when it has none.
+    pub hostname: Box<str>,
     /// Traffic goes to endpoints of priority 0 as far as they can carry it, then to those of 1, and so on. No number is
     /// left out.
     pub priority: u32,
@@ -168,6 +170,7 @@ impl Endpoint {
             text,
             weight: 1,
             locality: Box::default(),
+            hostname: Box::default(),
             priority: 0,
             state,
         }

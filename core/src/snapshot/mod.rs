@@ -30,7 +30,7 @@ pub use resilience::{
 };
 pub use route::{
     Action, Condition, CorsPolicy, Destination, DestinationCluster, DirectResponse, FieldText,
-    Forward, HeaderOps, HeaderValue, Mirror, Origin, PathRewrite, Redirect, RedirectPath,
+    Forward, HeaderOps, HeaderValue, Mirror, Origin, PathRewrite, PodOf, Redirect, RedirectPath,
     RedirectPort, ResourceId, ResourceRef, Rewrite, Rule, ValuePart, VirtualHost, VirtualHostId,
 };
 

@@ -64,6 +64,17 @@ pub struct VirtualHost {
     pub index: Option<Arc<RuleIndex>>,
     /// Its rate limits; `None` when it has none.
     pub limits: Option<Box<HostLimits>>,
+    /// Whom its names stand for, where that is not the service but one of its pods.
+    pub pod: Option<Box<PodOf>>,
+}
+
+/// A pod of a headless service that a request names: whatever the balancer would say, it goes there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodOf {
+    /// The host of the service.
+    pub service: Box<str>,
+    /// The host name of the pod; `None` when only the client and its resolver know it.
+    pub hostname: Option<Box<str>>,
 }
 
 /// One match entry of one route.

@@ -199,6 +199,7 @@ fn slice_endpoint(endpoint: &mut Object<'_, '_>) -> SliceEndpoint {
         is_ready: ready.flatten().unwrap_or(true),
         zone: endpoint.string("zone"),
         node: endpoint.string("nodeName"),
+        hostname: endpoint.string("hostname"),
         pod: pod.flatten(),
     }
 }
@@ -206,24 +207,20 @@ fn slice_endpoint(endpoint: &mut Object<'_, '_>) -> SliceEndpoint {
 /// Reads a Pod from its whole document.
 pub(in crate::config) fn read_pod(report: &mut Report, meta: Meta, document: &Node) -> Pod {
     part(report, document, |o| {
-        let (service_account, node, ports) = o
-            .read("spec", |report, spec| part(report, spec, pod_spec))
-            .unwrap_or_default();
+        let spec = o.read("spec", |report, spec| part(report, spec, pod_spec));
         let status = o.read("status", |report, status| part(report, status, pod_status));
         let (addresses, is_ready) = status.unwrap_or_else(|| (Vec::new(), true));
         Pod {
             meta,
             addresses,
-            ports,
             is_ready,
-            service_account,
-            node,
+            ..spec.unwrap_or_default()
         }
     })
 }
 
-/// The service account, the node and named ports.
-fn pod_spec(spec: &mut Object<'_, '_>) -> (String, String, BTreeMap<String, u16>) {
+/// What the `spec` says.
+fn pod_spec(spec: &mut Object<'_, '_>) -> Pod {
     let mut ports = BTreeMap::new();
     let containers = spec.list("containers", |report, container| {
         Some(part(report, container, |container| {
@@ -240,8 +237,14 @@ fn pod_spec(spec: &mut Object<'_, '_>) -> (String, String, BTreeMap<String, u16>
             ports.entry(name).or_insert(port);
         }
     }
-    let node = spec.string("nodeName");
-    (spec.string("serviceAccountName"), node, ports)
+    Pod {
+        ports,
+        node: spec.string("nodeName"),
+        service_account: spec.string("serviceAccountName"),
+        hostname: spec.string("hostname"),
+        subdomain: spec.string("subdomain"),
+        ..Pod::default()
+    }
 }
 
 fn pod_status(status: &mut Object<'_, '_>) -> (Vec<String>, bool) {

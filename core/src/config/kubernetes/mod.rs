@@ -118,6 +118,8 @@ pub struct SliceEndpoint {
     pub zone: String,
     /// The node it runs on.
     pub node: String,
+    /// The name by which DNS knows it under a headless Service; may be empty.
+    pub hostname: String,
     /// The pod behind it (`targetRef`), whose labels decide about subsets.
     pub pod: Option<PodRef>,
 }
@@ -146,6 +148,10 @@ pub struct Pod {
     pub service_account: String,
     /// `spec.nodeName`.
     pub node: String,
+    /// `spec.hostname`, by which DNS knows it under the headless Service `subdomain`; may be empty.
+    pub hostname: String,
+    /// `spec.subdomain`.
+    pub subdomain: String,
 }
 
 /// A Node; its labels say where the pods on it are.

@@ -116,6 +116,7 @@ fn picked_by(
             Span(*other_cost)
         ),
         PickedBy::OriginalDestination => f.write_str("where the client wanted to go"),
+        PickedBy::Named => f.write_str("named by the client"),
     }
 }
 
