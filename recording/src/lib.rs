@@ -37,5 +37,5 @@ pub use frame::{Came, Configuration, End, File, Frame};
 pub use identity::identity;
 pub use input_bytes::{Bytes, FILLER, Thinned};
 pub use joint::{Driven, Joint};
-pub use recorder::{Place, Recorder, RecordingEnd, Tap, Turn, WorkerTurn};
+pub use recorder::{MIN_LIMIT, Place, Recorder, RecordingEnd, Tap, Turn, WorkerTurn};
 pub use said::{Said, Saying, put_output};

@@ -6,11 +6,12 @@
 mod proxy;
 mod support;
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::thread;
 
-use proxy::{Folder, Proxy};
+use proxy::{Folder, Proxy, refused};
 
 /// Some of what a pipe, the queue and its last block hold together, several times over.
 const REQUESTS: usize = 4000;
@@ -69,4 +70,33 @@ fn an_access_log_that_nobody_reads_stops_nothing() {
         assert_eq!(status.code(), Some(0), "closed: {is_closed}");
         drop(unread);
     }
+}
+
+/// Whoever restarts a proxy that crashed wants the recording of the crash, however often the start fails.
+#[test]
+fn a_start_that_fails_moves_no_recording() {
+    let folder = Folder::new("record-kept");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    folder.write("good.yaml", "");
+    folder.write("bad.yaml", "kind: [");
+    folder.write("run.rec", "of the crash");
+    let path = folder.0.join("run.rec");
+    let record = ["--record", path.to_str().unwrap()];
+    for (file, more) in [
+        ("bad.yaml", [].as_slice()),
+        ("good.yaml", &["--outbound", &taken]),
+        ("good.yaml", &["--admin", &taken]),
+        ("good.yaml", &["--record-limit", "35"]),
+    ] {
+        let (code, told) = refused(&folder.0.join(file), &[&record, more].concat());
+        assert!(code.is_some_and(|code| code != 0), "{told}");
+        assert!(!told.contains("recording ended"), "{told}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "of the crash", "{told}");
+    }
+    let proxy = Proxy::start(&folder.0.join("good.yaml"), &record);
+    let previous = fs::read_to_string(folder.0.join("run.rec.previous"));
+    assert_eq!(previous.unwrap(), "of the crash");
+    assert_eq!(proxy.end().0, Some(0));
+    assert!(fs::read(&path).unwrap().starts_with(b"OUTRIGGR"));
 }

@@ -27,6 +27,12 @@ use crate::frame::{End, Frame};
 /// A block this long is handed over at once.
 const BLOCK: usize = 64 * 1024;
 
+/// The longest last frame: two numbers of variants and a number of bytes, each as short as it can be.
+const END: usize = 12;
+
+/// The lowest limit that a file can keep.
+pub const MIN_LIMIT: u64 = (HEADER.len() + SEGMENT_HEAD + END) as u64;
+
 /// Blocks that may wait for the writer.
 const QUEUE: usize = 64;
 
@@ -90,7 +96,7 @@ impl fmt::Debug for Recorder {
 }
 
 impl Recorder {
-    /// Begins a recording of at most about `limit` bytes. `file` belongs to a thread of its own and may block. `on_end` is
+    /// Begins a recording of at most `limit` bytes, and never of less than [`MIN_LIMIT`]. `file` belongs to a thread of its own and may block. `on_end` is
     /// called at most once, by whoever noticed.
     ///
     /// # Errors
@@ -172,7 +178,9 @@ impl Turn<'_> {
         frame.put(&mut self.state.block);
         let length = self.state.block.len();
         let limit = self.state.limit;
-        if self.state.handed_over + length as u64 > limit || length - SEGMENT_HEAD > MAX_SEGMENT {
+        // What is there may be handed over before the last frame comes, which then has a segment of its own.
+        let with_end = self.state.handed_over + (length + SEGMENT_HEAD + END) as u64;
+        if with_end > limit || length - SEGMENT_HEAD > MAX_SEGMENT {
             self.state.block.truncate(before);
             return self.stop(End::Full { limit });
         }

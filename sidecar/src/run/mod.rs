@@ -33,6 +33,7 @@ use crate::cli::{AccessLog, RunArgs};
 use crate::runtime::{self, Picked};
 use configuration::{Configuration, Reading};
 use control::Control;
+use recording::Pending;
 use reloads::Reloads;
 use resolve::Resolver;
 use told::tell;
@@ -94,7 +95,8 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         text: missing.to_string(),
     })?;
     let notices: Notices = Arc::new(|notice| tell!("warning: {notice}"));
-    let recorder = recording::start(args, &notices)?;
+    let recording = recording::prepare(args, &notices)?;
+    let recorder = recording.as_ref().map(|pending| pending.recorder.clone());
     let mut configuration = Configuration::new(args, recorder.clone());
     let snapshot = match configuration.read() {
         Reading::Good { snapshot, findings } => {
@@ -142,6 +144,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         args.minimum_drain_time,
     )
     .map_err(|error| Failure::bad(format!("cannot start a thread: {error}")))?;
+    recording.map_or(Ok(()), Pending::begin)?;
     let watch = Watch::start(&configuration.paths(), commands.clone());
     // Somebody may have changed a file since it was read and before it was watched.
     let _ = commands.send(control::Command::FilesChanged);
