@@ -123,7 +123,7 @@ impl<S: System> Connection<S> {
 
     fn poll_input(&mut self, cx: &mut Context<'_>, now: Instant, is_first: bool) -> Poll<Input> {
         // A request that is already here is still taken: closing now would reset it.
-        let ends = self.io.shared.stops(self.io.peer.listener);
+        let ends = self.io.shared.ends(self.io.peer.listener);
         if ends && !self.told_to_drain && !self.io.has_request_bytes() {
             self.told_to_drain = true;
             return Poll::Ready(Input::Drain);

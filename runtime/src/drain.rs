@@ -19,8 +19,11 @@ pub enum Stage {
     /// It has not begun.
     #[default]
     Serving,
-    /// Connections are accepted and kept as before, and inbound responses say `connection: close`.
+    /// Connections are accepted, and responses say `connection: close`. Inbound connections that wait for a request are
+    /// kept; outbound ones end: their clients are beside us, and nobody has to hear elsewhere first.
     Graceful,
+    /// Connections are accepted, and end as soon as nothing is in flight on them.
+    Ending,
     /// Nothing more is accepted, and connections end as soon as nothing is in flight on them.
     Stopped,
 }
@@ -38,6 +41,14 @@ impl Stages {
         match listener {
             ListenerKind::Inbound(_) => self.inbound,
             ListenerKind::Outbound => self.outbound,
+        }
+    }
+
+    /// Whether connections of this listener end as soon as nothing is in flight on them.
+    pub(crate) fn ends(self, listener: ListenerKind) -> bool {
+        match listener {
+            ListenerKind::Inbound(_) => self.inbound >= Stage::Ending,
+            ListenerKind::Outbound => self.outbound >= Stage::Graceful,
         }
     }
 

@@ -269,6 +269,12 @@ impl Handle {
             .send_if_modified(|orders| orders.stages.reach(direction, stage));
     }
 
+    /// How far inbound listeners have drained.
+    #[must_use]
+    pub fn inbound_stage(&self) -> Stage {
+        self.orders.borrow().stages.inbound
+    }
+
     /// Whether a drain has begun.
     #[must_use]
     pub fn is_draining(&self) -> bool {

@@ -165,8 +165,8 @@ impl<S: System> Shared<S> {
         usize::try_from(open).unwrap_or(usize::MAX)
     }
 
-    /// From the graceful stage on inbound responses say close; every connection of a direction that has stopped is told to
-    /// end as soon as nothing is in flight.
+    /// From the graceful stage on inbound responses say close; every connection whose direction ends them is told to end
+    /// as soon as nothing is in flight.
     pub(crate) fn drain(&self, stages: Stages) {
         let before = self.stages.replace(stages);
         if before == stages {
@@ -181,8 +181,8 @@ impl<S: System> Shared<S> {
     }
 
     /// Whether connections of this listener are to end.
-    pub(crate) fn stops(&self, listener: ListenerKind) -> bool {
-        self.stages.get().of(listener) == Stage::Stopped
+    pub(crate) fn ends(&self, listener: ListenerKind) -> bool {
+        self.stages.get().ends(listener)
     }
 
     /// An exchange waits under another id than before, or no longer.

@@ -175,8 +175,8 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = parse_seconds)]
     pub(crate) minimum_drain_time: Duration,
 
-    /// Accept, after the minimum drain time too, until no inbound connection is left; also by the environment:
-    /// EXIT_ON_ZERO_ACTIVE_CONNECTIONS=true
+    /// Accept, after the minimum drain time too, until no inbound connection is left, and end those that idle; also by the
+    /// environment: EXIT_ON_ZERO_ACTIVE_CONNECTIONS=true
     #[arg(long)]
     pub(crate) exit_on_zero_active_connections: bool,
 }

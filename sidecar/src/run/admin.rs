@@ -10,6 +10,7 @@ mod stats;
 
 use std::cell::Cell;
 use std::convert::Infallible;
+use std::future::pending;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use outrigger_runtime::{Direction, Handle, Stage, retry_bind};
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
 
 use super::control::Command;
 use super::reloads::Reloads;
@@ -60,7 +62,12 @@ pub(super) fn bind(addr: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     Ok((listener, addr))
 }
 
-/// Answers until the program ends.
+/// The address is listened on until this is dropped. Connections made before are answered until the program ends.
+pub(super) struct Open {
+    _until: oneshot::Sender<()>,
+}
+
+/// Begins to answer.
 ///
 /// # Errors
 /// The thread cannot be started.
@@ -70,7 +77,7 @@ pub(super) fn start(
     commands: UnboundedSender<Command>,
     reloads: Arc<Reloads>,
     minimum_drain_time: Duration,
-) -> io::Result<()> {
+) -> io::Result<Open> {
     let admin = Admin {
         handle,
         commands,
@@ -80,23 +87,33 @@ pub(super) fn start(
         minimum_drain_time,
         dumps: Dumps::default(),
     };
+    let (_until, dropped) = oneshot::channel();
     thread::Builder::new().name("admin".into()).spawn(move || {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build_local(LocalOptions::default());
-        let served = runtime.and_then(|runtime| serve(&runtime, listener, admin));
+        let served = runtime.and_then(|runtime| serve(&runtime, listener, admin, dropped));
         if let Err(error) = served {
             tell!("warning: the admin endpoints are gone: {error}");
         }
     })?;
-    Ok(())
+    Ok(Open { _until })
 }
 
-fn serve(runtime: &LocalRuntime, listener: TcpListener, admin: Admin) -> io::Result<()> {
+fn serve(
+    runtime: &LocalRuntime,
+    listener: TcpListener,
+    admin: Admin,
+    mut dropped: oneshot::Receiver<()>,
+) -> io::Result<()> {
     runtime.block_on(async move {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         loop {
-            let Ok((stream, _)) = listener.accept().await else {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                _ = &mut dropped => break,
+            };
+            let Ok((stream, _)) = accepted else {
                 tokio::time::sleep(PAUSE).await;
                 continue;
             };
@@ -115,6 +132,8 @@ fn serve(runtime: &LocalRuntime, listener: TcpListener, admin: Admin) -> io::Res
                 }
             });
         }
+        drop(listener);
+        pending().await
     })
 }
 

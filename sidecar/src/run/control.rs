@@ -1,22 +1,22 @@
 //! The thread that waits: for signals, for changed files, for what the admin endpoints are asked to do.
 
 use std::io;
-use std::process;
 use std::sync::Arc;
 use std::time::Duration;
 
 use outrigger_core::config::{Finding, Severity};
 use outrigger_core::snapshot::Snapshot;
-use outrigger_runtime::{Direction, Handle, Running, Stage};
+use outrigger_runtime::Handle;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 
 use super::configuration::{self, Configuration, Reading};
+use super::drain::{Ending, drain};
 use super::reloads::{Reloads, first_error};
 use super::resolve::{FIRST_ANSWERS, Resolver};
-use super::told::{self, tell};
+use super::told::tell;
 use super::watch::Watch;
 
 /// After a change, this much quiet is waited for, because files change in bursts.
@@ -68,23 +68,22 @@ impl Control {
             resolver.watch(configuration.names());
             tokio::select! {
                 () = resolver.first_answers() => true,
-                () = signals.end() => false,
+                _ = signals.end() => false,
             }
         })
     }
 
-    /// Runs until told to end, then drains.
+    /// Runs until told to end, then drains. The admin endpoints listen until outbound listeners stop.
     pub(super) fn serve(
         mut self,
-        running: Running,
+        ending: Ending,
         files: Files,
         resolver: Resolver,
         commands: UnboundedReceiver<Command>,
         reloads: Arc<Reloads>,
-        times: DrainTimes,
     ) {
         let mut reloader = Reloader {
-            handle: running.handle().clone(),
+            handle: ending.running.handle().clone(),
             files,
             resolver,
             pending: Pending::Nothing,
@@ -92,8 +91,8 @@ impl Control {
             reloads,
         };
         self.runtime.block_on(async {
-            reloader.serve(&mut self.signals).await;
-            drain(running, times, &mut self.signals).await;
+            let reason = reloader.serve(&mut self.signals).await;
+            drain(ending, reason, &mut self.signals).await;
         });
     }
 }
@@ -104,68 +103,16 @@ pub(super) struct Files {
     pub(super) watch: Watch,
 }
 
-/// How long a drain may take, and what it waits for.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct DrainTimes {
-    /// Inbound listeners accept at least this long.
-    pub(super) minimum: Duration,
-    /// After this long what still runs is cut off.
-    pub(super) longest: Duration,
-    /// There are inbound listeners. Without them nobody has to hear elsewhere that we end.
-    pub(super) has_inbound: bool,
-    /// Inbound listeners accept until no inbound connection is left.
-    pub(super) exit_on_zero: bool,
+/// Why it is time to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// SIGTERM, or the admin endpoint.
+    Asked,
+    /// SIGINT: somebody at a terminal waits for the end.
+    Interrupted,
 }
 
-/// How often inbound connections are counted while their end is waited for.
-const COUNT_EVERY: Duration = Duration::from_millis(20);
-
-async fn drain_inbound(handle: &Handle, times: DrainTimes, until: Instant) {
-    handle.begin_drain(Direction::Inbound, Stage::Graceful);
-    sleep(times.minimum.min(times.longest)).await;
-    if times.exit_on_zero {
-        inbound_ended(handle, until).await;
-    }
-    handle.begin_drain(Direction::Inbound, Stage::Stopped);
-    inbound_ended(handle, until).await;
-}
-
-/// Waits until no inbound connection is left, or until then.
-async fn inbound_ended(handle: &Handle, until: Instant) {
-    // The outbound listener is the first.
-    let is_open = || handle.stats().listeners[1..].iter().any(|l| l.active > 0);
-    while is_open() && Instant::now() < until {
-        sleep(COUNT_EVERY).await;
-    }
-}
-
-async fn drain(running: Running, times: DrainTimes, signals: &mut Signals) {
-    tell!("draining, for at most {} s", times.longest.as_secs_f64());
-    let until = Instant::now() + times.longest;
-    let handle = running.handle().clone();
-    let drained = async {
-        if times.has_inbound {
-            drain_inbound(&handle, times, until).await;
-        }
-        let left = until.saturating_duration_since(Instant::now());
-        tokio::task::spawn_blocking(move || running.drain(left)).await
-    };
-    tokio::select! {
-        drained = drained => {
-            let cut_off = drained.map_or(0, |drained| drained.cut_off);
-            if cut_off > 0 {
-                tell!("cut off {cut_off} connections that did not end in time");
-            }
-        }
-        () = signals.end() => {
-            tell!("ended by a second signal");
-            told::flush();
-            process::exit(0);
-        }
-    }
-}
-
-struct Signals {
+pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
@@ -181,10 +128,10 @@ impl Signals {
     }
 
     /// Somebody wants us to end.
-    async fn end(&mut self) {
+    pub(super) async fn end(&mut self) -> Reason {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Reason::Asked,
+            _ = self.interrupt.recv() => Reason::Interrupted,
         }
     }
 }
@@ -226,13 +173,13 @@ impl Pending {
 
 impl Reloader {
     /// Reloads as often as there is reason to; returns when it is time to end.
-    async fn serve(&mut self, signals: &mut Signals) {
+    async fn serve(&mut self, signals: &mut Signals) -> Reason {
         let mut poll = interval_at(Instant::now() + POLL, POLL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = signals.terminate.recv() => return,
-                _ = signals.interrupt.recv() => return,
+                _ = signals.terminate.recv() => return Reason::Asked,
+                _ = signals.interrupt.recv() => return Reason::Interrupted,
                 _ = signals.hang_up.recv() => self.reload(),
                 _ = poll.tick() => self.reload_if_changed(),
                 changed = self.resolver.hear() => self.heard(changed),
@@ -240,11 +187,11 @@ impl Reloader {
                 command = self.commands.recv() => match command {
                     Some(Command::FilesChanged) => {
                         if self.settle().await == Some(Command::Quit) {
-                            return;
+                            return Reason::Asked;
                         }
                         self.reload_if_changed();
                     }
-                    Some(Command::Quit) | None => return,
+                    Some(Command::Quit) | None => return Reason::Asked,
                 },
             }
         }

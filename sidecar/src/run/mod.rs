@@ -6,6 +6,7 @@
 mod admin;
 mod configuration;
 mod control;
+mod drain;
 mod held;
 mod recording;
 mod reloads;
@@ -136,7 +137,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     let running = start_workers(args, runtime, admin, published, notices, recorder)?;
     let (commands, received) = tokio::sync::mpsc::unbounded_channel();
     let reloads = Arc::new(Reloads::default());
-    admin::start(
+    let open = admin::start(
         admin_listener,
         running.handle().clone(),
         commands.clone(),
@@ -154,18 +155,24 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     );
     // From here on only the workers hold it, so that endpoints it names are forgotten when a later one does not.
     drop(snapshot);
-    let times = control::DrainTimes {
+    let times = drain::DrainTimes {
         minimum: args.minimum_drain_time,
         longest: args.drain_time,
         has_inbound: !args.inbound.is_empty(),
         exit_on_zero: args.exit_on_zero_active_connections
-            || std::env::var("EXIT_ON_ZERO_ACTIVE_CONNECTIONS").is_ok_and(|set| set == "true"),
+            || std::env::var("EXIT_ON_ZERO_ACTIVE_CONNECTIONS")
+                .is_ok_and(|set| matches!(&*set, "1" | "t" | "T" | "true" | "TRUE" | "True")),
     };
     let files = control::Files {
         configuration,
         watch,
     };
-    control.serve(running, files, resolver, received, reloads, times);
+    let ending = drain::Ending {
+        running,
+        admin: open,
+        times,
+    };
+    control.serve(ending, files, resolver, received, reloads);
     Ok(())
 }
 

@@ -65,7 +65,11 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     pub(crate) fn start(config: &Path, more: &[&str]) -> Self {
-        let mut child = command(config, more)
+        Self::spawn(command(config, more))
+    }
+
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

@@ -1,0 +1,110 @@
+//! The end of a run: what drains in which order, and what is waited for.
+//!
+//! Inbound listeners go first, because clients elsewhere must hear of the end while they are still served; outbound ones
+//! serve the application for as long as it is asked itself. What a stage means to connections is in the runtime.
+
+use std::process;
+use std::time::Duration;
+
+use outrigger_runtime::{Direction, Handle, Running, Stage};
+use tokio::time::{Instant, sleep};
+
+use super::admin::Open;
+use super::control::{Reason, Signals};
+use super::told::{self, tell};
+
+/// What will end, and how.
+pub(super) struct Ending {
+    pub(super) running: Running,
+    pub(super) admin: Open,
+    pub(super) times: DrainTimes,
+}
+
+/// How long a drain may take, and what it waits for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DrainTimes {
+    /// Inbound listeners accept at least this long.
+    pub(super) minimum: Duration,
+    /// After this long what still runs is cut off.
+    pub(super) longest: Duration,
+    /// There are inbound listeners. Without them nobody has to hear elsewhere that we end.
+    pub(super) has_inbound: bool,
+    /// Inbound listeners accept until no inbound connection is left.
+    pub(super) exit_on_zero: bool,
+}
+
+impl DrainTimes {
+    /// Those that hold for this reason: nobody elsewhere is waited for at a terminal, only what is in flight.
+    fn at(self, reason: Reason) -> Self {
+        match reason {
+            Reason::Asked => self,
+            Reason::Interrupted => Self {
+                minimum: Duration::ZERO,
+                exit_on_zero: false,
+                ..self
+            },
+        }
+    }
+}
+
+/// How often inbound connections are counted while their end is waited for.
+const COUNT_EVERY: Duration = Duration::from_millis(20);
+
+/// Drains and ends the workers. A successor may take all our addresses as soon as outbound listeners have stopped, while
+/// the last requests still run.
+pub(super) async fn drain(ending: Ending, reason: Reason, signals: &mut Signals) {
+    let Ending {
+        running,
+        admin,
+        times,
+    } = ending;
+    let times = times.at(reason);
+    tell!("draining, for at most {} s", times.longest.as_secs_f64());
+    let until = Instant::now() + times.longest;
+    let handle = running.handle().clone();
+    let drained = async {
+        if times.has_inbound {
+            drain_inbound(&handle, times, until).await;
+        }
+        drop(admin);
+        let left = until.saturating_duration_since(Instant::now());
+        tokio::task::spawn_blocking(move || running.drain(left)).await
+    };
+    tokio::select! {
+        drained = drained => {
+            let cut_off = drained.map_or(0, |drained| drained.cut_off);
+            if cut_off > 0 {
+                tell!("cut off {cut_off} connections that did not end in time");
+            }
+        }
+        _ = signals.end() => {
+            tell!("ended by a second signal");
+            told::flush();
+            process::exit(0);
+        }
+    }
+}
+
+async fn drain_inbound(handle: &Handle, times: DrainTimes, until: Instant) {
+    // Somebody may have had it drained before.
+    if handle.inbound_stage() < Stage::Stopped {
+        handle.begin_drain(Direction::Inbound, Stage::Graceful);
+        sleep(times.minimum.min(times.longest)).await;
+        if times.exit_on_zero {
+            // A client that only keeps its connection would hold up the end.
+            handle.begin_drain(Direction::Inbound, Stage::Ending);
+            inbound_ended(handle, until).await;
+        }
+        handle.begin_drain(Direction::Inbound, Stage::Stopped);
+    }
+    inbound_ended(handle, until).await;
+}
+
+/// Waits until no inbound connection is left, or until then.
+async fn inbound_ended(handle: &Handle, until: Instant) {
+    // The outbound listener is the first.
+    let is_open = || handle.stats().listeners[1..].iter().any(|l| l.active > 0);
+    while is_open() && Instant::now() < until {
+        sleep(COUNT_EVERY).await;
+    }
+}
