@@ -66,7 +66,8 @@ fn check(lint: &mut Lint<'_>, rule: &VirtualService, path: &str, destination: &D
     if !check_host(lint, about, path, &destination.host, &host) {
         return;
     }
-    let host = lint.tables.alias(&host).map_or(host.clone(), str::to_owned);
+    let alias = lint.tables.alias(&host).map(str::to_owned);
+    let host = alias.unwrap_or(host);
     let Some(known) = lint.tables.host(&host) else {
         return check_subset(lint, about, path, destination, &host);
     };

@@ -264,7 +264,7 @@ const LOOKED: [Looked; 7] = [
             let has_all = slow_start::factor(&warm_up, BEGIN, at) >= 1.0;
             // The first millisecond counts as passed, as in Envoy: who needs no longer has all of its weight at once.
             let is_short = duration <= Duration::from_millis(1);
-            assert!(has_all == !is_warming || is_short, "{duration:?} {at:?}");
+            assert!(has_all != is_warming || is_short, "{duration:?} {at:?}");
             Some(!is_warming)
         },
     },
