@@ -112,6 +112,10 @@ impl Listener for Accepts {
         })
     }
 
+    fn turn_away(&self) {
+        outrigger_runtime::turn_away(&self.0);
+    }
+
     fn take_waiting(&self) -> Option<(Stream, SocketAddr)> {
         // The system is asked, because who connected just now may not have been told of.
         loop {

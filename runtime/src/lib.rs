@@ -37,7 +37,7 @@ mod worker;
 
 pub use access_log::{AccessLog, Format, Request};
 pub use drain::{Direction, Stage};
-pub use listen::{Listen, retry_bind};
+pub use listen::{Listen, retry_bind, turn_away};
 pub use notice::{Notice, Notices};
 pub use running::{Config, Drained, Handle, Running, StartError, start};
 pub use stats::{ListenerStats, MirrorStats, Stats};

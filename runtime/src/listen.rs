@@ -3,10 +3,13 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use outrigger_core::exchange::ListenerKind;
+#[cfg(target_os = "linux")]
+use socket2::SockFilter;
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Connections that may wait to be accepted, for each worker.
@@ -52,6 +55,42 @@ pub fn retry_bind<T>(mut bind: impl FnMut() -> io::Result<T>) -> io::Result<T> {
             outcome => return outcome,
         }
     }
+}
+
+/// Lets nobody begin to connect to this listener any more, while who has begun still gets through and can be accepted.
+/// Closing a listener resets who is neither refused yet nor accepted; after this there will soon be nobody like that.
+///
+/// A client that begins now hears nothing, asks again after a second (RFC 6298, 2.1), and is refused then. Where the system
+/// has no filters for sockets, this does nothing.
+pub fn turn_away(listener: &impl AsFd) {
+    #[cfg(target_os = "linux")]
+    {
+        // A filter of a TCP socket sees segments from their header on: byte 13 has the flags, 2 is SYN. What it returns is
+        // how much of the segment is kept.
+        const FLAGS: u32 = 13;
+        const SYN: u32 = 2;
+        let code = |code: u32| u16::try_from(code).unwrap_or(u16::MAX);
+        let filter = [
+            SockFilter::new(
+                code(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS),
+                0,
+                0,
+                FLAGS,
+            ),
+            SockFilter::new(
+                code(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K),
+                0,
+                1,
+                SYN,
+            ),
+            SockFilter::new(code(libc::BPF_RET | libc::BPF_K), 0, 0, 0),
+            SockFilter::new(code(libc::BPF_RET | libc::BPF_K), 0, 0, u32::MAX),
+        ];
+        // Refused by a sandbox, it is as where there are none.
+        let _ = socket2::SockRef::from(listener).attach_filter(&filter);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = listener;
 }
 
 fn bind_once(addr: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
@@ -120,6 +159,27 @@ mod tests {
         });
         assert_eq!(bound.unwrap().0, addr);
         holder.join().unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn who_is_turned_away_is_never_reset() {
+        use std::net::TcpStream;
+        let (addr, mut held) = bind("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        let listener = held.remove(0);
+        let early = TcpStream::connect(addr).unwrap();
+        turn_away(&listener);
+        let late = thread::spawn(move || {
+            TcpStream::connect_timeout(&addr, Duration::from_millis(100)).map(drop)
+        });
+        let error = late.join().unwrap().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        let (_, remote) = listener.accept().unwrap();
+        assert_eq!(remote, early.local_addr().unwrap());
+        assert_eq!(
+            listener.accept().unwrap_err().kind(),
+            io::ErrorKind::WouldBlock
+        );
     }
 
     #[test]

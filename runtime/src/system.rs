@@ -119,6 +119,10 @@ pub trait Listener: 'static {
     /// The next client, and its address.
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Accepted<Self::Stream>>;
 
+    /// Lets nobody begin to connect any more, while who has begun still gets through
+    /// ([`turn_away`](crate::turn_away)).
+    fn turn_away(&self);
+
     /// A client that has already connected to us, which closing would reset. The last call before the listener is
     /// dropped returns `None`.
     fn take_waiting(&self) -> Option<(Self::Stream, SocketAddr)>;

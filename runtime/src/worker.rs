@@ -32,6 +32,10 @@ use crate::system::{Accepted, Launch, Listener, Stream, System, Timer};
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// How long a client that has begun to connect may take to be through: several round trips within a cluster. Who closes a
+/// listener before that resets clients that believe to be connected.
+const HANDSHAKE: Duration = Duration::from_millis(50);
+
 /// Failures to accept are told at most this often.
 const NOTICE_EVERY: Duration = Duration::from_secs(10);
 
@@ -134,11 +138,14 @@ async fn serve<S: System>(system: S, plan: Plan, ready: &SyncSender<io::Result<(
             shared.on_announced();
             shared.counters.revision.set(revision);
         }
-        let stopped = acceptors.extract_if(.., |a| latest.stages.of(a.kind) == Stage::Stopped);
-        stopped.for_each(|acceptor| acceptor.stop());
+        for acceptor in &acceptors {
+            if latest.stages.of(acceptor.kind) == Stage::Stopped && acceptor.turn_away() {
+                system.spawn(stop_soon(Rc::clone(acceptor)));
+            }
+        }
         shared.drain(latest.stages);
         if let Some(deadline) = latest.deadline {
-            all_ended_by(deadline, &shared).await;
+            all_ended_by(deadline, &shared, &acceptors).await;
             break;
         }
         if system.told(orders.changed()).await.is_err() {
@@ -156,11 +163,15 @@ async fn answer_announcements<S: System>(shared: Rc<Shared<S>>) {
     }
 }
 
-/// Waits until no task is left, or until it is time to end.
-async fn all_ended_by<S: System>(deadline: Instant, shared: &Shared<S>) {
+/// Waits until no listener and no task is left, or until it is time to end.
+async fn all_ended_by<S: System>(
+    deadline: Instant,
+    shared: &Shared<S>,
+    acceptors: &[Rc<Acceptor<S>>],
+) {
     let mut timer = shared.system.timer(deadline);
     let mut all_ended = pin!(async {
-        while shared.running() > 0 {
+        while shared.running() > 0 || acceptors.iter().any(|acceptor| acceptor.is_open()) {
             shared.all_ended.notified().await;
         }
     });
@@ -178,6 +189,8 @@ struct Acceptor<S: System> {
     kind: ListenerKind,
     /// `None` when it accepts no more.
     listener: RefCell<Option<S::Listener>>,
+    /// It will be stopped.
+    turns_away: Cell<bool>,
     /// Of the accept task.
     waker: RefCell<Option<Waker>>,
     addr: SocketAddr,
@@ -203,6 +216,12 @@ async fn accept_forever<S: System>(acceptor: Rc<Acceptor<S>>) {
     }
 }
 
+/// Stops a listener that turns clients away when those who had begun to connect are through.
+async fn stop_soon<S: System>(acceptor: Rc<Acceptor<S>>) {
+    acceptor.shared.sleep(HANDSHAKE).await;
+    acceptor.stop();
+}
+
 impl<S: System> Acceptor<S> {
     fn new(
         shared: Rc<Shared<S>>,
@@ -217,6 +236,7 @@ impl<S: System> Acceptor<S> {
             index,
             kind,
             listener: RefCell::new(Some(listener)),
+            turns_away: Cell::new(false),
             waker: RefCell::default(),
             addr,
             failures: Cell::new(0),
@@ -237,6 +257,21 @@ impl<S: System> Acceptor<S> {
         }
     }
 
+    fn is_open(&self) -> bool {
+        self.listener.borrow().is_some()
+    }
+
+    /// Lets nobody connect any more who has not begun to. False where that has been done.
+    fn turn_away(&self) -> bool {
+        if self.turns_away.replace(true) {
+            return false;
+        }
+        if let Some(listener) = &*self.listener.borrow() {
+            listener.turn_away();
+        }
+        true
+    }
+
     /// Takes what has already connected to us, which closing would reset, and closes the listener.
     fn stop(&self) {
         let listener = self.listener.take();
@@ -246,6 +281,7 @@ impl<S: System> Acceptor<S> {
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
+        self.shared.all_ended.notify_one();
     }
 
     fn take(&self, stream: S::Stream, remote: SocketAddr) {

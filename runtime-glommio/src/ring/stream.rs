@@ -146,6 +146,11 @@ impl outrigger_runtime::Listener for Accepting {
         Poll::Pending
     }
 
+    fn turn_away(&self) {
+        let driver = self.ring.driver.borrow();
+        outrigger_runtime::turn_away(&driver.listeners[self.number].fd);
+    }
+
     fn take_waiting(&self) -> Option<(Stream, SocketAddr)> {
         // What the kernel has accepted may not have been looked at.
         self.ring.turn(false);
