@@ -276,6 +276,10 @@ impl<S: System> Listener for Accepts<S> {
         accepted.map_ok(|accepted| self.watch(accepted))
     }
 
+    fn turn_away(&self) {
+        self.inner.turn_away();
+    }
+
     fn take_waiting(&self) -> Option<(Self::Stream, SocketAddr)> {
         self.inner.take_waiting().map(|taken| self.watch(taken))
     }
