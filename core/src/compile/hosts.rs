@@ -10,11 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Input;
 use super::actions::Targets;
 use super::delegation::expand;
+use super::destination_rules::wildcards_over;
 use super::resilience;
 use super::resources::ResourceTable;
 use super::rules::{self, Prepared, Rules};
 use super::scope::Scope;
-use super::services::Services;
+use super::services::{Service, Services};
 use super::virtual_services::{ByHost, Candidate};
 use crate::config::names;
 use crate::snapshot::{HostEntry, HostTable, PodOf, PortEntry, VirtualHost, VirtualHostId};
@@ -80,11 +81,9 @@ impl<'a> Hosts<'a> {
 
     /// Adds everything the outbound listener answers for, and yields the table of names.
     pub(super) fn outbound(&mut self) -> HostTable {
-        // Wildcard hosts of VirtualServices that hold for some service have no virtual host of their own.
-        let mut used = BTreeSet::new();
         let mut own_names = Vec::new();
-        self.add_services(&mut own_names, &mut used);
-        self.add_rule_hosts(&mut own_names, &used);
+        self.add_services(&mut own_names);
+        self.add_rule_hosts(&mut own_names);
         // A name of its own comes before the short name of somebody else.
         let input = self.targets.input;
         let (client, domain) = (&input.workload.namespace, &input.mesh.cluster_domain);
@@ -100,7 +99,7 @@ impl<'a> Hosts<'a> {
         )
     }
 
-    fn add_services(&mut self, own: &mut Vec<(String, u32)>, used: &mut BTreeSet<&'a str>) {
+    fn add_services(&mut self, own: &mut Vec<(String, u32)>) {
         let mut addresses: Vec<(&str, u32)> = Vec::new();
         for service in self.targets.services.iter() {
             let mut ports = Vec::new();
@@ -113,10 +112,7 @@ impl<'a> Hosts<'a> {
                 }
                 let by_listener = &self.by_listener[listener];
                 let found = by_listener.find(&service.host).filter(|_| port.is_http());
-                let rules = found.and_then(|(candidate, host)| {
-                    used.insert(host);
-                    self.rules_of(candidate, port.number)
-                });
+                let rules = found.and_then(|candidate| self.rules_of(candidate, port.number));
                 let rules = rules.unwrap_or_else(|| {
                     let clusters = self.targets.clusters;
                     rules::default_rules(
@@ -159,26 +155,41 @@ impl<'a> Hosts<'a> {
         own.extend(found);
     }
 
-    fn add_rule_hosts(&mut self, own: &mut Vec<(String, u32)>, used: &BTreeSet<&str>) {
+    fn add_rule_hosts(&mut self, own: &mut Vec<(String, u32)>) {
         let Some(listener) = self.scope.listener_for(HTTP_PORT) else {
             return;
         };
         let by_listener = self.by_listener;
+        let entries: BTreeMap<String, u32> = own.iter().cloned().collect();
         for (host, candidate) in by_listener[listener].iter() {
-            let services = self.targets.services;
-            let is_service = services.find(host).is_some_and(|service| {
-                self.scope.listeners[listener].imports(service.namespace, host)
-            });
-            let is_alias = services.canonical(host) != host;
-            if is_service || is_alias || used.contains(host) {
+            let is_alias = self.targets.services.canonical(host) != host;
+            if is_alias || entries.contains_key(host) || self.is_served(host, listener) {
                 continue;
             }
             if let Some(rules) = self.rules_of(candidate, HTTP_PORT)
                 && let Some(entry) = self.add_entry(host, vec![HostPort::http(rules)])
             {
+                let wildcard = wildcards_over(host).find_map(|name| entries.get(&name));
+                if let Some(wildcard) = wildcard {
+                    self.add_ports(entry, *wildcard);
+                }
                 own.push((host.to_owned(), entry));
             }
         }
+    }
+
+    /// Whether the host of a rule is a service. A wildcard is none of its own beside any service that it covers or lies
+    /// under, even where rules of more specific hosts hold for that service (Istio).
+    fn is_served(&self, host: &str, listener: usize) -> bool {
+        let (services, listener) = (self.targets.services, &self.scope.listeners[listener]);
+        let imports = |service: &Service<'_>| listener.imports(service.namespace, &service.host);
+        let is_wildcard = names::is_wildcard(host);
+        let overlaps = |service: &Service<'_>| {
+            let mut ports = service.ports.iter();
+            ports.any(|port| port.number == HTTP_PORT) && names::overlaps(host, &service.host)
+        };
+        services.find(host).is_some_and(imports)
+            || is_wildcard && services.iter().any(|of| overlaps(of) && imports(of))
     }
 
     /// Pods of headless services have the rules of their service: those we know by name, and all others under a wildcard,
@@ -229,6 +240,15 @@ impl<'a> Hosts<'a> {
             port.virtual_host = self.push_virtual_host(of_pod);
         }
         self.push_entry(entry)
+    }
+
+    /// On ports that a host does not have itself, the wildcard service over it answers.
+    fn add_ports(&mut self, host: u32, wildcard: u32) {
+        let mut ports = self.entries[host as usize].ports.to_vec();
+        ports.extend(&self.entries[wildcard as usize].ports);
+        ports.sort_by_key(|port| port.port); // stable: its own come first
+        ports.dedup_by_key(|port| port.port);
+        self.entries[host as usize].ports = ports.into();
     }
 
     fn rules_of(&mut self, candidate: usize, port: u16) -> Option<Rules> {

@@ -71,13 +71,11 @@ impl ByHost {
         by_host
     }
 
-    /// The candidate for a service's host, and the host by which it was found.
+    /// The candidate for a service's host.
     #[must_use]
-    pub(super) fn find(&self, host: &str) -> Option<(usize, &str)> {
-        let by_name = |name: &str| self.first.get_key_value(name);
-        by_name(host)
-            .or_else(|| wildcards_over(host).find_map(|wildcard| by_name(&wildcard)))
-            .map(|(host, at)| (*at, host.as_str()))
+    pub(super) fn find(&self, host: &str) -> Option<usize> {
+        let by_name = |name: &str| self.first.get(name).copied();
+        by_name(host).or_else(|| wildcards_over(host).find_map(|wildcard| by_name(&wildcard)))
     }
 
     /// All hosts with their candidates.

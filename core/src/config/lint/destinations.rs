@@ -119,10 +119,25 @@ pub(super) fn check_host(
 ) -> bool {
     // A pattern may be meant for what is to come.
     let is_pattern = names::is_wildcard(host);
-    if is_pattern || lint.tables.host(host).is_some() || address::parse_ip(host).is_some() {
+    let wildcard = lint.tables.wildcard_over(host);
+    let wildcard = wildcard.filter(|_| lint.tables.can_miss(host));
+    let wildcard = wildcard.map(str::to_owned);
+    let is_known = wildcard.is_none() && lint.tables.host(host).is_some();
+    if is_pattern || is_known || address::parse_ip(host).is_some() {
         return true;
     }
     let path = format!("{path}.host");
+    if let Some(wildcard) = wildcard {
+        let message = format!(
+            "`{host}` is no service of its own, `{wildcard}` is, and a {} names one",
+            about.kind
+        );
+        let help = format!(
+            "write `{wildcard}`, or add a ServiceEntry for `{host}`; as it stands it leads nowhere"
+        );
+        lint.tell(about, path, Code::UnknownHost, message, help);
+        return false;
+    }
     if let Some(full) = dotted_service(lint, written) {
         let message = format!(
             "`{written}` has a dot, so it is taken as it stands and not expanded to `{full}`"

@@ -130,6 +130,14 @@ impl<'a> Tables<'a> {
         })
     }
 
+    /// The wildcard that alone covers a host. A service by another name than its own it is not.
+    pub(super) fn wildcard_over(&self, host: &str) -> Option<&str> {
+        let wildcards = patterns(&self.hosts)
+            .map(|(pattern, _)| pattern)
+            .filter(|pattern| !self.is_exact(host) && names::covers(pattern, host));
+        wildcards.max_by_key(|pattern| pattern.len())
+    }
+
     /// Whether workloads of a namespace see the host.
     pub(super) fn is_visible(&self, known: &KnownHost<'_>, client: &str) -> bool {
         let list = if known.export_to.is_empty() {
@@ -140,13 +148,17 @@ impl<'a> Tables<'a> {
         names::visibility(list, &known.meta.namespace, client) != Visibility::Hidden
     }
 
-    /// Whether some known host is meant by the host or pattern.
+    /// Whether a service has the host, or one that the pattern covers.
     pub(super) fn any_under(&self, pattern: &str) -> bool {
         if names::is_wildcard(pattern) {
-            self.hosts.keys().any(|host| names::overlaps(pattern, host))
+            self.hosts.keys().any(|host| names::covers(pattern, host))
         } else {
-            self.host(pattern).is_some()
+            self.is_exact(pattern)
         }
+    }
+
+    fn is_exact(&self, host: &str) -> bool {
+        self.hosts.contains_key(host) || self.alias(host).is_some()
     }
 
     /// Full names of services called `name` in `namespace`, if there is one.

@@ -123,6 +123,41 @@ fn destinations_lead_somewhere() {
 }
 
 #[test]
+fn a_wildcard_is_no_service_of_the_hosts_under_it() {
+    let entry = |host: &str| {
+        let spec = format!(
+            "{{hosts: ['{host}'], ports: [{{number: 80, name: http, protocol: HTTP}}], resolution: NONE}}"
+        );
+        istio("ServiceEntry", "name: e", &spec)
+    };
+    let rule = |host: &str, to: &str| {
+        let spec = format!(
+            "{{hosts: ['{host}'], http: [{{route: [{{destination: {{host: '{to}'}}}}]}}]}}"
+        );
+        istio("VirtualService", "name: r", &spec)
+    };
+    let wild = entry("*.wild.com");
+    let (host, destination) = (
+        "host-without-service spec.hosts[0]",
+        format!("unknown-host {DESTINATION}.host"),
+    );
+    let cases: [(&str, &str, &[&str]); 4] = [
+        ("*.wild.com", "*.wild.com", &[]),
+        ("a.wild.com", "*.wild.com", &[host]),
+        ("*.wild.com", "a.wild.com", &[&destination]),
+        ("*.a.wild.com", "*.wild.com", &[host]),
+    ];
+    for (of, to, expected) in cases {
+        check(&[&wild, &rule(of, to)], expected);
+    }
+    let policy = istio("DestinationRule", "name: d", "{host: a.wild.com}");
+    check(&[&wild, &policy], &["unknown-host spec.host"]);
+    // Services of the cluster may be elsewhere.
+    let cluster = entry("*.cluster.local");
+    check(&[&cluster, &route("r", "{host: a}")], &[]);
+}
+
+#[test]
 fn subsets_are_defined() {
     let rule = subsets("name: a", "a", &["v1", "v2"]);
     check(&[&rule, &route("r", "{host: a, subset: v2}")], &[]);

@@ -118,8 +118,17 @@ fn hosts(lint: &mut Lint<'_>, rule: &VirtualService) {
         if is_known || !lint.tables.can_miss(&host) {
             continue;
         }
-        let message =
-            format!("no service has the host `{host}`, so sidecars answer for it on port 80 only");
+        let message = match lint.tables.wildcard_over(&host) {
+            Some(wildcard) if names::is_wildcard(&host) => format!(
+                "`{host}` is no service of its own, `{wildcard}` is, so these rules hold for nobody"
+            ),
+            Some(wildcard) => format!(
+                "`{host}` is no service of its own, `{wildcard}` is, so these rules hold for it on port 80 only"
+            ),
+            None => format!(
+                "no service has the host `{host}`, so sidecars answer for it on port 80 only"
+            ),
+        };
         let help = "add a Service or ServiceEntry, or correct the name";
         let help = meant::did_you_mean(meant_host(lint, written, &host).as_deref(), help);
         lint.tell(
