@@ -94,6 +94,10 @@ mod tests {
                 &["passed-over", "kind-ignored"],
             ),
             ("a: &x {b: 1}\nc: {<<: *x}", &["passed-over"]),
+            (
+                "nav: !!python/name:a.b\nb: [!reference [c]]",
+                &["passed-over"],
+            ),
             // Resources with a fault.
             ("kind: VirtualService", &["not-a-resource"]),
             ("apiVersion: v1", &["not-a-resource"]),

@@ -1,6 +1,5 @@
 //! Builds one node tree from parser events: keys, duplicates, anchors, aliases, merge keys and tags.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use saphyr_parser::{Event, ScalarStyle, Tag};
@@ -9,7 +8,7 @@ use super::reader::{Budget, Fault, MAX_DEPTH, Size, size};
 use super::{Entry, Node, Scalar, Value};
 use crate::config::code::Code;
 use crate::config::meta::Mark;
-use crate::config::value::{Plain, quoted, resolve};
+use crate::config::value::{Plain, resolve};
 
 /// A collection that is being read.
 struct Open {
@@ -32,10 +31,18 @@ struct OpenMap {
     merges: Vec<Node>,
 }
 
+/// What is told and does not end the reading, with the words of the author that it is about.
+pub(super) enum Oddity {
+    /// A key stands twice in a mapping.
+    DuplicateKey(Box<str>),
+    /// A tag means nothing here.
+    Tag(Box<str>),
+}
+
 /// Takes events, and holds the tree so far.
 pub(super) struct Builder<'r> {
     budget: &'r mut Budget,
-    duplicates: Vec<(Mark, Box<str>)>,
+    oddities: Vec<(Mark, Oddity)>,
     open: Vec<Open>,
     anchors: BTreeMap<usize, (Node, Size)>,
     root: Option<Node>,
@@ -45,16 +52,16 @@ impl<'r> Builder<'r> {
     pub(super) fn new(budget: &'r mut Budget) -> Self {
         Self {
             budget,
-            duplicates: Vec::new(),
+            oddities: Vec::new(),
             open: Vec::new(),
             anchors: BTreeMap::new(),
             root: None,
         }
     }
 
-    /// The tree, if one is complete, and the keys that stand twice in a mapping.
-    pub(super) fn finished(self) -> (Option<Node>, Vec<(Mark, Box<str>)>) {
-        (self.root, self.duplicates)
+    /// The tree, if one is complete, and what is odd about it.
+    pub(super) fn finished(self) -> (Option<Node>, Vec<(Mark, Oddity)>) {
+        (self.root, self.oddities)
     }
 
     /// Takes the next event, which stands at `at`.
@@ -78,18 +85,44 @@ impl<'r> Builder<'r> {
                     },
                     at,
                 )?;
-                let value = scalar(&text, style, tag.as_deref(), at)?;
+                let kind = self.kind(tag.as_deref(), at);
+                let value = scalar(&text, style, kind, at)?;
                 self.finish(Node { at, value }, anchor)
             }
             Event::SequenceStart(anchor, tag) => {
-                check_collection_tag(tag, "seq", at)?;
+                self.kind(tag.as_deref(), at);
                 self.descend(at, anchor, OpenKind::Seq(Vec::new()))
             }
             Event::MappingStart(anchor, tag) => {
-                check_collection_tag(tag, "map", at)?;
+                self.kind(tag.as_deref(), at);
                 self.descend(at, anchor, OpenKind::Map(OpenMap::default()))
             }
             Event::SequenceEnd | Event::MappingEnd => self.ascend(),
+        }
+    }
+
+    /// The kind that a tag asks for, and a word about tags that ask for none.
+    fn kind(&mut self, tag: Option<&Tag>, at: Mark) -> Kind {
+        let Some(tag) = tag else {
+            return Kind::AsWritten;
+        };
+        let name = format!("{}{}", tag.handle, tag.suffix);
+        match name.strip_prefix(CORE_SCHEMA) {
+            Some("str") => Kind::Text,
+            Some("int" | "float" | "bool") => Kind::Resolved,
+            Some("null") => Kind::Null,
+            Some("seq" | "map") => Kind::AsWritten,
+            Some("binary") => Kind::Binary,
+            // `!` alone: take the value as it is written.
+            None if matches!(&*name, "" | "!") => Kind::Text,
+            Some(_) | None => {
+                let name = match name.strip_prefix(CORE_SCHEMA) {
+                    Some(suffix) => format!("!!{suffix}"),
+                    None => name,
+                };
+                self.oddities.push((at, Oddity::Tag(name.into())));
+                Kind::Text
+            }
         }
     }
 
@@ -162,7 +195,7 @@ impl<'r> Builder<'r> {
                     map.key = Some(key(node)?);
                     Ok(())
                 }
-                Some((key, at)) => place_entry(map, key, at, node, &mut self.duplicates),
+                Some((key, at)) => place_entry(map, key, at, node, &mut self.oddities),
             },
         }
     }
@@ -173,10 +206,10 @@ fn place_entry(
     key: Scalar,
     at: Mark,
     value: Node,
-    duplicates: &mut Vec<(Mark, Box<str>)>,
+    oddities: &mut Vec<(Mark, Oddity)>,
 ) -> Result<(), Fault> {
     if !map.seen.insert(key.text.clone()) {
-        duplicates.push((at, key.text));
+        oddities.push((at, Oddity::DuplicateKey(key.text)));
         return Ok(());
     }
     if key.plain && &*key.text == "<<" {
@@ -249,18 +282,30 @@ fn too_deep(at: Mark) -> Fault {
     }
 }
 
-/// The value of a scalar by its style and tag. Tags of YAML's core schema are honoured, others mean nothing here.
-fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>, at: Mark) -> Result<Value, Fault> {
-    let plain = match tag {
-        None => style == ScalarStyle::Plain,
-        Some(tag) if tag.is_yaml_core_schema() => match tag.suffix.as_str() {
-            "str" => false,
-            "int" | "float" | "bool" => true,
-            "null" => return Ok(Value::Null),
-            _ => return Err(unknown_tag(tag, at)),
-        },
-        Some(tag) if is_non_specific(tag) => false,
-        Some(tag) => return Err(unknown_tag(tag, at)),
+/// What stands before the name of a tag that YAML itself has (YAML 1.2 §10).
+const CORE_SCHEMA: &str = "tag:yaml.org,2002:";
+
+/// What a tag makes of a scalar. Collections are what they are.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// No tag: a plain scalar may stand for a number or a boolean.
+    AsWritten,
+    Text,
+    /// A number or boolean, even in quotes.
+    Resolved,
+    Null,
+    /// Base64, which nothing here reads.
+    Binary,
+}
+
+/// The value of a scalar by its style and tag.
+fn scalar(text: &str, style: ScalarStyle, kind: Kind, at: Mark) -> Result<Value, Fault> {
+    let plain = match kind {
+        Kind::AsWritten => style == ScalarStyle::Plain,
+        Kind::Text => false,
+        Kind::Resolved => true,
+        Kind::Null => return Ok(Value::Null),
+        Kind::Binary => return Err(binary(at)),
     };
     if plain && resolve(text) == Plain::Null {
         return Ok(Value::Null);
@@ -271,33 +316,11 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>, at: Mark) -> Result
     }))
 }
 
-fn check_collection_tag(tag: Option<Cow<'_, Tag>>, expected: &str, at: Mark) -> Result<(), Fault> {
-    match tag {
-        None => Ok(()),
-        Some(tag) if tag.is_yaml_core_schema() && tag.suffix == expected => Ok(()),
-        Some(tag) if is_non_specific(&tag) => Ok(()),
-        Some(tag) => Err(unknown_tag(&tag, at)),
-    }
-}
-
-/// `!` alone: take the value as it is written.
-fn is_non_specific(tag: &Tag) -> bool {
-    matches!(
-        (tag.handle.as_str(), tag.suffix.as_str()),
-        ("", "!") | ("!", "") | ("", "")
-    )
-}
-
-fn unknown_tag(tag: &Tag, at: Mark) -> Fault {
-    let name = if tag.is_yaml_core_schema() {
-        format!("!!{}", tag.suffix)
-    } else {
-        format!("{}{}", tag.handle, tag.suffix)
-    };
+fn binary(at: Mark) -> Fault {
     Fault {
         at,
         code: Code::YamlTag,
-        message: format!("tag {} means nothing here", quoted(&name)),
-        help: "remove the tag; quote the value if it begins with `!`",
+        message: "tag `!!binary` is not decoded".to_owned(),
+        help: "write the text itself",
     }
 }

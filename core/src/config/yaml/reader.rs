@@ -5,8 +5,8 @@
 
 use saphyr_parser::{Marker, Parser, ScanError};
 
-use super::builder::Builder;
-use super::documents::{BYTE_ORDER_MARK, Chunk, split};
+use super::builder::{Builder, Oddity};
+use super::documents::{BYTE_ORDER_MARK, Chunk, json_values, split};
 use super::relax::{Relaxed, relax};
 use super::{Node, Value};
 use crate::config::code::Code;
@@ -29,8 +29,9 @@ const MAX_FLOW_INDICATORS: usize = 500_000;
 /// Reads every document of a file. What is wrong goes to `report`; a document that can not be read is left out, the
 /// others are not affected. Empty documents are skipped.
 ///
-/// Stricter than YAML: duplicate keys, keys that are not text, tabs in indentation, unknown tags, control characters
-/// and invalid UTF-8 are errors. Aliases and merge keys (`<<`) are applied, as Kubernetes does.
+/// Stricter than YAML: duplicate keys, keys that are not text, tabs in indentation, control characters and invalid
+/// UTF-8 are errors. Aliases and merge keys (`<<`) are applied and tags of one's own passed over, as Kubernetes does.
+/// JSON values may follow each other without a marker.
 #[must_use]
 pub fn read(bytes: &[u8], report: &mut Report) -> Vec<Node> {
     if bytes.len() > MAX_FILE_BYTES {
@@ -49,19 +50,15 @@ pub fn read(bytes: &[u8], report: &mut Report) -> Vec<Node> {
     let mut budget = Budget::default();
     let mut documents = Vec::new();
     for chunk in split(bytes) {
-        match read_chunk(chunk, &mut budget, report) {
-            Ok(document) => documents.extend(document),
-            Err(Fault {
-                at,
-                code,
-                message,
-                help,
-            }) => {
-                report.raise_at(at, code, message, help);
-                if budget.is_spent() {
-                    break;
-                }
-            }
+        let values = json_values(chunk);
+        if values.is_empty() {
+            documents.extend(read_chunk(chunk, &mut budget, report));
+        }
+        for value in &values {
+            documents.extend(read_chunk(*value, &mut budget, report));
+        }
+        if budget.is_spent() {
+            break;
         }
     }
     documents.retain(|document| !document.is_null());
@@ -138,14 +135,44 @@ pub(super) fn size(node: &Node) -> Size {
     total
 }
 
-fn read_chunk(
-    chunk: Chunk<'_>,
-    budget: &mut Budget,
-    report: &mut Report,
-) -> Result<Option<Node>, Fault> {
+/// The document of a chunk, if it has one and can be read; what is wrong is told.
+fn read_chunk(chunk: Chunk<'_>, budget: &mut Budget, report: &mut Report) -> Option<Node> {
+    let outcome = check_text(chunk).and_then(|original| {
+        let reading = read_text(chunk, original, budget);
+        tell(reading.oddities, report);
+        reading.outcome
+    });
+    outcome.unwrap_or_else(|fault| {
+        report.raise_at(fault.at, fault.code, fault.message, fault.help);
+        None
+    })
+}
+
+fn tell(oddities: Vec<(Mark, Oddity)>, report: &mut Report) {
+    for (at, oddity) in oddities {
+        let (code, message, help) = match oddity {
+            Oddity::DuplicateKey(key) => (
+                Code::YamlDuplicateKey,
+                format!("key {} stands twice in this mapping", quoted(&key)),
+                "keep one of them",
+            ),
+            Oddity::Tag(name) => (
+                Code::YamlTagIgnored,
+                format!(
+                    "tag {} means nothing here: the value counts as it is written",
+                    quoted(&name)
+                ),
+                "remove the tag; quote the value if it begins with `!`",
+            ),
+        };
+        report.raise_at(at, code, message, help);
+    }
+}
+
+fn read_text(chunk: Chunk<'_>, original: &str, budget: &mut Budget) -> Reading {
     let strict = Source {
         chunk,
-        original: check_text(chunk)?,
+        original,
         relaxed: None,
     };
     let before = *budget;
@@ -169,15 +196,7 @@ fn read_chunk(
             reading = again;
         }
     }
-    for (at, key) in reading.duplicates {
-        report.raise_at(
-            at,
-            Code::YamlDuplicateKey,
-            format!("key {} stands twice in this mapping", quoted(&key)),
-            "keep one of them",
-        );
-    }
-    reading.outcome
+    reading
 }
 
 /// The text of one document, as it is or with other indentation.
@@ -191,8 +210,7 @@ struct Source<'a> {
 /// What came of one document.
 struct Reading {
     outcome: Result<Option<Node>, Fault>,
-    /// Keys that stand twice in a mapping.
-    duplicates: Vec<(Mark, Box<str>)>,
+    oddities: Vec<(Mark, Oddity)>,
 }
 
 impl Reading {
@@ -207,10 +225,10 @@ impl Source<'_> {
     fn read(&self, budget: &mut Budget) -> Reading {
         let mut builder = Builder::new(budget);
         let end = self.feed(&mut builder);
-        let (root, duplicates) = builder.finished();
+        let (root, oddities) = builder.finished();
         Reading {
             outcome: end.map(|()| root),
-            duplicates,
+            oddities,
         }
     }
 
@@ -237,10 +255,7 @@ impl Source<'_> {
         let column = self
             .relaxed
             .map_or(column, |relaxed| relaxed.column(line, column));
-        Mark {
-            line: saturate(line).saturating_add(self.chunk.lines_before),
-            column: saturate(column).saturating_add(1),
-        }
+        self.chunk.mark(line, column)
     }
 
     fn syntax_fault(&self, error: &ScanError, tabs: &[TabLine]) -> Fault {
@@ -254,7 +269,7 @@ impl Source<'_> {
         }
         let at = self.mark(error.marker());
         // The parser pretends a line break at the end of the text and may point behind it, where there is nothing to show.
-        let end = end_of(self.original, self.chunk.lines_before);
+        let end = self.chunk.end_of(self.original);
         let at = if at.line > end.line { end } else { at };
         let (code, message, help) = if error.info().contains("recursion limit") {
             (
@@ -295,7 +310,7 @@ fn check_text(chunk: Chunk<'_>) -> Result<&str, Fault> {
             // The prefix is valid by the definition of `valid_up_to`.
             let good = core::str::from_utf8(good).unwrap_or_default();
             return Err(Fault {
-                at: end_of(good, chunk.lines_before),
+                at: chunk.end_of(good),
                 code: Code::InvalidUtf8,
                 message: "the document is not UTF-8 text".to_owned(),
                 help: "save the file as UTF-8",
@@ -306,7 +321,7 @@ fn check_text(chunk: Chunk<'_>) -> Result<&str, Fault> {
         memchr::memchr3_iter(b',', b'[', b'{', text.as_bytes()).nth(MAX_FLOW_INDICATORS)
     {
         return Err(Fault {
-            at: end_of(&text[..at], chunk.lines_before),
+            at: chunk.end_of(&text[..at]),
             code: Code::YamlTooBig,
             message: format!(
                 "the document has more than {MAX_FLOW_INDICATORS} commas and brackets"
@@ -317,7 +332,7 @@ fn check_text(chunk: Chunk<'_>) -> Result<&str, Fault> {
     match text.char_indices().find(|(_, c)| is_forbidden(*c)) {
         None => Ok(text),
         Some((at, c)) => Err(Fault {
-            at: end_of(&text[..at], chunk.lines_before),
+            at: chunk.end_of(&text[..at]),
             code: Code::ControlCharacter,
             message: format!(
                 "control character U+{:04X} may not stand in YAML",
@@ -331,25 +346,6 @@ fn check_text(chunk: Chunk<'_>) -> Result<&str, Fault> {
 fn is_forbidden(c: char) -> bool {
     c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}')
         || matches!(c, '\u{feff}' | '\u{fffe}' | '\u{ffff}')
-}
-
-fn end_of(text: &str, lines_before: u32) -> Mark {
-    let text = text.replace("\r\n", "\n");
-    let line = text.matches(['\n', '\r']).count();
-    let column = text
-        .rsplit(['\n', '\r'])
-        .next()
-        .map_or(0, |last| last.chars().count());
-    Mark {
-        line: saturate(line)
-            .saturating_add(lines_before)
-            .saturating_add(1),
-        column: saturate(column).saturating_add(1),
-    }
-}
-
-fn saturate(n: usize) -> u32 {
-    u32::try_from(n).unwrap_or(u32::MAX)
 }
 
 /// A line whose indentation has a tab.
@@ -383,10 +379,7 @@ fn tab_lines(text: &str) -> Vec<TabLine> {
 
 fn tab_fault(tab: &TabLine, chunk: Chunk<'_>) -> Fault {
     Fault {
-        at: Mark {
-            line: saturate(tab.line).saturating_add(chunk.lines_before),
-            column: saturate(tab.column).saturating_add(1),
-        },
+        at: chunk.mark(tab.line, tab.column),
         code: Code::YamlTab,
         message: "a tab may not indent YAML".to_owned(),
         help: "indent with spaces",

@@ -97,6 +97,16 @@ fn documents_are_read() {
             &["{a: \"5\", b: 5, c: \"5\", d: {}, e: []}"],
         ),
         (r#"{"a": {"b": [1, true]}}"#, &["{a: {b: [1, true]}}"]),
+        // As jq writes several values.
+        (
+            "{\"a\": 1}{\"b\": 2}\n{\n\t\"c\": 3\n}\n---\nd: 4\n--- {\"e\": 5}\n{\"f\": 6}\n",
+            &["{a: 1}", "{b: 2}", "{c: 3}", "{d: 4}", "{e: 5}", "{f: 6}"],
+        ),
+        ("\t{\"a\": 1}\n", &["{a: 1}"]),
+        (
+            "!<tag:yaml.org,2002:str> a: !<tag:yaml.org,2002:int> '5'",
+            &["{a: 5}"],
+        ),
     ];
     for (text, expected) in cases {
         assert_eq!(
@@ -145,7 +155,21 @@ fn each_fault_is_one_finding() {
             &["{b: 2}"],
             &["2:1 yaml-syntax", "5:4 yaml-syntax"],
         ),
-        (b"a: !secret x\n", &[], &["1:4 yaml-tag"]),
+        (
+            b"a: !secret x\nb: !!set {y}\nc: !<tag:a,b> [z]\n",
+            &["{a: \"x\", b: {y: null}, c: [z]}"],
+            &[
+                "1:4 yaml-tag-ignored",
+                "2:4 yaml-tag-ignored",
+                "3:4 yaml-tag-ignored",
+            ],
+        ),
+        (
+            b"{\"a\": 1}\n {\"a\": 1, \"a\": 2}{\"b\": [}\n",
+            &["{a: 1}", "{a: 1}"],
+            &["2:11 yaml-duplicate-key", "2:25 yaml-syntax"],
+        ),
+        (b"{\"a\": 1}\nb: 1\n", &[], &["2:1 yaml-syntax"]),
         (b"a: !!binary aGk=\n", &[], &["1:4 yaml-tag"]),
         (b"a: *x\n", &[], &["1:4 yaml-alias"]),
         (b"a: &x [*x]\n", &[], &["1:8 yaml-alias"]),
