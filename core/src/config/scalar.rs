@@ -103,7 +103,8 @@ impl Integer for u64 {
     const RANGE: &'static str = "0 to 18446744073709551615";
 }
 
-/// An integer, bare or as decimal digits in quotes.
+/// An integer, bare or as decimal digits in quotes. A bare `8e3` or `80.0` is one too: Kubernetes hands on `8000`, and
+/// templates print large numbers so.
 pub fn integer<T: Integer>(report: &mut Report, node: &Node) -> Option<T> {
     let Value::Scalar(scalar) = &node.value else {
         wrong_type(report, node, "an integer");
@@ -112,6 +113,7 @@ pub fn integer<T: Integer>(report: &mut Report, node: &Node) -> Option<T> {
     let value = if scalar.plain {
         match resolve(&scalar.text) {
             Plain::Int(value) => value,
+            Plain::Float(value) if value.fract() == 0.0 => whole(value),
             Plain::Null | Plain::Bool(_) | Plain::Float(_) | Plain::Text => {
                 return not_an_integer(report, node);
             }
@@ -135,12 +137,23 @@ pub fn integer<T: Integer>(report: &mut Report, node: &Node) -> Option<T> {
     fits
 }
 
+/// A number without a fraction; `None` where it fits no integer of protobuf.
+fn whole(value: f64) -> Option<i128> {
+    // Twice the largest that a field may have, so that the conversion is exact.
+    const BEYOND: f64 = (1u128 << 65) as f64;
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "it has no fraction and is within the range"
+    )]
+    (value.abs() < BEYOND).then_some(value as i128)
+}
+
 fn not_an_integer<T>(report: &mut Report, node: &Node) -> Option<T> {
     let message = format!("{} is not an integer", describe(node));
     report.raise(
         Code::InvalidNumber,
         message,
-        "write decimal digits, without fraction, exponent or unit",
+        "write decimal digits, without fraction or unit",
     );
     None
 }
@@ -235,22 +248,32 @@ pub fn symbol<T: Copy>(
         wrong_type(report, node, "one of the values of this field");
         return None;
     };
+    let numbered = |number: i128| symbols.iter().find(|row| i128::from(row.1) == number);
+    let named = symbols.iter().find(|row| row.0 == &*scalar.text);
     let found = match meaning(scalar) {
-        Plain::Int(Some(number)) => symbols.iter().find(|row| i128::from(row.1) == number),
-        Plain::Text => symbols.iter().find(|row| row.0 == &*scalar.text),
+        Plain::Int(Some(number)) => numbered(number),
+        Plain::Float(value) if value.fract() == 0.0 => whole(value).and_then(numbered),
+        Plain::Text => named,
         Plain::Int(None) | Plain::Null | Plain::Bool(_) | Plain::Float(_) => None,
     };
     if found.is_none() {
+        let is_number = matches!(resolve(&scalar.text), Plain::Int(_) | Plain::Float(_));
         let names: Vec<_> = symbols.iter().map(|row| row.0).collect();
-        let known = format!("use one of `{}`", names.join("`, `"));
-        let advice = match suggestion(&scalar.text, &names) {
-            meant if meant.is_empty() => known,
-            meant => format!("{meant} {known}"),
+        let meant = match (named, quoted_integer(&scalar.text).and_then(numbered)) {
+            (Some((name, ..)), _) => format!("write it in quotes: `\"{name}\"`;"),
+            (None, Some((name, ..))) => format!("did you mean `{name}`?"),
+            (None, None) => suggestion(&scalar.text, &names),
         };
+        let known = symbols.iter().map(|(name, number, _)| {
+            let number = is_number.then(|| format!(" ({number})"));
+            format!("`{name}`{}", number.unwrap_or_default())
+        });
+        let known = known.collect::<Vec<_>>().join(", ");
+        let advice = format!("{meant} use one of {known}");
         report.raise(
             Code::InvalidEnum,
             format!("{} is not a value of this field", quoted(&scalar.text)),
-            advice,
+            advice.trim_start(),
         );
     }
     found.map(|row| row.2)

@@ -56,8 +56,14 @@ fn integers_are_bare_or_quoted() {
         ("{}", None, true),
         ("a: ~", None, true),
         ("a: -1", None, false),
-        ("a: 5.0", None, false),
-        ("a: 5e0", None, false),
+        ("a: 5.5", None, false),
+        ("a: 5e0", Some(5), true),
+        ("a: 1e+06", Some(1_000_000), true),
+        ("a: 80.0", Some(80), true),
+        ("a: 5e9", None, false),
+        ("a: -1e0", None, false),
+        ("a: 1e300", None, false),
+        ("a: '1e3'", None, false),
         ("a: '5.0'", None, false),
         ("a: '05'", None, false),
         ("a: 4294967296", None, false),
@@ -78,13 +84,25 @@ fn integers_are_bare_or_quoted() {
 
 #[test]
 fn other_scalars() {
-    let boolean = |text| decode(text, |o| o.optional_boolean("a"));
-    assert_eq!(boolean("a: true"), (Some(true), vec![]));
-    assert_eq!(
-        boolean("a: 'true'"),
-        (None, vec!["a wrong-type".to_owned()])
-    );
-    assert_eq!(boolean("a: 1"), (None, vec!["a wrong-type".to_owned()]));
+    fn boolean(text: &str) -> (Option<bool>, Vec<String>) {
+        decode(text, |o| o.optional_boolean("a"))
+    }
+    for (texts, expected) in [
+        ("true True TRUE y Y yes Yes YES on On ON", true),
+        ("false False FALSE n N no No NO off Off OFF", false),
+    ] {
+        for text in texts.split(' ') {
+            let read = boolean(&format!("a: {text}"));
+            assert_eq!(read, (Some(expected), vec![]), "{text}");
+        }
+    }
+    for text in ["a: 'true'", "a: 'yes'", "a: 1", "a: 0", "a: tRUE", "a: yEs"] {
+        assert_eq!(
+            boolean(text),
+            (None, vec!["a wrong-type".to_owned()]),
+            "{text}"
+        );
+    }
 
     let number = |text| decode(text, |o| o.number("a"));
     assert_eq!(number("a: 1").0, Some(1.0));
@@ -109,7 +127,8 @@ fn other_scalars() {
     let symbol = |text| decode(text, |o| o.symbol("a", &[("ONE", 1, 'x'), ("TWO", 2, 'z')]));
     assert_eq!(symbol("a: TWO").0, Some('z'));
     assert_eq!(symbol("a: 1").0, Some('x'));
-    for text in ["a: two", "a: 3", "a: '1'", "a: true"] {
+    assert_eq!(symbol("a: 2.0").0, Some('z'));
+    for text in ["a: two", "a: 3", "a: '1'", "a: true", "a: 1.5"] {
         assert_eq!(
             symbol(text),
             (None, vec!["a invalid-enum".to_owned()]),

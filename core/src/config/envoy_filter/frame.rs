@@ -100,6 +100,14 @@ const OPERATIONS: &[(&str, i32, Operation)] = &[
     ("MERGE_AND_REPLACE_LIST", 8, Operation::MergeAndReplaceList),
 ];
 
+/// Where Istio puts a filter; the filters that are used here have one place.
+const CLASSES: &[(&str, i32, ())] = &[
+    ("UNSPECIFIED", 0, ()),
+    ("AUTHN", 1, ()),
+    ("AUTHZ", 2, ()),
+    ("STATS", 3, ()),
+];
+
 const ACTIONS: &[(&str, i32, RouteAction)] = &[
     ("ANY", 0, RouteAction::Any),
     ("ROUTE", 1, RouteAction::Route),
@@ -157,7 +165,7 @@ pub(super) fn read<'n>(o: &mut Object<'_, 'n>) -> Option<Frame<'n>> {
     let target = o.symbol("applyTo", TARGETS).unwrap_or(Target::None);
     let by = o.message("match", read_match).unwrap_or_default();
     let patch = o.message("patch", |patch| {
-        patch.take("filterClass");
+        patch.symbol("filterClass", CLASSES);
         let value = patch.take("value");
         let operation = patch.symbol("operation", OPERATIONS);
         (operation.unwrap_or(Operation::Invalid), value)

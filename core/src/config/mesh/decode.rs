@@ -80,7 +80,7 @@ pub(in crate::config) fn decode(o: &mut Object<'_, '_>) -> MeshConfig {
     let root_namespace = o.string("rootNamespace");
     MeshConfig {
         connect_timeout: connect_timeout.unwrap_or(default.connect_timeout),
-        outbound_traffic_policy: o.message("outboundTrafficPolicy", outbound::decode),
+        outbound_traffic_policy: o.message("outboundTrafficPolicy", outbound::decode_mesh),
         path_normalization: o
             .message("pathNormalization", |o| {
                 o.symbol("normalization", NORMALIZATIONS)

@@ -31,7 +31,28 @@ const OUTBOUND_MODES: &[(&str, i32, OutboundMode)] = &[
     ("ALLOW_ANY", 1, OutboundMode::AllowAny),
 ];
 
-/// Reads `outboundTrafficPolicy`.
+/// The same for the mesh, which knows one mode more: names are looked up here in any case.
+const MESH_MODES: &[(&str, i32, OutboundMode)] = &[
+    ("REGISTRY_ONLY", 0, OutboundMode::RegistryOnly),
+    ("ALLOW_ANY", 1, OutboundMode::AllowAny),
+    ("ALLOW_ANY_DYNAMIC_DNS", 3, OutboundMode::AllowAny),
+];
+
+/// Reads `outboundTrafficPolicy` of the mesh.
+pub(crate) fn decode_mesh(policy: &mut Object<'_, '_>) -> OutboundTrafficPolicy {
+    if policy.take("tls").is_some() {
+        let message = "`tls` is not in effect in this proxy";
+        policy
+            .report()
+            .raise_in("tls", Code::NotInEffect, message, "");
+    }
+    OutboundTrafficPolicy {
+        mode: policy.symbol("mode", MESH_MODES).unwrap_or_default(),
+        egress_proxy: None,
+    }
+}
+
+/// Reads `outboundTrafficPolicy` of a Sidecar.
 pub(crate) fn decode(policy: &mut Object<'_, '_>) -> OutboundTrafficPolicy {
     OutboundTrafficPolicy {
         mode: policy.symbol("mode", OUTBOUND_MODES).unwrap_or_default(),

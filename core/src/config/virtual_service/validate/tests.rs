@@ -351,7 +351,7 @@ fn policies() {
             &["retries.retryOn invalid-retry"],
         ),
         (
-            "retries: {attempts: 5.0}",
+            "retries: {attempts: 5.5}",
             &["retries.attempts invalid-number"],
         ),
         ("fault: {}", &["fault invalid-fault"]),
