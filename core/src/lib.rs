@@ -3,6 +3,14 @@
 //! Everything that decides lives here: Istio YAML to a snapshot, routing, balancing, HTTP framing, the exchange of one
 //! request. Nothing here waits: no clock, socket, file, thread or ambient randomness. Time and random numbers are
 //! arguments, so the same inputs give the same outputs, always.
+//!
+//! # An example
+//!
+//! `cargo run -p outrigger-core --example story` plays this:
+//!
+//! ```
+#![doc = include_str!("../examples/story.rs")]
+//! ```
 
 #![forbid(unsafe_code)]
 
