@@ -20,10 +20,11 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Whether the client got what it came for: a whole answer that is no fault of the server's (200 to 499).
+    /// Whether the client got what it came for: a whole answer that is no fault of the server's (200 to 499) and does not
+    /// turn it away (429).
     #[must_use]
     pub const fn is_good(self) -> bool {
-        matches!(self, Self::Answered(200..=499))
+        matches!(self, Self::Answered(200..=428 | 430..=499))
     }
 }
 
@@ -69,5 +70,27 @@ impl Ledger for ClientLog {
 
     fn complain(&mut self, what: String) {
         self.complaints.push(what);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_turned_away_got_nothing() {
+        for (outcome, good) in [
+            (Outcome::Answered(200), true),
+            (Outcome::Answered(404), true),
+            (Outcome::Answered(429), false),
+            (Outcome::Answered(499), true),
+            (Outcome::Answered(500), false),
+            (Outcome::Answered(101), false),
+            (Outcome::Open, false),
+            (Outcome::Left, false),
+            (Outcome::Cut, false),
+        ] {
+            assert_eq!(outcome.is_good(), good, "{outcome:?}");
+        }
     }
 }
