@@ -10,6 +10,7 @@ mod run;
 mod runtime;
 mod simulate;
 mod sources;
+mod width;
 
 use std::process::ExitCode;
 

@@ -9,12 +9,23 @@ fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/simulate")
 }
 
-/// Runs the command in the folder of the ready scenarios.
-fn simulate(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_outrigger"))
-        .arg("simulate")
-        .args(args)
+/// The command in the folder of the ready scenarios.
+fn command(scenario: &str, more: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_outrigger"));
+    command
+        .args(["simulate", scenario])
+        .args(more)
         .current_dir(examples())
+        .env_remove("COLUMNS");
+    command
+}
+
+fn simulate(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_outrigger"));
+    let output = command.arg("simulate").args(args);
+    output
+        .current_dir(examples())
+        .env_remove("COLUMNS")
         .output()
         .expect("the program was built")
 }
@@ -113,17 +124,90 @@ fn two_policies_are_played_side_by_side() {
     assert_eq!(users(0)["requests"], users(1)["requests"], "the same users");
     let success = |run| users(run)["success_rate"].as_f64().expect("a number");
     assert!(success(0) < 0.75 && success(1) > 0.995);
+    let comparison = &document["comparison"];
+    assert_eq!(comparison["verdict"], "better");
+    let of_users = &comparison["rows"][0];
+    let success = &of_users["changes"]["success_rate"];
+    assert_eq!(
+        (&success["judged"], &of_users["recovery"]),
+        (&"better".into(), &"better".into())
+    );
+    assert!(success["delta"].as_f64().expect("a number") > 0.2);
+    assert_eq!(document["trouble"]["until_ms"], 30_000.0);
+    let health = |run| users(run)["recovery"]["health"].clone();
+    assert_eq!((health(0), health(1)), ("well".into(), "well".into()));
     let output = simulate(&["cascade.yaml", "--compare", policies[0], policies[1]]);
     let table = text(&output.stdout);
-    assert!(
-        policies.iter().all(|policy| table.contains(policy)),
-        "{table}"
-    );
+    for part in [
+        policies[0],
+        policies[1],
+        "+28.33 pts  better",
+        "well again        +5.5 s  in 500 ms               better",
+        "ok    FAIL  users p99 > 10s",
+        "B is better than A",
+        "p99 10.02 s → 14.5 ms",
+        "- in A limits overflowed: 1,731 over its own queue of web",
+        "- in B no limit overflowed",
+    ] {
+        assert!(table.contains(part), "`{part}`\n{table}");
+    }
     assert_eq!(
         output.status.code(),
         Some(1),
         "what the scenario expects holds for one only"
     );
+}
+
+/// The other way round it is worse, and with itself it is alike.
+#[test]
+fn the_verdict_depends_on_the_order() {
+    let [round_robin, ewma] =
+        ["round-robin", "peak-ewma"].map(|name| format!("rules/balancer-{name}.yaml"));
+    for (a, b, verdict) in [
+        (&round_robin, &ewma, "better"),
+        (&ewma, &round_robin, "worse"),
+        (&ewma, &ewma, "alike"),
+    ] {
+        let scenario = "slow-replica-round-robin.yaml";
+        let output = simulate(&[scenario, "--format", "json", "--compare", a, b]);
+        let document: serde_json::Value =
+            serde_json::from_slice(&output.stdout).expect("a document");
+        assert_eq!(document["comparison"]["verdict"], verdict, "{a} {b}");
+    }
+}
+
+/// A limit is named as whoever set it knows it.
+#[test]
+fn limits_are_named() {
+    for (scenario, limit) in [
+        ("16-circuit-breaker.yaml", "http1MaxPendingRequests"),
+        ("retry-budget.yaml", "retryBudget"),
+    ] {
+        let output = text(&simulate(&[scenario]).stdout);
+        assert!(output.contains(&format!(" over {limit}")), "{output}");
+    }
+}
+
+#[test]
+fn lines_keep_to_the_width() {
+    let compare = ["--compare", "rules/chain.yaml", "rules/chain-ejection.yaml"];
+    for (scenario, more) in [
+        ("cascade.yaml", &compare[..]),
+        ("canary-gone-bad.yaml", &[]),
+        ("16-circuit-breaker.yaml", &[]),
+        ("zone-outage.yaml", &[]),
+        ("retry-budget.yaml", &[]),
+    ] {
+        for columns in [60, 80] {
+            let output = command(scenario, more)
+                .env("COLUMNS", columns.to_string())
+                .output()
+                .expect("the program was built");
+            for line in text(&output.stdout).lines() {
+                assert!(line.chars().count() <= columns, "{columns}: {line}");
+            }
+        }
+    }
 }
 
 #[test]

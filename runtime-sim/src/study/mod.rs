@@ -3,20 +3,28 @@
 //! A scenario is a file that people write ([`read`]). A [`Study`] is a scenario with its configuration, and playing it
 //! with a seed gives a [`StudyOutcome`]: the same one, however often.
 
+mod cohorts;
+mod contrast;
 mod expectation;
 mod histogram;
+mod limits;
 mod outcome;
 mod play;
 mod read;
+mod recovery;
 mod resources;
 mod row;
 mod scenario;
 mod world;
 
+pub use contrast::{Change, Contrast, Judged, Recoveries, Verdict, contrast};
 pub use expectation::{Comparison, Expectation, Metric};
 pub use histogram::Histogram;
-pub use outcome::{ReplicaOutcome, RowKind, RowOutcome, Step, StudyOutcome};
+pub use outcome::{Cohort, ReplicaOutcome, RowKind, RowOutcome, Step, StudyOutcome};
 pub use play::Progress;
 pub use read::read;
-pub use scenario::{Clients, Group, Load, PlannedCall, PlannedFault, Scenario, Scope, Service};
+pub use recovery::{Health, Recovery};
+pub use scenario::{
+    Clients, Group, Load, PlannedCall, PlannedFault, Scenario, Scope, Service, Trouble,
+};
 pub use world::Study;

@@ -56,6 +56,9 @@ pub struct RowOutcome {
     pub retries: u64,
     /// Requests refused by a circuit limit (flag UO).
     pub overflows: u64,
+    /// Which limits refused requests, by the name under which they are set, and how many each of them. Here are the
+    /// limits that callers have for the service; what it turned away itself is in `turned_away`.
+    pub limits: BTreeMap<&'static str, u64>,
     /// Endpoints taken out of rotation, counted at each caller; 0 for clients.
     pub ejections: u64,
     /// Requests that reached the replicas; 0 for clients.
@@ -66,6 +69,8 @@ pub struct RowOutcome {
     pub reasons: Vec<(String, u64)>,
     /// Step by step.
     pub steps: Vec<Step>,
+    /// The requests that were made in each step in which clients asked, and how they fared; none for services.
+    pub cohorts: Vec<Cohort>,
     /// The replicas of a service.
     pub replicas: Vec<ReplicaOutcome>,
 }
@@ -91,6 +96,17 @@ pub struct Step {
     pub out: f32,
     /// The share of callers one of whose circuit limits is reached at its end, 0 to 1.
     pub at_limit: f32,
+}
+
+/// The requests that were made in one step of time, whenever they ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cohort {
+    /// How many.
+    pub made: u32,
+    /// Those of them that failed, or were never answered.
+    pub failed: u32,
+    /// 99 of a hundred of those that ended took no longer.
+    pub p99: Duration,
 }
 
 /// A replica.

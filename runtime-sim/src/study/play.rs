@@ -10,9 +10,6 @@ use outrigger_core::time::{Duration, Instant};
 use super::outcome::{ReplicaOutcome, StudyOutcome};
 use super::world::{Study, World};
 
-/// A timeline has about so many steps.
-const STEPS: u32 = 120;
-
 /// How long what is under way at the end may still take.
 const GRACE: Duration = Duration::from_secs(600);
 
@@ -38,7 +35,7 @@ impl Study {
         let mut world = self.build(seed);
         let watch = Watch::new(self, &world.kinds);
         let duration = self.scenario().duration;
-        let step = step(duration);
+        let step = self.scenario().step();
         let end = Instant::ZERO + duration;
         let (mut at, mut seen) = (Instant::ZERO, Seen::new(self));
         loop {
@@ -97,20 +94,6 @@ fn calls(study: &Study, world: &World) -> u64 {
     let clients = study.scenario().clients.len();
     let services = world.rows[clients..].iter();
     services.map(|row| row.borrow().recorded).sum()
-}
-
-/// One, two or five of a unit, so that steps have round edges.
-fn step(duration: Duration) -> Duration {
-    let least = (duration / STEPS).max(Duration::from_millis(1));
-    let mut unit = Duration::from_millis(1);
-    loop {
-        for times in [1, 2, 5] {
-            if unit * times >= least {
-                return unit * times;
-            }
-        }
-        unit *= 10;
-    }
 }
 
 /// What was seen of endpoints.

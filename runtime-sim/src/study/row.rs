@@ -8,7 +8,9 @@ use outrigger_core::decision::{Record, ResponseFlag, RouteDecision};
 use outrigger_core::message::Known;
 use outrigger_core::time::{Duration, Instant};
 
+use super::cohorts::Cohorts;
 use super::histogram::Histogram;
+use super::limits;
 use super::outcome::{RowKind, RowOutcome, Step};
 use crate::Records;
 use crate::load::{Ledger, Outcome};
@@ -29,17 +31,25 @@ pub(super) struct Row {
     total_time: Duration,
     retries: u64,
     overflows: u64,
+    limits: BTreeMap<&'static str, u64>,
     reasons: BTreeMap<String, u64>,
     /// The times of the step under way, in nanoseconds.
     lately: Vec<u64>,
     step: Step,
     steps: Vec<Step>,
+    /// Kept for clients only: there are few of them, and many services.
+    cohorts: Option<Cohorts>,
     /// Requests that passed an outbound sidecar.
     pub(super) recorded: u64,
 }
 
 impl Row {
-    pub(super) fn new(name: &str, kind: RowKind) -> Shared {
+    /// A row whose timeline has steps of this length.
+    pub(super) fn new(name: &str, kind: RowKind, step: Duration) -> Shared {
+        let cohorts = match kind {
+            RowKind::Clients => Some(Cohorts::new(step)),
+            RowKind::Service => None,
+        };
         Rc::new(RefCell::new(Self {
             name: name.to_owned(),
             kind,
@@ -51,10 +61,12 @@ impl Row {
             total_time: Duration::ZERO,
             retries: 0,
             overflows: 0,
+            limits: BTreeMap::new(),
             reasons: BTreeMap::new(),
             lately: Vec::new(),
             step: Step::default(),
             steps: Vec::new(),
+            cohorts,
             recorded: 0,
         }))
     }
@@ -64,7 +76,10 @@ impl Row {
         self.requests - self.ended
     }
 
-    fn ended(&mut self, took: Duration, outcome: Outcome) {
+    fn ended(&mut self, began: Instant, took: Duration, outcome: Outcome) {
+        if let Some(cohorts) = &mut self.cohorts {
+            cohorts.ended(began, took, outcome);
+        }
         self.ended += 1;
         *self.endings.entry(outcome).or_insert(0) += 1;
         self.times.add(took);
@@ -91,6 +106,9 @@ impl Row {
             self.overflows += 1;
             self.step.overflows += 1;
         }
+        for limit in limits::reached(record) {
+            *self.limits.entry(limit).or_insert(0) += 1;
+        }
         let answered = Outcome::Answered(record.status);
         if record.status == 0 || answered.is_good() {
             return;
@@ -111,6 +129,9 @@ impl Row {
 
     /// A step of time is over.
     pub(super) fn close_step(&mut self, out: f32, at_limit: f32) {
+        if let Some(cohorts) = &mut self.cohorts {
+            cohorts.close_step(self.steps.len(), self.requests);
+        }
         self.lately.sort_unstable();
         let at = |share: f64| {
             let rank = ((share * self.lately.len() as f64).ceil() as usize).max(1);
@@ -146,11 +167,13 @@ impl Row {
             total_time: self.total_time,
             retries: self.retries,
             overflows: self.overflows,
+            limits: std::mem::take(&mut self.limits),
             ejections: 0,
             reached: 0,
             turned_away: 0,
             reasons,
             steps: std::mem::take(&mut self.steps),
+            cohorts: self.cohorts.take().map(Cohorts::finish).unwrap_or_default(),
             replicas: Vec::new(),
         }
     }
@@ -182,7 +205,7 @@ impl Ledger for Asker {
 
     fn end(&mut self, _number: u64, began: Instant, ended: Instant, outcome: Outcome) {
         for row in &self.rows {
-            row.borrow_mut().ended(ended.since(began), outcome);
+            row.borrow_mut().ended(began, ended.since(began), outcome);
         }
     }
 

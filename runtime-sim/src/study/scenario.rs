@@ -46,6 +46,55 @@ pub struct Scenario {
     pub expectations: Vec<Expectation>,
 }
 
+/// A timeline has about so many steps.
+const STEPS: u32 = 120;
+
+impl Scenario {
+    /// The length of one step of the timelines: one, two or five of a unit, so that steps have round edges.
+    #[must_use]
+    pub fn step(&self) -> Duration {
+        let least = (self.duration / STEPS).max(Duration::from_millis(1));
+        let mut unit = Duration::from_millis(1);
+        loop {
+            for times in [1, 2, 5] {
+                if unit * times >= least {
+                    return unit * times;
+                }
+            }
+            unit *= 10;
+        }
+    }
+
+    /// From when to when something is out of the ordinary: faults, and bursts of requests. `None` when nothing ever is.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Trouble> {
+        let faults = self.faults.iter().map(|fault| (fault.from, fault.until));
+        let bursts = self.clients.iter().flat_map(|clients| match &clients.load {
+            // The first window is the usual rate.
+            Load::Rate { windows, .. } => windows.get(1..).unwrap_or_default(),
+            Load::Users { .. } => &[],
+        });
+        let all: Vec<_> = faults
+            .chain(bursts.map(|window| (window.from, window.until)))
+            .collect();
+        let end = Instant::ZERO + self.duration;
+        let until = all.iter().map(|(_, until)| *until).max()?;
+        Some(Trouble {
+            from: all.iter().map(|(from, _)| *from).min()?,
+            until: (until < end).then_some(until),
+        })
+    }
+}
+
+/// The time in which something is out of the ordinary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// When the first of it begins.
+    pub from: Instant,
+    /// When the last of it is over; `None`: not while clients ask.
+    pub until: Option<Instant>,
+}
+
 /// Which services a sidecar knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {

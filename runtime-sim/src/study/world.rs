@@ -174,6 +174,7 @@ impl<'s> Builder<'s> {
         };
         let clients = scenario.clients.iter();
         let services = scenario.services.iter();
+        let step = scenario.step();
         Self {
             study,
             seed,
@@ -182,10 +183,10 @@ impl<'s> Builder<'s> {
                 .with_sidecars_apart(),
             askers: Askers::default(),
             clients: clients
-                .map(|c| Row::new(&c.name, RowKind::Clients))
+                .map(|c| Row::new(&c.name, RowKind::Clients, step))
                 .collect(),
             services: services
-                .map(|s| Row::new(&s.name, RowKind::Service))
+                .map(|s| Row::new(&s.name, RowKind::Service, step))
                 .collect(),
             callers: Vec::new(),
             kinds: Kinds::default(),

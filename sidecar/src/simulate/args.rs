@@ -33,6 +33,7 @@ expects did not hold; 2: usage, or a path could not be read or written. The same
 
 --format json writes one document; fields may be added, none is renamed or removed:
   {
+    \"trouble\": {\"from_ms\": 20000.0, \"until_ms\": 40000.0},      when faults and bursts are, or null
     \"runs\": [{
       \"config\": [\"rules/\"], \"seed\": 1, \"requests\": 6012, \"calls\": 12024, \"simulated_ms\": 63000.0,
       \"digest\": \"0123456789abcdef\",
@@ -41,12 +42,21 @@ expects did not hold; 2: usage, or a path could not be read or written. The same
         \"requests\": 6012, \"success_rate\": 0.998, \"p50_ms\", \"p90_ms\", \"p99_ms\", \"p999_ms\", \"mean_ms\",
         \"retries\", \"ejections\", \"overflow\", \"amplification\", \"reached\", \"turned_away\",
         \"failures\": {\"UO\": 12},                by response flags, or by the status that the service gave
+        \"limits\": {\"http1MaxPendingRequests\": 12},        by the name under which a limit is set
+        \"recovery\": {\"health\": \"unhurt\" | \"well\" | \"unwell\", \"hurt_ms\", \"well_since_ms\"},     of clients
         \"replicas\": [{\"name\", \"reached\"}],
         \"steps\": {\"ms\": 500, \"ended\": [...], \"failed\", \"p50_ms\", \"p99_ms\", \"retries\", \"overflow\",
                   \"under_way\", \"ejected\", \"at_limit\"}
       }],
       \"expectations\": [{\"of\": \"users\", \"metric\": \"success\", \"bound\": \">= 99%\", \"holds\": true}]
-    }]
+    }],
+    \"comparison\": {                           with --compare: what B does to what A had
+      \"verdict\": \"better\" | \"worse\" | \"mixed\" | \"alike\",
+      \"rows\": [{
+        \"name\", \"kind\", \"recovery\": \"better\" | \"worse\" | \"alike\",
+        \"changes\": {\"success_rate\": {\"a\": 0.9, \"b\": 0.99, \"delta\": 0.09, \"differs\": true, \"judged\": \"better\"}}
+      }]
+    }
   }";
 
 /// What `outrigger simulate` takes.
@@ -61,7 +71,8 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
 
-    /// Two policies side by side under this scenario: files or folders of Istio YAML, each in place of its `config`
+    /// Two policies side by side under this scenario, with a verdict: files or folders of Istio YAML, each in place of its
+    /// `config`
     #[arg(long, value_names = ["A", "B"], num_args = 2)]
     pub(crate) compare: Vec<PathBuf>,
 

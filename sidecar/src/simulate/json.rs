@@ -1,17 +1,32 @@
 //! The outcome for machines: one JSON document, whose shape `simulate --help` promises.
 
-use std::io::{self, Write};
+mod comparison;
 
-use outrigger_sim::study::{RowKind, RowOutcome, Step};
+use std::io::{self, Write};
+use std::time::Duration;
+
+use outrigger_core::time::Instant;
+use outrigger_sim::study::{Health, Recovery, RowOutcome, Scenario, Step, Trouble, contrast};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use self::comparison::{Comparison, kind};
 use super::Run;
 
 /// What is written. Fields may be added; none is renamed, removed or given another meaning.
 #[derive(Serialize)]
 struct Document<'a> {
+    trouble: Option<Window>,
     runs: Vec<Played<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comparison: Option<Comparison<'a>>,
+}
+
+/// When something was out of the ordinary.
+#[derive(Serialize)]
+struct Window {
+    from_ms: f64,
+    until_ms: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -44,8 +59,18 @@ struct Row<'a> {
     reached: u64,
     turned_away: u64,
     failures: Map<String, Value>,
+    limits: Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recovery: Option<Recovered>,
     replicas: Vec<Replica<'a>>,
     steps: Steps,
+}
+
+#[derive(Serialize)]
+struct Recovered {
+    health: &'static str,
+    hurt_ms: f64,
+    well_since_ms: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -77,17 +102,27 @@ struct Expected<'a> {
 }
 
 /// Writes the outcome, with a line end.
-pub(super) fn write(out: &mut impl Write, runs: &[Run]) -> io::Result<()> {
+pub(super) fn write(out: &mut impl Write, scenario: &Scenario, runs: &[Run]) -> io::Result<()> {
+    let trouble = scenario.trouble();
+    let comparison = match runs {
+        [a, b] => Some(Comparison::of(&contrast(&a.outcome, &b.outcome, trouble))),
+        _ => None,
+    };
+    let since_start = |at: Instant| ms(at.since(Instant::ZERO));
     let document = Document {
-        runs: runs.iter().map(played).collect(),
+        trouble: trouble.map(|trouble| Window {
+            from_ms: since_start(trouble.from),
+            until_ms: trouble.until.map(since_start),
+        }),
+        runs: runs.iter().map(|run| played(run, trouble)).collect(),
+        comparison,
     };
     serde_json::to_writer(&mut *out, &document)?;
     writeln!(out)
 }
 
-fn played(run: &Run) -> Played<'_> {
+fn played(run: &Run, trouble: Option<Trouble>) -> Played<'_> {
     let outcome = &run.outcome;
-    let step = ms(outcome.step);
     Played {
         config: &run.config,
         seed: outcome.seed,
@@ -95,7 +130,11 @@ fn played(run: &Run) -> Played<'_> {
         calls: outcome.calls,
         simulated_ms: ms(outcome.simulated),
         digest: format!("{:016x}", outcome.digest),
-        rows: outcome.rows.iter().map(|r| row(r, step)).collect(),
+        rows: outcome
+            .rows
+            .iter()
+            .map(|r| row(r, outcome.step, trouble))
+            .collect(),
         expectations: run
             .expectations
             .iter()
@@ -109,15 +148,12 @@ fn played(run: &Run) -> Played<'_> {
     }
 }
 
-fn row(row: &RowOutcome, step: f64) -> Row<'_> {
+fn row(row: &RowOutcome, step: Duration, trouble: Option<Trouble>) -> Row<'_> {
     let at = |share| ms(row.percentile(share));
     let ended: u64 = row.endings.values().sum();
     Row {
         name: &row.name,
-        kind: match row.kind {
-            RowKind::Clients => "clients",
-            RowKind::Service => "service",
-        },
+        kind: kind(row.kind),
         requests: row.requests,
         success_rate: row.success_rate(),
         p50_ms: at(0.5),
@@ -140,6 +176,14 @@ fn row(row: &RowOutcome, step: f64) -> Row<'_> {
             .iter()
             .map(|(why, count)| (why.clone(), (*count).into()))
             .collect(),
+        limits: row
+            .limits
+            .iter()
+            .map(|(name, count)| ((*name).to_owned(), (*count).into()))
+            .collect(),
+        recovery: trouble
+            .and_then(|trouble| row.recovery(trouble, step))
+            .map(recovered),
         replicas: row
             .replicas
             .iter()
@@ -148,7 +192,20 @@ fn row(row: &RowOutcome, step: f64) -> Row<'_> {
                 reached: replica.reached,
             })
             .collect(),
-        steps: steps(&row.steps, step),
+        steps: steps(&row.steps, ms(step)),
+    }
+}
+
+fn recovered(recovery: Recovery) -> Recovered {
+    let (health, since) = match recovery.health {
+        Health::Unhurt => ("unhurt", None),
+        Health::WellSince(at) => ("well", Some(at)),
+        Health::Unwell => ("unwell", None),
+    };
+    Recovered {
+        health,
+        hurt_ms: ms(recovery.hurt),
+        well_since_ms: since.map(|at| ms(at.since(Instant::ZERO))),
     }
 }
 
@@ -169,6 +226,6 @@ fn steps(steps: &[Step], step: f64) -> Steps {
     }
 }
 
-fn ms(time: std::time::Duration) -> f64 {
+fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }

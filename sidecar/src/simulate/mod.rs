@@ -1,9 +1,10 @@
 //! The command `simulate`: what users would see under a policy.
 //!
 //! Owns the way from files to a played scenario, and the exit code. What is played and counted is `outrigger_sim::study`;
-//! how it looks is in `table`, `json` and `picture`.
+//! how it looks is in `table`, `beside`, `json` and `picture`.
 
 mod args;
+mod beside;
 mod json;
 mod picture;
 mod table;
@@ -87,8 +88,13 @@ fn played(args: &SimulateArgs) -> Result<bool, Trouble> {
     let out = anstream::AutoStream::auto(io::stdout()).lock();
     let mut out = io::BufWriter::new(out);
     let written = match args.format {
-        Format::Text => table::write(&mut out, &scenario, &runs),
-        Format::Json => json::write(&mut out, &runs),
+        Format::Text => match runs.as_slice() {
+            [a, b] => beside::write(&mut out, &scenario, [a, b]),
+            others => others
+                .iter()
+                .try_for_each(|run| table::write(&mut out, &scenario, run)),
+        },
+        Format::Json => json::write(&mut out, &scenario, &runs),
     };
     // Whoever reads may stop reading (`| head`); the verdict stands in the exit code all the same.
     let _ = written.and_then(|()| out.flush());

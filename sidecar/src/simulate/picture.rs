@@ -15,6 +15,7 @@ use outrigger_sim::study::{PlannedFault, RowKind, RowOutcome, Scenario};
 use self::plot::{Canvas, LatencyScale, Plot, TimeScale, escaped};
 use super::Run;
 use super::table::{grouped, percent, span, time};
+use crate::width::shortened;
 
 /// Services beyond so many are left out, the ones that nothing happened to first.
 const MOST_SERVICES: usize = 16;
@@ -230,18 +231,12 @@ fn shown(rows: &[RowOutcome]) -> Vec<usize> {
     all
 }
 
-/// A name that leaves room for the numbers beside a plot.
-fn shortened(name: &str) -> String {
-    const MOST: usize = 14;
-    if name.chars().count() <= MOST {
-        return name.to_owned();
-    }
-    name.chars().take(MOST - 1).chain(['…']).collect()
-}
+/// A name of so many letters leaves room for the numbers beside a plot.
+const MOST_LETTERS: usize = 14;
 
 fn labels(canvas: &mut Canvas, row: &RowOutcome, more: &[String]) {
     let y = canvas.y();
-    canvas.text("name", 24.0, y + 14.0, &shortened(&row.name));
+    canvas.text("name", 24.0, y + 14.0, &shortened(&row.name, MOST_LETTERS));
     for (line, text) in more.iter().enumerate() {
         canvas.text("quiet", 24.0, y + 30.0 + 15.0 * line as f64, text);
     }

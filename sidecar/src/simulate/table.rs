@@ -4,132 +4,276 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use outrigger_sim::study::{RowKind, RowOutcome, Scenario};
+use outrigger_core::time::Instant;
+use outrigger_sim::study::{
+    Health, Metric, Recovery, RowKind, RowOutcome, Scenario, StudyOutcome, Trouble,
+};
 
 use super::Run;
+use crate::width::{self, shortened, wrapped};
 
-const BOLD: Style = Style::new().bold();
-const QUIET: Style = Style::new().dimmed();
-const GOOD: Style = AnsiColor::Green.on_default();
+pub(super) const BOLD: Style = Style::new().bold();
+pub(super) const QUIET: Style = Style::new().dimmed();
+pub(super) const GOOD: Style = AnsiColor::Green.on_default();
 const FAIR: Style = AnsiColor::Yellow.on_default();
-const BAD: Style = AnsiColor::Red.on_default().bold();
+pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 
 /// Services beyond so many are only summed up; `--format json` has all of them.
 const MOST_ROWS: usize = 50;
 
-/// Writes what came of every run.
-pub(super) fn write(out: &mut impl Write, scenario: &Scenario, runs: &[Run]) -> io::Result<()> {
+/// The width of the output, and what is written between its edges.
+pub(super) struct Page<'o, W> {
+    pub(super) out: &'o mut W,
+    pub(super) columns: usize,
+}
+
+impl<W: Write> Page<'_, W> {
+    /// Prose: its first line begins with `first`, the others with so many blanks.
+    pub(super) fn prose(
+        &mut self,
+        style: Style,
+        first: &str,
+        hanging: usize,
+        text: &str,
+    ) -> io::Result<()> {
+        for line in wrapped(text, self.columns, first, hanging) {
+            writeln!(self.out, "{style}{line}{style:#}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes what came of a run.
+pub(super) fn write(out: &mut impl Write, scenario: &Scenario, run: &Run) -> io::Result<()> {
+    let columns = width::of_output();
+    let page = &mut Page { out, columns };
+    write_title(page, scenario)?;
+    let outcome = &run.outcome;
+    let played = format!(
+        "{} requests in {}, seed {}, under {}",
+        grouped(outcome.requests),
+        span(scenario.duration),
+        outcome.seed,
+        rules(run),
+    );
+    page.prose(QUIET, "", 0, &played)?;
+    writeln!(page.out)?;
+    write_rows(page, scenario, outcome)?;
+    write_expectations(page, run)
+}
+
+/// What the scenario shows.
+pub(super) fn write_title(page: &mut Page<'_, impl Write>, scenario: &Scenario) -> io::Result<()> {
     let about = scenario.about.lines().next().unwrap_or("");
     let title = if about.is_empty() {
         &scenario.file
     } else {
         about
     };
-    writeln!(out, "{BOLD}{title}{BOLD:#}")?;
-    for run in runs {
-        let outcome = &run.outcome;
-        writeln!(
-            out,
-            "{QUIET}{} requests in {}, seed {}, under {}{QUIET:#}\n",
-            grouped(outcome.requests),
-            span(scenario.duration),
-            outcome.seed,
-            if run.config.is_empty() {
-                "no rules".to_owned()
-            } else {
-                run.config.join(", ")
-            },
-        )?;
-        write_rows(out, &run.outcome.rows)?;
-        write_expectations(out, run)?;
-    }
-    Ok(())
+    page.prose(BOLD, "", 0, title)
 }
 
-fn write_rows(out: &mut impl Write, rows: &[RowOutcome]) -> io::Result<()> {
-    let width = rows
-        .iter()
-        .map(|row| row.name.chars().count())
-        .max()
-        .unwrap_or(0)
-        .clamp(8, 30);
-    writeln!(
-        out,
-        "{BOLD}{:width$} {:>9} {:>8} {:>9} {:>9} {:>9} {:>9} {:>8} {:>9} {:>8} {:>6}{BOLD:#}",
-        "",
-        "requests",
-        "success",
-        "p50",
-        "p90",
-        "p99",
-        "p99.9",
-        "retries",
-        "ejections",
-        "overflow",
-        "ampl."
-    )?;
-    for row in rows.iter().take(MOST_ROWS) {
-        let style = style_of(row.success_rate());
-        let ejections = match row.kind {
-            RowKind::Clients => String::new(),
-            RowKind::Service => grouped(row.ejections),
-        };
-        writeln!(
-            out,
-            "{:width$} {:>9} {style}{:>8}{style:#} {:>9} {:>9} {:>9} {:>9} {:>8} {:>9} {:>8} {:>6}",
-            row.name,
-            grouped(row.requests),
-            percent(row),
-            time(row.percentile(0.5)),
-            time(row.percentile(0.9)),
-            time(row.percentile(0.99)),
-            time(row.percentile(0.999)),
-            grouped(row.retries),
-            ejections,
-            grouped(row.overflows),
-            format!("{:.2}", row.amplification()),
-        )?;
+/// Where the rules of a run stand.
+pub(super) fn rules(run: &Run) -> String {
+    if run.config.is_empty() {
+        return "no rules".to_owned();
+    }
+    run.config.join(", ")
+}
+
+/// The columns after the name, and the times of which share of requests they are. Those in the middle are the first that
+/// are left out where there is little room.
+const SHARES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
+const LEFT_OUT_FIRST: [&str; 2] = ["p99.9", "p90"];
+
+/// The table's cells, a row each; the first holds the headings.
+struct Grid {
+    cells: Vec<Vec<String>>,
+    widths: Vec<usize>,
+}
+
+impl Grid {
+    /// As many columns as there is room for, and the names of those that were left out.
+    fn fit(rows: &[RowOutcome], columns: usize) -> (Self, Vec<&'static str>) {
+        let mut left_out = Vec::new();
+        let mut grid = Self::of(rows, &left_out);
+        for name in LEFT_OUT_FIRST {
+            if grid.width() <= columns {
+                break;
+            }
+            left_out.push(name);
+            grid = Self::of(rows, &left_out);
+        }
+        let excess = grid.width().saturating_sub(columns);
+        let room = grid.widths[0].saturating_sub(excess).max(4);
+        for row in &mut grid.cells {
+            row[0] = shortened(&row[0], room);
+        }
+        grid.widths[0] = grid.widths[0].min(room);
+        (grid, left_out)
+    }
+
+    fn of(rows: &[RowOutcome], left_out: &[&str]) -> Self {
+        let shares = || SHARES.iter().filter(|(name, _)| !left_out.contains(name));
+        let heading = ["", "requests", "success"].into_iter();
+        let heading = heading.chain(shares().map(|(name, _)| *name));
+        let mut cells = vec![heading.map(str::to_owned).collect::<Vec<_>>()];
+        for row in rows.iter().take(MOST_ROWS) {
+            let mut line = vec![row.name.clone(), grouped(row.requests), percent(row)];
+            line.extend(shares().map(|(_, share)| time(row.percentile(*share))));
+            cells.push(line);
+        }
+        let width = |at: usize| cells.iter().map(|row| row[at].chars().count()).max();
+        let widths = (0..cells[0].len()).map(|at| width(at).unwrap_or(0));
+        Self {
+            widths: widths.collect(),
+            cells,
+        }
+    }
+
+    fn width(&self) -> usize {
+        self.widths.iter().sum::<usize>() + 2 * (self.widths.len() - 1)
+    }
+
+    fn write(&self, out: &mut impl Write, at: usize, styles: [Style; 2]) -> io::Result<()> {
+        let [all, success] = styles;
+        let (row, widths) = (&self.cells[at], &self.widths);
+        write!(out, "{all}{:<1$}{all:#}", row[0], widths[0])?;
+        for (column, (cell, width)) in row.iter().zip(widths).enumerate().skip(1) {
+            let style = if column == 2 { success } else { all };
+            write!(out, "  {style}{cell:>width$}{style:#}")?;
+        }
+        writeln!(out)
+    }
+}
+
+fn write_rows(
+    page: &mut Page<'_, impl Write>,
+    scenario: &Scenario,
+    outcome: &StudyOutcome,
+) -> io::Result<()> {
+    let rows = &outcome.rows;
+    let (grid, left_out) = Grid::fit(rows, page.columns);
+    grid.write(page.out, 0, [BOLD; 2])?;
+    for (at, row) in rows.iter().enumerate().take(MOST_ROWS) {
+        let success = style_of(row.success_rate());
+        grid.write(page.out, at + 1, [Style::new(), success])?;
+        let trouble = scenario.trouble();
+        let recovery = trouble.and_then(|t| Some((t, row.recovery(t, outcome.step)?)));
+        let mut facts = facts(row);
+        facts.extend(recovery.map(|(trouble, recovery)| fared(recovery, trouble)));
+        if !facts.is_empty() {
+            page.prose(QUIET, "  ", 4, &facts.join(", "))?;
+        }
         if !row.reasons.is_empty() {
-            let shown = row.reasons.iter().take(6);
-            let shown: Vec<_> = shown
-                .map(|(why, count)| format!("{} × {why}", grouped(*count)))
-                .collect();
-            writeln!(
-                out,
-                "{:width$} {QUIET}failed: {}{QUIET:#}",
-                "",
-                shown.join(", ")
-            )?;
+            page.prose(QUIET, "  ", 4, &format!("failed: {}", reasons(row, 6)))?;
         }
     }
     if rows.len() > MOST_ROWS {
-        writeln!(
-            out,
-            "{QUIET}and {} services more: --format json has them{QUIET:#}",
-            rows.len() - MOST_ROWS
-        )?;
+        let more = rows.len() - MOST_ROWS;
+        let text = format!("and {more} services more: --format json has them");
+        page.prose(QUIET, "", 0, &text)?;
     }
-    writeln!(out)
+    if !left_out.is_empty() {
+        let text = format!(
+            "without {}, for want of room: --format json has all",
+            left_out.join(" and ")
+        );
+        page.prose(QUIET, "", 0, &text)?;
+    }
+    writeln!(page.out)
 }
 
-fn write_expectations(out: &mut impl Write, run: &Run) -> io::Result<()> {
+/// What is not so in every row.
+fn facts(row: &RowOutcome) -> Vec<String> {
+    let counted =
+        |count: u64, what: &str| (count > 0).then(|| format!("{} {what}", grouped(count)));
+    let amplification = format!("{:.2}", row.amplification());
+    let is_loaded = row.kind == RowKind::Service && amplification != "1.00";
+    let mut facts: Vec<String> = [
+        counted(row.retries, "retries"),
+        counted(row.ejections, "ejections"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    facts.extend(refusals(row));
+    facts.extend(is_loaded.then(|| format!("{amplification} times the load")));
+    facts
+}
+
+/// What limits refused, by their names.
+pub(super) fn refusals(row: &RowOutcome) -> Vec<String> {
+    let limits = row.limits.iter();
+    let limits = limits.map(|(name, count)| format!("{} over {name}", grouped(*count)));
+    let own = row.turned_away;
+    let own = (own > 0).then(|| format!("{} over its own queue", grouped(own)));
+    limits.chain(own).collect()
+}
+
+/// Why requests failed, the most frequent first.
+pub(super) fn reasons(row: &RowOutcome, most: usize) -> String {
+    let shown = row.reasons.iter().take(most);
+    let shown: Vec<_> = shown
+        .map(|(why, count)| format!("{} × {why}", grouped(*count)))
+        .collect();
+    shown.join(", ")
+}
+
+/// How clients came through the trouble, in words.
+pub(super) fn fared(recovery: Recovery, trouble: Trouble) -> String {
+    match recovery.health {
+        Health::Unhurt => "not hurt by the trouble".to_owned(),
+        Health::Unwell => format!(
+            "hurt for {}, not well again by the end",
+            span(recovery.hurt)
+        ),
+        Health::WellSince(at) => {
+            let since = well_again(at, trouble);
+            format!("hurt for {}, well again {since}", span(recovery.hurt))
+        }
+    }
+}
+
+/// When clients were well again, told from the trouble.
+pub(super) fn well_again(at: Instant, trouble: Trouble) -> String {
+    match trouble.until.filter(|until| *until <= at) {
+        Some(until) if until == at => "when it was over".to_owned(),
+        Some(until) => format!("{} after it was over", span(at.since(until))),
+        None => format!("{} after it began", span(at.since(trouble.from))),
+    }
+}
+
+fn write_expectations(page: &mut Page<'_, impl Write>, run: &Run) -> io::Result<()> {
     for (expectation, holds) in &run.expectations {
-        let (style, word) = if *holds {
-            (GOOD, "ok  ")
-        } else {
-            (BAD, "FAIL")
-        };
+        let (style, word) = verdict(*holds);
+        write!(page.out, "{style}{word}{style:#}")?;
         let row = run.outcome.row(&expectation.of);
         let value = row.map_or(0.0, |row| expectation.metric.of(row));
-        let value = match expectation.metric {
-            outrigger_sim::study::Metric::Success => format!("{:.2} %", 100.0 * value),
-            metric if metric.is_time() => time(Duration::from_secs_f64(value)),
-            _ if value.fract() == 0.0 => format!("{value:.0}"),
-            _ => format!("{value:.2}"),
-        };
-        writeln!(out, "{style}{word}{style:#} {expectation}: {value}")?;
+        let value = number(expectation.metric, value);
+        let text = format!("{expectation}: {value}");
+        let narrower = page.columns - 5;
+        for (at, line) in wrapped(&text, narrower, "", 2).iter().enumerate() {
+            let margin = if at == 0 { 1 } else { 5 };
+            writeln!(page.out, "{:margin$}{line}", "")?;
+        }
     }
     Ok(())
+}
+
+/// The word for whether an expectation held.
+pub(super) const fn verdict(holds: bool) -> (Style, &'static str) {
+    if holds { (GOOD, "ok  ") } else { (BAD, "FAIL") }
+}
+
+/// A number as people read it.
+pub(super) fn number(metric: Metric, value: f64) -> String {
+    match metric {
+        Metric::Success => format!("{:.2} %", 100.0 * value),
+        metric if metric.is_time() => time(Duration::from_secs_f64(value)),
+        Metric::Amplification => format!("{value:.2}"),
+        _ => grouped(value as u64),
+    }
 }
 
 fn style_of(success: f64) -> Style {
@@ -165,6 +309,7 @@ pub(super) fn time(time: Duration) -> String {
 pub(super) fn span(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     match seconds {
+        0.0 => "0 s".to_owned(),
         s if s < 1.0 => self::time(time),
         s if s < 120.0 => format!("{s} s"),
         s if s < 7200.0 => format!("{} min", s / 60.0),

@@ -1,0 +1,87 @@
+//! How wide what people read may be, and prose that keeps to it.
+//!
+//! Owns where the width comes from and how text is broken. What is left out where there is little room is up to whoever
+//! writes.
+
+use std::io;
+
+/// Where nobody says how wide it is: a file, or a pipe.
+const USUAL: usize = 80;
+
+/// Narrower than this, what is broken is worse to read than what the terminal breaks by itself.
+const LEAST: usize = 40;
+
+/// Columns that standard output has: `COLUMNS` where it is set, else the terminal's.
+pub(crate) fn of_output() -> usize {
+    let told = std::env::var("COLUMNS").ok();
+    let told = told.and_then(|text| text.trim().parse().ok());
+    let seen = || rustix::termios::tcgetwinsize(io::stdout()).map(|size| size.ws_col.into());
+    let columns = told.or_else(|| seen().ok()).filter(|columns| *columns > 0);
+    columns.unwrap_or(USUAL).max(LEAST)
+}
+
+/// Breaks text between words into lines of at most `columns`. The first begins with `first`, the others with as many
+/// blanks as `hanging`. A word that is too long stays whole.
+pub(crate) fn wrapped(text: &str, columns: usize, first: &str, hanging: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let (mut line, mut is_empty) = (first.to_owned(), true);
+    let mut length = first.chars().count();
+    for word in text.split_whitespace() {
+        let wide = word.chars().count();
+        if !is_empty && length + 1 + wide > columns {
+            lines.push(std::mem::replace(&mut line, " ".repeat(hanging)));
+            (length, is_empty) = (hanging, true);
+        }
+        if !is_empty {
+            line.push(' ');
+            length += 1;
+        }
+        line.push_str(word);
+        length += wide;
+        is_empty = false;
+    }
+    lines.push(line);
+    lines
+}
+
+/// A name of at most so many letters, its end left out.
+pub(crate) fn shortened(name: &str, most: usize) -> String {
+    if name.chars().count() <= most {
+        return name.to_owned();
+    }
+    let kept = name.chars().take(most.saturating_sub(1));
+    kept.chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_broken_between_words() {
+        for (text, columns, first, hanging, lines) in [
+            ("", 40, "- ", 2, &["- "][..]),
+            ("one two", 40, "- ", 2, &["- one two"]),
+            ("one two three", 9, "- ", 2, &["- one two", "  three"]),
+            ("one two three", 8, "", 1, &["one two", " three"]),
+            ("überaus größer", 8, "", 0, &["überaus", "größer"]),
+            (
+                "incomprehensibilities are",
+                8,
+                "",
+                0,
+                &["incomprehensibilities", "are"],
+            ),
+        ] {
+            assert_eq!(wrapped(text, columns, first, hanging), lines, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_lose_their_end() {
+        for (name, most, shown) in [("abc", 3, "abc"), ("abcd", 3, "ab…"), ("äöüß", 3, "äö…")]
+        {
+            assert_eq!(shortened(name, most), shown);
+        }
+    }
+}
