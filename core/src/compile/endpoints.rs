@@ -131,25 +131,23 @@ impl<'a> Workloads<'a> {
     /// What answers on a port of a service, with names as they are written.
     #[must_use]
     pub(super) fn upstream(&self, service: &Service<'_>, port: &Port<'_>) -> Upstream {
+        let resolution = service.definition.resolution();
+        match resolution {
+            Resolution::None | Resolution::DynamicDns => return Upstream::OriginalDestination,
+            Resolution::Static | Resolution::Dns | Resolution::DnsRoundRobin => {}
+        }
         let mut found = Vec::new();
-        for (at, source) in port.sources.iter().enumerate() {
+        for source in &port.sources {
             match source {
                 Source::Kubernetes(service, port) => self.of_kubernetes(service, port, &mut found),
-                Source::Entry(entry, port) => match entry.resolution {
-                    Resolution::None | Resolution::DynamicDns if at == 0 => {
-                        return Upstream::OriginalDestination;
-                    }
-                    Resolution::None | Resolution::DynamicDns => {}
-                    Resolution::Static | Resolution::Dns => {
-                        self.of_entry(entry, port, &service.host, &mut found);
-                    }
-                    Resolution::DnsRoundRobin => {
-                        let mut names = Vec::new();
-                        self.of_entry(entry, port, &service.host, &mut names);
-                        found.extend(names.into_iter().map(Candidate::into_logical));
-                    }
-                },
+                Source::Entry(entry, port) => {
+                    let by_name = resolution.is_by_name() && entry.resolution.is_by_name();
+                    self.of_entry(entry, port, &service.host, by_name, &mut found);
+                }
             }
+        }
+        if resolution == Resolution::DnsRoundRobin {
+            found = found.into_iter().map(Candidate::into_logical).collect();
         }
         let mut seen = BTreeSet::new();
         found.retain(|candidate| seen.insert(candidate.address.clone()));
@@ -161,12 +159,12 @@ impl<'a> Workloads<'a> {
         entry: &ServiceEntry,
         port: &ServicePort,
         host: &str,
+        by_name: bool,
         found: &mut Vec<Candidate>,
     ) {
         let Some(target) = port_number(port.target_port.unwrap_or(port.number)) else {
             return;
         };
-        let by_name = entry.resolution != Resolution::Static;
         for workload in &entry.endpoints {
             let port = target_port(workload, &port.name, target);
             found.extend(candidate(workload, &workload.labels, port, by_name));

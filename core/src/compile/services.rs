@@ -1,14 +1,17 @@
 //! Which services there are: Kubernetes Services and ServiceEntries, one for each host name (reference §3).
 //!
-//! Owns competition for a host name (a Kubernetes Service wins, then the oldest ServiceEntry) and what answers on which
-//! port, and which names are other names for a service. Where the endpoints are is `endpoints`' business, who may use a service is `scope`'s.
+//! Owns competition for a host name (a Kubernetes Service wins, then ServiceEntries that are exported to the client by name,
+//! then the oldest), what ServiceEntries of one host and namespace add to each other, and which names are other names for a
+//! service. Where the endpoints are is `endpoints`' business, who may use a service is `scope`'s.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use super::Input;
+use super::visibility;
 use crate::config::kubernetes::{self, Reach, TrafficDistribution};
 use crate::config::protocol::Protocol;
-use crate::config::service_entry::{ServiceEntry, ServicePort};
+use crate::config::service_entry::{Resolution, ServiceEntry, ServicePort};
 use crate::config::{aliases, names};
 
 /// A service that the client's namespace may see.
@@ -26,8 +29,28 @@ pub(super) struct Service<'a> {
     pub(super) traffic_distribution: TrafficDistribution,
     /// Its pods have names of their own (`clusterIP: None`).
     pub(super) is_headless: bool,
-    /// A Kubernetes Service defines it.
-    is_kubernetes: bool,
+    /// What defines it.
+    pub(super) definition: Definition<'a>,
+}
+
+/// What defines a service.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Definition<'a> {
+    /// A Kubernetes Service.
+    Kubernetes,
+    /// The first ServiceEntry.
+    Entry(&'a ServiceEntry),
+}
+
+impl Definition<'_> {
+    /// How endpoints are found, whatever other resources that add some say.
+    #[must_use]
+    pub(super) const fn resolution(self) -> Resolution {
+        match self {
+            Self::Kubernetes => Resolution::Static,
+            Self::Entry(entry) => entry.resolution,
+        }
+    }
 }
 
 /// A port of a service.
@@ -37,7 +60,7 @@ pub(super) struct Port<'a> {
     pub(super) number: u16,
     /// What is spoken.
     pub(super) protocol: Protocol,
-    /// Where its endpoints come from; several resources may add to one host.
+    /// Where its endpoints come from, what defines it among them; several resources may add to one host.
     pub(super) sources: Vec<Source<'a>>,
 }
 
@@ -64,6 +87,34 @@ pub(super) enum Source<'a> {
     Entry(&'a ServiceEntry, &'a ServicePort),
 }
 
+impl<'a> Source<'a> {
+    /// What it gives endpoints under; endpoints given as addresses go by the name of their port (EDS), names by its number
+    /// (CDS). Clients that go where they like need none.
+    fn gives_to(self, own: Self, resolution: Resolution) -> bool {
+        match resolution {
+            Resolution::Static => self.name() == own.name(),
+            Resolution::None
+            | Resolution::Dns
+            | Resolution::DnsRoundRobin
+            | Resolution::DynamicDns => self.number() == own.number(),
+        }
+    }
+
+    fn name(self) -> &'a str {
+        match self {
+            Self::Kubernetes(_, port) => &port.name,
+            Self::Entry(_, port) => &port.name,
+        }
+    }
+
+    fn number(self) -> u32 {
+        match self {
+            Self::Kubernetes(_, port) => u32::from(port.number),
+            Self::Entry(_, port) => port.number,
+        }
+    }
+}
+
 /// All services, by host name.
 #[derive(Debug, Default)]
 pub(super) struct Services<'a> {
@@ -82,16 +133,20 @@ impl<'a> Services<'a> {
         of_kubernetes
             .retain(|resource| input.sees_service(&resource.export_to, &resource.meta.namespace));
         for resource in &of_kubernetes {
-            services.add(kubernetes_service(resource, domain));
+            let service = kubernetes_service(resource, domain);
+            services
+                .by_host
+                .entry(service.host.clone())
+                .or_insert(service);
         }
-        for resource in input.service_entries() {
-            if input.sees_service(&resource.export_to, &resource.meta.namespace) {
-                for host in &resource.hosts {
-                    let host = names::normalize(host).into_owned();
-                    services.add(entry_service(resource, host));
-                }
+        let mut given = BTreeMap::new();
+        for resource in visible_entries(input) {
+            for host in &resource.hosts {
+                let host = names::normalize(host).into_owned();
+                services.add(entry_service(resource, host), &mut given);
             }
         }
+        services.share(&given);
         services.aliases = aliases::resolve(of_kubernetes.into_iter(), domain, |host| {
             services.by_host.contains_key(host)
         });
@@ -124,24 +179,68 @@ impl<'a> Services<'a> {
         self.by_host.values()
     }
 
-    /// Resources come in order of precedence. A later one of the same namespace adds endpoints to ports that are there,
-    /// and, among ServiceEntries, ports that are not.
-    fn add(&mut self, service: Service<'a>) {
-        let Some(first) = self.by_host.get_mut(&service.host) else {
-            self.by_host.insert(service.host.clone(), service);
-            return;
+    /// ServiceEntries come in order of precedence. Of those that come to a host that is there, those of its namespace alone
+    /// count (Istio): all of them give it endpoints, and those that are like the one before add their ports.
+    fn add(&mut self, service: Service<'a>, given: &mut BTreeMap<String, Vec<Source<'a>>>) {
+        let first = match self.by_host.entry(service.host.clone()) {
+            Entry::Vacant(vacant) => vacant.insert(Service {
+                ports: Vec::new(),
+                ..service.clone()
+            }),
+            Entry::Occupied(first) => first.into_mut(),
         };
         if first.namespace != service.namespace {
             return;
         }
-        for port in service.ports {
-            match first.ports.iter_mut().find(|p| p.number == port.number) {
-                Some(known) => known.sources.extend(port.sources),
-                None if !first.is_kubernetes => first.ports.push(port),
-                None => {}
+        let sources = service.ports.iter().flat_map(|port| &port.sources);
+        given.entry(service.host).or_default().extend(sources);
+        let is_like = match (first.definition, service.definition) {
+            (Definition::Entry(first), Definition::Entry(entry)) => {
+                first.differs_in(entry).is_empty()
+            }
+            (Definition::Kubernetes, _) | (_, Definition::Kubernetes) => false,
+        };
+        for port in service.ports.into_iter().filter(|_| is_like) {
+            if !first.ports.iter().any(|p| p.number == port.number) {
+                first.ports.push(port);
             }
         }
     }
+
+    /// Lets every port have the endpoints that ServiceEntries give to its host.
+    fn share(&mut self, given: &BTreeMap<String, Vec<Source<'a>>>) {
+        for service in self.by_host.values_mut() {
+            let all = given.get(&service.host).into_iter().flatten();
+            let resolution = service.definition.resolution();
+            for port in &mut service.ports {
+                let Some(own) = port.sources.first().copied() else {
+                    continue;
+                };
+                let others = all.clone().filter(|s| s.gives_to(own, resolution));
+                port.sources
+                    .retain(|own| matches!(own, Source::Kubernetes(..)));
+                port.sources.extend(others);
+            }
+        }
+    }
+}
+
+/// The ServiceEntries that the client sees, in Istio's order of precedence: those exported to its namespace by name come
+/// before those for everybody.
+fn visible_entries<'a>(input: &Input<'a>) -> Vec<&'a ServiceEntry> {
+    let default = &input.mesh.default_service_export_to;
+    let client = input.workload.namespace.as_str();
+    let mut seen: Vec<_> = input
+        .service_entries()
+        .into_iter()
+        .filter_map(|entry| {
+            let owner = entry.meta.namespace.as_str();
+            let reach = visibility::reach(&entry.export_to, default, owner, client)?;
+            Some((reach == visibility::Reach::Public, entry))
+        })
+        .collect();
+    seen.sort_by_key(|(is_public, _)| *is_public); // stable: the order inside a class stays
+    seen.into_iter().map(|(_, entry)| entry).collect()
 }
 
 /// A number as a port; `None` for zero and numbers that no port has.
@@ -167,7 +266,7 @@ fn kubernetes_service<'a>(resource: &'a kubernetes::Service, cluster_domain: &st
         ports: ports.collect(),
         traffic_distribution: resource.traffic_distribution,
         is_headless: resource.reach == Reach::Headless,
-        is_kubernetes: true,
+        definition: Definition::Kubernetes,
     }
 }
 
@@ -195,6 +294,6 @@ fn entry_service(resource: &ServiceEntry, host: String) -> Service<'_> {
         ports: ports.collect(),
         traffic_distribution: resource.traffic_distribution,
         is_headless: false,
-        is_kubernetes: false,
+        definition: Definition::Entry(resource),
     }
 }

@@ -249,6 +249,7 @@ codes! {
     ShadowedSubset "shadowed-subset" Warning "An older DestinationRule for the host defines the subset."
     ShadowedPolicy "shadowed-policy" Warning "An older DestinationRule for the host has a traffic policy, which is used instead."
     ShadowedHost "shadowed-host" Warning "Another resource defines the host of a ServiceEntry and is used instead."
+    EntriesDiffer "entries-differ" Warning "ServiceEntries of one host differ, so not all that they say is used."
     NeverEjects "never-ejects" Warning "Outlier detection that may eject less than one endpoint, or that is not turned on."
     SelectsNothing "selects-nothing" Warning "A selector whose labels no workload has."
     SeveralDefaultSidecars "several-default-sidecars" Warning "A second Sidecar without selector in one namespace, which is not used."

@@ -80,7 +80,8 @@ spec:
 fn endpoints_come_from_slices_and_pods() {
     let snapshot = compiled(CONFIG);
     for (cluster, want) in [
-        ("80||web", "10.1.0.1:8080 10.1.0.3:8080"),
+        // A port of that name in a ServiceEntry of the host and namespace gives it endpoints, whatever its number.
+        ("80||web", "10.1.0.1:8080 10.1.0.3:8080 10.9.9.9:99"),
         ("80|v1|web", "10.1.0.1:8080"),
         ("81||web", ""),
         ("80||pods", "10.2.0.1:7000"),
@@ -95,7 +96,7 @@ fn endpoints_come_from_slices_and_pods() {
         .iter()
         .map(|e| &*e.locality)
         .collect();
-    assert_eq!(localities, ["/z1", "r/z2"]);
+    assert_eq!(localities, ["/z1", "r/z2", ""]);
     let names: Vec<String> = snapshot.clusters.iter().map(|c| short(&c.name)).collect();
     assert!(
         !names.iter().any(|name| name.starts_with("53|")),

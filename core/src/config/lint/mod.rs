@@ -8,6 +8,7 @@
 mod destination_rules;
 mod destinations;
 mod meant;
+mod same_host;
 mod services;
 mod sidecars;
 mod tables;
@@ -35,6 +36,7 @@ pub fn lint(resources: &Resources, mesh: &MeshConfig) -> Vec<Finding> {
     destinations::lint(&mut lint);
     destination_rules::lint(&mut lint);
     services::lint(&mut lint);
+    same_host::lint(&mut lint);
     sidecars::lint(&mut lint);
     lint.findings
 }

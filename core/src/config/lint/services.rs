@@ -1,11 +1,9 @@
-//! Services and ServiceEntries: names of ports, competition for a host, endpoints that are not there.
+//! Services and ServiceEntries by themselves: names of ports, protocols, endpoints that are not there. Competition for a host
+//! is `same_host`'s business.
 
-use std::collections::BTreeMap;
-
-use super::{About, Lint, full_name};
+use super::{About, Lint};
 use crate::config::code::Code;
 use crate::config::kubernetes::{Reach, Service};
-use crate::config::meta::Meta;
 use crate::config::names;
 use crate::config::protocol::{self, Protocol};
 use crate::config::service_entry::ServiceEntry;
@@ -28,7 +26,6 @@ pub(super) fn lint(lint: &mut Lint<'_>) {
             entry_workloads(lint, entry);
         }
     }
-    same_host(lint);
 }
 
 fn is_alias(lint: &Lint<'_>, service: &Service) -> bool {
@@ -197,53 +194,5 @@ fn entry_workloads(lint: &mut Lint<'_>, entry: &ServiceEntry) {
             message,
             "",
         );
-    }
-}
-
-/// A host that is defined twice: a Kubernetes Service wins, then the older ServiceEntry. Entries of one namespace add up.
-fn same_host(lint: &mut Lint<'_>) {
-    let mut first: BTreeMap<String, (&str, &Meta)> = BTreeMap::new();
-    for service in &lint.resources.services {
-        let (name, namespace) = (&service.meta.name, &service.meta.namespace);
-        let host = names::service_host(name, namespace, &lint.mesh.cluster_domain);
-        first.insert(host, ("Service", &service.meta));
-    }
-    let mut entries: Vec<&ServiceEntry> = lint.resources.service_entries.iter().collect();
-    entries.sort_by_key(|entry| {
-        let meta = &entry.meta;
-        (
-            meta.created.as_deref().unwrap_or_default(),
-            &meta.name,
-            &meta.namespace,
-        )
-    });
-    for entry in entries {
-        for (at, host) in entry.hosts.iter().enumerate() {
-            let host = names::normalize(host).into_owned();
-            let meta = &entry.meta;
-            let Some((kind, winner)) = first.get(&host).copied() else {
-                first.insert(host, ("ServiceEntry", meta));
-                continue;
-            };
-            // Within one namespace the same host in two entries is how ports are spread over documents.
-            if kind == "ServiceEntry" && winner.namespace == meta.namespace {
-                continue;
-            }
-            let message = format!(
-                "{kind} {} defines `{host}` too and is used instead",
-                full_name(winner)
-            );
-            let about = About {
-                kind: "ServiceEntry",
-                meta,
-            };
-            lint.tell(
-                about,
-                format!("spec.hosts[{at}]"),
-                Code::ShadowedHost,
-                message,
-                "",
-            );
-        }
     }
 }

@@ -438,6 +438,91 @@ fn sidecars_and_entries_do_not_compete() {
 }
 
 #[test]
+fn entries_of_one_host_add_up_where_they_are_alike() {
+    const HOSTS: &str = "spec.hosts[0]";
+    let entry = |meta: &str, spec: &str| {
+        let meta = format!("creationTimestamp: '2024-01-01T00:00:00Z', {meta}");
+        istio(
+            "ServiceEntry",
+            &meta,
+            &format!("{{hosts: [a.com], {spec}}}"),
+        )
+    };
+    let port = |number: u16, name: &str| {
+        format!("ports: [{{number: {number}, name: {name}, protocol: HTTP}}]")
+    };
+    let fixed = "resolution: STATIC, endpoints: [{address: 10.0.0.1}]";
+    let (http, web) = (port(80, "http"), port(81, "web"));
+    let first = entry("name: a", &format!("{http}, {fixed}"));
+    let (differs, shadowed) = (
+        format!("entries-differ {HOSTS}"),
+        format!("shadowed-host {HOSTS}"),
+    );
+    let cases: [(&str, String, &[&str]); 13] = [
+        ("name: b", format!("{web}, {fixed}"), &[]),
+        ("name: b", format!("{http}, {fixed}"), &[]),
+        ("name: b", format!("{web}, resolution: DNS"), &[&differs]),
+        (
+            "name: b, labels: {a: b}",
+            format!("{web}, {fixed}"),
+            &[&differs],
+        ),
+        ("name: b, labels: {a: b}", format!("{http}, {fixed}"), &[]),
+        (
+            "name: b",
+            format!("{web}, {fixed}, exportTo: ['*']"),
+            &[&differs],
+        ),
+        ("name: b", format!("{web}, {fixed}, exportTo: ['~']"), &[]),
+        (
+            "name: b",
+            format!("{web}, resolution: STATIC, workloadSelector: {{labels: {{a: b}}}}"),
+            &[&differs],
+        ),
+        (
+            "name: b",
+            format!("{http}, resolution: DNS"),
+            &["entries-differ spec.resolution"],
+        ),
+        (
+            "name: b",
+            format!("{}, {fixed}", port(80, "web")),
+            &["entries-differ spec.ports[0].name"],
+        ),
+        (
+            "name: b",
+            format!("{}, {fixed}", port(81, "http")),
+            &["entries-differ spec.ports[0].name"],
+        ),
+        (
+            "name: b",
+            format!("ports: [{{number: 80, name: http, protocol: HTTP2}}], {fixed}"),
+            &[
+                "protocol-not-spoken spec.ports[0].protocol",
+                "entries-differ spec.ports[0].protocol",
+            ],
+        ),
+        (
+            "name: b, namespace: other",
+            format!("{web}, {fixed}"),
+            &[&shadowed],
+        ),
+    ];
+    for (meta, spec, expected) in cases {
+        check(&[&first, &entry(meta, &spec)], expected);
+    }
+    // Those of two namespaces that nobody sees together.
+    let own = |meta: &str| entry(meta, &format!("{http}, {fixed}, exportTo: ['.']"));
+    check(&[&own("name: a"), &own("name: a, namespace: other")], &[]);
+    // What is exported by name comes first.
+    let private = entry("name: b", &format!("{web}, {fixed}, exportTo: ['.']"));
+    let said = judged(&format!("{first}{private}"));
+    let resources: Vec<_> = said.iter().filter_map(|f| f.resource.as_ref()).collect();
+    assert_eq!(resources.len(), 1, "{said:?}");
+    assert!(resources[0].to_string().ends_with("default/a"), "{said:?}");
+}
+
+#[test]
 fn ejection_of_endpoints_that_clients_name_is_told() {
     let passed = "{hosts: [a.default.svc.cluster.local], ports: [{number: 80, name: http, protocol: HTTP}], resolution: NONE}";
     let passed = istio("ServiceEntry", "name: e", passed);

@@ -5,7 +5,7 @@ mod validate;
 
 pub(super) use decode::decode_port;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::decode::object;
 use super::meta::Meta;
@@ -39,6 +39,26 @@ pub struct ServiceEntry {
     pub subject_alt_names: Vec<String>,
     /// By annotation: which endpoints clients are to prefer.
     pub traffic_distribution: TrafficDistribution,
+}
+
+impl ServiceEntry {
+    /// The fields that keep ports of another ServiceEntry of the same host and namespace apart from those of this one
+    /// (Istio since 1.22). Where there is none, the ports add up.
+    #[must_use]
+    pub fn differs_in(&self, other: &Self) -> Vec<&'static str> {
+        let lists = |entry: &Self| entry.export_to.iter().cloned().collect::<BTreeSet<_>>();
+        let differs = [
+            ("spec.resolution", self.resolution != other.resolution),
+            ("metadata.labels", self.meta.labels != other.meta.labels),
+            (
+                "spec.workloadSelector",
+                self.workload_selector != other.workload_selector,
+            ),
+            ("spec.exportTo", lists(self) != lists(other)),
+        ];
+        let differs = differs.into_iter().filter(|(_, differs)| *differs);
+        differs.map(|(field, _)| field).collect()
+    }
 }
 
 /// A port of a ServiceEntry, of a Sidecar listener or of a Gateway server.
@@ -90,6 +110,15 @@ impl Resolution {
             Self::Dns => "DNS",
             Self::DnsRoundRobin => "DNS_ROUND_ROBIN",
             Self::DynamicDns => "DYNAMIC_DNS",
+        }
+    }
+
+    /// Whether endpoints may be names that are looked up.
+    #[must_use]
+    pub const fn is_by_name(self) -> bool {
+        match self {
+            Self::Dns | Self::DnsRoundRobin => true,
+            Self::None | Self::Static | Self::DynamicDns => false,
         }
     }
 }
