@@ -122,8 +122,8 @@ impl<'a> Workloads<'a> {
             }
         }
         for slice in input.endpoint_slices() {
-            let key = (slice.meta.namespace.as_str(), slice.service.as_str());
-            workloads.slices.entry(key).or_default().push(slice);
+            let service = slice.service_name();
+            workloads.slices.entry(service).or_default().push(slice);
         }
         workloads
     }

@@ -280,7 +280,7 @@ impl<'a> Input<'a> {
     }
 
     fn endpoint_slices(&self) -> Vec<&'a EndpointSlice> {
-        in_order(&self.resources.endpoint_slices, |r| &r.meta)
+        in_order(self.resources.slices(), |r| &r.meta)
     }
 
     fn pods(&self) -> Vec<&'a Pod> {
@@ -299,8 +299,12 @@ impl<'a> Input<'a> {
 }
 
 /// The resources that may be put to work, in Istio's order of precedence: the oldest first, then by name and namespace.
-fn in_order<T>(list: &[T], meta: impl Fn(&T) -> &Meta) -> Vec<&T> {
-    let mut usable: Vec<&T> = list.iter().filter(|r| !meta(r).rejected).collect();
+fn in_order<'a, T>(
+    list: impl IntoIterator<Item = &'a T>,
+    meta: impl Fn(&T) -> &Meta,
+) -> Vec<&'a T> {
+    let usable = list.into_iter().filter(|r| !meta(r).rejected);
+    let mut usable: Vec<&T> = usable.collect();
     usable.sort_by(|a, b| {
         let (a, b) = (meta(a), meta(b));
         (&a.created, &a.name, &a.namespace).cmp(&(&b.created, &b.name, &b.namespace))

@@ -204,6 +204,8 @@ codes! {
     SliceWithoutService "slice-without-service" Warning "An EndpointSlice does not say which Service it belongs to."
 
     // Gateway.
+    SliceOfNames "slice-of-names" Warning "An EndpointSlice whose addresses are names, which is not used."
+    EndpointsNotUsed "endpoints-not-used" Info "Endpoints of a Service that has EndpointSlices, which are used instead."
     CertificateIgnored "certificate-ignored" Warning "A certificate is given in a TLS mode that uses none."
     TooManyCertificates "too-many-certificates" Warning "More certificates are given than are used."
     CipherSuite "cipher-suite" Warning "A cipher suite is unknown or given twice."

@@ -25,6 +25,8 @@ pub enum ReadKind {
     Service,
     /// Kubernetes EndpointSlice.
     EndpointSlice,
+    /// Kubernetes Endpoints, the older form of EndpointSlices.
+    Endpoints,
     /// Kubernetes Pod.
     Pod,
     /// Kubernetes Node.
@@ -159,6 +161,7 @@ const KINDS: &[Row] = &[
     ),
     read("", "List", &["v1"], ReadKind::List),
     read("", "Service", &["v1"], ReadKind::Service),
+    read("", "Endpoints", &["v1"], ReadKind::Endpoints),
     read("", "Pod", &["v1"], ReadKind::Pod),
     read("", "Node", &["v1"], ReadKind::Node),
     read(
@@ -348,6 +351,7 @@ mod tests {
             ("config.istio.io/v1alpha2", "handler", Treatment::NotRead),
             ("apps/v1", "Deployment", Treatment::Foreign),
             ("v1", "List", Treatment::Read(ReadKind::List)),
+            ("v1", "Endpoints", Treatment::Read(ReadKind::Endpoints)),
             ("v1", "ConfigMap", Treatment::Foreign),
         ];
         for (api_version, kind, expected) in cases {

@@ -232,7 +232,12 @@ impl Loader<'_> {
         let meta = envelope::meta(report, document, &self.file, self.default_namespace);
         report.name_resource(meta.resource_name(kind));
         self.check_unique(&meta, kind);
-        if let ReadKind::Service | ReadKind::EndpointSlice | ReadKind::Pod | ReadKind::Node = read {
+        if let ReadKind::Service
+        | ReadKind::EndpointSlice
+        | ReadKind::Endpoints
+        | ReadKind::Pod
+        | ReadKind::Node = read
+        {
             return self.kubernetes(read, meta, document);
         }
         self.check_dry_run(&meta);
@@ -316,6 +321,7 @@ impl Loader<'_> {
             ReadKind::List
             | ReadKind::Service
             | ReadKind::EndpointSlice
+            | ReadKind::Endpoints
             | ReadKind::Pod
             | ReadKind::Node => {}
         }
@@ -332,6 +338,11 @@ impl Loader<'_> {
             ReadKind::EndpointSlice => {
                 let slice = kubernetes::read_endpoint_slice(report, meta, document);
                 keep(report, &mut all.endpoint_slices, slice, |r| &mut r.meta);
+            }
+            ReadKind::Endpoints => {
+                for slice in kubernetes::read_endpoints(report, &meta, document) {
+                    keep(report, &mut all.endpoints, slice, |r| &mut r.meta);
+                }
             }
             ReadKind::Pod => {
                 let pod = kubernetes::read_pod(report, meta, document);

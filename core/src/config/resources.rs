@@ -1,5 +1,7 @@
 //! Everything that was read, by kind.
 
+use std::collections::BTreeSet;
+
 use super::destination_rule::DestinationRule;
 use super::envoy_filter::EnvoyFilter;
 use super::gateway::Gateway;
@@ -31,6 +33,8 @@ pub struct Resources {
     pub services: Vec<Service>,
     /// Kubernetes EndpointSlice.
     pub endpoint_slices: Vec<EndpointSlice>,
+    /// Kubernetes Endpoints, as the EndpointSlices that they stand for.
+    pub endpoints: Vec<EndpointSlice>,
     /// Kubernetes Pod.
     pub pods: Vec<Pod>,
     /// Kubernetes Node.
@@ -44,12 +48,28 @@ impl Resources {
         !self.services.is_empty() || !self.service_entries.is_empty()
     }
 
+    /// Where services have endpoints: the EndpointSlices, and Endpoints of services that have none of these.
+    #[must_use]
+    pub fn slices(&self) -> Vec<&EndpointSlice> {
+        let sliced = self.sliced_services();
+        let older = self.endpoints.iter();
+        let older = older.filter(|slice| !sliced.contains(&slice.service_name()));
+        self.endpoint_slices.iter().chain(older).collect()
+    }
+
+    /// Namespaces and names of the services that have EndpointSlices.
+    pub(super) fn sliced_services(&self) -> BTreeSet<(&str, &str)> {
+        let usable = self.endpoint_slices.iter().filter(|s| !s.meta.rejected);
+        usable.map(EndpointSlice::service_name).collect()
+    }
+
     /// Adds the services of others, and where their endpoints are.
     pub fn take_services(&mut self, from: Self) {
         self.services.extend(from.services);
         self.service_entries.extend(from.service_entries);
         self.workload_entries.extend(from.workload_entries);
         self.endpoint_slices.extend(from.endpoint_slices);
+        self.endpoints.extend(from.endpoints);
         self.pods.extend(from.pods);
         self.nodes.extend(from.nodes);
     }

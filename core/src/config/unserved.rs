@@ -30,7 +30,7 @@ pub fn unserved(resources: &Resources) -> Option<Finding> {
             "",
         ));
     }
-    let has_endpoints = !resources.endpoint_slices.is_empty() || !resources.pods.is_empty();
+    let has_endpoints = !resources.slices().is_empty() || !resources.pods.is_empty();
     let mut waiting = resources
         .services
         .iter()

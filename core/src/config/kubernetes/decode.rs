@@ -157,18 +157,30 @@ pub(in crate::config) fn read_endpoint_slice(
             "add the label",
         );
     }
-    part(report, document, |o| EndpointSlice {
-        meta,
-        service,
-        has_names: o.string("addressType") == "FQDN",
-        ports: o.list("ports", |report, port| Some(part(report, port, slice_port))),
-        endpoints: o.list("endpoints", |report, endpoint| {
-            Some(part(report, endpoint, slice_endpoint))
-        }),
+    part(report, document, |o| {
+        let has_names = o.string("addressType") == "FQDN";
+        if has_names {
+            let message = "an EndpointSlice of names is not used, as in Istio";
+            let help =
+                "use a ServiceEntry with `resolution: DNS`, or a Service of type ExternalName";
+            o.report()
+                .raise_in("addressType", Code::SliceOfNames, message, help);
+        }
+        EndpointSlice {
+            meta,
+            service,
+            has_names,
+            ports: o.list("ports", |report, port| Some(part(report, port, slice_port))),
+            endpoints: o.list("endpoints", |report, endpoint| {
+                Some(part(report, endpoint, |endpoint| {
+                    slice_endpoint(endpoint, has_names)
+                }))
+            }),
+        }
     })
 }
 
-fn slice_port(port: &mut Object<'_, '_>) -> SlicePort {
+pub(super) fn slice_port(port: &mut Object<'_, '_>) -> SlicePort {
     let number: u32 = port.integer("port");
     if number > 0 {
         port.report()
@@ -180,10 +192,35 @@ fn slice_port(port: &mut Object<'_, '_>) -> SlicePort {
     }
 }
 
-fn slice_endpoint(endpoint: &mut Object<'_, '_>) -> SliceEndpoint {
+fn slice_endpoint(endpoint: &mut Object<'_, '_>, has_names: bool) -> SliceEndpoint {
     let ready = endpoint.read("conditions", |report, conditions| {
         part(report, conditions, |c| c.optional_boolean("ready"))
     });
+    let pod = pod_behind(endpoint);
+    let addresses = endpoint.strings("addresses");
+    if !has_names {
+        endpoint.report().each("addresses", &addresses, check_ip);
+    }
+    SliceEndpoint {
+        addresses,
+        is_ready: ready.flatten().unwrap_or(true),
+        zone: endpoint.string("zone"),
+        node: endpoint.string("nodeName"),
+        hostname: endpoint.string("hostname"),
+        pod,
+    }
+}
+
+/// Whoever is known by another address than an IP address would be lost.
+pub(super) fn check_ip(report: &mut Report, address: &String) {
+    if address::parse_ip(address).is_none() {
+        let message = format!("`{address}` is no IP address");
+        report.raise(Code::InvalidAddress, message, "");
+    }
+}
+
+/// `targetRef`, where it names a Pod.
+pub(super) fn pod_behind(endpoint: &mut Object<'_, '_>) -> Option<PodRef> {
     let pod = endpoint.read("targetRef", |report, target| {
         part(report, target, |target| {
             let is_pod = target.string("kind") == "Pod";
@@ -194,14 +231,7 @@ fn slice_endpoint(endpoint: &mut Object<'_, '_>) -> SliceEndpoint {
             is_pod.then_some(pod)
         })
     });
-    SliceEndpoint {
-        addresses: endpoint.strings("addresses"),
-        is_ready: ready.flatten().unwrap_or(true),
-        zone: endpoint.string("zone"),
-        node: endpoint.string("nodeName"),
-        hostname: endpoint.string("hostname"),
-        pod: pod.flatten(),
-    }
+    pod.flatten()
 }
 
 /// Reads a Pod from its whole document.

@@ -1,8 +1,10 @@
 //! Kubernetes Service, EndpointSlice, Pod and Node, the fields a sidecar needs, as `kubectl get -o yaml` prints them.
 
 mod decode;
+mod endpoints;
 
 pub(super) use decode::{read_endpoint_slice, read_pod, read_service};
+pub(super) use endpoints::read_endpoints;
 
 use std::collections::BTreeMap;
 
@@ -83,12 +85,12 @@ pub enum TargetPort {
     Name(String),
 }
 
-/// An EndpointSlice (or one subset of the older Endpoints).
+/// An EndpointSlice, or one subset of the older Endpoints.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EndpointSlice {
     /// Who it is.
     pub meta: Meta,
-    /// The Service it belongs to, from the label `kubernetes.io/service-name`.
+    /// The Service it belongs to, from the label `kubernetes.io/service-name`, or from the name of Endpoints.
     pub service: String,
     /// Its addresses are names, which Istio does not use.
     pub has_names: bool,
@@ -96,6 +98,14 @@ pub struct EndpointSlice {
     pub ports: Vec<SlicePort>,
     /// The endpoints.
     pub endpoints: Vec<SliceEndpoint>,
+}
+
+impl EndpointSlice {
+    /// Namespace and name of the service it belongs to.
+    #[must_use]
+    pub fn service_name(&self) -> (&str, &str) {
+        (&self.meta.namespace, &self.service)
+    }
 }
 
 /// A port of an EndpointSlice; it belongs to the service port of the same name.

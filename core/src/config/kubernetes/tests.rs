@@ -117,6 +117,62 @@ items:
 }
 
 #[test]
+fn endpoints_stand_for_slices() {
+    const ENDPOINTS: &str = "apiVersion: v1\nkind: Endpoints\nmetadata: {name: a}\nsubsets:
+- addresses: [{ip: 10.1.0.1, nodeName: n1, hostname: a-0, targetRef: {kind: Pod, name: a-1, namespace: default}}]
+  notReadyAddresses: [{ip: 10.1.0.2}]
+  ports: [{name: http, port: 8080, protocol: TCP}]
+- addresses: [{ip: 10.1.0.3}]
+  ports: [{name: http, port: 8081}]\n---\n";
+    const NONE: &str = "apiVersion: v1\nkind: Endpoints\nmetadata: {name: b}\n---\n";
+    const SLICE: &str = "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice
+metadata: {name: a-x, labels: {kubernetes.io/service-name: a}}\naddressType: IPv4\nendpoints: [{addresses: [10.1.0.9]}]\n---\n";
+    let resources = read(&[ENDPOINTS, NONE].concat());
+    let slices = resources.slices();
+    let shown = slices.iter().map(|slice| {
+        let endpoints = slice.endpoints.iter();
+        let endpoints: Vec<_> = endpoints
+            .map(|e| (e.addresses.join(" "), e.is_ready))
+            .collect();
+        let ports: Vec<_> = slice
+            .ports
+            .iter()
+            .map(|p| (p.name.as_str(), p.number))
+            .collect();
+        (slice.service.as_str(), ports, endpoints)
+    });
+    let shown: Vec<_> = shown.collect();
+    let at = |ip: &str, is_ready| (ip.to_owned(), is_ready);
+    let expected = [
+        (
+            "a",
+            vec![("http", 8080)],
+            vec![at("10.1.0.1", true), at("10.1.0.2", false)],
+        ),
+        ("a", vec![("http", 8081)], vec![at("10.1.0.3", true)]),
+        ("b", vec![], vec![]),
+    ];
+    assert_eq!(shown, expected);
+    let SliceEndpoint {
+        node,
+        hostname,
+        pod,
+        ..
+    } = &resources.slices()[0].endpoints[0];
+    let pod = pod.as_ref().map(|pod| pod.name.as_str());
+    assert_eq!(
+        (node.as_str(), hostname.as_str(), pod),
+        ("n1", "a-0", Some("a-1"))
+    );
+    // Slices of the Service take their place.
+    let resources = read(&[ENDPOINTS, NONE, SLICE].concat());
+    let slices = resources.slices();
+    let services: Vec<_> = slices.iter().map(|slice| slice.service.as_str()).collect();
+    assert_eq!(services, ["a", "b"]);
+    assert_eq!(slices[0].endpoints[0].addresses, ["10.1.0.9"]);
+}
+
+#[test]
 fn services_say_whom_clients_are_to_prefer() {
     use TrafficDistribution::{Any, PreferSameNode, PreferSameZone};
     for (annotation, field, want) in [
@@ -178,6 +234,30 @@ fn what_would_mislead_is_told() {
         ),
     ] {
         let yaml = format!("apiVersion: v1\nmetadata: {{name: a}}\n{yaml}\n");
+        assert_eq!(judged_document(&yaml), [expected], "{yaml}");
+    }
+    for (yaml, expected) in [
+        (
+            "kind: Endpoints\napiVersion: v1\nsubsets: [{addresses: [{ip: a.com}]}]",
+            "invalid-address subsets[0].addresses[0].ip",
+        ),
+        (
+            "kind: EndpointSlice\naddressType: FQDN\nendpoints: [{addresses: [a.com]}]",
+            "slice-of-names addressType",
+        ),
+        (
+            "kind: EndpointSlice\naddressType: IPv4\nendpoints: [{addresses: [a.com]}]",
+            "invalid-address endpoints[0].addresses[0]",
+        ),
+    ] {
+        let group = "apiVersion: discovery.k8s.io/v1\n";
+        let group = if yaml.contains("apiVersion") {
+            ""
+        } else {
+            group
+        };
+        let labels = "labels: {kubernetes.io/service-name: a}";
+        let yaml = format!("{group}metadata: {{name: a, {labels}}}\n{yaml}\n");
         assert_eq!(judged_document(&yaml), [expected], "{yaml}");
     }
 }

@@ -1,6 +1,8 @@
 //! Services and ServiceEntries by themselves: names of ports, protocols, endpoints that are not there. Competition for a host
 //! is `same_host`'s business.
 
+use std::collections::BTreeSet;
+
 use super::{About, Lint};
 use crate::config::code::Code;
 use crate::config::kubernetes::{Reach, Service};
@@ -20,6 +22,7 @@ pub(super) fn lint(lint: &mut Lint<'_>) {
             service_workloads(lint, service);
         }
     }
+    older_endpoints(lint);
     for entry in &lint.resources.service_entries {
         if !entry.meta.rejected {
             entry_protocols(lint, entry);
@@ -170,6 +173,25 @@ fn service_workloads(lint: &mut Lint<'_>, service: &Service) {
     };
     let message = format!("no pod of namespace `{namespace}` has these labels");
     lint.tell(about, "spec.selector", Code::SelectsNothing, message, "");
+}
+
+/// Endpoints beside EndpointSlices say the same again, or what has changed since.
+fn older_endpoints(lint: &mut Lint<'_>) {
+    let resources = lint.resources;
+    let sliced = resources.sliced_services();
+    let mut told = BTreeSet::new();
+    for endpoints in &resources.endpoints {
+        let service = endpoints.service_name();
+        if !sliced.contains(&service) || !told.insert(service) {
+            continue;
+        }
+        let about = About {
+            kind: "Endpoints",
+            meta: &endpoints.meta,
+        };
+        let message = "EndpointSlices of this Service are used, and not these Endpoints";
+        lint.tell(about, "", Code::EndpointsNotUsed, message, "");
+    }
 }
 
 fn entry_workloads(lint: &mut Lint<'_>, entry: &ServiceEntry) {

@@ -301,8 +301,8 @@ struct Workloads<'a> {
 impl<'a> Workloads<'a> {
     fn new(resources: &'a Resources) -> Self {
         let mut workloads = Self::default();
-        for slice in &resources.endpoint_slices {
-            let service = (slice.meta.namespace.as_str(), slice.service.as_str());
+        for slice in resources.slices() {
+            let service = slice.service_name();
             workloads.slices.entry(service).or_default().push(slice);
         }
         for pod in &resources.pods {

@@ -438,6 +438,16 @@ fn sidecars_and_entries_do_not_compete() {
 }
 
 #[test]
+fn endpoints_beside_slices_are_told() {
+    let a = service("a", "default", HTTP);
+    let older = "---\napiVersion: v1\nkind: Endpoints\nmetadata: {name: a}\nsubsets: [{addresses: [{ip: 10.0.0.1}]}]\n";
+    let slice = "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice
+metadata: {name: a-x, labels: {kubernetes.io/service-name: a}}\naddressType: IPv4\nendpoints: [{addresses: [10.0.0.1]}]\n";
+    check(&[&a, older], &[]);
+    check(&[&a, older, slice], &["endpoints-not-used "]);
+}
+
+#[test]
 fn entries_of_one_host_add_up_where_they_are_alike() {
     const HOSTS: &str = "spec.hosts[0]";
     let entry = |meta: &str, spec: &str| {
