@@ -60,7 +60,8 @@ pub(super) fn check_key(report: &mut Report, entry: &Entry) {
 /// A string. Bare numbers and booleans are not strings.
 pub fn string(report: &mut Report, node: &Node) -> Option<String> {
     let Value::Scalar(scalar) = &node.value else {
-        wrong_type(report, node, "a string");
+        let message = format!("{} is not a string", describe(node));
+        report.raise(Code::WrongType, message, of_colon(node));
         return None;
     };
     if meaning(scalar) == Plain::Text {
@@ -72,6 +73,19 @@ pub fn string(report: &mut Report, node: &Node) -> Option<String> {
         format!("write it in quotes: `\"{}\"`", scalar.text),
     );
     None
+}
+
+/// What to do about text that its last colon made a mapping of, such as `- fd00::`.
+fn of_colon(node: &Node) -> String {
+    match node.entries() {
+        [entry] if entry.value.is_null() && entry.at == node.at => {
+            format!(
+                "its last colon makes it one; write it in quotes: `\"{}:\"`",
+                entry.key.text
+            )
+        }
+        _ => String::new(),
+    }
 }
 
 /// A boolean. Text is not a boolean, whatever it says.

@@ -201,6 +201,11 @@ fn collections_keep_going_after_a_fault() {
         findings,
         ["a[\"true\"] yaml-key-not-text", "a[\"x-n\"] wrong-type"]
     );
+    let (list, findings) = decode("a:\n- fd00::\n", |o| o.strings("a"));
+    assert_eq!(
+        (list.len(), findings),
+        (0, vec!["a[0] wrong-type".to_owned()])
+    );
     assert_eq!(decode("a: {}", |o| o.strings("a")).1, ["a wrong-type"]);
     assert_eq!(decode("a: []", |o| o.string_map("a")).1, ["a wrong-type"]);
     assert_eq!(decode("[]", |o| o.string("a")).1, [" wrong-type"]);

@@ -7,7 +7,7 @@ use saphyr_parser::{Marker, Parser, ScanError};
 
 use super::builder::{Builder, Oddity};
 use super::documents::{BYTE_ORDER_MARK, Chunk, json_values, split};
-use super::relax::{Relaxed, relax};
+use super::relax::{Relaxed, has_colon_in_flow, relax};
 use super::{Node, Value};
 use crate::config::code::Code;
 use crate::config::meta::Mark;
@@ -177,8 +177,9 @@ fn read_text(chunk: Chunk<'_>, original: &str, budget: &mut Budget) -> Reading {
     };
     let before = *budget;
     let mut reading = strict.read(budget);
-    if reading.is_malformed()
-        && let Some(relaxed) = relax(strict.original)
+    let is_malformed = reading.is_malformed();
+    if (is_malformed || has_colon_in_flow(original))
+        && let Some(relaxed) = relax(original)
     {
         *budget = before;
         let second = Source {
@@ -190,7 +191,7 @@ fn read_text(chunk: Chunk<'_>, original: &str, budget: &mut Budget) -> Reading {
         // reading says where it began.
         let is_worse = again.outcome.as_ref().is_err_and(|fault| {
             let line = fault.at.line.saturating_sub(chunk.lines_before);
-            relaxed.has_moved(line as usize)
+            !is_malformed || relaxed.has_moved(line as usize)
         });
         if !is_worse {
             reading = again;

@@ -97,6 +97,14 @@ fn documents_are_read() {
             &["{a: \"5\", b: 5, c: \"5\", d: {}, e: []}"],
         ),
         (r#"{"a": {"b": [1, true]}}"#, &["{a: {b: [1, true]}}"]),
+        (
+            "a: [1.2.3.4, 001:db8::]\nb: {c: fd00::, d:: [e:], f:g: h}\n",
+            &["{a: [1.2.3.4, \"001:db8::\"], b: {c: \"fd00::\", d:: [\"e:\"], f:g: h}}"],
+        ),
+        (
+            "a: [-, b, -]\nc: {d: -, e: -f}\n",
+            &["{a: [\"-\", b, \"-\"], c: {d: \"-\", e: -f}}"],
+        ),
         // As jq writes several values.
         (
             "{\"a\": 1}{\"b\": 2}\n{\n\t\"c\": 3\n}\n---\nd: 4\n--- {\"e\": 5}\n{\"f\": 6}\n",
@@ -170,6 +178,11 @@ fn each_fault_is_one_finding() {
             &["2:11 yaml-duplicate-key", "2:25 yaml-syntax"],
         ),
         (b"{\"a\": 1}\nb: 1\n", &[], &["2:1 yaml-syntax"]),
+        (
+            b"a: [b::, {c: 1, c: 2}]\n",
+            &["{a: [\"b::\", {c: 1}]}"],
+            &["1:17 yaml-duplicate-key"],
+        ),
         (b"a: !!binary aGk=\n", &[], &["1:4 yaml-tag"]),
         (b"a: *x\n", &[], &["1:4 yaml-alias"]),
         (b"a: &x [*x]\n", &[], &["1:8 yaml-alias"]),
