@@ -1,6 +1,7 @@
 //! What all patches of an EnvoyFilter have in common: what they are applied to, what they match, what they do.
 
 use super::{Context, RouteAction, RouteMatch};
+use crate::config::checks;
 use crate::config::code::Code;
 use crate::config::decode::Object;
 use crate::config::yaml::Node;
@@ -240,7 +241,7 @@ fn read_match(o: &mut Object<'_, '_>) -> Match {
         listener: o.message("listener", read_listener),
         routes: o.message("routeConfiguration", read_routes),
         has_cluster: o.take("cluster").is_some(),
-        has_waypoint: o.take("waypoint").is_some(),
+        has_waypoint: o.message("waypoint", read_waypoint).is_some(),
     };
     o.one_of(&["listener", "routeConfiguration", "cluster", "waypoint"]);
     by
@@ -280,6 +281,19 @@ fn read_listener(o: &mut Object<'_, '_>) -> Listener {
         });
     });
     Listener { beyond, ..listener }
+}
+
+/// Nothing of it is used by sidecars.
+fn read_waypoint(o: &mut Object<'_, '_>) {
+    if let Some(port) = o.optional_integer("portNumber") {
+        o.report()
+            .field("portNumber", |report| checks::port(port, report));
+    }
+    o.message("route", |route| route.string("name"));
+    o.message("filter", |filter| {
+        filter.string("name");
+        filter.message("subFilter", |sub| sub.string("name"));
+    });
 }
 
 fn read_routes(o: &mut Object<'_, '_>) -> RouteMatch {

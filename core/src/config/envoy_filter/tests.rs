@@ -213,6 +213,14 @@ fn other_patches_are_told_beside_one_that_is_used() {
             "patch-not-used spec.configPatches[0].patch.value.typedPerFilterConfig[\"g\"]"
         ]
     );
+    let waypoint = "{applyTo: HTTP_FILTER, match: {context: WAYPOINT, waypoint: {portNumber: 65536, filter: {name: a}}}}";
+    assert_eq!(
+        judged_document(&document(waypoint)),
+        [
+            "invalid-port spec.configPatches[0].match.waypoint.portNumber",
+            "kind-not-read kind"
+        ]
+    );
     let misled = route(
         "context: SIDECAR_OUTBOUND, routeConfiguration: {vhost: {name: 'inbound|http|80'}}",
         LIMIT,

@@ -6,6 +6,7 @@ use super::selection;
 use crate::config::checks;
 use crate::config::code::Code;
 use crate::config::decode::Object;
+use crate::config::value::quoted;
 
 const FAIL_STRATEGIES: &[(&str, i32, ())] = &[
     ("FAIL_CLOSE", 0, ()),
@@ -93,11 +94,25 @@ fn lua(o: &mut Object<'_, '_>) {
     }
 }
 
+/// Whether it has only what may stand in a URL (RFC 3986 §2).
+fn is_url(url: &str) -> bool {
+    let is_hex = |at: usize| url.as_bytes().get(at).is_some_and(u8::is_ascii_hexdigit);
+    url.bytes().enumerate().all(|(at, b)| match b {
+        b'%' => is_hex(at + 1) && is_hex(at + 2),
+        b' ' => false,
+        b => !b.is_ascii_control(),
+    })
+}
+
 fn wasm(o: &mut Object<'_, '_>) {
     let url = o.string("url");
     o.report().field("url", |report| {
         if url.is_empty() {
             return report.raise(Code::RequiredField, "the plugin needs a `url`", "");
+        }
+        if !is_url(&url) {
+            let message = format!("{} is not a URL", quoted(&url));
+            return report.raise(Code::InvalidPolicy, message, "");
         }
         let scheme = url.split_once("://").map(|(scheme, _)| scheme);
         if !matches!(scheme, None | Some("file" | "http" | "https" | "oci")) {

@@ -283,6 +283,9 @@ fn telemetry_and_extensions() {
         "WasmPlugin",
         &[
             ("{url: 'oci://a/b'}", &[]),
+            ("{url: 'https://a/b%20c?d=e#f'}", &[]),
+            ("{url: '#%blah$#@'}", &["invalid-policy spec.url"]),
+            ("{url: 'oci://a b'}", &["invalid-policy spec.url"]),
             ("{url: a/b:latest}", &[]),
             ("{}", &["required-field spec.url"]),
             ("{url: 'fake://a'}", &["invalid-policy spec.url"]),
