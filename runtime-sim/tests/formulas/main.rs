@@ -1,5 +1,12 @@
 //! Whether a simulated outcome is what theory says where theory has a closed formula: waiting in a queue, and attempts
 //! until one succeeds. Bounds are five standard deviations of the estimate, as the same theory gives them.
+//!
+//! Here are one place in the steady state, and what belongs to no queue. Several places and limits are in `limits`, queues
+//! through a window of slowness in `windows`.
+
+mod limits;
+mod markov;
+mod windows;
 
 use outrigger_core::config::{MeshConfig, Source};
 use outrigger_sim::study::{Study, StudyOutcome, read};
@@ -20,6 +27,51 @@ fn is_near(value: f64, theory: f64, deviation: f64) {
         far <= 5.0 * deviation,
         "{value}, theory says {theory} ± {deviation}"
     );
+}
+
+/// A mean over seeds, and the standard deviation of that mean.
+#[derive(Clone, Copy, Debug)]
+struct Estimate {
+    mean: f64,
+    deviation: f64,
+}
+
+/// Plays a scenario with so many seeds and takes the mean of each number that a run gives.
+fn over_seeds(
+    scenario: &str,
+    rules: &str,
+    seeds: u64,
+    numbers: impl Fn(&StudyOutcome) -> Vec<f64>,
+) -> Vec<Estimate> {
+    let runs = (1..=seeds).map(|seed| numbers(&play(scenario, rules, seed)));
+    let runs: Vec<Vec<f64>> = runs.collect();
+    let count = runs.len() as f64;
+    let estimate = |at: usize| {
+        let values = || runs.iter().map(|run| run[at]);
+        let mean = values().sum::<f64>() / count;
+        let spread: f64 = values().map(|value| (value - mean) * (value - mean)).sum();
+        Estimate {
+            mean,
+            deviation: (spread / (count - 1.0) / count).sqrt(),
+        }
+    };
+    (0..runs[0].len()).map(estimate).collect()
+}
+
+/// Rules under which the service is not asked again, with this policy for it.
+fn without_retries(policy: &str) -> String {
+    let rule = |kind: &str, spec: &str| {
+        format!(
+            "apiVersion: networking.istio.io/v1\nkind: {kind}\nmetadata: {{name: s}}\nspec: {spec}\n---\n"
+        )
+    };
+    let route = "{hosts: [s], http: [{retries: {attempts: 0}, route: [{destination: {host: s}}]}]}";
+    let mut rules = rule("VirtualService", route);
+    if !policy.is_empty() {
+        let spec = format!("{{host: s, trafficPolicy: {{{policy}}}}}");
+        rules += &rule("DestinationRule", &spec);
+    }
+    rules
 }
 
 /// One place, exponential service times, Poisson arrivals (M/M/1): a request takes 1/(μ−λ) on average. The deviation of
@@ -108,9 +160,7 @@ fn a_service_without_a_queue_loses_as_erlang_says() {
     let scenario = "duration: 200s\nnetwork: {latency: 0s, jitter: 0s}\n\
                     services: {s: {latency: {mean: 20ms}, concurrency: 2, queue: 0}}\n\
                     clients: {u: {asks: s, rate: 100/s}}\n";
-    let rules = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: s}\n\
-                 spec: {hosts: [s], http: [{retries: {attempts: 0}, route: [{destination: {host: s}}]}]}\n";
-    let outcome = play(scenario, rules, 3);
+    let outcome = play(scenario, &without_retries(""), 3);
     let row = outcome.row("u").expect("it was asked");
     // Two Erlang of traffic on two places: (2²/2!) / (1 + 2 + 2²/2!).
     let lost: f64 = 2.0 / 5.0;
