@@ -11,6 +11,7 @@ mod view;
 
 pub use view::View;
 
+use core::mem;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -271,6 +272,28 @@ impl Worker {
         self.spare
             .pop()
             .unwrap_or_else(|| BytesMut::with_capacity(BUFFER))
+    }
+
+    /// Takes a buffer back that holds nothing; not while what was read into it is still in use elsewhere, because its memory
+    /// can be used again soon.
+    pub(crate) fn take_back(&mut self, inbox: &mut BytesMut) {
+        if inbox.is_empty() && inbox.capacity() > 0 && inbox.try_reclaim(BUFFER) {
+            self.give_buffer(mem::take(inbox));
+        }
+    }
+
+    /// A buffer to read into, in the place of one that is too small.
+    pub(crate) fn give_room(&mut self, inbox: &mut BytesMut) {
+        let small = mem::replace(inbox, self.take_buffer());
+        inbox.extend_from_slice(&small);
+    }
+
+    /// Takes a buffer whose content is to wait in as little memory as it needs.
+    pub(crate) fn keep_small(&mut self, inbox: &mut BytesMut) {
+        if inbox.capacity() > 2 * inbox.len() {
+            let small = BytesMut::from(&inbox[..]);
+            self.give_buffer(mem::replace(inbox, small));
+        }
     }
 
     /// Gives an outbox that has no block one to write into.

@@ -56,6 +56,16 @@ impl Downstream {
             worker.give_buffer(block);
         }
     }
+
+    /// Gives back what holds nothing, while a request is being served.
+    pub(super) fn return_unused(&mut self, worker: &mut Worker) {
+        if !self.filled {
+            worker.take_back(&mut self.inbox);
+        }
+        if let Some(block) = self.outbox.take_block() {
+            worker.give_buffer(block);
+        }
+    }
 }
 
 impl Exchange {

@@ -24,6 +24,7 @@ mod adaptive;
 mod admission;
 mod attempt;
 mod bodies;
+mod buffers;
 mod call;
 mod downstream;
 mod hedge;
@@ -43,8 +44,6 @@ pub use io::{ConnectFault, Input, Interest, Output, Side, Timer};
 
 use std::collections::VecDeque;
 use std::time::Duration;
-
-use bytes::BytesMut;
 
 use crate::cluster::Bucket;
 use crate::decision::{AttemptEnd, Details, Record};
@@ -71,18 +70,9 @@ pub struct Ambient {
 /// Reading from a client pauses when this much waits in memory for a connection to the endpoint.
 const INBOX_LIMIT: usize = 64 * 1024;
 
-/// The least room a read gets.
-const READ_ROOM: usize = 4 * 1024;
-
 /// A connection that drains and was used, or made, less than this ago waits for another request. Its client may be sending
 /// one, and could not tell whether it was served. One that has idled for longer is closed at once.
 const DRAIN_IDLE: Duration = Duration::from_secs(1);
-
-/// The room added when there is less.
-const READ_BLOCK: usize = 32 * 1024;
-
-/// The room added while a body is long.
-const READ_BLOCK_LONG: usize = 128 * 1024;
 
 #[derive(Debug)]
 enum Phase {
@@ -226,33 +216,6 @@ impl Exchange {
         }
     }
 
-    /// Where to append what is read from a side; it has room.
-    pub fn space(&mut self, side: Side, worker: &mut Worker) -> &mut BytesMut {
-        let (inbox, long) = match side {
-            Side::Downstream => (&mut self.down.inbox, self.down.filled),
-            Side::Upstream => (&mut self.up.inbox, self.up.filled),
-            Side::Aside => {
-                let up = self.aside_side();
-                (&mut up.inbox, up.filled)
-            }
-        };
-        if inbox.capacity() == 0 {
-            *inbox = worker.take_buffer();
-        }
-        // Room that was read, passed on and written is used again; memory is added only when too little is left.
-        // What waits unread in memory grows in small steps, because it may be forwarded in one piece.
-        let wanted = if long && inbox.is_empty() {
-            READ_BLOCK_LONG
-        } else {
-            READ_BLOCK
-        };
-        let room = inbox.capacity() - inbox.len();
-        if room < wanted && !inbox.try_reclaim(wanted) && room < READ_ROOM {
-            inbox.reserve(wanted);
-        }
-        inbox
-    }
-
     /// What is to be written to a side.
     #[must_use]
     pub fn outbox(&self, side: Side) -> &Outbox {
@@ -305,7 +268,7 @@ impl Exchange {
                     let keep_alive = *keep_alive;
                     self.down.outbox.is_empty() && self.finish(keep_alive, ambient)
                 }
-                Phase::Tunnel(_) => self.advance_tunnel(ambient),
+                Phase::Tunnel(_) => self.advance_tunnel(ambient, worker),
                 Phase::Linger { .. } => {
                     self.down.inbox.clear();
                     false
@@ -411,13 +374,6 @@ impl Exchange {
     fn drop_upstream(&mut self) {
         if self.up.detach() {
             self.outputs.push_back(Output::Close(Side::Upstream));
-        }
-    }
-
-    fn return_buffers(&mut self, worker: &mut Worker) {
-        if self.down.inbox.is_empty() && matches!(self.phase, Phase::Head { .. } | Phase::Closed) {
-            self.down.return_buffers(worker);
-            self.up.return_buffers(worker);
         }
     }
 }

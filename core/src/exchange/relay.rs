@@ -56,6 +56,7 @@ impl Exchange {
                     }
                     self.call.replay.push(&data);
                     if self.up.is_attached() {
+                        worker.lend_block(&mut self.up.outbox);
                         self.up.writer.data(data, &mut self.up.outbox);
                     }
                 }
@@ -63,6 +64,7 @@ impl Exchange {
                 Ok(Part::End) => {
                     self.complete_request(ambient);
                     if self.up.is_attached() {
+                        worker.lend_block(&mut self.up.outbox);
                         let trailers = self.call.request_trailers.as_ref();
                         self.up.end_request_body(trailers);
                     }
@@ -143,6 +145,9 @@ impl Exchange {
         ambient: Ambient,
         worker: &mut Worker,
     ) -> bool {
+        if !self.up.inbox.is_empty() {
+            worker.lend_block(&mut self.down.outbox);
+        }
         match self.up.reader.body(&mut self.up.inbox) {
             Ok(Part::NeedMore) => false,
             Ok(Part::Data(data)) => {

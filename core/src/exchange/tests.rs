@@ -1,5 +1,6 @@
 //! The exchange driven by hand: both peers are byte strings, and every output is looked at.
 
+mod buffers;
 mod due;
 mod endings;
 mod hedge;

@@ -96,12 +96,14 @@ impl Exchange {
     }
 
     /// Moves what has arrived, and passes on the ends. Says whether the tunnel is over.
-    pub(super) fn advance_tunnel(&mut self, ambient: Ambient) -> bool {
+    pub(super) fn advance_tunnel(&mut self, ambient: Ambient, worker: &mut Worker) -> bool {
         if !self.down.inbox.is_empty() {
+            worker.lend_block(&mut self.up.outbox);
             self.record.bytes_received += self.down.inbox.len() as u64;
             self.up.outbox.put_bytes(self.down.inbox.split().freeze());
         }
         if !self.up.inbox.is_empty() {
+            worker.lend_block(&mut self.down.outbox);
             self.record.bytes_sent += self.up.inbox.len() as u64;
             self.down.outbox.put_bytes(self.up.inbox.split().freeze());
         }

@@ -261,6 +261,16 @@ impl Upstream {
             worker.give_buffer(block);
         }
     }
+
+    /// Gives back what holds nothing, while a request is being served.
+    pub(super) fn return_unused(&mut self, worker: &mut Worker) {
+        if !self.filled {
+            worker.take_back(&mut self.inbox);
+        }
+        if let Some(block) = self.outbox.take_block() {
+            worker.give_buffer(block);
+        }
+    }
 }
 
 /// The attempt under way ends so; one that has ended already stays as it is.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::cluster::Counted;
+use crate::exchange::buffers::READ_BLOCK_LONG;
 use crate::time::Duration;
 
 #[test]
