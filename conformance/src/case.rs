@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use crate::decision::Expected;
 use crate::markdown::{self, Block, Section};
+use crate::remark::{self, PlayedBy, Remark};
 use crate::script::{self, Action, Role, Step};
 use crate::{Problem, ask};
 
@@ -111,6 +112,10 @@ pub struct Case {
     pub skips: Vec<(String, String)>,
     /// Subjects that answer differently: the line that says so, who, and why.
     pub differences: Vec<(usize, String, String)>,
+    /// How long it takes, in whole seconds, where that is more than a moment.
+    pub takes: Option<Duration>,
+    /// The test that plays for real what programs are not asked.
+    pub played_by: Option<PlayedBy>,
     /// How the sidecar is set up.
     pub settings: Settings,
     /// The configuration.
@@ -185,13 +190,7 @@ impl Case {
 
     fn read(&mut self, section: &Section) -> Result<(), Problem> {
         for (line, text) in &section.prose {
-            if let Some((subject, why)) = self.remark(*line, text, "Skipped on ")? {
-                self.skips.push((subject.to_owned(), why.to_owned()));
-            }
-            if let Some((subject, why)) = self.remark(*line, text, "Differs on ")? {
-                let (subject, why) = (subject.to_owned(), why.to_owned());
-                self.differences.push((*line, subject, why));
-            }
+            self.remark(*line, text)?;
         }
         // Scripts of a section replace what the file says about the same address.
         let mut scripts: BTreeMap<String, Vec<Arc<[Step]>>> = BTreeMap::new();
@@ -248,18 +247,21 @@ impl Case {
         Ok(())
     }
 
-    /// The subject and the reason behind such words at the beginning of a line.
-    fn remark<'a>(
-        &self,
-        line: usize,
-        text: &'a str,
-        words: &str,
-    ) -> Result<Option<(&'a str, &'a str)>, Problem> {
-        let Some(rest) = text.strip_prefix(words) else {
-            return Ok(None);
-        };
-        let wrong = || Problem::new(&self.file, line, format!("write `{words}SUBJECT: reason`"));
-        rest.split_once(": ").map(Some).ok_or_else(wrong)
+    fn remark(&mut self, line: usize, text: &str) -> Result<(), Problem> {
+        let remark = remark::parse(text).map_err(|what| Problem::new(&self.file, line, what))?;
+        match remark {
+            None => return Ok(()),
+            Some(Remark::Skipped(subject, why)) => {
+                self.skips.push((subject.to_owned(), why.to_owned()));
+            }
+            Some(Remark::Differs(subject, why)) => {
+                let (subject, why) = (subject.to_owned(), why.to_owned());
+                self.differences.push((line, subject, why));
+            }
+            Some(Remark::Takes(time)) => self.takes = Some(time),
+        }
+        self.played_by = remark::played_by(line, text).or_else(|| self.played_by.take());
+        Ok(())
     }
 
     fn wrong(&self, block: &Block, what: impl Into<String>) -> Problem {

@@ -14,6 +14,7 @@ pub mod markdown;
 pub mod named;
 pub mod pages;
 pub mod program;
+pub mod remark;
 pub mod script;
 pub mod subject;
 pub mod table;

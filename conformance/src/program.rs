@@ -9,15 +9,17 @@ mod files;
 mod launch;
 mod process;
 mod reasons;
+mod reread;
 mod running;
 mod slot;
 
 pub use command::{Command, NAMES};
 pub use launch::Launch;
+pub use reread::Reload;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ::tokio::runtime::Builder;
 use ::tokio::sync::watch;
@@ -31,8 +33,12 @@ use black_box::Told;
 use files::Folder;
 use launch::{Prepared, Start};
 use process::{Process, Trouble};
-use running::{Control, Running, Watched};
+use reread::Rereads;
+use running::{Control, Running, Signals, Watched};
 use slot::Slot;
+
+/// What takes longer than this no test waits for; the case names one that plays it for real.
+pub const LONGEST: Duration = Duration::from_secs(300);
 
 /// A program, and how it is started and told things.
 #[derive(Clone, Debug)]
@@ -41,8 +47,12 @@ pub struct Program {
     pub launch: Launch,
     /// The signal that makes it drain, such as `TERM`; without one, cases that drain are skipped. Envoy needs none.
     pub drain: Option<String>,
+    /// How it is told to read its configuration again; without, cases that reload are skipped. Envoy needs none.
+    pub reload: Option<Reload>,
     /// How long it may take to listen, and a case to be played.
     pub patience: Duration,
+    /// What takes longer than this is skipped.
+    pub longest: Duration,
 }
 
 impl Program {
@@ -58,7 +68,7 @@ impl Program {
         let name = self.launch.name();
         let mut outcome = self.once(case, stop.clone())?;
         if case.difference(name).is_none() {
-            for _ in 1..self.launch.plays() {
+            for _ in 1..self.launch.plays(case) {
                 let Outcome::Failed(_) = outcome else {
                     break;
                 };
@@ -90,9 +100,10 @@ impl Program {
         Told {
             name: self.launch.name(),
             drain: is_envoy || self.drain.is_some(),
-            reload: is_envoy,
+            reload: is_envoy || self.reload.is_some(),
             names: is_envoy,
             head_timeout: is_envoy,
+            longest: self.longest,
         }
     }
 
@@ -114,14 +125,17 @@ impl Program {
         let mut stage = Stage::open(&real, |a| a.parse().unwrap_or_else(|_| local(0)))?;
         let mut process = Process::start(&start.words, folder.path("output"))?;
         let mut running = self.running(start, &process, &slot, &folder);
+        let patience = self.patience + case.takes.unwrap_or_default();
         let mut doors = vec![running.outbound];
         doors.extend(real.settings.inbound.is_some().then_some(running.inbound));
+        let mut began = Instant::now();
         let played = async {
             process.listens(&doors, self.patience).await?;
+            began = Instant::now();
             // Who drains may end.
             let dies = process.end(!self.told().drain);
             ::tokio::select! {
-                played = stage.play(&mut running, self.patience) => played.map_err(|e| e.to_string()),
+                played = stage.play(&mut running, patience) => played.map_err(|e| e.to_string()),
                 what = dies => Err(what),
             }
         };
@@ -132,10 +146,14 @@ impl Program {
                 return Ok(Outcome::Skipped("interrupted".to_owned()));
             }
         };
+        let took = began.elapsed();
         process.kill().await;
         let mut problems = stage.judge();
         if let Err(what) = played {
             problems.push(Problem::new(&case.file, case.line, what));
+        }
+        if problems.is_empty() {
+            problems.extend(judge_haste(case, took));
         }
         Ok(match problems.is_empty() {
             true => Outcome::Passed,
@@ -154,7 +172,16 @@ impl Program {
             outbound: local(slot.outbound()),
             inbound: local(slot.inbound()),
             control: match self.launch {
-                Launch::Command(_) => Control::Signal(self.drain.as_deref(), process.id()),
+                Launch::Command(_) => Control::Signals(Signals {
+                    process: process.id(),
+                    drain: self.drain.as_deref(),
+                    reread: self.reload.as_ref().map(|by| Rereads {
+                        by,
+                        admin: local(slot.admin()),
+                        folder,
+                        reloads: start.reloads,
+                    }),
+                }),
                 Launch::Envoy(_) => Control::Envoy(Watched {
                     admin: local(slot.admin()),
                     folder,
@@ -163,6 +190,14 @@ impl Program {
             },
         }
     }
+}
+
+/// What takes its time is not over at once: a program may be slow, but none of its timers may fire long before they are
+/// due. Half of the time allows for what is drawn at random.
+fn judge_haste(case: &Case, took: Duration) -> Option<Problem> {
+    let least = case.takes? / 2;
+    let what = || format!("it was over after {took:.1?}, before {least:.1?}");
+    (took < least).then(|| Problem::new(&case.file, case.line, what()))
 }
 
 fn local(port: u16) -> SocketAddr {

@@ -93,7 +93,9 @@ fn program(command: &str) -> Program {
     Program {
         launch: Launch::Command(Command::parse(command).unwrap()),
         drain: None,
+        reload: None,
         patience: Duration::from_secs(20),
+        longest: Duration::from_secs(2),
     }
 }
 

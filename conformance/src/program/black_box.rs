@@ -1,5 +1,7 @@
 //! Which cases can be played against a program that is only seen from outside, and why others can not.
 
+use std::time::Duration;
+
 use crate::case::{Case, Service};
 use crate::script::{Action, Step};
 
@@ -16,6 +18,8 @@ pub(crate) struct Told {
     pub(crate) names: bool,
     /// How long a request head may take.
     pub(crate) head_timeout: bool,
+    /// How long a case may take.
+    pub(crate) longest: Duration,
 }
 
 /// Why a case can not be played; `None` when it can.
@@ -24,19 +28,18 @@ pub(crate) fn obstacle(case: &Case, told: Told) -> Option<String> {
     if let Some(why) = names.into_iter().find_map(|name| case.skip(name)) {
         return Some(why.to_owned());
     }
-    let ignores = case.services.values().any(|s| *s == Service::Ignore);
     let errors = case
         .findings
         .iter()
         .flatten()
         .any(|f| f.severity == "error");
+    let is_long = case.takes.is_some_and(|takes| takes > told.longest);
     let why = match () {
+        () if is_long => "it takes longer than it may",
         () if case.clients.is_empty() => "it is about findings only",
         () if errors => "its configuration has errors on purpose",
-        () if ignores => "loopback always answers",
         () if has_names(case) => "a name as address leads nowhere",
         () if !case.answers.is_empty() && !told.names => "the program resolves names itself",
-        () if does(case, |a| matches!(a, Action::Sleep(_))) => "virtual time",
         () if signals(case, "reload") && !told.reload => {
             "nothing tells from outside when a reload is done"
         }
@@ -47,6 +50,11 @@ pub(crate) fn obstacle(case: &Case, told: Told) -> Option<String> {
         () => return None,
     };
     Some(why.to_owned())
+}
+
+/// Whether its scripts wait, or it waits for timers.
+pub(crate) fn is_timed(case: &Case) -> bool {
+    case.takes.is_some() || does(case, |action| matches!(action, Action::Sleep(_)))
 }
 
 /// A service at a name and not at an address.
@@ -115,15 +123,12 @@ mod tests {
             ),
             (format!("```findings\nwarning x\n```\n{ask}"), false, None),
             (
-                format!("```services\n10.0.0.1:80 ignore\n```\n{ask}"),
+                format!("Takes 5 s.\n{ask}"),
                 false,
-                Some("loopback"),
+                Some("longer than it may"),
             ),
-            (
-                "```client\n* wait 5s\n```\n".to_owned(),
-                false,
-                Some("time"),
-            ),
+            (format!("Takes 4 s.\n{ask}"), false, None),
+            ("```client\n* wait 5s\n```\n".to_owned(), false, None),
             (
                 "```client\n* reload\n```\n".to_owned(),
                 true,
@@ -138,6 +143,7 @@ mod tests {
             let told = Told {
                 name: "envoy",
                 drain,
+                longest: Duration::from_secs(4),
                 ..Told::default()
             };
             let got = obstacle(&case, told);

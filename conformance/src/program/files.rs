@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::case::Case;
+use crate::case::{Case, Document};
 
 /// Folders so far, so that each has its own name.
 static FOLDERS: AtomicUsize = AtomicUsize::new(0);
@@ -40,6 +40,15 @@ impl Folder {
         std::fs::write(&path, text)?;
         Ok(path.display().to_string())
     }
+
+    /// Replaces a file in one step: who watches it sees the old text or the new one.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub(crate) fn replace(&self, name: &str, text: &str) -> io::Result<()> {
+        self.write("next", text)?;
+        std::fs::rename(self.path("next"), self.path(name))
+    }
 }
 
 impl Drop for Folder {
@@ -49,9 +58,9 @@ impl Drop for Folder {
     }
 }
 
-/// A case's configuration as one file.
-pub(crate) fn configuration(case: &Case) -> String {
-    let documents: Vec<&str> = case.yaml.iter().map(|d| d.text.as_str()).collect();
+/// Some configuration as one file.
+pub(crate) fn configuration(documents: &[Document]) -> String {
+    let documents: Vec<&str> = documents.iter().map(|d| d.text.as_str()).collect();
     documents.join("---\n")
 }
 

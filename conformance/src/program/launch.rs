@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-
+use super::black_box;
 use super::command::{Command, Values};
 use super::envoy::bootstrap::{self, Site};
 use super::files::{self, Folder};
+use super::reread::Replacements;
 use super::slot::Slot;
 use crate::Problem;
-use crate::case::Case;
+use crate::case::{Case, Reload};
 use crate::subject::Setup;
 
 /// How the program is started.
@@ -27,6 +27,12 @@ pub enum Launch {
 /// endpoint. Who answers as a case says in one of so many plays can answer so; a difference shows in each.
 const ENVOY_PLAYS: u32 = 10;
 
+/// Who waits by the clock of a busy machine may have its turn too late; a timer that is wrong is so in each play.
+const TIMED_PLAYS: u32 = 3;
+
+/// The file with the configuration that a command is given.
+const CONFIG: &str = "config.yaml";
+
 /// What to do with a case.
 pub(crate) enum Prepared {
     /// Start this.
@@ -41,8 +47,8 @@ pub(crate) enum Prepared {
 pub(crate) struct Start {
     /// Its command line.
     pub(crate) words: Vec<String>,
-    /// For each reload, the files that it replaces; `None` when it changes nothing.
-    pub(crate) reloads: VecDeque<Option<Vec<(&'static str, Value)>>>,
+    /// What each reload replaces.
+    pub(crate) reloads: Replacements,
 }
 
 impl Launch {
@@ -55,8 +61,9 @@ impl Launch {
     }
 
     /// How often a case may be played until it passes.
-    pub(crate) const fn plays(&self) -> u32 {
+    pub(crate) fn plays(&self, case: &Case) -> u32 {
         match self {
+            Self::Command(_) if black_box::is_timed(case) => TIMED_PLAYS,
             Self::Command(_) => 1,
             Self::Envoy(_) => ENVOY_PLAYS,
         }
@@ -93,7 +100,7 @@ fn by_command(
         Some(name) => Prepared::Skip(format!("the command has no place for {{{name}}}")),
         None => Prepared::Start(Start {
             words: command.fill(&values),
-            reloads: VecDeque::new(),
+            reloads: case.reloads.iter().enumerate().map(rewritten).collect(),
         }),
     })
 }
@@ -130,7 +137,12 @@ fn by_snapshot(path: &Path, case: &Case, slot: &Slot, folder: &Folder) -> io::Re
             Err(why) => return unsaid(why),
         }
         match bootstrap::files(&snapshot) {
-            Ok(files) => reloads.push_back(Some(files)),
+            Ok(files) => {
+                let texts = files
+                    .into_iter()
+                    .map(|(name, file)| (name, file.to_string()));
+                reloads.push_back(Some(texts.collect()));
+            }
             Err(why) => return unsaid(why),
         }
     }
@@ -147,6 +159,18 @@ fn by_snapshot(path: &Path, case: &Case, slot: &Slot, folder: &Folder) -> io::Re
     }))
 }
 
+/// What a reload makes of the files that a command was given. A text that was there before is no change, and so has a
+/// comment of its own.
+fn rewritten((number, reload): (usize, &Reload)) -> Option<Vec<(&'static str, String)>> {
+    match reload {
+        Reload::Configuration(document) => {
+            let text = files::configuration(std::slice::from_ref(document));
+            Some(vec![(CONFIG, format!("{text}\n# reload {number}\n"))])
+        }
+        Reload::Answers(_) => None,
+    }
+}
+
 /// What a command is filled in with; the files that it names are written. The inner error is the case's.
 fn values(case: &Case, slot: &Slot, folder: &Folder) -> io::Result<Result<Values, String>> {
     let settings = &case.settings;
@@ -155,7 +179,7 @@ fn values(case: &Case, slot: &Slot, folder: &Folder) -> io::Result<Result<Values
         Ok(None) => None,
         Err(what) => return Ok(Err(what)),
     };
-    let config = folder.write("config.yaml", &files::configuration(case))?;
+    let config = folder.write(CONFIG, &files::configuration(&case.yaml))?;
     let is_default = |namespace: &String| namespace == "default";
     let namespace = settings.namespace.clone().filter(|n| !is_default(n));
     let labels = settings.labels.iter().map(|(k, v)| format!("{k}={v}"));

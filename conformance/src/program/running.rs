@@ -1,14 +1,12 @@
 //! The program while a case is played: what it is told, and how.
 
-use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-
-use serde_json::Value;
 
 use super::envoy::{admin, bootstrap};
 use super::files::Folder;
 use super::process;
+use super::reread::{Replacements, Rereads};
 use crate::subject::stage::Proxy;
 
 /// A running program.
@@ -23,10 +21,20 @@ pub(crate) struct Running<'a> {
 
 /// How a program is told things.
 pub(crate) enum Control<'a> {
-    /// By a signal to the process, if there is one that makes it drain.
-    Signal(Option<&'a str>, Option<u32>),
+    /// By signals to the process.
+    Signals(Signals<'a>),
     /// Through Envoy's admin interface, and files that it watches.
     Envoy(Watched<'a>),
+}
+
+/// Signals to a process.
+pub(crate) struct Signals<'a> {
+    /// Which; `None` when it has ended.
+    pub(crate) process: Option<u32>,
+    /// What makes it drain.
+    pub(crate) drain: Option<&'a str>,
+    /// What makes it read its configuration again.
+    pub(crate) reread: Option<Rereads<'a>>,
 }
 
 /// Envoy's admin interface, and the files that it watches.
@@ -36,7 +44,7 @@ pub(crate) struct Watched<'a> {
     /// Where the files are.
     pub(crate) folder: &'a Folder,
     /// What is left to replace them with.
-    pub(crate) reloads: VecDeque<Option<Vec<(&'static str, Value)>>>,
+    pub(crate) reloads: Replacements,
 }
 
 impl Proxy for Running<'_> {
@@ -46,15 +54,24 @@ impl Proxy for Running<'_> {
 
     async fn reload(&mut self) -> io::Result<()> {
         match &mut self.control {
-            Control::Signal(..) => Err(io::Error::other("nothing tells when a reload is done")),
+            Control::Signals(Signals {
+                process: Some(process),
+                reread: Some(reread),
+                ..
+            }) => reread.reload(*process).await,
+            Control::Signals(_) => Err(io::Error::other("the program can not be told to reload")),
             Control::Envoy(envoy) => envoy.reload().await,
         }
     }
 
     async fn drain(&mut self) -> io::Result<()> {
         match &self.control {
-            Control::Signal(Some(signal), Some(id)) => process::signal(signal, *id).await?,
-            Control::Signal(..) => {
+            Control::Signals(Signals {
+                process: Some(process),
+                drain: Some(signal),
+                ..
+            }) => process::signal(signal, *process).await?,
+            Control::Signals(_) => {
                 return Err(io::Error::other("the program can not be told to drain"));
             }
             Control::Envoy(envoy) => {
@@ -84,8 +101,7 @@ impl Watched<'_> {
                 continue;
             };
             let before = admin::counter(self.admin, counter).await?;
-            self.folder.write("next", &content.to_string())?;
-            std::fs::rename(self.folder.path("next"), self.folder.path(name))?;
+            self.folder.replace(name, &content)?;
             while admin::counter(self.admin, counter).await? == before {
                 ::tokio::task::yield_now().await;
             }

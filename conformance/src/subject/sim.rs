@@ -13,8 +13,7 @@ use outrigger_sim::{Accept, Cut, Service as Listening, SidecarId, Simulation, We
 
 use super::world::HOP;
 use super::{
-    PAUSE, SEED, Setup, Subject, client_actor, client_name, judge_decisions, judge_unfinished,
-    new_board,
+    PAUSE, SEED, Setup, client_actor, client_name, judge_decisions, judge_unfinished, new_board,
 };
 use crate::Problem;
 use crate::actor::SharedBoard;
@@ -29,8 +28,8 @@ const INBOUND: &str = "inbound";
 /// No script takes longer; idle connections end within it.
 const PATIENCE: Duration = Duration::from_secs(3 * 3600);
 
-/// Cases that run on real sockets too must not need more virtual time than that, or a timeout stands in for an event.
-const PATIENCE_WITHOUT_TIME: Duration = Duration::from_secs(10);
+/// A case that takes longer says so: elsewhere somebody will wait for so long.
+const MOMENT: Duration = Duration::from_secs(2);
 
 /// Cases of more steps are statistical; how bytes are cut does not move a dice.
 const LONG: usize = 100;
@@ -141,7 +140,11 @@ fn play(
         board,
     };
     let mut problems = Vec::new();
-    if let Err(what) = play.clients().and_then(|()| play.rest()) {
+    let played = play.clients();
+    if seed == SEED {
+        problems.extend(judge_time(case, play.sim.now().since(Instant::ZERO)));
+    }
+    if let Err(what) = played.and_then(|()| play.rest()) {
         problems.push(Problem::new(&case.file, case.line, what));
     }
     problems.append(&mut play.board.borrow_mut().problems);
@@ -176,17 +179,7 @@ impl Play<'_> {
 
     /// Lets things happen until the board says so, nothing happens any more, or it has taken too long.
     fn until(&mut self, done: impl Fn(&BTreeMap<String, usize>) -> bool) -> Result<(), String> {
-        let mut names = Subject::ALL
-            .iter()
-            .map(|s| s.name())
-            .chain(["sockets", "program"]);
-        let needs_time = names.any(|name| self.case.skip(name).is_some());
-        let patience = if needs_time {
-            PATIENCE
-        } else {
-            PATIENCE_WITHOUT_TIME
-        };
-        let limit = self.sim.now() + patience;
+        let limit = self.sim.now() + PATIENCE;
         while !done(&self.board.borrow().playing) && self.sim.next_at().is_some_and(|at| at < limit)
         {
             self.sim.step()?;
@@ -229,6 +222,18 @@ impl Play<'_> {
         let rest = self.sim.at_rest(self.sidecar);
         rest.map_err(|what| format!("not at rest: {what}"))
     }
+}
+
+/// Whether the case says how long it takes, where that is more than a moment.
+fn judge_time(case: &Case, took: Duration) -> Option<Problem> {
+    let whole = Duration::from_secs(took.as_secs());
+    let want = (whole >= MOMENT).then_some(whole);
+    let what = match (want, case.takes) {
+        (want, said) if want == said => return None,
+        (Some(want), _) => format!("say how long it takes: `Takes {} s.`", want.as_secs()),
+        (None, _) => "it takes only a moment, and needs no word about that".to_owned(),
+    };
+    Some(Problem::new(&case.file, case.line, what))
 }
 
 /// A service of a case.

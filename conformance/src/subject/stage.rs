@@ -1,9 +1,9 @@
 //! The services and clients of a case over real sockets on loopback, all on one thread.
 //!
 //! Owns everything but the proxy between them, which is a runtime on its own thread or a program of its own; what a
-//! script asks of it goes through [`Proxy`]. Nothing is timed: a runtime and the peers share a world whose clock moves
-//! when everything is at rest. Before a program, of whose rest nothing is known, the clock stands still, and the one
-//! duration is how long a case may take before it counts as stuck.
+//! script asks of it goes through [`Proxy`]. A runtime and the peers share a world whose clock moves when everything is at
+//! rest. Before a program, of whose rest nothing is known, scripts wait by the clock of the machine. Nothing is judged by
+//! how fast it was; a case only counts as stuck after a time.
 
 mod connection;
 mod place;

@@ -91,8 +91,8 @@ pub(super) struct State {
 }
 
 impl World {
-    /// A world at time zero. Without a window, one end of every connection is a program's, of which nothing is known:
-    /// there the clock stands still.
+    /// A world at time zero. Without a window, one end of every connection is a program's, of whose rest nothing is
+    /// known: there the clock is the machine's.
     pub(crate) fn new(window: Option<usize>) -> Arc<Self> {
         Arc::new(Self {
             zero: Instant::now(),
@@ -116,7 +116,10 @@ impl World {
 
     /// The time.
     pub(crate) fn now(&self) -> Instant {
-        self.zero + self.lock().now
+        match self.has_window() {
+            true => self.zero + self.lock().now,
+            false => Instant::now(),
+        }
     }
 
     /// Nothing is held across a panic but counts, and a test that panicked has failed.
@@ -238,6 +241,9 @@ impl World {
     /// Lets time pass, for a peer. Of several whose time comes at once, each has its turn when what the one before did
     /// has come to rest, in the order of their numbers: so they never race.
     pub(crate) async fn sleep_until(&self, at: Instant, peer: u64) {
+        if !self.has_window() {
+            return ::tokio::time::sleep_until(at.into()).await;
+        }
         let mut is_set = false;
         poll_fn(|cx| {
             let key = (at.saturating_duration_since(self.zero), peer);

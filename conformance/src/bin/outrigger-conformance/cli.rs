@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Parser, ValueEnum};
-use outrigger_conformance::program::Command;
+use outrigger_conformance::program::{Command, Reload};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -13,6 +13,10 @@ Examples:
     outrigger-conformance --subject 'target/debug/outrigger run --lenient --config {config} --outbound 127.0.0.1:{port}
         --admin 127.0.0.1:{admin} --workers 1 [--inbound 127.0.0.1:{inbound}={app}] [--label {label}]
         [--namespace {namespace}] [--mesh-config {mesh}]' --drain TERM
+        --reload outrigger.config_revision_in_use,outrigger.config_reload_refused
+
+  What takes time, too, for which there is little to do but to wait:
+    outrigger-conformance --longest 300 --jobs 40 --subject ...
 
   Those about retries and CORS, one at a time, for machines:
     outrigger-conformance --subject 'myproxy -c {config} -p {port}' --jobs 1 --format json retries cors
@@ -76,6 +80,11 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "SIGNAL")]
     pub(crate) drain: Option<String>,
 
+    /// The counters on http://127.0.0.1:{admin}/stats of which one moves when a change of {config} is in use, and before
+    /// a `=` the signal that a program needs for that; without it such cases are skipped
+    #[arg(long, value_name = "[SIGNAL=]COUNTER,...")]
+    pub(crate) reload: Option<Reload>,
+
     /// Cases at the same time
     #[arg(long, value_name = "N", default_value = "2")]
     pub(crate) jobs: NonZeroUsize,
@@ -83,6 +92,10 @@ pub(crate) struct Cli {
     /// How long the program may take to listen, and then a case to be played, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = parse_seconds)]
     pub(crate) patience: Duration,
+
+    /// Play no case that takes longer, in seconds; 300 leaves only a few out
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = parse_seconds)]
+    pub(crate) longest: Duration,
 
     /// For people or for machines
     #[arg(long, value_enum, default_value_t = Format::Text)]

@@ -38,7 +38,9 @@ fn main() -> ExitCode {
     let program = Program {
         launch,
         drain: cli.drain,
+        reload: cli.reload,
         patience: cli.patience,
+        longest: cli.longest,
     };
     let played = match run::run(&program, &cases, cli.jobs) {
         Ok(played) => played,

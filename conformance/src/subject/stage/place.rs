@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -25,6 +25,8 @@ pub(super) struct Place {
     socket: Socket,
     count: Rc<Cell<usize>>,
     scripts: usize,
+    /// Who stands before everybody else where nobody is ever answered.
+    _first: Option<TcpStream>,
 }
 
 /// How many connections a service's scripts stand for.
@@ -48,14 +50,26 @@ impl Place {
         let taken = |e: io::Error| io::Error::new(e.kind(), format!("{site}: {e}"));
         socket.bind(&site.into()).map_err(taken)?;
         let addr = socket.local_addr()?.as_socket();
-        if !matches!(service, Service::Refuse) {
-            socket.listen(128)?;
-        }
+        let addr = addr.ok_or_else(|| io::Error::other("no IP address"))?;
+        let first = match service {
+            Service::Refuse => None,
+            // The kernel drops attempts to connect while the queue of a listener is full (listen(2)), so that one who
+            // stands in a queue for one is all that it takes.
+            Service::Ignore if !world.has_window() => {
+                socket.listen(0)?;
+                Some(TcpStream::connect(addr)?)
+            }
+            Service::Ignore | Service::Named(_) | Service::Scripts(_) | Service::Always(_) => {
+                socket.listen(128)?;
+                None
+            }
+        };
         Ok(Self {
-            addr: addr.ok_or_else(|| io::Error::other("no IP address"))?,
+            addr,
             socket,
             count: Rc::default(),
             scripts: scripts(service),
+            _first: first,
         })
     }
 
@@ -94,7 +108,7 @@ impl Place {
         else {
             return;
         };
-        if matches!(service, Service::Refuse) {
+        if matches!(service, Service::Refuse | Service::Ignore) {
             return;
         }
         let accept = Arc::clone(&world);

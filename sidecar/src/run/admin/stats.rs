@@ -40,6 +40,7 @@ pub(super) fn text(handle: &Handle, reloads: &Reloads, started: Instant) -> Stri
         stats.listeners.len(),
     );
     lines.add("outrigger.config_revision", snapshot.revision);
+    lines.add("outrigger.config_revision_in_use", stats.revision);
     lines.add("outrigger.config_reload_success", reloads.successes());
     lines.add("outrigger.config_reload_refused", reloads.refusals());
     if let Some(refused) = reloads.last_refused() {
