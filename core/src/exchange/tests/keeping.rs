@@ -61,6 +61,67 @@ fn a_connection_that_owes_the_rest_of_a_request_carries_no_other() {
     }
 }
 
+/// An early answer says nothing about the rest of the request, which the endpoint still waits for.
+#[test]
+fn a_connection_whose_request_the_client_still_sends_carries_no_other() {
+    let chunked = b"POST /a HTTP/1.1\r\nHost: h.test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    for request in [POST, chunked] {
+        for missing in [0, 1, 3] {
+            let mut d = Driver::new();
+            let sent = request.len() - missing;
+            let (_, client) = d.round(&request[..sent], OK);
+            assert!(client.starts_with("HTTP/1.1 200 "), "{client}");
+            let case = format!("{missing} missing of {}", request.escape_ascii());
+            assert_eq!(keeps(&mut d), missing == 0, "{case}");
+        }
+    }
+}
+
+#[test]
+fn a_connection_that_its_endpoint_ends_carries_no_other() {
+    for (response, is_kept) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", true),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: Close\r\n\r\nok",
+            false,
+        ),
+        ("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", false),
+        (
+            "HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            false,
+        ),
+        ("HTTP/1.1 204 No Content\r\n\r\n", true),
+        (
+            "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n",
+            false,
+        ),
+    ] {
+        let mut d = Driver::new();
+        d.round(GET, response.as_bytes());
+        assert_eq!(keeps(&mut d), is_kept, "{response}");
+    }
+}
+
+#[test]
+fn a_connection_that_has_had_its_requests_is_closed_with_the_last_of_them() {
+    for max in [1, 2, 3] {
+        let rules = format!(
+            "{SERVICE}---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: h}}
+spec: {{host: h.test, trafficPolicy: {{connectionPool: {{http: {{maxRequestsPerConnection: {max}}}}}}}}}
+"
+        );
+        let mut d = Driver::with(snapshot(&rules));
+        for number in 1..=max {
+            d.outputs();
+            d.round(GET, OK);
+            assert_eq!(keeps(&mut d), number < max, "request {number} of {max}");
+        }
+    }
+}
+
 #[test]
 fn a_connection_on_which_more_came_than_the_response_carries_no_other() {
     for (more, is_kept) in [(&b""[..], true), (b"\r\n", false), (OK, false)] {

@@ -293,6 +293,8 @@ fn a_connection_is_not_kept_while_another_worker_waits_for_one() {
     h.asks(1);
     assert!(h.waits(1));
     h.ends(0);
+    let closes = |output: &Output| *output == Output::Close(Side::Upstream);
+    assert!(h.told[0].iter().any(closes), "{:?}", h.told);
     assert_eq!(h.workers[0].idle_connections(), 0);
     assert!(h.interests[1].connect, "{:?}", h.told);
     assert_eq!(h.counts(), [1, 1, 1, 0, 0]);
