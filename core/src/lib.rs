@@ -17,6 +17,7 @@
 pub mod cluster;
 pub mod compile;
 pub mod config;
+mod connection;
 pub mod decision;
 pub mod entropy;
 pub mod exchange;
@@ -27,5 +28,6 @@ pub mod peer;
 pub mod policy;
 pub mod request;
 pub mod snapshot;
+pub mod stream;
 pub mod time;
 pub mod worker;

@@ -9,11 +9,11 @@ use bytes::BytesMut;
 use http::Method;
 use outrigger_core::decision::Refused;
 use outrigger_core::http1::{
-    Asked, BodyLength, Eof, Framing, Limits, Part, Reader, Reply, RequestFacts, ResponseFacts,
-    Writer,
+    Asked, Eof, Framing, Limits, Reader, Reply, RequestFacts, ResponseFacts, Writer,
 };
 use outrigger_core::message::{Headers, Known, RequestHead, ResponseHead, Version};
 use outrigger_core::outbox::Outbox;
+use outrigger_core::stream::{BodyLength, Part};
 
 use model::{End, Message, Question};
 
@@ -218,7 +218,6 @@ pub fn meaning(events: &[Event]) -> Vec<Event> {
                 RequestFacts {
                     framing: framed(facts.framing),
                     upgrade: facts.upgrade.clone(),
-                    connect: facts.connect,
                     accepts_trailers: facts.accepts_trailers,
                     ..RequestFacts::default()
                 },

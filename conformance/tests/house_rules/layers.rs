@@ -9,6 +9,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     ("entropy", &[]),
     ("message", &[]),
     ("outbox", &[]),
+    ("stream", &["message"]),
     ("peer", &[]),
     ("cluster", &["time", "entropy"]),
     ("snapshot", &["time", "entropy", "message", "cluster"]),
@@ -29,7 +30,10 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     // Bytes and grammar: no route, no endpoint. It says why a message is refused in the words of a decision.
-    ("http1", &["time", "message", "outbox", "decision"]),
+    (
+        "http1",
+        &["time", "message", "outbox", "stream", "decision"],
+    ),
     (
         "worker",
         &[
@@ -45,11 +49,27 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "worker",
         ],
     ),
+    // One socket: the only room that names a codec.
+    (
+        "connection",
+        &["message", "outbox", "stream", "decision", "http1", "worker"],
+    ),
     (
         "exchange",
         &[
-            "time", "entropy", "message", "outbox", "peer", "cluster", "snapshot", "decision",
-            "policy", "http1", "worker", "request",
+            "time",
+            "entropy",
+            "message",
+            "outbox",
+            "stream",
+            "peer",
+            "cluster",
+            "snapshot",
+            "decision",
+            "policy",
+            "worker",
+            "request",
+            "connection",
         ],
     ),
 ];

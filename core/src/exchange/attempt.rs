@@ -9,8 +9,8 @@ use super::{Ambient, Exchange, Output, Phase, Side};
 use crate::cluster::Permit;
 use crate::cluster::ejection::Outcome;
 use crate::decision::{Attempt, AttemptEnd, Details, Followed, ResetReason};
-use crate::http1::{BodyLength, Part};
 use crate::request::{self, Context, Failure, Target, Verdict};
+use crate::stream::Part;
 use crate::time::Duration;
 use crate::worker::{Link, Slot, Worker};
 
@@ -111,18 +111,10 @@ impl Exchange {
         if tunnel {
             self.begin_connect_tunnel(ambient, worker);
         } else {
-            self.send_request_head(worker);
+            let (head, begins) = (&self.record.request, &self.call.begins);
+            self.up.connection.ask(head, begins, worker);
             self.arm_per_try(ambient);
         }
-    }
-
-    fn send_request_head(&mut self, worker: &mut Worker) {
-        worker.lend_block(&mut self.up.outbox);
-        let length = BodyLength::from(self.call.facts.framing);
-        let upgrade = self.call.facts.upgrade.as_deref();
-        self.up
-            .writer
-            .request_head(&self.record.request, length, upgrade, &mut self.up.outbox);
     }
 
     pub(super) fn on_connect_failed(
@@ -187,7 +179,7 @@ impl Exchange {
                 }
                 match self.call.response {
                     Response::Awaited => self.lose_upstream(ambient, worker),
-                    Response::Streaming { .. } => self.end_response_at_eof(ambient, worker),
+                    Response::Streaming => self.end_response_at_eof(ambient, worker),
                 }
             }
             Phase::Head { .. } | Phase::Flush { .. } | Phase::Linger { .. } | Phase::Closed => {}
@@ -205,7 +197,7 @@ impl Exchange {
                 if matches!(self.phase, Phase::Call) && self.up.is_attached() {
                     match self.call.response {
                         Response::Awaited => self.lose_upstream(ambient, worker),
-                        Response::Streaming { .. } => {
+                        Response::Streaming => {
                             let reason = self.up.end_reason();
                             self.cut_response(reason, ambient);
                         }
@@ -283,7 +275,7 @@ impl Exchange {
         self.up.state = State::None;
         let context = Context {
             peer: &self.peer,
-            upgrade: self.call.facts.upgrade.as_deref(),
+            upgrade: self.call.begins.upgrade.as_deref(),
             own_bucket: &self.own_bucket,
             now: ambient.now,
             complete_since: self.call.request_complete,
@@ -296,20 +288,15 @@ impl Exchange {
     }
 
     /// A response that is to be tried again: it is thrown away, with its connection unless all of it is here.
-    pub(super) fn discard_response(
-        &mut self,
-        reusable: bool,
-        ambient: Ambient,
-        worker: &mut Worker,
-    ) {
+    pub(super) fn discard_response(&mut self, ambient: Ambient, worker: &mut Worker) {
         let is_whole = loop {
-            match self.up.reader.body(&mut self.up.inbox) {
+            match self.up.connection.body() {
                 Ok(Part::Data(_) | Part::Trailers(_)) => {}
                 Ok(Part::End) => break true,
                 Ok(Part::NeedMore) | Err(_) => break false,
             }
         };
-        self.release_upstream(reusable && is_whole, ambient, worker);
+        self.release_upstream(is_whole, ambient, worker);
     }
 
     /// An attempt ended without a response; the request machine says what now.
@@ -379,24 +366,25 @@ impl Exchange {
         }
     }
 
-    /// The response is complete: keep the connection if it can carry another request.
+    /// The response is over: keep the connection if that has been read to its end and can carry another request.
     pub(super) fn release_upstream(
         &mut self,
-        reusable: bool,
+        is_whole: bool,
         ambient: Ambient,
         worker: &mut Worker,
     ) {
-        let clean = self.call.request_body == RequestBody::Complete
+        let clean = is_whole
+            && self.up.connection.persists()
+            && self.call.request_body == RequestBody::Complete
             && !self.up.is_deaf()
-            && self.up.outbox.is_empty()
-            && self.up.inbox.is_empty();
+            && self.up.connection.outbox.is_empty()
+            && self.up.connection.inbox.is_empty();
         match mem::replace(&mut self.up.state, State::None) {
             State::Attached {
                 link: Some(link),
                 target,
                 ..
-            } if reusable
-                && clean
+            } if clean
                 && link.may_go_on(ambient.now)
                 && worker.may_keep(&link)
                 && worker.still_has(target.host.as_deref(), &target.address, &self.record) =>

@@ -6,7 +6,6 @@
 use std::ops::Range;
 
 use super::{Exchange, Phase, Side};
-use crate::http1::{Asked, Heads};
 
 impl Exchange {
     /// Which of the last `count` bytes of [`Exchange::space`], which were just read and not told yet, are of bodies, or are
@@ -19,20 +18,22 @@ impl Exchange {
                 end: count,
             }]);
         }
-        let asked = |upgrade| {
-            let method = &self.record.request.method;
-            Heads::Response(Asked { method, upgrade })
-        };
-        let (reader, inbox, heads) = match (side, &self.aside) {
-            (Side::Downstream, _) => (&self.down.reader, &self.down.inbox, Heads::Requests),
-            (Side::Aside, Some(aside)) => (&aside.up.reader, &aside.up.inbox, asked(false)),
+        let (bodies, unread) = match (side, &self.aside) {
+            (Side::Downstream, _) => {
+                let client = &self.down.connection;
+                (client.bodies_ahead(), client.inbox.len())
+            }
+            (Side::Aside, Some(aside)) => {
+                let endpoint = &aside.up.connection;
+                (endpoint.bodies_ahead(), endpoint.inbox.len())
+            }
             (Side::Upstream, _) | (Side::Aside, None) => {
-                let upgrade = self.call.facts.upgrade.is_some();
-                (&self.up.reader, &self.up.inbox, asked(upgrade))
+                let endpoint = &self.up.connection;
+                (endpoint.bodies_ahead(), endpoint.inbox.len())
             }
         };
-        let before = inbox.len().saturating_sub(count);
-        let bodies = reader.bodies_ahead(inbox, heads).into_iter();
+        let before = unread.saturating_sub(count);
+        let bodies = bodies.into_iter();
         bodies
             .map(|body| body.start.saturating_sub(before)..body.end.saturating_sub(before))
             .filter(|body| !body.is_empty())

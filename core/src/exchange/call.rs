@@ -1,8 +1,8 @@
 //! How far the request being served has come, in both directions.
 
 use super::replay::{Replay, STALE_LIMIT};
-use crate::http1::RequestFacts;
 use crate::message::Headers;
+use crate::stream::Begins;
 use crate::time::{Duration, Instant};
 
 /// The request's body, from the client to the endpoint.
@@ -22,22 +22,14 @@ pub(super) enum Response {
     #[default]
     Awaited,
     /// Its head is on its way to the client.
-    Streaming {
-        /// Whether the client's connection can carry another request afterwards.
-        keep_alive: bool,
-        /// Whether the endpoint's connection can carry another request afterwards.
-        reusable: bool,
-        /// Its length is not known beforehand. A client of HTTP/1.0 gets no chunks, so it takes the end of its
-        /// connection for the end of the body, and must see a reset if that is cut.
-        unsized_body: bool,
-    },
+    Streaming,
 }
 
 /// One request and its response.
 #[derive(Debug, Default)]
 pub(super) struct Call {
-    /// What the codec learned from the head.
-    pub(super) facts: RequestFacts,
+    /// What the head says of the rest.
+    pub(super) begins: Begins,
     pub(super) request_body: RequestBody,
     pub(super) response: Response,
     /// The body as far as it arrived.
@@ -50,8 +42,6 @@ pub(super) struct Call {
     pub(super) interim_sent: bool,
     /// An injected delay holds the request until then.
     pub(super) delayed_until: Option<Instant>,
-    /// The protocol of a 101.
-    pub(super) switched_to: Option<Box<str>>,
     /// When the last byte of the request arrived.
     pub(super) request_complete: Option<Instant>,
     /// When the whole request must be over.
@@ -64,11 +54,11 @@ pub(super) struct Call {
 
 impl Call {
     /// Another request begins; the memory of the last one's body is kept.
-    pub(super) fn restart(&mut self, facts: RequestFacts) {
+    pub(super) fn restart(&mut self, begins: Begins) {
         let mut replay = core::mem::take(&mut self.replay);
         replay.begin(STALE_LIMIT);
         *self = Self {
-            facts,
+            begins,
             replay,
             ..Self::default()
         };

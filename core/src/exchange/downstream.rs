@@ -2,76 +2,29 @@
 
 use core::mem;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::call::{RequestBody, Response};
 use super::replay::RETRY_LIMIT;
 use super::{Ambient, Exchange, ListenerKind, Output, Phase, Side};
+use crate::connection::ToClient;
 use crate::decision::Refused;
-use crate::http1::{BodyLength, Framing, Limits, Part, Reader, Reply, RequestFacts, Writer};
-use crate::message::Version;
-use crate::outbox::Outbox;
 use crate::request::{self, Context, Verdict};
+use crate::stream::{Begins, BodyLength, Part};
 use crate::worker::Worker;
 
-/// The client's connection.
+/// The client's side.
 #[derive(Debug)]
 pub(super) struct Downstream {
-    pub(super) reader: Reader,
-    pub(super) writer: Writer,
-    pub(super) inbox: BytesMut,
-    pub(super) outbox: Outbox,
-    /// A read used all the room it was given, so the next ones get more, until the buffer is given back.
-    pub(super) filled: bool,
+    pub(super) connection: ToClient,
     /// The client will send nothing more.
     pub(super) eof: bool,
-}
-
-impl Downstream {
-    pub(super) fn new() -> Self {
-        Self {
-            reader: Reader::requests(Limits::REQUEST),
-            writer: Writer::default(),
-            inbox: BytesMut::new(),
-            outbox: Outbox::default(),
-            filled: false,
-            eof: false,
-        }
-    }
-
-    pub(super) fn on_read(&mut self, count: usize) {
-        debug_assert!(
-            count > 0 && count <= self.inbox.len(),
-            "Read tells of bytes that were appended"
-        );
-        self.filled |= self.inbox.len() == self.inbox.capacity();
-    }
-
-    pub(super) fn return_buffers(&mut self, worker: &mut Worker) {
-        self.filled = false;
-        if self.inbox.capacity() > 0 {
-            worker.give_buffer(mem::take(&mut self.inbox));
-        }
-        if let Some(block) = self.outbox.take_block() {
-            worker.give_buffer(block);
-        }
-    }
-
-    /// Gives back what holds nothing, while a request is being served.
-    pub(super) fn return_unused(&mut self, worker: &mut Worker) {
-        if !self.filled {
-            worker.take_back(&mut self.inbox);
-        }
-        if let Some(block) = self.outbox.take_block() {
-            worker.give_buffer(block);
-        }
-    }
 }
 
 impl Exchange {
     /// Tries to read the head of the next request. Says whether something came of it.
     pub(super) fn read_head(&mut self, ambient: Ambient, worker: &mut Worker) -> bool {
-        if self.down.inbox.is_empty() {
+        if self.down.connection.inbox.is_empty() {
             return false;
         }
         if let Phase::Head {
@@ -85,14 +38,10 @@ impl Exchange {
             self.begun += 1;
             self.record.restart(ambient.now, entropy);
         }
-        match self
-            .down
-            .reader
-            .request_head(&mut self.down.inbox, &mut self.record.request)
-        {
+        match self.down.connection.head(&mut self.record.request) {
             Ok(None) => false,
-            Ok(Some(facts)) => {
-                self.call.restart(facts);
+            Ok(Some(begins)) => {
+                self.call.restart(begins);
                 self.phase = Phase::Call;
                 self.begin_call(ambient, worker);
                 true
@@ -116,13 +65,13 @@ impl Exchange {
     fn begin_call(&mut self, ambient: Ambient, worker: &mut Worker) {
         self.record.view = Some(worker.view().clone());
         self.up.request_sent = false;
-        if self.call.facts.framing == Framing::None {
+        if self.call.begins.body == BodyLength::None {
             self.call.request_complete = Some(ambient.now);
         } else {
             self.call.request_body = RequestBody::Streaming;
         }
-        let too_long = match (self.call.facts.framing, self.settings.max_request_body) {
-            (Framing::Length(length), Some(max)) => length > max,
+        let too_long = match (self.call.begins.body, self.settings.max_request_body) {
+            (BodyLength::Known(length), Some(max)) => length > max,
             _ => false,
         };
         let verdict = if too_long {
@@ -130,7 +79,7 @@ impl Exchange {
         } else {
             let context = Context {
                 peer: &self.peer,
-                upgrade: self.call.facts.upgrade.as_deref(),
+                upgrade: self.call.begins.upgrade.as_deref(),
                 own_bucket: &self.own_bucket,
                 now: ambient.now,
                 complete_since: self.call.request_complete,
@@ -154,7 +103,7 @@ impl Exchange {
         }
         let context = Context {
             peer: &self.peer,
-            upgrade: self.call.facts.upgrade.as_deref(),
+            upgrade: self.call.begins.upgrade.as_deref(),
             own_bucket: &self.own_bucket,
             now: ambient.now,
             complete_since: self.call.request_complete,
@@ -195,17 +144,19 @@ impl Exchange {
     pub(super) fn reply(&mut self, text: Bytes, ambient: Ambient, worker: &mut Worker) {
         self.drop_upstream();
         self.skip_buffered_body(ambient);
-        let keep_alive = self.can_keep_alive() && !self.says_close(worker);
+        let wish = self.can_keep_alive() && !self.says_close(worker);
         self.tell_rate_limit(ambient);
         let body = request::complete_local(text, &self.record, &mut self.response, worker.date());
         self.record.status = self.response.status.as_u16();
-        let keep_alive = self.write_head(BodyLength::Known(body.len() as u64), keep_alive, worker);
+        let client = &mut self.down.connection;
+        let length = BodyLength::Known(body.len() as u64);
+        client.respond(&self.response, length, wish, worker);
         if self.record.request.method != http::Method::HEAD {
             self.record.bytes_sent = body.len() as u64;
         }
-        self.down.writer.data(body, &mut self.down.outbox);
-        let whole = self.down.writer.end(None, &mut self.down.outbox);
-        debug_assert!(whole, "a local body is as long as its head says");
+        client.data(body, worker);
+        client.end(None, worker);
+        let keep_alive = client.persists();
         self.phase = Phase::Flush { keep_alive };
     }
 
@@ -213,7 +164,7 @@ impl Exchange {
     /// that sent it along with the head can go on using the connection.
     fn skip_buffered_body(&mut self, ambient: Ambient) {
         while self.call.request_body == RequestBody::Streaming {
-            match self.down.reader.body(&mut self.down.inbox) {
+            match self.down.connection.body() {
                 Ok(Part::Data(data)) => self.record.bytes_received += data.len() as u64,
                 Ok(Part::End | Part::Trailers(_)) => {
                     self.call.request_body = RequestBody::Complete;
@@ -226,7 +177,7 @@ impl Exchange {
 
     /// Whether the connection can carry another request after this response.
     pub(super) fn can_keep_alive(&self) -> bool {
-        self.call.facts.keep_alive
+        self.down.connection.persists()
             && self.call.request_body == RequestBody::Complete
             && !self.down.eof
     }
@@ -248,32 +199,10 @@ impl Exchange {
         );
     }
 
-    /// Writes the response's head to the client. Says whether the connection can be used again.
-    pub(super) fn write_head(
-        &mut self,
-        body: BodyLength,
-        keep_alive: bool,
-        worker: &mut Worker,
-    ) -> bool {
-        worker.lend_block(&mut self.down.outbox);
-        let request = &self.record.request;
-        let upgrade = self.call.switched_to.as_deref();
-        let reply = Reply {
-            method: &request.method,
-            version: request.version,
-            body,
-            keep_alive,
-            upgrade,
-        };
-        self.down
-            .writer
-            .response_head(&self.response, &reply, &mut self.down.outbox)
-    }
-
     /// A head or a body that broke the rules: answer once and close.
     pub(super) fn refuse(&mut self, refused: &Refused, ambient: Ambient, worker: &mut Worker) {
         // The framing of what follows is unknown, so nothing after this is read as a request.
-        self.call.facts.keep_alive = false;
+        self.down.connection.end_turns();
         self.call.request_body = RequestBody::Complete;
         if self.call.response != Response::Awaited {
             self.cut(ambient);
@@ -289,7 +218,8 @@ impl Exchange {
 
     /// The head did not arrive in time.
     pub(super) fn refuse_slow_head(&mut self, ambient: Ambient, worker: &mut Worker) {
-        self.call.restart(RequestFacts::default());
+        self.down.connection.give_up_head();
+        self.call.restart(Begins::default());
         self.refuse(&request::SLOW_HEAD, ambient, worker);
         self.advance(ambient, worker);
     }
@@ -302,11 +232,11 @@ impl Exchange {
                 since: None,
                 idle_since: ambient.now,
             };
-            self.call.restart(RequestFacts::default());
+            self.call.restart(Begins::default());
             return true;
         }
-        let client_is_done =
-            self.call.request_body == RequestBody::Complete && self.down.inbox.is_empty();
+        let client_is_done = self.call.request_body == RequestBody::Complete
+            && self.down.connection.inbox.is_empty();
         if client_is_done || self.down.eof {
             self.close();
         } else {
@@ -323,16 +253,10 @@ impl Exchange {
 
     /// The response had begun and cannot be completed: end so that the client can tell.
     pub(super) fn cut(&mut self, ambient: Ambient) {
-        let unmarked = match self.call.response {
-            Response::Streaming { unsized_body, .. } => {
-                unsized_body && self.record.request.version == Version::Http10
-            }
-            Response::Awaited => false,
-        };
         self.drop_upstream();
-        if unmarked {
+        if self.down.connection.would_seem_whole() {
             self.end_record(ambient);
-            self.down.outbox.clear();
+            self.down.connection.outbox.clear();
             self.outputs.push_back(Output::Reset);
             self.phase = Phase::Closed;
         } else {

@@ -12,8 +12,8 @@ use super::replay::Replay;
 use super::upstream::{Upstream, end_attempt};
 use super::{Ambient, Exchange, Output, Phase, Side};
 use crate::decision::{AttemptEnd, Details, ResetReason};
-use crate::http1::{Asked, ResponseFacts};
 use crate::request::{self, Judged};
+use crate::stream::Answer;
 use crate::worker::Worker;
 
 /// An attempt that takes too long, beside which there is a newer one.
@@ -29,7 +29,7 @@ pub(super) struct Aside {
 impl Exchange {
     pub(super) fn on_per_try_timeout(&mut self, ambient: Ambient, worker: &mut Worker) {
         // What asks for another protocol is a conversation with one endpoint.
-        let may_hedge = self.record.timeouts.hedges && self.call.facts.upgrade.is_none();
+        let may_hedge = self.record.timeouts.hedges && self.call.begins.upgrade.is_none();
         if !may_hedge {
             self.fail_attempt(ResetReason::PerTryTimeout, ambient, worker);
             return;
@@ -67,7 +67,7 @@ impl Exchange {
             return;
         };
         self.drop_upstream();
-        self.up.return_buffers(worker);
+        self.up.connection.rest(worker);
         let Aside {
             up,
             attempt,
@@ -111,17 +111,12 @@ impl Exchange {
     pub(super) fn pump_aside(&mut self, ambient: Ambient, worker: &mut Worker) {
         if let Some(aside) = &mut self.aside {
             let Aside { up, replay, .. } = &mut **aside;
-            up.send_again(replay, true, self.call.request_trailers.as_ref());
+            up.send_again(replay, true, self.call.request_trailers.as_ref(), worker);
         }
         while let Some(aside) = &mut self.aside {
-            let asked = Asked {
-                method: &self.record.request.method,
-                upgrade: false,
-            };
-            let up = &mut aside.up;
-            match (up.reader).response_head(&mut up.inbox, asked, &mut self.response) {
+            match aside.up.connection.head(&mut self.response) {
                 Ok(None) => return,
-                Ok(Some(facts)) => self.on_head_aside(&facts, ambient, worker),
+                Ok(Some(answer)) => self.on_head_aside(&answer, ambient, worker),
                 Err(_refused) => self.lose_aside(ResetReason::ProtocolError),
             }
         }
@@ -130,13 +125,13 @@ impl Exchange {
         }
     }
 
-    fn on_head_aside(&mut self, facts: &ResponseFacts, ambient: Ambient, worker: &mut Worker) {
+    fn on_head_aside(&mut self, answer: &Answer, ambient: Ambient, worker: &mut Worker) {
         let Some(aside) = &mut self.aside else {
             return;
         };
         let older = aside.attempt;
         self.record.about = Some(older);
-        if !facts.interim {
+        if matches!(answer, Answer::Final(_)) {
             aside
                 .up
                 .on_status(self.response.status.as_u16(), &mut self.record);
@@ -152,7 +147,11 @@ impl Exchange {
             end_attempt(&mut self.record, AttemptEnd::Overtaken);
         }
         self.take_back(worker);
-        self.pass_on(facts, ambient, worker);
+        match answer {
+            Answer::Final(body) => self.pass_on(*body, ambient, worker),
+            // Nobody who asks for another protocol is hedged.
+            Answer::Interim | Answer::Switched(_) => self.pass_on_interim(worker),
+        }
     }
 
     pub(super) fn on_aside_eof(&mut self, ambient: Ambient, worker: &mut Worker) {

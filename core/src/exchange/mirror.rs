@@ -8,9 +8,8 @@
 use super::call::{Call, RequestBody, Response};
 use super::downstream::Downstream;
 use super::{Ambient, Exchange, Output, Phase};
+use crate::connection::ToClient;
 use crate::decision::{MirrorFate, Mirrored, Record};
-use crate::http1::RequestFacts;
-use crate::outbox::Outbox;
 use crate::request::{self, Context};
 use crate::time::Duration;
 use crate::worker::{MirrorPlace, Worker};
@@ -84,10 +83,7 @@ impl Exchange {
     fn copy(&mut self, record: Record, place: MirrorPlace, ambient: Ambient) -> Self {
         let timeout = record.timeouts.whole.unwrap_or(LONGEST);
         let call = Call {
-            facts: RequestFacts {
-                keep_alive: false,
-                ..self.call.facts.clone()
-            },
+            begins: self.call.begins.clone(),
             request_body: RequestBody::Complete,
             replay: self.call.replay.share(),
             request_trailers: self.call.request_trailers.clone(),
@@ -98,8 +94,8 @@ impl Exchange {
         Self {
             phase: Phase::Call,
             down: Downstream {
-                outbox: Outbox::nowhere(),
-                ..Downstream::new()
+                connection: ToClient::nowhere(),
+                eof: false,
             },
             call,
             record,

@@ -24,7 +24,6 @@ mod adaptive;
 mod admission;
 mod attempt;
 mod bodies;
-mod buffers;
 mod call;
 mod downstream;
 mod hedge;
@@ -45,7 +44,10 @@ pub use io::{ConnectFault, Input, Interest, Output, Side, Timer};
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use bytes::BytesMut;
+
 use crate::cluster::Bucket;
+use crate::connection::ToClient;
 use crate::decision::{AttemptEnd, Details, Record};
 use crate::entropy::Entropy;
 use crate::message::ResponseHead;
@@ -131,10 +133,6 @@ impl Exchange {
     }
 
     fn new(peer: Peer, settings: WorkerSettings, now: Instant) -> Self {
-        let mut down = Downstream::new();
-        if settings.tells_bodies {
-            down.outbox.mark_bodies();
-        }
         Self {
             peer,
             settings,
@@ -142,7 +140,10 @@ impl Exchange {
                 since: None,
                 idle_since: now,
             },
-            down,
+            down: Downstream {
+                connection: ToClient::new(settings.tells_bodies),
+                eof: false,
+            },
             up: Upstream::new(&settings),
             aside: None,
             call: Call::default(),
@@ -166,14 +167,14 @@ impl Exchange {
             self.moved_at = ambient.now;
         }
         match input {
-            Input::Read(Side::Downstream, count) => self.down.on_read(count),
+            Input::Read(Side::Downstream, count) => self.down.connection.on_read(count),
             Input::Read(Side::Upstream, count) => self.up.on_read(count),
             Input::Read(Side::Aside, count) => self.aside_side().on_read(count),
             Input::Wrote(Side::Aside, count) => self.aside_side().on_wrote(count),
             Input::WriteFailed(Side::Aside) => self.aside_side().on_write_failed(),
             Input::Eof(Side::Aside) => self.on_aside_eof(ambient, worker),
             Input::Broken(Side::Aside) => self.on_aside_broken(ambient, worker),
-            Input::Wrote(Side::Downstream, count) => self.down.outbox.advance(count),
+            Input::Wrote(Side::Downstream, count) => self.down.connection.outbox.advance(count),
             Input::Wrote(Side::Upstream, count) => self.up.on_wrote(count),
             Input::Eof(Side::Downstream) => self.on_downstream_eof(ambient),
             Input::Eof(Side::Upstream) => self.on_upstream_eof(ambient, worker),
@@ -216,18 +217,25 @@ impl Exchange {
         }
     }
 
+    /// Where to append what is read from a side; it has room.
+    pub fn space(&mut self, side: Side, worker: &mut Worker) -> &mut BytesMut {
+        match side {
+            Side::Downstream => self.down.connection.space(worker),
+            Side::Upstream => self.up.connection.space(worker),
+            Side::Aside => self.aside_side().connection.space(worker),
+        }
+    }
+
     /// What is to be written to a side.
     #[must_use]
     pub fn outbox(&self, side: Side) -> &Outbox {
         match side {
-            Side::Downstream => &self.down.outbox,
-            Side::Upstream => &self.up.outbox,
+            Side::Downstream => &self.down.connection.outbox,
+            Side::Upstream => &self.up.connection.outbox,
             Side::Aside => {
-                &self
-                    .aside
-                    .as_ref()
-                    .map_or(&self.up, |aside| &aside.up)
-                    .outbox
+                let aside = self.aside.as_ref();
+                let up = aside.map_or(&self.up, |aside| &aside.up);
+                &up.connection.outbox
             }
         }
     }
@@ -266,11 +274,11 @@ impl Exchange {
                 Phase::Call => self.advance_call(ambient, worker),
                 Phase::Flush { keep_alive } => {
                     let keep_alive = *keep_alive;
-                    self.down.outbox.is_empty() && self.finish(keep_alive, ambient)
+                    self.down.connection.outbox.is_empty() && self.finish(keep_alive, ambient)
                 }
                 Phase::Tunnel(_) => self.advance_tunnel(ambient, worker),
                 Phase::Linger { .. } => {
-                    self.down.inbox.clear();
+                    self.down.connection.inbox.clear();
                     false
                 }
                 Phase::Closed => false,
@@ -283,8 +291,8 @@ impl Exchange {
 
     fn interest(&self) -> Interest {
         let mut interest = Interest {
-            write_downstream: !self.down.outbox.is_empty(),
-            write_upstream: self.up.is_attached() && !self.up.outbox.is_empty(),
+            write_downstream: !self.down.connection.outbox.is_empty(),
+            write_upstream: self.up.is_attached() && !self.up.connection.outbox.is_empty(),
             connect: self.up.is_connecting(),
             woken: self.up.waiter(),
             deadline: self.deadline(),
@@ -297,13 +305,14 @@ impl Exchange {
                 interest.read_upstream = self.wants_response_bytes();
                 let aside = self.aside.as_deref();
                 interest.read_aside = aside.is_some();
-                interest.write_aside = aside.is_some_and(|aside| !aside.up.outbox.is_empty());
+                interest.write_aside =
+                    aside.is_some_and(|aside| !aside.up.connection.outbox.is_empty());
             }
             Phase::Tunnel(tunnel) => {
                 interest.read_downstream =
-                    tunnel.reads(Side::Downstream) && !self.up.outbox.is_above_limit();
+                    tunnel.reads(Side::Downstream) && !self.up.connection.outbox.is_above_limit();
                 interest.read_upstream =
-                    tunnel.reads(Side::Upstream) && !self.down.outbox.is_above_limit();
+                    tunnel.reads(Side::Upstream) && !self.down.connection.outbox.is_above_limit();
             }
             Phase::Flush { .. } | Phase::Closed => {}
         }
@@ -363,7 +372,7 @@ impl Exchange {
     fn close(&mut self) {
         self.give_up_aside(AttemptEnd::Cancelled);
         self.drop_upstream();
-        self.down.outbox.clear();
+        self.down.connection.outbox.clear();
         if !matches!(self.phase, Phase::Closed) {
             self.outputs.push_back(Output::Close(Side::Downstream));
         }
@@ -374,6 +383,24 @@ impl Exchange {
     fn drop_upstream(&mut self) {
         if self.up.detach() {
             self.outputs.push_back(Output::Close(Side::Upstream));
+        }
+    }
+
+    /// After every input: memory is lent while bytes move and no longer. Thousands of clients may have sent half a head, wait
+    /// for a slow endpoint, or hold a tunnel open that says nothing.
+    fn return_buffers(&mut self, worker: &mut Worker) {
+        let (client, endpoint) = (&mut self.down.connection, &mut self.up.connection);
+        match self.phase {
+            Phase::Head { .. } | Phase::Closed => {
+                if client.inbox.is_empty() {
+                    endpoint.rest(worker);
+                }
+                client.rest(worker);
+            }
+            Phase::Call | Phase::Flush { .. } | Phase::Tunnel(_) | Phase::Linger { .. } => {
+                client.pause(worker);
+                endpoint.pause(worker);
+            }
         }
     }
 }

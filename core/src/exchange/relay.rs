@@ -3,8 +3,8 @@
 use super::call::{Call, RequestBody, Response};
 use super::{Ambient, Exchange, INBOX_LIMIT, Phase};
 use crate::decision::{AttemptEnd, Details, ResetReason};
-use crate::http1::{Asked, BodyLength, Eof, Framing, Part, ResponseFacts};
 use crate::request::{self, Judged};
+use crate::stream::{Answer, BodyLength, Part};
 use crate::worker::Worker;
 
 impl Exchange {
@@ -26,23 +26,23 @@ impl Exchange {
             && self.up.is_attached()
             && !self.up.is_deaf();
         if flowing {
-            !self.up.outbox.is_above_limit()
+            !self.up.connection.outbox.is_above_limit()
         } else {
-            self.down.inbox.len() < INBOX_LIMIT
+            self.down.connection.inbox.len() < INBOX_LIMIT
         }
     }
 
     pub(super) const fn wants_response_bytes(&self) -> bool {
-        self.up.is_attached() && !self.down.outbox.is_above_limit()
+        self.up.is_attached() && !self.down.connection.outbox.is_above_limit()
     }
 
     fn pump_request(&mut self, ambient: Ambient, worker: &mut Worker) {
-        if self.up.is_deaf() || self.up.is_attached() && !self.send_again() {
+        if self.up.is_deaf() || self.up.is_attached() && !self.send_again(worker) {
             return;
         }
         // An upgrade is a question: the bytes after it belong to the answer, 101 or not.
         while self.call.request_body == RequestBody::Streaming && self.takes_request_body() {
-            match self.down.reader.body(&mut self.down.inbox) {
+            match self.down.connection.body() {
                 Ok(Part::NeedMore) => return,
                 Ok(Part::Data(data)) => {
                     self.record.bytes_received += data.len() as u64;
@@ -56,17 +56,15 @@ impl Exchange {
                     }
                     self.call.replay.push(&data);
                     if self.up.is_attached() {
-                        worker.lend_block(&mut self.up.outbox);
-                        self.up.writer.data(data, &mut self.up.outbox);
+                        self.up.connection.data(data, worker);
                     }
                 }
                 Ok(Part::Trailers(trailers)) => self.call.request_trailers = Some(trailers),
                 Ok(Part::End) => {
                     self.complete_request(ambient);
                     if self.up.is_attached() {
-                        worker.lend_block(&mut self.up.outbox);
                         let trailers = self.call.request_trailers.as_ref();
-                        self.up.end_request_body(trailers);
+                        self.up.end_request_body(trailers, worker);
                     }
                     self.send_mirrors(ambient, worker);
                 }
@@ -82,13 +80,13 @@ impl Exchange {
     /// and must not wait for an endpoint that does not answer.
     fn takes_request_body(&self) -> bool {
         if self.up.is_attached() {
-            !self.up.outbox.is_above_limit()
+            !self.up.connection.outbox.is_above_limit()
         } else {
-            self.call.replay.has_room(self.down.inbox.len())
+            self.call.replay.has_room(self.down.connection.inbox.len())
         }
     }
 
-    fn send_again(&mut self) -> bool {
+    fn send_again(&mut self, worker: &mut Worker) -> bool {
         let Call {
             replay,
             request_body,
@@ -97,7 +95,7 @@ impl Exchange {
         } = &mut self.call;
         let is_complete = *request_body == RequestBody::Complete;
         self.up
-            .send_again(replay, is_complete, request_trailers.as_ref())
+            .send_again(replay, is_complete, request_trailers.as_ref(), worker)
     }
 
     fn complete_request(&mut self, ambient: Ambient) {
@@ -112,25 +110,15 @@ impl Exchange {
         // Interim heads count too: an endpoint may send any number of them.
         while self.wants_response_bytes() && matches!(self.phase, Phase::Call) {
             match self.call.response {
-                Response::Awaited => {
-                    let asked = Asked {
-                        method: &self.record.request.method,
-                        upgrade: self.call.facts.upgrade.is_some(),
-                    };
-                    match self.up.reader.response_head(
-                        &mut self.up.inbox,
-                        asked,
-                        &mut self.response,
-                    ) {
-                        Ok(None) => return,
-                        Ok(Some(facts)) => self.on_response_head(&facts, ambient, worker),
-                        Err(_refused) => {
-                            self.fail_attempt(ResetReason::ProtocolError, ambient, worker);
-                        }
+                Response::Awaited => match self.up.connection.head(&mut self.response) {
+                    Ok(None) => return,
+                    Ok(Some(answer)) => self.on_response_head(answer, ambient, worker),
+                    Err(_refused) => {
+                        self.fail_attempt(ResetReason::ProtocolError, ambient, worker);
                     }
-                }
-                Response::Streaming { reusable, .. } => {
-                    if !self.pump_response_body(reusable, ambient, worker) {
+                },
+                Response::Streaming => {
+                    if !self.pump_response_body(ambient, worker) {
                         return;
                     }
                 }
@@ -139,34 +127,22 @@ impl Exchange {
     }
 
     /// Moves one part of the response's body. Says whether there may be more.
-    fn pump_response_body(
-        &mut self,
-        reusable: bool,
-        ambient: Ambient,
-        worker: &mut Worker,
-    ) -> bool {
-        if !self.up.inbox.is_empty() {
-            worker.lend_block(&mut self.down.outbox);
-        }
-        match self.up.reader.body(&mut self.up.inbox) {
+    fn pump_response_body(&mut self, ambient: Ambient, worker: &mut Worker) -> bool {
+        match self.up.connection.body() {
             Ok(Part::NeedMore) => false,
             Ok(Part::Data(data)) => {
                 self.record.bytes_sent += data.len() as u64;
-                self.down.writer.data(data, &mut self.down.outbox);
+                self.down.connection.data(data, worker);
                 true
             }
             Ok(Part::Trailers(trailers)) => {
-                self.call.trailers = self.call.facts.accepts_trailers.then_some(trailers);
+                self.call.trailers = Some(trailers);
                 true
             }
             Ok(Part::End) => {
                 let trailers = self.call.trailers.take();
-                let whole = self
-                    .down
-                    .writer
-                    .end(trailers.as_ref(), &mut self.down.outbox);
-                debug_assert!(whole, "the reader has counted the body");
-                self.complete_response(reusable, ambient, worker);
+                self.down.connection.end(trailers.as_ref(), worker);
+                self.complete_response(ambient, worker);
                 false
             }
             Err(_refused) => {
@@ -176,35 +152,40 @@ impl Exchange {
         }
     }
 
-    fn on_response_head(&mut self, facts: &ResponseFacts, ambient: Ambient, worker: &mut Worker) {
-        if facts.switched {
-            self.begin_upgrade_tunnel(facts.upgrade.clone(), ambient, worker);
-            return;
+    fn on_response_head(&mut self, answer: Answer, ambient: Ambient, worker: &mut Worker) {
+        match answer {
+            Answer::Switched(protocol) => self.begin_upgrade_tunnel(protocol, ambient, worker),
+            Answer::Interim => {
+                self.give_up_aside(AttemptEnd::Overtaken);
+                self.pass_on_interim(worker);
+            }
+            Answer::Final(body) => self.on_final_head(body, ambient, worker),
         }
-        if !facts.interim {
-            self.up
-                .on_status(self.response.status.as_u16(), &mut self.record);
-            if !self.up.is_judged {
-                self.report_response(ambient);
+    }
+
+    fn on_final_head(&mut self, body: BodyLength, ambient: Ambient, worker: &mut Worker) {
+        self.up
+            .on_status(self.response.status.as_u16(), &mut self.record);
+        if !self.up.is_judged {
+            self.report_response(ambient);
+        }
+        let (was_hedged, can_repeat) = (self.up.was_hedged, self.can_repeat());
+        let (record, response) = (&mut self.record, &self.response);
+        match request::after_response(was_hedged, can_repeat, record, response, ambient.now) {
+            Judged::Retry(wait) => {
+                self.discard_response(ambient, worker);
+                self.back_off(wait, ambient);
+                return;
             }
-            let (was_hedged, can_repeat) = (self.up.was_hedged, self.can_repeat());
-            let (record, response) = (&mut self.record, &self.response);
-            match request::after_response(was_hedged, can_repeat, record, response, ambient.now) {
-                Judged::Retry(wait) => {
-                    self.discard_response(facts.keep_alive, ambient, worker);
-                    self.back_off(wait, ambient);
-                    return;
-                }
-                Judged::Bad if self.aside.is_some() => {
-                    self.discard_response(facts.keep_alive, ambient, worker);
-                    self.take_back(worker);
-                    return;
-                }
-                Judged::Good | Judged::Bad => {}
+            Judged::Bad if self.aside.is_some() => {
+                self.discard_response(ambient, worker);
+                self.take_back(worker);
+                return;
             }
+            Judged::Good | Judged::Bad => {}
         }
         self.give_up_aside(AttemptEnd::Overtaken);
-        self.pass_on(facts, ambient, worker);
+        self.pass_on(body, ambient, worker);
     }
 
     fn report_response(&mut self, ambient: Ambient) {
@@ -213,13 +194,14 @@ impl Exchange {
         request::response_time::on_response(outcome, &self.record, &self.response, ambient.now);
     }
 
+    /// An interim response is the client's, of whichever attempt it is.
+    pub(super) fn pass_on_interim(&mut self, worker: &mut Worker) {
+        self.call.interim_sent = true;
+        self.down.connection.inform(&self.response, worker);
+    }
+
     /// The response is the client's, of whichever attempt it is.
-    pub(super) fn pass_on(&mut self, facts: &ResponseFacts, ambient: Ambient, worker: &mut Worker) {
-        if facts.interim {
-            self.call.interim_sent = true;
-            self.write_head(BodyLength::None, true, worker);
-            return;
-        }
+    pub(super) fn pass_on(&mut self, body: BodyLength, ambient: Ambient, worker: &mut Worker) {
         let status = self.response.status.as_u16();
         self.record.retry_slot = None;
         if !self.owes_mirrors() {
@@ -237,43 +219,32 @@ impl Exchange {
             worker.date(),
         );
         self.tell_rate_limit(ambient);
-        let keep_alive = self.call.facts.keep_alive && !self.down.eof && !self.says_close(worker);
-        let keep_alive = self.write_head(BodyLength::from(facts.framing), keep_alive, worker);
-        self.call.response = Response::Streaming {
-            keep_alive,
-            reusable: facts.keep_alive,
-            unsized_body: matches!(facts.framing, Framing::UntilClose | Framing::Chunked),
-        };
+        let wish = !self.down.eof && !self.says_close(worker);
+        let client = &mut self.down.connection;
+        client.respond(&self.response, body, wish, worker);
+        self.call.response = Response::Streaming;
     }
 
     /// The endpoint closed while its response was on the way.
     pub(super) fn end_response_at_eof(&mut self, ambient: Ambient, worker: &mut Worker) {
-        match self.up.reader.eof(&self.up.inbox) {
-            Ok(Eof::BetweenMessages | Eof::EndOfBody) => {
-                let whole = self.down.writer.end(None, &mut self.down.outbox);
-                debug_assert!(whole, "a body that lasts until the end has no length");
-                self.complete_response(false, ambient, worker);
+        match self.up.connection.on_eof() {
+            Ok(()) => {
+                self.down.connection.end(None, worker);
+                self.complete_response(ambient, worker);
             }
             Err(_cut) => self.cut_response(ResetReason::ProtocolError, ambient),
         }
     }
 
-    fn complete_response(&mut self, reusable: bool, ambient: Ambient, worker: &mut Worker) {
+    fn complete_response(&mut self, ambient: Ambient, worker: &mut Worker) {
         // A service that fails is quick about it.
         if self.record.status < 500 {
             self.report_adaptive(ambient);
         }
-        self.release_upstream(reusable, ambient, worker);
-        // What the head said holds, unless the response overtook its request.
-        let promised = matches!(
-            self.call.response,
-            Response::Streaming {
-                keep_alive: true,
-                ..
-            }
-        );
-        // A client that was not told is never cut off: the next response says close if we drain.
-        let keep_alive = promised && self.can_keep_alive();
+        self.release_upstream(true, ambient, worker);
+        // What the head said holds, unless the response overtook its request. A client that was not told is never cut off:
+        // the next response says close if we drain.
+        let keep_alive = self.can_keep_alive();
         self.phase = Phase::Flush { keep_alive };
     }
 

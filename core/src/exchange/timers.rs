@@ -93,7 +93,7 @@ impl Exchange {
                 let verdict = request::stream_timed_out(timeout, is_complete, record, response);
                 self.obey(verdict, ambient, worker);
             }
-            (Phase::Call, Response::Streaming { .. }) => {
+            (Phase::Call, Response::Streaming) => {
                 request::on_stream_cut(timeout, &mut self.record);
                 self.cut(ambient);
             }
@@ -102,7 +102,7 @@ impl Exchange {
                 request::on_stream_cut(timeout, &mut self.record);
                 self.end_record(ambient);
                 self.drop_upstream();
-                self.down.outbox.clear();
+                self.down.connection.outbox.clear();
                 self.outputs.push_back(Output::Reset);
                 self.phase = Phase::Closed;
             }

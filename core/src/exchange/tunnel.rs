@@ -4,7 +4,6 @@ use super::call::Response;
 use super::{Ambient, Exchange, Output, Phase, Side};
 use crate::cluster::ejection::Outcome;
 use crate::decision::Details;
-use crate::http1::BodyLength;
 use crate::message::ResponseHead;
 use crate::request;
 use crate::worker::Worker;
@@ -57,7 +56,6 @@ impl Exchange {
         ambient: Ambient,
         worker: &mut Worker,
     ) {
-        self.call.switched_to = protocol;
         self.up.adaptive = None;
         self.up.on_status(101, &mut self.record);
         request::outcome::report(Outcome::Response(101), &mut self.record, ambient.now);
@@ -71,7 +69,7 @@ impl Exchange {
             worker.date(),
         );
         self.tell_rate_limit(ambient);
-        self.begin_tunnel(worker);
+        self.begin_tunnel(protocol.as_deref(), worker);
     }
 
     /// The connection that a CONNECT asked for is made (RFC 9110 §9.3.6).
@@ -81,41 +79,37 @@ impl Exchange {
         request::outcome::report(Outcome::Response(200), &mut self.record, ambient.now);
         self.record.status = 200;
         self.record.details = Details::ViaUpstream;
-        self.begin_tunnel(worker);
+        self.begin_tunnel(None, worker);
     }
 
-    fn begin_tunnel(&mut self, worker: &mut Worker) {
-        self.write_head(BodyLength::None, true, worker);
-        self.call.response = Response::Streaming {
-            keep_alive: false,
-            reusable: false,
-            unsized_body: true,
-        };
+    fn begin_tunnel(&mut self, protocol: Option<&str>, worker: &mut Worker) {
+        let client = &mut self.down.connection;
+        client.switch(&self.response, protocol, worker);
+        self.call.response = Response::Streaming;
         self.call.route_deadline = None;
         self.phase = Phase::Tunnel(Tunnel::default());
     }
 
     /// Moves what has arrived, and passes on the ends. Says whether the tunnel is over.
     pub(super) fn advance_tunnel(&mut self, ambient: Ambient, worker: &mut Worker) -> bool {
-        if !self.down.inbox.is_empty() {
-            worker.lend_block(&mut self.up.outbox);
-            self.record.bytes_received += self.down.inbox.len() as u64;
-            self.up.outbox.put_bytes(self.down.inbox.split().freeze());
+        let (client, endpoint) = (&mut self.down.connection, &mut self.up.connection);
+        if !client.inbox.is_empty() {
+            self.record.bytes_received += client.inbox.len() as u64;
+            endpoint.pass(client.inbox.split().freeze(), worker);
         }
-        if !self.up.inbox.is_empty() {
-            worker.lend_block(&mut self.down.outbox);
-            self.record.bytes_sent += self.up.inbox.len() as u64;
-            self.down.outbox.put_bytes(self.up.inbox.split().freeze());
+        if !endpoint.inbox.is_empty() {
+            self.record.bytes_sent += endpoint.inbox.len() as u64;
+            client.pass(endpoint.inbox.split().freeze(), worker);
         }
         let Phase::Tunnel(tunnel) = &mut self.phase else {
             return false;
         };
-        if tunnel.downstream == Direction::Ending && self.up.outbox.is_empty() {
+        if tunnel.downstream == Direction::Ending && self.up.connection.outbox.is_empty() {
             tunnel.downstream = Direction::Ended;
             self.outputs
                 .push_back(Output::ShutdownWrite(Side::Upstream));
         }
-        if tunnel.upstream == Direction::Ending && self.down.outbox.is_empty() {
+        if tunnel.upstream == Direction::Ending && self.down.connection.outbox.is_empty() {
             tunnel.upstream = Direction::Ended;
             self.outputs
                 .push_back(Output::ShutdownWrite(Side::Downstream));

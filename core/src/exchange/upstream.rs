@@ -2,18 +2,13 @@
 //!
 //! How attempts begin, fail and are followed by others is in `attempt`.
 
-use core::mem;
-
-use bytes::BytesMut;
-
 use super::adaptive::UnderWay;
 use super::admission::Waiting;
 use super::replay::Replay;
 use crate::cluster::{ActiveRequest, Permit};
+use crate::connection::ToEndpoint;
 use crate::decision::{AttemptEnd, Record, ResetReason};
-use crate::http1::{Limits, Reader, Writer};
 use crate::message::Headers;
-use crate::outbox::Outbox;
 use crate::peer::WaiterId;
 use crate::request::Target;
 use crate::time::Instant;
@@ -50,11 +45,7 @@ pub(super) enum State {
 /// The endpoint's side.
 #[derive(Debug)]
 pub(super) struct Upstream {
-    pub(super) reader: Reader,
-    pub(super) writer: Writer,
-    pub(super) inbox: BytesMut,
-    pub(super) outbox: Outbox,
-    pub(super) filled: bool,
+    pub(super) connection: ToEndpoint,
     pub(super) state: State,
     pub(super) active: Option<ActiveRequest>,
     /// It counts against the limit of requests.
@@ -79,16 +70,8 @@ pub(super) struct Upstream {
 
 impl Upstream {
     pub(super) fn new(settings: &WorkerSettings) -> Self {
-        let mut outbox = Outbox::default();
-        if settings.tells_bodies {
-            outbox.mark_bodies();
-        }
         Self {
-            reader: Reader::responses(Limits::RESPONSE),
-            writer: Writer::default(),
-            inbox: BytesMut::new(),
-            outbox,
-            filled: false,
+            connection: ToEndpoint::new(settings.tells_bodies),
             state: State::None,
             active: None,
             admitted: None,
@@ -105,23 +88,19 @@ impl Upstream {
     }
 
     pub(super) fn on_read(&mut self, count: usize) {
-        debug_assert!(
-            count > 0 && count <= self.inbox.len(),
-            "Read tells of bytes that were appended"
-        );
         self.received = true;
-        self.filled |= self.inbox.len() == self.inbox.capacity();
+        self.connection.on_read(count);
     }
 
     pub(super) fn on_wrote(&mut self, count: usize) {
         self.wrote |= count > 0;
         self.request_sent |= count > 0;
-        self.outbox.advance(count);
+        self.connection.outbox.advance(count);
     }
 
     pub(super) fn on_write_failed(&mut self) {
         self.deaf = true;
-        self.outbox.clear();
+        self.connection.outbox.clear();
     }
 
     pub(super) const fn is_deaf(&self) -> bool {
@@ -185,17 +164,13 @@ impl Upstream {
     }
 
     pub(super) fn forget_bytes(&mut self) {
-        self.outbox.clear();
-        self.inbox.clear();
-        self.reader = Reader::responses(Limits::RESPONSE);
-        self.writer = Writer::default();
+        self.connection.restart();
         self.wrote = false;
         self.body_ended = false;
         self.per_try_deadline = None;
         self.is_judged = false;
         self.was_hedged = false;
         self.deaf = false;
-        self.filled = false;
         self.received = false;
     }
 
@@ -205,35 +180,35 @@ impl Upstream {
         replay: &mut Replay,
         is_complete: bool,
         trailers: Option<&Headers>,
+        worker: &mut Worker,
     ) -> bool {
         if self.deaf {
             return false;
         }
-        while !self.outbox.is_above_limit() {
+        while !self.connection.outbox.is_above_limit() {
             let Some(piece) = replay.next() else {
                 if is_complete {
-                    self.end_request_body(trailers);
+                    self.end_request_body(trailers, worker);
                 }
                 return true;
             };
-            self.writer.data(piece, &mut self.outbox);
+            self.connection.data(piece, worker);
         }
         false
     }
 
-    pub(super) fn end_request_body(&mut self, trailers: Option<&Headers>) {
+    pub(super) fn end_request_body(&mut self, trailers: Option<&Headers>, worker: &mut Worker) {
         if !self.body_ended {
             self.body_ended = true;
-            // The reader has counted the body, so it is as long as its head says.
-            let _ = self.writer.end(trailers, &mut self.outbox);
+            self.connection.end(trailers, worker);
         }
     }
 
     /// Why the response failed if the connection ended now: as in Envoy, a message that has begun and is cut is a broken
     /// protocol, and a body without a length, whose end a reset makes doubtful, is not.
     pub(super) fn end_reason(&mut self) -> ResetReason {
-        match self.reader.eof(&self.inbox) {
-            Ok(_) => ResetReason::ConnectionTermination,
+        match self.connection.on_eof() {
+            Ok(()) => ResetReason::ConnectionTermination,
             Err(_cut) => ResetReason::ProtocolError,
         }
     }
@@ -250,25 +225,6 @@ impl Upstream {
         end_attempt(record, AttemptEnd::Response(status));
         if let Some(active) = self.active.as_mut().filter(|_| status >= 500) {
             active.fail();
-        }
-    }
-
-    pub(super) fn return_buffers(&mut self, worker: &mut Worker) {
-        if self.inbox.is_empty() && self.inbox.capacity() > 0 {
-            worker.give_buffer(mem::take(&mut self.inbox));
-        }
-        if let Some(block) = self.outbox.take_block() {
-            worker.give_buffer(block);
-        }
-    }
-
-    /// Gives back what holds nothing, while a request is being served.
-    pub(super) fn return_unused(&mut self, worker: &mut Worker) {
-        if !self.filled {
-            worker.take_back(&mut self.inbox);
-        }
-        if let Some(block) = self.outbox.take_block() {
-            worker.give_buffer(block);
         }
     }
 }

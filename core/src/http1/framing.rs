@@ -11,6 +11,7 @@ use super::refusals::{
 use super::response_head::Asked;
 use crate::decision::Refused;
 use crate::message::{Headers, Known, Version};
+use crate::stream::BodyLength;
 
 /// How the end of a message's body is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,18 +27,6 @@ pub enum Framing {
     UntilClose,
     /// No longer HTTP: bytes pass both ways until the connection ends.
     Tunnel,
-}
-
-/// How much body a head to be written announces.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum BodyLength {
-    /// There is none.
-    #[default]
-    None,
-    /// This many bytes.
-    Known(u64),
-    /// Some; how much will be seen.
-    Unknown,
 }
 
 impl From<Framing> for BodyLength {

@@ -7,9 +7,10 @@ use std::ops::Range;
 
 use bytes::BytesMut;
 
-use super::reader::{Part, Reader};
+use super::reader::Reader;
 use super::response_head::Asked;
 use crate::message::{RequestHead, ResponseHead};
+use crate::stream::Part;
 
 /// What the next heads are.
 #[derive(Clone, Copy, Debug)]

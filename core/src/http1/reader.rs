@@ -4,7 +4,7 @@
 //! and remembers what it has already looked at, so the owner may only append between two calls. Never allocates per
 //! message once the heads it fills have grown to their usual size.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 
 use super::chunked::{self, Chunks, Step};
 use super::framing::Framing;
@@ -14,7 +14,8 @@ use super::refusals::{BODY_CUT, HEAD_CUT, HEAD_TOO_LARGE, START_LINE};
 use super::request_head::{self, RequestFacts};
 use super::response_head::{self, Asked, ResponseFacts};
 use crate::decision::Refused;
-use crate::message::{Headers, RequestHead, ResponseHead, is_token_byte};
+use crate::message::{RequestHead, ResponseHead, is_token_byte};
+use crate::stream::Part;
 
 /// Reads the messages that one peer sends. After a refusal it refuses for ever: where the next message begins is unknown.
 #[derive(Clone, Debug)]
@@ -61,19 +62,6 @@ impl State {
             Framing::Tunnel => Self::Tunnel,
         }
     }
-}
-
-/// A part of a body.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Part {
-    /// Nothing can be told before more bytes arrive.
-    NeedMore,
-    /// Bytes of the body or of a tunnel, split off the buffer without copying. Never empty.
-    Data(Bytes),
-    /// The trailers worth forwarding. [`Part::End`] is next.
-    Trailers(Headers),
-    /// The body is complete; the next call that makes sense asks for a head. Told again however often it is asked.
-    End,
 }
 
 /// What a connection's end means.
@@ -204,17 +192,6 @@ impl Reader {
             }
             State::Refused(refused) => Err(refused),
         }
-    }
-
-    /// From here on the bytes are a tunnel's: after an upgrade or CONNECT was answered with success.
-    pub const fn tunnel(&mut self) {
-        self.state = State::Tunnel;
-    }
-
-    /// Whether no message is under way as far as bytes were looked at.
-    #[must_use]
-    pub fn is_between_messages(&self) -> bool {
-        matches!(self.state, State::Head { lines, .. } if lines == Lines::START)
     }
 
     /// The length of the head at the front of `buf`, once all of it is there.

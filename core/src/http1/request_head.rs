@@ -19,12 +19,8 @@ pub struct RequestFacts {
     pub framing: Framing,
     /// The client wants to use the connection again.
     pub keep_alive: bool,
-    /// The client waits for 100 before it sends the body (RFC 9110 §10.1.1).
-    pub expect_continue: bool,
     /// The protocol the client wants to switch to; never `h2c`.
     pub upgrade: Option<Box<str>>,
-    /// The method is CONNECT.
-    pub connect: bool,
     /// The client takes trailers (`te: trailers`).
     pub accepts_trailers: bool,
 }
@@ -106,11 +102,9 @@ fn facts(head: &mut RequestHead) -> Result<RequestFacts, Refused> {
     let facts = RequestFacts {
         framing,
         keep_alive: connection.persists(version),
-        expect_continue: version == Version::Http11 && expects_continue(headers),
         upgrade: (!connect)
             .then(|| connection.upgrade_token(version, headers))
             .flatten(),
-        connect,
         accepts_trailers: hop_by_hop::accepts_trailers(headers),
     };
     let also: &[Known] = if connect {
@@ -120,12 +114,4 @@ fn facts(head: &mut RequestHead) -> Result<RequestFacts, Refused> {
     };
     connection.strip(headers, also);
     Ok(facts)
-}
-
-/// RFC 9110 §10.1.1; an HTTP/1.0 client's expectation is ignored by the caller.
-fn expects_continue(headers: &Headers) -> bool {
-    headers
-        .get_all(Known::Expect)
-        .flat_map(hop_by_hop::list)
-        .any(|expectation| expectation.eq_ignore_ascii_case(b"100-continue"))
 }

@@ -6,7 +6,6 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{Method, StatusCode};
 
-use super::framing::BodyLength;
 use super::hop_by_hop::is_bodiless;
 use super::number::{self, decimal};
 use super::write_fields::{
@@ -14,6 +13,7 @@ use super::write_fields::{
 };
 use crate::message::{Headers, Known, RequestHead, ResponseHead, Version};
 use crate::outbox::Outbox;
+use crate::stream::BodyLength;
 
 /// Writes the messages that go to one peer.
 #[derive(Debug, Default)]
@@ -167,9 +167,9 @@ impl Writer {
         is_whole
     }
 
-    /// From here on data is a tunnel's: after an upgrade or CONNECT was answered with success.
-    pub const fn tunnel(&mut self) {
-        self.state = State::Raw;
+    /// Whether only the connection's end can tell the end of what is being written.
+    pub(super) const fn ends_with_connection(&self) -> bool {
+        matches!(self.state, State::Raw)
     }
 }
 

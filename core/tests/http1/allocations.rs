@@ -1,9 +1,10 @@
 //! A kept connection costs no heap allocation per message once its buffers have grown.
 
 use bytes::BytesMut;
-use outrigger_core::http1::{Asked, BodyLength, Limits, Part, Reader, Reply, Writer};
+use outrigger_core::http1::{Asked, Limits, Reader, Reply, Writer};
 use outrigger_core::message::{RequestHead, ResponseHead, Version};
 use outrigger_core::outbox::Outbox;
+use outrigger_core::stream::{BodyLength, Part};
 
 /// Both directions of a proxy, as the exchange drives them.
 struct Proxy {

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use outrigger_core::http1::{BodyLength, Reply, Writer};
+use outrigger_core::http1::{Reply, Writer};
 use outrigger_core::message::{Headers, RequestHead, ResponseHead, Version};
 use outrigger_core::outbox::Outbox;
+use outrigger_core::stream::BodyLength;
 
 use crate::codec::drain;
 

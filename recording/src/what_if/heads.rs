@@ -3,9 +3,10 @@
 use bytes::BytesMut;
 use outrigger_core::cluster::Bucket;
 use outrigger_core::entropy::Entropy;
-use outrigger_core::http1::{Limits, Part, Reader, RequestFacts};
+use outrigger_core::http1::Server;
 use outrigger_core::message::RequestHead;
 use outrigger_core::peer::Peer;
+use outrigger_core::stream::{Begins, Part};
 
 use crate::input_bytes::Bytes;
 
@@ -13,7 +14,7 @@ use crate::input_bytes::Bytes;
 pub(super) struct Client {
     pub(super) worker: u32,
     pub(super) peer: Peer,
-    reader: Reader,
+    codec: Server,
     inbox: BytesMut,
     begun: u64,
     /// The bucket that it would have for itself, by each configuration.
@@ -25,7 +26,7 @@ impl Client {
         Self {
             worker,
             peer,
-            reader: Reader::requests(Limits::REQUEST),
+            codec: Server::default(),
             inbox: BytesMut::new(),
             begun: 0,
             buckets: <[Bucket; 2]>::default(),
@@ -46,9 +47,9 @@ impl Client {
     pub(super) fn next_request(
         &mut self,
         connection: Entropy,
-    ) -> Option<(RequestHead, RequestFacts, Entropy)> {
+    ) -> Option<(RequestHead, Begins, Entropy)> {
         loop {
-            match self.reader.body(&mut self.inbox) {
+            match self.codec.body(&mut self.inbox) {
                 Ok(Part::Data(_) | Part::Trailers(_)) => {}
                 Ok(Part::End) => break,
                 Ok(Part::NeedMore) => return None,
@@ -59,11 +60,11 @@ impl Client {
             }
         }
         let mut head = RequestHead::default();
-        match self.reader.request_head(&mut self.inbox, &mut head) {
-            Ok(facts) => facts.map(|facts| {
+        match self.codec.head(&mut self.inbox, &mut head) {
+            Ok(begins) => begins.map(|begins| {
                 let entropy = connection.of_request(self.begun);
                 self.begun += 1;
-                (head, facts, entropy)
+                (head, begins, entropy)
             }),
             Err(_refused) => {
                 self.inbox.clear();

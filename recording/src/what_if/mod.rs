@@ -214,11 +214,11 @@ impl<E, F: FnOnce(&Configuration<'_>) -> Result<Snapshot, E>> Run<F> {
             return Err(damaged(offset, "there is no such worker"));
         };
         client.read(&came.bytes);
-        while let Some((head, facts, entropy)) = client.next_request(came.entropy) {
+        while let Some((head, begins, entropy)) = client.next_request(came.entropy) {
             let request = Request {
                 peer: &client.peer,
                 head: &head,
-                facts: &facts,
+                begins: &begins,
                 entropy,
                 now: came.now,
             };

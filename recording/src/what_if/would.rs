@@ -7,13 +7,13 @@ use std::rc::Rc;
 use outrigger_core::cluster::Bucket;
 use outrigger_core::decision::{Record, RouteDecision};
 use outrigger_core::entropy::Entropy;
-use outrigger_core::http1::{Framing, RequestFacts};
 use outrigger_core::message::{Headers, RequestHead, ResponseHead};
 use outrigger_core::peer::Peer;
 use outrigger_core::request::{self, Context, Verdict, cluster_of};
 use outrigger_core::snapshot::{
     Action, DestinationCluster, Forward, RetryOn, RetryPolicy, Snapshot,
 };
+use outrigger_core::stream::{Begins, BodyLength};
 use outrigger_core::time::{Duration, Instant};
 use outrigger_core::worker::Worker;
 
@@ -21,7 +21,7 @@ use outrigger_core::worker::Worker;
 pub(super) struct Request<'a> {
     pub(super) peer: &'a Peer,
     pub(super) head: &'a RequestHead,
-    pub(super) facts: &'a RequestFacts,
+    pub(super) begins: &'a Begins,
     pub(super) entropy: Entropy,
     pub(super) now: Instant,
 }
@@ -63,10 +63,10 @@ impl Would {
         let mut response = ResponseHead::default();
         let mut context = Context {
             peer: request.peer,
-            upgrade: request.facts.upgrade.as_deref(),
+            upgrade: request.begins.upgrade.as_deref(),
             own_bucket,
             now: request.now,
-            complete_since: (request.facts.framing == Framing::None).then_some(request.now),
+            complete_since: (request.begins.body == BodyLength::None).then_some(request.now),
         };
         let mut verdict = request::begin(&context, &mut record, &mut response);
         if let Verdict::Delay(wait) = verdict {

@@ -5,6 +5,7 @@ use super::*;
 /// Room in the blocks that a connection has of its own.
 fn room(d: &Driver) -> usize {
     let Exchange { down, up, .. } = &d.exchange;
+    let (down, up) = (&down.connection, &up.connection);
     let blocks = [&down.outbox, &up.outbox].map(|outbox| usize::from(outbox.has_block()));
     down.inbox.capacity() + up.inbox.capacity() + blocks.iter().sum::<usize>() * 32 * 1024
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::cluster::Counted;
-use crate::exchange::buffers::READ_BLOCK_LONG;
+use crate::connection::READ_BLOCK_LONG;
 use crate::time::Duration;
 
 #[test]
@@ -140,7 +140,7 @@ fn the_response_of_a_copy_is_thrown_away_as_it_comes() {
             assert!(d.interest.read_upstream, "nothing holds a mirror up");
             d.sends(Side::Upstream, &[b'x'; 100_000]);
             assert!(d.exchange.outbox(Side::Downstream).is_empty());
-            assert!(d.exchange.up.inbox.capacity() <= 2 * READ_BLOCK_LONG + 100_000);
+            assert!(d.exchange.up.connection.inbox.capacity() <= 2 * READ_BLOCK_LONG + 100_000);
         }
     });
     assert_eq!(copy.exchange.record().bytes_sent, 50_000_000);

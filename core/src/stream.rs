@@ -1,0 +1,54 @@
+//! One request and its response as a codec tells them: the words in which codecs and the exchange speak.
+//!
+//! A message is a head, data, perhaps trailers, and an end. How each of them looks on the wire, whose turn it is and what a
+//! version forbids is the codec's; what becomes of them is the exchange's. Heads have no bytes here, only values
+//! ([`message`](crate::message)).
+
+use bytes::Bytes;
+
+use crate::message::Headers;
+
+/// How much body a head announces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BodyLength {
+    /// There is none.
+    #[default]
+    None,
+    /// This many bytes.
+    Known(u64),
+    /// Some; how much will be seen.
+    Unknown,
+}
+
+/// How a request begins, apart from its head.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Begins {
+    /// How much body follows. None for a CONNECT, whose bytes wait for the answer.
+    pub body: BodyLength,
+    /// The protocol that is asked for instead; never `h2c`.
+    pub upgrade: Option<Box<str>>,
+}
+
+/// What the head of a response begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// 1xx: another head follows.
+    Interim,
+    /// The response, with so much body.
+    Final(BodyLength),
+    /// No longer a message: bytes pass both ways until the connection ends. The protocol of a 101.
+    Switched(Option<Box<str>>),
+}
+
+/// A part of a body.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Nothing can be told before more bytes arrive.
+    NeedMore,
+    /// Bytes of the body or of a tunnel, split off the buffer without copying. Never empty.
+    Data(Bytes),
+    /// The trailers worth forwarding. [`Part::End`] is next.
+    Trailers(Headers),
+    /// The body is complete; the next call that makes sense asks for a head. Told again however often it is asked.
+    End,
+}
