@@ -238,6 +238,59 @@ fn each_address_gets_requests_and_a_changed_answer_is_followed() {
 }
 
 #[test]
+fn a_client_that_stays_connected_is_led_to_the_changed_address() {
+    let stage = Stage::open("stay", "DNS", |dns| {
+        dns.addresses("pair.test", 1, &["127.0.0.1"]);
+    });
+    let mut stream = TcpStream::connect(stage.outbound).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut get = || {
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nhost: shop.example\r\n\r\n")
+            .unwrap();
+        let mut answer = String::new();
+        while answer
+            .split_once("\r\n\r\n")
+            .is_none_or(|(_, body)| body.is_empty())
+        {
+            let mut room = [0; 4096];
+            let count = stream.read(&mut room).unwrap();
+            assert!(count > 0, "closed after {answer}");
+            answer += str::from_utf8(&room[..count]).unwrap();
+        }
+        answer.pop()
+    };
+    assert_eq!((get(), get()), (Some('1'), Some('1')));
+    stage.dns.addresses("pair.test", 1, &["127.0.0.2"]);
+    let until = Instant::now() + PATIENCE;
+    while get() != Some('2') {
+        assert!(
+            Instant::now() < until,
+            "the address that went is still used"
+        );
+    }
+    assert_eq!(get(), Some('2'));
+}
+
+#[test]
+fn a_name_that_fails_is_told_once_and_when_it_is_good_again() {
+    let stage = Stage::open("once", "DNS", |dns| {
+        dns.addresses("pair.test", 1, &["127.0.0.1"]);
+    });
+    stage.dns.say("pair.test", Says::Fails(2));
+    let until = Instant::now() + PATIENCE;
+    while !(2..9).any(|n| stage.stats().contains(&format!("dns.update_failure: {n}"))) {
+        assert!(Instant::now() < until, "it is not asked for again");
+        assert_eq!(stage.get(), "200 1");
+    }
+    stage.dns.addresses("pair.test", 60, &["127.0.0.1"]);
+    let told = stage.told.until("`pair.test` is resolved again");
+    let failures = told.iter().filter(|line| line.contains("is not resolved"));
+    assert_eq!(failures.count(), 1, "{told:#?}");
+    assert!(stage.stats().contains("outrigger.dns.names_unresolved: 0"));
+}
+
+#[test]
 fn an_address_that_fails_is_ejected() {
     let stage = Stage::open("eject", "DNS", |dns| {
         dns.addresses("pair.test", 60, &["127.0.0.1", "127.0.0.3"]);

@@ -17,6 +17,8 @@ pub(crate) enum Says {
     Alias(u32, &'static str),
     /// The server fails with this code.
     Fails(u8),
+    /// It fails when it is asked for addresses of IPv6, and has these of IPv4.
+    FailsForV6(Vec<IpAddr>),
 }
 
 /// The server.
@@ -120,6 +122,8 @@ impl Zone {
             match self.names.get(name) {
                 None => answer[3] |= 3,
                 Some(Says::Fails(code)) => answer[3] |= code,
+                Some(Says::FailsForV6(_)) if !is_v4 => answer[3] |= 2,
+                Some(Says::FailsForV6(all)) => put(&mut answer, &owner, 60, all, is_v4),
                 Some(Says::Cut(_)) if is_udp => answer[2] |= 2,
                 Some(Says::Cut(all)) => put(&mut answer, &owner, 60, all, is_v4),
                 Some(Says::Addresses(ttl, all)) => put(&mut answer, &owner, *ttl, all, is_v4),

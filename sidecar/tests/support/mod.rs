@@ -27,16 +27,23 @@ impl Told {
 
     /// The next line that contains these words.
     pub(crate) fn wait_for(&self, words: &str) -> String {
+        let mut told = self.until(words);
+        told.pop().unwrap_or_default()
+    }
+
+    /// All lines up to the next one that contains these words.
+    pub(crate) fn until(&self, words: &str) -> Vec<String> {
         let mut told = Vec::new();
-        loop {
+        while !told
+            .last()
+            .is_some_and(|line: &String| line.contains(words))
+        {
             let line = self.next_line().unwrap_or_else(|error| {
                 panic!("`{words}` was not told ({error}), but {told:#?}");
             });
-            if line.contains(words) {
-                return line;
-            }
             told.push(line);
         }
+        told
     }
 
     /// Patience is counted in small steps: when the test and the program are stopped together for longer than that (a

@@ -40,6 +40,7 @@ fn answers_are_found_in_every_way() {
     dns.say("many.b.test", Says::Cut(ips(&["127.0.0.4", "127.0.0.5"])));
     dns.say("empty.b.test", Says::Addresses(30, Vec::new()));
     dns.say("broken.b.test", Says::Fails(2));
+    dns.say("half.b.test", Says::FailsForV6(ips(&["127.0.0.6"])));
     let system = machine(&[dns.addr]);
     let broken = Failure::Server(dns.addr, Fault::Failed(2));
     for (name, want) in [
@@ -48,6 +49,7 @@ fn answers_are_found_in_every_way() {
         ("db", Ok((&["127.0.0.3"], 7))),
         ("alias.b.test", Ok((&["127.0.0.2", "127.0.0.1"], 5))),
         ("many.b.test", Ok((&["127.0.0.4", "127.0.0.5"], 60))),
+        ("half.b.test", Ok((&["127.0.0.6"], 60))),
         ("known.test", Ok((&["127.0.0.9"], 5))),
         ("none.b.test", Err(Failure::NoSuchName)),
         ("empty.b.test", Err(Failure::NoAddress)),
@@ -86,6 +88,25 @@ fn the_next_server_is_asked_when_one_fails() {
     let alone = run(ask::ask("api.b.test", &machine(&[nobody])));
     let text = alone.unwrap_err().to_string();
     assert!(text.contains("cannot be asked"), "{text}");
+}
+
+#[test]
+fn a_server_that_says_nothing_is_given_up() {
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let server = silent.local_addr().unwrap();
+    let system = System {
+        timeout: Duration::from_millis(1),
+        attempts: 2,
+        ..machine(&[server])
+    };
+    let failure = Failure::Server(server, Fault::Silent);
+    assert_eq!(run(ask::ask("api.b.test", &system)), Err(failure));
+    silent.set_nonblocking(true).unwrap();
+    let mut questions = 0;
+    while silent.recv(&mut [0; 512]).is_ok() {
+        questions += 1;
+    }
+    assert_eq!(questions, 4, "of two families, twice");
 }
 
 #[test]
