@@ -13,7 +13,7 @@ use super::meta::Meta;
 use super::report::Report;
 use super::resources::Resources;
 use super::value::quoted;
-use super::yaml::{self, Node, Value};
+use super::yaml::{self, Embedded, Node, Value};
 use super::{
     bystanders, destination_rule, envelope, envoy_filter, gateway, kubernetes, mesh, service_entry,
     sidecar, virtual_service, workload_entry,
@@ -74,24 +74,34 @@ pub fn load_mesh(source: Source<'_>) -> (MeshConfig, Vec<Finding>) {
     report.enter_file(&file);
     let mut mesh = MeshConfig::default();
     for document in yaml::read(source.bytes, &mut report) {
-        mesh = mesh_document(&mut report, document);
+        mesh = mesh_document(&mut report, document, source.bytes);
     }
     report.leave_file();
     (mesh, report.into_findings())
 }
 
-fn mesh_document(report: &mut Report, document: Node) -> MeshConfig {
-    let text = document
-        .entry("data")
-        .filter(|_| document.entry("kind").and_then(|kind| kind.value.text()) == Some("ConfigMap"))
-        .and_then(|data| data.value.entry("mesh"))
-        .and_then(|mesh| mesh.value.text());
-    // Lines are then those of the text inside the ConfigMap, which is a file of its own to its author.
-    let inner = text.map(|text| yaml::read(text.as_bytes(), report));
-    let document = match inner {
-        Some(inner) => inner.into_iter().next().unwrap_or_default(),
-        None => document,
+fn mesh_document(report: &mut Report, document: Node, file: &[u8]) -> MeshConfig {
+    if document.entry("kind").and_then(|kind| kind.value.text()) != Some("ConfigMap") {
+        return mesh_settings(report, document);
+    }
+    let document = Arc::new(document);
+    report.enter_document(&document, None);
+    let data = document.entry("data");
+    let mesh = data.and_then(|data| data.value.entry("mesh"));
+    let Some(embedded) = mesh.and_then(|entry| Embedded::new(file, entry)) else {
+        let message = "a ConfigMap holds the mesh configuration as text under `data.mesh`";
+        let help = "write `mesh: |` and the settings below it";
+        report.raise_in("data.mesh", Code::WrongType, message, help);
+        return MeshConfig::default();
     };
+    let place = |inner| embedded.place(inner);
+    report.within(place, |report| {
+        let documents = yaml::read(embedded.text().as_bytes(), report);
+        mesh_settings(report, documents.into_iter().next().unwrap_or_default())
+    })
+}
+
+fn mesh_settings(report: &mut Report, document: Node) -> MeshConfig {
     let document = Arc::new(document);
     report.enter_document(&document, None);
     object(report, &document, mesh::decode)

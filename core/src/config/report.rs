@@ -119,6 +119,23 @@ impl Report {
         self.findings[self.first_of_file..].sort_by_key(|finding| (finding.line, finding.column));
     }
 
+    /// Runs `f` over a text that stands within the file, where `place` says.
+    pub fn within<R>(&mut self, place: impl Fn(Mark) -> Mark, f: impl FnOnce(&mut Self) -> R) -> R {
+        let first = self.findings.len();
+        let result = f(self);
+        for finding in &mut self.findings[first..] {
+            let inner = Mark {
+                line: finding.line,
+                column: finding.column,
+            };
+            Mark {
+                line: finding.line,
+                column: finding.column,
+            } = place(inner);
+        }
+        result
+    }
+
     /// Runs `f` one field further down: `spec` and `http` give `spec.http`.
     pub fn field<R>(&mut self, name: &str, f: impl FnOnce(&mut Self) -> R) -> R {
         self.down(

@@ -82,3 +82,46 @@ fn what_is_not_used_is_told() {
         assert_eq!(read(yaml).1, [expected], "{yaml}");
     }
 }
+
+#[test]
+fn findings_within_a_config_map_are_where_they_are_written() {
+    const HEAD: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio}\ndata:\n";
+    for (mesh, expected) in [
+        (
+            "  mesh: |\n    rootNamespace: root\n    conectTimeout: 3s\n    connectTimeout: 3\n",
+            &["7:5 unknown-field", "8:21 invalid-duration"][..],
+        ),
+        (
+            "  mesh: |-\n\n      outboundTrafficPolicy:\n        mode: DENY\n",
+            &["8:15 invalid-enum"],
+        ),
+        (
+            "  mesh: |\n    rootNamespace: root\n    connectTimeout: [\n",
+            &["7:21 yaml-syntax"],
+        ),
+        (
+            r#"  mesh: "rootNamespace: root\nconnectTimeout: 3\n""#,
+            &["5:47 invalid-duration"],
+        ),
+        (
+            "  mesh: >\n    rootNamespace: root\n\n    connectTimeout: 3\n",
+            &["8:21 invalid-duration"],
+        ),
+        ("  mesh: 'connectTimeout: 3'\n", &["5:26 invalid-duration"]),
+        ("  mesh: \"\"\n", &[]),
+        ("  mesh: [a]\n", &["5:9 wrong-type"]),
+        ("  mash: a\n", &["4:1 wrong-type"]),
+    ] {
+        let yaml = format!("{HEAD}{mesh}");
+        let source = Source {
+            name: "mesh.yaml",
+            bytes: yaml.as_bytes(),
+        };
+        let (_, findings) = load_mesh(source);
+        let said = findings
+            .iter()
+            .map(|f| format!("{}:{} {}", f.line, f.column, f.code))
+            .collect::<Vec<_>>();
+        assert_eq!(said, expected, "{yaml}");
+    }
+}

@@ -5,11 +5,13 @@
 
 mod builder;
 mod documents;
+mod embedded;
 mod reader;
 mod relax;
 
 use super::meta::Mark;
 
+pub use embedded::Embedded;
 pub use reader::{MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES, MAX_SCALAR_BYTES, read};
 
 /// A value and where it stands.
