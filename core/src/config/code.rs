@@ -228,7 +228,7 @@ codes! {
 
     // Resources together.
     NoServices "no-services" Warning "VirtualServices, and no Service or ServiceEntry at all; whatever they route ends in a 503."
-    NoEndpoints "no-endpoints" Warning "Services, and no EndpointSlice or Pod at all; requests to them end in a 503."
+    NoEndpoints "no-endpoints" Warning "A service for which there is no EndpointSlice, Pod or WorkloadEntry; requests to it end in a 503."
     UnknownHost "unknown-host" Warning "A host that no service has; requests to it end in 503 NC."
     DottedShortName "dotted-short-name" Warning "A short name with a dot, which is not expanded to the service it looks like."
     AliasHost "alias-host" Warning "A rule for an ExternalName service that is another name for a service; that service's rules hold."
