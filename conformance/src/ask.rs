@@ -4,6 +4,7 @@
 //! GET shop/cart?x=1 [x-user: jason; x-b: 2] => v2
 //! GET shop/none => 404 - [x-a: 1] {flags: NR}
 //! 1000 x GET shop/ => v1 700..800, v2 200..300
+//! 10 x GET shop/ => any v1, any v2, HTTP/1.1 503 Service Unavailable 1
 //! 100 x GET shop/ => a 100 or b 100
 //! 6 x GET shop/ => in turn a, b, c
 //! ```
@@ -19,8 +20,8 @@ use crate::script::{Action, Awaited, Step};
 /// What many answers must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tally {
-    /// How often each body may come.
-    Shares(Vec<(String, RangeInclusive<usize>)>),
+    /// How often each body must come; `None` is any number of times.
+    Shares(Vec<(String, Option<RangeInclusive<usize>>)>),
     /// Bodies in turn, beginning anywhere.
     InTurn(Vec<String>),
     /// One of these.
@@ -41,7 +42,9 @@ impl Tally {
                 }
                 let of = |name: &str| counts.get(name).copied().unwrap_or(0);
                 let known = |name: &str| shares.iter().any(|(n, _)| n == name);
-                let inside = shares.iter().all(|(name, range)| range.contains(&of(name)));
+                let inside = shares
+                    .iter()
+                    .all(|(name, range)| range.as_ref().is_none_or(|r| r.contains(&of(name))));
                 if inside && counts.keys().all(|name| known(name)) {
                     return Ok(());
                 }
@@ -122,7 +125,10 @@ fn ask(text: &str, line: usize) -> Result<Asked, String> {
         actions.push(Action::Send(request.clone()));
         actions.push(Action::Collect);
     }
-    actions.push(Action::Judge(tally(right)?));
+    if count == 0 {
+        return Err("0 requests are none to expect anything of: ask one or more".to_owned());
+    }
+    actions.push(Action::Judge(tally(right, count)?));
     Ok((actions, vec![None; count]))
 }
 
@@ -148,6 +154,7 @@ fn request(text: &str) -> Result<Vec<u8>, String> {
 
 /// `STATUS BODY [fields] {decision}`; without a status it is 200, without a body none is compared, `-` is an empty one.
 fn answer(text: &str, line: usize) -> Result<(Awaited, Option<Expected>), String> {
+    let has_decision = text.trim_end().ends_with('}');
     let (text, decision) = bracketed(text, '{', '}')?;
     let (text, fields) = bracketed(text, '[', ']')?;
     let text = text.trim();
@@ -178,18 +185,18 @@ fn answer(text: &str, line: usize) -> Result<(Awaited, Option<Expected>), String
         }
     }
     let decision = match decision {
-        "" => None,
+        _ if !has_decision => None,
         text => Some(Expected::parse(&format!("{{{text}}}"), line)?),
     };
     Ok((awaited, decision))
 }
 
-/// `v1 700..800, v2 200..300`, or `in turn a, b, c`, or several of them with ` or ` between them.
-fn tally(text: &str) -> Result<Tally, String> {
+/// `v1 700..800, v2 200..300`, or `in turn a, b, c`, or several of them with ` or ` between them, for so many answers.
+fn tally(text: &str, count: usize) -> Result<Tally, String> {
     if text.contains(" or ") {
         return text
             .split(" or ")
-            .map(tally)
+            .map(|text| tally(text, count))
             .collect::<Result<_, _>>()
             .map(Tally::Either);
     }
@@ -198,15 +205,48 @@ fn tally(text: &str) -> Result<Tally, String> {
             names.split(',').map(|n| n.trim().to_owned()).collect(),
         ));
     }
-    let share = |text: &str| {
-        let (name, range) = text.trim().rsplit_once(' ')?;
-        let (low, high) = range.split_once("..").unwrap_or((range, range));
-        Some((name.to_owned(), low.parse().ok()?..=high.parse().ok()?))
+    let shares: Vec<_> = text
+        .split(',')
+        .map(|part| share(part.trim(), count))
+        .collect::<Result<_, _>>()?;
+    let sum = |of: fn(&RangeInclusive<usize>) -> usize| -> usize {
+        shares
+            .iter()
+            .filter_map(|(_, range)| range.as_ref().map(of))
+            .sum()
     };
-    text.split(',')
-        .map(|part| share(part).ok_or_else(|| format!("`{part}` is no `name low..high`")))
-        .collect::<Result<_, _>>()
-        .map(Tally::Shares)
+    let is_bounded = shares.iter().all(|(_, range)| range.is_some());
+    let (low, high) = (sum(|range| *range.start()), sum(|range| *range.end()));
+    if low > count || (is_bounded && high < count) {
+        return Err(format!(
+            "`{text}` never holds: these are not {count} together"
+        ));
+    }
+    Ok(Tally::Shares(shares))
+}
+
+/// `any NAME`, `NAME 7` or `NAME 3..9`. A range that any number of answers is in would look like a test and be none.
+fn share(text: &str, count: usize) -> Result<(String, Option<RangeInclusive<usize>>), String> {
+    if let Some(name) = text.strip_prefix("any ") {
+        return Ok((name.to_owned(), None));
+    }
+    let parsed = || {
+        let (name, range) = text.rsplit_once(' ')?;
+        let (low, high) = range.split_once("..").unwrap_or((range, range));
+        Some((name, low.parse::<usize>().ok()?..=high.parse().ok()?))
+    };
+    let (name, range) = parsed().ok_or_else(|| format!("`{text}` is no `name low..high`"))?;
+    if range.is_empty() {
+        return Err(format!(
+            "`{text}` never holds: write the lower number first"
+        ));
+    }
+    if *range.start() == 0 && *range.end() >= count {
+        return Err(format!(
+            "`{text}` holds whatever happens: narrow it, or write `any {name}`"
+        ));
+    }
+    Ok((name.to_owned(), Some(range)))
 }
 
 /// Splits `text [inside]` at the end of a text.
@@ -275,23 +315,59 @@ mod tests {
         assert_eq!((steps.len(), decisions.len()), (7, 3));
         let names = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
         assert!(
-            tally("in turn a, b")
+            tally("in turn a, b", 3)
                 .unwrap()
                 .judge(&names("b a b"))
                 .is_ok()
         );
         assert!(
-            tally("in turn a, b")
+            tally("in turn a, b", 3)
                 .unwrap()
                 .judge(&names("b b a"))
                 .is_err()
         );
-        let shares = tally("a 1..2, b 0..1").unwrap();
+        let shares = tally("a 1..2, b 0..1", 3).unwrap();
         assert!(shares.judge(&names("a b a")).is_ok());
         assert!(shares.judge(&names("a b b")).is_err());
         assert!(shares.judge(&names("a c")).is_err());
-        let either = tally("a 2 or b 2").unwrap();
+        let either = tally("a 2 or b 2", 2).unwrap();
         assert!(either.judge(&names("b b")).is_ok());
         assert!(either.judge(&names("a b")).is_err());
+        let any = tally("any a, any b, c 1", 3).unwrap();
+        assert!(any.judge(&names("a a c")).is_ok());
+        assert!(any.judge(&names("a b a")).is_err());
+        assert!(any.judge(&names("a c d")).is_err());
+    }
+
+    #[test]
+    fn what_cannot_fail_or_hold_is_refused() {
+        for (line, told) in [
+            (
+                "20 x GET a/ => a 0..20, b 0..5",
+                "`a 0..20` holds whatever happens",
+            ),
+            (
+                "20 x GET a/ => a 20 or b 0..21",
+                "`b 0..21` holds whatever happens",
+            ),
+            ("20 x GET a/ => a 9..3, any b", "`a 9..3` never holds"),
+            (
+                "20 x GET a/ => a 11..12, b 10",
+                "never holds: these are not 20 together",
+            ),
+            (
+                "20 x GET a/ => a 0..12, b 0..7",
+                "never holds: these are not 20 together",
+            ),
+            ("0 x GET a/ => a 0", "0 requests are none"),
+            ("GET a/ => a {}", "a decision that names nothing"),
+            ("GET a/ => a {flags: []}", "`flags` is one of none"),
+        ] {
+            let problem = parse("f", 4, line).expect_err(line);
+            assert!(problem.to_string().starts_with("f:4: "), "{problem}");
+            assert!(problem.what.contains(told), "{problem}");
+        }
+        let good = "20 x GET a/ => a 0..13, b 7..20\n20 x GET a/ => any a, b 1..20\n";
+        assert!(parse("f", 1, good).is_ok());
     }
 }

@@ -82,12 +82,18 @@ impl Expected {
     }
 
     fn from_map(map: BTreeMap<String, serde_yaml::Value>, line: usize) -> Result<Self, String> {
+        if map.is_empty() {
+            return Err("a decision that names nothing holds whatever is decided".to_owned());
+        }
         let mut wants = Vec::new();
         for (name, value) in map {
             if !NAMES.iter().any(|(n, _)| *n == name) {
                 return Err(format!("a decision has no `{name}`"));
             }
             let values = match value {
+                serde_yaml::Value::Sequence(list) if list.is_empty() => {
+                    return Err(format!("`{name}` is one of none, which never holds"));
+                }
                 serde_yaml::Value::Sequence(list) => list.iter().map(scalar).collect(),
                 other => vec![scalar(&other)],
             };

@@ -210,7 +210,7 @@ Exit code 0: every step showed what it should; 1: one did not.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = DEMO_RESULT)]
 pub(crate) struct DemoArgs {
-    /// Requests of each step that is up to chance; other steps take a tenth
+    /// Requests of each step that is up to chance, 24 or more so that a check can fail; other steps take a tenth
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) requests: u32,
 

@@ -2,6 +2,20 @@
 
 use std::process::Command;
 
+/// A range that holds all outcomes would be a check that can not fail.
+#[test]
+fn too_few_requests_to_fail_are_refused() {
+    let output = Command::new(env!("CARGO_BIN_EXE_outrigger"))
+        .args(["demo", "--requests", "20"])
+        .output()
+        .expect("the program runs");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("0 to 20 of 20"), "{told}");
+    assert!(told.contains("use --requests 24 or more"), "{told}");
+    assert!(output.stdout.is_empty(), "no step was played");
+}
+
 #[test]
 fn every_step_shows_what_it_should() {
     let output = Command::new(env!("CARGO_BIN_EXE_outrigger"))

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::outcome::RowOutcome;
+use super::outcome::{RowKind, RowOutcome};
 
 /// A number of a row of the outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,26 @@ impl Metric {
     #[must_use]
     pub const fn is_time(self) -> bool {
         matches!(self, Self::P50 | Self::P90 | Self::P99 | Self::P999)
+    }
+
+    /// The least and the most that it can be in a row of this kind.
+    pub(super) const fn domain(self, kind: RowKind) -> (f64, f64) {
+        match (self, kind) {
+            (Self::Success, _) => (0.0, 1.0),
+            // Each request of a client is an attempt.
+            (Self::Amplification, RowKind::Clients) => (1.0, f64::INFINITY),
+            _ => (0.0, f64::INFINITY),
+        }
+    }
+
+    /// Whether it says how requests fared, and so nothing where there were none.
+    #[must_use]
+    pub const fn is_of_requests(self) -> bool {
+        match self {
+            Self::Success | Self::Amplification => true,
+            Self::P50 | Self::P90 | Self::P99 | Self::P999 => true,
+            Self::Requests | Self::Retries | Self::Ejections | Self::Overflow => false,
+        }
     }
 
     /// Its value in a row; times in seconds.
@@ -108,9 +128,12 @@ pub struct Expectation {
 }
 
 impl Expectation {
-    /// Whether a row is as expected.
+    /// Whether a row is as expected. Of no requests nothing is as expected.
     #[must_use]
     pub fn holds(&self, row: &RowOutcome) -> bool {
+        if row.requests == 0 && self.metric.is_of_requests() {
+            return false;
+        }
         let value = self.metric.of(row);
         match self.comparison {
             Comparison::Less => value < self.bound,

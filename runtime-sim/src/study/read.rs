@@ -82,11 +82,7 @@ fn scenario(o: &mut Object<'_, '_>, file: &str) -> Scenario {
     let names: Vec<&str> = services.iter().map(|s| s.name.as_str()).collect();
     let clients = clients::read(o, &names, duration);
     let faults = faults::read(o, &services, duration);
-    let rows = names.iter().copied();
-    let rows: Vec<&str> = rows
-        .chain(clients.iter().map(|c| c.name.as_str()))
-        .collect();
-    let expectations = expectations::read(o, &rows);
+    let expectations = expectations::read(o, &services, &clients);
     Scenario {
         file: file.to_owned(),
         about,

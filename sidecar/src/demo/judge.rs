@@ -1,18 +1,14 @@
 //! What was seen beside what must be seen.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeInclusive;
 
 use http::Response;
 use serde::Serialize;
 
-use super::bounds::plausible;
+use super::chance::plausible_in_a_run;
 use super::load::Measured;
 use super::meanwhile::Meanwhile;
-use super::steps::{Effort, Expect, Load, LoadExpect, Look, Visit, steps};
-
-/// How seldom a correct proxy fails a whole run by chance.
-const FALSE_ALARM: f64 = 1e-6;
+use super::steps::{Effort, Expect, Load, LoadExpect, Look, Visit};
 
 /// Fewer requests could miss one of two versions by chance: with 40 it happens twice in 2^40.
 const FEWEST: u32 = 40;
@@ -127,16 +123,6 @@ fn judge_seen(expect: Expect, observed: &Tally) -> (String, bool) {
             (expected, agrees)
         }
     }
-}
-
-/// The counts that a share of so many requests may come to, when all checks that are up to chance share the false alarm.
-fn plausible_in_a_run(total: u32, share: f64) -> RangeInclusive<u32> {
-    let visits = steps().flat_map(|step| step.visits);
-    let visits = visits.filter(|visit| matches!(visit.expect, Expect::Share { .. }));
-    let loads = steps().filter_map(|step| step.load);
-    let loads = loads.filter(|load| matches!(load.expect, LoadExpect::ShareGets(..)));
-    let drawn: f64 = visits.map(|_| 1.0).chain(loads.map(|_| 1.0)).sum();
-    plausible(total, share, FALSE_ALARM / drawn)
 }
 
 /// Whether what many visitors saw together is what they must see.

@@ -5,6 +5,7 @@
 //! go the way of every reload.
 
 mod bounds;
+mod chance;
 mod client;
 mod judge;
 mod load;
@@ -42,11 +43,18 @@ const VISITORS: u32 = 8;
 /// are what a shell usually allows.
 const CROWD: u32 = 32;
 
+/// What is asked for makes no sense.
+const USAGE: u8 = 2;
+
 /// Copies, for which nobody waits, have arrived by then.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs the command and says how it went.
 pub(crate) fn demo(args: &DemoArgs) -> ExitCode {
+    if let Err(told) = chance::can_fail(args.requests) {
+        anstream::eprintln!("error: {told}");
+        return ExitCode::from(USAGE);
+    }
     let picked = match runtime::pick(args.runtime, |told| anstream::eprintln!("{told}")) {
         Ok(picked) => picked,
         Err(missing) => {

@@ -249,8 +249,7 @@ fn write_expectations(page: &mut Page<'_, impl Write>, run: &Run) -> io::Result<
         let (style, word) = verdict(*holds);
         write!(page.out, "{style}{word}{style:#}")?;
         let row = run.outcome.row(&expectation.of);
-        let value = row.map_or(0.0, |row| expectation.metric.of(row));
-        let value = number(expectation.metric, value);
+        let value = row.map_or_else(String::new, |row| value(expectation.metric, row));
         let text = format!("{expectation}: {value}");
         let narrower = page.columns - 5;
         for (at, line) in wrapped(&text, narrower, "", 2).iter().enumerate() {
@@ -264,6 +263,14 @@ fn write_expectations(page: &mut Page<'_, impl Write>, run: &Run) -> io::Result<
 /// The word for whether an expectation held.
 pub(super) const fn verdict(holds: bool) -> (Style, &'static str) {
     if holds { (GOOD, "ok  ") } else { (BAD, "FAIL") }
+}
+
+/// A number of a row.
+fn value(metric: Metric, row: &RowOutcome) -> String {
+    if row.requests == 0 && metric.is_of_requests() {
+        return "no requests".to_owned();
+    }
+    number(metric, metric.of(row))
 }
 
 /// A number as people read it.

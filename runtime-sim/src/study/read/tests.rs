@@ -215,6 +215,42 @@ fn each_fault_is_told_where_it_is() {
             "expect: {u: {success: '99%'}}",
             "s:4:23: error: expect.u.success: `99%` is not a bound",
         ),
+        (
+            "expect: {u: {success: '>= 0%'}}",
+            "s:4:23: error: expect.u.success: `success >= 0%` holds whatever happens",
+        ),
+        (
+            "expect: {u: {success: ['> 9%', '<= 100%']}}",
+            "s:4:32: error: expect.u.success[1]: `success <= 100%` holds whatever happens",
+        ),
+        (
+            "expect: {u: {success: '> 100%'}}",
+            "s:4:23: error: expect.u.success: `success > 100%` never holds",
+        ),
+        (
+            "expect: {b: {p99: '>= 0s'}}",
+            "s:4:19: error: expect.b.p99: `p99 >= 0s` holds whatever happens",
+        ),
+        (
+            "expect: {b: {p50: '< 0s'}}",
+            "s:4:19: error: expect.b.p50: `p50 < 0s` never holds",
+        ),
+        (
+            "expect: {b: {retries: '>= 0'}}",
+            "s:4:23: error: expect.b.retries: `retries >= 0` holds whatever happens",
+        ),
+        (
+            "expect: {b: {overflow: '> -1'}}",
+            "s:4:24: error: expect.b.overflow: `overflow > -1` holds whatever happens",
+        ),
+        (
+            "expect: {u: {amplification: '>= 1'}}",
+            "s:4:29: error: expect.u.amplification: `amplification >= 1` holds whatever",
+        ),
+        (
+            "expect: {u: {ejections: '<= 0'}}",
+            "s:4:25: error: expect.u.ejections: clients are not ejected",
+        ),
     ] {
         other.extend(check(end, &format!("{end}{more}\n"), expected));
     }
@@ -226,6 +262,33 @@ fn each_fault_is_told_where_it_is() {
 "
         )
     );
+}
+
+/// A share or a quantile of no requests would hold, or not, whatever the rules are.
+#[test]
+fn nothing_is_expected_of_requests_that_nobody_makes() {
+    for (text, expected) in [
+        (
+            GOOD.replace("[b]", "[{service: b, share: 0%}]") + "expect: {b: {p99: '< 1s'}}",
+            "s:4:10: error: expect.b: nobody asks `b`, so there is nothing to expect of it",
+        ),
+        (
+            GOOD.replace("1/s", "0/s") + "expect: {u: {p99: '< 1s'}}",
+            "s:4:10: error: expect.u: `u` never ask, so there is nothing to expect of them",
+        ),
+        (
+            GOOD.replace("rate: 1/s", "users: 3, requests: 0") + "expect: {a: {success: '> 9%'}}",
+            "s:4:10: error: expect.a: nobody asks `a`",
+        ),
+        (
+            GOOD.to_owned() + "expect: {b: {p99: '< 1s'}, u: {ejections: '<= 1'}}",
+            "s:4:43: ",
+        ),
+    ] {
+        let findings = of(&text).expect_err("it is refused");
+        assert_eq!(findings.len(), 1, "{findings:#?}");
+        assert!(findings[0].starts_with(expected), "{findings:#?}");
+    }
 }
 
 #[test]
