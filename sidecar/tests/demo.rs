@@ -2,6 +2,35 @@
 
 use std::process::Command;
 
+/// The demo as a shell starts it after `ulimit` with these arguments.
+fn limited(limit: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("ulimit {limit} && exec \"$0\" \"$@\"")]);
+    command.arg(env!("CARGO_BIN_EXE_outrigger"));
+    command
+}
+
+/// It would not fail but wait for connections that nobody can accept.
+#[test]
+fn too_few_descriptors_are_told_before_it_starts() {
+    for few in ["64", "512"] {
+        let output = limited(&format!("-n {few}"))
+            .arg("demo")
+            .output()
+            .expect("it runs");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        for part in [
+            "up to 1000",
+            &format!("hard limit here is {few}"),
+            "ulimit -n 1000",
+        ] {
+            assert!(told.contains(part), "{told}");
+        }
+        assert!(output.stdout.is_empty(), "no step was played");
+    }
+}
+
 /// A range that holds all outcomes would be a check that can not fail.
 #[test]
 fn too_few_requests_to_fail_are_refused() {
@@ -18,7 +47,8 @@ fn too_few_requests_to_fail_are_refused() {
 
 #[test]
 fn every_step_shows_what_it_should() {
-    let output = Command::new(env!("CARGO_BIN_EXE_outrigger"))
+    // A soft limit that is too low is raised.
+    let output = limited("-Sn 64")
         .args(["demo", "--requests", "200", "--stories", "--format", "json"])
         .output()
         .expect("the program runs");

@@ -7,6 +7,7 @@
 mod bounds;
 mod chance;
 mod client;
+mod descriptors;
 mod judge;
 mod load;
 mod meanwhile;
@@ -39,8 +40,8 @@ use crate::runtime::{self, Start};
 /// Visitors that are there at the same time, each with a connection that it keeps.
 const VISITORS: u32 = 8;
 
-/// The same where an answer takes long. Each request has up to nine connections, two descriptors each, and 1024 descriptors
-/// are what a shell usually allows.
+/// The same where an answer takes long. Each request has up to nine connections, two descriptors each, and more than
+/// `descriptors` sees to there must not be.
 const CROWD: u32 = 32;
 
 /// What is asked for makes no sense.
@@ -54,6 +55,10 @@ pub(crate) fn demo(args: &DemoArgs) -> ExitCode {
     if let Err(told) = chance::can_fail(args.requests) {
         anstream::eprintln!("error: {told}");
         return ExitCode::from(USAGE);
+    }
+    if let Err(told) = descriptors::allow() {
+        anstream::eprintln!("error: {told}");
+        return ExitCode::FAILURE;
     }
     let picked = match runtime::pick(args.runtime, |told| anstream::eprintln!("{told}")) {
         Ok(picked) => picked,

@@ -24,6 +24,9 @@ use super::client::Client;
 /// What the tutorial carries from service to service, so that the last one can be routed by the first one's visitor.
 const BAGGAGE: HeaderName = HeaderName::from_static("baggage-user-agent");
 
+/// Before it is tried again to accept a connection.
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// Which service a server is.
 pub(super) enum Service {
     /// Asks preference, and carries the visitor's user agent on. Knows one path, `/`.
@@ -102,8 +105,12 @@ pub(super) async fn serve(service: Service) -> io::Result<SocketAddr> {
     let addr = listener.local_addr()?;
     let server = Arc::new(Server { service, addr });
     tokio::spawn(async move {
-        // An error of `accept` (no descriptor left) would return at once again; the visitor then sees a 503.
-        while let Ok((stream, _)) = listener.accept().await {
+        loop {
+            // An error of `accept`, as when no descriptor is left, would return at once again.
+            let Ok((stream, _)) = listener.accept().await else {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            };
             let server = Arc::clone(&server);
             tokio::spawn(async move {
                 let answer = service_fn(move |request| {
