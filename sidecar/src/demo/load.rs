@@ -1,6 +1,7 @@
 //! Many visitors at the same time: what they saw, how long it took, and who served them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -57,7 +58,8 @@ impl Measured {
     }
 }
 
-/// Lets all visitors in and waits until the last one has left.
+/// Lets all visitors in and waits until the last one has left: each has asked as often as it wants, or there is nothing more
+/// to see.
 pub(super) async fn play(
     mesh: &Mesh,
     client: &Arc<Client>,
@@ -65,12 +67,17 @@ pub(super) async fn play(
     report: &Report,
 ) -> Measured {
     let before = mesh.counted();
+    let is_over = Arc::new(AtomicBool::new(false));
     let (sender, mut answers) = tokio::sync::mpsc::unbounded_channel();
     let mut visitors = JoinSet::new();
     for _ in 0..load.visitors {
         let (client, sender) = (Arc::clone(client), sender.clone());
+        let is_over = Arc::clone(&is_over);
         visitors.spawn(async move {
             for _ in 0..load.requests {
+                if is_over.load(Ordering::Relaxed) {
+                    return;
+                }
                 let began = Instant::now();
                 let what = match client.send(request(&VISIT)).await {
                     Ok(answer) => seen(VISIT.look, &answer),
@@ -87,6 +94,9 @@ pub(super) async fn play(
         *tally.entry(what).or_insert(0) += 1;
         times.push(time);
         report.tick();
+        if load.expect.is_seen(&mesh.counted().since(&before)) {
+            is_over.store(true, Ordering::Relaxed);
+        }
     }
     times.sort();
     Measured {

@@ -100,6 +100,9 @@ impl Report {
     /// A load is over.
     pub(super) fn load(&mut self, step: &Step, load: &Load, verdict: Verdict, measured: Measured) {
         let who = format!("{} at the same time", load.visitors);
+        let planned = load.visitors * load.requests;
+        let made: u32 = measured.answers.values().sum();
+        self.bar.inc(planned.saturating_sub(made).into());
         self.row(step, who, verdict, Some(measured.figures()));
     }
 

@@ -9,6 +9,7 @@ mod tutorial;
 
 use std::time::Duration;
 
+use super::mesh::Counted;
 use policies::POLICIES;
 use tutorial::TUTORIAL;
 
@@ -21,6 +22,9 @@ pub(super) const EXAMPLE_PORTS: [&str; 5] = ["18080", "18081", "18082", "18083",
 
 /// A port of the examples on which nobody listens.
 pub(super) const DEAD_PORT: &str = "18085";
+
+/// Ejections after which an instance was ejected again, and not once and for all.
+pub(super) const EJECTIONS: u64 = 2;
 
 /// Rules, and the visits that show them.
 pub(super) struct Step {
@@ -62,7 +66,7 @@ pub(super) enum Trouble {
 pub(super) struct Load {
     /// How many; each has a connection of its own and asks again when it was answered.
     pub(super) visitors: u32,
-    /// Requests of each.
+    /// Requests of each, unless there is nothing more to see before.
     pub(super) requests: u32,
     /// Between an answer and the next request.
     pub(super) pause: Duration,
@@ -84,6 +88,20 @@ pub(super) enum LoadExpect {
     OncePerEjection(&'static str),
     /// Everybody is served, although the instance that fails was asked and ejected.
     ServedDespiteEjections,
+}
+
+impl LoadExpect {
+    /// Whether so much was counted that visitors need not come any more. Where that is no count, they come as often as the
+    /// load says.
+    pub(super) const fn is_seen(self, counted: &Counted) -> bool {
+        match self {
+            Self::OncePerEjection(_) => counted.ejections >= EJECTIONS,
+            Self::ServedSlowly(_)
+            | Self::SomeGet(_)
+            | Self::ShareGets(..)
+            | Self::ServedDespiteEjections => false,
+        }
+    }
 }
 
 /// A request that is sent many times.

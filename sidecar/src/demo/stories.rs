@@ -9,21 +9,23 @@ use std::time::Duration;
 use outrigger_core::decision::Record;
 use outrigger_core::exchange::ListenerKind;
 use outrigger_runtime::{AccessLog, Request};
+use tokio::sync::Notify;
 
 /// Between the number of the rules that a request ran on and its story.
 const NUMBERED: u8 = 0x1f;
 /// After a story.
 const END: u8 = 0x1e;
 
-/// Between two looks for a story.
-const PATIENCE: Duration = Duration::from_millis(20);
-
-/// Looks before a step is left without a story. A log is handed over after a tenth of a second.
-const LOOKS: u32 = 250;
+/// Then a step is left without a story. A log is handed over after a tenth of a second.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Hears all stories and keeps the one that is looked for.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Stories(Arc<Mutex<Ear>>);
+pub(super) struct Stories {
+    ear: Arc<Mutex<Ear>>,
+    /// Told when there is one.
+    heard: Arc<Notify>,
+}
 
 /// What is listened for, and what was heard.
 #[derive(Debug, Default)]
@@ -55,14 +57,17 @@ impl Stories {
 
     /// The first story that was listened for; `None` if there is none, although a while has passed.
     pub(super) async fn told(&self) -> Option<String> {
-        for _ in 0..LOOKS {
-            let story = self.ear().story.take();
-            if story.is_some() {
-                return story;
+        let told = async {
+            loop {
+                // What is told before somebody waits for it is kept.
+                let heard = self.heard.notified();
+                if let Some(story) = self.ear().story.take() {
+                    return story;
+                }
+                heard.await;
             }
-            tokio::time::sleep(PATIENCE).await;
-        }
-        None
+        };
+        tokio::time::timeout(PATIENCE, told).await.ok()
     }
 
     fn hear(&self, story: &[u8]) {
@@ -75,11 +80,12 @@ impl Stories {
         let is_wanted = ear.revision.to_string().as_bytes() == revision && text.contains(ear.tells);
         if is_wanted && ear.story.is_none() {
             ear.story = Some(text.into_owned());
+            self.heard.notify_one();
         }
     }
 
     fn ear(&self) -> MutexGuard<'_, Ear> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.ear.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -15,7 +15,7 @@ const TOO_MANY_AT_A_TIME: &str =
     "503 customer => Error: 503 - preference => Error: 503 - reached concurrency limit";
 
 /// How long an instance takes to warm up in the last two steps.
-const WARM_UP: Duration = Duration::from_millis(1500);
+const WARM_UP: Duration = Duration::from_millis(500);
 
 /// In the order they are played.
 pub(super) const POLICIES: &[Step] = &[
@@ -74,7 +74,7 @@ pub(super) const POLICIES: &[Step] = &[
         visits: &[],
         load: Some(Load {
             visitors: 24,
-            requests: 2,
+            requests: 1,
             pause: Duration::ZERO,
             expect: LoadExpect::ServedSlowly(Duration::from_millis(300)),
         }),
@@ -142,9 +142,9 @@ pub(super) const POLICIES: &[Step] = &[
     },
     Step {
         name: "30-adaptive-concurrency",
-        title: "both versions take 0.3 s: three requests at a time, and the others fail at once",
+        title: "both versions take 0.1 s: three requests at a time, and the others fail at once",
         rules: rules!("30-adaptive-concurrency"),
-        trouble: Trouble::Slow(Duration::from_millis(300)),
+        trouble: Trouble::Slow(Duration::from_millis(100)),
         visits: &[],
         load: Some(Load {
             visitors: 24,
@@ -187,7 +187,7 @@ pub(super) const POLICIES: &[Step] = &[
         load: Some(Load {
             visitors: 8,
             requests: 10, // Longer than the window, so that both are warm when the next step begins.
-            pause: Duration::from_millis(160),
+            pause: Duration::from_millis(60),
             expect: LoadExpect::ShareGets("v2", 0.5),
         }),
         tells: "its turn by weight, warmed up to 10.0 %",

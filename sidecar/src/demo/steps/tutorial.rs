@@ -259,23 +259,23 @@ pub(super) const TUTORIAL: &[Step] = &[
     },
     Step {
         name: "18-slow-v2",
-        title: "version 2 takes 3 s, and nothing is done about it",
+        title: "version 2 takes half a second, and nothing is done about it",
         rules: rules!("18-slow-v2"),
-        trouble: Trouble::SlowV2(Duration::from_secs(3)),
+        trouble: Trouble::SlowV2(Duration::from_millis(500)),
         visits: &[],
         load: Some(Load {
             visitors: 24,
             requests: 1,
             pause: Duration::ZERO,
-            expect: LoadExpect::ServedSlowly(Duration::from_secs(3)),
+            expect: LoadExpect::ServedSlowly(Duration::from_millis(500)),
         }),
         tells: "|v2|recommendation.default.svc.cluster.local, drawn with weight 50 of 100",
     },
     Step {
         name: "16-circuit-breaker",
-        title: "version 2 takes 1 s: one request gets through to it, one waits, the others fail at once",
+        title: "version 2 is slow: one request gets through to it, one waits, the others fail at once",
         rules: rules!("16-circuit-breaker"),
-        trouble: Trouble::SlowV2(Duration::from_secs(1)),
+        trouble: Trouble::SlowV2(Duration::from_millis(250)),
         visits: &[],
         load: Some(Load {
             visitors: 24,
@@ -307,7 +307,8 @@ pub(super) const TUTORIAL: &[Step] = &[
         visits: &[],
         load: Some(Load {
             visitors: 8,
-            requests: 50,
+            // Until the second ejection, after a second or two; a slow machine may need more.
+            requests: 100,
             pause: Duration::from_millis(60),
             expect: LoadExpect::OncePerEjection(OUT_OF_ORDER),
         }),
@@ -322,7 +323,7 @@ pub(super) const TUTORIAL: &[Step] = &[
         load: Some(Load {
             visitors: 8,
             requests: 25,
-            pause: Duration::from_millis(60),
+            pause: Duration::from_millis(5),
             expect: LoadExpect::ServedDespiteEjections,
         }),
         tells: "ended with 503; retried after",
