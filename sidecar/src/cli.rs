@@ -186,7 +186,7 @@ Exit code 0: every step showed what it should; 1: one did not.
 
 --format json writes one document:
   {
-    \"ok\": true, \"requests\": 5256, \"seconds\": 15.1,
+    \"ok\": true, \"requests\": 7216, \"seconds\": 8.9,
     \"checks\": [{
       \"step\": \"03-canary-90-10\", \"visit\": \"anybody\",
       \"expected\": \"10 % v2, 55 to 152 of 1000\",
@@ -204,7 +204,8 @@ Exit code 0: every step showed what it should; 1: one did not.
     }],
     \"stories\": [{ \"step\": \"21-all-together\", \"story\": \"GET recommendation/\\n…\" }]
   }
-`meanwhile` is there where visitors do not see all that counts, as with mirrors; `stories` with --stories only.";
+`meanwhile` is there where visitors do not see all that counts, as with mirrors; `stories` with --stories only. Failures are
+seen as `503 UO`, or `503 (504 UT)` where a service passed one on: status and response flag.";
 
 /// What `outrigger demo` takes.
 #[derive(Clone, Debug, Args)]

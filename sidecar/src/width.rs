@@ -21,12 +21,12 @@ pub(crate) fn of_output() -> usize {
 }
 
 /// Breaks text between words into lines of at most `columns`. The first begins with `first`, the others with as many
-/// blanks as `hanging`. A word that is too long stays whole.
+/// blanks as `hanging`. A word that is longer than a line is broken where the line ends.
 pub(crate) fn wrapped(text: &str, columns: usize, first: &str, hanging: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let (mut line, mut is_empty) = (first.to_owned(), true);
     let mut length = first.chars().count();
-    for word in text.split_whitespace() {
+    for mut word in text.split_whitespace() {
         let wide = word.chars().count();
         if !is_empty && length + 1 + wide > columns {
             lines.push(std::mem::replace(&mut line, " ".repeat(hanging)));
@@ -36,8 +36,16 @@ pub(crate) fn wrapped(text: &str, columns: usize, first: &str, hanging: usize) -
             line.push(' ');
             length += 1;
         }
+        while let Some((cut, _)) = word
+            .char_indices()
+            .nth(columns.saturating_sub(length).max(1))
+        {
+            line.push_str(&word[..cut]);
+            lines.push(std::mem::replace(&mut line, " ".repeat(hanging)));
+            (word, length) = (&word[cut..], hanging);
+        }
         line.push_str(word);
-        length += wide;
+        length += word.chars().count();
         is_empty = false;
     }
     lines.push(line);
@@ -66,11 +74,11 @@ mod tests {
             ("one two three", 8, "", 1, &["one two", " three"]),
             ("überaus größer", 8, "", 0, &["überaus", "größer"]),
             (
-                "incomprehensibilities are",
-                8,
+                "an abcdefghijkl is",
+                6,
                 "",
-                0,
-                &["incomprehensibilities", "are"],
+                1,
+                &["an", " abcde", " fghij", " kl is"],
             ),
         ] {
             assert_eq!(wrapped(text, columns, first, hanging), lines, "{text}");

@@ -1,6 +1,6 @@
 //! The demo as a user runs it: services, sidecars, sockets and all.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// The demo as a shell starts it after `ulimit` with these arguments.
 fn limited(limit: &str) -> Command {
@@ -43,6 +43,34 @@ fn too_few_requests_to_fail_are_refused() {
     assert!(told.contains("0 to 20 of 20"), "{told}");
     assert!(told.contains("use --requests 24 or more"), "{told}");
     assert!(output.stdout.is_empty(), "no step was played");
+}
+
+/// Titles, long answers, stories and the table of loads: all of it.
+#[test]
+fn lines_keep_to_the_width() {
+    let begun: Vec<_> = [60, 80]
+        .into_iter()
+        .map(|columns| {
+            let child = Command::new(env!("CARGO_BIN_EXE_outrigger"))
+                .args(["demo", "--requests", "24", "--stories"])
+                .env("COLUMNS", columns.to_string())
+                .stdout(Stdio::piped())
+                .spawn()
+                .expect("the program runs");
+            (columns, child)
+        })
+        .collect();
+    for (columns, child) in begun {
+        let output = child.wait_with_output().expect("it ends");
+        let shown = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{shown}");
+        for line in shown.lines() {
+            assert!(line.chars().count() <= columns, "{columns}: {line}");
+        }
+        for part in ["× 503 (503 UO)", "× 503 (504 UT)", "2 ejections or more"] {
+            assert!(shown.contains(part), "`{part}` in {shown}");
+        }
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod meanwhile;
 mod mesh;
 mod report;
 mod services;
+mod short;
 mod steps;
 mod stories;
 

@@ -11,6 +11,7 @@ use super::judge::{Tally, Verdict};
 use super::load::{Figures, Measured};
 use super::steps::{Load, Step, Visit, steps};
 use crate::cli::Format;
+use crate::width::{self, shortened, wrapped};
 
 const BOLD: Style = Style::new().bold();
 const QUIET: Style = Style::new().dimmed();
@@ -20,12 +21,28 @@ const BAD: Style = AnsiColor::Red.on_default().bold();
 const PICTURE: &str = concat!(
     "  visitor ─▶ customer ─▶ preference ─┬▶ recommendation v1\n",
     "                                     ├▶ recommendation v2\n",
-    "                                     └▶ recommendation v2, a second one in some steps\n",
+    "                                     └▶ another v2, at times\n",
 );
+
+const TITLE: &str =
+    "The tutorial on loopback: every service behind its own sidecar, real HTTP, real sockets";
+
+const LEGEND: &str = "In brackets stands what a service got that passed the failure on: a status, and Envoy's response flag or who answered.";
+const CHANCE: &str =
+    "Ranges leave a correct proxy to fail a run by chance less than once in a million runs.";
+const FILES: &str =
+    "The rules are files: examples/tutorial/. How to play with them: examples/README.md.";
+
+/// From so many columns on, what was expected stands beside who visited.
+const WIDE: usize = 80;
+
+/// The first word of a line of a story stands in so many columns.
+const MARGIN: usize = 15;
 
 /// Tells what happens, while it happens.
 pub(super) struct Report {
     format: Format,
+    columns: usize,
     bar: ProgressBar,
     rows: Vec<Row>,
     stories: Vec<Story>,
@@ -68,23 +85,30 @@ impl Report {
         }
         let report = Self {
             format,
+            columns: width::of_output(),
             bar,
             rows: Vec::new(),
             stories: Vec::new(),
             requests: 0,
         };
-        report.say(format_args!(
-            "{BOLD}The tutorial on loopback: every service behind its own sidecar, real HTTP, real sockets{BOLD:#}\n\n\
-             {PICTURE}"
-        ));
+        report.prose(BOLD, "", 0, TITLE);
+        report.say(format_args!("\n{PICTURE}"));
         report
     }
 
     /// New rules are in place.
     pub(super) fn step(&self, step: &Step) {
         self.bar.set_message(step.name);
-        let (name, title) = (step.name, step.title);
-        self.say(format_args!("{BOLD}{name}{BOLD:#}  {title}"));
+        let (name, indent) = (step.name, step.name.len() + 2);
+        for (at, line) in wrapped(step.title, self.columns, &" ".repeat(indent), 2)
+            .iter()
+            .enumerate()
+        {
+            match at {
+                0 => self.say(format_args!("{BOLD}{name}{BOLD:#}{}", &line[name.len()..])),
+                _ => self.say(format_args!("{line}")),
+            }
+        }
     }
 
     /// A request was answered.
@@ -114,12 +138,7 @@ impl Report {
         } else {
             (BAD, "FAIL")
         };
-        self.say(format_args!(
-            "  {style}{word}{style:#} {visit:24} {QUIET}expected{QUIET:#} {}\n  {:29} {QUIET}observed{QUIET:#} {}",
-            verdict.expected,
-            "",
-            shown(&verdict),
-        ));
+        self.check((style, word), &visit, &verdict);
         self.rows.push(Row {
             step: step.name,
             visit,
@@ -140,7 +159,13 @@ impl Report {
             return self.row(step, "the story of a request".to_owned(), verdict, None);
         };
         for line in story.lines() {
-            self.say(format_args!("       {QUIET}{line}{QUIET:#}"));
+            // What a line is about stands before what it says.
+            let (about, said) = match line.strip_prefix("  ") {
+                Some(_) => line.split_at_checked(MARGIN).unwrap_or((line, "")),
+                None => ("", line),
+            };
+            let hanging = 7 + about.chars().count();
+            self.prose(QUIET, &format!("       {about}"), hanging, said);
         }
         self.stories.push(Story {
             step: step.name,
@@ -148,23 +173,57 @@ impl Report {
         });
     }
 
-    /// The loads, one line each.
+    /// What was expected and observed, beside who visited or, where there is little room, below.
+    fn check(&self, (style, word): (Style, &str), visit: &str, verdict: &Verdict) {
+        let indent = if self.columns >= WIDE { 32 } else { 7 };
+        match self.columns {
+            WIDE.. => {}
+            _ => self.say(format_args!("  {style}{word}{style:#} {visit}")),
+        }
+        let room = self.columns.saturating_sub(indent + 9);
+        let observed = shown(verdict);
+        let told = [("expected", &verdict.expected), ("observed", &observed)];
+        for (row, (name, text)) in told.into_iter().enumerate() {
+            for (at, line) in wrapped(text, room, "", 0).iter().enumerate() {
+                match (row, at) {
+                    (0, 0) if self.columns >= WIDE => self.say(format_args!(
+                        "  {style}{word}{style:#} {visit:24} {QUIET}{name}{QUIET:#} {line}"
+                    )),
+                    (_, 0) => self.say(format_args!("{:indent$}{QUIET}{name}{QUIET:#} {line}", "")),
+                    _ => self.say(format_args!("{:indent$}{:9}{line}", "", "")),
+                }
+            }
+        }
+    }
+
+    /// The loads, one line each; without who served where there is little room.
     fn table(&self) {
-        self.say(format_args!(
-            "\n{BOLD}{:28} {:>8} {:>10} {:>10} {:>6} {:>6} {:>10} {:>10}{BOLD:#}",
-            "load", "served", "p50", "p99", "v1", "v2", "second v2", "ejections"
-        ));
+        let is_wide = self.columns >= WIDE;
+        let most = self
+            .columns
+            .saturating_sub(if is_wide { 52 } else { 34 })
+            .min(28);
+        let head = format!(
+            "\n{BOLD}{:most$}{:>8}{:>9}{:>9}",
+            "load", "served", "p50", "p99"
+        );
+        let served = match is_wide {
+            true => format!("{:>5}{:>5}{:>8}", "v1", "v2", "2nd v2"),
+            false => String::new(),
+        };
+        self.say(format_args!("{head}{served}{:>8}{BOLD:#}", "ejected"));
         for row in &self.rows {
             let Some(load) = &row.load else { continue };
+            let served = match is_wide {
+                true => format!("{:>5}{:>5}{:>8}", load.v1, load.v2, load.second_v2),
+                false => String::new(),
+            };
             self.say(format_args!(
-                "{:28} {:>6.1} % {:>7.1} ms {:>7.1} ms {:>6} {:>6} {:>10} {:>10}",
-                row.step,
+                "{:most$}{:>6.1} %{:>6.1} ms{:>6.1} ms{served}{:>8}",
+                shortened(row.step, most),
                 100.0 * load.success_rate,
                 load.p50_ms,
                 load.p99_ms,
-                load.v1,
-                load.v2,
-                load.second_v2,
                 load.ejections,
             ));
         }
@@ -183,11 +242,14 @@ impl Report {
                     _ => (BAD, format!("{failed} of {checks} checks failed")),
                 };
                 self.table();
-                self.say(format_args!(
-                    "\n{style}{words}{style:#}: {steps} steps, {checks} checks, {requests} requests in {seconds:.1} s\n\
-                     {QUIET}Ranges leave a correct proxy to fail a run by chance less than once in a million runs.\n\
-                     The rules are files: examples/tutorial/. How to play with them: examples/README.md.{QUIET:#}"
-                ));
+                let text = format!(
+                    "{words}: {steps} steps, {checks} checks, {requests} requests in {seconds:.1} s"
+                );
+                self.say(format_args!(""));
+                self.prose(style, "", 0, &text);
+                for text in [LEGEND, CHANCE, FILES] {
+                    self.prose(QUIET, "", 0, text);
+                }
             }
             Format::Json => {
                 let outcome = Outcome {
@@ -203,6 +265,13 @@ impl Report {
             }
         }
         failed == 0
+    }
+
+    /// Writes prose in lines that fit.
+    fn prose(&self, style: Style, first: &str, hanging: usize, text: &str) {
+        for line in wrapped(text, self.columns, first, hanging) {
+            self.say(format_args!("{style}{line}{style:#}"));
+        }
     }
 
     /// Writes for people, above the bar. Whoever reads may stop reading.

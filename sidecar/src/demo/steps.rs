@@ -140,7 +140,7 @@ pub(super) enum Effort {
 /// What of an answer counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Look {
-    /// The version of recommendation that answered, or else the status and the first line of the body.
+    /// The version of recommendation that answered, or else the status and what is behind it.
     Answer,
     /// The status and this header field.
     Field(&'static str),
@@ -221,8 +221,7 @@ const fn share_of_v2(share: f64) -> Expect {
 
 const SAFARI: &str = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.4 Safari/605.1.15";
 const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
-const OUT_OF_ORDER: &str =
-    "503 customer => Error: 503 - preference => Error: 503 - recommendation v2 is out of order";
+const OUT_OF_ORDER: &str = "503 (503 v2)";
 
 macro_rules! rules {
     ($name:literal) => {

@@ -7,12 +7,9 @@ use super::{
     Visit, rules, share_of_v2,
 };
 
-const V1_OUT_OF_ORDER: &str =
-    "503 customer => Error: 503 - preference => Error: 503 - recommendation v1 is out of order";
-const RATE_LIMITED: &str =
-    "503 customer => Error: 503 - preference => Error: 429 - local_rate_limited";
-const TOO_MANY_AT_A_TIME: &str =
-    "503 customer => Error: 503 - preference => Error: 503 - reached concurrency limit";
+const V1_OUT_OF_ORDER: &str = "503 (503 v1)";
+const RATE_LIMITED: &str = "503 (429 RL)";
+const TOO_MANY_AT_A_TIME: &str = "503 (503 UO)";
 
 /// How long an instance takes to warm up in the last two steps.
 const WARM_UP: Duration = Duration::from_millis(500);
