@@ -6,12 +6,13 @@
 mod proxy;
 mod support;
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command};
 use std::thread;
 
-use proxy::{Folder, Proxy, refused};
+use proxy::{Folder, Proxy, ask, command, refused};
 
 /// Some of what a pipe, the queue and its last block hold together, several times over.
 const REQUESTS: usize = 4000;
@@ -21,8 +22,8 @@ const NOBODY: &str = "apiVersion: networking.istio.io/v1\nkind: VirtualService\n
                       spec: {hosts: [nobody.example], http: [{directResponse: {status: 404}}]}\n";
 
 /// Asks so many times, with a long path, and reads all answers.
-fn many_requests(proxy: &Proxy) {
-    let client = TcpStream::connect(proxy.addr("outbound")).unwrap();
+fn many_requests(outbound: SocketAddr) {
+    let client = TcpStream::connect(outbound).unwrap();
     let mut answers = BufReader::new(client.try_clone().unwrap());
     let path = "long".repeat(500);
     let asking = thread::spawn(move || {
@@ -44,11 +45,32 @@ fn many_requests(proxy: &Proxy) {
     asking.join().unwrap();
 }
 
-fn dropped(proxy: &Proxy) -> usize {
-    let stats = proxy.admin("GET /stats");
-    let mut lines = stats.lines();
-    let count = lines.find_map(|line| line.strip_prefix("outrigger.access_log_lines_dropped: "));
+/// How many lines of the access log, or notices, were dropped.
+fn dropped(admin: SocketAddr, what: &str) -> usize {
+    let request = "GET /stats HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    let stats = ask(admin, request);
+    let name = format!("outrigger.{what}_dropped: ");
+    let count = stats.lines().find_map(|line| line.strip_prefix(&name));
     count.unwrap().parse().unwrap()
+}
+
+fn signal(child: &Child, name: &str) {
+    let id = child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args([name, &id])
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+/// An address that was free a moment ago, for a program that cannot say where it listens.
+fn free() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
 }
 
 /// A stdout whose reader has gone fails every write; one whose reader has stopped takes no more when the pipe is full.
@@ -59,10 +81,10 @@ fn an_access_log_that_nobody_reads_stops_nothing() {
     for is_closed in [true, false] {
         let mut proxy = Proxy::start(&folder.0, &["--access-log", "text"]);
         let unread = proxy.child.stdout.take().filter(|_| !is_closed);
-        many_requests(&proxy);
+        many_requests(proxy.addr("outbound"));
         // Of the last lines it is known a moment later.
         let expected = if is_closed { REQUESTS } else { 1 };
-        while dropped(&proxy) < expected {
+        while dropped(proxy.addr("admin"), "access_log_lines") < expected {
             thread::yield_now();
         }
         proxy.signal("-TERM");
@@ -99,4 +121,104 @@ fn a_start_that_fails_moves_no_recording() {
     assert_eq!(previous.unwrap(), "of the crash");
     assert_eq!(proxy.end().0, Some(0));
     assert!(fs::read(&path).unwrap().starts_with(b"OUTRIGGR"));
+}
+
+/// Every write to these fails, as on a full disk.
+#[cfg(target_os = "linux")]
+#[test]
+fn outputs_that_take_nothing_stop_nothing() {
+    let folder = Folder::new("dev-full");
+    folder.write("nobody.yaml", NOBODY);
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    for runtime in ["tokio", "auto"] {
+        let [outbound, admin] = [free(), free()];
+        let [at, admin_at] = [outbound, admin].map(|addr| addr.to_string());
+        let more = [
+            "--outbound",
+            &at,
+            "--admin",
+            &admin_at,
+            "--access-log",
+            "text",
+            "--runtime",
+            runtime,
+        ];
+        let mut child = command(&folder.0, &more)
+            .stdout(full())
+            .stderr(full())
+            .spawn()
+            .unwrap();
+        while TcpStream::connect(admin).is_err() {
+            thread::yield_now();
+        }
+        many_requests(outbound);
+        while dropped(admin, "access_log_lines") < REQUESTS {
+            thread::yield_now();
+        }
+        let before = dropped(admin, "notices");
+        assert!(before > 0, "there was a greeting");
+        signal(&child, "-HUP");
+        while dropped(admin, "notices") == before {
+            thread::yield_now();
+        }
+        assert_eq!(dropped(admin, "access_log_lines"), REQUESTS);
+        signal(&child, "-TERM");
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{runtime}");
+    }
+    let path = folder.0.join("nobody.yaml");
+    let (code, told) = refused(&path, &["--record", "/dev/full"]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(
+        told.contains("`/dev/full`") && told.contains("not a regular file"),
+        "{told}"
+    );
+}
+
+/// A disk that fills up while the proxy runs: every file takes 8 KiB and no more.
+#[cfg(unix)]
+#[test]
+fn a_disk_that_fills_up_stops_nothing() {
+    const SCRIPT: &str = "trap '' XFSZ; ulimit -f 16; exec \"$0\" \"$@\" >log 2>told";
+    let folder = Folder::new("disk");
+    let config = folder.0.join("config");
+    fs::create_dir(&config).unwrap();
+    fs::write(config.join("nobody.yaml"), NOBODY).unwrap();
+    let run = command(&config, &["--access-log", "text", "--record", "run.rec"]);
+    let mut child = Command::new("sh")
+        .args(["-c", SCRIPT])
+        .arg(run.get_program())
+        .args(run.get_args())
+        .current_dir(&folder.0)
+        .spawn()
+        .unwrap();
+    let told = || fs::read_to_string(folder.0.join("told")).unwrap_or_default();
+    let wait_for = |words: &str| loop {
+        match told().lines().find(|line| line.contains(words)) {
+            Some(line) => return line.to_owned(),
+            None => thread::yield_now(),
+        }
+    };
+    let greeting = wait_for("outrigger ");
+    let addr = |word: &str| -> SocketAddr {
+        let (_, rest) = greeting.split_once(&format!(" {word} 127.0.0.1:")).unwrap();
+        let port = rest.split([',', ';']).next().unwrap();
+        format!("127.0.0.1:{port}").parse().unwrap()
+    };
+    many_requests(addr("outbound"));
+    wait_for("the recording ended: its file cannot be written");
+    let logged = || {
+        let log = fs::read(folder.0.join("log")).unwrap();
+        log.iter().filter(|byte| **byte == b'\n').count()
+    };
+    while logged() + dropped(addr("admin"), "access_log_lines") < REQUESTS {
+        thread::yield_now();
+    }
+    while dropped(addr("admin"), "notices") == 0 {
+        signal(&child, "-HUP");
+    }
+    many_requests(addr("outbound"));
+    signal(&child, "-TERM");
+    let code = child.wait().unwrap().code();
+    assert_eq!(code, Some(0), "{}", told());
+    assert!(!told().contains("panicked"), "{}", told());
 }

@@ -243,8 +243,21 @@ fn access_log(form: AccessLog) -> Option<outrigger_runtime::AccessLog> {
             AccessLog::Text => text,
             AccessLog::Json => json,
         },
-        writer: Box::new(io::stdout()),
+        writer: stdout(),
     })
+}
+
+/// Standard output without the standard library's buffer, which keeps the rest of a line that is not written whole and calls
+/// it written, so that it is lost and not counted.
+fn stdout() -> Box<dyn io::Write + Send> {
+    #[cfg(unix)]
+    {
+        use std::os::fd::AsFd as _;
+        if let Ok(file) = io::stdout().as_fd().try_clone_to_owned() {
+            return Box::new(std::fs::File::from(file));
+        }
+    }
+    Box::new(io::stdout())
 }
 
 /// What is running, in one line.
