@@ -6,7 +6,9 @@ mod black_box;
 mod command;
 mod envoy;
 mod files;
+mod grounds;
 mod launch;
+mod name_server;
 mod process;
 mod reasons;
 mod reread;
@@ -18,7 +20,6 @@ pub use launch::Launch;
 pub use reread::Reload;
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use ::tokio::runtime::Builder;
@@ -28,14 +29,14 @@ use ::tokio::task::LocalSet;
 use crate::Problem;
 use crate::case::Case;
 use crate::subject::Outcome;
+use crate::subject::relocation::Relocation;
 use crate::subject::stage::Stage;
 use black_box::Told;
-use files::Folder;
-use launch::{Prepared, Start};
+use grounds::{Grounds, local};
+use launch::Prepared;
 use process::{Process, Trouble};
-use reread::Rereads;
+use reread::{Replacements, Rereads};
 use running::{Control, Running, Signals, Watched};
-use slot::Slot;
 
 /// What takes longer than this no test waits for; the case names one that plays it for real.
 pub const LONGEST: Duration = Duration::from_secs(300);
@@ -53,6 +54,8 @@ pub struct Program {
     pub patience: Duration,
     /// What takes longer than this is skipped.
     pub longest: Duration,
+    /// Services are where the case says, which must be addresses of this machine that nobody else uses meanwhile.
+    pub own_addresses: bool,
 }
 
 impl Program {
@@ -101,30 +104,34 @@ impl Program {
             name: self.launch.name(),
             drain: is_envoy || self.drain.is_some(),
             reload: is_envoy || self.reload.is_some(),
-            names: is_envoy,
-            head_timeout: is_envoy,
+            is_moved: !self.own_addresses,
             longest: self.longest,
         }
     }
 
     async fn play(&self, case: &Case, mut stop: watch::Receiver<bool>) -> Result<Outcome, Trouble> {
-        let (slot, folder) = (Slot::claim()?, Folder::make()?);
-        let real = match slot.relocation(case) {
+        let mut grounds = Grounds::new()?;
+        let relocation = match self.own_addresses {
+            true => Ok(Relocation::default()),
+            false => grounds.slot.relocation(case),
+        };
+        let real = match relocation {
             Ok(relocation) => reasons::left_out(relocation.case(case)),
             Err(what) => {
                 let problem = Problem::new(&case.file, case.line, what);
                 return Ok(Outcome::Failed(vec![problem]));
             }
         };
-        let start = match self.launch.prepare(&real, &slot, &folder)? {
+        grounds.name(&real).await?;
+        let start = match self.launch.prepare(&real, &grounds)? {
             Prepared::Start(start) => start,
             Prepared::Skip(why) => return Ok(Outcome::Skipped(why)),
             Prepared::Fail(problems) => return Ok(Outcome::Failed(problems)),
         };
         // All services of a case that could be relocated are at addresses.
         let mut stage = Stage::open(&real, |a| a.parse().unwrap_or_else(|_| local(0)))?;
-        let mut process = Process::start(&start.words, folder.path("output"))?;
-        let mut running = self.running(start, &process, &slot, &folder);
+        let mut process = Process::start(&start.words, grounds.folder.path("output"))?;
+        let mut running = self.running(start.reloads, process.id(), &grounds);
         let patience = self.patience + case.takes.unwrap_or_default();
         let mut doors = vec![running.outbound];
         doors.extend(real.settings.inbound.is_some().then_some(running.inbound));
@@ -163,29 +170,29 @@ impl Program {
 
     fn running<'a>(
         &'a self,
-        start: Start,
-        process: &Process,
-        slot: &Slot,
-        folder: &'a Folder,
+        reloads: Replacements,
+        process: Option<u32>,
+        grounds: &'a Grounds,
     ) -> Running<'a> {
+        let admin = local(grounds.slot.admin());
         Running {
-            outbound: local(slot.outbound()),
-            inbound: local(slot.inbound()),
+            outbound: local(grounds.slot.outbound()),
+            inbound: local(grounds.slot.inbound()),
             control: match self.launch {
                 Launch::Command(_) => Control::Signals(Signals {
-                    process: process.id(),
+                    process,
                     drain: self.drain.as_deref(),
                     reread: self.reload.as_ref().map(|by| Rereads {
                         by,
-                        admin: local(slot.admin()),
-                        folder,
-                        reloads: start.reloads,
+                        admin,
+                        grounds,
+                        reloads,
                     }),
                 }),
                 Launch::Envoy(_) => Control::Envoy(Watched {
-                    admin: local(slot.admin()),
-                    folder,
-                    reloads: start.reloads,
+                    admin,
+                    folder: &grounds.folder,
+                    reloads,
                 }),
             },
         }
@@ -198,8 +205,4 @@ fn judge_haste(case: &Case, took: Duration) -> Option<Problem> {
     let least = case.takes? / 2;
     let what = || format!("it was over after {took:.1?}, before {least:.1?}");
     (took < least).then(|| Problem::new(&case.file, case.line, what()))
-}
-
-fn local(port: u16) -> SocketAddr {
-    (Ipv4Addr::LOCALHOST, port).into()
 }

@@ -96,6 +96,7 @@ fn program(command: &str) -> Program {
         reload: None,
         patience: Duration::from_secs(20),
         longest: Duration::from_secs(2),
+        own_addresses: false,
     }
 }
 

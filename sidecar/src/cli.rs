@@ -148,6 +148,18 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "ADDR", value_parser = parse_addr)]
     pub(crate) dns_server: Vec<SocketAddr>,
 
+    /// How long a client may take for the head of a request, from its first byte to its last; then 408. 0s is for ever
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_time)]
+    pub(crate) request_head_timeout: Duration,
+
+    /// For how long a client's connection may be without a request; 0s is for ever
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse_time)]
+    pub(crate) idle_timeout: Duration,
+
+    /// Answer requests whose body is longer with 413; without it a body may be as long as it likes
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) max_request_body: Option<u64>,
+
     /// For how long nothing of a request or its response may move; 0s is for ever
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_time)]
     pub(crate) stream_idle_timeout: Duration,
@@ -396,6 +408,10 @@ mod tests {
         assert_eq!(args.access_log, AccessLog::Off);
         assert_eq!(args.drain_time, Duration::from_secs(25));
         assert_eq!(args.minimum_drain_time, Duration::from_secs(5));
+        assert_eq!(args.request_head_timeout, Duration::from_secs(60));
+        assert_eq!(args.idle_timeout, Duration::from_secs(3600));
+        assert_eq!(args.stream_idle_timeout, Duration::ZERO);
+        assert_eq!(args.max_request_body, None);
         assert_eq!(args.busy_poll, Duration::ZERO);
         assert_eq!((args.record, args.record_limit), (None, 64 << 20));
     }

@@ -33,14 +33,16 @@ fn command() -> program::Command {
     let command = format!(
         "'{}' run --lenient --workers 1 --config {{config}} --outbound 127.0.0.1:{{port}} \
          --admin 127.0.0.1:{{admin}} [--inbound 127.0.0.1:{{inbound}}={{app}}] [--label {{label}}] \
-         [--namespace {{namespace}}] [--mesh-config {{mesh}}] [--stream-idle-timeout {{stream_idle_timeout}}]",
+         [--namespace {{namespace}}] [--mesh-config {{mesh}}] [--dns-server 127.0.0.1:{{dns}}] \
+         [--stream-idle-timeout {{stream_idle_timeout}}] [--idle-timeout {{idle_timeout}}] \
+         [--request-head-timeout {{request_head_timeout}}] [--max-request-body {{max_request_body}}]",
         env!("CARGO_BIN_EXE_outrigger")
     );
     program::Command::parse(&command).unwrap()
 }
 
 /// Plays those that take so long, many at the same time, and tells what went wrong.
-fn play(cases: &[Case], jobs: usize, longest: Duration) {
+fn play(cases: &[Case], jobs: usize, longest: Duration, own_addresses: bool) {
     let counters = "outrigger.config_revision_in_use,outrigger.config_reload_refused";
     let program = Program {
         launch: Launch::Command(command()),
@@ -48,6 +50,7 @@ fn play(cases: &[Case], jobs: usize, longest: Duration) {
         reload: Some(counters.parse().unwrap()),
         patience: Duration::from_secs(60),
         longest,
+        own_addresses,
     };
     let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let work = || {
@@ -73,7 +76,7 @@ fn play(cases: &[Case], jobs: usize, longest: Duration) {
 
 #[test]
 fn the_program_does_what_each_case_says() {
-    play(&cases(), 4, MOMENT);
+    play(&cases(), 4, MOMENT, false);
 }
 
 #[test]
@@ -83,7 +86,40 @@ fn the_program_does_what_each_case_says_that_takes_time() {
     cases.retain(|case| case.takes.is_some());
     // Long ones first, so that nobody waits for the last of them.
     cases.sort_by_key(|case| std::cmp::Reverse(case.takes));
-    play(&cases, 40, LONGEST);
+    play(&cases, 40, LONGEST, false);
+}
+
+/// Set for the copy of this test that runs where all addresses of cases are this machine's.
+const OWN_ADDRESSES: &str = "OUTRIGGER_TEST_OWN_ADDRESSES";
+
+/// Runs a command in a network namespace in which they are.
+fn namespace(words: &[&str]) -> Command {
+    const PREPARED: &str =
+        "ip link set lo up && ip route add local 10.0.0.0/8 dev lo && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--map-root-user", "--net", "sh", "-c", PREPARED, "sh"]);
+    command.args(words);
+    command
+}
+
+/// Where a hash leads depends on addresses, and so do these cases.
+#[test]
+fn the_program_finds_the_endpoints_that_cases_name_at_their_own_addresses() {
+    if std::env::var_os(OWN_ADDRESSES).is_some() {
+        let mut cases = cases();
+        cases.retain(|case| case.skip("moved").is_some());
+        assert!(!cases.is_empty());
+        return play(&cases, 1, MOMENT, true);
+    }
+    let probe = namespace(&["true"]).output();
+    if !probe.is_ok_and(|output| output.status.success()) {
+        eprintln!("not played: this machine lets nobody have a network namespace");
+        return;
+    }
+    let me = std::env::current_exe().unwrap().display().to_string();
+    let test = "the_program_finds_the_endpoints_that_cases_name_at_their_own_addresses";
+    let mut copy = namespace(&[&me, "--exact", test, "--nocapture"]);
+    assert!(copy.env(OWN_ADDRESSES, "1").status().unwrap().success());
 }
 
 /// What `check` finds in the configuration of a case: severity, code and path of each, in order.

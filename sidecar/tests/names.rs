@@ -5,6 +5,8 @@
 #[expect(dead_code, reason = "the resolver's own tests use all of it")]
 #[path = "support/dns.rs"]
 mod dns;
+#[path = "support/proxy.rs"]
+mod proxy;
 mod support;
 
 use std::fs;
@@ -322,4 +324,39 @@ fn round_robin_goes_to_the_first_address() {
         .dns
         .addresses("pair.test", 1, &["127.0.0.1", "127.0.0.2"]);
     stage.get_until("200 1");
+}
+
+/// Where the endpoints of the service do not matter, or there are none.
+#[test]
+fn a_name_that_a_client_gives_leads_where_the_system_says() {
+    let port = proxy::application("dialled").port();
+    for (test, rules) in [
+        ("none", "resolution: NONE}"),
+        (
+            "passthrough",
+            "resolution: STATIC, endpoints: [{address: 127.0.0.2, ports: {http: 1}}]}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: shop}
+spec: {host: \"*\", trafficPolicy: {loadBalancer: {simple: PASSTHROUGH}}}",
+        ),
+    ] {
+        let folder = proxy::Folder::new(test);
+        let entry = format!(
+            "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: shop}}
+spec: {{hosts: [localhost], ports: [{{number: {port}, name: http, protocol: HTTP}}], {rules}
+"
+        );
+        folder.write("rules.yaml", &entry);
+        let proxy = proxy::Proxy::start(&folder.0, &["--access-log", "text"]);
+        let answer = proxy.get(&format!("localhost:{port}"));
+        assert!(answer.ends_with("\r\n\r\ndialled"), "{test}: {answer}");
+        let (_, log) = proxy.end();
+        let cluster = format!("outbound|{port}||localhost");
+        assert!(log.contains(&cluster), "{test}: {log}");
+    }
 }

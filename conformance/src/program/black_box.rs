@@ -14,18 +14,17 @@ pub(crate) struct Told {
     pub(crate) drain: bool,
     /// To reload, and it tells when that is done.
     pub(crate) reload: bool,
-    /// What names resolve to.
-    pub(crate) names: bool,
-    /// How long a request head may take.
-    pub(crate) head_timeout: bool,
+    /// Services are not where the case says.
+    pub(crate) is_moved: bool,
     /// How long a case may take.
     pub(crate) longest: Duration,
 }
 
 /// Why a case can not be played; `None` when it can.
 pub(crate) fn obstacle(case: &Case, told: Told) -> Option<String> {
-    let names = [told.name, "program", "sockets"];
-    if let Some(why) = names.into_iter().find_map(|name| case.skip(name)) {
+    let names = [told.name, "program", "sockets"].into_iter();
+    let mut names = names.chain(told.is_moved.then_some("moved"));
+    if let Some(why) = names.find_map(|name| case.skip(name)) {
         return Some(why.to_owned());
     }
     let errors = case
@@ -39,14 +38,10 @@ pub(crate) fn obstacle(case: &Case, told: Told) -> Option<String> {
         () if case.clients.is_empty() => "it is about findings only",
         () if errors => "its configuration has errors on purpose",
         () if has_names(case) => "a name as address leads nowhere",
-        () if !case.answers.is_empty() && !told.names => "the program resolves names itself",
         () if signals(case, "reload") && !told.reload => {
             "nothing tells from outside when a reload is done"
         }
         () if signals(case, "drain") && !told.drain => "the program is not told to drain",
-        () if case.settings.request_head_timeout.is_some() && !told.head_timeout => {
-            "no program is told this timeout"
-        }
         () => return None,
     };
     Some(why.to_owned())
@@ -90,6 +85,9 @@ fn scripts(service: &Service) -> Vec<&[Step]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pages;
+    use crate::program::LONGEST;
+    use crate::remark::PlayedBy;
 
     #[test]
     fn what_cannot_be_seen_from_outside_is_named() {
@@ -105,6 +103,11 @@ mod tests {
                 format!("Skipped on program: odd.\n{ask}"),
                 false,
                 Some("odd."),
+            ),
+            (
+                format!("Skipped on moved: elsewhere.\n{ask}"),
+                false,
+                Some("elsewhere."),
             ),
             (
                 format!("Skipped on envoy: strange.\n{ask}"),
@@ -143,6 +146,7 @@ mod tests {
             let told = Told {
                 name: "envoy",
                 drain,
+                is_moved: true,
                 longest: Duration::from_secs(4),
                 ..Told::default()
             };
@@ -153,5 +157,52 @@ mod tests {
             };
             assert!(fits, "{text}: {got:?}");
         }
+    }
+
+    /// Whether a page has a case of this title that is played, or another file a test of this name.
+    fn is_there(cases: &[Case], by: &PlayedBy) -> bool {
+        if let Some(page) = by.path.strip_prefix("conformance/") {
+            let is_it = |case: &&Case| case.file == page && case.title == by.test;
+            let found = cases.iter().find(is_it);
+            return found.is_some_and(|case| unplayed(case).is_none());
+        }
+        let root = pages::folder().join("../..");
+        let text = std::fs::read_to_string(root.join(&by.path)).unwrap_or_default();
+        text.contains(&format!("fn {}()", by.test))
+    }
+
+    /// Why no run plays a case on the program itself: `sidecar/tests/cases.rs` is told everything.
+    fn unplayed(case: &Case) -> Option<String> {
+        let told = Told {
+            name: "outrigger",
+            drain: true,
+            reload: true,
+            is_moved: false,
+            longest: LONGEST,
+        };
+        // `check` judges findings.
+        let is_about_findings = case.clients.is_empty();
+        obstacle(case, told).filter(|_| !is_about_findings)
+    }
+
+    #[test]
+    fn what_no_program_plays_a_test_plays_for_real() {
+        let (cases, _) = pages::read(&pages::folder());
+        let mut faults = Vec::new();
+        for case in &cases {
+            let at = format!("{}:{}: {}", case.file, case.line, case.title);
+            match (&case.played_by, unplayed(case)) {
+                (None, None) => {}
+                (Some(by), _) if !is_there(&cases, by) => {
+                    faults.push(format!("{at}: nobody plays `{}` in {}", by.test, by.path));
+                }
+                (Some(_), Some(_)) => {}
+                (Some(_), None) => faults.push(format!("{at}: a program plays it by itself")),
+                (None, Some(why)) => {
+                    faults.push(format!("{at}: {why}: say `; played by PATH NAME.`"));
+                }
+            }
+        }
+        assert!(faults.is_empty(), "{faults:#?}");
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 /// What may be filled in, and what it is.
-pub const NAMES: [(&str, &str); 11] = [
+pub const NAMES: [(&str, &str); 13] = [
     ("config", "the file with the case's Istio YAML"),
     ("port", "the port of the outbound listener, on 127.0.0.1"),
     ("admin", "a free port, for whatever else the program opens"),
@@ -29,7 +29,15 @@ pub const NAMES: [(&str, &str); 11] = [
         "stream_idle_timeout",
         "for how long nothing of a request may move",
     ),
+    (
+        "request_head_timeout",
+        "how long the head of a request may take",
+    ),
     ("max_request_body", "the largest request body, in bytes"),
+    (
+        "dns",
+        "the port of a name server on 127.0.0.1, where a case speaks of names",
+    ),
 ];
 
 /// What every case has a value for; only this may stand outside of brackets.

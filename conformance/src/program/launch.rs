@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use super::black_box;
 use super::command::{Command, Values};
 use super::envoy::bootstrap::{self, Site};
-use super::files::{self, Folder};
-use super::reread::Replacements;
-use super::slot::Slot;
+use super::files;
+use super::grounds::Grounds;
+use super::reread::{Replacement, Replacements};
 use crate::Problem;
 use crate::case::{Case, Reload};
 use crate::subject::Setup;
@@ -70,26 +70,16 @@ impl Launch {
     }
 
     /// Writes the files that the program is started with. The case has real addresses.
-    pub(crate) fn prepare(
-        &self,
-        case: &Case,
-        slot: &Slot,
-        folder: &Folder,
-    ) -> io::Result<Prepared> {
+    pub(crate) fn prepare(&self, case: &Case, grounds: &Grounds) -> io::Result<Prepared> {
         match self {
-            Self::Command(command) => by_command(command, case, slot, folder),
-            Self::Envoy(path) => by_snapshot(path, case, slot, folder),
+            Self::Command(command) => by_command(command, case, grounds),
+            Self::Envoy(path) => by_snapshot(path, case, grounds),
         }
     }
 }
 
-fn by_command(
-    command: &Command,
-    case: &Case,
-    slot: &Slot,
-    folder: &Folder,
-) -> io::Result<Prepared> {
-    let values = match values(case, slot, folder)? {
+fn by_command(command: &Command, case: &Case, grounds: &Grounds) -> io::Result<Prepared> {
+    let values = match values(case, grounds)? {
         Ok(values) => values,
         Err(what) => {
             let problem = Problem::new(&case.file, case.line, what);
@@ -105,7 +95,8 @@ fn by_command(
     })
 }
 
-fn by_snapshot(path: &Path, case: &Case, slot: &Slot, folder: &Folder) -> io::Result<Prepared> {
+fn by_snapshot(path: &Path, case: &Case, grounds: &Grounds) -> io::Result<Prepared> {
+    let Grounds { slot, folder, .. } = grounds;
     let mut setup = match Setup::new(case) {
         Ok(setup) => setup,
         Err(problems) => return Ok(Prepared::Fail(problems)),
@@ -128,7 +119,7 @@ fn by_snapshot(path: &Path, case: &Case, slot: &Slot, folder: &Folder) -> io::Re
     let mut reloads = VecDeque::new();
     for _ in &case.reloads {
         let Some(snapshot) = setup.reload() else {
-            reloads.push_back(None);
+            reloads.push_back(Replacement::Nothing);
             continue;
         };
         match bootstrap::bootstrap(&snapshot, &setup.settings, &site) {
@@ -141,7 +132,7 @@ fn by_snapshot(path: &Path, case: &Case, slot: &Slot, folder: &Folder) -> io::Re
                 let texts = files
                     .into_iter()
                     .map(|(name, file)| (name, file.to_string()));
-                reloads.push_back(Some(texts.collect()));
+                reloads.push_back(Replacement::Files(texts.collect()));
             }
             Err(why) => return unsaid(why),
         }
@@ -161,18 +152,23 @@ fn by_snapshot(path: &Path, case: &Case, slot: &Slot, folder: &Folder) -> io::Re
 
 /// What a reload makes of the files that a command was given. A text that was there before is no change, and so has a
 /// comment of its own.
-fn rewritten((number, reload): (usize, &Reload)) -> Option<Vec<(&'static str, String)>> {
+fn rewritten((number, reload): (usize, &Reload)) -> Replacement {
     match reload {
         Reload::Configuration(document) => {
             let text = files::configuration(std::slice::from_ref(document));
-            Some(vec![(CONFIG, format!("{text}\n# reload {number}\n"))])
+            Replacement::Files(vec![(CONFIG, format!("{text}\n# reload {number}\n"))])
         }
-        Reload::Answers(_) => None,
+        Reload::Answers(answers) => Replacement::Answers(answers.clone()),
     }
 }
 
 /// What a command is filled in with; the files that it names are written. The inner error is the case's.
-fn values(case: &Case, slot: &Slot, folder: &Folder) -> io::Result<Result<Values, String>> {
+fn values(case: &Case, grounds: &Grounds) -> io::Result<Result<Values, String>> {
+    let Grounds {
+        slot,
+        folder,
+        names,
+    } = grounds;
     let settings = &case.settings;
     let mesh = match files::mesh(case) {
         Ok(Some(text)) => Some(folder.write("mesh.yaml", &text)?),
@@ -200,7 +196,17 @@ fn values(case: &Case, slot: &Slot, folder: &Folder) -> io::Result<Result<Values
             "stream_idle_timeout",
             one(settings.stream_idle_timeout.clone()),
         ),
+        (
+            "request_head_timeout",
+            one(settings.request_head_timeout.clone()),
+        ),
         ("max_request_body", one(body)),
+        (
+            "dns",
+            one(names
+                .as_ref()
+                .map(|server| server.addr().port().to_string())),
+        ),
     ]);
     values.retain(|_, all| !all.is_empty());
     Ok(Ok(values))

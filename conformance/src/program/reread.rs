@@ -5,8 +5,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
+use outrigger_core::compile::Answers;
+
 use super::envoy::admin;
-use super::files::Folder;
+use super::grounds::Grounds;
 use super::process;
 
 /// What moves on `/stats` of `{admin}` when a file was replaced, `config_revision_in_use,config_refused`; and the signal
@@ -40,14 +42,25 @@ pub(crate) struct Rereads<'a> {
     pub(crate) by: &'a Reload,
     /// Where it tells.
     pub(crate) admin: SocketAddr,
-    /// Where its configuration is.
-    pub(crate) folder: &'a Folder,
-    /// What is left to replace files with.
+    /// Where its configuration is, and who tells it of names.
+    pub(crate) grounds: &'a Grounds,
+    /// What is left to replace.
     pub(crate) reloads: Replacements,
 }
 
-/// For each reload, the files that it replaces and what stands in them then; `None` when it changes nothing.
-pub(crate) type Replacements = VecDeque<Option<Vec<(&'static str, String)>>>;
+/// What a reload replaces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Replacement {
+    /// Files, and what stands in them then.
+    Files(Vec<(&'static str, String)>),
+    /// What names resolve to.
+    Answers(Answers),
+    /// Nothing.
+    Nothing,
+}
+
+/// What each reload that is left replaces.
+pub(crate) type Replacements = VecDeque<Replacement>;
 
 impl Rereads<'_> {
     /// Replaces the configuration, and waits until the program says that it has seen it.
@@ -58,11 +71,21 @@ impl Rereads<'_> {
         let next = self.reloads.pop_front();
         let next = next.ok_or_else(|| io::Error::other("there is nothing left to reload"))?;
         let before = self.told().await?;
-        for (name, content) in next.into_iter().flatten() {
-            self.folder.replace(name, &content)?;
-        }
-        if let Some(signal) = &self.by.signal {
-            process::signal(signal, process).await?;
+        match next {
+            Replacement::Files(files) => {
+                for (name, content) in files {
+                    self.grounds.folder.replace(name, &content)?;
+                }
+                if let Some(signal) = &self.by.signal {
+                    process::signal(signal, process).await?;
+                }
+            }
+            Replacement::Answers(answers) => {
+                if let Some(server) = &self.grounds.names {
+                    server.say(answers);
+                }
+            }
+            Replacement::Nothing => return Ok(()),
         }
         while self.told().await? == before {
             ::tokio::task::yield_now().await;

@@ -2,12 +2,18 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
+
+use ::tokio::time::timeout;
 
 use super::envoy::{admin, bootstrap};
 use super::files::Folder;
 use super::process;
-use super::reread::{Replacements, Rereads};
+use super::reread::{Replacement, Replacements, Rereads};
 use crate::subject::stage::Proxy;
+
+/// The kernel answers an attempt to connect much sooner.
+const ANSWERED: Duration = Duration::from_millis(100);
 
 /// A running program.
 pub(crate) struct Running<'a> {
@@ -79,10 +85,9 @@ impl Proxy for Running<'_> {
                 admin::ask(envoy.admin, "POST", path).await?;
             }
         }
-        while ::tokio::net::TcpStream::connect(self.outbound)
-            .await
-            .is_ok()
-        {
+        // Who is turned away may be refused or just not answered.
+        let connect = || ::tokio::net::TcpStream::connect(self.outbound);
+        while let Ok(Ok(_accepted)) = timeout(ANSWERED, connect()).await {
             ::tokio::task::yield_now().await;
         }
         Ok(())
@@ -95,7 +100,10 @@ impl Watched<'_> {
     async fn reload(&mut self) -> io::Result<()> {
         let next = self.reloads.pop_front();
         let next = next.ok_or_else(|| io::Error::other("there is nothing left to reload"))?;
-        for (name, content) in next.into_iter().flatten() {
+        let Replacement::Files(files) = next else {
+            return Ok(());
+        };
+        for (name, content) in files {
             let mut counters = bootstrap::FILES.iter().filter(|(file, _)| *file == name);
             let Some((_, counter)) = counters.next() else {
                 continue;

@@ -21,6 +21,7 @@ use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use outrigger_core::decision::Record;
 use outrigger_core::decision::access_log::{self, Surroundings};
@@ -208,9 +209,12 @@ fn start_workers(
 }
 
 fn worker_settings(args: &RunArgs) -> WorkerSettings {
-    let idle = args.stream_idle_timeout;
+    let unless_zero = |time: Duration| Some(time).filter(|time| !time.is_zero());
     WorkerSettings {
-        stream_idle_timeout: Some(idle).filter(|idle| !idle.is_zero()),
+        request_head_timeout: unless_zero(args.request_head_timeout),
+        idle_timeout: unless_zero(args.idle_timeout),
+        stream_idle_timeout: unless_zero(args.stream_idle_timeout),
+        max_request_body: args.max_request_body,
         tells_bodies: args.record_without_bodies,
         ..WorkerSettings::default()
     }

@@ -18,6 +18,10 @@ Examples:
   What takes time, too, for which there is little to do but to wait:
     outrigger-conformance --longest 300 --jobs 40 --subject ...
 
+  Where hashes lead, in a network namespace in which all addresses are local:
+    unshare -rn sh -c 'ip link set lo up; ip route add local 10.0.0.0/8 dev lo; exec outrigger-conformance --jobs 1
+        --own-addresses hash --subject ...'
+
   Those about retries and CORS, one at a time, for machines:
     outrigger-conformance --subject 'myproxy -c {config} -p {port}' --jobs 1 --format json retries cors
 
@@ -96,6 +100,11 @@ pub(crate) struct Cli {
     /// Play no case that takes longer, in seconds; 300 leaves only a few out
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = parse_seconds)]
     pub(crate) longest: Duration,
+
+    /// Have services at the addresses and ports that cases speak of, so that hashes lead where they say: 10.0.0.0/8 must be
+    /// local, as in a network namespace
+    #[arg(long)]
+    pub(crate) own_addresses: bool,
 
     /// For people or for machines
     #[arg(long, value_enum, default_value_t = Format::Text)]

@@ -41,6 +41,7 @@ fn main() -> ExitCode {
         reload: cli.reload,
         patience: cli.patience,
         longest: cli.longest,
+        own_addresses: cli.own_addresses,
     };
     let played = match run::run(&program, &cases, cli.jobs) {
         Ok(played) => played,
