@@ -159,7 +159,11 @@ impl Loader<'_> {
                 let meta = envelope::meta(report, &document, &self.file, namespace);
                 report.name_resource(meta.resource_name(&types.kind));
             }
-            told => self.tell(&told, &types),
+            told => {
+                let template = kubernetes::read_pod_template(&document, self.default_namespace);
+                self.resources.pod_templates.extend(template);
+                self.tell(&told, &types);
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::destination_rule::DestinationRule;
 use super::envoy_filter::EnvoyFilter;
 use super::gateway::Gateway;
-use super::kubernetes::{EndpointSlice, Node, Pod, Service};
+use super::kubernetes::{EndpointSlice, Node, Pod, PodTemplate, Service};
 use super::service_entry::ServiceEntry;
 use super::sidecar::Sidecar;
 use super::virtual_service::VirtualService;
@@ -39,6 +39,8 @@ pub struct Resources {
     pub pods: Vec<Pod>,
     /// Kubernetes Node.
     pub nodes: Vec<Node>,
+    /// What Deployments and their like make pods from; no traffic goes there.
+    pub pod_templates: Vec<PodTemplate>,
 }
 
 impl Resources {
@@ -72,5 +74,6 @@ impl Resources {
         self.endpoints.extend(from.endpoints);
         self.pods.extend(from.pods);
         self.nodes.extend(from.nodes);
+        self.pod_templates.extend(from.pod_templates);
     }
 }

@@ -2,9 +2,13 @@
 
 mod decode;
 mod endpoints;
+mod pod_template;
+
+pub use pod_template::PodTemplate;
 
 pub(super) use decode::{read_endpoint_slice, read_pod, read_service};
 pub(super) use endpoints::read_endpoints;
+pub(super) use pod_template::read_pod_template;
 
 use std::collections::BTreeMap;
 

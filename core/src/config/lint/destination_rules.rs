@@ -244,17 +244,12 @@ fn selector(lint: &mut Lint<'_>, rule: &DestinationRule) {
     let Some(selector) = &rule.workload_selector else {
         return;
     };
-    let Some(all) = lint.tables.workloads(&rule.meta.namespace) else {
-        return;
-    };
-    if !all
-        .iter()
-        .any(|labels| names::selects(&selector.match_labels, labels))
+    let namespace = &rule.meta.namespace;
+    if lint
+        .tables
+        .selects_nobody(namespace, &selector.match_labels)
     {
-        let message = format!(
-            "no workload of namespace `{}` has these labels",
-            rule.meta.namespace
-        );
+        let message = format!("no workload of namespace `{namespace}` has these labels");
         lint.tell(
             about(rule),
             "spec.workloadSelector",

@@ -164,6 +164,7 @@ fn service_workloads(lint: &mut Lint<'_>, service: &Service) {
         || matches!(service.reach, Reach::ExternalName(_))
         || pods.peek().is_none()
         || pods.any(|labels| names::selects(&service.selector, labels))
+        || lint.tables.has_template(namespace, &service.selector)
     {
         return;
     }
@@ -199,10 +200,7 @@ fn entry_workloads(lint: &mut Lint<'_>, entry: &ServiceEntry) {
     let Some(selector) = &entry.workload_selector else {
         return;
     };
-    let Some(all) = lint.tables.workloads(namespace) else {
-        return;
-    };
-    if !all.iter().any(|labels| names::selects(selector, labels)) {
+    if lint.tables.selects_nobody(namespace, selector) {
         let about = About {
             kind: "ServiceEntry",
             meta: &entry.meta,

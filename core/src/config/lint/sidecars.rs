@@ -67,10 +67,7 @@ fn selector(lint: &mut Lint<'_>, sidecar: &Sidecar) {
     let Some(selector) = &sidecar.workload_selector else {
         return;
     };
-    let Some(all) = lint.tables.workloads(namespace) else {
-        return;
-    };
-    if !all.iter().any(|labels| names::selects(selector, labels)) {
+    if lint.tables.selects_nobody(namespace, selector) {
         let message = format!("no workload of namespace `{namespace}` has these labels");
         lint.tell(
             about(sidecar),

@@ -176,9 +176,17 @@ impl<'a> Tables<'a> {
         exact.chain(wildcards).flatten().copied()
     }
 
-    /// Labels of all WorkloadEntries and Pods of a namespace; `None` when there are none.
-    pub(super) fn workloads(&self, namespace: &str) -> Option<Vec<Labels>> {
-        self.workloads.labels_in(namespace)
+    /// Whether a Deployment or its like makes pods in a namespace that a selector means.
+    pub(super) fn has_template(&self, namespace: &str, selector: &Labels) -> bool {
+        self.workloads.has_template(namespace, selector)
+    }
+
+    /// Whether the namespace has workloads, none of which a selector means.
+    pub(super) fn selects_nobody(&self, namespace: &str, selector: &Labels) -> bool {
+        let all = self.workloads.labels_in(namespace);
+        let is_nobody =
+            |all: Vec<Labels>| !all.iter().any(|labels| names::selects(selector, labels));
+        all.is_some_and(is_nobody) && !self.has_template(namespace, selector)
     }
 
     /// All DestinationRules by their full hosts.
@@ -222,6 +230,9 @@ fn service_endpoints(service: &Service, workloads: &Workloads<'_>) -> Option<Vec
         .pods
         .get(namespace)
         .filter(|_| !service.selector.is_empty())?;
+    if workloads.has_template(namespace, &service.selector) {
+        return None;
+    }
     let selected = pods
         .values()
         .filter(|labels| names::selects(&service.selector, labels))
@@ -280,6 +291,9 @@ fn entry_endpoints(entry: &ServiceEntry, workloads: &Workloads<'_>) -> Option<Ve
     };
     let namespace = entry.meta.namespace.as_str();
     let all = workloads.labels_in(namespace)?;
+    if workloads.has_template(namespace, selector) {
+        return None;
+    }
     Some(
         all.into_iter()
             .filter(|labels| names::selects(selector, labels))
@@ -296,6 +310,8 @@ struct Workloads<'a> {
     pods: BTreeMap<&'a str, BTreeMap<&'a str, &'a Labels>>,
     /// Labels of WorkloadEntries by namespace.
     entries: BTreeMap<&'a str, Vec<Labels>>,
+    /// Labels of the pods to come, by namespace.
+    templates: BTreeMap<&'a str, Vec<&'a Labels>>,
 }
 
 impl<'a> Workloads<'a> {
@@ -315,7 +331,16 @@ impl<'a> Workloads<'a> {
             let of_namespace = workloads.entries.entry(&entry.meta.namespace).or_default();
             of_namespace.push(entry.labels());
         }
+        for template in &resources.pod_templates {
+            let of_namespace = workloads.templates.entry(&template.namespace);
+            of_namespace.or_default().push(&template.labels);
+        }
         workloads
+    }
+
+    fn has_template(&self, namespace: &str, selector: &Labels) -> bool {
+        let mut templates = self.templates.get(namespace).into_iter().flatten();
+        templates.any(|labels| names::selects(selector, labels))
     }
 
     /// Labels of all WorkloadEntries and Pods of a namespace; `None` when there are none.

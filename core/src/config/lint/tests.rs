@@ -322,6 +322,56 @@ fn endpoints_are_enough() {
 }
 
 #[test]
+fn pods_that_a_cluster_will_make_are_meant_too() {
+    let (a, one) = (service("a", "default", HTTP), pod("one", "app: other"));
+    let sidecar = istio(
+        "Sidecar",
+        "name: a",
+        "{workloadSelector: {labels: {app: a}}, egress: [{hosts: ['*/*']}]}",
+    );
+    let nobody = [
+        "selects-nothing spec.selector",
+        "selects-nothing spec.workloadSelector",
+    ];
+    for (template, expected) in [
+        ("", &nobody[..]),
+        (
+            "kind: Deployment\nspec: {template: {metadata: {labels: {app: a}}}}",
+            &[],
+        ),
+        (
+            "kind: Rollout\nspec: {template: {metadata: {labels: {app: a, x: y}}}}",
+            &[],
+        ),
+        (
+            "kind: CronJob\nspec: {jobTemplate: {spec: {template: {metadata: {labels: {app: a}}}}}}",
+            &[],
+        ),
+        (
+            "kind: Deployment\nspec: {template: {metadata: {labels: {app: b}}}}",
+            &nobody,
+        ),
+        (
+            "kind: Deployment\nmetadata: {namespace: prod}\nspec: {template: {metadata: {labels: {app: a}}}}",
+            &nobody,
+        ),
+        ("kind: Deployment\nspec: {template: [1]}", &nobody),
+    ] {
+        let template = match template {
+            "" => String::new(),
+            text => format!("---\napiVersion: apps/v1\n{text}\n"),
+        };
+        check(&[&a, &one, &sidecar, &template], expected);
+    }
+    // A pod of version 1, and a Deployment of version 2.
+    let pod = pod("one", "app: a, version: v1");
+    let rule = subsets("name: a", "a", &["v1", "v2"]);
+    check(&[&a, &pod, &rule], &["empty-subset spec.subsets[1].labels"]);
+    let deployment = "---\napiVersion: apps/v1\nkind: Deployment\nspec: {template: {metadata: {labels: {app: a, version: v2}}}}\n";
+    check(&[&a, &pod, &rule, deployment], &[]);
+}
+
+#[test]
 fn ports_say_their_protocol() {
     for (port, expected) in [
         ("{name: http-web, port: 80}", vec![]),
