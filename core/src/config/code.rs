@@ -102,6 +102,7 @@ codes! {
     Metadata "metadata" Error "The metadata is incomplete or malformed."
     ResourceName "resource-name" Warning "A resource name that Kubernetes refuses."
     DuplicateResource "duplicate-resource" Error "Two resources have the same kind, namespace and name."
+    RepeatedResource "repeated-resource" Info "A resource stands twice, word for word; it counts once."
     NoSpec "no-spec" Error "The resource has no `spec`."
 
     // Fields and values of any resource.

@@ -112,8 +112,8 @@ struct Loader<'a> {
     file: Arc<str>,
     report: Report,
     resources: Resources,
-    /// Where each resource was read first.
-    seen: BTreeMap<ResourceName, String>,
+    /// Where each resource was read first, and what it says there.
+    seen: BTreeMap<ResourceName, (String, Arc<Node>)>,
 }
 
 impl Loader<'_> {
@@ -245,7 +245,9 @@ impl Loader<'_> {
         let report = &mut self.report;
         let meta = envelope::meta(report, document, &self.file, self.default_namespace);
         report.name_resource(meta.resource_name(kind));
-        self.check_unique(&meta, kind);
+        if self.is_repeated(&meta, kind) {
+            return;
+        }
         if let ReadKind::Service
         | ReadKind::EndpointSlice
         | ReadKind::Endpoints
@@ -262,15 +264,17 @@ impl Loader<'_> {
 
     /// A kind that the proxy does not use: its author is told so, and what Istio would say about it.
     fn judge(&mut self, kind: JudgedKind, types: &envelope::TypeMeta, document: &Arc<Node>) {
+        let (report, namespace) = (&mut self.report, self.default_namespace);
+        let meta = envelope::meta(report, document, &self.file, namespace);
+        report.name_resource(meta.resource_name(&types.kind));
+        if self.is_repeated(&meta, &types.kind) {
+            return;
+        }
         if judged::enforcement::keeps_out(kind, document) {
             self.tell_unenforced(&types.kind);
         } else {
             self.tell(&Treatment::Judged(kind), types);
         }
-        let (report, namespace) = (&mut self.report, self.default_namespace);
-        let meta = envelope::meta(report, document, &self.file, namespace);
-        report.name_resource(meta.resource_name(&types.kind));
-        self.check_unique(&meta, &types.kind);
         if kind != JudgedKind::AuthorizationPolicy {
             self.check_dry_run(&meta);
         }
@@ -390,23 +394,29 @@ impl Loader<'_> {
         Some(&spec?.value)
     }
 
-    fn check_unique(&mut self, meta: &Meta, kind: &str) {
+    /// Whether the resource was read before, word for word: folders hold what was rendered beside what it was rendered
+    /// from. Tells it, and tells an earlier one of the same name that says something else.
+    fn is_repeated(&mut self, meta: &Meta, kind: &str) -> bool {
         if meta.name.is_empty() {
-            return;
+            return false;
         }
         let name = meta.resource_name(kind);
-        let place = format!("{}:{}", meta.file, meta.mark.line);
-        if let Some(first) = self.seen.get(&name) {
-            let message = format!("{name} is defined before, at {first}");
-            self.report.raise_at(
-                meta.mark,
-                Code::DuplicateResource,
-                message,
-                "remove one of them or give it another name",
-            );
+        let Some((first, document)) = self.seen.get(&name) else {
+            let place = format!("{}:{}", meta.file, meta.mark.line);
+            self.seen.insert(name, (place, Arc::clone(&meta.document)));
+            return false;
+        };
+        let is_repeated = document.says_the_same(&meta.document);
+        let (code, message, help) = if is_repeated {
+            let message = format!("{name} stands at {first} too, word for word");
+            (Code::RepeatedResource, message, "")
         } else {
-            self.seen.insert(name, place);
-        }
+            let message = format!("{name} is defined before, at {first}");
+            let help = "remove one of them or give it another name";
+            (Code::DuplicateResource, message, help)
+        };
+        self.report.raise_at(meta.mark, code, message, help);
+        is_repeated
     }
 }
 

@@ -144,7 +144,8 @@ fn lists_are_opened() {
 fn names_are_unique_and_findings_in_order() {
     let text = document("VirtualService", "{name: a}", ROUTE);
     let other = document("VirtualService", "{name: a, namespace: other}", ROUTE);
-    let loaded = load_files(&[("b", &text), ("a", &other), ("c", &text)]);
+    let more = document("VirtualService", "{name: a, labels: {b: c}}", ROUTE);
+    let loaded = load_files(&[("b", &text), ("a", &other), ("c", &more)]);
     assert_eq!(told(&loaded), ["c:1:1 duplicate-resource"]);
     assert!(
         loaded.findings[0].message.contains("b:1"),
@@ -152,6 +153,25 @@ fn names_are_unique_and_findings_in_order() {
         loaded.findings[0].message
     );
     assert!(loaded.resources.virtual_services[2].meta.rejected);
+}
+
+#[test]
+fn a_resource_that_stands_twice_counts_once() {
+    let text = document("VirtualService", "{name: a, uid: x}", ROUTE);
+    let flow = text.replace("{name: a, uid: x}", "\n  # a comment\n  name: a\n  uid: x");
+    let policy = "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: a}\nspec: {mtls: {mode: STRICT}}\n";
+    let loaded = load_files(&[("a", &text), ("b", &flow), ("c", policy), ("d", policy)]);
+    let expected = [
+        "b:1:1 repeated-resource",
+        "c:2:7 policy-not-enforced",
+        "d:1:1 repeated-resource",
+    ];
+    assert_eq!(told(&loaded), expected);
+    assert_eq!(loaded.resources.virtual_services.len(), 1);
+    // Quotes make another value.
+    let quoted = text.replace("uid: x", "uid: 'x'");
+    let loaded = load_files(&[("a", &text), ("b", &quoted)]);
+    assert_eq!(told(&loaded), ["b:1:1 duplicate-resource"]);
 }
 
 #[test]

@@ -85,6 +85,24 @@ impl Node {
         }
     }
 
+    /// Whether another says the same in the same order, wherever it stands.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        match (&self.value, &other.value) {
+            (Value::Null, Value::Null) => true,
+            (Value::Scalar(a), Value::Scalar(b)) => a == b,
+            (Value::Seq(a), Value::Seq(b)) => {
+                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.says_the_same(b))
+            }
+            (Value::Map(a), Value::Map(b)) => {
+                let same =
+                    |(a, b): (&Entry, &Entry)| a.key == b.key && a.value.says_the_same(&b.value);
+                a.len() == b.len() && a.iter().zip(b).all(same)
+            }
+            (Value::Null | Value::Scalar(_) | Value::Seq(_) | Value::Map(_), _) => false,
+        }
+    }
+
     /// Whether nothing was written, or `null`.
     #[must_use]
     pub fn is_null(&self) -> bool {
