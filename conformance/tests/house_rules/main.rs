@@ -7,3 +7,4 @@ mod packages;
 mod pages;
 mod reach;
 mod source;
+mod times;

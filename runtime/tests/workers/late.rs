@@ -13,19 +13,19 @@ use super::configured::{Setup, Sidecar, service};
 use super::support::{Client, Endpoints, PATIENCE, ok};
 
 /// Holds the worker of a test at the end of a request for `/hold`, until the test lets it go.
-struct Gate {
+pub(crate) struct Gate {
     /// Told when the worker is held; what lets it go.
     next: Mutex<Option<(Sender<Instant>, Receiver<()>)>>,
 }
 
 impl Gate {
-    const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             next: Mutex::new(None),
         }
     }
 
-    fn pass(&self, record: &Record) {
+    pub(crate) fn pass(&self, record: &Record) {
         if record.request.path == b"/hold"
             && let Some((told, go)) = self.next.lock().unwrap().take()
         {
@@ -35,7 +35,7 @@ impl Gate {
     }
 
     /// Holds the worker; returns since when, and what lets it go when it is dropped or sent to.
-    fn hold(&self, sidecar: &Sidecar) -> (Instant, Sender<()>) {
+    pub(crate) fn hold(&self, sidecar: &Sidecar) -> (Instant, Sender<()>) {
         let (told, is_held) = channel();
         let (go, gone) = channel();
         *self.next.lock().unwrap() = Some((told, gone));
@@ -83,7 +83,7 @@ fn held_in_time(
     }
 }
 
-fn wait_until(at: Instant) {
+pub(crate) fn wait_until(at: Instant) {
     while let Some(left) = at.checked_duration_since(Instant::now()) {
         thread::sleep(left + Duration::from_nanos(1));
     }

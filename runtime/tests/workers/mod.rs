@@ -6,6 +6,7 @@ mod configured;
 mod connections;
 mod descriptors;
 mod draining;
+mod due;
 mod early;
 mod keeping;
 mod late;
