@@ -154,3 +154,38 @@ fn who_connected_before_a_drain_is_served_although_nobody_had_looked() {
         assert_eq!(sidecar.running.drain(PATIENCE).cut_off, 0);
     }
 }
+
+/// Its client may have believed that it stays, so nobody is cut off who has asked.
+#[test]
+fn who_asked_before_a_drain_is_served_however_long_the_connection_idled() {
+    static GATE: Gate = Gate::new();
+    fn format(record: &Record, _: &Request, _: &mut Vec<u8>) {
+        GATE.pass(record);
+    }
+    const ASK: &str = "GET / HTTP/1.1\r\nhost: app.test\r\n\r\n";
+    let endpoints = Endpoints::listen();
+    let setup = Setup {
+        format: Some(format),
+        ..Setup::default()
+    };
+    let sidecar = setup.start(&service(&[endpoints.addr], "", ""));
+    let mut client = sidecar.client();
+    client.send(ASK);
+    let mut endpoint = endpoints.accept();
+    endpoint.message().unwrap();
+    endpoint.send(&ok(""));
+    client.message().unwrap();
+    // Longer than a connection that drains is waited for.
+    wait_until(Instant::now() + Duration::from_millis(1100));
+    let (_, go) = GATE.hold(&sidecar);
+    client.send(ASK);
+    let handle = sidecar.running.handle();
+    handle.begin_drain(Direction::All, Stage::Stopped);
+    drop(go);
+    endpoint.message().unwrap();
+    endpoint.send(&ok(""));
+    let response = client.message().unwrap();
+    assert_eq!(response.field("connection"), Some("close"));
+    client.ends();
+    assert_eq!(sidecar.running.drain(PATIENCE).cut_off, 0);
+}
