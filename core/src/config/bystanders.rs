@@ -4,16 +4,24 @@
 //! that was meant as a resource is never passed over: what is wrong with it is told elsewhere.
 
 use super::code::Code;
+use super::kinds;
 use super::meta::Mark;
+use super::report::Report;
 use super::yaml::{Node, Value};
+
+/// What resources have at their top.
+const MARKS: [&str; 4] = ["apiVersion", "kind", "metadata", "spec"];
 
 /// Whether nobody meant this document as a resource.
 pub(super) fn is_bystander(document: &Node) -> bool {
     match &document.value {
         Value::Map(entries) => {
             let has = |key: &str| document.entry(key).is_some();
-            let marks = ["apiVersion", "kind", "metadata", "spec"];
-            match marks.iter().filter(|key| has(key)).count() {
+            if has("$patch") {
+                // What a kustomization merges into others.
+                return true;
+            }
+            match MARKS.iter().filter(|key| has(key)).count() {
                 0 => true,
                 // `apiVersion: v2` of a chart, `kind: DaemonSet` among values, `spec` of a pipeline; alone, it is the
                 // beginning of a resource.
@@ -21,8 +29,10 @@ pub(super) fn is_bystander(document: &Node) -> bool {
                 _ => false,
             }
         }
-        // Such as a JSON patch.
-        Value::Seq(items) => items.iter().all(is_bystander),
+        // Such as a JSON patch, or data.
+        Value::Seq(items) => items
+            .iter()
+            .all(|item| item.is_null() || item.text().is_some() || is_bystander(item)),
         Value::Null | Value::Scalar(_) => false,
     }
 }
@@ -40,8 +50,11 @@ pub(super) fn template_mark(bytes: &[u8]) -> Option<Mark> {
     let mut lines = text.lines().zip(1..);
     lines.find_map(|(line, number)| {
         let at = line.find("{{")?;
-        let (before, after) = (&line[..at], line[at + 2..].trim_start_matches('-'));
-        let is_action = after.contains("}}")
+        let (before, inside) = (&line[..at], &line[at + 2..]);
+        let after = inside.trim_start_matches('-');
+        // An action may go on on later lines.
+        let is_open = before.trim().is_empty() && inside.starts_with(['-', ' ']);
+        let is_action = (after.contains("}}") || is_open)
             && after
                 .trim_start()
                 .starts_with(|c: char| c.is_ascii_alphabetic() || "./$\"(`".contains(c));
@@ -54,6 +67,24 @@ pub(super) fn template_mark(bytes: &[u8]) -> Option<Mark> {
             column,
         })
     })
+}
+
+/// Whether a template has resources of Istio's at its outermost level, as far as its text tells.
+pub(super) fn names_istio(bytes: &[u8]) -> bool {
+    String::from_utf8_lossy(bytes).lines().any(|line| {
+        let line = line.strip_prefix("- ").unwrap_or(line);
+        let value = |key: &str| line.strip_prefix(key).map(str::trim);
+        value("apiVersion:").is_some_and(|version| version.contains("istio.io/"))
+            || value("kind:").is_some_and(kinds::is_of_istio_alone)
+    })
+}
+
+/// Where a JSON file is no JSON, if nothing in it looks like a resource: exports of databases, settings with comments.
+pub(super) fn foreign_fault(file: &str, bytes: &[u8], report: &Report) -> Option<Mark> {
+    let fault = report.first_in_file(is_unparsed)?;
+    let names = |mark: &str| memchr::memmem::find(bytes, mark.as_bytes()).is_some();
+    let is_resource = MARKS.iter().any(|mark| names(mark));
+    (file.ends_with(".json") && !is_resource).then_some(fault)
 }
 
 /// Whether a file that has this finding was not understood as YAML, or only in part.
@@ -73,6 +104,21 @@ pub(super) const fn is_unparsed(code: Code) -> bool {
 #[cfg(test)]
 mod tests {
     use crate::config::{Source, load};
+
+    #[test]
+    fn json_that_is_none_is_passed_over() {
+        for (name, text, code) in [
+            ("a.json", "{rating: 5}\n{rating: 4}\n", "passed-over"),
+            ("a.json", "[[1, 2], [0.5, null]]", "passed-over"),
+            ("a.json", "{\"kind\": \"Service\",, }", "yaml-syntax"),
+            ("a.yaml", "{rating: 5}\n{rating: 4}\n", "yaml-syntax"),
+        ] {
+            let bytes = text.as_bytes();
+            let findings = load(&[Source { name, bytes }], "default").findings;
+            let found: Vec<_> = findings.iter().map(|f| f.code.as_str()).collect();
+            assert_eq!(found, [code], "{name}: {text}");
+        }
+    }
 
     #[test]
     fn what_was_not_meant_as_a_resource_is_passed_over() {
@@ -106,14 +152,11 @@ mod tests {
                 &["not-a-resource"],
             ),
             ("kind: VirtualService\nspec: {}", &["not-a-resource"]),
-            (
-                "metadata: {name: a}\nspec: {}",
-                &["not-a-resource", "not-a-resource"],
-            ),
+            ("metadata: {name: a}\nspec: {}", &["not-a-resource"]),
             ("- {apiVersion: v1, kind: Service}", &["not-a-resource"]),
             (
                 "apiVersion: v1\nkind: List\nitems: [{a: 1}]",
-                &["not-a-resource", "not-a-resource"],
+                &["not-a-resource"],
             ),
             ("words", &["not-a-resource"]),
             // Templates, in one line each.
@@ -122,10 +165,27 @@ mod tests {
                 &["unrendered-template"],
             ),
             (
-                "kind: Service\nmetadata: {{ include \"a\" . }}",
+                "- apiVersion: security.istio.io/v1\n  metadata: {{ include \"a\" . }}",
                 &["unrendered-template"],
             ),
             ("a: \"{{ .x }}\"", &["passed-over"]),
+            (
+                "{{- include \"a\" (dict\n  \"b\" \"c\") }}\nkind: Sidecar",
+                &["unrendered-template"],
+            ),
+            // Nothing of Istio's in them.
+            (
+                "{{ if .x }}\napiVersion: apps/v1\nkind: Deployment\n{{ end }}",
+                &["template-passed-over"],
+            ),
+            (
+                "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{ .x }}",
+                &["template-passed-over"],
+            ),
+            (
+                "kind: CustomResourceDefinition\n  kind: VirtualService\n{{ .x }}",
+                &["template-passed-over"],
+            ),
             ("a: [\nb: '{{ .x }}'", &["yaml-syntax"]),
             ("a: [ # {{ .x }}", &["yaml-syntax"]),
             ("a: {{b: c}: d}", &["yaml-key"]),

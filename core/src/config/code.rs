@@ -92,6 +92,8 @@ codes! {
 
     // The envelope of a resource.
     PassedOver "passed-over" Info "A document that was not meant as a resource, such as a chart's values."
+    Kustomization "kustomization" Info "A kustomization; what it makes of other files is not seen."
+    TemplatePassedOver "template-passed-over" Info "A template that was not rendered, and holds nothing of Istio's."
     UnrenderedTemplate "unrendered-template" Error "The file is a template that was not rendered."
     NotAResource "not-a-resource" Error "The document is not a Kubernetes-style resource."
     ApiVersion "api-version" Error "The version is not one of this kind."

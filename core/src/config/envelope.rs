@@ -25,6 +25,16 @@ pub(super) fn type_meta(report: &mut Report, document: &Node) -> Option<TypeMeta
         report.raise(Code::NotAResource, "the document is not a mapping", HELP);
         return None;
     }
+    let is_absent = |name: &str| {
+        document
+            .entry(name)
+            .is_none_or(|entry| entry.value.is_null())
+    };
+    if is_absent("apiVersion") && is_absent("kind") {
+        let message = "the document has neither `apiVersion` nor `kind`";
+        report.raise(Code::NotAResource, message, HELP);
+        return None;
+    }
     let mut text = |name: &str| {
         let value = document.entry(name).filter(|entry| !entry.value.is_null());
         let Some(entry) = value else {

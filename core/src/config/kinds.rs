@@ -270,6 +270,13 @@ pub(super) fn is_used(kind: &str) -> bool {
     })
 }
 
+/// Whether a kind is one of Istio's and of nobody else's.
+#[must_use]
+pub(super) fn is_of_istio_alone(kind: &str) -> bool {
+    let mut rows = KINDS.iter().filter(|row| is_istio(row.group));
+    kind != "Gateway" && rows.any(|row| row.kind == kind)
+}
+
 /// Whether somebody who wrote this meant the group: `networking.isito.io/v1`, or the group without a version.
 fn is_slip_for(api_version: &str, group: &'static str) -> bool {
     let written = api_version

@@ -9,14 +9,14 @@ use super::finding::{Finding, ResourceName};
 use super::judged;
 use super::kinds::{JudgedKind, ReadKind, Treatment, treatment};
 use super::mesh::MeshConfig;
-use super::meta::Meta;
+use super::meta::{Mark, Meta};
 use super::report::Report;
 use super::resources::Resources;
 use super::value::quoted;
 use super::yaml::{self, Embedded, Node, Value};
 use super::{
-    bystanders, destination_rule, envelope, envoy_filter, gateway, kubernetes, mesh, service_entry,
-    sidecar, virtual_service, workload_entry,
+    bystanders, destination_rule, envelope, envoy_filter, gateway, kubernetes, kustomize, mesh,
+    service_entry, sidecar, virtual_service, workload_entry,
 };
 
 /// The annotation that lets a policy only log what it would do.
@@ -45,6 +45,7 @@ pub struct Loaded {
 /// Never fails: what can not be read is told and left out, and does not affect the rest.
 #[must_use]
 pub fn load(sources: &[Source<'_>], default_namespace: &str) -> Loaded {
+    let patches = kustomize::patches(sources);
     let mut loader = Loader {
         default_namespace,
         file: Arc::from(""),
@@ -55,7 +56,11 @@ pub fn load(sources: &[Source<'_>], default_namespace: &str) -> Loaded {
     for source in sources {
         loader.file = Arc::from(source.name);
         loader.report.enter_file(&loader.file);
-        loader.file(source.bytes);
+        if patches.contains(&kustomize::plain_path(source.name)) {
+            loader.patch();
+        } else {
+            loader.file(source.bytes);
+        }
         loader.report.leave_file();
     }
     Loaded {
@@ -117,16 +122,36 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
+    /// A file that is a patch of others.
+    fn patch(&mut self) {
+        let message = "this is a patch of a kustomization, and passed over";
+        let at = Mark { line: 1, column: 1 };
+        self.report.raise_at(at, Code::PassedOver, message, "");
+    }
+
     fn file(&mut self, bytes: &[u8]) {
         let mut documents = yaml::read(bytes, &mut self.report);
         let has = |report: &Report| report.has_in_file(bystanders::is_unparsed);
         if let Some(at) = bystanders::template_mark(bytes).filter(|_| has(&self.report)) {
+            return self.template(bytes, at);
+        }
+        if kustomize::is_kustomization(&self.file) && !has(&self.report) {
             self.report.retract_file();
-            let message = "the file is a template that was not rendered";
-            let help = "render it first (`helm template`), or leave it out with `--ignore` or in `.outriggerignore`";
-            self.report
-                .raise_at(at, Code::UnrenderedTemplate, message, help);
-            return;
+            let at = documents.first().map(|document| document.at);
+            let message = "what this kustomization makes of other files is not seen";
+            let help = "judge that: `kustomize build … | outrigger check -`";
+            return self.report.raise_at(
+                at.unwrap_or_default(),
+                Code::Kustomization,
+                message,
+                help,
+            );
+        }
+        if let Some(at) = bystanders::foreign_fault(&self.file, bytes, &self.report) {
+            self.report.retract_file();
+            let message =
+                "this is not well-formed, was not meant as a resource, and is passed over";
+            return self.report.raise_at(at, Code::PassedOver, message, "");
         }
         let bystander = documents.iter().find(|d| bystanders::is_bystander(d));
         if let Some(at) = bystander.map(|document| document.at) {
@@ -141,6 +166,20 @@ impl Loader<'_> {
         for document in documents {
             self.document(document);
         }
+    }
+
+    fn template(&mut self, bytes: &[u8], at: Mark) {
+        self.report.retract_file();
+        if !bystanders::names_istio(bytes) {
+            let message = "a template that was not rendered, and holds nothing of Istio's";
+            return self
+                .report
+                .raise_at(at, Code::TemplatePassedOver, message, "");
+        }
+        let message = "the file is a template that was not rendered";
+        let help = "render it first (`helm template`), or leave it out with `--ignore` or in `.outriggerignore`";
+        self.report
+            .raise_at(at, Code::UnrenderedTemplate, message, help);
     }
 
     fn document(&mut self, document: Node) {

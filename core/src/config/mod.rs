@@ -24,6 +24,7 @@ mod homes;
 mod judged;
 pub mod kinds;
 pub mod kubernetes;
+mod kustomize;
 pub mod lint;
 pub mod load;
 pub mod mesh;

@@ -108,6 +108,16 @@ impl Report {
         found.any(|finding| is_such(finding.code))
     }
 
+    /// Where the first finding of the file with such a code stands.
+    pub fn first_in_file(&self, is_such: impl Fn(Code) -> bool) -> Option<Mark> {
+        let mut found = self.findings[self.first_of_file..].iter();
+        let first = found.find(|finding| is_such(finding.code))?;
+        Some(Mark {
+            line: first.line,
+            column: first.column,
+        })
+    }
+
     /// Forgets what was found in the file: it turned out to be something else.
     pub fn retract_file(&mut self) {
         self.findings.truncate(self.first_of_file);
@@ -200,7 +210,26 @@ impl Report {
     /// Tells something about the field that the path names. `help` says what to do; it may be empty.
     pub fn raise(&mut self, code: Code, message: impl Into<String>, help: impl Into<String>) {
         let at = self.root.locate(&self.path);
+        let mut help = help.into();
+        if help.is_empty() && code.severity() == Severity::Error && self.is_placeholder() {
+            help = "it looks like a variable that was not filled in: judge what is rendered".into();
+        }
         self.raise_at(at, code, message, help);
+    }
+
+    /// Whether the value that the path names was to be replaced by others: `$(NAME)`, `${NAME}`, `<name>`, `NAME_OF_IT`.
+    fn is_placeholder(&self) -> bool {
+        let text = self.root.find(&self.path).and_then(Node::text);
+        let is_shouted = |word: &str| {
+            let is_part = |b: u8| b.is_ascii_uppercase() || b == b'_';
+            word.contains('_') && word.bytes().all(is_part)
+        };
+        text.is_some_and(|text| {
+            text.contains("$(")
+                || text.contains("${")
+                || text.starts_with('<') && text.ends_with('>')
+                || text.split(['.', '/', '-']).any(is_shouted)
+        })
     }
 
     /// Tells something about a field below the path.

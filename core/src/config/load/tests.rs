@@ -275,3 +275,27 @@ fn near_misses_are_told_what_was_meant() {
         assert!(told[0].help.starts_with(help), "{spec}: {findings:?}");
     }
 }
+
+#[test]
+fn values_that_were_to_be_filled_in_are_known() {
+    for (host, is_placeholder) in [
+        ("a.$(NAMESPACE).svc.cluster.local", true),
+        ("a.${NAMESPACE}.svc", true),
+        ("<namespace>", true),
+        ("a.NAMESPACE_PLACEHOLDER.svc", true),
+        ("a b", false),
+        ("a_b.c", false),
+    ] {
+        let spec = ROUTE.replace("hosts: [a]", &format!("hosts: ['{host}']"));
+        let loaded = load_files(&[("a", &document("VirtualService", "{name: a}", &spec))]);
+        let [finding] = loaded.findings.as_slice() else {
+            panic!("{host}: {:?}", loaded.findings);
+        };
+        assert_eq!(finding.code.as_str(), "invalid-host", "{host}");
+        assert_eq!(
+            finding.help.contains("not filled in"),
+            is_placeholder,
+            "{host}"
+        );
+    }
+}
