@@ -447,11 +447,14 @@ impl Loader<'_> {
         };
         let is_repeated = document.says_the_same(&meta.document);
         let (code, message, help) = if is_repeated {
-            let message = format!("{name} stands at {first} too, word for word");
-            (Code::RepeatedResource, message, "")
+            let message = "the resource stands elsewhere too, word for word";
+            let help = format!("it stands at {first}");
+            (Code::RepeatedResource, message, help)
         } else {
-            let message = format!("{name} is defined before, at {first}");
-            let help = "remove one of them or give it another name";
+            let message = "another resource has the same kind, namespace and name";
+            let help = format!(
+                "it stands at {first}; remove one of them or give it another name, or judge alternatives apart"
+            );
             (Code::DuplicateResource, message, help)
         };
         self.report.raise_at(meta.mark, code, message, help);

@@ -226,6 +226,7 @@ impl Report {
         };
         text.is_some_and(|text| {
             text.contains("$(")
+                || text.contains("{{")
                 || text.contains("${")
                 || text.starts_with('<') && text.ends_with('>')
                 || text.split(['.', '/', '-']).any(is_shouted)

@@ -211,7 +211,8 @@ fn endpoints(lint: &mut Lint<'_>, host: &str, rule: &DestinationRule) {
         // One ejected endpoint of `count` is already more than allowed.
         if 100 > percent.saturating_mul(count) && !rule.extensions.always_eject_one_host {
             let message = format!(
-                "`{host}` has {count} endpoints, so at most {percent} % of them is none: nothing is ever ejected"
+                "`{host}` has {count} endpoint{}, so at most {percent} % of them is none: nothing is ever ejected",
+                if count == 1 { "" } else { "s" }
             );
             let path = format!("{path}.outlierDetection");
             let help = "raise `maxEjectionPercent`";

@@ -160,13 +160,29 @@ pub(super) fn check_host(
         format!("no service has the host `{written}`, which stands for `{host}`")
     };
     let help = "add a Service or ServiceEntry, or correct the name; requests end in 503 NC";
-    let help = meant::did_you_mean(meant_host(lint, written, host).as_deref(), help);
+    let help = advice(lint, written, host, help);
     lint.tell(about, path, Code::UnknownHost, message, help);
     false
 }
 
+/// What to do about a host that no service has: what may have been meant, and what else helps.
+pub(super) fn advice(lint: &Lint<'_>, written: &str, host: &str, help: &str) -> String {
+    let meant = meant_host(lint, written, host);
+    let elsewhere = || {
+        let (name, namespace) = names::split_service_host(host, &lint.mesh.cluster_domain)?;
+        let (full, other) = lint.tables.service_elsewhere(name, namespace)?;
+        Some(format!(
+            "namespace `{other}` has a service `{name}`: write `{full}`, or say in the Service that it is of `{namespace}`"
+        ))
+    };
+    match meant {
+        None => elsewhere().unwrap_or_else(|| help.to_owned()),
+        Some(meant) => meant::did_you_mean(Some(&meant), help),
+    }
+}
+
 /// The host that may have been meant, written as the other was: a short name stays one.
-pub(super) fn meant_host(lint: &Lint<'_>, written: &str, host: &str) -> Option<String> {
+fn meant_host(lint: &Lint<'_>, written: &str, host: &str) -> Option<String> {
     let meant = lint.guesses.nearest(host, lint.tables.hosts())?;
     let (name, rest) = meant.split_once('.')?;
     let is_short = !written.contains('.') && host.split_once('.').is_some_and(|h| h.1 == rest);

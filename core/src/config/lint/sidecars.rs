@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{About, Lint, full_name, meant};
+use super::{About, Lint, destinations, full_name};
 use crate::config::code::Code;
 use crate::config::names;
 use crate::config::sidecar::{EgressHost, EgressNamespace, Sidecar};
@@ -94,7 +94,8 @@ fn egress_hosts(lint: &mut Lint<'_>, sidecar: &Sidecar) {
             }
             let message = format!("no service has the host `{}`", host.host);
             let path = format!("spec.egress[{at}].hosts[{host_at}]");
-            let help = meant::did_you_mean(lint.guesses.nearest(&name, lint.tables.hosts()), "");
+            let help = "add a Service or ServiceEntry, or correct the name";
+            let help = destinations::advice(lint, host.host, &name, help);
             lint.tell(about(sidecar), path, Code::UnknownHost, message, help);
         }
     }

@@ -167,6 +167,17 @@ impl<'a> Tables<'a> {
         self.hosts.contains_key(&host).then_some(host)
     }
 
+    /// A Kubernetes service called `name` of another namespace: its host, and that namespace.
+    pub(super) fn service_elsewhere(&self, name: &str, namespace: &str) -> Option<(&str, &str)> {
+        let prefix = format!("{name}.");
+        let later = self.hosts.range(prefix.clone()..);
+        let mut called = later.take_while(|(host, _)| host.starts_with(&prefix));
+        called.find_map(|(host, _)| {
+            let (_, other) = names::split_service_host(host, &self.mesh.cluster_domain)?;
+            (other != namespace).then_some((host.as_str(), other))
+        })
+    }
+
     /// The DestinationRules over a full host name.
     pub(super) fn rules_over(&self, host: &str) -> impl Iterator<Item = &'a DestinationRule> {
         let exact = self.rules.get(host).into_iter();

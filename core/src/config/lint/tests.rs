@@ -717,3 +717,26 @@ fn names_that_lead_nowhere_come_with_a_guess() {
         assert_eq!(guess.map(|(guess, _)| guess), meant, "{text}{help}");
     }
 }
+
+#[test]
+fn a_service_of_another_namespace_may_be_meant() {
+    let known = [
+        service("a", "default", HTTP),
+        service("reviews", "prod", HTTP),
+        service("reviews-v2", "default", HTTP),
+    ]
+    .concat();
+    for (host, elsewhere) in [
+        ("reviews", Some("prod")),
+        ("reviews.other.svc.cluster.local", Some("prod")),
+        ("ratings", None),
+    ] {
+        let findings =
+            judged(&[known.as_str(), &route("r", &format!("{{host: {host}}}"))].concat());
+        let help = &findings[0].help;
+        let found = help
+            .strip_prefix("namespace `")
+            .and_then(|rest| rest.split_once('`'));
+        assert_eq!(found.map(|(namespace, _)| namespace), elsewhere, "{help}");
+    }
+}

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::destinations::meant_host;
-use super::{About, Lint, full_name, meant};
+use super::{About, Lint, destinations, full_name, meant};
 use crate::config::address;
 use crate::config::code::Code;
 use crate::config::names::{self, Visibility};
@@ -130,7 +129,7 @@ fn hosts(lint: &mut Lint<'_>, rule: &VirtualService) {
             ),
         };
         let help = "add a Service or ServiceEntry, or correct the name";
-        let help = meant::did_you_mean(meant_host(lint, written, &host).as_deref(), help);
+        let help = destinations::advice(lint, written, &host, help);
         lint.tell(
             about(rule),
             format!("spec.hosts[{at}]"),
@@ -161,7 +160,8 @@ fn gateways(lint: &mut Lint<'_>, rule: &VirtualService) {
         }
         let message = format!("there is no Gateway `{name}`");
         let path = format!("spec.gateways[{at}]");
-        let help = meant::did_you_mean(meant_gateway(lint, rule, name).as_deref(), "");
+        let help = "add the Gateway, or correct the name";
+        let help = meant::did_you_mean(meant_gateway(lint, rule, name).as_deref(), help);
         lint.tell(about(rule), path, Code::UnknownGateway, message, help);
     }
 }

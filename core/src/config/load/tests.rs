@@ -148,9 +148,9 @@ fn names_are_unique_and_findings_in_order() {
     let loaded = load_files(&[("b", &text), ("a", &other), ("c", &more)]);
     assert_eq!(told(&loaded), ["c:1:1 duplicate-resource"]);
     assert!(
-        loaded.findings[0].message.contains("b:1"),
+        loaded.findings[0].help.contains("b:1"),
         "{}",
-        loaded.findings[0].message
+        loaded.findings[0].help
     );
     assert!(loaded.resources.virtual_services[2].meta.rejected);
 }
@@ -282,6 +282,7 @@ fn values_that_were_to_be_filled_in_are_known() {
         ("a.$(NAMESPACE).svc.cluster.local", true),
         ("a.${NAMESPACE}.svc", true),
         ("<namespace>", true),
+        ("a.{{.Namespace}}.svc", true),
         ("a.NAMESPACE_PLACEHOLDER.svc", true),
         ("a b", false),
         ("a_b.c", false),

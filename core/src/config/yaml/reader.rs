@@ -259,6 +259,17 @@ impl Source<'_> {
         self.chunk.mark(line, column)
     }
 
+    /// Whether a bracket was closed right before, as in `image: {user}/name`.
+    fn is_behind_bracket(&self, marker: &Marker) -> bool {
+        let line = marker.line().checked_sub(1);
+        let line = line.and_then(|line| self.original.split('\n').nth(line));
+        let before = line.and_then(|line| {
+            let end = line.char_indices().nth(marker.col()).map(|(end, _)| end);
+            end.map(|end| line[..end].trim_end())
+        });
+        before.is_some_and(|before| before.ends_with(['}', ']']))
+    }
+
     fn syntax_fault(&self, error: &ScanError, tabs: &[TabLine]) -> Fault {
         let line = error.marker().line();
         // The parser names the place where a text began that a tab then broke.
@@ -286,7 +297,11 @@ impl Source<'_> {
                 help,
             )
         } else {
-            let help = "check the indentation, quotes and brackets here and on the line before";
+            let help = if self.is_behind_bracket(error.marker()) {
+                "quote the value if it is text: what begins with a bracket ends with it"
+            } else {
+                "check the indentation, quotes and brackets here and on the line before"
+            };
             (
                 Code::YamlSyntax,
                 format!("not well-formed YAML: {}", error.info()),

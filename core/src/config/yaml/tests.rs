@@ -206,6 +206,24 @@ fn each_fault_is_one_finding() {
 }
 
 #[test]
+fn text_behind_a_bracket_is_known() {
+    for (text, is_known) in [
+        ("a:\n  - image: {user}/b:latest\n    name: c\n", true),
+        ("a: [b] c\n", true),
+        ("a: b: c\n", false),
+    ] {
+        let mut report = Report::new();
+        assert!(read(text.as_bytes(), &mut report).is_empty(), "{text}");
+        let help = &report.into_findings()[0].help;
+        assert_eq!(
+            help.starts_with("quote the value"),
+            is_known,
+            "{text}: {help}"
+        );
+    }
+}
+
+#[test]
 fn budgets_hold() {
     let levels = |letter: char| format!("&{letter} [{}]", ["x"; 10].join(","));
     let mut bomb = format!("a: {}\n", levels('a'));
