@@ -188,6 +188,43 @@ fn limits_are_named() {
     }
 }
 
+/// One replica of three hangs, and Istio's default lets none of three leave: the ejection that does nothing says why.
+#[test]
+fn an_ejection_that_is_refused_is_told() {
+    let folder = std::env::temp_dir().join(format!("outrigger-refused-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("a folder");
+    let write = |name: &str, text: &str| {
+        let path = folder.join(name);
+        fs::write(&path, text).expect("a file");
+        path.display().to_string()
+    };
+    let scenario = write(
+        "scenario.yaml",
+        "duration: 10s\nservices: {pay: {latency: 5ms, replicas: 3}}\n\
+         clients: {u: {asks: pay, rate: 50/s}}\nfaults: [{service: pay, replica: 1, fail: 503, from: 3s, until: 7s}]\n",
+    );
+    let rules = |more: &str| {
+        write(
+            &format!("rules{}.yaml", more.len()),
+            &format!(
+                "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: pay}}\nspec: {{host: pay, \
+                 trafficPolicy: {{outlierDetection: {{consecutive5xxErrors: 3, baseEjectionTime: 2s{more}}}}}}}\n"
+            ),
+        )
+    };
+    let (usual, more) = (rules(""), rules(", maxEjectionPercent: 50"));
+    let output = simulate(&[&scenario, "--compare", &usual, &more]);
+    let told = text(&output.stdout);
+    for part in [
+        "ejections refused by maxEjectionPercent of pay",
+        "- in B no limit overflowed",
+        "B is better than A",
+    ] {
+        assert!(told.contains(part), "`{part}`\n{told}");
+    }
+    fs::remove_dir_all(folder).expect("it was there");
+}
+
 #[test]
 fn lines_keep_to_the_width() {
     let compare = ["--compare", "rules/chain.yaml", "rules/chain-ejection.yaml"];

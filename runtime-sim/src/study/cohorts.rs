@@ -58,12 +58,9 @@ impl Cohorts {
         &mut self.all[at]
     }
 
-    /// What came of them, up to the last in which somebody asked. Requests that have not ended by now never will.
+    /// What came of them. Requests that have not ended by now never will.
     pub(super) fn finish(self) -> Vec<Cohort> {
-        let mut all: Vec<Cohort> = self.all.iter().map(Open::finish).collect();
-        let last = all.iter().rposition(|cohort| cohort.made > 0);
-        all.truncate(last.map_or(0, |last| last + 1));
-        all
+        self.all.iter().map(Open::finish).collect()
     }
 }
 

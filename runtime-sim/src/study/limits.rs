@@ -1,7 +1,10 @@
-//! Which limit refused a request, by the name under which whoever wrote the rules knows it.
+//! Which limit refused a request or an ejection, by the name under which whoever wrote the rules knows it.
 
 use outrigger_core::cluster::{Counted, Limited, RetriesFull};
 use outrigger_core::decision::{AttemptEnd, Followed, Overflow, Record, ResetReason};
+
+/// What refuses ejections: they are no requests, and a service that should lose an endpoint keeps it.
+pub const EJECTIONS: &str = "maxEjectionPercent";
 
 /// The limits that a request ran into, each once.
 pub(super) fn reached(record: &Record) -> Vec<&'static str> {

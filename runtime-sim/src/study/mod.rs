@@ -20,6 +20,7 @@ mod world;
 pub use contrast::{Change, Contrast, Judged, Recoveries, Verdict, contrast};
 pub use expectation::{Comparison, Expectation, Metric};
 pub use histogram::Histogram;
+pub use limits::EJECTIONS;
 pub use outcome::{Cohort, ReplicaOutcome, RowKind, RowOutcome, Step, StudyOutcome};
 pub use play::Progress;
 pub use read::read;

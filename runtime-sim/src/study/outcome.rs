@@ -56,8 +56,9 @@ pub struct RowOutcome {
     pub retries: u64,
     /// Requests refused by a circuit limit (flag UO).
     pub overflows: u64,
-    /// Which limits refused requests, by the name under which they are set, and how many each of them. Here are the
-    /// limits that callers have for the service; what it turned away itself is in `turned_away`.
+    /// Which limits refused requests, or ejections ([`super::EJECTIONS`]), by the name under which they are set, and how
+    /// many each of them. Here are the limits that callers have for the service; what it turned away itself is in
+    /// `turned_away`.
     pub limits: BTreeMap<&'static str, u64>,
     /// Endpoints taken out of rotation, counted at each caller; 0 for clients.
     pub ejections: u64,
@@ -69,7 +70,7 @@ pub struct RowOutcome {
     pub reasons: Vec<(String, u64)>,
     /// Step by step.
     pub steps: Vec<Step>,
-    /// The requests that were made in each step in which clients asked, and how they fared; none for services.
+    /// The requests that were made in each step, and how they fared; none for services.
     pub cohorts: Vec<Cohort>,
     /// The replicas of a service.
     pub replicas: Vec<ReplicaOutcome>,

@@ -7,6 +7,7 @@ use outrigger_core::cluster::Counted;
 use outrigger_core::snapshot::{Cluster, Endpoint, Snapshot};
 use outrigger_core::time::{Duration, Instant};
 
+use super::limits;
 use super::outcome::{ReplicaOutcome, StudyOutcome};
 use super::world::{Study, World};
 
@@ -75,8 +76,12 @@ impl Study {
                 out,
             });
         }
-        for (row, ejections) in of_services.iter_mut().zip(seen.ejections) {
+        let ejections = seen.ejections.into_iter().zip(seen.refused);
+        for (row, (ejections, refused)) in of_services.iter_mut().zip(ejections) {
             row.ejections = ejections;
+            if refused > 0 {
+                row.limits.insert(limits::EJECTIONS, refused);
+            }
         }
         StudyOutcome {
             seed,
@@ -102,6 +107,8 @@ struct Seen {
     out: Vec<Vec<f32>>,
     /// Ejections so far, by service.
     ejections: Vec<u64>,
+    /// Those that `maxEjectionPercent` refused.
+    refused: Vec<u64>,
 }
 
 impl Seen {
@@ -109,6 +116,7 @@ impl Seen {
         Self {
             out: vec![Vec::new(); study.replicas().len()],
             ejections: vec![0; study.scenario().services.len()],
+            refused: vec![0; study.scenario().services.len()],
         }
     }
 }
@@ -173,6 +181,7 @@ impl Watch {
     fn look(&self, world: &mut World, seen: &mut Seen) {
         let services = seen.ejections.len();
         seen.ejections.fill(0);
+        seen.refused.fill(0);
         let mut look = Look {
             callers: vec![0; services],
             at_limit: vec![0; services],
@@ -225,6 +234,8 @@ impl Look {
         let clusters = || pools.iter().map(|(_, _, cluster)| *cluster);
         let ejections = clusters().map(|c| c.state.tally().enforced_total());
         seen.ejections[*service] += ejections.sum::<u64>();
+        let refused = clusters().map(|c| c.state.tally().overflow());
+        seen.refused[*service] += refused.sum::<u64>();
         let endpoints = || {
             let all = pools.iter();
             let all =

@@ -15,8 +15,9 @@ use std::sync::Arc;
 
 use outrigger_core::config::code::Code;
 use outrigger_core::config::decode::{Object, object};
+use outrigger_core::config::scalar;
 use outrigger_core::config::value::quoted;
-use outrigger_core::config::yaml::{self, Entry, Value};
+use outrigger_core::config::yaml::{self, Entry, Node, Value};
 use outrigger_core::config::{Finding, Report, Severity, Source};
 use outrigger_core::time::Duration;
 
@@ -72,7 +73,7 @@ fn scenario(o: &mut Object<'_, '_>, file: &str) -> Scenario {
     let duration = duration.unwrap_or(LONGEST);
     let seed = o.optional_integer("seed").unwrap_or(1);
     let namespace = o.optional_string("namespace");
-    let config = o.strings("config");
+    let config = o.read("config", paths).unwrap_or_default();
     let mesh_config = o.optional_string("meshConfig");
     let scope = o.symbol("scope", SCOPES).unwrap_or(Scope::All);
     let inbound = o.boolean("inbound");
@@ -99,6 +100,24 @@ fn scenario(o: &mut Object<'_, '_>, file: &str) -> Scenario {
         clients,
         faults,
         expectations,
+    }
+}
+
+/// One path, or a list of them.
+fn paths(report: &mut Report, node: &Node) -> Vec<String> {
+    match &node.value {
+        Value::Seq(items) => {
+            let paths = items.iter().enumerate();
+            let path = |(index, item)| report.index(index, |report| scalar::string(report, item));
+            paths.filter_map(path).collect()
+        }
+        Value::Scalar(_) => scalar::string(report, node).into_iter().collect(),
+        Value::Null => Vec::new(),
+        Value::Map(_) => {
+            let help = "write `config: [rules/]`";
+            report.raise(Code::WrongType, "`config` is no list of paths", help);
+            Vec::new()
+        }
     }
 }
 

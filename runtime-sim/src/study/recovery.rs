@@ -50,24 +50,26 @@ impl RowOutcome {
     #[must_use]
     pub fn recovery(&self, trouble: Trouble, step: Duration) -> Option<Recovery> {
         let nanos = u64::try_from(step.as_nanos()).unwrap_or(u64::MAX).max(1);
-        let first = usize::try_from(trouble.from.as_nanos() / nanos).unwrap_or(usize::MAX);
-        let cut = first.min(self.cohorts.len());
-        let (before, after) = self.cohorts.split_at(cut);
-        if self.cohorts.is_empty() {
+        let number = |at: Instant| usize::try_from(at.as_nanos() / nanos).unwrap_or(usize::MAX);
+        let asked = &self.cohorts[..self.cohorts.len().min(number(trouble.end))];
+        if asked.is_empty() {
             return None;
         }
-        let usual = Usual::before(before).unwrap_or_else(|| Usual::of_the_better(&self.cohorts));
+        let first = number(trouble.from).min(asked.len());
+        let usual = Usual::before(&asked[..first]).unwrap_or_else(|| Usual::of_the_better(asked));
         let (mut hurt, mut was_hurt, mut well_since) = (Duration::ZERO, false, None);
-        for (at, cohort) in after.iter().enumerate() {
+        for (at, cohort) in asked.iter().enumerate().skip(first) {
             // Where nobody asked, those who still wait for an answer fare as before.
+            let waits = || self.steps.get(at).is_some_and(|step| step.under_way > 0);
             let is_hurt = match cohort.made {
-                0 => was_hurt,
+                0 if was_hurt && waits() => true,
+                0 => continue,
                 _ => usual.is_exceeded(cohort),
             };
             if is_hurt {
                 hurt += step;
             } else if was_hurt {
-                well_since = Some(Instant::from_nanos(nanos * (cut + at) as u64));
+                well_since = Some(Instant::from_nanos(nanos * at as u64));
             }
             was_hurt = is_hurt;
         }
@@ -125,11 +127,12 @@ fn nth(times: impl Iterator<Item = Duration>, one_in: usize) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::super::outcome::RowKind;
+    use super::super::outcome::{RowKind, Step};
     use super::super::row::Row;
     use super::*;
 
-    /// A step of a second each: how many requests, how many of them failed, and their p99 in milliseconds.
+    /// A step of a second each: how many requests, how many of them failed, and their p99 in milliseconds. Where there
+    /// are none, somebody waits.
     fn row(cohorts: &[(u32, u32, u64)]) -> RowOutcome {
         let step = Duration::from_secs(1);
         let mut row = Row::new("u", RowKind::Clients, step).borrow_mut().finish();
@@ -138,7 +141,12 @@ mod tests {
             failed: *failed,
             p99: Duration::from_millis(*p99),
         };
+        let waits = |(made, ..): &(u32, u32, u64)| Step {
+            under_way: u32::from(*made == 0),
+            ..Step::default()
+        };
         row.cohorts = cohorts.iter().map(cohort).collect();
+        row.steps = cohorts.iter().map(waits).collect();
         row
     }
 
@@ -155,6 +163,12 @@ mod tests {
             (&[well, well, (100, 50, 10)], 1, Health::Unwell),
             (&[(5, 5, 0), (0, 0, 0), (0, 0, 0), well], 3, since(7)),
             (&[(5, 5, 0), (0, 0, 0)], 2, Health::Unwell),
+            // After the end nobody asks, whatever becomes of those who wait.
+            (
+                &[(5, 5, 0), (0, 0, 0), (0, 0, 0), (0, 0, 0), (0, 0, 0), well],
+                4,
+                Health::Unwell,
+            ),
             (&[(100, 1, 10), well, (100, 1, 10), well], 2, since(7)),
         ] {
             let mut all = vec![well; 4];
@@ -162,6 +176,7 @@ mod tests {
             let trouble = Trouble {
                 from: Instant::from_millis(4000),
                 until: None,
+                end: Instant::from_millis(8000),
             };
             let got = row(&all).recovery(trouble, Duration::from_secs(1));
             let hurt = Duration::from_secs(hurt);
@@ -174,6 +189,7 @@ mod tests {
         let trouble = Trouble {
             from: Instant::from_millis(4000),
             until: None,
+            end: Instant::from_millis(8000),
         };
         for (failed, health) in [(20, Health::Unhurt), (23, Health::Unwell)] {
             // One in ten fails, of a hundred ten ± 12 by chance.
@@ -193,6 +209,7 @@ mod tests {
         let trouble = Trouble {
             from: Instant::ZERO,
             until: Some(Instant::from_millis(2000)),
+            end: Instant::from_millis(8000),
         };
         let all = [(9, 0, 900), (9, 0, 900), (9, 0, 10), (9, 0, 10), (9, 0, 10)];
         let got = row(&all).recovery(trouble, Duration::from_secs(1));

@@ -82,6 +82,7 @@ impl Scenario {
         Some(Trouble {
             from: all.iter().map(|(from, _)| *from).min()?,
             until: (until < end).then_some(until),
+            end,
         })
     }
 }
@@ -93,6 +94,8 @@ pub struct Trouble {
     pub from: Instant,
     /// When the last of it is over; `None`: not while clients ask.
     pub until: Option<Instant>,
+    /// When clients stop asking.
+    pub end: Instant,
 }
 
 /// Which services a sidecar knows.

@@ -11,7 +11,7 @@ Examples:
   outrigger simulate examples/simulate/canary-gone-bad.yaml
   outrigger simulate scenario.yaml --seed 7 --picture outcome.html
   outrigger simulate scenario.yaml --compare rules/now rules/proposed --picture both.html
-  outrigger simulate scenario.yaml --format json | jq '.rows[] | {name, success_rate, p99_ms}'
+  outrigger simulate scenario.yaml --format json | jq '.runs[].rows[] | {name, success_rate, p99_ms}'
 
 A scenario names services, who calls whom, what goes wrong and when, the clients, and the Istio YAML it is played under:
   duration: 60s

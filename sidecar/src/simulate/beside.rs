@@ -41,7 +41,8 @@ pub(super) fn write(out: &mut impl Write, scenario: &Scenario, runs: [&Run; 2]) 
     let (mut alike, mut shown) = (Vec::new(), 0);
     for contrast in &contrasts {
         if contrast.a.kind == RowKind::Service {
-            let differs = contrast.changes.iter().any(|change| change.differs);
+            let differs = contrast.changes.iter().any(|change| change.differs)
+                || refusals(contrast.a) != refusals(contrast.b);
             if !differs || shown == MOST_ROWS {
                 alike.push((contrast.a.name.as_str(), differs));
                 continue;

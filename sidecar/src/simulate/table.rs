@@ -6,7 +6,7 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use outrigger_core::time::Instant;
 use outrigger_sim::study::{
-    Health, Metric, Recovery, RowKind, RowOutcome, Scenario, StudyOutcome, Trouble,
+    EJECTIONS, Health, Metric, Recovery, RowKind, RowOutcome, Scenario, StudyOutcome, Trouble,
 };
 
 use super::Run;
@@ -205,7 +205,10 @@ fn facts(row: &RowOutcome) -> Vec<String> {
 /// What limits refused, by their names.
 pub(super) fn refusals(row: &RowOutcome) -> Vec<String> {
     let limits = row.limits.iter();
-    let limits = limits.map(|(name, count)| format!("{} over {name}", grouped(*count)));
+    let limits = limits.map(|(name, count)| match *name {
+        EJECTIONS => format!("{} ejections refused by {name}", grouped(*count)),
+        name => format!("{} over {name}", grouped(*count)),
+    });
     let own = row.turned_away;
     let own = (own > 0).then(|| format!("{} over its own queue", grouped(own)));
     limits.chain(own).collect()

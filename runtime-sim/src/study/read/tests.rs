@@ -51,6 +51,11 @@ fn each_fault_is_told_where_it_is() {
             "s:2:1: error: sede: unknown field `sede`",
         ),
         (
+            "10s",
+            "10s\nconfig: {rules: 1}",
+            "s:2:9: error: config: `config` is no list of paths",
+        ),
+        (
             "[b]",
             "[c]",
             "s:2:24: error: services.a.calls[0]: there is no service `c`",
@@ -296,6 +301,7 @@ fn short_forms_stand_for_long_ones() {
     let text = "
 duration: 1m
 seed: 9
+config: rules/
 scope: called
 services:
   a:
@@ -314,6 +320,7 @@ expect: {u: {success: ['>= 99%', '< 100%']}}
 ";
     let scenario = of(text).expect("it is good");
     assert_eq!((scenario.seed, scenario.scope), (9, Scope::Called));
+    assert_eq!(scenario.config, ["rules/"]);
     let a = &scenario.services[0];
     let (median, p99) = (Duration::from_millis(5), Duration::from_millis(40));
     assert_eq!(a.groups[0].latency, Latency::LogNormal { median, p99 });
