@@ -1,8 +1,9 @@
 //! The body of a request as far as it has arrived, kept so that it can be sent again.
 //!
 //! One buffer serves all reasons to send a body twice: a retry by policy, a kept connection that turns out dead, and a
-//! copy for a mirror. Pieces are shared ranges of the read buffer, not copies. Past its bound the body is let go, and with it every chance
-//! to send it again; the attempt under way goes on.
+//! copy for a mirror. Long pieces are shared ranges of the read buffer; short ones are copied and joined, so that a few
+//! bytes that wait for a slow endpoint do not hold the block they were read into. Past its bound the body is let go, and
+//! with it every chance to send it again; the attempt under way goes on.
 
 use bytes::{Bytes, BytesMut};
 
@@ -11,10 +12,6 @@ pub(super) const RETRY_LIMIT: usize = 1024 * 1024;
 
 /// Bytes kept for a dead kept connection, when no policy retries.
 pub(super) const STALE_LIMIT: usize = 64 * 1024;
-
-/// A body of more pieces than these has its further short ones joined: a piece costs memory of its own, so a body of
-/// single bytes would take many times its length.
-const SHARED_PIECES: usize = 64;
 
 /// Joined pieces are sent again as one, which must not flood the outbox.
 const JOINED_LIMIT: usize = 16 * 1024;
@@ -59,7 +56,7 @@ impl Replay {
             self.forget();
             return;
         }
-        if self.pieces.len() < SHARED_PIECES || piece.len() >= LONG {
+        if piece.len() >= LONG {
             self.end_joined();
             self.pieces.push(piece.clone());
         } else {
@@ -156,8 +153,7 @@ mod tests {
         assert_eq!(replay.next(), None, "the attempt under way has it all");
         for _ in 0..2 {
             replay.rewind();
-            assert_eq!(replay.next().as_deref(), Some(&b"abc"[..]));
-            assert_eq!(replay.next().as_deref(), Some(&b"de"[..]));
+            assert_eq!(replay.next().as_deref(), Some(&b"abcde"[..]));
             assert_eq!(replay.next(), None);
         }
         assert!(replay.is_whole());
@@ -188,14 +184,15 @@ mod tests {
     #[test]
     fn the_last_attempt_still_gets_what_it_does_not_have() {
         let mut replay = Replay::default();
-        replay.begin(5);
-        replay.push(&Bytes::from_static(b"abc"));
-        replay.push(&Bytes::from_static(b"de"));
+        replay.begin(2 * LONG);
+        let [first, second] = [b'a', b'b'].map(|byte| Bytes::from(vec![byte; LONG]));
+        replay.push(&first);
+        replay.push(&second);
         replay.rewind();
-        assert_eq!(replay.next().as_deref(), Some(&b"abc"[..]));
+        assert_eq!(replay.next(), Some(first));
         replay.end_repeats();
         assert!(!replay.is_whole());
-        assert_eq!(replay.next().as_deref(), Some(&b"de"[..]));
+        assert_eq!(replay.next(), Some(second));
         assert_eq!(replay.next(), None);
         assert!(replay.pieces.is_empty());
     }
@@ -210,7 +207,7 @@ mod tests {
         }
         replay.push(&Bytes::from(vec![7; LONG]));
         replay.push(&Bytes::from_static(b"end"));
-        assert!(replay.pieces.len() < 2 * SHARED_PIECES);
+        assert!(replay.pieces.len() < 20);
         let want = [&body[..], &[7; LONG], b"end"].concat();
         for _ in 0..2 {
             replay.rewind();

@@ -44,6 +44,22 @@ fn who_waits_for_an_endpoint_holds_no_memory() {
     d.input(Input::Connected);
     d.receives(Side::Upstream);
     assert_eq!(room(&d), 0, "no response yet");
+    let mut d = Driver::new();
+    d.sends(
+        Side::Downstream,
+        b"POST /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: 5\r\n\r\nhello",
+    );
+    d.input(Input::Connected);
+    d.receives(Side::Upstream);
+    assert_eq!(
+        room(&d),
+        0,
+        "kept for another attempt, and for no longer than it is"
+    );
+    let mut d = Driver::new();
+    d.sends(Side::Downstream, GET);
+    d.input(Input::Connected);
+    d.receives(Side::Upstream);
     d.sends(
         Side::Upstream,
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
