@@ -80,6 +80,7 @@ fn examples_are_accepted_and_the_current_spelling_is_not_called_old() {
                     "deprecated-field",
                     "removed-field",
                     "unknown-field",
+                    "no-such-field",
                     "abort-percent",
                 ];
                 let is_current = folder == tutorial();

@@ -130,8 +130,8 @@ pub(crate) struct RunArgs {
     )]
     pub(crate) accept_unenforced: Vec<UnenforcedKind>,
 
-    /// Put into effect what istiod would, though `check` calls it an error: rules for subsets or hosts that do not exist.
-    /// Their requests get a 503
+    /// Put into effect what istiod would, though `check` calls it an error: fields that do not exist are ignored, and
+    /// requests for subsets that do not exist get a 503
     #[arg(long)]
     pub(crate) lenient: bool,
 

@@ -19,7 +19,19 @@ spec:
   hosts: [reviews.example.com]
   http:
   - directResponse: {status: 200}
-    timeoot: 1s
+    websocketUpgrade: true
+";
+
+/// `kubectl apply` refuses it.
+const MISSPELT: &str = "\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: reviews}
+spec:
+  hosts: [reviews.example.com]
+  http:
+  - route: [{destination: {host: reviews.example.com}}]
+    timeouts: 1s
 ";
 
 const BAD: &str = "\
@@ -57,7 +69,11 @@ fn the_exit_code_is_the_verdict() {
         (WARNED, &["-"], 0),
         (WARNED, &["-", "--strict"], 1),
         (WARNED, &["-", "--strict", "--format", "json"], 1),
+        (MISSPELT, &["-"], 1),
+        (MISSPELT, &["-", "--lenient"], 0),
+        (MISSPELT, &["-", "--lenient", "--strict"], 1),
         (BAD, &["-"], 1),
+        (BAD, &["-", "--lenient"], 1),
         (BAD, &["-", "--format", "json"], 1),
         (BAD, &["-", "--format", "sarif"], 1),
         (BAD, &["-", "--format", "github", "-q"], 1),
@@ -89,6 +105,15 @@ fn people_see_the_line_and_what_to_do() {
         assert!(told.contains(part), "{part:?} in\n{told}");
     }
     assert!(!told.contains('\u{1b}'), "no colour into a pipe");
+    let output = check(MISSPELT, &["-"]);
+    let told = String::from_utf8_lossy(&output.stdout);
+    for part in [
+        "error[no-such-field] ",
+        "8 |     timeouts: 1s\n    |     ^",
+        "did you mean `timeout`?",
+    ] {
+        assert!(told.contains(part), "{part:?} in\n{told}");
+    }
 }
 
 #[test]
@@ -121,7 +146,7 @@ fn the_quiet_say_only_what_fails() {
         (GOOD, &["-", "-q"][..], ""),
         (WARNED, &["-", "-q"], ""),
         (WARNED, &["-", "-q", "--format", "github"], ""),
-        (WARNED, &["-", "-q", "--strict"], "warning[unknown-field] "),
+        (WARNED, &["-", "-q", "--strict"], "warning[removed-field] "),
         (BAD, &["-", "-q"], "error[invalid-duration] "),
         (BAD, &["-", "-q", "--format", "github"], "::error file="),
     ] {

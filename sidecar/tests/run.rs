@@ -397,4 +397,19 @@ fn an_error_goes_live_only_where_somebody_is_lenient() {
     assert_eq!(code, Some(1), "{told}");
     let proxy = Proxy::start(&config.0, &["--lenient"]);
     assert!(proxy.get("shop.example").contains(" 503 "));
+    drop(proxy);
+    // kubectl refuses a field that the schema does not have; istiod does not see it.
+    config.write(
+        "rule.yaml",
+        "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: shop}\n\
+         spec: {hosts: [shop.example], http: [{directResponse: {status: 418}, timeouts: 1s}]}\n",
+    );
+    let (code, told) = refused(&config.0, &[]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(
+        told.contains("error: ") && told.contains("[no-such-field]"),
+        "{told}"
+    );
+    let proxy = Proxy::start(&config.0, &["--lenient"]);
+    assert!(proxy.get("shop.example").contains(" 418 "));
 }

@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// The resource is rejected.
+    /// The resource is rejected, or what it says is not done.
     Error,
     /// The resource is accepted, and probably does not do what its author meant.
     Warning,
@@ -108,6 +108,7 @@ codes! {
     NoSpec "no-spec" Error "The resource has no `spec`."
 
     // Fields and values of any resource.
+    NoSuchField "no-such-field" Error "A field that the schema of the resource does not have; `kubectl apply` refuses it, `--lenient` ignores it."
     UnknownField "unknown-field" Warning "A field that the resource does not have; it is ignored."
     UnknownTopLevelField "unknown-top-level-field" Error "A field beside `spec` and `metadata` that a resource does not have."
     RemovedField "removed-field" Warning "A field that Istio removed; it is ignored."
@@ -263,6 +264,12 @@ codes! {
 }
 
 impl Code {
+    /// Whether istiod puts what it is about into effect all the same: without the field, or for requests that then fail.
+    #[must_use]
+    pub const fn is_taken_by_istiod(self) -> bool {
+        matches!(self, Self::NoSuchField | Self::UnknownSubset)
+    }
+
     /// Whether it says that a value could not be read, so that a default stands in for it.
     #[must_use]
     pub(super) const fn is_unreadable_value(self) -> bool {

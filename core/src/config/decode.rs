@@ -330,7 +330,7 @@ impl<'n> Object<'_, 'n> {
             report.key_or_field(key, |report| {
                 report.raise_at(
                     entry.at,
-                    Code::UnknownField,
+                    report.unknown_field(),
                     format!("unknown field {}", quoted(key)),
                     advice,
                 );

@@ -33,7 +33,7 @@ impl fmt::Display for ResourceName {
 pub struct Finding {
     /// What kind of finding it is.
     pub code: Code,
-    /// Always the severity of the code.
+    /// The severity of the code, unless a command was told to see it otherwise.
     pub severity: Severity,
     /// The file, as the user named it.
     pub file: Arc<str>,
@@ -103,10 +103,16 @@ impl Finding {
         }
     }
 
+    /// Somebody is as lenient as istiod: what it puts into effect becomes a warning.
+    pub fn accept_what_istiod_takes(&mut self) {
+        if self.code.is_taken_by_istiod() {
+            self.severity = Severity::Warning;
+        }
+    }
+
     /// Whether a proxy must not run what was read: an error, and not in a resource of a kind that it does not use; or a
     /// policy that would not be enforced.
     ///
-    /// For what loading found. What the lint finds is about resources together, each of which can be run.
     #[must_use]
     pub fn blocks(&self) -> bool {
         let used = |resource: &ResourceName| kinds::is_used(&resource.kind);

@@ -10,7 +10,7 @@ use super::judged;
 use super::kinds::{JudgedKind, ReadKind, Treatment, treatment};
 use super::mesh::MeshConfig;
 use super::meta::{Mark, Meta};
-use super::report::Report;
+use super::report::{Report, UnknownFields};
 use super::resources::Resources;
 use super::value::quoted;
 use super::yaml::{self, Embedded, Node, Value};
@@ -53,6 +53,7 @@ pub fn load(sources: &[Source<'_>], default_namespace: &str) -> Loaded {
         resources: Resources::default(),
         seen: BTreeMap::new(),
     };
+    loader.report.see_unknown_fields(UnknownFields::Refused);
     for source in sources {
         loader.file = Arc::from(source.name);
         loader.report.enter_file(&loader.file);

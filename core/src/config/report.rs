@@ -40,6 +40,16 @@ fn is_at_or_below(above: &str, path: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
+/// What an API server makes of fields that it does not know, when kubectl validates as it does by default
+/// (`--validate=strict`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownFields {
+    /// It refuses them, because the schema is structural: all of a resource, but for what the schema keeps as it is.
+    Refused,
+    /// It does not see them, or keeps them; nobody reads them.
+    Ignored,
+}
+
 /// A collector of findings that knows where it is.
 #[derive(Debug)]
 pub struct Report {
@@ -47,6 +57,7 @@ pub struct Report {
     root: Arc<Node>,
     resource: Option<ResourceName>,
     path: String,
+    unknown_fields: UnknownFields,
     errors_in_resource: usize,
     findings_in_file: usize,
     first_of_file: usize,
@@ -69,6 +80,7 @@ impl Report {
             root: Arc::new(Node::default()),
             resource: None,
             path: String::new(),
+            unknown_fields: UnknownFields::Ignored,
             errors_in_resource: 0,
             findings_in_file: 0,
             first_of_file: 0,
@@ -83,6 +95,20 @@ impl Report {
         self.findings_in_file = 0;
         self.first_of_file = self.findings.len();
         self.enter_document(&Arc::new(Node::default()), None);
+    }
+
+    /// From now on an API server makes this of fields that it does not know. Returns what it made of them before.
+    pub const fn see_unknown_fields(&mut self, are: UnknownFields) -> UnknownFields {
+        core::mem::replace(&mut self.unknown_fields, are)
+    }
+
+    /// The code for a field that is not known here.
+    #[must_use]
+    pub const fn unknown_field(&self) -> Code {
+        match self.unknown_fields {
+            UnknownFields::Refused => Code::NoSuchField,
+            UnknownFields::Ignored => Code::UnknownField,
+        }
     }
 
     /// What follows is about this document, and this resource when it is known to be one.
@@ -252,7 +278,7 @@ impl Report {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        if code.severity() == Severity::Error {
+        if code.severity() == Severity::Error && !code.is_taken_by_istiod() {
             self.errors_in_resource += 1;
         }
         if self.follows_from_unreadable(code) {
@@ -317,7 +343,7 @@ impl Report {
             .is_some_and(|node| !node.is_null())
     }
 
-    /// Whether the document has errors so far.
+    /// Whether the document has errors so far that leave nothing to be used.
     #[must_use]
     pub fn has_errors(&self) -> bool {
         self.errors_in_resource > 0

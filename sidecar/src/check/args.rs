@@ -57,6 +57,10 @@ pub(crate) struct CheckArgs {
     #[arg(long)]
     pub(crate) strict: bool,
 
+    /// Call it a warning, no error, what `run --lenient` puts into effect: fields and subsets that do not exist
+    #[arg(long)]
+    pub(crate) lenient: bool,
+
     /// Show every finding, where a few of each sort are shown
     #[arg(long)]
     pub(crate) all: bool,

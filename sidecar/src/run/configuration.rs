@@ -26,7 +26,7 @@ pub(super) struct Configuration {
     paths: Vec<PathBuf>,
     mesh_path: Option<PathBuf>,
     accept_unenforced: Vec<UnenforcedKind>,
-    /// What the lint calls an error is told and put into effect.
+    /// What istiod puts into effect is put into effect.
     lenient: bool,
     workload: Workload,
     inbound: Vec<Inbound>,
@@ -185,13 +185,13 @@ impl Configuration {
         // First, because it explains the rest.
         findings.splice(0..0, config::unserved(&loaded.resources));
         UnenforcedKind::accept(&self.accept_unenforced, &mut findings);
+        self.accept_leniently(&mut findings);
         if findings.iter().any(Finding::blocks) {
             return Reading::Bad { findings };
         }
-        let lint = config::lint(&loaded.resources, &mesh);
-        // A rule for a subset that does not exist is applied by istiod, and its requests get a 503. Files are changed by
-        // somebody who can wait until they are right, so here an error is an error unless he says otherwise.
-        let is_refused = !self.lenient && lint.iter().any(Finding::blocks);
+        let mut lint = config::lint(&loaded.resources, &mesh);
+        self.accept_leniently(&mut lint);
+        let is_refused = lint.iter().any(Finding::blocks);
         findings.extend(lint);
         if is_refused {
             return Reading::Bad { findings };
@@ -209,6 +209,17 @@ impl Configuration {
         Reading::Good {
             snapshot: compiled.snapshot,
             findings,
+        }
+    }
+
+    /// A field that nobody knows and a rule for a subset that does not exist are applied by istiod: the one is ignored,
+    /// requests for the other get a 503. Files are changed by somebody who can wait until they are right, so here an error
+    /// is an error unless he says otherwise.
+    fn accept_leniently(&self, findings: &mut [Finding]) {
+        if self.lenient {
+            findings
+                .iter_mut()
+                .for_each(Finding::accept_what_istiod_takes);
         }
     }
 

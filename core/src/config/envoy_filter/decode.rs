@@ -7,7 +7,7 @@ use crate::config::checks;
 use crate::config::code::Code;
 use crate::config::decode::{Object, object, part};
 use crate::config::judged::selection;
-use crate::config::report::Report;
+use crate::config::report::{Report, UnknownFields};
 use crate::config::value::quoted;
 use crate::config::yaml::{Node, snake_case};
 use crate::snapshot::Place;
@@ -183,10 +183,13 @@ fn change(
     }
 }
 
-/// Reads the value of a patch.
+/// Reads the value of a patch, of which the schema of EnvoyFilter says nothing.
 fn in_value<T>(o: &mut Object<'_, '_>, read: impl FnOnce(&mut Report) -> T) -> T {
-    o.report()
-        .field("patch", |report| report.field("value", read))
+    let report = o.report();
+    let before = report.see_unknown_fields(UnknownFields::Ignored);
+    let read = report.field("patch", |report| report.field("value", read));
+    report.see_unknown_fields(before);
+    read
 }
 
 fn insert(

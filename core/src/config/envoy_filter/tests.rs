@@ -83,6 +83,18 @@ fn a_filter_stands_where_it_is_inserted() {
     }
 }
 
+/// The schema of EnvoyFilter keeps whatever a patch holds, so an API server refuses nothing there.
+#[test]
+fn unknown_fields_are_refused_around_a_patch_only() {
+    let said = |patch: &str| judged_document(&document(patch));
+    let misspelt = LIMIT.replace("stat_prefix", "stat_prefixx: a, stat_prefix");
+    let within = said(&insert("", "INSERT_FIRST", &misspelt));
+    assert_eq!(within.len(), 1, "{within:?}");
+    assert!(within[0].starts_with("unknown-field "), "{within:?}");
+    let around = said(&insert("contxt: ANY", "INSERT_FIRST", LIMIT));
+    assert_eq!(around, ["no-such-field spec.configPatches[0].match.contxt"]);
+}
+
 #[test]
 fn listeners_are_told_by_context_name_and_port() {
     for (matched, want) in [

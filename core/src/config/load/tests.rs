@@ -41,7 +41,7 @@ fn the_envelope_is_checked() {
         (spec("{generateName: a-}"), &[]),
         (spec("{name: a_b}"), &["a:3:18 resource-name"]),
         (spec("{name: a, namespace: a.b}"), &["a:3:32 metadata"]),
-        (spec("{name: a, namspace: b}"), &["a:3:21 unknown-field"]),
+        (spec("{name: a, namspace: b}"), &["a:3:21 no-such-field"]),
         (
             spec("{name: a}") + "status: {x: 1}\nhosts: []\n",
             &["a:6:1 unknown-top-level-field"],
@@ -136,7 +136,7 @@ fn lists_are_opened() {
     assert_eq!(loaded.resources.destination_rules.len(), 2);
     assert_eq!(
         told(&loaded),
-        ["a:12:9 required-field", "a:12:10 unknown-field"]
+        ["a:12:9 required-field", "a:12:10 no-such-field"]
     );
 }
 

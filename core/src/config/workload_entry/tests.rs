@@ -39,7 +39,7 @@ fn entries() {
             ),
             (
                 "{address: 1.2.3.4, weigth: 1}",
-                &["unknown-field spec.weigth"],
+                &["no-such-field spec.weigth"],
             ),
         ],
     );

@@ -145,7 +145,7 @@ fn matches() {
             "gateways: [a/b/c]",
             &["match[0].gateways[0] invalid-gateway"],
         ),
-        ("urii: {exact: /}", &["match[0].urii unknown-field"]),
+        ("urii: {exact: /}", &["match[0].urii no-such-field"]),
     ];
     for (part, expected) in cases {
         let rule = format!("match: [{{{part}}}], {TO}");
