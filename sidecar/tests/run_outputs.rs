@@ -148,8 +148,10 @@ fn outputs_that_take_nothing_stop_nothing() {
             .stderr(full())
             .spawn()
             .unwrap();
-        while TcpStream::connect(admin).is_err() {
-            thread::yield_now();
+        for addr in [admin, outbound] {
+            while TcpStream::connect(addr).is_err() {
+                thread::yield_now();
+            }
         }
         many_requests(outbound);
         while dropped(admin, "access_log_lines") < REQUESTS {

@@ -42,7 +42,8 @@ are several. A case that needs what the command does not name is skipped.
   {label}            a label of the workload, `key=value`
   {namespace}        its namespace, where it is not `default`
   {mesh}             a file with Istio's MeshConfig
-  {idle_timeout} {stream_idle_timeout} {max_request_body}
+  {idle_timeout} {stream_idle_timeout} {request_head_timeout} {max_request_body}
+  {dns}              the port of a name server on 127.0.0.1
 
 Addresses and ports of a case are replaced by free ones of loopback: 10.0.0.1:8080 may become 127.100.5.1:20043.
 
