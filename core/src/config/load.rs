@@ -15,8 +15,8 @@ use super::resources::Resources;
 use super::value::quoted;
 use super::yaml::{self, Embedded, Node, Value};
 use super::{
-    bystanders, destination_rule, envelope, envoy_filter, gateway, kubernetes, kustomize, mesh,
-    service_entry, sidecar, virtual_service, workload_entry,
+    bystanders, destination_rule, envelope, envoy_filter, gateway, gateway_api, kubernetes,
+    kustomize, mesh, service_entry, sidecar, virtual_service, workload_entry,
 };
 
 /// The annotation that lets a policy only log what it would do.
@@ -202,7 +202,11 @@ impl Loader<'_> {
             told => {
                 let template = kubernetes::read_pod_template(&document, self.default_namespace);
                 self.resources.pod_templates.extend(template);
-                self.tell(&told, &types);
+                if gateway_api::routes_a_service(&types.api_version, &document) {
+                    self.tell(&Treatment::NotRead, &types);
+                } else {
+                    self.tell(&told, &types);
+                }
             }
         }
     }
