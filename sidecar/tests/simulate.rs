@@ -222,6 +222,13 @@ fn an_ejection_that_is_refused_is_told() {
     ] {
         assert!(told.contains(part), "`{part}`\n{told}");
     }
+    // Before it is played, too, as by `check`.
+    let warned = text(&output.stderr);
+    assert_eq!(
+        warned.matches("warning[never-ejects]").count(),
+        1,
+        "{warned}"
+    );
     fs::remove_dir_all(folder).expect("it was there");
 }
 
@@ -261,6 +268,16 @@ fn bad_input_is_told_with_its_place() {
         "rules.yaml",
         "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: a}\nspec: {hosts: [a], http: [{timeout: 5}]}\n",
     );
+    let route = |host: &str, subset: &str| {
+        format!(
+            "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: a}}\n\
+             spec: {{hosts: [{host}], http: [{{route: [{{destination: {{host: {host}{subset}}}}}]}}]}}\n"
+        )
+    };
+    write("other.yaml", &route("aa", ""));
+    let subsets = "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: a}\n\
+                   spec: {host: a, subsets: [{name: v1, labels: {version: v1}}]}\n";
+    write("subset.yaml", &(route("a", ", subset: v9") + subsets));
     for (text, code, told) in [
         (good.replace("duration", "duratoin"), 1, "bad.yaml:1:1"),
         (format!("{good}config: [rules.yaml]\n"), 1, "rules.yaml:4:"),
@@ -273,6 +290,12 @@ fn bad_input_is_told_with_its_place() {
             format!("{good}expect: {{u: {{requests: '> 1000'}}}}\n"),
             1,
             "",
+        ),
+        (format!("{good}config: other.yaml\n"), 0, "other.yaml:4:"),
+        (
+            format!("{good}config: subset.yaml\n"),
+            1,
+            "error[unknown-subset]",
         ),
         (good.to_owned(), 0, ""),
     ] {

@@ -39,26 +39,39 @@ pub fn read(source: Source<'_>) -> Result<Scenario, Vec<Finding>> {
     let mut documents = yaml::read(source.bytes, &mut report).into_iter();
     let document = Arc::new(documents.next().unwrap_or_default());
     report.enter_document(&document, None);
-    if let Some(second) = documents.next() {
-        report.raise_at(
-            second.at,
-            Code::NotAResource,
-            "a second document in a scenario",
-            "give each scenario a file of its own",
-        );
-    }
-    let mut scenario = object(&mut report, &document, |o| scenario(o, source.name));
-    scenario.file = source.name.to_owned();
+    let read = match is_resource(&document) {
+        true => {
+            let help =
+                "name this file in `config` of a scenario; `outrigger simulate --help` shows one";
+            let message = "this is a resource and no scenario";
+            report.raise_at(document.at, Code::NotAResource, message, help);
+            None
+        }
+        false => {
+            if let Some(second) = documents.next() {
+                let help = "give each scenario a file of its own";
+                let message = "a second document in a scenario";
+                report.raise_at(second.at, Code::NotAResource, message, help);
+            }
+            Some(object(&mut report, &document, |o| scenario(o, source.name)))
+        }
+    };
     report.leave_file();
     let mut findings = report.into_findings();
     for finding in &mut findings {
         finding.severity = Severity::Error;
     }
-    if findings.is_empty() {
-        Ok(scenario)
-    } else {
-        Err(findings)
+    match read {
+        Some(scenario) if findings.is_empty() => Ok(scenario),
+        _ => Err(findings),
     }
+}
+
+/// Rules given in the place of a scenario are a likely slip, and every line of them would be told as an unknown field.
+fn is_resource(document: &Node) -> bool {
+    ["apiVersion", "kind"]
+        .iter()
+        .all(|field| document.field(field).is_some())
 }
 
 fn scenario(o: &mut Object<'_, '_>, file: &str) -> Scenario {
@@ -152,7 +165,8 @@ fn named<T>(
 /// The service of a name; one that is not there is told.
 fn service_named(report: &mut Report, services: &[&str], name: &str) -> Option<usize> {
     let found = services.iter().position(|service| *service == name);
-    if found.is_none() {
+    // Without any, that is what was told.
+    if found.is_none() && !services.is_empty() {
         let near = services
             .iter()
             .map(|s| (strsim_distance(s, name), *s))

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use outrigger_core::compile::{Inbound, Workload, reduced};
-use outrigger_core::config::{Finding, MeshConfig, Resources, Severity, Source, load};
+use outrigger_core::config::{Finding, MeshConfig, Resources, Severity, Source, lint, load};
 use outrigger_core::entropy::mix;
 use outrigger_core::exchange::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
@@ -66,10 +66,13 @@ impl Study {
             // Nobody real comes in here; that a policy refuses nobody is a warning beside the table.
             finding.accept_unenforced(Finding::SECURITY_KINDS);
         }
-        if loaded.findings.iter().any(Finding::blocks) {
-            return Err(loaded.findings);
-        }
         let mut findings = loaded.findings;
+        // Of what is ours nothing is to be told.
+        let is_theirs = |finding: &Finding| config.iter().any(|file| *file.name == *finding.file);
+        findings.extend(lint(&loaded.resources, &mesh).into_iter().filter(is_theirs));
+        if findings.iter().any(Finding::blocks) {
+            return Err(findings);
+        }
         findings.retain(|finding| finding.severity != Severity::Info);
         Ok(Self {
             scenario,

@@ -26,6 +26,9 @@ use crate::sources::{self, Source};
 /// A path could not be read or written.
 const UNREADABLE: u8 = 2;
 
+/// Warnings beyond so many are counted: rules of a whole mesh name much that a scenario leaves out.
+const MOST_TOLD: usize = 5;
+
 /// Why there is no outcome.
 enum Trouble {
     /// A path could not be read or written: these lines say why.
@@ -78,9 +81,13 @@ fn played(args: &SimulateArgs) -> Result<bool, Trouble> {
         [] => vec![own.collect()],
         several => several.iter().map(|path| vec![path.clone()]).collect(),
     };
-    let mut runs = Vec::new();
+    let mut studies = Vec::new();
     for paths in policies {
-        runs.push(play(&scenario, folder, &paths, seed)?);
+        studies.push((prepare(&scenario, folder, &paths)?, paths));
+    }
+    let mut runs = Vec::new();
+    for (study, paths) in studies {
+        runs.push(play(&study, &paths, seed)?);
     }
     if let Some(path) = &args.picture {
         draw(path, &scenario, &runs)?;
@@ -130,7 +137,8 @@ fn read(paths: &[PathBuf]) -> Result<Vec<Source>, Trouble> {
     Ok(found.sources)
 }
 
-fn play(scenario: &Scenario, folder: &Path, paths: &[PathBuf], seed: u64) -> Result<Run, Trouble> {
+/// Reads and judges the rules that a scenario is to be played under.
+fn prepare(scenario: &Scenario, folder: &Path, paths: &[PathBuf]) -> Result<Study, Trouble> {
     let sources = read(paths)?;
     let mesh_path: Vec<PathBuf> = scenario
         .mesh_config
@@ -153,7 +161,16 @@ fn play(scenario: &Scenario, folder: &Path, paths: &[PathBuf], seed: u64) -> Res
         Ok(study) => study,
         Err(findings) => return Err(Trouble::Bad(findings, sources)),
     };
-    tell(&study.findings, &sources);
+    let shown = study.findings.len().min(MOST_TOLD);
+    tell(&study.findings[..shown], &sources);
+    if study.findings.len() > shown {
+        let more = study.findings.len() - shown;
+        anstream::eprintln!("… and {more} warnings more: `outrigger check` tells them\n");
+    }
+    Ok(study)
+}
+
+fn play(study: &Study, paths: &[PathBuf], seed: u64) -> Result<Run, Trouble> {
     let outcome = show_progress(|progress| study.play(seed, progress)).map_err(Trouble::Broken)?;
     let held = |expectation: &Expectation| {
         let row = outcome.row(&expectation.of)?;
@@ -164,7 +181,12 @@ fn play(scenario: &Scenario, folder: &Path, paths: &[PathBuf], seed: u64) -> Res
             .iter()
             .map(|path| path.display().to_string())
             .collect(),
-        expectations: scenario.expectations.iter().filter_map(held).collect(),
+        expectations: study
+            .scenario()
+            .expectations
+            .iter()
+            .filter_map(held)
+            .collect(),
         outcome,
     })
 }

@@ -127,9 +127,15 @@ fn replicas(report: &mut Report, node: &Node, usual: &Usual) -> Vec<Group> {
             }
             groups
         }
-        Value::Null | Value::Scalar(_) | Value::Map(_) => {
+        Value::Null | Value::Scalar(_) => {
             let count = scalar::integer::<u32>(report, node).unwrap_or(1);
             vec![usual.group(report, count)]
+        }
+        Value::Map(_) => {
+            let help = "write `replicas: 3`, or a list of groups: `replicas: [{version: v1, count: 2}, {version: v2}]`";
+            let message = "`replicas` is neither a number nor a list of groups";
+            report.raise(Code::WrongType, message, help);
+            Vec::new()
         }
     }
 }
@@ -220,7 +226,7 @@ fn stages(report: &mut Report, node: Option<&Node>, services: &[&str]) -> Vec<Ve
         return Vec::new();
     };
     if !matches!(node.value, Value::Seq(_)) {
-        scalar::wrong_type(report, node, "a list of services");
+        return vec![call(report, node, services).into_iter().collect()];
     }
     let items = node.items().iter().enumerate();
     let mut stages = Vec::new();

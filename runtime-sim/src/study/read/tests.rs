@@ -112,6 +112,21 @@ fn each_fault_is_told_where_it_is() {
         ),
         (
             "b: {}",
+            "b: {replicas: {count: 2}}",
+            "s:2:43: error: services.b.replicas: `replicas` is neither a number nor",
+        ),
+        (
+            "{a: {calls: [b]}, b: {}}",
+            "[a, b]",
+            "s:2:11: error: services: `services` is not a mapping from names",
+        ),
+        (
+            "duration: 10s",
+            "apiVersion: v1\nkind: Service\nduratoin: 10s",
+            "s:1:1: error: this is a resource and no scenario",
+        ),
+        (
+            "b: {}",
             "b: {replicas: 0}",
             "s:2:43: error: services.b.replicas: 0 replicas",
         ),
@@ -309,7 +324,8 @@ services:
     concurrency: 4
     calls: [b, [b, {service: b, share: 10%, optional: true, path: /x}]]
     replicas: [{version: v1, count: 2}, {latency: 1s, locality: eu/eu-a}]
-  b: {replicas: 3, port: 8080}
+  b: {replicas: 3, port: 8080, calls: c}
+  c: {}
 clients:
   u: {asks: a, users: 5, think: {mean: 1s}}
   v: {asks: b, rate: 90/m, bursts: [{from: 10s, until: 20s, rate: 50}]}
@@ -330,6 +346,7 @@ expect: {u: {success: ['>= 99%', '< 100%']}}
         (a.groups[0].count, scenario.services[1].groups[0].count),
         (2, 3)
     );
+    assert_eq!(scenario.services[1].stages.len(), 1);
     assert_eq!(a.stages.iter().map(Vec::len).collect::<Vec<_>>(), [1, 2]);
     let Load::Rate { windows, .. } = &scenario.clients[1].load else {
         panic!("{:?}", scenario.clients[1]);
