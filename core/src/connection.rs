@@ -20,7 +20,7 @@ use crate::worker::Worker;
 const READ_ROOM: usize = 4 * 1024;
 
 /// The room added when there is less.
-const READ_BLOCK: usize = 32 * 1024;
+pub(crate) const READ_BLOCK: usize = 32 * 1024;
 
 /// The room added while a body is long.
 pub(crate) const READ_BLOCK_LONG: usize = 128 * 1024;
@@ -85,15 +85,15 @@ impl<C: Default> Connection<C> {
         self.filled |= self.inbox.len() == self.inbox.capacity();
     }
 
-    /// Where to append what is read; it has room.
-    pub(crate) fn space(&mut self, worker: &mut Worker) -> &mut BytesMut {
+    /// Where to append what is read; it has room. `is_short`: memory is, so there is no more of it than needed.
+    pub(crate) fn space(&mut self, is_short: bool, worker: &mut Worker) -> &mut BytesMut {
         let Self { inbox, filled, .. } = self;
         if inbox.capacity() == 0 {
             *inbox = worker.take_buffer();
         }
         // Room that was read, passed on and written is used again; memory is added only when too little is left.
         // What waits unread in memory grows in small steps, because it may be forwarded in one piece.
-        let wanted = if *filled && inbox.is_empty() {
+        let wanted = if *filled && inbox.is_empty() && !is_short {
             READ_BLOCK_LONG
         } else {
             READ_BLOCK

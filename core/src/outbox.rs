@@ -2,7 +2,7 @@
 //!
 //! Small pieces (heads, chunk sizes, short bodies) are joined in one block so that a typical message leaves in one
 //! write; long pieces are kept as shared ranges of the buffer they were read into and are never copied. The owner stops
-//! reading from the other side while [`Outbox::is_above_limit`], which bounds the memory of a slow peer.
+//! reading from the other side while [`Outbox::is_above`] its mark, which bounds the memory of a slow peer.
 
 mod bodies;
 
@@ -64,10 +64,10 @@ impl Outbox {
         self.len
     }
 
-    /// The peer is slow: stop reading what would be written here.
+    /// The peer is slow: stop reading what would be written here. The mark is [`HIGH_WATER`], or less while memory is short.
     #[must_use]
-    pub const fn is_above_limit(&self) -> bool {
-        self.len >= HIGH_WATER
+    pub const fn is_above(&self, mark: usize) -> bool {
+        self.len >= mark
     }
 
     /// Adds bytes by copying them.
@@ -266,8 +266,8 @@ mod tests {
     fn limit_is_told() {
         let mut o = Outbox::default();
         o.put_bytes(Bytes::from(vec![0; HIGH_WATER]));
-        assert!(o.is_above_limit());
+        assert!(o.is_above(HIGH_WATER));
         o.advance(1);
-        assert!(!o.is_above_limit());
+        assert!(!o.is_above(HIGH_WATER));
     }
 }

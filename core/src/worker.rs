@@ -3,12 +3,14 @@
 //! A worker is `!Send` and needs no lock. What must hold for the whole process (load, limits, ejection) is in
 //! `cluster` instead, and the worker reaches it only through the snapshot.
 
+mod buffered;
 mod idle;
 mod line;
 mod mirrors;
 mod originals;
 mod view;
 
+pub use buffered::Buffered;
 pub use view::View;
 
 use core::mem;
@@ -24,6 +26,8 @@ use crate::outbox::Outbox;
 use crate::peer::{ConnectionId, WaiterId};
 use crate::snapshot::{Address, Snapshot};
 use crate::time::{Duration, Instant};
+use buffered::Budget;
+pub(crate) use buffered::{Charge, KEPT_WHEN_SHORT};
 use idle::IdleConnections;
 pub(crate) use idle::Link;
 use line::Lines;
@@ -53,6 +57,9 @@ pub struct WorkerSettings {
     pub linger: Duration,
     /// The largest request body taken, in bytes; a longer one is answered 413. `None` is unlimited.
     pub max_request_body: Option<u64>,
+    /// Bytes that the connections of the worker may hold in memory together before those that hold most are not read any
+    /// more. `None` is unlimited.
+    pub max_buffered_bytes: Option<u64>,
     /// Exchanges know where bodies lie in what is read and in what is to be written: for a recording that leaves them out.
     pub tells_bodies: bool,
 }
@@ -65,6 +72,7 @@ impl Default for WorkerSettings {
             stream_idle_timeout: None,
             linger: Duration::from_secs(1),
             max_request_body: None,
+            max_buffered_bytes: Some(256 * 1024 * 1024),
             tells_bodies: false,
         }
     }
@@ -90,6 +98,7 @@ pub struct Worker {
     originals: Originals,
     lines: Lines,
     mirrors: Mirrors,
+    budget: Budget,
     spare: Vec<BytesMut>,
     date: [u8; 29],
     draining: bool,
@@ -106,6 +115,7 @@ impl Worker {
             originals: Originals::default(),
             lines: Lines::default(),
             mirrors: Mirrors::default(),
+            budget: Budget::new(settings.max_buffered_bytes),
             spare: Vec::new(),
             date: *b"Thu, 01 Jan 1970 00:00:00 GMT",
             draining: false,
@@ -183,6 +193,17 @@ impl Worker {
     #[must_use]
     pub fn mirrors_under_way(&self) -> usize {
         self.mirrors.under_way()
+    }
+
+    /// What the connections of this worker hold in memory.
+    #[must_use]
+    pub fn buffered(&self) -> Buffered {
+        self.budget.counted()
+    }
+
+    /// The account of one more connection.
+    pub(crate) fn charge(&self) -> Charge {
+        self.budget.charge()
     }
 
     /// A place for one more copy, whose body has this length; `None` when it is to be dropped.

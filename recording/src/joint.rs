@@ -14,7 +14,7 @@ use outrigger_core::exchange::{Ambient, ConnectionId, Exchange, Input, Output, P
 use outrigger_core::outbox::Outbox;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::Instant;
-use outrigger_core::worker::{Announced, Worker, WorkerSettings};
+use outrigger_core::worker::{Announced, Buffered, Worker, WorkerSettings};
 
 use crate::recorder::{Place, Tap};
 
@@ -115,6 +115,12 @@ impl Joint {
     pub fn space<'a>(&self, driven: &'a mut Driven, side: Side) -> &'a mut BytesMut {
         let worker = &mut self.worker.borrow_mut();
         driven.exchange.space(side, worker)
+    }
+
+    /// What the connections of this worker hold in memory.
+    #[must_use]
+    pub fn buffered(&self) -> Buffered {
+        self.worker.borrow().buffered()
     }
 
     /// Uses a new snapshot; returns idle connections to close.

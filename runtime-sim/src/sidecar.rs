@@ -144,6 +144,10 @@ impl Sidecar {
         if left > 0 {
             return Err(format!("{left} exchanges are left"));
         }
+        let held = self.worker.buffered().bytes;
+        if held > 0 {
+            return Err(format!("{held} bytes are counted as held"));
+        }
         let view = self.worker.view();
         match &self.watch {
             Some(watch) => watch.at_rest(view, now),

@@ -144,6 +144,10 @@ impl<S: System> Future for Connection<S> {
         self.io.is_at_work = true;
         let poll = self.work(cx);
         self.io.is_at_work = false;
+        let Shared {
+            joint, counters, ..
+        } = &*self.io.shared;
+        counters.buffers.set(joint.buffered());
         poll
     }
 }

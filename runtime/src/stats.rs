@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use outrigger_core::decision::MirrorFate;
+use outrigger_core::worker::Buffered;
 
 /// A number that one thread writes and any thread reads.
 ///
@@ -81,12 +82,35 @@ impl MirrorCounters {
     }
 }
 
+/// What one worker's connections hold in memory.
+#[derive(Debug, Default)]
+pub(crate) struct BufferCounters {
+    bytes: Counter,
+    overflows: Counter,
+    abandoned: Counter,
+}
+
+impl BufferCounters {
+    pub(crate) fn set(&self, now: Buffered) {
+        self.bytes.set(now.bytes);
+        self.overflows.set(now.overflows);
+        self.abandoned.set(now.abandoned);
+    }
+
+    fn add_to(&self, sum: &mut Buffered) {
+        sum.bytes += self.bytes.value();
+        sum.overflows += self.overflows.value();
+        sum.abandoned += self.abandoned.value();
+    }
+}
+
 /// What one worker counts.
 #[derive(Debug)]
 pub(crate) struct WorkerCounters {
     /// In the order of the listeners.
     pub(crate) listeners: Box<[ListenerCounters]>,
     pub(crate) mirrors: MirrorCounters,
+    pub(crate) buffers: BufferCounters,
     /// The snapshot that new requests get.
     pub(crate) revision: Counter,
     pub(crate) panics: Counter,
@@ -101,6 +125,7 @@ impl WorkerCounters {
                 .map(|_| ListenerCounters::default())
                 .collect(),
             mirrors: MirrorCounters::default(),
+            buffers: BufferCounters::default(),
             revision: Counter::default(),
             panics: Counter::default(),
             idle_upstream: Counter::default(),
@@ -127,6 +152,8 @@ pub struct Stats {
     pub log_lines_dropped: u64,
     /// Copies of requests for mirrors.
     pub mirrors: MirrorStats,
+    /// What connections hold in memory.
+    pub buffered: Buffered,
 }
 
 /// Sums of what became of the copies that mirrors were to get.
@@ -201,6 +228,7 @@ impl Stats {
             stats.idle_upstream += worker.idle_upstream.value();
             stats.log_lines_dropped += worker.log_lines_dropped.value();
             stats.mirrors.add(&worker.mirrors);
+            worker.buffers.add_to(&mut stats.buffered);
             for (sum, counters) in stats.listeners.iter_mut().zip(&worker.listeners) {
                 sum.add(counters);
             }

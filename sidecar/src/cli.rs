@@ -164,6 +164,11 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_time)]
     pub(crate) stream_idle_timeout: Duration,
 
+    /// Bytes of requests, responses and tunnels that may wait in memory before those that hold most are not read until their
+    /// peers have taken some, and long bodies are not kept for retries and mirrors; each worker has its share. 0 is no limit
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_size)]
+    pub(crate) max_buffered_bytes: u64,
+
     /// Record everything that decisions depend on to FILE, for `outrigger replay`; the file of the run before is kept as
     /// FILE.previous
     #[arg(long, value_name = "FILE")]
@@ -413,6 +418,7 @@ mod tests {
         assert_eq!(args.stream_idle_timeout, Duration::ZERO);
         assert_eq!(args.max_request_body, None);
         assert_eq!(args.busy_poll, Duration::ZERO);
+        assert_eq!(args.max_buffered_bytes, 256 << 20);
         assert_eq!((args.record, args.record_limit), (None, 64 << 20));
     }
 

@@ -109,9 +109,16 @@ impl Exchange {
 
     /// Moves what the older attempt still has to send, and looks for its response.
     pub(super) fn pump_aside(&mut self, ambient: Ambient, worker: &mut Worker) {
+        let mark = self.charge.high_water();
         if let Some(aside) = &mut self.aside {
             let Aside { up, replay, .. } = &mut **aside;
-            up.send_again(replay, true, self.call.request_trailers.as_ref(), worker);
+            up.send_again(
+                replay,
+                true,
+                self.call.request_trailers.as_ref(),
+                mark,
+                worker,
+            );
         }
         while let Some(aside) = &mut self.aside {
             match aside.up.connection.head(&mut self.response) {

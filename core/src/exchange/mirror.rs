@@ -100,7 +100,7 @@ impl Exchange {
             call,
             record,
             _place: Some(place),
-            ..Self::new(self.peer, self.settings, ambient.now)
+            ..Self::new(self.peer, self.settings, self.charge.another(), ambient.now)
         }
     }
 

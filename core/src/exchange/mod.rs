@@ -24,6 +24,7 @@ mod adaptive;
 mod admission;
 mod attempt;
 mod bodies;
+mod buffers;
 mod call;
 mod downstream;
 mod hedge;
@@ -44,8 +45,6 @@ pub use io::{ConnectFault, Input, Interest, Output, Side, Timer};
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use bytes::BytesMut;
-
 use crate::cluster::Bucket;
 use crate::connection::ToClient;
 use crate::decision::{AttemptEnd, Details, Record};
@@ -53,7 +52,7 @@ use crate::entropy::Entropy;
 use crate::message::ResponseHead;
 use crate::outbox::Outbox;
 use crate::time::Instant;
-use crate::worker::{MirrorPlace, Worker, WorkerSettings};
+use crate::worker::{Charge, MirrorPlace, Worker, WorkerSettings};
 use call::Call;
 use downstream::Downstream;
 use hedge::Aside;
@@ -68,9 +67,6 @@ pub struct Ambient {
     /// The connection's random number; a request that this input begins gets its own from it.
     pub entropy: Entropy,
 }
-
-/// Reading from a client pauses when this much waits in memory for a connection to the endpoint.
-const INBOX_LIMIT: usize = 64 * 1024;
 
 /// A connection that drains and was used, or made, less than this ago waits for another request. Its client may be sending
 /// one, and could not tell whether it was served. One that has idled for longer is closed at once.
@@ -120,6 +116,8 @@ pub struct Exchange {
     ended: Option<Box<(Record, ResponseHead)>>,
     /// Copies of the request that the runtime has not taken yet.
     mirrors: Vec<Self>,
+    /// What it holds in memory, in the account of its worker.
+    charge: Charge,
     /// What this exchange takes of its worker while it is a copy itself.
     _place: Option<MirrorPlace>,
     outputs: VecDeque<Output>,
@@ -129,10 +127,10 @@ impl Exchange {
     /// A new client connection.
     #[must_use]
     pub fn accept(peer: Peer, now: Instant, worker: &Worker) -> Self {
-        Self::new(peer, *worker.settings(), now)
+        Self::new(peer, *worker.settings(), worker.charge(), now)
     }
 
-    fn new(peer: Peer, settings: WorkerSettings, now: Instant) -> Self {
+    fn new(peer: Peer, settings: WorkerSettings, charge: Charge, now: Instant) -> Self {
         Self {
             peer,
             settings,
@@ -155,6 +153,7 @@ impl Exchange {
             moved_at: now,
             ended: None,
             mirrors: Vec::new(),
+            charge,
             _place: None,
             outputs: VecDeque::with_capacity(4),
         }
@@ -196,6 +195,7 @@ impl Exchange {
         }
         self.advance(ambient, worker);
         self.return_buffers(worker);
+        self.charge.set(self.buffered());
         let outputs = &mut self.outputs;
         if worker.settle(|waiter| outputs.push_back(Output::Wake(waiter))) {
             outputs.push_back(Output::Announce);
@@ -214,15 +214,6 @@ impl Exchange {
             | Phase::Flush { .. }
             | Phase::Tunnel(_)
             | Phase::Linger { .. } => Output::Wait(self.interest()),
-        }
-    }
-
-    /// Where to append what is read from a side; it has room.
-    pub fn space(&mut self, side: Side, worker: &mut Worker) -> &mut BytesMut {
-        match side {
-            Side::Downstream => self.down.connection.space(worker),
-            Side::Upstream => self.up.connection.space(worker),
-            Side::Aside => self.aside_side().connection.space(worker),
         }
     }
 
@@ -309,10 +300,11 @@ impl Exchange {
                     aside.is_some_and(|aside| !aside.up.connection.outbox.is_empty());
             }
             Phase::Tunnel(tunnel) => {
+                let mark = self.charge.high_water();
                 interest.read_downstream =
-                    tunnel.reads(Side::Downstream) && !self.up.connection.outbox.is_above_limit();
+                    tunnel.reads(Side::Downstream) && !self.up.connection.outbox.is_above(mark);
                 interest.read_upstream =
-                    tunnel.reads(Side::Upstream) && !self.down.connection.outbox.is_above_limit();
+                    tunnel.reads(Side::Upstream) && !self.down.connection.outbox.is_above(mark);
             }
             Phase::Flush { .. } | Phase::Closed => {}
         }
@@ -372,7 +364,9 @@ impl Exchange {
     fn close(&mut self) {
         self.give_up_aside(AttemptEnd::Cancelled);
         self.drop_upstream();
+        self.down.connection.inbox.clear();
         self.down.connection.outbox.clear();
+        self.call.replay.forget();
         if !matches!(self.phase, Phase::Closed) {
             self.outputs.push_back(Output::Close(Side::Downstream));
         }
@@ -383,24 +377,6 @@ impl Exchange {
     fn drop_upstream(&mut self) {
         if self.up.detach() {
             self.outputs.push_back(Output::Close(Side::Upstream));
-        }
-    }
-
-    /// After every input: memory is lent while bytes move and no longer. Thousands of clients may have sent half a head, wait
-    /// for a slow endpoint, or hold a tunnel open that says nothing.
-    fn return_buffers(&mut self, worker: &mut Worker) {
-        let (client, endpoint) = (&mut self.down.connection, &mut self.up.connection);
-        match self.phase {
-            Phase::Head { .. } | Phase::Closed => {
-                if client.inbox.is_empty() {
-                    endpoint.rest(worker);
-                }
-                client.rest(worker);
-            }
-            Phase::Call | Phase::Flush { .. } | Phase::Tunnel(_) | Phase::Linger { .. } => {
-                client.pause(worker);
-                endpoint.pause(worker);
-            }
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Moving messages: the request towards the endpoint and the response towards the client, with backpressure.
 
+use bytes::Bytes;
+
 use super::call::{Call, RequestBody, Response};
-use super::{Ambient, Exchange, INBOX_LIMIT, Phase};
+use super::{Ambient, Exchange, Phase};
 use crate::decision::{AttemptEnd, Details, ResetReason};
 use crate::request::{self, Judged};
 use crate::stream::{Answer, BodyLength, Part};
@@ -26,14 +28,19 @@ impl Exchange {
             && self.up.is_attached()
             && !self.up.is_deaf();
         if flowing {
-            !self.up.connection.outbox.is_above_limit()
+            !self.up.connection.outbox.is_above(self.charge.high_water())
         } else {
-            self.down.connection.inbox.len() < INBOX_LIMIT
+            self.down.connection.inbox.len() < self.inbox_limit()
         }
     }
 
-    pub(super) const fn wants_response_bytes(&self) -> bool {
-        self.up.is_attached() && !self.down.connection.outbox.is_above_limit()
+    pub(super) fn wants_response_bytes(&self) -> bool {
+        self.up.is_attached()
+            && !self
+                .down
+                .connection
+                .outbox
+                .is_above(self.charge.high_water())
     }
 
     fn pump_request(&mut self, ambient: Ambient, worker: &mut Worker) {
@@ -54,7 +61,7 @@ impl Exchange {
                         self.refuse(&request::TOO_LARGE, ambient, worker);
                         return;
                     }
-                    self.call.replay.push(&data);
+                    self.keep_for_repeats(&data);
                     if self.up.is_attached() {
                         self.up.connection.data(data, worker);
                     }
@@ -80,10 +87,21 @@ impl Exchange {
     /// and must not wait for an endpoint that does not answer.
     fn takes_request_body(&self) -> bool {
         if self.up.is_attached() {
-            !self.up.connection.outbox.is_above_limit()
+            !self.up.connection.outbox.is_above(self.charge.high_water())
         } else {
-            self.call.replay.has_room(self.down.connection.inbox.len())
+            let (count, limit) = (self.down.connection.inbox.len(), self.replay_limit());
+            self.call.replay.has_room(count, limit)
         }
+    }
+
+    /// A request that finds no memory for its body is not sent again, rather than refused.
+    fn keep_for_repeats(&mut self, data: &Bytes) {
+        let limit = self.replay_limit();
+        let replay = &mut self.call.replay;
+        if replay.has_room(data.len(), usize::MAX) && !replay.has_room(data.len(), limit) {
+            self.charge.count_abandoned();
+        }
+        replay.push(data, limit);
     }
 
     fn send_again(&mut self, worker: &mut Worker) -> bool {
@@ -94,8 +112,9 @@ impl Exchange {
             ..
         } = &mut self.call;
         let is_complete = *request_body == RequestBody::Complete;
+        let mark = self.charge.high_water();
         self.up
-            .send_again(replay, is_complete, request_trailers.as_ref(), worker)
+            .send_again(replay, is_complete, request_trailers.as_ref(), mark, worker)
     }
 
     fn complete_request(&mut self, ambient: Ambient) {

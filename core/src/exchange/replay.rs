@@ -41,18 +41,19 @@ impl Replay {
         (self.len, self.limit, self.lost) = (0, limit, false);
     }
 
-    /// Whether this many more bytes can be kept.
-    pub(super) const fn has_room(&self, count: usize) -> bool {
-        !self.lost && count <= self.limit.saturating_sub(self.len)
+    /// Whether this many more bytes can be kept, up to another limit besides its own.
+    pub(super) fn has_room(&self, count: usize, limit: usize) -> bool {
+        !self.lost && count <= self.limit.min(limit).saturating_sub(self.len)
     }
 
-    /// A piece arrived. It goes to the current attempt at once, unless that is behind and comes to it later.
-    pub(super) fn push(&mut self, piece: &Bytes) {
+    /// A piece arrived. It goes to the current attempt at once, unless that is behind and comes to it later. There is
+    /// another limit besides its own.
+    pub(super) fn push(&mut self, piece: &Bytes, limit: usize) {
         if self.lost {
             return;
         }
         self.len += piece.len();
-        if self.len > self.limit {
+        if self.len > self.limit.min(limit) {
             self.forget();
             return;
         }
@@ -129,7 +130,13 @@ impl Replay {
         }
     }
 
-    /// How many bytes are kept.
+    /// How many bytes are in memory for it.
+    pub(super) fn kept(&self) -> usize {
+        let is_empty = self.pieces.is_empty() && self.joined.is_empty();
+        if is_empty { 0 } else { self.len }
+    }
+
+    /// How long the body is that is kept.
     pub(super) const fn len(&self) -> usize {
         self.len
     }
@@ -148,8 +155,8 @@ mod tests {
     fn what_arrived_is_sent_again_until_it_is_too_much() {
         let mut replay = Replay::default();
         replay.begin(5);
-        replay.push(&Bytes::from_static(b"abc"));
-        replay.push(&Bytes::from_static(b"de"));
+        replay.push(&Bytes::from_static(b"abc"), usize::MAX);
+        replay.push(&Bytes::from_static(b"de"), usize::MAX);
         assert_eq!(replay.next(), None, "the attempt under way has it all");
         for _ in 0..2 {
             replay.rewind();
@@ -157,7 +164,7 @@ mod tests {
             assert_eq!(replay.next(), None);
         }
         assert!(replay.is_whole());
-        replay.push(&Bytes::from_static(b"f"));
+        replay.push(&Bytes::from_static(b"f"), usize::MAX);
         assert!(!replay.is_whole());
         replay.rewind();
         assert_eq!(replay.next(), None);
@@ -170,7 +177,9 @@ mod tests {
         let mut replay = Replay::default();
         replay.begin(RETRY_LIMIT);
         let pieces: Vec<Bytes> = (0..100u8).map(|n| Bytes::from(vec![n; 3])).collect();
-        pieces.iter().for_each(|piece| replay.push(piece));
+        pieces
+            .iter()
+            .for_each(|piece| replay.push(piece, usize::MAX));
         let mut shared = replay.share();
         replay.forget();
         assert_eq!((shared.len(), shared.is_whole()), (300, true));
@@ -186,8 +195,8 @@ mod tests {
         let mut replay = Replay::default();
         replay.begin(2 * LONG);
         let [first, second] = [b'a', b'b'].map(|byte| Bytes::from(vec![byte; LONG]));
-        replay.push(&first);
-        replay.push(&second);
+        replay.push(&first, usize::MAX);
+        replay.push(&second, usize::MAX);
         replay.rewind();
         assert_eq!(replay.next(), Some(first));
         replay.end_repeats();
@@ -203,10 +212,10 @@ mod tests {
         replay.begin(RETRY_LIMIT);
         let body: Vec<u8> = (0..100_000u32).map(|n| n as u8).collect();
         for byte in body.chunks(1) {
-            replay.push(&Bytes::copy_from_slice(byte));
+            replay.push(&Bytes::copy_from_slice(byte), usize::MAX);
         }
-        replay.push(&Bytes::from(vec![7; LONG]));
-        replay.push(&Bytes::from_static(b"end"));
+        replay.push(&Bytes::from(vec![7; LONG]), usize::MAX);
+        replay.push(&Bytes::from_static(b"end"), usize::MAX);
         assert!(replay.pieces.len() < 20);
         let want = [&body[..], &[7; LONG], b"end"].concat();
         for _ in 0..2 {
@@ -224,10 +233,10 @@ mod tests {
         let mut replay = Replay::default();
         replay.begin(5);
         replay.rewind();
-        replay.push(&Bytes::from_static(b"abc"));
-        assert!(replay.has_room(2) && !replay.has_room(3));
+        replay.push(&Bytes::from_static(b"abc"), usize::MAX);
+        assert!(replay.has_room(2, 9) && !replay.has_room(3, 9) && !replay.has_room(2, 4));
         assert_eq!(replay.next().as_deref(), Some(&b"abc"[..]));
-        replay.push(&Bytes::from_static(b"de"));
+        replay.push(&Bytes::from_static(b"de"), usize::MAX);
         assert_eq!(replay.next().as_deref(), Some(&b"de"[..]));
         assert_eq!(replay.next(), None);
     }

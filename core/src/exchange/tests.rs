@@ -6,6 +6,7 @@ mod endings;
 mod hedge;
 mod keeping;
 mod limits;
+mod memory;
 mod mirrors;
 mod rate_limits;
 mod reloads;

@@ -180,12 +180,13 @@ impl Upstream {
         replay: &mut Replay,
         is_complete: bool,
         trailers: Option<&Headers>,
+        mark: usize,
         worker: &mut Worker,
     ) -> bool {
         if self.deaf {
             return false;
         }
-        while !self.connection.outbox.is_above_limit() {
+        while !self.connection.outbox.is_above(mark) {
             let Some(piece) = replay.next() else {
                 if is_complete {
                     self.end_request_body(trailers, worker);

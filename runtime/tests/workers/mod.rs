@@ -10,6 +10,7 @@ mod due;
 mod early;
 mod keeping;
 mod late;
+mod memory;
 mod mirrors;
 mod ourselves;
 mod recording;

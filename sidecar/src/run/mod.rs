@@ -215,6 +215,9 @@ fn worker_settings(args: &RunArgs) -> WorkerSettings {
         idle_timeout: unless_zero(args.idle_timeout),
         stream_idle_timeout: unless_zero(args.stream_idle_timeout),
         max_request_body: args.max_request_body,
+        max_buffered_bytes: Some(args.max_buffered_bytes)
+            .filter(|bytes| *bytes > 0)
+            .map(|bytes| bytes.div_ceil(workers(args).get() as u64)),
         tells_bodies: args.record_without_bodies,
         ..WorkerSettings::default()
     }

@@ -10,6 +10,7 @@ use outrigger_core::cluster::{
 };
 use outrigger_core::policy::hash::HashTable;
 use outrigger_core::snapshot::{Balancing, Cluster, ConsistentHash, HashTableKind, RateLimit};
+use outrigger_core::worker::Buffered;
 use outrigger_runtime::{Handle, ListenerStats, MirrorStats};
 
 use super::clusters::sweep;
@@ -54,6 +55,7 @@ pub(super) fn text(handle: &Handle, reloads: &Reloads, started: Instant) -> Stri
         stats.log_lines_dropped,
     );
     lines.add("outrigger.notices_dropped", told::dropped());
+    add_buffers(&mut lines, &stats.buffered);
     for (name, count) in resolve::counted() {
         lines.add(format!("outrigger.dns.{name}"), count);
     }
@@ -88,6 +90,17 @@ fn add_adaptive(
     lines.add(format!("{name}.min_rtt_calculation_active"), is_measuring);
     let millis = unbusy.unwrap_or_default().as_millis();
     lines.add(format!("{name}.min_rtt_msecs"), millis);
+}
+
+fn add_buffers(lines: &mut Lines, buffered: &Buffered) {
+    for (name, count) in [
+        ("buffered_bytes", buffered.bytes),
+        ("buffered_bytes_overflow", buffered.overflows),
+        // As Envoy calls what its limits of single connections do.
+        ("retry_or_shadow_abandoned", buffered.abandoned),
+    ] {
+        lines.add(format!("outrigger.{name}"), count);
+    }
 }
 
 fn add_mirrors(lines: &mut Lines, stats: &MirrorStats) {
