@@ -55,7 +55,7 @@ fn check(finding: &Finding, bytes: &[u8]) {
     let shown = finding.to_string();
     assert!(!shown.contains('\n'), "one line: {shown:?}");
     if finding.line > 0 && finding.column > 0 {
-        let shown = snippet(bytes, finding.line, finding.column);
+        let shown = snippet(bytes, finding, 80);
         assert!(shown.is_some(), "no such line: {finding}");
     }
 }

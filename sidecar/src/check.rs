@@ -23,6 +23,7 @@ use outrigger_core::config::{self, Code, Finding, MeshConfig, Severity};
 
 use crate::cli::UnenforcedKind;
 use crate::sources::{self, Reader, Source};
+use crate::width;
 
 /// The configuration could not be read, so nothing was judged.
 const UNREADABLE: u8 = 2;
@@ -61,6 +62,7 @@ pub(crate) fn check(args: &CheckArgs) -> ExitCode {
             let shown = text::Shown {
                 all: args.all,
                 summary: !args.quiet,
+                columns: width::of_output(),
             };
             text::write(&mut out, &sources, &findings, &counts, shown)
         }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::code::{Code, Severity};
 use super::kinds;
 use super::meta::{Mark, Meta};
+use super::span::{self, Part};
 
 /// Kind, namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -49,6 +50,12 @@ pub struct Finding {
     pub message: String,
     /// What to do about it; possibly empty.
     pub help: String,
+    /// How many characters from the column on it is about; 0 where the line tells.
+    #[serde(skip)]
+    pub length: u32,
+    /// What part of a scalar it is about, until the file that it stands in tells where.
+    #[serde(skip)]
+    pub(crate) part: Option<Part>,
 }
 
 impl Finding {
@@ -65,6 +72,19 @@ impl Finding {
             path: String::new(),
             message: message.into(),
             help: String::new(),
+            length: 0,
+            part: None,
+        }
+    }
+
+    /// Points to the part of its scalar that it is about, if that stands on one line of its file.
+    pub(super) fn point(&mut self, source: &[u8]) {
+        let Some(part) = self.part.take() else { return };
+        let place = line_of(source, self.line).zip(from_zero(self.column));
+        let inside = place.and_then(|(line, column)| span::inside(&line, column, part));
+        if let Some((column, length)) = inside {
+            self.column = u32::try_from(column).map_or(u32::MAX, |column| column.saturating_add(1));
+            self.length = u32::try_from(length).unwrap_or(u32::MAX);
         }
     }
 
@@ -148,43 +168,58 @@ impl fmt::Display for Finding {
     }
 }
 
-/// How many characters of a long line are shown.
-const SNIPPET_WIDTH: usize = 100;
-
-/// The line of `source` that a finding is about, with a caret under the column; `None` when there is no such line.
-///
-/// Invalid UTF-8 and control characters are replaced; a long line is cut around the column.
+/// The line that a finding is about, with what it is about marked below, in at most so many columns. None when the source
+/// has no such line.
 #[must_use]
-pub fn snippet(source: &[u8], line: u32, column: u32) -> Option<String> {
-    let index = usize::try_from(line).ok()?.checked_sub(1)?;
-    let column = usize::try_from(column).ok()?.checked_sub(1)?;
-    let text: Vec<char> = String::from_utf8_lossy(line_at(source, index)?)
-        .chars()
-        .map(|c| match c {
-            '\t' => ' ',
-            _ if c.is_control() => '\u{fffd}',
-            _ => c,
-        })
-        .collect();
-    let column = column.min(text.len());
-    let from = if text.len() > SNIPPET_WIDTH {
-        column.saturating_sub(SNIPPET_WIDTH / 2)
+pub fn snippet(source: &[u8], finding: &Finding, columns: usize) -> Option<String> {
+    let text = line_of(source, finding.line)?;
+    let column = from_zero(finding.column)?.min(text.len());
+    let length = match finding.length {
+        0 => span::length(&text, column, finding),
+        length => usize::try_from(length).ok()?,
+    };
+    let margin = finding.line.to_string();
+    // Beside the number, the bar and two ellipses.
+    let room = columns.saturating_sub(margin.len() + 5).max(1);
+    let from = if text.len() > room {
+        column.saturating_sub(room / 2).min(text.len() - room)
     } else {
         0
     };
-    let to = text.len().min(from + SNIPPET_WIDTH);
+    let to = text.len().min(from + room);
     let (head, tail) = (
         if from > 0 { "…" } else { "" },
         if to < text.len() { "…" } else { "" },
     );
     let shown: String = text[from..to].iter().collect();
-    let margin = line.to_string();
     let caret = column - from + head.chars().count();
+    let carets = "^".repeat(length.min(to.saturating_sub(column)).max(1));
     let mut out = String::new();
     // Writing to a string can not fail.
     let _ = writeln!(out, "{margin} | {head}{shown}{tail}");
-    let _ = write!(out, "{:width$} | {:caret$}^", "", "", width = margin.len());
+    let _ = write!(
+        out,
+        "{:width$} | {:caret$}{carets}",
+        "",
+        "",
+        width = margin.len()
+    );
     Some(out)
+}
+
+/// A line of a source, from 1, as it is shown: no tabs, nothing that moves a cursor.
+fn line_of(source: &[u8], line: u32) -> Option<Vec<char>> {
+    let line = line_at(source, from_zero(line)?)?;
+    let shown = |c: char| match c {
+        '\t' => ' ',
+        _ if c.is_control() => '\u{fffd}',
+        _ => c,
+    };
+    Some(String::from_utf8_lossy(line).chars().map(shown).collect())
+}
+
+fn from_zero(number: u32) -> Option<usize> {
+    usize::try_from(number).ok()?.checked_sub(1)
 }
 
 /// A line without its break, which is LF, CRLF or CR alone (YAML 1.2 §5.4): findings count lines as YAML does.
@@ -217,6 +252,10 @@ mod tests {
         );
     }
 
+    fn at(line: u32, column: u32) -> Finding {
+        Finding::new(Code::InvalidLabel, &"f".into(), Mark { line, column }, "")
+    }
+
     #[test]
     fn snippets_show_the_line_and_the_column() {
         let source = "a: 1\nb:\tx\r\ncafé: 5\rd: 6".as_bytes();
@@ -231,21 +270,40 @@ mod tests {
         ];
         for (line, column, expected) in cases {
             assert_eq!(
-                snippet(source, *line, *column).as_deref(),
+                snippet(source, &at(*line, *column), 80).as_deref(),
                 *expected,
                 "{line}:{column}"
             );
         }
+        let mut part = at(3, 1);
+        part.length = 3;
+        let shown = snippet(source, &part, 80);
+        assert_eq!(shown.as_deref(), Some("3 | café: 5\n  | ^^^"));
     }
 
     #[test]
     fn long_lines_are_cut_around_the_column() {
         let source = format!("{}X{}", "a".repeat(300), "b".repeat(300));
-        let shown = snippet(source.as_bytes(), 1, 301).unwrap();
-        let (text, caret) = shown.split_once('\n').unwrap();
-        assert!(text.chars().count() < 120);
-        let at = caret.chars().count() - 1;
-        assert_eq!(text.chars().nth(at), Some('X'));
+        for (columns, column, length) in [
+            (60, 301, 1),
+            (80, 301, 400),
+            (80, 1, 1),
+            (80, 601, 1),
+            (1, 301, 9),
+        ] {
+            let mut finding = at(1, column);
+            finding.length = length;
+            let shown = snippet(source.as_bytes(), &finding, columns).unwrap();
+            let (text, caret) = shown.split_once('\n').unwrap();
+            let most = columns.max(9);
+            assert!(
+                text.chars().count() <= most && caret.chars().count() <= most,
+                "{shown}"
+            );
+            let marked = text.chars().nth(caret.find('^').unwrap());
+            let expected = source.chars().nth(column as usize - 1);
+            assert_eq!(marked, expected, "{shown}");
+        }
     }
 
     #[test]

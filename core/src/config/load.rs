@@ -62,7 +62,7 @@ pub fn load(sources: &[Source<'_>], default_namespace: &str) -> Loaded {
         } else {
             loader.file(source.bytes);
         }
-        loader.report.leave_file();
+        loader.report.leave_file(source.bytes);
     }
     Loaded {
         resources: loader.resources,
@@ -82,7 +82,7 @@ pub fn load_mesh(source: Source<'_>) -> (MeshConfig, Vec<Finding>) {
     for document in yaml::read(source.bytes, &mut report) {
         mesh = mesh_document(&mut report, document, source.bytes);
     }
-    report.leave_file();
+    report.leave_file(source.bytes);
     (mesh, report.into_findings())
 }
 

@@ -39,6 +39,7 @@ pub mod scalar;
 pub mod server_tls;
 pub mod service_entry;
 pub mod sidecar;
+mod span;
 mod traffic_distribution;
 mod unserved;
 pub mod value;

@@ -4,11 +4,13 @@
 //! Positions are looked up only when there is something to tell.
 
 use core::fmt::Write as _;
+use core::ops::Range;
 use std::sync::Arc;
 
 use super::code::{Code, Severity};
 use super::finding::{Finding, ResourceName};
 use super::meta::Mark;
+use super::span::Part;
 use super::yaml::Node;
 
 /// Findings of one file beyond this many are counted, not kept.
@@ -150,8 +152,12 @@ impl Report {
         self.findings_in_file = 0;
     }
 
-    /// Puts the findings of the file in the order of their lines.
-    pub fn leave_file(&mut self) {
+    /// Points the findings of the file, whose text this is, to what they are about, and puts them in the order of their
+    /// lines.
+    pub fn leave_file(&mut self, source: &[u8]) {
+        for finding in &mut self.findings[self.first_of_file..] {
+            finding.point(source);
+        }
         self.findings[self.first_of_file..].sort_by_key(|finding| (finding.line, finding.column));
     }
 
@@ -241,6 +247,24 @@ impl Report {
             help = "it looks like a variable that was not filled in: judge what is rendered".into();
         }
         self.raise_at(at, code, message, help);
+    }
+
+    /// Tells something about a part of the text that the path names, from one byte of it to another.
+    pub fn raise_within(
+        &mut self,
+        (text, part): (&str, Range<usize>),
+        code: Code,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let before = self.findings.len();
+        self.raise(code, message, help);
+        let characters = |range: Range<usize>| text.get(range).map(|text| text.chars().count());
+        let part = characters(0..part.start).zip(characters(part));
+        let is_kept = self.findings.len() > before && !text.is_empty();
+        if let Some(finding) = self.findings.last_mut().filter(|_| is_kept) {
+            finding.part = part.map(|(from, length)| Part { from, length });
+        }
     }
 
     /// Whether the value that the path names was to be replaced by others: `$(NAME)`, `${NAME}`, `<name>`, `NAME_OF_IT`.

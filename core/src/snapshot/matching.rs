@@ -1,5 +1,7 @@
 //! Compiled matches: what a request is held against. Plain data; `policy::route` does the comparing.
 
+use core::ops::Range;
+
 use super::re2::translate;
 use crate::message::FieldName;
 
@@ -15,13 +17,18 @@ pub struct Regex {
     pub program: regex::bytes::Regex,
 }
 
-/// A pattern that was refused, and why: in words that continue "the pattern …".
+/// A pattern that was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RegexFault(pub String);
+pub struct RegexFault {
+    /// Why: in words that continue "the pattern …".
+    pub why: String,
+    /// Which bytes of the pattern are at fault.
+    pub part: Range<usize>,
+}
 
 impl core::fmt::Display for RegexFault {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.why)
     }
 }
 
@@ -36,7 +43,8 @@ impl Regex {
     pub fn whole(pattern: &str) -> Result<Self, RegexFault> {
         // The pattern is compiled alone first: `a)(b` must not become valid inside the group.
         let alone = Self::anywhere(pattern)?;
-        let program = compile(&format!(r"\A(?:{})\z", alone.program.as_str()))?;
+        let program = compile(&format!(r"\A(?:{})\z", alone.program.as_str()))
+            .map_err(|(why, _)| RegexFault::of_all(why, pattern))?;
         Ok(Self { program, ..alone })
     }
 
@@ -45,33 +53,55 @@ impl Regex {
     /// # Errors
     /// As [`Self::whole`].
     pub fn anywhere(pattern: &str) -> Result<Self, RegexFault> {
-        let translated = translate(pattern).map_err(|why| RegexFault(why.to_owned()))?;
+        let translated = translate(pattern).map_err(|(why, part)| RegexFault {
+            why: why.to_owned(),
+            part,
+        })?;
+        let program = compile(&translated.text).map_err(|(why, part)| match part {
+            Some(part) => RegexFault {
+                why,
+                part: translated.original(part),
+            },
+            None => RegexFault::of_all(why, pattern),
+        })?;
         Ok(Self {
             pattern: pattern.into(),
-            program: compile(&translated)?,
+            program,
         })
     }
 }
 
-fn compile(pattern: &str) -> Result<regex::bytes::Regex, RegexFault> {
-    regex::bytes::RegexBuilder::new(pattern)
-        .size_limit(PROGRAM_BYTES)
-        .build()
-        .map_err(|error| {
-            RegexFault(match error {
-                regex::Error::CompiledTooBig(_) => "needs too much memory".to_owned(),
-                // The last line says what is wrong; those before it point into the translated pattern.
-                other => format!(
-                    "does not compile: {}",
-                    other
-                        .to_string()
-                        .lines()
-                        .last()
-                        .unwrap_or_default()
-                        .trim_start_matches("error: ")
-                ),
-            })
-        })
+impl RegexFault {
+    fn of_all(why: String, pattern: &str) -> Self {
+        Self {
+            why,
+            part: 0..pattern.len(),
+        }
+    }
+}
+
+/// The program of a translated pattern, or why there is none and which bytes of it are at fault.
+fn compile(pattern: &str) -> Result<regex::bytes::Regex, (String, Option<Range<usize>>)> {
+    let mut builder = regex::bytes::RegexBuilder::new(pattern);
+    let program = builder.size_limit(PROGRAM_BYTES).build();
+    program.map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => ("needs too much memory".to_owned(), None),
+        other => {
+            let (why, part) = fault(pattern).unwrap_or_else(|| (other.to_string(), None));
+            (format!("does not compile: {why}"), part)
+        }
+    })
+}
+
+/// What the parser behind `regex` says of a pattern that it refuses, which `regex` itself only tells in a drawing.
+fn fault(pattern: &str) -> Option<(String, Option<Range<usize>>)> {
+    let mut parser = regex_syntax::ParserBuilder::new().utf8(false).build();
+    let (why, span) = match parser.parse(pattern).err()? {
+        regex_syntax::Error::Parse(error) => (error.kind().to_string(), *error.span()),
+        regex_syntax::Error::Translate(error) => (error.kind().to_string(), *error.span()),
+        _ => return None,
+    };
+    Some((why, Some(span.start.offset..span.end.offset)))
 }
 
 impl PartialEq for Regex {
@@ -176,4 +206,35 @@ pub struct QueryMatch {
     pub name: Box<str>,
     /// What the value must be.
     pub value: TextMatch,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_pattern_says_where() {
+        for marked in [
+            "/a«(»b",
+            "a«)»(b",
+            "/a[«z-a»]+$",
+            r"\d+\Qa.b\E[«z-a»]",
+            r"é\s[«z-a»]",
+            r"(?P<n>a)«\1»",
+            "a*«*»",
+            "x«(?»=a)",
+            "x«[ab»",
+            r"a«\h»b",
+            "«»*a",
+            "a«{1001}»",
+            r"ab«\p{Foo}»",
+            r"a«\»",
+        ] {
+            let pattern = marked.replace(['«', '»'], "");
+            let from = marked.find('«').unwrap();
+            let to = marked.find('»').unwrap() - '«'.len_utf8();
+            let fault = Regex::whole(&pattern).unwrap_err();
+            assert_eq!(fault.part, from..to, "{marked}: {fault}");
+        }
+    }
 }

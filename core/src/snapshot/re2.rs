@@ -4,6 +4,7 @@
 //! is rewritten, what RE2 refuses is refused, so that a pattern means here what it means to Istio and Envoy.
 
 use core::fmt::Write as _;
+use core::ops::Range;
 
 /// RE2 refuses longer repetitions.
 const MAX_REPEAT: u32 = 1000;
@@ -11,14 +12,49 @@ const MAX_REPEAT: u32 = 1000;
 /// What RE2 does not accept, in words that continue "the pattern …".
 pub(super) type Complaint = &'static str;
 
+/// A pattern in the words of the `regex` crate.
+pub(super) struct Translated {
+    pub(super) text: String,
+    /// Where each item of the pattern begins, in the text and in the pattern.
+    items: Vec<(usize, usize)>,
+    length: usize,
+}
+
+impl Translated {
+    /// Which bytes of the pattern became a part of the text.
+    pub(super) fn original(&self, part: Range<usize>) -> Range<usize> {
+        let place = |at: usize| {
+            let next = self.items.partition_point(|(begins, _)| *begins <= at);
+            let until = self.items.get(next).map_or(self.length, |item| item.1);
+            let (begins, item) = self.items[..next].last().copied().unwrap_or_default();
+            (item + (at - begins)).min(until)
+        };
+        place(part.start)..place(part.end)
+    }
+}
+
 /// Rewrites a pattern of RE2. The result may still be refused by the `regex` crate, for the reasons RE2 has too.
-pub(super) fn translate(pattern: &str) -> Result<String, Complaint> {
+///
+/// # Errors
+/// What RE2 does not accept, and which bytes of the pattern that is.
+pub(super) fn translate(pattern: &str) -> Result<Translated, (Complaint, Range<usize>)> {
     let mut translator = Translator {
+        length: pattern.len(),
         rest: pattern,
         out: String::with_capacity(pattern.len()),
+        items: Vec::new(),
     };
-    translator.run()?;
-    Ok(translator.out)
+    let run = translator.run();
+    let read = pattern.len() - translator.rest.len();
+    let Translator { out, items, .. } = translator;
+    match run {
+        Ok(()) => Ok(Translated {
+            text: out,
+            items,
+            length: pattern.len(),
+        }),
+        Err(why) => Err((why, items.last().map_or(0, |item| item.1)..read)),
+    }
 }
 
 /// What was read last, for what may follow it.
@@ -33,11 +69,19 @@ enum Last {
 }
 
 struct Translator<'p> {
+    length: usize,
     rest: &'p str,
     out: String,
+    items: Vec<(usize, usize)>,
 }
 
 impl Translator<'_> {
+    /// Something begins here that is rewritten as a whole.
+    fn begin_item(&mut self) {
+        self.items
+            .push((self.out.len(), self.length - self.rest.len()));
+    }
+
     fn next(&mut self) -> Option<char> {
         let c = self.rest.chars().next()?;
         self.rest = &self.rest[c.len_utf8()..];
@@ -52,7 +96,9 @@ impl Translator<'_> {
 
     fn run(&mut self) -> Result<(), Complaint> {
         let mut last = Last::Item;
-        while let Some(c) = self.next() {
+        loop {
+            self.begin_item();
+            let Some(c) = self.next() else { return Ok(()) };
             last = match c {
                 '*' | '+' => self.quantifier(c, last)?,
                 '?' if last == Last::Quantifier => {
@@ -70,7 +116,6 @@ impl Translator<'_> {
                 }
             };
         }
-        Ok(())
     }
 
     fn quantifier(&mut self, c: char, last: Last) -> Result<Last, Complaint> {
@@ -93,6 +138,7 @@ impl Translator<'_> {
             self.out.push_str("\\{");
             return Ok(Last::Item);
         }
+        self.rest = after;
         let fits = |s: &str| s.is_empty() || s.parse::<u32>().is_ok_and(|n| n <= MAX_REPEAT);
         if !fits(min) || !fits(max) {
             return Err("repeats more than 1000 times");
@@ -101,7 +147,6 @@ impl Translator<'_> {
             return Err("repeats a repetition, which RE2 does not have");
         }
         let _ = write!(self.out, "{{{inner}}}");
-        self.rest = after;
         Ok(Last::Quantifier)
     }
 
@@ -184,8 +229,15 @@ impl Translator<'_> {
         if self.eat("]") {
             self.out.push_str("\\]");
         }
+        let class = self.items.len();
         loop {
-            match self.next().ok_or("has a `[` without `]`")? {
+            self.begin_item();
+            let Some(c) = self.next() else {
+                // The bracket is at fault, not what stands in it.
+                self.items.truncate(class);
+                return Err("has a `[` without `]`");
+            };
+            match c {
                 ']' => break,
                 '[' if self.rest.starts_with(':') && self.rest.contains(":]") => {
                     let (name, after) = self.rest.split_once(":]").unwrap_or_default();
@@ -276,7 +328,10 @@ mod tests {
             ("a++b|x", &[], &[]),
         ];
         for (pattern, matching, other) in cases {
-            let Ok(translated) = translate(pattern) else {
+            let Ok(Translated {
+                text: translated, ..
+            }) = translate(pattern)
+            else {
                 assert!(matching.is_empty(), "{pattern} is refused");
                 continue;
             };

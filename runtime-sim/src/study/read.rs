@@ -56,7 +56,7 @@ pub fn read(source: Source<'_>) -> Result<Scenario, Vec<Finding>> {
             Some(object(&mut report, &document, |o| scenario(o, source.name)))
         }
     };
-    report.leave_file();
+    report.leave_file(source.bytes);
     let mut findings = report.into_findings();
     for finding in &mut findings {
         finding.severity = Severity::Error;

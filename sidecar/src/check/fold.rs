@@ -20,7 +20,21 @@ pub(super) enum Shown {
     Folded,
 }
 
-/// What becomes of each finding. What was passed over is folded altogether: it has a line of its own.
+/// Sorts that are folded altogether, because nobody has to act on them: each has one line.
+pub(super) const ASIDE: &[(Code, &str)] = &[
+    (Code::KindIgnored, "what does not concern the proxy"),
+    (
+        Code::TemplatePassedOver,
+        "templates that were not rendered and hold nothing of Istio's",
+    ),
+    (
+        Code::RepeatedResource,
+        "resources that stand elsewhere too, word for word",
+    ),
+    (Code::PassedOver, "what is no resource of Kubernetes"),
+];
+
+/// What becomes of each finding.
 pub(super) fn fold(findings: &[Finding]) -> Vec<Shown> {
     let sort = |finding: &'_ Finding| (finding.code, finding.message.clone());
     let mut left: BTreeMap<(Code, String), (usize, usize)> = BTreeMap::new();
@@ -30,7 +44,7 @@ pub(super) fn fold(findings: &[Finding]) -> Vec<Shown> {
     findings
         .iter()
         .map(|finding| {
-            if finding.code == Code::PassedOver {
+            if ASIDE.iter().any(|(code, _)| *code == finding.code) {
                 return Shown::Folded;
             }
             let Some((nth, all)) = left.get_mut(&sort(finding)) else {

@@ -9,12 +9,18 @@ use outrigger_core::config::{Code, Finding, Severity, snippet};
 use super::Counts;
 use super::fold::{self, fold};
 use crate::sources::Source;
+use crate::width::wrapped;
 
 const BOLD: Style = Style::new().bold();
 const QUIET: Style = Style::new().dimmed();
 const PLACE: Style = AnsiColor::Blue.on_default();
 
-/// So many files that were passed over are named.
+/// How far what belongs to a finding is indented.
+const INDENT: usize = 2;
+
+const HELP: &str = "  help: ";
+
+/// So many files or kinds of one sort are named.
 const NAMED: usize = 3;
 
 /// How much is shown.
@@ -24,6 +30,8 @@ pub(super) struct Shown {
     pub(super) all: bool,
     /// A line that sums them up.
     pub(super) summary: bool,
+    /// How wide it may be.
+    pub(super) columns: usize,
 }
 
 /// Writes the findings and what sums them up.
@@ -44,7 +52,7 @@ pub(super) fn write(
             continue;
         }
         let source = sources.iter().find(|source| source.name == finding.file);
-        write_finding(out, finding, source)?;
+        write_finding(out, finding, source, how.columns)?;
         if let fold::Shown::Last(more) = shown {
             writeln!(
                 out,
@@ -54,7 +62,7 @@ pub(super) fn write(
         writeln!(out)?;
     }
     if !how.all {
-        write_passed_over(out, findings)?;
+        write_folded(out, findings, how.columns)?;
     }
     if how.summary {
         write_summary(out, counts)?;
@@ -62,67 +70,177 @@ pub(super) fn write(
     Ok(())
 }
 
-/// One line for everything that was not meant as a resource.
-fn write_passed_over(out: &mut impl Write, findings: &[Finding]) -> io::Result<()> {
-    let passed_over = findings.iter().filter(|f| f.code == Code::PassedOver);
-    let files: Vec<Cow<'_, str>> = passed_over.map(|f| printable(&f.file)).collect();
-    if files.is_empty() {
-        return Ok(());
-    }
-    let style = style_of(Severity::Info);
-    let (code, count) = (Code::PassedOver, counted(files.len(), "file"));
-    let named = files[..files.len().min(NAMED)].join(", ");
-    write!(
-        out,
-        "{style}{}{style:#}{QUIET}[{code}]{QUIET:#} what is no resource of Kubernetes, in {count}: {named}",
-        code.severity(),
-    )?;
-    if files.len() > NAMED {
-        let more = files.len() - NAMED;
-        write!(
+/// A line for each sort of findings that nobody has to act on, however many they are.
+fn write_folded(out: &mut impl Write, findings: &[Finding], columns: usize) -> io::Result<()> {
+    for (code, what) in fold::ASIDE {
+        let of_sort = findings.iter().filter(|finding| finding.code == *code);
+        let mut names: Vec<&str> = of_sort.clone().map(|finding| &*finding.file).collect();
+        names.dedup();
+        if names.is_empty() {
+            continue;
+        }
+        let count = counted(names.len(), "file");
+        if *code == Code::KindIgnored {
+            // Its message begins with the kind.
+            names = of_sort
+                .filter_map(|f| f.message.split('`').nth(1))
+                .collect();
+            names.sort_unstable();
+            names.dedup();
+        }
+        let named = names[..names.len().min(NAMED)].join(", ");
+        let mut text = format!("{what}, in {count}: {named}");
+        if names.len() > NAMED {
+            text += &format!(", … and {} more; `--all` shows them", names.len() - NAMED);
+        }
+        write_label(
             out,
-            "{QUIET}, … and {more} more; `--all` shows them{QUIET:#}"
+            code.severity(),
+            code.as_str(),
+            Style::new(),
+            &text,
+            columns,
         )?;
+        writeln!(out)?;
     }
-    writeln!(out, "\n")
+    Ok(())
 }
 
-/// Writes one finding, with the line that it is about when its source is given.
+/// `severity[code]`, and text that goes on on lines of its own where it is long.
+fn write_label(
+    out: &mut impl Write,
+    severity: Severity,
+    code: &str,
+    style: Style,
+    text: &str,
+    columns: usize,
+) -> io::Result<()> {
+    let label = format!("{severity}[{code}] ");
+    let lines = broken_prose(&printable(text), columns, &label, INDENT);
+    for (nth, line) in lines.iter().enumerate() {
+        if let Some(rest) = line.strip_prefix(&label).filter(|_| nth == 0) {
+            let colour = style_of(severity);
+            write!(out, "{colour}{severity}{colour:#}{QUIET}[{code}]{QUIET:#} ")?;
+            writeln!(out, "{style}{rest}{style:#}")?;
+        } else {
+            let rest = line.trim_start();
+            writeln!(out, "{:INDENT$}{style}{rest}{style:#}", "")?;
+        }
+    }
+    Ok(())
+}
+
+/// Prose in lines of at most so many columns. What stands in backticks, such as a command, stays on one line if it fits.
+fn broken_prose(text: &str, columns: usize, first: &str, hanging: usize) -> Vec<String> {
+    // Nobody's words have this in them: see `printable`.
+    const GLUE: char = '\u{1}';
+    let fits = |part: &str| part.chars().count() + 2 + hanging <= columns;
+    let parts = text.split('`').enumerate();
+    let glued = parts.map(|(nth, part)| {
+        let is_quoted = nth % 2 == 1 && fits(part);
+        if is_quoted {
+            part.replace(' ', &String::from(GLUE))
+        } else {
+            part.to_owned()
+        }
+    });
+    let glued = glued.collect::<Vec<_>>().join("`");
+    let lines = wrapped(&glued, columns, first, hanging).into_iter();
+    lines.map(|line| line.replace(GLUE, " ")).collect()
+}
+
+/// Writes one finding, with the line that it is about when its source is given, in so many columns.
 pub(crate) fn write_finding(
     out: &mut impl Write,
     finding: &Finding,
     source: Option<&Source>,
+    columns: usize,
 ) -> io::Result<()> {
-    let style = style_of(finding.severity);
-    writeln!(
-        out,
-        "{style}{}{style:#}{QUIET}[{}]{QUIET:#} {BOLD}{}{BOLD:#}",
-        finding.severity,
-        finding.code,
-        printable(&finding.message),
-    )?;
-    write!(out, "  {PLACE}{}", printable(&finding.file))?;
-    if finding.line > 0 {
-        write!(out, ":{}:{}", finding.line, finding.column)?;
-    }
-    write!(out, "{PLACE:#}")?;
-    if let Some(resource) = &finding.resource {
-        write!(out, "  {}", printable(&resource.to_string()))?;
-    }
-    if !finding.path.is_empty() {
-        write!(out, "  {}", printable(&finding.path))?;
-    }
-    writeln!(out)?;
-    if let Some(shown) = source.and_then(|s| snippet(&s.bytes, finding.line, finding.column)) {
+    let (severity, code) = (finding.severity, finding.code.as_str());
+    write_label(out, severity, code, BOLD, &finding.message, columns)?;
+    write_place(out, finding, columns)?;
+    let room = columns.saturating_sub(INDENT);
+    if let Some(shown) = source.and_then(|source| snippet(&source.bytes, finding, room)) {
+        let style = style_of(severity);
         let (line, caret) = shown.split_once('\n').unwrap_or((&shown, ""));
-        writeln!(out, "  {line}")?;
+        writeln!(out, "  {}", line.trim_end())?;
         let (margin, mark) = caret.split_at(caret.find('|').map_or(0, |bar| bar + 1));
         writeln!(out, "  {margin}{style}{mark}{style:#}")?;
     }
     if !finding.help.is_empty() {
-        writeln!(out, "  {QUIET}help:{QUIET:#} {}", printable(&finding.help))?;
+        let lines = broken_prose(&printable(&finding.help), columns, HELP, INDENT + 2);
+        for line in lines {
+            match line.strip_prefix(HELP) {
+                Some(rest) => writeln!(out, "  {QUIET}help:{QUIET:#} {rest}")?,
+                None => writeln!(out, "{line}")?,
+            }
+        }
     }
     Ok(())
+}
+
+/// Where it is: file and line, the resource, the field. Side by side where there is room.
+fn write_place(out: &mut impl Write, finding: &Finding, columns: usize) -> io::Result<()> {
+    let mut file = printable(&finding.file).into_owned();
+    if finding.line > 0 {
+        file += &format!(":{}:{}", finding.line, finding.column);
+    }
+    let resource = finding.resource.as_ref().map(ToString::to_string);
+    let path = Some(&finding.path).filter(|path| !path.is_empty());
+    let others: Vec<_> = resource
+        .iter()
+        .chain(path)
+        .map(|part| printable(part))
+        .collect();
+    let length = |parts: &[Cow<'_, str>]| {
+        parts
+            .iter()
+            .map(|part| part.chars().count() + 2)
+            .sum::<usize>()
+    };
+    if INDENT + file.chars().count() + length(&others) <= columns {
+        write!(out, "  {PLACE}{file}{PLACE:#}")?;
+        for part in others {
+            write!(out, "  {part}")?;
+        }
+        return writeln!(out);
+    }
+    for line in broken(&file, &['/'], columns - INDENT) {
+        writeln!(out, "  {PLACE}{line}{PLACE:#}")?;
+    }
+    if others.is_empty() {
+        return Ok(());
+    }
+    if length(&others) <= columns {
+        return writeln!(out, "  {}", others.join("  "));
+    }
+    for part in others {
+        for line in broken(&part, &[' ', '/', '.'], columns - INDENT) {
+            writeln!(out, "  {}", line.trim_end())?;
+        }
+    }
+    Ok(())
+}
+
+/// A name in lines of at most so many columns, broken behind its separators as far as it has any.
+fn broken(name: &str, separators: &[char], columns: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for part in name.split_inclusive(separators) {
+        for piece in wrapped(part, columns, "", 0) {
+            let last = lines.last_mut().map_or(0, |line| line.chars().count());
+            let piece = if part.ends_with(' ') {
+                format!("{piece} ")
+            } else {
+                piece
+            };
+            if last > 0 && last + piece.trim_end().chars().count() > columns {
+                lines.push(piece);
+            } else if let Some(line) = lines.last_mut() {
+                line.push_str(&piece);
+            }
+        }
+    }
+    lines
 }
 
 fn write_summary(out: &mut impl Write, counts: &Counts) -> io::Result<()> {

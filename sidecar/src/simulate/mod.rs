@@ -22,6 +22,7 @@ use outrigger_sim::study::{self, Expectation, Scenario, Study, StudyOutcome};
 use crate::check::text::write_finding;
 use crate::cli::Format;
 use crate::sources::{self, Source};
+use crate::width;
 
 /// A path could not be read or written.
 const UNREADABLE: u8 = 2;
@@ -221,8 +222,10 @@ fn show_progress(
 /// Findings go where they disturb no reader of the outcome.
 fn tell(findings: &[Finding], sources: &[Source]) {
     let mut out = anstream::AutoStream::auto(io::stderr()).lock();
+    let columns = width::of_output();
     for finding in findings {
         let source = sources.iter().find(|source| source.name == finding.file);
-        let _ = write_finding(&mut out, finding, source).and_then(|()| writeln!(out));
+        let _ = write_finding(&mut out, finding, source, columns);
+        let _ = writeln!(out);
     }
 }

@@ -6,7 +6,7 @@ use super::local_rate_limit::token_bucket;
 use crate::config::code::Code;
 use crate::config::decode::Object;
 use crate::config::report::Report;
-use crate::snapshot::{MatchedField, Regex, TextMatch};
+use crate::snapshot::{MatchedField, Regex, RegexFault, TextMatch};
 
 /// Requests that these entries describe have a bucket of their own.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -228,10 +228,11 @@ fn regex(o: &mut Object<'_, '_>) -> Option<TextMatch> {
     let pattern = o.string("regex");
     match Regex::whole(&pattern) {
         Ok(regex) => Some(TextMatch::Regex(Box::new(regex))),
-        Err(why) => {
+        Err(RegexFault { why, part }) => {
             let message = format!("the pattern {why}");
-            o.report()
-                .raise_in("regex", Code::InvalidRegex, message, "");
+            o.report().field("regex", |report| {
+                report.raise_within((&pattern, part), Code::InvalidRegex, message, "");
+            });
             None
         }
     }

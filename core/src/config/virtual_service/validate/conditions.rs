@@ -7,7 +7,7 @@ use crate::config::header_name;
 use crate::config::report::Report;
 use crate::config::value::quoted;
 use crate::config::virtual_service::{HttpMatchRequest, StringMatch};
-use crate::snapshot::Regex;
+use crate::snapshot::{Regex, RegexFault};
 
 /// Longer patterns are refused, as Istio does for Envoy's sake.
 const MAX_REGEX: usize = 1024;
@@ -87,22 +87,26 @@ pub(super) fn check_text(text: &StringMatch, allow_empty_prefix: bool, report: &
 }
 
 /// Checks a regular expression, compiled as it will be used.
-pub(super) fn check_regex<E: core::fmt::Display>(
+pub(super) fn check_regex(
     pattern: &str,
-    compile: impl FnOnce(&str) -> Result<Regex, E>,
+    compile: impl FnOnce(&str) -> Result<Regex, RegexFault>,
     report: &mut Report,
 ) {
-    let why = if pattern.is_empty() {
-        "is empty".to_owned()
+    let (why, part) = if pattern.is_empty() {
+        ("is empty".to_owned(), 0..0)
     } else if pattern.len() > MAX_REGEX {
-        format!("is longer than {MAX_REGEX} bytes")
+        (
+            format!("is longer than {MAX_REGEX} bytes"),
+            0..pattern.len(),
+        )
     } else {
         match compile(pattern) {
             Ok(_) => return,
-            Err(error) => error.to_string(),
+            Err(RegexFault { why, part }) => (why, part),
         }
     };
-    report.raise(
+    report.raise_within(
+        (pattern, part),
         Code::InvalidRegex,
         format!("pattern {} {why}", quoted(pattern)),
         "regular expressions have RE2's syntax",

@@ -37,7 +37,10 @@ pub(super) fn check_retry(retry: &HttpRetry, report: &mut Report) {
     if retry.retry_on.is_empty() {
         return;
     }
+    let mut next = 0;
     for token in retry.retry_on.split(',') {
+        let from = next;
+        next += token.len() + 1;
         if RetryOn::of_token(token).is_some() || token.parse().is_ok_and(is_known_status) {
             continue;
         }
@@ -52,7 +55,10 @@ pub(super) fn check_retry(retry: &HttpRetry, report: &mut Report) {
             }
         };
         let message = format!("{} is not a condition of `retryOn`", quoted(token));
-        report.raise_in("retryOn", Code::InvalidRetry, message, help);
+        report.field("retryOn", |report| {
+            let part = (retry.retry_on.as_str(), from..from + token.len());
+            report.raise_within(part, Code::InvalidRetry, message, help);
+        });
     }
 }
 
