@@ -311,6 +311,7 @@ fn of_folder() -> (Vec<Source>, Vec<Finding>) {
     let args = CheckArgs {
         paths: Vec::new(),
         accept_unenforced: Vec::new(),
+        lenient: false,
         ignore: Vec::new(),
         strict: false,
         all: false,

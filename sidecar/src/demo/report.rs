@@ -11,7 +11,7 @@ use super::judge::{Tally, Verdict};
 use super::load::{Figures, Measured};
 use super::steps::{Load, Step, Visit, steps};
 use crate::cli::Format;
-use crate::width::{self, shortened, wrapped};
+use crate::width::{self, shortened, story_line, wrapped};
 
 const BOLD: Style = Style::new().bold();
 const QUIET: Style = Style::new().dimmed();
@@ -35,9 +35,6 @@ const FILES: &str =
 
 /// From so many columns on, what was expected stands beside who visited.
 const WIDE: usize = 80;
-
-/// The first word of a line of a story stands in so many columns.
-const MARGIN: usize = 15;
 
 /// Tells what happens, while it happens.
 pub(super) struct Report {
@@ -159,13 +156,9 @@ impl Report {
             return self.row(step, "the story of a request".to_owned(), verdict, None);
         };
         for line in story.lines() {
-            // What a line is about stands before what it says.
-            let (about, said) = match line.strip_prefix("  ") {
-                Some(_) => line.split_at_checked(MARGIN).unwrap_or((line, "")),
-                None => ("", line),
-            };
-            let hanging = 7 + about.chars().count();
-            self.prose(QUIET, &format!("       {about}"), hanging, said);
+            for line in story_line(line, self.columns, 7) {
+                self.say(format_args!("{QUIET}{line}{QUIET:#}"));
+            }
         }
         self.stories.push(Story {
             step: step.name,

@@ -18,6 +18,7 @@ use outrigger_recording::replay::{Outcome, Stop, replay as feed};
 use outrigger_recording::{End, Fault};
 
 use crate::cli::Format;
+use crate::width;
 
 /// Something is decided otherwise.
 const CHANGED: u8 = 1;
@@ -40,7 +41,7 @@ pub(crate) fn replay(args: &ReplayArgs) -> ExitCode {
     let out = anstream::AutoStream::auto(io::stdout()).lock();
     let mut out = io::BufWriter::new(out);
     let written = match args.format {
-        Format::Text => text::write(&mut out, &args.file, &outcome),
+        Format::Text => fitted(&mut out, |out| text::write(out, &args.file, &outcome)),
         Format::Json => json::write(&mut out, &outcome),
     };
     // Whoever reads may stop reading; the verdict stands in the exit code all the same.
@@ -50,6 +51,22 @@ pub(crate) fn replay(args: &ReplayArgs) -> ExitCode {
         Some(Stop::Changed(_)) => ExitCode::from(CHANGED),
         Some(Stop::Fault(_)) => ExitCode::from(UNREADABLE),
     }
+}
+
+/// Writes what is written in lines that fit a terminal.
+fn fitted(
+    out: &mut dyn Write,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let columns = width::of_terminal();
+    let mut text = Vec::new();
+    write(&mut text)?;
+    for line in String::from_utf8_lossy(&text).lines() {
+        for line in width::story_line(line, columns, 0) {
+            writeln!(out, "{line}")?;
+        }
+    }
+    Ok(())
 }
 
 /// Why a recording ends, in a word.

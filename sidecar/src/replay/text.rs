@@ -61,9 +61,18 @@ fn told(out: &mut dyn Write, replayed: &Replayed) -> io::Result<()> {
     };
     writeln!(
         out,
-        ": {inputs} inputs with {bytes} bytes, {configurations} configurations, {workers} workers, {}; recorded by outrigger {program}{bodies}",
+        ": {inputs} inputs with {bytes} bytes, {configurations} configuration{}, {workers} worker{}, {}; recorded by outrigger {program}{bodies}",
+        plural(*configurations),
+        plural(*workers as u64),
         Seconds(*until)
     )
+}
+
+const fn plural(count: u64) -> &'static str {
+    match count {
+        1 => "",
+        _ => "s",
+    }
 }
 
 /// Why nothing more was compared.

@@ -74,7 +74,7 @@ pub(super) fn what_if(args: &ReplayArgs) -> ExitCode {
     let out = anstream::AutoStream::auto(io::stdout()).lock();
     let mut out = io::BufWriter::new(out);
     let written = match (args.format, &error) {
-        (Format::Text, None) => text::write(&mut out, &compared),
+        (Format::Text, None) => super::fitted(&mut out, |out| text::write(out, &compared)),
         // What was compared before it speaks for no recording.
         (Format::Text, Some(_)) => Ok(()),
         (Format::Json, _) => json::write(&mut out, &compared, error.as_deref()),
