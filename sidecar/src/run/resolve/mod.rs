@@ -153,10 +153,11 @@ impl Resolver {
             }
             (false, _) => count(&COUNTS.failure),
         }
+        // Who reads the words finds the numbers.
+        self.count_names();
         if let Some(line) = news.line {
             tell!("{line}");
         }
-        self.count_names();
         news.changed
     }
 
