@@ -264,7 +264,10 @@ fn messages(events: &[Event]) -> (Vec<Message>, bool) {
             Event::Request(head, facts) => {
                 let method = head.method.as_str().into();
                 let start = [method, head.authority.clone(), head.path.clone()];
-                current = Some(message(start, &head.headers, facts.keep_alive));
+                current = Some(Message {
+                    upgrade: facts.upgrade.as_deref().map(str::to_ascii_lowercase),
+                    ..message(start, &head.headers, facts.keep_alive)
+                });
             }
             Event::Response(head, facts) => {
                 let start = [head.status.as_str().into(), Vec::new(), Vec::new()];
@@ -297,6 +300,7 @@ fn message(start: [Vec<u8>; 3], headers: &Headers, persists: bool) -> Message {
         start,
         fields,
         persists,
+        upgrade: None,
         body: Vec::new(),
         trailers: 0,
     }

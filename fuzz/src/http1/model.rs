@@ -27,6 +27,8 @@ pub struct Message {
     pub fields: Vec<(String, Vec<u8>)>,
     /// Another message may follow on this connection.
     pub persists: bool,
+    /// The protocol that a request asks for, in lower case.
+    pub upgrade: Option<String>,
     pub body: Vec<u8>,
     pub trailers: usize,
 }
@@ -80,6 +82,7 @@ pattern!(
     AUTHORITY,
     r"^(?:\[([0-9A-Fa-f:.]+)\]|(?:[0-9A-Za-z._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+)(:[0-9]*)?$"
 );
+pattern!(PROTOCOL, r"^(?:TOKEN|/)+$");
 pattern!(NUMBER, r"^[0-9]+$");
 pattern!(
     CHUNK,
@@ -159,11 +162,13 @@ fn request(bytes: &[u8]) -> Result<(Message, &[u8]), End> {
     };
     let (body, trailers, rest) = body_of(&body, rest)?;
     let persists = fields.persists();
+    let upgrade = fields.upgrade().filter(|_| method != b"CONNECT");
     let mut on = fields.that_go_on();
     on.retain(|(name, _)| name != "host");
     let message = Message {
         start: [method.to_vec(), authority.unwrap_or(host), path],
         persists,
+        upgrade,
         fields: on,
         body,
         trailers,
@@ -206,6 +211,7 @@ fn response<'a>(
     let message = Message {
         start: [status.to_vec(), Vec::new(), Vec::new()],
         persists: persists && !is_tunnel,
+        upgrade: None,
         fields: fields.that_go_on(),
         body,
         trailers,
@@ -318,6 +324,15 @@ impl Fields {
         .concat();
         let says = |what: &str| options.iter().any(|option| option == what);
         !says("close") && (self.is_11 || says("keep-alive"))
+    }
+
+    /// The first protocol of those that are named, if it is asked for; never `h2c`, and only where it has a good name.
+    fn upgrade(&self) -> Option<String> {
+        let is_asked = self.elements("connection").iter().any(|o| o == "upgrade");
+        let mut protocols = self.elements("upgrade");
+        protocols.retain(|protocol| protocol != "h2c");
+        let first = protocols.into_iter().next()?;
+        (is_asked && self.is_11 && PROTOCOL.is_match(first.as_bytes())).then_some(first)
     }
 
     fn that_go_on(self) -> Vec<(String, Vec<u8>)> {
