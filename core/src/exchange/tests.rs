@@ -273,6 +273,27 @@ fn a_slow_client_stops_interim_heads() {
     assert!(d.receives(Side::Downstream).ends_with("\r\n\r\nok"));
 }
 
+/// It may still answer, and until then the client is not read without end.
+#[test]
+fn an_endpoint_that_reads_no_more_stops_the_client() {
+    let mut d = Driver::new();
+    d.sends(
+        Side::Downstream,
+        b"POST /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: 10000000\r\n\r\n",
+    );
+    d.input(Input::Connected);
+    d.receives(Side::Upstream);
+    d.input(Input::WriteFailed(Side::Upstream));
+    let mut sent = 0;
+    while d.interest.read_downstream {
+        d.sends(Side::Downstream, &[b'x'; 16384]);
+        sent += 16384;
+        assert!(sent < 1_000_000, "reading never stops");
+    }
+    d.sends(Side::Upstream, OK);
+    assert!(d.receives(Side::Downstream).starts_with("HTTP/1.1 200 "));
+}
+
 #[test]
 fn failures_are_told_in_envoys_words() {
     let mut d = Driver::with(with_rule("retries: {attempts: 0}"));

@@ -1,5 +1,7 @@
 //! Hedging: an attempt that takes too long goes on, and another one is made beside it.
 
+mod bodies;
+
 use super::*;
 use crate::decision::{AttemptEnd, Followed};
 
@@ -399,50 +401,6 @@ fn a_slow_endpoint_is_told_off_once() {
     }
     let is_out = slow.is_some_and(|slow| slow.is_ejected());
     assert!(is_out, "its late 200 does not make up for it");
-}
-
-#[test]
-fn a_body_that_the_older_one_has_not_taken_goes_to_both() {
-    let mut d = hedging("attempts: 1", "");
-    let body = "x".repeat(900_000);
-    let head = "POST /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: 900000\r\n\r\n";
-    d.sends(Side::Downstream, head.as_bytes());
-    for piece in body.as_bytes().chunks(10_000) {
-        d.sends(Side::Downstream, piece);
-    }
-    d.input(Input::Connected);
-    // It takes a little, and then is slow.
-    let mut older = d.exchange.outbox(Side::Upstream).front().to_vec();
-    d.input(Input::Wrote(Side::Upstream, older.len()));
-    wait_for(&mut d, Timer::PerTry);
-    wait_for(&mut d, Timer::Backoff);
-    d.input(Input::Connected);
-    let newer = d.receives(Side::Upstream);
-    older.extend(d.receives(Side::Aside).into_bytes());
-    for sent in [String::from_utf8(older).unwrap(), newer] {
-        let (_, sent) = sent.split_once("\r\n\r\n").unwrap();
-        assert!(sent == body, "{} bytes", sent.len());
-    }
-    answers(&mut d, Side::Aside, "200 OK");
-    assert!(d.receives(Side::Downstream).starts_with("HTTP/1.1 200 "));
-}
-
-#[test]
-fn a_body_past_the_bound_cannot_hedge() {
-    let mut d = hedging("attempts: 1", "");
-    d.sends(
-        Side::Downstream,
-        b"POST /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: 2000000\r\n\r\n",
-    );
-    d.input(Input::Connected);
-    for _ in 0..2000 {
-        d.sends(Side::Downstream, &[b'x'; 1000]);
-        d.receives(Side::Upstream);
-    }
-    wait_for(&mut d, Timer::PerTry);
-    assert!(matches!(d.interest.deadline, Some((_, Timer::Route))));
-    let followed = d.exchange.record().attempts[0].followed;
-    assert_eq!(followed, Followed::CannotRepeat);
 }
 
 #[test]

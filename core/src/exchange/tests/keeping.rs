@@ -100,6 +100,13 @@ fn a_connection_that_its_endpoint_ends_carries_no_other() {
         d.round(GET, response.as_bytes());
         assert_eq!(keeps(&mut d), is_kept, "{response}");
     }
+    // The end of the connection is the end of the body.
+    let mut d = Driver::new();
+    d.round(GET, b"HTTP/1.1 200 OK\r\n\r\nok");
+    d.outputs();
+    d.input(Input::Eof(Side::Upstream));
+    assert!(d.receives(Side::Downstream).contains("0\r\n\r\n"));
+    assert!(!keeps(&mut d));
 }
 
 #[test]
