@@ -215,9 +215,12 @@ impl<P: Purpose> Peer for Caller<P> {
                 let next = self.purpose.next(now);
                 self.follow(next, now, actions);
             }
-            (Event::Woken, Phase::Asking { .. }) => {
-                self.over(Outcome::Left, false, now);
-                self.leave(actions);
+            (Event::Woken, Phase::Asking { question, .. }) => {
+                // The clock of a question that was answered goes on where nobody set it anew.
+                if question.patience.is_some() {
+                    self.over(Outcome::Left, false, now);
+                    self.leave(actions);
+                }
             }
             (Event::Woken, Phase::Away) | (Event::Signal(_), _) => {}
         }
