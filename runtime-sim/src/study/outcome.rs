@@ -106,8 +106,9 @@ pub struct Cohort {
     pub made: u32,
     /// Those of them that failed, or were never answered.
     pub failed: u32,
-    /// 99 of a hundred of those that ended took no longer.
-    pub p99: Duration,
+    /// Of those that ended, all but the slowest took no longer: one in a hundred is left out, and where there are enough at
+    /// least two, because of a few requests the slowest is slow by chance.
+    pub tail: Duration,
 }
 
 /// A replica.

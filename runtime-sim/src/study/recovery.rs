@@ -2,7 +2,7 @@
 //!
 //! Requests are looked at by when they were made, not by when they ended: one that is never answered ends never, and one
 //! that waits long would make the time after a fault look bad. How long is usual, and how many failures, is what was
-//! before the trouble began.
+//! before the trouble began or, where it begins with the run, what was after it.
 
 use outrigger_core::time::{Duration, Instant};
 
@@ -41,12 +41,13 @@ pub enum Health {
 
 /// What was usual.
 struct Usual {
-    p99: Duration,
+    tail: Duration,
     failed: f64,
 }
 
 impl RowOutcome {
-    /// How clients came through the trouble of a run whose timelines have steps of this length; `None` for services.
+    /// How clients came through the trouble of a run whose timelines have steps of this length; `None` for services, and
+    /// where nothing is known of a time without trouble.
     #[must_use]
     pub fn recovery(&self, trouble: Trouble, step: Duration) -> Option<Recovery> {
         let nanos = u64::try_from(step.as_nanos()).unwrap_or(u64::MAX).max(1);
@@ -56,7 +57,10 @@ impl RowOutcome {
             return None;
         }
         let first = number(trouble.from).min(asked.len());
-        let usual = Usual::before(&asked[..first]).unwrap_or_else(|| Usual::of_the_better(asked));
+        let usual = Usual::before(&asked[..first]).or_else(|| {
+            let after = number(trouble.until?).min(asked.len());
+            Usual::of_the_better(&asked[after..])
+        })?;
         let (mut hurt, mut was_hurt, mut well_since) = (Duration::ZERO, false, None);
         for (at, cohort) in asked.iter().enumerate().skip(first) {
             // Where nobody asked, those who still wait for an answer fare as before.
@@ -91,29 +95,29 @@ impl Usual {
         }
         let sum = |of: fn(&Cohort) -> u32| asked.iter().map(|c| f64::from(of(c))).sum::<f64>();
         Some(Self {
-            p99: nth(asked.iter().map(|cohort| cohort.p99), 2),
+            tail: nth(asked.iter().map(|cohort| cohort.tail), 2),
             failed: sum(|c| c.failed) / sum(|c| c.made),
         })
     }
 
-    /// The better days of a run: a quarter of its steps was better still.
-    fn of_the_better(cohorts: &[Cohort]) -> Self {
+    /// The better steps, such as those in which nothing of the trouble was left: a quarter was better still.
+    fn of_the_better(cohorts: &[Cohort]) -> Option<Self> {
         let asked = || cohorts.iter().filter(|cohort| cohort.made > 0);
         let mut failed: Vec<f64> = asked()
             .map(|cohort| f64::from(cohort.failed) / f64::from(cohort.made))
             .collect();
         failed.sort_unstable_by(f64::total_cmp);
-        Self {
-            p99: nth(asked().map(|cohort| cohort.p99), 4),
-            failed: failed.get(failed.len() / 4).copied().unwrap_or_default(),
-        }
+        Some(Self {
+            tail: nth(asked().map(|cohort| cohort.tail), 4),
+            failed: *failed.get(failed.len() / 4)?,
+        })
     }
 
     fn is_exceeded(&self, cohort: &Cohort) -> bool {
         let (made, failed) = (f64::from(cohort.made), f64::from(cohort.failed));
         let expected = made * self.failed;
         let by_chance = DEVIATIONS * (expected * (1.0 - self.failed)).sqrt();
-        let is_slow = cohort.p99 > self.p99.mul_f64(SLOWER) && cohort.p99 > self.p99 + NOTICED;
+        let is_slow = cohort.tail > self.tail.mul_f64(SLOWER) && cohort.tail > self.tail + NOTICED;
         failed > expected + by_chance || is_slow
     }
 }
@@ -131,15 +135,15 @@ mod tests {
     use super::super::row::Row;
     use super::*;
 
-    /// A step of a second each: how many requests, how many of them failed, and their p99 in milliseconds. Where there
+    /// A step of a second each: how many requests, how many of them failed, and how slow they were in milliseconds. Where there
     /// are none, somebody waits.
     fn row(cohorts: &[(u32, u32, u64)]) -> RowOutcome {
         let step = Duration::from_secs(1);
         let mut row = Row::new("u", RowKind::Clients, step).borrow_mut().finish();
-        let cohort = |(made, failed, p99): &(u32, u32, u64)| Cohort {
+        let cohort = |(made, failed, tail): &(u32, u32, u64)| Cohort {
             made: *made,
             failed: *failed,
-            p99: Duration::from_millis(*p99),
+            tail: Duration::from_millis(*tail),
         };
         let waits = |(made, ..): &(u32, u32, u64)| Step {
             under_way: u32::from(*made == 0),
@@ -205,8 +209,8 @@ mod tests {
     }
 
     #[test]
-    fn without_a_time_before_it_the_better_steps_are_the_measure() {
-        let trouble = Trouble {
+    fn without_a_time_before_it_the_better_steps_after_it_are_the_measure() {
+        let mut trouble = Trouble {
             from: Instant::ZERO,
             until: Some(Instant::from_millis(2000)),
             end: Instant::from_millis(8000),
@@ -217,5 +221,7 @@ mod tests {
         let hurt = Duration::from_secs(2);
         assert_eq!(got, Some(Recovery { hurt, health }));
         assert_eq!(row(&[]).recovery(trouble, Duration::from_secs(1)), None);
+        trouble.until = None;
+        assert_eq!(row(&all).recovery(trouble, Duration::from_secs(1)), None);
     }
 }
