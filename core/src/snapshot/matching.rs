@@ -227,7 +227,6 @@ mod tests {
             r"a«\h»b",
             "«»*a",
             "a«{1001}»",
-            r"ab«\p{Foo}»",
             r"a«\»",
         ] {
             let pattern = marked.replace(['«', '»'], "");
