@@ -4,10 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use outrigger_core::config::{Code, Finding};
+use outrigger_core::config::{Code, Finding, Severity};
 
 /// So many of one sort are shown.
 const SHOWN: usize = 2;
+
+/// So many of one code are shown that say different things.
+const SHOWN_OF_CODE: usize = 10;
 
 /// What becomes of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +19,8 @@ pub(super) enum Shown {
     Whole,
     /// It is shown, and that so many more of its sort are not.
     Last(usize),
+    /// It is shown, and that so many more of its code are not.
+    LastOfCode(usize),
     /// It is one of these.
     Folded,
 }
@@ -34,8 +39,15 @@ pub(super) const ASIDE: &[(Code, &str)] = &[
     (Code::PassedOver, "what is no resource of Kubernetes"),
 ];
 
-/// What becomes of each finding.
+/// What becomes of each finding: of those that say the same a few are shown, and of one code a screenful, unless they
+/// are errors.
 pub(super) fn fold(findings: &[Finding]) -> Vec<Shown> {
+    let mut shown = fold_messages(findings);
+    fold_codes(findings, &mut shown);
+    shown
+}
+
+fn fold_messages(findings: &[Finding]) -> Vec<Shown> {
     let sort = |finding: &'_ Finding| (finding.code, finding.message.clone());
     let mut left: BTreeMap<(Code, String), (usize, usize)> = BTreeMap::new();
     for finding in findings {
@@ -61,4 +73,33 @@ pub(super) fn fold(findings: &[Finding]) -> Vec<Shown> {
             }
         })
         .collect()
+}
+
+/// Two hundred hosts that are all unknown say two hundred things, and one.
+fn fold_codes(findings: &[Finding], shown: &mut [Shown]) {
+    let mut left: BTreeMap<Code, Vec<usize>> = BTreeMap::new();
+    for (at, finding) in findings.iter().enumerate() {
+        if shown[at] != Shown::Folded && finding.severity != Severity::Error {
+            left.entry(finding.code).or_default().push(at);
+        }
+    }
+    for (code, left) in left {
+        if left.len() <= SHOWN_OF_CODE + 1 {
+            continue;
+        }
+        let (kept, folded) = left.split_at(SHOWN_OF_CODE);
+        for at in folded {
+            shown[*at] = Shown::Folded;
+        }
+        let Some((last, before)) = kept.split_last() else {
+            continue;
+        };
+        let told = before.iter().map(|at| match shown[*at] {
+            Shown::Last(more) => more,
+            Shown::Whole | Shown::LastOfCode(_) | Shown::Folded => 0,
+        });
+        let told = kept.len() + told.sum::<usize>();
+        let all = findings.iter().filter(|finding| finding.code == code);
+        shown[*last] = Shown::LastOfCode(all.count() - told);
+    }
 }

@@ -126,6 +126,49 @@ fn like_findings_are_folded() {
 }
 
 #[test]
+fn a_screenful_of_one_code_is_shown() {
+    let host = |nth: usize, of: usize, code| {
+        let mut finding = finding(code, "a.yaml", 1, 1);
+        finding.message = format!("no service has the host `{}`", nth % of);
+        finding
+    };
+    for (code, many, different, shown, told) in [
+        (Code::UnknownHost, 11, 11, 11, None),
+        (
+            Code::UnknownHost,
+            12,
+            12,
+            10,
+            Some("… and 2 more of unknown-host; `--all` shows them"),
+        ),
+        // Twenty say what others say too.
+        (
+            Code::UnknownHost,
+            60,
+            20,
+            10,
+            Some("… and 50 more of unknown-host; `--all` shows them"),
+        ),
+        (Code::InvalidHost, 60, 60, 60, None),
+    ] {
+        let findings: Vec<_> = (0..many).map(|nth| host(nth, different, code)).collect();
+        let text = as_text(&[], &findings);
+        assert_eq!(text.matches("no service has").count(), shown, "{text}");
+        let last = text
+            .lines()
+            .map(str::trim)
+            .find(|line| line.contains(" more of "));
+        assert_eq!(last, told);
+        // Whatever is not shown is counted once.
+        let counts = text.lines().filter_map(|line| {
+            let count = line.trim().strip_prefix("… and ")?.split(' ').next()?;
+            count.parse::<usize>().ok()
+        });
+        assert_eq!(shown + counts.sum::<usize>(), many, "{text}");
+    }
+}
+
+#[test]
 fn the_summary_counts() {
     let warning = finding(Code::UnknownField, "a.yaml", 1, 1);
     let note = finding(Code::KindIgnored, "a.yaml", 1, 1);

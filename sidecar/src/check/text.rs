@@ -53,11 +53,13 @@ pub(super) fn write(
         }
         let source = sources.iter().find(|source| source.name == finding.file);
         write_finding(out, finding, source, how.columns)?;
-        if let fold::Shown::Last(more) = shown {
-            writeln!(
-                out,
-                "  {QUIET}… and {more} more like this; `--all` shows them{QUIET:#}"
-            )?;
+        let more = match shown {
+            fold::Shown::Last(more) => Some(format!("{more} more like this")),
+            fold::Shown::LastOfCode(more) => Some(format!("{more} more of {}", finding.code)),
+            fold::Shown::Whole | fold::Shown::Folded => None,
+        };
+        if let Some(more) = more {
+            writeln!(out, "  {QUIET}… and {more}; `--all` shows them{QUIET:#}")?;
         }
         writeln!(out)?;
     }
