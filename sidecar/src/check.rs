@@ -109,6 +109,9 @@ fn judge(args: &CheckArgs, sources: &[Source], mesh: &[Source]) -> Vec<Finding> 
     if args.lenient {
         let all = findings.iter_mut();
         all.for_each(Finding::accept_what_istiod_takes);
+    } else {
+        // Once the field is named rightly, they are gone.
+        findings.retain(|finding| !finding.is_consequence);
     }
     findings
 }

@@ -146,6 +146,7 @@ codes! {
     RouteConflict "route-conflict" Error "A route has parts that exclude each other."
     RouteWithoutAction "route-without-action" Error "A route says nothing about what happens to a request."
     InvalidMatch "invalid-match" Error "A match can not be used as written."
+    NeverMatches "never-matches" Warning "A match of paths that no path has, because it does not begin with a slash."
     InvalidWeight "invalid-weight" Error "Weights are negative or total zero."
     InvalidRewrite "invalid-rewrite" Error "A rewrite is empty or contradicts itself."
     InvalidRedirect "invalid-redirect" Error "A redirect is empty or contradicts itself."
@@ -281,6 +282,21 @@ impl Code {
                 | Self::InvalidEnum
                 | Self::InvalidBytes
         )
+    }
+
+    /// Whether it says that a mapping has nothing that would matter, which another field may have been meant to be.
+    #[must_use]
+    pub(super) const fn is_emptiness(self) -> bool {
+        matches!(
+            self,
+            Self::NoSpec | Self::InvalidRetry | Self::InvalidConnectionPool
+        )
+    }
+
+    /// Whether it says that a rule takes what was meant for a later one.
+    #[must_use]
+    pub(super) const fn is_order(self) -> bool {
+        matches!(self, Self::UnreachableRule | Self::IneffectiveMatch)
     }
 
     /// Whether it says, of a mapping, that something is missing there.

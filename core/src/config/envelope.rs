@@ -38,10 +38,22 @@ pub(super) fn type_meta(report: &mut Report, document: &Node) -> Option<TypeMeta
     let mut text = |name: &str| {
         let value = document.entry(name).filter(|entry| !entry.value.is_null());
         let Some(entry) = value else {
+            let keys: Vec<&str> = document
+                .entries()
+                .iter()
+                .map(|entry| &*entry.key.text)
+                .collect();
+            let help = match suggestion(name, &keys) {
+                meant if meant.is_empty() => HELP.to_owned(),
+                meant => format!(
+                    "{} write it `{name}`",
+                    meant.replace("did you mean", "is it")
+                ),
+            };
             report.raise(
                 Code::NotAResource,
                 format!("the document has no `{name}`"),
-                HELP,
+                help,
             );
             return None;
         };

@@ -53,6 +53,9 @@ pub struct Finding {
     /// How many characters from the column on it is about; 0 where the line tells.
     #[serde(skip)]
     pub length: u32,
+    /// It follows from another finding about a field that does not exist, where that field counts.
+    #[serde(skip)]
+    pub is_consequence: bool,
     /// What part of a scalar it is about, until the file that it stands in tells where.
     #[serde(skip)]
     pub(crate) part: Option<Part>,
@@ -73,6 +76,7 @@ impl Finding {
             message: message.into(),
             help: String::new(),
             length: 0,
+            is_consequence: false,
             part: None,
         }
     }

@@ -34,8 +34,27 @@ const HOMES: &[(&str, &str)] = &[
     ("weight", "`route[]`, beside `destination`"),
 ];
 
-/// What to say about a field that is unknown where it stands and known elsewhere.
-pub(super) fn advice(key: &str) -> Option<String> {
+/// What others call a field, and what it is called here.
+const SYNONYMS: &[(&str, &str)] = &[
+    ("algorithm", "simple"),
+    ("code", "httpStatus"),
+    ("hostname", "host"),
+    ("path", "uri"),
+    ("policy", "simple"),
+    ("service", "host"),
+    ("serviceName", "host"),
+    ("status", "httpStatus"),
+    ("statusCode", "httpStatus"),
+    ("type", "simple"),
+    ("version", "subset"),
+];
+
+/// What to say about a field that is unknown where it stands and known elsewhere, or known here by another name.
+pub(super) fn advice(key: &str, known: &[&str]) -> Option<String> {
+    let mut synonyms = SYNONYMS.iter().filter(|(other, _)| *other == key);
+    if let Some((_, name)) = synonyms.find(|(_, name)| known.contains(name)) {
+        return Some(format!("did you mean `{name}`?"));
+    }
     let (field, home) = HOMES.iter().find(|(field, _)| *field == key)?;
     Some(format!(
         "`{field}` belongs to {home}: is it indented as it should be?"

@@ -52,6 +52,15 @@ pub enum UnknownFields {
     Ignored,
 }
 
+/// The path of the mapping that a field stands in.
+fn parent(path: &str) -> &str {
+    let end = path.rfind(['.', '[']).unwrap_or(0);
+    match path.rfind("[\"") {
+        Some(key) if path.ends_with("\"]") => &path[..key],
+        Some(_) | None => &path[..end],
+    }
+}
+
 /// A collector of findings that knows where it is.
 #[derive(Debug)]
 pub struct Report {
@@ -323,6 +332,7 @@ impl Report {
         self.findings.push(Finding {
             resource: self.resource.clone(),
             path: self.path.clone(),
+            is_consequence: self.follows_from_stray(code),
             help: bounded(help.into()),
             ..Finding::new(code, &self.file, at, bounded(message.into()))
         });
@@ -343,6 +353,26 @@ impl Report {
                         .is_some_and(|field| !field.contains('.'))
             };
             finding.code.is_unreadable_value() && (is_inside() || is_outside())
+        })
+    }
+
+    /// Whether a field that does not exist may be what this misses: in the same mapping, or, of a rule that takes too
+    /// much, in a rule of the same list.
+    fn follows_from_stray(&self, code: Code) -> bool {
+        let told = &self.findings[self.first_of_document..];
+        let strays = told.iter().filter(|finding| {
+            matches!(finding.code, Code::NoSuchField | Code::UnknownTopLevelField)
+        });
+        let list = self.path.rsplit_once('[').map_or("", |(list, _)| list);
+        strays.map(|stray| parent(&stray.path)).any(|home| {
+            let is_of_rule = home
+                .strip_prefix(list)
+                .is_some_and(|rest| rest.starts_with('['));
+            let is_here = home == self.path;
+            let is_beside = || home == parent(&self.path) && !self.is_written();
+            code.is_order() && is_of_rule
+                || code.is_emptiness() && is_here
+                || code.is_absence() && (is_here || is_beside())
         })
     }
 

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::code::Code;
-use super::decode::suggestion;
+use super::decode::{kinship, suggestion};
 use super::report::Report;
 use super::value::{DurationError, Plain, parse_duration, quoted, quoted_integer, resolve};
 use super::yaml::{Entry, Node, Scalar, Value};
@@ -12,11 +12,26 @@ use crate::time::Duration;
 
 /// Tells that a node is not what its field wants.
 pub fn wrong_type(report: &mut Report, node: &Node, expected: &str) {
+    let help = match (&node.value, expected) {
+        (Value::Scalar(scalar), "a list") => format!("write it as a list: `[{}]`", scalar.text),
+        (Value::Map(_), "a list") => "begin each of its entries with `- `".to_owned(),
+        (Value::Scalar(scalar), "a number") if scalar.text.ends_with('%') => {
+            "write the number alone".to_owned()
+        }
+        (Value::Null | Value::Seq(_) | Value::Map(_) | Value::Scalar(_), _) => String::new(),
+    };
     report.raise(
         Code::WrongType,
         format!("{} is not {expected}", describe(node)),
-        "",
+        help,
     );
+}
+
+/// Tells that a scalar stands where its field wants a mapping that could hold it, written as `form` with `…` for it.
+pub fn bare(report: &mut Report, scalar: &Scalar, form: &str) {
+    let message = format!("{} is not a mapping", quoted(&scalar.text));
+    let help = format!("write {}", form.replace('…', &scalar.text));
+    report.raise(Code::WrongType, message, help);
 }
 
 fn describe(node: &Node) -> String {
@@ -276,7 +291,9 @@ pub fn symbol<T: Copy>(
         let meant = match (named, quoted_integer(&scalar.text).and_then(numbered)) {
             (Some((name, ..)), _) => format!("write it in quotes: `\"{name}\"`;"),
             (None, Some((name, ..))) => format!("did you mean `{name}`?"),
-            (None, None) => suggestion(&scalar.text, &names),
+            (None, None) => Some(suggestion(&scalar.text, &names))
+                .filter(|meant| !meant.is_empty())
+                .unwrap_or_else(|| kinship(&scalar.text, &names)),
         };
         let known = symbols.iter().map(|(name, number, _)| {
             let number = is_number.then(|| format!(" ({number})"));

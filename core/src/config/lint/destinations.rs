@@ -138,17 +138,7 @@ pub(super) fn check_host(
         lint.tell(about, path, Code::UnknownHost, message, help);
         return false;
     }
-    if let Some(full) = dotted_service(lint, written) {
-        let message = format!(
-            "`{written}` has a dot, so it is taken as it stands and not expanded to `{full}`"
-        );
-        lint.tell(
-            about,
-            path,
-            Code::DottedShortName,
-            message,
-            format!("write `{full}`"),
-        );
+    if tell_dotted(lint, about, &path, written) {
         return false;
     }
     if !lint.tables.can_miss(host) {
@@ -187,6 +177,23 @@ fn meant_host(lint: &Lint<'_>, written: &str, host: &str) -> Option<String> {
     let (name, rest) = meant.split_once('.')?;
     let is_short = !written.contains('.') && host.split_once('.').is_some_and(|h| h.1 == rest);
     Some(if is_short { name } else { meant }.to_owned())
+}
+
+/// Tells a host that looks like the short name of a service of another namespace, and is none to Istio.
+pub(super) fn tell_dotted(
+    lint: &mut Lint<'_>,
+    about: About<'_>,
+    path: &str,
+    written: &str,
+) -> bool {
+    let Some(full) = dotted_service(lint, written) else {
+        return false;
+    };
+    let message =
+        format!("`{written}` has a dot, so it is taken as it stands and not expanded to `{full}`");
+    let help = format!("write `{full}`");
+    lint.tell(about, path, Code::DottedShortName, message, help);
+    true
 }
 
 /// The service that `name.namespace` or `name.namespace.svc` is short for in Kubernetes, and is not in Istio.

@@ -113,7 +113,10 @@ fn hosts(lint: &mut Lint<'_>, rule: &VirtualService) {
     for (at, written) in rule.hosts.iter().enumerate() {
         let host = names::resolve(written, &rule.meta.namespace, &lint.mesh.cluster_domain);
         super::tell_alias(lint, about(rule), format!("spec.hosts[{at}]"), &host);
-        let is_known = lint.tables.any_under(&host) || address::parse_ip(&host).is_some();
+        let path = format!("spec.hosts[{at}]");
+        let is_known = destinations::tell_dotted(lint, about(rule), &path, written)
+            || lint.tables.any_under(&host)
+            || address::parse_ip(&host).is_some();
         if is_known || !lint.tables.can_miss(&host) {
             continue;
         }

@@ -257,6 +257,71 @@ fn near_misses_are_told_what_was_meant() {
             "{hosts: [a], http: [{route: [{destination: {host: a, port: 9080}}]}]}",
             "write `port: {number: 9080}`",
         ),
+        (
+            "VirtualService",
+            "{hosts: [a], http: [{match: [{uri: /api}], route: [{destination: {host: a}}]}]}",
+            "write `{exact: /api}`, or `prefix`",
+        ),
+        (
+            "VirtualService",
+            "{hosts: [a], http: [{fault: {delay: {percentage: 10, fixedDelay: 1s}}, route: [{destination: {host: a}}]}]}",
+            "write `{value: 10}`",
+        ),
+        (
+            "VirtualService",
+            "{hosts: a, http: [{route: [{destination: {host: a}}]}]}",
+            "write it as a list: `[a]`",
+        ),
+        (
+            "VirtualService",
+            "{hosts: [a], http: [{match: {uri: {exact: /}}, route: [{destination: {host: a}}]}]}",
+            "begin each of its entries with `- `",
+        ),
+        (
+            "VirtualService",
+            "{hosts: [a], http: [{match: [{uri: {prefix: api}}], route: [{destination: {host: a}}]}]}",
+            "paths begin with `/`: write `/api`",
+        ),
+        (
+            "VirtualService",
+            "{hosts: [a], http: [{matches: [], route: [{destination: {host: a}}]}]}",
+            "did you mean `match`?",
+        ),
+        (
+            "VirtualService",
+            "{hosts: [a], http: [{requestTimeout: 1s, route: [{destination: {host: a}}]}]}",
+            "did you mean `timeout`?",
+        ),
+        (
+            "VirtualService",
+            "{hosts: [a], http: [{match: [{path: {exact: /}}], route: [{destination: {host: a}}]}]}",
+            "did you mean `uri`?",
+        ),
+        (
+            "DestinationRule",
+            "{host: a, trafficPolicies: {}}",
+            "did you mean `trafficPolicy`?",
+        ),
+        (
+            "DestinationRule",
+            "{host: a, trafficPolicy: {loadBalancing: {}, tls: {mode: DISABLE}}}",
+            "did you mean `loadBalancer`?",
+        ),
+        (
+            "DestinationRule",
+            "{host: a, trafficPolicy: {loadBalancer: {simple: LEAST_CONNECTIONS}}}",
+            "did you mean `LEAST_CONN`?",
+        ),
+        (
+            "DestinationRule",
+            "{host: a, trafficPolicy: {outlierDetection: {maxEjectionPercentage: 10}}}",
+            "did you mean `maxEjectionPercent`?",
+        ),
+        (
+            "DestinationRule",
+            "{host: a, trafficPolicy: {outlierDetection: {maxEjectionPercent: 10%}}}",
+            "write decimal digits",
+        ),
     ];
     for (kind, spec, help) in cases {
         let text = format!(
@@ -269,7 +334,7 @@ fn near_misses_are_told_what_was_meant() {
         let findings = load(&[source], "default").findings;
         let told: Vec<_> = findings
             .iter()
-            .filter(|finding| finding.code.as_str() != "not-in-effect")
+            .filter(|finding| finding.code.as_str() != "not-in-effect" && !finding.is_consequence)
             .collect();
         assert_eq!(told.len(), 1, "{spec}: {findings:?}");
         assert!(told[0].help.starts_with(help), "{spec}: {findings:?}");
@@ -298,5 +363,63 @@ fn values_that_were_to_be_filled_in_are_known() {
             is_placeholder,
             "{host}"
         );
+    }
+}
+
+#[test]
+fn what_a_misspelt_field_leaves_missing_is_its_consequence() {
+    for (kind, body, findings) in [
+        (
+            "VirtualService",
+            "specs: {hosts: [a]}",
+            &["no-spec", "unknown-top-level-field"][..],
+        ),
+        (
+            "VirtualService",
+            "spec: {hosts: [a], https: [{route: [{destination: {host: a}}]}]}",
+            &["no-routes", "no-such-field"],
+        ),
+        (
+            "VirtualService",
+            "spec: {hosts: [a], http: [{retries: {attempt: 3, retryOn: 5xx}, route: [{destination: {host: a}}]}]}",
+            &["invalid-retry", "no-such-field"],
+        ),
+        (
+            "VirtualService",
+            "spec: {hosts: [a], http: [{matches: [], route: [{destination: {host: a}}]}, {route: [{destination: {host: b}}]}]}",
+            &["no-such-field", "unreachable-rule"],
+        ),
+        (
+            "VirtualService",
+            "spec: {hosts: [a], http: [{route: [{destinations: {host: a}}]}]}",
+            &["no-such-field", "required-field"],
+        ),
+        (
+            "DestinationRule",
+            "spec: {hosts: a}",
+            &["no-such-field", "required-field"],
+        ),
+        (
+            "DestinationRule",
+            "spec: {host: a, trafficPolicy: {connectionPool: {maxConnections: 1}}}",
+            &["invalid-connection-pool", "no-such-field"],
+        ),
+    ] {
+        let text = format!(
+            "apiVersion: networking.istio.io/v1\nkind: {kind}\nmetadata: {{name: a}}\n{body}\n"
+        );
+        let loaded = load_files(&[("a", &text)]);
+        let mut codes: Vec<_> = loaded.findings.iter().map(|f| f.code.as_str()).collect();
+        codes.sort_unstable();
+        assert_eq!(codes, findings, "{body}");
+        let first: Vec<_> = loaded
+            .findings
+            .iter()
+            .filter(|f| !f.is_consequence)
+            .collect();
+        let [first] = first.as_slice() else {
+            panic!("{body}: {first:?}");
+        };
+        assert!(first.code.as_str().contains("field"), "{body}: {first}");
     }
 }

@@ -12,7 +12,6 @@ use crate::config::decode::{Object, object};
 use crate::config::meta::Meta;
 use crate::config::report::Report;
 use crate::config::scalar;
-use crate::config::value::quoted;
 use crate::config::yaml::{Entry, Node, Value};
 
 const DERIVE_PORTS: &[(&str, i32, DerivePort)] = &[
@@ -63,7 +62,7 @@ fn http_route(o: &mut Object<'_, '_>) -> HttpRoute {
         mirror: o.message("mirror", destination),
         mirrors: o.messages("mirrors", policy::mirror),
         mirror_percent: o.optional_integer("mirrorPercent"),
-        mirror_percentage: o.message("mirrorPercentage", policy::percent),
+        mirror_percentage: o.read("mirrorPercentage", policy::percentage),
         cors_policy: o.message("corsPolicy", cors_policy),
         headers: o.message("headers", headers),
     };
@@ -87,16 +86,16 @@ fn removed_header_fields(o: &mut Object<'_, '_>) {
 fn http_match(o: &mut Object<'_, '_>) -> HttpMatchRequest {
     HttpMatchRequest {
         name: o.string("name"),
-        uri: o.message("uri", string_match),
-        scheme: o.message("scheme", string_match),
-        method: o.message("method", string_match),
-        authority: o.message("authority", string_match),
+        uri: o.read("uri", text_match),
+        scheme: o.read("scheme", text_match),
+        method: o.read("method", text_match),
+        authority: o.read("authority", text_match),
         headers: o.map("headers", header_match),
         without_headers: o.map("withoutHeaders", |report, entry| {
-            Some(object(report, &entry.value, string_match))
+            Some(text_match(report, &entry.value))
         }),
         query_params: o.map("queryParams", |report, entry| {
-            Some(object(report, &entry.value, string_match))
+            Some(text_match(report, &entry.value))
         }),
         ignore_uri_case: o.boolean("ignoreUriCase"),
         port: o.integer("port"),
@@ -117,7 +116,7 @@ fn header_match(report: &mut Report, entry: &Entry) -> Option<StringMatch> {
         );
         return None;
     }
-    Some(object(report, &entry.value, string_match))
+    Some(text_match(report, &entry.value))
 }
 
 /// One of `exact`, `prefix` and `regex`; none of them is [`StringMatch::Present`].
@@ -127,6 +126,19 @@ pub(super) fn string_match(o: &mut Object<'_, '_>) -> StringMatch {
     let prefix = o.optional_string("prefix").map(StringMatch::Prefix);
     let regex = o.optional_string("regex").map(StringMatch::Regex);
     exact.or(prefix).or(regex).unwrap_or(StringMatch::Present)
+}
+
+/// A StringMatch. Nothing is matched by a text that stands where its mapping should.
+fn text_match(report: &mut Report, node: &Node) -> StringMatch {
+    if let Value::Scalar(scalar) = &node.value {
+        scalar::bare(
+            report,
+            scalar,
+            "`{exact: …}`, or `prefix` or `regex` instead of `exact`",
+        );
+        return StringMatch::Present;
+    }
+    object(report, node, string_match)
 }
 
 pub(super) fn destination(o: &mut Object<'_, '_>) -> Destination {
@@ -141,11 +153,13 @@ pub(super) fn destination(o: &mut Object<'_, '_>) -> Destination {
 fn port_selector(report: &mut Report, node: &Node) -> Option<u32> {
     match &node.value {
         Value::Scalar(scalar) => {
-            let number = scalar.text.parse::<u32>();
-            let number = number.map_or_else(|_| "80".to_owned(), |number| number.to_string());
-            let message = format!("{} is not a mapping", quoted(&scalar.text));
-            let help = format!("write `port: {{number: {number}}}`");
-            report.raise(Code::WrongType, message, help);
+            let is_number = scalar.text.parse::<u32>().is_ok();
+            let form = if is_number {
+                "`port: {number: …}`"
+            } else {
+                "`port: {number: 80}`"
+            };
+            scalar::bare(report, scalar, form);
             None
         }
         Value::Seq(_) => {

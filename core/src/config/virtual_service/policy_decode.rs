@@ -6,12 +6,29 @@ use super::{
     HttpRetry, Percent,
 };
 use crate::config::code::Code;
-use crate::config::decode::Object;
+use crate::config::decode::{Object, object};
+use crate::config::report::Report;
+use crate::config::scalar;
+use crate::config::yaml::{Node, Value};
 
-pub(super) fn percent(o: &mut Object<'_, '_>) -> Percent {
+fn percent(o: &mut Object<'_, '_>) -> Percent {
     Percent {
         value: o.number("value").unwrap_or_default(),
     }
+}
+
+/// A percentage, also of a rule's mirror.
+pub(super) fn percentage(report: &mut Report, node: &Node) -> Percent {
+    if let Value::Scalar(scalar) = &node.value {
+        let form = if scalar.text.parse::<f64>().is_ok() {
+            "`{value: …}`"
+        } else {
+            "`{value: 10}`"
+        };
+        scalar::bare(report, scalar, form);
+        return Percent { value: 0.0 };
+    }
+    object(report, node, percent)
 }
 
 pub(super) fn retry(o: &mut Object<'_, '_>) -> HttpRetry {
@@ -42,7 +59,7 @@ fn delay(o: &mut Object<'_, '_>) -> FaultDelay {
     FaultDelay {
         percent: o.integer("percent"),
         kind: fixed.or(exponential),
-        percentage: o.message("percentage", percent),
+        percentage: o.read("percentage", percentage),
     }
 }
 
@@ -53,7 +70,7 @@ fn abort(o: &mut Object<'_, '_>) -> FaultAbort {
     let http2 = o.optional_string("http2Error").map(AbortError::Http2Error);
     let abort = FaultAbort {
         error: http.or(grpc).or(http2),
-        percentage: o.message("percentage", percent),
+        percentage: o.read("percentage", percentage),
         percent: o.optional_integer("percent"),
     };
     if abort.percent.is_some() {
@@ -75,6 +92,6 @@ fn abort(o: &mut Object<'_, '_>) -> FaultAbort {
 pub(super) fn mirror(o: &mut Object<'_, '_>) -> HttpMirrorPolicy {
     HttpMirrorPolicy {
         destination: required_destination(o),
-        percentage: o.message("percentage", percent),
+        percentage: o.read("percentage", percentage),
     }
 }

@@ -259,6 +259,30 @@ impl Source<'_> {
         self.chunk.mark(line, column)
     }
 
+    /// A key whose colon has no blank behind it, such as `timeout:10s`, on a line or the one before.
+    fn missing_blank(&self, line: usize) -> Option<Fault> {
+        let lines: Vec<&str> = self.original.split('\n').take(line).collect();
+        let mut last = lines.iter().enumerate().rev().take(2);
+        let (index, colon) = last.find_map(|(index, line)| {
+            let entry = line.trim_start().trim_start_matches("- ");
+            let (key, value) = entry.split_once(':')?;
+            let is_word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+            let is_key = !key.is_empty() && key.bytes().all(is_word);
+            // A URL has a slash there.
+            let is_value =
+                value.starts_with(|c: char| c.is_ascii_alphanumeric() || "\"'[{".contains(c));
+            let colon = line.len() - value.len() - 1;
+            (is_key && is_value).then(|| (index, line[..colon].chars().count()))
+        })?;
+        Some(Fault {
+            at: self.chunk.mark(index + 1, colon),
+            code: Code::YamlSyntax,
+            message: "not well-formed YAML: a colon without a blank behind it makes no key"
+                .to_owned(),
+            help: "write a blank behind the colon",
+        })
+    }
+
     /// Whether a bracket was closed right before, as in `image: {user}/name`.
     fn is_behind_bracket(&self, marker: &Marker) -> bool {
         let line = marker.line().checked_sub(1);
@@ -278,6 +302,11 @@ impl Source<'_> {
         };
         if let Some(tab) = tabs.iter().find(is_near) {
             return tab_fault(tab, self.chunk);
+        }
+        if error.info().contains("simple key")
+            && let Some(fault) = self.missing_blank(error.marker().line())
+        {
+            return fault;
         }
         let at = self.mark(error.marker());
         // The parser pretends a line break at the end of the text and may point behind it, where there is nothing to show.

@@ -159,6 +159,11 @@ fn each_fault_is_one_finding() {
         ),
         (b"a: b: c\n---\nd: 1\n", &["{d: 1}"], &["1:5 yaml-syntax"]),
         (
+            b"a: 1\n\xc3\xa9: 2\nb:10s\nc: 3\n",
+            &[],
+            &["3:2 yaml-syntax"],
+        ),
+        (
             b"a: [1\n---\nb: 2\n---\nc: }\n",
             &["{b: 2}"],
             &["2:1 yaml-syntax", "5:4 yaml-syntax"],

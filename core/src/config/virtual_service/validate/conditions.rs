@@ -25,6 +25,9 @@ pub(super) fn check(entry: &HttpMatchRequest, has_gateway: bool, report: &mut Re
             report.field(name, |report| check_text(text, name == "uri", report));
         }
     }
+    if let Some(uri) = &entry.uri {
+        report.field("uri", |report| check_path(uri, report));
+    }
     let maps = [
         ("headers", &entry.headers, true),
         ("withoutHeaders", &entry.without_headers, true),
@@ -83,6 +86,35 @@ pub(super) fn check_text(text: &StringMatch, allow_empty_prefix: bool, report: &
             check_regex(regex, Regex::whole, report);
         }),
         StringMatch::Exact(_) | StringMatch::Prefix(_) | StringMatch::Present => {}
+    }
+}
+
+/// Tells a match of paths that no path has: each begins with a slash, but for the `*` of OPTIONS (RFC 9112 §3.2.4).
+fn check_path(uri: &StringMatch, report: &mut Report) {
+    let (field, text) = match uri {
+        StringMatch::Exact(text) => ("exact", text),
+        StringMatch::Prefix(text) => ("prefix", text),
+        StringMatch::Regex(text) => ("regex", text),
+        StringMatch::Present => return,
+    };
+    let first = text.chars().next();
+    let is_word = first.is_some_and(char::is_alphanumeric);
+    // What a pattern begins with may stand for a slash.
+    let is_hopeless = match uri {
+        StringMatch::Regex(text) => is_word && !text.contains(['|', '?', '*', '{', '(', '[', '\\']),
+        StringMatch::Exact(_) | StringMatch::Prefix(_) => is_word,
+        StringMatch::Present => false,
+    };
+    if is_hopeless {
+        let message = format!(
+            "{} is the beginning of no path, so this never matches",
+            quoted(text)
+        );
+        let help = format!(
+            "paths begin with `/`: write {}",
+            quoted(&format!("/{text}"))
+        );
+        report.raise_in(field, Code::NeverMatches, message, help);
     }
 }
 

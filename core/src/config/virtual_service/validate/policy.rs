@@ -25,7 +25,7 @@ pub(super) fn check_retry(retry: &HttpRetry, report: &mut Report) {
     let has_policy = retry.per_try_timeout.is_some()
         || !retry.retry_on.is_empty()
         || retry.retry_remote_localities.is_some();
-    if retry.attempts == 0 && has_policy {
+    if retry.attempts == 0 && has_policy && !report.is_unread("attempts") {
         report.raise(
             Code::InvalidRetry,
             "`attempts` is 0, which turns retries off, and yet there is a policy for them",
