@@ -216,6 +216,10 @@ fn check_subset(
     }
     let path = format!("{path}.subset");
     let mut known: Vec<&str> = Vec::new();
+    if lint.tables.rules_over(host).any(|rule| rule.meta.rejected) {
+        // What it was to define can not be told.
+        return;
+    }
     for rule in lint.tables.rules_over(host) {
         known.extend(rule.subsets.iter().map(|subset| subset.name.as_str()));
     }

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::lint;
 
 const ROUTE: &str = "spec: {hosts: [a], http: [{route: [{destination: {host: b}}]}]}\n";
 
@@ -421,5 +422,28 @@ fn what_a_misspelt_field_leaves_missing_is_its_consequence() {
             panic!("{body}: {first:?}");
         };
         assert!(first.code.as_str().contains("field"), "{body}: {first}");
+    }
+}
+
+#[test]
+fn a_subset_of_a_rejected_rule_is_not_missed() {
+    let rule = |subsets: &str| {
+        document(
+            "DestinationRule",
+            "{name: b}",
+            &format!("spec: {{host: b, subsets: [{subsets}]}}\n"),
+        )
+    };
+    let route = ROUTE.replace("host: b", "host: b, subset: v2");
+    let route = document("VirtualService", "{name: a}", &route);
+    for (subsets, missed) in [
+        ("{name: v1}, {name: v1}", false),
+        ("{name: v1}", true),
+        ("{name: v1}, {name: v2}", false),
+    ] {
+        let loaded = load_files(&[("a", &rule(subsets)), ("b", &route)]);
+        let findings = lint(&loaded.resources, &MeshConfig::default());
+        let found = findings.iter().any(|f| f.code.as_str() == "unknown-subset");
+        assert_eq!(found, missed, "{subsets}: {findings:?}");
     }
 }
