@@ -297,6 +297,11 @@ fn bad_input_is_told_with_its_place() {
             1,
             "error[unknown-subset]",
         ),
+        (
+            good.replace("a: {}", "a: {replicas: [{addresses: ['10.0.0.9:80']}]}"),
+            1,
+            "no endpoint of `a` is at `10.0.0.9:80`",
+        ),
         (good.to_owned(), 0, ""),
     ] {
         let output = simulate(&[&write("bad.yaml", &text)]);

@@ -4,9 +4,11 @@
 //! A service that the configuration has itself is left alone, and so are replicas that say where they listen.
 
 use core::fmt::Write as _;
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use outrigger_core::config::Resources;
+use outrigger_core::snapshot::Snapshot;
 
 use super::scenario::{Group, Scenario, Scope, Service};
 
@@ -29,12 +31,20 @@ pub(super) struct Replica {
 /// All replicas, with an address each.
 pub(super) fn replicas(scenario: &Scenario) -> Vec<Replica> {
     let mut all: Vec<Replica> = Vec::new();
+    let groups = || scenario.services.iter().flat_map(|service| &service.groups);
+    let taken: BTreeSet<&SocketAddr> = groups().flat_map(|group| &group.addresses).collect();
+    // 10.0.0.1 and on; a scenario has far fewer than 2^24 replicas.
+    let own = (1_u32..).map(|number| {
+        let [_, b, c, d] = number.to_be_bytes();
+        SocketAddr::from((Ipv4Addr::new(10, b, c, d), PORT))
+    });
+    let mut own = own.filter(|own| !taken.contains(own));
     for (at, service) in scenario.services.iter().enumerate() {
         for (number, group) in service.groups.iter().enumerate() {
             for index in 0..group.count {
-                // 10.0.0.1 and on; a scenario has far fewer than 2^24 replicas.
-                let [_, b, c, d] = (all.len() as u32 + 1).to_be_bytes();
-                let own = SocketAddr::from((Ipv4Addr::new(10, b, c, d), PORT));
+                let own = own
+                    .next()
+                    .unwrap_or_else(|| (Ipv4Addr::LOCALHOST, PORT).into());
                 all.push(Replica {
                     service: at,
                     group: number,
@@ -45,6 +55,27 @@ pub(super) fn replicas(scenario: &Scenario) -> Vec<Replica> {
         }
     }
     all
+}
+
+/// Replicas that nobody can ask: they say where they listen, and no endpoint of what was compiled is there.
+pub(super) fn unknown<'r>(
+    replicas: &'r [Replica],
+    scenario: &Scenario,
+    snapshot: &Snapshot,
+) -> Vec<&'r Replica> {
+    let endpoints = snapshot
+        .clusters
+        .iter()
+        .flat_map(|cluster| &cluster.endpoints);
+    let known: BTreeSet<&str> = endpoints.map(|endpoint| &*endpoint.text).collect();
+    let says = |replica: &&Replica| {
+        let group = &scenario.services[replica.service].groups[replica.group];
+        !group.addresses.is_empty()
+    };
+    let replicas = replicas.iter().filter(says);
+    replicas
+        .filter(|replica| !known.contains(&*replica.address.to_string()))
+        .collect()
 }
 
 /// By version, and by number where there are several of it.
@@ -243,4 +274,32 @@ fn write_scope(
         "---\napiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {{name: scope-{app}, namespace: {namespace}}}\n\
          spec: {{workloadSelector: {{labels: {{app: {app}}}}}, egress: [{{hosts: [{hosts}]}}]}}\n"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use outrigger_core::config::Source;
+
+    use super::*;
+    use crate::study::read;
+
+    /// Addresses of ours are none that the scenario names.
+    #[test]
+    fn no_two_replicas_share_an_address() {
+        let text = "duration: 1s\nservices:\n  a: {replicas: 2}\n  b: {replicas: [{addresses: ['10.0.0.2:8080']}]}\n\
+                    clients: {u: {asks: a, rate: 1/s}}\n";
+        let source = Source {
+            name: "s",
+            bytes: text.as_bytes(),
+        };
+        let scenario = read(source).expect("it is good");
+        let addresses: Vec<String> = replicas(&scenario)
+            .iter()
+            .map(|replica| replica.address.to_string())
+            .collect();
+        assert_eq!(
+            addresses,
+            ["10.0.0.1:8080", "10.0.0.3:8080", "10.0.0.2:8080"]
+        );
+    }
 }

@@ -8,6 +8,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use outrigger_core::compile::{Inbound, Workload, reduced};
+use outrigger_core::config::code::Code;
+use outrigger_core::config::meta::Mark;
 use outrigger_core::config::{Finding, MeshConfig, Resources, Severity, Source, lint, load};
 use outrigger_core::entropy::mix;
 use outrigger_core::exchange::ListenerKind;
@@ -70,6 +72,7 @@ impl Study {
         // Of what is ours nothing is to be told.
         let is_theirs = |finding: &Finding| config.iter().any(|file| *file.name == *finding.file);
         findings.extend(lint(&loaded.resources, &mesh).into_iter().filter(is_theirs));
+        findings.extend(nowhere(&scenario, &replicas, &loaded.resources, &mesh));
         if findings.iter().any(Finding::blocks) {
             return Err(findings);
         }
@@ -104,6 +107,40 @@ impl Study {
     pub(super) fn build(&self, seed: u64) -> World {
         Builder::new(self, seed).build()
     }
+}
+
+/// Tells replicas that stand for no endpoint of the configuration.
+fn nowhere(
+    scenario: &Scenario,
+    replicas: &[Replica],
+    resources: &Resources,
+    mesh: &MeshConfig,
+) -> Vec<Finding> {
+    let groups = scenario.services.iter().flat_map(|service| &service.groups);
+    if groups.into_iter().all(|group| group.addresses.is_empty()) {
+        return Vec::new();
+    }
+    let mut rules = Rules::default();
+    rules.workload.namespace.clone_from(&scenario.namespace);
+    rules.mesh = mesh.clone();
+    let snapshot = rules.compile_loaded(resources);
+    let unknown = resources::unknown(replicas, scenario, &snapshot).into_iter();
+    let file = Arc::from(&*scenario.file);
+    unknown
+        .map(|replica| {
+            let name = &scenario.services[replica.service].name;
+            let message = format!(
+                "no endpoint of `{name}` is at `{}`, so nobody can ask this replica",
+                replica.address
+            );
+            let mut finding = Finding::new(Code::InvalidAddress, &file, Mark::default(), message);
+            finding.path = format!("services.{name}.replicas");
+            finding.help =
+                "write in `addresses` where the configuration has its endpoints, with the port"
+                    .into();
+            finding
+        })
+        .collect()
 }
 
 /// A simulation, and what is counted of it.

@@ -119,8 +119,15 @@ impl Grid {
         let heading = heading.chain(shares().map(|(name, _)| *name));
         let mut cells = vec![heading.map(str::to_owned).collect::<Vec<_>>()];
         for row in rows.iter().take(MOST_ROWS) {
-            let mut line = vec![row.name.clone(), grouped(row.requests), percent(row)];
-            line.extend(shares().map(|(_, share)| time(row.percentile(*share))));
+            let mut line = vec![row.name.clone(), grouped(row.requests)];
+            match row.requests {
+                // Nothing is said of how they fared.
+                0 => line.resize(cells[0].len(), "-".to_owned()),
+                _ => {
+                    line.push(percent(row));
+                    line.extend(shares().map(|(_, share)| time(row.percentile(*share))));
+                }
+            }
             cells.push(line);
         }
         let width = |at: usize| cells.iter().map(|row| row[at].chars().count()).max();
@@ -198,6 +205,9 @@ fn facts(row: &RowOutcome) -> Vec<String> {
     .flatten()
     .collect();
     facts.extend(refusals(row));
+    if row.requests == 0 && row.reached > 0 {
+        facts.push(format!("{} copies for mirrors", grouped(row.reached)));
+    }
     facts.extend(is_loaded.then(|| format!("{amplification} times the load")));
     facts
 }
