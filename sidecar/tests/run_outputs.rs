@@ -71,12 +71,29 @@ fn signal(child: &Child, name: &str) {
     );
 }
 
-/// An address that was free a moment ago, for a program that cannot say where it listens.
-fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
+/// Where a program listens, for one that cannot say so: the outbound and the admin address.
+#[cfg(target_os = "linux")]
+fn listens_at(child: &Child) -> Option<[SocketAddr; 2]> {
+    let id = child.id();
+    let open = fs::read_dir(format!("/proc/{id}/fd")).ok()?;
+    let open: Vec<_> = open
+        .filter_map(|fd| fs::read_link(fd.ok()?.path()).ok())
+        .collect();
+    let sockets = fs::read_to_string(format!("/proc/{id}/net/tcp")).ok()?;
+    let of_listener = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (local, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
+        let is_ours = open.contains(&format!("socket:[{inode}]").into());
+        let port = u16::from_str_radix(local.rsplit(':').next()?, 16).ok()?;
+        (is_ours && *state == "0A").then_some(SocketAddr::from(([127, 0, 0, 1], port)))
+    };
+    let found: Vec<_> = sockets.lines().filter_map(of_listener).collect();
+    let &[one, other] = &found[..] else {
+        return None;
+    };
+    let ready = "GET /ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    let is_admin = ask(other, ready).ends_with("LIVE\n");
+    Some(if is_admin { [one, other] } else { [other, one] })
 }
 
 /// A stdout whose reader has gone fails every write; one whose reader has stopped takes no more when the pipe is full.
@@ -138,28 +155,18 @@ fn outputs_that_take_nothing_stop_nothing() {
     folder.write("nobody.yaml", NOBODY);
     let full = || File::options().write(true).open("/dev/full").unwrap();
     for runtime in ["tokio", "auto"] {
-        let [outbound, admin] = [free(), free()];
-        let [at, admin_at] = [outbound, admin].map(|addr| addr.to_string());
-        let more = [
-            "--outbound",
-            &at,
-            "--admin",
-            &admin_at,
-            "--access-log",
-            "text",
-            "--runtime",
-            runtime,
-        ];
+        let more = ["--access-log", "text", "--runtime", runtime];
         let mut child = command(&folder.0, &more)
             .stdout(full())
             .stderr(full())
             .spawn()
             .unwrap();
-        for addr in [admin, outbound] {
-            while TcpStream::connect(addr).is_err() {
-                thread::yield_now();
+        let [outbound, admin] = loop {
+            match listens_at(&child) {
+                Some(found) => break found,
+                None => thread::yield_now(),
             }
-        }
+        };
         many_requests(outbound);
         while dropped(admin, "access_log_lines") < REQUESTS {
             thread::yield_now();
