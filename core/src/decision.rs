@@ -16,7 +16,7 @@ pub use flags::{ResponseFlag, ResponseFlags};
 pub use hashing::{HashedBy, LoadBound, RequestHash};
 pub use picked::{LocalityChoice, Picked, PickedBy};
 pub use record::{
-    Attempt, AttemptEnd, Followed, MirrorFate, Mirrored, RateLimitSeen, Record, RouteDecision,
-    Timeouts,
+    Attempt, AttemptEnd, Followed, GONE, MirrorFate, Mirrored, RateLimitSeen, Record,
+    RouteDecision, Timeouts,
 };
 pub use story::{Opening, Story};

@@ -8,7 +8,7 @@ use std::io::Write as _;
 use core::net::SocketAddr;
 use serde::Serialize;
 
-use super::record::{Attempt, Record, RouteDecision};
+use super::record::{Attempt, GONE, Record, RouteDecision};
 use crate::message::Known;
 use crate::snapshot::{Action, Cluster, DestinationCluster, Rule, Snapshot, UnknownHosts};
 use crate::time::Duration;
@@ -217,6 +217,7 @@ fn upstream_host<'a>(record: &'a Record, snapshot: &'a Snapshot) -> Option<Cow<'
     let attempt = record.attempt()?;
     Some(match attempt.endpoint(snapshot) {
         Some(endpoint) => Cow::Borrowed(&endpoint.text),
+        None if attempt.endpoint == GONE => return None,
         None => String::from_utf8_lossy(&record.request.authority),
     })
 }

@@ -140,12 +140,15 @@ pub enum Followed {
     RetriesFull(RetriesFull),
 }
 
+/// The position of an endpoint that the configuration in use does not have any more.
+pub const GONE: u32 = u32::MAX;
+
 /// One attempt to have the request answered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
     /// The cluster; `None` for the passthrough of a host that no service has.
     pub cluster: Option<ClusterId>,
-    /// The position of the endpoint in the cluster; 0 for passthrough.
+    /// The position of the endpoint in the cluster; 0 for passthrough, and [`GONE`] if a reload has taken it away since.
     pub endpoint: u32,
     /// Why that endpoint.
     pub picked: Picked,

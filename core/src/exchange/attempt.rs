@@ -273,6 +273,9 @@ impl Exchange {
 
     pub(super) fn on_backed_off(&mut self, ambient: Ambient, worker: &mut Worker) {
         self.up.state = State::None;
+        if self.aside.is_none() {
+            request::catch_up(&mut self.record, worker.view());
+        }
         let context = Context {
             peer: &self.peer,
             upgrade: self.call.begins.upgrade.as_deref(),

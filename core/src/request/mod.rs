@@ -4,6 +4,7 @@
 //! and write what was decided into the request's [`Record`]. They own none of the policies' rules, and they wait for
 //! nothing: the exchange carries a verdict out and comes back with what became of it.
 
+mod catch_up;
 mod failure;
 mod forward;
 mod grpc;
@@ -16,6 +17,7 @@ mod reply;
 pub mod response_time;
 mod stream;
 
+pub use catch_up::catch_up;
 pub use failure::{
     Failure, Judged, after_response, may_retry, on_attempt_failed, on_route_timeout,
     on_try_too_long, retries_are_written, retry,

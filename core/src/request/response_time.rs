@@ -45,7 +45,10 @@ fn watched(record: &Record) -> Option<(&Cluster, &Attempt)> {
 }
 
 fn observe(answer: Answer, cluster: &Cluster, attempt: &Attempt, now: Instant) {
-    let host = &cluster.endpoints[attempt.endpoint as usize].state;
+    let Some(endpoint) = cluster.endpoints.get(attempt.endpoint as usize) else {
+        return;
+    };
+    let host = &endpoint.state;
     let sample = peak_ewma::sample(answer, host, now);
     host.response_time().observe(sample, now);
 }

@@ -7,7 +7,7 @@ use crate::cluster::{Counted, RetriesFull};
 use crate::decision::details::{Overflow, ResetReason};
 use crate::decision::hashing::HashedBy;
 use crate::decision::picked::{LocalityChoice, Picked, PickedBy};
-use crate::decision::record::{Attempt, AttemptEnd, Followed, Record};
+use crate::decision::record::{Attempt, AttemptEnd, Followed, GONE, Record};
 use crate::snapshot::HashPolicy;
 
 /// Tells one attempt over two lines or three.
@@ -23,7 +23,11 @@ pub(super) fn tell(
         .view
         .as_ref()
         .and_then(|view| attempt.endpoint(&view.snapshot));
-    let address = endpoint.map_or("original destination", |endpoint| &*endpoint.text);
+    let address = match endpoint {
+        Some(endpoint) => &*endpoint.text,
+        None if attempt.endpoint == GONE => "an endpoint that is gone",
+        None => "original destination",
+    };
     write!(f, "  attempt {number:<4} {address}")?;
     if let Some(endpoint) = endpoint.filter(|endpoint| !endpoint.locality.is_empty()) {
         write!(f, " in {}", endpoint.locality)?;

@@ -5,6 +5,7 @@ use crate::cluster::Registry;
 use crate::compile::{Answers, Workload, compile};
 use crate::config::load::{Source, load};
 use crate::config::mesh::MeshConfig;
+use crate::snapshot::Address;
 
 /// Compiles one configuration after another, whose endpoints stay the same ones where they are named again.
 #[derive(Default)]
@@ -99,6 +100,74 @@ fn a_connection_is_kept_only_to_an_endpoint_that_is_still_named() {
             let left = usize::from(fate == Kept);
             assert_eq!(d.worker.idle_connections(), left, "{case}");
         }
+    }
+}
+
+/// Who removes an endpoint stops it next: a request that knows no other finds the new ones when it tries again.
+#[test]
+fn a_retry_finds_the_endpoints_that_are_there_now() {
+    let moved = SERVICE.replace("10.0.0.1", "10.0.0.2");
+    let grown = SERVICE.replace(
+        "10.0.0.1}",
+        "10.0.0.0}, {address: 10.0.0.1}, {address: 10.0.0.2}",
+    );
+    let rule = "---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: h}
+spec: {hosts: [h.test], http: [{timeout: 5s, route: [{destination: {host: h.test}}]}]}
+";
+    let ruled = format!("{moved}{rule}");
+    let other = format!(
+        "{moved}---{}",
+        SERVICE
+            .replace("h.test", "a.test")
+            .replace("name: h", "name: a")
+    );
+    for (why, after, tried, told) in [
+        ("nothing changes", SERVICE, &[1][..], "10.0.0.1"),
+        (
+            "the endpoint moves",
+            &*moved,
+            &[2],
+            "an endpoint that is gone",
+        ),
+        ("others come", &*grown, &[0, 2], "10.0.0.1"),
+        ("another rule holds", &*ruled, &[1], "10.0.0.1"),
+        (
+            "another service comes, and numbers move",
+            &*other,
+            &[1],
+            "10.0.0.1",
+        ),
+        ("the service goes", "", &[1], "10.0.0.1"),
+    ] {
+        let mut compiler = Compiler::default();
+        let mut d = Driver::with(compiler.snapshot(SERVICE));
+        d.sends(Side::Downstream, GET);
+        d.outputs();
+        d.worker.adopt(compiler.snapshot(after), d.now);
+        d.input(Input::ConnectFailed(ConnectFault::Refused));
+        let (at, timer) = d.interest.deadline.unwrap();
+        assert_eq!(timer, Timer::Backoff, "{why}");
+        d.now = at;
+        d.input(Input::Deadline);
+        let outputs = d.outputs();
+        let goes_to = |last: &u8| {
+            let to = Address::Socket(([10, 0, 0, *last], 80).into());
+            outputs.contains(&Output::Connect(to))
+        };
+        assert!(tried.iter().any(goes_to), "{why}: {outputs:?}");
+        d.input(Input::Connected);
+        d.receives(Side::Upstream);
+        d.sends(Side::Upstream, OK);
+        let answer = d.receives(Side::Downstream);
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{why}: {answer}");
+        let story = d.exchange.record().story().to_string();
+        assert!(
+            story.contains(&format!("attempt 1    {told}")),
+            "{why}: {story}"
+        );
     }
 }
 
