@@ -117,6 +117,11 @@ impl Joint {
         driven.exchange.space(side, worker)
     }
 
+    /// Nothing was read into [`Joint::space`] after all.
+    pub fn leave_space(&self, driven: &mut Driven) {
+        driven.exchange.leave_space(&mut self.worker.borrow_mut());
+    }
+
     /// What the connections of this worker hold in memory.
     #[must_use]
     pub fn buffered(&self) -> Buffered {

@@ -317,12 +317,16 @@ impl<S: System> Io<S> {
         if ready!(stream.poll_readable(cx)).is_err() {
             return Poll::Ready(Input::Broken(side));
         }
-        let read = ready!(stream.poll_read(cx, shared.joint.space(driven, side)));
-        Poll::Ready(match read {
-            Ok(0) => Input::Eof(side),
-            Ok(count) => Input::Read(side, count),
-            Err(_) => Input::Broken(side),
-        })
+        match stream.poll_read(cx, shared.joint.space(driven, side)) {
+            Poll::Ready(Ok(0)) => Poll::Ready(Input::Eof(side)),
+            Poll::Ready(Ok(count)) => Poll::Ready(Input::Read(side, count)),
+            Poll::Ready(Err(_)) => Poll::Ready(Input::Broken(side)),
+            Poll::Pending => {
+                // A fresh socket is called readable until it is asked, and most clients connect some time before they speak.
+                shared.joint.leave_space(driven);
+                Poll::Pending
+            }
+        }
     }
 
     fn poll_connect(&mut self, cx: &mut Context<'_>) -> Poll<Input> {

@@ -24,6 +24,11 @@ impl Exchange {
         }
     }
 
+    /// Nothing was read into [`Exchange::space`] after all.
+    pub fn leave_space(&mut self, worker: &mut Worker) {
+        self.return_buffers(worker);
+    }
+
     /// Bytes of messages and tunnels that are held now.
     pub(super) fn buffered(&self) -> usize {
         let (client, endpoint) = (&self.down.connection, &self.up.connection);

@@ -75,6 +75,20 @@ fn who_waits_for_an_endpoint_holds_no_memory() {
 }
 
 #[test]
+fn a_read_that_finds_nothing_leaves_nothing() {
+    let mut d = Driver::new();
+    for has_spoken in [false, true] {
+        if has_spoken {
+            d.sends(Side::Downstream, b"GET / HT");
+        }
+        let before = room(&d);
+        d.exchange.space(Side::Downstream, &mut d.worker);
+        d.exchange.leave_space(&mut d.worker);
+        assert_eq!(room(&d), before);
+    }
+}
+
+#[test]
 fn a_silent_tunnel_holds_no_memory() {
     let mut d = Driver::new();
     d.round(
