@@ -160,3 +160,34 @@ fn trailers_go_only_to_a_client_that_takes_them() {
         assert!(client.ends_with(&format!("ok{end}")), "{field}: {client}");
     }
 }
+
+/// A client that goes on sending would meet a reset, which can overtake the response.
+#[test]
+fn who_is_refused_in_the_middle_of_a_body_is_read_until_the_response_has_left() {
+    let settings = WorkerSettings {
+        max_request_body: Some(4),
+        ..WorkerSettings::default()
+    };
+    let chunked = "POST /a HTTP/1.1\r\nHost: h.test\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for (body, status) in [("8\r\nabcdefgh", "413"), ("z\r\n", "400")] {
+        let mut d = Driver::new();
+        d.worker = Worker::new(d.worker.view().snapshot.clone(), settings, 1);
+        d.exchange = Exchange::accept(*d.exchange.peer(), Instant::ZERO, &d.worker);
+        d.drain();
+        d.sends(Side::Downstream, chunked.as_bytes());
+        d.input(Input::Connected);
+        d.receives(Side::Upstream);
+        d.sends(Side::Downstream, body.as_bytes());
+        let client = d.receives(Side::Downstream);
+        let line = format!("HTTP/1.1 {status} ");
+        assert!(client.starts_with(&line), "{client}");
+        let outputs = d.outputs();
+        let end = [Output::Ended, Output::ShutdownWrite(Side::Downstream)];
+        assert!(outputs.ends_with(&end), "{status}: {outputs:?}");
+        assert!(d.interest.read_downstream, "{status}");
+        d.sends(Side::Downstream, b"more of it");
+        assert_eq!(d.outputs(), [], "{status}");
+        d.input(Input::Eof(Side::Downstream));
+        assert!(d.outputs().contains(&Output::Done), "{status}");
+    }
+}
