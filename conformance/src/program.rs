@@ -41,6 +41,9 @@ use running::{Control, Running, Signals, Watched};
 /// What takes longer than this no test waits for; the case names one that plays it for real.
 pub const LONGEST: Duration = Duration::from_secs(300);
 
+/// Slots that a case is played in, one after the other, when a port of one is taken.
+const SLOTS_TRIED: u32 = 3;
+
 /// A program, and how it is started and told things.
 #[derive(Clone, Debug)]
 pub struct Program {
@@ -82,10 +85,18 @@ impl Program {
     }
 
     fn once(&self, case: &Case, stop: watch::Receiver<bool>) -> io::Result<Outcome> {
-        let played = match Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => LocalSet::new().block_on(&runtime, self.play(case, stop)),
+        let play = || match Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => LocalSet::new().block_on(&runtime, self.play(case, stop.clone())),
             Err(error) => Err(error.into()),
         };
+        // Somebody else on this machine may take a port between the look at it and its use.
+        let taken = |played: &Result<_, Trouble>| matches!(played, Err(Trouble::Case(error)) if error.kind() == io::ErrorKind::AddrInUse);
+        let mut played = play();
+        for _ in 1..SLOTS_TRIED {
+            if taken(&played) {
+                played = play();
+            }
+        }
         match played {
             Ok(outcome) => Ok(outcome),
             Err(Trouble::Program(error)) => Err(error),

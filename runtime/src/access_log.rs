@@ -194,14 +194,19 @@ impl LogBuffer {
 mod tests {
     use super::*;
 
-    /// Takes so many bytes, at most three in a call, then fails.
+    /// Takes so many bytes, at most three in a call, then fails. Every other call is interrupted by a signal.
     struct Writer {
         takes: usize,
         flushes: bool,
+        was_interrupted: bool,
     }
 
     impl Write for Writer {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.was_interrupted = !self.was_interrupted;
+            if self.was_interrupted {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
             let taken = bytes.len().min(3).min(self.takes);
             self.takes -= taken;
             match taken {
@@ -233,8 +238,64 @@ mod tests {
                 bytes: b"one1\ntwo2\nsix6\n".to_vec(),
                 lines: 3,
             };
-            let mut writer = Writer { takes, flushes };
+            let mut writer = Writer {
+                takes,
+                flushes,
+                was_interrupted: false,
+            };
             assert_eq!(write(&block, &mut writer), lost, "{takes} {flushes}");
         }
+    }
+
+    /// A worker's end whose blocks are looked at.
+    fn buffer() -> (LogBuffer, Receiver<Block>) {
+        let (queue, blocks) = sync_channel(1);
+        let buffer = LogBuffer {
+            format: |_, _, out| out.extend_from_slice(b"a line\n"),
+            queue,
+            block: RefCell::default(),
+            flush_is_due: Cell::new(false),
+        };
+        (buffer, blocks)
+    }
+
+    fn request() -> Request {
+        let addr = "127.0.0.1:1".parse().unwrap();
+        Request {
+            peer: Peer {
+                remote: addr,
+                local: addr,
+                listener: outrigger_core::exchange::ListenerKind::Outbound,
+            },
+            upstream_local: None,
+            began: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn a_flush_is_asked_for_once_for_all_lines_that_wait() {
+        let (buffer, blocks) = buffer();
+        let (record, dropped) = (Record::default(), Counter::default());
+        for _ in 0..3 {
+            assert!(buffer.add(&record, &request(), &dropped));
+            assert!(!buffer.add(&record, &request(), &dropped));
+            buffer.flush(&dropped);
+            assert_eq!(blocks.try_recv().unwrap().lines, 2);
+        }
+        assert_eq!(dropped.value(), 0);
+    }
+
+    #[test]
+    fn each_line_that_finds_no_room_is_counted() {
+        let (buffer, blocks) = buffer();
+        let (record, dropped) = (Record::default(), Counter::default());
+        for (lines, want) in [(1, 0), (3, 3), (2, 5)] {
+            for _ in 0..lines {
+                buffer.add(&record, &request(), &dropped);
+            }
+            buffer.flush(&dropped);
+            assert_eq!(dropped.value(), want);
+        }
+        assert_eq!(blocks.try_recv().unwrap().lines, 1);
     }
 }

@@ -1,6 +1,11 @@
 //! Sockets of connections that idle or were given up: none answers somebody else, and none stays open unseen.
 
+use std::net::SocketAddr;
+use std::sync::Mutex;
 use std::thread;
+
+use outrigger_core::decision::Record;
+use outrigger_runtime::Request;
 
 use super::configured::{Setup, Sidecar, service};
 use super::support::{Client, Endpoints, ok};
@@ -112,4 +117,50 @@ fn a_connection_that_another_worker_gave_up_is_closed() {
         endpoint.send(&ok(""));
         client.message().unwrap();
     }
+}
+
+/// What the access log says of the connection to the endpoint is about the one that was used, whoever made it.
+#[test]
+fn the_log_names_our_address_on_the_connection_that_was_used() {
+    static LOGGED: Mutex<Vec<(Vec<u8>, Option<SocketAddr>)>> = Mutex::new(Vec::new());
+    fn format(record: &Record, request: &Request, _: &mut Vec<u8>) {
+        let path = record.request.path.clone();
+        LOGGED.lock().unwrap().push((path, request.upstream_local));
+    }
+    let endpoints = Endpoints::listen();
+    let setup = Setup {
+        format: Some(format),
+        ..Setup::default()
+    };
+    let sidecar = setup.start(&service(&[endpoints.addr], "", ""));
+    let [mut one, mut other] = [sidecar.client(), sidecar.client()];
+    let ask = |client: &mut Client, path: &str| {
+        client.send(&format!("GET {path} HTTP/1.1\r\nhost: app.test\r\n\r\n"));
+    };
+    let answer = |endpoint: &mut Client| {
+        endpoint.message().unwrap();
+        endpoint.send(&ok(""));
+    };
+    // Two connections, of which the second client's is kept last and used first.
+    ask(&mut one, "/1");
+    let mut first = endpoints.accept();
+    ask(&mut other, "/2");
+    let mut second = endpoints.accept();
+    answer(&mut first);
+    one.message().unwrap();
+    answer(&mut second);
+    other.message().unwrap();
+    ask(&mut one, "/3");
+    answer(&mut second);
+    one.message().unwrap();
+    let ours = [&first, &second].map(|c| c.stream.peer_addr().unwrap());
+    // The last one ends a moment after its client has all of it.
+    while LOGGED.lock().unwrap().len() < 3 {
+        thread::yield_now();
+    }
+    let mut logged = LOGGED.lock().unwrap().clone();
+    logged.sort();
+    let want = [("/1", ours[0]), ("/2", ours[1]), ("/3", ours[1])];
+    let want = want.map(|(path, at)| (path.as_bytes().to_vec(), Some(at)));
+    assert_eq!(logged, want);
 }

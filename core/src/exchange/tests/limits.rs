@@ -301,6 +301,55 @@ fn a_connection_is_not_kept_while_another_worker_waits_for_one() {
     h.closes();
 }
 
+/// Envoy's LIFO: connections that are not needed any more expire, whatever the order in which requests come.
+#[test]
+fn the_connection_that_was_kept_last_is_used_first() {
+    let mut h = House::new("tcp: {maxConnections: 3}", &[0, 0, 0]);
+    for at in 0..3 {
+        h.runs(at);
+    }
+    for at in 0..3 {
+        h.ends(at);
+    }
+    h.asks(0);
+    assert_eq!(h.told[0].last(), Some(&Output::Reuse(ConnectionId(2))));
+    h.asks(1);
+    assert_eq!(h.told[1].last(), Some(&Output::Reuse(ConnectionId(1))));
+}
+
+#[test]
+fn an_idle_connection_of_another_cluster_is_no_place_for_who_waits() {
+    let other = SERVICE
+        .replace("name: h}", "name: i}")
+        .replace("h.test", "i.test");
+    let policy = |name: &str| {
+        format!(
+            "---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: {name}}}
+spec: {{host: {name}.test, trafficPolicy: {{connectionPool: {{tcp: {{maxConnections: 1}}}}}}}}
+"
+        )
+    };
+    let rules = format!("{SERVICE}---{other}{}{}", policy("h"), policy("i"));
+    let mut h = House::with(snapshot(&rules), &[0, 0, 0]);
+    h.sends(
+        0,
+        Side::Downstream,
+        b"GET / HTTP/1.1\r\nHost: i.test\r\n\r\n",
+    );
+    h.input(0, Input::Connected);
+    h.receives(0, Side::Upstream);
+    h.ends(0);
+    h.runs(1);
+    h.asks(2);
+    assert!(h.waits(2));
+    assert_eq!(h.workers[0].idle_connections(), 1, "{:?}", h.told);
+    h.ends(1);
+    assert_eq!(h.told[2].last(), Some(&Output::Reuse(ConnectionId(1))));
+}
+
 #[test]
 fn requests_are_limited_over_all_workers() {
     let mut h = House::new("http: {http2MaxRequests: 1}", &[0, 1]);
