@@ -53,7 +53,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs the command and says how it went.
 pub(crate) fn demo(args: &DemoArgs) -> ExitCode {
-    if let Err(told) = chance::can_fail(args.requests) {
+    if let Err(told) = chance::says_something(args.requests) {
         anstream::eprintln!("error: {told}");
         return ExitCode::from(USAGE);
     }
