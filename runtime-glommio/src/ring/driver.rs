@@ -56,7 +56,7 @@ impl Kind {
 /// Everything of one thread that the kernel works on.
 #[derive(Debug)]
 pub(super) struct Driver {
-    queue: Queue,
+    pub(super) queue: Queue,
     pub(super) buffers: Buffers,
     pub(super) sockets: Slab<Socket>,
     pub(super) listeners: Slab<Accepts>,
@@ -213,7 +213,11 @@ impl Driver {
             self.cancel(Kind::Connect.of(number));
         }
         match self.sockets[number].sending {
-            Sending::Taken(..) if !reset => self.lingering.push((now, number)),
+            Sending::Taken(..) if !reset => {
+                self.lingering.push((now, number));
+                // Its client waits for the end.
+                self.queue.is_awaited();
+            }
             Sending::Taken(..) | Sending::Watched => self.cancel(Kind::Send.of(number)),
             Sending::Idle => {}
         }

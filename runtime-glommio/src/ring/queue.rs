@@ -31,8 +31,8 @@ pub(super) enum Wait {
     AtMost(Duration),
 }
 
-/// For so long a wait may hope for more than one completion, in microseconds. It passes only when a short send does not
-/// complete at once, because its peer has not read for long. A timer that is nearer than the system's own tick would cost
+/// For so long a wait may hope for more than one completion, in microseconds. It passes only when a short send that nobody
+/// waits for does not complete at once, because its peer has not read for long. A timer that is nearer than the system's own tick would cost
 /// more, at each wait of a thread that has little to do, than the call that is saved.
 const HOPE: u32 = 10_000;
 
@@ -96,6 +96,18 @@ impl Queue {
     /// The entry pushed last is a short send: it nearly always completes while it is submitted, and nobody waits for it.
     pub(super) fn last_is_quiet(&mut self) {
         self.quiet += 1;
+    }
+
+    /// Somebody waits for a short send after all: to send more, to say that it was the last, or to close.
+    pub(super) fn is_awaited(&mut self) {
+        // It may have been submitted before; then a wait ends early once.
+        self.quiet = self.quiet.saturating_sub(1);
+    }
+
+    /// How many completions a wait would hope for besides one.
+    #[cfg(test)]
+    pub(super) const fn quiet(&self) -> usize {
+        self.quiet
     }
 
     /// Submits what is in the queue, lets the kernel make completions, and waits for one if it may.

@@ -148,6 +148,11 @@ impl Rig {
         self.ring.driver.borrow().sockets.len()
     }
 
+    /// Sends that nobody waits for.
+    fn quiet(&self) -> usize {
+        self.ring.driver.borrow().queue.quiet()
+    }
+
     /// Provided buffers that are filled and not given back.
     fn lent(&self) -> usize {
         usize::from(self.ring.driver.borrow().buffers.lent)

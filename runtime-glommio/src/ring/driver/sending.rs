@@ -37,6 +37,9 @@ impl Driver {
             return Poll::Ready(Err(error(failed)));
         }
         if !matches!(socket.sending, Sending::Idle) {
+            if socket.writer.is_none() && matches!(socket.sending, Sending::Taken(..)) {
+                self.queue.is_awaited();
+            }
             wait(&mut socket.writer, cx);
             return Poll::Pending;
         }
@@ -115,8 +118,9 @@ impl Driver {
     pub(in crate::ring) fn shutdown_write(&mut self, number: usize) {
         let socket = &mut self.sockets[number];
         socket.is_last = true;
-        if !matches!(socket.sending, Sending::Taken(..)) {
-            shut(&socket.fd);
+        match socket.sending {
+            Sending::Taken(..) => self.queue.is_awaited(),
+            Sending::Idle | Sending::Watched => shut(&socket.fd),
         }
     }
 

@@ -13,8 +13,8 @@ use outrigger_core::outbox::Outbox;
 use outrigger_runtime::{Listener as _, Stream as _};
 use socket2::{Domain, SockRef, Socket, Type};
 
-use super::super::connect;
 use super::super::driver::LINGER;
+use super::super::{Stream, connect};
 use super::{MUCH, Rig, pattern, rig};
 
 /// The peer of a stream that is dropped while it sends more than the system takes, and how much was taken from it.
@@ -241,4 +241,49 @@ fn everything_may_be_dropped_while_it_is_under_way() {
     let mut got = Vec::new();
     let _ = peer.read_to_end(&mut got);
     assert!(got.len() < taken && got == pattern(0, got.len()));
+}
+
+fn holding(bytes: &'static [u8]) -> Outbox {
+    let mut outbox = Outbox::default();
+    outbox.put_bytes(Bytes::from_static(bytes));
+    outbox
+}
+
+/// Otherwise a wait would hope for more than the completion that is waited for, and each of two answers to one write, or
+/// the end of a connection that closes, would come a hundredth of a second late.
+#[test]
+fn a_short_send_that_is_waited_for_is_not_quiet() {
+    let Some(mut rig) = rig() else { return };
+    type Waits = fn(Stream, &mut Context<'_>) -> Option<Stream>;
+    let ways: [Waits; 3] = [
+        |mut stream, cx| {
+            for _ in 0..2 {
+                assert!(stream.poll_write(cx, &holding(b"more")).is_pending());
+            }
+            Some(stream)
+        },
+        |stream, _| {
+            stream.shutdown_write();
+            Some(stream)
+        },
+        |stream, _| {
+            drop(stream);
+            None
+        },
+    ];
+    for waits in ways {
+        let (mut stream, _peer) = rig.pair();
+        let (mut other, _its_peer) = rig.pair();
+        let mut cx = Context::from_waker(Waker::noop());
+        for stream in [&mut stream, &mut other] {
+            assert!(stream.poll_write(&mut cx, &holding(b"first")).is_ready());
+        }
+        assert_eq!(rig.quiet(), 2);
+        let stream = waits(stream, &mut cx);
+        assert_eq!(rig.quiet(), 1, "the other one's still is");
+        rig.wait();
+        drop((stream, other));
+        rig.turn();
+    }
+    rig.at_rest();
 }
