@@ -31,3 +31,4 @@ pub mod snapshot;
 pub mod stream;
 pub mod time;
 pub mod worker;
+mod xxhash;

@@ -19,8 +19,9 @@ use crate::cluster::{HostKey, Registry};
 use crate::config::destination_rule::{
     ExtendedLb, LoadBalancerPolicy, LoadBalancerSettings, SimpleLb, TrafficPolicy,
 };
-use crate::policy::hash::SharedTables;
-use crate::snapshot::{Balancing, Cluster, ClusterId, DestinationCluster, Endpoint, WarmUp};
+use crate::snapshot::{
+    Balancing, Cluster, ClusterId, DestinationCluster, Endpoint, SharedTables, WarmUp,
+};
 
 /// The clusters of a snapshot, by name.
 #[derive(Debug, Default)]

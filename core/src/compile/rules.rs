@@ -10,10 +10,9 @@ use super::conditions;
 use super::delegation::Expanded;
 use super::resources::ResourceTable;
 use crate::config::virtual_service::HttpMatchRequest;
-use crate::policy::RuleIndex;
 use crate::snapshot::{
     Action, Condition, Destination, DestinationCluster, Forward, HeaderOps, Origin, RetryPolicy,
-    Rule,
+    Rule, RuleIndex,
 };
 
 /// From this many rules on a virtual host gets an index.
@@ -28,7 +27,8 @@ pub(super) struct Rules {
 
 impl From<Vec<Rule>> for Rules {
     fn from(list: Vec<Rule>) -> Self {
-        let index = (list.len() >= INDEX_FROM).then(|| Arc::new(RuleIndex::new(&list)));
+        let conditions = list.iter().map(|rule| &rule.condition);
+        let index = (list.len() >= INDEX_FROM).then(|| Arc::new(RuleIndex::new(conditions)));
         Self {
             list: list.into(),
             index,

@@ -11,7 +11,6 @@ pub mod fault;
 pub mod grpc_timeout;
 pub mod hash;
 pub mod header_ops;
-mod index;
 pub mod locality;
 pub mod mirror;
 pub mod panic;
@@ -28,4 +27,3 @@ pub mod slow_start;
 pub mod timeouts;
 
 pub use balance::Balancer;
-pub use index::RuleIndex;

@@ -1,7 +1,7 @@
 //! Which rule of a virtual host a request falls under, and why another one does not apply.
 //!
 //! Owns the meaning of every match (Istio HTTPMatchRequest, Envoy route matching). The order of rules was settled when
-//! the snapshot was compiled; finding the first one quickly is `index`'s business.
+//! the snapshot was compiled; which few can be meant is known to the snapshot's rule index.
 
 use crate::message::RequestHead;
 use crate::snapshot::{
@@ -29,7 +29,10 @@ pub enum Mismatch<'a> {
 #[must_use]
 pub fn find(virtual_host: &VirtualHost, request: &RequestHead, scheme: &str) -> Option<usize> {
     match &virtual_host.index {
-        Some(index) => index.find(&virtual_host.rules, request, scheme),
+        Some(index) => index.find(request.path_only(), |at| {
+            let rule = virtual_host.rules.get(at);
+            rule.is_some_and(|rule| holds(&rule.condition, request, scheme))
+        }),
         None => virtual_host
             .rules
             .iter()
@@ -45,7 +48,7 @@ pub fn why_not<'a>(rule: &'a Rule, request: &RequestHead, scheme: &str) -> Optio
 
 /// Whether every part of a condition holds.
 #[must_use]
-pub(super) fn holds(condition: &Condition, request: &RequestHead, scheme: &str) -> bool {
+fn holds(condition: &Condition, request: &RequestHead, scheme: &str) -> bool {
     mismatch(condition, request, scheme).is_none()
 }
 
@@ -94,7 +97,7 @@ pub(super) fn text_matches(wanted: &TextMatch, text: &[u8]) -> bool {
 
 /// Holds a path without query against a uri match. A prefix is plain text: `/foo` matches `/foobar`.
 #[must_use]
-pub(super) fn path_matches(wanted: &PathMatch, path: &[u8]) -> bool {
+fn path_matches(wanted: &PathMatch, path: &[u8]) -> bool {
     match wanted {
         PathMatch::Exact {
             path: exact,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::hash_table::SharedTables;
 use super::hashing::{ConsistentHash, HashPolicy};
 use super::locality::LocalityPolicy;
 use crate::cluster::{
@@ -13,7 +14,6 @@ use crate::cluster::{
     ejection,
 };
 use crate::entropy::Entropy;
-use crate::policy::hash::SharedTables;
 use crate::time::{Duration, Instant};
 
 /// How long a connection may take to be made when nobody says (Istio).

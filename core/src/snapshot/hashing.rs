@@ -1,5 +1,5 @@
 //! Consistent hashing as configured (DestinationRule `loadBalancer.consistentHash`). Plain data; `policy::hash` hashes
-//! and looks up by it.
+//! by it, and `hash_table` is made by it.
 
 use super::matching::MatchedField;
 

@@ -1,4 +1,4 @@
-//! Compiled matches: what a request is held against. Plain data; `policy::route` does the comparing.
+//! Compiled matches and the conditions made of them: what a request is held against. Plain data; `policy::route` does the comparing.
 
 use core::ops::Range;
 
@@ -206,6 +206,41 @@ pub struct QueryMatch {
     pub name: Box<str>,
     /// What the value must be.
     pub value: TextMatch,
+}
+
+/// All conditions of one match entry; they must hold together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Condition {
+    /// On the path without query.
+    pub path: Option<PathMatch>,
+    /// On the method, case-sensitive.
+    pub method: Option<TextMatch>,
+    /// On the scheme.
+    pub scheme: Option<TextMatch>,
+    /// On the authority, with its port when it has one.
+    pub authority: Option<TextMatch>,
+    /// On header fields, `withoutHeaders` included.
+    pub fields: Box<[FieldMatch]>,
+    /// On query parameters.
+    pub query: Box<[QueryMatch]>,
+}
+
+impl Condition {
+    /// Whether it holds for every request.
+    #[must_use]
+    pub fn is_always(&self) -> bool {
+        self.path.is_none() && self.is_only_path()
+    }
+
+    /// Whether nothing but the path matters.
+    #[must_use]
+    pub fn is_only_path(&self) -> bool {
+        self.method.is_none()
+            && self.scheme.is_none()
+            && self.authority.is_none()
+            && self.fields.is_empty()
+            && self.query.is_empty()
+    }
 }
 
 #[cfg(test)]

@@ -5,21 +5,30 @@
 
 mod cluster;
 mod clusters;
+mod hash_table;
 mod hashing;
+mod header_ops;
 mod host_table;
 mod locality;
 mod matching;
+mod origin;
 mod rate_limit;
 mod re2;
 mod resilience;
 mod route;
+mod rule_index;
 
 pub use cluster::{Address, Balancing, Cluster, ClusterId, Endpoint, Limits, WarmUp};
 pub use clusters::Clusters;
+pub use hash_table::{HashTable, Share, SharedTables, shares};
 pub use hashing::{ConsistentHash, HashCookie, HashPolicy, HashTableKind, MAX_RING_SIZE};
+pub use header_ops::{FieldText, HeaderOps, HeaderValue, ValuePart};
 pub use host_table::{HostEntry, HostTable, PortEntry};
 pub use locality::{LocalityPolicy, LocalityWeight, ZoneAware};
-pub use matching::{FieldMatch, MatchedField, PathMatch, QueryMatch, Regex, RegexFault, TextMatch};
+pub use matching::{
+    Condition, FieldMatch, MatchedField, PathMatch, QueryMatch, Regex, RegexFault, TextMatch,
+};
+pub use origin::{Origin, ResourceId, ResourceRef};
 pub use rate_limit::{
     DescribedBy, Descriptor, EntryMatch, HeaderMatch, HostLimits, Limiter, Place, RateLimit,
     RateLimitId, SizedBucket,
@@ -29,10 +38,11 @@ pub use resilience::{
     RetryOn, RetryPolicy, StreamIdle,
 };
 pub use route::{
-    Action, Condition, CorsPolicy, Destination, DestinationCluster, DirectResponse, FieldText,
-    Forward, HeaderOps, HeaderValue, Mirror, Origin, PathRewrite, PodOf, Redirect, RedirectPath,
-    RedirectPort, ResourceId, ResourceRef, Rewrite, Rule, ValuePart, VirtualHost, VirtualHostId,
+    Action, CorsPolicy, Destination, DestinationCluster, DirectResponse, Forward, Mirror,
+    PathRewrite, PodOf, Redirect, RedirectPath, RedirectPort, Rewrite, Rule, VirtualHost,
+    VirtualHostId,
 };
+pub use rule_index::RuleIndex;
 
 use std::sync::Arc;
 

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use http::StatusCode;
 
+use super::header_ops::HeaderOps;
 use super::matching::{MatchedField, TextMatch};
+use super::origin::Origin;
 use super::resilience::PerMillion;
-use super::route::{HeaderOps, Origin};
 use crate::cluster::{Bucket, BucketSize, LimitCounts};
 
 /// Which rate limit of a snapshot.

@@ -1,6 +1,5 @@
 //! Virtual hosts and their rules, as `policy::route` reads them.
 
-use core::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -8,50 +7,17 @@ use serde::{Deserialize, Serialize};
 use http::StatusCode;
 
 use super::cluster::ClusterId;
-use super::matching::{FieldMatch, PathMatch, QueryMatch, Regex, TextMatch};
+use super::header_ops::HeaderOps;
+use super::matching::{Condition, Regex, TextMatch};
+use super::origin::Origin;
 use super::rate_limit::HostLimits;
 use super::resilience::{FaultPolicy, PerMillion, RetryPolicy, StreamIdle};
-use crate::message::FieldName;
-use crate::policy::RuleIndex;
+use super::rule_index::RuleIndex;
 use crate::time::Duration;
 
 /// Which virtual host of a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct VirtualHostId(pub u32);
-
-/// Which resource of a snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ResourceId(pub u32);
-
-/// A resource that rules came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ResourceRef {
-    /// `VirtualService`.
-    pub kind: Box<str>,
-    /// Its namespace.
-    pub namespace: Box<str>,
-    /// Its name.
-    pub name: Box<str>,
-    /// The file it was read from, as the user named it.
-    pub file: Box<str>,
-}
-
-impl fmt::Display for ResourceRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
-    }
-}
-
-/// Where a rule stands in the user's files.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
-    /// The resource.
-    pub resource: ResourceId,
-    /// The field path, such as `spec.http[2].match[0]`.
-    pub path: Box<str>,
-    /// The line in the resource's file, from 1.
-    pub line: u32,
-}
 
 /// The rules of one service port.
 #[derive(Clone, Debug, Default)]
@@ -88,41 +54,6 @@ pub struct Rule {
     pub condition: Condition,
     /// What it does. Shared by the match entries of one route.
     pub action: Arc<Action>,
-}
-
-/// All conditions of one match entry; they must hold together.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Condition {
-    /// On the path without query.
-    pub path: Option<PathMatch>,
-    /// On the method, case-sensitive.
-    pub method: Option<TextMatch>,
-    /// On the scheme.
-    pub scheme: Option<TextMatch>,
-    /// On the authority, with its port when it has one.
-    pub authority: Option<TextMatch>,
-    /// On header fields, `withoutHeaders` included.
-    pub fields: Box<[FieldMatch]>,
-    /// On query parameters.
-    pub query: Box<[QueryMatch]>,
-}
-
-impl Condition {
-    /// Whether it holds for every request.
-    #[must_use]
-    pub fn is_always(&self) -> bool {
-        self.path.is_none() && self.is_only_path()
-    }
-
-    /// Whether nothing but the path matters.
-    #[must_use]
-    pub fn is_only_path(&self) -> bool {
-        self.method.is_none()
-            && self.scheme.is_none()
-            && self.authority.is_none()
-            && self.fields.is_empty()
-            && self.query.is_empty()
-    }
 }
 
 /// What a rule does.
@@ -269,97 +200,6 @@ pub struct DirectResponse {
     pub body: bytes::Bytes,
     /// Route-level response operations.
     pub response: HeaderOps,
-}
-
-/// Header operations in the order they run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HeaderOps {
-    /// First these are removed.
-    pub remove: Box<[FieldName]>,
-    /// Then these are written, in this order.
-    pub write: Box<[(FieldName, HeaderValue)]>,
-    /// Requests only: a new authority (`set` of `Host` or `:authority`).
-    pub authority: Option<HeaderValue>,
-}
-
-impl HeaderOps {
-    /// Nothing to do.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.remove.is_empty() && self.write.is_empty() && self.authority.is_none()
-    }
-
-    /// Whether a value speaks of the request itself, so that the request as it came must be at hand.
-    #[must_use]
-    pub fn reads_request(&self) -> bool {
-        let values = self
-            .write
-            .iter()
-            .map(|(_, value)| value)
-            .chain(&self.authority);
-        values
-            .flat_map(|value| &value.parts)
-            .any(|part| matches!(part, ValuePart::Request(_)))
-    }
-}
-
-/// A value to write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeaderValue {
-    /// Overwrite (`set`) or append (`add`).
-    pub overwrite: bool,
-    /// Literal text and format operators.
-    pub parts: Box<[ValuePart]>,
-}
-
-/// The text of a header field in a header value. Names are in lower case.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FieldText {
-    /// Which field.
-    pub name: Box<str>,
-    /// The field to take when there is none of that name.
-    pub otherwise: Option<Box<str>>,
-    /// No more than so many bytes are taken.
-    pub length: Option<usize>,
-}
-
-impl From<&str> for FieldText {
-    fn from(name: &str) -> Self {
-        Self {
-            name: name.into(),
-            otherwise: None,
-            length: None,
-        }
-    }
-}
-
-/// A piece of a header value (Envoy format strings, the operators that concern a request).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ValuePart {
-    /// Plain text; `%%` is already one percent sign.
-    Literal(Box<str>),
-    /// `%REQ(name?other):length%`; pseudo headers are `:method`, `:path`, `:authority`, `:scheme`.
-    Request(FieldText),
-    /// `%RESP(name?other):length%`.
-    Response(FieldText),
-    /// `%DOWNSTREAM_REMOTE_ADDRESS%`, with or without port.
-    DownstreamRemoteAddress {
-        /// Leave the port out.
-        without_port: bool,
-    },
-    /// `%DOWNSTREAM_LOCAL_ADDRESS%`, with or without port.
-    DownstreamLocalAddress {
-        /// Leave the port out.
-        without_port: bool,
-    },
-    /// `%PROTOCOL%`.
-    Protocol,
-    /// `%UPSTREAM_HOST%`.
-    UpstreamHost,
-    /// `%ROUTE_NAME%`.
-    RouteName,
-    /// `%RESPONSE_CODE%`.
-    ResponseCode,
 }
 
 /// Cross-origin rules (VirtualService `corsPolicy`).

@@ -8,8 +8,7 @@ use super::Making;
 use super::pool::Positions;
 use crate::decision::{HashedBy, PickedBy};
 use crate::policy::hash::bounded_load::{self, Bound};
-use crate::policy::hash::{HashTable, shares};
-use crate::snapshot::{Cluster, ConsistentHash};
+use crate::snapshot::{Cluster, ConsistentHash, HashTable, shares};
 
 /// Endpoints that share a part of the hashes.
 #[derive(Clone, Debug)]

@@ -9,11 +9,11 @@ use std::io::Write as _;
 
 use smallvec::SmallVec;
 
-use super::xxhash::xxh64;
 use crate::decision::{HashedBy, RequestHash};
 use crate::message::{Headers, Known, RequestHead};
 use crate::policy::route;
 use crate::snapshot::{HashCookie, HashPolicy, MatchedField};
+use crate::xxhash::xxh64;
 
 /// A request, and whose it is.
 #[derive(Clone, Copy, Debug)]

@@ -8,8 +8,9 @@ use std::time::Instant;
 use outrigger_core::cluster::{
     AdaptiveConcurrency, AdaptiveLimit, Choice, ClusterState, Detector, RetryEvent,
 };
-use outrigger_core::policy::hash::HashTable;
-use outrigger_core::snapshot::{Balancing, Cluster, ConsistentHash, HashTableKind, RateLimit};
+use outrigger_core::snapshot::{
+    Balancing, Cluster, ConsistentHash, HashTable, HashTableKind, RateLimit,
+};
 use outrigger_core::worker::Buffered;
 use outrigger_runtime::{Handle, ListenerStats, MirrorStats};
 
@@ -264,7 +265,7 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use outrigger_core::policy::hash::shares;
+    use outrigger_core::snapshot::shares;
 
     #[test]
     fn tables_of_hashes_are_told_under_envoys_names() {

@@ -11,9 +11,8 @@ use crate::decision::Picked;
 use crate::entropy::Entropy;
 use crate::policy::Balancer;
 use crate::policy::balance::Context;
-use crate::policy::hash::SharedTables;
 use crate::snapshot::{
-    Address, Balancing, Endpoint, HashTableKind, LocalityPolicy, LocalityWeight,
+    Address, Balancing, Endpoint, HashTableKind, LocalityPolicy, LocalityWeight, SharedTables,
 };
 use crate::time::Instant;
 

@@ -4,7 +4,7 @@ use twox_hash::XxHash64;
 
 /// The hash of some bytes.
 #[must_use]
-pub(super) fn xxh64(bytes: &[u8], seed: u64) -> u64 {
+pub(crate) fn xxh64(bytes: &[u8], seed: u64) -> u64 {
     XxHash64::oneshot(seed, bytes)
 }
 

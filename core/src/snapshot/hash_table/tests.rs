@@ -3,8 +3,8 @@
 
 use super::fixture::{hosts, keys};
 use super::table::HashTable;
-use super::xxhash::xxh64;
 use crate::snapshot::HashTableKind::{self, Maglev, Ring};
+use crate::xxhash::xxh64;
 
 fn user(number: u32) -> u64 {
     xxh64(format!("user-{number}").as_bytes(), 0)

@@ -5,7 +5,9 @@ use std::sync::{Arc, LazyLock};
 use proptest::prelude::*;
 
 use super::*;
-use crate::snapshot::{Action, Condition, Forward, Regex, TextMatch};
+use crate::message::RequestHead;
+use crate::policy::route;
+use crate::snapshot::{Action, Forward, Regex, Rule, TextMatch};
 
 fn rule(path: Option<PathMatch>, post_only: bool) -> Rule {
     Rule {
@@ -18,6 +20,18 @@ fn rule(path: Option<PathMatch>, post_only: bool) -> Rule {
         },
         action: Arc::new(Action::Forward(Forward::default())),
     }
+}
+
+fn index_of(rules: &[Rule]) -> RuleIndex {
+    RuleIndex::new(rules.iter().map(|rule| &rule.condition))
+}
+
+fn holds(rule: &Rule, request: &RequestHead) -> bool {
+    route::why_not(rule, request, "http").is_none()
+}
+
+fn find(index: &RuleIndex, rules: &[Rule], request: &RequestHead) -> Option<usize> {
+    index.find(request.path_only(), |at| holds(&rules[at], request))
 }
 
 /// Regexes over the same alphabet, made once: to make one takes longer than all that is asked of it here.
@@ -70,11 +84,11 @@ proptest! {
         targets in prop::collection::vec((text("/[abAB/]{0,6}(\\?a)?"), any::<bool>()), 1..30),
     ) {
         let rules: Vec<Rule> = kinds.into_iter().map(|(path, post_only)| rule(path, post_only)).collect();
-        let index = RuleIndex::new(&rules);
+        let index = index_of(&rules);
         for (target, post) in targets {
             let request = request(if post { "POST" } else { "GET" }, &target);
-            let scanned = rules.iter().position(|r| route::holds(&r.condition, &request, "http"));
-            prop_assert_eq!(index.find(&rules, &request, "http"), scanned, "{}", target);
+            let scanned = rules.iter().position(|rule| holds(rule, &request));
+            prop_assert_eq!(find(&index, &rules, &request), scanned, "{}", target);
         }
     }
 }
@@ -90,7 +104,7 @@ fn the_first_regex_is_found_in_one_pass() {
         .collect();
     rules.push(rule(regex("/item/.*"), false));
     rules.push(rule(None, false));
-    let index = RuleIndex::new(&rules);
+    let index = index_of(&rules);
     assert!(index.regex.all.is_some());
     // Path, where the candidates begin, the rule of a GET.
     for (path, from, found) in [
@@ -102,7 +116,7 @@ fn the_first_regex_is_found_in_one_pass() {
     ] {
         let candidates = index.regex.candidates(path.as_bytes());
         assert_eq!(candidates.first().copied(), from, "{path}");
-        let got = index.find(&rules, &request("GET", path), "http");
+        let got = find(&index, &rules, &request("GET", path));
         assert_eq!(got, Some(found), "{path}");
     }
 }
@@ -112,9 +126,9 @@ fn regexes_are_matched_without_allocation() {
     let rules: Vec<Rule> = (0..50)
         .map(|i| rule(regex(&format!("/(a|b){i}/.*")), false))
         .collect();
-    let index = RuleIndex::new(&rules);
+    let index = index_of(&rules);
     let request = request("GET", "/b42/x");
-    let find = || assert_eq!(index.find(&rules, &request, "http"), Some(42));
+    let find = || assert_eq!(find(&index, &rules, &request), Some(42));
     find(); // the program's memory of states is made once for each thread
     let counted = allocation_counter::measure(find);
     assert_eq!(counted.count_total, 0);
@@ -129,7 +143,7 @@ fn five_thousand_exact_paths_leave_few_candidates() {
             rule(Some(PathMatch::Exact { path, ignore_case }), i % 3 == 0)
         })
         .collect();
-    let index = RuleIndex::new(&rules);
+    let index = index_of(&rules);
     for number in [4321, 4320, 4323] {
         let path = format!("/service/{number}");
         let tables = [&index.exact, &index.exact_any_case];
@@ -138,7 +152,7 @@ fn five_thousand_exact_paths_leave_few_candidates() {
             .map(|filed| filed.conditional.len() + usize::from(filed.certain != NONE))
             .sum();
         assert_eq!(candidates, 1, "{path}");
-        let found = index.find(&rules, &request("POST", &path), "http");
+        let found = find(&index, &rules, &request("POST", &path));
         assert_eq!(found, Some(number));
     }
 }
@@ -154,13 +168,13 @@ fn five_thousand_prefixes_leave_few_candidates() {
     let rules: Vec<Rule> = (0..5000)
         .map(|i| rule(prefix(format!("/service/{i:04}/")), i % 2 == 0))
         .collect();
-    let index = RuleIndex::new(&rules);
+    let index = index_of(&rules);
     let request = request("POST", "/service/4321/x");
     let mut candidates = Candidates::new();
     index.prefix.collect(&request.path, &mut candidates);
     assert_eq!(candidates.certain, 4321);
     assert!(candidates.lists.is_empty());
-    assert_eq!(index.find(&rules, &request, "http"), Some(4321));
+    assert_eq!(find(&index, &rules, &request), Some(4321));
 }
 
 #[test]
@@ -178,12 +192,10 @@ fn nested_prefixes_are_walked_by_length_alone() {
             )
         })
         .collect();
-    let index = RuleIndex::new(&rules);
+    let index = index_of(&rules);
     for len in [1, 5, 6, 7, 150, 199, 250] {
         let request = request("GET", &"/".repeat(len));
-        let scanned = rules
-            .iter()
-            .position(|r| route::holds(&r.condition, &request, "http"));
-        assert_eq!(index.find(&rules, &request, "http"), scanned, "{len}");
+        let scanned = rules.iter().position(|rule| holds(rule, &request));
+        assert_eq!(find(&index, &rules, &request), scanned, "{len}");
     }
 }

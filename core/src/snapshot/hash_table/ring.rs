@@ -3,9 +3,9 @@
 //! Points are hashes of `10.0.0.1:8080_0`, `10.0.0.1:8080_1` and so on, as Envoy makes them, so an Envoy with the same
 //! endpoints sends the same user to the same one. A host that comes or goes moves only its own points.
 
-use super::table::Share;
-use super::xxhash::xxh64;
-use crate::snapshot::MAX_RING_SIZE;
+use super::share::Share;
+use crate::snapshot::hashing::MAX_RING_SIZE;
+use crate::xxhash::xxh64;
 
 /// A point and whose it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,7 +88,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::policy::hash::fixture::{self, hosts};
+    use crate::snapshot::hash_table::fixture::{self, hosts};
 
     fn sizes(weights: &[u32], min_size: u64) -> Vec<usize> {
         let keys = fixture::keys(weights.len());

@@ -2,13 +2,11 @@
 //!
 //! Rules are filed by their path: exact paths and prefixes in sorted tables, regexes in one program, the rest in a list.
 //! A request has few candidates; they are tried in rule order, and a rule whose path is its whole condition ends the
-//! search by its number alone. What a match means is `route`'s business, and the two must always agree.
+//! search by its number alone. What a match means is the business of `policy::route`, and the two must always agree.
 
 use smallvec::SmallVec;
 
-use super::route;
-use crate::message::RequestHead;
-use crate::snapshot::{PathMatch, Rule};
+use super::matching::{Condition, PathMatch};
 
 /// No rule has this number; rule lists are far shorter.
 const NONE: u32 = u32::MAX;
@@ -227,18 +225,18 @@ pub struct RuleIndex {
 }
 
 impl RuleIndex {
-    /// Files the rules of one virtual host.
+    /// Files the rules of one virtual host by their conditions, which stand in the order of the rules.
     #[must_use]
-    pub fn new(rules: &[Rule]) -> Self {
+    pub fn new<'a>(conditions: impl IntoIterator<Item = &'a Condition>) -> Self {
         let mut index = Self {
             anywhere: Filed::new(),
             ..Self::default()
         };
         let mut patterns = Vec::new();
-        for (at, rule) in rules.iter().enumerate() {
+        for (at, condition) in conditions.into_iter().enumerate() {
             let number = index_number(at);
-            let path_is_all = rule.condition.is_only_path();
-            match &rule.condition.path {
+            let path_is_all = condition.is_only_path();
+            match &condition.path {
                 None => index.anywhere.add(number, path_is_all),
                 Some(PathMatch::Exact { path, ignore_case }) => {
                     let table = if *ignore_case {
@@ -268,10 +266,10 @@ impl RuleIndex {
         index
     }
 
-    /// The position of the first of `rules` whose condition holds; `rules` are the ones the index was made from.
+    /// The position of the first rule whose condition holds for a request of this path, without its query. `holds` says
+    /// of a position whether the whole condition there does; it is asked in ascending order, of few.
     #[must_use]
-    pub fn find(&self, rules: &[Rule], request: &RequestHead, scheme: &str) -> Option<usize> {
-        let path = request.path_only();
+    pub fn find(&self, path: &[u8], holds: impl FnMut(usize) -> bool) -> Option<usize> {
         let mut lower: SmallVec<[u8; 256]> = SmallVec::new();
         let mut candidates = Candidates::new();
         candidates.add(&self.anywhere);
@@ -291,10 +289,7 @@ impl RuleIndex {
         if first.is_some_and(|first| *first < candidates.certain) {
             candidates.add_list(self.regex.candidates(path));
         }
-        candidates.first(|number| {
-            let rule = rules.get(number as usize);
-            rule.is_some_and(|rule| route::holds(&rule.condition, request, scheme))
-        })
+        candidates.first(holds)
     }
 }
 
@@ -325,7 +320,7 @@ impl<'a> Candidates<'a> {
     }
 
     /// The least number that is certain or that `holds` accepts, asking in ascending order.
-    fn first(mut self, mut holds: impl FnMut(u32) -> bool) -> Option<usize> {
+    fn first(mut self, mut holds: impl FnMut(usize) -> bool) -> Option<usize> {
         loop {
             let next = self
                 .lists
@@ -335,10 +330,10 @@ impl<'a> Candidates<'a> {
             let Some(list) = next.filter(|list| list[0] < self.certain) else {
                 return (self.certain != NONE).then_some(self.certain as usize);
             };
-            let number = list[0];
+            let position = list[0] as usize;
             *list = &list[1..];
-            if holds(number) {
-                return Some(number as usize);
+            if holds(position) {
+                return Some(position);
             }
         }
     }

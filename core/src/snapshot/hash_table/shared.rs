@@ -44,8 +44,7 @@ impl SharedTables {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::hash::shares;
-    use crate::snapshot::HashTableKind;
+    use crate::snapshot::{HashTableKind, shares};
 
     #[test]
     fn a_table_is_made_once() {

@@ -1,6 +1,6 @@
 //! Hosts for the tests of tables.
 
-use super::table::{Share, shares};
+use super::share::{Share, shares};
 
 /// Addresses of as many hosts, those that Envoy was asked with.
 pub(super) fn keys(count: usize) -> Vec<String> {

@@ -4,8 +4,8 @@
 //! Lookup is one division. The table depends on the hosts' texts and weights only, not on their order, and is the one
 //! that Envoy makes.
 
-use super::table::Share;
-use super::xxhash::xxh64;
+use super::share::Share;
+use crate::xxhash::xxh64;
 
 /// A filled table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -118,7 +118,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::policy::hash::fixture::{self, hosts};
+    use crate::snapshot::hash_table::fixture::{self, hosts};
 
     const DEFAULT_SIZE: u64 = 65_537;
     const PRIMES: [u64; 6] = [2, 7, 31, 101, 251, 509];
