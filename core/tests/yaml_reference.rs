@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use outrigger_core::config::Report;
-use outrigger_core::config::yaml::{Node, Value, read};
+use outrigger_core::config::node::{Node, Value};
+use outrigger_core::config::yaml::read;
 use proptest::prelude::*;
 use serde::Serialize;
 

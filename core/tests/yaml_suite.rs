@@ -8,7 +8,8 @@
 use core::fmt::Write as _;
 
 use outrigger_core::config::code::Severity;
-use outrigger_core::config::yaml::{Node, Value, read};
+use outrigger_core::config::node::{Node, Value};
+use outrigger_core::config::yaml::read;
 use outrigger_core::config::{Finding, Report};
 use serde_json::Value as Json;
 

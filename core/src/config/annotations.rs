@@ -7,9 +7,9 @@
 //! lists them all.
 
 use super::code::Code;
-use super::decode::suggestion;
 use super::meta::Meta;
 use super::report::Report;
+use super::spelling::suggestion;
 use super::value::{parse_duration, quoted};
 use crate::time::Duration;
 

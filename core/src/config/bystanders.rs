@@ -5,9 +5,9 @@
 
 use super::code::Code;
 use super::kinds;
-use super::meta::Mark;
+use super::mark::Mark;
+use super::node::{Node, Value};
 use super::report::Report;
-use super::yaml::{Node, Value};
 
 /// What resources have at their top.
 const MARKS: [&str; 4] = ["apiVersion", "kind", "metadata", "spec"];

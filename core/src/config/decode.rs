@@ -11,10 +11,11 @@ use std::collections::BTreeMap;
 
 use super::code::Code;
 use super::homes;
+use super::node::{Entry, Node, Value};
 use super::report::Report;
 use super::scalar;
+use super::spelling::{kinship, snake_case, suggestion};
 use super::value::quoted;
-use super::yaml::{Entry, Node, Value, snake_case};
 use crate::time::Duration;
 
 /// Reads a map with `read` and tells its unknown fields. Anything but a map or null is told, and read as empty.
@@ -338,56 +339,6 @@ impl<'n> Object<'_, 'n> {
                 );
             });
         }
-    }
-}
-
-/// A known name that is a part of the key, or the key of it: `match` for `matches`, `timeout` for `requestTimeout`.
-#[must_use]
-pub fn kinship(key: &str, known: &[&str]) -> String {
-    let (key, most) = (plain(key), key.len());
-    let is_kin = |name: &&&str| {
-        let name = plain(name);
-        let (short, long) = if name.len() < key.len() {
-            (&name, &key)
-        } else {
-            (&key, &name)
-        };
-        let is_most = short.len() >= 4 && short.len() * 2 >= long.len();
-        is_most && (long.starts_with(&**short) || long.ends_with(&**short))
-    };
-    // The closest in length, and of several the first.
-    let nearest = known
-        .iter()
-        .filter(is_kin)
-        .min_by_key(|name| name.len().abs_diff(most));
-    nearest.map_or_else(String::new, |name| format!("did you mean `{name}`?"))
-}
-
-/// Without what people forget to write alike.
-fn plain(name: &str) -> String {
-    name.replace(['_', '-'], "").to_ascii_lowercase()
-}
-
-/// What the author of an unknown field may have meant.
-#[must_use]
-pub fn suggestion(key: &str, known: &[&str]) -> String {
-    // Comparing is quadratic in the length, and nobody misspells a field by this much.
-    if key.len() > 64 {
-        return String::new();
-    }
-    let key = plain(key);
-    let near = known
-        .iter()
-        .map(|name| (strsim::damerau_levenshtein(&key, &plain(name)), *name))
-        .min();
-    match near {
-        // Two slips, or the end of a long word.
-        Some((distance, name))
-            if distance <= 2 && distance * 3 <= name.len() || distance == 3 && name.len() >= 12 =>
-        {
-            format!("did you mean `{name}`?")
-        }
-        _ => String::new(),
     }
 }
 

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use super::code::Code;
-use super::decode::{Object, object, suggestion};
+use super::decode::{Object, object};
 use super::meta::Meta;
 use super::names::check_dns_label;
+use super::node::{Node, Value};
 use super::report::Report;
 use super::scalar;
+use super::spelling::suggestion;
 use super::value::quoted;
-use super::yaml::{Node, Value};
 
 /// apiVersion and kind of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,25 +9,10 @@ use serde::Serialize;
 
 use super::code::{Code, Severity};
 use super::kinds;
-use super::meta::{Mark, Meta};
+use super::mark::Mark;
+use super::meta::Meta;
+use super::resource_name::ResourceName;
 use super::span::{self, Part};
-
-/// Kind, namespace and name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct ResourceName {
-    /// `VirtualService`.
-    pub kind: Arc<str>,
-    /// Its namespace.
-    pub namespace: Arc<str>,
-    /// Its name.
-    pub name: Arc<str>,
-}
-
-impl fmt::Display for ResourceName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
-    }
-}
 
 /// One thing to tell the user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -179,7 +164,7 @@ pub fn snippet(source: &[u8], finding: &Finding, columns: usize) -> Option<Strin
     let text = line_of(source, finding.line)?;
     let column = from_zero(finding.column)?.min(text.len());
     let length = match finding.length {
-        0 => span::length(&text, column, finding),
+        0 => span::length(&text, column, finding.code, &finding.path),
         length => usize::try_from(length).ok()?,
     };
     let margin = finding.line.to_string();

@@ -1,6 +1,6 @@
 //! Routes of the Gateway API that are meant for calls inside the mesh: Istio's sidecars follow them, this proxy does not.
 
-use super::yaml::Node;
+use super::node::Node;
 
 /// The API group of Gateways and their routes.
 const GROUP: &str = "gateway.networking.k8s.io/";

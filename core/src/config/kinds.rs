@@ -2,7 +2,7 @@
 //!
 //! Resources are known by group and kind. The version only has to be one that the kind has; the schemas are the same.
 
-use super::decode::suggestion;
+use super::spelling::suggestion;
 
 /// The kinds that are read into types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

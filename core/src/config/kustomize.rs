@@ -5,8 +5,9 @@
 use std::collections::BTreeSet;
 
 use super::load::Source;
+use super::node::Node;
 use super::report::Report;
-use super::yaml::{self, Node};
+use super::yaml;
 
 /// The names by which a kustomization is known.
 const NAMES: &[&str] = &["kustomization.yaml", "kustomization.yml", "Kustomization"];

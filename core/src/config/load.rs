@@ -4,16 +4,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::code::Code;
-use super::decode::{object, suggestion};
-use super::finding::{Finding, ResourceName};
+use super::decode::object;
+use super::finding::Finding;
 use super::judged;
 use super::kinds::{JudgedKind, ReadKind, Treatment, treatment};
+use super::mark::Mark;
 use super::mesh::MeshConfig;
-use super::meta::{Mark, Meta};
+use super::meta::Meta;
+use super::node::{Node, Value};
 use super::report::{Report, UnknownFields};
+use super::resource_name::ResourceName;
 use super::resources::Resources;
+use super::spelling::suggestion;
 use super::value::quoted;
-use super::yaml::{self, Embedded, Node, Value};
+use super::yaml::{self, Embedded};
 use super::{
     bystanders, destination_rule, envelope, envoy_filter, gateway, gateway_api, kubernetes,
     kustomize, mesh, service_entry, sidecar, virtual_service, workload_entry,

@@ -3,17 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::finding::ResourceName;
-use super::yaml::Node;
-
-/// A place in a file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Mark {
-    /// The line, from 1; 0 is nowhere in particular.
-    pub line: u32,
-    /// The column in characters, from 1; 0 is nowhere in particular.
-    pub column: u32,
-}
+use super::mark::Mark;
+use super::node::Node;
+use super::resource_name::ResourceName;
 
 /// The `metadata` of a resource, and its origin.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,8 +4,8 @@
 //! per occurrence, so nobody relies on a policy that is not there.
 
 use super::code::Code;
+use super::node::{Entry, Node};
 use super::report::Report;
-use super::yaml::{Entry, Node};
 
 /// Fields of a VirtualService's `spec` that do nothing yet. `[]` stands for every entry of a list.
 const VIRTUAL_SERVICE: &[&str] = &["http[].match[].statPrefix", "tls", "tcp"];

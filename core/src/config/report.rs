@@ -8,10 +8,11 @@ use core::ops::Range;
 use std::sync::Arc;
 
 use super::code::{Code, Severity};
-use super::finding::{Finding, ResourceName};
-use super::meta::Mark;
+use super::finding::Finding;
+use super::mark::Mark;
+use super::node::Node;
+use super::resource_name::ResourceName;
 use super::span::Part;
-use super::yaml::Node;
 
 /// Findings of one file beyond this many are counted, not kept.
 const MAX_FINDINGS_PER_FILE: usize = 1000;

@@ -4,10 +4,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::code::Code;
-use super::decode::{kinship, suggestion};
+use super::node::{Entry, Node, Scalar, Value};
 use super::report::Report;
+use super::spelling::{kinship, suggestion};
 use super::value::{DurationError, Plain, parse_duration, quoted, quoted_integer, resolve};
-use super::yaml::{Entry, Node, Scalar, Value};
 use crate::time::Duration;
 
 /// Tells that a node is not what its field wants.

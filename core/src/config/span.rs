@@ -3,7 +3,7 @@
 //! Reads the line alone, as its author sees it. Whatever it can not make out is one character wide.
 
 use super::code::Code;
-use super::finding::Finding;
+use super::spelling::snake_case;
 
 /// A part of the text of a scalar, in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,8 +12,8 @@ pub(crate) struct Part {
     pub(super) length: usize,
 }
 
-/// How many characters of a line a finding is about, from its column (from 0) on.
-pub(super) fn length(line: &[char], column: usize, finding: &Finding) -> usize {
+/// How many characters of a line a finding with this code and path is about, from its column (from 0) on.
+pub(super) fn length(line: &[char], column: usize, code: Code, path: &str) -> usize {
     let Some(rest) = line.get(column..).filter(|rest| !rest.is_empty()) else {
         return 1;
     };
@@ -22,18 +22,17 @@ pub(super) fn length(line: &[char], column: usize, finding: &Finding) -> usize {
     let key = key.trim_matches(['"', '\'']);
     let is_about = if is_key {
         // A mapping or its list begins with a key that may have nothing to do with it.
-        finding.code == Code::YamlDuplicateKey
-            || last_step(&finding.path).is_some_and(|step| is_name(step, key))
+        code == Code::YamlDuplicateKey || last_step(path).is_some_and(|step| is_name(step, key))
     } else {
         // The parser points to where it gave up.
-        !finding.path.is_empty() || matches!(finding.code, Code::YamlTag | Code::YamlTagIgnored)
+        !path.is_empty() || matches!(code, Code::YamlTag | Code::YamlTagIgnored)
     };
     if is_about { token.max(1) } else { 1 }
 }
 
 /// Whether a step of a path, in either spelling, is a key as it is written.
 fn is_name(step: &str, key: &str) -> bool {
-    step == key || super::yaml::snake_case(step) == key
+    step == key || snake_case(step) == key
 }
 
 /// The last name of a path: `mach` of `spec.http[0].mach`, `x-a` of `headers["x-a"]`. None where it ends with a number.
@@ -194,10 +193,7 @@ fn quoted_steps(text: &[char], quote: char) -> Option<Vec<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::config::meta::Mark;
 
     fn chars(line: &str) -> Vec<char> {
         line.chars().collect()
@@ -242,10 +238,8 @@ mod tests {
                 format!("{text}»")
             };
             let (line, column, expected) = marked(&text);
-            let file = Arc::from("a");
-            let mut finding = Finding::new(Code::InvalidHost, &file, Mark::default(), "");
-            finding.path = path.to_owned();
-            assert_eq!(length(&line, column, &finding), expected, "{path} {text}");
+            let got = length(&line, column, Code::InvalidHost, path);
+            assert_eq!(got, expected, "{path} {text}");
         }
     }
 

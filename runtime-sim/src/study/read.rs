@@ -15,9 +15,10 @@ use std::sync::Arc;
 
 use outrigger_core::config::code::Code;
 use outrigger_core::config::decode::{Object, object};
+use outrigger_core::config::node::{Entry, Node, Value};
 use outrigger_core::config::scalar;
 use outrigger_core::config::value::quoted;
-use outrigger_core::config::yaml::{self, Entry, Node, Value};
+use outrigger_core::config::yaml;
 use outrigger_core::config::{Finding, Report, Severity, Source};
 use outrigger_core::time::Duration;
 

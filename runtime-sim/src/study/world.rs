@@ -8,8 +8,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use outrigger_core::compile::{Inbound, Workload, reduced};
+use outrigger_core::config::Mark;
 use outrigger_core::config::code::Code;
-use outrigger_core::config::meta::Mark;
 use outrigger_core::config::{Finding, MeshConfig, Resources, Severity, Source, lint, load};
 use outrigger_core::entropy::mix;
 use outrigger_core::exchange::ListenerKind;

@@ -28,9 +28,9 @@ use std::collections::BTreeMap;
 use super::annotations::annotations;
 use super::decode::{Object, object};
 use super::meta::Meta;
+use super::node::Node;
 use super::pending;
 use super::report::Report;
-use super::yaml::Node;
 
 /// One DestinationRule.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -7,9 +7,10 @@ use crate::config::checks;
 use crate::config::code::Code;
 use crate::config::decode::{Object, object, part};
 use crate::config::judged::selection;
+use crate::config::node::Node;
 use crate::config::report::{Report, UnknownFields};
+use crate::config::spelling::snake_case;
 use crate::config::value::quoted;
-use crate::config::yaml::{Node, snake_case};
 use crate::snapshot::Place;
 
 /// A filter, and where the patches stand that are about something else.

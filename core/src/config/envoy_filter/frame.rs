@@ -4,7 +4,7 @@ use super::{Context, RouteAction, RouteMatch};
 use crate::config::checks;
 use crate::config::code::Code;
 use crate::config::decode::Object;
-use crate::config::yaml::Node;
+use crate::config::node::Node;
 
 /// What a patch is applied to decides what it can be matched by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use super::descriptors::{self, Action, Descriptor};
 use crate::config::code::Code;
 use crate::config::decode::{Object, object};
 use crate::config::header_name;
+use crate::config::node::Node;
 use crate::config::report::Report;
-use crate::config::yaml::Node;
 use crate::time::Duration;
 
 /// The name of the message; a type is named by an URL that ends in it.

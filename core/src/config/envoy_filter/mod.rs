@@ -16,8 +16,8 @@ use std::collections::BTreeMap;
 
 use super::decode::object;
 use super::meta::Meta;
+use super::node::Node;
 use super::report::Report;
-use super::yaml::Node;
 use crate::snapshot::Place;
 
 /// One EnvoyFilter.

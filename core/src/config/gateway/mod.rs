@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use super::decode::object;
 use super::meta::Meta;
+use super::node::Node;
 use super::report::Report;
 use super::server_tls::ServerTls;
 use super::service_entry::ServicePort;
-use super::yaml::Node;
 
 /// A Gateway.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 
 use crate::config::kinds::JudgedKind;
 use crate::config::load::DRY_RUN;
-use crate::config::yaml::Node;
+use crate::config::node::Node;
 
 /// Whether a resource refuses anything, as far as its author's words go: an unreadable one does.
 pub(in crate::config) fn keeps_out(kind: JudgedKind, document: &Node) -> bool {

@@ -17,8 +17,8 @@ mod workload_group;
 use super::decode::{Object, object};
 use super::kinds::JudgedKind;
 use super::meta::Meta;
+use super::node::Node;
 use super::report::Report;
-use super::yaml::Node;
 
 /// Judges the `spec` of a resource.
 pub(super) fn judge(report: &mut Report, kind: JudgedKind, meta: &Meta, spec: &Node) {

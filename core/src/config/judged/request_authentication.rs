@@ -4,8 +4,9 @@ use super::selection;
 use crate::config::checks;
 use crate::config::code::Code;
 use crate::config::decode::Object;
+use crate::config::node::Node;
 use crate::config::report::Report;
-use crate::config::yaml::{self, Node};
+use crate::config::yaml;
 
 const PRESENCES: &[(&str, i32, ())] = &[("OPTIONAL", 0, ()), ("REQUIRED", 1, ())];
 

@@ -11,8 +11,8 @@ use crate::config::checks;
 use crate::config::code::Code;
 use crate::config::decode::{Object, part};
 use crate::config::meta::Meta;
+use crate::config::node::Node;
 use crate::config::report::Report;
-use crate::config::yaml::Node;
 use crate::config::{address, names, scalar, traffic_distribution};
 
 /// The annotation by which a Service says who sees it.

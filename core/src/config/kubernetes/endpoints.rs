@@ -5,8 +5,8 @@ use super::decode::{check_ip, pod_behind, slice_port};
 use super::{EndpointSlice, SliceEndpoint};
 use crate::config::decode::{Object, part};
 use crate::config::meta::Meta;
+use crate::config::node::Node;
 use crate::config::report::Report;
-use crate::config::yaml::Node;
 
 /// Reads Endpoints from their whole document: a slice for each subset, or an empty one where there is none.
 pub(in crate::config) fn read_endpoints(

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::yaml::Node;
+use crate::config::node::Node;
 
 /// The pods of a Deployment, StatefulSet, Job, Rollout or whatever else has a `template`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::decode::object;
 use super::meta::Meta;
+use super::node::Node;
 use super::report::Report;
 use super::traffic_distribution::{self, TrafficDistribution};
 use super::workload_entry::Workload;
-use super::yaml::Node;
 
 /// A ServiceEntry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

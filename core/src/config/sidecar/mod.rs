@@ -11,10 +11,10 @@ use std::collections::BTreeMap;
 use super::decode::object;
 use super::destination_rule::ConnectionPoolSettings;
 use super::meta::Meta;
+use super::node::Node;
 use super::report::Report;
 use super::server_tls::ServerTls;
 use super::service_entry::ServicePort;
-use super::yaml::Node;
 
 /// A Sidecar.
 #[derive(Clone, Debug, Default, PartialEq)]

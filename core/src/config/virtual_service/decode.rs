@@ -10,9 +10,9 @@ use super::{
 use crate::config::code::Code;
 use crate::config::decode::{Object, object};
 use crate::config::meta::Meta;
+use crate::config::node::{Entry, Node, Value};
 use crate::config::report::Report;
 use crate::config::scalar;
-use crate::config::yaml::{Entry, Node, Value};
 
 const DERIVE_PORTS: &[(&str, i32, DerivePort)] = &[
     ("FROM_PROTOCOL_DEFAULT", 0, DerivePort::FromProtocolDefault),

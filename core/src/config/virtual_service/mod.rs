@@ -29,9 +29,9 @@ pub use stream::{L4Match, RouteDestination, TcpRoute, TlsMatch, TlsRoute};
 use super::annotations::annotations;
 use super::decode::object;
 use super::meta::Meta;
+use super::node::Node;
 use super::pending;
 use super::report::Report;
-use super::yaml::Node;
 
 /// One VirtualService.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -7,9 +7,9 @@ use super::{
 };
 use crate::config::code::Code;
 use crate::config::decode::{Object, object};
+use crate::config::node::{Node, Value};
 use crate::config::report::Report;
 use crate::config::scalar;
-use crate::config::yaml::{Node, Value};
 
 fn percent(o: &mut Object<'_, '_>) -> Percent {
     Percent {

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 
 use super::decode::object;
 use super::meta::Meta;
+use super::node::Node;
 use super::report::Report;
-use super::yaml::Node;
 
 /// A WorkloadEntry document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use saphyr_parser::{Event, ScalarStyle, Tag};
 
 use super::reader::{Budget, Fault, MAX_DEPTH, Size, size};
-use super::{Entry, Node, Scalar, Value};
 use crate::config::code::Code;
-use crate::config::meta::Mark;
+use crate::config::mark::Mark;
+use crate::config::node::{Entry, Node, Scalar, Value};
 use crate::config::value::{Plain, resolve};
 
 /// A collection that is being read.

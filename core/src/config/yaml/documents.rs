@@ -6,7 +6,7 @@
 
 use serde::de::IgnoredAny;
 
-use crate::config::meta::Mark;
+use crate::config::mark::Mark;
 
 /// What may stand before the text of a document, and is none of it (YAML 1.2 §5.2).
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";

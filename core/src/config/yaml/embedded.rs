@@ -6,9 +6,9 @@
 use core::iter::Peekable;
 use core::str::Chars;
 
-use super::Entry;
 use super::documents::BYTE_ORDER_MARK;
-use crate::config::meta::Mark;
+use crate::config::mark::Mark;
+use crate::config::node::Entry;
 
 /// The text of a value.
 #[derive(Clone, Copy, Debug)]

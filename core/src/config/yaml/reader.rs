@@ -8,9 +8,9 @@ use saphyr_parser::{Marker, Parser, ScanError};
 use super::builder::{Builder, Oddity};
 use super::documents::{BYTE_ORDER_MARK, Chunk, json_values, split};
 use super::relax::{Relaxed, has_colon_in_flow, relax};
-use super::{Node, Value};
 use crate::config::code::Code;
-use crate::config::meta::Mark;
+use crate::config::mark::Mark;
+use crate::config::node::{Node, Value};
 use crate::config::report::Report;
 use crate::config::value::quoted;
 

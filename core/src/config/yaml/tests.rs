@@ -5,6 +5,8 @@ use core::fmt::Write as _;
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::mark::Mark;
+use crate::config::node::{Node, Scalar, Value};
 use crate::config::report::Report;
 use crate::config::value::{Plain, resolve};
 

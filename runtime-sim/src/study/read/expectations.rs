@@ -6,9 +6,9 @@
 use outrigger_core::config::Report;
 use outrigger_core::config::code::Code;
 use outrigger_core::config::decode::{Object, object};
+use outrigger_core::config::node::{Node, Value};
 use outrigger_core::config::scalar;
 use outrigger_core::config::value::{parse_duration, quoted};
-use outrigger_core::config::yaml::{Node, Value};
 use outrigger_core::snapshot::PerMillion;
 
 use super::values::parse_share;

@@ -2,9 +2,9 @@
 
 use outrigger_core::config::Report;
 use outrigger_core::config::code::Code;
+use outrigger_core::config::node::{Node, Value};
 use outrigger_core::config::scalar;
 use outrigger_core::config::value::quoted;
-use outrigger_core::config::yaml::{Node, Value};
 use outrigger_core::message::FieldName;
 
 use crate::load::{Forwards, USUAL};

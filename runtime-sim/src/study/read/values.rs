@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use outrigger_core::config::Report;
 use outrigger_core::config::code::Code;
 use outrigger_core::config::decode::{Object, object};
+use outrigger_core::config::node::{Node, Value};
 use outrigger_core::config::scalar;
 use outrigger_core::config::value::{parse_duration, quoted};
-use outrigger_core::config::yaml::{Node, Value};
 use outrigger_core::snapshot::PerMillion;
 use outrigger_core::time::{Duration, Instant};
 

@@ -4,9 +4,9 @@ use super::action::{check_destination, check_status};
 use super::conditions::check_text;
 use crate::config::checks;
 use crate::config::code::Code;
-use crate::config::decode::suggestion;
 use crate::config::header_name;
 use crate::config::report::Report;
+use crate::config::spelling::suggestion;
 use crate::config::value::quoted;
 use crate::config::virtual_service::{
     AbortError, CorsPolicy, FaultAbort, FaultDelay, FaultDelayKind, HttpFaultInjection, HttpRetry,
