@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use outrigger_core::cluster::Registry;
 use outrigger_core::compile::{Answers, Inbound, Workload, compile};
-use outrigger_core::config::load::{Source, load};
 use outrigger_core::config::mesh::MeshConfig;
 use outrigger_core::config::{Finding, Resources, Severity};
+use outrigger_core::config::{Source, load};
 use outrigger_core::snapshot::Snapshot;
 
 /// What one sidecar compiles its rules with. Endpoints keep their state from one snapshot to the next.

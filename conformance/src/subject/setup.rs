@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 
 use outrigger_core::cluster::Registry;
 use outrigger_core::compile::{Answers, Inbound, Workload, compile};
-use outrigger_core::config::load::{Source, load};
 use outrigger_core::config::mesh::MeshConfig;
 use outrigger_core::config::sidecar::{OutboundMode, OutboundTrafficPolicy};
 use outrigger_core::config::{Finding, Severity, lint, load_mesh};
+use outrigger_core::config::{Source, load};
 use outrigger_core::snapshot::{PathNormalization, Snapshot};
 use outrigger_core::worker::WorkerSettings;
 

@@ -105,8 +105,8 @@ pub(super) fn cluster(
 mod tests {
     use crate::cluster::Registry;
     use crate::compile::{Answers, Inbound, Workload, compile};
-    use crate::config::load::{Source, load};
     use crate::config::mesh::MeshConfig;
+    use crate::config::{Source, load};
 
     const SERVICE: &str = "
 apiVersion: v1

@@ -48,7 +48,6 @@ use crate::cluster::Registry;
 use crate::config::destination_rule::DestinationRule;
 use crate::config::envoy_filter::EnvoyFilter;
 use crate::config::kubernetes::{EndpointSlice, Node, Pod, Service};
-use crate::config::load::{Source, load};
 use crate::config::mesh::MeshConfig;
 use crate::config::meta::Meta;
 use crate::config::service_entry::ServiceEntry;
@@ -56,6 +55,7 @@ use crate::config::sidecar::{OutboundMode, Sidecar};
 use crate::config::virtual_service::{Destination, VirtualService};
 use crate::config::workload_entry::WorkloadEntry;
 use crate::config::{Finding, Resources};
+use crate::config::{Source, load};
 use crate::snapshot::{Settings, Snapshot, UnknownHosts};
 
 /// The workload that a sidecar stands beside.

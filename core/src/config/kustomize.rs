@@ -4,9 +4,9 @@
 
 use std::collections::BTreeSet;
 
-use super::load::Source;
 use super::node::Node;
 use super::report::Report;
+use super::source::Source;
 use super::yaml;
 
 /// The names by which a kustomization is known.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::code::Code;
 use super::decode::object;
 use super::finding::Finding;
-use super::judged;
+use super::judged::{self, DRY_RUN};
 use super::kinds::{JudgedKind, ReadKind, Treatment, treatment};
 use super::mark::Mark;
 use super::mesh::MeshConfig;
@@ -15,6 +15,7 @@ use super::node::{Node, Value};
 use super::report::{Report, UnknownFields};
 use super::resource_name::ResourceName;
 use super::resources::Resources;
+use super::source::Source;
 use super::spelling::suggestion;
 use super::value::quoted;
 use super::yaml::{self, Embedded};
@@ -22,18 +23,6 @@ use super::{
     bystanders, destination_rule, envelope, envoy_filter, gateway, gateway_api, kubernetes,
     kustomize, mesh, service_entry, sidecar, virtual_service, workload_entry,
 };
-
-/// The annotation that lets a policy only log what it would do.
-pub(super) const DRY_RUN: &str = "istio.io/dry-run";
-
-/// A file.
-#[derive(Clone, Copy, Debug)]
-pub struct Source<'a> {
-    /// As the user named it; findings show it.
-    pub name: &'a str,
-    /// What is in it.
-    pub bytes: &'a [u8],
-}
 
 /// What a run has read.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -10,6 +10,9 @@ use std::cmp::Ordering;
 /// The domain under which Kubernetes services answer when nobody says otherwise.
 pub const CLUSTER_DOMAIN: &str = "cluster.local";
 
+/// The namespace whose resources hold for all, when the mesh does not say.
+pub const DEFAULT_ROOT_NAMESPACE: &str = "istio-system";
+
 /// What is wrong with a name, without the name itself.
 pub type Complaint = String;
 

@@ -74,7 +74,7 @@ fn tell(node: &Node, path: &str, report: &mut Report) {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::load::{Source, load};
+    use crate::config::{Source, load};
 
     #[test]
     fn every_occurrence_is_told() {

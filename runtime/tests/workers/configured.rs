@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use outrigger_core::cluster::Registry;
 use outrigger_core::compile::{self, Workload, compile};
-use outrigger_core::config::load::{Source, load};
 use outrigger_core::config::mesh::MeshConfig;
+use outrigger_core::config::{Source, load};
 use outrigger_core::exchange::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;

@@ -4,7 +4,7 @@ use super::*;
 use crate::cluster::Registry;
 use crate::compile::{Answers, Inbound, compile};
 use crate::config::destination_rule::{LocalityLbSetting, ZoneAwareLbSetting};
-use crate::config::load::{Source, load};
+use crate::config::{Source, load};
 
 const SHOP: &str = "
 apiVersion: v1

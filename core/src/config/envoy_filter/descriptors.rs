@@ -1,8 +1,7 @@
 //! Descriptors of a local rate limit, and the actions of routes that make descriptors of requests (Envoy's
 //! `config.route.v3.RateLimit`), as far as they are honoured: what a request says about itself.
 
-use super::TokenBucket;
-use super::local_rate_limit::token_bucket;
+use super::token_bucket::{TokenBucket, token_bucket};
 use crate::config::code::Code;
 use crate::config::decode::Object;
 use crate::config::report::Report;

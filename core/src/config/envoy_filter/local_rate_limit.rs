@@ -1,6 +1,7 @@
 //! Envoy's `envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit`, in one of the wrappers people write.
 
 use super::descriptors::{self, Action, Descriptor};
+use super::token_bucket::{TokenBucket, token_bucket};
 use crate::config::code::Code;
 use crate::config::decode::{Object, object};
 use crate::config::header_name;
@@ -46,17 +47,6 @@ pub struct LocalRateLimit {
     pub rate_limits: Vec<Vec<Action>>,
     /// Whether such a request takes a token from `token_bucket` too; absent is yes.
     pub always_consume_default: Option<bool>,
-}
-
-/// `envoy.type.v3.TokenBucket`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TokenBucket {
-    /// What it holds at most, and at first.
-    pub max_tokens: u32,
-    /// How much is added for every interval; absent is 1.
-    pub tokens_per_fill: Option<u32>,
-    /// The interval.
-    pub fill_interval: Duration,
 }
 
 /// So many of so many.
@@ -163,14 +153,6 @@ fn message(o: &mut Object<'_, '_>) -> LocalRateLimit {
         descriptors: descriptors::descriptors(o),
         rate_limits: descriptors::rate_limits(o),
         always_consume_default: o.optional_boolean("alwaysConsumeDefaultTokenBucket"),
-    }
-}
-
-pub(super) fn token_bucket(o: &mut Object<'_, '_>) -> TokenBucket {
-    TokenBucket {
-        max_tokens: o.integer("maxTokens"),
-        tokens_per_fill: o.optional_integer("tokensPerFill"),
-        fill_interval: o.duration("fillInterval").unwrap_or_default(),
     }
 }
 

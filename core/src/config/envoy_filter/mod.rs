@@ -8,9 +8,11 @@ mod decode;
 mod descriptors;
 mod frame;
 mod local_rate_limit;
+mod token_bucket;
 
 pub use descriptors::{Action, Descriptor, HeaderMatcher};
-pub use local_rate_limit::{Fraction, HeaderOption, LocalRateLimit, TokenBucket};
+pub use local_rate_limit::{Fraction, HeaderOption, LocalRateLimit};
+pub use token_bucket::TokenBucket;
 
 use std::collections::BTreeMap;
 

@@ -2,7 +2,7 @@
 
 use super::{Change, Context, EnvoyFilter};
 use crate::config::fixture::judged_document;
-use crate::config::load::{Source, load};
+use crate::config::{Source, load};
 use crate::snapshot::Place;
 
 const LIMIT: &str = "{'@type': type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit, stat_prefix: a, \

@@ -2,10 +2,10 @@
 
 mod conditions;
 
+use super::DRY_RUN;
 use super::selection;
 use crate::config::code::Code;
 use crate::config::decode::Object;
-use crate::config::load::DRY_RUN;
 use crate::config::meta::Meta;
 use conditions::{
     check_condition, check_ips, check_paths, check_ports, check_service_accounts,

@@ -3,8 +3,8 @@
 //! Owns that question only; what is done about such a policy is decided by whoever runs it
 //! ([`crate::config::Finding::blocks`]).
 
+use super::DRY_RUN;
 use crate::config::kinds::JudgedKind;
-use crate::config::load::DRY_RUN;
 use crate::config::node::Node;
 
 /// Whether a resource refuses anything, as far as its author's words go: an unreadable one does.

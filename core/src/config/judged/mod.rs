@@ -20,6 +20,9 @@ use super::meta::Meta;
 use super::node::Node;
 use super::report::Report;
 
+/// The annotation that lets a policy only log what it would do.
+pub(super) const DRY_RUN: &str = "istio.io/dry-run";
+
 /// Judges the `spec` of a resource.
 pub(super) fn judge(report: &mut Report, kind: JudgedKind, meta: &Meta, spec: &Node) {
     let read = |o: &mut Object<'_, '_>| match kind {

@@ -34,16 +34,13 @@ pub struct MeshConfig {
     pub default_destination_rule_export_to: Vec<String>,
 }
 
-/// The namespace whose resources hold for all, when the mesh does not say.
-pub const DEFAULT_ROOT_NAMESPACE: &str = "istio-system";
-
 impl Default for MeshConfig {
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(10),
             outbound_traffic_policy: None,
             path_normalization: PathNormalization::Base,
-            root_namespace: DEFAULT_ROOT_NAMESPACE.into(),
+            root_namespace: super::names::DEFAULT_ROOT_NAMESPACE.into(),
             cluster_domain: super::names::CLUSTER_DOMAIN.into(),
             locality_lb_setting: LocalityLbSetting::default(),
             zone_aware_lb_setting: None,

@@ -1,8 +1,9 @@
 //! Reading a VirtualService: its fields, and which of Istio's older spellings are still honoured.
 
+use super::destination::{destination, required_destination};
 use super::policy_decode as policy;
 use super::{
-    CorsPolicy, Delegate, DerivePort, Destination, Extensions, HeaderOperations, Headers, HttpBody,
+    CorsPolicy, Delegate, DerivePort, Extensions, HeaderOperations, Headers, HttpBody,
     HttpDirectResponse, HttpMatchRequest, HttpRedirect, HttpRewrite, HttpRoute,
     HttpRouteDestination, L4Match, RedirectPort, RegexRewrite, RouteDestination, StringMatch,
     TcpRoute, TlsMatch, TlsRoute, UnmatchedPreflights, VirtualService,
@@ -141,49 +142,6 @@ fn text_match(report: &mut Report, node: &Node) -> StringMatch {
     object(report, node, string_match)
 }
 
-pub(super) fn destination(o: &mut Object<'_, '_>) -> Destination {
-    Destination {
-        host: o.string("host"),
-        subset: o.string("subset"),
-        port: o.read("port", port_selector).flatten(),
-    }
-}
-
-/// `{number: 80}`. Of anything but a mapping no port is taken, so that nothing else is told of a number nobody wrote.
-fn port_selector(report: &mut Report, node: &Node) -> Option<u32> {
-    match &node.value {
-        Value::Scalar(scalar) => {
-            let is_number = scalar.text.parse::<u32>().is_ok();
-            let form = if is_number {
-                "`port: {number: …}`"
-            } else {
-                "`port: {number: 80}`"
-            };
-            scalar::bare(report, scalar, form);
-            None
-        }
-        Value::Seq(_) => {
-            scalar::wrong_type(report, node, "a mapping");
-            None
-        }
-        Value::Null | Value::Map(_) => object(report, node, |o| {
-            let number = o.optional_integer("number");
-            let has_number = number.is_some() || o.report().is_unread("number");
-            if has_number {
-                o.removed("name", "use `number`");
-                return number;
-            }
-            let message = match o.take("name") {
-                Some(_) => "`number` is missing; `name` was removed from Istio",
-                None => "`number` is missing",
-            };
-            o.report()
-                .raise(Code::RequiredField, message, "write `port: {number: …}`");
-            None
-        }),
-    }
-}
-
 fn http_route_destination(o: &mut Object<'_, '_>) -> HttpRouteDestination {
     let destination = HttpRouteDestination {
         destination: required_destination(o),
@@ -192,11 +150,6 @@ fn http_route_destination(o: &mut Object<'_, '_>) -> HttpRouteDestination {
     };
     removed_header_fields(o);
     destination
-}
-
-/// A missing destination is one without a host, which is told when it is checked.
-pub(super) fn required_destination(o: &mut Object<'_, '_>) -> Destination {
-    o.message("destination", destination).unwrap_or_default()
 }
 
 fn headers(o: &mut Object<'_, '_>) -> Headers {

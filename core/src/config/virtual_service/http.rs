@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::destination::Destination;
 use super::matching::{HttpMatchRequest, StringMatch};
 use super::policy::{HttpFaultInjection, HttpMirrorPolicy, HttpRetry, Percent};
 use crate::time::Duration;
@@ -53,17 +54,6 @@ impl HttpRoute {
             (None, None) => 100.0,
         }
     }
-}
-
-/// A service, a subset of it and a port.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Destination {
-    /// Short names belong to the resource's namespace.
-    pub host: String,
-    /// A subset of the host's DestinationRule; empty is the whole service.
-    pub subset: String,
-    /// The service port; absent means the only one, or the one being routed.
-    pub port: Option<u32>,
 }
 
 /// One entry of `http[].route`.

@@ -4,6 +4,7 @@
 //! that presence matters. Reading is in `decode`, the rules in `validate`; what a route does is settled by `compile`.
 
 mod decode;
+mod destination;
 mod extensions;
 mod http;
 mod matching;
@@ -13,11 +14,12 @@ mod reach;
 mod stream;
 mod validate;
 
+pub use destination::Destination;
 pub use extensions::{Extensions, RequestRate};
 pub use http::{
-    CorsPolicy, Delegate, DerivePort, Destination, HeaderOperations, Headers, HttpBody,
-    HttpDirectResponse, HttpRedirect, HttpRewrite, HttpRoute, HttpRouteDestination, RedirectPort,
-    RegexRewrite, UnmatchedPreflights,
+    CorsPolicy, Delegate, DerivePort, HeaderOperations, Headers, HttpBody, HttpDirectResponse,
+    HttpRedirect, HttpRewrite, HttpRoute, HttpRouteDestination, RedirectPort, RegexRewrite,
+    UnmatchedPreflights,
 };
 pub use matching::{HttpMatchRequest, StringMatch};
 pub use policy::{

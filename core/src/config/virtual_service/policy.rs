@@ -1,6 +1,6 @@
 //! Retries, faults and mirrors of an HTTP route, as written.
 
-use super::http::Destination;
+use super::destination::Destination;
 use crate::time::Duration;
 
 /// A share of requests: 0 to 100, finite.

@@ -1,6 +1,6 @@
 //! Reading retries, faults and mirrors.
 
-use super::decode::required_destination;
+use super::destination::required_destination;
 use super::{
     AbortError, FaultAbort, FaultDelay, FaultDelayKind, HttpFaultInjection, HttpMirrorPolicy,
     HttpRetry, Percent,

@@ -294,7 +294,7 @@ fn text_implies(entry: &StringMatch, earlier: &StringMatch) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::load::{Source, load};
+    use crate::config::{Source, load};
 
     /// Loads a VirtualService with these HTTP rules, in flow style, and gives the code and path of what is told.
     fn told(rules: &str) -> Vec<(String, &'static str)> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::http::Destination;
+use super::destination::Destination;
 
 /// One entry of `spec.tls`: connections passed through by server name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

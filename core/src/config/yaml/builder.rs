@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use saphyr_parser::{Event, ScalarStyle, Tag};
 
-use super::reader::{Budget, Fault, MAX_DEPTH, Size, size};
+use super::budget::{Budget, Fault, MAX_DEPTH, Size, size};
 use crate::config::code::Code;
 use crate::config::mark::Mark;
 use crate::config::node::{Entry, Node, Scalar, Value};

@@ -3,8 +3,8 @@
 use super::*;
 use crate::cluster::Registry;
 use crate::compile::{Answers, Workload, compile};
-use crate::config::load::{Source, load};
 use crate::config::mesh::MeshConfig;
+use crate::config::{Source, load};
 use crate::snapshot::Address;
 
 /// Compiles one configuration after another, whose endpoints stay the same ones where they are named again.

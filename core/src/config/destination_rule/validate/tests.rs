@@ -1,6 +1,6 @@
 //! The rules as tables of documents.
 
-use crate::config::load::{Source, load};
+use crate::config::{Source, load};
 
 /// Loads a `spec` in flow style, and gives every finding but those about what is pending as `path code`.
 fn told(spec: &str) -> Vec<String> {
