@@ -4,9 +4,9 @@
 
 use super::spelling::suggestion;
 
-/// The kinds that are read into types.
+/// Istio's kinds that are read into types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReadKind {
+pub enum IstioKind {
     /// networking.istio.io DestinationRule.
     DestinationRule,
     /// networking.istio.io EnvoyFilter, as far as local rate limits go.
@@ -21,6 +21,11 @@ pub enum ReadKind {
     VirtualService,
     /// networking.istio.io WorkloadEntry.
     WorkloadEntry,
+}
+
+/// Kubernetes' kinds that are read into types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KubernetesKind {
     /// Kubernetes Service.
     Service,
     /// Kubernetes EndpointSlice.
@@ -31,8 +36,6 @@ pub enum ReadKind {
     Pod,
     /// Kubernetes Node.
     Node,
-    /// A Kubernetes List, whose `items` are resources.
-    List,
 }
 
 /// The kinds that are judged by Istio's rules and not used.
@@ -59,8 +62,12 @@ pub enum JudgedKind {
 /// What happens to a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Treatment {
-    /// It is read.
-    Read(ReadKind),
+    /// It is read, by its `spec`.
+    Istio(IstioKind),
+    /// It is read as a whole.
+    Kubernetes(KubernetesKind),
+    /// It is a Kubernetes List, whose `items` are resources.
+    List,
     /// It is judged, and then not used.
     Judged(JudgedKind),
     /// The kind is known, the version is none of its own. Holds the versions it has.
@@ -88,18 +95,31 @@ struct Row {
     treatment: Treatment,
 }
 
-const fn read(
+const fn row(
     group: &'static str,
     kind: &'static str,
     versions: &'static [&'static str],
-    read: ReadKind,
+    treatment: Treatment,
 ) -> Row {
     Row {
         group,
         kind,
         versions,
-        treatment: Treatment::Read(read),
+        treatment,
     }
+}
+
+const fn istio(kind: &'static str, versions: &'static [&'static str], read: IstioKind) -> Row {
+    row(
+        "networking.istio.io",
+        kind,
+        versions,
+        Treatment::Istio(read),
+    )
+}
+
+const fn kubernetes(group: &'static str, kind: &'static str, read: KubernetesKind) -> Row {
+    row(group, kind, &["v1"], Treatment::Kubernetes(read))
 }
 
 const fn judged(
@@ -108,67 +128,26 @@ const fn judged(
     versions: &'static [&'static str],
     judged: JudgedKind,
 ) -> Row {
-    Row {
-        group,
-        kind,
-        versions,
-        treatment: Treatment::Judged(judged),
-    }
+    row(group, kind, versions, Treatment::Judged(judged))
 }
 
 const KINDS: &[Row] = &[
-    read(
-        "networking.istio.io",
-        "DestinationRule",
-        NETWORKING,
-        ReadKind::DestinationRule,
-    ),
-    read(
-        "networking.istio.io",
-        "VirtualService",
-        NETWORKING,
-        ReadKind::VirtualService,
-    ),
-    read(
-        "networking.istio.io",
-        "Gateway",
-        NETWORKING,
-        ReadKind::Gateway,
-    ),
-    read(
-        "networking.istio.io",
-        "ServiceEntry",
-        NETWORKING,
-        ReadKind::ServiceEntry,
-    ),
-    read(
-        "networking.istio.io",
-        "WorkloadEntry",
-        NETWORKING,
-        ReadKind::WorkloadEntry,
-    ),
-    read(
-        "networking.istio.io",
-        "Sidecar",
-        NETWORKING,
-        ReadKind::Sidecar,
-    ),
-    read(
-        "networking.istio.io",
-        "EnvoyFilter",
-        &["v1alpha3"],
-        ReadKind::EnvoyFilter,
-    ),
-    read("", "List", &["v1"], ReadKind::List),
-    read("", "Service", &["v1"], ReadKind::Service),
-    read("", "Endpoints", &["v1"], ReadKind::Endpoints),
-    read("", "Pod", &["v1"], ReadKind::Pod),
-    read("", "Node", &["v1"], ReadKind::Node),
-    read(
+    istio("DestinationRule", NETWORKING, IstioKind::DestinationRule),
+    istio("VirtualService", NETWORKING, IstioKind::VirtualService),
+    istio("Gateway", NETWORKING, IstioKind::Gateway),
+    istio("ServiceEntry", NETWORKING, IstioKind::ServiceEntry),
+    istio("WorkloadEntry", NETWORKING, IstioKind::WorkloadEntry),
+    istio("Sidecar", NETWORKING, IstioKind::Sidecar),
+    istio("EnvoyFilter", &["v1alpha3"], IstioKind::EnvoyFilter),
+    row("", "List", &["v1"], Treatment::List),
+    kubernetes("", "Service", KubernetesKind::Service),
+    kubernetes("", "Endpoints", KubernetesKind::Endpoints),
+    kubernetes("", "Pod", KubernetesKind::Pod),
+    kubernetes("", "Node", KubernetesKind::Node),
+    kubernetes(
         "discovery.k8s.io",
         "EndpointSlice",
-        &["v1"],
-        ReadKind::EndpointSlice,
+        KubernetesKind::EndpointSlice,
     ),
     judged(
         "networking.istio.io",
@@ -265,7 +244,7 @@ pub(super) fn is_used(kind: &str) -> bool {
     rows.all(|row| {
         !matches!(
             row.treatment,
-            Treatment::Judged(_) | Treatment::Read(ReadKind::Gateway)
+            Treatment::Judged(_) | Treatment::Istio(IstioKind::Gateway)
         )
     })
 }
@@ -315,12 +294,12 @@ mod tests {
             (
                 "networking.istio.io/v1",
                 "VirtualService",
-                Treatment::Read(ReadKind::VirtualService),
+                Treatment::Istio(IstioKind::VirtualService),
             ),
             (
                 "networking.istio.io/v1alpha3",
                 "DestinationRule",
-                Treatment::Read(ReadKind::DestinationRule),
+                Treatment::Istio(IstioKind::DestinationRule),
             ),
             (
                 "networking.istio.io/v2",
@@ -353,12 +332,16 @@ mod tests {
             (
                 "networking.istio.io/v1alpha3",
                 "EnvoyFilter",
-                Treatment::Read(ReadKind::EnvoyFilter),
+                Treatment::Istio(IstioKind::EnvoyFilter),
             ),
             ("config.istio.io/v1alpha2", "handler", Treatment::NotRead),
             ("apps/v1", "Deployment", Treatment::Foreign),
-            ("v1", "List", Treatment::Read(ReadKind::List)),
-            ("v1", "Endpoints", Treatment::Read(ReadKind::Endpoints)),
+            ("v1", "List", Treatment::List),
+            (
+                "v1",
+                "Endpoints",
+                Treatment::Kubernetes(KubernetesKind::Endpoints),
+            ),
             ("v1", "ConfigMap", Treatment::Foreign),
         ];
         for (api_version, kind, expected) in cases {

@@ -7,7 +7,7 @@ use super::code::Code;
 use super::decode::object;
 use super::finding::Finding;
 use super::judged::{self, DRY_RUN};
-use super::kinds::{JudgedKind, ReadKind, Treatment, treatment};
+use super::kinds::{IstioKind, JudgedKind, KubernetesKind, Treatment, treatment};
 use super::mark::Mark;
 use super::mesh::MeshConfig;
 use super::meta::Meta;
@@ -183,8 +183,9 @@ impl Loader<'_> {
             return;
         };
         match treatment(&types.api_version, &types.kind) {
-            Treatment::Read(ReadKind::List) => self.list(document),
-            Treatment::Read(kind) => self.resource(kind, &types.kind, &document),
+            Treatment::List => self.list(document),
+            Treatment::Istio(kind) => self.istio(kind, &types.kind, &document),
+            Treatment::Kubernetes(kind) => self.kubernetes(kind, &types.kind, &document),
             Treatment::Judged(kind) => self.judge(kind, &types, &document),
             told @ (Treatment::WrongVersion(_) | Treatment::WrongGroup(_)) => {
                 self.tell(&told, &types);
@@ -228,7 +229,7 @@ impl Loader<'_> {
     fn tell(&mut self, treatment: &Treatment, types: &envelope::TypeMeta) {
         let (kind, api_version) = (quoted(&types.kind), quoted(&types.api_version));
         match treatment {
-            Treatment::Read(_) => {}
+            Treatment::Istio(_) | Treatment::Kubernetes(_) | Treatment::List => {}
             Treatment::WrongVersion(versions) => {
                 let versions_help = format!("use one of {}", versions.join(", "));
                 let version = types.api_version.rsplit('/').next().unwrap_or_default();
@@ -278,35 +279,19 @@ impl Loader<'_> {
         }
     }
 
-    fn resource(&mut self, read: ReadKind, kind: &str, document: &Arc<Node>) {
+    /// Who a resource is, which the report knows from here on; `None` when it was read before.
+    fn meta(&mut self, kind: &str, document: &Arc<Node>) -> Option<Meta> {
         let report = &mut self.report;
         let meta = envelope::meta(report, document, &self.file, self.default_namespace);
         report.name_resource(meta.resource_name(kind));
-        if self.is_repeated(&meta, kind) {
-            return;
-        }
-        if let ReadKind::Service
-        | ReadKind::EndpointSlice
-        | ReadKind::Endpoints
-        | ReadKind::Pod
-        | ReadKind::Node = read
-        {
-            return self.kubernetes(read, meta, document);
-        }
-        self.check_dry_run(&meta);
-        if let Some(spec) = self.istio_spec(document) {
-            self.istio(read, meta, spec);
-        }
+        (!self.is_repeated(&meta, kind)).then_some(meta)
     }
 
     /// A kind that the proxy does not use: its author is told so, and what Istio would say about it.
     fn judge(&mut self, kind: JudgedKind, types: &envelope::TypeMeta, document: &Arc<Node>) {
-        let (report, namespace) = (&mut self.report, self.default_namespace);
-        let meta = envelope::meta(report, document, &self.file, namespace);
-        report.name_resource(meta.resource_name(&types.kind));
-        if self.is_repeated(&meta, &types.kind) {
+        let Some(meta) = self.meta(&types.kind, document) else {
             return;
-        }
+        };
         if judged::enforcement::keeps_out(kind, document) {
             self.tell_unenforced(&types.kind);
         } else {
@@ -342,79 +327,76 @@ impl Loader<'_> {
         }
     }
 
-    fn istio(&mut self, read: ReadKind, meta: Meta, spec: &Node) {
+    /// Istio's kinds are read from their `spec`.
+    fn istio(&mut self, read: IstioKind, kind: &str, document: &Arc<Node>) {
+        let Some(meta) = self.meta(kind, document) else {
+            return;
+        };
+        self.check_dry_run(&meta);
+        let Some(spec) = self.istio_spec(document) else {
+            return;
+        };
         let (report, all) = (&mut self.report, &mut self.resources);
         match read {
-            ReadKind::DestinationRule => {
+            IstioKind::DestinationRule => {
                 let rule = destination_rule::read(report, meta, spec);
                 keep(report, &mut all.destination_rules, rule, |r| &mut r.meta);
             }
-            ReadKind::EnvoyFilter => {
+            IstioKind::EnvoyFilter => {
                 let filter = envoy_filter::read(report, meta, spec);
                 keep(report, &mut all.envoy_filters, filter, |r| &mut r.meta);
             }
-            ReadKind::Gateway => {
+            IstioKind::Gateway => {
                 let gateway = gateway::read(report, meta, spec);
                 keep(report, &mut all.gateways, gateway, |r| &mut r.meta);
             }
-            ReadKind::ServiceEntry => {
+            IstioKind::ServiceEntry => {
                 let entry = service_entry::read(report, meta, spec);
                 keep(report, &mut all.service_entries, entry, |r| &mut r.meta);
             }
-            ReadKind::Sidecar => {
+            IstioKind::Sidecar => {
                 let sidecar = sidecar::read(report, meta, spec);
                 keep(report, &mut all.sidecars, sidecar, |r| &mut r.meta);
             }
-            ReadKind::VirtualService => {
+            IstioKind::VirtualService => {
                 let service = virtual_service::read(report, meta, spec);
                 keep(report, &mut all.virtual_services, service, |r| &mut r.meta);
             }
-            ReadKind::WorkloadEntry => {
+            IstioKind::WorkloadEntry => {
                 let entry = workload_entry::read(report, meta, spec);
                 keep(report, &mut all.workload_entries, entry, |r| &mut r.meta);
             }
-            ReadKind::List
-            | ReadKind::Service
-            | ReadKind::EndpointSlice
-            | ReadKind::Endpoints
-            | ReadKind::Pod
-            | ReadKind::Node => {}
         }
     }
 
     /// Kubernetes' own kinds are read from the whole document, because not all have a `spec`.
-    fn kubernetes(&mut self, read: ReadKind, meta: Meta, document: &Node) {
+    fn kubernetes(&mut self, read: KubernetesKind, kind: &str, document: &Arc<Node>) {
+        let Some(meta) = self.meta(kind, document) else {
+            return;
+        };
         let (report, all) = (&mut self.report, &mut self.resources);
         match read {
-            ReadKind::Service => {
+            KubernetesKind::Service => {
                 let service = kubernetes::read_service(report, meta, document);
                 keep(report, &mut all.services, service, |r| &mut r.meta);
             }
-            ReadKind::EndpointSlice => {
+            KubernetesKind::EndpointSlice => {
                 let slice = kubernetes::read_endpoint_slice(report, meta, document);
                 keep(report, &mut all.endpoint_slices, slice, |r| &mut r.meta);
             }
-            ReadKind::Endpoints => {
+            KubernetesKind::Endpoints => {
                 for slice in kubernetes::read_endpoints(report, &meta, document) {
                     keep(report, &mut all.endpoints, slice, |r| &mut r.meta);
                 }
             }
-            ReadKind::Pod => {
+            KubernetesKind::Pod => {
                 let pod = kubernetes::read_pod(report, meta, document);
                 keep(report, &mut all.pods, pod, |r| &mut r.meta);
             }
-            ReadKind::Node => {
+            KubernetesKind::Node => {
                 let node = kubernetes::Node { meta };
                 keep(report, &mut all.nodes, node, |r| &mut r.meta);
             }
-            ReadKind::DestinationRule
-            | ReadKind::EnvoyFilter
-            | ReadKind::Gateway
-            | ReadKind::ServiceEntry
-            | ReadKind::Sidecar
-            | ReadKind::VirtualService
-            | ReadKind::WorkloadEntry
-            | ReadKind::List => {}
         }
     }
 
