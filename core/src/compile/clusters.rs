@@ -1,27 +1,28 @@
 //! Clusters: one for each port of each known service, and one for each of its subsets.
 //!
-//! Owns their names and settings. Endpoints keep the live state they had in the snapshot before, through the registry.
+//! Owns their names and settings; who is in them is the business of `endpoints`, `placement` and `membership`.
 
 use std::collections::BTreeMap;
 
 use super::destination_rules::{DestinationRules, Merged};
-use super::endpoints::{Candidate, Upstream, Workloads, is_subset};
+use super::endpoints::{Upstream, Workloads};
+use super::labels::is_subset;
 use super::locality_setting::setting;
+use super::membership::settle;
 use super::names::Lookup;
 use super::outlier;
-use super::placement::{self, Placement, Source};
+use super::peers::Source;
+use super::placement::{self, Placement};
 use super::retries;
 use super::scope::Scope;
 use super::services::{Port, Service, Services};
 use super::traffic_policy::{Effective, effective, hashed_by};
 use super::{Inbound, Input, connection_pool, hashing, inbound};
-use crate::cluster::{HostKey, Registry};
+use crate::cluster::Registry;
 use crate::config::destination_rule::{
     ExtendedLb, LoadBalancerPolicy, LoadBalancerSettings, SimpleLb, TrafficPolicy,
 };
-use crate::snapshot::{
-    Balancing, Cluster, ClusterId, DestinationCluster, Endpoint, SharedTables, WarmUp,
-};
+use crate::snapshot::{Balancing, Cluster, ClusterId, DestinationCluster, WarmUp};
 
 /// The clusters of a snapshot, by name.
 #[derive(Debug, Default)]
@@ -167,39 +168,6 @@ fn place(
     }
 }
 
-/// Gives a cluster its endpoints, those that are placed.
-pub(super) fn settle(
-    cluster: &mut Cluster,
-    upstream: &Upstream,
-    placement: Placement,
-    registry: &mut Registry,
-) {
-    match upstream {
-        Upstream::OriginalDestination => cluster.balancing = Balancing::Passthrough,
-        Upstream::Endpoints(candidates) => {
-            let name = &cluster.name;
-            let placed = candidates.iter().zip(placement.priorities);
-            let placed = placed.filter_map(|(candidate, priority)| Some((candidate, priority?)));
-            cluster.endpoints = placed
-                .map(|(candidate, priority)| Endpoint {
-                    priority,
-                    ..endpoint(name, candidate, registry)
-                })
-                .collect();
-            cluster.locality_policy = placement.policy;
-            let count = u32::try_from(cluster.endpoints.len()).unwrap_or(u32::MAX);
-            cluster.state.set_endpoints(count);
-            if let Balancing::ConsistentHash(_) = cluster.balancing {
-                let priorities = cluster.endpoints.iter().map(|e| e.priority as usize + 1);
-                cluster.tables = SharedTables::new(priorities.max().unwrap_or(0));
-            }
-            let detection = cluster.outlier_detection.as_deref();
-            let endpoints = cluster.endpoints.iter();
-            endpoints.for_each(|endpoint| endpoint.state.settle(detection));
-        }
-    }
-}
-
 fn select(upstream: &Upstream, labels: &BTreeMap<String, String>) -> Upstream {
     match upstream {
         Upstream::OriginalDestination => Upstream::OriginalDestination,
@@ -275,18 +243,4 @@ fn warm_up(settings: &LoadBalancerSettings) -> Option<WarmUp> {
         minimum: minimum.unwrap_or(10.0) / 100.0,
         aggression: aggression.unwrap_or(1.0),
     })
-}
-
-fn endpoint(cluster: &str, candidate: &Candidate, registry: &mut Registry) -> Endpoint {
-    let address = candidate.logical.clone();
-    let state = registry.host(HostKey {
-        cluster: cluster.into(),
-        address: address.unwrap_or_else(|| candidate.address.to_string().into()),
-    });
-    Endpoint {
-        weight: candidate.weight,
-        locality: candidate.locality.clone(),
-        hostname: candidate.hostname.clone(),
-        ..Endpoint::new(candidate.address.clone(), state)
-    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Input;
-use super::endpoints::is_subset;
+use super::labels::is_subset;
 use crate::config::virtual_service::{HttpMatchRequest, MESH_GATEWAY, StringMatch};
 use crate::snapshot::{
     Condition, FieldMatch, MatchedField, PathMatch, QueryMatch, Regex, TextMatch,

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::Input;
-use super::endpoints::is_subset;
+use super::labels::is_subset;
 use super::visibility::is_visible;
 use crate::config::destination_rule::{DestinationRule, Extensions, Subset, TrafficPolicy};
 use crate::config::names;

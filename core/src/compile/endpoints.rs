@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use super::Input;
+use super::labels::{Labels, is_subset};
 use super::locality::{self, Locality, Nodes};
 use super::services::{Port, Service, Source, port_number};
 use crate::config::address::{Host, classify, parse_ip};
@@ -14,9 +15,6 @@ use crate::config::kubernetes::{self, EndpointSlice, Pod, Reach, TargetPort};
 use crate::config::service_entry::{Resolution, ServiceEntry, ServicePort};
 use crate::config::workload_entry::{Workload, WorkloadEntry};
 use crate::snapshot::Address;
-
-/// Labels of a workload or an endpoint.
-pub(super) type Labels = BTreeMap<String, String>;
 
 /// An endpoint of a service port, whatever its subset.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,14 +78,6 @@ pub(super) enum Upstream {
     Endpoints(Vec<Candidate>),
     /// Where the client wanted to go (`resolution: NONE`, `DYNAMIC_DNS`).
     OriginalDestination,
-}
-
-/// Whether all of `wanted` is there.
-#[must_use]
-pub(super) fn is_subset(wanted: &Labels, labels: &Labels) -> bool {
-    wanted
-        .iter()
-        .all(|(key, value)| labels.get(key) == Some(value))
 }
 
 /// Workloads, filed by what they are looked up by.

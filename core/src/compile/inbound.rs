@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::clusters::settle;
 use super::destination_rules::DestinationRules;
-use super::endpoints::{Candidate, Upstream, is_subset};
+use super::endpoints::{Candidate, Upstream};
+use super::labels::is_subset;
+use super::membership::settle;
 use super::placement::Placement;
 use super::scope::Scope;
 use super::services::{Port, Service, Services, Source};

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::endpoints::Labels;
+use super::labels::Labels;
 
 /// Region.
 pub(super) const REGION: &str = "topology.kubernetes.io/region";

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::locality::{HOSTNAME, NETWORK, REGION, SUBZONE, ZONE};
-use super::placement::Source;
+use super::peers::Source;
 use crate::config::destination_rule::{
     DestinationRule, LoadBalancerSettings, LocalityLbSetting, ZoneAwareLbSetting,
 };

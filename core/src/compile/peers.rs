@@ -4,13 +4,24 @@
 use std::collections::BTreeMap;
 
 use super::Input;
-use super::endpoints::{Candidate, Upstream, Workloads, is_subset};
+use super::endpoints::{Candidate, Upstream, Workloads};
+use super::labels::{Labels, is_subset};
 use super::locality::{self, Locality};
-use super::placement::Source;
 use super::services::{self, Services};
 
 /// Labels by which instances of one workload in different versions are told apart.
 const TEMPLATES: [&str; 2] = ["pod-template-hash", "rollouts-pod-template-hash"];
+
+/// The workload that traffic comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Source {
+    /// Where it is.
+    pub(super) locality: Locality,
+    /// Its labels, with those of its place.
+    pub(super) labels: Labels,
+    /// How many of its kind stand in each locality, itself included; `None` when nobody knows.
+    pub(super) peers: Option<BTreeMap<Locality, u32>>,
+}
 
 /// The workload as the source of traffic.
 #[must_use]

@@ -6,25 +6,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::endpoints::{Candidate, Labels};
+use super::endpoints::Candidate;
+use super::labels::Labels;
 use super::locality::{Locality, NETWORK};
 use super::locality_setting::Setting;
+use super::peers::Source;
 use crate::config::destination_rule::{LocalityDistribute, LocalityFailover, LocalityLbSetting};
 use crate::snapshot::{LocalityPolicy, LocalityWeight, ZoneAware};
 
 /// With fewer healthy endpoints zone-aware routing is off (Envoy).
 const MIN_CLUSTER_SIZE: u64 = 6;
-
-/// The workload that traffic comes from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Source {
-    /// Where it is.
-    pub(super) locality: Locality,
-    /// Its labels, with those of its place.
-    pub(super) labels: Labels,
-    /// How many of its kind stand in each locality, itself included; `None` when nobody knows.
-    pub(super) peers: Option<BTreeMap<Locality, u32>>,
-}
 
 /// Where the endpoints of a cluster stand in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use http::StatusCode;
 
 use super::Input;
-use super::endpoints::is_subset;
 use super::header_ops;
+use super::labels::is_subset;
 use super::resources::ResourceTable;
 use crate::cluster::{BucketSize, Registry};
 use crate::config::code::Code;

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::Input;
-use super::endpoints::is_subset;
+use super::labels::is_subset;
 use super::services::port_number;
 use crate::config::names;
 use crate::config::sidecar::{EgressHost, EgressNamespace, OutboundTrafficPolicy, Sidecar};

@@ -8,10 +8,10 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 use http::Method;
 
+use super::framing::Asked;
 use super::limits::Limits;
 use super::look_ahead::Heads;
 use super::reader::Reader;
-use super::response_head::Asked;
 use super::writer::Writer;
 use crate::decision::Refused;
 use crate::message::{Headers, RequestHead, ResponseHead};

@@ -8,7 +8,6 @@ use super::number::decimal;
 use super::refusals::{
     CODING, CODING_NOT_ALLOWED, LENGTH, LENGTH_AND_CHUNKED, LENGTH_NOT_ALLOWED, SWITCHED_UNASKED,
 };
-use super::response_head::Asked;
 use crate::decision::Refused;
 use crate::message::{Headers, Known, Version};
 use crate::stream::BodyLength;
@@ -37,6 +36,15 @@ impl From<Framing> for BodyLength {
             Framing::Chunked | Framing::UntilClose => Self::Unknown,
         }
     }
+}
+
+/// The request that a response answers, as far as framing needs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked<'a> {
+    /// Its method.
+    pub method: &'a Method,
+    /// It asked to switch protocols, so 101 is a fair answer.
+    pub upgrade: bool,
 }
 
 /// The framing of a request (RFC 9112 §6.3).

@@ -7,8 +7,8 @@ use std::ops::Range;
 
 use bytes::BytesMut;
 
+use super::framing::Asked;
 use super::reader::Reader;
-use super::response_head::Asked;
 use crate::message::{RequestHead, ResponseHead};
 use crate::stream::Part;
 

@@ -30,11 +30,11 @@ mod writer;
 
 pub use authority::is_authority;
 pub use client::Client;
-pub use framing::Framing;
+pub use framing::{Asked, Framing};
 pub use limits::{Limits, MAX_FIELDS};
 pub use look_ahead::Heads;
 pub use reader::{Eof, Reader};
 pub use request_head::RequestFacts;
-pub use response_head::{Asked, ResponseFacts};
+pub use response_head::ResponseFacts;
 pub use server::Server;
 pub use writer::{Reply, Writer};

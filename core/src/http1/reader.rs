@@ -7,12 +7,12 @@
 use bytes::{Buf, BytesMut};
 
 use super::chunked::{self, Chunks, Step};
-use super::framing::Framing;
+use super::framing::{Asked, Framing};
 use super::limits::Limits;
 use super::lines::{LineEnd, Lines};
 use super::refusals::{BODY_CUT, HEAD_CUT, HEAD_TOO_LARGE, START_LINE};
 use super::request_head::{self, RequestFacts};
-use super::response_head::{self, Asked, ResponseFacts};
+use super::response_head::{self, ResponseFacts};
 use crate::decision::Refused;
 use crate::message::{RequestHead, ResponseHead, is_token_byte};
 use crate::stream::Part;

@@ -3,24 +3,15 @@
 //! A little more forgiving than for requests: an upstream's LF line ends, folded lines and white space before a colon are
 //! put right (RFC 9112 §2.2, §5.2, §5.1), because an application behind its own sidecar is not an attacker, and putting them right is unambiguous.
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 
 use super::field_lines;
-use super::framing::{self, Framing};
+use super::framing::{self, Asked, Framing};
 use super::hop_by_hop::Connection;
 use super::limits::{Limits, MAX_FIELDS};
 use super::refusals::{START_LINE, STATUS};
 use crate::decision::Refused;
 use crate::message::{Known, ResponseHead, Version};
-
-/// The request that a response answers, as far as framing needs it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asked<'a> {
-    /// Its method.
-    pub method: &'a Method,
-    /// It asked to switch protocols, so 101 is a fair answer.
-    pub upgrade: bool,
-}
 
 /// What a response says about its own transport, which its [`ResponseHead`] does not show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 
 use smallvec::SmallVec;
 
-use super::priority::{Members, OVERPROVISIONING};
+use super::members::{Members, OVERPROVISIONING};
 
 /// Shares are counted in ten-thousandths.
 const WHOLE: u64 = 10_000;

@@ -12,6 +12,7 @@ pub mod grpc_timeout;
 pub mod hash;
 pub mod header_ops;
 pub mod locality;
+pub mod members;
 pub mod mirror;
 pub mod panic;
 pub mod path;

@@ -1,6 +1,6 @@
 //! When so few endpoints are healthy that health is ignored, and how traffic is shared out then (Envoy reference §1.4).
 
-use super::priority::{Members, Share};
+use super::members::{Members, Share};
 
 /// Whether so few endpoints of a priority are healthy that all are to be used as if they were, once the priorities
 /// together cannot carry everything. `threshold` is DestinationRule `minHealthPercent`; 0 never panics.

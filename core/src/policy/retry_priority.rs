@@ -6,7 +6,8 @@
 
 use smallvec::SmallVec;
 
-use super::priority::{self, Members, Shares};
+use super::members::{Members, Shares};
+use super::priority;
 
 /// After how many attempts the shut priorities are determined again (Istio).
 const FREQUENCY: usize = 2;

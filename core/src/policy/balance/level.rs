@@ -10,7 +10,7 @@ use crate::decision::{LocalityChoice, PickedBy};
 use crate::entropy::Draw;
 use crate::policy::edf::Edf;
 use crate::policy::locality::{Plan, Way, Zone, effective_weight};
-use crate::policy::priority::Members;
+use crate::policy::members::Members;
 use crate::snapshot::{Balancing, Cluster, ConsistentHash, Endpoint, LocalityPolicy, ZoneAware};
 
 /// The endpoints of one priority.

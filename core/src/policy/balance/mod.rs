@@ -10,7 +10,8 @@ mod level;
 mod pool;
 
 use self::level::Level;
-use super::priority::{self, Members, Share, Shares};
+use super::members::{Members, Share, Shares};
+use super::priority;
 use super::retry_priority;
 use super::slow_start::is_warming;
 use crate::decision::{HashedBy, Picked, PickedBy};
