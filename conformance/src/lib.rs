@@ -18,6 +18,7 @@ pub mod remark;
 pub mod script;
 pub mod subject;
 pub mod table;
+pub mod tally;
 
 mod problem;
 

@@ -6,8 +6,8 @@
 use outrigger_core::time::Duration;
 
 use crate::Problem;
-use crate::ask::Tally;
 use crate::escape::unescape;
+use crate::tally::Tally;
 
 /// Whose script it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,21 +1,17 @@
 //! What was seen beside what must be seen.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use http::Response;
 use serde::Serialize;
 
 use super::chance::plausible_in_a_run;
-use super::load::Measured;
 use super::meanwhile::Meanwhile;
-use super::short::in_short;
-use super::steps::{EJECTIONS, Effort, Expect, Load, LoadExpect, Look, Visit};
+use super::measured::Measured;
+use super::seen::Tally;
+use super::steps::{EJECTIONS, Effort, Expect, Load, LoadExpect, Visit};
 
 /// Fewer requests could miss one of two versions by chance: with 40 it happens twice in 2^40.
 const FEWEST: u32 = 40;
-
-/// How often each thing was seen.
-pub(super) type Tally = BTreeMap<String, u32>;
 
 /// One visit's outcome.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -39,21 +35,6 @@ impl Effort {
             Self::Tenth => (full / 10).max(FEWEST),
             Self::Times(times) => times,
         }
-    }
-}
-
-/// What counts of an answer, in words.
-pub(super) fn seen(look: Look, answer: &Response<impl AsRef<[u8]>>) -> String {
-    let status = answer.status().as_u16();
-    match look {
-        Look::Answer => in_short(status, &String::from_utf8_lossy(answer.body().as_ref())),
-        Look::Field(name) => match answer.headers().get(name) {
-            Some(value) => format!(
-                "{status}, {name}: {}",
-                String::from_utf8_lossy(value.as_bytes())
-            ),
-            None => format!("{status}, no {name}"),
-        },
     }
 }
 
@@ -171,8 +152,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::demo::mesh::Counted;
-    use crate::demo::steps::Also;
+    use crate::demo::counted::Counted;
+    use crate::demo::steps::{Also, Look};
 
     fn tally(seen: &[(&str, u32)]) -> Tally {
         seen.iter()
@@ -211,16 +192,6 @@ mod tests {
             share,
             others: &["v1"],
         }
-    }
-
-    #[test]
-    fn answers_are_known_by_their_version() {
-        let body = "customer => preference => recommendation v1 from 'x': 3\n";
-        let answer = Response::builder().body(body).unwrap();
-        assert_eq!(seen(Look::Answer, &answer), "v1");
-        let answer = Response::builder().header("x-a", "b").body("").unwrap();
-        assert_eq!(seen(Look::Field("x-a"), &answer), "200, x-a: b");
-        assert_eq!(seen(Look::Field("x-b"), &answer), "200, no x-b");
     }
 
     #[test]

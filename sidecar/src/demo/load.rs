@@ -1,62 +1,18 @@
-//! Many visitors at the same time: what they saw, how long it took, and who served them.
+//! Many visitors at the same time: lets them in, and waits until all have seen what there is to see.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
 use tokio::task::JoinSet;
 
 use super::client::Client;
-use super::judge::{Tally, seen};
-use super::mesh::{Counted, Mesh};
+use super::measured::Measured;
+use super::mesh::Mesh;
 use super::report::Report;
 use super::request;
+use super::seen::{Tally, seen};
 use super::steps::{Load, VISIT};
-
-/// What many visitors saw together.
-#[derive(Clone, Debug)]
-pub(super) struct Measured {
-    /// How often each thing was seen.
-    pub(super) answers: Tally,
-    /// Half of all requests took no longer.
-    pub(super) p50: Duration,
-    /// 99 of 100 took no longer.
-    pub(super) p99: Duration,
-    /// What was counted meanwhile.
-    pub(super) counted: Counted,
-}
-
-/// The same in numbers, for machines and for the table.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Figures {
-    pub(super) success_rate: f64,
-    pub(super) p50_ms: f64,
-    pub(super) p99_ms: f64,
-    pub(super) v1: u64,
-    pub(super) v2: u64,
-    pub(super) second_v2: u64,
-    pub(super) ejections: u64,
-}
-
-impl Measured {
-    /// Served is who was answered by one of the versions.
-    pub(super) fn figures(&self) -> Figures {
-        let total: u32 = self.answers.values().sum();
-        let served = ["v1", "v2"].map(|version| self.answers.get(version).copied().unwrap_or(0));
-        let millis = |time: Duration| (time.as_secs_f64() * 10_000.0).round() / 10.0;
-        let [v1, v2, second_v2] = self.counted.asked;
-        Figures {
-            success_rate: f64::from(served.iter().sum::<u32>()) / f64::from(total.max(1)),
-            p50_ms: millis(self.p50),
-            p99_ms: millis(self.p99),
-            v1,
-            v2,
-            second_v2,
-            ejections: self.counted.ejections,
-        }
-    }
-}
 
 /// Lets all visitors in and waits until the last one has left: each has asked as often as it wants, or there is nothing more
 /// to see.

@@ -4,7 +4,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::mesh::Counted;
+use super::counted::Counted;
 use super::steps::Also;
 
 /// What went on while a visit lasted.

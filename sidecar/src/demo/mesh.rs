@@ -19,6 +19,7 @@ use outrigger_runtime::{Listen, Running};
 use tokio::net::TcpSocket;
 
 use super::client::Client;
+use super::counted::Counted;
 use super::services::{Instance, Service, serve};
 use super::steps::{DEAD_PORT, EXAMPLE_PORTS, SERVICES, Trouble};
 use super::stories::Stories;
@@ -33,26 +34,6 @@ pub(super) struct Mesh {
     instances: [Arc<Instance>; 3],
     /// Has a port of its own and does not listen on it.
     nobody: TcpSocket,
-}
-
-/// What instances and sidecars counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Counted {
-    /// How often each instance of recommendation was asked: v1, v2, and v2's second.
-    pub(super) asked: [u64; 3],
-    /// How often preference's sidecar ejected an instance.
-    pub(super) ejections: u64,
-}
-
-impl Counted {
-    /// What came since then.
-    pub(super) fn since(mut self, then: &Self) -> Self {
-        for (now, then) in self.asked.iter_mut().zip(then.asked) {
-            *now -= then;
-        }
-        self.ejections = self.ejections.saturating_sub(then.ejections);
-        self
-    }
 }
 
 /// A sidecar and the state of its endpoints.

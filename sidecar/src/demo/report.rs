@@ -7,8 +7,9 @@ use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-use super::judge::{Tally, Verdict};
-use super::load::{Figures, Measured};
+use super::judge::Verdict;
+use super::measured::{Figures, Measured};
+use super::seen::Tally;
 use super::steps::{Load, Step, Visit, steps};
 use crate::cli::Format;
 use crate::width::{self, shortened, story_line, wrapped};

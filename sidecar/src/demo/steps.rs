@@ -9,7 +9,7 @@ mod tutorial;
 
 use std::time::Duration;
 
-use super::mesh::Counted;
+use super::counted::Counted;
 use policies::POLICIES;
 use tutorial::TUTORIAL;
 
