@@ -21,7 +21,7 @@ use outrigger_core::cluster::Registry;
 use outrigger_core::compile::{self, Answers, Workload};
 use outrigger_core::config::{self, Code, Finding, MeshConfig, Severity};
 
-use crate::cli::UnenforcedKind;
+use crate::options::UnenforcedKind;
 use crate::sources::{self, Reader, Source};
 use crate::width;
 

@@ -5,6 +5,7 @@
 mod check;
 mod cli;
 mod demo;
+mod options;
 mod replay;
 mod run;
 mod runtime;

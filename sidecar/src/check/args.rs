@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::UnenforcedKind;
+use crate::options::UnenforcedKind;
 use crate::sources::Pattern;
 
 const CHECK_EXAMPLES: &str = "\

@@ -11,7 +11,7 @@ use super::judge::Verdict;
 use super::measured::{Figures, Measured};
 use super::seen::Tally;
 use super::steps::{Load, Step, Visit, steps};
-use crate::cli::Format;
+use crate::options::Format;
 use crate::width::{self, shortened, story_line, wrapped};
 
 const BOLD: Style = Style::new().bold();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::Format;
+use crate::options::Format;
 
 const REPLAY_RESULT: &str = "\
 Examples:

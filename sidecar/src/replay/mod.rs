@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use outrigger_recording::replay::{Outcome, Stop, replay as feed};
 use outrigger_recording::{End, Fault};
 
-use crate::cli::Format;
+use crate::options::Format;
 use crate::width;
 
 /// Something is decided otherwise.

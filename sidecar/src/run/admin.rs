@@ -29,7 +29,7 @@ use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
-use super::control::Command;
+use super::command::Command;
 use super::reloads::Reloads;
 use super::told::tell;
 use dumps::Dumps;

@@ -17,7 +17,8 @@ use outrigger_recording::{self as recording, Frame, Recorder};
 
 use super::held::{Doubt, Held};
 use super::told::tell;
-use crate::cli::{RunArgs, UnenforcedKind};
+use crate::cli::RunArgs;
+use crate::options::UnenforcedKind;
 use crate::sources::{Found, Reader, Source, Unreadable};
 
 /// What is read and for whom.

@@ -8,14 +8,15 @@ use outrigger_core::config::{Finding, Severity};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_runtime::Handle;
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 
+use super::command::Command;
 use super::configuration::{self, Configuration, Reading};
 use super::drain::{Ending, drain};
 use super::reloads::{Reloads, first_error};
 use super::resolve::{FIRST_ANSWERS, Resolver};
+use super::signals::{Reason, Signals};
 use super::told::tell;
 use super::watch::Watch;
 
@@ -30,15 +31,6 @@ const MERGE_ANSWERS: Duration = Duration::from_millis(100);
 
 /// Files are compared with what was read this often, in case nobody told of a change.
 const POLL: Duration = Duration::from_secs(10);
-
-/// What others ask of the control thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Command {
-    /// Something happened where the configuration is.
-    FilesChanged,
-    /// Drain and end.
-    Quit,
-}
 
 /// Receives signals from the moment it exists.
 pub(super) struct Control {
@@ -101,39 +93,6 @@ impl Control {
 pub(super) struct Files {
     pub(super) configuration: Configuration,
     pub(super) watch: Watch,
-}
-
-/// Why it is time to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
-    /// SIGTERM, or the admin endpoint.
-    Asked,
-    /// SIGINT: somebody at a terminal waits for the end.
-    Interrupted,
-}
-
-pub(super) struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// Somebody wants us to end.
-    pub(super) async fn end(&mut self) -> Reason {
-        tokio::select! {
-            _ = self.terminate.recv() => Reason::Asked,
-            _ = self.interrupt.recv() => Reason::Interrupted,
-        }
-    }
 }
 
 /// Keeps the workers' snapshot as good as the files.

@@ -10,7 +10,7 @@ use outrigger_runtime::{Direction, Handle, Running, Stage};
 use tokio::time::{Instant, sleep};
 
 use super::admin::Open;
-use super::control::{Reason, Signals};
+use super::signals::{Reason, Signals};
 use super::told::{self, tell};
 
 /// What will end, and how.

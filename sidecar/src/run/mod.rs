@@ -4,6 +4,7 @@
 //! `watch` and `control`, the admin endpoints in `admin`; everything about a request is in the runtime and in core.
 
 mod admin;
+mod command;
 mod configuration;
 mod control;
 mod drain;
@@ -11,6 +12,7 @@ mod held;
 mod recording;
 mod reloads;
 mod resolve;
+mod signals;
 mod told;
 mod watch;
 
@@ -33,6 +35,7 @@ use outrigger_runtime::{Config, Handle, Listen, Notices, Request, Running};
 
 use crate::cli::{AccessLog, RunArgs};
 use crate::runtime::{self, Picked};
+use command::Command;
 use configuration::{Configuration, Reading};
 use control::Control;
 use recording::Pending;
@@ -149,7 +152,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     recording.map_or(Ok(()), Pending::begin)?;
     let watch = Watch::start(&configuration.paths(), commands.clone());
     // Somebody may have changed a file since it was read and before it was watched.
-    let _ = commands.send(control::Command::FilesChanged);
+    let _ = commands.send(Command::FilesChanged);
     tell!(
         "{}",
         greeting(args, runtime, running.handle(), admin, &snapshot)

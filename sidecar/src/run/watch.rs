@@ -9,7 +9,7 @@ use std::path::{self, Path, PathBuf};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::control::Command;
+use super::command::Command;
 use super::told::tell;
 
 /// Sends [`Command::FilesChanged`] while it lives.

@@ -20,7 +20,7 @@ use outrigger_core::config::{self, Finding, MeshConfig, Severity};
 use outrigger_sim::study::{self, Expectation, Scenario, Study, StudyOutcome};
 
 use crate::check::text::write_finding;
-use crate::cli::Format;
+use crate::options::Format;
 use crate::sources::{self, Source};
 use crate::width;
 

@@ -18,7 +18,7 @@ use outrigger_recording::Configuration;
 use outrigger_recording::what_if::{Stop, what_if as compare};
 
 use super::{CHANGED, ReplayArgs, UNREADABLE};
-use crate::cli::Format;
+use crate::options::Format;
 use crate::sources::{self, Source};
 
 /// Runs the command and says how it went.

@@ -1,0 +1,10 @@
+//! What the control thread can be asked to do, by whoever notices that it should.
+
+/// What others ask of the control thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Command {
+    /// Something happened where the configuration is.
+    FilesChanged,
+    /// Drain and end.
+    Quit,
+}
