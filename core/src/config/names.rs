@@ -5,7 +5,6 @@
 //! of a port is in `protocol`.
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
 
 /// The domain under which Kubernetes services answer when nobody says otherwise.
 pub const CLUSTER_DOMAIN: &str = "cluster.local";
@@ -218,21 +217,6 @@ pub fn covers(pattern: &str, inner: &str) -> bool {
 #[must_use]
 pub fn overlaps(a: &str, b: &str) -> bool {
     covers(a, b) || covers(b, a)
-}
-
-/// Orders host patterns from the most specific to the least: exact names, then wildcards by length, then by text.
-#[must_use]
-pub fn by_specificity(a: &str, b: &str) -> Ordering {
-    is_wildcard(a)
-        .cmp(&is_wildcard(b))
-        .then_with(|| {
-            if is_wildcard(a) {
-                b.len().cmp(&a.len())
-            } else {
-                Ordering::Equal
-            }
-        })
-        .then_with(|| a.cmp(b))
 }
 
 /// Checks the key of a label: an optional DNS prefix and a slash, then up to 63 letters, digits, `-`, `_` and `.`.

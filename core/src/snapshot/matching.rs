@@ -226,12 +226,6 @@ pub struct Condition {
 }
 
 impl Condition {
-    /// Whether it holds for every request.
-    #[must_use]
-    pub fn is_always(&self) -> bool {
-        self.path.is_none() && self.is_only_path()
-    }
-
     /// Whether nothing but the path matters.
     #[must_use]
     pub fn is_only_path(&self) -> bool {
