@@ -90,7 +90,7 @@ impl Exchange {
 
     /// Perhaps there is a connection for this request now.
     pub(super) fn on_woken(&mut self, ambient: Ambient, worker: &mut Worker) {
-        let (target, circuit) = match &self.up.state {
+        let (target, mut circuit) = match &self.up.state {
             State::Waiting(waiting)
                 if worker.lines().first(&waiting.circuit.state) == Some(waiting.ticket.id()) =>
             {
@@ -103,6 +103,10 @@ impl Exchange {
             | State::Attached { .. }
             | State::BackingOff { .. } => return,
         };
+        // Who raises a limit means those who wait, and everybody stands behind them.
+        if let Some(limits) = self.limits_by_now(&target, worker) {
+            circuit.limits = limits;
+        }
         let is_ready = self.has_ready(&target, ambient, worker);
         let slot = if is_ready {
             None
@@ -120,6 +124,14 @@ impl Exchange {
             Some(slot) => self.use_slot(target, &circuit, slot, pending, ambient, worker),
             None => self.use_ready(target, &circuit, ambient, worker),
         }
+    }
+
+    /// What the current configuration allows the cluster of a target; `None` where it has no such cluster.
+    fn limits_by_now(&self, target: &Target, worker: &Worker) -> Option<Limits> {
+        let then = request::cluster_of(target, &self.record)?;
+        let latest = &worker.view().snapshot;
+        let now = latest.cluster(latest.clusters.find(&then.name)?);
+        Some(now.limits.unwrap_or(Limits::NONE))
     }
 
     fn has_ready(&self, target: &Target, ambient: Ambient, worker: &mut Worker) -> bool {

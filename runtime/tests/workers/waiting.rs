@@ -4,13 +4,19 @@ use std::thread;
 
 use outrigger_core::cluster::Counted;
 use outrigger_core::decision::Record;
+use outrigger_core::snapshot::{Limits, Snapshot};
 use outrigger_runtime::Request;
 
 use super::configured::{Setup, service};
-use super::support::{Client, Endpoints, ok};
+use super::support::{Client, Endpoints, Proxy, ok};
 
 fn ask(client: &mut Client, path: &str) {
     client.send(&format!("GET {path} HTTP/1.1\r\nhost: app.test\r\n\r\n"));
+}
+
+fn waiting(snapshot: &Snapshot) -> u32 {
+    let limited = snapshot.clusters.iter().find(|c| c.limits.is_some());
+    limited.unwrap().state.gauges().current(Counted::Waiting)
 }
 
 /// Whoever holds the only connection ends, in good order or not: the one that waits for it gets one.
@@ -33,9 +39,7 @@ fn a_place_is_free_again_however_its_holder_ended() {
         first.message().unwrap();
         let mut waiter = sidecar.client();
         ask(&mut waiter, "/next");
-        let snapshot = sidecar.snapshot();
-        let cluster = snapshot.clusters.iter().find(|c| c.limits.is_some());
-        while cluster.unwrap().state.gauges().current(Counted::Waiting) == 0 {
+        while waiting(&sidecar.snapshot()) == 0 {
             thread::yield_now();
         }
         // Its request ends in the input that lets the connection go.
@@ -46,5 +50,32 @@ fn a_place_is_free_again_however_its_holder_ended() {
         assert_eq!(waiter.message().unwrap().body, b"next");
         let panics = sidecar.running.handle().stats().panics;
         assert_eq!(panics, u64::from(path == "/panic"));
+    }
+}
+
+#[test]
+fn who_waits_goes_when_the_limit_is_raised() {
+    let endpoints = Endpoints::listen();
+    let limits = Limits {
+        connections: 1,
+        ..Limits::NONE
+    };
+    let mut proxy = Proxy::limited(endpoints.address(), 1, limits);
+    let mut clients = [proxy.client(), proxy.client()];
+    clients[0].get("/1");
+    let mut first = endpoints.accept();
+    first.message().unwrap();
+    clients[1].get("/2");
+    while waiting(&proxy.running.handle().snapshot()) == 0 {
+        thread::yield_now();
+    }
+    proxy.publish(endpoints.address());
+    let mut second = endpoints.accept();
+    for (at, endpoint) in [(1, &mut second), (0, &mut first)] {
+        if at == 1 {
+            endpoint.message().unwrap();
+        }
+        endpoint.send(&ok(""));
+        clients[at].message().unwrap();
     }
 }

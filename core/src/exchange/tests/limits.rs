@@ -1,10 +1,15 @@
 //! Circuit limits, with several exchanges on one or two workers.
 
+use super::reloads::Compiler;
 use super::*;
 use crate::cluster::Counted;
 
 fn limited(pool: &str, rule: &str) -> Arc<Snapshot> {
-    snapshot(&format!(
+    snapshot(&limits(pool, rule))
+}
+
+fn limits(pool: &str, rule: &str) -> String {
+    format!(
         "{SERVICE}---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -16,7 +21,7 @@ kind: DestinationRule
 metadata: {{name: h}}
 spec: {{host: h.test, trafficPolicy: {{connectionPool: {{{pool}}}}}}}
 "
-    ))
+    )
 }
 
 /// Several exchanges, each on one of two workers, and the part of a runtime that wakes them.
@@ -348,6 +353,34 @@ spec: {{host: {name}.test, trafficPolicy: {{connectionPool: {{tcp: {{maxConnecti
     assert_eq!(h.workers[0].idle_connections(), 1, "{:?}", h.told);
     h.ends(1);
     assert_eq!(h.told[2].last(), Some(&Output::Reuse(ConnectionId(1))));
+}
+
+/// Whoever comes later stands behind them, so a raised limit would else hold for nobody.
+#[test]
+fn a_limit_that_changes_is_that_of_who_waits() {
+    for (pool, goes) in [
+        ("tcp: {maxConnections: 1}", false),
+        ("tcp: {maxConnections: 2}", true),
+        ("http: {idleTimeout: 9s}", true),
+    ] {
+        for worker in 0..2 {
+            let mut compiler = Compiler::default();
+            let before = compiler.snapshot(&limits(ONE_AND_ONE, ""));
+            let mut h = House::with(before, &[0, worker]);
+            h.runs(0);
+            h.asks(1);
+            assert!(h.waits(1));
+            let after = compiler.snapshot(&limits(pool, ""));
+            for worker in &mut h.workers {
+                worker.adopt(Arc::clone(&after), h.now);
+            }
+            h.announce();
+            let case = format!("{pool}, on worker {worker}");
+            assert_eq!(h.interests[1].connect, goes, "{case}");
+            assert_eq!(h.waits(1), !goes, "{case}");
+            h.closes();
+        }
+    }
 }
 
 #[test]

@@ -9,13 +9,13 @@ use crate::snapshot::Address;
 
 /// Compiles one configuration after another, whose endpoints stay the same ones where they are named again.
 #[derive(Default)]
-struct Compiler {
+pub(super) struct Compiler {
     registry: Registry,
     revision: u64,
 }
 
 impl Compiler {
-    fn snapshot(&mut self, text: &str) -> Arc<Snapshot> {
+    pub(super) fn snapshot(&mut self, text: &str) -> Arc<Snapshot> {
         let source = Source {
             name: "config.yaml",
             bytes: text.as_bytes(),
