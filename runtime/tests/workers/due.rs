@@ -51,7 +51,7 @@ fn unanswered(setup: Setup, rule: &str) -> Duration {
 }
 
 /// An address that answers no attempt to connect: a queue of one, and who stands in it (listen(2)).
-fn deaf() -> (Socket, SocketAddr, Client) {
+pub(crate) fn deaf() -> (Socket, SocketAddr, Client) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
     socket.bind(&any.into()).unwrap();

@@ -1,14 +1,17 @@
 //! Sockets of connections that idle or were given up: none answers somebody else, and none stays open unseen.
 
+use std::fs;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::thread;
+use std::time::Instant;
 
 use outrigger_core::decision::Record;
 use outrigger_runtime::Request;
 
 use super::configured::{Setup, Sidecar, service};
-use super::support::{Client, Endpoints, ok};
+use super::due::deaf;
+use super::support::{Client, Endpoints, PATIENCE, Proxy, ok};
 
 const CLOSE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
@@ -89,6 +92,37 @@ fn an_idle_connection_is_closed_when_its_time_is_over() {
     let state = sidecar.snapshot();
     let connections = |c: &outrigger_core::snapshot::Cluster| c.endpoints[0].state.connections();
     while state.clusters.iter().map(connections).sum::<u32>() > 0 {
+        thread::yield_now();
+    }
+}
+
+/// Nobody asks for it any more, and its endpoint may be about to stop.
+#[test]
+fn an_idle_connection_to_an_endpoint_that_was_removed_is_closed() {
+    let (old, new) = (Endpoints::listen(), Endpoints::listen());
+    let mut proxy = Proxy::before(old.address());
+    let mut client = proxy.client();
+    let mut endpoint = served(&mut client, &old);
+    proxy.publish(new.address());
+    endpoint.ends();
+}
+
+/// Its socket would else go on connecting behind everybody's back, for two minutes and while descriptors last.
+#[test]
+fn a_connection_that_takes_too_long_to_make_is_given_up() {
+    let (_listener, addr, _first) = deaf();
+    let policy = "connectionPool: {tcp: {connectTimeout: 20ms}}";
+    let sidecar = Sidecar::of(&service(&[addr], "", policy));
+    let mut client = sidecar.client();
+    ask(&mut client, "GET");
+    let response = client.message().unwrap();
+    assert!(response.start.contains(" 503 "), "{response:?}");
+    // `rem_address` and `st` in proc_pid_net(5): that port, and SYN_SENT. A system without it shows nothing.
+    let attempt = format!(":{:04X} 02 ", addr.port());
+    let tries = || fs::read_to_string("/proc/self/net/tcp").is_ok_and(|all| all.contains(&attempt));
+    let patience = Instant::now() + PATIENCE;
+    while tries() {
+        assert!(Instant::now() < patience, "it still tries to connect");
         thread::yield_now();
     }
 }

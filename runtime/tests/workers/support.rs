@@ -12,7 +12,7 @@ use std::num::NonZeroUsize;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use outrigger_core::cluster::{HostKey, Registry};
 use outrigger_core::exchange::ListenerKind;
@@ -297,7 +297,9 @@ impl Endpoints {
 
     /// The next connection, unless a request comes over this one.
     pub(crate) fn accept_unless(&self, open: &Client) -> Option<Client> {
+        let patience = Instant::now() + PATIENCE;
         while !open.has_unread() {
+            assert!(Instant::now() < patience, "neither has come");
             if let Ok(client) = self.accepted.recv_timeout(Duration::from_millis(5)) {
                 return Some(client);
             }

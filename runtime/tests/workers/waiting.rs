@@ -1,6 +1,7 @@
 //! Requests that wait for a connection within a limit.
 
 use std::thread;
+use std::time::{Duration, Instant};
 
 use outrigger_core::cluster::Counted;
 use outrigger_core::decision::Record;
@@ -8,6 +9,7 @@ use outrigger_core::snapshot::{Limits, Snapshot};
 use outrigger_runtime::Request;
 
 use super::configured::{Setup, service};
+use super::late::{Gate, wait_until};
 use super::support::{Client, Endpoints, Proxy, ok};
 
 fn ask(client: &mut Client, path: &str) {
@@ -77,5 +79,57 @@ fn who_waits_goes_when_the_limit_is_raised() {
         }
         endpoint.send(&ok(""));
         clients[at].message().unwrap();
+    }
+}
+
+/// The other worker has looked in vain by then, and would not look again.
+#[test]
+fn who_waits_is_told_of_a_connection_that_is_given_up_late() {
+    static GATE: Gate = Gate::new();
+    fn format(record: &Record, _: &Request, _: &mut Vec<u8>) {
+        GATE.pass(record);
+    }
+    let endpoints = Endpoints::listen();
+    let policy = "connectionPool: {tcp: {maxConnections: 1}}";
+    let setup = Setup {
+        workers: 2,
+        format: Some(format),
+        ..Setup::default()
+    };
+    let sidecar = setup.start(&service(&[endpoints.addr], "", policy));
+    let serve = |endpoint: &mut Client, client: &mut Client| {
+        endpoint.message().unwrap();
+        endpoint.send(&ok(""));
+        client.message().unwrap();
+    };
+    let mut client = sidecar.client();
+    ask(&mut client, "/");
+    let mut endpoint = endpoints.accept();
+    serve(&mut endpoint, &mut client);
+    // The kernel spreads clients over the workers by their ports: in some rounds the worker that is held keeps the
+    // connection, and the other one has the request.
+    let mut late = 0;
+    while late < 2 {
+        let (_, go) = GATE.hold(&sidecar);
+        let mut client = sidecar.client();
+        ask(&mut client, "/");
+        let enough = Instant::now() + Duration::from_millis(30);
+        let waits = || waiting(&sidecar.snapshot()) > 0;
+        while !waits() && Instant::now() < enough {
+            thread::yield_now();
+        }
+        if waits() {
+            late += 1;
+            wait_until(Instant::now() + Duration::from_millis(10));
+            drop(go);
+            endpoint.ends();
+            endpoint = endpoints.accept();
+        } else {
+            drop(go);
+            if let Some(next) = endpoints.accept_unless(&endpoint) {
+                endpoint = next;
+            }
+        }
+        serve(&mut endpoint, &mut client);
     }
 }
