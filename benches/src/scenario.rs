@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use outrigger_core::compile::from_yaml;
 use outrigger_core::entropy::Entropy;
-use outrigger_core::exchange::{Ambient, Exchange, Input, Output, Side};
-use outrigger_core::peer::{ListenerKind, Peer};
+use outrigger_core::peer::{ConnId, ListenerKind, Peer, UpstreamId};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::Instant;
-use outrigger_core::worker::{Worker, WorkerSettings};
+use outrigger_core::worker::{Facts, Input, Output, Worker, WorkerSettings};
 
 /// A service with three endpoints and one rule that forwards with a timeout and retries.
 #[must_use]
@@ -91,30 +90,36 @@ pub fn snapshot(text: &str) -> Arc<Snapshot> {
     Arc::new(from_yaml(text).snapshot)
 }
 
-/// A client connection and its worker.
+/// A worker with one client, whose peers take all bytes they are given at once.
 #[derive(Debug)]
 pub struct Client {
-    exchange: Exchange,
     worker: Worker,
+    id: ConnId,
+    /// The connection that the request under way is on.
+    upstream: Option<UpstreamId>,
     requests: u64,
+    status: u16,
 }
 
 impl Client {
     /// A connection that has already made enough requests for every endpoint to have a kept connection.
     #[must_use]
     pub fn warm(snapshot: Arc<Snapshot>) -> Self {
-        let worker = Worker::new(snapshot, WorkerSettings::default(), 1);
+        let mut worker = Worker::new(snapshot, WorkerSettings::default(), 1);
         let peer = Peer {
             remote: ([127, 0, 0, 1], 40_000).into(),
             local: ([127, 0, 0, 1], 15_001).into(),
             listener: ListenerKind::Outbound,
         };
-        let exchange = Exchange::accept(peer, Instant::ZERO, &worker);
+        let id = worker.accept(peer, Entropy(1), Instant::ZERO);
         let mut client = Self {
-            exchange,
             worker,
+            id: ConnId::Client(id),
+            upstream: None,
             requests: 0,
+            status: 0,
         };
+        client.perform();
         for _ in 0..32 {
             client.request();
         }
@@ -125,46 +130,51 @@ impl Client {
     pub fn request(&mut self) -> u16 {
         self.requests += 1;
         self.receive(
-            Side::Downstream,
+            self.id,
             b"GET /cart?id=7 HTTP/1.1\r\nHost: s0.example\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n\
               Accept: text/html,application/xhtml+xml\r\nAccept-Language: en\r\nAccept-Encoding: gzip\r\n\r\n",
         );
         let mut response = [b'x'; 1100];
         let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 1024\r\n\r\n";
         response[..head.len()].copy_from_slice(head);
-        self.receive(Side::Upstream, &response[..head.len() + 1024]);
-        self.exchange.record().status
-    }
-
-    /// Bytes arrive from a side; everything that follows is done, with peers that take all they are given at once.
-    fn receive(&mut self, side: Side, bytes: &[u8]) {
-        self.exchange
-            .space(side, &mut self.worker)
-            .extend_from_slice(bytes);
-        let mut next = Some(Input::Read(side, bytes.len()));
-        while let Some(input) = next.take() {
-            let ambient = Ambient {
-                now: Instant::from_millis(self.requests),
-                entropy: Entropy(self.requests),
-            };
-            self.exchange.handle_input(input, ambient, &mut self.worker);
-            next = self.perform();
+        if let Some(upstream) = self.upstream {
+            self.receive(upstream.into(), &response[..head.len() + 1024]);
         }
+        self.status
     }
 
-    fn perform(&mut self) -> Option<Input> {
-        let mut next = None;
-        loop {
-            match self.exchange.poll_output() {
-                Output::Connect(_) | Output::Reuse(_) => next = Some(Input::Connected),
-                Output::Wait(interest) => {
-                    let wrote = |side: Side| Input::Wrote(side, self.exchange.outbox(side).len());
-                    return next.or_else(|| {
-                        (interest.write_downstream.then(|| wrote(Side::Downstream)))
-                            .or_else(|| interest.write_upstream.then(|| wrote(Side::Upstream)))
-                    });
+    /// Bytes arrive on a connection, and everything that follows is done.
+    fn receive(&mut self, id: ConnId, bytes: &[u8]) {
+        if let Some(space) = self.worker.space(id) {
+            space.extend_from_slice(bytes);
+            self.tell(id, Input::Read(bytes.len()));
+        }
+        self.perform();
+    }
+
+    fn tell(&mut self, id: ConnId, input: Input) {
+        let now = Instant::from_millis(self.requests);
+        self.worker.handle_input(id, input, now);
+    }
+
+    fn perform(&mut self) {
+        while let Some(output) = self.worker.poll_output() {
+            match output {
+                Output::Connect(id, _) => {
+                    self.upstream = Some(id);
+                    self.tell(id.into(), Input::Connected(Facts::default()));
                 }
-                Output::Done => return None,
+                Output::Wait(id, interest) if interest.write => {
+                    if let ConnId::Upstream(id) = id {
+                        self.upstream = Some(id);
+                    }
+                    let count = self.worker.outbox(id).map_or(0, |outbox| outbox.len());
+                    self.tell(id, Input::Wrote(count));
+                }
+                Output::Ended(id) => {
+                    let exchange = self.worker.ended(id);
+                    self.status = exchange.map_or(0, |exchange| exchange.record().status);
+                }
                 _ => {}
             }
         }

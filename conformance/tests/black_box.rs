@@ -20,7 +20,7 @@ use std::time::Duration;
 use outrigger_conformance::case::{Case, Document};
 use outrigger_conformance::program::{Command, Launch, Program};
 use outrigger_conformance::subject::{Outcome, Setup};
-use outrigger_core::exchange::ListenerKind;
+use outrigger_core::peer::ListenerKind;
 use outrigger_runtime::{Config, Listen};
 use serde_json::Value;
 use tokio::sync::watch;

@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use outrigger_core::compile::from_yaml;
 use outrigger_core::entropy::Entropy;
-use outrigger_core::exchange::{Ambient, ConnectFault, Exchange, Input, Output, Peer, Side};
-use outrigger_core::peer::ListenerKind;
+use outrigger_core::peer::{ConnId, ListenerKind, Peer};
 use outrigger_core::time::Instant;
-use outrigger_core::worker::{Worker, WorkerSettings};
+use outrigger_core::worker::{ConnectFault, Input, Output, Worker, WorkerSettings};
 
 const YAML: &str = "
 apiVersion: networking.istio.io/v1
@@ -37,46 +36,38 @@ spec:
 fn main() {
     let snapshot = Arc::new(from_yaml(YAML).snapshot);
     let mut worker = Worker::new(snapshot, WorkerSettings::default(), 0);
-    let (remote, local) = (([10, 0, 0, 9], 1000).into(), ([127, 0, 0, 1], 15001).into());
     let peer = Peer {
-        remote,
-        local,
+        remote: ([10, 0, 0, 9], 1000).into(),
+        local: ([127, 0, 0, 1], 15001).into(),
         listener: ListenerKind::Outbound,
     };
-    let mut exchange = Exchange::accept(peer, Instant::ZERO, &worker);
-    let mut ambient = Ambient {
-        now: Instant::ZERO,
-        entropy: Entropy(7),
-    };
+    let client = ConnId::Client(worker.accept(peer, Entropy(7), Instant::ZERO));
 
     let request = b"GET /cart HTTP/1.1\r\nhost: shop.test\r\n\r\n";
-    exchange
-        .space(Side::Downstream, &mut worker)
-        .extend_from_slice(request);
-    exchange.handle_input(
-        Input::Read(Side::Downstream, request.len()),
-        ambient,
-        &mut worker,
-    );
+    let space = worker.space(client).expect("it is connected");
+    space.extend_from_slice(request);
+    worker.handle_input(client, Input::Read(request.len()), Instant::ZERO);
 
-    let decision = exchange.poll_output();
-    println!("do: {decision:?}");
-    assert!(matches!(decision, Output::Connect(_)));
-
-    ambient.now = Instant::from_millis(3);
-    exchange.handle_input(
-        Input::ConnectFailed(ConnectFault::Refused),
-        ambient,
-        &mut worker,
-    );
-
-    let answer = exchange.outbox(Side::Downstream).front().to_vec();
-    println!("{}\n", String::from_utf8_lossy(&answer));
-    exchange.handle_input(
-        Input::Wrote(Side::Downstream, answer.len()),
-        ambient,
-        &mut worker,
-    );
-    assert_eq!(exchange.poll_output(), Output::Ended);
-    print!("{}", exchange.record().story());
+    let mut now = Instant::ZERO;
+    while let Some(output) = worker.poll_output() {
+        println!("do: {output:?}");
+        match output {
+            Output::Connect(id, _) => {
+                now = Instant::from_millis(3);
+                let nobody = Input::ConnectFailed(ConnectFault::Refused);
+                worker.handle_input(id.into(), nobody, now);
+            }
+            Output::Wait(id, interest) if interest.write => {
+                let outbox = worker.outbox(id).expect("it is connected");
+                let answer = outbox.front().to_vec();
+                println!("{}", String::from_utf8_lossy(&answer));
+                worker.handle_input(id, Input::Wrote(answer.len()), now);
+            }
+            Output::Ended(id) => {
+                let exchange = worker.ended(id).expect("it has just ended");
+                print!("{}", exchange.record().story());
+            }
+            _ => {}
+        }
+    }
 }

@@ -2,7 +2,14 @@
 //! into messages and messages into the other.
 //!
 //! Knows no policy, and of no other connection: whose request goes where, and when nothing more is read, is decided by
-//! whoever owns it. The one room that says which protocol is spoken.
+//! whoever owns it. The one room that says which protocol is spoken. What a client's connection is between requests is in
+//! `client`, and all of a worker's connections by name are in `sockets`.
+
+mod client;
+mod sockets;
+
+pub(crate) use client::{Client, Phase};
+pub(crate) use sockets::{Owner, Sockets};
 
 use core::mem;
 use std::ops::Range;
@@ -11,10 +18,10 @@ use bytes::{Bytes, BytesMut};
 
 use crate::decision::Refused;
 use crate::http1;
+use crate::local::Local;
 use crate::message::{Headers, RequestHead, ResponseHead};
 use crate::outbox::Outbox;
 use crate::stream::{Answer, Begins, BodyLength, Part};
-use crate::worker::Worker;
 
 /// The least room a read gets.
 const READ_ROOM: usize = 4 * 1024;
@@ -60,20 +67,15 @@ impl<C: Default> Connection<C> {
         }
     }
 
-    /// One to nobody: what is written to it is forgotten at once.
-    pub(crate) fn nowhere() -> Self {
-        Self {
-            outbox: Outbox::nowhere(),
-            ..Self::new(false)
-        }
-    }
-
-    /// Another socket takes the place of this one; memory is kept.
+    /// The next message is the first one again; both boxes are empty.
     pub(crate) fn restart(&mut self) {
         self.codec = C::default();
-        self.inbox.clear();
-        self.outbox.clear();
         self.filled = false;
+    }
+
+    /// How many bytes wait to be understood, and how many to be written.
+    pub(crate) fn lengths(&self) -> (usize, usize) {
+        (self.inbox.len(), self.outbox.len())
     }
 
     /// This many bytes were appended to [`Connection::space`].
@@ -86,10 +88,10 @@ impl<C: Default> Connection<C> {
     }
 
     /// Where to append what is read; it has room. `is_short`: memory is, so there is no more of it than needed.
-    pub(crate) fn space(&mut self, is_short: bool, worker: &mut Worker) -> &mut BytesMut {
+    pub(crate) fn space(&mut self, is_short: bool, local: &mut Local) -> &mut BytesMut {
         let Self { inbox, filled, .. } = self;
         if inbox.capacity() == 0 {
-            *inbox = worker.take_buffer();
+            *inbox = local.take_buffer();
         }
         // Room that was read, passed on and written is used again; memory is added only when too little is left.
         // What waits unread in memory grows in small steps, because it may be forwarded in one piece.
@@ -101,7 +103,7 @@ impl<C: Default> Connection<C> {
         let room = inbox.capacity() - inbox.len();
         if room < wanted && !inbox.try_reclaim(wanted) && room < READ_ROOM {
             if wanted == READ_BLOCK && inbox.len() <= PART_OF_HEAD {
-                worker.give_room(inbox);
+                local.give_room(inbox);
             } else {
                 inbox.reserve(wanted);
             }
@@ -111,37 +113,37 @@ impl<C: Default> Connection<C> {
 
     /// Between messages: gives memory that holds nothing back to the worker, and lets the part of a head that is here wait
     /// in as little as it needs.
-    pub(crate) fn rest(&mut self, worker: &mut Worker) {
+    pub(crate) fn rest(&mut self, local: &mut Local) {
         if !self.inbox.is_empty() {
             if self.inbox.len() <= PART_OF_HEAD {
-                worker.keep_small(&mut self.inbox);
+                local.keep_small(&mut self.inbox);
             }
             return;
         }
         self.filled = false;
         if self.inbox.capacity() > 0 {
-            worker.give_buffer(mem::take(&mut self.inbox));
+            local.give_buffer(mem::take(&mut self.inbox));
         }
-        self.return_block(worker);
+        self.return_block(local);
     }
 
     /// Within a message: gives back what holds nothing and will not be needed at once.
-    pub(crate) fn pause(&mut self, worker: &mut Worker) {
+    pub(crate) fn pause(&mut self, local: &mut Local) {
         if !self.filled {
-            worker.take_back(&mut self.inbox);
+            local.take_back(&mut self.inbox);
         }
-        self.return_block(worker);
+        self.return_block(local);
     }
 
-    fn return_block(&mut self, worker: &mut Worker) {
+    fn return_block(&mut self, local: &mut Local) {
         if let Some(block) = self.outbox.take_block() {
-            worker.give_buffer(block);
+            local.give_buffer(block);
         }
     }
 
     /// Bytes of a tunnel, as they are.
-    pub(crate) fn pass(&mut self, bytes: Bytes, worker: &mut Worker) {
-        worker.lend_block(&mut self.outbox);
+    pub(crate) fn pass(&mut self, bytes: Bytes, local: &mut Local) {
+        local.lend_block(&mut self.outbox);
         self.outbox.put_bytes(bytes);
     }
 }
@@ -184,9 +186,9 @@ impl ToClient {
         head: &ResponseHead,
         body: BodyLength,
         wish: bool,
-        worker: &mut Worker,
+        local: &mut Local,
     ) {
-        worker.lend_block(&mut self.outbox);
+        local.lend_block(&mut self.outbox);
         self.codec.respond(head, body, None, wish, &mut self.outbox);
     }
 
@@ -195,28 +197,28 @@ impl ToClient {
         &mut self,
         head: &ResponseHead,
         protocol: Option<&str>,
-        worker: &mut Worker,
+        local: &mut Local,
     ) {
-        worker.lend_block(&mut self.outbox);
+        local.lend_block(&mut self.outbox);
         self.codec
             .respond(head, BodyLength::None, protocol, true, &mut self.outbox);
     }
 
     /// Passes an interim head on.
-    pub(crate) fn inform(&mut self, head: &ResponseHead, worker: &mut Worker) {
-        worker.lend_block(&mut self.outbox);
+    pub(crate) fn inform(&mut self, head: &ResponseHead, local: &mut Local) {
+        local.lend_block(&mut self.outbox);
         self.codec.inform(head, &mut self.outbox);
     }
 
     /// A piece of the response's body.
-    pub(crate) fn data(&mut self, data: Bytes, worker: &mut Worker) {
-        worker.lend_block(&mut self.outbox);
+    pub(crate) fn data(&mut self, data: Bytes, local: &mut Local) {
+        local.lend_block(&mut self.outbox);
         self.codec.data(data, &mut self.outbox);
     }
 
     /// Ends the response.
-    pub(crate) fn end(&mut self, trailers: Option<&Headers>, worker: &mut Worker) {
-        worker.lend_block(&mut self.outbox);
+    pub(crate) fn end(&mut self, trailers: Option<&Headers>, local: &mut Local) {
+        local.lend_block(&mut self.outbox);
         self.codec.end(trailers, &mut self.outbox);
     }
 
@@ -233,20 +235,20 @@ impl ToClient {
 
 impl ToEndpoint {
     /// Begins a request.
-    pub(crate) fn ask(&mut self, head: &RequestHead, begins: &Begins, worker: &mut Worker) {
-        worker.lend_block(&mut self.outbox);
+    pub(crate) fn ask(&mut self, head: &RequestHead, begins: &Begins, local: &mut Local) {
+        local.lend_block(&mut self.outbox);
         self.codec.ask(head, begins, &mut self.outbox);
     }
 
     /// A piece of the request's body.
-    pub(crate) fn data(&mut self, data: Bytes, worker: &mut Worker) {
-        worker.lend_block(&mut self.outbox);
+    pub(crate) fn data(&mut self, data: Bytes, local: &mut Local) {
+        local.lend_block(&mut self.outbox);
         self.codec.data(data, &mut self.outbox);
     }
 
     /// Ends the request.
-    pub(crate) fn end(&mut self, trailers: Option<&Headers>, worker: &mut Worker) {
-        worker.lend_block(&mut self.outbox);
+    pub(crate) fn end(&mut self, trailers: Option<&Headers>, local: &mut Local) {
+        local.lend_block(&mut self.outbox);
         self.codec.end(trailers, &mut self.outbox);
     }
 

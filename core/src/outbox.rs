@@ -26,25 +26,14 @@ pub struct Outbox {
     queue: VecDeque<Bytes>,
     tail: BytesMut,
     len: usize,
-    /// There is no peer, and never will be.
-    is_nowhere: bool,
     /// Where bodies lie in it, if somebody asked for that.
     bodies: Option<Box<Bodies>>,
 }
 
 impl Outbox {
-    /// The outbox of a peer that does not exist: what is put in is forgotten at once.
-    #[must_use]
-    pub fn nowhere() -> Self {
-        Self {
-            is_nowhere: true,
-            ..Self::default()
-        }
-    }
-
     /// Remembers from now on which bytes belong to bodies.
     pub fn mark_bodies(&mut self) {
-        self.bodies = (!self.is_nowhere).then(Box::default);
+        self.bodies = Some(Box::default());
     }
 
     /// Where bodies lie among the unsent bytes, in order; nowhere unless [`Outbox::mark_bodies`] was called.
@@ -72,9 +61,6 @@ impl Outbox {
 
     /// Adds bytes by copying them.
     pub fn put(&mut self, bytes: &[u8]) {
-        if self.is_nowhere {
-            return;
-        }
         self.tail.extend_from_slice(bytes);
         self.len += bytes.len();
     }
@@ -83,9 +69,6 @@ impl Outbox {
     pub fn put_with(&mut self, write: impl FnOnce(&mut BytesMut)) {
         let before = self.tail.len();
         write(&mut self.tail);
-        if self.is_nowhere {
-            self.tail.truncate(before);
-        }
         self.len += self.tail.len() - before;
     }
 
@@ -96,9 +79,6 @@ impl Outbox {
         }
         if bytes.len() < KEEP_AT {
             self.put(&bytes);
-            return;
-        }
-        if self.is_nowhere {
             return;
         }
         if !self.tail.is_empty() {
@@ -182,6 +162,12 @@ impl Outbox {
         }
     }
 
+    /// Bytes of memory that it holds besides its block and itself.
+    #[cfg(test)]
+    pub(crate) fn owned(&self) -> usize {
+        self.queue.capacity() * size_of::<Bytes>()
+    }
+
     /// Whether it has a block of its own.
     #[must_use]
     pub fn has_block(&self) -> bool {
@@ -218,19 +204,6 @@ mod tests {
         assert!(o.is_empty() && all(&o).is_empty());
         o.put(b"again");
         assert_eq!(all(&o), b"again");
-    }
-
-    #[test]
-    fn nobody_is_sent_nothing() {
-        let mut o = Outbox::nowhere();
-        for _ in 0..1000 {
-            o.put(b"head");
-            o.put_with(|block| block.extend_from_slice(b"more"));
-            o.put_bytes(Bytes::from(vec![b'x'; KEEP_AT]));
-            o.put_bytes(Bytes::from_static(b"tail"));
-        }
-        assert!(o.is_empty() && all(&o).is_empty());
-        assert!(o.tail.capacity() < 100, "nothing is kept");
     }
 
     #[test]

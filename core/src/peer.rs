@@ -1,4 +1,5 @@
-//! Who is on a connection: plain values that the machines above pass around and nobody here acts on.
+//! Who is on a connection, and what connections and requests are called: plain values that the machines above pass around
+//! and nobody here acts on.
 
 use core::net::SocketAddr;
 
@@ -24,10 +25,34 @@ pub struct Peer {
     pub listener: ListenerKind,
 }
 
-/// Names a request that waits for a connection. Unique within a worker for all time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct WaiterId(pub u64);
+slotmap::new_key_type! {
+    /// Names a client's connection. Unique within a worker as long as 2^32 others have not had its place.
+    pub struct ClientId;
 
-/// Names a connection to an endpoint while it is kept idle. Unique within a worker for all time.
+    /// Names a connection to an endpoint, from the moment it is asked for.
+    pub struct UpstreamId;
+
+    /// Names one request under way.
+    pub struct ExchangeId;
+}
+
+/// Names a connection of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ConnectionId(pub u64);
+pub enum ConnId {
+    /// To a client.
+    Client(ClientId),
+    /// To an endpoint.
+    Upstream(UpstreamId),
+}
+
+impl From<ClientId> for ConnId {
+    fn from(id: ClientId) -> Self {
+        Self::Client(id)
+    }
+}
+
+impl From<UpstreamId> for ConnId {
+    fn from(id: UpstreamId) -> Self {
+        Self::Upstream(id)
+    }
+}

@@ -1,107 +1,69 @@
-//! What the exchanges of one thread share: the current snapshot, balancer positions, idle connections, spare buffers.
+//! One thread's connections and requests: what happened on a socket goes in, what is to be done comes out.
 //!
-//! A worker is `!Send` and needs no lock. What must hold for the whole process (load, limits, ejection) is in
-//! `cluster` instead, and the worker reaches it only through the snapshot.
+//! The only room that knows two connections. It owns all of them by name, the requests under way, and what they share
+//! (`local`); it finds out whom something concerns, and has every request that this concerns further on take its turn.
+//!
+//! # The loop of a runtime
+//!
+//! A runtime is a table of sockets. It gives each client a name ([`Worker::accept`]), and then, for ever:
+//!
+//! 1. After every call of a method that takes the time, it takes all outputs ([`Worker::poll_output`]) and performs them
+//!    in order.
+//! 2. What [`Output::Wait`] lets it write, it writes at once, and says how much ([`Input::Wrote`]).
+//! 3. Then it waits for the first of: a socket that can be read and is to be; one that can be written again; a connection
+//!    made; [`Worker::next_deadline`]. It says what happened with exactly one call.
+//!
+//! A worker never waits, asks the time or draws a number by itself.
 
-mod buffered;
-mod idle;
-mod line;
-mod mirrors;
-mod originals;
-mod view;
+mod alarms;
+mod clients;
+mod events;
 
-pub use buffered::Buffered;
-pub use view::View;
-
-use core::mem;
+use std::collections::VecDeque;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use serde::{Deserialize, Serialize};
+use slotmap::SlotMap;
 
-use crate::cluster::{ClusterState, HostState};
-use crate::decision::Record;
+use crate::connection::{Owner, Phase, Sockets};
+pub use crate::exchange::Exchange;
+use crate::exchange::{Exchanges, Turn};
+pub use crate::io::{ConnectFault, Facts, Input, Interest, Output};
+use crate::local::Local;
+pub use crate::local::{Buffered, View, WorkerSettings};
 use crate::outbox::Outbox;
-use crate::peer::{ConnectionId, WaiterId};
-use crate::snapshot::{Address, Snapshot};
-use crate::time::{Duration, Instant};
-use buffered::Budget;
-pub(crate) use buffered::{Charge, KEPT_WHEN_SHORT};
-use idle::IdleConnections;
-pub(crate) use idle::Link;
-use line::Lines;
-pub(crate) use line::{Slot, Ticket};
-pub(crate) use mirrors::MirrorPlace;
-use mirrors::Mirrors;
-use originals::Originals;
+use crate::peer::{ClientId, ConnId, ExchangeId, UpstreamId};
+use crate::snapshot::Snapshot;
+use crate::time::Instant;
+use alarms::Alarms;
 
-/// The size of a fresh read buffer: a head and a body of 16 KiB in one read.
-const BUFFER: usize = 32 * 1024;
-
-/// Spare buffers kept; the rest are freed.
+/// Requests whose memory is kept for later ones.
 const SPARE: usize = 64;
 
-/// Settings of a worker that do not come from Istio resources.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WorkerSettings {
-    /// From the first byte of a head to its last; then 408. `None` waits for ever.
-    pub request_head_timeout: Option<Duration>,
-    /// A client connection without a request is closed after this (Envoy's default: one hour).
-    pub idle_timeout: Option<Duration>,
-    /// For how long nothing of a request or its response may move; then 408, 504 or a reset. `None` is for ever (Istio's
-    /// default). A rule may have its own.
-    pub stream_idle_timeout: Option<Duration>,
-    /// How long we read on after the last response, so that the client sees it rather than a reset (Envoy's
-    /// `delayed_close_timeout`).
-    pub linger: Duration,
-    /// The largest request body taken, in bytes; a longer one is answered 413. `None` is unlimited.
-    pub max_request_body: Option<u64>,
-    /// Bytes that the connections of the worker may hold in memory together before those that hold most are not read any
-    /// more. `None` is unlimited.
-    pub max_buffered_bytes: Option<u64>,
-    /// Exchanges know where bodies lie in what is read and in what is to be written: for a recording that leaves them out.
-    pub tells_bodies: bool,
-}
-
-impl Default for WorkerSettings {
-    fn default() -> Self {
-        Self {
-            request_head_timeout: Some(Duration::from_secs(60)),
-            idle_timeout: Some(Duration::from_secs(3600)),
-            stream_idle_timeout: None,
-            linger: Duration::from_secs(1),
-            max_request_body: None,
-            max_buffered_bytes: Some(256 * 1024 * 1024),
-            tells_bodies: false,
-        }
-    }
-}
-
-/// What a runtime does after [`Worker::on_announced`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Announced {
-    /// Idle connections to close.
-    pub close: Vec<ConnectionId>,
-    /// Exchanges to give [`Input::Woken`](crate::exchange::Input::Woken), by the id they wait under.
-    pub wake: Vec<WaiterId>,
-    /// Announce again, after closing.
-    pub announce: bool,
-}
-
-/// The shared part of one thread.
+/// One thread's part of a proxy.
 #[derive(Debug)]
 pub struct Worker {
-    view: Rc<View>,
-    settings: WorkerSettings,
-    idle: IdleConnections,
-    originals: Originals,
-    lines: Lines,
-    mirrors: Mirrors,
-    budget: Budget,
-    spare: Vec<BytesMut>,
-    date: [u8; 29],
-    draining: bool,
+    local: Local,
+    sockets: Sockets,
+    exchanges: Exchanges,
+    /// Those that ended since the last input; their stories can be read.
+    ended: Vec<(ExchangeId, Box<Exchange>)>,
+    #[expect(
+        clippy::vec_box,
+        reason = "a request moves between its places as a pointer"
+    )]
+    spare: Vec<Box<Exchange>>,
+    alarms: Alarms,
+    /// Copies that have begun, clients that serve nobody and connections that were kept, of which it is to be said what they
+    /// wait for.
+    begun: Vec<ExchangeId>,
+    touched_clients: Vec<ClientId>,
+    let_rest: Vec<UpstreamId>,
+    /// Who is to try again for a connection.
+    woken: VecDeque<ExchangeId>,
+    outputs: VecDeque<Output>,
 }
 
 impl Worker {
@@ -109,228 +71,288 @@ impl Worker {
     #[must_use]
     pub fn new(snapshot: Arc<Snapshot>, settings: WorkerSettings, seed: u64) -> Self {
         Self {
-            view: Rc::new(View::new(snapshot, seed)),
-            settings,
-            idle: IdleConnections::default(),
-            originals: Originals::default(),
-            lines: Lines::default(),
-            mirrors: Mirrors::default(),
-            budget: Budget::new(settings.max_buffered_bytes),
+            local: Local::new(snapshot, settings, seed),
+            sockets: Sockets::default(),
+            exchanges: SlotMap::with_key(),
+            ended: Vec::new(),
             spare: Vec::new(),
-            date: *b"Thu, 01 Jan 1970 00:00:00 GMT",
-            draining: false,
+            alarms: Alarms::default(),
+            begun: Vec::new(),
+            touched_clients: Vec::new(),
+            let_rest: Vec::new(),
+            woken: VecDeque::new(),
+            outputs: VecDeque::with_capacity(8),
         }
     }
 
-    /// Uses a new snapshot from the next request on; [`Worker::on_announced`] is to be called too, because limits may
-    /// have changed. Returns idle connections that are to be closed, because no
-    /// endpoint of the new snapshot has them.
-    pub fn adopt(&mut self, snapshot: Arc<Snapshot>, now: Instant) -> Vec<ConnectionId> {
-        self.view = Rc::new(self.view.next(snapshot, now));
-        let originals = self.originals.retain(&self.view.snapshot);
-        self.idle.retain_hosts(&self.view.snapshot, originals)
+    /// What to do next; `None` when everything has been said.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// A request that ended, from [`Output::Ended`] until the next call that takes the time.
+    #[must_use]
+    pub fn ended(&self, id: ExchangeId) -> Option<&Exchange> {
+        let ended = self.ended.iter().find(|(ended, _)| *ended == id);
+        ended.map(|(_, exchange)| &**exchange)
+    }
+
+    /// Requests under way.
+    pub fn exchanges(&self) -> impl Iterator<Item = (ExchangeId, &Exchange)> {
+        let all = self.exchanges.iter();
+        all.filter_map(|(id, exchange)| Some((id, exchange.as_deref()?)))
+    }
+
+    /// Where to append what is read from a connection; it has room. An idle connection has none until it is asked for.
+    pub fn space(&mut self, id: ConnId) -> Option<&mut BytesMut> {
+        let is_short = self.local.is_short();
+        match id {
+            ConnId::Client(id) => {
+                let client = self.sockets.clients.get_mut(id)?;
+                Some(client.connection.space(is_short, &mut self.local))
+            }
+            ConnId::Upstream(id) => {
+                let upstream = self.sockets.upstreams.get_mut(id)?;
+                Some(upstream.connection.space(is_short, &mut self.local))
+            }
+        }
+    }
+
+    /// Nothing was read into [`Worker::space`] after all.
+    pub fn leave_space(&mut self, id: ConnId) {
+        match id {
+            ConnId::Client(id) => {
+                if let Some(client) = self.sockets.clients.get_mut(id) {
+                    match client.phase {
+                        Phase::Serving(_) => client.connection.pause(&mut self.local),
+                        Phase::Rest(_) | Phase::Head(_) | Phase::Linger(_) => {
+                            client.connection.rest(&mut self.local);
+                        }
+                    }
+                }
+            }
+            ConnId::Upstream(id) => {
+                if let Some(upstream) = self.sockets.upstreams.get_mut(id) {
+                    upstream.connection.pause(&mut self.local);
+                }
+            }
+        }
+    }
+
+    /// What is to be written to a connection.
+    #[must_use]
+    pub fn outbox(&self, id: ConnId) -> Option<&Outbox> {
+        match id {
+            ConnId::Client(id) => self.sockets.clients.get(id).map(|c| c.outbox()),
+            ConnId::Upstream(id) => {
+                let upstream = self.sockets.upstreams.get(id);
+                upstream.map(|upstream| &upstream.connection.outbox)
+            }
+        }
+    }
+
+    /// Which of the last `count` bytes of [`Worker::space`], which were just read and not told yet, are of bodies, or are
+    /// only passed on or thrown away. Ranges count from the first of them. For a recording that leaves bodies out: no
+    /// decision depends on what a body says, only on where it begins and ends.
+    #[must_use]
+    pub fn bodies_read(&self, id: ConnId, count: usize) -> Vec<Range<usize>> {
+        if self.reads_no_message(id) {
+            return Vec::from([Range {
+                start: 0,
+                end: count,
+            }]);
+        }
+        let ahead = match id {
+            ConnId::Client(id) => self.sockets.clients.get(id).map(|client| {
+                let client = &client.connection;
+                (client.bodies_ahead(), client.inbox.len())
+            }),
+            ConnId::Upstream(id) => self
+                .sockets
+                .look_at(Some(id))
+                .map(|endpoint| (endpoint.bodies_ahead(), endpoint.inbox.len())),
+        };
+        let (bodies, unread) = ahead.unwrap_or_default();
+        let before = unread.saturating_sub(count);
+        let bodies = bodies.into_iter();
+        bodies
+            .map(|body| body.start.saturating_sub(before)..body.end.saturating_sub(before))
+            .filter(|body| !body.is_empty())
+            .collect()
+    }
+
+    /// Uses a new snapshot from the next request on.
+    pub fn adopt(&mut self, snapshot: Arc<Snapshot>, now: Instant) {
+        self.forget_ended();
+        let unwanted = self.local.adopt(snapshot, now);
+        self.close_kept(unwanted, now);
+        // Limits may have changed.
+        self.look_around(now);
+        self.finish(now);
+    }
+
+    /// Somebody waits for a connection, or let one go.
+    pub fn on_announced(&mut self, now: Instant) {
+        self.forget_ended();
+        self.look_around(now);
+        self.finish(now);
+    }
+
+    /// From now on inbound responses say `connection: close`. Connections end when they are told ([`Input::Drain`]).
+    pub const fn drain(&mut self) {
+        self.local.drain();
+    }
+
+    /// Copies for mirrors of requests that came from the mesh (`inbound`), or from the application, are hurried from now on,
+    /// because the connections of that direction are to end.
+    pub fn hurry_copies(&mut self, inbound: bool, now: Instant) {
+        self.forget_ended();
+        self.local.hurry_copies(inbound);
+        let copies: Vec<_> = (self
+            .exchanges()
+            .filter(|(_, exchange)| exchange.is_mirror()))
+        .map(|(id, _)| id)
+        .collect();
+        for id in copies {
+            self.run(id, now, |copy, turn| copy.hurry_if_drained(turn));
+        }
+        self.finish(now);
+    }
+
+    /// The time for which [`Worker::next_deadline`] asked has come, or any other.
+    pub fn on_time(&mut self, now: Instant) {
+        self.forget_ended();
+        while let Some(whose) = self.alarms.due(now) {
+            self.on_due(whose, now);
+        }
+        let expired = self.local.expire(now);
+        self.close_kept(expired, now);
+        self.finish(now);
+    }
+
+    /// Before this [`Worker::on_time`] has nothing to do.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.alarms
+            .next()
+            .into_iter()
+            .chain(self.local.next_expiry())
+            .min()
+    }
+
+    /// A call of this worker has panicked, and the panic was caught: the connections of the request that was at work are
+    /// closed. If none was, the one that the call was about is, with the request that it serves. All others go on.
+    pub fn recover(&mut self, about: Option<ConnId>, now: Instant) {
+        self.forget_ended();
+        let all = self.exchanges.iter();
+        let at_work = all.filter(|(_, exchange)| exchange.is_none());
+        let mut broken: Vec<_> = at_work.map(|(id, _)| id).collect();
+        if let Some(about) = about.filter(|_| broken.is_empty()) {
+            match self.exchange_on(about) {
+                Some(id) => broken.push(id),
+                None => self.close_unused(about, now),
+            }
+        }
+        for id in broken {
+            // What it counts for is given back before others are looked at.
+            drop(self.exchanges.remove(id));
+            let clients = self.sockets.clients.iter();
+            let clients: Vec<_> = (clients
+                .filter(|(_, client)| client.phase == Phase::Serving(id)))
+            .map(|(client, _)| client)
+            .collect();
+            let upstreams = self.sockets.upstreams.iter();
+            let upstreams: Vec<_> = upstreams
+                .filter(|(_, upstream)| upstream.owner == Owner::Exchange(id))
+                .map(|(upstream, _)| upstream)
+                .collect();
+            let mut turn = self.turn(now);
+            clients.into_iter().for_each(|id| turn.close_client(id));
+            upstreams.into_iter().for_each(|id| turn.close_upstream(id));
+        }
+        self.finish(now);
+    }
+
+    /// Sets what responses without a `date` get (RFC 9110 §5.6.7, IMF-fixdate). A runtime calls it once a second.
+    pub const fn set_date(&mut self, imf_fixdate: [u8; 29]) {
+        self.local.set_date(imf_fixdate);
     }
 
     /// The current snapshot and this worker's balancers.
     #[must_use]
     pub const fn view(&self) -> &Rc<View> {
-        &self.view
+        self.local.view()
     }
 
     /// The settings.
     #[must_use]
     pub const fn settings(&self) -> &WorkerSettings {
-        &self.settings
-    }
-
-    /// Sets what responses without a `date` get (RFC 9110 §5.6.7, IMF-fixdate). A runtime calls it once a second.
-    pub const fn set_date(&mut self, imf_fixdate: [u8; 29]) {
-        self.date = imf_fixdate;
-    }
-
-    /// The date last set.
-    #[must_use]
-    pub const fn date(&self) -> &[u8; 29] {
-        &self.date
-    }
-
-    /// From now on inbound responses say `connection: close`. Connections end when their exchanges are told ([`Input::Drain`]).
-    ///
-    /// [`Input::Drain`]: crate::exchange::Input::Drain
-    pub const fn drain(&mut self) {
-        self.draining = true;
-    }
-
-    /// Whether the worker drains.
-    #[must_use]
-    pub const fn is_draining(&self) -> bool {
-        self.draining
-    }
-
-    /// Idle connections that have been idle for too long; they are forgotten, and the runtime closes them.
-    pub fn expire(&mut self, now: Instant) -> Vec<ConnectionId> {
-        self.idle.expire(now)
-    }
-
-    /// Before this [`Worker::expire`] has nothing to do; `None` while nothing expires.
-    #[must_use]
-    pub const fn next_expiry(&self) -> Option<Instant> {
-        self.idle.next_expiry()
-    }
-
-    /// The runtime saw an idle connection end.
-    pub fn forget(&mut self, id: ConnectionId) {
-        self.idle.forget(id);
+        self.local.settings()
     }
 
     /// How many connections are kept idle.
     #[must_use]
     pub fn idle_connections(&self) -> usize {
-        self.idle.len()
+        self.local.idle_connections()
+    }
+
+    /// Whether a connection waits for the next request to its endpoint.
+    #[must_use]
+    pub fn is_kept(&self, id: UpstreamId) -> bool {
+        let upstream = self.sockets.upstreams.get(id);
+        upstream.is_some_and(|upstream| matches!(upstream.owner, Owner::Kept(_)))
+    }
+
+    /// How many connections clients have.
+    #[must_use]
+    pub fn clients(&self) -> usize {
+        self.sockets.clients.len()
     }
 
     /// How many copies of requests are under way for mirrors.
     #[must_use]
     pub fn mirrors_under_way(&self) -> usize {
-        self.mirrors.under_way()
+        self.local.mirrors_under_way()
     }
 
     /// What the connections of this worker hold in memory.
     #[must_use]
     pub fn buffered(&self) -> Buffered {
-        self.budget.counted()
+        self.local.buffered()
     }
 
-    /// The account of one more connection.
-    pub(crate) fn charge(&self) -> Charge {
-        self.budget.charge()
-    }
-
-    /// A place for one more copy, whose body has this length; `None` when it is to be dropped.
-    pub(crate) fn place_for_mirror(&self, body: usize) -> Option<MirrorPlace> {
-        self.mirrors.place(body)
-    }
-
-    /// Somebody waits for a connection, or let one go: gives up idle connections that another worker waits for, and
-    /// says who of this worker is to try again.
-    pub fn on_announced(&mut self) -> Announced {
-        let lines = &mut self.lines;
-        let close = self
-            .idle
-            .give_up(|cluster| lines.is_wanted_elsewhere(cluster));
-        let announce = lines.settle(|_| {});
-        let wake = lines.all_first();
-        Announced {
-            close,
-            wake,
-            announce,
+    fn turn(&mut self, now: Instant) -> Turn<'_> {
+        Turn {
+            now,
+            local: &mut self.local,
+            sockets: &mut self.sockets,
+            exchanges: &mut self.exchanges,
+            begun: &mut self.begun,
+            let_rest: &mut self.let_rest,
+            outputs: &mut self.outputs,
         }
     }
 
-    /// Names who is to try again because of what an input let go of. Says whether other workers must be told, too.
-    pub(crate) fn settle(&mut self, wake: impl FnMut(WaiterId)) -> bool {
-        self.lines.settle(wake)
+    fn close_kept(&mut self, ids: Vec<UpstreamId>, now: Instant) {
+        let mut turn = self.turn(now);
+        ids.into_iter().for_each(|id| turn.close_upstream(id));
+    }
+}
+
+#[cfg(test)]
+impl Worker {
+    /// What a test looks at that no runtime sees.
+    pub(crate) const fn parts(&self) -> (&Local, &Sockets) {
+        (&self.local, &self.sockets)
     }
 
-    pub(crate) const fn lines(&mut self) -> &mut Lines {
-        &mut self.lines
+    /// A request under way.
+    pub(crate) fn exchange(&self, id: ExchangeId) -> Option<&Exchange> {
+        self.exchanges.get(id)?.as_deref()
     }
 
-    /// Leave to make a connection, within a limit.
-    pub(crate) fn slot(&self, cluster: &Arc<ClusterState>, max: u32) -> Option<Slot> {
-        self.lines.slot(cluster, max)
-    }
-
-    /// Whether a connection may be kept as far as limits go: not if only other workers wait for one.
-    pub(crate) fn may_keep(&mut self, link: &Link) -> bool {
-        let cluster = link.limited_by();
-        cluster.is_none_or(|cluster| !self.lines.is_wanted_elsewhere(cluster))
-    }
-
-    /// Keeps a connection, and has the first one in line woken.
-    pub(crate) fn keep(&mut self, link: Link, now: Instant) -> ConnectionId {
-        if let Some(cluster) = link.limited_by() {
-            self.lines.offer(cluster);
-        }
-        self.idle.keep(link, now)
-    }
-
-    /// The endpoint at an address that a client named, reached through a cluster or through none; and idle connections
-    /// that are to be closed, because one too many such endpoints was known.
-    pub(crate) fn original(
-        &mut self,
-        cluster: Option<&Arc<ClusterState>>,
-        address: &Address,
-    ) -> (Arc<HostState>, Vec<ConnectionId>) {
-        let (host, gone) = self.originals.find(cluster, address);
-        let close = gone.map(|id| self.idle.forget_host(id));
-        (host, close.unwrap_or_default())
-    }
-
-    /// Whether a connection to an endpoint is worth keeping: the current snapshot may have dropped the endpoint meanwhile.
-    pub(crate) fn still_has(
-        &self,
-        host: Option<&HostState>,
-        address: &Address,
-        record: &Record,
-    ) -> bool {
-        if let Some(has) = host.and_then(|host| self.originals.has(host, address)) {
-            return has;
-        }
-        let same_view = record
-            .view
-            .as_ref()
-            .is_some_and(|view| Rc::ptr_eq(view, &self.view));
-        same_view || host.is_some_and(|host| self.view.has_host(host.id()))
-    }
-
-    pub(crate) const fn idle(&mut self) -> &mut IdleConnections {
-        &mut self.idle
-    }
-
-    /// A buffer to read into.
-    pub(crate) fn take_buffer(&mut self) -> BytesMut {
-        self.spare
-            .pop()
-            .unwrap_or_else(|| BytesMut::with_capacity(BUFFER))
-    }
-
-    /// Takes a buffer back that holds nothing; not while what was read into it is still in use elsewhere, because its memory
-    /// can be used again soon.
-    pub(crate) fn take_back(&mut self, inbox: &mut BytesMut) {
-        if inbox.is_empty() && inbox.capacity() > 0 && inbox.try_reclaim(BUFFER) {
-            self.give_buffer(mem::take(inbox));
-        }
-    }
-
-    /// A buffer to read into, in the place of one that is too small.
-    pub(crate) fn give_room(&mut self, inbox: &mut BytesMut) {
-        let small = mem::replace(inbox, self.take_buffer());
-        inbox.extend_from_slice(&small);
-    }
-
-    /// Takes a buffer whose content is to wait in as little memory as it needs.
-    pub(crate) fn keep_small(&mut self, inbox: &mut BytesMut) {
-        if inbox.capacity() > 2 * inbox.len() {
-            let small = BytesMut::from(&inbox[..]);
-            self.give_buffer(mem::replace(inbox, small));
-        }
-    }
-
-    /// Gives an outbox that has no block one to write into.
-    pub(crate) fn lend_block(&mut self, outbox: &mut Outbox) {
-        if !outbox.has_block() {
-            outbox.give_block(self.take_buffer());
-        }
-    }
-
-    /// A buffer nobody reads into any more. It is kept only if its memory can be written again, and if it is not one of
-    /// the large ones that a long body needed.
-    pub(crate) fn give_buffer(&mut self, mut buffer: BytesMut) {
-        buffer.clear();
-        let is_usual = buffer.try_reclaim(BUFFER) && buffer.capacity() <= 2 * BUFFER;
-        if is_usual && self.spare.len() < SPARE {
-            self.spare.push(buffer);
-        }
+    /// As if this request had been at work in a call that panicked.
+    pub(crate) fn lose(&mut self, id: ExchangeId) {
+        drop(self.exchanges.get_mut(id).and_then(Option::take));
     }
 }

@@ -1,14 +1,13 @@
-//! Budget: a keep-alive connection in its steady state allocates nothing per request.
+//! Budgets: a keep-alive connection in its steady state allocates nothing per request, and holds little between them.
 
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use outrigger_core::compile::from_yaml;
 use outrigger_core::entropy::Entropy;
-use outrigger_core::exchange::{
-    Ambient, ConnectionId, Exchange, Input, ListenerKind, Output, Peer, Side,
-};
+use outrigger_core::peer::{ClientId, ConnId, ListenerKind, Peer, UpstreamId};
 use outrigger_core::time::Instant;
-use outrigger_core::worker::{Worker, WorkerSettings};
+use outrigger_core::worker::{Facts, Input, Output, Worker, WorkerSettings};
 
 /// Three endpoints, a rule with a match, a timeout and a subset: what a sidecar's request usually meets.
 const SHOP: &str = "
@@ -62,55 +61,115 @@ spec:
   trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: user-agent}}}
 ";
 
-/// One request and its response; the kept connections are the worker's own business.
-fn round(exchange: &mut Exchange, worker: &mut Worker, number: u64, body: &[u8]) {
-    let ambient = Ambient {
-        now: Instant::from_millis(number),
-        entropy: Entropy(number),
-    };
-    let mut send = |exchange: &mut Exchange, side: Side, bytes: &[u8]| {
-        exchange.space(side, worker).extend_from_slice(bytes);
-        run(exchange, worker, ambient, Input::Read(side, bytes.len()));
-    };
-    send(
-        exchange,
-        Side::Downstream,
-        b"GET /cart?id=7 HTTP/1.1\r\nHost: shop.test\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n",
-    );
-    send(
-        exchange,
-        Side::Upstream,
-        b"HTTP/1.1 200 OK\r\nContent-Length: 1024\r\n\r\n",
-    );
-    send(exchange, Side::Upstream, body);
-    assert_eq!(exchange.record().status, 200);
+const PEER: Peer = Peer {
+    remote: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1000),
+    local: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 15001),
+    listener: ListenerKind::Outbound,
+};
+
+/// One client of a worker, and a runtime whose peers take all bytes at once.
+struct Stage {
+    worker: Worker,
+    client: ClientId,
+    /// The connection to the endpoint that was asked for last.
+    upstream: Option<UpstreamId>,
+    now: Instant,
 }
 
-/// Feeds one input and everything that follows from it, as a runtime whose peers take all bytes at once.
-fn run(exchange: &mut Exchange, worker: &mut Worker, ambient: Ambient, input: Input) {
-    let mut next = Some(input);
-    while let Some(input) = next.take() {
-        exchange.handle_input(input, ambient, worker);
-        loop {
-            match exchange.poll_output() {
-                Output::Connect(_) | Output::Reuse(ConnectionId(_)) => {
-                    next = Some(Input::Connected);
-                }
-                Output::Wait(interest) => {
-                    if next.is_none() && interest.write_downstream {
-                        let count = exchange.outbox(Side::Downstream).len();
-                        next = Some(Input::Wrote(Side::Downstream, count));
-                    } else if next.is_none() && interest.write_upstream {
-                        let count = exchange.outbox(Side::Upstream).len();
-                        next = Some(Input::Wrote(Side::Upstream, count));
-                    }
-                    break;
-                }
-                Output::Keep(_) | Output::Ended => {}
-                other => panic!("{other:?}"),
-            }
+impl Stage {
+    fn new(configuration: &str) -> Self {
+        let snapshot = Arc::new(from_yaml(configuration).snapshot);
+        let mut worker = Worker::new(snapshot, WorkerSettings::default(), 1);
+        let client = worker.accept(PEER, Entropy(7), Instant::ZERO);
+        Self {
+            worker,
+            client,
+            upstream: None,
+            now: Instant::ZERO,
         }
     }
+
+    /// One request and its response; the kept connections are the worker's own business.
+    fn round(&mut self, number: u64, body: &[u8]) {
+        self.now = Instant::from_millis(number);
+        self.worker.on_time(self.now);
+        self.perform();
+        let request =
+            b"GET /cart?id=7 HTTP/1.1\r\nHost: shop.test\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n";
+        self.send(self.client.into(), request);
+        let endpoint = self.upstream.expect("an endpoint is asked").into();
+        self.send(endpoint, b"HTTP/1.1 200 OK\r\nContent-Length: 1024\r\n\r\n");
+        self.send(endpoint, body);
+        assert_eq!(self.worker.exchanges().count(), 0, "it is answered");
+    }
+
+    fn send(&mut self, id: ConnId, bytes: &[u8]) {
+        let space = self.worker.space(id).expect("it is open");
+        space.extend_from_slice(bytes);
+        self.input(id, Input::Read(bytes.len()));
+    }
+
+    fn input(&mut self, id: ConnId, input: Input) {
+        self.worker.handle_input(id, input, self.now);
+        self.perform();
+    }
+
+    fn perform(&mut self) {
+        let mut next = None;
+        while let Some(output) = self.worker.poll_output() {
+            match output {
+                Output::Connect(id, _) => {
+                    self.upstream = Some(id);
+                    next = Some((id.into(), Input::Connected(Facts::default())));
+                }
+                Output::Wait(id, interest) if interest.write => {
+                    if let ConnId::Upstream(id) = id {
+                        self.upstream = Some(id);
+                    }
+                    let outbox = self.worker.outbox(id).expect("it is open");
+                    next = Some((id, Input::Wrote(outbox.len())));
+                }
+                Output::Ended(id) => {
+                    let exchange = self.worker.ended(id).expect("its story can be read");
+                    assert_eq!(exchange.record().status, 200);
+                }
+                Output::Wait(..) => {}
+                Output::Close(_)
+                | Output::Reset(_)
+                | Output::ShutdownWrite(_)
+                | Output::Announce => panic!("{output:?}"),
+            }
+        }
+        if let Some((id, input)) = next {
+            self.input(id, input);
+        }
+    }
+}
+
+/// Most connections of a sidecar are idle most of the time.
+#[test]
+fn an_idle_client_takes_less_than_two_kibibytes() {
+    const CLIENTS: u64 = 1000;
+    let mut stage = Stage::new(SHOP);
+    let body = [b'x'; 1024];
+    // What all share is there already.
+    for number in 0..10 {
+        stage.round(number, &body);
+    }
+    for asks in [false, true] {
+        let counted = allocation_counter::measure(|| {
+            for number in 0..CLIENTS {
+                stage.client = stage.worker.accept(PEER, Entropy(number), stage.now);
+                stage.perform();
+                if asks {
+                    stage.round(10 + number, &body);
+                }
+            }
+        });
+        let each = counted.bytes_current / i64::try_from(CLIENTS).unwrap();
+        assert!((100..2048).contains(&each), "{each} bytes, asks: {asks}");
+    }
+    assert_eq!(stage.worker.clients(), 2001);
 }
 
 #[test]
@@ -121,24 +180,14 @@ fn the_steady_state_allocates_nothing() {
 }
 
 fn allocates_nothing(configuration: &str) {
-    let mut worker = Worker::new(
-        Arc::new(from_yaml(configuration).snapshot),
-        WorkerSettings::default(),
-        1,
-    );
-    let peer = Peer {
-        remote: ([127, 0, 0, 1], 1000).into(),
-        local: ([127, 0, 0, 1], 15001).into(),
-        listener: ListenerKind::Outbound,
-    };
-    let mut exchange = Exchange::accept(peer, Instant::ZERO, &worker);
+    let mut stage = Stage::new(configuration);
     let body = [b'x'; 1024];
     for number in 0..100 {
-        round(&mut exchange, &mut worker, number, &body);
+        stage.round(number, &body);
     }
     let counted = allocation_counter::measure(|| {
         for number in 100..200 {
-            round(&mut exchange, &mut worker, number, &body);
+            stage.round(number, &body);
         }
     });
     assert_eq!(counted.count_total, 0, "allocations in 100 requests");

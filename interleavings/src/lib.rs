@@ -13,8 +13,8 @@ pub mod entropy;
 pub mod peer;
 #[path = "../../core/src/time.rs"]
 pub mod time;
-#[path = "../../core/src/worker"]
-mod worker {
+#[path = "../../core/src/local"]
+mod local {
     #[expect(dead_code, reason = "the worker, which is not here, asks for more")]
     pub(crate) mod line;
 }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use loom::thread;
 
 use crate::cluster::{ClusterState, Counted};
-use crate::worker::line::{Lines, Slot};
+use crate::local::line::{Lines, Slot};
+use crate::peer::ExchangeId;
 
 /// The most connections at a time.
 const LIMIT: u32 = 1;
@@ -29,7 +30,7 @@ fn wait(lines: &mut Lines, cluster: &Arc<ClusterState>) -> Result<Slot, Waits> {
     if let Some(slot) = lines.slot(cluster, LIMIT) {
         return Ok(slot);
     }
-    let ticket = lines.join(cluster);
+    let ticket = lines.join(ExchangeId::default(), cluster);
     match lines.slot(cluster, LIMIT) {
         Some(slot) => Ok(slot),
         None => Err(Waits(ticket)),
@@ -37,7 +38,7 @@ fn wait(lines: &mut Lines, cluster: &Arc<ClusterState>) -> Result<Slot, Waits> {
 }
 
 /// A request in the line. When it is woken it tries again.
-struct Waits(#[expect(dead_code, reason = "holds the place")] crate::worker::line::Ticket);
+struct Waits(#[expect(dead_code, reason = "holds the place")] crate::local::line::Ticket);
 
 /// A worker lets its connection go while a request on another one looks for one.
 pub fn who_lets_go_sees_who_waits() {

@@ -4,15 +4,14 @@ use std::borrow::Cow;
 
 use outrigger_core::compile::{Answers, Inbound, Workload};
 use outrigger_core::entropy::Entropy;
-use outrigger_core::exchange::{ConnectionId, Input, Peer};
+use outrigger_core::peer::{ClientId, ConnId, Peer};
 use outrigger_core::time::Instant;
-use outrigger_core::worker::{Announced, WorkerSettings};
+use outrigger_core::worker::{Input, WorkerSettings};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::input_bytes::Bytes;
 
-/// One thing that happened. Connections are numbered from 0 in the order in which they began, copies for mirrors among
-/// them; workers by their position.
+/// One thing that happened. Workers have names by their position, and connections those that their worker gave them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Frame<'a> {
     /// The first frame: the version of the program that wrote the file.
@@ -35,8 +34,6 @@ pub enum Frame<'a> {
         worker: u32,
         /// When.
         now: Instant,
-        /// Idle connections that this closed.
-        closed: Vec<ConnectionId>,
     },
     /// A worker has another calendar date.
     Date {
@@ -49,53 +46,47 @@ pub enum Frame<'a> {
     Accepted {
         /// To which worker.
         worker: u32,
+        /// The name that it got.
+        client: ClientId,
         /// Who.
         peer: Peer,
+        /// The connection's random number.
+        entropy: Entropy,
         /// When.
         now: Instant,
     },
-    /// A copy for a mirror went its own way.
-    Copied {
-        /// The connection whose request it copies.
-        of: u64,
-    },
     /// Something happened on a connection.
     Came(Came<'a>),
-    /// What core said to what came last on a connection, or when it began.
-    Said {
-        /// The connection.
-        connection: u64,
-        /// As [`Said::read`](crate::Said::read) reads it.
-        #[serde(serialize_with = "as_bytes")]
-        outputs: &'a [u8],
-    },
-    /// A connection is over, and what it held is free.
-    Left {
+    /// The time for which a worker waited has come.
+    Time {
         /// Which one.
-        connection: u64,
+        worker: u32,
+        /// When.
+        now: Instant,
     },
     /// A worker looked at what it keeps for others.
     Announced {
         /// Which one.
         worker: u32,
-        /// What came of it.
-        told: Announced,
-    },
-    /// A worker forgot idle connections that were idle for too long.
-    Expired {
-        /// Which one.
-        worker: u32,
         /// When.
         now: Instant,
-        /// Those.
-        closed: Vec<ConnectionId>,
     },
-    /// An idle connection ended by itself.
-    Forgot {
-        /// Whose.
-        worker: u32,
+    /// A worker hurries the copies of requests of one direction.
+    Hurried {
         /// Which one.
-        id: ConnectionId,
+        worker: u32,
+        /// Of requests from the mesh, or from the application.
+        inbound: bool,
+        /// When.
+        now: Instant,
+    },
+    /// What a worker said to what came last: it follows every frame above that has a time.
+    Said {
+        /// Which one.
+        worker: u32,
+        /// As [`Said::read`](crate::Said::read) reads it.
+        #[serde(serialize_with = "as_bytes")]
+        outputs: &'a [u8],
     },
     /// A worker began to drain.
     Draining {
@@ -142,15 +133,15 @@ pub struct File<'a> {
     pub text: &'a [u8],
 }
 
-/// An input of an exchange.
+/// What happened on a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Came<'a> {
-    /// Whose.
-    pub connection: u64,
+    /// Of which worker.
+    pub worker: u32,
+    /// On which one.
+    pub connection: ConnId,
     /// When.
     pub now: Instant,
-    /// The random number that came with it.
-    pub entropy: Entropy,
     /// What happened.
     pub input: Input,
     /// The bytes that it is about.

@@ -2,21 +2,22 @@
 //! asked for that.
 //!
 //! Owns the thread's [`Worker`] and its random numbers. When to say what to core, and what to do with its answers, is left
-//! to the tasks that call.
+//! to the loop that calls.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use outrigger_core::decision::Record;
 use outrigger_core::entropy::Entropy;
-use outrigger_core::exchange::{Ambient, ConnectionId, Exchange, Input, Output, Peer, Side};
 use outrigger_core::outbox::Outbox;
+use outrigger_core::peer::{ClientId, ConnId, ExchangeId, Peer};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::Instant;
-use outrigger_core::worker::{Announced, Buffered, Worker, WorkerSettings};
+use outrigger_core::worker::{Buffered, Exchange, Input, Output, Worker, WorkerSettings};
 
-use crate::recorder::{Place, Tap};
+use crate::frame::Frame;
+use crate::recorder::{Tap, WorkerTurn};
 
 /// One thread's way into core.
 pub struct Joint {
@@ -25,14 +26,6 @@ pub struct Joint {
     /// Connections that were accepted.
     accepted: Cell<u64>,
     tap: Option<Tap>,
-}
-
-/// An exchange, and its place in a recording.
-pub struct Driven {
-    exchange: Exchange,
-    /// The connection's random number; a copy begins no request.
-    entropy: Entropy,
-    place: Place,
 }
 
 impl Joint {
@@ -52,74 +45,67 @@ impl Joint {
         }
     }
 
-    /// A client connected.
-    pub fn accept(&self, peer: Peer, now: Instant) -> Driven {
+    /// A client connected. Take all of [`Joint::poll_output`] after this and every other method that takes the time.
+    pub fn accept(&self, peer: Peer, now: Instant) -> ClientId {
         let before = self.accepted.get();
         self.accepted.set(before.wrapping_add(1));
-        Driven {
-            exchange: Exchange::accept(peer, now, &self.worker.borrow()),
-            entropy: Entropy::of_connection(self.seed, before),
-            place: Place::of(&self.tap, |tap| tap.accepted(peer, now)),
-        }
-    }
-
-    /// A copy for a mirror that [`Output::Mirror`] spoke of.
-    pub fn take_mirror(&self, of: &mut Driven) -> Option<Driven> {
-        let exchange = of.exchange.take_mirror()?;
-        Some(Driven {
-            exchange,
-            entropy: of.entropy,
-            place: Place::of(&self.tap, |tap| tap.copied(&of.place)),
-        })
-    }
-
-    /// Something happened on a connection.
-    pub fn handle_input(&self, driven: &mut Driven, input: Input, now: Instant) {
+        let entropy = Entropy::of_connection(self.seed, before);
         let worker = &mut self.worker.borrow_mut();
-        let Driven {
-            exchange,
-            entropy,
-            place,
-        } = driven;
-        let entropy = *entropy;
-        let ambient = Ambient { now, entropy };
-        match &self.tap {
-            None => exchange.handle_input(input, ambient, worker),
-            Some(tap) => tap.handle_input(exchange, place, input, ambient, worker),
+        let mut turn = self.turn();
+        let client = worker.accept(peer, entropy, now);
+        if let Some(turn) = &mut turn {
+            turn.put(|worker| Frame::Accepted {
+                worker,
+                client,
+                peer,
+                entropy,
+                now,
+            });
+            turn.said(worker);
         }
+        client
     }
 
-    /// What to do next for a connection.
-    pub fn poll_output(&self, driven: &mut Driven) -> Output {
-        let output = driven.exchange.poll_output();
-        if let Some(tap) = &self.tap {
-            tap.said(&output, driven.exchange.record(), &mut driven.place);
-        }
-        output
-    }
-
-    /// A connection is over: what its exchange holds is free.
-    pub fn leave(&self, driven: &mut Driven) {
-        if let Some(tap) = &self.tap {
-            // A turn lasts until what was held has been let go; an exchange that just began holds nothing.
-            let fresh = Exchange::accept(
-                *driven.exchange.peer(),
-                Instant::default(),
-                &self.worker.borrow(),
-            );
-            tap.left(&mut driven.exchange, fresh, &driven.place);
-        }
-    }
-
-    /// Room to read into.
-    pub fn space<'a>(&self, driven: &'a mut Driven, side: Side) -> &'a mut BytesMut {
+    /// Something happened on a connection. One that is closed has no more inputs.
+    pub fn handle_input(&self, id: ConnId, input: Input, now: Instant) {
         let worker = &mut self.worker.borrow_mut();
-        driven.exchange.space(side, worker)
+        if worker.outbox(id).is_none() {
+            return;
+        }
+        let mut turn = self.turn();
+        if let Some(turn) = &mut turn {
+            turn.came(id, input, now, worker);
+        }
+        worker.handle_input(id, input, now);
+        if let Some(turn) = &mut turn {
+            turn.said(worker);
+        }
     }
 
-    /// Nothing was read into [`Joint::space`] after all.
-    pub fn leave_space(&self, driven: &mut Driven) {
-        driven.exchange.leave_space(&mut self.worker.borrow_mut());
+    /// What to do next; `None` when everything has been said.
+    pub fn poll_output(&self) -> Option<Output> {
+        let heard = self.tap.as_ref().and_then(Tap::next_heard);
+        heard.or_else(|| self.worker.borrow_mut().poll_output())
+    }
+
+    /// Room to read into, of a connection that is there.
+    pub fn with_space<R>(&self, id: ConnId, act: impl FnOnce(&mut BytesMut) -> R) -> Option<R> {
+        self.worker.borrow_mut().space(id).map(act)
+    }
+
+    /// Nothing was read into [`Joint::with_space`] after all.
+    pub fn leave_space(&self, id: ConnId) {
+        self.worker.borrow_mut().leave_space(id);
+    }
+
+    /// What is to be written to a connection that is there.
+    pub fn with_outbox<R>(&self, id: ConnId, act: impl FnOnce(&Outbox) -> R) -> Option<R> {
+        self.worker.borrow().outbox(id).map(act)
+    }
+
+    /// A request that ended, from [`Output::Ended`] until the next call that takes the time.
+    pub fn with_ended<R>(&self, id: ExchangeId, act: impl FnOnce(&Exchange) -> R) -> Option<R> {
+        self.worker.borrow().ended(id).map(act)
     }
 
     /// What the connections of this worker hold in memory.
@@ -128,71 +114,114 @@ impl Joint {
         self.worker.borrow().buffered()
     }
 
-    /// Uses a new snapshot; returns idle connections to close.
-    pub fn adopt(
-        &self,
-        load: impl FnOnce() -> Arc<Snapshot>,
-        now: Instant,
-    ) -> (u64, Vec<ConnectionId>) {
-        let mut turn = self.tap.as_ref().and_then(Tap::turn);
-        let snapshot = load();
-        let revision = snapshot.revision;
-        let closed = self.worker.borrow_mut().adopt(snapshot, now);
-        if let Some(turn) = &mut turn {
-            turn.adopted(now, &closed);
-        }
-        (revision, closed)
+    /// How many connections clients have.
+    #[must_use]
+    pub fn clients(&self) -> usize {
+        self.worker.borrow().clients()
     }
 
-    /// Sets the calendar date.
-    pub fn set_date(&self, date: [u8; 29]) {
-        self.worker.borrow_mut().set_date(date);
-        if let Some(mut turn) = self.tap.as_ref().and_then(Tap::turn) {
-            turn.date(&date);
-        }
+    /// How many copies of requests are under way for mirrors.
+    #[must_use]
+    pub fn mirrors_under_way(&self) -> usize {
+        self.worker.borrow().mirrors_under_way()
+    }
+
+    /// How many connections are kept idle.
+    #[must_use]
+    pub fn idle_connections(&self) -> usize {
+        self.worker.borrow().idle_connections()
+    }
+
+    /// Uses a new snapshot; returns its revision.
+    pub fn adopt(&self, load: impl FnOnce() -> Arc<Snapshot>, now: Instant) -> u64 {
+        let frame = |worker| Frame::Adopted { worker, now };
+        self.call(frame, |worker| {
+            let snapshot = load();
+            let revision = snapshot.revision;
+            worker.adopt(snapshot, now);
+            revision
+        })
+    }
+
+    /// Somebody announced.
+    pub fn on_announced(&self, now: Instant) {
+        let frame = |worker| Frame::Announced { worker, now };
+        self.call(frame, |worker| worker.on_announced(now));
+    }
+
+    /// The time for which [`Joint::next_deadline`] asked has come, or any other.
+    pub fn on_time(&self, now: Instant) {
+        let frame = |worker| Frame::Time { worker, now };
+        self.call(frame, |worker| worker.on_time(now));
+    }
+
+    /// Before this [`Joint::on_time`] has nothing to do.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.worker.borrow().next_deadline()
+    }
+
+    /// Copies of requests that came from the mesh (`inbound`), or from the application, are hurried from now on.
+    pub fn hurry_copies(&self, inbound: bool, now: Instant) {
+        let frame = |worker| Frame::Hurried {
+            worker,
+            inbound,
+            now,
+        };
+        self.call(frame, |worker| worker.hurry_copies(inbound, now));
     }
 
     /// The worker drains.
     pub fn drain(&self) {
+        let mut turn = self.turn();
         self.worker.borrow_mut().drain();
-        if let Some(mut turn) = self.tap.as_ref().and_then(Tap::turn) {
-            turn.draining();
-        }
-    }
-
-    /// Somebody announced.
-    pub fn on_announced(&self) -> Announced {
-        let mut turn = self.tap.as_ref().and_then(Tap::turn);
-        let told = self.worker.borrow_mut().on_announced();
         if let Some(turn) = &mut turn {
-            turn.announced(&told);
+            turn.put(|worker| Frame::Draining { worker });
         }
-        told
     }
 
-    /// Idle connections that are to be closed by now.
-    pub fn expire(&self, now: Instant) -> Vec<ConnectionId> {
-        let mut turn = self.tap.as_ref().and_then(Tap::turn);
-        let closed = self.worker.borrow_mut().expire(now);
+    /// Sets the calendar date.
+    pub fn set_date(&self, date: [u8; 29]) {
+        let mut turn = self.turn();
+        self.worker.borrow_mut().set_date(date);
         if let Some(turn) = &mut turn {
-            turn.expired(now, &closed);
+            let date = String::from_utf8_lossy(&date).into_owned();
+            turn.put(|worker| Frame::Date {
+                worker,
+                date: Cow::Owned(date),
+            });
         }
-        closed
     }
 
-    /// Before this [`Joint::expire`] has nothing to do; `None` while nothing expires.
-    #[must_use]
-    pub fn next_expiry(&self) -> Option<Instant> {
-        self.worker.borrow().next_expiry()
+    /// A call panicked, which was about this connection if it was about one, and the panic was caught: it ends the
+    /// recording, and the worker goes on without what was at work.
+    pub fn panicked(&self, about: Option<ConnId>, now: Instant) {
+        if let Some(turn) = self.turn() {
+            turn.panicked();
+        }
+        self.worker.borrow_mut().recover(about, now);
     }
 
-    /// An idle connection ended.
-    pub fn forget(&self, id: ConnectionId) {
-        let mut turn = self.tap.as_ref().and_then(Tap::turn);
-        self.worker.borrow_mut().forget(id);
+    /// Calls the worker, in a turn of its own where it is recorded.
+    fn call<R>(
+        &self,
+        frame: impl FnOnce(u32) -> Frame<'static>,
+        act: impl FnOnce(&mut Worker) -> R,
+    ) -> R {
+        let worker = &mut self.worker.borrow_mut();
+        let mut turn = self.turn();
         if let Some(turn) = &mut turn {
-            turn.forgot(id);
+            turn.put(frame);
         }
+        let result = act(worker);
+        if let Some(turn) = &mut turn {
+            turn.said(worker);
+        }
+        result
+    }
+
+    fn turn(&self) -> Option<WorkerTurn<'_>> {
+        self.tap.as_ref().and_then(Tap::turn)
     }
 }
 
@@ -203,27 +232,7 @@ impl Drop for Joint {
             let worker = self.worker.get_mut();
             let (snapshot, settings) = (Arc::clone(&worker.view().snapshot), *worker.settings());
             *worker = Worker::new(snapshot, settings, 0);
-            turn.gone();
+            turn.put(|worker| Frame::Gone { worker });
         }
-    }
-}
-
-impl Driven {
-    /// Who connected.
-    #[must_use]
-    pub const fn peer(&self) -> &Peer {
-        self.exchange.peer()
-    }
-
-    /// The story of its current request.
-    #[must_use]
-    pub fn record(&self) -> &Record {
-        self.exchange.record()
-    }
-
-    /// What is to be written to a side.
-    #[must_use]
-    pub fn outbox(&self, side: Side) -> &Outbox {
-        self.exchange.outbox(side)
     }
 }

@@ -10,10 +10,10 @@
 //! ```
 //!
 //! The first frames say what the run began with: the program, the configuration as text, the workers with their settings
-//! and seeds. After them each frame is one thing that happened, in the order in which it reached core: an input with its
-//! time, its random number and its bytes ([`Came`]), and what core said to it ([`Frame::Said`]), which for a request that
-//! ended holds the whole decision ([`Decided`]). Bodies may be left out ([`Bytes`]). Only its tail can be missing: a file that ends within a segment was cut
-//! off, and is good up to there.
+//! and seeds. After them each frame is one thing that happened, in the order in which it reached core: a connection that
+//! was accepted, an input with its time and its bytes ([`Came`]), the time. What the worker said to it follows
+//! ([`Frame::Said`]), which for a request that ended holds the whole decision ([`Decided`]). Bodies may be left out
+//! ([`Bytes`]). Only its tail can be missing: a file that ends within a segment was cut off, and is good up to there.
 //!
 //! Frames have no names in the file, so a change to a type that stands in one is a change of the format, and raises
 //! [`VERSION`].
@@ -36,6 +36,6 @@ pub use file::{Fault, HEADER, MAX_SEGMENT, Reader, SEGMENT_HEAD, Segment, VERSIO
 pub use frame::{Came, Configuration, End, File, Frame};
 pub use identity::identity;
 pub use input_bytes::{Bytes, FILLER, Thinned};
-pub use joint::{Driven, Joint};
-pub use recorder::{MIN_LIMIT, Place, Recorder, RecordingEnd, Tap, Turn, WorkerTurn};
-pub use said::{Said, Saying, put_output};
+pub use joint::Joint;
+pub use recorder::{MIN_LIMIT, Recorder, RecordingEnd, Tap, Turn, WorkerTurn};
+pub use said::{Said, Saying, put_output, take_output};

@@ -1,29 +1,46 @@
-//! What an exchange says after one input: its outputs, and with a request's end the decision.
+//! What a worker says after one call: its outputs, and with a request's end the decision.
 
 use outrigger_core::decision::Record;
-use outrigger_core::exchange::Output;
+use outrigger_core::peer::ExchangeId;
+use outrigger_core::worker::{Output, Worker};
 
 use crate::decided::Decided;
 use crate::frame::put;
 
+/// Takes the next output of a worker and appends it, with what else it speaks of.
+pub fn take_output(worker: &mut Worker, said: &mut Vec<u8>) -> Option<Output> {
+    let output = worker.poll_output()?;
+    let ended = match output {
+        Output::Ended(id) => worker.ended(id),
+        Output::Connect(..)
+        | Output::Close(_)
+        | Output::Reset(_)
+        | Output::ShutdownWrite(_)
+        | Output::Announce
+        | Output::Wait(..) => None,
+    };
+    put_output(&output, ended.map(|ended| ended.record()), said);
+    Some(output)
+}
+
 /// Appends one output, and with [`Output::Ended`] the record that it speaks of.
-pub fn put_output(output: &Output, record: &Record, said: &mut Vec<u8>) {
+pub fn put_output(output: &Output, record: Option<&Record>, said: &mut Vec<u8>) {
     put(output, said);
-    if *output == Output::Ended {
+    if let Some(record) = record {
         put(record, said);
     }
 }
 
-/// One thing that an exchange said.
+/// One thing that a worker said.
 #[derive(Debug)]
 pub enum Saying {
     /// Do this.
     Output(Output),
-    /// A request ended, decided like this.
-    Ended(Box<Decided>),
+    /// A request of this name ended, decided like this.
+    Ended(ExchangeId, Box<Decided>),
 }
 
-/// Outputs as they stand in a frame. The last one is `Wait` or `Done`.
+/// Outputs as they stand in a frame.
 #[derive(Clone, Copy, Debug)]
 pub struct Said<'a>(&'a [u8]);
 
@@ -41,8 +58,8 @@ impl<'a> Said<'a> {
         for saying in sayings {
             match saying {
                 Saying::Output(output) => put(output, &mut outputs),
-                Saying::Ended(decided) => {
-                    put(&Output::Ended, &mut outputs);
+                Saying::Ended(id, decided) => {
+                    put(&Output::Ended(*id), &mut outputs);
                     put(decided, &mut outputs);
                 }
             }
@@ -63,9 +80,9 @@ impl Iterator for Said<'_> {
             postcard::take_from_bytes(self.0)
                 .ok()
                 .and_then(|(output, rest)| match output {
-                    Output::Ended => {
+                    Output::Ended(id) => {
                         let (decided, rest) = postcard::take_from_bytes(rest).ok()?;
-                        Some((Saying::Ended(Box::new(decided)), rest))
+                        Some((Saying::Ended(id, Box::new(decided)), rest))
                     }
                     output => Some((Saying::Output(output), rest)),
                 });

@@ -9,12 +9,13 @@ use outrigger_core::decision::{
     Attempt, AttemptEnd, Details, Followed, Picked, PickedBy, Record, RouteDecision,
 };
 use outrigger_core::entropy::Entropy;
-use outrigger_core::exchange::{Input, Output, Side};
+use outrigger_core::peer::{ClientId, ConnId, ExchangeId, UpstreamId};
 use outrigger_core::time::{Duration, Instant};
+use outrigger_core::worker::{Input, Output};
 use outrigger_recording::replay::{Stop, replay};
 use outrigger_recording::{
     Bytes, Came, End, Fault, Frame, HEADER, MAX_SEGMENT, Reader, SEGMENT_HEAD, Said, Saying,
-    differences, put_output, put_segment,
+    VERSION, differences, put_output, put_segment,
 };
 
 fn file(segments: &[&[Frame<'_>]]) -> Vec<u8> {
@@ -32,14 +33,14 @@ fn frames() -> Vec<Frame<'static>> {
     vec![
         Frame::Program(Cow::Borrowed("0.1.0")),
         Frame::Came(Came {
-            connection: 300,
+            worker: 300,
+            connection: ConnId::Upstream(UpstreamId::default()),
             now: Instant::from_millis(1500),
-            entropy: Entropy(u64::MAX),
-            input: Input::Read(Side::Upstream, 3),
+            input: Input::Read(3),
             bytes: Bytes::Read(b"abc"),
         }),
         Frame::Said {
-            connection: 300,
+            worker: 300,
             outputs: b"any",
         },
         Frame::End(End::Full { limit: 1 << 40 }),
@@ -131,10 +132,15 @@ fn lengths_are_believed_only_when_the_bytes_are_there() {
 
 #[test]
 fn another_form_is_named() {
-    let mut bytes = HEADER;
-    bytes[8..].copy_from_slice(&7_u32.to_le_bytes());
-    let fault = read(&bytes).1.unwrap_err();
-    assert!(fault.to_string().contains("form 7"), "{fault}");
+    for form in [VERSION - 1, VERSION + 1] {
+        let mut bytes = HEADER;
+        bytes[8..].copy_from_slice(&form.to_le_bytes());
+        let fault = read(&bytes).1.unwrap_err();
+        let want = format!(
+            "this recording has form {form} and this program reads form {VERSION}; replay it with the program that wrote it"
+        );
+        assert_eq!(fault.to_string(), want);
+    }
 }
 
 #[test]
@@ -147,12 +153,18 @@ fn a_decision_is_read_as_it_was_written() {
     record.bytes_sent = 19;
     record.ended = Instant::from_millis(20);
     let mut outputs = Vec::new();
-    put_output(&Output::Ended, &record, &mut outputs);
-    put_output(&Output::Done, &record, &mut outputs);
+    let (id, client) = (ExchangeId::default(), ClientId::default());
+    put_output(&Output::Ended(id), Some(&record), &mut outputs);
+    put_output(&Output::Reset(client), None, &mut outputs);
     let said: Vec<_> = Said::read(&outputs).map(Option::unwrap).collect();
-    let [Saying::Ended(decided), Saying::Output(Output::Done)] = &said[..] else {
+    let [
+        Saying::Ended(ended, decided),
+        Saying::Output(Output::Reset(_)),
+    ] = &said[..]
+    else {
         panic!("{said:?}");
     };
+    assert_eq!(*ended, id);
     assert_eq!(
         (decided.status, &*decided.details),
         (503, "no_healthy_upstream")
@@ -207,14 +219,11 @@ fn frames_that_make_no_run_are_damage() {
             "follows the end",
         ),
         (
-            vec![program(), Frame::Left { connection: 0 }],
-            "is not there",
-        ),
-        (
             vec![program(), Frame::Draining { worker: 0 }],
             "no such worker",
         ),
-        (vec![program(), frames().swap_remove(1)], "no connection"),
+        (vec![program(), frames().swap_remove(1)], "no such worker"),
+        (vec![program(), frames().swap_remove(2)], "no such worker"),
     ] {
         let outcome = replay(Cursor::new(file(&[&frames])));
         let Some(Stop::Fault(fault)) = outcome.stop else {

@@ -32,7 +32,7 @@ fn filled(limit: u64, pauses: bool) -> (End, u64) {
     let recorder = Recorder::start(file, limit, |_| {}).unwrap();
     let mut number = 0;
     while let Some(mut turn) = recorder.turn() {
-        turn.put(&Frame::Left { connection: number });
+        turn.put(&Frame::Draining { worker: number });
         drop(turn);
         number += 1;
         if pauses {

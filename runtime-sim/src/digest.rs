@@ -1,5 +1,7 @@
 //! A number that stands for everything that happened in a simulation: two runs of one seed give the same one.
 
+use std::hash::{Hash, Hasher};
+
 use outrigger_core::decision::Record;
 use outrigger_core::time::Instant;
 
@@ -58,10 +60,8 @@ impl Digest {
                 self.peer(*id);
             }
             Happening::Arrive(number) => self.add(9 ^ (*number as u64) << 8),
-            Happening::Deadline(id) => self.add(10 ^ id.number << 8),
-            Happening::Turn(id) => self.add(11 ^ id.number << 8),
-            Happening::Announced(sidecar) => self.add(12 ^ (*sidecar as u64) << 8),
-            Happening::Expire(sidecar) => self.add(13 ^ (*sidecar as u64) << 8),
+            Happening::Announced(sidecar) => self.add(10 ^ (*sidecar as u64) << 8),
+            Happening::Look(sidecar) => self.add(11 ^ (*sidecar as u64) << 8),
         }
     }
 
@@ -73,15 +73,15 @@ impl Digest {
         self.add((id.generation as u64) << 32 | id.index as u64);
     }
 
-    const fn dialler(&mut self, what: u64, dialler: Dialler) {
+    fn dialler(&mut self, what: u64, dialler: Dialler) {
         match dialler {
             Dialler::Peer(id) => {
                 self.add(what);
                 self.peer(id);
             }
-            Dialler::Exchange(id, attempt) => {
-                self.add(what ^ id.number << 8);
-                self.add(attempt);
+            Dialler::Sidecar(sidecar, id) => {
+                self.add(what ^ (sidecar as u64) << 8);
+                id.hash(self);
             }
         }
     }
@@ -97,5 +97,16 @@ impl Digest {
             self.add(u64::from(attempt.endpoint));
             self.add(attempt.began.as_nanos());
         }
+    }
+}
+
+/// For names whose parts are nobody's business.
+impl Hasher for Digest {
+    fn write(&mut self, bytes: &[u8]) {
+        self.add_bytes(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        self.value()
     }
 }

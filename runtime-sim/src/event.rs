@@ -1,7 +1,8 @@
 //! Everything that can happen in a simulation.
 
-use outrigger_core::exchange::ConnectFault;
+use outrigger_core::peer::UpstreamId;
 use outrigger_core::snapshot::Address;
+use outrigger_core::worker::ConnectFault;
 
 use crate::network::{End, Travel, Wire};
 
@@ -12,19 +13,12 @@ pub(crate) struct PeerId {
     pub(crate) generation: u32,
 }
 
-/// An exchange of one sidecar.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct ExchangeId {
-    pub(crate) sidecar: usize,
-    pub(crate) number: u64,
-}
-
 /// Who connects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialler {
     Peer(PeerId),
-    /// The attempt's number tells an attempt that was given up from a later one.
-    Exchange(ExchangeId, u64),
+    /// The connection's name tells one that was given up from a later one.
+    Sidecar(usize, UpstreamId),
 }
 
 /// One thing that happens.
@@ -41,14 +35,10 @@ pub(crate) enum Happening {
     Return(PeerId),
     /// The next of those who come by themselves, with this number.
     Arrive(usize),
-    /// An exchange's deadline, unless it waits for another one by now.
-    Deadline(ExchangeId),
-    /// An exchange that waits for a connection was woken, or a copy for a mirror begins.
-    Turn(ExchangeId),
     /// This sidecar, and all that share its limits, look at what they keep, because somebody waits or let go.
     Announced(usize),
-    /// A sidecar looks for idle connections that have been idle for too long.
-    Expire(usize),
+    /// A sidecar looks at what has taken too long.
+    Look(usize),
 }
 
 impl From<Travel> for Happening {

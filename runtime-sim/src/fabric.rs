@@ -2,14 +2,14 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use outrigger_core::exchange::{ConnectionId, ListenerKind};
+use outrigger_core::peer::{ConnId, ListenerKind};
 use outrigger_core::snapshot::Address;
 use outrigger_core::time::Instant;
 
 use crate::buffers::Buffers;
 use crate::dice::Dice;
 use crate::digest::Digest;
-use crate::event::{Dialler, ExchangeId, Happening, PeerId};
+use crate::event::{Dialler, Happening, PeerId};
 use crate::network::{End, Network, Physics, Weather, Wire};
 use crate::queue::Queue;
 
@@ -17,8 +17,7 @@ use crate::queue::Queue;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Owner {
     Peer(PeerId),
-    Exchange(ExchangeId),
-    Idle(usize, ConnectionId),
+    Sidecar(usize, ConnId),
 }
 
 pub(crate) struct Fabric {
@@ -71,14 +70,6 @@ impl Fabric {
             self.owners.resize(wire.0 + 1, [None; 2]);
         }
         self.owners[wire.0][end.index()] = Some(owner);
-    }
-
-    pub(crate) fn own_exchange(&mut self, wire: Wire, end: End, id: ExchangeId) {
-        self.own(wire, end, Owner::Exchange(id));
-    }
-
-    pub(crate) fn own_idle(&mut self, wire: Wire, end: End, sidecar: usize, id: ConnectionId) {
-        self.own(wire, end, Owner::Idle(sidecar, id));
     }
 
     pub(crate) fn disown(&mut self, wire: Wire, end: End) {

@@ -7,11 +7,13 @@ use std::sync::{Arc, Weak};
 use outrigger_core::cluster::{ClusterState, Counted, HostState, RetryLimit};
 use outrigger_core::decision::{AttemptEnd, Record, RouteDecision};
 use outrigger_core::entropy::Entropy;
-use outrigger_core::exchange::{Exchange, Side};
-use outrigger_core::outbox::HIGH_WATER;
+use outrigger_core::outbox::{HIGH_WATER, Outbox};
+use outrigger_core::peer::ExchangeId;
 use outrigger_core::snapshot::{Action, Cluster, Limits};
 use outrigger_core::time::{Duration, Instant};
-use outrigger_core::worker::{View, Worker};
+use outrigger_core::worker::{Exchange, View, Worker};
+
+use crate::ordered::Ordered;
 
 /// An outbox may pass its mark by what one piece can add: an inbox as full as it gets while no connection is there
 /// (64 KiB, and the room of one more read) and its framing.
@@ -34,22 +36,13 @@ const fn attempts_at_once(record: &Record) -> usize {
     if record.timeouts.hedges { 2 } else { 1 }
 }
 
-/// What one exchange showed before.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Seen {
-    /// The request that was answered, and with which attempt.
-    answered: Option<(Entropy, usize)>,
-}
+/// Which requests under way have been answered, and with which attempt.
+#[derive(Debug, Default)]
+pub(crate) struct Answered(Ordered<ExchangeId, usize>);
 
-impl Seen {
-    /// Looks at an exchange between two steps.
-    pub(crate) fn check(&mut self, exchange: &Exchange) -> Result<(), String> {
-        for side in [Side::Downstream, Side::Upstream, Side::Aside] {
-            let len = exchange.outbox(side).len();
-            if len > HIGH_WATER + SLACK {
-                return Err(format!("{len} unsent bytes for the {side:?} side"));
-            }
-        }
+impl Answered {
+    /// Looks at a request between two steps.
+    pub(crate) fn check(&mut self, id: ExchangeId, exchange: &Exchange) -> Result<(), String> {
         let record = exchange.record();
         let open = record.attempts.iter().filter(|a| a.end == AttemptEnd::Open);
         let open = open.count();
@@ -59,25 +52,39 @@ impl Seen {
         if record.status == 0 {
             return Ok(());
         }
-        let now = (record.entropy, record.attempts.len());
-        match self.answered.replace(now) {
-            Some(before) if before.0 == now.0 && before.1 != now.1 => {
-                Err("another attempt began after the client was answered".to_owned())
+        let now = record.attempts.len();
+        match self.0.get(id) {
+            None => self.0.insert(id, now),
+            Some(before) if *before == now => {}
+            Some(_) => {
+                return Err("another attempt began after the client was answered".to_owned());
             }
-            Some(_) | None => Ok(()),
         }
+        Ok(())
+    }
+
+    /// A request has ended.
+    pub(crate) fn forget(&mut self, id: ExchangeId) {
+        self.0.remove(id);
     }
 }
 
+/// What waits for one peer is bounded, and it is waited for that it can be written exactly if there is something.
+pub(crate) fn check_outbox(outbox: &Outbox, is_awaited: bool) -> Result<(), String> {
+    let len = outbox.len();
+    if len > HIGH_WATER + SLACK {
+        return Err(format!("{len} unsent bytes"));
+    }
+    if is_awaited == outbox.is_empty() {
+        return Err(format!("{len} unsent bytes, and waited for: {is_awaited}"));
+    }
+    Ok(())
+}
+
 /// Copies for mirrors are counted as long as they are there.
-pub(crate) fn check_mirrors<'a>(
-    exchanges: impl Iterator<Item = &'a Exchange>,
-    worker: &Worker,
-) -> Result<(), String> {
-    let (copies, counted) = (
-        exchanges.filter(|e| e.is_mirror()).count(),
-        worker.mirrors_under_way(),
-    );
+pub(crate) fn check_mirrors(worker: &Worker) -> Result<(), String> {
+    let copies = worker.exchanges().filter(|(_, e)| e.is_mirror()).count();
+    let counted = worker.mirrors_under_way();
     if copies == counted {
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! One simulated sidecar: a worker, its exchanges and its idle connections. The loop that every runtime is stands in
+//! One simulated sidecar: a worker, and the wires of its connections by name. The loop that every runtime is stands in
 //! `drive`.
 //!
 //! No policy lives here. Where a real runtime leaves a choice to the kernel (when an idle connection is found dead) the
@@ -10,48 +10,23 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use outrigger_core::entropy::Entropy;
-use outrigger_core::exchange::{
-    ConnectFault, ConnectionId, Exchange, Input, Interest, ListenerKind, Peer, Side, WaiterId,
-};
+use outrigger_core::peer::{ClientId, ConnId, ListenerKind, Peer, UpstreamId};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::Instant;
-use outrigger_core::worker::Worker;
+use outrigger_core::worker::{ConnectFault, Facts, Input, Interest, Worker};
 
 use crate::Records;
-use crate::event::{ExchangeId, Happening};
-use crate::fabric::Fabric;
-use crate::invariants::{self, Watch};
+use crate::fabric::{Fabric, Owner};
+use crate::invariants::{self, Answered, Watch};
 use crate::network::{End, Wire};
 use crate::ordered::Ordered;
 
-/// The upstream side of an exchange.
-#[derive(Clone, Copy, Debug)]
-enum Upstream {
-    None,
-    Dialling(u64),
-    Open(Wire, End),
-}
-
-/// An exchange and its wires.
-#[derive(Debug)]
-pub(crate) struct Running {
-    pub(crate) exchange: Exchange,
-    /// The connection's random number; a copy begins no request.
-    entropy: Entropy,
-    downstream: Option<(Wire, End)>,
-    upstream: Upstream,
-    /// The connection of an attempt that was set aside.
-    aside: Option<(Wire, End)>,
-    /// What a reuse turned out to be, to be told as the next input.
-    reuse: Option<Input>,
-    /// The sidecar drains and the exchange has not been told.
-    drain: bool,
-    /// It was woken, to be told as an input.
-    is_woken: bool,
+/// A connection of the worker.
+#[derive(Clone, Copy, Debug, Default)]
+struct Connection {
+    /// `None` while it is being made.
+    wire: Option<(Wire, End)>,
     interest: Interest,
-    /// When the next look at its deadline is planned: at the deadline, or before one that has moved on since.
-    planned: Option<Instant>,
-    seen: invariants::Seen,
 }
 
 /// A sidecar.
@@ -61,17 +36,15 @@ pub(crate) struct Sidecar {
     worker: Worker,
     /// Connections that were accepted.
     accepted: u64,
-    /// By number; one that is being driven is not in its place.
-    running: Ordered<u64, Option<Box<Running>>>,
-    idle: Ordered<ConnectionId, (Wire, End)>,
-    /// A connection was kept since idle ones were last looked at.
-    has_kept: bool,
+    connections: Ordered<ConnId, Connection>,
+    /// Where something may be ready.
+    noticed: Vec<ConnId>,
     records: Records,
     /// No new connection is taken.
     pub(crate) draining: bool,
-    next: u64,
-    dials: u64,
-    planned_expiry: Option<Instant>,
+    /// When the next look at what has taken too long is planned.
+    planned: Option<Instant>,
+    answered: Answered,
     /// `None` where nobody checks.
     watch: Option<Watch>,
     /// Something was done since the last check.
@@ -86,14 +59,12 @@ impl Sidecar {
             seed,
             worker,
             accepted: 0,
-            running: Ordered::default(),
-            idle: Ordered::default(),
-            has_kept: false,
+            connections: Ordered::default(),
+            noticed: Vec::new(),
             records,
             draining: false,
-            next: 0,
-            dials: 0,
-            planned_expiry: None,
+            planned: None,
+            answered: Answered::default(),
             watch: None,
             is_touched: true,
         }
@@ -109,40 +80,63 @@ impl Sidecar {
         if !std::mem::take(&mut self.is_touched) {
             return Ok(());
         }
-        let in_sidecar = |what| format!("sidecar {}: {what}", self.number);
-        for (number, running) in self.running.iter_mut() {
-            let Some(running) = running else { continue };
-            let checked = running.seen.check(&running.exchange);
-            checked.map_err(|what| in_sidecar(format!("exchange {number}: {what}")))?;
+        let checked = self.check_connections().and_then(|()| self.check_counts());
+        checked.map_err(|what| format!("sidecar {}: {what}", self.number))
+    }
+
+    /// Worker and table have the same connections, and whatever waits to be written is waited for.
+    fn check_connections(&self) -> Result<(), String> {
+        let mut clients = 0;
+        for (id, connection) in self.connections.iter() {
+            let Some(outbox) = self.worker.outbox(id) else {
+                return Err(format!("{id:?} is open, and the worker has forgotten it"));
+            };
+            invariants::check_outbox(outbox, connection.interest.write)
+                .map_err(|what| format!("{id:?}: {what}"))?;
+            clients += usize::from(matches!(id, ConnId::Client(_)));
         }
-        let all = self.running.values().flatten();
-        let exchanges = all.clone().map(|running| &running.exchange);
-        invariants::check_mirrors(exchanges, &self.worker).map_err(in_sidecar)?;
-        let aside = all.filter(|running| running.aside.is_some());
-        let running = self.running.len() + aside.count();
+        if clients != self.worker.clients() {
+            let known = self.worker.clients();
+            return Err(format!("{clients} clients, the worker knows {known}"));
+        }
+        Ok(())
+    }
+
+    /// Requests and connections are counted as long as they are there.
+    fn check_counts(&mut self) -> Result<(), String> {
+        for (id, exchange) in self.worker.exchanges() {
+            let checked = self.answered.check(id, exchange);
+            checked.map_err(|what| format!("{id:?}: {what}"))?;
+        }
+        invariants::check_mirrors(&self.worker)?;
+        let attempts = self.worker.exchanges().map(|(_, e)| e.attempts_under_way());
+        let attempts = attempts.sum();
+        let kept = self.connections.iter().filter(|(id, _)| self.is_kept(*id));
+        let kept = kept.count();
         let Some(watch) = &mut self.watch else {
             return Ok(());
         };
-        let checked = watch.check(self.worker.view(), running);
-        checked.map_err(in_sidecar)?;
+        watch.check(self.worker.view(), attempts)?;
         let totals = watch.totals();
-        let (idle, kept) = (self.worker.idle_connections(), self.idle.len());
-        if totals.active as usize > running
-            || totals.connections as usize > running + kept
+        let idle = self.worker.idle_connections();
+        if totals.active as usize > attempts
+            || totals.connections as usize > attempts + kept
             || idle != kept
         {
             let what =
-                format!("{totals:?}, {idle} idle ones for {running} attempts and {kept} kept");
-            return Err(in_sidecar(what));
+                format!("{totals:?}, {idle} idle ones for {attempts} attempts and {kept} kept");
+            return Err(what);
         }
         Ok(())
     }
 
     /// Says what is left when nobody wants anything any more.
     pub(crate) fn at_rest(&self, now: Instant) -> Result<(), String> {
-        let left = self.running.len();
-        if left > 0 {
-            return Err(format!("{left} exchanges are left"));
+        let (requests, open) = (self.worker.exchanges().count(), self.connections.len());
+        if requests > 0 || open > 0 {
+            return Err(format!(
+                "{requests} requests and {open} connections are left"
+            ));
         }
         let held = self.worker.buffered().bytes;
         if held > 0 {
@@ -156,200 +150,143 @@ impl Sidecar {
     }
 
     /// Uses another configuration from the next request on.
-    pub(crate) fn adopt(&mut self, snapshot: Arc<Snapshot>, fabric: &mut Fabric) {
-        self.is_touched = true;
+    pub(crate) fn adopt(
+        &mut self,
+        snapshot: Arc<Snapshot>,
+        fabric: &mut Fabric,
+    ) -> Result<(), String> {
         let before = Rc::clone(self.worker.view());
-        for id in self.worker.adopt(snapshot, fabric.now) {
-            self.close_idle(id, fabric);
-        }
+        self.worker.adopt(snapshot, fabric.now);
         if let Some(watch) = &mut self.watch {
             watch.adopt(&before, self.worker.view());
         }
-        self.announced(fabric);
+        drop(before);
+        self.drive(fabric)
     }
 
     /// Takes a connection.
     pub(crate) fn accept(
         &mut self,
-        wire: (Wire, End),
+        (wire, end): (Wire, End),
         listener: ListenerKind,
         fabric: &mut Fabric,
-    ) -> ExchangeId {
+    ) -> Result<(), String> {
         let peer = Peer {
             remote: fabric.client_address(),
             local: fabric.listener_address(listener),
             listener,
         };
-        let exchange = Exchange::accept(peer, fabric.now, &self.worker);
         let entropy = Entropy::of_connection(self.seed, self.accepted);
         self.accepted += 1;
-        self.begin(exchange, entropy, Some(wire))
+        let id = self.worker.accept(peer, entropy, fabric.now);
+        self.open(id.into(), (wire, end), fabric);
+        self.drive(fabric)
     }
 
-    fn begin(
-        &mut self,
-        exchange: Exchange,
-        entropy: Entropy,
-        downstream: Option<(Wire, End)>,
-    ) -> ExchangeId {
-        self.next += 1;
-        let running = Running {
-            drain: self.draining && downstream.is_none(),
-            exchange,
-            entropy,
-            downstream,
-            upstream: Upstream::None,
-            aside: None,
-            reuse: None,
-            is_woken: false,
+    fn open(&mut self, id: ConnId, (wire, end): (Wire, End), fabric: &mut Fabric) {
+        let connection = Connection {
+            wire: Some((wire, end)),
             interest: Interest::default(),
-            planned: None,
-            seen: invariants::Seen::default(),
         };
-        self.running.insert(self.next, Some(Box::new(running)));
-        ExchangeId {
-            sidecar: self.number,
-            number: self.next,
-        }
+        self.connections.insert(id, connection);
+        fabric.own(wire, end, Owner::Sidecar(self.number, id));
     }
 
-    /// Tells every exchange to end when nothing is in flight.
+    /// Tells every client's connection to end when nothing is in flight, and hurries copies.
     pub(crate) fn drain(&mut self, fabric: &mut Fabric) -> Result<(), String> {
-        self.is_touched = true;
         self.draining = true;
         self.worker.drain();
-        let numbers: Vec<u64> = self.running.keys().collect();
-        for number in numbers {
-            if let Some(Some(running)) = self.running.get_mut(number) {
-                running.drain = true;
-            }
-            self.advance(number, None, fabric)?;
+        for inbound in [true, false] {
+            self.worker.hurry_copies(inbound, fabric.now);
+            self.drive(fabric)?;
+        }
+        let all = self.connections.iter().map(|(id, _)| id);
+        let clients: Vec<ConnId> = all.filter(|id| matches!(id, ConnId::Client(_))).collect();
+        for id in clients {
+            self.tell(id, Input::Drain, fabric)?;
         }
         Ok(())
     }
 
-    /// The answer to a dial. `false` when nobody waits for it any more.
+    /// The answer to a dial. One that nobody waits for any more is closed.
     pub(crate) fn dialled(
         &mut self,
-        number: u64,
-        attempt: u64,
+        id: UpstreamId,
         result: Result<(Wire, End), ConnectFault>,
         fabric: &mut Fabric,
-    ) -> Result<bool, String> {
-        let Some(Some(running)) = self.running.get_mut(number) else {
-            return Ok(false);
-        };
-        if !matches!(running.upstream, Upstream::Dialling(now) if now == attempt) {
-            return Ok(false);
-        }
-        let input = match result {
+    ) -> Result<(), String> {
+        let is_wanted = self.connections.get(id.into()).is_some();
+        match result {
+            Ok(wire) if is_wanted => {
+                self.open(id.into(), wire, fabric);
+                self.tell(id.into(), Input::Connected(Facts::default()), fabric)
+            }
+            Err(fault) if is_wanted => {
+                self.connections.remove(id.into());
+                self.tell(id.into(), Input::ConnectFailed(fault), fabric)
+            }
             Ok((wire, end)) => {
-                running.upstream = Upstream::Open(wire, end);
-                Input::Connected
+                fabric.close(wire, end);
+                Ok(())
             }
-            Err(fault) => {
-                running.upstream = Upstream::None;
-                Input::ConnectFailed(fault)
-            }
-        };
-        self.advance(number, Some(input), fabric)?;
-        Ok(true)
-    }
-
-    /// Something was seen on an idle connection: found now, or only when it is reused.
-    pub(crate) fn idle_seen(&mut self, id: ConnectionId, fabric: &mut Fabric) {
-        self.is_touched = true;
-        if fabric.dice.coin() {
-            self.worker.forget(id);
-            self.close_idle(id, fabric);
+            Err(_) => Ok(()),
         }
     }
 
-    pub(crate) fn close_idle(&mut self, id: ConnectionId, fabric: &mut Fabric) {
-        if let Some((wire, end)) = self.idle.remove(id) {
-            fabric.disown(wire, end);
+    /// Something can be seen on a connection.
+    pub(crate) fn notice(&mut self, id: ConnId, fabric: &mut Fabric) -> Result<(), String> {
+        self.look_at(id);
+        self.drive(fabric)
+    }
+
+    /// The time of a look that was planned has come, unless it was planned anew.
+    pub(crate) fn on_time(&mut self, fabric: &mut Fabric) -> Result<(), String> {
+        if self.planned.is_none_or(|planned| planned > fabric.now) {
+            return Ok(());
+        }
+        self.planned = None;
+        self.worker.on_time(fabric.now);
+        self.drive(fabric)
+    }
+
+    /// Somebody waits for a connection, or let one go.
+    pub(crate) fn announced(&mut self, fabric: &mut Fabric) -> Result<(), String> {
+        self.worker.on_announced(fabric.now);
+        self.drive(fabric)
+    }
+
+    fn tell(&mut self, id: ConnId, input: Input, fabric: &mut Fabric) -> Result<(), String> {
+        self.worker.handle_input(id, input, fabric.now);
+        self.drive(fabric)
+    }
+
+    fn is_kept(&self, id: ConnId) -> bool {
+        match id {
+            ConnId::Client(_) => false,
+            ConnId::Upstream(id) => self.worker.is_kept(id),
+        }
+    }
+
+    fn wire(&self, id: ConnId) -> Option<(Wire, End)> {
+        self.connections.get(id)?.wire
+    }
+
+    /// Forgets a connection; its end of the wire, if it was made.
+    fn remove(&mut self, id: ConnId, fabric: &mut Fabric) -> Option<(Wire, End)> {
+        let (wire, end) = self.connections.remove(id)?.wire?;
+        fabric.disown(wire, end);
+        Some((wire, end))
+    }
+
+    fn close(&mut self, id: ConnId, fabric: &mut Fabric) {
+        if let Some((wire, end)) = self.remove(id, fabric) {
             fabric.close(wire, end);
         }
     }
 
-    pub(crate) fn expire(&mut self, fabric: &mut Fabric) {
-        self.is_touched = true;
-        self.planned_expiry = None;
-        for id in self.worker.expire(fabric.now) {
-            self.close_idle(id, fabric);
-        }
-        self.plan_expiry(fabric);
-    }
-
-    fn plan_expiry(&mut self, fabric: &mut Fabric) {
-        let Some(at) = self.worker.next_expiry() else {
-            return;
-        };
-        let at = at.max(fabric.now);
-        // One that is planned for an earlier moment plans the next one.
-        if self.planned_expiry.is_none_or(|planned| at < planned) {
-            self.planned_expiry = Some(at);
-            fabric.queue.push(at, Happening::Expire(self.number));
-        }
-    }
-
-    /// Gives up what others wait for, and wakes who may have something to gain.
-    pub(crate) fn announced(&mut self, fabric: &mut Fabric) {
-        self.is_touched = true;
-        let told = self.worker.on_announced();
-        for id in told.close {
-            self.close_idle(id, fabric);
-        }
-        for waiter in told.wake {
-            self.wake(waiter, fabric);
-        }
-        if told.announce {
-            fabric
-                .queue
-                .push(fabric.now, Happening::Announced(self.number));
-        }
-    }
-
-    fn wake(&mut self, waiter: WaiterId, fabric: &mut Fabric) {
-        let found = self
-            .running
-            .iter_mut()
-            .filter_map(|(number, running)| Some((number, running.as_mut()?)))
-            .find(|(_, running)| running.waits_as(waiter));
-        if let Some((number, running)) = found {
-            running.is_woken = true;
-            let id = ExchangeId {
-                sidecar: self.number,
-                number,
-            };
-            fabric.queue.push(fabric.now, Happening::Turn(id));
-        }
-    }
-}
-
-impl Running {
-    fn waits_as(&self, waiter: WaiterId) -> bool {
-        self.interest.woken == Some(waiter)
-    }
-
-    fn wire(&self, side: Side) -> Option<(Wire, End)> {
-        match (side, self.upstream) {
-            (Side::Downstream, _) => self.downstream,
-            (Side::Upstream, Upstream::Open(wire, end)) => Some((wire, end)),
-            (Side::Upstream, Upstream::None | Upstream::Dialling(_)) => None,
-            (Side::Aside, _) => self.aside,
-        }
-    }
-
-    fn close(&mut self, side: Side, fabric: &mut Fabric) {
-        if let Some((wire, end)) = self.wire(side) {
-            fabric.disown(wire, end);
-            fabric.close(wire, end);
-        }
-        match side {
-            Side::Downstream => self.downstream = None,
-            Side::Upstream => self.upstream = Upstream::None,
-            Side::Aside => self.aside = None,
+    fn reset(&mut self, id: ClientId, fabric: &mut Fabric) {
+        if let Some((wire, end)) = self.remove(id.into(), fabric) {
+            fabric.reset(wire, end);
         }
     }
 }

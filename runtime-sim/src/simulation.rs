@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use outrigger_core::entropy::seed_of_worker;
-use outrigger_core::exchange::ListenerKind;
+use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::{Address, Snapshot};
 use outrigger_core::time::Instant;
 use outrigger_core::worker::{Worker, WorkerSettings};
 
 use crate::Records;
 use crate::errands::{Errand, Errands};
-use crate::event::{ExchangeId, Happening, PeerId};
+use crate::event::{Happening, PeerId};
 use crate::fabric::{Fabric, Owner};
 use crate::network::{End, Travel, Weather, Wire};
 use crate::peer::{Action, Arrivals, Event, Peer, Service};
@@ -162,8 +162,11 @@ impl Simulation {
     }
 
     /// Gives a sidecar another configuration.
-    pub fn adopt(&mut self, sidecar: SidecarId, snapshot: Arc<Snapshot>) {
-        self.sidecars[sidecar.0].adopt(snapshot, &mut self.fabric);
+    ///
+    /// # Errors
+    /// A broken invariant.
+    pub fn adopt(&mut self, sidecar: SidecarId, snapshot: Arc<Snapshot>) -> Result<(), String> {
+        self.sidecars[sidecar.0].adopt(snapshot, &mut self.fabric)
     }
 
     /// Lets a sidecar drain: new connections are refused, running exchanges end when they can.
@@ -196,7 +199,7 @@ impl Simulation {
         self.fabric.queue.next_at()
     }
 
-    /// Says what a sidecar still holds when nobody is left who wants anything from it: an exchange, a count, an
+    /// Says what a sidecar still holds when nobody is left who wants anything from it: a request, a connection, a count, an
     /// ejection that should be over. Call it when clients have left and idle connections have ended.
     ///
     /// # Errors
@@ -265,35 +268,25 @@ impl Simulation {
                 self.arrivals[number].arrive(self.fabric.now, &self.errands);
                 self.plan_arrival(number);
             }
-            Happening::Deadline(id) | Happening::Turn(id) => self.look_again(id)?,
             Happening::Announced(sidecar) if self.is_apart => {
-                self.sidecars[sidecar].announced(&mut self.fabric);
+                self.sidecars[sidecar].announced(&mut self.fabric)?;
             }
             Happening::Announced(_) => {
                 for sidecar in &mut self.sidecars {
-                    sidecar.announced(&mut self.fabric);
+                    sidecar.announced(&mut self.fabric)?;
                 }
             }
-            Happening::Expire(sidecar) => self.sidecars[sidecar].expire(&mut self.fabric),
+            Happening::Look(sidecar) => self.sidecars[sidecar].on_time(&mut self.fabric)?,
         }
         Ok(())
-    }
-
-    /// An exchange looks at its deadline by itself, so a late one is harmless.
-    fn look_again(&mut self, id: ExchangeId) -> Result<(), String> {
-        self.sidecars[id.sidecar].advance(id.number, None, &mut self.fabric)
     }
 
     /// Something changed at an end: its owner looks.
     fn notice(&mut self, wire: Wire, end: End) -> Result<(), String> {
         match self.fabric.owner(wire, end) {
             None => Ok(()),
-            Some(Owner::Exchange(id)) => {
-                self.sidecars[id.sidecar].advance(id.number, None, &mut self.fabric)
-            }
-            Some(Owner::Idle(sidecar, id)) => {
-                self.sidecars[sidecar].idle_seen(id, &mut self.fabric);
-                Ok(())
+            Some(Owner::Sidecar(sidecar, id)) => {
+                self.sidecars[sidecar].notice(id, &mut self.fabric)
             }
             Some(Owner::Peer(id)) => self.look(id),
         }

@@ -7,7 +7,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use outrigger_core::decision::Record;
-use outrigger_core::exchange::ListenerKind;
+use outrigger_core::peer::ListenerKind;
 use outrigger_core::time::{Duration, Instant};
 use outrigger_core::worker::WorkerSettings;
 use outrigger_sim::load::{Ask, Behaviour, Capacity, Instance, Latency, Outcome, Visitors};

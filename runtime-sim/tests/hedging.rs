@@ -2,7 +2,7 @@
 //! up, and with one that hedges (`outrigger.dev/hedge-on-per-try-timeout`).
 //! `cargo test -p outrigger-sim --test hedging -- --nocapture` prints tables.
 
-use outrigger_core::exchange::ListenerKind;
+use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::PerMillion;
 use outrigger_core::time::{Duration, Instant};
 use outrigger_core::worker::WorkerSettings;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use outrigger_core::compile::from_yaml;
 use outrigger_core::decision::MirrorFate;
-use outrigger_core::exchange::ListenerKind;
+use outrigger_core::peer::ListenerKind;
 use outrigger_core::time::{Duration, Instant};
 use outrigger_core::worker::WorkerSettings;
 use outrigger_sim::{

@@ -3,7 +3,7 @@
 //!
 //! `cargo test -p outrigger-sim --test peak_ewma -- --nocapture` prints the numbers.
 
-use outrigger_core::exchange::ListenerKind;
+use outrigger_core::peer::ListenerKind;
 use outrigger_core::time::{Duration, Instant};
 use outrigger_core::worker::WorkerSettings;
 use outrigger_sim::load::{

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
-use outrigger_core::exchange::ListenerKind;
+use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::PerMillion;
 use outrigger_core::time::{Duration, Instant};
 use outrigger_core::worker::WorkerSettings;

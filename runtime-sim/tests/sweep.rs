@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use outrigger_core::cluster::Registry;
 use outrigger_core::decision::{MirrorFate, Mirrored};
-use outrigger_core::exchange::ListenerKind;
+use outrigger_core::peer::ListenerKind;
 use outrigger_core::time::{Duration, Instant};
 use outrigger_core::worker::WorkerSettings;
 use outrigger_sim::{
@@ -216,7 +216,7 @@ fn run(seed: u64) -> Result<String, String> {
         sim.run(Instant::from_millis(dice.below(3000)))?;
         let count = dice.between(1, endpoints as u64) as usize;
         let next = snapshot(&mut registry, count, hostile, &mut dice);
-        sim.adopt(sidecar, next);
+        sim.adopt(sidecar, next)?;
     }
     if dice.below(4) == 0 {
         sim.run(Instant::from_millis(dice.below(5000)))?;

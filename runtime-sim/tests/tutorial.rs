@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use outrigger_core::decision::{Record, ResponseFlag};
-use outrigger_core::exchange::ListenerKind;
+use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::{PerMillion, Snapshot};
 use outrigger_core::time::{Duration, Instant};
 use outrigger_core::worker::WorkerSettings;

@@ -67,16 +67,6 @@ impl runtime::Stream for Stream {
         }
     }
 
-    /// Asks the system only if an event came since it was last read dry.
-    fn is_quiet(&self) -> bool {
-        let mut byte = [0];
-        let read = match self {
-            Self::Tcp(s) => s.try_read(&mut byte),
-            Self::Unix(s) => s.try_read(&mut byte),
-        };
-        matches!(read, Err(e) if e.kind() == io::ErrorKind::WouldBlock)
-    }
-
     fn has_unread(&self) -> bool {
         let mut byte = [MaybeUninit::uninit()];
         let peeked = match self {

@@ -48,6 +48,11 @@ impl System for Tokio {
         tokio::task::spawn_local(task);
     }
 
+    /// Otherwise tokio would have its sockets found not ready after so and so many of them.
+    fn spawn_fair(&self, task: impl Future<Output = ()> + 'static) {
+        tokio::task::spawn_local(tokio::task::unconstrained(task));
+    }
+
     fn timer(&self, at: Instant) -> Self::Timer {
         Wheel(Box::pin(tokio::time::sleep_until(at.into())))
     }

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use outrigger_core::decision::Record;
-use outrigger_core::exchange::Peer;
+use outrigger_core::peer::Peer;
 
 use crate::stats::Counter;
 
@@ -265,7 +265,7 @@ mod tests {
             peer: Peer {
                 remote: addr,
                 local: addr,
-                listener: outrigger_core::exchange::ListenerKind::Outbound,
+                listener: outrigger_core::peer::ListenerKind::Outbound,
             },
             upstream_local: None,
             began: Duration::ZERO,

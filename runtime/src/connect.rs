@@ -6,8 +6,8 @@ use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
 
-use outrigger_core::exchange::ConnectFault;
 use outrigger_core::snapshot::Address;
+use outrigger_core::worker::ConnectFault;
 
 use crate::system::{Stream, System};
 

@@ -2,7 +2,7 @@
 //!
 //! Owns the stages and their order; when the next one begins, who drains decides.
 
-use outrigger_core::exchange::ListenerKind;
+use outrigger_core::peer::ListenerKind;
 
 /// What drains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

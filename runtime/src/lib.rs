@@ -2,18 +2,17 @@
 //! between its sockets and core.
 //!
 //! Each worker is one thread with a [`System`] of its own beneath it (sockets, timers, tasks), its own listening sockets
-//! (`SO_REUSEPORT`), its own [`Worker`](outrigger_core::worker::Worker) and its own idle upstream connections; workers
-//! share counters and the current snapshot, and take no lock for a request. A downstream connection is one local task
-//! that moves bytes between streams and an [`Exchange`](outrigger_core::exchange::Exchange) and does what the exchange
-//! says.
+//! (`SO_REUSEPORT`) and its own [`Worker`](outrigger_core::worker::Worker), to which it is a table of sockets; workers
+//! share counters and the current snapshot, and take no lock for a request. One task moves bytes between the sockets and
+//! core, and does what core says.
 //!
 //! No policy lives here: what could be decided without a socket is decided in core. No system call on a stream either:
 //! those are the runtime packages', which implement [`Launch`] and hand it to [`start`].
 //!
 //! ```text
 //! start(launch, Config) ─► worker thread 0 … N-1
-//!                            accept task per listener ─► Connection task per client ─► Exchange ─► Stream (down, up)
-//!                            sweep task while there are idle upstream connections
+//!                            accept task per listener ─┐
+//!                            traffic task: sockets that were woken ◄─► Joint ─► core's Worker
 //!                            supervisor: new snapshots, drain, end
 //! ```
 
@@ -24,15 +23,16 @@ mod alarm;
 mod busy;
 mod clock;
 mod connect;
-mod connection;
 mod drain;
-mod idle;
 mod listen;
 mod notice;
+mod ready;
 mod running;
 mod shared;
+mod sockets;
 mod stats;
 mod system;
+mod traffic;
 mod worker;
 
 pub use access_log::{AccessLog, Format, Request};

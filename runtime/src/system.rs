@@ -50,6 +50,11 @@ pub trait System: Clone + 'static {
     /// Runs a task on this thread. When it panics, only it ends.
     fn spawn(&self, task: impl Future<Output = ()> + 'static);
 
+    /// Runs a task on this thread that gives others their turn by itself, however much it has to do.
+    fn spawn_fair(&self, task: impl Future<Output = ()> + 'static) {
+        self.spawn(task);
+    }
+
     /// A timer that is set.
     fn timer(&self, at: Instant) -> Self::Timer;
 
@@ -72,7 +77,7 @@ pub trait System: Clone + 'static {
     fn told<F: Future>(&self, future: F) -> impl Future<Output = F::Output>;
 }
 
-/// A connected socket of either family, with exactly the operations that an exchange needs.
+/// A connected socket of either family, with exactly the operations that a connection needs.
 pub trait Stream: Unpin + 'static {
     /// Ready when a read would not wait.
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
@@ -88,9 +93,6 @@ pub trait Stream: Unpin + 'static {
 
     /// Closes with a reset. Where the system refuses, an ordinary close is all that is left.
     fn reset(self);
-
-    /// Whether an idle connection can still be used: neither closed nor broken, and nobody spoke out of turn.
-    fn is_quiet(&self) -> bool;
 
     /// Whether bytes, or the end, have come that nobody has read. Asks the system itself: that no event came is no sign.
     fn has_unread(&self) -> bool;

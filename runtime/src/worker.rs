@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use outrigger_core::exchange::{ListenerKind, Peer};
+use outrigger_core::peer::{ListenerKind, Peer};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
 use outrigger_recording::{Joint, Tap};
@@ -21,12 +21,12 @@ use tokio::sync::watch;
 use crate::access_log::LogBuffer;
 use crate::busy::keep_awake;
 use crate::clock::Clock;
-use crate::connection::Connection;
 use crate::drain::{Stage, Stages};
 use crate::notice::{Notice, Notices};
 use crate::shared::{Bells, Reports, Shared};
 use crate::stats::WorkerCounters;
 use crate::system::{Accepted, Launch, Listener, Stream, System, Timer};
+use crate::traffic;
 
 /// Pauses after a failure to accept; descriptors come back when connections end, not when we ask more often.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -104,6 +104,7 @@ async fn serve<S: System>(system: S, plan: Plan, ready: &SyncSender<io::Result<(
         },
         plan.bells,
     ));
+    system.spawn_fair(traffic::run(Rc::clone(&shared)));
     system.spawn(answer_announcements(Rc::clone(&shared)));
     if !plan.busy_poll.is_zero() {
         let shared = Rc::clone(&shared);
@@ -133,10 +134,12 @@ async fn serve<S: System>(system: S, plan: Plan, ready: &SyncSender<io::Result<(
         if generation != latest.generation {
             generation = latest.generation;
             let load = || plan.snapshot.load_full();
-            let (revision, unwanted) = shared.joint.adopt(load, shared.now());
-            shared.close_idle(unwanted);
-            shared.on_announced();
-            shared.counters.revision.set(revision);
+            let now = shared.wake();
+            shared.turn(now, |turn| {
+                turn.tell(|joint| {
+                    shared.counters.revision.set(joint.adopt(load, now));
+                });
+            });
         }
         for acceptor in &acceptors {
             if latest.stages.of(acceptor.kind) == Stage::Stopped && acceptor.turn_away() {
@@ -153,7 +156,7 @@ async fn serve<S: System>(system: S, plan: Plan, ready: &SyncSender<io::Result<(
         }
     }
     shared.flush_log();
-    shared.clients()
+    shared.joint.clients()
 }
 
 async fn answer_announcements<S: System>(shared: Rc<Shared<S>>) {
@@ -163,7 +166,7 @@ async fn answer_announcements<S: System>(shared: Rc<Shared<S>>) {
     }
 }
 
-/// Waits until no listener and no task is left, or until it is time to end.
+/// Waits until no listener is left and nothing is under way, or until it is time to end.
 async fn all_ended_by<S: System>(
     deadline: Instant,
     shared: &Shared<S>,
@@ -171,7 +174,7 @@ async fn all_ended_by<S: System>(
 ) {
     let mut timer = shared.system.timer(deadline);
     let mut all_ended = pin!(async {
-        while shared.running() > 0 || acceptors.iter().any(|acceptor| acceptor.is_open()) {
+        while shared.is_busy() || acceptors.iter().any(|acceptor| acceptor.is_open()) {
             shared.all_ended.notified().await;
         }
     });
@@ -295,9 +298,7 @@ impl<S: System> Acceptor<S> {
             local,
             listener: self.kind,
         };
-        let shared = Rc::clone(&self.shared);
-        let connection = Connection::new(shared, self.index, peer, stream);
-        self.shared.system.spawn(connection);
+        self.shared.accept(self.index, peer, stream);
     }
 
     fn on_failure(&self, error: &io::Error, pause: Duration) {

@@ -145,7 +145,7 @@ fn two_policies_are_played_side_by_side() {
         "well again        +5.5 s  in 500 ms               better",
         "ok    FAIL  users p99 > 10s",
         "B is better than A",
-        "p99 10.02 s → 14.5 ms",
+        "p99 10.02 s → 14.4 ms",
         "- in A limits overflowed: 1,731 over its own queue of web",
         "- in B no limit overflowed",
     ] {

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use outrigger_core::exchange::ListenerKind;
+use outrigger_core::peer::ListenerKind;
 use outrigger_core::time::{Duration, Instant};
 use outrigger_recording::Decided;
 use outrigger_sim::{Accept, Cut, Service as Listening, SidecarId, Simulation, Weather};
@@ -198,7 +198,7 @@ impl Play<'_> {
                 match &*name {
                     "reload" => {
                         if let Some(snapshot) = self.setup.reload() {
-                            self.sim.adopt(self.sidecar, Arc::new(snapshot));
+                            self.sim.adopt(self.sidecar, Arc::new(snapshot))?;
                         }
                         self.sim.signal("reloaded")?;
                     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ::tokio::runtime::Builder;
 use ::tokio::task::LocalSet;
-use outrigger_core::exchange::ListenerKind;
+use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_recording::Decided;
 use outrigger_runtime::{AccessLog, Config, Direction, Handle, Launch, Listen, Stats};

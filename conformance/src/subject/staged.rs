@@ -21,6 +21,7 @@ use outrigger_runtime::{Accepted, Launch, Listener, Stream, System, Timer};
 
 use super::memory::Memory;
 use super::world::line::{End, Line, Listening};
+use super::world::task::{Ring, Waits};
 use super::world::{HOP, Side, Whom, World};
 
 /// Where an address of a case leads.
@@ -297,17 +298,22 @@ pub(super) struct Watched<T> {
 
 impl<T: Stream> Stream for Watched<T> {
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let poll = self.stream.poll_readable(cx);
-        if poll.is_pending() {
-            self.line.waits_to_read();
-        }
+        let ring = Ring::around(cx.waker());
+        let waker = Waker::from(Arc::clone(&ring));
+        let poll = self.stream.poll_readable(&mut Context::from_waker(&waker));
+        let reader = poll.is_pending().then_some(Waits::Waker(ring));
+        self.line.set_reader(reader);
         poll
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, space: &mut BytesMut) -> Poll<io::Result<usize>> {
-        let poll = self.stream.poll_read(cx, space);
+        let ring = Ring::around(cx.waker());
+        let waker = Waker::from(Arc::clone(&ring));
+        let poll = (self.stream).poll_read(&mut Context::from_waker(&waker), space);
+        let reader = poll.is_pending().then_some(Waits::Waker(ring));
+        self.line.set_reader(reader);
         match &poll {
-            Poll::Pending => self.line.waits_to_read(),
+            Poll::Pending => {}
             Poll::Ready(Ok(0) | Err(_)) => self.line.has_ended(),
             Poll::Ready(Ok(count)) => self.line.has_read(*count),
         }
@@ -323,13 +329,18 @@ impl<T: Stream> Stream for Watched<T> {
         if room == 0 {
             return Poll::Pending;
         }
+        let ring = Ring::around(cx.waker());
+        let waker = Waker::from(Arc::clone(&ring));
+        let cx = &mut Context::from_waker(&waker);
         let poll = if outbox.len() <= room {
             self.stream.poll_write(cx, outbox)
         } else {
             self.stream.poll_write(cx, &beginning(outbox, room))
         };
+        let writer = poll.is_pending().then_some(Waits::Waker(ring));
+        self.line.set_writer(writer);
         match &poll {
-            Poll::Pending => self.line.waits_to_write(),
+            Poll::Pending => {}
             Poll::Ready(Ok(count)) => self.line.has_written(*count),
             Poll::Ready(Err(_)) => {}
         }
@@ -345,10 +356,6 @@ impl<T: Stream> Stream for Watched<T> {
         let Self { stream, line, .. } = self;
         stream.reset();
         drop(line);
-    }
-
-    fn is_quiet(&self) -> bool {
-        self.stream.is_quiet()
     }
 
     fn has_unread(&self) -> bool {

@@ -266,7 +266,7 @@ impl State {
 
     /// Nothing happens any more unless the clock moves.
     fn is_at_rest(&self) -> bool {
-        let awaits = |wire: &Wire| wire.is_moving(|turn| self.is_current(turn));
+        let awaits = |wire: &Wire| wire.is_moving(|who| self.still_waits(who));
         self.busy == [0, 0] && self.dialling == 0 && !self.wires.values().any(awaits)
     }
 }

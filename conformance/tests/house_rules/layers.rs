@@ -38,8 +38,10 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
         "http1",
         &["time", "message", "outbox", "stream", "decision"],
     ),
+    // What is said between a worker and its runtime.
+    ("io", &["peer", "snapshot"]),
     (
-        "worker",
+        "local",
         &[
             "time", "entropy", "message", "outbox", "peer", "cluster", "snapshot", "decision",
             "policy",
@@ -50,13 +52,16 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
         "request",
         &[
             "time", "entropy", "message", "peer", "cluster", "snapshot", "decision", "policy",
-            "worker",
+            "local",
         ],
     ),
     // One socket: the only room that names a codec.
     (
         "connection",
-        &["message", "outbox", "stream", "decision", "http1", "worker"],
+        &[
+            "time", "entropy", "message", "outbox", "stream", "peer", "cluster", "decision",
+            "http1", "io", "local",
+        ],
     ),
     (
         "exchange",
@@ -71,9 +76,28 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "snapshot",
             "decision",
             "policy",
-            "worker",
+            "io",
+            "local",
             "request",
             "connection",
+        ],
+    ),
+    // All connections and requests of a thread: the only room that knows two connections.
+    (
+        "worker",
+        &[
+            "time",
+            "entropy",
+            "outbox",
+            "stream",
+            "peer",
+            "snapshot",
+            "decision",
+            "io",
+            "local",
+            "request",
+            "connection",
+            "exchange",
         ],
     ),
 ];
@@ -81,7 +105,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
 /// Imports against the grain that are known and why. One that is no longer used must be removed here.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[(
     "decision",
-    "worker",
+    "local",
     "a record keeps the worker's view of the snapshot it ran on alive",
 )];
 

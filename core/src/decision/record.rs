@@ -10,10 +10,10 @@ use super::hashing::RequestHash;
 use super::picked::{Picked, PickedBy};
 use crate::cluster::{Limited, Permit, Reason, RetriesFull};
 use crate::entropy::Entropy;
+use crate::local::View;
 use crate::message::RequestHead;
 use crate::snapshot::{ClusterId, Endpoint, RateLimitId, Snapshot, VirtualHostId};
 use crate::time::{Duration, Instant};
-use crate::worker::View;
 
 /// Which rule applied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

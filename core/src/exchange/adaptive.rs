@@ -1,6 +1,6 @@
 //! Attempts and the limit that follows response times: none begins above it, and what each took is told to it.
 
-use super::{Ambient, Exchange};
+use super::{Exchange, Turn};
 use crate::cluster::{AdaptiveConcurrency, Counted, Permit, Sample};
 use crate::decision::Overflow;
 use crate::request::{self, Target};
@@ -22,7 +22,7 @@ impl Exchange {
     pub(super) fn enter_adaptive(
         &mut self,
         target: &Target,
-        ambient: Ambient,
+        turn: &mut Turn<'_>,
     ) -> Result<(), Overflow> {
         let cluster = request::cluster_of(target, &self.record);
         let Some((cluster, settings)) = cluster
@@ -40,21 +40,21 @@ impl Exchange {
         self.up.adaptive = Some(UnderWay {
             settings,
             permit,
-            began: ambient.now,
+            began: turn.now,
             in_flight: state.gauges().current(counted),
         });
         Ok(())
     }
 
     /// The attempt took this long: until the end of its response, or until nobody waited any longer.
-    pub(super) fn report_adaptive(&self, ambient: Ambient) {
+    pub(super) fn report_adaptive(&self, turn: &mut Turn<'_>) {
         let Some(attempt) = &self.up.adaptive else {
             return;
         };
         let sample = Sample {
-            took: ambient.now.since(attempt.began),
+            took: turn.now.since(attempt.began),
             in_flight: attempt.in_flight,
-            at: ambient.now,
+            at: turn.now,
         };
         let limit = attempt.permit.cluster().adaptive();
         limit.report(&attempt.settings, sample);

@@ -8,12 +8,13 @@ use core::mem;
 use std::sync::Arc;
 
 use super::upstream::State;
-use super::{Ambient, Exchange, Output};
+use super::{Exchange, Turn};
 use crate::cluster::{ClusterState, Counted, Permit};
 use crate::decision::{Overflow, ResetReason};
+use crate::io::Output;
+use crate::local::{Slot, Ticket};
 use crate::request::{self, Target};
 use crate::snapshot::Limits;
-use crate::worker::{Slot, Ticket, Worker};
 
 /// A request that waits for a connection.
 #[derive(Debug)]
@@ -23,12 +24,6 @@ pub(super) struct Waiting {
     /// The place in the line is left before the request stops being pending.
     ticket: Ticket,
     pending: Permit,
-}
-
-impl Waiting {
-    pub(super) const fn ticket(&self) -> &Ticket {
-        &self.ticket
-    }
 }
 
 /// The limits of a cluster, and what counts against them.
@@ -49,16 +44,10 @@ impl Exchange {
     }
 
     /// Begins an attempt within limits.
-    pub(super) fn begin_limited(
-        &mut self,
-        target: Target,
-        circuit: Circuit,
-        ambient: Ambient,
-        worker: &mut Worker,
-    ) {
-        let has_line = worker.lines().first(&circuit.state).is_some();
-        if !has_line && self.has_ready(&target, ambient, worker) {
-            self.use_ready(target, &circuit, ambient, worker);
+    pub(super) fn begin_limited(&mut self, target: Target, circuit: Circuit, turn: &mut Turn<'_>) {
+        let has_line = turn.local.lines().first(&circuit.state).is_some();
+        if !has_line && self.has_ready(&target, turn) {
+            self.use_ready(target, &circuit, turn);
             return;
         }
         let Some(pending) = circuit
@@ -66,14 +55,14 @@ impl Exchange {
             .admit(Counted::Pending, circuit.limits.pending)
         else {
             let limit = circuit.limits.pending;
-            self.overflow(Counted::Pending, limit, ambient, worker);
+            self.overflow(Counted::Pending, limit, turn);
             return;
         };
-        if !has_line && let Some(slot) = self.slot(&circuit, worker) {
-            self.use_slot(target, &circuit, slot, pending, ambient, worker);
+        if !has_line && let Some(slot) = self.slot(&circuit, turn) {
+            self.use_slot(target, &circuit, slot, pending, turn);
             return;
         }
-        let ticket = worker.lines().join(&circuit.state);
+        let ticket = turn.local.lines().join(self.id, &circuit.state);
         self.up.state = State::Waiting(Box::new(Waiting {
             target,
             circuit,
@@ -81,37 +70,37 @@ impl Exchange {
             pending,
         }));
         // Somebody may have let a connection go before seeing us in the line.
-        self.on_woken(ambient, worker);
+        self.on_woken(turn);
         if matches!(self.up.state, State::Waiting(_)) {
             // An idle connection of another worker is to be given up.
-            self.outputs.push_back(Output::Announce);
+            turn.say(Output::Announce);
         }
     }
 
     /// Perhaps there is a connection for this request now.
-    pub(super) fn on_woken(&mut self, ambient: Ambient, worker: &mut Worker) {
+    pub(crate) fn on_woken(&mut self, turn: &mut Turn<'_>) {
         let (target, mut circuit) = match &self.up.state {
             State::Waiting(waiting)
-                if worker.lines().first(&waiting.circuit.state) == Some(waiting.ticket.id()) =>
+                if turn.local.lines().first(&waiting.circuit.state)
+                    == Some(waiting.ticket.id()) =>
             {
                 (waiting.target.clone(), waiting.circuit.clone())
             }
             State::Waiting(_)
             | State::None
             | State::Connecting { .. }
-            | State::Reusing { .. }
             | State::Attached { .. }
             | State::BackingOff { .. } => return,
         };
         // Who raises a limit means those who wait, and everybody stands behind them.
-        if let Some(limits) = self.limits_by_now(&target, worker) {
+        if let Some(limits) = self.limits_by_now(&target, turn) {
             circuit.limits = limits;
         }
-        let is_ready = self.has_ready(&target, ambient, worker);
+        let is_ready = self.has_ready(&target, turn);
         let slot = if is_ready {
             None
         } else {
-            self.slot(&circuit, worker)
+            self.slot(&circuit, turn)
         };
         if !is_ready && slot.is_none() {
             return;
@@ -121,46 +110,40 @@ impl Exchange {
         };
         let Waiting { pending, .. } = *waiting;
         match slot {
-            Some(slot) => self.use_slot(target, &circuit, slot, pending, ambient, worker),
-            None => self.use_ready(target, &circuit, ambient, worker),
+            Some(slot) => self.use_slot(target, &circuit, slot, pending, turn),
+            None => self.use_ready(target, &circuit, turn),
         }
     }
 
     /// What the current configuration allows the cluster of a target; `None` where it has no such cluster.
-    fn limits_by_now(&self, target: &Target, worker: &Worker) -> Option<Limits> {
+    fn limits_by_now(&self, target: &Target, turn: &Turn<'_>) -> Option<Limits> {
         let then = request::cluster_of(target, &self.record)?;
-        let latest = &worker.view().snapshot;
+        let latest = &turn.local.view().snapshot;
         let now = latest.cluster(latest.clusters.find(&then.name)?);
         Some(now.limits.unwrap_or(Limits::NONE))
     }
 
-    fn has_ready(&self, target: &Target, ambient: Ambient, worker: &mut Worker) -> bool {
+    fn has_ready(&self, target: &Target, turn: &mut Turn<'_>) -> bool {
         let host = target.host.as_ref().filter(|_| !target.tunnel);
-        host.is_some_and(|host| worker.idle().has(host, ambient.now))
+        host.is_some_and(|host| turn.local.idle().has(host, turn.now))
     }
 
     /// Leave to make one more connection. An idle one to another endpoint is closed for it.
-    fn slot(&mut self, circuit: &Circuit, worker: &mut Worker) -> Option<Slot> {
+    fn slot(&mut self, circuit: &Circuit, turn: &mut Turn<'_>) -> Option<Slot> {
         loop {
-            if let Some(slot) = worker.slot(&circuit.state, circuit.limits.connections) {
+            if let Some(slot) = turn.local.slot(&circuit.state, circuit.limits.connections) {
                 return Some(slot);
             }
-            let idle = worker.idle().discard_one(&circuit.state)?;
-            self.outputs.push_back(Output::Discard(idle));
+            let idle = turn.local.idle().discard_one(&circuit.state)?;
+            turn.close_upstream(idle);
         }
     }
 
-    fn use_ready(
-        &mut self,
-        target: Target,
-        circuit: &Circuit,
-        ambient: Ambient,
-        worker: &mut Worker,
-    ) {
-        if self.enter(circuit, ambient) {
-            self.begin_admitted(target, ambient, worker);
+    fn use_ready(&mut self, target: Target, circuit: &Circuit, turn: &mut Turn<'_>) {
+        if self.enter(circuit, turn) {
+            self.begin_admitted(target, turn);
         } else {
-            self.overflow(Counted::Requests, circuit.limits.requests, ambient, worker);
+            self.overflow(Counted::Requests, circuit.limits.requests, turn);
         }
     }
 
@@ -170,31 +153,30 @@ impl Exchange {
         circuit: &Circuit,
         slot: Slot,
         pending: Permit,
-        ambient: Ambient,
-        worker: &mut Worker,
+        turn: &mut Turn<'_>,
     ) {
-        if self.enter(circuit, ambient) {
+        if self.enter(circuit, turn) {
             self.up.active = target.host.as_ref().map(|host| host.begin_request());
-            self.connect(target, Some(slot), Some(pending), ambient);
+            self.connect(target, Some(slot), Some(pending), turn);
         } else {
             drop(slot);
-            self.overflow(Counted::Requests, circuit.limits.requests, ambient, worker);
+            self.overflow(Counted::Requests, circuit.limits.requests, turn);
         }
     }
 
     /// A limit was reached.
-    fn overflow(&mut self, counted: Counted, limit: u32, ambient: Ambient, worker: &mut Worker) {
+    fn overflow(&mut self, counted: Counted, limit: u32, turn: &mut Turn<'_>) {
         let reason = ResetReason::Overflow(Overflow { counted, limit });
-        self.fail_attempt(reason, ambient, worker);
+        self.fail_attempt(reason, turn);
     }
 
     /// One more request in flight, if that is allowed.
-    fn enter(&mut self, circuit: &Circuit, ambient: Ambient) -> bool {
+    fn enter(&mut self, circuit: &Circuit, turn: &mut Turn<'_>) -> bool {
         let Circuit { limits, state } = circuit;
         self.up.admitted = state.admit(Counted::Requests, limits.requests);
         let is_admitted = self.up.admitted.is_some();
         if is_admitted {
-            state.note_request(limits.retries, ambient.now);
+            state.note_request(limits.retries, turn.now);
         }
         is_admitted
     }

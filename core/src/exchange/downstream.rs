@@ -1,116 +1,86 @@
-//! The client's side of an exchange: reading heads, answering, ending a connection in good manners.
-
-use core::mem;
+//! The client's side of an exchange: taking up a request, answering, ending in good manners.
 
 use bytes::Bytes;
 
 use super::call::{RequestBody, Response};
 use super::replay::RETRY_LIMIT;
-use super::{Ambient, Exchange, ListenerKind, Output, Phase, Side};
-use crate::connection::ToClient;
-use crate::decision::Refused;
+use super::{Exchange, Phase, Turn};
+use crate::cluster::Bucket;
+use crate::connection::Phase as ClientPhase;
+use crate::decision::{Record, Refused};
+use crate::io::Output;
+use crate::message::ResponseHead;
+use crate::peer::{ConnId, ListenerKind};
 use crate::request::{self, Context, Verdict};
 use crate::stream::{Begins, BodyLength, Part};
-use crate::worker::Worker;
-
-/// The client's side.
-#[derive(Debug)]
-pub(super) struct Downstream {
-    pub(super) connection: ToClient,
-    /// The client will send nothing more.
-    pub(super) eof: bool,
-}
 
 impl Exchange {
-    /// Tries to read the head of the next request. Says whether something came of it.
-    pub(super) fn read_head(&mut self, ambient: Ambient, worker: &mut Worker) -> bool {
-        if self.down.connection.inbox.is_empty() {
-            return false;
-        }
-        if let Phase::Head {
-            since: since @ None,
-            ..
-        } = &mut self.phase
-        {
-            *since = Some(ambient.now);
-            self.set_ended_aside();
-            let entropy = ambient.entropy.of_request(self.begun);
-            self.begun += 1;
-            self.record.restart(ambient.now, entropy);
-        }
-        match self.down.connection.head(&mut self.record.request) {
-            Ok(None) => false,
-            Ok(Some(begins)) => {
-                self.call.restart(begins);
-                self.phase = Phase::Call;
-                self.begin_call(ambient, worker);
-                true
-            }
-            Err(refused) => {
-                self.refuse(&refused, ambient, worker);
-                true
-            }
-        }
-    }
-
-    /// A pipelined request begins in the input that ended the one before, whose story nobody has read yet.
-    fn set_ended_aside(&mut self) {
-        if self.outputs.contains(&Output::Ended) {
-            let ended = (mem::take(&mut self.record), mem::take(&mut self.response));
-            self.ended = Some(Box::new(ended));
-        }
-    }
-
     /// A head is complete: ask the request machine what to do with it.
-    fn begin_call(&mut self, ambient: Ambient, worker: &mut Worker) {
-        self.record.view = Some(worker.view().clone());
-        self.up.request_sent = false;
+    pub(crate) fn begin(&mut self, begins: Begins, turn: &mut Turn<'_>) {
+        self.call.restart(begins);
+        self.record.view = Some(turn.local.view().clone());
         if self.call.begins.body == BodyLength::None {
-            self.call.request_complete = Some(ambient.now);
+            self.call.request_complete = Some(turn.now);
         } else {
             self.call.request_body = RequestBody::Streaming;
         }
-        let too_long = match (self.call.begins.body, self.settings.max_request_body) {
+        let too_long = match (
+            self.call.begins.body,
+            turn.local.settings().max_request_body,
+        ) {
             (BodyLength::Known(length), Some(max)) => length > max,
             _ => false,
         };
         let verdict = if too_long {
             request::refuse(&request::TOO_LARGE, &mut self.record, &mut self.response)
         } else {
-            let context = Context {
-                peer: &self.peer,
-                upgrade: self.call.begins.upgrade.as_deref(),
-                own_bucket: &self.own_bucket,
-                now: ambient.now,
-                complete_since: self.call.request_complete,
-            };
-            request::begin(&context, &mut self.record, &mut self.response)
+            self.ask(request::begin, turn)
         };
         self.arm_route();
-        self.arm_stream(ambient);
+        self.arm_stream(turn);
         if request::may_retry(&self.record) || request::has_mirrors(&self.record) {
             self.call.replay.begin(RETRY_LIMIT);
         }
-        self.obey(verdict, ambient, worker);
+        self.obey(verdict, turn);
+        self.advance(turn);
     }
 
-    /// The injected delay is over.
-    pub(super) fn on_delay_over(&mut self, ambient: Ambient, worker: &mut Worker) {
-        self.call.delayed_until = None;
-        // A delay counts against no timeout (Envoy: the fault filter stands before the router).
-        if self.call.request_complete.is_some() {
-            self.call.request_complete = Some(ambient.now);
-        }
+    /// There is no head to serve: it broke the rules, or did not come in time.
+    pub(crate) fn begin_refused(&mut self, refused: &Refused, turn: &mut Turn<'_>) {
+        self.call.restart(Begins::default());
+        self.moved_at = turn.now;
+        self.refuse(refused, turn);
+        self.advance(turn);
+    }
+
+    /// Asks the request machine.
+    pub(super) fn ask<T>(
+        &mut self,
+        question: impl FnOnce(&Context<'_>, &mut Record, &mut ResponseHead) -> T,
+        turn: &Turn<'_>,
+    ) -> T {
+        let nobodys = Bucket::default();
+        let client = self.client.and_then(|id| turn.sockets.clients.get(id));
         let context = Context {
             peer: &self.peer,
             upgrade: self.call.begins.upgrade.as_deref(),
-            own_bucket: &self.own_bucket,
-            now: ambient.now,
+            own_bucket: client.map_or(&nobodys, |client| &client.own_bucket),
+            now: turn.now,
             complete_since: self.call.request_complete,
         };
-        let verdict = request::after_delay(&context, &mut self.record, &mut self.response);
+        question(&context, &mut self.record, &mut self.response)
+    }
+
+    /// The injected delay is over.
+    pub(super) fn on_delay_over(&mut self, turn: &mut Turn<'_>) {
+        self.call.delayed_until = None;
+        // A delay counts against no timeout (Envoy: the fault filter stands before the router).
+        if self.call.request_complete.is_some() {
+            self.call.request_complete = Some(turn.now);
+        }
+        let verdict = self.ask(request::after_delay, turn);
         self.arm_route();
-        self.obey(verdict, ambient, worker);
+        self.obey(verdict, turn);
     }
 
     /// The whole request's time runs from its end.
@@ -121,54 +91,62 @@ impl Exchange {
     }
 
     /// Does what the request machine decided.
-    pub(super) fn obey(&mut self, verdict: Verdict, ambient: Ambient, worker: &mut Worker) {
+    pub(super) fn obey(&mut self, verdict: Verdict, turn: &mut Turn<'_>) {
         match verdict {
             Verdict::Delay(wait) => {
                 self.call.route_deadline = None;
-                self.call.delayed_until = Some(ambient.now + wait);
+                self.call.delayed_until = Some(turn.now + wait);
             }
-            Verdict::Retry(wait) => self.back_off(wait, ambient),
+            Verdict::Retry(wait) => self.back_off(wait, turn),
             Verdict::Attempt(target) => {
                 let is_complete = self.call.request_body == RequestBody::Complete;
-                self.begin_attempt(target, ambient, worker);
+                self.begin_attempt(target, turn);
                 // After the request itself, which goes first where both wait for the same connections.
                 if is_complete {
-                    self.send_mirrors(ambient, worker);
+                    self.send_mirrors(turn);
                 }
             }
-            Verdict::Reply(text) => self.reply(text, ambient, worker),
+            Verdict::Reply(text) => self.reply(text, turn),
         }
     }
 
     /// Answers with the head the request machine made, and this text.
-    pub(super) fn reply(&mut self, text: Bytes, ambient: Ambient, worker: &mut Worker) {
-        self.drop_upstream();
-        self.skip_buffered_body(ambient);
-        let wish = self.can_keep_alive() && !self.says_close(worker);
-        self.tell_rate_limit(ambient);
-        let body = request::complete_local(text, &self.record, &mut self.response, worker.date());
+    pub(super) fn reply(&mut self, text: Bytes, turn: &mut Turn<'_>) {
+        self.drop_upstream(turn);
+        self.skip_buffered_body(turn);
+        let wish = self.can_keep_alive(turn) && !self.says_close(turn);
+        self.tell_rate_limit(turn);
+        let date = turn.local.date();
+        let body = request::complete_local(text, &self.record, &mut self.response, date);
         self.record.status = self.response.status.as_u16();
-        let client = &mut self.down.connection;
-        let length = BodyLength::Known(body.len() as u64);
-        client.respond(&self.response, length, wish, worker);
         if self.record.request.method != http::Method::HEAD {
             self.record.bytes_sent = body.len() as u64;
         }
-        client.data(body, worker);
-        client.end(None, worker);
-        let keep_alive = client.persists();
+        let mut keep_alive = false;
+        if let Some((client, local)) = turn.client(self.client) {
+            let client = &mut client.connection;
+            let length = BodyLength::Known(body.len() as u64);
+            client.respond(&self.response, length, wish, local);
+            client.data(body, local);
+            client.end(None, local);
+            keep_alive = client.persists();
+        }
         self.phase = Phase::Flush { keep_alive };
     }
 
     /// The body of a request that is answered by ourselves: what has already arrived is thrown away, so that a client
     /// that sent it along with the head can go on using the connection.
-    fn skip_buffered_body(&mut self, ambient: Ambient) {
+    fn skip_buffered_body(&mut self, turn: &mut Turn<'_>) {
+        let now = turn.now;
+        let Some((client, _)) = turn.client(self.client) else {
+            return;
+        };
         while self.call.request_body == RequestBody::Streaming {
-            match self.down.connection.body() {
+            match client.connection.body() {
                 Ok(Part::Data(data)) => self.record.bytes_received += data.len() as u64,
                 Ok(Part::End | Part::Trailers(_)) => {
                     self.call.request_body = RequestBody::Complete;
-                    self.call.request_complete = Some(ambient.now);
+                    self.call.request_complete = Some(now);
                 }
                 Ok(Part::NeedMore) | Err(_) => return,
             }
@@ -176,91 +154,94 @@ impl Exchange {
     }
 
     /// Whether the connection can carry another request after this response.
-    pub(super) fn can_keep_alive(&self) -> bool {
-        self.down.connection.persists()
-            && self.call.request_body == RequestBody::Complete
-            && !self.down.eof
+    pub(super) fn can_keep_alive(&self, turn: &mut Turn<'_>) -> bool {
+        let is_complete = self.call.request_body == RequestBody::Complete;
+        turn.client(self.client)
+            .is_some_and(|(client, _)| client.connection.persists() && is_complete && !client.eof)
     }
 
     /// Whether the worker or this connection drains. Clients of outbound listeners are the application's own: they are told
     /// only when their connection is to end, because they need the proxy for as long as the application finishes.
-    pub(super) const fn says_close(&self, worker: &Worker) -> bool {
-        self.is_ending
-            || worker.is_draining() && matches!(self.peer.listener, ListenerKind::Inbound(_))
+    pub(super) fn says_close(&self, turn: &mut Turn<'_>) -> bool {
+        let is_inbound = matches!(self.peer.listener, ListenerKind::Inbound(_));
+        let is_ending = turn
+            .client(self.client)
+            .is_some_and(|(client, _)| client.is_ending);
+        is_ending || turn.local.is_draining() && is_inbound
     }
 
     /// Tells the client what a rate limit left it.
-    pub(super) fn tell_rate_limit(&mut self, ambient: Ambient) {
-        request::tell_rate_limit(
-            &self.own_bucket,
-            ambient.now,
-            &self.record,
-            &mut self.response,
-        );
+    pub(super) fn tell_rate_limit(&mut self, turn: &mut Turn<'_>) {
+        let now = turn.now;
+        if let Some((client, _)) = turn.client(self.client) {
+            request::tell_rate_limit(&client.own_bucket, now, &self.record, &mut self.response);
+        }
     }
 
     /// A head or a body that broke the rules: answer once and close.
-    pub(super) fn refuse(&mut self, refused: &Refused, ambient: Ambient, worker: &mut Worker) {
+    pub(super) fn refuse(&mut self, refused: &Refused, turn: &mut Turn<'_>) {
         // The framing of what follows is unknown, so nothing after this is read as a request.
-        self.down.connection.end_turns();
+        if let Some((client, _)) = turn.client(self.client) {
+            client.connection.end_turns();
+        }
         self.call.request_body = RequestBody::Complete;
         if self.call.response != Response::Awaited {
-            self.cut(ambient);
+            self.cut(turn);
             return;
         }
         // An attempt that was under way ends with the request, not without an end.
         self.up.cancel(&mut self.record);
         let verdict = request::refuse(refused, &mut self.record, &mut self.response);
-        self.obey(verdict, ambient, worker);
+        self.obey(verdict, turn);
         // Whatever the client still sends is thrown away rather than met with a reset.
         self.call.request_body = RequestBody::Streaming;
     }
 
-    /// The head did not arrive in time.
-    pub(super) fn refuse_slow_head(&mut self, ambient: Ambient, worker: &mut Worker) {
-        self.down.connection.give_up_head();
-        self.call.restart(Begins::default());
-        self.refuse(&request::SLOW_HEAD, ambient, worker);
-        self.advance(ambient, worker);
-    }
-
-    /// The response has left: on to the next request, or close.
-    pub(super) fn finish(&mut self, keep_alive: bool, ambient: Ambient) -> bool {
-        self.end_record(ambient);
-        if keep_alive && !self.down.eof {
-            self.phase = Phase::Head {
-                since: None,
-                idle_since: ambient.now,
-            };
-            self.call.restart(Begins::default());
+    /// The response has left: its client may ask again, or its connection ends.
+    pub(super) fn finish(&mut self, keep_alive: bool, turn: &mut Turn<'_>) -> bool {
+        self.end_record(turn);
+        self.let_go(turn);
+        let (now, linger) = (turn.now, turn.local.settings().linger);
+        let is_complete = self.call.request_body == RequestBody::Complete;
+        let Some((id, client)) = self
+            .client
+            .and_then(|id| Some((id, turn.sockets.clients.get_mut(id)?)))
+        else {
             return true;
-        }
-        let client_is_done = self.call.request_body == RequestBody::Complete
-            && self.down.connection.inbox.is_empty();
-        if client_is_done || self.down.eof {
-            self.close();
+        };
+        if keep_alive && !client.eof {
+            client.phase = ClientPhase::Rest(now);
+        } else if client.eof || is_complete && client.connection.inbox.is_empty() {
+            turn.close_client(id);
         } else {
             // Closing now would make the kernel answer unread bytes with a reset, which can overtake the response.
-            self.drop_upstream();
-            self.outputs
-                .push_back(Output::ShutdownWrite(Side::Downstream));
-            self.phase = Phase::Linger {
-                until: ambient.now + self.settings.linger,
-            };
+            client.phase = ClientPhase::Linger(now + linger);
+            turn.say(Output::ShutdownWrite(ConnId::Client(id)));
         }
         true
     }
 
     /// The response had begun and cannot be completed: end so that the client can tell.
-    pub(super) fn cut(&mut self, ambient: Ambient) {
-        self.drop_upstream();
-        if self.down.connection.would_seem_whole() {
-            self.end_record(ambient);
-            self.down.connection.outbox.clear();
-            self.outputs.push_back(Output::Reset);
-            self.phase = Phase::Closed;
+    pub(super) fn cut(&mut self, turn: &mut Turn<'_>) {
+        self.drop_upstream(turn);
+        let seems_whole = turn
+            .client(self.client)
+            .is_some_and(|(client, _)| client.connection.would_seem_whole());
+        if seems_whole {
+            self.reset(turn);
         } else {
             self.phase = Phase::Flush { keep_alive: false };
+        }
+    }
+
+    /// The record ends here, and its client's connection with a reset: an ordinary close would look like a whole message,
+    /// or wait for who takes nothing.
+    pub(super) fn reset(&mut self, turn: &mut Turn<'_>) {
+        self.end_record(turn);
+        self.let_go(turn);
+        if let Some(id) = self.client {
+            turn.sockets.forget_client(id, turn.local);
+            turn.say(Output::Reset(id));
         }
     }
 }

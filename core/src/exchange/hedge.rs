@@ -1,7 +1,7 @@
 //! Hedging: an attempt that takes longer than its time goes on, and another one is made beside it (Envoy's
 //! `hedge_on_per_try_timeout`).
 //!
-//! The older attempt is set aside with its connection, and the exchange's own side of the endpoint is the newer one's.
+//! The older attempt is set aside, and the exchange's own side of the endpoint is the newer one's.
 //! The first good response wins: if it is the older one's, that is taken back into its place, and everything goes on as
 //! if there had been no other. There are two at a time and no more. An attempt that was set aside is followed by no
 //! other; what it comes to counts only if it is good, or if it is the last one left.
@@ -10,11 +10,10 @@ use core::mem;
 
 use super::replay::Replay;
 use super::upstream::{Upstream, end_attempt};
-use super::{Ambient, Exchange, Output, Phase, Side};
+use super::{Exchange, Phase, Turn};
 use crate::decision::{AttemptEnd, Details, ResetReason};
 use crate::request::{self, Judged};
 use crate::stream::Answer;
-use crate::worker::Worker;
 
 /// An attempt that takes too long, beside which there is a newer one.
 #[derive(Debug)]
@@ -27,29 +26,28 @@ pub(super) struct Aside {
 }
 
 impl Exchange {
-    pub(super) fn on_per_try_timeout(&mut self, ambient: Ambient, worker: &mut Worker) {
+    pub(super) fn on_per_try_timeout(&mut self, turn: &mut Turn<'_>) {
         // What asks for another protocol is a conversation with one endpoint.
         let may_hedge = self.record.timeouts.hedges && self.call.begins.upgrade.is_none();
         if !may_hedge {
-            self.fail_attempt(ResetReason::PerTryTimeout, ambient, worker);
+            self.fail_attempt(ResetReason::PerTryTimeout, turn);
             return;
         }
         self.up.per_try_deadline = None;
-        self.report_reset(ResetReason::PerTryTimeout, ambient);
+        self.report_reset(ResetReason::PerTryTimeout, turn);
         self.up.is_judged = true;
         if self.aside.is_some() {
             return;
         }
         let can_repeat = self.can_repeat();
-        if let Some(wait) = request::on_try_too_long(can_repeat, &mut self.record, ambient.now) {
+        if let Some(wait) = request::on_try_too_long(can_repeat, &mut self.record, turn.now) {
             self.set_aside();
-            self.back_off(wait, ambient);
+            self.back_off(wait, turn);
         }
     }
 
     fn set_aside(&mut self) {
-        let mut newer = Upstream::new(&self.settings);
-        newer.request_sent = self.up.request_sent;
+        let newer = self.up.beside();
         let mut up = mem::replace(&mut self.up, newer);
         up.was_hedged = true;
         self.aside = Some(Box::new(Aside {
@@ -58,16 +56,14 @@ impl Exchange {
             attempt: self.record.attempts.len().saturating_sub(1),
             replay: self.call.replay.fork(),
         }));
-        self.outputs.push_back(Output::SetAside);
     }
 
     /// The newer attempt has come to nothing: the older one is the only one again.
-    pub(super) fn take_back(&mut self, worker: &mut Worker) {
+    pub(super) fn take_back(&mut self, turn: &mut Turn<'_>) {
         let Some(aside) = self.aside.take() else {
             return;
         };
-        self.drop_upstream();
-        self.up.connection.rest(worker);
+        self.drop_upstream(turn);
         let Aside {
             up,
             attempt,
@@ -76,39 +72,41 @@ impl Exchange {
         self.up = up;
         self.call.replay = replay;
         self.record.about = Some(attempt);
-        self.outputs.push_back(Output::TakeBack);
+        self.facts = turn.facts(self.up.conn);
     }
 
     /// Instead of an answer of our own, the older attempt goes on, if there is one.
-    pub(super) fn falls_back(&mut self, worker: &mut Worker) -> bool {
+    pub(super) fn falls_back(&mut self, turn: &mut Turn<'_>) -> bool {
         if self.aside.is_none() {
             return false;
         }
         self.record.details = Details::None;
-        self.take_back(worker);
+        self.take_back(turn);
         true
     }
 
     /// The older attempt is over; one that has ended already stays as it is.
-    pub(super) fn give_up_aside(&mut self, end: AttemptEnd) {
-        if let Some(aside) = self.aside.take() {
+    pub(super) fn give_up_aside(&mut self, end: AttemptEnd, turn: &mut Turn<'_>) {
+        if let Some(mut aside) = self.aside.take() {
             self.record.about = Some(aside.attempt);
             end_attempt(&mut self.record, end);
             self.record.about = None;
-            self.outputs.push_back(Output::Close(Side::Aside));
+            if let Some(id) = aside.up.detach() {
+                turn.close_upstream(id);
+            }
         }
     }
 
     /// The older attempt has failed.
-    pub(super) fn lose_aside(&mut self, reason: ResetReason) {
+    pub(super) fn lose_aside(&mut self, reason: ResetReason, turn: &mut Turn<'_>) {
         if let Some(active) = self.aside.as_mut().and_then(|a| a.up.active.as_mut()) {
             active.fail();
         }
-        self.give_up_aside(AttemptEnd::Reset(reason));
+        self.give_up_aside(AttemptEnd::Reset(reason), turn);
     }
 
     /// Moves what the older attempt still has to send, and looks for its response.
-    pub(super) fn pump_aside(&mut self, ambient: Ambient, worker: &mut Worker) {
+    pub(super) fn pump_aside(&mut self, turn: &mut Turn<'_>) {
         let mark = self.charge.high_water();
         if let Some(aside) = &mut self.aside {
             let Aside { up, replay, .. } = &mut **aside;
@@ -117,22 +115,25 @@ impl Exchange {
                 true,
                 self.call.request_trailers.as_ref(),
                 mark,
-                worker,
+                turn,
             );
         }
         while let Some(aside) = &mut self.aside {
-            match aside.up.connection.head(&mut self.response) {
+            let Some((endpoint, _)) = turn.endpoint(aside.up.conn) else {
+                return;
+            };
+            match endpoint.head(&mut self.response) {
                 Ok(None) => return,
-                Ok(Some(answer)) => self.on_head_aside(&answer, ambient, worker),
-                Err(_refused) => self.lose_aside(ResetReason::ProtocolError),
+                Ok(Some(answer)) => self.on_head_aside(&answer, turn),
+                Err(_refused) => self.lose_aside(ResetReason::ProtocolError, turn),
             }
         }
         if matches!(self.phase, Phase::Call) && self.record.about.is_some() {
-            self.pump_response(ambient, worker);
+            self.pump_response(turn);
         }
     }
 
-    fn on_head_aside(&mut self, answer: &Answer, ambient: Ambient, worker: &mut Worker) {
+    fn on_head_aside(&mut self, answer: &Answer, turn: &mut Turn<'_>) {
         let Some(aside) = &mut self.aside else {
             return;
         };
@@ -143,9 +144,9 @@ impl Exchange {
                 .up
                 .on_status(self.response.status.as_u16(), &mut self.record);
             let (record, response) = (&mut self.record, &self.response);
-            if request::after_response(true, false, record, response, ambient.now) == Judged::Bad {
+            if request::after_response(true, false, record, response, turn.now) == Judged::Bad {
                 // The newer one may do better.
-                self.give_up_aside(AttemptEnd::Cancelled);
+                self.give_up_aside(AttemptEnd::Cancelled, turn);
                 return;
             }
         }
@@ -153,32 +154,32 @@ impl Exchange {
         if self.record.attempts.len() > older + 1 {
             end_attempt(&mut self.record, AttemptEnd::Overtaken);
         }
-        self.take_back(worker);
+        self.take_back(turn);
         match answer {
-            Answer::Final(body) => self.pass_on(*body, ambient, worker),
+            Answer::Final(body) => self.pass_on(*body, turn),
             // Nobody who asks for another protocol is hedged.
-            Answer::Interim | Answer::Switched(_) => self.pass_on_interim(worker),
+            Answer::Interim | Answer::Switched(_) => self.pass_on_interim(turn),
         }
     }
 
-    pub(super) fn on_aside_eof(&mut self, ambient: Ambient, worker: &mut Worker) {
-        self.pump_aside(ambient, worker);
-        if let Some(aside) = &mut self.aside {
-            let reason = aside.up.end_reason();
-            self.lose_aside(reason);
+    pub(super) fn on_aside_eof(&mut self, turn: &mut Turn<'_>) {
+        self.pump_aside(turn);
+        if let Some(aside) = &self.aside {
+            let reason = aside.up.end_reason(turn);
+            self.lose_aside(reason, turn);
         } else if self.record.about.is_some() {
             // Its response has just won, and the end is that of its body.
-            self.on_upstream_eof(ambient, worker);
+            self.on_upstream_eof(turn);
         }
     }
 
-    pub(super) fn on_aside_broken(&mut self, ambient: Ambient, worker: &mut Worker) {
-        self.pump_aside(ambient, worker);
-        if let Some(aside) = &mut self.aside {
-            let reason = aside.up.end_reason();
-            self.lose_aside(reason);
+    pub(super) fn on_aside_broken(&mut self, turn: &mut Turn<'_>) {
+        self.pump_aside(turn);
+        if let Some(aside) = &self.aside {
+            let reason = aside.up.end_reason(turn);
+            self.lose_aside(reason, turn);
         } else if self.record.about.is_some() {
-            self.on_upstream_broken(ambient, worker);
+            self.on_upstream_broken(turn);
         }
     }
 }

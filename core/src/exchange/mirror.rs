@@ -6,13 +6,11 @@
 //! record of its own; why there is none stands in the record of the request.
 
 use super::call::{Call, RequestBody, Response};
-use super::downstream::Downstream;
-use super::{Ambient, Exchange, Output, Phase};
-use crate::connection::ToClient;
+use super::{Exchange, Phase, Turn};
 use crate::decision::{MirrorFate, Mirrored, Record};
+use crate::local::MirrorPlace;
 use crate::request::{self, Context};
 use crate::time::Duration;
-use crate::worker::{MirrorPlace, Worker};
 
 /// How long a copy may take when its rule has no timeout, because a mirror that never answers would otherwise keep its
 /// place in the worker for ever: Envoy's time for a stream on which nothing happens.
@@ -22,24 +20,12 @@ const LONGEST: Duration = Duration::from_secs(300);
 const LONGEST_IN_DRAIN: Duration = Duration::from_secs(1);
 
 impl Exchange {
-    /// A copy that [`Output::Mirror`] spoke of: to be driven like an exchange whose client sends and takes nothing, from
-    /// [`Exchange::poll_output`] on.
-    pub fn take_mirror(&mut self) -> Option<Self> {
-        self.mirrors.pop()
-    }
-
-    /// Whether this is a copy, and so has no client.
-    #[must_use]
-    pub const fn is_mirror(&self) -> bool {
-        self.record.is_mirror()
-    }
-
     /// Makes the copies that are still to be made. The request is complete.
-    pub(super) fn send_mirrors(&mut self, ambient: Ambient, worker: &mut Worker) {
+    pub(super) fn send_mirrors(&mut self, turn: &mut Turn<'_>) {
         for at in 0..self.record.mirrors.len() {
             let Mirrored { mirror, fate } = self.record.mirrors[at];
             if fate == MirrorFate::Incomplete {
-                self.record.mirrors[at].fate = self.send_mirror(mirror, ambient, worker);
+                self.record.mirrors[at].fate = self.send_mirror(mirror, turn);
             }
         }
         if self.call.response != Response::Awaited {
@@ -53,60 +39,65 @@ impl Exchange {
         mirrors.any(|mirrored| mirrored.fate == MirrorFate::Incomplete)
     }
 
-    fn send_mirror(&mut self, mirror: u32, ambient: Ambient, worker: &mut Worker) -> MirrorFate {
+    fn send_mirror(&mut self, mirror: u32, turn: &mut Turn<'_>) -> MirrorFate {
         if !self.call.replay.is_whole() {
             return MirrorFate::BodyTooLong;
         }
-        let Some(place) = worker.place_for_mirror(self.call.replay.len()) else {
+        let Some(place) = turn.local.place_for_mirror(self.call.replay.len()) else {
             return MirrorFate::Dropped;
         };
-        let context = Context {
-            peer: &self.peer,
-            upgrade: None,
-            now: ambient.now,
-            complete_since: Some(ambient.now),
-            own_bucket: &self.own_bucket,
-        };
-        let (record, target) = match request::begin_mirror(mirror, &context, &self.record) {
+        let begun = self.ask(
+            |context, record, _| {
+                let context = Context {
+                    upgrade: None,
+                    complete_since: Some(context.now),
+                    ..*context
+                };
+                request::begin_mirror(mirror, &context, record)
+            },
+            turn,
+        );
+        let (record, target) = match begun {
             Ok(begun) => begun,
             Err(fate) => return fate,
         };
-        let mut copy = self.copy(record, place, ambient);
-        copy.begin_attempt(target, ambient, worker);
-        copy.advance(ambient, worker);
-        copy.return_buffers(worker);
-        self.mirrors.push(copy);
-        self.outputs.push_back(Output::Mirror);
+        let mut copy = Box::new(self.copy(record, place, turn));
+        copy.hurry_if_drained(turn);
+        copy.begin_attempt(target, turn);
+        copy.advance(turn);
+        turn.put(copy);
         MirrorFate::Sent
     }
 
-    fn copy(&mut self, record: Record, place: MirrorPlace, ambient: Ambient) -> Self {
+    fn copy(&mut self, record: Record, place: MirrorPlace, turn: &mut Turn<'_>) -> Self {
         let timeout = record.timeouts.whole.unwrap_or(LONGEST);
         let call = Call {
             begins: self.call.begins.clone(),
             request_body: RequestBody::Complete,
             replay: self.call.replay.share(),
             request_trailers: self.call.request_trailers.clone(),
-            request_complete: Some(ambient.now),
-            route_deadline: Some(ambient.now + timeout),
+            request_complete: Some(turn.now),
+            route_deadline: Some(turn.now + timeout),
             ..Call::default()
         };
         Self {
+            id: turn.exchanges.insert(None),
             phase: Phase::Call,
-            down: Downstream {
-                connection: ToClient::nowhere(),
-                eof: false,
-            },
             call,
             record,
-            _place: Some(place),
-            ..Self::new(self.peer, self.settings, self.charge.another(), ambient.now)
+            moved_at: turn.now,
+            place: Some(place),
+            ..Self::new(self.peer, turn.local)
         }
     }
 
-    /// The worker drains: nobody waits for a copy, so the end of the worker does not wait long for one.
-    pub(super) fn hurry_mirror(&mut self, ambient: Ambient) {
-        let latest = ambient.now + LONGEST_IN_DRAIN;
+    /// The connections of its direction are to end: nobody waits for a copy, so the end of the worker does not wait long
+    /// for one.
+    pub(crate) fn hurry_if_drained(&mut self, turn: &Turn<'_>) {
+        if !turn.local.hurries(self.peer.listener) {
+            return;
+        }
+        let latest = turn.now + LONGEST_IN_DRAIN;
         let deadline = &mut self.call.route_deadline;
         *deadline = Some(deadline.map_or(latest, |at| at.min(latest)));
     }

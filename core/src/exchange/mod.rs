@@ -1,382 +1,393 @@
-//! One client connection, request after request: the joint between the codec and the request machine.
+//! One request: from its head to its record, with the attempts it takes. The joint between streams and the request machine.
 //!
-//! The codec (`http1`) knows bytes and no policy; the request machine (`request`) knows heads, outcomes and policy and
-//! no bytes. An exchange translates between them and is the only place that knows both. It speaks in message events
-//! (head, data, trailers, end, reset), so another codec can stand on either side.
+//! A connection (`connection`) knows bytes and no policy; the request machine (`request`) knows heads, outcomes and policy
+//! and no bytes. An exchange translates between them. It has the stream of a client, or none when it is a copy for a
+//! mirror, and a stream on an endpoint's connection, or two while an attempt that takes too long goes on beside a newer one.
+//! Connections are not its own: it asks for them by name, and lets them go. It never waits, asks the time or draws a number
+//! by itself, and knows of no other request.
 //!
-//! # The loop of a runtime
-//!
-//! After [`Exchange::accept`] and after every [`Exchange::handle_input`], call [`Exchange::poll_output`] until it yields
-//! [`Output::Wait`] or [`Output::Done`], performing the others in order. Then wait for the first thing the interest
-//! names, and feed exactly one input. An exchange never waits, asks the time or draws a number by itself.
-//!
-//! # Life of a connection
+//! # Life of a request
 //!
 //! ```text
-//!           ┌──────────────── keep-alive ───────────────┐
-//!           ▼                                           │
-//! accept ─► Head ── request head ──► Call ── response ─► Flush ── close ──► Linger ─► Closed
-//!                                     │                                       ▲
-//!                                     └── 101 or CONNECT ──► Tunnel ──────────┘
+//! head ──► Call ── response ──► Flush ──► over
+//!           │                              ▲
+//!           └── 101 or CONNECT ──► Tunnel ─┘
 //! ```
 
 mod adaptive;
 mod admission;
 mod attempt;
-mod bodies;
 mod buffers;
 mod call;
 mod downstream;
 mod hedge;
-mod io;
 mod mirror;
 mod relay;
 mod replay;
 mod timers;
 mod tunnel;
+mod turn;
 mod upstream;
 
 #[cfg(test)]
 mod tests;
 
-pub use crate::peer::{ConnectionId, ListenerKind, Peer, WaiterId};
-pub use io::{ConnectFault, Input, Interest, Output, Side, Timer};
+pub(crate) use turn::{Exchanges, Turn};
 
-use std::collections::VecDeque;
-use std::time::Duration;
-
-use crate::cluster::Bucket;
-use crate::connection::ToClient;
+use crate::connection::{Client, Phase as ClientPhase, Sockets};
 use crate::decision::{AttemptEnd, Details, Record};
 use crate::entropy::Entropy;
-use crate::message::ResponseHead;
-use crate::outbox::Outbox;
+use crate::io::{Facts, Input, Interest, Output};
+use crate::local::{Charge, Local, MirrorPlace};
+use crate::message::{RequestHead, ResponseHead};
+use crate::peer::{ClientId, ConnId, ExchangeId, Peer, UpstreamId};
 use crate::time::Instant;
-use crate::worker::{Charge, MirrorPlace, Worker, WorkerSettings};
 use call::Call;
-use downstream::Downstream;
 use hedge::Aside;
-use tunnel::Tunnel;
+use tunnel::{Direction, Tunnel};
 use upstream::Upstream;
 
-/// The ambient values of one input: everything an exchange may not find out by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ambient {
-    /// The time.
-    pub now: Instant,
-    /// The connection's random number; a request that this input begins gets its own from it.
-    pub entropy: Entropy,
-}
-
-/// A connection that drains and was used, or made, less than this ago waits for another request. Its client may be sending
-/// one, and could not tell whether it was served. One that has idled for longer is closed at once.
-const DRAIN_IDLE: Duration = Duration::from_secs(1);
+#[cfg(test)]
+pub(crate) use timers::Timer;
 
 #[derive(Debug)]
 enum Phase {
-    /// Between requests (`since` is `None`) or within a head.
-    Head {
-        since: Option<Instant>,
-        idle_since: Instant,
-    },
-    /// A request is being served.
+    /// The request is being served.
     Call,
     /// The response is complete, and its last bytes are being written.
     Flush { keep_alive: bool },
     /// Bytes pass both ways, uninterpreted.
     Tunnel(Tunnel),
-    /// Everything is written, nothing more will be; what the client still sends is thrown away until then.
-    Linger { until: Instant },
-    /// Over.
-    Closed,
+    /// Over: nothing is held any more.
+    Over,
 }
 
-/// One client connection.
+/// One request.
 #[derive(Debug)]
 pub struct Exchange {
+    id: ExchangeId,
+    /// Whose it is; nobody's when it is a copy for a mirror.
+    client: Option<ClientId>,
     peer: Peer,
-    settings: WorkerSettings,
     phase: Phase,
-    /// It was told to end with what is in flight.
-    is_ending: bool,
-    down: Downstream,
     up: Upstream,
     /// An older attempt, while there are two.
     aside: Option<Box<Aside>>,
     call: Call,
-    /// For rate limits that each connection has for itself.
-    own_bucket: Bucket,
-    /// Requests that have begun.
-    begun: u64,
     record: Record,
     response: ResponseHead,
     /// When something of the request or its response last came or went.
     moved_at: Instant,
-    /// The story that [`Output::Ended`] is about, when a pipelined request has begun behind it in the same input.
-    ended: Option<Box<(Record, ResponseHead)>>,
-    /// Copies of the request that the runtime has not taken yet.
-    mirrors: Vec<Self>,
+    /// What is known of the connection to the endpoint that answered, or was asked last.
+    facts: Facts,
+    /// The deadline that a look is planned for.
+    planned: Option<Instant>,
     /// What it holds in memory, in the account of its worker.
     charge: Charge,
-    /// What this exchange takes of its worker while it is a copy itself.
-    _place: Option<MirrorPlace>,
-    outputs: VecDeque<Output>,
+    /// What it takes of its worker while it is a copy.
+    place: Option<MirrorPlace>,
 }
 
 impl Exchange {
-    /// A new client connection.
-    #[must_use]
-    pub fn accept(peer: Peer, now: Instant, worker: &Worker) -> Self {
-        Self::new(peer, *worker.settings(), worker.charge(), now)
-    }
-
-    fn new(peer: Peer, settings: WorkerSettings, charge: Charge, now: Instant) -> Self {
+    /// One that is about nothing yet: its head is to be read into [`Exchange::request_mut`].
+    pub(crate) fn new(peer: Peer, local: &Local) -> Self {
         Self {
+            id: ExchangeId::default(),
+            client: None,
             peer,
-            settings,
-            phase: Phase::Head {
-                since: None,
-                idle_since: now,
-            },
-            down: Downstream {
-                connection: ToClient::new(settings.tells_bodies),
-                eof: false,
-            },
-            up: Upstream::new(&settings),
+            phase: Phase::Over,
+            up: Upstream::default(),
             aside: None,
             call: Call::default(),
-            own_bucket: Bucket::default(),
-            begun: 0,
-            is_ending: false,
             record: Record::default(),
             response: ResponseHead::default(),
-            moved_at: now,
-            ended: None,
-            mirrors: Vec::new(),
-            charge,
-            _place: None,
-            outputs: VecDeque::with_capacity(4),
+            moved_at: Instant::ZERO,
+            facts: Facts::default(),
+            planned: None,
+            charge: local.charge(),
+            place: None,
         }
     }
 
-    /// Takes one thing that happened. Drain [`Exchange::poll_output`] afterwards.
-    pub fn handle_input(&mut self, input: Input, ambient: Ambient, worker: &mut Worker) {
-        self.ended = None;
-        if matches!(input, Input::Read(..) | Input::Wrote(..)) {
-            self.moved_at = ambient.now;
-        }
+    /// Where the head of its request is read to, whose first byte came then. The memory of the last one is used again.
+    pub(crate) fn expect_head(&mut self, began: Instant) -> &mut RequestHead {
+        self.record.restart(began, Entropy::default());
+        &mut self.record.request
+    }
+
+    /// The request is this client's. Its head is here, or cannot be had.
+    pub(crate) fn start(&mut self, id: ExchangeId, client: ClientId, of: &mut Client) {
+        (self.id, self.client, self.peer) = (id, Some(client), of.peer);
+        self.phase = Phase::Call;
+        self.up = Upstream::default();
+        self.facts = Facts::default();
+        self.planned = None;
+        self.record.entropy = of.next_entropy();
+        self.response.clear();
+        of.phase = ClientPhase::Serving(id);
+    }
+
+    /// Nobody asks for its story any more.
+    pub(crate) fn forget(&mut self) {
+        self.record.view = None;
+    }
+
+    /// Whether bytes only pass.
+    pub(crate) const fn is_tunnel(&self) -> bool {
+        matches!(self.phase, Phase::Tunnel(_))
+    }
+
+    /// Its client's connection did something.
+    pub(crate) fn on_client(&mut self, input: Input, turn: &mut Turn<'_>) {
         match input {
-            Input::Read(Side::Downstream, count) => self.down.connection.on_read(count),
-            Input::Read(Side::Upstream, count) => self.up.on_read(count),
-            Input::Read(Side::Aside, count) => self.aside_side().on_read(count),
-            Input::Wrote(Side::Aside, count) => self.aside_side().on_wrote(count),
-            Input::WriteFailed(Side::Aside) => self.aside_side().on_write_failed(),
-            Input::Eof(Side::Aside) => self.on_aside_eof(ambient, worker),
-            Input::Broken(Side::Aside) => self.on_aside_broken(ambient, worker),
-            Input::Wrote(Side::Downstream, count) => self.down.connection.outbox.advance(count),
-            Input::Wrote(Side::Upstream, count) => self.up.on_wrote(count),
-            Input::Eof(Side::Downstream) => self.on_downstream_eof(ambient),
-            Input::Eof(Side::Upstream) => self.on_upstream_eof(ambient, worker),
-            Input::Broken(Side::Downstream) | Input::WriteFailed(Side::Downstream) => {
-                self.on_downstream_broken(ambient);
-            }
+            Input::Read(_) | Input::Wrote(_) => self.moved_at = turn.now,
+            Input::Eof => self.on_downstream_eof(turn),
+            Input::Broken | Input::WriteFailed => self.cancel(turn),
+            // Nothing is asked of a client's connection that these would answer; a drain it has noted itself.
+            Input::Drain | Input::Connected(_) | Input::ConnectFailed(_) => {}
+        }
+        self.advance(turn);
+    }
+
+    /// One of its connections to endpoints did something.
+    pub(crate) fn on_upstream(&mut self, id: UpstreamId, input: Input, turn: &mut Turn<'_>) {
+        if matches!(input, Input::Read(_) | Input::Wrote(_)) {
+            self.moved_at = turn.now;
+        }
+        let is_aside = self
+            .aside
+            .as_ref()
+            .is_some_and(|aside| aside.up.conn == Some(id));
+        match input {
+            Input::Read(count) => self.side(is_aside).on_read(count, turn),
+            Input::Wrote(count) => self.side(is_aside).on_wrote(count, turn),
+            Input::WriteFailed if is_aside => self.side(true).on_write_failed(turn),
+            Input::Eof if is_aside => self.on_aside_eof(turn),
+            Input::Broken if is_aside => self.on_aside_broken(turn),
             // An endpoint may answer and close without reading all of the request; its answer counts.
-            Input::WriteFailed(Side::Upstream) if matches!(self.phase, Phase::Call) => {
-                self.up.on_write_failed();
+            Input::WriteFailed if matches!(self.phase, Phase::Call) => {
+                self.up.on_write_failed(turn);
             }
-            Input::WriteFailed(Side::Upstream) => self.on_upstream_broken(ambient, worker),
-            Input::Broken(Side::Upstream) => self.on_upstream_broken(ambient, worker),
-            Input::Connected => self.on_connected(ambient, worker),
-            Input::ConnectFailed(fault) => self.on_connect_failed(fault, ambient, worker),
-            Input::Stale => self.on_stale(ambient, worker),
-            Input::Woken => self.on_woken(ambient, worker),
-            Input::Deadline => self.on_deadline(ambient, worker),
-            Input::Drain => self.on_drain(ambient),
-        }
-        self.advance(ambient, worker);
-        self.return_buffers(worker);
-        self.charge.set(self.buffered());
-        let outputs = &mut self.outputs;
-        if worker.settle(|waiter| outputs.push_back(Output::Wake(waiter))) {
-            outputs.push_back(Output::Announce);
-        }
-    }
-
-    /// What to do next.
-    pub fn poll_output(&mut self) -> Output {
-        if let Some(output) = self.outputs.pop_front() {
-            return output;
-        }
-        match self.phase {
-            Phase::Closed => Output::Done,
-            Phase::Head { .. }
-            | Phase::Call
-            | Phase::Flush { .. }
-            | Phase::Tunnel(_)
-            | Phase::Linger { .. } => Output::Wait(self.interest()),
-        }
-    }
-
-    /// What is to be written to a side.
-    #[must_use]
-    pub fn outbox(&self, side: Side) -> &Outbox {
-        match side {
-            Side::Downstream => &self.down.connection.outbox,
-            Side::Upstream => &self.up.connection.outbox,
-            Side::Aside => {
-                let aside = self.aside.as_ref();
-                let up = aside.map_or(&self.up, |aside| &aside.up);
-                &up.connection.outbox
+            Input::Eof => self.on_upstream_eof(turn),
+            Input::WriteFailed | Input::Broken => self.on_upstream_broken(turn),
+            Input::Connected(facts) => {
+                turn.know(id, facts);
+                self.on_connected(turn);
             }
+            Input::ConnectFailed(fault) => self.on_connect_failed(fault, turn),
+            Input::Drain => {}
         }
+        self.advance(turn);
     }
 
-    /// What was set aside. A runtime speaks of it only while the interest does, and then there is one.
-    fn aside_side(&mut self) -> &mut Upstream {
+    /// The newest attempt, or the one that was set aside.
+    fn side(&mut self, is_aside: bool) -> &mut Upstream {
         match &mut self.aside {
-            Some(aside) => &mut aside.up,
-            None => &mut self.up,
+            Some(aside) if is_aside => &mut aside.up,
+            Some(_) | None => &mut self.up,
         }
     }
 
-    /// The story of the current request; complete after [`Output::Ended`] and until the next input.
+    /// The story; complete once the request has ended.
     #[must_use]
-    pub fn record(&self) -> &Record {
-        self.ended.as_ref().map_or(&self.record, |ended| &ended.0)
+    pub const fn record(&self) -> &Record {
+        &self.record
     }
 
     /// The response head last seen or made, for logs.
     #[must_use]
-    pub fn response(&self) -> &ResponseHead {
-        self.ended.as_ref().map_or(&self.response, |ended| &ended.1)
+    pub const fn response(&self) -> &ResponseHead {
+        &self.response
     }
 
-    /// Who connected.
+    /// Who asked.
     #[must_use]
     pub const fn peer(&self) -> &Peer {
         &self.peer
     }
 
+    /// Whose request it is; `None` for a copy, which has no client.
+    #[must_use]
+    pub const fn client(&self) -> Option<ClientId> {
+        self.client
+    }
+
+    /// Whether this is a copy, and so has no client.
+    #[must_use]
+    pub const fn is_mirror(&self) -> bool {
+        self.record.is_mirror()
+    }
+
+    /// What is known of the connection to the endpoint that answered, or was asked last.
+    #[must_use]
+    pub const fn facts(&self) -> Facts {
+        self.facts
+    }
+
+    /// How many attempts are under way.
+    #[must_use]
+    pub const fn attempts_under_way(&self) -> usize {
+        1 + self.aside.is_some() as usize
+    }
+
+    /// When it is to be looked at because its time may be up, if that is news.
+    pub(crate) fn next_look(&mut self) -> Option<Instant> {
+        let deadline = self.deadline().map(|(at, _)| at);
+        let is_news = core::mem::replace(&mut self.planned, deadline) != deadline;
+        deadline.filter(|_| is_news)
+    }
+
+    /// Whether it has ended.
+    pub(crate) const fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over)
+    }
+
     /// Does everything that can be done without waiting.
-    fn advance(&mut self, ambient: Ambient, worker: &mut Worker) {
+    pub(crate) fn advance(&mut self, turn: &mut Turn<'_>) {
         loop {
             let moved = match &self.phase {
-                Phase::Head { .. } => self.read_head(ambient, worker),
-                Phase::Call => self.advance_call(ambient, worker),
+                Phase::Call => self.advance_call(turn),
                 Phase::Flush { keep_alive } => {
                     let keep_alive = *keep_alive;
-                    self.down.connection.outbox.is_empty() && self.finish(keep_alive, ambient)
+                    self.has_left(turn) && self.finish(keep_alive, turn)
                 }
-                Phase::Tunnel(_) => self.advance_tunnel(ambient, worker),
-                Phase::Linger { .. } => {
-                    self.down.connection.inbox.clear();
-                    false
-                }
-                Phase::Closed => false,
+                Phase::Tunnel(_) => self.advance_tunnel(turn),
+                Phase::Over => false,
             };
             if !moved {
-                return;
+                break;
             }
         }
     }
 
-    fn interest(&self) -> Interest {
-        let mut interest = Interest {
-            write_downstream: !self.down.connection.outbox.is_empty(),
-            write_upstream: self.up.is_attached() && !self.up.connection.outbox.is_empty(),
-            connect: self.up.is_connecting(),
-            woken: self.up.waiter(),
-            deadline: self.deadline(),
-            ..Interest::default()
-        };
-        match &self.phase {
-            Phase::Head { .. } | Phase::Linger { .. } => interest.read_downstream = true,
+    /// Whether all that was said to the client has been written.
+    fn has_left(&self, turn: &mut Turn<'_>) -> bool {
+        turn.client(self.client)
+            .is_none_or(|(client, _)| client.connection.outbox.is_empty())
+    }
+
+    /// Its turn is over: gives back what it need not hold, counts what it does hold, and says what it waits for on its
+    /// connections, where that is news.
+    pub(crate) fn settle(
+        &mut self,
+        sockets: &mut Sockets,
+        local: &mut Local,
+        mut say: impl FnMut(ConnId, Interest),
+    ) {
+        let Sockets { clients, upstreams } = sockets;
+        let mut client = self.client.and_then(|id| Some((id, clients.get_mut(id)?)));
+        let mut upstream = self
+            .up
+            .conn
+            .and_then(|id| Some((id, upstreams.get_mut(id)?)));
+        let (mut waiting, mut to_client) = (0, 0);
+        if let Some((_, client)) = &mut client {
+            client.connection.pause(local);
+            client.count();
+            (waiting, to_client) = client.connection.lengths();
+        }
+        let (mut held, mut to_endpoint) = (0, 0);
+        if let Some((_, upstream)) = &mut upstream {
+            upstream.connection.pause(local);
+            (held, to_endpoint) = upstream.connection.lengths();
+        }
+        // What waits for the endpoint and is kept for another attempt is the same memory.
+        held += to_endpoint.max(self.call.replay.kept());
+        self.charge.set(held);
+        let mark = self.charge.high_water();
+        let (is_endpoint_slow, is_client_slow) = (to_endpoint >= mark, to_client >= mark);
+        let is_attached = self.up.is_attached();
+        let (reads_client, reads_endpoint) = match &self.phase {
             Phase::Call => {
-                interest.read_downstream = !self.is_mirror() && self.wants_request_bytes();
-                interest.read_upstream = self.wants_response_bytes();
-                let aside = self.aside.as_deref();
-                interest.read_aside = aside.is_some();
-                interest.write_aside =
-                    aside.is_some_and(|aside| !aside.up.connection.outbox.is_empty());
+                let reads = self.wants_request_bytes(is_endpoint_slow, waiting);
+                (reads, is_attached && !is_client_slow)
             }
-            Phase::Tunnel(tunnel) => {
-                let mark = self.charge.high_water();
-                interest.read_downstream =
-                    tunnel.reads(Side::Downstream) && !self.up.connection.outbox.is_above(mark);
-                interest.read_upstream =
-                    tunnel.reads(Side::Upstream) && !self.down.connection.outbox.is_above(mark);
+            Phase::Tunnel(tunnel) => (
+                tunnel.downstream == Direction::Open && !is_endpoint_slow,
+                tunnel.upstream == Direction::Open && !is_client_slow,
+            ),
+            Phase::Flush { .. } | Phase::Over => (false, false),
+        };
+        let writes_endpoint = is_attached && to_endpoint > 0;
+        if let Some((id, client)) = &mut client {
+            let (read, write) = (reads_client, to_client > 0);
+            if client.told.is_news(Interest { read, write }) {
+                say(ConnId::Client(*id), client.told);
             }
-            Phase::Flush { .. } | Phase::Closed => {}
         }
-        interest
+        if let Some((id, upstream)) = &mut upstream {
+            let (read, write) = (reads_endpoint, writes_endpoint);
+            if upstream.told.is_news(Interest { read, write }) {
+                say(ConnId::Upstream(*id), upstream.told);
+            }
+        }
+        if let Some(aside) = &self.aside
+            && let Some(id) = aside.up.conn
+            && let Some(upstream) = upstreams.get_mut(id)
+        {
+            upstream.connection.pause(local);
+            let (inbox, outbox) = upstream.connection.lengths();
+            self.charge.set(held + inbox);
+            let (read, write) = (true, outbox > 0);
+            if upstream.told.is_news(Interest { read, write }) {
+                say(ConnId::Upstream(id), upstream.told);
+            }
+        }
     }
 
-    fn on_drain(&mut self, ambient: Ambient) {
-        self.is_ending = true;
-        if self.is_mirror() {
-            self.hurry_mirror(ambient);
-            return;
-        }
-        let deadline = self.deadline();
-        if deadline.is_some_and(|(at, timer)| timer == Timer::Idle && at <= ambient.now) {
-            self.close();
-        }
-    }
-
-    fn on_downstream_eof(&mut self, ambient: Ambient) {
-        self.down.eof = true;
+    fn on_downstream_eof(&mut self, turn: &mut Turn<'_>) {
         match &mut self.phase {
-            Phase::Head { .. } | Phase::Linger { .. } => self.close(),
             // As Envoy: a client that stops sending has gone away. See docs/differences.md on half-close.
-            Phase::Call => self.cancel(ambient),
-            Phase::Tunnel(tunnel) => tunnel.on_eof(Side::Downstream),
+            Phase::Call => self.cancel(turn),
+            Phase::Tunnel(tunnel) => tunnel.end_of_client(),
             Phase::Flush { keep_alive } => *keep_alive = false,
-            Phase::Closed => {}
-        }
-    }
-
-    fn on_downstream_broken(&mut self, ambient: Ambient) {
-        match &self.phase {
-            Phase::Call | Phase::Flush { .. } | Phase::Tunnel(_) => self.cancel(ambient),
-            Phase::Head { .. } | Phase::Linger { .. } | Phase::Closed => self.close(),
+            Phase::Over => {}
         }
     }
 
     /// The client went away in the middle: the attempt is given up and the record ends without a reply.
-    fn cancel(&mut self, ambient: Ambient) {
+    fn cancel(&mut self, turn: &mut Turn<'_>) {
+        if matches!(self.phase, Phase::Over) {
+            return;
+        }
         if !matches!(self.phase, Phase::Flush { .. } | Phase::Tunnel(_)) {
             self.record.details = Details::DownstreamRemoteDisconnect;
-            self.give_up_aside(AttemptEnd::Cancelled);
+            self.give_up_aside(AttemptEnd::Cancelled, turn);
             self.up.cancel(&mut self.record);
         }
-        self.end_record(ambient);
-        self.close();
+        self.end_record(turn);
+        self.close(turn);
     }
 
-    /// Tells the runtime that the record is complete.
-    fn end_record(&mut self, ambient: Ambient) {
-        self.record.ended = ambient.now;
+    /// The record is complete.
+    fn end_record(&mut self, turn: &mut Turn<'_>) {
+        self.record.ended = turn.now;
         self.record.retry_slot = None;
-        self.outputs.push_back(Output::Ended);
+        turn.say(Output::Ended(self.id));
     }
 
     /// Closes whatever is open.
-    fn close(&mut self) {
-        self.give_up_aside(AttemptEnd::Cancelled);
-        self.drop_upstream();
-        self.down.connection.inbox.clear();
-        self.down.connection.outbox.clear();
-        self.call.replay.forget();
-        if !matches!(self.phase, Phase::Closed) {
-            self.outputs.push_back(Output::Close(Side::Downstream));
+    fn close(&mut self, turn: &mut Turn<'_>) {
+        self.let_go(turn);
+        if let Some(id) = self.client {
+            turn.close_client(id);
         }
-        self.phase = Phase::Closed;
+    }
+
+    /// Nothing is held any more; what becomes of its client is decided elsewhere.
+    fn let_go(&mut self, turn: &mut Turn<'_>) {
+        self.give_up_aside(AttemptEnd::Cancelled, turn);
+        self.drop_upstream(turn);
+        self.call.replay.forget();
+        self.place = None;
+        self.charge.set(0);
+        self.phase = Phase::Over;
     }
 
     /// Closes the upstream connection, made or being made.
-    fn drop_upstream(&mut self) {
-        if self.up.detach() {
-            self.outputs.push_back(Output::Close(Side::Upstream));
+    fn drop_upstream(&mut self, turn: &mut Turn<'_>) {
+        if let Some(id) = self.up.detach() {
+            turn.close_upstream(id);
         }
     }
 }

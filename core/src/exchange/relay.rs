@@ -3,80 +3,83 @@
 use bytes::Bytes;
 
 use super::call::{Call, RequestBody, Response};
-use super::{Ambient, Exchange, Phase};
+use super::{Exchange, Phase, Turn};
 use crate::decision::{AttemptEnd, Details, ResetReason};
 use crate::request::{self, Judged};
 use crate::stream::{Answer, BodyLength, Part};
-use crate::worker::Worker;
 
 impl Exchange {
     /// Moves what can be moved in both directions. Says whether the phase changed.
-    pub(super) fn advance_call(&mut self, ambient: Ambient, worker: &mut Worker) -> bool {
-        self.pump_request(ambient, worker);
+    pub(super) fn advance_call(&mut self, turn: &mut Turn<'_>) -> bool {
+        self.pump_request(turn);
         if matches!(self.phase, Phase::Call) {
-            self.pump_response(ambient, worker);
+            self.pump_response(turn);
         }
         if matches!(self.phase, Phase::Call) && self.aside.is_some() {
-            self.pump_aside(ambient, worker);
+            self.pump_aside(turn);
         }
         !matches!(self.phase, Phase::Call)
     }
 
-    pub(super) fn wants_request_bytes(&self) -> bool {
+    /// Whether more is read from the client, of whom this much waits in memory.
+    pub(super) fn wants_request_bytes(&self, is_endpoint_slow: bool, waiting: usize) -> bool {
         // Once the request is complete we read on a little: to see the client leave, and to have the next head early.
         let flowing = self.call.request_body == RequestBody::Streaming
             && self.up.is_attached()
             && !self.up.is_deaf();
         if flowing {
-            !self.up.connection.outbox.is_above(self.charge.high_water())
+            !is_endpoint_slow
         } else {
-            self.down.connection.inbox.len() < self.inbox_limit()
+            waiting < self.inbox_limit()
         }
     }
 
-    pub(super) fn wants_response_bytes(&self) -> bool {
-        self.up.is_attached()
-            && !self
-                .down
-                .connection
-                .outbox
-                .is_above(self.charge.high_water())
+    fn is_endpoint_slow(&self, turn: &Turn<'_>) -> bool {
+        let endpoint = turn.sockets.look_at(self.up.conn);
+        endpoint.is_some_and(|endpoint| endpoint.outbox.is_above(self.charge.high_water()))
     }
 
-    fn pump_request(&mut self, ambient: Ambient, worker: &mut Worker) {
-        if self.up.is_deaf() || self.up.is_attached() && !self.send_again(worker) {
+    fn wants_response_bytes(&self, turn: &Turn<'_>) -> bool {
+        let mark = self.charge.high_water();
+        self.up.is_attached() && !turn.sockets.is_client_slow(self.client, mark)
+    }
+
+    fn pump_request(&mut self, turn: &mut Turn<'_>) {
+        if self.up.is_deaf() || self.up.is_attached() && !self.send_again(turn) {
             return;
         }
         // An upgrade is a question: the bytes after it belong to the answer, 101 or not.
-        while self.call.request_body == RequestBody::Streaming && self.takes_request_body() {
-            match self.down.connection.body() {
+        while self.call.request_body == RequestBody::Streaming && self.takes_request_body(turn) {
+            let Some((client, _)) = turn.client(self.client) else {
+                return;
+            };
+            match client.connection.body() {
                 Ok(Part::NeedMore) => return,
                 Ok(Part::Data(data)) => {
                     self.record.bytes_received += data.len() as u64;
-                    if self
-                        .settings
-                        .max_request_body
-                        .is_some_and(|max| self.record.bytes_received > max)
-                    {
-                        self.refuse(&request::TOO_LARGE, ambient, worker);
+                    let most = turn.local.settings().max_request_body;
+                    if most.is_some_and(|most| self.record.bytes_received > most) {
+                        self.refuse(&request::TOO_LARGE, turn);
                         return;
                     }
                     self.keep_for_repeats(&data);
-                    if self.up.is_attached() {
-                        self.up.connection.data(data, worker);
+                    if self.up.is_attached()
+                        && let Some((endpoint, local)) = turn.endpoint(self.up.conn)
+                    {
+                        endpoint.data(data, local);
                     }
                 }
                 Ok(Part::Trailers(trailers)) => self.call.request_trailers = Some(trailers),
                 Ok(Part::End) => {
-                    self.complete_request(ambient);
+                    self.complete_request(turn);
                     if self.up.is_attached() {
                         let trailers = self.call.request_trailers.as_ref();
-                        self.up.end_request_body(trailers, worker);
+                        self.up.end_request_body(trailers, turn);
                     }
-                    self.send_mirrors(ambient, worker);
+                    self.send_mirrors(turn);
                 }
                 Err(refused) => {
-                    self.refuse(&refused, ambient, worker);
+                    self.refuse(&refused, turn);
                     return;
                 }
             }
@@ -85,13 +88,13 @@ impl Exchange {
 
     /// Before there is a connection, a body that can be kept is read nevertheless: the route's timeout runs from its end,
     /// and must not wait for an endpoint that does not answer.
-    fn takes_request_body(&self) -> bool {
+    fn takes_request_body(&self, turn: &Turn<'_>) -> bool {
         if self.up.is_attached() {
-            !self.up.connection.outbox.is_above(self.charge.high_water())
-        } else {
-            let (count, limit) = (self.down.connection.inbox.len(), self.replay_limit());
-            self.call.replay.has_room(count, limit)
+            return !self.is_endpoint_slow(turn);
         }
+        let client = self.client.and_then(|id| turn.sockets.clients.get(id));
+        let count = client.map_or(0, |client| client.connection.inbox.len());
+        self.call.replay.has_room(count, self.replay_limit())
     }
 
     /// A request that finds no memory for its body is not sent again, rather than refused.
@@ -104,7 +107,7 @@ impl Exchange {
         replay.push(data, limit);
     }
 
-    fn send_again(&mut self, worker: &mut Worker) -> bool {
+    fn send_again(&mut self, turn: &mut Turn<'_>) -> bool {
         let Call {
             replay,
             request_body,
@@ -114,30 +117,33 @@ impl Exchange {
         let is_complete = *request_body == RequestBody::Complete;
         let mark = self.charge.high_water();
         self.up
-            .send_again(replay, is_complete, request_trailers.as_ref(), mark, worker)
+            .send_again(replay, is_complete, request_trailers.as_ref(), mark, turn)
     }
 
-    fn complete_request(&mut self, ambient: Ambient) {
+    fn complete_request(&mut self, turn: &mut Turn<'_>) {
         self.call.request_body = RequestBody::Complete;
-        self.call.request_complete = Some(ambient.now);
+        self.call.request_complete = Some(turn.now);
         self.arm_route();
-        self.arm_per_try(ambient);
+        self.arm_per_try(turn);
     }
 
     /// Moves as much of the response as the client takes.
-    pub(super) fn pump_response(&mut self, ambient: Ambient, worker: &mut Worker) {
+    pub(super) fn pump_response(&mut self, turn: &mut Turn<'_>) {
         // Interim heads count too: an endpoint may send any number of them.
-        while self.wants_response_bytes() && matches!(self.phase, Phase::Call) {
+        while matches!(self.phase, Phase::Call) && self.wants_response_bytes(turn) {
             match self.call.response {
-                Response::Awaited => match self.up.connection.head(&mut self.response) {
-                    Ok(None) => return,
-                    Ok(Some(answer)) => self.on_response_head(answer, ambient, worker),
-                    Err(_refused) => {
-                        self.fail_attempt(ResetReason::ProtocolError, ambient, worker);
+                Response::Awaited => {
+                    let Some((endpoint, _)) = turn.endpoint(self.up.conn) else {
+                        return;
+                    };
+                    match endpoint.head(&mut self.response) {
+                        Ok(None) => return,
+                        Ok(Some(answer)) => self.on_response_head(answer, turn),
+                        Err(_refused) => self.fail_attempt(ResetReason::ProtocolError, turn),
                     }
-                },
+                }
                 Response::Streaming => {
-                    if !self.pump_response_body(ambient, worker) {
+                    if !self.pump_response_body(turn) {
                         return;
                     }
                 }
@@ -146,12 +152,17 @@ impl Exchange {
     }
 
     /// Moves one part of the response's body. Says whether there may be more.
-    fn pump_response_body(&mut self, ambient: Ambient, worker: &mut Worker) -> bool {
-        match self.up.connection.body() {
+    fn pump_response_body(&mut self, turn: &mut Turn<'_>) -> bool {
+        let Some((endpoint, _)) = turn.endpoint(self.up.conn) else {
+            return false;
+        };
+        match endpoint.body() {
             Ok(Part::NeedMore) => false,
             Ok(Part::Data(data)) => {
                 self.record.bytes_sent += data.len() as u64;
-                self.down.connection.data(data, worker);
+                if let Some((client, local)) = turn.client(self.client) {
+                    client.connection.data(data, local);
+                }
                 true
             }
             Ok(Part::Trailers(trailers)) => {
@@ -160,67 +171,71 @@ impl Exchange {
             }
             Ok(Part::End) => {
                 let trailers = self.call.trailers.take();
-                self.down.connection.end(trailers.as_ref(), worker);
-                self.complete_response(ambient, worker);
+                if let Some((client, local)) = turn.client(self.client) {
+                    client.connection.end(trailers.as_ref(), local);
+                }
+                self.complete_response(turn);
                 false
             }
             Err(_refused) => {
-                self.cut_response(ResetReason::ProtocolError, ambient);
+                self.cut_response(ResetReason::ProtocolError, turn);
                 false
             }
         }
     }
 
-    fn on_response_head(&mut self, answer: Answer, ambient: Ambient, worker: &mut Worker) {
+    fn on_response_head(&mut self, answer: Answer, turn: &mut Turn<'_>) {
         match answer {
-            Answer::Switched(protocol) => self.begin_upgrade_tunnel(protocol, ambient, worker),
+            Answer::Switched(protocol) => self.begin_upgrade_tunnel(protocol, turn),
             Answer::Interim => {
-                self.give_up_aside(AttemptEnd::Overtaken);
-                self.pass_on_interim(worker);
+                self.give_up_aside(AttemptEnd::Overtaken, turn);
+                self.pass_on_interim(turn);
             }
-            Answer::Final(body) => self.on_final_head(body, ambient, worker),
+            Answer::Final(body) => self.on_final_head(body, turn),
         }
     }
 
-    fn on_final_head(&mut self, body: BodyLength, ambient: Ambient, worker: &mut Worker) {
+    fn on_final_head(&mut self, body: BodyLength, turn: &mut Turn<'_>) {
         self.up
             .on_status(self.response.status.as_u16(), &mut self.record);
         if !self.up.is_judged {
-            self.report_response(ambient);
+            self.report_response(turn);
         }
         let (was_hedged, can_repeat) = (self.up.was_hedged, self.can_repeat());
         let (record, response) = (&mut self.record, &self.response);
-        match request::after_response(was_hedged, can_repeat, record, response, ambient.now) {
+        match request::after_response(was_hedged, can_repeat, record, response, turn.now) {
             Judged::Retry(wait) => {
-                self.discard_response(ambient, worker);
-                self.back_off(wait, ambient);
+                self.discard_response(turn);
+                self.back_off(wait, turn);
                 return;
             }
             Judged::Bad if self.aside.is_some() => {
-                self.discard_response(ambient, worker);
-                self.take_back(worker);
+                self.discard_response(turn);
+                self.take_back(turn);
                 return;
             }
             Judged::Good | Judged::Bad => {}
         }
-        self.give_up_aside(AttemptEnd::Overtaken);
-        self.pass_on(body, ambient, worker);
+        self.give_up_aside(AttemptEnd::Overtaken, turn);
+        self.pass_on(body, turn);
     }
 
-    fn report_response(&mut self, ambient: Ambient) {
+    fn report_response(&mut self, turn: &mut Turn<'_>) {
         let outcome = request::outcome::of_response(&self.record, &self.response);
-        request::outcome::report(outcome, &mut self.record, ambient.now);
-        request::response_time::on_response(outcome, &self.record, &self.response, ambient.now);
+        request::outcome::report(outcome, &mut self.record, turn.now);
+        request::response_time::on_response(outcome, &self.record, &self.response, turn.now);
     }
 
     /// An interim response is the client's, of whichever attempt it is.
-    pub(super) fn pass_on_interim(&mut self, worker: &mut Worker) {
+    pub(super) fn pass_on_interim(&mut self, turn: &mut Turn<'_>) {
         self.call.interim_sent = true;
-        self.down.connection.inform(&self.response, worker);
+        if let Some((client, local)) = turn.client(self.client) {
+            client.connection.inform(&self.response, local);
+        }
     }
 
     /// The response is the client's, of whichever attempt it is.
-    pub(super) fn pass_on(&mut self, body: BodyLength, ambient: Ambient, worker: &mut Worker) {
+    pub(super) fn pass_on(&mut self, body: BodyLength, turn: &mut Turn<'_>) {
         let status = self.response.status.as_u16();
         self.record.retry_slot = None;
         if !self.owes_mirrors() {
@@ -229,48 +244,55 @@ impl Exchange {
         self.up.per_try_deadline = None;
         self.record.status = status;
         self.record.details = Details::ViaUpstream;
-        let service_time = self.call.request_complete.map(|at| ambient.now.since(at));
+        let service_time = self.call.request_complete.map(|at| turn.now.since(at));
         request::on_response_head(
             &self.peer,
             service_time,
             &mut self.record,
             &mut self.response,
-            worker.date(),
+            turn.local.date(),
         );
-        self.tell_rate_limit(ambient);
-        let wish = !self.down.eof && !self.says_close(worker);
-        let client = &mut self.down.connection;
-        client.respond(&self.response, body, wish, worker);
+        self.tell_rate_limit(turn);
+        let says_close = self.says_close(turn);
+        if let Some((client, local)) = turn.client(self.client) {
+            let wish = !client.eof && !says_close;
+            let client = &mut client.connection;
+            client.respond(&self.response, body, wish, local);
+        }
         self.call.response = Response::Streaming;
     }
 
     /// The endpoint closed while its response was on the way.
-    pub(super) fn end_response_at_eof(&mut self, ambient: Ambient, worker: &mut Worker) {
-        match self.up.connection.on_eof() {
-            Ok(()) => {
-                self.down.connection.end(None, worker);
-                self.complete_response(ambient, worker);
-            }
-            Err(_cut) => self.cut_response(ResetReason::ProtocolError, ambient),
+    pub(super) fn end_response_at_eof(&mut self, turn: &mut Turn<'_>) {
+        let cut = turn
+            .endpoint(self.up.conn)
+            .map(|(endpoint, _)| endpoint.on_eof());
+        if matches!(cut, Some(Err(_))) {
+            self.cut_response(ResetReason::ProtocolError, turn);
+            return;
         }
+        if let Some((client, local)) = turn.client(self.client) {
+            client.connection.end(None, local);
+        }
+        self.complete_response(turn);
     }
 
-    fn complete_response(&mut self, ambient: Ambient, worker: &mut Worker) {
+    fn complete_response(&mut self, turn: &mut Turn<'_>) {
         // A service that fails is quick about it.
         if self.record.status < 500 {
-            self.report_adaptive(ambient);
+            self.report_adaptive(turn);
         }
-        self.release_upstream(true, ambient, worker);
+        self.release_upstream(true, turn);
         // What the head said holds, unless the response overtook its request. A client that was not told is never cut off:
         // the next response says close if we drain.
-        let keep_alive = self.can_keep_alive();
+        let keep_alive = self.can_keep_alive(turn);
         self.phase = Phase::Flush { keep_alive };
     }
 
     /// The response cannot be completed.
-    pub(super) fn cut_response(&mut self, reason: ResetReason, ambient: Ambient) {
-        self.report_reset(reason, ambient);
+    pub(super) fn cut_response(&mut self, reason: ResetReason, turn: &mut Turn<'_>) {
+        self.report_reset(reason, turn);
         request::on_response_cut(reason, &mut self.record);
-        self.cut(ambient);
+        self.cut(turn);
     }
 }

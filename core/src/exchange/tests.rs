@@ -1,6 +1,8 @@
-//! The exchange driven by hand: both peers are byte strings, and every output is looked at.
+//! Requests driven by hand: their peers are byte strings, and everything that the worker says is looked at.
 
 mod buffers;
+mod clients;
+mod driver;
 mod due;
 mod endings;
 mod hedge;
@@ -8,15 +10,25 @@ mod keeping;
 mod limits;
 mod memory;
 mod mirrors;
+mod panics;
 mod rate_limits;
 mod reloads;
 mod resilience;
 mod stream_time;
 
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
 use super::*;
 use crate::compile::from_yaml;
-use crate::snapshot::Snapshot;
-use std::sync::Arc;
+use crate::connection::Owner;
+use crate::io::ConnectFault;
+use crate::outbox::Outbox;
+use crate::peer::ListenerKind;
+use crate::snapshot::{Address, Snapshot};
+use crate::time::Duration;
+use crate::worker::{Worker, WorkerSettings};
+use driver::{Driver, Said, Side, Whose};
 
 /// One service with one endpoint.
 const SERVICE: &str = "
@@ -46,94 +58,6 @@ fn snapshot(text: &str) -> Arc<Snapshot> {
     Arc::new(from_yaml(text).snapshot)
 }
 
-struct Driver {
-    exchange: Exchange,
-    worker: Worker,
-    now: Instant,
-    seen: Vec<Output>,
-    interest: Interest,
-}
-
-impl Driver {
-    fn new() -> Self {
-        Self::with(snapshot(SERVICE))
-    }
-
-    fn with(snapshot: Arc<Snapshot>) -> Self {
-        let worker = Worker::new(snapshot, WorkerSettings::default(), 1);
-        let peer = Peer {
-            remote: "127.0.0.1:1000".parse().unwrap(),
-            local: "127.0.0.1:15001".parse().unwrap(),
-            listener: ListenerKind::Outbound,
-        };
-        let exchange = Exchange::accept(peer, Instant::ZERO, &worker);
-        let mut driver = Self {
-            exchange,
-            worker,
-            now: Instant::ZERO,
-            seen: Vec::new(),
-            interest: Interest::default(),
-        };
-        driver.drain();
-        driver
-    }
-
-    fn drain(&mut self) {
-        loop {
-            match self.exchange.poll_output() {
-                Output::Wait(interest) => {
-                    self.interest = interest;
-                    return;
-                }
-                Output::Done => {
-                    self.seen.push(Output::Done);
-                    return;
-                }
-                output => self.seen.push(output),
-            }
-        }
-    }
-
-    fn input(&mut self, input: Input) {
-        let ambient = Ambient {
-            now: self.now,
-            entropy: Entropy(7),
-        };
-        self.exchange.handle_input(input, ambient, &mut self.worker);
-        self.drain();
-    }
-
-    fn sends(&mut self, side: Side, bytes: &[u8]) {
-        self.exchange
-            .space(side, &mut self.worker)
-            .extend_from_slice(bytes);
-        self.input(Input::Read(side, bytes.len()));
-    }
-
-    fn receives(&mut self, side: Side) -> String {
-        let mut text = Vec::new();
-        while !self.exchange.outbox(side).is_empty() {
-            let piece = self.exchange.outbox(side).front().to_vec();
-            self.input(Input::Wrote(side, piece.len()));
-            text.extend(piece);
-        }
-        String::from_utf8(text).unwrap()
-    }
-
-    fn outputs(&mut self) -> Vec<Output> {
-        std::mem::take(&mut self.seen)
-    }
-
-    /// One whole request and response; returns what the endpoint and the client saw.
-    fn round(&mut self, request: &[u8], response: &[u8]) -> (String, String) {
-        self.sends(Side::Downstream, request);
-        self.input(Input::Connected);
-        let upstream = self.receives(Side::Upstream);
-        self.sends(Side::Upstream, response);
-        (upstream, self.receives(Side::Downstream))
-    }
-}
-
 const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: h.test\r\n\r\n";
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -159,19 +83,16 @@ fn a_request_goes_through_and_the_connection_is_kept() {
     );
     let outputs = d.outputs();
     assert!(
-        matches!(
-            outputs[..],
-            [
-                Output::Connect(_),
-                Output::Keep(ConnectionId(0)),
-                Output::Ended
-            ]
-        ),
+        matches!(outputs[..], [Said::Connect(_), Said::Ended]),
         "{outputs:?}"
     );
+    assert_eq!(d.worker.idle_connections(), 1);
+    let kept = d.up();
+    assert!(d.reads(Side::Upstream), "to see it end");
     d.sends(Side::Downstream, GET);
-    assert_eq!(d.outputs(), [Output::Reuse(ConnectionId(0))]);
-    d.input(Input::Connected);
+    assert_eq!(d.outputs(), [], "nothing is to be made");
+    assert_eq!(d.up(), kept);
+    assert!(d.reads(Side::Upstream) && d.writes(Side::Upstream));
     assert!(!d.receives(Side::Upstream).is_empty());
     assert_eq!(d.worker.idle_connections(), 0);
 }
@@ -193,14 +114,14 @@ fn a_dead_kept_connection_is_replaced_when_that_is_safe() {
         d.round(GET, OK);
         d.outputs();
         d.sends(Side::Downstream, request);
-        d.input(Input::Connected);
+        d.connects();
         let first = d.receives(Side::Upstream);
-        d.input(Input::Eof(Side::Upstream));
+        d.input(Side::Upstream, Input::Eof);
         let outputs = d.outputs();
         if replaced {
-            let expected = outputs.iter().any(|o| matches!(o, Output::Connect(_)));
+            let expected = outputs.iter().any(|o| matches!(o, Said::Connect(_)));
             assert!(expected, "{outputs:?}");
-            d.input(Input::Connected);
+            d.connects();
             assert_eq!(d.receives(Side::Upstream), first, "the same bytes again");
             d.sends(Side::Upstream, OK);
             assert!(d.receives(Side::Downstream).starts_with("HTTP/1.1 200"));
@@ -210,62 +131,70 @@ fn a_dead_kept_connection_is_replaced_when_that_is_safe() {
                 client.starts_with("HTTP/1.1 503") && client.ends_with("connection termination"),
                 "{client}"
             );
-            assert_eq!(d.exchange.record().flags().to_string(), "UC");
+            assert_eq!(d.record().flags().to_string(), "UC");
         }
     }
 }
 
 #[test]
-fn a_stale_connection_is_replaced_for_every_method() {
-    let mut d = Driver::new();
-    d.round(GET, OK);
-    d.outputs();
-    d.sends(
-        Side::Downstream,
-        b"POST /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: 3\r\n\r\nabc",
-    );
-    d.input(Input::Stale);
-    d.input(Input::Connected);
-    assert!(d.receives(Side::Upstream).ends_with("\r\n\r\nabc"));
+fn a_kept_connection_that_ends_before_it_is_written_to_is_replaced_for_every_method() {
+    let post = b"POST /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: 3\r\n\r\nabc";
+    for ends_first in [true, false] {
+        let mut d = Driver::new();
+        d.round(GET, OK);
+        if ends_first {
+            d.input(Side::Upstream, Input::Eof);
+        }
+        d.outputs();
+        d.sends(Side::Downstream, post);
+        if !ends_first {
+            d.input(Side::Upstream, Input::Eof);
+        }
+        assert!(matches!(d.outputs().last(), Some(Said::Connect(_))));
+        d.connects();
+        assert!(d.receives(Side::Upstream).ends_with("\r\n\r\nabc"));
+        d.sends(Side::Upstream, OK);
+        assert!(d.receives(Side::Downstream).starts_with("HTTP/1.1 200 "));
+    }
 }
 
 #[test]
 fn a_slow_client_stops_the_upstream() {
     let mut d = Driver::new();
     d.sends(Side::Downstream, GET);
-    d.input(Input::Connected);
+    d.connects();
     d.receives(Side::Upstream);
     d.sends(
         Side::Upstream,
         b"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n",
     );
     let mut sent = 0;
-    while d.interest.read_upstream {
+    while d.reads(Side::Upstream) {
         d.sends(Side::Upstream, &[b'x'; 16384]);
         sent += 16384;
         assert!(sent < 1_000_000, "reading never stops");
     }
-    assert!(d.interest.write_downstream);
+    assert!(d.writes(Side::Downstream));
     d.receives(Side::Downstream);
-    assert!(d.interest.read_upstream);
+    assert!(d.reads(Side::Upstream));
 }
 
 #[test]
 fn a_slow_client_stops_interim_heads() {
     let mut d = Driver::new();
     d.sends(Side::Downstream, GET);
-    d.input(Input::Connected);
+    d.connects();
     d.receives(Side::Upstream);
     let hint = "HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\n";
     let hints = hint.repeat(400);
     let mut sent = 0;
-    while d.interest.read_upstream {
+    while d.reads(Side::Upstream) {
         d.sends(Side::Upstream, hints.as_bytes());
         sent += hints.len();
         assert!(sent < 1_000_000, "reading never stops");
     }
     assert_eq!(d.receives(Side::Downstream).len(), sent);
-    assert!(d.interest.read_upstream);
+    assert!(d.reads(Side::Upstream));
     d.sends(
         Side::Upstream,
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
@@ -281,11 +210,11 @@ fn an_endpoint_that_reads_no_more_stops_the_client() {
         Side::Downstream,
         b"POST /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: 10000000\r\n\r\n",
     );
-    d.input(Input::Connected);
+    d.connects();
     d.receives(Side::Upstream);
-    d.input(Input::WriteFailed(Side::Upstream));
+    d.input(Side::Upstream, Input::WriteFailed);
     let mut sent = 0;
-    while d.interest.read_downstream {
+    while d.reads(Side::Downstream) {
         d.sends(Side::Downstream, &[b'x'; 16384]);
         sent += 16384;
         assert!(sent < 1_000_000, "reading never stops");
@@ -298,7 +227,7 @@ fn an_endpoint_that_reads_no_more_stops_the_client() {
 fn failures_are_told_in_envoys_words() {
     let mut d = Driver::with(with_rule("retries: {attempts: 0}"));
     d.sends(Side::Downstream, GET);
-    d.input(Input::ConnectFailed(ConnectFault::Refused));
+    d.fails(ConnectFault::Refused);
     let client = d.receives(Side::Downstream);
     assert!(
         client.starts_with("HTTP/1.1 503 Service Unavailable\r\n"),
@@ -308,17 +237,17 @@ fn failures_are_told_in_envoys_words() {
         client.ends_with("before headers. reset reason: remote connection failure"),
         "{client}"
     );
-    assert_eq!(d.exchange.record().flags().to_string(), "UF");
+    assert_eq!(d.record().flags().to_string(), "UF");
 
     let mut d = Driver::with(with_rule("retries: {attempts: 0}"));
     let (_, client) = d.round(GET, b"HTTP/1.1 nonsense\r\n\r\n");
     assert!(client.starts_with("HTTP/1.1 502 "), "{client}");
-    assert_eq!(d.exchange.record().flags().to_string(), "UPE");
+    assert_eq!(d.record().flags().to_string(), "UPE");
 
     let mut d = Driver::with(with_rule("retries: {attempts: 0}"));
     d.sends(Side::Downstream, GET);
     d.now = Instant::from_millis(10_000);
-    d.input(Input::Deadline);
+    d.time();
     assert!(
         d.receives(Side::Downstream)
             .ends_with("reset reason: connection timeout")
@@ -340,11 +269,11 @@ fn a_refused_head_is_answered_once_and_closed() {
     assert_eq!(client.matches("HTTP/1.1").count(), 1);
     assert_eq!(
         d.outputs(),
-        [Output::Ended, Output::ShutdownWrite(Side::Downstream)]
+        [Said::Ended, Said::ShutdownWrite(Side::Downstream)]
     );
     d.now = Instant::from_millis(1000);
-    d.input(Input::Deadline);
-    assert_eq!(d.outputs(), [Output::Close(Side::Downstream), Output::Done]);
+    d.time();
+    assert_eq!(d.outputs(), [Said::Close(Side::Downstream)]);
 }
 
 #[test]
@@ -362,13 +291,10 @@ fn a_websocket_becomes_a_tunnel() {
     d.sends(Side::Downstream, b"ping");
     assert_eq!(d.receives(Side::Upstream), "ping");
     d.outputs();
-    d.input(Input::Eof(Side::Downstream));
-    assert_eq!(d.outputs(), [Output::ShutdownWrite(Side::Upstream)]);
-    d.input(Input::Eof(Side::Upstream));
-    assert!(
-        d.outputs()
-            .ends_with(&[Output::Close(Side::Downstream), Output::Done])
-    );
+    d.input(Side::Downstream, Input::Eof);
+    assert_eq!(d.outputs(), [Said::ShutdownWrite(Side::Upstream)]);
+    d.input(Side::Upstream, Input::Eof);
+    assert!(d.outputs().ends_with(&[Said::Close(Side::Downstream)]));
 }
 
 #[test]
@@ -379,9 +305,9 @@ fn counts_return_to_zero() {
         .clone();
     d.sends(Side::Downstream, GET);
     assert_eq!((host.active(), host.connections()), (1, 1));
-    d.input(Input::Eof(Side::Downstream));
+    d.input(Side::Downstream, Input::Eof);
     assert_eq!((host.active(), host.connections()), (0, 0));
-    assert_eq!(d.exchange.record().flags().to_string(), "DC");
+    assert_eq!(d.record().flags().to_string(), "DC");
 }
 
 #[test]
@@ -391,18 +317,19 @@ fn an_early_answer_counts_although_the_request_could_not_be_written() {
         Side::Downstream,
         b"POST /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: 100000\r\n\r\nabc",
     );
-    d.input(Input::Connected);
+    d.connects();
     d.receives(Side::Upstream);
     d.sends(Side::Downstream, &[b'x'; 1000]);
-    d.input(Input::WriteFailed(Side::Upstream));
-    assert!(!d.interest.write_upstream && d.interest.read_upstream);
+    d.input(Side::Upstream, Input::WriteFailed);
+    assert!(!d.writes(Side::Upstream) && d.reads(Side::Upstream));
     d.sends(
         Side::Upstream,
         b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n",
     );
     let client = d.receives(Side::Downstream);
     assert!(client.starts_with("HTTP/1.1 413 "), "{client}");
-    assert!(!d.outputs().iter().any(|o| matches!(o, Output::Keep(_))));
+    assert!(d.outputs().contains(&Said::Close(Side::Upstream)));
+    assert_eq!(d.worker.idle_connections(), 0);
 }
 
 #[test]
@@ -412,21 +339,21 @@ fn the_routes_timeout_runs_from_the_end_of_the_request() {
         Side::Downstream,
         b"POST /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: 3\r\n\r\n",
     );
-    d.input(Input::Connected);
+    d.connects();
     d.receives(Side::Upstream);
-    assert_eq!(d.interest.deadline, None, "the request is not complete");
+    assert_eq!(d.deadline(), None, "the request is not complete");
     d.now = Instant::from_millis(5000);
     d.sends(Side::Downstream, b"abc");
     let due = Instant::from_millis(6000);
-    assert_eq!(d.interest.deadline, Some((due, Timer::Route)));
+    assert_eq!(d.deadline(), Some((due, Timer::Route)));
     d.now = due;
-    d.input(Input::Deadline);
+    d.time();
     let client = d.receives(Side::Downstream);
     assert!(client.starts_with("HTTP/1.1 504 "), "{client}");
     assert!(
         client.ends_with("\r\n\r\nupstream request timeout"),
         "{client}"
     );
-    assert_eq!(d.exchange.record().flags().to_string(), "UT");
-    assert_eq!(d.exchange.record().details.to_string(), "response_timeout");
+    assert_eq!(d.record().flags().to_string(), "UT");
+    assert_eq!(d.record().details.to_string(), "response_timeout");
 }

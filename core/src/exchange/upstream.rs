@@ -1,22 +1,24 @@
-//! The endpoint's side of an exchange: the connection, what it has carried, and how far the attempt on it has come.
+//! The endpoint's side of an exchange: on which connection an attempt is, what that has carried for it, and how far it has
+//! come.
 //!
 //! How attempts begin, fail and are followed by others is in `attempt`.
 
 use super::adaptive::UnderWay;
 use super::admission::Waiting;
 use super::replay::Replay;
+use super::turn::Turn;
 use crate::cluster::{ActiveRequest, Permit};
-use crate::connection::ToEndpoint;
 use crate::decision::{AttemptEnd, Record, ResetReason};
+use crate::local::Link;
 use crate::message::Headers;
-use crate::peer::WaiterId;
+use crate::peer::UpstreamId;
 use crate::request::Target;
 use crate::time::Instant;
-use crate::worker::{Link, Worker, WorkerSettings};
 
-/// The connection to the endpoint, or what stands in its place.
-#[derive(Debug)]
+/// How far an attempt has come.
+#[derive(Debug, Default)]
 pub(super) enum State {
+    #[default]
     None,
     Connecting {
         target: Target,
@@ -24,10 +26,6 @@ pub(super) enum State {
         /// It counts as pending until it is connected.
         pending: Option<Permit>,
         deadline: Instant,
-    },
-    Reusing {
-        target: Target,
-        link: Link,
     },
     Attached {
         target: Target,
@@ -37,15 +35,14 @@ pub(super) enum State {
     /// It waits for a connection, because of a limit.
     Waiting(Box<Waiting>),
     /// A retry waits until then.
-    BackingOff {
-        until: Instant,
-    },
+    BackingOff { until: Instant },
 }
 
 /// The endpoint's side.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Upstream {
-    pub(super) connection: ToEndpoint,
+    /// Its connection, from the moment it is asked for.
+    pub(super) conn: Option<UpstreamId>,
     pub(super) state: State,
     pub(super) active: Option<ActiveRequest>,
     /// It counts against the limit of requests.
@@ -69,38 +66,34 @@ pub(super) struct Upstream {
 }
 
 impl Upstream {
-    pub(super) fn new(settings: &WorkerSettings) -> Self {
+    /// The next attempt of a request that goes on beside this one.
+    pub(super) fn beside(&self) -> Self {
         Self {
-            connection: ToEndpoint::new(settings.tells_bodies),
-            state: State::None,
-            active: None,
-            admitted: None,
-            adaptive: None,
-            wrote: false,
-            deaf: false,
-            received: false,
-            body_ended: false,
-            request_sent: false,
-            per_try_deadline: None,
-            is_judged: false,
-            was_hedged: false,
+            request_sent: self.request_sent,
+            ..Self::default()
         }
     }
 
-    pub(super) fn on_read(&mut self, count: usize) {
+    pub(super) fn on_read(&mut self, count: usize, turn: &mut Turn<'_>) {
         self.received = true;
-        self.connection.on_read(count);
+        if let Some((endpoint, _)) = turn.endpoint(self.conn) {
+            endpoint.on_read(count);
+        }
     }
 
-    pub(super) fn on_wrote(&mut self, count: usize) {
+    pub(super) fn on_wrote(&mut self, count: usize, turn: &mut Turn<'_>) {
         self.wrote |= count > 0;
         self.request_sent |= count > 0;
-        self.connection.outbox.advance(count);
+        if let Some((endpoint, _)) = turn.endpoint(self.conn) {
+            endpoint.outbox.advance(count);
+        }
     }
 
-    pub(super) fn on_write_failed(&mut self) {
+    pub(super) fn on_write_failed(&mut self, turn: &mut Turn<'_>) {
         self.deaf = true;
-        self.connection.outbox.clear();
+        if let Some((endpoint, _)) = turn.endpoint(self.conn) {
+            endpoint.outbox.clear();
+        }
     }
 
     pub(super) const fn is_deaf(&self) -> bool {
@@ -111,60 +104,37 @@ impl Upstream {
         matches!(self.state, State::Attached { .. })
     }
 
-    pub(super) const fn is_connecting(&self) -> bool {
-        matches!(self.state, State::Connecting { .. } | State::Reusing { .. })
-    }
-
     pub(super) const fn connect_deadline(&self) -> Option<Instant> {
         match &self.state {
             State::Connecting { deadline, .. } => Some(*deadline),
-            State::None
-            | State::Waiting(_)
-            | State::Reusing { .. }
-            | State::Attached { .. }
-            | State::BackingOff { .. } => None,
+            State::None | State::Waiting(_) | State::Attached { .. } | State::BackingOff { .. } => {
+                None
+            }
         }
     }
 
     pub(super) const fn backoff_deadline(&self) -> Option<Instant> {
         match &self.state {
             State::BackingOff { until } => Some(*until),
-            State::None
-            | State::Waiting(_)
-            | State::Connecting { .. }
-            | State::Reusing { .. }
-            | State::Attached { .. } => None,
+            State::None | State::Waiting(_) | State::Connecting { .. } | State::Attached { .. } => {
+                None
+            }
         }
     }
 
-    /// Its name in the line, while it waits.
-    pub(super) fn waiter(&self) -> Option<WaiterId> {
-        match &self.state {
-            State::Waiting(waiting) => Some(waiting.ticket().id()),
-            State::None
-            | State::Connecting { .. }
-            | State::Reusing { .. }
-            | State::Attached { .. }
-            | State::BackingOff { .. } => None,
-        }
-    }
-
-    /// Forgets the connection and everything about it; says whether the runtime has one to close.
-    pub(super) fn detach(&mut self) -> bool {
-        let had = !matches!(
-            self.state,
-            State::None | State::Waiting(_) | State::BackingOff { .. }
-        );
+    /// Forgets the connection and everything about it; the connection that is to be closed, if there is one.
+    pub(super) fn detach(&mut self) -> Option<UpstreamId> {
+        let conn = self.conn.take();
         self.state = State::None;
         self.active = None;
         self.admitted = None;
         self.adaptive = None;
         self.forget_bytes();
-        had
+        conn
     }
 
-    pub(super) fn forget_bytes(&mut self) {
-        self.connection.restart();
+    /// The next attempt begins with nothing sent and nothing received.
+    pub(super) const fn forget_bytes(&mut self) {
         self.wrote = false;
         self.body_ended = false;
         self.per_try_deadline = None;
@@ -181,36 +151,45 @@ impl Upstream {
         is_complete: bool,
         trailers: Option<&Headers>,
         mark: usize,
-        worker: &mut Worker,
+        turn: &mut Turn<'_>,
     ) -> bool {
         if self.deaf {
             return false;
         }
-        while !self.connection.outbox.is_above(mark) {
+        let Some((endpoint, local)) = turn.endpoint(self.conn) else {
+            return false;
+        };
+        while !endpoint.outbox.is_above(mark) {
             let Some(piece) = replay.next() else {
-                if is_complete {
-                    self.end_request_body(trailers, worker);
+                if is_complete && !self.body_ended {
+                    self.body_ended = true;
+                    endpoint.end(trailers, local);
                 }
                 return true;
             };
-            self.connection.data(piece, worker);
+            endpoint.data(piece, local);
         }
         false
     }
 
-    pub(super) fn end_request_body(&mut self, trailers: Option<&Headers>, worker: &mut Worker) {
-        if !self.body_ended {
+    pub(super) fn end_request_body(&mut self, trailers: Option<&Headers>, turn: &mut Turn<'_>) {
+        if !self.body_ended
+            && let Some((endpoint, local)) = turn.endpoint(self.conn)
+        {
             self.body_ended = true;
-            self.connection.end(trailers, worker);
+            endpoint.end(trailers, local);
         }
     }
 
     /// Why the response failed if the connection ended now: as in Envoy, a message that has begun and is cut is a broken
     /// protocol, and a body without a length, whose end a reset makes doubtful, is not.
-    pub(super) fn end_reason(&mut self) -> ResetReason {
-        match self.connection.on_eof() {
-            Ok(()) => ResetReason::ConnectionTermination,
-            Err(_cut) => ResetReason::ProtocolError,
+    pub(super) fn end_reason(&self, turn: &mut Turn<'_>) -> ResetReason {
+        let cut = turn
+            .endpoint(self.conn)
+            .map(|(endpoint, _)| endpoint.on_eof());
+        match cut {
+            Some(Err(_cut)) => ResetReason::ProtocolError,
+            Some(Ok(())) | None => ResetReason::ConnectionTermination,
         }
     }
 

@@ -7,8 +7,8 @@
 use std::rc::Rc;
 
 use crate::decision::{Attempt, GONE, PickedBy, Record, RouteDecision};
+use crate::local::View;
 use crate::snapshot::Snapshot;
-use crate::worker::View;
 
 /// Moves a request whose attempt has failed to the view in use.
 pub fn catch_up(record: &mut Record, latest: &Rc<View>) {

@@ -1,18 +1,15 @@
 //! One worker with several clients: a runtime that does nothing by itself. Connections are made, answers come and clients
 //! leave when the test says so; only what a runtime must do at once is done here.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use outrigger_core::decision::Record;
 use outrigger_core::entropy::Entropy;
-use outrigger_core::exchange::{
-    Ambient, ConnectFault, ConnectionId, Exchange, Input, Interest, ListenerKind, Output, Peer,
-    Side, WaiterId,
-};
-use outrigger_core::snapshot::{Cluster, Snapshot};
+use outrigger_core::peer::{ClientId, ConnId, ExchangeId, ListenerKind, Peer, UpstreamId};
+use outrigger_core::snapshot::{Address, Cluster, Snapshot};
 use outrigger_core::time::Instant;
-use outrigger_core::worker::{Worker, WorkerSettings};
+use outrigger_core::worker::{ConnectFault, Facts, Input, Output, Worker, WorkerSettings};
 
 /// How a request ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,12 +23,17 @@ pub(crate) struct End {
 
 /// One client, and its connection to an endpoint.
 pub(crate) struct Client {
-    exchange: Exchange,
-    pub(crate) interest: Interest,
+    id: ClientId,
     /// A connection is being made for it.
     pub(crate) connecting: bool,
     /// It has a connection.
     pub(crate) attached: bool,
+    /// Its request is under way and has no connection.
+    pub(crate) waits: bool,
+    /// How many attempts its last request has had.
+    pub(crate) attempts: usize,
+    /// The endpoint of the last one.
+    pub(crate) endpoint: Option<u32>,
     /// How its last request ended.
     pub(crate) end: Option<End>,
     /// Its connection is closed.
@@ -41,10 +43,6 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn record(&self) -> &Record {
-        self.exchange.record()
-    }
-
     /// Whether it has received less of a body than its head promised.
     pub(crate) fn is_cut_short(&self) -> bool {
         let text = String::from_utf8_lossy(&self.received).to_ascii_lowercase();
@@ -55,51 +53,67 @@ impl Client {
         let length = fields.next().and_then(|length| length.parse().ok());
         length.is_none_or(|length: usize| body.len() < length)
     }
+
+    fn tells(&mut self, record: &Record) {
+        self.attempts = record.attempts.len();
+        self.endpoint = record.attempts.last().map(|attempt| attempt.endpoint);
+    }
+}
+
+/// A connection to an endpoint.
+struct Connection {
+    endpoint: u32,
+    user: Option<ExchangeId>,
+    made: bool,
 }
 
 pub(crate) struct House {
     pub(crate) worker: Worker,
     pub(crate) clients: Vec<Client>,
     pub(crate) now: Instant,
-    pub(crate) entropy: Entropy,
+    entropy: Entropy,
+    connections: BTreeMap<UpstreamId, Connection>,
     /// Idle connections of each endpoint, in the order in which they were kept.
-    pub(crate) idle: BTreeMap<u32, Vec<ConnectionId>>,
-    /// Whom to wake; [`House::deliver`] does it.
-    wakes: VecDeque<WaiterId>,
-}
-
-fn accept(worker: &Worker, now: Instant) -> Client {
-    let peer = Peer {
-        remote: ([127, 0, 0, 1], 1000).into(),
-        local: ([127, 0, 0, 1], 15001).into(),
-        listener: ListenerKind::Outbound,
-    };
-    let mut exchange = Exchange::accept(peer, now, worker);
-    let Output::Wait(interest) = exchange.poll_output() else {
-        panic!("a new connection waits");
-    };
-    Client {
-        exchange,
-        interest,
-        connecting: false,
-        attached: false,
-        end: None,
-        closed: false,
-        received: Vec::new(),
-    }
+    pub(crate) idle: BTreeMap<u32, Vec<UpstreamId>>,
 }
 
 impl House {
-    pub(crate) fn new(snapshot: Arc<Snapshot>, clients: usize) -> Self {
-        let worker = Worker::new(snapshot, WorkerSettings::default(), 0);
-        let clients = (0..clients).map(|_| accept(&worker, Instant::ZERO));
-        Self {
-            clients: clients.collect(),
-            worker,
+    /// `entropy` is the first client's.
+    pub(crate) fn new(snapshot: Arc<Snapshot>, clients: usize, entropy: Entropy) -> Self {
+        let mut house = Self {
+            worker: Worker::new(snapshot, WorkerSettings::default(), 0),
+            clients: Vec::new(),
             now: Instant::ZERO,
-            entropy: Entropy(7),
+            entropy,
+            connections: BTreeMap::new(),
             idle: BTreeMap::new(),
-            wakes: VecDeque::new(),
+        };
+        for _ in 0..clients {
+            let client = house.accept();
+            house.clients.push(client);
+        }
+        house.drain();
+        house
+    }
+
+    fn accept(&mut self) -> Client {
+        let peer = Peer {
+            remote: ([127, 0, 0, 1], 1000).into(),
+            local: ([127, 0, 0, 1], 15001).into(),
+            listener: ListenerKind::Outbound,
+        };
+        let id = self.worker.accept(peer, self.entropy, self.now);
+        self.entropy.0 = self.entropy.0.wrapping_add(1);
+        Client {
+            id,
+            connecting: false,
+            attached: false,
+            waits: false,
+            attempts: 0,
+            endpoint: None,
+            end: None,
+            closed: false,
+            received: Vec::new(),
         }
     }
 
@@ -110,152 +124,211 @@ impl House {
         found.expect("the configuration is good")
     }
 
-    pub(crate) fn input(&mut self, at: usize, input: Input) {
-        let ambient = Ambient {
-            now: self.now,
-            entropy: self.entropy,
-        };
-        let client = &mut self.clients[at];
-        client
-            .exchange
-            .handle_input(input, ambient, &mut self.worker);
-        let (mut announce, mut reused) = (false, false);
+    fn input(&mut self, id: ConnId, input: Input) {
+        self.worker.handle_input(id, input, self.now);
+        self.drain();
+    }
+
+    /// Time has passed.
+    pub(crate) fn time(&mut self) {
+        self.worker.on_time(self.now);
+        self.drain();
+    }
+
+    /// Does everything that a runtime must do at once.
+    fn drain(&mut self) {
         loop {
-            match client.exchange.poll_output() {
-                Output::Wait(interest) => {
-                    client.interest = interest;
-                    break;
-                }
-                Output::Done => {
-                    client.interest = Interest::default();
-                    client.closed = true;
-                    break;
-                }
-                Output::Connect(_) => client.connecting = true,
-                Output::Reuse(id) => {
-                    let list = self.idle.values_mut().find(|list| list.contains(&id));
-                    let last = list.and_then(Vec::pop);
-                    assert_eq!(last, Some(id), "the one kept last is used first");
-                    (client.connecting, reused) = (true, true);
-                }
-                Output::Keep(id) => {
-                    let attempt = client.exchange.record().attempts.last();
-                    let endpoint = attempt.expect("it had an attempt").endpoint;
-                    self.idle.entry(endpoint).or_default().push(id);
-                    client.attached = false;
-                }
-                Output::Discard(id) => {
-                    let list = self.idle.values_mut().find(|list| list.contains(&id));
-                    let list = list.expect("an idle connection is discarded");
-                    assert_eq!(
-                        list.remove(0),
-                        id,
-                        "the one kept longest is discarded first"
-                    );
-                }
-                Output::Wake(waiter) => self.wakes.push_back(waiter),
-                Output::Announce => announce = true,
-                Output::Close(Side::Upstream) => {
-                    (client.connecting, client.attached) = (false, false);
-                }
-                Output::Reset | Output::Close(Side::Downstream) => client.closed = true,
-                Output::ShutdownWrite(_) => {}
-                Output::Mirror => panic!("no rule here has a mirror"),
-                Output::SetAside | Output::TakeBack | Output::Close(Side::Aside) => {
-                    panic!("no rule here hedges");
-                }
-                Output::Ended => {
-                    let record = client.exchange.record();
-                    client.end = Some(End {
-                        status: record.status,
-                        flags: record.flags().to_string(),
-                        details: record.details.to_string(),
-                        attempts: record.attempts.len(),
-                        at: record.ended,
-                    });
+            self.find_kept();
+            self.find_taken();
+            let mut announce = false;
+            while let Some(output) = self.worker.poll_output() {
+                match output {
+                    Output::Connect(id, address) => self.connects(id, &address),
+                    Output::Close(ConnId::Upstream(id)) => self.closes(id),
+                    Output::Close(ConnId::Client(id)) | Output::Reset(id) => {
+                        if let Some(client) = self.client(id) {
+                            client.closed = true;
+                        }
+                    }
+                    Output::Ended(id) => self.ends(id),
+                    Output::Announce => announce = true,
+                    Output::ShutdownWrite(_) | Output::Wait(..) => {}
                 }
             }
-        }
-        if reused {
-            self.connected(at);
-        }
-        if announce {
-            self.announce();
-        }
-        self.write(at);
-    }
-
-    /// Everything that is to be written is written at once.
-    fn write(&mut self, at: usize) {
-        for side in [Side::Upstream, Side::Downstream] {
-            let client = &mut self.clients[at];
-            let bytes = client.exchange.outbox(side).front();
-            let count = bytes.len();
-            if side == Side::Downstream {
-                client.received.extend_from_slice(bytes);
-            }
-            if count > 0 {
-                self.input(at, Input::Wrote(side, count));
+            self.look();
+            if announce {
+                self.worker.on_announced(self.now);
+            } else if !self.write() {
+                break;
             }
         }
     }
 
-    /// Wakes whoever is to be woken, and whoever is to be woken because of that.
-    pub(crate) fn deliver(&mut self) {
-        while let Some(waiter) = self.wakes.pop_front() {
-            let waits = |client: &Client| client.interest.woken == Some(waiter);
-            if let Some(at) = self.clients.iter().position(waits) {
-                self.input(at, Input::Woken);
+    /// A connection whose request let it go and that is open is kept.
+    fn find_kept(&mut self) {
+        for (id, connection) in &mut self.connections {
+            let is_open = self.worker.outbox((*id).into()).is_some();
+            let is_let_go = connection.user.is_some()
+                && self.worker.exchange_on((*id).into()) != connection.user;
+            if is_open && is_let_go {
+                connection.user = None;
+                self.idle.entry(connection.endpoint).or_default().push(*id);
             }
         }
     }
 
-    pub(crate) fn announce(&mut self) {
-        let told = self.worker.on_announced();
-        assert!(
-            told.close.is_empty(),
-            "there is no other worker to give one up for"
-        );
-        self.wakes.extend(told.wake);
-        if told.announce {
-            self.announce();
+    fn connects(&mut self, id: UpstreamId, address: &Address) {
+        let text = address.to_string();
+        let mut endpoints = self.cluster().endpoints.iter();
+        let at = endpoints.position(|endpoint| *endpoint.text == *text);
+        let connection = Connection {
+            endpoint: u32::try_from(at.expect("it is one of them")).expect("few"),
+            user: self.worker.exchange_on(id.into()),
+            made: false,
+        };
+        self.connections.insert(id, connection);
+    }
+
+    /// A kept connection that serves a request was taken.
+    fn find_taken(&mut self) {
+        for list in self.idle.values_mut() {
+            let user = |id: &UpstreamId| self.worker.exchange_on((*id).into());
+            let left = list.iter().take_while(|id| user(id).is_none()).count();
+            for id in list.split_off(left) {
+                let user = user(&id);
+                assert!(user.is_some(), "the one kept last is used first");
+                let connection = self.connections.get_mut(&id);
+                connection.expect("it is known").user = user;
+            }
         }
     }
 
-    pub(crate) fn sends(&mut self, at: usize, side: Side, bytes: &[u8]) {
-        let client = &mut self.clients[at];
-        let space = client.exchange.space(side, &mut self.worker);
+    fn closes(&mut self, id: UpstreamId) {
+        self.connections.remove(&id);
+        if let Some(list) = self.idle.values_mut().find(|list| list.contains(&id)) {
+            let first = list.remove(0);
+            assert_eq!(first, id, "the one kept longest is discarded first");
+        }
+    }
+
+    fn client(&mut self, id: ClientId) -> Option<&mut Client> {
+        self.clients.iter_mut().find(|client| client.id == id)
+    }
+
+    fn ends(&mut self, id: ExchangeId) {
+        let exchange = self.worker.ended(id).expect("its story can be read");
+        let record = exchange.record();
+        let mut clients = self.clients.iter_mut();
+        let client = clients.find(|client| Some(client.id) == exchange.client());
+        let client = client.expect("no rule here has a mirror");
+        client.tells(record);
+        client.end = Some(End {
+            status: record.status,
+            flags: record.flags().to_string(),
+            details: record.details.to_string(),
+            attempts: record.attempts.len(),
+            at: record.ended,
+        });
+    }
+
+    /// Looks at how far each client's request is.
+    fn look(&mut self) {
+        for (_, exchange) in self.worker.exchanges() {
+            assert_eq!(exchange.attempts_under_way(), 1, "no rule here hedges");
+            let mut clients = self.clients.iter_mut();
+            if let Some(client) = clients.find(|client| Some(client.id) == exchange.client()) {
+                client.tells(exchange.record());
+            }
+        }
+        for client in &mut self.clients {
+            let exchange = self.worker.exchange_on(client.id.into());
+            let mut all = self.connections.iter();
+            let own = all.find(|(id, connection)| {
+                exchange.is_some()
+                    && connection.user == exchange
+                    && self.worker.exchange_on((**id).into()) == exchange
+            });
+            client.connecting = own.is_some_and(|(_, connection)| !connection.made);
+            client.attached = own.is_some_and(|(_, connection)| connection.made);
+            client.waits = exchange.is_some() && own.is_none();
+        }
+    }
+
+    /// Something that is to be written is written.
+    fn write(&mut self) -> bool {
+        let clients = self.clients.iter().map(|client| client.id.into());
+        let upstreams = self.connections.keys().map(|id| (*id).into());
+        let mut pieces = clients
+            .chain(upstreams)
+            .filter_map(|id| Some((id, self.worker.outbox(id)?.front())));
+        let Some((id, bytes)) = pieces.find(|(_, bytes)| !bytes.is_empty()) else {
+            return false;
+        };
+        let bytes = bytes.to_vec();
+        if let ConnId::Client(id) = id
+            && let Some(client) = self.client(id)
+        {
+            client.received.extend_from_slice(&bytes);
+        }
+        self.worker
+            .handle_input(id, Input::Wrote(bytes.len()), self.now);
+        true
+    }
+
+    fn reads(&mut self, id: ConnId, bytes: &[u8]) {
+        let space = self.worker.space(id).expect("it is open");
         space.extend_from_slice(bytes);
-        self.input(at, Input::Read(side, bytes.len()));
+        self.input(id, Input::Read(bytes.len()));
+    }
+
+    /// A client sends something.
+    pub(crate) fn client_sends(&mut self, at: usize, bytes: &[u8]) {
+        self.reads(self.clients[at].id.into(), bytes);
+    }
+
+    /// The connection of a client's request to its endpoint.
+    fn upstream(&self, at: usize) -> UpstreamId {
+        let exchange = self.worker.exchange_on(self.clients[at].id.into());
+        let mut all = self.connections.iter();
+        let own = all.find(|(_, connection)| exchange.is_some() && connection.user == exchange);
+        *own.expect("it has one").0
+    }
+
+    /// The endpoint that a client's request is at sends something.
+    pub(crate) fn endpoint_sends(&mut self, at: usize, bytes: &[u8]) {
+        self.reads(self.upstream(at).into(), bytes);
     }
 
     pub(crate) fn connected(&mut self, at: usize) {
-        self.clients[at].connecting = false;
-        self.clients[at].attached = true;
-        self.input(at, Input::Connected);
+        let id = self.upstream(at);
+        self.connections.get_mut(&id).expect("it is known").made = true;
+        self.input(id.into(), Input::Connected(Facts::default()));
     }
 
     pub(crate) fn refused(&mut self, at: usize) {
-        self.clients[at].connecting = false;
-        self.input(at, Input::ConnectFailed(ConnectFault::Refused));
+        let id = self.upstream(at);
+        self.connections.remove(&id);
+        self.input(id.into(), Input::ConnectFailed(ConnectFault::Refused));
     }
 
     /// The endpoint closes.
     pub(crate) fn endpoint_closes(&mut self, at: usize) {
-        self.input(at, Input::Eof(Side::Upstream));
+        self.input(self.upstream(at).into(), Input::Eof);
     }
 
     /// The client goes away, and another one comes in its place.
     pub(crate) fn client_leaves(&mut self, at: usize) {
-        self.input(at, Input::Eof(Side::Downstream));
+        self.input(self.clients[at].id.into(), Input::Eof);
         assert!(self.clients[at].closed);
-        self.clients[at] = accept(&self.worker, self.now);
+        self.clients[at] = self.accept();
+        self.drain();
     }
 
     /// The peer of an idle connection closes it.
     pub(crate) fn idle_ends(&mut self, endpoint: u32, position: usize) {
         let list = self.idle.get_mut(&endpoint).expect("it has idle ones");
-        self.worker.forget(list.remove(position));
-        self.announce();
+        let id = list.remove(position);
+        self.input(id.into(), Input::Eof);
+        assert!(self.worker.outbox(id.into()).is_none(), "it is closed");
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use outrigger_core::cluster::Counted;
 use outrigger_core::compile::from_yaml;
-use outrigger_core::exchange::Side;
+use outrigger_core::entropy::Entropy;
 use outrigger_core::snapshot::Snapshot;
 use proptest::prelude::*;
 
@@ -128,8 +128,7 @@ impl Model {
         true
     }
 
-    /// Serves the line as far as it can be served. That is when a runtime comes to wake who is to be woken: whatever
-    /// happens before joins the line behind.
+    /// Serves the line as far as it can be served, after each thing that happened.
     fn serve(&mut self) {
         while let Some((client, endpoint)) = self.line.front().copied() {
             let is_idle = !self.idle(endpoint).is_empty();
@@ -235,7 +234,6 @@ enum Event {
     EndpointCloses,
     ClientLeaves,
     IdleEnds,
-    Wakes,
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
@@ -247,7 +245,6 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => Just(Event::EndpointCloses),
         1 => Just(Event::ClientLeaves),
         1 => Just(Event::IdleEnds),
-        6 => Just(Event::Wakes),
     ]
 }
 
@@ -261,20 +258,15 @@ fn step(house: &mut House, model: &mut Model, event: Event, choice: usize) {
     let connecting = |client| client == Client::Connecting;
     let busy = |client| client == Client::Busy;
     match event {
-        Event::Wakes => {
-            house.deliver();
-            model.serve();
-        }
         Event::Asks => {
             let free = |client| matches!(client, Client::Quiet | Client::Answered(..));
             let Some(at) = one_of(model, choice, free) else {
                 return;
             };
             house.clients[at].end = None;
-            house.entropy.0 += 1;
-            house.sends(at, Side::Downstream, POST);
-            let attempt = house.clients[at].record().attempts.last();
-            model.asks(at, attempt.expect("an endpoint was picked").endpoint);
+            house.client_sends(at, POST);
+            let endpoint = house.clients[at].endpoint;
+            model.asks(at, endpoint.expect("an endpoint was picked"));
         }
         Event::Connected => {
             let Some(at) = one_of(model, choice, connecting) else {
@@ -294,7 +286,7 @@ fn step(house: &mut House, model: &mut Model, event: Event, choice: usize) {
             let Some(at) = one_of(model, choice, busy) else {
                 return;
             };
-            house.sends(at, Side::Upstream, OK);
+            house.endpoint_sends(at, OK);
             model.answered(at);
         }
         Event::EndpointCloses => {
@@ -331,12 +323,7 @@ fn same(house: &House, model: &Model) -> Result<(), TestCaseError> {
     for (at, client) in house.clients.iter().enumerate() {
         let got = match &client.end {
             Some(end) => (Some((end.status, end.flags.as_str())), false, false, false),
-            None => (
-                None,
-                client.interest.woken.is_some(),
-                client.connecting,
-                client.attached,
-            ),
+            None => (None, client.waits, client.connecting, client.attached),
         };
         let want = match model.clients[at] {
             Client::Quiet => (None, false, false, false),
@@ -386,10 +373,11 @@ proptest! {
         events in prop::collection::vec((any_event(), any::<usize>()), 1..120),
     ) {
         let allowed = Allowed { connections, pending, requests };
-        let mut house = House::new(snapshot(allowed), CLIENTS);
+        let mut house = House::new(snapshot(allowed), CLIENTS, Entropy(7));
         let mut model = Model::new(allowed);
         for (event, choice) in events {
             step(&mut house, &mut model, event, choice);
+            model.serve();
             same(&house, &model)?;
         }
         (0..CLIENTS).for_each(|at| house.client_leaves(at));

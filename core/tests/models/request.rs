@@ -10,7 +10,6 @@ use std::sync::Arc;
 use outrigger_core::cluster::{Detector, Origin};
 use outrigger_core::compile::from_yaml;
 use outrigger_core::entropy::Entropy;
-use outrigger_core::exchange::{Input, Side};
 use outrigger_core::snapshot::{Action, Snapshot};
 use outrigger_core::time::{Duration, Instant};
 use proptest::prelude::*;
@@ -215,8 +214,7 @@ struct Life<'a> {
 
 impl<'a> Life<'a> {
     fn begin(settings: &'a Settings, attempts: &'a [Attempt]) -> Self {
-        let mut house = House::new(snapshot(settings), 1);
-        house.entropy = Entropy(settings.entropy);
+        let house = House::new(snapshot(settings), 1, Entropy(settings.entropy));
         let mut life = Self {
             settings,
             attempts,
@@ -232,7 +230,7 @@ impl<'a> Life<'a> {
             life.coming.push((settings.upload * MS, Coming::Upload));
             b"POST / HTTP/1.1\r\nHost: h.test\r\nContent-Length: 4\r\n\r\n"
         };
-        life.house.sends(0, Side::Downstream, head);
+        life.house.client_sends(0, head);
         life
     }
 
@@ -240,8 +238,8 @@ impl<'a> Life<'a> {
         while self.house.clients[0].end.is_none() {
             self.follow();
             self.coming.sort_by_key(|(at, _)| *at);
-            let timer = self.house.clients[0].interest.deadline;
-            let timer = timer.map(|(at, _)| at.as_nanos());
+            // Perhaps it is only a look, and nothing is due: that is nothing.
+            let timer = self.house.worker.next_deadline().map(Instant::as_nanos);
             let timer_first = self.settings.timer_first;
             let is_timer = match (self.coming.first(), timer) {
                 (Some((at, _)), Some(timer)) => timer < *at || (timer == *at && timer_first),
@@ -250,7 +248,7 @@ impl<'a> Life<'a> {
             if is_timer {
                 let at = timer.expect("somebody loses patience");
                 self.house.now = Instant::from_nanos(at);
-                self.house.input(0, Input::Deadline);
+                self.house.time();
             } else {
                 let (at, what) = self.coming.remove(0);
                 self.house.now = Instant::from_nanos(at);
@@ -263,7 +261,7 @@ impl<'a> Life<'a> {
     /// What the endpoint will do, because of what has happened.
     fn follow(&mut self) {
         let client = &self.house.clients[0];
-        let number = client.record().attempts.len();
+        let number = client.attempts;
         if !client.connecting && !client.attached {
             // What it would have done on a connection that is closed.
             self.coming.retain(|(_, what)| *what == Coming::Upload);
@@ -300,21 +298,21 @@ impl<'a> Life<'a> {
         match what {
             Coming::Upload => {
                 self.complete = true;
-                house.sends(0, Side::Downstream, b"body");
+                house.client_sends(0, b"body");
             }
             Coming::Connected => house.connected(0),
             Coming::Refused => house.refused(0),
-            Coming::Body => house.sends(0, Side::Upstream, b"body"),
+            Coming::Body => house.endpoint_sends(0, b"body"),
             Coming::End | Coming::Answer(Answers::Closes) => house.endpoint_closes(0),
             Coming::Answer(Answers::Whole { status, body }) => {
                 let rest = if body == 0 { "body" } else { "" };
                 if body > 0 {
                     self.coming.push((now + body * MS, Coming::Body));
                 }
-                house.sends(0, Side::Upstream, &head(status, rest));
+                house.endpoint_sends(0, &head(status, rest));
             }
             Coming::Answer(Answers::Breaks { status, after }) => {
-                house.sends(0, Side::Upstream, &head(status, "bo"));
+                house.endpoint_sends(0, &head(status, "bo"));
                 if after > 0 {
                     self.coming.push((now + after * MS, Coming::End));
                 } else if self.house.clients[0].attached {

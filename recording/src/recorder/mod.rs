@@ -11,7 +11,7 @@
 mod tap;
 mod writer;
 
-pub use tap::{Place, Tap, WorkerTurn};
+pub use tap::{Tap, WorkerTurn};
 
 use std::borrow::Cow;
 use std::fmt;
@@ -86,7 +86,6 @@ struct State {
     /// Bytes handed over, the header of the file among them.
     handed_over: u64,
     limit: u64,
-    connections: u64,
 }
 
 impl fmt::Debug for Recorder {
@@ -114,7 +113,6 @@ impl Recorder {
                 queue: Some(queue),
                 handed_over: HEADER.len() as u64,
                 limit,
-                connections: 0,
             }),
             thread: Mutex::default(),
             on_end: Box::new(on_end),
@@ -187,13 +185,6 @@ impl Turn<'_> {
         if length >= BLOCK {
             self.hand_over();
         }
-    }
-
-    /// A new number for a connection.
-    fn number(&mut self) -> u64 {
-        let number = self.state.connections;
-        self.state.connections += 1;
-        number
     }
 
     fn hand_over(&mut self) {

@@ -1,203 +1,117 @@
-//! One worker's end of a recording: what goes through its joint, as frames.
+//! One worker's end of a recording: what goes through its joint, as frames, and what its worker said meanwhile.
 
-use std::thread;
+use std::cell::RefCell;
+use std::collections::VecDeque;
 
-use outrigger_core::decision::Record;
-use outrigger_core::exchange::{Ambient, ConnectionId, Exchange, Input, Output, Peer};
+use outrigger_core::peer::ConnId;
 use outrigger_core::time::Instant;
-use outrigger_core::worker::{Announced, Worker};
+use outrigger_core::worker::{Input, Output, Worker};
 
 use super::{Recorder, Turn};
 use crate::frame::{Came, End, Frame};
 use crate::input_bytes::Bytes;
-use crate::said::put_output;
+use crate::said::take_output;
 
 /// Where a worker records.
 pub struct Tap {
     recorder: Recorder,
     worker: u32,
+    heard: RefCell<Heard>,
 }
 
-/// A connection in a recording.
+/// What a worker said within a turn.
 #[derive(Default)]
-pub struct Place {
-    number: u64,
-    /// What its exchange has said since its last input.
+struct Heard {
+    /// Not yet handed out.
+    outputs: VecDeque<Output>,
+    /// As it stands in a frame; only its memory is kept.
     said: Vec<u8>,
-}
-
-impl Place {
-    /// A place of its own, where a recording is under way.
-    pub fn of(tap: &Option<Tap>, number: impl FnOnce(&Tap) -> u64) -> Self {
-        Self {
-            number: tap.as_ref().map_or(0, number),
-            said: Vec::new(),
-        }
-    }
 }
 
 /// One worker's turn.
 pub struct WorkerTurn<'a> {
     turn: Turn<'a>,
-    worker: u32,
+    tap: &'a Tap,
 }
 
 impl Tap {
     /// The end of the worker of this position.
     #[must_use]
     pub fn new(recorder: Recorder, worker: usize) -> Self {
-        // There are never so many threads.
-        let worker = u32::try_from(worker).unwrap_or(u32::MAX);
-        Self { recorder, worker }
+        Self {
+            recorder,
+            // There are never so many threads.
+            worker: u32::try_from(worker).unwrap_or(u32::MAX),
+            heard: RefCell::default(),
+        }
     }
 
-    /// This worker's turn, for what concerns no single connection.
+    /// This worker's turn, while the recording is under way.
     pub fn turn(&self) -> Option<WorkerTurn<'_>> {
-        let worker = self.worker;
-        self.recorder.turn().map(|turn| WorkerTurn { turn, worker })
+        let turn = self.recorder.turn()?;
+        Some(WorkerTurn { turn, tap: self })
     }
 
-    /// A client connected. Returns the number of the connection.
-    #[must_use]
-    pub fn accepted(&self, peer: Peer, now: Instant) -> u64 {
-        let worker = self.worker;
-        self.begins(&Frame::Accepted { worker, peer, now })
-    }
-
-    /// A copy for a mirror went its own way. Returns its number.
-    #[must_use]
-    pub fn copied(&self, of: &Place) -> u64 {
-        self.begins(&Frame::Copied { of: of.number })
-    }
-
-    fn begins(&self, frame: &Frame<'_>) -> u64 {
-        self.recorder.turn().map_or(0, |mut turn| {
-            turn.put(frame);
-            turn.number()
-        })
-    }
-
-    /// Gives an exchange an input, in a turn of its own.
-    pub fn handle_input(
-        &self,
-        exchange: &mut Exchange,
-        place: &Place,
-        input: Input,
-        ambient: Ambient,
-        worker: &mut Worker,
-    ) {
-        let mut turn = self.recorder.turn();
-        if let Some(turn) = &mut turn {
-            let bytes = match input {
-                Input::Read(side, count) => {
-                    let bodies = match worker.settings().tells_bodies {
-                        true => exchange.bodies_read(side, count),
-                        false => Vec::new(),
-                    };
-                    let all = exchange.space(side, worker);
-                    // It has just read so many, and they are the last ones.
-                    Bytes::without(&all[all.len() - count..], &bodies)
-                }
-                Input::Wrote(side, count) => Bytes::of_written(exchange.outbox(side), count),
-                Input::Eof(_)
-                | Input::Broken(_)
-                | Input::WriteFailed(_)
-                | Input::Connected
-                | Input::ConnectFailed(_)
-                | Input::Stale
-                | Input::Woken
-                | Input::Deadline
-                | Input::Drain => Bytes::None,
-            };
-            turn.put(&Frame::Came(Came {
-                connection: place.number,
-                now: ambient.now,
-                entropy: ambient.entropy,
-                input,
-                bytes,
-            }));
-        }
-        exchange.handle_input(input, ambient, worker);
-    }
-
-    /// An exchange said something; everything it says to one input is one frame.
-    pub fn said(&self, output: &Output, record: &Record, place: &mut Place) {
-        put_output(output, record, &mut place.said);
-        if matches!(output, Output::Wait(_) | Output::Done) {
-            if let Some(mut turn) = self.recorder.turn() {
-                turn.put(&Frame::Said {
-                    connection: place.number,
-                    outputs: &place.said,
-                });
-            }
-            place.said.clear();
-        }
-    }
-
-    /// Drops what an exchange holds, in a turn of its own. `fresh` is left in its place.
-    pub fn left(&self, exchange: &mut Exchange, fresh: Exchange, place: &Place) {
-        let turn = self.recorder.turn();
-        *exchange = fresh;
-        let Some(mut turn) = turn else { return };
-        if thread::panicking() {
-            return turn.end(End::Panicked);
-        }
-        turn.put(&Frame::Left {
-            connection: place.number,
-        });
+    /// What the worker said in its turns and nobody has taken yet.
+    pub fn next_heard(&self) -> Option<Output> {
+        self.heard.borrow_mut().outputs.pop_front()
     }
 }
 
 impl WorkerTurn<'_> {
-    /// It uses a new snapshot, and closes these idle connections for that.
-    pub fn adopted(&mut self, now: Instant, closed: &[ConnectionId]) {
-        self.turn.put(&Frame::Adopted {
-            worker: self.worker,
+    /// Appends a frame, which is made for the position of the worker.
+    pub fn put(&mut self, frame: impl FnOnce(u32) -> Frame<'static>) {
+        self.turn.put(&frame(self.tap.worker));
+    }
+
+    /// Something happened on a connection of the worker, which is told next.
+    pub fn came(&mut self, connection: ConnId, input: Input, now: Instant, worker: &mut Worker) {
+        let bytes = match input {
+            Input::Read(count) => {
+                let bodies = match worker.settings().tells_bodies {
+                    true => worker.bodies_read(connection, count),
+                    false => Vec::new(),
+                };
+                let all = worker.space(connection);
+                // It has just read so many, and they are the last ones.
+                all.map_or(Bytes::None, |all| {
+                    Bytes::without(&all[all.len() - count..], &bodies)
+                })
+            }
+            Input::Wrote(count) => {
+                let outbox = worker.outbox(connection);
+                outbox.map_or(Bytes::None, |outbox| Bytes::of_written(outbox, count))
+            }
+            Input::Eof
+            | Input::Broken
+            | Input::WriteFailed
+            | Input::Connected(_)
+            | Input::ConnectFailed(_)
+            | Input::Drain => Bytes::None,
+        };
+        self.turn.put(&Frame::Came(Came {
+            worker: self.tap.worker,
+            connection,
             now,
-            closed: closed.to_vec(),
-        });
+            input,
+            bytes,
+        }));
     }
 
-    /// It has another calendar date.
-    pub fn date(&mut self, date: &[u8; 29]) {
-        self.turn.put(&Frame::Date {
-            worker: self.worker,
-            date: String::from_utf8_lossy(date),
-        });
+    /// Everything that the worker says now is one frame, and waits to be handed out.
+    pub fn said(&mut self, worker: &mut Worker) {
+        let Heard { outputs, said } = &mut *self.tap.heard.borrow_mut();
+        said.clear();
+        while let Some(output) = take_output(worker, said) {
+            outputs.push_back(output);
+        }
+        let worker = self.tap.worker;
+        let outputs = &said[..];
+        self.turn.put(&Frame::Said { worker, outputs });
     }
 
-    /// It drains.
-    pub fn draining(&mut self) {
-        let worker = self.worker;
-        self.turn.put(&Frame::Draining { worker });
-    }
-
-    /// It ended.
-    pub fn gone(&mut self) {
-        let worker = self.worker;
-        self.turn.put(&Frame::Gone { worker });
-    }
-
-    /// It looked at what it keeps for others.
-    pub fn announced(&mut self, told: &Announced) {
-        self.turn.put(&Frame::Announced {
-            worker: self.worker,
-            told: told.clone(),
-        });
-    }
-
-    /// These idle connections were idle for too long.
-    pub fn expired(&mut self, now: Instant, closed: &[ConnectionId]) {
-        self.turn.put(&Frame::Expired {
-            worker: self.worker,
-            now,
-            closed: closed.to_vec(),
-        });
-    }
-
-    /// An idle connection ended by itself.
-    pub fn forgot(&mut self, id: ConnectionId) {
-        let worker = self.worker;
-        self.turn.put(&Frame::Forgot { worker, id });
+    /// Core panicked: what follows cannot be repeated.
+    pub fn panicked(self) {
+        self.turn.end(End::Panicked);
     }
 }

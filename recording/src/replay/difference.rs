@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use outrigger_core::exchange::{Input, Side};
+use outrigger_core::peer::{ClientId, ConnId};
 use outrigger_core::time::Instant;
+use outrigger_core::worker::Input;
 
 use crate::decided::Difference;
 use crate::file::Fault;
@@ -23,7 +24,7 @@ pub enum Stop {
 pub struct Changed {
     /// Where in the file, in bytes.
     pub offset: u64,
-    /// On which connection, counted from 0; `None` when it concerns none.
+    /// On which client's connection, counted from 0; `None` when it concerns none, or is not known to.
     pub connection: Option<u64>,
     /// When, by the time of the run.
     pub at: Instant,
@@ -50,28 +51,19 @@ pub enum What {
     },
     /// What was said then cannot be read.
     Unreadable,
-    /// The bytes that went to a side.
-    Written {
-        /// To whom.
-        side: Side,
-        /// How many they were.
-        count: usize,
+    /// So many bytes that went to a connection.
+    Written(ConnId, usize),
+    /// What happened on a connection then is not waited for now.
+    NotAwaited(ConnId, Input),
+    /// A client got this name then.
+    Named {
+        /// That one.
+        recorded: ClientId,
+        /// The one that it gets now.
+        now: ClientId,
     },
-    /// What happened then is not waited for now.
-    NotAwaited(Input),
-    /// There was a copy for a mirror then, and there is none now.
-    NoCopy,
     /// The configuration compiles to other clusters or endpoints, or these took over other state.
     Snapshot,
-    /// What a worker said about connections that it keeps.
-    Worker {
-        /// When it `adopted` a snapshot, others `announced`, or time `expired`.
-        did: &'static str,
-        /// What it said then.
-        recorded: String,
-        /// What it says now.
-        now: String,
-    },
 }
 
 impl Stop {
@@ -122,7 +114,7 @@ impl fmt::Display for What {
                 let told = |saying: &Option<Saying>| match saying {
                     None => "nothing more".to_owned(),
                     Some(Saying::Output(output)) => format!("{output:?}"),
-                    Some(Saying::Ended(decided)) => {
+                    Some(Saying::Ended(_, decided)) => {
                         format!(
                             "a request ended, status {}: {}",
                             decided.status, decided.details
@@ -136,22 +128,29 @@ impl fmt::Display for What {
                 )
             }
             Self::Unreadable => f.write_str("what core said cannot be read"),
-            Self::Written { side, count } => {
-                write!(f, "other bytes go to {side:?}, {count} of them")
+            Self::Written(connection, count) => {
+                write!(f, "other bytes go to {}, {count} of them", end(*connection))
             }
-            Self::NotAwaited(input) => {
-                write!(f, "`{input:?}` happened, and nothing waits for it now")
-            }
-            Self::NoCopy => f.write_str("a copy for a mirror was made, and none is made now"),
+            Self::NotAwaited(connection, input) => write!(
+                f,
+                "`{input:?}` happened on a connection to {}, and nothing waits for it now",
+                end(*connection)
+            ),
+            Self::Named { recorded, now } => write!(
+                f,
+                "a client has another name\n  recorded {recorded:?}\n  now      {now:?}"
+            ),
             Self::Snapshot => f.write_str(
                 "the configuration compiles to other endpoints, or they took over other state",
             ),
-            Self::Worker { did, recorded, now } => {
-                write!(
-                    f,
-                    "a worker {did}, and says something else\n  recorded {recorded}\n  now      {now}"
-                )
-            }
         }
+    }
+}
+
+/// Who is at the other end.
+const fn end(connection: ConnId) -> &'static str {
+    match connection {
+        ConnId::Client(_) => "a client",
+        ConnId::Upstream(_) => "an endpoint",
     }
 }

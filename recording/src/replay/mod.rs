@@ -3,28 +3,26 @@
 //! One more driver of the same core: it has no sockets and no clock, because every input stands in the recording with its
 //! time and its random number. It stops at the first thing that is not as it was.
 
-mod connection;
 mod difference;
+mod driver;
+mod socket;
 
 pub use difference::{Changed, Stop, What};
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::io::Read;
 use std::sync::Arc;
 
 use outrigger_core::cluster::Registry;
 use outrigger_core::compile::compile;
 use outrigger_core::config::{MeshConfig, Source, load, load_mesh};
-use outrigger_core::exchange::Exchange;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::Instant;
-use outrigger_core::worker::{Worker, WorkerSettings};
+use outrigger_core::worker::WorkerSettings;
 
 use crate::file::Reader;
-use crate::frame::{Came, Configuration, End, File, Frame};
+use crate::frame::{Configuration, End, File, Frame};
 use crate::identity::identity;
-use connection::Connection;
+use driver::Driver;
 
 /// More workers than any machine has threads for.
 pub(crate) const MOST_WORKERS: usize = 4096;
@@ -46,7 +44,7 @@ pub struct Replayed {
     pub requests: u64,
     /// Copies for mirrors whose decision was compared.
     pub copies: u64,
-    /// Inputs of exchanges.
+    /// Inputs of connections.
     pub inputs: u64,
     /// Bytes of them.
     pub bytes: u64,
@@ -133,9 +131,7 @@ struct Run<C> {
     /// Compiled, and not yet published.
     compiled: Option<Arc<Snapshot>>,
     published: Option<Arc<Snapshot>>,
-    workers: Vec<Worker>,
-    connections: BTreeMap<u64, Connection>,
-    next: u64,
+    workers: Vec<Driver>,
     replayed: Replayed,
 }
 
@@ -146,8 +142,6 @@ impl<C: FnMut(&Configuration<'_>) -> Snapshot> Run<C> {
             compiled: None,
             published: None,
             workers: Vec::new(),
-            connections: BTreeMap::new(),
-            next: 0,
             replayed: Replayed::default(),
         }
     }
@@ -169,78 +163,61 @@ impl<C: FnMut(&Configuration<'_>) -> Snapshot> Run<C> {
                 };
                 self.published = Some(compiled);
             }
-            Frame::Adopted {
-                worker,
-                now,
-                closed,
-            } => {
+            Frame::Adopted { worker, now } => {
                 let Some(snapshot) = self.published.clone() else {
                     return Err(Stop::damaged(offset, "nothing was published"));
                 };
-                let adopted = self.worker(offset, worker)?.adopt(snapshot, now);
-                compare(offset, now, "adopted", &closed, &adopted)?;
+                let driver = self.worker(offset, worker)?;
+                driver.call(offset, now, |worker| worker.adopt(snapshot, now))?;
             }
             Frame::Date { worker, date } => {
-                let Ok(date) = date.as_bytes().try_into() else {
-                    return Err(Stop::damaged(offset, "a date has another length"));
-                };
-                self.worker(offset, worker)?.set_date(date);
+                let date = date.as_bytes().try_into();
+                let date = date.map_err(|_| Stop::damaged(offset, "a date has another length"))?;
+                self.worker(offset, worker)?.worker().set_date(date);
             }
-            Frame::Accepted { worker, peer, now } => {
-                let at = worker;
-                let worker = self.worker(offset, worker)?;
-                let exchange = Exchange::accept(peer, now, worker);
-                self.enter(at, exchange, now);
+            Frame::Accepted {
+                worker,
+                client,
+                peer,
+                entropy,
+                now,
+            } => {
+                let named = (client, self.replayed.connections);
+                let driver = self.worker(offset, worker)?;
+                driver.accept(offset, now, named, |w| w.accept(peer, entropy, now))?;
                 self.replayed.connections += 1;
             }
-            Frame::Copied { of } => {
-                let connection = self.connection(offset, of)?;
-                let (worker, now) = (connection.worker(), connection.now());
-                let Some(copy) = connection.take_copy() else {
-                    let what = What::NoCopy;
-                    return Err(Stop::changed(offset, of, now, what));
-                };
-                self.enter(worker, copy, now);
+            Frame::Came(came) => {
+                let driver = self.worker(offset, came.worker)?;
+                let bytes = driver.feed(offset, &came)?;
+                self.replayed.inputs += 1;
+                self.replayed.until = came.now;
+                self.replayed.bytes += bytes;
             }
-            Frame::Came(came) => self.input(offset, &came)?,
-            Frame::Said {
-                connection: number,
-                outputs,
-            } => {
-                let connection = self.connection(offset, number)?;
-                let ended = connection
-                    .compare(outputs)
-                    .map_err(|what| Stop::changed(offset, number, connection.now(), what))?;
-                match connection.is_copy() {
-                    true => self.replayed.copies += ended,
-                    false => self.replayed.requests += ended,
-                }
+            Frame::Time { worker, now } => {
+                let driver = self.worker(offset, worker)?;
+                driver.call(offset, now, |worker| worker.on_time(now))?;
+                self.replayed.until = now;
             }
-            Frame::Left { connection } => {
-                if self.connections.remove(&connection).is_none() {
-                    return Err(Stop::damaged(offset, "a connection left that is not there"));
-                }
+            Frame::Announced { worker, now } => {
+                let driver = self.worker(offset, worker)?;
+                driver.call(offset, now, |worker| worker.on_announced(now))?;
             }
-            Frame::Announced { worker, told } => {
-                let now = self.replayed.until;
-                let said = self.worker(offset, worker)?.on_announced();
-                compare(offset, now, "announced", &told, &said)?;
-            }
-            Frame::Expired {
+            Frame::Hurried {
                 worker,
+                inbound,
                 now,
-                closed,
             } => {
-                let expired = self.worker(offset, worker)?.expire(now);
-                compare(offset, now, "expired", &closed, &expired)?;
+                let driver = self.worker(offset, worker)?;
+                driver.call(offset, now, |worker| worker.hurry_copies(inbound, now))?;
             }
-            Frame::Forgot { worker, id } => self.worker(offset, worker)?.forget(id),
-            Frame::Draining { worker } => self.worker(offset, worker)?.drain(),
-            Frame::Gone { worker } => {
-                // Numbers stay as they are; a fresh worker keeps nothing.
-                let gone = self.worker(offset, worker)?;
-                *gone = Worker::new(Arc::clone(&gone.view().snapshot), *gone.settings(), 0);
+            Frame::Said { worker, outputs } => {
+                let ended = self.worker(offset, worker)?.compare(offset, outputs)?;
+                self.replayed.requests += ended.requests;
+                self.replayed.copies += ended.copies;
             }
+            Frame::Draining { worker } => self.worker(offset, worker)?.worker().drain(),
+            Frame::Gone { worker } => self.worker(offset, worker)?.end(),
             Frame::End(end) => self.replayed.end = Some(end),
         }
         Ok(())
@@ -267,26 +244,11 @@ impl<C: FnMut(&Configuration<'_>) -> Snapshot> Run<C> {
         }
         let seeds = seeds.iter();
         self.workers = seeds
-            .map(|seed| Worker::new(Arc::clone(&snapshot), settings, *seed))
+            .map(|seed| Driver::new(Arc::clone(&snapshot), settings, *seed))
             .collect();
         self.published = Some(snapshot);
         self.replayed.workers = self.workers.len();
         self.replayed.without_bodies = settings.tells_bodies;
-        Ok(())
-    }
-
-    fn input(&mut self, offset: u64, came: &Came<'_>) -> Result<(), Stop> {
-        let Some(connection) = self.connections.get_mut(&came.connection) else {
-            return Err(Stop::damaged(offset, "an input of no connection"));
-        };
-        let at = connection.worker();
-        // A connection is accepted by a worker that is there, and workers stay.
-        let Some(worker) = self.workers.get_mut(at as usize) else {
-            return Err(Stop::damaged(offset, "an input of no worker"));
-        };
-        self.replayed.inputs += 1;
-        self.replayed.until = came.now;
-        self.replayed.bytes += connection.feed(offset, came, worker)?;
         Ok(())
     }
 
@@ -297,20 +259,9 @@ impl<C: FnMut(&Configuration<'_>) -> Snapshot> Run<C> {
             .then(|| Stop::damaged(self.replayed.offset, "it ends before the run began"))
     }
 
-    fn enter(&mut self, worker: u32, exchange: Exchange, now: Instant) {
-        let connection = Connection::new(worker, exchange, now);
-        self.connections.insert(self.next, connection);
-        self.next += 1;
-    }
-
-    fn worker(&mut self, offset: u64, worker: u32) -> Result<&mut Worker, Stop> {
+    fn worker(&mut self, offset: u64, worker: u32) -> Result<&mut Driver, Stop> {
         let worker = self.workers.get_mut(worker as usize);
         worker.ok_or_else(|| Stop::damaged(offset, "there is no such worker"))
-    }
-
-    fn connection(&mut self, offset: u64, number: u64) -> Result<&mut Connection, Stop> {
-        let connection = self.connections.get_mut(&number);
-        connection.ok_or_else(|| Stop::damaged(offset, "there is no such connection"))
     }
 }
 
@@ -323,22 +274,4 @@ impl File<'_> {
             bytes: self.text,
         }
     }
-}
-
-fn compare<T: PartialEq + fmt::Debug>(
-    offset: u64,
-    now: Instant,
-    did: &'static str,
-    recorded: &T,
-    said: &T,
-) -> Result<(), Stop> {
-    if recorded == said {
-        return Ok(());
-    }
-    let what = What::Worker {
-        did,
-        recorded: format!("{recorded:?}"),
-        now: format!("{said:?}"),
-    };
-    Err(Stop::changed(offset, None, now, what))
 }

@@ -12,8 +12,10 @@ use crate::input_bytes::Bytes;
 
 /// A client's connection, as far as its requests go.
 pub(super) struct Client {
-    pub(super) worker: u32,
+    /// Counted from 0.
+    pub(super) number: u64,
     pub(super) peer: Peer,
+    entropy: Entropy,
     codec: Server,
     inbox: BytesMut,
     begun: u64,
@@ -22,10 +24,11 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(worker: u32, peer: Peer) -> Self {
+    pub(super) fn new(number: u64, peer: Peer, entropy: Entropy) -> Self {
         Self {
-            worker,
+            number,
             peer,
+            entropy,
             codec: Server::default(),
             inbox: BytesMut::new(),
             begun: 0,
@@ -44,10 +47,7 @@ impl Client {
 
     /// The next request whose head is whole, and its number from that of the connection. What a proxy refuses to read, and
     /// what follows it, is no request.
-    pub(super) fn next_request(
-        &mut self,
-        connection: Entropy,
-    ) -> Option<(RequestHead, Begins, Entropy)> {
+    pub(super) fn next_request(&mut self) -> Option<(RequestHead, Begins, Entropy)> {
         loop {
             match self.codec.body(&mut self.inbox) {
                 Ok(Part::Data(_) | Part::Trailers(_)) => {}
@@ -62,7 +62,7 @@ impl Client {
         let mut head = RequestHead::default();
         match self.codec.head(&mut self.inbox, &mut head) {
             Ok(begins) => begins.map(|begins| {
-                let entropy = connection.of_request(self.begun);
+                let entropy = self.entropy.of_request(self.begun);
                 self.begun += 1;
                 (head, begins, entropy)
             }),

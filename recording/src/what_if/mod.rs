@@ -14,14 +14,15 @@ use std::io::Read;
 use std::sync::Arc;
 
 use outrigger_core::cluster::Registry;
-use outrigger_core::exchange::{Input, Side};
+use outrigger_core::peer::{ClientId, ConnId};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::Instant;
-use outrigger_core::worker::Worker;
+use outrigger_core::worker::{Input, Output, Worker};
 
 use crate::file::{Fault, Reader};
 use crate::frame::{Came, Configuration, Frame};
 use crate::replay::{MOST_WORKERS, compile_again};
+use crate::said::{Said, Saying};
 use heads::Client;
 use would::{Request, Would};
 
@@ -112,8 +113,8 @@ struct Run<F> {
     compiled: Option<Arc<Snapshot>>,
     published: Option<Arc<Snapshot>>,
     workers: Vec<Worker>,
-    clients: BTreeMap<u64, Client>,
-    next: u64,
+    /// By their worker, and the names that it gave them.
+    clients: BTreeMap<(u32, ClientId), Client>,
     ways: BTreeMap<Key, (u64, Example)>,
     compared: Compared,
 }
@@ -128,7 +129,6 @@ impl<E, F: FnOnce(&Configuration<'_>) -> Result<Snapshot, E>> Run<F> {
             published: None,
             workers: Vec::new(),
             clients: BTreeMap::new(),
-            next: 0,
             ways: BTreeMap::new(),
             compared: Compared::default(),
         }
@@ -179,42 +179,54 @@ impl<E, F: FnOnce(&Configuration<'_>) -> Result<Snapshot, E>> Run<F> {
                 };
                 worker.adopt(Arc::clone(snapshot), now);
             }
-            Frame::Accepted { worker, peer, .. } => {
-                self.clients.insert(self.next, Client::new(worker, peer));
-                self.next += 1;
+            Frame::Accepted {
+                worker,
+                client,
+                peer,
+                entropy,
+                ..
+            } => {
+                let number = self.compared.connections;
+                let accepted = Client::new(number, peer, entropy);
+                self.clients.insert((worker, client), accepted);
                 self.compared.connections += 1;
             }
-            Frame::Copied { .. } => self.next += 1,
             Frame::Came(came) => self.input(offset, &came)?,
-            Frame::Left { connection } => {
-                self.clients.remove(&connection);
-            }
+            Frame::Said { worker, outputs } => self.forget_closed(worker, outputs),
+            Frame::Gone { worker } => self.clients.retain(|(of, _), _| *of != worker),
             Frame::Published => self.published.clone_from(&self.compiled),
             Frame::Date { .. }
-            | Frame::Said { .. }
+            | Frame::Time { .. }
             | Frame::Announced { .. }
-            | Frame::Expired { .. }
-            | Frame::Forgot { .. }
+            | Frame::Hurried { .. }
             | Frame::Draining { .. }
-            | Frame::Gone { .. }
             | Frame::End(_) => {}
         }
         Ok(())
     }
 
+    /// Clients whose connections a worker closed send nothing more.
+    fn forget_closed(&mut self, worker: u32, outputs: &[u8]) {
+        for saying in Said::read(outputs).flatten() {
+            if let Saying::Output(Output::Close(ConnId::Client(id)) | Output::Reset(id)) = saying {
+                self.clients.remove(&(worker, id));
+            }
+        }
+    }
+
     fn input(&mut self, offset: u64, came: &Came<'_>) -> Result<(), Stop<E>> {
-        let Input::Read(Side::Downstream, _) = came.input else {
+        let (Input::Read(_), ConnId::Client(id)) = (came.input, came.connection) else {
             return Ok(());
         };
-        let Some(client) = self.clients.get_mut(&came.connection) else {
+        let Some(client) = self.clients.get_mut(&(came.worker, id)) else {
             return Ok(());
         };
-        let recorded = self.workers.get(client.worker as usize);
+        let recorded = self.workers.get(came.worker as usize);
         let (Some(recorded), Some(otherwise)) = (recorded, &self.otherwise) else {
             return Err(damaged(offset, "there is no such worker"));
         };
         client.read(&came.bytes);
-        while let Some((head, begins, entropy)) = client.next_request(came.entropy) {
+        while let Some((head, begins, entropy)) = client.next_request() {
             let request = Request {
                 peer: &client.peer,
                 head: &head,
@@ -240,7 +252,7 @@ impl<E, F: FnOnce(&Configuration<'_>) -> Result<Snapshot, E>> Run<F> {
                 let (authority, path) = (text(&head.authority), text(&head.path));
                 let example = Example {
                     offset,
-                    connection: came.connection,
+                    connection: client.number,
                     at: came.now,
                     request: format!("{} {authority}{path}", head.method),
                     recorded: recorded.story,

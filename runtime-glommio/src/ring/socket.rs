@@ -190,15 +190,6 @@ impl Socket {
         self.has_arrived() || may_ask && self.incoming.is_ready()
     }
 
-    /// Nothing came that the ring would not have told of.
-    pub(super) fn will_tell(&self) -> bool {
-        match self.receive {
-            Receive::Armed => true,
-            Receive::Watched => !self.incoming.is_ready(),
-            Receive::Idle | Receive::Stopping => false,
-        }
-    }
-
     /// Something has come in, or the end, and nobody has read it.
     pub(super) fn has_arrived(&self) -> bool {
         !self.arrived.is_empty() || self.end.is_some()

@@ -63,10 +63,6 @@ impl outrigger_runtime::Stream for Stream {
         self.is_reset = true;
     }
 
-    fn is_quiet(&self) -> bool {
-        self.ring.driver.borrow_mut().is_quiet(self.number)
-    }
-
     fn has_unread(&self) -> bool {
         // What the kernel has received may not have been looked at.
         self.ring.turn(false);

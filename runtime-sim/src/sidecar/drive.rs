@@ -1,273 +1,169 @@
-//! The loop that every runtime is: perform what an exchange wants, find what is ready, hand it in.
+//! The loop that every runtime is: perform what the worker wants, find what is ready, hand it in.
 //!
-//! Where a real runtime leaves a choice to the kernel (which ready side comes first, how much one read or write moves)
-//! the seed makes it.
+//! Where a real runtime leaves a choice to the kernel (which ready connection comes first, how much one read or write
+//! moves) the seed makes it.
 
-use outrigger_core::exchange::{Ambient, Input, Output, Side};
+use std::mem;
 
-use super::{Running, Sidecar, Upstream};
-use crate::event::{Dialler, ExchangeId, Happening};
+use outrigger_core::peer::{ConnId, ExchangeId};
+use outrigger_core::worker::{Input, Output};
+use smallvec::SmallVec;
+
+use super::{Connection, Sidecar};
+use crate::event::{Dialler, Happening};
 use crate::fabric::Fabric;
 use crate::invariants;
+use crate::network::{End, Wire};
 
-/// More inputs than this without waiting mean that an exchange spins.
+/// More inputs than this without waiting mean that a worker spins.
 const MOST_INPUTS_A_ROUND: usize = 1_000_000;
 
-impl Sidecar {
-    /// Feeds what is ready until the exchange waits or is over.
-    pub(crate) fn advance(
-        &mut self,
-        number: u64,
-        first: Option<Input>,
-        fabric: &mut Fabric,
-    ) -> Result<(), String> {
-        self.is_touched = true;
-        let Some(mut running) = self.running.get_mut(number).and_then(Option::take) else {
-            return Ok(());
-        };
-        if !self.drive(number, &mut running, first, fabric)? {
-            self.running.remove(number);
-        } else if let Some(place) = self.running.get_mut(number) {
-            *place = Some(running);
-        }
-        if std::mem::take(&mut self.has_kept) {
-            self.plan_expiry(fabric);
-        }
-        Ok(())
-    }
+/// What can be done on a connection.
+#[derive(Clone, Copy, Debug)]
+enum Ready {
+    Read,
+    Write,
+}
 
-    /// `false` when the exchange is over.
-    fn drive(
-        &mut self,
-        number: u64,
-        running: &mut Running,
-        first: Option<Input>,
-        fabric: &mut Fabric,
-    ) -> Result<bool, String> {
-        let mut input = first;
+impl Sidecar {
+    /// Performs what the worker wants and feeds what is ready, until it waits.
+    pub(super) fn drive(&mut self, fabric: &mut Fabric) -> Result<(), String> {
+        self.is_touched = true;
         for _ in 0..MOST_INPUTS_A_ROUND {
-            if let Some(input) = input.take() {
-                let ambient = Ambient {
-                    now: fabric.now,
-                    entropy: running.entropy,
-                };
-                running
-                    .exchange
-                    .handle_input(input, ambient, &mut self.worker);
-            }
-            if !self.perform(number, running, fabric)? {
-                return Ok(false);
-            }
-            input = self.next_input(running, fabric);
-            if input.is_none() {
-                return Ok(true);
-            }
+            self.perform(fabric)?;
+            let Some((id, input)) = self.next_input(fabric) else {
+                self.plan(fabric);
+                return Ok(());
+            };
+            self.worker.handle_input(id, input, fabric.now);
         }
         Err(format!(
-            "exchange {number} took {MOST_INPUTS_A_ROUND} inputs in one moment"
+            "sidecar {} took {MOST_INPUTS_A_ROUND} inputs in one moment",
+            self.number
         ))
     }
 
-    /// Performs outputs up to the wait; `false` when the exchange is over.
-    fn perform(
-        &mut self,
-        number: u64,
-        running: &mut Running,
-        fabric: &mut Fabric,
-    ) -> Result<bool, String> {
-        let id = ExchangeId {
-            sidecar: self.number,
-            number,
+    /// Deadlines move with every byte: one look at a time is planned, at the next of them or before one that has moved on.
+    fn plan(&mut self, fabric: &mut Fabric) {
+        let Some(at) = self.worker.next_deadline() else {
+            return;
         };
-        loop {
-            match running.exchange.poll_output() {
-                Output::Connect(address) => {
-                    self.dials += 1;
-                    running.upstream = Upstream::Dialling(self.dials);
-                    fabric.dial(Dialler::Exchange(id, self.dials), address);
-                }
-                Output::Reuse(connection) => {
-                    let found = self.idle.remove(connection).and_then(|(wire, end)| {
-                        let sight = fabric.network.sight(wire, end);
-                        if sight.unread == 0 && !sight.eof && !sight.broken {
-                            fabric.own_exchange(wire, end, id);
-                            return Some((wire, end));
-                        }
-                        fabric.disown(wire, end);
-                        fabric.close(wire, end);
-                        None
-                    });
-                    (running.upstream, running.reuse) = match found {
-                        Some((wire, end)) => (Upstream::Open(wire, end), Some(Input::Connected)),
-                        None => (Upstream::None, Some(Input::Stale)),
-                    };
-                }
-                Output::Keep(connection) => {
-                    if let Upstream::Open(wire, end) = running.upstream {
-                        running.upstream = Upstream::None;
-                        fabric.own_idle(wire, end, self.number, connection);
-                        self.idle.insert(connection, (wire, end));
-                        self.has_kept = true;
-                    }
-                }
-                Output::SetAside => {
-                    if let Upstream::Open(wire, end) = running.upstream {
-                        running.upstream = Upstream::None;
-                        running.aside = Some((wire, end));
-                    }
-                }
-                Output::TakeBack => {
-                    if let Some((wire, end)) = running.aside.take() {
-                        running.upstream = Upstream::Open(wire, end);
-                    }
-                }
-                Output::Discard(connection) => self.close_idle(connection, fabric),
-                Output::Wake(waiter) if running.waits_as(waiter) => {
-                    running.is_woken = true;
-                    fabric.queue.push(fabric.now, Happening::Turn(id));
-                }
-                Output::Wake(waiter) => self.wake(waiter, fabric),
-                Output::Announce => fabric
-                    .queue
-                    .push(fabric.now, Happening::Announced(self.number)),
-                Output::Close(side) => running.close(side, fabric),
-                Output::Reset => {
-                    if let Some((wire, end)) = running.downstream.take() {
-                        fabric.disown(wire, end);
-                        fabric.reset(wire, end);
-                    }
-                }
-                Output::ShutdownWrite(side) => {
-                    if let Some((wire, end)) = running.wire(side) {
-                        fabric.shut(wire, end);
-                    }
-                }
-                Output::Mirror => {
-                    if let Some(copy) = running.exchange.take_mirror() {
-                        let entropy = running.entropy;
-                        let id = self.begin(copy, entropy, None);
-                        self.begin_copy(id.number, fabric)?;
-                        fabric.queue.push(fabric.now, Happening::Turn(id));
-                    }
-                }
-                Output::Ended => {
-                    let record = running.exchange.record();
-                    fabric.digest.record(record);
-                    (self.records)(record);
-                    invariants::judge(record)?;
-                }
-                Output::Wait(interest) => {
-                    if running.planned.is_some_and(|planned| planned <= fabric.now) {
-                        running.planned = None;
-                    }
-                    if let Some((at, _)) = interest.deadline {
-                        let at = at.max(fabric.now);
-                        // Deadlines of kept connections move on with each request: one look at a time is planned.
-                        if running.planned.is_none_or(|planned| at < planned) {
-                            running.planned = Some(at);
-                            fabric.queue.push(at, Happening::Deadline(id));
-                        }
-                    }
-                    if running.interest.woken != interest.woken {
-                        running.is_woken = false;
-                    }
-                    running.interest = interest;
-                    return Ok(true);
-                }
-                Output::Done => {
-                    running.close(Side::Downstream, fabric);
-                    running.close(Side::Upstream, fabric);
-                    running.close(Side::Aside, fabric);
-                    return Ok(false);
-                }
-            }
+        let at = at.max(fabric.now);
+        if self.planned.is_none_or(|planned| at < planned) {
+            self.planned = Some(at);
+            fabric.queue.push(at, Happening::Look(self.number));
         }
     }
 
-    /// Performs what a copy wants at first; it is driven in its own turn.
-    fn begin_copy(&mut self, number: u64, fabric: &mut Fabric) -> Result<(), String> {
-        let Some(mut copy) = self.running.get_mut(number).and_then(Option::take) else {
-            return Ok(());
-        };
-        if !self.perform(number, &mut copy, fabric)? {
-            self.running.remove(number);
-        } else if let Some(place) = self.running.get_mut(number) {
-            *place = Some(copy);
+    fn perform(&mut self, fabric: &mut Fabric) -> Result<(), String> {
+        while let Some(output) = self.worker.poll_output() {
+            match output {
+                Output::Connect(id, address) => {
+                    self.connections.insert(id.into(), Connection::default());
+                    fabric.dial(Dialler::Sidecar(self.number, id), address);
+                }
+                Output::Close(id) => self.close(id, fabric),
+                Output::Reset(id) => self.reset(id, fabric),
+                Output::ShutdownWrite(id) => {
+                    if let Some((wire, end)) = self.wire(id) {
+                        fabric.shut(wire, end);
+                    }
+                }
+                Output::Ended(id) => self.ended(id, fabric)?,
+                Output::Announce => fabric
+                    .queue
+                    .push(fabric.now, Happening::Announced(self.number)),
+                Output::Wait(id, interest) => {
+                    if let Some(connection) = self.connections.get_mut(id) {
+                        connection.interest = interest;
+                        self.look_at(id);
+                    }
+                }
+            }
         }
         Ok(())
     }
 
+    fn ended(&mut self, id: ExchangeId, fabric: &mut Fabric) -> Result<(), String> {
+        self.answered.forget(id);
+        let Some(exchange) = self.worker.ended(id) else {
+            return Err(format!("{id:?} ended without a story"));
+        };
+        let record = exchange.record();
+        fabric.digest.record(record);
+        (self.records)(record);
+        invariants::judge(record)
+    }
+
+    /// Something may be ready on a connection.
+    pub(super) fn look_at(&mut self, id: ConnId) {
+        if !self.noticed.contains(&id) {
+            self.noticed.push(id);
+        }
+    }
+
     /// One of the inputs that are ready, by the seed; its bytes are moved.
-    fn next_input(&mut self, running: &mut Running, fabric: &mut Fabric) -> Option<Input> {
-        if let Some(input) = running.reuse.take() {
-            return Some(input);
+    fn next_input(&mut self, fabric: &mut Fabric) -> Option<(ConnId, Input)> {
+        let mut ready = SmallVec::<[_; 8]>::new();
+        let mut noticed = mem::take(&mut self.noticed);
+        noticed.retain(|id| {
+            let before = ready.len();
+            ready.extend(self.ready(*id, fabric).into_iter().flatten());
+            ready.len() > before
+        });
+        self.noticed = noticed;
+        if ready.is_empty() {
+            return None;
         }
-        if std::mem::take(&mut running.drain) {
-            return Some(Input::Drain);
+        let (id, wire, end, what) = ready[fabric.dice.below(ready.len() as u64) as usize];
+        if fabric.network.sight(wire, end).broken {
+            return Some((id, Input::Broken));
         }
-        let interest = running.interest;
-        if std::mem::take(&mut running.is_woken) && interest.woken.is_some() {
-            return Some(Input::Woken);
-        }
-        if interest.deadline.is_some_and(|(at, _)| at <= fabric.now) {
-            return Some(Input::Deadline);
-        }
-        let mut ready: [Option<(Side, bool)>; 6] = [None; 6];
-        let mut count = 0;
-        for (side, read, write) in [
-            (
-                Side::Downstream,
-                interest.read_downstream,
-                interest.write_downstream,
-            ),
-            (
-                Side::Upstream,
-                interest.read_upstream,
-                interest.write_upstream,
-            ),
-            (Side::Aside, interest.read_aside, interest.write_aside),
-        ] {
-            let Some((wire, end)) = running.wire(side) else {
-                continue;
-            };
-            let sight = fabric.network.sight(wire, end);
-            if read && (sight.unread > 0 || sight.eof || sight.broken) {
-                ready[count] = Some((side, true));
-                count += 1;
-            }
-            if write && !running.exchange.outbox(side).is_empty() {
-                if sight.broken || fabric.room(wire, end) > 0 {
-                    ready[count] = Some((side, false));
-                    count += 1;
-                } else {
-                    fabric.network.await_room(wire, end);
-                }
-            }
-        }
-        let (side, reads) = ready[fabric.dice.below(count as u64) as usize]?;
-        let (wire, end) = running.wire(side)?;
+        let input = match what {
+            Ready::Read => self.read(id, wire, end, fabric),
+            Ready::Write => self.write(id, wire, end, fabric),
+        };
+        Some((id, input?))
+    }
+
+    /// What is waited for on a connection and can be done.
+    fn ready(&self, id: ConnId, fabric: &mut Fabric) -> [Option<(ConnId, Wire, End, Ready)>; 2] {
+        let found = self.connections.get(id);
+        let Some((connection, (wire, end))) = found.and_then(|c| Some((c, c.wire?))) else {
+            return [None; 2];
+        };
         let sight = fabric.network.sight(wire, end);
-        if sight.broken {
-            return Some(Input::Broken(side));
+        let reads = connection.interest.read && (sight.unread > 0 || sight.eof || sight.broken);
+        let writes = connection.interest.write && (sight.broken || fabric.room(wire, end) > 0);
+        if connection.interest.write && !writes {
+            fabric.network.await_room(wire, end);
         }
-        if !reads {
-            let outbox = running.exchange.outbox(side);
-            let front = outbox.front();
-            let most = front.len().min(fabric.room(wire, end));
-            let count = if fabric.dice.coin() {
-                most
-            } else {
-                fabric.dice.between(1, most as u64) as usize
-            };
-            fabric.send(wire, end, &front[..count]);
-            return Some(Input::Wrote(side, count));
-        }
+        [
+            reads.then_some((id, wire, end, Ready::Read)),
+            writes.then_some((id, wire, end, Ready::Write)),
+        ]
+    }
+
+    fn read(&mut self, id: ConnId, wire: Wire, end: End, fabric: &mut Fabric) -> Option<Input> {
+        let sight = fabric.network.sight(wire, end);
         if sight.unread == 0 {
-            return Some(Input::Eof(side));
+            return Some(Input::Eof);
         }
-        let space = running.exchange.space(side, &mut self.worker);
+        let space = self.worker.space(id)?;
         let most = (space.capacity() - space.len()).min(sight.unread);
         let put = |bytes: &[u8]| space.extend_from_slice(bytes);
-        Some(Input::Read(side, fabric.read(wire, end, most, put)))
+        Some(Input::Read(fabric.read(wire, end, most, put)))
+    }
+
+    fn write(&self, id: ConnId, wire: Wire, end: End, fabric: &mut Fabric) -> Option<Input> {
+        let front = self.worker.outbox(id)?.front();
+        let most = front.len().min(fabric.room(wire, end));
+        let count = if fabric.dice.coin() {
+            most
+        } else {
+            fabric.dice.between(1, most as u64) as usize
+        };
+        fabric.send(wire, end, &front[..count]);
+        Some(Input::Wrote(count))
     }
 }

@@ -1,7 +1,7 @@
 //! How connections come about: who arrives, dials, is met, and comes back.
 
-use outrigger_core::exchange::ConnectFault;
 use outrigger_core::snapshot::Address;
+use outrigger_core::worker::ConnectFault;
 
 use super::{Simulation, Target};
 use crate::event::{Dialler, Happening, PeerId};
@@ -42,10 +42,10 @@ impl Simulation {
     pub(super) fn meet(&mut self, dialler: Dialler, address: &Address) -> Result<(), String> {
         let text = address.to_string();
         let beside = match dialler {
-            Dialler::Exchange(id, _) if !self.beside.is_empty() => {
-                self.beside.get_mut(&(id.sidecar, text.clone()))
+            Dialler::Sidecar(sidecar, _) if !self.beside.is_empty() => {
+                self.beside.get_mut(&(sidecar, text.clone()))
             }
-            Dialler::Exchange(..) | Dialler::Peer(_) => None,
+            Dialler::Sidecar(..) | Dialler::Peer(_) => None,
         };
         let accept = match beside.or_else(|| self.targets.get_mut(&text)) {
             None => Err(ConnectFault::Refused),
@@ -93,9 +93,7 @@ impl Simulation {
         };
         let (number, listener) = (id.0, *listener);
         let sidecar = &mut self.sidecars[number];
-        let exchange = sidecar.accept((wire, end), listener, &mut self.fabric);
-        self.fabric.own_exchange(wire, end, exchange);
-        sidecar.advance(exchange.number, None, &mut self.fabric)
+        sidecar.accept((wire, end), listener, &mut self.fabric)
     }
 
     pub(super) fn dialled(
@@ -117,17 +115,8 @@ impl Simulation {
                 self.tell(id, Event::Opened)?;
                 self.notice(wire, end)
             }
-            Dialler::Exchange(id, attempt) => {
-                if let Ok((wire, end)) = result {
-                    self.fabric.own_exchange(wire, end, id);
-                }
-                let sidecar = &mut self.sidecars[id.sidecar];
-                let wanted = sidecar.dialled(id.number, attempt, result, &mut self.fabric)?;
-                if let (false, Ok((wire, end))) = (wanted, result) {
-                    self.fabric.disown(wire, end);
-                    self.fabric.close(wire, end);
-                }
-                Ok(())
+            Dialler::Sidecar(sidecar, id) => {
+                self.sidecars[sidecar].dialled(id, result, &mut self.fabric)
             }
         }
     }

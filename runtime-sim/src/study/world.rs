@@ -12,7 +12,7 @@ use outrigger_core::config::Mark;
 use outrigger_core::config::code::Code;
 use outrigger_core::config::{Finding, MeshConfig, Resources, Severity, Source, lint, load};
 use outrigger_core::entropy::mix;
-use outrigger_core::exchange::ListenerKind;
+use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
 

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use outrigger_core::decision::{MirrorFate, Mirrored, Record, ResponseFlag};
-use outrigger_core::exchange::ListenerKind;
 use outrigger_core::message::Known;
+use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::{PerMillion, Snapshot};
 use outrigger_core::time::{Duration, Instant};
 use outrigger_core::worker::WorkerSettings;
@@ -191,7 +191,7 @@ pub(crate) fn play(seed: u64) -> Result<Played, String> {
     for _ in 0..dice.below(3) {
         sim.run(Instant::ZERO + ms(dice.below(20_000)))?;
         let next = compile(&topology.rules(dice))?;
-        sim.adopt(sidecar, Arc::clone(&next));
+        sim.adopt(sidecar, Arc::clone(&next))?;
         snapshots.push(next);
         records.borrow_mut().played.reloads += 1;
     }

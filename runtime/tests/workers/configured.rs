@@ -10,7 +10,7 @@ use outrigger_core::cluster::Registry;
 use outrigger_core::compile::{self, Workload, compile};
 use outrigger_core::config::mesh::MeshConfig;
 use outrigger_core::config::{Source, load};
-use outrigger_core::exchange::ListenerKind;
+use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
 use outrigger_runtime::{AccessLog, Config, Format, Listen, Running};

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outrigger_core::exchange::ListenerKind;
+use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::{Settings, Snapshot, UnknownHosts};
 use outrigger_core::worker::WorkerSettings;
 use outrigger_runtime::{Config, Listen, Running};

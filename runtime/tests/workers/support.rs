@@ -15,7 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use outrigger_core::cluster::{HostKey, Registry};
-use outrigger_core::exchange::ListenerKind;
+use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::{
     Action, Address, Cluster, ClusterId, Condition, Destination, DestinationCluster, Endpoint,
     Forward, HeaderOps, Limits, Rule, Snapshot, VirtualHost, VirtualHostId,

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use outrigger_core::decision::Record;
 use outrigger_core::decision::access_log::{self, Surroundings};
-use outrigger_core::exchange::ListenerKind;
+use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
 use outrigger_recording::Recorder;

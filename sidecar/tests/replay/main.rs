@@ -59,7 +59,7 @@ fn sent(file: &Path) -> usize {
             return false;
         };
         for saying in Said::read(outputs) {
-            if let Some(Saying::Ended(decided)) = saying {
+            if let Some(Saying::Ended(_, decided)) = saying {
                 let mirrors = decided.mirrors.iter();
                 copies += mirrors.filter(|m| m.fate == MirrorFate::Sent).count();
             }
@@ -81,7 +81,7 @@ fn an_altered_decision_is_found_where_it_stands() {
         };
         let mut said: Vec<_> = Said::read(outputs).map(Option::unwrap).collect();
         let decided = said.iter_mut().find_map(|saying| match saying {
-            Saying::Ended(decided) => Some(decided),
+            Saying::Ended(_, decided) => Some(decided),
             Saying::Output(_) => None,
         });
         let Some(decided) = decided else { return false };

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::task::Turn;
+use super::task::{Turn, Waits};
 use super::{State, Whom, World};
 
 /// An end of a connection.
@@ -35,22 +35,22 @@ struct Seen {
     /// It has read the end of the other's bytes.
     has_ended: bool,
     /// Waits for bytes, or for the end.
-    reader: Option<Turn>,
+    reader: Option<Waits>,
     /// Waits for the system to take bytes, which it is about to do.
-    writer: Option<Turn>,
+    writer: Option<Waits>,
     /// Waits for room.
     blocked: Option<Whom>,
 }
 
 impl Wire {
     /// Somebody waits for what is about to happen.
-    pub(super) fn is_moving(&self, is_current: impl Fn(Turn) -> bool) -> bool {
+    pub(super) fn is_moving(&self, still_waits: impl Fn(&Waits) -> bool) -> bool {
         let [dialled, accepted] = &self.ends;
         let moves = |one: &Seen, other: &Seen| {
             let ends = (other.is_shut || other.is_closed) && !one.has_ended;
             let comes = other.written > one.read && !one.has_ended || ends;
-            let waits = |turn: Option<Turn>| turn.is_some_and(&is_current);
-            !one.is_closed && (comes && waits(one.reader) || waits(one.writer))
+            let waits = |who: &Option<Waits>| who.as_ref().is_some_and(&still_waits);
+            !one.is_closed && (comes && waits(&one.reader) || waits(&one.writer))
         };
         let unmet = self.unmet.is_some() && !dialled.is_closed;
         unmet || moves(dialled, accepted) || moves(accepted, dialled)
@@ -194,6 +194,16 @@ impl Line {
     /// The task being polled waits for the system to take bytes.
     pub(crate) fn waits_to_write(&self) {
         self.change(|own, _| own.writer = Turn::current());
+    }
+
+    /// Who waits for something to read, if anybody does.
+    pub(crate) fn set_reader(&self, reader: Option<Waits>) {
+        self.change(|own, _| own.reader = reader);
+    }
+
+    /// Who waits for the system to take bytes, if anybody does.
+    pub(crate) fn set_writer(&self, writer: Option<Waits>) {
+        self.change(|own, _| own.writer = writer);
     }
 
     /// How many bytes may be written now; if none, somebody is to be woken when there are.

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -21,8 +22,41 @@ pub(crate) struct Turn {
 
 impl Turn {
     /// That of the task being polled on this thread.
-    pub(super) fn current() -> Option<Self> {
-        TURN.get()
+    pub(super) fn current() -> Option<Waits> {
+        TURN.get().map(Waits::Task)
+    }
+}
+
+/// Who waits for what is about to happen.
+#[derive(Clone, Debug)]
+pub(crate) enum Waits {
+    /// A task, in what it said in this turn.
+    Task(Turn),
+    /// Whoever has this waker, until it has been woken.
+    Waker(Arc<Ring>),
+}
+
+/// A waker of which it is known whether it has been woken.
+#[derive(Debug)]
+pub(crate) struct Ring {
+    waker: Waker,
+    has_rung: AtomicBool,
+}
+
+impl Ring {
+    pub(crate) fn around(waker: &Waker) -> Arc<Self> {
+        Arc::new(Self {
+            waker: waker.clone(),
+            has_rung: AtomicBool::new(false),
+        })
+    }
+}
+
+impl Wake for Ring {
+    fn wake(self: Arc<Self>) {
+        // Whom it wakes is busy before it waits no more.
+        self.waker.wake_by_ref();
+        self.has_rung.store(true, Ordering::Release);
     }
 }
 
@@ -36,10 +70,15 @@ pub(super) struct Entry {
 }
 
 impl State {
-    /// Whether a task has not been polled again since this turn.
-    pub(super) fn is_current(&self, turn: Turn) -> bool {
-        let entry = self.tasks.get(&turn.task);
-        entry.is_some_and(|entry| entry.polls == turn.polls)
+    /// Whether somebody still waits: a task has not been polled again since, and a waker has not been woken.
+    pub(super) fn still_waits(&self, who: &Waits) -> bool {
+        match who {
+            Waits::Task(turn) => {
+                let entry = self.tasks.get(&turn.task);
+                entry.is_some_and(|entry| entry.polls == turn.polls)
+            }
+            Waits::Waker(ring) => !ring.has_rung.load(Ordering::Acquire),
+        }
     }
 
     fn wake_task(&mut self, number: u64) {

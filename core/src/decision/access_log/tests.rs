@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::decision::Details;
+use crate::local::{Local, WorkerSettings};
 use crate::message::RequestHead;
 use crate::snapshot::Snapshot;
 use crate::time::Instant;
-use crate::worker::{Worker, WorkerSettings};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ const AROUND: Surroundings = Surroundings {
 };
 
 fn record(fields: &[(&str, &[u8])]) -> Record {
-    let worker = Worker::new(Arc::new(Snapshot::default()), WorkerSettings::default(), 1);
+    let worker = Local::new(Arc::new(Snapshot::default()), WorkerSettings::default(), 1);
     let mut request = RequestHead {
         authority: b"reviews:9080".to_vec(),
         path: b"/a?b".to_vec(),

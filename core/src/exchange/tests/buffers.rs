@@ -2,12 +2,17 @@
 
 use super::*;
 
-/// Room in the blocks that a connection has of its own.
+/// Room in the blocks that the connections have of their own.
 fn room(d: &Driver) -> usize {
-    let Exchange { down, up, .. } = &d.exchange;
-    let (down, up) = (&down.connection, &up.connection);
-    let blocks = [&down.outbox, &up.outbox].map(|outbox| usize::from(outbox.has_block()));
-    down.inbox.capacity() + up.inbox.capacity() + blocks.iter().sum::<usize>() * 32 * 1024
+    let (_, sockets) = d.worker.parts();
+    let clients = sockets.clients.values();
+    let clients = clients.map(|c| (c.connection.inbox.capacity(), &c.connection.outbox));
+    let upstreams = sockets.upstreams.values();
+    let upstreams = upstreams.map(|u| (u.connection.inbox.capacity(), &u.connection.outbox));
+    clients
+        .chain(upstreams)
+        .map(|(inbox, outbox)| inbox + usize::from(outbox.has_block()) * 32 * 1024)
+        .sum()
 }
 
 #[test]
@@ -24,10 +29,10 @@ fn half_a_head_waits_in_little_memory() {
             d.sends(Side::Downstream, first);
             assert!(room(&d) <= 2 * length, "{} for {length}", room(&d));
             for byte in second.chunks(1) {
-                assert!(!d.interest.connect);
+                assert!(!d.is_connecting());
                 d.sends(Side::Downstream, byte);
             }
-            d.input(Input::Connected);
+            d.connects();
             let sent = d.receives(Side::Upstream);
             assert!(sent.starts_with(head.split_once('\n').unwrap().0), "{sent}");
             d.sends(Side::Upstream, OK);
@@ -41,7 +46,7 @@ fn half_a_head_waits_in_little_memory() {
 fn who_waits_for_an_endpoint_holds_no_memory() {
     let mut d = Driver::new();
     d.sends(Side::Downstream, GET);
-    d.input(Input::Connected);
+    d.connects();
     d.receives(Side::Upstream);
     assert_eq!(room(&d), 0, "no response yet");
     let mut d = Driver::new();
@@ -49,7 +54,7 @@ fn who_waits_for_an_endpoint_holds_no_memory() {
         Side::Downstream,
         b"POST /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: 5\r\n\r\nhello",
     );
-    d.input(Input::Connected);
+    d.connects();
     d.receives(Side::Upstream);
     assert_eq!(
         room(&d),
@@ -58,7 +63,7 @@ fn who_waits_for_an_endpoint_holds_no_memory() {
     );
     let mut d = Driver::new();
     d.sends(Side::Downstream, GET);
-    d.input(Input::Connected);
+    d.connects();
     d.receives(Side::Upstream);
     d.sends(
         Side::Upstream,
@@ -82,8 +87,9 @@ fn a_read_that_finds_nothing_leaves_nothing() {
             d.sends(Side::Downstream, b"GET / HT");
         }
         let before = room(&d);
-        d.exchange.space(Side::Downstream, &mut d.worker);
-        d.exchange.leave_space(&mut d.worker);
+        let client = d.name(Side::Downstream).unwrap();
+        assert!(d.worker.space(client).is_some());
+        d.worker.leave_space(client);
         assert_eq!(room(&d), before);
     }
 }

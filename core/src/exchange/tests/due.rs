@@ -6,7 +6,6 @@ use crate::cluster::{Bucket, BucketSize, ClusterState, RetryBudget, RetryLimit};
 use crate::entropy::Draw;
 use crate::policy::slow_start;
 use crate::snapshot::{Cluster, WarmUp};
-use crate::time::Duration;
 
 /// In microseconds. Half a millisecond and one and a half are refused where Istio wants whole milliseconds.
 const LENGTHS: [u64; 6] = [500, 1000, 1500, 300_000, 1_000_000, 2_500_000];
@@ -50,18 +49,17 @@ spec: {{host: h.test, trafficPolicy: {{{fields}}}}}
 }
 
 fn set(change: impl Fn(&mut WorkerSettings)) -> Option<Driver> {
-    let mut d = Driver::new();
     let mut settings = WorkerSettings::default();
     change(&mut settings);
-    d.worker = Worker::new(d.worker.view().snapshot.clone(), settings, 1);
-    d.exchange = Exchange::accept(*d.exchange.peer(), BEGIN, &d.worker);
-    d.drain();
+    let mut d = Driver::crowd(snapshot(SERVICE), settings, 1, 0);
+    d.now = BEGIN;
+    d.accept();
     Some(d)
 }
 
 /// A time that an exchange waits for, how it is set, and what makes it begin.
 struct Timed {
-    timer: Timer,
+    timer: Whose,
     set: fn(Duration) -> Option<Driver>,
     begin: fn(&mut Driver),
 }
@@ -72,18 +70,18 @@ fn asks(d: &mut Driver) {
 
 fn connects(d: &mut Driver) {
     asks(d);
-    d.input(Input::Connected);
+    d.connects();
     d.receives(Side::Upstream);
 }
 
 const TIMED: [Timed; 9] = [
     Timed {
-        timer: Timer::Route,
+        timer: Whose::Request(Timer::Route),
         set: |length| rule("", &format!("timeout: {},", written(length))),
         begin: connects,
     },
     Timed {
-        timer: Timer::PerTry,
+        timer: Whose::Request(Timer::PerTry),
         set: |length| {
             let length = written(length);
             rule(
@@ -94,7 +92,7 @@ const TIMED: [Timed; 9] = [
         begin: connects,
     },
     Timed {
-        timer: Timer::Fault,
+        timer: Whose::Request(Timer::Fault),
         set: |length| {
             let delay = format!(
                 "fixedDelay: {}, percentage: {{value: 100}}",
@@ -105,7 +103,7 @@ const TIMED: [Timed; 9] = [
         begin: asks,
     },
     Timed {
-        timer: Timer::StreamIdle,
+        timer: Whose::Request(Timer::StreamIdle),
         set: |length| {
             rule(
                 &format!("outrigger.dev/idle-timeout: {}", written(length)),
@@ -115,12 +113,12 @@ const TIMED: [Timed; 9] = [
         begin: connects,
     },
     Timed {
-        timer: Timer::StreamIdle,
+        timer: Whose::Request(Timer::StreamIdle),
         set: |length| set(|settings| settings.stream_idle_timeout = Some(length)),
         begin: connects,
     },
     Timed {
-        timer: Timer::Connect,
+        timer: Whose::Request(Timer::Connect),
         set: |length| {
             policy(&format!(
                 "connectionPool: {{tcp: {{connectTimeout: {}}}}}",
@@ -130,17 +128,17 @@ const TIMED: [Timed; 9] = [
         begin: asks,
     },
     Timed {
-        timer: Timer::RequestHead,
+        timer: Whose::Head,
         set: |length| set(|settings| settings.request_head_timeout = Some(length)),
         begin: |d| d.sends(Side::Downstream, b"GET"),
     },
     Timed {
-        timer: Timer::Idle,
+        timer: Whose::Rest,
         set: |length| set(|settings| settings.idle_timeout = Some(length)),
         begin: |_| {},
     },
     Timed {
-        timer: Timer::Linger,
+        timer: Whose::Linger,
         set: |length| set(|settings| settings.linger = length),
         begin: |d| {
             d.sends(Side::Downstream, b"nonsense\r\n\r\nmore");
@@ -162,19 +160,15 @@ fn a_timer_is_due_at_its_end_and_not_a_nanosecond_before() {
             d.now = BEGIN;
             begin(&mut d);
             let due = BEGIN + length;
-            assert_eq!(d.interest.deadline, Some((due, timer)), "{case}");
+            assert_eq!(d.due(), Some((due, timer)), "{case}");
             d.now = Instant::from_nanos(due.as_nanos() - 1);
             d.outputs();
-            d.input(Input::Deadline);
-            assert_eq!(d.interest.deadline, Some((due, timer)), "{case}, too early");
+            d.time();
+            assert_eq!(d.due(), Some((due, timer)), "{case}, too early");
             assert_eq!(d.outputs(), [], "{case}, too early");
             d.now = due;
-            d.input(Input::Deadline);
-            let is_over = d.seen.contains(&Output::Done);
-            assert!(
-                is_over || d.interest.deadline != Some((due, timer)),
-                "{case}"
-            );
+            d.time();
+            assert!(d.is_gone() || d.due() != Some((due, timer)), "{case}");
         }
     }
 }
@@ -202,7 +196,7 @@ fn is_passed_over(d: Option<Driver>, at: Instant) -> Option<bool> {
     d.outputs();
     d.now = at;
     asks(&mut d);
-    Some(matches!(d.outputs()[..], [Output::Connect(_)]))
+    Some(matches!(d.outputs()[..], [Said::Connect(_)]))
 }
 
 /// Whether an endpoint that was ejected at the beginning, at the first sweep, is back.
@@ -341,8 +335,8 @@ fn a_back_off_ends_at_the_nanosecond_that_was_drawn() {
         };
         d.now = BEGIN;
         asks(&mut d);
-        d.input(Input::ConnectFailed(ConnectFault::Refused));
-        let (due, timer) = d.interest.deadline.expect("it backs off");
+        d.fails(ConnectFault::Refused);
+        let (due, timer) = d.deadline().expect("it backs off");
         let entropy = Entropy(7).of_request(0);
         let drawn = entropy.draw(Draw::Backoff, 1) % u64::try_from(length.as_nanos()).unwrap();
         assert_eq!(
@@ -351,13 +345,10 @@ fn a_back_off_ends_at_the_nanosecond_that_was_drawn() {
         );
         d.outputs();
         d.now = Instant::from_nanos(due.as_nanos() - 1);
-        d.input(Input::Deadline);
+        d.time();
         assert_eq!(d.outputs(), [], "{length:?}");
         d.now = due;
-        d.input(Input::Deadline);
-        assert!(
-            matches!(d.outputs()[..], [Output::Connect(_)]),
-            "{length:?}"
-        );
+        d.time();
+        assert!(matches!(d.outputs()[..], [Said::Connect(_)]), "{length:?}");
     }
 }

@@ -11,29 +11,29 @@ fn a_cut_response_never_looks_whole() {
     let lasting: &[u8] = b"HTTP/1.1 200 OK\r\n\r\nhello";
     let cases = [
         // A client of HTTP/1.0 gets no chunks: the end of its connection is the end of the body.
-        ("1.0", chunked, Input::Eof(Side::Upstream), true),
-        ("1.0", chunked, Input::Broken(Side::Upstream), true),
-        ("1.0", lasting, Input::Broken(Side::Upstream), true),
-        ("1.0", sized, Input::Eof(Side::Upstream), false),
+        ("1.0", chunked, Input::Eof, true),
+        ("1.0", chunked, Input::Broken, true),
+        ("1.0", lasting, Input::Broken, true),
+        ("1.0", sized, Input::Eof, false),
         // One of HTTP/1.1 misses the last chunk, or the rest of the length.
-        ("1.1", chunked, Input::Eof(Side::Upstream), false),
-        ("1.1", lasting, Input::Broken(Side::Upstream), false),
-        ("1.1", sized, Input::Eof(Side::Upstream), false),
+        ("1.1", chunked, Input::Eof, false),
+        ("1.1", lasting, Input::Broken, false),
+        ("1.1", sized, Input::Eof, false),
     ];
     for (version, response, end, is_reset) in cases {
         let mut d = Driver::new();
         let request = format!("GET /a HTTP/{version}\r\nHost: h.test\r\n\r\n");
         d.round(request.as_bytes(), response);
-        d.input(end);
+        d.input(Side::Upstream, end);
         assert!(!d.receives(Side::Downstream).contains("0\r\n\r\n"));
         let outputs = d.outputs();
         let case = format!("{version} {end:?} {}", response.escape_ascii());
         assert_eq!(
-            outputs.contains(&Output::Reset),
+            outputs.contains(&Said::Reset),
             is_reset,
             "{case}: {outputs:?}"
         );
-        assert!(outputs.contains(&Output::Done), "{case}: {outputs:?}");
+        assert!(d.is_gone(), "{case}: {outputs:?}");
     }
 }
 
@@ -42,14 +42,14 @@ fn the_routes_timeout_does_not_wait_for_a_connection() {
     let mut d = Driver::with(with_rule("timeout: 1s"));
     d.sends(Side::Downstream, POST);
     let due = Instant::from_millis(1000);
-    assert_eq!(d.interest.deadline, Some((due, Timer::Route)));
+    assert_eq!(d.deadline(), Some((due, Timer::Route)));
     d.now = due;
-    d.input(Input::Deadline);
+    d.time();
     assert!(
         d.receives(Side::Downstream)
             .starts_with("HTTP/1.1 504 Gateway Timeout\r\n")
     );
-    assert!(d.outputs().contains(&Output::Close(Side::Upstream)));
+    assert!(d.outputs().contains(&Said::Close(Side::Upstream)));
 }
 
 #[test]
@@ -59,13 +59,14 @@ fn a_body_that_came_before_its_connection_is_sent_once() {
     for byte in POST[POST.len() - 3..].chunks(1) {
         d.sends(Side::Downstream, byte);
     }
-    d.input(Input::Connected);
+    d.connects();
     let upstream = d.receives(Side::Upstream);
     assert!(upstream.ends_with("\r\n\r\nabc"), "{upstream}");
     d.sends(Side::Upstream, OK);
     assert!(d.receives(Side::Downstream).starts_with("HTTP/1.1 200"));
-    assert_eq!(d.exchange.record().bytes_received, 3);
-    assert!(d.outputs().contains(&Output::Keep(ConnectionId(0))));
+    assert_eq!(d.record().bytes_received, 3);
+    assert_eq!(d.worker.idle_connections(), 1);
+    assert!(!d.outputs().contains(&Said::Close(Side::Upstream)));
 }
 
 #[test]
@@ -79,7 +80,7 @@ fn an_early_answer_does_not_swallow_a_body_that_waited_for_its_connection() {
     for _ in 0..length / 10_000 {
         d.sends(Side::Downstream, &[b'x'; 10_000]);
     }
-    d.input(Input::Connected);
+    d.connects();
     d.sends(
         Side::Upstream,
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no",
@@ -91,7 +92,8 @@ fn an_early_answer_does_not_swallow_a_body_that_waited_for_its_connection() {
     assert_eq!(body, length);
     d.sends(Side::Upstream, b"k");
     assert!(d.receives(Side::Downstream).ends_with("\r\n\r\nok"));
-    assert!(d.outputs().contains(&Output::Keep(ConnectionId(0))));
+    assert_eq!(d.worker.idle_connections(), 1);
+    assert!(!d.outputs().contains(&Said::Close(Side::Upstream)));
 }
 
 #[test]
@@ -103,12 +105,12 @@ fn a_long_body_waits_for_its_connection_without_being_lost() {
         format!("POST /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: {length}\r\n\r\n").as_bytes(),
     );
     let mut sent = 0;
-    while d.interest.read_downstream {
+    while d.reads(Side::Downstream) {
         d.sends(Side::Downstream, &[b'x'; 10_000]);
         sent += 10_000;
         assert!(sent < length, "reading never stops");
     }
-    d.input(Input::Connected);
+    d.connects();
     let mut upstream = d.receives(Side::Upstream);
     while sent < length {
         d.sends(Side::Downstream, &[b'x'; 10_000]);
@@ -135,12 +137,12 @@ fn the_end_of_one_side_of_a_tunnel_comes_behind_its_last_bytes() {
         );
         d.sends(ends, b"the tail");
         d.outputs();
-        d.input(Input::Eof(ends));
+        d.input(ends, Input::Eof);
         assert_eq!(d.outputs(), [], "{ends:?}: the tail is not written");
-        d.input(Input::Wrote(other, 4));
+        d.input(other, Input::Wrote(4));
         assert_eq!(d.outputs(), [], "{ends:?}: half of it is not written");
         assert_eq!(d.receives(other), "tail");
-        assert_eq!(d.outputs(), [Output::ShutdownWrite(other)], "{ends:?}");
+        assert_eq!(d.outputs(), [Said::ShutdownWrite(other)], "{ends:?}");
     }
 }
 
@@ -170,24 +172,21 @@ fn who_is_refused_in_the_middle_of_a_body_is_read_until_the_response_has_left() 
     };
     let chunked = "POST /a HTTP/1.1\r\nHost: h.test\r\nTransfer-Encoding: chunked\r\n\r\n";
     for (body, status) in [("8\r\nabcdefgh", "413"), ("z\r\n", "400")] {
-        let mut d = Driver::new();
-        d.worker = Worker::new(d.worker.view().snapshot.clone(), settings, 1);
-        d.exchange = Exchange::accept(*d.exchange.peer(), Instant::ZERO, &d.worker);
-        d.drain();
+        let mut d = Driver::set(snapshot(SERVICE), settings);
         d.sends(Side::Downstream, chunked.as_bytes());
-        d.input(Input::Connected);
+        d.connects();
         d.receives(Side::Upstream);
         d.sends(Side::Downstream, body.as_bytes());
         let client = d.receives(Side::Downstream);
         let line = format!("HTTP/1.1 {status} ");
         assert!(client.starts_with(&line), "{client}");
         let outputs = d.outputs();
-        let end = [Output::Ended, Output::ShutdownWrite(Side::Downstream)];
+        let end = [Said::Ended, Said::ShutdownWrite(Side::Downstream)];
         assert!(outputs.ends_with(&end), "{status}: {outputs:?}");
-        assert!(d.interest.read_downstream, "{status}");
+        assert!(d.reads(Side::Downstream), "{status}");
         d.sends(Side::Downstream, b"more of it");
         assert_eq!(d.outputs(), [], "{status}");
-        d.input(Input::Eof(Side::Downstream));
-        assert!(d.outputs().contains(&Output::Done), "{status}");
+        d.input(Side::Downstream, Input::Eof);
+        assert_eq!(d.outputs(), [Said::Close(Side::Downstream)], "{status}");
     }
 }

@@ -33,27 +33,21 @@ spec: {{host: h.test, trafficPolicy: {{loadBalancer: {{simple: ROUND_ROBIN}}{mor
     )))
 }
 
-fn wait_for(d: &mut Driver, timer: Timer) {
-    let (at, waits_for) = d.interest.deadline.expect("a timer is set");
-    assert_eq!(waits_for, timer);
-    d.now = at;
-    d.input(Input::Deadline);
-}
-
 /// A request whose first attempt has taken too long, and whose second one has just been sent.
 fn two_under_way(d: &mut Driver) -> (String, String) {
     d.sends(Side::Downstream, GET);
-    d.input(Input::Connected);
+    d.connects();
     let first = d.receives(Side::Upstream);
-    wait_for(d, Timer::PerTry);
-    wait_for(d, Timer::Backoff);
-    d.input(Input::Connected);
+    d.wait_for(Timer::PerTry);
+    d.wait_for(Timer::Backoff);
+    d.connects();
     let second = d.receives(Side::Upstream);
     assert!(matches!(
         d.outputs()[..],
-        [Output::Connect(_), Output::SetAside, Output::Connect(_)]
+        [Said::Connect(_), Said::Connect(_)]
     ));
-    assert!(d.interest.read_aside && d.interest.read_upstream);
+    assert_ne!(d.name(Side::Aside), d.name(Side::Upstream), "both are open");
+    assert!(d.reads(Side::Aside) && d.reads(Side::Upstream));
     (first, second)
 }
 
@@ -64,14 +58,14 @@ fn answers(d: &mut Driver, side: Side, status: &str) {
 
 /// How the attempts ended, and what followed the first one's time.
 fn ends(d: &Driver) -> Vec<AttemptEnd> {
-    let record = d.exchange.record();
+    let record = d.record();
     record.attempts.iter().map(|a| a.end).collect()
 }
 
 /// The endpoint of an attempt.
 fn host(d: &Driver, attempt: usize) -> Arc<crate::cluster::HostState> {
     let snapshot = &d.worker.view().snapshot;
-    let endpoint = d.exchange.record().attempts[attempt].endpoint as usize;
+    let endpoint = d.record().attempts[attempt].endpoint as usize;
     snapshot.clusters[0].endpoints[endpoint].state.clone()
 }
 
@@ -88,16 +82,10 @@ fn the_newer_one_wins() {
     answers(&mut d, Side::Upstream, "200 OK");
     assert!(d.receives(Side::Downstream).ends_with("body"));
     let outputs = d.outputs();
-    assert_eq!(
-        outputs,
-        [
-            Output::Close(Side::Aside),
-            Output::Keep(ConnectionId(0)),
-            Output::Ended
-        ]
-    );
+    assert_eq!(outputs, [Said::Close(Side::Aside), Said::Ended]);
+    assert_eq!(d.worker.idle_connections(), 1);
     assert_eq!(ends(&d), [AttemptEnd::Overtaken, AttemptEnd::Response(200)]);
-    let record = d.exchange.record();
+    let record = d.record();
     assert_eq!(record.attempt(), record.attempts.last());
     assert!(matches!(
         record.attempts[0].followed,
@@ -120,20 +108,20 @@ fn the_newer_one_wins() {
 fn the_older_one_wins_and_takes_its_place_back() {
     let mut d = hedging("attempts: 2", "");
     two_under_way(&mut d);
+    let older = d.name(Side::Aside);
     d.sends(
         Side::Aside,
         b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nbody",
     );
-    assert_eq!(
-        d.outputs(),
-        [Output::Close(Side::Upstream), Output::TakeBack]
-    );
-    assert!(!d.interest.read_aside && d.interest.read_upstream);
+    assert_eq!(d.outputs(), [Said::Close(Side::Upstream)]);
+    assert_eq!(d.name(Side::Upstream), older);
+    assert!(!d.reads(Side::Aside) && d.reads(Side::Upstream));
     d.sends(Side::Upstream, b"more");
     assert!(d.receives(Side::Downstream).ends_with("bodymore"));
-    assert_eq!(d.outputs(), [Output::Keep(ConnectionId(0)), Output::Ended]);
+    assert_eq!(d.outputs(), [Said::Ended]);
+    assert_eq!(d.worker.idle_connections(), 1);
     assert_eq!(ends(&d), [AttemptEnd::Response(200), AttemptEnd::Overtaken]);
-    let record = d.exchange.record();
+    let record = d.record();
     assert_eq!(record.attempt(), record.attempts.first());
     assert_eq!(
         (host(&d, 0).connections(), host(&d, 1).connections()),
@@ -141,7 +129,7 @@ fn the_older_one_wins_and_takes_its_place_back() {
     );
     let (_, client) = {
         d.sends(Side::Downstream, GET);
-        d.input(Input::Connected);
+        d.connects();
         d.receives(Side::Upstream);
         answers(&mut d, Side::Upstream, "201 Created");
         ((), d.receives(Side::Downstream))
@@ -150,7 +138,7 @@ fn the_older_one_wins_and_takes_its_place_back() {
         client.starts_with("HTTP/1.1 201 "),
         "the next request is its own"
     );
-    assert_eq!(d.exchange.record().attempts.len(), 1);
+    assert_eq!(d.record().attempts.len(), 1);
 }
 
 #[test]
@@ -158,18 +146,21 @@ fn the_older_one_may_answer_while_the_newer_one_waits_or_connects() {
     for connecting in [false, true] {
         let mut d = hedging("attempts: 2", "");
         d.sends(Side::Downstream, GET);
-        d.input(Input::Connected);
+        d.connects();
         d.receives(Side::Upstream);
-        wait_for(&mut d, Timer::PerTry);
+        d.wait_for(Timer::PerTry);
         if connecting {
-            wait_for(&mut d, Timer::Backoff);
+            d.wait_for(Timer::Backoff);
         }
         d.outputs();
+        let older = d.name(Side::Aside).expect("it is there");
         answers(&mut d, Side::Aside, "200 OK");
         let outputs = d.outputs();
-        let given_up = outputs.contains(&Output::Close(Side::Upstream));
+        let given_up = outputs.contains(&Said::Close(Side::Upstream));
         assert_eq!(given_up, connecting, "{outputs:?}");
-        assert!(outputs.contains(&Output::TakeBack));
+        assert!(!outputs.contains(&Said::Close(Side::Aside)));
+        assert_eq!(d.worker.idle_connections(), 1);
+        assert!(d.worker.outbox(older).is_some(), "the older one is kept");
         assert!(d.receives(Side::Downstream).ends_with("body"));
         let attempts = if connecting { 2 } else { 1 };
         assert_eq!(ends(&d).len(), attempts);
@@ -183,7 +174,7 @@ fn a_bad_response_is_dropped_while_the_other_may_do_better() {
     let mut d = hedging("attempts: 1, retryOn: 5xx", "");
     two_under_way(&mut d);
     answers(&mut d, Side::Aside, "503 Service Unavailable");
-    assert_eq!(d.outputs(), [Output::Close(Side::Aside)]);
+    assert_eq!(d.outputs(), [Said::Close(Side::Aside)]);
     assert_eq!(d.receives(Side::Downstream), "");
     answers(&mut d, Side::Upstream, "200 OK");
     assert!(d.receives(Side::Downstream).starts_with("HTTP/1.1 200 "));
@@ -194,11 +185,11 @@ fn a_bad_response_is_dropped_while_the_other_may_do_better() {
 
     let mut d = hedging("attempts: 1, retryOn: 5xx", "");
     two_under_way(&mut d);
+    let older = d.name(Side::Aside);
     answers(&mut d, Side::Upstream, "503 Service Unavailable");
-    assert_eq!(
-        d.outputs(),
-        [Output::Keep(ConnectionId(0)), Output::TakeBack]
-    );
+    assert_eq!(d.outputs(), []);
+    assert_eq!(d.worker.idle_connections(), 1, "the newer one is kept");
+    assert_eq!(d.name(Side::Upstream), older);
     assert_eq!(d.receives(Side::Downstream), "");
     answers(&mut d, Side::Upstream, "200 OK");
     assert!(d.receives(Side::Downstream).starts_with("HTTP/1.1 200 "));
@@ -206,7 +197,7 @@ fn a_bad_response_is_dropped_while_the_other_may_do_better() {
         ends(&d),
         [AttemptEnd::Response(200), AttemptEnd::Response(503)]
     );
-    assert_eq!(d.exchange.record().flags().to_string(), "URX");
+    assert_eq!(d.record().flags().to_string(), "URX");
 }
 
 #[test]
@@ -220,7 +211,7 @@ fn the_last_bad_response_is_passed_on() {
             d.receives(Side::Downstream).starts_with("HTTP/1.1 502 "),
             "{first:?}"
         );
-        assert!(d.outputs().contains(&Output::Ended));
+        assert!(d.outputs().contains(&Said::Ended));
     }
 }
 
@@ -238,13 +229,13 @@ fn a_newer_one_that_fails_is_retried_as_the_policy_says() {
     let mut d = hedging("attempts: 2, retryOn: 5xx", "");
     two_under_way(&mut d);
     answers(&mut d, Side::Upstream, "503 Service Unavailable");
-    wait_for(&mut d, Timer::Backoff);
-    d.input(Input::Connected);
+    d.wait_for(Timer::Backoff);
+    d.connects();
     assert!(
         d.receives(Side::Upstream)
             .contains("x-envoy-attempt-count: 3\r\n")
     );
-    assert!(d.interest.read_aside);
+    assert!(d.reads(Side::Aside));
     answers(&mut d, Side::Aside, "200 OK");
     assert!(d.receives(Side::Downstream).starts_with("HTTP/1.1 200 "));
     let want = [
@@ -258,28 +249,28 @@ fn a_newer_one_that_fails_is_retried_as_the_policy_says() {
 #[test]
 fn connections_that_end_are_no_answer_while_there_is_another() {
     for first in [Side::Aside, Side::Upstream] {
-        for input in [Input::Eof(first), Input::Broken(first)] {
+        for input in [Input::Eof, Input::Broken] {
             let mut d = hedging("attempts: 1, retryOn: connect-failure", "");
             two_under_way(&mut d);
-            d.input(input);
+            d.input(first, input);
             assert_eq!(d.receives(Side::Downstream), "", "{input:?}");
-            assert!(!d.interest.read_aside);
+            assert!(!d.reads(Side::Aside));
             answers(&mut d, Side::Upstream, "200 OK");
             assert!(
                 d.receives(Side::Downstream).starts_with("HTTP/1.1 200 "),
                 "{input:?}"
             );
-            assert_eq!(d.exchange.record().flags().to_string(), "-");
+            assert_eq!(d.record().flags().to_string(), "-");
 
             let mut d = hedging("attempts: 1, retryOn: connect-failure", "");
             two_under_way(&mut d);
-            d.input(input);
-            d.input(Input::Eof(Side::Upstream));
+            d.input(first, input);
+            d.input(Side::Upstream, Input::Eof);
             assert!(
                 d.receives(Side::Downstream).starts_with("HTTP/1.1 503 "),
                 "{input:?}"
             );
-            assert_eq!(d.exchange.record().flags().to_string(), "UC");
+            assert_eq!(d.record().flags().to_string(), "UC");
         }
     }
 }
@@ -288,9 +279,10 @@ fn connections_that_end_are_no_answer_while_there_is_another() {
 fn the_end_of_a_connection_may_be_the_end_of_its_response() {
     let mut d = hedging("attempts: 1", "");
     two_under_way(&mut d);
-    let space = d.exchange.space(Side::Aside, &mut d.worker);
+    let aside = d.name(Side::Aside).unwrap();
+    let space = d.worker.space(aside).unwrap();
     space.extend_from_slice(b"HTTP/1.1 200 OK\r\n\r\nall of it");
-    d.input(Input::Eof(Side::Aside));
+    d.input(Side::Aside, Input::Eof);
     let client = d.receives(Side::Downstream);
     assert!(
         client.contains("all of it") && client.ends_with("0\r\n\r\n"),
@@ -302,11 +294,11 @@ fn the_end_of_a_connection_may_be_the_end_of_its_response() {
 fn there_are_two_at_a_time_and_no_more() {
     let mut d = hedging("attempts: 5", "");
     two_under_way(&mut d);
-    wait_for(&mut d, Timer::PerTry);
-    assert!(matches!(d.interest.deadline, Some((_, Timer::Route))));
-    assert_eq!(d.exchange.record().retries, 1);
+    d.wait_for(Timer::PerTry);
+    assert!(matches!(d.deadline(), Some((_, Timer::Route))));
+    assert_eq!(d.record().retries, 1);
     // The older one fails, and the newer one has had its time; there is no other.
-    d.input(Input::Eof(Side::Aside));
+    d.input(Side::Aside, Input::Eof);
     answers(&mut d, Side::Upstream, "200 OK");
     assert!(d.receives(Side::Downstream).starts_with("HTTP/1.1 200 "));
 }
@@ -315,29 +307,29 @@ fn there_are_two_at_a_time_and_no_more() {
 fn without_retries_left_an_attempt_just_goes_on() {
     let mut d = hedging("attempts: 1, retryOn: connect-failure", "");
     d.sends(Side::Downstream, GET);
-    d.input(Input::ConnectFailed(ConnectFault::Refused));
-    wait_for(&mut d, Timer::Backoff);
-    d.input(Input::Connected);
+    d.fails(ConnectFault::Refused);
+    d.wait_for(Timer::Backoff);
+    d.connects();
     d.receives(Side::Upstream);
-    wait_for(&mut d, Timer::PerTry);
-    assert!(matches!(d.interest.deadline, Some((_, Timer::Route))));
+    d.wait_for(Timer::PerTry);
+    assert!(matches!(d.deadline(), Some((_, Timer::Route))));
     answers(&mut d, Side::Upstream, "200 OK");
     assert!(d.receives(Side::Downstream).starts_with("HTTP/1.1 200 "));
-    assert_eq!(d.exchange.record().flags().to_string(), "URX");
+    assert_eq!(d.record().flags().to_string(), "URX");
 }
 
 #[test]
 fn the_whole_requests_time_ends_both() {
     let mut d = hedging("attempts: 1", "");
     two_under_way(&mut d);
-    wait_for(&mut d, Timer::PerTry);
-    wait_for(&mut d, Timer::Route);
+    d.wait_for(Timer::PerTry);
+    d.wait_for(Timer::Route);
     assert!(d.receives(Side::Downstream).starts_with("HTTP/1.1 504 "));
     let outputs = d.outputs();
     for side in [Side::Aside, Side::Upstream] {
-        assert!(outputs.contains(&Output::Close(side)), "{outputs:?}");
+        assert!(outputs.contains(&Said::Close(side)), "{outputs:?}");
     }
-    assert_eq!(d.exchange.record().flags().to_string(), "UT");
+    assert_eq!(d.record().flags().to_string(), "UT");
     assert!(ends(&d).iter().all(|end| *end != AttemptEnd::Open));
     for at in 0..2 {
         let host = host(&d, at);
@@ -352,7 +344,7 @@ fn the_whole_requests_time_ends_both() {
 fn a_client_that_leaves_ends_both() {
     let mut d = hedging("attempts: 1", "");
     two_under_way(&mut d);
-    d.input(Input::Eof(Side::Downstream));
+    d.input(Side::Downstream, Input::Eof);
     assert_eq!(ends(&d), [AttemptEnd::Cancelled; 2]);
     for at in 0..2 {
         assert_eq!((host(&d, at).active(), host(&d, at).connections()), (0, 0));
@@ -366,14 +358,16 @@ fn a_newer_one_that_no_endpoint_takes_leaves_the_older_one_alone() {
         ", connectionPool: {http: {http2MaxRequests: 1}}",
     );
     d.sends(Side::Downstream, GET);
-    d.input(Input::Connected);
+    d.connects();
     d.receives(Side::Upstream);
-    wait_for(&mut d, Timer::PerTry);
-    wait_for(&mut d, Timer::Backoff);
-    assert!(d.outputs().ends_with(&[Output::TakeBack]));
+    d.wait_for(Timer::PerTry);
+    let older = d.name(Side::Aside);
+    d.wait_for(Timer::Backoff);
+    assert!(!d.outputs().contains(&Said::Close(Side::Aside)));
+    assert!(d.name(Side::Aside).is_none() && d.name(Side::Upstream) == older);
     answers(&mut d, Side::Upstream, "200 OK");
     assert!(d.receives(Side::Downstream).starts_with("HTTP/1.1 200 "));
-    assert_eq!(d.exchange.record().details.to_string(), "via_upstream");
+    assert_eq!(d.record().details.to_string(), "via_upstream");
 }
 
 #[test]
@@ -385,16 +379,16 @@ fn a_slow_endpoint_is_told_off_once() {
     let mut slow = None;
     for _ in 0..2 {
         d.sends(Side::Downstream, GET);
-        d.input(Input::Connected);
+        d.connects();
         d.receives(Side::Upstream);
         // It is the same one's turn each time.
-        wait_for(&mut d, Timer::PerTry);
+        d.wait_for(Timer::PerTry);
         let first = slow.get_or_insert_with(|| host(&d, 0));
         assert!(Arc::ptr_eq(first, &host(&d, 0)));
         answers(&mut d, Side::Aside, "200 OK");
         d.receives(Side::Downstream);
         d.sends(Side::Downstream, GET);
-        d.input(Input::Connected);
+        d.connects();
         d.receives(Side::Upstream);
         answers(&mut d, Side::Upstream, "200 OK");
         d.receives(Side::Downstream);
@@ -410,13 +404,13 @@ fn a_conversation_is_not_begun_with_a_second_endpoint() {
     for (request, is_hedged) in [(GET, true), (upgrade, false)] {
         let mut d = hedging("attempts: 1", "");
         d.sends(Side::Downstream, request);
-        d.input(Input::Connected);
+        d.connects();
         d.receives(Side::Upstream);
         d.outputs();
-        wait_for(&mut d, Timer::PerTry);
+        d.wait_for(Timer::PerTry);
         let outputs = d.outputs();
-        assert_eq!(outputs.contains(&Output::SetAside), is_hedged);
-        assert_eq!(outputs.contains(&Output::Close(Side::Upstream)), !is_hedged);
-        assert_eq!(d.interest.read_aside, is_hedged);
+        assert_eq!(d.name(Side::Aside).is_some(), is_hedged);
+        assert_eq!(outputs.contains(&Said::Close(Side::Upstream)), !is_hedged);
+        assert_eq!(d.reads(Side::Aside), is_hedged);
     }
 }

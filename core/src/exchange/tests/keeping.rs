@@ -7,10 +7,11 @@ const POST: &[u8] = b"POST /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: 3\r\n\
 
 fn keeps(d: &mut Driver) -> bool {
     let outputs = d.outputs();
-    let keeps = outputs.iter().any(|o| matches!(o, Output::Keep(_)));
-    let closes = outputs.contains(&Output::Close(Side::Upstream));
+    let keeps = d.worker.idle_connections() == 1;
+    let closes = outputs.contains(&Said::Close(Side::Upstream));
     assert_ne!(keeps, closes, "one of the two: {outputs:?}");
-    assert_eq!(d.worker.idle_connections(), usize::from(keeps));
+    let (_, sockets) = d.worker.parts();
+    assert_eq!(sockets.upstreams.len(), usize::from(keeps));
     keeps
 }
 
@@ -35,18 +36,18 @@ fn a_connection_that_owes_the_rest_of_a_request_carries_no_other() {
         ] {
             let mut d = Driver::new();
             d.sends(Side::Downstream, request);
-            d.input(Input::Connected);
+            d.connects();
             match sent {
                 Sent::All => drop(d.receives(Side::Upstream)),
                 Sent::AllButOneByte => {
-                    while d.exchange.outbox(Side::Upstream).len() > 1 {
-                        let outbox = d.exchange.outbox(Side::Upstream);
+                    while d.outbox(Side::Upstream).len() > 1 {
+                        let outbox = d.outbox(Side::Upstream);
                         let count = outbox.front().len().min(outbox.len() - 1);
-                        d.input(Input::Wrote(Side::Upstream, count));
+                        d.input(Side::Upstream, Input::Wrote(count));
                     }
                 }
                 Sent::Nothing => {}
-                Sent::WriteFailed => d.input(Input::WriteFailed(Side::Upstream)),
+                Sent::WriteFailed => d.input(Side::Upstream, Input::WriteFailed),
             }
             d.outputs();
             d.sends(Side::Upstream, OK);
@@ -55,7 +56,7 @@ fn a_connection_that_owes_the_rest_of_a_request_carries_no_other() {
             let case = format!("{sent:?} of {}", request.escape_ascii());
             assert_eq!(keeps(&mut d), sent == Sent::All, "{case}");
             d.sends(Side::Downstream, GET);
-            let goes_over_new = matches!(d.outputs()[..], [Output::Connect(_)]);
+            let goes_over_new = matches!(d.outputs()[..], [Said::Connect(_)]);
             assert_eq!(goes_over_new, sent != Sent::All, "{case}");
         }
     }
@@ -104,7 +105,7 @@ fn a_connection_that_its_endpoint_ends_carries_no_other() {
     let mut d = Driver::new();
     d.round(GET, b"HTTP/1.1 200 OK\r\n\r\nok");
     d.outputs();
-    d.input(Input::Eof(Side::Upstream));
+    d.input(Side::Upstream, Input::Eof);
     assert!(d.receives(Side::Downstream).contains("0\r\n\r\n"));
     assert!(!keeps(&mut d));
 }
@@ -211,13 +212,13 @@ fn only_a_dead_kept_connection_is_replaced_without_a_retry() {
         usual,
     ];
     for case in &cases {
-        for end in [Input::Eof(Side::Upstream), Input::Broken(Side::Upstream)] {
+        for end in [Input::Eof, Input::Broken] {
             let mut d = Driver::with(with_rule(case.rule));
             if case.is_kept {
                 d.round(GET, OK);
             }
             d.sends(Side::Downstream, case.request);
-            d.input(Input::Connected);
+            d.connects();
             if case.is_written {
                 d.receives(Side::Upstream);
             }
@@ -225,10 +226,10 @@ fn only_a_dead_kept_connection_is_replaced_without_a_retry() {
                 d.sends(Side::Upstream, case.answer);
             }
             d.outputs();
-            d.input(end);
-            let connects = d.outputs().iter().any(|o| matches!(o, Output::Connect(_)));
+            d.input(Side::Upstream, end);
+            let connects = d.outputs().iter().any(|o| matches!(o, Said::Connect(_)));
             assert_eq!(connects, case.is_replaced, "{}, {end:?}", case.why);
-            let attempts = d.exchange.record().attempts.len();
+            let attempts = d.record().attempts.len();
             assert_eq!(attempts, 1 + usize::from(connects), "{}", case.why);
             if !connects {
                 let client = d.receives(Side::Downstream);
@@ -241,10 +242,11 @@ fn only_a_dead_kept_connection_is_replaced_without_a_retry() {
 #[test]
 fn each_connection_that_was_not_made_is_counted_at_its_endpoint() {
     for end in [
-        Input::ConnectFailed(ConnectFault::Refused),
-        Input::ConnectFailed(ConnectFault::Local),
-        Input::Deadline,
-        Input::Connected,
+        Some(Input::ConnectFailed(ConnectFault::Refused)),
+        Some(Input::ConnectFailed(ConnectFault::Local)),
+        // It takes too long.
+        None,
+        Some(Input::Connected(Facts::default())),
     ] {
         let mut d = Driver::with(with_rule("retries: {attempts: 0}"));
         let host = d.worker.view().snapshot.clusters[0].endpoints[0]
@@ -252,8 +254,11 @@ fn each_connection_that_was_not_made_is_counted_at_its_endpoint() {
             .clone();
         d.sends(Side::Downstream, GET);
         d.now = Instant::from_millis(10_000);
-        d.input(end);
-        let failed = end != Input::Connected;
+        match end {
+            Some(end) => d.input(Side::Upstream, end),
+            None => d.time(),
+        }
+        let failed = !matches!(end, Some(Input::Connected(_)));
         assert_eq!(host.connect_failures(), u64::from(failed), "{end:?}");
         assert_eq!(host.connections(), u32::from(!failed), "{end:?}");
     }

@@ -1,4 +1,4 @@
-//! Circuit limits, with several exchanges on one or two workers.
+//! Circuit limits, with several clients on one or two workers.
 
 use super::reloads::Compiler;
 use super::*;
@@ -24,14 +24,12 @@ spec: {{host: h.test, trafficPolicy: {{connectionPool: {{{pool}}}}}}}
     )
 }
 
-/// Several exchanges, each on one of two workers, and the part of a runtime that wakes them.
+/// Several clients, each on one of two workers, and the part of a runtime that carries what one says to the other.
 struct House {
     snapshot: Arc<Snapshot>,
-    workers: Vec<Worker>,
-    exchanges: Vec<(usize, Exchange)>,
-    interests: Vec<Interest>,
-    /// What each exchange was last told to do about its upstream connection.
-    told: Vec<Vec<Output>>,
+    workers: [Driver; 2],
+    /// The worker of each client, and which of that one's clients it is.
+    clients: Vec<(usize, usize)>,
     now: Instant,
 }
 
@@ -41,99 +39,75 @@ impl House {
     }
 
     fn with(snapshot: Arc<Snapshot>, workers_of: &[usize]) -> Self {
-        let workers: Vec<_> = (0..2)
-            .map(|seed| Worker::new(snapshot.clone(), WorkerSettings::default(), seed))
-            .collect();
-        let exchanges: Vec<_> = workers_of
-            .iter()
-            .map(|worker| {
-                let peer = Peer {
-                    remote: "127.0.0.1:1000".parse().unwrap(),
-                    local: "127.0.0.1:15001".parse().unwrap(),
-                    listener: ListenerKind::Outbound,
-                };
-                let exchange = Exchange::accept(peer, Instant::ZERO, &workers[*worker]);
-                (*worker, exchange)
-            })
-            .collect();
+        let settings = WorkerSettings::default();
+        let mut workers = [0, 1].map(|seed| Driver::crowd(snapshot.clone(), settings, seed, 0));
+        let clients = workers_of.iter();
         Self {
+            clients: clients.map(|of| (*of, workers[*of].accept())).collect(),
             snapshot,
             workers,
-            interests: vec![Interest::default(); exchanges.len()],
-            told: vec![Vec::new(); exchanges.len()],
-            exchanges,
             now: Instant::ZERO,
         }
     }
 
-    fn input(&mut self, at: usize, input: Input) {
-        let ambient = Ambient {
-            now: self.now,
-            entropy: Entropy(7),
-        };
-        let (worker, exchange) = &mut self.exchanges[at];
-        let worker = *worker;
-        exchange.handle_input(input, ambient, &mut self.workers[worker]);
-        let (mut wake, mut announce) = (Vec::new(), false);
-        loop {
-            match exchange.poll_output() {
-                Output::Wait(interest) => {
-                    self.interests[at] = interest;
-                    break;
-                }
-                Output::Done => {
-                    self.interests[at] = Interest::default();
-                    break;
-                }
-                Output::Wake(waiter) => wake.push(waiter),
-                Output::Announce => announce = true,
-                output => self.told[at].push(output),
-            }
-        }
-        wake.into_iter()
-            .for_each(|waiter| self.wake(worker, waiter));
-        if announce {
-            self.announce();
-        }
+    /// A client, with its worker.
+    fn of(&mut self, at: usize) -> &mut Driver {
+        let (worker, client) = self.clients[at];
+        self.workers[worker].now = self.now;
+        self.workers[worker].of(client)
     }
 
-    fn wake(&mut self, worker: usize, waiter: WaiterId) {
-        let mut all = 0..self.exchanges.len();
-        let waits = |at: &usize| {
-            self.exchanges[*at].0 == worker && self.interests[*at].woken == Some(waiter)
-        };
-        if let Some(at) = all.find(waits) {
-            self.input(at, Input::Woken);
+    /// A client does something, and all workers are told what they must be.
+    fn does<T>(&mut self, at: usize, act: impl FnOnce(&mut Driver) -> T) -> T {
+        let done = act(self.of(at));
+        while self.workers.iter().any(|driver| driver.announced) {
+            for driver in &mut self.workers {
+                driver.announced = false;
+            }
+            for driver in &mut self.workers {
+                driver.worker.on_announced(self.now);
+                driver.drain();
+            }
         }
+        done
     }
 
-    fn announce(&mut self) {
-        for worker in 0..self.workers.len() {
-            let told = self.workers[worker].on_announced();
-            for waiter in told.wake {
-                self.wake(worker, waiter);
-            }
-            if told.announce {
-                self.announce();
-            }
-        }
+    fn input(&mut self, at: usize, side: Side, input: Input) {
+        self.does(at, |d| d.input(side, input));
+    }
+
+    fn connects(&mut self, at: usize) {
+        self.does(at, Driver::connects);
+    }
+
+    fn refused(&mut self, at: usize) {
+        self.does(at, |d| d.fails(ConnectFault::Refused));
+    }
+
+    fn time(&mut self, at: usize) {
+        self.does(at, Driver::time);
     }
 
     fn sends(&mut self, at: usize, side: Side, bytes: &[u8]) {
-        let (worker, exchange) = &mut self.exchanges[at];
-        let space = exchange.space(side, &mut self.workers[*worker]);
-        space.extend_from_slice(bytes);
-        self.input(at, Input::Read(side, bytes.len()));
+        self.does(at, |d| d.sends(side, bytes));
     }
 
     fn receives(&mut self, at: usize, side: Side) -> String {
-        let mut text = Vec::new();
-        while !self.exchanges[at].1.outbox(side).is_empty() {
-            let piece = self.exchanges[at].1.outbox(side).front().to_vec();
-            self.input(at, Input::Wrote(side, piece.len()));
-            text.extend(piece);
-        }
-        String::from_utf8(text).unwrap()
+        self.does(at, |d| d.receives(side))
+    }
+
+    fn is_connecting(&mut self, at: usize) -> bool {
+        self.of(at).is_connecting()
+    }
+
+    /// The connection that a client's request has, or had last.
+    fn up(&mut self, at: usize) -> UpstreamId {
+        self.of(at).up()
+    }
+
+    /// What was said of a client.
+    fn told(&mut self, at: usize) -> Vec<Said> {
+        self.of(at).seen().to_vec()
     }
 
     /// A request arrives.
@@ -144,8 +118,8 @@ impl House {
     /// A request arrives and gets as far as the endpoint, over a new connection.
     fn runs(&mut self, at: usize) {
         self.asks(at);
-        assert!(self.interests[at].connect, "{at} connects");
-        self.input(at, Input::Connected);
+        assert!(self.is_connecting(at), "{at} connects");
+        self.connects(at);
         self.receives(at, Side::Upstream);
     }
 
@@ -165,15 +139,15 @@ impl House {
         let text =
             "upstream connect error or disconnect/reset before headers. reset reason: overflow";
         assert!(reply.ends_with(text), "{reply}");
-        let record = self.exchanges[at].1.record();
+        let record = self.of(at).record();
         assert_eq!(record.flags().to_string(), "UO");
         assert_eq!((record.attempts.len(), record.retries), (1, 0));
         let details = record.details.to_string();
         assert_eq!(details, "upstream_reset_before_response_started{overflow}");
     }
 
-    fn waits(&self, at: usize) -> bool {
-        self.interests[at].woken.is_some()
+    fn waits(&mut self, at: usize) -> bool {
+        self.of(at).is_in_line()
     }
 
     fn counts(&self) -> [u32; 5] {
@@ -190,11 +164,17 @@ impl House {
 
     /// Everybody leaves, and nothing is left behind.
     fn closes(mut self) {
-        for at in 0..self.exchanges.len() {
-            self.input(at, Input::Broken(Side::Downstream));
+        for at in 0..self.clients.len() {
+            if !self.of(at).is_gone() {
+                self.input(at, Side::Downstream, Input::Broken);
+            }
         }
-        for worker in &mut self.workers {
-            worker.adopt(Arc::default(), Instant::ZERO);
+        for driver in &mut self.workers {
+            driver.worker.adopt(Arc::default(), self.now);
+            driver.drain();
+            let (_, sockets) = driver.worker.parts();
+            assert!(sockets.clients.is_empty() && sockets.upstreams.is_empty());
+            assert_eq!(driver.worker.exchanges().count(), 0);
         }
         assert_eq!(self.counts(), [0; 5]);
         let clusters = self.snapshot.clusters.iter();
@@ -210,13 +190,14 @@ fn one_runs_one_waits_and_the_third_overflows() {
     let mut h = House::new(ONE_AND_ONE, &[0, 0, 0]);
     h.runs(0);
     h.asks(1);
-    assert!(h.waits(1) && !h.interests[1].connect);
+    assert!(h.waits(1) && !h.is_connecting(1));
     h.asks(2);
     h.overflows(2);
     assert_eq!(h.counts(), [1, 1, 1, 0, 1]);
+    let freed = h.up(0);
     h.ends(0);
-    assert_eq!(h.told[1], [Output::Reuse(ConnectionId(0))]);
-    h.input(1, Input::Connected);
+    assert_eq!((h.told(1), h.up(1)), (vec![], freed));
+    h.connects(1);
     assert_eq!(h.counts(), [1, 0, 1, 0, 0]);
     h.receives(1, Side::Upstream);
     h.ends(1);
@@ -229,7 +210,7 @@ fn a_request_whose_connection_is_being_made_is_pending() {
     h.asks(0);
     h.asks(1);
     h.overflows(1);
-    h.input(0, Input::Connected);
+    h.connects(0);
     h.runs(2);
     h.closes();
 }
@@ -247,13 +228,13 @@ fn the_line_is_kept_whoever_comes_later() {
         h.waits(0),
         "the connection that it had is somebody else's turn"
     );
-    h.input(1, Input::Connected);
+    h.connects(1);
     h.receives(1, Side::Upstream);
     // The dead connection is replaced in its own place; a place that is given up goes to the next in line.
-    h.input(1, Input::Broken(Side::Upstream));
-    assert!(h.interests[1].connect && h.waits(2));
-    h.input(1, Input::ConnectFailed(ConnectFault::Refused));
-    assert!(h.interests[2].connect && h.waits(0));
+    h.input(1, Side::Upstream, Input::Broken);
+    assert!(h.is_connecting(1) && h.waits(2));
+    h.refused(1);
+    assert!(h.is_connecting(2) && h.waits(0));
     h.closes();
 }
 
@@ -261,20 +242,27 @@ fn the_line_is_kept_whoever_comes_later() {
 fn who_leaves_the_line_is_passed_over() {
     for leaves_by_timeout in [false, true] {
         let mut h = House::new("tcp: {maxConnections: 1}", &[0, 0, 0]);
-        h.runs(0);
+        // Its time runs from its end.
+        let head = b"POST /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: 1\r\n\r\n";
+        h.sends(0, Side::Downstream, head);
+        h.connects(0);
+        h.receives(0, Side::Upstream);
         h.asks(1);
         h.now = Instant::from_millis(1000);
         h.asks(2);
         if leaves_by_timeout {
             h.now = Instant::from_millis(9000);
-            h.input(1, Input::Deadline);
+            h.time(1);
             assert!(h.receives(1, Side::Downstream).starts_with("HTTP/1.1 504 "));
         } else {
-            h.input(1, Input::Eof(Side::Downstream));
+            h.input(1, Side::Downstream, Input::Eof);
         }
         assert_eq!(h.counts(), [1, 1, 1, 0, 1]);
+        h.sends(0, Side::Downstream, b"x");
+        h.receives(0, Side::Upstream);
+        let freed = h.up(0);
         h.ends(0);
-        assert!(!h.waits(2));
+        assert!(!h.waits(2) && h.up(2) == freed);
         h.closes();
     }
 }
@@ -284,10 +272,10 @@ fn an_idle_connection_of_another_worker_is_given_up() {
     let mut h = House::new("tcp: {maxConnections: 1}", &[0, 1]);
     h.runs(0);
     h.ends(0);
-    assert_eq!(h.workers[0].idle_connections(), 1);
+    assert_eq!(h.workers[0].worker.idle_connections(), 1);
     h.asks(1);
-    assert_eq!(h.workers[0].idle_connections(), 0);
-    assert!(h.interests[1].connect && !h.waits(1));
+    assert_eq!(h.workers[0].worker.idle_connections(), 0);
+    assert!(h.is_connecting(1) && !h.waits(1));
     h.closes();
 }
 
@@ -298,10 +286,10 @@ fn a_connection_is_not_kept_while_another_worker_waits_for_one() {
     h.asks(1);
     assert!(h.waits(1));
     h.ends(0);
-    let closes = |output: &Output| *output == Output::Close(Side::Upstream);
-    assert!(h.told[0].iter().any(closes), "{:?}", h.told);
-    assert_eq!(h.workers[0].idle_connections(), 0);
-    assert!(h.interests[1].connect, "{:?}", h.told);
+    let told = h.told(0);
+    assert!(told.contains(&Said::Close(Side::Upstream)), "{told:?}");
+    assert_eq!(h.workers[0].worker.idle_connections(), 0);
+    assert!(h.is_connecting(1), "{:?}", h.told(1));
     assert_eq!(h.counts(), [1, 1, 1, 0, 0]);
     h.closes();
 }
@@ -313,13 +301,15 @@ fn the_connection_that_was_kept_last_is_used_first() {
     for at in 0..3 {
         h.runs(at);
     }
+    let ups = [0, 1, 2].map(|at| h.up(at));
     for at in 0..3 {
         h.ends(at);
     }
     h.asks(0);
-    assert_eq!(h.told[0].last(), Some(&Output::Reuse(ConnectionId(2))));
+    assert_eq!(h.up(0), ups[2]);
     h.asks(1);
-    assert_eq!(h.told[1].last(), Some(&Output::Reuse(ConnectionId(1))));
+    assert_eq!(h.up(1), ups[1]);
+    assert!(!h.is_connecting(0) && !h.is_connecting(1));
 }
 
 #[test]
@@ -344,15 +334,17 @@ spec: {{host: {name}.test, trafficPolicy: {{connectionPool: {{tcp: {{maxConnecti
         Side::Downstream,
         b"GET / HTTP/1.1\r\nHost: i.test\r\n\r\n",
     );
-    h.input(0, Input::Connected);
+    h.connects(0);
     h.receives(0, Side::Upstream);
     h.ends(0);
     h.runs(1);
     h.asks(2);
     assert!(h.waits(2));
-    assert_eq!(h.workers[0].idle_connections(), 1, "{:?}", h.told);
+    assert_eq!(h.workers[0].worker.idle_connections(), 1);
+    let freed = h.up(1);
     h.ends(1);
-    assert_eq!(h.told[2].last(), Some(&Output::Reuse(ConnectionId(1))));
+    assert!(!h.waits(2) && !h.is_connecting(2));
+    assert_eq!(h.up(2), freed);
 }
 
 /// Whoever comes later stands behind them, so a raised limit would else hold for nobody.
@@ -371,12 +363,13 @@ fn a_limit_that_changes_is_that_of_who_waits() {
             h.asks(1);
             assert!(h.waits(1));
             let after = compiler.snapshot(&limits(pool, ""));
-            for worker in &mut h.workers {
-                worker.adopt(Arc::clone(&after), h.now);
+            for driver in &mut h.workers {
+                driver.worker.adopt(Arc::clone(&after), h.now);
+                driver.drain();
             }
-            h.announce();
+            h.does(0, |_| ());
             let case = format!("{pool}, on worker {worker}");
-            assert_eq!(h.interests[1].connect, goes, "{case}");
+            assert_eq!(h.is_connecting(1), goes, "{case}");
             assert_eq!(h.waits(1), !goes, "{case}");
             h.closes();
         }
@@ -403,15 +396,15 @@ fn a_retry_beyond_the_limit_is_not_made() {
     h.runs(0);
     h.runs(1);
     h.sends(0, Side::Upstream, fails);
-    assert!(matches!(h.interests[0].deadline, Some((_, Timer::Backoff))));
+    assert!(matches!(h.of(0).deadline(), Some((_, Timer::Backoff))));
     assert_eq!(h.counts(), [2, 0, 1, 1, 0]);
     h.sends(1, Side::Upstream, fails);
     assert!(h.receives(1, Side::Downstream).ends_with("busy"));
-    assert_eq!(h.exchanges[1].1.record().flags().to_string(), "UO");
+    assert_eq!(h.of(1).record().flags().to_string(), "UO");
     // The slot is free again once the retry has its outcome.
     h.now = Instant::from_millis(1000);
-    h.input(0, Input::Deadline);
-    h.input(0, Input::Connected);
+    h.time(0);
+    h.connects(0);
     h.receives(0, Side::Upstream);
     assert_eq!(h.counts()[3], 1);
     h.ends(0);
@@ -425,10 +418,10 @@ fn a_dead_kept_connection_is_replaced_within_the_limit() {
     h.runs(0);
     h.ends(0);
     h.asks(0);
-    h.input(0, Input::Stale);
-    assert!(h.interests[0].connect);
+    h.input(0, Side::Upstream, Input::Eof);
+    assert!(h.is_connecting(0));
     assert_eq!(h.counts(), [1, 0, 1, 0, 0]);
-    h.input(0, Input::ConnectFailed(ConnectFault::Refused));
+    h.refused(0);
     assert_eq!(h.counts()[0], 0);
     h.closes();
 }

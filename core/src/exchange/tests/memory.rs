@@ -2,19 +2,14 @@
 
 use super::*;
 use crate::decision::{MirrorFate, Mirrored};
-use crate::worker::Buffered;
+use crate::local::Buffered;
 
 const LIMIT: u64 = 1024 * 1024;
 
 const UPLOAD: &[u8] = b"POST /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: 100000000\r\n\r\n";
 
-/// Several connections of one worker.
-struct Crowd {
-    worker: Worker,
-    exchanges: Vec<Exchange>,
-    interests: Vec<Interest>,
-    now: Instant,
-}
+/// Several clients of one worker.
+struct Crowd(Driver);
 
 impl Crowd {
     fn new(snapshot: Arc<Snapshot>, connections: u16) -> Self {
@@ -22,53 +17,18 @@ impl Crowd {
             max_buffered_bytes: Some(LIMIT),
             ..WorkerSettings::default()
         };
-        let worker = Worker::new(snapshot, settings, 1);
-        let exchanges: Vec<_> = (0..connections)
-            .map(|port| {
-                let peer = Peer {
-                    remote: ([127, 0, 0, 1], port).into(),
-                    local: ([127, 0, 0, 1], 15001).into(),
-                    listener: ListenerKind::Outbound,
-                };
-                Exchange::accept(peer, Instant::ZERO, &worker)
-            })
-            .collect();
-        Self {
-            worker,
-            interests: vec![Interest::default(); exchanges.len()],
-            exchanges,
-            now: Instant::ZERO,
-        }
-    }
-
-    fn input(&mut self, at: usize, input: Input) {
-        let ambient = Ambient {
-            now: self.now,
-            entropy: Entropy(at as u64),
-        };
-        self.exchanges[at].handle_input(input, ambient, &mut self.worker);
-        loop {
-            match self.exchanges[at].poll_output() {
-                Output::Wait(interest) => {
-                    self.interests[at] = interest;
-                    return;
-                }
-                Output::Done => return,
-                _ => {}
-            }
-        }
+        Self(Driver::crowd(snapshot, settings, 1, connections.into()))
     }
 
     fn sends(&mut self, at: usize, side: Side, bytes: &[u8]) {
-        let space = self.exchanges[at].space(side, &mut self.worker);
-        space.extend_from_slice(bytes);
-        self.input(at, Input::Read(side, bytes.len()));
+        self.0.of(at).sends(side, bytes);
     }
 
     fn receives(&mut self, at: usize, side: Side) -> usize {
-        let count = self.exchanges[at].outbox(side).len();
+        let d = self.0.of(at);
+        let count = d.outbox(side).len();
         if count > 0 {
-            self.input(at, Input::Wrote(side, count));
+            d.input(side, Input::Wrote(count));
         }
         count
     }
@@ -76,17 +36,13 @@ impl Crowd {
     /// Begins a request, with its connection to the endpoint.
     fn begins(&mut self, at: usize, head: &[u8]) {
         self.sends(at, Side::Downstream, head);
-        self.input(at, Input::Connected);
+        self.0.of(at).connects();
     }
 
     /// A client sends as much as it can while nothing is taken from it; returns how much that was.
     fn pours(&mut self, at: usize, from: Side) -> usize {
         let mut sent = 0;
-        let reads = |interest: &Interest| match from {
-            Side::Downstream => interest.read_downstream,
-            Side::Upstream | Side::Aside => interest.read_upstream,
-        };
-        while reads(&self.interests[at]) {
+        while self.0.of(at).reads(from) {
             self.sends(at, from, &[b'x'; 16 * 1024]);
             sent += 16 * 1024;
             assert!(sent < 10_000_000, "reading never stops");
@@ -95,7 +51,7 @@ impl Crowd {
     }
 
     fn counted(&self) -> Buffered {
-        self.worker.buffered()
+        self.0.worker.buffered()
     }
 }
 
@@ -144,7 +100,7 @@ fn all_bodies_together_are_bounded() {
         crowd.receives(0, to);
         assert!(crowd.pours(0, from) > 0, "{name}");
         for at in 0..MANY.into() {
-            crowd.input(at, Input::Broken(Side::Downstream));
+            crowd.0.of(at).input(Side::Downstream, Input::Broken);
         }
         assert_eq!(crowd.counted().bytes, 0, "{name}");
     }
@@ -174,33 +130,35 @@ fn who_finds_no_memory_is_not_retried_and_not_refused() {
         let mut taken = 0;
         while left > 0 {
             let count = left.min(16 * 1024);
-            assert!(crowd.interests[0].read_downstream);
+            assert!(crowd.0.of(0).reads(Side::Downstream));
             crowd.sends(0, Side::Downstream, &vec![b'x'; count]);
             taken += crowd.receives(0, Side::Upstream);
             left -= count;
         }
         assert!(taken > length, "the endpoint gets all of it");
-        while crowd.exchanges[0].take_mirror().is_some() {}
+        // The copy's endpoint takes its bytes, as a mirror that is well does.
+        for copy in 8..crowd.0.parties.len() {
+            crowd.0.of(copy).connects();
+            while crowd.receives(copy, Side::Upstream) > 0 {}
+            crowd.sends(copy, Side::Upstream, OK);
+        }
         crowd.sends(
             0,
             Side::Upstream,
             b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n",
         );
-        if crowd.interests[0]
-            .deadline
-            .is_some_and(|(_, timer)| timer == Timer::Backoff)
-        {
-            crowd.now = crowd.now + Duration::from_secs(1);
-            crowd.input(0, Input::Deadline);
-            crowd.input(0, Input::Connected);
+        let due = crowd.0.of(0).deadline();
+        if due.is_some_and(|(_, timer)| timer == Timer::Backoff) {
+            crowd.0.wait_for(Timer::Backoff);
+            crowd.0.connects();
             let mut again = 0;
-            while !crowd.exchanges[0].outbox(Side::Upstream).is_empty() {
+            while !crowd.0.outbox(Side::Upstream).is_empty() {
                 again += crowd.receives(0, Side::Upstream);
             }
             assert!(again > length);
             crowd.sends(0, Side::Upstream, OK);
         }
-        let record = crowd.exchanges[0].record();
+        let record = crowd.0.of(0).record();
         assert_eq!(record.status.to_string(), statuses, "{is_short} {length}");
         assert!(
             matches!(record.mirrors[..], [Mirrored { fate: f, .. }] if f == fate),
@@ -226,7 +184,7 @@ fn a_body_waits_for_its_connection_in_little_memory() {
         crowd.sends(0, Side::Downstream, UPLOAD);
         let waits = crowd.pours(0, Side::Downstream);
         assert!((most / 2..most).contains(&waits), "{is_short}: {waits}");
-        crowd.input(0, Input::Connected);
+        crowd.0.of(0).connects();
         let mut got = 0;
         while got < 3_000_000 {
             let count = crowd.receives(0, Side::Upstream);

@@ -1,4 +1,4 @@
-//! Copies for mirrors: a driver that holds them beside the request that they are copies of.
+//! Copies for mirrors: parties of their own beside the request that they are copies of.
 
 mod fates;
 mod made;
@@ -47,52 +47,45 @@ spec: {{host: m.test, trafficPolicy: {{connectionPool: {{{pool}}}}}}}
     ))
 }
 
-/// A copy, between the times when the driver holds it.
-struct Copy {
-    exchange: Exchange,
-    interest: Interest,
-    seen: Vec<Output>,
-}
+/// A copy, by its position among the parties of the driver.
+#[derive(Clone, Copy)]
+struct Copy(usize);
 
 impl Driver {
     fn mirrored() -> Self {
         Self::with(rule("mirror: {host: m.test}"))
     }
 
+    /// The last copy that was begun.
     fn take_copy(&mut self) -> Copy {
-        assert!(self.seen.contains(&Output::Mirror));
-        let exchange = self.exchange.take_mirror().expect("a copy was spoken of");
-        let mut copy = Copy {
-            exchange,
-            interest: Interest::default(),
-            seen: Vec::new(),
-        };
-        self.hold(&mut copy, Self::drain);
-        assert!(!copy.interest.read_downstream && !copy.interest.write_downstream);
+        let copy = Copy(self.parties.len() - 1);
+        self.hold(copy, |d| {
+            assert!(d.record().is_mirror() && d.name(Side::Downstream).is_none());
+        });
         copy
     }
 
+    /// All copies that were made.
+    fn copies(&self) -> usize {
+        self.parties.len() - 1
+    }
+
     /// Does something to a copy.
-    fn hold<T>(&mut self, copy: &mut Copy, act: impl FnOnce(&mut Self) -> T) -> T {
-        fn swap(d: &mut Driver, copy: &mut Copy) {
-            std::mem::swap(&mut d.exchange, &mut copy.exchange);
-            std::mem::swap(&mut d.interest, &mut copy.interest);
-            std::mem::swap(&mut d.seen, &mut copy.seen);
-        }
-        swap(self, copy);
+    fn hold<T>(&mut self, copy: Copy, act: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.at, copy.0);
         let got = act(self);
-        swap(self, copy);
+        self.at = before;
         got
     }
 
     fn fates(&self) -> Vec<MirrorFate> {
-        let mirrors = self.exchange.record().mirrors.iter();
+        let mirrors = self.record().mirrors.iter();
         mirrors.map(|mirrored| mirrored.fate).collect()
     }
 
     /// The endpoint and the client take part in the request under way.
     fn ends_well(&mut self) {
-        self.input(Input::Connected);
+        self.connects();
         self.receives(Side::Upstream);
         self.sends(Side::Upstream, OK);
         let client = self.receives(Side::Downstream);
@@ -100,28 +93,32 @@ impl Driver {
             client.starts_with("HTTP/1.1 200 OK\r\n") && client.ends_with("\r\n\r\nok"),
             "{client}"
         );
-        assert_eq!(self.exchange.record().flags().to_string(), "-");
+        assert_eq!(self.record().flags().to_string(), "-");
     }
 
     /// Lets the time of the exchange run out.
     fn run_out(&mut self) {
-        let (at, _) = self.interest.deadline.expect("a timer is set");
-        self.now = at;
-        self.input(Input::Deadline);
+        self.now = self.deadline().expect("a timer is set").0;
+        self.time();
     }
 }
 
 impl Copy {
     /// What the endpoint is sent, once it is connected.
-    fn arrives(&mut self, d: &mut Driver) -> String {
+    fn arrives(self, d: &mut Driver) -> String {
         d.hold(self, |d| {
-            d.input(Input::Connected);
+            d.connects();
             d.receives(Side::Upstream)
         })
     }
 
+    /// What its record says.
+    fn record<T>(self, d: &mut Driver, what: impl FnOnce(&Record) -> T) -> T {
+        d.hold(self, |d| what(d.record()))
+    }
+
     /// The copy has ended, once, and holds nothing.
-    fn assert_over(self, d: &Driver, details: &str) {
+    fn assert_over(self, d: &mut Driver, details: &str) {
         let cluster = &d.worker.view().snapshot.clusters;
         for endpoint in cluster.iter().flat_map(|c| &c.endpoints) {
             let is_mirror = endpoint.text.starts_with("10.0.0.2");
@@ -131,14 +128,18 @@ impl Copy {
     }
 
     /// The same while other copies are under way.
-    fn assert_over_beside(self, d: &Driver, details: &str, others: usize) {
-        let count = |output| self.seen.iter().filter(|o| **o == output).count();
-        assert_eq!(count(Output::Ended), 1, "{details}");
-        assert_eq!(count(Output::Done), 1, "{details}");
-        assert_eq!(self.exchange.record().details.to_string(), details);
-        assert!(self.exchange.record().is_mirror());
-        drop(self);
+    fn assert_over_beside(self, d: &mut Driver, details: &str, others: usize) {
+        d.hold(self, |d| {
+            let ends = d.seen().iter().filter(|said| **said == Said::Ended);
+            assert_eq!(ends.count(), 1, "{details}");
+            assert!(d.under_way().is_none(), "{details}");
+            assert_eq!(d.record().details.to_string(), details);
+            assert!(d.record().is_mirror());
+        });
         assert_eq!(d.worker.mirrors_under_way(), others, "{details}");
+        let all = d.worker.exchanges();
+        let copies = all.filter(|(_, exchange)| exchange.is_mirror()).count();
+        assert_eq!(copies, others, "{details}");
     }
 }
 

@@ -16,7 +16,7 @@ fn the_story_tells_of_tokens() {
     let limit = "local-rate-limit: '1/m'";
     let mut d = Driver::with(annotated("VirtualService", limit, rule));
     let told = |d: &Driver, what: &str| {
-        let story = d.exchange.record().story().to_string();
+        let story = d.record().story().to_string();
         let line = format!("  rate limit   {what}; VirtualService default/h metadata.annotations");
         assert!(story.contains(&line), "{story}");
     };
@@ -34,7 +34,7 @@ fn the_story_tells_of_tokens() {
         &d,
         "refused: none of 1 tokens left, one comes every 60.00 s, the next in 30.00 s for its HTTP rules",
     );
-    let record = d.exchange.record();
+    let record = d.record();
     assert_eq!(record.flags().to_string(), "RL");
     let seen = record.rate_limit.map(|seen| (seen.limited, seen.tokens));
     assert_eq!(seen, Some((Limited::Enforced, 0)));
@@ -55,7 +55,7 @@ fn an_attempt_counts_until_it_is_over_and_tells_how_long_it_took() {
     let held = state.admit(Counted::Concurrency, 1);
     assert!(held.is_none(), "one at a time");
     d.now = Instant::from_millis(100);
-    d.input(Input::Connected);
+    d.connects();
     d.sends(Side::Upstream, OK);
     assert_eq!(under_way(), 0);
     d.receives(Side::Downstream);
@@ -64,7 +64,7 @@ fn an_attempt_counts_until_it_is_over_and_tells_how_long_it_took() {
         assert_eq!(state.adaptive().unbusy(), None);
         d.sends(Side::Downstream, GET);
         d.now = d.now + Duration::from_millis(100);
-        d.input(Input::Connected);
+        d.connects();
         d.sends(Side::Upstream, OK);
         d.receives(Side::Downstream);
     }
@@ -79,7 +79,7 @@ fn an_attempt_counts_until_it_is_over_and_tells_how_long_it_took() {
         "{client}"
     );
     assert_eq!(state.adaptive().blocked(), 1);
-    let record = d.exchange.record();
+    let record = d.record();
     assert_eq!(record.flags().to_string(), "UO");
     let story = record.story().to_string();
     let line = "refused by the limit that follows response times: 1 requests under way at a time";
@@ -107,7 +107,7 @@ fn what_a_failure_took_says_nothing_about_response_times() {
         for _ in 0..4 {
             d.sends(Side::Downstream, GET);
             d.now = d.now + Duration::from_millis(100);
-            d.input(Input::Connected);
+            d.connects();
             d.receives(Side::Upstream);
             let response = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
             d.sends(Side::Upstream, response.as_bytes());

@@ -78,25 +78,27 @@ fn a_connection_is_kept_only_to_an_endpoint_that_is_still_named() {
             let mut compiler = Compiler::default();
             let mut d = Driver::with(compiler.snapshot(before));
             d.sends(Side::Downstream, GET);
-            d.input(Input::Connected);
+            d.connects();
             d.receives(Side::Upstream);
             let after = compiler.snapshot(after);
             let closed = if is_idle {
                 d.sends(Side::Upstream, OK);
                 d.receives(Side::Downstream);
-                d.worker.adopt(after, d.now)
+                d.adopt(after)
             } else {
-                let closed = d.worker.adopt(after, d.now);
+                let closed = d.adopt(after);
                 d.sends(Side::Upstream, OK);
                 d.receives(Side::Downstream);
                 closed
             };
             let case = format!("{why}, idle: {is_idle}");
             let expected: &[_] = match fate {
-                Closed if is_idle => &[ConnectionId(0)],
+                Closed if is_idle => &[Said::Close(Side::Upstream)],
                 Kept | Closed => &[],
             };
             assert_eq!(closed, expected, "{case}");
+            let left = d.worker.parts().1.upstreams.len();
+            assert_eq!(left, usize::from(fate == Kept), "{case}");
             let left = usize::from(fate == Kept);
             assert_eq!(d.worker.idle_connections(), left, "{case}");
         }
@@ -146,24 +148,24 @@ spec: {hosts: [h.test], http: [{timeout: 5s, route: [{destination: {host: h.test
         let mut d = Driver::with(compiler.snapshot(SERVICE));
         d.sends(Side::Downstream, GET);
         d.outputs();
-        d.worker.adopt(compiler.snapshot(after), d.now);
-        d.input(Input::ConnectFailed(ConnectFault::Refused));
-        let (at, timer) = d.interest.deadline.unwrap();
+        d.adopt(compiler.snapshot(after));
+        d.fails(ConnectFault::Refused);
+        let (at, timer) = d.deadline().unwrap();
         assert_eq!(timer, Timer::Backoff, "{why}");
         d.now = at;
-        d.input(Input::Deadline);
+        d.time();
         let outputs = d.outputs();
         let goes_to = |last: &u8| {
             let to = Address::Socket(([10, 0, 0, *last], 80).into());
-            outputs.contains(&Output::Connect(to))
+            outputs.contains(&Said::Connect(to))
         };
         assert!(tried.iter().any(goes_to), "{why}: {outputs:?}");
-        d.input(Input::Connected);
+        d.connects();
         d.receives(Side::Upstream);
         d.sends(Side::Upstream, OK);
         let answer = d.receives(Side::Downstream);
         assert!(answer.starts_with("HTTP/1.1 200 "), "{why}: {answer}");
-        let story = d.exchange.record().story().to_string();
+        let story = d.record().story().to_string();
         assert!(
             story.contains(&format!("attempt 1    {told}")),
             "{why}: {story}"
@@ -195,10 +197,10 @@ spec: {{host: h.test, trafficPolicy: {{loadBalancer: {{simple: ROUND_ROBIN}}}}}}
                     .replace("name: h}", "name: a}");
                 let next = compiler.snapshot(&format!("{before}---{text}"));
                 assert_ne!(next.clusters.len(), d.worker.view().snapshot.clusters.len());
-                d.worker.adopt(next, d.now);
+                d.adopt(next);
             }
             d.round(GET, OK);
-            seen.push(d.exchange.record().attempts[0].endpoint);
+            seen.push(d.record().attempts[0].endpoint);
         }
         for turn in 0..4 {
             assert_eq!(seen[turn], seen[turn + 4], "{taken}: {seen:?}");

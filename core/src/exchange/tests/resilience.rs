@@ -5,16 +5,8 @@ use crate::cluster::RetryEvent;
 
 /// The connection is refused; answers whether a retry waits.
 fn refuse(d: &mut Driver) -> bool {
-    d.input(Input::ConnectFailed(ConnectFault::Refused));
-    matches!(d.interest.deadline, Some((_, Timer::Backoff)))
-}
-
-/// Lets the timer run out that the exchange waits for.
-fn wait_for(d: &mut Driver, timer: Timer) {
-    let (at, waits_for) = d.interest.deadline.expect("a timer is set");
-    assert_eq!(waits_for, timer);
-    d.now = at;
-    d.input(Input::Deadline);
+    d.fails(ConnectFault::Refused);
+    matches!(d.deadline(), Some((_, Timer::Backoff)))
 }
 
 fn answers(d: &mut Driver, status: &str) {
@@ -28,7 +20,7 @@ fn a_refused_connection_is_tried_twice_more_when_nobody_says_otherwise() {
     d.sends(Side::Downstream, GET);
     for _ in 0..2 {
         assert!(refuse(&mut d));
-        wait_for(&mut d, Timer::Backoff);
+        d.wait_for(Timer::Backoff);
     }
     assert!(!refuse(&mut d));
     let client = d.receives(Side::Downstream);
@@ -37,7 +29,7 @@ fn a_refused_connection_is_tried_twice_more_when_nobody_says_otherwise() {
         client.ends_with("retried and the latest reset reason: remote connection failure"),
         "{client}"
     );
-    let record = d.exchange.record();
+    let record = d.record();
     assert_eq!(record.flags().to_string(), "UF,URX");
     assert_eq!((record.attempts.len(), record.retries), (3, 2));
 }
@@ -50,17 +42,16 @@ fn a_retriable_response_is_thrown_away_and_the_body_sent_again() {
         Side::Downstream,
         b"POST /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: 20000\r\n\r\n",
     );
-    d.input(Input::Connected);
+    d.connects();
     d.sends(Side::Downstream, &body[..9000]);
     d.sends(Side::Downstream, &body[9000..]);
     let first = d.receives(Side::Upstream);
+    let kept = d.up();
     answers(&mut d, "503 Service Unavailable");
-    wait_for(&mut d, Timer::Backoff);
-    assert!(
-        d.outputs().contains(&Output::Reuse(ConnectionId(0))),
-        "the whole response was read"
-    );
-    d.input(Input::Connected);
+    assert_eq!(d.worker.idle_connections(), 1);
+    d.wait_for(Timer::Backoff);
+    assert_eq!(d.up(), kept, "the whole response was read");
+    d.connects();
     let second = d.receives(Side::Upstream);
     assert_eq!(
         second,
@@ -72,7 +63,7 @@ fn a_retriable_response_is_thrown_away_and_the_body_sent_again() {
         client.starts_with("HTTP/1.1 200 ") && client.ends_with("body"),
         "{client}"
     );
-    assert_eq!(d.exchange.record().flags().to_string(), "-");
+    assert_eq!(d.record().flags().to_string(), "-");
 }
 
 #[test]
@@ -81,15 +72,15 @@ fn a_success_without_a_retry_is_no_success_of_a_retry() {
         let mut d = Driver::with(with_rule("retries: {attempts: 2, retryOn: '503'}"));
         d.sends(Side::Downstream, GET);
         for _ in 0..retries {
-            d.input(Input::Connected);
+            d.connects();
             d.receives(Side::Upstream);
             answers(&mut d, "503 Service Unavailable");
-            wait_for(&mut d, Timer::Backoff);
+            d.wait_for(Timer::Backoff);
         }
-        d.input(Input::Connected);
+        d.connects();
         d.receives(Side::Upstream);
         answers(&mut d, "200 OK");
-        let record = d.exchange.record();
+        let record = d.record();
         let cluster = record.attempt().unwrap().cluster.unwrap();
         let view = record.view.as_ref().unwrap();
         let state = &view.snapshot.cluster(cluster).state;
@@ -102,15 +93,15 @@ fn a_success_without_a_retry_is_no_success_of_a_retry() {
 fn the_last_response_is_passed_on_when_retries_are_used_up() {
     let mut d = Driver::with(with_rule("retries: {attempts: 1, retryOn: 5xx}"));
     d.sends(Side::Downstream, GET);
-    d.input(Input::Connected);
+    d.connects();
     d.receives(Side::Upstream);
     answers(&mut d, "500 Internal Server Error");
-    wait_for(&mut d, Timer::Backoff);
-    d.input(Input::Connected);
+    d.wait_for(Timer::Backoff);
+    d.connects();
     d.receives(Side::Upstream);
     answers(&mut d, "502 Bad Gateway");
     assert!(d.receives(Side::Downstream).starts_with("HTTP/1.1 502 "));
-    assert_eq!(d.exchange.record().flags().to_string(), "URX");
+    assert_eq!(d.record().flags().to_string(), "URX");
 }
 
 #[test]
@@ -120,14 +111,14 @@ fn a_body_past_the_bound_is_not_sent_again() {
         Side::Downstream,
         b"POST /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: 2000000\r\n\r\n",
     );
-    d.input(Input::Connected);
+    d.connects();
     for _ in 0..2000 {
         d.sends(Side::Downstream, &[b'x'; 1000]);
         d.receives(Side::Upstream);
     }
     answers(&mut d, "503 Service Unavailable");
     assert!(d.receives(Side::Downstream).starts_with("HTTP/1.1 503 "));
-    assert_eq!(d.exchange.record().retries, 0);
+    assert_eq!(d.record().retries, 0);
 }
 
 #[test]
@@ -137,20 +128,20 @@ fn each_try_has_its_own_time() {
     ));
     d.sends(Side::Downstream, GET);
     d.now = Instant::from_millis(2000);
-    d.input(Input::Connected);
+    d.connects();
     d.receives(Side::Upstream);
     assert_eq!(
-        d.interest.deadline,
+        d.deadline(),
         Some((Instant::from_millis(2500), Timer::PerTry))
     );
-    wait_for(&mut d, Timer::PerTry);
-    wait_for(&mut d, Timer::Backoff);
-    d.input(Input::Connected);
+    d.wait_for(Timer::PerTry);
+    d.wait_for(Timer::Backoff);
+    d.connects();
     d.receives(Side::Upstream);
-    wait_for(&mut d, Timer::PerTry);
+    d.wait_for(Timer::PerTry);
     let client = d.receives(Side::Downstream);
     assert!(client.starts_with("HTTP/1.1 504 ") && client.ends_with("upstream request timeout"));
-    let record = d.exchange.record();
+    let record = d.record();
     assert_eq!(record.flags().to_string(), "UT,URX");
     assert_eq!(record.details.to_string(), "upstream_per_try_timeout");
 }
@@ -162,18 +153,15 @@ fn the_whole_requests_time_runs_on_through_retries() {
     ));
     d.sends(Side::Downstream, GET);
     while refuse(&mut d) {
-        let (at, _) = d.interest.deadline.unwrap();
+        let (at, _) = d.deadline().unwrap();
         d.now = at;
-        d.input(Input::Deadline);
+        d.time();
         assert!(d.now <= Instant::from_millis(20));
     }
-    assert_eq!(
-        d.interest.deadline,
-        Some((Instant::from_millis(20), Timer::Route))
-    );
-    wait_for(&mut d, Timer::Route);
+    assert_eq!(d.deadline(), Some((Instant::from_millis(20), Timer::Route)));
+    d.wait_for(Timer::Route);
     assert!(d.receives(Side::Downstream).starts_with("HTTP/1.1 504 "));
-    assert_eq!(d.exchange.record().flags().to_string(), "UT");
+    assert_eq!(d.record().flags().to_string(), "UT");
 }
 
 /// An answer and the end of a time at the same instant: what the runtime tells first counts, and the other is nothing.
@@ -190,19 +178,16 @@ fn at_the_same_instant_the_first_of_two_counts() {
         for timer_first in [false, true] {
             let mut d = Driver::with(with_rule(rule));
             d.sends(Side::Downstream, GET);
-            d.input(Input::Connected);
+            d.connects();
             d.receives(Side::Upstream);
-            assert_eq!(
-                d.interest.deadline,
-                Some((Instant::from_millis(2000), timer))
-            );
+            assert_eq!(d.deadline(), Some((Instant::from_millis(2000), timer)));
             d.now = Instant::from_millis(2000);
             if timer_first {
-                d.input(Input::Deadline);
-                assert!(!d.interest.read_upstream, "nobody reads a late answer");
+                d.time();
+                assert!(!d.reads(Side::Upstream), "nobody reads a late answer");
             } else {
                 d.sends(Side::Upstream, OK);
-                d.input(Input::Deadline);
+                d.time();
             }
             let client = d.receives(Side::Downstream);
             let expected = if timer_first { "504 Gateway" } else { "200 OK" };
@@ -211,7 +196,7 @@ fn at_the_same_instant_the_first_of_two_counts() {
                 "{client}"
             );
             assert_eq!(client.matches("HTTP/1.1").count(), 1, "{client}");
-            let told = d.exchange.record().details.to_string();
+            let told = d.record().details.to_string();
             assert_eq!(told, if timer_first { details } else { "via_upstream" });
         }
     }
@@ -225,12 +210,12 @@ fn the_whole_ends_before_a_try_does() {
     ));
     d.sends(Side::Downstream, GET);
     d.now = Instant::from_millis(1000);
-    d.input(Input::Connected);
+    d.connects();
     d.receives(Side::Upstream);
-    wait_for(&mut d, Timer::Route);
+    d.wait_for(Timer::Route);
     assert_eq!(d.now, Instant::from_millis(3000));
     assert!(d.receives(Side::Downstream).starts_with("HTTP/1.1 504 "));
-    assert_eq!(d.exchange.record().flags().to_string(), "UT");
+    assert_eq!(d.record().flags().to_string(), "UT");
 }
 
 #[test]
@@ -241,7 +226,7 @@ fn an_abort_is_answered_without_an_attempt() {
     d.sends(Side::Downstream, GET);
     let client = d.receives(Side::Downstream);
     assert!(client.starts_with("HTTP/1.1 503 ") && client.ends_with("\r\n\r\nfault filter abort"));
-    let record = d.exchange.record();
+    let record = d.record();
     assert_eq!(
         (record.flags().to_string(), record.attempts.len()),
         ("FI".into(), 0)
@@ -256,18 +241,18 @@ fn a_delay_counts_against_no_timeout() {
     ));
     d.sends(Side::Downstream, GET);
     assert_eq!(
-        d.interest.deadline,
+        d.deadline(),
         Some((Instant::from_millis(5000), Timer::Fault))
     );
     assert!(d.outputs().is_empty());
-    wait_for(&mut d, Timer::Fault);
-    d.input(Input::Connected);
+    d.wait_for(Timer::Fault);
+    d.connects();
     d.receives(Side::Upstream);
     assert_eq!(
-        d.interest.deadline,
+        d.deadline(),
         Some((Instant::from_millis(6000), Timer::Route))
     );
     answers(&mut d, "200 OK");
     assert!(d.receives(Side::Downstream).starts_with("HTTP/1.1 200 "));
-    assert_eq!(d.exchange.record().flags().to_string(), "DI");
+    assert_eq!(d.record().flags().to_string(), "DI");
 }

@@ -1,30 +1,20 @@
 //! The times of a request as a whole, and how old a connection may be.
 
 use super::*;
-use crate::time::Duration;
 
 const IDLE: Duration = Duration::from_secs(5);
 
 fn with_idle(snapshot: Arc<Snapshot>) -> Driver {
-    let mut d = Driver::with(snapshot);
     let settings = WorkerSettings {
         stream_idle_timeout: Some(IDLE),
         ..WorkerSettings::default()
     };
-    d.worker = Worker::new(d.worker.view().snapshot.clone(), settings, 1);
-    d.exchange = Exchange::accept(*d.exchange.peer(), Instant::ZERO, &d.worker);
-    d.drain();
-    d
+    Driver::set(snapshot, settings)
 }
 
-fn due(d: &Driver) -> (u64, Timer) {
-    let (at, timer) = d.interest.deadline.expect("a timer is set");
+fn due(d: &Driver) -> (u64, Whose) {
+    let (at, timer) = d.due().expect("a timer is set");
     (at.as_nanos() / 1_000_000, timer)
-}
-
-fn wait(d: &mut Driver) {
-    d.now = d.interest.deadline.expect("a timer is set").0;
-    d.input(Input::Deadline);
 }
 
 #[test]
@@ -37,22 +27,22 @@ fn whatever_moves_begins_the_idle_time_anew() {
     );
     assert_eq!(
         due(&d),
-        (5100, Timer::StreamIdle),
+        (5100, Whose::Request(Timer::StreamIdle)),
         "before the ten seconds to connect"
     );
     d.now = Instant::from_millis(1000);
-    d.input(Input::Connected);
+    d.connects();
     assert_eq!(
         due(&d),
-        (5100, Timer::StreamIdle),
+        (5100, Whose::Request(Timer::StreamIdle)),
         "a connection moves nothing"
     );
     d.now = Instant::from_millis(2000);
     d.receives(Side::Upstream);
-    assert_eq!(due(&d), (7000, Timer::StreamIdle));
+    assert_eq!(due(&d), (7000, Whose::Request(Timer::StreamIdle)));
     d.now = Instant::from_millis(3000);
     d.sends(Side::Downstream, b"bc");
-    assert_eq!(due(&d), (8000, Timer::StreamIdle));
+    assert_eq!(due(&d), (8000, Whose::Request(Timer::StreamIdle)));
     d.receives(Side::Upstream);
     d.now = Instant::from_millis(4000);
     d.sends(
@@ -61,25 +51,25 @@ fn whatever_moves_begins_the_idle_time_anew() {
     );
     assert_eq!(
         due(&d),
-        (9000, Timer::StreamIdle),
+        (9000, Whose::Request(Timer::StreamIdle)),
         "the client has not taken it"
     );
     d.now = Instant::from_millis(8000);
     d.receives(Side::Downstream);
-    assert!(matches!(due(&d), (_, Timer::Idle)), "the request is over");
+    assert!(matches!(due(&d), (_, Whose::Rest)), "the request is over");
 }
 
 #[test]
 fn a_client_that_takes_nothing_is_let_go() {
     let mut d = with_idle(snapshot(SERVICE));
     d.sends(Side::Downstream, GET);
-    d.input(Input::Connected);
+    d.connects();
     d.receives(Side::Upstream);
     d.sends(Side::Upstream, OK);
     d.outputs();
-    wait(&mut d);
-    assert_eq!(d.outputs(), [Output::Ended, Output::Reset, Output::Done]);
-    let record = d.exchange.record();
+    d.waits_until_due();
+    assert_eq!(d.outputs(), [Said::Ended, Said::Reset]);
+    let record = d.record();
     assert_eq!(
         (record.status, record.flags().to_string()),
         (200, "SI".into())
@@ -90,21 +80,18 @@ fn a_client_that_takes_nothing_is_let_go() {
 fn a_response_that_stops_is_cut_and_its_client_has_time_for_the_rest() {
     let mut d = with_idle(snapshot(SERVICE));
     d.sends(Side::Downstream, GET);
-    d.input(Input::Connected);
+    d.connects();
     d.receives(Side::Upstream);
     d.sends(
         Side::Upstream,
         b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok",
     );
-    wait(&mut d);
-    assert!(d.outputs().contains(&Output::Close(Side::Upstream)));
-    assert_eq!(due(&d), (10_000, Timer::StreamIdle));
+    d.waits_until_due();
+    assert!(d.outputs().contains(&Said::Close(Side::Upstream)));
+    assert_eq!(due(&d), (10_000, Whose::Request(Timer::StreamIdle)));
     assert!(d.receives(Side::Downstream).ends_with("ok"));
-    assert!(d.outputs().contains(&Output::Ended));
-    assert_eq!(
-        d.exchange.record().details.to_string(),
-        "stream_idle_timeout"
-    );
+    assert!(d.outputs().contains(&Said::Ended));
+    assert_eq!(d.record().details.to_string(), "stream_idle_timeout");
 }
 
 #[test]
@@ -114,19 +101,15 @@ fn nothing_is_left_of_what_timed_out() {
         .state
         .clone();
     d.sends(Side::Downstream, GET);
-    d.input(Input::Connected);
+    d.connects();
     d.receives(Side::Upstream);
-    wait(&mut d);
+    d.waits_until_due();
     assert_eq!(
         (host.active(), host.connections(), host.failures()),
         (0, 0, 0)
     );
     assert!(d.receives(Side::Downstream).starts_with("HTTP/1.1 504 "));
-    assert_eq!(
-        d.exchange.record().attempts.len(),
-        1,
-        "it is never tried again"
-    );
+    assert_eq!(d.record().attempts.len(), 1, "it is never tried again");
     let (_, client) = d.round(GET, OK);
     assert!(
         client.starts_with("HTTP/1.1 200 "),
@@ -144,19 +127,53 @@ fn a_connection_that_grew_too_old_is_passed_over() {
     d.now = Instant::from_millis(1000);
     d.sends(Side::Downstream, GET);
     d.now = Instant::from_millis(3000);
-    d.input(Input::Connected);
+    d.connects();
     d.receives(Side::Upstream);
     d.sends(Side::Upstream, OK);
     d.receives(Side::Downstream);
-    assert_eq!(d.worker.next_expiry(), Some(Instant::from_millis(13_000)));
+    let kept = d.up();
+    let next = d.worker.parts().0.next_expiry();
+    assert_eq!(next, Some(Instant::from_millis(13_000)));
+    assert!(d.worker.next_deadline() <= next, "nobody comes too late");
     d.outputs();
     d.now = Instant::from_millis(13_000);
     d.sends(Side::Downstream, GET);
     assert!(
-        matches!(d.outputs()[..], [Output::Connect(_)]),
+        matches!(d.outputs()[..], [Said::Connect(_)]),
         "though nothing has closed it yet"
     );
-    assert_eq!(d.worker.expire(d.now), [ConnectionId(0)]);
+    d.time();
+    assert_eq!(d.outputs(), [Said::CloseKept(kept)]);
+}
+
+/// Thousands may be kept, and a worker looks at the time for many other reasons.
+#[test]
+fn a_connection_to_an_endpoint_that_was_ejected_is_closed_within_a_second() {
+    let text = format!(
+        "{SERVICE}---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: h}}\nspec: {{host: h.test, \
+         trafficPolicy: {{outlierDetection: {{consecutive5xxErrors: 1, maxEjectionPercent: 100}}}}}}\n"
+    );
+    let mut d = Driver::crowd(snapshot(&text), WorkerSettings::default(), 1, 2);
+    // Two connections, both begun before the ejection.
+    for at in [0, 1] {
+        d.of(at).sends(Side::Downstream, GET);
+        d.connects();
+        d.receives(Side::Upstream);
+    }
+    d.of(0).sends(Side::Upstream, OK);
+    d.receives(Side::Downstream);
+    d.now = Instant::from_millis(100);
+    d.time();
+    let fails = b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n";
+    d.of(1).sends(Side::Upstream, fails);
+    assert!(d.outputs().contains(&Said::Close(Side::Upstream)));
+    let look = Instant::from_millis(1000);
+    assert!(d.worker.next_deadline() <= Some(look), "nobody else asks");
+    for (millis, left) in [(999, 1), (1000, 0)] {
+        d.now = Instant::from_millis(millis);
+        d.time();
+        assert_eq!(d.worker.idle_connections(), left, "{millis}");
+    }
 }
 
 #[test]
@@ -174,11 +191,12 @@ fn a_kept_connection_is_used_until_the_nanosecond_it_is_due_and_never_after() {
                 let mut d = Driver::with(snapshot(&text));
                 d.now = Instant::from_millis(1700);
                 d.round(GET, OK);
-                assert_eq!(d.worker.next_expiry(), Some(due), "{name} {millis} ms");
+                let next = d.worker.parts().0.next_expiry();
+                assert_eq!(next, Some(due), "{name} {millis} ms");
                 d.outputs();
                 d.now = at;
                 d.sends(Side::Downstream, GET);
-                let connects = matches!(d.outputs()[..], [Output::Connect(_)]);
+                let connects = matches!(d.outputs()[..], [Said::Connect(_)]);
                 assert_eq!(connects, !is_used, "{name} {millis} ms at {at:?}");
             }
         }

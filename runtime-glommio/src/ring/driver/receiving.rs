@@ -51,22 +51,6 @@ impl Driver {
         Poll::Pending
     }
 
-    /// Nothing came and the other side is there. What has not been asked for yet is asked of the system.
-    pub(in crate::ring) fn is_quiet(&mut self, number: usize) -> bool {
-        let socket = &self.sockets[number];
-        if socket.has_arrived() || socket.send_failed.is_some() {
-            return false;
-        }
-        if socket.will_tell() {
-            return true;
-        }
-        let mut byte = [MaybeUninit::uninit()];
-        let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
-        let peeked = SockRef::from(&socket.fd).recv_with_flags(&mut byte, flags);
-        self.receive(number);
-        peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
-    }
-
     /// Something came, or the end, whether it was received or still lies in the socket.
     pub(in crate::ring) fn has_unread(&self, number: usize) -> bool {
         let socket = &self.sockets[number];

@@ -77,17 +77,17 @@ fn an_idle_connection_is_watched_and_holds_nothing() {
     for is_end in [false, true] {
         let (mut stream, mut peer) = direct(&mut rig);
         let mut cx = Context::from_waker(Waker::noop());
-        assert!(stream.is_quiet());
-        assert!(stream.poll_readable(&mut cx).is_pending(), "nothing came");
-        rig.turn();
-        assert!(stream.is_quiet());
+        for _ in 0..2 {
+            assert!(stream.poll_readable(&mut cx).is_pending(), "nothing came");
+            rig.turn();
+        }
         assert_eq!(rig.lent(), 0);
         match is_end {
             true => drop(peer),
             false => peer.write_all(b"out of turn").unwrap(),
         }
         rig.turn();
-        assert!(!stream.is_quiet(), "end: {is_end}");
+        assert!(stream.poll_readable(&mut cx).is_ready(), "end: {is_end}");
         assert_eq!(rig.read(&mut stream).unwrap().is_empty(), is_end);
         drop(stream);
         rig.at_rest();
@@ -160,7 +160,6 @@ fn a_reset_in_a_long_body_is_told_more_than_once() {
         let error = rig.read(&mut stream).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
     }
-    assert!(!stream.is_quiet());
     drop(stream);
     rig.at_rest();
 }

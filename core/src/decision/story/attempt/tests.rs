@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::*;
 use crate::cluster::{HostKey, Registry};
 use crate::entropy::Entropy;
+use crate::local::{Local, WorkerSettings};
 use crate::snapshot::{Address, Cluster, ClusterId, Endpoint, HashCookie, MatchedField, Snapshot};
 use crate::time::{Duration, Instant};
-use crate::worker::{Worker, WorkerSettings};
 
 /// A request of which a try may take 50 ms, on a snapshot with one cluster: it hashes a field, and its one endpoint is in
 /// a zone.
@@ -30,7 +30,7 @@ fn record(attempts: impl IntoIterator<Item = Attempt>) -> Record {
         clusters: Arc::new(vec![cluster].into()),
         ..Snapshot::default()
     };
-    let worker = Worker::new(Arc::new(snapshot), WorkerSettings::default(), 0);
+    let worker = Local::new(Arc::new(snapshot), WorkerSettings::default(), 0);
     let mut record = Record::default();
     record.restart(Instant::ZERO, Entropy::default());
     record.view = Some(worker.view().clone());

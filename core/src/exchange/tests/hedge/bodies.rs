@@ -11,13 +11,13 @@ fn a_body_that_the_older_one_has_not_taken_goes_to_both() {
     for piece in body.as_bytes().chunks(10_000) {
         d.sends(Side::Downstream, piece);
     }
-    d.input(Input::Connected);
+    d.connects();
     // It takes a little, and then is slow.
-    let mut older = d.exchange.outbox(Side::Upstream).front().to_vec();
-    d.input(Input::Wrote(Side::Upstream, older.len()));
-    wait_for(&mut d, Timer::PerTry);
-    wait_for(&mut d, Timer::Backoff);
-    d.input(Input::Connected);
+    let mut older = d.outbox(Side::Upstream).front().to_vec();
+    d.input(Side::Upstream, Input::Wrote(older.len()));
+    d.wait_for(Timer::PerTry);
+    d.wait_for(Timer::Backoff);
+    d.connects();
     let newer = d.receives(Side::Upstream);
     older.extend(d.receives(Side::Aside).into_bytes());
     for sent in [String::from_utf8(older).unwrap(), newer] {
@@ -40,25 +40,26 @@ fn a_body_that_the_older_one_has_not_taken_goes_on_when_the_newer_one_fails() {
         for piece in body.as_bytes().chunks(10_000) {
             d.sends(Side::Downstream, piece);
         }
-        d.input(Input::Connected);
-        let mut older = d.exchange.outbox(Side::Upstream).front().to_vec();
-        d.input(Input::Wrote(Side::Upstream, older.len()));
-        wait_for(&mut d, Timer::PerTry);
-        wait_for(&mut d, Timer::Backoff);
+        d.connects();
+        let mut older = d.outbox(Side::Upstream).front().to_vec();
+        d.input(Side::Upstream, Input::Wrote(older.len()));
+        d.wait_for(Timer::PerTry);
+        d.wait_for(Timer::Backoff);
+        let aside = d.name(Side::Aside);
         match newer_takes_all {
-            None => d.input(Input::ConnectFailed(ConnectFault::Refused)),
+            None => d.fails(ConnectFault::Refused),
             Some(takes_all) => {
-                d.input(Input::Connected);
+                d.connects();
                 if takes_all {
                     d.receives(Side::Upstream);
                 } else {
-                    let piece = d.exchange.outbox(Side::Upstream).front().len();
-                    d.input(Input::Wrote(Side::Upstream, piece));
+                    let piece = d.outbox(Side::Upstream).front().len();
+                    d.input(Side::Upstream, Input::Wrote(piece));
                 }
-                d.input(Input::Eof(Side::Upstream));
+                d.input(Side::Upstream, Input::Eof);
             }
         }
-        assert!(d.outputs().contains(&Output::TakeBack));
+        assert!(aside.is_some() && d.name(Side::Upstream) == aside);
         older.extend(d.receives(Side::Upstream).into_bytes());
         let sent = String::from_utf8(older).unwrap();
         let (_, sent) = sent.split_once("\r\n\r\n").unwrap();
@@ -75,13 +76,13 @@ fn a_body_past_the_bound_cannot_hedge() {
         Side::Downstream,
         b"POST /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: 2000000\r\n\r\n",
     );
-    d.input(Input::Connected);
+    d.connects();
     for _ in 0..2000 {
         d.sends(Side::Downstream, &[b'x'; 1000]);
         d.receives(Side::Upstream);
     }
-    wait_for(&mut d, Timer::PerTry);
-    assert!(matches!(d.interest.deadline, Some((_, Timer::Route))));
-    let followed = d.exchange.record().attempts[0].followed;
+    d.wait_for(Timer::PerTry);
+    assert!(matches!(d.deadline(), Some((_, Timer::Route))));
+    let followed = d.record().attempts[0].followed;
     assert_eq!(followed, Followed::CannotRepeat);
 }

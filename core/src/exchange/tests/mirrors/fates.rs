@@ -3,19 +3,18 @@
 use super::*;
 use crate::cluster::Counted;
 use crate::connection::READ_BLOCK_LONG;
-use crate::time::Duration;
 
 #[test]
 fn nobody_feels_what_becomes_of_a_copy() {
     type Fate = fn(&mut Driver);
     let fates: [(&str, Fate); 9] = [
         ("via_upstream", |d| {
-            d.input(Input::Connected);
+            d.connects();
             d.receives(Side::Upstream);
             d.sends(Side::Upstream, OK);
         }),
         ("via_upstream", |d| {
-            d.input(Input::Connected);
+            d.connects();
             d.sends(
                 Side::Upstream,
                 b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 500 Internal Server Error\r\nContent-Length: 1\r\n\r\n",
@@ -25,7 +24,7 @@ fn nobody_feels_what_becomes_of_a_copy() {
         (
             "upstream_reset_before_response_started{remote_connection_failure}",
             |d| {
-                d.input(Input::ConnectFailed(ConnectFault::Refused));
+                d.fails(ConnectFault::Refused);
             },
         ),
         (
@@ -35,30 +34,30 @@ fn nobody_feels_what_becomes_of_a_copy() {
         (
             "upstream_reset_before_response_started{connection_termination}",
             |d| {
-                d.input(Input::Connected);
-                d.input(Input::Broken(Side::Upstream));
+                d.connects();
+                d.input(Side::Upstream, Input::Broken);
             },
         ),
         (
             "upstream_reset_before_response_started{protocol_error}",
             |d| {
-                d.input(Input::Connected);
+                d.connects();
                 d.sends(Side::Upstream, b"HTTP/1.1 nonsense\r\n\r\n");
             },
         ),
         (
             "upstream_reset_after_response_started{protocol_error}",
             |d| {
-                d.input(Input::Connected);
+                d.connects();
                 d.sends(
                     Side::Upstream,
                     b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx",
                 );
-                d.input(Input::Eof(Side::Upstream));
+                d.input(Side::Upstream, Input::Eof);
             },
         ),
         ("response_timeout", |d| {
-            d.input(Input::Connected);
+            d.connects();
             d.receives(Side::Upstream);
             d.run_out();
             assert_eq!(
@@ -68,7 +67,7 @@ fn nobody_feels_what_becomes_of_a_copy() {
             );
         }),
         ("response_timeout", |d| {
-            d.input(Input::Connected);
+            d.connects();
             d.sends(Side::Upstream, b"HTTP/1.1 200 OK\r\n\r\nand so on");
             d.run_out();
         }),
@@ -78,17 +77,18 @@ fn nobody_feels_what_becomes_of_a_copy() {
         for is_first in [true, false] {
             let mut d = Driver::mirrored();
             d.sends(Side::Downstream, GET);
-            let mut copy = d.take_copy();
+            let copy = d.take_copy();
             if is_first {
-                d.hold(&mut copy, fate);
-                d.now = Instant::ZERO;
+                // No time of its own runs while the copy's does.
+                d.connects();
+                d.hold(copy, fate);
             }
             d.ends_well();
             assert_eq!(d.fates(), [Sent]);
             if !is_first {
-                d.hold(&mut copy, fate);
+                d.hold(copy, fate);
             }
-            copy.assert_over(&d, details);
+            copy.assert_over(&mut d, details);
         }
     }
 }
@@ -100,26 +100,26 @@ fn a_copy_is_never_tried_again_and_has_the_rules_timeout() {
     ));
     for refuses in [true, false] {
         d.sends(Side::Downstream, GET);
-        let mut copy = d.take_copy();
-        d.hold(&mut copy, |d| match refuses {
-            true => d.input(Input::ConnectFailed(ConnectFault::Refused)),
+        let copy = d.take_copy();
+        d.hold(copy, |d| match refuses {
+            true => d.fails(ConnectFault::Refused),
             false => {
-                d.input(Input::Connected);
+                d.connects();
                 d.receives(Side::Upstream);
                 let due = d.now + Duration::from_secs(3);
-                assert_eq!(d.interest.deadline, Some((due, Timer::Route)));
+                assert_eq!(d.deadline(), Some((due, Timer::Route)));
                 d.sends(
                     Side::Upstream,
                     b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
                 );
             }
         });
-        assert_eq!(copy.exchange.record().attempts.len(), 1);
+        assert_eq!(copy.record(&mut d, |record| record.attempts.len()), 1);
         let details = match refuses {
             true => "upstream_reset_before_response_started{remote_connection_failure}",
             false => "via_upstream",
         };
-        copy.assert_over(&d, details);
+        copy.assert_over(&mut d, details);
         d.ends_well();
         d.outputs();
     }
@@ -129,38 +129,40 @@ fn a_copy_is_never_tried_again_and_has_the_rules_timeout() {
 fn the_response_of_a_copy_is_thrown_away_as_it_comes() {
     let mut d = Driver::mirrored();
     d.sends(Side::Downstream, GET);
-    let mut copy = d.take_copy();
+    let copy = d.take_copy();
     copy.arrives(&mut d);
-    d.hold(&mut copy, |d| {
+    d.hold(copy, |d| {
         d.sends(
             Side::Upstream,
             b"HTTP/1.1 200 OK\r\nContent-Length: 50000000\r\n\r\n",
         );
         for _ in 0..50_000_000 / 100_000 {
-            assert!(d.interest.read_upstream, "nothing holds a mirror up");
+            assert!(d.reads(Side::Upstream), "nothing holds a mirror up");
             d.sends(Side::Upstream, &[b'x'; 100_000]);
-            assert!(d.exchange.outbox(Side::Downstream).is_empty());
-            assert!(d.exchange.up.connection.inbox.capacity() <= 2 * READ_BLOCK_LONG + 100_000);
+            let (_, sockets) = d.worker.parts();
+            let inbox = &sockets.upstreams[d.up()].connection.inbox;
+            assert!(inbox.capacity() <= 2 * READ_BLOCK_LONG + 100_000);
         }
     });
-    assert_eq!(copy.exchange.record().bytes_sent, 50_000_000);
-    assert!(copy.seen.contains(&Output::Keep(ConnectionId(0))));
-    copy.assert_over(&d, "via_upstream");
+    assert_eq!(copy.record(&mut d, |record| record.bytes_sent), 50_000_000);
+    assert_eq!(d.worker.idle_connections(), 1);
+    copy.assert_over(&mut d, "via_upstream");
 }
 
 #[test]
 fn the_next_copy_uses_the_connection_of_the_last_and_replaces_a_dead_one() {
     let mut d = Driver::mirrored();
     d.sends(Side::Downstream, GET);
-    let mut copy = d.take_copy();
+    let copy = d.take_copy();
     d.ends_well();
     copy.arrives(&mut d);
-    d.hold(&mut copy, |d| d.sends(Side::Upstream, OK));
-    copy.assert_over(&d, "via_upstream");
+    let kept = d.hold(copy, |d| d.up());
+    d.hold(copy, |d| d.sends(Side::Upstream, OK));
+    copy.assert_over(&mut d, "via_upstream");
     d.sends(Side::Downstream, &post(b"abc"));
-    let mut copy = d.take_copy();
-    assert_eq!(copy.seen, [Output::Reuse(ConnectionId(1))]);
-    d.hold(&mut copy, |d| d.input(Input::Stale));
+    let copy = d.take_copy();
+    assert_eq!(d.hold(copy, |d| (d.outputs(), d.up())), (vec![], kept));
+    d.hold(copy, |d| d.input(Side::Upstream, Input::Eof));
     assert!(copy.arrives(&mut d).ends_with("\r\n\r\nabc"));
 }
 
@@ -168,13 +170,13 @@ fn the_next_copy_uses_the_connection_of_the_last_and_replaces_a_dead_one() {
 fn a_client_that_leaves_does_not_take_the_copy_with_it() {
     let mut d = Driver::mirrored();
     d.sends(Side::Downstream, GET);
-    let mut copy = d.take_copy();
-    d.input(Input::Eof(Side::Downstream));
-    assert!(d.outputs().contains(&Output::Done));
-    assert_eq!(d.exchange.record().flags().to_string(), "DC");
+    let copy = d.take_copy();
+    d.input(Side::Downstream, Input::Eof);
+    assert!(d.is_gone());
+    assert_eq!(d.record().flags().to_string(), "DC");
     copy.arrives(&mut d);
-    d.hold(&mut copy, |d| d.sends(Side::Upstream, OK));
-    copy.assert_over(&d, "via_upstream");
+    d.hold(copy, |d| d.sends(Side::Upstream, OK));
+    copy.assert_over(&mut d, "via_upstream");
 }
 
 #[test]
@@ -186,7 +188,7 @@ fn limits_of_the_mirrored_service_hold_for_copies_only() {
     let mut copies = Vec::new();
     for number in 0..3 {
         d.sends(Side::Downstream, GET);
-        let mut copy = d.take_copy();
+        let copy = d.take_copy();
         if number == 0 {
             copy.arrives(&mut d);
         }
@@ -195,7 +197,11 @@ fn limits_of_the_mirrored_service_hold_for_copies_only() {
         d.outputs();
     }
     let over = copies.pop().expect("three");
-    over.assert_over_beside(&d, "upstream_reset_before_response_started{overflow}", 2);
+    over.assert_over_beside(
+        &mut d,
+        "upstream_reset_before_response_started{overflow}",
+        2,
+    );
     let cluster = &d.worker.view().snapshot.clusters;
     let state = cluster
         .iter()
@@ -210,17 +216,23 @@ fn a_drain_does_not_wait_long_for_copies() {
     for (timeout, due) in [("", 1500), ("timeout: 1s, ", 1000)] {
         let mut d = Driver::with(rule(&format!("{timeout}mirror: {{host: m.test}}")));
         d.sends(Side::Downstream, GET);
-        let mut copy = d.take_copy();
+        let copy = d.take_copy();
         copy.arrives(&mut d);
         d.now = Instant::from_millis(500);
         d.worker.drain();
-        d.hold(&mut copy, |d| {
-            d.input(Input::Drain);
+        let before = d.hold(copy, |d| d.deadline());
+        d.worker.hurry_copies(true, d.now);
+        d.drain();
+        let after = d.hold(copy, |d| d.deadline());
+        assert_eq!(before, after, "the other direction hurries nobody");
+        d.worker.hurry_copies(false, d.now);
+        d.drain();
+        d.hold(copy, |d| {
             let due = Instant::from_millis(due);
-            assert_eq!(d.interest.deadline, Some((due, Timer::Route)));
+            assert_eq!(d.deadline(), Some((due, Timer::Route)));
             d.run_out();
         });
-        copy.assert_over(&d, "response_timeout");
+        copy.assert_over(&mut d, "response_timeout");
     }
 }
 
@@ -230,9 +242,9 @@ fn the_story_tells_of_mirrors() {
         "mirrors: [{destination: {host: m.test}}, {destination: {host: nobody.test}}]",
     ));
     d.sends(Side::Downstream, GET);
-    let mut copy = d.take_copy();
+    let copy = d.take_copy();
     d.ends_well();
-    let story = d.exchange.record().story().to_string();
+    let story = d.record().story().to_string();
     assert!(
         story.contains("  mirror 1     outbound|80||m.test: a copy was sent\n"),
         "{story}"
@@ -241,10 +253,10 @@ fn the_story_tells_of_mirrors() {
         story.contains("  mirror 2     outbound|80||nobody.test: no copy, there is no such"),
         "{story}"
     );
-    d.hold(&mut copy, |d| {
-        d.input(Input::ConnectFailed(ConnectFault::Refused));
+    d.hold(copy, |d| {
+        d.fails(ConnectFault::Refused);
     });
-    let story = copy.exchange.record().story().to_string();
+    let story = copy.record(&mut d, |record| record.story().to_string());
     assert!(
         story.contains("  copy for     outbound|80||m.test\n"),
         "{story}"

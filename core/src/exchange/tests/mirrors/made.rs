@@ -14,8 +14,8 @@ fn a_copy_is_the_request_as_it_is_forwarded() {
         Side::Downstream,
         b"GET /a?q=1 HTTP/1.1\r\nHost: h.test\r\nX-C: d\r\nX-E: f\r\n\r\n",
     );
-    let mut copy = d.take_copy();
-    d.input(Input::Connected);
+    let copy = d.take_copy();
+    d.connects();
     let (first, second) = (d.receives(Side::Upstream), copy.arrives(&mut d));
     assert_eq!(first, second);
     assert!(
@@ -26,7 +26,8 @@ fn a_copy_is_the_request_as_it_is_forwarded() {
         second.contains("x-a: b\r\n") && !second.contains("x-c"),
         "{second}"
     );
-    assert!(matches!(copy.seen[0], Output::Connect(ref to) if to.to_string() == "10.0.0.2:80"));
+    let seen = d.hold(copy, Driver::outputs);
+    assert!(matches!(&seen[0], Said::Connect(to) if to.to_string() == "10.0.0.2:80"));
 }
 
 #[test]
@@ -35,19 +36,21 @@ fn each_copy_has_dice_and_times_of_its_own() {
         "mirrors: [{destination: {host: m.test}}, {destination: {host: m.test}}]",
     ));
     d.sends(Side::Downstream, GET);
-    let mut copies = [d.take_copy(), d.take_copy()];
-    let dice = copies.each_ref().map(|c| c.exchange.record().entropy);
-    let own = d.exchange.record().entropy;
+    assert_eq!(d.copies(), 2);
+    let copies = [Copy(1), Copy(2)];
+    let dice = copies.map(|copy| copy.record(&mut d, |record| record.entropy));
+    let own = d.record().entropy;
     assert!(dice[0] != dice[1] && !dice.contains(&own));
     d.ends_well();
     d.now = Instant::from_millis(70);
-    for copy in &mut copies {
+    for copy in copies {
         copy.arrives(&mut d);
         d.hold(copy, |d| d.sends(Side::Upstream, OK));
-        let record = copy.exchange.record();
-        let (began, ended) = (record.began, record.ended);
-        assert_eq!((began, ended), (Instant::ZERO, Instant::from_millis(70)));
-        assert_eq!(record.upstream_service_ms, Some(70));
+        copy.record(&mut d, |record| {
+            let (began, ended) = (record.began, record.ended);
+            assert_eq!((began, ended), (Instant::ZERO, Instant::from_millis(70)));
+            assert_eq!(record.upstream_service_ms, Some(70));
+        });
     }
 }
 
@@ -56,15 +59,15 @@ fn a_body_is_kept_for_a_copy_only_as_long_as_one_is_to_be_made() {
     for (fields, is_kept) in [("", false), ("mirror: {host: m.test}, ", true)] {
         let mut d = Driver::with(rule(&format!("{fields}timeout: 9s")));
         d.sends(Side::Downstream, &post(b"abc")[..post(b"abc").len() - 1]);
-        assert!(d.interest.read_downstream && !d.exchange.is_mirror());
-        d.input(Input::Connected);
+        assert!(d.reads(Side::Downstream) && !d.exchange().is_mirror());
+        d.connects();
         d.sends(
             Side::Upstream,
             b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n",
         );
-        assert_eq!(d.exchange.call.replay.is_whole(), is_kept);
+        assert_eq!(d.exchange().call.replay.is_whole(), is_kept);
         d.sends(Side::Downstream, b"c");
-        assert!(!d.exchange.call.replay.is_whole());
+        assert!(!d.exchange().call.replay.is_whole());
     }
 }
 
@@ -74,14 +77,14 @@ fn a_request_that_is_tried_again_is_copied_once() {
         "mirror: {host: m.test}, retries: {attempts: 2, retryOn: 5xx}",
     ));
     d.sends(Side::Downstream, &post(b"abc"));
-    let mut copy = d.take_copy();
+    let copy = d.take_copy();
     for _ in 0..2 {
-        d.input(Input::ConnectFailed(ConnectFault::Refused));
+        d.fails(ConnectFault::Refused);
         d.run_out();
     }
     d.ends_well();
-    assert_eq!(d.exchange.record().retries, 2);
-    assert!(d.exchange.take_mirror().is_none());
+    assert_eq!(d.record().retries, 2);
+    assert_eq!(d.copies(), 1);
     let text = copy.arrives(&mut d);
     assert!(
         text.contains("x-envoy-attempt-count: 1\r\n") && text.ends_with("\r\n\r\nabc"),
@@ -104,18 +107,19 @@ fn a_body_is_copied_up_to_the_bound() {
         let mut upstream = String::new();
         for piece in request.chunks(50_000) {
             d.sends(Side::Downstream, piece);
-            if d.interest.connect {
-                d.input(Input::Connected);
+            if d.is_connecting() {
+                d.connects();
             }
             upstream += &d.receives(Side::Upstream);
         }
         assert_eq!(d.fates(), [fate], "{length}");
         if fate == Sent {
-            let mut copy = d.take_copy();
+            let copy = d.take_copy();
             assert!(copy.arrives(&mut d) == upstream, "{length}");
-            assert_eq!(copy.exchange.record().bytes_received, length as u64);
+            let received = copy.record(&mut d, |record| record.bytes_received);
+            assert_eq!(received, length as u64);
         } else {
-            assert!(d.exchange.take_mirror().is_none());
+            assert_eq!(d.copies(), 0);
         }
         d.sends(Side::Upstream, OK);
         assert!(d.receives(Side::Downstream).starts_with("HTTP/1.1 200 "));
@@ -131,8 +135,8 @@ fn chunks_and_trailers_are_copied() {
     );
     assert_eq!(d.fates(), [Incomplete]);
     d.sends(Side::Downstream, b"2\r\nde\r\n0\r\nx-t: 1\r\n\r\n");
-    let mut copy = d.take_copy();
-    d.input(Input::Connected);
+    let copy = d.take_copy();
+    d.connects();
     let (first, second) = (d.receives(Side::Upstream), copy.arrives(&mut d));
     assert_eq!(first, second);
     assert!(second.ends_with("0\r\nx-t: 1\r\n\r\n"), "{second}");
@@ -144,14 +148,14 @@ fn a_request_that_is_not_received_whole_is_not_copied() {
     let (head, body) = request.split_at(request.len() - 2);
     type End = fn(&mut Driver);
     let ends: [End; 3] = [
-        |d| d.input(Input::Eof(Side::Downstream)),
+        |d| d.input(Side::Downstream, Input::Eof),
         |d| {
-            d.input(Input::Connected);
+            d.connects();
             d.sends(Side::Upstream, OK);
             d.receives(Side::Downstream);
         },
         |d| {
-            d.input(Input::ConnectFailed(ConnectFault::Refused));
+            d.fails(ConnectFault::Refused);
             d.receives(Side::Downstream);
         },
     ];
@@ -159,20 +163,20 @@ fn a_request_that_is_not_received_whole_is_not_copied() {
         let mut d = Driver::with(rule("mirror: {host: m.test}, retries: {attempts: 0}"));
         d.sends(Side::Downstream, head);
         end(&mut d);
-        assert!(d.outputs().contains(&Output::Ended));
+        assert!(d.outputs().contains(&Said::Ended));
         assert_eq!(d.fates(), [Incomplete]);
-        assert!(d.exchange.take_mirror().is_none());
+        assert_eq!(d.copies(), 0);
     }
     // A response that has only begun does not end the request.
     let mut d = Driver::mirrored();
     d.sends(Side::Downstream, head);
-    d.input(Input::Connected);
+    d.connects();
     d.sends(
         Side::Upstream,
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n",
     );
     d.sends(Side::Downstream, body);
-    let mut copy = d.take_copy();
+    let copy = d.take_copy();
     assert!(copy.arrives(&mut d).ends_with("\r\n\r\nabc"));
 }
 
@@ -207,8 +211,7 @@ fn what_cannot_be_copied_is_told_in_the_record() {
         d.sends(Side::Downstream, request);
         assert_eq!(d.fates(), want, "{fields}");
         let copies = want.iter().filter(|fate| **fate == Sent).count();
-        let spoken = d.seen.iter().filter(|o| **o == Output::Mirror).count();
-        assert_eq!(spoken, copies, "{fields}");
+        assert_eq!(d.copies(), copies, "{fields}");
         assert_eq!(d.worker.mirrors_under_way(), copies, "{fields}");
     }
 }
@@ -221,9 +224,10 @@ fn a_delayed_request_is_copied_after_its_delay() {
     d.sends(Side::Downstream, &post(b"abc"));
     assert!(d.outputs().is_empty());
     d.run_out();
-    let mut copy = d.take_copy();
+    let copy = d.take_copy();
     assert!(copy.arrives(&mut d).ends_with("\r\n\r\nabc"));
-    assert_eq!(copy.exchange.record().began, Instant::from_millis(5000));
+    let began = copy.record(&mut d, |record| record.began);
+    assert_eq!(began, Instant::from_millis(5000));
 }
 
 #[test]
@@ -244,7 +248,8 @@ fn copies_past_the_bound_are_dropped_and_the_client_sees_nothing_of_it() {
         d.ends_well();
         d.outputs();
     }
-    copies.pop();
+    let last = copies.pop().expect("many");
+    d.hold(last, |d| d.fails(ConnectFault::Refused));
     d.sends(Side::Downstream, GET);
     assert_eq!(d.fates(), [Sent], "there is room again");
 }

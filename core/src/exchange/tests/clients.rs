@@ -1,0 +1,158 @@
+//! Clients between requests, and one request behind the other.
+
+use super::*;
+use crate::connection::Client;
+
+#[test]
+fn an_idle_client_holds_no_request_and_little_memory() {
+    let mut d = Driver::new();
+    for has_asked in [false, true] {
+        if has_asked {
+            d.round(GET, OK);
+        }
+        assert_eq!(d.worker.exchanges().count(), 0);
+        let (_, sockets) = d.worker.parts();
+        let client = sockets.clients.values().next().expect("it is there");
+        assert_eq!(client.connection.inbox.capacity(), 0);
+        assert!(!client.connection.outbox.has_block());
+        // Besides itself it has what its codec keeps of the last turn, and an empty queue of pieces.
+        assert!(
+            size_of::<Client>() + client.connection.outbox.owned() <= 2048,
+            "{} and {}",
+            size_of::<Client>(),
+            client.connection.outbox.owned()
+        );
+    }
+}
+
+/// Each is answered once, in order, and told once.
+#[test]
+fn a_thousand_requests_in_one_read_are_answered_and_told_once_each() {
+    let aborts = "fault: {abort: {httpStatus: 418, percentage: {value: 100}}}";
+    for is_forwarded in [false, true] {
+        let mut d = match is_forwarded {
+            true => Driver::new(),
+            false => Driver::with(with_rule(aborts)),
+        };
+        let mut all = String::new();
+        for number in 0..1000 {
+            all += &format!("GET /{number} HTTP/1.1\r\nHost: h.test\r\n\r\n");
+        }
+        d.sends(Side::Downstream, all.as_bytes());
+        let (mut client, mut asked) = (String::new(), Vec::new());
+        for _ in 0..1000 {
+            if is_forwarded {
+                d.connects();
+                let upstream = d.receives(Side::Upstream);
+                let path = upstream.split(' ').nth(1).map(str::to_owned);
+                asked.push(path.expect("a request line"));
+                d.sends(Side::Upstream, OK);
+            }
+            client += &d.receives(Side::Downstream);
+        }
+        let status = if is_forwarded { "200 OK" } else { "418 " };
+        let line = format!("HTTP/1.1 {status}");
+        assert_eq!(client.matches(&line).count(), 1000);
+        let ends = d.outputs();
+        let ends = ends.iter().filter(|said| **said == Said::Ended);
+        assert_eq!(ends.count(), 1000);
+        let wanted = (0..1000).map(|number| format!("/{number}"));
+        assert!(!is_forwarded || asked.into_iter().eq(wanted));
+        assert_eq!(d.worker.exchanges().count(), 0);
+        assert!(!d.is_gone() && d.reads(Side::Downstream));
+    }
+}
+
+#[test]
+fn a_kept_connection_that_ends_or_speaks_is_closed_and_forgotten() {
+    for input in [Input::Eof, Input::Broken, Input::Read(3)] {
+        let mut d = Driver::new();
+        d.round(GET, OK);
+        d.outputs();
+        assert_eq!(d.worker.idle_connections(), 1);
+        let kept = d.up();
+        let space = d.worker.space(kept.into()).expect("it is open");
+        space.extend_from_slice(b"HTT");
+        d.input(Side::Upstream, input);
+        assert_eq!(d.outputs(), [Said::Close(Side::Upstream)], "{input:?}");
+        assert_eq!(d.worker.idle_connections(), 0, "{input:?}");
+        assert!(d.worker.outbox(kept.into()).is_none());
+        d.sends(Side::Downstream, GET);
+        assert!(matches!(d.outputs()[..], [Said::Connect(_)]), "{input:?}");
+    }
+}
+
+/// What the runtime knew when it made a connection is told with each request that goes over it.
+#[test]
+fn facts_of_a_connection_go_with_it() {
+    let mut d = Driver::new();
+    let facts = Facts {
+        local: Some(([10, 0, 0, 9], 40_000).into()),
+    };
+    d.sends(Side::Downstream, GET);
+    assert_eq!(d.exchange().facts(), Facts::default());
+    d.input(Side::Upstream, Input::Connected(facts));
+    for is_kept in [false, true] {
+        if is_kept {
+            d.sends(Side::Downstream, GET);
+        }
+        d.receives(Side::Upstream);
+        d.sends(Side::Upstream, OK);
+        assert_eq!(d.exchange().facts(), facts, "kept: {is_kept}");
+        d.receives(Side::Downstream);
+    }
+}
+
+/// What is not known any more is nothing: a runtime may still have something to tell of a connection that it closes.
+#[test]
+fn what_is_told_of_a_connection_that_is_closed_is_nothing() {
+    let mut d = Driver::new();
+    d.sends(Side::Downstream, GET);
+    let (client, up) = (d.name(Side::Downstream), d.name(Side::Upstream));
+    d.input(Side::Downstream, Input::Eof);
+    d.outputs();
+    for id in [client, up].into_iter().flatten() {
+        for input in [
+            Input::Eof,
+            Input::Connected(Facts::default()),
+            Input::Wrote(1),
+            Input::ConnectFailed(ConnectFault::Refused),
+            Input::Drain,
+        ] {
+            d.worker.handle_input(id, input, d.now);
+            d.drain();
+            assert_eq!(d.outputs(), [], "{input:?}");
+        }
+        assert!(d.worker.space(id).is_none() && d.worker.outbox(id).is_none());
+    }
+}
+
+/// A client that idles ends at once with its worker; one whose request may be on its way has a second for it.
+#[test]
+fn a_client_that_drains_ends_when_nothing_is_in_flight() {
+    for (idles_for, is_closed) in [(999, false), (1000, true)] {
+        let mut d = Driver::new();
+        d.round(GET, OK);
+        d.outputs();
+        d.now = Instant::from_millis(idles_for);
+        d.input(Side::Downstream, Input::Drain);
+        assert_eq!(d.is_gone(), is_closed, "{idles_for}");
+        if !is_closed {
+            assert_eq!(d.due(), Some((Instant::from_millis(1000), Whose::Rest)));
+            let (_, client) = d.round(GET, OK);
+            assert!(client.contains("connection: close\r\n"), "{client}");
+            assert!(d.is_gone());
+        }
+    }
+    // In the middle of a request, it ends with that one.
+    let mut d = Driver::new();
+    d.sends(Side::Downstream, GET);
+    d.input(Side::Downstream, Input::Drain);
+    assert!(!d.is_gone());
+    d.connects();
+    d.receives(Side::Upstream);
+    d.sends(Side::Upstream, OK);
+    let client = d.receives(Side::Downstream);
+    assert!(client.contains("connection: close\r\n"), "{client}");
+    assert!(d.is_gone());
+}

@@ -1,0 +1,110 @@
+//! What an exchange reaches while it is at work: the time, what its thread shares, connections by name, and where to say
+//! what is to be done.
+
+use std::collections::VecDeque;
+
+use slotmap::SlotMap;
+
+use super::Exchange;
+use crate::connection::{Client, Owner, Sockets, ToEndpoint};
+use crate::io::{Facts, Output};
+use crate::local::{Link, Local};
+use crate::peer::{ClientId, ConnId, ExchangeId, UpstreamId};
+use crate::snapshot::Address;
+use crate::time::Instant;
+
+/// Requests under way. One that is at work is not in its place.
+pub(crate) type Exchanges = SlotMap<ExchangeId, Option<Box<Exchange>>>;
+
+/// One input's way through a worker.
+pub(crate) struct Turn<'a> {
+    pub(crate) now: Instant,
+    pub(crate) local: &'a mut Local,
+    pub(crate) sockets: &'a mut Sockets,
+    pub(crate) exchanges: &'a mut Exchanges,
+    /// Copies that have begun, of which it is to be said what they wait for.
+    pub(crate) begun: &'a mut Vec<ExchangeId>,
+    /// Connections that were kept, of which the same is to be said.
+    pub(crate) let_rest: &'a mut Vec<UpstreamId>,
+    pub(crate) outputs: &'a mut VecDeque<Output>,
+}
+
+impl Turn<'_> {
+    pub(super) fn say(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+
+    /// A client that is still there, and what its codec borrows blocks from.
+    pub(super) fn client(&mut self, id: Option<ClientId>) -> Option<(&mut Client, &mut Local)> {
+        let client = self.sockets.clients.get_mut(id?)?;
+        Some((client, self.local))
+    }
+
+    /// A connection to an endpoint, and what its codec borrows blocks from.
+    pub(super) fn endpoint(
+        &mut self,
+        id: Option<UpstreamId>,
+    ) -> Option<(&mut ToEndpoint, &mut Local)> {
+        let upstream = self.sockets.upstreams.get_mut(id?)?;
+        Some((&mut upstream.connection, self.local))
+    }
+
+    /// A copy that begins.
+    pub(super) fn put(&mut self, copy: Box<Exchange>) {
+        let id = copy.id;
+        self.begun.push(id);
+        if let Some(place) = self.exchanges.get_mut(id) {
+            *place = Some(copy);
+        }
+    }
+
+    /// Asks for a connection to an endpoint.
+    pub(super) fn connect(&mut self, exchange: ExchangeId, address: Address) -> UpstreamId {
+        let id = self.sockets.open(exchange, self.local);
+        self.say(Output::Connect(id, address));
+        id
+    }
+
+    /// A connection to an endpoint is made, and this is known of it.
+    pub(super) fn know(&mut self, id: UpstreamId, facts: Facts) {
+        if let Some(upstream) = self.sockets.upstreams.get_mut(id) {
+            upstream.facts = facts;
+        }
+    }
+
+    /// A kept connection serves this exchange from now on.
+    pub(super) fn reuse(&mut self, exchange: ExchangeId, id: UpstreamId) {
+        if let Some(upstream) = self.sockets.upstreams.get_mut(id) {
+            upstream.owner = Owner::Exchange(exchange);
+        }
+    }
+
+    /// What is known of a connection to an endpoint.
+    pub(super) fn facts(&self, id: Option<UpstreamId>) -> Facts {
+        let upstream = id.and_then(|id| self.sockets.upstreams.get(id));
+        upstream.map_or_else(Facts::default, |upstream| upstream.facts)
+    }
+
+    /// A connection waits for the next request to its endpoint.
+    pub(super) fn keep(&mut self, id: UpstreamId, link: Link) {
+        if let Some(upstream) = self.sockets.upstreams.get_mut(id) {
+            upstream.owner = Owner::Kept(link.host_id());
+            upstream.connection.restart();
+            upstream.connection.rest(self.local);
+        }
+        self.local.keep(id, link, self.now);
+        self.let_rest.push(id);
+    }
+
+    /// Closes a connection to an endpoint, made or being made.
+    pub(crate) fn close_upstream(&mut self, id: UpstreamId) {
+        self.sockets.forget(id, self.local);
+        self.say(Output::Close(ConnId::Upstream(id)));
+    }
+
+    /// Closes a client's connection.
+    pub(crate) fn close_client(&mut self, id: ClientId) {
+        self.sockets.forget_client(id, self.local);
+        self.say(Output::Close(ConnId::Client(id)));
+    }
+}

@@ -1,0 +1,349 @@
+//! What the exchanges of one thread share (Envoy's thread-local part): the current snapshot, balancer positions, idle
+//! connections, spare buffers.
+//!
+//! It needs no lock. What must hold for the whole process (load, limits, ejection) is in `cluster` instead, and is reached
+//! only through the snapshot. Connections and requests themselves are the worker's.
+
+mod buffered;
+mod idle;
+mod line;
+mod mirrors;
+mod originals;
+mod view;
+
+pub use buffered::Buffered;
+pub use view::View;
+
+use core::mem;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use serde::{Deserialize, Serialize};
+
+use crate::cluster::{ClusterState, HostState};
+use crate::decision::Record;
+use crate::outbox::Outbox;
+use crate::peer::{ExchangeId, ListenerKind, UpstreamId};
+use crate::snapshot::{Address, Snapshot};
+use crate::time::{Duration, Instant};
+use buffered::Budget;
+pub(crate) use buffered::{Charge, KEPT_WHEN_SHORT};
+use idle::IdleConnections;
+pub(crate) use idle::Link;
+use line::Lines;
+pub(crate) use line::{Slot, Ticket};
+pub(crate) use mirrors::MirrorPlace;
+use mirrors::Mirrors;
+use originals::Originals;
+
+/// The size of a fresh read buffer: a head and a body of 16 KiB in one read.
+const BUFFER: usize = 32 * 1024;
+
+/// Spare buffers kept; the rest are freed.
+const SPARE: usize = 64;
+
+/// Settings of a worker that do not come from Istio resources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerSettings {
+    /// From the first byte of a head to its last; then 408. `None` waits for ever.
+    pub request_head_timeout: Option<Duration>,
+    /// A client connection without a request is closed after this (Envoy's default: one hour).
+    pub idle_timeout: Option<Duration>,
+    /// For how long nothing of a request or its response may move; then 408, 504 or a reset. `None` is for ever (Istio's
+    /// default). A rule may have its own.
+    pub stream_idle_timeout: Option<Duration>,
+    /// How long we read on after the last response, so that the client sees it rather than a reset (Envoy's
+    /// `delayed_close_timeout`).
+    pub linger: Duration,
+    /// The largest request body taken, in bytes; a longer one is answered 413. `None` is unlimited.
+    pub max_request_body: Option<u64>,
+    /// Bytes that the connections of the worker may hold in memory together before those that hold most are not read any
+    /// more. `None` is unlimited.
+    pub max_buffered_bytes: Option<u64>,
+    /// Exchanges know where bodies lie in what is read and in what is to be written: for a recording that leaves them out.
+    pub tells_bodies: bool,
+}
+
+impl Default for WorkerSettings {
+    fn default() -> Self {
+        Self {
+            request_head_timeout: Some(Duration::from_secs(60)),
+            idle_timeout: Some(Duration::from_secs(3600)),
+            stream_idle_timeout: None,
+            linger: Duration::from_secs(1),
+            max_request_body: None,
+            max_buffered_bytes: Some(256 * 1024 * 1024),
+            tells_bodies: false,
+        }
+    }
+}
+
+/// What comes of [`Local::on_announced`].
+#[derive(Debug, Default)]
+pub(crate) struct Announced {
+    /// Idle connections to close.
+    pub(crate) close: Vec<UpstreamId>,
+    /// Exchanges that are to try again.
+    pub(crate) wake: Vec<ExchangeId>,
+    /// Announce again, after closing.
+    pub(crate) announce: bool,
+}
+
+/// The shared part of one thread.
+#[derive(Debug)]
+pub(crate) struct Local {
+    view: Rc<View>,
+    settings: WorkerSettings,
+    idle: IdleConnections,
+    originals: Originals,
+    lines: Lines,
+    mirrors: Mirrors,
+    budget: Budget,
+    spare: Vec<BytesMut>,
+    date: [u8; 29],
+    draining: bool,
+    /// Copies of requests from the application, and of those from the mesh, are hurried.
+    hurries: [bool; 2],
+}
+
+impl Local {
+    /// A worker on a snapshot. `seed` decides where balancers begin, so workers should have different ones.
+    pub(crate) fn new(snapshot: Arc<Snapshot>, settings: WorkerSettings, seed: u64) -> Self {
+        Self {
+            view: Rc::new(View::new(snapshot, seed)),
+            settings,
+            idle: IdleConnections::default(),
+            originals: Originals::default(),
+            lines: Lines::default(),
+            mirrors: Mirrors::default(),
+            budget: Budget::new(settings.max_buffered_bytes),
+            spare: Vec::new(),
+            date: *b"Thu, 01 Jan 1970 00:00:00 GMT",
+            draining: false,
+            hurries: [false; 2],
+        }
+    }
+
+    /// Uses a new snapshot from the next request on; [`Local::on_announced`] is to be called too, because limits may
+    /// have changed. Returns idle connections that are to be closed, because no
+    /// endpoint of the new snapshot has them.
+    pub(crate) fn adopt(&mut self, snapshot: Arc<Snapshot>, now: Instant) -> Vec<UpstreamId> {
+        self.view = Rc::new(self.view.next(snapshot, now));
+        let originals = self.originals.retain(&self.view.snapshot);
+        self.idle.retain_hosts(&self.view.snapshot, originals)
+    }
+
+    /// The current snapshot and this worker's balancers.
+    pub(crate) const fn view(&self) -> &Rc<View> {
+        &self.view
+    }
+
+    /// The settings.
+    pub(crate) const fn settings(&self) -> &WorkerSettings {
+        &self.settings
+    }
+
+    /// Sets what responses without a `date` get (RFC 9110 §5.6.7, IMF-fixdate). A runtime calls it once a second.
+    pub(crate) const fn set_date(&mut self, imf_fixdate: [u8; 29]) {
+        self.date = imf_fixdate;
+    }
+
+    /// The date last set.
+    pub(crate) const fn date(&self) -> &[u8; 29] {
+        &self.date
+    }
+
+    /// From now on inbound responses say `connection: close`.
+    pub(crate) const fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// Copies for mirrors of requests of one direction are hurried from now on.
+    pub(crate) const fn hurry_copies(&mut self, inbound: bool) {
+        self.hurries[inbound as usize] = true;
+    }
+
+    /// Whether copies of requests that came to this listener are hurried.
+    pub(crate) const fn hurries(&self, listener: ListenerKind) -> bool {
+        self.hurries[matches!(listener, ListenerKind::Inbound(_)) as usize]
+    }
+
+    /// Whether memory is short, so that lower limits are in force.
+    pub(crate) fn is_short(&self) -> bool {
+        self.budget.is_short()
+    }
+
+    /// Whether the worker drains.
+    pub(crate) const fn is_draining(&self) -> bool {
+        self.draining
+    }
+
+    /// Idle connections that have been idle for too long; they are forgotten, and the runtime closes them.
+    pub(crate) fn expire(&mut self, now: Instant) -> Vec<UpstreamId> {
+        self.idle.expire(now)
+    }
+
+    /// Before this [`Local::expire`] has nothing to do; `None` while nothing expires.
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
+        self.idle.next_expiry()
+    }
+
+    /// An idle connection to this endpoint ended.
+    pub(crate) fn forget(&mut self, host: u32, id: UpstreamId) {
+        self.idle.forget(host, id);
+    }
+
+    /// How many connections are kept idle.
+    pub(crate) fn idle_connections(&self) -> usize {
+        self.idle.len()
+    }
+
+    /// How many copies of requests are under way for mirrors.
+    pub(crate) fn mirrors_under_way(&self) -> usize {
+        self.mirrors.under_way()
+    }
+
+    /// What the connections of this worker hold in memory.
+    pub(crate) fn buffered(&self) -> Buffered {
+        self.budget.counted()
+    }
+
+    /// The account of one more connection.
+    pub(crate) fn charge(&self) -> Charge {
+        self.budget.charge()
+    }
+
+    /// A place for one more copy, whose body has this length; `None` when it is to be dropped.
+    pub(crate) fn place_for_mirror(&self, body: usize) -> Option<MirrorPlace> {
+        self.mirrors.place(body)
+    }
+
+    /// Somebody waits for a connection, or let one go: gives up idle connections that another worker waits for, and
+    /// says who of this worker is to try again.
+    pub(crate) fn on_announced(&mut self) -> Announced {
+        let lines = &mut self.lines;
+        let close = self
+            .idle
+            .give_up(|cluster| lines.is_wanted_elsewhere(cluster));
+        let announce = lines.settle(|_| {});
+        let wake = lines.all_first();
+        Announced {
+            close,
+            wake,
+            announce,
+        }
+    }
+
+    /// Whether an input let something go that others may wait for.
+    pub(crate) fn has_freed(&self) -> bool {
+        self.lines.has_freed()
+    }
+
+    /// Names who is to try again because of what an input let go of. Says whether other workers must be told, too.
+    pub(crate) fn settle(&mut self, wake: impl FnMut(ExchangeId)) -> bool {
+        self.lines.settle(wake)
+    }
+
+    pub(crate) const fn lines(&mut self) -> &mut Lines {
+        &mut self.lines
+    }
+
+    /// Leave to make a connection, within a limit.
+    pub(crate) fn slot(&self, cluster: &Arc<ClusterState>, max: u32) -> Option<Slot> {
+        self.lines.slot(cluster, max)
+    }
+
+    /// Whether a connection may be kept as far as limits go: not if only other workers wait for one.
+    pub(crate) fn may_keep(&mut self, link: &Link) -> bool {
+        let cluster = link.limited_by();
+        cluster.is_none_or(|cluster| !self.lines.is_wanted_elsewhere(cluster))
+    }
+
+    /// Keeps a connection, and has the first one in line woken.
+    pub(crate) fn keep(&mut self, id: UpstreamId, link: Link, now: Instant) {
+        if let Some(cluster) = link.limited_by() {
+            self.lines.offer(cluster);
+        }
+        self.idle.keep(id, link, now);
+    }
+
+    /// The endpoint at an address that a client named, reached through a cluster or through none; and idle connections
+    /// that are to be closed, because one too many such endpoints was known.
+    pub(crate) fn original(
+        &mut self,
+        cluster: Option<&Arc<ClusterState>>,
+        address: &Address,
+    ) -> (Arc<HostState>, Vec<UpstreamId>) {
+        let (host, gone) = self.originals.find(cluster, address);
+        let close = gone.map(|id| self.idle.forget_host(id));
+        (host, close.unwrap_or_default())
+    }
+
+    /// Whether a connection to an endpoint is worth keeping: the current snapshot may have dropped the endpoint meanwhile.
+    pub(crate) fn still_has(
+        &self,
+        host: Option<&HostState>,
+        address: &Address,
+        record: &Record,
+    ) -> bool {
+        if let Some(has) = host.and_then(|host| self.originals.has(host, address)) {
+            return has;
+        }
+        let same_view = record
+            .view
+            .as_ref()
+            .is_some_and(|view| Rc::ptr_eq(view, &self.view));
+        same_view || host.is_some_and(|host| self.view.has_host(host.id()))
+    }
+
+    pub(crate) const fn idle(&mut self) -> &mut IdleConnections {
+        &mut self.idle
+    }
+
+    /// A buffer to read into.
+    pub(crate) fn take_buffer(&mut self) -> BytesMut {
+        self.spare
+            .pop()
+            .unwrap_or_else(|| BytesMut::with_capacity(BUFFER))
+    }
+
+    /// Takes a buffer back that holds nothing; not while what was read into it is still in use elsewhere, because its memory
+    /// can be used again soon.
+    pub(crate) fn take_back(&mut self, inbox: &mut BytesMut) {
+        if inbox.is_empty() && inbox.capacity() > 0 && inbox.try_reclaim(BUFFER) {
+            self.give_buffer(mem::take(inbox));
+        }
+    }
+
+    /// A buffer to read into, in the place of one that is too small.
+    pub(crate) fn give_room(&mut self, inbox: &mut BytesMut) {
+        let small = mem::replace(inbox, self.take_buffer());
+        inbox.extend_from_slice(&small);
+    }
+
+    /// Takes a buffer whose content is to wait in as little memory as it needs.
+    pub(crate) fn keep_small(&mut self, inbox: &mut BytesMut) {
+        if inbox.capacity() > 2 * inbox.len() {
+            let small = BytesMut::from(&inbox[..]);
+            self.give_buffer(mem::replace(inbox, small));
+        }
+    }
+
+    /// Gives an outbox that has no block one to write into.
+    pub(crate) fn lend_block(&mut self, outbox: &mut Outbox) {
+        if !outbox.has_block() {
+            outbox.give_block(self.take_buffer());
+        }
+    }
+
+    /// A buffer nobody reads into any more. It is kept only if its memory can be written again, and if it is not one of
+    /// the large ones that a long body needed.
+    pub(crate) fn give_buffer(&mut self, mut buffer: BytesMut) {
+        buffer.clear();
+        let is_usual = buffer.try_reclaim(BUFFER) && buffer.capacity() <= 2 * BUFFER;
+        if is_usual && self.spare.len() < SPARE {
+            self.spare.push(buffer);
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Clients between requests: how a connection begins, reads its next head, and ends when it serves nobody.
+
+use super::Worker;
+use super::alarms::Whose;
+use crate::connection::{Client, Phase};
+use crate::decision::Refused;
+use crate::entropy::Entropy;
+use crate::exchange::Exchange;
+use crate::io::Input;
+use crate::peer::{ClientId, Peer};
+use crate::request;
+use crate::stream::Begins;
+use crate::time::Instant;
+
+impl Worker {
+    /// A client connected. `entropy` is the connection's random number: each of its requests gets its own from it.
+    pub fn accept(&mut self, peer: Peer, entropy: Entropy, now: Instant) -> ClientId {
+        self.forget_ended();
+        let client = Client::new(peer, entropy, now, &self.local);
+        let id = self.sockets.clients.insert(client);
+        self.touched_clients.push(id);
+        self.finish(now);
+        id
+    }
+
+    pub(super) fn on_client(&mut self, id: ClientId, input: Input, now: Instant) {
+        let Some(client) = self.sockets.clients.get_mut(id) else {
+            return;
+        };
+        match input {
+            Input::Read(count) => client.connection.on_read(count),
+            Input::Wrote(count) => client.connection.outbox.advance(count),
+            Input::Eof => client.eof = true,
+            Input::Drain => client.is_ending = true,
+            Input::Broken | Input::WriteFailed | Input::Connected(_) | Input::ConnectFailed(_) => {}
+        }
+        if let Phase::Serving(exchange) = client.phase {
+            self.run(exchange, now, |exchange, turn| {
+                exchange.on_client(input, turn);
+            });
+            return;
+        }
+        let is_over = match input {
+            Input::Eof | Input::Broken | Input::WriteFailed => true,
+            Input::Drain => {
+                let deadline = client.deadline(&self.local);
+                matches!(client.phase, Phase::Rest(_)) && deadline.is_some_and(|at| at <= now)
+            }
+            Input::Read(_) | Input::Wrote(_) | Input::Connected(_) | Input::ConnectFailed(_) => {
+                false
+            }
+        };
+        if is_over {
+            self.turn(now).close_client(id);
+        } else {
+            self.serve(id, now);
+        }
+    }
+
+    /// Serves the requests of a client, one after the other, for as long as their heads are here and none waits.
+    pub(super) fn serve(&mut self, id: ClientId, now: Instant) {
+        loop {
+            let Some(client) = self.sockets.clients.get_mut(id) else {
+                return;
+            };
+            let began = match client.phase {
+                Phase::Serving(_) => return,
+                Phase::Rest(_) | Phase::Head(_) if client.connection.inbox.is_empty() => break,
+                Phase::Linger(_) => break,
+                Phase::Rest(_) => now,
+                Phase::Head(since) => since,
+            };
+            let mut exchange = self
+                .spare
+                .pop()
+                .unwrap_or_else(|| Box::new(Exchange::new(client.peer, &self.local)));
+            match client.connection.head(exchange.expect_head(began)) {
+                Ok(None) => {
+                    client.phase = Phase::Head(began);
+                    self.spare.push(exchange);
+                    break;
+                }
+                Ok(Some(begins)) => self.begin(id, exchange, Ok(begins), now),
+                Err(refused) => self.begin(id, exchange, Err(refused), now),
+            }
+        }
+        if let Some(client) = self.sockets.clients.get_mut(id) {
+            client.settle(&mut self.local);
+            self.touched_clients.push(id);
+        }
+    }
+
+    fn begin(
+        &mut self,
+        of: ClientId,
+        mut exchange: Box<Exchange>,
+        begins: Result<Begins, Refused>,
+        now: Instant,
+    ) {
+        let Some(client) = self.sockets.clients.get_mut(of) else {
+            return;
+        };
+        let id = self.exchanges.insert(None);
+        exchange.start(id, of, client);
+        let turn = &mut self.turn(now);
+        match begins {
+            Ok(begins) => exchange.begin(begins, turn),
+            Err(refused) => exchange.begin_refused(&refused, turn),
+        }
+        self.put_back(id, exchange);
+    }
+
+    /// A client's time may be up.
+    pub(super) fn on_client_due(&mut self, id: ClientId, now: Instant) {
+        let Some(client) = self.sockets.clients.get_mut(id) else {
+            return;
+        };
+        let Some(deadline) = client.deadline(&self.local) else {
+            return;
+        };
+        if deadline > now {
+            self.alarms.plan(Whose::Client(id), deadline);
+            return;
+        }
+        match client.phase {
+            Phase::Rest(_) | Phase::Linger(_) => self.turn(now).close_client(id),
+            Phase::Head(since) => {
+                client.connection.give_up_head();
+                let mut exchange = Box::new(Exchange::new(client.peer, &self.local));
+                exchange.expect_head(since);
+                self.begin(id, exchange, Err(request::SLOW_HEAD), now);
+                self.serve(id, now);
+            }
+            Phase::Serving(_) => {}
+        }
+    }
+
+    /// Says what a client that serves nobody waits for.
+    pub(super) fn tell_client(&mut self, id: ClientId) {
+        let Some(client) = self.sockets.clients.get(id) else {
+            return;
+        };
+        if matches!(client.phase, Phase::Serving(_)) {
+            return;
+        }
+        let (interest, deadline) = (client.interest(), client.deadline(&self.local));
+        self.tell(id.into(), interest);
+        if let Some(at) = deadline {
+            self.alarms.plan(Whose::Client(id), at);
+        }
+    }
+}

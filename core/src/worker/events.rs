@@ -1,0 +1,198 @@
+//! Whom something concerns, and in which order requests take their turns because of it.
+
+use super::alarms::Whose;
+use super::{SPARE, Worker};
+use crate::connection::{Owner, Phase};
+use crate::exchange::{Exchange, Turn};
+use crate::io::{Input, Interest, Output};
+use crate::peer::{ConnId, ExchangeId, UpstreamId};
+use crate::time::Instant;
+
+impl Worker {
+    /// Takes one thing that happened on a connection. Take all of [`Worker::poll_output`] afterwards.
+    pub fn handle_input(&mut self, id: ConnId, input: Input, now: Instant) {
+        self.forget_ended();
+        match id {
+            ConnId::Client(id) => self.on_client(id, input, now),
+            ConnId::Upstream(id) => self.on_upstream(id, input, now),
+        }
+        self.finish(now);
+    }
+
+    fn on_upstream(&mut self, id: UpstreamId, input: Input, now: Instant) {
+        let Some(upstream) = self.sockets.upstreams.get(id) else {
+            return;
+        };
+        match upstream.owner {
+            Owner::Exchange(exchange) => {
+                self.run(exchange, now, |exchange, turn| {
+                    exchange.on_upstream(id, input, turn);
+                });
+            }
+            // It has ended, or its endpoint speaks out of turn.
+            Owner::Kept(_) => self.close_unused(id.into(), now),
+        }
+    }
+
+    /// Closes a connection that serves nobody.
+    pub(super) fn close_unused(&mut self, id: ConnId, now: Instant) {
+        match id {
+            ConnId::Client(id) if self.sockets.clients.contains_key(id) => {
+                self.turn(now).close_client(id);
+            }
+            ConnId::Upstream(id) => {
+                let owner = self.sockets.upstreams.get(id).map(|up| up.owner);
+                if let Some(Owner::Kept(host)) = owner {
+                    self.local.forget(host, id);
+                    self.turn(now).close_upstream(id);
+                }
+            }
+            ConnId::Client(_) => {}
+        }
+    }
+
+    /// Lets a request take its turn, and its client ask for the next one.
+    pub(super) fn run(
+        &mut self,
+        id: ExchangeId,
+        now: Instant,
+        act: impl FnOnce(&mut Exchange, &mut Turn<'_>),
+    ) {
+        let Some(mut exchange) = self.exchanges.get_mut(id).and_then(Option::take) else {
+            return;
+        };
+        act(&mut exchange, &mut self.turn(now));
+        let client = exchange.client().filter(|_| exchange.is_over());
+        self.put_back(id, exchange);
+        if let Some(client) = client {
+            self.serve(client, now);
+        }
+    }
+
+    /// A request has taken its turn: it is over, or it is said what it waits for.
+    pub(super) fn put_back(&mut self, id: ExchangeId, mut exchange: Box<Exchange>) {
+        if exchange.is_over() {
+            self.exchanges.remove(id);
+            self.ended.push((id, exchange));
+            return;
+        }
+        let outputs = &mut self.outputs;
+        exchange.settle(&mut self.sockets, &mut self.local, |id, interest| {
+            outputs.push_back(Output::Wait(id, interest));
+        });
+        if let Some(at) = exchange.next_look() {
+            self.alarms.plan(Whose::Exchange(id), at);
+        }
+        if let Some(place) = self.exchanges.get_mut(id) {
+            *place = Some(exchange);
+        }
+    }
+
+    /// Nobody reads their stories any more; their memory is used again.
+    pub(super) fn forget_ended(&mut self) {
+        if self.ended.is_empty() {
+            return;
+        }
+        while let Some((_, mut exchange)) = self.ended.pop() {
+            if self.spare.len() < SPARE {
+                exchange.forget();
+                self.spare.push(exchange);
+            }
+        }
+    }
+
+    /// Gives up what other workers wait for, and lets the first in each line try again.
+    pub(super) fn look_around(&mut self, now: Instant) {
+        let told = self.local.on_announced();
+        self.close_kept(told.close, now);
+        if told.announce {
+            self.outputs.push_back(Output::Announce);
+        }
+        self.woken.extend(told.wake);
+    }
+
+    /// Its time may be up.
+    pub(super) fn on_due(&mut self, whose: Whose, now: Instant) {
+        match whose {
+            Whose::Client(id) => self.on_client_due(id, now),
+            Whose::Exchange(id) => {
+                self.run(id, now, |exchange, turn| exchange.on_deadline(turn));
+            }
+        }
+    }
+
+    /// Everything that follows from what happened: who waits for a connection tries again, and it is said what is waited
+    /// for now.
+    pub(super) fn finish(&mut self, now: Instant) {
+        while self.local.has_freed() || !self.woken.is_empty() {
+            let woken = &mut self.woken;
+            if self.local.settle(|waiter| woken.push_back(waiter)) {
+                self.outputs.push_back(Output::Announce);
+            }
+            let Some(waiter) = self.woken.pop_front() else {
+                break;
+            };
+            self.run(waiter, now, |exchange, turn| {
+                exchange.on_woken(turn);
+                exchange.advance(turn);
+            });
+        }
+        while let Some(id) = self.begun.pop() {
+            // A copy, which may have come to nothing as it began.
+            if let Some(copy) = self.exchanges.get_mut(id).and_then(Option::take) {
+                self.put_back(id, copy);
+            }
+        }
+        while let Some(id) = self.touched_clients.pop() {
+            self.tell_client(id);
+        }
+        while let Some(id) = self.let_rest.pop() {
+            // It may have been taken again.
+            if self.is_kept(id) {
+                let read = true;
+                let write = false;
+                self.tell(ConnId::Upstream(id), Interest { read, write });
+            }
+        }
+    }
+
+    /// Says what is waited for on a connection, if that is news.
+    pub(super) fn tell(&mut self, id: ConnId, interest: Interest) {
+        let told = match id {
+            ConnId::Client(id) => self.sockets.clients.get_mut(id).map(|c| &mut c.told),
+            ConnId::Upstream(id) => self.sockets.upstreams.get_mut(id).map(|u| &mut u.told),
+        };
+        if told.is_some_and(|told| told.is_news(interest)) {
+            self.outputs.push_back(Output::Wait(id, interest));
+        }
+    }
+
+    /// The request that a connection serves, or is asked for, if there is one.
+    #[must_use]
+    pub fn exchange_on(&self, id: ConnId) -> Option<ExchangeId> {
+        match id {
+            ConnId::Client(id) => match self.sockets.clients.get(id)?.phase {
+                Phase::Serving(exchange) => Some(exchange),
+                Phase::Rest(_) | Phase::Head(_) | Phase::Linger(_) => None,
+            },
+            ConnId::Upstream(id) => match self.sockets.upstreams.get(id)?.owner {
+                Owner::Exchange(exchange) => Some(exchange),
+                Owner::Kept(_) => None,
+            },
+        }
+    }
+
+    /// Whether what is read from a connection is only passed on, or thrown away.
+    pub(super) fn reads_no_message(&self, id: ConnId) -> bool {
+        let is_thrown_away = match id {
+            ConnId::Client(id) => {
+                let client = self.sockets.clients.get(id);
+                client.is_some_and(|client| matches!(client.phase, Phase::Linger(_)))
+            }
+            ConnId::Upstream(id) => self.is_kept(id),
+        };
+        let exchange = self.exchange_on(id).and_then(|id| self.exchanges.get(id));
+        is_thrown_away
+            || exchange.is_some_and(|exchange| exchange.as_ref().is_some_and(|e| e.is_tunnel()))
+    }
+}

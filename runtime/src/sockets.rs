@@ -1,0 +1,124 @@
+//! The sockets of one worker, by the names that core has for its connections.
+//!
+//! Owns what is known of each: the stream, or the connecting of it, what core waits for on it, and its waker. What happens
+//! on them is in `traffic`.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use outrigger_core::peer::{ClientId, ConnId, Peer, UpstreamId};
+use outrigger_core::time::Instant;
+use outrigger_core::worker::{ConnectFault, Interest};
+use slotmap::SecondaryMap;
+
+use crate::connect::Connecting;
+use crate::ready::{Bell, Ready};
+use crate::system::Stream;
+
+/// A stream, or what will be one.
+pub(crate) enum Socket<T> {
+    Open(T),
+    Connecting(Connecting<T>),
+}
+
+/// What a client's connection has besides.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Client {
+    /// Which of the worker's listeners it came in on.
+    pub(crate) listener: usize,
+    pub(crate) peer: Peer,
+    pub(crate) told_to_drain: bool,
+}
+
+/// One socket.
+pub(crate) struct Entry<T> {
+    pub(crate) socket: Socket<T>,
+    pub(crate) interest: Interest,
+    waker: Waker,
+}
+
+impl<T: Stream> Entry<T> {
+    pub(crate) fn new(socket: Socket<T>, bell: Arc<Bell>) -> Self {
+        Self {
+            socket,
+            interest: Interest::default(),
+            waker: Waker::from(bell),
+        }
+    }
+
+    /// Polls something of the stream with the socket's own waker. `None` while there is no stream.
+    pub(crate) fn poll<R>(
+        &mut self,
+        poll: impl FnOnce(&mut T, &mut Context<'_>) -> R,
+    ) -> Option<R> {
+        let Self { socket, waker, .. } = self;
+        match socket {
+            Socket::Open(stream) => Some(poll(stream, &mut Context::from_waker(waker))),
+            Socket::Connecting(_) => None,
+        }
+    }
+
+    /// How connecting went, once; `None` for a stream.
+    pub(crate) fn poll_connect(&mut self) -> Option<Poll<Result<T, ConnectFault>>> {
+        let Self { socket, waker, .. } = self;
+        match socket {
+            Socket::Open(_) => None,
+            Socket::Connecting(connecting) => {
+                Some(connecting.as_mut().poll(&mut Context::from_waker(waker)))
+            }
+        }
+    }
+
+    pub(crate) fn stream(&self) -> Option<&T> {
+        match &self.socket {
+            Socket::Open(stream) => Some(stream),
+            Socket::Connecting(_) => None,
+        }
+    }
+
+    /// It is to be looked at.
+    pub(crate) fn wake(&self) {
+        self.waker.wake_by_ref();
+    }
+}
+
+/// All of one worker.
+pub(crate) struct Sockets<T> {
+    pub(crate) clients: SecondaryMap<ClientId, (Client, Entry<T>)>,
+    pub(crate) upstreams: SecondaryMap<UpstreamId, Entry<T>>,
+    /// Those that are to be looked at in this turn.
+    pub(crate) pending: VecDeque<ConnId>,
+}
+
+/// What a worker's tasks share of its sockets.
+pub(crate) struct Traffic<T> {
+    pub(crate) sockets: RefCell<Sockets<T>>,
+    pub(crate) ready: Arc<Ready>,
+    /// When core is told the time next, unless something happens before.
+    pub(crate) planned: Cell<Option<Instant>>,
+}
+
+impl<T> Default for Traffic<T> {
+    fn default() -> Self {
+        Self {
+            sockets: RefCell::new(Sockets {
+                clients: SecondaryMap::new(),
+                upstreams: SecondaryMap::new(),
+                pending: VecDeque::new(),
+            }),
+            ready: Arc::default(),
+            planned: Cell::new(None),
+        }
+    }
+}
+
+impl<T: Stream> Sockets<T> {
+    pub(crate) fn get(&mut self, id: ConnId) -> Option<&mut Entry<T>> {
+        match id {
+            ConnId::Client(id) => self.clients.get_mut(id).map(|(_, entry)| entry),
+            ConnId::Upstream(id) => self.upstreams.get_mut(id),
+        }
+    }
+}

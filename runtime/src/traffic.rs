@@ -1,0 +1,377 @@
+//! The loop of a worker: what happens on its sockets goes into core, and what core says is done.
+//!
+//! One task looks at the sockets that were woken. Whatever needs a write after an input is written in the same turn, by
+//! whoever takes the turn, because a socket is polled with its own waker. Which comes first on one socket: connecting,
+//! then writing, which frees memory, then reading; and of all that were woken, endpoints before clients.
+
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use outrigger_core::peer::{ClientId, ConnId, ExchangeId, Peer};
+use outrigger_core::time::Instant;
+use outrigger_core::worker::{ConnectFault, Facts, Input, Interest, Output};
+use outrigger_recording::Joint;
+
+use crate::access_log::Request;
+use crate::alarm::Alarm;
+use crate::connect::connect;
+use crate::notice::Notice;
+use crate::shared::Shared;
+use crate::sockets::{Client, Entry, Socket, Sockets};
+use crate::system::{Stream, System};
+
+/// Inputs of one socket in one turn; then others have theirs.
+const INPUTS: usize = 32;
+
+/// Looks at sockets for as long as it is polled.
+pub(crate) async fn run<S: System>(shared: Rc<Shared<S>>) {
+    let mut woken = Vec::new();
+    let mut alarm = Alarm::<S::Timer>::default();
+    poll_fn(|cx| {
+        shared.traffic.ready.take(&mut woken, cx.waker());
+        let now = shared.wake();
+        shared.take_turn(now, |turn| {
+            // What endpoints have done comes first, so that no request is given a connection of which it is known that it has
+            // ended.
+            for of_client in [false, true] {
+                let now = woken.extract_if(.., |id| matches!(id, ConnId::Client(_)) == of_client);
+                now.for_each(|id| turn.look(id));
+            }
+        });
+        poll_time(&shared, &mut alarm, cx, now)
+    })
+    .await;
+}
+
+/// Tells core when its next deadline has come.
+fn poll_time<S: System>(
+    shared: &Rc<Shared<S>>,
+    alarm: &mut Alarm<S::Timer>,
+    cx: &mut Context<'_>,
+    now: Instant,
+) -> Poll<()> {
+    let mut now = now;
+    loop {
+        let planned = shared.joint.next_deadline();
+        shared.traffic.planned.set(planned);
+        let Some(deadline) = planned else {
+            return Poll::Pending;
+        };
+        let make = |at| shared.system.timer(at);
+        if alarm
+            .poll(cx, make, shared.clock, now, deadline)
+            .is_pending()
+        {
+            return Poll::Pending;
+        }
+        // The timer may have fired after this turn began.
+        now = now.max(deadline);
+        shared.take_turn(now, |turn| turn.tell(|joint| joint.on_time(now)));
+    }
+}
+
+impl<S: System> Shared<S> {
+    /// The same as in the traffic's own task, which is woken where its timer is too late now.
+    pub(crate) fn turn(self: &Rc<Self>, now: Instant, act: impl FnOnce(&mut Turn<'_, S>)) {
+        self.take_turn(now, act);
+        let planned = self.traffic.planned.get();
+        let next = self.joint.next_deadline();
+        if next.is_some_and(|next| planned.is_none_or(|planned| next < planned)) {
+            self.traffic.ready.wake();
+        }
+    }
+
+    /// Does something with the sockets, and everything that follows from it.
+    fn take_turn(self: &Rc<Self>, now: Instant, act: impl FnOnce(&mut Turn<'_, S>)) {
+        let mut sockets = self.traffic.sockets.borrow_mut();
+        let mut turn = Turn {
+            shared: self,
+            sockets: &mut sockets,
+            now,
+            is_recovering: false,
+        };
+        act(&mut turn);
+        turn.finish();
+        drop(sockets);
+        self.count();
+    }
+
+    /// A client has connected.
+    pub(crate) fn accept(self: &Rc<Self>, listener: usize, peer: Peer, stream: S::Stream) {
+        let counters = &self.counters.listeners[listener];
+        counters.connections.add(1);
+        counters.active.add(1);
+        let now = self.wake();
+        self.turn(now, |turn| {
+            let id = self.joint.accept(peer, now);
+            let client = Client {
+                listener,
+                peer,
+                told_to_drain: false,
+            };
+            let bell = self.traffic.ready.bell(ConnId::Client(id));
+            let entry = Entry::new(Socket::Open(stream), bell);
+            turn.sockets.clients.insert(id, (client, entry));
+            turn.perform();
+        });
+    }
+
+    /// Has all clients looked at, because some of their connections may be to end.
+    pub(crate) fn look_at_clients(&self) {
+        let sockets = self.traffic.sockets.borrow();
+        let clients = sockets.clients.values();
+        clients.for_each(|(_, entry)| entry.wake());
+        self.traffic.ready.wake();
+    }
+}
+
+/// One turn at the sockets.
+pub(crate) struct Turn<'a, S: System> {
+    shared: &'a Rc<Shared<S>>,
+    sockets: &'a mut Sockets<S::Stream>,
+    now: Instant,
+    /// What is carried out comes of a panic.
+    is_recovering: bool,
+}
+
+impl<S: System> Turn<'_, S> {
+    /// Something may have happened on a socket.
+    fn look(&mut self, id: ConnId) {
+        self.contain(Some(id), |turn| turn.take_inputs(id));
+    }
+
+    /// Tells core something that is about no single connection, and does what it says.
+    pub(crate) fn tell(&mut self, tell: impl FnOnce(&Joint)) {
+        self.contain(None, |turn| {
+            tell(&turn.shared.joint);
+            turn.perform();
+        });
+    }
+
+    /// What a panic has left half done is closed, and looked at by nobody; everything else goes on.
+    fn contain(&mut self, about: Option<ConnId>, act: impl FnOnce(&mut Self)) {
+        if catch_unwind(AssertUnwindSafe(|| act(self))).is_ok() {
+            return;
+        }
+        self.shared.counters.panics.add(1);
+        self.is_recovering = true;
+        self.shared.joint.panicked(about, self.now);
+        self.perform();
+        self.is_recovering = false;
+    }
+
+    /// Takes what happens on a socket, one thing after the other, until nothing does. What has already arrived counts before
+    /// a deadline that has passed meanwhile, but only once.
+    fn take_inputs(&mut self, id: ConnId) {
+        for count in 0..INPUTS {
+            if count > 0 && self.is_late() {
+                break;
+            }
+            let Poll::Ready(input) = self.poll(id) else {
+                return;
+            };
+            self.shared.joint.handle_input(id, input, self.now);
+            self.perform();
+        }
+        if let Some(entry) = self.sockets.get(id) {
+            entry.wake();
+        }
+    }
+
+    fn is_late(&self) -> bool {
+        let deadline = self.shared.joint.next_deadline();
+        deadline.is_some_and(|at| at <= self.now)
+    }
+
+    /// Does what core says.
+    fn perform(&mut self) {
+        while let Some(output) = self.shared.joint.poll_output() {
+            self.carry_out(output);
+        }
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        let shared = self.shared;
+        match output {
+            Output::Connect(id, address) => {
+                let connecting = connect(&shared.system, address, &shared.ours);
+                let bell = shared.traffic.ready.bell(ConnId::Upstream(id));
+                let entry = Entry::new(Socket::Connecting(connecting), bell);
+                self.sockets.upstreams.insert(id, entry);
+                self.sockets.pending.push_back(ConnId::Upstream(id));
+            }
+            Output::Close(ConnId::Upstream(id)) => {
+                self.sockets.upstreams.remove(id);
+            }
+            Output::Close(ConnId::Client(id)) => drop(self.remove_client(id)),
+            Output::Reset(id) => {
+                if let Some(Socket::Open(stream)) = self.remove_client(id) {
+                    stream.reset();
+                }
+            }
+            Output::ShutdownWrite(id) => {
+                if let Some(stream) = self.sockets.get(id).and_then(|entry| entry.stream()) {
+                    stream.shutdown_write();
+                }
+            }
+            Output::Ended(id) => self.on_request_end(id),
+            Output::Announce => shared.announce(),
+            Output::Wait(id, interest) => self.on_wait(id, interest),
+        }
+    }
+
+    fn remove_client(&mut self, id: ClientId) -> Option<Socket<S::Stream>> {
+        let (client, entry) = self.sockets.clients.remove(id)?;
+        if self.is_recovering {
+            (self.shared.notices)(Notice::ConnectionPanicked {
+                remote: client.peer.remote,
+            });
+        }
+        self.shared.counters.listeners[client.listener]
+            .active
+            .subtract(1);
+        Some(entry.socket)
+    }
+
+    fn on_wait(&mut self, id: ConnId, interest: Interest) {
+        let Some(entry) = self.sockets.get(id) else {
+            return;
+        };
+        let before = std::mem::replace(&mut entry.interest, interest);
+        let is_news = interest.write || interest.read && !before.read;
+        let may_end = matches!(id, ConnId::Client(_)) && self.shared.ends_some();
+        if is_news || may_end {
+            self.sockets.pending.push_back(id);
+        }
+    }
+
+    /// As Envoy, a copy stands in no access log: what became of it is counted at its cluster.
+    fn on_request_end(&self, id: ExchangeId) {
+        let Self {
+            shared,
+            sockets,
+            now,
+            ..
+        } = self;
+        shared.joint.with_ended(id, |exchange| {
+            let client = exchange.client().and_then(|id| sockets.clients.get(id));
+            let Some((client, _)) = client else {
+                return;
+            };
+            let record = exchange.record();
+            let local = exchange
+                .facts()
+                .local
+                .filter(|_| !record.attempts.is_empty());
+            let request = |began| Request {
+                peer: client.peer,
+                upstream_local: local,
+                began,
+            };
+            shared.on_request_end(client.listener, record, request, *now);
+        });
+    }
+
+    /// Looks at everything that what was done has given something to do.
+    fn finish(&mut self) {
+        while let Some(id) = self.sockets.pending.pop_front() {
+            self.look(id);
+        }
+    }
+
+    /// The next thing that happened on a socket, among those that core waits for.
+    fn poll(&mut self, id: ConnId) -> Poll<Input> {
+        if let ConnId::Client(id) = id
+            && self.is_to_end(id)
+        {
+            return Poll::Ready(Input::Drain);
+        }
+        let joint = &self.shared.joint;
+        let Some(entry) = self.sockets.get(id) else {
+            return Poll::Pending;
+        };
+        if let Some(outcome) = entry.poll_connect() {
+            return outcome.map(|outcome| self.on_connected(id, outcome));
+        }
+        let interest = entry.interest;
+        if interest.write {
+            let wrote = entry
+                .poll(|stream, cx| joint.with_outbox(id, |outbox| stream.poll_write(cx, outbox)));
+            match wrote.flatten() {
+                Some(Poll::Ready(Ok(count))) => return Poll::Ready(Input::Wrote(count)),
+                Some(Poll::Ready(Err(_))) => return Poll::Ready(Input::WriteFailed),
+                Some(Poll::Pending) | None => {}
+            }
+        }
+        if interest.read {
+            return entry
+                .poll(|stream, cx| poll_read(stream, cx, joint, id))
+                .unwrap_or(Poll::Pending);
+        }
+        Poll::Pending
+    }
+
+    fn on_connected(&mut self, id: ConnId, outcome: Result<S::Stream, ConnectFault>) -> Input {
+        match outcome {
+            Ok(stream) => {
+                let is_logged = self.shared.log.is_some();
+                let local = is_logged.then(|| stream.local_addr()).flatten();
+                if let Some(entry) = self.sockets.get(id) {
+                    entry.socket = Socket::Open(stream);
+                }
+                Input::Connected(Facts { local })
+            }
+            Err(fault) => {
+                if let ConnId::Upstream(id) = id {
+                    self.sockets.upstreams.remove(id);
+                }
+                Input::ConnectFailed(fault)
+            }
+        }
+    }
+
+    /// A client's connection is to end and has not been told. A request that is already here is still taken: closing now
+    /// would reset it.
+    fn is_to_end(&mut self, id: ClientId) -> bool {
+        if !self.shared.ends_some() {
+            return false;
+        }
+        let Some((client, entry)) = self.sockets.clients.get_mut(id) else {
+            return false;
+        };
+        if client.told_to_drain || !self.shared.ends(client.peer.listener) {
+            return false;
+        }
+        let reads = entry.interest.read;
+        let has_unread = reads && entry.stream().is_some_and(Stream::has_unread);
+        client.told_to_drain = !has_unread;
+        !has_unread
+    }
+}
+
+/// An idle connection costs no buffer: room to read into is taken only when there is something to read.
+fn poll_read(
+    stream: &mut impl Stream,
+    cx: &mut Context<'_>,
+    joint: &Joint,
+    id: ConnId,
+) -> Poll<Input> {
+    match stream.poll_readable(cx) {
+        Poll::Pending => return Poll::Pending,
+        Poll::Ready(Err(_)) => return Poll::Ready(Input::Broken),
+        Poll::Ready(Ok(())) => {}
+    }
+    match joint.with_space(id, |space| stream.poll_read(cx, space)) {
+        Some(Poll::Ready(Ok(0))) => Poll::Ready(Input::Eof),
+        Some(Poll::Ready(Ok(count))) => Poll::Ready(Input::Read(count)),
+        Some(Poll::Ready(Err(_))) => Poll::Ready(Input::Broken),
+        Some(Poll::Pending) => {
+            // A fresh socket is called readable until it is asked, and most clients connect some time before they speak.
+            joint.leave_space(id);
+            Poll::Pending
+        }
+        None => Poll::Pending,
+    }
+}
