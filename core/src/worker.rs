@@ -35,6 +35,7 @@ use crate::local::Local;
 pub use crate::local::{Buffered, View, WorkerSettings};
 use crate::outbox::Outbox;
 use crate::peer::{ClientId, ConnId, ExchangeId, UpstreamId};
+pub use crate::policy::ourselves::ends_at_ourselves;
 use crate::snapshot::Snapshot;
 use crate::time::Instant;
 use alarms::Alarms;

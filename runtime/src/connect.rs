@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use outrigger_core::snapshot::Address;
-use outrigger_core::worker::ConnectFault;
+use outrigger_core::worker::{ConnectFault, ends_at_ourselves};
 
 use crate::system::{Stream, System};
 
@@ -42,28 +42,15 @@ async fn tcp<S: System>(
     ours: &[SocketAddr],
 ) -> io::Result<S::Stream> {
     let stream = system.connect(addr).await?;
-    if ours.iter().any(|own| own.port() == addr.port()) && is_to_ourselves(&stream, ours) {
+    // A port that is not ours spares asking the system for both addresses.
+    if ours.iter().any(|own| own.port() == addr.port())
+        // A connection that has lost its addresses has ended, and cannot go round.
+        && let (Some(peer), Some(local)) = (stream.peer_addr(), stream.local_addr())
+        && ends_at_ourselves(peer, local, ours)
+    {
         return Err(ErrorKind::ConnectionRefused.into());
     }
     Ok(stream)
-}
-
-/// Whether a connection ends at this program. At a listener for outbound requests a request on it would come back with
-/// the same host and go round until no descriptors are left; at the admin endpoints a client of the proxy could end it.
-/// Core refuses what it can tell from the authority; which names mean this machine only the resolver and the connection
-/// know.
-fn is_to_ourselves(stream: &impl Stream, ours: &[SocketAddr]) -> bool {
-    // A connection that has lost its addresses has ended, and cannot go round.
-    let (Some(peer), Some(local)) = (stream.peer_addr(), stream.local_addr()) else {
-        return false;
-    };
-    // The system connects to addresses of its own from the same address.
-    let is_this_machine = peer.ip() == local.ip();
-    let is_ours = |own: &SocketAddr| {
-        own.port() == peer.port()
-            && (own.ip() == peer.ip() || own.ip().is_unspecified() && is_this_machine)
-    };
-    ours.iter().any(is_ours)
 }
 
 /// Tries the addresses of a name in the resolver's order; the last failure is the one that is told.

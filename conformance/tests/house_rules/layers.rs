@@ -82,7 +82,8 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "connection",
         ],
     ),
-    // All connections and requests of a thread: the only room that knows two connections.
+    // All connections and requests of a thread: the only room that knows two connections. It hands on the one question of
+    // policy that a runtime asks.
     (
         "worker",
         &[
@@ -93,6 +94,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "peer",
             "snapshot",
             "decision",
+            "policy",
             "io",
             "local",
             "request",

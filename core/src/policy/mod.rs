@@ -14,6 +14,7 @@ pub mod header_ops;
 pub mod locality;
 pub mod members;
 pub mod mirror;
+pub mod ourselves;
 pub mod panic;
 pub mod path;
 pub mod peak_ewma;

@@ -1,0 +1,51 @@
+//! Whether a connection that was made ends at this program.
+//!
+//! At a listener for outbound requests a request on it would come back with the same host and go round until no descriptors
+//! are left; at the admin endpoints a client of the proxy could end it. What can be told from the authority alone is refused
+//! before anything connects (`request`, original destinations); which names and addresses mean this machine only the
+//! resolver and the connection know.
+
+use core::net::SocketAddr;
+
+/// Whether a connection between these two addresses ends at one of `ours`, the addresses at which this program listens.
+#[must_use]
+pub fn ends_at_ourselves(peer: SocketAddr, local: SocketAddr, ours: &[SocketAddr]) -> bool {
+    // The system connects to addresses of its own from the same address.
+    let is_this_machine = peer.ip() == local.ip();
+    ours.iter().any(|own| {
+        own.port() == peer.port()
+            && (own.ip() == peer.ip() || own.ip().is_unspecified() && is_this_machine)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_to_ourselves_is_known_by_its_addresses() {
+        let (one, all) = ("127.0.0.1:15001", "0.0.0.0:15001");
+        for (peer, local, ours, want) in [
+            ("127.0.0.1:15001", "127.0.0.1:4000", &[one][..], true),
+            // At one address: who connects to it from another one of this machine ends there too.
+            ("10.0.0.7:15001", "10.0.0.8:4000", &["10.0.0.7:15001"], true),
+            ("127.0.0.2:15001", "127.0.0.2:4000", &[one], false),
+            ("127.0.0.1:15006", "127.0.0.1:4000", &[one], false),
+            // At all addresses: those of this machine.
+            ("127.0.0.1:15001", "127.0.0.1:4000", &[all], true),
+            ("10.0.0.7:15001", "10.0.0.7:4000", &[all], true),
+            ("10.0.0.8:15001", "10.0.0.7:4000", &[all], false),
+            ("10.0.0.7:80", "10.0.0.7:4000", &[all], false),
+            ("[::1]:15001", "[::1]:4000", &["[::]:15001"], true),
+            ("[fd00::8]:15001", "[fd00::7]:4000", &["[::]:15001"], false),
+            // At any of several: the admin endpoints, say.
+            ("127.0.0.1:1", "127.0.0.1:4000", &[all, "127.0.0.1:1"], true),
+            ("127.0.0.1:15001", "127.0.0.1:4000", &[], false),
+        ] {
+            let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+            let ours: Vec<_> = ours.iter().map(|own| address(own)).collect();
+            let ends = ends_at_ourselves(address(peer), address(local), &ours);
+            assert_eq!(ends, want, "{peer} from {local}, ours: {ours:?}");
+        }
+    }
+}
