@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use http::Method;
 use outrigger_core::decision::Refused;
 use outrigger_core::http1::{
-    Asked, Eof, Framing, Limits, Reader, Reply, RequestFacts, ResponseFacts, Writer,
+    Asked, Framing, Limits, Reader, Reply, RequestFacts, ResponseFacts, Writer,
 };
 use outrigger_core::message::{Headers, Known, RequestHead, ResponseHead, Version};
 use outrigger_core::outbox::Outbox;
@@ -35,8 +35,10 @@ pub enum Event {
     End,
     /// A refusal; the last event.
     Refused(Refused),
-    /// The end of the connection; the last event.
-    Eof(Eof),
+    /// The end of the connection between two messages; the last event.
+    Eof,
+    /// The end of the connection, and of the body or tunnel that it delimits; the last event.
+    Closed,
 }
 
 /// Everything a reader of requests tells about a connection that ends after these pieces.
@@ -96,7 +98,8 @@ fn read<'a>(
         }
     }
     events.push(match reader.eof(&buf) {
-        Ok(eof) => Event::Eof(eof),
+        Ok(()) if in_body => Event::Closed,
+        Ok(()) => Event::Eof,
         Err(refused) => Event::Refused(refused),
     });
     events
@@ -185,10 +188,10 @@ pub fn write(events: &[Event], method: &Method, version: Version) -> Vec<u8> {
             }
             Event::Data(data) => writer.data(data.clone().into(), &mut out),
             Event::Trailers(fields) => trailers = Some(fields),
-            Event::End | Event::Eof(Eof::EndOfBody) => {
+            Event::End | Event::Closed => {
                 assert!(writer.end(trailers.take(), &mut out));
             }
-            Event::Refused(_) | Event::Eof(Eof::BetweenMessages) => {}
+            Event::Refused(_) | Event::Eof => {}
         }
     }
     drain(&mut out)
@@ -237,12 +240,10 @@ pub fn meaning(events: &[Event]) -> Vec<Event> {
                 },
             ),
             // A body that the connection's end delimits is sent on in chunks.
-            Event::Eof(Eof::EndOfBody) => Event::End,
-            Event::Data(_)
-            | Event::Trailers(_)
-            | Event::End
-            | Event::Refused(_)
-            | Event::Eof(Eof::BetweenMessages) => event.clone(),
+            Event::Closed => Event::End,
+            Event::Data(_) | Event::Trailers(_) | Event::End | Event::Refused(_) | Event::Eof => {
+                event.clone()
+            }
         })
         .collect()
 }
@@ -251,7 +252,7 @@ pub fn meaning(events: &[Event]) -> Vec<Event> {
 pub fn whole(events: &[Event]) -> &[Event] {
     let end = events
         .iter()
-        .rposition(|event| matches!(event, Event::End | Event::Eof(Eof::EndOfBody)));
+        .rposition(|event| matches!(event, Event::End | Event::Closed));
     &events[..end.map_or(0, |at| at + 1)]
 }
 
@@ -280,9 +281,9 @@ fn messages(events: &[Event]) -> (Vec<Message>, bool) {
                 let count = fields.iter().filter(|field| known(field.name)).count();
                 current.as_mut().expect("a head came").trailers = count;
             }
-            Event::End | Event::Eof(Eof::EndOfBody) => messages.extend(current.take()),
+            Event::End | Event::Closed => messages.extend(current.take()),
             Event::Refused(_) => return (messages, false),
-            Event::Eof(Eof::BetweenMessages) => {}
+            Event::Eof => {}
         }
     }
     (messages, true)

@@ -101,7 +101,7 @@ impl Client {
     /// The end cuts the response.
     pub fn on_eof(&mut self, inbox: &BytesMut) -> Result<(), Refused> {
         self.persists = false;
-        self.reader.eof(inbox).map(drop)
+        self.reader.eof(inbox)
     }
 
     /// Whether another request may follow, once the response has been read to its end.

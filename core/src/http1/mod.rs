@@ -33,7 +33,7 @@ pub use client::Client;
 pub use framing::{Asked, Framing};
 pub use limits::{Limits, MAX_FIELDS};
 pub use look_ahead::Heads;
-pub use reader::{Eof, Reader};
+pub use reader::Reader;
 pub use request_head::RequestFacts;
 pub use response_head::ResponseFacts;
 pub use server::Server;

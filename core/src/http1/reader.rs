@@ -64,15 +64,6 @@ impl State {
     }
 }
 
-/// What a connection's end means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Eof {
-    /// It ended between two messages.
-    BetweenMessages,
-    /// It ended a body that is delimited by it, or a tunnel.
-    EndOfBody,
-}
-
 impl Reader {
     /// A reader of what a client sends.
     #[must_use]
@@ -170,25 +161,19 @@ impl Reader {
     }
 
     /// Tells that the peer sends no more. Call it when a head or body needs more bytes and none will come; `buf` is what
-    /// is left of them.
+    /// is left of them. A body that the connection's end delimits is complete then, and so is a tunnel.
     ///
     /// # Errors
     /// The end cuts a message.
-    pub fn eof(&mut self, buf: &BytesMut) -> Result<Eof, Refused> {
+    pub fn eof(&mut self, buf: &BytesMut) -> Result<(), Refused> {
         match self.state {
             // A client may have ended its last message with an empty line too many.
-            State::Head { .. } if matches!(buf[..], [] | [b'\r'] | [b'\r', b'\n']) => {
-                Ok(Eof::BetweenMessages)
-            }
+            State::Head { .. } if matches!(buf[..], [] | [b'\r'] | [b'\r', b'\n']) => Ok(()),
             State::Head { .. } => Err(self.refuse(HEAD_CUT)),
-            State::Length(0) => {
-                self.state = State::NEXT_HEAD;
-                Ok(Eof::EndOfBody)
-            }
             State::Length(1..) | State::Chunked(_) => Err(self.refuse(BODY_CUT)),
-            State::UntilClose | State::Tunnel => {
+            State::Length(0) | State::UntilClose | State::Tunnel => {
                 self.state = State::NEXT_HEAD;
-                Ok(Eof::EndOfBody)
+                Ok(())
             }
             State::Refused(refused) => Err(refused),
         }

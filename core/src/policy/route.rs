@@ -1,29 +1,12 @@
-//! Which rule of a virtual host a request falls under, and why another one does not apply.
+//! Which rule of a virtual host a request falls under.
 //!
 //! Owns the meaning of every match (Istio HTTPMatchRequest, Envoy route matching). The order of rules was settled when
 //! the snapshot was compiled; which few can be meant is known to the snapshot's rule index.
 
 use crate::message::RequestHead;
 use crate::snapshot::{
-    Condition, FieldMatch, MatchedField, PathMatch, QueryMatch, Rule, TextMatch, VirtualHost,
+    Condition, FieldMatch, MatchedField, PathMatch, QueryMatch, TextMatch, VirtualHost,
 };
-
-/// The first condition of a rule that a request does not meet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mismatch<'a> {
-    /// The path.
-    Path(&'a PathMatch),
-    /// The method.
-    Method(&'a TextMatch),
-    /// The scheme.
-    Scheme(&'a TextMatch),
-    /// The authority.
-    Authority(&'a TextMatch),
-    /// This header field.
-    Field(&'a FieldMatch),
-    /// This query parameter.
-    Query(&'a QueryMatch),
-}
 
 /// The position of the first rule whose condition holds. `scheme` is `http` or `https`, as the client used it.
 #[must_use]
@@ -40,48 +23,20 @@ pub fn find(virtual_host: &VirtualHost, request: &RequestHead, scheme: &str) -> 
     }
 }
 
-/// What keeps a rule from applying to a request; `None` when it applies.
-#[must_use]
-pub fn why_not<'a>(rule: &'a Rule, request: &RequestHead, scheme: &str) -> Option<Mismatch<'a>> {
-    mismatch(&rule.condition, request, scheme)
-}
-
 /// Whether every part of a condition holds.
 #[must_use]
-fn holds(condition: &Condition, request: &RequestHead, scheme: &str) -> bool {
-    mismatch(condition, request, scheme).is_none()
-}
-
-fn mismatch<'a>(
-    condition: &'a Condition,
-    request: &RequestHead,
-    scheme: &str,
-) -> Option<Mismatch<'a>> {
-    let fails = |wanted: &'a Option<TextMatch>, text: &[u8]| {
-        wanted.as_ref().filter(|wanted| !text_matches(wanted, text))
+pub(crate) fn holds(condition: &Condition, request: &RequestHead, scheme: &str) -> bool {
+    let fits = |wanted: &Option<TextMatch>, text: &[u8]| {
+        let wanted = wanted.as_ref();
+        wanted.is_none_or(|wanted| text_matches(wanted, text))
     };
-    let path = || {
-        let wanted = condition.path.as_ref()?;
-        (!path_matches(wanted, request.path_only())).then_some(Mismatch::Path(wanted))
-    };
-    path()
-        .or_else(|| {
-            fails(&condition.method, request.method.as_str().as_bytes()).map(Mismatch::Method)
-        })
-        .or_else(|| fails(&condition.scheme, scheme.as_bytes()).map(Mismatch::Scheme))
-        .or_else(|| fails(&condition.authority, &request.authority).map(Mismatch::Authority))
-        .or_else(|| {
-            let mut fields = condition.fields.iter();
-            fields
-                .find(|wanted| !field_matches(wanted, request, scheme))
-                .map(Mismatch::Field)
-        })
-        .or_else(|| {
-            let mut query = condition.query.iter();
-            query
-                .find(|wanted| !query_matches(wanted, request.query()))
-                .map(Mismatch::Query)
-        })
+    let path = condition.path.as_ref();
+    path.is_none_or(|wanted| path_matches(wanted, request.path_only()))
+        && fits(&condition.method, request.method.as_str().as_bytes())
+        && fits(&condition.scheme, scheme.as_bytes())
+        && fits(&condition.authority, &request.authority)
+        && (condition.fields.iter()).all(|wanted| field_matches(wanted, request, scheme))
+        && (condition.query.iter()).all(|wanted| query_matches(wanted, request.query()))
 }
 
 /// Holds a text that is there against a StringMatch. Regexes match the whole text.

@@ -1,6 +1,6 @@
 //! What a client may send: each line of a table is one request, how it is taken, and the rule.
 
-use outrigger_core::http1::{Eof, Framing, Limits, Reader};
+use outrigger_core::http1::{Framing, Limits, Reader};
 use outrigger_core::message::{Known, RequestHead, Version};
 use outrigger_core::stream::Part;
 
@@ -36,8 +36,8 @@ fn word(event: &Event) -> String {
         Event::Trailers(fields) => format!("+{}", fields.len()),
         Event::End => ".".into(),
         Event::Refused(refused) => format!("{} {}", refused.status, refused.details),
-        Event::Eof(Eof::BetweenMessages) => "eof".into(),
-        Event::Eof(Eof::EndOfBody) => "impossible".into(),
+        Event::Eof => "eof".into(),
+        Event::Closed => "impossible".into(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What an upstream may send: each line of a table is one response, how it is taken, and the rule.
 
 use http::Method;
-use outrigger_core::http1::{Asked, Eof};
+use outrigger_core::http1::Asked;
 
 use crate::codec::{Event, read_responses};
 
@@ -47,8 +47,8 @@ fn word(event: &Event) -> String {
         Event::Trailers(fields) => format!("+{}", fields.len()),
         Event::End => ".".into(),
         Event::Refused(refused) => format!("{} {}", refused.status, refused.details),
-        Event::Eof(Eof::BetweenMessages) => "eof".into(),
-        Event::Eof(Eof::EndOfBody) => "closed".into(),
+        Event::Eof => "eof".into(),
+        Event::Closed => "closed".into(),
     }
 }
 

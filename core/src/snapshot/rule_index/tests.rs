@@ -27,7 +27,7 @@ fn index_of(rules: &[Rule]) -> RuleIndex {
 }
 
 fn holds(rule: &Rule, request: &RequestHead) -> bool {
-    route::why_not(rule, request, "http").is_none()
+    route::holds(&rule.condition, request, "http")
 }
 
 fn find(index: &RuleIndex, rules: &[Rule], request: &RequestHead) -> Option<usize> {
