@@ -7,8 +7,9 @@ use outrigger_core::entropy::Entropy;
 use outrigger_core::peer::{ClientId, ConnId, Peer};
 use outrigger_core::time::Instant;
 use outrigger_core::worker::{Input, WorkerSettings};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
+use crate::encoding::{as_bytes, put};
 use crate::input_bytes::Bytes;
 
 /// One thing that happened. Workers have names by their position, and connections those that their worker gave them.
@@ -176,37 +177,4 @@ impl<'a> Frame<'a> {
     pub fn take(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
         postcard::take_from_bytes(bytes).ok()
     }
-}
-
-/// Appends a value in postcard.
-pub(crate) fn put(value: &impl Serialize, block: &mut Vec<u8>) {
-    struct Append<'a>(&'a mut Vec<u8>);
-
-    impl postcard::ser_flavors::Flavor for Append<'_> {
-        type Output = ();
-
-        fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-            self.0.push(byte);
-            Ok(())
-        }
-
-        fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-            self.0.extend_from_slice(bytes);
-            Ok(())
-        }
-
-        fn finalize(self) -> postcard::Result<()> {
-            Ok(())
-        }
-    }
-
-    let written = postcard::serialize_with_flavor(value, Append(block));
-    debug_assert!(
-        written.is_ok(),
-        "memory takes everything, and no type of ours refuses to be written"
-    );
-}
-
-pub(crate) fn as_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_bytes(bytes)
 }

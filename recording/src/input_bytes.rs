@@ -12,7 +12,7 @@ use outrigger_core::outbox::Outbox;
 use serde::{Deserialize, Serialize};
 use twox_hash::XxHash64;
 
-use crate::frame::as_bytes;
+use crate::encoding::as_bytes;
 
 /// What a replay has in the place of a body that was left out.
 pub const FILLER: u8 = b'.';

@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 mod decided;
+mod encoding;
 mod file;
 mod frame;
 mod identity;

@@ -5,7 +5,7 @@ use outrigger_core::peer::ExchangeId;
 use outrigger_core::worker::{Output, Worker};
 
 use crate::decided::Decided;
-use crate::frame::put;
+use crate::encoding::put;
 
 /// Takes the next output of a worker and appends it, with what else it speaks of.
 pub fn take_output(worker: &mut Worker, said: &mut Vec<u8>) -> Option<Output> {

@@ -28,19 +28,9 @@ const LEFT: &[(&str, &[&str], &str)] = &[
         "the plan of a request stands in the file that carries it out",
     ),
     (
-        "recording/src",
-        &["frame", "input_bytes"],
-        "both are written by the one function for bytes",
-    ),
-    (
         "runtime-sim/src",
         &["errands", "peer"],
-        "a peer runs errands, and one of them is to seat another peer",
-    ),
-    (
-        "runtime-sim/src/load",
-        &["instance", "serving"],
-        "an instance makes a peer for each connection, which reports to it",
+        "a peer is told where errands are left, and one kind of them brings another peer: no smaller word would do for both",
     ),
 ];
 

@@ -7,8 +7,8 @@ use outrigger_core::time::Instant;
 
 use super::ask::is_again;
 use super::capacity::Entry;
+use super::conduct::{Conduct, Plan};
 use super::fault::Fault;
-use super::instance::{Plan, State};
 use super::pool::{Cause, Round};
 use crate::errands::Bell;
 use crate::peer::{Action, Event, Peer};
@@ -16,7 +16,7 @@ use crate::reader::{Reader, SeenPiece};
 
 /// One connection.
 pub(super) struct Serving {
-    instance: Rc<RefCell<State>>,
+    instance: Rc<RefCell<Conduct>>,
     reader: Reader,
     bell: Option<Bell>,
     /// The request that is read, or worked on, would not be there without a retry.
@@ -44,7 +44,7 @@ enum Phase {
 }
 
 impl Serving {
-    pub(super) fn new(instance: Rc<RefCell<State>>) -> Self {
+    pub(super) fn new(instance: Rc<RefCell<Conduct>>) -> Self {
         Self {
             instance,
             reader: Reader::requests(),
