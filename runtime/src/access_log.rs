@@ -6,14 +6,14 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::thread;
 use std::time::Duration;
 
 use outrigger_core::decision::Record;
-use outrigger_core::peer::Peer;
+use outrigger_core::decision::access_log::Surroundings;
+use outrigger_core::peer::ListenerKind;
 
 use crate::stats::Counter;
 
@@ -32,12 +32,10 @@ const LAST_LINES: Duration = Duration::from_secs(2);
 /// What the record of a request does not hold, because only the runtime knows it.
 #[derive(Clone, Copy, Debug)]
 pub struct Request {
-    /// Who asked, and where.
-    pub peer: Peer,
-    /// Our address on the last attempt's connection.
-    pub upstream_local: Option<SocketAddr>,
-    /// When the request began, since 1970-01-01 UTC.
-    pub began: Duration,
+    /// Which kind of listener accepted its connection.
+    pub listener: ListenerKind,
+    /// What a line shows beside the record.
+    pub around: Surroundings,
 }
 
 /// Appends one request's line, with its line end, to a block.
@@ -260,15 +258,15 @@ mod tests {
     }
 
     fn request() -> Request {
-        let addr = "127.0.0.1:1".parse().unwrap();
+        let addr = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
         Request {
-            peer: Peer {
-                remote: addr,
-                local: addr,
-                listener: outrigger_core::peer::ListenerKind::Outbound,
+            listener: ListenerKind::Outbound,
+            around: Surroundings {
+                began: Duration::ZERO,
+                downstream_remote: addr,
+                downstream_local: addr,
+                upstream_local: None,
             },
-            upstream_local: None,
-            began: Duration::ZERO,
         }
     }
 

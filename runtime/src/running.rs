@@ -130,8 +130,8 @@ pub fn start<L: Launch>(launch: L, config: Config) -> Result<Running, StartError
     let log_lines_lost = Arc::default();
     let log = (config.access_log).map(|log| LogThread::start(log, Arc::clone(&log_lines_lost)));
     let log = log.transpose().map_err(StartError::Thread)?;
-    let listeners = local_addrs.len();
-    let counters = (0..count).map(|_| Arc::new(WorkerCounters::new(listeners)));
+    let counters = (0..count).map(|_| Arc::new(WorkerCounters::new(&local_addrs)));
+    let counters = counters.collect();
     let clock = Clock::start(launch.zero());
     let mut running = Running {
         handle: Handle {
@@ -139,7 +139,7 @@ pub fn start<L: Launch>(launch: L, config: Config) -> Result<Running, StartError
             local_addrs: local_addrs.into(),
             snapshot: Arc::new(ArcSwap::new(config.snapshot)),
             orders: watch::Sender::default(),
-            counters: counters.collect(),
+            counters,
             log_lines_lost,
             recorder: config.recorder.clone(),
         },

@@ -190,11 +190,7 @@ impl<S: System> Shared<S> {
         request: impl FnOnce(Duration) -> Request,
         now: Instant,
     ) {
-        self.counters.listeners[listener].on_request(
-            record.status,
-            record.bytes_received,
-            record.bytes_sent,
-        );
+        self.counters.listeners[listener].on_request(record);
         for mirrored in &record.mirrors {
             self.counters.mirrors.on_fate(mirrored.fate);
         }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use outrigger_core::decision::MirrorFate;
+use outrigger_core::decision::{MirrorFate, Record};
 use outrigger_core::worker::Buffered;
 
 /// A number that one thread writes and any thread reads.
@@ -28,57 +28,6 @@ impl Counter {
 
     pub(crate) fn value(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// What one worker counts on one listener.
-#[derive(Debug, Default)]
-pub(crate) struct ListenerCounters {
-    pub(crate) connections: Counter,
-    pub(crate) active: Counter,
-    pub(crate) accept_errors: Counter,
-    pub(crate) requests: Counter,
-    /// By the hundreds of the status: 1xx to 5xx; 0 is "no response".
-    pub(crate) status_classes: [Counter; 6],
-    pub(crate) bytes_received: Counter,
-    pub(crate) bytes_sent: Counter,
-}
-
-impl ListenerCounters {
-    pub(crate) fn on_request(&self, status: u16, received: u64, sent: u64) {
-        self.requests.add(1);
-        if let Some(class) = self.status_classes.get(usize::from(status / 100)) {
-            class.add(1);
-        }
-        self.bytes_received.add(received);
-        self.bytes_sent.add(sent);
-    }
-}
-
-/// What one worker counts of mirrors.
-#[derive(Debug, Default)]
-pub(crate) struct MirrorCounters {
-    pub(crate) active: Counter,
-    sent: Counter,
-    incomplete: Counter,
-    no_cluster: Counter,
-    no_endpoint: Counter,
-    body_too_long: Counter,
-    dropped: Counter,
-}
-
-impl MirrorCounters {
-    /// What became of the copy for one mirror.
-    pub(crate) fn on_fate(&self, fate: MirrorFate) {
-        let counter = match fate {
-            MirrorFate::Sent => &self.sent,
-            MirrorFate::Incomplete => &self.incomplete,
-            MirrorFate::NoCluster => &self.no_cluster,
-            MirrorFate::NoEndpoint => &self.no_endpoint,
-            MirrorFate::BodyTooLong => &self.body_too_long,
-            MirrorFate::Dropped => &self.dropped,
-        };
-        counter.add(1);
     }
 }
 
@@ -108,8 +57,8 @@ impl BufferCounters {
 #[derive(Debug)]
 pub(crate) struct WorkerCounters {
     /// In the order of the listeners.
-    pub(crate) listeners: Box<[ListenerCounters]>,
-    pub(crate) mirrors: MirrorCounters,
+    pub(crate) listeners: Box<[ListenerStats<Counter>]>,
+    pub(crate) mirrors: MirrorStats<Counter>,
     pub(crate) buffers: BufferCounters,
     /// The snapshot that new requests get.
     pub(crate) revision: Counter,
@@ -119,12 +68,10 @@ pub(crate) struct WorkerCounters {
 }
 
 impl WorkerCounters {
-    pub(crate) fn new(listeners: usize) -> Self {
+    pub(crate) fn new(addrs: &[SocketAddr]) -> Self {
         Self {
-            listeners: (0..listeners)
-                .map(|_| ListenerCounters::default())
-                .collect(),
-            mirrors: MirrorCounters::default(),
+            listeners: addrs.iter().map(|addr| ListenerStats::new(*addr)).collect(),
+            mirrors: MirrorStats::default(),
             buffers: BufferCounters::default(),
             revision: Counter::default(),
             panics: Counter::default(),
@@ -156,56 +103,107 @@ pub struct Stats {
     pub buffered: Buffered,
 }
 
-/// Sums of what became of the copies that mirrors were to get.
+/// What became of the copies that mirrors were to get: of one worker as counters, of all of them as sums.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MirrorStats {
+pub struct MirrorStats<N = u64> {
     /// Copies under way now.
-    pub active: u64,
+    pub active: N,
     /// Copies that were sent.
-    pub sent: u64,
+    pub sent: N,
     /// Not made: the request ended before it was received whole.
-    pub incomplete: u64,
+    pub incomplete: N,
     /// Not made: there is no such service, port or subset.
-    pub no_cluster: u64,
+    pub no_cluster: N,
     /// Not made: the mirror has no endpoint.
-    pub no_endpoint: u64,
+    pub no_endpoint: N,
     /// Not made: the body is longer than what is kept.
-    pub body_too_long: u64,
+    pub body_too_long: N,
     /// Dropped: too many are under way.
-    pub dropped: u64,
+    pub dropped: N,
 }
 
-impl MirrorStats {
-    fn add(&mut self, counters: &MirrorCounters) {
-        self.active += counters.active.value();
-        self.sent += counters.sent.value();
-        self.incomplete += counters.incomplete.value();
-        self.no_cluster += counters.no_cluster.value();
-        self.no_endpoint += counters.no_endpoint.value();
-        self.body_too_long += counters.body_too_long.value();
-        self.dropped += counters.dropped.value();
+impl MirrorStats<Counter> {
+    /// What became of the copy for one mirror.
+    pub(crate) fn on_fate(&self, fate: MirrorFate) {
+        let counter = match fate {
+            MirrorFate::Sent => &self.sent,
+            MirrorFate::Incomplete => &self.incomplete,
+            MirrorFate::NoCluster => &self.no_cluster,
+            MirrorFate::NoEndpoint => &self.no_endpoint,
+            MirrorFate::BodyTooLong => &self.body_too_long,
+            MirrorFate::Dropped => &self.dropped,
+        };
+        counter.add(1);
+    }
+
+    fn add_to(&self, sum: &mut MirrorStats) {
+        sum.active += self.active.value();
+        sum.sent += self.sent.value();
+        sum.incomplete += self.incomplete.value();
+        sum.no_cluster += self.no_cluster.value();
+        sum.no_endpoint += self.no_endpoint.value();
+        sum.body_too_long += self.body_too_long.value();
+        sum.dropped += self.dropped.value();
     }
 }
 
-/// Sums of one listener.
+/// What is counted on one listener: of one worker as counters, of all of them as sums.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListenerStats {
+pub struct ListenerStats<N = u64> {
     /// Its address.
     pub addr: SocketAddr,
     /// Connections accepted so far.
-    pub connections: u64,
+    pub connections: N,
     /// Connections open now.
-    pub active: u64,
+    pub active: N,
     /// Failures to accept.
-    pub accept_errors: u64,
+    pub accept_errors: N,
     /// Requests that ended.
-    pub requests: u64,
+    pub requests: N,
     /// The same by the hundreds of their status; index 0 counts those that got no response.
-    pub status_classes: [u64; 6],
+    pub status_classes: [N; 6],
     /// Body bytes from clients.
-    pub bytes_received: u64,
+    pub bytes_received: N,
     /// Body bytes to clients.
-    pub bytes_sent: u64,
+    pub bytes_sent: N,
+}
+
+impl<N: Default> ListenerStats<N> {
+    fn new(addr: SocketAddr) -> Self {
+        Self {
+            addr,
+            connections: N::default(),
+            active: N::default(),
+            accept_errors: N::default(),
+            requests: N::default(),
+            status_classes: Default::default(),
+            bytes_received: N::default(),
+            bytes_sent: N::default(),
+        }
+    }
+}
+
+impl ListenerStats<Counter> {
+    pub(crate) fn on_request(&self, record: &Record) {
+        self.requests.add(1);
+        if let Some(class) = self.status_classes.get(usize::from(record.status / 100)) {
+            class.add(1);
+        }
+        self.bytes_received.add(record.bytes_received);
+        self.bytes_sent.add(record.bytes_sent);
+    }
+
+    fn add_to(&self, sum: &mut ListenerStats) {
+        sum.connections += self.connections.value();
+        sum.active += self.active.value();
+        sum.accept_errors += self.accept_errors.value();
+        sum.requests += self.requests.value();
+        for (sum, class) in sum.status_classes.iter_mut().zip(&self.status_classes) {
+            *sum += class.value();
+        }
+        sum.bytes_received += self.bytes_received.value();
+        sum.bytes_sent += self.bytes_sent.value();
+    }
 }
 
 impl Stats {
@@ -227,39 +225,12 @@ impl Stats {
             stats.panics += worker.panics.value();
             stats.idle_upstream += worker.idle_upstream.value();
             stats.log_lines_dropped += worker.log_lines_dropped.value();
-            stats.mirrors.add(&worker.mirrors);
+            worker.mirrors.add_to(&mut stats.mirrors);
             worker.buffers.add_to(&mut stats.buffered);
             for (sum, counters) in stats.listeners.iter_mut().zip(&worker.listeners) {
-                sum.add(counters);
+                counters.add_to(sum);
             }
         }
         stats
-    }
-}
-
-impl ListenerStats {
-    const fn new(addr: SocketAddr) -> Self {
-        Self {
-            addr,
-            connections: 0,
-            active: 0,
-            accept_errors: 0,
-            requests: 0,
-            status_classes: [0; 6],
-            bytes_received: 0,
-            bytes_sent: 0,
-        }
-    }
-
-    fn add(&mut self, counters: &ListenerCounters) {
-        self.connections += counters.connections.value();
-        self.active += counters.active.value();
-        self.accept_errors += counters.accept_errors.value();
-        self.requests += counters.requests.value();
-        for (sum, class) in self.status_classes.iter_mut().zip(&counters.status_classes) {
-            *sum += class.value();
-        }
-        self.bytes_received += counters.bytes_received.value();
-        self.bytes_sent += counters.bytes_sent.value();
     }
 }

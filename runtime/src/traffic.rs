@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use outrigger_core::decision::access_log::Surroundings;
 use outrigger_core::peer::{ClientId, ConnId, ExchangeId, Peer};
 use outrigger_core::time::Instant;
 use outrigger_core::worker::{ConnectFault, Facts, Input, Interest, Output};
@@ -266,9 +267,13 @@ impl<S: System> Turn<'_, S> {
                 .local
                 .filter(|_| !record.attempts.is_empty());
             let request = |began| Request {
-                peer: client.peer,
-                upstream_local: local,
-                began,
+                listener: client.peer.listener,
+                around: Surroundings {
+                    began,
+                    downstream_remote: client.peer.remote,
+                    downstream_local: client.peer.local,
+                    upstream_local: local,
+                },
             };
             shared.on_request_end(client.listener, record, request, *now);
         });

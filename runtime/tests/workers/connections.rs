@@ -311,8 +311,12 @@ fn drain_gives_up_when_its_time_is_over() {
 #[test]
 fn a_line_is_logged_for_each_request() {
     fn line(record: &Record, request: &Request, out: &mut Vec<u8>) {
-        let upstream = request.upstream_local.is_some();
-        let _ = writeln!(out, "{} {} {upstream}", record.status, request.peer.local);
+        let upstream = request.around.upstream_local.is_some();
+        let _ = writeln!(
+            out,
+            "{} {} {upstream}",
+            record.status, request.around.downstream_local
+        );
     }
     struct Lines(std::sync::mpsc::Sender<String>);
     impl Write for Lines {

@@ -159,7 +159,10 @@ fn the_log_names_our_address_on_the_connection_that_was_used() {
     static LOGGED: Mutex<Vec<(Vec<u8>, Option<SocketAddr>)>> = Mutex::new(Vec::new());
     fn format(record: &Record, request: &Request, _: &mut Vec<u8>) {
         let path = record.request.path.clone();
-        LOGGED.lock().unwrap().push((path, request.upstream_local));
+        LOGGED
+            .lock()
+            .unwrap()
+            .push((path, request.around.upstream_local));
     }
     let endpoints = Endpoints::listen();
     let setup = Setup {

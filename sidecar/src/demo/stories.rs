@@ -105,7 +105,7 @@ impl Write for Stories {
 
 /// Inbound listeners only pass on; what rules decide is decided by who calls.
 fn tell(record: &Record, request: &Request, out: &mut Vec<u8>) {
-    let (ListenerKind::Outbound, Some(view)) = (request.peer.listener, &record.view) else {
+    let (ListenerKind::Outbound, Some(view)) = (request.listener, &record.view) else {
         return;
     };
     let (revision, story) = (view.snapshot.revision, record.story());

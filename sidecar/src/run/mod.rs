@@ -25,13 +25,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use outrigger_core::decision::Record;
-use outrigger_core::decision::access_log::{self, Surroundings};
+use outrigger_core::decision::access_log;
 use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
 use outrigger_recording::Recorder;
-use outrigger_runtime::{Config, Handle, Listen, Notices, Request, Running};
+use outrigger_runtime::{Config, Handle, Listen, Notices, Running};
 
 use crate::cli::{AccessLog, RunArgs};
 use crate::runtime::{self, Picked};
@@ -233,25 +232,15 @@ fn workers(args: &RunArgs) -> NonZeroUsize {
 }
 
 fn access_log(form: AccessLog) -> Option<outrigger_runtime::AccessLog> {
-    fn around(request: &Request) -> Surroundings {
-        Surroundings {
-            began: request.began,
-            downstream_remote: request.peer.remote,
-            downstream_local: request.peer.local,
-            upstream_local: request.upstream_local,
-        }
-    }
-    fn text(record: &Record, request: &Request, out: &mut Vec<u8>) {
-        access_log::text(record, &around(request), out);
-    }
-    fn json(record: &Record, request: &Request, out: &mut Vec<u8>) {
-        access_log::json(record, &around(request), out);
-    }
     Some(outrigger_runtime::AccessLog {
         format: match form {
             AccessLog::Off => return None,
-            AccessLog::Text => text,
-            AccessLog::Json => json,
+            AccessLog::Text => {
+                |record, request, out| access_log::text(record, &request.around, out)
+            }
+            AccessLog::Json => {
+                |record, request, out| access_log::json(record, &request.around, out)
+            }
         },
         writer: stdout(),
     })
