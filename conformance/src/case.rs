@@ -33,7 +33,7 @@ pub enum Reload {
 
 /// What an address does.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Service {
+pub enum Backend {
     /// Answers 200 with this name, or with the request's body for `echo`.
     Named(String),
     /// Refuses connections.
@@ -127,7 +127,7 @@ pub struct Case {
     /// All findings that loading must report; `None` means no errors.
     pub findings: Option<Vec<ExpectedFinding>>,
     /// What is at each address.
-    pub services: BTreeMap<String, Service>,
+    pub services: BTreeMap<String, Backend>,
     /// The clients, in order.
     pub clients: Vec<Client>,
     /// What was decided for each request, in the order in which they end; `None` for a request that is not compared.
@@ -221,7 +221,7 @@ impl Case {
                         return Err(self.wrong(block, "begin with the request that is awaited"));
                     }
                     self.services
-                        .insert(address.to_owned(), Service::Always(steps));
+                        .insert(address.to_owned(), Backend::Always(steps));
                 }
                 ["client", ref words @ ..] => self.client(block, words)?,
                 ["ask"] => self.ask(block, false)?,
@@ -242,7 +242,7 @@ impl Case {
             }
         }
         for (address, list) in scripts {
-            self.services.insert(address, Service::Scripts(list));
+            self.services.insert(address, Backend::Scripts(list));
         }
         Ok(())
     }
@@ -282,10 +282,10 @@ impl Case {
                 return Err(Problem::new(&self.file, line, "write `ADDRESS NAME`"));
             };
             let service = match name {
-                "refuse" => Service::Refuse,
-                "ignore" => Service::Ignore,
-                "unused" => Service::Scripts(Vec::new()),
-                name => Service::Named(name.to_owned()),
+                "refuse" => Backend::Refuse,
+                "ignore" => Backend::Ignore,
+                "unused" => Backend::Scripts(Vec::new()),
+                name => Backend::Named(name.to_owned()),
             };
             self.services.insert(address.to_owned(), service);
         }
@@ -378,7 +378,7 @@ mod tests {
         assert_eq!((cases[0].clients.len(), cases[0].decisions.len()), (1, 1));
         assert!(cases[1].clients[0].inbound);
         assert!(
-            matches!(cases[1].services["10.0.0.1:80"], Service::Scripts(ref s) if s.len() == 1)
+            matches!(cases[1].services["10.0.0.1:80"], Backend::Scripts(ref s) if s.len() == 1)
         );
     }
 

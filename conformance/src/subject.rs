@@ -22,7 +22,7 @@ use outrigger_recording::Decided;
 
 use crate::Problem;
 use crate::actor::{Actor, Board, SharedBoard};
-use crate::case::{Case, Client, Service};
+use crate::case::{Backend, Case, Client};
 use crate::decision::Observed;
 use crate::script::Role;
 
@@ -159,14 +159,14 @@ fn client_actor(case: &Case, index: usize, client: &Client, board: &SharedBoard)
 fn service_actor(
     file: &str,
     address: &str,
-    service: &Service,
+    service: &Backend,
     number: usize,
     board: &SharedBoard,
 ) -> Option<Actor> {
     let (steps, repeats) = match service {
-        Service::Scripts(scripts) => (scripts.get(number)?, false),
-        Service::Always(steps) => (steps, true),
-        Service::Named(_) | Service::Refuse | Service::Ignore => return None,
+        Backend::Scripts(scripts) => (scripts.get(number)?, false),
+        Backend::Always(steps) => (steps, true),
+        Backend::Named(_) | Backend::Refuse | Backend::Ignore => return None,
     };
     let name = format!("{address}, connection {}", number + 1);
     let steps = Arc::clone(steps);
@@ -184,10 +184,10 @@ fn service_actor(
 fn judge_connections(
     case: &Case,
     address: &str,
-    service: &Service,
+    service: &Backend,
     count: usize,
 ) -> Option<Problem> {
-    let Service::Scripts(scripts) = service else {
+    let Backend::Scripts(scripts) = service else {
         return None;
     };
     if scripts.len() == count {

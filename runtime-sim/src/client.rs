@@ -11,7 +11,7 @@ use crate::reader::{Head, Piece, Reader};
 
 /// What a client saw.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
+pub struct Transcript {
     /// Whole responses in order: head and body.
     pub responses: Vec<(Head, Vec<u8>)>,
     /// What went wrong: refused, broken, cut, unreadable.
@@ -26,14 +26,14 @@ pub struct ScriptedClient {
     requests: VecDeque<Vec<u8>>,
     reader: Reader,
     current: Option<(Head, Vec<u8>)>,
-    seen: Rc<RefCell<Seen>>,
+    seen: Rc<RefCell<Transcript>>,
 }
 
 impl ScriptedClient {
     /// A client, and where to look for what it saw.
     #[must_use]
-    pub fn new(requests: impl IntoIterator<Item = Vec<u8>>) -> (Self, Rc<RefCell<Seen>>) {
-        let seen = Rc::<RefCell<Seen>>::default();
+    pub fn new(requests: impl IntoIterator<Item = Vec<u8>>) -> (Self, Rc<RefCell<Transcript>>) {
+        let seen = Rc::<RefCell<Transcript>>::default();
         let client = Self {
             requests: requests.into_iter().collect(),
             reader: Reader::responses(),

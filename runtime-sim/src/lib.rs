@@ -27,11 +27,11 @@ mod sidecar;
 mod simulation;
 pub mod study;
 
-pub use client::{ScriptedClient, Seen};
+pub use client::{ScriptedClient, Transcript};
 pub use dice::Dice;
 pub use errands::{Bell, Errands};
 pub use network::{Cut, Weather};
-pub use peer::{Accept, Action, Arrivals, Event, Peer, Service};
+pub use peer::{Accept, Action, Arrivals, Event, Peer, Serve};
 pub use reader::{Head, HeadSeen, Piece, Reader, SeenPiece};
 pub use rules::Rules;
 pub use service::{Complaints, Reaction, Script, ScriptedService, Then};

@@ -90,7 +90,7 @@ impl core::fmt::Debug for Accept {
 }
 
 /// Something that listens.
-pub trait Service {
+pub trait Serve {
     /// Meets a connection. `now` is the simulation's time; with real sockets it stands still.
     fn accept(&mut self, now: Instant) -> Accept;
 }

@@ -63,7 +63,7 @@ enum Asked {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum Expecting {
     Head,
     Length(u64),
     ChunkSize,
@@ -85,7 +85,7 @@ enum Found {
 #[derive(Clone, Debug)]
 pub struct Reader {
     role: Role,
-    state: State,
+    state: Expecting,
     buffer: Vec<u8>,
     /// What lies before this in the buffer was read.
     start: usize,
@@ -112,7 +112,7 @@ impl Reader {
     const fn new(role: Role) -> Self {
         Self {
             role,
-            state: State::Head,
+            state: Expecting::Head,
             buffer: Vec::new(),
             start: 0,
             eof: false,
@@ -147,7 +147,7 @@ impl Reader {
 
     /// What follows is no HTTP any more (a server agreed to an upgrade or to CONNECT).
     pub const fn become_tunnel(&mut self) {
-        self.state = State::Tunnel;
+        self.state = Expecting::Tunnel;
     }
 
     /// Bytes that belong to no piece yet.
@@ -159,7 +159,7 @@ impl Reader {
     /// Whether the reader stands between two messages.
     #[must_use]
     pub fn is_between_messages(&self) -> bool {
-        self.state == State::Head && self.unread().is_empty()
+        self.state == Expecting::Head && self.unread().is_empty()
     }
 
     /// The next piece, copied; `None` when more bytes are needed.
@@ -185,7 +185,7 @@ impl Reader {
     fn find_next(&mut self) -> Result<Option<Found>, String> {
         loop {
             match self.state {
-                State::Head => {
+                Expecting::Head => {
                     let Some(end) = self.places.find(&self.buffer[self.start..])? else {
                         return self.need_more("a head");
                     };
@@ -194,8 +194,8 @@ impl Reader {
                     self.trailers.clear();
                     return Ok(Some(Found::Head(head)));
                 }
-                State::Length(0) => return Ok(Some(self.end())),
-                State::Length(left) | State::Chunk(left) => {
+                Expecting::Length(0) => return Ok(Some(self.end())),
+                Expecting::Length(left) | Expecting::Chunk(left) => {
                     let unread = self.unread().len();
                     if unread == 0 {
                         return self.need_more("a body");
@@ -203,35 +203,35 @@ impl Reader {
                     let count = unread.min(usize::try_from(left).unwrap_or(usize::MAX));
                     let rest = left - count as u64;
                     self.state = match self.state {
-                        State::Length(_) => State::Length(rest),
-                        _ if rest == 0 => State::ChunkEnd,
-                        _ => State::Chunk(rest),
+                        Expecting::Length(_) => Expecting::Length(rest),
+                        _ if rest == 0 => Expecting::ChunkEnd,
+                        _ => Expecting::Chunk(rest),
                     };
                     return Ok(Some(Found::Body(self.take(count))));
                 }
-                State::ChunkSize => {
+                Expecting::ChunkSize => {
                     let Some(line) = self.line() else {
                         return self.need_more("a chunk size");
                     };
                     let size = u64::from_str_radix(&line, 16)
                         .map_err(|_| format!("chunk size `{line}`"))?;
                     self.state = if size == 0 {
-                        State::Trailers
+                        Expecting::Trailers
                     } else {
-                        State::Chunk(size)
+                        Expecting::Chunk(size)
                     };
                 }
-                State::ChunkEnd => match self.line() {
+                Expecting::ChunkEnd => match self.line() {
                     None => return self.need_more("the end of a chunk"),
-                    Some(line) if line.is_empty() => self.state = State::ChunkSize,
+                    Some(line) if line.is_empty() => self.state = Expecting::ChunkSize,
                     Some(line) => return Err(format!("`{line}` after a chunk")),
                 },
-                State::Trailers => match self.line() {
+                Expecting::Trailers => match self.line() {
                     None => return self.need_more("trailers"),
                     Some(line) if line.is_empty() => return Ok(Some(self.end())),
                     Some(line) => self.trailers.push(head::trailer(&line)?),
                 },
-                State::UntilEof | State::Tunnel => {
+                Expecting::UntilEof | Expecting::Tunnel => {
                     let unread = self.unread().len();
                     if unread > 0 {
                         return Ok(Some(Found::Body(self.take(unread))));
@@ -250,7 +250,7 @@ impl Reader {
     }
 
     const fn end(&mut self) -> Found {
-        self.state = State::Head;
+        self.state = Expecting::Head;
         Found::End
     }
 
@@ -269,7 +269,7 @@ impl Reader {
     }
 
     /// RFC 9112 §6.3, without its tolerance.
-    fn after_head(&mut self, head: Range<usize>) -> Result<State, String> {
+    fn after_head(&mut self, head: Range<usize>) -> Result<Expecting, String> {
         let head = self.places.show(&self.buffer[head]);
         let (mut lengths, mut codings) = (
             head.values("content-length"),
@@ -285,27 +285,27 @@ impl Reader {
                 .status()
                 .ok_or_else(|| format!("status line `{}`", latin1(head.line())))?;
             if status == 101 {
-                return Ok(State::Tunnel);
+                return Ok(Expecting::Tunnel);
             }
             if status < 200 {
-                return Ok(State::Head);
+                return Ok(Expecting::Head);
             }
             let asked = self.asked.pop_front().unwrap_or_default();
             if asked == Asked::Connect && status < 300 {
-                return Ok(State::Tunnel);
+                return Ok(Expecting::Tunnel);
             }
             if asked == Asked::Head || status == 204 || status == 304 {
-                return Ok(State::Length(0));
+                return Ok(Expecting::Length(0));
             }
         }
         match (coding, length) {
-            (Some(b"chunked"), _) => Ok(State::ChunkSize),
+            (Some(b"chunked"), _) => Ok(Expecting::ChunkSize),
             (Some(other), _) => Err(format!("transfer-encoding `{}`", latin1(other))),
             (None, Some(text)) => head::number(text)
-                .map(State::Length)
+                .map(Expecting::Length)
                 .ok_or_else(|| format!("content-length `{}`", latin1(text))),
-            (None, None) if self.role == Role::Requests => Ok(State::Length(0)),
-            (None, None) => Ok(State::UntilEof),
+            (None, None) if self.role == Role::Requests => Ok(Expecting::Length(0)),
+            (None, None) => Ok(Expecting::UntilEof),
         }
     }
 }

@@ -13,13 +13,13 @@ use crate::peer::{Action, Event, Peer};
 const READ: usize = 16 * 1024;
 
 /// What a peer is to be told about its wire.
-pub(crate) enum Seen {
+pub(crate) enum Received {
     Bytes(Vec<u8>),
     Eof,
     Broken,
 }
 
-impl Seen {
+impl Received {
     pub(crate) fn as_event(&self) -> Event<'_> {
         match self {
             Self::Bytes(bytes) => Event::Bytes(bytes),
@@ -30,7 +30,7 @@ impl Seen {
 }
 
 /// Where a peer is.
-enum Place {
+enum Whereabouts {
     /// Its connection is being made.
     Waiting,
     /// At an end of a wire.
@@ -45,7 +45,7 @@ pub(crate) struct Seat {
     pub(crate) peer: Box<dyn Peer>,
     /// Where it connects to; a peer that was accepted has none.
     address: Option<Address>,
-    place: Place,
+    place: Whereabouts,
     outgoing: VecDeque<Action>,
     naps: u64,
     told_eof: bool,
@@ -57,7 +57,7 @@ impl Seat {
         Self {
             peer,
             address,
-            place: Place::Waiting,
+            place: Whereabouts::Waiting,
             outgoing: VecDeque::new(),
             naps: 0,
             told_eof: false,
@@ -66,33 +66,33 @@ impl Seat {
     }
 
     pub(crate) fn sit(&mut self, wire: Wire, end: End) {
-        self.place = Place::Sitting(wire, end);
+        self.place = Whereabouts::Sitting(wire, end);
         (self.told_eof, self.told_broken) = (false, false);
     }
 
     /// Nobody took its connection.
     pub(crate) fn refused(&mut self) {
-        self.place = Place::Leaving;
+        self.place = Whereabouts::Leaving;
     }
 
     /// When its connection has just ended and it wants another one: after how long.
     pub(crate) fn returns_after(&mut self) -> Option<Duration> {
-        if !matches!(self.place, Place::Leaving) {
+        if !matches!(self.place, Whereabouts::Leaving) {
             return None;
         }
-        self.place = Place::Away;
+        self.place = Whereabouts::Away;
         self.address.as_ref()?;
         self.peer.returns_after()
     }
 
     /// Whether nobody needs it any more.
     pub(crate) fn is_given_up(&self) -> bool {
-        matches!(self.place, Place::Away) && self.peer.is_finished()
+        matches!(self.place, Whereabouts::Away) && self.peer.is_finished()
     }
 
     /// It comes back: where it connects to. A sleep of before is over.
     pub(crate) fn come_back(&mut self) -> Option<Address> {
-        self.place = Place::Waiting;
+        self.place = Whereabouts::Waiting;
         self.naps += 1;
         self.outgoing.clear();
         self.address.clone()
@@ -100,8 +100,8 @@ impl Seat {
 
     const fn wire(&self) -> Option<(Wire, End)> {
         match self.place {
-            Place::Sitting(wire, end) => Some((wire, end)),
-            Place::Waiting | Place::Leaving | Place::Away => None,
+            Whereabouts::Sitting(wire, end) => Some((wire, end)),
+            Whereabouts::Waiting | Whereabouts::Leaving | Whereabouts::Away => None,
         }
     }
 
@@ -156,28 +156,28 @@ impl Seat {
             if matches!(fabric.owner(wire, end), Some(Owner::Peer(_))) {
                 fabric.disown(wire, end);
             }
-            self.place = Place::Leaving;
+            self.place = Whereabouts::Leaving;
         }
         self.outgoing.clear();
     }
 
     /// What there is to see, if the peer reads.
-    pub(crate) fn read(&mut self, fabric: &mut Fabric) -> Option<Seen> {
+    pub(crate) fn read(&mut self, fabric: &mut Fabric) -> Option<Received> {
         let (wire, end) = self.wire()?;
         if !self.peer.is_reading() {
             return None;
         }
         let sight = fabric.network.sight(wire, end);
         if sight.unread > 0 {
-            return Some(Seen::Bytes(fabric.take(wire, end, READ)));
+            return Some(Received::Bytes(fabric.take(wire, end, READ)));
         }
         if sight.broken && !std::mem::replace(&mut self.told_broken, true) {
             fabric.network.abandon(wire, end);
             self.leave(fabric);
-            return Some(Seen::Broken);
+            return Some(Received::Broken);
         }
         if sight.eof && !std::mem::replace(&mut self.told_eof, true) {
-            return Some(Seen::Eof);
+            return Some(Received::Eof);
         }
         None
     }

@@ -4,7 +4,7 @@ use crate::event::PeerId;
 use crate::seat::Seat;
 
 #[derive(Default)]
-struct Place {
+struct Chair {
     /// How often it was given up; an id of before finds nobody.
     generation: u32,
     seat: Option<Seat>,
@@ -13,7 +13,7 @@ struct Place {
 /// All seats.
 #[derive(Default)]
 pub(crate) struct Seats {
-    places: Vec<Place>,
+    places: Vec<Chair>,
     free: Vec<u32>,
 }
 
@@ -21,7 +21,7 @@ impl Seats {
     /// Takes a seat.
     pub(crate) fn take(&mut self, seat: Seat) -> PeerId {
         let index = self.free.pop().unwrap_or_else(|| {
-            self.places.push(Place::default());
+            self.places.push(Chair::default());
             (self.places.len() - 1) as u32
         });
         let place = &mut self.places[index as usize];

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use outrigger_core::time::{Duration, Instant};
 
-use crate::peer::{Accept, Action, Event, Peer, Service};
+use crate::peer::{Accept, Action, Event, Peer, Serve};
 use crate::reader::{Piece, Reader};
 
 /// What a service does with a request.
@@ -116,7 +116,7 @@ impl ScriptedService {
     }
 }
 
-impl Service for ScriptedService {
+impl Serve for ScriptedService {
     fn accept(&mut self, _now: Instant) -> Accept {
         let script = if self.scripts.len() > 1 {
             self.scripts.pop_front()

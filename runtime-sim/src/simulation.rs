@@ -16,8 +16,8 @@ use crate::errands::{Errand, Errands};
 use crate::event::{Happening, PeerId};
 use crate::fabric::{Fabric, Owner};
 use crate::network::{End, Travel, Weather, Wire};
-use crate::peer::{Action, Arrivals, Event, Peer, Service};
-use crate::seat::Seen;
+use crate::peer::{Action, Arrivals, Event, Peer, Serve};
+use crate::seat::Received;
 use crate::seats::Seats;
 use crate::sidecar::Sidecar;
 
@@ -27,7 +27,7 @@ pub struct SidecarId(usize);
 
 /// Where a connection made in the simulation ends.
 enum Target {
-    Service(Box<dyn Service>),
+    Service(Box<dyn Serve>),
     Sidecar(SidecarId, ListenerKind),
 }
 
@@ -125,14 +125,14 @@ impl Simulation {
     }
 
     /// Puts a service at an address, written as an endpoint's address is: `10.0.0.1:8080`, `name:80`, `/socket`.
-    pub fn serve(&mut self, address: &str, service: Box<dyn Service>) {
+    pub fn serve(&mut self, address: &str, service: Box<dyn Serve>) {
         self.targets
             .insert(address.to_owned(), Target::Service(service));
     }
 
     /// Puts a service at an address that is one sidecar's alone, as the application beside it has on its loopback: for this
     /// sidecar it goes before what is there for all.
-    pub fn serve_beside(&mut self, sidecar: SidecarId, address: &str, service: Box<dyn Service>) {
+    pub fn serve_beside(&mut self, sidecar: SidecarId, address: &str, service: Box<dyn Serve>) {
         self.beside
             .insert((sidecar.0, address.to_owned()), Target::Service(service));
     }
@@ -301,7 +301,7 @@ impl Simulation {
                 return Ok(());
             };
             self.tell(id, seen.as_event())?;
-            if let Seen::Bytes(bytes) = seen {
+            if let Received::Bytes(bytes) = seen {
                 self.errands.buffers().give(bytes);
             }
         }

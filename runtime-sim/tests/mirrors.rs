@@ -9,7 +9,7 @@ use outrigger_core::peer::ListenerKind;
 use outrigger_core::time::{Duration, Instant};
 use outrigger_core::worker::WorkerSettings;
 use outrigger_sim::{
-    Cut, Reaction, Script, ScriptedClient, ScriptedService, Seen, Simulation, Then, Weather,
+    Cut, Reaction, Script, ScriptedClient, ScriptedService, Simulation, Then, Transcript, Weather,
 };
 
 fn rules(mirror: &str) -> String {
@@ -43,7 +43,7 @@ fn requests() -> Vec<Vec<u8>> {
 }
 
 /// What the client saw, and of each request when it began and ended and with what.
-type Story = (Seen, Vec<(Instant, Instant, u16)>);
+type Story = (Transcript, Vec<(Instant, Instant, u16)>);
 
 /// Plays the same requests; also says how many copies were sent, and how many of them have ended.
 fn play(mirror: &str, service: Script) -> Result<(Story, [usize; 2]), String> {

@@ -15,7 +15,7 @@ use outrigger_core::time::{Duration, Instant};
 use outrigger_core::worker::WorkerSettings;
 use outrigger_sim::{
     Complaints, Cut, Dice, Head, Piece, Reaction, Reader, Script, ScriptedClient, ScriptedService,
-    Seen, Simulation, Then, Weather,
+    Simulation, Then, Transcript, Weather,
 };
 use world::{MIRROR, address, snapshot};
 
@@ -236,7 +236,7 @@ fn run(seed: u64) -> Result<String, String> {
     if !hostile {
         judge(&clients, records.borrow().len())?;
     }
-    let seen: Vec<Seen> = clients.iter().map(|c| c.seen.borrow().clone()).collect();
+    let seen: Vec<Transcript> = clients.iter().map(|c| c.seen.borrow().clone()).collect();
     let (digest, now) = (sim.digest(), sim.now());
     let records = records.borrow();
     Ok(format!(
@@ -256,7 +256,7 @@ struct Copies {
 /// A client, what it asked and what it saw.
 struct Client {
     requests: Vec<Vec<u8>>,
-    seen: Rc<RefCell<Seen>>,
+    seen: Rc<RefCell<Transcript>>,
 }
 
 fn judge(clients: &[Client], records: usize) -> Result<(), String> {

@@ -33,13 +33,13 @@ pub(crate) struct Client {
 }
 
 /// One socket.
-pub(crate) struct Entry<T> {
+pub(crate) struct Registration<T> {
     pub(crate) socket: Socket<T>,
     pub(crate) interest: Interest,
     waker: Waker,
 }
 
-impl<T: Stream> Entry<T> {
+impl<T: Stream> Registration<T> {
     pub(crate) fn new(socket: Socket<T>, bell: Arc<Bell>) -> Self {
         Self {
             socket,
@@ -86,8 +86,8 @@ impl<T: Stream> Entry<T> {
 
 /// All of one worker.
 pub(crate) struct Sockets<T> {
-    pub(crate) clients: SecondaryMap<ClientId, (Client, Entry<T>)>,
-    pub(crate) upstreams: SecondaryMap<UpstreamId, Entry<T>>,
+    pub(crate) clients: SecondaryMap<ClientId, (Client, Registration<T>)>,
+    pub(crate) upstreams: SecondaryMap<UpstreamId, Registration<T>>,
     /// Those that are to be looked at in this turn.
     pub(crate) pending: VecDeque<ConnId>,
 }
@@ -115,7 +115,7 @@ impl<T> Default for Traffic<T> {
 }
 
 impl<T: Stream> Sockets<T> {
-    pub(crate) fn get(&mut self, id: ConnId) -> Option<&mut Entry<T>> {
+    pub(crate) fn get(&mut self, id: ConnId) -> Option<&mut Registration<T>> {
         match id {
             ConnId::Client(id) => self.clients.get_mut(id).map(|(_, entry)| entry),
             ConnId::Upstream(id) => self.upstreams.get_mut(id),

@@ -20,7 +20,7 @@ use crate::alarm::Alarm;
 use crate::connect::connect;
 use crate::notice::Notice;
 use crate::shared::Shared;
-use crate::sockets::{Client, Entry, Socket, Sockets};
+use crate::sockets::{Client, Registration, Socket, Sockets};
 use crate::system::{Stream, System};
 
 /// Inputs of one socket in one turn; then others have theirs.
@@ -113,7 +113,7 @@ impl<S: System> Shared<S> {
                 told_to_drain: false,
             };
             let bell = self.traffic.ready.bell(ConnId::Client(id));
-            let entry = Entry::new(Socket::Open(stream), bell);
+            let entry = Registration::new(Socket::Open(stream), bell);
             turn.sockets.clients.insert(id, (client, entry));
             turn.perform();
         });
@@ -199,7 +199,7 @@ impl<S: System> Turn<'_, S> {
             Output::Connect(id, address) => {
                 let connecting = connect(&shared.system, address, &shared.ours);
                 let bell = shared.traffic.ready.bell(ConnId::Upstream(id));
-                let entry = Entry::new(Socket::Connecting(connecting), bell);
+                let entry = Registration::new(Socket::Connecting(connecting), bell);
                 self.sockets.upstreams.insert(id, entry);
                 self.sockets.pending.push_back(ConnId::Upstream(id));
             }

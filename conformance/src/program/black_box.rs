@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::case::{Case, Service};
+use crate::case::{Backend, Case};
 use crate::script::{Action, Step};
 
 /// What the program can be told while it runs.
@@ -74,11 +74,11 @@ fn does(case: &Case, what: impl Fn(&Action) -> bool) -> bool {
         .any(|step| what(&step.action))
 }
 
-fn scripts(service: &Service) -> Vec<&[Step]> {
+fn scripts(service: &Backend) -> Vec<&[Step]> {
     match service {
-        Service::Scripts(scripts) => scripts.iter().map(|steps| &**steps).collect(),
-        Service::Always(steps) => vec![&**steps],
-        Service::Named(_) | Service::Refuse | Service::Ignore => Vec::new(),
+        Backend::Scripts(scripts) => scripts.iter().map(|steps| &**steps).collect(),
+        Backend::Always(steps) => vec![&**steps],
+        Backend::Named(_) | Backend::Refuse | Backend::Ignore => Vec::new(),
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use outrigger_core::compile::Answers;
 
-use crate::case::{Case, Client, Document, Reload, Service, Settings};
+use crate::case::{Backend, Case, Client, Document, Reload, Settings};
 use crate::script::{Action, Awaited, Step};
 
 /// Which text becomes which.
@@ -38,11 +38,11 @@ impl Relocation {
             Reload::Configuration(written) => Reload::Configuration(document(written)),
             Reload::Answers(answers) => Reload::Answers(self.answers(answers)),
         };
-        let service = |service: &Service| match service {
-            Service::Scripts(scripts) => {
-                Service::Scripts(scripts.iter().map(|steps| self.steps(steps)).collect())
+        let service = |service: &Backend| match service {
+            Backend::Scripts(scripts) => {
+                Backend::Scripts(scripts.iter().map(|steps| self.steps(steps)).collect())
             }
-            Service::Always(steps) => Service::Always(self.steps(steps)),
+            Backend::Always(steps) => Backend::Always(self.steps(steps)),
             other => other.clone(),
         };
         let client = |client: &Client| Client {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use outrigger_core::peer::ListenerKind;
 use outrigger_core::time::{Duration, Instant};
 use outrigger_recording::Decided;
-use outrigger_sim::{Accept, Cut, Service as Listening, SidecarId, Simulation, Weather};
+use outrigger_sim::{Accept, Cut, Serve, SidecarId, Simulation, Weather};
 
 use super::world::HOP;
 use super::{
@@ -18,7 +18,7 @@ use super::{
 use crate::Problem;
 use crate::actor::SharedBoard;
 use crate::alike;
-use crate::case::{Case, Service};
+use crate::case::{Backend, Case};
 use crate::decision::Observed;
 use crate::named::Named;
 
@@ -240,20 +240,20 @@ fn judge_time(case: &Case, took: Duration) -> Option<Problem> {
 struct Scripted {
     file: String,
     address: String,
-    service: Service,
+    service: Backend,
     count: Rc<Cell<usize>>,
     board: SharedBoard,
 }
 
-impl Listening for Scripted {
+impl Serve for Scripted {
     fn accept(&mut self, _now: Instant) -> Accept {
         let number = self.count.get();
         self.count.set(number + 1);
         match &self.service {
-            Service::Refuse => Accept::Refuse,
-            Service::Ignore => Accept::Ignore,
-            Service::Named(name) => Accept::Peer(Box::new(Named::new(name))),
-            Service::Always(_) | Service::Scripts(_) => {
+            Backend::Refuse => Accept::Refuse,
+            Backend::Ignore => Accept::Ignore,
+            Backend::Named(name) => Accept::Peer(Box::new(Named::new(name))),
+            Backend::Always(_) | Backend::Scripts(_) => {
                 match super::service_actor(
                     &self.file,
                     &self.address,

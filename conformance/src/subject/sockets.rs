@@ -22,7 +22,7 @@ use super::world::{WINDOW, World};
 use super::{SEED, Setup, judge_decisions};
 use crate::Problem;
 use crate::alike;
-use crate::case::{Case, Service};
+use crate::case::{Backend, Case};
 use crate::decision::Observed;
 
 /// No case takes so long, on whatever machine: one that does waits for something that is not counted.
@@ -105,7 +105,7 @@ fn is_idle(stats: &Stats) -> bool {
 fn sites(case: &Case, places: &Places) -> Sites {
     let site = |(address, real): (&String, &SocketAddr)| {
         let site = match case.services.get(address) {
-            Some(Service::Ignore) => Site::Ignores,
+            Some(Backend::Ignore) => Site::Ignores,
             _ => Site::At(*real),
         };
         (address.clone(), site)

@@ -23,7 +23,7 @@ use crate::Problem;
 use crate::actor::SharedBoard;
 use crate::case::{Case, Client};
 use connection::{Position, Wired, play_peer};
-use place::Place;
+use place::BoundAddress;
 
 /// Signals that may wait for a slow peer.
 const SIGNALS: usize = 1024;
@@ -61,7 +61,7 @@ pub(crate) struct Stage<'a> {
     board: SharedBoard,
     signals: broadcast::Sender<String>,
     /// Where each address of the case really is.
-    places: BTreeMap<String, Place>,
+    places: BTreeMap<String, BoundAddress>,
 }
 
 impl<'a> Stage<'a> {
@@ -89,7 +89,7 @@ impl<'a> Stage<'a> {
         for (address, service) in &case.services {
             places.insert(
                 address.clone(),
-                Place::bind(service, site(address), &world)?,
+                BoundAddress::bind(service, site(address), &world)?,
             );
         }
         for (address, place) in &places {
@@ -113,7 +113,7 @@ impl<'a> Stage<'a> {
 
     /// Where each address of the case really is.
     pub(crate) fn places(&self) -> Places {
-        let real = |(address, place): (&String, &Place)| (address.clone(), place.addr());
+        let real = |(address, place): (&String, &BoundAddress)| (address.clone(), place.addr());
         self.places.iter().map(real).collect()
     }
 
@@ -167,7 +167,7 @@ impl<'a> Stage<'a> {
         loop {
             self.until(&mut waits, proxy, BTreeMap::is_empty).await?;
             let places = self.places.values();
-            let begun: usize = places.map(Place::connections_of_scripts).sum();
+            let begun: usize = places.map(BoundAddress::connections_of_scripts).sum();
             if begun >= scripts || !self.board.borrow().problems.is_empty() {
                 return Ok(());
             }

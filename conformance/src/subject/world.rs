@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use ::tokio::sync::Notify;
 
 use line::Wire;
-use task::Entry;
+use task::KnownTask;
 
 /// Bytes of one direction that may be under way or unread, as in the simulation. Less than any socket's buffers hold, so
 /// the kernel never makes a writer wait.
@@ -60,7 +60,7 @@ pub(crate) enum Whom {
 pub(crate) struct World {
     zero: Instant,
     window: usize,
-    state: Mutex<State>,
+    state: Mutex<WorldState>,
     /// Told whenever no task is busy.
     quiet: Notify,
     /// Told whenever no task of the worker is.
@@ -70,9 +70,9 @@ pub(crate) struct World {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct State {
+pub(super) struct WorldState {
     now: Duration,
-    tasks: BTreeMap<u64, Entry>,
+    tasks: BTreeMap<u64, KnownTask>,
     /// Tasks that are woken or being polled, by side.
     busy: [usize; 2],
     /// Connections being made, so that their outcome is still to come.
@@ -123,12 +123,12 @@ impl World {
     }
 
     /// Nothing is held across a panic but counts, and a test that panicked has failed.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, WorldState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes something, and tells who waits for quiet if that made it quiet.
-    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    fn change<T>(&self, change: impl FnOnce(&mut WorldState) -> T) -> T {
         let mut state = self.lock();
         let before = state.busy;
         let value = change(&mut state);
@@ -258,7 +258,7 @@ impl World {
     }
 }
 
-impl State {
+impl WorldState {
     fn number(&mut self) -> u64 {
         self.numbers += 1;
         PEERS + self.numbers

@@ -19,12 +19,12 @@ pub struct AdaptiveLimit {
     blocked: AtomicU64,
     /// Somebody is moving the state on.
     busy: AtomicU32,
-    state: State,
+    state: GradientCells,
 }
 
 /// The parts of a `Gradient`; read and written by whoever made it busy.
 #[derive(Debug, Default)]
-struct State {
+struct GradientCells {
     limit: AtomicU64,
     /// Nanoseconds; zero while it is measured.
     unbusy: AtomicU64,
@@ -87,7 +87,7 @@ impl AdaptiveLimit {
     }
 }
 
-impl State {
+impl GradientCells {
     fn read(&self) -> Gradient {
         let number = |word: &AtomicU64| f64::from_bits(word.load(Ordering::Relaxed));
         let unbusy = number(&self.unbusy);

@@ -15,7 +15,7 @@ use super::peers::Source;
 use super::placement::{self, Placement};
 use super::retries;
 use super::scope::Scope;
-use super::services::{Port, Service, Services};
+use super::services::{Port, RegistryService, Services};
 use super::traffic_policy::{Effective, effective, hashed_by};
 use super::{Inbound, Input, connection_pool, hashing, inbound};
 use crate::cluster::Registry;
@@ -124,7 +124,7 @@ pub(super) struct Surroundings<'s, 'a> {
 
 fn add_service(
     around: &Surroundings<'_, '_>,
-    service: &Service<'_>,
+    service: &RegistryService<'_>,
     rule: Option<&Merged<'_>>,
     lookup: &mut Lookup<'_>,
     registry: &mut Registry,
@@ -155,7 +155,7 @@ fn add_service(
 
 fn place(
     around: &Surroundings<'_, '_>,
-    service: &Service<'_>,
+    service: &RegistryService<'_>,
     policy: &Effective<'_>,
     upstream: &Upstream,
 ) -> Placement {
@@ -180,7 +180,7 @@ fn select(upstream: &Upstream, labels: &BTreeMap<String, String>) -> Upstream {
 
 fn cluster(
     input: &Input<'_>,
-    service: &Service<'_>,
+    service: &RegistryService<'_>,
     port: &Port<'_>,
     subset: &str,
     policy: &Effective<'_>,

@@ -31,7 +31,7 @@ const MAX_PAIRS: usize = 65_536;
 
 /// What stands in the place of a rule.
 #[derive(Clone, Copy, Debug)]
-enum Place<'a> {
+enum Substitute<'a> {
     /// The rule itself.
     Itself,
     /// The rules of this delegate.
@@ -45,23 +45,23 @@ enum Place<'a> {
 fn places<'a>(
     resource: &'a VirtualService,
     input: &Input<'a>,
-) -> impl Iterator<Item = (usize, &'a HttpRoute, Place<'a>)> {
+) -> impl Iterator<Item = (usize, &'a HttpRoute, Substitute<'a>)> {
     let mut left = MAX_PAIRS;
     resource.http.iter().enumerate().map(move |(at, route)| {
         let Some(delegate) = &route.delegate else {
-            return (at, route, Place::Itself);
+            return (at, route, Substitute::Itself);
         };
         let Some(found) = find_delegate(input, delegate, resource) else {
-            return (at, route, Place::Missing);
+            return (at, route, Substitute::Missing);
         };
         let inner: usize = found.http.iter().map(|r| r.matches.len().max(1)).sum();
         let pairs = route.matches.len().max(1).saturating_mul(inner);
         match left.checked_sub(pairs) {
             Some(rest) => {
                 left = rest;
-                (at, route, Place::Delegate(found))
+                (at, route, Substitute::Delegate(found))
             }
-            None => (at, route, Place::TooLarge),
+            None => (at, route, Substitute::TooLarge),
         }
     })
 }
@@ -73,8 +73,8 @@ pub(super) fn expand<'a>(resource: &'a VirtualService, input: &Input<'a>) -> Vec
     let path = |at: usize| format!("spec.http[{at}]");
     for (at, route, place) in places(resource, input) {
         match place {
-            Place::Itself => out.push(plain(resource, path(at), route)),
-            Place::Delegate(found) => {
+            Substitute::Itself => out.push(plain(resource, path(at), route)),
+            Substitute::Delegate(found) => {
                 let domain = &input.mesh.cluster_domain;
                 let root = Root {
                     route,
@@ -85,7 +85,7 @@ pub(super) fn expand<'a>(resource: &'a VirtualService, input: &Input<'a>) -> Vec
                     out.extend(merge(&root, plain(found, path(at), inner)));
                 }
             }
-            Place::Missing | Place::TooLarge => {}
+            Substitute::Missing | Substitute::TooLarge => {}
         }
     }
     out
@@ -98,7 +98,7 @@ pub(super) fn tell_too_large(
     findings: &mut Vec<Finding>,
 ) {
     for (at, _, place) in places(resource, input) {
-        if !matches!(place, Place::TooLarge) {
+        if !matches!(place, Substitute::TooLarge) {
             continue;
         }
         let path = format!("spec.http[{at}].delegate");

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::Input;
 use super::labels::{Labels, is_subset};
 use super::locality::{self, Locality, Nodes};
-use super::services::{Port, Service, Source, port_number};
+use super::services::{Port, RegistryService, Source, port_number};
 use crate::config::address::{Host, classify, parse_ip};
 use crate::config::kubernetes::{self, EndpointSlice, Pod, Reach, TargetPort};
 use crate::config::service_entry::{Resolution, ServiceEntry, ServicePort};
@@ -120,7 +120,7 @@ impl<'a> Workloads<'a> {
 
     /// What answers on a port of a service, with names as they are written.
     #[must_use]
-    pub(super) fn upstream(&self, service: &Service<'_>, port: &Port<'_>) -> Upstream {
+    pub(super) fn upstream(&self, service: &RegistryService<'_>, port: &Port<'_>) -> Upstream {
         let resolution = service.definition.resolution();
         match resolution {
             Resolution::None | Resolution::DynamicDns => return Upstream::OriginalDestination,

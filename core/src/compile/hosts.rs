@@ -15,7 +15,7 @@ use super::resilience;
 use super::resources::ResourceTable;
 use super::rules::{self, Prepared, Rules};
 use super::scope::Scope;
-use super::services::{Service, Services};
+use super::services::{RegistryService, Services};
 use super::virtual_services::{ByHost, Candidate};
 use crate::config::names;
 use crate::snapshot::{HostEntry, HostTable, PodOf, PortEntry, VirtualHost, VirtualHostId};
@@ -182,9 +182,10 @@ impl<'a> Hosts<'a> {
     /// under, even where rules of more specific hosts hold for that service (Istio).
     fn is_served(&self, host: &str, listener: usize) -> bool {
         let (services, listener) = (self.targets.services, &self.scope.listeners[listener]);
-        let imports = |service: &Service<'_>| listener.imports(service.namespace, &service.host);
+        let imports =
+            |service: &RegistryService<'_>| listener.imports(service.namespace, &service.host);
         let is_wildcard = names::is_wildcard(host);
-        let overlaps = |service: &Service<'_>| {
+        let overlaps = |service: &RegistryService<'_>| {
             let mut ports = service.ports.iter();
             ports.any(|port| port.number == HTTP_PORT) && names::overlaps(host, &service.host)
         };

@@ -8,7 +8,7 @@ use super::labels::is_subset;
 use super::membership::settle;
 use super::placement::Placement;
 use super::scope::Scope;
-use super::services::{Port, Service, Services, Source};
+use super::services::{Port, RegistryService, Services, Source};
 use super::traffic_policy::effective;
 use super::{Inbound, Input, connection_pool};
 use crate::cluster::Registry;
@@ -45,7 +45,12 @@ pub(super) fn pool<'a>(
 }
 
 /// Whether the workload answers on a port of a service with this port of the application.
-fn serves(input: &Input<'_>, service: &Service<'_>, port: &Port<'_>, application: u16) -> bool {
+fn serves(
+    input: &Input<'_>,
+    service: &RegistryService<'_>,
+    port: &Port<'_>,
+    application: u16,
+) -> bool {
     let workload = input.workload;
     let selects = |selector: &BTreeMap<String, String>| {
         service.namespace == workload.namespace

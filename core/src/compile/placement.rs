@@ -27,7 +27,7 @@ pub(super) struct Placement {
 
 /// An endpoint as placement sees it.
 #[derive(Clone, Debug)]
-struct Seen<'a> {
+struct WeightedEndpoint<'a> {
     locality: Locality,
     labels: &'a Labels,
     weight: u32,
@@ -41,9 +41,9 @@ pub(super) fn place(
     source: &Source,
     candidates: &[Candidate],
 ) -> Placement {
-    let seen: Vec<Seen<'_>> = candidates
+    let seen: Vec<WeightedEndpoint<'_>> = candidates
         .iter()
-        .map(|candidate| Seen {
+        .map(|candidate| WeightedEndpoint {
             locality: Locality::parse(&candidate.locality),
             labels: &candidate.labels,
             weight: candidate.weight,
@@ -82,7 +82,11 @@ impl Placement {
     }
 }
 
-fn fail_over(setting: &LocalityLbSetting, source: &Source, seen: &[Seen<'_>]) -> Placement {
+fn fail_over(
+    setting: &LocalityLbSetting,
+    source: &Source,
+    seen: &[WeightedEndpoint<'_>],
+) -> Placement {
     let labels = &setting.failover_priority;
     let goes_by_distance = labels.is_empty() || !setting.failover.is_empty();
     let ranks = seen.iter().map(|endpoint| {
@@ -103,7 +107,11 @@ fn fail_over(setting: &LocalityLbSetting, source: &Source, seen: &[Seen<'_>]) ->
 }
 
 /// By distance; where `failover` says which region comes next, that one goes before all others.
-fn distance_rank(failover: &[LocalityFailover], source: &Source, endpoint: &Seen<'_>) -> u32 {
+fn distance_rank(
+    failover: &[LocalityFailover],
+    source: &Source,
+    endpoint: &WeightedEndpoint<'_>,
+) -> u32 {
     let distance = source.locality.distance(&endpoint.locality);
     let mut rules = failover.iter();
     let rule = rules.find(|rule| rule.from == source.locality.region);
@@ -112,7 +120,11 @@ fn distance_rank(failover: &[LocalityFailover], source: &Source, endpoint: &Seen
 }
 
 /// By region alone, so that zones of the own one stay together.
-fn region_rank(failover: &[LocalityFailover], source: &Source, endpoint: &Seen<'_>) -> u32 {
+fn region_rank(
+    failover: &[LocalityFailover],
+    source: &Source,
+    endpoint: &WeightedEndpoint<'_>,
+) -> u32 {
     let (own, region) = (&source.locality.region, &endpoint.locality.region);
     if own == region {
         return 0;
@@ -127,7 +139,7 @@ fn region_rank(failover: &[LocalityFailover], source: &Source, endpoint: &Seen<'
 
 /// By how many of the labels are the workload's own, counted from the first. `key=value` stands for a value of the
 /// workload's. A network that differs does not end the count when it comes first; it only puts all such endpoints behind.
-fn label_rank(wanted: &[String], own: &Labels, endpoint: &Seen<'_>) -> u32 {
+fn label_rank(wanted: &[String], own: &Labels, endpoint: &WeightedEndpoint<'_>) -> u32 {
     if own.is_empty() {
         return 0;
     }
@@ -174,7 +186,10 @@ fn compact(ranks: Vec<(u32, u32)>) -> Vec<Option<u32>> {
 }
 
 /// Weights of endpoints, by priority and locality.
-fn sums(priorities: &[Option<u32>], seen: &[Seen<'_>]) -> BTreeMap<(u32, Locality), u32> {
+fn sums(
+    priorities: &[Option<u32>],
+    seen: &[WeightedEndpoint<'_>],
+) -> BTreeMap<(u32, Locality), u32> {
     let mut sums = BTreeMap::new();
     for (priority, endpoint) in priorities.iter().zip(seen) {
         if let Some(priority) = priority {
@@ -200,7 +215,11 @@ fn weighted(weights: BTreeMap<(u32, Locality), u32>) -> LocalityPolicy {
 }
 
 /// The shares of the first rule that is about this workload; without one, localities go by the weights of their endpoints.
-fn distribute(rules: &[LocalityDistribute], source: &Source, seen: &[Seen<'_>]) -> Placement {
+fn distribute(
+    rules: &[LocalityDistribute],
+    source: &Source,
+    seen: &[WeightedEndpoint<'_>],
+) -> Placement {
     let Placement { priorities, .. } = Placement::alike(seen.len());
     let own = sums(&priorities, seen);
     let mut rules = rules.iter();
@@ -221,7 +240,8 @@ fn distribute(rules: &[LocalityDistribute], source: &Source, seen: &[Seen<'_>]) 
             shares.insert(key, u32::try_from(part).unwrap_or(u32::MAX));
         }
     }
-    let is_meant = |endpoint: &Seen<'_>| shares.contains_key(&(0, endpoint.locality.clone()));
+    let is_meant =
+        |endpoint: &WeightedEndpoint<'_>| shares.contains_key(&(0, endpoint.locality.clone()));
     Placement {
         priorities: seen.iter().map(|e| is_meant(e).then_some(0)).collect(),
         policy: weighted(shares),

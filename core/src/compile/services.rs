@@ -16,7 +16,7 @@ use crate::config::{aliases, names};
 
 /// A service that the client's namespace may see.
 #[derive(Clone, Debug)]
-pub(super) struct Service<'a> {
+pub(super) struct RegistryService<'a> {
     /// The full host name, in lower case; `*.suffix` for a wildcard.
     pub(super) host: String,
     /// The namespace of the resource that defines it.
@@ -118,7 +118,7 @@ impl<'a> Source<'a> {
 /// All services, by host name.
 #[derive(Debug, Default)]
 pub(super) struct Services<'a> {
-    by_host: BTreeMap<String, Service<'a>>,
+    by_host: BTreeMap<String, RegistryService<'a>>,
     /// Hosts of ExternalName services that are other names for a service, with that service's host.
     aliases: BTreeMap<String, String>,
 }
@@ -158,7 +158,7 @@ impl<'a> Services<'a> {
 
     /// The service of a host.
     #[must_use]
-    pub(super) fn find(&self, host: &str) -> Option<&Service<'a>> {
+    pub(super) fn find(&self, host: &str) -> Option<&RegistryService<'a>> {
         self.by_host.get(host)
     }
 
@@ -175,15 +175,15 @@ impl<'a> Services<'a> {
     }
 
     /// All services, by host name.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Service<'a>> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &RegistryService<'a>> {
         self.by_host.values()
     }
 
     /// ServiceEntries come in order of precedence. Of those that come to a host that is there, those of its namespace alone
     /// count (Istio): all of them give it endpoints, and those that are like the one before add their ports.
-    fn add(&mut self, service: Service<'a>, given: &mut BTreeMap<String, Vec<Source<'a>>>) {
+    fn add(&mut self, service: RegistryService<'a>, given: &mut BTreeMap<String, Vec<Source<'a>>>) {
         let first = match self.by_host.entry(service.host.clone()) {
-            Entry::Vacant(vacant) => vacant.insert(Service {
+            Entry::Vacant(vacant) => vacant.insert(RegistryService {
                 ports: Vec::new(),
                 ..service.clone()
             }),
@@ -249,14 +249,17 @@ pub(super) fn port_number(number: u32) -> Option<u16> {
     u16::try_from(number).ok().filter(|port| *port > 0)
 }
 
-fn kubernetes_service<'a>(resource: &'a kubernetes::Service, cluster_domain: &str) -> Service<'a> {
+fn kubernetes_service<'a>(
+    resource: &'a kubernetes::Service,
+    cluster_domain: &str,
+) -> RegistryService<'a> {
     let (name, namespace) = (&resource.meta.name, &resource.meta.namespace);
     let ports = resource.ports.iter().map(|port| Port {
         number: port.number,
         protocol: port.protocol(),
         sources: vec![Source::Kubernetes(resource, port)],
     });
-    Service {
+    RegistryService {
         host: names::service_host(&name.to_ascii_lowercase(), namespace, cluster_domain),
         namespace,
         addresses: match &resource.reach {
@@ -270,7 +273,7 @@ fn kubernetes_service<'a>(resource: &'a kubernetes::Service, cluster_domain: &st
     }
 }
 
-fn entry_service(resource: &ServiceEntry, host: String) -> Service<'_> {
+fn entry_service(resource: &ServiceEntry, host: String) -> RegistryService<'_> {
     let ports = resource.ports.iter().filter_map(|port| {
         Some(Port {
             number: port_number(port.number)?,
@@ -278,7 +281,7 @@ fn entry_service(resource: &ServiceEntry, host: String) -> Service<'_> {
             sources: vec![Source::Entry(resource, port)],
         })
     });
-    Service {
+    RegistryService {
         host,
         namespace: &resource.meta.namespace,
         // A block of addresses is no authority anybody writes.

@@ -17,13 +17,13 @@ use crate::message::{Headers, is_token_byte};
 /// How far a chunked body has been read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Chunks {
-    state: State,
+    state: ChunkPart,
     /// Bytes of extensions so far.
     extensions: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum ChunkPart {
     /// A size line; this many of its bytes hold no line end.
     Size(usize),
     /// This many bytes of the chunk are to come.
@@ -34,7 +34,7 @@ enum State {
     Trailers(Lines),
 }
 
-impl Default for State {
+impl Default for ChunkPart {
     fn default() -> Self {
         Self::Size(0)
     }
@@ -56,7 +56,7 @@ impl Chunks {
     pub(super) fn step(&mut self, buf: &mut BytesMut, limits: &Limits) -> Result<Step, Refused> {
         loop {
             match &mut self.state {
-                State::Size(seen) => {
+                ChunkPart::Size(seen) => {
                     let Some(end) = line_end(buf, seen, limits)? else {
                         return Ok(Step::More);
                     };
@@ -67,28 +67,28 @@ impl Chunks {
                     }
                     buf.advance(end);
                     self.state = match size {
-                        0 => State::Trailers(Lines::START),
-                        1.. => State::Data(size),
+                        0 => ChunkPart::Trailers(Lines::START),
+                        1.. => ChunkPart::Data(size),
                     };
                 }
-                State::Data(left) => {
+                ChunkPart::Data(left) => {
                     let Some(data) = take(buf, left) else {
                         return Ok(Step::More);
                     };
                     if *left == 0 {
-                        self.state = State::DataEnd;
+                        self.state = ChunkPart::DataEnd;
                     }
                     return Ok(Step::Data(data));
                 }
-                State::DataEnd => match buf[..] {
+                ChunkPart::DataEnd => match buf[..] {
                     [b'\r', b'\n', ..] => {
                         buf.advance(2);
-                        self.state = State::Size(0);
+                        self.state = ChunkPart::Size(0);
                     }
                     [] | [b'\r'] => return Ok(Step::More),
                     [..] => return Err(CHUNK_END),
                 },
-                State::Trailers(lines) => {
+                ChunkPart::Trailers(lines) => {
                     let most = &buf[..buf.len().min(limits.trailer_bytes)];
                     let Some(end) = lines.find_end(most, LineEnd::Strict, |_| Ok(()))? else {
                         return if buf.len() > limits.trailer_bytes {

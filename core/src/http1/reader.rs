@@ -22,7 +22,7 @@ use crate::stream::Part;
 pub struct Reader {
     role: Role,
     limits: Limits,
-    state: State,
+    state: Within,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ enum Role {
 
 /// What the next byte belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum Within {
     Head {
         lines: Lines,
         /// An empty line before the request line was skipped.
@@ -47,7 +47,7 @@ enum State {
     Refused(Refused),
 }
 
-impl State {
+impl Within {
     const NEXT_HEAD: Self = Self::Head {
         lines: Lines::START,
         skipped_line: false,
@@ -71,7 +71,7 @@ impl Reader {
         Self {
             role: Role::Requests,
             limits,
-            state: State::NEXT_HEAD,
+            state: Within::NEXT_HEAD,
         }
     }
 
@@ -81,7 +81,7 @@ impl Reader {
         Self {
             role: Role::Responses,
             limits,
-            state: State::NEXT_HEAD,
+            state: Within::NEXT_HEAD,
         }
     }
 
@@ -101,7 +101,7 @@ impl Reader {
         let facts = request_head::parse(&buf[..end], &self.limits, into);
         let facts = facts.map_err(|refused| self.refuse(refused))?;
         buf.advance(end);
-        self.state = State::after_head(facts.framing);
+        self.state = Within::after_head(facts.framing);
         Ok(Some(facts))
     }
 
@@ -122,7 +122,7 @@ impl Reader {
         let facts = response_head::parse(&buf[..end], &self.limits, asked, into);
         let facts = facts.map_err(|refused| self.refuse(refused))?;
         buf.advance(end);
-        self.state = State::after_head(facts.framing);
+        self.state = Within::after_head(facts.framing);
         Ok(Some(facts))
     }
 
@@ -132,19 +132,19 @@ impl Reader {
     /// The body's framing is malformed.
     pub fn body(&mut self, buf: &mut BytesMut) -> Result<Part, Refused> {
         match &mut self.state {
-            State::Head { .. } => Ok(Part::End),
-            State::Length(0) => {
-                self.state = State::NEXT_HEAD;
+            Within::Head { .. } => Ok(Part::End),
+            Within::Length(0) => {
+                self.state = Within::NEXT_HEAD;
                 Ok(Part::End)
             }
-            State::Length(left) => Ok(chunked::take(buf, left).map_or(Part::NeedMore, Part::Data)),
-            State::Chunked(chunks) => {
+            Within::Length(left) => Ok(chunked::take(buf, left).map_or(Part::NeedMore, Part::Data)),
+            Within::Chunked(chunks) => {
                 let step = chunks.step(buf, &self.limits);
                 match step.map_err(|refused| self.refuse(refused))? {
                     Step::More => Ok(Part::NeedMore),
                     Step::Data(data) => Ok(Part::Data(data)),
                     Step::End(trailers) => {
-                        self.state = State::NEXT_HEAD;
+                        self.state = Within::NEXT_HEAD;
                         Ok(if trailers.is_empty() {
                             Part::End
                         } else {
@@ -153,10 +153,10 @@ impl Reader {
                     }
                 }
             }
-            State::UntilClose | State::Tunnel => {
+            Within::UntilClose | Within::Tunnel => {
                 Ok(chunked::take(buf, &mut u64::MAX.clone()).map_or(Part::NeedMore, Part::Data))
             }
-            State::Refused(refused) => Err(*refused),
+            Within::Refused(refused) => Err(*refused),
         }
     }
 
@@ -168,14 +168,14 @@ impl Reader {
     pub fn eof(&mut self, buf: &BytesMut) -> Result<(), Refused> {
         match self.state {
             // A client may have ended its last message with an empty line too many.
-            State::Head { .. } if matches!(buf[..], [] | [b'\r'] | [b'\r', b'\n']) => Ok(()),
-            State::Head { .. } => Err(self.refuse(HEAD_CUT)),
-            State::Length(1..) | State::Chunked(_) => Err(self.refuse(BODY_CUT)),
-            State::Length(0) | State::UntilClose | State::Tunnel => {
-                self.state = State::NEXT_HEAD;
+            Within::Head { .. } if matches!(buf[..], [] | [b'\r'] | [b'\r', b'\n']) => Ok(()),
+            Within::Head { .. } => Err(self.refuse(HEAD_CUT)),
+            Within::Length(1..) | Within::Chunked(_) => Err(self.refuse(BODY_CUT)),
+            Within::Length(0) | Within::UntilClose | Within::Tunnel => {
+                self.state = Within::NEXT_HEAD;
                 Ok(())
             }
-            State::Refused(refused) => Err(refused),
+            Within::Refused(refused) => Err(refused),
         }
     }
 
@@ -189,12 +189,12 @@ impl Reader {
 
     fn look_for_head(&mut self, buf: &mut BytesMut) -> Result<Option<usize>, Refused> {
         let (lines, skipped_line) = match &mut self.state {
-            State::Head {
+            Within::Head {
                 lines,
                 skipped_line,
             } => (lines, skipped_line),
-            State::Refused(refused) => return Err(*refused),
-            State::Length(_) | State::Chunked(_) | State::UntilClose | State::Tunnel => {
+            Within::Refused(refused) => return Err(*refused),
+            Within::Length(_) | Within::Chunked(_) | Within::UntilClose | Within::Tunnel => {
                 return Ok(None);
             }
         };
@@ -241,7 +241,7 @@ impl Reader {
                 ..refused
             },
         };
-        self.state = State::Refused(refused);
+        self.state = Within::Refused(refused);
         refused
     }
 }

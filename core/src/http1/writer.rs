@@ -18,12 +18,12 @@ use crate::stream::BodyLength;
 /// Writes the messages that go to one peer.
 #[derive(Debug, Default)]
 pub struct Writer {
-    state: State,
+    state: Content,
 }
 
 /// What the next body byte becomes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
+enum Content {
     /// There is no body under way; bytes of one are dropped.
     #[default]
     NoBody,
@@ -74,9 +74,9 @@ impl Writer {
             block.put_slice(b"\r\n");
         });
         self.state = match body {
-            BodyLength::None => State::NoBody,
-            BodyLength::Known(length) => State::Length(length),
-            BodyLength::Unknown => State::Chunked,
+            BodyLength::None => Content::NoBody,
+            BodyLength::Known(length) => Content::Length(length),
+            BodyLength::Unknown => Content::Chunked,
         };
     }
 
@@ -125,13 +125,13 @@ impl Writer {
             return;
         }
         match &mut self.state {
-            State::NoBody => {}
-            State::Length(left) => {
+            Content::NoBody => {}
+            Content::Length(left) => {
                 data.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
                 *left -= data.len() as u64;
                 out.put_bytes(data);
             }
-            State::Chunked => {
+            Content::Chunked => {
                 out.put_with(|block| {
                     number::put::<16>(data.len() as u64, block);
                     block.put_slice(b"\r\n");
@@ -139,7 +139,7 @@ impl Writer {
                 out.put_bytes(data);
                 out.put(b"\r\n");
             }
-            State::Raw => out.put_bytes(data),
+            Content::Raw => out.put_bytes(data),
         }
     }
 
@@ -150,9 +150,9 @@ impl Writer {
     #[must_use]
     pub fn end(&mut self, trailers: Option<&Headers>, out: &mut Outbox) -> bool {
         let is_whole = match self.state {
-            State::NoBody | State::Raw | State::Length(0) => true,
-            State::Length(1..) => false,
-            State::Chunked => {
+            Content::NoBody | Content::Raw | Content::Length(0) => true,
+            Content::Length(1..) => false,
+            Content::Chunked => {
                 out.put_with(|block| {
                     block.put_slice(b"0\r\n");
                     if let Some(trailers) = trailers {
@@ -163,13 +163,13 @@ impl Writer {
                 true
             }
         };
-        self.state = State::NoBody;
+        self.state = Content::NoBody;
         is_whole
     }
 
     /// Whether only the connection's end can tell the end of what is being written.
     pub(super) const fn ends_with_connection(&self) -> bool {
-        matches!(self.state, State::Raw)
+        matches!(self.state, Content::Raw)
     }
 }
 
@@ -233,12 +233,12 @@ impl Plan {
         matches!(self, Self::UntilClose | Self::Tunnel)
     }
 
-    const fn state(self) -> State {
+    const fn state(self) -> Content {
         match self {
-            Self::Nothing | Self::Told(_) | Self::ToldChunked => State::NoBody,
-            Self::Length(length) => State::Length(length),
-            Self::Chunked => State::Chunked,
-            Self::UntilClose | Self::Tunnel => State::Raw,
+            Self::Nothing | Self::Told(_) | Self::ToldChunked => Content::NoBody,
+            Self::Length(length) => Content::Length(length),
+            Self::Chunked => Content::Chunked,
+            Self::UntilClose | Self::Tunnel => Content::Raw,
         }
     }
 }

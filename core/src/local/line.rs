@@ -57,7 +57,7 @@ impl Drop for Slot {
 
 /// A place in the line; dropping it leaves the line.
 #[derive(Debug)]
-pub(crate) struct Ticket(Rc<Place>);
+pub(crate) struct Ticket(Rc<Waiter>);
 
 impl Ticket {
     pub(crate) fn id(&self) -> ExchangeId {
@@ -66,13 +66,13 @@ impl Ticket {
 }
 
 #[derive(Debug)]
-struct Place {
+struct Waiter {
     id: ExchangeId,
     waiting: Option<Permit>,
     freed: Freed,
 }
 
-impl Drop for Place {
+impl Drop for Waiter {
     fn drop(&mut self) {
         // It may have been woken and not have come to use it: the next one is to try.
         if let Some(permit) = self.waiting.take() {
@@ -84,7 +84,7 @@ impl Drop for Place {
 #[derive(Debug)]
 struct Line {
     cluster: Arc<ClusterState>,
-    places: VecDeque<Weak<Place>>,
+    places: VecDeque<Weak<Waiter>>,
 }
 
 /// The lines of one worker. There are as many as clusters at their limit, so few that they are searched in turn.
@@ -111,7 +111,7 @@ impl Lines {
 
     /// The last place in the line of a cluster, for an exchange.
     pub(crate) fn join(&mut self, id: ExchangeId, cluster: &Arc<ClusterState>) -> Ticket {
-        let place = Rc::new(Place {
+        let place = Rc::new(Waiter {
             id,
             waiting: cluster.admit(Counted::Waiting, u32::MAX),
             freed: self.freed.clone(),

@@ -9,7 +9,7 @@ use super::name::{FieldName, Known};
 
 /// One field: where its name and value lie in the block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Entry {
+struct FieldLine {
     known: Known,
     name_len: u16,
     start: u32,
@@ -29,7 +29,7 @@ pub enum InsertError {
 #[derive(Clone, Debug, Default)]
 pub struct Headers {
     block: Vec<u8>,
-    entries: Vec<Entry>,
+    entries: Vec<FieldLine>,
 }
 
 /// A view of one field.
@@ -96,7 +96,7 @@ impl Headers {
         let start = u32::try_from(start).map_err(|_| InsertError::Full)?;
         let value_len = u32::try_from(value.len()).map_err(|_| InsertError::Full)?;
         self.block.extend_from_slice(value);
-        self.entries.push(Entry {
+        self.entries.push(FieldLine {
             known,
             name_len,
             start,
@@ -191,16 +191,16 @@ impl Headers {
         }
     }
 
-    fn value_of(&self, entry: &Entry) -> &[u8] {
+    fn value_of(&self, entry: &FieldLine) -> &[u8] {
         view(&self.block, entry).value
     }
 
-    fn is_named(&self, entry: &Entry, name: &FieldName) -> bool {
+    fn is_named(&self, entry: &FieldLine, name: &FieldName) -> bool {
         is_named(&self.block, entry, name)
     }
 }
 
-fn view<'a>(block: &'a [u8], e: &Entry) -> Field<'a> {
+fn view<'a>(block: &'a [u8], e: &FieldLine) -> Field<'a> {
     let start = e.start as usize;
     let split = start + e.name_len as usize;
     Field {
@@ -210,7 +210,7 @@ fn view<'a>(block: &'a [u8], e: &Entry) -> Field<'a> {
     }
 }
 
-fn is_named(block: &[u8], entry: &Entry, name: &FieldName) -> bool {
+fn is_named(block: &[u8], entry: &FieldLine, name: &FieldName) -> bool {
     match (entry.known, name.known()) {
         (Known::Other, Known::Other) => view(block, entry).name == name.as_str().as_bytes(),
         (a, b) => a == b,

@@ -11,38 +11,38 @@ use std::collections::BinaryHeap;
 const MAX_OFFSET: u64 = 429_496_729;
 
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct EdfEntry {
     deadline: f64,
     sequence: u64,
     index: u32,
 }
 
 /// Greater is sooner, because the heap yields its greatest entry first.
-impl Ord for Entry {
+impl Ord for EdfEntry {
     fn cmp(&self, other: &Self) -> Ordering {
         let sooner = other.deadline.total_cmp(&self.deadline);
         sooner.then_with(|| other.sequence.cmp(&self.sequence))
     }
 }
 
-impl PartialOrd for Entry {
+impl PartialOrd for EdfEntry {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Entry {
+impl PartialEq for EdfEntry {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other) == Ordering::Equal
     }
 }
 
-impl Eq for Entry {}
+impl Eq for EdfEntry {}
 
 /// The queue.
 #[derive(Clone, Debug)]
 pub(super) struct Edf {
-    queue: BinaryHeap<Entry>,
+    queue: BinaryHeap<EdfEntry>,
     sequence: u64,
 }
 
@@ -60,7 +60,7 @@ impl Edf {
         // Of two equal deadlines the one that was set first is served first: that of the longer period.
         let mut order: Vec<usize> = (0..count).collect();
         order.sort_by(|a, b| weights[*a].total_cmp(&weights[*b])); // stable
-        let queue = order.iter().zip(0..).map(|(index, sequence)| Entry {
+        let queue = order.iter().zip(0..).map(|(index, sequence)| EdfEntry {
             deadline: (turns(weights[*index]) + 1.0) / weights[*index],
             sequence,
             index: u32::try_from(*index).unwrap_or(u32::MAX), // a cluster of 2^32 endpoints does not fit into memory

@@ -42,7 +42,7 @@ pub struct Recorder(Arc<Inner>);
 
 struct Inner {
     is_on: AtomicBool,
-    state: Mutex<State>,
+    state: Mutex<Recording>,
     thread: Mutex<Option<JoinHandle<()>>>,
     on_end: OnEnd,
 }
@@ -78,7 +78,7 @@ impl fmt::Display for RecordingEnd {
 }
 
 /// What whoever has the turn holds.
-struct State {
+struct Recording {
     /// Frames not yet handed over, behind the room for the head of a segment.
     block: Vec<u8>,
     /// `None` once the recording has ended; then `block` is the last one.
@@ -108,7 +108,7 @@ impl Recorder {
         let (queue, blocks) = sync_channel(QUEUE);
         let inner = Arc::new(Inner {
             is_on: AtomicBool::new(true),
-            state: Mutex::new(State {
+            state: Mutex::new(Recording {
                 block: empty_block(),
                 queue: Some(queue),
                 handed_over: HEADER.len() as u64,
@@ -157,7 +157,7 @@ impl Recorder {
 /// The one who may give core something, and has it recorded.
 pub struct Turn<'a> {
     inner: &'a Inner,
-    state: MutexGuard<'a, State>,
+    state: MutexGuard<'a, Recording>,
 }
 
 impl fmt::Debug for Turn<'_> {

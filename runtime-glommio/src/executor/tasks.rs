@@ -17,18 +17,18 @@ use slab::Slab;
 use super::caught;
 
 thread_local! {
-    static TASKS: RefCell<Slab<Entry>> = const { RefCell::new(Slab::new()) };
+    static TASKS: RefCell<Slab<LocalTask>> = const { RefCell::new(Slab::new()) };
     static POLLS: Cell<u64> = const { Cell::new(0) };
 }
 
-struct Entry {
+struct LocalTask {
     /// None while it is polled.
     future: Option<Pin<Box<dyn Future<Output = ()>>>>,
     /// From the first poll on. While it is here glommio does not drop a task that nobody else could wake.
     waker: Option<Waker>,
 }
 
-impl Entry {
+impl LocalTask {
     /// Drops the future and lets glommio see that there is nothing left to poll.
     fn drop_future(self) {
         // The panic has been printed, and there is nobody to end for it.
@@ -51,11 +51,11 @@ pub(crate) fn polls() -> u64 {
 /// # Panics
 /// On a thread that is not in [`run`](super::run).
 pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) {
-    let entry = Entry {
+    let entry = LocalTask {
         future: Some(Box::pin(task)),
         waker: None,
     };
-    let place = Place(TASKS.with_borrow_mut(|tasks| tasks.insert(entry)));
+    let place = TaskFuture(TASKS.with_borrow_mut(|tasks| tasks.insert(entry)));
     // `spawn_local` would poll it at once, in the midst of the task that spawns it.
     glommio::spawn_local_into(place, TaskQueueHandle::default())
         .expect("the default queue is there as long as its executor")
@@ -113,9 +113,9 @@ fn drop_all() {
 }
 
 /// The place of a task in the list.
-struct Place(usize);
+struct TaskFuture(usize);
 
-impl Future for Place {
+impl Future for TaskFuture {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {

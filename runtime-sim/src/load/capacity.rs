@@ -18,7 +18,7 @@ pub struct Capacity {
 
 /// What becomes of a request that arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Entry {
+pub(super) enum Reception {
     /// It has a place.
     Begins,
     /// It will be rung when it has one.
@@ -45,16 +45,16 @@ impl Desk {
     }
 
     /// Takes a request.
-    pub(super) fn enter(&mut self, bell: &Bell) -> Entry {
+    pub(super) fn enter(&mut self, bell: &Bell) -> Reception {
         if self.busy < self.capacity.at_once.max(1) {
             self.busy += 1;
-            return Entry::Begins;
+            return Reception::Begins;
         }
         if self.waiting.len() >= self.capacity.queue {
-            return Entry::TurnedAway;
+            return Reception::TurnedAway;
         }
         self.waiting.push_back(bell.clone());
-        Entry::Waits
+        Reception::Waits
     }
 
     /// A request is done; the next one takes its place.
@@ -83,12 +83,12 @@ mod tests {
             queue: 1,
         });
         for (leaves, entry) in [
-            (0, Entry::Begins),
-            (0, Entry::Begins),
-            (0, Entry::Waits),
-            (0, Entry::TurnedAway),
-            (1, Entry::Waits),
-            (3, Entry::Begins),
+            (0, Reception::Begins),
+            (0, Reception::Begins),
+            (0, Reception::Waits),
+            (0, Reception::TurnedAway),
+            (1, Reception::Waits),
+            (3, Reception::Begins),
         ] {
             (0..leaves).for_each(|_| desk.leave());
             assert_eq!(desk.enter(&bell), entry);

@@ -7,7 +7,7 @@ use outrigger_core::snapshot::PerMillion;
 use outrigger_core::time::{Duration, Instant};
 
 use super::calls::Calls;
-use super::capacity::{Capacity, Desk, Entry};
+use super::capacity::{Capacity, Desk, Reception};
 use super::fault::{Fault, FaultWindow};
 use super::latency::Latency;
 use super::pool::{Cause, Round};
@@ -118,13 +118,13 @@ impl Conduct {
     }
 
     /// A request is complete and wants a place to be worked on.
-    pub(super) fn enter(&mut self, bell: Option<&Bell>) -> Entry {
+    pub(super) fn enter(&mut self, bell: Option<&Bell>) -> Reception {
         self.log.requests += 1;
         let (Some(desk), Some(bell)) = (&mut self.desk, bell) else {
-            return Entry::Begins;
+            return Reception::Begins;
         };
         let entry = desk.enter(bell);
-        self.log.turned_away += u64::from(entry == Entry::TurnedAway);
+        self.log.turned_away += u64::from(entry == Reception::TurnedAway);
         entry
     }
 

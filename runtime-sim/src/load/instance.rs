@@ -9,7 +9,7 @@ use super::calls::Calls;
 use super::conduct::{Behaviour, Conduct, InstanceLog};
 use super::fault::Fault;
 use super::serving::Serving;
-use crate::peer::{Accept, Service};
+use crate::peer::{Accept, Serve};
 
 /// An instance. Its connections share it.
 #[derive(Clone, Debug)]
@@ -41,7 +41,7 @@ impl Instance {
     }
 }
 
-impl Service for Instance {
+impl Serve for Instance {
     fn accept(&mut self, now: Instant) -> Accept {
         match self.0.borrow_mut().fault(now, is_about_connecting) {
             Some(Fault::Refuse) => Accept::Refuse,

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use outrigger_core::time::Instant;
 
 use super::ask::is_again;
-use super::capacity::Entry;
+use super::capacity::Reception;
 use super::conduct::{Conduct, Plan};
 use super::fault::Fault;
 use super::pool::{Cause, Round};
@@ -79,9 +79,9 @@ impl Serving {
     fn take(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let entry = self.instance.borrow_mut().enter(self.bell.as_ref());
         match entry {
-            Entry::Begins => self.work(now, actions),
-            Entry::Waits => self.phase = Phase::Waiting,
-            Entry::TurnedAway => self.answer(503, actions),
+            Reception::Begins => self.work(now, actions),
+            Reception::Waits => self.phase = Phase::Waiting,
+            Reception::TurnedAway => self.answer(503, actions),
         }
     }
 

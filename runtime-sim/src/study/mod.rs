@@ -26,6 +26,6 @@ pub use play::Progress;
 pub use read::read;
 pub use recovery::{Health, Recovery};
 pub use scenario::{
-    Clients, Group, Load, PlannedCall, PlannedFault, Scenario, Scope, Service, Trouble,
+    Clients, Group, Load, PlannedCall, PlannedFault, PlannedService, Scenario, Scope, Trouble,
 };
 pub use world::Study;

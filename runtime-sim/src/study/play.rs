@@ -38,7 +38,7 @@ impl Study {
         let duration = self.scenario().duration;
         let step = self.scenario().step();
         let end = Instant::ZERO + duration;
-        let (mut at, mut seen) = (Instant::ZERO, Seen::new(self));
+        let (mut at, mut seen) = (Instant::ZERO, EndpointHistory::new(self));
         loop {
             at = at + step;
             world.sim.run(at)?;
@@ -55,7 +55,13 @@ impl Study {
         Ok(self.outcome(seed, &mut world, seen, step))
     }
 
-    fn outcome(&self, seed: u64, world: &mut World, seen: Seen, step: Duration) -> StudyOutcome {
+    fn outcome(
+        &self,
+        seed: u64,
+        world: &mut World,
+        seen: EndpointHistory,
+        step: Duration,
+    ) -> StudyOutcome {
         let calls = calls(self, world);
         let clients = self.scenario().clients.len();
         let mut rows: Vec<_> = world
@@ -102,7 +108,7 @@ fn calls(study: &Study, world: &World) -> u64 {
 }
 
 /// What was seen of endpoints.
-struct Seen {
+struct EndpointHistory {
     /// For each replica the share of callers that have it out of rotation, step by step.
     out: Vec<Vec<f32>>,
     /// Ejections so far, by service.
@@ -111,7 +117,7 @@ struct Seen {
     refused: Vec<u64>,
 }
 
-impl Seen {
+impl EndpointHistory {
     fn new(study: &Study) -> Self {
         Self {
             out: vec![Vec::new(); study.replicas().len()],
@@ -178,7 +184,7 @@ impl Watch {
     }
 
     /// Ends a step of every row.
-    fn look(&self, world: &mut World, seen: &mut Seen) {
+    fn look(&self, world: &mut World, seen: &mut EndpointHistory) {
         let services = seen.ejections.len();
         seen.ejections.fill(0);
         seen.refused.fill(0);
@@ -204,7 +210,7 @@ impl Watch {
         self.close_step(&look, world, seen);
     }
 
-    fn close_step(&self, look: &Look, world: &mut World, seen: &mut Seen) {
+    fn close_step(&self, look: &Look, world: &mut World, seen: &mut EndpointHistory) {
         for (replica, out) in look.out.iter().enumerate() {
             let service = self.services[replica];
             seen.out[replica].push(share(*out, look.callers[service]));
@@ -227,7 +233,7 @@ type Pool<'a> = (usize, &'a Vec<Option<usize>>, &'a Cluster);
 
 impl Look {
     /// Looks at a caller's pools of one service.
-    fn at(&mut self, pools: &[Pool<'_>], seen: &mut Seen) {
+    fn at(&mut self, pools: &[Pool<'_>], seen: &mut EndpointHistory) {
         let Some((service, ..)) = pools.first() else {
             return;
         };

@@ -22,7 +22,7 @@ use outrigger_core::config::yaml;
 use outrigger_core::config::{Finding, Report, Severity, Source};
 use outrigger_core::time::Duration;
 
-use super::scenario::{Scenario, Scope, Service};
+use super::scenario::{PlannedService, Scenario, Scope};
 
 /// The longest run: a week.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -194,7 +194,7 @@ fn strsim_distance(a: &str, b: &str) -> usize {
 }
 
 /// The service that a call or clients ask, for calls within the services read so far.
-fn names(services: &[Service]) -> Vec<&str> {
+fn names(services: &[PlannedService]) -> Vec<&str> {
     services.iter().map(|s| s.name.as_str()).collect()
 }
 

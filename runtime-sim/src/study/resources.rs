@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use outrigger_core::config::Resources;
 use outrigger_core::snapshot::Snapshot;
 
-use super::scenario::{Group, Scenario, Scope, Service};
+use super::scenario::{Group, PlannedService, Scenario, Scope};
 
 /// Where replicas listen that get an address from us.
 const PORT: u16 = 8080;
@@ -79,7 +79,7 @@ pub(super) fn unknown<'r>(
 }
 
 /// By version, and by number where there are several of it.
-fn replica_name(service: &Service, group: usize, index: usize) -> String {
+fn replica_name(service: &PlannedService, group: usize, index: usize) -> String {
     let Group { labels, count, .. } = &service.groups[group];
     let version = labels.get("version");
     let alike = |other: &&Group| other.labels.get("version") == version;
@@ -139,7 +139,7 @@ pub(super) fn texts(
 }
 
 /// The full name of a service.
-pub(super) fn host(service: &Service, namespace: &str, config: &Resources) -> String {
+pub(super) fn host(service: &PlannedService, namespace: &str, config: &Resources) -> String {
     if is_entry(service, config) {
         service.name.clone()
     } else {
@@ -147,20 +147,20 @@ pub(super) fn host(service: &Service, namespace: &str, config: &Resources) -> St
     }
 }
 
-fn is_entry(service: &Service, config: &Resources) -> bool {
+fn is_entry(service: &PlannedService, config: &Resources) -> bool {
     let mut hosts = config.service_entries.iter().flat_map(|entry| &entry.hosts);
     hosts.any(|host| *host == service.name)
 }
 
 /// Whether the configuration has a service itself.
-pub(super) fn is_known(service: &Service, namespace: &str, config: &Resources) -> bool {
+pub(super) fn is_known(service: &PlannedService, namespace: &str, config: &Resources) -> bool {
     let mut services = config.services.iter();
     is_entry(service, config)
         || services.any(|s| s.meta.name == service.name && s.meta.namespace == namespace)
 }
 
-fn write_service(text: &mut String, service: &Service, namespace: &str) {
-    let Service { name, port, .. } = service;
+fn write_service(text: &mut String, service: &PlannedService, namespace: &str) {
+    let PlannedService { name, port, .. } = service;
     let _ = write!(
         text,
         "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: {namespace}}}\n\
@@ -170,7 +170,7 @@ fn write_service(text: &mut String, service: &Service, namespace: &str) {
 
 fn write_group(
     text: &mut String,
-    service: &Service,
+    service: &PlannedService,
     number: usize,
     group: &Group,
     replicas: &mut dyn Iterator<Item = &Replica>,

@@ -37,7 +37,7 @@ pub struct Scenario {
     /// Added to that, uniform from zero to this.
     pub jitter: Duration,
     /// In the order in which they are written.
-    pub services: Vec<Service>,
+    pub services: Vec<PlannedService>,
     /// Likewise.
     pub clients: Vec<Clients>,
     /// Likewise.
@@ -109,7 +109,7 @@ pub enum Scope {
 
 /// A service.
 #[derive(Clone, Debug)]
-pub struct Service {
+pub struct PlannedService {
     /// Its name, by which it is asked.
     pub name: String,
     /// Its port.
@@ -240,7 +240,7 @@ impl PlannedFault {
 
     /// In a few words.
     #[must_use]
-    pub fn label(&self, services: &[Service]) -> String {
+    pub fn label(&self, services: &[PlannedService]) -> String {
         let mut parts = Vec::new();
         parts.extend(self.service.map(|service| services[service].name.clone()));
         parts.extend(self.labels.values().cloned());

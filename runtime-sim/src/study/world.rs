@@ -19,7 +19,7 @@ use outrigger_core::worker::WorkerSettings;
 use super::outcome::RowKind;
 use super::resources::{self, Replica};
 use super::row::{Askers, Row, Shared};
-use super::scenario::{Clients, Group, Load, PlannedCall, Scenario, Service};
+use super::scenario::{Clients, Group, Load, PlannedCall, PlannedService, Scenario};
 use crate::load::{
     Ask, Behaviour, Call, Calls, FaultWindow, Instance, Ledger, Pool, Traffic, Users,
 };
@@ -365,7 +365,7 @@ impl<'s> Builder<'s> {
         )
     }
 
-    fn calls(&mut self, name: &str, service: &Service, sidecar: SidecarId) -> Calls {
+    fn calls(&mut self, name: &str, service: &PlannedService, sidecar: SidecarId) -> Calls {
         let address = format!("sidecar of {name}");
         self.sim.expose(&address, sidecar, ListenerKind::Outbound);
         let stage = |calls: &Vec<PlannedCall>| {

@@ -20,7 +20,7 @@ use tokio::net::TcpSocket;
 
 use super::client::Client;
 use super::counted::Counted;
-use super::services::{Instance, Service, serve};
+use super::services::{Instance, Tier, serve};
 use super::steps::{DEAD_PORT, EXAMPLE_PORTS, SERVICES, Trouble};
 use super::stories::Stories;
 use crate::runtime::Start;
@@ -65,11 +65,11 @@ impl Mesh {
     async fn start_services(&mut self) -> std::io::Result<()> {
         self.nobody.bind((Ipv4Addr::LOCALHOST, 0).into())?;
         let caller = Client::new(self.customer.outbound());
-        self.customer.application = Some(serve(Service::Customer(caller)).await?);
+        self.customer.application = Some(serve(Tier::Customer(caller)).await?);
         let caller = Client::new(self.preference.outbound());
-        self.preference.application = Some(serve(Service::Preference(caller)).await?);
+        self.preference.application = Some(serve(Tier::Preference(caller)).await?);
         for (sidecar, instance) in self.recommendation.iter_mut().zip(&self.instances) {
-            let service = Service::Recommendation(Arc::clone(instance));
+            let service = Tier::Recommendation(Arc::clone(instance));
             sidecar.application = Some(serve(service).await?);
         }
         Ok(())

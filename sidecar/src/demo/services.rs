@@ -28,7 +28,7 @@ const BAGGAGE: HeaderName = HeaderName::from_static("baggage-user-agent");
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Which service a server is.
-pub(super) enum Service {
+pub(super) enum Tier {
     /// Asks preference, and carries the visitor's user agent on. Knows one path, `/`.
     Customer(Client),
     /// Asks recommendation.
@@ -100,7 +100,7 @@ impl Instance {
 /// # Errors
 ///
 /// There is no free port or no free file descriptor.
-pub(super) async fn serve(service: Service) -> io::Result<SocketAddr> {
+pub(super) async fn serve(service: Tier) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let addr = listener.local_addr()?;
     let server = Arc::new(Server { service, addr });
@@ -128,7 +128,7 @@ pub(super) async fn serve(service: Service) -> io::Result<SocketAddr> {
 }
 
 struct Server {
-    service: Service,
+    service: Tier,
     addr: SocketAddr,
 }
 
@@ -137,26 +137,24 @@ type Answer = Response<Full<Bytes>>;
 impl Server {
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         match &self.service {
-            Service::Customer(_)
-                if request.uri().path() != "/" || request.method() != Method::GET =>
-            {
+            Tier::Customer(_) if request.uri().path() != "/" || request.method() != Method::GET => {
                 let (method, path) = (request.method(), request.uri().path());
                 text(
                     StatusCode::NOT_FOUND,
                     format_args!("customer has no {method} {path}\n"),
                 )
             }
-            Service::Customer(sidecar) => {
+            Tier::Customer(sidecar) => {
                 let agent = request.headers().get(USER_AGENT);
                 let baggage = agent.map(|agent| (BAGGAGE, agent.clone())).into_iter();
                 ask("customer", "preference", sidecar, baggage.collect()).await
             }
-            Service::Preference(sidecar) => {
+            Tier::Preference(sidecar) => {
                 let agent = request.headers().get(BAGGAGE);
                 let baggage = agent.map(|agent| (BAGGAGE, agent.clone())).into_iter();
                 ask("preference", "recommendation", sidecar, baggage.collect()).await
             }
-            Service::Recommendation(instance) => instance.answer(self.addr).await,
+            Tier::Recommendation(instance) => instance.answer(self.addr).await,
         }
     }
 }

@@ -12,14 +12,14 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 use super::connection::{Position, Wired, grow, play_peer};
 use crate::actor::SharedBoard;
-use crate::case::Service;
+use crate::case::Backend;
 use crate::named::Named;
 use crate::subject::service_actor;
 use crate::subject::world::{Side, World};
 
 /// A bound address.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct BoundAddress {
     addr: SocketAddr,
     /// Kept so that nobody else gets the port; listens unless the service refuses.
     socket: Socket,
@@ -30,16 +30,16 @@ pub(super) struct Place {
 }
 
 /// How many connections a service's scripts stand for.
-pub(super) fn scripts(service: &Service) -> usize {
+pub(super) fn scripts(service: &Backend) -> usize {
     match service {
-        Service::Scripts(scripts) => scripts.len(),
-        Service::Always(_) | Service::Named(_) | Service::Refuse | Service::Ignore => 0,
+        Backend::Scripts(scripts) => scripts.len(),
+        Backend::Always(_) | Backend::Named(_) | Backend::Refuse | Backend::Ignore => 0,
     }
 }
 
-impl Place {
+impl BoundAddress {
     /// Binds the address; port 0 is any port.
-    pub(super) fn bind(service: &Service, site: SocketAddr, world: &World) -> io::Result<Self> {
+    pub(super) fn bind(service: &Backend, site: SocketAddr, world: &World) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(site), Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
         if world.has_window() {
@@ -52,14 +52,14 @@ impl Place {
         let addr = socket.local_addr()?.as_socket();
         let addr = addr.ok_or_else(|| io::Error::other("no IP address"))?;
         let first = match service {
-            Service::Refuse => None,
+            Backend::Refuse => None,
             // The kernel drops attempts to connect while the queue of a listener is full (listen(2)), so that one who
             // stands in a queue for one is all that it takes.
-            Service::Ignore if !world.has_window() => {
+            Backend::Ignore if !world.has_window() => {
                 socket.listen(0)?;
                 Some(TcpStream::connect(addr)?)
             }
-            Service::Ignore | Service::Named(_) | Service::Scripts(_) | Service::Always(_) => {
+            Backend::Ignore | Backend::Named(_) | Backend::Scripts(_) | Backend::Always(_) => {
                 socket.listen(128)?;
                 None
             }
@@ -92,7 +92,7 @@ impl Place {
         &self,
         file: &str,
         address: &str,
-        service: &Service,
+        service: &Backend,
         board: &SharedBoard,
         position: &Position,
     ) {
@@ -108,7 +108,7 @@ impl Place {
         else {
             return;
         };
-        if matches!(service, Service::Refuse | Service::Ignore) {
+        if matches!(service, Backend::Refuse | Backend::Ignore) {
             return;
         }
         let accept = Arc::clone(&world);
@@ -118,7 +118,7 @@ impl Place {
                 let number = count.get();
                 count.set(number + 1);
                 let mut peer: Box<dyn Peer> = match &service {
-                    Service::Named(name) => Box::new(Named::new(name)),
+                    Backend::Named(name) => Box::new(Named::new(name)),
                     service => match service_actor(&file, &address, service, number, &board) {
                         Some(actor) => Box::new(actor),
                         None => continue,

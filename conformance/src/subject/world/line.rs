@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::task::{Turn, Waits};
-use super::{State, Whom, World};
+use super::{Whom, World, WorldState};
 
 /// An end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,14 +19,14 @@ pub(crate) enum End {
 /// A connection.
 #[derive(Debug, Default)]
 pub(super) struct Wire {
-    ends: [Seen; 2],
+    ends: [WireEnd; 2],
     /// What the acceptor listened on, until it has accepted.
     unmet: Option<SocketAddr>,
 }
 
 /// What is known of an end.
 #[derive(Debug, Default)]
-struct Seen {
+struct WireEnd {
     written: u64,
     read: u64,
     /// It writes no more.
@@ -46,7 +46,7 @@ impl Wire {
     /// Somebody waits for what is about to happen.
     pub(super) fn is_moving(&self, still_waits: impl Fn(&Waits) -> bool) -> bool {
         let [dialled, accepted] = &self.ends;
-        let moves = |one: &Seen, other: &Seen| {
+        let moves = |one: &WireEnd, other: &WireEnd| {
             let ends = (other.is_shut || other.is_closed) && !one.has_ended;
             let comes = other.written > one.read && !one.has_ended || ends;
             let waits = |who: &Option<Waits>| who.as_ref().is_some_and(&still_waits);
@@ -176,7 +176,7 @@ impl World {
 }
 
 impl Line {
-    fn change<T>(&self, change: impl FnOnce(&mut Seen, &mut Seen) -> T) -> Option<T> {
+    fn change<T>(&self, change: impl FnOnce(&mut WireEnd, &mut WireEnd) -> T) -> Option<T> {
         self.world.change(|state| {
             let [dialled, accepted] = &mut state.wires.get_mut(&self.wire)?.ends;
             Some(match self.end {
@@ -261,7 +261,7 @@ impl Drop for Line {
     }
 }
 
-impl State {
+impl WorldState {
     /// A wire that both ends have left is gone.
     fn forget(&mut self, number: u64) {
         let is_left = |wire: &Wire| wire.ends.iter().all(|end| end.is_closed);

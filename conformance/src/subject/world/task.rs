@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-use super::{Side, State, World};
+use super::{Side, World, WorldState};
 
 thread_local! {
     /// The task that this thread is polling.
@@ -62,14 +62,14 @@ impl Wake for Ring {
 
 /// What the world knows of a task.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct KnownTask {
     side: Side,
     is_busy: bool,
     is_woken: bool,
     polls: u64,
 }
 
-impl State {
+impl WorldState {
     /// Whether somebody still waits: a task has not been polled again since, and a waker has not been woken.
     pub(super) fn still_waits(&self, who: &Waits) -> bool {
         match who {
@@ -121,7 +121,7 @@ impl World {
     pub(crate) fn task<F: Future>(self: &Arc<Self>, side: Side, future: F) -> Task<F> {
         let number = self.change(|state| {
             let number = state.number();
-            let entry = Entry {
+            let entry = KnownTask {
                 side,
                 is_busy: false,
                 is_woken: false,

@@ -16,19 +16,19 @@ use crate::config::service_entry::{Resolution, ServiceEntry, ServicePort};
 struct Holder<'a> {
     kind: &'static str,
     meta: &'a Meta,
-    seen: Seen<'a>,
+    seen: ExportedTo<'a>,
     /// Where it is a ServiceEntry: it, and its ports with those of entries like it.
     entry: Option<(&'a ServiceEntry, BTreeMap<u32, &'a ServicePort>)>,
 }
 
 /// Where a resource is seen.
 #[derive(Clone)]
-enum Seen<'a> {
+enum ExportedTo<'a> {
     Everywhere,
     In(BTreeSet<&'a str>),
 }
 
-impl<'a> Seen<'a> {
+impl<'a> ExportedTo<'a> {
     fn new(export_to: &'a [String], default: &'a [String], owner: &'a str) -> Self {
         let list = if export_to.is_empty() {
             default
@@ -65,7 +65,7 @@ pub(super) fn lint(lint: &mut Lint<'_>) {
         holders.entry(host).or_default().push(Holder {
             kind: "Service",
             meta: &service.meta,
-            seen: Seen::new(&service.export_to, default, namespace),
+            seen: ExportedTo::new(&service.export_to, default, namespace),
             entry: None,
         });
     }
@@ -90,9 +90,9 @@ pub(super) fn lint(lint: &mut Lint<'_>) {
 fn in_order<'a>(
     entries: &'a [ServiceEntry],
     default: &'a [String],
-) -> Vec<(&'a ServiceEntry, Seen<'a>)> {
+) -> Vec<(&'a ServiceEntry, ExportedTo<'a>)> {
     let seen = |entry: &'a ServiceEntry| {
-        let seen = Seen::new(&entry.export_to, default, &entry.meta.namespace);
+        let seen = ExportedTo::new(&entry.export_to, default, &entry.meta.namespace);
         (entry, seen)
     };
     let usable = entries.iter().filter(|entry| !entry.meta.rejected);
@@ -100,7 +100,7 @@ fn in_order<'a>(
     entries.sort_by_key(|(entry, seen)| {
         let meta = &entry.meta;
         let created = meta.created.as_deref().unwrap_or_default();
-        let is_public = matches!(seen, Seen::Everywhere);
+        let is_public = matches!(seen, ExportedTo::Everywhere);
         (is_public, created, &meta.name, &meta.namespace)
     });
     entries

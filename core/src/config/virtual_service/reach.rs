@@ -59,7 +59,7 @@ fn check_http(rules: &[HttpRoute], report: &mut Report) {
                 }
                 None if covers => earlier.add(
                     entry,
-                    Place {
+                    MatchAt {
                         rule: index,
                         entry: at,
                     },
@@ -95,12 +95,12 @@ fn tell_unreachable(list: &str, index: usize, first: usize, report: &mut Report)
     });
 }
 
-fn tell_ineffective(rule: usize, entry: usize, first: Place, report: &mut Report) {
+fn tell_ineffective(rule: usize, entry: usize, first: MatchAt, report: &mut Report) {
     report.field("http", |report| {
         report.index(rule, |report| {
             report.field("match", |report| {
                 report.index(entry, |report| {
-                    let Place { rule, entry } = first;
+                    let MatchAt { rule, entry } = first;
                     report.raise(
                         Code::IneffectiveMatch,
                         format!(
@@ -140,12 +140,12 @@ fn check_connections<T: PartialEq>(list: &str, rules: &[&[T]], report: &mut Repo
 
 /// Which match entry.
 #[derive(Clone, Copy)]
-struct Place {
+struct MatchAt {
     rule: usize,
     entry: usize,
 }
 
-type Entries<'a> = Vec<(&'a HttpMatchRequest, Place)>;
+type Entries<'a> = Vec<(&'a HttpMatchRequest, MatchAt)>;
 
 /// Entries of earlier rules by the kind of path they match, so that each entry is compared with few.
 #[derive(Default)]
@@ -163,7 +163,7 @@ struct ByPath<'a> {
 }
 
 impl<'a> Earlier<'a> {
-    fn add(&mut self, entry: &'a HttpMatchRequest, place: Place) {
+    fn add(&mut self, entry: &'a HttpMatchRequest, place: MatchAt) {
         let ignores_case = entry.ignore_uri_case;
         let by_path = &mut self.by_path[usize::from(ignores_case)];
         let key = |path: &str| folded(path, ignores_case).into_owned();
@@ -180,7 +180,7 @@ impl<'a> Earlier<'a> {
     }
 
     /// The first earlier entry that takes all that `entry` takes.
-    fn covering(&self, entry: &HttpMatchRequest) -> Option<Place> {
+    fn covering(&self, entry: &HttpMatchRequest) -> Option<MatchAt> {
         let mut lists = vec![&self.any_path];
         match &entry.uri {
             None | Some(StringMatch::Present) => {}

@@ -22,13 +22,13 @@ pub(super) struct Level {
     /// What a request is given when its locality does not matter.
     whole: Pool,
     /// Its localities, where they may matter; the proxy's own one first for zone-aware routing.
-    places: Vec<Place>,
+    places: Vec<LocalityEndpoints>,
     route: Route,
 }
 
 /// The endpoints of one locality.
 #[derive(Clone, Debug)]
-struct Place {
+struct LocalityEndpoints {
     all: Positions,
     pool: Pool,
     /// For zone-aware routing how many proxies are there, otherwise the weight.
@@ -148,7 +148,7 @@ impl Level {
         if members.len() < 2 || healthy < zones.min_endpoints {
             return;
         }
-        let of = |(place, members): (&Place, &Members)| Zone {
+        let of = |(place, members): (&LocalityEndpoints, &Members)| Zone {
             proxies: place.weight,
             healthy: members.healthy,
         };
@@ -203,8 +203,8 @@ impl Level {
 }
 
 /// The localities of a priority that the cluster's policy tells apart.
-fn places(cluster: &Cluster, priority: u32, seed: u64) -> Vec<Place> {
-    let at = |locality: &str, weight| Place {
+fn places(cluster: &Cluster, priority: u32, seed: u64) -> Vec<LocalityEndpoints> {
+    let at = |locality: &str, weight| LocalityEndpoints {
         all: positions(cluster, |endpoint| {
             endpoint.priority == priority && *endpoint.locality == *locality
         }),

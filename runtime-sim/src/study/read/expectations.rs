@@ -15,7 +15,7 @@ use super::values::parse_share;
 use super::{list, named};
 use crate::study::expectation::{Comparison, Expectation, METRICS, Metric};
 use crate::study::outcome::RowKind;
-use crate::study::scenario::{Clients, Load, Service};
+use crate::study::scenario::{Clients, Load, PlannedService};
 
 /// A row of the outcome, as far as the scenario tells it.
 #[derive(Clone, Copy)]
@@ -28,7 +28,7 @@ struct Row<'s> {
 
 pub(super) fn read(
     o: &mut Object<'_, '_>,
-    services: &[Service],
+    services: &[PlannedService],
     clients: &[Clients],
 ) -> Vec<Expectation> {
     if o.node()
@@ -70,7 +70,7 @@ pub(super) fn read(
     all.into_iter().flatten().collect()
 }
 
-fn rows<'s>(services: &'s [Service], clients: &'s [Clients]) -> Vec<Row<'s>> {
+fn rows<'s>(services: &'s [PlannedService], clients: &'s [Clients]) -> Vec<Row<'s>> {
     let mut asked = vec![false; services.len()];
     let mut way: Vec<usize> = clients
         .iter()

@@ -8,19 +8,19 @@ use outrigger_core::time::{Duration, Instant};
 use super::values;
 use super::{names, service_named};
 use crate::load::Fault;
-use crate::study::scenario::{PlannedFault, Service};
+use crate::study::scenario::{PlannedFault, PlannedService};
 
 const KINDS: [&str; 5] = ["slow", "fail", "crash", "cut", "hang"];
 
 pub(super) fn read(
     o: &mut Object<'_, '_>,
-    services: &[Service],
+    services: &[PlannedService],
     duration: Duration,
 ) -> Vec<PlannedFault> {
     o.messages("faults", |o| fault(o, services, Instant::ZERO + duration))
 }
 
-fn fault(o: &mut Object<'_, '_>, services: &[Service], end: Instant) -> PlannedFault {
+fn fault(o: &mut Object<'_, '_>, services: &[PlannedService], end: Instant) -> PlannedFault {
     let known = names(services);
     let service = o.optional_string("service").map(|name| {
         o.report()
@@ -85,7 +85,7 @@ fn kind(o: &mut Object<'_, '_>) -> Fault {
 }
 
 /// A fault that is nobody's would make a good day of a bad one.
-fn tell_nobody(o: &mut Object<'_, '_>, planned: &PlannedFault, services: &[Service]) {
+fn tell_nobody(o: &mut Object<'_, '_>, planned: &PlannedFault, services: &[PlannedService]) {
     let hit = services.iter().enumerate().map(|(at, service)| {
         let groups = service
             .groups

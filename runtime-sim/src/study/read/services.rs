@@ -13,7 +13,7 @@ use outrigger_core::snapshot::PerMillion;
 use super::values;
 use super::{forwards, named, names, service_named};
 use crate::load::{Ask, Capacity, Latency};
-use crate::study::scenario::{Group, PlannedCall, Service};
+use crate::study::scenario::{Group, PlannedCall, PlannedService};
 
 /// Requests that wait where nobody says how many may.
 const QUEUE: usize = 1024;
@@ -34,11 +34,11 @@ struct Usual {
 
 /// A service as it is written: its calls name services.
 struct Written<'n> {
-    service: Service,
+    service: PlannedService,
     calls: Option<&'n Node>,
 }
 
-pub(super) fn read(o: &mut Object<'_, '_>) -> Vec<Service> {
+pub(super) fn read(o: &mut Object<'_, '_>) -> Vec<PlannedService> {
     let Some(node) = o.node().field("services").map(|entry| &entry.value) else {
         named(o, "services", HELP, |_, _| ());
         return Vec::new();
@@ -83,7 +83,7 @@ fn is_host(name: &str) -> bool {
     name.len() <= 200 && name.split('.').all(is_fine)
 }
 
-fn service(o: &mut Object<'_, '_>, name: String) -> Service {
+fn service(o: &mut Object<'_, '_>, name: String) -> PlannedService {
     let port = o.optional_integer::<u32>("port").unwrap_or(80);
     let port = u16::try_from(port).ok().filter(|port| *port > 0);
     if port.is_none() {
@@ -108,7 +108,7 @@ fn service(o: &mut Object<'_, '_>, name: String) -> Service {
     o.take("calls");
     let groups = o.read("replicas", |report, node| replicas(report, node, &usual));
     let groups = groups.unwrap_or_else(|| vec![usual.group(o.report(), 1)]);
-    Service {
+    PlannedService {
         name,
         port: port.unwrap_or(80),
         groups,
@@ -275,7 +275,7 @@ fn call(report: &mut Report, node: &Node, services: &[&str]) -> Option<PlannedCa
 }
 
 /// A service that asks itself in the end would never have an answer.
-fn tell_circle(report: &mut Report, services: &[Service]) {
+fn tell_circle(report: &mut Report, services: &[PlannedService]) {
     // 0: not looked at, 1: on the way, 2: known to end.
     let mut seen = vec![0_u8; services.len()];
     for first in 0..services.len() {
@@ -312,7 +312,7 @@ fn tell_circle(report: &mut Report, services: &[Service]) {
     }
 }
 
-fn called(service: &Service) -> Vec<usize> {
+fn called(service: &PlannedService) -> Vec<usize> {
     service
         .stages
         .iter()

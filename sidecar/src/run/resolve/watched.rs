@@ -18,11 +18,11 @@ const TOLD_EVERY: Duration = Duration::from_secs(600);
 pub(super) struct Watched {
     /// The addresses of the last answer; `None` before the first.
     good: Option<Vec<IpAddr>>,
-    state: State,
+    state: Standing,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
-enum State {
+enum Standing {
     /// It was asked for and nothing has come of it yet.
     #[default]
     Asked,
@@ -51,12 +51,12 @@ impl Watched {
 
     /// Nothing has come of it yet.
     pub(super) fn is_waited_for(&self) -> bool {
-        self.state == State::Asked
+        self.state == Standing::Asked
     }
 
     /// It has no answer, or fails now.
     pub(super) fn is_unresolved(&self) -> bool {
-        self.state != State::Answered
+        self.state != Standing::Answered
     }
 
     /// Something came of it.
@@ -77,12 +77,12 @@ impl Watched {
     }
 
     fn answered(&mut self, name: &str, uses: Uses, addresses: Vec<IpAddr>) -> News {
-        let before = std::mem::replace(&mut self.state, State::Answered);
+        let before = std::mem::replace(&mut self.state, Standing::Answered);
         let line = match before {
-            State::Failing { times, .. } => Some(format!(
+            Standing::Failing { times, .. } => Some(format!(
                 "`{name}` is resolved again, after {times} failures"
             )),
-            State::Asked | State::Answered => None,
+            Standing::Asked | Standing::Answered => None,
         };
         let changed = match &self.good {
             None => true,
@@ -96,8 +96,8 @@ impl Watched {
 
     fn failed(&mut self, name: &str, why: Failure, now: Instant) -> Option<String> {
         let times = match &mut self.state {
-            State::Asked | State::Answered => 1,
-            State::Failing {
+            Standing::Asked | Standing::Answered => 1,
+            Standing::Failing {
                 why: before,
                 told,
                 times,
@@ -118,7 +118,7 @@ impl Watched {
             times => format!("this was try {times}"),
         };
         let line = format!("warning: `{name}` is not resolved: {why}; {effect}; {again}");
-        self.state = State::Failing {
+        self.state = Standing::Failing {
             why,
             told: now,
             times,

@@ -32,7 +32,7 @@ pub(super) fn validate(service: &VirtualService, report: &mut Report) {
             "add at least one entry to `http`, `tls` or `tcp`",
         );
     }
-    let place = route::Place {
+    let place = route::Enclosing {
         is_delegate: service.is_delegate(),
         has_gateway: service
             .gateways

@@ -9,7 +9,7 @@ use crate::config::virtual_service::{HttpRoute, StringMatch};
 
 /// What a rule must know about its VirtualService.
 #[derive(Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct Enclosing {
     /// The VirtualService has no hosts: others delegate to it.
     pub(super) is_delegate: bool,
     /// It is bound to a gateway other than the mesh.
@@ -17,7 +17,7 @@ pub(super) struct Place {
 }
 
 /// Checks one entry of `http`.
-pub(super) fn check(rule: &HttpRoute, place: Place, report: &mut Report) {
+pub(super) fn check(rule: &HttpRoute, place: Enclosing, report: &mut Report) {
     report.each("match", &rule.matches, |report, entry| {
         conditions::check(entry, place.has_gateway, report);
     });
