@@ -5,10 +5,10 @@
 //! only through the snapshot. Connections and requests themselves are the worker's.
 
 mod buffered;
-mod idle;
 mod line;
 mod mirrors;
 mod originals;
+mod pool;
 mod view;
 
 pub use buffered::Buffered;
@@ -29,13 +29,13 @@ use crate::snapshot::{Address, Snapshot};
 use crate::time::{Duration, Instant};
 use buffered::Budget;
 pub(crate) use buffered::{Charge, KEPT_WHEN_SHORT};
-use idle::IdleConnections;
-pub(crate) use idle::Link;
 use line::Lines;
 pub(crate) use line::{Slot, Ticket};
 pub(crate) use mirrors::MirrorPlace;
 use mirrors::Mirrors;
 use originals::Originals;
+pub(crate) use pool::Link;
+use pool::Pool;
 
 /// The size of a fresh read buffer: a head and a body of 16 KiB in one read.
 const BUFFER: usize = 32 * 1024;
@@ -95,7 +95,7 @@ pub(crate) struct Announced {
 pub(crate) struct Local {
     view: Rc<View>,
     settings: WorkerSettings,
-    idle: IdleConnections,
+    pool: Pool,
     originals: Originals,
     lines: Lines,
     mirrors: Mirrors,
@@ -113,7 +113,7 @@ impl Local {
         Self {
             view: Rc::new(View::new(snapshot, seed)),
             settings,
-            idle: IdleConnections::default(),
+            pool: Pool::default(),
             originals: Originals::default(),
             lines: Lines::default(),
             mirrors: Mirrors::default(),
@@ -131,7 +131,7 @@ impl Local {
     pub(crate) fn adopt(&mut self, snapshot: Arc<Snapshot>, now: Instant) -> Vec<UpstreamId> {
         self.view = Rc::new(self.view.next(snapshot, now));
         let originals = self.originals.retain(&self.view.snapshot);
-        self.idle.retain_hosts(&self.view.snapshot, originals)
+        self.pool.unwanted(&self.view.snapshot, originals)
     }
 
     /// The current snapshot and this worker's balancers.
@@ -179,24 +179,19 @@ impl Local {
         self.draining
     }
 
-    /// Idle connections that have been idle for too long; they are forgotten, and the runtime closes them.
+    /// Kept connections whose time is over. They are to be closed.
     pub(crate) fn expire(&mut self, now: Instant) -> Vec<UpstreamId> {
-        self.idle.expire(now)
+        self.pool.expired(now)
     }
 
     /// Before this [`Local::expire`] has nothing to do; `None` while nothing expires.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        self.idle.next_expiry()
-    }
-
-    /// An idle connection to this endpoint ended.
-    pub(crate) fn forget(&mut self, host: u32, id: UpstreamId) {
-        self.idle.forget(host, id);
+        self.pool.next_expiry()
     }
 
     /// How many connections are kept idle.
     pub(crate) fn idle_connections(&self) -> usize {
-        self.idle.len()
+        self.pool.kept()
     }
 
     /// How many copies of requests are under way for mirrors.
@@ -224,8 +219,8 @@ impl Local {
     pub(crate) fn on_announced(&mut self) -> Announced {
         let lines = &mut self.lines;
         let close = self
-            .idle
-            .give_up(|cluster| lines.is_wanted_elsewhere(cluster));
+            .pool
+            .of_clusters(|cluster| lines.is_wanted_elsewhere(cluster));
         let announce = lines.settle(|_| {});
         let wake = lines.all_first();
         Announced {
@@ -255,17 +250,17 @@ impl Local {
     }
 
     /// Whether a connection may be kept as far as limits go: not if only other workers wait for one.
-    pub(crate) fn may_keep(&mut self, link: &Link) -> bool {
-        let cluster = link.limited_by();
+    pub(crate) fn may_keep(&mut self, id: UpstreamId) -> bool {
+        let cluster = self.pool.limited_by(id);
         cluster.is_none_or(|cluster| !self.lines.is_wanted_elsewhere(cluster))
     }
 
     /// Keeps a connection, and has the first one in line woken.
-    pub(crate) fn keep(&mut self, id: UpstreamId, link: Link, now: Instant) {
-        if let Some(cluster) = link.limited_by() {
+    pub(crate) fn keep(&mut self, id: UpstreamId, now: Instant) {
+        if let Some(cluster) = self.pool.limited_by(id) {
             self.lines.offer(cluster);
         }
-        self.idle.keep(id, link, now);
+        self.pool.keep(id, now);
     }
 
     /// The endpoint at an address that a client named, reached through a cluster or through none; and idle connections
@@ -276,7 +271,7 @@ impl Local {
         address: &Address,
     ) -> (Arc<HostState>, Vec<UpstreamId>) {
         let (host, gone) = self.originals.find(cluster, address);
-        let close = gone.map(|id| self.idle.forget_host(id));
+        let close = gone.map(|id| self.pool.of_host(id));
         (host, close.unwrap_or_default())
     }
 
@@ -297,8 +292,8 @@ impl Local {
         same_view || host.is_some_and(|host| self.view.has_host(host.id()))
     }
 
-    pub(crate) const fn idle(&mut self) -> &mut IdleConnections {
-        &mut self.idle
+    pub(crate) const fn pool(&mut self) -> &mut Pool {
+        &mut self.pool
     }
 
     /// A buffer to read into.

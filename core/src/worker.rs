@@ -301,7 +301,7 @@ impl Worker {
     #[must_use]
     pub fn is_kept(&self, id: UpstreamId) -> bool {
         let upstream = self.sockets.upstreams.get(id);
-        upstream.is_some_and(|upstream| matches!(upstream.owner, Owner::Kept(_)))
+        upstream.is_some_and(|upstream| matches!(upstream.owner, Owner::Kept))
     }
 
     /// How many connections clients have.

@@ -12,8 +12,8 @@ use crate::peer::{ClientId, ExchangeId, UpstreamId};
 pub(crate) enum Owner {
     /// This request, from the moment the connection is asked for.
     Exchange(ExchangeId),
-    /// Nobody: it is kept for requests to the endpoint of this id.
-    Kept(u32),
+    /// Nobody: it is kept for another request.
+    Kept,
 }
 
 /// A connection to an endpoint.
@@ -55,8 +55,9 @@ impl Sockets {
         client.is_some_and(|client| client.connection.outbox.is_above(mark))
     }
 
-    /// Forgets a connection to an endpoint; its memory goes back.
+    /// Forgets a connection to an endpoint, which is closed; what it held is free, and its memory goes back.
     pub(crate) fn forget(&mut self, id: UpstreamId, local: &mut Local) {
+        local.pool().close(id);
         if let Some(mut upstream) = self.upstreams.remove(id) {
             upstream.connection.inbox.clear();
             upstream.connection.rest(local);

@@ -125,7 +125,7 @@ impl Exchange {
 
     fn has_ready(&self, target: &Target, turn: &mut Turn<'_>) -> bool {
         let host = target.host.as_ref().filter(|_| !target.tunnel);
-        host.is_some_and(|host| turn.local.idle().has(host, turn.now))
+        host.is_some_and(|host| turn.local.pool().has(host, turn.now))
     }
 
     /// Leave to make one more connection. An idle one to another endpoint is closed for it.
@@ -134,7 +134,7 @@ impl Exchange {
             if let Some(slot) = turn.local.slot(&circuit.state, circuit.limits.connections) {
                 return Some(slot);
             }
-            let idle = turn.local.idle().discard_one(&circuit.state)?;
+            let idle = turn.local.pool().spare(&circuit.state)?;
             turn.close_upstream(idle);
         }
     }

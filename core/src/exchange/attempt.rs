@@ -10,7 +10,6 @@ use crate::cluster::ejection::Outcome;
 use crate::decision::{Attempt, AttemptEnd, Details, Followed, ResetReason};
 use crate::io::ConnectFault;
 use crate::local::{Link, Slot};
-use crate::peer::UpstreamId;
 use crate::request::{self, Failure, Target, Verdict};
 use crate::stream::Part;
 use crate::time::Duration;
@@ -39,20 +38,16 @@ impl Exchange {
     pub(super) fn begin_admitted(&mut self, target: Target, turn: &mut Turn<'_>) {
         self.up.active = target.host.as_ref().map(|host| host.begin_request());
         let kept = match &target.host {
-            Some(host) if !target.tunnel => turn.local.idle().take(host, turn.now),
+            Some(host) if !target.tunnel => turn.local.pool().take(host, turn.now),
             _ => None,
         };
-        if let Some((id, link)) = kept {
-            self.reuse(id, target, link, turn);
+        if let Some(id) = kept {
+            turn.reuse(self.id, id);
+            self.up.conn = Some(id);
+            self.attach(target, true, turn);
         } else {
             self.connect(target, None, None, turn);
         }
-    }
-
-    fn reuse(&mut self, id: UpstreamId, target: Target, link: Link, turn: &mut Turn<'_>) {
-        turn.reuse(self.id, id);
-        self.up.conn = Some(id);
-        self.attach(target, Some(link), true, turn);
     }
 
     pub(super) fn connect(
@@ -66,10 +61,13 @@ impl Exchange {
         let cluster = request::cluster_of(&target, &self.record);
         let host = target.host.as_ref();
         let link = host.map(|host| Link::new(host, cluster, slot));
-        self.up.conn = Some(turn.connect(self.id, target.address.clone()));
+        let id = turn.connect(self.id, target.address.clone());
+        if let Some(link) = link {
+            turn.local.pool().open(id, link);
+        }
+        self.up.conn = Some(id);
         self.up.state = State::Connecting {
             target,
-            link,
             pending,
             deadline,
         };
@@ -78,16 +76,13 @@ impl Exchange {
     pub(super) fn on_connected(&mut self, turn: &mut Turn<'_>) {
         match mem::replace(&mut self.up.state, State::None) {
             State::Connecting {
-                target,
-                mut link,
-                pending,
-                ..
+                target, pending, ..
             } => {
                 drop(pending);
-                if let Some(link) = &mut link {
-                    link.on_connected(turn.now);
+                if let Some(id) = self.up.conn {
+                    turn.local.pool().on_connected(id, turn.now);
                 }
-                self.attach(target, link, false, turn);
+                self.attach(target, false, turn);
             }
             // Nothing is being connected.
             other @ (State::None
@@ -98,16 +93,16 @@ impl Exchange {
     }
 
     /// The attempt has its connection: the request is written.
-    fn attach(&mut self, target: Target, mut link: Option<Link>, kept: bool, turn: &mut Turn<'_>) {
-        if let Some(link) = &mut link {
-            link.on_request();
+    fn attach(&mut self, target: Target, kept: bool, turn: &mut Turn<'_>) {
+        if let Some(id) = self.up.conn {
+            turn.local.pool().on_request(id);
         }
         request::outcome::report(Outcome::Connected, &mut self.record, turn.now);
         let tunnel = target.tunnel;
         if let Some(attempt) = self.record.attempt_mut() {
             attempt.reused = kept;
         }
-        self.up.state = State::Attached { target, link, kept };
+        self.up.state = State::Attached { target, kept };
         self.facts = turn.facts(self.up.conn);
         if tunnel {
             self.begin_connect_tunnel(turn);
@@ -120,14 +115,13 @@ impl Exchange {
     }
 
     pub(super) fn on_connect_failed(&mut self, fault: ConnectFault, turn: &mut Turn<'_>) {
-        let State::Connecting { link, .. } = mem::replace(&mut self.up.state, State::None) else {
+        if !matches!(self.up.state, State::Connecting { .. }) {
             return;
-        };
-        if let Some(link) = link {
-            link.fail();
         }
+        self.up.state = State::None;
         // There is nothing to close.
         if let Some(id) = self.up.conn.take() {
+            turn.local.pool().on_failed(id);
             turn.sockets.forget(id, turn.local);
         }
         let reason = match fault {
@@ -139,9 +133,10 @@ impl Exchange {
     }
 
     pub(super) fn on_connect_timeout(&mut self, turn: &mut Turn<'_>) {
-        if let State::Connecting { link, .. } = mem::replace(&mut self.up.state, State::None) {
-            if let Some(link) = link {
-                link.fail();
+        if matches!(self.up.state, State::Connecting { .. }) {
+            self.up.state = State::None;
+            if let Some(id) = self.up.conn {
+                turn.local.pool().on_failed(id);
             }
             self.close_conn(turn);
             self.fail_attempt(ResetReason::ConnectionTimeout, turn);
@@ -197,8 +192,7 @@ impl Exchange {
 
     /// The connection ended before a response head: replace it if it was a dead kept one, otherwise the attempt failed.
     fn lose_upstream(&mut self, turn: &mut Turn<'_>) {
-        let State::Attached { target, kept, link } = mem::replace(&mut self.up.state, State::None)
-        else {
+        let State::Attached { target, kept } = mem::replace(&mut self.up.state, State::None) else {
             return;
         };
         // RFC 9110 §9.2.2: a client may retry by itself what is idempotent, or what it knows was not processed.
@@ -206,12 +200,13 @@ impl Exchange {
         let may_repeat = (self.record.request.method.is_idempotent() || nothing_sent)
             && !request::retries_are_written(&self.record);
         if !kept || self.up.received || !may_repeat || !self.can_repeat() {
-            drop(link);
             let reason = self.up.end_reason(turn);
             self.close_conn(turn);
             self.fail_attempt(reason, turn);
             return;
         }
+        // Another one in its place, within the same limit.
+        let slot = self.up.conn.and_then(|id| turn.local.pool().hand_over(id));
         self.close_conn(turn);
         end_attempt(&mut self.record, AttemptEnd::StaleConnection);
         if let Some(again) = self.record.attempt().cloned() {
@@ -227,7 +222,6 @@ impl Exchange {
         self.up.forget_bytes();
         self.call.replay.rewind();
         // A fresh connection: other kept ones to this endpoint are likely as dead.
-        let slot = link.and_then(Link::into_slot);
         self.connect(target, slot, None, turn);
     }
 
@@ -353,27 +347,19 @@ impl Exchange {
             && may_go_on
             && self.call.request_body == RequestBody::Complete
             && !self.up.is_deaf();
-        match (
-            self.up.conn.take(),
-            mem::replace(&mut self.up.state, State::None),
-        ) {
-            (
-                Some(id),
-                State::Attached {
-                    link: Some(link),
-                    target,
-                    ..
-                },
-            ) if clean
-                && link.may_go_on(turn.now)
-                && turn.local.may_keep(&link)
-                && (turn.local).still_has(
-                    target.host.as_deref(),
-                    &target.address,
-                    &self.record,
-                ) =>
+        let state = mem::replace(&mut self.up.state, State::None);
+        match (self.up.conn.take(), state) {
+            (Some(id), State::Attached { target, .. })
+                if clean
+                    && turn.local.pool().may_go_on(id, turn.now)
+                    && turn.local.may_keep(id)
+                    && (turn.local).still_has(
+                        target.host.as_deref(),
+                        &target.address,
+                        &self.record,
+                    ) =>
             {
-                turn.keep(id, link);
+                turn.keep(id);
             }
             (Some(id), _) => turn.close_upstream(id),
             (None, _) => {}

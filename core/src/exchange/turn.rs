@@ -8,7 +8,7 @@ use slotmap::SlotMap;
 use super::Exchange;
 use crate::connection::{Client, Owner, Sockets, ToEndpoint};
 use crate::io::{Facts, Output};
-use crate::local::{Link, Local};
+use crate::local::Local;
 use crate::peer::{ClientId, ConnId, ExchangeId, UpstreamId};
 use crate::snapshot::Address;
 use crate::time::Instant;
@@ -86,13 +86,13 @@ impl Turn<'_> {
     }
 
     /// A connection waits for the next request to its endpoint.
-    pub(super) fn keep(&mut self, id: UpstreamId, link: Link) {
+    pub(super) fn keep(&mut self, id: UpstreamId) {
         if let Some(upstream) = self.sockets.upstreams.get_mut(id) {
-            upstream.owner = Owner::Kept(link.host_id());
+            upstream.owner = Owner::Kept;
             upstream.connection.restart();
             upstream.connection.rest(self.local);
         }
-        self.local.keep(id, link, self.now);
+        self.local.keep(id, self.now);
         self.let_rest.push(id);
     }
 

@@ -9,7 +9,6 @@ use super::replay::Replay;
 use super::turn::Turn;
 use crate::cluster::{ActiveRequest, Permit};
 use crate::decision::{AttemptEnd, Record, ResetReason};
-use crate::local::Link;
 use crate::message::Headers;
 use crate::peer::UpstreamId;
 use crate::request::Target;
@@ -22,20 +21,20 @@ pub(super) enum State {
     None,
     Connecting {
         target: Target,
-        link: Option<Link>,
         /// It counts as pending until it is connected.
         pending: Option<Permit>,
         deadline: Instant,
     },
     Attached {
         target: Target,
-        link: Option<Link>,
         kept: bool,
     },
     /// It waits for a connection, because of a limit.
     Waiting(Box<Waiting>),
     /// A retry waits until then.
-    BackingOff { until: Instant },
+    BackingOff {
+        until: Instant,
+    },
 }
 
 /// The endpoint's side.

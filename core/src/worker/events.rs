@@ -30,7 +30,7 @@ impl Worker {
                 });
             }
             // It has ended, or its endpoint speaks out of turn.
-            Owner::Kept(_) => self.close_unused(id.into(), now),
+            Owner::Kept => self.close_unused(id.into(), now),
         }
     }
 
@@ -41,9 +41,7 @@ impl Worker {
                 self.turn(now).close_client(id);
             }
             ConnId::Upstream(id) => {
-                let owner = self.sockets.upstreams.get(id).map(|up| up.owner);
-                if let Some(Owner::Kept(host)) = owner {
-                    self.local.forget(host, id);
+                if self.is_kept(id) {
                     self.turn(now).close_upstream(id);
                 }
             }
@@ -177,7 +175,7 @@ impl Worker {
             },
             ConnId::Upstream(id) => match self.sockets.upstreams.get(id)?.owner {
                 Owner::Exchange(exchange) => Some(exchange),
-                Owner::Kept(_) => None,
+                Owner::Kept => None,
             },
         }
     }

@@ -262,7 +262,7 @@ impl Driver {
     fn check(&self) {
         let (_, sockets) = self.worker.parts();
         let kept = sockets.upstreams.values();
-        let kept = kept.filter(|upstream| matches!(upstream.owner, Owner::Kept(_)));
+        let kept = kept.filter(|upstream| matches!(upstream.owner, Owner::Kept));
         assert_eq!(kept.count(), self.worker.idle_connections());
         for (id, exchange) in self.worker.exchanges() {
             let aside = exchange.aside.as_ref().and_then(|aside| aside.up.conn);
