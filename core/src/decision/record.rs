@@ -212,9 +212,9 @@ pub struct Record<V = Option<Rc<View>>, D = Details> {
     pub mirrors: SmallVec<[Mirrored; 2]>,
     /// Attempts in the order in which they began.
     pub attempts: SmallVec<[Attempt; 2]>,
-    /// Which attempt what follows is about, while that is not the last one.
+    /// Which attempt counts, where it is not the last one: an older one has outlived or overtaken it.
     #[serde(skip)]
-    pub(crate) about: Option<usize>,
+    pub(crate) older_counts: Option<usize>,
     /// How many attempts were retries by the route's policy.
     pub retries: u32,
     /// What counts the retry under way against the cluster's limit.
@@ -269,16 +269,21 @@ impl Record {
         }
     }
 
-    /// Another attempt begins, and what follows is about it.
+    /// Another attempt begins, and counts.
     pub(crate) fn begin_attempt(&mut self, attempt: Attempt) {
         self.attempts.push(attempt);
-        self.about = None;
+        self.older_counts = None;
+    }
+
+    /// The position of the last attempt.
+    pub(crate) fn last_attempt(&self) -> Option<usize> {
+        self.attempts.len().checked_sub(1)
     }
 
     /// The attempt that counts: the one under way, the one that was answered, or the last.
     #[must_use]
     pub fn attempt(&self) -> Option<&Attempt> {
-        match self.about {
+        match self.older_counts {
             Some(at) => self.attempts.get(at),
             None => self.attempts.last(),
         }
@@ -286,7 +291,7 @@ impl Record {
 
     /// The same, to write into.
     pub(crate) fn attempt_mut(&mut self) -> Option<&mut Attempt> {
-        match self.about {
+        match self.older_counts {
             Some(at) => self.attempts.get_mut(at),
             None => self.attempts.last_mut(),
         }

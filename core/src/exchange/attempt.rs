@@ -3,7 +3,7 @@
 use core::mem;
 
 use super::call::{RequestBody, Response};
-use super::upstream::{State, end_attempt};
+use super::upstream::State;
 use super::{Exchange, Phase, Turn};
 use crate::cluster::Permit;
 use crate::cluster::ejection::Outcome;
@@ -18,6 +18,7 @@ impl Exchange {
     /// Begins an attempt on a target that the request machine chose.
     pub(super) fn begin_attempt(&mut self, mut target: Target, turn: &mut Turn<'_>) {
         self.call.replay.rewind();
+        self.up.at = self.record.last_attempt();
         if target.host.is_none() {
             let cluster = request::cluster_of(&target, &self.record).map(|c| &c.state);
             let (host, close) = turn.local.original(cluster, &target.address);
@@ -208,7 +209,7 @@ impl Exchange {
         // Another one in its place, within the same limit.
         let slot = self.up.conn.and_then(|id| turn.local.pool().hand_over(id));
         self.close_conn(turn);
-        end_attempt(&mut self.record, AttemptEnd::StaleConnection);
+        self.up.end(&mut self.record, AttemptEnd::StaleConnection);
         if let Some(again) = self.record.attempt().cloned() {
             self.record.begin_attempt(Attempt {
                 reused: false,
@@ -219,6 +220,7 @@ impl Exchange {
                 ..again
             });
         }
+        self.up.at = self.record.last_attempt();
         self.up.forget_bytes();
         self.call.replay.rewind();
         // A fresh connection: other kept ones to this endpoint are likely as dead.
@@ -278,7 +280,7 @@ impl Exchange {
 
     /// An attempt ended without a response; the request machine says what now.
     pub(super) fn fail_attempt(&mut self, reason: ResetReason, turn: &mut Turn<'_>) {
-        end_attempt(&mut self.record, AttemptEnd::Reset(reason));
+        self.up.end(&mut self.record, AttemptEnd::Reset(reason));
         let was_hedged = self.up.was_hedged;
         if !self.up.is_judged {
             self.report_reset(reason, turn);
@@ -320,7 +322,8 @@ impl Exchange {
         if let Some(active) = &mut self.up.active {
             active.fail();
         }
-        end_attempt(&mut self.record, AttemptEnd::Reset(ResetReason::LocalReset));
+        let end = AttemptEnd::Reset(ResetReason::LocalReset);
+        self.up.end(&mut self.record, end);
         if self.call.response == Response::Awaited {
             // As Envoy: before there is a connection, nobody is to blame.
             if self.up.is_attached() && !self.up.is_judged {

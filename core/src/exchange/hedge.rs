@@ -9,8 +9,8 @@
 use core::mem;
 
 use super::replay::Replay;
-use super::upstream::{Upstream, end_attempt};
-use super::{Exchange, Phase, Turn};
+use super::upstream::Upstream;
+use super::{Exchange, Turn};
 use crate::decision::{AttemptEnd, Details, ResetReason};
 use crate::request::{self, Judged};
 use crate::stream::Answer;
@@ -19,8 +19,6 @@ use crate::stream::Answer;
 #[derive(Debug)]
 pub(super) struct Aside {
     pub(super) up: Upstream,
-    /// Its position in the record.
-    attempt: usize,
     /// The request, of which it may not have been sent everything.
     replay: Replay,
 }
@@ -52,8 +50,6 @@ impl Exchange {
         up.was_hedged = true;
         self.aside = Some(Box::new(Aside {
             up,
-            // It is the newest one: only one is set aside at a time.
-            attempt: self.record.attempts.len().saturating_sub(1),
             replay: self.call.replay.fork(),
         }));
     }
@@ -64,14 +60,10 @@ impl Exchange {
             return;
         };
         self.drop_upstream(turn);
-        let Aside {
-            up,
-            attempt,
-            replay,
-        } = *aside;
+        let Aside { up, replay } = *aside;
         self.up = up;
         self.call.replay = replay;
-        self.record.about = Some(attempt);
+        self.record.older_counts = self.up.at;
         self.facts = turn.facts(self.up.conn);
     }
 
@@ -88,9 +80,7 @@ impl Exchange {
     /// The older attempt is over; one that has ended already stays as it is.
     pub(super) fn give_up_aside(&mut self, end: AttemptEnd, turn: &mut Turn<'_>) {
         if let Some(mut aside) = self.aside.take() {
-            self.record.about = Some(aside.attempt);
-            end_attempt(&mut self.record, end);
-            self.record.about = None;
+            aside.up.end(&mut self.record, end);
             if let Some(id) = aside.up.detach() {
                 turn.close_upstream(id);
             }
@@ -105,8 +95,8 @@ impl Exchange {
         self.give_up_aside(AttemptEnd::Reset(reason), turn);
     }
 
-    /// Moves what the older attempt still has to send, and looks for its response.
-    pub(super) fn pump_aside(&mut self, turn: &mut Turn<'_>) {
+    /// Moves what the older attempt still has to send, and looks for its response. Whether that has just won.
+    pub(super) fn pump_aside(&mut self, turn: &mut Turn<'_>) -> bool {
         let mark = self.charge.high_water();
         if let Some(aside) = &mut self.aside {
             let Aside { up, replay, .. } = &mut **aside;
@@ -120,25 +110,27 @@ impl Exchange {
         }
         while let Some(aside) = &mut self.aside {
             let Some((endpoint, _)) = turn.endpoint(aside.up.conn) else {
-                return;
+                return false;
             };
             match endpoint.head(&mut self.response) {
-                Ok(None) => return,
-                Ok(Some(answer)) => self.on_head_aside(&answer, turn),
+                Ok(None) => return false,
+                Ok(Some(answer)) => {
+                    if self.on_head_aside(&answer, turn) {
+                        self.pump_response(turn);
+                        return true;
+                    }
+                }
                 Err(_refused) => self.lose_aside(ResetReason::ProtocolError, turn),
             }
         }
-        if matches!(self.phase, Phase::Call) && self.record.about.is_some() {
-            self.pump_response(turn);
-        }
+        false
     }
 
-    fn on_head_aside(&mut self, answer: &Answer, turn: &mut Turn<'_>) {
+    /// A head of the older attempt's response. Whether it is the client's.
+    fn on_head_aside(&mut self, answer: &Answer, turn: &mut Turn<'_>) -> bool {
         let Some(aside) = &mut self.aside else {
-            return;
+            return false;
         };
-        let older = aside.attempt;
-        self.record.about = Some(older);
         if matches!(answer, Answer::Final(_)) {
             aside
                 .up
@@ -147,38 +139,36 @@ impl Exchange {
             if request::after_response(true, false, record, response, turn.now) == Judged::Bad {
                 // The newer one may do better.
                 self.give_up_aside(AttemptEnd::Cancelled, turn);
-                return;
+                return false;
             }
         }
-        self.record.about = None;
-        if self.record.attempts.len() > older + 1 {
-            end_attempt(&mut self.record, AttemptEnd::Overtaken);
-        }
+        self.up.end(&mut self.record, AttemptEnd::Overtaken);
         self.take_back(turn);
         match answer {
             Answer::Final(body) => self.pass_on(*body, turn),
             // Nobody who asks for another protocol is hedged.
             Answer::Interim | Answer::Switched(_) => self.pass_on_interim(turn),
         }
+        true
     }
 
     pub(super) fn on_aside_eof(&mut self, turn: &mut Turn<'_>) {
-        self.pump_aside(turn);
+        let has_won = self.pump_aside(turn);
         if let Some(aside) = &self.aside {
             let reason = aside.up.end_reason(turn);
             self.lose_aside(reason, turn);
-        } else if self.record.about.is_some() {
+        } else if has_won {
             // Its response has just won, and the end is that of its body.
             self.on_upstream_eof(turn);
         }
     }
 
     pub(super) fn on_aside_broken(&mut self, turn: &mut Turn<'_>) {
-        self.pump_aside(turn);
+        let has_won = self.pump_aside(turn);
         if let Some(aside) = &self.aside {
             let reason = aside.up.end_reason(turn);
             self.lose_aside(reason, turn);
-        } else if self.record.about.is_some() {
+        } else if has_won {
             self.on_upstream_broken(turn);
         }
     }

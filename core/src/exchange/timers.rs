@@ -5,7 +5,6 @@
 //! What an attempt does when its own time is up is in `attempt`; what a connection between requests waits for is its own.
 
 use super::call::{RequestBody, Response};
-use super::upstream::end_attempt;
 use super::{Exchange, Phase, Turn};
 use crate::decision::{AttemptEnd, ResetReason};
 use crate::request::{self, StreamTimeout};
@@ -100,7 +99,8 @@ impl Exchange {
         match (&self.phase, self.call.response) {
             (Phase::Call, Response::Awaited) => {
                 self.give_up_aside(AttemptEnd::Reset(ResetReason::LocalReset), turn);
-                end_attempt(&mut self.record, AttemptEnd::Reset(ResetReason::LocalReset));
+                let end = AttemptEnd::Reset(ResetReason::LocalReset);
+                self.up.end(&mut self.record, end);
                 self.drop_upstream(turn);
                 let is_complete = self.call.request_body == RequestBody::Complete;
                 let (record, response) = (&mut self.record, &mut self.response);

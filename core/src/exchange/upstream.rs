@@ -40,6 +40,8 @@ pub(super) enum State {
 /// The endpoint's side.
 #[derive(Debug, Default)]
 pub(super) struct Upstream {
+    /// Its place in the record, once it has begun.
+    pub(super) at: Option<usize>,
     /// Its connection, from the moment it is asked for.
     pub(super) conn: Option<UpstreamId>,
     pub(super) state: State,
@@ -192,25 +194,26 @@ impl Upstream {
         }
     }
 
+    /// It ends so; if it has ended already, that stays as it is.
+    pub(super) fn end(&self, record: &mut Record, end: AttemptEnd) {
+        let attempt = self.at.and_then(|at| record.attempts.get_mut(at));
+        if let Some(attempt) = attempt.filter(|attempt| attempt.end == AttemptEnd::Open) {
+            attempt.end = end;
+        }
+    }
+
     /// The client went away.
     pub(super) fn cancel(&self, record: &mut Record) {
         if self.active.is_some() || !matches!(self.state, State::None) {
-            end_attempt(record, AttemptEnd::Cancelled);
+            self.end(record, AttemptEnd::Cancelled);
         }
     }
 
     /// The response's status is known.
     pub(super) fn on_status(&mut self, status: u16, record: &mut Record) {
-        end_attempt(record, AttemptEnd::Response(status));
+        self.end(record, AttemptEnd::Response(status));
         if let Some(active) = self.active.as_mut().filter(|_| status >= 500) {
             active.fail();
         }
-    }
-}
-
-/// The attempt under way ends so; one that has ended already stays as it is.
-pub(super) fn end_attempt(record: &mut Record, end: AttemptEnd) {
-    if let Some(attempt) = record.attempt_mut().filter(|a| a.end == AttemptEnd::Open) {
-        attempt.end = end;
     }
 }

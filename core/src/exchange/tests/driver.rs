@@ -73,7 +73,7 @@ fn copy(record: &Record) -> Record {
         hash: record.hash.clone(),
         mirrors: record.mirrors.clone(),
         attempts: record.attempts.clone(),
-        about: record.about,
+        older_counts: record.older_counts,
         retries: record.retries,
         retry_slot: None,
         status: record.status,
