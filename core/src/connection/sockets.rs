@@ -49,12 +49,6 @@ impl Sockets {
         Some(&self.upstreams.get(id?)?.connection)
     }
 
-    /// Whether more waits for a client than the mark. Nothing waits for nobody.
-    pub(crate) fn is_client_slow(&self, id: Option<ClientId>, mark: usize) -> bool {
-        let client = id.and_then(|id| self.clients.get(id));
-        client.is_some_and(|client| client.connection.outbox.is_above(mark))
-    }
-
     /// Forgets a connection to an endpoint, which is closed; what it held is free, and its memory goes back.
     pub(crate) fn forget(&mut self, id: UpstreamId, local: &mut Local) {
         local.pool().close(id);

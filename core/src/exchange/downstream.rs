@@ -6,11 +6,9 @@ use super::call::{RequestBody, Response};
 use super::replay::RETRY_LIMIT;
 use super::{Exchange, Phase, Turn};
 use crate::cluster::Bucket;
-use crate::connection::Phase as ClientPhase;
 use crate::decision::{Record, Refused};
-use crate::io::Output;
 use crate::message::ResponseHead;
-use crate::peer::{ConnId, ListenerKind};
+use crate::peer::ListenerKind;
 use crate::request::{self, Context, Verdict};
 use crate::stream::{Begins, BodyLength, Part};
 
@@ -60,7 +58,7 @@ impl Exchange {
         turn: &Turn<'_>,
     ) -> T {
         let nobodys = Bucket::default();
-        let client = self.client.and_then(|id| turn.sockets.clients.get(id));
+        let client = self.down.get(turn);
         let context = Context {
             peer: &self.peer,
             upgrade: self.call.begins.upgrade.as_deref(),
@@ -122,68 +120,55 @@ impl Exchange {
         if self.record.request.method != http::Method::HEAD {
             self.record.bytes_sent = body.len() as u64;
         }
-        let mut keep_alive = false;
-        if let Some((client, local)) = turn.client(self.client) {
-            let client = &mut client.connection;
-            let length = BodyLength::Known(body.len() as u64);
-            client.respond(&self.response, length, wish, local);
-            client.data(body, local);
-            client.end(None, local);
-            keep_alive = client.persists();
-        }
+        let length = BodyLength::Known(body.len() as u64);
+        self.down.respond(&self.response, length, wish, turn);
+        self.down.data(body, turn);
+        self.down.end(None, turn);
+        let client = self.down.get(turn);
+        let keep_alive = client.is_some_and(|client| client.connection.persists());
         self.phase = Phase::Flush { keep_alive };
     }
 
     /// The body of a request that is answered by ourselves: what has already arrived is thrown away, so that a client
     /// that sent it along with the head can go on using the connection.
     fn skip_buffered_body(&mut self, turn: &mut Turn<'_>) {
-        let now = turn.now;
-        let Some((client, _)) = turn.client(self.client) else {
-            return;
-        };
         while self.call.request_body == RequestBody::Streaming {
-            match client.connection.body() {
-                Ok(Part::Data(data)) => self.record.bytes_received += data.len() as u64,
-                Ok(Part::End | Part::Trailers(_)) => {
+            match self.down.body(turn) {
+                Some(Ok(Part::Data(data))) => self.record.bytes_received += data.len() as u64,
+                Some(Ok(Part::End | Part::Trailers(_))) => {
                     self.call.request_body = RequestBody::Complete;
-                    self.call.request_complete = Some(now);
+                    self.call.request_complete = Some(turn.now);
                 }
-                Ok(Part::NeedMore) | Err(_) => return,
+                Some(Ok(Part::NeedMore) | Err(_)) | None => return,
             }
         }
     }
 
     /// Whether the connection can carry another request after this response.
-    pub(super) fn can_keep_alive(&self, turn: &mut Turn<'_>) -> bool {
-        let is_complete = self.call.request_body == RequestBody::Complete;
-        turn.client(self.client)
-            .is_some_and(|(client, _)| client.connection.persists() && is_complete && !client.eof)
+    pub(super) fn can_keep_alive(&self, turn: &Turn<'_>) -> bool {
+        self.call.request_body == RequestBody::Complete && self.down.persists(turn)
     }
 
     /// Whether the worker or this connection drains. Clients of outbound listeners are the application's own: they are told
     /// only when their connection is to end, because they need the proxy for as long as the application finishes.
-    pub(super) fn says_close(&self, turn: &mut Turn<'_>) -> bool {
+    pub(super) fn says_close(&self, turn: &Turn<'_>) -> bool {
         let is_inbound = matches!(self.peer.listener, ListenerKind::Inbound(_));
-        let is_ending = turn
-            .client(self.client)
-            .is_some_and(|(client, _)| client.is_ending);
+        let is_ending = self.down.get(turn).is_some_and(|client| client.is_ending);
         is_ending || turn.local.is_draining() && is_inbound
     }
 
     /// Tells the client what a rate limit left it.
-    pub(super) fn tell_rate_limit(&mut self, turn: &mut Turn<'_>) {
-        let now = turn.now;
-        if let Some((client, _)) = turn.client(self.client) {
-            request::tell_rate_limit(&client.own_bucket, now, &self.record, &mut self.response);
+    pub(super) fn tell_rate_limit(&mut self, turn: &Turn<'_>) {
+        if let Some(client) = self.down.get(turn) {
+            let (bucket, now) = (&client.own_bucket, turn.now);
+            request::tell_rate_limit(bucket, now, &self.record, &mut self.response);
         }
     }
 
     /// A head or a body that broke the rules: answer once and close.
     pub(super) fn refuse(&mut self, refused: &Refused, turn: &mut Turn<'_>) {
         // The framing of what follows is unknown, so nothing after this is read as a request.
-        if let Some((client, _)) = turn.client(self.client) {
-            client.connection.end_turns();
-        }
+        self.down.end_turns(turn);
         self.call.request_body = RequestBody::Complete;
         if self.call.response != Response::Awaited {
             self.cut(turn);
@@ -201,47 +186,25 @@ impl Exchange {
     pub(super) fn finish(&mut self, keep_alive: bool, turn: &mut Turn<'_>) -> bool {
         self.end_record(turn);
         self.let_go(turn);
-        let (now, linger) = (turn.now, turn.local.settings().linger);
         let is_complete = self.call.request_body == RequestBody::Complete;
-        let Some((id, client)) = self
-            .client
-            .and_then(|id| Some((id, turn.sockets.clients.get_mut(id)?)))
-        else {
-            return true;
-        };
-        if keep_alive && !client.eof {
-            client.phase = ClientPhase::Rest(now);
-        } else if client.eof || is_complete && client.connection.inbox.is_empty() {
-            turn.close_client(id);
-        } else {
-            // Closing now would make the kernel answer unread bytes with a reset, which can overtake the response.
-            client.phase = ClientPhase::Linger(now + linger);
-            turn.say(Output::ShutdownWrite(ConnId::Client(id)));
-        }
+        self.down.finish(keep_alive, is_complete, turn);
         true
     }
 
     /// The response had begun and cannot be completed: end so that the client can tell.
     pub(super) fn cut(&mut self, turn: &mut Turn<'_>) {
         self.drop_upstream(turn);
-        let seems_whole = turn
-            .client(self.client)
-            .is_some_and(|(client, _)| client.connection.would_seem_whole());
-        if seems_whole {
+        if self.down.would_seem_whole(turn) {
             self.reset(turn);
         } else {
             self.phase = Phase::Flush { keep_alive: false };
         }
     }
 
-    /// The record ends here, and its client's connection with a reset: an ordinary close would look like a whole message,
-    /// or wait for who takes nothing.
+    /// The record ends here, and its client's connection with a reset.
     pub(super) fn reset(&mut self, turn: &mut Turn<'_>) {
         self.end_record(turn);
         self.let_go(turn);
-        if let Some(id) = self.client {
-            turn.sockets.forget_client(id, turn.local);
-            turn.say(Output::Reset(id));
-        }
+        self.down.reset(turn);
     }
 }

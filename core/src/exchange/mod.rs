@@ -19,6 +19,7 @@ mod admission;
 mod attempt;
 mod buffers;
 mod call;
+mod client_stream;
 mod downstream;
 mod hedge;
 mod mirror;
@@ -43,6 +44,7 @@ use crate::message::{RequestHead, ResponseHead};
 use crate::peer::{ClientId, ConnId, ExchangeId, Peer, UpstreamId};
 use crate::time::Instant;
 use call::Call;
+use client_stream::ClientStream;
 use hedge::Aside;
 use tunnel::{Direction, Tunnel};
 use upstream::Upstream;
@@ -66,8 +68,8 @@ enum Phase {
 #[derive(Debug)]
 pub struct Exchange {
     id: ExchangeId,
-    /// Whose it is; nobody's when it is a copy for a mirror.
-    client: Option<ClientId>,
+    /// Where it comes from; from nobody when it is a copy for a mirror.
+    down: ClientStream,
     peer: Peer,
     phase: Phase,
     up: Upstream,
@@ -93,7 +95,7 @@ impl Exchange {
     pub(crate) fn new(peer: Peer, local: &Local) -> Self {
         Self {
             id: ExchangeId::default(),
-            client: None,
+            down: ClientStream::default(),
             peer,
             phase: Phase::Over,
             up: Upstream::default(),
@@ -117,7 +119,7 @@ impl Exchange {
 
     /// The request is this client's. Its head is here, or cannot be had.
     pub(crate) fn start(&mut self, id: ExchangeId, client: ClientId, of: &mut Client) {
-        (self.id, self.client, self.peer) = (id, Some(client), of.peer);
+        (self.id, self.down, self.peer) = (id, ClientStream::of(client), of.peer);
         self.phase = Phase::Call;
         self.up = Upstream::default();
         self.facts = Facts::default();
@@ -209,7 +211,7 @@ impl Exchange {
     /// Whose request it is; `None` for a copy, which has no client.
     #[must_use]
     pub const fn client(&self) -> Option<ClientId> {
-        self.client
+        self.down.id()
     }
 
     /// Whether this is a copy, and so has no client.
@@ -249,7 +251,7 @@ impl Exchange {
                 Phase::Call => self.advance_call(turn),
                 Phase::Flush { keep_alive } => {
                     let keep_alive = *keep_alive;
-                    self.has_left(turn) && self.finish(keep_alive, turn)
+                    self.down.has_left(turn) && self.finish(keep_alive, turn)
                 }
                 Phase::Tunnel(_) => self.advance_tunnel(turn),
                 Phase::Over => false,
@@ -258,12 +260,6 @@ impl Exchange {
                 break;
             }
         }
-    }
-
-    /// Whether all that was said to the client has been written.
-    fn has_left(&self, turn: &mut Turn<'_>) -> bool {
-        turn.client(self.client)
-            .is_none_or(|(client, _)| client.connection.outbox.is_empty())
     }
 
     /// Its turn is over: gives back what it need not hold, counts what it does hold, and says what it waits for on its
@@ -275,7 +271,8 @@ impl Exchange {
         mut say: impl FnMut(ConnId, Interest),
     ) {
         let Sockets { clients, upstreams } = sockets;
-        let mut client = self.client.and_then(|id| Some((id, clients.get_mut(id)?)));
+        let client = self.down.id();
+        let mut client = client.and_then(|id| Some((id, clients.get_mut(id)?)));
         let mut upstream = self
             .up
             .conn
@@ -369,9 +366,7 @@ impl Exchange {
     /// Closes whatever is open.
     fn close(&mut self, turn: &mut Turn<'_>) {
         self.let_go(turn);
-        if let Some(id) = self.client {
-            turn.close_client(id);
-        }
+        self.down.close(turn);
     }
 
     /// Nothing is held any more; what becomes of its client is decided elsewhere.

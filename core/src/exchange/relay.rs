@@ -41,7 +41,7 @@ impl Exchange {
 
     fn wants_response_bytes(&self, turn: &Turn<'_>) -> bool {
         let mark = self.charge.high_water();
-        self.up.is_attached() && !turn.sockets.is_client_slow(self.client, mark)
+        self.up.is_attached() && !self.down.is_slow(mark, turn)
     }
 
     fn pump_request(&mut self, turn: &mut Turn<'_>) {
@@ -50,12 +50,9 @@ impl Exchange {
         }
         // An upgrade is a question: the bytes after it belong to the answer, 101 or not.
         while self.call.request_body == RequestBody::Streaming && self.takes_request_body(turn) {
-            let Some((client, _)) = turn.client(self.client) else {
-                return;
-            };
-            match client.connection.body() {
-                Ok(Part::NeedMore) => return,
-                Ok(Part::Data(data)) => {
+            match self.down.body(turn) {
+                None | Some(Ok(Part::NeedMore)) => return,
+                Some(Ok(Part::Data(data))) => {
                     self.record.bytes_received += data.len() as u64;
                     let most = turn.local.settings().max_request_body;
                     if most.is_some_and(|most| self.record.bytes_received > most) {
@@ -69,8 +66,8 @@ impl Exchange {
                         endpoint.data(data, local);
                     }
                 }
-                Ok(Part::Trailers(trailers)) => self.call.request_trailers = Some(trailers),
-                Ok(Part::End) => {
+                Some(Ok(Part::Trailers(trailers))) => self.call.request_trailers = Some(trailers),
+                Some(Ok(Part::End)) => {
                     self.complete_request(turn);
                     if self.up.is_attached() {
                         let trailers = self.call.request_trailers.as_ref();
@@ -78,7 +75,7 @@ impl Exchange {
                     }
                     self.send_mirrors(turn);
                 }
-                Err(refused) => {
+                Some(Err(refused)) => {
                     self.refuse(&refused, turn);
                     return;
                 }
@@ -92,8 +89,7 @@ impl Exchange {
         if self.up.is_attached() {
             return !self.is_endpoint_slow(turn);
         }
-        let client = self.client.and_then(|id| turn.sockets.clients.get(id));
-        let count = client.map_or(0, |client| client.connection.inbox.len());
+        let count = self.down.waiting(turn);
         self.call.replay.has_room(count, self.replay_limit())
     }
 
@@ -160,9 +156,7 @@ impl Exchange {
             Ok(Part::NeedMore) => false,
             Ok(Part::Data(data)) => {
                 self.record.bytes_sent += data.len() as u64;
-                if let Some((client, local)) = turn.client(self.client) {
-                    client.connection.data(data, local);
-                }
+                self.down.data(data, turn);
                 true
             }
             Ok(Part::Trailers(trailers)) => {
@@ -171,9 +165,7 @@ impl Exchange {
             }
             Ok(Part::End) => {
                 let trailers = self.call.trailers.take();
-                if let Some((client, local)) = turn.client(self.client) {
-                    client.connection.end(trailers.as_ref(), local);
-                }
+                self.down.end(trailers.as_ref(), turn);
                 self.complete_response(turn);
                 false
             }
@@ -229,9 +221,7 @@ impl Exchange {
     /// An interim response is the client's, of whichever attempt it is.
     pub(super) fn pass_on_interim(&mut self, turn: &mut Turn<'_>) {
         self.call.interim_sent = true;
-        if let Some((client, local)) = turn.client(self.client) {
-            client.connection.inform(&self.response, local);
-        }
+        self.down.inform(&self.response, turn);
     }
 
     /// The response is the client's, of whichever attempt it is.
@@ -253,12 +243,9 @@ impl Exchange {
             turn.local.date(),
         );
         self.tell_rate_limit(turn);
-        let says_close = self.says_close(turn);
-        if let Some((client, local)) = turn.client(self.client) {
-            let wish = !client.eof && !says_close;
-            let client = &mut client.connection;
-            client.respond(&self.response, body, wish, local);
-        }
+        let is_there = self.down.get(turn).is_some_and(|client| !client.eof);
+        let wish = is_there && !self.says_close(turn);
+        self.down.respond(&self.response, body, wish, turn);
         self.call.response = Response::Streaming;
     }
 
@@ -271,9 +258,7 @@ impl Exchange {
             self.cut_response(ResetReason::ProtocolError, turn);
             return;
         }
-        if let Some((client, local)) = turn.client(self.client) {
-            client.connection.end(None, local);
-        }
+        self.down.end(None, turn);
         self.complete_response(turn);
     }
 

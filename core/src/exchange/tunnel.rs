@@ -71,10 +71,7 @@ impl Exchange {
     }
 
     fn begin_tunnel(&mut self, protocol: Option<&str>, turn: &mut Turn<'_>) {
-        if let Some((client, local)) = turn.client(self.client) {
-            let client = &mut client.connection;
-            client.switch(&self.response, protocol, local);
-        }
+        self.down.switch(&self.response, protocol, turn);
         self.call.response = Response::Streaming;
         self.call.route_deadline = None;
         self.phase = Phase::Tunnel(Tunnel::default());
@@ -82,7 +79,7 @@ impl Exchange {
 
     /// Moves what has arrived, and passes on the ends. Says whether the tunnel is over.
     pub(super) fn advance_tunnel(&mut self, turn: &mut Turn<'_>) -> bool {
-        let Some(to_client) = self.client else {
+        let Some(to_client) = self.down.id() else {
             return false;
         };
         let Some(to_endpoint) = self.up.conn else {

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use slotmap::SlotMap;
 
 use super::Exchange;
-use crate::connection::{Client, Owner, Sockets, ToEndpoint};
+use crate::connection::{Owner, Sockets, ToEndpoint};
 use crate::io::{Facts, Output};
 use crate::local::Local;
 use crate::peer::{ClientId, ConnId, ExchangeId, UpstreamId};
@@ -32,12 +32,6 @@ pub(crate) struct Turn<'a> {
 impl Turn<'_> {
     pub(super) fn say(&mut self, output: Output) {
         self.outputs.push_back(output);
-    }
-
-    /// A client that is still there, and what its codec borrows blocks from.
-    pub(super) fn client(&mut self, id: Option<ClientId>) -> Option<(&mut Client, &mut Local)> {
-        let client = self.sockets.clients.get_mut(id?)?;
-        Some((client, self.local))
     }
 
     /// A connection to an endpoint, and what its codec borrows blocks from.
