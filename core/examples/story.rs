@@ -1,6 +1,7 @@
-//! YAML in, decision and story out: one request to an endpoint where nobody is at home.
+//! A worker driven by hand: one request to an endpoint where nobody is at home.
 //!
-//! It stands in for a runtime, without a socket: core says what to do, and is told what came of it.
+//! It stands in for a runtime, without a socket and with a clock that it makes up: core says what to do, and is told what
+//! came of it.
 
 use std::sync::Arc;
 
