@@ -23,8 +23,15 @@ use crate::shared::Shared;
 use crate::sockets::{Client, Registration, Socket, Sockets};
 use crate::system::{Stream, System};
 
-/// Inputs of one socket in one turn; then others have theirs.
-const INPUTS: usize = 32;
+/// Inputs of one socket at a time; then what follows from them is done, and others have theirs.
+const INPUTS: usize = 2;
+
+/// Inputs of one turn besides those that the sockets that were woken give: long bodies could otherwise make one another
+/// readable and writable for ever, and nobody else would be served.
+const INPUTS_IN_A_TURN: usize = 16;
+
+/// Inputs of one turn for each socket that was woken.
+const INPUTS_FOR_EACH: usize = 4;
 
 /// Looks at sockets for as long as it is polled.
 pub(crate) async fn run<S: System>(shared: Rc<Shared<S>>) {
@@ -33,7 +40,8 @@ pub(crate) async fn run<S: System>(shared: Rc<Shared<S>>) {
     poll_fn(|cx| {
         shared.traffic.ready.take(&mut woken, cx.waker());
         let now = shared.wake();
-        shared.take_turn(now, |turn| {
+        let budget = INPUTS_IN_A_TURN + INPUTS_FOR_EACH * woken.len();
+        shared.take_turn(now, budget, |turn| {
             // What endpoints have done comes first, so that no request is given a connection of which it is known that it has
             // ended.
             for of_client in [false, true] {
@@ -69,14 +77,16 @@ fn poll_time<S: System>(
         }
         // The timer may have fired after this turn began.
         now = now.max(deadline);
-        shared.take_turn(now, |turn| turn.tell(|joint| joint.on_time(now)));
+        shared.take_turn(now, INPUTS_IN_A_TURN, |turn| {
+            turn.tell(|joint| joint.on_time(now));
+        });
     }
 }
 
 impl<S: System> Shared<S> {
     /// The same as in the traffic's own task, which is woken where its timer is too late now.
     pub(crate) fn turn(self: &Rc<Self>, now: Instant, act: impl FnOnce(&mut Turn<'_, S>)) {
-        self.take_turn(now, act);
+        self.take_turn(now, INPUTS_IN_A_TURN, act);
         let planned = self.traffic.planned.get();
         let next = self.joint.next_deadline();
         if next.is_some_and(|next| planned.is_none_or(|planned| next < planned)) {
@@ -84,13 +94,15 @@ impl<S: System> Shared<S> {
         }
     }
 
-    /// Does something with the sockets, and everything that follows from it.
-    fn take_turn(self: &Rc<Self>, now: Instant, act: impl FnOnce(&mut Turn<'_, S>)) {
+    /// Does something with the sockets, and what follows from it, up to so many inputs. What is left then is looked at in
+    /// the next turn, when other tasks have had theirs.
+    fn take_turn(self: &Rc<Self>, now: Instant, budget: usize, act: impl FnOnce(&mut Turn<'_, S>)) {
         let mut sockets = self.traffic.sockets.borrow_mut();
         let mut turn = Turn {
             shared: self,
             sockets: &mut sockets,
             now,
+            budget,
             is_recovering: false,
         };
         act(&mut turn);
@@ -133,6 +145,8 @@ pub(crate) struct Turn<'a, S: System> {
     shared: &'a Rc<Shared<S>>,
     sockets: &'a mut Sockets<S::Stream>,
     now: Instant,
+    /// Inputs that may still be taken.
+    budget: usize,
     /// What is carried out comes of a panic.
     is_recovering: bool,
 }
@@ -173,12 +187,11 @@ impl<S: System> Turn<'_, S> {
             let Poll::Ready(input) = self.poll(id) else {
                 return;
             };
+            self.budget = self.budget.saturating_sub(1);
             self.shared.joint.handle_input(id, input, self.now);
             self.perform();
         }
-        if let Some(entry) = self.sockets.get(id) {
-            entry.wake();
-        }
+        self.sockets.pending.push_back(id);
     }
 
     fn is_late(&self) -> bool {
@@ -282,7 +295,11 @@ impl<S: System> Turn<'_, S> {
     /// Looks at everything that what was done has given something to do.
     fn finish(&mut self) {
         while let Some(id) = self.sockets.pending.pop_front() {
-            self.look(id);
+            if self.budget > 0 && !self.is_late() {
+                self.look(id);
+            } else if let Some(entry) = self.sockets.get(id) {
+                entry.wake();
+            }
         }
     }
 

@@ -8,6 +8,7 @@ mod descriptors;
 mod draining;
 mod due;
 mod early;
+mod fairness;
 mod keeping;
 mod late;
 mod memory;
