@@ -172,9 +172,18 @@ impl<S: System> Turn<'_, S> {
         }
         self.shared.counters.panics.add(1);
         self.is_recovering = true;
+        // What was said before still holds, and the stories of those who ended are read before they are forgotten.
+        self.perform_whatever_panics();
         self.shared.joint.panicked(about, self.now);
-        self.perform();
+        self.perform_whatever_panics();
         self.is_recovering = false;
+    }
+
+    /// Each thing that was said is taken before it is carried out, so this ends.
+    fn perform_whatever_panics(&mut self) {
+        while catch_unwind(AssertUnwindSafe(|| self.perform())).is_err() {
+            self.shared.counters.panics.add(1);
+        }
     }
 
     /// Takes what happens on a socket, one thing after the other, until nothing does. What has already arrived counts before

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use outrigger_core::decision::Record;
+use outrigger_core::worker::WorkerSettings;
 use outrigger_runtime::{Direction, Request, Stage};
 
 use super::configured::{Setup, Sidecar, service};
@@ -188,4 +189,53 @@ fn who_asked_before_a_drain_is_served_however_long_the_connection_idled() {
     assert_eq!(response.field("connection"), Some("close"));
     client.ends();
     assert_eq!(sidecar.running.drain(PATIENCE).cut_off, 0);
+}
+
+/// Both are over in one turn of the worker, and the end of each panics: others are served all the same.
+#[test]
+fn several_panics_in_one_turn_end_nobody_else() {
+    static GATE: Gate = Gate::new();
+    fn format(record: &Record, _: &Request, _: &mut Vec<u8>) {
+        GATE.pass(record);
+        assert_ne!(record.request.path, b"/panic", "as the test wants it");
+    }
+    let endpoints = Endpoints::listen();
+    let settings = WorkerSettings {
+        stream_idle_timeout: Some(TIMEOUT),
+        ..WorkerSettings::default()
+    };
+    let setup = Setup {
+        format: Some(format),
+        settings,
+        ..Setup::default()
+    };
+    let sidecar = setup.start(&service(&[endpoints.addr], "", ""));
+    let mut tunnels = Vec::new();
+    for _ in 0..2 {
+        let mut client = sidecar.client();
+        client.send(
+            "GET /panic HTTP/1.1\r\nhost: app.test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
+        );
+        let mut endpoint = endpoints.accept();
+        endpoint.head().unwrap();
+        endpoint.send(
+            "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
+        );
+        client.head().unwrap();
+        tunnels.push((client, endpoint));
+    }
+    let over = Instant::now() + TIMEOUT;
+    let (_, go) = GATE.hold(&sidecar);
+    wait_until(over);
+    drop(go);
+    for (client, _) in &mut tunnels {
+        assert!(client.line().is_none(), "nothing comes any more");
+    }
+    let mut client = sidecar.client();
+    client.send("GET /after HTTP/1.1\r\nhost: app.test\r\n\r\n");
+    let mut endpoint = endpoints.accept();
+    endpoint.message().unwrap();
+    endpoint.send(&ok("after"));
+    assert_eq!(client.message().unwrap().body, b"after");
+    assert_eq!(sidecar.running.handle().stats().panics, 2);
 }
