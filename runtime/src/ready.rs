@@ -96,20 +96,10 @@ impl Wake for Bell {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicUsize;
-
     use slotmap::SlotMap;
 
     use super::*;
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
+    use crate::busy::tests::Count;
 
     #[test]
     fn each_is_named_once_in_order_and_the_task_is_woken_once_until_it_looks() {
