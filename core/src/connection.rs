@@ -141,6 +141,12 @@ impl<C: Default> Connection<C> {
         }
     }
 
+    /// What has come on a tunnel, as it is; `None` when nothing has.
+    pub(crate) fn take(&mut self) -> Option<Bytes> {
+        let is_empty = self.inbox.is_empty();
+        (!is_empty).then(|| self.inbox.split().freeze())
+    }
+
     /// Bytes of a tunnel, as they are.
     pub(crate) fn pass(&mut self, bytes: Bytes, local: &mut Local) {
         local.lend_block(&mut self.outbox);

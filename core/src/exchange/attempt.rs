@@ -3,6 +3,7 @@
 use core::mem;
 
 use super::call::{RequestBody, Response};
+use super::endpoint_stream::EndpointStream;
 use super::upstream::State;
 use super::{Exchange, Phase, Turn};
 use crate::cluster::Permit;
@@ -38,13 +39,9 @@ impl Exchange {
     /// Uses a kept connection, or makes one.
     pub(super) fn begin_admitted(&mut self, target: Target, turn: &mut Turn<'_>) {
         self.up.active = target.host.as_ref().map(|host| host.begin_request());
-        let kept = match &target.host {
-            Some(host) if !target.tunnel => turn.local.pool().take(host, turn.now),
-            _ => None,
-        };
-        if let Some(id) = kept {
-            turn.reuse(self.id, id);
-            self.up.conn = Some(id);
+        let host = target.host.as_ref().filter(|_| !target.tunnel);
+        if let Some(kept) = host.and_then(|host| EndpointStream::reuse(self.id, host, turn)) {
+            self.up.stream = kept;
             self.attach(target, true, turn);
         } else {
             self.connect(target, None, None, turn);
@@ -60,13 +57,9 @@ impl Exchange {
     ) {
         let deadline = turn.now + target.connect_timeout;
         let cluster = request::cluster_of(&target, &self.record);
-        let host = target.host.as_ref();
-        let link = host.map(|host| Link::new(host, cluster, slot));
-        let id = turn.connect(self.id, target.address.clone());
-        if let Some(link) = link {
-            turn.local.pool().open(id, link);
-        }
-        self.up.conn = Some(id);
+        let Some(host) = &target.host else { return };
+        let link = Link::new(host, cluster, slot);
+        self.up.stream = EndpointStream::open(self.id, target.address.clone(), link, turn);
         self.up.state = State::Connecting {
             target,
             pending,
@@ -80,9 +73,6 @@ impl Exchange {
                 target, pending, ..
             } => {
                 drop(pending);
-                if let Some(id) = self.up.conn {
-                    turn.local.pool().on_connected(id, turn.now);
-                }
                 self.attach(target, false, turn);
             }
             // Nothing is being connected.
@@ -95,23 +85,19 @@ impl Exchange {
 
     /// The attempt has its connection: the request is written.
     fn attach(&mut self, target: Target, kept: bool, turn: &mut Turn<'_>) {
-        if let Some(id) = self.up.conn {
-            turn.local.pool().on_request(id);
-        }
+        self.up.stream.attach(!kept, turn);
         request::outcome::report(Outcome::Connected, &mut self.record, turn.now);
         let tunnel = target.tunnel;
         if let Some(attempt) = self.record.attempt_mut() {
             attempt.reused = kept;
         }
         self.up.state = State::Attached { target, kept };
-        self.facts = turn.facts(self.up.conn);
+        self.facts = self.up.stream.facts(turn);
         if tunnel {
             self.begin_connect_tunnel(turn);
             return;
         }
-        if let Some((endpoint, local)) = turn.endpoint(self.up.conn) {
-            endpoint.ask(&self.record.request, &self.call.begins, local);
-        }
+        (self.up.stream).ask(&self.record.request, &self.call.begins, turn);
         self.arm_per_try(turn);
     }
 
@@ -121,10 +107,7 @@ impl Exchange {
         }
         self.up.state = State::None;
         // There is nothing to close.
-        if let Some(id) = self.up.conn.take() {
-            turn.local.pool().on_failed(id);
-            turn.sockets.forget(id, turn.local);
-        }
+        mem::take(&mut self.up.stream).fail(turn);
         let reason = match fault {
             ConnectFault::Refused => ResetReason::RemoteConnectionFailure,
             ConnectFault::Unresolved => ResetReason::Unresolved,
@@ -136,18 +119,9 @@ impl Exchange {
     pub(super) fn on_connect_timeout(&mut self, turn: &mut Turn<'_>) {
         if matches!(self.up.state, State::Connecting { .. }) {
             self.up.state = State::None;
-            if let Some(id) = self.up.conn {
-                turn.local.pool().on_failed(id);
-            }
-            self.close_conn(turn);
+            self.up.stream.fail(turn);
+            mem::take(&mut self.up.stream).close(turn);
             self.fail_attempt(ResetReason::ConnectionTimeout, turn);
-        }
-    }
-
-    /// The connection of the attempt is over: it may have been dead before it was used.
-    fn close_conn(&mut self, turn: &mut Turn<'_>) {
-        if let Some(id) = self.up.conn.take() {
-            turn.close_upstream(id);
         }
     }
 
@@ -202,13 +176,13 @@ impl Exchange {
             && !request::retries_are_written(&self.record);
         if !kept || self.up.received || !may_repeat || !self.can_repeat() {
             let reason = self.up.end_reason(turn);
-            self.close_conn(turn);
+            mem::take(&mut self.up.stream).close(turn);
             self.fail_attempt(reason, turn);
             return;
         }
         // Another one in its place, within the same limit.
-        let slot = self.up.conn.and_then(|id| turn.local.pool().hand_over(id));
-        self.close_conn(turn);
+        let slot = self.up.stream.hand_over(turn);
+        mem::take(&mut self.up.stream).close(turn);
         self.up.end(&mut self.record, AttemptEnd::StaleConnection);
         if let Some(again) = self.record.attempt().cloned() {
             self.record.begin_attempt(Attempt {
@@ -265,16 +239,13 @@ impl Exchange {
 
     /// A response that is to be tried again: it is thrown away, with its connection unless all of it is here.
     pub(super) fn discard_response(&mut self, turn: &mut Turn<'_>) {
-        let mut is_whole = false;
-        if let Some((endpoint, _)) = turn.endpoint(self.up.conn) {
-            is_whole = loop {
-                match endpoint.body() {
-                    Ok(Part::Data(_) | Part::Trailers(_)) => {}
-                    Ok(Part::End) => break true,
-                    Ok(Part::NeedMore) | Err(_) => break false,
-                }
-            };
-        }
+        let is_whole = loop {
+            match self.up.stream.body(turn) {
+                Some(Ok(Part::Data(_) | Part::Trailers(_))) => {}
+                Some(Ok(Part::End)) => break true,
+                Some(Ok(Part::NeedMore) | Err(_)) | None => break false,
+            }
+        };
         self.release_upstream(is_whole, turn);
     }
 
@@ -343,29 +314,27 @@ impl Exchange {
 
     /// The response is over: keep the connection if that has been read to its end and can carry another request.
     pub(super) fn release_upstream(&mut self, is_whole: bool, turn: &mut Turn<'_>) {
-        let may_go_on = turn.endpoint(self.up.conn).is_some_and(|(endpoint, _)| {
-            endpoint.persists() && endpoint.outbox.is_empty() && endpoint.inbox.is_empty()
-        });
-        let clean = is_whole
-            && may_go_on
-            && self.call.request_body == RequestBody::Complete
-            && !self.up.is_deaf();
+        let clean =
+            is_whole && self.call.request_body == RequestBody::Complete && !self.up.is_deaf();
         let state = mem::replace(&mut self.up.state, State::None);
-        match (self.up.conn.take(), state) {
-            (Some(id), State::Attached { target, .. })
+        let stream = mem::take(&mut self.up.stream);
+        match state {
+            State::Attached { target, .. }
                 if clean
-                    && turn.local.pool().may_go_on(id, turn.now)
-                    && turn.local.may_keep(id)
+                    && stream.may_rest(turn)
                     && (turn.local).still_has(
                         target.host.as_deref(),
                         &target.address,
                         &self.record,
                     ) =>
             {
-                turn.keep(id);
+                stream.keep(turn);
             }
-            (Some(id), _) => turn.close_upstream(id),
-            (None, _) => {}
+            State::None
+            | State::Connecting { .. }
+            | State::Attached { .. }
+            | State::Waiting(_)
+            | State::BackingOff { .. } => stream.close(turn),
         }
         self.up.active = None;
         self.up.admitted = None;

@@ -6,9 +6,10 @@
 use bytes::Bytes;
 
 use super::Turn;
-use crate::connection::{Client, Phase, ToClient};
+use crate::cluster::Bucket;
+use crate::connection::{Client, Phase, Sockets, ToClient};
 use crate::decision::Refused;
-use crate::io::Output;
+use crate::io::{Interest, Output};
 use crate::local::Local;
 use crate::message::{Headers, ResponseHead};
 use crate::peer::{ClientId, ConnId};
@@ -27,8 +28,7 @@ impl ClientStream {
         self.0
     }
 
-    /// The connection, while the client is there.
-    pub(super) fn get<'t>(self, turn: &'t Turn<'_>) -> Option<&'t Client> {
+    fn get<'t>(self, turn: &'t Turn<'_>) -> Option<&'t Client> {
         turn.sockets.clients.get(self.0?)
     }
 
@@ -62,6 +62,21 @@ impl ClientStream {
     pub(super) fn has_left(self, turn: &Turn<'_>) -> bool {
         let client = self.get(turn);
         client.is_none_or(|client| client.connection.outbox.is_empty())
+    }
+
+    /// Whether the client may send something yet.
+    pub(super) fn is_open(self, turn: &Turn<'_>) -> bool {
+        self.get(turn).is_some_and(|client| !client.eof)
+    }
+
+    /// Whether its connection is to end with what is in flight.
+    pub(super) fn is_ending(self, turn: &Turn<'_>) -> bool {
+        self.get(turn).is_some_and(|client| client.is_ending)
+    }
+
+    /// The bucket for rate limits that its connection has for itself; `None` for nobody.
+    pub(super) fn own_bucket<'t>(self, turn: &'t Turn<'_>) -> Option<&'t Bucket> {
+        Some(&self.get(turn)?.own_bucket)
     }
 
     /// Whether its connection can carry another request, as far as the client goes.
@@ -114,6 +129,23 @@ impl ClientStream {
         self.with(turn, |client, local| client.end(trailers, local));
     }
 
+    /// What has come on a tunnel, as it is; `None` when nothing has.
+    pub(super) fn take(self, turn: &mut Turn<'_>) -> Option<Bytes> {
+        self.with(turn, |client, _| client.take()).flatten()
+    }
+
+    /// Bytes of a tunnel, as they are.
+    pub(super) fn pass(self, bytes: Bytes, turn: &mut Turn<'_>) {
+        self.with(turn, |client, local| client.pass(bytes, local));
+    }
+
+    /// Nothing more will be written.
+    pub(super) fn shut_down(self, turn: &mut Turn<'_>) {
+        if let Some(id) = self.0 {
+            turn.say(Output::ShutdownWrite(ConnId::Client(id)));
+        }
+    }
+
     /// The response has left: the client may ask again, or its connection ends in good manners. `is_complete`: all of the
     /// request has been read.
     pub(super) fn finish(self, keep_alive: bool, is_complete: bool, turn: &mut Turn<'_>) {
@@ -146,5 +178,28 @@ impl ClientStream {
             turn.sockets.forget_client(id, turn.local);
             turn.say(Output::Reset(id));
         }
+    }
+
+    /// Gives back what its boxes need not hold, and counts what they do hold. How many bytes wait to be understood, and how
+    /// many to be written.
+    pub(super) fn pause(self, sockets: &mut Sockets, local: &mut Local) -> (usize, usize) {
+        let client = self.0.and_then(|id| sockets.clients.get_mut(id));
+        client.map_or((0, 0), |client| {
+            client.connection.pause(local);
+            client.count();
+            client.connection.lengths()
+        })
+    }
+
+    /// What is waited for on its connection now, if that is news.
+    pub(super) fn wait_for(
+        self,
+        interest: Interest,
+        sockets: &mut Sockets,
+    ) -> Option<(ConnId, Interest)> {
+        let id = self.0?;
+        let client = sockets.clients.get_mut(id)?;
+        let is_news = client.told.is_news(interest);
+        is_news.then_some((ConnId::Client(id), interest))
     }
 }

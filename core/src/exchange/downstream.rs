@@ -58,11 +58,10 @@ impl Exchange {
         turn: &Turn<'_>,
     ) -> T {
         let nobodys = Bucket::default();
-        let client = self.down.get(turn);
         let context = Context {
             peer: &self.peer,
             upgrade: self.call.begins.upgrade.as_deref(),
-            own_bucket: client.map_or(&nobodys, |client| &client.own_bucket),
+            own_bucket: self.down.own_bucket(turn).unwrap_or(&nobodys),
             now: turn.now,
             complete_since: self.call.request_complete,
         };
@@ -124,8 +123,7 @@ impl Exchange {
         self.down.respond(&self.response, length, wish, turn);
         self.down.data(body, turn);
         self.down.end(None, turn);
-        let client = self.down.get(turn);
-        let keep_alive = client.is_some_and(|client| client.connection.persists());
+        let keep_alive = self.down.persists(turn);
         self.phase = Phase::Flush { keep_alive };
     }
 
@@ -153,14 +151,13 @@ impl Exchange {
     /// only when their connection is to end, because they need the proxy for as long as the application finishes.
     pub(super) fn says_close(&self, turn: &Turn<'_>) -> bool {
         let is_inbound = matches!(self.peer.listener, ListenerKind::Inbound(_));
-        let is_ending = self.down.get(turn).is_some_and(|client| client.is_ending);
-        is_ending || turn.local.is_draining() && is_inbound
+        self.down.is_ending(turn) || turn.local.is_draining() && is_inbound
     }
 
     /// Tells the client what a rate limit left it.
     pub(super) fn tell_rate_limit(&mut self, turn: &Turn<'_>) {
-        if let Some(client) = self.down.get(turn) {
-            let (bucket, now) = (&client.own_bucket, turn.now);
+        if let Some(bucket) = self.down.own_bucket(turn) {
+            let now = turn.now;
             request::tell_rate_limit(bucket, now, &self.record, &mut self.response);
         }
     }

@@ -64,7 +64,7 @@ impl Exchange {
         self.up = up;
         self.call.replay = replay;
         self.record.older_counts = self.up.at;
-        self.facts = turn.facts(self.up.conn);
+        self.facts = self.up.stream.facts(turn);
     }
 
     /// Instead of an answer of our own, the older attempt goes on, if there is one.
@@ -81,9 +81,7 @@ impl Exchange {
     pub(super) fn give_up_aside(&mut self, end: AttemptEnd, turn: &mut Turn<'_>) {
         if let Some(mut aside) = self.aside.take() {
             aside.up.end(&mut self.record, end);
-            if let Some(id) = aside.up.detach() {
-                turn.close_upstream(id);
-            }
+            aside.up.detach().close(turn);
         }
     }
 
@@ -109,18 +107,15 @@ impl Exchange {
             );
         }
         while let Some(aside) = &mut self.aside {
-            let Some((endpoint, _)) = turn.endpoint(aside.up.conn) else {
-                return false;
-            };
-            match endpoint.head(&mut self.response) {
-                Ok(None) => return false,
-                Ok(Some(answer)) => {
+            match aside.up.stream.head(&mut self.response, turn) {
+                None | Some(Ok(None)) => return false,
+                Some(Ok(Some(answer))) => {
                     if self.on_head_aside(&answer, turn) {
                         self.pump_response(turn);
                         return true;
                     }
                 }
-                Err(_refused) => self.lose_aside(ResetReason::ProtocolError, turn),
+                Some(Err(_refused)) => self.lose_aside(ResetReason::ProtocolError, turn),
             }
         }
         false

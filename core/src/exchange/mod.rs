@@ -21,6 +21,7 @@ mod buffers;
 mod call;
 mod client_stream;
 mod downstream;
+mod endpoint_stream;
 mod hedge;
 mod mirror;
 mod relay;
@@ -159,10 +160,10 @@ impl Exchange {
         let is_aside = self
             .aside
             .as_ref()
-            .is_some_and(|aside| aside.up.conn == Some(id));
+            .is_some_and(|aside| aside.up.stream.id() == Some(id));
         match input {
-            Input::Read(count) => self.side(is_aside).on_read(count, turn),
-            Input::Wrote(count) => self.side(is_aside).on_wrote(count, turn),
+            Input::Read(_) => self.side(is_aside).received = true,
+            Input::Wrote(count) => self.side(is_aside).on_wrote(count),
             Input::WriteFailed if is_aside => self.side(true).on_write_failed(turn),
             Input::Eof if is_aside => self.on_aside_eof(turn),
             Input::Broken if is_aside => self.on_aside_broken(turn),
@@ -172,10 +173,7 @@ impl Exchange {
             }
             Input::Eof => self.on_upstream_eof(turn),
             Input::WriteFailed | Input::Broken => self.on_upstream_broken(turn),
-            Input::Connected(facts) => {
-                turn.know(id, facts);
-                self.on_connected(turn);
-            }
+            Input::Connected(_) => self.on_connected(turn),
             Input::ConnectFailed(fault) => self.on_connect_failed(fault, turn),
             Input::Drain => {}
         }
@@ -270,24 +268,8 @@ impl Exchange {
         local: &mut Local,
         mut say: impl FnMut(ConnId, Interest),
     ) {
-        let Sockets { clients, upstreams } = sockets;
-        let client = self.down.id();
-        let mut client = client.and_then(|id| Some((id, clients.get_mut(id)?)));
-        let mut upstream = self
-            .up
-            .conn
-            .and_then(|id| Some((id, upstreams.get_mut(id)?)));
-        let (mut waiting, mut to_client) = (0, 0);
-        if let Some((_, client)) = &mut client {
-            client.connection.pause(local);
-            client.count();
-            (waiting, to_client) = client.connection.lengths();
-        }
-        let (mut held, mut to_endpoint) = (0, 0);
-        if let Some((_, upstream)) = &mut upstream {
-            upstream.connection.pause(local);
-            (held, to_endpoint) = upstream.connection.lengths();
-        }
+        let (waiting, to_client) = self.down.pause(sockets, local);
+        let (mut held, to_endpoint) = self.up.stream.pause(sockets, local);
         // What waits for the endpoint and is kept for another attempt is the same memory.
         held += to_endpoint.max(self.call.replay.kept());
         self.charge.set(held);
@@ -305,30 +287,27 @@ impl Exchange {
             ),
             Phase::Flush { .. } | Phase::Over => (false, false),
         };
-        let writes_endpoint = is_attached && to_endpoint > 0;
-        if let Some((id, client)) = &mut client {
-            let (read, write) = (reads_client, to_client > 0);
-            if client.told.is_news(Interest { read, write }) {
-                say(ConnId::Client(*id), client.told);
+        let of_client = Interest {
+            read: reads_client,
+            write: to_client > 0,
+        };
+        let of_endpoint = Interest {
+            read: reads_endpoint,
+            write: is_attached && to_endpoint > 0,
+        };
+        let mut say = |news: Option<(ConnId, Interest)>| {
+            if let Some((id, interest)) = news {
+                say(id, interest);
             }
-        }
-        if let Some((id, upstream)) = &mut upstream {
-            let (read, write) = (reads_endpoint, writes_endpoint);
-            if upstream.told.is_news(Interest { read, write }) {
-                say(ConnId::Upstream(*id), upstream.told);
-            }
-        }
-        if let Some(aside) = &self.aside
-            && let Some(id) = aside.up.conn
-            && let Some(upstream) = upstreams.get_mut(id)
-        {
-            upstream.connection.pause(local);
-            let (inbox, outbox) = upstream.connection.lengths();
+        };
+        say(self.down.wait_for(of_client, sockets));
+        say(self.up.stream.wait_for(of_endpoint, sockets));
+        if let Some(aside) = &self.aside {
+            let (inbox, outbox) = aside.up.stream.pause(sockets, local);
             self.charge.set(held + inbox);
             let (read, write) = (true, outbox > 0);
-            if upstream.told.is_news(Interest { read, write }) {
-                say(ConnId::Upstream(id), upstream.told);
-            }
+            let interest = Interest { read, write };
+            say(aside.up.stream.wait_for(interest, sockets));
         }
     }
 
@@ -381,8 +360,6 @@ impl Exchange {
 
     /// Closes the upstream connection, made or being made.
     fn drop_upstream(&mut self, turn: &mut Turn<'_>) {
-        if let Some(id) = self.up.detach() {
-            turn.close_upstream(id);
-        }
+        self.up.detach().close(turn);
     }
 }

@@ -35,8 +35,7 @@ impl Exchange {
     }
 
     fn is_endpoint_slow(&self, turn: &Turn<'_>) -> bool {
-        let endpoint = turn.sockets.look_at(self.up.conn);
-        endpoint.is_some_and(|endpoint| endpoint.outbox.is_above(self.charge.high_water()))
+        self.up.stream.is_slow(self.charge.high_water(), turn)
     }
 
     fn wants_response_bytes(&self, turn: &Turn<'_>) -> bool {
@@ -60,10 +59,8 @@ impl Exchange {
                         return;
                     }
                     self.keep_for_repeats(&data);
-                    if self.up.is_attached()
-                        && let Some((endpoint, local)) = turn.endpoint(self.up.conn)
-                    {
-                        endpoint.data(data, local);
+                    if self.up.is_attached() {
+                        self.up.stream.data(data, turn);
                     }
                 }
                 Some(Ok(Part::Trailers(trailers))) => self.call.request_trailers = Some(trailers),
@@ -128,16 +125,11 @@ impl Exchange {
         // Interim heads count too: an endpoint may send any number of them.
         while matches!(self.phase, Phase::Call) && self.wants_response_bytes(turn) {
             match self.call.response {
-                Response::Awaited => {
-                    let Some((endpoint, _)) = turn.endpoint(self.up.conn) else {
-                        return;
-                    };
-                    match endpoint.head(&mut self.response) {
-                        Ok(None) => return,
-                        Ok(Some(answer)) => self.on_response_head(answer, turn),
-                        Err(_refused) => self.fail_attempt(ResetReason::ProtocolError, turn),
-                    }
-                }
+                Response::Awaited => match self.up.stream.head(&mut self.response, turn) {
+                    None | Some(Ok(None)) => return,
+                    Some(Ok(Some(answer))) => self.on_response_head(answer, turn),
+                    Some(Err(_refused)) => self.fail_attempt(ResetReason::ProtocolError, turn),
+                },
                 Response::Streaming => {
                     if !self.pump_response_body(turn) {
                         return;
@@ -149,10 +141,10 @@ impl Exchange {
 
     /// Moves one part of the response's body. Says whether there may be more.
     fn pump_response_body(&mut self, turn: &mut Turn<'_>) -> bool {
-        let Some((endpoint, _)) = turn.endpoint(self.up.conn) else {
+        let Some(part) = self.up.stream.body(turn) else {
             return false;
         };
-        match endpoint.body() {
+        match part {
             Ok(Part::NeedMore) => false,
             Ok(Part::Data(data)) => {
                 self.record.bytes_sent += data.len() as u64;
@@ -243,18 +235,14 @@ impl Exchange {
             turn.local.date(),
         );
         self.tell_rate_limit(turn);
-        let is_there = self.down.get(turn).is_some_and(|client| !client.eof);
-        let wish = is_there && !self.says_close(turn);
+        let wish = self.down.is_open(turn) && !self.says_close(turn);
         self.down.respond(&self.response, body, wish, turn);
         self.call.response = Response::Streaming;
     }
 
     /// The endpoint closed while its response was on the way.
     pub(super) fn end_response_at_eof(&mut self, turn: &mut Turn<'_>) {
-        let cut = turn
-            .endpoint(self.up.conn)
-            .map(|(endpoint, _)| endpoint.on_eof());
-        if matches!(cut, Some(Err(_))) {
+        if self.up.stream.on_eof(turn).is_err() {
             self.cut_response(ResetReason::ProtocolError, turn);
             return;
         }

@@ -4,9 +4,7 @@ use super::call::Response;
 use super::{Exchange, Phase, Turn};
 use crate::cluster::ejection::Outcome;
 use crate::decision::Details;
-use crate::io::Output;
 use crate::message::ResponseHead;
-use crate::peer::ConnId;
 use crate::request;
 
 /// Which directions are still open.
@@ -79,39 +77,25 @@ impl Exchange {
 
     /// Moves what has arrived, and passes on the ends. Says whether the tunnel is over.
     pub(super) fn advance_tunnel(&mut self, turn: &mut Turn<'_>) -> bool {
-        let Some(to_client) = self.down.id() else {
-            return false;
-        };
-        let Some(to_endpoint) = self.up.conn else {
-            return false;
-        };
-        let sockets = &mut *turn.sockets;
-        let client = sockets.clients.get_mut(to_client);
-        let upstream = sockets.upstreams.get_mut(to_endpoint);
-        let Some((client, upstream)) = client.zip(upstream) else {
-            return false;
-        };
-        let (client, endpoint) = (&mut client.connection, &mut upstream.connection);
-        if !client.inbox.is_empty() {
-            self.record.bytes_received += client.inbox.len() as u64;
-            endpoint.pass(client.inbox.split().freeze(), turn.local);
-        }
-        if !endpoint.inbox.is_empty() {
-            self.record.bytes_sent += endpoint.inbox.len() as u64;
-            client.pass(endpoint.inbox.split().freeze(), turn.local);
-        }
         let Phase::Tunnel(tunnel) = &mut self.phase else {
             return false;
         };
-        if tunnel.downstream == Direction::Ending && endpoint.outbox.is_empty() {
-            tunnel.downstream = Direction::Ended;
-            let upstream = ConnId::Upstream(to_endpoint);
-            turn.outputs.push_back(Output::ShutdownWrite(upstream));
+        let (client, endpoint) = (self.down, self.up.stream);
+        if let Some(bytes) = client.take(turn) {
+            self.record.bytes_received += bytes.len() as u64;
+            endpoint.pass(bytes, turn);
         }
-        if tunnel.upstream == Direction::Ending && client.outbox.is_empty() {
+        if let Some(bytes) = endpoint.take(turn) {
+            self.record.bytes_sent += bytes.len() as u64;
+            client.pass(bytes, turn);
+        }
+        if tunnel.downstream == Direction::Ending && endpoint.has_left(turn) {
+            tunnel.downstream = Direction::Ended;
+            endpoint.shut_down(turn);
+        }
+        if tunnel.upstream == Direction::Ending && client.has_left(turn) {
             tunnel.upstream = Direction::Ended;
-            let client = ConnId::Client(to_client);
-            turn.outputs.push_back(Output::ShutdownWrite(client));
+            client.shut_down(turn);
         }
         if tunnel.downstream == Direction::Ended && tunnel.upstream == Direction::Ended {
             self.end_record(turn);

@@ -6,11 +6,10 @@ use std::collections::VecDeque;
 use slotmap::SlotMap;
 
 use super::Exchange;
-use crate::connection::{Owner, Sockets, ToEndpoint};
-use crate::io::{Facts, Output};
+use crate::connection::Sockets;
+use crate::io::Output;
 use crate::local::Local;
 use crate::peer::{ClientId, ConnId, ExchangeId, UpstreamId};
-use crate::snapshot::Address;
 use crate::time::Instant;
 
 /// Requests under way. One that is at work is not in its place.
@@ -34,15 +33,6 @@ impl Turn<'_> {
         self.outputs.push_back(output);
     }
 
-    /// A connection to an endpoint, and what its codec borrows blocks from.
-    pub(super) fn endpoint(
-        &mut self,
-        id: Option<UpstreamId>,
-    ) -> Option<(&mut ToEndpoint, &mut Local)> {
-        let upstream = self.sockets.upstreams.get_mut(id?)?;
-        Some((&mut upstream.connection, self.local))
-    }
-
     /// A copy that begins.
     pub(super) fn put(&mut self, copy: Box<Exchange>) {
         let id = copy.id;
@@ -50,44 +40,6 @@ impl Turn<'_> {
         if let Some(place) = self.exchanges.get_mut(id) {
             *place = Some(copy);
         }
-    }
-
-    /// Asks for a connection to an endpoint.
-    pub(super) fn connect(&mut self, exchange: ExchangeId, address: Address) -> UpstreamId {
-        let id = self.sockets.open(exchange, self.local);
-        self.say(Output::Connect(id, address));
-        id
-    }
-
-    /// A connection to an endpoint is made, and this is known of it.
-    pub(super) fn know(&mut self, id: UpstreamId, facts: Facts) {
-        if let Some(upstream) = self.sockets.upstreams.get_mut(id) {
-            upstream.facts = facts;
-        }
-    }
-
-    /// A kept connection serves this exchange from now on.
-    pub(super) fn reuse(&mut self, exchange: ExchangeId, id: UpstreamId) {
-        if let Some(upstream) = self.sockets.upstreams.get_mut(id) {
-            upstream.owner = Owner::Exchange(exchange);
-        }
-    }
-
-    /// What is known of a connection to an endpoint.
-    pub(super) fn facts(&self, id: Option<UpstreamId>) -> Facts {
-        let upstream = id.and_then(|id| self.sockets.upstreams.get(id));
-        upstream.map_or_else(Facts::default, |upstream| upstream.facts)
-    }
-
-    /// A connection waits for the next request to its endpoint.
-    pub(super) fn keep(&mut self, id: UpstreamId) {
-        if let Some(upstream) = self.sockets.upstreams.get_mut(id) {
-            upstream.owner = Owner::Kept;
-            upstream.connection.restart();
-            upstream.connection.rest(self.local);
-        }
-        self.local.keep(id, self.now);
-        self.let_rest.push(id);
     }
 
     /// Closes a connection to an endpoint, made or being made.

@@ -5,12 +5,12 @@
 
 use super::adaptive::UnderWay;
 use super::admission::Waiting;
+use super::endpoint_stream::EndpointStream;
 use super::replay::Replay;
 use super::turn::Turn;
 use crate::cluster::{ActiveRequest, Permit};
 use crate::decision::{AttemptEnd, Record, ResetReason};
 use crate::message::Headers;
-use crate::peer::UpstreamId;
 use crate::request::Target;
 use crate::time::Instant;
 
@@ -42,8 +42,8 @@ pub(super) enum State {
 pub(super) struct Upstream {
     /// Its place in the record, once it has begun.
     pub(super) at: Option<usize>,
-    /// Its connection, from the moment it is asked for.
-    pub(super) conn: Option<UpstreamId>,
+    /// Its stream, from the moment its connection is asked for.
+    pub(super) stream: EndpointStream,
     pub(super) state: State,
     pub(super) active: Option<ActiveRequest>,
     /// It counts against the limit of requests.
@@ -75,26 +75,14 @@ impl Upstream {
         }
     }
 
-    pub(super) fn on_read(&mut self, count: usize, turn: &mut Turn<'_>) {
-        self.received = true;
-        if let Some((endpoint, _)) = turn.endpoint(self.conn) {
-            endpoint.on_read(count);
-        }
-    }
-
-    pub(super) fn on_wrote(&mut self, count: usize, turn: &mut Turn<'_>) {
+    pub(super) const fn on_wrote(&mut self, count: usize) {
         self.wrote |= count > 0;
         self.request_sent |= count > 0;
-        if let Some((endpoint, _)) = turn.endpoint(self.conn) {
-            endpoint.outbox.advance(count);
-        }
     }
 
     pub(super) fn on_write_failed(&mut self, turn: &mut Turn<'_>) {
         self.deaf = true;
-        if let Some((endpoint, _)) = turn.endpoint(self.conn) {
-            endpoint.outbox.clear();
-        }
+        self.stream.forget_unwritten(turn);
     }
 
     pub(super) const fn is_deaf(&self) -> bool {
@@ -123,15 +111,15 @@ impl Upstream {
         }
     }
 
-    /// Forgets the connection and everything about it; the connection that is to be closed, if there is one.
-    pub(super) fn detach(&mut self) -> Option<UpstreamId> {
-        let conn = self.conn.take();
+    /// Forgets the stream and everything about it; its connection is to be closed.
+    pub(super) fn detach(&mut self) -> EndpointStream {
+        let stream = core::mem::take(&mut self.stream);
         self.state = State::None;
         self.active = None;
         self.admitted = None;
         self.adaptive = None;
         self.forget_bytes();
-        conn
+        stream
     }
 
     /// The next attempt begins with nothing sent and nothing received.
@@ -157,40 +145,31 @@ impl Upstream {
         if self.deaf {
             return false;
         }
-        let Some((endpoint, local)) = turn.endpoint(self.conn) else {
-            return false;
-        };
-        while !endpoint.outbox.is_above(mark) {
+        while !self.stream.is_slow(mark, turn) {
             let Some(piece) = replay.next() else {
-                if is_complete && !self.body_ended {
-                    self.body_ended = true;
-                    endpoint.end(trailers, local);
+                if is_complete {
+                    self.end_request_body(trailers, turn);
                 }
                 return true;
             };
-            endpoint.data(piece, local);
+            self.stream.data(piece, turn);
         }
         false
     }
 
     pub(super) fn end_request_body(&mut self, trailers: Option<&Headers>, turn: &mut Turn<'_>) {
-        if !self.body_ended
-            && let Some((endpoint, local)) = turn.endpoint(self.conn)
-        {
+        if !self.body_ended {
             self.body_ended = true;
-            endpoint.end(trailers, local);
+            self.stream.end(trailers, turn);
         }
     }
 
     /// Why the response failed if the connection ended now: as in Envoy, a message that has begun and is cut is a broken
     /// protocol, and a body without a length, whose end a reset makes doubtful, is not.
     pub(super) fn end_reason(&self, turn: &mut Turn<'_>) -> ResetReason {
-        let cut = turn
-            .endpoint(self.conn)
-            .map(|(endpoint, _)| endpoint.on_eof());
-        match cut {
-            Some(Err(_cut)) => ResetReason::ProtocolError,
-            Some(Ok(())) | None => ResetReason::ConnectionTermination,
+        match self.stream.on_eof(turn) {
+            Err(_cut) => ResetReason::ProtocolError,
+            Ok(()) => ResetReason::ConnectionTermination,
         }
     }
 

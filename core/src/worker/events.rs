@@ -20,11 +20,21 @@ impl Worker {
     }
 
     fn on_upstream(&mut self, id: UpstreamId, input: Input, now: Instant) {
-        let Some(upstream) = self.sockets.upstreams.get(id) else {
+        let Some(upstream) = self.sockets.upstreams.get_mut(id) else {
             return;
         };
         match upstream.owner {
             Owner::Exchange(exchange) => {
+                match input {
+                    Input::Read(count) => upstream.connection.on_read(count),
+                    Input::Wrote(count) => upstream.connection.outbox.advance(count),
+                    Input::Connected(facts) => upstream.facts = facts,
+                    Input::Eof
+                    | Input::Broken
+                    | Input::WriteFailed
+                    | Input::ConnectFailed(_)
+                    | Input::Drain => {}
+                }
                 self.run(exchange, now, |exchange, turn| {
                     exchange.on_upstream(id, input, turn);
                 });

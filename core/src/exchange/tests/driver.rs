@@ -253,8 +253,10 @@ impl Driver {
                 self.worker.outbox(id).is_some() && self.worker.exchange_on(id).is_none()
             };
             let kept = party.up.filter(is_kept);
-            party.up = exchange.and_then(|exchange| exchange.up.conn).or(kept);
-            party.aside = exchange.and_then(|exchange| exchange.aside.as_ref()?.up.conn);
+            party.up = exchange
+                .and_then(|exchange| exchange.up.stream.id())
+                .or(kept);
+            party.aside = exchange.and_then(|exchange| exchange.aside.as_ref()?.up.stream.id());
         }
     }
 
@@ -265,8 +267,11 @@ impl Driver {
         let kept = kept.filter(|upstream| matches!(upstream.owner, Owner::Kept));
         assert_eq!(kept.count(), self.worker.idle_connections());
         for (id, exchange) in self.worker.exchanges() {
-            let aside = exchange.aside.as_ref().and_then(|aside| aside.up.conn);
-            for conn in [exchange.up.conn, aside].into_iter().flatten() {
+            let aside = exchange
+                .aside
+                .as_ref()
+                .and_then(|aside| aside.up.stream.id());
+            for conn in [exchange.up.stream.id(), aside].into_iter().flatten() {
                 assert_eq!(self.worker.exchange_on(conn.into()), Some(id));
             }
             if let Some((at, timer)) = exchange.deadline() {
@@ -280,8 +285,11 @@ impl Driver {
         for (id, upstream) in &sockets.upstreams {
             if let Owner::Exchange(exchange) = upstream.owner {
                 let exchange = self.worker.exchange(exchange).expect("it serves somebody");
-                let aside = exchange.aside.as_ref().and_then(|aside| aside.up.conn);
-                assert!(exchange.up.conn == Some(id) || aside == Some(id));
+                let aside = exchange
+                    .aside
+                    .as_ref()
+                    .and_then(|aside| aside.up.stream.id());
+                assert!(exchange.up.stream.id() == Some(id) || aside == Some(id));
             }
         }
     }
