@@ -154,10 +154,9 @@ impl Observed {
         Self(map.into_iter().filter_map(known).collect())
     }
 
-    /// Reads a record.
+    /// Reads a record, and what it names in the snapshot that decided it.
     #[must_use]
-    pub fn of(record: &Record) -> Self {
-        let snapshot = record.view.as_ref().map(|v| &*v.snapshot);
+    pub fn of(record: &Record, snapshot: &Snapshot) -> Self {
         let mut map = BTreeMap::from([
             ("status", record.status.to_string()),
             ("flags", record.flags().to_string()),
@@ -198,7 +197,7 @@ impl Observed {
             map.insert("reused", last.reused.to_string());
             map.insert("followed", last.followed.to_string());
         }
-        if let Some(snapshot) = snapshot {
+        if record.revision.is_some() {
             let endpoints: Vec<String> = record
                 .attempts
                 .iter()

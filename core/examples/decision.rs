@@ -35,11 +35,7 @@ fn main() {
     while let Some(output) = worker.poll_output() {
         if let Output::Ended(id) = output {
             let exchange = worker.ended(id).expect("it has just ended");
-            println!(
-                "{:?}\n{}",
-                exchange.record().route,
-                exchange.record().story()
-            );
+            println!("{:?}\n{}", exchange.record().route, exchange.story());
         } else if let Some(outbox) = worker.outbox(client).filter(|outbox| !outbox.is_empty()) {
             let all = Input::Wrote(outbox.len());
             worker.handle_input(client, all, Instant::ZERO);

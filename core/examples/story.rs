@@ -66,7 +66,7 @@ fn main() {
             }
             Output::Ended(id) => {
                 let exchange = worker.ended(id).expect("it has just ended");
-                print!("{}", exchange.record().story());
+                print!("{}", exchange.story());
             }
             _ => {}
         }

@@ -22,7 +22,6 @@ use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::{ClusterState, HostState};
-use crate::decision::Record;
 use crate::outbox::Outbox;
 use crate::peer::{ExchangeId, ListenerKind, UpstreamId};
 use crate::snapshot::{Address, Snapshot};
@@ -275,21 +274,18 @@ impl Local {
         (host, close.unwrap_or_default())
     }
 
-    /// Whether a connection to an endpoint is worth keeping: the current snapshot may have dropped the endpoint meanwhile.
+    /// Whether a connection to an endpoint of a view is worth keeping: the current snapshot may have dropped the endpoint
+    /// meanwhile.
     pub(crate) fn still_has(
         &self,
         host: Option<&HostState>,
         address: &Address,
-        record: &Record,
+        view: &Rc<View>,
     ) -> bool {
         if let Some(has) = host.and_then(|host| self.originals.has(host, address)) {
             return has;
         }
-        let same_view = record
-            .view
-            .as_ref()
-            .is_some_and(|view| Rc::ptr_eq(view, &self.view));
-        same_view || host.is_some_and(|host| self.view.has_host(host.id()))
+        Rc::ptr_eq(view, &self.view) || host.is_some_and(|host| self.view.has_host(host.id()))
     }
 
     pub(crate) const fn pool(&mut self) -> &mut Pool {

@@ -186,6 +186,10 @@ impl Worker {
     pub fn adopt(&mut self, snapshot: Arc<Snapshot>, now: Instant) {
         self.forget_ended();
         let unwanted = self.local.adopt(snapshot, now);
+        // The memory of requests that are over keeps no old snapshot alive.
+        for spare in &mut self.spare {
+            spare.look_at(self.local.view());
+        }
         self.close_kept(unwanted, now);
         // Limits may have changed.
         self.look_around(now);

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 /// What was decided for one request: its record, read from a file.
-pub type Decided = Record<Option<u64>, String>;
+pub type Decided = Record<String>;
 
 /// A field in which two decisions differ.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use outrigger_core::decision::{AttemptEnd, Record, RouteDecision};
 use outrigger_core::entropy::Entropy;
 use outrigger_core::outbox::{HIGH_WATER, Outbox};
 use outrigger_core::peer::ExchangeId;
-use outrigger_core::snapshot::{Action, Cluster, Limits};
+use outrigger_core::snapshot::{Action, Cluster, Limits, Snapshot};
 use outrigger_core::time::{Duration, Instant};
 use outrigger_core::worker::{Exchange, View, Worker};
 
@@ -92,11 +92,11 @@ pub(crate) fn check_mirrors(worker: &Worker) -> Result<(), String> {
 }
 
 /// A record as it is when its request has ended.
-pub(crate) fn judge(record: &Record) -> Result<(), String> {
+pub(crate) fn judge(record: &Record, snapshot: &Snapshot) -> Result<(), String> {
     let left = record.attempts.iter().any(|a| a.end == AttemptEnd::Open);
     let stale = |end| end == AttemptEnd::StaleConnection;
     let tried = record.attempts.iter().filter(|a| !stale(a.end)).count();
-    let retries = allowed_retries(record);
+    let retries = allowed_retries(record, snapshot);
     let fault = if left {
         "an attempt never ended"
     } else if record.retries > retries || tried > 1 + retries as usize {
@@ -110,17 +110,14 @@ pub(crate) fn judge(record: &Record) -> Result<(), String> {
 }
 
 /// The attempts after the first that the rule of a request allows.
-fn allowed_retries(record: &Record) -> u32 {
-    let (
-        Some(view),
-        RouteDecision::Rule {
-            virtual_host, rule, ..
-        },
-    ) = (&record.view, record.route)
+fn allowed_retries(record: &Record, snapshot: &Snapshot) -> u32 {
+    let RouteDecision::Rule {
+        virtual_host, rule, ..
+    } = record.route
     else {
         return 0;
     };
-    match &*view.snapshot.virtual_host(virtual_host).rules[rule as usize].action {
+    match &*snapshot.virtual_host(virtual_host).rules[rule as usize].action {
         Action::Forward(forward) => forward.retry.as_ref().map_or(0, |policy| policy.retries),
         Action::Redirect(_) | Action::Respond(_) => 0,
     }

@@ -38,4 +38,5 @@ pub use service::{Complaints, Reaction, Script, ScriptedService, Then};
 pub use simulation::{SidecarId, Simulation};
 
 /// Sees the record of every request when it ends, and of every copy for a mirror.
-pub type Records = Box<dyn FnMut(&outrigger_core::decision::Record)>;
+pub type Records =
+    Box<dyn FnMut(&outrigger_core::decision::Record, &outrigger_core::snapshot::Snapshot)>;

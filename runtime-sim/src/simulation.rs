@@ -106,7 +106,7 @@ impl Simulation {
         self.fabric.digest.value()
     }
 
-    /// Adds a sidecar. `records` sees every request's record when it ends.
+    /// Adds a sidecar. `records` sees every request's record when it ends, and the snapshot that it stands in.
     pub fn sidecar(
         &mut self,
         snapshot: Arc<Snapshot>,

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use outrigger_core::decision::Record;
 use outrigger_core::peer::ListenerKind;
+use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::{Duration, Instant};
 use outrigger_core::worker::WorkerSettings;
 use outrigger_sim::load::{Ask, Behaviour, Capacity, Instance, Latency, Outcome, Visitors};
@@ -72,7 +73,7 @@ fn play(annotation: &str, work: Latency, rate: u32, seconds: u32, seed: u64) -> 
     let mut sim = Simulation::new(seed, weather);
     let times = Rc::new(RefCell::new(Vec::new()));
     let seen = Rc::clone(&times);
-    let records = move |record: &Record| {
+    let records = move |record: &Record, _: &Snapshot| {
         if record.status == 200 {
             seen.borrow_mut().push(record.ended.since(record.began));
         }

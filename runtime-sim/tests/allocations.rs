@@ -67,7 +67,7 @@ fn world(count: &Rc<RefCell<Count>>, records: &Rc<Cell<u64>>) -> Simulation {
     let sidecar = sim.sidecar(
         snapshot.expect("the entries are fine"),
         WorkerSettings::default(),
-        Box::new(move |_| records.set(records.get() + 1)),
+        Box::new(move |_, _| records.set(records.get() + 1)),
     );
     sim.expose("sidecar", sidecar, ListenerKind::Outbound);
     let behaviour = |name: &str| Behaviour {

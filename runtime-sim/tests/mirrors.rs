@@ -64,7 +64,7 @@ fn play(mirror: &str, service: Script) -> Result<(Story, [usize; 2]), String> {
     let sidecar = sim.sidecar(
         from_yaml(&rules(mirror)).snapshot.into(),
         WorkerSettings::default(),
-        Box::new(move |record| {
+        Box::new(move |record, _| {
             let (requests, copies) = &mut *log.borrow_mut();
             if record.is_mirror() {
                 copies[1] += 1;

@@ -187,7 +187,7 @@ fn run(seed: u64) -> Result<String, String> {
     let sidecar = sim.sidecar(
         first,
         WorkerSettings::default(),
-        Box::new(move |record| {
+        Box::new(move |record, _| {
             let line = format!("{} {} {}", record.status, record.flags(), record.details);
             if record.is_mirror() {
                 copy_log.borrow_mut().ended.push(line);

@@ -112,9 +112,9 @@ fn play_once(rules: &str, load: &Load, seed: u64) -> Outcomes {
         .expect("an example is accepted");
     let told = Rc::<RefCell<(Summary, Vec<Duration>)>>::default();
     let sink = Rc::clone(&told);
-    let records = move |record: &Record| {
+    let records = move |record: &Record, snapshot: &Snapshot| {
         let (summary, refused) = &mut *sink.borrow_mut();
-        summary.add(record);
+        summary.add(record, snapshot);
         if record.flags().contains(ResponseFlag::UpstreamOverflow) {
             refused.push(record.ended.since(record.began));
         }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use outrigger_core::decision::Record;
 use outrigger_core::decision::access_log::Surroundings;
 use outrigger_core::peer::ListenerKind;
+use outrigger_core::snapshot::Snapshot;
 
 use crate::stats::Counter;
 
@@ -31,15 +32,17 @@ const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// What the record of a request does not hold, because only the runtime knows it.
 #[derive(Clone, Copy, Debug)]
-pub struct Request {
+pub struct Request<'a> {
     /// Which kind of listener accepted its connection.
     pub listener: ListenerKind,
+    /// The configuration that decided it.
+    pub snapshot: &'a Snapshot,
     /// What a line shows beside the record.
     pub around: Surroundings,
 }
 
 /// Appends one request's line, with its line end, to a block.
-pub type Format = fn(&Record, &Request, &mut Vec<u8>);
+pub type Format = fn(&Record, &Request<'_>, &mut Vec<u8>);
 
 /// Where requests are logged.
 pub struct AccessLog {
@@ -158,7 +161,7 @@ impl Block {
 
 impl LogBuffer {
     /// Adds a line; says whether the caller must see to a flush after [`FLUSH_AFTER`].
-    pub(crate) fn add(&self, record: &Record, request: &Request, dropped: &Counter) -> bool {
+    pub(crate) fn add(&self, record: &Record, request: &Request<'_>, dropped: &Counter) -> bool {
         let mut block = self.block.borrow_mut();
         (self.format)(record, request, &mut block.bytes);
         block.lines += 1;
@@ -257,10 +260,11 @@ mod tests {
         (buffer, blocks)
     }
 
-    fn request() -> Request {
+    fn request(snapshot: &Snapshot) -> Request<'_> {
         let addr = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
         Request {
             listener: ListenerKind::Outbound,
+            snapshot,
             around: Surroundings {
                 began: Duration::ZERO,
                 downstream_remote: addr,
@@ -274,9 +278,10 @@ mod tests {
     fn a_flush_is_asked_for_once_for_all_lines_that_wait() {
         let (buffer, blocks) = buffer();
         let (record, dropped) = (Record::default(), Counter::default());
+        let snapshot = Snapshot::default();
         for _ in 0..3 {
-            assert!(buffer.add(&record, &request(), &dropped));
-            assert!(!buffer.add(&record, &request(), &dropped));
+            assert!(buffer.add(&record, &request(&snapshot), &dropped));
+            assert!(!buffer.add(&record, &request(&snapshot), &dropped));
             buffer.flush(&dropped);
             assert_eq!(blocks.try_recv().unwrap().lines, 2);
         }
@@ -287,9 +292,10 @@ mod tests {
     fn each_line_that_finds_no_room_is_counted() {
         let (buffer, blocks) = buffer();
         let (record, dropped) = (Record::default(), Counter::default());
+        let snapshot = Snapshot::default();
         for (lines, want) in [(1, 0), (3, 3), (2, 5)] {
             for _ in 0..lines {
-                buffer.add(&record, &request(), &dropped);
+                buffer.add(&record, &request(&snapshot), &dropped);
             }
             buffer.flush(&dropped);
             assert_eq!(dropped.value(), want);

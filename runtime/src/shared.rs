@@ -183,11 +183,11 @@ impl<S: System> Shared<S> {
     }
 
     /// A request ended: it is counted, and logged when there is a log.
-    pub(crate) fn on_request_end(
+    pub(crate) fn on_request_end<'a>(
         self: &Rc<Self>,
         listener: usize,
         record: &Record,
-        request: impl FnOnce(Duration) -> Request,
+        request: impl FnOnce(Duration) -> Request<'a>,
         now: Instant,
     ) {
         self.counters.listeners[listener].on_request(record);

@@ -290,6 +290,7 @@ impl<S: System> Turn<'_, S> {
                 .filter(|_| !record.attempts.is_empty());
             let request = |began| Request {
                 listener: client.peer.listener,
+                snapshot: exchange.snapshot(),
                 around: Surroundings {
                     began,
                     downstream_remote: client.peer.remote,

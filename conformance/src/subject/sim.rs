@@ -122,10 +122,10 @@ fn play(
     let sidecar = sim.sidecar(
         snapshot,
         setup.settings,
-        Box::new(move |record| {
+        Box::new(move |record, snapshot| {
             if !record.is_mirror() {
                 let (observed, decided) = &mut *log.borrow_mut();
-                observed.push(Observed::of(record));
+                observed.push(Observed::of(record, snapshot));
                 decided.extend(alike::from_json(&alike::to_json(record)));
             }
         }),

@@ -166,8 +166,9 @@ fn config(snapshot: Snapshot, setup: &Setup, case: &Case, recorded: &Recorded) -
         recorder: Some(recorded.recorder.clone()),
         access_log: Some(AccessLog {
             // A log's own thread may lose lines when it gets no turn while virtual time flies.
-            format: |record, _, _| {
-                let (observed, decided) = (Observed::of(record).to_json(), alike::to_json(record));
+            format: |record, request, _| {
+                let observed = Observed::of(record, request.snapshot).to_json();
+                let decided = alike::to_json(record);
                 staged::write_down(&format!("{observed}\t{decided}\n"));
             },
             writer: Box::new(io::sink()),

@@ -104,17 +104,9 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Imports against the grain that are known and why. One that is no longer used must be removed here.
-const EXCEPTIONS: &[(&str, &str, &str)] = &[(
-    "decision",
-    "local",
-    "a record keeps the worker's view of the snapshot it ran on alive",
-)];
-
 #[test]
 fn core_imports_downward_only() {
     let mut faults = Faults::default();
-    let mut used = vec![false; EXCEPTIONS.len()];
     for file in rust_files()
         .iter()
         .filter(|f| f.is_in("core/src/") && !f.is_test())
@@ -139,13 +131,7 @@ fn core_imports_downward_only() {
                         line,
                         "write one `use crate::…` for each module".into(),
                     );
-                } else if target == module || allowed.contains(&target) {
-                } else if let Some(at) = EXCEPTIONS
-                    .iter()
-                    .position(|(from, to, _)| *from == module && *to == target)
-                {
-                    used[at] = true;
-                } else {
+                } else if target != module && !allowed.contains(&target) {
                     faults.add(
                         file,
                         line,
@@ -156,13 +142,6 @@ fn core_imports_downward_only() {
                     );
                 }
             }
-        }
-    }
-    for ((from, to, _), used) in EXCEPTIONS.iter().zip(used) {
-        if !used {
-            faults.text(format!(
-                "exception `{from}` → `{to}` is no longer needed: remove it from EXCEPTIONS"
-            ));
         }
     }
     faults.none();

@@ -27,8 +27,8 @@ pub struct Surroundings {
 }
 
 /// Appends Istio's default text line, with its line end. Unknown values are `-`.
-pub fn text(record: &Record, around: &Surroundings, out: &mut Vec<u8>) {
-    let line = Line::new(record, around);
+pub fn text(record: &Record, snapshot: &Snapshot, around: &Surroundings, out: &mut Vec<u8>) {
+    let line = Line::new(record, snapshot, around);
     let field = |name| record.request.headers.get(name).unwrap_or(b"-");
     let path = field_or(record, Known::XEnvoyOriginalPath, &record.request.path);
     // Writing to a vector cannot fail.
@@ -83,9 +83,9 @@ pub fn text(record: &Record, around: &Surroundings, out: &mut Vec<u8>) {
 }
 
 /// Appends Istio's default JSON object and a line end. Unknown values are `null`; bytes that are not UTF-8 are replaced.
-pub fn json(record: &Record, around: &Surroundings, out: &mut Vec<u8>) {
+pub fn json(record: &Record, snapshot: &Snapshot, around: &Surroundings, out: &mut Vec<u8>) {
     // Every value is a string, a number or null, and a vector takes all that is written to it.
-    let _ = serde_json::to_writer(&mut *out, &Line::new(record, around));
+    let _ = serde_json::to_writer(&mut *out, &Line::new(record, snapshot, around));
     out.push(b'\n');
 }
 
@@ -121,17 +121,16 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn new(record: &'a Record, around: &Surroundings) -> Self {
+    fn new(record: &'a Record, snapshot: &'a Snapshot, around: &Surroundings) -> Self {
         let request = &record.request;
         // Before the head was complete there is nothing to show of it.
-        let is_known = record.view.is_some();
+        let is_known = record.revision.is_some();
         let field = |name| request.headers.get(name).map(String::from_utf8_lossy);
         let path = field_or(record, Known::XEnvoyOriginalPath, &request.path);
         let whole = |bytes: &'a [u8]| (!bytes.is_empty()).then(|| String::from_utf8_lossy(bytes));
-        let snapshot = record.view.as_ref().map(|view| &*view.snapshot);
         Self {
             start_time: StartTime(around.began),
-            route_name: snapshot.and_then(|s| route_name(record, s)),
+            route_name: route_name(record, snapshot),
             method: is_known.then(|| request.method.as_str()),
             path: whole(path).filter(|_| is_known),
             protocol: request.version.as_str(),
@@ -147,8 +146,8 @@ impl<'a> Line<'a> {
             user_agent: field(Known::UserAgent),
             request_id: field(Known::XRequestId),
             authority: whole(&request.authority),
-            upstream_host: snapshot.and_then(|s| upstream_host(record, s)),
-            upstream_cluster: snapshot.and_then(|s| upstream_cluster(record, s)),
+            upstream_host: upstream_host(record, snapshot),
+            upstream_cluster: upstream_cluster(record, snapshot),
             upstream_local_address: around.upstream_local,
             downstream_local_address: around.downstream_local,
             downstream_remote_address: around.downstream_remote,

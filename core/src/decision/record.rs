@@ -1,7 +1,5 @@
 //! The whole story of one request, written as it happens and read by everything that shows it.
 
-use std::rc::Rc;
-
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
@@ -10,7 +8,6 @@ use super::hashing::RequestHash;
 use super::picked::{Picked, PickedBy};
 use crate::cluster::{Limited, Permit, Reason, RetriesFull};
 use crate::entropy::Entropy;
-use crate::local::View;
 use crate::message::RequestHead;
 use crate::snapshot::{ClusterId, Endpoint, RateLimitId, Snapshot, VirtualHostId};
 use crate::time::{Duration, Instant};
@@ -189,13 +186,14 @@ pub struct Timeouts {
 
 /// One request, from its first byte to its last.
 ///
-/// A recording holds it field for field, in this order. What points into memory stands there as what it is known by: a
-/// view as its revision (`V`), details as Envoy's words (`D`). Heads are left out: a replay compares the bytes that they
-/// become.
+/// What it names by position stands in the snapshot that decided it. Whoever serves the request holds that.
+///
+/// A recording holds it field for field, in this order. Details stand there as Envoy's words (`D`), because they point
+/// into memory. Heads are left out: a replay compares the bytes that they become.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Record<V = Option<Rc<View>>, D = Details> {
-    /// The snapshot it ran on; `None` before its head was complete.
-    pub view: V,
+pub struct Record<D = Details> {
+    /// The revision of the snapshot that decided it; `None` before its head was complete.
+    pub revision: Option<u64>,
     /// Its one random number.
     pub entropy: Entropy,
     /// Its head: as received at first, then as forwarded (normalised, rewritten, header operations applied), which is
@@ -299,9 +297,8 @@ impl Record {
 
     /// The endpoint of the attempt that counts, as logs write it.
     #[must_use]
-    pub fn upstream_host(&self) -> Option<&str> {
-        let attempt = self.attempt()?;
-        let endpoint = attempt.endpoint(&self.view.as_ref()?.snapshot)?;
+    pub fn upstream_host<'s>(&self, snapshot: &'s Snapshot) -> Option<&'s str> {
+        let endpoint = self.attempt()?.endpoint(snapshot)?;
         Some(&endpoint.text)
     }
 }

@@ -16,34 +16,32 @@ use crate::time::Duration;
 
 /// The story of one request, over several lines.
 #[derive(Clone, Copy, Debug)]
-pub struct Story<'a>(&'a Record);
+pub struct Story<'a>(&'a Record, &'a Snapshot);
 
 /// How a story begins: what was decided before an endpoint was tried, without the request's line.
 #[derive(Clone, Copy, Debug)]
-pub struct Opening<'a>(&'a Record);
+pub struct Opening<'a>(&'a Record, &'a Snapshot);
 
 impl Record {
-    /// The record for people.
+    /// The record for people, with the names of the snapshot that decided it.
     #[must_use]
-    pub const fn story(&self) -> Story<'_> {
-        Story(self)
+    pub const fn story<'a>(&'a self, snapshot: &'a Snapshot) -> Story<'a> {
+        Story(self, snapshot)
     }
 
     /// The same, up to where an endpoint is tried.
     #[must_use]
-    pub const fn opening(&self) -> Opening<'_> {
-        Opening(self)
+    pub const fn opening<'a>(&'a self, snapshot: &'a Snapshot) -> Opening<'a> {
+        Opening(self, snapshot)
     }
 }
 
 impl Display for Opening<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let record = self.0;
-        if let Some(view) = &record.view {
-            route(f, record, &view.snapshot)?;
-        }
-        if let (Some(seen), Some(view)) = (&record.rate_limit, &record.view) {
-            rate_limit(f, seen, &view.snapshot)?;
+        let Self(record, snapshot) = self;
+        route(f, record, snapshot)?;
+        if let Some(seen) = &record.rate_limit {
+            rate_limit(f, seen, snapshot)?;
         }
         if let Some(delay) = record.delayed {
             writeln!(f, "  fault        held for {}", Span(delay))?;
@@ -54,7 +52,7 @@ impl Display for Opening<'_> {
 
 impl Display for Story<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let record = self.0;
+        let Self(record, snapshot) = self;
         let request = &record.request;
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
         writeln!(
@@ -64,12 +62,12 @@ impl Display for Story<'_> {
             text(&request.authority),
             text(&request.path)
         )?;
-        record.opening().fmt(f)?;
+        record.opening(snapshot).fmt(f)?;
         for (number, attempt) in (1..).zip(&record.attempts) {
-            attempt::tell(f, number, attempt, record)?;
+            attempt::tell(f, number, attempt, record, snapshot)?;
         }
         for mirrored in &record.mirrors {
-            one_mirror(f, *mirrored, record)?;
+            one_mirror(f, *mirrored, record, snapshot)?;
         }
         end(f, record)
     }
@@ -127,19 +125,21 @@ fn route(f: &mut Formatter<'_>, record: &Record, snapshot: &Snapshot) -> fmt::Re
     }
 }
 
-fn one_mirror(f: &mut Formatter<'_>, mirrored: Mirrored, record: &Record) -> fmt::Result {
+fn one_mirror(
+    f: &mut Formatter<'_>,
+    mirrored: Mirrored,
+    record: &Record,
+    snapshot: &Snapshot,
+) -> fmt::Result {
     let number = mirrored.mirror + 1;
     write!(f, "  mirror {number:<5} ")?;
-    if let (
-        Some(view),
-        RouteDecision::Rule {
-            virtual_host, rule, ..
-        },
-    ) = (&record.view, record.route)
+    if let RouteDecision::Rule {
+        virtual_host, rule, ..
+    } = record.route
     {
-        let host = view.snapshot.virtual_host(virtual_host);
+        let host = snapshot.virtual_host(virtual_host);
         if let Some(rule) = host.rules.get(rule as usize) {
-            mirror_name(f, rule, mirrored.mirror, &view.snapshot)?;
+            mirror_name(f, rule, mirrored.mirror, snapshot)?;
             f.write_str(": ")?;
         }
     }

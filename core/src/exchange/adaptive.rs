@@ -24,7 +24,7 @@ impl Exchange {
         target: &Target,
         turn: &mut Turn<'_>,
     ) -> Result<(), Overflow> {
-        let cluster = request::cluster_of(target, &self.record);
+        let cluster = request::cluster_of(target, &self.view.snapshot);
         let Some((cluster, settings)) = cluster
             .and_then(|cluster| Some((cluster, cluster.adaptive?)))
             .filter(|_| !target.tunnel)

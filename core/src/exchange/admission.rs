@@ -36,7 +36,7 @@ pub(super) struct Circuit {
 impl Exchange {
     /// The limits of a target's cluster, if it has any.
     pub(super) fn circuit(&self, target: &Target) -> Option<Circuit> {
-        let cluster = request::cluster_of(target, &self.record)?;
+        let cluster = request::cluster_of(target, &self.view.snapshot)?;
         Some(Circuit {
             limits: cluster.limits?,
             state: Arc::clone(&cluster.state),
@@ -117,7 +117,7 @@ impl Exchange {
 
     /// What the current configuration allows the cluster of a target; `None` where it has no such cluster.
     fn limits_by_now(&self, target: &Target, turn: &Turn<'_>) -> Option<Limits> {
-        let then = request::cluster_of(target, &self.record)?;
+        let then = request::cluster_of(target, &self.view.snapshot)?;
         let latest = &turn.local.view().snapshot;
         let now = latest.cluster(latest.clusters.find(&then.name)?);
         Some(now.limits.unwrap_or(Limits::NONE))

@@ -13,7 +13,7 @@ use crate::io::ConnectFault;
 use crate::local::{Link, Slot};
 use crate::request::{self, Failure, Target, Verdict};
 use crate::stream::Part;
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 
 impl Exchange {
     /// Begins an attempt on a target that the request machine chose.
@@ -21,7 +21,7 @@ impl Exchange {
         self.call.replay.rewind();
         self.up.at = self.record.last_attempt();
         if target.host.is_none() {
-            let cluster = request::cluster_of(&target, &self.record).map(|c| &c.state);
+            let cluster = request::cluster_of(&target, &self.view.snapshot).map(|c| &c.state);
             let (host, close) = turn.local.original(cluster, &target.address);
             target.host = Some(host);
             close.into_iter().for_each(|id| turn.close_upstream(id));
@@ -56,7 +56,7 @@ impl Exchange {
         turn: &mut Turn<'_>,
     ) {
         let deadline = turn.now + target.connect_timeout;
-        let cluster = request::cluster_of(&target, &self.record);
+        let cluster = request::cluster_of(&target, &self.view.snapshot);
         let Some(host) = &target.host else { return };
         let link = Link::new(host, cluster, slot);
         self.up.stream = EndpointStream::open(self.id, target.address.clone(), link, turn);
@@ -86,7 +86,7 @@ impl Exchange {
     /// The attempt has its connection: the request is written.
     fn attach(&mut self, target: Target, kept: bool, turn: &mut Turn<'_>) {
         self.up.stream.attach(!kept, turn);
-        request::outcome::report(Outcome::Connected, &mut self.record, turn.now);
+        self.report(Outcome::Connected, turn.now);
         let tunnel = target.tunnel;
         if let Some(attempt) = self.record.attempt_mut() {
             attempt.reused = kept;
@@ -173,7 +173,7 @@ impl Exchange {
         // RFC 9110 §9.2.2: a client may retry by itself what is idempotent, or what it knows was not processed.
         let nothing_sent = !self.up.wrote;
         let may_repeat = (self.record.request.method.is_idempotent() || nothing_sent)
-            && !request::retries_are_written(&self.record);
+            && !request::retries_are_written(&self.record, &self.view.snapshot);
         if !kept || self.up.received || !may_repeat || !self.can_repeat() {
             let reason = self.up.end_reason(turn);
             mem::take(&mut self.up.stream).close(turn);
@@ -228,7 +228,7 @@ impl Exchange {
     pub(super) fn on_backed_off(&mut self, turn: &mut Turn<'_>) {
         self.up.state = State::None;
         if self.aside.is_none() {
-            request::catch_up(&mut self.record, turn.local.view());
+            request::catch_up(&mut self.record, &mut self.view, turn.local.view());
         }
         let verdict = self.ask(request::retry, turn);
         if matches!(verdict, Verdict::Reply(_)) && self.falls_back(turn) {
@@ -268,10 +268,13 @@ impl Exchange {
             can_repeat: self.can_repeat(),
             request_sent: self.up.request_sent,
             was_hedged,
-            at: turn.now,
         };
-        let verdict =
-            request::on_attempt_failed(&self.peer, failure, &mut self.record, &mut self.response);
+        let verdict = self.ask(
+            |context, record, response| {
+                request::on_attempt_failed(context, failure, record, response)
+            },
+            turn,
+        );
         if matches!(verdict, Verdict::Reply(_)) && self.falls_back(turn) {
             return;
         }
@@ -281,9 +284,14 @@ impl Exchange {
     /// A reset counts against its endpoint, before or after the response began.
     pub(super) fn report_reset(&mut self, reason: ResetReason, turn: &mut Turn<'_>) {
         if let Some(outcome) = request::outcome::of_reset(reason) {
-            request::outcome::report(outcome, &mut self.record, turn.now);
-            request::response_time::on_failure(&self.record, turn.now);
+            self.report(outcome, turn.now);
+            request::response_time::on_failure(&self.view.snapshot, &self.record, turn.now);
         }
+    }
+
+    /// This became known about the endpoint of the attempt under way.
+    pub(super) fn report(&mut self, outcome: Outcome, now: Instant) {
+        request::outcome::report(outcome, &self.view.snapshot, &mut self.record, now);
     }
 
     /// The route's timeout ran out.
@@ -298,13 +306,12 @@ impl Exchange {
         if self.call.response == Response::Awaited {
             // As Envoy: before there is a connection, nobody is to blame.
             if self.up.is_attached() && !self.up.is_judged {
-                request::outcome::report(Outcome::Timeout, &mut self.record, turn.now);
-                request::response_time::on_failure(&self.record, turn.now);
+                self.report(Outcome::Timeout, turn.now);
+                request::response_time::on_failure(&self.view.snapshot, &self.record, turn.now);
                 self.report_adaptive(turn);
             }
             self.drop_upstream(turn);
-            let verdict =
-                request::on_route_timeout(&self.peer, &mut self.record, &mut self.response);
+            let verdict = self.ask(request::on_route_timeout, turn);
             self.obey(verdict, turn);
         } else {
             self.record.details = Details::ResponseTimeout;
@@ -325,7 +332,7 @@ impl Exchange {
                     && (turn.local).still_has(
                         target.host.as_deref(),
                         &target.address,
-                        &self.record,
+                        &self.view,
                     ) =>
             {
                 stream.keep(turn);

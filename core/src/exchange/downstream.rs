@@ -11,12 +11,13 @@ use crate::message::ResponseHead;
 use crate::peer::ListenerKind;
 use crate::request::{self, Context, Verdict};
 use crate::stream::{Begins, BodyLength, Part};
+use crate::time::Duration;
 
 impl Exchange {
     /// A head is complete: ask the request machine what to do with it.
     pub(crate) fn begin(&mut self, begins: Begins, turn: &mut Turn<'_>) {
         self.call.restart(begins);
-        self.record.view = Some(turn.local.view().clone());
+        self.look_at(turn.local.view());
         if self.call.begins.body == BodyLength::None {
             self.call.request_complete = Some(turn.now);
         } else {
@@ -36,7 +37,10 @@ impl Exchange {
         };
         self.arm_route();
         self.arm_stream(turn);
-        if request::may_retry(&self.record) || request::has_mirrors(&self.record) {
+        let snapshot = &self.view.snapshot;
+        if request::may_retry(&self.record, snapshot)
+            || request::has_mirrors(&self.record, snapshot)
+        {
             self.call.replay.begin(RETRY_LIMIT);
         }
         self.obey(verdict, turn);
@@ -59,6 +63,7 @@ impl Exchange {
     ) -> T {
         let nobodys = Bucket::default();
         let context = Context {
+            view: &self.view,
             peer: &self.peer,
             upgrade: self.call.begins.upgrade.as_deref(),
             own_bucket: self.down.own_bucket(turn).unwrap_or(&nobodys),
@@ -156,10 +161,22 @@ impl Exchange {
 
     /// Tells the client what a rate limit left it.
     pub(super) fn tell_rate_limit(&mut self, turn: &Turn<'_>) {
-        if let Some(bucket) = self.down.own_bucket(turn) {
-            let now = turn.now;
-            request::tell_rate_limit(bucket, now, &self.record, &mut self.response);
-        }
+        self.ask(
+            |context, record, response| request::tell_rate_limit(context, record, response),
+            turn,
+        );
+    }
+
+    /// Makes the head of an endpoint's response what the client is to see.
+    pub(super) fn finish_response_head(&mut self, service_time: Option<Duration>, turn: &Turn<'_>) {
+        let date = turn.local.date();
+        self.ask(
+            |context, record, response| {
+                request::on_response_head(context, service_time, record, response, date);
+            },
+            turn,
+        );
+        self.tell_rate_limit(turn);
     }
 
     /// A head or a body that broke the rules: answer once and close.

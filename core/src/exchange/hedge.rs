@@ -38,7 +38,11 @@ impl Exchange {
             return;
         }
         let can_repeat = self.can_repeat();
-        if let Some(wait) = request::on_try_too_long(can_repeat, &mut self.record, turn.now) {
+        let hedges = self.ask(
+            |context, record, _| request::on_try_too_long(can_repeat, context, record),
+            turn,
+        );
+        if let Some(wait) = hedges {
             self.set_aside();
             self.back_off(wait, turn);
         }
@@ -130,8 +134,13 @@ impl Exchange {
             aside
                 .up
                 .on_status(self.response.status.as_u16(), &mut self.record);
-            let (record, response) = (&mut self.record, &self.response);
-            if request::after_response(true, false, record, response, turn.now) == Judged::Bad {
+            let judged = self.ask(
+                |context, record, response| {
+                    request::after_response(true, false, context, record, response)
+                },
+                turn,
+            );
+            if judged == Judged::Bad {
                 // The newer one may do better.
                 self.give_up_aside(AttemptEnd::Cancelled, turn);
                 return false;

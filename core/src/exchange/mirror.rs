@@ -5,6 +5,8 @@
 //! side waits for no mirror, and how much of one is under way is bounded by the worker. What it does is written in a
 //! record of its own; why there is none stands in the record of the request.
 
+use std::rc::Rc;
+
 use super::call::{Call, RequestBody, Response};
 use super::{Exchange, Phase, Turn};
 use crate::decision::{MirrorFate, Mirrored, Record};
@@ -84,6 +86,7 @@ impl Exchange {
             id: turn.exchanges.insert(None),
             phase: Phase::Call,
             call,
+            view: Rc::clone(&self.view),
             record,
             moved_at: turn.now,
             place: Some(place),

@@ -36,13 +36,16 @@ mod tests;
 
 pub(crate) use turn::{Exchanges, Turn};
 
+use std::rc::Rc;
+
 use crate::connection::{Client, Phase as ClientPhase, Sockets};
-use crate::decision::{AttemptEnd, Details, Record};
+use crate::decision::{AttemptEnd, Details, Record, Story};
 use crate::entropy::Entropy;
 use crate::io::{Facts, Input, Interest, Output};
-use crate::local::{Charge, Local, MirrorPlace};
+use crate::local::{Charge, Local, MirrorPlace, View};
 use crate::message::{RequestHead, ResponseHead};
 use crate::peer::{ClientId, ConnId, ExchangeId, Peer, UpstreamId};
+use crate::snapshot::Snapshot;
 use crate::time::Instant;
 use call::Call;
 use client_stream::ClientStream;
@@ -77,6 +80,8 @@ pub struct Exchange {
     /// An older attempt, while there are two.
     aside: Option<Box<Aside>>,
     call: Call,
+    /// What decides it: the configuration that it began with, or a later one that decides alike.
+    view: Rc<View>,
     record: Record,
     response: ResponseHead,
     /// When something of the request or its response last came or went.
@@ -102,6 +107,7 @@ impl Exchange {
             up: Upstream::default(),
             aside: None,
             call: Call::default(),
+            view: Rc::clone(local.view()),
             record: Record::default(),
             response: ResponseHead::default(),
             moved_at: Instant::ZERO,
@@ -130,9 +136,11 @@ impl Exchange {
         of.phase = ClientPhase::Serving(id);
     }
 
-    /// Nobody asks for its story any more.
-    pub(crate) fn forget(&mut self) {
-        self.record.view = None;
+    /// It is to be decided by this, from its start; one that waits for a request to serve keeps no other alive.
+    pub(crate) fn look_at(&mut self, view: &Rc<View>) {
+        if !Rc::ptr_eq(&self.view, view) {
+            self.view = Rc::clone(view);
+        }
     }
 
     /// Whether bytes only pass.
@@ -192,6 +200,18 @@ impl Exchange {
     #[must_use]
     pub const fn record(&self) -> &Record {
         &self.record
+    }
+
+    /// The configuration that decides it, in which its story's names stand.
+    #[must_use]
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.view.snapshot
+    }
+
+    /// The story for people.
+    #[must_use]
+    pub fn story(&self) -> Story<'_> {
+        self.record.story(self.snapshot())
     }
 
     /// The response head last seen or made, for logs.

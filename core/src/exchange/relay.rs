@@ -186,8 +186,13 @@ impl Exchange {
             self.report_response(turn);
         }
         let (was_hedged, can_repeat) = (self.up.was_hedged, self.can_repeat());
-        let (record, response) = (&mut self.record, &self.response);
-        match request::after_response(was_hedged, can_repeat, record, response, turn.now) {
+        let judged = self.ask(
+            |context, record, response| {
+                request::after_response(was_hedged, can_repeat, context, record, response)
+            },
+            turn,
+        );
+        match judged {
             Judged::Retry(wait) => {
                 self.discard_response(turn);
                 self.back_off(wait, turn);
@@ -206,8 +211,14 @@ impl Exchange {
 
     fn report_response(&mut self, turn: &mut Turn<'_>) {
         let outcome = request::outcome::of_response(&self.record, &self.response);
-        request::outcome::report(outcome, &mut self.record, turn.now);
-        request::response_time::on_response(outcome, &self.record, &self.response, turn.now);
+        self.report(outcome, turn.now);
+        request::response_time::on_response(
+            outcome,
+            &self.view.snapshot,
+            &self.record,
+            &self.response,
+            turn.now,
+        );
     }
 
     /// An interim response is the client's, of whichever attempt it is.
@@ -227,14 +238,7 @@ impl Exchange {
         self.record.status = status;
         self.record.details = Details::ViaUpstream;
         let service_time = self.call.request_complete.map(|at| turn.now.since(at));
-        request::on_response_head(
-            &self.peer,
-            service_time,
-            &mut self.record,
-            &mut self.response,
-            turn.local.date(),
-        );
-        self.tell_rate_limit(turn);
+        self.finish_response_head(service_time, turn);
         let wish = self.down.is_open(turn) && !self.says_close(turn);
         self.down.respond(&self.response, body, wish, turn);
         self.call.response = Response::Streaming;

@@ -88,7 +88,8 @@ impl Exchange {
     pub(super) fn arm_stream(&mut self, turn: &mut Turn<'_>) {
         self.moved_at = turn.now;
         let default = turn.local.settings().stream_idle_timeout;
-        self.call.idle_timeout = request::stream_idle_timeout(&self.record, default);
+        self.call.idle_timeout =
+            request::stream_idle_timeout(&self.record, &self.view.snapshot, default);
         let duration = request::max_duration(&self.peer, &self.record);
         self.call.duration_deadline = duration.map(|most| self.record.began + most);
     }

@@ -5,7 +5,6 @@ use super::{Exchange, Phase, Turn};
 use crate::cluster::ejection::Outcome;
 use crate::decision::Details;
 use crate::message::ResponseHead;
-use crate::request;
 
 /// Which directions are still open.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,17 +43,10 @@ impl Exchange {
     pub(super) fn begin_upgrade_tunnel(&mut self, protocol: Option<Box<str>>, turn: &mut Turn<'_>) {
         self.up.adaptive = None;
         self.up.on_status(101, &mut self.record);
-        request::outcome::report(Outcome::Response(101), &mut self.record, turn.now);
+        self.report(Outcome::Response(101), turn.now);
         self.record.status = 101;
         self.record.details = Details::ViaUpstream;
-        request::on_response_head(
-            &self.peer,
-            None,
-            &mut self.record,
-            &mut self.response,
-            turn.local.date(),
-        );
-        self.tell_rate_limit(turn);
+        self.finish_response_head(None, turn);
         self.begin_tunnel(protocol.as_deref(), turn);
     }
 
@@ -62,7 +54,7 @@ impl Exchange {
     pub(super) fn begin_connect_tunnel(&mut self, turn: &mut Turn<'_>) {
         self.response = ResponseHead::default();
         self.up.on_status(200, &mut self.record);
-        request::outcome::report(Outcome::Response(200), &mut self.record, turn.now);
+        self.report(Outcome::Response(200), turn.now);
         self.record.status = 200;
         self.record.details = Details::ViaUpstream;
         self.begin_tunnel(None, turn);

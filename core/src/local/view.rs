@@ -3,8 +3,6 @@
 use core::cell::RefCell;
 use std::sync::Arc;
 
-use serde::{Serialize, Serializer};
-
 use crate::cluster::Choice;
 use crate::decision::{LocalityChoice, Picked};
 use crate::entropy::mix;
@@ -20,13 +18,6 @@ pub struct View {
     /// By cluster id; made when first used.
     balancers: RefCell<Vec<Option<Box<Balancer>>>>,
     seed: u64,
-}
-
-/// In a recording it is known by the revision of its snapshot.
-impl Serialize for View {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.snapshot.revision.serialize(serializer)
-    }
 }
 
 impl View {

@@ -10,16 +10,17 @@ use crate::decision::{Attempt, GONE, PickedBy, Record, RouteDecision};
 use crate::local::View;
 use crate::snapshot::Snapshot;
 
-/// Moves a request whose attempt has failed to the view in use.
-pub fn catch_up(record: &mut Record, latest: &Rc<View>) {
-    let Some(then) = &record.view else { return };
+/// Moves a request whose attempt has failed from its view to the one in use.
+pub fn catch_up(record: &mut Record, view: &mut Rc<View>, latest: &Rc<View>) {
+    let then = &*view;
     if Rc::ptr_eq(then, latest) || !decides_alike(record, &then.snapshot, &latest.snapshot) {
         return;
     }
     for attempt in &mut record.attempts {
         attempt.endpoint = place(attempt, &then.snapshot, &latest.snapshot);
     }
-    record.view = Some(Rc::clone(latest));
+    record.revision = Some(latest.snapshot.revision);
+    *view = Rc::clone(latest);
 }
 
 /// Everything that was decided stands in the same place of both, and clusters have the same numbers.

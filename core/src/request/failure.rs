@@ -7,7 +7,6 @@ use super::{Context, Verdict, forward, reply};
 use crate::cluster::{Counted, Permit, RetriesFull, RetryEvent};
 use crate::decision::{Details, Followed, Overflow, Record, ResetReason};
 use crate::message::{Known, ResponseHead};
-use crate::peer::Peer;
 use crate::policy::{backoff, retry};
 use crate::snapshot::{Cluster, RetryPolicy, Snapshot};
 use crate::time::{Duration, Instant};
@@ -23,8 +22,6 @@ pub struct Failure {
     pub request_sent: bool,
     /// Another attempt was made beside this one already.
     pub was_hedged: bool,
-    /// When.
-    pub at: Instant,
 }
 
 /// What a response's head means.
@@ -43,26 +40,23 @@ pub enum Judged {
 pub fn after_response(
     was_hedged: bool,
     can_repeat: bool,
+    context: &Context<'_>,
     record: &mut Record,
     response: &ResponseHead,
-    now: Instant,
 ) -> Judged {
-    let view = record.view.clone();
-    let policy = view
-        .as_ref()
-        .and_then(|view| policy_of(record, &view.snapshot));
+    let policy = policy_of(record, &context.view.snapshot);
     let status = response.status.as_u16();
     let headers = &response.headers;
     let Some(policy) = policy.filter(|p| retry::wants_after_response(p, status, headers)) else {
         record.retry_slot = None;
-        on_good_response(record, now);
+        on_good_response(context, record);
         return Judged::Good;
     };
     if was_hedged {
         return Judged::Bad;
     }
     let why = backoff::asked_for(policy, headers).map_or(Why::Failed, Why::FailedAndAsked);
-    match take_retry(wanted(true, can_repeat), policy, why, record, now) {
+    match take_retry(wanted(true, can_repeat), policy, why, context, record) {
         Some(wait) => Judged::Retry(wait),
         None => Judged::Bad,
     }
@@ -70,19 +64,23 @@ pub fn after_response(
 
 /// An attempt takes longer than it may, and goes on: how long to wait before another one beside it, whatever the policy
 /// retries (Envoy's `hedge_on_per_try_timeout`).
-pub fn on_try_too_long(can_repeat: bool, record: &mut Record, now: Instant) -> Option<Duration> {
-    let view = record.view.clone()?;
-    let policy = policy_of(record, &view.snapshot)?;
-    take_retry(wanted(true, can_repeat), policy, Why::TooLong, record, now)
+pub fn on_try_too_long(
+    can_repeat: bool,
+    context: &Context<'_>,
+    record: &mut Record,
+) -> Option<Duration> {
+    let policy = policy_of(record, &context.view.snapshot)?;
+    let wanted = wanted(true, can_repeat);
+    take_retry(wanted, policy, Why::TooLong, context, record)
 }
 
 /// The response is none to retry: it pays for retries of others, and a retry has brought what it was made for.
-fn on_good_response(record: &Record, now: Instant) {
-    let Some(cluster) = last_cluster(record) else {
+fn on_good_response(context: &Context<'_>, record: &Record) {
+    let Some(cluster) = last_cluster(record, &context.view.snapshot) else {
         return;
     };
     if let Some(budget) = &cluster.token_budget {
-        cluster.state.pay(budget, now);
+        cluster.state.pay(budget, context.now);
     }
     if record.retries > 0 {
         cluster.state.count_retry(RetryEvent::Success);
@@ -91,25 +89,22 @@ fn on_good_response(record: &Record, now: Instant) {
 
 /// An attempt ended without a response.
 pub fn on_attempt_failed(
-    peer: &Peer,
+    context: &Context<'_>,
     failure: Failure,
     record: &mut Record,
     response: &mut ResponseHead,
 ) -> Verdict {
-    let view = record.view.clone();
-    let policy = view
-        .as_ref()
-        .and_then(|view| policy_of(record, &view.snapshot));
+    let policy = policy_of(record, &context.view.snapshot);
     if let Some(policy) = policy.filter(|_| !failure.was_hedged) {
         let by_policy = retry::wants_after_reset(policy, failure.reason, failure.request_sent);
         let wanted = wanted(by_policy, failure.can_repeat);
-        if let Some(wait) = take_retry(wanted, policy, Why::Failed, record, failure.at) {
+        if let Some(wait) = take_retry(wanted, policy, Why::Failed, context, record) {
             return Verdict::Retry(wait);
         }
     }
     if failure.reason == ResetReason::PerTryTimeout {
         record.details = Details::PerTryTimeout;
-        return reply::timed_out(peer, record, response);
+        return reply::timed_out(context, record, response);
     }
     if let ResetReason::Overflow(Overflow {
         counted: Counted::Concurrency,
@@ -117,7 +112,7 @@ pub fn on_attempt_failed(
     }) = failure.reason
     {
         record.details = Details::ConcurrencyLimit;
-        reply::from_router(peer, StatusCode::SERVICE_UNAVAILABLE, record, response);
+        reply::from_router(context, StatusCode::SERVICE_UNAVAILABLE, record, response);
         return Verdict::Reply(Bytes::from_static(b"reached concurrency limit"));
     }
     record.details = Details::ResetBeforeResponse(failure.reason);
@@ -128,7 +123,7 @@ pub fn on_attempt_failed(
         StatusCode::SERVICE_UNAVAILABLE
     };
     let body = reply::reset_text(failure.reason, record.retries > 0);
-    reply::from_router(peer, status, record, response);
+    reply::from_router(context, status, record, response);
     if matches!(failure.reason, ResetReason::Overflow(_)) {
         let headers = &mut response.headers;
         headers.append_known(Known::XEnvoyOverloaded, b"true");
@@ -142,9 +137,10 @@ fn take_retry(
     wanted: Wanted,
     policy: &RetryPolicy,
     why: Why,
+    context: &Context<'_>,
     record: &mut Record,
-    now: Instant,
 ) -> Option<Duration> {
+    let cluster = last_cluster(record, &context.view.snapshot);
     record.retry_slot = None;
     let followed = match wanted {
         Wanted::No => Followed::Nothing,
@@ -152,7 +148,7 @@ fn take_retry(
         Wanted::Yes if record.retries >= policy.retries => Followed::NoRetriesLeft {
             allowed: policy.retries,
         },
-        Wanted::Yes => match begin_retry(record, now) {
+        Wanted::Yes => match begin_retry(cluster, context.now) {
             Ok(slot) => {
                 record.retry_slot = slot;
                 record.retries += 1;
@@ -170,7 +166,7 @@ fn take_retry(
         Followed::NoRetriesLeft { .. } => (RetryEvent::LimitExceeded, None),
         Followed::RetriesFull(_) => (RetryEvent::Overflow, None),
     };
-    if let Some(cluster) = last_cluster(record) {
+    if let Some(cluster) = cluster {
         cluster.state.count_retry(event);
     }
     wait
@@ -222,8 +218,8 @@ const fn wanted(by_policy: bool, can_repeat: bool) -> Wanted {
 
 /// Counts one more retry in the cluster of the last attempt; nothing is counted where nothing is limited. The budget is
 /// drawn on last, so that a retry that is refused otherwise costs nothing.
-fn begin_retry(record: &Record, now: Instant) -> Result<Option<Permit>, RetriesFull> {
-    let Some(cluster) = last_cluster(record) else {
+fn begin_retry(cluster: Option<&Cluster>, now: Instant) -> Result<Option<Permit>, RetriesFull> {
+    let Some(cluster) = cluster else {
         return Ok(None);
     };
     let limit = cluster.limits.map(|limits| limits.retries);
@@ -235,17 +231,13 @@ fn begin_retry(record: &Record, now: Instant) -> Result<Option<Permit>, RetriesF
     Ok(slot)
 }
 
-fn last_cluster(record: &Record) -> Option<&Cluster> {
-    let view = record.view.as_ref()?;
-    Some(view.snapshot.cluster(record.attempt()?.cluster?))
+fn last_cluster<'s>(record: &Record, snapshot: &'s Snapshot) -> Option<&'s Cluster> {
+    Some(snapshot.cluster(record.attempt()?.cluster?))
 }
 
 /// The back-off is over: the destination stays, the endpoint is picked anew.
 pub fn retry(context: &Context<'_>, record: &mut Record, response: &mut ResponseHead) -> Verdict {
-    let Some(view) = record.view.clone() else {
-        return reply::no_route(record, response);
-    };
-    let snapshot = &view.snapshot;
+    let snapshot = &context.view.snapshot;
     match forward::destination_of(record, snapshot) {
         Some((_, _, chosen)) => {
             forward::attempt(context, &chosen.cluster, record, response, snapshot)
@@ -255,24 +247,25 @@ pub fn retry(context: &Context<'_>, record: &mut Record, response: &mut Response
 }
 
 /// The route's timeout ran out before a response began.
-pub fn on_route_timeout(peer: &Peer, record: &mut Record, response: &mut ResponseHead) -> Verdict {
+pub fn on_route_timeout(
+    context: &Context<'_>,
+    record: &mut Record,
+    response: &mut ResponseHead,
+) -> Verdict {
     record.details = Details::ResponseTimeout;
-    reply::timed_out(peer, record, response)
+    reply::timed_out(context, record, response)
 }
 
 /// How much of a request's body is worth keeping: whether a policy may send it again.
 #[must_use]
-pub fn may_retry(record: &Record) -> bool {
-    let view = record.view.as_ref();
-    view.is_some_and(|view| policy_of(record, &view.snapshot).is_some())
+pub fn may_retry(record: &Record, snapshot: &Snapshot) -> bool {
+    policy_of(record, snapshot).is_some()
 }
 
 /// Whether the rule that applied says itself what is tried again.
 #[must_use]
-pub fn retries_are_written(record: &Record) -> bool {
-    let view = record.view.as_ref();
-    view.and_then(|view| forward::plan_of(record, &view.snapshot))
-        .is_some_and(|(plan, _)| plan.retries_written)
+pub fn retries_are_written(record: &Record, snapshot: &Snapshot) -> bool {
+    forward::plan_of(record, snapshot).is_some_and(|(plan, _)| plan.retries_written)
 }
 
 /// The retry policy of the rule that applied.

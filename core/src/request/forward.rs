@@ -22,7 +22,6 @@ use crate::snapshot::{
     Action, Address, Balancing, Cluster, ClusterId, Destination, DestinationCluster, Forward,
     HeaderOps, PodOf, Rule, Snapshot,
 };
-use crate::time::Instant;
 
 /// Picks one of a rule's destinations; the request keeps it through all its attempts.
 pub(super) fn choose(plan: &Forward, record: &mut Record) {
@@ -124,12 +123,7 @@ pub(super) fn begin(
         DestinationCluster::Known(id) => *id,
         DestinationCluster::Missing(_) => {
             record.details = Details::ClusterNotFound;
-            reply::from_router(
-                context.peer,
-                StatusCode::SERVICE_UNAVAILABLE,
-                record,
-                response,
-            );
+            reply::from_router(context, StatusCode::SERVICE_UNAVAILABLE, record, response);
             return Verdict::Reply(bytes::Bytes::new());
         }
         DestinationCluster::Passthrough => {
@@ -146,17 +140,12 @@ pub(super) fn begin(
     if named.is_none()
         && let Balancing::ConsistentHash(_) = cluster.balancing
     {
-        hashing::hash(context.peer, record, snapshot);
+        hashing::hash(context, record);
     }
     let named = named.map(|endpoint| (endpoint, Picked::simply(PickedBy::Named)));
-    let Some((endpoint, picked)) = named.or_else(|| pick(id, context.now, record, snapshot)) else {
+    let Some((endpoint, picked)) = named.or_else(|| pick(id, context, record)) else {
         record.details = Details::NoHealthyUpstream;
-        reply::from_router(
-            context.peer,
-            StatusCode::SERVICE_UNAVAILABLE,
-            record,
-            response,
-        );
+        reply::from_router(context, StatusCode::SERVICE_UNAVAILABLE, record, response);
         return Verdict::Reply(bytes::Bytes::from_static(b"no healthy upstream"));
     };
     let chosen = &cluster.endpoints[endpoint];
@@ -196,15 +185,10 @@ fn endpoint_of(pod: &PodOf, cluster: &Cluster) -> Option<usize> {
 
 /// Picks an endpoint. A first attempt takes what the balancer says; a retry asks again while it gets an endpoint that
 /// was tried before, up to a bound, and then takes that. It may be told to leave priorities that were tried before, too.
-fn pick(
-    id: ClusterId,
-    now: Instant,
-    record: &Record,
-    snapshot: &Snapshot,
-) -> Option<(usize, Picked)> {
-    let view = record.view.as_ref()?;
+fn pick(id: ClusterId, context: &Context<'_>, record: &Record) -> Option<(usize, Picked)> {
+    let (view, now) = (context.view, context.now);
     let policy = (record.retries > 0)
-        .then(|| failure::policy_of(record, snapshot))
+        .then(|| failure::policy_of(record, &view.snapshot))
         .flatten();
     let avoids = policy.is_some_and(|policy| policy.ignore_previous_hosts);
     let tried = || record.attempts.iter().filter(|a| a.cluster == Some(id));
@@ -338,15 +322,22 @@ pub(super) fn destination_of<'a>(
 }
 
 /// Runs CORS and header operations of the rule on a response that passes through the router.
-pub(super) fn apply_route_to_response(peer: &Peer, record: &Record, response: &mut ResponseHead) {
-    decorate_response(record, response);
-    operate_on_response(peer, record, response);
+pub(super) fn apply_route_to_response(
+    context: &Context<'_>,
+    record: &Record,
+    response: &mut ResponseHead,
+) {
+    decorate_response(context, record, response);
+    operate_on_response(context, record, response);
 }
 
 /// Runs CORS of the rule on a response.
-pub(super) fn decorate_response(record: &Record, response: &mut ResponseHead) {
-    let Some(view) = &record.view else { return };
-    let Some((plan, _, _)) = destination_of(record, &view.snapshot) else {
+pub(super) fn decorate_response(
+    context: &Context<'_>,
+    record: &Record,
+    response: &mut ResponseHead,
+) {
+    let Some((plan, _, _)) = destination_of(record, &context.view.snapshot) else {
         return;
     };
     if let Some(policy) = &plan.cors
@@ -357,17 +348,21 @@ pub(super) fn decorate_response(record: &Record, response: &mut ResponseHead) {
 }
 
 /// Runs header operations of the rule and its destination on a response.
-pub(super) fn operate_on_response(peer: &Peer, record: &Record, response: &mut ResponseHead) {
-    let Some(view) = &record.view else { return };
-    let Some((_, rule, chosen)) = destination_of(record, &view.snapshot) else {
+pub(super) fn operate_on_response(
+    context: &Context<'_>,
+    record: &Record,
+    response: &mut ResponseHead,
+) {
+    let snapshot = &context.view.snapshot;
+    let Some((_, rule, chosen)) = destination_of(record, snapshot) else {
         return;
     };
     if !chosen.response.is_empty() {
-        let upstream = record.upstream_host().unwrap_or("");
+        let upstream = record.upstream_host(snapshot).unwrap_or("");
         header_ops::apply_to_response(
             &chosen.response,
             response,
-            &format_context(peer, record, &rule.name, upstream),
+            &format_context(context.peer, record, &rule.name, upstream),
         );
     }
 }

@@ -3,18 +3,18 @@
 //! Routes have the hash policies of all their destinations, so a hash is the same whichever destination is drawn. It is taken
 //! once, of the head as it is forwarded first; a retry goes by the same one.
 
-use super::{forward, scheme};
+use super::{Context, forward, scheme};
 use crate::decision::Record;
 use crate::message::ResponseHead;
-use crate::peer::Peer;
 use crate::policy::hash::request_hash::{self, Hashed};
 use crate::snapshot::{Destination, DestinationCluster, HashPolicy, Snapshot};
 
 /// Hashes a request that goes to a cluster that looks hashes up, unless that was done already.
-pub(super) fn hash(peer: &Peer, record: &mut Record, snapshot: &Snapshot) {
+pub(super) fn hash(context: &Context<'_>, record: &mut Record) {
     if record.hash.is_some() {
         return;
     }
+    let (peer, snapshot) = (context.peer, &*context.view.snapshot);
     let hashed = Hashed {
         request: &record.request,
         scheme: scheme(&record.request),
@@ -30,20 +30,19 @@ pub(super) fn hash(peer: &Peer, record: &mut Record, snapshot: &Snapshot) {
 }
 
 /// Gives the client the cookies that were made, once, in front of what the rule adds to the response.
-pub(super) fn set_cookies(peer: &Peer, record: &Record, response: &mut ResponseHead) {
-    let (Some(hash), Some(view)) = (&record.hash, &record.view) else {
-        return;
-    };
+pub(super) fn set_cookies(context: &Context<'_>, record: &Record, response: &mut ResponseHead) {
+    let Some(hash) = &record.hash else { return };
     if hash.made.is_empty() {
         return;
     }
-    let Some((plan, _)) = forward::plan_of(record, &view.snapshot) else {
+    let (peer, snapshot) = (context.peer, &context.view.snapshot);
+    let Some((plan, _)) = forward::plan_of(record, snapshot) else {
         return;
     };
     let value = request_hash::made_value(peer.remote, peer.local);
     for at in &hash.made {
         let destination = plan.destinations.get(*at as usize);
-        let policy = destination.and_then(|d| policy_of(d, &view.snapshot));
+        let policy = destination.and_then(|d| policy_of(d, snapshot));
         if let Some(HashPolicy::Cookie(cookie)) = policy
             && let Some(behind) = &cookie.make
         {

@@ -7,14 +7,12 @@ use crate::decision::{MirrorFate, Mirrored, Record, RouteDecision, Timeouts};
 use crate::entropy::{Draw, Entropy};
 use crate::message::ResponseHead;
 use crate::policy::mirror;
-use crate::snapshot::{DestinationCluster, Forward};
+use crate::snapshot::{DestinationCluster, Forward, Snapshot};
 
 /// Whether the rule that applied has mirrors, so that the request's body is worth keeping.
 #[must_use]
-pub fn has_mirrors(record: &Record) -> bool {
-    let view = record.view.as_ref();
-    view.and_then(|view| forward::plan_of(record, &view.snapshot))
-        .is_some_and(|(plan, _)| !plan.mirrors.is_empty())
+pub fn has_mirrors(record: &Record, snapshot: &Snapshot) -> bool {
+    forward::plan_of(record, snapshot).is_some_and(|(plan, _)| !plan.mirrors.is_empty())
 }
 
 /// Writes down who is to get a copy. A tunnel cannot be copied: what passes through it depends on the answers.
@@ -52,14 +50,14 @@ pub fn begin_mirror(
     else {
         return Err(MirrorFate::NoCluster);
     };
-    let view = original.view.as_ref().ok_or(MirrorFate::NoCluster)?;
-    let (plan, _) = forward::plan_of(original, &view.snapshot).ok_or(MirrorFate::NoCluster)?;
+    let snapshot = &context.view.snapshot;
+    let (plan, _) = forward::plan_of(original, snapshot).ok_or(MirrorFate::NoCluster)?;
     let to = &plan.mirrors[mirror as usize].cluster;
     let draw = original
         .entropy
         .draw(Draw::MirroredRequest, u64::from(mirror));
     let mut record = Record {
-        view: Some(view.clone()),
+        revision: original.revision,
         entropy: Entropy(draw),
         request: original.request.clone(),
         route: RouteDecision::Mirror {
@@ -77,7 +75,7 @@ pub fn begin_mirror(
     };
     let nobodys = &mut ResponseHead::default();
     // The head tells of the attempt already, unless the rule did not want it to.
-    match forward::begin(context, to, &mut record, nobodys, &view.snapshot) {
+    match forward::begin(context, to, &mut record, nobodys, snapshot) {
         Verdict::Attempt(target) => Ok((record, target)),
         Verdict::Reply(_) | Verdict::Delay(_) | Verdict::Retry(_) => Err(MirrorFate::NoEndpoint),
     }

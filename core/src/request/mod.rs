@@ -37,6 +37,7 @@ use http::Method;
 
 use crate::cluster::{Bucket, HostState};
 use crate::decision::{Record, Refused, RouteDecision};
+use crate::local::View;
 use crate::message::{Known, RequestHead, ResponseHead};
 use crate::peer::{ListenerKind, Peer};
 use crate::policy::authority::{self, Selected};
@@ -59,6 +60,8 @@ fn scheme(request: &RequestHead) -> &'static str {
 /// What the request machine needs to know besides the head.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
+    /// What decides, with this worker's balancers.
+    pub view: &'a View,
     /// Who asked, and where.
     pub peer: &'a Peer,
     /// The protocol the client wants to switch to.
@@ -101,10 +104,8 @@ pub struct Target {
 
 /// A request's head is complete: decide what becomes of it.
 pub fn begin(context: &Context<'_>, record: &mut Record, response: &mut ResponseHead) -> Verdict {
-    let Some(view) = record.view.clone() else {
-        return reply::no_route(record, response);
-    };
-    let snapshot = &view.snapshot;
+    let snapshot = &context.view.snapshot;
+    record.revision = Some(snapshot.revision);
     if let Some(refused) = refusal(context, record) {
         return refuse(&refused, record, response);
     }
@@ -252,11 +253,9 @@ pub fn after_delay(
     record: &mut Record,
     response: &mut ResponseHead,
 ) -> Verdict {
-    let Some(view) = record.view.clone() else {
-        return reply::no_route(record, response);
-    };
-    match forward::plan_of(record, &view.snapshot) {
-        Some((plan, _)) => after_fault_delay(context, plan, record, response, &view.snapshot),
+    let snapshot = &context.view.snapshot;
+    match forward::plan_of(record, snapshot) {
+        Some((plan, _)) => after_fault_delay(context, plan, record, response, snapshot),
         None => reply::no_route(record, response),
     }
 }
@@ -273,7 +272,7 @@ fn after_fault_delay(
         .as_ref()
         .and_then(|policy| fault::abort(policy, &record.request.headers, record.entropy))
     {
-        return reply::fault_abort(context.peer, answer, record, response);
+        return reply::fault_abort(context, answer, record, response);
     }
     if let Some(refused) = rate_limit::check(context, Place::BeforeCors, record, response, snapshot)
     {
@@ -323,20 +322,19 @@ fn unknown_host(
 
 /// The cluster of a target.
 #[must_use]
-pub fn cluster_of<'a>(target: &Target, record: &'a Record) -> Option<&'a Cluster> {
-    let view = record.view.as_ref()?;
-    target.cluster.map(|id| view.snapshot.cluster(id))
+pub fn cluster_of<'s>(target: &Target, snapshot: &'s Snapshot) -> Option<&'s Cluster> {
+    target.cluster.map(|id| snapshot.cluster(id))
 }
 
 /// The head of the response arrived: make it what the client is to see.
 pub fn on_response_head(
-    peer: &Peer,
+    context: &Context<'_>,
     service_time: Option<Duration>,
     record: &mut Record,
     response: &mut ResponseHead,
     date: &[u8; 29],
 ) {
     head::decorate_response(service_time, record, response, date);
-    hashing::set_cookies(peer, record, response);
-    forward::apply_route_to_response(peer, record, response);
+    hashing::set_cookies(context, record, response);
+    forward::apply_route_to_response(context, record, response);
 }

@@ -5,23 +5,24 @@ use crate::cluster::Reason;
 use crate::cluster::ejection::{self, Outcome};
 use crate::decision::{Record, ResetReason};
 use crate::message::{Known, ResponseHead};
+use crate::snapshot::Snapshot;
 use crate::time::Instant;
 
 /// Something became known about the endpoint of the attempt under way. Does nothing where endpoints are not ejected.
-pub fn report(outcome: Outcome, record: &mut Record, now: Instant) {
-    if let Some(reason) = count(outcome, record, now)
+pub fn report(outcome: Outcome, snapshot: &Snapshot, record: &mut Record, now: Instant) {
+    if let Some(reason) = count(outcome, snapshot, record, now)
         && let Some(attempt) = record.attempt_mut()
     {
         attempt.ejected = Some(reason);
     }
 }
 
-fn count(outcome: Outcome, record: &Record, now: Instant) -> Option<Reason> {
-    let (view, attempt) = (record.view.as_ref()?, record.attempt()?);
-    let cluster = view.snapshot.cluster(attempt.cluster?);
+fn count(outcome: Outcome, snapshot: &Snapshot, record: &Record, now: Instant) -> Option<Reason> {
+    let attempt = record.attempt()?;
+    let cluster = snapshot.cluster(attempt.cluster?);
     let detection = cluster.outlier_detection.as_ref()?;
     cluster.sweep(now, record.entropy);
-    let endpoint = attempt.endpoint(&view.snapshot)?;
+    let endpoint = attempt.endpoint(snapshot)?;
     ejection::report(detection, &endpoint.state, outcome, now)
 }
 

@@ -133,9 +133,9 @@ fn refuse(
     response.clear();
     response.status = limit.status;
     record.details = Details::RateLimited;
-    forward::operate_on_response(context.peer, record, response);
+    forward::operate_on_response(context, record, response);
     if limiter.place == Place::BeforeRouter {
-        forward::decorate_response(record, response);
+        forward::decorate_response(context, record, response);
     }
     let name = route_name(record, snapshot);
     let format = forward::format_context(context.peer, record, name, "");
@@ -171,14 +171,15 @@ fn deciding(limit: &RateLimit, descriptor: Option<u32>) -> Option<&SizedBucket> 
 
 /// Tells the client how many tokens are left, if a limit that looked at its request does so (`x-ratelimit-…`, the third
 /// draft of the IETF's RateLimit fields; the reset is when there is a token again).
-pub fn tell_rate_limit(own: &Bucket, now: Instant, record: &Record, response: &mut ResponseHead) {
-    let (Some(seen), Some(view)) = (&record.rate_limit, &record.view) else {
+pub fn tell_rate_limit(context: &Context<'_>, record: &Record, response: &mut ResponseHead) {
+    let Some(seen) = &record.rate_limit else {
         return;
     };
-    let limit = view.snapshot.rate_limit(seen.limit);
+    let limit = context.view.snapshot.rate_limit(seen.limit);
     let Some(sized) = deciding(limit, seen.descriptor).filter(|_| limit.tells_clients) else {
         return;
     };
+    let (own, now) = (context.own_bucket, context.now);
     let (tokens, next_token) = left(limit, seen.descriptor, own, now);
     let seconds = next_token.as_nanos().div_ceil(1_000_000_000);
     let headers = &mut response.headers;

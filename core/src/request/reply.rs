@@ -3,10 +3,9 @@
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::{Verdict, forward, grpc, head};
+use super::{Context, Verdict, forward, grpc, head};
 use crate::decision::{Details, Record, Refused, ResetReason};
 use crate::message::{Known, ResponseHead};
-use crate::peer::Peer;
 use crate::snapshot::FaultAnswer;
 
 /// The request's body is longer than the limit.
@@ -69,20 +68,24 @@ pub(super) fn preflight(record: &mut Record, response: &mut ResponseHead) {
 /// The head of an answer in place of an upstream's; the rule's response operations run on it, as on any response that
 /// passes through the router.
 pub(super) fn from_router(
-    peer: &Peer,
+    context: &Context<'_>,
     status: StatusCode,
     record: &Record,
     response: &mut ResponseHead,
 ) {
     response.clear();
     response.status = status;
-    forward::apply_route_to_response(peer, record, response);
+    forward::apply_route_to_response(context, record, response);
 }
 
 /// The answer for a request or an attempt that took too long. To a gRPC client it is not that the service is unavailable:
 /// the client's deadline has passed (Envoy's `grpc_timeout_returns_deadline_exceeded`).
-pub(super) fn timed_out(peer: &Peer, record: &Record, response: &mut ResponseHead) -> Verdict {
-    from_router(peer, StatusCode::GATEWAY_TIMEOUT, record, response);
+pub(super) fn timed_out(
+    context: &Context<'_>,
+    record: &Record,
+    response: &mut ResponseHead,
+) -> Verdict {
+    from_router(context, StatusCode::GATEWAY_TIMEOUT, record, response);
     if grpc::is_request(&record.request) {
         grpc::set_status(response, grpc::DEADLINE_EXCEEDED);
     }
@@ -92,7 +95,7 @@ pub(super) fn timed_out(peer: &Peer, record: &Record, response: &mut ResponseHea
 /// An injected abort: never retried, and its body says what it is. The rule's response operations run on it, its CORS
 /// policy does not: faults come first.
 pub(super) fn fault_abort(
-    peer: &Peer,
+    context: &Context<'_>,
     answer: FaultAnswer,
     record: &mut Record,
     response: &mut ResponseHead,
@@ -102,7 +105,7 @@ pub(super) fn fault_abort(
     if let FaultAnswer::Http(status) = answer {
         response.status = status;
     }
-    forward::operate_on_response(peer, record, response);
+    forward::operate_on_response(context, record, response);
     if let FaultAnswer::Grpc(code) = answer
         && grpc::is_request(&record.request)
     {
@@ -152,7 +155,7 @@ pub fn complete_local(
     date: &[u8; 29],
 ) -> Bytes {
     // What was refused before its head was complete is answered in HTTP, and so are browsers that ask about CORS.
-    let is_grpc = record.view.is_some()
+    let is_grpc = record.revision.is_some()
         && record.details != Details::CorsPreflight
         && grpc::is_request(&record.request);
     let body = if is_grpc {

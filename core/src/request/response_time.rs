@@ -8,12 +8,18 @@ use crate::decision::{Attempt, Record};
 use crate::message::ResponseHead;
 use crate::policy::backoff;
 use crate::policy::peak_ewma::{self, Answer};
-use crate::snapshot::{Balancing, Cluster};
+use crate::snapshot::{Balancing, Cluster, Snapshot};
 use crate::time::Instant;
 
 /// The response to the attempt under way began. Does nothing where nobody looks at response times.
-pub fn on_response(outcome: Outcome, record: &Record, response: &ResponseHead, now: Instant) {
-    let Some((cluster, attempt)) = watched(record) else {
+pub fn on_response(
+    outcome: Outcome,
+    snapshot: &Snapshot,
+    record: &Record,
+    response: &ResponseHead,
+    now: Instant,
+) {
+    let Some((cluster, attempt)) = watched(record, snapshot) else {
         return;
     };
     let answer = match outcome {
@@ -31,16 +37,16 @@ pub fn on_response(outcome: Outcome, record: &Record, response: &ResponseHead, n
 }
 
 /// The attempt under way ended without a whole response, by the endpoint's fault.
-pub fn on_failure(record: &Record, now: Instant) {
-    if let Some((cluster, attempt)) = watched(record) {
+pub fn on_failure(snapshot: &Snapshot, record: &Record, now: Instant) {
+    if let Some((cluster, attempt)) = watched(record, snapshot) {
         let answer = Answer::Bad { retry_after: None };
         observe(answer, cluster, attempt, now);
     }
 }
 
-fn watched(record: &Record) -> Option<(&Cluster, &Attempt)> {
-    let (view, attempt) = (record.view.as_ref()?, record.attempt()?);
-    let cluster = view.snapshot.cluster(attempt.cluster?);
+fn watched<'a>(record: &'a Record, snapshot: &'a Snapshot) -> Option<(&'a Cluster, &'a Attempt)> {
+    let attempt = record.attempt()?;
+    let cluster = snapshot.cluster(attempt.cluster?);
     (cluster.balancing == Balancing::PeakEwma).then_some((cluster, attempt))
 }
 

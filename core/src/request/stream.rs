@@ -11,7 +11,7 @@ use crate::decision::{Details, Record};
 use crate::message::{Known, ResponseHead};
 use crate::peer::{ListenerKind, Peer};
 use crate::policy::grpc_timeout;
-use crate::snapshot::StreamIdle;
+use crate::snapshot::{Snapshot, StreamIdle};
 use crate::time::Duration;
 
 /// Which of them is over.
@@ -34,9 +34,12 @@ impl StreamTimeout {
 
 /// For how long nothing may move: what the rule says, else the proxy's own setting.
 #[must_use]
-pub fn stream_idle_timeout(record: &Record, setting: Option<Duration>) -> Option<Duration> {
-    let view = record.view.as_ref();
-    let plan = view.and_then(|view| forward::plan_of(record, &view.snapshot));
+pub fn stream_idle_timeout(
+    record: &Record,
+    snapshot: &Snapshot,
+    setting: Option<Duration>,
+) -> Option<Duration> {
+    let plan = forward::plan_of(record, snapshot);
     match plan.map(|(plan, _)| plan.stream_idle) {
         Some(StreamIdle::After(time)) => Some(time),
         Some(StreamIdle::Never) => None,

@@ -103,7 +103,7 @@ impl Worker {
         }
         while let Some((_, mut exchange)) = self.ended.pop() {
             if self.spare.len() < SPARE {
-                exchange.forget();
+                exchange.look_at(self.local.view());
                 self.spare.push(exchange);
             }
         }

@@ -199,7 +199,7 @@ impl Driver {
         };
         let client = ended.client().map(ConnId::Client);
         let number = client.and_then(|client| self.sockets.get(&client)?.number());
-        (number, ended.record().story().to_string())
+        (number, ended.story().to_string())
     }
 
     /// Before each call that is answered.

@@ -2,7 +2,6 @@
 //! anybody answers.
 
 use std::collections::BTreeSet;
-use std::rc::Rc;
 
 use outrigger_core::cluster::Bucket;
 use outrigger_core::decision::{Record, RouteDecision};
@@ -58,10 +57,11 @@ impl Would {
     pub(super) fn of(request: &Request<'_>, worker: &Worker, own_bucket: &Bucket) -> Self {
         let mut record = Record::default();
         record.restart(request.now, request.entropy);
-        record.view = Some(Rc::clone(worker.view()));
         record.request.clone_from(request.head);
         let mut response = ResponseHead::default();
+        let view = worker.view();
         let mut context = Context {
+            view,
             peer: request.peer,
             upgrade: request.begins.upgrade.as_deref(),
             own_bucket,
@@ -76,7 +76,7 @@ impl Would {
         }
         let is_forwarded = matches!(verdict, Verdict::Attempt(_));
         let goes_to = match &verdict {
-            Verdict::Attempt(target) => cluster_of(target, &record).map_or_else(
+            Verdict::Attempt(target) => cluster_of(target, &view.snapshot).map_or_else(
                 || "PassthroughCluster".to_owned(),
                 |cluster| cluster.name.to_string(),
             ),
@@ -84,7 +84,7 @@ impl Would {
                 format!("answer {} {}", response.status.as_u16(), record.details)
             }
         };
-        let mut story = record.opening().to_string();
+        let mut story = record.opening(&view.snapshot).to_string();
         if !is_forwarded {
             let (status, details) = (response.status.as_u16(), record.details);
             story += &format!("  client       sees {status}: {details}\n");
@@ -92,7 +92,7 @@ impl Would {
             story += &format!("  destination  {goes_to}\n");
         }
         let facets = match is_forwarded {
-            true => forwarded(&record),
+            true => forwarded(&record, &view.snapshot),
             false => answered(&record, &response),
         };
         for facet in &facets {
@@ -149,9 +149,8 @@ impl Would {
 const NONE: &str = "none";
 
 /// The same facets in the same order for every request that is forwarded.
-fn forwarded(record: &Record) -> Vec<Facet> {
-    let snapshot = record.view.as_ref().map(|view| &*view.snapshot);
-    let plan = snapshot.and_then(|snapshot| plan_of(record, snapshot));
+fn forwarded(record: &Record, snapshot: &Snapshot) -> Vec<Facet> {
+    let plan = plan_of(record, snapshot);
     let shared = |what, told| Facet {
         what,
         told,
@@ -163,7 +162,7 @@ fn forwarded(record: &Record) -> Vec<Facet> {
         let chosen = record.mirrors.iter();
         let names = chosen.filter_map(|mirrored| {
             let mirror = plan?.mirrors.get(mirrored.mirror as usize)?;
-            cluster_name(&mirror.cluster, snapshot?)
+            cluster_name(&mirror.cluster, snapshot)
         });
         names.collect::<Vec<_>>().join(", ")
     };

@@ -37,12 +37,13 @@ impl Summary {
     pub fn of_records() -> (Rc<RefCell<Self>>, Records) {
         let summary = Rc::<RefCell<Self>>::default();
         let filled = Rc::clone(&summary);
-        let records = move |record: &Record| filled.borrow_mut().add(record);
+        let records =
+            move |record: &Record, snapshot: &Snapshot| filled.borrow_mut().add(record, snapshot);
         (summary, Box::new(records))
     }
 
     /// Takes in one request.
-    pub fn add(&mut self, record: &Record) {
+    pub fn add(&mut self, record: &Record, snapshot: &Snapshot) {
         self.requests += 1;
         *self.by_status.entry(record.status).or_insert(0) += 1;
         *self
@@ -51,9 +52,8 @@ impl Summary {
             .or_insert(0) += 1;
         self.retries += u64::from(record.retries);
         self.overflows += u64::from(record.flags().contains(ResponseFlag::UpstreamOverflow));
-        let Some(view) = &record.view else { return };
         for attempt in &record.attempts {
-            let Some(endpoint) = attempt.endpoint(&view.snapshot) else {
+            let Some(endpoint) = attempt.endpoint(snapshot) else {
                 continue;
             };
             let never_reached_it = matches!(
@@ -145,7 +145,7 @@ mod tests {
             let mut record = Record::default();
             record.status = status;
             record.ended = Instant::from_millis(ended);
-            summary.add(&record);
+            summary.add(&record, &Snapshot::default());
         }
         for (share, millis) in [(0.0, 10), (0.25, 10), (0.26, 20), (0.5, 20), (1.0, 40)] {
             assert_eq!(summary.percentile(share), Duration::from_millis(millis));

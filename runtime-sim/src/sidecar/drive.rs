@@ -91,8 +91,8 @@ impl Sidecar {
         };
         let record = exchange.record();
         fabric.digest.record(record);
-        (self.records)(record);
-        invariants::judge(record)
+        (self.records)(record, exchange.snapshot());
+        invariants::judge(record, exchange.snapshot())
     }
 
     /// Something may be ready on a connection.

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use outrigger_core::decision::{Record, ResponseFlag, RouteDecision};
 use outrigger_core::message::Known;
+use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::{Duration, Instant};
 
 use super::cohorts::Cohorts;
@@ -232,8 +233,8 @@ impl Askers {
     /// Tells rows what a sidecar records of requests that its workload sent.
     pub(super) fn records(&self) -> Records {
         let askers = self.clone();
-        Box::new(move |record| {
-            if !record.is_mirror() && !is_inbound(record) {
+        Box::new(move |record, snapshot| {
+            if !record.is_mirror() && !is_inbound(record, snapshot) {
                 askers.tell(record);
             }
         })
@@ -251,12 +252,11 @@ impl Askers {
     }
 }
 
-fn is_inbound(record: &Record) -> bool {
-    match (&record.view, record.route) {
-        (
-            Some(view),
-            RouteDecision::Rule { virtual_host, .. } | RouteDecision::NoRule { virtual_host },
-        ) => view.snapshot.inbound.contains(&virtual_host),
+fn is_inbound(record: &Record, snapshot: &Snapshot) -> bool {
+    match record.route {
+        RouteDecision::Rule { virtual_host, .. } | RouteDecision::NoRule { virtual_host } => {
+            snapshot.inbound.contains(&virtual_host)
+        }
         _ => false,
     }
 }

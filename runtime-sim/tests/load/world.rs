@@ -174,7 +174,7 @@ pub(crate) fn play(seed: u64) -> Result<Played, String> {
     let sidecar = sim.sidecar(
         Arc::clone(&first),
         WorkerSettings::default(),
-        Box::new(move |record| sink.borrow_mut().add(record)),
+        Box::new(move |record, _| sink.borrow_mut().add(record)),
     );
     sim.expose(LISTENER, sidecar, ListenerKind::Outbound);
     let instances: Vec<Instance> = topology

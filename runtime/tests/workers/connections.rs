@@ -310,7 +310,7 @@ fn drain_gives_up_when_its_time_is_over() {
 
 #[test]
 fn a_line_is_logged_for_each_request() {
-    fn line(record: &Record, request: &Request, out: &mut Vec<u8>) {
+    fn line(record: &Record, request: &Request<'_>, out: &mut Vec<u8>) {
         let upstream = request.around.upstream_local.is_some();
         let _ = writeln!(
             out,
@@ -401,7 +401,7 @@ fn a_response_that_was_cut_does_not_look_whole() {
 
 #[test]
 fn a_panic_ends_one_connection_and_is_told() {
-    fn refuse(record: &Record, _: &Request, out: &mut Vec<u8>) {
+    fn refuse(record: &Record, _: &Request<'_>, out: &mut Vec<u8>) {
         assert_ne!(record.request.path, b"/panic", "as the test wants it");
         out.push(b'\n');
     }

@@ -157,7 +157,7 @@ fn a_connection_that_another_worker_gave_up_is_closed() {
 #[test]
 fn the_log_names_our_address_on_the_connection_that_was_used() {
     static LOGGED: Mutex<Vec<(Vec<u8>, Option<SocketAddr>)>> = Mutex::new(Vec::new());
-    fn format(record: &Record, request: &Request, _: &mut Vec<u8>) {
+    fn format(record: &Record, request: &Request<'_>, _: &mut Vec<u8>) {
         let path = record.request.path.clone();
         LOGGED
             .lock()

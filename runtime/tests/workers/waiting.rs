@@ -24,7 +24,7 @@ fn waiting(snapshot: &Snapshot) -> u32 {
 /// Whoever holds the only connection ends, in good order or not: the one that waits for it gets one.
 #[test]
 fn a_place_is_free_again_however_its_holder_ended() {
-    fn format(record: &Record, _: &Request, _: &mut Vec<u8>) {
+    fn format(record: &Record, _: &Request<'_>, _: &mut Vec<u8>) {
         assert_ne!(record.request.path, b"/panic", "as the test wants it");
     }
     for path in ["/", "/panic"] {
@@ -86,7 +86,7 @@ fn who_waits_goes_when_the_limit_is_raised() {
 #[test]
 fn who_waits_is_told_of_a_connection_that_is_given_up_late() {
     static GATE: Gate = Gate::new();
-    fn format(record: &Record, _: &Request, _: &mut Vec<u8>) {
+    fn format(record: &Record, _: &Request<'_>, _: &mut Vec<u8>) {
         GATE.pass(record);
     }
     let endpoints = Endpoints::listen();

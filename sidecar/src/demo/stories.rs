@@ -104,11 +104,11 @@ impl Write for Stories {
 }
 
 /// Inbound listeners only pass on; what rules decide is decided by who calls.
-fn tell(record: &Record, request: &Request, out: &mut Vec<u8>) {
-    let (ListenerKind::Outbound, Some(view)) = (request.listener, &record.view) else {
+fn tell(record: &Record, request: &Request<'_>, out: &mut Vec<u8>) {
+    let (ListenerKind::Outbound, Some(revision)) = (request.listener, record.revision) else {
         return;
     };
-    let (revision, story) = (view.snapshot.revision, record.story());
+    let story = record.story(request.snapshot);
     let (numbered, end) = (char::from(NUMBERED), char::from(END));
     let _ = write!(out, "{revision}{numbered}{story}{end}");
 }

@@ -235,12 +235,12 @@ fn access_log(form: AccessLog) -> Option<outrigger_runtime::AccessLog> {
     Some(outrigger_runtime::AccessLog {
         format: match form {
             AccessLog::Off => return None,
-            AccessLog::Text => {
-                |record, request, out| access_log::text(record, &request.around, out)
-            }
-            AccessLog::Json => {
-                |record, request, out| access_log::json(record, &request.around, out)
-            }
+            AccessLog::Text => |record, request, out| {
+                access_log::text(record, request.snapshot, &request.around, out);
+            },
+            AccessLog::Json => |record, request, out| {
+                access_log::json(record, request.snapshot, &request.around, out);
+            },
         },
         writer: stdout(),
     })

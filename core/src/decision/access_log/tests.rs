@@ -2,12 +2,9 @@
 
 use super::*;
 use crate::decision::Details;
-use crate::local::{Local, WorkerSettings};
 use crate::message::RequestHead;
 use crate::snapshot::Snapshot;
 use crate::time::Instant;
-use std::rc::Rc;
-use std::sync::Arc;
 
 const AROUND: Surroundings = Surroundings {
     began: Duration::from_millis(1_795_406_400_123),
@@ -17,7 +14,6 @@ const AROUND: Surroundings = Surroundings {
 };
 
 fn record(fields: &[(&str, &[u8])]) -> Record {
-    let worker = Local::new(Arc::new(Snapshot::default()), WorkerSettings::default(), 1);
     let mut request = RequestHead {
         authority: b"reviews:9080".to_vec(),
         path: b"/a?b".to_vec(),
@@ -27,7 +23,7 @@ fn record(fields: &[(&str, &[u8])]) -> Record {
         request.headers.append(name.as_bytes(), value).unwrap();
     }
     Record {
-        view: Some(Rc::clone(worker.view())),
+        revision: Some(1),
         request,
         route: RouteDecision::UnknownHost,
         status: 503,
@@ -42,7 +38,7 @@ fn record(fields: &[(&str, &[u8])]) -> Record {
 
 fn line(record: &Record) -> String {
     let mut out = Vec::new();
-    text(record, &AROUND, &mut out);
+    text(record, &Snapshot::default(), &AROUND, &mut out);
     String::from_utf8_lossy(&out).into()
 }
 
@@ -65,7 +61,7 @@ fn text_has_istios_fields_in_order() {
 #[test]
 fn what_never_became_a_request_is_dashes() {
     let record = Record {
-        view: None,
+        revision: None,
         status: 400,
         details: Details::None,
         ..record(&[])
@@ -80,7 +76,8 @@ fn what_never_became_a_request_is_dashes() {
 #[test]
 fn json_has_istios_keys() {
     let mut out = Vec::new();
-    json(&record(&[("user-agent", b"a\"\xff")]), &AROUND, &mut out);
+    let record = record(&[("user-agent", b"a\"\xff")]);
+    json(&record, &Snapshot::default(), &AROUND, &mut out);
     assert_eq!(out.pop(), Some(b'\n'));
     let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
     let object = value.as_object().unwrap();

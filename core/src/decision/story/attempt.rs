@@ -8,7 +8,7 @@ use crate::decision::details::{Overflow, ResetReason};
 use crate::decision::hashing::HashedBy;
 use crate::decision::picked::{LocalityChoice, Picked, PickedBy};
 use crate::decision::record::{Attempt, AttemptEnd, Followed, GONE, Record};
-use crate::snapshot::HashPolicy;
+use crate::snapshot::{HashPolicy, Snapshot};
 
 /// Tells one attempt over two lines or three.
 pub(super) fn tell(
@@ -16,13 +16,10 @@ pub(super) fn tell(
     number: u32,
     attempt: &Attempt,
     record: &Record,
+    snapshot: &Snapshot,
 ) -> fmt::Result {
-    let cluster = record.view.as_ref().zip(attempt.cluster);
-    let cluster = cluster.map(|(view, id)| view.snapshot.cluster(id));
-    let endpoint = record
-        .view
-        .as_ref()
-        .and_then(|view| attempt.endpoint(&view.snapshot));
+    let cluster = attempt.cluster.map(|id| snapshot.cluster(id));
+    let endpoint = attempt.endpoint(snapshot);
     let address = match endpoint {
         Some(endpoint) => &*endpoint.text,
         None if attempt.endpoint == GONE => "an endpoint that is gone",

@@ -48,5 +48,5 @@ GET \n  fault        held for 40.0 ms
                its endpoint was ejected: consecutive_5xx: 5 in a row
   client       saw 503 after 1.25 s: upstream_reset_before_response_started{connection_timeout}, flags UF,DI,URX
 ";
-    assert_eq!(record.story().to_string(), want);
+    assert_eq!(record.story(&Snapshot::default()).to_string(), want);
 }

@@ -38,7 +38,7 @@ pub(super) struct Party {
     pub(super) up: Option<UpstreamId>,
     aside: Option<UpstreamId>,
     pub(super) seen: Vec<Said>,
-    ended: Option<Record>,
+    ended: Option<(Record, Rc<View>)>,
 }
 
 /// A worker, and the party that everything is about.
@@ -65,7 +65,7 @@ pub(super) const PEER: Peer = Peer {
 /// The story of a request that has ended.
 fn copy(record: &Record) -> Record {
     Record {
-        view: record.view.clone(),
+        revision: record.revision,
         entropy: record.entropy,
         request: record.request.clone(),
         route: record.route,
@@ -225,7 +225,7 @@ impl Driver {
 
     fn ends(&mut self, id: ExchangeId) {
         let exchange = self.worker.ended(id).expect("its story can be read");
-        let record = copy(exchange.record());
+        let ended = (copy(exchange.record()), Rc::clone(&exchange.view));
         let client = exchange.client();
         let mut parties = self.parties.iter();
         let at = parties.position(|party| match client {
@@ -238,7 +238,7 @@ impl Driver {
             self.parties.len() - 1
         });
         let party = &mut self.parties[at];
-        party.ended = Some(record);
+        party.ended = Some(ended);
         party.seen.push(Said::Ended);
         if client.is_none() {
             party.exchange = None;
@@ -426,7 +426,21 @@ impl Driver {
     pub(super) fn record(&self) -> &Record {
         let ended = self.parties[self.at].ended.as_ref();
         self.under_way()
-            .map_or_else(|| ended.expect("there was one"), Exchange::record)
+            .map_or_else(|| &ended.expect("there was one").0, Exchange::record)
+    }
+
+    /// The configuration that it stands in.
+    pub(super) fn snapshot(&self) -> &Snapshot {
+        let ended = self.parties[self.at].ended.as_ref();
+        self.under_way().map_or_else(
+            || &*ended.expect("there was one").1.snapshot,
+            Exchange::snapshot,
+        )
+    }
+
+    /// The same for people.
+    pub(super) fn story(&self) -> String {
+        self.record().story(self.snapshot()).to_string()
     }
 
     /// When the time of the request under way is up, and which.

@@ -16,7 +16,7 @@ fn the_story_tells_of_tokens() {
     let limit = "local-rate-limit: '1/m'";
     let mut d = Driver::with(annotated("VirtualService", limit, rule));
     let told = |d: &Driver, what: &str| {
-        let story = d.record().story().to_string();
+        let story = d.story();
         let line = format!("  rate limit   {what}; VirtualService default/h metadata.annotations");
         assert!(story.contains(&line), "{story}");
     };
@@ -81,7 +81,7 @@ fn an_attempt_counts_until_it_is_over_and_tells_how_long_it_took() {
     assert_eq!(state.adaptive().blocked(), 1);
     let record = d.record();
     assert_eq!(record.flags().to_string(), "UO");
-    let story = record.story().to_string();
+    let story = d.story();
     let line = "refused by the limit that follows response times: 1 requests under way at a time";
     assert!(story.contains(line), "{story}");
     drop(held);

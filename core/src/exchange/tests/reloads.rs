@@ -165,7 +165,7 @@ spec: {hosts: [h.test], http: [{timeout: 5s, route: [{destination: {host: h.test
         d.sends(Side::Upstream, OK);
         let answer = d.receives(Side::Downstream);
         assert!(answer.starts_with("HTTP/1.1 200 "), "{why}: {answer}");
-        let story = d.record().story().to_string();
+        let story = d.story();
         assert!(
             story.contains(&format!("attempt 1    {told}")),
             "{why}: {story}"

@@ -82,8 +82,7 @@ fn a_success_without_a_retry_is_no_success_of_a_retry() {
         answers(&mut d, "200 OK");
         let record = d.record();
         let cluster = record.attempt().unwrap().cluster.unwrap();
-        let view = record.view.as_ref().unwrap();
-        let state = &view.snapshot.cluster(cluster).state;
+        let state = &d.snapshot().cluster(cluster).state;
         let counted = [RetryEvent::BackOff, RetryEvent::Success].map(|e| state.counted_retries(e));
         assert_eq!(counted, [retries, u64::from(retries > 0)]);
     }

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use super::*;
 use crate::cluster::{HostKey, Registry};
 use crate::entropy::Entropy;
-use crate::local::{Local, WorkerSettings};
 use crate::snapshot::{Address, Cluster, ClusterId, Endpoint, HashCookie, MatchedField, Snapshot};
 use crate::time::{Duration, Instant};
 
 /// A request of which a try may take 50 ms, on a snapshot with one cluster: it hashes a field, and its one endpoint is in
 /// a zone.
-fn record(attempts: impl IntoIterator<Item = Attempt>) -> Record {
+fn story(attempts: impl IntoIterator<Item = Attempt>) -> String {
     let mut registry = Registry::default();
     let address = Address::Name("a".into(), 80);
     let host = registry.host(HostKey {
@@ -30,13 +29,12 @@ fn record(attempts: impl IntoIterator<Item = Attempt>) -> Record {
         clusters: Arc::new(vec![cluster].into()),
         ..Snapshot::default()
     };
-    let worker = Local::new(Arc::new(snapshot), WorkerSettings::default(), 0);
     let mut record = Record::default();
     record.restart(Instant::ZERO, Entropy::default());
-    record.view = Some(worker.view().clone());
+    record.revision = Some(snapshot.revision);
     record.timeouts.per_try = Some(Duration::from_millis(50));
     record.attempts.extend(attempts);
-    record
+    record.story(&snapshot).to_string()
 }
 
 fn field() -> HashPolicy {
@@ -84,7 +82,7 @@ fn tells_where_it_went_and_how_long_a_try_may_take_when_that_mattered() {
             followed,
             ejected: None,
         };
-        let story = record([attempt]).story().to_string();
+        let story = story([attempt]);
         let lines: Vec<&str> = story.lines().skip(1).take(2).collect();
         let picked = "hash 000000000000002a of a header field (x-user), entry 7";
         let first = format!("  attempt 1    a:80 in eu/eu-a at 3.0 ms: {picked}");

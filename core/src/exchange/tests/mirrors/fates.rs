@@ -244,7 +244,7 @@ fn the_story_tells_of_mirrors() {
     d.sends(Side::Downstream, GET);
     let copy = d.take_copy();
     d.ends_well();
-    let story = d.record().story().to_string();
+    let story = d.story();
     assert!(
         story.contains("  mirror 1     outbound|80||m.test: a copy was sent\n"),
         "{story}"
@@ -256,7 +256,7 @@ fn the_story_tells_of_mirrors() {
     d.hold(copy, |d| {
         d.fails(ConnectFault::Refused);
     });
-    let story = copy.record(&mut d, |record| record.story().to_string());
+    let story = d.hold(copy, |d| d.story());
     assert!(
         story.contains("  copy for     outbound|80||m.test\n"),
         "{story}"
