@@ -18,11 +18,6 @@ const LEFT: &[(&str, &[&str], &str)] = &[
         "each file that counts for a cluster has the methods of its state for that, and a permit holds what it gives back to",
     ),
     (
-        "core/src/exchange",
-        &["admission", "upstream"],
-        "to wait in line is a state of the upstream side, and how a wait ends is the line's to say",
-    ),
-    (
         "core/src/request",
         &["failure", "forward", "hashing", "mirror", "reply"],
         "the plan of a request stands in the file that carries it out",

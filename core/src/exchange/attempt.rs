@@ -1,351 +1,275 @@
-//! Attempts: how one begins, is connected, fails, and is followed by another; how a connection is kept or let go.
+//! One attempt to have a request answered, at one endpoint: how far it has come, on which stream, and what it counts for.
+//!
+//! It says what became of it. What follows, another attempt or an answer, is decided in `attempts`; how it comes by its
+//! connection is in `connect`.
+
+mod connect;
 
 use core::mem;
+use std::sync::Arc;
 
-use super::call::{RequestBody, Response};
+use super::Turn;
+use super::admission::{Held, Waiting};
 use super::endpoint_stream::EndpointStream;
-use super::upstream::State;
-use super::{Exchange, Phase, Turn};
-use crate::cluster::Permit;
+use super::ledger::Ledger;
+use super::replay::{Cursor, Replay};
+use super::timers::Timer;
 use crate::cluster::ejection::Outcome;
-use crate::decision::{Attempt, AttemptEnd, Details, Followed, ResetReason};
-use crate::io::ConnectFault;
-use crate::local::{Link, Slot};
-use crate::request::{self, Failure, Target, Verdict};
-use crate::stream::Part;
-use crate::time::{Duration, Instant};
+use crate::cluster::{HostState, Permit};
+use crate::decision::{AttemptEnd, ResetReason};
+use crate::message::Headers;
+use crate::request::Target;
+use crate::stream::{Begins, Part};
+use crate::time::Instant;
 
-impl Exchange {
-    /// Begins an attempt on a target that the request machine chose.
-    pub(super) fn begin_attempt(&mut self, mut target: Target, turn: &mut Turn<'_>) {
-        self.call.replay.rewind();
-        self.up.at = self.record.last_attempt();
-        if target.host.is_none() {
-            let cluster = request::cluster_of(&target, &self.view.snapshot).map(|c| &c.state);
-            let (host, close) = turn.local.original(cluster, &target.address);
-            target.host = Some(host);
-            close.into_iter().for_each(|id| turn.close_upstream(id));
-        }
-        if let Err(overflow) = self.enter_adaptive(&target, turn) {
-            self.fail_attempt(ResetReason::Overflow(overflow), turn);
-            return;
-        }
-        match self.circuit(&target) {
-            Some(circuit) => self.begin_limited(target, circuit, turn),
-            None => self.begin_admitted(target, turn),
-        }
-    }
-
-    /// Uses a kept connection, or makes one.
-    pub(super) fn begin_admitted(&mut self, target: Target, turn: &mut Turn<'_>) {
-        self.up.active = target.host.as_ref().map(|host| host.begin_request());
-        let host = target.host.as_ref().filter(|_| !target.tunnel);
-        if let Some(kept) = host.and_then(|host| EndpointStream::reuse(self.id, host, turn)) {
-            self.up.stream = kept;
-            self.attach(target, true, turn);
-        } else {
-            self.connect(target, None, None, turn);
-        }
-    }
-
-    pub(super) fn connect(
-        &mut self,
-        target: Target,
-        slot: Option<Slot>,
+/// How far an attempt has come.
+#[derive(Debug)]
+enum Stage {
+    /// It waits for a connection, because of a limit.
+    Waiting(Box<Waiting>),
+    Connecting {
+        /// It counts as pending until it is connected.
         pending: Option<Permit>,
+        deadline: Instant,
+    },
+    Attached {
+        kept: bool,
+    },
+}
+
+/// What its connection has carried for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Carried {
+    Nothing,
+    /// Some of the request has left.
+    Request,
+    /// Something has come back.
+    Response,
+}
+
+/// How it stands with the request's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Upload {
+    Open,
+    /// Its end has been written.
+    Ended,
+    /// Writing failed: what is left of the request goes nowhere, and only the response is still of interest.
+    Deaf,
+}
+
+/// How it stands with the time that it may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Time {
+    /// It does not run: there is no limit, or the request is not complete.
+    Unset,
+    Until(Instant),
+    /// It has taken too long and goes on, and its endpoint has been told off for that.
+    Judged,
+    /// The same, and another attempt was made beside it.
+    Hedged,
+}
+
+impl Time {
+    /// Whether it has taken too long, so that its endpoint has been told off already.
+    pub(super) const fn is_over(self) -> bool {
+        matches!(self, Self::Judged | Self::Hedged)
+    }
+}
+
+/// One attempt.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    /// Its place in the record.
+    pub(super) at: Option<usize>,
+    pub(super) stream: EndpointStream,
+    stage: Stage,
+    target: Target,
+    host: Arc<HostState>,
+    pub(super) held: Held,
+    /// How far it has come in what is kept of the request's body.
+    pub(super) cursor: Cursor,
+    carried: Carried,
+    upload: Upload,
+    pub(super) time: Time,
+}
+
+impl Attempt {
+    pub(super) const fn is_attached(&self) -> bool {
+        matches!(self.stage, Stage::Attached { .. })
+    }
+
+    /// Its connection is the answer to a CONNECT.
+    pub(super) const fn is_tunnel(&self) -> bool {
+        self.target.tunnel
+    }
+
+    /// It has its connection: the request is written. That of a tunnel has no form of its own.
+    pub(super) fn attach(
+        &mut self,
+        begins: &Begins,
+        is_complete: bool,
+        ledger: &mut Ledger,
         turn: &mut Turn<'_>,
     ) {
-        let deadline = turn.now + target.connect_timeout;
-        let cluster = request::cluster_of(&target, &self.view.snapshot);
-        let Some(host) = &target.host else { return };
-        let link = Link::new(host, cluster, slot);
-        self.up.stream = EndpointStream::open(self.id, target.address.clone(), link, turn);
-        self.up.state = State::Connecting {
-            target,
-            pending,
-            deadline,
+        let Stage::Attached { kept } = self.stage else {
+            return;
         };
-    }
-
-    pub(super) fn on_connected(&mut self, turn: &mut Turn<'_>) {
-        match mem::replace(&mut self.up.state, State::None) {
-            State::Connecting {
-                target, pending, ..
-            } => {
-                drop(pending);
-                self.attach(target, false, turn);
-            }
-            // Nothing is being connected.
-            other @ (State::None
-            | State::Waiting(_)
-            | State::Attached { .. }
-            | State::BackingOff { .. }) => self.up.state = other,
-        }
-    }
-
-    /// The attempt has its connection: the request is written.
-    fn attach(&mut self, target: Target, kept: bool, turn: &mut Turn<'_>) {
-        self.up.stream.attach(!kept, turn);
-        self.report(Outcome::Connected, turn.now);
-        let tunnel = target.tunnel;
-        if let Some(attempt) = self.record.attempt_mut() {
+        self.stream.attach(!kept, turn);
+        ledger.report(Outcome::Connected, turn.now);
+        if let Some(attempt) = ledger.record.attempt_mut() {
             attempt.reused = kept;
         }
-        self.up.state = State::Attached { target, kept };
-        self.facts = self.up.stream.facts(turn);
-        if tunnel {
-            self.begin_connect_tunnel(turn);
-            return;
-        }
-        (self.up.stream).ask(&self.record.request, &self.call.begins, turn);
-        self.arm_per_try(turn);
-    }
-
-    pub(super) fn on_connect_failed(&mut self, fault: ConnectFault, turn: &mut Turn<'_>) {
-        if !matches!(self.up.state, State::Connecting { .. }) {
-            return;
-        }
-        self.up.state = State::None;
-        // There is nothing to close.
-        mem::take(&mut self.up.stream).fail(turn);
-        let reason = match fault {
-            ConnectFault::Refused => ResetReason::RemoteConnectionFailure,
-            ConnectFault::Unresolved => ResetReason::Unresolved,
-            ConnectFault::Local => ResetReason::LocalConnectionFailure,
-        };
-        self.fail_attempt(reason, turn);
-    }
-
-    pub(super) fn on_connect_timeout(&mut self, turn: &mut Turn<'_>) {
-        if matches!(self.up.state, State::Connecting { .. }) {
-            self.up.state = State::None;
-            self.up.stream.fail(turn);
-            mem::take(&mut self.up.stream).close(turn);
-            self.fail_attempt(ResetReason::ConnectionTimeout, turn);
-        }
-    }
-
-    pub(super) fn on_upstream_eof(&mut self, turn: &mut Turn<'_>) {
-        match &mut self.phase {
-            Phase::Tunnel(tunnel) => tunnel.end_of_endpoint(),
-            Phase::Call => {
-                // What arrived before the end is still good; a body that lasts until the end is complete with it.
-                self.pump_response(turn);
-                if !matches!(self.phase, Phase::Call) || !self.up.is_attached() {
-                    return;
-                }
-                match self.call.response {
-                    Response::Awaited => self.lose_upstream(turn),
-                    Response::Streaming => self.end_response_at_eof(turn),
-                }
+        ledger.facts = self.stream.facts(turn);
+        if !self.target.tunnel {
+            self.stream.ask(&ledger.record.request, begins, turn);
+            if is_complete {
+                self.arm(ledger, turn.now);
             }
-            Phase::Flush { .. } | Phase::Over => {}
         }
     }
 
-    pub(super) fn on_upstream_broken(&mut self, turn: &mut Turn<'_>) {
-        match &self.phase {
-            Phase::Tunnel(_) => {
-                self.end_record(turn);
-                self.close(turn);
-            }
-            Phase::Call if self.up.is_attached() => {
-                self.pump_response(turn);
-                if matches!(self.phase, Phase::Call) && self.up.is_attached() {
-                    match self.call.response {
-                        Response::Awaited => self.lose_upstream(turn),
-                        Response::Streaming => {
-                            let reason = self.up.end_reason(turn);
-                            self.cut_response(reason, turn);
-                        }
-                    }
-                }
-            }
-            Phase::Call | Phase::Flush { .. } | Phase::Over => {}
-        }
-    }
-
-    /// The connection ended before a response head: replace it if it was a dead kept one, otherwise the attempt failed.
-    fn lose_upstream(&mut self, turn: &mut Turn<'_>) {
-        let State::Attached { target, kept } = mem::replace(&mut self.up.state, State::None) else {
-            return;
-        };
-        // RFC 9110 §9.2.2: a client may retry by itself what is idempotent, or what it knows was not processed.
-        let nothing_sent = !self.up.wrote;
-        let may_repeat = (self.record.request.method.is_idempotent() || nothing_sent)
-            && !request::retries_are_written(&self.record, &self.view.snapshot);
-        if !kept || self.up.received || !may_repeat || !self.can_repeat() {
-            let reason = self.up.end_reason(turn);
-            mem::take(&mut self.up.stream).close(turn);
-            self.fail_attempt(reason, turn);
-            return;
-        }
-        // Another one in its place, within the same limit.
-        let slot = self.up.stream.hand_over(turn);
-        mem::take(&mut self.up.stream).close(turn);
-        self.up.end(&mut self.record, AttemptEnd::StaleConnection);
-        if let Some(again) = self.record.attempt().cloned() {
-            self.record.begin_attempt(Attempt {
-                reused: false,
-                began: turn.now,
-                end: AttemptEnd::Open,
-                followed: Followed::Nothing,
-                ejected: None,
-                ..again
-            });
-        }
-        self.up.at = self.record.last_attempt();
-        self.up.forget_bytes();
-        self.call.replay.rewind();
-        // A fresh connection: other kept ones to this endpoint are likely as dead.
-        self.connect(target, slot, None, turn);
-    }
-
-    /// Whether the request can be sent again from its first byte, and nothing has reached the client that forbids it.
-    pub(super) fn can_repeat(&self) -> bool {
-        self.call.replay.is_whole()
-            && !self.call.interim_sent
-            && self.call.response == Response::Awaited
-    }
-
-    /// The time of an attempt runs once it has a connection and the request is complete.
-    pub(super) fn arm_per_try(&mut self, turn: &mut Turn<'_>) {
-        if self.up.is_attached()
-            && self.call.request_complete.is_some()
-            && let Some(timeout) = self.record.timeouts.per_try
+    /// Its time runs once it has a connection and the request is complete.
+    pub(super) fn arm(&mut self, ledger: &Ledger, now: Instant) {
+        if self.is_attached()
+            && let Some(timeout) = ledger.record.timeouts.per_try
         {
-            self.up.per_try_deadline = Some(turn.now + timeout);
+            self.time = Time::Until(now + timeout);
         }
     }
 
-    /// The request machine wants another attempt after a while.
-    pub(super) fn back_off(&mut self, wait: Duration, turn: &mut Turn<'_>) {
-        self.up.state = State::BackingOff {
-            until: turn.now + wait,
-        };
+    /// When its time is up, and which.
+    pub(super) fn deadline(&self) -> Option<(Instant, Timer)> {
+        match (&self.stage, self.time) {
+            (Stage::Connecting { deadline, .. }, _) => Some((*deadline, Timer::Connect)),
+            (Stage::Attached { .. }, Time::Until(at)) => Some((at, Timer::PerTry)),
+            (Stage::Waiting(_), _)
+            | (Stage::Attached { .. }, Time::Unset | Time::Judged | Time::Hedged) => None,
+        }
     }
 
-    pub(super) fn on_backed_off(&mut self, turn: &mut Turn<'_>) {
-        self.up.state = State::None;
-        if self.aside.is_none() {
-            request::catch_up(&mut self.record, &mut self.view, turn.local.view());
+    /// Bytes went or came over its connection.
+    pub(super) fn on_carried(&mut self, what: Carried) {
+        self.carried = self.carried.max(what);
+    }
+
+    pub(super) fn on_write_failed(&mut self, turn: &mut Turn<'_>) {
+        self.upload = Upload::Deaf;
+        self.stream.forget_unwritten(turn);
+    }
+
+    /// Whether more of the request would go nowhere.
+    pub(super) fn is_deaf(&self) -> bool {
+        self.upload == Upload::Deaf
+    }
+
+    /// Sends what had arrived before it began. Says whether it is level with the client now.
+    pub(super) fn send_again(
+        &mut self,
+        replay: &mut Replay,
+        is_complete: bool,
+        trailers: Option<&Headers>,
+        mark: usize,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        if self.is_deaf() {
+            return false;
         }
-        let verdict = self.ask(request::retry, turn);
-        if matches!(verdict, Verdict::Reply(_)) && self.falls_back(turn) {
-            return;
+        while !self.stream.is_slow(mark, turn) {
+            let Some(piece) = replay.next(&mut self.cursor) else {
+                if is_complete {
+                    self.end_request(trailers, turn);
+                }
+                return true;
+            };
+            self.stream.data(piece, turn);
         }
-        self.obey(verdict, turn);
+        false
+    }
+
+    pub(super) fn end_request(&mut self, trailers: Option<&Headers>, turn: &mut Turn<'_>) {
+        if self.upload == Upload::Open {
+            self.upload = Upload::Ended;
+            self.stream.end(trailers, turn);
+        }
+    }
+
+    /// The response's status is known.
+    pub(super) fn on_status(&mut self, status: u16, ledger: &mut Ledger) {
+        ledger.end_attempt(self.at, AttemptEnd::Response(status));
+        if status >= 500 {
+            self.held.fail();
+        }
+    }
+
+    /// It took so long, for a limit that follows response times.
+    pub(super) fn report_adaptive(&self, ledger: &Ledger, now: Instant) {
+        if let Some(adaptive) = &self.held.adaptive {
+            adaptive.report(ledger.cluster(&self.target), now);
+        }
+    }
+
+    /// Why the response failed if the connection ended now: as in Envoy, a message that has begun and is cut is a broken
+    /// protocol, and a body without a length, whose end a reset makes doubtful, is not.
+    pub(super) fn end_reason(&self, turn: &mut Turn<'_>) -> ResetReason {
+        match self.stream.on_eof(turn) {
+            Err(_cut) => ResetReason::ProtocolError,
+            Ok(()) => ResetReason::ConnectionTermination,
+        }
+    }
+
+    /// It ended without a response.
+    pub(super) fn fail(&mut self, reason: ResetReason, ledger: &mut Ledger, turn: &mut Turn<'_>) {
+        ledger.end_attempt(self.at, AttemptEnd::Reset(reason));
+        if !self.time.is_over() {
+            ledger.report_reset(reason, turn.now);
+        }
+        if reason == ResetReason::PerTryTimeout {
+            self.report_adaptive(ledger, turn.now);
+        }
+        self.held.fail();
+        self.close(turn);
     }
 
     /// A response that is to be tried again: it is thrown away, with its connection unless all of it is here.
-    pub(super) fn discard_response(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn discard(&mut self, is_complete: bool, ledger: &Ledger, turn: &mut Turn<'_>) {
         let is_whole = loop {
-            match self.up.stream.body(turn) {
+            match self.stream.body(turn) {
                 Some(Ok(Part::Data(_) | Part::Trailers(_))) => {}
                 Some(Ok(Part::End)) => break true,
                 Some(Ok(Part::NeedMore) | Err(_)) | None => break false,
             }
         };
-        self.release_upstream(is_whole, turn);
+        self.release(is_whole && is_complete, ledger, turn);
     }
 
-    /// An attempt ended without a response; the request machine says what now.
-    pub(super) fn fail_attempt(&mut self, reason: ResetReason, turn: &mut Turn<'_>) {
-        self.up.end(&mut self.record, AttemptEnd::Reset(reason));
-        let was_hedged = self.up.was_hedged;
-        if !self.up.is_judged {
-            self.report_reset(reason, turn);
+    /// It is over: keeps its connection if request and response have gone over it whole and it can carry another request.
+    pub(super) fn release(&mut self, is_whole: bool, ledger: &Ledger, turn: &mut Turn<'_>) {
+        let may_rest = is_whole
+            && !self.is_deaf()
+            && self.is_attached()
+            && (turn.local).still_has(Some(&self.host), &self.target.address, &ledger.view);
+        if may_rest && self.stream.rest(turn) {
+            self.stream = EndpointStream::default();
         }
-        if reason == ResetReason::PerTryTimeout {
-            self.report_adaptive(turn);
-        }
-        if let Some(active) = &mut self.up.active {
-            active.fail();
-        }
-        self.drop_upstream(turn);
-        let failure = Failure {
-            reason,
-            can_repeat: self.can_repeat(),
-            request_sent: self.up.request_sent,
-            was_hedged,
-        };
-        let verdict = self.ask(
-            |context, record, response| {
-                request::on_attempt_failed(context, failure, record, response)
-            },
-            turn,
-        );
-        if matches!(verdict, Verdict::Reply(_)) && self.falls_back(turn) {
-            return;
-        }
-        self.obey(verdict, turn);
+        self.close(turn);
     }
 
-    /// A reset counts against its endpoint, before or after the response began.
-    pub(super) fn report_reset(&mut self, reason: ResetReason, turn: &mut Turn<'_>) {
-        if let Some(outcome) = request::outcome::of_reset(reason) {
-            self.report(outcome, turn.now);
-            request::response_time::on_failure(&self.view.snapshot, &self.record, turn.now);
-        }
+    /// It is over: its connection is closed, made or being made, and it counts for nothing any more.
+    pub(super) fn close(&mut self, turn: &mut Turn<'_>) {
+        mem::take(&mut self.stream).close(turn);
+        self.held = Held::default();
+    }
+}
+
+#[cfg(test)]
+impl Attempt {
+    /// Whether its connection is being made.
+    pub(super) const fn is_connecting(&self) -> bool {
+        matches!(self.stage, Stage::Connecting { .. })
     }
 
-    /// This became known about the endpoint of the attempt under way.
-    pub(super) fn report(&mut self, outcome: Outcome, now: Instant) {
-        request::outcome::report(outcome, &self.view.snapshot, &mut self.record, now);
-    }
-
-    /// The route's timeout ran out.
-    pub(super) fn on_route_timeout(&mut self, turn: &mut Turn<'_>) {
-        self.call.route_deadline = None;
-        self.lose_aside(ResetReason::LocalReset, turn);
-        if let Some(active) = &mut self.up.active {
-            active.fail();
-        }
-        let end = AttemptEnd::Reset(ResetReason::LocalReset);
-        self.up.end(&mut self.record, end);
-        if self.call.response == Response::Awaited {
-            // As Envoy: before there is a connection, nobody is to blame.
-            if self.up.is_attached() && !self.up.is_judged {
-                self.report(Outcome::Timeout, turn.now);
-                request::response_time::on_failure(&self.view.snapshot, &self.record, turn.now);
-                self.report_adaptive(turn);
-            }
-            self.drop_upstream(turn);
-            let verdict = self.ask(request::on_route_timeout, turn);
-            self.obey(verdict, turn);
-        } else {
-            self.record.details = Details::ResponseTimeout;
-            self.cut(turn);
-        }
-    }
-
-    /// The response is over: keep the connection if that has been read to its end and can carry another request.
-    pub(super) fn release_upstream(&mut self, is_whole: bool, turn: &mut Turn<'_>) {
-        let clean =
-            is_whole && self.call.request_body == RequestBody::Complete && !self.up.is_deaf();
-        let state = mem::replace(&mut self.up.state, State::None);
-        let stream = mem::take(&mut self.up.stream);
-        match state {
-            State::Attached { target, .. }
-                if clean
-                    && stream.may_rest(turn)
-                    && (turn.local).still_has(
-                        target.host.as_deref(),
-                        &target.address,
-                        &self.view,
-                    ) =>
-            {
-                stream.keep(turn);
-            }
-            State::None
-            | State::Connecting { .. }
-            | State::Attached { .. }
-            | State::Waiting(_)
-            | State::BackingOff { .. } => stream.close(turn),
-        }
-        self.up.active = None;
-        self.up.admitted = None;
-        self.up.adaptive = None;
-        self.up.forget_bytes();
+    /// Whether it waits for one within a limit.
+    pub(super) const fn is_in_line(&self) -> bool {
+        matches!(self.stage, Stage::Waiting(_))
     }
 }

@@ -1,66 +1,222 @@
-//! How far the request being served has come, in both directions.
+//! One request and its response, apart from where it stands: whose it is, what has arrived of it, what is written of it,
+//! what it may hold and how long it may take; and how it is answered.
+//!
+//! What happens when is decided by its `state`.
 
-use super::replay::{Replay, STALE_LIMIT};
-use crate::message::Headers;
-use crate::stream::Begins;
+use bytes::Bytes;
+
+use super::Turn;
+use super::body::Body;
+use super::client_stream::ClientStream;
+use super::ledger::Ledger;
+use super::replay::RETRY_LIMIT;
+use super::timers::Clocks;
+use crate::cluster::Bucket;
+use crate::decision::{MirrorFate, Record};
+use crate::io::Output;
+use crate::local::{Charge, Local, MirrorPlace};
+use crate::message::ResponseHead;
+use crate::peer::{ExchangeId, ListenerKind, Peer};
+use crate::request::{self, Context, Verdict};
+use crate::stream::{Begins, BodyLength};
 use crate::time::{Duration, Instant};
 
-/// The request's body, from the client to the endpoint.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum RequestBody {
-    /// Being forwarded as it arrives.
-    Streaming,
-    /// Complete, or there was none.
-    #[default]
-    Complete,
-}
-
-/// The response, from the endpoint to the client.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Response {
-    /// No head yet.
-    #[default]
-    Awaited,
-    /// Its head is on its way to the client.
-    Streaming,
-}
-
 /// One request and its response.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Call {
-    /// What the head says of the rest.
-    pub(super) begins: Begins,
-    pub(super) request_body: RequestBody,
-    pub(super) response: Response,
-    /// The body as far as it arrived.
-    pub(super) replay: Replay,
-    /// Trailers of the request.
-    pub(super) request_trailers: Option<Headers>,
-    /// Trailers of the response, read and not yet written.
-    pub(super) trailers: Option<Headers>,
+    pub(super) id: ExchangeId,
+    /// Where it comes from; from nobody when it is a copy for a mirror.
+    pub(super) client: ClientStream,
+    pub(super) ledger: Ledger,
+    pub(super) body: Body,
+    pub(super) clocks: Clocks,
     /// A 1xx was sent to the client; Envoy gives up retrying then.
-    pub(super) interim_sent: bool,
-    /// An injected delay holds the request until then.
-    pub(super) delayed_until: Option<Instant>,
-    /// When the last byte of the request arrived.
-    pub(super) request_complete: Option<Instant>,
-    /// When the whole request must be over.
-    pub(super) route_deadline: Option<Instant>,
-    /// For how long nothing may move.
-    pub(super) idle_timeout: Option<Duration>,
-    /// When a gRPC call to the application must be over.
-    pub(super) duration_deadline: Option<Instant>,
+    informed: bool,
+    /// What it holds in memory, in the account of its worker.
+    pub(super) charge: Charge,
+    /// What it takes of its worker while it is a copy.
+    pub(super) place: Option<MirrorPlace>,
 }
 
 impl Call {
-    /// Another request begins; the memory of the last one's body is kept.
-    pub(super) fn restart(&mut self, begins: Begins) {
-        let mut replay = core::mem::take(&mut self.replay);
-        replay.begin(STALE_LIMIT);
-        *self = Self {
-            begins,
-            replay,
-            ..Self::default()
+    pub(super) fn new(peer: Peer, local: &Local) -> Self {
+        Self {
+            id: ExchangeId::default(),
+            client: ClientStream::default(),
+            ledger: Ledger::new(peer, local.view()),
+            body: Body::default(),
+            clocks: Clocks::default(),
+            informed: false,
+            charge: local.charge(),
+            place: None,
+        }
+    }
+
+    /// There is no head to serve: it broke the rules, or did not come in time.
+    pub(super) fn restart(&mut self, begins: Begins, now: Instant) {
+        self.body.restart(begins, now);
+        self.clocks = Clocks {
+            moved_at: now,
+            ..Clocks::default()
         };
+        self.informed = false;
+    }
+
+    /// A head is complete: asks the request machine what to do with it.
+    pub(super) fn begin(&mut self, begins: Begins, turn: &Turn<'_>) -> Verdict {
+        self.restart(begins, turn.now);
+        self.ledger.look_at(turn.local.view());
+        let settings = turn.local.settings();
+        let verdict = if self.body.is_longer_than(settings.max_request_body) {
+            let Ledger {
+                record, response, ..
+            } = &mut self.ledger;
+            request::refuse(&request::TOO_LARGE, record, response)
+        } else {
+            self.ask(request::begin, turn)
+        };
+        self.arm_route();
+        let (record, snapshot) = (&self.ledger.record, self.ledger.snapshot());
+        self.clocks.idle =
+            request::stream_idle_timeout(record, snapshot, settings.stream_idle_timeout);
+        let duration = request::max_duration(&self.ledger.peer, record);
+        self.clocks.duration = duration.map(|most| record.began + most);
+        if request::may_retry(record, snapshot) || request::has_mirrors(record, snapshot) {
+            self.body.replay.begin(RETRY_LIMIT);
+        }
+        verdict
+    }
+
+    /// Asks the request machine.
+    pub(super) fn ask<T>(
+        &mut self,
+        question: impl FnOnce(&Context<'_>, &mut Record, &mut ResponseHead) -> T,
+        turn: &Turn<'_>,
+    ) -> T {
+        let nobodys = Bucket::default();
+        let Ledger {
+            peer,
+            view,
+            record,
+            response,
+            ..
+        } = &mut self.ledger;
+        let context = Context {
+            view,
+            peer,
+            upgrade: self.body.begins.upgrade.as_deref(),
+            own_bucket: self.client.own_bucket(turn).unwrap_or(&nobodys),
+            now: turn.now,
+            complete_since: self.body.complete_since(),
+        };
+        question(&context, record, response)
+    }
+
+    /// The whole request's time runs from its end.
+    pub(super) fn arm_route(&mut self) {
+        let complete = self.body.complete_since();
+        let whole = self.ledger.record.timeouts.whole;
+        self.clocks.route = complete.zip(whole).map(|(at, whole)| at + whole);
+    }
+
+    /// Whether the request can be sent again from its first byte, and nothing has reached the client that forbids it, as long
+    /// as no response has begun.
+    pub(super) const fn can_repeat(&self) -> bool {
+        self.body.replay.is_whole() && !self.informed
+    }
+
+    /// Whether so much waits to be written to the client that no more should come.
+    pub(super) fn is_client_slow(&self, turn: &Turn<'_>) -> bool {
+        self.client.is_slow(self.charge.high_water(), turn)
+    }
+
+    /// Whether the connection can carry another request after this response.
+    pub(super) fn can_keep_alive(&self, turn: &Turn<'_>) -> bool {
+        self.body.is_complete() && self.client.persists(turn)
+    }
+
+    /// Whether another request is welcome as far as the worker goes. Clients of outbound listeners are the application's own:
+    /// they are told only when their connection is to end, because they need the proxy for as long as the application
+    /// finishes.
+    fn welcomes_more(&self, turn: &Turn<'_>) -> bool {
+        let is_inbound = matches!(self.ledger.peer.listener, ListenerKind::Inbound(_));
+        !(turn.local.is_draining() && is_inbound)
+    }
+
+    /// Passes an interim head on.
+    pub(super) fn inform(&mut self, turn: &mut Turn<'_>) {
+        self.informed = true;
+        self.client.inform(&self.ledger.response, turn);
+    }
+
+    /// The response that has just begun is the client's.
+    pub(super) fn pass_on(&mut self, body: BodyLength, turn: &mut Turn<'_>) {
+        self.ledger.record.retry_slot = None;
+        self.ledger.answer(self.ledger.response.status.as_u16());
+        let complete = self.body.complete_since();
+        self.finish_response_head(complete.map(|at| turn.now.since(at)), turn);
+        let wish = self.welcomes_more(turn);
+        (self.client).respond(&self.ledger.response, body, wish, turn);
+    }
+
+    /// Makes the head of an endpoint's response what the client is to see.
+    pub(super) fn finish_response_head(&mut self, service_time: Option<Duration>, turn: &Turn<'_>) {
+        let date = turn.local.date();
+        self.ask(
+            |context, record, response| {
+                request::on_response_head(context, service_time, record, response, date);
+            },
+            turn,
+        );
+        self.tell_rate_limit(turn);
+    }
+
+    /// Tells the client what a rate limit left it.
+    fn tell_rate_limit(&mut self, turn: &Turn<'_>) {
+        self.ask(
+            |context, record, response| request::tell_rate_limit(context, record, response),
+            turn,
+        );
+    }
+
+    /// Answers with the head that the request machine made, and this text. Whether the client's connection can carry another
+    /// request afterwards.
+    pub(super) fn reply(&mut self, text: Bytes, turn: &mut Turn<'_>) -> bool {
+        (self.body).skip(self.client, &mut self.ledger.record, turn);
+        let wish = self.can_keep_alive(turn) && self.welcomes_more(turn);
+        self.tell_rate_limit(turn);
+        let Ledger {
+            record, response, ..
+        } = &mut self.ledger;
+        let body = request::complete_local(text, record, response, turn.local.date());
+        record.status = response.status.as_u16();
+        if record.request.method != http::Method::HEAD {
+            record.bytes_sent = body.len() as u64;
+        }
+        let length = BodyLength::Known(body.len() as u64);
+        self.client.respond(response, length, wish, turn);
+        self.client.data(body, turn);
+        self.client.end(None, turn);
+        self.client.persists(turn)
+    }
+
+    /// Whether the request's body must be kept for copies that are still to be made.
+    pub(super) fn owes_mirrors(&self) -> bool {
+        let mut mirrors = self.ledger.record.mirrors.iter();
+        mirrors.any(|mirrored| mirrored.fate == MirrorFate::Incomplete)
+    }
+
+    /// The record is complete.
+    pub(super) fn end_record(&mut self, turn: &mut Turn<'_>) {
+        self.ledger.record.ended = turn.now;
+        self.ledger.record.retry_slot = None;
+        turn.say(Output::Ended(self.id));
+    }
+
+    /// Nothing is held any more.
+    pub(super) fn let_go(&mut self) {
+        self.body.replay.forget();
+        self.place = None;
+        self.charge.set(0);
     }
 }

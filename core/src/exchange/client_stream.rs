@@ -64,16 +64,6 @@ impl ClientStream {
         client.is_none_or(|client| client.connection.outbox.is_empty())
     }
 
-    /// Whether the client may send something yet.
-    pub(super) fn is_open(self, turn: &Turn<'_>) -> bool {
-        self.get(turn).is_some_and(|client| !client.eof)
-    }
-
-    /// Whether its connection is to end with what is in flight.
-    pub(super) fn is_ending(self, turn: &Turn<'_>) -> bool {
-        self.get(turn).is_some_and(|client| client.is_ending)
-    }
-
     /// The bucket for rate limits that its connection has for itself; `None` for nobody.
     pub(super) fn own_bucket<'t>(self, turn: &'t Turn<'_>) -> Option<&'t Bucket> {
         Some(&self.get(turn)?.own_bucket)
@@ -96,7 +86,8 @@ impl ClientStream {
         self.with(turn, |client, _| client.end_turns());
     }
 
-    /// Begins the response. `wish`: another request is welcome afterwards.
+    /// Begins the response. `wish`: another request is welcome afterwards, unless the client sends no more or its connection
+    /// is to end.
     pub(super) fn respond(
         self,
         head: &ResponseHead,
@@ -104,9 +95,10 @@ impl ClientStream {
         wish: bool,
         turn: &mut Turn<'_>,
     ) {
-        self.with(turn, |client, local| {
-            client.respond(head, body, wish, local);
-        });
+        if let Some(client) = self.0.and_then(|id| turn.sockets.clients.get_mut(id)) {
+            let wish = wish && !client.eof && !client.is_ending;
+            client.connection.respond(head, body, wish, turn.local);
+        }
     }
 
     /// Passes an interim head on.

@@ -39,8 +39,9 @@ impl EndpointStream {
         Some(Self(Some(id)))
     }
 
-    pub(super) const fn id(self) -> Option<UpstreamId> {
-        self.0
+    /// The one on this connection.
+    pub(super) const fn of(id: UpstreamId) -> Self {
+        Self(Some(id))
     }
 
     fn get<'t>(self, turn: &'t Turn<'_>) -> Option<&'t ToEndpoint> {
@@ -157,26 +158,28 @@ impl EndpointStream {
         }
     }
 
-    /// Whether its connection can carry another request: everything on it is read and written, and neither its age, its
-    /// endpoint nor those who wait stand against it.
-    pub(super) fn may_rest(self, turn: &mut Turn<'_>) -> bool {
-        let persists = self.get(turn).is_some_and(|endpoint| {
-            endpoint.persists() && endpoint.outbox.is_empty() && endpoint.inbox.is_empty()
-        });
-        let id = self.0.filter(|_| persists);
-        id.is_some_and(|id| turn.local.pool().may_go_on(id, turn.now) && turn.local.may_keep(id))
-    }
-
-    /// The connection waits for the next request to its endpoint.
-    pub(super) fn keep(self, turn: &mut Turn<'_>) {
-        let Some(id) = self.0 else { return };
-        if let Some(upstream) = turn.sockets.upstreams.get_mut(id) {
+    /// The connection waits for the next request to its endpoint, if it can carry one: everything on it is read and written,
+    /// and neither its age, its endpoint nor those who wait stand against it. Whether it can.
+    pub(super) fn rest(self, turn: &mut Turn<'_>) -> bool {
+        let Turn { sockets, local, .. } = turn;
+        let upstream = self.0.and_then(|id| sockets.upstreams.get_mut(id));
+        let Some((id, upstream)) = self.0.zip(upstream) else {
+            return false;
+        };
+        let endpoint = &mut upstream.connection;
+        let may_rest = endpoint.persists()
+            && endpoint.outbox.is_empty()
+            && endpoint.inbox.is_empty()
+            && local.pool().may_go_on(id, turn.now)
+            && local.may_keep(id);
+        if may_rest {
             upstream.owner = Owner::Kept;
-            upstream.connection.restart();
-            upstream.connection.rest(turn.local);
+            endpoint.restart();
+            endpoint.rest(local);
+            local.keep(id, turn.now);
+            turn.let_rest.push(id);
         }
-        turn.local.keep(id, turn.now);
-        turn.let_rest.push(id);
+        may_rest
     }
 
     /// Closes the connection, made or being made.
@@ -205,5 +208,12 @@ impl EndpointStream {
         let upstream = sockets.upstreams.get_mut(id)?;
         let is_news = upstream.told.is_news(interest);
         is_news.then_some((ConnId::Upstream(id), interest))
+    }
+}
+
+#[cfg(test)]
+impl EndpointStream {
+    pub(super) const fn id(self) -> Option<UpstreamId> {
+        self.0
     }
 }

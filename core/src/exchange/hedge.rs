@@ -1,140 +1,105 @@
 //! Hedging: an attempt that takes longer than its time goes on, and another one is made beside it (Envoy's
 //! `hedge_on_per_try_timeout`).
 //!
-//! The older attempt is set aside, and the exchange's own side of the endpoint is the newer one's.
-//! The first good response wins: if it is the older one's, that is taken back into its place, and everything goes on as
-//! if there had been no other. There are two at a time and no more. An attempt that was set aside is followed by no
-//! other; what it comes to counts only if it is good, or if it is the last one left.
+//! The first good response wins: if it is the older one's, that becomes the newest, and everything goes on as if there had
+//! been no other. There are two at a time and no more. The older one is followed by no other; what it comes to counts only
+//! if it is good, or if it is the last one left.
 
 use core::mem;
 
-use super::replay::Replay;
-use super::upstream::Upstream;
-use super::{Exchange, Turn};
-use crate::decision::{AttemptEnd, Details, ResetReason};
+use super::Turn;
+use super::attempt::{Attempt, Time};
+use super::attempts::{Attempts, Newest, Tried};
+use super::call::Call;
+use crate::decision::{AttemptEnd, ResetReason};
 use crate::request::{self, Judged};
 use crate::stream::Answer;
 
-/// An attempt that takes too long, beside which there is a newer one.
-#[derive(Debug)]
-pub(super) struct Aside {
-    pub(super) up: Upstream,
-    /// The request, of which it may not have been sent everything.
-    replay: Replay,
-}
-
-impl Exchange {
-    pub(super) fn on_per_try_timeout(&mut self, turn: &mut Turn<'_>) {
+impl Attempts {
+    /// The newest attempt takes longer than its time.
+    pub(super) fn on_too_long(&mut self, call: &mut Call, turn: &mut Turn<'_>) -> Tried {
         // What asks for another protocol is a conversation with one endpoint.
-        let may_hedge = self.record.timeouts.hedges && self.call.begins.upgrade.is_none();
-        if !may_hedge {
-            self.fail_attempt(ResetReason::PerTryTimeout, turn);
-            return;
+        let may_hedge = call.ledger.record.timeouts.hedges && call.body.begins.upgrade.is_none();
+        let attempt = match self.newest.get_mut() {
+            Some(attempt) if may_hedge => attempt,
+            Some(_) | None => return self.fail(ResetReason::PerTryTimeout, call, turn),
+        };
+        (call.ledger).report_reset(ResetReason::PerTryTimeout, turn.now);
+        attempt.time = Time::Judged;
+        if self.older.is_some() {
+            return Tried::Waits;
         }
-        self.up.per_try_deadline = None;
-        self.report_reset(ResetReason::PerTryTimeout, turn);
-        self.up.is_judged = true;
-        if self.aside.is_some() {
-            return;
-        }
-        let can_repeat = self.can_repeat();
-        let hedges = self.ask(
+        let can_repeat = call.can_repeat();
+        let hedges = call.ask(
             |context, record, _| request::on_try_too_long(can_repeat, context, record),
             turn,
         );
         if let Some(wait) = hedges {
-            self.set_aside();
-            self.back_off(wait, turn);
+            let newer = Newest::Due(turn.now + wait);
+            if let Newest::UnderWay(mut attempt) = mem::replace(&mut self.newest, newer) {
+                attempt.time = Time::Hedged;
+                self.older = Some(Box::new(attempt));
+            }
         }
+        Tried::Waits
     }
 
-    fn set_aside(&mut self) {
-        let newer = self.up.beside();
-        let mut up = mem::replace(&mut self.up, newer);
-        up.was_hedged = true;
-        self.aside = Some(Box::new(Aside {
-            up,
-            replay: self.call.replay.fork(),
-        }));
-    }
-
-    /// The newer attempt has come to nothing: the older one is the only one again.
-    pub(super) fn take_back(&mut self, turn: &mut Turn<'_>) {
-        let Some(aside) = self.aside.take() else {
-            return;
-        };
-        self.drop_upstream(turn);
-        let Aside { up, replay } = *aside;
-        self.up = up;
-        self.call.replay = replay;
-        self.record.older_counts = self.up.at;
-        self.facts = self.up.stream.facts(turn);
-    }
-
-    /// Instead of an answer of our own, the older attempt goes on, if there is one.
-    pub(super) fn falls_back(&mut self, turn: &mut Turn<'_>) -> bool {
-        if self.aside.is_none() {
-            return false;
+    /// The newest attempt has come to nothing: the older one is the only one again.
+    pub(super) fn fall_back(&mut self, older: Attempt, call: &mut Call, turn: &mut Turn<'_>) {
+        if let Some(attempt) = self.newest.get_mut() {
+            attempt.close(turn);
         }
-        self.record.details = Details::None;
-        self.take_back(turn);
-        true
+        call.ledger.record.older_counts = older.at;
+        call.ledger.facts = older.stream.facts(turn);
+        self.newest = Newest::UnderWay(older);
     }
 
     /// The older attempt is over; one that has ended already stays as it is.
-    pub(super) fn give_up_aside(&mut self, end: AttemptEnd, turn: &mut Turn<'_>) {
-        if let Some(mut aside) = self.aside.take() {
-            aside.up.end(&mut self.record, end);
-            aside.up.detach().close(turn);
+    pub(super) fn give_up_older(&mut self, end: AttemptEnd, call: &mut Call, turn: &mut Turn<'_>) {
+        if let Some(mut older) = self.older.take() {
+            call.ledger.end_attempt(older.at, end);
+            older.close(turn);
         }
     }
 
     /// The older attempt has failed.
-    pub(super) fn lose_aside(&mut self, reason: ResetReason, turn: &mut Turn<'_>) {
-        if let Some(active) = self.aside.as_mut().and_then(|a| a.up.active.as_mut()) {
-            active.fail();
+    pub(super) fn lose_older(&mut self, reason: ResetReason, call: &mut Call, turn: &mut Turn<'_>) {
+        if let Some(older) = &mut self.older {
+            older.held.fail();
         }
-        self.give_up_aside(AttemptEnd::Reset(reason), turn);
+        self.give_up_older(AttemptEnd::Reset(reason), call, turn);
     }
 
-    /// Moves what the older attempt still has to send, and looks for its response. Whether that has just won.
-    pub(super) fn pump_aside(&mut self, turn: &mut Turn<'_>) -> bool {
-        let mark = self.charge.high_water();
-        if let Some(aside) = &mut self.aside {
-            let Aside { up, replay, .. } = &mut **aside;
-            up.send_again(
-                replay,
-                true,
-                self.call.request_trailers.as_ref(),
-                mark,
-                turn,
-            );
+    /// Moves what the older attempt still has to send, and looks for its response. Whether that is the client's now.
+    pub(super) fn hear_older(&mut self, call: &mut Call, turn: &mut Turn<'_>) -> Tried {
+        if let Some(older) = &mut self.older {
+            call.body.send_again(older, &call.charge, turn);
         }
-        while let Some(aside) = &mut self.aside {
-            match aside.up.stream.head(&mut self.response, turn) {
-                None | Some(Ok(None)) => return false,
+        while let Some(older) = &self.older {
+            match older.stream.head(&mut call.ledger.response, turn) {
+                None | Some(Ok(None)) => break,
                 Some(Ok(Some(answer))) => {
-                    if self.on_head_aside(&answer, turn) {
-                        self.pump_response(turn);
-                        return true;
+                    if let Some(tried) = self.on_older_head(&answer, call, turn) {
+                        return tried;
                     }
                 }
-                Some(Err(_refused)) => self.lose_aside(ResetReason::ProtocolError, turn),
+                Some(Err(_refused)) => self.lose_older(ResetReason::ProtocolError, call, turn),
             }
         }
-        false
+        Tried::Waits
     }
 
-    /// A head of the older attempt's response. Whether it is the client's.
-    fn on_head_aside(&mut self, answer: &Answer, turn: &mut Turn<'_>) -> bool {
-        let Some(aside) = &mut self.aside else {
-            return false;
-        };
+    /// A head of the older attempt's response: what comes of it if it is the client's.
+    fn on_older_head(
+        &mut self,
+        answer: &Answer,
+        call: &mut Call,
+        turn: &mut Turn<'_>,
+    ) -> Option<Tried> {
+        let mut older = self.older.take()?;
         if matches!(answer, Answer::Final(_)) {
-            aside
-                .up
-                .on_status(self.response.status.as_u16(), &mut self.record);
-            let judged = self.ask(
+            older.on_status(call.ledger.response.status.as_u16(), &mut call.ledger);
+            let judged = call.ask(
                 |context, record, response| {
                     request::after_response(true, false, context, record, response)
                 },
@@ -142,38 +107,21 @@ impl Exchange {
             );
             if judged == Judged::Bad {
                 // The newer one may do better.
-                self.give_up_aside(AttemptEnd::Cancelled, turn);
-                return false;
+                older.close(turn);
+                return None;
             }
         }
-        self.up.end(&mut self.record, AttemptEnd::Overtaken);
-        self.take_back(turn);
-        match answer {
-            Answer::Final(body) => self.pass_on(*body, turn),
+        if let Some(newest) = self.newest.get() {
+            call.ledger.end_attempt(newest.at, AttemptEnd::Overtaken);
+        }
+        self.fall_back(*older, call, turn);
+        Some(match answer {
+            Answer::Final(body) => Tried::Answered(*body),
             // Nobody who asks for another protocol is hedged.
-            Answer::Interim | Answer::Switched(_) => self.pass_on_interim(turn),
-        }
-        true
-    }
-
-    pub(super) fn on_aside_eof(&mut self, turn: &mut Turn<'_>) {
-        let has_won = self.pump_aside(turn);
-        if let Some(aside) = &self.aside {
-            let reason = aside.up.end_reason(turn);
-            self.lose_aside(reason, turn);
-        } else if has_won {
-            // Its response has just won, and the end is that of its body.
-            self.on_upstream_eof(turn);
-        }
-    }
-
-    pub(super) fn on_aside_broken(&mut self, turn: &mut Turn<'_>) {
-        let has_won = self.pump_aside(turn);
-        if let Some(aside) = &self.aside {
-            let reason = aside.up.end_reason(turn);
-            self.lose_aside(reason, turn);
-        } else if has_won {
-            self.on_upstream_broken(turn);
-        }
+            Answer::Interim | Answer::Switched(_) => {
+                call.inform(turn);
+                self.hear(call, turn)
+            }
+        })
     }
 }

@@ -9,27 +9,32 @@
 //! # Life of a request
 //!
 //! ```text
-//! head ──► Call ── response ──► Flush ──► over
-//!           │                              ▲
-//!           └── 101 or CONNECT ──► Tunnel ─┘
+//! head ──► Delayed ──► Trying ──► Relaying ──► Flush ──► over
+//!                        │  └── no response ────▲          ▲
+//!                        └── 101 or CONNECT ──► Tunnel ────┘
 //! ```
+//!
+//! What the worker asks of a request and tells it stands here. Where it stands is its `state`, which has `attempts`, or one
+//! whose response is relayed (`relay`) or whose connection has become the client's (`tunnel`); what holds for it everywhere is
+//! the `call`.
 
 mod adaptive;
 mod admission;
 mod attempt;
-mod buffers;
+mod attempts;
+mod body;
 mod call;
 mod client_stream;
-mod downstream;
 mod endpoint_stream;
 mod hedge;
+mod ledger;
 mod mirror;
 mod relay;
 mod replay;
+mod state;
 mod timers;
 mod tunnel;
 mod turn;
-mod upstream;
 
 #[cfg(test)]
 mod tests;
@@ -38,246 +43,239 @@ pub(crate) use turn::{Exchanges, Turn};
 
 use std::rc::Rc;
 
-use crate::connection::{Client, Phase as ClientPhase, Sockets};
-use crate::decision::{AttemptEnd, Details, Record, Story};
+use crate::connection::{Client, Phase, Sockets};
+use crate::decision::{Record, Refused, Story};
 use crate::entropy::Entropy;
-use crate::io::{Facts, Input, Interest, Output};
-use crate::local::{Charge, Local, MirrorPlace, View};
+use crate::io::{Facts, Input, Interest};
+use crate::local::{Local, View};
 use crate::message::{RequestHead, ResponseHead};
 use crate::peer::{ClientId, ConnId, ExchangeId, Peer, UpstreamId};
+use crate::request::Verdict;
 use crate::snapshot::Snapshot;
+use crate::stream::Begins;
 use crate::time::Instant;
+use attempt::{Attempt, Carried};
+use attempts::Attempts;
 use call::Call;
 use client_stream::ClientStream;
-use hedge::Aside;
-use tunnel::{Direction, Tunnel};
-use upstream::Upstream;
+use endpoint_stream::EndpointStream;
+use state::State;
 
 #[cfg(test)]
 pub(crate) use timers::Timer;
 
-#[derive(Debug)]
-enum Phase {
-    /// The request is being served.
-    Call,
-    /// The response is complete, and its last bytes are being written.
-    Flush { keep_alive: bool },
-    /// Bytes pass both ways, uninterpreted.
-    Tunnel(Tunnel),
-    /// Over: nothing is held any more.
-    Over,
-}
-
 /// One request.
 #[derive(Debug)]
 pub struct Exchange {
-    id: ExchangeId,
-    /// Where it comes from; from nobody when it is a copy for a mirror.
-    down: ClientStream,
-    peer: Peer,
-    phase: Phase,
-    up: Upstream,
-    /// An older attempt, while there are two.
-    aside: Option<Box<Aside>>,
     call: Call,
-    /// What decides it: the configuration that it began with, or a later one that decides alike.
-    view: Rc<View>,
-    record: Record,
-    response: ResponseHead,
-    /// When something of the request or its response last came or went.
-    moved_at: Instant,
-    /// What is known of the connection to the endpoint that answered, or was asked last.
-    facts: Facts,
+    state: State,
     /// The deadline that a look is planned for.
     planned: Option<Instant>,
-    /// What it holds in memory, in the account of its worker.
-    charge: Charge,
-    /// What it takes of its worker while it is a copy.
-    place: Option<MirrorPlace>,
 }
 
 impl Exchange {
-    /// One that is about nothing yet: its head is to be read into [`Exchange::request_mut`].
+    /// One that is about nothing yet: its head is to be read into [`Exchange::expect_head`].
     pub(crate) fn new(peer: Peer, local: &Local) -> Self {
         Self {
-            id: ExchangeId::default(),
-            down: ClientStream::default(),
-            peer,
-            phase: Phase::Over,
-            up: Upstream::default(),
-            aside: None,
-            call: Call::default(),
-            view: Rc::clone(local.view()),
-            record: Record::default(),
-            response: ResponseHead::default(),
-            moved_at: Instant::ZERO,
-            facts: Facts::default(),
+            call: Call::new(peer, local),
+            state: State::Over,
             planned: None,
-            charge: local.charge(),
-            place: None,
         }
     }
 
     /// Where the head of its request is read to, whose first byte came then. The memory of the last one is used again.
     pub(crate) fn expect_head(&mut self, began: Instant) -> &mut RequestHead {
-        self.record.restart(began, Entropy::default());
-        &mut self.record.request
+        let record = &mut self.call.ledger.record;
+        record.restart(began, Entropy::default());
+        &mut record.request
     }
 
     /// The request is this client's. Its head is here, or cannot be had.
     pub(crate) fn start(&mut self, id: ExchangeId, client: ClientId, of: &mut Client) {
-        (self.id, self.down, self.peer) = (id, ClientStream::of(client), of.peer);
-        self.phase = Phase::Call;
-        self.up = Upstream::default();
-        self.facts = Facts::default();
+        (self.call.id, self.call.client) = (id, ClientStream::of(client));
+        let ledger = &mut self.call.ledger;
+        (ledger.peer, ledger.facts) = (of.peer, Facts::default());
+        ledger.record.entropy = of.next_entropy();
+        ledger.response.clear();
         self.planned = None;
-        self.record.entropy = of.next_entropy();
-        self.response.clear();
-        of.phase = ClientPhase::Serving(id);
+        of.phase = Phase::Serving(id);
+    }
+
+    /// A head is complete.
+    pub(crate) fn begin(&mut self, begins: Begins, turn: &mut Turn<'_>) {
+        let verdict = self.call.begin(begins, turn);
+        self.state.obey(verdict, &mut self.call, turn);
+        self.state.advance(&mut self.call, turn);
+    }
+
+    /// There is no head to serve: it broke the rules, or did not come in time.
+    pub(crate) fn begin_refused(&mut self, refused: &Refused, turn: &mut Turn<'_>) {
+        self.call.restart(Begins::default(), turn.now);
+        self.state.refuse(refused, &mut self.call, turn);
+        self.state.advance(&mut self.call, turn);
+    }
+
+    /// A copy of a request begins.
+    fn begin_copy(call: Call, verdict: Verdict, turn: &mut Turn<'_>) {
+        let mut copy = Box::new(Self {
+            call,
+            state: State::Over,
+            planned: None,
+        });
+        copy.state.obey(verdict, &mut copy.call, turn);
+        copy.state.advance(&mut copy.call, turn);
+        turn.put(copy);
     }
 
     /// It is to be decided by this, from its start; one that waits for a request to serve keeps no other alive.
     pub(crate) fn look_at(&mut self, view: &Rc<View>) {
-        if !Rc::ptr_eq(&self.view, view) {
-            self.view = Rc::clone(view);
-        }
+        self.call.ledger.look_at(view);
     }
 
     /// Whether bytes only pass.
     pub(crate) const fn is_tunnel(&self) -> bool {
-        matches!(self.phase, Phase::Tunnel(_))
+        matches!(self.state, State::Tunnel(_))
     }
 
     /// Its client's connection did something.
     pub(crate) fn on_client(&mut self, input: Input, turn: &mut Turn<'_>) {
+        let Self { call, state, .. } = self;
         match input {
-            Input::Read(_) | Input::Wrote(_) => self.moved_at = turn.now,
-            Input::Eof => self.on_downstream_eof(turn),
-            Input::Broken | Input::WriteFailed => self.cancel(turn),
+            Input::Read(_) | Input::Wrote(_) => call.clocks.moved_at = turn.now,
+            Input::Eof => state.on_client_eof(call, turn),
+            Input::Broken | Input::WriteFailed => state.cancel(call, turn),
             // Nothing is asked of a client's connection that these would answer; a drain it has noted itself.
             Input::Drain | Input::Connected(_) | Input::ConnectFailed(_) => {}
         }
-        self.advance(turn);
+        state.advance(call, turn);
     }
 
     /// One of its connections to endpoints did something.
     pub(crate) fn on_upstream(&mut self, id: UpstreamId, input: Input, turn: &mut Turn<'_>) {
-        if matches!(input, Input::Read(_) | Input::Wrote(_)) {
-            self.moved_at = turn.now;
-        }
-        let is_aside = self
-            .aside
-            .as_ref()
-            .is_some_and(|aside| aside.up.stream.id() == Some(id));
+        let Self { call, state, .. } = self;
+        let stream = EndpointStream::of(id);
         match input {
-            Input::Read(_) => self.side(is_aside).received = true,
-            Input::Wrote(count) => self.side(is_aside).on_wrote(count),
-            Input::WriteFailed if is_aside => self.side(true).on_write_failed(turn),
-            Input::Eof if is_aside => self.on_aside_eof(turn),
-            Input::Broken if is_aside => self.on_aside_broken(turn),
-            // An endpoint may answer and close without reading all of the request; its answer counts.
-            Input::WriteFailed if matches!(self.phase, Phase::Call) => {
-                self.up.on_write_failed(turn);
+            Input::Read(_) => {
+                call.clocks.moved_at = turn.now;
+                if let Some(attempt) = state.attempt_on(stream) {
+                    attempt.on_carried(Carried::Response);
+                }
             }
-            Input::Eof => self.on_upstream_eof(turn),
-            Input::WriteFailed | Input::Broken => self.on_upstream_broken(turn),
-            Input::Connected(_) => self.on_connected(turn),
-            Input::ConnectFailed(fault) => self.on_connect_failed(fault, turn),
+            Input::Wrote(count) => {
+                call.clocks.moved_at = turn.now;
+                if let Some(attempt) = state.attempt_on(stream).filter(|_| count > 0) {
+                    attempt.on_carried(Carried::Request);
+                    call.body.is_sent = true;
+                }
+            }
+            // An endpoint may answer and close without reading all of the request; its answer counts.
+            Input::WriteFailed if !matches!(state, State::Tunnel(_)) => {
+                if let Some(attempt) = state.attempt_on(stream) {
+                    attempt.on_write_failed(turn);
+                }
+            }
+            Input::Eof => state.on_endpoint_end(stream, false, call, turn),
+            Input::WriteFailed | Input::Broken => state.on_endpoint_end(stream, true, call, turn),
+            Input::Connected(_) => state.have_tried(call, turn, Attempts::on_connected),
+            Input::ConnectFailed(fault) => {
+                let fail = |attempts: &mut Attempts, call: &mut Call, turn: &mut Turn<'_>| {
+                    attempts.on_connect_failed(fault, call, turn)
+                };
+                state.have_tried(call, turn, fail);
+            }
             Input::Drain => {}
         }
-        self.advance(turn);
+        state.advance(call, turn);
     }
 
-    /// The newest attempt, or the one that was set aside.
-    fn side(&mut self, is_aside: bool) -> &mut Upstream {
-        match &mut self.aside {
-            Some(aside) if is_aside => &mut aside.up,
-            Some(_) | None => &mut self.up,
+    /// Perhaps there is a connection now that it waits for.
+    pub(crate) fn on_woken(&mut self, turn: &mut Turn<'_>) {
+        let Self { call, state, .. } = self;
+        state.have_tried(call, turn, Attempts::on_woken);
+        state.advance(call, turn);
+    }
+
+    /// The time that was planned has come.
+    pub(crate) fn on_deadline(&mut self, turn: &mut Turn<'_>) {
+        let Self { call, state, .. } = self;
+        // Whatever comes of this look, the next one is to be planned.
+        self.planned = None;
+        // A deadline may have moved since it was planned; then this means nothing.
+        if let Some((_, timer)) = state.deadline(call).filter(|(at, _)| *at <= turn.now) {
+            state.on_time_up(timer, call, turn);
+            state.advance(call, turn);
         }
+    }
+
+    /// The connections of its direction are to end, and it is a copy.
+    pub(crate) fn hurry_if_drained(&mut self, turn: &Turn<'_>) {
+        self.call.hurry_if_drained(turn);
     }
 
     /// The story; complete once the request has ended.
     #[must_use]
     pub const fn record(&self) -> &Record {
-        &self.record
+        &self.call.ledger.record
     }
 
     /// The configuration that decides it, in which its story's names stand.
     #[must_use]
     pub fn snapshot(&self) -> &Snapshot {
-        &self.view.snapshot
+        self.call.ledger.snapshot()
     }
 
     /// The story for people.
     #[must_use]
     pub fn story(&self) -> Story<'_> {
-        self.record.story(self.snapshot())
+        self.record().story(self.snapshot())
     }
 
     /// The response head last seen or made, for logs.
     #[must_use]
     pub const fn response(&self) -> &ResponseHead {
-        &self.response
+        &self.call.ledger.response
     }
 
     /// Who asked.
     #[must_use]
     pub const fn peer(&self) -> &Peer {
-        &self.peer
+        &self.call.ledger.peer
     }
 
     /// Whose request it is; `None` for a copy, which has no client.
     #[must_use]
     pub const fn client(&self) -> Option<ClientId> {
-        self.down.id()
+        self.call.client.id()
     }
 
     /// Whether this is a copy, and so has no client.
     #[must_use]
     pub const fn is_mirror(&self) -> bool {
-        self.record.is_mirror()
+        self.record().is_mirror()
     }
 
     /// What is known of the connection to the endpoint that answered, or was asked last.
     #[must_use]
     pub const fn facts(&self) -> Facts {
-        self.facts
+        self.call.ledger.facts
     }
 
     /// How many attempts are under way.
     #[must_use]
-    pub const fn attempts_under_way(&self) -> usize {
-        1 + self.aside.is_some() as usize
+    pub fn attempts_under_way(&self) -> usize {
+        1 + usize::from(self.state.older().is_some())
     }
 
     /// When it is to be looked at because its time may be up, if that is news.
     pub(crate) fn next_look(&mut self) -> Option<Instant> {
-        let deadline = self.deadline().map(|(at, _)| at);
+        let deadline = self.state.deadline(&self.call).map(|(at, _)| at);
         let is_news = core::mem::replace(&mut self.planned, deadline) != deadline;
         deadline.filter(|_| is_news)
     }
 
     /// Whether it has ended.
     pub(crate) const fn is_over(&self) -> bool {
-        matches!(self.phase, Phase::Over)
-    }
-
-    /// Does everything that can be done without waiting.
-    pub(crate) fn advance(&mut self, turn: &mut Turn<'_>) {
-        loop {
-            let moved = match &self.phase {
-                Phase::Call => self.advance_call(turn),
-                Phase::Flush { keep_alive } => {
-                    let keep_alive = *keep_alive;
-                    self.down.has_left(turn) && self.finish(keep_alive, turn)
-                }
-                Phase::Tunnel(_) => self.advance_tunnel(turn),
-                Phase::Over => false,
-            };
-            if !moved {
-                break;
-            }
-        }
+        matches!(self.state, State::Over)
     }
 
     /// Its turn is over: gives back what it need not hold, counts what it does hold, and says what it waits for on its
@@ -288,24 +286,28 @@ impl Exchange {
         local: &mut Local,
         mut say: impl FnMut(ConnId, Interest),
     ) {
-        let (waiting, to_client) = self.down.pause(sockets, local);
-        let (mut held, to_endpoint) = self.up.stream.pause(sockets, local);
+        let Self { call, state, .. } = self;
+        let attempt = state.attempt();
+        let stream = attempt.map_or_else(EndpointStream::default, |attempt| attempt.stream);
+        let (waiting, to_client) = call.client.pause(sockets, local);
+        let (mut held, to_endpoint) = stream.pause(sockets, local);
         // What waits for the endpoint and is kept for another attempt is the same memory.
-        held += to_endpoint.max(self.call.replay.kept());
-        self.charge.set(held);
-        let mark = self.charge.high_water();
+        held += to_endpoint.max(call.body.replay.kept());
+        call.charge.set(held);
+        let mark = call.charge.high_water();
         let (is_endpoint_slow, is_client_slow) = (to_endpoint >= mark, to_client >= mark);
-        let is_attached = self.up.is_attached();
-        let (reads_client, reads_endpoint) = match &self.phase {
-            Phase::Call => {
-                let reads = self.wants_request_bytes(is_endpoint_slow, waiting);
+        let is_attached = attempt.is_some_and(Attempt::is_attached);
+        let (reads_client, reads_endpoint) = match state {
+            State::Delayed { .. } | State::Trying(_) | State::Relaying(_) => {
+                let (body, charge) = (&call.body, &call.charge);
+                let reads = body.wants_bytes(attempt, is_endpoint_slow, waiting, charge);
                 (reads, is_attached && !is_client_slow)
             }
-            Phase::Tunnel(tunnel) => (
-                tunnel.downstream == Direction::Open && !is_endpoint_slow,
-                tunnel.upstream == Direction::Open && !is_client_slow,
-            ),
-            Phase::Flush { .. } | Phase::Over => (false, false),
+            State::Tunnel(tunnel) => {
+                let (client, endpoint) = tunnel.reads();
+                (client && !is_endpoint_slow, endpoint && !is_client_slow)
+            }
+            State::Flush { .. } | State::Over => (false, false),
         };
         let of_client = Interest {
             read: reads_client,
@@ -320,66 +322,35 @@ impl Exchange {
                 say(id, interest);
             }
         };
-        say(self.down.wait_for(of_client, sockets));
-        say(self.up.stream.wait_for(of_endpoint, sockets));
-        if let Some(aside) = &self.aside {
-            let (inbox, outbox) = aside.up.stream.pause(sockets, local);
-            self.charge.set(held + inbox);
+        say(call.client.wait_for(of_client, sockets));
+        say(stream.wait_for(of_endpoint, sockets));
+        if let Some(older) = state.older() {
+            let (inbox, outbox) = older.stream.pause(sockets, local);
+            call.charge.set(held + inbox);
             let (read, write) = (true, outbox > 0);
-            let interest = Interest { read, write };
-            say(aside.up.stream.wait_for(interest, sockets));
+            say(older.stream.wait_for(Interest { read, write }, sockets));
         }
     }
+}
 
-    fn on_downstream_eof(&mut self, turn: &mut Turn<'_>) {
-        match &mut self.phase {
-            // As Envoy: a client that stops sending has gone away. See docs/differences.md on half-close.
-            Phase::Call => self.cancel(turn),
-            Phase::Tunnel(tunnel) => tunnel.end_of_client(),
-            Phase::Flush { keep_alive } => *keep_alive = false,
-            Phase::Over => {}
-        }
+#[cfg(test)]
+impl Exchange {
+    /// When its time is up, and for what.
+    fn deadline(&self) -> Option<(Instant, Timer)> {
+        self.state.deadline(&self.call)
     }
 
-    /// The client went away in the middle: the attempt is given up and the record ends without a reply.
-    fn cancel(&mut self, turn: &mut Turn<'_>) {
-        if matches!(self.phase, Phase::Over) {
-            return;
-        }
-        if !matches!(self.phase, Phase::Flush { .. } | Phase::Tunnel(_)) {
-            self.record.details = Details::DownstreamRemoteDisconnect;
-            self.give_up_aside(AttemptEnd::Cancelled, turn);
-            self.up.cancel(&mut self.record);
-        }
-        self.end_record(turn);
-        self.close(turn);
+    /// The connections of its newest attempt and of an older one.
+    fn streams(&self) -> [Option<UpstreamId>; 2] {
+        let attempts = [self.state.attempt(), self.state.older()];
+        attempts.map(|attempt| attempt?.stream.id())
     }
 
-    /// The record is complete.
-    fn end_record(&mut self, turn: &mut Turn<'_>) {
-        self.record.ended = turn.now;
-        self.record.retry_slot = None;
-        turn.say(Output::Ended(self.id));
+    fn is_connecting(&self) -> bool {
+        self.state.attempt().is_some_and(Attempt::is_connecting)
     }
 
-    /// Closes whatever is open.
-    fn close(&mut self, turn: &mut Turn<'_>) {
-        self.let_go(turn);
-        self.down.close(turn);
-    }
-
-    /// Nothing is held any more; what becomes of its client is decided elsewhere.
-    fn let_go(&mut self, turn: &mut Turn<'_>) {
-        self.give_up_aside(AttemptEnd::Cancelled, turn);
-        self.drop_upstream(turn);
-        self.call.replay.forget();
-        self.place = None;
-        self.charge.set(0);
-        self.phase = Phase::Over;
-    }
-
-    /// Closes the upstream connection, made or being made.
-    fn drop_upstream(&mut self, turn: &mut Turn<'_>) {
-        self.up.detach().close(turn);
+    fn is_in_line(&self) -> bool {
+        self.state.attempt().is_some_and(Attempt::is_in_line)
     }
 }

@@ -19,19 +19,29 @@ const JOINED_LIMIT: usize = 16 * 1024;
 /// A piece at least this long is always shared.
 const LONG: usize = 4096;
 
-/// The kept body, and how far the current attempt has come in it.
+/// The kept body.
 #[derive(Debug, Default)]
 pub(super) struct Replay {
     pieces: Vec<Bytes>,
     /// Short pieces that are being joined; what follows the last piece.
     joined: BytesMut,
     len: usize,
-    /// The position of the next piece that the current attempt needs.
-    next: usize,
-    /// The current attempt does not have everything that arrived.
-    behind: bool,
     limit: usize,
     lost: bool,
+}
+
+/// How far an attempt has come in the kept body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cursor {
+    /// It has everything that arrived, and gets what arrives at once.
+    Level,
+    /// The position of the next piece that it needs.
+    At(usize),
+}
+
+impl Cursor {
+    /// Nothing has been sent.
+    pub(super) const START: Self = Self::At(0);
 }
 
 impl Replay {
@@ -46,8 +56,7 @@ impl Replay {
         !self.lost && count <= self.limit.min(limit).saturating_sub(self.len)
     }
 
-    /// A piece arrived. It goes to the current attempt at once, unless that is behind and comes to it later. There is
-    /// another limit besides its own.
+    /// A piece arrived. There is another limit besides its own.
     pub(super) fn push(&mut self, piece: &Bytes, limit: usize) {
         if self.lost {
             return;
@@ -74,59 +83,46 @@ impl Replay {
         }
     }
 
-    /// The next piece that the current attempt has not been sent.
-    pub(super) fn next(&mut self) -> Option<Bytes> {
-        if !self.behind {
+    /// The next piece that an attempt has not been sent.
+    pub(super) fn next(&mut self, cursor: &mut Cursor) -> Option<Bytes> {
+        let Cursor::At(at) = *cursor else {
             return None;
-        }
+        };
         self.end_joined();
-        let piece = self.pieces.get(self.next).cloned();
-        self.next += 1;
-        self.behind = piece.is_some();
-        if !self.behind && self.lost {
+        let piece = self.pieces.get(at).cloned();
+        *cursor = match piece {
+            Some(_) => Cursor::At(at + 1),
+            None => Cursor::Level,
+        };
+        if piece.is_none() && self.lost {
             self.forget();
         }
         piece
     }
 
-    /// There will be no other attempt, so the body goes once the current one has all of it.
-    pub(super) fn end_repeats(&mut self) {
+    /// There will be no attempt after this one, so the body goes once it has all of it.
+    pub(super) fn end_repeats(&mut self, cursor: Cursor) {
         self.lost = true;
-        if !self.behind {
+        if cursor == Cursor::Level {
             self.forget();
         }
-    }
-
-    /// Another attempt begins from the start.
-    pub(super) const fn rewind(&mut self) {
-        (self.next, self.behind) = (0, true);
     }
 
     /// Nothing will be sent again.
     pub(super) fn forget(&mut self) {
         self.pieces.clear();
         self.joined = BytesMut::new();
-        (self.next, self.behind, self.lost) = (0, false, true);
+        self.lost = true;
     }
 
-    /// The same body for somebody else to send, sharing its memory. It is complete, and nothing has been sent of it.
+    /// The same body for somebody else to send, sharing its memory. It is complete.
     pub(super) fn share(&mut self) -> Self {
         self.end_joined();
         Self {
             pieces: self.pieces.clone(),
             len: self.len,
             limit: self.limit,
-            behind: true,
             ..Self::default()
-        }
-    }
-
-    /// The same body for an attempt that goes on beside a newer one, from where it is.
-    pub(super) fn fork(&mut self) -> Self {
-        Self {
-            next: self.next,
-            behind: self.behind,
-            ..self.share()
         }
     }
 
@@ -157,17 +153,18 @@ mod tests {
         replay.begin(5);
         replay.push(&Bytes::from_static(b"abc"), usize::MAX);
         replay.push(&Bytes::from_static(b"de"), usize::MAX);
-        assert_eq!(replay.next(), None, "the attempt under way has it all");
+        let mut level = Cursor::Level;
+        assert_eq!(replay.next(&mut level), None, "the attempt has it all");
         for _ in 0..2 {
-            replay.rewind();
-            assert_eq!(replay.next().as_deref(), Some(&b"abcde"[..]));
-            assert_eq!(replay.next(), None);
+            let mut cursor = Cursor::START;
+            assert_eq!(replay.next(&mut cursor).as_deref(), Some(&b"abcde"[..]));
+            assert_eq!(replay.next(&mut cursor), None);
+            assert_eq!(cursor, Cursor::Level);
         }
         assert!(replay.is_whole());
         replay.push(&Bytes::from_static(b"f"), usize::MAX);
         assert!(!replay.is_whole());
-        replay.rewind();
-        assert_eq!(replay.next(), None);
+        assert_eq!(replay.next(&mut Cursor::START.clone()), None);
         replay.begin(5);
         assert!(replay.is_whole());
     }
@@ -184,7 +181,8 @@ mod tests {
         replay.forget();
         assert_eq!((shared.len(), shared.is_whole()), (300, true));
         let mut sent = Vec::new();
-        while let Some(piece) = shared.next() {
+        let mut cursor = Cursor::START;
+        while let Some(piece) = shared.next(&mut cursor) {
             sent.extend_from_slice(&piece);
         }
         assert!(sent == pieces.concat());
@@ -197,12 +195,12 @@ mod tests {
         let [first, second] = [b'a', b'b'].map(|byte| Bytes::from(vec![byte; LONG]));
         replay.push(&first, usize::MAX);
         replay.push(&second, usize::MAX);
-        replay.rewind();
-        assert_eq!(replay.next(), Some(first));
-        replay.end_repeats();
+        let mut cursor = Cursor::START;
+        assert_eq!(replay.next(&mut cursor), Some(first));
+        replay.end_repeats(cursor);
         assert!(!replay.is_whole());
-        assert_eq!(replay.next(), Some(second));
-        assert_eq!(replay.next(), None);
+        assert_eq!(replay.next(&mut cursor), Some(second));
+        assert_eq!(replay.next(&mut cursor), None);
         assert!(replay.pieces.is_empty());
     }
 
@@ -219,9 +217,8 @@ mod tests {
         assert!(replay.pieces.len() < 20);
         let want = [&body[..], &[7; LONG], b"end"].concat();
         for _ in 0..2 {
-            replay.rewind();
-            let mut sent = Vec::new();
-            while let Some(piece) = replay.next() {
+            let (mut cursor, mut sent) = (Cursor::START, Vec::new());
+            while let Some(piece) = replay.next(&mut cursor) {
                 sent.extend_from_slice(&piece);
             }
             assert!(sent == want);
@@ -232,12 +229,12 @@ mod tests {
     fn what_arrives_while_an_attempt_is_behind_comes_to_it_in_order() {
         let mut replay = Replay::default();
         replay.begin(5);
-        replay.rewind();
+        let mut cursor = Cursor::START;
         replay.push(&Bytes::from_static(b"abc"), usize::MAX);
         assert!(replay.has_room(2, 9) && !replay.has_room(3, 9) && !replay.has_room(2, 4));
-        assert_eq!(replay.next().as_deref(), Some(&b"abc"[..]));
+        assert_eq!(replay.next(&mut cursor).as_deref(), Some(&b"abc"[..]));
         replay.push(&Bytes::from_static(b"de"), usize::MAX);
-        assert_eq!(replay.next().as_deref(), Some(&b"de"[..]));
-        assert_eq!(replay.next(), None);
+        assert_eq!(replay.next(&mut cursor).as_deref(), Some(&b"de"[..]));
+        assert_eq!(replay.next(&mut cursor), None);
     }
 }

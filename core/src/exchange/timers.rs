@@ -1,17 +1,13 @@
-//! What a request waits for at most, and what happens when the time is up.
+//! What a request waits for at most, whatever its attempts do: when each of these times is up.
 //!
-//! Owns which timer runs in which phase, and the two that hold for a request as a whole, whatever its attempts do (Envoy's
-//! connection manager): nothing may move for too long, and a gRPC call to the application ends when its client gives up.
-//! What an attempt does when its own time is up is in `attempt`; what a connection between requests waits for is its own.
+//! Two of them hold for a request as a whole (Envoy's connection manager): nothing may move for too long, and a gRPC call to
+//! the application ends when its client gives up. What happens when the time is up is in `state` and, for an attempt, in
+//! `attempts`; what a connection between requests waits for is its own.
 
-use super::call::{RequestBody, Response};
-use super::{Exchange, Phase, Turn};
-use crate::decision::{AttemptEnd, ResetReason};
-use crate::request::{self, StreamTimeout};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
-/// What a deadline is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a deadline is for. Of two at the same moment the one that stands first here counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
     /// A connection is being made.
     Connect,
@@ -23,101 +19,37 @@ pub(crate) enum Timer {
     Backoff,
     /// An injected delay.
     Fault,
-    /// Nothing of a request or its response has moved (stream idle timeout).
-    StreamIdle,
     /// A gRPC call to the application (`grpc-timeout`).
     Duration,
+    /// Nothing of a request or its response has moved (stream idle timeout).
+    StreamIdle,
 }
 
-impl Exchange {
-    /// When its time is up, and for what.
-    pub(crate) fn deadline(&self) -> Option<(Instant, Timer)> {
-        match &self.phase {
-            Phase::Call => {
-                let call = &self.call;
-                let mut first = self.stream_idle_deadline();
-                for (at, timer) in [
-                    (self.up.connect_deadline(), Timer::Connect),
-                    (call.route_deadline, Timer::Route),
-                    (self.up.per_try_deadline, Timer::PerTry),
-                    (self.up.backoff_deadline(), Timer::Backoff),
-                    (call.delayed_until, Timer::Fault),
-                    (call.duration_deadline, Timer::Duration),
-                ] {
-                    // Of two at the same moment the one that stands first here counts, and the idle time last.
-                    if let Some(at) = at
-                        && first.is_none_or(|(first, of)| {
-                            at < first || at == first && of == Timer::StreamIdle
-                        })
-                    {
-                        first = Some((at, timer));
-                    }
-                }
-                first
-            }
-            Phase::Flush { .. } | Phase::Tunnel(_) => self.stream_idle_deadline(),
-            Phase::Over => None,
-        }
+/// The times of a request.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Clocks {
+    /// When the whole request must be over.
+    pub(super) route: Option<Instant>,
+    /// When a gRPC call to the application must be over.
+    pub(super) duration: Option<Instant>,
+    /// For how long nothing may move.
+    pub(super) idle: Option<Duration>,
+    /// When something of the request or its response last came or went.
+    pub(super) moved_at: Instant,
+}
+
+impl Clocks {
+    /// The first of these and of what is waited for besides.
+    pub(super) fn first(&self, own: Option<(Instant, Timer)>) -> Option<(Instant, Timer)> {
+        let route = self.route.map(|at| (at, Timer::Route));
+        let duration = self.duration.map(|at| (at, Timer::Duration));
+        let all = [own, route, duration, self.idle()];
+        all.into_iter().flatten().min()
     }
 
-    fn stream_idle_deadline(&self) -> Option<(Instant, Timer)> {
-        let idle = self.call.idle_timeout;
+    /// When nothing has moved for too long.
+    pub(super) fn idle(&self) -> Option<(Instant, Timer)> {
+        let idle = self.idle;
         idle.map(|idle| (self.moved_at + idle, Timer::StreamIdle))
-    }
-
-    pub(crate) fn on_deadline(&mut self, turn: &mut Turn<'_>) {
-        // Whatever comes of this look, the next one is to be planned.
-        self.planned = None;
-        // A deadline may have moved since it was planned; then this means nothing.
-        let Some((_, timer)) = self.deadline().filter(|(at, _)| *at <= turn.now) else {
-            return;
-        };
-        match timer {
-            Timer::Connect => self.on_connect_timeout(turn),
-            Timer::Route => self.on_route_timeout(turn),
-            Timer::PerTry => self.on_per_try_timeout(turn),
-            Timer::Backoff => self.on_backed_off(turn),
-            Timer::Fault => self.on_delay_over(turn),
-            Timer::StreamIdle => self.on_stream_timeout(StreamTimeout::Idle, turn),
-            Timer::Duration => self.on_stream_timeout(StreamTimeout::Duration, turn),
-        }
-        self.advance(turn);
-    }
-
-    /// A head is complete: its request's own times begin.
-    pub(super) fn arm_stream(&mut self, turn: &mut Turn<'_>) {
-        self.moved_at = turn.now;
-        let default = turn.local.settings().stream_idle_timeout;
-        self.call.idle_timeout =
-            request::stream_idle_timeout(&self.record, &self.view.snapshot, default);
-        let duration = request::max_duration(&self.peer, &self.record);
-        self.call.duration_deadline = duration.map(|most| self.record.began + most);
-    }
-
-    fn on_stream_timeout(&mut self, timeout: StreamTimeout, turn: &mut Turn<'_>) {
-        // What is still to be written goes to the client, if it takes it.
-        self.moved_at = turn.now;
-        match (&self.phase, self.call.response) {
-            (Phase::Call, Response::Awaited) => {
-                self.give_up_aside(AttemptEnd::Reset(ResetReason::LocalReset), turn);
-                let end = AttemptEnd::Reset(ResetReason::LocalReset);
-                self.up.end(&mut self.record, end);
-                self.drop_upstream(turn);
-                let is_complete = self.call.request_body == RequestBody::Complete;
-                let (record, response) = (&mut self.record, &mut self.response);
-                let verdict = request::stream_timed_out(timeout, is_complete, record, response);
-                self.obey(verdict, turn);
-            }
-            (Phase::Call, Response::Streaming) => {
-                request::on_stream_cut(timeout, &mut self.record);
-                self.cut(turn);
-            }
-            // The client takes nothing: an ordinary close would wait for it, too.
-            (Phase::Flush { .. } | Phase::Tunnel(_), _) => {
-                request::on_stream_cut(timeout, &mut self.record);
-                self.reset(turn);
-            }
-            (Phase::Over, _) => {}
-        }
     }
 }

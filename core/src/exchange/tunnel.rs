@@ -1,21 +1,22 @@
 //! Upgraded and CONNECT connections: bytes pass both ways until both sides are done.
 
-use super::call::Response;
-use super::{Exchange, Phase, Turn};
+use super::Turn;
+use super::attempt::Attempt;
+use super::call::Call;
 use crate::cluster::ejection::Outcome;
-use crate::decision::Details;
 use crate::message::ResponseHead;
 
-/// Which directions are still open.
-#[derive(Clone, Copy, Debug, Default)]
+/// An attempt whose connection is the client's, and which directions are still open.
+#[derive(Debug)]
 pub(super) struct Tunnel {
-    pub(super) downstream: Direction,
-    pub(super) upstream: Direction,
+    pub(super) attempt: Attempt,
+    from_client: Direction,
+    from_endpoint: Direction,
 }
 
 /// One direction, named by the side it is read from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Direction {
+enum Direction {
     #[default]
     Open,
     /// The side ended; what it sent is still being written to the other.
@@ -24,76 +25,89 @@ pub(super) enum Direction {
     Ended,
 }
 
-impl Tunnel {
-    pub(super) fn end_of_client(&mut self) {
-        if self.downstream == Direction::Open {
-            self.downstream = Direction::Ending;
-        }
-    }
-
-    pub(super) fn end_of_endpoint(&mut self) {
-        if self.upstream == Direction::Open {
-            self.upstream = Direction::Ending;
+impl Direction {
+    fn end(&mut self) {
+        if *self == Self::Open {
+            *self = Self::Ending;
         }
     }
 }
 
-impl Exchange {
+impl Tunnel {
     /// The endpoint agreed to switch protocols.
-    pub(super) fn begin_upgrade_tunnel(&mut self, protocol: Option<Box<str>>, turn: &mut Turn<'_>) {
-        self.up.adaptive = None;
-        self.up.on_status(101, &mut self.record);
-        self.report(Outcome::Response(101), turn.now);
-        self.record.status = 101;
-        self.record.details = Details::ViaUpstream;
-        self.finish_response_head(None, turn);
-        self.begin_tunnel(protocol.as_deref(), turn);
+    pub(super) fn upgrade(
+        mut attempt: Attempt,
+        protocol: Option<&str>,
+        call: &mut Call,
+        turn: &mut Turn<'_>,
+    ) -> Self {
+        attempt.held.adaptive = None;
+        attempt.on_status(101, &mut call.ledger);
+        call.ledger.report(Outcome::Response(101), turn.now);
+        call.ledger.answer(101);
+        call.finish_response_head(None, turn);
+        Self::begin(attempt, protocol, call, turn)
     }
 
     /// The connection that a CONNECT asked for is made (RFC 9110 §9.3.6).
-    pub(super) fn begin_connect_tunnel(&mut self, turn: &mut Turn<'_>) {
-        self.response = ResponseHead::default();
-        self.up.on_status(200, &mut self.record);
-        self.report(Outcome::Response(200), turn.now);
-        self.record.status = 200;
-        self.record.details = Details::ViaUpstream;
-        self.begin_tunnel(None, turn);
+    pub(super) fn connect(mut attempt: Attempt, call: &mut Call, turn: &mut Turn<'_>) -> Self {
+        call.ledger.response = ResponseHead::default();
+        attempt.on_status(200, &mut call.ledger);
+        call.ledger.report(Outcome::Response(200), turn.now);
+        call.ledger.answer(200);
+        Self::begin(attempt, None, call, turn)
     }
 
-    fn begin_tunnel(&mut self, protocol: Option<&str>, turn: &mut Turn<'_>) {
-        self.down.switch(&self.response, protocol, turn);
-        self.call.response = Response::Streaming;
-        self.call.route_deadline = None;
-        self.phase = Phase::Tunnel(Tunnel::default());
+    fn begin(
+        attempt: Attempt,
+        protocol: Option<&str>,
+        call: &mut Call,
+        turn: &mut Turn<'_>,
+    ) -> Self {
+        call.client.switch(&call.ledger.response, protocol, turn);
+        call.clocks.route = None;
+        Self {
+            attempt,
+            from_client: Direction::Open,
+            from_endpoint: Direction::Open,
+        }
+    }
+
+    pub(super) fn on_client_eof(&mut self) {
+        self.from_client.end();
+    }
+
+    pub(super) fn on_endpoint_eof(&mut self) {
+        self.from_endpoint.end();
+    }
+
+    /// Whether more is read from the client, and from the endpoint.
+    pub(super) fn reads(&self) -> (bool, bool) {
+        (
+            self.from_client == Direction::Open,
+            self.from_endpoint == Direction::Open,
+        )
     }
 
     /// Moves what has arrived, and passes on the ends. Says whether the tunnel is over.
-    pub(super) fn advance_tunnel(&mut self, turn: &mut Turn<'_>) -> bool {
-        let Phase::Tunnel(tunnel) = &mut self.phase else {
-            return false;
-        };
-        let (client, endpoint) = (self.down, self.up.stream);
+    pub(super) fn advance(&mut self, call: &mut Call, turn: &mut Turn<'_>) -> bool {
+        let (client, endpoint) = (call.client, self.attempt.stream);
         if let Some(bytes) = client.take(turn) {
-            self.record.bytes_received += bytes.len() as u64;
+            call.ledger.record.bytes_received += bytes.len() as u64;
             endpoint.pass(bytes, turn);
         }
         if let Some(bytes) = endpoint.take(turn) {
-            self.record.bytes_sent += bytes.len() as u64;
+            call.ledger.record.bytes_sent += bytes.len() as u64;
             client.pass(bytes, turn);
         }
-        if tunnel.downstream == Direction::Ending && endpoint.has_left(turn) {
-            tunnel.downstream = Direction::Ended;
+        if self.from_client == Direction::Ending && endpoint.has_left(turn) {
+            self.from_client = Direction::Ended;
             endpoint.shut_down(turn);
         }
-        if tunnel.upstream == Direction::Ending && client.has_left(turn) {
-            tunnel.upstream = Direction::Ended;
+        if self.from_endpoint == Direction::Ending && client.has_left(turn) {
+            self.from_endpoint = Direction::Ended;
             client.shut_down(turn);
         }
-        if tunnel.downstream == Direction::Ended && tunnel.upstream == Direction::Ended {
-            self.end_record(turn);
-            self.close(turn);
-            return true;
-        }
-        false
+        self.from_client == Direction::Ended && self.from_endpoint == Direction::Ended
     }
 }

@@ -35,7 +35,7 @@ impl Turn<'_> {
 
     /// A copy that begins.
     pub(super) fn put(&mut self, copy: Box<Exchange>) {
-        let id = copy.id;
+        let id = copy.call.id;
         self.begun.push(id);
         if let Some(place) = self.exchanges.get_mut(id) {
             *place = Some(copy);

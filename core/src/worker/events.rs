@@ -140,10 +140,7 @@ impl Worker {
             let Some(waiter) = self.woken.pop_front() else {
                 break;
             };
-            self.run(waiter, now, |exchange, turn| {
-                exchange.on_woken(turn);
-                exchange.advance(turn);
-            });
+            self.run(waiter, now, |exchange, turn| exchange.on_woken(turn));
         }
         while let Some(id) = self.begun.pop() {
             // A copy, which may have come to nothing as it began.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::exchange::upstream::State;
+use crate::io::Output;
 
 /// One of the peers of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,7 +225,10 @@ impl Driver {
 
     fn ends(&mut self, id: ExchangeId) {
         let exchange = self.worker.ended(id).expect("its story can be read");
-        let ended = (copy(exchange.record()), Rc::clone(&exchange.view));
+        let ended = (
+            copy(exchange.record()),
+            Rc::clone(&exchange.call.ledger.view),
+        );
         let client = exchange.client();
         let mut parties = self.parties.iter();
         let at = parties.position(|party| match client {
@@ -253,10 +256,8 @@ impl Driver {
                 self.worker.outbox(id).is_some() && self.worker.exchange_on(id).is_none()
             };
             let kept = party.up.filter(is_kept);
-            party.up = exchange
-                .and_then(|exchange| exchange.up.stream.id())
-                .or(kept);
-            party.aside = exchange.and_then(|exchange| exchange.aside.as_ref()?.up.stream.id());
+            party.up = exchange.and_then(|exchange| exchange.streams()[0]).or(kept);
+            party.aside = exchange.and_then(|exchange| exchange.streams()[1]);
         }
     }
 
@@ -267,11 +268,7 @@ impl Driver {
         let kept = kept.filter(|upstream| matches!(upstream.owner, Owner::Kept));
         assert_eq!(kept.count(), self.worker.idle_connections());
         for (id, exchange) in self.worker.exchanges() {
-            let aside = exchange
-                .aside
-                .as_ref()
-                .and_then(|aside| aside.up.stream.id());
-            for conn in [exchange.up.stream.id(), aside].into_iter().flatten() {
+            for conn in exchange.streams().into_iter().flatten() {
                 assert_eq!(self.worker.exchange_on(conn.into()), Some(id));
             }
             if let Some((at, timer)) = exchange.deadline() {
@@ -285,11 +282,7 @@ impl Driver {
         for (id, upstream) in &sockets.upstreams {
             if let Owner::Exchange(exchange) = upstream.owner {
                 let exchange = self.worker.exchange(exchange).expect("it serves somebody");
-                let aside = exchange
-                    .aside
-                    .as_ref()
-                    .and_then(|aside| aside.up.stream.id());
-                assert!(exchange.up.stream.id() == Some(id) || aside == Some(id));
+                assert!(exchange.streams().contains(&Some(id)));
             }
         }
     }
@@ -399,13 +392,13 @@ impl Driver {
     /// Whether a connection is being made.
     pub(super) fn is_connecting(&self) -> bool {
         let exchange = self.under_way();
-        exchange.is_some_and(|exchange| matches!(exchange.up.state, State::Connecting { .. }))
+        exchange.is_some_and(Exchange::is_connecting)
     }
 
     /// Whether the request waits for a connection within a limit.
     pub(super) fn is_in_line(&self) -> bool {
         let exchange = self.under_way();
-        exchange.is_some_and(|exchange| matches!(exchange.up.state, State::Waiting(_)))
+        exchange.is_some_and(Exchange::is_in_line)
     }
 
     /// Whether the client's connection is closed.
@@ -458,10 +451,10 @@ impl Driver {
         let (local, sockets) = self.worker.parts();
         let client = sockets.clients.get(self.parties[self.at].client?)?;
         let whose = match client.phase {
-            ClientPhase::Rest(_) => Whose::Rest,
-            ClientPhase::Head(_) => Whose::Head,
-            ClientPhase::Linger(_) => Whose::Linger,
-            ClientPhase::Serving(_) => return None,
+            Phase::Rest(_) => Whose::Rest,
+            Phase::Head(_) => Whose::Head,
+            Phase::Linger(_) => Whose::Linger,
+            Phase::Serving(_) => return None,
         };
         Some((client.deadline(local)?, whose))
     }

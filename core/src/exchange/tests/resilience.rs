@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::cluster::RetryEvent;
+use crate::decision::AttemptEnd;
 
 /// The connection is refused; answers whether a retry waits.
 fn refuse(d: &mut Driver) -> bool {
@@ -143,6 +144,28 @@ fn each_try_has_its_own_time() {
     let record = d.record();
     assert_eq!(record.flags().to_string(), "UT,URX");
     assert_eq!(record.details.to_string(), "upstream_per_try_timeout");
+}
+
+/// Envoy ignores the time of a try once a response has begun, also where the response overtakes the end of its request.
+#[test]
+fn a_try_whose_response_has_begun_has_no_time_of_its_own() {
+    let mut d = Driver::with(with_rule("retries: {attempts: 1, perTryTimeout: 500ms}"));
+    d.sends(
+        Side::Downstream,
+        b"POST /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: 2\r\n\r\na",
+    );
+    d.connects();
+    d.sends(
+        Side::Upstream,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nx",
+    );
+    d.sends(Side::Downstream, b"b");
+    assert_eq!(d.deadline(), None);
+    d.receives(Side::Upstream);
+    d.sends(Side::Upstream, b"y");
+    let client = d.receives(Side::Downstream);
+    assert!(client.ends_with("\r\n\r\nxy"), "{client}");
+    assert_eq!(d.record().attempts[0].end, AttemptEnd::Response(200));
 }
 
 #[test]

@@ -65,9 +65,9 @@ fn a_body_is_kept_for_a_copy_only_as_long_as_one_is_to_be_made() {
             Side::Upstream,
             b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n",
         );
-        assert_eq!(d.exchange().call.replay.is_whole(), is_kept);
+        assert_eq!(d.exchange().call.body.replay.is_whole(), is_kept);
         d.sends(Side::Downstream, b"c");
-        assert!(!d.exchange().call.replay.is_whole());
+        assert!(!d.exchange().call.body.replay.is_whole());
     }
 }
 

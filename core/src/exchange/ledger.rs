@@ -1,0 +1,111 @@
+//! What is written of a request as it is served: its record, the head of its response, and by which configuration it is
+//! decided.
+//!
+//! The methods here only write. What happens, and when it is told, is decided by those who call them.
+
+use std::rc::Rc;
+
+use crate::cluster::ejection::Outcome;
+use crate::decision::{Attempt, AttemptEnd, Details, Followed, Record, ResetReason};
+use crate::io::Facts;
+use crate::local::View;
+use crate::message::ResponseHead;
+use crate::peer::Peer;
+use crate::request::{self, Target};
+use crate::snapshot::{Cluster, Snapshot};
+use crate::time::Instant;
+
+/// What is written of one request.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    pub(super) peer: Peer,
+    /// What decides it: the configuration that it began with, or a later one that decides alike.
+    pub(super) view: Rc<View>,
+    pub(super) record: Record,
+    /// The head of the response last seen or made.
+    pub(super) response: ResponseHead,
+    /// What is known of the connection to the endpoint that answered, or was asked last.
+    pub(super) facts: Facts,
+}
+
+impl Ledger {
+    pub(super) fn new(peer: Peer, view: &Rc<View>) -> Self {
+        Self {
+            peer,
+            view: Rc::clone(view),
+            record: Record::default(),
+            response: ResponseHead::default(),
+            facts: Facts::default(),
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> &Snapshot {
+        &self.view.snapshot
+    }
+
+    /// It is decided by this from now on.
+    pub(super) fn look_at(&mut self, view: &Rc<View>) {
+        if !Rc::ptr_eq(&self.view, view) {
+            self.view = Rc::clone(view);
+        }
+    }
+
+    /// The cluster of a target.
+    pub(super) fn cluster(&self, target: &Target) -> Option<&Cluster> {
+        request::cluster_of(target, self.snapshot())
+    }
+
+    /// This became known about the endpoint of the attempt that counts.
+    pub(super) fn report(&mut self, outcome: Outcome, now: Instant) {
+        request::outcome::report(outcome, &self.view.snapshot, &mut self.record, now);
+    }
+
+    /// A reset counts against its endpoint, before or after the response began.
+    pub(super) fn report_reset(&mut self, reason: ResetReason, now: Instant) {
+        if let Some(outcome) = request::outcome::of_reset(reason) {
+            self.report_failure(outcome, now);
+        }
+    }
+
+    /// The endpoint failed so.
+    pub(super) fn report_failure(&mut self, outcome: Outcome, now: Instant) {
+        self.report(outcome, now);
+        request::response_time::on_failure(&self.view.snapshot, &self.record, now);
+    }
+
+    /// The head of the response counts for its endpoint or against it.
+    pub(super) fn report_response(&mut self, now: Instant) {
+        let outcome = request::outcome::of_response(&self.record, &self.response);
+        self.report(outcome, now);
+        let (record, response) = (&self.record, &self.response);
+        request::response_time::on_response(outcome, &self.view.snapshot, record, response, now);
+    }
+
+    /// An attempt ends so; if it has ended already, that stays as it is.
+    pub(super) fn end_attempt(&mut self, at: Option<usize>, end: AttemptEnd) {
+        let attempt = at.and_then(|at| self.record.attempts.get_mut(at));
+        if let Some(attempt) = attempt.filter(|attempt| attempt.end == AttemptEnd::Open) {
+            attempt.end = end;
+        }
+    }
+
+    /// The attempt that counts is made once more, at the same endpoint.
+    pub(super) fn repeat_attempt(&mut self, now: Instant) {
+        if let Some(again) = self.record.attempt().cloned() {
+            self.record.begin_attempt(Attempt {
+                reused: false,
+                began: now,
+                end: AttemptEnd::Open,
+                followed: Followed::Nothing,
+                ejected: None,
+                ..again
+            });
+        }
+    }
+
+    /// What the client sees of status is an endpoint's.
+    pub(super) const fn answer(&mut self, status: u16) {
+        self.record.status = status;
+        self.record.details = Details::ViaUpstream;
+    }
+}

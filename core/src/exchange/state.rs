@@ -1,0 +1,290 @@
+//! Where a request stands, and what moves it on.
+//!
+//! Each state owns what it is about. What holds for the request in all of them is the `call`'s. What happens when a time is up
+//! is in `overdue`; how a side goes away, and how a request ends, in `ending`.
+
+mod ending;
+mod overdue;
+
+use core::mem;
+
+use super::Turn;
+use super::attempt::Attempt;
+use super::attempts::{Attempts, Newest, Tried};
+use super::body::{Arrival, Pumped};
+use super::call::Call;
+use super::endpoint_stream::EndpointStream;
+use super::relay::{self, Relay, Relayed};
+use super::timers::Timer;
+use super::tunnel::Tunnel;
+use crate::decision::{AttemptEnd, Refused};
+use crate::request::{self, Verdict};
+use crate::time::Instant;
+use ending::Parting;
+
+/// Where a request stands.
+#[derive(Debug, Default)]
+pub(super) enum State {
+    /// An injected delay holds it until then.
+    Delayed { until: Instant },
+    /// No response is the client's yet.
+    Trying(Attempts),
+    /// One is on its way to the client.
+    Relaying(Relay),
+    /// Bytes pass both ways, uninterpreted.
+    Tunnel(Tunnel),
+    /// The response is complete, and its last bytes are being written.
+    Flush { keep_alive: bool },
+    /// It has not begun, or is over: nothing is held.
+    #[default]
+    Over,
+}
+
+impl State {
+    /// Whether the client waits for a response, or for the rest of one.
+    const fn is_served(&self) -> bool {
+        match self {
+            Self::Delayed { .. } | Self::Trying(_) | Self::Relaying(_) => true,
+            Self::Tunnel(_) | Self::Flush { .. } | Self::Over => false,
+        }
+    }
+
+    /// The attempt that gets what the client sends: the newest, or the one that was answered.
+    pub(super) const fn attempt(&self) -> Option<&Attempt> {
+        match self {
+            Self::Trying(attempts) => attempts.newest.get(),
+            Self::Relaying(relay) => Some(&relay.attempt),
+            Self::Tunnel(tunnel) => Some(&tunnel.attempt),
+            Self::Delayed { .. } | Self::Flush { .. } | Self::Over => None,
+        }
+    }
+
+    /// The attempt on a stream, or the one that gets what the client sends.
+    pub(super) fn attempt_on(&mut self, stream: EndpointStream) -> Option<&mut Attempt> {
+        match self {
+            Self::Trying(attempts) => attempts.on(stream),
+            Self::Relaying(relay) => Some(&mut relay.attempt),
+            Self::Tunnel(tunnel) => Some(&mut tunnel.attempt),
+            Self::Delayed { .. } | Self::Flush { .. } | Self::Over => None,
+        }
+    }
+
+    /// An older attempt, while there is a newer one beside it.
+    pub(super) fn older(&self) -> Option<&Attempt> {
+        match self {
+            Self::Trying(attempts) => attempts.older.as_deref(),
+            Self::Delayed { .. }
+            | Self::Relaying(_)
+            | Self::Tunnel(_)
+            | Self::Flush { .. }
+            | Self::Over => None,
+        }
+    }
+
+    /// When its time is up, and for what.
+    pub(super) fn deadline(&self, call: &Call) -> Option<(Instant, Timer)> {
+        let own = match self {
+            Self::Delayed { until } => Some((*until, Timer::Fault)),
+            Self::Trying(attempts) => attempts.deadline(),
+            Self::Relaying(_) => None,
+            Self::Tunnel(_) | Self::Flush { .. } => return call.clocks.idle(),
+            Self::Over => return None,
+        };
+        call.clocks.first(own)
+    }
+
+    /// Does what the request machine decided.
+    pub(super) fn obey(&mut self, verdict: Verdict, call: &mut Call, turn: &mut Turn<'_>) {
+        match verdict {
+            // A delay counts against no timeout (Envoy: the fault filter stands before the router).
+            Verdict::Delay(wait) => {
+                call.clocks.route = None;
+                let until = turn.now + wait;
+                *self = Self::Delayed { until };
+            }
+            Verdict::Retry(wait) => *self = Self::Trying(Attempts::due(turn.now + wait)),
+            Verdict::Attempt(target) => {
+                let is_complete = call.body.is_complete();
+                *self = Self::Trying(Attempts::due(turn.now));
+                let begin = |attempts: &mut Attempts, call: &mut Call, turn: &mut Turn<'_>| {
+                    attempts.begin(target, call, turn)
+                };
+                self.have_tried(call, turn, begin);
+                // After the request itself, which goes first where both wait for the same connections.
+                if is_complete {
+                    self.send_mirrors(call, turn);
+                }
+            }
+            // With the head that the request machine made.
+            Verdict::Reply(text) => {
+                self.close_attempts(turn);
+                let keep_alive = call.reply(text, turn);
+                *self = Self::Flush { keep_alive };
+            }
+        }
+    }
+
+    /// Goes on with what came of the attempts.
+    fn follow(&mut self, tried: Tried, call: &mut Call, turn: &mut Turn<'_>) {
+        match tried {
+            Tried::Waits => {}
+            Tried::Failed(text) => self.obey(Verdict::Reply(text), call, turn),
+            Tried::Answered(body) => {
+                if let Self::Trying(attempts) = self
+                    && let Some(attempt) = attempts.newest.get_mut()
+                {
+                    relay::begin(attempt, body, call, turn);
+                }
+                if let Some(attempt) = self.take_newest() {
+                    *self = Self::Relaying(Relay::of(attempt));
+                }
+                self.pump_response(call, turn);
+            }
+            Tried::Switched(protocol) => {
+                if let Some(attempt) = self.take_newest() {
+                    let protocol = protocol.as_deref();
+                    *self = Self::Tunnel(Tunnel::upgrade(attempt, protocol, call, turn));
+                }
+            }
+            Tried::Connected => {
+                if let Some(attempt) = self.take_newest() {
+                    *self = Self::Tunnel(Tunnel::connect(attempt, call, turn));
+                }
+            }
+        }
+    }
+
+    /// The newest attempt, which is the last one.
+    #[inline]
+    fn take_newest(&mut self) -> Option<Attempt> {
+        match mem::take(self) {
+            Self::Trying(Attempts {
+                newest: Newest::UnderWay(attempt),
+                ..
+            }) => Some(attempt),
+            Self::Delayed { .. }
+            | Self::Trying(_)
+            | Self::Relaying(_)
+            | Self::Tunnel(_)
+            | Self::Flush { .. }
+            | Self::Over => None,
+        }
+    }
+
+    /// Has the attempts do something, if the request is at that.
+    pub(super) fn have_tried(
+        &mut self,
+        call: &mut Call,
+        turn: &mut Turn<'_>,
+        act: impl FnOnce(&mut Attempts, &mut Call, &mut Turn<'_>) -> Tried,
+    ) {
+        if let Self::Trying(attempts) = self {
+            let tried = act(attempts, call, turn);
+            self.follow(tried, call, turn);
+        }
+    }
+
+    /// Makes the copies that are still to be made. The request is complete.
+    fn send_mirrors(&self, call: &mut Call, turn: &mut Turn<'_>) {
+        call.send_mirrors(turn);
+        if let Self::Relaying(relay) = self {
+            call.body.replay.end_repeats(relay.attempt.cursor);
+        }
+    }
+
+    /// Does everything that can be done without waiting.
+    pub(super) fn advance(&mut self, call: &mut Call, turn: &mut Turn<'_>) {
+        loop {
+            match self {
+                Self::Delayed { .. } | Self::Trying(_) | Self::Relaying(_) => {
+                    self.pump_request(call, turn);
+                    self.pump_response(call, turn);
+                    self.have_tried(call, turn, Attempts::hear_older);
+                    if self.is_served() {
+                        return;
+                    }
+                }
+                Self::Tunnel(tunnel) => {
+                    if !tunnel.advance(call, turn) {
+                        return;
+                    }
+                    self.end(Parting::Close, call, turn);
+                }
+                Self::Flush { keep_alive } => {
+                    if !call.client.has_left(turn) {
+                        return;
+                    }
+                    let keep_alive = *keep_alive;
+                    self.end(Parting::Served { keep_alive }, call, turn);
+                }
+                Self::Over => return,
+            }
+        }
+    }
+
+    fn pump_request(&mut self, call: &mut Call, turn: &mut Turn<'_>) {
+        let to = match self {
+            Self::Trying(attempts) => attempts.newest.get_mut(),
+            Self::Relaying(relay) => Some(&mut relay.attempt),
+            Self::Delayed { .. } | Self::Tunnel(_) | Self::Flush { .. } | Self::Over => None,
+        };
+        let (client, record) = (call.client, &mut call.ledger.record);
+        match call.body.pump(to, client, record, &call.charge, turn) {
+            Pumped::Waits => {}
+            Pumped::Whole => {
+                call.arm_route();
+                if let Self::Trying(attempts) = self
+                    && let Some(newest) = attempts.newest.get_mut()
+                {
+                    newest.arm(&call.ledger, turn.now);
+                }
+                self.send_mirrors(call, turn);
+            }
+            Pumped::Refused(refused) => self.refuse(&refused, call, turn),
+        }
+    }
+
+    fn pump_response(&mut self, call: &mut Call, turn: &mut Turn<'_>) {
+        match self {
+            Self::Trying(_) => self.have_tried(call, turn, Attempts::hear),
+            Self::Relaying(relay) => {
+                let relayed = relay.pump(call, turn);
+                self.on_relayed(relayed, call, turn);
+            }
+            Self::Delayed { .. } | Self::Tunnel(_) | Self::Flush { .. } | Self::Over => {}
+        }
+    }
+
+    fn on_relayed(&mut self, relayed: Relayed, call: &mut Call, turn: &mut Turn<'_>) {
+        match (relayed, &mut *self) {
+            (Relayed::Whole, Self::Relaying(relay)) => {
+                let keep_alive = relay.complete(call, turn);
+                *self = Self::Flush { keep_alive };
+            }
+            (Relayed::Cut(reason), _) => {
+                call.ledger.report_reset(reason, turn.now);
+                request::on_response_cut(reason, &mut call.ledger.record);
+                self.cut(call, turn);
+            }
+            (Relayed::Waits | Relayed::Whole, _) => {}
+        }
+    }
+
+    /// A head or a body that broke the rules: answers once and closes.
+    pub(super) fn refuse(&mut self, refused: &Refused, call: &mut Call, turn: &mut Turn<'_>) {
+        // The framing of what follows is unknown, so nothing after this is read as a request.
+        call.client.end_turns(turn);
+        if matches!(self, Self::Relaying(_)) {
+            call.body.arrival = Arrival::Whole(turn.now);
+            self.cut(call, turn);
+            return;
+        }
+        // An attempt that was under way ends with the request, not without an end.
+        self.end_attempts(AttemptEnd::Cancelled, call, turn);
+        // Whatever the client still sends is thrown away rather than met with a reset.
+        call.body.arrival = Arrival::Refused;
+        let (record, response) = (&mut call.ledger.record, &mut call.ledger.response);
+        let verdict = request::refuse(refused, record, response);
+        self.obey(verdict, call, turn);
+    }
+}

@@ -1,0 +1,132 @@
+//! How one of its sides goes away from a request, and how the request ends.
+
+use super::State;
+use crate::decision::{AttemptEnd, Details};
+use crate::exchange::Turn;
+use crate::exchange::attempts::Attempts;
+use crate::exchange::call::Call;
+use crate::exchange::endpoint_stream::EndpointStream;
+use crate::exchange::relay::Relayed;
+
+/// What becomes of the client when a request is over.
+#[derive(Clone, Copy)]
+pub(super) enum Parting {
+    /// The response has left.
+    Served {
+        keep_alive: bool,
+    },
+    Close,
+    /// An ordinary close would look like a whole message, or wait for who takes nothing.
+    Reset,
+}
+
+impl State {
+    /// The endpoint of a stream sends no more, or (`is_broken`) its connection cannot be used any more.
+    pub(in crate::exchange) fn on_endpoint_end(
+        &mut self,
+        stream: EndpointStream,
+        is_broken: bool,
+        call: &mut Call,
+        turn: &mut Turn<'_>,
+    ) {
+        // What arrived before the end is still good.
+        match self {
+            Self::Trying(attempts) if attempts.is_older(stream) => {
+                self.have_tried(call, turn, Attempts::hear_older);
+            }
+            Self::Trying(_) | Self::Relaying(_) => self.pump_response(call, turn),
+            Self::Tunnel(_) if is_broken => self.end(Parting::Close, call, turn),
+            Self::Tunnel(tunnel) => tunnel.on_endpoint_eof(),
+            Self::Delayed { .. } | Self::Flush { .. } | Self::Over => {}
+        }
+        match self {
+            Self::Relaying(relay) if relay.attempt.stream == stream => {
+                let relayed = match is_broken {
+                    false => relay.on_eof(call, turn),
+                    true => Relayed::Cut(relay.attempt.end_reason(turn)),
+                };
+                self.on_relayed(relayed, call, turn);
+            }
+            Self::Trying(_) => {
+                let end = |attempts: &mut Attempts, call: &mut Call, turn: &mut Turn<'_>| {
+                    attempts.on_end(stream, call, turn)
+                };
+                self.have_tried(call, turn, end);
+            }
+            Self::Delayed { .. }
+            | Self::Relaying(_)
+            | Self::Tunnel(_)
+            | Self::Flush { .. }
+            | Self::Over => {}
+        }
+    }
+
+    /// The client sends no more.
+    pub(in crate::exchange) fn on_client_eof(&mut self, call: &mut Call, turn: &mut Turn<'_>) {
+        match self {
+            // As Envoy: a client that stops sending has gone away. See docs/differences.md on half-close.
+            Self::Delayed { .. } | Self::Trying(_) | Self::Relaying(_) => self.cancel(call, turn),
+            Self::Tunnel(tunnel) => tunnel.on_client_eof(),
+            Self::Flush { keep_alive } => *keep_alive = false,
+            Self::Over => {}
+        }
+    }
+
+    /// The client went away in the middle: the attempts are given up and the record ends without a reply.
+    pub(in crate::exchange) fn cancel(&mut self, call: &mut Call, turn: &mut Turn<'_>) {
+        if matches!(self, Self::Over) {
+            return;
+        }
+        if self.is_served() {
+            call.ledger.record.details = Details::DownstreamRemoteDisconnect;
+            self.end_attempts(AttemptEnd::Cancelled, call, turn);
+        }
+        self.end(Parting::Close, call, turn);
+    }
+
+    /// The response had begun and cannot be completed: ends so that the client can tell.
+    pub(super) fn cut(&mut self, call: &mut Call, turn: &mut Turn<'_>) {
+        self.close_attempts(turn);
+        if call.client.would_seem_whole(turn) {
+            self.end(Parting::Reset, call, turn);
+        } else {
+            *self = Self::Flush { keep_alive: false };
+        }
+    }
+
+    /// The attempts under way end so, in the record; the older one with its connection.
+    pub(super) fn end_attempts(&mut self, end: AttemptEnd, call: &mut Call, turn: &mut Turn<'_>) {
+        if let Self::Trying(attempts) = self {
+            attempts.give_up_older(end, call, turn);
+            if let Some(newest) = attempts.newest.get() {
+                call.ledger.end_attempt(newest.at, end);
+            }
+        }
+    }
+
+    /// Closes whatever is open to endpoints.
+    pub(super) fn close_attempts(&mut self, turn: &mut Turn<'_>) {
+        match self {
+            Self::Trying(attempts) => attempts.close(turn),
+            Self::Relaying(relay) => relay.attempt.close(turn),
+            Self::Tunnel(tunnel) => tunnel.attempt.close(turn),
+            Self::Delayed { .. } | Self::Flush { .. } | Self::Over => {}
+        }
+    }
+
+    /// The request is over.
+    pub(super) fn end(&mut self, parting: Parting, call: &mut Call, turn: &mut Turn<'_>) {
+        call.end_record(turn);
+        self.close_attempts(turn);
+        call.let_go();
+        *self = Self::Over;
+        match parting {
+            Parting::Served { keep_alive } => {
+                call.client
+                    .finish(keep_alive, call.body.is_complete(), turn);
+            }
+            Parting::Close => call.client.close(turn),
+            Parting::Reset => call.client.reset(turn),
+        }
+    }
+}
