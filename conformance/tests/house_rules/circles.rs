@@ -23,11 +23,6 @@ const LEFT: &[(&str, &[&str], &str)] = &[
         "to wait in line is a state of the upstream side, and how a wait ends is the line's to say",
     ),
     (
-        "core/src/request",
-        &["failure", "forward", "hashing", "mirror", "reply"],
-        "the plan of a request stands in the file that carries it out",
-    ),
-    (
         "runtime-sim/src",
         &["errands", "peer"],
         "a peer is told where errands are left, and one kind of them brings another peer: no smaller word would do for both",

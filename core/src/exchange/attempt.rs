@@ -10,9 +10,9 @@ use crate::cluster::ejection::Outcome;
 use crate::decision::{Attempt, AttemptEnd, Details, Followed, ResetReason};
 use crate::io::ConnectFault;
 use crate::local::{Link, Slot};
-use crate::request::{self, Failure, Target, Verdict};
+use crate::request::{self, Failure, Later, Target, Verdict};
 use crate::stream::Part;
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 
 impl Exchange {
     /// Begins an attempt on a target that the request machine chose.
@@ -245,18 +245,23 @@ impl Exchange {
     }
 
     /// The request machine wants another attempt after a while.
-    pub(super) fn back_off(&mut self, wait: Duration, turn: &mut Turn<'_>) {
-        self.up.state = State::BackingOff {
-            until: turn.now + wait,
-        };
+    pub(super) fn back_off(&mut self, later: Later, turn: &mut Turn<'_>) {
+        let until = turn.now + later.wait;
+        self.up.state = State::BackingOff { until, later };
     }
 
     pub(super) fn on_backed_off(&mut self, turn: &mut Turn<'_>) {
+        let State::BackingOff { later, .. } = self.up.state else {
+            return;
+        };
         self.up.state = State::None;
         if self.aside.is_none() {
             request::catch_up(&mut self.record, &mut self.view, turn.local.view());
         }
-        let verdict = self.ask(request::retry, turn);
+        let verdict = self.ask(
+            |context, record, response| request::retry(later, context, record, response),
+            turn,
+        );
         if matches!(verdict, Verdict::Reply(_)) && self.falls_back(turn) {
             return;
         }

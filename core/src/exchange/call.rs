@@ -2,6 +2,7 @@
 
 use super::replay::{Replay, STALE_LIMIT};
 use crate::message::Headers;
+use crate::request::Later;
 use crate::stream::Begins;
 use crate::time::{Duration, Instant};
 
@@ -41,7 +42,7 @@ pub(super) struct Call {
     /// A 1xx was sent to the client; Envoy gives up retrying then.
     pub(super) interim_sent: bool,
     /// An injected delay holds the request until then.
-    pub(super) delayed_until: Option<Instant>,
+    pub(super) delayed: Option<(Instant, Later)>,
     /// When the last byte of the request arrived.
     pub(super) request_complete: Option<Instant>,
     /// When the whole request must be over.

@@ -76,12 +76,17 @@ impl Exchange {
 
     /// The injected delay is over.
     pub(super) fn on_delay_over(&mut self, turn: &mut Turn<'_>) {
-        self.call.delayed_until = None;
+        let Some((_, later)) = self.call.delayed.take() else {
+            return;
+        };
         // A delay counts against no timeout (Envoy: the fault filter stands before the router).
         if self.call.request_complete.is_some() {
             self.call.request_complete = Some(turn.now);
         }
-        let verdict = self.ask(request::after_delay, turn);
+        let verdict = self.ask(
+            |context, record, response| request::after_delay(later, context, record, response),
+            turn,
+        );
         self.arm_route();
         self.obey(verdict, turn);
     }
@@ -96,11 +101,11 @@ impl Exchange {
     /// Does what the request machine decided.
     pub(super) fn obey(&mut self, verdict: Verdict, turn: &mut Turn<'_>) {
         match verdict {
-            Verdict::Delay(wait) => {
+            Verdict::Delay(later) => {
                 self.call.route_deadline = None;
-                self.call.delayed_until = Some(turn.now + wait);
+                self.call.delayed = Some((turn.now + later.wait, later));
             }
-            Verdict::Retry(wait) => self.back_off(wait, turn),
+            Verdict::Retry(later) => self.back_off(later, turn),
             Verdict::Attempt(target) => {
                 let is_complete = self.call.request_body == RequestBody::Complete;
                 self.begin_attempt(target, turn);

@@ -42,9 +42,9 @@ impl Exchange {
             |context, record, _| request::on_try_too_long(can_repeat, context, record),
             turn,
         );
-        if let Some(wait) = hedges {
+        if let Some(later) = hedges {
             self.set_aside();
-            self.back_off(wait, turn);
+            self.back_off(later, turn);
         }
     }
 

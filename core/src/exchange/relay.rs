@@ -201,9 +201,9 @@ impl Exchange {
             turn,
         );
         match judged {
-            Judged::Retry(wait) => {
+            Judged::Retry(later) => {
                 self.discard_response(turn);
-                self.back_off(wait, turn);
+                self.back_off(later, turn);
                 return;
             }
             Judged::Bad if self.aside.is_some() => {

@@ -41,7 +41,7 @@ impl Exchange {
                     (call.route_deadline, Timer::Route),
                     (self.up.per_try_deadline, Timer::PerTry),
                     (self.up.backoff_deadline(), Timer::Backoff),
-                    (call.delayed_until, Timer::Fault),
+                    (call.delayed.map(|(until, _)| until), Timer::Fault),
                     (call.duration_deadline, Timer::Duration),
                 ] {
                     // Of two at the same moment the one that stands first here counts, and the idle time last.

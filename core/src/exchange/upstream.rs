@@ -11,7 +11,7 @@ use crate::cluster::{ActiveRequest, Permit};
 use crate::decision::{AttemptEnd, Record, ResetReason};
 use crate::message::Headers;
 use crate::peer::UpstreamId;
-use crate::request::Target;
+use crate::request::{Later, Target};
 use crate::time::Instant;
 
 /// How far an attempt has come.
@@ -34,6 +34,7 @@ pub(super) enum State {
     /// A retry waits until then.
     BackingOff {
         until: Instant,
+        later: Later,
     },
 }
 
@@ -116,7 +117,7 @@ impl Upstream {
 
     pub(super) const fn backoff_deadline(&self) -> Option<Instant> {
         match &self.state {
-            State::BackingOff { until } => Some(*until),
+            State::BackingOff { until, .. } => Some(*until),
             State::None | State::Waiting(_) | State::Connecting { .. } | State::Attached { .. } => {
                 None
             }

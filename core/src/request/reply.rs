@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::{Context, Verdict, forward, grpc, head};
+use super::{Context, Verdict, grpc, head, operations};
 use crate::decision::{Details, Record, Refused, ResetReason};
 use crate::message::{Known, ResponseHead};
 use crate::snapshot::FaultAnswer;
@@ -75,7 +75,7 @@ pub(super) fn from_router(
 ) {
     response.clear();
     response.status = status;
-    forward::apply_route_to_response(context, record, response);
+    operations::apply_to_response(context, record, response);
 }
 
 /// The answer for a request or an attempt that took too long. To a gRPC client it is not that the service is unavailable:
@@ -105,7 +105,7 @@ pub(super) fn fault_abort(
     if let FaultAnswer::Http(status) = answer {
         response.status = status;
     }
-    forward::operate_on_response(context, record, response);
+    operations::operate_on_response(context, record, response);
     if let FaultAnswer::Grpc(code) = answer
         && grpc::is_request(&record.request)
     {

@@ -69,10 +69,10 @@ impl Would {
             complete_since: (request.begins.body == BodyLength::None).then_some(request.now),
         };
         let mut verdict = request::begin(&context, &mut record, &mut response);
-        if let Verdict::Delay(wait) = verdict {
-            context.now = request.now + wait;
-            context.complete_since = context.complete_since.map(|at| at + wait);
-            verdict = request::after_delay(&context, &mut record, &mut response);
+        if let Verdict::Delay(later) = verdict {
+            context.now = request.now + later.wait;
+            context.complete_since = context.complete_since.map(|at| at + later.wait);
+            verdict = request::after_delay(later, &context, &mut record, &mut response);
         }
         let is_forwarded = matches!(verdict, Verdict::Attempt(_));
         let goes_to = match &verdict {
