@@ -18,6 +18,7 @@ impl Exchange {
     pub(crate) fn begin(&mut self, begins: Begins, turn: &mut Turn<'_>) {
         self.call.restart(begins);
         self.look_at(turn.local.view());
+        self.record.revision = Some(self.view.snapshot.revision);
         if self.call.begins.body == BodyLength::None {
             self.call.request_complete = Some(turn.now);
         } else {

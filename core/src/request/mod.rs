@@ -110,7 +110,6 @@ pub struct Target {
 /// A request's head is complete: decide what becomes of it.
 pub fn begin(context: &Context<'_>, record: &mut Record, response: &mut ResponseHead) -> Verdict {
     let snapshot = &context.view.snapshot;
-    record.revision = Some(snapshot.revision);
     if let Some(refused) = refusal(context, record) {
         return refuse(&refused, record, response);
     }

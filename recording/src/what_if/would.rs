@@ -60,6 +60,7 @@ impl Would {
         record.request.clone_from(request.head);
         let mut response = ResponseHead::default();
         let view = worker.view();
+        record.revision = Some(view.snapshot.revision);
         let mut context = Context {
             view,
             peer: request.peer,
