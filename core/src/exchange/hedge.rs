@@ -135,10 +135,9 @@ impl Exchange {
         let Some(aside) = &mut self.aside else {
             return false;
         };
-        if matches!(answer, Answer::Final(_)) {
-            aside
-                .up
-                .on_status(self.response.status.as_u16(), &mut self.record);
+        if let Answer::Final(body) = answer {
+            let (record, response) = (&mut self.record, &self.response);
+            aside.up.on_head(*body, record, response);
             let judged = self.ask(
                 |context, record, response| {
                     request::after_response(true, false, context, record, response)

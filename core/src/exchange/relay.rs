@@ -4,7 +4,9 @@ use bytes::Bytes;
 
 use super::call::{Call, RequestBody, Response};
 use super::{Exchange, Phase, Turn};
+use crate::cluster::{ActiveRequest, Ending};
 use crate::decision::{AttemptEnd, Details, ResetReason};
+use crate::message::Headers;
 use crate::request::{self, Judged};
 use crate::stream::{Answer, BodyLength, Part};
 
@@ -166,7 +168,7 @@ impl Exchange {
             Ok(Part::End) => {
                 let trailers = self.call.trailers.take();
                 self.down.end(trailers.as_ref(), turn);
-                self.complete_response(turn);
+                self.complete_response(trailers.as_ref(), turn);
                 false
             }
             Err(_refused) => {
@@ -188,8 +190,7 @@ impl Exchange {
     }
 
     fn on_final_head(&mut self, body: BodyLength, turn: &mut Turn<'_>) {
-        self.up
-            .on_status(self.response.status.as_u16(), &mut self.record);
+        self.up.on_head(body, &mut self.record, &self.response);
         if !self.up.is_judged {
             self.report_response(turn);
         }
@@ -229,6 +230,14 @@ impl Exchange {
         );
     }
 
+    /// The response has ended so, in case its head did not say.
+    fn report_end(&mut self, ending: Ending, turn: &Turn<'_>) {
+        let active = self.up.active.as_mut();
+        if active.and_then(|active| active.on_end(ending)) == Some(Ending::Bad) {
+            request::response_time::on_failure(&self.view.snapshot, &self.record, turn.now);
+        }
+    }
+
     /// An interim response is the client's, of whichever attempt it is.
     pub(super) fn pass_on_interim(&mut self, turn: &mut Turn<'_>) {
         self.call.interim_sent = true;
@@ -263,12 +272,14 @@ impl Exchange {
             return;
         }
         self.down.end(None, turn);
-        self.complete_response(turn);
+        self.complete_response(None, turn);
     }
 
-    fn complete_response(&mut self, turn: &mut Turn<'_>) {
+    fn complete_response(&mut self, trailers: Option<&Headers>, turn: &mut Turn<'_>) {
+        self.report_end(request::outcome::on_trailers(trailers), turn);
         // A service that fails is quick about it.
-        if self.record.status < 500 {
+        let ending = self.up.active.as_ref().map(ActiveRequest::ending);
+        if ending != Some(Ending::Bad) {
             self.report_adaptive(turn);
         }
         self.release_upstream(true, turn);
@@ -280,6 +291,9 @@ impl Exchange {
 
     /// The response cannot be completed.
     pub(super) fn cut_response(&mut self, reason: ResetReason, turn: &mut Turn<'_>) {
+        if let Some(active) = &mut self.up.active {
+            active.on_end(Ending::Bad);
+        }
         self.report_reset(reason, turn);
         request::on_response_cut(reason, &mut self.record);
         self.cut(turn);

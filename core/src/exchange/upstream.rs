@@ -9,9 +9,10 @@ use super::replay::Replay;
 use super::turn::Turn;
 use crate::cluster::{ActiveRequest, Permit};
 use crate::decision::{AttemptEnd, Record, ResetReason};
-use crate::message::Headers;
+use crate::message::{Headers, ResponseHead};
 use crate::peer::UpstreamId;
-use crate::request::{Later, Target};
+use crate::request::{Later, Target, outcome};
+use crate::stream::BodyLength;
 use crate::time::Instant;
 
 /// How far an attempt has come.
@@ -210,11 +211,22 @@ impl Upstream {
         }
     }
 
-    /// The response's status is known.
-    pub(super) fn on_status(&mut self, status: u16, record: &mut Record) {
+    /// The connection carries something else than messages from here on, as this status says.
+    pub(super) fn on_status(&self, status: u16, record: &mut Record) {
         self.end(record, AttemptEnd::Response(status));
-        if let Some(active) = self.active.as_mut().filter(|_| status >= 500) {
-            active.fail();
+    }
+
+    /// The head of the response is here.
+    pub(super) fn on_head(
+        &mut self,
+        body: BodyLength,
+        record: &mut Record,
+        response: &ResponseHead,
+    ) {
+        self.end(record, AttemptEnd::Response(response.status.as_u16()));
+        if let Some(active) = &mut self.active {
+            let is_whole = matches!(body, BodyLength::None | BodyLength::Known(0));
+            active.on_head(outcome::on_head(record, response, is_whole));
         }
     }
 }
