@@ -124,9 +124,13 @@ impl Exchange {
         self.drop_upstream(turn);
         self.skip_buffered_body(turn);
         let wish = self.can_keep_alive(turn) && !self.says_close(turn);
-        self.tell_rate_limit(turn);
         let date = turn.local.date();
-        let body = request::complete_local(text, &self.record, &mut self.response, date);
+        let body = self.ask(
+            |context, record, response| {
+                request::complete_local(text, context, record, response, date)
+            },
+            turn,
+        );
         self.record.status = self.response.status.as_u16();
         if self.record.request.method != http::Method::HEAD {
             self.record.bytes_sent = body.len() as u64;
@@ -168,14 +172,6 @@ impl Exchange {
         is_ending || turn.local.is_draining() && is_inbound
     }
 
-    /// Tells the client what a rate limit left it.
-    pub(super) fn tell_rate_limit(&mut self, turn: &Turn<'_>) {
-        self.ask(
-            |context, record, response| request::tell_rate_limit(context, record, response),
-            turn,
-        );
-    }
-
     /// Makes the head of an endpoint's response what the client is to see.
     pub(super) fn finish_response_head(&mut self, service_time: Option<Duration>, turn: &Turn<'_>) {
         let date = turn.local.date();
@@ -185,7 +181,6 @@ impl Exchange {
             },
             turn,
         );
-        self.tell_rate_limit(turn);
     }
 
     /// A head or a body that broke the rules: answer once and close.

@@ -27,7 +27,6 @@ pub use failure::{
 };
 pub use mirror::{begin_mirror, has_mirrors};
 pub use plan::Later;
-pub use rate_limit::tell_rate_limit;
 pub use reply::{SLOW_HEAD, TOO_LARGE, complete_local, on_response_cut, refuse};
 
 pub use stream::{
@@ -333,4 +332,5 @@ pub fn on_response_head(
     head::decorate_response(service_time, record, response, date);
     hashing::set_cookies(context, record, response);
     operations::apply_to_response(context, record, response);
+    rate_limit::tell(context, record, response);
 }

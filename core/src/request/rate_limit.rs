@@ -170,7 +170,7 @@ fn deciding(limit: &RateLimit, descriptor: Option<u32>) -> Option<&SizedBucket> 
 
 /// Tells the client how many tokens are left, if a limit that looked at its request does so (`x-ratelimit-…`, the third
 /// draft of the IETF's RateLimit fields; the reset is when there is a token again).
-pub fn tell_rate_limit(context: &Context<'_>, record: &Record, response: &mut ResponseHead) {
+pub(super) fn tell(context: &Context<'_>, record: &Record, response: &mut ResponseHead) {
     let Some(seen) = &record.rate_limit else {
         return;
     };
