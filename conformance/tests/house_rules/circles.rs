@@ -18,11 +18,6 @@ const LEFT: &[(&str, &[&str], &str)] = &[
         "each file that counts for a cluster has the methods of its state for that, and a permit holds what it gives back to",
     ),
     (
-        "core/src/request",
-        &["failure", "forward", "hashing", "mirror", "reply"],
-        "the plan of a request stands in the file that carries it out",
-    ),
-    (
         "runtime-sim/src",
         &["errands", "peer"],
         "a peer is told where errands are left, and one kind of them brings another peer: no smaller word would do for both",

@@ -154,7 +154,7 @@ impl HostState {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// Requests that ended in a 5xx or without a response (`rq_error`).
+    /// Requests that ended in a 5xx, in the gRPC status of one, or without a response (`rq_error`).
     #[must_use]
     pub fn failures(&self) -> u64 {
         self.failures.load(Ordering::Relaxed)
@@ -173,7 +173,7 @@ impl HostState {
         self.requests.fetch_add(1, Ordering::Relaxed);
         ActiveRequest {
             host: Arc::clone(self),
-            failed: false,
+            ending: Ending::Good,
         }
     }
 
@@ -187,24 +187,55 @@ impl HostState {
     }
 }
 
+/// What a request comes to at its endpoint, as far as is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The endpoint has done nothing wrong.
+    Good,
+    /// A 5xx, a gRPC status that stands for one, or no response.
+    Bad,
+    /// The end of the response says it: a gRPC call, whose status is in its trailers.
+    Unsaid,
+}
+
 /// A request in flight at an endpoint. A guard, so that no way out of an exchange can leave the count too high.
 #[derive(Debug)]
 pub struct ActiveRequest {
     host: Arc<HostState>,
-    failed: bool,
+    ending: Ending,
 }
 
 impl ActiveRequest {
-    /// The request ended badly: a 5xx, or no response.
+    /// The request ended badly: there was no response, or not all of it.
     pub const fn fail(&mut self) {
-        self.failed = true;
+        self.ending = Ending::Bad;
+    }
+
+    /// The head of its response says so much.
+    pub const fn on_head(&mut self, ending: Ending) {
+        self.ending = ending;
+    }
+
+    /// Its response has ended so; that counts only if the head left it unsaid, and then it is news.
+    pub fn on_end(&mut self, ending: Ending) -> Option<Ending> {
+        (self.ending == Ending::Unsaid).then(|| {
+            self.ending = ending;
+            ending
+        })
+    }
+
+    /// What is known by now.
+    #[must_use]
+    pub const fn ending(&self) -> Ending {
+        self.ending
     }
 }
 
 impl Drop for ActiveRequest {
     fn drop(&mut self) {
         self.host.active.fetch_sub(1, Ordering::Relaxed);
-        if self.failed {
+        // A call that its client gives up before the end is nobody's failure.
+        if self.ending == Ending::Bad {
             self.host.failures.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -237,6 +268,7 @@ impl Drop for OpenConnection {
 
 #[cfg(test)]
 mod tests {
+    use super::Ending;
     use crate::cluster::{HostKey, Registry};
 
     #[test]
@@ -260,5 +292,29 @@ mod tests {
         assert_eq!(counts(), ((2, 2, 0), (1, 1)));
         drop((first, second, made));
         assert_eq!(counts(), ((0, 2, 1), (0, 1)));
+    }
+
+    #[test]
+    fn a_call_counts_by_its_end_where_its_head_does_not_say() {
+        use Ending::{Bad, Good, Unsaid};
+        for (head, end, news, failures) in [
+            (Good, None, None, 0),
+            (Bad, None, None, 1),
+            (Unsaid, None, None, 0),
+            (Good, Some(Bad), None, 0),
+            (Bad, Some(Good), None, 1),
+            (Unsaid, Some(Good), Some(Good), 0),
+            (Unsaid, Some(Bad), Some(Bad), 1),
+        ] {
+            let host = Registry::default().host(HostKey {
+                cluster: "c".into(),
+                address: "a".into(),
+            });
+            let mut request = host.begin_request();
+            request.on_head(head);
+            assert_eq!(end.and_then(|end| request.on_end(end)), news);
+            drop(request);
+            assert_eq!(host.failures(), failures, "{head:?} {end:?}");
+        }
     }
 }

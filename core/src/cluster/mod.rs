@@ -30,7 +30,7 @@ pub use adaptive::AdaptiveLimit;
 pub use bucket::{Origin, Results};
 pub use choices::Choice;
 pub use gradient::{AdaptiveConcurrency, Sample};
-pub use host::{ActiveRequest, HostState, OpenConnection};
+pub use host::{ActiveRequest, Ending, HostState, OpenConnection};
 pub use limit_counts::{LimitCounts, Limited};
 pub use limits::{Counted, Gauges, Permit};
 pub use outlier::{FailurePercentage, OutlierDetection, SuccessRate};

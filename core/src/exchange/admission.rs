@@ -9,13 +9,14 @@ use std::sync::Arc;
 use super::Turn;
 use super::adaptive::UnderWay;
 use super::ledger::Ledger;
-use crate::cluster::{ActiveRequest, ClusterState, Counted, HostState, Permit};
+use crate::cluster::{ActiveRequest, ClusterState, Counted, Ending, HostState, Permit};
 use crate::decision::{Overflow, ResetReason};
 use crate::io::Output;
 use crate::local::{Slot, Ticket};
 use crate::peer::ExchangeId;
-use crate::request::Target;
+use crate::request::{Target, response_time};
 use crate::snapshot::{Cluster, Limits};
+use crate::time::Instant;
 
 /// What an attempt counts for, until it ends.
 #[derive(Debug, Default)]
@@ -34,6 +35,17 @@ impl Held {
         if let Some(active) = &mut self.active {
             active.fail();
         }
+    }
+
+    /// Its response has ended so, in case the head did not say. Whether that is well for its endpoint.
+    pub(super) fn on_end(&mut self, ending: Ending, ledger: &Ledger, now: Instant) -> bool {
+        let Some(active) = &mut self.active else {
+            return true;
+        };
+        if active.on_end(ending) == Some(Ending::Bad) {
+            response_time::on_failure(ledger.snapshot(), &ledger.record, now);
+        }
+        active.ending() != Ending::Bad
     }
 }
 

@@ -18,8 +18,8 @@ use crate::cluster::ejection::Outcome;
 use crate::cluster::{HostState, Permit};
 use crate::decision::{AttemptEnd, ResetReason};
 use crate::message::Headers;
-use crate::request::Target;
-use crate::stream::{Begins, Part};
+use crate::request::{Target, outcome};
+use crate::stream::{Begins, BodyLength, Part};
 use crate::time::Instant;
 
 /// How far an attempt has come.
@@ -193,11 +193,14 @@ impl Attempt {
         }
     }
 
-    /// The response's status is known.
-    pub(super) fn on_status(&mut self, status: u16, ledger: &mut Ledger) {
+    /// The head of its response is here, and so much body follows.
+    pub(super) fn on_head(&mut self, body: BodyLength, ledger: &mut Ledger) {
+        let status = ledger.response.status.as_u16();
         ledger.end_attempt(self.at, AttemptEnd::Response(status));
-        if status >= 500 {
-            self.held.fail();
+        if let Some(active) = &mut self.held.active {
+            let is_whole = matches!(body, BodyLength::None | BodyLength::Known(0));
+            let (record, response) = (&ledger.record, &ledger.response);
+            active.on_head(outcome::on_head(record, response, is_whole));
         }
     }
 

@@ -13,7 +13,7 @@ use super::endpoint_stream::EndpointStream;
 use super::timers::Timer;
 use crate::decision::{AttemptEnd, Details, ResetReason};
 use crate::io::ConnectFault;
-use crate::request::{self, Failure, Judged, Target, Verdict};
+use crate::request::{self, Failure, Judged, Later, Target, Verdict};
 use crate::stream::{Answer, BodyLength};
 use crate::time::Instant;
 
@@ -34,29 +34,33 @@ pub(super) enum Tried {
 
 /// The newest of a request's attempts.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every one is under way, and a box would be an allocation a request"
-)]
 pub(super) enum Newest {
     UnderWay(Attempt),
     /// It begins then: a retry waits its back-off.
-    Due(Instant),
+    Due {
+        at: Instant,
+        later: Later,
+    },
 }
 
 impl Newest {
+    pub(super) fn due(later: Later, now: Instant) -> Self {
+        let at = now + later.wait;
+        Self::Due { at, later }
+    }
+
     /// It, if it has begun.
     pub(super) const fn get(&self) -> Option<&Attempt> {
         match self {
             Self::UnderWay(attempt) => Some(attempt),
-            Self::Due(_) => None,
+            Self::Due { .. } => None,
         }
     }
 
     pub(super) const fn get_mut(&mut self) -> Option<&mut Attempt> {
         match self {
             Self::UnderWay(attempt) => Some(attempt),
-            Self::Due(_) => None,
+            Self::Due { .. } => None,
         }
     }
 }
@@ -70,11 +74,19 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
-    /// None has begun, and one is to begin then.
-    pub(super) const fn due(at: Instant) -> Self {
+    /// One has begun.
+    pub(super) const fn of(attempt: Attempt) -> Self {
         Self {
             older: None,
-            newest: Newest::Due(at),
+            newest: Newest::UnderWay(attempt),
+        }
+    }
+
+    /// One is to begin after a wait.
+    pub(super) fn later(later: Later, now: Instant) -> Self {
+        Self {
+            older: None,
+            newest: Newest::due(later, now),
         }
     }
 
@@ -96,32 +108,14 @@ impl Attempts {
     pub(super) fn deadline(&self) -> Option<(Instant, Timer)> {
         match &self.newest {
             Newest::UnderWay(attempt) => attempt.deadline(),
-            Newest::Due(at) => Some((*at, Timer::Backoff)),
-        }
-    }
-
-    /// Begins an attempt on a target that the request machine chose.
-    pub(super) fn begin(&mut self, target: Target, call: &mut Call, turn: &mut Turn<'_>) -> Tried {
-        match Attempt::begin(call.id, target, &call.ledger, turn) {
-            Ok(attempt) => {
-                self.newest = Newest::UnderWay(attempt);
-                self.attach(call, turn)
-            }
-            Err(reason) => {
-                let last = call.ledger.record.last_attempt();
-                call.ledger.end_attempt(last, AttemptEnd::Reset(reason));
-                self.follow(reason, Time::Unset, call, turn)
-            }
+            Newest::Due { at, .. } => Some((*at, Timer::Backoff)),
         }
     }
 
     /// Writes the request, if the newest attempt has a connection.
-    fn attach(&mut self, call: &mut Call, turn: &mut Turn<'_>) -> Tried {
-        let Some(attempt) = self
-            .newest
-            .get_mut()
-            .filter(|attempt| attempt.is_attached())
-        else {
+    pub(super) fn attach(&mut self, call: &mut Call, turn: &mut Turn<'_>) -> Tried {
+        let attempt = self.newest.get_mut();
+        let Some(attempt) = attempt.filter(|attempt| attempt.is_attached()) else {
             return Tried::Waits;
         };
         let is_complete = call.body.is_complete();
@@ -171,7 +165,10 @@ impl Attempts {
     /// The time of the newest one is up: of its connection, its own, or that of a back-off.
     pub(super) fn on_time_up(&mut self, call: &mut Call, turn: &mut Turn<'_>) -> Tried {
         match &mut self.newest {
-            Newest::Due(_) => self.retry(call, turn),
+            Newest::Due { later, .. } => {
+                let later = *later;
+                self.retry(later, call, turn)
+            }
             Newest::UnderWay(attempt) if attempt.is_attached() => self.on_too_long(call, turn),
             Newest::UnderWay(attempt) => {
                 attempt.give_up_connecting(turn);
@@ -180,12 +177,15 @@ impl Attempts {
         }
     }
 
-    fn retry(&mut self, call: &mut Call, turn: &mut Turn<'_>) -> Tried {
+    fn retry(&mut self, later: Later, call: &mut Call, turn: &mut Turn<'_>) -> Tried {
         if self.older.is_none() {
             let (record, view) = (&mut call.ledger.record, &mut call.ledger.view);
             request::catch_up(record, view, turn.local.view());
         }
-        let verdict = call.ask(request::retry, turn);
+        let verdict = call.ask(
+            |context, record, response| request::retry(later, context, record, response),
+            turn,
+        );
         self.obey(verdict, call, turn)
     }
 
@@ -200,37 +200,22 @@ impl Attempts {
             return Tried::Waits;
         };
         attempt.fail(reason, &mut call.ledger, turn);
-        let time = attempt.time;
-        self.follow(reason, time, call, turn)
-    }
-
-    fn follow(
-        &mut self,
-        reason: ResetReason,
-        time: Time,
-        call: &mut Call,
-        turn: &mut Turn<'_>,
-    ) -> Tried {
-        let failure = Failure {
-            reason,
-            can_repeat: call.can_repeat(),
-            request_sent: call.body.is_sent,
-            was_hedged: time == Time::Hedged,
-        };
-        let verdict = call.ask(
-            |context, record, response| {
-                request::on_attempt_failed(context, failure, record, response)
-            },
-            turn,
-        );
+        let was_hedged = attempt.time == Time::Hedged;
+        let verdict = after_failure(reason, was_hedged, call, turn);
         self.obey(verdict, call, turn)
     }
 
     fn obey(&mut self, verdict: Verdict, call: &mut Call, turn: &mut Turn<'_>) -> Tried {
         match verdict {
-            Verdict::Attempt(target) => self.begin(target, call, turn),
-            Verdict::Retry(wait) | Verdict::Delay(wait) => {
-                self.newest = Newest::Due(turn.now + wait);
+            Verdict::Attempt(target) => match begin(target, call, turn) {
+                Ok(attempt) => {
+                    self.newest = Newest::UnderWay(attempt);
+                    self.attach(call, turn)
+                }
+                Err(verdict) => self.obey(verdict, call, turn),
+            },
+            Verdict::Retry(later) | Verdict::Delay(later) => {
+                self.newest = Newest::due(later, turn.now);
                 Tried::Waits
             }
             Verdict::Reply(text) => match self.older.take() {
@@ -275,7 +260,7 @@ impl Attempts {
         let Newest::UnderWay(attempt) = &mut self.newest else {
             return Tried::Waits;
         };
-        attempt.on_status(call.ledger.response.status.as_u16(), &mut call.ledger);
+        attempt.on_head(body, &mut call.ledger);
         if !attempt.time.is_over() {
             call.ledger.report_response(turn.now);
         }
@@ -288,9 +273,9 @@ impl Attempts {
         );
         let is_complete = call.body.is_complete();
         match judged {
-            Judged::Retry(wait) => {
+            Judged::Retry(later) => {
                 attempt.discard(is_complete, &call.ledger, turn);
-                self.newest = Newest::Due(turn.now + wait);
+                self.newest = Newest::due(later, turn.now);
                 return Tried::Waits;
             }
             Judged::Bad => {
@@ -335,4 +320,39 @@ impl Attempts {
             newest.close(turn);
         }
     }
+}
+
+/// Begins an attempt on a target that the request machine chose.
+///
+/// # Errors
+/// A limit was reached, and the request machine says what now.
+pub(super) fn begin(
+    target: Target,
+    call: &mut Call,
+    turn: &mut Turn<'_>,
+) -> Result<Attempt, Verdict> {
+    Attempt::begin(call.id, target, &call.ledger, turn).map_err(|reason| {
+        let last = call.ledger.record.last_attempt();
+        call.ledger.end_attempt(last, AttemptEnd::Reset(reason));
+        after_failure(reason, false, call, turn)
+    })
+}
+
+/// An attempt ended without a response; the request machine says what now.
+fn after_failure(
+    reason: ResetReason,
+    was_hedged: bool,
+    call: &mut Call,
+    turn: &Turn<'_>,
+) -> Verdict {
+    let failure = Failure {
+        reason,
+        can_repeat: call.can_repeat(),
+        request_sent: call.body.is_sent,
+        was_hedged,
+    };
+    call.ask(
+        |context, record, response| request::on_attempt_failed(context, failure, record, response),
+        turn,
+    )
 }

@@ -66,6 +66,7 @@ impl Call {
     pub(super) fn begin(&mut self, begins: Begins, turn: &Turn<'_>) -> Verdict {
         self.restart(begins, turn.now);
         self.ledger.look_at(turn.local.view());
+        self.ledger.record.revision = Some(self.ledger.snapshot().revision);
         let settings = turn.local.settings();
         let verdict = if self.body.is_longer_than(settings.max_request_body) {
             let Ledger {
@@ -168,15 +169,6 @@ impl Call {
             },
             turn,
         );
-        self.tell_rate_limit(turn);
-    }
-
-    /// Tells the client what a rate limit left it.
-    fn tell_rate_limit(&mut self, turn: &Turn<'_>) {
-        self.ask(
-            |context, record, response| request::tell_rate_limit(context, record, response),
-            turn,
-        );
     }
 
     /// Answers with the head that the request machine made, and this text. Whether the client's connection can carry another
@@ -184,11 +176,16 @@ impl Call {
     pub(super) fn reply(&mut self, text: Bytes, turn: &mut Turn<'_>) -> bool {
         (self.body).skip(self.client, &mut self.ledger.record, turn);
         let wish = self.can_keep_alive(turn) && self.welcomes_more(turn);
-        self.tell_rate_limit(turn);
+        let date = turn.local.date();
+        let body = self.ask(
+            |context, record, response| {
+                request::complete_local(text, context, record, response, date)
+            },
+            turn,
+        );
         let Ledger {
             record, response, ..
         } = &mut self.ledger;
-        let body = request::complete_local(text, record, response, turn.local.date());
         record.status = response.status.as_u16();
         if record.request.method != http::Method::HEAD {
             record.bytes_sent = body.len() as u64;

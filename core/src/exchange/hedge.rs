@@ -34,8 +34,8 @@ impl Attempts {
             |context, record, _| request::on_try_too_long(can_repeat, context, record),
             turn,
         );
-        if let Some(wait) = hedges {
-            let newer = Newest::Due(turn.now + wait);
+        if let Some(later) = hedges {
+            let newer = Newest::due(later, turn.now);
             if let Newest::UnderWay(mut attempt) = mem::replace(&mut self.newest, newer) {
                 attempt.time = Time::Hedged;
                 self.older = Some(Box::new(attempt));
@@ -97,8 +97,8 @@ impl Attempts {
         turn: &mut Turn<'_>,
     ) -> Option<Tried> {
         let mut older = self.older.take()?;
-        if matches!(answer, Answer::Final(_)) {
-            older.on_status(call.ledger.response.status.as_u16(), &mut call.ledger);
+        if let Answer::Final(body) = answer {
+            older.on_head(*body, &mut call.ledger);
             let judged = call.ask(
                 |context, record, response| {
                     request::after_response(true, false, context, record, response)

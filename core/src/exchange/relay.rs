@@ -5,6 +5,7 @@ use super::attempt::{Attempt, Time};
 use super::call::Call;
 use crate::decision::ResetReason;
 use crate::message::Headers;
+use crate::request::outcome;
 use crate::stream::{BodyLength, Part};
 
 /// An attempt whose response is the client's.
@@ -65,8 +66,10 @@ impl Relay {
 
     /// The response is complete. Whether the client's connection can carry another request after it.
     pub(super) fn complete(&mut self, call: &Call, turn: &mut Turn<'_>) -> bool {
+        let ending = outcome::on_trailers(self.trailers.as_ref());
+        let is_well = (self.attempt.held).on_end(ending, &call.ledger, turn.now);
         // A service that fails is quick about it.
-        if call.ledger.record.status < 500 {
+        if is_well {
             self.attempt.report_adaptive(&call.ledger, turn.now);
         }
         let is_complete = call.body.is_complete();

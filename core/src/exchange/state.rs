@@ -10,15 +10,16 @@ use core::mem;
 
 use super::Turn;
 use super::attempt::Attempt;
-use super::attempts::{Attempts, Newest, Tried};
+use super::attempts::{self, Attempts, Newest, Tried};
 use super::body::{Arrival, Pumped};
 use super::call::Call;
 use super::endpoint_stream::EndpointStream;
 use super::relay::{self, Relay, Relayed};
 use super::timers::Timer;
 use super::tunnel::Tunnel;
+use crate::cluster::Ending;
 use crate::decision::{AttemptEnd, Refused};
-use crate::request::{self, Verdict};
+use crate::request::{self, Later, Verdict};
 use crate::time::Instant;
 use ending::Parting;
 
@@ -26,7 +27,7 @@ use ending::Parting;
 #[derive(Debug, Default)]
 pub(super) enum State {
     /// An injected delay holds it until then.
-    Delayed { until: Instant },
+    Delayed { until: Instant, later: Later },
     /// No response is the client's yet.
     Trying(Attempts),
     /// One is on its way to the client.
@@ -84,7 +85,7 @@ impl State {
     /// When its time is up, and for what.
     pub(super) fn deadline(&self, call: &Call) -> Option<(Instant, Timer)> {
         let own = match self {
-            Self::Delayed { until } => Some((*until, Timer::Fault)),
+            Self::Delayed { until, .. } => Some((*until, Timer::Fault)),
             Self::Trying(attempts) => attempts.deadline(),
             Self::Relaying(_) => None,
             Self::Tunnel(_) | Self::Flush { .. } => return call.clocks.idle(),
@@ -97,19 +98,21 @@ impl State {
     pub(super) fn obey(&mut self, verdict: Verdict, call: &mut Call, turn: &mut Turn<'_>) {
         match verdict {
             // A delay counts against no timeout (Envoy: the fault filter stands before the router).
-            Verdict::Delay(wait) => {
+            Verdict::Delay(later) => {
                 call.clocks.route = None;
-                let until = turn.now + wait;
-                *self = Self::Delayed { until };
+                let until = turn.now + later.wait;
+                *self = Self::Delayed { until, later };
             }
-            Verdict::Retry(wait) => *self = Self::Trying(Attempts::due(turn.now + wait)),
+            Verdict::Retry(later) => *self = Self::Trying(Attempts::later(later, turn.now)),
             Verdict::Attempt(target) => {
                 let is_complete = call.body.is_complete();
-                *self = Self::Trying(Attempts::due(turn.now));
-                let begin = |attempts: &mut Attempts, call: &mut Call, turn: &mut Turn<'_>| {
-                    attempts.begin(target, call, turn)
-                };
-                self.have_tried(call, turn, begin);
+                match attempts::begin(target, call, turn) {
+                    Ok(attempt) => {
+                        *self = Self::Trying(Attempts::of(attempt));
+                        self.have_tried(call, turn, Attempts::attach);
+                    }
+                    Err(verdict) => self.obey(verdict, call, turn),
+                }
                 // After the request itself, which goes first where both wait for the same connections.
                 if is_complete {
                     self.send_mirrors(call, turn);
@@ -261,12 +264,15 @@ impl State {
                 let keep_alive = relay.complete(call, turn);
                 *self = Self::Flush { keep_alive };
             }
-            (Relayed::Cut(reason), _) => {
+            (Relayed::Cut(reason), Self::Relaying(relay)) => {
+                if let Some(active) = &mut relay.attempt.held.active {
+                    active.on_end(Ending::Bad);
+                }
                 call.ledger.report_reset(reason, turn.now);
                 request::on_response_cut(reason, &mut call.ledger.record);
                 self.cut(call, turn);
             }
-            (Relayed::Waits | Relayed::Whole, _) => {}
+            (Relayed::Waits | Relayed::Whole | Relayed::Cut(_), _) => {}
         }
     }
 

@@ -5,6 +5,7 @@ mod clients;
 mod driver;
 mod due;
 mod endings;
+mod grpc;
 mod hedge;
 mod keeping;
 mod limits;

@@ -4,6 +4,7 @@ use super::Turn;
 use super::attempt::Attempt;
 use super::call::Call;
 use crate::cluster::ejection::Outcome;
+use crate::decision::AttemptEnd;
 use crate::message::ResponseHead;
 
 /// An attempt whose connection is the client's, and which directions are still open.
@@ -42,19 +43,15 @@ impl Tunnel {
         turn: &mut Turn<'_>,
     ) -> Self {
         attempt.held.adaptive = None;
-        attempt.on_status(101, &mut call.ledger);
-        call.ledger.report(Outcome::Response(101), turn.now);
-        call.ledger.answer(101);
+        agree(101, &attempt, call, turn);
         call.finish_response_head(None, turn);
         Self::begin(attempt, protocol, call, turn)
     }
 
     /// The connection that a CONNECT asked for is made (RFC 9110 §9.3.6).
-    pub(super) fn connect(mut attempt: Attempt, call: &mut Call, turn: &mut Turn<'_>) -> Self {
+    pub(super) fn connect(attempt: Attempt, call: &mut Call, turn: &mut Turn<'_>) -> Self {
         call.ledger.response = ResponseHead::default();
-        attempt.on_status(200, &mut call.ledger);
-        call.ledger.report(Outcome::Response(200), turn.now);
-        call.ledger.answer(200);
+        agree(200, &attempt, call, turn);
         Self::begin(attempt, None, call, turn)
     }
 
@@ -110,4 +107,12 @@ impl Tunnel {
         }
         self.from_client == Direction::Ended && self.from_endpoint == Direction::Ended
     }
+}
+
+/// The connection carries something else than messages from here on, as this status says.
+fn agree(status: u16, attempt: &Attempt, call: &mut Call, turn: &Turn<'_>) {
+    let ledger = &mut call.ledger;
+    ledger.end_attempt(attempt.at, AttemptEnd::Response(status));
+    ledger.report(Outcome::Response(status), turn.now);
+    ledger.answer(status);
 }

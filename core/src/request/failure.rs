@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::{Context, Verdict, forward, reply};
+use super::plan::{self, Later};
+use super::{Context, Verdict, endpoint, reply};
 use crate::cluster::{Counted, Permit, RetriesFull, RetryEvent};
 use crate::decision::{Details, Followed, Overflow, Record, ResetReason};
 use crate::message::{Known, ResponseHead};
@@ -29,8 +30,8 @@ pub struct Failure {
 pub enum Judged {
     /// The policy would not retry it.
     Good,
-    /// It is thrown away, and after this wait there is another attempt.
-    Retry(Duration),
+    /// It is thrown away, and after this wait there is another attempt ([`retry`]).
+    Retry(Later),
     /// The policy would retry it, and cannot.
     Bad,
 }
@@ -44,10 +45,12 @@ pub fn after_response(
     record: &mut Record,
     response: &ResponseHead,
 ) -> Judged {
-    let policy = policy_of(record, &context.view.snapshot);
+    let plan = plan::of(record, &context.view.snapshot);
     let status = response.status.as_u16();
     let headers = &response.headers;
-    let Some(policy) = policy.filter(|p| retry::wants_after_response(p, status, headers)) else {
+    let retried = plan.and_then(|plan| Some((plan, plan.retry()?)));
+    let wants = |policy| retry::wants_after_response(policy, status, headers);
+    let Some((plan, policy)) = retried.filter(|(_, policy)| wants(policy)) else {
         record.retry_slot = None;
         on_good_response(context, record);
         return Judged::Good;
@@ -57,7 +60,7 @@ pub fn after_response(
     }
     let why = backoff::asked_for(policy, headers).map_or(Why::Failed, Why::FailedAndAsked);
     match take_retry(wanted(true, can_repeat), policy, why, context, record) {
-        Some(wait) => Judged::Retry(wait),
+        Some(wait) => Judged::Retry(plan.after(wait)),
         None => Judged::Bad,
     }
 }
@@ -68,10 +71,11 @@ pub fn on_try_too_long(
     can_repeat: bool,
     context: &Context<'_>,
     record: &mut Record,
-) -> Option<Duration> {
-    let policy = policy_of(record, &context.view.snapshot)?;
+) -> Option<Later> {
+    let plan = plan::of(record, &context.view.snapshot)?;
     let wanted = wanted(true, can_repeat);
-    take_retry(wanted, policy, Why::TooLong, context, record)
+    let wait = take_retry(wanted, plan.retry()?, Why::TooLong, context, record)?;
+    Some(plan.after(wait))
 }
 
 /// The response is none to retry: it pays for retries of others, and a retry has brought what it was made for.
@@ -94,12 +98,14 @@ pub fn on_attempt_failed(
     record: &mut Record,
     response: &mut ResponseHead,
 ) -> Verdict {
-    let policy = policy_of(record, &context.view.snapshot);
-    if let Some(policy) = policy.filter(|_| !failure.was_hedged) {
+    let plan = plan::of(record, &context.view.snapshot);
+    if let Some(plan) = plan.filter(|_| !failure.was_hedged)
+        && let Some(policy) = plan.retry()
+    {
         let by_policy = retry::wants_after_reset(policy, failure.reason, failure.request_sent);
         let wanted = wanted(by_policy, failure.can_repeat);
         if let Some(wait) = take_retry(wanted, policy, Why::Failed, context, record) {
-            return Verdict::Retry(wait);
+            return Verdict::Retry(plan.after(wait));
         }
     }
     if failure.reason == ResetReason::PerTryTimeout {
@@ -236,14 +242,14 @@ fn last_cluster<'s>(record: &Record, snapshot: &'s Snapshot) -> Option<&'s Clust
 }
 
 /// The back-off is over: the destination stays, the endpoint is picked anew.
-pub fn retry(context: &Context<'_>, record: &mut Record, response: &mut ResponseHead) -> Verdict {
-    let snapshot = &context.view.snapshot;
-    match forward::destination_of(record, snapshot) {
-        Some((_, _, chosen)) => {
-            forward::attempt(context, &chosen.cluster, record, response, snapshot)
-        }
-        None => reply::no_route(record, response),
-    }
+pub fn retry(
+    later: Later,
+    context: &Context<'_>,
+    record: &mut Record,
+    response: &mut ResponseHead,
+) -> Verdict {
+    let plan = later.plan(&context.view.snapshot);
+    endpoint::attempt(context, &plan.destination.cluster, record, response)
 }
 
 /// The route's timeout ran out before a response began.
@@ -259,18 +265,13 @@ pub fn on_route_timeout(
 /// How much of a request's body is worth keeping: whether a policy may send it again.
 #[must_use]
 pub fn may_retry(record: &Record, snapshot: &Snapshot) -> bool {
-    policy_of(record, snapshot).is_some()
+    plan::of(record, snapshot).is_some_and(|plan| plan.retry().is_some())
 }
 
 /// Whether the rule that applied says itself what is tried again.
 #[must_use]
 pub fn retries_are_written(record: &Record, snapshot: &Snapshot) -> bool {
-    forward::plan_of(record, snapshot).is_some_and(|(plan, _)| plan.retries_written)
-}
-
-/// The retry policy of the rule that applied.
-pub(super) fn policy_of<'a>(record: &Record, snapshot: &'a Snapshot) -> Option<&'a RetryPolicy> {
-    forward::plan_of(record, snapshot)?.0.retry.as_deref()
+    plan::of(record, snapshot).is_some_and(|plan| plan.forward.retries_written)
 }
 
 #[cfg(test)]

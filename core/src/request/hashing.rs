@@ -3,7 +3,7 @@
 //! Routes have the hash policies of all their destinations, so a hash is the same whichever destination is drawn. It is taken
 //! once, of the head as it is forwarded first; a retry goes by the same one.
 
-use super::{Context, forward, scheme};
+use super::{Context, plan, scheme};
 use crate::decision::Record;
 use crate::message::ResponseHead;
 use crate::policy::hash::request_hash::{self, Hashed};
@@ -21,8 +21,8 @@ pub(super) fn hash(context: &Context<'_>, record: &mut Record) {
         remote: peer.remote,
         local: peer.local,
     };
-    let plan = forward::plan_of(record, snapshot);
-    let destinations = plan.map_or(&[][..], |(plan, _)| &plan.destinations);
+    let plan = plan::of(record, snapshot);
+    let destinations = plan.map_or(&[][..], |plan| &plan.forward.destinations);
     let policies = (0..)
         .zip(destinations)
         .filter_map(|(at, destination)| Some((at, policy_of(destination, snapshot)?)));
@@ -36,12 +36,12 @@ pub(super) fn set_cookies(context: &Context<'_>, record: &Record, response: &mut
         return;
     }
     let (peer, snapshot) = (context.peer, &context.view.snapshot);
-    let Some((plan, _)) = forward::plan_of(record, snapshot) else {
+    let Some(plan) = plan::of(record, snapshot) else {
         return;
     };
     let value = request_hash::made_value(peer.remote, peer.local);
     for at in &hash.made {
-        let destination = plan.destinations.get(*at as usize);
+        let destination = plan.forward.destinations.get(*at as usize);
         let policy = destination.and_then(|d| policy_of(d, snapshot));
         if let Some(HashPolicy::Cookie(cookie)) = policy
             && let Some(behind) = &cookie.make

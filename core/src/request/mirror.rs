@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use super::{Context, Target, Verdict, forward};
+use super::{Context, Target, Verdict, endpoint, plan};
 use crate::decision::{MirrorFate, Mirrored, Record, RouteDecision, Timeouts};
 use crate::entropy::{Draw, Entropy};
 use crate::message::ResponseHead;
@@ -12,7 +12,7 @@ use crate::snapshot::{DestinationCluster, Forward, Snapshot};
 /// Whether the rule that applied has mirrors, so that the request's body is worth keeping.
 #[must_use]
 pub fn has_mirrors(record: &Record, snapshot: &Snapshot) -> bool {
-    forward::plan_of(record, snapshot).is_some_and(|(plan, _)| !plan.mirrors.is_empty())
+    plan::of(record, snapshot).is_some_and(|plan| !plan.forward.mirrors.is_empty())
 }
 
 /// Writes down who is to get a copy. A tunnel cannot be copied: what passes through it depends on the answers.
@@ -51,8 +51,8 @@ pub fn begin_mirror(
         return Err(MirrorFate::NoCluster);
     };
     let snapshot = &context.view.snapshot;
-    let (plan, _) = forward::plan_of(original, snapshot).ok_or(MirrorFate::NoCluster)?;
-    let to = &plan.mirrors[mirror as usize].cluster;
+    let plan = plan::of(original, snapshot).ok_or(MirrorFate::NoCluster)?;
+    let to = &plan.forward.mirrors[mirror as usize].cluster;
     let draw = original
         .entropy
         .draw(Draw::MirroredRequest, u64::from(mirror));
@@ -75,7 +75,7 @@ pub fn begin_mirror(
     };
     let nobodys = &mut ResponseHead::default();
     // The head tells of the attempt already, unless the rule did not want it to.
-    match forward::begin(context, to, &mut record, nobodys, snapshot) {
+    match endpoint::pick(context, to, &mut record, nobodys) {
         Verdict::Attempt(target) => Ok((record, target)),
         Verdict::Reply(_) | Verdict::Delay(_) | Verdict::Retry(_) => Err(MirrorFate::NoEndpoint),
     }

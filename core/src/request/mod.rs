@@ -5,13 +5,16 @@
 //! nothing: the exchange carries a verdict out and comes back with what became of it.
 
 mod catch_up;
+mod endpoint;
 mod failure;
 mod forward;
 mod grpc;
 mod hashing;
 mod head;
 mod mirror;
+mod operations;
 pub mod outcome;
+mod plan;
 mod rate_limit;
 mod reply;
 pub mod response_time;
@@ -23,7 +26,7 @@ pub use failure::{
     on_try_too_long, retries_are_written, retry,
 };
 pub use mirror::{begin_mirror, has_mirrors};
-pub use rate_limit::tell_rate_limit;
+pub use plan::Later;
 pub use reply::{SLOW_HEAD, TOO_LARGE, complete_local, on_response_cut, refuse};
 
 pub use stream::{
@@ -43,10 +46,11 @@ use crate::peer::{ListenerKind, Peer};
 use crate::policy::authority::{self, Selected};
 use crate::policy::{cors, fault, header_ops, path, redirect, route};
 use crate::snapshot::{
-    Action, Address, Cluster, ClusterId, DestinationCluster, Forward, Place, Snapshot,
-    UnknownHosts, VirtualHostId,
+    Action, Address, Cluster, ClusterId, DestinationCluster, Place, Snapshot, UnknownHosts,
+    VirtualHostId,
 };
 use crate::time::{Duration, Instant};
+use plan::Plan;
 
 /// What the client used, as far as we know: everything arrives in clear text, and somebody before us may have taken TLS
 /// off (Envoy derives `:scheme` from `x-forwarded-proto`).
@@ -80,9 +84,9 @@ pub enum Verdict {
     /// Try this endpoint; the head to send stands in the record.
     Attempt(Target),
     /// Hold the request for an injected delay, then call [`after_delay`].
-    Delay(Duration),
+    Delay(Later),
     /// Wait, then call [`retry`].
-    Retry(Duration),
+    Retry(Later),
     /// Answer with the response head just made and this body.
     Reply(Bytes),
 }
@@ -105,7 +109,6 @@ pub struct Target {
 /// A request's head is complete: decide what becomes of it.
 pub fn begin(context: &Context<'_>, record: &mut Record, response: &mut ResponseHead) -> Verdict {
     let snapshot = &context.view.snapshot;
-    record.revision = Some(snapshot.revision);
     if let Some(refused) = refusal(context, record) {
         return refuse(&refused, record, response);
     }
@@ -121,13 +124,13 @@ pub fn begin(context: &Context<'_>, record: &mut Record, response: &mut Response
     let host = match select(context, record, snapshot) {
         Ok(host) => host,
         Err(Selected::UnknownHost | Selected::NoPort | Selected::VirtualHost(..)) => {
-            return unknown_host(context, record, response, snapshot);
+            return unknown_host(context, record, response);
         }
     };
     let virtual_host = snapshot.virtual_host(host);
     let Some(position) = route::find(virtual_host, &record.request, scheme(&record.request)) else {
         record.route = RouteDecision::NoRule { virtual_host: host };
-        return rate_limit::check_all(context, record, response, snapshot)
+        return rate_limit::check_all(context, record, response)
             .unwrap_or_else(|| reply::no_route(record, response));
     };
     record.route = RouteDecision::Rule {
@@ -137,9 +140,7 @@ pub fn begin(context: &Context<'_>, record: &mut Record, response: &mut Response
     };
     let rule = &virtual_host.rules[position];
     let is_forwarded = matches!(&*rule.action, Action::Forward(_));
-    if !is_forwarded
-        && let Some(refused) = rate_limit::check_all(context, record, response, snapshot)
-    {
+    if !is_forwarded && let Some(refused) = rate_limit::check_all(context, record, response) {
         return refused;
     }
     match &*rule.action {
@@ -149,7 +150,7 @@ pub fn begin(context: &Context<'_>, record: &mut Record, response: &mut Response
             header_ops::apply_to_response(
                 &direct.response,
                 response,
-                &forward::format_context(peer, record, &rule.name, ""),
+                &operations::format_context(peer, record, &rule.name, ""),
             );
             Verdict::Reply(direct.body.clone())
         }
@@ -162,11 +163,15 @@ pub fn begin(context: &Context<'_>, record: &mut Record, response: &mut Response
             header_ops::apply_to_response(
                 &to.response,
                 response,
-                &forward::format_context(peer, record, &rule.name, ""),
+                &operations::format_context(peer, record, &rule.name, ""),
             );
             Verdict::Reply(Bytes::new())
         }
-        Action::Forward(plan) => begin_forward(context, plan, record, response, snapshot),
+        // Before faults and limits: the response operations of the destination concern their answers too.
+        Action::Forward(forward) => match plan::draw(rule, forward, record) {
+            Some(plan) => begin_forward(context, &plan, record, response),
+            None => reply::no_route(record, response),
+        },
     }
 }
 
@@ -226,59 +231,54 @@ fn select(
 
 fn begin_forward(
     context: &Context<'_>,
-    plan: &Forward,
+    plan: &Plan<'_>,
     record: &mut Record,
     response: &mut ResponseHead,
-    snapshot: &Snapshot,
 ) -> Verdict {
-    // Before faults and limits: the response operations of the destination concern their answers too.
-    forward::choose(plan, record);
-    if let Some(refused) = rate_limit::check(context, Place::First, record, response, snapshot) {
+    if let Some(refused) = rate_limit::check(context, Place::First, record, response) {
         return refused;
     }
     if let Some(wait) = plan
+        .forward
         .fault
         .as_ref()
         .and_then(|policy| fault::delay(policy, &record.request.headers, record.entropy))
     {
         record.delayed = Some(wait);
-        return Verdict::Delay(wait);
+        return Verdict::Delay(plan.after(wait));
     }
-    after_fault_delay(context, plan, record, response, snapshot)
+    after_fault_delay(context, plan, record, response)
 }
 
 /// The injected delay is over: go on where [`begin`] stopped.
 pub fn after_delay(
+    later: Later,
     context: &Context<'_>,
     record: &mut Record,
     response: &mut ResponseHead,
 ) -> Verdict {
-    let snapshot = &context.view.snapshot;
-    match forward::plan_of(record, snapshot) {
-        Some((plan, _)) => after_fault_delay(context, plan, record, response, snapshot),
-        None => reply::no_route(record, response),
-    }
+    let plan = later.plan(&context.view.snapshot);
+    after_fault_delay(context, &plan, record, response)
 }
 
 fn after_fault_delay(
     context: &Context<'_>,
-    plan: &Forward,
+    plan: &Plan<'_>,
     record: &mut Record,
     response: &mut ResponseHead,
-    snapshot: &Snapshot,
 ) -> Verdict {
     if let Some(answer) = plan
+        .forward
         .fault
         .as_ref()
         .and_then(|policy| fault::abort(policy, &record.request.headers, record.entropy))
     {
         return reply::fault_abort(context, answer, record, response);
     }
-    if let Some(refused) = rate_limit::check(context, Place::BeforeCors, record, response, snapshot)
-    {
+    if let Some(refused) = rate_limit::check(context, Place::BeforeCors, record, response) {
         return refused;
     }
-    if let Some(policy) = &plan.cors {
+    if let Some(policy) = &plan.forward.cors {
         match cors::decide(policy, &record.request) {
             cors::CorsDecision::Pass | cors::CorsDecision::Decorate => {}
             cors::CorsDecision::AnswerPreflight => {
@@ -288,12 +288,10 @@ fn after_fault_delay(
             }
         }
     }
-    if let Some(refused) =
-        rate_limit::check(context, Place::BeforeRouter, record, response, snapshot)
-    {
+    if let Some(refused) = rate_limit::check(context, Place::BeforeRouter, record, response) {
         return refused;
     }
-    forward::forward(context, record, response, snapshot)
+    forward::forward(context, plan, record, response)
 }
 
 /// No service has this host: the egress policy decides (reference: unknown destinations).
@@ -301,22 +299,19 @@ fn unknown_host(
     context: &Context<'_>,
     record: &mut Record,
     response: &mut ResponseHead,
-    snapshot: &Snapshot,
 ) -> Verdict {
     record.route = RouteDecision::UnknownHost;
     record.timeouts = forward::timeouts(context.peer, None, &record.request);
-    if let Some(refused) = rate_limit::check_all(context, record, response, snapshot) {
+    if let Some(refused) = rate_limit::check_all(context, record, response) {
         return refused;
     }
-    match &snapshot.settings.unknown_hosts {
+    match &context.view.snapshot.settings.unknown_hosts {
         UnknownHosts::AllowAny => {
             let cluster = &DestinationCluster::Passthrough;
-            forward::attempt(context, cluster, record, response, snapshot)
+            endpoint::attempt(context, cluster, record, response)
         }
         UnknownHosts::RegistryOnly => reply::blocked(record, response),
-        UnknownHosts::EgressProxy(cluster) => {
-            forward::attempt(context, cluster, record, response, snapshot)
-        }
+        UnknownHosts::EgressProxy(cluster) => endpoint::attempt(context, cluster, record, response),
     }
 }
 
@@ -336,5 +331,6 @@ pub fn on_response_head(
 ) {
     head::decorate_response(service_time, record, response, date);
     hashing::set_cookies(context, record, response);
-    forward::apply_route_to_response(context, record, response);
+    operations::apply_to_response(context, record, response);
+    rate_limit::tell(context, record, response);
 }

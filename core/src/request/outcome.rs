@@ -1,10 +1,13 @@
-//! What an attempt tells about its endpoint, for outlier detection.
+//! What an attempt tells about its endpoint: to outlier detection, and to the counts of successes and errors.
+//!
+//! As in Envoy, outlier detection hears of a response when its head is here, so a gRPC status in trailers ejects nobody. The
+//! counts wait for it.
 
 use super::grpc;
-use crate::cluster::Reason;
 use crate::cluster::ejection::{self, Outcome};
+use crate::cluster::{Ending, Reason};
 use crate::decision::{Record, ResetReason};
-use crate::message::{Known, ResponseHead};
+use crate::message::{Headers, Known, ResponseHead};
 use crate::snapshot::Snapshot;
 use crate::time::Instant;
 
@@ -30,14 +33,41 @@ fn count(outcome: Outcome, snapshot: &Snapshot, record: &Record, now: Instant) -
 /// own. One in trailers comes too late.
 #[must_use]
 pub fn of_response(record: &Record, response: &ResponseHead) -> Outcome {
-    let grpc_status = response
-        .headers
-        .get(Known::GrpcStatus)
-        .filter(|code| grpc::is_request(&record.request) && !code.is_empty());
-    grpc_status.map_or_else(
+    let status = status_in(&response.headers).filter(|_| grpc::is_request(&record.request));
+    status.map_or_else(
         || Outcome::Response(response.status.as_u16()),
-        |code| Outcome::Grpc(http_status(code)),
+        Outcome::Grpc,
     )
+}
+
+/// What the head of a response says of how the endpoint did. `is_whole`: nothing follows it. A gRPC call of which more
+/// follows has its status there, whatever its head says; one that ends without a status has failed.
+#[must_use]
+pub fn on_head(record: &Record, response: &ResponseHead, is_whole: bool) -> Ending {
+    if response.status.as_u16() >= 500 {
+        Ending::Bad
+    } else if !grpc::is_request(&record.request) {
+        Ending::Good
+    } else if is_whole {
+        on_trailers(Some(&response.headers))
+    } else {
+        Ending::Unsaid
+    }
+}
+
+/// What the end of a response says of a gRPC call that was to be told by it.
+#[must_use]
+pub fn on_trailers(trailers: Option<&Headers>) -> Ending {
+    match trailers.and_then(status_in) {
+        Some(..500) => Ending::Good,
+        Some(500..) | None => Ending::Bad,
+    }
+}
+
+/// The HTTP status that stands for the gRPC status among these fields; `None` when there is none.
+fn status_in(fields: &Headers) -> Option<u16> {
+    let code = fields.get(Known::GrpcStatus);
+    code.filter(|code| !code.is_empty()).map(http_status)
 }
 
 /// How an attempt without a response counts; `None` when it was not the endpoint's fault.

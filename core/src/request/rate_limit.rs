@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Context, Verdict, forward, grpc, scheme};
+use super::{Context, Verdict, grpc, operations, scheme};
 use crate::cluster::{Bucket, Limited};
 use crate::decision::{Details, RateLimitSeen, Record, RouteDecision};
 use crate::message::{Known, ResponseHead};
@@ -20,8 +20,8 @@ pub(super) fn check(
     place: Place,
     record: &mut Record,
     response: &mut ResponseHead,
-    snapshot: &Snapshot,
 ) -> Option<Verdict> {
+    let snapshot = &context.view.snapshot;
     if snapshot.rate_limits.is_empty() {
         return None;
     }
@@ -57,7 +57,7 @@ pub(super) fn check(
         match limited {
             Limited::Ok => {}
             Limited::NotEnforced => {
-                forward::apply_to_request(
+                operations::apply_to_request(
                     context,
                     &limit.request,
                     route_name(record, snapshot),
@@ -65,7 +65,7 @@ pub(super) fn check(
                 );
             }
             Limited::Enforced => {
-                return Some(refuse(context, limiter, record, response, snapshot));
+                return Some(refuse(context, limiter, record, response));
             }
         }
     }
@@ -77,10 +77,9 @@ pub(super) fn check_all(
     context: &Context<'_>,
     record: &mut Record,
     response: &mut ResponseHead,
-    snapshot: &Snapshot,
 ) -> Option<Verdict> {
     let mut places = Place::ALL.into_iter();
-    places.find_map(|place| check(context, place, record, response, snapshot))
+    places.find_map(|place| check(context, place, record, response))
 }
 
 /// The limits that look at a request.
@@ -127,18 +126,18 @@ fn refuse(
     limiter: &Limiter,
     record: &mut Record,
     response: &mut ResponseHead,
-    snapshot: &Snapshot,
 ) -> Verdict {
+    let snapshot = &context.view.snapshot;
     let limit = snapshot.rate_limit(limiter.limit);
     response.clear();
     response.status = limit.status;
     record.details = Details::RateLimited;
-    forward::operate_on_response(context, record, response);
+    operations::operate_on_response(context, record, response);
     if limiter.place == Place::BeforeRouter {
-        forward::decorate_response(context, record, response);
+        operations::decorate_response(context, record, response);
     }
     let name = route_name(record, snapshot);
-    let format = forward::format_context(context.peer, record, name, "");
+    let format = operations::format_context(context.peer, record, name, "");
     header_ops::apply_to_response(&limit.response, response, &format);
     if let Some(code) = limit
         .grpc_status
@@ -171,7 +170,7 @@ fn deciding(limit: &RateLimit, descriptor: Option<u32>) -> Option<&SizedBucket> 
 
 /// Tells the client how many tokens are left, if a limit that looked at its request does so (`x-ratelimit-…`, the third
 /// draft of the IETF's RateLimit fields; the reset is when there is a token again).
-pub fn tell_rate_limit(context: &Context<'_>, record: &Record, response: &mut ResponseHead) {
+pub(super) fn tell(context: &Context<'_>, record: &Record, response: &mut ResponseHead) {
     let Some(seen) = &record.rate_limit else {
         return;
     };

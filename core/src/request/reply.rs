@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::{Context, Verdict, forward, grpc, head};
+use super::{Context, Verdict, grpc, head, operations, rate_limit};
 use crate::decision::{Details, Record, Refused, ResetReason};
 use crate::message::{Known, ResponseHead};
 use crate::snapshot::FaultAnswer;
@@ -75,7 +75,7 @@ pub(super) fn from_router(
 ) {
     response.clear();
     response.status = status;
-    forward::apply_route_to_response(context, record, response);
+    operations::apply_to_response(context, record, response);
 }
 
 /// The answer for a request or an attempt that took too long. To a gRPC client it is not that the service is unavailable:
@@ -105,7 +105,7 @@ pub(super) fn fault_abort(
     if let FaultAnswer::Http(status) = answer {
         response.status = status;
     }
-    forward::operate_on_response(context, record, response);
+    operations::operate_on_response(context, record, response);
     if let FaultAnswer::Grpc(code) = answer
         && grpc::is_request(&record.request)
     {
@@ -147,13 +147,15 @@ pub const fn on_response_cut(reason: ResetReason, record: &mut Record) {
     record.details = Details::ResetAfterResponse(reason);
 }
 
-/// Completes an answer of our own: what it is, when it was made, and how it looks to a gRPC client. Gives the body.
+/// Completes an answer of our own: what a rate limit left the client, what it is, when it was made, and how it looks to a gRPC client. Gives the body.
 pub fn complete_local(
     text: Bytes,
+    context: &Context<'_>,
     record: &Record,
     response: &mut ResponseHead,
     date: &[u8; 29],
 ) -> Bytes {
+    rate_limit::tell(context, record, response);
     // What was refused before its head was complete is answered in HTTP, and so are browsers that ask about CORS.
     let is_grpc = record.revision.is_some()
         && record.details != Details::CorsPreflight

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::{Verdict, forward, grpc};
+use super::{Verdict, grpc, plan};
 use crate::decision::{Details, Record};
 use crate::message::{Known, ResponseHead};
 use crate::peer::{ListenerKind, Peer};
@@ -39,8 +39,8 @@ pub fn stream_idle_timeout(
     snapshot: &Snapshot,
     setting: Option<Duration>,
 ) -> Option<Duration> {
-    let plan = forward::plan_of(record, snapshot);
-    match plan.map(|(plan, _)| plan.stream_idle) {
+    let plan = plan::of(record, snapshot);
+    match plan.map(|plan| plan.forward.stream_idle) {
         Some(StreamIdle::After(time)) => Some(time),
         Some(StreamIdle::Never) => None,
         Some(StreamIdle::Unsaid) | None => setting,

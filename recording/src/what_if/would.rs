@@ -60,6 +60,7 @@ impl Would {
         record.request.clone_from(request.head);
         let mut response = ResponseHead::default();
         let view = worker.view();
+        record.revision = Some(view.snapshot.revision);
         let mut context = Context {
             view,
             peer: request.peer,
@@ -69,10 +70,10 @@ impl Would {
             complete_since: (request.begins.body == BodyLength::None).then_some(request.now),
         };
         let mut verdict = request::begin(&context, &mut record, &mut response);
-        if let Verdict::Delay(wait) = verdict {
-            context.now = request.now + wait;
-            context.complete_since = context.complete_since.map(|at| at + wait);
-            verdict = request::after_delay(&context, &mut record, &mut response);
+        if let Verdict::Delay(later) = verdict {
+            context.now = request.now + later.wait;
+            context.complete_since = context.complete_since.map(|at| at + later.wait);
+            verdict = request::after_delay(later, &context, &mut record, &mut response);
         }
         let is_forwarded = matches!(verdict, Verdict::Attempt(_));
         let goes_to = match &verdict {

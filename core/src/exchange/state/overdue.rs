@@ -27,7 +27,15 @@ impl State {
                 if let Arrival::Whole(since) = &mut call.body.arrival {
                     *since = turn.now;
                 }
-                let verdict = call.ask(request::after_delay, turn);
+                let Self::Delayed { later, .. } = *self else {
+                    return;
+                };
+                let verdict = call.ask(
+                    |context, record, response| {
+                        request::after_delay(later, context, record, response)
+                    },
+                    turn,
+                );
                 call.arm_route();
                 self.obey(verdict, call, turn);
             }

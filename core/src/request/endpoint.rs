@@ -1,0 +1,195 @@
+//! Which endpoint an attempt goes to: the one that the balancer picks, the one that the client named, or where the client
+//! wanted to go.
+//!
+//! Whether there is to be an attempt at all is decided before; how endpoints are balanced is `policy::balance`.
+
+use core::net::{IpAddr, SocketAddr};
+use std::str;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use smallvec::SmallVec;
+
+use super::{Context, Target, Verdict, hashing, head, plan, reply};
+use crate::decision::{
+    Attempt, AttemptEnd, Details, Followed, Picked, PickedBy, Record, RequestHash, RouteDecision,
+};
+use crate::message::ResponseHead;
+use crate::peer::ListenerKind;
+use crate::policy::ourselves::leads_to_ourselves;
+use crate::policy::{authority, balance, retry};
+use crate::snapshot::{
+    Address, Balancing, Cluster, ClusterId, DestinationCluster, PodOf, Snapshot,
+};
+
+/// Picks an endpoint of a cluster, and tells it which attempt it sees.
+pub(super) fn attempt(
+    context: &Context<'_>,
+    cluster: &DestinationCluster,
+    record: &mut Record,
+    response: &mut ResponseHead,
+) -> Verdict {
+    let verdict = pick(context, cluster, record, response);
+    if matches!(verdict, Verdict::Attempt(_)) {
+        head::announce_attempt(context, record);
+    }
+    verdict
+}
+
+/// Picks an endpoint of a cluster.
+pub(super) fn pick(
+    context: &Context<'_>,
+    cluster: &DestinationCluster,
+    record: &mut Record,
+    response: &mut ResponseHead,
+) -> Verdict {
+    let snapshot = &context.view.snapshot;
+    let id = match cluster {
+        DestinationCluster::Known(id) => *id,
+        DestinationCluster::Missing(_) => {
+            record.details = Details::ClusterNotFound;
+            reply::from_router(context, StatusCode::SERVICE_UNAVAILABLE, record, response);
+            return Verdict::Reply(Bytes::new());
+        }
+        DestinationCluster::Passthrough => {
+            return passthrough(context, None, record, response);
+        }
+    };
+    let cluster = snapshot.cluster(id);
+    let pod = pod_of(record, snapshot).filter(|pod| pod.service == cluster.host);
+    let named = pod.and_then(|pod| endpoint_of(pod, cluster));
+    // A pod that is none of the endpoints is where the client's name leads, as for Envoy, which goes where it was bound.
+    if named.is_none() && (pod.is_some() || cluster.balancing == Balancing::Passthrough) {
+        return passthrough(context, Some(id), record, response);
+    }
+    if named.is_none()
+        && let Balancing::ConsistentHash(_) = cluster.balancing
+    {
+        hashing::hash(context, record);
+    }
+    let named = named.map(|endpoint| (endpoint, Picked::simply(PickedBy::Named)));
+    let Some((endpoint, picked)) = named.or_else(|| balance(id, context, record)) else {
+        record.details = Details::NoHealthyUpstream;
+        reply::from_router(context, StatusCode::SERVICE_UNAVAILABLE, record, response);
+        return Verdict::Reply(Bytes::from_static(b"no healthy upstream"));
+    };
+    let chosen = &cluster.endpoints[endpoint];
+    record.begin_attempt(Attempt {
+        cluster: Some(id),
+        endpoint: endpoint as u32,
+        picked,
+        reused: false,
+        began: context.now,
+        end: AttemptEnd::Open,
+        followed: Followed::Nothing,
+        ejected: None,
+    });
+    Verdict::Attempt(Target {
+        address: chosen.address.clone(),
+        cluster: Some(id),
+        host: Some(chosen.state.clone()),
+        connect_timeout: cluster.connect_timeout,
+        tunnel: record.request.method == Method::CONNECT,
+    })
+}
+
+/// The pod that the request's host stands for, if it stands for one.
+fn pod_of<'s>(record: &Record, snapshot: &'s Snapshot) -> Option<&'s PodOf> {
+    let RouteDecision::Rule { virtual_host, .. } = record.route else {
+        return None;
+    };
+    snapshot.virtual_host(virtual_host).pod.as_deref()
+}
+
+/// The position of the endpoint that a pod is.
+fn endpoint_of(pod: &PodOf, cluster: &Cluster) -> Option<usize> {
+    let hostname = pod.hostname.as_ref()?;
+    let mut endpoints = cluster.endpoints.iter();
+    endpoints.position(|endpoint| endpoint.hostname == *hostname)
+}
+
+/// Asks the balancer. A first attempt takes what the balancer says; a retry asks again while it gets an endpoint that
+/// was tried before, up to a bound, and then takes that. It may be told to leave priorities that were tried before, too.
+fn balance(id: ClusterId, context: &Context<'_>, record: &Record) -> Option<(usize, Picked)> {
+    let (view, now) = (context.view, context.now);
+    let policy = (record.retries > 0)
+        .then(|| plan::of(record, &view.snapshot)?.retry())
+        .flatten();
+    let avoids = policy.is_some_and(|policy| policy.ignore_previous_hosts);
+    let tried = || record.attempts.iter().filter(|a| a.cluster == Some(id));
+    let was_tried = |endpoint: usize| tried().any(|a| a.endpoint as usize == endpoint);
+    let mut priorities = SmallVec::<[u32; 8]>::new();
+    if policy.is_some_and(|policy| policy.remote_localities) {
+        priorities.extend(tried().map(|a| a.picked.priority));
+    }
+    let reselections = if avoids { retry::RESELECTIONS } else { 0 };
+    let mut picked = None;
+    for again in 0..=reselections {
+        let context = balance::Context {
+            entropy: record.entropy,
+            attempt: u64::from(record.retries) * (retry::RESELECTIONS + 1) + again,
+            now,
+            tried: &priorities,
+            hash: record.hash.as_ref().and_then(RequestHash::number),
+            step: again,
+        };
+        picked = view.pick(id, &context);
+        if picked.is_none_or(|(endpoint, _)| !avoids || !was_tried(endpoint)) {
+            break;
+        }
+    }
+    picked
+}
+
+/// Sends the request where the client wanted to go: its authority, resolved by the runtime. The cluster of a service that
+/// has no endpoints of its own still has its limits and its name.
+fn passthrough(
+    context: &Context<'_>,
+    cluster: Option<ClusterId>,
+    record: &mut Record,
+    response: &mut ResponseHead,
+) -> Verdict {
+    let Some(address) = original_destination(&record.request.authority) else {
+        return reply::blocked(record, response);
+    };
+    let is_outbound = context.peer.listener == ListenerKind::Outbound;
+    if is_outbound && leads_to_ourselves(&address, context.peer.local) {
+        // Reference §2.15: a connection to the proxy's own port goes nowhere, or it would go round for ever.
+        return reply::blocked(record, response);
+    }
+    record.begin_attempt(Attempt {
+        cluster,
+        endpoint: 0,
+        picked: Picked::simply(PickedBy::OriginalDestination),
+        reused: false,
+        began: context.now,
+        end: AttemptEnd::Open,
+        followed: Followed::Nothing,
+        ejected: None,
+    });
+    let snapshot = &context.view.snapshot;
+    Verdict::Attempt(Target {
+        address,
+        cluster,
+        host: None,
+        connect_timeout: cluster.map_or(snapshot.settings.connect_timeout, |id| {
+            snapshot.cluster(id).connect_timeout
+        }),
+        tunnel: record.request.method == Method::CONNECT,
+    })
+}
+
+/// The address an authority names, port 80 when it names none.
+fn original_destination(authority: &[u8]) -> Option<Address> {
+    let (host, port) = authority::split(authority);
+    let port = port.unwrap_or(80);
+    let host = str::from_utf8(host).ok().filter(|host| !host.is_empty())?;
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|h| h.strip_suffix(']'))
+        .unwrap_or(host);
+    Some(match bare.parse::<IpAddr>() {
+        Ok(ip) => Address::Socket(SocketAddr::new(ip, port)),
+        Err(_) => Address::Name(host.into(), port),
+    })
+}
