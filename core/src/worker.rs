@@ -19,52 +19,44 @@ mod alarms;
 mod clients;
 mod events;
 
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use slotmap::SlotMap;
 
-use crate::connection::{Owner, Phase, Sockets};
+#[cfg(test)]
+use crate::connection::Sockets;
+use crate::connection::{Owner, Phase};
+use crate::entropy::Entropy;
 pub use crate::exchange::Exchange;
-use crate::exchange::{Exchanges, Turn};
 pub use crate::io::{ConnectFault, Facts, Input, Interest, Output};
 use crate::local::Local;
 pub use crate::local::{Buffered, View, WorkerSettings};
 use crate::outbox::Outbox;
-use crate::peer::{ClientId, ConnId, ExchangeId, UpstreamId};
+use crate::peer::{ClientId, ConnId, ExchangeId, Peer};
 pub use crate::policy::ourselves::ends_at_ourselves;
 use crate::snapshot::Snapshot;
 use crate::time::Instant;
-use alarms::Alarms;
+use events::Turns;
 
-/// Requests whose memory is kept for later ones.
-const SPARE: usize = 64;
+/// How much a worker holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Connections of clients.
+    pub clients: usize,
+    /// Connections to endpoints that are kept for the next request.
+    pub idle: usize,
+    /// Copies of requests that are under way for mirrors.
+    pub mirrors: usize,
+    /// What all its connections hold in memory.
+    pub buffered: Buffered,
+}
 
-/// One thread's part of a proxy.
+/// One thread's part of a proxy: what a runtime tells it and asks it.
 #[derive(Debug)]
 pub struct Worker {
-    local: Local,
-    sockets: Sockets,
-    exchanges: Exchanges,
-    /// Those that ended since the last input; their stories can be read.
-    ended: Vec<(ExchangeId, Box<Exchange>)>,
-    #[expect(
-        clippy::vec_box,
-        reason = "a request moves between its places as a pointer"
-    )]
-    spare: Vec<Box<Exchange>>,
-    alarms: Alarms,
-    /// Copies that have begun, clients that serve nobody and connections that were kept, of which it is to be said what they
-    /// wait for.
-    begun: Vec<ExchangeId>,
-    touched_clients: Vec<ClientId>,
-    let_rest: Vec<UpstreamId>,
-    /// Who is to try again for a connection.
-    woken: VecDeque<ExchangeId>,
-    outputs: VecDeque<Output>,
+    turns: Turns,
 }
 
 impl Worker {
@@ -72,49 +64,49 @@ impl Worker {
     #[must_use]
     pub fn new(snapshot: Arc<Snapshot>, settings: WorkerSettings, seed: u64) -> Self {
         Self {
-            local: Local::new(snapshot, settings, seed),
-            sockets: Sockets::default(),
-            exchanges: SlotMap::with_key(),
-            ended: Vec::new(),
-            spare: Vec::new(),
-            alarms: Alarms::default(),
-            begun: Vec::new(),
-            touched_clients: Vec::new(),
-            let_rest: Vec::new(),
-            woken: VecDeque::new(),
-            outputs: VecDeque::with_capacity(8),
+            turns: Turns::new(Local::new(snapshot, settings, seed)),
         }
+    }
+
+    /// A client connected. `entropy` is the connection's random number: each of its requests gets its own from it.
+    pub fn accept(&mut self, peer: Peer, entropy: Entropy, now: Instant) -> ClientId {
+        self.turns.accept(peer, entropy, now)
+    }
+
+    /// Takes one thing that happened on a connection. Take all of [`Worker::poll_output`] afterwards.
+    pub fn handle_input(&mut self, id: ConnId, input: Input, now: Instant) {
+        self.turns.handle_input(id, input, now);
     }
 
     /// What to do next; `None` when everything has been said.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.turns.outputs.pop_front()
     }
 
     /// A request that ended, from [`Output::Ended`] until the next call that takes the time.
     #[must_use]
     pub fn ended(&self, id: ExchangeId) -> Option<&Exchange> {
-        let ended = self.ended.iter().find(|(ended, _)| *ended == id);
+        let ended = self.turns.ended.iter().find(|(ended, _)| *ended == id);
         ended.map(|(_, exchange)| &**exchange)
     }
 
     /// Requests under way.
     pub fn exchanges(&self) -> impl Iterator<Item = (ExchangeId, &Exchange)> {
-        let all = self.exchanges.iter();
+        let all = self.turns.exchanges.iter();
         all.filter_map(|(id, exchange)| Some((id, exchange.as_deref()?)))
     }
 
     /// Where to append what is read from a connection; it has room. An idle connection has none until it is asked for.
     pub fn space(&mut self, id: ConnId) -> Option<&mut BytesMut> {
-        let is_short = self.local.is_short();
+        let is_short = self.turns.local.is_short();
         match id {
             ConnId::Client(id) => {
-                let client = self.sockets.clients.get_mut(id)?;
-                Some(client.connection.space(is_short, &mut self.local))
+                let client = self.turns.sockets.clients.get_mut(id)?;
+                Some(client.connection.space(is_short, &mut self.turns.local))
             }
             ConnId::Upstream(id) => {
-                let upstream = self.sockets.upstreams.get_mut(id)?;
-                Some(upstream.connection.space(is_short, &mut self.local))
+                let upstream = self.turns.sockets.upstreams.get_mut(id)?;
+                Some(upstream.connection.space(is_short, &mut self.turns.local))
             }
         }
     }
@@ -123,18 +115,18 @@ impl Worker {
     pub fn leave_space(&mut self, id: ConnId) {
         match id {
             ConnId::Client(id) => {
-                if let Some(client) = self.sockets.clients.get_mut(id) {
+                if let Some(client) = self.turns.sockets.clients.get_mut(id) {
                     match client.phase {
-                        Phase::Serving(_) => client.connection.pause(&mut self.local),
+                        Phase::Serving(_) => client.connection.pause(&mut self.turns.local),
                         Phase::Rest(_) | Phase::Head(_) | Phase::Linger(_) => {
-                            client.connection.rest(&mut self.local);
+                            client.connection.rest(&mut self.turns.local);
                         }
                     }
                 }
             }
             ConnId::Upstream(id) => {
-                if let Some(upstream) = self.sockets.upstreams.get_mut(id) {
-                    upstream.connection.pause(&mut self.local);
+                if let Some(upstream) = self.turns.sockets.upstreams.get_mut(id) {
+                    upstream.connection.pause(&mut self.turns.local);
                 }
             }
         }
@@ -144,9 +136,9 @@ impl Worker {
     #[must_use]
     pub fn outbox(&self, id: ConnId) -> Option<&Outbox> {
         match id {
-            ConnId::Client(id) => self.sockets.clients.get(id).map(|c| c.outbox()),
+            ConnId::Client(id) => self.turns.sockets.clients.get(id).map(|c| c.outbox()),
             ConnId::Upstream(id) => {
-                let upstream = self.sockets.upstreams.get(id);
+                let upstream = self.turns.sockets.upstreams.get(id);
                 upstream.map(|upstream| &upstream.connection.outbox)
             }
         }
@@ -157,18 +149,19 @@ impl Worker {
     /// decision depends on what a body says, only on where it begins and ends.
     #[must_use]
     pub fn bodies_read(&self, id: ConnId, count: usize) -> Vec<Range<usize>> {
-        if self.reads_no_message(id) {
+        if self.turns.reads_no_message(id) {
             return Vec::from([Range {
                 start: 0,
                 end: count,
             }]);
         }
         let ahead = match id {
-            ConnId::Client(id) => self.sockets.clients.get(id).map(|client| {
+            ConnId::Client(id) => self.turns.sockets.clients.get(id).map(|client| {
                 let client = &client.connection;
                 (client.bodies_ahead(), client.inbox.len())
             }),
             ConnId::Upstream(id) => self
+                .turns
                 .sockets
                 .look_at(Some(id))
                 .map(|endpoint| (endpoint.bodies_ahead(), endpoint.inbox.len())),
@@ -184,163 +177,135 @@ impl Worker {
 
     /// Uses a new snapshot from the next request on.
     pub fn adopt(&mut self, snapshot: Arc<Snapshot>, now: Instant) {
-        self.forget_ended();
-        let unwanted = self.local.adopt(snapshot, now);
+        self.turns.forget_ended();
+        let unwanted = self.turns.local.adopt(snapshot, now);
         // The memory of requests that are over keeps no old snapshot alive.
-        for spare in &mut self.spare {
-            spare.look_at(self.local.view());
+        for spare in &mut self.turns.spare {
+            spare.look_at(self.turns.local.view());
         }
-        self.close_kept(unwanted, now);
+        self.turns.close_kept(unwanted, now);
         // Limits may have changed.
-        self.look_around(now);
-        self.finish(now);
+        self.turns.look_around(now);
+        self.turns.finish(now);
     }
 
     /// Somebody waits for a connection, or let one go.
     pub fn on_announced(&mut self, now: Instant) {
-        self.forget_ended();
-        self.look_around(now);
-        self.finish(now);
+        self.turns.forget_ended();
+        self.turns.look_around(now);
+        self.turns.finish(now);
     }
 
     /// From now on inbound responses say `connection: close`. Connections end when they are told ([`Input::Drain`]).
     pub const fn drain(&mut self) {
-        self.local.drain();
+        self.turns.local.drain();
     }
 
     /// Copies for mirrors of requests that came from the mesh (`inbound`), or from the application, are hurried from now on,
     /// because the connections of that direction are to end.
     pub fn hurry_copies(&mut self, inbound: bool, now: Instant) {
-        self.forget_ended();
-        self.local.hurry_copies(inbound);
+        self.turns.forget_ended();
+        self.turns.local.hurry_copies(inbound);
         let copies: Vec<_> = (self
             .exchanges()
             .filter(|(_, exchange)| exchange.is_mirror()))
         .map(|(id, _)| id)
         .collect();
         for id in copies {
-            self.run(id, now, |copy, turn| copy.hurry_if_drained(turn));
+            self.turns
+                .run(id, now, |copy, turn| copy.hurry_if_drained(turn));
         }
-        self.finish(now);
+        self.turns.finish(now);
     }
 
     /// The time for which [`Worker::next_deadline`] asked has come, or any other.
     pub fn on_time(&mut self, now: Instant) {
-        self.forget_ended();
-        while let Some(whose) = self.alarms.due(now) {
-            self.on_due(whose, now);
+        self.turns.forget_ended();
+        while let Some(whose) = self.turns.alarms.due(now) {
+            self.turns.on_due(whose, now);
         }
-        let expired = self.local.expire(now);
-        self.close_kept(expired, now);
-        self.finish(now);
+        let expired = self.turns.local.expire(now);
+        self.turns.close_kept(expired, now);
+        self.turns.finish(now);
     }
 
     /// Before this [`Worker::on_time`] has nothing to do.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.alarms
+        self.turns
+            .alarms
             .next()
             .into_iter()
-            .chain(self.local.next_expiry())
+            .chain(self.turns.local.next_expiry())
             .min()
     }
 
     /// A call of this worker has panicked, and the panic was caught: the connections of the request that was at work are
     /// closed. If none was, the one that the call was about is, with the request that it serves. All others go on.
     pub fn recover(&mut self, about: Option<ConnId>, now: Instant) {
-        self.forget_ended();
-        let all = self.exchanges.iter();
+        self.turns.forget_ended();
+        let all = self.turns.exchanges.iter();
         let at_work = all.filter(|(_, exchange)| exchange.is_none());
         let mut broken: Vec<_> = at_work.map(|(id, _)| id).collect();
         if let Some(about) = about.filter(|_| broken.is_empty()) {
-            match self.exchange_on(about) {
+            match self.turns.exchange_on(about) {
                 Some(id) => broken.push(id),
-                None => self.close_unused(about, now),
+                None => self.turns.close_unused(about, now),
             }
         }
         for id in broken {
             // What it counts for is given back before others are looked at.
-            drop(self.exchanges.remove(id));
-            let clients = self.sockets.clients.iter();
+            drop(self.turns.exchanges.remove(id));
+            let clients = self.turns.sockets.clients.iter();
             let clients: Vec<_> = (clients
                 .filter(|(_, client)| client.phase == Phase::Serving(id)))
             .map(|(client, _)| client)
             .collect();
-            let upstreams = self.sockets.upstreams.iter();
+            let upstreams = self.turns.sockets.upstreams.iter();
             let upstreams: Vec<_> = upstreams
                 .filter(|(_, upstream)| upstream.owner == Owner::Exchange(id))
                 .map(|(upstream, _)| upstream)
                 .collect();
-            let mut turn = self.turn(now);
+            let mut turn = self.turns.turn(now);
             clients.into_iter().for_each(|id| turn.close_client(id));
             upstreams.into_iter().for_each(|id| turn.close_upstream(id));
         }
-        self.finish(now);
+        self.turns.finish(now);
     }
 
     /// Sets what responses without a `date` get (RFC 9110 §5.6.7, IMF-fixdate). A runtime calls it once a second.
     pub const fn set_date(&mut self, imf_fixdate: [u8; 29]) {
-        self.local.set_date(imf_fixdate);
+        self.turns.local.set_date(imf_fixdate);
     }
 
     /// The current snapshot and this worker's balancers.
     #[must_use]
     pub const fn view(&self) -> &Rc<View> {
-        self.local.view()
+        self.turns.local.view()
     }
 
     /// The settings.
     #[must_use]
     pub const fn settings(&self) -> &WorkerSettings {
-        self.local.settings()
+        self.turns.local.settings()
     }
 
-    /// How many connections are kept idle.
+    /// How much it holds.
     #[must_use]
-    pub fn idle_connections(&self) -> usize {
-        self.local.idle_connections()
-    }
-
-    /// Whether a connection waits for the next request to its endpoint.
-    #[must_use]
-    pub fn is_kept(&self, id: UpstreamId) -> bool {
-        let upstream = self.sockets.upstreams.get(id);
-        upstream.is_some_and(|upstream| matches!(upstream.owner, Owner::Kept))
-    }
-
-    /// How many connections clients have.
-    #[must_use]
-    pub fn clients(&self) -> usize {
-        self.sockets.clients.len()
-    }
-
-    /// How many copies of requests are under way for mirrors.
-    #[must_use]
-    pub fn mirrors_under_way(&self) -> usize {
-        self.local.mirrors_under_way()
-    }
-
-    /// What the connections of this worker hold in memory.
-    #[must_use]
-    pub fn buffered(&self) -> Buffered {
-        self.local.buffered()
-    }
-
-    fn turn(&mut self, now: Instant) -> Turn<'_> {
-        Turn {
-            now,
-            local: &mut self.local,
-            sockets: &mut self.sockets,
-            exchanges: &mut self.exchanges,
-            begun: &mut self.begun,
-            let_rest: &mut self.let_rest,
-            outputs: &mut self.outputs,
+    pub fn counts(&self) -> Counts {
+        let Turns { local, sockets, .. } = &self.turns;
+        Counts {
+            clients: sockets.clients.len(),
+            idle: local.idle_connections(),
+            mirrors: local.mirrors_under_way(),
+            buffered: local.buffered(),
         }
     }
 
-    fn close_kept(&mut self, ids: Vec<UpstreamId>, now: Instant) {
-        let mut turn = self.turn(now);
-        ids.into_iter().for_each(|id| turn.close_upstream(id));
+    /// The request that a connection serves, or is asked for, if there is one.
+    #[must_use]
+    pub fn exchange_on(&self, id: ConnId) -> Option<ExchangeId> {
+        self.turns.exchange_on(id)
     }
 }
 
@@ -348,16 +313,16 @@ impl Worker {
 impl Worker {
     /// What a test looks at that no runtime sees.
     pub(crate) const fn parts(&self) -> (&Local, &Sockets) {
-        (&self.local, &self.sockets)
+        (&self.turns.local, &self.turns.sockets)
     }
 
     /// A request under way.
     pub(crate) fn exchange(&self, id: ExchangeId) -> Option<&Exchange> {
-        self.exchanges.get(id)?.as_deref()
+        self.turns.exchanges.get(id)?.as_deref()
     }
 
     /// As if this request had been at work in a call that panicked.
     pub(crate) fn lose(&mut self, id: ExchangeId) {
-        drop(self.exchanges.get_mut(id).and_then(Option::take));
+        drop(self.turns.exchanges.get_mut(id).and_then(Option::take));
     }
 }

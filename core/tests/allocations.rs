@@ -169,7 +169,7 @@ fn an_idle_client_takes_less_than_two_kibibytes() {
         let each = counted.bytes_current / i64::try_from(CLIENTS).unwrap();
         assert!((100..2048).contains(&each), "{each} bytes, asks: {asks}");
     }
-    assert_eq!(stage.worker.clients(), 2001);
+    assert_eq!(stage.worker.counts().clients, 2001);
 }
 
 #[test]

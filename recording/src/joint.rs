@@ -111,25 +111,25 @@ impl Joint {
     /// What the connections of this worker hold in memory.
     #[must_use]
     pub fn buffered(&self) -> Buffered {
-        self.worker.borrow().buffered()
+        self.worker.borrow().counts().buffered
     }
 
     /// How many connections clients have.
     #[must_use]
     pub fn clients(&self) -> usize {
-        self.worker.borrow().clients()
+        self.worker.borrow().counts().clients
     }
 
     /// How many copies of requests are under way for mirrors.
     #[must_use]
     pub fn mirrors_under_way(&self) -> usize {
-        self.worker.borrow().mirrors_under_way()
+        self.worker.borrow().counts().mirrors
     }
 
     /// How many connections are kept idle.
     #[must_use]
     pub fn idle_connections(&self) -> usize {
-        self.worker.borrow().idle_connections()
+        self.worker.borrow().counts().idle
     }
 
     /// Uses a new snapshot; returns its revision.

@@ -84,7 +84,7 @@ pub(crate) fn check_outbox(outbox: &Outbox, is_awaited: bool) -> Result<(), Stri
 /// Copies for mirrors are counted as long as they are there.
 pub(crate) fn check_mirrors(worker: &Worker) -> Result<(), String> {
     let copies = worker.exchanges().filter(|(_, e)| e.is_mirror()).count();
-    let counted = worker.mirrors_under_way();
+    let counted = worker.counts().mirrors;
     if copies == counted {
         return Ok(());
     }

@@ -95,8 +95,8 @@ impl Sidecar {
                 .map_err(|what| format!("{id:?}: {what}"))?;
             clients += usize::from(matches!(id, ConnId::Client(_)));
         }
-        if clients != self.worker.clients() {
-            let known = self.worker.clients();
+        if clients != self.worker.counts().clients {
+            let known = self.worker.counts().clients;
             return Err(format!("{clients} clients, the worker knows {known}"));
         }
         Ok(())
@@ -118,7 +118,7 @@ impl Sidecar {
         };
         watch.check(self.worker.view(), attempts)?;
         let totals = watch.totals();
-        let idle = self.worker.idle_connections();
+        let idle = self.worker.counts().idle;
         if totals.active as usize > attempts
             || totals.connections as usize > attempts + kept
             || idle != kept
@@ -138,7 +138,7 @@ impl Sidecar {
                 "{requests} requests and {open} connections are left"
             ));
         }
-        let held = self.worker.buffered().bytes;
+        let held = self.worker.counts().buffered.bytes;
         if held > 0 {
             return Err(format!("{held} bytes are counted as held"));
         }
@@ -263,7 +263,9 @@ impl Sidecar {
     fn is_kept(&self, id: ConnId) -> bool {
         match id {
             ConnId::Client(_) => false,
-            ConnId::Upstream(id) => self.worker.is_kept(id),
+            ConnId::Upstream(_) => {
+                self.worker.outbox(id).is_some() && self.worker.exchange_on(id).is_none()
+            }
         }
     }
 

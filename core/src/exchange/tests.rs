@@ -87,7 +87,7 @@ fn a_request_goes_through_and_the_connection_is_kept() {
         matches!(outputs[..], [Said::Connect(_), Said::Ended]),
         "{outputs:?}"
     );
-    assert_eq!(d.worker.idle_connections(), 1);
+    assert_eq!(d.worker.counts().idle, 1);
     let kept = d.up();
     assert!(d.reads(Side::Upstream), "to see it end");
     d.sends(Side::Downstream, GET);
@@ -95,7 +95,7 @@ fn a_request_goes_through_and_the_connection_is_kept() {
     assert_eq!(d.up(), kept);
     assert!(d.reads(Side::Upstream) && d.writes(Side::Upstream));
     assert!(!d.receives(Side::Upstream).is_empty());
-    assert_eq!(d.worker.idle_connections(), 0);
+    assert_eq!(d.worker.counts().idle, 0);
 }
 
 #[test]
@@ -330,7 +330,7 @@ fn an_early_answer_counts_although_the_request_could_not_be_written() {
     let client = d.receives(Side::Downstream);
     assert!(client.starts_with("HTTP/1.1 413 "), "{client}");
     assert!(d.outputs().contains(&Said::Close(Side::Upstream)));
-    assert_eq!(d.worker.idle_connections(), 0);
+    assert_eq!(d.worker.counts().idle, 0);
 }
 
 #[test]

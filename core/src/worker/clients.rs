@@ -1,7 +1,7 @@
 //! Clients between requests: how a connection begins, reads its next head, and ends when it serves nobody.
 
-use super::Worker;
 use super::alarms::Whose;
+use super::events::Turns;
 use crate::connection::{Client, Phase};
 use crate::decision::Refused;
 use crate::entropy::Entropy;
@@ -12,9 +12,9 @@ use crate::request;
 use crate::stream::Begins;
 use crate::time::Instant;
 
-impl Worker {
-    /// A client connected. `entropy` is the connection's random number: each of its requests gets its own from it.
-    pub fn accept(&mut self, peer: Peer, entropy: Entropy, now: Instant) -> ClientId {
+impl Turns {
+    /// A client connected.
+    pub(super) fn accept(&mut self, peer: Peer, entropy: Entropy, now: Instant) -> ClientId {
         self.forget_ended();
         let client = Client::new(peer, entropy, now, &self.local);
         let id = self.sockets.clients.insert(client);

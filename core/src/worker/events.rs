@@ -1,16 +1,80 @@
 //! Whom something concerns, and in which order requests take their turns because of it.
 
-use super::alarms::Whose;
-use super::{SPARE, Worker};
-use crate::connection::{Owner, Phase};
-use crate::exchange::{Exchange, Turn};
+use std::collections::VecDeque;
+
+use slotmap::SlotMap;
+
+use super::alarms::{Alarms, Whose};
+use crate::connection::{Owner, Phase, Sockets};
+use crate::exchange::{Exchange, Exchanges, Turn};
 use crate::io::{Input, Interest, Output};
-use crate::peer::{ConnId, ExchangeId, UpstreamId};
+use crate::local::Local;
+use crate::peer::{ClientId, ConnId, ExchangeId, UpstreamId};
 use crate::time::Instant;
 
-impl Worker {
-    /// Takes one thing that happened on a connection. Take all of [`Worker::poll_output`] afterwards.
-    pub fn handle_input(&mut self, id: ConnId, input: Input, now: Instant) {
+/// Requests whose memory is kept for later ones.
+const SPARE: usize = 64;
+
+/// What a worker owns, and who takes a turn because of what happened.
+#[derive(Debug)]
+pub(super) struct Turns {
+    pub(super) local: Local,
+    pub(super) sockets: Sockets,
+    pub(super) exchanges: Exchanges,
+    /// Those that ended since the last input; their stories can be read.
+    pub(super) ended: Vec<(ExchangeId, Box<Exchange>)>,
+    #[expect(
+        clippy::vec_box,
+        reason = "a request moves between its places as a pointer"
+    )]
+    pub(super) spare: Vec<Box<Exchange>>,
+    pub(super) alarms: Alarms,
+    /// Copies that have begun, clients that serve nobody and connections that were kept, of which it is to be said what they
+    /// wait for.
+    pub(super) begun: Vec<ExchangeId>,
+    pub(super) touched_clients: Vec<ClientId>,
+    pub(super) let_rest: Vec<UpstreamId>,
+    /// Who is to try again for a connection.
+    pub(super) woken: VecDeque<ExchangeId>,
+    pub(super) outputs: VecDeque<Output>,
+}
+
+impl Turns {
+    pub(super) fn new(local: Local) -> Self {
+        Self {
+            local,
+            sockets: Sockets::default(),
+            exchanges: SlotMap::with_key(),
+            ended: Vec::new(),
+            spare: Vec::new(),
+            alarms: Alarms::default(),
+            begun: Vec::new(),
+            touched_clients: Vec::new(),
+            let_rest: Vec::new(),
+            woken: VecDeque::new(),
+            outputs: VecDeque::with_capacity(8),
+        }
+    }
+
+    pub(super) fn turn(&mut self, now: Instant) -> Turn<'_> {
+        Turn {
+            now,
+            local: &mut self.local,
+            sockets: &mut self.sockets,
+            exchanges: &mut self.exchanges,
+            begun: &mut self.begun,
+            let_rest: &mut self.let_rest,
+            outputs: &mut self.outputs,
+        }
+    }
+
+    pub(super) fn close_kept(&mut self, ids: Vec<UpstreamId>, now: Instant) {
+        let mut turn = self.turn(now);
+        ids.into_iter().for_each(|id| turn.close_upstream(id));
+    }
+
+    /// One thing happened on a connection.
+    pub(super) fn handle_input(&mut self, id: ConnId, input: Input, now: Instant) {
         self.forget_ended();
         match id {
             ConnId::Client(id) => self.on_client(id, input, now),
@@ -173,8 +237,7 @@ impl Worker {
     }
 
     /// The request that a connection serves, or is asked for, if there is one.
-    #[must_use]
-    pub fn exchange_on(&self, id: ConnId) -> Option<ExchangeId> {
+    pub(super) fn exchange_on(&self, id: ConnId) -> Option<ExchangeId> {
         match id {
             ConnId::Client(id) => match self.sockets.clients.get(id)?.phase {
                 Phase::Serving(exchange) => Some(exchange),
@@ -185,6 +248,11 @@ impl Worker {
                 Owner::Kept => None,
             },
         }
+    }
+
+    fn is_kept(&self, id: UpstreamId) -> bool {
+        let upstream = self.sockets.upstreams.get(id);
+        upstream.is_some_and(|upstream| matches!(upstream.owner, Owner::Kept))
     }
 
     /// Whether what is read from a connection is only passed on, or thrown away.

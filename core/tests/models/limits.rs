@@ -382,6 +382,6 @@ proptest! {
         }
         (0..CLIENTS).for_each(|at| house.client_leaves(at));
         let kept: usize = house.idle.values().map(Vec::len).sum();
-        prop_assert_eq!(house.worker.idle_connections(), kept);
+        prop_assert_eq!(house.worker.counts().idle, kept);
     }
 }

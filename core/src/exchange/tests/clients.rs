@@ -69,13 +69,13 @@ fn a_kept_connection_that_ends_or_speaks_is_closed_and_forgotten() {
         let mut d = Driver::new();
         d.round(GET, OK);
         d.outputs();
-        assert_eq!(d.worker.idle_connections(), 1);
+        assert_eq!(d.worker.counts().idle, 1);
         let kept = d.up();
         let space = d.worker.space(kept.into()).expect("it is open");
         space.extend_from_slice(b"HTT");
         d.input(Side::Upstream, input);
         assert_eq!(d.outputs(), [Said::Close(Side::Upstream)], "{input:?}");
-        assert_eq!(d.worker.idle_connections(), 0, "{input:?}");
+        assert_eq!(d.worker.counts().idle, 0, "{input:?}");
         assert!(d.worker.outbox(kept.into()).is_none());
         d.sends(Side::Downstream, GET);
         assert!(matches!(d.outputs()[..], [Said::Connect(_)]), "{input:?}");

@@ -266,7 +266,7 @@ impl Driver {
         let (_, sockets) = self.worker.parts();
         let kept = sockets.upstreams.values();
         let kept = kept.filter(|upstream| matches!(upstream.owner, Owner::Kept));
-        assert_eq!(kept.count(), self.worker.idle_connections());
+        assert_eq!(kept.count(), self.worker.counts().idle);
         for (id, exchange) in self.worker.exchanges() {
             for conn in exchange.streams().into_iter().flatten() {
                 assert_eq!(self.worker.exchange_on(conn.into()), Some(id));

@@ -65,7 +65,7 @@ fn a_body_that_came_before_its_connection_is_sent_once() {
     d.sends(Side::Upstream, OK);
     assert!(d.receives(Side::Downstream).starts_with("HTTP/1.1 200"));
     assert_eq!(d.record().bytes_received, 3);
-    assert_eq!(d.worker.idle_connections(), 1);
+    assert_eq!(d.worker.counts().idle, 1);
     assert!(!d.outputs().contains(&Said::Close(Side::Upstream)));
 }
 
@@ -92,7 +92,7 @@ fn an_early_answer_does_not_swallow_a_body_that_waited_for_its_connection() {
     assert_eq!(body, length);
     d.sends(Side::Upstream, b"k");
     assert!(d.receives(Side::Downstream).ends_with("\r\n\r\nok"));
-    assert_eq!(d.worker.idle_connections(), 1);
+    assert_eq!(d.worker.counts().idle, 1);
     assert!(!d.outputs().contains(&Said::Close(Side::Upstream)));
 }
 

@@ -83,7 +83,7 @@ fn the_newer_one_wins() {
     assert!(d.receives(Side::Downstream).ends_with("body"));
     let outputs = d.outputs();
     assert_eq!(outputs, [Said::Close(Side::Aside), Said::Ended]);
-    assert_eq!(d.worker.idle_connections(), 1);
+    assert_eq!(d.worker.counts().idle, 1);
     assert_eq!(ends(&d), [AttemptEnd::Overtaken, AttemptEnd::Response(200)]);
     let record = d.record();
     assert_eq!(record.attempt(), record.attempts.last());
@@ -119,7 +119,7 @@ fn the_older_one_wins_and_takes_its_place_back() {
     d.sends(Side::Upstream, b"more");
     assert!(d.receives(Side::Downstream).ends_with("bodymore"));
     assert_eq!(d.outputs(), [Said::Ended]);
-    assert_eq!(d.worker.idle_connections(), 1);
+    assert_eq!(d.worker.counts().idle, 1);
     assert_eq!(ends(&d), [AttemptEnd::Response(200), AttemptEnd::Overtaken]);
     let record = d.record();
     assert_eq!(record.attempt(), record.attempts.first());
@@ -159,7 +159,7 @@ fn the_older_one_may_answer_while_the_newer_one_waits_or_connects() {
         let given_up = outputs.contains(&Said::Close(Side::Upstream));
         assert_eq!(given_up, connecting, "{outputs:?}");
         assert!(!outputs.contains(&Said::Close(Side::Aside)));
-        assert_eq!(d.worker.idle_connections(), 1);
+        assert_eq!(d.worker.counts().idle, 1);
         assert!(d.worker.outbox(older).is_some(), "the older one is kept");
         assert!(d.receives(Side::Downstream).ends_with("body"));
         let attempts = if connecting { 2 } else { 1 };
@@ -188,7 +188,7 @@ fn a_bad_response_is_dropped_while_the_other_may_do_better() {
     let older = d.name(Side::Aside);
     answers(&mut d, Side::Upstream, "503 Service Unavailable");
     assert_eq!(d.outputs(), []);
-    assert_eq!(d.worker.idle_connections(), 1, "the newer one is kept");
+    assert_eq!(d.worker.counts().idle, 1, "the newer one is kept");
     assert_eq!(d.name(Side::Upstream), older);
     assert_eq!(d.receives(Side::Downstream), "");
     answers(&mut d, Side::Upstream, "200 OK");

@@ -7,7 +7,7 @@ const POST: &[u8] = b"POST /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: 3\r\n\
 
 fn keeps(d: &mut Driver) -> bool {
     let outputs = d.outputs();
-    let keeps = d.worker.idle_connections() == 1;
+    let keeps = d.worker.counts().idle == 1;
     let closes = outputs.contains(&Said::Close(Side::Upstream));
     assert_ne!(keeps, closes, "one of the two: {outputs:?}");
     let (_, sockets) = d.worker.parts();

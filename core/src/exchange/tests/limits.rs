@@ -272,9 +272,9 @@ fn an_idle_connection_of_another_worker_is_given_up() {
     let mut h = House::new("tcp: {maxConnections: 1}", &[0, 1]);
     h.runs(0);
     h.ends(0);
-    assert_eq!(h.workers[0].worker.idle_connections(), 1);
+    assert_eq!(h.workers[0].worker.counts().idle, 1);
     h.asks(1);
-    assert_eq!(h.workers[0].worker.idle_connections(), 0);
+    assert_eq!(h.workers[0].worker.counts().idle, 0);
     assert!(h.is_connecting(1) && !h.waits(1));
     h.closes();
 }
@@ -288,7 +288,7 @@ fn a_connection_is_not_kept_while_another_worker_waits_for_one() {
     h.ends(0);
     let told = h.told(0);
     assert!(told.contains(&Said::Close(Side::Upstream)), "{told:?}");
-    assert_eq!(h.workers[0].worker.idle_connections(), 0);
+    assert_eq!(h.workers[0].worker.counts().idle, 0);
     assert!(h.is_connecting(1), "{:?}", h.told(1));
     assert_eq!(h.counts(), [1, 1, 1, 0, 0]);
     h.closes();
@@ -340,7 +340,7 @@ spec: {{host: {name}.test, trafficPolicy: {{connectionPool: {{tcp: {{maxConnecti
     h.runs(1);
     h.asks(2);
     assert!(h.waits(2));
-    assert_eq!(h.workers[0].worker.idle_connections(), 1);
+    assert_eq!(h.workers[0].worker.counts().idle, 1);
     let freed = h.up(1);
     h.ends(1);
     assert!(!h.waits(2) && !h.is_connecting(2));

@@ -51,7 +51,7 @@ impl Crowd {
     }
 
     fn counted(&self) -> Buffered {
-        self.0.worker.buffered()
+        self.0.worker.counts().buffered
     }
 }
 

@@ -136,7 +136,7 @@ impl Copy {
             assert_eq!(d.record().details.to_string(), details);
             assert!(d.record().is_mirror());
         });
-        assert_eq!(d.worker.mirrors_under_way(), others, "{details}");
+        assert_eq!(d.worker.counts().mirrors, others, "{details}");
         let all = d.worker.exchanges();
         let copies = all.filter(|(_, exchange)| exchange.is_mirror()).count();
         assert_eq!(copies, others, "{details}");

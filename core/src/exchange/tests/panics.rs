@@ -68,7 +68,7 @@ fn a_request_that_panics_is_gone_and_nothing_else() {
             [Said::Close(Side::Downstream), Said::Close(Side::Upstream)]
         );
         assert!(d.is_gone() && d.worker.outbox(broken).is_none());
-        assert_eq!(d.worker.clients(), 4);
+        assert_eq!(d.worker.counts().clients, 4);
         // Who waited gets its place.
         assert_eq!(d.of(4).is_connecting(), is_waited_for);
         let busy = if is_waited_for { 3 } else { 1 };
@@ -153,6 +153,6 @@ fn a_kept_connection_that_a_panic_was_about_is_forgotten() {
     d.worker.recover(Some(kept.into()), d.now);
     d.drain();
     assert_eq!(d.outputs(), [Said::Close(Side::Upstream)]);
-    assert_eq!(d.worker.idle_connections(), 0);
+    assert_eq!(d.worker.counts().idle, 0);
     is_served(&mut d);
 }

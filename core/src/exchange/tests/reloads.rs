@@ -100,7 +100,7 @@ fn a_connection_is_kept_only_to_an_endpoint_that_is_still_named() {
             let left = d.worker.parts().1.upstreams.len();
             assert_eq!(left, usize::from(fate == Kept), "{case}");
             let left = usize::from(fate == Kept);
-            assert_eq!(d.worker.idle_connections(), left, "{case}");
+            assert_eq!(d.worker.counts().idle, left, "{case}");
         }
     }
 }

@@ -49,7 +49,7 @@ fn a_retriable_response_is_thrown_away_and_the_body_sent_again() {
     let first = d.receives(Side::Upstream);
     let kept = d.up();
     answers(&mut d, "503 Service Unavailable");
-    assert_eq!(d.worker.idle_connections(), 1);
+    assert_eq!(d.worker.counts().idle, 1);
     d.wait_for(Timer::Backoff);
     assert_eq!(d.up(), kept, "the whole response was read");
     d.connects();

@@ -172,7 +172,7 @@ fn a_connection_to_an_endpoint_that_was_ejected_is_closed_within_a_second() {
     for (millis, left) in [(999, 1), (1000, 0)] {
         d.now = Instant::from_millis(millis);
         d.time();
-        assert_eq!(d.worker.idle_connections(), left, "{millis}");
+        assert_eq!(d.worker.counts().idle, left, "{millis}");
     }
 }
 

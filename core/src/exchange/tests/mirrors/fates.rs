@@ -145,7 +145,7 @@ fn the_response_of_a_copy_is_thrown_away_as_it_comes() {
         }
     });
     assert_eq!(copy.record(&mut d, |record| record.bytes_sent), 50_000_000);
-    assert_eq!(d.worker.idle_connections(), 1);
+    assert_eq!(d.worker.counts().idle, 1);
     copy.assert_over(&mut d, "via_upstream");
 }
 

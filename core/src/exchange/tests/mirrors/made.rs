@@ -212,7 +212,7 @@ fn what_cannot_be_copied_is_told_in_the_record() {
         assert_eq!(d.fates(), want, "{fields}");
         let copies = want.iter().filter(|fate| **fate == Sent).count();
         assert_eq!(d.copies(), copies, "{fields}");
-        assert_eq!(d.worker.mirrors_under_way(), copies, "{fields}");
+        assert_eq!(d.worker.counts().mirrors, copies, "{fields}");
     }
 }
 
