@@ -431,6 +431,11 @@ impl Driver {
         )
     }
 
+    /// The last one is not kept any longer.
+    pub(super) fn forget_story(&mut self) {
+        self.parties[self.at].ended = None;
+    }
+
     /// The same for people.
     pub(super) fn story(&self) -> String {
         self.record().story(self.snapshot()).to_string()

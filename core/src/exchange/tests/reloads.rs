@@ -210,3 +210,18 @@ spec: {{host: h.test, trafficPolicy: {{loadBalancer: {{simple: ROUND_ROBIN}}}}}}
         assert_eq!(seen.len(), 4, "{taken}: {seen:?}");
     }
 }
+
+#[test]
+fn memory_that_waits_for_the_next_request_keeps_no_old_configuration() {
+    let mut compiler = Compiler::default();
+    let (first, second) = (compiler.snapshot(SERVICE), compiler.snapshot(SERVICE));
+    let old = Arc::downgrade(&first);
+    let mut d = Driver::with(first);
+    d.round(GET, OK);
+    // Part of a head is no request yet.
+    d.sends(Side::Downstream, &GET[..9]);
+    d.forget_story();
+    assert!(old.upgrade().is_some());
+    d.worker.adopt(second, d.now);
+    assert!(old.upgrade().is_none());
+}
