@@ -5,6 +5,7 @@
 //! only through the snapshot. Connections and requests themselves are the worker's.
 
 mod buffered;
+mod drain;
 mod line;
 mod mirrors;
 mod originals;
@@ -23,11 +24,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::cluster::{ClusterState, HostState};
 use crate::outbox::Outbox;
-use crate::peer::{ExchangeId, ListenerKind, UpstreamId};
+use crate::peer::{ExchangeId, UpstreamId};
 use crate::snapshot::{Address, Snapshot};
 use crate::time::{Duration, Instant};
 use buffered::Budget;
 pub(crate) use buffered::{Charge, KEPT_WHEN_SHORT};
+use drain::Drain;
 use line::Lines;
 pub(crate) use line::{Slot, Ticket};
 pub(crate) use mirrors::MirrorPlace;
@@ -94,16 +96,14 @@ pub(crate) struct Announced {
 pub(crate) struct Local {
     view: Rc<View>,
     settings: WorkerSettings,
-    pool: Pool,
+    pub(crate) pool: Pool,
     originals: Originals,
     lines: Lines,
     mirrors: Mirrors,
     budget: Budget,
     spare: Vec<BytesMut>,
     date: [u8; 29],
-    draining: bool,
-    /// Copies of requests from the application, and of those from the mesh, are hurried.
-    hurries: [bool; 2],
+    pub(crate) drain: Drain,
 }
 
 impl Local {
@@ -119,8 +119,7 @@ impl Local {
             budget: Budget::new(settings.max_buffered_bytes),
             spare: Vec::new(),
             date: *b"Thu, 01 Jan 1970 00:00:00 GMT",
-            draining: false,
-            hurries: [false; 2],
+            drain: Drain::default(),
         }
     }
 
@@ -153,44 +152,9 @@ impl Local {
         &self.date
     }
 
-    /// From now on inbound responses say `connection: close`.
-    pub(crate) const fn drain(&mut self) {
-        self.draining = true;
-    }
-
-    /// Copies for mirrors of requests of one direction are hurried from now on.
-    pub(crate) const fn hurry_copies(&mut self, inbound: bool) {
-        self.hurries[inbound as usize] = true;
-    }
-
-    /// Whether copies of requests that came to this listener are hurried.
-    pub(crate) const fn hurries(&self, listener: ListenerKind) -> bool {
-        self.hurries[matches!(listener, ListenerKind::Inbound(_)) as usize]
-    }
-
     /// Whether memory is short, so that lower limits are in force.
     pub(crate) fn is_short(&self) -> bool {
         self.budget.is_short()
-    }
-
-    /// Whether the worker drains.
-    pub(crate) const fn is_draining(&self) -> bool {
-        self.draining
-    }
-
-    /// Kept connections whose time is over. They are to be closed.
-    pub(crate) fn expire(&mut self, now: Instant) -> Vec<UpstreamId> {
-        self.pool.expired(now)
-    }
-
-    /// Before this [`Local::expire`] has nothing to do; `None` while nothing expires.
-    pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        self.pool.next_expiry()
-    }
-
-    /// How many connections are kept idle.
-    pub(crate) fn idle_connections(&self) -> usize {
-        self.pool.kept()
     }
 
     /// How many copies of requests are under way for mirrors.
@@ -229,23 +193,8 @@ impl Local {
         }
     }
 
-    /// Whether an input let something go that others may wait for.
-    pub(crate) fn has_freed(&self) -> bool {
-        self.lines.has_freed()
-    }
-
-    /// Names who is to try again because of what an input let go of. Says whether other workers must be told, too.
-    pub(crate) fn settle(&mut self, wake: impl FnMut(ExchangeId)) -> bool {
-        self.lines.settle(wake)
-    }
-
     pub(crate) const fn lines(&mut self) -> &mut Lines {
         &mut self.lines
-    }
-
-    /// Leave to make a connection, within a limit.
-    pub(crate) fn slot(&self, cluster: &Arc<ClusterState>, max: u32) -> Option<Slot> {
-        self.lines.slot(cluster, max)
     }
 
     /// Whether a connection may be kept as far as limits go: not if only other workers wait for one.

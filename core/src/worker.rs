@@ -198,14 +198,14 @@ impl Worker {
 
     /// From now on inbound responses say `connection: close`. Connections end when they are told ([`Input::Drain`]).
     pub const fn drain(&mut self) {
-        self.turns.local.drain();
+        self.turns.local.drain.begin();
     }
 
     /// Copies for mirrors of requests that came from the mesh (`inbound`), or from the application, are hurried from now on,
     /// because the connections of that direction are to end.
     pub fn hurry_copies(&mut self, inbound: bool, now: Instant) {
         self.turns.forget_ended();
-        self.turns.local.hurry_copies(inbound);
+        self.turns.local.drain.hurry_copies(inbound);
         let copies: Vec<_> = (self
             .exchanges()
             .filter(|(_, exchange)| exchange.is_mirror()))
@@ -224,7 +224,7 @@ impl Worker {
         while let Some(whose) = self.turns.alarms.due(now) {
             self.turns.on_due(whose, now);
         }
-        let expired = self.turns.local.expire(now);
+        let expired = self.turns.local.pool.expired(now);
         self.turns.close_kept(expired, now);
         self.turns.finish(now);
     }
@@ -236,7 +236,7 @@ impl Worker {
             .alarms
             .next()
             .into_iter()
-            .chain(self.turns.local.next_expiry())
+            .chain(self.turns.local.pool.next_expiry())
             .min()
     }
 
@@ -296,7 +296,7 @@ impl Worker {
         let Turns { local, sockets, .. } = &self.turns;
         Counts {
             clients: sockets.clients.len(),
-            idle: local.idle_connections(),
+            idle: local.pool.kept(),
             mirrors: local.mirrors_under_way(),
             buffered: local.buffered(),
         }

@@ -7,5 +7,6 @@ mod layers;
 mod packages;
 mod pages;
 mod reach;
+mod sizes;
 mod source;
 mod times;

@@ -16,7 +16,7 @@ use crate::decision::{MirrorFate, Record};
 use crate::io::Output;
 use crate::local::{Charge, Local, MirrorPlace};
 use crate::message::ResponseHead;
-use crate::peer::{ExchangeId, ListenerKind, Peer};
+use crate::peer::{ExchangeId, Peer};
 use crate::request::{self, Context, Verdict};
 use crate::stream::{Begins, BodyLength};
 use crate::time::{Duration, Instant};
@@ -136,14 +136,6 @@ impl Call {
         self.body.is_complete() && self.client.persists(turn)
     }
 
-    /// Whether another request is welcome as far as the worker goes. Clients of outbound listeners are the application's own:
-    /// they are told only when their connection is to end, because they need the proxy for as long as the application
-    /// finishes.
-    fn welcomes_more(&self, turn: &Turn<'_>) -> bool {
-        let is_inbound = matches!(self.ledger.peer.listener, ListenerKind::Inbound(_));
-        !(turn.local.is_draining() && is_inbound)
-    }
-
     /// Passes an interim head on.
     pub(super) fn inform(&mut self, turn: &mut Turn<'_>) {
         self.informed = true;
@@ -156,7 +148,7 @@ impl Call {
         self.ledger.answer(self.ledger.response.status.as_u16());
         let complete = self.body.complete_since();
         self.finish_response_head(complete.map(|at| turn.now.since(at)), turn);
-        let wish = self.welcomes_more(turn);
+        let wish = !turn.local.drain.says_close(self.ledger.peer.listener);
         (self.client).respond(&self.ledger.response, body, wish, turn);
     }
 
@@ -175,7 +167,8 @@ impl Call {
     /// request afterwards.
     pub(super) fn reply(&mut self, text: Bytes, turn: &mut Turn<'_>) -> bool {
         (self.body).skip(self.client, &mut self.ledger.record, turn);
-        let wish = self.can_keep_alive(turn) && self.welcomes_more(turn);
+        let wish =
+            self.can_keep_alive(turn) && !turn.local.drain.says_close(self.ledger.peer.listener);
         let date = turn.local.date();
         let body = self.ask(
             |context, record, response| {

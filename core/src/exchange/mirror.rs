@@ -71,7 +71,7 @@ impl Call {
     /// The connections of its direction are to end: nobody waits for a copy, so the end of the worker does not wait long
     /// for one.
     pub(super) fn hurry_if_drained(&mut self, turn: &Turn<'_>) {
-        if !turn.local.hurries(self.ledger.peer.listener) {
+        if !turn.local.drain.hurries(self.ledger.peer.listener) {
             return;
         }
         let latest = turn.now + LONGEST_IN_DRAIN;

@@ -196,9 +196,9 @@ impl Turns {
     /// Everything that follows from what happened: who waits for a connection tries again, and it is said what is waited
     /// for now.
     pub(super) fn finish(&mut self, now: Instant) {
-        while self.local.has_freed() || !self.woken.is_empty() {
+        while self.local.lines().has_freed() || !self.woken.is_empty() {
             let woken = &mut self.woken;
-            if self.local.settle(|waiter| woken.push_back(waiter)) {
+            if self.local.lines().settle(|waiter| woken.push_back(waiter)) {
                 self.outputs.push_back(Output::Announce);
             }
             let Some(waiter) = self.woken.pop_front() else {

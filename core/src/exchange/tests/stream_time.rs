@@ -132,7 +132,7 @@ fn a_connection_that_grew_too_old_is_passed_over() {
     d.sends(Side::Upstream, OK);
     d.receives(Side::Downstream);
     let kept = d.up();
-    let next = d.worker.parts().0.next_expiry();
+    let next = d.worker.parts().0.pool.next_expiry();
     assert_eq!(next, Some(Instant::from_millis(13_000)));
     assert!(d.worker.next_deadline() <= next, "nobody comes too late");
     d.outputs();
@@ -191,7 +191,7 @@ fn a_kept_connection_is_used_until_the_nanosecond_it_is_due_and_never_after() {
                 let mut d = Driver::with(snapshot(&text));
                 d.now = Instant::from_millis(1700);
                 d.round(GET, OK);
-                let next = d.worker.parts().0.next_expiry();
+                let next = d.worker.parts().0.pool.next_expiry();
                 assert_eq!(next, Some(due), "{name} {millis} ms");
                 d.outputs();
                 d.now = at;
