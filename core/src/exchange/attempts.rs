@@ -13,7 +13,7 @@ use super::endpoint_stream::EndpointStream;
 use super::timers::Timer;
 use crate::decision::{AttemptEnd, Details, ResetReason};
 use crate::io::ConnectFault;
-use crate::request::{self, Failure, Judged, Later, Target, Verdict};
+use crate::request::{self, Failure, Judged, Later, Verdict};
 use crate::stream::{Answer, BodyLength};
 use crate::time::Instant;
 
@@ -207,12 +207,15 @@ impl Attempts {
 
     fn obey(&mut self, verdict: Verdict, call: &mut Call, turn: &mut Turn<'_>) -> Tried {
         match verdict {
-            Verdict::Attempt(target) => match begin(target, call, turn) {
+            Verdict::Attempt(target) => match Attempt::begin(call.id, target, &call.ledger, turn) {
                 Ok(attempt) => {
                     self.newest = Newest::UnderWay(attempt);
                     self.attach(call, turn)
                 }
-                Err(verdict) => self.obey(verdict, call, turn),
+                Err(reason) => {
+                    let verdict = refused(reason, call, turn);
+                    self.obey(verdict, call, turn)
+                }
             },
             Verdict::Retry(later) | Verdict::Delay(later) => {
                 self.newest = Newest::due(later, turn.now);
@@ -322,20 +325,11 @@ impl Attempts {
     }
 }
 
-/// Begins an attempt on a target that the request machine chose.
-///
-/// # Errors
-/// A limit was reached, and the request machine says what now.
-pub(super) fn begin(
-    target: Target,
-    call: &mut Call,
-    turn: &mut Turn<'_>,
-) -> Result<Attempt, Verdict> {
-    Attempt::begin(call.id, target, &call.ledger, turn).map_err(|reason| {
-        let last = call.ledger.record.last_attempt();
-        call.ledger.end_attempt(last, AttemptEnd::Reset(reason));
-        after_failure(reason, false, call, turn)
-    })
+/// A limit was reached before an attempt began; the request machine says what now.
+pub(super) fn refused(reason: ResetReason, call: &mut Call, turn: &Turn<'_>) -> Verdict {
+    let last = call.ledger.record.last_attempt();
+    call.ledger.end_attempt(last, AttemptEnd::Reset(reason));
+    after_failure(reason, false, call, turn)
 }
 
 /// An attempt ended without a response; the request machine says what now.

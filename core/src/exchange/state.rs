@@ -106,12 +106,15 @@ impl State {
             Verdict::Retry(later) => *self = Self::Trying(Attempts::later(later, turn.now)),
             Verdict::Attempt(target) => {
                 let is_complete = call.body.is_complete();
-                match attempts::begin(target, call, turn) {
+                match Attempt::begin(call.id, target, &call.ledger, turn) {
                     Ok(attempt) => {
                         *self = Self::Trying(Attempts::of(attempt));
                         self.have_tried(call, turn, Attempts::attach);
                     }
-                    Err(verdict) => self.obey(verdict, call, turn),
+                    Err(reason) => {
+                        let verdict = attempts::refused(reason, call, turn);
+                        self.obey(verdict, call, turn);
+                    }
                 }
                 // After the request itself, which goes first where both wait for the same connections.
                 if is_complete {
