@@ -69,7 +69,6 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "time",
             "entropy",
             "message",
-            "outbox",
             "stream",
             "peer",
             "cluster",

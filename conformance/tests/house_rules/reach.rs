@@ -1,5 +1,5 @@
-//! What packages may not reach: core no clock, socket, file or thread, and atomics by one file only; runtimes no policy;
-//! what runs on glommio nothing that needs a thread of tokio's.
+//! What packages may not reach: core no clock, socket, file or thread, atomics by one file only, and connections from an
+//! exchange by two; runtimes no policy; what runs on glommio nothing that needs a thread of tokio's.
 //! What clippy can tell stands in `core/clippy.toml`.
 
 use crate::source::{Faults, Tests, rust_files};
@@ -64,6 +64,27 @@ fn atomics_of_core_can_be_modelled() {
             if code.contains("sync::atomic") {
                 let what = format!("shared state lives in `cluster`, with the atomics of {only}");
                 faults.add(file, line, what);
+            }
+        }
+    }
+    faults.none();
+}
+
+/// What an exchange reads and writes is a stream's, whatever connection carries that, and how many streams beside it.
+#[test]
+fn exchanges_know_connections_by_their_streams_alone() {
+    let mut faults = Faults::default();
+    let knows = |relative: &str| relative.ends_with("_stream.rs");
+    for file in rust_files()
+        .iter()
+        .filter(|f| f.is_in("core/src/exchange/") && !f.is_test() && !knows(&f.relative))
+    {
+        for (line, code) in file.code_lines(Tests::LeftOut) {
+            for token in [".inbox", ".outbox", ".clients", ".upstreams"] {
+                if code.contains(token) {
+                    let what = format!("`{token}`: what a connection is, two streams know");
+                    faults.add(file, line, what);
+                }
             }
         }
     }
