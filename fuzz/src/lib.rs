@@ -1,5 +1,6 @@
 //! What must hold for any input, one module per thing that reads bytes from outside.
 
 pub mod config;
+pub mod hpack;
 pub mod http1;
 pub mod recording;
