@@ -4,4 +4,5 @@
 //! Knows no route, no policy, no clock and no socket. What a head means is [`message`](crate::message)'s, so that a request
 //! that came by one version leaves by the other as it is.
 
+pub mod heads;
 pub mod hpack;

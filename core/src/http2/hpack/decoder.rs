@@ -15,6 +15,8 @@ pub struct Decoder {
     limit: usize,
     /// What the Huffman-coded strings of a field say.
     plain: Vec<u8>,
+    /// Memory for whoever joins fields.
+    spare: Vec<u8>,
 }
 
 /// One field of a block.
@@ -62,6 +64,20 @@ impl Decoder {
             table: Table::default(),
             limit: max_table_size.max(INITIAL_TABLE_SIZE),
             plain: Vec::new(),
+            spare: Vec::new(),
+        }
+    }
+
+    /// Lends memory to be given back, so that joining fields allocates nothing at rest. Empty.
+    pub(in crate::http2) fn take_spare(&mut self) -> Vec<u8> {
+        core::mem::take(&mut self.spare)
+    }
+
+    /// Takes back what [`Decoder::take_spare`] lent.
+    pub(in crate::http2) fn give_spare(&mut self, mut spare: Vec<u8>) {
+        if spare.capacity() <= KEPT {
+            spare.clear();
+            self.spare = spare;
         }
     }
 
