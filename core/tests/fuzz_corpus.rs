@@ -9,6 +9,12 @@ use std::path::Path;
     reason = "shared with the fuzz targets, where it is a library"
 )]
 mod config;
+#[path = "../../fuzz/src/hpack.rs"]
+#[expect(
+    unreachable_pub,
+    reason = "shared with the fuzz targets, where it is a library"
+)]
+mod hpack;
 #[path = "../../fuzz/src/http1.rs"]
 #[expect(
     unreachable_pub,
@@ -38,6 +44,11 @@ fn http1_request() {
 #[test]
 fn http1_response() {
     replay("http1_response", http1::responses);
+}
+
+#[test]
+fn hpack() {
+    replay("hpack", hpack::blocks);
 }
 
 #[test]
