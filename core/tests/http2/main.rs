@@ -11,3 +11,4 @@ mod allocations;
 mod checked;
 mod heads;
 mod hpack;
+mod peers;
