@@ -1,8 +1,11 @@
-//! The HTTP/2 codec from outside: properties over arbitrary bytes, beside slow models.
+//! The HTTP/2 codec from outside: two of its connections with one another, frames made by hand, and properties over
+//! arbitrary bytes, beside slow models.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 mod allocations;
+mod attacks;
+mod by_hand;
 #[path = "../../../fuzz/src/hpack.rs"]
 #[expect(
     unreachable_pub,
@@ -11,4 +14,16 @@ mod allocations;
 mod checked;
 mod heads;
 mod hpack;
+mod pair;
 mod peers;
+mod rules;
+mod wire;
+
+use outrigger_core::outbox::Outbox;
+
+/// The bytes of all outgoing pieces, as they would be written.
+fn written(out: &mut Outbox) -> Vec<u8> {
+    let bytes = out.pieces().flatten().copied().collect();
+    out.clear();
+    bytes
+}

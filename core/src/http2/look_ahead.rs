@@ -1,0 +1,45 @@
+//! Where bodies lie among bytes that were not understood yet: for a recording that leaves them out.
+
+use core::ops::Range;
+
+use super::frame::{Frame, FrameHead, HEAD, Kind, PREFACE, flag};
+use super::parts::Stage;
+
+/// Ranges of `unread`, in order, that will be read as data. The last frame may be here in part.
+pub(super) fn bodies(stage: Stage, unread: &[u8]) -> Vec<Range<usize>> {
+    let mut bodies = Vec::new();
+    let mut at = match stage {
+        Stage::Preface => PREFACE.len(),
+        Stage::FirstSettings | Stage::Frames => 0,
+        Stage::Dead(_) => return bodies,
+    };
+    while let Some(head) = unread.get(at..).and_then(FrameHead::read) {
+        let payload = at + HEAD;
+        if head.kind == Kind::Data {
+            let rest = unread.get(payload..).unwrap_or_default();
+            let body = body(head, rest);
+            if !body.is_empty() {
+                bodies.push(payload + body.start..payload + body.end);
+            }
+        }
+        at = payload + head.length;
+    }
+    bodies
+}
+
+/// Where in `rest`, which begins with the payload of a DATA frame, its data lies.
+fn body(head: FrameHead, rest: &[u8]) -> Range<usize> {
+    if let Some(payload) = rest.get(..head.length) {
+        return match head.understand(payload) {
+            Ok(Frame::Data { data, .. }) => data,
+            Ok(_) | Err(_) => 0..0,
+        };
+    }
+    // Of a frame that is cut, the length of its padding is the first byte.
+    let (start, padding) = match rest.first() {
+        Some(length) if head.has(flag::PADDED) => (1, usize::from(*length)),
+        Some(_) | None => (0, 0),
+    };
+    let end = head.length.saturating_sub(padding).min(rest.len());
+    start..end.max(start)
+}
