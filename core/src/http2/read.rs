@@ -202,8 +202,10 @@ fn read_settings<T: Copy>(parts: &mut Parts<T>, payload: &[u8]) -> Result<(), Fa
 
 /// The peer uses our settings from now on: it has told so before anything that it sent since.
 fn on_acknowledged<T: Copy>(parts: &mut Parts<T>) {
-    if matches!(parts.life.settings, OurSettings::Acknowledged) {
-        return;
+    match parts.life.settings {
+        OurSettings::Put | OurSettings::Sent(_) => {}
+        // One that was not asked for means nothing.
+        OurSettings::Unsent | OurSettings::Acknowledged => return,
     }
     parts.life.settings = OurSettings::Acknowledged;
     let (before, ours) = (parts.life.known_window, parts.limits.stream_window);

@@ -143,6 +143,7 @@ impl Ours {
     /// A server, greeted by a client whose settings are acknowledged.
     pub(crate) fn server(limits: &Limits) -> Self {
         let mut ours = Self::new(Connection::server(limits));
+        ours.output();
         ours.say(&[PREFACE, &settings(&[]), &frame(4, 1, 0, b"")].concat())
             .unwrap();
         ours.output();
@@ -152,6 +153,7 @@ impl Ours {
     /// A client with a server that has greeted it, and which was asked `count` times.
     pub(crate) fn client(limits: &Limits, count: u32) -> Self {
         let mut ours = Self::new(Connection::client(limits));
+        ours.output();
         ours.say(&[settings(&[(8, 1)]), frame(4, 1, 0, b"")].concat())
             .unwrap();
         for _ in 0..count {

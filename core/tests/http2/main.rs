@@ -14,9 +14,11 @@ mod by_hand;
 mod checked;
 mod heads;
 mod hpack;
+mod life;
 mod pair;
 mod peers;
 mod rules;
+mod sending;
 mod wire;
 
 use outrigger_core::outbox::Outbox;
