@@ -3,4 +3,5 @@
 pub mod config;
 pub mod hpack;
 pub mod http1;
+pub mod http2;
 pub mod recording;

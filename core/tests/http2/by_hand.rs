@@ -7,40 +7,8 @@ use outrigger_core::outbox::{HIGH_WATER, Outbox};
 use outrigger_core::stream::{Begins, BodyLength, Part};
 use outrigger_core::time::Instant;
 
-use crate::wire::{DATA, Frame, GOAWAY, HEADERS, RESET, take_frames};
-
-pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-    bytes.extend([kind, flags]);
-    bytes.extend(stream.to_be_bytes());
-    bytes.extend(payload);
-    bytes
-}
-
-/// Fields as literals that no table keeps (RFC 7541 §6.2.2).
-pub(crate) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
-    let mut block = Vec::new();
-    for (name, value) in fields {
-        block.push(0);
-        for text in [name, value] {
-            if text.len() < 127 {
-                block.push(text.len() as u8);
-            } else {
-                let rest = text.len() - 127;
-                block.extend([
-                    127,
-                    rest as u8 | 0x80,
-                    (rest >> 7) as u8 | 0x80,
-                    (rest >> 14) as u8,
-                ]);
-            }
-            block.extend(text.as_bytes());
-        }
-    }
-    block
-}
+use crate::codec::wire::{DATA, Frame, GOAWAY, HEADERS, RESET, take_frames};
+pub(crate) use crate::codec::wire::{PREFACE, block, frame, settings};
 
 pub(crate) const GET: &[(&str, &str)] = &[
     (":method", "GET"),
@@ -80,15 +48,6 @@ pub(crate) fn reset(stream: u32, code: Code) -> Vec<u8> {
 
 pub(crate) fn update(stream: u32, increment: u32) -> Vec<u8> {
     frame(8, 0, stream, &increment.to_be_bytes())
-}
-
-pub(crate) fn settings(settings: &[(u16, u32)]) -> Vec<u8> {
-    let mut payload = Vec::new();
-    for (name, value) in settings {
-        payload.extend(name.to_be_bytes());
-        payload.extend(value.to_be_bytes());
-    }
-    frame(4, 0, 0, &payload)
 }
 
 /// A frame in words: those that end something, and of the others the type.

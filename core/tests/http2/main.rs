@@ -12,6 +12,13 @@ mod by_hand;
     reason = "shared with the fuzz targets, where it is a library"
 )]
 mod checked;
+#[path = "../../../fuzz/src/http2.rs"]
+#[expect(
+    unreachable_pub,
+    reason = "shared with the fuzz targets, where it is a library"
+)]
+mod codec;
+mod cuts;
 mod heads;
 mod hpack;
 mod life;
@@ -19,7 +26,6 @@ mod pair;
 mod peers;
 mod rules;
 mod sending;
-mod wire;
 
 use outrigger_core::outbox::Outbox;
 

@@ -14,7 +14,7 @@ use outrigger_core::time::Instant;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::wire::{Frame, Windows, take_frames};
+use crate::codec::wire::{Frame, Windows, take_frames};
 
 /// One message of a script.
 #[derive(Clone, Debug)]
