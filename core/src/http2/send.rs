@@ -20,11 +20,7 @@ pub(super) fn flush<T: Copy>(parts: &mut Parts<T>, out: &mut Outbox, mark: usize
             parts.life.asking = Asking::At(now + keepalive.interval);
         }
     }
-    while !out.is_above(mark)
-        && let Some(control) = parts.controls.pop()
-    {
-        out.put_with(|block| control.write(block));
-    }
+    put_controls(parts, out, mark);
     if matches!(parts.stage, Stage::Dead(_)) {
         return;
     }
@@ -46,6 +42,16 @@ pub(super) fn flush<T: Copy>(parts: &mut Parts<T>, out: &mut Outbox, mark: usize
         && let Some(id) = parts.streams.next_ready()
     {
         send(parts, id, out, now);
+    }
+    // What a response ends may be the stream.
+    put_controls(parts, out, mark);
+}
+
+fn put_controls<T>(parts: &mut Parts<T>, out: &mut Outbox, mark: usize) {
+    while !out.is_above(mark)
+        && let Some(control) = parts.controls.pop()
+    {
+        out.put_with(|block| control.write(block));
     }
 }
 

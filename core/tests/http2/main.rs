@@ -24,8 +24,10 @@ mod hpack;
 mod life;
 mod pair;
 mod peers;
+mod rest;
 mod rules;
 mod sending;
+mod windows;
 
 use outrigger_core::outbox::Outbox;
 

@@ -177,6 +177,13 @@ impl Windows {
         }
     }
 
+    /// Whether nothing can be sent on a stream.
+    #[must_use]
+    pub fn is_shut(&self, stream: u32) -> bool {
+        let of_stream = self.initial + self.streams.get(&stream).copied().unwrap_or_default();
+        self.connection <= 0 || of_stream <= 0
+    }
+
     /// It sends a frame.
     pub fn sent(&mut self, frame: &Frame) {
         assert!(frame.payload.len() <= 16_384, "every peer takes it");
