@@ -17,7 +17,7 @@ pub(super) struct Guard {
     pub(super) counts: Counts,
     resets: Bucket,
     made_resets: Bucket,
-    /// Frames in a row that carried nothing.
+    /// Frames in a row that carried nothing, of no stream that is alive.
     empty: u32,
     priorities: u64,
     window_updates: u64,
@@ -82,14 +82,30 @@ impl Guard {
         Err(MADE_RESETS)
     }
 
-    /// DATA, HEADERS or CONTINUATION came. `is_empty`: it carries nothing and ends nothing.
-    pub(super) fn on_payload(&mut self, is_empty: bool, limits: &Limits) -> Result<(), Fatal> {
-        self.empty = if is_empty { self.empty + 1 } else { 0 };
-        if self.empty <= limits.empty_frames {
-            return Ok(());
+    /// A frame came that may carry something. `is_empty`: it does not, and ends nothing; `before` is how many in a row did
+    /// not before it. How many there are now.
+    pub(super) fn on_payload(
+        &mut self,
+        before: u32,
+        is_empty: bool,
+        limits: &Limits,
+    ) -> Result<u32, Fatal> {
+        let now = if is_empty { before + 1 } else { 0 };
+        if now <= limits.empty_frames {
+            return Ok(now);
         }
         self.counts.empty_frames += 1;
         Err(EMPTY)
+    }
+
+    /// The same for frames that are of no stream which is alive: header blocks, and what is late.
+    pub(super) fn on_other_payload(
+        &mut self,
+        is_empty: bool,
+        limits: &Limits,
+    ) -> Result<(), Fatal> {
+        self.empty = self.on_payload(self.empty, is_empty, limits)?;
+        Ok(())
     }
 
     pub(super) fn on_priority(&mut self, limits: &Limits) -> Result<(), Fatal> {
@@ -164,7 +180,7 @@ mod tests {
         }
         assert!(guard.on_priority(&LIMITS).is_err());
         for (is_empty, may) in [(true, true), (false, true), (true, true), (true, false)] {
-            assert_eq!(guard.on_payload(is_empty, &LIMITS).is_ok(), may);
+            assert_eq!(guard.on_other_payload(is_empty, &LIMITS).is_ok(), may);
         }
     }
 }

@@ -26,8 +26,9 @@ pub struct KeepAlive {
 /// Bounds on everything a peer can send or make us send. Each has a counter in [`Counts`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Streams at once, counted until their owners are done with them, though the peer may have reset them. Those that a
-    /// peer opens beyond are answered REFUSED_STREAM; as a client, we open no more.
+    /// Streams at once. Those that a peer opens beyond are answered REFUSED_STREAM; as a client, we open no more. As many
+    /// again may have been reset without their owners being done with them: a peer that resets does not get rid of what it
+    /// began.
     pub concurrent_streams: u32,
     /// Of one head, decoded. One that is larger costs its stream.
     pub heads: HeadLimits,
@@ -48,7 +49,7 @@ pub struct Limits {
     pub made_resets: Rate,
     /// Frames that answer the peer (SETTINGS and PING acknowledged, RST_STREAM) and wait because it does not read.
     pub control_frames: usize,
-    /// Frames in a row that carry nothing and end nothing: DATA, HEADERS and CONTINUATION.
+    /// Frames in a row that carry nothing and end nothing: DATA of one stream, or HEADERS and CONTINUATION.
     pub empty_frames: u32,
     /// PRIORITY frames for each stream that was opened, and one more.
     pub priority_frames: u32,

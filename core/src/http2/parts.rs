@@ -8,6 +8,7 @@ use super::hpack::{Decoder, Encoder, INITIAL_TABLE_SIZE};
 use super::limits::Limits;
 use super::role::Role;
 use super::settings::PeerSettings;
+use super::stream::State;
 use super::stream_id::StreamId;
 use super::streams::Streams;
 use super::window::{DEFAULT_WINDOW, MAX_WINDOW, ReceiveWindow, SendWindow};
@@ -117,7 +118,7 @@ const FLOOD: Fatal = flood(
     "the peer makes us answer and does not read",
 );
 
-impl<T> Parts<T> {
+impl<T: Copy> Parts<T> {
     pub(super) fn new(role: Role, limits: &Limits) -> Self {
         // What the connection may carry beyond what it carries by default is given with the first flush.
         let most = limits.connection_window.min(MAX_WINDOW);
@@ -153,6 +154,30 @@ impl<T> Parts<T> {
             },
             guard: Guard::default(),
         }
+    }
+
+    /// How many more streams may be open at once, of `most`. Those that are complete do not count, of which the owner only
+    /// has to hear. Those that were reset count apart until their owner is done with them, since work may go on for them:
+    /// there may be as many again.
+    pub(super) fn places(&self, most: u32) -> u32 {
+        let most = most as usize;
+        let table = self.streams.table();
+        let places = match most.saturating_sub(table.len()) {
+            // Only who is at the limit has to count.
+            0 => {
+                let (mut open, mut reset) = (0, 0);
+                for stream in table.iter().filter(|stream| !stream.is_complete()) {
+                    match stream.state {
+                        State::Live { .. } => open += 1,
+                        State::Reset(..) => reset += 1,
+                    }
+                }
+                let all = most.saturating_mul(2).saturating_sub(open + reset);
+                most.saturating_sub(open).min(all)
+            }
+            places => places,
+        };
+        u32::try_from(places).unwrap_or(u32::MAX)
     }
 
     /// Says something that the peer made us say. There is a limit to what it does not read of that.

@@ -131,7 +131,7 @@ fn read_frame<T: Copy>(
             fragment,
         } => {
             let is_empty = fragment.is_empty() && !ends_stream && !ends_block;
-            parts.guard.on_payload(is_empty, &parts.limits)?;
+            parts.guard.on_other_payload(is_empty, &parts.limits)?;
             let fragment = Fragment {
                 bytes: fragment,
                 ends_block,
@@ -144,7 +144,7 @@ fn read_frame<T: Copy>(
             ..
         } => {
             let is_empty = fragment.is_empty() && !ends_block;
-            parts.guard.on_payload(is_empty, &parts.limits)?;
+            parts.guard.on_other_payload(is_empty, &parts.limits)?;
             let fragment = Fragment {
                 bytes: fragment,
                 ends_block,

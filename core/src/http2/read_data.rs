@@ -45,7 +45,17 @@ pub(super) fn read_data<T: Copy>(
     }
     parts.credit.give_back(head.length);
     let is_empty = payload.is_empty() && !ends_stream;
-    parts.guard.on_payload(is_empty, &parts.limits)?;
+    let limits = &parts.limits;
+    // Many streams may send one each in a row, when many messages are empty.
+    match parts.streams.get_mut(id) {
+        Some(stream) => {
+            let run = parts
+                .guard
+                .on_payload(stream.empty_frames, is_empty, limits);
+            stream.empty_frames = run?;
+        }
+        None => parts.guard.on_other_payload(is_empty, limits)?,
+    }
     match accept(parts, id, payload.freeze(), ends_stream, head.length)? {
         None => Ok(()),
         Some((code, broken)) => fail(parts, id, code, broken, now),

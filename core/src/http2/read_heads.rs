@@ -184,8 +184,7 @@ fn read_request<T: Copy>(
         return skip(parts, whole);
     }
     parts.guard.opened();
-    // A stream counts until its owner is done with it: a client that resets many at once must wait for what it began.
-    if parts.streams.table().len() >= parts.limits.concurrent_streams as usize {
+    if parts.places(parts.limits.concurrent_streams) == 0 {
         skip(parts, whole)?;
         parts.guard.counts.refused_streams += 1;
         let broken = Broken::Reset(Reset::Unprocessed);

@@ -7,7 +7,7 @@ use super::heads;
 use super::parts::{Asking, OurSettings, Parts, Stage};
 use super::stream::{Ending, Place, Receiving, Sending};
 use super::stream_id::StreamId;
-use super::write::{greet, put_block};
+use super::write::{greet, put_block, put_controls};
 use crate::outbox::Outbox;
 use crate::time::Instant;
 
@@ -45,14 +45,6 @@ pub(super) fn flush<T: Copy>(parts: &mut Parts<T>, out: &mut Outbox, mark: usize
     }
     // What a response ends may be the stream.
     put_controls(parts, out, mark);
-}
-
-fn put_controls<T>(parts: &mut Parts<T>, out: &mut Outbox, mark: usize) {
-    while !out.is_above(mark)
-        && let Some(control) = parts.controls.pop()
-    {
-        out.put_with(|block| control.write(block));
-    }
 }
 
 /// Whether a flush would write something.

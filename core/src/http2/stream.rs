@@ -150,6 +150,8 @@ pub(super) struct Stream<T> {
     pub(super) is_loose: bool,
     /// It stands among those whose credit is to be given back.
     pub(super) owes_credit: bool,
+    /// DATA frames in a row that carried nothing.
+    pub(super) empty_frames: u32,
     pub(super) unread: Unread,
     pub(super) credit: ReceiveWindow,
     pub(super) unsent: Unsent,
@@ -173,6 +175,7 @@ impl<T> Stream<T> {
             has_news: false,
             is_loose: false,
             owes_credit: false,
+            empty_frames: 0,
             unread: Unread::default(),
             credit: ReceiveWindow::new(0),
             unsent: Unsent::default(),
@@ -224,6 +227,17 @@ impl<T> Stream<T> {
     pub(super) fn drop_unsent(&mut self) {
         self.unsent.clear();
         self.stalled = None;
+    }
+
+    /// Whether both sides have ended it.
+    pub(super) const fn is_complete(&self) -> bool {
+        matches!(
+            self.state,
+            State::Live {
+                receiving: Receiving::Ended,
+                sending: Sending::Ended,
+            }
+        )
     }
 
     /// Whether it has something to write into frames: data, or its end.

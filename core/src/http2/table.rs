@@ -122,6 +122,12 @@ impl<T> Table<T> {
         Some(next.id)
     }
 
+    /// All of them, oldest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Stream<T>> {
+        let slots = self.line.iter().filter_map(|entry| entry.slot);
+        slots.filter_map(|slot| self.slots.get(slot as usize))
+    }
+
     /// All of them, in no order.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Stream<T>> {
         let Self { line, slots, .. } = self;
@@ -181,6 +187,7 @@ mod tests {
                 prop_assert_eq!(table.len(), model.len());
                 prop_assert!(table.line.len() <= 2 * model.len() + FEW + 2);
                 prop_assert_eq!(table.after(None), model.first().map(|n| id(*n)));
+                prop_assert!(table.iter().map(|stream| stream.id).eq(model.iter().map(|n| id(*n))));
                 prop_assert_eq!(table.iter_mut().count(), model.len());
                 for n in 1..next {
                     let found = table.get(id(n)).map(|stream| stream.id);

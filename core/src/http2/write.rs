@@ -35,6 +35,15 @@ pub(super) fn greet<T>(parts: &mut Parts<T>, out: &mut Outbox) {
     });
 }
 
+/// Writes frames that answer or end something, until `out` is above its mark.
+pub(super) fn put_controls<T>(parts: &mut Parts<T>, out: &mut Outbox, mark: usize) {
+    while !out.is_above(mark)
+        && let Some(control) = parts.controls.pop()
+    {
+        out.put_with(|block| control.write(block));
+    }
+}
+
 /// How many more streams the server takes now.
 pub(super) fn room<T: Copy>(parts: &Parts<T>) -> u32 {
     let is_open = match (parts.role, parts.stage) {
@@ -48,9 +57,7 @@ pub(super) fn room<T: Copy>(parts: &Parts<T>) -> u32 {
         (Stage::FirstSettings, _) => ASSUMED_STREAMS,
         (_, most) => most.unwrap_or(u32::MAX),
     };
-    let most = theirs.min(parts.limits.concurrent_streams);
-    let here = u32::try_from(parts.streams.table().len()).unwrap_or(u32::MAX);
-    most.saturating_sub(here)
+    parts.places(theirs.min(parts.limits.concurrent_streams))
 }
 
 fn next_id<T>(parts: &Parts<T>) -> Option<StreamId> {
@@ -80,6 +87,8 @@ pub(super) fn ask<T: Copy>(
     parts.last = Some(id);
     parts.guard.opened();
     greet(parts, out);
+    // Streams that were reset have to be closed for the server before it counts this one.
+    put_controls(parts, out, usize::MAX);
     let sending = match begins.body {
         _ if may_switch(&asked) => Sending::Unknown,
         BodyLength::None => Sending::Ended,

@@ -19,6 +19,7 @@ mod checked;
 )]
 mod codec;
 mod cuts;
+mod h2_peer;
 mod heads;
 mod hpack;
 mod life;
