@@ -21,6 +21,12 @@ mod hpack;
     reason = "shared with the fuzz targets, where it is a library"
 )]
 mod http1;
+#[path = "../../fuzz/src/http2.rs"]
+#[expect(
+    unreachable_pub,
+    reason = "shared with the fuzz targets, where it is a library"
+)]
+mod http2;
 
 #[expect(clippy::disallowed_methods, reason = "the ban is for what core ships")]
 fn replay(target: &str, run: impl Fn(&[u8])) {
@@ -49,6 +55,16 @@ fn http1_response() {
 #[test]
 fn hpack() {
     replay("hpack", hpack::blocks);
+}
+
+#[test]
+fn http2_connection() {
+    replay("http2_connection", http2::connection);
+}
+
+#[test]
+fn http2_cuts() {
+    replay("http2_cuts", http2::cuts);
 }
 
 #[test]

@@ -186,6 +186,7 @@ impl Stage {
                 _ => stage.connection.reset(id, Reset::Failed),
             }),
             10 => self.at(stream, Self::take),
+            11 if step & 16 != 0 => self.flush(usize::MAX),
             11 => self.flush(program.number() as usize),
             12 => {
                 self.now = self.now + Duration::from_secs(u64::from(stream) * 10);
@@ -307,18 +308,25 @@ impl Stage {
             }
         }
         assert!(self.said.is_empty(), "frames are whole");
+        if mark == usize::MAX && self.fatal.is_none() {
+            for id in (1..STREAMS).filter_map(StreamId::new) {
+                let is_shut = self.windows.is_shut(id.number());
+                assert!(
+                    is_shut || self.connection.unsent(id) == 0,
+                    "what may leave has"
+                );
+            }
+        }
     }
 
     fn check(&self) {
         let streams = self.connection.streams();
         // Those that are complete do not count until an owner hears of them, and each is one that was answered.
         assert!(streams <= 2 * self.limits.concurrent_streams as usize + self.begun);
-        for stream in 1..STREAMS {
-            if let Some(id) = StreamId::new(stream) {
-                // Before it has acknowledged ours, a peer goes by what is so by default.
-                let most = self.limits.stream_window.max(65_535) as usize;
-                assert!(self.connection.unread(id) <= most);
-            }
+        for id in (1..STREAMS).filter_map(StreamId::new) {
+            // Before it has acknowledged ours, a peer goes by what is so by default.
+            let most = self.limits.stream_window.max(65_535) as usize;
+            assert!(self.connection.unread(id) <= most);
         }
     }
 }

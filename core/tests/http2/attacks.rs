@@ -142,6 +142,19 @@ const ATTACKS: &[Attack] = &[
 #[test]
 fn floods_end_at_their_limit() {
     for attack in ATTACKS {
+        let counted = allocation_counter::measure(|| play(attack));
+        // 128 KiB of it is the largest header block, twice while it grows.
+        assert!(
+            counted.bytes_max <= 512 * 1024,
+            "{}: {counted:?}",
+            attack.name
+        );
+        assert!(counted.bytes_current <= 0, "{}", attack.name);
+    }
+}
+
+fn play(attack: &Attack) {
+    {
         let mut ours = Ours::server(&Limits::SERVER);
         ours.takes = true;
         let mut round = 0;
@@ -380,6 +393,73 @@ fn a_flood_of_interim_heads_costs_the_response() {
     ours.say(&interim.repeat(17)).unwrap();
     assert_eq!(ours.told(), ["RST 1 EnhanceYourCalm"]);
     assert_eq!(ours.connection.counts().interim_heads, 1);
+}
+
+#[test]
+fn trailers_have_limits_of_their_own() {
+    for (count, value) in [(101, 1), (1, 16 * 1024)] {
+        let value = "v".repeat(value);
+        let mut ours = Ours::server(&Limits::SERVER);
+        ours.say(&open(1)).unwrap();
+        let block = block(&vec![("x-sum", &*value); count]);
+        ours.say(&[frame(1, 1, 1, &block[..200]), frame(9, 4, 1, &block[200..])].concat())
+            .unwrap();
+        assert_eq!(ours.told(), ["RST 1 InternalError"]);
+        assert_eq!(ours.connection.counts().refused_heads, 1);
+    }
+}
+
+#[test]
+fn the_window_of_the_connection_is_kept() {
+    let mut ours = Ours::server(&Limits {
+        stream_window: 1 << 20,
+        connection_window: 65_535,
+        ..Limits::SERVER
+    });
+    ours.say(&open(1)).unwrap();
+    let most = [
+        data(1, false, &[0; 16_384]).repeat(3),
+        data(1, false, &[0; 16_383]),
+    ]
+    .concat();
+    // Nothing is given back before it could have been written.
+    ours.say(&most).unwrap();
+    assert!(ours.say(&data(1, false, b"x")).is_err());
+    assert_eq!(ours.told().last().unwrap(), "GOAWAY 1 FlowControlError");
+    assert_eq!(ours.connection.counts().windows, 1);
+}
+
+#[test]
+fn bodies_that_nobody_takes_hold_their_windows_and_little_more() {
+    // A byte at a time, on all streams, each with much that is taken at once, so that each keeps a block of what was read
+    // in memory if it may.
+    let mut ours = Ours::server(&Limits::SERVER);
+    ours.takes = false;
+    let mut opened = Vec::new();
+    (0..99).for_each(|n| opened.extend(open(nth(n))));
+    ours.say(&opened).unwrap();
+    ours.output();
+    let counted = allocation_counter::measure(|| {
+        for round in 0..600 {
+            for n in 0..99 {
+                ours.inbox.reserve(32 * 1024);
+                // The rest of the block goes to a stream that is reset, and nowhere.
+                let other = nth(1000 + round * 99 + n);
+                let rest = [open(other), data(other, false, &[0; 1000])].concat();
+                ours.say(&[data(nth(n), false, b"x"), rest].concat())
+                    .unwrap();
+                ours.connection.close(ours.id(other));
+            }
+            ours.output();
+            ours.heard.clear();
+        }
+        ours.heard = Vec::new();
+    });
+    let unread: usize = (0..99)
+        .map(|n| ours.connection.unread(ours.id(nth(n))))
+        .sum();
+    assert_eq!(unread, 99 * 600);
+    assert!(counted.bytes_current < 1024 * 1024, "{counted:?}");
 }
 
 #[test]

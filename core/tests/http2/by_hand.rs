@@ -7,7 +7,7 @@ use outrigger_core::outbox::{HIGH_WATER, Outbox};
 use outrigger_core::stream::{Begins, BodyLength, Part};
 use outrigger_core::time::Instant;
 
-use crate::codec::wire::{DATA, Frame, GOAWAY, HEADERS, RESET, take_frames};
+use crate::codec::wire::{DATA, Frame, HEADERS, RESET, take_frames};
 pub(crate) use crate::codec::wire::{PREFACE, block, frame, settings};
 
 pub(crate) const GET: &[(&str, &str)] = &[
@@ -60,7 +60,7 @@ pub(crate) fn told(frame: &Frame) -> String {
         4 if frame.flags & 1 != 0 => "SETTINGS ack".into(),
         4 => "SETTINGS".into(),
         6 => format!("PING {}", frame.flags),
-        GOAWAY => {
+        7 => {
             let code = u32::from_be_bytes(frame.payload[4..8].try_into().unwrap());
             format!("GOAWAY {} {:?}", frame.number(), Code::of(code))
         }

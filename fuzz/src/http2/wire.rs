@@ -14,8 +14,6 @@ pub const HEADERS: u8 = 1;
 pub const RESET: u8 = 3;
 /// SETTINGS, or their acknowledgement.
 pub const SETTINGS: u8 = 4;
-/// GOAWAY.
-pub const GOAWAY: u8 = 7;
 /// WINDOW_UPDATE.
 pub const WINDOW_UPDATE: u8 = 8;
 
