@@ -188,6 +188,14 @@ impl Stage {
             10 => self.at(stream, Self::take),
             11 if step & 16 != 0 => self.flush(usize::MAX),
             11 => self.flush(program.number() as usize),
+            12..=14 => self.live(step, stream),
+            _ => self.listen(),
+        }
+    }
+
+    /// Time passes, or the connection ends.
+    fn live(&mut self, step: u8, stream: u32) {
+        match step % 16 {
             12 => {
                 self.now = self.now + Duration::from_secs(u64::from(stream) * 10);
                 let done = self.connection.on_time(self.now);
@@ -196,7 +204,7 @@ impl Stage {
             13 if step & 16 == 0 => self.connection.drain(),
             13 => self.connection.finish_drain(),
             14 if stream == 0 && step & 16 != 0 => self.connection.on_eof(),
-            _ => self.listen(),
+            _ => {}
         }
     }
 

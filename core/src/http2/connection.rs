@@ -70,8 +70,9 @@ impl<T: Copy> Connection<T> {
         read::read(&mut self.parts, inbox, now)
     }
 
-    /// The peer sends nothing more: streams that have not ended are cut.
+    /// The peer sends nothing more: streams that have not ended are cut, and no other one can be opened.
     pub fn on_eof(&mut self) {
+        self.parts.life.peer_leaves.get_or_insert(None);
         endings::cut(&mut self.parts);
     }
 
@@ -256,7 +257,8 @@ impl<T: Copy> Connection<T> {
         stream.is_none_or(|stream| matches!(stream.sending(), None | Some(Sending::Ended)))
     }
 
-    /// Writes what may leave now, until `out` is above `mark`.
+    /// Writes what may leave now, until `out` is above `mark`. There may be events of it: the end of a stream was written, or
+    /// few of its bytes are left.
     pub fn flush(&mut self, out: &mut Outbox, mark: usize, now: Instant) {
         send::flush(&mut self.parts, out, mark, now);
     }

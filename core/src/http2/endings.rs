@@ -125,16 +125,11 @@ pub(super) fn reset<T: Copy>(parts: &mut Parts<T>, id: StreamId, code: Code) {
 
 /// The owner of a stream is done with it. What waits to be sent, up to an end, still is.
 pub(super) fn close<T: Copy>(parts: &mut Parts<T>, id: StreamId) {
-    let Some(stream) = parts.streams.get_mut(id) else {
+    let Some(stream) = parts.streams.get(id) else {
         return;
     };
-    if let State::Live {
-        sending: Sending::Ending(_),
-        ..
-    } = stream.state
-    {
-        stream.owner = Owner::Done;
-        return;
+    if let Some(Sending::Ending(_)) = stream.sending() {
+        return parts.streams.abandon(id);
     }
     let code = match (parts.role, stream.sending()) {
         // §8.1: the response is complete, and the rest of the request is not needed.

@@ -195,17 +195,7 @@ impl FrameHead {
                     data,
                 })
             }
-            Kind::Headers => {
-                let stream = self.stream()?;
-                let priority = if self.has(flag::PRIORITY) { 5 } else { 0 };
-                let range = self.without_padding(payload, priority)?;
-                Ok(Frame::Headers {
-                    stream,
-                    ends_stream: self.has(flag::END_STREAM),
-                    ends_block: self.has(flag::END_HEADERS),
-                    fragment: payload.get(range).ok_or(PADDING)?,
-                })
-            }
+            Kind::Headers => self.headers(payload),
             Kind::Continuation => Ok(Frame::Continuation {
                 stream: self.stream()?,
                 ends_block: self.has(flag::END_HEADERS),
@@ -231,17 +221,7 @@ impl FrameHead {
                     Frame::Ping(opaque)
                 })
             }
-            Kind::GoAway => {
-                self.of_connection()?;
-                let [last, code] = [
-                    payload.first_chunk(),
-                    payload.get(4..).and_then(<[u8]>::first_chunk),
-                ];
-                Ok(Frame::GoAway {
-                    last: StreamId::new(u32::from_be_bytes(*last.ok_or(SIZE)?)),
-                    code: Code::of(u32::from_be_bytes(*code.ok_or(SIZE)?)),
-                })
-            }
+            Kind::GoAway => self.goaway(payload),
             Kind::WindowUpdate => {
                 let increment = u32::from_be_bytes(exactly(payload)?) & StreamId::MAX.number();
                 match (increment, self.stream) {
@@ -252,6 +232,28 @@ impl FrameHead {
             }
             Kind::Unknown(_) => Ok(Frame::Unknown),
         }
+    }
+
+    fn headers(self, payload: &[u8]) -> Result<Frame<'_>, Fault> {
+        let stream = self.stream()?;
+        let priority = if self.has(flag::PRIORITY) { 5 } else { 0 };
+        let range = self.without_padding(payload, priority)?;
+        Ok(Frame::Headers {
+            stream,
+            ends_stream: self.has(flag::END_STREAM),
+            ends_block: self.has(flag::END_HEADERS),
+            fragment: payload.get(range).ok_or(PADDING)?,
+        })
+    }
+
+    fn goaway(self, payload: &[u8]) -> Result<Frame<'_>, Fault> {
+        self.of_connection()?;
+        let last = payload.first_chunk().ok_or(SIZE)?;
+        let code = payload.get(4..).and_then(<[u8]>::first_chunk).ok_or(SIZE)?;
+        Ok(Frame::GoAway {
+            last: StreamId::new(u32::from_be_bytes(*last)),
+            code: Code::of(u32::from_be_bytes(*code)),
+        })
     }
 
     fn settings(self, payload: &[u8]) -> Result<Frame<'_>, Fault> {

@@ -5,7 +5,7 @@
 //! decided here.
 
 use super::code::Broken;
-use super::stream::{By, Place, State, Stream};
+use super::stream::{By, Owner, Place, State, Stream};
 use super::stream_id::StreamId;
 use super::table::Table;
 use super::turns::Turns;
@@ -239,6 +239,14 @@ impl<T: Copy> Streams<T> {
         stream.drop_unsent();
         stream.unread.clear(|item| self.spare.keep(item));
         self.tell(id);
+    }
+
+    /// Nobody owns a stream any more. What waits to be taken is not.
+    pub(super) fn abandon(&mut self, id: StreamId) {
+        if let Some(stream) = self.table.get_mut(id) {
+            stream.owner = Owner::Done;
+            stream.unread.clear(|item| self.spare.keep(item));
+        }
     }
 
     /// Nothing more is sent on a stream.

@@ -216,10 +216,14 @@ impl Ours {
 
     /// All that it says now.
     pub(crate) fn output(&mut self) -> Vec<Frame> {
-        self.connection
-            .flush(&mut self.outbox, HIGH_WATER, self.now);
-        let bytes = crate::written(&mut self.outbox);
-        self.unframed.extend(bytes);
+        loop {
+            self.connection
+                .flush(&mut self.outbox, HIGH_WATER, self.now);
+            self.unframed.extend(crate::written(&mut self.outbox));
+            if !self.connection.has_to_send() {
+                break;
+            }
+        }
         if self.unframed.starts_with(PREFACE) {
             self.unframed.drain(..PREFACE.len());
         }

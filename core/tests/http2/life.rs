@@ -74,6 +74,9 @@ fn what_a_server_that_leaves_has_not_seen_may_be_asked_elsewhere() {
         ours.heard.last(),
         Some(&(3, Heard::Broken(Broken::Reset(Reset::Cut))))
     );
+    let mut ours = Ours::client(&Limits::CLIENT, 1);
+    ours.connection.on_eof();
+    assert_eq!(ours.connection.room(), 0);
 }
 
 #[test]
