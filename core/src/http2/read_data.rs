@@ -48,13 +48,13 @@ pub(super) fn read_data<T: Copy>(
     let limits = &parts.limits;
     // Many streams may send one each in a row, when many messages are empty.
     match parts.streams.get_mut(id) {
-        Some(stream) => {
+        Some(stream) if stream.receiving().is_some() => {
             let run = parts
                 .guard
                 .on_payload(stream.empty_frames, is_empty, limits);
             stream.empty_frames = run?;
         }
-        None => parts.guard.on_other_payload(is_empty, limits)?,
+        Some(_) | None => parts.guard.on_other_payload(is_empty, limits)?,
     }
     match accept(parts, id, payload.freeze(), ends_stream, head.length)? {
         None => Ok(()),
