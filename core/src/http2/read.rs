@@ -186,7 +186,8 @@ fn read_settings<T: Copy>(parts: &mut Parts<T>, payload: &[u8]) -> Result<(), Fa
     }
     if initial_window != before.initial_window {
         // §6.9.2: the windows of all streams move, perhaps below 0; that of the connection does not.
-        for stream in parts.streams.table_mut().iter_mut() {
+        let streams = parts.streams.table_mut().iter_mut();
+        for stream in streams.filter(|stream| !stream.is_closed()) {
             let moved = stream.window.resize(before.initial_window, initial_window);
             moved.map_err(|_| OVERFLOW)?;
         }
@@ -256,7 +257,7 @@ fn on_credit<T: Copy>(
     let Some(stream) = parts.streams.get_mut(id) else {
         return Ok(());
     };
-    if stream.receiving().is_none() {
+    if stream.is_closed() {
         return Ok(());
     }
     if stream.window.credit(increment).is_err() {

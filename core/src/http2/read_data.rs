@@ -48,7 +48,7 @@ pub(super) fn read_data<T: Copy>(
     let limits = &parts.limits;
     // Many streams may send one each in a row, when many messages are empty.
     match parts.streams.get_mut(id) {
-        Some(stream) if stream.receiving().is_some() => {
+        Some(stream) if !stream.is_closed() => {
             let run = parts
                 .guard
                 .on_payload(stream.empty_frames, is_empty, limits);
@@ -74,7 +74,8 @@ fn accept<T: Copy>(
     if parts.is_idle(id) {
         return Err(IDLE);
     }
-    let Some(stream) = parts.streams.get_mut(id) else {
+    let known = parts.streams.get_mut(id);
+    let Some(stream) = known.filter(|stream| !stream.is_complete()) else {
         return match late(parts, id) {
             Late::Ignored => Ok(None),
             Late::OfStream => of_stream(Code::StreamClosed),

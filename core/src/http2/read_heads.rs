@@ -122,7 +122,8 @@ fn read_block<T: Copy>(parts: &mut Parts<T>, whole: Whole<'_>, now: Instant) -> 
     if !whole.id.is_of_client() {
         return Err(NOT_OF_CLIENT);
     }
-    let Some(stream) = parts.streams.get(whole.id) else {
+    let known = parts.streams.get(whole.id);
+    let Some(stream) = known.filter(|stream| !stream.is_complete()) else {
         return match parts.role {
             Role::Server if parts.is_idle(whole.id) => read_request(parts, whole, now),
             Role::Client if parts.is_idle(whole.id) => Err(NOT_OF_CLIENT),
@@ -158,12 +159,14 @@ fn skip_closed<T: Copy>(parts: &mut Parts<T>, whole: Whole<'_>, now: Instant) ->
     fail(parts, whole.id, Code::StreamClosed, broken, now)
 }
 
-/// The stream is gone.
+/// The stream is gone, or will be as soon as its owner hears that it is complete.
 fn read_late<T: Copy>(parts: &mut Parts<T>, whole: Whole<'_>, now: Instant) -> Result<(), Fatal> {
+    let is_here = parts.streams.get(whole.id).is_some();
     match (late(parts, whole.id), parts.closed.how(whole.id)) {
         (Late::Ignored, _) => skip(parts, whole),
         (Late::OfStream, _) => skip_closed(parts, whole, now),
         (Late::OfConnection, Some(How::Ended)) => Err(CLOSED),
+        (Late::OfConnection, _) if is_here => Err(CLOSED),
         // §5.1.1: it was passed over, and closed by that, or has been closed for long.
         (Late::OfConnection, _) => Err(GOES_BACK),
     }

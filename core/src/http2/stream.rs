@@ -240,6 +240,11 @@ impl<T> Stream<T> {
         )
     }
 
+    /// Whether it is closed (§5.1), and here only because its owner is not done with it.
+    pub(super) const fn is_closed(&self) -> bool {
+        self.is_complete() || matches!(self.state, State::Reset(..))
+    }
+
     /// Whether it has something to write into frames: data, or its end.
     pub(super) fn has_unsent(&self) -> bool {
         self.unsent.bytes > 0 || matches!(self.sending(), Some(Sending::Ending(_)))
