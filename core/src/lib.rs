@@ -64,6 +64,7 @@ pub mod decision;
 pub mod entropy;
 mod exchange;
 pub mod http1;
+pub mod http2;
 mod io;
 mod local;
 pub mod message;

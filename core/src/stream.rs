@@ -52,3 +52,23 @@ pub enum Part {
     /// The body is complete; the next call that makes sense asks for a head. Told again however often it is asked.
     End,
 }
+
+/// Why a stream of a connection that carries several ended before its message did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reset {
+    /// Nothing of the request was processed, so it is safe to send it again whatever its method (RFC 9113 §8.7):
+    /// REFUSED_STREAM, or a stream above the last one of GOAWAY.
+    Unprocessed,
+    /// It is no longer wanted: CANCEL.
+    Cancelled,
+    /// The response is complete, and the rest of the request is not needed: NO_ERROR.
+    NoError,
+    /// Anything else that went wrong: INTERNAL_ERROR, and the codes on which nobody acts.
+    Failed,
+    /// The peer broke a rule that concerns this stream alone.
+    Protocol,
+    /// The peer took nothing for too long.
+    Stalled,
+    /// The connection ended within it.
+    Cut,
+}

@@ -9,12 +9,24 @@ use std::path::Path;
     reason = "shared with the fuzz targets, where it is a library"
 )]
 mod config;
+#[path = "../../fuzz/src/hpack.rs"]
+#[expect(
+    unreachable_pub,
+    reason = "shared with the fuzz targets, where it is a library"
+)]
+mod hpack;
 #[path = "../../fuzz/src/http1.rs"]
 #[expect(
     unreachable_pub,
     reason = "shared with the fuzz targets, where it is a library"
 )]
 mod http1;
+#[path = "../../fuzz/src/http2.rs"]
+#[expect(
+    unreachable_pub,
+    reason = "shared with the fuzz targets, where it is a library"
+)]
+mod http2;
 
 #[expect(clippy::disallowed_methods, reason = "the ban is for what core ships")]
 fn replay(target: &str, run: impl Fn(&[u8])) {
@@ -38,6 +50,21 @@ fn http1_request() {
 #[test]
 fn http1_response() {
     replay("http1_response", http1::responses);
+}
+
+#[test]
+fn hpack() {
+    replay("hpack", hpack::blocks);
+}
+
+#[test]
+fn http2_connection() {
+    replay("http2_connection", http2::connection);
+}
+
+#[test]
+fn http2_cuts() {
+    replay("http2_cuts", http2::cuts);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What must hold for any input, one module per thing that reads bytes from outside.
 
 pub mod config;
+pub mod hpack;
 pub mod http1;
+pub mod http2;
 pub mod recording;

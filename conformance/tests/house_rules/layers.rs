@@ -38,6 +38,13 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
         "http1",
         &["time", "message", "outbox", "stream", "decision"],
     ),
+    // As `http1`, whose grammar of what does not depend on a version it uses. Rates of floods are buckets.
+    (
+        "http2",
+        &[
+            "time", "message", "outbox", "stream", "cluster", "decision", "http1",
+        ],
+    ),
     // What is said between a worker and its runtime.
     ("io", &["peer", "snapshot"]),
     (

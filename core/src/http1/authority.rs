@@ -9,7 +9,7 @@ pub fn is_authority(bytes: &[u8]) -> bool {
 }
 
 /// As [`is_authority`], with a port, as CONNECT demands (RFC 9112 §3.2.3).
-pub(super) fn is_authority_with_port(bytes: &[u8]) -> bool {
+pub(crate) fn is_authority_with_port(bytes: &[u8]) -> bool {
     split(bytes).is_some_and(|(host, port)| {
         is_host(host) && port.is_some_and(|port| !port.is_empty() && is_port(port))
     })

@@ -63,7 +63,7 @@ pub(super) fn trailers(bytes: &[u8], most: usize) -> Result<Headers, Refused> {
 }
 
 /// RFC 9110 §6.5.1: nothing that frames, routes, authenticates or modifies the message, and nothing between two hops.
-pub(super) fn may_be_trailer(field: Field<'_>) -> bool {
+pub(crate) fn may_be_trailer(field: Field<'_>) -> bool {
     if is_hop_by_hop(field) {
         return false;
     }

@@ -58,7 +58,7 @@ impl Connection {
     /// Whether the connection outlives the message (RFC 9112 §9.3).
     pub(super) const fn persists(&self, version: Version) -> bool {
         match version {
-            Version::Http11 => !self.close,
+            Version::Http11 | Version::Http2 => !self.close,
             Version::Http10 => self.keep_alive && !self.close,
         }
     }
@@ -115,7 +115,7 @@ pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Without optional white space (RFC 9110 §5.6.3).
-pub(super) fn trim(mut value: &[u8]) -> &[u8] {
+pub(crate) fn trim(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;
     }
@@ -123,7 +123,7 @@ pub(super) fn trim(mut value: &[u8]) -> &[u8] {
 }
 
 /// Fields that concern one connection whether `Connection` names them or not.
-pub(super) fn is_hop_by_hop(field: Field<'_>) -> bool {
+pub(crate) fn is_hop_by_hop(field: Field<'_>) -> bool {
     matches!(
         field.known,
         Known::Connection

@@ -29,12 +29,17 @@ mod write_fields;
 mod writer;
 
 pub use authority::is_authority;
+pub(crate) use authority::is_authority_with_port;
 pub use client::Client;
+pub(crate) use field_lines::may_be_trailer;
 pub use framing::{Asked, Framing};
+pub(crate) use hop_by_hop::{is_hop_by_hop, trim};
 pub use limits::{Limits, MAX_FIELDS};
 pub use look_ahead::Heads;
+pub(crate) use number::{decimal, digits};
 pub use reader::Reader;
 pub use request_head::RequestFacts;
 pub use response_head::ResponseFacts;
 pub use server::Server;
+pub(crate) use write_fields::{is_writable, put_escaped};
 pub use writer::{Reply, Writer};

@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 
 /// A decimal number of at most 2^63 - 1, digits only (RFC 9110 §8.6). The bound keeps it inside what every peer can hold.
-pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
+pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
     }
@@ -29,8 +29,12 @@ pub(super) fn hexadecimal_prefix(line: &[u8]) -> Option<(u64, usize)> {
 }
 
 /// Appends `value` in base 10 or 16.
-pub(super) fn put<const BASE: u64>(mut value: u64, block: &mut BytesMut) {
-    let mut digits = [0; 20];
+pub(super) fn put<const BASE: u64>(value: u64, block: &mut BytesMut) {
+    block.extend_from_slice(digits::<BASE>(value, &mut [0; 20]));
+}
+
+/// `value` in base 10 or 16, written into `digits`.
+pub(crate) fn digits<const BASE: u64>(mut value: u64, digits: &mut [u8; 20]) -> &[u8] {
     let mut at = digits.len();
     loop {
         at -= 1;
@@ -40,7 +44,7 @@ pub(super) fn put<const BASE: u64>(mut value: u64, block: &mut BytesMut) {
             break;
         }
     }
-    block.extend_from_slice(&digits[at..]);
+    &digits[at..]
 }
 
 #[cfg(test)]

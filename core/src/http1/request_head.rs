@@ -84,7 +84,7 @@ fn one_host(version: Version, headers: &Headers) -> Result<Result<&[u8], Refused
     match (hosts.next(), hosts.next(), version) {
         (Some(_), Some(_), _) => Err(MANY_HOSTS),
         // Every HTTP/1.1 request has one, whatever its target.
-        (None, _, Version::Http11) => Err(NO_HOST),
+        (None, _, Version::Http11 | Version::Http2) => Err(NO_HOST),
         (None, _, Version::Http10) => Ok(Ok(b"")),
         (Some(b""), None, _) => Ok(Err(NO_HOST)),
         (Some(host), None, _) if is_authority(host) => Ok(Ok(host)),

@@ -66,7 +66,7 @@ pub(super) fn put_request_line(head: &RequestHead, block: &mut BytesMut) {
 }
 
 /// Appends text of which every byte is printable ASCII and no fragment begins.
-fn put_escaped(text: &[u8], block: &mut BytesMut) {
+pub(crate) fn put_escaped(text: &[u8], block: &mut BytesMut) {
     let is_safe = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
     if text.iter().all(|b| is_safe(*b)) {
         block.put_slice(text);
@@ -83,7 +83,7 @@ fn put_escaped(text: &[u8], block: &mut BytesMut) {
 }
 
 /// Whether a field stays one field on the wire.
-fn is_writable(field: Field<'_>) -> bool {
+pub(crate) fn is_writable(field: Field<'_>) -> bool {
     // Without an early exit, so that the compiler can look at many bytes at once.
     let has_control = field.value.iter().fold(false, |found, b| {
         found | (*b < b' ') & (*b != b'\t') | (*b == 0x7f)

@@ -208,14 +208,14 @@ impl Plan {
             return match (told, reply.body) {
                 (Some(length), _) | (None, BodyLength::Known(length)) => Self::Told(length),
                 // As Envoy does.
-                (None, _) if is_head && reply.version == Version::Http11 => Self::ToldChunked,
+                (None, _) if is_head && reply.version != Version::Http10 => Self::ToldChunked,
                 (None, BodyLength::None | BodyLength::Unknown) => Self::Nothing,
             };
         }
         match (reply.body, reply.version) {
             (BodyLength::None, _) => Self::Length(0),
             (BodyLength::Known(length), _) => Self::Length(length),
-            (BodyLength::Unknown, Version::Http11) => Self::Chunked,
+            (BodyLength::Unknown, Version::Http11 | Version::Http2) => Self::Chunked,
             // RFC 9112 §6.1: no chunks to a client that does not speak HTTP/1.1.
             (BodyLength::Unknown, Version::Http10) => Self::UntilClose,
         }
@@ -244,8 +244,10 @@ impl Plan {
 }
 
 fn put_status_line(status: StatusCode, version: Version, block: &mut BytesMut) {
-    block.put_slice(version.as_str().as_bytes());
-    block.put_u8(b' ');
+    block.put_slice(match version {
+        Version::Http10 => b"HTTP/1.0 ",
+        Version::Http11 | Version::Http2 => b"HTTP/1.1 ",
+    });
     block.put_slice(status.as_str().as_bytes());
     block.put_u8(b' ');
     block.put_slice(status.canonical_reason().unwrap_or_default().as_bytes());

@@ -11,6 +11,7 @@ use super::name::{FieldName, Known};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct FieldLine {
     known: Known,
+    never_indexed: bool,
     name_len: u16,
     start: u32,
     value_len: u32,
@@ -41,6 +42,8 @@ pub struct Field<'a> {
     pub name: &'a [u8],
     /// The value without surrounding white space.
     pub value: &'a [u8],
+    /// Its sender wants it in nobody's compression table (RFC 7541 §6.2.3).
+    pub never_indexed: bool,
 }
 
 impl Headers {
@@ -74,6 +77,18 @@ impl Headers {
         added
     }
 
+    /// Adds a field whose name is in lower case and has been looked up.
+    pub(crate) fn append_read(&mut self, field: Field<'_>) -> Result<(), InsertError> {
+        let start = self.block.len();
+        self.block.extend_from_slice(field.name);
+        let added = self.finish_entry(field.known, start, field.value);
+        match self.entries.last_mut() {
+            Some(last) if added.is_ok() => last.never_indexed = field.never_indexed,
+            Some(_) | None => self.block.truncate(start),
+        }
+        added
+    }
+
     /// Adds a field whose name the proxy knows.
     pub fn append_known(&mut self, known: Known, value: &[u8]) {
         let start = self.block.len();
@@ -98,6 +113,7 @@ impl Headers {
         self.block.extend_from_slice(value);
         self.entries.push(FieldLine {
             known,
+            never_indexed: false,
             name_len,
             start,
             value_len,
@@ -207,6 +223,7 @@ fn view<'a>(block: &'a [u8], e: &FieldLine) -> Field<'a> {
         known: e.known,
         name: &block[start..split],
         value: &block[split..split + e.value_len as usize],
+        never_indexed: e.never_indexed,
     }
 }
 
@@ -217,10 +234,12 @@ fn is_named(block: &[u8], entry: &FieldLine, name: &FieldName) -> bool {
     }
 }
 
-/// Equal when the same fields stand in the same order, wherever they lie in their blocks.
+/// Equal when the same fields stand in the same order, wherever they lie in their blocks, and whatever their senders think of
+/// compression tables.
 impl PartialEq for Headers {
     fn eq(&self, other: &Self) -> bool {
-        self.iter().eq(other.iter())
+        let is_same = |(a, b): (Field<'_>, Field<'_>)| a.name == b.name && a.value == b.value;
+        self.len() == other.len() && self.iter().zip(other.iter()).all(is_same)
     }
 }
 

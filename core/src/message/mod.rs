@@ -19,15 +19,18 @@ pub enum Version {
     /// HTTP/1.1 (RFC 9112).
     #[default]
     Http11,
+    /// HTTP/2 (RFC 9113).
+    Http2,
 }
 
 impl Version {
-    /// The version as an access log writes it.
+    /// The version as an access log writes it (Envoy's `%PROTOCOL%`).
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Http10 => "HTTP/1.0",
             Self::Http11 => "HTTP/1.1",
+            Self::Http2 => "HTTP/2",
         }
     }
 }
