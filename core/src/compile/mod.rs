@@ -34,6 +34,7 @@ mod rules;
 mod scope;
 mod services;
 pub mod traffic_policy;
+mod upstream_protocol;
 mod virtual_services;
 mod visibility;
 

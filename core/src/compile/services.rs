@@ -107,6 +107,14 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// When the resource was made, as far as it says.
+    pub(super) fn created(self) -> Option<&'a str> {
+        match self {
+            Self::Kubernetes(service, _) => service.meta.created.as_deref(),
+            Self::Entry(entry, _) => entry.meta.created.as_deref(),
+        }
+    }
+
     fn number(self) -> u32 {
         match self {
             Self::Kubernetes(_, port) => u32::from(port.number),

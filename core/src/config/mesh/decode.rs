@@ -81,6 +81,7 @@ pub(in crate::config) fn decode(o: &mut Object<'_, '_>) -> MeshConfig {
     MeshConfig {
         connect_timeout: connect_timeout.unwrap_or(default.connect_timeout),
         outbound_traffic_policy: o.message("outboundTrafficPolicy", outbound::decode_mesh),
+        h2_upgrade: default.h2_upgrade,
         path_normalization: o
             .message("pathNormalization", |o| {
                 o.symbol("normalization", NORMALIZATIONS)

@@ -8,6 +8,7 @@ mod localities;
 mod outlier;
 mod rate_limits;
 mod retries;
+mod upstream_protocol;
 
 use std::time::Duration;
 
@@ -156,6 +157,7 @@ fn cluster(cluster: &Cluster) -> Value {
     json!({
         "name": cluster.name,
         "lb_policy": balancing_name(cluster.balancing),
+        "protocol": upstream_protocol::protocol(cluster.protocol),
         "localities": localities::policy(&cluster.locality_policy),
         "slow_start": cluster.warm_up.map(localities::slow_start),
         "consistent_hash": hashing::consistent_hash(cluster.balancing),
