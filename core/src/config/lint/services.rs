@@ -48,8 +48,10 @@ fn port_names(lint: &mut Lint<'_>, service: &Service) {
         match &port.app_protocol {
             Some(written) => match protocol::from_app_protocol(written) {
                 None => {
-                    let message =
-                        format!("`{written}` is not a protocol this proxy knows; it is not used");
+                    let message = format!(
+                        "`{written}` is not a protocol this proxy knows, so the port does not say its protocol; its name is \
+                         not asked beside it"
+                    );
                     lint.tell(
                         about,
                         format!("{path}.appProtocol"),
@@ -95,8 +97,7 @@ fn service_protocols(lint: &mut Lint<'_>, service: &Service) {
         meta: &service.meta,
     };
     for (at, port) in service.ports.iter().enumerate() {
-        let by_app = port.app_protocol.as_deref();
-        let field = match by_app.and_then(protocol::from_app_protocol) {
+        let field = match &port.app_protocol {
             Some(_) => ".appProtocol",
             None if protocol::from_port_name(&port.name).is_some() => ".name",
             None => "",
