@@ -68,7 +68,7 @@ impl Port<'_> {
     /// Whether requests for this port are routed here. A port without a declared protocol is HTTP when a request comes.
     #[must_use]
     pub(super) fn is_http(&self) -> bool {
-        self.protocol.is_http() || self.protocol == Protocol::Sniff
+        self.protocol.may_be_http()
     }
 
     /// Whether connections are made to it at all.

@@ -3,7 +3,7 @@
 //! Owns the precedence, which is Istio's: `useClientProtocol`, then `h2UpgradePolicy` of the pool that holds, then that of
 //! the mesh, then the port. Which pool holds is `traffic_policy`'s and `inbound`'s business.
 
-use crate::config::destination_rule::{ConnectionPoolSettings, H2UpgradePolicy, HttpSettings};
+use crate::config::destination_rule::{ConnectionPoolSettings, HttpSettings};
 use crate::config::mesh::MeshConfig;
 use crate::config::protocol::Protocol;
 use crate::snapshot::{Http2KeepAlive, Http2Options, UpstreamProtocol};
@@ -17,12 +17,7 @@ pub(super) fn outbound(
 ) -> UpstreamProtocol {
     let http = pool.and_then(|pool| pool.http.as_ref());
     let policy = http.map(|http| http.h2_upgrade_policy).unwrap_or_default();
-    let is_upgraded = match policy {
-        // The rule's owner knows what such a port is; the mesh does not, so it leaves ports alone that do not say.
-        H2UpgradePolicy::Upgrade => port.is_http() || port == Protocol::Sniff,
-        H2UpgradePolicy::DoNotUpgrade => false,
-        H2UpgradePolicy::Default => port.is_http() && mesh.h2_upgrade,
-    };
+    let is_upgraded = policy.upgrades(port, mesh.h2_upgrade);
     let speaks = if is_upgraded { Protocol::Http2 } else { port };
     inbound(speaks, pool)
 }

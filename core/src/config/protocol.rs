@@ -57,6 +57,12 @@ impl Protocol {
         matches!(self, Self::Http | Self::Http2 | Self::Grpc | Self::GrpcWeb)
     }
 
+    /// Whether requests are routed that come to it. A port without a declared protocol is HTTP when a request comes.
+    #[must_use]
+    pub const fn may_be_http(self) -> bool {
+        self.is_http() || matches!(self, Self::Sniff)
+    }
+
     /// Whether its upstream side is HTTP/2.
     #[must_use]
     pub const fn is_http2(self) -> bool {

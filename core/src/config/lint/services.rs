@@ -130,13 +130,12 @@ fn not_spoken(
     let name = protocol.as_str();
     let (message, help) = match protocol {
         // Nobody's sidecar carries datagrams.
-        Protocol::Http | Protocol::Sniff | Protocol::Udp => return,
-        Protocol::Http2 | Protocol::Grpc | Protocol::GrpcWeb => (
-            format!(
-                "HTTP/2 is not spoken yet: requests to port {number} ({name}) go there in HTTP/1.1"
-            ),
-            "endpoints that take HTTP/2 only refuse them; let them take HTTP/1.1 too, or call them without this proxy",
-        ),
+        Protocol::Http
+        | Protocol::Http2
+        | Protocol::Grpc
+        | Protocol::GrpcWeb
+        | Protocol::Sniff
+        | Protocol::Udp => return,
         Protocol::Https
         | Protocol::Tls
         | Protocol::Tcp
@@ -145,7 +144,7 @@ fn not_spoken(
         | Protocol::Redis => (
             format!(
                 "connections that are not HTTP are not taken yet: a request that names port {number} ({name}) goes \
-                 there as plain HTTP/1.1, without rules and retries"
+                 there as plain HTTP, without rules and retries"
             ),
             "ask for a tunnel with CONNECT, or connect without this proxy",
         ),
