@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::cluster::Registry;
-use crate::compile::{Answers, Inbound, Workload, compile};
+use crate::compile::{Answers, Compiled, Inbound, Workload, compile};
 use crate::config::{Source, load};
 use crate::time::Duration;
 
@@ -133,8 +133,8 @@ fn settings_of_connections_hold_where_they_are_always_http2() {
     }
 }
 
-/// What is spoken to the clusters of a configuration, by name, on a workload `app: shop` whose application is at `port`.
-fn spoken(yaml: &str, port: u16) -> Vec<(String, String)> {
+/// A configuration on a workload `app: shop` whose application is at `port`.
+fn compiled(yaml: &str, port: u16) -> Compiled {
     let source = Source {
         name: "f",
         bytes: yaml.as_bytes(),
@@ -149,15 +149,16 @@ fn spoken(yaml: &str, port: u16) -> Vec<(String, String)> {
         listen: at(15006),
         application: at(port),
     }];
-    let compiled = compile(
-        &resources,
-        &workload,
-        &MeshConfig::default(),
-        &inbound,
-        &Answers::new(),
-        &mut Registry::default(),
-        0,
-    );
+    let (mesh, answers) = (MeshConfig::default(), Answers::new());
+    let registry = &mut Registry::default();
+    compile(
+        &resources, &workload, &mesh, &inbound, &answers, registry, 0,
+    )
+}
+
+/// What is spoken to the clusters of a configuration, by name.
+fn spoken(yaml: &str, port: u16) -> Vec<(String, String)> {
+    let compiled = compiled(yaml, port);
     let clusters = compiled.snapshot.clusters.iter();
     clusters
         .map(|cluster| (cluster.name.to_string(), text(cluster.protocol)))
@@ -291,4 +292,35 @@ fn an_application_is_spoken_to_as_its_service_says() {
             .unwrap();
         assert_eq!(said, want, "{yaml}");
     }
+}
+
+/// The names of the virtual hosts that translate gRPC-Web.
+fn translated(yaml: &str, port: u16) -> Vec<String> {
+    let compiled = compiled(yaml, port);
+    let hosts = compiled.snapshot.virtual_hosts.iter();
+    let translated = hosts.filter(|host| host.grpc_web);
+    translated.map(|host| host.name.to_string()).collect()
+}
+
+#[test]
+fn ports_of_grpc_web_are_translated_on_both_sides() {
+    let yaml = "
+apiVersion: v1
+kind: Service
+metadata: {name: shop}
+spec:
+  selector: {app: shop}
+  ports: [{name: grpc-web, port: 80, targetPort: 8080}, {name: grpc, port: 81}, {name: x, port: 82, appProtocol: grpc-web}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: shop}
+spec: {hosts: [shop], http: [{match: [{port: 82}], route: [{destination: {host: shop, port: {number: 81}}}]}]}
+";
+    let host = "shop.default.svc.cluster.local";
+    let outbound = [format!("{host}:80"), format!("{host}:82")];
+    let inbound = "inbound|http|8080".to_owned();
+    let both = [&outbound[..], &[inbound]].concat();
+    assert_eq!(translated(yaml, 8080), both);
+    assert_eq!(translated(yaml, 81), outbound);
 }

@@ -56,6 +56,7 @@ impl Dump<'_> {
         json!({
             "name": virtual_host.name,
             "rules": list(&*virtual_host.rules, |r| self.rule(r)),
+            "grpc_web": virtual_host.grpc_web,
             "rate_limits": virtual_host.limits.as_deref().map(rate_limits::of_host),
         })
     }
