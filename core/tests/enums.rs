@@ -302,6 +302,10 @@ const ENUMS: &[(&str, &[Enum])] = &[
 /// Of the mesh configuration.
 const MESH_ENUMS: &[Enum] = &[
     (
+        "h2UpgradePolicy: @",
+        &[("DO_NOT_UPGRADE", 0), ("UPGRADE", 1)],
+    ),
+    (
         "outboundTrafficPolicy: {mode: @}",
         &[
             ("REGISTRY_ONLY", 0),

@@ -21,10 +21,13 @@ pub fn reduced(
     workload: &Workload,
     has_inbound: bool,
 ) -> Workload {
-    if asks_for_more(resources, mesh, has_inbound) {
+    if asks_for_more(resources, mesh) {
         return workload.clone();
     }
+    // What is spoken to the application, and how much at once, is said by the services that select the workload.
+    let served = has_inbound.then(|| selectors_of_services(resources));
     let asked: BTreeSet<&str> = selectors(resources)
+        .chain(served.into_iter().flatten())
         .flat_map(BTreeMap::keys)
         .map(String::as_str)
         .chain(PLACES)
@@ -41,7 +44,7 @@ pub fn reduced(
     }
 }
 
-/// Every selector of workloads.
+/// Every selector of workloads that clients are told apart by.
 fn selectors(resources: &Resources) -> impl Iterator<Item = &BTreeMap<String, String>> {
     let rules = resources.destination_rules.iter();
     let rules = rules.filter_map(|rule| Some(&rule.workload_selector.as_ref()?.match_labels));
@@ -57,25 +60,28 @@ fn selectors(resources: &Resources) -> impl Iterator<Item = &BTreeMap<String, St
         .chain(entries.map(|entry| &entry.source_labels))
 }
 
+/// Every selector of workloads that belong to a service.
+fn selectors_of_services(resources: &Resources) -> impl Iterator<Item = &BTreeMap<String, String>> {
+    let services = resources.services.iter().map(|service| &service.selector);
+    let entries = resources.service_entries.iter();
+    services.chain(entries.filter_map(|entry| entry.workload_selector.as_ref()))
+}
+
 /// Whether labels are asked for that no selector of workloads names.
-fn asks_for_more(resources: &Resources, mesh: &MeshConfig, has_inbound: bool) -> bool {
+fn asks_for_more(resources: &Resources, mesh: &MeshConfig) -> bool {
     let zone_aware = mesh.zone_aware_lb_setting.is_some();
     let by_labels = !mesh.locality_lb_setting.failover_priority.is_empty();
     let mut rules = resources.destination_rules.iter();
-    zone_aware || by_labels || rules.any(|rule| rule_asks_for_more(rule, has_inbound))
+    zone_aware || by_labels || rules.any(rule_asks_for_more)
 }
 
-fn rule_asks_for_more(rule: &DestinationRule, has_inbound: bool) -> bool {
+fn rule_asks_for_more(rule: &DestinationRule) -> bool {
     let subsets = rule
         .subsets
         .iter()
         .filter_map(|subset| subset.traffic_policy.as_ref());
     let mut policies = rule.traffic_policy.iter().chain(subsets);
-    policies.any(|policy| {
-        let balances = balancers(policy).any(goes_by_labels);
-        // The service's pool holds for its own workloads, which its selector names.
-        balances || has_inbound && has_pool(policy)
-    })
+    policies.any(|policy| balancers(policy).any(goes_by_labels))
 }
 
 fn balancers(policy: &TrafficPolicy) -> impl Iterator<Item = &LoadBalancerSettings> {
@@ -88,11 +94,6 @@ fn goes_by_labels(settings: &LoadBalancerSettings) -> bool {
     let locality = settings.locality_lb_setting.as_ref();
     settings.zone_aware_lb_setting.is_some()
         || locality.is_some_and(|setting| !setting.failover_priority.is_empty())
-}
-
-fn has_pool(policy: &TrafficPolicy) -> bool {
-    let mut ports = policy.port_level_settings.iter();
-    policy.connection_pool.is_some() || ports.any(|port| port.connection_pool.is_some())
 }
 
 #[cfg(test)]

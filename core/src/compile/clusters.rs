@@ -17,7 +17,7 @@ use super::retries;
 use super::scope::Scope;
 use super::services::{Port, RegistryService, Services};
 use super::traffic_policy::{Effective, effective, hashed_by};
-use super::{Inbound, Input, connection_pool, hashing, inbound};
+use super::{Inbound, Input, connection_pool, hashing, inbound, upstream_protocol};
 use crate::cluster::Registry;
 use crate::config::destination_rule::{
     ExtendedLb, LoadBalancerPolicy, LoadBalancerSettings, SimpleLb, TrafficPolicy,
@@ -59,14 +59,11 @@ impl Clusters {
             }
         }
         for at in 0..inbound.len() {
-            let pool = inbound::pool(
-                input,
-                scope,
-                services,
-                &rules,
-                inbound[at].application.port(),
-            );
-            list.push(inbound::cluster(input, inbound, at, pool, registry));
+            let port = inbound[at].application.port();
+            let protocol = inbound::protocol(input, scope, services, port);
+            let pool = inbound::pool(input, scope, services, &rules, port);
+            let cluster = inbound::cluster(input, inbound, at, protocol, pool, registry);
+            list.push(cluster);
         }
         list.sort_by(|a, b| a.name.cmp(&b.name));
         list.dedup_by(|later, earlier| later.name == earlier.name);
@@ -196,6 +193,7 @@ fn cluster(
         port: port.number,
         subset: subset.into(),
         balancing: balancing(policy),
+        protocol: upstream_protocol::outbound(port.protocol, policy.connection_pool, input.mesh),
         warm_up: policy.load_balancer.and_then(warm_up),
         token_budget: policy.extensions.and_then(retries::token_budget),
         adaptive: policy

@@ -18,6 +18,7 @@ use super::scope::Scope;
 use super::services::{RegistryService, Services};
 use super::virtual_services::{ByHost, Candidate};
 use crate::config::names;
+use crate::config::protocol::Protocol;
 use crate::snapshot::{HostEntry, HostTable, PodOf, PortEntry, VirtualHost, VirtualHostId};
 
 /// The port on which a VirtualService host answers that is no service.
@@ -26,7 +27,7 @@ const HTTP_PORT: u16 = 80;
 /// A port of a host, with the rules of its virtual host.
 struct HostPort {
     number: u16,
-    is_http: bool,
+    protocol: Protocol,
     rules: Rules,
 }
 
@@ -35,7 +36,7 @@ impl HostPort {
     const fn http(rules: Rules) -> Self {
         Self {
             number: HTTP_PORT,
-            is_http: true,
+            protocol: Protocol::Http,
             rules,
         }
     }
@@ -122,7 +123,7 @@ impl<'a> Hosts<'a> {
                 });
                 ports.push(HostPort {
                     number: port.number,
-                    is_http: port.is_http(),
+                    protocol: port.protocol,
                     rules,
                 });
             }
@@ -273,8 +274,11 @@ impl<'a> Hosts<'a> {
             .into_iter()
             .map(|port| PortEntry {
                 port: port.number,
-                virtual_host: self.add_virtual_host(format!("{host}:{}", port.number), port.rules),
-                is_http: port.is_http,
+                is_http: port.protocol.may_be_http(),
+                virtual_host: {
+                    let name = format!("{host}:{}", port.number);
+                    self.add_virtual_host(name, port.protocol, port.rules)
+                },
             })
             .collect();
         if ports.is_empty() {
@@ -293,12 +297,18 @@ impl<'a> Hosts<'a> {
     }
 
     /// Files a virtual host.
-    pub(super) fn add_virtual_host(&mut self, name: String, rules: Rules) -> VirtualHostId {
+    pub(super) fn add_virtual_host(
+        &mut self,
+        name: String,
+        protocol: Protocol,
+        rules: Rules,
+    ) -> VirtualHostId {
         self.push_virtual_host(VirtualHost {
             name: name.into(),
             rules: rules.list,
             index: rules.index,
             limits: None,
+            grpc_web: protocol == Protocol::GrpcWeb,
             pod: None,
         })
     }

@@ -1,4 +1,4 @@
-//! The cluster of the application behind an inbound listener, and the connection pool that holds for it.
+//! The cluster of the application behind an inbound listener: what is spoken to it, and the connection pool that holds.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,11 @@ use super::placement::Placement;
 use super::scope::Scope;
 use super::services::{Port, RegistryService, Services, Source};
 use super::traffic_policy::effective;
-use super::{Inbound, Input, connection_pool};
+use super::{Inbound, Input, connection_pool, upstream_protocol};
 use crate::cluster::Registry;
 use crate::config::destination_rule::ConnectionPoolSettings;
 use crate::config::kubernetes::TargetPort;
+use crate::config::protocol::Protocol;
 use crate::snapshot::{Address, Cluster};
 
 /// What limits requests to the application on a port: the Sidecar's listener for it, else the Sidecar, else the
@@ -42,6 +43,29 @@ pub(super) fn pool<'a>(
         let rule = rules.find(&service.host, service.namespace)?;
         effective(rule.traffic_policy, None, served.number).connection_pool
     })
+}
+
+/// What is spoken on a port of the application: what the Sidecar's listener for it says, else the port of the service that
+/// the workload is an endpoint of, of several the oldest (Istio's first service target). Nobody says of other ports.
+pub(super) fn protocol(
+    input: &Input<'_>,
+    scope: &Scope<'_>,
+    services: &Services<'_>,
+    application: u16,
+) -> Protocol {
+    let listeners = scope.sidecar.map(|sidecar| sidecar.ingress.as_slice());
+    let mut listeners = listeners.unwrap_or_default().iter();
+    let listener = listeners.find(|one| one.application_port() == Some(application));
+    if let Some(port) = listener.and_then(|listener| listener.port.as_ref()) {
+        return Protocol::parse(&port.protocol).unwrap_or_default();
+    }
+    let served = services.iter().filter_map(|service| {
+        let mut ports = service.ports.iter();
+        ports.find(|port| serves(input, service, port, application))
+    });
+    // Of equally old ones the first by host name, as they stand.
+    let oldest = served.min_by_key(|port| port.sources.first().and_then(|source| source.created()));
+    oldest.map_or(Protocol::Sniff, |port| port.protocol)
 }
 
 /// Whether the workload answers on a port of a service with this port of the application.
@@ -91,6 +115,7 @@ pub(super) fn cluster(
     input: &Input<'_>,
     inbound: &[Inbound],
     at: usize,
+    protocol: Protocol,
     pool: Option<&ConnectionPoolSettings>,
     registry: &mut Registry,
 ) -> Cluster {
@@ -98,6 +123,7 @@ pub(super) fn cluster(
     let state = registry.cluster(&name);
     let mut cluster = Cluster {
         port: inbound[at].application.port(),
+        protocol: upstream_protocol::inbound(protocol, pool),
         ..Cluster::new(name, state)
     };
     connection_pool::apply(pool, input.mesh, &mut cluster);

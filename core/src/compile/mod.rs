@@ -34,6 +34,7 @@ mod rules;
 mod scope;
 mod services;
 pub mod traffic_policy;
+mod upstream_protocol;
 mod virtual_services;
 mod visibility;
 
@@ -149,7 +150,8 @@ pub fn compile(
             );
             let port = inbound[at].application.port();
             let name = format!("inbound|http|{port}");
-            (hosts.add_virtual_host(name, rules), port)
+            let protocol = inbound::protocol(&input, &scope, &services, port);
+            (hosts.add_virtual_host(name, protocol, rules), port)
         })
         .collect();
     let settings = settings(targets, &scope);

@@ -68,7 +68,7 @@ impl Port<'_> {
     /// Whether requests for this port are routed here. A port without a declared protocol is HTTP when a request comes.
     #[must_use]
     pub(super) fn is_http(&self) -> bool {
-        self.protocol.is_http() || self.protocol == Protocol::Sniff
+        self.protocol.may_be_http()
     }
 
     /// Whether connections are made to it at all.
@@ -104,6 +104,14 @@ impl<'a> Source<'a> {
         match self {
             Self::Kubernetes(_, port) => &port.name,
             Self::Entry(_, port) => &port.name,
+        }
+    }
+
+    /// When the resource was made, as far as it says.
+    pub(super) fn created(self) -> Option<&'a str> {
+        match self {
+            Self::Kubernetes(service, _) => service.meta.created.as_deref(),
+            Self::Entry(entry, _) => entry.meta.created.as_deref(),
         }
     }
 

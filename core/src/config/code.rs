@@ -261,7 +261,8 @@ codes! {
     SelectsNothing "selects-nothing" Warning "A selector whose labels no workload has."
     SeveralDefaultSidecars "several-default-sidecars" Warning "A second Sidecar without selector in one namespace, which is not used."
     PortProtocol "port-protocol" Info "A service port does not say its protocol, or says it in two ways."
-    ProtocolNotSpoken "protocol-not-spoken" Warning "The protocol of a service port is not spoken yet; requests go there in HTTP/1.1."
+    ProtocolNotSpoken "protocol-not-spoken" Warning "A service port that is not HTTP, whose connections are not taken yet; requests go there as plain HTTP."
+    Http2WithoutEffect "http2-without-effect" Warning "Settings of HTTP/2 connections for ports that are not always spoken to in HTTP/2."
 }
 
 impl Code {

@@ -21,10 +21,6 @@ const TRAFFIC_POLICIES: &[&str] = &[
 /// Fields of a traffic policy that do nothing yet.
 const TRAFFIC_POLICY: &[&str] = &[
     "connectionPool.tcp.tcpKeepalive",
-    "connectionPool.http.h2UpgradePolicy",
-    "connectionPool.http.useClientProtocol",
-    "connectionPool.http.maxConcurrentStreams",
-    "connectionPool.http.http2KeepAlive",
     "tls",
     "tunnel",
     "proxyProtocol",

@@ -57,6 +57,12 @@ impl Protocol {
         matches!(self, Self::Http | Self::Http2 | Self::Grpc | Self::GrpcWeb)
     }
 
+    /// Whether requests are routed that come to it. A port without a declared protocol is HTTP when a request comes.
+    #[must_use]
+    pub const fn may_be_http(self) -> bool {
+        self.is_http() || matches!(self, Self::Sniff)
+    }
+
     /// Whether its upstream side is HTTP/2.
     #[must_use]
     pub const fn is_http2(self) -> bool {
@@ -89,14 +95,15 @@ impl Protocol {
     }
 }
 
-/// The protocol that a Kubernetes `appProtocol` names, if it names one we know.
+/// The protocol that a Kubernetes `appProtocol` names, if it names one we know. Kubernetes' own names are case-sensitive;
+/// all others are read like the name of a port.
 #[must_use]
 pub fn from_app_protocol(app_protocol: &str) -> Option<Protocol> {
-    match app_protocol.to_ascii_lowercase().as_str() {
+    match app_protocol {
         "kubernetes.io/h2c" => Some(Protocol::Http2),
         "kubernetes.io/ws" => Some(Protocol::Http),
         "kubernetes.io/wss" => Some(Protocol::Https),
-        other => Protocol::parse(other),
+        other => from_port_name(other),
     }
 }
 
@@ -104,7 +111,8 @@ pub fn from_app_protocol(app_protocol: &str) -> Option<Protocol> {
 #[must_use]
 pub fn from_port_name(name: &str) -> Option<Protocol> {
     let name = name.to_ascii_lowercase();
-    if name == "grpc-web" || name.starts_with("grpc-web-") {
+    // The only protocol with a hyphen goes by its letters alone, whatever follows.
+    if name.starts_with("grpc-web") {
         return Some(Protocol::GrpcWeb);
     }
     let prefix = name.split('-').next().unwrap_or(&name);
@@ -114,19 +122,17 @@ pub fn from_port_name(name: &str) -> Option<Protocol> {
 /// Ports on which the server speaks first, so that waiting for the client's bytes would hang.
 const SERVER_FIRST: [u16; 4] = [25, 53, 3306, 27017];
 
-/// The protocol of a Kubernetes service port.
+/// The protocol of a Kubernetes service port. Beside an `appProtocol` the name is not asked, even if nobody knows it.
 #[must_use]
 pub fn of_service_port(app_protocol: Option<&str>, name: &str, port: u16) -> Protocol {
-    app_protocol
-        .and_then(from_app_protocol)
-        .or_else(|| from_port_name(name))
-        .unwrap_or_else(|| {
-            if SERVER_FIRST.contains(&port) {
-                Protocol::Tcp
-            } else {
-                Protocol::Sniff
-            }
-        })
+    let named = app_protocol.map_or_else(|| from_port_name(name), from_app_protocol);
+    named.unwrap_or_else(|| {
+        if SERVER_FIRST.contains(&port) {
+            Protocol::Tcp
+        } else {
+            Protocol::Sniff
+        }
+    })
 }
 
 #[cfg(test)]
@@ -142,7 +148,7 @@ mod tests {
             (None, "http2-x", 80, Protocol::Http2),
             (None, "grpc-web", 80, Protocol::GrpcWeb),
             (None, "grpc-web-x", 80, Protocol::GrpcWeb),
-            (None, "grpc-webx", 80, Protocol::Grpc),
+            (None, "grpc-webx", 80, Protocol::GrpcWeb),
             (None, "httpx", 80, Protocol::Sniff),
             (None, "https", 443, Protocol::Https),
             (None, "web", 80, Protocol::Sniff),
@@ -154,7 +160,12 @@ mod tests {
             (Some("kubernetes.io/h2c"), "tcp", 80, Protocol::Http2),
             (Some("kubernetes.io/ws"), "", 80, Protocol::Http),
             (Some("kubernetes.io/wss"), "", 80, Protocol::Https),
-            (Some("example.com/own"), "http", 80, Protocol::Http),
+            (Some("grpc-x"), "http", 80, Protocol::Grpc),
+            (Some("gRPC-Web"), "http", 80, Protocol::GrpcWeb),
+            (Some("Kubernetes.io/h2c"), "http", 80, Protocol::Sniff),
+            (Some("example.com/own"), "http", 80, Protocol::Sniff),
+            (Some(""), "http", 80, Protocol::Sniff),
+            (Some("example.com/own"), "http", 3306, Protocol::Tcp),
         ] {
             assert_eq!(
                 of_service_port(app, name, port),

@@ -6,8 +6,8 @@
 use http::StatusCode;
 
 use crate::message::{Known, RequestHead, ResponseHead};
-
-const CONTENT_TYPE: &[u8] = b"application/grpc";
+use crate::policy::grpc_status;
+pub(super) use crate::policy::grpc_status::set as set_status;
 
 /// The status of a call that took longer than its client waits.
 pub(super) const DEADLINE_EXCEEDED: u8 = 4;
@@ -16,58 +16,19 @@ pub(super) const DEADLINE_EXCEEDED: u8 = 4;
 /// `application/grpc-web` is another protocol.
 pub(super) fn is_request(request: &RequestHead) -> bool {
     let kind = request.headers.get(Known::ContentType);
-    kind.and_then(|kind| kind.strip_prefix(CONTENT_TYPE))
-        .is_some_and(|suffix| matches!(suffix, [] | [b'+', ..]))
+    kind.is_some_and(grpc_status::is_type)
 }
 
 /// Makes the head of an answer what a gRPC client understands: the text becomes its message. A `grpc-status` that is
 /// there already stays.
 pub(super) fn answer(response: &mut ResponseHead, text: &[u8]) {
     let headers = &mut response.headers;
-    headers.set(Known::ContentType, CONTENT_TYPE);
+    headers.set(Known::ContentType, grpc_status::CONTENT_TYPE);
     if headers.get(Known::GrpcStatus).is_none() {
-        set_status(response, of_http(response.status));
+        set_status(response, grpc_status::of_http(response.status));
     }
-    if !text.is_empty() {
-        let headers = &mut response.headers;
-        headers.set(Known::GrpcMessage, &percent_encoded(text));
-    }
+    grpc_status::set_message(response, text);
     response.status = StatusCode::OK;
-}
-
-/// Writes `grpc-status`.
-pub(super) fn set_status(response: &mut ResponseHead, code: u8) {
-    let code = code.to_string();
-    response.headers.set(Known::GrpcStatus, code.as_bytes());
-}
-
-/// The status that stands for an HTTP one (gRPC's mapping for answers of proxies).
-fn of_http(status: StatusCode) -> u8 {
-    match status.as_u16() {
-        400 => 13,
-        401 => 16,
-        403 => 7,
-        404 => 12,
-        429 | 502..=504 => 14,
-        _ => 2,
-    }
-}
-
-/// `grpc-message` holds printable ASCII; the rest and the percent sign are encoded (gRPC over HTTP/2, `Percent-Encoded`).
-fn percent_encoded(text: &[u8]) -> Vec<u8> {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    let mut encoded = Vec::with_capacity(text.len());
-    for &byte in text {
-        match byte {
-            b'%' | 0..b' ' | 0x7f.. => {
-                let digits = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
-                encoded.push(b'%');
-                encoded.extend(digits);
-            }
-            b' '..=b'~' => encoded.push(byte),
-        }
-    }
-    encoded
 }
 
 #[cfg(test)]
@@ -130,16 +91,5 @@ mod tests {
         let headers = &response.headers;
         assert_eq!(headers.get(Known::GrpcStatus), Some(&b"8"[..]));
         assert_eq!(headers.get(Known::GrpcMessage), Some(&b"why"[..]));
-    }
-
-    #[test]
-    fn messages_are_printable() {
-        for (text, encoded) in [
-            ("plain text", "plain text"),
-            ("100%", "100%25"),
-            ("näh\r\n~\x7f", "n%C3%A4h%0D%0A~%7F"),
-        ] {
-            assert_eq!(percent_encoded(text.as_bytes()), encoded.as_bytes());
-        }
     }
 }

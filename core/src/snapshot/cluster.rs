@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::hash_table::SharedTables;
 use super::hashing::{ConsistentHash, HashPolicy};
 use super::locality::LocalityPolicy;
+use super::upstream_protocol::UpstreamProtocol;
 use crate::cluster::{
     AdaptiveConcurrency, ClusterState, HostState, OutlierDetection, RetryLimit, TokenBudget,
     ejection,
@@ -138,6 +139,8 @@ pub struct Cluster {
     pub tables: SharedTables,
     /// How localities of one priority share its traffic.
     pub locality_policy: LocalityPolicy,
+    /// What is spoken to its endpoints.
+    pub protocol: UpstreamProtocol,
     /// How endpoints that are new get their traffic; `None` at once.
     pub warm_up: Option<WarmUp>,
     /// How long a connection may take to be made.
@@ -191,6 +194,7 @@ impl Cluster {
             hash_policy: None,
             tables: SharedTables::default(),
             locality_policy: LocalityPolicy::default(),
+            protocol: UpstreamProtocol::default(),
             warm_up: None,
             connect_timeout: CONNECT_TIMEOUT,
             idle_timeout: None,

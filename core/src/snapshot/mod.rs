@@ -17,6 +17,7 @@ mod re2;
 mod resilience;
 mod route;
 mod rule_index;
+mod upstream_protocol;
 
 pub use cluster::{Address, Balancing, Cluster, ClusterId, Endpoint, Limits, WarmUp};
 pub use clusters::Clusters;
@@ -43,6 +44,7 @@ pub use route::{
     VirtualHostId,
 };
 pub use rule_index::RuleIndex;
+pub use upstream_protocol::{Http2KeepAlive, Http2Options, UpstreamProtocol};
 
 use std::sync::Arc;
 

@@ -30,6 +30,8 @@ pub struct VirtualHost {
     pub index: Option<Arc<RuleIndex>>,
     /// Its rate limits; `None` when it has none.
     pub limits: Option<Box<HostLimits>>,
+    /// Its port is for gRPC-Web (`grpc-web`): what browsers send is made gRPC, and its responses are made theirs.
+    pub grpc_web: bool,
     /// Whom its names stand for, where that is not the service but one of its pods.
     pub pod: Option<Box<PodOf>>,
 }

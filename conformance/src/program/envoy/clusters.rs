@@ -4,7 +4,8 @@ use core::num::NonZeroU32;
 
 use outrigger_core::cluster::{OutlierDetection, RetryLimit};
 use outrigger_core::snapshot::{
-    Balancing, Cluster, ConsistentHash, HashTableKind, LocalityPolicy, WarmUp,
+    Balancing, Cluster, ConsistentHash, HashTableKind, Http2Options, LocalityPolicy,
+    UpstreamProtocol, WarmUp,
 };
 use serde_json::{Value, json};
 
@@ -67,6 +68,12 @@ pub(super) fn passthrough(connect_timeout: outrigger_core::time::Duration) -> Va
             json!({ "dns_cache_config": listener::dns_cache() }),
         ),
         "circuit_breakers": { "thresholds": [no_thresholds()] },
+        "typed_extension_protocol_options": { PROTOCOL: {
+            "@type": type_url(PROTOCOL),
+            "use_downstream_protocol_config": as_client(),
+            // Such a cluster insists on them where protocol options are written.
+            "upstream_http_protocol_options": { "auto_sni": true, "auto_san_validation": true },
+        }},
     })
 }
 
@@ -160,8 +167,19 @@ fn protocol(cluster: &Cluster) -> Value {
     let mut protocol = json!({
         "@type": type_url(PROTOCOL),
         "common_http_protocol_options": common,
-        "explicit_http_config": { "http_protocol_options": { "enable_trailers": true } },
     });
+    let http1 = json!({ "enable_trailers": true });
+    match cluster.protocol {
+        UpstreamProtocol::Http1 => {
+            protocol["explicit_http_config"] = json!({ "http_protocol_options": http1 });
+        }
+        UpstreamProtocol::Http2(options) => {
+            protocol["explicit_http_config"] = json!({ "http2_protocol_options": http2(options) });
+        }
+        UpstreamProtocol::AsClient => {
+            protocol["use_downstream_protocol_config"] = as_client();
+        }
+    }
     let detection = cluster.outlier_detection.as_deref();
     if let Some(errors) = detection.map(|d| &d.error_codes).filter(|e| !e.is_empty()) {
         let errors: Vec<String> = errors.iter().map(u16::to_string).collect();
@@ -171,6 +189,25 @@ fn protocol(cluster: &Cluster) -> Value {
         protocol["outlier_detection"] = json!({ "error_matcher": matcher });
     }
     protocol
+}
+
+fn http2(options: Http2Options) -> Value {
+    let mut out = json!({});
+    if let Some(most) = options.max_concurrent_streams {
+        out["max_concurrent_streams"] = most.into();
+    }
+    if let Some(pings) = options.keepalive {
+        out["connection_keepalive"] = json!({
+            "interval": duration(pings.interval),
+            "timeout": duration(pings.timeout),
+        });
+    }
+    out
+}
+
+/// What the client speaks, whichever it is.
+fn as_client() -> Value {
+    json!({ "http_protocol_options": { "enable_trailers": true }, "http2_protocol_options": {} })
 }
 
 fn outlier_detection(detection: &OutlierDetection) -> Value {

@@ -108,19 +108,19 @@ fn labels_matter_where_something_selects_by_them() {
         )
     };
     for (yaml, outbound, inbound) in [
-        (SHOP.to_owned(), "", ""),
-        (policy("{outlierDetection: {}}"), "", ""),
+        (SHOP.to_owned(), "", "app"),
+        (policy("{outlierDetection: {}}"), "", "app"),
         (
             policy("{connectionPool: {http: {http2MaxRequests: 3}}}"),
             "",
-            "app version",
+            "app",
         ),
         (
             policy(
                 "{portLevelSettings: [{port: {number: 80}, connectionPool: {http: {http2MaxRequests: 3}}}]}",
             ),
             "",
-            "app version",
+            "app",
         ),
         (
             policy(
@@ -134,7 +134,7 @@ fn labels_matter_where_something_selects_by_them() {
                 "{outlierDetection: {}, loadBalancer: {localityLbSetting: {failover: [{from: r, to: q}]}}}",
             ),
             "",
-            "",
+            "app",
         ),
         (
             selected(
@@ -142,7 +142,7 @@ fn labels_matter_where_something_selects_by_them() {
                 "{host: shop, workloadSelector: {matchLabels: {version: v1}}, trafficPolicy: {outlierDetection: {}}}",
             ),
             "version",
-            "version",
+            "app version",
         ),
         (
             selected(
@@ -160,7 +160,7 @@ fn labels_matter_where_something_selects_by_them() {
                 ),
             ),
             "version",
-            "version",
+            "app version",
         ),
     ] {
         let mesh = MeshConfig::default();

@@ -1,6 +1,7 @@
 //! Traffic policy: connection limits, ejection, TLS and tunnels, as written.
 
 use super::balancer::LoadBalancerSettings;
+use crate::config::protocol::Protocol;
 use crate::time::Duration;
 
 /// `trafficPolicy` of a rule or a subset.
@@ -116,6 +117,19 @@ pub enum H2UpgradePolicy {
     DoNotUpgrade,
     /// Yes.
     Upgrade,
+}
+
+impl H2UpgradePolicy {
+    /// Whether a port is spoken to in HTTP/2 for this, or for what the mesh says, whatever it says of itself. The rule's
+    /// owner knows what a port is that does not say; the mesh leaves such ones alone.
+    #[must_use]
+    pub fn upgrades(self, port: Protocol, mesh_upgrades: bool) -> bool {
+        match self {
+            Self::Upgrade => port.may_be_http(),
+            Self::DoNotUpgrade => false,
+            Self::Default => port.is_http() && mesh_upgrades,
+        }
+    }
 }
 
 /// Which endpoints are ejected, and for how long.

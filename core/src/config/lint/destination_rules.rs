@@ -33,7 +33,7 @@ pub(super) fn lint(lint: &mut Lint<'_>) {
     }
 }
 
-fn about(rule: &DestinationRule) -> About<'_> {
+pub(super) fn about(rule: &DestinationRule) -> About<'_> {
     About {
         kind: "DestinationRule",
         meta: &rule.meta,
@@ -160,7 +160,7 @@ fn named<'r>(
 }
 
 /// Every traffic policy of a rule with its field path.
-fn policies(rule: &DestinationRule) -> Vec<(String, &TrafficPolicy)> {
+pub(super) fn policies(rule: &DestinationRule) -> Vec<(String, &TrafficPolicy)> {
     let top = rule
         .traffic_policy
         .iter()

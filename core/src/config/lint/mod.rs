@@ -7,6 +7,7 @@
 
 mod destination_rules;
 mod destinations;
+mod http2_settings;
 mod meant;
 mod same_host;
 mod services;
@@ -35,6 +36,7 @@ pub fn lint(resources: &Resources, mesh: &MeshConfig) -> Vec<Finding> {
     virtual_services::lint(&mut lint);
     destinations::lint(&mut lint);
     destination_rules::lint(&mut lint);
+    http2_settings::lint(&mut lint);
     services::lint(&mut lint);
     same_host::lint(&mut lint);
     sidecars::lint(&mut lint);

@@ -48,8 +48,10 @@ fn port_names(lint: &mut Lint<'_>, service: &Service) {
         match &port.app_protocol {
             Some(written) => match protocol::from_app_protocol(written) {
                 None => {
-                    let message =
-                        format!("`{written}` is not a protocol this proxy knows; it is not used");
+                    let message = format!(
+                        "`{written}` is not a protocol this proxy knows, so the port does not say its protocol; its name is \
+                         not asked beside it"
+                    );
                     lint.tell(
                         about,
                         format!("{path}.appProtocol"),
@@ -95,8 +97,7 @@ fn service_protocols(lint: &mut Lint<'_>, service: &Service) {
         meta: &service.meta,
     };
     for (at, port) in service.ports.iter().enumerate() {
-        let by_app = port.app_protocol.as_deref();
-        let field = match by_app.and_then(protocol::from_app_protocol) {
+        let field = match &port.app_protocol {
             Some(_) => ".appProtocol",
             None if protocol::from_port_name(&port.name).is_some() => ".name",
             None => "",
@@ -129,13 +130,12 @@ fn not_spoken(
     let name = protocol.as_str();
     let (message, help) = match protocol {
         // Nobody's sidecar carries datagrams.
-        Protocol::Http | Protocol::Sniff | Protocol::Udp => return,
-        Protocol::Http2 | Protocol::Grpc | Protocol::GrpcWeb => (
-            format!(
-                "HTTP/2 is not spoken yet: requests to port {number} ({name}) go there in HTTP/1.1"
-            ),
-            "endpoints that take HTTP/2 only refuse them; let them take HTTP/1.1 too, or call them without this proxy",
-        ),
+        Protocol::Http
+        | Protocol::Http2
+        | Protocol::Grpc
+        | Protocol::GrpcWeb
+        | Protocol::Sniff
+        | Protocol::Udp => return,
         Protocol::Https
         | Protocol::Tls
         | Protocol::Tcp
@@ -144,7 +144,7 @@ fn not_spoken(
         | Protocol::Redis => (
             format!(
                 "connections that are not HTTP are not taken yet: a request that names port {number} ({name}) goes \
-                 there as plain HTTP/1.1, without rules and retries"
+                 there as plain HTTP, without rules and retries"
             ),
             "ask for a tunnel with CONNECT, or connect without this proxy",
         ),

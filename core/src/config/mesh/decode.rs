@@ -22,6 +22,9 @@ const NORMALIZATIONS: &[(&str, i32, PathNormalization)] = &[
     ),
 ];
 
+/// Whether each is `UPGRADE`.
+const UPGRADES: &[(&str, i32, bool)] = &[("DO_NOT_UPGRADE", 0, false), ("UPGRADE", 1, true)];
+
 /// Settings of Istio's MeshConfig that change nothing here.
 const UNUSED: &[&str] = &[
     "accessLogEncoding",
@@ -44,7 +47,6 @@ const UNUSED: &[&str] = &[
     "enablePrometheusMerge",
     "enableTracing",
     "extensionProviders",
-    "h2UpgradePolicy",
     "inboundClusterStatName",
     "inboundTrafficPolicy",
     "ingressClass",
@@ -81,6 +83,9 @@ pub(in crate::config) fn decode(o: &mut Object<'_, '_>) -> MeshConfig {
     MeshConfig {
         connect_timeout: connect_timeout.unwrap_or(default.connect_timeout),
         outbound_traffic_policy: o.message("outboundTrafficPolicy", outbound::decode_mesh),
+        h2_upgrade: o
+            .symbol("h2UpgradePolicy", UPGRADES)
+            .unwrap_or(default.h2_upgrade),
         path_normalization: o
             .message("pathNormalization", |o| {
                 o.symbol("normalization", NORMALIZATIONS)

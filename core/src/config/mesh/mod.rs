@@ -16,6 +16,8 @@ pub struct MeshConfig {
     pub connect_timeout: Duration,
     /// What happens to unknown hosts; absent is `ALLOW_ANY`.
     pub outbound_traffic_policy: Option<OutboundTrafficPolicy>,
+    /// HTTP/1.1 ports are spoken to in HTTP/2 where no DestinationRule says (`h2UpgradePolicy: UPGRADE`).
+    pub h2_upgrade: bool,
     /// How paths are normalised before anything looks at them.
     pub path_normalization: PathNormalization,
     /// The namespace whose resources hold for all.
@@ -39,6 +41,7 @@ impl Default for MeshConfig {
         Self {
             connect_timeout: Duration::from_secs(10),
             outbound_traffic_policy: None,
+            h2_upgrade: false,
             path_normalization: PathNormalization::Base,
             root_namespace: super::names::DEFAULT_ROOT_NAMESPACE.into(),
             cluster_domain: super::names::CLUSTER_DOMAIN.into(),

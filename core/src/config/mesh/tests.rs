@@ -24,6 +24,7 @@ fn settings() {
     let direct = "
 connectTimeout: 3s
 outboundTrafficPolicy: {mode: REGISTRY_ONLY}
+h2UpgradePolicy: UPGRADE
 pathNormalization: {normalization: MERGE_SLASHES}
 rootNamespace: root
 localityLbSetting: {enabled: false, failoverPriority: [a]}
@@ -40,6 +41,7 @@ defaultVirtualServiceExportTo: ['.']
         assert_eq!(mesh.connect_timeout, Duration::from_secs(3));
         let mode = mesh.outbound_traffic_policy.map(|policy| policy.mode);
         assert_eq!(mode, Some(OutboundMode::RegistryOnly));
+        assert!(mesh.h2_upgrade);
         assert_eq!(mesh.path_normalization, PathNormalization::MergeSlashes);
         assert_eq!(mesh.root_namespace, "root");
         assert_eq!(mesh.locality_lb_setting.enabled, Some(false));

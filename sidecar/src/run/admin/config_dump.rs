@@ -8,6 +8,7 @@ mod localities;
 mod outlier;
 mod rate_limits;
 mod retries;
+mod upstream_protocol;
 
 use std::time::Duration;
 
@@ -55,6 +56,7 @@ impl Dump<'_> {
         json!({
             "name": virtual_host.name,
             "rules": list(&*virtual_host.rules, |r| self.rule(r)),
+            "grpc_web": virtual_host.grpc_web,
             "rate_limits": virtual_host.limits.as_deref().map(rate_limits::of_host),
         })
     }
@@ -156,6 +158,7 @@ fn cluster(cluster: &Cluster) -> Value {
     json!({
         "name": cluster.name,
         "lb_policy": balancing_name(cluster.balancing),
+        "protocol": upstream_protocol::protocol(cluster.protocol),
         "localities": localities::policy(&cluster.locality_policy),
         "slow_start": cluster.warm_up.map(localities::slow_start),
         "consistent_hash": hashing::consistent_hash(cluster.balancing),
