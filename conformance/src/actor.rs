@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use outrigger_core::time::{Duration, Instant};
-use outrigger_sim::{Action as Do, Event, Head, Peer, Piece, Reader};
+use outrigger_sim::{Action as Do, Complaints, Event, Head, Peer, Piece, Reader};
 
 use crate::Problem;
 use crate::compare;
@@ -22,6 +22,8 @@ pub struct Board {
     pub problems: Vec<Problem>,
     /// How long a `* pause` is; `None` where a write of its own is all one can have.
     pub pause: Option<Duration>,
+    /// What was said that is no HTTP/2, where that is spoken.
+    pub complaints: Complaints,
     /// Scripts being played: who, and at which line it stands; removed at its end.
     pub playing: BTreeMap<String, usize>,
 }
@@ -189,6 +191,7 @@ impl Actor {
     fn perform(&mut self, action: &Action, out: &mut Vec<Do>) -> Result<Progress, String> {
         let done = Ok(Progress::Done);
         match action {
+            Action::Frames => Err("it is no script of frames".to_owned()),
             Action::Send(bytes) => {
                 self.on_send(bytes);
                 out.push(Do::Send(bytes.clone()));

@@ -9,9 +9,10 @@ use serde::Deserialize;
 
 use crate::decision::Expected;
 use crate::markdown::{self, Block, Section};
-use crate::remark::{self, PlayedBy, Remark};
+use crate::pairing::Pairing;
+use crate::remark::{self, Only, PlayedBy, Remark};
 use crate::script::{self, Action, Role, Step};
-use crate::{Problem, ask};
+use crate::{Problem, ask, frames};
 
 /// Some YAML and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,10 +113,14 @@ pub struct Case {
     pub skips: Vec<(String, String)>,
     /// Subjects that answer differently: the line that says so, who, and why.
     pub differences: Vec<(usize, String, String)>,
+    /// Sides that speak only HTTP/1: the line that says so, which, and why.
+    pub only: Vec<(usize, Only, String)>,
     /// How long it takes, in whole seconds, where that is more than a moment.
     pub takes: Option<Duration>,
     /// The test that plays for real what programs are not asked.
     pub played_by: Option<PlayedBy>,
+    /// The versions of HTTP that it is played in.
+    pub pairing: Pairing,
     /// How the sidecar is set up.
     pub settings: Settings,
     /// The configuration.
@@ -135,6 +140,24 @@ pub struct Case {
 }
 
 impl Case {
+    /// Whether its configuration names ports that are HTTP/2 whatever clients speak: what is written of services in HTTP/1 is
+    /// translated then in every pairing.
+    #[must_use]
+    pub fn names_http2(&self) -> bool {
+        let names = ["protocol: HTTP2", "protocol: GRPC", "h2c"];
+        let mut texts = self.yaml.iter().map(|document| &document.text);
+        texts.any(|text| names.iter().any(|name| text.contains(name)))
+    }
+
+    /// The same in these versions.
+    #[must_use]
+    pub fn in_versions(&self, pairing: Pairing) -> Self {
+        let mut case = self.clone();
+        case.pairing = pairing;
+        case.settings.mesh = pairing.mesh(case.settings.mesh.take());
+        case
+    }
+
     /// Why the case is not for this subject.
     #[must_use]
     pub fn skip(&self, subject: &str) -> Option<&str> {
@@ -142,6 +165,26 @@ impl Case {
         skips
             .find(|(s, _)| s == subject)
             .map(|(_, why)| why.as_str())
+    }
+
+    /// Whether it says in frames what is spoken, whatever else it is played in.
+    #[must_use]
+    pub fn is_in_frames(&self) -> bool {
+        let mut clients = self.clients.iter().map(|client| &client.steps);
+        let mut services = self.services.values();
+        clients.any(|steps| script::is_in_frames(steps))
+            || services.any(|service| match service {
+                Backend::Scripts(scripts) => scripts.iter().any(|s| script::is_in_frames(s)),
+                Backend::Always(_) | Backend::Named(_) | Backend::Refuse | Backend::Ignore => false,
+            })
+    }
+
+    /// Why it has no meaning in the versions of HTTP that it is to be played in, and the line that says so.
+    #[must_use]
+    pub fn is_meaningless(&self) -> Option<(usize, &str)> {
+        let mut only = self.only.iter();
+        let (line, _, why) = only.find(|(_, only, _)| only.excludes(self.pairing))?;
+        Some((*line, why.as_str()))
     }
 
     /// Why this subject answers differently, and the line that says so.
@@ -215,6 +258,14 @@ impl Case {
                     let steps = self.script(block, Role::Service)?;
                     scripts.entry(address.to_owned()).or_default().push(steps);
                 }
+                ["service", address, "http2"] => {
+                    let (file, line) = (&self.file, block.line + 1);
+                    let steps = frames::parse(file, line, &block.text, Role::Service)?;
+                    scripts
+                        .entry(address.to_owned())
+                        .or_default()
+                        .push(steps.into());
+                }
                 ["service", address, "always"] => {
                     let steps = self.script(block, Role::Service)?;
                     if !matches!(steps.first().map(|s| &s.action), Some(Action::Await(_))) {
@@ -258,6 +309,7 @@ impl Case {
                 let (subject, why) = (subject.to_owned(), why.to_owned());
                 self.differences.push((line, subject, why));
             }
+            Some(Remark::Only(only, why)) => self.only.push((line, only, why.to_owned())),
             Some(Remark::Takes(time)) => self.takes = Some(time),
         }
         self.played_by = remark::played_by(line, text).or_else(|| self.played_by.take());
@@ -308,7 +360,7 @@ impl Case {
     fn client(&mut self, block: &Block, words: &[&str]) -> Result<(), Problem> {
         if let Some(word) = words
             .iter()
-            .find(|w| !matches!(**w, "inbound" | "together"))
+            .find(|w| !matches!(**w, "inbound" | "together" | "http2"))
         {
             return Err(self.wrong(block, format!("a client can not be `{word}`")));
         }
@@ -316,7 +368,12 @@ impl Case {
             line: block.line,
             inbound: words.contains(&"inbound"),
             together: words.contains(&"together"),
-            steps: self.script(block, Role::Client)?,
+            steps: match words.contains(&"http2") {
+                true => {
+                    frames::parse(&self.file, block.line + 1, &block.text, Role::Client)?.into()
+                }
+                false => self.script(block, Role::Client)?,
+            },
         });
         Ok(())
     }

@@ -216,7 +216,7 @@ impl Observed {
 fn end(attempt: &Attempt) -> String {
     match attempt.end {
         AttemptEnd::Open => "open".to_owned(),
-        AttemptEnd::Response(status) => status.to_string(),
+        AttemptEnd::Response(status) | AttemptEnd::Call { status, .. } => status.to_string(),
         AttemptEnd::Reset(reason) => reason.as_str().to_owned(),
         AttemptEnd::StaleConnection => "stale".to_owned(),
         AttemptEnd::Cancelled => "cancelled".to_owned(),

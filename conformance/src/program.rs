@@ -28,6 +28,7 @@ use ::tokio::task::LocalSet;
 
 use crate::Problem;
 use crate::case::Case;
+use crate::pairing::Pairing;
 use crate::subject::Outcome;
 use crate::subject::relocation::Relocation;
 use crate::subject::stage::Stage;
@@ -70,6 +71,12 @@ impl Program {
     pub fn run(&self, case: &Case, stop: watch::Receiver<bool>) -> io::Result<Outcome> {
         if let Some(why) = black_box::obstacle(case, self.told()) {
             return Ok(Outcome::Skipped(why));
+        }
+        if let Some((_, why)) = case.is_meaningless() {
+            return Ok(Outcome::Skipped(why.to_owned()));
+        }
+        if case.pairing != Pairing::ONE && case.is_in_frames() {
+            return Ok(Outcome::Skipped("it says itself what is spoken".to_owned()));
         }
         let name = self.launch.name();
         let mut outcome = self.once(case, stop.clone())?;

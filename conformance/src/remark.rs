@@ -4,6 +4,10 @@
 
 use std::time::Duration;
 
+use outrigger_core::stream::Protocol;
+
+use crate::pairing::Pairing;
+
 /// A line that is more than prose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Remark<'a> {
@@ -11,8 +15,39 @@ pub(crate) enum Remark<'a> {
     Skipped(&'a str, &'a str),
     /// `Differs on SUBJECT: reason`.
     Differs(&'a str, &'a str),
+    /// `HTTP/1 only: reason`, `HTTP/1 clients only: reason`, `HTTP/1 services only: reason`.
+    Only(Only, &'a str),
     /// `Takes 5 s`.
     Takes(Duration),
+}
+
+/// Who of a case speaks HTTP/1 and nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Only {
+    /// Everybody: it is played as it is written.
+    Http1,
+    /// Clients; services may speak HTTP/2.
+    Clients,
+    /// Services; clients may speak HTTP/2.
+    Services,
+}
+
+impl Only {
+    const ALL: [(&'static str, Self); 3] = [
+        ("HTTP/1 only: ", Self::Http1),
+        ("HTTP/1 clients only: ", Self::Clients),
+        ("HTTP/1 services only: ", Self::Services),
+    ];
+
+    /// Whether a case has no meaning in a pairing.
+    #[must_use]
+    pub fn excludes(self, pairing: Pairing) -> bool {
+        match self {
+            Self::Http1 => pairing != Pairing::ONE,
+            Self::Clients => pairing.client == Protocol::Http2,
+            Self::Services => pairing.service == Protocol::Http2,
+        }
+    }
 }
 
 /// A test that plays for real what a program is not asked: `; played by PATH NAME.` at the end of a remark.
@@ -39,6 +74,11 @@ pub(crate) fn parse(text: &str) -> Result<Option<Remark<'_>>, String> {
             let wrong = || format!("write `{words}SUBJECT: reason`");
             let (subject, why) = rest.split_once(": ").ok_or_else(wrong)?;
             return Ok(Some(remark(subject, why)));
+        }
+    }
+    for (words, only) in Only::ALL {
+        if let Some(why) = text.strip_prefix(words) {
+            return Ok(Some(Remark::Only(only, why)));
         }
     }
     let Some(rest) = text.strip_prefix("Takes ") else {
@@ -82,6 +122,10 @@ mod tests {
                 Ok(Some(Remark::Skipped("sim", "it is: so."))),
             ),
             (
+                "HTTP/1 clients only: so.",
+                Ok(Some(Remark::Only(Only::Clients, "so."))),
+            ),
+            (
                 "Differs on envoy: so.",
                 Ok(Some(Remark::Differs("envoy", "so."))),
             ),
@@ -92,6 +136,17 @@ mod tests {
         ] {
             assert_eq!(parse(text), want, "{text}");
         }
+    }
+
+    #[test]
+    fn who_speaks_http1_leaves_out_pairings() {
+        let left_out = |only: Only| {
+            let all = Pairing::ALL.into_iter().filter(|p| only.excludes(*p));
+            all.map(|pairing| pairing.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(left_out(Only::Http1), ["1-2", "2-1", "2-2"]);
+        assert_eq!(left_out(Only::Clients), ["2-1", "2-2"]);
+        assert_eq!(left_out(Only::Services), ["1-2", "2-2"]);
     }
 
     #[test]

@@ -70,6 +70,8 @@ pub enum Action {
     Sleep(Duration),
     /// `* pause`: what follows is a write of its own.
     Pause,
+    /// The script is one in frames of HTTP/2 (`frames`), from here on.
+    Frames,
     /// From an `ask` block: any response, to be counted.
     Collect,
     /// From an `ask` block: what was collected must be this.
@@ -225,7 +227,15 @@ fn field(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.trim().to_owned()))
 }
 
-fn commands(text: &str, line: usize, steps: &mut Vec<Step>) -> Result<(), String> {
+/// Whether a script is in frames of HTTP/2.
+#[must_use]
+pub fn is_in_frames(steps: &[Step]) -> bool {
+    steps
+        .first()
+        .is_some_and(|step| step.action == Action::Frames)
+}
+
+pub(crate) fn commands(text: &str, line: usize, steps: &mut Vec<Step>) -> Result<(), String> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let actions = match *words {
         ["close"] => vec![Action::Close],

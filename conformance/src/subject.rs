@@ -3,6 +3,7 @@
 mod memory;
 mod recorded;
 pub(crate) mod relocation;
+mod served;
 mod setup;
 mod sim;
 mod sockets;
@@ -17,14 +18,18 @@ use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use outrigger_core::stream::Protocol;
 use outrigger_core::time::Duration;
 use outrigger_recording::Decided;
+use outrigger_sim::{Peer, TranslatedClient};
 
 use crate::Problem;
 use crate::actor::{Actor, Board, SharedBoard};
 use crate::case::{Backend, Case, Client};
 use crate::decision::Observed;
-use crate::script::Role;
+use crate::frames::Player;
+use crate::pairing::Pairing;
+use crate::script::{self, Role};
 
 /// Where random numbers begin, on every subject.
 const SEED: u64 = 1;
@@ -99,12 +104,37 @@ impl Subject {
     #[must_use]
     pub fn run(self, case: &Case) -> (Outcome, Vec<Decided>) {
         let mut decided = Vec::new();
-        let outcome = self.play(case, &mut decided);
-        (outcome, decided)
+        let Some((line, why)) = case.is_meaningless() else {
+            let outcome = self.play(case, &mut decided);
+            return (outcome, decided);
+        };
+        let outcome = match self {
+            // What passes all the same has a meaning. Over sockets peers are told at once what they hear of.
+            Self::Tokio => self.play(case, &mut decided),
+            _ => Outcome::Skipped(why.to_owned()),
+        };
+        let outcome = match outcome {
+            Outcome::Passed => {
+                let what = format!("it passes in {}, though only HTTP/1: {why}", case.pairing);
+                Outcome::Failed(vec![Problem::new(&case.file, line, what)])
+            }
+            Outcome::Failed(_) | Outcome::Skipped(_) | Outcome::Differs(_) => {
+                Outcome::Skipped(why.to_owned())
+            }
+        };
+        (outcome, Vec::new())
     }
 
     fn play(self, case: &Case, decided: &mut Vec<Decided>) -> Outcome {
         let sockets = (self != Self::Sim).then(|| case.skip("sockets")).flatten();
+        if case.pairing != Pairing::ONE {
+            if case.clients.is_empty() {
+                return Outcome::Skipped("nobody speaks HTTP in it".to_owned());
+            }
+            if case.is_in_frames() {
+                return Outcome::Skipped("it says itself what is spoken".to_owned());
+            }
+        }
         if let Some(why) = case.skip(self.name()).or(sockets) {
             return Outcome::Skipped(why.to_owned());
         }
@@ -142,17 +172,23 @@ fn client_name(index: usize) -> String {
     format!("client {}", index + 1)
 }
 
-fn client_actor(case: &Case, index: usize, client: &Client, board: &SharedBoard) -> Actor {
+/// A client, in the version that the case is played in.
+fn client_peer(case: &Case, index: usize, client: &Client, board: &SharedBoard) -> Box<dyn Peer> {
     let steps = Arc::clone(&client.steps);
     let name = client_name(index);
-    Actor::new(
-        &case.file,
-        name,
-        Role::Client,
-        steps,
-        false,
-        Rc::clone(board),
-    )
+    let shared = Rc::clone(board);
+    if script::is_in_frames(&steps) {
+        let player = Player::new(&case.file, name, Role::Client, steps, shared);
+        return Box::new(player);
+    }
+    let actor = Actor::new(&case.file, name, Role::Client, steps, false, shared);
+    match case.pairing.client {
+        Protocol::Http1 => Box::new(actor),
+        Protocol::Http2 => {
+            let complaints = &board.borrow().complaints;
+            Box::new(TranslatedClient::new(Box::new(actor), complaints))
+        }
+    }
 }
 
 /// Plays a service's script on its connection of this number; `None` when there is no script for it.
@@ -162,22 +198,25 @@ fn service_actor(
     service: &Backend,
     number: usize,
     board: &SharedBoard,
-) -> Option<Actor> {
+) -> Option<Box<dyn Peer>> {
     let (steps, repeats) = match service {
         Backend::Scripts(scripts) => (scripts.get(number)?, false),
         Backend::Always(steps) => (steps, true),
         Backend::Named(_) | Backend::Refuse | Backend::Ignore => return None,
     };
     let name = format!("{address}, connection {}", number + 1);
-    let steps = Arc::clone(steps);
-    Some(Actor::new(
-        file,
-        name,
-        Role::Service,
-        steps,
-        repeats,
-        Rc::clone(board),
-    ))
+    let (steps, shared) = (Arc::clone(steps), Rc::clone(board));
+    Some(match script::is_in_frames(&steps) {
+        true => Box::new(Player::new(file, name, Role::Service, steps, shared)),
+        false => Box::new(Actor::new(
+            file,
+            name,
+            Role::Service,
+            steps,
+            repeats,
+            shared,
+        )),
+    })
 }
 
 /// As many connections as scripts.
@@ -232,11 +271,16 @@ fn judge_decisions(case: &Case, got: &[Observed]) -> Vec<Problem> {
     problems
 }
 
-/// Who still stands in the middle of a script.
-fn judge_unfinished(case: &Case, board: &Board) -> Vec<Problem> {
+/// Who still stands in the middle of a script, and what was no HTTP/2.
+fn judge_board(case: &Case, board: &Board) -> Vec<Problem> {
     let unfinished = |(name, line): (&String, &usize)| {
         let what = format!("{name}: the script stops here; what it awaits did not come");
         Problem::new(&case.file, *line, what)
     };
-    board.playing.iter().map(unfinished).collect()
+    let complaints = board.complaints.borrow();
+    let complaint = |what: &String| Problem::new(&case.file, case.line, what.as_str());
+    let complaints = complaints.iter().map(complaint);
+    complaints
+        .chain(board.playing.iter().map(unfinished))
+        .collect()
 }

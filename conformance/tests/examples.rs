@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use outrigger_core::cluster::Registry;
 use outrigger_core::compile::{Answers, Workload, compile};
 use outrigger_core::config::{Finding, MeshConfig, Severity, Source, lint, load};
-use outrigger_core::snapshot::Snapshot;
+use outrigger_core::snapshot::{Snapshot, UpstreamProtocol};
 
 fn tutorial() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/tutorial")
@@ -89,6 +89,27 @@ fn examples_are_accepted_and_the_current_spelling_is_not_called_old() {
                     "{finding}"
                 );
             }
+        }
+    }
+}
+
+/// What people copy into a mesh of gRPC says nothing that is not in effect.
+#[test]
+fn calls_of_grpc_are_routed_without_a_finding() {
+    for name in ["35-grpc-canary.yaml", "36-grpc-retry.yaml"] {
+        let (snapshot, findings) = compiled(&tutorial().join(name));
+        assert!(findings.is_empty(), "{name}: {findings:?}");
+        let clusters = snapshot.clusters.iter();
+        let called: Vec<_> = clusters
+            .filter(|cluster| cluster.name.contains("recommendation-grpc"))
+            .map(|cluster| cluster.protocol)
+            .collect();
+        assert!(!called.is_empty(), "{name} names the service");
+        for protocol in called {
+            assert!(
+                matches!(protocol, UpstreamProtocol::Http2(_)),
+                "{protocol:?}"
+            );
         }
     }
 }

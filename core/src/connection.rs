@@ -2,26 +2,28 @@
 //! into messages and messages into the other.
 //!
 //! Knows no policy, and of no other connection: whose request goes where, and when nothing more is read, is decided by
-//! whoever owns it. The one room that says which protocol is spoken. What a client's connection is between requests is in
-//! `client`, and all of a worker's connections by name are in `sockets`.
+//! whoever owns it. The one room that says which protocol is spoken: what a connection to a client says is in `to_client`,
+//! what one to an endpoint says in `to_endpoint`. What a client's connection is between requests is in `client`, and all of
+//! a worker's connections by name are in `sockets`.
 
 mod client;
 mod sockets;
+mod to_client;
+mod to_endpoint;
 
 pub(crate) use client::{Client, Phase};
-pub(crate) use sockets::{Owner, Sockets};
+pub(crate) use sockets::{Owner, Sockets, Upstream};
+pub(crate) use to_client::{Sniffed, ToClient};
+pub(crate) use to_endpoint::ToEndpoint;
 
 use core::mem;
-use std::ops::Range;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
-use crate::decision::Refused;
-use crate::http1;
+use crate::http2;
 use crate::local::Local;
-use crate::message::{Headers, RequestHead, ResponseHead};
 use crate::outbox::Outbox;
-use crate::stream::{Answer, Begins, BodyLength, Part};
+use crate::peer::ExchangeId;
 
 /// The least room a read gets.
 const READ_ROOM: usize = 4 * 1024;
@@ -36,11 +38,8 @@ pub(crate) const READ_BLOCK_LONG: usize = 128 * 1024;
 /// copied with every byte that comes.
 const PART_OF_HEAD: usize = 8 * 1024;
 
-/// A connection to a client.
-pub(crate) type ToClient = Connection<http1::Server>;
-
-/// A connection to an endpoint.
-pub(crate) type ToEndpoint = Connection<http1::Client>;
+/// The streams of a connection that speaks HTTP/2, and whose each is.
+pub(crate) type Streams = http2::Connection<ExchangeId>;
 
 /// The boxes of a socket, and their codec.
 #[derive(Debug)]
@@ -52,25 +51,19 @@ pub(crate) struct Connection<C> {
     filled: bool,
 }
 
-impl<C: Default> Connection<C> {
+impl<C> Connection<C> {
     /// `tells_bodies`: where bodies lie in what is to be written will be asked.
-    pub(crate) fn new(tells_bodies: bool) -> Self {
+    fn with(codec: C, tells_bodies: bool) -> Self {
         let mut outbox = Outbox::default();
         if tells_bodies {
             outbox.mark_bodies();
         }
         Self {
-            codec: C::default(),
+            codec,
             inbox: BytesMut::new(),
             outbox,
             filled: false,
         }
-    }
-
-    /// The next message is the first one again; both boxes are empty.
-    pub(crate) fn restart(&mut self) {
-        self.codec = C::default();
-        self.filled = false;
     }
 
     /// How many bytes wait to be understood, and how many to be written.
@@ -139,156 +132,5 @@ impl<C: Default> Connection<C> {
         if let Some(block) = self.outbox.take_block() {
             local.give_buffer(block);
         }
-    }
-
-    /// What has come on a tunnel, as it is; `None` when nothing has.
-    pub(crate) fn take(&mut self) -> Option<Bytes> {
-        let is_empty = self.inbox.is_empty();
-        (!is_empty).then(|| self.inbox.split().freeze())
-    }
-
-    /// Bytes of a tunnel, as they are.
-    pub(crate) fn pass(&mut self, bytes: Bytes, local: &mut Local) {
-        local.lend_block(&mut self.outbox);
-        self.outbox.put_bytes(bytes);
-    }
-}
-
-impl ToClient {
-    /// The next request's head, once all of it is here.
-    ///
-    /// # Errors
-    /// The request is refused, and no other one follows.
-    pub(crate) fn head(&mut self, into: &mut RequestHead) -> Result<Option<Begins>, Refused> {
-        self.codec.head(&mut self.inbox, into)
-    }
-
-    /// The head that is being read is not waited for any longer.
-    pub(crate) fn give_up_head(&mut self) {
-        self.codec.give_up_head();
-    }
-
-    /// The next part of the request's body.
-    ///
-    /// # Errors
-    /// Its framing is malformed.
-    pub(crate) fn body(&mut self) -> Result<Part, Refused> {
-        self.codec.body(&mut self.inbox)
-    }
-
-    /// No other request follows the one that is being answered.
-    pub(crate) const fn end_turns(&mut self) {
-        self.codec.end_turns();
-    }
-
-    /// Whether another request may follow.
-    pub(crate) const fn persists(&self) -> bool {
-        self.codec.persists()
-    }
-
-    /// Begins the response. `wish`: another request is welcome afterwards.
-    pub(crate) fn respond(
-        &mut self,
-        head: &ResponseHead,
-        body: BodyLength,
-        wish: bool,
-        local: &mut Local,
-    ) {
-        local.lend_block(&mut self.outbox);
-        self.codec.respond(head, body, None, wish, &mut self.outbox);
-    }
-
-    /// Agrees to another protocol: a CONNECT was answered with success, or an endpoint switches to what was asked for.
-    pub(crate) fn switch(
-        &mut self,
-        head: &ResponseHead,
-        protocol: Option<&str>,
-        local: &mut Local,
-    ) {
-        local.lend_block(&mut self.outbox);
-        self.codec
-            .respond(head, BodyLength::None, protocol, true, &mut self.outbox);
-    }
-
-    /// Passes an interim head on.
-    pub(crate) fn inform(&mut self, head: &ResponseHead, local: &mut Local) {
-        local.lend_block(&mut self.outbox);
-        self.codec.inform(head, &mut self.outbox);
-    }
-
-    /// A piece of the response's body.
-    pub(crate) fn data(&mut self, data: Bytes, local: &mut Local) {
-        local.lend_block(&mut self.outbox);
-        self.codec.data(data, &mut self.outbox);
-    }
-
-    /// Ends the response.
-    pub(crate) fn end(&mut self, trailers: Option<&Headers>, local: &mut Local) {
-        local.lend_block(&mut self.outbox);
-        self.codec.end(trailers, &mut self.outbox);
-    }
-
-    /// Whether the client would take the response for whole if the connection closed now.
-    pub(crate) const fn would_seem_whole(&self) -> bool {
-        self.codec.would_seem_whole()
-    }
-
-    /// Ranges of the inbox, in order, that will be read as parts of bodies.
-    pub(crate) fn bodies_ahead(&self) -> Vec<Range<usize>> {
-        self.codec.bodies_ahead(&self.inbox)
-    }
-}
-
-impl ToEndpoint {
-    /// Begins a request.
-    pub(crate) fn ask(&mut self, head: &RequestHead, begins: &Begins, local: &mut Local) {
-        local.lend_block(&mut self.outbox);
-        self.codec.ask(head, begins, &mut self.outbox);
-    }
-
-    /// A piece of the request's body.
-    pub(crate) fn data(&mut self, data: Bytes, local: &mut Local) {
-        local.lend_block(&mut self.outbox);
-        self.codec.data(data, &mut self.outbox);
-    }
-
-    /// Ends the request.
-    pub(crate) fn end(&mut self, trailers: Option<&Headers>, local: &mut Local) {
-        local.lend_block(&mut self.outbox);
-        self.codec.end(trailers, &mut self.outbox);
-    }
-
-    /// The next head of the response, once all of it is here.
-    ///
-    /// # Errors
-    /// The response is malformed.
-    pub(crate) fn head(&mut self, into: &mut ResponseHead) -> Result<Option<Answer>, Refused> {
-        self.codec.head(&mut self.inbox, into)
-    }
-
-    /// The next part of the response's body.
-    ///
-    /// # Errors
-    /// Its framing is malformed.
-    pub(crate) fn body(&mut self) -> Result<Part, Refused> {
-        self.codec.body(&mut self.inbox)
-    }
-
-    /// The endpoint sends no more.
-    ///
-    /// # Errors
-    /// The end cuts a response.
-    pub(crate) fn on_eof(&mut self) -> Result<(), Refused> {
-        self.codec.on_eof(&self.inbox)
-    }
-
-    /// Whether another request may follow once the response has been read.
-    pub(crate) const fn persists(&self) -> bool {
-        self.codec.persists()
-    }
-
-    /// Ranges of the inbox, in order, that will be read as parts of bodies.
-    pub(crate) fn bodies_ahead(&self) -> Vec<Range<usize>> {
-        self.codec.bodies_ahead(&self.inbox)
     }
 }

@@ -6,6 +6,7 @@
 pub mod access_log;
 mod details;
 mod flags;
+mod grpc_web;
 mod hashing;
 mod picked;
 mod record;
@@ -13,6 +14,7 @@ mod story;
 
 pub use details::{Details, Overflow, Refused, ResetReason};
 pub use flags::{ResponseFlag, ResponseFlags};
+pub use grpc_web::GrpcWeb;
 pub use hashing::{HashedBy, LoadBound, RequestHash};
 pub use picked::{LocalityChoice, Picked, PickedBy};
 pub use record::{

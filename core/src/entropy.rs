@@ -54,6 +54,10 @@ pub enum Draw {
     RateLimitEnforced = 51,
     /// The one random number of a copy, from which its own draws are derived; the same index.
     MirroredRequest = 60,
+    /// The key of a websocket that is asked for without one: high half.
+    WebsocketKeyHigh = 61,
+    /// The same: low half.
+    WebsocketKeyLow = 62,
     /// The one random number of a request, from its connection's; the index counts requests from 0.
     Request = 70,
 }

@@ -6,6 +6,7 @@
 
 mod buffered;
 mod drain;
+mod http2_counts;
 mod line;
 mod mirrors;
 mod originals;
@@ -13,6 +14,7 @@ mod pool;
 mod view;
 
 pub use buffered::Buffered;
+pub use http2_counts::{Http2Counted, Http2Side};
 pub use view::View;
 
 use core::mem;
@@ -23,20 +25,23 @@ use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::{ClusterState, HostState};
+use crate::http2;
 use crate::outbox::Outbox;
 use crate::peer::{ExchangeId, UpstreamId};
-use crate::snapshot::{Address, Snapshot};
+use crate::snapshot::{Address, Http2Options, Snapshot};
 use crate::time::{Duration, Instant};
 use buffered::Budget;
-pub(crate) use buffered::{Charge, KEPT_WHEN_SHORT};
+pub(crate) use buffered::{Charge, KEPT_WHEN_SHORT, high_water};
 use drain::Drain;
+pub(crate) use http2_counts::Http2Account;
+use http2_counts::Sides;
 use line::Lines;
 pub(crate) use line::{Slot, Ticket};
 pub(crate) use mirrors::MirrorPlace;
 use mirrors::Mirrors;
 use originals::Originals;
-pub(crate) use pool::Link;
 use pool::Pool;
+pub(crate) use pool::{Link, Taken};
 
 /// The size of a fresh read buffer: a head and a body of 16 KiB in one read.
 const BUFFER: usize = 32 * 1024;
@@ -62,8 +67,26 @@ pub struct WorkerSettings {
     /// Bytes that the connections of the worker may hold in memory together before those that hold most are not read any
     /// more. `None` is unlimited.
     pub max_buffered_bytes: Option<u64>,
+    /// What clients that speak HTTP/2 may do, and make us do.
+    pub client_streams: http2::Limits,
+    /// The same of endpoints.
+    pub endpoint_streams: http2::Limits,
     /// Exchanges know where bodies lie in what is read and in what is to be written: for a recording that leaves them out.
     pub tells_bodies: bool,
+}
+
+impl WorkerSettings {
+    /// What an endpoint may do on a connection of a cluster that has these options.
+    pub(crate) fn endpoint_streams(&self, options: &Http2Options) -> http2::Limits {
+        let keepalive = options.keepalive.map(|keepalive| http2::KeepAlive {
+            interval: keepalive.interval,
+            timeout: keepalive.timeout,
+        });
+        http2::Limits {
+            keepalive,
+            ..self.endpoint_streams
+        }
+    }
 }
 
 impl Default for WorkerSettings {
@@ -75,6 +98,8 @@ impl Default for WorkerSettings {
             linger: Duration::from_secs(1),
             max_request_body: None,
             max_buffered_bytes: Some(256 * 1024 * 1024),
+            client_streams: http2::Limits::SERVER,
+            endpoint_streams: http2::Limits::CLIENT,
             tells_bodies: false,
         }
     }
@@ -101,6 +126,9 @@ pub(crate) struct Local {
     lines: Lines,
     mirrors: Mirrors,
     budget: Budget,
+    pub(crate) http2: Sides,
+    /// Some body is translated, or was, so that what it says decides something.
+    pub(crate) reads_bodies: bool,
     spare: Vec<BytesMut>,
     date: [u8; 29],
     pub(crate) drain: Drain,
@@ -110,6 +138,7 @@ impl Local {
     /// A worker on a snapshot. `seed` decides where balancers begin, so workers should have different ones.
     pub(crate) fn new(snapshot: Arc<Snapshot>, settings: WorkerSettings, seed: u64) -> Self {
         Self {
+            reads_bodies: snapshot.translates_bodies(),
             view: Rc::new(View::new(snapshot, seed)),
             settings,
             pool: Pool::default(),
@@ -117,6 +146,7 @@ impl Local {
             lines: Lines::default(),
             mirrors: Mirrors::default(),
             budget: Budget::new(settings.max_buffered_bytes),
+            http2: Sides::default(),
             spare: Vec::new(),
             date: *b"Thu, 01 Jan 1970 00:00:00 GMT",
             drain: Drain::default(),
@@ -127,6 +157,7 @@ impl Local {
     /// have changed. Returns idle connections that are to be closed, because no
     /// endpoint of the new snapshot has them.
     pub(crate) fn adopt(&mut self, snapshot: Arc<Snapshot>, now: Instant) -> Vec<UpstreamId> {
+        self.reads_bodies |= snapshot.translates_bodies();
         self.view = Rc::new(self.view.next(snapshot, now));
         let originals = self.originals.retain(&self.view.snapshot);
         self.pool.unwanted(&self.view.snapshot, originals)
@@ -160,6 +191,14 @@ impl Local {
     /// How many copies of requests are under way for mirrors.
     pub(crate) fn mirrors_under_way(&self) -> usize {
         self.mirrors.under_way()
+    }
+
+    /// An endpoint takes so many streams on a connection: the first one in line may have one of them.
+    pub(crate) fn on_peer_limit(&mut self, id: UpstreamId, streams: u32) {
+        self.pool.on_peer_limit(id, streams);
+        if let Some(cluster) = self.pool.limited_by(id) {
+            self.lines.offer(cluster);
+        }
     }
 
     /// What the connections of this worker hold in memory.
@@ -208,7 +247,7 @@ impl Local {
         if let Some(cluster) = self.pool.limited_by(id) {
             self.lines.offer(cluster);
         }
-        self.pool.keep(id, now);
+        self.pool.give_back(id, now);
     }
 
     /// The endpoint at an address that a client named, reached through a cluster or through none; and idle connections

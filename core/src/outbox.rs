@@ -20,6 +20,9 @@ const KEEP_AT: usize = 4096;
 /// Reading from the other side pauses above this many unsent bytes.
 pub const HIGH_WATER: usize = 256 * 1024;
 
+/// While memory is short, it pauses above this many.
+pub const LOW_WATER: usize = 32 * 1024;
+
 /// What is to be written to one peer, in order.
 #[derive(Debug, Default)]
 pub struct Outbox {

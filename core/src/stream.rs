@@ -6,7 +6,56 @@
 
 use bytes::Bytes;
 
+use crate::decision::Refused;
 use crate::message::Headers;
+
+/// What is spoken on a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Protocol {
+    /// HTTP/1.1, or 1.0 if a client speaks that.
+    #[default]
+    Http1,
+    /// HTTP/2 with prior knowledge.
+    Http2,
+}
+
+/// Names one request with its response among those of a connection, and is never used twice on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StreamId(pub(crate) u32);
+
+impl StreamId {
+    /// The only one that HTTP/1 has at a time. HTTP/2 begins at 1.
+    pub const ONLY: Self = Self(0);
+}
+
+/// Why a stream of a connection that carries several ended before its message did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reset {
+    /// Nothing of the request was processed, so it is safe to send it again whatever its method (RFC 9113 §8.7):
+    /// REFUSED_STREAM, or a stream above the last one of GOAWAY.
+    Unprocessed,
+    /// It is no longer wanted: CANCEL.
+    Cancelled,
+    /// The response is complete, and the rest of the request is not needed: NO_ERROR.
+    NoError,
+    /// Anything else that went wrong: INTERNAL_ERROR, and the codes on which nobody acts.
+    Failed,
+    /// The peer broke a rule that concerns this stream alone.
+    Protocol,
+    /// The peer took nothing for too long.
+    Stalled,
+    /// The connection ended within it.
+    Cut,
+}
+
+/// Why nothing more can be read of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// It broke the rules.
+    Refused(Refused),
+    /// Its stream was reset.
+    Reset(Reset),
+}
 
 /// How much body a head announces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,24 +100,4 @@ pub enum Part {
     Trailers(Headers),
     /// The body is complete; the next call that makes sense asks for a head. Told again however often it is asked.
     End,
-}
-
-/// Why a stream of a connection that carries several ended before its message did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reset {
-    /// Nothing of the request was processed, so it is safe to send it again whatever its method (RFC 9113 §8.7):
-    /// REFUSED_STREAM, or a stream above the last one of GOAWAY.
-    Unprocessed,
-    /// It is no longer wanted: CANCEL.
-    Cancelled,
-    /// The response is complete, and the rest of the request is not needed: NO_ERROR.
-    NoError,
-    /// Anything else that went wrong: INTERNAL_ERROR, and the codes on which nobody acts.
-    Failed,
-    /// The peer broke a rule that concerns this stream alone.
-    Protocol,
-    /// The peer took nothing for too long.
-    Stalled,
-    /// The connection ended within it.
-    Cut,
 }

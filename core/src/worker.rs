@@ -16,8 +16,12 @@
 //! A worker never waits, asks the time or draws a number by itself.
 
 mod alarms;
+mod client_streams;
 mod clients;
+mod endpoint_streams;
 mod events;
+mod recovery;
+mod turns;
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -25,20 +29,21 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
+use crate::connection::Phase;
 #[cfg(test)]
 use crate::connection::Sockets;
-use crate::connection::{Owner, Phase};
 use crate::entropy::Entropy;
 pub use crate::exchange::Exchange;
 pub use crate::io::{ConnectFault, Facts, Input, Interest, Output};
 use crate::local::Local;
-pub use crate::local::{Buffered, View, WorkerSettings};
+pub use crate::local::{Buffered, Http2Counted, Http2Side, View, WorkerSettings};
 use crate::outbox::Outbox;
-use crate::peer::{ClientId, ConnId, ExchangeId, Peer};
+use crate::peer::{ClientId, ConnId, ExchangeId, Peer, UpstreamId};
 pub use crate::policy::ourselves::ends_at_ourselves;
 use crate::snapshot::Snapshot;
 use crate::time::Instant;
-use events::Turns;
+use recovery::Recovery;
+use turns::Turns;
 
 /// How much a worker holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,8 +122,10 @@ impl Worker {
             ConnId::Client(id) => {
                 if let Some(client) = self.turns.sockets.clients.get_mut(id) {
                     match client.phase {
-                        Phase::Serving(_) => client.connection.pause(&mut self.turns.local),
-                        Phase::Rest(_) | Phase::Head(_) | Phase::Linger(_) => {
+                        Phase::Serving(_) | Phase::Streams(_) => {
+                            client.connection.pause(&mut self.turns.local);
+                        }
+                        Phase::Rest(_) | Phase::Head(_) | Phase::Farewell(_) | Phase::Linger(_) => {
                             client.connection.rest(&mut self.turns.local);
                         }
                     }
@@ -146,9 +153,13 @@ impl Worker {
 
     /// Which of the last `count` bytes of [`Worker::space`], which were just read and not told yet, are of bodies, or are
     /// only passed on or thrown away. Ranges count from the first of them. For a recording that leaves bodies out: no
-    /// decision depends on what a body says, only on where it begins and ends.
+    /// decision depends on what a body says, only on where it begins and ends. Bodies of gRPC-Web are an exception, and are not
+    /// known from others before they are understood: where a port is of that kind, nothing is told.
     #[must_use]
     pub fn bodies_read(&self, id: ConnId, count: usize) -> Vec<Range<usize>> {
+        if self.turns.local.reads_bodies {
+            return Vec::new();
+        }
         if self.turns.reads_no_message(id) {
             return Vec::from([Range {
                 start: 0,
@@ -241,36 +252,14 @@ impl Worker {
     }
 
     /// A call of this worker has panicked, and the panic was caught: the connections of the request that was at work are
-    /// closed. If none was, the one that the call was about is, with the request that it serves. All others go on.
+    /// closed, and its streams reset. If none was, the connection that the call was about is closed, with the requests that
+    /// it serves. All others go on.
     pub fn recover(&mut self, about: Option<ConnId>, now: Instant) {
-        self.turns.forget_ended();
-        let all = self.turns.exchanges.iter();
-        let at_work = all.filter(|(_, exchange)| exchange.is_none());
-        let mut broken: Vec<_> = at_work.map(|(id, _)| id).collect();
-        if let Some(about) = about.filter(|_| broken.is_empty()) {
-            match self.turns.exchange_on(about) {
-                Some(id) => broken.push(id),
-                None => self.turns.close_unused(about, now),
-            }
+        Recovery {
+            turns: &mut self.turns,
+            now,
         }
-        for id in broken {
-            // What it counts for is given back before others are looked at.
-            drop(self.turns.exchanges.remove(id));
-            let clients = self.turns.sockets.clients.iter();
-            let clients: Vec<_> = (clients
-                .filter(|(_, client)| client.phase == Phase::Serving(id)))
-            .map(|(client, _)| client)
-            .collect();
-            let upstreams = self.turns.sockets.upstreams.iter();
-            let upstreams: Vec<_> = upstreams
-                .filter(|(_, upstream)| upstream.owner == Owner::Exchange(id))
-                .map(|(upstream, _)| upstream)
-                .collect();
-            let mut turn = self.turns.turn(now);
-            clients.into_iter().for_each(|id| turn.close_client(id));
-            upstreams.into_iter().for_each(|id| turn.close_upstream(id));
-        }
-        self.turns.finish(now);
+        .of(about);
     }
 
     /// Sets what responses without a `date` get (RFC 9110 §5.6.7, IMF-fixdate). A runtime calls it once a second.
@@ -296,10 +285,22 @@ impl Worker {
         let Turns { local, sockets, .. } = &self.turns;
         Counts {
             clients: sockets.clients.len(),
-            idle: local.pool.kept(),
+            idle: local.pool.idle(),
             mirrors: local.mirrors_under_way(),
             buffered: local.buffered(),
         }
+    }
+
+    /// What is counted of the connections that speak HTTP/2.
+    #[must_use]
+    pub fn http2(&self) -> Http2Counted {
+        self.turns.local.http2.counted()
+    }
+
+    /// Whether a connection to an endpoint is made, and no request uses it.
+    #[must_use]
+    pub fn is_idle(&self, id: UpstreamId) -> bool {
+        self.turns.local.pool.is_idle(id)
     }
 
     /// The request that a connection serves, or is asked for, if there is one.

@@ -9,10 +9,10 @@ pub mod wire;
 use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
-use outrigger_core::http2::{Broken, Connection, Event, Fatal, Limits, StreamId};
+use outrigger_core::http2::{Connection, Event, Fatal, Limits};
 use outrigger_core::message::{Headers, RequestHead, ResponseHead};
 use outrigger_core::outbox::Outbox;
-use outrigger_core::stream::{Begins, BodyLength, Part, Reset};
+use outrigger_core::stream::{Begins, BodyLength, Broken, Part, Reset, StreamId};
 use outrigger_core::time::{Duration, Instant};
 
 use wire::{Windows, block, frame, settings, take_frames};

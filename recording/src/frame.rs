@@ -23,7 +23,7 @@ pub enum Frame<'a> {
     /// Workers began, on the last configuration.
     Workers {
         /// The settings of each.
-        settings: WorkerSettings,
+        settings: Box<WorkerSettings>,
         /// The seed of each.
         seeds: Vec<u64>,
     },

@@ -14,7 +14,9 @@ use outrigger_core::outbox::Outbox;
 use outrigger_core::peer::{ClientId, ConnId, ExchangeId, Peer};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::Instant;
-use outrigger_core::worker::{Buffered, Exchange, Input, Output, Worker, WorkerSettings};
+use outrigger_core::worker::{
+    Buffered, Exchange, Http2Counted, Input, Output, Worker, WorkerSettings,
+};
 
 use crate::frame::Frame;
 use crate::recorder::{Tap, WorkerTurn};
@@ -112,6 +114,12 @@ impl Joint {
     #[must_use]
     pub fn buffered(&self) -> Buffered {
         self.worker.borrow().counts().buffered
+    }
+
+    /// What is counted of the connections that speak HTTP/2.
+    #[must_use]
+    pub fn http2(&self) -> Http2Counted {
+        self.worker.borrow().http2()
     }
 
     /// How many connections clients have.

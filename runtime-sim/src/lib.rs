@@ -26,6 +26,7 @@ mod service;
 mod sidecar;
 mod simulation;
 pub mod study;
+mod translated;
 
 pub use client::{ScriptedClient, Transcript};
 pub use dice::Dice;
@@ -36,6 +37,7 @@ pub use reader::{Head, HeadSeen, Piece, Reader, SeenPiece};
 pub use rules::Rules;
 pub use service::{Complaints, Reaction, Script, ScriptedService, Then};
 pub use simulation::{SidecarId, Simulation};
+pub use translated::{TranslatedClient, TranslatedService};
 
 /// Sees the record of every request when it ends, and of every copy for a mirror.
 pub type Records =

@@ -263,9 +263,7 @@ impl Sidecar {
     fn is_kept(&self, id: ConnId) -> bool {
         match id {
             ConnId::Client(_) => false,
-            ConnId::Upstream(_) => {
-                self.worker.outbox(id).is_some() && self.worker.exchange_on(id).is_none()
-            }
+            ConnId::Upstream(id) => self.worker.is_idle(id),
         }
     }
 

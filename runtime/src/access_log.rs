@@ -16,7 +16,7 @@ use outrigger_core::decision::access_log::Surroundings;
 use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
 
-use crate::stats::Counter;
+use crate::counter::Counter;
 
 /// A block this long is handed over at once.
 const BLOCK: usize = 32 * 1024;

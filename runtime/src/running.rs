@@ -19,11 +19,12 @@ use tokio::sync::{Notify, watch};
 
 use crate::access_log::{AccessLog, LogThread, Writing};
 use crate::clock::Clock;
+use crate::counter::Counter;
 use crate::drain::{Direction, Stage, Stages};
 use crate::listen::{Listen, bind};
 use crate::notice::Notices;
 use crate::shared::Bells;
-use crate::stats::{Counter, Stats, WorkerCounters};
+use crate::stats::{Stats, WorkerCounters};
 use crate::system::Launch;
 use crate::worker::{self, Orders, Plan};
 
@@ -152,7 +153,7 @@ pub fn start<L: Launch>(launch: L, config: Config) -> Result<Running, StartError
     let seed_of = |index| seed_of_worker(seed, index);
     if let Some(mut turn) = running.recorder.as_ref().and_then(Recorder::turn) {
         turn.put(&Frame::Workers {
-            settings: config.settings,
+            settings: Box::new(config.settings),
             seeds: (0..count).map(seed_of).collect(),
         });
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use outrigger_core::decision::Record;
 use outrigger_core::peer::ListenerKind;
 use outrigger_core::time::Instant;
+use outrigger_core::worker::Http2Counted;
 use outrigger_recording::Joint;
 use tokio::sync::Notify;
 
@@ -53,6 +54,8 @@ pub(crate) struct Shared<S: System> {
     pub(crate) traffic: Traffic<S::Stream>,
     bells: Bells,
     date_of_second: Cell<u64>,
+    /// As it was counted last.
+    http2: Cell<Http2Counted>,
 }
 
 impl<S: System> Shared<S> {
@@ -83,6 +86,7 @@ impl<S: System> Shared<S> {
             traffic: Traffic::default(),
             bells,
             date_of_second: Cell::new(u64::MAX),
+            http2: Cell::default(),
         }
     }
 
@@ -172,6 +176,9 @@ impl<S: System> Shared<S> {
             joint, counters, ..
         } = self;
         counters.buffers.set(joint.buffered());
+        let http2 = joint.http2();
+        let before = self.http2.replace(http2);
+        counters.http2.set(&before, &http2);
         counters.idle_upstream.set(joint.idle_connections() as u64);
         counters
             .mirrors

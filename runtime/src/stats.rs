@@ -1,35 +1,13 @@
 //! Counters, one set for each worker and listener, added up when somebody asks.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use outrigger_core::decision::{MirrorFate, Record};
-use outrigger_core::worker::Buffered;
+use outrigger_core::message::Version;
+use outrigger_core::worker::{Buffered, Http2Counted};
 
-/// A number that one thread writes and any thread reads.
-///
-/// With one writer a load and a store do what a locked addition does, at the price of an ordinary memory access.
-#[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicU64);
-
-impl Counter {
-    pub(crate) fn add(&self, count: u64) {
-        self.0.store(self.value() + count, Ordering::Relaxed);
-    }
-
-    pub(crate) fn subtract(&self, count: u64) {
-        self.0
-            .store(self.value().saturating_sub(count), Ordering::Relaxed);
-    }
-
-    pub(crate) fn set(&self, value: u64) {
-        self.0.store(value, Ordering::Relaxed);
-    }
-
-    pub(crate) fn value(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
+use crate::counter::Counter;
+use crate::http2_counters::Http2Counters;
 
 /// What one worker's connections hold in memory.
 #[derive(Debug, Default)]
@@ -60,6 +38,7 @@ pub(crate) struct WorkerCounters {
     pub(crate) listeners: Box<[ListenerStats<Counter>]>,
     pub(crate) mirrors: MirrorStats<Counter>,
     pub(crate) buffers: BufferCounters,
+    pub(crate) http2: Http2Counters,
     /// The snapshot that new requests get.
     pub(crate) revision: Counter,
     pub(crate) panics: Counter,
@@ -73,6 +52,7 @@ impl WorkerCounters {
             listeners: addrs.iter().map(|addr| ListenerStats::new(*addr)).collect(),
             mirrors: MirrorStats::default(),
             buffers: BufferCounters::default(),
+            http2: Http2Counters::default(),
             revision: Counter::default(),
             panics: Counter::default(),
             idle_upstream: Counter::default(),
@@ -101,6 +81,8 @@ pub struct Stats {
     pub mirrors: MirrorStats,
     /// What connections hold in memory.
     pub buffered: Buffered,
+    /// Connections that speak HTTP/2.
+    pub http2: Http2Counted,
 }
 
 /// What became of the copies that mirrors were to get: of one worker as counters, of all of them as sums.
@@ -160,6 +142,8 @@ pub struct ListenerStats<N = u64> {
     pub accept_errors: N,
     /// Requests that ended.
     pub requests: N,
+    /// Those of them that came by HTTP/2.
+    pub http2_requests: N,
     /// The same by the hundreds of their status; index 0 counts those that got no response.
     pub status_classes: [N; 6],
     /// Body bytes from clients.
@@ -176,6 +160,7 @@ impl<N: Default> ListenerStats<N> {
             active: N::default(),
             accept_errors: N::default(),
             requests: N::default(),
+            http2_requests: N::default(),
             status_classes: Default::default(),
             bytes_received: N::default(),
             bytes_sent: N::default(),
@@ -186,6 +171,9 @@ impl<N: Default> ListenerStats<N> {
 impl ListenerStats<Counter> {
     pub(crate) fn on_request(&self, record: &Record) {
         self.requests.add(1);
+        if record.request.version == Version::Http2 {
+            self.http2_requests.add(1);
+        }
         if let Some(class) = self.status_classes.get(usize::from(record.status / 100)) {
             class.add(1);
         }
@@ -198,6 +186,7 @@ impl ListenerStats<Counter> {
         sum.active += self.active.value();
         sum.accept_errors += self.accept_errors.value();
         sum.requests += self.requests.value();
+        sum.http2_requests += self.http2_requests.value();
         for (sum, class) in sum.status_classes.iter_mut().zip(&self.status_classes) {
             *sum += class.value();
         }
@@ -227,6 +216,7 @@ impl Stats {
             stats.log_lines_dropped += worker.log_lines_dropped.value();
             worker.mirrors.add_to(&mut stats.mirrors);
             worker.buffers.add_to(&mut stats.buffered);
+            worker.http2.add_to(&mut stats.http2);
             for (sum, counters) in stats.listeners.iter_mut().zip(&worker.listeners) {
                 counters.add_to(sum);
             }

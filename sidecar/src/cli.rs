@@ -10,10 +10,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use outrigger_core::config::value::parse_duration;
 
 pub(crate) use crate::check::CheckArgs;
-use crate::options::{Format, UnenforcedKind};
+use crate::http2_args::Http2Args;
+use crate::options::{Format, UnenforcedKind, parse_size, parse_time};
 pub(crate) use crate::replay::ReplayArgs;
 pub(crate) use crate::simulate::SimulateArgs;
 use crate::sources::Pattern;
@@ -169,6 +169,9 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_size)]
     pub(crate) max_buffered_bytes: u64,
 
+    #[command(flatten)]
+    pub(crate) http2: Http2Args,
+
     /// Record everything that decisions depend on to FILE, for `outrigger replay`; the file of the run before is kept as
     /// FILE.previous
     #[arg(long, value_name = "FILE")]
@@ -318,25 +321,6 @@ fn parse_addr(text: &str) -> Result<SocketAddr, String> {
         .map_err(|_| format!("`{text}` is not an IP address and port, such as 127.0.0.1:8080"))
 }
 
-fn parse_time(text: &str) -> Result<Duration, String> {
-    parse_duration(text).map_err(|_| format!("`{text}` is not a duration such as `90s` or `5m`"))
-}
-
-/// Bytes, or so many KiB, MiB or GiB.
-fn parse_size(text: &str) -> Result<u64, String> {
-    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-    let unit = match &text[digits.len()..] {
-        "" | "B" => Some(1),
-        "KiB" => Some(1 << 10),
-        "MiB" => Some(1 << 20),
-        "GiB" => Some(1 << 30),
-        _ => None,
-    };
-    let size = digits.parse::<u64>().ok().zip(unit);
-    size.and_then(|(number, unit)| number.checked_mul(unit))
-        .ok_or_else(|| format!("`{text}` is not a size such as `64MiB`, `512KiB` or `2GiB`"))
-}
-
 fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.trim_end_matches('s').parse::<f64>().ok();
     seconds
@@ -382,24 +366,6 @@ mod tests {
         assert_eq!(args.busy_poll, Duration::ZERO);
         assert_eq!(args.max_buffered_bytes, 256 << 20);
         assert_eq!((args.record, args.record_limit), (None, 64 << 20));
-    }
-
-    #[test]
-    fn sizes_have_units() {
-        for (text, want) in [
-            ("0", Some(0)),
-            ("17", Some(17)),
-            ("17B", Some(17)),
-            ("3KiB", Some(3 << 10)),
-            ("2GiB", Some(2 << 30)),
-            ("2GB", None),
-            ("MiB", None),
-            ("-1", None),
-            ("99999999999GiB", None),
-            ("é", None),
-        ] {
-            assert_eq!(parse_size(text).ok(), want, "{text}");
-        }
     }
 
     #[test]

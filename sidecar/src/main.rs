@@ -5,6 +5,7 @@
 mod check;
 mod cli;
 mod demo;
+mod http2_args;
 mod options;
 mod replay;
 mod run;

@@ -1,7 +1,10 @@
 //! Values of options that several commands take.
 
+use std::time::Duration;
+
 use clap::ValueEnum;
 use outrigger_core::config::Finding;
+use outrigger_core::config::value::parse_duration;
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -37,6 +40,49 @@ impl UnenforcedKind {
             .collect();
         for finding in findings {
             finding.accept_unenforced(&names);
+        }
+    }
+}
+
+/// A time with its unit.
+pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|_| format!("`{text}` is not a duration such as `90s` or `5m`"))
+}
+
+/// Bytes, or so many KiB, MiB or GiB.
+pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = match &text[digits.len()..] {
+        "" | "B" => Some(1),
+        "KiB" => Some(1 << 10),
+        "MiB" => Some(1 << 20),
+        "GiB" => Some(1 << 30),
+        _ => None,
+    };
+    let size = digits.parse::<u64>().ok().zip(unit);
+    size.and_then(|(number, unit)| number.checked_mul(unit))
+        .ok_or_else(|| format!("`{text}` is not a size such as `64MiB`, `512KiB` or `2GiB`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        for (text, want) in [
+            ("0", Some(0)),
+            ("17", Some(17)),
+            ("17B", Some(17)),
+            ("3KiB", Some(3 << 10)),
+            ("2GiB", Some(2 << 30)),
+            ("2GB", None),
+            ("MiB", None),
+            ("-1", None),
+            ("99999999999GiB", None),
+            ("é", None),
+        ] {
+            assert_eq!(parse_size(text).ok(), want, "{text}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Cases in virtual time, each with several seeds: whole writes, seeded cuts, byte by byte.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -9,18 +9,18 @@ use std::sync::Arc;
 use outrigger_core::peer::ListenerKind;
 use outrigger_core::time::{Duration, Instant};
 use outrigger_recording::Decided;
-use outrigger_sim::{Accept, Cut, Serve, SidecarId, Simulation, Weather};
+use outrigger_sim::{Cut, SidecarId, Simulation, Weather};
 
 use super::world::HOP;
 use super::{
-    PAUSE, SEED, Setup, client_actor, client_name, judge_decisions, judge_unfinished, new_board,
+    PAUSE, SEED, Setup, client_name, client_peer, judge_board, judge_decisions, new_board, served,
 };
 use crate::Problem;
 use crate::actor::SharedBoard;
 use crate::alike;
-use crate::case::{Backend, Case};
+use crate::case::Case;
 use crate::decision::Observed;
-use crate::named::Named;
+use crate::pairing::Pairing;
 
 const OUTBOUND: &str = "outbound";
 const INBOUND: &str = "inbound";
@@ -105,16 +105,9 @@ fn play(
     board.borrow_mut().pause = Some(PAUSE);
     let mut connections = Vec::new();
     for (address, service) in &case.services {
-        let count = Rc::<Cell<usize>>::default();
-        connections.push((address, service, Rc::clone(&count)));
-        let listening = Scripted {
-            file: case.file.clone(),
-            address: address.clone(),
-            service: service.clone(),
-            count,
-            board: Rc::clone(&board),
-        };
-        sim.serve(address, Box::new(listening));
+        let (listening, count) = served::service(case, address, &board);
+        connections.push((address, service, count));
+        sim.serve(address, listening);
     }
     let records = Rc::<RefCell<(Vec<Observed>, Vec<Decided>)>>::default();
     let log = Rc::clone(&records);
@@ -141,14 +134,14 @@ fn play(
     };
     let mut problems = Vec::new();
     let played = play.clients();
-    if seed == SEED {
+    if seed == SEED && case.pairing == Pairing::ONE {
         problems.extend(judge_time(case, play.sim.now().since(Instant::ZERO)));
     }
     if let Err(what) = played.and_then(|()| play.rest()) {
         problems.push(Problem::new(&case.file, case.line, what));
     }
     problems.append(&mut play.board.borrow_mut().problems);
-    problems.extend(judge_unfinished(case, &play.board.borrow()));
+    problems.extend(judge_board(case, &play.board.borrow()));
     for (address, service, count) in connections {
         problems.extend(super::judge_connections(
             case,
@@ -167,9 +160,9 @@ impl Play<'_> {
     fn clients(&mut self) -> Result<(), String> {
         let clients = &self.case.clients;
         for (index, client) in clients.iter().enumerate() {
-            let actor = client_actor(self.case, index, client, &self.board);
+            let peer = client_peer(self.case, index, client, &self.board);
             let address = if client.inbound { INBOUND } else { OUTBOUND };
-            self.sim.connect(address, Box::new(actor));
+            self.sim.connect(address, peer);
             if clients.get(index + 1).is_none_or(|next| !next.together) {
                 self.until(|board| !(0..=index).any(|i| board.contains_key(&client_name(i))))?;
             }
@@ -234,37 +227,4 @@ fn judge_time(case: &Case, took: Duration) -> Option<Problem> {
         (None, _) => "it takes only a moment, and needs no word about that".to_owned(),
     };
     Some(Problem::new(&case.file, case.line, what))
-}
-
-/// A service of a case.
-struct Scripted {
-    file: String,
-    address: String,
-    service: Backend,
-    count: Rc<Cell<usize>>,
-    board: SharedBoard,
-}
-
-impl Serve for Scripted {
-    fn accept(&mut self, _now: Instant) -> Accept {
-        let number = self.count.get();
-        self.count.set(number + 1);
-        match &self.service {
-            Backend::Refuse => Accept::Refuse,
-            Backend::Ignore => Accept::Ignore,
-            Backend::Named(name) => Accept::Peer(Box::new(Named::new(name))),
-            Backend::Always(_) | Backend::Scripts(_) => {
-                match super::service_actor(
-                    &self.file,
-                    &self.address,
-                    &self.service,
-                    number,
-                    &self.board,
-                ) {
-                    Some(actor) => Accept::Peer(Box::new(actor)),
-                    None => Accept::Refuse,
-                }
-            }
-        }
-    }
 }

@@ -15,10 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::tokio::sync::broadcast;
-use outrigger_sim::Peer;
 
 use super::world::{HOP, Side, World};
-use super::{PAUSE, client_actor, client_name, judge_connections, judge_unfinished, new_board};
+use super::{PAUSE, client_name, client_peer, judge_board, judge_connections, new_board};
 use crate::Problem;
 use crate::actor::SharedBoard;
 use crate::case::{Case, Client};
@@ -92,15 +91,14 @@ impl<'a> Stage<'a> {
                 BoundAddress::bind(service, site(address), &world)?,
             );
         }
-        for (address, place) in &places {
-            let service = &case.services[address];
+        for (address, place) in &mut places {
             next += CONNECTIONS;
             let first = Position {
                 world: Arc::clone(&world),
                 number: next,
                 sender: signals.clone(),
             };
-            place.serve(&case.file, address, service, &board, &first);
+            place.serve(case, address, &board, &first);
         }
         Ok(Self {
             case,
@@ -140,7 +138,7 @@ impl<'a> Stage<'a> {
     /// What went wrong so far, who is not done, and who was called too often or not often enough.
     pub(crate) fn judge(&self) -> Vec<Problem> {
         let mut problems: Vec<Problem> = self.board.borrow_mut().problems.drain(..).collect();
-        problems.extend(judge_unfinished(self.case, &self.board.borrow()));
+        problems.extend(judge_board(self.case, &self.board.borrow()));
         for (address, place) in &self.places {
             let service = &self.case.services[address];
             let count = place.connections();
@@ -176,16 +174,15 @@ impl<'a> Stage<'a> {
     }
 
     fn start(&self, index: usize, client: &Client, address: SocketAddr) {
-        let actor = client_actor(self.case, index, client, &self.board);
+        let mut peer = client_peer(self.case, index, client, &self.board);
         let position = Position {
             world: Arc::clone(&self.world),
             number: 1 + index as u64,
             sender: self.signals.clone(),
         };
         ::tokio::task::spawn_local(self.world.task(Side::Peers, async move {
-            let mut actor: Box<dyn Peer> = Box::new(actor);
             let stream = Wired::connect(&position.world, position.number, address).await;
-            play_peer(&mut *actor, stream, position).await;
+            play_peer(&mut *peer, stream, position).await;
         }));
     }
 

@@ -20,6 +20,7 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use ::tokio::sync::Notify;
+use outrigger_core::time::Instant as Time;
 
 use line::Wire;
 use task::KnownTask;
@@ -120,6 +121,11 @@ impl World {
             true => self.zero + self.lock().now,
             false => Instant::now(),
         }
+    }
+
+    /// The time as peers know it.
+    pub(crate) fn time(&self) -> Time {
+        Time::ZERO + self.now().saturating_duration_since(self.zero)
     }
 
     /// Nothing is held across a panic but counts, and a test that panicked has failed.

@@ -9,7 +9,6 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     ("entropy", &[]),
     ("message", &[]),
     ("outbox", &[]),
-    ("stream", &["message"]),
     ("peer", &[]),
     ("xxhash", &[]),
     ("cluster", &["time", "entropy"]),
@@ -27,6 +26,8 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
         "decision",
         &["time", "entropy", "message", "cluster", "snapshot"],
     ),
+    // It says why a message is refused in the words of a decision.
+    ("stream", &["message", "decision"]),
     (
         "policy",
         &[
@@ -50,16 +51,16 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     (
         "local",
         &[
-            "time", "entropy", "message", "outbox", "peer", "cluster", "snapshot", "decision",
-            "policy",
+            "time", "entropy", "message", "outbox", "stream", "peer", "cluster", "snapshot",
+            "decision", "policy", "http2",
         ],
     ),
     // Policy and outcomes: no byte, so neither `http1` nor `outbox`.
     (
         "request",
         &[
-            "time", "entropy", "message", "peer", "cluster", "snapshot", "decision", "policy",
-            "local",
+            "time", "entropy", "message", "stream", "peer", "cluster", "snapshot", "decision",
+            "policy", "local",
         ],
     ),
     // One socket: the only room that names a codec.
@@ -67,7 +68,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
         "connection",
         &[
             "time", "entropy", "message", "outbox", "stream", "peer", "cluster", "decision",
-            "http1", "io", "local",
+            "http1", "http2", "io", "local",
         ],
     ),
     (
@@ -101,6 +102,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "snapshot",
             "decision",
             "policy",
+            "http2",
             "io",
             "local",
             "request",

@@ -4,13 +4,15 @@
 
 use crate::cluster::Bucket;
 use crate::entropy::Entropy;
+use crate::http2::Fatal;
 use crate::io::Interest;
-use crate::local::{Charge, Local};
-use crate::outbox::Outbox;
+use crate::local::{Charge, Http2Account, Local};
+use crate::outbox::{HIGH_WATER, Outbox};
 use crate::peer::{ExchangeId, Peer};
+use crate::stream::StreamId;
 use crate::time::{Duration, Instant};
 
-use super::ToClient;
+use super::{Sniffed, Streams, ToClient};
 
 /// A connection that drains and was used, or made, less than this ago waits for another request. Its client may be sending
 /// one, and could not tell whether it was served. One that has idled for longer is closed at once.
@@ -25,6 +27,10 @@ pub(crate) enum Phase {
     Head(Instant),
     /// This request is being served.
     Serving(ExchangeId),
+    /// Its requests are streams. Since when it has had none, while it has none.
+    Streams(Instant),
+    /// The client is told why there will be no other request, and then nothing more is written; at the latest then.
+    Farewell(Instant),
     /// Everything is written, nothing more will be; what the client still sends is thrown away until then.
     Linger(Instant),
 }
@@ -43,11 +49,15 @@ pub(crate) struct Client {
     pub(crate) own_bucket: Bucket,
     /// What the runtime was last told to wait for.
     pub(crate) told: Interest,
-    /// What its boxes hold, in the account of the worker.
+    /// What its boxes and streams hold, in the account of the worker.
     charge: Charge,
+    /// What it is counted as while it speaks HTTP/2.
+    http2: Option<Http2Account>,
     entropy: Entropy,
     /// Requests that have begun.
     begun: u64,
+    /// It has been told to begin no other stream soon; from then on it may begin none.
+    closing_at: Option<Instant>,
 }
 
 impl Client {
@@ -61,8 +71,34 @@ impl Client {
             own_bucket: Bucket::default(),
             told: Interest::default(),
             charge: local.charge(),
+            http2: None,
             entropy,
             begun: 0,
+            closing_at: None,
+        }
+    }
+
+    /// Before the first request: what the client speaks.
+    pub(crate) fn sniff(&mut self, local: &Local, now: Instant) -> Sniffed {
+        if self.begun > 0 {
+            return Sniffed::Http1;
+        }
+        let sniffed = self.connection.sniff(&local.settings().client_streams);
+        if sniffed == Sniffed::Http2 {
+            self.phase = Phase::Streams(now);
+            self.http2 = Some(local.http2.clients.open());
+            if self.is_ending {
+                self.close_streams(now);
+            }
+        }
+        sniffed
+    }
+
+    /// It serves this request from now on.
+    pub(crate) fn serve(&mut self, exchange: ExchangeId, stream: StreamId) {
+        match self.connection.streams_mut() {
+            None => self.phase = Phase::Serving(exchange),
+            Some(streams) => streams.set_owner(stream, exchange),
         }
     }
 
@@ -83,32 +119,90 @@ impl Client {
                 let idle = settings.idle_timeout.into_iter().chain(drain).min();
                 idle.map(|most| since + most)
             }
-            Phase::Linger(until) => Some(until),
+            Phase::Linger(until) | Phase::Farewell(until) => Some(until),
             Phase::Serving(_) => None,
+            Phase::Streams(since) => {
+                let streams = self.connection.streams();
+                let is_quiet = streams.is_none_or(|streams| streams.streams() == 0);
+                let idle = settings.idle_timeout.filter(|_| is_quiet);
+                let idle = idle.map(|most| since + most);
+                let codec = streams.and_then(Streams::deadline);
+                idle.into_iter().chain(codec).chain(self.closing_at).min()
+            }
         }
     }
 
-    /// What it waits for while it serves nobody.
+    /// One of its streams is over.
+    pub(crate) fn on_stream_end(&mut self, now: Instant) {
+        if let Phase::Streams(since) = &mut self.phase {
+            *since = now;
+        }
+    }
+
+    /// It is to begin no other stream: it is told so, and may still begin those that are on their way.
+    pub(crate) fn close_streams(&mut self, now: Instant) {
+        if let Some(streams) = self.connection.streams_mut()
+            && self.closing_at.is_none()
+        {
+            streams.drain();
+            self.closing_at = Some(now + DRAIN_IDLE);
+        }
+    }
+
+    /// The time of its streams may be up.
+    ///
+    /// # Errors
+    /// Nothing more can be understood.
+    pub(crate) fn on_streams_due(&mut self, now: Instant, local: &Local) -> Result<(), Fatal> {
+        let Phase::Streams(since) = self.phase else {
+            return Ok(());
+        };
+        let Some(streams) = self.connection.streams_mut() else {
+            return Ok(());
+        };
+        let idle = local.settings().idle_timeout;
+        let is_idle = streams.streams() == 0 && idle.is_some_and(|most| since + most <= now);
+        if is_idle || self.closing_at.is_some_and(|at| at <= now) {
+            streams.finish_drain();
+            self.closing_at = None;
+        }
+        streams.on_time(now)
+    }
+
+    /// Whether no request is on its streams, and none will be.
+    pub(crate) fn has_finished_streams(&self) -> bool {
+        let streams = self.connection.streams();
+        let streams = streams.filter(|_| matches!(self.phase, Phase::Streams(_)));
+        streams.is_some_and(|streams| streams.is_closing() && streams.streams() == 0)
+    }
+
+    /// What it waits for while it serves nobody, or serves streams: each of those bounds by itself what it takes. From a peer
+    /// that does not take what is written nothing is read, because that would have to be answered, too.
     pub(crate) const fn interest(&self) -> Interest {
         Interest {
-            read: true,
+            read: !self.connection.outbox.is_above(HIGH_WATER),
             write: !self.connection.outbox.is_empty(),
         }
     }
 
     /// After every input while it serves nobody: memory goes back.
     pub(crate) fn settle(&mut self, local: &mut Local) {
-        if matches!(self.phase, Phase::Linger(_)) {
+        if matches!(self.phase, Phase::Linger(_) | Phase::Farewell(_)) {
             self.connection.inbox.clear();
         }
         self.connection.rest(local);
         self.count();
     }
 
-    /// Counts what its boxes hold.
+    /// Counts what it holds, and what there is to count of its streams.
     pub(crate) fn count(&mut self) {
         let (inbox, outbox) = self.connection.lengths();
-        self.charge.set(inbox + outbox);
+        let report = self.connection.streams_mut().map(Streams::report);
+        let on_streams = report.as_ref().map_or(0, |report| report.held);
+        self.charge.set(inbox + outbox + on_streams);
+        if let Some((account, report)) = self.http2.as_mut().zip(report) {
+            account.on_report(&report);
+        }
     }
 
     /// What is to be written to it.

@@ -3,17 +3,20 @@
 use slotmap::SlotMap;
 
 use super::{Client, ToEndpoint};
+use crate::http2::Limits;
 use crate::io::{Facts, Interest};
-use crate::local::Local;
+use crate::local::{Charge, Http2Account, Local};
 use crate::peer::{ClientId, ExchangeId, UpstreamId};
 
 /// Who uses a connection to an endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
     /// This request, from the moment the connection is asked for.
     Exchange(ExchangeId),
     /// Nobody: it is kept for another request.
     Kept,
+    /// Whoever has a stream on it, and these requests, which wait for it to be made.
+    Streams(Vec<ExchangeId>),
 }
 
 /// A connection to an endpoint.
@@ -24,6 +27,22 @@ pub(crate) struct Upstream {
     pub(crate) facts: Facts,
     /// What the runtime was last told to wait for.
     pub(crate) told: Interest,
+    /// What it holds in the account of the worker while its owners are many; what one owner uses is that one's.
+    charge: Charge,
+    /// What it is counted as if it speaks HTTP/2.
+    http2: Option<Http2Account>,
+}
+
+impl Upstream {
+    /// Counts what it holds, if many use it, and what there is to count of its streams.
+    pub(crate) fn count(&mut self) {
+        let (inbox, outbox) = self.connection.lengths();
+        if let Some((account, streams)) = self.http2.as_mut().zip(self.connection.streams_mut()) {
+            let report = streams.report();
+            self.charge.set(inbox + outbox + report.held);
+            account.on_report(&report);
+        }
+    }
 }
 
 /// The connections of a worker.
@@ -34,14 +53,38 @@ pub(crate) struct Sockets {
 }
 
 impl Sockets {
-    /// A connection to an endpoint that is to be made for a request.
-    pub(crate) fn open(&mut self, exchange: ExchangeId, local: &Local) -> UpstreamId {
+    /// A connection to an endpoint that is to be made for a request. `streams`: what its endpoint may do with them, if it is
+    /// to have any.
+    pub(crate) fn open(
+        &mut self,
+        exchange: ExchangeId,
+        streams: Option<Limits>,
+        local: &Local,
+    ) -> UpstreamId {
+        let owner = match streams {
+            None => Owner::Exchange(exchange),
+            Some(_) => Owner::Streams(Vec::from([exchange])),
+        };
         self.upstreams.insert(Upstream {
-            connection: ToEndpoint::new(local.settings().tells_bodies),
-            owner: Owner::Exchange(exchange),
+            connection: ToEndpoint::new(streams.as_ref(), local.settings().tells_bodies),
+            owner,
             facts: Facts::default(),
             told: Interest::default(),
+            charge: local.charge(),
+            http2: streams.is_some().then(|| local.http2.endpoints.open()),
         })
+    }
+
+    /// A client's connection and an endpoint's, as far as they are there.
+    pub(crate) fn pair(
+        &mut self,
+        client: Option<ClientId>,
+        upstream: Option<UpstreamId>,
+    ) -> (Option<&mut Client>, Option<&mut Upstream>) {
+        (
+            client.and_then(|id| self.clients.get_mut(id)),
+            upstream.and_then(|id| self.upstreams.get_mut(id)),
+        )
     }
 
     /// An endpoint's connection, if there is one.
@@ -53,6 +96,7 @@ impl Sockets {
     pub(crate) fn forget(&mut self, id: UpstreamId, local: &mut Local) {
         local.pool().close(id);
         if let Some(mut upstream) = self.upstreams.remove(id) {
+            upstream.count();
             upstream.connection.inbox.clear();
             upstream.connection.rest(local);
         }
@@ -61,6 +105,7 @@ impl Sockets {
     /// Forgets a client; its memory goes back.
     pub(crate) fn forget_client(&mut self, id: ClientId, local: &mut Local) {
         if let Some(mut client) = self.clients.remove(id) {
+            client.count();
             client.connection.inbox.clear();
             client.connection.rest(local);
         }

@@ -17,6 +17,10 @@ pub enum ResetReason {
     ConnectionTimeout,
     /// The connection ended under the request.
     ConnectionTermination,
+    /// The endpoint gave the request's stream up.
+    RemoteReset,
+    /// The endpoint did not look at the request (HTTP/2 REFUSED_STREAM, or GOAWAY).
+    RemoteRefusedStreamReset,
     /// The upstream broke the protocol.
     ProtocolError,
     /// A circuit limit of the cluster was reached.
@@ -47,6 +51,8 @@ impl ResetReason {
             Self::LocalConnectionFailure => "local connection failure",
             Self::ConnectionTimeout => "connection timeout",
             Self::ConnectionTermination => "connection termination",
+            Self::RemoteReset => "remote reset",
+            Self::RemoteRefusedStreamReset => "remote refused stream reset",
             Self::ProtocolError => "protocol error",
             Self::Overflow(_) => "overflow",
             Self::Unresolved => "dns resolution failure",
@@ -63,6 +69,8 @@ impl ResetReason {
             Self::LocalConnectionFailure => "local_connection_failure",
             Self::ConnectionTimeout => "connection_timeout",
             Self::ConnectionTermination => "connection_termination",
+            Self::RemoteReset => "remote_reset",
+            Self::RemoteRefusedStreamReset => "remote_refused_stream_reset",
             Self::ProtocolError => "protocol_error",
             Self::Overflow(_) => "overflow",
             Self::Unresolved => "dns_resolution_failure",
@@ -111,6 +119,10 @@ pub enum Details {
     Refused(Refused),
     /// The client went away.
     DownstreamRemoteDisconnect,
+    /// The client reset the request's stream.
+    DownstreamRemoteReset,
+    /// The client broke the protocol on the request's stream, which was reset for it.
+    DownstreamProtocolError,
     /// The route's timeout ran out.
     ResponseTimeout,
     /// An attempt took longer than `perTryTimeout` and was not tried again.
@@ -160,6 +172,8 @@ impl fmt::Display for Details {
             }
             Self::Refused(refused) => refused.details,
             Self::DownstreamRemoteDisconnect => "downstream_remote_disconnect",
+            Self::DownstreamRemoteReset => "http2.remote_reset",
+            Self::DownstreamProtocolError => "http2.violation.of.messaging.rule",
             Self::ResponseTimeout => "response_timeout",
             Self::PerTryTimeout => "upstream_per_try_timeout",
             Self::FaultAbort => "fault_filter_abort",

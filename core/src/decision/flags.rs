@@ -45,9 +45,11 @@ pub enum ResponseFlag {
     NoClusterFound,
     /// DF: the upstream's name could not be resolved.
     DnsResolutionFailed,
+    /// DR: the client reset the stream.
+    DownstreamRemoteReset,
 }
 
-const ALL: [(ResponseFlag, &str); 18] = [
+const ALL: [(ResponseFlag, &str); 19] = [
     (ResponseFlag::NoHealthyUpstream, "UH"),
     (ResponseFlag::UpstreamRequestTimeout, "UT"),
     (ResponseFlag::LocalReset, "LR"),
@@ -66,6 +68,7 @@ const ALL: [(ResponseFlag, &str); 18] = [
     (ResponseFlag::UpstreamProtocolError, "UPE"),
     (ResponseFlag::NoClusterFound, "NC"),
     (ResponseFlag::DnsResolutionFailed, "DF"),
+    (ResponseFlag::DownstreamRemoteReset, "DR"),
 ];
 
 /// A set of response flags. Prints as Envoy does: joined by commas in a fixed order, `-` when there is none.
@@ -134,6 +137,8 @@ const fn of_details(details: Details) -> Option<ResponseFlag> {
         Details::ResetAfterResponse(reason) => after_response(reason),
         Details::Refused(_) => ResponseFlag::DownstreamProtocolError,
         Details::DownstreamRemoteDisconnect => ResponseFlag::DownstreamConnectionTermination,
+        Details::DownstreamRemoteReset => ResponseFlag::DownstreamRemoteReset,
+        Details::DownstreamProtocolError => ResponseFlag::DownstreamProtocolError,
         Details::ResponseTimeout | Details::PerTryTimeout => ResponseFlag::UpstreamRequestTimeout,
         Details::FaultAbort => ResponseFlag::FaultInjected,
         Details::RateLimited => ResponseFlag::RateLimited,
@@ -148,6 +153,9 @@ const fn before_response(reason: ResetReason) -> ResponseFlag {
         | ResetReason::ConnectionTimeout => ResponseFlag::UpstreamConnectionFailure,
         ResetReason::Unresolved => ResponseFlag::DnsResolutionFailed,
         ResetReason::ConnectionTermination => ResponseFlag::UpstreamConnectionTermination,
+        ResetReason::RemoteReset | ResetReason::RemoteRefusedStreamReset => {
+            ResponseFlag::UpstreamRemoteReset
+        }
         ResetReason::ProtocolError => ResponseFlag::UpstreamProtocolError,
         ResetReason::Overflow(_) => ResponseFlag::UpstreamOverflow,
         ResetReason::PerTryTimeout => ResponseFlag::UpstreamRequestTimeout,
@@ -158,6 +166,9 @@ const fn before_response(reason: ResetReason) -> ResponseFlag {
 /// A response that had begun and was cut.
 const fn after_response(reason: ResetReason) -> ResponseFlag {
     match reason {
+        ResetReason::RemoteReset | ResetReason::RemoteRefusedStreamReset => {
+            ResponseFlag::UpstreamRemoteReset
+        }
         ResetReason::ProtocolError => ResponseFlag::UpstreamProtocolError,
         ResetReason::LocalReset | ResetReason::PerTryTimeout => {
             ResponseFlag::UpstreamRequestTimeout

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::details::{Details, ResetReason};
+use super::grpc_web::GrpcWeb;
 use super::hashing::RequestHash;
 use super::picked::{Picked, PickedBy};
 use crate::cluster::{Limited, Permit, Reason, RetriesFull};
@@ -102,6 +103,13 @@ pub enum AttemptEnd {
     Cancelled,
     /// Another attempt beside it was answered first.
     Overtaken,
+    /// With a response whose head says how a gRPC call went (trailers-only). What trailers say comes after the end.
+    Call {
+        /// The response's status.
+        status: u16,
+        /// `grpc-status`: 0 to 16, or another number that the service wrote there.
+        code: u8,
+    },
 }
 
 /// What the retry policy made of an attempt's end.
@@ -200,6 +208,9 @@ pub struct Record<D = Details> {
     /// what Envoy's log shows too.
     #[serde(skip)]
     pub request: RequestHead,
+    /// It is gRPC-Web, and goes on as gRPC.
+    #[serde(skip)]
+    pub grpc_web: Option<GrpcWeb>,
     /// Which rule applied.
     pub route: RouteDecision,
     /// How long it may take, by the rule and, for gRPC, by its own `grpc-timeout`.

@@ -62,6 +62,12 @@ pub(super) struct Way<'a> {
 pub(super) enum Entry {
     /// Over a kept connection, or a new one where nothing limits them.
     Ready { admitted: Option<Permit> },
+    /// Over a connection that is being made and will have room.
+    Promised {
+        /// It counts as pending until it is connected.
+        pending: Permit,
+        admitted: Permit,
+    },
     /// Over a new connection.
     Slot {
         slot: Slot,
@@ -103,8 +109,10 @@ impl Way<'_> {
         }
     }
 
-    fn has_ready(&self, turn: &mut Turn<'_>) -> bool {
-        !self.target.tunnel && turn.local.pool().has(self.host, turn.now)
+    /// Whether there is a connection with room, made or (`promised`) being made.
+    fn has_room(&self, promised: bool, turn: &mut Turn<'_>) -> bool {
+        let protocol = self.target.protocol();
+        !self.target.tunnel && (turn.local.pool()).has(self.host, protocol, promised, turn.now)
     }
 
     /// What the current configuration allows the cluster of the target; `None` where it has no such cluster.
@@ -126,11 +134,15 @@ impl Circuit {
 
     fn enter(self, way: &Way<'_>, turn: &mut Turn<'_>) -> Result<Entry, Overflow> {
         let has_line = turn.local.lines().first(&self.state).is_some();
-        if !has_line && way.has_ready(turn) {
+        if !has_line && way.has_room(false, turn) {
             let admitted = Some(self.count_request(turn)?);
             return Ok(Entry::Ready { admitted });
         }
         let pending = self.admit(Counted::Pending, self.limits.pending)?;
+        if !has_line && way.has_room(true, turn) {
+            let admitted = self.count_request(turn)?;
+            return Ok(Entry::Promised { pending, admitted });
+        }
         if !has_line && let Some(slot) = self.slot(turn) {
             let admitted = self.count_request(turn)?;
             return Ok(Entry::Slot {
@@ -200,9 +212,14 @@ impl Waiting {
         if let Some(limits) = way.limits_by_now(turn) {
             circuit.limits = limits;
         }
-        if way.has_ready(turn) {
+        if way.has_room(false, turn) {
             let admitted = Some(circuit.count_request(turn)?);
             return Ok(Some(Entry::Ready { admitted }));
+        }
+        if way.has_room(true, turn) {
+            let admitted = circuit.count_request(turn)?;
+            let pending = self.pending.take();
+            return Ok(pending.map(|pending| Entry::Promised { pending, admitted }));
         }
         let Some(slot) = circuit.slot(turn) else {
             return Ok(None);

@@ -4,23 +4,25 @@
 //! connection is in `connect`.
 
 mod connect;
+mod upload;
 
 use core::mem;
 use std::sync::Arc;
 
 use super::Turn;
 use super::admission::{Held, Waiting};
-use super::endpoint_stream::EndpointStream;
+use super::endpoint_stream::{EndpointStream, Taking};
 use super::ledger::Ledger;
-use super::replay::{Cursor, Replay};
 use super::timers::Timer;
 use crate::cluster::ejection::Outcome;
 use crate::cluster::{HostState, Permit};
 use crate::decision::{AttemptEnd, ResetReason};
-use crate::message::Headers;
+use crate::peer::ExchangeId;
 use crate::request::{Target, outcome};
-use crate::stream::{Begins, BodyLength, Part};
+use crate::stream::{Begins, BodyLength, Broken, Part, Reset};
 use crate::time::Instant;
+
+pub(super) use upload::{Sent, Upload};
 
 /// How far an attempt has come.
 #[derive(Debug)]
@@ -47,16 +49,6 @@ pub(super) enum Carried {
     Response,
 }
 
-/// How it stands with the request's body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Upload {
-    Open,
-    /// Its end has been written.
-    Ended,
-    /// Writing failed: what is left of the request goes nowhere, and only the response is still of interest.
-    Deaf,
-}
-
 /// How it stands with the time that it may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Time {
@@ -67,6 +59,19 @@ pub(super) enum Time {
     Judged,
     /// The same, and another attempt was made beside it.
     Hedged,
+}
+
+/// Why an attempt failed whose response ended so.
+pub(super) const fn reason_of(broken: Broken) -> ResetReason {
+    match broken {
+        Broken::Refused(_) | Broken::Reset(Reset::Protocol) => ResetReason::ProtocolError,
+        Broken::Reset(Reset::Unprocessed) => ResetReason::RemoteRefusedStreamReset,
+        Broken::Reset(Reset::Cancelled | Reset::NoError | Reset::Failed) => {
+            ResetReason::RemoteReset
+        }
+        Broken::Reset(Reset::Stalled) => ResetReason::LocalReset,
+        Broken::Reset(Reset::Cut) => ResetReason::ConnectionTermination,
+    }
 }
 
 impl Time {
@@ -86,10 +91,8 @@ pub(super) struct Attempt {
     target: Target,
     host: Arc<HostState>,
     pub(super) held: Held,
-    /// How far it has come in what is kept of the request's body.
-    pub(super) cursor: Cursor,
     carried: Carried,
-    upload: Upload,
+    pub(super) upload: Upload,
     pub(super) time: Time,
 }
 
@@ -106,26 +109,44 @@ impl Attempt {
     /// It has its connection: the request is written. That of a tunnel has no form of its own.
     pub(super) fn attach(
         &mut self,
+        of: ExchangeId,
         begins: &Begins,
         is_complete: bool,
         ledger: &mut Ledger,
         turn: &mut Turn<'_>,
-    ) {
+    ) -> Taking {
         let Stage::Attached { kept } = self.stage else {
-            return;
+            return Taking::MayTake;
         };
-        self.stream.attach(!kept, turn);
         ledger.report(Outcome::Connected, turn.now);
         if let Some(attempt) = ledger.record.attempt_mut() {
             attempt.reused = kept;
         }
         ledger.facts = self.stream.facts(turn);
-        if !self.target.tunnel {
-            self.stream.ask(&ledger.record.request, begins, turn);
-            if is_complete {
-                self.arm(ledger, turn.now);
-            }
+        if self.target.tunnel {
+            return Taking::Takes;
         }
+        let record = &ledger.record;
+        let taking = (self.stream).ask(of, &record.request, begins, record.entropy, turn);
+        match taking {
+            Taking::Takes => {
+                if self.stream.is_shared() {
+                    // A head on a stream leaves at once, as far as anybody can tell here.
+                    self.on_carried(Carried::Request);
+                }
+                if is_complete {
+                    self.arm(ledger, turn.now);
+                }
+            }
+            Taking::MayTake => {
+                self.stage = Stage::Connecting {
+                    pending: None,
+                    deadline: turn.now + self.target.connect_timeout,
+                };
+            }
+            Taking::Refuses | Taking::Never => {}
+        }
+        taking
     }
 
     /// Its time runs once it has a connection and the request is complete.
@@ -153,50 +174,14 @@ impl Attempt {
     }
 
     pub(super) fn on_write_failed(&mut self, turn: &mut Turn<'_>) {
-        self.upload = Upload::Deaf;
+        self.upload.state = Sent::Deaf;
         self.stream.forget_unwritten(turn);
-    }
-
-    /// Whether more of the request would go nowhere.
-    pub(super) fn is_deaf(&self) -> bool {
-        self.upload == Upload::Deaf
-    }
-
-    /// Sends what had arrived before it began. Says whether it is level with the client now.
-    pub(super) fn send_again(
-        &mut self,
-        replay: &mut Replay,
-        is_complete: bool,
-        trailers: Option<&Headers>,
-        mark: usize,
-        turn: &mut Turn<'_>,
-    ) -> bool {
-        if self.is_deaf() {
-            return false;
-        }
-        while !self.stream.is_slow(mark, turn) {
-            let Some(piece) = replay.next(&mut self.cursor) else {
-                if is_complete {
-                    self.end_request(trailers, turn);
-                }
-                return true;
-            };
-            self.stream.data(piece, turn);
-        }
-        false
-    }
-
-    pub(super) fn end_request(&mut self, trailers: Option<&Headers>, turn: &mut Turn<'_>) {
-        if self.upload == Upload::Open {
-            self.upload = Upload::Ended;
-            self.stream.end(trailers, turn);
-        }
     }
 
     /// The head of its response is here, and so much body follows.
     pub(super) fn on_head(&mut self, body: BodyLength, ledger: &mut Ledger) {
-        let status = ledger.response.status.as_u16();
-        ledger.end_attempt(self.at, AttemptEnd::Response(status));
+        let end = outcome::end(&ledger.record, &ledger.response);
+        ledger.end_attempt(self.at, end);
         if let Some(active) = &mut self.held.active {
             let is_whole = matches!(body, BodyLength::None | BodyLength::Known(0));
             let (record, response) = (&ledger.record, &ledger.response);
@@ -247,12 +232,13 @@ impl Attempt {
 
     /// It is over: keeps its connection if request and response have gone over it whole and it can carry another request.
     pub(super) fn release(&mut self, is_whole: bool, ledger: &Ledger, turn: &mut Turn<'_>) {
-        let may_rest = is_whole
-            && !self.is_deaf()
-            && self.is_attached()
-            && (turn.local).still_has(Some(&self.host), &self.target.address, &ledger.view);
-        if may_rest && self.stream.rest(turn) {
-            self.stream = EndpointStream::default();
+        if is_whole && !self.upload.is_deaf() && self.is_attached() {
+            let stream = mem::take(&mut self.stream);
+            let address = &self.target.address;
+            let still_has = (turn.local).still_has(Some(&self.host), address, &ledger.view);
+            if !still_has || !stream.rest(turn) {
+                stream.discard(turn);
+            }
         }
         self.close(turn);
     }

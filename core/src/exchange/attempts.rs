@@ -7,15 +7,20 @@
 use bytes::Bytes;
 
 use super::Turn;
-use super::attempt::{Attempt, Time};
+use super::attempt::{Attempt, Carried, Time, reason_of};
 use super::call::Call;
-use super::endpoint_stream::EndpointStream;
+use super::endpoint_stream::{EndpointStream, Taking};
 use super::timers::Timer;
 use crate::decision::{AttemptEnd, Details, ResetReason};
 use crate::io::ConnectFault;
+use crate::peer::UpstreamId;
 use crate::request::{self, Failure, Judged, Later, Verdict};
-use crate::stream::{Answer, BodyLength};
+use crate::stream::{Answer, BodyLength, Broken, Reset};
 use crate::time::Instant;
+
+/// How often a request is sent again by itself, besides what rules of retries allow: an endpoint that refuses every stream
+/// would otherwise be asked for ever.
+const MOST_REPEATS: u32 = 3;
 
 /// What came of it.
 #[must_use]
@@ -34,6 +39,10 @@ pub(super) enum Tried {
 
 /// The newest of a request's attempts.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every request has one under way and none that is due"
+)]
 pub(super) enum Newest {
     UnderWay(Attempt),
     /// It begins then: a retry waits its back-off.
@@ -118,12 +127,38 @@ impl Attempts {
         let Some(attempt) = attempt.filter(|attempt| attempt.is_attached()) else {
             return Tried::Waits;
         };
-        let is_complete = call.body.is_complete();
-        attempt.attach(&call.body.begins, is_complete, &mut call.ledger, turn);
-        match attempt.is_tunnel() {
-            true => Tried::Connected,
-            false => Tried::Waits,
+        let (of, is_complete) = (call.id, call.body.is_complete());
+        let begins = &call.body.begins;
+        match attempt.attach(of, begins, is_complete, &mut call.ledger, turn) {
+            Taking::Takes if attempt.is_tunnel() => Tried::Connected,
+            Taking::Takes => {
+                call.body.is_sent |= attempt.stream.is_shared();
+                Tried::Waits
+            }
+            Taking::MayTake => Tried::Waits,
+            Taking::Refuses => self.lose(Broken::Reset(Reset::Unprocessed), call, turn),
+            // RFC 8441 §3.
+            Taking::Never => self.fail(ResetReason::ProtocolError, call, turn),
         }
+    }
+
+    /// No response comes on the newest attempt's stream. What the endpoint has not looked at is sent again, whatever it asks
+    /// for (RFC 9113 §8.7), and so is what may have met a connection that was dead before.
+    fn lose(&mut self, broken: Broken, call: &mut Call, turn: &mut Turn<'_>) -> Tried {
+        let Some(attempt) = self.newest.get_mut() else {
+            return Tried::Waits;
+        };
+        let may_repeat = match broken {
+            Broken::Reset(Reset::Unprocessed) => true,
+            Broken::Reset(Reset::Cut) => attempt.may_be_stale(&call.ledger),
+            Broken::Reset(_) | Broken::Refused(_) => false,
+        };
+        if !may_repeat || !call.can_repeat() || call.repeats >= MOST_REPEATS {
+            return self.fail(reason_of(broken), call, turn);
+        }
+        call.repeats += 1;
+        let target = attempt.again(&mut call.ledger, turn);
+        self.obey(Verdict::Attempt(target), call, turn)
     }
 
     /// Perhaps there is a connection now for the newest one, if it waits for one.
@@ -142,8 +177,14 @@ impl Attempts {
     }
 
     /// The connection of the newest one is made.
-    pub(super) fn on_connected(&mut self, call: &mut Call, turn: &mut Turn<'_>) -> Tried {
-        match self.newest.get_mut().is_some_and(Attempt::on_connected) {
+    pub(super) fn on_connected(
+        &mut self,
+        id: UpstreamId,
+        call: &mut Call,
+        turn: &mut Turn<'_>,
+    ) -> Tried {
+        let newest = self.newest.get_mut();
+        match newest.is_some_and(|attempt| attempt.on_connected(id)) {
             true => self.attach(call, turn),
             false => Tried::Waits,
         }
@@ -249,7 +290,7 @@ impl Attempts {
                 }
                 Some(Ok(Some(Answer::Switched(protocol)))) => Tried::Switched(protocol),
                 Some(Ok(Some(Answer::Final(body)))) => self.on_head(body, call, turn),
-                Some(Err(_refused)) => self.fail(ResetReason::ProtocolError, call, turn),
+                Some(Err(broken)) => self.lose(broken, call, turn),
             };
             if !matches!(tried, Tried::Waits) {
                 return tried;
@@ -263,6 +304,7 @@ impl Attempts {
         let Newest::UnderWay(attempt) = &mut self.newest else {
             return Tried::Waits;
         };
+        attempt.on_carried(Carried::Response);
         attempt.on_head(body, &mut call.ledger);
         if !attempt.time.is_over() {
             call.ledger.report_response(turn.now);

@@ -11,12 +11,13 @@ use super::Turn;
 use super::attempt::Attempt;
 use super::client_stream::ClientStream;
 use super::replay::{Replay, STALE_LIMIT};
+use super::web::Web;
 use crate::connection::READ_BLOCK;
 use crate::decision::{Record, Refused};
 use crate::local::{Charge, KEPT_WHEN_SHORT};
 use crate::message::Headers;
 use crate::request;
-use crate::stream::{Begins, BodyLength, Part};
+use crate::stream::{Begins, BodyLength, Broken, Part};
 use crate::time::Instant;
 
 /// Reading from a client pauses when this much waits in memory for a connection to the endpoint.
@@ -41,6 +42,8 @@ pub(super) enum Pumped {
     /// All of it has just arrived.
     Whole,
     Refused(Refused),
+    /// The client has given the request up.
+    Left(Broken),
 }
 
 /// A request's body.
@@ -109,7 +112,7 @@ impl Body {
     ) -> bool {
         // Once the request is complete we read on a little: to see the client leave, and to have the next head early.
         let flowing = self.arrival == Arrival::Coming
-            && to.is_some_and(|attempt| attempt.is_attached() && !attempt.is_deaf());
+            && to.is_some_and(|attempt| attempt.is_attached() && !attempt.upload.is_deaf());
         if flowing {
             !is_endpoint_slow
         } else {
@@ -122,13 +125,14 @@ impl Body {
         &mut self,
         to: Option<&mut Attempt>,
         client: ClientStream,
+        mut web: Option<&mut Web>,
         record: &mut Record,
         charge: &Charge,
         turn: &mut Turn<'_>,
     ) -> Pumped {
         let mut to = to.filter(|attempt| attempt.is_attached());
         if let Some(attempt) = &mut to
-            && !self.send_again(attempt, charge, turn)
+            && (attempt.upload.has_ended() || !self.send_again(attempt, charge, turn))
         {
             return Pumped::Waits;
         }
@@ -142,6 +146,12 @@ impl Body {
                     if most.is_some_and(|most| record.bytes_received > most) {
                         return Pumped::Refused(request::TOO_LARGE);
                     }
+                    let data = match web.as_deref_mut().map(|web| web.on_request(&data)) {
+                        None | Some(Ok(None)) => data,
+                        Some(Ok(Some(data))) if data.is_empty() => continue,
+                        Some(Ok(Some(data))) => data,
+                        Some(Err(refused)) => return Pumped::Refused(refused),
+                    };
                     self.keep(&data, charge);
                     if let Some(attempt) = &to {
                         attempt.stream.data(data, turn);
@@ -149,13 +159,18 @@ impl Body {
                 }
                 Some(Ok(Part::Trailers(trailers))) => self.trailers = Some(trailers),
                 Some(Ok(Part::End)) => {
+                    if let Some(Err(refused)) = web.map(|web| web.end_request()) {
+                        return Pumped::Refused(refused);
+                    }
                     self.arrival = Arrival::Whole(turn.now);
                     if let Some(attempt) = &mut to {
-                        attempt.end_request(self.trailers.as_ref(), turn);
+                        let (stream, trailers) = (attempt.stream, self.trailers.as_ref());
+                        attempt.upload.end(stream, trailers, turn);
                     }
                     return Pumped::Whole;
                 }
-                Some(Err(refused)) => return Pumped::Refused(refused),
+                Some(Err(Broken::Refused(refused))) => return Pumped::Refused(refused),
+                Some(Err(broken @ Broken::Reset(_))) => return Pumped::Left(broken),
             }
         }
         Pumped::Waits
@@ -170,7 +185,8 @@ impl Body {
     ) -> bool {
         let (is_complete, mark) = (self.is_complete(), charge.high_water());
         let trailers = self.trailers.as_ref();
-        attempt.send_again(&mut self.replay, is_complete, trailers, mark, turn)
+        let (replay, stream) = (&mut self.replay, attempt.stream);
+        (attempt.upload).send_again(stream, replay, is_complete, trailers, mark, turn)
     }
 
     /// Before there is a connection, a body that can be kept is read nevertheless: the route's timeout runs from its end,
@@ -180,13 +196,13 @@ impl Body {
         to: Option<&Attempt>,
         client: ClientStream,
         charge: &Charge,
-        turn: &Turn<'_>,
+        turn: &mut Turn<'_>,
     ) -> bool {
         match to {
             Some(attempt) => !attempt.stream.is_slow(charge.high_water(), turn),
             None => self
                 .replay
-                .has_room(client.waiting(turn), replay_limit(charge)),
+                .has_room(client.unread(turn), replay_limit(charge)),
         }
     }
 

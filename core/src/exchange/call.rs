@@ -11,11 +11,12 @@ use super::client_stream::ClientStream;
 use super::ledger::Ledger;
 use super::replay::RETRY_LIMIT;
 use super::timers::Clocks;
+use super::web::Web;
 use crate::cluster::Bucket;
 use crate::decision::{MirrorFate, Record};
 use crate::io::Output;
 use crate::local::{Charge, Local, MirrorPlace};
-use crate::message::ResponseHead;
+use crate::message::{Headers, ResponseHead};
 use crate::peer::{ExchangeId, Peer};
 use crate::request::{self, Context, Verdict};
 use crate::stream::{Begins, BodyLength};
@@ -29,9 +30,13 @@ pub(super) struct Call {
     pub(super) client: ClientStream,
     pub(super) ledger: Ledger,
     pub(super) body: Body,
+    /// It is gRPC-Web, and goes on as gRPC.
+    pub(super) web: Option<Box<Web>>,
     pub(super) clocks: Clocks,
     /// A 1xx was sent to the client; Envoy gives up retrying then.
     informed: bool,
+    /// How often it was sent again because an endpoint had not looked at it.
+    pub(super) repeats: u32,
     /// What it holds in memory, in the account of its worker.
     pub(super) charge: Charge,
     /// What it takes of its worker while it is a copy.
@@ -45,8 +50,10 @@ impl Call {
             client: ClientStream::default(),
             ledger: Ledger::new(peer, local.view()),
             body: Body::default(),
+            web: None,
             clocks: Clocks::default(),
             informed: false,
+            repeats: 0,
             charge: local.charge(),
             place: None,
         }
@@ -55,11 +62,12 @@ impl Call {
     /// There is no head to serve: it broke the rules, or did not come in time.
     pub(super) fn restart(&mut self, begins: Begins, now: Instant) {
         self.body.restart(begins, now);
+        self.web = None;
         self.clocks = Clocks {
             moved_at: now,
             ..Clocks::default()
         };
-        self.informed = false;
+        (self.informed, self.repeats) = (false, 0);
     }
 
     /// A head is complete: asks the request machine what to do with it.
@@ -76,6 +84,11 @@ impl Call {
         } else {
             self.ask(request::begin, turn)
         };
+        if let Some(of) = self.ledger.record.grpc_web {
+            self.web = Some(Box::new(Web::of(of)));
+            let length = &mut self.body.begins.body;
+            *length = Web::request_length(*length);
+        }
         self.arm_route();
         let (record, snapshot) = (&self.ledger.record, self.ledger.snapshot());
         self.clocks.idle =
@@ -136,6 +149,15 @@ impl Call {
         self.body.is_complete() && self.client.persists(turn)
     }
 
+    /// Whether another request is welcome as far as the worker goes.
+    fn welcomes_more(&self, turn: &mut Turn<'_>) -> bool {
+        let says_close = turn.local.drain.says_close(self.ledger.peer.listener);
+        if says_close {
+            self.client.close_soon(turn);
+        }
+        !says_close
+    }
+
     /// Passes an interim head on.
     pub(super) fn inform(&mut self, turn: &mut Turn<'_>) {
         self.informed = true;
@@ -148,8 +170,45 @@ impl Call {
         self.ledger.answer(self.ledger.response.status.as_u16());
         let complete = self.body.complete_since();
         self.finish_response_head(complete.map(|at| turn.now.since(at)), turn);
-        let wish = !turn.local.drain.says_close(self.ledger.peer.listener);
-        (self.client).respond(&self.ledger.response, body, wish, turn);
+        let wish = self.welcomes_more(turn);
+        let response = &mut self.ledger.response;
+        let body = match &mut self.web {
+            None => Some(body),
+            Some(web) => web.begin_response(response, body, wish),
+        };
+        if let Some(body) = body {
+            self.client.respond(response, body, wish, turn);
+        }
+    }
+
+    /// A piece of the response's body, as its endpoint sent it.
+    pub(super) fn send(&mut self, mut data: Bytes, turn: &mut Turn<'_>) {
+        if let Some(web) = &mut self.web {
+            data = web.on_response(data);
+            if data.is_empty() {
+                return;
+            }
+        }
+        self.ledger.record.bytes_sent += data.len() as u64;
+        self.client.data(data, turn);
+    }
+
+    /// The response has ended, as its endpoint sent it.
+    pub(super) fn send_end(&mut self, trailers: Option<&Headers>, turn: &mut Turn<'_>) {
+        let Some(web) = &mut self.web else {
+            self.client.end(trailers, turn);
+            return;
+        };
+        let response = &mut self.ledger.response;
+        let last = web.end_response(trailers, response);
+        if let Some(wish) = last.head {
+            (self.client).respond(response, BodyLength::Known(0), wish, turn);
+        }
+        if !last.data.is_empty() {
+            self.ledger.record.bytes_sent += last.data.len() as u64;
+            self.client.data(last.data, turn);
+        }
+        self.client.end(None, turn);
     }
 
     /// Makes the head of an endpoint's response what the client is to see.
@@ -167,10 +226,9 @@ impl Call {
     /// request afterwards.
     pub(super) fn reply(&mut self, text: Bytes, turn: &mut Turn<'_>) -> bool {
         (self.body).skip(self.client, &mut self.ledger.record, turn);
-        let wish =
-            self.can_keep_alive(turn) && !turn.local.drain.says_close(self.ledger.peer.listener);
+        let wish = self.welcomes_more(turn) && self.can_keep_alive(turn);
         let date = turn.local.date();
-        let body = self.ask(
+        let mut body = self.ask(
             |context, record, response| {
                 request::complete_local(text, context, record, response, date)
             },
@@ -179,6 +237,9 @@ impl Call {
         let Ledger {
             record, response, ..
         } = &mut self.ledger;
+        if let Some(web) = &mut self.web {
+            body = web.reply(response, body);
+        }
         record.status = response.status.as_u16();
         if record.request.method != http::Method::HEAD {
             record.bytes_sent = body.len() as u64;

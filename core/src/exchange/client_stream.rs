@@ -5,63 +5,94 @@
 
 use bytes::Bytes;
 
-use super::Turn;
+use super::turn::{Turn, Wish};
 use crate::cluster::Bucket;
-use crate::connection::{Client, Phase, Sockets, ToClient};
-use crate::decision::Refused;
+use crate::connection::{Client, Phase, Streams, ToClient};
 use crate::io::{Interest, Output};
 use crate::local::Local;
 use crate::message::{Headers, ResponseHead};
 use crate::peer::{ClientId, ConnId};
-use crate::stream::{BodyLength, Part};
+use crate::stream::{BodyLength, Broken, Part, Reset, StreamId};
+
+/// What becomes of the client when a request is over. On a connection that others use, too, it is the stream's.
+#[derive(Clone, Copy)]
+pub(super) enum Parting {
+    /// The response has left: the client may ask again.
+    Served {
+        keep_alive: bool,
+    },
+    Close,
+    /// An ordinary close would look like a whole message, or wait for who takes nothing.
+    Reset,
+}
 
 /// A client's stream, or nobody's.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct ClientStream(Option<ClientId>);
+pub(super) struct ClientStream {
+    client: Option<ClientId>,
+    stream: StreamId,
+}
 
 impl ClientStream {
-    pub(super) const fn of(id: ClientId) -> Self {
-        Self(Some(id))
+    pub(super) const fn of(id: ClientId, stream: StreamId) -> Self {
+        let client = Some(id);
+        Self { client, stream }
     }
 
     pub(super) const fn id(self) -> Option<ClientId> {
-        self.0
+        self.client
     }
 
     fn get<'t>(self, turn: &'t Turn<'_>) -> Option<&'t Client> {
-        turn.sockets.clients.get(self.0?)
+        turn.sockets.clients.get(self.client?)
     }
 
-    fn with<T>(
+    /// Does something with the connection, while the client is there.
+    pub(super) fn with<T>(
         self,
         turn: &mut Turn<'_>,
-        act: impl FnOnce(&mut ToClient, &mut Local) -> T,
+        act: impl FnOnce(&mut ToClient, StreamId, &mut Local) -> T,
     ) -> Option<T> {
-        let client = turn.sockets.clients.get_mut(self.0?)?;
-        Some(act(&mut client.connection, turn.local))
+        let client = turn.sockets.clients.get_mut(self.client?)?;
+        Some(act(&mut client.connection, self.stream, turn.local))
     }
 
     /// The next part of the request's body; `None` from nobody.
-    pub(super) fn body(self, turn: &mut Turn<'_>) -> Option<Result<Part, Refused>> {
-        self.with(turn, |client, _| client.body())
+    pub(super) fn body(self, turn: &mut Turn<'_>) -> Option<Result<Part, Broken>> {
+        self.with(turn, |client, stream, _| client.body(stream))
+    }
+
+    /// Why no more comes of the request, if its stream on a connection of many has ended before it.
+    pub(super) fn broken(self, turn: &Turn<'_>) -> Option<Broken> {
+        self.get(turn)?.connection.broken(self.stream)
     }
 
     /// How much has come and waits to be understood.
-    pub(super) fn waiting(self, turn: &Turn<'_>) -> usize {
+    pub(super) fn unread(self, turn: &Turn<'_>) -> usize {
         let client = self.get(turn);
-        client.map_or(0, |client| client.connection.inbox.len())
+        client.map_or(0, |client| client.connection.unread(self.stream))
     }
 
     /// Whether so much waits to be written to it that no more should come. Nothing waits for nobody.
     pub(super) fn is_slow(self, mark: usize, turn: &Turn<'_>) -> bool {
         let client = self.get(turn);
-        client.is_some_and(|client| client.connection.outbox.is_above(mark))
+        client.is_some_and(|client| client.connection.unsent(self.stream) >= mark)
     }
 
-    /// Whether all that was written has left.
-    pub(super) fn has_left(self, turn: &Turn<'_>) -> bool {
+    /// Whether all that was written has left, or is on its way among what others have to say.
+    pub(super) fn has_left(self, turn: &mut Turn<'_>) -> bool {
+        let now = turn.now;
+        let has_left = self.with(turn, |client, stream, local| {
+            client.flush(local, now);
+            client.is_sent(stream)
+        });
+        has_left.unwrap_or(true)
+    }
+
+    /// Whether it is one of a connection that others use, too.
+    pub(super) fn is_shared(self, turn: &Turn<'_>) -> bool {
         let client = self.get(turn);
-        client.is_none_or(|client| client.connection.outbox.is_empty())
+        client.is_some_and(|client| client.connection.streams().is_some())
     }
 
     /// The bucket for rate limits that its connection has for itself; `None` for nobody.
@@ -83,7 +114,7 @@ impl ClientStream {
 
     /// No other request follows this one.
     pub(super) fn end_turns(self, turn: &mut Turn<'_>) {
-        self.with(turn, |client, _| client.end_turns());
+        self.with(turn, |client, _, _| client.end_turns());
     }
 
     /// Begins the response. `wish`: another request is welcome afterwards, unless the client sends no more or its connection
@@ -95,55 +126,91 @@ impl ClientStream {
         wish: bool,
         turn: &mut Turn<'_>,
     ) {
-        if let Some(client) = self.0.and_then(|id| turn.sockets.clients.get_mut(id)) {
+        if let Some(client) = self.client.and_then(|id| turn.sockets.clients.get_mut(id)) {
             let wish = wish && !client.eof && !client.is_ending;
-            client.connection.respond(head, body, wish, turn.local);
+            let (connection, local) = (&mut client.connection, &mut *turn.local);
+            connection.respond(self.stream, head, body, wish, local);
+        }
+    }
+
+    /// Its connection is to end, which is said as its protocol has it: here where that is not the response's to say. It is
+    /// said before the response, so that nobody who has that asks again on this connection (as Envoy does).
+    pub(super) fn close_soon(self, turn: &mut Turn<'_>) {
+        let client = self.client.and_then(|id| turn.sockets.clients.get_mut(id));
+        if let Some(client) = client {
+            client.close_streams(turn.now);
+            client.connection.flush(turn.local, turn.now);
         }
     }
 
     /// Passes an interim head on.
     pub(super) fn inform(self, head: &ResponseHead, turn: &mut Turn<'_>) {
-        self.with(turn, |client, local| client.inform(head, local));
+        self.with(turn, |client, stream, local| {
+            client.inform(stream, head, local);
+        });
     }
 
     /// Agrees to another protocol.
     pub(super) fn switch(self, head: &ResponseHead, protocol: Option<&str>, turn: &mut Turn<'_>) {
-        self.with(turn, |client, local| client.switch(head, protocol, local));
+        self.with(turn, |client, stream, local| {
+            client.switch(stream, head, protocol, local);
+        });
     }
 
     /// A piece of the response's body.
     pub(super) fn data(self, data: Bytes, turn: &mut Turn<'_>) {
-        self.with(turn, |client, local| client.data(data, local));
+        self.with(turn, |client, stream, local| {
+            client.data(stream, data, local);
+        });
     }
 
     /// Ends the response.
     pub(super) fn end(self, trailers: Option<&Headers>, turn: &mut Turn<'_>) {
-        self.with(turn, |client, local| client.end(trailers, local));
+        self.with(turn, |client, stream, local| {
+            client.end(stream, trailers, local);
+        });
     }
 
-    /// What has come on a tunnel, as it is; `None` when nothing has.
-    pub(super) fn take(self, turn: &mut Turn<'_>) -> Option<Bytes> {
-        self.with(turn, |client, _| client.take()).flatten()
+    /// Its stream is over, where it shares its connection. Whether it does.
+    fn leave(self, turn: &mut Turn<'_>, act: impl FnOnce(&mut Streams)) -> bool {
+        let now = turn.now;
+        let client = self.client.and_then(|id| turn.sockets.clients.get_mut(id));
+        let Some(client) = client else { return false };
+        let Some(streams) = client.connection.streams_mut() else {
+            return false;
+        };
+        act(streams);
+        streams.close(self.stream);
+        client.on_stream_end(now);
+        true
     }
 
-    /// Bytes of a tunnel, as they are.
-    pub(super) fn pass(self, bytes: Bytes, turn: &mut Turn<'_>) {
-        self.with(turn, |client, local| client.pass(bytes, local));
-    }
-
-    /// Nothing more will be written.
-    pub(super) fn shut_down(self, turn: &mut Turn<'_>) {
-        if let Some(id) = self.0 {
-            turn.say(Output::ShutdownWrite(ConnId::Client(id)));
+    /// The request is over. `is_complete`: all of it has been read.
+    pub(super) fn part(self, parting: Parting, is_complete: bool, turn: &mut Turn<'_>) {
+        let stream = self.stream;
+        let has_left = self.leave(turn, |streams| match parting {
+            Parting::Served { .. } => {}
+            Parting::Close => streams.reset(stream, Reset::Cancelled),
+            Parting::Reset => streams.reset(stream, Reset::Failed),
+        });
+        let Some(id) = self.client.filter(|_| !has_left) else {
+            return;
+        };
+        match parting {
+            Parting::Served { keep_alive } => self.finish(keep_alive, is_complete, turn),
+            Parting::Close => turn.close_client(id),
+            Parting::Reset => {
+                turn.sockets.forget_client(id, turn.local);
+                turn.say(Output::Reset(id));
+            }
         }
     }
 
-    /// The response has left: the client may ask again, or its connection ends in good manners. `is_complete`: all of the
-    /// request has been read.
-    pub(super) fn finish(self, keep_alive: bool, is_complete: bool, turn: &mut Turn<'_>) {
+    /// The response has left: the client may ask again, or its connection ends in good manners.
+    fn finish(self, keep_alive: bool, is_complete: bool, turn: &mut Turn<'_>) {
         let (now, linger) = (turn.now, turn.local.settings().linger);
-        let client = self.0.and_then(|id| turn.sockets.clients.get_mut(id));
-        let Some((id, client)) = self.0.zip(client) else {
+        let client = self.client.and_then(|id| turn.sockets.clients.get_mut(id));
+        let Some((id, client)) = self.client.zip(client) else {
             return;
         };
         if keep_alive && !client.eof {
@@ -157,41 +224,38 @@ impl ClientStream {
         }
     }
 
-    /// Closes the connection.
-    pub(super) fn close(self, turn: &mut Turn<'_>) {
-        if let Some(id) = self.0 {
-            turn.close_client(id);
-        }
-    }
-
-    /// Closes the connection with a reset: an ordinary close would look like a whole message, or wait for who takes nothing.
-    pub(super) fn reset(self, turn: &mut Turn<'_>) {
-        if let Some(id) = self.0 {
-            turn.sockets.forget_client(id, turn.local);
-            turn.say(Output::Reset(id));
-        }
-    }
-
     /// Gives back what its boxes need not hold, and counts what they do hold. How many bytes wait to be understood, and how
     /// many to be written.
-    pub(super) fn pause(self, sockets: &mut Sockets, local: &mut Local) -> (usize, usize) {
-        let client = self.0.and_then(|id| sockets.clients.get_mut(id));
+    pub(super) fn pause(self, client: Option<&mut Client>, local: &mut Local) -> (usize, usize) {
         client.map_or((0, 0), |client| {
+            let connection = &client.connection;
+            if connection.streams().is_some() {
+                return (
+                    connection.unread(self.stream),
+                    connection.unsent(self.stream),
+                );
+            }
             client.connection.pause(local);
             client.count();
             client.connection.lengths()
         })
     }
 
-    /// What is waited for on its connection now, if that is news.
+    /// What is to be said of its connection now, if there is news.
     pub(super) fn wait_for(
         self,
         interest: Interest,
-        sockets: &mut Sockets,
-    ) -> Option<(ConnId, Interest)> {
-        let id = self.0?;
-        let client = sockets.clients.get_mut(id)?;
-        let is_news = client.told.is_news(interest);
-        is_news.then_some((ConnId::Client(id), interest))
+        client: Option<&mut Client>,
+    ) -> Option<(ConnId, Wish)> {
+        let (id, client) = self.client.zip(client)?;
+        let wish = if client.connection.streams().is_none() {
+            client
+                .told
+                .is_news(interest)
+                .then_some(Wish::Wait(interest))
+        } else {
+            matches!(client.phase, Phase::Streams(_)).then_some(Wish::Shared)
+        };
+        Some((id.into(), wish?))
     }
 }

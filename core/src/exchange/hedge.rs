@@ -8,7 +8,7 @@
 use core::mem;
 
 use super::Turn;
-use super::attempt::{Attempt, Time};
+use super::attempt::{Attempt, Time, reason_of};
 use super::attempts::{Attempts, Newest, Tried};
 use super::call::Call;
 use crate::decision::{AttemptEnd, ResetReason};
@@ -83,7 +83,7 @@ impl Attempts {
                         return tried;
                     }
                 }
-                Some(Err(_refused)) => self.lose_older(ResetReason::ProtocolError, call, turn),
+                Some(Err(broken)) => self.lose_older(reason_of(broken), call, turn),
             }
         }
         Tried::Waits

@@ -35,16 +35,17 @@ mod state;
 mod timers;
 mod tunnel;
 mod turn;
+mod web;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use turn::{Exchanges, Turn};
+pub(crate) use turn::{Exchanges, Turn, Wish};
 
 use std::rc::Rc;
 
-use crate::connection::{Client, Phase, Sockets};
-use crate::decision::{Record, Refused, Story};
+use crate::connection::{Client, Sockets};
+use crate::decision::{Details, Record, Refused, Story};
 use crate::entropy::Entropy;
 use crate::io::{Facts, Input, Interest};
 use crate::local::{Local, View};
@@ -52,7 +53,7 @@ use crate::message::{RequestHead, ResponseHead};
 use crate::peer::{ClientId, ConnId, ExchangeId, Peer, UpstreamId};
 use crate::request::Verdict;
 use crate::snapshot::Snapshot;
-use crate::stream::Begins;
+use crate::stream::{Begins, StreamId};
 use crate::time::Instant;
 use attempt::{Attempt, Carried};
 use attempts::Attempts;
@@ -91,14 +92,20 @@ impl Exchange {
     }
 
     /// The request is this client's. Its head is here, or cannot be had.
-    pub(crate) fn start(&mut self, id: ExchangeId, client: ClientId, of: &mut Client) {
-        (self.call.id, self.call.client) = (id, ClientStream::of(client));
+    pub(crate) fn start(
+        &mut self,
+        id: ExchangeId,
+        client: ClientId,
+        stream: StreamId,
+        of: &mut Client,
+    ) {
+        (self.call.id, self.call.client) = (id, ClientStream::of(client, stream));
         let ledger = &mut self.call.ledger;
         (ledger.peer, ledger.facts) = (of.peer, Facts::default());
         ledger.record.entropy = of.next_entropy();
         ledger.response.clear();
         self.planned = None;
-        of.phase = Phase::Serving(id);
+        of.serve(id, stream);
     }
 
     /// A head is complete.
@@ -111,7 +118,16 @@ impl Exchange {
     /// There is no head to serve: it broke the rules, or did not come in time.
     pub(crate) fn begin_refused(&mut self, refused: &Refused, turn: &mut Turn<'_>) {
         self.call.restart(Begins::default(), turn.now);
-        self.state.refuse(refused, &mut self.call, turn);
+        match self.call.client.broken(turn) {
+            // Its stream was reset for that: there is nobody to answer.
+            Some(_) => {
+                let details = Details::Refused(*refused);
+                self.state = State::Flush { keep_alive: false };
+                self.call.ledger.record.details = details;
+                self.state.cancel(details, &mut self.call, turn);
+            }
+            None => self.state.refuse(refused, &mut self.call, turn),
+        }
         self.state.advance(&mut self.call, turn);
     }
 
@@ -143,7 +159,9 @@ impl Exchange {
         match input {
             Input::Read(_) | Input::Wrote(_) => call.clocks.moved_at = turn.now,
             Input::Eof => state.on_client_eof(call, turn),
-            Input::Broken | Input::WriteFailed => state.cancel(call, turn),
+            Input::Broken | Input::WriteFailed => {
+                state.cancel(Details::DownstreamRemoteDisconnect, call, turn);
+            }
             // Nothing is asked of a client's connection that these would answer; a drain it has noted itself.
             Input::Drain | Input::Connected(_) | Input::ConnectFailed(_) => {}
         }
@@ -176,16 +194,52 @@ impl Exchange {
             }
             Input::Eof => state.on_endpoint_end(stream, false, call, turn),
             Input::WriteFailed | Input::Broken => state.on_endpoint_end(stream, true, call, turn),
-            Input::Connected(_) => state.have_tried(call, turn, Attempts::on_connected),
+            Input::Connected(_) => {
+                self.on_connected(id, turn);
+                return;
+            }
             Input::ConnectFailed(fault) => {
-                let fail = |attempts: &mut Attempts, call: &mut Call, turn: &mut Turn<'_>| {
+                state.have_tried(call, turn, |attempts, call, turn| {
                     attempts.on_connect_failed(fault, call, turn)
-                };
-                state.have_tried(call, turn, fail);
+                });
             }
             Input::Drain => {}
         }
         state.advance(call, turn);
+    }
+
+    /// A connection to an endpoint can be used now, perhaps the one that it waits for.
+    pub(crate) fn on_connected(&mut self, id: UpstreamId, turn: &mut Turn<'_>) {
+        let Self { call, state, .. } = self;
+        state.have_tried(call, turn, |attempts, call, turn| {
+            attempts.on_connected(id, call, turn)
+        });
+        state.advance(call, turn);
+    }
+
+    /// Something has happened to its stream on its client's connection.
+    pub(crate) fn on_client_stream(&mut self, turn: &mut Turn<'_>) {
+        let Self { call, state, .. } = self;
+        call.clocks.moved_at = turn.now;
+        if let Some(broken) = call.client.broken(turn) {
+            state.cancel(state::left_by(broken), call, turn);
+        }
+        state.advance(call, turn);
+    }
+
+    /// Something has happened to one of its streams on a connection to an endpoint.
+    pub(crate) fn on_endpoint_stream(&mut self, turn: &mut Turn<'_>) {
+        let Self { call, state, .. } = self;
+        call.clocks.moved_at = turn.now;
+        state.advance(call, turn);
+    }
+
+    /// The connections that it uses.
+    pub(crate) fn connections(&self) -> impl Iterator<Item = ConnId> {
+        let client = self.call.client.id().map(ConnId::Client);
+        let attempts = [self.state.attempt(), self.state.older()].into_iter();
+        let upstreams = attempts.filter_map(|attempt| attempt?.stream.id());
+        client.into_iter().chain(upstreams.map(ConnId::Upstream))
     }
 
     /// Perhaps there is a connection now that it waits for.
@@ -279,20 +333,21 @@ impl Exchange {
     }
 
     /// Its turn is over: gives back what it need not hold, counts what it does hold, and says what it waits for on its
-    /// connections, where that is news.
+    /// connections, where that is news, and which of them others use, too.
     pub(crate) fn settle(
         &mut self,
         sockets: &mut Sockets,
         local: &mut Local,
-        mut say: impl FnMut(ConnId, Interest),
+        mut say: impl FnMut(ConnId, Wish),
     ) {
         let Self { call, state, .. } = self;
         let attempt = state.attempt();
         let stream = attempt.map_or_else(EndpointStream::default, |attempt| attempt.stream);
-        let (waiting, to_client) = call.client.pause(sockets, local);
-        let (mut held, to_endpoint) = stream.pause(sockets, local);
-        // What waits for the endpoint and is kept for another attempt is the same memory.
-        held += to_endpoint.max(call.body.replay.kept());
+        let (mut client, mut endpoint) = sockets.pair(call.client.id(), stream.id());
+        let (waiting, to_client) = call.client.pause(client.as_deref_mut(), local);
+        let (from_endpoint, to_endpoint) = stream.pause(endpoint.as_deref_mut(), local);
+        let kept = call.body.replay.kept();
+        let held = held_by(stream, (from_endpoint, to_endpoint), kept);
         call.charge.set(held);
         let mark = call.charge.high_water();
         let (is_endpoint_slow, is_client_slow) = (to_endpoint >= mark, to_client >= mark);
@@ -317,19 +372,31 @@ impl Exchange {
             read: reads_endpoint,
             write: is_attached && to_endpoint > 0,
         };
-        let mut say = |news: Option<(ConnId, Interest)>| {
-            if let Some((id, interest)) = news {
-                say(id, interest);
+        let mut say = |news: Option<(ConnId, Wish)>| {
+            if let Some((id, wish)) = news {
+                say(id, wish);
             }
         };
-        say(call.client.wait_for(of_client, sockets));
-        say(stream.wait_for(of_endpoint, sockets));
+        say(call.client.wait_for(of_client, client));
+        say(stream.wait_for(of_endpoint, endpoint));
         if let Some(older) = state.older() {
-            let (inbox, outbox) = older.stream.pause(sockets, local);
-            call.charge.set(held + inbox);
+            let (_, mut endpoint) = sockets.pair(None, older.stream.id());
+            let (inbox, outbox) = older.stream.pause(endpoint.as_deref_mut(), local);
+            call.charge.set(held + held_by(older.stream, (inbox, 0), 0));
             let (read, write) = (true, outbox > 0);
-            say(older.stream.wait_for(Interest { read, write }, sockets));
+            say(older.stream.wait_for(Interest { read, write }, endpoint));
         }
+    }
+}
+
+/// What an attempt holds in the account of its request: these bytes that wait to be understood and to be written on its
+/// stream, and those that are kept for another attempt.
+fn held_by(stream: EndpointStream, (from, to): (usize, usize), kept: usize) -> usize {
+    // What waits for the endpoint and is kept is the same memory.
+    match stream.is_shared() {
+        // What waits on a connection that others use, too, is counted with that.
+        true => kept.saturating_sub(to),
+        false => from + to.max(kept),
     }
 }
 

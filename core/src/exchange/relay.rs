@@ -1,7 +1,7 @@
 //! The response of an attempt on its way to the client, with backpressure: it has begun, so no other attempt follows.
 
 use super::Turn;
-use super::attempt::{Attempt, Time};
+use super::attempt::{Attempt, Time, reason_of};
 use super::call::Call;
 use crate::decision::ResetReason;
 use crate::message::Headers;
@@ -41,26 +41,25 @@ impl Relay {
             match self.attempt.stream.body(turn) {
                 None | Some(Ok(Part::NeedMore)) => break,
                 Some(Ok(Part::Data(data))) => {
-                    call.ledger.record.bytes_sent += data.len() as u64;
-                    call.client.data(data, turn);
+                    call.send(data, turn);
                 }
                 Some(Ok(Part::Trailers(trailers))) => self.trailers = Some(trailers),
                 Some(Ok(Part::End)) => {
-                    call.client.end(self.trailers.as_ref(), turn);
+                    call.send_end(self.trailers.as_ref(), turn);
                     return Relayed::Whole;
                 }
-                Some(Err(_refused)) => return Relayed::Cut(ResetReason::ProtocolError),
+                Some(Err(broken)) => return Relayed::Cut(reason_of(broken)),
             }
         }
         Relayed::Waits
     }
 
     /// The endpoint closed: a body that lasts until then is complete.
-    pub(super) fn on_eof(&self, call: &Call, turn: &mut Turn<'_>) -> Relayed {
+    pub(super) fn on_eof(&self, call: &mut Call, turn: &mut Turn<'_>) -> Relayed {
         if self.attempt.stream.on_eof(turn).is_err() {
             return Relayed::Cut(ResetReason::ProtocolError);
         }
-        call.client.end(None, turn);
+        call.send_end(None, turn);
         Relayed::Whole
     }
 
@@ -83,7 +82,7 @@ impl Relay {
 /// The head of an attempt's response is the client's, and so much body follows.
 pub(super) fn begin(attempt: &mut Attempt, body: BodyLength, call: &mut Call, turn: &mut Turn<'_>) {
     if !call.owes_mirrors() {
-        call.body.replay.end_repeats(attempt.cursor);
+        call.body.replay.end_repeats(attempt.upload.cursor);
     }
     attempt.time = Time::Unset;
     call.pass_on(body, turn);

@@ -13,15 +13,16 @@ use super::attempt::Attempt;
 use super::attempts::{self, Attempts, Newest, Tried};
 use super::body::{Arrival, Pumped};
 use super::call::Call;
+use super::client_stream::Parting;
 use super::endpoint_stream::EndpointStream;
 use super::relay::{self, Relay, Relayed};
 use super::timers::Timer;
-use super::tunnel::Tunnel;
+use super::tunnel::{Passing, Tunnel};
 use crate::cluster::Ending;
 use crate::decision::{AttemptEnd, Refused};
 use crate::request::{self, Later, Verdict};
 use crate::time::Instant;
-use ending::Parting;
+pub(super) use ending::left_by;
 
 /// Where a request stands.
 #[derive(Debug, Default)]
@@ -141,40 +142,34 @@ impl State {
                 {
                     relay::begin(attempt, body, call, turn);
                 }
-                if let Some(attempt) = self.take_newest() {
-                    *self = Self::Relaying(Relay::of(attempt));
-                }
+                self.go_on(|attempt| Self::Relaying(Relay::of(attempt)));
                 self.pump_response(call, turn);
             }
             Tried::Switched(protocol) => {
-                if let Some(attempt) = self.take_newest() {
-                    let protocol = protocol.as_deref();
-                    *self = Self::Tunnel(Tunnel::upgrade(attempt, protocol, call, turn));
-                }
+                let protocol = protocol.as_deref();
+                self.go_on(|attempt| Self::Tunnel(Tunnel::upgrade(attempt, protocol, call, turn)));
             }
             Tried::Connected => {
-                if let Some(attempt) = self.take_newest() {
-                    *self = Self::Tunnel(Tunnel::connect(attempt, call, turn));
-                }
+                self.go_on(|attempt| Self::Tunnel(Tunnel::connect(attempt, call, turn)));
             }
         }
     }
 
-    /// The newest attempt, which is the last one.
+    /// The newest attempt is the last one, and goes on as something else.
     #[inline]
-    fn take_newest(&mut self) -> Option<Attempt> {
-        match mem::take(self) {
+    fn go_on(&mut self, to: impl FnOnce(Attempt) -> Self) {
+        *self = match mem::take(self) {
             Self::Trying(Attempts {
                 newest: Newest::UnderWay(attempt),
                 ..
-            }) => Some(attempt),
+            }) => to(attempt),
             Self::Delayed { .. }
             | Self::Trying(_)
             | Self::Relaying(_)
             | Self::Tunnel(_)
             | Self::Flush { .. }
-            | Self::Over => None,
-        }
+            | Self::Over => return,
+        };
     }
 
     /// Has the attempts do something, if the request is at that.
@@ -194,7 +189,7 @@ impl State {
     fn send_mirrors(&self, call: &mut Call, turn: &mut Turn<'_>) {
         call.send_mirrors(turn);
         if let Self::Relaying(relay) = self {
-            call.body.replay.end_repeats(relay.attempt.cursor);
+            call.body.replay.end_repeats(relay.attempt.upload.cursor);
         }
     }
 
@@ -203,18 +198,23 @@ impl State {
         loop {
             match self {
                 Self::Delayed { .. } | Self::Trying(_) | Self::Relaying(_) => {
+                    let made = call.ledger.record.attempts.len();
                     self.pump_request(call, turn);
                     self.pump_response(call, turn);
                     self.have_tried(call, turn, Attempts::hear_older);
-                    if self.is_served() {
+                    // An attempt that has just begun on a connection that was there is not told that it may write.
+                    let is_level = call.ledger.record.attempts.len() == made;
+                    if is_level && self.is_served() {
                         return;
                     }
                 }
                 Self::Tunnel(tunnel) => {
-                    if !tunnel.advance(call, turn) {
-                        return;
-                    }
-                    self.end(Parting::Close, call, turn);
+                    let parting = match tunnel.advance(call, turn) {
+                        Passing::GoesOn => return,
+                        Passing::Over => Parting::Served { keep_alive: false },
+                        Passing::Broken => Parting::Close,
+                    };
+                    self.end(parting, call, turn);
                 }
                 Self::Flush { keep_alive } => {
                     if !call.client.has_left(turn) {
@@ -235,7 +235,8 @@ impl State {
             Self::Delayed { .. } | Self::Tunnel(_) | Self::Flush { .. } | Self::Over => None,
         };
         let (client, record) = (call.client, &mut call.ledger.record);
-        match call.body.pump(to, client, record, &call.charge, turn) {
+        let web = call.web.as_deref_mut();
+        match call.body.pump(to, client, web, record, &call.charge, turn) {
             Pumped::Waits => {}
             Pumped::Whole => {
                 call.arm_route();
@@ -247,6 +248,7 @@ impl State {
                 self.send_mirrors(call, turn);
             }
             Pumped::Refused(refused) => self.refuse(&refused, call, turn),
+            Pumped::Left(broken) => self.cancel(left_by(broken), call, turn),
         }
     }
 

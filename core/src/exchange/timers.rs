@@ -25,6 +25,17 @@ pub(crate) enum Timer {
     StreamIdle,
 }
 
+/// The first of two.
+fn earlier(
+    one: Option<(Instant, Timer)>,
+    other: Option<(Instant, Timer)>,
+) -> Option<(Instant, Timer)> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
 /// The times of a request.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Clocks {
@@ -43,8 +54,7 @@ impl Clocks {
     pub(super) fn first(&self, own: Option<(Instant, Timer)>) -> Option<(Instant, Timer)> {
         let route = self.route.map(|at| (at, Timer::Route));
         let duration = self.duration.map(|at| (at, Timer::Duration));
-        let all = [own, route, duration, self.idle()];
-        all.into_iter().flatten().min()
+        earlier(earlier(own, route), earlier(duration, self.idle()))
     }
 
     /// When nothing has moved for too long.

@@ -1,11 +1,17 @@
 //! Upgraded and CONNECT connections: bytes pass both ways until both sides are done.
 
+mod ends;
+
+use core::mem;
+
 use super::Turn;
 use super::attempt::Attempt;
 use super::call::Call;
 use crate::cluster::ejection::Outcome;
 use crate::decision::AttemptEnd;
 use crate::message::ResponseHead;
+use crate::stream::Part;
+use ends::{ClientEnd, EndpointEnd};
 
 /// An attempt whose connection is the client's, and which directions are still open.
 #[derive(Debug)]
@@ -13,6 +19,16 @@ pub(super) struct Tunnel {
     pub(super) attempt: Attempt,
     from_client: Direction,
     from_endpoint: Direction,
+}
+
+/// What comes of moving bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Passing {
+    GoesOn,
+    /// Both directions have ended.
+    Over,
+    /// One side has given its stream up.
+    Broken,
 }
 
 /// One direction, named by the side it is read from.
@@ -86,26 +102,55 @@ impl Tunnel {
         )
     }
 
-    /// Moves what has arrived, and passes on the ends. Says whether the tunnel is over.
-    pub(super) fn advance(&mut self, call: &mut Call, turn: &mut Turn<'_>) -> bool {
+    /// Moves what has arrived, and passes on the ends.
+    pub(super) fn advance(&mut self, call: &mut Call, turn: &mut Turn<'_>) -> Passing {
         let (client, endpoint) = (call.client, self.attempt.stream);
-        if let Some(bytes) = client.take(turn) {
-            call.ledger.record.bytes_received += bytes.len() as u64;
-            endpoint.pass(bytes, turn);
+        let (client_end, endpoint_end) = (ClientEnd(client), EndpointEnd(endpoint));
+        let mark = call.charge.high_water();
+        while self.from_client == Direction::Open && !endpoint.is_slow(mark, turn) {
+            match client_end.take(turn) {
+                Some(Ok(Part::Data(bytes))) => {
+                    call.ledger.record.bytes_received += bytes.len() as u64;
+                    endpoint_end.pass(bytes, turn);
+                }
+                Some(Ok(Part::End | Part::Trailers(_))) => self.from_client.end(),
+                Some(Ok(Part::NeedMore)) | None => break,
+                Some(Err(_reset)) => return Passing::Broken,
+            }
         }
-        if let Some(bytes) = endpoint.take(turn) {
-            call.ledger.record.bytes_sent += bytes.len() as u64;
-            client.pass(bytes, turn);
+        while self.from_endpoint == Direction::Open && !client.is_slow(mark, turn) {
+            match endpoint_end.take(turn) {
+                Some(Ok(Part::Data(bytes))) => {
+                    call.ledger.record.bytes_sent += bytes.len() as u64;
+                    client_end.pass(bytes, turn);
+                }
+                Some(Ok(Part::End | Part::Trailers(_))) => self.from_endpoint.end(),
+                Some(Ok(Part::NeedMore)) | None => break,
+                Some(Err(_reset)) => return Passing::Broken,
+            }
         }
-        if self.from_client == Direction::Ending && endpoint.has_left(turn) {
+        // The end of a stream waits behind its bytes by itself.
+        let goes_behind_to_endpoint = endpoint.is_shared();
+        if self.from_client == Direction::Ending
+            && (goes_behind_to_endpoint || endpoint.has_left(turn))
+        {
             self.from_client = Direction::Ended;
-            endpoint.shut_down(turn);
+            endpoint_end.shut_down(turn);
         }
-        if self.from_endpoint == Direction::Ending && client.has_left(turn) {
+        let goes_behind = client.is_shared(turn);
+        if self.from_endpoint == Direction::Ending && (goes_behind || client.has_left(turn)) {
             self.from_endpoint = Direction::Ended;
-            client.shut_down(turn);
+            client_end.shut_down(turn);
         }
-        self.from_client == Direction::Ended && self.from_endpoint == Direction::Ended
+        if self.from_client != Direction::Ended || self.from_endpoint != Direction::Ended {
+            return Passing::GoesOn;
+        }
+        let stream = mem::take(&mut self.attempt.stream);
+        // What is still to be written leaves before a stream ends, and does not keep a connection that it has alone.
+        if !goes_behind_to_endpoint || !stream.rest(turn) {
+            stream.discard(turn);
+        }
+        Passing::Over
     }
 }
 

@@ -7,13 +7,22 @@ use slotmap::SlotMap;
 
 use super::Exchange;
 use crate::connection::Sockets;
-use crate::io::Output;
+use crate::io::{Interest, Output};
 use crate::local::Local;
 use crate::peer::{ClientId, ConnId, ExchangeId, UpstreamId};
 use crate::time::Instant;
 
 /// Requests under way. One that is at work is not in its place.
 pub(crate) type Exchanges = SlotMap<ExchangeId, Option<Box<Exchange>>>;
+
+/// What a request that has had its turn says of a connection that it uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// This is waited for on it now.
+    Wait(Interest),
+    /// Others use it, too, so what is waited for on it is not one request's to say.
+    Shared,
+}
 
 /// One input's way through a worker.
 pub(crate) struct Turn<'a> {

@@ -12,6 +12,7 @@ use super::framing::Asked;
 use super::limits::Limits;
 use super::look_ahead::Heads;
 use super::reader::Reader;
+use super::websocket;
 use super::writer::Writer;
 use crate::decision::Refused;
 use crate::message::{Headers, RequestHead, ResponseHead};
@@ -26,6 +27,8 @@ pub struct Client {
     method: Method,
     asks_upgrade: bool,
     persists: bool,
+    /// Of a websocket whose client has none.
+    made_key: Option<Box<[u8; 24]>>,
 }
 
 impl Default for Client {
@@ -36,6 +39,7 @@ impl Default for Client {
             method: Method::GET,
             asks_upgrade: false,
             persists: false,
+            made_key: None,
         }
     }
 }
@@ -47,7 +51,22 @@ impl Client {
         self.method = head.method.clone();
         self.asks_upgrade = upgrade.is_some();
         self.persists = false;
+        self.made_key = None;
         self.writer.request_head(head, begins.body, upgrade, out);
+    }
+
+    /// The same for a websocket that has no key, with one; the proof that it was read is looked at here.
+    pub fn ask_with_key(
+        &mut self,
+        head: &RequestHead,
+        begins: &Begins,
+        key: [u8; 24],
+        out: &mut Outbox,
+    ) {
+        let mut keyed = head.clone();
+        websocket::add_key(&mut keyed.headers, &key);
+        self.ask(&keyed, begins, out);
+        self.made_key = Some(Box::new(key));
     }
 
     /// Writes a piece of the request's body.
@@ -77,6 +96,11 @@ impl Client {
         let Some(facts) = self.reader.response_head(inbox, asked, into)? else {
             return Ok(None);
         };
+        if facts.switched
+            && let Some(key) = self.made_key.take()
+        {
+            websocket::take_proof(&key, &mut into.headers)?;
+        }
         Ok(Some(if facts.switched {
             Answer::Switched(facts.upgrade)
         } else if facts.interim {

@@ -8,7 +8,7 @@ use super::refusals::{
     FIELD_NAME, FIELD_VALUE, HEAD_TOO_LARGE, START_LINE, STATUS, TOO_MANY_FIELDS, VERSION,
 };
 use crate::decision::Refused;
-use crate::message::{Field, Headers, Known};
+use crate::message::{Field, Headers, Known, has_control};
 
 /// Room for the fields that `httparse` finds; not initialised, since it says how many it wrote.
 pub(super) type Room<'a> = [MaybeUninit<httparse::Header<'a>>; MAX_FIELDS];
@@ -23,7 +23,7 @@ pub(super) fn copy(fields: &[httparse::Header<'_>], into: &mut Headers) -> Resul
     for field in fields {
         let name = field.name.as_bytes();
         let value = trim(field.value);
-        let taken = if memchr::memchr2(b'\r', b'\n', value).is_none() {
+        let taken = if !has_control(value) {
             into.append(name, value)
         } else {
             into.append(name, &unfolded(value))

@@ -25,6 +25,7 @@ mod request_head;
 mod response_head;
 mod server;
 mod target;
+pub mod websocket;
 mod write_fields;
 mod writer;
 
@@ -36,7 +37,7 @@ pub use framing::{Asked, Framing};
 pub(crate) use hop_by_hop::{is_hop_by_hop, trim};
 pub use limits::{Limits, MAX_FIELDS};
 pub use look_ahead::Heads;
-pub(crate) use number::{decimal, digits};
+pub(crate) use number::decimal;
 pub use reader::Reader;
 pub use request_head::RequestFacts;
 pub use response_head::ResponseFacts;

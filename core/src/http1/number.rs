@@ -2,6 +2,8 @@
 
 use bytes::BytesMut;
 
+use crate::message::digits;
+
 /// A decimal number of at most 2^63 - 1, digits only (RFC 9110 §8.6). The bound keeps it inside what every peer can hold.
 pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
@@ -31,20 +33,6 @@ pub(super) fn hexadecimal_prefix(line: &[u8]) -> Option<(u64, usize)> {
 /// Appends `value` in base 10 or 16.
 pub(super) fn put<const BASE: u64>(value: u64, block: &mut BytesMut) {
     block.extend_from_slice(digits::<BASE>(value, &mut [0; 20]));
-}
-
-/// `value` in base 10 or 16, written into `digits`.
-pub(crate) fn digits<const BASE: u64>(mut value: u64, digits: &mut [u8; 20]) -> &[u8] {
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b"0123456789abcdef"[(value % BASE) as usize];
-        value /= BASE;
-        if value == 0 {
-            break;
-        }
-    }
-    &digits[at..]
 }
 
 #[cfg(test)]
@@ -93,18 +81,6 @@ mod tests {
         ];
         for (text, want) in cases {
             assert_eq!(hexadecimal_prefix(text.as_bytes()), *want, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn written_as_the_standard_library_does() {
-        for n in [0, 1, 9, 10, 255, 4096, u64::MAX] {
-            let mut block = BytesMut::new();
-            put::<10>(n, &mut block);
-            assert_eq!(block, n.to_string().as_bytes());
-            block.clear();
-            put::<16>(n, &mut block);
-            assert_eq!(block, format!("{n:x}").as_bytes());
         }
     }
 }

@@ -189,6 +189,7 @@ impl Reader {
 
     fn look_for_head(&mut self, buf: &mut BytesMut) -> Result<Option<usize>, Refused> {
         let (lines, skipped_line) = match &mut self.state {
+            Within::Head { .. } if buf.is_empty() => return Ok(None),
             Within::Head {
                 lines,
                 skipped_line,

@@ -45,6 +45,10 @@ pub(super) const TOO_MANY_FIELDS: Refused = with(
         "the head has more fields than the limit",
     ),
 );
+pub(super) const PROOF: Refused = bad(
+    CODEC,
+    "the answer to a websocket's key is not what the key asks for",
+);
 pub(super) const HEAD_CUT: Refused = bad(CODEC, "the connection ended inside a head");
 pub(super) const BODY_CUT: Refused = bad(CODEC, "the connection ended inside a body");
 

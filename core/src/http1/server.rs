@@ -11,6 +11,7 @@ use http::Method;
 use super::limits::Limits;
 use super::look_ahead::Heads;
 use super::reader::Reader;
+use super::websocket;
 use super::writer::{Reply, Writer};
 use crate::decision::Refused;
 use crate::message::{Headers, RequestHead, ResponseHead, Version};
@@ -33,6 +34,8 @@ struct Turn {
     /// Another request may follow.
     persists: bool,
     accepts_trailers: bool,
+    /// Of a websocket.
+    key: Option<Box<[u8]>>,
 }
 
 impl Default for Server {
@@ -69,6 +72,8 @@ impl Server {
         };
         self.turn.persists = facts.keep_alive;
         self.turn.accepts_trailers = facts.accepts_trailers;
+        let key = websocket::key_of(&into.headers, facts.upgrade.as_deref());
+        self.turn.key = key.map(Box::from);
         Ok(Some(Begins {
             body: facts.framing.into(),
             upgrade: facts.upgrade,
@@ -109,6 +114,9 @@ impl Server {
         wish: bool,
         out: &mut Outbox,
     ) {
+        let key = self.turn.key.as_deref().filter(|_| upgrade.is_some());
+        let proved = key.and_then(|key| websocket::with_proof(key, head));
+        let head = proved.as_ref().unwrap_or(head);
         let reply = Reply {
             method: &self.turn.method,
             version: self.turn.version,

@@ -7,23 +7,24 @@ use bytes::{BufMut, BytesMut};
 use http::Method;
 
 use super::hop_by_hop::is_hop_by_hop;
-use crate::message::{Field, Headers, Known, RequestHead, is_token_byte};
+use crate::message::{Field, Headers, Known, RequestHead, has_control, is_token_byte};
 
 /// Appends the fields of a request but those that the writer says itself: Host, and what concerns framing or this
 /// connection.
 pub(super) fn put_request_fields(headers: &Headers, block: &mut BytesMut) {
-    put_fields(headers, &[Known::Host, Known::ContentLength], block);
+    let is_ours = |name| matches!(name, Known::Host | Known::ContentLength);
+    put_fields(headers, is_ours, block);
 }
 
 /// As [`put_request_fields`]; Host means nothing in a response and passes.
 pub(super) fn put_response_fields(headers: &Headers, block: &mut BytesMut) {
-    put_fields(headers, &[Known::ContentLength], block);
+    put_fields(headers, |name| name == Known::ContentLength, block);
 }
 
-fn put_fields(headers: &Headers, written: &[Known], block: &mut BytesMut) {
+/// `is_ours`: the writer says it itself.
+fn put_fields(headers: &Headers, is_ours: impl Fn(Known) -> bool, block: &mut BytesMut) {
     for field in headers.iter() {
-        let ours = written.contains(&field.known);
-        if !ours && !is_hop_by_hop(field) && is_writable(field) {
+        if !is_ours(field.known) && !is_hop_by_hop(field) && is_writable(field) {
             put_field(field.name, field.value, block);
         }
     }
@@ -84,12 +85,8 @@ pub(crate) fn put_escaped(text: &[u8], block: &mut BytesMut) {
 
 /// Whether a field stays one field on the wire.
 pub(crate) fn is_writable(field: Field<'_>) -> bool {
-    // Without an early exit, so that the compiler can look at many bytes at once.
-    let has_control = field.value.iter().fold(false, |found, b| {
-        found | (*b < b' ') & (*b != b'\t') | (*b == 0x7f)
-    });
     let is_name = || !field.name.is_empty() && field.name.iter().all(|b| is_token_byte(*b));
-    !has_control && (field.known != Known::Other || is_name())
+    !has_control(field.value) && (field.known != Known::Other || is_name())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Error codes, and the two kinds of error that there are: one ends a stream, the other the connection.
 
 use super::stream_id::StreamId;
-use crate::decision::Refused;
+pub(super) use crate::stream::Broken;
 use crate::stream::Reset;
 
 /// An error code, in RST_STREAM and GOAWAY (RFC 9113 §7).
@@ -127,15 +127,6 @@ pub struct Fatal {
     pub details: &'static str,
     /// What was wrong, for people.
     pub explain: &'static str,
-}
-
-/// Why no more comes of a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Broken {
-    /// The peer's message is malformed or too large. The stream has been reset.
-    Refused(Refused),
-    /// The stream was reset, by the peer or because it broke a rule, or its connection ended.
-    Reset(Reset),
 }
 
 /// What is wrong with a frame.

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use super::code::{Broken, Code, Fatal};
 use super::controls::{Control, DRAIN_PING};
 use super::endings;
-use super::limits::{Counts, Limits};
+use super::limits::{Counts, Limits, Report};
 use super::look_ahead;
 use super::parts::{Leaving, Parts, Stage};
 use super::role::Role;
@@ -105,6 +105,15 @@ impl<T: Copy> Connection<T> {
         }
     }
 
+    /// Why no more comes of a stream, if that is so.
+    #[must_use]
+    pub fn broken(&self, stream: StreamId) -> Option<Broken> {
+        match self.parts.streams.get(stream)?.state {
+            State::Reset(broken, _) => Some(broken),
+            State::Live { .. } => None,
+        }
+    }
+
     /// Takes the head of a request; `into` is swapped with it, so that memory is used again.
     ///
     /// # Errors
@@ -182,6 +191,7 @@ impl<T: Copy> Connection<T> {
                 return Ok(Part::NeedMore);
             }
         };
+        self.parts.streams.let_go(data.len());
         read_data::give_credit(&mut self.parts, stream, data.len());
         Ok(Part::Data(data))
     }
@@ -281,11 +291,42 @@ impl<T: Copy> Connection<T> {
         write::room(&self.parts)
     }
 
+    /// Whether the peer's first settings are here.
+    #[must_use]
+    pub const fn is_known(&self) -> bool {
+        !matches!(self.parts.stage, Stage::Preface | Stage::FirstSettings)
+    }
+
+    /// To an endpoint: how many streams it takes at a time, whatever is under way; 0 if it takes no more.
+    #[must_use]
+    pub fn capacity(&self) -> u32 {
+        write::capacity(&self.parts)
+    }
+
     /// To an endpoint: whether a request may ask for another protocol (RFC 8441). It is not known before the first
     /// [`Event::Settings`].
     #[must_use]
     pub const fn takes_protocols(&self) -> bool {
         self.parts.peer.connect_protocol
+    }
+
+    /// Resets all streams of an owner, who is gone. How many there were.
+    pub fn reset_all_of(&mut self, owner: T) -> usize
+    where
+        T: PartialEq,
+    {
+        let is_of = |stream: &&mut Stream<T>| matches!(stream.owner, Owner::Is(is) if is == owner);
+        let streams = self.parts.streams.table_mut().iter_mut().filter(is_of);
+        let all: Vec<_> = streams.map(|stream| stream.id).collect();
+        all.iter().for_each(|id| self.reset(*id, Reset::Failed));
+        all.len()
+    }
+
+    /// Whether no other stream can be opened by the peer, because it was told so.
+    #[must_use]
+    pub const fn is_closing(&self) -> bool {
+        matches!(self.parts.life.leaving, Leaving::After(_))
+            || matches!(self.parts.stage, Stage::Dead(_))
     }
 
     /// Tells the peer that the connection will end, first by a GOAWAY that forbids nothing, with a PING: streams that the
@@ -341,10 +382,22 @@ impl<T: Copy> Connection<T> {
         timers::on_time(&mut self.parts, now)
     }
 
-    /// How often each limit was met.
+    /// How often each limit was met since the last [`Connection::report`].
     #[must_use]
     pub const fn counts(&self) -> &Counts {
         &self.parts.guard.counts
+    }
+
+    /// What there is to count of the connection. What was told of limits is not told again.
+    pub fn report(&mut self) -> Report {
+        let counts = &mut self.parts.guard.counts;
+        let is_news = *counts != Counts::default();
+        let block = self.parts.block.as_ref();
+        Report {
+            met: is_news.then(|| core::mem::take(counts)),
+            streams: self.parts.streams.table().len(),
+            held: self.parts.streams.held() + block.map_or(0, |block| block.bytes.len()),
+        }
     }
 
     /// Ranges of `unread`, in order, that will be read as parts of bodies.

@@ -16,7 +16,7 @@ pub(super) const HEAD: usize = 9;
 pub(super) const LEAST_MAX_FRAME: usize = 1 << 14;
 
 /// What a client's connection begins with (§3.4).
-pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 pub(super) mod flag {
     //! Flags; what each means depends on the type of the frame.

@@ -2,11 +2,14 @@
 //!
 //! Bodies have no limit here: they stream, and windows bound what is in memory.
 
+use serde::{Deserialize, Serialize};
+
 use super::heads::HeadLimits;
+use crate::outbox::LOW_WATER;
 use crate::time::Duration;
 
 /// How often something may happen: `burst` times at once, and `per_second` times a second in the long run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rate {
     /// At once.
     pub burst: u32,
@@ -15,7 +18,7 @@ pub struct Rate {
 }
 
 /// When the peer is asked whether it is still there, as Istio's `http2KeepAlive`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeepAlive {
     /// How long after the connection began, and after each answer, a PING is sent.
     pub interval: Duration,
@@ -24,7 +27,7 @@ pub struct KeepAlive {
 }
 
 /// Bounds on everything a peer can send or make us send. Each has a counter in [`Counts`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Streams at once. Those that a peer opens beyond are answered REFUSED_STREAM; as a client, we open no more. As many
     /// again may have been reset without their owners being done with them: a peer that resets does not get rid of what it
@@ -64,7 +67,8 @@ pub struct Limits {
     /// Bytes on all streams that may be on their way; at most 2^31 - 1. It is given back as soon as they are here, so that
     /// a stream that is stuck does not stop the others; what is held is bounded by the windows of the streams.
     pub connection_window: u32,
-    /// The owner of a stream is told when fewer unsent bytes than this are left.
+    /// The owner of a stream is told when fewer unsent bytes than this are left: no more than whoever stops at a mark while
+    /// memory is short goes on below.
     pub unsent_mark: usize,
     /// Whether and when the peer is asked if it is still there.
     pub keepalive: Option<KeepAlive>,
@@ -97,7 +101,7 @@ impl Limits {
         settings_time: Duration::from_secs(30),
         stream_window: 64 * 1024,
         connection_window: 1024 * 1024,
-        unsent_mark: 64 * 1024,
+        unsent_mark: LOW_WATER,
         keepalive: None,
     };
 
@@ -150,4 +154,140 @@ pub struct Counts {
     pub keepalive: u64,
     /// Frames of streams that had been closed or reset, which were ignored.
     pub late_frames: u64,
+}
+
+impl Counts {
+    /// The names of all of them, in order.
+    pub const NAMES: [&'static str; 19] = [
+        "refused_streams",
+        "refused_heads",
+        "block_bytes",
+        "continuation_frames",
+        "block_time",
+        "interim_heads",
+        "resets",
+        "reset_floods",
+        "made_resets",
+        "made_reset_floods",
+        "control_frames",
+        "empty_frames",
+        "priority_frames",
+        "window_updates",
+        "stalled",
+        "settings_time",
+        "windows",
+        "keepalive",
+        "late_frames",
+    ];
+
+    /// All of them, in the order of their names.
+    #[must_use]
+    pub const fn values(&self) -> [u64; Self::NAMES.len()] {
+        [
+            self.refused_streams,
+            self.refused_heads,
+            self.block_bytes,
+            self.continuation_frames,
+            self.block_time,
+            self.interim_heads,
+            self.resets,
+            self.reset_floods,
+            self.made_resets,
+            self.made_reset_floods,
+            self.control_frames,
+            self.empty_frames,
+            self.priority_frames,
+            self.window_updates,
+            self.stalled,
+            self.settings_time,
+            self.windows,
+            self.keepalive,
+            self.late_frames,
+        ]
+    }
+
+    /// What these values are, in the order of their names.
+    #[must_use]
+    pub const fn of(values: [u64; Self::NAMES.len()]) -> Self {
+        let [
+            refused_streams,
+            refused_heads,
+            block_bytes,
+            continuation_frames,
+            block_time,
+            interim_heads,
+            resets,
+            reset_floods,
+            made_resets,
+            made_reset_floods,
+            control_frames,
+            empty_frames,
+            priority_frames,
+            window_updates,
+            stalled,
+            settings_time,
+            windows,
+            keepalive,
+            late_frames,
+        ] = values;
+        Self {
+            refused_streams,
+            refused_heads,
+            block_bytes,
+            continuation_frames,
+            block_time,
+            interim_heads,
+            resets,
+            reset_floods,
+            made_resets,
+            made_reset_floods,
+            control_frames,
+            empty_frames,
+            priority_frames,
+            window_updates,
+            stalled,
+            settings_time,
+            windows,
+            keepalive,
+            late_frames,
+        }
+    }
+
+    /// Adds what was counted elsewhere.
+    pub fn add(&mut self, more: &Self) {
+        let (mine, theirs) = (self.values(), more.values());
+        *self = Self::of(core::array::from_fn(|at| mine[at] + theirs[at]));
+    }
+}
+
+/// What there is to count of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// How often limits were met since the last report, if any was.
+    pub met: Option<Counts>,
+    /// Streams whose owners are not done.
+    pub streams: usize,
+    /// Bytes that it holds: those that wait on streams in either direction, and a header block that is not whole.
+    pub held: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_have_names_in_one_order() {
+        let mut values = core::array::from_fn(|at| at as u64);
+        let mut counts = Counts::of(values);
+        assert_eq!(counts.values(), values);
+        assert_eq!(size_of::<Counts>(), size_of_val(&values), "no other");
+        let told = format!("{counts:?}");
+        let told = told.strip_prefix("Counts { ").expect("its name");
+        let named = Counts::NAMES.iter().zip(values);
+        let named: Vec<_> = named.map(|(name, at)| format!("{name}: {at}")).collect();
+        assert_eq!(told, named.join(", ") + " }");
+        counts.add(&counts.clone());
+        values.iter_mut().for_each(|value| *value *= 2);
+        assert_eq!(counts.values(), values);
+    }
 }

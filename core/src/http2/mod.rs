@@ -38,7 +38,8 @@ mod unread;
 mod window;
 mod write;
 
-pub use code::{Broken, Code, Fatal};
+pub use code::{Code, Fatal};
 pub use connection::{Connection, Event};
-pub use limits::{Counts, KeepAlive, Limits, Rate};
-pub use stream_id::StreamId;
+pub(crate) use frame::PREFACE;
+pub use heads::HeadLimits;
+pub use limits::{Counts, KeepAlive, Limits, Rate, Report};

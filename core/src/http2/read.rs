@@ -178,11 +178,12 @@ fn read_settings<T: Copy>(parts: &mut Parts<T>, payload: &[u8]) -> Result<(), Fa
     parts.stage = Stage::Frames;
     let PeerSettings {
         header_table_size,
+        least_table_size,
         initial_window,
         ..
     } = parts.peer;
-    if header_table_size != before.header_table_size {
-        parts.encoder.set_max_table_size(header_table_size);
+    for size in [least_table_size, header_table_size] {
+        parts.encoder.set_max_table_size(size);
     }
     if initial_window != before.initial_window {
         // §6.9.2: the windows of all streams move, perhaps below 0; that of the connection does not.

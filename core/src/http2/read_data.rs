@@ -110,6 +110,7 @@ fn accept<T: Copy>(
     let padding = length - data.len();
     if is_wanted && has_data {
         stream.unread.push_data(data);
+        parts.streams.hold(length - padding);
     }
     if padding > 0 {
         give_credit(parts, id, padding);

@@ -146,8 +146,10 @@ fn send_data<T: Copy>(parts: &mut Parts<T>, id: StreamId, ends: bool, out: &mut 
     }
     stream.stalled = None;
     parts.guard.sent_data();
+    let left = stream.unsent.bytes;
+    parts.streams.let_go(waits - left);
     let mark = parts.limits.unsent_mark;
-    if waits >= mark && stream.unsent.bytes < mark {
+    if waits >= mark && left < mark {
         parts.streams.tell(id);
     }
     if ends { Sent::End } else { Sent::Some }

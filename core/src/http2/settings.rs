@@ -31,6 +31,8 @@ mod name {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PeerSettings {
     pub(super) header_table_size: u32,
+    /// The smallest that it was since the payload before: entries beyond it are gone (RFC 7541 §4.2).
+    pub(super) least_table_size: u32,
     /// None before it was said: there is no limit.
     pub(super) max_concurrent_streams: Option<u32>,
     pub(super) initial_window: u32,
@@ -42,6 +44,7 @@ impl Default for PeerSettings {
     fn default() -> Self {
         Self {
             header_table_size: INITIAL_TABLE_SIZE as u32,
+            least_table_size: INITIAL_TABLE_SIZE as u32,
             max_concurrent_streams: None,
             initial_window: DEFAULT_WINDOW,
             connect_protocol: false,
@@ -70,10 +73,14 @@ impl PeerSettings {
     /// A value that is not allowed (§6.5.2, RFC 8441 §3).
     pub(super) fn apply(&mut self, payload: &[u8], we: Role) -> Result<(), Fatal> {
         let (settings, _) = payload.as_chunks::<6>();
+        self.least_table_size = self.header_table_size;
         for [n0, n1, v0, v1, v2, v3] in settings {
             let value = u32::from_be_bytes([*v0, *v1, *v2, *v3]);
             match u16::from_be_bytes([*n0, *n1]) {
-                name::HEADER_TABLE_SIZE => self.header_table_size = value,
+                name::HEADER_TABLE_SIZE => {
+                    self.header_table_size = value;
+                    self.least_table_size = self.least_table_size.min(value);
+                }
                 name::ENABLE_PUSH => match (we, value) {
                     (Role::Server, 0 | 1) | (Role::Client, 0) => {}
                     (Role::Server | Role::Client, _) => return Err(PUSH),

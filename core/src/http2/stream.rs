@@ -223,6 +223,11 @@ impl<T> Stream<T> {
         }
     }
 
+    /// Bytes that wait on it, in either direction.
+    pub(super) const fn held(&self) -> usize {
+        self.unread.bytes() + self.unsent.bytes
+    }
+
     /// Nothing more is sent.
     pub(super) fn drop_unsent(&mut self) {
         self.unsent.clear();

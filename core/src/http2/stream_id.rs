@@ -1,8 +1,6 @@
-//! What streams are called on one connection.
+//! The numbers of streams on one connection: at least 1, and odd where a client opens them (RFC 9113 §5.1.1).
 
-/// The number of a stream, at least 1 (RFC 9113 §5.1.1). Never used twice on a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct StreamId(u32);
+pub(super) use crate::stream::StreamId;
 
 impl StreamId {
     /// The largest there is.

@@ -25,6 +25,8 @@ pub(super) struct Streams<T> {
     ready: Turns,
     /// Ready but for credit of the connection.
     awaiting: Turns,
+    /// Bytes that wait to be taken, and those that wait to be sent.
+    held: usize,
     spare: Spare,
 }
 
@@ -75,6 +77,7 @@ impl<T> Default for Streams<T> {
             credits: Turns::default(),
             ready: Turns::default(),
             awaiting: Turns::default(),
+            held: 0,
             spare: Spare::default(),
         }
     }
@@ -87,6 +90,26 @@ impl<T: Copy> Streams<T> {
 
     pub(super) const fn table_mut(&mut self) -> &mut Table<T> {
         &mut self.table
+    }
+
+    /// Bytes that wait on streams, in either direction.
+    pub(super) fn held(&self) -> usize {
+        debug_assert_eq!(
+            self.held,
+            self.table.iter().map(Stream::held).sum::<usize>(),
+            "each byte is counted as it comes and as it goes"
+        );
+        self.held
+    }
+
+    /// So many bytes more wait on a stream.
+    pub(super) const fn hold(&mut self, count: usize) {
+        self.held += count;
+    }
+
+    /// So many bytes less wait on a stream.
+    pub(super) const fn let_go(&mut self, count: usize) {
+        self.held -= count;
     }
 
     pub(super) const fn spare(&mut self) -> &mut Spare {
@@ -235,6 +258,7 @@ impl<T: Copy> Streams<T> {
         let Some(stream) = self.table.get_mut(id) else {
             return;
         };
+        self.held -= stream.held();
         stream.state = State::Reset(broken, by);
         stream.drop_unsent();
         stream.unread.clear(|item| self.spare.keep(item));
@@ -253,6 +277,7 @@ impl<T: Copy> Streams<T> {
     pub(super) fn stop_sending(&mut self, id: StreamId) {
         self.stand(id, Place::None);
         if let Some(stream) = self.table.get_mut(id) {
+            self.held -= stream.unsent.bytes;
             stream.drop_unsent();
         }
     }
@@ -263,6 +288,7 @@ impl<T: Copy> Streams<T> {
         let Some(stream) = self.table.get_mut(id) else {
             return;
         };
+        self.held -= stream.held();
         let (news, loose) = (stream.has_news, stream.is_loose);
         let owed = stream.owes_credit;
         (stream.has_news, stream.is_loose, stream.owes_credit) = (false, false, false);

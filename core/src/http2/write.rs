@@ -46,6 +46,11 @@ pub(super) fn put_controls<T>(parts: &mut Parts<T>, out: &mut Outbox, mark: usiz
 
 /// How many more streams the server takes now.
 pub(super) fn room<T: Copy>(parts: &Parts<T>) -> u32 {
+    parts.places(capacity(parts))
+}
+
+/// How many streams the server takes at a time, 0 if it takes no more.
+pub(super) fn capacity<T>(parts: &Parts<T>) -> u32 {
     let is_open = match (parts.role, parts.stage) {
         (Role::Client, Stage::FirstSettings | Stage::Frames) => true,
         (Role::Server, _) | (Role::Client, Stage::Preface | Stage::Dead(_)) => false,
@@ -57,7 +62,7 @@ pub(super) fn room<T: Copy>(parts: &Parts<T>) -> u32 {
         (Stage::FirstSettings, _) => ASSUMED_STREAMS,
         (_, most) => most.unwrap_or(u32::MAX),
     };
-    parts.places(theirs.min(parts.limits.concurrent_streams))
+    theirs.min(parts.limits.concurrent_streams)
 }
 
 fn next_id<T>(parts: &Parts<T>) -> Option<StreamId> {
@@ -185,8 +190,10 @@ pub(super) fn data<T: Copy>(parts: &mut Parts<T>, id: StreamId, mut data: Bytes)
     if data.is_empty() {
         return;
     }
-    stream.unsent.bytes += data.len();
+    let count = data.len();
+    stream.unsent.bytes += count;
     stream.unsent.pieces.push_back(data);
+    parts.streams.hold(count);
     stand_ready(parts, id);
 }
 
@@ -195,6 +202,10 @@ pub(super) fn end<T: Copy>(parts: &mut Parts<T>, id: StreamId, trailers: Option<
     let Some(stream) = parts.streams.get_mut(id) else {
         return;
     };
+    // What asks for a tunnel has no body: its bytes, and their end, come after the answer.
+    if matches!(stream.receiving(), Some(Receiving::Head)) && may_switch(&stream.asked) {
+        return;
+    }
     match stream.sending() {
         Some(Sending::Length(1..)) => return reset(parts, id, Code::InternalError),
         Some(Sending::Length(0) | Sending::Unknown) => {}

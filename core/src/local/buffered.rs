@@ -8,13 +8,18 @@
 use core::cell::Cell;
 use std::rc::Rc;
 
-use crate::outbox::HIGH_WATER;
-
-/// While memory is short, reading from the other side pauses above this many unsent bytes.
-const LOW_WATER: usize = 32 * 1024;
+use crate::outbox::{HIGH_WATER, LOW_WATER};
 
 /// While memory is short, this much of a body is kept for another attempt, and no copy of a longer one is.
 pub(crate) const KEPT_WHEN_SHORT: usize = 64 * 1024;
+
+/// Reading from the other side pauses above this many unsent bytes.
+pub(crate) const fn high_water(is_short: bool) -> usize {
+    match is_short {
+        false => HIGH_WATER,
+        true => LOW_WATER,
+    }
+}
 
 /// What is counted of the memory of connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -111,10 +116,7 @@ impl Charge {
 
     /// Reading from the other side pauses above this many unsent bytes.
     pub(crate) fn high_water(&self) -> usize {
-        match self.is_short() {
-            false => HIGH_WATER,
-            true => LOW_WATER,
-        }
+        high_water(self.is_short())
     }
 
     /// A body was let go for want of memory.

@@ -1,8 +1,13 @@
 //! The connections of a thread to endpoints: what each may still carry, and which of them has room for a request.
 //!
-//! A connection has room for so many requests at a time: with HTTP/1 for none while one is on it, and for one while it is
-//! kept. Age, an ejection, the number of requests it may carry and its idle time take its room away; who asks for a
-//! connection gets the one that was given back last, so that spare ones expire (Envoy's LIFO). Sockets are not known here.
+//! A connection has room for so many requests at a time: with HTTP/1 for one, with HTTP/2 for as many streams as its peer
+//! takes, from the moment it is asked for. Age, an ejection, the number of requests it may carry and its idle time take its
+//! room away; who asks for a connection gets the one that was given back last, so that spare ones expire (Envoy's LIFO).
+//! Sockets are not known here.
+
+mod link;
+
+pub(crate) use link::Link;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -10,100 +15,24 @@ use std::sync::Arc;
 use slotmap::SecondaryMap;
 
 use super::line::Slot;
-use crate::cluster::{ClusterState, HostState, OpenConnection};
+use crate::cluster::{ClusterState, HostState};
 use crate::peer::UpstreamId;
-use crate::snapshot::{Cluster, Snapshot};
+use crate::snapshot::Snapshot;
+use crate::stream::Protocol;
 use crate::time::{Duration, Instant};
-
-/// How long a connection to a host that no service has is kept (Envoy's default, what Istio's clusters have too).
-const UNKNOWN_IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// How often those are looked for that no time ends, because their endpoint was ejected.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// A connection to an endpoint, as long as it is open.
-#[derive(Debug)]
-pub(crate) struct Link {
-    open: OpenConnection,
-    /// Its share of the cluster's limit, if there is one.
-    slot: Option<Slot>,
-    requests: u32,
-    max_requests: Option<u32>,
-    idle_timeout: Option<Duration>,
-    max_duration: Option<Duration>,
-    /// From then on it carries no other request.
-    retires: Option<Instant>,
-    /// Its cluster ejects endpoints.
-    may_be_ejected: bool,
-    /// How often its endpoint had been ejected when it was begun.
-    ejections: u64,
-    /// How many more requests it may carry at the same time.
-    room: u32,
-    /// When it is closed if nobody has used it until then.
-    expires: Option<Instant>,
-}
-
-impl Link {
-    /// A connection that is being made.
-    pub(crate) fn new(
-        host: &Arc<HostState>,
-        cluster: Option<&Cluster>,
-        slot: Option<Slot>,
-    ) -> Self {
-        Self {
-            open: host.begin_connection(),
-            slot,
-            requests: 0,
-            max_requests: cluster.and_then(|cluster| cluster.max_requests_per_connection),
-            idle_timeout: cluster.map_or(Some(UNKNOWN_IDLE_TIMEOUT), |c| c.idle_timeout),
-            max_duration: cluster.and_then(|cluster| cluster.max_connection_duration),
-            retires: None,
-            may_be_ejected: cluster.is_some_and(|cluster| cluster.outlier_detection.is_some()),
-            ejections: host.ejections(),
-            room: 0,
-            expires: None,
-        }
-    }
-
-    /// Whether it may carry another request when the one on it is over.
-    fn may_go_on(&self, now: Instant) -> bool {
-        let has_requests_left = self.max_requests.is_none_or(|max| self.requests < max);
-        has_requests_left && self.is_good(now)
-    }
-
-    /// Neither too old nor from before an ejection (Envoy drains the connections of an endpoint that it ejects).
-    fn is_good(&self, now: Instant) -> bool {
-        self.retires.is_none_or(|at| now < at) && self.is_of_this_stay()
-    }
-
-    fn is_of_this_stay(&self) -> bool {
-        self.open.host().ejections() == self.ejections
-    }
-
-    /// Whether another request may use it. One past its idle time may not, however late it is closed: its endpoint counts
-    /// the same time and may be closing it now.
-    fn has_room(&self, now: Instant) -> bool {
-        self.room > 0 && self.expires.is_none_or(|at| now < at) && self.is_good(now)
-    }
-
-    /// The cluster against whose limit it counts.
-    fn limited_by(&self) -> Option<&Arc<ClusterState>> {
-        self.slot.as_ref().map(Slot::cluster)
-    }
-
-    /// The endpoint's id.
-    fn host_id(&self) -> u32 {
-        self.open.host().id()
-    }
-}
 
 /// All connections of one worker to endpoints.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
     links: SecondaryMap<UpstreamId, Link>,
-    /// Those that are kept because they have room, by the endpoint's id; the one that was given back last stands last.
-    kept: BTreeMap<u32, VecDeque<UpstreamId>>,
-    count: usize,
+    /// Those that are below their capacity, by the endpoint's id and what is spoken; the one that was given back last stands
+    /// last.
+    roomy: BTreeMap<(u32, Protocol), VecDeque<UpstreamId>>,
+    /// How many nobody uses.
+    idle: usize,
     /// No connection expires before this; `None` when none does. Known without a walk, because runtimes ask after each
     /// connection that is kept.
     soonest: Option<Instant>,
@@ -111,57 +40,128 @@ pub(crate) struct Pool {
     next_look: Option<Instant>,
 }
 
+/// A place on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) id: UpstreamId,
+    /// The connection is still being made.
+    pub(crate) is_promised: bool,
+}
+
 impl Pool {
-    /// A connection is asked for.
+    /// A connection is asked for, for one request. While it is being made, others may be promised a place on it.
     pub(crate) fn open(&mut self, id: UpstreamId, link: Link) {
+        if link.is_below_capacity() {
+            self.roomy.entry(link.key()).or_default().push_back(id);
+        }
         self.links.insert(id, link);
     }
 
     /// It is made; its age counts from now.
     pub(crate) fn on_connected(&mut self, id: UpstreamId, now: Instant) {
         if let Some(link) = self.links.get_mut(id) {
+            link.is_made = true;
             link.retires = link.max_duration.map(|most| now + most);
         }
     }
 
     /// It could not be made.
     pub(crate) fn on_failed(&mut self, id: UpstreamId) {
-        if let Some(link) = self.links.remove(id) {
+        if let Some(link) = self.forget(id) {
             link.open.fail();
         }
     }
 
-    /// One more request goes over it.
-    pub(crate) fn on_request(&mut self, id: UpstreamId) {
+    /// The peer takes so many streams at a time.
+    pub(crate) fn on_peer_limit(&mut self, id: UpstreamId, streams: u32) {
+        let Some(link) = self.links.get_mut(id) else {
+            return;
+        };
+        let had_room = link.is_below_capacity();
+        link.capacity = streams.min(link.max_streams);
+        let (has_room, key) = (link.is_below_capacity(), link.key());
+        match (had_room, has_room) {
+            (false, true) => self.roomy.entry(key).or_default().push_back(id),
+            (true, false) => self.leave(key, id),
+            (true, true) | (false, false) => {}
+        }
+    }
+
+    /// The peer takes no other request on it.
+    pub(crate) fn retire(&mut self, id: UpstreamId, now: Instant) {
         if let Some(link) = self.links.get_mut(id) {
-            link.requests += 1;
+            link.retires = Some(now);
         }
     }
 
-    /// The most recently kept connection to an endpoint that has room; it has none then. One that is not to be used any
-    /// more stays behind, and expires.
-    pub(crate) fn take(&mut self, host: &HostState, now: Instant) -> Option<UpstreamId> {
-        let Self { links, kept, .. } = self;
-        let list = kept.get_mut(&host.id())?;
-        let has_room = |id: &UpstreamId| links.get(*id).is_some_and(|link| link.has_room(now));
-        let id = list.remove(list.iter().rposition(has_room)?)?;
-        self.count -= 1;
-        if let Some(link) = links.get_mut(id) {
-            link.room -= 1;
+    /// A place on the connection to an endpoint that has room and was given back last, or is still being made if there is no
+    /// other. One that is not to be used any more stays behind, and expires.
+    pub(crate) fn take(
+        &mut self,
+        host: &HostState,
+        protocol: Protocol,
+        now: Instant,
+    ) -> Option<Taken> {
+        let key = (host.id(), protocol);
+        let Self { links, roomy, .. } = self;
+        let list = roomy.get_mut(&key)?;
+        let find = |is_made: bool| {
+            list.iter().rposition(|id| {
+                let link = links.get(*id);
+                link.is_some_and(|link| link.is_made == is_made && link.has_room(now))
+            })
+        };
+        let at = find(true).or_else(|| find(false))?;
+        let id = list[at];
+        let link = links.get_mut(id)?;
+        if link.is_idle() {
+            self.idle -= 1;
         }
-        Some(id)
+        link.streams += 1;
+        link.requests += 1;
+        link.expires = None;
+        let is_promised = !link.is_made;
+        if !link.is_below_capacity() {
+            list.remove(at);
+        }
+        Some(Taken { id, is_promised })
     }
 
-    /// Whether an endpoint has a connection with room.
-    pub(crate) fn has(&self, host: &HostState, now: Instant) -> bool {
-        let list = self.kept.get(&host.id());
-        let has_room = |id: &UpstreamId| self.links.get(*id).is_some_and(|link| link.has_room(now));
+    /// Whether an endpoint has a connection with room, made or (`promised`) being made.
+    pub(crate) fn has(
+        &self,
+        host: &HostState,
+        protocol: Protocol,
+        promised: bool,
+        now: Instant,
+    ) -> bool {
+        let list = self.roomy.get(&(host.id(), protocol));
+        let has_room = |id: &UpstreamId| {
+            let link = self.links.get(*id);
+            link.is_some_and(|link| link.is_made != promised && link.has_room(now))
+        };
         list.is_some_and(|list| list.iter().any(has_room))
     }
 
-    /// Whether a connection may carry another request when the one on it is over.
+    /// Whether a connection may carry another request when one on it is over.
     pub(crate) fn may_go_on(&self, id: UpstreamId, now: Instant) -> bool {
         self.links.get(id).is_some_and(|link| link.may_go_on(now))
+    }
+
+    /// How many requests are on a connection, or wait for it.
+    pub(crate) fn streams(&self, id: UpstreamId) -> u32 {
+        self.links.get(id).map_or(0, |link| link.streams)
+    }
+
+    /// Whether it is made, and nobody uses it.
+    pub(crate) fn is_idle(&self, id: UpstreamId) -> bool {
+        let link = self.links.get(id);
+        link.is_some_and(|link| link.is_made && link.is_idle())
+    }
+
+    /// Whether it is made.
+    pub(crate) fn is_made(&self, id: UpstreamId) -> bool {
+        self.links.get(id).is_some_and(|link| link.is_made)
     }
 
     /// The cluster against whose limit a connection counts.
@@ -174,51 +174,71 @@ impl Pool {
         self.links.get_mut(id)?.slot.take()
     }
 
-    /// A request is over, and its connection is kept for another one.
-    pub(crate) fn keep(&mut self, id: UpstreamId, now: Instant) {
+    /// A request is over, and its place on the connection is free for another one.
+    pub(crate) fn give_back(&mut self, id: UpstreamId, now: Instant) {
         let Some(link) = self.links.get_mut(id) else {
             return;
         };
-        link.room += 1;
-        let idle_until = link.idle_timeout.map(|t| now + t);
-        link.expires = idle_until.into_iter().chain(link.retires).min();
-        self.soonest = self.soonest.into_iter().chain(link.expires).min();
-        if link.may_be_ejected && self.next_look.is_none() {
-            self.next_look = Some(now + LOOK_EVERY);
+        let had_room = link.is_below_capacity();
+        link.streams = link.streams.saturating_sub(1);
+        if link.is_idle() {
+            self.idle += 1;
+            let idle_until = link.idle_timeout.map(|t| now + t);
+            link.expires = idle_until.into_iter().chain(link.retires).min();
+            self.soonest = self.soonest.into_iter().chain(link.expires).min();
+            if link.may_be_ejected && self.next_look.is_none() {
+                self.next_look = Some(now + LOOK_EVERY);
+            }
         }
-        self.kept.entry(link.host_id()).or_default().push_back(id);
-        self.count += 1;
+        let is_last = !had_room && link.is_below_capacity();
+        if is_last || had_room && link.is_idle() {
+            let list = self.roomy.entry(link.key()).or_default();
+            if list.back() != Some(&id) {
+                if had_room {
+                    list.retain(|roomy| *roomy != id);
+                }
+                list.push_back(id);
+            }
+        }
     }
 
     /// A connection is closed. What it held is free.
     pub(crate) fn close(&mut self, id: UpstreamId) {
-        let Some(link) = self.links.remove(id) else {
-            return;
-        };
-        if link.room == 0 {
-            return;
+        self.forget(id);
+    }
+
+    fn forget(&mut self, id: UpstreamId) -> Option<Link> {
+        let link = self.links.remove(id)?;
+        if link.is_idle() {
+            self.idle -= 1;
         }
-        let host = link.host_id();
-        if let Some(list) = self.kept.get_mut(&host) {
+        if link.is_below_capacity() {
+            self.leave(link.key(), id);
+        }
+        Some(link)
+    }
+
+    /// It has no room any more.
+    fn leave(&mut self, key: (u32, Protocol), id: UpstreamId) {
+        if let Some(list) = self.roomy.get_mut(&key) {
             // Many are closed at once in the order in which they were kept.
             if list.front() == Some(&id) {
                 list.pop_front();
             } else {
                 list.retain(|kept| *kept != id);
             }
-            self.count -= 1;
             if list.is_empty() {
-                self.kept.remove(&host);
+                self.roomy.remove(&key);
             }
         }
     }
 
-    /// How many are kept.
-    pub(crate) const fn kept(&self) -> usize {
-        self.count
+    /// How many nobody uses.
+    pub(crate) const fn idle(&self) -> usize {
+        self.idle
     }
 
-    /// A kept connection that counts against a cluster's limit: the one kept longest of some endpoint.
+    /// An idle connection that counts against a cluster's limit: the one kept longest of some endpoint.
     pub(crate) fn spare(&self, cluster: &Arc<ClusterState>) -> Option<UpstreamId> {
         let counts = |link: &Link| {
             let limited_by = link.limited_by();
@@ -227,7 +247,7 @@ impl Pool {
         self.find(counts).next()
     }
 
-    /// Kept connections that count against the limits of these clusters.
+    /// Idle connections that count against the limits of these clusters.
     pub(crate) fn of_clusters(
         &self,
         mut of: impl FnMut(&Arc<ClusterState>) -> bool,
@@ -236,7 +256,7 @@ impl Pool {
         self.find(counts).collect()
     }
 
-    /// Kept connections whose time is over, or whose endpoint was ejected; all of them are closed then.
+    /// Idle connections whose time is over, or whose endpoint was ejected; all of them are closed then.
     pub(crate) fn expired(&mut self, now: Instant) -> Vec<UpstreamId> {
         // A worker comes here whenever any time is up, and there may be thousands.
         if self.next_expiry().is_none_or(|at| now < at) {
@@ -261,13 +281,15 @@ impl Pool {
         self.soonest.into_iter().chain(self.next_look).min()
     }
 
-    /// Kept connections to one endpoint.
+    /// Idle connections to one endpoint.
     pub(crate) fn of_host(&self, host: u32) -> Vec<UpstreamId> {
-        let kept = self.kept.get(&host).into_iter().flatten();
-        kept.copied().collect()
+        let of_host = (host, Protocol::Http1)..=(host, Protocol::Http2);
+        let all = self.roomy.range(of_host).flat_map(|(_, list)| list);
+        let is_idle = |id: &UpstreamId| self.links.get(*id).is_some_and(Link::is_idle);
+        all.copied().filter(is_idle).collect()
     }
 
-    /// Kept connections to endpoints that neither a snapshot names nor clients do, and those that were made before their
+    /// Idle connections to endpoints that neither a snapshot names nor clients do, and those that were made before their
     /// cluster had limits: they are not counted. `originals` are ids, and whether their cluster has limits.
     pub(crate) fn unwanted(
         &self,
@@ -291,9 +313,12 @@ impl Pool {
         self.find(is_unwanted).collect()
     }
 
-    /// Kept connections of which this holds, by endpoint, those kept longest first.
+    /// Idle connections of which this holds, by endpoint, those kept longest first.
     fn find(&self, mut is_wanted: impl FnMut(&Link) -> bool) -> impl Iterator<Item = UpstreamId> {
-        let all = self.kept.values().flatten().copied();
-        all.filter(move |id| self.links.get(*id).is_some_and(&mut is_wanted))
+        let all = self.roomy.values().flatten().copied();
+        all.filter(move |id| {
+            let link = self.links.get(*id).filter(|link| link.is_idle());
+            link.is_some_and(&mut is_wanted)
+        })
     }
 }

@@ -6,6 +6,7 @@
 //! connection allocates nothing per request.
 
 use super::name::{FieldName, Known};
+use super::octets;
 
 /// One field: where its name and value lie in the block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +16,24 @@ struct FieldLine {
     name_len: u16,
     start: u32,
     value_len: u32,
+}
+
+/// Some of the numbers of names.
+#[derive(Clone, Copy, Debug, Default)]
+struct Names(u64);
+
+impl Names {
+    fn insert(&mut self, name: Known) {
+        self.0 |= name.bit();
+    }
+
+    fn remove(&mut self, name: Known) {
+        self.0 &= !name.bit();
+    }
+
+    fn may_have(self, name: Known) -> bool {
+        self.0 & name.bit() != 0
+    }
 }
 
 /// Why a field was not taken.
@@ -31,6 +50,8 @@ pub enum InsertError {
 pub struct Headers {
     block: Vec<u8>,
     entries: Vec<FieldLine>,
+    /// The names that may be there: most that are asked for are not, and then nothing is looked through.
+    names: Names,
 }
 
 /// A view of one field.
@@ -51,6 +72,7 @@ impl Headers {
     pub fn clear(&mut self) {
         self.block.clear();
         self.entries.clear();
+        self.names = Names::default();
     }
 
     /// How many fields there are.
@@ -68,8 +90,10 @@ impl Headers {
     /// Adds a field at the end; the name may be in any case. The caller has checked that name and value are legal.
     pub fn append(&mut self, name: &[u8], value: &[u8]) -> Result<(), InsertError> {
         let start = self.block.len();
-        self.block.extend(name.iter().map(u8::to_ascii_lowercase));
-        let known = Known::of(&self.block[start..]);
+        self.block.extend_from_slice(name);
+        let name = &mut self.block[start..];
+        octets::make_lower(name);
+        let known = Known::of(name);
         let added = self.finish_entry(known, start, value);
         if added.is_err() {
             self.block.truncate(start);
@@ -111,6 +135,7 @@ impl Headers {
         let start = u32::try_from(start).map_err(|_| InsertError::Full)?;
         let value_len = u32::try_from(value.len()).map_err(|_| InsertError::Full)?;
         self.block.extend_from_slice(value);
+        self.names.insert(known);
         self.entries.push(FieldLine {
             known,
             never_indexed: false,
@@ -124,24 +149,21 @@ impl Headers {
     /// The value of the first field of this name.
     #[must_use]
     pub fn get(&self, name: Known) -> Option<&[u8]> {
-        self.entries
-            .iter()
+        self.named(name)
             .find(|e| e.known == name)
             .map(|e| self.value_of(e))
     }
 
     /// The values of all fields of this name, in order.
     pub fn get_all(&self, name: Known) -> impl Iterator<Item = &[u8]> {
-        self.entries
-            .iter()
+        self.named(name)
             .filter(move |e| e.known == name)
             .map(|e| self.value_of(e))
     }
 
     /// The values of all fields of a configured name, in order.
     pub fn find_all<'a>(&'a self, name: &'a FieldName) -> impl Iterator<Item = &'a [u8]> {
-        self.entries
-            .iter()
+        self.named(name.known())
             .filter(|e| self.is_named(e, name))
             .map(|e| self.value_of(e))
     }
@@ -149,18 +171,25 @@ impl Headers {
     /// Whether a field of a configured name is there.
     #[must_use]
     pub fn contains(&self, name: &FieldName) -> bool {
-        self.entries.iter().any(|e| self.is_named(e, name))
+        self.named(name.known()).any(|e| self.is_named(e, name))
     }
 
     /// Removes every field of this name; says whether there was one.
     pub fn remove(&mut self, name: Known) -> bool {
+        if !self.names.may_have(name) {
+            return false;
+        }
         let before = self.entries.len();
         self.entries.retain(|e| e.known != name);
+        self.names.remove(name);
         before != self.entries.len()
     }
 
     /// Removes every field of a configured name; says whether there was one.
     pub fn remove_named(&mut self, name: &FieldName) -> bool {
+        if !self.names.may_have(name.known()) {
+            return false;
+        }
         let before = self.entries.len();
         let block = &self.block;
         self.entries.retain(|e| !is_named(block, e, name));
@@ -175,7 +204,7 @@ impl Headers {
 
     /// Replaces all fields of this name by one; a field that stood there keeps the first one's place.
     pub fn set(&mut self, name: Known, value: &[u8]) {
-        let place = self.entries.iter().position(|e| e.known == name);
+        let place = self.named(name).position(|e| e.known == name);
         self.remove(name);
         self.append_known(name, value);
         self.move_last_to(place);
@@ -183,7 +212,8 @@ impl Headers {
 
     /// Replaces all fields of a configured name by one; a field that stood there keeps the first one's place.
     pub fn set_named(&mut self, name: &FieldName, value: &[u8]) {
-        let place = self.entries.iter().position(|e| self.is_named(e, name));
+        let mut fields = self.named(name.known());
+        let place = fields.position(|e| self.is_named(e, name));
         self.remove_named(name);
         // A configured name is 1 to 255 bytes long, and heads are bounded far below 4 GiB.
         let _ = self.append(name.as_str().as_bytes(), value);
@@ -199,6 +229,14 @@ impl Headers {
     /// All fields in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Field<'_>> {
         self.entries.iter().map(|e| view(&self.block, e))
+    }
+
+    /// The fields among which those of a name are.
+    fn named(&self, name: Known) -> core::slice::Iter<'_, FieldLine> {
+        match self.names.may_have(name) {
+            true => self.entries.iter(),
+            false => [].iter(),
+        }
     }
 
     fn move_last_to(&mut self, place: Option<usize>) {
@@ -247,6 +285,8 @@ impl Eq for Headers {}
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn list(h: &Headers) -> Vec<(String, String)> {
@@ -293,5 +333,56 @@ mod tests {
         h.set(Known::XRequestId, b"id");
         assert!(h.remove(Known::XRequestId) && !h.remove(Known::XRequestId));
         assert_eq!(h.append(b"", b"v"), Err(InsertError::NameLength));
+    }
+
+    const NAMES: [&str; 5] = ["te", "host", "X-Mine", "server", "x-Other"];
+
+    /// A list without an index: what is done by name is done to each field of it.
+    fn plainly(fields: &mut Vec<(String, String)>, act: u8, name: &str, value: &str) {
+        let (name, field) = (name.to_lowercase(), (name.to_lowercase(), value.to_owned()));
+        match act {
+            0 => fields.push(field),
+            1 => fields.retain(|(other, _)| *other != name),
+            2 => fields.retain(|(other, _)| other.len() != name.len()),
+            3 => fields.clear(),
+            _ => {
+                let place = fields.iter().position(|(other, _)| *other == name);
+                fields.retain(|(other, _)| *other != name);
+                fields.insert(place.unwrap_or(fields.len()), field);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_done_by_name_is_as_in_a_plain_list(
+            acts in prop::collection::vec((0u8..6, 0..NAMES.len(), "[a-z]{0,3}"), 0..40),
+        ) {
+            let (mut h, mut plain) = (Headers::default(), Vec::new());
+            for (act, name, value) in acts {
+                let name = FieldName::new(NAMES[name]).unwrap();
+                plainly(&mut plain, act, name.as_str(), &value);
+                match (act, name.known()) {
+                    (0, _) => h.append(name.as_str().as_bytes(), value.as_bytes()).unwrap(),
+                    (1, Known::Other) => drop(h.remove_named(&name)),
+                    (1, known) => drop(h.remove(known)),
+                    (2, _) => h.remove_if(|field| field.name.len() == name.as_str().len()),
+                    (3, _) => h.clear(),
+                    (4, known) if known != Known::Other => h.set(known, value.as_bytes()),
+                    (..) => h.set_named(&name, value.as_bytes()),
+                }
+                prop_assert_eq!(list(&h), plain.clone());
+                for name in NAMES.map(|name| FieldName::new(name).unwrap()) {
+                    let of_name = || plain.iter().filter(|(other, _)| other == name.as_str());
+                    let values: Vec<_> = of_name().map(|(_, value)| value.as_bytes()).collect();
+                    prop_assert_eq!(h.contains(&name), !values.is_empty());
+                    prop_assert_eq!(h.find_all(&name).collect::<Vec<_>>(), values.clone());
+                    if name.known() != Known::Other {
+                        prop_assert_eq!(h.get(name.known()), values.first().copied());
+                        prop_assert_eq!(h.get_all(name.known()).collect::<Vec<_>>(), values);
+                    }
+                }
+            }
+        }
     }
 }

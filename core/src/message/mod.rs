@@ -3,11 +3,15 @@
 //! Owns what a request and a response *mean*: method, authority, path, status, fields. How they look on a wire (request
 //! lines, chunk sizes, hop-by-hop fields) is the codec's business and never appears here, so HTTP/2 can share them.
 
+mod digits;
 mod headers;
 mod name;
+mod octets;
 
+pub(crate) use digits::digits;
 pub use headers::{Field, Headers, InsertError};
 pub use name::{FieldName, Known, is_token_byte};
+pub(crate) use octets::has_control;
 
 use http::{Method, StatusCode};
 

@@ -185,6 +185,12 @@ impl Known {
             .map_or(Self::Other, |(_, known)| known)
     }
 
+    /// One bit of 64 for each.
+    pub(super) const fn bit(self) -> u64 {
+        const { assert!(TABLE.len() < 64, "there is a bit for each and for `Other`") }
+        1 << self as u8
+    }
+
     /// The name in lower case; empty for [`Known::Other`].
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -236,9 +242,20 @@ impl Known {
 /// Whether a byte may stand in a token (RFC 9110 §5.6.2): field names and methods.
 #[must_use]
 pub const fn is_token_byte(byte: u8) -> bool {
-    matches!(byte, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
-        | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z')
+    TOKEN_BYTES[byte as usize]
 }
+
+/// Every byte of most names is looked up, so it is done without a branch.
+const TOKEN_BYTES: [bool; 256] = {
+    let mut bytes = [false; 256];
+    let mut byte = 0;
+    while byte < bytes.len() {
+        bytes[byte] = matches!(byte as u8, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_'
+            | b'`' | b'|' | b'~' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z');
+        byte += 1;
+    }
+    bytes
+};
 
 #[cfg(test)]
 mod tests {

@@ -17,6 +17,7 @@ use bytes::BytesMut;
 use http::StatusCode;
 
 use super::grpc_status;
+pub use crate::decision::GrpcWeb;
 use crate::message::{Headers, Known, RequestHead, ResponseHead};
 
 const BINARY: [&[u8]; 2] = [b"application/grpc-web", b"application/grpc-web+proto"];
@@ -24,15 +25,6 @@ const TEXT: [&[u8]; 2] = [
     b"application/grpc-web-text",
     b"application/grpc-web-text+proto",
 ];
-
-/// How a request of gRPC-Web and its response are translated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GrpcWeb {
-    /// The body of the request is base64.
-    text_request: bool,
-    /// The client asked for a response in base64.
-    text_response: bool,
-}
 
 /// The body of a translated request.
 #[derive(Clone, Debug)]

@@ -61,7 +61,10 @@ pub fn wants_after_reset(policy: &RetryPolicy, reason: ResetReason, request_sent
                 .or(RetryOn::CONNECT_FAILURE)
                 .or(RetryOn::RESET_BEFORE_REQUEST),
         ),
+        ResetReason::RemoteRefusedStreamReset if on.has(RetryOn::REFUSED_STREAM) => true,
         ResetReason::ConnectionTermination
+        | ResetReason::RemoteReset
+        | ResetReason::RemoteRefusedStreamReset
         | ResetReason::ProtocolError
         | ResetReason::PerTryTimeout
         | ResetReason::LocalReset => {

@@ -14,12 +14,13 @@ use super::{Context, Target, Verdict, hashing, head, plan, reply};
 use crate::decision::{
     Attempt, AttemptEnd, Details, Followed, Picked, PickedBy, Record, RequestHash, RouteDecision,
 };
-use crate::message::ResponseHead;
+use crate::message::{RequestHead, ResponseHead, Version};
 use crate::peer::ListenerKind;
 use crate::policy::ourselves::leads_to_ourselves;
 use crate::policy::{authority, balance, retry};
 use crate::snapshot::{
-    Address, Balancing, Cluster, ClusterId, DestinationCluster, PodOf, Snapshot,
+    Address, Balancing, Cluster, ClusterId, DestinationCluster, Http2Options, PodOf, Snapshot,
+    UpstreamProtocol,
 };
 
 /// Picks an endpoint of a cluster, and tells it which attempt it sees.
@@ -90,7 +91,16 @@ pub(super) fn pick(
         host: Some(chosen.state.clone()),
         connect_timeout: cluster.connect_timeout,
         tunnel: record.request.method == Method::CONNECT,
+        http2: spoken_to(cluster.protocol, &record.request),
     })
+}
+
+/// What an HTTP/2 connection for a request keeps to; `None` where HTTP/1.1 is spoken, or nothing of ours because its bytes
+/// only pass.
+fn spoken_to(protocol: UpstreamProtocol, request: &RequestHead) -> Option<Http2Options> {
+    let is_tunnel = request.method == Method::CONNECT;
+    let options = protocol.http2_for(request.version == Version::Http2);
+    options.filter(|_| !is_tunnel)
 }
 
 /// The pod that the request's host stands for, if it stands for one.
@@ -176,6 +186,12 @@ fn passthrough(
             snapshot.cluster(id).connect_timeout
         }),
         tunnel: record.request.method == Method::CONNECT,
+        http2: spoken_to(
+            cluster.map_or(UpstreamProtocol::AsClient, |id| {
+                snapshot.cluster(id).protocol
+            }),
+            &record.request,
+        ),
     })
 }
 

@@ -1,11 +1,11 @@
 //! What the proxy itself takes out of heads and puts into them (reference: header sanitising and additions).
 
-use std::io::Write as _;
+use smallvec::SmallVec;
 
 use super::{Context, grpc};
 use crate::decision::Record;
 use crate::entropy::{Draw, Entropy};
-use crate::message::{Field, Known, ResponseHead};
+use crate::message::{Field, Known, ResponseHead, digits};
 use crate::peer::ListenerKind;
 use crate::policy::{grpc_timeout, timeouts};
 use crate::time::Duration;
@@ -67,7 +67,7 @@ fn request_id(entropy: Entropy) -> [u8; 36] {
 /// Tells the endpoint which attempt it sees, whatever the client said of that, and how long it has for it.
 pub(super) fn announce_attempt(context: &Context<'_>, record: &mut Record) {
     let mut text = [0u8; 20];
-    let count = write_number(&mut text, u64::from(record.retries) + 1);
+    let count = digits::<10>(u64::from(record.retries) + 1, &mut text);
     record.request.headers.set(Known::XEnvoyAttemptCount, count);
     let elapsed = context.complete_since.map(|at| context.now.since(at));
     let elapsed = elapsed.unwrap_or_default();
@@ -75,15 +75,14 @@ pub(super) fn announce_attempt(context: &Context<'_>, record: &mut Record) {
         return;
     };
     let headers = &mut record.request.headers;
-    let expected = write_number(&mut text, millis);
+    let expected = digits::<10>(millis, &mut text);
     headers.set(Known::XEnvoyExpectedRqTimeoutMs, expected);
     if context.peer.listener == ListenerKind::Outbound && grpc::is_request(&record.request) {
         let (number, unit) = grpc_timeout::of_millis(millis);
-        let len = write_number(&mut text, number).len();
-        // Eight digits leave room.
-        text[len] = unit;
+        let mut value = SmallVec::<[u8; 9]>::from_slice(digits::<10>(number, &mut text));
+        value.push(unit);
         let headers = &mut record.request.headers;
-        headers.set(Known::GrpcTimeout, &text[..=len]);
+        headers.set(Known::GrpcTimeout, &value);
     }
 }
 
@@ -98,7 +97,7 @@ pub(super) fn decorate_response(
         let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         record.upstream_service_ms = Some(millis);
         let mut text = [0u8; 20];
-        let value = write_number(&mut text, millis);
+        let value = digits::<10>(millis, &mut text);
         response
             .headers
             .set(Known::XEnvoyUpstreamServiceTime, value);
@@ -112,14 +111,6 @@ pub(super) fn finish(response: &mut ResponseHead, date: &[u8; 29]) {
         response.headers.append_known(Known::Date, date);
     }
     response.headers.set(Known::Server, b"outrigger");
-}
-
-fn write_number(text: &mut [u8; 20], number: u64) -> &[u8] {
-    let mut rest = &mut text[..];
-    // Twenty digits hold any u64.
-    let _ = write!(rest, "{number}");
-    let left = rest.len();
-    &text[..20 - left]
 }
 
 #[cfg(test)]

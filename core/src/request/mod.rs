@@ -27,7 +27,7 @@ pub use failure::{
 };
 pub use mirror::{begin_mirror, has_mirrors};
 pub use plan::Later;
-pub use reply::{SLOW_HEAD, TOO_LARGE, complete_local, on_response_cut, refuse};
+pub use reply::{NO_BASE64, SLOW_HEAD, TOO_LARGE, complete_local, on_response_cut, refuse};
 
 pub use stream::{
     StreamTimeout, max_duration, on_stream_cut, stream_idle_timeout, stream_timed_out,
@@ -39,16 +39,17 @@ use bytes::Bytes;
 use http::Method;
 
 use crate::cluster::{Bucket, HostState};
-use crate::decision::{Record, Refused, RouteDecision};
+use crate::decision::{GrpcWeb, Record, Refused, RouteDecision};
 use crate::local::View;
 use crate::message::{Known, RequestHead, ResponseHead};
 use crate::peer::{ListenerKind, Peer};
 use crate::policy::authority::{self, Selected};
 use crate::policy::{cors, fault, header_ops, path, redirect, route};
 use crate::snapshot::{
-    Action, Address, Cluster, ClusterId, DestinationCluster, Place, Snapshot, UnknownHosts,
-    VirtualHostId,
+    Action, Address, Cluster, ClusterId, DestinationCluster, Http2Options, Place, Snapshot,
+    UnknownHosts, VirtualHostId,
 };
+use crate::stream::Protocol;
 use crate::time::{Duration, Instant};
 use plan::Plan;
 
@@ -104,6 +105,19 @@ pub struct Target {
     pub connect_timeout: Duration,
     /// A CONNECT: the connection is the answer.
     pub tunnel: bool,
+    /// What an HTTP/2 connection to it keeps to; `None` where HTTP/1.1 is spoken, or nothing of ours.
+    pub http2: Option<Http2Options>,
+}
+
+impl Target {
+    /// What is spoken to the endpoint.
+    #[must_use]
+    pub const fn protocol(&self) -> Protocol {
+        match self.http2 {
+            None => Protocol::Http1,
+            Some(_) => Protocol::Http2,
+        }
+    }
 }
 
 /// A request's head is complete: decide what becomes of it.
@@ -128,6 +142,10 @@ pub fn begin(context: &Context<'_>, record: &mut Record, response: &mut Response
         }
     };
     let virtual_host = snapshot.virtual_host(host);
+    // Before anything looks at the request: rules, limits and retries see gRPC.
+    if virtual_host.grpc_web {
+        record.grpc_web = GrpcWeb::of_request(&mut record.request);
+    }
     let Some(position) = route::find(virtual_host, &record.request, scheme(&record.request)) else {
         record.route = RouteDecision::NoRule { virtual_host: host };
         return rate_limit::check_all(context, record, response)

@@ -6,7 +6,7 @@
 use super::grpc;
 use crate::cluster::ejection::{self, Outcome};
 use crate::cluster::{Ending, Reason};
-use crate::decision::{Record, ResetReason};
+use crate::decision::{AttemptEnd, Record, ResetReason};
 use crate::message::{Headers, Known, ResponseHead};
 use crate::snapshot::Snapshot;
 use crate::time::Instant;
@@ -55,6 +55,18 @@ pub fn on_head(record: &Record, response: &ResponseHead, is_whole: bool) -> Endi
     }
 }
 
+/// How the head of a response ends an attempt: with its status, and the one of the gRPC call if that stands there too.
+#[must_use]
+pub fn end(record: &Record, response: &ResponseHead) -> AttemptEnd {
+    let status = response.status.as_u16();
+    let code = response.headers.get(Known::GrpcStatus);
+    let code = code.and_then(|code| core::str::from_utf8(code).ok()?.parse().ok());
+    match code {
+        Some(code) if grpc::is_request(&record.request) => AttemptEnd::Call { status, code },
+        Some(_) | None => AttemptEnd::Response(status),
+    }
+}
+
 /// What the end of a response says of a gRPC call that was to be told by it.
 #[must_use]
 pub fn on_trailers(trailers: Option<&Headers>) -> Ending {
@@ -79,6 +91,8 @@ pub const fn of_reset(reason: ResetReason) -> Option<Outcome> {
         | ResetReason::ConnectionTimeout
         | ResetReason::Unresolved
         | ResetReason::ConnectionTermination
+        | ResetReason::RemoteReset
+        | ResetReason::RemoteRefusedStreamReset
         | ResetReason::ProtocolError => Some(Outcome::Failed),
         ResetReason::PerTryTimeout => Some(Outcome::Timeout),
         ResetReason::Overflow(_) | ResetReason::LocalReset => None,
@@ -110,6 +124,39 @@ mod tests {
     use super::*;
     use http::StatusCode;
 
+    /// The record of a request of this type, and the head of a response with this `grpc-status`.
+    fn answered(kind: &str, status: u16, grpc_status: &str) -> (Record, ResponseHead) {
+        let mut record = Record::default();
+        let headers = &mut record.request.headers;
+        headers.append(b"content-type", kind.as_bytes()).unwrap();
+        let mut response = ResponseHead {
+            status: StatusCode::from_u16(status).unwrap(),
+            ..ResponseHead::default()
+        };
+        let headers = &mut response.headers;
+        headers
+            .append(b"grpc-status", grpc_status.as_bytes())
+            .unwrap();
+        (record, response)
+    }
+
+    #[test]
+    fn attempts_at_calls_end_with_the_status_of_the_call() {
+        let call = |status, code| AttemptEnd::Call { status, code };
+        for (kind, grpc_status, want) in [
+            ("application/grpc", "0", call(200, 0)),
+            ("application/grpc+proto", "14", call(200, 14)),
+            ("application/grpc", "", AttemptEnd::Response(200)),
+            ("application/grpc", "x", AttemptEnd::Response(200)),
+            ("application/grpc", "256", AttemptEnd::Response(200)),
+            ("application/grpc-web", "14", AttemptEnd::Response(200)),
+            ("text/plain", "14", AttemptEnd::Response(200)),
+        ] {
+            let (record, response) = answered(kind, 200, grpc_status);
+            assert_eq!(end(&record, &response), want, "{kind} {grpc_status}");
+        }
+    }
+
     #[test]
     fn responses_count_by_their_status_or_the_one_that_stands_for_a_grpc_status() {
         for (kind, status, grpc_status, want) in [
@@ -138,17 +185,7 @@ mod tests {
             ("application/grpc", 200, "-1", Outcome::Grpc(500)),
             ("application/grpc", 200, "x", Outcome::Grpc(500)),
         ] {
-            let mut record = Record::default();
-            let headers = &mut record.request.headers;
-            headers.append(b"content-type", kind.as_bytes()).unwrap();
-            let mut response = ResponseHead {
-                status: StatusCode::from_u16(status).unwrap(),
-                ..ResponseHead::default()
-            };
-            let headers = &mut response.headers;
-            headers
-                .append(b"grpc-status", grpc_status.as_bytes())
-                .unwrap();
+            let (record, response) = answered(kind, status, grpc_status);
             assert_eq!(
                 of_response(&record, &response),
                 want,

@@ -6,6 +6,7 @@ use http::StatusCode;
 use super::{Context, Verdict, grpc, head, operations, rate_limit};
 use crate::decision::{Details, Record, Refused, ResetReason};
 use crate::message::{Known, ResponseHead};
+use crate::policy::grpc_web::BadBase64;
 use crate::snapshot::FaultAnswer;
 
 /// The request's body is longer than the limit.
@@ -15,6 +16,13 @@ pub const TOO_LARGE: Refused = Refused {
     explain: "the body is longer than the limit",
 };
 
+/// The body of a request of gRPC-Web is not base64, and should be.
+pub const NO_BASE64: Refused = Refused {
+    status: 400,
+    details: "grpc_base_64_decode_failed",
+    explain: BadBase64::MESSAGE,
+};
+
 /// The head of a request did not arrive in time.
 pub const SLOW_HEAD: Refused = Refused {
     status: 408,
@@ -22,18 +30,16 @@ pub const SLOW_HEAD: Refused = Refused {
     explain: "the head did not arrive in time",
 };
 
-/// Answers a message that was refused, with the reason phrase as its text.
+/// Answers a message that was refused, with the reason phrase as its text, or with what Envoy says in its place.
 pub fn refuse(refused: &Refused, record: &mut Record, response: &mut ResponseHead) -> Verdict {
     response.clear();
     response.status = StatusCode::from_u16(refused.status).unwrap_or(StatusCode::BAD_REQUEST);
     record.details = Details::Refused(*refused);
-    Verdict::Reply(Bytes::from_static(
-        response
-            .status
-            .canonical_reason()
-            .unwrap_or("Bad Request")
-            .as_bytes(),
-    ))
+    let text = match refused.details == NO_BASE64.details {
+        false => response.status.canonical_reason().unwrap_or("Bad Request"),
+        true => refused.explain,
+    };
+    Verdict::Reply(Bytes::from_static(text.as_bytes()))
 }
 
 /// No rule matched: 404 without a body, flag NR.
@@ -131,6 +137,8 @@ pub(super) fn reset_text(reason: ResetReason, is_retried: bool) -> Bytes {
         ),
         ResetReason::LocalConnectionFailure
         | ResetReason::ConnectionTimeout
+        | ResetReason::RemoteReset
+        | ResetReason::RemoteRefusedStreamReset
         | ResetReason::ProtocolError
         | ResetReason::Overflow(_)
         | ResetReason::Unresolved
@@ -156,8 +164,10 @@ pub fn complete_local(
     date: &[u8; 29],
 ) -> Bytes {
     rate_limit::tell(context, record, response);
-    // What was refused before its head was complete is answered in HTTP, and so are browsers that ask about CORS.
+    // What was refused before its head was complete is answered in HTTP, and so are browsers that ask about CORS; what is
+    // made gRPC-Web is made that of an answer in HTTP, as in Envoy.
     let is_grpc = record.revision.is_some()
+        && record.grpc_web.is_none()
         && record.details != Details::CorsPreflight
         && grpc::is_request(&record.request);
     let body = if is_grpc {

@@ -30,7 +30,7 @@ impl HeaderOps {
             .chain(&self.authority);
         values
             .flat_map(|value| &value.parts)
-            .any(|part| matches!(part, ValuePart::Request(_)))
+            .any(|part| matches!(part, ValuePart::Request(_) | ValuePart::Protocol))
     }
 }
 

@@ -139,6 +139,12 @@ impl Snapshot {
         }
     }
 
+    /// Whether some bodies are translated, so that what they say decides how they go on.
+    #[must_use]
+    pub fn translates_bodies(&self) -> bool {
+        self.virtual_hosts.iter().any(|host| host.grpc_web)
+    }
+
     /// The virtual host of an id of this snapshot.
     #[must_use]
     pub fn virtual_host(&self, id: VirtualHostId) -> &VirtualHost {

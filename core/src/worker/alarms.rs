@@ -10,7 +10,7 @@ use std::collections::BinaryHeap;
 
 use slotmap::{Key, KeyData};
 
-use crate::peer::{ClientId, ExchangeId};
+use crate::peer::{ClientId, ExchangeId, UpstreamId};
 use crate::time::Instant;
 
 /// Looks that were moved and may stay behind, besides as many as there are places.
@@ -20,7 +20,16 @@ const MOVED: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Whose {
     Client(ClientId),
+    Upstream(UpstreamId),
     Exchange(ExchangeId),
+}
+
+/// Whose places a look is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Table {
+    Clients,
+    Upstreams,
+    Exchanges,
 }
 
 /// One kind of places: who has each, and when it is looked at next.
@@ -37,9 +46,10 @@ impl<K> Default for Places<K> {
 #[derive(Debug, Default)]
 pub(super) struct Alarms {
     clients: Places<ClientId>,
+    upstreams: Places<UpstreamId>,
     exchanges: Places<ExchangeId>,
-    /// With the place, of a client or of a request.
-    looks: BinaryHeap<Reverse<(Instant, bool, u32)>>,
+    /// With the place.
+    looks: BinaryHeap<Reverse<(Instant, Table, u32)>>,
 }
 
 /// The position of a name in its table.
@@ -84,12 +94,19 @@ impl<K: Key> Places<K> {
 impl Alarms {
     /// Its time is up then, unless that moves.
     pub(super) fn plan(&mut self, whose: Whose, at: Instant) {
-        let (is_earlier, is_exchange, place) = match whose {
-            Whose::Client(id) => (self.clients.plan(id, at), false, place(id.data())),
-            Whose::Exchange(id) => (self.exchanges.plan(id, at), true, place(id.data())),
+        let (is_earlier, table, place) = match whose {
+            Whose::Client(id) => (self.clients.plan(id, at), Table::Clients, place(id.data())),
+            Whose::Upstream(id) => {
+                let is_earlier = self.upstreams.plan(id, at);
+                (is_earlier, Table::Upstreams, place(id.data()))
+            }
+            Whose::Exchange(id) => {
+                let is_earlier = self.exchanges.plan(id, at);
+                (is_earlier, Table::Exchanges, place(id.data()))
+            }
         };
         if is_earlier {
-            self.looks.push(Reverse((at, is_exchange, place)));
+            self.looks.push(Reverse((at, table, place)));
             self.forget_moved();
         }
     }
@@ -98,17 +115,19 @@ impl Alarms {
     fn forget_moved(&mut self) {
         let Self {
             clients,
+            upstreams,
             exchanges,
             looks,
         } = self;
-        let places = clients.0.len() + exchanges.0.len();
+        let places = clients.0.len() + upstreams.0.len() + exchanges.0.len();
         if looks.len() <= 2 * places + MOVED {
             return;
         }
         looks.clear();
-        let clients = clients.planned().map(|(at, place)| (at, false, place));
-        let exchanges = exchanges.planned().map(|(at, place)| (at, true, place));
-        looks.extend(clients.chain(exchanges).map(Reverse));
+        let of = |table| move |(at, place)| Reverse((at, table, place));
+        looks.extend(clients.planned().map(of(Table::Clients)));
+        looks.extend(upstreams.planned().map(of(Table::Upstreams)));
+        looks.extend(exchanges.planned().map(of(Table::Exchanges)));
     }
 
     /// Before this there is nothing to look at.
@@ -119,10 +138,11 @@ impl Alarms {
     /// Whose time may be up by now. Its next look is planned anew.
     pub(super) fn due(&mut self, now: Instant) -> Option<Whose> {
         while self.next().is_some_and(|at| at <= now) {
-            let Reverse((at, is_exchange, place)) = self.looks.pop()?;
-            let whose = match is_exchange {
-                false => self.clients.look(place, at).map(Whose::Client),
-                true => self.exchanges.look(place, at).map(Whose::Exchange),
+            let Reverse((at, table, place)) = self.looks.pop()?;
+            let whose = match table {
+                Table::Clients => self.clients.look(place, at).map(Whose::Client),
+                Table::Upstreams => self.upstreams.look(place, at).map(Whose::Upstream),
+                Table::Exchanges => self.exchanges.look(place, at).map(Whose::Exchange),
             };
             if whose.is_some() {
                 return whose;

@@ -1,15 +1,16 @@
 //! Clients between requests: how a connection begins, reads its next head, and ends when it serves nobody.
 
 use super::alarms::Whose;
-use super::events::Turns;
-use crate::connection::{Client, Phase};
+use super::client_streams::ClientStreams;
+use super::turns::Turns;
+use crate::connection::{Client, Phase, Sniffed};
 use crate::decision::Refused;
 use crate::entropy::Entropy;
 use crate::exchange::Exchange;
 use crate::io::Input;
 use crate::peer::{ClientId, Peer};
 use crate::request;
-use crate::stream::Begins;
+use crate::stream::{Begins, StreamId};
 use crate::time::Instant;
 
 impl Turns {
@@ -34,11 +35,23 @@ impl Turns {
             Input::Drain => client.is_ending = true,
             Input::Broken | Input::WriteFailed | Input::Connected(_) | Input::ConnectFailed(_) => {}
         }
-        if let Phase::Serving(exchange) = client.phase {
-            self.run(exchange, now, |exchange, turn| {
-                exchange.on_client(input, turn);
-            });
-            return;
+        match client.phase {
+            Phase::Serving(exchange) => {
+                self.run(exchange, now, |exchange, turn| {
+                    exchange.on_client(input, turn);
+                });
+                return;
+            }
+            Phase::Streams(_) => {
+                ClientStreams {
+                    turns: self,
+                    id,
+                    now,
+                }
+                .on_input(input);
+                return;
+            }
+            Phase::Rest(_) | Phase::Head(_) | Phase::Farewell(_) | Phase::Linger(_) => {}
         }
         let is_over = match input {
             Input::Eof | Input::Broken | Input::WriteFailed => true,
@@ -66,22 +79,42 @@ impl Turns {
             let began = match client.phase {
                 Phase::Serving(_) => return,
                 Phase::Rest(_) | Phase::Head(_) if client.connection.inbox.is_empty() => break,
-                Phase::Linger(_) => break,
+                Phase::Streams(_) | Phase::Farewell(_) | Phase::Linger(_) => break,
                 Phase::Rest(_) => now,
                 Phase::Head(since) => since,
             };
+            match client.sniff(&self.local, now) {
+                Sniffed::Http1 => {}
+                Sniffed::Undecided => {
+                    client.phase = Phase::Head(began);
+                    break;
+                }
+                Sniffed::Http2 => {
+                    let count = client.connection.inbox.len();
+                    ClientStreams {
+                        turns: self,
+                        id,
+                        now,
+                    }
+                    .on_input(Input::Read(count));
+                    return;
+                }
+            }
             let mut exchange = self
                 .spare
                 .pop()
                 .unwrap_or_else(|| Box::new(Exchange::new(client.peer, &self.local)));
-            match client.connection.head(exchange.expect_head(began)) {
+            match client
+                .connection
+                .head(StreamId::ONLY, exchange.expect_head(began))
+            {
                 Ok(None) => {
                     client.phase = Phase::Head(began);
                     self.spare.push(exchange);
                     break;
                 }
-                Ok(Some(begins)) => self.begin(id, exchange, Ok(begins), now),
-                Err(refused) => self.begin(id, exchange, Err(refused), now),
+                Ok(Some(begins)) => self.begin(id, StreamId::ONLY, exchange, Ok(begins), now),
+                Err(refused) => self.begin(id, StreamId::ONLY, exchange, Err(refused), now),
             }
         }
         if let Some(client) = self.sockets.clients.get_mut(id) {
@@ -90,9 +123,10 @@ impl Turns {
         }
     }
 
-    fn begin(
+    pub(super) fn begin(
         &mut self,
         of: ClientId,
+        stream: StreamId,
         mut exchange: Box<Exchange>,
         begins: Result<Begins, Refused>,
         now: Instant,
@@ -101,7 +135,7 @@ impl Turns {
             return;
         };
         let id = self.exchanges.insert(None);
-        exchange.start(id, of, client);
+        exchange.start(id, of, stream, client);
         let turn = &mut self.turn(now);
         match begins {
             Ok(begins) => exchange.begin(begins, turn),
@@ -123,26 +157,48 @@ impl Turns {
             return;
         }
         match client.phase {
-            Phase::Rest(_) | Phase::Linger(_) => self.turn(now).close_client(id),
+            Phase::Rest(_) | Phase::Farewell(_) | Phase::Linger(_) => {
+                self.turn(now).close_client(id);
+            }
+            Phase::Streams(_) => ClientStreams {
+                turns: self,
+                id,
+                now,
+            }
+            .on_due(),
             Phase::Head(since) => {
                 client.connection.give_up_head();
                 let mut exchange = Box::new(Exchange::new(client.peer, &self.local));
                 exchange.expect_head(since);
-                self.begin(id, exchange, Err(request::SLOW_HEAD), now);
+                self.begin(id, StreamId::ONLY, exchange, Err(request::SLOW_HEAD), now);
                 self.serve(id, now);
             }
             Phase::Serving(_) => {}
         }
     }
 
-    /// Says what a client that serves nobody waits for.
-    pub(super) fn tell_client(&mut self, id: ClientId) {
+    /// Says what a client that serves nobody, or streams, waits for.
+    pub(super) fn tell_client(&mut self, id: ClientId, now: Instant) {
         let Some(client) = self.sockets.clients.get(id) else {
             return;
         };
-        if matches!(client.phase, Phase::Serving(_)) {
-            return;
+        match client.phase {
+            Phase::Serving(_) => return,
+            Phase::Streams(_) | Phase::Farewell(_) => {
+                let mut streams = ClientStreams {
+                    turns: self,
+                    id,
+                    now,
+                };
+                if !streams.flush() {
+                    return;
+                }
+            }
+            Phase::Rest(_) | Phase::Head(_) | Phase::Linger(_) => {}
         }
+        let Some(client) = self.sockets.clients.get(id) else {
+            return;
+        };
         let (interest, deadline) = (client.interest(), client.deadline(&self.local));
         self.tell(id.into(), interest);
         if let Some(at) = deadline {

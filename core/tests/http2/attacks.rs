@@ -1,7 +1,8 @@
 //! What a hostile peer tries: each attack ends at a limit, with a counter and with little memory, or is no attack.
 
-use outrigger_core::http2::{Broken, Code, Counts, Limits, StreamId};
+use outrigger_core::http2::{Code, Counts, Limits};
 use outrigger_core::stream::Reset;
+use outrigger_core::stream::{Broken, StreamId};
 use outrigger_core::time::Duration;
 
 use crate::by_hand::{

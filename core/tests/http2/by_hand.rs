@@ -1,10 +1,10 @@
 //! A peer that writes its frames by hand, and what a connection of ours says to them.
 
 use bytes::BytesMut;
-use outrigger_core::http2::{Broken, Code, Connection, Event, Fatal, Limits, StreamId};
+use outrigger_core::http2::{Code, Connection, Event, Fatal, Limits};
 use outrigger_core::message::{RequestHead, ResponseHead};
 use outrigger_core::outbox::{HIGH_WATER, Outbox};
-use outrigger_core::stream::{Begins, BodyLength, Part};
+use outrigger_core::stream::{Begins, BodyLength, Broken, Part, StreamId};
 use outrigger_core::time::Instant;
 
 use crate::codec::wire::{DATA, Frame, HEADERS, RESET, take_frames};

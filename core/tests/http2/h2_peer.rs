@@ -7,10 +7,10 @@ use bytes::{Bytes, BytesMut};
 use h2::RecvStream;
 use http::{HeaderMap, Request, Response};
 use outrigger_core::entropy::mix;
-use outrigger_core::http2::{Broken, Connection, Event, Limits, StreamId};
+use outrigger_core::http2::{Connection, Event, Limits};
 use outrigger_core::message::{Headers, RequestHead, ResponseHead};
 use outrigger_core::outbox::{HIGH_WATER, Outbox};
-use outrigger_core::stream::{Answer, Begins, BodyLength, Part, Reset};
+use outrigger_core::stream::{Answer, Begins, BodyLength, Broken, Part, Reset, StreamId};
 use outrigger_core::time::Instant;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 

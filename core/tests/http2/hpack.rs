@@ -145,15 +145,17 @@ proptest! {
         prop_assert_eq!(&whole[..], &parts[..]);
     }
 
-    /// Any forms of fields and sizes, over several blocks, as the model reads them.
+    /// Any forms of fields and sizes, as the model reads them. A block that cannot be read is taken back, so that the
+    /// tables fill.
     #[test]
     fn forms_that_our_encoder_does_not_write(
-        blocks in vec(vec(representation(), 0..8), 1..8),
+        blocks in vec(vec(representation(), 1..4), 1..60),
     ) {
         let mut peer = Checked::default();
         for block in blocks {
+            let before = peer.clone();
             if peer.decode(&block.concat()).is_none() {
-                break;
+                peer = before;
             }
         }
     }

@@ -3,10 +3,10 @@
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use outrigger_core::http2::{Broken, Code, Connection, Event, KeepAlive, Limits};
+use outrigger_core::http2::{Code, Connection, Event, KeepAlive, Limits};
 use outrigger_core::message::{RequestHead, ResponseHead};
 use outrigger_core::outbox::{HIGH_WATER, Outbox};
-use outrigger_core::stream::{Answer, Begins, BodyLength, Part, Reset};
+use outrigger_core::stream::{Answer, Begins, BodyLength, Broken, Part, Reset};
 use outrigger_core::time::{Duration, Instant};
 
 use crate::by_hand::{
@@ -379,4 +379,24 @@ fn room_is_what_both_sides_allow() {
     ours.now = Instant::from_millis(5);
     assert!(ours.say(b"not a frame at all, but long enough").is_err());
     assert_eq!((ask(&mut ours), ours.connection.room()), (None, 0));
+}
+
+/// A server that is quick may answer what it is sent in the very bytes that say how much it takes.
+#[test]
+fn capacity_does_not_grow_by_streams_of_which_nobody_has_heard() {
+    let mut ours = Ours::new(Connection::client(&Limits::CLIENT));
+    for _ in 0..100 {
+        let (head, begins) = (RequestHead::default(), Begins::default());
+        let asked = ours.connection.ask(&head, &begins, (), &mut ours.outbox);
+        assert!(asked.is_some(), "so many are assumed");
+    }
+    let answers = (0..100).map(|at| headers(2 * at + 1, true, &[(":status", "200")]));
+    let said = [settings(&[(3, 100)])].into_iter().chain(answers);
+    ours.inbox.extend(said.flatten());
+    ours.connection.read(&mut ours.inbox, ours.now).unwrap();
+    assert_eq!(
+        (ours.connection.streams(), ours.connection.room()),
+        (100, 100)
+    );
+    assert_eq!(ours.connection.capacity(), 100);
 }

@@ -1,10 +1,10 @@
 //! A kept connection costs no heap allocation for a request, and little memory between requests.
 
 use bytes::{Bytes, BytesMut};
-use outrigger_core::http2::{Connection, Event, Limits, StreamId};
+use outrigger_core::http2::{Connection, Event, Limits};
 use outrigger_core::message::{RequestHead, ResponseHead};
 use outrigger_core::outbox::{HIGH_WATER, Outbox};
-use outrigger_core::stream::{Answer, Begins, BodyLength, Part};
+use outrigger_core::stream::{Answer, Begins, BodyLength, Part, StreamId};
 use outrigger_core::time::Instant;
 
 const NOW: Instant = Instant::from_millis(7);

@@ -55,6 +55,32 @@ fn a_connection_begins_with_its_preface() {
 }
 
 #[test]
+fn every_size_of_the_table_of_fields_is_heard() {
+    const TABLE: u16 = 1;
+    let whole = [0x3f, 0xe1, 0x1f];
+    for (said, want) in [
+        (&[][..], &[][..]),
+        (&[(TABLE, 4096)], &[]),
+        (&[(TABLE, 0)], &[0x20]),
+        // Two in one frame: the smallest is told first, then the last (RFC 7541 §4.2).
+        (
+            &[(TABLE, 0), (TABLE, 4096)],
+            &[&[0x20], &whole[..]].concat(),
+        ),
+        (&[(TABLE, 4096), (TABLE, 0)], &[0x20]),
+    ] {
+        let mut ours = Ours::server(&Limits::SERVER);
+        ours.say(&[settings(said), get(1)].concat()).unwrap();
+        ours.answer(1, 0);
+        let frames = ours.output();
+        let head = frames.iter().find(|frame| frame.kind == 1).unwrap();
+        // Up to `:status: 200`, which is one byte.
+        let sizes = head.payload.split(|byte| *byte == 0x88).next();
+        assert_eq!(sizes, Some(want), "{said:?}");
+    }
+}
+
+#[test]
 fn frames_have_their_time() {
     let continued = |flags, stream| frame(9, flags, stream, b"");
     let begun = |stream| frame(1, 1, stream, &block(GET));

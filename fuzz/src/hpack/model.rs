@@ -2,6 +2,7 @@
 //! the dynamic table as a list.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// Appendix A: a line for each entry, name and value.
 const APPENDIX_A: &str = include_str!("appendix_a.txt");
@@ -24,9 +25,9 @@ pub struct Unreadable;
 /// The state of a decoder.
 #[derive(Clone, Debug)]
 pub struct Model {
-    fixed: Vec<(Vec<u8>, Vec<u8>)>,
+    fixed: Rc<[(Vec<u8>, Vec<u8>)]>,
     /// By code and length.
-    symbols: BTreeMap<(u32, u32), usize>,
+    symbols: Rc<BTreeMap<(u32, u32), usize>>,
     /// Newest first.
     table: Vec<(Vec<u8>, Vec<u8>)>,
     max_size: u64,
@@ -51,7 +52,7 @@ impl Model {
         });
         Self {
             fixed: fixed.collect(),
-            symbols: symbols.collect(),
+            symbols: Rc::new(symbols.collect()),
             table: Vec::new(),
             max_size: 4096,
             limit,

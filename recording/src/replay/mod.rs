@@ -156,7 +156,7 @@ impl<C: FnMut(&Configuration<'_>) -> Snapshot> Run<C> {
         match frame {
             Frame::Program(version) => self.replayed.program = version.into_owned(),
             Frame::Configuration(configuration) => self.configure(offset, &configuration)?,
-            Frame::Workers { settings, seeds } => self.begin(offset, settings, &seeds)?,
+            Frame::Workers { settings, seeds } => self.begin(offset, *settings, &seeds)?,
             Frame::Published => {
                 let Some(compiled) = self.compiled.take() else {
                     return Err(Stop::damaged(offset, "what is published was not compiled"));

@@ -169,7 +169,7 @@ impl<E, F: FnOnce(&Configuration<'_>) -> Result<Snapshot, E>> Run<F> {
                 }
                 let seeds = seeds.iter();
                 self.workers = seeds
-                    .map(|seed| Worker::new(Arc::clone(snapshot), settings, *seed))
+                    .map(|seed| Worker::new(Arc::clone(snapshot), *settings, *seed))
                     .collect();
             }
             Frame::Adopted { worker, now, .. } => {

@@ -109,7 +109,7 @@ impl Stage {
             identity: identity(&snapshot),
         }));
         turn.put(&Frame::Workers {
-            settings,
+            settings: Box::new(settings),
             seeds: vec![7; workers],
         });
         drop(turn);

@@ -153,7 +153,7 @@ mod tests {
 
     use super::*;
     use crate::demo::counted::Counted;
-    use crate::demo::steps::{Also, Look};
+    use crate::demo::steps::{Also, Look, Speaks};
 
     fn tally(seen: &[(&str, u32)]) -> Tally {
         seen.iter()
@@ -164,6 +164,7 @@ mod tests {
     fn visit(expect: Expect) -> Visit {
         Visit {
             who: "",
+            speaks: Speaks::Http1,
             method: "GET",
             host: "customer",
             path: "/",
@@ -183,6 +184,8 @@ mod tests {
                 ejections: 0,
             },
             took: Duration::ZERO,
+            connections: 1,
+            at_once: 1,
         }
     }
 

@@ -6,39 +6,35 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use super::client::Client;
 use super::measured::Measured;
 use super::mesh::Mesh;
 use super::report::Report;
-use super::request;
-use super::seen::{Tally, seen};
+use super::seen::Tally;
 use super::steps::{Load, VISIT};
+use super::visitors::Visitors;
 
 /// Lets all visitors in and waits until the last one has left: each has asked as often as it wants, or there is nothing more
 /// to see.
 pub(super) async fn play(
     mesh: &Mesh,
-    client: &Arc<Client>,
+    visitors: &Arc<Visitors>,
     load: &'static Load,
     report: &Report,
 ) -> Measured {
     let before = mesh.counted();
     let is_over = Arc::new(AtomicBool::new(false));
     let (sender, mut answers) = tokio::sync::mpsc::unbounded_channel();
-    let mut visitors = JoinSet::new();
+    let mut tasks = JoinSet::new();
     for _ in 0..load.visitors {
-        let (client, sender) = (Arc::clone(client), sender.clone());
+        let (visitors, sender) = (Arc::clone(visitors), sender.clone());
         let is_over = Arc::clone(&is_over);
-        visitors.spawn(async move {
+        tasks.spawn(async move {
             for _ in 0..load.requests {
                 if is_over.load(Ordering::Relaxed) {
                     return;
                 }
                 let began = Instant::now();
-                let what = match client.send(request(&VISIT)).await {
-                    Ok(answer) => seen(VISIT.look, &answer),
-                    Err(error) => format!("no answer: {error}"),
-                };
+                let what = visitors.ask(&VISIT).await;
                 let _ = sender.send((what, began.elapsed()));
                 tokio::time::sleep(load.pause).await;
             }

@@ -16,6 +16,10 @@ pub(super) struct Meanwhile {
     pub(super) counted: Counted,
     /// Since the rules were put in place.
     pub(super) took: Duration,
+    /// Connections that calls have come on so far.
+    pub(super) connections: u32,
+    /// Calls that were under way at the same time, at most.
+    pub(super) at_once: u32,
 }
 
 /// One more thing that a visit must come to.
@@ -59,6 +63,19 @@ impl Meanwhile {
                     made == Some(retries.into()),
                 )
             }
+            Also::Retried => {
+                let made = (v1 + v2 + second).saturating_sub(requests);
+                (
+                    "a retry or more".to_owned(),
+                    format!("{made} retries"),
+                    made > 0,
+                )
+            }
+            Also::OneConnection { at_once } => (
+                format!("{at_once} at once on one connection"),
+                format!("{} at once on {}", self.at_once, self.connections),
+                self.at_once == at_once && self.connections == 1,
+            ),
             Also::WarmsUp { window, minimum } => {
                 let turns = turns(self.requests, self.took, window, minimum);
                 let (low, high) = (turns.start(), turns.end());
@@ -115,6 +132,8 @@ mod tests {
             (Also::Retries(20), [60, 50, 11], 0, 0, false),
             (Also::Retries(20), [60, 50, 9], 0, 0, false),
             (Also::Retries(0), [60, 39, 0], 0, 0, false),
+            (Also::Retried, [60, 40, 1], 0, 0, true),
+            (Also::Retried, [60, 40, 0], 0, 0, false),
             (WARM, [48, 48, 4], 0, 100, true),
             (WARM, [47, 47, 6], 0, 100, true),
             (WARM, [45, 46, 9], 0, 100, false),
@@ -128,9 +147,29 @@ mod tests {
                 requests: 100,
                 counted: Counted { asked, ejections },
                 took: Duration::from_millis(millis),
+                connections: 1,
+                at_once: 100,
             };
             let aside = meanwhile.judge(also).expect("something must happen");
             assert_eq!(aside.ok, ok, "{aside:?}");
+        }
+    }
+
+    #[test]
+    fn calls_share_a_connection_all_at_once() {
+        for (connections, at_once, ok) in [(1, 100, true), (2, 100, false), (1, 99, false)] {
+            let meanwhile = Meanwhile {
+                requests: 200,
+                counted: Counted {
+                    asked: [100, 100, 0],
+                    ejections: 0,
+                },
+                took: Duration::ZERO,
+                connections,
+                at_once,
+            };
+            let aside = meanwhile.judge(Also::OneConnection { at_once: 100 });
+            assert_eq!(aside.expect("something must happen").ok, ok);
         }
     }
 

@@ -1,14 +1,16 @@
 //! The command `demo`: the tutorial's services and their sidecars on loopback, real traffic, expected beside observed.
 //!
 //! Owns the order of events. The steps are data (`steps`), the services and visitors are real programs of their own
-//! (`services`, `client`), the sidecars are the very runtime that `run` starts (`mesh`), and reloads between the steps
+//! (`services`, `visitors`), the sidecars are the very runtime that `run` starts (`mesh`), and reloads between the steps
 //! go the way of every reload.
 
 mod bounds;
+mod calls;
 mod chance;
 mod client;
 mod counted;
 mod descriptors;
+mod grpc;
 mod judge;
 mod load;
 mod meanwhile;
@@ -20,26 +22,24 @@ mod services;
 mod short;
 mod steps;
 mod stories;
+mod visitors;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use http::header::HOST;
-use http::{Method, Request};
-use http_body_util::Full;
 use tokio::task::JoinSet;
 
-use self::client::Client;
 use self::counted::Counted;
 use self::judge::{judge, judge_load};
 use self::meanwhile::Meanwhile;
 use self::mesh::Mesh;
 use self::report::Report;
-use self::seen::{Tally, seen};
-use self::steps::{Also, Effort, Visit, steps};
+use self::seen::Tally;
+use self::steps::{Also, Effort, Speaks, Visit, steps};
 use self::stories::Stories;
+use self::visitors::Visitors;
 use crate::cli::DemoArgs;
 use crate::runtime::{self, Start};
 
@@ -49,6 +49,9 @@ const VISITORS: u32 = 8;
 /// The same where an answer takes long. Each request has up to nine connections, two descriptors each, and more than
 /// `descriptors` sees to there must not be.
 const CROWD: u32 = 32;
+
+/// Calls that are under way at the same time, on one connection: as many as a sidecar takes.
+const AT_ONCE: u32 = 100;
 
 /// What is asked for makes no sense.
 const USAGE: u8 = 2;
@@ -94,7 +97,7 @@ async fn play(args: &DemoArgs, start: Start) -> Result<bool, String> {
     let began = Instant::now();
     let stories = args.stories.then(Stories::default);
     let mut mesh = Mesh::start(start, stories.as_ref()).await?;
-    let visitors = Arc::new(Client::new(mesh.visitor()));
+    let visitors = Arc::new(Visitors::new(mesh.visitor()));
     let mut report = Report::begin(args.format, total_requests(args.requests));
     for step in steps() {
         mesh.trouble(step.trouble);
@@ -112,6 +115,8 @@ async fn play(args: &DemoArgs, start: Start) -> Result<bool, String> {
                 requests,
                 counted: counted(&mesh, &before, visit, requests).await,
                 took: rules_began.elapsed(),
+                connections: visitors.calls().connections(),
+                at_once: visitors.calls().most_at_once(),
             };
             report.visit(step, visit, judge(visit, observed, &meanwhile));
         }
@@ -149,27 +154,29 @@ async fn counted(mesh: &Mesh, before: &Counted, visit: &Visit, requests: u32) ->
 }
 
 /// Sends a visit's request so many times over a few connections, and counts what comes back.
-async fn send(client: &Arc<Client>, visit: &'static Visit, times: u32, report: &Report) -> Tally {
+async fn send(
+    visitors: &Arc<Visitors>,
+    visit: &'static Visit,
+    times: u32,
+    report: &Report,
+) -> Tally {
     let left = Arc::new(AtomicU32::new(times));
     let (sender, mut answers) = tokio::sync::mpsc::unbounded_channel();
-    let mut visitors = JoinSet::new();
-    let at_a_time = match visit.effort {
-        Effort::Full | Effort::Tenth => VISITORS,
-        Effort::Times(_) => CROWD,
+    let mut tasks = JoinSet::new();
+    let at_a_time = match (visit.speaks, visit.effort) {
+        (Speaks::Grpc, _) => AT_ONCE,
+        (Speaks::Http1, Effort::Full | Effort::Tenth) => VISITORS,
+        (Speaks::Http1, Effort::Times(_)) => CROWD,
     };
     for _ in 0..at_a_time.min(times) {
-        let (client, left, sender) = (Arc::clone(client), Arc::clone(&left), sender.clone());
-        visitors.spawn(async move {
+        let (visitors, left, sender) = (Arc::clone(visitors), Arc::clone(&left), sender.clone());
+        tasks.spawn(async move {
             let take = |left: u32| left.checked_sub(1);
             while left
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
                 .is_ok()
             {
-                let what = match client.send(request(visit)).await {
-                    Ok(answer) => seen(visit.look, &answer),
-                    Err(error) => format!("no answer: {error}"),
-                };
-                let _ = sender.send(what);
+                let _ = sender.send(visitors.ask(visit).await);
             }
         });
     }
@@ -180,19 +187,4 @@ async fn send(client: &Arc<Client>, visit: &'static Visit, times: u32, report: &
         report.tick();
     }
     tally
-}
-
-/// The request of a visit.
-fn request(visit: &Visit) -> Request<Full<hyper::body::Bytes>> {
-    let mut request = Request::new(Full::default());
-    *request.method_mut() = Method::from_bytes(visit.method.as_bytes()).unwrap_or_default();
-    *request.uri_mut() = visit.path.parse().unwrap_or_default();
-    let host = (HOST.as_str(), visit.host);
-    for (name, value) in visit.headers.iter().copied().chain([host]) {
-        let name = http::HeaderName::from_static(name);
-        request
-            .headers_mut()
-            .insert(name, http::HeaderValue::from_static(value));
-    }
-    request
 }

@@ -23,6 +23,7 @@ const PICTURE: &str = concat!(
     "  visitor ─▶ customer ─▶ preference ─┬▶ recommendation v1\n",
     "                                     ├▶ recommendation v2\n",
     "                                     └▶ another v2, at times\n",
+    "  visitor ═▶ recommendation: gRPC over HTTP/2, at last\n",
 );
 
 const TITLE: &str =

@@ -1,7 +1,8 @@
 //! The tutorial's services as small real HTTP servers: customer asks preference, preference asks recommendation.
 //!
 //! They know nothing of routing: each asks its own sidecar for the next service by name, as programs behind a sidecar do.
-//! They speak HTTP through `hyper`, so that the proxy between them meets an implementation that is not its own.
+//! They speak HTTP through `hyper`, so that the proxy between them meets an implementation that is not its own. Recommendation
+//! is asked in gRPC over HTTP/2 too, on the same port.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -11,15 +12,16 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use http::header::{HOST, USER_AGENT};
-use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Version};
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
 use tokio::net::TcpListener;
 
 use super::client::Client;
+use super::grpc;
 
 /// What the tutorial carries from service to service, so that the last one can be routed by the first one's visitor.
 const BAGGAGE: HeaderName = HeaderName::from_static("baggage-user-agent");
@@ -75,23 +77,18 @@ impl Instance {
         self.asked.load(Ordering::Relaxed)
     }
 
-    async fn answer(&self, addr: SocketAddr) -> Answer {
+    /// Answers a request, or says what is wrong with this instance.
+    async fn answer(&self, addr: SocketAddr) -> Result<String, String> {
         let count = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
         let version = self.version;
         if self.fails.load(Ordering::Relaxed) {
-            return text(
-                StatusCode::SERVICE_UNAVAILABLE,
-                format_args!("recommendation {version} is out of order\n"),
-            );
+            return Err(format!("recommendation {version} is out of order"));
         }
         match self.thinks.load(Ordering::Relaxed) {
             0 => {}
             millis => tokio::time::sleep(Duration::from_millis(millis)).await,
         }
-        text(
-            StatusCode::OK,
-            format_args!("recommendation {version} from '{addr}': {count}\n"),
-        )
+        Ok(format!("recommendation {version} from '{addr}': {count}\n"))
     }
 }
 
@@ -118,7 +115,7 @@ pub(super) async fn serve(service: Tier) -> io::Result<SocketAddr> {
                     async move { Ok::<_, Infallible>(server.answer(request).await) }
                 });
                 // A connection that breaks is the sidecar's to notice.
-                let _ = http1::Builder::new()
+                let _ = auto::Builder::new(TokioExecutor::new())
                     .serve_connection(TokioIo::new(stream), answer)
                     .await;
             });
@@ -132,7 +129,7 @@ struct Server {
     addr: SocketAddr,
 }
 
-type Answer = Response<Full<Bytes>>;
+type Answer = Response<grpc::Body>;
 
 impl Server {
     async fn answer(&self, request: Request<Incoming>) -> Answer {
@@ -154,7 +151,22 @@ impl Server {
                 let baggage = agent.map(|agent| (BAGGAGE, agent.clone())).into_iter();
                 ask("preference", "recommendation", sidecar, baggage.collect()).await
             }
-            Tier::Recommendation(instance) => instance.answer(self.addr).await,
+            Tier::Recommendation(instance) => {
+                let answer = instance.answer(self.addr).await;
+                match (grpc::is_call(request.headers()), answer) {
+                    // It could have no trailers.
+                    (true, _) if request.version() != Version::HTTP_2 => text(
+                        StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+                        format_args!("calls come over HTTP/2\n"),
+                    ),
+                    (true, Ok(served)) => grpc::served(&served),
+                    (true, Err(failure)) => grpc::unavailable(&failure),
+                    (false, Ok(served)) => text(StatusCode::OK, format_args!("{served}")),
+                    (false, Err(failure)) => {
+                        text(StatusCode::SERVICE_UNAVAILABLE, format_args!("{failure}\n"))
+                    }
+                }
+            }
         }
     }
 }
@@ -188,7 +200,7 @@ async fn ask(name: &str, next: &'static str, sidecar: &Client, headers: HeaderMa
 }
 
 fn text(status: StatusCode, body: fmt::Arguments<'_>) -> Answer {
-    let mut answer = Response::new(Full::from(body.to_string()));
+    let mut answer = Response::new(Either::Left(Full::from(body.to_string())));
     *answer.status_mut() = status;
     answer
 }

@@ -2,14 +2,16 @@
 //! story of one of the requests must tell.
 //!
 //! Plain data. The rules are the files of `examples/tutorial`, embedded, so that what is shown is what is shipped. The
-//! steps themselves stand in `tutorial` and `policies`.
+//! steps themselves stand in `tutorial`, `policies` and `calls`.
 
+mod calls;
 mod policies;
 mod tutorial;
 
 use std::time::Duration;
 
 use super::counted::Counted;
+use calls::CALLS;
 use policies::POLICIES;
 use tutorial::TUTORIAL;
 
@@ -108,13 +110,15 @@ impl LoadExpect {
 pub(super) struct Visit {
     /// Who does what, in a few words.
     pub(super) who: &'static str,
-    /// `GET` or `OPTIONS`.
+    /// What it comes in.
+    pub(super) speaks: Speaks,
+    /// `GET` or `OPTIONS`, and `POST` for calls.
     pub(super) method: &'static str,
     /// The service asked for.
     pub(super) host: &'static str,
     /// Path.
     pub(super) path: &'static str,
-    /// Header fields beside `host`.
+    /// Header fields beside `host`, and those that every call has.
     pub(super) headers: &'static [(&'static str, &'static str)],
     /// How often.
     pub(super) effort: Effort,
@@ -124,6 +128,15 @@ pub(super) struct Visit {
     pub(super) expect: Expect,
     /// What must have happened where visitors see nothing.
     pub(super) also: Also,
+}
+
+/// What a visitor speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Speaks {
+    /// HTTP/1.1, as many visitors as connections.
+    Http1,
+    /// gRPC over HTTP/2: all visitors share a connection.
+    Grpc,
 }
 
 /// How often a request is sent.
@@ -188,6 +201,13 @@ pub(super) enum Also {
     Ejection,
     /// Instances were asked so much more often than visitors asked.
     Retries(u32),
+    /// Instances were asked more often than visitors asked.
+    Retried,
+    /// All calls came on one connection, so many of them at the same time.
+    OneConnection {
+        /// At most, which was reached.
+        at_once: u32,
+    },
     /// The second instance of version 2, which came with the rules, got no more of the turns than a weight that grows with
     /// the time gives it, and no less than the least weight does.
     WarmsUp {
@@ -201,6 +221,7 @@ pub(super) enum Also {
 /// `GET /` from customer, the entry of the chain.
 pub(super) const VISIT: Visit = Visit {
     who: "anybody",
+    speaks: Speaks::Http1,
     method: "GET",
     host: "customer",
     path: "/",
@@ -232,7 +253,7 @@ use rules;
 
 /// All steps, in the order they are played.
 pub(super) fn steps() -> impl Iterator<Item = &'static Step> {
-    TUTORIAL.iter().chain(POLICIES)
+    TUTORIAL.iter().chain(POLICIES).chain(CALLS)
 }
 
 #[cfg(test)]

@@ -94,6 +94,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
             "`--config -` cannot be read a second time; give a file or a folder",
         ));
     }
+    let settings = worker_settings(args)?;
     let runtime = runtime::pick(args.runtime, told::line).map_err(|missing| Failure {
         code: missing.exit_code(),
         text: missing.to_string(),
@@ -137,7 +138,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         ))
     })?;
     let published = Arc::clone(&snapshot);
-    let running = start_workers(args, runtime, admin, published, notices, recorder)?;
+    let running = start_workers(args, settings, runtime, admin, published, notices, recorder)?;
     let (commands, received) = tokio::sync::mpsc::unbounded_channel();
     let reloads = Arc::new(Reloads::default());
     let open = admin::start(
@@ -181,6 +182,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
 
 fn start_workers(
     args: &RunArgs,
+    settings: WorkerSettings,
     runtime: Picked,
     admin: SocketAddr,
     snapshot: Arc<Snapshot>,
@@ -198,7 +200,7 @@ fn start_workers(
     (runtime.start)(Config {
         listeners: std::iter::once(outbound).chain(inbound).collect(),
         workers: workers(args),
-        settings: worker_settings(args),
+        settings,
         seed: None,
         busy_poll: args.busy_poll,
         own_addrs: vec![admin],
@@ -210,9 +212,10 @@ fn start_workers(
     .map_err(Failure::bad)
 }
 
-fn worker_settings(args: &RunArgs) -> WorkerSettings {
+fn worker_settings(args: &RunArgs) -> Result<WorkerSettings, Failure> {
     let unless_zero = |time: Duration| Some(time).filter(|time| !time.is_zero());
-    WorkerSettings {
+    let (client_streams, endpoint_streams) = args.http2.limits().map_err(Failure::usage)?;
+    Ok(WorkerSettings {
         request_head_timeout: unless_zero(args.request_head_timeout),
         idle_timeout: unless_zero(args.idle_timeout),
         stream_idle_timeout: unless_zero(args.stream_idle_timeout),
@@ -220,9 +223,11 @@ fn worker_settings(args: &RunArgs) -> WorkerSettings {
         max_buffered_bytes: Some(args.max_buffered_bytes)
             .filter(|bytes| *bytes > 0)
             .map(|bytes| bytes.div_ceil(workers(args).get() as u64)),
+        client_streams,
+        endpoint_streams,
         tells_bodies: args.record_without_bodies,
         ..WorkerSettings::default()
-    }
+    })
 }
 
 fn workers(args: &RunArgs) -> NonZeroUsize {

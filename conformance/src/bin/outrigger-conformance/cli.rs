@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Parser, ValueEnum};
+use outrigger_conformance::pairing::Pairing;
 use outrigger_conformance::program::{Command, Reload};
 
 const EXAMPLES: &str = "\
@@ -27,6 +28,9 @@ Examples:
 
   Envoy, with a configuration that is derived from each case; what it is known to do otherwise counts as `differs`:
     outrigger-conformance --envoy /usr/local/bin/envoy
+
+  With HTTP/2 on both sides:
+    outrigger-conformance --pairing 2-2 --subject ...
 
   Which cases there are:
     outrigger-conformance --list
@@ -52,7 +56,7 @@ Exit codes: 0 no case failed, 1 a case failed or the run was interrupted, 2 usag
 --format json writes one document; fields may be added, none is renamed or removed:
   {
     \"cases\": [{
-      \"file\": \"cases/routing/cors.md\", \"line\": 12, \"title\": \"...\", \"area\": \"routing\",
+      \"file\": \"cases/routing/cors.md\", \"line\": 12, \"title\": \"...\", \"area\": \"routing\", \"pairing\": \"1-1\",
       \"outcome\": \"passed\" | \"differs\" | \"failed\" | \"skipped\",
       \"why\": \"...\",                                 of a skipped case, or one known to differ
       \"problems\": [{ \"line\": 17, \"what\": \"...\" }]   of a failed one
@@ -107,6 +111,11 @@ pub(crate) struct Cli {
     #[arg(long)]
     pub(crate) own_addresses: bool,
 
+    /// What clients and services speak: 1-1 (as cases are written), 1-2, 2-1, 2-2 or all. For services of HTTP/2 the mesh says
+    /// `h2UpgradePolicy: UPGRADE`
+    #[arg(long, value_name = "PAIRING", default_value = "1-1", value_parser = parse_pairings)]
+    pub(crate) pairing: Pairings,
+
     /// For people or for machines
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
@@ -123,6 +132,14 @@ pub(crate) enum Format {
     Text,
     /// One JSON document
     Json,
+}
+
+/// Versions of HTTP of clients and services.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pairings(pub(crate) Vec<Pairing>);
+
+fn parse_pairings(text: &str) -> Result<Pairings, String> {
+    Pairing::named(text).map(Pairings)
 }
 
 fn parse_seconds(text: &str) -> Result<Duration, String> {
@@ -159,6 +176,7 @@ mod tests {
             &["--envoy", "envoy", "--subject", "p {config} {port}"],
             &["--list", "--patience", "0"],
             &["--list", "--jobs", "0"],
+            &["--list", "--pairing", "3-1"],
         ] {
             let words = ["outrigger-conformance"].iter().chain(args);
             let error = Cli::try_parse_from(words).unwrap_err();

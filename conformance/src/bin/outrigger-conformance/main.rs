@@ -13,6 +13,7 @@ use clap::Parser;
 use cli::{Cli, Format};
 use outrigger_conformance::case::Case;
 use outrigger_conformance::pages;
+use outrigger_conformance::pairing::Pairing;
 use outrigger_conformance::program::{Launch, Program};
 
 /// Nothing was judged: what was asked for can not be done.
@@ -65,10 +66,16 @@ fn cases(cli: &Cli) -> Result<Vec<Case>, String> {
         return Err(failures.join("\n"));
     }
     cases.retain(|case| pages::is_wanted(case, &cli.words));
-    match cases.is_empty() {
-        true => Err(format!("no case has any of: {}", cli.words.join(" "))),
-        false => Ok(cases),
+    if cases.is_empty() {
+        return Err(format!("no case has any of: {}", cli.words.join(" ")));
     }
+    let paired = |pairing: &Pairing| {
+        cases
+            .iter()
+            .map(|case| case.in_versions(*pairing))
+            .collect::<Vec<_>>()
+    };
+    Ok(cli.pairing.0.iter().flat_map(paired).collect())
 }
 
 fn refuse(what: &str) -> ExitCode {

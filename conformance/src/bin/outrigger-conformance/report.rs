@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use outrigger_conformance::case::Case;
 use outrigger_conformance::pages::area;
+use outrigger_conformance::pairing::Pairing;
 use outrigger_conformance::subject::Outcome;
 use outrigger_conformance::table::Table;
 use serde_json::{Value, json};
@@ -35,7 +36,14 @@ pub(crate) fn text(cases: &[Case], played: &Played) -> String {
             Some(Outcome::Differs(why)) => *differences.entry(why).or_default() += 1,
             Some(Outcome::Failed(problems)) => {
                 // Writing to a string can not fail.
-                let _ = writeln!(text, "FAILED {}:{}: {}", case.file, case.line, case.title);
+                let Case {
+                    file, line, title, ..
+                } = case;
+                let versions = match case.pairing {
+                    Pairing::ONE => String::new(),
+                    pairing => format!(" ({pairing})"),
+                };
+                let _ = writeln!(text, "FAILED {file}:{line}: {title}{versions}");
                 for problem in problems {
                     let what = problem.to_string().replace('\n', "\n    ");
                     let _ = writeln!(text, "  {what}");
@@ -110,7 +118,13 @@ fn table(cases: &[Case], played: &Played) -> Table {
 }
 
 fn named(case: &Case) -> Value {
-    json!({ "file": case.file, "line": case.line, "title": case.title, "area": area(case) })
+    json!({
+        "file": case.file,
+        "line": case.line,
+        "title": case.title,
+        "area": area(case),
+        "pairing": case.pairing.to_string(),
+    })
 }
 
 fn pretty(value: &Value) -> String {

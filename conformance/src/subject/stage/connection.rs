@@ -11,7 +11,6 @@ use std::time::{Duration, Instant as Moment};
 
 use ::tokio::net::{TcpSocket, TcpStream};
 use ::tokio::sync::broadcast;
-use outrigger_core::time::Instant;
 use outrigger_sim::{Action, Event, Peer};
 use socket2::SockRef;
 
@@ -222,8 +221,7 @@ impl Seat {
     fn tell(&mut self, peer: &mut dyn Peer, event: Event<'_>) {
         let mut actions = Vec::new();
         let now = self.position.world.now();
-        // Scripts never look at the time.
-        peer.on_event(event, Instant::ZERO, &mut actions);
+        peer.on_event(event, self.position.world.time(), &mut actions);
         for action in actions {
             match action {
                 // Somebody always listens: the play itself.

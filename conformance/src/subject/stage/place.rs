@@ -1,20 +1,17 @@
 //! Where a service of a case really listens.
 
-use std::cell::Cell;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::rc::Rc;
 use std::sync::Arc;
 
 use ::tokio::net::TcpListener;
-use outrigger_sim::Peer;
+use outrigger_sim::Accept;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use super::connection::{Position, Wired, grow, play_peer};
 use crate::actor::SharedBoard;
-use crate::case::Backend;
-use crate::named::Named;
-use crate::subject::service_actor;
+use crate::case::{Backend, Case};
+use crate::subject::served::{self, Connections};
 use crate::subject::world::{Side, World};
 
 /// A bound address.
@@ -23,7 +20,9 @@ pub(super) struct BoundAddress {
     addr: SocketAddr,
     /// Kept so that nobody else gets the port; listens unless the service refuses.
     socket: Socket,
-    count: Rc<Cell<usize>>,
+    count: Connections,
+    /// Somebody accepts.
+    listens: bool,
     scripts: usize,
     /// Who stands before everybody else where nobody is ever answered.
     _first: Option<TcpStream>,
@@ -67,7 +66,8 @@ impl BoundAddress {
         Ok(Self {
             addr,
             socket,
-            count: Rc::default(),
+            count: Connections::default(),
+            listens: !matches!(service, Backend::Refuse | Backend::Ignore),
             scripts: scripts(service),
             _first: first,
         })
@@ -89,18 +89,17 @@ impl BoundAddress {
 
     /// Accepts connections for as long as the case runs. The first one's peer has this position.
     pub(super) fn serve(
-        &self,
-        file: &str,
+        &mut self,
+        case: &Case,
         address: &str,
-        service: &Backend,
         board: &SharedBoard,
         position: &Position,
     ) {
-        let (file, address) = (file.to_owned(), address.to_owned());
-        let (service, board) = (service.clone(), Rc::clone(board));
-        let (signals, count) = (position.sender.clone(), Rc::clone(&self.count));
+        let (mut service, count) = served::service(case, address, board);
+        self.count = count;
+        let signals = position.sender.clone();
         let (world, at) = (Arc::clone(&position.world), self.addr);
-        let first = position.number;
+        let mut number = position.number;
         let Ok(listener) = self
             .socket
             .try_clone()
@@ -108,27 +107,22 @@ impl BoundAddress {
         else {
             return;
         };
-        if matches!(service, Backend::Refuse | Backend::Ignore) {
+        if !self.listens {
             return;
         }
         let accept = Arc::clone(&world);
         ::tokio::task::spawn_local(accept.task(Side::Peers, async move {
             while let Ok((stream, remote)) = listener.accept().await {
                 let wired = Wired::accepted(&world, stream, remote, at);
-                let number = count.get();
-                count.set(number + 1);
-                let mut peer: Box<dyn Peer> = match &service {
-                    Backend::Named(name) => Box::new(Named::new(name)),
-                    service => match service_actor(&file, &address, service, number, &board) {
-                        Some(actor) => Box::new(actor),
-                        None => continue,
-                    },
+                let Accept::Peer(mut peer) = service.accept(world.time()) else {
+                    continue;
                 };
                 let position = Position {
                     world: Arc::clone(&world),
-                    number: first + number as u64,
+                    number,
                     sender: signals.clone(),
                 };
+                number += 1;
                 let _ = signals.send("connected".to_owned());
                 ::tokio::task::spawn_local(world.task(Side::Peers, async move {
                     play_peer(&mut *peer, Some(wired), position).await;

@@ -2,6 +2,7 @@
 //! one when that was dead.
 
 use core::mem;
+use std::sync::Arc;
 
 use super::{Attempt, Carried, Stage, Time, Upload};
 use crate::cluster::Permit;
@@ -11,10 +12,9 @@ use crate::exchange::adaptive::UnderWay;
 use crate::exchange::admission::{Entry, Held, Way};
 use crate::exchange::endpoint_stream::EndpointStream;
 use crate::exchange::ledger::Ledger;
-use crate::exchange::replay::Cursor;
 use crate::io::ConnectFault;
 use crate::local::{Link, Slot};
-use crate::peer::ExchangeId;
+use crate::peer::{ExchangeId, UpstreamId};
 use crate::request::{self, Target};
 
 impl Attempt {
@@ -59,9 +59,8 @@ impl Attempt {
             target,
             host,
             held,
-            cursor: Cursor::START,
             carried: Carried::Nothing,
-            upload: Upload::Open,
+            upload: Upload::START,
             time: Time::Unset,
         };
         attempt.enter(entry, of, ledger, turn);
@@ -99,18 +98,11 @@ impl Attempt {
             Entry::Line(waiting) => self.stage = Stage::Waiting(waiting),
             Entry::Ready { admitted } => {
                 self.held.admitted = admitted;
-                self.held.active = Some(self.host.begin_request());
-                let kept = match self.target.tunnel {
-                    false => EndpointStream::reuse(of, &self.host, turn),
-                    true => None,
-                };
-                match kept {
-                    Some(stream) => {
-                        self.stream = stream;
-                        self.stage = Stage::Attached { kept: true };
-                    }
-                    None => self.connect(None, None, of, ledger, turn),
-                }
+                self.take_place(None, of, ledger, turn);
+            }
+            Entry::Promised { pending, admitted } => {
+                self.held.admitted = Some(admitted);
+                self.take_place(Some(pending), of, ledger, turn);
             }
             Entry::Slot {
                 slot,
@@ -124,6 +116,34 @@ impl Attempt {
         }
     }
 
+    /// Takes a place on a connection that has room, made or being made, or has one made.
+    fn take_place(
+        &mut self,
+        pending: Option<Permit>,
+        of: ExchangeId,
+        ledger: &Ledger,
+        turn: &mut Turn<'_>,
+    ) {
+        self.held.active = Some(self.host.begin_request());
+        let protocol = self.target.protocol();
+        let place = match self.target.tunnel {
+            false => EndpointStream::reuse(of, &self.host, protocol, turn),
+            true => None,
+        };
+        let Some((stream, is_promised)) = place else {
+            self.connect(None, pending, of, ledger, turn);
+            return;
+        };
+        self.stream = stream;
+        self.stage = match is_promised {
+            true => Stage::Connecting {
+                pending,
+                deadline: turn.now + self.target.connect_timeout,
+            },
+            false => Stage::Attached { kept: true },
+        };
+    }
+
     fn connect(
         &mut self,
         slot: Option<Slot>,
@@ -132,16 +152,20 @@ impl Attempt {
         ledger: &Ledger,
         turn: &mut Turn<'_>,
     ) {
-        let link = Link::new(&self.host, ledger.cluster(&self.target), slot);
-        self.stream = EndpointStream::open(of, self.target.address.clone(), link, turn);
+        let (target, cluster) = (&self.target, ledger.cluster(&self.target));
+        let link = Link::new(&self.host, target.http2.as_ref(), cluster, slot);
+        self.stream = EndpointStream::open(of, target, link, turn);
         self.stage = Stage::Connecting {
             pending,
             deadline: turn.now + self.target.connect_timeout,
         };
     }
 
-    /// The connection that it asked for is made. Whether it did.
-    pub(in crate::exchange) fn on_connected(&mut self) -> bool {
+    /// A connection that was asked for is made. Whether it is the one that it waits for.
+    pub(in crate::exchange) fn on_connected(&mut self, id: UpstreamId) -> bool {
+        if self.stream.id() != Some(id) {
+            return false;
+        }
         let Stage::Connecting { pending, .. } = &mut self.stage else {
             return false;
         };
@@ -174,6 +198,31 @@ impl Attempt {
         mem::take(&mut self.stream).close(turn);
     }
 
+    /// Whether its connection may have been dead before the request was written to it, so that the request can be sent again:
+    /// a client may retry by itself what is idempotent, or what it knows was not processed (RFC 9110 §9.2.2).
+    pub(in crate::exchange) fn may_be_stale(&self, ledger: &Ledger) -> bool {
+        let may_repeat = (ledger.record.request.method.is_idempotent()
+            || self.carried == Carried::Nothing)
+            && !request::retries_are_written(&ledger.record, ledger.snapshot());
+        let is_kept = matches!(self.stage, Stage::Attached { kept: true });
+        is_kept && self.carried != Carried::Response && may_repeat
+    }
+
+    /// It ends, and is made again: where it goes then.
+    pub(in crate::exchange) fn again(
+        &mut self,
+        ledger: &mut Ledger,
+        turn: &mut Turn<'_>,
+    ) -> Target {
+        ledger.end_attempt(self.at, AttemptEnd::StaleConnection);
+        self.close(turn);
+        ledger.repeat_attempt(turn.now);
+        Target {
+            host: Some(Arc::clone(&self.host)),
+            ..self.target.clone()
+        }
+    }
+
     /// The connection ended before a response head: replaces it if it was a dead kept one.
     ///
     /// # Errors
@@ -185,12 +234,7 @@ impl Attempt {
         ledger: &mut Ledger,
         turn: &mut Turn<'_>,
     ) -> Result<(), ResetReason> {
-        // RFC 9110 §9.2.2: a client may retry by itself what is idempotent, or what it knows was not processed.
-        let may_repeat = (ledger.record.request.method.is_idempotent()
-            || self.carried == Carried::Nothing)
-            && !request::retries_are_written(&ledger.record, ledger.snapshot());
-        let is_kept = matches!(self.stage, Stage::Attached { kept: true });
-        if !is_kept || self.carried == Carried::Response || !may_repeat || !can_repeat {
+        if !can_repeat || !self.may_be_stale(ledger) {
             let reason = self.end_reason(turn);
             mem::take(&mut self.stream).close(turn);
             return Err(reason);
@@ -201,8 +245,7 @@ impl Attempt {
         ledger.end_attempt(self.at, AttemptEnd::StaleConnection);
         ledger.repeat_attempt(turn.now);
         self.at = ledger.record.last_attempt();
-        self.cursor = Cursor::START;
-        (self.carried, self.upload) = (Carried::Nothing, Upload::Open);
+        (self.carried, self.upload) = (Carried::Nothing, Upload::START);
         self.time = Time::Unset;
         // A fresh connection: other kept ones to this endpoint are likely as dead.
         self.connect(slot, None, of, ledger, turn);

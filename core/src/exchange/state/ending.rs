@@ -5,19 +5,22 @@ use crate::decision::{AttemptEnd, Details};
 use crate::exchange::Turn;
 use crate::exchange::attempts::Attempts;
 use crate::exchange::call::Call;
+use crate::exchange::client_stream::Parting;
 use crate::exchange::endpoint_stream::EndpointStream;
 use crate::exchange::relay::Relayed;
+use crate::stream::{Broken, Reset};
 
-/// What becomes of the client when a request is over.
-#[derive(Clone, Copy)]
-pub(super) enum Parting {
-    /// The response has left.
-    Served {
-        keep_alive: bool,
-    },
-    Close,
-    /// An ordinary close would look like a whole message, or wait for who takes nothing.
-    Reset,
+/// Why a request ends without a reply whose client has left it so.
+pub(in crate::exchange) const fn left_by(broken: Broken) -> Details {
+    match broken {
+        Broken::Refused(refused) => Details::Refused(refused),
+        Broken::Reset(Reset::Cut) => Details::DownstreamRemoteDisconnect,
+        Broken::Reset(Reset::Cancelled | Reset::Unprocessed | Reset::NoError | Reset::Failed) => {
+            Details::DownstreamRemoteReset
+        }
+        Broken::Reset(Reset::Protocol) => Details::DownstreamProtocolError,
+        Broken::Reset(Reset::Stalled) => Details::StreamIdleTimeout,
+    }
 }
 
 impl State {
@@ -65,7 +68,9 @@ impl State {
     pub(in crate::exchange) fn on_client_eof(&mut self, call: &mut Call, turn: &mut Turn<'_>) {
         match self {
             // As Envoy: a client that stops sending has gone away. See docs/differences.md on half-close.
-            Self::Delayed { .. } | Self::Trying(_) | Self::Relaying(_) => self.cancel(call, turn),
+            Self::Delayed { .. } | Self::Trying(_) | Self::Relaying(_) => {
+                self.cancel(Details::DownstreamRemoteDisconnect, call, turn);
+            }
             Self::Tunnel(tunnel) => tunnel.on_client_eof(),
             Self::Flush { keep_alive } => *keep_alive = false,
             Self::Over => {}
@@ -73,12 +78,17 @@ impl State {
     }
 
     /// The client went away in the middle: the attempts are given up and the record ends without a reply.
-    pub(in crate::exchange) fn cancel(&mut self, call: &mut Call, turn: &mut Turn<'_>) {
+    pub(in crate::exchange) fn cancel(
+        &mut self,
+        details: Details,
+        call: &mut Call,
+        turn: &mut Turn<'_>,
+    ) {
         if matches!(self, Self::Over) {
             return;
         }
         if self.is_served() {
-            call.ledger.record.details = Details::DownstreamRemoteDisconnect;
+            call.ledger.record.details = details;
             self.end_attempts(AttemptEnd::Cancelled, call, turn);
         }
         self.end(Parting::Close, call, turn);
@@ -120,13 +130,6 @@ impl State {
         self.close_attempts(turn);
         call.let_go();
         *self = Self::Over;
-        match parting {
-            Parting::Served { keep_alive } => {
-                call.client
-                    .finish(keep_alive, call.body.is_complete(), turn);
-            }
-            Parting::Close => call.client.close(turn),
-            Parting::Reset => call.client.reset(turn),
-        }
+        (call.client).part(parting, call.body.is_complete(), turn);
     }
 }

@@ -1,13 +1,13 @@
 //! What happens when a time is up that a request waits for.
 
 use super::State;
-use super::ending::Parting;
 use crate::cluster::ejection::Outcome;
 use crate::decision::{AttemptEnd, Details, ResetReason};
 use crate::exchange::Turn;
 use crate::exchange::attempts::Attempts;
 use crate::exchange::body::Arrival;
 use crate::exchange::call::Call;
+use crate::exchange::client_stream::Parting;
 use crate::exchange::timers::Timer;
 use crate::request::{self, StreamTimeout};
 

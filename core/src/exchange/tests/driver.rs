@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
+use crate::connection::Phase;
 use crate::io::Output;
 
 /// One of the peers of a request.
@@ -68,6 +69,7 @@ fn copy(record: &Record) -> Record {
         revision: record.revision,
         entropy: record.entropy,
         request: record.request.clone(),
+        grpc_web: record.grpc_web,
         route: record.route,
         timeouts: record.timeouts,
         hash: record.hash.clone(),
@@ -458,8 +460,8 @@ impl Driver {
         let whose = match client.phase {
             Phase::Rest(_) => Whose::Rest,
             Phase::Head(_) => Whose::Head,
-            Phase::Linger(_) => Whose::Linger,
-            Phase::Serving(_) => return None,
+            Phase::Farewell(_) | Phase::Linger(_) => Whose::Linger,
+            Phase::Streams(_) | Phase::Serving(_) => return None,
         };
         Some((client.deadline(local)?, whose))
     }

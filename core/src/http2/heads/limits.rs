@@ -1,8 +1,10 @@
 //! How large a list of fields may be.
 
+use serde::{Deserialize, Serialize};
+
 /// Bounds on one head or trailer section, for which memory is kept. What is above them is read all the same, since the
 /// decoder must stay in step, and forgotten.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeadLimits {
     /// Bytes of all fields: names, values and [`ENTRY_OVERHEAD`](crate::http2::hpack::ENTRY_OVERHEAD) for each, as
     /// `SETTINGS_MAX_HEADER_LIST_SIZE` counts (RFC 9113 §6.5.2).
@@ -18,11 +20,8 @@ impl HeadLimits {
         fields: 100,
     };
 
-    /// What an upstream may send: 80 KiB and 100 fields, as by HTTP/1.
-    pub const RESPONSE: Self = Self {
-        list_bytes: 80 * 1024,
-        ..Self::REQUEST
-    };
+    /// What an upstream may send: as much as a client. By HTTP/1 it is 80 KiB, as for Envoy.
+    pub const RESPONSE: Self = Self::REQUEST;
 
     /// What either may send behind a body: 16 KiB, as by HTTP/1.
     pub const TRAILERS: Self = Self {

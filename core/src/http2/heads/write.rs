@@ -6,11 +6,9 @@
 use bytes::BytesMut;
 use http::{Method, StatusCode};
 
-use crate::http1::{
-    decimal, digits, is_hop_by_hop, is_writable, may_be_trailer, put_escaped, trim,
-};
+use crate::http1::{decimal, is_hop_by_hop, is_writable, may_be_trailer, put_escaped, trim};
 use crate::http2::hpack::Encoder;
-use crate::message::{Field, Headers, Known, RequestHead, ResponseHead};
+use crate::message::{Field, Headers, Known, RequestHead, ResponseHead, digits};
 use crate::stream::{Begins, BodyLength};
 
 /// The protocol that a request asks for instead. Only GET can: extended CONNECT has no place for another method.

@@ -164,21 +164,15 @@ impl Encoder {
     }
 
     fn find_pair(&self, prints: Prints, name: &[u8], value: &[u8]) -> Option<usize> {
-        let tags = self.table.tags().enumerate();
-        let alike = tags.filter(|(_, tag)| tag.pair == prints.pair);
-        let mut same = alike.filter(|(at, _)| {
-            let entry = self.table.get(*at);
-            entry.is_some_and(|entry| entry.0 == name && entry.1 == value)
-        });
-        same.next().map(|(at, _)| static_table::LEN + 1 + at)
+        let is_alike = |tag: Prints| tag.pair == prints.pair;
+        let found = self.table.find(is_alike, |n, v| n == name && v == value);
+        found.map(|at| static_table::LEN + 1 + at)
     }
 
     fn find_name(&self, prints: Prints, name: &[u8]) -> Option<usize> {
-        let tags = self.table.tags().enumerate();
-        let alike = tags.filter(|(_, tag)| tag.name == prints.name);
-        let mut same =
-            alike.filter(|(at, _)| self.table.get(*at).is_some_and(|entry| entry.0 == name));
-        same.next().map(|(at, _)| static_table::LEN + 1 + at)
+        let is_alike = |tag: Prints| tag.name == prints.name;
+        let found = self.table.find(is_alike, |n, _| n == name);
+        found.map(|at| static_table::LEN + 1 + at)
     }
 
     /// The table, for what tests compare it with.
@@ -199,16 +193,38 @@ fn put(literal: Literal, index: Option<usize>, name: &[u8], value: &[u8], out: &
     put_string(value, out);
 }
 
+/// A string up to this long, in bytes, is coded at once, and its length is written in front of it when it is known.
+const SHORT: usize = 128;
+
 /// Appends a string in the shorter of its two forms (RFC 7541 §5.2).
 fn put_string(text: &[u8], out: &mut BytesMut) {
-    let coded = huffman::encoded_len(text);
-    if coded < text.len() {
-        integer::write(coded, 7, 0x80, out);
-        huffman::encode(text, out);
-    } else {
-        integer::write(text.len(), 7, 0x00, out);
-        out.put_slice(text);
+    if text.len() > SHORT {
+        let coded = huffman::encoded_len(text);
+        if coded < text.len() {
+            integer::write(coded, 7, 0x80, out);
+            huffman::encode(text, out);
+        } else {
+            put_plain(text, out);
+        }
+        return;
     }
+    let place = out.len();
+    out.put_u8(0);
+    huffman::encode(text, out);
+    let coded = out.len() - place - 1;
+    match out.get_mut(place) {
+        // One octet holds the length (RFC 7541 §5.1).
+        Some(length) if coded < text.len() && coded < 127 => *length = 0x80 | coded as u8,
+        Some(_) | None => {
+            out.truncate(place);
+            put_plain(text, out);
+        }
+    }
+}
+
+fn put_plain(text: &[u8], out: &mut BytesMut) {
+    integer::write(text.len(), 7, 0x00, out);
+    out.put_slice(text);
 }
 
 #[cfg(test)]
@@ -279,6 +295,25 @@ mod tests {
             let value = "v".repeat(length);
             let first = block(&mut encoder, &[("a", &value)])[0];
             assert_eq!(first & 0x40 != 0, kept, "{length}");
+        }
+    }
+
+    #[test]
+    fn strings_take_the_shorter_form_at_any_length() {
+        // `a` has five bits, `&` and `Z` eight, 0xff has 26.
+        for letter in *b"aZ&\xff" {
+            for length in 0..400 {
+                let text = vec![letter; length];
+                let mut out = BytesMut::new();
+                put_string(&text, &mut out);
+                let is_coded = huffman::encoded_len(&text) < length;
+                assert_eq!(out[0] & 0x80 != 0, is_coded, "{letter} {length}");
+                let mut block = BytesMut::from(&b"\x01"[..]);
+                block.extend_from_slice(&out);
+                let mut decoder = super::super::Decoder::new(0);
+                let read = decoder.decode(&block, |_, value| assert_eq!(value, text));
+                assert_eq!(read, Ok(()), "{letter} {length}");
+            }
         }
     }
 

@@ -49,6 +49,8 @@ struct Group {
 struct Tables {
     /// The code of each symbol, at the bottom.
     codes: [u32; SYMBOLS],
+    /// The code of each octet, above six bits with the length of that: what is needed to write it, at one place.
+    packed: [u64; 256],
     /// Symbols in the order of their codes.
     order: [u16; SYMBOLS],
     /// By length; lengths that no code has are empty.
@@ -71,6 +73,7 @@ const fn tables() -> Tables {
     };
     let mut tables = Tables {
         codes: [0; SYMBOLS],
+        packed: [0; 256],
         order: [0; SYMBOLS],
         groups: [nothing; LONGEST + 1],
         short: [(0, 0); 256],
@@ -101,14 +104,17 @@ const fn tables() -> Tables {
         length += 1;
     }
     assert!(filled == SYMBOLS && code == 1 << (LONGEST + 1));
-    fill_short(&mut tables);
+    fill_lookups(&mut tables);
     tables
 }
 
-const fn fill_short(tables: &mut Tables) {
+const fn fill_lookups(tables: &mut Tables) {
     let mut symbol = 0;
     while symbol < SYMBOLS {
         let length = LENGTHS[symbol];
+        if symbol < 256 {
+            tables.packed[symbol] = ((tables.codes[symbol] as u64) << 6) | length as u64;
+        }
         if length <= 8 {
             let unused = 8 - length as u32;
             let first = tables.codes[symbol] << unused;
@@ -124,18 +130,31 @@ const fn fill_short(tables: &mut Tables) {
 
 /// Appends what a string says.
 pub(super) fn decode(mut coded: &[u8], into: &mut Vec<u8>) -> Result<(), CompressionError> {
-    // No code is shorter than five bits.
-    into.reserve(coded.len() * 8 / 5);
+    let mut end = into.len();
+    // No code is shorter than five bits. Cut to what was written below.
+    into.resize(end + coded.len() * 8 / 5, 0);
+    let decoded = symbols(&mut coded, |symbol| {
+        if let Some(place) = into.get_mut(end) {
+            *place = symbol;
+        }
+        end += 1;
+    });
+    into.truncate(end);
+    decoded
+}
+
+/// Tells each symbol of a string.
+fn symbols(coded: &mut &[u8], mut put: impl FnMut(u8)) -> Result<(), CompressionError> {
     // The next bits, at the top; below those that are there it is all zeros.
     let (mut window, mut there) = (0u64, 0u32);
     loop {
-        refill(&mut coded, &mut window, &mut there);
+        refill(coded, &mut window, &mut there);
         while there >= 8 {
             let (symbol, length) = TABLES.short[(window >> 56) as usize];
             if length == 0 {
                 break;
             }
-            into.push(symbol);
+            put(symbol);
             window <<= length;
             there -= u32::from(length);
         }
@@ -145,12 +164,14 @@ pub(super) fn decode(mut coded: &[u8], into: &mut Vec<u8>) -> Result<(), Compres
         // The rest of the string, or a long code. RFC 7541 §5.2: it is padded with the first bits of the end-of-string
         // symbol, all of which are ones. `there` is below 64.
         let padded = window | (u64::MAX >> there);
+        if there < 8 && padded == u64::MAX {
+            return Ok(());
+        }
         let (symbol, length) = next(padded);
         if length > there {
-            let is_padding = there < 8 && padded == u64::MAX;
-            return is_padding.then_some(()).ok_or(CompressionError::Padding);
+            return Err(CompressionError::Padding);
         }
-        into.push(u8::try_from(symbol).map_err(|_| CompressionError::EndOfString)?);
+        put(u8::try_from(symbol).map_err(|_| CompressionError::EndOfString)?);
         window <<= length;
         there -= length;
     }
@@ -204,8 +225,9 @@ pub(super) fn encode(plain: &[u8], out: &mut BytesMut) {
     // Bits that were not appended yet, at the bottom; fewer than 32.
     let (mut window, mut there) = (0u64, 0u32);
     for octet in plain {
-        let length = u32::from(LENGTHS[usize::from(*octet)]);
-        window = (window << length) | u64::from(TABLES.codes[usize::from(*octet)]);
+        let packed = TABLES.packed[usize::from(*octet)];
+        let length = packed as u32 & 63;
+        window = (window << length) | (packed >> 6);
         there += length;
         if there >= 32 {
             there -= 32;

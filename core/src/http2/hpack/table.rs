@@ -70,9 +70,28 @@ impl<T: Copy> Table<T> {
         Some((name, value, entry.tag))
     }
 
-    /// The tags of all entries, newest first.
-    pub(super) fn tags(&self) -> impl Iterator<Item = T> {
-        self.entries.iter().rev().map(|entry| entry.tag)
+    /// The newest entry whose tag is `wanted` and that is the right one.
+    pub(super) fn find(
+        &self,
+        wanted: impl Fn(T) -> bool,
+        is_right: impl Fn(&[u8], &[u8]) -> bool,
+    ) -> Option<usize> {
+        // Slice by slice: this is done for nearly every field that is written.
+        let (oldest, newest) = self.entries.as_slices();
+        let mut newer = 0;
+        for part in [newest, oldest] {
+            let mut left = part;
+            while let Some(at) = left.iter().rposition(|entry| wanted(entry.tag)) {
+                let index = newer + part.len() - 1 - at;
+                let entry = self.get(index);
+                if entry.is_some_and(|(name, value, _)| is_right(name, value)) {
+                    return Some(index);
+                }
+                left = left.get(..at).unwrap_or_default();
+            }
+            newer += part.len();
+        }
+        None
     }
 
     /// Adds an entry. One that is too large empties the table and is not an error (RFC 7541 §4.4).
@@ -188,7 +207,12 @@ mod tests {
             list(&table),
             [entry("d", "4", 3), entry("c", "3", 2), entry("b", "2", 1)]
         );
-        assert_eq!(table.tags().collect::<Vec<_>>(), [3, 2, 1]);
+        let find = |wanted: fn(u32) -> bool, value: &[u8]| table.find(wanted, |_, v| v == value);
+        assert_eq!(find(|_| true, b"4"), Some(0));
+        assert_eq!(find(|_| true, b"2"), Some(2));
+        assert_eq!(find(|tag| tag == 2, b"3"), Some(1));
+        assert_eq!(find(|tag| tag == 2, b"4"), None);
+        assert_eq!(find(|_| true, b"1"), None);
         // The name of an entry that this drives out.
         table.insert_named_as(2, b"5", 4);
         assert_eq!(list(&table)[0], entry("b", "5", 4));

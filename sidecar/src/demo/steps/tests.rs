@@ -36,6 +36,11 @@ const SHOWN: &[(&str, &str, &str)] = &[
     ("delay", "delay:", "held for"),
     ("abort", "abort:", "fault_filter_abort"),
     ("retry", "retries:", "retried after"),
+    (
+        "retry of gRPC calls",
+        "retryOn: unavailable",
+        "grpc-status 14; retried after",
+    ),
     ("time of a try", "perTryTimeout:", "per try timeout"),
     (
         "circuit limits",

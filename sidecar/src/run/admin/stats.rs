@@ -8,10 +8,11 @@ use std::time::Instant;
 use outrigger_core::cluster::{
     AdaptiveConcurrency, AdaptiveLimit, Choice, ClusterState, Detector, RetryEvent,
 };
+use outrigger_core::http2::Counts;
 use outrigger_core::snapshot::{
     Balancing, Cluster, ConsistentHash, HashTable, HashTableKind, RateLimit,
 };
-use outrigger_core::worker::Buffered;
+use outrigger_core::worker::{Buffered, Http2Counted, Http2Side};
 use outrigger_runtime::{Handle, ListenerStats, MirrorStats};
 
 use super::clusters::sweep;
@@ -57,6 +58,7 @@ pub(super) fn text(handle: &Handle, reloads: &Reloads, started: Instant) -> Stri
     );
     lines.add("outrigger.notices_dropped", told::dropped());
     add_buffers(&mut lines, &stats.buffered);
+    add_http2(&mut lines, &stats.http2);
     for (name, count) in resolve::counted() {
         lines.add(format!("outrigger.dns.{name}"), count);
     }
@@ -104,6 +106,21 @@ fn add_buffers(lines: &mut Lines, buffered: &Buffered) {
     }
 }
 
+fn add_http2(lines: &mut Lines, counted: &Http2Counted) {
+    let mut add = |side: &str, counted: &Http2Side| {
+        let connections = format!("outrigger.{side}_cx_http2");
+        lines.add(format!("{connections}_total"), counted.connections);
+        lines.add(format!("{connections}_active"), counted.active);
+        let name = format!("outrigger.http2.{side}");
+        lines.add(format!("{name}.streams_active"), counted.streams);
+        for (limit, count) in Counts::NAMES.iter().zip(counted.met.values()) {
+            lines.add(format!("{name}.{limit}"), count);
+        }
+    };
+    add("downstream", &counted.clients);
+    add("upstream", &counted.endpoints);
+}
+
 fn add_mirrors(lines: &mut Lines, stats: &MirrorStats) {
     for (name, count) in [
         ("active", stats.active),
@@ -125,6 +142,13 @@ fn add_listener(lines: &mut Lines, prefix: &str, stats: &ListenerStats) {
     lines.add(format!("{listener}.accept_errors"), stats.accept_errors);
     let http = format!("http.{prefix}_{}", address(stats.addr));
     lines.add(format!("{http}.downstream_rq_total"), stats.requests);
+    // Both are of their own moments.
+    let http1 = stats.requests.saturating_sub(stats.http2_requests);
+    lines.add(format!("{http}.downstream_rq_http1_total"), http1);
+    lines.add(
+        format!("{http}.downstream_rq_http2_total"),
+        stats.http2_requests,
+    );
     let [none, classes @ ..] = stats.status_classes;
     lines.add(format!("{http}.downstream_rq_no_response"), none);
     for (class, count) in (1..).zip(classes) {
@@ -295,6 +319,31 @@ mod tests {
                 "c.maglev_lb.max_entries_per_host: 5",
             ]
         );
+    }
+
+    #[test]
+    fn limits_of_http2_are_told_by_side() {
+        let mut counted = Http2Counted::default();
+        (counted.clients.connections, counted.clients.met.stalled) = (3, 2);
+        counted.endpoints.streams = 5;
+        let mut lines = Lines::default();
+        add_http2(&mut lines, &counted);
+        let told: Vec<_> = (lines.0.iter())
+            .filter(|line| !line.ends_with(": 0"))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "outrigger.downstream_cx_http2_total: 3",
+                "outrigger.http2.downstream.stalled: 2",
+                "outrigger.http2.upstream.streams_active: 5",
+            ]
+        );
+        let limits = include_str!("../../../../docs/limits.md");
+        for name in Counts::NAMES {
+            let row = format!("`{name}`");
+            assert!(limits.contains(&row), "{name} stands in docs/limits.md");
+        }
     }
 
     #[test]

@@ -61,6 +61,14 @@ fn tells_where_it_went_and_how_long_a_try_may_take_when_that_mattered() {
             "ended with 200; nothing to retry",
         ),
         (
+            AttemptEnd::Call {
+                status: 200,
+                code: 14,
+            },
+            Followed::Retry { wait },
+            "ended with 200, grpc-status 14; retried after 12.0 ms",
+        ),
+        (
             late,
             Followed::Retry { wait },
             "ended without a response: per try timeout, a try may take 50.0 ms; retried after 12.0 ms",
