@@ -30,7 +30,7 @@ pub struct Failure {
 pub enum Judged {
     /// The policy would not retry it.
     Good,
-    /// It is thrown away, and after this wait there is another attempt ([`retry`]).
+    /// It is thrown away, and after this wait there is another attempt ([`retry()`]).
     Retry(Later),
     /// The policy would retry it, and cannot.
     Bad,

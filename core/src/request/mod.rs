@@ -86,7 +86,7 @@ pub enum Verdict {
     Attempt(Target),
     /// Hold the request for an injected delay, then call [`after_delay`].
     Delay(Later),
-    /// Wait, then call [`retry`].
+    /// Wait, then call [`retry()`].
     Retry(Later),
     /// Answer with the response head just made and this body.
     Reply(Bytes),
