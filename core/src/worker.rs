@@ -291,6 +291,12 @@ impl Worker {
         }
     }
 
+    /// How often what [`Worker::http2`] tells has changed.
+    #[must_use]
+    pub fn http2_changes(&self) -> u64 {
+        self.turns.local.http2.changes()
+    }
+
     /// What is counted of the connections that speak HTTP/2.
     #[must_use]
     pub fn http2(&self) -> Http2Counted {

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use proptest::prelude::*;
+
 #[path = "../../fuzz/src/config.rs"]
 #[expect(
     unreachable_pub,
@@ -27,6 +29,12 @@ mod http1;
     reason = "shared with the fuzz targets, where it is a library"
 )]
 mod http2;
+#[path = "../../fuzz/src/worker.rs"]
+#[expect(
+    unreachable_pub,
+    reason = "shared with the fuzz targets, where it is a library"
+)]
+mod worker;
 
 #[expect(clippy::disallowed_methods, reason = "the ban is for what core ships")]
 fn replay(target: &str, run: impl Fn(&[u8])) {
@@ -65,6 +73,19 @@ fn http2_connection() {
 #[test]
 fn http2_cuts() {
     replay("http2_cuts", http2::cuts);
+}
+
+#[test]
+fn worker_streams() {
+    replay("worker_streams", worker::streams);
+}
+
+proptest! {
+    /// Programs that nobody chose.
+    #[test]
+    fn workers_are_left_empty(program in prop::collection::vec(any::<u8>(), 0..1500)) {
+        worker::streams(&program);
+    }
 }
 
 #[test]

@@ -116,10 +116,11 @@ impl Joint {
         self.worker.borrow().counts().buffered
     }
 
-    /// What is counted of the connections that speak HTTP/2.
-    #[must_use]
-    pub fn http2(&self) -> Http2Counted {
-        self.worker.borrow().http2()
+    /// What is counted of the connections that speak HTTP/2, if that has changed since so many changes.
+    pub fn http2(&self, seen: &Cell<u64>) -> Option<Http2Counted> {
+        let worker = self.worker.borrow();
+        let changes = worker.http2_changes();
+        (seen.replace(changes) != changes).then(|| worker.http2())
     }
 
     /// How many connections clients have.

@@ -26,15 +26,12 @@ pub(crate) struct Http2Counters {
 }
 
 impl SideCounters {
-    fn set(&self, before: &Http2Side, now: &Http2Side) {
+    fn set(&self, now: &Http2Side) {
         self.connections.set(now.connections);
         self.active.set(now.active);
         self.streams.set(now.streams);
-        // Most turns meet no limit.
-        if before.met != now.met {
-            for (counter, count) in self.met.iter().zip(now.met.values()) {
-                counter.set(count);
-            }
+        for (counter, count) in self.met.iter().zip(now.met.values()) {
+            counter.set(count);
         }
     }
 
@@ -48,12 +45,9 @@ impl SideCounters {
 }
 
 impl Http2Counters {
-    /// `before` is what was set last.
-    pub(crate) fn set(&self, before: &Http2Counted, now: &Http2Counted) {
-        if before != now {
-            self.clients.set(&before.clients, &now.clients);
-            self.endpoints.set(&before.endpoints, &now.endpoints);
-        }
+    pub(crate) fn set(&self, now: &Http2Counted) {
+        self.clients.set(&now.clients);
+        self.endpoints.set(&now.endpoints);
     }
 
     pub(crate) fn add_to(&self, sum: &mut Http2Counted) {

@@ -10,7 +10,6 @@ use std::time::Duration;
 use outrigger_core::decision::Record;
 use outrigger_core::peer::ListenerKind;
 use outrigger_core::time::Instant;
-use outrigger_core::worker::Http2Counted;
 use outrigger_recording::Joint;
 use tokio::sync::Notify;
 
@@ -54,8 +53,8 @@ pub(crate) struct Shared<S: System> {
     pub(crate) traffic: Traffic<S::Stream>,
     bells: Bells,
     date_of_second: Cell<u64>,
-    /// As it was counted last.
-    http2: Cell<Http2Counted>,
+    /// How often what is counted of HTTP/2 had changed when it was published last.
+    http2_changes: Cell<u64>,
 }
 
 impl<S: System> Shared<S> {
@@ -86,7 +85,7 @@ impl<S: System> Shared<S> {
             traffic: Traffic::default(),
             bells,
             date_of_second: Cell::new(u64::MAX),
-            http2: Cell::default(),
+            http2_changes: Cell::default(),
         }
     }
 
@@ -176,9 +175,9 @@ impl<S: System> Shared<S> {
             joint, counters, ..
         } = self;
         counters.buffers.set(joint.buffered());
-        let http2 = joint.http2();
-        let before = self.http2.replace(http2);
-        counters.http2.set(&before, &http2);
+        if let Some(http2) = joint.http2(&self.http2_changes) {
+            counters.http2.set(&http2);
+        }
         counters.idle_upstream.set(joint.idle_connections() as u64);
         counters
             .mirrors

@@ -41,60 +41,89 @@ pub(crate) struct Sides {
 impl Sides {
     pub(crate) fn counted(&self) -> Http2Counted {
         Http2Counted {
-            clients: self.clients.0.get(),
-            endpoints: self.endpoints.0.get(),
+            clients: self.clients.0.counted(),
+            endpoints: self.endpoints.0.counted(),
         }
+    }
+
+    /// How often something changed.
+    pub(crate) fn changes(&self) -> u64 {
+        self.clients.0.changes.get() + self.endpoints.0.changes.get()
     }
 }
 
 /// One side.
 #[derive(Debug, Default)]
-pub(crate) struct Side(Rc<Cell<Http2Side>>);
+pub(crate) struct Side(Rc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    connections: Cell<u64>,
+    active: Cell<u64>,
+    streams: Cell<u64>,
+    met: Cell<Counts>,
+    changes: Cell<u64>,
+}
+
+impl Shared {
+    fn counted(&self) -> Http2Side {
+        Http2Side {
+            connections: self.connections.get(),
+            active: self.active.get(),
+            streams: self.streams.get(),
+            met: self.met.get(),
+        }
+    }
+
+    fn changed(&self) {
+        self.changes.set(self.changes.get() + 1);
+    }
+}
 
 impl Side {
     /// One more connection speaks HTTP/2.
     pub(crate) fn open(&self) -> Http2Account {
-        let mut side = self.0.get();
-        side.connections += 1;
-        side.active += 1;
-        self.0.set(side);
-        Http2Account {
-            side: Rc::clone(&self.0),
-            streams: 0,
-        }
+        let side = Rc::clone(&self.0);
+        side.connections.set(side.connections.get() + 1);
+        side.active.set(side.active.get() + 1);
+        side.changed();
+        Http2Account { side, streams: 0 }
     }
 }
 
 /// What one connection stands for. Dropping it gives that back.
 #[derive(Debug)]
 pub(crate) struct Http2Account {
-    side: Rc<Cell<Http2Side>>,
+    side: Rc<Shared>,
     streams: u64,
 }
 
 impl Http2Account {
     /// The connection says how it is.
     pub(crate) fn on_report(&mut self, report: &Report) {
+        let side = &self.side;
         let streams = report.streams as u64;
         if streams == self.streams && report.met.is_none() {
             return;
         }
-        let mut side = self.side.get();
-        side.streams = side.streams - self.streams + streams;
+        side.streams
+            .set(side.streams.get() - self.streams + streams);
         self.streams = streams;
-        if let Some(met) = &report.met {
-            side.met.add(met);
+        if let Some(more) = &report.met {
+            let mut met = side.met.get();
+            met.add(more);
+            side.met.set(met);
         }
-        self.side.set(side);
+        side.changed();
     }
 }
 
 impl Drop for Http2Account {
     fn drop(&mut self) {
-        let mut side = self.side.get();
-        side.active -= 1;
-        side.streams -= self.streams;
-        self.side.set(side);
+        let side = &self.side;
+        side.active.set(side.active.get() - 1);
+        side.streams.set(side.streams.get() - self.streams);
+        side.changed();
     }
 }
 
@@ -114,7 +143,7 @@ mod tests {
             held: 0,
         };
         let gauges = || {
-            let side = side.0.get();
+            let side = side.0.counted();
             [
                 side.connections,
                 side.active,
@@ -130,7 +159,11 @@ mod tests {
         assert_eq!(gauges(), [2, 2, 7, 7]);
         one.on_report(&report(1, 0));
         assert_eq!(gauges(), [2, 2, 5, 7]);
+        let before = side.0.changes.get();
+        other.on_report(&report(4, 0));
+        assert_eq!(side.0.changes.get(), before, "nothing is new");
         drop((one, other));
         assert_eq!(gauges(), [2, 0, 0, 7]);
+        assert!(side.0.changes.get() > before);
     }
 }

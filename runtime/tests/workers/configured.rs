@@ -113,7 +113,7 @@ impl Setup {
     }
 }
 
-fn compiled(yaml: &str) -> Arc<Snapshot> {
+pub(crate) fn compiled(yaml: &str) -> Arc<Snapshot> {
     let source = Source {
         name: "config.yaml",
         bytes: yaml.as_bytes(),
