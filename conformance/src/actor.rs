@@ -1,35 +1,14 @@
 //! A script being played at one end of one connection; a [`Peer`], so simulation and sockets play it alike.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
 use std::sync::Arc;
 
-use outrigger_core::time::{Duration, Instant};
-use outrigger_sim::{Action as Do, Complaints, Event, Head, Peer, Piece, Reader};
+use outrigger_core::time::Instant;
+use outrigger_sim::{Action as Do, Event, Head, Peer, Piece, Reader};
 
-use crate::Problem;
+use crate::board::{Part, Progress, SharedBoard};
 use crate::compare;
 use crate::escape::readable;
 use crate::script::{Action, Awaited, Role, Step};
-
-/// What all actors of a case share.
-#[derive(Debug, Default)]
-pub struct Board {
-    /// Signals given so far; they are never taken back.
-    pub signals: BTreeSet<String>,
-    /// What went wrong, in order.
-    pub problems: Vec<Problem>,
-    /// How long a `* pause` is; `None` where a write of its own is all one can have.
-    pub pause: Option<Duration>,
-    /// What was said that is no HTTP/2, where that is spoken.
-    pub complaints: Complaints,
-    /// Scripts being played: who, and at which line it stands; removed at its end.
-    pub playing: BTreeMap<String, usize>,
-}
-
-/// A shared [`Board`].
-pub type SharedBoard = Rc<RefCell<Board>>;
 
 /// A message being read.
 #[derive(Debug, Default)]
@@ -42,23 +21,15 @@ struct Message {
     taken: usize,
 }
 
-/// What a step came to.
-enum Progress {
-    Done,
-    Wait,
-}
-
 /// One script, being played.
 #[derive(Debug)]
 pub struct Actor {
-    file: String,
-    name: String,
+    part: Part,
     role: Role,
     steps: Arc<[Step]>,
     at: usize,
     /// Begins again at its end.
     repeats: bool,
-    board: SharedBoard,
     reader: Reader,
     message: Option<Message>,
     /// The message belongs to the step that stands.
@@ -67,10 +38,6 @@ pub struct Actor {
     is_reading: bool,
     eof: bool,
     broken: bool,
-    asleep: bool,
-    woken: bool,
-    /// The script is over, one way or the other.
-    over: bool,
     connect_method: bool,
     tally: Vec<String>,
 }
@@ -86,18 +53,16 @@ impl Actor {
         repeats: bool,
         board: SharedBoard,
     ) -> Self {
-        let line = steps.first().map_or(0, |s| s.line);
+        let part = Part::new(file, name, board);
         if !repeats {
-            board.borrow_mut().playing.insert(name.clone(), line);
+            part.stand_at(steps.first().map_or(0, |s| s.line));
         }
         Self {
-            file: file.to_owned(),
-            name,
+            part,
             role,
             steps,
             at: 0,
             repeats,
-            board,
             reader: match role {
                 Role::Client => Reader::responses(),
                 Role::Service => Reader::requests(),
@@ -108,16 +73,13 @@ impl Actor {
             is_reading: true,
             eof: false,
             broken: false,
-            asleep: false,
-            woken: false,
-            over: false,
             connect_method: false,
             tally: Vec::new(),
         }
     }
 
     fn play(&mut self, out: &mut Vec<Do>) {
-        if !self.is_open || self.over {
+        if !self.is_open || self.part.is_over() {
             return;
         }
         let steps = Arc::clone(&self.steps);
@@ -129,17 +91,18 @@ impl Actor {
                 return self.finish(out);
             };
             if !self.repeats {
-                let mut board = self.board.borrow_mut();
-                board.playing.insert(self.name.clone(), step.line);
+                self.part.stand_at(step.line);
             }
             match self.perform(&step.action, out) {
                 Ok(Progress::Done) => {
                     self.at += 1;
                     self.is_current = false;
                 }
-                Ok(Progress::Wait) | Err(_) if self.is_idle_repeat() => return self.leave(out),
+                Ok(Progress::Wait) | Err(_) if self.is_idle_repeat() => {
+                    return self.part.leave(out);
+                }
                 Ok(Progress::Wait) => return,
-                Err(what) => return self.fail(step.line, &what, out),
+                Err(what) => return self.part.fail(step.line, &what, out),
             }
         }
     }
@@ -147,22 +110,6 @@ impl Actor {
     /// A repeating service that is between two turns when the connection ends.
     fn is_idle_repeat(&self) -> bool {
         self.repeats && self.at == 0 && !self.is_current && (self.eof || self.broken)
-    }
-
-    fn leave(&mut self, out: &mut Vec<Do>) {
-        self.over = true;
-        out.push(Do::Close);
-    }
-
-    fn fail(&mut self, line: usize, what: &str, out: &mut Vec<Do>) {
-        let what = format!("{}: {what}", self.name);
-        let mut board = self.board.borrow_mut();
-        board.problems.push(Problem::new(&self.file, line, what));
-        board.playing.remove(&self.name);
-        drop(board);
-        self.over = true;
-        out.push(Do::Reset);
-        out.push(Do::Signal(format!("{} finished", self.name)));
     }
 
     fn finish(&mut self, out: &mut Vec<Do>) {
@@ -173,18 +120,15 @@ impl Actor {
             match self.pump() {
                 Ok(true) if whole => {
                     let line = self.message.as_ref().map_or("", |m| &m.head.line);
-                    return self.fail(last, &format!("unexpected: {line}"), out);
+                    return self.part.fail(last, &format!("unexpected: {line}"), out);
                 }
                 Ok(true) => {}
                 Ok(false) | Err(_) => break,
             }
         }
-        let first_time = self.board.borrow_mut().playing.remove(&self.name).is_some();
-        if first_time {
-            out.push(Do::Signal(format!("{} finished", self.name)));
-        }
+        self.part.finish(out);
         if self.role == Role::Client || self.eof || self.broken {
-            self.leave(out);
+            self.part.leave(out);
         }
     }
 
@@ -204,25 +148,13 @@ impl Actor {
                 let bodies = std::mem::take(&mut self.tally);
                 tally.judge(&bodies).map(|()| Progress::Done)
             }
-            Action::Close => {
-                out.push(Do::Close);
-                done
-            }
-            Action::Reset => {
-                out.push(Do::Reset);
-                done
-            }
-            Action::Shutdown => {
-                out.push(Do::Shutdown);
-                done
-            }
             Action::ExpectClose => self.await_close(),
             Action::ExpectCut => self.await_cut(),
             Action::ExpectReset => {
                 if self.eof {
                     return Err("expected a reset, got an ordinary close".to_owned());
                 }
-                self.wait_unless(self.broken)
+                Ok(Progress::wait_unless(self.broken))
             }
             Action::ExpectEnd => self.await_end(),
             Action::Read(reads) => {
@@ -234,36 +166,8 @@ impl Actor {
                 self.message = Some(Message::default());
                 done
             }
-            Action::Signal(name) => {
-                self.board.borrow_mut().signals.insert(name.clone());
-                out.push(Do::Signal(name.clone()));
-                done
-            }
-            Action::AwaitSignal(name) => {
-                let given = self.board.borrow().signals.contains(name);
-                self.wait_unless(given)
-            }
-            Action::Sleep(time) => self.sleep(*time, out),
-            Action::Pause => {
-                let pause = self.board.borrow().pause;
-                pause.map_or(done, |time| self.sleep(time, out))
-            }
+            Action::Plain(plain) => Ok(self.part.perform(plain, out)),
         }
-    }
-
-    fn sleep(&mut self, time: Duration, out: &mut Vec<Do>) -> Result<Progress, String> {
-        if std::mem::take(&mut self.woken) {
-            self.asleep = false;
-            return Ok(Progress::Done);
-        }
-        if !std::mem::replace(&mut self.asleep, true) {
-            out.push(Do::Sleep(time));
-        }
-        Ok(Progress::Wait)
-    }
-
-    const fn wait_unless(&self, done: bool) -> Result<Progress, String> {
-        Ok(if done { Progress::Done } else { Progress::Wait })
     }
 
     /// What is sent decides how the answer is framed.
@@ -435,7 +339,7 @@ impl Actor {
                 return Err(format!("expected the end of the connection, got: {line}"));
             }
         }
-        self.wait_unless(self.eof || self.broken)
+        Ok(Progress::wait_unless(self.eof || self.broken))
     }
 
     fn await_cut(&mut self) -> Result<Progress, String> {
@@ -461,7 +365,7 @@ impl Peer for Actor {
             Event::Opened => self.is_open = true,
             Event::Refused => {
                 let line = self.steps.first().map_or(0, |s| s.line);
-                self.fail(line, "the connection was refused", out);
+                self.part.fail(line, "the connection was refused", out);
             }
             Event::Bytes(bytes) => self.reader.feed(bytes),
             Event::Eof => {
@@ -469,10 +373,8 @@ impl Peer for Actor {
                 self.reader.feed_eof();
             }
             Event::Broken => self.broken = true,
-            Event::Woken => self.woken = true,
-            Event::Signal(name) => {
-                self.board.borrow_mut().signals.insert(name.to_owned());
-            }
+            Event::Woken => self.part.wake(),
+            Event::Signal(name) => self.part.hear_signal(name),
         }
         self.play(out);
     }

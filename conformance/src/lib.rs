@@ -6,6 +6,7 @@
 pub mod actor;
 pub mod alike;
 pub mod ask;
+pub mod board;
 pub mod case;
 pub mod compare;
 pub mod decision;

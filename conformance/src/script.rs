@@ -44,12 +44,6 @@ pub enum Action {
     Await(Awaited),
     /// Some of the body of the message before, or of a tunnel.
     AwaitBytes(Vec<u8>),
-    /// `* close`
-    Close,
-    /// `* reset`
-    Reset,
-    /// `* shutdown`: half-close.
-    Shutdown,
     /// `* expect close`: the other side ends the connection, after whole messages.
     ExpectClose,
     /// `* expect cut`: the connection ends in the middle of a message.
@@ -62,6 +56,25 @@ pub enum Action {
     Read(bool),
     /// `* raw`: what comes is no HTTP.
     Raw,
+    /// The script is one in frames of HTTP/2 (`frames`), from here on.
+    Frames,
+    /// From an `ask` block: any response, to be counted.
+    Collect,
+    /// From an `ask` block: what was collected must be this.
+    Judge(Tally),
+    /// What is done alike in every protocol.
+    Plain(Plain),
+}
+
+/// A step that needs to know no protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Plain {
+    /// `* close`
+    Close,
+    /// `* reset`
+    Reset,
+    /// `* shutdown`: half-close.
+    Shutdown,
     /// `* signal NAME`
     Signal(String),
     /// `* await NAME`
@@ -70,12 +83,6 @@ pub enum Action {
     Sleep(Duration),
     /// `* pause`: what follows is a write of its own.
     Pause,
-    /// The script is one in frames of HTTP/2 (`frames`), from here on.
-    Frames,
-    /// From an `ask` block: any response, to be counted.
-    Collect,
-    /// From an `ask` block: what was collected must be this.
-    Judge(Tally),
 }
 
 /// A step and its line.
@@ -238,9 +245,9 @@ pub fn is_in_frames(steps: &[Step]) -> bool {
 pub(crate) fn commands(text: &str, line: usize, steps: &mut Vec<Step>) -> Result<(), String> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let actions = match *words {
-        ["close"] => vec![Action::Close],
-        ["reset"] => vec![Action::Reset],
-        ["shutdown"] => vec![Action::Shutdown],
+        ["close"] => vec![Action::Plain(Plain::Close)],
+        ["reset"] => vec![Action::Plain(Plain::Reset)],
+        ["shutdown"] => vec![Action::Plain(Plain::Shutdown)],
         ["expect", "close"] => vec![Action::ExpectClose],
         ["expect", "cut"] => vec![Action::ExpectCut],
         ["expect", "reset"] => vec![Action::ExpectReset],
@@ -248,18 +255,20 @@ pub(crate) fn commands(text: &str, line: usize, steps: &mut Vec<Step>) -> Result
         ["raw"] => vec![Action::Raw],
         ["stop", "reading"] => vec![Action::Read(false)],
         ["read", "on"] => vec![Action::Read(true)],
-        ["signal", name] => vec![Action::Signal(name.to_owned())],
-        ["await", ref name @ ..] if !name.is_empty() => vec![Action::AwaitSignal(name.join(" "))],
-        ["wait", time] => vec![Action::Sleep(duration(time)?)],
-        ["pause"] => vec![Action::Pause],
+        ["signal", name] => vec![Action::Plain(Plain::Signal(name.to_owned()))],
+        ["await", ref name @ ..] if !name.is_empty() => {
+            vec![Action::Plain(Plain::AwaitSignal(name.join(" ")))]
+        }
+        ["wait", time] => vec![Action::Plain(Plain::Sleep(duration(time)?))],
+        ["pause"] => vec![Action::Plain(Plain::Pause)],
         // The runner does these and tells when they are done.
         ["reload"] => vec![
-            Action::Signal("reload".to_owned()),
-            Action::AwaitSignal("reloaded".to_owned()),
+            Action::Plain(Plain::Signal("reload".to_owned())),
+            Action::Plain(Plain::AwaitSignal("reloaded".to_owned())),
         ],
         ["drain"] => vec![
-            Action::Signal("drain".to_owned()),
-            Action::AwaitSignal("draining".to_owned()),
+            Action::Plain(Plain::Signal("drain".to_owned())),
+            Action::Plain(Plain::AwaitSignal("draining".to_owned())),
         ],
         _ => return Err(format!("`* {text}` is not known")),
     };

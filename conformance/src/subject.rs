@@ -24,7 +24,8 @@ use outrigger_recording::Decided;
 use outrigger_sim::{Peer, TranslatedClient};
 
 use crate::Problem;
-use crate::actor::{Actor, Board, SharedBoard};
+use crate::actor::Actor;
+use crate::board::{Board, SharedBoard};
 use crate::case::{Backend, Case, Client};
 use crate::decision::Observed;
 use crate::frames::Player;

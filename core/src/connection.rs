@@ -2,11 +2,12 @@
 //! into messages and messages into the other.
 //!
 //! Knows no policy, and of no other connection: whose request goes where, and when nothing more is read, is decided by
-//! whoever owns it. The one room that says which protocol is spoken: what a connection to a client says is in `to_client`,
-//! what one to an endpoint says in `to_endpoint`. What a client's connection is between requests is in `client`, and all of
+//! whoever owns it. The one room that says which protocol is spoken (`codec`): what a connection to a client says is in
+//! `to_client`, what one to an endpoint says in `to_endpoint`. What a client's connection is between requests is in `client`, and all of
 //! a worker's connections by name are in `sockets`.
 
 mod client;
+mod codec;
 mod sockets;
 mod to_client;
 mod to_endpoint;

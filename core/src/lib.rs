@@ -26,15 +26,15 @@
 //! │
 //! Worker               one for each thread: all of its connections and requests, by name
 //! ├─ what they share   the snapshot in use, positions of balancers, who waits for a connection, spare memory
-//! ├─ clients           a socket's inbox, codec and outbox, and the request that is served on it, if there is one
-//! ├─ upstreams         the same towards an endpoint, and the request that uses it; nobody where it is kept
+//! ├─ clients           a socket's inbox, codec and outbox, and the request that is served on it, or the streams that are
+//! ├─ upstreams         the same towards an endpoint, and the request that uses it, or those that share it
 //! └─ exchanges         one for each request: its attempts, and the names of the connections that they use
 //!    └─ Record         what was decided for it and why: what is logged, counted and replayed
 //! ```
 //!
 //! Connections and requests do not point to each other. They know each other by name ([`peer::ConnId`],
-//! [`peer::ExchangeId`]), and the name of one that is gone finds nobody. A request keeps the snapshot it began with, by way
-//! of its record.
+//! [`peer::ExchangeId`]), and the name of one that is gone finds nobody. A request keeps the view of
+//! the snapshot that it began with.
 //!
 //! # The loop of a runtime
 //!

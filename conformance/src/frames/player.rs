@@ -5,31 +5,22 @@
 
 use std::sync::Arc;
 
-use outrigger_core::time::{Duration, Instant};
+use outrigger_core::time::Instant;
 use outrigger_sim::{Action as Do, Event, Head, Peer};
 
 use super::heard::{Frames, Heard};
 use super::text::put;
-use crate::Problem;
-use crate::actor::SharedBoard;
+use crate::board::{Part, Progress, SharedBoard};
 use crate::compare;
 use crate::escape::readable;
 use crate::script::{Action, Awaited, Role, Step};
 
-/// What a step came to.
-enum Progress {
-    Done,
-    Wait,
-}
-
 /// One script, being played.
 pub struct Player {
-    file: String,
-    name: String,
+    part: Part,
     role: Role,
     steps: Arc<[Step]>,
     at: usize,
-    board: SharedBoard,
     frames: Frames,
     /// What came and was not awaited yet.
     heard: Vec<Heard>,
@@ -41,9 +32,6 @@ pub struct Player {
     /// Nothing more comes.
     is_ended: bool,
     broken: bool,
-    asleep: bool,
-    woken: bool,
-    over: bool,
 }
 
 impl Player {
@@ -56,15 +44,13 @@ impl Player {
         steps: Arc<[Step]>,
         board: SharedBoard,
     ) -> Self {
-        let line = steps.first().map_or(0, |step| step.line);
-        board.borrow_mut().playing.insert(name.clone(), line);
+        let part = Part::new(file, name, board);
+        part.stand_at(steps.first().map_or(0, |step| step.line));
         Self {
-            file: file.to_owned(),
-            name,
+            part,
             role,
             steps,
             at: 0,
-            board,
             frames: Frames::new(role == Role::Service),
             heard: Vec::new(),
             answers: true,
@@ -73,26 +59,20 @@ impl Player {
             is_open: false,
             is_ended: false,
             broken: false,
-            asleep: false,
-            woken: false,
-            over: false,
         }
     }
 
     fn play(&mut self, out: &mut Vec<Do>) {
-        if !self.is_open || self.over {
+        if !self.is_open || self.part.is_over() {
             return;
         }
         let steps = Arc::clone(&self.steps);
         while let Some(step) = steps.get(self.at) {
-            self.board
-                .borrow_mut()
-                .playing
-                .insert(self.name.clone(), step.line);
+            self.part.stand_at(step.line);
             match self.perform(&step.action, out) {
                 Ok(Progress::Done) => self.at += 1,
                 Ok(Progress::Wait) => return,
-                Err(what) => return self.fail(step.line, &what, out),
+                Err(what) => return self.part.fail(step.line, &what, out),
             }
         }
         self.finish(out);
@@ -101,14 +81,11 @@ impl Player {
     fn finish(&mut self, out: &mut Vec<Do>) {
         let last = self.steps.last().map_or(0, |step| step.line);
         if let Some(first) = self.unexpected() {
-            return self.fail(last, &format!("unexpected: {first}"), out);
+            return self.part.fail(last, &format!("unexpected: {first}"), out);
         }
-        if self.board.borrow_mut().playing.remove(&self.name).is_some() {
-            out.push(Do::Signal(format!("{} finished", self.name)));
-        }
+        self.part.finish(out);
         if self.role == Role::Client || self.is_ended {
-            self.over = true;
-            out.push(Do::Close);
+            self.part.leave(out);
         }
     }
 
@@ -116,17 +93,6 @@ impl Player {
     fn unexpected(&self) -> Option<String> {
         let head = self.heard.iter().find(|heard| heard.is("HEADERS"));
         head.map(|heard| format!("{} {:?}", heard.first, heard.fields.first()))
-    }
-
-    fn fail(&mut self, line: usize, what: &str, out: &mut Vec<Do>) {
-        let what = format!("{}: {what}", self.name);
-        let mut board = self.board.borrow_mut();
-        board.problems.push(Problem::new(&self.file, line, what));
-        board.playing.remove(&self.name);
-        drop(board);
-        self.over = true;
-        out.push(Do::Reset);
-        out.push(Do::Signal(format!("{} finished", self.name)));
     }
 
     fn perform(&mut self, action: &Action, out: &mut Vec<Do>) -> Result<Progress, String> {
@@ -138,23 +104,11 @@ impl Player {
                 done
             }
             Action::Await(wanted) => self.await_frame(wanted),
-            Action::Close => {
-                out.push(Do::Close);
-                done
-            }
-            Action::Reset => {
-                out.push(Do::Reset);
-                done
-            }
-            Action::Shutdown => {
-                out.push(Do::Shutdown);
-                done
-            }
             Action::ExpectClose => match self.unexpected() {
                 Some(first) => Err(format!("expected the end of the connection, got: {first}")),
-                None => Ok(self.wait_unless(self.is_ended)),
+                None => Ok(Progress::wait_unless(self.is_ended)),
             },
-            Action::ExpectReset => Ok(self.wait_unless(self.broken)),
+            Action::ExpectReset => Ok(Progress::wait_unless(self.broken)),
             Action::Read(reads) => {
                 self.gives_credit = *reads;
                 self.give_credit(out);
@@ -164,41 +118,13 @@ impl Player {
                 self.answers = false;
                 done
             }
-            Action::Signal(name) => {
-                self.board.borrow_mut().signals.insert(name.clone());
-                out.push(Do::Signal(name.clone()));
-                done
-            }
-            Action::AwaitSignal(name) => {
-                let given = self.board.borrow().signals.contains(name);
-                Ok(self.wait_unless(given))
-            }
-            Action::Sleep(time) => Ok(self.sleep(*time, out)),
-            Action::Pause => {
-                let pause = self.board.borrow().pause;
-                pause.map_or(done, |time| Ok(self.sleep(time, out)))
-            }
+            Action::Plain(plain) => Ok(self.part.perform(plain, out)),
             Action::AwaitBytes(_)
             | Action::ExpectCut
             | Action::ExpectEnd
             | Action::Collect
             | Action::Judge(_) => Err("a script in frames can not do this".to_owned()),
         }
-    }
-
-    fn sleep(&mut self, time: Duration, out: &mut Vec<Do>) -> Progress {
-        if std::mem::take(&mut self.woken) {
-            self.asleep = false;
-            return Progress::Done;
-        }
-        if !std::mem::replace(&mut self.asleep, true) {
-            out.push(Do::Sleep(time));
-        }
-        Progress::Wait
-    }
-
-    const fn wait_unless(&self, done: bool) -> Progress {
-        if done { Progress::Done } else { Progress::Wait }
     }
 
     /// The first frame of its stream must be the one; of the connection's, the first of its type.
@@ -327,20 +253,18 @@ impl Peer for Player {
             Event::Opened => self.is_open = true,
             Event::Refused => {
                 let line = self.steps.first().map_or(0, |step| step.line);
-                self.fail(line, "the connection was refused", out);
+                self.part.fail(line, "the connection was refused", out);
             }
             Event::Bytes(bytes) => {
                 if let Err(what) = self.hear(bytes, out) {
                     let line = self.steps.get(self.at).map_or(0, |step| step.line);
-                    self.fail(line, &what, out);
+                    self.part.fail(line, &what, out);
                 }
             }
             Event::Eof => self.is_ended = true,
             Event::Broken => (self.is_ended, self.broken) = (true, true),
-            Event::Woken => self.woken = true,
-            Event::Signal(name) => {
-                self.board.borrow_mut().signals.insert(name.to_owned());
-            }
+            Event::Woken => self.part.wake(),
+            Event::Signal(name) => self.part.hear_signal(name),
         }
         self.play(out);
     }

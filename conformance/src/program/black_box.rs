@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::case::{Backend, Case};
-use crate::script::{Action, Step};
+use crate::script::{Action, Plain, Step};
 
 /// What the program can be told while it runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,7 +49,10 @@ pub(crate) fn obstacle(case: &Case, told: Told) -> Option<String> {
 
 /// Whether its scripts wait, or it waits for timers.
 pub(crate) fn is_timed(case: &Case) -> bool {
-    case.takes.is_some() || does(case, |action| matches!(action, Action::Sleep(_)))
+    case.takes.is_some()
+        || does(case, |action| {
+            matches!(action, Action::Plain(Plain::Sleep(_)))
+        })
 }
 
 /// A service at a name and not at an address.
@@ -61,7 +64,7 @@ fn has_names(case: &Case) -> bool {
 fn signals(case: &Case, name: &str) -> bool {
     does(
         case,
-        |action| matches!(action, Action::Signal(n) if n == name),
+        |action| matches!(action, Action::Plain(Plain::Signal(n)) if n == name),
     )
 }
 

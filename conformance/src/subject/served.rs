@@ -7,7 +7,7 @@ use outrigger_core::time::Instant;
 use outrigger_sim::{Accept, Serve, TranslatedService};
 
 use super::service_actor;
-use crate::actor::SharedBoard;
+use crate::board::SharedBoard;
 use crate::case::{Backend, Case};
 use crate::named::Named;
 use crate::pairing::Pairing;

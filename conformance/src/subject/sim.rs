@@ -16,8 +16,8 @@ use super::{
     PAUSE, SEED, Setup, client_name, client_peer, judge_board, judge_decisions, new_board, served,
 };
 use crate::Problem;
-use crate::actor::SharedBoard;
 use crate::alike;
+use crate::board::SharedBoard;
 use crate::case::Case;
 use crate::decision::Observed;
 use crate::pairing::Pairing;

@@ -19,7 +19,7 @@ use ::tokio::sync::broadcast;
 use super::world::{HOP, Side, World};
 use super::{PAUSE, client_name, client_peer, judge_board, judge_connections, new_board};
 use crate::Problem;
-use crate::actor::SharedBoard;
+use crate::board::SharedBoard;
 use crate::case::{Case, Client};
 use connection::{Position, Wired, play_peer};
 use place::BoundAddress;

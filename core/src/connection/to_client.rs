@@ -2,27 +2,19 @@
 
 use std::ops::Range;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
+use super::codec::Codec;
 use super::{Connection, Streams};
 use crate::decision::Refused;
 use crate::http1;
-use crate::http2::{self, Event, Fatal, Limits};
-use crate::local::{Local, high_water};
+use crate::http2::{self, Limits};
+use crate::local::Local;
 use crate::message::{Headers, RequestHead, ResponseHead};
-use crate::peer::ExchangeId;
 use crate::stream::{Begins, BodyLength, Broken, Part, StreamId};
-use crate::time::Instant;
 
 /// A connection to a client.
-pub(crate) type ToClient = Connection<Codec>;
-
-/// What is spoken to a client.
-#[derive(Debug)]
-pub(crate) enum Codec {
-    Http1(http1::Server),
-    Http2(Box<Streams>),
-}
+pub(crate) type ToClient = Connection<Codec<http1::Server>>;
 
 /// What the first bytes of a connection tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,38 +43,6 @@ impl ToClient {
             self.codec = Codec::Http2(Box::new(Streams::server(limits)));
             Sniffed::Http2
         }
-    }
-
-    /// The streams of a connection that speaks HTTP/2.
-    pub(crate) const fn streams(&self) -> Option<&Streams> {
-        match &self.codec {
-            Codec::Http1(_) => None,
-            Codec::Http2(streams) => Some(streams),
-        }
-    }
-
-    /// The same, to be changed.
-    pub(crate) fn streams_mut(&mut self) -> Option<&mut Streams> {
-        match &mut self.codec {
-            Codec::Http1(_) => None,
-            Codec::Http2(streams) => Some(streams),
-        }
-    }
-
-    /// Understands what has come on streams.
-    ///
-    /// # Errors
-    /// Nothing more can be understood.
-    pub(crate) fn understand(&mut self, now: Instant) -> Result<(), Fatal> {
-        match &mut self.codec {
-            Codec::Http1(_) => Ok(()),
-            Codec::Http2(streams) => streams.read(&mut self.inbox, now),
-        }
-    }
-
-    /// What has happened to a stream.
-    pub(crate) fn next_event(&mut self) -> Option<Event<ExchangeId>> {
-        self.streams_mut()?.next_event()
     }
 
     /// The next request's head, or the one that a stream has begun with, once all of it is here.
@@ -115,17 +75,6 @@ impl ToClient {
     pub(crate) fn body(&mut self, stream: StreamId) -> Result<Part, Broken> {
         match &mut self.codec {
             Codec::Http1(server) => server.body(&mut self.inbox).map_err(Broken::Refused),
-            Codec::Http2(streams) => streams.body(stream),
-        }
-    }
-
-    /// What has come through a tunnel.
-    ///
-    /// # Errors
-    /// Its stream was reset.
-    pub(crate) fn tunnelled(&mut self, stream: StreamId) -> Result<Part, Broken> {
-        match &mut self.codec {
-            Codec::Http1(_) => Ok(all_of(&mut self.inbox)),
             Codec::Http2(streams) => streams.body(stream),
         }
     }
@@ -204,17 +153,6 @@ impl ToClient {
         }
     }
 
-    /// Bytes of a tunnel, as they are.
-    pub(crate) fn pass(&mut self, stream: StreamId, bytes: Bytes, local: &mut Local) {
-        match &mut self.codec {
-            Codec::Http1(_) => {
-                local.lend_block(&mut self.outbox);
-                self.outbox.put_bytes(bytes);
-            }
-            Codec::Http2(streams) => streams.data(stream, bytes),
-        }
-    }
-
     /// Ends the response.
     pub(crate) fn end(&mut self, stream: StreamId, trailers: Option<&Headers>, local: &mut Local) {
         match &mut self.codec {
@@ -223,40 +161,6 @@ impl ToClient {
                 server.end(trailers, &mut self.outbox);
             }
             Codec::Http2(streams) => streams.end(stream, trailers),
-        }
-    }
-
-    /// Writes what streams have to send, as far as their windows and the outbox allow.
-    pub(crate) fn flush(&mut self, local: &mut Local, now: Instant) {
-        if let Codec::Http2(streams) = &mut self.codec
-            && streams.has_to_send()
-        {
-            local.lend_block(&mut self.outbox);
-            streams.flush(&mut self.outbox, high_water(local.is_short()), now);
-        }
-    }
-
-    /// How much waits to be written of one response.
-    pub(crate) fn unsent(&self, stream: StreamId) -> usize {
-        match &self.codec {
-            Codec::Http1(_) => self.outbox.len(),
-            Codec::Http2(streams) => streams.unsent(stream),
-        }
-    }
-
-    /// How much of one request has come and waits to be understood.
-    pub(crate) fn unread(&self, stream: StreamId) -> usize {
-        match &self.codec {
-            Codec::Http1(_) => self.inbox.len(),
-            Codec::Http2(streams) => streams.unread(stream),
-        }
-    }
-
-    /// Whether all of a response has left, or on a stream is on its way.
-    pub(crate) fn is_sent(&self, stream: StreamId) -> bool {
-        match &self.codec {
-            Codec::Http1(_) => self.outbox.is_empty(),
-            Codec::Http2(streams) => streams.is_sent(stream),
         }
     }
 
@@ -274,14 +178,5 @@ impl ToClient {
             Codec::Http1(server) => server.bodies_ahead(&self.inbox),
             Codec::Http2(streams) => streams.bodies_ahead(&self.inbox),
         }
-    }
-}
-
-/// Everything that has come, as one part.
-pub(super) fn all_of(inbox: &mut BytesMut) -> Part {
-    if inbox.is_empty() {
-        Part::NeedMore
-    } else {
-        Part::Data(inbox.split().freeze())
     }
 }

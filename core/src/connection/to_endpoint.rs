@@ -5,27 +5,19 @@ use std::ops::Range;
 use bytes::Bytes;
 use http::Method;
 
-use super::to_client::all_of;
+use super::codec::Codec;
 use super::{Connection, Streams};
 use crate::decision::Refused;
 use crate::entropy::{Draw, Entropy};
 use crate::http1::{self, websocket};
-use crate::http2::{Event, Fatal, Limits};
-use crate::local::{Local, high_water};
+use crate::http2::Limits;
+use crate::local::Local;
 use crate::message::{Headers, RequestHead, ResponseHead, Version};
 use crate::peer::ExchangeId;
 use crate::stream::{Answer, Begins, Broken, Part, StreamId};
-use crate::time::Instant;
 
 /// A connection to an endpoint.
-pub(crate) type ToEndpoint = Connection<Codec>;
-
-/// What is spoken to an endpoint.
-#[derive(Debug)]
-pub(crate) enum Codec {
-    Http1(http1::Client),
-    Http2(Box<Streams>),
-}
+pub(crate) type ToEndpoint = Connection<Codec<http1::Client>>;
 
 impl ToEndpoint {
     /// `streams`: what its endpoint may do with them, if it has any. `tells_bodies`: where bodies lie in what is to be written will be asked.
@@ -43,38 +35,6 @@ impl ToEndpoint {
             *client = http1::Client::default();
             self.filled = false;
         }
-    }
-
-    /// The streams of a connection that speaks HTTP/2.
-    pub(crate) const fn streams(&self) -> Option<&Streams> {
-        match &self.codec {
-            Codec::Http1(_) => None,
-            Codec::Http2(streams) => Some(streams),
-        }
-    }
-
-    /// The same, to be changed.
-    pub(crate) fn streams_mut(&mut self) -> Option<&mut Streams> {
-        match &mut self.codec {
-            Codec::Http1(_) => None,
-            Codec::Http2(streams) => Some(streams),
-        }
-    }
-
-    /// Understands what has come on streams.
-    ///
-    /// # Errors
-    /// Nothing more can be understood.
-    pub(crate) fn understand(&mut self, now: Instant) -> Result<(), Fatal> {
-        match &mut self.codec {
-            Codec::Http1(_) => Ok(()),
-            Codec::Http2(streams) => streams.read(&mut self.inbox, now),
-        }
-    }
-
-    /// What has happened to a stream.
-    pub(crate) fn next_event(&mut self) -> Option<Event<ExchangeId>> {
-        self.streams_mut()?.next_event()
     }
 
     /// Whether the endpoint takes this kind of request, as far as it has said.
@@ -136,17 +96,6 @@ impl ToEndpoint {
         }
     }
 
-    /// Bytes of a tunnel, as they are.
-    pub(crate) fn pass(&mut self, stream: StreamId, bytes: Bytes, local: &mut Local) {
-        match &mut self.codec {
-            Codec::Http1(_) => {
-                local.lend_block(&mut self.outbox);
-                self.outbox.put_bytes(bytes);
-            }
-            Codec::Http2(streams) => streams.data(stream, bytes),
-        }
-    }
-
     /// Ends the request.
     pub(crate) fn end(&mut self, stream: StreamId, trailers: Option<&Headers>, local: &mut Local) {
         match &mut self.codec {
@@ -184,17 +133,6 @@ impl ToEndpoint {
         }
     }
 
-    /// What has come through a tunnel.
-    ///
-    /// # Errors
-    /// Its stream was reset.
-    pub(crate) fn tunnelled(&mut self, stream: StreamId) -> Result<Part, Broken> {
-        match &mut self.codec {
-            Codec::Http1(_) => Ok(all_of(&mut self.inbox)),
-            Codec::Http2(streams) => streams.body(stream),
-        }
-    }
-
     /// The endpoint sends no more on a connection that carries one message at a time.
     ///
     /// # Errors
@@ -211,40 +149,6 @@ impl ToEndpoint {
         match &self.codec {
             Codec::Http1(client) => client.persists(),
             Codec::Http2(_) => true,
-        }
-    }
-
-    /// Writes what streams have to send, as far as their windows and the outbox allow.
-    pub(crate) fn flush(&mut self, local: &mut Local, now: Instant) {
-        if let Codec::Http2(streams) = &mut self.codec
-            && streams.has_to_send()
-        {
-            local.lend_block(&mut self.outbox);
-            streams.flush(&mut self.outbox, high_water(local.is_short()), now);
-        }
-    }
-
-    /// How much waits to be written of one request.
-    pub(crate) fn unsent(&self, stream: StreamId) -> usize {
-        match &self.codec {
-            Codec::Http1(_) => self.outbox.len(),
-            Codec::Http2(streams) => streams.unsent(stream),
-        }
-    }
-
-    /// How much of one response has come and waits to be understood.
-    pub(crate) fn unread(&self, stream: StreamId) -> usize {
-        match &self.codec {
-            Codec::Http1(_) => self.inbox.len(),
-            Codec::Http2(streams) => streams.unread(stream),
-        }
-    }
-
-    /// Whether all of a request has left, or on a stream is on its way.
-    pub(crate) fn is_sent(&self, stream: StreamId) -> bool {
-        match &self.codec {
-            Codec::Http1(_) => self.outbox.is_empty(),
-            Codec::Http2(streams) => streams.is_sent(stream),
         }
     }
 

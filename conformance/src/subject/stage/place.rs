@@ -9,7 +9,7 @@ use outrigger_sim::Accept;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use super::connection::{Position, Wired, grow, play_peer};
-use crate::actor::SharedBoard;
+use crate::board::SharedBoard;
 use crate::case::{Backend, Case};
 use crate::subject::served::{self, Connections};
 use crate::subject::world::{Side, World};
