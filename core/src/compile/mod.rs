@@ -33,6 +33,7 @@ mod retries;
 mod rules;
 mod scope;
 mod services;
+mod telemetry;
 pub mod traffic_policy;
 mod upstream_protocol;
 mod virtual_services;
@@ -171,6 +172,7 @@ pub fn compile(
     for rule in input.destination_rules() {
         locality_setting::tell_unknown_places(rule, &source, &mut findings);
     }
+    telemetry::applicable(&input, &mut findings);
     registry.sweep();
     Compiled {
         snapshot: Snapshot {

@@ -260,6 +260,8 @@ codes! {
     NeverEjects "never-ejects" Warning "Outlier detection that may eject less than one endpoint, or that is not turned on."
     SelectsNothing "selects-nothing" Warning "A selector whose labels no workload has."
     SeveralDefaultSidecars "several-default-sidecars" Warning "A second Sidecar without selector in one namespace, which is not used."
+    ShadowedTelemetry "shadowed-telemetry" Warning "An older Telemetry resource holds for the same namespace or workload, and this one is not used."
+    UnknownProvider "unknown-provider" Warning "A telemetry provider that the mesh configuration does not have; what was to go there goes nowhere."
     PortProtocol "port-protocol" Info "A service port does not say its protocol, or says it in two ways."
     ProtocolNotSpoken "protocol-not-spoken" Warning "A service port that is not HTTP, whose connections are not taken yet; requests go there as plain HTTP."
     Http2WithoutEffect "http2-without-effect" Warning "Settings of HTTP/2 connections for ports that are not always spoken to in HTTP/2."

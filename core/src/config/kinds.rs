@@ -17,6 +17,8 @@ pub enum IstioKind {
     ServiceEntry,
     /// networking.istio.io Sidecar.
     Sidecar,
+    /// telemetry.istio.io Telemetry.
+    Telemetry,
     /// networking.istio.io VirtualService.
     VirtualService,
     /// networking.istio.io WorkloadEntry.
@@ -49,8 +51,6 @@ pub enum JudgedKind {
     ProxyConfig,
     /// security.istio.io RequestAuthentication.
     RequestAuthentication,
-    /// telemetry.istio.io Telemetry.
-    Telemetry,
     /// extensions.istio.io TrafficExtension.
     TrafficExtension,
     /// extensions.istio.io WasmPlugin.
@@ -139,6 +139,12 @@ const KINDS: &[Row] = &[
     istio("WorkloadEntry", NETWORKING, IstioKind::WorkloadEntry),
     istio("Sidecar", NETWORKING, IstioKind::Sidecar),
     istio("EnvoyFilter", &["v1alpha3"], IstioKind::EnvoyFilter),
+    row(
+        "telemetry.istio.io",
+        "Telemetry",
+        &["v1", "v1alpha1"],
+        Treatment::Istio(IstioKind::Telemetry),
+    ),
     row("", "List", &["v1"], Treatment::List),
     kubernetes("", "Service", KubernetesKind::Service),
     kubernetes("", "Endpoints", KubernetesKind::Endpoints),
@@ -178,12 +184,6 @@ const KINDS: &[Row] = &[
         "RequestAuthentication",
         SECURITY,
         JudgedKind::RequestAuthentication,
-    ),
-    judged(
-        "telemetry.istio.io",
-        "Telemetry",
-        &["v1", "v1alpha1"],
-        JudgedKind::Telemetry,
     ),
     judged(
         "extensions.istio.io",
@@ -277,6 +277,7 @@ mod tests {
         for (kind, used) in [
             ("VirtualService", true),
             ("Service", true),
+            ("Telemetry", true),
             ("Gateway", false),
             ("AuthorizationPolicy", false),
             ("WorkloadGroup", false),

@@ -21,7 +21,7 @@ use super::value::quoted;
 use super::yaml::{self, Embedded};
 use super::{
     bystanders, destination_rule, envelope, envoy_filter, gateway, gateway_api, kubernetes,
-    kustomize, mesh, service_entry, sidecar, virtual_service, workload_entry,
+    kustomize, mesh, service_entry, sidecar, telemetry, virtual_service, workload_entry,
 };
 
 /// What a run has read.
@@ -357,6 +357,10 @@ impl Loader<'_> {
             IstioKind::Sidecar => {
                 let sidecar = sidecar::read(report, meta, spec);
                 keep(report, &mut all.sidecars, sidecar, |r| &mut r.meta);
+            }
+            IstioKind::Telemetry => {
+                let telemetry = telemetry::read(report, meta, spec);
+                keep(report, &mut all.telemetries, telemetry, |r| &mut r.meta);
             }
             IstioKind::VirtualService => {
                 let service = virtual_service::read(report, meta, spec);

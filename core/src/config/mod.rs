@@ -45,6 +45,7 @@ pub mod sidecar;
 mod source;
 mod span;
 pub mod spelling;
+pub mod telemetry;
 mod traffic_distribution;
 mod unserved;
 pub mod value;

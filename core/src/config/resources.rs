@@ -8,6 +8,7 @@ use super::gateway::Gateway;
 use super::kubernetes::{EndpointSlice, Node, Pod, PodTemplate, Service};
 use super::service_entry::ServiceEntry;
 use super::sidecar::Sidecar;
+use super::telemetry::Telemetry;
 use super::virtual_service::VirtualService;
 use super::workload_entry::WorkloadEntry;
 
@@ -27,6 +28,8 @@ pub struct Resources {
     pub workload_entries: Vec<WorkloadEntry>,
     /// networking.istio.io Sidecar.
     pub sidecars: Vec<Sidecar>,
+    /// telemetry.istio.io Telemetry.
+    pub telemetries: Vec<Telemetry>,
     /// networking.istio.io Gateway.
     pub gateways: Vec<Gateway>,
     /// Kubernetes Service.

@@ -27,7 +27,6 @@ pub(in crate::config) fn keeps_out(kind: JudgedKind, document: &Node) -> bool {
             .and_then(|spec| spec.field("jwtRules"))
             .is_some_and(|rules| !rules.value.items().is_empty()),
         JudgedKind::ProxyConfig
-        | JudgedKind::Telemetry
         | JudgedKind::TrafficExtension
         | JudgedKind::WasmPlugin
         | JudgedKind::WorkloadGroup => false,

@@ -11,7 +11,6 @@ mod peer_authentication;
 mod proxy_config;
 mod request_authentication;
 pub(super) mod selection;
-mod telemetry;
 mod workload_group;
 
 use super::decode::{Object, object};
@@ -30,7 +29,6 @@ pub(super) fn judge(report: &mut Report, kind: JudgedKind, meta: &Meta, spec: &N
         JudgedKind::PeerAuthentication => peer_authentication::judge(o),
         JudgedKind::ProxyConfig => proxy_config::judge(o),
         JudgedKind::RequestAuthentication => request_authentication::judge(o),
-        JudgedKind::Telemetry => telemetry::judge(o),
         JudgedKind::TrafficExtension => extension::judge_traffic_extension(o),
         JudgedKind::WasmPlugin => extension::judge_wasm_plugin(o),
         JudgedKind::WorkloadGroup => workload_group::judge(o),

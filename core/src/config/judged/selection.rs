@@ -14,12 +14,13 @@ const TARGETS: [(&str, &str); 4] = [
     ("gateway.networking.k8s.io", "GatewayClass"),
 ];
 
-/// Checks `selector`, `targetRef` and `targetRefs`.
-pub(super) fn judge(o: &mut Object<'_, '_>) {
-    labels(o);
+/// Checks `selector`, `targetRef` and `targetRefs`, and answers the selector's labels, none when there is no selector.
+pub(in crate::config) fn judge(o: &mut Object<'_, '_>) -> BTreeMap<String, String> {
+    let labels = labels(o);
     o.message("targetRef", target);
     targets(o);
     o.one_of(&["selector", "targetRef", "targetRefs"]);
+    labels
 }
 
 /// Checks `targetRefs`.

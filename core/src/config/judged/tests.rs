@@ -9,7 +9,6 @@ fn check(kind: &str, cases: &[(&str, &[&str])]) {
         "AuthorizationPolicy" | "PeerAuthentication" | "RequestAuthentication" => {
             "security.istio.io/v1"
         }
-        "Telemetry" => "telemetry.istio.io/v1",
         "WasmPlugin" | "TrafficExtension" => "extensions.istio.io/v1alpha1",
         "EnvoyFilter" => "networking.istio.io/v1alpha3",
         _ => "networking.istio.io/v1beta1",
@@ -29,7 +28,7 @@ fn check(kind: &str, cases: &[(&str, &[&str])]) {
 fn what_a_policy_holds_for() {
     let target = "group: gateway.networking.k8s.io, kind: Gateway, name: a";
     check(
-        "Telemetry",
+        "RequestAuthentication",
         &[
             ("{}", &[]),
             ("{selector: {matchLabels: {a: b}}}", &[]),
@@ -248,37 +247,7 @@ fn authentication() {
 }
 
 #[test]
-fn telemetry_and_extensions() {
-    check(
-        "Telemetry",
-        &[
-            (
-                "{tracing: [{randomSamplingPercentage: 54.5, customTags: {a: {literal: {value: b}}}}]}",
-                &[],
-            ),
-            (
-                "{tracing: [{randomSamplingPercentage: 101}]}",
-                &["invalid-percent spec.tracing[0].randomSamplingPercentage"],
-            ),
-            ("{tracing: [{}, {}]}", &["only-first-used spec.tracing"]),
-            (
-                "{tracing: [{customTags: {a: {header: {}}}}]}",
-                &["required-field spec.tracing[0].customTags[\"a\"].header"],
-            ),
-            (
-                "{metrics: [{overrides: [{tagOverrides: {a: {operation: UPSERT}}}]}]}",
-                &["required-field spec.metrics[0].overrides[0].tagOverrides[\"a\"]"],
-            ),
-            (
-                "{metrics: [{overrides: [{tagOverrides: {a: {operation: REMOVE}}}]}]}",
-                &[],
-            ),
-            (
-                "{accessLogging: [{providers: [{}]}]}",
-                &["required-field spec.accessLogging[0].providers[0]"],
-            ),
-        ],
-    );
+fn extensions() {
     check(
         "WasmPlugin",
         &[

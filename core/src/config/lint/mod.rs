@@ -13,6 +13,7 @@ mod same_host;
 mod services;
 mod sidecars;
 mod tables;
+mod telemetries;
 mod virtual_services;
 
 use super::code::Code;
@@ -40,6 +41,7 @@ pub fn lint(resources: &Resources, mesh: &MeshConfig) -> Vec<Finding> {
     services::lint(&mut lint);
     same_host::lint(&mut lint);
     sidecars::lint(&mut lint);
+    telemetries::lint(&mut lint);
     lint.findings
 }
 

@@ -1,6 +1,6 @@
 //! Reading the mesh configuration: the settings a sidecar uses, and a word about each that it does not.
 
-use super::MeshConfig;
+use super::{MeshConfig, extension_providers};
 use crate::config::checks;
 use crate::config::code::Code;
 use crate::config::decode::Object;
@@ -37,7 +37,6 @@ const UNUSED: &[&str] = &[
     "defaultConfig",
     "defaultHttpRetryPolicy",
     "defaultInboundHttpRetryPolicy",
-    "defaultProviders",
     "defaultTrafficPolicy",
     "disableEnvoyListenerLog",
     "discoverySelectors",
@@ -46,7 +45,6 @@ const UNUSED: &[&str] = &[
     "enableEnvoyAccessLogService",
     "enablePrometheusMerge",
     "enableTracing",
-    "extensionProviders",
     "inboundClusterStatName",
     "inboundTrafficPolicy",
     "ingressClass",
@@ -80,6 +78,15 @@ pub(in crate::config) fn decode(o: &mut Object<'_, '_>) -> MeshConfig {
     let connect_timeout = o.duration("connectTimeout");
     checks::duration_in("connectTimeout", connect_timeout, o.report());
     let root_namespace = o.string("rootNamespace");
+    let extension_providers = extension_providers::decode(o);
+    let default_providers = o
+        .message("defaultProviders", extension_providers::decode_defaults)
+        .unwrap_or_default();
+    extension_providers::tell_unknown_defaults(
+        &default_providers,
+        &extension_providers,
+        o.report(),
+    );
     MeshConfig {
         connect_timeout: connect_timeout.unwrap_or(default.connect_timeout),
         outbound_traffic_policy: o.message("outboundTrafficPolicy", outbound::decode_mesh),
@@ -102,6 +109,8 @@ pub(in crate::config) fn decode(o: &mut Object<'_, '_>) -> MeshConfig {
             .unwrap_or_default(),
         zone_aware_lb_setting: o.message("zoneAwareLbSetting", destination_rule::mesh_zone_aware),
         cluster_domain: names::CLUSTER_DOMAIN.to_owned(),
+        extension_providers,
+        default_providers,
         default_service_export_to: export_to(o, "defaultServiceExportTo", true),
         default_virtual_service_export_to: export_to(o, "defaultVirtualServiceExportTo", false),
         default_destination_rule_export_to: export_to(o, "defaultDestinationRuleExportTo", false),

@@ -1,8 +1,12 @@
 //! The mesh configuration (`--mesh-config`): Istio's MeshConfig, as far as a sidecar uses it.
 
 mod decode;
+mod extension_providers;
 
 pub(super) use decode::decode;
+pub use extension_providers::{
+    DefaultProviders, ExtensionProvider, FileAccessLog, LogFormat, ProviderKind,
+};
 
 use super::destination_rule::{LocalityLbSetting, ZoneAwareLbSetting};
 use super::sidecar::OutboundTrafficPolicy;
@@ -28,12 +32,25 @@ pub struct MeshConfig {
     pub locality_lb_setting: LocalityLbSetting,
     /// The same for zones; it goes before the above.
     pub zone_aware_lb_setting: Option<ZoneAwareLbSetting>,
+    /// Where what is told of traffic may go: Istio's own providers, and those that are written.
+    pub extension_providers: Vec<ExtensionProvider>,
+    /// Where it goes unless a Telemetry resource says.
+    pub default_providers: DefaultProviders,
     /// Who sees services that do not say; empty is everybody.
     pub default_service_export_to: Vec<String>,
     /// Who sees VirtualServices that do not say; empty is everybody.
     pub default_virtual_service_export_to: Vec<String>,
     /// Who sees DestinationRules that do not say; empty is everybody.
     pub default_destination_rule_export_to: Vec<String>,
+}
+
+impl MeshConfig {
+    /// The provider that a Telemetry resource calls so.
+    #[must_use]
+    pub fn provider(&self, name: &str) -> Option<&ExtensionProvider> {
+        let mut all = self.extension_providers.iter();
+        all.find(|provider| provider.name.eq_ignore_ascii_case(name))
+    }
 }
 
 impl Default for MeshConfig {
@@ -47,6 +64,8 @@ impl Default for MeshConfig {
             cluster_domain: super::names::CLUSTER_DOMAIN.into(),
             locality_lb_setting: LocalityLbSetting::default(),
             zone_aware_lb_setting: None,
+            extension_providers: extension_providers::built_in(),
+            default_providers: DefaultProviders::default(),
             default_service_export_to: Vec::new(),
             default_virtual_service_export_to: Vec::new(),
             default_destination_rule_export_to: Vec::new(),

@@ -1,6 +1,6 @@
 //! Mesh configurations and what is read of them.
 
-use super::MeshConfig;
+use super::{LogFormat, MeshConfig, ProviderKind};
 use crate::config::sidecar::OutboundMode;
 use crate::config::{Source, load_mesh};
 use crate::snapshot::PathNormalization;
@@ -54,6 +54,33 @@ defaultVirtualServiceExportTo: ['.']
 }
 
 #[test]
+fn providers() {
+    let (mesh, said) = read(
+        "extensionProviders:\n\
+         - {name: file, envoyFileAccessLog: {path: /tmp/log, logFormat: {text: '%PROTOCOL%'}, omitEmptyValues: true}}\n\
+         - {name: envoy, envoyFileAccessLog: {path: /dev/stderr, logFormat: {labels: {a: b}}}}\n\
+         defaultProviders: {accessLogging: [FILE]}\n",
+    );
+    assert_eq!(said, [""; 0]);
+    let names = mesh.extension_providers.iter().map(|p| p.name.as_str());
+    let names: Vec<_> = names.collect();
+    assert_eq!(names, ["prometheus", "stackdriver", "envoy", "file"]);
+    let file = |name: &str| match &mesh.provider(name).unwrap().kind {
+        ProviderKind::FileAccessLog(file) => file.clone(),
+        other @ (ProviderKind::Prometheus | ProviderKind::Other(_)) => panic!("{other:?}"),
+    };
+    assert_eq!(file("File").path, "/tmp/log");
+    assert_eq!(
+        file("file").format,
+        Some(LogFormat::Text("%PROTOCOL%".into()))
+    );
+    assert!(file("file").omit_empty_values);
+    assert!(matches!(file("envoy").format, Some(LogFormat::Labels(_))));
+    assert_eq!(mesh.default_providers.access_logging, ["FILE"]);
+    assert_eq!(mesh.default_providers.metrics, ["prometheus"]);
+}
+
+#[test]
 fn what_is_not_used_is_told() {
     for (yaml, expected) in [
         (
@@ -61,6 +88,38 @@ fn what_is_not_used_is_told() {
             "not-in-effect defaultConfig",
         ),
         ("enableAutoMtls: true", "not-in-effect enableAutoMtls"),
+        (
+            "extensionProviders: [{name: a, datadog: {service: b, port: 1}}]",
+            "not-in-effect extensionProviders[0].datadog",
+        ),
+        (
+            "extensionProviders: [{name: a}]",
+            "required-field extensionProviders[0]",
+        ),
+        (
+            "extensionProviders: [{prometheus: {}}]",
+            "required-field extensionProviders[0].name",
+        ),
+        (
+            "extensionProviders: [{name: a, prometheus: {}, envoyFileAccessLog: {path: b}}]",
+            "one-of extensionProviders[0]",
+        ),
+        (
+            "extensionProviders: [{name: a, prometheus: {}}, {name: a, prometheus: {}}]",
+            "invalid-name extensionProviders[1].name",
+        ),
+        (
+            "extensionProviders: [{name: a, envoyFileAccessLog: {}}]",
+            "required-field extensionProviders[0].envoyFileAccessLog.path",
+        ),
+        (
+            "extensionProviders: [{name: a, envoyFileAccessLog: {path: b, logFormat: {text: a, labels: {b: c}}}}]",
+            "one-of extensionProviders[0].envoyFileAccessLog.logFormat",
+        ),
+        (
+            "defaultProviders: {accessLogging: [a]}",
+            "unknown-provider defaultProviders.accessLogging[0]",
+        ),
         (
             "localityLbSetting: {failover: [{from: a, to: a}]}",
             "invalid-locality localityLbSetting.failover[0]",
