@@ -64,7 +64,7 @@ fn proxy(config: &str, port: &str) -> ExitCode {
         busy_poll: Duration::ZERO,
         own_addrs: Vec::new(),
         snapshot: Arc::new(setup.snapshot),
-        access_log: None,
+        sinks: None,
         recorder: None,
         notices: Arc::new(|_| {}),
     };

@@ -6,23 +6,28 @@ use std::sync::atomic::{AtomicU64, Ordering};
 ///
 /// With one writer a load and a store do what a locked addition does, at the price of an ordinary memory access.
 #[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicU64);
+pub struct Counter(AtomicU64);
 
 impl Counter {
-    pub(crate) fn add(&self, count: u64) {
+    /// Adds to it. Only the thread that owns it may.
+    pub fn add(&self, count: u64) {
         self.0.store(self.value() + count, Ordering::Relaxed);
     }
 
-    pub(crate) fn subtract(&self, count: u64) {
+    /// Takes from it, down to zero. Only the thread that owns it may.
+    pub fn subtract(&self, count: u64) {
         self.0
             .store(self.value().saturating_sub(count), Ordering::Relaxed);
     }
 
-    pub(crate) fn set(&self, value: u64) {
+    /// Replaces it.
+    pub fn set(&self, value: u64) {
         self.0.store(value, Ordering::Relaxed);
     }
 
-    pub(crate) fn value(&self) -> u64 {
+    /// What it is now.
+    #[must_use]
+    pub fn value(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }

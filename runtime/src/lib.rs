@@ -18,7 +18,6 @@
 
 #![forbid(unsafe_code)]
 
-mod access_log;
 mod alarm;
 mod busy;
 mod clock;
@@ -31,16 +30,18 @@ mod notice;
 mod ready;
 mod running;
 mod shared;
+mod sink;
 mod sockets;
 mod stats;
 mod system;
 mod traffic;
 mod worker;
 
-pub use access_log::{AccessLog, Format, Request};
+pub use counter::Counter;
 pub use drain::{Direction, Stage};
 pub use listen::{Listen, retry_bind, turn_away};
 pub use notice::{Notice, Notices};
 pub use running::{Config, Drained, Handle, Running, StartError, start};
-pub use stats::{ListenerStats, MirrorStats, Stats};
+pub use sink::{Ended, Sink, Sinks};
+pub use stats::{ListenerStats, Stats};
 pub use system::{Accepted, Launch, Listener, Stream, System, Timer};

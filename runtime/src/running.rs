@@ -17,13 +17,12 @@ use outrigger_core::worker::WorkerSettings;
 use outrigger_recording::{Frame, Recorder, Tap};
 use tokio::sync::{Notify, watch};
 
-use crate::access_log::{AccessLog, LogThread, Writing};
 use crate::clock::Clock;
-use crate::counter::Counter;
 use crate::drain::{Direction, Stage, Stages};
 use crate::listen::{Listen, bind};
 use crate::notice::Notices;
 use crate::shared::Bells;
+use crate::sink::Sinks;
 use crate::stats::{Stats, WorkerCounters};
 use crate::system::Launch;
 use crate::worker::{self, Orders, Plan};
@@ -46,8 +45,8 @@ pub struct Config {
     pub snapshot: Arc<Snapshot>,
     /// What records the run, if anything does.
     pub recorder: Option<Recorder>,
-    /// Where requests are logged, if anywhere.
-    pub access_log: Option<AccessLog>,
+    /// Who is told of requests that have ended, if anybody is.
+    pub sinks: Option<Arc<dyn Sinks>>,
     /// Called on any thread, rarely.
     pub notices: Notices,
 }
@@ -95,7 +94,7 @@ pub struct Drained {
 pub struct Running {
     handle: Handle,
     workers: Vec<JoinHandle<usize>>,
-    log: Option<Writing>,
+    sinks: Option<Arc<dyn Sinks>>,
     recorder: Option<Recorder>,
 }
 
@@ -107,8 +106,6 @@ pub struct Handle {
     snapshot: Arc<ArcSwap<Snapshot>>,
     orders: watch::Sender<Orders>,
     counters: Arc<[Arc<WorkerCounters>]>,
-    /// Lines that the log's thread could not write.
-    log_lines_lost: Arc<Counter>,
     recorder: Option<Recorder>,
 }
 
@@ -128,9 +125,6 @@ pub fn start<L: Launch>(launch: L, config: Config) -> Result<Running, StartError
             worker.push((kind, socket));
         }
     }
-    let log_lines_lost = Arc::default();
-    let log = (config.access_log).map(|log| LogThread::start(log, Arc::clone(&log_lines_lost)));
-    let log = log.transpose().map_err(StartError::Thread)?;
     let counters = (0..count).map(|_| Arc::new(WorkerCounters::new(&local_addrs)));
     let counters = counters.collect();
     let clock = Clock::start(launch.zero());
@@ -141,11 +135,10 @@ pub fn start<L: Launch>(launch: L, config: Config) -> Result<Running, StartError
             snapshot: Arc::new(ArcSwap::new(config.snapshot)),
             orders: watch::Sender::default(),
             counters,
-            log_lines_lost,
             recorder: config.recorder.clone(),
         },
         workers: Vec::new(),
-        log: None,
+        sinks: config.sinks,
         recorder: config.recorder,
     };
     let random = || RandomState::new().hash_one(0);
@@ -174,7 +167,7 @@ pub fn start<L: Launch>(launch: L, config: Config) -> Result<Running, StartError
                 own: index,
             },
             counters: Arc::clone(&running.handle.counters[index]),
-            log: log.as_ref().map(LogThread::buffer),
+            sinks: running.sinks.clone(),
             notices: Arc::clone(&config.notices),
             orders: running.handle.orders.subscribe(),
         };
@@ -187,7 +180,6 @@ pub fn start<L: Launch>(launch: L, config: Config) -> Result<Running, StartError
     for outcome in is_ready.iter().take(count) {
         outcome.map_err(StartError::Thread)?;
     }
-    running.log = log.map(|log| log.writing);
     Ok(running)
 }
 
@@ -207,8 +199,8 @@ impl Running {
         let workers = std::mem::take(&mut self.workers).into_iter();
         // A worker that panicked outside of its connections has none left to count.
         let cut_off = workers.map(|w| w.join().unwrap_or(0)).sum();
-        if let Some(log) = self.log.take() {
-            log.wait();
+        if let Some(sinks) = &self.sinks {
+            sinks.finish();
         }
         if let Some(recorder) = &self.recorder {
             recorder.finish();
@@ -285,8 +277,6 @@ impl Handle {
     /// The counters, added up.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let mut stats = Stats::collect(&self.local_addrs, self.counters.iter().map(|c| &**c));
-        stats.log_lines_dropped += self.log_lines_lost.value();
-        stats
+        Stats::collect(&self.local_addrs, self.counters.iter().map(|c| &**c))
     }
 }

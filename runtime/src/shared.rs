@@ -1,23 +1,22 @@
 //! What the tasks of one worker thread share.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outrigger_core::decision::Record;
 use outrigger_core::peer::ListenerKind;
 use outrigger_core::time::Instant;
 use outrigger_recording::Joint;
 use tokio::sync::Notify;
 
-use crate::access_log::{FLUSH_AFTER, LogBuffer, Request};
 use crate::busy::Activity;
-use crate::clock::{Clock, http_date, since_epoch};
+use crate::clock::{Clock, http_date};
 use crate::drain::{Stage, Stages};
 use crate::notice::Notices;
+use crate::sink::{Ended, Sink};
 use crate::sockets::Traffic;
 use crate::stats::WorkerCounters;
 use crate::system::{System, Timer};
@@ -32,7 +31,8 @@ pub(crate) struct Bells {
 /// Where a worker tells what happens.
 pub(crate) struct Reports {
     pub(crate) counters: Arc<WorkerCounters>,
-    pub(crate) log: Option<LogBuffer>,
+    /// `None` where nobody asks.
+    pub(crate) sink: Option<Box<dyn Sink>>,
     pub(crate) notices: Notices,
 }
 
@@ -44,7 +44,9 @@ pub(crate) struct Shared<S: System> {
     /// To which no request is forwarded: the listeners for outbound requests, and what else the program serves itself.
     pub(crate) ours: Rc<[SocketAddr]>,
     pub(crate) counters: Arc<WorkerCounters>,
-    pub(crate) log: Option<LogBuffer>,
+    /// Borrowed for one call of it, which calls nothing back.
+    sink: Option<RefCell<Box<dyn Sink>>>,
+    pub(crate) wants_local_addresses: bool,
     pub(crate) notices: Notices,
     stages: Cell<Stages>,
     pub(crate) activity: Activity,
@@ -68,16 +70,18 @@ impl<S: System> Shared<S> {
     ) -> Self {
         let Reports {
             counters,
-            log,
+            sink,
             notices,
         } = reports;
+        let wants_local_addresses = sink.as_ref().is_some_and(|s| s.wants_local_addresses());
         Self {
             system,
             clock,
             joint,
             ours,
             counters,
-            log,
+            sink: sink.map(RefCell::new),
+            wants_local_addresses,
             notices,
             stages: Cell::default(),
             activity: Activity::default(),
@@ -179,41 +183,32 @@ impl<S: System> Shared<S> {
             counters.http2.set(&http2);
         }
         counters.idle_upstream.set(joint.idle_connections() as u64);
-        counters
-            .mirrors
-            .active
-            .set(joint.mirrors_under_way() as u64);
+        counters.mirrors.set(joint.mirrors_under_way() as u64);
         if self.ends_some() && !self.is_busy() {
             self.all_ended.notify_one();
         }
     }
 
-    /// A request ended: it is counted, and logged when there is a log.
-    pub(crate) fn on_request_end<'a>(
-        self: &Rc<Self>,
-        listener: usize,
-        record: &Record,
-        request: impl FnOnce(Duration) -> Request<'a>,
-        now: Instant,
-    ) {
-        self.counters.listeners[listener].on_request(record);
-        for mirrored in &record.mirrors {
-            self.counters.mirrors.on_fate(mirrored.fate);
-        }
-        let Some(log) = &self.log else { return };
-        let began = since_epoch().saturating_sub(now.since(record.began));
-        if log.add(record, &request(began), &self.counters.log_lines_dropped) {
+    /// Whether somebody wants to hear of requests.
+    pub(crate) const fn tells_requests(&self) -> bool {
+        self.sink.is_some()
+    }
+
+    /// A request ended: whoever wants to hear of it does.
+    pub(crate) fn on_request_end(self: &Rc<Self>, ended: &Ended<'_>) {
+        let Some(sink) = &self.sink else { return };
+        if let Some(wait) = sink.borrow_mut().on_end(ended) {
             let shared = Rc::clone(self);
             self.system.spawn(async move {
-                shared.sleep(FLUSH_AFTER).await;
-                shared.flush_log();
+                shared.sleep(wait).await;
+                shared.flush_sink();
             });
         }
     }
 
-    pub(crate) fn flush_log(&self) {
-        if let Some(log) = &self.log {
-            log.flush(&self.counters.log_lines_dropped);
+    pub(crate) fn flush_sink(&self) {
+        if let Some(sink) = &self.sink {
+            sink.borrow_mut().flush();
         }
     }
 }

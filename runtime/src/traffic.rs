@@ -9,17 +9,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use outrigger_core::decision::access_log::Surroundings;
 use outrigger_core::peer::{ClientId, ConnId, ExchangeId, Peer};
 use outrigger_core::time::Instant;
 use outrigger_core::worker::{ConnectFault, Facts, Input, Interest, Output};
 use outrigger_recording::Joint;
 
-use crate::access_log::Request;
 use crate::alarm::Alarm;
 use crate::connect::connect;
 use crate::notice::Notice;
 use crate::shared::Shared;
+use crate::sink::Ended;
 use crate::sockets::{Client, Registration, Socket, Sockets};
 use crate::system::{Stream, System};
 
@@ -270,7 +269,7 @@ impl<S: System> Turn<'_, S> {
         }
     }
 
-    /// As Envoy, a copy stands in no access log: what became of it is counted at its cluster.
+    /// One whose client's connection is gone already has nobody to be told of: what it held was closed by a panic.
     fn on_request_end(&self, id: ExchangeId) {
         let Self {
             shared,
@@ -278,27 +277,23 @@ impl<S: System> Turn<'_, S> {
             now,
             ..
         } = self;
+        if !shared.tells_requests() {
+            return;
+        }
         shared.joint.with_ended(id, |exchange| {
             let client = exchange.client().and_then(|id| sockets.clients.get(id));
-            let Some((client, _)) = client else {
+            if client.is_none() && !exchange.is_mirror() {
                 return;
-            };
-            let record = exchange.record();
-            let local = exchange
-                .facts()
-                .local
-                .filter(|_| !record.attempts.is_empty());
-            let request = |began| Request {
-                listener: client.peer.listener,
+            }
+            shared.on_request_end(&Ended {
+                record: exchange.record(),
                 snapshot: exchange.snapshot(),
-                around: Surroundings {
-                    began,
-                    downstream_remote: client.peer.remote,
-                    downstream_local: client.peer.local,
-                    upstream_local: local,
-                },
-            };
-            shared.on_request_end(client.listener, record, request, *now);
+                response: exchange.response(),
+                peer: *exchange.peer(),
+                listener: client.map(|(client, _)| client.listener),
+                facts: exchange.facts(),
+                now: *now,
+            });
         });
     }
 
@@ -348,8 +343,8 @@ impl<S: System> Turn<'_, S> {
     fn on_connected(&mut self, id: ConnId, outcome: Result<S::Stream, ConnectFault>) -> Input {
         match outcome {
             Ok(stream) => {
-                let is_logged = self.shared.log.is_some();
-                let local = is_logged.then(|| stream.local_addr()).flatten();
+                let is_asked = self.shared.wants_local_addresses;
+                let local = is_asked.then(|| stream.local_addr()).flatten();
                 if let Some(entry) = self.sockets.get(id) {
                     entry.socket = Socket::Open(stream);
                 }

@@ -18,12 +18,12 @@ use outrigger_core::worker::WorkerSettings;
 use outrigger_recording::{Joint, Tap};
 use tokio::sync::watch;
 
-use crate::access_log::LogBuffer;
 use crate::busy::keep_awake;
 use crate::clock::Clock;
 use crate::drain::{Stage, Stages};
 use crate::notice::{Notice, Notices};
 use crate::shared::{Bells, Reports, Shared};
+use crate::sink::Sinks;
 use crate::stats::WorkerCounters;
 use crate::system::{Accepted, Launch, Listener, Stream, System, Timer};
 use crate::traffic;
@@ -62,7 +62,7 @@ pub(crate) struct Plan {
     pub(crate) tap: Option<Tap>,
     pub(crate) bells: Bells,
     pub(crate) counters: Arc<WorkerCounters>,
-    pub(crate) log: Option<LogBuffer>,
+    pub(crate) sinks: Option<Arc<dyn Sinks>>,
     pub(crate) notices: Notices,
     pub(crate) orders: watch::Receiver<Orders>,
 }
@@ -86,6 +86,8 @@ async fn serve<S: System>(system: S, plan: Plan, ready: &SyncSender<io::Result<(
     let snapshot = plan.snapshot.load_full();
     plan.counters.revision.set(snapshot.revision);
     let joint = Joint::new(snapshot, plan.settings, plan.seed, plan.tap);
+    let sinks = plan.sinks.as_ref();
+    let sink = sinks.map(|sinks| sinks.sink(plan.bells.own, plan.listeners.len()));
     let outbound = plan
         .listeners
         .iter()
@@ -99,7 +101,7 @@ async fn serve<S: System>(system: S, plan: Plan, ready: &SyncSender<io::Result<(
             .collect(),
         Reports {
             counters: plan.counters,
-            log: plan.log,
+            sink,
             notices: plan.notices,
         },
         plan.bells,
@@ -155,7 +157,7 @@ async fn serve<S: System>(system: S, plan: Plan, ready: &SyncSender<io::Result<(
             break;
         }
     }
-    shared.flush_log();
+    shared.flush_sink();
     shared.joint.clients()
 }
 

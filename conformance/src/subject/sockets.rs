@@ -12,7 +12,7 @@ use ::tokio::task::LocalSet;
 use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_recording::Decided;
-use outrigger_runtime::{AccessLog, Config, Direction, Handle, Launch, Listen, Stats};
+use outrigger_runtime::{Config, Direction, Ended, Handle, Launch, Listen, Sink, Sinks, Stats};
 
 use super::memory::Memory;
 use super::recorded::Recorded;
@@ -98,7 +98,7 @@ async fn play(
 /// No client is connected, and no copy of a request under way.
 fn is_idle(stats: &Stats) -> bool {
     let clients = stats.listeners.iter().map(|listener| listener.active);
-    clients.sum::<u64>() + stats.mirrors.active == 0
+    clients.sum::<u64>() + stats.mirrors == 0
 }
 
 /// Where the addresses of a case lead.
@@ -164,17 +164,33 @@ fn config(snapshot: Snapshot, setup: &Setup, case: &Case, recorded: &Recorded) -
         own_addrs: Vec::new(),
         snapshot: Arc::new(snapshot),
         recorder: Some(recorded.recorder.clone()),
-        access_log: Some(AccessLog {
-            // A log's own thread may lose lines when it gets no turn while virtual time flies.
-            format: |record, request, _| {
-                let observed = Observed::of(record, request.snapshot).to_json();
-                let decided = alike::to_json(record);
-                staged::write_down(&format!("{observed}\t{decided}\n"));
-            },
-            writer: Box::new(io::sink()),
-        }),
+        sinks: Some(Arc::new(Witnesses)),
         notices: Arc::new(|_| {}),
     }
+}
+
+/// Writes down what each worker decided, on its own thread: another one may get no turn while virtual time flies.
+struct Witnesses;
+
+impl Sinks for Witnesses {
+    fn sink(&self, _: usize, _: usize) -> Box<dyn Sink> {
+        Box::new(Self)
+    }
+
+    fn finish(&self) {}
+}
+
+impl Sink for Witnesses {
+    fn on_end(&mut self, ended: &Ended<'_>) -> Option<Duration> {
+        // What became of a copy is told with its original.
+        ended.listener?;
+        let observed = Observed::of(ended.record, ended.snapshot).to_json();
+        let decided = alike::to_json(ended.record);
+        staged::write_down(&format!("{observed}\t{decided}\n"));
+        None
+    }
+
+    fn flush(&mut self) {}
 }
 
 /// The decisions that were written down.

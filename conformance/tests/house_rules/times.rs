@@ -4,11 +4,12 @@
 use crate::source::{Faults, Tests, read, rust_files};
 
 /// Where times are fixed that somebody might wait for.
-const FOLDERS: [&str; 5] = [
+const FOLDERS: [&str; 6] = [
     "runtime/src/",
     "runtime-tokio/src/",
     "runtime-glommio/src/",
     "recording/src/",
+    "telemetry/src/",
     "sidecar/src/run/",
 ];
 

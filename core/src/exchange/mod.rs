@@ -43,6 +43,7 @@ mod tests;
 pub(crate) use turn::{Exchanges, Turn, Wish};
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::connection::{Client, Sockets};
 use crate::decision::{Details, Record, Refused, Story};
@@ -274,8 +275,8 @@ impl Exchange {
 
     /// The configuration that decides it, in which its story's names stand.
     #[must_use]
-    pub fn snapshot(&self) -> &Snapshot {
-        self.call.ledger.snapshot()
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.call.ledger.view.snapshot
     }
 
     /// The story for people.

@@ -13,7 +13,8 @@ use outrigger_core::config::{Source, load};
 use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
-use outrigger_runtime::{AccessLog, Config, Format, Listen, Running};
+use outrigger_runtime::{Config, Listen, Running};
+use outrigger_telemetry::{AccessLog, Format, Settings, Telemetry};
 
 use super::support::Client;
 use crate::start;
@@ -70,6 +71,7 @@ impl Default for Setup {
 
 pub(crate) struct Sidecar {
     pub(crate) running: Running,
+    pub(crate) telemetry: Telemetry,
     pub(crate) addr: SocketAddr,
 }
 
@@ -89,6 +91,14 @@ impl Sidecar {
 
 impl Setup {
     pub(crate) fn start(self, yaml: &str) -> Sidecar {
+        let telemetry = Telemetry::start(Settings {
+            counts: true,
+            access_log: self.format.map(|format| AccessLog {
+                format,
+                writer: Box::new(std::io::sink()),
+            }),
+        })
+        .unwrap();
         let running = start(Config {
             own_addrs: Vec::new(),
             listeners: vec![Listen {
@@ -101,15 +111,16 @@ impl Setup {
             busy_poll: Duration::ZERO,
             snapshot: compiled(yaml),
             recorder: None,
-            access_log: self.format.map(|format| AccessLog {
-                format,
-                writer: Box::new(std::io::sink()),
-            }),
+            sinks: telemetry.sinks(),
             notices: Arc::new(|_| {}),
         })
         .unwrap();
         let addr = running.handle().local_addrs()[0];
-        Sidecar { running, addr }
+        Sidecar {
+            running,
+            telemetry,
+            addr,
+        }
     }
 }
 

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use super::support::{Endpoints, PATIENCE, Proxy, ok, roundtrip};
 use outrigger_core::cluster::RetryLimit;
-use outrigger_core::decision::Record;
 use outrigger_core::snapshot::{Address, Limits};
-use outrigger_runtime::{AccessLog, Notice, Request};
+use outrigger_runtime::{Ended, Notice};
+use outrigger_telemetry::AccessLog;
 
 #[test]
 fn connections_are_kept_on_both_sides_and_shared_between_clients() {
@@ -28,15 +28,16 @@ fn connections_are_kept_on_both_sides_and_shared_between_clients() {
     assert_eq!(roundtrip(&mut second, &mut endpoint, "/2"), b"/2");
     assert!(!endpoints.has_more(), "one endpoint connection did it all");
     // A request ends, and is counted, a moment after its last byte arrives here.
-    let stats = loop {
-        let stats = proxy.running.handle().stats().listeners.remove(0);
-        if stats.requests == 3 {
-            break stats;
+    let requests = loop {
+        let requests = proxy.telemetry.requests().listeners.remove(0);
+        if requests.requests == 3 {
+            break requests;
         }
         thread::yield_now();
     };
-    assert_eq!(stats.connections, 2);
-    assert_eq!(stats.status_classes, [0, 0, 3, 0, 0, 0]);
+    assert_eq!(requests.status_classes, [0, 0, 3, 0, 0, 0]);
+    let stats = proxy.running.handle().stats();
+    assert_eq!(stats.listeners[0].connections, 2);
 }
 
 #[test]
@@ -310,13 +311,10 @@ fn drain_gives_up_when_its_time_is_over() {
 
 #[test]
 fn a_line_is_logged_for_each_request() {
-    fn line(record: &Record, request: &Request<'_>, out: &mut Vec<u8>) {
-        let upstream = request.around.upstream_local.is_some();
-        let _ = writeln!(
-            out,
-            "{} {} {upstream}",
-            record.status, request.around.downstream_local
-        );
+    fn line(ended: &Ended<'_>, out: &mut Vec<u8>) {
+        let upstream = ended.upstream_local().is_some();
+        let (status, local) = (ended.record.status, ended.peer.local);
+        let _ = writeln!(out, "{status} {local} {upstream}");
     }
     struct Lines(std::sync::mpsc::Sender<String>);
     impl Write for Lines {
@@ -401,7 +399,7 @@ fn a_response_that_was_cut_does_not_look_whole() {
 
 #[test]
 fn a_panic_ends_one_connection_and_is_told() {
-    fn refuse(record: &Record, _: &Request<'_>, out: &mut Vec<u8>) {
+    fn refuse(Ended { record, .. }: &Ended<'_>, out: &mut Vec<u8>) {
         assert_ne!(record.request.path, b"/panic", "as the test wants it");
         out.push(b'\n');
     }

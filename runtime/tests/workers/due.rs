@@ -4,9 +4,8 @@
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
-use outrigger_core::decision::Record;
 use outrigger_core::worker::WorkerSettings;
-use outrigger_runtime::Request;
+use outrigger_runtime::Ended;
 use socket2::{Domain, Socket, Type};
 
 use super::configured::{Setup, Sidecar, service};
@@ -199,7 +198,7 @@ fn what_a_worker_waits_for_is_over_when_it_is() {
 #[test]
 fn an_overdue_connection_is_never_handed_out() {
     static GATE: Gate = Gate::new();
-    fn format(record: &Record, _: &Request<'_>, _: &mut Vec<u8>) {
+    fn format(Ended { record, .. }: &Ended<'_>, _: &mut Vec<u8>) {
         GATE.pass(record);
     }
     // What was sent once is not sent again.

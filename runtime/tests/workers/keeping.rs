@@ -6,8 +6,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Instant;
 
-use outrigger_core::decision::Record;
-use outrigger_runtime::Request;
+use outrigger_runtime::Ended;
 
 use super::configured::{Setup, Sidecar, service};
 use super::due::deaf;
@@ -157,12 +156,10 @@ fn a_connection_that_another_worker_gave_up_is_closed() {
 #[test]
 fn the_log_names_our_address_on_the_connection_that_was_used() {
     static LOGGED: Mutex<Vec<(Vec<u8>, Option<SocketAddr>)>> = Mutex::new(Vec::new());
-    fn format(record: &Record, request: &Request<'_>, _: &mut Vec<u8>) {
-        let path = record.request.path.clone();
-        LOGGED
-            .lock()
-            .unwrap()
-            .push((path, request.around.upstream_local));
+    fn format(ended: &Ended<'_>, _: &mut Vec<u8>) {
+        let path = ended.record.request.path.clone();
+        let logged = (path, ended.upstream_local());
+        LOGGED.lock().unwrap().push(logged);
     }
     let endpoints = Endpoints::listen();
     let setup = Setup {

@@ -11,7 +11,8 @@ use outrigger_core::compile::from_yaml;
 use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
-use outrigger_runtime::{AccessLog, Config, Listen, MirrorStats, Running};
+use outrigger_runtime::{Config, Listen, Running};
+use outrigger_telemetry::{AccessLog, MirrorFates, Settings, Telemetry};
 
 use super::support::{Client, Endpoints, PATIENCE, ok};
 use crate::start;
@@ -33,7 +34,16 @@ fn mirrored(service: SocketAddr, mirror: SocketAddr) -> Arc<Snapshot> {
     Arc::new(from_yaml(&text).snapshot)
 }
 
-fn proxy(service: &Endpoints, mirror: &Endpoints, access_log: Option<AccessLog>) -> Running {
+fn proxy(
+    service: &Endpoints,
+    mirror: &Endpoints,
+    access_log: Option<AccessLog>,
+) -> (Running, Telemetry) {
+    let telemetry = Telemetry::start(Settings {
+        counts: true,
+        access_log,
+    });
+    let telemetry = telemetry.expect("it starts");
     let config = Config {
         listeners: vec![Listen {
             kind: ListenerKind::Outbound,
@@ -46,10 +56,10 @@ fn proxy(service: &Endpoints, mirror: &Endpoints, access_log: Option<AccessLog>)
         own_addrs: Vec::new(),
         snapshot: mirrored(service.addr, mirror.addr),
         recorder: None,
-        access_log,
+        sinks: telemetry.sinks(),
         notices: Arc::new(|_| {}),
     };
-    start(config).expect("it starts")
+    (start(config).expect("it starts"), telemetry)
 }
 
 struct Lines(Sender<String>);
@@ -70,10 +80,10 @@ fn a_copy_outlives_its_request_is_counted_and_not_logged() {
     let (service, mirror) = (Endpoints::listen(), Endpoints::listen());
     let (sender, lines) = channel();
     let log = AccessLog {
-        format: |record, _, out| out.extend(format!("{}\n", record.status).bytes()),
+        format: |ended, out| out.extend(format!("{}\n", ended.record.status).bytes()),
         writer: Box::new(Lines(sender)),
     };
-    let running = proxy(&service, &mirror, Some(log));
+    let (running, telemetry) = proxy(&service, &mirror, Some(log));
     let mut client = Client::connect(running.handle().local_addrs()[0]);
     let request = "POST /x HTTP/1.1\r\nhost: a.test\r\ncontent-length: 3\r\n\r\nabc";
     client.send(request);
@@ -87,35 +97,35 @@ fn a_copy_outlives_its_request_is_counted_and_not_logged() {
     drop(client);
     // The request's end may not have been counted yet when its last byte is here.
     let handle = running.handle().clone();
-    while handle.stats().mirrors.sent == 0 {
+    while telemetry.requests().mirrors.sent == 0 {
         std::thread::yield_now();
     }
-    let counted = MirrorStats {
-        active: 1,
+    let counted = MirrorFates {
         sent: 1,
         no_cluster: 1,
-        ..MirrorStats::default()
+        ..MirrorFates::default()
     };
-    assert_eq!(handle.stats().mirrors, counted);
-    assert_eq!(handle.stats().listeners[0].requests, 1);
+    assert_eq!(handle.stats().mirrors, 1);
+    let requests = telemetry.requests();
+    assert_eq!(
+        (requests.mirrors, requests.listeners[0].requests),
+        (counted, 1)
+    );
     second.send(&ok("thrown away"));
     assert_eq!(running.drain(PATIENCE).cut_off, 0);
-    let stats = handle.stats();
+    assert_eq!(handle.stats().mirrors, 0);
+    let requests = telemetry.requests();
     assert_eq!(
-        stats.mirrors,
-        MirrorStats {
-            active: 0,
-            ..counted
-        }
+        (requests.mirrors, requests.listeners[0].requests),
+        (counted, 1)
     );
-    assert_eq!(stats.listeners[0].requests, 1);
     assert_eq!(lines.try_iter().collect::<String>(), "200\n");
 }
 
 #[test]
 fn a_copy_is_no_client_that_was_cut_off() {
     let (service, mirror) = (Endpoints::listen(), Endpoints::listen());
-    let running = proxy(&service, &mirror, None);
+    let (running, _telemetry) = proxy(&service, &mirror, None);
     let handle = running.handle().clone();
     let mut client = Client::connect(handle.local_addrs()[0]);
     client.send("GET /x HTTP/1.1\r\nhost: a.test\r\nconnection: close\r\n\r\n");
@@ -127,7 +137,7 @@ fn a_copy_is_no_client_that_was_cut_off() {
         std::thread::yield_now();
     }
     assert!(second.message().is_some());
-    assert_eq!(handle.stats().mirrors.active, 1);
+    assert_eq!(handle.stats().mirrors, 1);
     assert_eq!(running.drain(Duration::ZERO).cut_off, 0);
     assert!(second.message().is_none(), "it ended with the worker");
 }

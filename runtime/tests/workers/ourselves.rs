@@ -33,7 +33,7 @@ fn proxy(listen: &str, own_addrs: Vec<SocketAddr>) -> Running {
             ..Snapshot::default()
         }),
         recorder: None,
-        access_log: None,
+        sinks: None,
         notices: Arc::new(|_| {}),
     })
     .unwrap()

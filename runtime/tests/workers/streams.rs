@@ -64,7 +64,7 @@ fn many_streams_are_open_at_a_time_and_each_gets_its_own_answer() {
             assert_eq!(response.body(), &[n as u8; 40_000]);
         }
         until(|| stats(&sidecar).http2.clients.streams == 0).await;
-        assert_eq!(stats(&sidecar).listeners[0].http2_requests, 50);
+        assert_eq!(sidecar.telemetry.requests().listeners[0].http2_requests, 50);
     });
 }
 

@@ -22,7 +22,8 @@ use outrigger_core::snapshot::{
 };
 use outrigger_core::worker::WorkerSettings;
 use outrigger_recording::Recorder;
-use outrigger_runtime::{AccessLog, Config, Listen, Notice, Running};
+use outrigger_runtime::{Config, Listen, Notice, Running};
+use outrigger_telemetry::{AccessLog, Settings, Telemetry};
 
 use crate::start;
 
@@ -76,6 +77,7 @@ fn limited_to(registry: &mut Registry, address: Address, limits: Option<Limits>)
 /// A proxy with one inbound listener.
 pub(crate) struct Proxy {
     pub(crate) running: Running,
+    pub(crate) telemetry: Telemetry,
     pub(crate) addr: SocketAddr,
     pub(crate) registry: Registry,
     pub(crate) notices: Receiver<Notice>,
@@ -128,6 +130,11 @@ impl Proxy {
         let mut registry = Registry::default();
         let (sender, notices) = channel();
         let sender = Mutex::new(sender);
+        let telemetry = Telemetry::start(Settings {
+            counts: true,
+            access_log,
+        })
+        .unwrap();
         let running = start(Config {
             listeners: (kinds.iter())
                 .map(|kind| Listen {
@@ -142,7 +149,7 @@ impl Proxy {
             own_addrs: Vec::new(),
             snapshot: limited_to(&mut registry, address, limits),
             recorder,
-            access_log,
+            sinks: telemetry.sinks(),
             notices: Arc::new(move |notice| {
                 let _ = sender.lock().unwrap().send(notice);
             }),
@@ -151,6 +158,7 @@ impl Proxy {
         Self {
             addr: running.handle().local_addrs()[0],
             running,
+            telemetry,
             registry,
             notices,
         }

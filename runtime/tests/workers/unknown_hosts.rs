@@ -34,7 +34,7 @@ fn a_connection_is_kept_for_its_own_authority() {
         own_addrs: Vec::new(),
         snapshot: Arc::new(Snapshot::default()),
         recorder: None,
-        access_log: None,
+        sinks: None,
         notices: Arc::new(|_| {}),
     })
     .unwrap();

@@ -16,6 +16,7 @@ use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
 use outrigger_runtime::{Listen, Running};
+use outrigger_telemetry::{Settings, Telemetry};
 use tokio::net::TcpSocket;
 
 use super::client::Client;
@@ -169,6 +170,11 @@ impl Sidecar {
             kind,
             addr: (Ipv4Addr::LOCALHOST, 0).into(),
         };
+        let telemetry = Telemetry::start(Settings {
+            counts: false,
+            access_log: stories.map(Stories::log),
+        });
+        let telemetry = telemetry.map_err(|error| error.to_string())?;
         let running = start(outrigger_runtime::Config {
             listeners: vec![
                 listen(ListenerKind::Outbound),
@@ -182,7 +188,7 @@ impl Sidecar {
             own_addrs: Vec::new(),
             snapshot: Arc::new(Snapshot::default()),
             recorder: None,
-            access_log: stories.map(Stories::log),
+            sinks: telemetry.sinks(),
             notices: Arc::new(|notice| anstream::eprintln!("warning: {notice}")),
         });
         Ok(Self {

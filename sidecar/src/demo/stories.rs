@@ -6,9 +6,9 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use outrigger_core::decision::Record;
 use outrigger_core::peer::ListenerKind;
-use outrigger_runtime::{AccessLog, Request};
+use outrigger_runtime::Ended;
+use outrigger_telemetry::AccessLog;
 use tokio::sync::Notify;
 
 /// Between the number of the rules that a request ran on and its story.
@@ -104,11 +104,12 @@ impl Write for Stories {
 }
 
 /// Inbound listeners only pass on; what rules decide is decided by who calls.
-fn tell(record: &Record, request: &Request<'_>, out: &mut Vec<u8>) {
-    let (ListenerKind::Outbound, Some(revision)) = (request.listener, record.revision) else {
+fn tell(ended: &Ended<'_>, out: &mut Vec<u8>) {
+    let record = ended.record;
+    let (ListenerKind::Outbound, Some(revision)) = (ended.peer.listener, record.revision) else {
         return;
     };
-    let story = record.story(request.snapshot);
+    let story = record.story(ended.snapshot);
     let (numbered, end) = (char::from(NUMBERED), char::from(END));
     let _ = write!(out, "{revision}{numbered}{story}{end}");
 }

@@ -25,6 +25,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use outrigger_runtime::{Direction, Handle, Stage, retry_bind};
+use outrigger_telemetry::Telemetry;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
@@ -74,12 +75,14 @@ pub(super) struct Open {
 pub(super) fn start(
     listener: TcpListener,
     handle: Handle,
+    telemetry: Telemetry,
     commands: UnboundedSender<Command>,
     reloads: Arc<Reloads>,
     minimum_drain_time: Duration,
 ) -> io::Result<Open> {
     let admin = Admin {
         handle,
+        telemetry,
         commands,
         reloads,
         started: Instant::now(),
@@ -140,6 +143,7 @@ fn serve(
 #[derive(Clone)]
 struct Admin {
     handle: Handle,
+    telemetry: Telemetry,
     commands: UnboundedSender<Command>,
     reloads: Arc<Reloads>,
     started: Instant,
@@ -181,7 +185,7 @@ impl Admin {
             "/stats" => response(
                 StatusCode::OK,
                 TEXT,
-                stats::text(&self.handle, &self.reloads, self.started),
+                stats::text(&self.handle, &self.telemetry, &self.reloads, self.started),
             ),
             "/drain_listeners" => self.drain_listeners(query),
             "/quitquitquit" => {

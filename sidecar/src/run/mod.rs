@@ -13,11 +13,11 @@ mod recording;
 mod reloads;
 mod resolve;
 mod signals;
+mod telemetry;
 mod told;
 mod watch;
 
 use std::fmt::Write as _;
-use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
@@ -25,14 +25,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use outrigger_core::decision::access_log;
 use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
 use outrigger_recording::Recorder;
-use outrigger_runtime::{Config, Handle, Listen, Notices, Running};
+use outrigger_runtime::{Config, Handle, Listen, Notices, Running, Sinks};
 
-use crate::cli::{AccessLog, RunArgs};
+use crate::cli::RunArgs;
 use crate::runtime::{self, Picked};
 use command::Command;
 use configuration::{Configuration, Reading};
@@ -137,13 +136,20 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
             args.admin
         ))
     })?;
-    let published = Arc::clone(&snapshot);
-    let running = start_workers(args, settings, runtime, admin, published, notices, recorder)?;
+    let telemetry = telemetry::start(args)
+        .map_err(|error| Failure::bad(format!("cannot start a thread: {error}")))?;
+    let told = Told {
+        sinks: telemetry.sinks(),
+        notices,
+        recorder,
+    };
+    let running = start_workers(args, settings, runtime, admin, Arc::clone(&snapshot), told)?;
     let (commands, received) = tokio::sync::mpsc::unbounded_channel();
     let reloads = Arc::new(Reloads::default());
     let open = admin::start(
         admin_listener,
         running.handle().clone(),
+        telemetry,
         commands.clone(),
         Arc::clone(&reloads),
         args.minimum_drain_time,
@@ -180,14 +186,20 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Who hears of what the workers do.
+struct Told {
+    sinks: Option<Arc<dyn Sinks>>,
+    notices: Notices,
+    recorder: Option<Recorder>,
+}
+
 fn start_workers(
     args: &RunArgs,
     settings: WorkerSettings,
     runtime: Picked,
     admin: SocketAddr,
     snapshot: Arc<Snapshot>,
-    notices: Notices,
-    recorder: Option<Recorder>,
+    told: Told,
 ) -> Result<Running, Failure> {
     let outbound = Listen {
         kind: ListenerKind::Outbound,
@@ -205,9 +217,9 @@ fn start_workers(
         busy_poll: args.busy_poll,
         own_addrs: vec![admin],
         snapshot,
-        recorder,
-        access_log: access_log(args.access_log),
-        notices,
+        recorder: told.recorder,
+        sinks: told.sinks,
+        notices: told.notices,
     })
     .map_err(Failure::bad)
 }
@@ -234,34 +246,6 @@ fn workers(args: &RunArgs) -> NonZeroUsize {
     args.workers
         .or_else(|| thread::available_parallelism().ok())
         .unwrap_or(NonZeroUsize::MIN)
-}
-
-fn access_log(form: AccessLog) -> Option<outrigger_runtime::AccessLog> {
-    Some(outrigger_runtime::AccessLog {
-        format: match form {
-            AccessLog::Off => return None,
-            AccessLog::Text => |record, request, out| {
-                access_log::text(record, request.snapshot, &request.around, out);
-            },
-            AccessLog::Json => |record, request, out| {
-                access_log::json(record, request.snapshot, &request.around, out);
-            },
-        },
-        writer: stdout(),
-    })
-}
-
-/// Standard output without the standard library's buffer, which keeps the rest of a line that is not written whole and calls
-/// it written, so that it is lost and not counted.
-fn stdout() -> Box<dyn io::Write + Send> {
-    #[cfg(unix)]
-    {
-        use std::os::fd::AsFd as _;
-        if let Ok(file) = io::stdout().as_fd().try_clone_to_owned() {
-            return Box::new(std::fs::File::from(file));
-        }
-    }
-    Box::new(io::stdout())
 }
 
 /// What is running, in one line.

@@ -13,20 +13,30 @@ use outrigger_core::snapshot::{
     Balancing, Cluster, ConsistentHash, HashTable, HashTableKind, RateLimit,
 };
 use outrigger_core::worker::{Buffered, Http2Counted, Http2Side};
-use outrigger_runtime::{Handle, ListenerStats, MirrorStats};
+use outrigger_runtime::{Handle, ListenerStats};
+use outrigger_telemetry::{ListenerRequests, MirrorFates, Telemetry};
 
 use super::clusters::sweep;
 use crate::run::reloads::Reloads;
 use crate::run::{resolve, told};
 
 /// Everything that is counted now.
-pub(super) fn text(handle: &Handle, reloads: &Reloads, started: Instant) -> String {
+pub(super) fn text(
+    handle: &Handle,
+    telemetry: &Telemetry,
+    reloads: &Reloads,
+    started: Instant,
+) -> String {
     let (stats, snapshot) = (handle.stats(), handle.snapshot());
+    let requests = telemetry.requests();
     let mut lines = Lines::default();
     for (index, listener) in stats.listeners.iter().enumerate() {
         // The first listener is the outbound one.
         let prefix = if index == 0 { "outbound" } else { "inbound" };
-        add_listener(&mut lines, prefix, listener);
+        add_listener(&mut lines, listener);
+        if let Some(requests) = requests.listeners.get(index) {
+            add_requests(&mut lines, prefix, listener.addr, requests);
+        }
     }
     for cluster in snapshot.clusters.iter() {
         sweep(cluster, handle.now());
@@ -54,7 +64,7 @@ pub(super) fn text(handle: &Handle, reloads: &Reloads, started: Instant) -> Stri
     lines.add("outrigger.upstream_cx_idle", stats.idle_upstream);
     lines.add(
         "outrigger.access_log_lines_dropped",
-        stats.log_lines_dropped,
+        telemetry.log_lines_dropped(),
     );
     lines.add("outrigger.notices_dropped", told::dropped());
     add_buffers(&mut lines, &stats.buffered);
@@ -62,7 +72,8 @@ pub(super) fn text(handle: &Handle, reloads: &Reloads, started: Instant) -> Stri
     for (name, count) in resolve::counted() {
         lines.add(format!("outrigger.dns.{name}"), count);
     }
-    add_mirrors(&mut lines, &stats.mirrors);
+    lines.add("outrigger.mirror_rq_active", stats.mirrors);
+    add_mirrors(&mut lines, &requests.mirrors);
     lines.sorted()
 }
 
@@ -121,9 +132,8 @@ fn add_http2(lines: &mut Lines, counted: &Http2Counted) {
     add("upstream", &counted.endpoints);
 }
 
-fn add_mirrors(lines: &mut Lines, stats: &MirrorStats) {
+fn add_mirrors(lines: &mut Lines, stats: &MirrorFates) {
     for (name, count) in [
-        ("active", stats.active),
         ("sent", stats.sent),
         ("incomplete", stats.incomplete),
         ("no_cluster", stats.no_cluster),
@@ -135,12 +145,15 @@ fn add_mirrors(lines: &mut Lines, stats: &MirrorStats) {
     }
 }
 
-fn add_listener(lines: &mut Lines, prefix: &str, stats: &ListenerStats) {
+fn add_listener(lines: &mut Lines, stats: &ListenerStats) {
     let listener = format!("listener.{}", address(stats.addr));
     lines.add(format!("{listener}.downstream_cx_total"), stats.connections);
     lines.add(format!("{listener}.downstream_cx_active"), stats.active);
     lines.add(format!("{listener}.accept_errors"), stats.accept_errors);
-    let http = format!("http.{prefix}_{}", address(stats.addr));
+}
+
+fn add_requests(lines: &mut Lines, prefix: &str, addr: SocketAddr, stats: &ListenerRequests) {
+    let http = format!("http.{prefix}_{}", address(addr));
     lines.add(format!("{http}.downstream_rq_total"), stats.requests);
     // Both are of their own moments.
     let http1 = stats.requests.saturating_sub(stats.http2_requests);

@@ -3,26 +3,21 @@
 //! Each worker formats into a block of its own. Full blocks, and others after a short while, go through a bounded queue
 //! to one thread that writes them. Lines are counted as dropped when that thread is stuck and when its writer fails.
 
-use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io::{self, Write};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use outrigger_core::decision::Record;
-use outrigger_core::decision::access_log::Surroundings;
-use outrigger_core::peer::ListenerKind;
-use outrigger_core::snapshot::Snapshot;
-
-use crate::counter::Counter;
+use outrigger_runtime::Ended;
 
 /// A block this long is handed over at once.
 const BLOCK: usize = 32 * 1024;
 
 /// A shorter block is handed over after this long.
-pub(crate) const FLUSH_AFTER: Duration = Duration::from_millis(100);
+const FLUSH_AFTER: Duration = Duration::from_millis(100);
 
 /// Blocks that may wait for the writer.
 const QUEUE: usize = 64;
@@ -30,19 +25,8 @@ const QUEUE: usize = 64;
 /// How long the end of the runtime waits for lines that are not written yet; a reader that stopped is not waited for.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
-/// What the record of a request does not hold, because only the runtime knows it.
-#[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
-    /// Which kind of listener accepted its connection.
-    pub listener: ListenerKind,
-    /// The configuration that decided it.
-    pub snapshot: &'a Snapshot,
-    /// What a line shows beside the record.
-    pub around: Surroundings,
-}
-
 /// Appends one request's line, with its line end, to a block.
-pub type Format = fn(&Record, &Request<'_>, &mut Vec<u8>);
+pub type Format = fn(&Ended<'_>, &mut Vec<u8>);
 
 /// Where requests are logged.
 pub struct AccessLog {
@@ -62,44 +46,61 @@ impl fmt::Debug for AccessLog {
 #[derive(Debug)]
 pub(crate) struct LogThread {
     format: Format,
-    queue: SyncSender<Block>,
-    pub(crate) writing: Writing,
+    /// Lines that were dropped, and lines that the writer did not take.
+    dropped: Arc<AtomicU64>,
+    /// Taken when no more lines will come.
+    ends: Mutex<Option<Ends>>,
 }
 
-/// That the thread still writes.
+/// What the thread is told by, and tells by.
 #[derive(Debug)]
-pub(crate) struct Writing(Receiver<()>);
-
-impl Writing {
-    /// Waits until everything is written, a while at most. All workers' ends must be gone.
-    pub(crate) fn wait(self) {
-        // Nothing is ever sent: the other end goes with the thread.
-        let _ = self.0.recv_timeout(LAST_LINES);
-    }
+struct Ends {
+    queue: SyncSender<Block>,
+    /// Nothing is ever sent: the other end goes with the thread.
+    writing: Receiver<()>,
 }
 
 impl LogThread {
-    /// Lines that its writer does not take are counted in `lost`.
-    pub(crate) fn start(log: AccessLog, lost: Arc<Counter>) -> io::Result<Self> {
+    pub(crate) fn start(log: AccessLog) -> io::Result<Self> {
         let (queue, blocks) = sync_channel(QUEUE);
         let (ended, writing) = channel();
+        let dropped = Arc::<AtomicU64>::default();
+        let lost = Arc::clone(&dropped);
         thread::Builder::new()
             .name("access-log".into())
             .spawn(move || write_all(&blocks, log.writer, &lost, ended))?;
         Ok(Self {
             format: log.format,
-            queue,
-            writing: Writing(writing),
+            dropped,
+            ends: Mutex::new(Some(Ends { queue, writing })),
         })
     }
 
-    /// A worker's end.
-    pub(crate) fn buffer(&self) -> LogBuffer {
-        LogBuffer {
+    /// A worker's end; `None` when the log has ended.
+    pub(crate) fn buffer(&self) -> Option<LogBuffer> {
+        let ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = ends.as_ref()?.queue.clone();
+        Some(LogBuffer {
             format: self.format,
-            queue: self.queue.clone(),
-            block: RefCell::default(),
-            flush_is_due: Cell::new(false),
+            queue,
+            dropped: Arc::clone(&self.dropped),
+            block: Block::default(),
+            flush_is_due: false,
+        })
+    }
+
+    /// Lines that are in no file.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Waits until everything is written, a while at most. All workers' ends must be gone.
+    pub(crate) fn finish(&self) {
+        let ends = self.ends.lock();
+        let ends = ends.unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Ends { queue, writing }) = ends {
+            drop(queue);
+            let _ = writing.recv_timeout(LAST_LINES);
         }
     }
 }
@@ -108,11 +109,11 @@ impl LogThread {
 fn write_all(
     blocks: &Receiver<Block>,
     mut writer: Box<dyn Write + Send>,
-    lost: &Counter,
+    lost: &AtomicU64,
     ended: Sender<()>,
 ) {
     for block in blocks {
-        lost.add(write(&block, &mut writer));
+        lost.fetch_add(write(&block, &mut writer), Ordering::Relaxed);
     }
     drop(ended);
 }
@@ -143,8 +144,9 @@ fn write(block: &Block, writer: &mut impl Write) -> u64 {
 pub(crate) struct LogBuffer {
     format: Format,
     queue: SyncSender<Block>,
-    block: RefCell<Block>,
-    flush_is_due: Cell<bool>,
+    dropped: Arc<AtomicU64>,
+    block: Block,
+    flush_is_due: bool,
 }
 
 #[derive(Debug, Default)]
@@ -153,39 +155,36 @@ struct Block {
     lines: u64,
 }
 
-impl Block {
-    fn take(&mut self) -> Self {
-        std::mem::take(self)
-    }
-}
-
 impl LogBuffer {
-    /// Adds a line; says whether the caller must see to a flush after [`FLUSH_AFTER`].
-    pub(crate) fn add(&self, record: &Record, request: &Request<'_>, dropped: &Counter) -> bool {
-        let mut block = self.block.borrow_mut();
-        (self.format)(record, request, &mut block.bytes);
-        block.lines += 1;
-        if block.bytes.len() >= BLOCK {
-            self.hand_over(block.take(), dropped);
-            return false;
+    /// Adds a line; says when a flush is due, if that has not been said. A copy for a mirror has none: as in Envoy, what
+    /// became of it is counted at its cluster.
+    pub(crate) fn add(&mut self, ended: &Ended<'_>) -> Option<Duration> {
+        ended.listener?;
+        (self.format)(ended, &mut self.block.bytes);
+        self.block.lines += 1;
+        if self.block.bytes.len() >= BLOCK {
+            self.hand_over();
+            return None;
         }
-        !self.flush_is_due.replace(true)
+        let is_known = std::mem::replace(&mut self.flush_is_due, true);
+        (!is_known).then_some(FLUSH_AFTER)
     }
 
     /// Hands over what there is.
-    pub(crate) fn flush(&self, dropped: &Counter) {
-        self.flush_is_due.set(false);
-        self.hand_over(self.block.take(), dropped);
+    pub(crate) fn flush(&mut self) {
+        self.flush_is_due = false;
+        self.hand_over();
     }
 
-    fn hand_over(&self, block: Block, dropped: &Counter) {
+    fn hand_over(&mut self) {
+        let block = std::mem::take(&mut self.block);
         if block.lines == 0 {
             return;
         }
         match self.queue.try_send(block) {
             Ok(()) => {}
             Err(TrySendError::Full(block) | TrySendError::Disconnected(block)) => {
-                dropped.add(block.lines);
+                self.dropped.fetch_add(block.lines, Ordering::Relaxed);
             }
         }
     }
@@ -193,6 +192,12 @@ impl LogBuffer {
 
 #[cfg(test)]
 mod tests {
+    use outrigger_core::decision::Record;
+    use outrigger_core::message::ResponseHead;
+    use outrigger_core::peer::{ListenerKind, Peer};
+    use outrigger_core::time::Instant;
+    use outrigger_core::worker::Facts;
+
     use super::*;
 
     /// Takes so many bytes, at most three in a call, then fails. Every other call is interrupted by a signal.
@@ -252,53 +257,55 @@ mod tests {
     fn buffer() -> (LogBuffer, Receiver<Block>) {
         let (queue, blocks) = sync_channel(1);
         let buffer = LogBuffer {
-            format: |_, _, out| out.extend_from_slice(b"a line\n"),
+            format: |_, out| out.extend_from_slice(b"a line\n"),
             queue,
-            block: RefCell::default(),
-            flush_is_due: Cell::new(false),
+            dropped: Arc::default(),
+            block: Block::default(),
+            flush_is_due: false,
         };
         (buffer, blocks)
     }
 
-    fn request(snapshot: &Snapshot) -> Request<'_> {
-        let addr = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
-        Request {
-            listener: ListenerKind::Outbound,
-            snapshot,
-            around: Surroundings {
-                began: Duration::ZERO,
-                downstream_remote: addr,
-                downstream_local: addr,
-                upstream_local: None,
+    /// Lets a request end, of a client or a copy of one.
+    fn add(buffer: &mut LogBuffer, listener: Option<usize>) -> Option<Duration> {
+        let local = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+        buffer.add(&Ended {
+            record: &Record::default(),
+            snapshot: &Arc::default(),
+            response: &ResponseHead::default(),
+            peer: Peer {
+                remote: local,
+                local,
+                listener: ListenerKind::Outbound,
             },
-        }
+            listener,
+            facts: Facts::default(),
+            now: Instant::ZERO,
+        })
     }
 
     #[test]
     fn a_flush_is_asked_for_once_for_all_lines_that_wait() {
-        let (buffer, blocks) = buffer();
-        let (record, dropped) = (Record::default(), Counter::default());
-        let snapshot = Snapshot::default();
+        let (mut buffer, blocks) = buffer();
         for _ in 0..3 {
-            assert!(buffer.add(&record, &request(&snapshot), &dropped));
-            assert!(!buffer.add(&record, &request(&snapshot), &dropped));
-            buffer.flush(&dropped);
+            assert_eq!(add(&mut buffer, None), None, "a copy is not logged");
+            assert_eq!(add(&mut buffer, Some(0)), Some(FLUSH_AFTER));
+            assert_eq!(add(&mut buffer, Some(0)), None);
+            buffer.flush();
             assert_eq!(blocks.try_recv().unwrap().lines, 2);
         }
-        assert_eq!(dropped.value(), 0);
+        assert_eq!(buffer.dropped.load(Ordering::Relaxed), 0);
     }
 
     #[test]
     fn each_line_that_finds_no_room_is_counted() {
-        let (buffer, blocks) = buffer();
-        let (record, dropped) = (Record::default(), Counter::default());
-        let snapshot = Snapshot::default();
+        let (mut buffer, blocks) = buffer();
         for (lines, want) in [(1, 0), (3, 3), (2, 5)] {
             for _ in 0..lines {
-                buffer.add(&record, &request(&snapshot), &dropped);
+                add(&mut buffer, Some(0));
             }
-            buffer.flush(&dropped);
-            assert_eq!(dropped.value(), want);
+            buffer.flush();
+            assert_eq!(buffer.dropped.load(Ordering::Relaxed), want);
         }
         assert_eq!(blocks.try_recv().unwrap().lines, 1);
     }

@@ -1,0 +1,18 @@
+//! What is shown of requests: one sink at the end of a record, and behind it the parts that make something of it.
+//!
+//! A worker tells its sink of each request that has ended ([`outrigger_runtime::Sink`]). The sink hands that to the parts
+//! that are on: counters and the access log. A part that is off is not there, and when all are off there is no sink. Facts
+//! of a request stand in one place each: who needs one takes it from [`outrigger_runtime::Ended`].
+//!
+//! Nothing here waits on a worker's thread. What writes has a thread of its own behind a bounded queue, and what does not fit
+//! is dropped and counted; who asks for counters adds up those of all workers on his own thread.
+
+#![forbid(unsafe_code)]
+
+mod access_log;
+mod requests;
+mod sink;
+
+pub use access_log::{AccessLog, Format};
+pub use requests::{ListenerRequests, MirrorFates, Requests};
+pub use sink::{Settings, Telemetry};
