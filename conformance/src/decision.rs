@@ -219,6 +219,7 @@ fn end(attempt: &Attempt) -> String {
         AttemptEnd::Response(status) | AttemptEnd::Call { status, .. } => status.to_string(),
         AttemptEnd::Reset(reason) => reason.as_str().to_owned(),
         AttemptEnd::StaleConnection => "stale".to_owned(),
+        AttemptEnd::Unprocessed => "unprocessed".to_owned(),
         AttemptEnd::Cancelled => "cancelled".to_owned(),
         AttemptEnd::Overtaken => "overtaken".to_owned(),
     }

@@ -94,8 +94,8 @@ pub(crate) fn check_mirrors(worker: &Worker) -> Result<(), String> {
 /// A record as it is when its request has ended.
 pub(crate) fn judge(record: &Record, snapshot: &Snapshot) -> Result<(), String> {
     let left = record.attempts.iter().any(|a| a.end == AttemptEnd::Open);
-    let stale = |end| end == AttemptEnd::StaleConnection;
-    let tried = record.attempts.iter().filter(|a| !stale(a.end)).count();
+    let repeated = |end| matches!(end, AttemptEnd::StaleConnection | AttemptEnd::Unprocessed);
+    let tried = record.attempts.iter().filter(|a| !repeated(a.end)).count();
     let retries = allowed_retries(record, snapshot);
     let fault = if left {
         "an attempt never ended"

@@ -7,6 +7,7 @@ use crate::http2::Limits;
 use crate::io::{Facts, Interest};
 use crate::local::{Charge, Http2Account, Local};
 use crate::peer::{ClientId, ExchangeId, UpstreamId};
+use crate::time::Instant;
 
 /// Who uses a connection to an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,12 +20,23 @@ pub(crate) enum Owner {
     Streams(Vec<ExchangeId>),
 }
 
+/// How a connection that carries streams ends, on which nothing more comes: when nobody has anything to take from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The endpoint is told why before; at the latest then.
+    Farewell(Instant),
+    /// There is nobody to tell.
+    Gone,
+}
+
 /// A connection to an endpoint.
 #[derive(Debug)]
 pub(crate) struct Upstream {
     pub(crate) connection: ToEndpoint,
     pub(crate) owner: Owner,
     pub(crate) facts: Facts,
+    /// It ends as soon as it may, if that is said.
+    pub(crate) ending: Option<Ending>,
     /// What the runtime was last told to wait for.
     pub(crate) told: Interest,
     /// What it holds in the account of the worker while its owners are many; what one owner uses is that one's.
@@ -69,6 +81,7 @@ impl Sockets {
             connection: ToEndpoint::new(streams.as_ref(), local.settings().tells_bodies),
             owner,
             facts: Facts::default(),
+            ending: None,
             told: Interest::default(),
             charge: local.charge(),
             http2: streams.is_some().then(|| local.http2.endpoints.open()),

@@ -110,6 +110,9 @@ pub enum AttemptEnd {
         /// `grpc-status`: 0 to 16, or another number that the service wrote there.
         code: u8,
     },
+    /// The endpoint said that it has not looked at it (REFUSED_STREAM, GOAWAY), or took no other stream on this connection;
+    /// replaced by another attempt.
+    Unprocessed,
 }
 
 /// What the retry policy made of an attempt's end.

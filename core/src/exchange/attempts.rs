@@ -148,16 +148,19 @@ impl Attempts {
         let Some(attempt) = self.newest.get_mut() else {
             return Tried::Waits;
         };
-        let may_repeat = match broken {
-            Broken::Reset(Reset::Unprocessed) => true,
-            Broken::Reset(Reset::Cut) => attempt.may_be_stale(&call.ledger),
-            Broken::Reset(_) | Broken::Refused(_) => false,
+        let end = match broken {
+            Broken::Reset(Reset::Unprocessed) => Some(AttemptEnd::Unprocessed),
+            Broken::Reset(Reset::Cut) if attempt.may_be_stale(&call.ledger) => {
+                Some(AttemptEnd::StaleConnection)
+            }
+            Broken::Reset(_) | Broken::Refused(_) => None,
         };
-        if !may_repeat || !call.can_repeat() || call.repeats >= MOST_REPEATS {
+        let may_repeat = call.can_repeat() && call.repeats < MOST_REPEATS;
+        let Some(end) = end.filter(|_| may_repeat) else {
             return self.fail(reason_of(broken), call, turn);
-        }
+        };
         call.repeats += 1;
-        let target = attempt.again(&mut call.ledger, turn);
+        let target = attempt.again(end, &mut call.ledger, turn);
         self.obey(Verdict::Attempt(target), call, turn)
     }
 
@@ -289,6 +292,9 @@ impl Attempts {
                     Tried::Waits
                 }
                 Some(Ok(Some(Answer::Switched(protocol)))) => Tried::Switched(protocol),
+                Some(Ok(Some(Answer::Final(_)))) if call.seems_switched(turn) => {
+                    self.fail(ResetReason::ProtocolError, call, turn)
+                }
                 Some(Ok(Some(Answer::Final(body)))) => self.on_head(body, call, turn),
                 Some(Err(broken)) => self.lose(broken, call, turn),
             };

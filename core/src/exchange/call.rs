@@ -16,7 +16,7 @@ use crate::cluster::Bucket;
 use crate::decision::{MirrorFate, Record};
 use crate::io::Output;
 use crate::local::{Charge, Local, MirrorPlace};
-use crate::message::{Headers, ResponseHead};
+use crate::message::{Headers, Known, ResponseHead};
 use crate::peer::{ExchangeId, Peer};
 use crate::request::{self, Context, Verdict};
 use crate::stream::{Begins, BodyLength};
@@ -164,6 +164,22 @@ impl Call {
         self.client.inform(&self.ledger.response, turn);
     }
 
+    /// How much follows a head after which nothing does but so much data: one on a stream ends that if there is none.
+    pub(super) fn length_of(&self, body: BodyLength, turn: &Turn<'_>) -> BodyLength {
+        match body {
+            BodyLength::Known(0) if self.client.is_shared(turn) => BodyLength::None,
+            BodyLength::Known(_) | BodyLength::None | BodyLength::Unknown => body,
+        }
+    }
+
+    /// Whether the client would take the response that has just begun for consent to another protocol, which it is not: on a
+    /// stream that is any success (RFC 8441 §5).
+    pub(super) fn seems_switched(&self, turn: &Turn<'_>) -> bool {
+        self.body.begins.upgrade.is_some()
+            && self.ledger.response.status.is_success()
+            && self.client.is_shared(turn)
+    }
+
     /// The response that has just begun is the client's.
     pub(super) fn pass_on(&mut self, body: BodyLength, turn: &mut Turn<'_>) {
         self.ledger.record.retry_slot = None;
@@ -244,7 +260,11 @@ impl Call {
         if record.request.method != http::Method::HEAD {
             record.bytes_sent = body.len() as u64;
         }
-        let length = BodyLength::Known(body.len() as u64);
+        let length = self.length_of(BodyLength::Known(body.len() as u64), turn);
+        let response = &mut self.ledger.response;
+        if length == BodyLength::None {
+            response.headers.set(Known::ContentLength, b"0");
+        }
         self.client.respond(response, length, wish, turn);
         self.client.data(body, turn);
         self.client.end(None, turn);

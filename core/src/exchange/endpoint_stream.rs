@@ -31,8 +31,8 @@ enum Place {
     /// All of it.
     #[default]
     Alone,
-    /// It waits until a connection is made that others will use, too.
-    Promised,
+    /// It waits until a connection is made that others will use, too; for this request.
+    Promised(ExchangeId),
     /// One among others.
     Shared(StreamId),
 }
@@ -63,7 +63,7 @@ impl EndpointStream {
             connection: Some(id),
             place: match protocol {
                 Protocol::Http1 => Place::Alone,
-                Protocol::Http2 => Place::Promised,
+                Protocol::Http2 => Place::Promised(of),
             },
         }
     }
@@ -82,7 +82,7 @@ impl EndpointStream {
                 if is_promised {
                     waiting.push(of);
                 }
-                Place::Promised
+                Place::Promised(of)
             }
             owner @ (Owner::Kept | Owner::Exchange(_)) => {
                 *owner = Owner::Exchange(of);
@@ -115,7 +115,7 @@ impl EndpointStream {
     const fn stream(self) -> Option<StreamId> {
         match self.place {
             Place::Alone => Some(StreamId::ONLY),
-            Place::Promised => None,
+            Place::Promised(_) => None,
             Place::Shared(stream) => Some(stream),
         }
     }
@@ -159,12 +159,12 @@ impl EndpointStream {
         let is_unknown = begins.upgrade.is_some() && !connection.is_known();
         match (asked, self.place, &mut upstream.owner) {
             (Some(_), Place::Alone, _) => Taking::Takes,
-            (Some(stream), Place::Promised | Place::Shared(_), _) => {
+            (Some(stream), Place::Promised(_) | Place::Shared(_), _) => {
                 self.place = Place::Shared(stream);
                 Taking::Takes
             }
             // RFC 8441 §3: nobody asks for another protocol before the other side has said that it knows of that.
-            (None, Place::Promised, Owner::Streams(waiting)) if is_unknown => {
+            (None, Place::Promised(_), Owner::Streams(waiting)) if is_unknown => {
                 waiting.push(of);
                 Taking::MayTake
             }
@@ -245,10 +245,10 @@ impl EndpointStream {
                 turn.sockets.forget(id, turn.local);
             }
             // Others may wait for it longer.
-            Place::Promised if turn.local.pool().streams(id) == 1 => {
+            Place::Promised(_) if turn.local.pool().streams(id) == 1 => {
                 turn.local.pool().on_failed(id);
             }
-            Place::Promised | Place::Shared(_) => {}
+            Place::Promised(_) | Place::Shared(_) => {}
         }
     }
 
@@ -270,7 +270,7 @@ impl EndpointStream {
         if may_rest {
             match (self.place, endpoint.streams_mut()) {
                 (Place::Shared(stream), Some(streams)) => streams.close(stream),
-                (Place::Alone | Place::Promised | Place::Shared(_), _) => {
+                (Place::Alone | Place::Promised(_) | Place::Shared(_), _) => {
                     upstream.owner = Owner::Kept;
                     endpoint.restart();
                     endpoint.rest(local);
@@ -302,9 +302,13 @@ impl EndpointStream {
         let now = turn.now;
         match (self.place, turn.sockets.upstreams.get_mut(id)) {
             (Place::Alone, _) => turn.close_upstream(id),
-            (Place::Promised | Place::Shared(_), None) => {}
+            (Place::Promised(_) | Place::Shared(_), None) => {}
             (place, Some(upstream)) => {
                 let is_made = turn.local.pool().is_made(id);
+                if let (Place::Promised(of), Owner::Streams(waiting)) = (place, &mut upstream.owner)
+                {
+                    waiting.retain(|waiter| *waiter != of);
+                }
                 if let (Place::Shared(stream), Some(streams)) =
                     (place, upstream.connection.streams_mut())
                 {
@@ -313,7 +317,8 @@ impl EndpointStream {
                 }
                 turn.local.keep(id, now);
                 let pool = turn.local.pool();
-                let is_unused = pool.streams(id) == 0;
+                // One that ends is closed when all is said on it.
+                let is_unused = pool.streams(id) == 0 && upstream.ending.is_none();
                 if is_unused && (!is_made || !pool.may_go_on(id, now)) {
                     turn.close_upstream(id);
                 } else {
@@ -333,7 +338,7 @@ impl EndpointStream {
             let connection = &upstream.connection;
             match self.place {
                 Place::Alone => {}
-                Place::Promised => return (0, 0),
+                Place::Promised(_) => return (0, 0),
                 Place::Shared(id) => return (connection.unread(id), connection.unsent(id)),
             }
             upstream.connection.pause(local);
@@ -353,7 +358,7 @@ impl EndpointStream {
                 .told
                 .is_news(interest)
                 .then_some(Wish::Wait(interest)),
-            Place::Promised | Place::Shared(_) => {
+            Place::Promised(_) | Place::Shared(_) => {
                 matches!(upstream.owner, Owner::Streams(_)).then_some(Wish::Shared)
             }
         };

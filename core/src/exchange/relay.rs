@@ -85,5 +85,10 @@ pub(super) fn begin(attempt: &mut Attempt, body: BodyLength, call: &mut Call, tu
         call.body.replay.end_repeats(attempt.upload.cursor);
     }
     attempt.time = Time::Unset;
+    // On a stream trailers may follow no data.
+    let body = match attempt.stream.is_shared() {
+        true => body,
+        false => call.length_of(body, turn),
+    };
     call.pass_on(body, turn);
 }

@@ -28,8 +28,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
     links: SecondaryMap<UpstreamId, Link>,
-    /// Those that are below their capacity, by the endpoint's id and what is spoken; the one that was given back last stands
-    /// last.
+    /// Those that are below their capacity or idle, by the endpoint's id and what is spoken; the one that was given back last
+    /// stands last.
     roomy: BTreeMap<(u32, Protocol), VecDeque<UpstreamId>>,
     /// How many nobody uses.
     idle: usize,
@@ -51,7 +51,7 @@ pub(crate) struct Taken {
 impl Pool {
     /// A connection is asked for, for one request. While it is being made, others may be promised a place on it.
     pub(crate) fn open(&mut self, id: UpstreamId, link: Link) {
-        if link.is_below_capacity() {
+        if link.is_listed() {
             self.roomy.entry(link.key()).or_default().push_back(id);
         }
         self.links.insert(id, link);
@@ -77,9 +77,9 @@ impl Pool {
         let Some(link) = self.links.get_mut(id) else {
             return;
         };
-        let had_room = link.is_below_capacity();
+        let had_room = link.is_listed();
         link.capacity = streams.min(link.max_streams);
-        let (has_room, key) = (link.is_below_capacity(), link.key());
+        let (has_room, key) = (link.is_listed(), link.key());
         match (had_room, has_room) {
             (false, true) => self.roomy.entry(key).or_default().push_back(id),
             (true, false) => self.leave(key, id),
@@ -91,6 +91,11 @@ impl Pool {
     pub(crate) fn retire(&mut self, id: UpstreamId, now: Instant) {
         if let Some(link) = self.links.get_mut(id) {
             link.retires = Some(now);
+            // Nobody will give it back.
+            if link.is_idle() {
+                link.expires = Some(now);
+                self.soonest = self.soonest.into_iter().chain(link.expires).min();
+            }
         }
     }
 
@@ -121,7 +126,7 @@ impl Pool {
         link.requests += 1;
         link.expires = None;
         let is_promised = !link.is_made;
-        if !link.is_below_capacity() {
+        if !link.is_listed() {
             list.remove(at);
         }
         Some(Taken { id, is_promised })
@@ -179,7 +184,7 @@ impl Pool {
         let Some(link) = self.links.get_mut(id) else {
             return;
         };
-        let had_room = link.is_below_capacity();
+        let had_room = link.is_listed();
         link.streams = link.streams.saturating_sub(1);
         if link.is_idle() {
             self.idle += 1;
@@ -190,7 +195,7 @@ impl Pool {
                 self.next_look = Some(now + LOOK_EVERY);
             }
         }
-        let is_last = !had_room && link.is_below_capacity();
+        let is_last = !had_room && link.is_listed();
         if is_last || had_room && link.is_idle() {
             let list = self.roomy.entry(link.key()).or_default();
             if list.back() != Some(&id) {
@@ -212,7 +217,7 @@ impl Pool {
         if link.is_idle() {
             self.idle -= 1;
         }
-        if link.is_below_capacity() {
+        if link.is_listed() {
             self.leave(link.key(), id);
         }
         Some(link)

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use crate::message::{Known, ResponseHead};
+use crate::message::{Headers, Known, ResponseHead};
 
 /// The media type of gRPC.
 pub const CONTENT_TYPE: &[u8] = b"application/grpc";
@@ -12,6 +12,13 @@ pub const CONTENT_TYPE: &[u8] = b"application/grpc";
 pub fn is_type(kind: &[u8]) -> bool {
     let suffix = kind.strip_prefix(CONTENT_TYPE);
     suffix.is_some_and(|suffix| matches!(suffix, [] | [b'+', ..]))
+}
+
+/// The `grpc-status` among these fields, as a number; `None` when there is none, or it is no number.
+#[must_use]
+pub fn of(fields: &Headers) -> Option<u64> {
+    let text = core::str::from_utf8(fields.get(Known::GrpcStatus)?).ok()?;
+    text.trim().parse().ok()
 }
 
 /// Writes `grpc-status`.

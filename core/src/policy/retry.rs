@@ -5,6 +5,7 @@
 
 use crate::decision::ResetReason;
 use crate::message::{Headers, Known};
+use crate::policy::grpc_status;
 use crate::snapshot::{RetryOn, RetryPolicy};
 
 /// Times an endpoint that was tried before is drawn again (`host_selection_retry_max_attempts`, as Istio sets it).
@@ -25,19 +26,17 @@ pub fn wants_after_response(policy: &RetryPolicy, status: u16, headers: &Headers
         || (on.has(RetryOn::GATEWAY_ERROR) && (502..=504).contains(&status))
         || (on.has(RetryOn::RETRIABLE_4XX) && status == 409)
         || (on.has(RetryOn::RETRIABLE_STATUS_CODES) && policy.status_codes.contains(&status))
-        || headers
-            .get(Known::GrpcStatus)
-            .is_some_and(|code| wants_grpc(on, code))
+        || grpc_status::of(headers).is_some_and(|code| wants_grpc(on, code))
 }
 
 /// Statuses of gRPC count only in the head of a response (trailers-only); by the trailers it is too late.
-fn wants_grpc(on: RetryOn, code: &[u8]) -> bool {
+const fn wants_grpc(on: RetryOn, code: u64) -> bool {
     let condition = match code {
-        b"1" => RetryOn::GRPC_CANCELLED,
-        b"4" => RetryOn::GRPC_DEADLINE_EXCEEDED,
-        b"8" => RetryOn::GRPC_RESOURCE_EXHAUSTED,
-        b"13" => RetryOn::GRPC_INTERNAL,
-        b"14" => RetryOn::GRPC_UNAVAILABLE,
+        1 => RetryOn::GRPC_CANCELLED,
+        4 => RetryOn::GRPC_DEADLINE_EXCEEDED,
+        8 => RetryOn::GRPC_RESOURCE_EXHAUSTED,
+        13 => RetryOn::GRPC_INTERNAL,
+        14 => RetryOn::GRPC_UNAVAILABLE,
         _ => return false,
     };
     on.has(condition)
@@ -130,7 +129,7 @@ mod tests {
                 &[("grpc-status", "8")],
                 true,
             ),
-            ("unavailable", &[], 200, &[("grpc-status", "014")], false),
+            ("unavailable", &[], 200, &[("grpc-status", "014")], true),
             ("cancelled", &[], 200, &[("grpc-status", "1")], true),
             ("deadline-exceeded", &[], 200, &[("grpc-status", "4")], true),
             ("internal", &[], 200, &[("grpc-status", "13")], true),

@@ -8,6 +8,7 @@ use crate::cluster::ejection::{self, Outcome};
 use crate::cluster::{Ending, Reason};
 use crate::decision::{AttemptEnd, Record, ResetReason};
 use crate::message::{Headers, Known, ResponseHead};
+use crate::policy::grpc_status;
 use crate::snapshot::Snapshot;
 use crate::time::Instant;
 
@@ -59,8 +60,7 @@ pub fn on_head(record: &Record, response: &ResponseHead, is_whole: bool) -> Endi
 #[must_use]
 pub fn end(record: &Record, response: &ResponseHead) -> AttemptEnd {
     let status = response.status.as_u16();
-    let code = response.headers.get(Known::GrpcStatus);
-    let code = code.and_then(|code| core::str::from_utf8(code).ok()?.parse().ok());
+    let code = grpc_status::of(&response.headers).and_then(|code| u8::try_from(code).ok());
     match code {
         Some(code) if grpc::is_request(&record.request) => AttemptEnd::Call { status, code },
         Some(_) | None => AttemptEnd::Response(status),
@@ -79,7 +79,8 @@ pub fn on_trailers(trailers: Option<&Headers>) -> Ending {
 /// The HTTP status that stands for the gRPC status among these fields; `None` when there is none.
 fn status_in(fields: &Headers) -> Option<u16> {
     let code = fields.get(Known::GrpcStatus);
-    code.filter(|code| !code.is_empty()).map(http_status)
+    let is_there = code.is_some_and(|code| !code.is_empty());
+    is_there.then(|| http_status(grpc_status::of(fields)))
 }
 
 /// How an attempt without a response counts; `None` when it was not the endpoint's fault.
@@ -101,9 +102,8 @@ pub const fn of_reset(reason: ResetReason) -> Option<Outcome> {
 
 /// The HTTP status that stands for a gRPC status (Envoy reference §2.2). What is none of gRPC's numbers is an error of the
 /// server.
-fn http_status(grpc: &[u8]) -> u16 {
-    let number = core::str::from_utf8(grpc).ok();
-    match number.and_then(|text| text.trim().parse::<u64>().ok()) {
+const fn http_status(grpc: Option<u64>) -> u16 {
+    match grpc {
         Some(0) => 200,
         Some(1) => 499,
         Some(3 | 9 | 11) => 400,

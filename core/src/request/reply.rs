@@ -1,11 +1,11 @@
 //! Answers the proxy gives by itself, in Envoy's words (reference: failure to reply).
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{Method, StatusCode};
 
 use super::{Context, Verdict, grpc, head, operations, rate_limit};
 use crate::decision::{Details, Record, Refused, ResetReason};
-use crate::message::{Known, ResponseHead};
+use crate::message::{Known, ResponseHead, Version};
 use crate::policy::grpc_web::BadBase64;
 use crate::snapshot::FaultAnswer;
 
@@ -164,11 +164,14 @@ pub fn complete_local(
     date: &[u8; 29],
 ) -> Bytes {
     rate_limit::tell(context, record, response);
+    let asks_for_tunnel = record.request.version == Version::Http2
+        && (context.upgrade.is_some() || record.request.method == Method::CONNECT);
     // What was refused before its head was complete is answered in HTTP, and so are browsers that ask about CORS; what is
     // made gRPC-Web is made that of an answer in HTTP, as in Envoy.
     let is_grpc = record.revision.is_some()
         && record.grpc_web.is_none()
         && record.details != Details::CorsPreflight
+        && !asks_for_tunnel
         && grpc::is_request(&record.request);
     let body = if is_grpc {
         grpc::answer(response, &text);
@@ -176,6 +179,10 @@ pub fn complete_local(
     } else {
         text
     };
+    // On a stream any success would agree to the tunnel (RFC 8441 §5, RFC 9113 §8.5), and there is none.
+    if asks_for_tunnel && response.status.is_success() {
+        response.status = StatusCode::FORBIDDEN;
+    }
     let headers = &mut response.headers;
     if !body.is_empty() && headers.get(Known::ContentType).is_none() {
         headers.append_known(Known::ContentType, b"text/plain");

@@ -5,7 +5,7 @@ use core::mem;
 
 use super::alarms::Whose;
 use super::turns::Turns;
-use crate::connection::{Owner, Upstream};
+use crate::connection::{Ending, Owner, Upstream};
 use crate::exchange::Exchange;
 use crate::http2::Event;
 use crate::io::{ConnectFault, Facts, Input, Interest};
@@ -27,16 +27,20 @@ impl EndpointStreams<'_> {
 
     /// Something happened on the connection.
     pub(super) fn on_input(&mut self, input: Input) {
-        let now = self.now;
+        let (now, farewell) = (self.now, self.farewell());
         let Some(upstream) = self.upstream() else {
             return;
         };
-        let connection = &mut upstream.connection;
-        let mut is_over = false;
+        let (connection, is_ending) = (&mut upstream.connection, upstream.ending.is_some());
+        let mut ending = None;
         match input {
             Input::Read(count) => {
                 connection.on_read(count);
-                is_over = connection.understand(now).is_err();
+                match is_ending {
+                    true => connection.inbox.clear(),
+                    false if connection.understand(now).is_err() => ending = Some(farewell),
+                    false => {}
+                }
             }
             Input::Wrote(count) => connection.outbox.advance(count),
             // What it has sent before may still be waiting to be read.
@@ -44,7 +48,7 @@ impl EndpointStreams<'_> {
                 connection.outbox.clear();
                 self.turns.local.pool().retire(self.id, now);
             }
-            Input::Eof | Input::Broken => is_over = true,
+            Input::Eof | Input::Broken => ending = Some(Ending::Gone),
             Input::Connected(facts) => self.on_connected(facts),
             Input::ConnectFailed(fault) => {
                 self.on_refused(fault);
@@ -52,40 +56,53 @@ impl EndpointStreams<'_> {
             }
             Input::Drain => {}
         }
-        self.go_on_or_end(is_over);
+        self.go_on_or_end(ending);
     }
 
     /// Their time may be up.
     pub(super) fn on_due(&mut self) {
-        let now = self.now;
-        let upstream = self.upstream();
-        let streams = upstream.and_then(|upstream| upstream.connection.streams_mut());
-        let is_over = streams.is_some_and(|streams| streams.on_time(now).is_err());
-        self.go_on_or_end(is_over);
+        let (now, farewell) = (self.now, self.farewell());
+        let Some(upstream) = self.upstream() else {
+            return;
+        };
+        let ending = match upstream.ending {
+            Some(Ending::Farewell(until)) if until <= now => Some(Ending::Gone),
+            Some(_) => None,
+            None => {
+                let streams = upstream.connection.streams_mut();
+                let is_over = streams.is_some_and(|streams| streams.on_time(now).is_err());
+                is_over.then_some(farewell)
+            }
+        };
+        self.go_on_or_end(ending);
     }
 
-    fn go_on_or_end(&mut self, is_over: bool) {
-        if is_over {
-            self.end();
-        } else {
-            self.take_events();
-            self.turns.let_rest.push(self.id);
+    /// The endpoint is to be told why nothing more is understood (RFC 9113 §5.4.1).
+    fn farewell(&self) -> Ending {
+        let linger = self.turns.local.settings().linger;
+        Ending::Farewell(self.now + linger)
+    }
+
+    fn go_on_or_end(&mut self, ending: Option<Ending>) {
+        match ending {
+            Some(ending) => self.end(ending),
+            None => self.take_events(),
         }
+        self.turns.let_rest.push(self.id);
     }
 
-    /// None of them goes on.
-    fn end(&mut self) {
+    /// None of them goes on. What has come of responses that are complete can still be taken.
+    fn end(&mut self, ending: Ending) {
         // Nobody is to begin another one while those that had one look for another connection.
         self.turns.local.pool().retire(self.id, self.now);
-        let upstream = self.upstream();
-        if let Some(streams) = upstream.and_then(|upstream| upstream.connection.streams_mut()) {
-            streams.on_eof();
+        if let Some(upstream) = self.upstream() {
+            upstream.ending = Some(ending);
+            if let Some(streams) = upstream.connection.streams_mut() {
+                streams.on_eof();
+            }
         }
         self.take_events();
         self.turn_away(ConnectFault::Refused);
-        if self.turns.sockets.upstreams.contains_key(self.id) {
-            self.turns.turn(self.now).close_upstream(self.id);
-        }
     }
 
     fn on_connected(&mut self, facts: Facts) {
@@ -174,18 +191,30 @@ impl EndpointStreams<'_> {
         self.write();
         self.take_events();
         self.write();
+        let (id, now) = (self.id, self.now);
         let Turns { sockets, local, .. } = &mut *self.turns;
-        let Some(upstream) = sockets.upstreams.get_mut(self.id) else {
+        let Some(upstream) = sockets.upstreams.get_mut(id) else {
             return;
         };
+        if upstream.ending == Some(Ending::Gone) {
+            upstream.connection.outbox.clear();
+        }
+        let is_ending = upstream.ending.is_some();
+        if is_ending && upstream.connection.outbox.is_empty() && local.pool().streams(id) == 0 {
+            return self.turns.turn(now).close_upstream(id);
+        }
         upstream.connection.pause(local);
         upstream.count();
         let interest = Interest {
-            read: !upstream.connection.outbox.is_above(HIGH_WATER),
+            read: !upstream.connection.outbox.is_above(HIGH_WATER) && !is_ending,
             write: !upstream.connection.outbox.is_empty(),
         };
         let streams = upstream.connection.streams();
-        let deadline = streams.and_then(|streams| streams.deadline());
+        let deadline = match upstream.ending {
+            None => streams.and_then(|streams| streams.deadline()),
+            Some(Ending::Farewell(until)) => interest.write.then_some(until),
+            Some(Ending::Gone) => None,
+        };
         self.turns.tell(self.id.into(), interest);
         if let Some(at) = deadline {
             self.turns.alarms.plan(Whose::Upstream(self.id), at);

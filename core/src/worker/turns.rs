@@ -71,8 +71,12 @@ impl Turns {
     }
 
     pub(super) fn close_kept(&mut self, ids: Vec<UpstreamId>, now: Instant) {
+        let upstreams = &self.sockets.upstreams;
+        // One that ends is closed when its endpoint has been told why.
+        let is_ending = |id: &UpstreamId| upstreams.get(*id).is_some_and(|u| u.ending.is_some());
+        let (_, kept): (Vec<_>, Vec<_>) = ids.into_iter().partition(is_ending);
         let mut turn = self.turn(now);
-        ids.into_iter().for_each(|id| turn.close_upstream(id));
+        kept.into_iter().for_each(|id| turn.close_upstream(id));
     }
 
     /// Lets a request take its turn, and its client ask for the next one.

@@ -143,6 +143,25 @@ fn an_endpoint_that_goes_fails_its_streams_and_no_others_wait_for_it() {
     assert_eq!(mesh.endpoints.len(), 2, "over another connection");
 }
 
+/// The client takes little of it at first, and what the endpoint has sent of it waits when that goes.
+#[test]
+fn a_response_that_is_here_outlives_its_connection() {
+    const LENGTH: usize = 360_000;
+    let mut mesh = Mesh::new(Http2, Http2, &service("HTTP2", ""));
+    mesh.is_stuck = true;
+    let asked = mesh.ask("GET", &format!("/bytes/{LENGTH}"), &[], None);
+    mesh.play();
+    let id = *mesh.endpoints.keys().next().unwrap();
+    mesh.endpoint_ends(id);
+    assert!(!mesh.got[asked].is_whole);
+    mesh.take_all();
+    let got = &mesh.got[asked];
+    assert_eq!((got.status, got.body.len()), (200, LENGTH));
+    assert!(got.is_whole, "{:?}", mesh.ended);
+    assert!(mesh.endpoints[&id].is_closed, "it is not kept");
+    assert_eq!(mesh.worker.counts().buffered.bytes, 0);
+}
+
 /// RFC 9113 §6.8: what came after the last stream of a GOAWAY was not looked at, so it is sent again whatever it asks for.
 #[test]
 fn what_an_endpoint_did_not_look_at_goes_over_another_connection() {

@@ -58,7 +58,9 @@ impl Summary {
             };
             let never_reached_it = matches!(
                 attempt.end,
-                AttemptEnd::StaleConnection | AttemptEnd::Reset(ResetReason::Overflow(_))
+                AttemptEnd::StaleConnection
+                    | AttemptEnd::Unprocessed
+                    | AttemptEnd::Reset(ResetReason::Overflow(_))
             );
             if !never_reached_it {
                 match self.by_instance.get_mut(&*endpoint.text) {

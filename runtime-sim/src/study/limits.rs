@@ -30,6 +30,7 @@ const fn of_end(end: AttemptEnd) -> Option<&'static str> {
         | AttemptEnd::Response(_)
         | AttemptEnd::Call { .. }
         | AttemptEnd::StaleConnection
+        | AttemptEnd::Unprocessed
         | AttemptEnd::Cancelled
         | AttemptEnd::Overtaken => None,
     }

@@ -168,6 +168,7 @@ impl Display for AttemptEnd {
             Self::StaleConnection => {
                 f.write_str("the kept connection was dead, replaced by a new one")
             }
+            Self::Unprocessed => f.write_str("the endpoint did not look at it, sent again"),
             Self::Cancelled => f.write_str("given up: the client went away"),
             Self::Overtaken => f.write_str("given up: another one was answered first"),
         }

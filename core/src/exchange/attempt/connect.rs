@@ -211,10 +211,11 @@ impl Attempt {
     /// It ends, and is made again: where it goes then.
     pub(in crate::exchange) fn again(
         &mut self,
+        end: AttemptEnd,
         ledger: &mut Ledger,
         turn: &mut Turn<'_>,
     ) -> Target {
-        ledger.end_attempt(self.at, AttemptEnd::StaleConnection);
+        ledger.end_attempt(self.at, end);
         self.close(turn);
         ledger.repeat_attempt(turn.now);
         Target {

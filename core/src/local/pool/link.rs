@@ -103,8 +103,14 @@ impl Link {
         self.protocol
     }
 
-    pub(super) const fn is_below_capacity(&self) -> bool {
+    const fn is_below_capacity(&self) -> bool {
         self.streams < self.capacity
+    }
+
+    /// Whether the pool finds it: it has room for another one, or nobody uses it and its time will be up, though its peer
+    /// takes none now.
+    pub(super) const fn is_listed(&self) -> bool {
+        self.is_below_capacity() || self.is_idle()
     }
 
     /// Nobody uses it.
