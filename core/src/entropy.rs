@@ -81,6 +81,12 @@ impl Entropy {
         Self(self.draw(Draw::Request, before))
     }
 
+    /// The number of a connection whose first request has this number: what [`Self::of_request`] makes of 0, backwards.
+    #[must_use]
+    pub const fn connection_of_first(self) -> Self {
+        Self(unmix(self.0) ^ mix((Draw::Request as u64) << 32))
+    }
+
     /// A number uniform in `0..2^64` for this purpose; `index` tells repeated draws of one purpose apart (attempts).
     #[must_use]
     pub const fn draw(self, purpose: Draw, index: u64) -> u64 {
@@ -97,6 +103,16 @@ pub const fn mix(seed: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// What [`mix`] makes of a number, backwards. The factors are the inverses of its own, modulo 2^64.
+const fn unmix(mixed: u64) -> u64 {
+    let z = mixed ^ (mixed >> 31) ^ (mixed >> 62);
+    let z = z.wrapping_mul(0x3196_42b2_d24d_8ec3);
+    let z = z ^ (z >> 27) ^ (z >> 54);
+    let z = z.wrapping_mul(0x96de_1b17_3f11_9089);
+    let z = z ^ (z >> 30) ^ (z >> 60);
+    z.wrapping_sub(0x9e37_79b9_7f4a_7c15)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,6 +123,18 @@ mod tests {
         assert_eq!(e.draw(Draw::Destination, 0), e.draw(Draw::Destination, 0));
         assert_ne!(e.draw(Draw::Destination, 0), e.draw(Draw::Priority, 0));
         assert_ne!(e.draw(Draw::Backoff, 0), e.draw(Draw::Backoff, 1));
+    }
+
+    #[test]
+    fn a_connection_is_found_for_any_number_of_its_first_request() {
+        for number in [0, 1, 7, u64::MAX, 1 << 63]
+            .into_iter()
+            .chain((1..999).map(mix))
+        {
+            assert_eq!(unmix(mix(number)), number);
+            let wanted = Entropy(number);
+            assert_eq!(wanted.connection_of_first().of_request(0), wanted);
+        }
     }
 
     #[test]

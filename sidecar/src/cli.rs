@@ -12,8 +12,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use crate::check::CheckArgs;
+pub(crate) use crate::explain::ExplainArgs;
 use crate::http2_args::Http2Args;
-use crate::options::{Format, UnenforcedKind, parse_size, parse_time};
+use crate::options::{Format, LabelArg, UnenforcedKind, parse_size, parse_time};
 pub(crate) use crate::replay::ReplayArgs;
 pub(crate) use crate::simulate::SimulateArgs;
 use crate::sources::Pattern;
@@ -22,6 +23,8 @@ const EXAMPLES: &str = "\
 Examples:
   outrigger demo                        see it work, on loopback, in a few seconds
   outrigger check rules/                judge the Istio YAML you have
+  outrigger explain --config rules/ 'GET http://reviews/'
+                                        say which rule a request falls under, where it goes, and why
   outrigger simulate scenario.yaml      see what users would see of a slow or failing service under it
   outrigger run --config rules/         route what comes to 127.0.0.1:15001 by it
   outrigger replay run.rec              decide again what was recorded, and compare
@@ -45,6 +48,8 @@ pub(crate) enum Command {
     Run(Box<RunArgs>),
     /// Judge configuration: print every finding, with file, line and what to do
     Check(CheckArgs),
+    /// Say what rules make of a request, and why; nothing is sent
+    Explain(Box<ExplainArgs>),
     /// Play services, faults and load in virtual time by the rules you have, and show what users would see
     Simulate(SimulateArgs),
     /// Decide again what a run recorded (`run --record`), and compare every decision
@@ -293,29 +298,6 @@ impl FromStr for InboundArg {
     }
 }
 
-/// `k=v` of `--label`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct LabelArg {
-    /// The label's key, never empty.
-    pub(crate) key: String,
-    /// Its value, possibly empty.
-    pub(crate) value: String,
-}
-
-impl FromStr for LabelArg {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once('=') {
-            Some((key, value)) if !key.is_empty() => Ok(Self {
-                key: key.into(),
-                value: value.into(),
-            }),
-            _ => Err("expected KEY=VALUE, such as version=v2".into()),
-        }
-    }
-}
-
 fn parse_addr(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|_| format!("`{text}` is not an IP address and port, such as 127.0.0.1:8080"))
@@ -337,7 +319,11 @@ mod tests {
         let words = ["outrigger", "run"].iter().chain(args);
         match Cli::try_parse_from(words)?.command {
             Command::Run(args) => Ok(*args),
-            Command::Check(_) | Command::Demo(_) | Command::Simulate(_) | Command::Replay(_) => {
+            Command::Check(_)
+            | Command::Explain(_)
+            | Command::Demo(_)
+            | Command::Simulate(_)
+            | Command::Replay(_) => {
                 unreachable!("the words say `run`")
             }
         }

@@ -4,7 +4,9 @@
 
 mod check;
 mod cli;
+mod compiled;
 mod demo;
+mod explain;
 mod http2_args;
 mod options;
 mod replay;
@@ -22,6 +24,7 @@ fn main() -> ExitCode {
     match cli::Cli::parse().command {
         cli::Command::Run(args) => run::run(&args),
         cli::Command::Check(args) => check::check(&args),
+        cli::Command::Explain(args) => explain::explain(&args),
         cli::Command::Replay(args) => replay::replay(&args),
         cli::Command::Demo(args) => demo::demo(&args),
         cli::Command::Simulate(args) => simulate::simulate(&args),

@@ -1,5 +1,6 @@
 //! Values of options that several commands take.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -40,6 +41,29 @@ impl UnenforcedKind {
             .collect();
         for finding in findings {
             finding.accept_unenforced(&names);
+        }
+    }
+}
+
+/// `k=v` of `--label`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LabelArg {
+    /// The label's key, never empty.
+    pub(crate) key: String,
+    /// Its value, possibly empty.
+    pub(crate) value: String,
+}
+
+impl FromStr for LabelArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((key, value)) if !key.is_empty() => Ok(Self {
+                key: key.into(),
+                value: value.into(),
+            }),
+            _ => Err("expected KEY=VALUE, such as version=v2".into()),
         }
     }
 }

@@ -3,8 +3,9 @@
 //! Owns their names and settings; who is in them is the business of `endpoints`, `placement` and `membership`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::destination_rules::{DestinationRules, Merged};
+use super::destination_rules::DestinationRules;
 use super::endpoints::{Upstream, Workloads};
 use super::labels::is_subset;
 use super::locality_setting::setting;
@@ -13,16 +14,17 @@ use super::names::Lookup;
 use super::outlier;
 use super::peers::Source;
 use super::placement::{self, Placement};
+use super::resources::ResourceTable;
 use super::retries;
 use super::scope::Scope;
 use super::services::{Port, RegistryService, Services};
 use super::traffic_policy::{Effective, effective, hashed_by};
-use super::{Inbound, Input, connection_pool, hashing, inbound, upstream_protocol};
+use super::{Inbound, Input, connection_pool, hashing, inbound, policy_origins, upstream_protocol};
 use crate::cluster::Registry;
 use crate::config::destination_rule::{
-    ExtendedLb, LoadBalancerPolicy, LoadBalancerSettings, SimpleLb, TrafficPolicy,
+    ExtendedLb, LoadBalancerPolicy, LoadBalancerSettings, SimpleLb, Subset,
 };
-use crate::snapshot::{Balancing, Cluster, ClusterId, DestinationCluster, WarmUp};
+use crate::snapshot::{Balancing, Cluster, ClusterId, ClusterOrigin, DestinationCluster, WarmUp};
 
 /// The clusters of a snapshot, by name.
 #[derive(Debug, Default)]
@@ -46,23 +48,21 @@ impl Clusters {
         services: &Services<'_>,
         scope: &Scope<'_>,
         inbound: &[Inbound],
-        lookup: &mut Lookup<'_>,
-        registry: &mut Registry,
+        making: &mut Making<'_, '_>,
     ) -> Self {
         let mut list = Vec::new();
         let input = around.input;
         let rules = DestinationRules::new(input);
         for service in services.iter() {
             if scope.reaches(service.namespace, &service.host) {
-                let rule = rules.find(&service.host, service.namespace);
-                add_service(around, service, rule, lookup, registry, &mut list);
+                add_service(around, service, &rules, making, &mut list);
             }
         }
         for at in 0..inbound.len() {
             let port = inbound[at].application.port();
             let protocol = inbound::protocol(input, scope, services, port);
             let pool = inbound::pool(input, scope, services, &rules, port);
-            let cluster = inbound::cluster(input, inbound, at, protocol, pool, registry);
+            let cluster = inbound::cluster(input, inbound, at, protocol, pool, making.registry);
             list.push(cluster);
         }
         list.sort_by(|a, b| a.name.cmp(&b.name));
@@ -119,19 +119,34 @@ pub(super) struct Surroundings<'s, 'a> {
     pub(super) source: &'s Source,
 }
 
+/// What clusters are entered into while they are made.
+pub(super) struct Making<'m, 'n> {
+    pub(super) lookup: &'m mut Lookup<'n>,
+    pub(super) registry: &'m mut Registry,
+    pub(super) resources: &'m mut ResourceTable,
+}
+
 fn add_service(
     around: &Surroundings<'_, '_>,
     service: &RegistryService<'_>,
-    rule: Option<&Merged<'_>>,
-    lookup: &mut Lookup<'_>,
-    registry: &mut Registry,
+    rules: &DestinationRules<'_>,
+    making: &mut Making<'_, '_>,
     list: &mut Vec<Cluster>,
 ) {
+    let Making {
+        lookup,
+        registry,
+        resources,
+    } = making;
+    let rule = rules.find(&service.host, service.namespace);
     let top = rule.and_then(|rule| rule.traffic_policy);
     let subsets = rule.map(|rule| rule.subsets.as_slice()).unwrap_or_default();
+    let passed_over = policy_origins::passed_over(service, rules, resources);
     for port in service.ports.iter().filter(|p| p.is_stream()) {
         let upstream = lookup.settle(around.workloads.upstream(service, port));
-        let mut add = |subset: &str, over: Option<&TrafficPolicy>, upstream: &Upstream| {
+        let mut add = |chosen: Option<&Subset>, upstream: &Upstream| {
+            let subset = chosen.map_or("", |subset| &subset.name);
+            let over = chosen.and_then(|subset| subset.traffic_policy.as_ref());
             let policy = Effective {
                 extensions: rule.and_then(|rule| rule.extensions),
                 ..effective(top, over, port.number)
@@ -140,12 +155,17 @@ fn add_service(
             cluster.hash_policy = hashed_by(top, over, port.number).and_then(hashing::policy);
             let placement = place(around, service, &policy, upstream);
             settle(&mut cluster, upstream, placement, registry);
+            let origins = policy_origins::of(port, rule, chosen, &policy, resources);
+            cluster.origin = Some(Arc::new(ClusterOrigin {
+                passed_over: passed_over.clone(),
+                ..origins
+            }));
             list.push(cluster);
         };
-        add("", None, &upstream);
+        add(None, &upstream);
         for subset in subsets {
             let chosen = select(&upstream, &subset.labels);
-            add(&subset.name, subset.traffic_policy.as_ref(), &chosen);
+            add(Some(subset), &chosen);
         }
     }
 }

@@ -20,6 +20,8 @@ pub(super) struct Merged<'a> {
     pub(super) extensions: Option<&'a Extensions>,
     /// Of all rules; the first of a name.
     pub(super) subsets: Vec<&'a Subset>,
+    /// All of them, in order.
+    pub(super) rules: Vec<&'a DestinationRule>,
 }
 
 impl<'a> Merged<'a> {
@@ -30,6 +32,7 @@ impl<'a> Merged<'a> {
     }
 
     fn add(&mut self, rule: &'a DestinationRule) {
+        self.rules.push(rule);
         self.traffic_policy = self.traffic_policy.or(rule.traffic_policy.as_ref());
         let extensions = Some(&rule.extensions).filter(|e| **e != Extensions::default());
         self.extensions = self.extensions.or(extensions);
@@ -97,9 +100,25 @@ impl<'a> DestinationRules<'a> {
     /// The rule that holds for a host whose service is of `namespace`.
     #[must_use]
     pub(super) fn find(&self, host: &str, namespace: &str) -> Option<&Merged<'a>> {
-        [self.client, namespace, self.root]
-            .into_iter()
-            .find_map(|namespace| find_in(self.by_namespace.get(namespace)?, host))
+        self.found(host, namespace).into_iter().flatten().next()
+    }
+
+    /// The rules for that host that hold for it in no way, because a namespace before theirs has some.
+    pub(super) fn passed_over(&self, host: &str, namespace: &str) -> Vec<&'a DestinationRule> {
+        let others = self.found(host, namespace).into_iter().flatten().skip(1);
+        others
+            .flat_map(|merged| merged.rules.iter().copied())
+            .collect()
+    }
+
+    /// What each namespace that is asked has, the first one first.
+    fn found(&self, host: &str, namespace: &str) -> [Option<&Merged<'a>>; 3] {
+        let asked = [self.client, namespace, self.root];
+        core::array::from_fn(|at| {
+            let is_new = !asked[..at].contains(&asked[at]);
+            let namespace = is_new.then(|| self.by_namespace.get(asked[at]))?;
+            find_in(namespace?, host)
+        })
     }
 }
 

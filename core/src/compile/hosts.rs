@@ -65,6 +65,7 @@ impl<'a> Hosts<'a> {
         scope: &'a Scope<'a>,
         candidates: &'a [Candidate<'a>],
         by_listener: &'a [ByHost],
+        resources: ResourceTable,
     ) -> Self {
         Self {
             targets,
@@ -74,7 +75,7 @@ impl<'a> Hosts<'a> {
             routes: BTreeMap::new(),
             rules: BTreeMap::new(),
             virtual_hosts: Vec::new(),
-            resources: ResourceTable::default(),
+            resources,
             names: Vec::new(),
             entries: Vec::new(),
         }

@@ -26,6 +26,7 @@ mod names;
 mod outlier;
 mod peers;
 mod placement;
+mod policy_origins;
 mod rate_limits;
 mod resilience;
 mod resources;
@@ -134,14 +135,19 @@ pub fn compile(
         source: &source,
     };
     let mut lookup = names::Lookup::new(answers);
-    let clusters =
-        clusters::Clusters::new(&around, &services, &scope, inbound, &mut lookup, registry);
+    let mut resources_of = resources::ResourceTable::default();
+    let mut making = clusters::Making {
+        lookup: &mut lookup,
+        registry: &mut *registry,
+        resources: &mut resources_of,
+    };
+    let clusters = clusters::Clusters::new(&around, &services, &scope, inbound, &mut making);
     let targets = actions::Targets {
         input: &input,
         services: &services,
         clusters: &clusters,
     };
-    let mut hosts = hosts::Hosts::new(targets, &scope, &candidates, &by_listener);
+    let mut hosts = hosts::Hosts::new(targets, &scope, &candidates, &by_listener, resources_of);
     let table = hosts.outbound();
     let inbound: Vec<_> = (0..inbound.len())
         .map(|at| {

@@ -9,10 +9,11 @@ use super::actions::{self, Targets};
 use super::conditions;
 use super::delegation::Expanded;
 use super::resources::ResourceTable;
+use crate::config::node::Node;
 use crate::config::virtual_service::HttpMatchRequest;
 use crate::snapshot::{
-    Action, Condition, Destination, DestinationCluster, Forward, HeaderOps, Origin, RetryPolicy,
-    Rule, RuleIndex,
+    Action, Condition, Destination, DestinationCluster, FieldLine, Forward, HeaderOps, Origin,
+    RetryPolicy, Rule, RuleIndex,
 };
 
 /// From this many rules on a virtual host gets an index.
@@ -42,6 +43,8 @@ pub(super) struct Prepared<'a> {
     expanded: Expanded<'a>,
     /// One for each match entry; `None` where no request can meet it.
     conditions: Vec<Option<Condition>>,
+    /// Where its fields stand.
+    fields: Arc<[FieldLine]>,
 }
 
 impl<'a> Prepared<'a> {
@@ -52,7 +55,15 @@ impl<'a> Prepared<'a> {
         let conditions = entries
             .map(|(_, entry)| conditions::compile(entry))
             .collect();
+        let meta = &expanded.resource.meta;
+        let route = meta.document.find(&expanded.path);
+        let entries = route.map_or(&[][..], Node::entries).iter();
+        let fields = entries.map(|entry| FieldLine {
+            field: entry.key.text.clone(),
+            line: entry.at.line,
+        });
         Self {
+            fields: fields.collect(),
             expanded,
             conditions,
         }
@@ -103,6 +114,7 @@ fn add_route(
         list.push(Rule {
             name: route_name(name, None),
             origin: Some(origin(&expanded.path, resources)),
+            fields: Arc::clone(&route.fields),
             condition: Condition::default(),
             action: Arc::new(actions::compile(expanded, targets, port)),
         });
@@ -122,6 +134,7 @@ fn add_route(
         list.push(Rule {
             name: route_name(name, Some(entry)),
             origin: Some(origin(path, resources)),
+            fields: Arc::clone(&route.fields),
             condition: condition.clone(),
             action: Arc::clone(action),
         });
@@ -153,6 +166,7 @@ pub(super) fn default_rules(cluster: DestinationCluster, retry: Option<Box<Retry
     Rules::from(vec![Rule {
         name: "default".into(),
         origin: None,
+        fields: Arc::default(),
         condition: Condition::default(),
         action: Arc::new(Action::Forward(Forward {
             destinations: Box::new([destination]),

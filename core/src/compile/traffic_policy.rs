@@ -87,6 +87,25 @@ pub fn hashed_by<'a>(
     subset.and_then(of).or_else(|| top.and_then(of))
 }
 
+/// The policies that one is made of, the nearest first: of the subset's port, of the subset, of the port, of the rule.
+/// Each with its path below the policy that it stands in.
+pub(super) fn places<'a>(
+    policy: Option<&'a TrafficPolicy>,
+    port: u16,
+) -> impl Iterator<Item = (String, Effective<'a>)> {
+    let of_port = policy.and_then(|policy| {
+        let entries = &policy.port_level_settings;
+        let entry = port_level(policy, port)?;
+        let at = entries
+            .iter()
+            .position(|other| core::ptr::eq(other, entry))?;
+        Some((format!(".portLevelSettings[{at}]"), of_port(entry)))
+    });
+    of_port
+        .into_iter()
+        .chain(policy.map(|policy| (String::new(), of_policy(policy))))
+}
+
 fn port_level(policy: &TrafficPolicy, port: u16) -> Option<&PortTrafficPolicy> {
     let mut entries = policy.port_level_settings.iter();
     entries.find(|entry| entry.port == Some(u32::from(port)))

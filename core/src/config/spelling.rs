@@ -43,24 +43,24 @@ fn plain(name: &str) -> String {
 /// What the author of an unknown field may have meant.
 #[must_use]
 pub fn suggestion(key: &str, known: &[&str]) -> String {
-    // Comparing is quadratic in the length, and nobody misspells a field by this much.
+    let near = nearest(key, known.iter().copied());
+    near.map_or_else(String::new, |name| format!("did you mean `{name}`?"))
+}
+
+/// The known name that is nearest to one that is not known, if it is near enough to be meant.
+#[must_use]
+pub fn nearest<'k>(key: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    // Comparing is quadratic in the length, and nobody misspells a name by this much.
     if key.len() > 64 {
-        return String::new();
+        return None;
     }
     let key = plain(key);
-    let near = known
-        .iter()
-        .map(|name| (strsim::damerau_levenshtein(&key, &plain(name)), *name))
-        .min();
-    match near {
-        // Two slips, or the end of a long word.
-        Some((distance, name))
-            if distance <= 2 && distance * 3 <= name.len() || distance == 3 && name.len() >= 12 =>
-        {
-            format!("did you mean `{name}`?")
-        }
-        _ => String::new(),
-    }
+    let (distance, name) = known
+        .map(|name| (strsim::damerau_levenshtein(&key, &plain(name)), name))
+        .min()?;
+    // Two slips, or the end of a long word.
+    let is_near = distance <= 2 && distance * 3 <= name.len() || distance == 3 && name.len() >= 12;
+    is_near.then_some(name)
 }
 
 #[cfg(test)]

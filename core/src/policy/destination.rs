@@ -7,13 +7,19 @@ use crate::snapshot::Forward;
 /// never changes (Envoy's stable random value, `random % total` in cumulative half-open ranges).
 #[must_use]
 pub fn pick(forward: &Forward, entropy: Entropy) -> Option<usize> {
-    let mut left = entropy.draw(Draw::Destination, 0) % forward.total_weight.max(1);
+    let mut left = drawn(forward, entropy);
     forward.destinations.iter().position(|destination| {
         let weight = u64::from(destination.weight);
         let is_here = left < weight;
         left = left.wrapping_sub(weight);
         is_here
     })
+}
+
+/// The number that decides, below the sum of the weights.
+#[must_use]
+pub fn drawn(forward: &Forward, entropy: Entropy) -> u64 {
+    entropy.draw(Draw::Destination, 0) % forward.total_weight.max(1)
 }
 
 #[cfg(test)]

@@ -10,30 +10,66 @@ use crate::message::Headers;
 use crate::snapshot::{FaultAnswer, FaultPolicy, FaultsOnRequest, PerMillion};
 use crate::time::Duration;
 
+/// A fault that a request may get, and the number that was drawn for that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Roll<T> {
+    /// What it may get.
+    pub what: T,
+    /// Which share of requests gets it.
+    pub share: PerMillion,
+    /// The number drawn; it gets the fault when the share takes it in.
+    pub drawn: u64,
+}
+
+impl<T> Roll<T> {
+    /// What the request gets, if it gets it.
+    fn hit(self) -> Option<T> {
+        self.share.takes(self.drawn).then_some(self.what)
+    }
+}
+
 /// How long the request waits first, if it does.
 #[must_use]
 pub fn delay(policy: &FaultPolicy, request: &Headers, entropy: Entropy) -> Option<Duration> {
+    delay_roll(policy, request, entropy).and_then(Roll::hit)
+}
+
+/// The roll that decides it; `None` where there is no delay to get.
+#[must_use]
+pub fn delay_roll(
+    policy: &FaultPolicy,
+    request: &Headers,
+    entropy: Entropy,
+) -> Option<Roll<Duration>> {
     let asked = policy.on_request.and_then(|may| asked_delay(may, request));
-    let (duration, share) = match asked {
+    let (what, share) = match asked {
         Some(asked) => asked,
         None => policy.delay.map(|delay| (delay.duration, delay.share))?,
     };
-    share
-        .takes(entropy.draw(Draw::FaultDelay, 0))
-        .then_some(duration)
+    let drawn = entropy.draw(Draw::FaultDelay, 0);
+    Some(Roll { what, share, drawn })
 }
 
 /// What the request is answered with instead of being forwarded, if it is.
 #[must_use]
 pub fn abort(policy: &FaultPolicy, request: &Headers, entropy: Entropy) -> Option<FaultAnswer> {
+    abort_roll(policy, request, entropy).and_then(Roll::hit)
+}
+
+/// The roll that decides it; `None` where there is no abort to get.
+#[must_use]
+pub fn abort_roll(
+    policy: &FaultPolicy,
+    request: &Headers,
+    entropy: Entropy,
+) -> Option<Roll<FaultAnswer>> {
     let asked = policy.on_request.and_then(|may| asked_abort(may, request));
-    let (answer, share) = match asked {
+    let (what, share) = match asked {
         Some(asked) => asked,
         None => policy.abort.map(|abort| (abort.answer, abort.share))?,
     };
-    share
-        .takes(entropy.draw(Draw::FaultAbort, 0))
-        .then_some(answer)
+    let drawn = entropy.draw(Draw::FaultAbort, 0);
+    Some(Roll { what, share, drawn })
 }
 
 /// A delay of at least a millisecond that a request asks for, and its share of such requests.

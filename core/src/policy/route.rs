@@ -26,17 +26,58 @@ pub fn find(virtual_host: &VirtualHost, request: &RequestHead, scheme: &str) -> 
 /// Whether every part of a condition holds.
 #[must_use]
 pub(crate) fn holds(condition: &Condition, request: &RequestHead, scheme: &str) -> bool {
-    let fits = |wanted: &Option<TextMatch>, text: &[u8]| {
+    unmet(condition, request, scheme).is_none()
+}
+
+/// A part of a condition that does not hold for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unmet<'c> {
+    /// The path is another one.
+    Path(&'c PathMatch),
+    /// The method is.
+    Method(&'c TextMatch),
+    /// The scheme is.
+    Scheme(&'c TextMatch),
+    /// The authority is.
+    Authority(&'c TextMatch),
+    /// A field is not there, has another value, or is there where it must not be.
+    Field(&'c FieldMatch),
+    /// A query parameter is not there, or has another value.
+    Query(&'c QueryMatch),
+}
+
+/// The first part of a condition that does not hold, in the order in which parts are looked at; `None` when all hold.
+/// `scheme` is as in [`find`].
+#[must_use]
+pub fn unmet<'c>(
+    condition: &'c Condition,
+    request: &RequestHead,
+    scheme: &str,
+) -> Option<Unmet<'c>> {
+    let misses = |wanted: &'c Option<TextMatch>, text: &[u8]| {
         let wanted = wanted.as_ref();
-        wanted.is_none_or(|wanted| text_matches(wanted, text))
+        wanted.filter(|wanted| !text_matches(wanted, text))
     };
     let path = condition.path.as_ref();
-    path.is_none_or(|wanted| path_matches(wanted, request.path_only()))
-        && fits(&condition.method, request.method.as_str().as_bytes())
-        && fits(&condition.scheme, scheme.as_bytes())
-        && fits(&condition.authority, &request.authority)
-        && (condition.fields.iter()).all(|wanted| field_matches(wanted, request, scheme))
-        && (condition.query.iter()).all(|wanted| query_matches(wanted, request.query()))
+    if let Some(wanted) = path.filter(|wanted| !path_matches(wanted, request.path_only())) {
+        return Some(Unmet::Path(wanted));
+    }
+    if let Some(wanted) = misses(&condition.method, request.method.as_str().as_bytes()) {
+        return Some(Unmet::Method(wanted));
+    }
+    if let Some(wanted) = misses(&condition.scheme, scheme.as_bytes()) {
+        return Some(Unmet::Scheme(wanted));
+    }
+    if let Some(wanted) = misses(&condition.authority, &request.authority) {
+        return Some(Unmet::Authority(wanted));
+    }
+    let mut fields = condition.fields.iter();
+    if let Some(wanted) = fields.find(|wanted| !field_matches(wanted, request, scheme)) {
+        return Some(Unmet::Field(wanted));
+    }
+    let mut query = condition.query.iter();
+    let unmet = query.find(|wanted| !query_matches(wanted, request.query()));
+    unmet.map(Unmet::Query)
 }
 
 /// Holds a text that is there against a StringMatch. Regexes match the whole text.

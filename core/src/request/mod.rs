@@ -55,7 +55,8 @@ use plan::Plan;
 
 /// What the client used, as far as we know: everything arrives in clear text, and somebody before us may have taken TLS
 /// off (Envoy derives `:scheme` from `x-forwarded-proto`).
-fn scheme(request: &RequestHead) -> &'static str {
+#[must_use]
+pub fn scheme(request: &RequestHead) -> &'static str {
     match request.headers.get(Known::XForwardedProto) {
         Some(proto) if proto.eq_ignore_ascii_case(b"https") => "https",
         Some(_) | None => "http",
@@ -122,30 +123,12 @@ impl Target {
 
 /// A request's head is complete: decide what becomes of it.
 pub fn begin(context: &Context<'_>, record: &mut Record, response: &mut ResponseHead) -> Verdict {
-    let snapshot = &context.view.snapshot;
-    if let Some(refused) = refusal(context, record) {
-        return refuse(&refused, record, response);
-    }
-    if path::normalize(
-        &mut record.request.path,
-        snapshot.settings.path_normalization,
-    )
-    .is_err()
-    {
-        return refuse(&BAD_PATH, record, response);
-    }
-    head::sanitize(record);
-    let host = match select(context, record, snapshot) {
+    let host = match arrive(context, record) {
         Ok(host) => host,
-        Err(Selected::UnknownHost | Selected::NoPort | Selected::VirtualHost(..)) => {
-            return unknown_host(context, record, response);
-        }
+        Err(NotRouted::Refused(refused)) => return refuse(&refused, record, response),
+        Err(NotRouted::UnknownHost) => return unknown_host(context, record, response),
     };
-    let virtual_host = snapshot.virtual_host(host);
-    // Before anything looks at the request: rules, limits and retries see gRPC.
-    if virtual_host.grpc_web {
-        record.grpc_web = GrpcWeb::of_request(&mut record.request);
-    }
+    let virtual_host = context.view.snapshot.virtual_host(host);
     let Some(position) = route::find(virtual_host, &record.request, scheme(&record.request)) else {
         record.route = RouteDecision::NoRule { virtual_host: host };
         return rate_limit::check_all(context, record, response)
@@ -191,6 +174,43 @@ pub fn begin(context: &Context<'_>, record: &mut Record, response: &mut Response
             None => reply::no_route(record, response),
         },
     }
+}
+
+/// Why no rule is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotRouted {
+    /// The request is refused.
+    Refused(Refused),
+    /// No virtual host answers for it.
+    UnknownHost,
+}
+
+/// What happens to a head before rules look at it: refusals, its path made normal, fields that nobody may send removed, and
+/// the virtual host selected.
+///
+/// # Errors
+/// Why no rule looks at it.
+pub fn arrive(context: &Context<'_>, record: &mut Record) -> Result<VirtualHostId, NotRouted> {
+    let snapshot = &context.view.snapshot;
+    if let Some(refused) = refusal(context, record) {
+        return Err(NotRouted::Refused(refused));
+    }
+    let normalization = snapshot.settings.path_normalization;
+    if path::normalize(&mut record.request.path, normalization).is_err() {
+        return Err(NotRouted::Refused(BAD_PATH));
+    }
+    head::sanitize(record);
+    let host = match select(context, record, snapshot) {
+        Ok(host) => host,
+        Err(Selected::UnknownHost | Selected::NoPort | Selected::VirtualHost(..)) => {
+            return Err(NotRouted::UnknownHost);
+        }
+    };
+    // Before anything looks at the request: rules, limits and retries see gRPC.
+    if snapshot.virtual_host(host).grpc_web {
+        record.grpc_web = GrpcWeb::of_request(&mut record.request);
+    }
+    Ok(host)
 }
 
 /// The path cannot be normalised (`policy::path`).

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::hash_table::SharedTables;
 use super::hashing::{ConsistentHash, HashPolicy};
 use super::locality::LocalityPolicy;
+use super::origin::ClusterOrigin;
 use super::upstream_protocol::UpstreamProtocol;
 use crate::cluster::{
     AdaptiveConcurrency, ClusterState, HostState, OutlierDetection, RetryLimit, TokenBudget,
@@ -161,6 +162,8 @@ pub struct Cluster {
     pub token_budget: Option<TokenBudget>,
     /// Its live state, shared with older and newer snapshots.
     pub state: Arc<ClusterState>,
+    /// Where its settings stand; `None` for what no file names.
+    pub origin: Option<Arc<ClusterOrigin>>,
 }
 
 impl Endpoint {
@@ -205,6 +208,7 @@ impl Cluster {
             adaptive: None,
             token_budget: None,
             state,
+            origin: None,
         }
     }
 

@@ -43,6 +43,13 @@ impl HostEntry {
     }
 }
 
+/// Which of both lists a name stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NameKind {
+    Exact,
+    Suffix,
+}
+
 /// All names of the outbound listener.
 #[derive(Clone, Debug, Default)]
 pub struct HostTable {
@@ -82,22 +89,38 @@ impl HostTable {
     /// The entry for a host in lower case, without port.
     #[must_use]
     pub fn find(&self, host: &[u8]) -> Option<&HostEntry> {
-        let at = |list: &[(Box<str>, u32)], name: &[u8]| {
-            list.binary_search_by(|(n, _)| n.as_bytes().cmp(name))
-                .ok()
-                .map(|at| list[at].1)
+        let (_, (_, entry)) = self.search(host)?;
+        Some(&self.entries[*entry as usize])
+    }
+
+    /// The same, with the name or the wildcard that it was found by.
+    #[must_use]
+    pub fn find_named(&self, host: &[u8]) -> Option<(String, &HostEntry)> {
+        let (kind, (name, entry)) = self.search(host)?;
+        let name = match kind {
+            NameKind::Exact => name.to_string(),
+            NameKind::Suffix => format!("*{name}"),
         };
-        let found = at(&self.exact, host).or_else(|| {
-            if self.suffixes.is_empty() {
-                return None;
-            }
-            // Longest suffix first: from each dot on, then the bare `*`. A wildcard needs at least one byte before it.
-            memchr::memchr_iter(b'.', host)
-                .filter(|dot| *dot > 0)
-                .find_map(|dot| at(&self.suffixes, &host[dot..]))
-                .or_else(|| at(&self.suffixes, b""))
-        })?;
-        Some(&self.entries[found as usize])
+        Some((name, &self.entries[*entry as usize]))
+    }
+
+    fn search(&self, host: &[u8]) -> Option<(NameKind, &(Box<str>, u32))> {
+        fn at<'t>(list: &'t [(Box<str>, u32)], name: &[u8]) -> Option<&'t (Box<str>, u32)> {
+            let found = list.binary_search_by(|(n, _)| n.as_bytes().cmp(name));
+            found.ok().map(|at| &list[at])
+        }
+        if let Some(exact) = at(&self.exact, host) {
+            return Some((NameKind::Exact, exact));
+        }
+        if self.suffixes.is_empty() {
+            return None;
+        }
+        // Longest suffix first: from each dot on, then the bare `*`. A wildcard needs at least one byte before it.
+        let suffix = memchr::memchr_iter(b'.', host)
+            .filter(|dot| *dot > 0)
+            .find_map(|dot| at(&self.suffixes, &host[dot..]))
+            .or_else(|| at(&self.suffixes, b""));
+        suffix.map(|suffix| (NameKind::Suffix, suffix))
     }
 
     /// All exact names and wildcards with their entries, in order; for `config_dump` and lint.
@@ -150,6 +173,9 @@ mod tests {
             (".c", 3),
         ] {
             assert_eq!(id(host), want, "{host}");
+        }
+        for (host, want) in [("a.b.c", "a.b.c"), ("x.y.b.c", "*.b.c"), ("c", "*")] {
+            assert_eq!(t.find_named(host.as_bytes()).unwrap().0, want, "{host}");
         }
         assert!(HostTable::default().find(b"a").is_none());
     }

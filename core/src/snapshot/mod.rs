@@ -29,7 +29,7 @@ pub use locality::{LocalityPolicy, LocalityWeight, ZoneAware};
 pub use matching::{
     Condition, FieldMatch, MatchedField, PathMatch, QueryMatch, Regex, RegexFault, TextMatch,
 };
-pub use origin::{Origin, ResourceId, ResourceRef};
+pub use origin::{BlockOrigin, ClusterOrigin, FieldLine, Origin, ResourceId, ResourceRef};
 pub use rate_limit::{
     DescribedBy, Descriptor, EntryMatch, HeaderMatch, HostLimits, Limiter, Place, RateLimit,
     RateLimitId, SizedBucket,

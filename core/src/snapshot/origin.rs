@@ -35,3 +35,38 @@ pub struct Origin {
     /// The line in the resource's file, from 1.
     pub line: u32,
 }
+
+/// Where the settings of a cluster stand, and what they took the place of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterOrigin {
+    /// The port of the service.
+    pub service: Option<Origin>,
+    /// The subset.
+    pub subset: Option<Origin>,
+    /// The blocks of its traffic policy that somebody wrote.
+    pub blocks: Box<[BlockOrigin]>,
+    /// Rules for the same host that another namespace's keeps away as a whole.
+    pub passed_over: Box<[Origin]>,
+}
+
+/// Where one block of a traffic policy stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockOrigin {
+    /// `connectionPool` and so on.
+    pub name: &'static str,
+    /// Where it stands; where it is not set, the settings of a port that took the place of the policy that had it.
+    pub origin: Origin,
+    /// Whether it is set there.
+    pub is_set: bool,
+    /// Where else it is set, and does not hold: what comes first here, and then what that would have hidden.
+    pub overrides: Box<[Origin]>,
+}
+
+/// The line on which a field of a route stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldLine {
+    /// `timeout` and so on.
+    pub field: Box<str>,
+    /// From 1.
+    pub line: u32,
+}

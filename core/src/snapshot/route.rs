@@ -9,7 +9,7 @@ use http::StatusCode;
 use super::cluster::ClusterId;
 use super::header_ops::HeaderOps;
 use super::matching::{Condition, Regex, TextMatch};
-use super::origin::Origin;
+use super::origin::{FieldLine, Origin};
 use super::rate_limit::HostLimits;
 use super::resilience::{FaultPolicy, PerMillion, RetryPolicy, StreamIdle};
 use super::rule_index::RuleIndex;
@@ -52,6 +52,8 @@ pub struct Rule {
     pub name: Arc<str>,
     /// Where it stands; `None` for the route every service has without a VirtualService.
     pub origin: Option<Origin>,
+    /// Where the fields of its route stand, in the file of the origin. Shared by the match entries of one route.
+    pub fields: Arc<[FieldLine]>,
     /// When it applies.
     pub condition: Condition,
     /// What it does. Shared by the match entries of one route.

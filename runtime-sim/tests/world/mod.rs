@@ -67,6 +67,7 @@ pub(crate) fn snapshot(
     let rule = Rule {
         name: "default".into(),
         origin: None,
+        fields: Default::default(),
         condition: Condition::default(),
         action: Arc::new(Action::Forward(forward)),
     };

@@ -54,6 +54,7 @@ fn limited_to(registry: &mut Registry, address: Address, limits: Option<Limits>)
     let rule = Rule {
         name: "default".into(),
         origin: None,
+        fields: Default::default(),
         condition: Condition::default(),
         action: Arc::new(Action::Forward(Forward {
             destinations: [destination].into(),

@@ -429,7 +429,7 @@ impl Driver {
         let ended = self.parties[self.at].ended.as_ref();
         self.under_way().map_or_else(
             || &*ended.expect("there was one").1.snapshot,
-            Exchange::snapshot,
+            |exchange| exchange.snapshot(),
         )
     }
 

@@ -174,6 +174,7 @@ fn every_part_of_a_condition_must_hold() {
     let rule = Rule {
         name: "r".into(),
         origin: None,
+        fields: Default::default(),
         condition,
         action: Arc::new(Action::Forward(Forward::default())),
     };

@@ -13,6 +13,7 @@ fn rule(path: Option<PathMatch>, post_only: bool) -> Rule {
     Rule {
         name: "".into(),
         origin: None,
+        fields: Default::default(),
         condition: Condition {
             path,
             method: post_only.then(|| TextMatch::Exact("POST".into())),

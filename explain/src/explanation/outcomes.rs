@@ -1,0 +1,111 @@
+//! What would come of a request, by how endpoints answer: each case played by the worker that serves real requests.
+
+use std::sync::Arc;
+
+use outrigger_core::decision::{Attempt, GONE, MirrorFate, Record, RouteDecision};
+use outrigger_core::snapshot::{Action, Mirror, Snapshot};
+use outrigger_core::worker::Exchange;
+
+use super::{AttemptTold, Explanation, Outcome, problems, words};
+use crate::play::{Answer, Circumstances, play};
+use crate::question::Question;
+
+/// The cases, each with how it is told.
+const CASES: [(&str, Answer); 4] = [
+    ("200", Answer::Status(200)),
+    ("503", Answer::Status(503)),
+    ("no answer", Answer::Silence),
+    ("connection refused", Answer::Refusal),
+];
+
+/// Plays all cases; one is enough when no endpoint is asked.
+pub(super) fn add(
+    told: &mut Explanation,
+    snapshot: &Arc<Snapshot>,
+    question: &Question,
+    circumstances: &Circumstances,
+) {
+    for (when, answer) in CASES {
+        let played = play(Arc::new(snapshot.apart()), question, circumstances, answer);
+        let is_over = played.ended().is_some();
+        let Some(exchange) = played.exchange() else {
+            return;
+        };
+        let outcome = outcome(when, exchange, is_over);
+        let asks_nobody = outcome.attempts.is_empty();
+        if told.outcomes.is_empty() {
+            mark_chosen(told, &outcome);
+        }
+        told.outcomes.push(outcome);
+        if asks_nobody {
+            told.outcomes.iter_mut().for_each(|of| of.when = "-");
+            return;
+        }
+    }
+}
+
+/// The endpoint of the first attempt.
+fn mark_chosen(told: &mut Explanation, outcome: &Outcome) {
+    let first = outcome.attempts.first();
+    let endpoints = told.cluster.iter_mut().flat_map(|of| &mut of.endpoints);
+    for endpoint in endpoints {
+        endpoint.chosen = first.is_some_and(|first| first.endpoint == endpoint.address);
+    }
+}
+
+fn outcome(when: &'static str, exchange: &Exchange, is_over: bool) -> Outcome {
+    let (record, snapshot) = (exchange.record(), exchange.snapshot());
+    let attempts = record.attempts.iter();
+    let request = &record.request;
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    Outcome {
+        when,
+        status: is_over.then_some(record.status),
+        flags: record.flags().to_string(),
+        details: record.details.to_string(),
+        after_ms: is_over.then(|| words::millis(record.ended.since(record.began))),
+        attempts: attempts.map(|a| attempt(a, record, snapshot)).collect(),
+        mirrors: mirrors(record, snapshot),
+        forwarded: (!record.attempts.is_empty()).then(|| {
+            let (authority, path) = (text(&request.authority), text(&request.path));
+            format!("{} http://{authority}{path}", request.method)
+        }),
+        story: exchange.story().to_string(),
+    }
+}
+
+fn attempt(attempt: &Attempt, record: &Record, snapshot: &Snapshot) -> AttemptTold {
+    let endpoint = match attempt.endpoint(snapshot) {
+        Some(endpoint) => endpoint.text.to_string(),
+        None if attempt.endpoint == GONE => "-".to_owned(),
+        None => String::from_utf8_lossy(&record.request.authority).into_owned(),
+    };
+    AttemptTold {
+        endpoint,
+        at_ms: words::millis(attempt.began.since(record.began)),
+        picked: attempt.picked.to_string(),
+        end: attempt.end.to_string(),
+        followed: attempt.followed.to_string(),
+    }
+}
+
+fn mirrors(record: &Record, snapshot: &Snapshot) -> Vec<String> {
+    let RouteDecision::Rule {
+        virtual_host, rule, ..
+    } = record.route
+    else {
+        return Vec::new();
+    };
+    let rule = snapshot.virtual_host(virtual_host).rules.get(rule as usize);
+    let mirrors: &[Mirror] = match rule.map(|rule| &*rule.action) {
+        Some(Action::Forward(forward)) => &forward.mirrors,
+        Some(Action::Redirect(_) | Action::Respond(_)) | None => &[],
+    };
+    let told = record.mirrors.iter().filter_map(|mirrored| {
+        let mirror = mirrors.get(mirrored.mirror as usize)?;
+        let name = problems::cluster_name(&mirror.cluster, snapshot);
+        let fate: MirrorFate = mirrored.fate;
+        Some(format!("{name}: {fate}"))
+    });
+    told.collect()
+}

@@ -1,0 +1,19 @@
+//! What Outrigger would make of a request, and why.
+//!
+//! Owns the question (`question`), the explanation as data (`explanation`) and as text (`text`), and what would come of
+//! answers that endpoints give (`play`). It decides nothing: rules are tried by `policy`, requests are played by the worker
+//! that serves real ones, and what is inherited from where stands in the snapshot. Reading files, and showing all of this to
+//! somebody, is the program's business.
+
+mod explanation;
+mod frames;
+mod play;
+mod question;
+pub mod text;
+
+pub use explanation::{
+    Asked, AttemptTold, ClusterTold, Draw, EndpointTold, Explanation, Goal, Host, Outcome, Place,
+    Told, Tried, explain,
+};
+pub use play::{Answer, Circumstances, Played, play};
+pub use question::{FORM, Misread, Question};

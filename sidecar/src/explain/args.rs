@@ -1,0 +1,95 @@
+//! What `outrigger explain` takes, and the examples that its `--help` shows.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::compiled::ForWhom;
+use crate::options::Format;
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  outrigger explain --config rules/ 'GET http://reviews:9080/ratings'
+  outrigger explain --config rules/ 'http://recommendation/' -H 'baggage-user-agent: Safari'
+  outrigger explain --config rules/ 'GET /cart' -H 'Host: shop' --from app=web,version=v2 --namespace shop
+  outrigger explain --config rules/ --random 7 'http://reviews/'      with other draws; a story tells its number
+  outrigger explain --config rules/ --format json 'http://reviews/'   for machines
+
+Nothing is sent. Endpoints are taken to be idle and healthy, and what would come of a 503, of no answer and of a refused
+connection is played by the code that serves real requests.
+
+Exit code 0: explained; 1: explained, and `run` would refuse the configuration; 2: the request or a path could not be read.
+
+--format json writes one document; fields may be added, none is renamed or removed (docs/explain.md has all of them).";
+
+/// What `outrigger explain` takes.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXPLAIN_EXAMPLES)]
+pub(crate) struct ExplainArgs {
+    /// Istio and Kubernetes YAML: files, or folders that are searched for *.yaml, *.yml and *.json
+    #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
+    pub(crate) config: Vec<PathBuf>,
+
+    /// The request, such as 'GET http://host/path'
+    #[arg(value_name = "REQUEST")]
+    pub(crate) request: Option<String>,
+
+    /// A field of it, such as 'end-user: jason'; may be repeated
+    #[arg(short = 'H', long = "header", value_name = "FIELD")]
+    pub(crate) headers: Vec<String>,
+
+    /// Its random number, from which every draw comes: decimal, or hexadecimal with 0x
+    #[arg(long, value_name = "N", default_value = "0", value_parser = parse_random)]
+    pub(crate) random: u64,
+
+    #[command(flatten)]
+    pub(crate) whom: ForWhom,
+
+    /// For people or for machines
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+impl ExplainArgs {
+    /// Paths and the request. What stands behind `--config PATH` without an option of its own is the request.
+    pub(crate) fn taken_apart(&self) -> (&[PathBuf], Option<&str>) {
+        if let Some(request) = &self.request {
+            return (&self.config, Some(request));
+        }
+        match self.config.split_last() {
+            Some((last, paths @ [_, ..])) => match last.to_str() {
+                Some(request) => (paths, Some(request)),
+                None => (&self.config, None),
+            },
+            Some(_) | None => (&self.config, None),
+        }
+    }
+}
+
+/// A random number of a request.
+pub(crate) fn parse_random(text: &str) -> Result<u64, String> {
+    let number = match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    number.map_err(|_| format!("`{text}` is not a number such as 7 or 0x9e3779b97f4a7c15"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_decimal_or_hexadecimal() {
+        for (text, want) in [
+            ("0", Some(0)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("0xff", Some(255)),
+            ("0x", None),
+            ("ff", None),
+            ("-1", None),
+        ] {
+            assert_eq!(parse_random(text).ok(), want, "{text}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The command `explain`: what a configuration makes of a request, and why.
+//!
+//! Owns the exit code. The explanation is made in `outrigger_explain`.
+
+mod args;
+
+pub(crate) use args::ExplainArgs;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use outrigger_core::entropy::Entropy;
+use outrigger_explain::{Circumstances, Explanation, FORM, Question, explain as decide, text};
+
+use crate::compiled::{self, Read};
+use crate::options::Format;
+
+/// The configuration was judged bad.
+const BAD: u8 = 1;
+
+/// The request or a path cannot be read.
+const USAGE: u8 = 2;
+
+/// Runs the command and says how it went.
+pub(crate) fn explain(args: &ExplainArgs) -> ExitCode {
+    let (paths, request) = args.taken_apart();
+    let fields = args.headers.iter().map(String::as_str);
+    let question = request.map(|request| Question::new(request, fields));
+    let question = match question {
+        Some(Ok(question)) => question,
+        Some(Err(misread)) => return usage(&misread.to_string()),
+        None => return usage(&format!("no request is given; write {FORM}")),
+    };
+    let read = match compiled::read(paths, &args.whom) {
+        Ok(read) => read,
+        Err(unreadable) => {
+            for path in unreadable {
+                anstream::eprintln!("error: {path}");
+            }
+            return ExitCode::from(USAGE);
+        }
+    };
+    let circumstances = Circumstances {
+        random: Entropy(args.random),
+        ..Circumstances::default()
+    };
+    let snapshot = Arc::new(read.snapshot.apart());
+    let mut told = decide(&snapshot, &question, &circumstances);
+    add_refusals(&mut told, &read);
+    let rendered = match args.format {
+        Format::Text => text::text(&told),
+        Format::Json => json(&told),
+    };
+    let out = anstream::AutoStream::auto(io::stdout()).lock();
+    let mut out = io::BufWriter::new(out);
+    // Whoever reads may stop reading.
+    let written = out.write_all(read.with_names(rendered).as_bytes());
+    let _ = written.and_then(|()| out.flush());
+    match read.blocking.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(BAD),
+    }
+}
+
+/// One document with a line end.
+fn json(told: &Explanation) -> String {
+    // Texts and numbers, under keys that are texts.
+    let document = serde_json::to_string_pretty(told).unwrap_or_default();
+    document + "\n"
+}
+
+/// That `run` would not start comes before everything else.
+fn add_refusals(told: &mut Explanation, read: &Read) {
+    let Some(first) = read.blocking.first() else {
+        return;
+    };
+    let more = match read.blocking.len() - 1 {
+        0 => String::new(),
+        more => format!(", and {more} more (`outrigger check` tells them)"),
+    };
+    let problem = format!("`run` would refuse this configuration: {first}{more}");
+    told.problems.insert(0, problem);
+}
+
+fn usage(what: &str) -> ExitCode {
+    anstream::eprintln!("error: {what}");
+    ExitCode::from(USAGE)
+}

@@ -1,0 +1,159 @@
+//! `outrigger explain` from outside: the transcripts of `docs/explain.md` are what the program prints, in the tutorial's
+//! folder; what is said about bad input; the document for machines.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The program in the folder of the tutorial, which nothing around it changes.
+fn outrigger(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_outrigger"));
+    command
+        .args(args)
+        .current_dir(root().join("examples/tutorial"))
+        .env_remove("COLUMNS")
+        .output()
+        .expect("the program was built")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("text")
+}
+
+/// The words of a command line, with single quotes as a shell takes them.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (at, part) in line.split('\'').enumerate() {
+        match at % 2 {
+            0 => words.extend(part.split_whitespace().map(str::to_owned)),
+            _ => words.push(part.to_owned()),
+        }
+    }
+    words
+}
+
+/// `OUTRIGGER_RENEW=1` writes the transcripts anew.
+#[test]
+fn transcripts_are_what_the_program_prints() {
+    let path = root().join("docs/explain.md");
+    let page = fs::read_to_string(&path).expect("it is there");
+    let mut renewed = String::new();
+    let mut rest = page.as_str();
+    let mut count = 0;
+    while let Some((before, block)) = rest.split_once("```console\n$ outrigger ") {
+        let (line, block) = block.split_once('\n').expect("a command has a line");
+        let (_, after) = block.split_once("```\n").expect("a block ends");
+        let args = words(line);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let output = outrigger(&args);
+        let said = text(&output.stdout) + &text(&output.stderr);
+        renewed += &format!("{before}```console\n$ outrigger {line}\n{said}```\n");
+        rest = after;
+        count += 1;
+    }
+    renewed += rest;
+    assert!(count >= 6, "the page has transcripts");
+    if std::env::var_os("OUTRIGGER_RENEW").is_some() {
+        fs::write(&path, renewed).expect("it can be written");
+    } else {
+        let other = (page.lines().zip(renewed.lines())).find(|(page, now)| page != now);
+        assert!(
+            page == renewed,
+            "docs/explain.md says another thing than the program: {other:?}; OUTRIGGER_RENEW=1 renews it"
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_asked_says_why() {
+    for (args, code, why) in [
+        (&["--config", "services.yaml"][..], 2, "no request is given"),
+        (
+            &["--config", "services.yaml", "GET http://a/ b c"],
+            2,
+            "more than three words",
+        ),
+        (
+            &["--config", "services.yaml", "-H", "x", "GET http://a/"],
+            2,
+            "`x` has no colon",
+        ),
+        (
+            &["--config", "nowhere.yaml", "GET http://a/"],
+            2,
+            "cannot read `nowhere.yaml`",
+        ),
+        (&["GET http://a/"], 2, "--config"),
+        (
+            &[
+                "--config",
+                "services.yaml",
+                "--random",
+                "x",
+                "GET http://a/",
+            ],
+            2,
+            "is not a number such as 7",
+        ),
+    ] {
+        let args: Vec<&str> = ["explain"].iter().chain(args).copied().collect();
+        let output = outrigger(&args);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
+        assert!(said.contains(why), "`{why}` is not in {said}");
+    }
+}
+
+#[test]
+fn a_configuration_that_would_not_run_is_explained_and_fails() {
+    let folder = std::env::temp_dir().join(format!("outrigger-explain-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("a folder");
+    let file = folder.join("bad.yaml");
+    let bad = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: x}\n\
+               spec: {hosts: [x.test], http: [{timeout: soon, route: [{destination: {host: x.test}}]}]}\n";
+    fs::write(&file, bad).expect("it can be written");
+    let file = file.to_str().expect("text");
+    let config = ["explain", "--config", "services.yaml", file];
+    let request = ["GET http://recommendation/"];
+    let output = outrigger(&[&config[..], &request].concat());
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let second = said.lines().nth(1).expect("a second line");
+    assert!(second.starts_with("problem: `run` would refuse this configuration"));
+    assert!(said.contains("recommendation.default.svc.cluster.local:8080"));
+    fs::remove_dir_all(&folder).expect("it goes");
+}
+
+#[test]
+fn the_document_is_one_and_repeats() {
+    let args = [
+        "explain",
+        "--config",
+        "services.yaml",
+        "03-canary-90-10.yaml",
+        "--format",
+        "json",
+        "--random",
+        "0xff",
+        "--from",
+        "app=web,version=v2",
+        "http://recommendation:8080/a?b",
+    ];
+    let (first, again) = (outrigger(&args), outrigger(&args));
+    assert_eq!(first.status.code(), Some(0));
+    assert!(
+        first.stdout == again.stdout,
+        "the same number, the same bytes"
+    );
+    let document: serde_json::Value = serde_json::from_slice(&first.stdout).expect("a document");
+    assert_eq!(document["request"]["random"], 255);
+    assert_eq!(
+        document["request"]["line"],
+        "GET http://recommendation:8080/a?b"
+    );
+    assert_eq!(document["destinations"][0]["weight"], 90);
+}
