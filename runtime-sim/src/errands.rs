@@ -4,7 +4,7 @@
 //! Owns the list of what was asked. The simulation runs it after each thing that happens, in the order in which it was
 //! asked, at the same moment.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -49,6 +49,7 @@ impl Errands {
         Bell {
             of,
             errands: self.clone(),
+            rung: None,
         }
     }
 
@@ -67,13 +68,31 @@ impl Errands {
 pub struct Bell {
     of: PeerId,
     errands: Errands,
+    /// How often it was rung and nobody has looked, where the peer stands for several.
+    rung: Option<Rings>,
 }
+
+/// How often one of several bells of a peer was rung.
+pub(crate) type Rings = Rc<Cell<usize>>;
 
 impl Bell {
     /// Has the peer told [`Event::Woken`](crate::Event::Woken), at this moment.
     pub fn ring(&self) {
+        if let Some(rung) = &self.rung {
+            rung.set(rung.get() + 1);
+        }
         let mut left = self.errands.0.left.borrow_mut();
         left.push_back(Errand::Ring(self.of));
+    }
+
+    /// Another bell of the same peer, which tells how often it was rung.
+    pub(crate) fn another(&self) -> (Self, Rings) {
+        let rung = Rings::default();
+        let bell = Self {
+            rung: Some(Rings::clone(&rung)),
+            ..self.clone()
+        };
+        (bell, rung)
     }
 
     /// Where its simulation's errands are left.

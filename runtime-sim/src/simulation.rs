@@ -19,6 +19,7 @@ use crate::network::{End, Travel, Weather, Wire};
 use crate::peer::{Action, Arrivals, Event, Peer, Serve};
 use crate::seat::Received;
 use crate::seats::Seats;
+use crate::service::Complaints;
 use crate::sidecar::Sidecar;
 
 /// Which sidecar.
@@ -41,6 +42,8 @@ pub struct Simulation {
     targets: BTreeMap<String, Target>,
     /// What only one sidecar reaches.
     beside: BTreeMap<(usize, String), Target>,
+    /// Where clients connect who are translated, and where they complain.
+    translated: BTreeMap<String, Complaints>,
     arrivals: Vec<Box<dyn Arrivals>>,
     /// What a peer wants to do; empty between two events.
     actions: Vec<Action>,
@@ -70,6 +73,7 @@ impl Simulation {
             sidecars: Vec::new(),
             targets: BTreeMap::new(),
             beside: BTreeMap::new(),
+            translated: BTreeMap::new(),
             arrivals: Vec::new(),
             actions: Vec::new(),
             signals: Vec::new(),
@@ -141,6 +145,19 @@ impl Simulation {
     pub fn expose(&mut self, address: &str, sidecar: SidecarId, listener: ListenerKind) {
         self.targets
             .insert(address.to_owned(), Target::Sidecar(sidecar, listener));
+    }
+
+    /// The same for clients who are translated: whoever connects to this address speaks HTTP/2.
+    pub fn expose_in_http2(
+        &mut self,
+        address: &str,
+        sidecar: SidecarId,
+        listener: ListenerKind,
+        complaints: &Complaints,
+    ) {
+        self.expose(address, sidecar, listener);
+        self.translated
+            .insert(address.to_owned(), Complaints::clone(complaints));
     }
 
     /// Lets a client connect to an address.

@@ -9,9 +9,17 @@ use crate::fabric::Owner;
 use crate::network::{End, Wire};
 use crate::peer::{Accept, Event, Peer};
 use crate::seat::Seat;
+use crate::translated::TranslatedClient;
 
 impl Simulation {
     pub(super) fn seat_and_dial(&mut self, address: Address, client: Box<dyn Peer>) {
+        let complaints = (!self.translated.is_empty())
+            .then(|| self.translated.get(&address.to_string()))
+            .flatten();
+        let client: Box<dyn Peer> = match complaints {
+            Some(complaints) => Box::new(TranslatedClient::new(client, complaints)),
+            None => client,
+        };
         let id = self.seat(Seat::new(client, Some(address.clone())));
         self.fabric.dial(Dialler::Peer(id), address);
     }

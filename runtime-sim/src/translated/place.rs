@@ -11,6 +11,7 @@ use outrigger_core::time::Instant;
 use super::client::{End, Half};
 use super::http1::ForService;
 use super::link::{Link, drain};
+use crate::errands::Rings;
 use crate::peer::{Action, Event, Peer};
 
 /// A place.
@@ -25,6 +26,8 @@ pub(super) struct Place {
     heard: Outbox,
     /// When it wants to be woken.
     pub(super) nap: Option<Instant>,
+    /// How often it was rung for.
+    pub(super) rung: Rings,
     /// How its connection ends, once it has read everything.
     end: Option<End>,
     was_told: bool,
@@ -61,6 +64,7 @@ impl Place {
             work: None,
             heard: Outbox::default(),
             nap: None,
+            rung: Rings::default(),
             end: None,
             was_told: false,
             has_left: false,
@@ -68,10 +72,16 @@ impl Place {
     }
 
     /// One whose peer has done this before it was known what is spoken.
-    pub(super) fn with(peer: Box<dyn Peer>, did: Vec<Action>, nap: Option<Instant>) -> Self {
+    pub(super) fn with(
+        peer: Box<dyn Peer>,
+        did: Vec<Action>,
+        nap: Option<Instant>,
+        rung: Rings,
+    ) -> Self {
         Self {
             wants: did.into(),
             nap,
+            rung,
             ..Self::new(peer)
         }
     }

@@ -9,6 +9,7 @@ use super::client::Nobody;
 use super::link::PREFACE;
 use super::place::Place;
 use super::streams::{Shared, Streams};
+use crate::errands::{Bell, Rings};
 use crate::peer::{Accept, Action, Event, Peer, Serve};
 use crate::service::Complaints;
 
@@ -41,6 +42,8 @@ impl Serve for TranslatedService {
                     nap: None,
                 },
                 service: Rc::clone(&self.inner),
+                bell: None,
+                rung: Rings::default(),
                 complaints: Complaints::clone(&self.complaints),
             })),
             Accept::Refuse => Accept::Refuse,
@@ -53,6 +56,9 @@ impl Serve for TranslatedService {
 struct Accepted {
     speech: Speech,
     service: Shared,
+    bell: Option<Bell>,
+    /// How often the first peer was rung for.
+    rung: Rings,
     complaints: Complaints,
 }
 
@@ -95,9 +101,10 @@ impl Accepted {
             peer.on_event(Event::Bytes(&heard), now, actions);
             self.speech = Speech::Http1(peer);
         } else {
-            let first = Place::with(peer, held, nap);
+            let first = Place::with(peer, held, nap, Rings::clone(&self.rung));
             let complaints = Complaints::clone(&self.complaints);
-            let mut streams = Streams::new(first, &self.service, complaints);
+            let bell = self.bell.take();
+            let mut streams = Streams::new(first, &self.service, bell, complaints);
             streams.on_event(Event::Bytes(&heard), now, actions);
             self.speech = Speech::Http2(Box::new(streams));
         }
@@ -119,6 +126,7 @@ impl Peer for Accepted {
             ) => {
                 if event == Event::Woken {
                     *nap = None;
+                    self.rung.take();
                 }
                 let mut does = Vec::new();
                 peer.on_event(event, now, &mut does);
@@ -139,6 +147,24 @@ impl Peer for Accepted {
             }
             (Speech::Http1(peer), _) => peer.on_event(event, now, actions),
             (Speech::Http2(streams), _) => streams.on_event(event, now, actions),
+        }
+    }
+
+    fn seated(&mut self, bell: Bell) {
+        let (first, rung) = bell.another();
+        self.rung = rung;
+        self.bell = Some(bell);
+        match &mut self.speech {
+            Speech::Undecided { peer, .. } | Speech::Http1(peer) => peer.seated(first),
+            // What is spoken is heard later.
+            Speech::Http2(_) => {}
+        }
+    }
+
+    fn is_finished(&self) -> bool {
+        match &self.speech {
+            Speech::Undecided { peer, .. } | Speech::Http1(peer) => peer.is_finished(),
+            Speech::Http2(streams) => streams.is_finished(),
         }
     }
 

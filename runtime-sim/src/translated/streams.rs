@@ -12,6 +12,7 @@ use outrigger_core::time::Instant;
 use super::client::End;
 use super::link::Link;
 use super::place::{Place, Wish};
+use crate::errands::Bell;
 use crate::peer::{Accept, Action, Event, Serve};
 use crate::service::Complaints;
 
@@ -22,6 +23,7 @@ pub(super) type Shared = Rc<RefCell<Box<dyn Serve>>>;
 pub(super) struct Streams {
     link: Link<usize>,
     service: Shared,
+    bell: Option<Bell>,
     places: BTreeMap<usize, Place>,
     /// In the order in which they became free last.
     rested: Vec<usize>,
@@ -34,10 +36,16 @@ pub(super) struct Streams {
 
 impl Streams {
     /// A connection on which the service's first one is `first`.
-    pub(super) fn new(first: Place, service: &Shared, complaints: Complaints) -> Self {
+    pub(super) fn new(
+        first: Place,
+        service: &Shared,
+        bell: Option<Bell>,
+        complaints: Complaints,
+    ) -> Self {
         Self {
             link: Link::server(complaints),
             service: Rc::clone(service),
+            bell,
             places: BTreeMap::from([(0, first)]),
             rested: vec![0],
             nap: None,
@@ -51,7 +59,9 @@ impl Streams {
             Event::Opened | Event::Refused => {}
             Event::Bytes(bytes) => {
                 self.link.feed(bytes);
-                while let Some(is_right) = self.link.understand(now) {
+                while !self.is_over
+                    && let Some(is_right) = self.link.understand(now)
+                {
                     if !is_right {
                         self.end(End::Broken);
                     }
@@ -77,6 +87,9 @@ impl Streams {
             Event::Woken => {
                 self.nap = None;
                 for place in self.places.values_mut() {
+                    for _ in 0..place.rung.take() {
+                        place.tell(event, now, actions);
+                    }
                     if place.nap.is_some_and(|at| at <= now) {
                         place.nap = None;
                         place.tell(event, now, actions);
@@ -86,6 +99,11 @@ impl Streams {
         }
         self.advance(now, actions);
         self.sleep(now, actions);
+    }
+
+    /// Whether nobody on it needs to be told anything any more.
+    pub(super) fn is_finished(&self) -> bool {
+        self.places.values().all(|place| place.peer.is_finished())
     }
 
     fn end(&mut self, how: End) {
@@ -126,7 +144,9 @@ impl Streams {
 
     fn take_events(&mut self, now: Instant, actions: &mut Vec<Action>) -> bool {
         let mut moved = false;
-        while let Some(event) = self.link.codec.next_event() {
+        while !self.is_over
+            && let Some(event) = self.link.codec.next_event()
+        {
             moved = true;
             if let http2::Event::Opened(stream) = event {
                 self.open(stream, now, actions);
@@ -167,6 +187,11 @@ impl Streams {
         };
         let id = self.places.len();
         let mut place = Place::new(peer);
+        if let Some(bell) = &self.bell {
+            let (bell, rung) = bell.another();
+            place.peer.seated(bell);
+            place.rung = rung;
+        }
         place.tell(Event::Opened, now, actions);
         self.places.insert(id, place);
         self.rested.push(id);

@@ -15,7 +15,7 @@ use outrigger_sim::load::{
     Ask, Behaviour, Capacity, ClientLog, Fault, FaultWindow, Instance, Latency, Outcome, Users,
     Visitors,
 };
-use outrigger_sim::{Cut, Dice, Rules, Simulation, Weather};
+use outrigger_sim::{Complaints, Cut, Dice, Rules, Simulation, TranslatedService, Weather};
 
 use crate::rules::Topology;
 
@@ -160,7 +160,9 @@ fn number(text: &[u8]) -> Option<usize> {
 pub(crate) fn play(seed: u64) -> Result<Played, String> {
     let dice = &mut Dice::new(seed ^ 0x10ad);
     let topology = Topology::random(dice);
+    let (clients_speak_http2, services_speak_http2) = (seed % 2 == 1, seed % 4 >= 2);
     let mut rules = Rules::default();
+    rules.mesh.h2_upgrade = services_speak_http2;
     let locality = ("istio-locality".to_owned(), "r1.z1".to_owned());
     rules.workload.labels.extend([locality]);
     let mut compile = |text: &str| {
@@ -176,12 +178,23 @@ pub(crate) fn play(seed: u64) -> Result<Played, String> {
         WorkerSettings::default(),
         Box::new(move |record, _| sink.borrow_mut().add(record)),
     );
-    sim.expose(LISTENER, sidecar, ListenerKind::Outbound);
+    let complaints = Complaints::default();
+    match clients_speak_http2 {
+        true => sim.expose_in_http2(LISTENER, sidecar, ListenerKind::Outbound, &complaints),
+        false => sim.expose(LISTENER, sidecar, ListenerKind::Outbound),
+    }
     let instances: Vec<Instance> = topology
         .instances()
         .map(|(service, address)| {
             let instance = Instance::new(behaviour(service, dice), dice.draw());
-            sim.serve(&address, Box::new(instance.clone()));
+            let service = Box::new(instance.clone());
+            sim.serve(
+                &address,
+                match services_speak_http2 {
+                    true => Box::new(TranslatedService::new(service, &complaints)),
+                    false => service,
+                },
+            );
             instance
         })
         .collect();
@@ -202,6 +215,9 @@ pub(crate) fn play(seed: u64) -> Result<Played, String> {
     }
     sim.run(sim.now() + LONG)?;
     sim.at_rest(sidecar)?;
+    if let Some(complaint) = complaints.borrow().first() {
+        return Err(complaint.clone());
+    }
     let mut records = records.borrow_mut();
     if let Some(fault) = records.fault.take() {
         return Err(fault);
