@@ -15,9 +15,9 @@ use outrigger_core::time::{Duration, Instant};
 use outrigger_core::worker::WorkerSettings;
 use outrigger_sim::{
     Complaints, Cut, Dice, Head, Piece, Reaction, Reader, Script, ScriptedClient, ScriptedService,
-    Simulation, Then, Transcript, Weather,
+    Simulation, Then, Transcript, TranslatedService, Weather,
 };
-use world::{MIRROR, address, snapshot};
+use world::{MIRROR, Shape, address, snapshot};
 
 const SEEDS: u64 = 100;
 
@@ -166,7 +166,11 @@ fn run(seed: u64) -> Result<String, String> {
     let mut sim = Simulation::new(seed, weather);
     // In every fourth world clients and services send damaged messages; then only the invariants are held.
     let hostile = seed % 4 == 3;
-    let mut complaints: Vec<Complaints> = Vec::new();
+    // Of the others, some speak HTTP/2 on one side or on both.
+    let (clients_speak_http2, services_speak_http2) =
+        (seed % 4 != 0 && !hostile, seed % 8 >= 4 && !hostile);
+    let no_http2 = Complaints::default();
+    let mut complaints: Vec<Complaints> = Vec::from([Complaints::clone(&no_http2)]);
     let endpoints = dice.between(1, 3) as usize;
     let addresses = (0..endpoints).map(address).chain([MIRROR.to_owned()]);
     for address in addresses {
@@ -176,10 +180,20 @@ fn run(seed: u64) -> Result<String, String> {
         }
         let service = ScriptedService::new(scripts);
         complaints.push(service.complaints());
-        sim.serve(&address, Box::new(service));
+        sim.serve(
+            &address,
+            match services_speak_http2 {
+                true => Box::new(TranslatedService::new(Box::new(service), &no_http2)),
+                false => Box::new(service),
+            },
+        );
     }
     let mut registry = Registry::default();
-    let first = snapshot(&mut registry, endpoints, hostile, &mut dice);
+    let shape = Shape {
+        hostile,
+        http2: services_speak_http2,
+    };
+    let first = snapshot(&mut registry, endpoints, shape, &mut dice);
     let records = Rc::<RefCell<Vec<String>>>::default();
     let log = Rc::clone(&records);
     let copies = Rc::<RefCell<Copies>>::default();
@@ -198,7 +212,10 @@ fn run(seed: u64) -> Result<String, String> {
             }
         }),
     );
-    sim.expose(LISTENER, sidecar, ListenerKind::Inbound(0));
+    match clients_speak_http2 {
+        true => sim.expose_in_http2(LISTENER, sidecar, ListenerKind::Inbound(0), &no_http2),
+        false => sim.expose(LISTENER, sidecar, ListenerKind::Inbound(0)),
+    }
     let mut clients: Vec<Client> = Vec::new();
     for _ in 0..dice.between(1, 4) {
         let mut requests: Vec<_> = (0..dice.between(1, 5))
@@ -215,7 +232,7 @@ fn run(seed: u64) -> Result<String, String> {
     if dice.coin() {
         sim.run(Instant::from_millis(dice.below(3000)))?;
         let count = dice.between(1, endpoints as u64) as usize;
-        let next = snapshot(&mut registry, count, hostile, &mut dice);
+        let next = snapshot(&mut registry, count, shape, &mut dice);
         sim.adopt(sidecar, next)?;
     }
     if dice.below(4) == 0 {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use outrigger_core::cluster::{HostKey, Registry, RetryLimit};
 use outrigger_core::snapshot::{
     Action, Address, Balancing, Cluster, ClusterId, Condition, Destination, DestinationCluster,
-    Endpoint, Forward, HeaderOps, Limits, Mirror, PerMillion, RetryOn, RetryPolicy, Rule, Snapshot,
-    VirtualHost, VirtualHostId,
+    Endpoint, Forward, HeaderOps, Http2Options, Limits, Mirror, PerMillion, RetryOn, RetryPolicy,
+    Rule, Snapshot, UpstreamProtocol, VirtualHost, VirtualHostId,
 };
 use outrigger_core::time::Duration;
 use outrigger_sim::Dice;
@@ -17,13 +17,26 @@ const RETRIES: u32 = 2;
 /// Where copies of requests go.
 pub(crate) const MIRROR: &str = "10.0.1.1:80";
 
+/// What kind of world it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    /// Messages are damaged.
+    pub(crate) hostile: bool,
+    /// Services speak HTTP/2.
+    pub(crate) http2: bool,
+}
+
 /// One service of some endpoints behind the inbound listener, with random policies.
 pub(crate) fn snapshot(
     registry: &mut Registry,
     endpoints: usize,
-    hostile: bool,
+    shape: Shape,
     dice: &mut Dice,
 ) -> Arc<Snapshot> {
+    let protocol = match shape.http2 {
+        true => UpstreamProtocol::Http2(Http2Options::default()),
+        false => UpstreamProtocol::Http1,
+    };
     let balancings = [
         Balancing::RoundRobin,
         Balancing::Random,
@@ -36,6 +49,7 @@ pub(crate) fn snapshot(
     let cluster = Cluster {
         endpoints,
         balancing,
+        protocol,
         idle_timeout: Some(Duration::from_secs(dice.between(1, 3600))),
         max_requests_per_connection: dice.coin().then_some(2),
         limits: (dice.below(3) == 0).then(|| limits(dice)),
@@ -43,6 +57,7 @@ pub(crate) fn snapshot(
     };
     let name = "mirrored";
     let mirrored = Cluster {
+        protocol,
         endpoints: [endpoint(MIRROR, registry, dice)].into(),
         limits: dice.coin().then(|| limits(dice)),
         idle_timeout: Some(Duration::from_secs(60)),
@@ -59,7 +74,7 @@ pub(crate) fn snapshot(
         total_weight: 1,
         // A client that leaves behind more than is read ahead is only noticed when its turn comes, so a service that is
         // silent for ever needs an end here.
-        timeout: (hostile || dice.coin()).then_some(Duration::from_secs(3)),
+        timeout: (shape.hostile || dice.coin()).then_some(Duration::from_secs(3)),
         retry: dice.coin().then(|| retry(dice)).map(Box::new),
         mirrors: mirrors(dice),
         ..Forward::default()
