@@ -1,7 +1,7 @@
-//! A million requests through random topologies, policies, faults and reloads, and the invariants after every step.
+//! A mass of requests through random topologies, policies, faults and reloads, and the invariants after every step.
 //!
 //! A failure names its seed: `OUTRIGGER_SEED=N cargo test -p outrigger-sim` plays that world alone. The run goes on until
-//! a number of requests is reached, and `OUTRIGGER_REQUESTS=N` says how many.
+//! a number of requests is reached, and `OUTRIGGER_REQUESTS=N` says how many: `.ci/run` plays a million.
 
 mod rules;
 mod world;
@@ -11,7 +11,8 @@ use std::thread;
 
 use world::{Played, play};
 
-const REQUESTS: u64 = 1_000_000;
+/// As many as an ordinary run has time for; those that are looked for meet everything.
+const REQUESTS: u64 = 250_000;
 
 /// One world in so many is played twice.
 const TWICE: u64 = 32;
@@ -48,7 +49,7 @@ fn the_last_user_of_a_view_may_eject_and_go() {
 }
 
 #[test]
-fn a_million_requests_keep_the_invariants_and_repeat() {
+fn a_mass_of_requests_keeps_the_invariants_and_repeats() {
     if let Some(seed) = number("OUTRIGGER_SEED") {
         println!("{}", one(seed));
         return;
