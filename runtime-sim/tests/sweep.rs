@@ -167,8 +167,10 @@ fn run(seed: u64) -> Result<String, String> {
     // In every fourth world clients and services send damaged messages; then only the invariants are held.
     let hostile = seed % 4 == 3;
     // Of the others, some speak HTTP/2 on one side or on both.
-    let (clients_speak_http2, services_speak_http2) =
-        (seed % 4 != 0 && !hostile, seed % 8 >= 4 && !hostile);
+    let (clients_speak_http2, services_speak_http2) = (
+        !seed.is_multiple_of(4) && !hostile,
+        seed % 8 >= 4 && !hostile,
+    );
     let no_http2 = Complaints::default();
     let mut complaints: Vec<Complaints> = Vec::from([Complaints::clone(&no_http2)]);
     let endpoints = dice.between(1, 3) as usize;
