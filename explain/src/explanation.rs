@@ -27,6 +27,7 @@ use serde::Serialize;
 
 use crate::play::Circumstances;
 use crate::question::Question;
+use crate::told::as_text;
 
 /// Why a request goes where it goes.
 #[derive(Clone, Debug, Serialize)]
@@ -63,7 +64,8 @@ pub struct Asked {
     pub line: String,
     /// Fields, as given.
     pub headers: Vec<(String, String)>,
-    /// Its random number, which every draw comes from.
+    /// Its random number, which every draw comes from. A text, because not all who read JSON have numbers of 64 bits.
+    #[serde(serialize_with = "as_text")]
     pub random: u64,
     /// The revision of the configuration that decides.
     pub revision: u64,

@@ -6,10 +6,12 @@
 //! somebody, is the program's business.
 
 mod explanation;
+pub mod filter;
 mod frames;
 mod play;
 mod question;
 pub mod text;
+pub mod told;
 
 pub use explanation::{
     Asked, AttemptTold, ClusterTold, Draw, EndpointTold, Explanation, Goal, Host, Outcome, Place,

@@ -150,7 +150,7 @@ fn the_document_is_one_and_repeats() {
         "the same number, the same bytes"
     );
     let document: serde_json::Value = serde_json::from_slice(&first.stdout).expect("a document");
-    assert_eq!(document["request"]["random"], 255);
+    assert_eq!(document["request"]["random"], "255");
     assert_eq!(
         document["request"]["line"],
         "GET http://recommendation:8080/a?b"

@@ -30,7 +30,7 @@ pub struct Surroundings {
 pub fn text(record: &Record, snapshot: &Snapshot, around: &Surroundings, out: &mut Vec<u8>) {
     let line = Line::new(record, snapshot, around);
     let field = |name| record.request.headers.get(name).unwrap_or(b"-");
-    let path = field_or(record, Known::XEnvoyOriginalPath, &record.request.path);
+    let path = record.original_path();
     // Writing to a vector cannot fail.
     let _ = write!(
         out,
@@ -126,11 +126,11 @@ impl<'a> Line<'a> {
         // Before the head was complete there is nothing to show of it.
         let is_known = record.revision.is_some();
         let field = |name| request.headers.get(name).map(String::from_utf8_lossy);
-        let path = field_or(record, Known::XEnvoyOriginalPath, &request.path);
+        let path = record.original_path();
         let whole = |bytes: &'a [u8]| (!bytes.is_empty()).then(|| String::from_utf8_lossy(bytes));
         Self {
             start_time: StartTime(around.began),
-            route_name: route_name(record, snapshot),
+            route_name: record.route_name(snapshot),
             method: is_known.then(|| request.method.as_str()),
             path: whole(path).filter(|_| is_known),
             protocol: request.version.as_str(),
@@ -184,14 +184,24 @@ fn rule_of<'a>(record: &Record, snapshot: &'a Snapshot) -> Option<(&'a Rule, Opt
     Some((rule, destination))
 }
 
-fn route_name<'a>(record: &Record, snapshot: &'a Snapshot) -> Option<&'a str> {
-    if record.route == RouteDecision::UnknownHost {
-        return Some(match snapshot.settings.unknown_hosts {
-            UnknownHosts::AllowAny | UnknownHosts::EgressProxy(_) => "allow_any",
-            UnknownHosts::RegistryOnly => "block_all",
-        });
+impl Record {
+    /// The name of its route (`%ROUTE_NAME%`): `allow_any` and `block_all` for a host that nobody knows.
+    #[must_use]
+    pub fn route_name<'s>(&self, snapshot: &'s Snapshot) -> Option<&'s str> {
+        if self.route == RouteDecision::UnknownHost {
+            return Some(match snapshot.settings.unknown_hosts {
+                UnknownHosts::AllowAny | UnknownHosts::EgressProxy(_) => "allow_any",
+                UnknownHosts::RegistryOnly => "block_all",
+            });
+        }
+        rule_of(self, snapshot).map(|(rule, _)| &*rule.name)
     }
-    rule_of(record, snapshot).map(|(rule, _)| &*rule.name)
+
+    /// Path and query as they came, before rewrites.
+    #[must_use]
+    pub fn original_path(&self) -> &[u8] {
+        field_or(self, Known::XEnvoyOriginalPath, &self.request.path)
+    }
 }
 
 /// The cluster that was chosen, also when it had no endpoint to offer.

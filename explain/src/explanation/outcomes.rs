@@ -6,9 +6,10 @@ use outrigger_core::decision::{Attempt, GONE, MirrorFate, Record, RouteDecision}
 use outrigger_core::snapshot::{Action, Mirror, Snapshot};
 use outrigger_core::worker::Exchange;
 
-use super::{AttemptTold, Explanation, Outcome, problems, words};
+use super::{AttemptTold, Explanation, Outcome, problems};
 use crate::play::{Answer, Circumstances, play};
 use crate::question::Question;
+use crate::told::millis;
 
 /// The cases, each with how it is told.
 const CASES: [(&str, Answer); 4] = [
@@ -63,7 +64,7 @@ fn outcome(when: &'static str, exchange: &Exchange, is_over: bool) -> Outcome {
         status: is_over.then_some(record.status),
         flags: record.flags().to_string(),
         details: record.details.to_string(),
-        after_ms: is_over.then(|| words::millis(record.ended.since(record.began))),
+        after_ms: is_over.then(|| millis(record.ended.since(record.began))),
         attempts: attempts.map(|a| attempt(a, record, snapshot)).collect(),
         mirrors: mirrors(record, snapshot),
         forwarded: (!record.attempts.is_empty()).then(|| {
@@ -82,7 +83,7 @@ fn attempt(attempt: &Attempt, record: &Record, snapshot: &Snapshot) -> AttemptTo
     };
     AttemptTold {
         endpoint,
-        at_ms: words::millis(attempt.began.since(record.began)),
+        at_ms: millis(attempt.began.since(record.began)),
         picked: attempt.picked.to_string(),
         end: attempt.end.to_string(),
         followed: attempt.followed.to_string(),

@@ -63,12 +63,6 @@ pub(super) fn time(time: Duration) -> String {
     format!("{time:?}")
 }
 
-/// Milliseconds.
-pub(super) fn millis(time: Duration) -> f64 {
-    // Tenths of a microsecond are more than anybody reads.
-    (time.as_secs_f64() * 1e7).round() / 1e4
-}
-
 /// `12.5 %`.
 pub(super) fn share(share: PerMillion) -> String {
     format!("{} %", f64::from(share.get()) / 10_000.0)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use outrigger_core::peer::{ClientId, ConnId, ExchangeId};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::Instant;
-use outrigger_core::worker::{Input, Interest, Output, Worker, WorkerSettings};
+use outrigger_core::worker::{Exchange, Input, Interest, Output, Worker, WorkerSettings};
 
 use super::difference::{Stop, What};
 use super::socket::Socket;
@@ -28,6 +28,8 @@ pub(super) struct Driver {
     said: Vec<u8>,
     is_compared: bool,
     ended: Ended,
+    /// They are told until the next call.
+    ended_ids: Vec<ExchangeId>,
 }
 
 /// Requests that ended in one call, and copies.
@@ -48,6 +50,7 @@ impl Driver {
             said: Vec::new(),
             is_compared: true,
             ended: Ended::default(),
+            ended_ids: Vec::new(),
         }
     }
 
@@ -192,6 +195,17 @@ impl Driver {
         (self.about, What::Said { recorded, now })
     }
 
+    /// Tells of each request that ended in the last call, with its client's number.
+    pub(super) fn each_ended(&self, tell: &mut impl FnMut(&Exchange, Option<u64>)) {
+        for id in &self.ended_ids {
+            if let Some(ended) = self.worker.ended(*id) {
+                let client = ended.client().map(ConnId::Client);
+                let number = client.and_then(|client| self.sockets.get(&client)?.number());
+                tell(ended, number);
+            }
+        }
+    }
+
     /// A request that has just ended: its client, and its story.
     fn told(&self, id: ExchangeId) -> (Option<u64>, String) {
         let Some(ended) = self.worker.ended(id) else {
@@ -220,6 +234,7 @@ impl Driver {
         self.said.clear();
         self.is_compared = false;
         self.ended = Ended::default();
+        self.ended_ids.clear();
         while let Some(output) = take_output(&mut self.worker, &mut self.said) {
             match output {
                 Output::Connect(id, _) => {
@@ -228,10 +243,13 @@ impl Driver {
                 Output::Wait(id, interest) => self.tell(id, interest),
                 Output::Close(id) => self.closed.push(id),
                 Output::Reset(id) => self.closed.push(id.into()),
-                Output::Ended(id) => match self.worker.ended(id) {
-                    Some(ended) if ended.is_mirror() => self.ended.copies += 1,
-                    Some(_) | None => self.ended.requests += 1,
-                },
+                Output::Ended(id) => {
+                    self.ended_ids.push(id);
+                    match self.worker.ended(id) {
+                        Some(ended) if ended.is_mirror() => self.ended.copies += 1,
+                        Some(_) | None => self.ended.requests += 1,
+                    }
+                }
                 Output::ShutdownWrite(_) | Output::Announce => {}
             }
         }

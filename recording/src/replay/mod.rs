@@ -17,7 +17,7 @@ use outrigger_core::compile::compile;
 use outrigger_core::config::{MeshConfig, Source, load, load_mesh};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::Instant;
-use outrigger_core::worker::WorkerSettings;
+use outrigger_core::worker::{Exchange, WorkerSettings};
 
 use crate::file::Reader;
 use crate::frame::{Configuration, End, File, Frame};
@@ -67,12 +67,29 @@ pub struct Outcome {
 
 /// Replays a recording to its end, or to the first difference.
 pub fn replay(input: impl Read) -> Outcome {
-    let mut registry = Registry::default();
-    replay_on(input, |recorded| compile_again(recorded, &mut registry))
+    replay_telling(input, |_, _| {})
 }
 
-/// The same, on snapshots that somebody else makes of the recorded configurations.
+/// The same, and tells of each request that ended, with the number of its client's connection, if it is nobody's copy.
+pub fn replay_telling(input: impl Read, tell: impl FnMut(&Exchange, Option<u64>)) -> Outcome {
+    let mut registry = Registry::default();
+    feed_all(
+        input,
+        |recorded| compile_again(recorded, &mut registry),
+        tell,
+    )
+}
+
+/// The same as [`replay`], on snapshots that somebody else makes of the recorded configurations.
 pub fn replay_on(input: impl Read, compile: impl FnMut(&Configuration<'_>) -> Snapshot) -> Outcome {
+    feed_all(input, compile, |_, _| {})
+}
+
+fn feed_all(
+    input: impl Read,
+    compile: impl FnMut(&Configuration<'_>) -> Snapshot,
+    tell: impl FnMut(&Exchange, Option<u64>),
+) -> Outcome {
     let mut reader = match Reader::new(input) {
         Ok(reader) => reader,
         Err(fault) => {
@@ -82,7 +99,7 @@ pub fn replay_on(input: impl Read, compile: impl FnMut(&Configuration<'_>) -> Sn
             };
         }
     };
-    let mut run = Run::new(compile);
+    let mut run = Run::new(compile, tell);
     let stop = loop {
         run.replayed.offset = reader.offset();
         let segment = match reader.next_segment() {
@@ -126,8 +143,9 @@ pub(crate) fn compile_again(recorded: &Configuration<'_>, registry: &mut Registr
 }
 
 /// A run that is repeated.
-struct Run<C> {
+struct Run<C, T> {
     compile: C,
+    tell: T,
     /// Compiled, and not yet published.
     compiled: Option<Arc<Snapshot>>,
     published: Option<Arc<Snapshot>>,
@@ -135,10 +153,15 @@ struct Run<C> {
     replayed: Replayed,
 }
 
-impl<C: FnMut(&Configuration<'_>) -> Snapshot> Run<C> {
-    fn new(compile: C) -> Self {
+impl<C, T> Run<C, T>
+where
+    C: FnMut(&Configuration<'_>) -> Snapshot,
+    T: FnMut(&Exchange, Option<u64>),
+{
+    fn new(compile: C, tell: T) -> Self {
         Self {
             compile,
+            tell,
             compiled: None,
             published: None,
             workers: Vec::new(),
@@ -213,6 +236,9 @@ impl<C: FnMut(&Configuration<'_>) -> Snapshot> Run<C> {
             }
             Frame::Said { worker, outputs } => {
                 let ended = self.worker(offset, worker)?.compare(offset, outputs)?;
+                if let Some(driver) = self.workers.get(worker as usize) {
+                    driver.each_ended(&mut self.tell);
+                }
                 self.replayed.requests += ended.requests;
                 self.replayed.copies += ended.copies;
             }

@@ -5,6 +5,7 @@
 
 mod args;
 mod json;
+mod stories;
 mod text;
 mod what_if;
 
@@ -30,6 +31,9 @@ const UNREADABLE: u8 = 2;
 pub(crate) fn replay(args: &ReplayArgs) -> ExitCode {
     if !args.config.is_empty() {
         return what_if::what_if(args);
+    }
+    if let Some(filter) = &args.story {
+        return stories::stories(args, filter);
     }
     let outcome = match File::open(&args.file) {
         Ok(file) => feed(BufReader::new(file)),

@@ -5,6 +5,7 @@
 
 mod committed;
 mod stage;
+mod stories;
 #[path = "../support/mod.rs"]
 mod support;
 mod what_if;
