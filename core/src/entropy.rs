@@ -58,6 +58,8 @@ pub enum Draw {
     WebsocketKeyHigh = 61,
     /// The same: low half.
     WebsocketKeyLow = 62,
+    /// Whether a request that is neither failed nor slow is kept to be looked at.
+    RecentSample = 65,
     /// The one random number of a request, from its connection's; the index counts requests from 0.
     Request = 70,
 }

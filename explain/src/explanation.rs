@@ -25,6 +25,8 @@ use outrigger_core::stream::Begins;
 use outrigger_core::worker::Worker;
 use serde::Serialize;
 
+pub use host::nearest_known;
+
 use crate::play::Circumstances;
 use crate::question::Question;
 use crate::told::as_text;
@@ -237,10 +239,10 @@ pub struct AttemptTold {
     pub followed: String,
 }
 
-/// Explains a request on a snapshot that nobody else uses (see [`Snapshot::apart`]).
+/// Explains a request on a snapshot, whose live state is looked at and left as it is.
 #[must_use]
 pub fn explain(
-    snapshot: &Arc<Snapshot>,
+    snapshot: &Snapshot,
     question: &Question,
     circumstances: &Circumstances,
 ) -> Explanation {
@@ -271,7 +273,7 @@ pub fn explain(
 /// Everything up to where an endpoint is tried.
 fn decide(
     told: &mut Explanation,
-    snapshot: &Arc<Snapshot>,
+    snapshot: &Snapshot,
     question: &Question,
     circumstances: &Circumstances,
 ) {
@@ -279,7 +281,8 @@ fn decide(
     let Some((head, begins)) = head(question) else {
         return;
     };
-    let worker = Worker::new(Arc::clone(snapshot), circumstances.settings, 0);
+    // It tries rules and picks nothing.
+    let worker = Worker::new(Arc::new(snapshot.apart()), circumstances.settings, 0);
     let context = Context {
         view: worker.view(),
         peer: &circumstances.peer,

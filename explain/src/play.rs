@@ -87,7 +87,7 @@ impl Played {
     }
 }
 
-/// Plays a request on a snapshot that nobody else uses ([`Snapshot::apart`]).
+/// Plays a request on a snapshot that nobody else uses ([`Snapshot::to_try`]).
 #[must_use]
 pub fn play(
     snapshot: Arc<Snapshot>,

@@ -242,7 +242,7 @@ proptest! {
         let field = who.map(|who| format!("who: {who}"));
         let question = Question::new(&line, field.as_deref()).expect("it is well formed");
         let circumstances = Circumstances { random: Entropy(random), ..Circumstances::default() };
-        let told = explain(&Arc::new(snapshot.apart()), &question, &circumstances);
+        let told = explain(&snapshot, &question, &circumstances);
         let mut compared = Ok(());
         serve(Arc::clone(&snapshot), &question, Entropy(random), |record| {
             compared = compare(&told, record, &snapshot);

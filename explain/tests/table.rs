@@ -416,3 +416,57 @@ fn documents_have_the_keys_that_machines_read() {
         assert!(document.pointer(pointer).is_some(), "{pointer}");
     }
 }
+
+/// What is tried on a proxy that runs counts for nobody there, and sees what is out.
+#[test]
+fn live_state_is_looked_at_and_left_as_it_is() {
+    use outrigger_core::cluster::ejection::{Outcome, report};
+    use outrigger_core::time::Instant;
+    let yaml = "
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: shop, namespace: default}
+spec: {host: shop.test, trafficPolicy: {outlierDetection: {consecutive5xxErrors: 1, maxEjectionPercent: 100}}}
+";
+    let snapshot = snapshot(yaml);
+    let cluster = snapshot.clusters.iter().next().expect("there is one");
+    let now = Instant::from_millis(60_000);
+    let eject = |at: usize| {
+        let detection = cluster.outlier_detection.as_ref().expect("it ejects");
+        let host = &cluster.endpoints[at].state;
+        report(detection, host, Outcome::Response(500), now).expect("it is ejected");
+    };
+    let question = Question::new("http://shop.test/", []).expect("it is well formed");
+    let explained = |random| {
+        let circumstances = Circumstances {
+            random: Entropy(random),
+            now,
+            ..Circumstances::default()
+        };
+        explain(&snapshot, &question, &circumstances)
+    };
+    eject(0);
+    for random in 0..8 {
+        let told = explained(random);
+        let endpoints = &told.cluster.as_ref().expect("it goes there").endpoints;
+        let ejected: Vec<bool> = endpoints.iter().map(|e| e.ejected.is_some()).collect();
+        assert_eq!(ejected, [true, false]);
+        assert_eq!(told.outcomes[0].attempts[0].endpoint, "10.0.0.2:80");
+    }
+    // A 503 ejects the other one, in the copy that it is tried on.
+    assert!(!cluster.endpoints[1].state.is_ejected());
+    assert_eq!(cluster.endpoints[1].state.requests(), 0);
+    eject(1);
+    let told = explained(0);
+    assert_eq!(
+        told.problems,
+        ["all 2 endpoints of outbound|80||shop.test are ejected"]
+    );
+    let status = told.outcomes[0].status;
+    assert_eq!(
+        (told.outcomes[0].when, status),
+        ("-", Some(503)),
+        "{}",
+        plain(&told)
+    );
+}

@@ -15,6 +15,7 @@ pub(crate) use crate::check::CheckArgs;
 pub(crate) use crate::explain::ExplainArgs;
 use crate::http2_args::Http2Args;
 use crate::options::{Format, LabelArg, UnenforcedKind, parse_size, parse_time};
+use crate::recent_args::RecentArgs;
 pub(crate) use crate::replay::ReplayArgs;
 pub(crate) use crate::simulate::SimulateArgs;
 use crate::sources::Pattern;
@@ -176,6 +177,9 @@ pub(crate) struct RunArgs {
 
     #[command(flatten)]
     pub(crate) http2: Http2Args,
+
+    #[command(flatten)]
+    pub(crate) recent: RecentArgs,
 
     /// Record everything that decisions depend on to FILE, for `outrigger replay`; the file of the run before is kept as
     /// FILE.previous

@@ -9,6 +9,7 @@ mod demo;
 mod explain;
 mod http2_args;
 mod options;
+mod recent_args;
 mod replay;
 mod run;
 mod runtime;

@@ -88,6 +88,15 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("`{text}` is not a size such as `64MiB`, `512KiB` or `2GiB`"))
 }
 
+/// A random number of a request.
+pub(crate) fn parse_random(text: &str) -> Result<u64, String> {
+    let number = match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    number.map_err(|_| format!("`{text}` is not a number such as 7 or 0x9e3779b97f4a7c15"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,6 +116,20 @@ mod tests {
             ("é", None),
         ] {
             assert_eq!(parse_size(text).ok(), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_decimal_or_hexadecimal() {
+        for (text, want) in [
+            ("0", Some(0)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("0xff", Some(255)),
+            ("0x", None),
+            ("ff", None),
+            ("-1", None),
+        ] {
+            assert_eq!(parse_random(text).ok(), want, "{text}");
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use outrigger_runtime::{Ended, Sink, Sinks};
 
 use crate::access_log::{AccessLog, LogBuffer, LogThread};
+use crate::recent::{RecentRequests, RecentRings, RecentSettings, RecentWriter};
 use crate::requests::{RequestCounters, Requests, WorkerRequests};
 
 /// What is on.
@@ -16,6 +17,8 @@ pub struct Settings {
     pub counts: bool,
     /// Where requests are logged, if anywhere.
     pub access_log: Option<AccessLog>,
+    /// Which requests are kept with their stories, if any.
+    pub recent: Option<RecentSettings>,
 }
 
 /// Everything that is shown of requests, of all workers together. Copies mean the same one.
@@ -29,6 +32,7 @@ pub struct Telemetry {
 struct Parts {
     requests: Option<RequestCounters>,
     log: Option<LogThread>,
+    recent: Option<RecentRings>,
 }
 
 impl Telemetry {
@@ -37,10 +41,15 @@ impl Telemetry {
     /// # Errors
     /// A thread cannot be started.
     pub fn start(settings: Settings) -> io::Result<Self> {
-        let Settings { counts, access_log } = settings;
+        let Settings {
+            counts,
+            access_log,
+            recent,
+        } = settings;
         let parts = Parts {
             requests: counts.then(RequestCounters::default),
             log: access_log.map(LogThread::start).transpose()?,
+            recent: recent.map(RecentRings::new),
         };
         Ok(Self {
             parts: Arc::new(parts),
@@ -50,8 +59,12 @@ impl Telemetry {
     /// What a runtime is given; `None` when nothing is on.
     #[must_use]
     pub fn sinks(&self) -> Option<Arc<dyn Sinks>> {
-        let Parts { requests, log } = &*self.parts;
-        let is_on = requests.is_some() || log.is_some();
+        let Parts {
+            requests,
+            log,
+            recent,
+        } = &*self.parts;
+        let is_on = requests.is_some() || log.is_some() || recent.is_some();
         is_on.then(|| Arc::clone(&self.parts) as Arc<dyn Sinks>)
     }
 
@@ -60,6 +73,12 @@ impl Telemetry {
     pub fn requests(&self) -> Requests {
         let counters = self.parts.requests.as_ref();
         counters.map(RequestCounters::sum).unwrap_or_default()
+    }
+
+    /// The last requests that failed, were slow or were sampled; `None` when none is kept.
+    #[must_use]
+    pub fn recent(&self) -> Option<RecentRequests> {
+        self.parts.recent.as_ref().map(RecentRings::read)
     }
 
     /// Lines of the access log that were dropped because their writer was stuck or failed.
@@ -75,6 +94,7 @@ impl Sinks for Parts {
         Box::new(WorkerSink {
             requests: requests.map(|requests| requests.of_worker(listeners)),
             log: self.log.as_ref().and_then(LogThread::buffer),
+            recent: self.recent.as_ref().map(RecentRings::of_worker),
         })
     }
 
@@ -89,13 +109,21 @@ impl Sinks for Parts {
 struct WorkerSink {
     requests: Option<Arc<WorkerRequests>>,
     log: Option<LogBuffer>,
+    recent: Option<RecentWriter>,
 }
 
 impl Sink for WorkerSink {
     fn on_end(&mut self, ended: &Ended<'_>) -> Option<Duration> {
-        let Self { requests, log } = self;
+        let Self {
+            requests,
+            log,
+            recent,
+        } = self;
         if let Some(requests) = requests {
             requests.count(ended);
+        }
+        if let Some(recent) = recent {
+            recent.on_end(ended);
         }
         log.as_mut().and_then(|log| log.add(ended))
     }

@@ -171,6 +171,13 @@ impl Health {
         Ejection::Done
     }
 
+    /// Begins as the copy of one that is out. Nobody else knows it yet.
+    pub(super) fn begin_out(&self, ejected: Ejected, cluster: &ClusterState) {
+        self.ejected.set(ejected);
+        self.place.store(OUT + NEXT, Ordering::Release);
+        cluster.begin_ejected();
+    }
+
     /// Each ejection lasts one base time longer than the last, up to the longest.
     fn next_ejection_time(&self, detection: &OutlierDetection) -> Duration {
         let (base, most) = (detection.base_ejection_time, detection.max_ejection_time);

@@ -54,6 +54,17 @@ impl HostState {
         Arc::new(Self::new(self.id, Arc::clone(cluster)))
     }
 
+    /// A copy to try something on: as busy as this one, and ejected if this one is.
+    #[must_use]
+    pub fn to_try(&self, cluster: &Arc<ClusterState>) -> Arc<Self> {
+        let copy = Self::new(self.id, Arc::clone(cluster));
+        copy.active.store(self.active(), Ordering::Relaxed);
+        if let Some(ejected) = self.ejected() {
+            copy.health.begin_out(ejected, cluster);
+        }
+        Arc::new(copy)
+    }
+
     /// The state of an endpoint that a client named itself; only the worker whose id it is uses it.
     #[must_use]
     pub fn original(id: u32, cluster: Arc<ClusterState>) -> Self {

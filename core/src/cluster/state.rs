@@ -120,6 +120,12 @@ impl ClusterState {
         self.last_tick.take(interval, now)
     }
 
+    /// One of its endpoints begins as one that is out.
+    pub(super) fn begin_ejected(&self) {
+        self.ejections_active.fetch_add(1, Ordering::Relaxed);
+        self.health_changed();
+    }
+
     /// Counts one more endpoint as out, unless that were more than the allowed share of all (Envoy reference §2.5).
     pub(super) fn reserve_ejection(&self, detection: &OutlierDetection) -> bool {
         self.ejections_active

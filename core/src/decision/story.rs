@@ -77,9 +77,10 @@ fn route(f: &mut Formatter<'_>, record: &Record, snapshot: &Snapshot) -> fmt::Re
     match record.route {
         RouteDecision::NotReached => Ok(()),
         RouteDecision::UnknownHost => {
+            let host = String::from_utf8_lossy(&record.request.authority);
             writeln!(
                 f,
-                "  rule         none: no service has this host, the egress policy decides"
+                "  rule         none: no service has the host `{host}`, the egress policy decides"
             )
         }
         RouteDecision::NoRule { virtual_host } => {

@@ -214,10 +214,19 @@ impl Cluster {
 
     /// The same cluster with live state of its own, as if nothing had happened.
     pub(super) fn apart(&self) -> Self {
+        self.with_states(HostState::apart)
+    }
+
+    /// The same with live state of its own, in which its endpoints are as they are now.
+    pub(super) fn to_try(&self) -> Self {
+        self.with_states(HostState::to_try)
+    }
+
+    fn with_states(&self, of: fn(&HostState, &Arc<ClusterState>) -> Arc<HostState>) -> Self {
         let state = Arc::<ClusterState>::default();
         state.set_endpoints(self.state.endpoints());
         let endpoints = self.endpoints.iter().map(|endpoint| Endpoint {
-            state: endpoint.state.apart(&state),
+            state: of(&endpoint.state, &state),
             ..endpoint.clone()
         });
         Self {

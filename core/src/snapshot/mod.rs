@@ -126,11 +126,23 @@ impl Snapshot {
     /// nothing had happened yet. The state of a cluster is made when it is first asked for.
     #[must_use]
     pub fn apart(&self) -> Self {
+        self.with_clusters(Clusters::apart(&self.clusters))
+    }
+
+    /// The same configuration to try something on: live state is its own, endpoints are as busy and as ejected as they are
+    /// now, and rate limits are full.
+    #[must_use]
+    pub fn to_try(&self) -> Self {
+        let clusters: Vec<Cluster> = self.clusters.iter().map(Cluster::to_try).collect();
+        self.with_clusters(clusters.into())
+    }
+
+    fn with_clusters(&self, clusters: Clusters) -> Self {
         Self {
             revision: self.revision,
             hosts: Arc::clone(&self.hosts),
             virtual_hosts: Arc::clone(&self.virtual_hosts),
-            clusters: Arc::new(Clusters::apart(&self.clusters)),
+            clusters: Arc::new(clusters),
             inbound: Arc::clone(&self.inbound),
             resources: Arc::clone(&self.resources),
             rate_limits: rate_limit::apart(&self.rate_limits),

@@ -101,6 +101,17 @@ fn asked(request: &RequestHead) -> (String, Option<u16>) {
     (String::from_utf8_lossy(&host).into_owned(), port)
 }
 
+/// What somebody may have meant by the authority of a request, if nobody knows its host.
+#[must_use]
+pub fn nearest_known(authority: &str, snapshot: &Snapshot) -> Option<String> {
+    let (host, _) = split(authority.as_bytes());
+    let host = canonical_host(host);
+    if snapshot.hosts.find(&host).is_some() {
+        return None;
+    }
+    nearest_host(&String::from_utf8_lossy(&host), snapshot)
+}
+
 /// The name among those that are known that somebody may have meant.
 fn nearest_host(asked: &str, snapshot: &Snapshot) -> Option<String> {
     let known: Vec<String> = snapshot.hosts.iter().map(|(name, _)| name).collect();

@@ -22,12 +22,12 @@ const CASES: [(&str, Answer); 4] = [
 /// Plays all cases; one is enough when no endpoint is asked.
 pub(super) fn add(
     told: &mut Explanation,
-    snapshot: &Arc<Snapshot>,
+    snapshot: &Snapshot,
     question: &Question,
     circumstances: &Circumstances,
 ) {
     for (when, answer) in CASES {
-        let played = play(Arc::new(snapshot.apart()), question, circumstances, answer);
+        let played = play(Arc::new(snapshot.to_try()), question, circumstances, answer);
         let is_over = played.ended().is_some();
         let Some(exchange) = played.exchange() else {
             return;

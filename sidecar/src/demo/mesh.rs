@@ -173,6 +173,7 @@ impl Sidecar {
         let telemetry = Telemetry::start(Settings {
             counts: false,
             access_log: stories.map(Stories::log),
+            ..Settings::default()
         });
         let telemetry = telemetry.map_err(|error| error.to_string())?;
         let running = start(outrigger_runtime::Config {

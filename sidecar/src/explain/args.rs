@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::compiled::ForWhom;
-use crate::options::Format;
+use crate::options::{Format, parse_random};
 
 const EXPLAIN_EXAMPLES: &str = "\
 Examples:
@@ -62,34 +62,6 @@ impl ExplainArgs {
                 None => (&self.config, None),
             },
             Some(_) | None => (&self.config, None),
-        }
-    }
-}
-
-/// A random number of a request.
-pub(crate) fn parse_random(text: &str) -> Result<u64, String> {
-    let number = match text.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16),
-        None => text.parse(),
-    };
-    number.map_err(|_| format!("`{text}` is not a number such as 7 or 0x9e3779b97f4a7c15"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_decimal_or_hexadecimal() {
-        for (text, want) in [
-            ("0", Some(0)),
-            ("18446744073709551615", Some(u64::MAX)),
-            ("0xff", Some(255)),
-            ("0x", None),
-            ("ff", None),
-            ("-1", None),
-        ] {
-            assert_eq!(parse_random(text).ok(), want, "{text}");
         }
     }
 }

@@ -8,7 +8,6 @@ pub(crate) use args::ExplainArgs;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use outrigger_core::entropy::Entropy;
 use outrigger_explain::{Circumstances, Explanation, FORM, Question, explain as decide, text};
@@ -45,8 +44,7 @@ pub(crate) fn explain(args: &ExplainArgs) -> ExitCode {
         random: Entropy(args.random),
         ..Circumstances::default()
     };
-    let snapshot = Arc::new(read.snapshot.apart());
-    let mut told = decide(&snapshot, &question, &circumstances);
+    let mut told = decide(&read.snapshot, &question, &circumstances);
     add_refusals(&mut told, &read);
     let rendered = match args.format {
         Format::Text => text::text(&told),

@@ -6,6 +6,9 @@ mod asker;
 mod clusters;
 mod config_dump;
 mod dumps;
+mod explained;
+mod query;
+mod requests;
 mod stats;
 
 use std::cell::Cell;
@@ -24,11 +27,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use outrigger_core::worker::WorkerSettings;
 use outrigger_runtime::{Direction, Handle, Stage, retry_bind};
 use outrigger_telemetry::Telemetry;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::command::Command;
 use super::reloads::Reloads;
@@ -37,6 +41,9 @@ use dumps::Dumps;
 
 /// After a failure to accept, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// Questions whose answers take a while, at a time; more are refused with 503.
+const THOUGHTS: usize = 4;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -47,6 +54,8 @@ GET  /healthz/ready     the same for Kubernetes
 GET  /clusters          endpoints and their counters
 GET  /config_dump       the configuration in use
 GET  /stats             counters
+GET  /requests          the last requests that failed, were slow or sampled; ?failed, ?slow, ?path=, ?host=, ?id=, ?format=json
+GET  /explain           what becomes of a request, which is not sent; ?request=GET%20http://host/path, ?header=, ?format=json
 POST /drain_listeners   stop accepting, finish what runs; ?inboundonly: inbound listeners, ?graceful: accept for the
                         minimum drain time first
 POST /quitquitquit      drain and end
@@ -75,6 +84,7 @@ pub(super) struct Open {
 pub(super) fn start(
     listener: TcpListener,
     handle: Handle,
+    settings: WorkerSettings,
     telemetry: Telemetry,
     commands: UnboundedSender<Command>,
     reloads: Arc<Reloads>,
@@ -89,6 +99,8 @@ pub(super) fn start(
         must_quit: Cell::new(false),
         minimum_drain_time,
         dumps: Dumps::default(),
+        settings,
+        thoughts: Arc::new(Semaphore::new(THOUGHTS)),
     };
     let (_until, dropped) = oneshot::channel();
     thread::Builder::new().name("admin".into()).spawn(move || {
@@ -151,6 +163,10 @@ struct Admin {
     must_quit: Cell<bool>,
     minimum_drain_time: Duration,
     dumps: Dumps,
+    /// What workers go by.
+    settings: WorkerSettings,
+    /// A permit for each question whose answer is being made.
+    thoughts: Arc<Semaphore>,
 }
 
 impl Admin {
@@ -170,7 +186,8 @@ impl Admin {
             return not_allowed(if changes { "POST" } else { "GET, HEAD" });
         }
         let query = uri.query().unwrap_or_default();
-        if path != "/drain_listeners" && !query.is_empty() {
+        let takes_some = matches!(path, "/drain_listeners" | "/requests" | "/explain");
+        if !takes_some && !query.is_empty() {
             let text = format!("`{path}` takes no parameters, and `{query}` was given\n");
             return response(StatusCode::BAD_REQUEST, TEXT, text);
         }
@@ -187,6 +204,8 @@ impl Admin {
                 TEXT,
                 stats::text(&self.handle, &self.telemetry, &self.reloads, self.started),
             ),
+            "/requests" => self.requests(query).await,
+            "/explain" => self.explain(query).await,
             "/drain_listeners" => self.drain_listeners(query),
             "/quitquitquit" => {
                 self.must_quit.set(true);
@@ -227,6 +246,59 @@ impl Admin {
             });
         }
         response(StatusCode::OK, TEXT, "OK\n")
+    }
+
+    async fn requests(&self, query: &str) -> Response<Full<Bytes>> {
+        let asked = match requests::Asked::new(query) {
+            Ok(asked) => asked,
+            Err(why) => return response(StatusCode::BAD_REQUEST, TEXT, format!("{why}\n")),
+        };
+        let Some(recent) = self.telemetry.recent() else {
+            let text = "no requests are kept (--recent-requests 0)\n";
+            return response(StatusCode::NOT_FOUND, TEXT, text);
+        };
+        let (kind, snapshot) = (
+            if asked.is_json { JSON } else { TEXT },
+            self.handle.snapshot(),
+        );
+        self.thinking(kind, move || requests::page(&asked, &recent, &snapshot))
+            .await
+    }
+
+    async fn explain(&self, query: &str) -> Response<Full<Bytes>> {
+        let asked = match explained::Asked::new(query) {
+            Ok(asked) => asked,
+            Err(why) => return response(StatusCode::BAD_REQUEST, TEXT, format!("{why}\n")),
+        };
+        let kind = if asked.is_json { JSON } else { TEXT };
+        let (handle, settings) = (self.handle.clone(), self.settings);
+        self.thinking(kind, move || asked.page(&handle, settings))
+            .await
+    }
+
+    /// Answers with a text that takes a while to be made, away from the thread that answers `/ready`.
+    async fn thinking(
+        &self,
+        kind: &'static str,
+        make: impl FnOnce() -> String + Send + 'static,
+    ) -> Response<Full<Bytes>> {
+        let Ok(place) = self.thoughts.clone().try_acquire_owned() else {
+            let text = format!("{THOUGHTS} such questions are being answered; try again later\n");
+            return response(StatusCode::SERVICE_UNAVAILABLE, TEXT, text);
+        };
+        let made = tokio::task::spawn_blocking(move || {
+            let text = make();
+            drop(place);
+            text
+        });
+        match made.await {
+            Ok(text) => response(StatusCode::OK, kind, text),
+            Err(_) => response(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                TEXT,
+                "it cannot be answered; a bug that is told on standard error\n",
+            ),
+        }
     }
 
     async fn config_dump(&self) -> Response<Full<Bytes>> {

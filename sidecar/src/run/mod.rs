@@ -149,6 +149,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     let open = admin::start(
         admin_listener,
         running.handle().clone(),
+        settings,
         telemetry,
         commands.clone(),
         Arc::clone(&reloads),

@@ -3,8 +3,9 @@
 use std::io;
 
 use outrigger_core::decision::access_log;
-use outrigger_telemetry::{Settings, Telemetry};
+use outrigger_telemetry::{RecentSettings, Settings, Telemetry};
 
+use super::workers;
 use crate::cli::{AccessLog, RunArgs};
 
 /// Begins, before there are workers.
@@ -15,6 +16,19 @@ pub(super) fn start(args: &RunArgs) -> io::Result<Telemetry> {
     Telemetry::start(Settings {
         counts: true,
         access_log: access_log(args.access_log),
+        recent: recent(args),
+    })
+}
+
+fn recent(args: &RunArgs) -> Option<RecentSettings> {
+    let asked = &args.recent;
+    let keep = usize::try_from(asked.recent_requests).ok()?;
+    let bytes = asked.recent_bytes / workers(args).get() as u64;
+    (keep > 0).then(|| RecentSettings {
+        keep,
+        slow: Some(asked.recent_slow).filter(|slow| !slow.is_zero()),
+        sample: asked.recent_sample,
+        bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
     })
 }
 

@@ -67,6 +67,11 @@ pub(super) fn text(
         telemetry.log_lines_dropped(),
     );
     lines.add("outrigger.notices_dropped", told::dropped());
+    if let Some(recent) = telemetry.recent() {
+        lines.add("outrigger.recent_requests.kept", recent.kept);
+        lines.add("outrigger.recent_requests.passed_over", recent.passed_over);
+        lines.add("outrigger.recent_requests.bytes", recent.bytes);
+    }
     add_buffers(&mut lines, &stats.buffered);
     add_http2(&mut lines, &stats.http2);
     for (name, count) in resolve::counted() {

@@ -1,0 +1,115 @@
+//! `/explain?request=GET%20http://…`: what the configuration in use makes of a request, without sending it.
+//!
+//! Owns the parameters. The explanation is made in `outrigger_explain`, on a copy of the live state: endpoints are as busy and
+//! as ejected as they are now, and nothing that is tried counts for anybody.
+
+use anstream::StripStream;
+use outrigger_core::entropy::Entropy;
+use outrigger_core::peer::{ListenerKind, Peer};
+use outrigger_core::worker::WorkerSettings;
+use outrigger_explain::{Circumstances, FORM, Question, explain, text};
+use outrigger_runtime::Handle;
+use std::io::Write as _;
+
+use super::query;
+use crate::options::parse_random;
+
+/// What can be asked for.
+const PARAMETERS: &str = "request=LINE, header=FIELD (may be repeated), random=N, format=text|json";
+
+/// Fields of one question.
+const MOST_FIELDS: usize = 100;
+
+/// A question and how the answer is to look.
+#[derive(Debug)]
+pub(super) struct Asked {
+    question: Question,
+    random: u64,
+    pub(super) is_json: bool,
+}
+
+impl Asked {
+    /// Takes the parameters.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub(super) fn new(query: &str) -> Result<Self, String> {
+        let (mut request, mut fields, mut random, mut is_json) = (None, Vec::new(), 0, false);
+        for (name, value) in query::parse(query)? {
+            let value = value.unwrap_or_default();
+            match (&*name, &*value) {
+                ("request", _) => request = Some(value),
+                ("header", _) if fields.len() < MOST_FIELDS => fields.push(value),
+                ("header", _) => return Err(format!("more than {MOST_FIELDS} fields are given")),
+                ("random", _) => random = parse_random(&value)?,
+                ("format", "text") => is_json = false,
+                ("format", "json") => is_json = true,
+                ("format", _) => return Err("`format` needs `text` or `json`".to_owned()),
+                (_, _) => return Err(format!("no parameter `{name}`; use {PARAMETERS}")),
+            }
+        }
+        let request =
+            request.ok_or_else(|| format!("no request is given; write request={FORM}"))?;
+        let fields = fields.iter().map(String::as_str);
+        let question = Question::new(&request, fields).map_err(|misread| misread.to_string())?;
+        Ok(Self {
+            question,
+            random,
+            is_json,
+        })
+    }
+
+    /// Explains it.
+    pub(super) fn page(&self, handle: &Handle, settings: WorkerSettings) -> String {
+        let mut circumstances = Circumstances {
+            random: Entropy(self.random),
+            settings,
+            now: handle.now(),
+            ..Circumstances::default()
+        };
+        // The first listener is the outbound one.
+        if let Some(local) = handle.local_addrs().first() {
+            circumstances.peer = Peer {
+                local: *local,
+                listener: ListenerKind::Outbound,
+                ..circumstances.peer
+            };
+        }
+        let told = explain(&handle.snapshot(), &self.question, &circumstances);
+        if self.is_json {
+            // Texts and numbers, under keys that are texts.
+            return serde_json::to_string_pretty(&told).unwrap_or_default() + "\n";
+        }
+        let mut plain = StripStream::new(Vec::new());
+        // A vector takes all that is written to it.
+        let _ = plain.write_all(text::text(&told).as_bytes());
+        String::from_utf8_lossy(&plain.into_inner()).into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_that_cannot_be_read_say_why() {
+        for (query, why) in [
+            (
+                "request=GET%20http://a/&header=x:+y&random=7&format=json",
+                "",
+            ),
+            ("", "no request is given"),
+            ("request=x+y+z+w", "more than three words"),
+            ("request=a&header=x", "`x` has no colon"),
+            ("request=a&random=x", "is not a number"),
+            ("request=a&format=xml", "`text` or `json`"),
+            ("request=a&headers=x", "no parameter `headers`"),
+        ] {
+            let said = Asked::new(query).err().unwrap_or_default();
+            assert!(
+                said.contains(why) && said.is_empty() == why.is_empty(),
+                "{query}: {said}"
+            );
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! `/requests` and `/explain` of a running proxy: what is kept of requests that failed, and that what is explained is what
+//! real requests do.
+
+#![allow(clippy::unwrap_used, reason = "a failure of the stage fails the test")]
+
+#[path = "support/proxy.rs"]
+mod proxy;
+mod support;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use proxy::{Folder, Proxy, application};
+use serde_json::Value;
+use support::PATIENCE;
+
+/// Services of two programs that answer with their names, and rules that draw between them.
+fn rules(apps: &[u16; 3]) -> String {
+    let [one, two, three] = apps;
+    format!(
+        "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: shop}}
+spec:
+  hosts: [shop.example]
+  resolution: STATIC
+  ports: [{{number: 80, name: http, protocol: HTTP}}]
+  endpoints:
+  - {{address: 127.0.0.1, ports: {{http: {one}}}, labels: {{version: v1}}}}
+  - {{address: 127.0.0.1, ports: {{http: {two}}}, labels: {{version: v1}}}}
+  - {{address: 127.0.0.1, ports: {{http: {three}}}, labels: {{version: v2}}}}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: shop}}
+spec:
+  host: shop.example
+  trafficPolicy: {{loadBalancer: {{simple: RANDOM}}}}
+  subsets: [{{name: v1, labels: {{version: v1}}}}, {{name: v2, labels: {{version: v2}}}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: shop}}
+spec:
+  hosts: [shop.example]
+  http:
+  - match: [{{uri: {{prefix: /cart}}}}]
+    timeout: 3s
+    fault: {{abort: {{httpStatus: 418, percentage: {{value: 30}}}}}}
+    route:
+    - {{destination: {{host: shop.example, subset: v1}}, weight: 60}}
+    - {{destination: {{host: shop.example, subset: v2}}, weight: 40}}
+"
+    )
+}
+
+/// Asks on one connection, one request after the other, and reads all answers. When the last one is there, all others have
+/// ended, and the proxy has told of them.
+fn ask_all(proxy: &Proxy, requests: &[(&str, &str)]) -> String {
+    let mut client = TcpStream::connect(proxy.addr("outbound")).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let last = [("shop.example", "/last")];
+    for (at, (host, path)) in requests.iter().chain(&last).enumerate() {
+        let close = if at == requests.len() {
+            "connection: close\r\n"
+        } else {
+            ""
+        };
+        write!(
+            client,
+            "GET {path} HTTP/1.1\r\nhost: {host}\r\nx-request-id: id-{at}\r\n{close}\r\n"
+        )
+        .unwrap();
+    }
+    let mut answers = String::new();
+    client.read_to_string(&mut answers).unwrap();
+    answers
+}
+
+fn body(response: &str) -> &str {
+    response.split_once("\r\n\r\n").unwrap().1
+}
+
+fn document(proxy: &Proxy, path: &str) -> Value {
+    let response = proxy.admin(&format!("GET {path}"));
+    assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+    serde_json::from_str(body(&response)).unwrap()
+}
+
+fn started(folder: &Folder, more: &[&str]) -> Proxy {
+    let apps = ["one", "two", "three"].map(|name| application(name).port());
+    folder.write("rules.yaml", &rules(&apps));
+    folder.write(
+        "mesh.yaml",
+        "outboundTrafficPolicy: {mode: REGISTRY_ONLY}\n",
+    );
+    let mesh = folder.0.join("mesh.yaml");
+    let mesh = ["--mesh-config", mesh.to_str().unwrap()];
+    Proxy::start(&folder.0.join("rules.yaml"), &[&mesh, more].concat())
+}
+
+#[test]
+fn requests_that_failed_are_kept_with_their_stories() {
+    let folder = Folder::new("kept");
+    let proxy = started(&folder, &[]);
+    ask_all(
+        &proxy,
+        &[
+            ("shop.example", "/else"),
+            ("shpo.example", "/a?b"),
+            ("shop.example", "/else/2"),
+        ],
+    );
+    let all = document(&proxy, "/requests?failed&path=/else&format=json");
+    let requests = all["requests"].as_array().unwrap();
+    assert_eq!(requests.len(), 2, "{all:#}");
+    let newest = &requests[0];
+    assert_eq!(newest["why"], "failed");
+    assert_eq!(newest["status"], 404);
+    assert_eq!(newest["flags"], "NR");
+    assert_eq!(newest["details"], "route_not_found");
+    assert_eq!(newest["inbound"], false);
+    assert_eq!(newest["nearest"], Value::Null, "the host is known");
+    let story = newest["story"].as_str().unwrap();
+    assert!(
+        story.contains("none of the 1 of shop.example:80 matches"),
+        "{story}"
+    );
+
+    let one = document(&proxy, "/requests?id=id-0&format=json");
+    assert_eq!(one["requests"][0]["path"], "/else");
+    assert_eq!(one["requests"].as_array().unwrap().len(), 1);
+
+    // The host that nobody knows, with what may have been meant.
+    let unknown = proxy.admin("GET /requests?host=shpo");
+    assert!(
+        unknown.contains("no service has the host `shpo.example`"),
+        "{unknown}"
+    );
+    assert!(
+        unknown.contains("  nearest name shop.example\n"),
+        "{unknown}"
+    );
+
+    assert_eq!(
+        document(&proxy, "/requests?slow&format=json")["requests"],
+        Value::Array(vec![])
+    );
+    let refused = proxy.admin("GET /requests?fialed");
+    assert!(refused.starts_with("HTTP/1.1 400 "), "{refused}");
+    assert!(refused.contains("no parameter `fialed`"), "{refused}");
+    let posted = proxy.admin("POST /requests");
+    assert!(posted.starts_with("HTTP/1.1 405 "), "{posted}");
+    let stats = proxy.admin("GET /stats");
+    assert!(
+        stats.contains("outrigger.recent_requests.passed_over: 0\n"),
+        "{stats}"
+    );
+}
+
+#[test]
+fn nothing_is_kept_where_nobody_wants_it() {
+    let folder = Folder::new("not-kept");
+    let proxy = started(&folder, &["--recent-requests", "0"]);
+    ask_all(&proxy, &[("shop.example", "/else")]);
+    let response = proxy.admin("GET /requests");
+    assert!(response.starts_with("HTTP/1.1 404 "), "{response}");
+    assert!(!proxy.admin("GET /stats").contains("recent_requests"));
+}
+
+/// The draws of a fault, a destination and an endpoint, and the times: an explanation by the number of a request that was
+/// served is what that request did.
+#[test]
+fn an_explanation_is_what_a_request_did() {
+    let folder = Folder::new("explained");
+    let proxy = started(
+        &folder,
+        &["--recent-sample", "100", "--recent-requests", "500"],
+    );
+    let requests = vec![("shop.example", "/cart/7"); 60];
+    ask_all(&proxy, &requests);
+    let served = document(&proxy, "/requests?path=/cart&format=json");
+    let served = served["requests"].as_array().unwrap();
+    assert_eq!(served.len(), 60);
+    let mut seen = std::collections::BTreeSet::new();
+    for request in served {
+        let random = request["random"].as_str().unwrap();
+        let told = document(
+            &proxy,
+            &format!(
+                "/explain?request=GET%20http://shop.example/cart/7&random={random}&format=json"
+            ),
+        );
+        let outcome = &told["outcomes"][0];
+        assert_eq!(outcome["status"], request["status"], "{told:#}");
+        assert_eq!(outcome["flags"], request["flags"]);
+        assert_eq!(told["request"]["random"], random);
+        let endpoint = &outcome["attempts"][0]["endpoint"];
+        assert_eq!(*endpoint, request["endpoint"], "{told:#}\n{request:#}");
+        seen.insert(endpoint.to_string());
+    }
+    assert_eq!(
+        seen.len(),
+        4,
+        "all endpoints, and none for an abort: {seen:?}"
+    );
+
+    let text = proxy.admin("GET /explain?request=http://shop.example/cart");
+    assert!(text.contains("timeout         3s  ("), "{text}");
+    assert!(!text.contains('\u{1b}'), "no styles: {text}");
+    let refused = proxy.admin("GET /explain?request=x+y+z+w");
+    assert!(refused.starts_with("HTTP/1.1 400 "), "{refused}");
+}
