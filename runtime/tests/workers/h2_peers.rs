@@ -35,6 +35,8 @@ pub(crate) struct Service {
     asked: UnboundedReceiver<Asked>,
     /// Tells its connections, in the order in which they were made, to end.
     leave: UnboundedReceiver<UnboundedSender<()>>,
+    /// The numbers of connections that it has closed.
+    closed: UnboundedReceiver<usize>,
 }
 
 /// A request that a service has.
@@ -51,15 +53,25 @@ impl Service {
         let addr = listener.local_addr().unwrap();
         let (tell, asked) = unbounded_channel();
         let (made, leave) = unbounded_channel();
+        let (close, closed) = unbounded_channel();
         tokio::spawn(async move {
             for number in 0.. {
                 let (stream, _) = listener.accept().await.unwrap();
                 let (leave, told) = unbounded_channel();
                 let _ = made.send(leave);
-                tokio::spawn(serve(stream, number, tell.clone(), told));
+                let (tell, close) = (tell.clone(), close.clone());
+                tokio::spawn(async move {
+                    serve(stream, number, tell, told).await;
+                    let _ = close.send(number);
+                });
             }
         });
-        Self { addr, asked, leave }
+        Self {
+            addr,
+            asked,
+            leave,
+            closed,
+        }
     }
 
     /// The next request.
@@ -74,6 +86,11 @@ impl Service {
             all.push(self.asked().await);
         }
         all
+    }
+
+    /// Until it has closed one of its connections; its number.
+    pub(crate) async fn closed(&mut self) -> usize {
+        self.closed.recv().await.unwrap()
     }
 
     /// Whether no request waits to be taken.

@@ -105,6 +105,28 @@ fn who_gives_a_stream_up_ends_nothing_else() {
     });
 }
 
+/// Its client takes little of it, and the endpoint has sent it all and closes.
+#[test]
+fn a_response_that_is_here_outlives_its_connection() {
+    play(async {
+        let mut service = Service::listen().await;
+        let sidecar = before(&service, "");
+        let mut client = H2Client::connect(sidecar.addr).await;
+        let response = client.get("/long").await;
+        let long = vec![b'l'; 360_000];
+        service.asked().await.answer(long.clone());
+        let mut body = response.await.unwrap().into_body();
+        service.leave().await;
+        assert_eq!(service.closed().await, 0);
+        // When this one is answered the sidecar has heard of the end.
+        let other = client.get("/other").await;
+        service.asked().await.answer("other");
+        assert_eq!(whole(other).await.body(), b"other");
+        assert!(read(&mut body).await.unwrap() == long);
+        until(|| stats(&sidecar).http2.endpoints.active == 1).await;
+    });
+}
+
 /// Nothing is lost: what the endpoint has it answers, and what comes after that goes elsewhere.
 #[test]
 fn an_endpoint_that_leaves_in_the_middle_loses_nothing() {
