@@ -52,6 +52,8 @@ pub enum Draw {
     RateLimitEnabled = 50,
     /// Whether a rate limit refuses what it may refuse; likewise.
     RateLimitEnforced = 51,
+    /// Whether a sampled access log takes the request.
+    AccessLog = 90,
     /// The one random number of a copy, from which its own draws are derived; the same index.
     MirroredRequest = 60,
     /// The key of a websocket that is asked for without one: high half.

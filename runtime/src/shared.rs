@@ -46,7 +46,6 @@ pub(crate) struct Shared<S: System> {
     pub(crate) counters: Arc<WorkerCounters>,
     /// Borrowed for one call of it, which calls nothing back.
     sink: Option<RefCell<Box<dyn Sink>>>,
-    pub(crate) wants_local_addresses: bool,
     pub(crate) notices: Notices,
     stages: Cell<Stages>,
     pub(crate) activity: Activity,
@@ -73,7 +72,6 @@ impl<S: System> Shared<S> {
             sink,
             notices,
         } = reports;
-        let wants_local_addresses = sink.as_ref().is_some_and(|s| s.wants_local_addresses());
         Self {
             system,
             clock,
@@ -81,7 +79,6 @@ impl<S: System> Shared<S> {
             ours,
             counters,
             sink: sink.map(RefCell::new),
-            wants_local_addresses,
             notices,
             stages: Cell::default(),
             activity: Activity::default(),
@@ -187,6 +184,12 @@ impl<S: System> Shared<S> {
         if self.ends_some() && !self.is_busy() {
             self.all_ended.notify_one();
         }
+    }
+
+    /// Whether our own addresses on connections to endpoints are asked for.
+    pub(crate) fn wants_local_addresses(&self) -> bool {
+        let sink = self.sink.as_ref();
+        sink.is_some_and(|sink| sink.borrow().wants_local_addresses())
     }
 
     /// Whether somebody wants to hear of requests.

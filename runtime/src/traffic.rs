@@ -343,7 +343,7 @@ impl<S: System> Turn<'_, S> {
     fn on_connected(&mut self, id: ConnId, outcome: Result<S::Stream, ConnectFault>) -> Input {
         match outcome {
             Ok(stream) => {
-                let is_asked = self.shared.wants_local_addresses;
+                let is_asked = self.shared.wants_local_addresses();
                 let local = is_asked.then(|| stream.local_addr()).flatten();
                 if let Some(entry) = self.sockets.get(id) {
                     entry.socket = Socket::Open(stream);

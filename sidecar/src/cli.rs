@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::access_log_args::AccessLogArgs;
 pub(crate) use crate::check::CheckArgs;
 pub(crate) use crate::explain::ExplainArgs;
 use crate::http2_args::Http2Args;
@@ -141,10 +142,6 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) lenient: bool,
 
-    /// One line a request on standard output
-    #[arg(long, value_enum, default_value_t = AccessLog::Off)]
-    pub(crate) access_log: AccessLog,
-
     /// Istio's mesh configuration (the `mesh` key of the ConfigMap `istio`, or its content)
     #[arg(long, value_name = "FILE")]
     pub(crate) mesh_config: Option<PathBuf>,
@@ -174,6 +171,9 @@ pub(crate) struct RunArgs {
     /// peers have taken some, and long bodies are not kept for retries and mirrors; each worker has its share. 0 is no limit
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_size)]
     pub(crate) max_buffered_bytes: u64,
+
+    #[command(flatten)]
+    pub(crate) log: AccessLogArgs,
 
     #[command(flatten)]
     pub(crate) http2: Http2Args,
@@ -268,17 +268,6 @@ pub(crate) enum Runtime {
     Auto,
 }
 
-/// The access log's form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum AccessLog {
-    /// None
-    Off,
-    /// Istio's default line
-    Text,
-    /// Istio's default JSON object
-    Json,
-}
-
 /// `ADDR=APP_ADDR` of `--inbound`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct InboundArg {
@@ -346,7 +335,7 @@ mod tests {
         assert_eq!(args.outbound, "127.0.0.1:15001".parse().unwrap());
         assert_eq!(args.admin, "127.0.0.1:15000".parse().unwrap());
         assert_eq!(args.namespace, "default");
-        assert_eq!(args.access_log, AccessLog::Off);
+        assert_eq!(args.log.access_log, None);
         assert_eq!(args.drain_time, Duration::from_secs(25));
         assert_eq!(args.minimum_drain_time, Duration::from_secs(5));
         assert_eq!(args.request_head_timeout, Duration::from_secs(60));

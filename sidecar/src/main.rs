@@ -2,6 +2,7 @@
 //!
 //! Owns the way from the command line to the command, and nothing else.
 
+mod access_log_args;
 mod check;
 mod cli;
 mod compiled;

@@ -14,7 +14,7 @@ mod recent;
 mod requests;
 mod sink;
 
-pub use access_log::{AccessLog, Format};
+pub use access_log::{Hear, LogFiles};
 pub use recent::{Recent, RecentRequests, RecentSettings, TOLD_A_SECOND, Why};
 pub use requests::{ListenerRequests, MirrorFates, Requests};
-pub use sink::{Settings, Telemetry};
+pub use sink::{Hears, Settings, Telemetry};

@@ -1,22 +1,32 @@
 //! The sink that every worker has, and what it hands requests on to.
 
-use std::io;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use outrigger_core::decision::access_log::Place;
+use outrigger_core::snapshot::Snapshot;
 use outrigger_runtime::{Ended, Sink, Sinks};
 
-use crate::access_log::{AccessLog, LogBuffer, LogThread};
+use crate::access_log::{Hear, LogFiles, WorkerLogs};
 use crate::recent::{RecentRequests, RecentRings, RecentSettings, RecentWriter};
 use crate::requests::{RequestCounters, Requests, WorkerRequests};
 
+/// Called with each request of a client that has ended, on the thread of its worker: for a program that runs a proxy within
+/// itself.
+pub type Hears = Arc<dyn Fn(&Ended<'_>) + Send + Sync>;
+
 /// What is on.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Settings {
     /// Requests are counted.
     pub counts: bool,
-    /// Where requests are logged, if anywhere.
-    pub access_log: Option<AccessLog>,
+    /// Requests are logged where their snapshot says, and what is wrong with that is told so; `None` logs nothing.
+    pub access_logs: Option<Hear>,
+    /// Who hears of each request.
+    pub hears: Option<Hears>,
+    /// Where the proxy runs, which logs may show.
+    pub place: Place,
     /// Which requests are kept with their stories, if any.
     pub recent: Option<RecentSettings>,
 }
@@ -28,32 +38,48 @@ pub struct Telemetry {
 }
 
 /// Each is there if it is on.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Parts {
     requests: Option<RequestCounters>,
-    log: Option<LogThread>,
+    logs: Option<Arc<LogFiles>>,
+    hears: Option<Hears>,
+    place: Arc<Place>,
     recent: Option<RecentRings>,
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").finish_non_exhaustive()
+    }
 }
 
 impl Telemetry {
     /// Begins, before there are workers.
-    ///
-    /// # Errors
-    /// A thread cannot be started.
-    pub fn start(settings: Settings) -> io::Result<Self> {
+    #[must_use]
+    pub fn start(settings: Settings) -> Self {
         let Settings {
             counts,
-            access_log,
+            access_logs,
+            hears,
+            place,
             recent,
         } = settings;
         let parts = Parts {
             requests: counts.then(RequestCounters::default),
-            log: access_log.map(LogThread::start).transpose()?,
+            logs: access_logs.map(|hear| Arc::new(LogFiles::new(hear))),
+            hears,
+            place: Arc::new(place),
             recent: recent.map(RecentRings::new),
         };
-        Ok(Self {
+        Self {
             parts: Arc::new(parts),
-        })
+        }
     }
 
     /// What a runtime is given; `None` when nothing is on.
@@ -61,10 +87,12 @@ impl Telemetry {
     pub fn sinks(&self) -> Option<Arc<dyn Sinks>> {
         let Parts {
             requests,
-            log,
+            logs,
+            hears,
             recent,
+            place: _,
         } = &*self.parts;
-        let is_on = requests.is_some() || log.is_some() || recent.is_some();
+        let is_on = requests.is_some() || logs.is_some() || hears.is_some() || recent.is_some();
         is_on.then(|| Arc::clone(&self.parts) as Arc<dyn Sinks>)
     }
 
@@ -81,10 +109,24 @@ impl Telemetry {
         self.parts.recent.as_ref().map(RecentRings::read)
     }
 
-    /// Lines of the access log that were dropped because their writer was stuck or failed.
+    /// Lines of access logs that were dropped because their file was stuck or failed.
     #[must_use]
     pub fn log_lines_dropped(&self) -> u64 {
-        self.parts.log.as_ref().map_or(0, LogThread::dropped)
+        self.parts.logs.as_ref().map_or(0, |logs| logs.dropped())
+    }
+
+    /// From now on requests are decided by this: the files that it logs to are opened.
+    pub fn prepare(&self, snapshot: &Snapshot) {
+        if let Some(logs) = &self.parts.logs {
+            logs.prepare(&snapshot.access_logs);
+        }
+    }
+
+    /// Opens the files of access logs again, which somebody has moved away.
+    pub fn reopen_logs(&self) {
+        if let Some(logs) = &self.parts.logs {
+            logs.reopen();
+        }
     }
 }
 
@@ -93,14 +135,15 @@ impl Sinks for Parts {
         let requests = self.requests.as_ref();
         Box::new(WorkerSink {
             requests: requests.map(|requests| requests.of_worker(listeners)),
-            log: self.log.as_ref().and_then(LogThread::buffer),
+            logs: (self.logs.as_ref()).map(|logs| WorkerLogs::new(logs, &self.place)),
+            hears: self.hears.clone(),
             recent: self.recent.as_ref().map(RecentRings::of_worker),
         })
     }
 
     fn finish(&self) {
-        if let Some(log) = &self.log {
-            log.finish();
+        if let Some(logs) = &self.logs {
+            logs.finish();
         }
     }
 }
@@ -108,7 +151,8 @@ impl Sinks for Parts {
 /// One worker's ends of all parts that are on.
 struct WorkerSink {
     requests: Option<Arc<WorkerRequests>>,
-    log: Option<LogBuffer>,
+    logs: Option<WorkerLogs>,
+    hears: Option<Hears>,
     recent: Option<RecentWriter>,
 }
 
@@ -116,25 +160,29 @@ impl Sink for WorkerSink {
     fn on_end(&mut self, ended: &Ended<'_>) -> Option<Duration> {
         let Self {
             requests,
-            log,
+            logs,
+            hears,
             recent,
         } = self;
         if let Some(requests) = requests {
             requests.count(ended);
         }
+        if let Some(hears) = hears.as_ref().filter(|_| ended.listener.is_some()) {
+            hears(ended);
+        }
         if let Some(recent) = recent {
             recent.on_end(ended);
         }
-        log.as_mut().and_then(|log| log.add(ended))
+        logs.as_mut().and_then(|logs| logs.add(ended))
     }
 
     fn flush(&mut self) {
-        if let Some(log) = &mut self.log {
-            log.flush();
+        if let Some(logs) = &mut self.logs {
+            logs.flush();
         }
     }
 
     fn wants_local_addresses(&self) -> bool {
-        self.log.is_some()
+        self.hears.is_some() || self.logs.as_ref().is_some_and(WorkerLogs::is_on)
     }
 }

@@ -6,6 +6,7 @@
 //! `endpoints` and `destination_rules`), `hosts` (with `delegation`, `rules`, `conditions`, `actions`),
 //! `rate_limits`.
 
+mod access_logs;
 mod actions;
 mod alike;
 mod clusters;
@@ -178,7 +179,8 @@ pub fn compile(
     for rule in input.destination_rules() {
         locality_setting::tell_unknown_places(rule, &source, &mut findings);
     }
-    telemetry::applicable(&input, &mut findings);
+    let telemetries = telemetry::applicable(&input, &mut findings);
+    let access_logs = access_logs::access_logs(&telemetries, mesh, &mut findings);
     registry.sweep();
     Compiled {
         snapshot: Snapshot {
@@ -191,6 +193,7 @@ pub fn compile(
             clusters: Arc::new(clusters.list.into()),
             rate_limits: limits.list.into(),
             unknown_host_limits: limits.unknown_hosts.into(),
+            access_logs: Arc::new(access_logs),
         },
         findings,
         names: lookup.asked,

@@ -222,6 +222,10 @@ codes! {
     RateLimitWithoutEffect "rate-limit-without-effect" Warning "A rate limit that never refuses a request."
     RuntimeKey "runtime-key" Info "A key of Envoy's runtime, which this proxy has not; the default value holds."
 
+    // Telemetry.
+    InvalidLogFormat "invalid-log-format" Error "A format of an access log that Envoy would refuse."
+    InvalidExpression "invalid-expression" Error "A CEL expression that is malformed, or that this proxy does not understand."
+
     // Kinds that are judged and not used.
     InvalidAnnotation "invalid-annotation" Error "An annotation that the kind does not take, or with a value it does not take."
     InvalidTarget "invalid-target" Error "A policy is attached to what it can not be attached to."

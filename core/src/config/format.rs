@@ -30,7 +30,7 @@ impl core::fmt::Display for FormatError {
 pub fn parse(value: &str) -> Result<Vec<ValuePart>, FormatError> {
     let mut parts = Vec::new();
     let mut literal = String::new();
-    let mut pieces = Pieces { rest: value };
+    let mut pieces = Pieces::of(value);
     while let Some(piece) = pieces.next()? {
         match piece {
             Piece::Text(text) => literal.push_str(text),
@@ -47,7 +47,7 @@ pub fn parse(value: &str) -> Result<Vec<ValuePart>, FormatError> {
 /// Whether a percent sign begins nothing, whatever the operators are.
 #[must_use]
 pub fn has_lone_percent(value: &str) -> bool {
-    let mut pieces = Pieces { rest: value };
+    let mut pieces = Pieces::of(value);
     loop {
         match pieces.next() {
             Ok(Some(_)) => {}
@@ -58,18 +58,26 @@ pub fn has_lone_percent(value: &str) -> bool {
 }
 
 /// What a value is made of, in order.
-enum Piece<'v> {
+pub(super) enum Piece<'v> {
+    /// As it stands.
     Text(&'v str),
     /// What stands between two percent signs.
     Operator(&'v str),
 }
 
-struct Pieces<'v> {
+/// A value being cut.
+pub(super) struct Pieces<'v> {
     rest: &'v str,
 }
 
 impl<'v> Pieces<'v> {
-    fn next(&mut self) -> Result<Option<Piece<'v>>, FormatError> {
+    /// Nothing is cut yet.
+    pub(super) const fn of(value: &'v str) -> Self {
+        Self { rest: value }
+    }
+
+    /// The next piece, `None` after the last.
+    pub(super) fn next(&mut self) -> Result<Option<Piece<'v>>, FormatError> {
         let Some(after) = self.rest.strip_prefix('%') else {
             let (text, rest) = self
                 .rest

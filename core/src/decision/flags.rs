@@ -49,26 +49,27 @@ pub enum ResponseFlag {
     DownstreamRemoteReset,
 }
 
-const ALL: [(ResponseFlag, &str); 19] = [
-    (ResponseFlag::NoHealthyUpstream, "UH"),
-    (ResponseFlag::UpstreamRequestTimeout, "UT"),
-    (ResponseFlag::LocalReset, "LR"),
-    (ResponseFlag::UpstreamRemoteReset, "UR"),
-    (ResponseFlag::UpstreamConnectionFailure, "UF"),
-    (ResponseFlag::UpstreamConnectionTermination, "UC"),
-    (ResponseFlag::UpstreamOverflow, "UO"),
-    (ResponseFlag::NoRouteFound, "NR"),
-    (ResponseFlag::DelayInjected, "DI"),
-    (ResponseFlag::FaultInjected, "FI"),
-    (ResponseFlag::RateLimited, "RL"),
-    (ResponseFlag::DownstreamConnectionTermination, "DC"),
-    (ResponseFlag::UpstreamRetryLimitExceeded, "URX"),
-    (ResponseFlag::StreamIdleTimeout, "SI"),
-    (ResponseFlag::DownstreamProtocolError, "DPE"),
-    (ResponseFlag::UpstreamProtocolError, "UPE"),
-    (ResponseFlag::NoClusterFound, "NC"),
-    (ResponseFlag::DnsResolutionFailed, "DF"),
-    (ResponseFlag::DownstreamRemoteReset, "DR"),
+/// Each flag, its short name, and the position of Envoy's bit for it.
+const ALL: [(ResponseFlag, &str, u8); 19] = [
+    (ResponseFlag::NoHealthyUpstream, "UH", 1),
+    (ResponseFlag::UpstreamRequestTimeout, "UT", 2),
+    (ResponseFlag::LocalReset, "LR", 3),
+    (ResponseFlag::UpstreamRemoteReset, "UR", 4),
+    (ResponseFlag::UpstreamConnectionFailure, "UF", 5),
+    (ResponseFlag::UpstreamConnectionTermination, "UC", 6),
+    (ResponseFlag::UpstreamOverflow, "UO", 7),
+    (ResponseFlag::NoRouteFound, "NR", 8),
+    (ResponseFlag::DelayInjected, "DI", 9),
+    (ResponseFlag::FaultInjected, "FI", 10),
+    (ResponseFlag::RateLimited, "RL", 11),
+    (ResponseFlag::DownstreamConnectionTermination, "DC", 14),
+    (ResponseFlag::UpstreamRetryLimitExceeded, "URX", 15),
+    (ResponseFlag::StreamIdleTimeout, "SI", 16),
+    (ResponseFlag::DownstreamProtocolError, "DPE", 18),
+    (ResponseFlag::UpstreamProtocolError, "UPE", 23),
+    (ResponseFlag::NoClusterFound, "NC", 24),
+    (ResponseFlag::DnsResolutionFailed, "DF", 26),
+    (ResponseFlag::DownstreamRemoteReset, "DR", 28),
 ];
 
 /// A set of response flags. Prints as Envoy does: joined by commas in a fixed order, `-` when there is none.
@@ -85,6 +86,19 @@ impl ResponseFlags {
     #[must_use]
     pub const fn contains(self, flag: ResponseFlag) -> bool {
         self.0 & (1 << flag as u8) != 0
+    }
+
+    /// The flags as a number, with Envoy's bit for each.
+    #[must_use]
+    pub fn bits(self) -> u64 {
+        let set = ALL.iter().filter(|(flag, ..)| self.contains(*flag));
+        set.map(|(.., bit)| 1 << bit).sum()
+    }
+
+    /// Prints the long names, such as `NoHealthyUpstream`, joined by commas.
+    #[must_use]
+    pub const fn long(self) -> impl fmt::Display {
+        LongFlags(self)
     }
 
     /// Whether no flag is set.
@@ -187,11 +201,24 @@ impl fmt::Display for ResponseFlags {
         if self.is_empty() {
             return f.write_str("-");
         }
-        let mut first = true;
-        for (_, text) in ALL.iter().filter(|(flag, _)| self.contains(*flag)) {
-            f.write_str(if first { "" } else { "," })?;
+        let set = ALL.iter().filter(|(flag, ..)| self.contains(*flag));
+        for (at, (_, text, _)) in set.enumerate() {
+            f.write_str(if at == 0 { "" } else { "," })?;
             f.write_str(text)?;
-            first = false;
+        }
+        Ok(())
+    }
+}
+
+/// Flags by their long names, which are those of the variants.
+struct LongFlags(ResponseFlags);
+
+impl fmt::Display for LongFlags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let set = ALL.iter().filter(|(flag, ..)| self.0.contains(*flag));
+        for (at, (flag, ..)) in set.enumerate() {
+            f.write_str(if at == 0 { "" } else { "," })?;
+            write!(f, "{flag:?}")?;
         }
         Ok(())
     }
@@ -275,7 +302,10 @@ mod tests {
         flags.insert(ResponseFlag::UpstreamRetryLimitExceeded);
         flags.insert(ResponseFlag::UpstreamConnectionFailure);
         assert_eq!(flags.to_string(), "UF,URX");
-        for (at, (flag, _)) in ALL.iter().enumerate() {
+        let long = "UpstreamConnectionFailure,UpstreamRetryLimitExceeded";
+        assert_eq!(flags.long().to_string(), long);
+        assert_eq!(flags.bits(), 0x8020);
+        for (at, (flag, ..)) in ALL.iter().enumerate() {
             assert_eq!(
                 *flag as usize, at,
                 "the table stands in the order of the variants"

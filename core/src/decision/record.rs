@@ -246,6 +246,12 @@ pub struct Record<D = Details> {
     pub bytes_sent: u64,
     /// When its first byte arrived.
     pub began: Instant,
+    /// When its last byte arrived, the body's too; `None` when it never did.
+    #[serde(skip)]
+    pub received: Option<Instant>,
+    /// When the head of the endpoint's response was here that its client saw; `None` when there was none.
+    #[serde(skip)]
+    pub answered: Option<Instant>,
     /// When its last byte left.
     pub ended: Instant,
     /// Milliseconds from the request's end to the response's head (`x-envoy-upstream-service-time`).

@@ -230,6 +230,7 @@ impl Call {
     /// Makes the head of an endpoint's response what the client is to see.
     pub(super) fn finish_response_head(&mut self, service_time: Option<Duration>, turn: &Turn<'_>) {
         let date = turn.local.date();
+        self.ledger.record.answered = Some(turn.now);
         self.ask(
             |context, record, response| {
                 request::on_response_head(context, service_time, record, response, date);
@@ -280,6 +281,7 @@ impl Call {
     /// The record is complete.
     pub(super) fn end_record(&mut self, turn: &mut Turn<'_>) {
         self.ledger.record.ended = turn.now;
+        self.ledger.record.received = self.body.complete_since();
         self.ledger.record.retry_slot = None;
         turn.say(Output::Ended(self.id));
     }

@@ -17,6 +17,7 @@ mod re2;
 mod resilience;
 mod route;
 mod rule_index;
+pub mod telemetry;
 mod upstream_protocol;
 
 pub use cluster::{Address, Balancing, Cluster, ClusterId, Endpoint, Limits, WarmUp};
@@ -119,6 +120,8 @@ pub struct Snapshot {
     pub unknown_host_limits: Arc<[(u16, Box<[Limiter]>)]>,
     /// What holds for every request.
     pub settings: Settings,
+    /// Which requests are logged where.
+    pub access_logs: Arc<telemetry::AccessLogs>,
 }
 
 impl Snapshot {
@@ -148,6 +151,7 @@ impl Snapshot {
             rate_limits: rate_limit::apart(&self.rate_limits),
             unknown_host_limits: Arc::clone(&self.unknown_host_limits),
             settings: self.settings.clone(),
+            access_logs: Arc::clone(&self.access_logs),
         }
     }
 

@@ -13,8 +13,8 @@ use outrigger_core::config::{Source, load};
 use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
-use outrigger_runtime::{Config, Listen, Running};
-use outrigger_telemetry::{AccessLog, Format, Settings, Telemetry};
+use outrigger_runtime::{Config, Ended, Listen, Running};
+use outrigger_telemetry::{Hears, Settings, Telemetry};
 
 use super::support::Client;
 use crate::start;
@@ -55,8 +55,8 @@ spec: {{host: app.test, trafficPolicy: {{loadBalancer: {{simple: ROUND_ROBIN}}, 
 pub(crate) struct Setup {
     pub(crate) workers: usize,
     pub(crate) settings: WorkerSettings,
-    /// Called by a worker when a request ends; nothing is written.
-    pub(crate) format: Option<Format>,
+    /// Called by a worker when a request ends.
+    pub(crate) format: Option<fn(&Ended<'_>)>,
 }
 
 impl Default for Setup {
@@ -93,12 +93,9 @@ impl Setup {
     pub(crate) fn start(self, yaml: &str) -> Sidecar {
         let telemetry = Telemetry::start(Settings {
             counts: true,
-            access_log: self.format.map(|format| AccessLog {
-                format,
-                writer: Box::new(std::io::sink()),
-            }),
-        })
-        .unwrap();
+            hears: self.format.map(|format| Arc::new(format) as Hears),
+            ..Settings::default()
+        });
         let running = start(Config {
             own_addrs: Vec::new(),
             listeners: vec![Listen {

@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::support::{Endpoints, PATIENCE, Proxy, ok, roundtrip};
 use outrigger_core::cluster::RetryLimit;
 use outrigger_core::snapshot::{Address, Limits};
 use outrigger_runtime::{Ended, Notice};
-use outrigger_telemetry::AccessLog;
+use outrigger_telemetry::Hears;
 
 #[test]
 fn connections_are_kept_on_both_sides_and_shared_between_clients() {
@@ -310,45 +310,28 @@ fn drain_gives_up_when_its_time_is_over() {
 }
 
 #[test]
-fn a_line_is_logged_for_each_request() {
-    fn line(ended: &Ended<'_>, out: &mut Vec<u8>) {
-        let upstream = ended.upstream_local().is_some();
-        let (status, local) = (ended.record.status, ended.peer.local);
-        let _ = writeln!(out, "{status} {local} {upstream}");
-    }
-    struct Lines(std::sync::mpsc::Sender<String>);
-    impl Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let _ = self.0.send(String::from_utf8_lossy(bytes).into());
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+fn each_request_that_ends_is_told() {
     let (sender, lines) = channel();
-    let log = AccessLog {
-        format: line,
-        writer: Box::new(Lines(sender)),
-    };
+    let sender = Mutex::new(sender);
+    let hears: Hears = Arc::new(move |ended| {
+        let upstream = ended.upstream_local().is_some();
+        let line = (ended.record.status, ended.peer.local, upstream);
+        let _ = sender.lock().unwrap().send(line);
+    });
     let endpoints = Endpoints::listen();
-    let proxy = Proxy::with(endpoints.address(), 1, Some(log));
+    let proxy = Proxy::with(endpoints.address(), 1, Some(hears));
     let mut client = proxy.client();
     client.get("/");
     let mut endpoint = endpoints.accept();
     endpoint.message().unwrap();
     endpoint.send(&ok(""));
     client.message().unwrap();
-    let want = format!("200 {} true\n", proxy.addr);
+    let want = (200, proxy.addr, true);
     assert_eq!(lines.recv_timeout(PATIENCE).unwrap(), want);
     client.send("nonsense\r\n\r\n");
     client.message().unwrap();
-    // What was not flushed yet is written before the workers have ended.
-    let _ = proxy.running.drain(PATIENCE);
-    assert_eq!(
-        lines.try_recv().unwrap(),
-        format!("400 {} false\n", proxy.addr)
-    );
+    let want = (400, proxy.addr, false);
+    assert_eq!(lines.recv_timeout(PATIENCE).unwrap(), want);
 }
 
 #[test]
@@ -399,16 +382,11 @@ fn a_response_that_was_cut_does_not_look_whole() {
 
 #[test]
 fn a_panic_ends_one_connection_and_is_told() {
-    fn refuse(Ended { record, .. }: &Ended<'_>, out: &mut Vec<u8>) {
+    let hears: Hears = Arc::new(|Ended { record, .. }| {
         assert_ne!(record.request.path, b"/panic", "as the test wants it");
-        out.push(b'\n');
-    }
-    let log = AccessLog {
-        format: refuse,
-        writer: Box::new(io::sink()),
-    };
+    });
     let endpoints = Endpoints::listen();
-    let proxy = Proxy::with(endpoints.address(), 1, Some(log));
+    let proxy = Proxy::with(endpoints.address(), 1, Some(hears));
     let (mut first, mut second) = (proxy.client(), proxy.client());
     first.get("/");
     let mut endpoint = endpoints.accept();

@@ -198,7 +198,7 @@ fn what_a_worker_waits_for_is_over_when_it_is() {
 #[test]
 fn an_overdue_connection_is_never_handed_out() {
     static GATE: Gate = Gate::new();
-    fn format(Ended { record, .. }: &Ended<'_>, _: &mut Vec<u8>) {
+    fn format(Ended { record, .. }: &Ended<'_>) {
         GATE.pass(record);
     }
     // What was sent once is not sent again.

@@ -156,7 +156,7 @@ fn a_connection_that_another_worker_gave_up_is_closed() {
 #[test]
 fn the_log_names_our_address_on_the_connection_that_was_used() {
     static LOGGED: Mutex<Vec<(Vec<u8>, Option<SocketAddr>)>> = Mutex::new(Vec::new());
-    fn format(ended: &Ended<'_>, _: &mut Vec<u8>) {
+    fn format(ended: &Ended<'_>) {
         let path = ended.record.request.path.clone();
         let logged = (path, ended.upstream_local());
         LOGGED.lock().unwrap().push(logged);

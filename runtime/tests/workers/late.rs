@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use outrigger_core::decision::Record;
 use outrigger_core::worker::WorkerSettings;
 use outrigger_runtime::{Direction, Ended, Stage};
-use outrigger_telemetry::Format;
 
 use super::configured::{Setup, Sidecar, service};
 use super::support::{Client, Endpoints, PATIENCE, ok};
@@ -57,7 +56,7 @@ const RULE: &str = "timeout: 200ms,";
 /// A request that is at its endpoint while the worker is held, with time left when that began.
 fn held_in_time(
     gate: &'static Gate,
-    format: Format,
+    format: fn(&Ended<'_>),
     begin: &str,
 ) -> (Sidecar, Client, Client, Sender<()>, Instant) {
     loop {
@@ -94,7 +93,7 @@ pub(crate) fn wait_until(at: Instant) {
 #[test]
 fn an_answer_that_has_arrived_counts_although_its_time_is_over_meanwhile() {
     static GATE: Gate = Gate::new();
-    fn format(Ended { record, .. }: &Ended<'_>, _: &mut Vec<u8>) {
+    fn format(Ended { record, .. }: &Ended<'_>) {
         GATE.pass(record);
     }
     let (sidecar, mut client, mut endpoint, go, over) = held_in_time(&GATE, format, "");
@@ -109,7 +108,7 @@ fn an_answer_that_has_arrived_counts_although_its_time_is_over_meanwhile() {
 #[test]
 fn an_endpoint_that_never_pauses_does_not_keep_a_deadline_away() {
     static GATE: Gate = Gate::new();
-    fn format(Ended { record, .. }: &Ended<'_>, _: &mut Vec<u8>) {
+    fn format(Ended { record, .. }: &Ended<'_>) {
         GATE.pass(record);
     }
     // Two reads at least, and the kernel takes it although nobody reads.
@@ -127,7 +126,7 @@ fn an_endpoint_that_never_pauses_does_not_keep_a_deadline_away() {
 #[test]
 fn who_connected_before_a_drain_is_served_although_nobody_had_looked() {
     static GATE: Gate = Gate::new();
-    fn format(Ended { record, .. }: &Ended<'_>, _: &mut Vec<u8>) {
+    fn format(Ended { record, .. }: &Ended<'_>) {
         GATE.pass(record);
     }
     for asks_in_time in [true, false] {
@@ -161,7 +160,7 @@ fn who_connected_before_a_drain_is_served_although_nobody_had_looked() {
 #[test]
 fn who_asked_before_a_drain_is_served_however_long_the_connection_idled() {
     static GATE: Gate = Gate::new();
-    fn format(Ended { record, .. }: &Ended<'_>, _: &mut Vec<u8>) {
+    fn format(Ended { record, .. }: &Ended<'_>) {
         GATE.pass(record);
     }
     const ASK: &str = "GET / HTTP/1.1\r\nhost: app.test\r\n\r\n";
@@ -196,7 +195,7 @@ fn who_asked_before_a_drain_is_served_however_long_the_connection_idled() {
 #[test]
 fn several_panics_in_one_turn_end_nobody_else() {
     static GATE: Gate = Gate::new();
-    fn format(Ended { record, .. }: &Ended<'_>, _: &mut Vec<u8>) {
+    fn format(Ended { record, .. }: &Ended<'_>) {
         GATE.pass(record);
         assert_ne!(record.request.path, b"/panic", "as the test wants it");
     }

@@ -1,10 +1,9 @@
 //! Copies for mirrors over real sockets: tasks without a client, counted and in no log.
 
-use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use outrigger_core::compile::from_yaml;
@@ -12,7 +11,7 @@ use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
 use outrigger_runtime::{Config, Listen, Running};
-use outrigger_telemetry::{AccessLog, MirrorFates, Settings, Telemetry};
+use outrigger_telemetry::{Hears, MirrorFates, Settings, Telemetry};
 
 use super::support::{Client, Endpoints, PATIENCE, ok};
 use crate::start;
@@ -34,16 +33,12 @@ fn mirrored(service: SocketAddr, mirror: SocketAddr) -> Arc<Snapshot> {
     Arc::new(from_yaml(&text).snapshot)
 }
 
-fn proxy(
-    service: &Endpoints,
-    mirror: &Endpoints,
-    access_log: Option<AccessLog>,
-) -> (Running, Telemetry) {
+fn proxy(service: &Endpoints, mirror: &Endpoints, hears: Option<Hears>) -> (Running, Telemetry) {
     let telemetry = Telemetry::start(Settings {
         counts: true,
-        access_log,
+        hears,
+        ..Settings::default()
     });
-    let telemetry = telemetry.expect("it starts");
     let config = Config {
         listeners: vec![Listen {
             kind: ListenerKind::Outbound,
@@ -62,28 +57,15 @@ fn proxy(
     (start(config).expect("it starts"), telemetry)
 }
 
-struct Lines(Sender<String>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let _ = self.0.send(String::from_utf8_lossy(bytes).into());
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[test]
 fn a_copy_outlives_its_request_is_counted_and_not_logged() {
     let (service, mirror) = (Endpoints::listen(), Endpoints::listen());
     let (sender, lines) = channel();
-    let log = AccessLog {
-        format: |ended, out| out.extend(format!("{}\n", ended.record.status).bytes()),
-        writer: Box::new(Lines(sender)),
-    };
-    let (running, telemetry) = proxy(&service, &mirror, Some(log));
+    let sender = Mutex::new(sender);
+    let hears: Hears = Arc::new(move |ended| {
+        let _ = sender.lock().unwrap().send(ended.record.status);
+    });
+    let (running, telemetry) = proxy(&service, &mirror, Some(hears));
     let mut client = Client::connect(running.handle().local_addrs()[0]);
     let request = "POST /x HTTP/1.1\r\nhost: a.test\r\ncontent-length: 3\r\n\r\nabc";
     client.send(request);
@@ -119,7 +101,7 @@ fn a_copy_outlives_its_request_is_counted_and_not_logged() {
         (requests.mirrors, requests.listeners[0].requests),
         (counted, 1)
     );
-    assert_eq!(lines.try_iter().collect::<String>(), "200\n");
+    assert_eq!(lines.try_iter().collect::<Vec<_>>(), [200]);
 }
 
 #[test]

@@ -23,7 +23,7 @@ use outrigger_core::snapshot::{
 use outrigger_core::worker::WorkerSettings;
 use outrigger_recording::Recorder;
 use outrigger_runtime::{Config, Listen, Notice, Running};
-use outrigger_telemetry::{AccessLog, Settings, Telemetry};
+use outrigger_telemetry::{Hears, Settings, Telemetry};
 
 use crate::start;
 
@@ -89,8 +89,8 @@ impl Proxy {
         Self::with(address, 1, None)
     }
 
-    pub(crate) fn with(address: Address, workers: usize, access_log: Option<AccessLog>) -> Self {
-        Self::start(address, workers, access_log, None, None)
+    pub(crate) fn with(address: Address, workers: usize, hears: Option<Hears>) -> Self {
+        Self::start(address, workers, hears, None, None)
     }
 
     /// With circuit limits.
@@ -112,19 +112,19 @@ impl Proxy {
     fn start(
         address: Address,
         workers: usize,
-        access_log: Option<AccessLog>,
+        hears: Option<Hears>,
         limits: Option<Limits>,
         recorder: Option<Recorder>,
     ) -> Self {
         let kinds = &[ListenerKind::Inbound(0)];
-        Self::listening(kinds, address, workers, access_log, limits, recorder)
+        Self::listening(kinds, address, workers, hears, limits, recorder)
     }
 
     fn listening(
         kinds: &[ListenerKind],
         address: Address,
         workers: usize,
-        access_log: Option<AccessLog>,
+        hears: Option<Hears>,
         limits: Option<Limits>,
         recorder: Option<Recorder>,
     ) -> Self {
@@ -133,9 +133,9 @@ impl Proxy {
         let sender = Mutex::new(sender);
         let telemetry = Telemetry::start(Settings {
             counts: true,
-            access_log,
-        })
-        .unwrap();
+            hears,
+            ..Settings::default()
+        });
         let running = start(Config {
             listeners: (kinds.iter())
                 .map(|kind| Listen {

@@ -23,7 +23,7 @@ fn waiting(snapshot: &Snapshot) -> u32 {
 /// Whoever holds the only connection ends, in good order or not: the one that waits for it gets one.
 #[test]
 fn a_place_is_free_again_however_its_holder_ended() {
-    fn format(Ended { record, .. }: &Ended<'_>, _: &mut Vec<u8>) {
+    fn format(Ended { record, .. }: &Ended<'_>) {
         assert_ne!(record.request.path, b"/panic", "as the test wants it");
     }
     for path in ["/", "/panic"] {
@@ -85,7 +85,7 @@ fn who_waits_goes_when_the_limit_is_raised() {
 #[test]
 fn who_waits_is_told_of_a_connection_that_is_given_up_late() {
     static GATE: Gate = Gate::new();
-    fn format(Ended { record, .. }: &Ended<'_>, _: &mut Vec<u8>) {
+    fn format(Ended { record, .. }: &Ended<'_>) {
         GATE.pass(record);
     }
     let endpoints = Endpoints::listen();

@@ -171,11 +171,9 @@ impl Sidecar {
             addr: (Ipv4Addr::LOCALHOST, 0).into(),
         };
         let telemetry = Telemetry::start(Settings {
-            counts: false,
-            access_log: stories.map(Stories::log),
+            hears: stories.map(Stories::hears),
             ..Settings::default()
         });
-        let telemetry = telemetry.map_err(|error| error.to_string())?;
         let running = start(outrigger_runtime::Config {
             listeners: vec![
                 listen(ListenerKind::Outbound),

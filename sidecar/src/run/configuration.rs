@@ -17,6 +17,7 @@ use outrigger_recording::{self as recording, Frame, Recorder};
 
 use super::held::{Doubt, Held};
 use super::told::tell;
+use crate::access_log_args::AccessLogChoice;
 use crate::cli::RunArgs;
 use crate::options::UnenforcedKind;
 use crate::sources::{Found, Reader, Source, Unreadable};
@@ -33,6 +34,7 @@ pub(super) struct Configuration {
     inbound: Vec<Inbound>,
     registry: Registry,
     recorder: Option<Recorder>,
+    access_log: AccessLogChoice,
     revision: u64,
     /// Of what was read last, good or bad.
     fingerprint: u64,
@@ -78,7 +80,11 @@ pub(super) enum Reading {
 }
 
 impl Configuration {
-    pub(super) fn new(args: &RunArgs, recorder: Option<Recorder>) -> Self {
+    pub(super) fn new(
+        args: &RunArgs,
+        access_log: AccessLogChoice,
+        recorder: Option<Recorder>,
+    ) -> Self {
         let labels = args.labels.iter();
         let inbound = args.inbound.iter();
         Self {
@@ -98,6 +104,7 @@ impl Configuration {
                 .collect(),
             registry: Registry::default(),
             recorder,
+            access_log,
             revision: 0,
             fingerprint: 0,
             held: Held::default(),
@@ -241,7 +248,7 @@ impl Configuration {
     fn compile_good(&mut self, good: &Good) -> Compiled {
         // Compiling counts endpoints of which the workers of a recorded run may say something at the same time.
         let turn = self.recorder.as_ref().and_then(Recorder::turn);
-        let compiled = compile::compile(
+        let mut compiled = compile::compile(
             &good.resources,
             &self.workload,
             &good.mesh,
@@ -261,6 +268,7 @@ impl Configuration {
                 identity: recording::identity(&compiled.snapshot),
             }));
         }
+        self.access_log.apply(&mut compiled.snapshot);
         self.revision = compiled.snapshot.revision;
         self.names.clone_from(&compiled.names);
         compiled

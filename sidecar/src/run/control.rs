@@ -7,6 +7,7 @@ use std::time::Duration;
 use outrigger_core::config::{Finding, Severity};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_runtime::Handle;
+use outrigger_telemetry::Telemetry;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
@@ -93,6 +94,7 @@ impl Control {
 pub(super) struct Files {
     pub(super) configuration: Configuration,
     pub(super) watch: Watch,
+    pub(super) telemetry: Telemetry,
 }
 
 /// Keeps the workers' snapshot as good as the files.
@@ -140,6 +142,7 @@ impl Reloader {
                 _ = signals.terminate.recv() => return Reason::Asked,
                 _ = signals.interrupt.recv() => return Reason::Interrupted,
                 _ = signals.hang_up.recv() => self.reload(),
+                _ = signals.reopen.recv() => self.files.telemetry.reopen_logs(),
                 _ = poll.tick() => self.reload_if_changed(),
                 changed = self.resolver.hear() => self.heard(changed),
                 () = self.pending.due() => self.publish(),
@@ -208,14 +211,19 @@ impl Reloader {
         };
         match pending {
             Pending::Configuration { .. } => self.reloaded(snapshot),
-            Pending::Nothing | Pending::Answers { .. } => self.handle.publish(Arc::new(snapshot)),
+            Pending::Nothing | Pending::Answers { .. } => self.put_to_use(snapshot),
         }
     }
 
     fn reloaded(&self, snapshot: Snapshot) {
         let summary = configuration::summary(&snapshot);
-        self.handle.publish(Arc::new(snapshot));
+        self.put_to_use(snapshot);
         self.reloads.succeeded(&summary);
+    }
+
+    fn put_to_use(&self, snapshot: Snapshot) {
+        self.files.telemetry.prepare(&snapshot);
+        self.handle.publish(Arc::new(snapshot));
     }
 
     /// A good configuration replaces the current one; a bad one changes nothing and is told.

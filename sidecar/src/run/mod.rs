@@ -101,7 +101,11 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     let notices: Notices = Arc::new(|notice| tell!("warning: {notice}"));
     let recording = recording::prepare(args, &notices)?;
     let recorder = recording.as_ref().map(|pending| pending.recorder.clone());
-    let mut configuration = Configuration::new(args, recorder.clone());
+    let (access_log, said) = args.log.choice().map_err(|why| Failure::usage(&why))?;
+    for words in said {
+        tell!("warning: {words}");
+    }
+    let mut configuration = Configuration::new(args, access_log, recorder.clone());
     let snapshot = match configuration.read() {
         Reading::Good { snapshot, findings } => {
             control::print_findings(&findings);
@@ -136,8 +140,8 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
             args.admin
         ))
     })?;
-    let telemetry = telemetry::start(args)
-        .map_err(|error| Failure::bad(format!("cannot start a thread: {error}")))?;
+    let telemetry = telemetry::start(args);
+    telemetry.prepare(&snapshot);
     let told = Told {
         sinks: telemetry.sinks(),
         notices,
@@ -150,7 +154,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         admin_listener,
         running.handle().clone(),
         settings,
-        telemetry,
+        telemetry.clone(),
         commands.clone(),
         Arc::clone(&reloads),
         args.minimum_drain_time,
@@ -177,6 +181,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     let files = control::Files {
         configuration,
         watch,
+        telemetry,
     };
     let ending = drain::Ending {
         running,

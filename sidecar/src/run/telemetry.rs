@@ -1,21 +1,21 @@
 //! What is shown of requests, as the command line asks for it. What each part makes of them is in the package `telemetry`.
 
-use std::io;
+use std::sync::Arc;
 
-use outrigger_core::decision::access_log;
+use outrigger_core::decision::access_log::Place;
 use outrigger_telemetry::{RecentSettings, Settings, Telemetry};
 
+use super::told::tell;
 use super::workers;
-use crate::cli::{AccessLog, RunArgs};
+use crate::cli::RunArgs;
 
 /// Begins, before there are workers.
-///
-/// # Errors
-/// A thread cannot be started.
-pub(super) fn start(args: &RunArgs) -> io::Result<Telemetry> {
+pub(super) fn start(args: &RunArgs) -> Telemetry {
     Telemetry::start(Settings {
         counts: true,
-        access_log: access_log(args.access_log),
+        access_logs: Some(Arc::new(|words| tell!("warning: {words}"))),
+        hears: None,
+        place: place(),
         recent: recent(args),
     })
 }
@@ -32,30 +32,15 @@ fn recent(args: &RunArgs) -> Option<RecentSettings> {
     })
 }
 
-fn access_log(form: AccessLog) -> Option<outrigger_telemetry::AccessLog> {
-    Some(outrigger_telemetry::AccessLog {
-        format: match form {
-            AccessLog::Off => return None,
-            AccessLog::Text => |ended, out| {
-                access_log::text(ended.record, ended.snapshot, &ended.surroundings(), out);
-            },
-            AccessLog::Json => |ended, out| {
-                access_log::json(ended.record, ended.snapshot, &ended.surroundings(), out);
-            },
-        },
-        writer: stdout(),
-    })
-}
-
-/// Standard output without the standard library's buffer, which keeps the rest of a line that is not written whole and calls
-/// it written, so that it is lost and not counted.
-fn stdout() -> Box<dyn io::Write + Send> {
-    #[cfg(unix)]
-    {
-        use std::os::fd::AsFd as _;
-        if let Ok(file) = io::stdout().as_fd().try_clone_to_owned() {
-            return Box::new(std::fs::File::from(file));
-        }
+/// The machine's name, or the pod's, and the environment, as they are now.
+fn place() -> Place {
+    let environment: std::collections::BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let of_kernel = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let hostname = of_kernel().or_else(|| environment.get("HOSTNAME").cloned());
+    Place {
+        hostname: hostname.unwrap_or_default().trim().to_owned(),
+        environment,
     }
-    Box::new(io::stdout())
 }

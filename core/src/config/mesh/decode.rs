@@ -1,10 +1,13 @@
 //! Reading the mesh configuration: the settings a sidecar uses, and a word about each that it does not.
 
-use super::{MeshConfig, extension_providers};
+use std::sync::Arc;
+
+use super::{FileAccessLog, MeshConfig, extension_providers};
 use crate::config::checks;
 use crate::config::code::Code;
 use crate::config::decode::Object;
 use crate::config::destination_rule;
+use crate::config::log_format;
 use crate::config::names;
 use crate::config::sidecar::outbound;
 use crate::snapshot::PathNormalization;
@@ -22,14 +25,14 @@ const NORMALIZATIONS: &[(&str, i32, PathNormalization)] = &[
     ),
 ];
 
+/// Whether each is `JSON`.
+const ENCODINGS: &[(&str, i32, bool)] = &[("TEXT", 0, false), ("JSON", 1, true)];
+
 /// Whether each is `UPGRADE`.
 const UPGRADES: &[(&str, i32, bool)] = &[("DO_NOT_UPGRADE", 0, false), ("UPGRADE", 1, true)];
 
 /// Settings of Istio's MeshConfig that change nothing here.
 const UNUSED: &[&str] = &[
-    "accessLogEncoding",
-    "accessLogFile",
-    "accessLogFormat",
     "ca",
     "caCertificates",
     "certificates",
@@ -109,12 +112,35 @@ pub(in crate::config) fn decode(o: &mut Object<'_, '_>) -> MeshConfig {
             .unwrap_or_default(),
         zone_aware_lb_setting: o.message("zoneAwareLbSetting", destination_rule::mesh_zone_aware),
         cluster_domain: names::CLUSTER_DOMAIN.to_owned(),
+        access_log: access_log(o),
         extension_providers,
         default_providers,
         default_service_export_to: export_to(o, "defaultServiceExportTo", true),
         default_virtual_service_export_to: export_to(o, "defaultVirtualServiceExportTo", false),
         default_destination_rule_export_to: export_to(o, "defaultDestinationRuleExportTo", false),
     }
+}
+
+fn access_log(o: &mut Object<'_, '_>) -> Option<FileAccessLog> {
+    let (path, format) = (o.string("accessLogFile"), o.string("accessLogFormat"));
+    let is_json = o.symbol("accessLogEncoding", ENCODINGS).unwrap_or_default();
+    let format = o.report().field("accessLogFormat", |report| {
+        match (is_json, format.is_empty()) {
+            (false, true) => log_format::istio_text(),
+            (true, true) => log_format::istio_json(),
+            (false, false) => log_format::read_text(&format, report),
+            (true, false) => {
+                let mut faults = Vec::new();
+                let read = log_format::json_text(&format, &mut faults);
+                faults.into_iter().for_each(|fault| fault.tell(report));
+                read
+            }
+        }
+    });
+    (!path.is_empty()).then(|| FileAccessLog {
+        path,
+        format: Arc::new(format),
+    })
 }
 
 fn export_to(o: &mut Object<'_, '_>, field: &'static str, none: bool) -> Vec<String> {

@@ -3,10 +3,13 @@
 //! Owns the list with Istio's own entries in it, and the providers whose fields are read. A provider of another kind is
 //! known by its name and told as not used.
 
+use std::sync::Arc;
+
 use crate::config::code::Code;
 use crate::config::decode::Object;
-use crate::config::node::Node;
+use crate::config::log_format;
 use crate::config::report::Report;
+use crate::snapshot::telemetry::LogFormat;
 
 /// One entry of `extensionProviders`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,19 +36,8 @@ pub enum ProviderKind {
 pub struct FileAccessLog {
     /// A file, or `/dev/stdout` or `/dev/stderr`.
     pub path: String,
-    /// How lines look; `None` is Istio's default text.
-    pub format: Option<LogFormat>,
-    /// Whether fields without a value are left out of JSON, and are empty in text.
-    pub omit_empty_values: bool,
-}
-
-/// How the lines of an access log look.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// `text`: a format string; a line end is added if it has none.
-    Text(String),
-    /// `labels`: a JSON object whose texts are format strings, each on a line of its own.
-    Labels(Node),
+    /// How lines look.
+    pub format: Arc<LogFormat>,
 }
 
 /// `defaultProviders`: who is told where no Telemetry resource says.
@@ -100,8 +92,7 @@ pub(super) fn built_in() -> Vec<ExtensionProvider> {
             "envoy",
             ProviderKind::FileAccessLog(FileAccessLog {
                 path: "/dev/stdout".into(),
-                format: None,
-                omit_empty_values: false,
+                format: Arc::new(log_format::istio_text()),
             }),
         ),
     ]
@@ -168,19 +159,25 @@ fn file_access_log(o: &mut Object<'_, '_>) -> FileAccessLog {
         o.report()
             .raise_in("path", Code::RequiredField, message, "");
     }
+    let format = o.message("logFormat", log_format).flatten();
+    let omits_empty = o.boolean("omitEmptyValues");
+    let mut format = format.unwrap_or_else(log_format::istio_text);
+    format.set_omits_empty(omits_empty);
     FileAccessLog {
         path,
-        format: o.message("logFormat", log_format).flatten(),
-        omit_empty_values: o.boolean("omitEmptyValues"),
+        format: Arc::new(format),
     }
 }
 
 fn log_format(o: &mut Object<'_, '_>) -> Option<LogFormat> {
     let text = o.optional_string("text");
-    let labels = o.read("labels", |_, node| node.clone());
+    let text = text.map(|text| {
+        o.report()
+            .field("text", |report| log_format::read_text(&text, report))
+    });
+    let labels = o.read("labels", |report, node| log_format::read_json(node, report));
     o.one_of(&["text", "labels"]);
-    text.map(LogFormat::Text)
-        .or_else(|| labels.map(LogFormat::Labels))
+    text.or(labels)
 }
 
 /// Reads `defaultProviders`.

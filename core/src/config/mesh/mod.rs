@@ -4,9 +4,7 @@ mod decode;
 mod extension_providers;
 
 pub(super) use decode::decode;
-pub use extension_providers::{
-    DefaultProviders, ExtensionProvider, FileAccessLog, LogFormat, ProviderKind,
-};
+pub use extension_providers::{DefaultProviders, ExtensionProvider, FileAccessLog, ProviderKind};
 
 use super::destination_rule::{LocalityLbSetting, ZoneAwareLbSetting};
 use super::sidecar::OutboundTrafficPolicy;
@@ -34,6 +32,9 @@ pub struct MeshConfig {
     pub zone_aware_lb_setting: Option<ZoneAwareLbSetting>,
     /// Where what is told of traffic may go: Istio's own providers, and those that are written.
     pub extension_providers: Vec<ExtensionProvider>,
+    /// The access log where no Telemetry resource and no default provider says (`accessLogFile`, `accessLogFormat`,
+    /// `accessLogEncoding`); none when the file has no name.
+    pub access_log: Option<FileAccessLog>,
     /// Where it goes unless a Telemetry resource says.
     pub default_providers: DefaultProviders,
     /// Who sees services that do not say; empty is everybody.
@@ -65,6 +66,7 @@ impl Default for MeshConfig {
             locality_lb_setting: LocalityLbSetting::default(),
             zone_aware_lb_setting: None,
             extension_providers: extension_providers::built_in(),
+            access_log: None,
             default_providers: DefaultProviders::default(),
             default_service_export_to: Vec::new(),
             default_virtual_service_export_to: Vec::new(),

@@ -1,9 +1,10 @@
 //! Mesh configurations and what is read of them.
 
-use super::{LogFormat, MeshConfig, ProviderKind};
+use super::{MeshConfig, ProviderKind};
 use crate::config::sidecar::OutboundMode;
-use crate::config::{Source, load_mesh};
+use crate::config::{Source, load_mesh, log_format};
 use crate::snapshot::PathNormalization;
+use crate::snapshot::telemetry::LogFormat;
 use crate::time::Duration;
 
 fn read(yaml: &str) -> (MeshConfig, Vec<String>) {
@@ -70,14 +71,36 @@ fn providers() {
         other @ (ProviderKind::Prometheus | ProviderKind::Other(_)) => panic!("{other:?}"),
     };
     assert_eq!(file("File").path, "/tmp/log");
-    assert_eq!(
-        file("file").format,
-        Some(LogFormat::Text("%PROTOCOL%".into()))
-    );
-    assert!(file("file").omit_empty_values);
-    assert!(matches!(file("envoy").format, Some(LogFormat::Labels(_))));
+    let LogFormat::Text(text) = &*file("file").format else {
+        panic!("it is text");
+    };
+    assert!(text.omits_empty);
+    assert_eq!(text.parts.len(), 2, "an operator and a line end");
+    assert!(matches!(*file("envoy").format, LogFormat::Json { .. }));
     assert_eq!(mesh.default_providers.access_logging, ["FILE"]);
     assert_eq!(mesh.default_providers.metrics, ["prometheus"]);
+}
+
+#[test]
+fn access_logs() {
+    assert_eq!(read("accessLogFormat: '%PROTOCOL%'").0.access_log, None);
+    let log = |yaml: &str| {
+        let (mesh, said) = read(&format!("accessLogFile: /dev/stdout\n{yaml}"));
+        assert_eq!(said, [""; 0], "{yaml}");
+        let log = mesh.access_log.unwrap();
+        assert_eq!(log.path, "/dev/stdout");
+        log.format
+    };
+    assert_eq!(*log(""), log_format::istio_text());
+    assert_eq!(*log("accessLogEncoding: JSON"), log_format::istio_json());
+    assert_eq!(
+        *log("accessLogFormat: '%PROTOCOL%'"),
+        log_format::written("%PROTOCOL%\n").0
+    );
+    assert_eq!(
+        *log("accessLogEncoding: JSON\naccessLogFormat: '{\"a\": \"%PROTOCOL%\"}'"),
+        log_format::written("{\"a\": \"%PROTOCOL%\"}").0
+    );
 }
 
 #[test]
@@ -115,6 +138,23 @@ fn what_is_not_used_is_told() {
         (
             "extensionProviders: [{name: a, envoyFileAccessLog: {path: b, logFormat: {text: a, labels: {b: c}}}}]",
             "one-of extensionProviders[0].envoyFileAccessLog.logFormat",
+        ),
+        (
+            "extensionProviders: [{name: a, envoyFileAccessLog: {path: b, logFormat: {text: '%NO%'}}}]",
+            "invalid-log-format extensionProviders[0].envoyFileAccessLog.logFormat.text",
+        ),
+        (
+            "extensionProviders: [{name: a, envoyFileAccessLog: {path: b, logFormat: {labels: {a: '%UPSTREAM_METADATA(a)%'}}}}]",
+            "operator-not-in-effect extensionProviders[0].envoyFileAccessLog.logFormat.labels",
+        ),
+        (
+            "accessLogFormat: '100%'",
+            "invalid-log-format accessLogFormat",
+        ),
+        ("accessLogEncoding: XML", "invalid-enum accessLogEncoding"),
+        (
+            "{accessLogEncoding: JSON, accessLogFormat: '%PROTOCOL%'}",
+            "invalid-log-format accessLogFormat",
         ),
         (
             "defaultProviders: {accessLogging: [a]}",

@@ -1,7 +1,11 @@
 //! `accessLogging`: which requests are logged, by which providers.
 
+use std::sync::Arc;
+
 use super::{WorkloadMode, mode, providers};
+use crate::config::cel;
 use crate::config::decode::Object;
+use crate::snapshot::telemetry::Expression;
 
 /// One entry of `accessLogging`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,8 +16,8 @@ pub struct AccessLogging {
     pub providers: Vec<String>,
     /// Whether these providers log nothing.
     pub disabled: Option<bool>,
-    /// A CEL expression that is true for requests that are logged (`filter.expression`).
-    pub filter: Option<String>,
+    /// What is true for requests that are logged (`filter.expression`).
+    pub filter: Option<Arc<Expression>>,
 }
 
 pub(super) fn decode(o: &mut Object<'_, '_>) -> AccessLogging {
@@ -21,8 +25,18 @@ pub(super) fn decode(o: &mut Object<'_, '_>) -> AccessLogging {
         providers: providers(o),
         mode: o.message("match", mode).unwrap_or_default(),
         disabled: o.optional_boolean("disabled"),
-        filter: o
-            .message("filter", |filter| filter.optional_string("expression"))
-            .flatten(),
+        filter: o.message("filter", filter).flatten(),
+    }
+}
+
+fn filter(o: &mut Object<'_, '_>) -> Option<Arc<Expression>> {
+    let text = o.optional_string("expression")?;
+    match cel::condition(&text) {
+        Ok(expression) => Some(Arc::new(expression)),
+        Err(fault) => {
+            o.report()
+                .field("expression", |report| fault.tell(&text, report));
+            None
+        }
     }
 }

@@ -1,6 +1,9 @@
 //! Telemetry resources, what is read of them, and what is said about them.
 
+use std::sync::Arc;
+
 use super::*;
+use crate::config::cel;
 use crate::config::fixture::judged_document;
 use crate::config::{Source, load};
 
@@ -111,7 +114,7 @@ fn sections_are_read_field_for_field() {
         mode: WorkloadMode::Server,
         providers: vec!["envoy".into()],
         disabled: Some(false),
-        filter: Some("response.code >= 400".into()),
+        filter: cel::condition("response.code >= 400").ok().map(Arc::new),
     };
     assert_eq!(telemetry.access_logging, [want, AccessLogging::default()]);
 }
@@ -166,12 +169,16 @@ fn what_is_wrong_is_told() {
             &["required-field spec.accessLogging[0].providers[0]"],
         ),
         (
+            "{accessLogging: [{filter: {expression: response.code > '400'}}]}",
+            &["invalid-expression spec.accessLogging[0].filter.expression"],
+        ),
+        (
             "{accessLogging: [{mode: CLIENT}]}",
             &["no-such-field spec.accessLogging[0].mode"],
         ),
     ] {
         let mut said = judged_document(&document(spec));
-        let pending = ["tracing", "metrics", "accessLogging"];
+        let pending = ["tracing", "metrics"];
         said.retain(|said| {
             pending
                 .iter()

@@ -1,9 +1,14 @@
 //! Lines as a reader of Istio's access log knows them.
 
+use smallvec::smallvec;
+
 use super::*;
-use crate::decision::Details;
+use crate::config::log_format;
+use crate::decision::picked::{Picked, PickedBy};
+use crate::decision::{Attempt, AttemptEnd, Details, Followed, RouteDecision};
+use crate::entropy::Entropy;
 use crate::message::RequestHead;
-use crate::snapshot::Snapshot;
+use crate::snapshot::PerMillion;
 use crate::time::Instant;
 
 const AROUND: Surroundings = Surroundings {
@@ -13,10 +18,12 @@ const AROUND: Surroundings = Surroundings {
     upstream_local: None,
 };
 
+const TOOK: u64 = 42;
+
 fn record(fields: &[(&str, &[u8])]) -> Record {
     let mut request = RequestHead {
         authority: b"reviews:9080".to_vec(),
-        path: b"/a?b".to_vec(),
+        path: b"/a?b=c&d&e=f".to_vec(),
         ..RequestHead::default()
     };
     for (name, value) in fields {
@@ -31,28 +38,69 @@ fn record(fields: &[(&str, &[u8])]) -> Record {
         bytes_received: 3,
         bytes_sent: 5,
         began: Instant::from_millis(1000),
-        ended: Instant::from_millis(1042),
+        received: Some(Instant::from_millis(1010)),
+        answered: Some(Instant::from_millis(1030)),
+        ended: Instant::from_millis(1000 + TOOK),
         ..Record::default()
     }
 }
 
-fn line(record: &Record) -> String {
+/// One that was tried once, where its client wanted to go.
+fn tried(record: Record) -> Record {
+    Record {
+        attempts: smallvec![Attempt {
+            cluster: None,
+            endpoint: 0,
+            picked: Picked::simply(PickedBy::OriginalDestination),
+            reused: false,
+            began: Instant::from_millis(1012),
+            end: AttemptEnd::Response(503),
+            followed: Followed::Nothing,
+            ejected: None,
+        }],
+        ..record
+    }
+}
+
+fn response(fields: &[(&str, &[u8])]) -> ResponseHead {
+    let mut response = ResponseHead::default();
+    for (name, value) in fields {
+        response.headers.append(name.as_bytes(), value).unwrap();
+    }
+    response
+}
+
+fn with<T>(record: &Record, response: &ResponseHead, f: impl FnOnce(&Logged<'_>) -> T) -> T {
+    let place = Place {
+        hostname: "cart-0".into(),
+        environment: [("ZONE".to_owned(), "b".to_owned())].into(),
+    };
+    f(&Logged {
+        record,
+        snapshot: &Snapshot::default(),
+        response,
+        around: AROUND,
+        place: &place,
+    })
+}
+
+fn line(format: &LogFormat, record: &Record, response: &ResponseHead) -> String {
     let mut out = Vec::new();
-    text(record, &Snapshot::default(), &AROUND, &mut out);
+    with(record, response, |logged| write(format, logged, &mut out));
     String::from_utf8_lossy(&out).into()
 }
 
 #[test]
 fn text_has_istios_fields_in_order() {
-    let mut record = record(&[
+    let record = record(&[
         ("user-agent", b"curl \"8\""),
         ("x-request-id", b"id"),
         ("x-forwarded-for", b"10.0.0.9"),
         ("x-envoy-original-path", b"/before"),
     ]);
-    record.upstream_service_ms = Some(40);
+    let response = response(&[("x-envoy-upstream-service-time", b"40")]);
     assert_eq!(
-        line(&record),
+        line(&log_format::istio_text(), &record, &response),
         "[2026-11-23T04:00:00.123Z] \"GET /before HTTP/1.1\" 503 NR route_not_found - \"-\" 3 5 42 40 \
          \"10.0.0.9\" \"curl \"8\"\" \"id\" \"reviews:9080\" \"-\" - - 127.0.0.1:15001 127.0.0.1:4000 - allow_any\n"
     );
@@ -66,20 +114,16 @@ fn what_never_became_a_request_is_dashes() {
         details: Details::None,
         ..record(&[])
     };
-    assert!(
-        line(&record).contains("\"- - HTTP/1.1\" 400 - "),
-        "{}",
-        line(&record)
-    );
+    let line = line(&log_format::istio_text(), &record, &response(&[]));
+    assert!(line.contains("\"- - HTTP/1.1\" 400 - - - "), "{line}");
 }
 
 #[test]
 fn json_has_istios_keys() {
-    let mut out = Vec::new();
     let record = record(&[("user-agent", b"a\"\xff")]);
-    json(&record, &Snapshot::default(), &AROUND, &mut out);
-    assert_eq!(out.pop(), Some(b'\n'));
-    let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
+    let line = line(&log_format::istio_json(), &record, &response(&[]));
+    assert!(line.ends_with("}\n"));
+    let value: serde_json::Value = serde_json::from_str(&line).unwrap();
     let object = value.as_object().unwrap();
     assert_eq!(object.len(), 24);
     assert_eq!(object["user_agent"], "a\"\u{fffd}");
@@ -89,20 +133,240 @@ fn json_has_istios_keys() {
     assert_eq!(object["downstream_local_address"], "127.0.0.1:15001");
 }
 
+/// What each operator makes of one request.
 #[test]
-fn dates_follow_the_calendar() {
-    // Seconds since 1970 and the date, as `date -u -d @N +%F` prints it.
-    for (seconds, want) in [
-        (0, "1970-01-01"),
-        (68_169_599, "1972-02-28"),
-        (68_169_600, "1972-02-29"),
-        (68_256_000, "1972-03-01"),
-        (946_684_799, "1999-12-31"),
-        (951_782_400, "2000-02-29"),
-        (4_107_542_400, "2100-03-01"),
-        (253_402_300_799, "9999-12-31"),
+fn operators_have_values() {
+    let record = tried(record(&[
+        ("x-a", b"first"),
+        ("x-a", b"second"),
+        (
+            "traceparent",
+            b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        ),
+        ("x-request-id", b"id"),
+    ]));
+    let response = response(&[("grpc-status", b"14"), ("x-b", b"long")]);
+    for (operator, want) in [
+        (
+            "START_TIME(%Y/%m/%d %e %b %a %H:%M:%S %j %s %3f %z)",
+            "2026/11/23 23 Nov Mon 04:00:00 327 1795406400 123 +0000",
+        ),
+        ("START_TIME(%F %T)", "2026-11-23 04:00:00"),
+        ("EMIT_TIME(%6f)", "165000"),
+        ("DURATION", "42"),
+        ("REQUEST_DURATION", "10"),
+        ("RESPONSE_DURATION", "30"),
+        ("RESPONSE_TX_DURATION", "12"),
+        ("COMMON_DURATION(US_CX_BEG:US_RX_BEG:us)", "18000"),
+        ("REQ(X-A)", "first"),
+        ("REQ(X-NONE?:PATH)", "/a?b=c&d&e=f"),
+        ("REQ(:METHOD):2", "GE"),
+        ("REQ_WITHOUT_QUERY(:PATH)", "/a"),
+        ("REQ(:SCHEME)", "http"),
+        ("RESP(X-B):3", "lon"),
+        ("RESP(X-A)", "-"),
+        ("PATH(NQ)", "/a"),
+        ("PATH(WQ:PATH)", "/a?b=c&d&e=f"),
+        ("PATH(WQ:ORIG)", "-"),
+        ("QUERY_PARAM(b)", "c"),
+        ("QUERY_PARAM(d)", ""),
+        ("QUERY_PARAM(f)", "-"),
+        ("QUERY_PARAMS", "b=c&d&e=f"),
+        ("PROTOCOL", "HTTP/1.1"),
+        ("UPSTREAM_PROTOCOL", "HTTP/1.1"),
+        ("RESPONSE_CODE", "503"),
+        ("RESPONSE_CODE_DETAILS", "route_not_found"),
+        ("RESPONSE_FLAGS", "NR"),
+        ("RESPONSE_FLAGS_LONG", "NoRouteFound"),
+        ("GRPC_STATUS", "Unavailable"),
+        ("GRPC_STATUS(SNAKE_STRING)", "UNAVAILABLE"),
+        ("GRPC_STATUS_NUMBER", "14"),
+        ("BYTES_RECEIVED", "3"),
+        ("BYTES_SENT", "5"),
+        ("ROUTE_NAME", "allow_any"),
+        ("VIRTUAL_HOST_NAME", "allow_any"),
+        ("UPSTREAM_HOST", "reviews:9080"),
+        ("UPSTREAM_HOST_NAME", "reviews:9080"),
+        ("UPSTREAM_CLUSTER", "PassthroughCluster"),
+        ("UPSTREAM_REMOTE_ADDRESS", "-"),
+        ("UPSTREAM_LOCAL_ADDRESS", "-"),
+        ("DOWNSTREAM_REMOTE_ADDRESS", "127.0.0.1:4000"),
+        ("DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT", "127.0.0.1"),
+        ("DOWNSTREAM_LOCAL_PORT", "15001"),
+        ("UPSTREAM_REQUEST_ATTEMPT_COUNT", "1"),
+        ("STREAM_ID", "id"),
+        ("TRACE_ID", "4bf92f3577b34da6a3ce929d0e0e4736"),
+        ("HOSTNAME", "cart-0"),
+        ("ENVIRONMENT(ZONE)", "b"),
+        ("ENVIRONMENT(NONE)", "-"),
+        ("ACCESS_LOG_TYPE", "DownstreamEnd"),
+        ("DYNAMIC_METADATA(a)", "-"),
     ] {
-        let text = StartTime(Duration::from_secs(seconds)).to_string();
-        assert_eq!(text.get(..10), Some(want), "{seconds}");
+        let (format, faults) = log_format::written(&format!("%{operator}%"));
+        assert!(
+            faults.iter().all(|fault| !fault.is_error),
+            "{operator}: {faults:?}"
+        );
+        assert_eq!(
+            line(&format, &record, &response),
+            format!("{want}\n"),
+            "{operator}"
+        );
     }
+}
+
+#[test]
+fn what_is_empty_can_be_left_out() {
+    let (text, _) = log_format::written("a=%REQ(X-NONE)% b=%BYTES_SENT%");
+    let (json, _) = log_format::written(
+        r#"{"a": "%REQ(X-NONE)%", "b": "%BYTES_SENT%", "c": "x%REQ(X-NONE)%", "d": "%REQ(X-LINE)%"}"#,
+    );
+    let record = record(&[("x-line", "\u{e9}\\".as_bytes())]);
+    for (format, omits, want) in [
+        (&text, false, "a=- b=5\n"),
+        (&text, true, "a= b=5\n"),
+        (
+            &json,
+            false,
+            "{\"a\":null,\"b\":5,\"c\":\"x-\",\"d\":\"\u{e9}\\\\\"}\n",
+        ),
+        (&json, true, "{\"b\":5,\"c\":\"x-\",\"d\":\"\u{e9}\\\\\"}\n"),
+    ] {
+        let mut format = format.clone();
+        format.set_omits_empty(omits);
+        assert_eq!(line(&format, &record, &response(&[])), want);
+    }
+}
+
+#[test]
+fn filters_choose_requests() {
+    use crate::config::cel;
+    let record = tried(record(&[("x-a", b"b")]));
+    let response = response(&[("grpc-status", b"14")]);
+    for (condition, holds) in [
+        ("response.code >= 400", true),
+        ("response.code == 503 && request.method == 'GET'", true),
+        ("!(response.code < 500)", true),
+        (
+            "request.path.startsWith('/a?') && request.url_path == '/a'",
+            true,
+        ),
+        ("request.query.contains('e=f')", true),
+        ("request.host == 'reviews:9080'", true),
+        ("request.headers['x-a'] == 'b'", true),
+        // What is not there decides nothing.
+        ("request.headers['x-none'] == 'b'", false),
+        ("request.headers['x-none'] != 'b'", false),
+        ("!(request.headers['x-none'] == 'b')", false),
+        (
+            "request.headers['x-none'] == 'b' || response.code == 503",
+            true,
+        ),
+        (
+            "request.headers['x-none'] == 'b' && response.code == 503",
+            false,
+        ),
+        (
+            "!(request.headers['x-none'] == 'b' && response.code == 200)",
+            true,
+        ),
+        ("has(request.headers['x-none'])", false),
+        (
+            "'x-a' in request.headers && !('x-none' in request.headers)",
+            true,
+        ),
+        ("response.code in [500, 503]", true),
+        ("request.path.matches('b=.&')", true),
+        ("request.path.matches('^b=')", false),
+        ("size(request.method) == 3", true),
+        (
+            "request.duration >= duration('42ms') && request.duration < duration('43ms')",
+            true,
+        ),
+        (
+            "response.flags == 256 && response.code_details == 'route_not_found'",
+            true,
+        ),
+        ("response.grpc_status == 14", true),
+        ("(response.code < 400 ? 'good' : 'bad') == 'bad'", true),
+        (
+            "source.port == 4000 && destination.address == '127.0.0.1:15001'",
+            true,
+        ),
+        (
+            "xds.cluster_name == 'PassthroughCluster' && xds.route_name == 'allow_any'",
+            true,
+        ),
+        ("connection.mtls", false),
+        ("response.size > request.size", true),
+    ] {
+        let log = AccessLog {
+            path: "/dev/stdout".into(),
+            format: log_format::istio_text().into(),
+            filter: Some(cel::condition(condition).expect(condition).into()),
+            only: None,
+        };
+        let taken = with(&record, &response, |logged| takes(&log, logged));
+        assert_eq!(taken, holds, "{condition}");
+    }
+}
+
+#[test]
+fn only_some_requests_can_be_taken() {
+    let good = || Record {
+        status: 200,
+        details: Details::ViaUpstream,
+        ..record(&[])
+    };
+    let failed = || Record {
+        status: 404,
+        ..good()
+    };
+    let flagged = || Record {
+        delayed: Some(Duration::from_millis(1)),
+        ..good()
+    };
+    let gone = || Record {
+        status: 0,
+        ..good()
+    };
+    let errors = OnlySome {
+        errors: true,
+        ..OnlySome::default()
+    };
+    let slow = |millis| OnlySome {
+        slow: Some(Duration::from_millis(millis)),
+        ..OnlySome::default()
+    };
+    for (only, record, want) in [
+        (errors, good(), false),
+        (errors, failed(), true),
+        (errors, flagged(), true),
+        (errors, gone(), true),
+        (slow(TOOK), good(), true),
+        (slow(TOOK + 1), good(), false),
+        (
+            OnlySome {
+                errors: true,
+                ..slow(TOOK)
+            },
+            good(),
+            true,
+        ),
+    ] {
+        assert_eq!(is_one_of(only, &record), want, "{only:?} {}", record.status);
+    }
+    let sampled = OnlySome {
+        sample: Some(PerMillion::from_percent(10.0)),
+        ..OnlySome::default()
+    };
+    let taken = |seed| {
+        let record = Record {
+            entropy: Entropy(seed),
+            ..good()
+        };
+        is_one_of(sampled, &record)
+    };
+    let count = (0..10_000).filter(|seed| taken(*seed)).count();
+    assert!((800..1200).contains(&count), "{count}");
 }

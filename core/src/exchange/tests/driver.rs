@@ -85,6 +85,8 @@ fn copy(record: &Record) -> Record {
         bytes_received: record.bytes_received,
         bytes_sent: record.bytes_sent,
         began: record.began,
+        received: record.received,
+        answered: record.answered,
         ended: record.ended,
         upstream_service_ms: record.upstream_service_ms,
     }

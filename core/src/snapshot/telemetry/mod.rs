@@ -1,0 +1,14 @@
+//! What is told of traffic, compiled: which access logs there are, how their lines look, and which requests they take.
+//!
+//! Plain data. Lines are written and filters decided in `decision`.
+
+mod access_log;
+mod expression;
+mod log_format;
+
+pub use access_log::{AccessLog, AccessLogs, OnlySome};
+pub use expression::{Attribute, Comparison, Expression, Literal};
+pub use log_format::{
+    AddressForm, FieldOf, GrpcStatusForm, LogField, LogFormat, LogJson, LogOperator, LogPart,
+    LogText, Moment, Span, TimePart, TimeUnit, Whose,
+};
