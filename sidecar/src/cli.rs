@@ -12,6 +12,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::access_log_args::AccessLogArgs;
+use crate::admin_args::AdminArgs;
 pub(crate) use crate::check::CheckArgs;
 pub(crate) use crate::explain::ExplainArgs;
 use crate::http2_args::Http2Args;
@@ -114,10 +115,6 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "ADDR=APP_ADDR")]
     pub(crate) inbound: Vec<InboundArg>,
 
-    /// Where the admin endpoints listen; port 0 picks a free one and prints it
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:15000")]
-    pub(crate) admin: SocketAddr,
-
     /// The namespace of this workload
     #[arg(long, value_name = "NS", default_value = "default")]
     pub(crate) namespace: String,
@@ -174,6 +171,9 @@ pub(crate) struct RunArgs {
 
     #[command(flatten)]
     pub(crate) log: AccessLogArgs,
+
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
 
     #[command(flatten)]
     pub(crate) http2: Http2Args,
@@ -333,7 +333,7 @@ mod tests {
         assert_eq!(args.config, [PathBuf::from("a"), PathBuf::from("b")]);
         assert_eq!(args.runtime, Runtime::Tokio);
         assert_eq!(args.outbound, "127.0.0.1:15001".parse().unwrap());
-        assert_eq!(args.admin, "127.0.0.1:15000".parse().unwrap());
+        assert_eq!(args.admin.admin, "127.0.0.1:15000".parse().unwrap());
         assert_eq!(args.namespace, "default");
         assert_eq!(args.log.access_log, None);
         assert_eq!(args.drain_time, Duration::from_secs(25));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use outrigger_core::http2::{Limits, Rate};
 
-use crate::options::{parse_size, parse_time};
+use crate::options::{parse_size, parse_some_time};
 
 /// The largest window there is (RFC 9113 §6.9.1).
 const MAX_WINDOW: u64 = (1 << 31) - 1;
@@ -154,15 +154,6 @@ fn parse_window(text: &str, range: RangeInclusive<u64>) -> Result<u32, String> {
     let size = Some(parse_size(text)?).filter(|size| range.contains(size));
     size.and_then(|size| u32::try_from(size).ok())
         .ok_or_else(|| format!("{} to {} bytes", range.start(), range.end()))
-}
-
-/// A time that ends: what has no end here is no limit.
-fn parse_some_time(text: &str) -> Result<Duration, String> {
-    let time = parse_time(text)?;
-    if time.is_zero() {
-        return Err("it must be longer than nothing".into());
-    }
-    Ok(time)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Owns the way from the command line to the command, and nothing else.
 
 mod access_log_args;
+mod admin_args;
 mod check;
 mod cli;
 mod compiled;

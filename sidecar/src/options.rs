@@ -73,6 +73,15 @@ pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
     parse_duration(text).map_err(|_| format!("`{text}` is not a duration such as `90s` or `5m`"))
 }
 
+/// A time that ends: what has no end here is no limit.
+pub(crate) fn parse_some_time(text: &str) -> Result<Duration, String> {
+    let time = parse_time(text)?;
+    if time.is_zero() {
+        return Err("it must be longer than nothing".into());
+    }
+    Ok(time)
+}
+
 /// Bytes, or so many KiB, MiB or GiB.
 pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());

@@ -1,342 +1,313 @@
 //! The admin endpoints, under Envoy's names, on a thread of their own.
 //!
-//! Owns which path answers what. They read the current snapshot and counters and never touch a worker.
+//! Owns what each answers. They read the current snapshot and counters and never touch a worker. Which there are is in
+//! `routes`, what those who ask may do in `asker` and `connections`.
 
+mod about;
+mod answer;
 mod asker;
 mod clusters;
 mod config_dump;
+mod connections;
 mod dumps;
 mod explained;
+mod listen;
+mod parameters;
 mod query;
 mod requests;
+mod routes;
 mod stats;
 
 use std::cell::Cell;
-use std::convert::Infallible;
 use std::future::pending;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
 
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::body::{Body as _, Incoming};
+use hyper::{Method, Request, StatusCode};
 use outrigger_core::worker::WorkerSettings;
-use outrigger_runtime::{Direction, Handle, Stage, retry_bind};
+use outrigger_runtime::{Direction, Handle, Stage};
 use outrigger_telemetry::Telemetry;
-use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Semaphore, oneshot};
+
+pub(super) use about::About;
+pub(super) use listen::{Listener, bind, bind_tcp};
 
 use super::command::Command;
 use super::reloads::Reloads;
 use super::told::tell;
+use crate::admin_args::AdminArgs;
+use answer::{Answer, Kind};
+use connections::{Answers, Counts, Limits};
 use dumps::Dumps;
-
-/// After a failure to accept, such as too many open files.
-const PAUSE: Duration = Duration::from_millis(200);
+use listen::Accepting;
+use parameters::Parameters;
+use routes::{Access, Endpoint, Route, Taken};
 
 /// Questions whose answers take a while, at a time; more are refused with 503.
 const THOUGHTS: usize = 4;
 
-const TEXT: &str = "text/plain; charset=utf-8";
-const JSON: &str = "application/json";
-
-const HELP: &str = "\
-GET  /ready             LIVE, or 503 while draining
-GET  /healthz/ready     the same for Kubernetes
-GET  /clusters          endpoints and their counters
-GET  /config_dump       the configuration in use
-GET  /stats             counters
-GET  /requests          the last requests that failed, were slow or sampled; ?failed, ?slow, ?path=, ?host=, ?id=, ?format=json
-GET  /explain           what becomes of a request, which is not sent; ?request=GET%20http://host/path, ?header=, ?format=json
-POST /drain_listeners   stop accepting, finish what runs; ?inboundonly: inbound listeners, ?graceful: accept for the
-                        minimum drain time first
-POST /quitquitquit      drain and end
-";
-
-/// Listens; whoever connects waits until [`start`]. The other value is the address with its real port.
-///
-/// # Errors
-/// The address cannot be listened on.
-pub(super) fn bind(addr: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
-    let listener = retry_bind(|| TcpListener::bind(addr))?;
-    listener.set_nonblocking(true)?;
-    let addr = listener.local_addr()?;
-    Ok((listener, addr))
-}
-
-/// The address is listened on until this is dropped. Connections made before are answered until the program ends.
+/// The addresses are listened on until this is dropped. Connections made before are answered until the program ends.
 pub(super) struct Open {
-    _until: oneshot::Sender<()>,
+    _until: [oneshot::Sender<()>; 2],
 }
 
-/// Begins to answer.
+/// What is asked about, and what asks for things to be done.
+pub(super) struct Sources {
+    pub(super) handle: Handle,
+    pub(super) telemetry: Telemetry,
+    pub(super) commands: UnboundedSender<Command>,
+    pub(super) reloads: Arc<Reloads>,
+    pub(super) about: About,
+    /// What workers go by.
+    pub(super) settings: WorkerSettings,
+}
+
+/// Begins to answer: everything on the one listener, and whether we are ready on the other.
 ///
 /// # Errors
 /// The thread cannot be started.
 pub(super) fn start(
-    listener: TcpListener,
-    handle: Handle,
-    settings: WorkerSettings,
-    telemetry: Telemetry,
-    commands: UnboundedSender<Command>,
-    reloads: Arc<Reloads>,
-    minimum_drain_time: Duration,
+    listener: Listener,
+    health: Option<Listener>,
+    args: &AdminArgs,
+    sources: Sources,
 ) -> io::Result<Open> {
-    let admin = Admin {
-        handle,
-        telemetry,
-        commands,
-        reloads,
-        started: Instant::now(),
-        must_quit: Cell::new(false),
-        minimum_drain_time,
-        dumps: Dumps::default(),
-        settings,
-        thoughts: Arc::new(Semaphore::new(THOUGHTS)),
+    let limits = Limits {
+        connections: args.admin_connections.get(),
+        head_time: args.admin_head_timeout,
+        connection_time: args.admin_connection_time,
     };
-    let (_until, dropped) = oneshot::channel();
+    let counts = Arc::<Counts>::default();
+    let shared = Arc::new(Shared {
+        sources,
+        dumps: Dumps::default(),
+        thoughts: Arc::new(Semaphore::new(THOUGHTS)),
+        counts: Arc::clone(&counts),
+    });
+    let (until, stop) = oneshot::channel();
+    let (health_until, health_stop) = oneshot::channel();
     thread::Builder::new().name("admin".into()).spawn(move || {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build_local(LocalOptions::default());
-        let served = runtime.and_then(|runtime| serve(&runtime, listener, admin, dropped));
+        let served = runtime.and_then(|runtime| {
+            runtime.block_on(async {
+                if let Some(health) = health {
+                    let (accepting, shared) = (Accepting::new(health)?, Arc::clone(&shared));
+                    let counts = Arc::clone(&counts);
+                    let answers = move || Health(Arc::clone(&shared));
+                    let served =
+                        connections::serve(accepting, limits, counts, health_stop, answers);
+                    tokio::task::spawn_local(served);
+                }
+                let answers = || Admin {
+                    shared: Arc::clone(&shared),
+                    must_quit: Cell::new(false),
+                };
+                let accepting = Accepting::new(listener)?;
+                connections::serve(accepting, limits, counts, stop, answers).await;
+                pending::<io::Result<()>>().await
+            })
+        });
         if let Err(error) = served {
             tell!("warning: the admin endpoints are gone: {error}");
         }
     })?;
+    let _until = [until, health_until];
     Ok(Open { _until })
 }
 
-fn serve(
-    runtime: &LocalRuntime,
-    listener: TcpListener,
-    admin: Admin,
-    mut dropped: oneshot::Receiver<()>,
-) -> io::Result<()> {
-    runtime.block_on(async move {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                _ = &mut dropped => break,
-            };
-            let Ok((stream, _)) = accepted else {
-                tokio::time::sleep(PAUSE).await;
-                continue;
-            };
-            let admin = admin.clone();
-            tokio::task::spawn_local(async move {
-                let service = service_fn(async |request: Request<Incoming>| {
-                    Ok::<_, Infallible>(admin.answer(&request).await)
-                });
-                let connection = http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .serve_connection(TokioIo::new(stream), service);
-                // Whoever asked us to end gets an answer first: the connection is over when it is sent.
-                let _ = connection.await;
-                if admin.must_quit.get() {
-                    let _ = admin.commands.send(Command::Quit);
-                }
-            });
-        }
-        drop(listener);
-        pending().await
-    })
-}
-
-#[derive(Clone)]
-struct Admin {
-    handle: Handle,
-    telemetry: Telemetry,
-    commands: UnboundedSender<Command>,
-    reloads: Arc<Reloads>,
-    started: Instant,
-    /// Somebody on this connection asked us to end.
-    must_quit: Cell<bool>,
-    minimum_drain_time: Duration,
+/// What all connections answer from.
+struct Shared {
+    sources: Sources,
     dumps: Dumps,
-    /// What workers go by.
-    settings: WorkerSettings,
     /// A permit for each question whose answer is being made.
     thoughts: Arc<Semaphore>,
+    counts: Arc<Counts>,
+}
+
+/// Who answers on one connection.
+struct Admin {
+    shared: Arc<Shared>,
+    /// Somebody on this connection asked us to end.
+    must_quit: Cell<bool>,
+}
+
+impl Answers for Admin {
+    async fn answer(&self, request: &Request<Incoming>) -> Answer {
+        if let Err(why) = asker::check(request.headers()) {
+            return answer::text(StatusCode::FORBIDDEN, format!("{why}\n"));
+        }
+        let uri = request.uri();
+        let Some(route) = routes::find(uri.path()) else {
+            let text = format!("no such page; there are\n{}", routes::help());
+            return answer::text(StatusCode::NOT_FOUND, text);
+        };
+        let is_allowed = match route.access {
+            Access::Read => matches!(*request.method(), Method::GET | Method::HEAD),
+            Access::Change => *request.method() == Method::POST,
+        };
+        if !is_allowed {
+            return answer::not_allowed(route.access.methods());
+        }
+        if !request.body().is_end_stream() {
+            // Nobody reads it, so the connection cannot go on.
+            return answer::and_close(answer::bad_request("no endpoint takes a body"));
+        }
+        let asked = self.ask(route, uri.query().unwrap_or_default()).await;
+        asked.unwrap_or_else(|why| answer::bad_request(&why))
+    }
+
+    /// Whoever asked us to end gets an answer first.
+    fn ended(&self) {
+        if self.must_quit.get() {
+            let _ = self.shared.sources.commands.send(Command::Quit);
+        }
+    }
 }
 
 impl Admin {
-    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        if let Err(why) = asker::check(request.headers()) {
-            return response(StatusCode::FORBIDDEN, TEXT, format!("{why}\n"));
-        }
-        let (method, uri) = (request.method(), request.uri());
-        let path = uri.path();
-        let changes = matches!(path, "/drain_listeners" | "/quitquitquit");
-        let allowed: &[Method] = if changes {
-            &[Method::POST]
-        } else {
-            &[Method::GET, Method::HEAD]
+    /// The answer, or what is wrong with the parameters.
+    async fn ask(&self, route: &Route, query: &str) -> Result<Answer, String> {
+        let Shared {
+            sources,
+            dumps,
+            counts,
+            ..
+        } = &*self.shared;
+        let parameters = match route.parameters {
+            Taken::These(known) => Parameters::read(route.path, query, known)?,
+            Taken::AsItSays => Parameters::default(),
         };
-        if !allowed.contains(method) {
-            return not_allowed(if changes { "POST" } else { "GET, HEAD" });
-        }
-        let query = uri.query().unwrap_or_default();
-        let takes_some = matches!(path, "/drain_listeners" | "/requests" | "/explain");
-        if !takes_some && !query.is_empty() {
-            let text = format!("`{path}` takes no parameters, and `{query}` was given\n");
-            return response(StatusCode::BAD_REQUEST, TEXT, text);
-        }
-        match path {
-            "/" | "/help" => response(StatusCode::OK, TEXT, HELP),
-            "/ready" | "/healthz/ready" => self.ready(),
-            "/clusters" => {
-                let text = clusters::text(&self.handle.snapshot(), self.handle.now());
-                response(StatusCode::OK, TEXT, text)
-            }
-            "/config_dump" => self.config_dump().await,
-            "/stats" => response(
-                StatusCode::OK,
-                TEXT,
-                stats::text(&self.handle, &self.telemetry, &self.reloads, self.started),
-            ),
-            "/requests" => self.requests(query).await,
-            "/explain" => self.explain(query).await,
-            "/drain_listeners" => self.drain_listeners(query),
-            "/quitquitquit" => {
-                self.must_quit.set(true);
-                let mut response = response(StatusCode::OK, TEXT, "OK\n");
-                let headers = response.headers_mut();
-                headers.insert(CONNECTION, HeaderValue::from_static("close"));
-                response
-            }
-            _ => response(
-                StatusCode::NOT_FOUND,
-                TEXT,
-                format!("no such page; there are\n{HELP}"),
-            ),
-        }
-    }
-
-    fn drain_listeners(&self, query: &str) -> Response<Full<Bytes>> {
-        let (mut direction, mut stage) = (Direction::All, Stage::Stopped);
-        for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
-            match parameter
-                .split_once('=')
-                .map_or(parameter, |(name, _)| name)
-            {
-                "inboundonly" => direction = Direction::Inbound,
-                "graceful" => stage = Stage::Graceful,
-                other => {
-                    let text = format!("no parameter `{other}`; use inboundonly and graceful\n");
-                    return response(StatusCode::BAD_REQUEST, TEXT, text);
+        let handle = &sources.handle;
+        let is_json = || Ok::<_, String>(parameters.one_of("format", &["text", "json"])? == "json");
+        Ok(match route.endpoint {
+            Endpoint::Help => answer::text(StatusCode::OK, routes::help()),
+            Endpoint::Ready => ready(handle),
+            Endpoint::ServerInfo => answer::json(about::server_info(&sources.about, handle)),
+            Endpoint::Listeners if is_json()? => answer::json(about::listeners_json(handle)),
+            Endpoint::Listeners => answer::text(StatusCode::OK, about::listeners(handle)),
+            Endpoint::Clusters => {
+                let (snapshot, now) = (handle.snapshot(), handle.now());
+                if is_json()? {
+                    answer::json(clusters::json(&snapshot, now))
+                } else {
+                    answer::text(StatusCode::OK, clusters::text(&snapshot, now))
                 }
             }
-        }
-        self.handle.begin_drain(direction, stage);
-        if stage == Stage::Graceful {
-            let (handle, minimum) = (self.handle.clone(), self.minimum_drain_time);
-            tokio::task::spawn_local(async move {
-                tokio::time::sleep(minimum).await;
-                handle.begin_drain(direction, Stage::Stopped);
-            });
-        }
-        response(StatusCode::OK, TEXT, "OK\n")
+            Endpoint::Certs => answer::json(about::certs()),
+            Endpoint::ConfigDump => match dumps.of(handle).await {
+                Some(text) => answer::json(text),
+                None => {
+                    let most = dumps::AT_ONCE;
+                    let text = format!("{most} dumps are being read; try again later\n");
+                    answer::text(StatusCode::SERVICE_UNAVAILABLE, text)
+                }
+            },
+            Endpoint::Stats => answer::text(StatusCode::OK, stats::text(sources, counts)),
+            Endpoint::Requests => self.requests(query).await?,
+            Endpoint::Explain => self.explain(query).await?,
+            Endpoint::DrainListeners => {
+                let is_inbound = parameters.flag("inboundonly")?;
+                let is_graceful = parameters.flag("graceful")?;
+                self.drain_listeners(is_inbound, is_graceful)
+            }
+            Endpoint::QuitQuitQuit => {
+                self.must_quit.set(true);
+                answer::and_close(answer::text(StatusCode::OK, "OK\n"))
+            }
+        })
     }
 
-    async fn requests(&self, query: &str) -> Response<Full<Bytes>> {
-        let asked = match requests::Asked::new(query) {
-            Ok(asked) => asked,
-            Err(why) => return response(StatusCode::BAD_REQUEST, TEXT, format!("{why}\n")),
-        };
-        let Some(recent) = self.telemetry.recent() else {
+    async fn requests(&self, query: &str) -> Result<Answer, String> {
+        let asked = requests::Asked::new(query)?;
+        let sources = &self.shared.sources;
+        let Some(recent) = sources.telemetry.recent() else {
             let text = "no requests are kept (--recent-requests 0)\n";
-            return response(StatusCode::NOT_FOUND, TEXT, text);
+            return Ok(answer::text(StatusCode::NOT_FOUND, text));
         };
-        let (kind, snapshot) = (
-            if asked.is_json { JSON } else { TEXT },
-            self.handle.snapshot(),
-        );
-        self.thinking(kind, move || requests::page(&asked, &recent, &snapshot))
-            .await
+        let (kind, snapshot) = (Kind::new(asked.is_json), sources.handle.snapshot());
+        let make = move || requests::page(&asked, &recent, &snapshot);
+        Ok(self.thinking(kind, make).await)
     }
 
-    async fn explain(&self, query: &str) -> Response<Full<Bytes>> {
-        let asked = match explained::Asked::new(query) {
-            Ok(asked) => asked,
-            Err(why) => return response(StatusCode::BAD_REQUEST, TEXT, format!("{why}\n")),
-        };
-        let kind = if asked.is_json { JSON } else { TEXT };
-        let (handle, settings) = (self.handle.clone(), self.settings);
-        self.thinking(kind, move || asked.page(&handle, settings))
-            .await
+    async fn explain(&self, query: &str) -> Result<Answer, String> {
+        let asked = explained::Asked::new(query)?;
+        let sources = &self.shared.sources;
+        let (handle, settings) = (sources.handle.clone(), sources.settings);
+        let kind = Kind::new(asked.is_json);
+        Ok(self
+            .thinking(kind, move || asked.page(&handle, settings))
+            .await)
     }
 
     /// Answers with a text that takes a while to be made, away from the thread that answers `/ready`.
-    async fn thinking(
-        &self,
-        kind: &'static str,
-        make: impl FnOnce() -> String + Send + 'static,
-    ) -> Response<Full<Bytes>> {
-        let Ok(place) = self.thoughts.clone().try_acquire_owned() else {
+    async fn thinking(&self, kind: Kind, make: impl FnOnce() -> String + Send + 'static) -> Answer {
+        let Ok(place) = self.shared.thoughts.clone().try_acquire_owned() else {
             let text = format!("{THOUGHTS} such questions are being answered; try again later\n");
-            return response(StatusCode::SERVICE_UNAVAILABLE, TEXT, text);
+            return answer::text(StatusCode::SERVICE_UNAVAILABLE, text);
         };
         let made = tokio::task::spawn_blocking(move || {
             let text = make();
             drop(place);
             text
         });
-        match made.await {
-            Ok(text) => response(StatusCode::OK, kind, text),
-            Err(_) => response(
+        match (made.await, kind) {
+            (Ok(text), Kind::Json) => answer::json(text),
+            (Ok(text), Kind::Text) => answer::text(StatusCode::OK, text),
+            (Err(_), Kind::Json | Kind::Text) => answer::text(
                 StatusCode::INTERNAL_SERVER_ERROR,
-                TEXT,
                 "it cannot be answered; a bug that is told on standard error\n",
             ),
         }
     }
 
-    async fn config_dump(&self) -> Response<Full<Bytes>> {
-        match self.dumps.of(&self.handle).await {
-            Some(text) => response(StatusCode::OK, JSON, text),
-            None => response(
-                StatusCode::SERVICE_UNAVAILABLE,
-                TEXT,
-                format!("{} dumps are being read; try again later\n", dumps::AT_ONCE),
-            ),
-        }
-    }
-
-    fn ready(&self) -> Response<Full<Bytes>> {
-        if self.handle.is_draining() {
-            response(StatusCode::SERVICE_UNAVAILABLE, TEXT, "DRAINING\n")
+    fn drain_listeners(&self, is_inbound: bool, is_graceful: bool) -> Answer {
+        let Sources { handle, about, .. } = &self.shared.sources;
+        let direction = if is_inbound {
+            Direction::Inbound
         } else {
-            response(StatusCode::OK, TEXT, "LIVE\n")
+            Direction::All
+        };
+        if is_graceful {
+            handle.begin_drain(direction, Stage::Graceful);
+            let (handle, minimum) = (handle.clone(), about.minimum_drain_time);
+            tokio::task::spawn_local(async move {
+                tokio::time::sleep(minimum).await;
+                handle.begin_drain(direction, Stage::Stopped);
+            });
+        } else {
+            handle.begin_drain(direction, Stage::Stopped);
         }
+        answer::text(StatusCode::OK, "OK\n")
     }
 }
 
-fn response(
-    status: StatusCode,
-    kind: &'static str,
-    text: impl Into<Bytes>,
-) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(text.into()));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    response
+/// Who answers where only our health is asked for: whoever may connect may know it, under whatever name he found us.
+struct Health(Arc<Shared>);
+
+impl Answers for Health {
+    async fn answer(&self, request: &Request<Incoming>) -> Answer {
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        match request.uri().path() {
+            "/healthz/ready" if is_read => ready(&self.0.sources.handle),
+            "/healthz/ready" => answer::not_allowed(Access::Read.methods()),
+            _ => answer::text(StatusCode::NOT_FOUND, "there is only /healthz/ready\n"),
+        }
+    }
+
+    fn ended(&self) {}
 }
 
-fn not_allowed(allowed: &'static str) -> Response<Full<Bytes>> {
-    let text = format!("use {allowed}\n");
-    let mut response = response(StatusCode::METHOD_NOT_ALLOWED, TEXT, text);
-    let headers = response.headers_mut();
-    headers.insert(ALLOW, HeaderValue::from_static(allowed));
-    response
+fn ready(handle: &Handle) -> Answer {
+    let status = if handle.is_draining() {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::OK
+    };
+    answer::text(status, format!("{}\n", about::state(handle)))
 }

@@ -17,7 +17,8 @@ mod telemetry;
 mod told;
 mod watch;
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
+use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
@@ -31,6 +32,7 @@ use outrigger_core::worker::WorkerSettings;
 use outrigger_recording::Recorder;
 use outrigger_runtime::{Config, Handle, Listen, Notices, Running, Sinks};
 
+use crate::admin_args::{AdminAddr, AdminArgs};
 use crate::cli::RunArgs;
 use crate::runtime::{self, Picked};
 use command::Command;
@@ -134,12 +136,12 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         let answered = configuration.answered(resolver.answers());
         answered.map_or(snapshot, Arc::new)
     };
-    let (admin_listener, admin) = admin::bind(args.admin).map_err(|error| {
-        Failure::bad(format!(
-            "cannot listen on {} (--admin): {error}",
-            args.admin
-        ))
-    })?;
+    let AdminListeners {
+        listener,
+        admin,
+        health,
+    } = bind_admin(&args.admin)?;
+    let health_addr = health.as_ref().map(|(_, addr)| *addr);
     let telemetry = telemetry::start(args);
     telemetry.prepare(&snapshot);
     let told = Told {
@@ -147,17 +149,22 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         notices,
         recorder,
     };
-    let running = start_workers(args, settings, runtime, admin, Arc::clone(&snapshot), told)?;
+    let running = start_workers(args, settings, runtime, &admin, Arc::clone(&snapshot), told)?;
     let (commands, received) = tokio::sync::mpsc::unbounded_channel();
     let reloads = Arc::new(Reloads::default());
-    let open = admin::start(
-        admin_listener,
-        running.handle().clone(),
+    let sources = admin::Sources {
+        handle: running.handle().clone(),
+        telemetry: telemetry.clone(),
         settings,
-        telemetry.clone(),
-        commands.clone(),
-        Arc::clone(&reloads),
-        args.minimum_drain_time,
+        commands: commands.clone(),
+        reloads: Arc::clone(&reloads),
+        about: admin::About::new(args, runtime.name, admin.to_string()),
+    };
+    let open = admin::start(
+        listener,
+        health.map(|(listener, _)| listener),
+        &args.admin,
+        sources,
     )
     .map_err(|error| Failure::bad(format!("cannot start a thread: {error}")))?;
     recording.map_or(Ok(()), Pending::begin)?;
@@ -166,7 +173,13 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     let _ = commands.send(Command::FilesChanged);
     tell!(
         "{}",
-        greeting(args, runtime, running.handle(), admin, &snapshot)
+        greeting(
+            args,
+            runtime,
+            running.handle(),
+            (&admin, health_addr),
+            &snapshot
+        )
     );
     // From here on only the workers hold it, so that endpoints it names are forgotten when a later one does not.
     drop(snapshot);
@@ -192,6 +205,32 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Listens where the admin endpoints are to answer, and where only our health is asked for.
+struct AdminListeners {
+    listener: admin::Listener,
+    /// With its real port.
+    admin: AdminAddr,
+    health: Option<(admin::Listener, SocketAddr)>,
+}
+
+fn bind_admin(args: &AdminArgs) -> Result<AdminListeners, Failure> {
+    let cannot = |addr: &dyn Display, option: &str, error: &io::Error| {
+        Failure::bad(format!("cannot listen on {addr} ({option}): {error}"))
+    };
+    let (listener, admin) =
+        admin::bind(&args.admin).map_err(|error| cannot(&args.admin, "--admin", &error))?;
+    let health = args.health.map(|addr| {
+        let bound = admin::bind_tcp(addr);
+        bound.map_err(|error| cannot(&addr, "--health", &error))
+    });
+    let health = health.transpose()?;
+    Ok(AdminListeners {
+        listener,
+        admin,
+        health,
+    })
+}
+
 /// Who hears of what the workers do.
 struct Told {
     sinks: Option<Arc<dyn Sinks>>,
@@ -203,7 +242,7 @@ fn start_workers(
     args: &RunArgs,
     settings: WorkerSettings,
     runtime: Picked,
-    admin: SocketAddr,
+    admin: &AdminAddr,
     snapshot: Arc<Snapshot>,
     told: Told,
 ) -> Result<Running, Failure> {
@@ -221,7 +260,10 @@ fn start_workers(
         settings,
         seed: None,
         busy_poll: args.busy_poll,
-        own_addrs: vec![admin],
+        own_addrs: match admin {
+            AdminAddr::Tcp(addr) => vec![*addr],
+            AdminAddr::Unix(_) => Vec::new(),
+        },
         snapshot,
         recorder: told.recorder,
         sinks: told.sinks,
@@ -259,7 +301,7 @@ fn greeting(
     args: &RunArgs,
     runtime: Picked,
     handle: &Handle,
-    admin: SocketAddr,
+    (admin, health): (&AdminAddr, Option<SocketAddr>),
     snapshot: &Snapshot,
 ) -> String {
     let mut text = format!("outrigger {}:", env!("CARGO_PKG_VERSION"));
@@ -270,6 +312,9 @@ fn greeting(
     }
     for (addr, arg) in addrs.zip(&args.inbound) {
         let _ = write!(text, " inbound {addr} to {},", arg.application);
+    }
+    if let Some(health) = health {
+        let _ = write!(text, " health {health},");
     }
     let (workers, runtime) = (workers(args), runtime.name);
     let summary = configuration::summary(snapshot);

@@ -1,11 +1,15 @@
 //! `/clusters`: endpoints and their counters, a line each, as Envoy writes them.
 
+mod json;
+
 use std::fmt::Write as _;
 
 use outrigger_core::cluster::Origin;
 use outrigger_core::entropy::Entropy;
 use outrigger_core::snapshot::{Balancing, Cluster, Endpoint, HashTableKind, Snapshot};
 use outrigger_core::time::Instant;
+
+pub(super) use json::json;
 
 /// Every cluster of a snapshot, as it is at this moment.
 pub(super) fn text(snapshot: &Snapshot, now: Instant) -> String {

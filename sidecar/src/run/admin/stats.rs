@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fmt::{Display, Write as _};
 use std::net::SocketAddr;
-use std::time::Instant;
 
 use outrigger_core::cluster::{
     AdaptiveConcurrency, AdaptiveLimit, Choice, ClusterState, Detector, RetryEvent,
@@ -13,20 +12,22 @@ use outrigger_core::snapshot::{
     Balancing, Cluster, ConsistentHash, HashTable, HashTableKind, RateLimit,
 };
 use outrigger_core::worker::{Buffered, Http2Counted, Http2Side};
-use outrigger_runtime::{Handle, ListenerStats};
-use outrigger_telemetry::{ListenerRequests, MirrorFates, Telemetry};
+use outrigger_runtime::ListenerStats;
+use outrigger_telemetry::{ListenerRequests, MirrorFates};
 
 use super::clusters::sweep;
-use crate::run::reloads::Reloads;
+use super::{Sources, connections};
 use crate::run::{resolve, told};
 
 /// Everything that is counted now.
-pub(super) fn text(
-    handle: &Handle,
-    telemetry: &Telemetry,
-    reloads: &Reloads,
-    started: Instant,
-) -> String {
+pub(super) fn text(sources: &Sources, admin: &connections::Counts) -> String {
+    let Sources {
+        handle,
+        telemetry,
+        reloads,
+        about,
+        ..
+    } = sources;
     let (stats, snapshot) = (handle.stats(), handle.snapshot());
     let requests = telemetry.requests();
     let mut lines = Lines::default();
@@ -46,7 +47,7 @@ pub(super) fn text(
     let is_draining = u8::from(handle.is_draining());
     lines.add("server.live", 1 - is_draining);
     lines.add("server.state", is_draining);
-    lines.add("server.uptime", started.elapsed().as_secs());
+    lines.add("server.uptime", about.started.elapsed().as_secs());
     lines.add("server.concurrency", stats.workers);
     lines.add(
         "listener_manager.total_listeners_active",
@@ -71,6 +72,9 @@ pub(super) fn text(
         lines.add("outrigger.recent_requests.kept", recent.kept);
         lines.add("outrigger.recent_requests.passed_over", recent.passed_over);
         lines.add("outrigger.recent_requests.bytes", recent.bytes);
+    }
+    for (name, count) in admin.named() {
+        lines.add(format!("outrigger.admin_cx_{name}"), count);
     }
     add_buffers(&mut lines, &stats.buffered);
     add_http2(&mut lines, &stats.http2);

@@ -1,0 +1,140 @@
+//! What a proxy says of itself: `/server_info`, `/listeners`, `/certs`, in Envoy's shapes as far as they fit.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use outrigger_runtime::Handle;
+use serde_json::{Value, json};
+
+use crate::cli::RunArgs;
+
+/// What it was started with, as far as that is shown.
+#[derive(Clone, Debug)]
+pub(in crate::run) struct About {
+    pub(super) runtime: &'static str,
+    pub(super) namespace: String,
+    pub(super) labels: Vec<(String, String)>,
+    pub(super) admin: String,
+    config: Vec<PathBuf>,
+    drain_time: Duration,
+    pub(super) minimum_drain_time: Duration,
+    pub(super) started: Instant,
+}
+
+impl About {
+    pub(in crate::run) fn new(args: &RunArgs, runtime: &'static str, admin: String) -> Self {
+        let labels = args.labels.iter();
+        Self {
+            runtime,
+            namespace: args.namespace.clone(),
+            labels: labels.map(|l| (l.key.clone(), l.value.clone())).collect(),
+            admin,
+            config: args.config.clone(),
+            drain_time: args.drain_time,
+            minimum_drain_time: args.minimum_drain_time,
+            started: Instant::now(),
+        }
+    }
+
+    /// What this workload is called: its `app` label, or the first other thing that names it.
+    pub(super) fn workload(&self) -> &str {
+        let label = |key: &str| self.labels.iter().find(|(k, _)| k == key);
+        let named = ["app", "app.kubernetes.io/name"]
+            .into_iter()
+            .find_map(label);
+        named.map_or(&self.namespace, |(_, value)| value)
+    }
+
+    /// All labels, by key.
+    pub(super) fn labels(&self) -> Value {
+        let labels = self.labels.iter();
+        labels
+            .map(|(key, value)| (key.clone(), Value::from(&**value)))
+            .collect()
+    }
+}
+
+/// `/server_info`.
+pub(super) fn server_info(about: &About, handle: &Handle) -> String {
+    let uptime = format!("{}s", about.started.elapsed().as_secs());
+    let config: Vec<_> = about.config.iter().map(|p| p.to_string_lossy()).collect();
+    let seconds = |time: Duration| format!("{}s", time.as_secs_f64());
+    let value = json!({
+        "version": concat!("outrigger/", env!("CARGO_PKG_VERSION")),
+        "state": state(handle),
+        "uptime_current_epoch": uptime,
+        "uptime_all_epochs": uptime,
+        "node": {
+            "cluster": format!("{}.{}", about.workload(), about.namespace),
+            "metadata": { "NAMESPACE": about.namespace, "LABELS": about.labels() },
+        },
+        "command_line_options": {
+            "concurrency": handle.stats().workers,
+            "runtime": about.runtime,
+            "config_path": config,
+            "admin_address": about.admin,
+            "drain_time": seconds(about.drain_time),
+            "minimum_drain_time": seconds(about.minimum_drain_time),
+        },
+    });
+    format!("{value:#}\n")
+}
+
+/// Envoy's word for it.
+pub(super) fn state(handle: &Handle) -> &'static str {
+    if handle.is_draining() {
+        "DRAINING"
+    } else {
+        "LIVE"
+    }
+}
+
+/// Every listener: which way it leads, and where it is. The first is the outbound one.
+pub(super) fn named_listeners(handle: &Handle) -> impl Iterator<Item = (&'static str, SocketAddr)> {
+    let addrs = handle.local_addrs().iter().enumerate();
+    addrs.map(|(at, addr)| (if at == 0 { "outbound" } else { "inbound" }, *addr))
+}
+
+/// The name of a listener: as in `/stats`, behind `http.`.
+pub(super) fn listener_name(direction: &str, addr: SocketAddr) -> String {
+    format!("{direction}_{}", addr.to_string().replace(':', "_"))
+}
+
+/// `/listeners`, a line each.
+pub(super) fn listeners(handle: &Handle) -> String {
+    let mut out = String::new();
+    for (direction, addr) in named_listeners(handle) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "{}::{addr}", listener_name(direction, addr));
+    }
+    out
+}
+
+/// `/listeners?format=json`.
+pub(super) fn listeners_json(handle: &Handle) -> String {
+    let statuses: Vec<Value> = named_listeners(handle)
+        .map(|(direction, addr)| {
+            json!({
+                "name": listener_name(direction, addr),
+                "local_address": socket_address(addr),
+            })
+        })
+        .collect();
+    format!("{:#}\n", json!({ "listener_statuses": statuses }))
+}
+
+/// `/certs`.
+pub(super) fn certs() -> String {
+    let value = json!({
+        "certificates": [],
+        "why": "this proxy speaks plain text on both sides; it holds no certificates yet",
+    });
+    format!("{value:#}\n")
+}
+
+/// An address as Envoy's messages write it.
+pub(super) fn socket_address(addr: SocketAddr) -> Value {
+    json!({ "socket_address": { "address": addr.ip().to_string(), "port_value": addr.port() } })
+}

@@ -1,0 +1,78 @@
+//! What an answer looks like: its kind, and the fields that keep a browser from making more of it than it is.
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue,
+    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::{Response, StatusCode};
+
+/// What the endpoints answer with.
+pub(super) type Answer = Response<Full<Bytes>>;
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+
+/// Nothing may be loaded, run, or shown in a frame.
+const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'";
+
+/// What it is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Text,
+    Json,
+}
+
+impl Kind {
+    pub(super) const fn new(is_json: bool) -> Self {
+        if is_json { Self::Json } else { Self::Text }
+    }
+}
+
+/// Text.
+pub(super) fn text(status: StatusCode, text: impl Into<Bytes>) -> Answer {
+    answer(status, TEXT, NOTHING, text.into())
+}
+
+/// A document of JSON.
+pub(super) fn json(text: impl Into<Bytes>) -> Answer {
+    answer(StatusCode::OK, JSON, NOTHING, text.into())
+}
+
+/// A request that nobody can answer, and why.
+pub(super) fn bad_request(why: &str) -> Answer {
+    text(StatusCode::BAD_REQUEST, format!("{why}\n"))
+}
+
+/// The method is another one's.
+pub(super) fn not_allowed(allowed: &'static str) -> Answer {
+    let text = format!("use {allowed}\n");
+    let mut answer = self::text(StatusCode::METHOD_NOT_ALLOWED, text);
+    let headers = answer.headers_mut();
+    headers.insert(ALLOW, HeaderValue::from_static(allowed));
+    answer
+}
+
+/// The connection ends with this answer.
+pub(super) fn and_close(mut answer: Answer) -> Answer {
+    let headers = answer.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    answer
+}
+
+fn answer(status: StatusCode, kind: &'static str, policy: &'static str, body: Bytes) -> Answer {
+    let mut answer = Response::new(Full::new(body));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    for (name, value) in [
+        (CONTENT_TYPE, kind),
+        (CACHE_CONTROL, "no-store"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+        (CONTENT_SECURITY_POLICY, policy),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    answer
+}
