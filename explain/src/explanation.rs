@@ -3,14 +3,14 @@
 //! Owns the shape, which machines read: fields may be added, none is renamed or removed. Each part is made in a file of its
 //! own.
 
-mod cluster;
+pub(crate) mod cluster;
 mod host;
 mod outcomes;
-mod policies;
-mod problems;
+pub(crate) mod policies;
+pub(crate) mod problems;
 mod rules;
 mod spoken;
-mod words;
+pub(crate) mod words;
 
 use std::sync::Arc;
 
@@ -87,7 +87,7 @@ pub struct Place {
 }
 
 impl Place {
-    fn new(origin: &Origin, snapshot: &Snapshot) -> Option<Self> {
+    pub(crate) fn new(origin: &Origin, snapshot: &Snapshot) -> Option<Self> {
         let resource = snapshot.resources.get(origin.resource.0 as usize)?;
         Some(Self {
             resource: resource.to_string(),

@@ -5,6 +5,7 @@
 //! that serves real ones, and what is inherited from where stands in the snapshot. Reading files, and showing all of this to
 //! somebody, is the program's business.
 
+pub mod diff;
 mod explanation;
 pub mod filter;
 mod frames;

@@ -1,5 +1,5 @@
 //! What an explanation says is what a real request does: the rule, the destination, the endpoint, the times and the retries,
-//! with the same random number.
+//! with the same random number. And where nothing is said to change between two configurations, nothing does.
 //!
 //! The real request is one that a worker serves, driven here by hand as a runtime drives it, as one of several on its
 //! connection and for endpoints that are asked for the first time.
@@ -9,10 +9,12 @@ use std::sync::Arc;
 use outrigger_core::compile::from_yaml;
 use outrigger_core::decision::{Record, RouteDecision};
 use outrigger_core::entropy::Entropy;
+use outrigger_core::message::RequestHead;
 use outrigger_core::peer::ConnId;
 use outrigger_core::snapshot::{Action, Snapshot};
 use outrigger_core::time::Instant;
 use outrigger_core::worker::{Facts, Input, Output, Worker};
+use outrigger_explain::diff::Comparison;
 use outrigger_explain::{Circumstances, Explanation, Question, explain};
 use proptest::prelude::*;
 
@@ -248,5 +250,58 @@ proptest! {
             compared = compare(&told, record, &snapshot);
         });
         compared?;
+    }
+
+    #[test]
+    fn what_is_said_to_stay_stays(
+        before in prop::collection::vec(rule(), 1..4),
+        after in prop::collection::vec(rule(), 1..4),
+        keeps in any::<bool>(),
+        line in "(GET|POST) http://shop\\.test/[ab]{0,3}(\\?q=[01])?",
+        who in prop::option::of("[ab]{1,2}"),
+        randoms in prop::collection::vec(any::<u64>(), 4),
+    ) {
+        // Half of the time what comes first is the same, so that something stays.
+        let after = if keeps { [&before[..], &after].concat() } else { after };
+        let snapshots = [&before, &after]
+            .map(|rules| Arc::new(from_yaml(&yaml(rules, "{simple: RANDOM}")).snapshot));
+        let field = who.as_ref().map(|who| format!("who: {who}"));
+        let question = Question::new(&line, field.as_deref()).expect("it is well formed");
+        let mut comparison = Comparison::new(&snapshots[0], &snapshots[1]);
+        let mut head = RequestHead {
+            method: question.method().clone(),
+            authority: question.authority().into(),
+            path: line.split_once("shop.test").expect("it has a host").1.into(),
+            ..RequestHead::default()
+        };
+        if let Some(who) = &who {
+            head.headers.append(b"who", who.as_bytes()).expect("it fits");
+        }
+        comparison.compare(&head);
+        let difference = comparison.finish();
+        let mut differs = false;
+        for random in randoms {
+            let seen = snapshots.each_ref().map(|snapshot| {
+                let mut seen = None;
+                serve(Arc::clone(snapshot), &question, Entropy(random), |record| {
+                    let endpoint = record.upstream_host(snapshot).map(str::to_owned);
+                    let details = record.details.to_string();
+                    let path = record.request.path.clone();
+                    seen = Some((record.status, details, record.timeouts, record.delayed, endpoint, path));
+                });
+                seen
+            });
+            differs |= seen[0] != seen[1];
+        }
+        if difference.changed == 0 {
+            prop_assert!(!differs, "{:?} {:?}", before, after);
+        }
+        // What is said to change without a draw does.
+        if difference.changed > 0 && difference.ways[0].before != difference.ways[0].after {
+            let is_drawn = |text: &str| text.contains(" of ");
+            let way = &difference.ways[0];
+            let faulty = before.iter().chain(&after).any(|rule| rule.contains("fault"));
+            prop_assert!(differs || is_drawn(&way.before) || is_drawn(&way.after) || faulty, "{:?}", way);
+        }
     }
 }

@@ -14,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::access_log_args::AccessLogArgs;
 use crate::admin_args::AdminArgs;
 pub(crate) use crate::check::CheckArgs;
+pub(crate) use crate::diff::DiffArgs;
 pub(crate) use crate::explain::ExplainArgs;
 use crate::http2_args::Http2Args;
 use crate::options::{Format, LabelArg, UnenforcedKind, parse_size, parse_time};
@@ -28,6 +29,7 @@ Examples:
   outrigger check rules/                judge the Istio YAML you have
   outrigger explain --config rules/ 'GET http://reviews/'
                                         say which rule a request falls under, where it goes, and why
+  outrigger diff rules/ rules.new/      say what would change for users
   outrigger simulate scenario.yaml      see what users would see of a slow or failing service under it
   outrigger run --config rules/         route what comes to 127.0.0.1:15001 by it
   outrigger replay run.rec              decide again what was recorded, and compare
@@ -53,6 +55,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Say what rules make of a request, and why; nothing is sent
     Explain(Box<ExplainArgs>),
+    /// Say what changes for users between two configurations
+    Diff(Box<DiffArgs>),
     /// Play services, faults and load in virtual time by the rules you have, and show what users would see
     Simulate(SimulateArgs),
     /// Decide again what a run recorded (`run --record`), and compare every decision
@@ -314,6 +318,7 @@ mod tests {
             Command::Run(args) => Ok(*args),
             Command::Check(_)
             | Command::Explain(_)
+            | Command::Diff(_)
             | Command::Demo(_)
             | Command::Simulate(_)
             | Command::Replay(_) => {

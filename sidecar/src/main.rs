@@ -8,6 +8,7 @@ mod check;
 mod cli;
 mod compiled;
 mod demo;
+mod diff;
 mod explain;
 mod http2_args;
 mod options;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     match cli::Cli::parse().command {
         cli::Command::Run(args) => run::run(&args),
         cli::Command::Check(args) => check::check(&args),
+        cli::Command::Diff(args) => diff::diff(&args),
         cli::Command::Explain(args) => explain::explain(&args),
         cli::Command::Replay(args) => replay::replay(&args),
         cli::Command::Demo(args) => demo::demo(&args),

@@ -129,6 +129,49 @@ fn a_configuration_that_would_not_run_is_explained_and_fails() {
 }
 
 #[test]
+fn a_difference_is_told_by_the_exit_code() {
+    let recording = root().join("fuzz/corpus/recording_replay/run.rec");
+    let recording = recording.to_str().expect("text");
+    let config = ["diff", "--config", "services.yaml"];
+    let (canary, more) = ("03-canary-90-10.yaml", "04-canary-75-25.yaml");
+    for (args, code, words) in [
+        (
+            &[canary, canary][..],
+            0,
+            "nothing changes for the 3 requests",
+        ),
+        (
+            &[canary, more],
+            1,
+            "1 of 3 requests that were compared change",
+        ),
+        (&[canary, "nowhere.yaml"], 2, "cannot read `nowhere.yaml`"),
+        // Its requests are for a host that neither knows.
+        (
+            &["--requests", recording, canary, canary],
+            0,
+            "nothing changes for the 11 requests",
+        ),
+        (
+            &["--requests", "services.yaml", canary, canary],
+            2,
+            "`services.yaml`: ",
+        ),
+    ] {
+        let output = outrigger(&[&config[..], args].concat());
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
+        assert!(said.contains(words), "`{words}` is not in {said}");
+    }
+    let output = outrigger(&[&config[..], &["--format", "json", canary, more]].concat());
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a document");
+    assert_eq!(document["changed"], 1);
+    let way = &document["ways"][0];
+    assert!(way["after"].as_str().expect("text").contains("75 of 100"));
+    assert_eq!(way["examples"][0]["after"]["line"], 24);
+}
+
+#[test]
 fn the_document_is_one_and_repeats() {
     let args = [
         "explain",

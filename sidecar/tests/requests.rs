@@ -169,6 +169,28 @@ fn nothing_is_kept_where_nobody_wants_it() {
     assert!(!proxy.admin("GET /stats").contains("recent_requests"));
 }
 
+/// After a reload it is told what changes for users.
+#[test]
+fn a_reload_says_what_it_changes() {
+    let folder = Folder::new("changes");
+    let proxy = started(&folder, &[]);
+    let file = folder.0.join("rules.yaml");
+    let rules = std::fs::read_to_string(file).unwrap();
+    folder.write("rules.yaml", &rules.replace("timeout: 3s", "timeout: 4s"));
+    let told = proxy.wait_for("reloaded; revision 2");
+    assert!(
+        told.contains("requests that rules speak of change: "),
+        "{told}"
+    );
+    assert!(told.contains("timeout 3s → 4s"), "{told}");
+    folder.write(
+        "rules.yaml",
+        &(rules.replace("timeout: 3s", "timeout: 4s") + "# no more\n"),
+    );
+    let told = proxy.wait_for("reloaded; revision 3");
+    assert!(told.ends_with("; nothing changes for requests"), "{told}");
+}
+
 /// The draws of a fault, a destination and an endpoint, and the times: an explanation by the number of a request that was
 /// served is what that request did.
 #[test]

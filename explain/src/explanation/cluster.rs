@@ -9,7 +9,7 @@ use outrigger_core::snapshot::{
 use super::{ClusterTold, EndpointTold, Place, Told, spoken, words};
 
 /// Everything about a cluster.
-pub(super) fn tell(cluster: &Cluster, snapshot: &Snapshot) -> ClusterTold {
+pub(crate) fn tell(cluster: &Cluster, snapshot: &Snapshot) -> ClusterTold {
     let origin = cluster.origin.as_deref();
     let place = |origin: &Origin| Place::new(origin, snapshot);
     let made_of = origin.map(|origin| origin.service.iter().chain(&origin.subset));

@@ -73,31 +73,43 @@ pub(super) fn forward(
     if let Some(DestinationCluster::Known(id)) = chosen.map(|destination| &destination.cluster) {
         told.cluster = Some(cluster::tell(snapshot.cluster(*id), snapshot));
     }
-    let policies = &mut told.policies;
-    policies.extend(faults(&says, forward, record));
-    policies.extend(times(&says, forward));
-    policies.push(match &forward.retry {
-        Some(policy) => says.tell("retries", "retries", words::retries(policy)),
-        None => says.tell("retries", "retries", "none".to_owned()),
-    });
-    policies.extend(changes(&says, forward, chosen));
-    if let Some(cors) = &forward.cors {
-        policies.push(says.tell("cors", "corsPolicy", self::cors(cors)));
-    }
+    told.policies.extend(faults(&says, forward, record));
+    told.policies
+        .extend(stated(rule, forward, chosen, snapshot));
     for mirror in &forward.mirrors {
-        let name = problems::cluster_name(&mirror.cluster, snapshot);
-        let text = format!("{} get a copy to {name}", words::share(mirror.share));
-        let place = says.place("mirrors").or_else(|| says.place("mirror"));
-        policies.push(Told {
-            what: "mirror",
-            value: text,
-            origin: place,
-            overrides: Vec::new(),
-        });
         let problem = problems::of_destination(&mirror.cluster, snapshot);
         told.problems
             .extend(problem.map(|problem| format!("mirror: {problem}")));
     }
+}
+
+/// What a rule says whatever the request is: times, retries, changes of heads on the way to a destination, CORS, mirrors.
+pub(crate) fn stated(
+    rule: &Rule,
+    forward: &Forward,
+    chosen: Option<&Destination>,
+    snapshot: &Snapshot,
+) -> Vec<Told> {
+    let says = Says { rule, snapshot };
+    let mut told = times(&says, forward);
+    told.push(match &forward.retry {
+        Some(policy) => says.tell("retries", "retries", words::retries(policy)),
+        None => says.tell("retries", "retries", "none".to_owned()),
+    });
+    told.extend(changes(&says, forward, chosen));
+    if let Some(cors) = &forward.cors {
+        told.push(says.tell("cors", "corsPolicy", self::cors(cors)));
+    }
+    for mirror in &forward.mirrors {
+        let name = problems::cluster_name(&mirror.cluster, snapshot);
+        told.push(Told {
+            what: "mirror",
+            value: format!("{} get a copy to {name}", words::share(mirror.share)),
+            origin: says.place("mirrors").or_else(|| says.place("mirror")),
+            overrides: Vec::new(),
+        });
+    }
+    told
 }
 
 fn faults(says: &Says<'_>, forward: &Forward, record: &Record) -> Vec<Told> {
@@ -201,9 +213,11 @@ fn operations(ops: &HeaderOps) -> String {
         .map(|name| format!("remove `{}`", name.as_str()));
     let written = ops.write.iter().map(|(name, value)| {
         let verb = if value.overwrite { "set" } else { "add" };
-        format!("{verb} `{}`", name.as_str())
+        format!("{verb} `{}` to `{}`", name.as_str(), words::value(value))
     });
-    let authority = ops.authority.iter().map(|_| "set the authority".to_owned());
+    let authority = ops.authority.iter();
+    let authority =
+        authority.map(|value| format!("set the authority to `{}`", words::value(value)));
     let all: Vec<String> = removed.chain(written).chain(authority).collect();
     all.join(", ")
 }
@@ -222,7 +236,7 @@ pub(super) fn limits(told: &mut Explanation, of: &VirtualHost, rule: usize, snap
         .extend(limiters.iter().map(|limiter| limit(limiter, snapshot)));
 }
 
-fn limit(limiter: &Limiter, snapshot: &Snapshot) -> Told {
+pub(crate) fn limit(limiter: &Limiter, snapshot: &Snapshot) -> Told {
     let limit = snapshot.rate_limit(limiter.limit);
     let bucket = limit.bucket.as_ref().map_or_else(
         || "no bucket".to_owned(),

@@ -7,7 +7,7 @@ use outrigger_core::snapshot::{Balancing, DestinationCluster, Snapshot, UnknownH
 use super::{Explanation, Goal};
 
 /// The name of a destination's cluster, or the one that it would have.
-pub(super) fn cluster_name(cluster: &DestinationCluster, snapshot: &Snapshot) -> String {
+pub(crate) fn cluster_name(cluster: &DestinationCluster, snapshot: &Snapshot) -> String {
     match cluster {
         DestinationCluster::Known(id) => snapshot.cluster(*id).name.to_string(),
         DestinationCluster::Missing(name) => name.to_string(),

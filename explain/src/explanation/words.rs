@@ -1,12 +1,13 @@
 //! Words for settings: conditions, times, shares, retry policies.
 
 use outrigger_core::snapshot::{
-    Condition, FaultAnswer, FieldMatch, PathMatch, PerMillion, RetryOn, RetryPolicy, TextMatch,
+    Condition, FaultAnswer, FieldMatch, HeaderValue, PathMatch, PerMillion, RetryOn, RetryPolicy,
+    TextMatch, ValuePart,
 };
 use outrigger_core::time::Duration;
 
 /// What a condition asks for, one entry for each part.
-pub(super) fn conditions(condition: &Condition) -> Vec<String> {
+pub(crate) fn conditions(condition: &Condition) -> Vec<String> {
     let mut all: Vec<String> = condition.path.iter().map(path).collect();
     for (name, wanted) in [
         ("method", &condition.method),
@@ -28,7 +29,7 @@ pub(super) fn conditions(condition: &Condition) -> Vec<String> {
 }
 
 /// A match on a path.
-pub(super) fn path(wanted: &PathMatch) -> String {
+pub(crate) fn path(wanted: &PathMatch) -> String {
     let (how, path, ignore_case) = match wanted {
         PathMatch::Exact { path, ignore_case } => ("exactly", path, *ignore_case),
         PathMatch::Prefix { path, ignore_case } => ("prefix", path, *ignore_case),
@@ -39,7 +40,7 @@ pub(super) fn path(wanted: &PathMatch) -> String {
 }
 
 /// A match on a text.
-pub(super) fn text(wanted: &TextMatch) -> String {
+pub(crate) fn text(wanted: &TextMatch) -> String {
     match wanted {
         TextMatch::Exact(exact) => format!("exactly `{exact}`"),
         TextMatch::Prefix(prefix) => format!("prefix `{prefix}`"),
@@ -49,7 +50,7 @@ pub(super) fn text(wanted: &TextMatch) -> String {
 }
 
 /// A match on a field.
-pub(super) fn field(wanted: &FieldMatch) -> String {
+pub(crate) fn field(wanted: &FieldMatch) -> String {
     let not = if wanted.negated { "not " } else { "" };
     format!(
         "header `{}` {not}{}",
@@ -59,17 +60,17 @@ pub(super) fn field(wanted: &FieldMatch) -> String {
 }
 
 /// `300ms`, `2s`.
-pub(super) fn time(time: Duration) -> String {
+pub(crate) fn time(time: Duration) -> String {
     format!("{time:?}")
 }
 
 /// `12.5 %`.
-pub(super) fn share(share: PerMillion) -> String {
+pub(crate) fn share(share: PerMillion) -> String {
     format!("{} %", f64::from(share.get()) / 10_000.0)
 }
 
 /// What an injected abort answers.
-pub(super) fn fault_answer(answer: FaultAnswer) -> String {
+pub(crate) fn fault_answer(answer: FaultAnswer) -> String {
     match answer {
         FaultAnswer::Http(status) => status.as_u16().to_string(),
         FaultAnswer::Grpc(code) => format!("grpc-status {code}"),
@@ -77,7 +78,7 @@ pub(super) fn fault_answer(answer: FaultAnswer) -> String {
 }
 
 /// Everything that a policy says, apart from what is told elsewhere.
-pub(super) fn retries(policy: &RetryPolicy) -> String {
+pub(crate) fn retries(policy: &RetryPolicy) -> String {
     let tokens = RetryOn::TOKENS.iter();
     let on = tokens.filter(|(_, condition)| policy.on.has(*condition));
     let mut on: Vec<_> = on.map(|(token, _)| (*token).to_owned()).collect();
@@ -95,4 +96,30 @@ pub(super) fn retries(policy: &RetryPolicy) -> String {
         told += if is_so { words } else { "" };
     }
     told
+}
+
+/// The value that a header operation writes, with its operators as they are written.
+pub(crate) fn value(value: &HeaderValue) -> String {
+    let part = |part: &ValuePart| match part {
+        ValuePart::Literal(text) => text.to_string(),
+        ValuePart::Request(field) => format!("%REQ({})%", field.name),
+        ValuePart::Response(field) => format!("%RESP({})%", field.name),
+        ValuePart::DownstreamRemoteAddress { without_port: true } => {
+            "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%".to_owned()
+        }
+        ValuePart::DownstreamRemoteAddress {
+            without_port: false,
+        } => "%DOWNSTREAM_REMOTE_ADDRESS%".to_owned(),
+        ValuePart::DownstreamLocalAddress { without_port: true } => {
+            "%DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%".to_owned()
+        }
+        ValuePart::DownstreamLocalAddress {
+            without_port: false,
+        } => "%DOWNSTREAM_LOCAL_ADDRESS%".to_owned(),
+        ValuePart::Protocol => "%PROTOCOL%".to_owned(),
+        ValuePart::UpstreamHost => "%UPSTREAM_HOST%".to_owned(),
+        ValuePart::RouteName => "%ROUTE_NAME%".to_owned(),
+        ValuePart::ResponseCode => "%RESPONSE_CODE%".to_owned(),
+    };
+    value.parts.iter().map(part).collect()
 }

@@ -4,7 +4,6 @@
 //! random number, up to where an endpoint is tried. What follows from there depends on how endpoints answer, which nobody
 //! knows of an endpoint that was not asked, so nothing is said about it.
 
-mod heads;
 mod would;
 
 pub use would::Change;
@@ -14,16 +13,14 @@ use std::io::Read;
 use std::sync::Arc;
 
 use outrigger_core::cluster::Registry;
-use outrigger_core::peer::{ClientId, ConnId};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::Instant;
-use outrigger_core::worker::{Input, Output, Worker};
+use outrigger_core::worker::Worker;
 
 use crate::file::{Fault, Reader};
-use crate::frame::{Came, Configuration, Frame};
+use crate::frame::{Configuration, Frame};
+use crate::heads::Clients;
 use crate::replay::{MOST_WORKERS, compile_again};
-use crate::said::{Said, Saying};
-use heads::Client;
 use would::{Request, Would};
 
 /// Ways in which requests differ that are told apart; further ones are counted together.
@@ -113,8 +110,7 @@ struct Run<F> {
     compiled: Option<Arc<Snapshot>>,
     published: Option<Arc<Snapshot>>,
     workers: Vec<Worker>,
-    /// By their worker, and the names that it gave them.
-    clients: BTreeMap<(u32, ClientId), Client>,
+    clients: Clients,
     ways: BTreeMap<Key, (u64, Example)>,
     compared: Compared,
 }
@@ -128,7 +124,7 @@ impl<E, F: FnOnce(&Configuration<'_>) -> Result<Snapshot, E>> Run<F> {
             compiled: None,
             published: None,
             workers: Vec::new(),
-            clients: BTreeMap::new(),
+            clients: Clients::default(),
             ways: BTreeMap::new(),
             compared: Compared::default(),
         }
@@ -179,21 +175,11 @@ impl<E, F: FnOnce(&Configuration<'_>) -> Result<Snapshot, E>> Run<F> {
                 };
                 worker.adopt(Arc::clone(snapshot), now);
             }
-            Frame::Accepted {
-                worker,
-                client,
-                peer,
-                entropy,
-                ..
-            } => {
-                let number = self.compared.connections;
-                let accepted = Client::new(number, peer, entropy);
-                self.clients.insert((worker, client), accepted);
-                self.compared.connections += 1;
+            Frame::Came(_) => self.input(offset, &frame)?,
+            Frame::Accepted { .. } | Frame::Said { .. } | Frame::Gone { .. } => {
+                self.clients.feed(&frame);
+                self.compared.connections = self.clients.count;
             }
-            Frame::Came(came) => self.input(offset, &came)?,
-            Frame::Said { worker, outputs } => self.forget_closed(worker, outputs),
-            Frame::Gone { worker } => self.clients.retain(|(of, _), _| *of != worker),
             Frame::Published => self.published.clone_from(&self.compiled),
             Frame::Date { .. }
             | Frame::Time { .. }
@@ -205,27 +191,14 @@ impl<E, F: FnOnce(&Configuration<'_>) -> Result<Snapshot, E>> Run<F> {
         Ok(())
     }
 
-    /// Clients whose connections a worker closed send nothing more.
-    fn forget_closed(&mut self, worker: u32, outputs: &[u8]) {
-        for saying in Said::read(outputs).flatten() {
-            if let Saying::Output(Output::Close(ConnId::Client(id)) | Output::Reset(id)) = saying {
-                self.clients.remove(&(worker, id));
-            }
-        }
-    }
-
-    fn input(&mut self, offset: u64, came: &Came<'_>) -> Result<(), Stop<E>> {
-        let (Input::Read(_), ConnId::Client(id)) = (came.input, came.connection) else {
-            return Ok(());
-        };
-        let Some(client) = self.clients.get_mut(&(came.worker, id)) else {
+    fn input(&mut self, offset: u64, frame: &Frame<'_>) -> Result<(), Stop<E>> {
+        let (Some(client), Frame::Came(came)) = (self.clients.feed(frame), frame) else {
             return Ok(());
         };
         let recorded = self.workers.get(came.worker as usize);
         let (Some(recorded), Some(otherwise)) = (recorded, &self.otherwise) else {
             return Err(damaged(offset, "there is no such worker"));
         };
-        client.read(&came.bytes);
         while let Some((head, begins, entropy)) = client.next_request() {
             let request = Request {
                 peer: &client.peer,

@@ -12,6 +12,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 
+use super::changes;
 use super::command::Command;
 use super::configuration::{self, Configuration, Reading};
 use super::drain::{Ending, drain};
@@ -211,19 +212,21 @@ impl Reloader {
         };
         match pending {
             Pending::Configuration { .. } => self.reloaded(snapshot),
-            Pending::Nothing | Pending::Answers { .. } => self.put_to_use(snapshot),
+            Pending::Nothing | Pending::Answers { .. } => self.put_to_use(Arc::new(snapshot)),
         }
     }
 
     fn reloaded(&self, snapshot: Snapshot) {
         let summary = configuration::summary(&snapshot);
-        self.put_to_use(snapshot);
-        self.reloads.succeeded(&summary);
+        let (before, snapshot) = (self.handle.snapshot(), Arc::new(snapshot));
+        self.put_to_use(Arc::clone(&snapshot));
+        self.reloads
+            .succeeded(&summary, &changes::told(&before, &snapshot));
     }
 
-    fn put_to_use(&self, snapshot: Snapshot) {
+    fn put_to_use(&self, snapshot: Arc<Snapshot>) {
         self.files.telemetry.prepare(&snapshot);
-        self.handle.publish(Arc::new(snapshot));
+        self.handle.publish(snapshot);
     }
 
     /// A good configuration replaces the current one; a bad one changes nothing and is told.

@@ -4,6 +4,7 @@
 //! `watch` and `control`, the admin endpoints in `admin`; everything about a request is in the runtime and in core.
 
 mod admin;
+mod changes;
 mod command;
 mod configuration;
 mod control;

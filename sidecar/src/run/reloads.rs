@@ -38,10 +38,10 @@ impl fmt::Display for Refused {
 
 impl Reloads {
     /// A new configuration is in use.
-    pub(super) fn succeeded(&self, summary: &str) {
+    pub(super) fn succeeded(&self, summary: &str, changes: &str) {
         self.successes.fetch_add(1, Ordering::Relaxed);
         tell!(
-            "{} info: reloaded; {summary}",
+            "{} info: reloaded; {summary}; {changes}",
             access_log::rfc3339(since_epoch())
         );
     }
