@@ -11,6 +11,7 @@ mod hashing;
 mod picked;
 mod record;
 mod story;
+mod trace;
 
 pub use details::{Details, Overflow, Refused, ResetReason};
 pub use flags::{ResponseFlag, ResponseFlags};
@@ -22,3 +23,4 @@ pub use record::{
     RouteDecision, Timeouts,
 };
 pub use story::{Opening, Story};
+pub use trace::{RequestIdMark, Sampled, SpanId, Trace, TraceForms, TraceId};

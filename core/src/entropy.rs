@@ -62,6 +62,14 @@ pub enum Draw {
     WebsocketKeyLow = 62,
     /// Whether a request that is neither failed nor slow is kept to be looked at.
     RecentSample = 65,
+    /// Whether a request is traced whose id says nothing of that.
+    Sampling = 80,
+    /// The name of a trace that begins here: high half.
+    TraceIdHigh = 81,
+    /// The same: low half.
+    TraceIdLow = 82,
+    /// The name of a span: 0 is the request's, its attempts' count from 1.
+    Span = 83,
     /// The one random number of a request, from its connection's; the index counts requests from 0.
     Request = 70,
 }

@@ -185,6 +185,7 @@ fn a_decision_is_read_as_it_was_written() {
         reused: false,
         began: record.began,
         end: AttemptEnd::Response(200),
+        ended: Instant::ZERO,
         followed: Followed::Nothing,
         ejected: None,
     });

@@ -22,6 +22,7 @@ use crate::recent_args::RecentArgs;
 pub(crate) use crate::replay::ReplayArgs;
 pub(crate) use crate::simulate::SimulateArgs;
 use crate::sources::Pattern;
+use crate::trace_args::TraceArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -142,6 +143,9 @@ pub(crate) struct RunArgs {
     /// requests for subsets that do not exist get a 503
     #[arg(long)]
     pub(crate) lenient: bool,
+
+    #[command(flatten)]
+    pub(crate) trace: TraceArgs,
 
     /// Istio's mesh configuration (the `mesh` key of the ConfigMap `istio`, or its content)
     #[arg(long, value_name = "FILE")]

@@ -79,6 +79,7 @@ pub(crate) fn read(paths: &[PathBuf], whom: &ForWhom) -> Result<Read, Vec<Unread
     let workload = Workload {
         namespace: whom.namespace.clone(),
         labels: labels.map(|l| (l.key.clone(), l.value.clone())).collect(),
+        ..Workload::default()
     };
     let compile = |answers: &Answers| -> Compiled {
         let registry = &mut Registry::default();

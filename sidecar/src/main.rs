@@ -18,6 +18,7 @@ mod run;
 mod runtime;
 mod simulate;
 mod sources;
+mod trace_args;
 mod width;
 
 use std::process::ExitCode;

@@ -13,8 +13,10 @@ mod access_log;
 mod recent;
 mod requests;
 mod sink;
+mod spans;
 
 pub use access_log::{Hear, LogFiles};
 pub use recent::{Recent, RecentRequests, RecentSettings, TOLD_A_SECOND, Why};
 pub use requests::{ListenerRequests, MirrorFates, Requests};
 pub use sink::{Hears, Settings, Telemetry};
+pub use spans::{SpanCounts, SpanNotice, SpanSettings};

@@ -11,6 +11,7 @@ use outrigger_runtime::{Ended, Sink, Sinks};
 use crate::access_log::{Hear, LogFiles, WorkerLogs};
 use crate::recent::{RecentRequests, RecentRings, RecentSettings, RecentWriter};
 use crate::requests::{RequestCounters, Requests, WorkerRequests};
+use crate::spans::{SpanBuffer, SpanCounts, SpanSettings, Spans};
 
 /// Called with each request of a client that has ended, on the thread of its worker: for a program that runs a proxy within
 /// itself.
@@ -29,6 +30,8 @@ pub struct Settings {
     pub place: Place,
     /// Which requests are kept with their stories, if any.
     pub recent: Option<RecentSettings>,
+    /// How spans are sent, if they are; which requests have some, the configuration says.
+    pub spans: Option<SpanSettings>,
 }
 
 /// Everything that is shown of requests, of all workers together. Copies mean the same one.
@@ -45,6 +48,7 @@ struct Parts {
     hears: Option<Hears>,
     place: Arc<Place>,
     recent: Option<RecentRings>,
+    spans: Option<Arc<Spans>>,
 }
 
 impl fmt::Debug for Parts {
@@ -69,13 +73,16 @@ impl Telemetry {
             hears,
             place,
             recent,
+            spans,
         } = settings;
+        let place = Arc::new(place);
         let parts = Parts {
             requests: counts.then(RequestCounters::default),
             logs: access_logs.map(|hear| Arc::new(LogFiles::new(hear))),
             hears,
-            place: Arc::new(place),
             recent: recent.map(RecentRings::new),
+            spans: spans.map(|settings| Arc::new(Spans::new(settings, &place))),
+            place,
         };
         Self {
             parts: Arc::new(parts),
@@ -90,9 +97,14 @@ impl Telemetry {
             logs,
             hears,
             recent,
+            spans,
             place: _,
         } = &*self.parts;
-        let is_on = requests.is_some() || logs.is_some() || hears.is_some() || recent.is_some();
+        let is_on = requests.is_some()
+            || logs.is_some()
+            || hears.is_some()
+            || recent.is_some()
+            || spans.is_some();
         is_on.then(|| Arc::clone(&self.parts) as Arc<dyn Sinks>)
     }
 
@@ -115,10 +127,14 @@ impl Telemetry {
         self.parts.logs.as_ref().map_or(0, |logs| logs.dropped())
     }
 
-    /// From now on requests are decided by this: the files that it logs to are opened.
+    /// From now on requests are decided by this: the files that it logs to are opened, and what sends spans
+    /// begins, if it has some.
     pub fn prepare(&self, snapshot: &Snapshot) {
         if let Some(logs) = &self.parts.logs {
             logs.prepare(&snapshot.access_logs);
+        }
+        if let Some(spans) = &self.parts.spans {
+            spans.prepare(&snapshot.tracing);
         }
     }
 
@@ -127,6 +143,13 @@ impl Telemetry {
         if let Some(logs) = &self.parts.logs {
             logs.reopen();
         }
+    }
+
+    /// What became of spans.
+    #[must_use]
+    pub fn spans(&self) -> SpanCounts {
+        let spans = self.parts.spans.as_ref();
+        spans.map(|spans| spans.counts()).unwrap_or_default()
     }
 }
 
@@ -138,12 +161,16 @@ impl Sinks for Parts {
             logs: (self.logs.as_ref()).map(|logs| WorkerLogs::new(logs, &self.place)),
             hears: self.hears.clone(),
             recent: self.recent.as_ref().map(RecentRings::of_worker),
+            spans: self.spans.as_ref().map(SpanBuffer::new),
         })
     }
 
     fn finish(&self) {
         if let Some(logs) = &self.logs {
             logs.finish();
+        }
+        if let Some(spans) = &self.spans {
+            spans.finish();
         }
     }
 }
@@ -154,6 +181,7 @@ struct WorkerSink {
     logs: Option<WorkerLogs>,
     hears: Option<Hears>,
     recent: Option<RecentWriter>,
+    spans: Option<SpanBuffer>,
 }
 
 impl Sink for WorkerSink {
@@ -163,6 +191,7 @@ impl Sink for WorkerSink {
             logs,
             hears,
             recent,
+            spans,
         } = self;
         if let Some(requests) = requests {
             requests.count(ended);
@@ -173,12 +202,18 @@ impl Sink for WorkerSink {
         if let Some(recent) = recent {
             recent.on_end(ended);
         }
-        logs.as_mut().and_then(|logs| logs.add(ended))
+        let of_log = logs.as_mut().and_then(|logs| logs.add(ended));
+        let of_spans = spans.as_mut().and_then(|spans| spans.add(ended));
+        // What asks for less time has the rest handed on with it.
+        [of_log, of_spans].into_iter().flatten().min()
     }
 
     fn flush(&mut self) {
         if let Some(logs) = &mut self.logs {
             logs.flush();
+        }
+        if let Some(spans) = &mut self.spans {
+            spans.flush();
         }
     }
 

@@ -91,6 +91,7 @@ impl Compiler {
                     .clone()
                     .unwrap_or_else(|| "default".to_owned()),
                 labels: settings.labels.clone(),
+                ..Workload::default()
             },
             mesh: MeshConfig {
                 path_normalization: path_normalization(settings)?,

@@ -109,7 +109,9 @@ fn tell_others(telemetries: &Applicable<'_>, mesh: &MeshConfig, findings: &mut V
         for (at, name) in entry.entry.providers.iter().enumerate() {
             match mesh.provider(name).map(|provider| &provider.kind) {
                 None | Some(ProviderKind::FileAccessLog(_)) => {}
-                Some(ProviderKind::Prometheus | ProviderKind::Other(_)) => {
+                Some(
+                    ProviderKind::Prometheus | ProviderKind::Traces(_) | ProviderKind::Other(_),
+                ) => {
                     let message = format!("nothing is logged to provider `{name}`");
                     let path = format!("providers[{at}]");
                     let help = "access logs go to providers with `envoyFileAccessLog`";
@@ -128,7 +130,7 @@ fn files(
     on.into_iter()
         .filter_map(|(name, filter)| match &mesh.provider(&name)?.kind {
             ProviderKind::FileAccessLog(file) => Some(log(file, filter)),
-            ProviderKind::Prometheus | ProviderKind::Other(_) => None,
+            ProviderKind::Prometheus | ProviderKind::Traces(_) | ProviderKind::Other(_) => None,
         })
         .collect()
 }
@@ -174,6 +176,7 @@ extensionProviders:
         let workload = Workload {
             namespace: "default".into(),
             labels: [("app".to_owned(), "a".to_owned())].into(),
+            ..Workload::default()
         };
         let (answers, mut registry) = (Answers::new(), Registry::default());
         let compiled = compile(

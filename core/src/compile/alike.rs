@@ -41,6 +41,7 @@ pub fn reduced(
         labels: labels
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect(),
+        trace: workload.trace.clone(),
     }
 }
 

@@ -36,6 +36,7 @@ mod rules;
 mod scope;
 mod services;
 mod telemetry;
+mod tracing;
 pub mod traffic_policy;
 mod upstream_protocol;
 mod virtual_services;
@@ -43,6 +44,7 @@ mod visibility;
 
 pub use alike::reduced;
 pub use names::{Answers, Uses};
+pub use tracing::{CollectorFlag, TraceFlags};
 
 use core::net::SocketAddr;
 use std::collections::BTreeMap;
@@ -71,6 +73,8 @@ pub struct Workload {
     pub namespace: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// How its requests are traced, as far as the command line says.
+    pub trace: TraceFlags,
 }
 
 impl Default for Workload {
@@ -78,6 +82,7 @@ impl Default for Workload {
         Self {
             namespace: "default".into(),
             labels: BTreeMap::new(),
+            trace: TraceFlags::default(),
         }
     }
 }
@@ -181,6 +186,7 @@ pub fn compile(
     }
     let telemetries = telemetry::applicable(&input, &mut findings);
     let access_logs = access_logs::access_logs(&telemetries, mesh, &mut findings);
+    let tracing = tracing::tracing(&input, &telemetries, &clusters, &mut findings);
     registry.sweep();
     Compiled {
         snapshot: Snapshot {
@@ -194,6 +200,7 @@ pub fn compile(
             rate_limits: limits.list.into(),
             unknown_host_limits: limits.unknown_hosts.into(),
             access_logs: Arc::new(access_logs),
+            tracing,
         },
         findings,
         names: lookup.asked,

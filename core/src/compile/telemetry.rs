@@ -157,6 +157,7 @@ mod tests {
         let workload = Workload {
             namespace: namespace.into(),
             labels: [("app".to_owned(), "a".to_owned())].into(),
+            ..Workload::default()
         };
         let input = Input {
             resources: &resources,

@@ -11,7 +11,7 @@ use super::report::Report;
 const VIRTUAL_SERVICE: &[&str] = &["http[].match[].statPrefix", "tls", "tcp"];
 
 /// Fields of a Telemetry's `spec` that do nothing yet.
-const TELEMETRY: &[&str] = &["tracing", "metrics"];
+const TELEMETRY: &[&str] = &["metrics"];
 
 /// Where a DestinationRule has traffic policies.
 const TRAFFIC_POLICIES: &[&str] = &[

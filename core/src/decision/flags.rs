@@ -288,6 +288,7 @@ mod tests {
                 reused: false,
                 began: crate::time::Instant::default(),
                 end: crate::decision::AttemptEnd::Response(503),
+                ended: crate::time::Instant::ZERO,
                 followed,
                 ejected: None,
             }];

@@ -7,6 +7,7 @@ use super::details::{Details, ResetReason};
 use super::grpc_web::GrpcWeb;
 use super::hashing::RequestHash;
 use super::picked::{Picked, PickedBy};
+use super::trace::{SpanId, Trace};
 use crate::cluster::{Limited, Permit, Reason, RetriesFull};
 use crate::entropy::Entropy;
 use crate::message::RequestHead;
@@ -166,6 +167,9 @@ pub struct Attempt {
     pub began: Instant,
     /// How it ended.
     pub end: AttemptEnd,
+    /// When that was known: with the head of its response, or when it failed. Meaningless while it is open.
+    #[serde(skip)]
+    pub ended: Instant,
     /// What the retry policy made of that.
     pub followed: Followed,
     /// Why its endpoint was ejected, if this attempt was one error too many.
@@ -214,6 +218,9 @@ pub struct Record<D = Details> {
     /// It is gRPC-Web, and goes on as gRPC.
     #[serde(skip)]
     pub grpc_web: Option<GrpcWeb>,
+    /// The trace that it is part of; `None` where nothing is traced. It follows from the head and the random number.
+    #[serde(skip)]
+    pub trace: Option<Trace>,
     /// Which rule applied.
     pub route: RouteDecision,
     /// How long it may take, by the rule and, for gRPC, by its own `grpc-timeout`.
@@ -313,6 +320,26 @@ impl Record {
             Some(at) => self.attempts.get_mut(at),
             None => self.attempts.last_mut(),
         }
+    }
+
+    /// The span of an attempt. What was sent again because an endpoint had not looked at it has one that nobody was told.
+    #[must_use]
+    pub fn span_of_attempt(&self, at: usize) -> SpanId {
+        let was_told = |attempt: &Attempt| match attempt.end {
+            AttemptEnd::StaleConnection | AttemptEnd::Unprocessed => false,
+            AttemptEnd::Open
+            | AttemptEnd::Response(_)
+            | AttemptEnd::Reset(_)
+            | AttemptEnd::Cancelled
+            | AttemptEnd::Overtaken
+            | AttemptEnd::Call { .. } => true,
+        };
+        if !self.attempts.get(at).is_some_and(was_told) {
+            return SpanId::of_untold(self.entropy, at);
+        }
+        let before = self.attempts.iter().take(at);
+        let retries = before.filter(|attempt| was_told(attempt)).count();
+        SpanId::of_try(self.entropy, retries as u32)
     }
 
     /// The endpoint of the attempt that counts, as logs write it.

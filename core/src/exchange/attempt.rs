@@ -179,9 +179,9 @@ impl Attempt {
     }
 
     /// The head of its response is here, and so much body follows.
-    pub(super) fn on_head(&mut self, body: BodyLength, ledger: &mut Ledger) {
+    pub(super) fn on_head(&mut self, body: BodyLength, ledger: &mut Ledger, now: Instant) {
         let end = outcome::end(&ledger.record, &ledger.response);
-        ledger.end_attempt(self.at, end);
+        ledger.end_attempt(self.at, end, now);
         if let Some(active) = &mut self.held.active {
             let is_whole = matches!(body, BodyLength::None | BodyLength::Known(0));
             let (record, response) = (&ledger.record, &ledger.response);
@@ -207,7 +207,7 @@ impl Attempt {
 
     /// It ended without a response.
     pub(super) fn fail(&mut self, reason: ResetReason, ledger: &mut Ledger, turn: &mut Turn<'_>) {
-        ledger.end_attempt(self.at, AttemptEnd::Reset(reason));
+        ledger.end_attempt(self.at, AttemptEnd::Reset(reason), turn.now);
         if !self.time.is_over() {
             ledger.report_reset(reason, turn.now);
         }

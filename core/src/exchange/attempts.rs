@@ -311,7 +311,7 @@ impl Attempts {
             return Tried::Waits;
         };
         attempt.on_carried(Carried::Response);
-        attempt.on_head(body, &mut call.ledger);
+        attempt.on_head(body, &mut call.ledger, turn.now);
         if !attempt.time.is_over() {
             call.ledger.report_response(turn.now);
         }
@@ -376,7 +376,7 @@ impl Attempts {
 /// A limit was reached before an attempt began; the request machine says what now.
 pub(super) fn refused(reason: ResetReason, call: &mut Call, turn: &Turn<'_>) -> Verdict {
     let last = call.ledger.record.last_attempt();
-    call.ledger.end_attempt(last, AttemptEnd::Reset(reason));
+    (call.ledger).end_attempt(last, AttemptEnd::Reset(reason), turn.now);
     after_failure(reason, false, call, turn)
 }
 

@@ -57,7 +57,7 @@ impl Attempts {
     /// The older attempt is over; one that has ended already stays as it is.
     pub(super) fn give_up_older(&mut self, end: AttemptEnd, call: &mut Call, turn: &mut Turn<'_>) {
         if let Some(mut older) = self.older.take() {
-            call.ledger.end_attempt(older.at, end);
+            call.ledger.end_attempt(older.at, end, turn.now);
             older.close(turn);
         }
     }
@@ -98,7 +98,7 @@ impl Attempts {
     ) -> Option<Tried> {
         let mut older = self.older.take()?;
         if let Answer::Final(body) = answer {
-            older.on_head(*body, &mut call.ledger);
+            older.on_head(*body, &mut call.ledger, turn.now);
             let judged = call.ask(
                 |context, record, response| {
                     request::after_response(true, false, context, record, response)
@@ -112,7 +112,8 @@ impl Attempts {
             }
         }
         if let Some(newest) = self.newest.get() {
-            call.ledger.end_attempt(newest.at, AttemptEnd::Overtaken);
+            call.ledger
+                .end_attempt(newest.at, AttemptEnd::Overtaken, turn.now);
         }
         self.fall_back(*older, call, turn);
         Some(match answer {

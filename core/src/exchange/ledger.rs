@@ -82,10 +82,10 @@ impl Ledger {
     }
 
     /// An attempt ends so; if it has ended already, that stays as it is.
-    pub(super) fn end_attempt(&mut self, at: Option<usize>, end: AttemptEnd) {
+    pub(super) fn end_attempt(&mut self, at: Option<usize>, end: AttemptEnd, now: Instant) {
         let attempt = at.and_then(|at| self.record.attempts.get_mut(at));
         if let Some(attempt) = attempt.filter(|attempt| attempt.end == AttemptEnd::Open) {
-            attempt.end = end;
+            (attempt.end, attempt.ended) = (end, now);
         }
     }
 
@@ -96,6 +96,7 @@ impl Ledger {
                 reused: false,
                 began: now,
                 end: AttemptEnd::Open,
+                ended: now,
                 followed: Followed::Nothing,
                 ejected: None,
                 ..again

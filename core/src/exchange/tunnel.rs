@@ -157,7 +157,7 @@ impl Tunnel {
 /// The connection carries something else than messages from here on, as this status says.
 fn agree(status: u16, attempt: &Attempt, call: &mut Call, turn: &Turn<'_>) {
     let ledger = &mut call.ledger;
-    ledger.end_attempt(attempt.at, AttemptEnd::Response(status));
+    ledger.end_attempt(attempt.at, AttemptEnd::Response(status), turn.now);
     ledger.report(Outcome::Response(status), turn.now);
     ledger.answer(status);
 }

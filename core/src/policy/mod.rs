@@ -27,7 +27,9 @@ pub mod retry;
 pub mod retry_priority;
 pub mod rewrite;
 pub mod route;
+pub mod sampling;
 pub mod slow_start;
 pub mod timeouts;
+pub mod trace_headers;
 
 pub use balance::Balancer;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use smallvec::SmallVec;
 
-use super::{Context, Target, Verdict, hashing, head, plan, reply};
+use super::{Context, Target, Verdict, hashing, head, plan, reply, trace};
 use crate::decision::{
     Attempt, AttemptEnd, Details, Followed, Picked, PickedBy, Record, RequestHash, RouteDecision,
 };
@@ -33,6 +33,7 @@ pub(super) fn attempt(
     let verdict = pick(context, cluster, record, response);
     if matches!(verdict, Verdict::Attempt(_)) {
         head::announce_attempt(context, record);
+        trace::announce(record);
     }
     verdict
 }
@@ -82,6 +83,7 @@ pub(super) fn pick(
         reused: false,
         began: context.now,
         end: AttemptEnd::Open,
+        ended: context.now,
         followed: Followed::Nothing,
         ejected: None,
     });
@@ -174,6 +176,7 @@ fn passthrough(
         reused: false,
         began: context.now,
         end: AttemptEnd::Open,
+        ended: context.now,
         followed: Followed::Nothing,
         ejected: None,
     });

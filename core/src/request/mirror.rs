@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use super::{Context, Target, Verdict, endpoint, plan};
+use super::{Context, Target, Verdict, endpoint, plan, trace};
 use crate::decision::{MirrorFate, Mirrored, Record, RouteDecision, Timeouts};
 use crate::entropy::{Draw, Entropy};
 use crate::message::ResponseHead;
@@ -73,6 +73,7 @@ pub fn begin_mirror(
         began: context.now,
         ..Record::default()
     };
+    trace::copy(original, &mut record);
     let nobodys = &mut ResponseHead::default();
     // The head tells of the attempt already, unless the rule did not want it to.
     match endpoint::pick(context, to, &mut record, nobodys) {

@@ -19,6 +19,7 @@ mod rate_limit;
 mod reply;
 pub mod response_time;
 mod stream;
+mod trace;
 
 pub use catch_up::catch_up;
 pub use failure::{
@@ -200,6 +201,7 @@ pub fn arrive(context: &Context<'_>, record: &mut Record) -> Result<VirtualHostI
         return Err(NotRouted::Refused(BAD_PATH));
     }
     head::sanitize(record);
+    trace::begin(context, record);
     let host = match select(context, record, snapshot) {
         Ok(host) => host,
         Err(Selected::UnknownHost | Selected::NoPort | Selected::VirtualHost(..)) => {

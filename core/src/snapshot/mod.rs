@@ -18,6 +18,7 @@ mod resilience;
 mod route;
 mod rule_index;
 pub mod telemetry;
+mod tracing;
 mod upstream_protocol;
 
 pub use cluster::{Address, Balancing, Cluster, ClusterId, Endpoint, Limits, WarmUp};
@@ -45,6 +46,10 @@ pub use route::{
     VirtualHostId,
 };
 pub use rule_index::RuleIndex;
+pub use tracing::{
+    Collector, CollectorHeader, CollectorProtocol, HeaderSource, Propagation, TagValue,
+    TracePolicy, TraceTag, Tracing,
+};
 pub use upstream_protocol::{Http2KeepAlive, Http2Options, UpstreamProtocol};
 
 use std::sync::Arc;
@@ -118,6 +123,8 @@ pub struct Snapshot {
     pub rate_limits: Box<[RateLimit]>,
     /// The rate limits of requests to hosts that nobody knows, by service port, sorted.
     pub unknown_host_limits: Arc<[(u16, Box<[Limiter]>)]>,
+    /// Which requests are traced, and how.
+    pub tracing: Tracing,
     /// What holds for every request.
     pub settings: Settings,
     /// Which requests are logged where.
@@ -150,6 +157,7 @@ impl Snapshot {
             resources: Arc::clone(&self.resources),
             rate_limits: rate_limit::apart(&self.rate_limits),
             unknown_host_limits: Arc::clone(&self.unknown_host_limits),
+            tracing: self.tracing.clone(),
             settings: self.settings.clone(),
             access_logs: Arc::clone(&self.access_logs),
         }

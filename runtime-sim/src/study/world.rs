@@ -329,6 +329,7 @@ impl<'s> Builder<'s> {
         let workload = Workload {
             namespace: self.study.scenario.namespace.clone(),
             labels,
+            ..Workload::default()
         };
         let kind = self.kinds.of(self.study, &workload, inbound);
         let snapshot = Arc::new(self.kinds.compiled[kind].apart());

@@ -95,6 +95,7 @@ impl Configuration {
             workload: Workload {
                 namespace: args.namespace.clone(),
                 labels: labels.map(|l| (l.key.clone(), l.value.clone())).collect(),
+                trace: args.trace.flags(),
             },
             inbound: inbound
                 .map(|arg| Inbound {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use outrigger_core::decision::access_log::Place;
-use outrigger_telemetry::{RecentSettings, Settings, Telemetry};
+use outrigger_telemetry::{RecentSettings, Settings, SpanNotice, SpanSettings, Telemetry};
 
 use super::told::tell;
 use super::workers;
@@ -17,6 +17,16 @@ pub(super) fn start(args: &RunArgs) -> Telemetry {
         hears: None,
         place: place(),
         recent: recent(args),
+        spans: Some(SpanSettings {
+            namespace: args.namespace.clone(),
+            room: args.trace.trace_queue.get(),
+            tell: Arc::new(|notice| match notice {
+                SpanNotice::NotTaken { .. } | SpanNotice::NotStarted(_) => {
+                    tell!("warning: {notice}");
+                }
+                SpanNotice::Taken { .. } => tell!("{notice}"),
+            }),
+        }),
     })
 }
 

@@ -146,6 +146,7 @@ proptest! {
         let workload = Workload {
             namespace: "client".into(),
             labels: [("app".to_owned(), "x".to_owned())].into(),
+            ..Workload::default()
         };
         let input = Input {
             resources: &resources,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{FileAccessLog, MeshConfig, extension_providers};
+use super::{FileAccessLog, MeshConfig, extension_providers, proxy_config};
 use crate::config::checks;
 use crate::config::code::Code;
 use crate::config::decode::Object;
@@ -37,7 +37,6 @@ const UNUSED: &[&str] = &[
     "caCertificates",
     "certificates",
     "configSources",
-    "defaultConfig",
     "defaultHttpRetryPolicy",
     "defaultInboundHttpRetryPolicy",
     "defaultTrafficPolicy",
@@ -47,7 +46,6 @@ const UNUSED: &[&str] = &[
     "enableAutoMtls",
     "enableEnvoyAccessLogService",
     "enablePrometheusMerge",
-    "enableTracing",
     "inboundClusterStatName",
     "inboundTrafficPolicy",
     "ingressClass",
@@ -115,6 +113,12 @@ pub(in crate::config) fn decode(o: &mut Object<'_, '_>) -> MeshConfig {
         access_log: access_log(o),
         extension_providers,
         default_providers,
+        enable_tracing: o
+            .optional_boolean("enableTracing")
+            .unwrap_or(default.enable_tracing),
+        default_config: o
+            .message("defaultConfig", proxy_config::decode)
+            .unwrap_or_default(),
         default_service_export_to: export_to(o, "defaultServiceExportTo", true),
         default_virtual_service_export_to: export_to(o, "defaultVirtualServiceExportTo", false),
         default_destination_rule_export_to: export_to(o, "defaultDestinationRuleExportTo", false),

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::trace_providers::{self, TraceProvider};
 use crate::config::code::Code;
 use crate::config::decode::Object;
 use crate::config::log_format;
@@ -27,6 +28,8 @@ pub enum ProviderKind {
     FileAccessLog(FileAccessLog),
     /// `prometheus`: metrics that are scraped.
     Prometheus,
+    /// `zipkin` or `opentelemetry`: spans.
+    Traces(Box<TraceProvider>),
     /// One that this proxy does not use: the field that says what it is.
     Other(&'static str),
 }
@@ -72,11 +75,9 @@ const OTHERS: &[&str] = &[
     "envoyTcpAls",
     "lightstep",
     "opencensus",
-    "opentelemetry",
     "sds",
     "skywalking",
     "stackdriver",
-    "zipkin",
 ];
 
 /// The entries that every mesh has; one of the same name replaces it.
@@ -131,19 +132,30 @@ fn provider(o: &mut Object<'_, '_>) -> Option<ExtensionProvider> {
     }
     let file = o.message("envoyFileAccessLog", file_access_log);
     let prometheus = o.message("prometheus", |_| ());
+    let zipkin = o.message("zipkin", trace_providers::zipkin);
+    let opentelemetry = o.message("opentelemetry", trace_providers::opentelemetry);
     let other = OTHERS.iter().find(|kind| o.take(kind).is_some()).copied();
     if let Some(kind) = other {
         let message = format!("providers of kind `{kind}` are not used by this proxy");
         o.report().raise_in(kind, Code::NotInEffect, message, "");
     }
-    let kinds: Vec<&'static str> = ["envoyFileAccessLog", "prometheus"]
-        .into_iter()
-        .chain(OTHERS.iter().copied())
-        .collect();
+    let kinds: Vec<&'static str> = [
+        "envoyFileAccessLog",
+        "opentelemetry",
+        "prometheus",
+        "zipkin",
+    ]
+    .into_iter()
+    .chain(OTHERS.iter().copied())
+    .collect();
     o.one_of(&kinds);
     let kind = file
         .map(ProviderKind::FileAccessLog)
         .or_else(|| prometheus.map(|()| ProviderKind::Prometheus))
+        .or_else(|| {
+            let traces = zipkin.or(opentelemetry);
+            traces.map(|traces| ProviderKind::Traces(Box::new(traces)))
+        })
         .or_else(|| other.map(ProviderKind::Other));
     if kind.is_none() {
         let message = "a provider needs a field that says what it is, such as `envoyFileAccessLog`";

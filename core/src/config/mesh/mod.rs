@@ -2,9 +2,13 @@
 
 mod decode;
 mod extension_providers;
+mod proxy_config;
+mod trace_providers;
 
 pub(super) use decode::decode;
 pub use extension_providers::{DefaultProviders, ExtensionProvider, FileAccessLog, ProviderKind};
+pub use proxy_config::{ProxyConfig, ProxyTracing, TracingServiceName};
+pub use trace_providers::{ProviderHeader, ProviderHeaderValue, TraceProtocol, TraceProvider};
 
 use super::destination_rule::{LocalityLbSetting, ZoneAwareLbSetting};
 use super::sidecar::OutboundTrafficPolicy;
@@ -37,6 +41,10 @@ pub struct MeshConfig {
     pub access_log: Option<FileAccessLog>,
     /// Where it goes unless a Telemetry resource says.
     pub default_providers: DefaultProviders,
+    /// Whether requests are traced where no Telemetry resource and no default provider says where spans go.
+    pub enable_tracing: bool,
+    /// Settings of each proxy.
+    pub default_config: ProxyConfig,
     /// Who sees services that do not say; empty is everybody.
     pub default_service_export_to: Vec<String>,
     /// Who sees VirtualServices that do not say; empty is everybody.
@@ -68,6 +76,8 @@ impl Default for MeshConfig {
             extension_providers: extension_providers::built_in(),
             access_log: None,
             default_providers: DefaultProviders::default(),
+            enable_tracing: true,
+            default_config: ProxyConfig::default(),
             default_service_export_to: Vec::new(),
             default_virtual_service_export_to: Vec::new(),
             default_destination_rule_export_to: Vec::new(),

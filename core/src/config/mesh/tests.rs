@@ -68,7 +68,9 @@ fn providers() {
     assert_eq!(names, ["prometheus", "stackdriver", "envoy", "file"]);
     let file = |name: &str| match &mesh.provider(name).unwrap().kind {
         ProviderKind::FileAccessLog(file) => file.clone(),
-        other @ (ProviderKind::Prometheus | ProviderKind::Other(_)) => panic!("{other:?}"),
+        other @ (ProviderKind::Prometheus | ProviderKind::Traces(_) | ProviderKind::Other(_)) => {
+            panic!("{other:?}")
+        }
     };
     assert_eq!(file("File").path, "/tmp/log");
     let LogFormat::Text(text) = &*file("file").format else {
@@ -108,7 +110,43 @@ fn what_is_not_used_is_told() {
     for (yaml, expected) in [
         (
             "defaultConfig: {concurrency: 2}",
-            "not-in-effect defaultConfig",
+            "not-in-effect defaultConfig.concurrency",
+        ),
+        (
+            "defaultConfig: {tracing: {datadog: {address: 'd:1'}}}",
+            "not-in-effect defaultConfig.tracing.datadog",
+        ),
+        (
+            "defaultConfig: {tracing: {zipkin: {address: zipkin}}}",
+            "invalid-address defaultConfig.tracing.zipkin.address",
+        ),
+        (
+            "defaultConfig: {tracing: {sampling: 101}}",
+            "invalid-percent defaultConfig.tracing.sampling",
+        ),
+        (
+            "extensionProviders: [{name: a, zipkin: {service: z, port: 0}}]",
+            "invalid-port extensionProviders[0].zipkin.port",
+        ),
+        (
+            "extensionProviders: [{name: a, opentelemetry: {port: 1}}]",
+            "required-field extensionProviders[0].opentelemetry.service",
+        ),
+        (
+            "extensionProviders: [{name: a, opentelemetry: {service: o, port: 1, dynatraceSampler: {}}}]",
+            "not-in-effect extensionProviders[0].opentelemetry.dynatraceSampler",
+        ),
+        (
+            "extensionProviders: [{name: a, opentelemetry: {service: o, port: 1, http: {path: 'a b'}}}]",
+            "wrong-type extensionProviders[0].opentelemetry.http.path",
+        ),
+        (
+            "extensionProviders: [{name: a, opentelemetry: {service: o, port: 1, http: {path: /, headers: [{name: 'a b', value: c}]}}}]",
+            "invalid-header-name extensionProviders[0].opentelemetry.http.headers[0].name",
+        ),
+        (
+            "extensionProviders: [{name: a, skywalking: {service: s, port: 1}}]",
+            "not-in-effect extensionProviders[0].skywalking",
         ),
         ("enableAutoMtls: true", "not-in-effect enableAutoMtls"),
         (

@@ -9,7 +9,9 @@ mod tracing;
 
 pub use access_logging::AccessLogging;
 pub use metrics::{IstioMetric, MetricSelector, Metrics, MetricsOverride, TagOverride};
+pub(crate) use tracing::of_10000;
 pub use tracing::{CustomTag, Tracing};
+pub(super) use tracing::{custom_tags, percentage};
 
 use std::collections::BTreeMap;
 

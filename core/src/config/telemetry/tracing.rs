@@ -60,6 +60,38 @@ pub(super) fn decode(o: &mut Object<'_, '_>) -> Tracing {
             "",
         );
     }
+    Tracing {
+        mode: o.message("match", mode).unwrap_or_default(),
+        providers,
+        random_sampling_percentage: percentage(o, "randomSamplingPercentage"),
+        disable_span_reporting: o.optional_boolean("disableSpanReporting"),
+        custom_tags: custom_tags(o),
+        use_request_id_for_trace_sampling: o.optional_boolean("useRequestIdForTraceSampling"),
+        enable_istio_tags: o.optional_boolean("enableIstioTags"),
+        disable_context_propagation: o.optional_boolean("disableContextPropagation"),
+    }
+}
+
+/// A share in percent.
+pub(in crate::config) fn percentage(o: &mut Object<'_, '_>, field: &'static str) -> Option<f64> {
+    let share = o.number(field)?;
+    if !(0.0..=100.0).contains(&share) {
+        let message = format!("`{share}` percent is not between 0 and 100");
+        o.report()
+            .raise_in(field, Code::InvalidPercent, message, "");
+    }
+    Some(share)
+}
+
+/// A share in percent as so many of 10,000, as Envoy rounds it.
+pub(crate) fn of_10000(percent: f64) -> u16 {
+    (percent * 100.0).round().clamp(0.0, 10_000.0) as u16
+}
+
+/// `customTags`, if it is written.
+pub(in crate::config) fn custom_tags(
+    o: &mut Object<'_, '_>,
+) -> Option<BTreeMap<String, CustomTag>> {
     let has_tags = o.node().field("customTags").is_some();
     let tags = o.map("customTags", |report, entry| {
         if entry.key.text.is_empty() {
@@ -70,30 +102,7 @@ pub(super) fn decode(o: &mut Object<'_, '_>) -> Tracing {
         }
         object(report, &entry.value, custom_tag)
     });
-    Tracing {
-        mode: o.message("match", mode).unwrap_or_default(),
-        providers,
-        random_sampling_percentage: sampling(o),
-        disable_span_reporting: o.optional_boolean("disableSpanReporting"),
-        custom_tags: has_tags.then_some(tags),
-        use_request_id_for_trace_sampling: o.optional_boolean("useRequestIdForTraceSampling"),
-        enable_istio_tags: o.optional_boolean("enableIstioTags"),
-        disable_context_propagation: o.optional_boolean("disableContextPropagation"),
-    }
-}
-
-fn sampling(o: &mut Object<'_, '_>) -> Option<f64> {
-    let share = o.number("randomSamplingPercentage")?;
-    if !(0.0..=100.0).contains(&share) {
-        let message = format!("`{share}` percent is not between 0 and 100");
-        o.report().raise_in(
-            "randomSamplingPercentage",
-            Code::InvalidPercent,
-            message,
-            "",
-        );
-    }
-    Some(share)
+    has_tags.then_some(tags)
 }
 
 fn custom_tag(o: &mut Object<'_, '_>) -> Option<CustomTag> {

@@ -55,6 +55,7 @@ fn tried(record: Record) -> Record {
             reused: false,
             began: Instant::from_millis(1012),
             end: AttemptEnd::Response(503),
+            ended: Instant::ZERO,
             followed: Followed::Nothing,
             ejected: None,
         }],

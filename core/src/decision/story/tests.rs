@@ -26,6 +26,7 @@ fn tells_attempts_and_what_followed() {
         reused: true,
         began: Instant::from_millis(1040),
         end: AttemptEnd::Response(503),
+        ended: Instant::ZERO,
         followed: Followed::Retry {
             wait: Duration::from_millis(12),
         },

@@ -215,7 +215,7 @@ impl Attempt {
         ledger: &mut Ledger,
         turn: &mut Turn<'_>,
     ) -> Target {
-        ledger.end_attempt(self.at, end);
+        ledger.end_attempt(self.at, end, turn.now);
         self.close(turn);
         ledger.repeat_attempt(turn.now);
         Target {
@@ -243,7 +243,7 @@ impl Attempt {
         // Another one in its place, within the same limit.
         let slot = self.stream.hand_over(turn);
         mem::take(&mut self.stream).close(turn);
-        ledger.end_attempt(self.at, AttemptEnd::StaleConnection);
+        ledger.end_attempt(self.at, AttemptEnd::StaleConnection, turn.now);
         ledger.repeat_attempt(turn.now);
         self.at = ledger.record.last_attempt();
         (self.carried, self.upload) = (Carried::Nothing, Upload::START);

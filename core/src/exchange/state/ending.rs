@@ -109,7 +109,7 @@ impl State {
         if let Self::Trying(attempts) = self {
             attempts.give_up_older(end, call, turn);
             if let Some(newest) = attempts.newest.get() {
-                call.ledger.end_attempt(newest.at, end);
+                call.ledger.end_attempt(newest.at, end, turn.now);
             }
         }
     }

@@ -63,7 +63,7 @@ impl State {
         if let Some(newest) = newest {
             newest.held.fail();
             let end = AttemptEnd::Reset(ResetReason::LocalReset);
-            call.ledger.end_attempt(newest.at, end);
+            call.ledger.end_attempt(newest.at, end, turn.now);
             // As Envoy: before there is a connection, nobody is to blame.
             if newest.is_attached() && !newest.time.is_over() {
                 call.ledger.report_failure(Outcome::Timeout, turn.now);

@@ -70,6 +70,7 @@ fn copy(record: &Record) -> Record {
         entropy: record.entropy,
         request: record.request.clone(),
         grpc_web: record.grpc_web,
+        trace: record.trace,
         route: record.route,
         timeouts: record.timeouts,
         hash: record.hash.clone(),

@@ -29,6 +29,7 @@ fn attempt() -> Attempt {
         reused: false,
         began: Instant::ZERO,
         end: AttemptEnd::Response(503),
+        ended: Instant::ZERO,
         followed: Followed::Nothing,
         ejected: None,
     }

@@ -76,6 +76,11 @@ pub(super) fn text(sources: &Sources, admin: &connections::Counts) -> String {
     for (name, count) in admin.named() {
         lines.add(format!("outrigger.admin_cx_{name}"), count);
     }
+    let spans = telemetry.spans();
+    lines.add("outrigger.trace_spans_exported", spans.exported);
+    lines.add("outrigger.trace_spans_dropped", spans.dropped);
+    lines.add("outrigger.trace_spans_failed", spans.failed);
+    lines.add("outrigger.trace_spans_waiting", spans.waiting);
     add_buffers(&mut lines, &stats.buffered);
     add_http2(&mut lines, &stats.http2);
     for (name, count) in resolve::counted() {

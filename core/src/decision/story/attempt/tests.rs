@@ -87,6 +87,7 @@ fn tells_where_it_went_and_how_long_a_try_may_take_when_that_mattered() {
             reused: false,
             began: Instant::from_millis(3),
             end,
+            ended: Instant::ZERO,
             followed,
             ejected: None,
         };

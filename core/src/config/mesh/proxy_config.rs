@@ -1,0 +1,157 @@
+//! `defaultConfig`: what of Istio's ProxyConfig this proxy uses, which is what it says of traces.
+
+use std::collections::BTreeMap;
+
+use crate::config::code::Code;
+use crate::config::decode::Object;
+use crate::config::telemetry::{self, CustomTag};
+
+/// Settings of each proxy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProxyConfig {
+    /// How requests are traced where no Telemetry resource says.
+    pub tracing: ProxyTracing,
+    /// What the workload is called in traces.
+    pub tracing_service_name: TracingServiceName,
+}
+
+/// `defaultConfig.tracing`. What is `None` is Istio's default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProxyTracing {
+    /// Where spans go: `host:port` of a Zipkin.
+    pub zipkin: Option<(String, u16)>,
+    /// Of 10,000 requests, how many are sampled. Zero is written and means Istio's default.
+    pub sampled_of_10000: Option<u16>,
+    /// Longer paths are cut in the tag `http.url`.
+    pub max_path_tag_length: Option<u32>,
+    /// Tags of each span beside the usual ones.
+    pub custom_tags: Option<BTreeMap<String, CustomTag>>,
+    /// Whether spans have Istio's own tags.
+    pub enable_istio_tags: Option<bool>,
+}
+
+/// How a workload is called in traces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TracingServiceName {
+    /// `APP.NAMESPACE`, of the label `app`.
+    #[default]
+    AppLabelAndNamespace,
+    /// The canonical name.
+    CanonicalNameOnly,
+    /// `NAME.NAMESPACE`, of the canonical name.
+    CanonicalNameAndNamespace,
+}
+
+const SERVICE_NAMES: &[(&str, i32, TracingServiceName)] = &[
+    (
+        "APP_LABEL_AND_NAMESPACE",
+        0,
+        TracingServiceName::AppLabelAndNamespace,
+    ),
+    (
+        "CANONICAL_NAME_ONLY",
+        1,
+        TracingServiceName::CanonicalNameOnly,
+    ),
+    (
+        "CANONICAL_NAME_AND_NAMESPACE",
+        2,
+        TracingServiceName::CanonicalNameAndNamespace,
+    ),
+];
+
+/// Settings of Istio's ProxyConfig that change nothing here.
+const UNUSED: &[&str] = &[
+    "availabilityZone",
+    "binaryPath",
+    "caCertificatesPem",
+    "concurrency",
+    "configPath",
+    "controlPlaneAuthPolicy",
+    "customConfigFile",
+    "discoveryAddress",
+    "drainDuration",
+    "envoyAccessLogService",
+    "envoyMetricsService",
+    "envoyMetricsServiceAddress",
+    "extraStatTags",
+    "fileFlushInterval",
+    "fileFlushMinSizeKb",
+    "gatewayTopology",
+    "holdApplicationUntilProxyStarts",
+    "image",
+    "interceptionMode",
+    "meshId",
+    "parentShutdownDuration",
+    "privateKeyProvider",
+    "proxyAdminPort",
+    "proxyBootstrapTemplatePath",
+    "proxyHeaders",
+    "proxyMetadata",
+    "proxyStatsMatcher",
+    "readinessProbe",
+    "runtimeValues",
+    "sds",
+    "serviceCluster",
+    "statNameLength",
+    "statsCompression",
+    "statsdUdpAddress",
+    "statusPort",
+    "terminationDrainDuration",
+    "zipkinAddress",
+];
+
+/// Tracers of `tracing` other than Zipkin, and what else of it changes nothing here.
+const UNUSED_OF_TRACING: &[&str] = &[
+    "datadog",
+    "lightstep",
+    "openCensusAgent",
+    "stackdriver",
+    "tlsSettings",
+];
+
+/// Reads `defaultConfig`.
+pub(super) fn decode(o: &mut Object<'_, '_>) -> ProxyConfig {
+    tell_unused(o, UNUSED);
+    ProxyConfig {
+        tracing: o.message("tracing", tracing).unwrap_or_default(),
+        tracing_service_name: o
+            .symbol("tracingServiceName", SERVICE_NAMES)
+            .unwrap_or_default(),
+    }
+}
+
+fn tell_unused(o: &mut Object<'_, '_>, names: &[&'static str]) {
+    for name in names {
+        if o.take(name).is_some() {
+            let message = format!("`{name}` is not in effect in this proxy");
+            o.report().raise_in(name, Code::NotInEffect, message, "");
+        }
+    }
+}
+
+fn tracing(o: &mut Object<'_, '_>) -> ProxyTracing {
+    tell_unused(o, UNUSED_OF_TRACING);
+    ProxyTracing {
+        zipkin: o.message("zipkin", zipkin).flatten(),
+        sampled_of_10000: telemetry::percentage(o, "sampling").map(telemetry::of_10000),
+        max_path_tag_length: o.optional_integer("maxPathTagLength"),
+        custom_tags: telemetry::custom_tags(o),
+        enable_istio_tags: o.optional_boolean("enableIstioTags"),
+    }
+}
+
+fn zipkin(o: &mut Object<'_, '_>) -> Option<(String, u16)> {
+    let address = o.string("address");
+    let split = address.rsplit_once(':');
+    let split = split.and_then(|(host, port)| Some((host, port.parse().ok()?)));
+    match split {
+        Some((host, port)) if !host.is_empty() && port > 0 => Some((host.to_owned(), port)),
+        Some(_) | None => {
+            let message = format!("`{address}` is no address such as `zipkin.istio-system:9411`");
+            o.report()
+                .raise_in("address", Code::InvalidAddress, message, "");
+            None
+        }
+    }
+}
