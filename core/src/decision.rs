@@ -12,6 +12,7 @@ mod picked;
 mod record;
 mod story;
 mod trace;
+mod upstream;
 
 pub use details::{Details, Overflow, Refused, ResetReason};
 pub use flags::{ResponseFlag, ResponseFlags};
@@ -24,3 +25,4 @@ pub use record::{
 };
 pub use story::{Opening, Story};
 pub use trace::{RequestIdMark, Sampled, SpanId, Trace, TraceForms, TraceId};
+pub use upstream::Upstream;

@@ -9,7 +9,7 @@
 pub mod cluster;
 #[path = "../../core/src/entropy.rs"]
 pub mod entropy;
-#[path = "../../core/src/peer.rs"]
+#[path = "../../core/src/peer/mod.rs"]
 pub mod peer;
 #[path = "../../core/src/time.rs"]
 pub mod time;

@@ -17,6 +17,7 @@ pub(crate) use crate::check::CheckArgs;
 pub(crate) use crate::diff::DiffArgs;
 pub(crate) use crate::explain::ExplainArgs;
 use crate::http2_args::Http2Args;
+use crate::metrics_args::MetricsArgs;
 use crate::options::{Format, LabelArg, UnenforcedKind, parse_size, parse_time};
 use crate::recent_args::RecentArgs;
 pub(crate) use crate::replay::ReplayArgs;
@@ -187,6 +188,9 @@ pub(crate) struct RunArgs {
     pub(crate) http2: Http2Args,
 
     #[command(flatten)]
+    pub(crate) metrics: MetricsArgs,
+
+    #[command(flatten)]
     pub(crate) recent: RecentArgs,
 
     /// Record everything that decisions depend on to FILE, for `outrigger replay`; the file of the run before is kept as
@@ -345,6 +349,7 @@ mod tests {
         assert_eq!(args.admin.admin, "127.0.0.1:15000".parse().unwrap());
         assert_eq!(args.namespace, "default");
         assert_eq!(args.log.access_log, None);
+        assert_eq!(args.metrics.max_metric_series, 10_000);
         assert_eq!(args.drain_time, Duration::from_secs(25));
         assert_eq!(args.minimum_drain_time, Duration::from_secs(5));
         assert_eq!(args.request_head_timeout, Duration::from_secs(60));

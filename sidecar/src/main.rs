@@ -11,6 +11,7 @@ mod demo;
 mod diff;
 mod explain;
 mod http2_args;
+mod metrics_args;
 mod options;
 mod recent_args;
 mod replay;

@@ -132,7 +132,7 @@ fn admin_answers_under_envoys_names() {
         ("GET /stats", "downstream_cx_total: 1\n"),
         ("GET /", "/config_dump"),
         ("GET /nothing", "404 Not Found"),
-        ("GET /stats?filter=x", "400 Bad Request"),
+        ("GET /ready?filter=x", "400 Bad Request"),
         (
             "GET /ready HTTP/1.1\r\norigin: http://evil.example\r\nx: y\r\nx:",
             "403 Forbidden",

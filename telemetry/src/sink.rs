@@ -9,8 +9,8 @@ use outrigger_core::snapshot::Snapshot;
 use outrigger_runtime::{Ended, Sink, Sinks};
 
 use crate::access_log::{Hear, LogFiles, WorkerLogs};
+use crate::metrics::{Collected, Metrics, MetricsSettings, WorkerMetrics};
 use crate::recent::{RecentRequests, RecentRings, RecentSettings, RecentWriter};
-use crate::requests::{RequestCounters, Requests, WorkerRequests};
 use crate::spans::{SpanBuffer, SpanCounts, SpanSettings, Spans};
 
 /// Called with each request of a client that has ended, on the thread of its worker: for a program that runs a proxy within
@@ -20,8 +20,8 @@ pub type Hears = Arc<dyn Fn(&Ended<'_>) + Send + Sync>;
 /// What is on.
 #[derive(Default)]
 pub struct Settings {
-    /// Requests are counted.
-    pub counts: bool,
+    /// Requests are counted, so.
+    pub metrics: Option<MetricsSettings>,
     /// Requests are logged where their snapshot says, and what is wrong with that is told so; `None` logs nothing.
     pub access_logs: Option<Hear>,
     /// Who hears of each request.
@@ -43,7 +43,7 @@ pub struct Telemetry {
 /// Each is there if it is on.
 #[derive(Default)]
 struct Parts {
-    requests: Option<RequestCounters>,
+    metrics: Option<Arc<Metrics>>,
     logs: Option<Arc<LogFiles>>,
     hears: Option<Hears>,
     place: Arc<Place>,
@@ -68,7 +68,7 @@ impl Telemetry {
     #[must_use]
     pub fn start(settings: Settings) -> Self {
         let Settings {
-            counts,
+            metrics,
             access_logs,
             hears,
             place,
@@ -77,7 +77,7 @@ impl Telemetry {
         } = settings;
         let place = Arc::new(place);
         let parts = Parts {
-            requests: counts.then(RequestCounters::default),
+            metrics: metrics.map(|settings| Arc::new(Metrics::new(settings))),
             logs: access_logs.map(|hear| Arc::new(LogFiles::new(hear))),
             hears,
             recent: recent.map(RecentRings::new),
@@ -93,14 +93,14 @@ impl Telemetry {
     #[must_use]
     pub fn sinks(&self) -> Option<Arc<dyn Sinks>> {
         let Parts {
-            requests,
+            metrics,
             logs,
             hears,
             recent,
             spans,
             place: _,
         } = &*self.parts;
-        let is_on = requests.is_some()
+        let is_on = metrics.is_some()
             || logs.is_some()
             || hears.is_some()
             || recent.is_some()
@@ -108,11 +108,14 @@ impl Telemetry {
         is_on.then(|| Arc::clone(&self.parts) as Arc<dyn Sinks>)
     }
 
-    /// What has been counted of requests, added up; nothing when that is off.
+    /// What has been counted of requests, added up; nothing when that is off. `snapshot` is the configuration in use: what
+    /// it does not have any more is forgotten once nobody uses it.
     #[must_use]
-    pub fn requests(&self) -> Requests {
-        let counters = self.parts.requests.as_ref();
-        counters.map(RequestCounters::sum).unwrap_or_default()
+    pub fn collect(&self, snapshot: &Snapshot) -> Collected {
+        let metrics = self.parts.metrics.as_ref();
+        metrics
+            .map(|metrics| metrics.collect(snapshot))
+            .unwrap_or_default()
     }
 
     /// The last requests that failed, were slow or were sampled; `None` when none is kept.
@@ -154,10 +157,10 @@ impl Telemetry {
 }
 
 impl Sinks for Parts {
-    fn sink(&self, _: usize, listeners: usize) -> Box<dyn Sink> {
-        let requests = self.requests.as_ref();
+    fn sink(&self, worker: usize, listeners: usize) -> Box<dyn Sink> {
+        let metrics = self.metrics.as_ref();
         Box::new(WorkerSink {
-            requests: requests.map(|requests| requests.of_worker(listeners)),
+            metrics: metrics.map(|metrics| WorkerMetrics::new(metrics, worker, listeners)),
             logs: (self.logs.as_ref()).map(|logs| WorkerLogs::new(logs, &self.place)),
             hears: self.hears.clone(),
             recent: self.recent.as_ref().map(RecentRings::of_worker),
@@ -177,7 +180,7 @@ impl Sinks for Parts {
 
 /// One worker's ends of all parts that are on.
 struct WorkerSink {
-    requests: Option<Arc<WorkerRequests>>,
+    metrics: Option<WorkerMetrics>,
     logs: Option<WorkerLogs>,
     hears: Option<Hears>,
     recent: Option<RecentWriter>,
@@ -187,14 +190,14 @@ struct WorkerSink {
 impl Sink for WorkerSink {
     fn on_end(&mut self, ended: &Ended<'_>) -> Option<Duration> {
         let Self {
-            requests,
+            metrics,
             logs,
             hears,
             recent,
             spans,
         } = self;
-        if let Some(requests) = requests {
-            requests.count(ended);
+        if let Some(metrics) = metrics {
+            metrics.count(ended);
         }
         if let Some(hears) = hears.as_ref().filter(|_| ended.listener.is_some()) {
             hears(ended);

@@ -11,16 +11,16 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     ("outbox", &[]),
     ("peer", &[]),
     ("xxhash", &[]),
-    ("cluster", &["time", "entropy"]),
+    ("cluster", &["time", "entropy", "peer"]),
     (
         "snapshot",
-        &["time", "entropy", "message", "xxhash", "cluster"],
+        &["time", "entropy", "message", "xxhash", "peer", "cluster"],
     ),
     // Plain settings of a snapshot are named by configuration; nothing after `compile` sees configuration.
     ("config", &["time", "message", "snapshot"]),
     (
         "compile",
-        &["time", "message", "cluster", "snapshot", "config"],
+        &["time", "message", "peer", "cluster", "snapshot", "config"],
     ),
     (
         "decision",

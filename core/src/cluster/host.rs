@@ -20,6 +20,7 @@ pub struct HostState {
     cluster: Arc<ClusterState>,
     active: AtomicU32,
     connections: AtomicU32,
+    connections_begun: AtomicU64,
     requests: AtomicU64,
     failures: AtomicU64,
     connect_failures: AtomicU64,
@@ -39,6 +40,7 @@ impl HostState {
             cluster,
             active: AtomicU32::default(),
             connections: AtomicU32::default(),
+            connections_begun: AtomicU64::default(),
             requests: AtomicU64::default(),
             failures: AtomicU64::default(),
             connect_failures: AtomicU64::default(),
@@ -159,6 +161,12 @@ impl HostState {
         self.connections.load(Ordering::Relaxed)
     }
 
+    /// Connections begun so far, whether or not they could be made (`cx_total`).
+    #[must_use]
+    pub fn connections_begun(&self) -> u64 {
+        self.connections_begun.load(Ordering::Relaxed)
+    }
+
     /// Requests sent so far (`rq_total`).
     #[must_use]
     pub fn requests(&self) -> u64 {
@@ -192,6 +200,7 @@ impl HostState {
     #[must_use]
     pub fn begin_connection(self: &Arc<Self>) -> OpenConnection {
         self.connections.fetch_add(1, Ordering::Relaxed);
+        self.connections_begun.fetch_add(1, Ordering::Relaxed);
         OpenConnection {
             host: Arc::clone(self),
         }
@@ -291,18 +300,22 @@ mod tests {
         let counts = || {
             (
                 (host.active(), host.requests(), host.failures()),
-                (host.connections(), host.connect_failures()),
+                (
+                    host.connections(),
+                    host.connections_begun(),
+                    host.connect_failures(),
+                ),
             )
         };
-        assert_eq!(counts(), ((0, 0, 0), (0, 0)));
+        assert_eq!(counts(), ((0, 0, 0), (0, 0, 0)));
         let (first, mut second) = (host.begin_request(), host.begin_request());
         let (made, refused) = (host.begin_connection(), host.begin_connection());
-        assert_eq!(counts(), ((2, 2, 0), (2, 0)));
+        assert_eq!(counts(), ((2, 2, 0), (2, 2, 0)));
         second.fail();
         refused.fail();
-        assert_eq!(counts(), ((2, 2, 0), (1, 1)));
+        assert_eq!(counts(), ((2, 2, 0), (1, 2, 1)));
         drop((first, second, made));
-        assert_eq!(counts(), ((0, 2, 1), (0, 1)));
+        assert_eq!(counts(), ((0, 2, 1), (0, 2, 1)));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::host::HostState;
 use super::limit_counts::LimitCounts;
 use super::state::ClusterState;
 use super::token_bucket::Bucket;
+use crate::peer::Identity;
 
 /// An endpoint as the registry knows it: the cluster's name and the endpoint's address in text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +35,7 @@ pub struct Registry {
     clusters: BTreeMap<Box<str>, Weak<ClusterState>>,
     buckets: BTreeMap<Box<str>, Weak<Bucket>>,
     limit_counts: BTreeMap<Box<str>, Weak<LimitCounts>>,
+    identities: BTreeMap<Identity, Weak<Identity>>,
     next_id: u32,
 }
 
@@ -74,6 +76,17 @@ impl Registry {
         held_or_new(&mut self.limit_counts, stat_prefix)
     }
 
+    /// The names of a workload: the same value for the same names as long as somebody holds it, so that who files something
+    /// by it knows it again, and knows when it is gone.
+    pub fn identity(&mut self, names: &Identity) -> Arc<Identity> {
+        if let Some(known) = self.identities.get(names).and_then(Weak::upgrade) {
+            return known;
+        }
+        let new = Arc::new(names.clone());
+        self.identities.insert(names.clone(), Arc::downgrade(&new));
+        new
+    }
+
     /// A snapshot is compiled: endpoints that it does not name have left their clusters, and what nobody holds any more
     /// is forgotten.
     pub fn sweep(&mut self) {
@@ -81,6 +94,7 @@ impl Registry {
         self.buckets.retain(|_, state| state.strong_count() > 0);
         self.limit_counts
             .retain(|_, state| state.strong_count() > 0);
+        self.identities.retain(|_, known| known.strong_count() > 0);
         self.hosts.retain(|_, known| {
             let is_named = core::mem::take(&mut known.named);
             let Some(state) = known.state.upgrade() else {
@@ -172,15 +186,22 @@ mod tests {
     #[test]
     fn a_sweep_forgets_what_nobody_holds_and_nothing_else() {
         let mut r = Registry::default();
-        let held = (r.cluster("held"), r.bucket("held"), r.limit_counts("held"));
-        drop((r.cluster("gone"), r.bucket("gone"), r.limit_counts("gone")));
+        let named = |namespace: &str| Identity::of("w", namespace, &BTreeMap::new());
+        let mut each = |name: &str| {
+            let counts = (r.bucket(name), r.limit_counts(name));
+            (r.cluster(name), counts, r.identity(&named(name)))
+        };
+        let held = each("held");
+        drop(each("gone"));
         r.sweep();
         assert_eq!(
-            [r.clusters.len(), r.buckets.len(), r.limit_counts.len()],
-            [1; 3]
+            (r.clusters.len(), r.buckets.len(), r.limit_counts.len()),
+            (1, 1, 1)
         );
+        assert_eq!(r.identities.len(), 1);
         assert!(Arc::ptr_eq(&held.0, &r.cluster("held")));
-        assert!(Arc::ptr_eq(&held.1, &r.bucket("held")));
-        assert!(Arc::ptr_eq(&held.2, &r.limit_counts("held")));
+        assert!(Arc::ptr_eq(&held.2, &r.identity(&named("held"))));
+        assert!(Arc::ptr_eq(&held.1.0, &r.bucket("held")));
+        assert!(Arc::ptr_eq(&held.1.1, &r.limit_counts("held")));
     }
 }

@@ -63,7 +63,10 @@ impl Clusters {
             let protocol = inbound::protocol(input, scope, services, port);
             let pool = inbound::pool(input, scope, services, &rules, port);
             let cluster = inbound::cluster(input, inbound, at, protocol, pool, making.registry);
-            list.push(cluster);
+            list.push(Cluster {
+                service: inbound::service(input, services, port),
+                ..cluster
+            });
         }
         list.sort_by(|a, b| a.name.cmp(&b.name));
         list.dedup_by(|later, earlier| later.name == earlier.name);
@@ -212,6 +215,7 @@ fn cluster(
         host: service.host.as_str().into(),
         port: port.number,
         subset: subset.into(),
+        service: Some(Box::new(service.called())),
         balancing: balancing(policy),
         protocol: upstream_protocol::outbound(port.protocol, policy.connection_pool, input.mesh),
         warm_up: policy.load_balancer.and_then(warm_up),

@@ -14,6 +14,7 @@ use crate::config::address::{Host, classify, parse_ip};
 use crate::config::kubernetes::{self, EndpointSlice, Pod, Reach, TargetPort};
 use crate::config::service_entry::{Resolution, ServiceEntry, ServicePort};
 use crate::config::workload_entry::{Workload, WorkloadEntry};
+use crate::peer::Identity;
 use crate::snapshot::Address;
 
 /// An endpoint of a service port, whatever its subset.
@@ -30,6 +31,8 @@ pub(super) struct Candidate {
     pub(super) logical: Option<Box<str>>,
     /// The host name of its pod in a headless service, or empty.
     pub(super) hostname: Box<str>,
+    /// What runs there, as far as somebody says.
+    pub(super) identity: Identity,
 }
 
 impl Candidate {
@@ -43,7 +46,13 @@ impl Candidate {
             locality: Box::default(),
             logical: None,
             hostname: Box::default(),
+            identity: Identity::default(),
         }
+    }
+
+    /// The same, which runs this.
+    fn called(self, identity: Identity) -> Self {
+        Self { identity, ..self }
     }
 
     /// The same, as one endpoint whatever its name resolves to.
@@ -157,7 +166,9 @@ impl<'a> Workloads<'a> {
         };
         for workload in &entry.endpoints {
             let port = target_port(workload, &port.name, target);
-            found.extend(candidate(workload, &workload.labels, port, by_name));
+            let named = Identity::of("", &entry.meta.namespace, &workload.labels);
+            let candidate = candidate(workload, &workload.labels, port, by_name);
+            found.extend(candidate.map(|c| c.called(named)));
         }
         if let Some(selector) = &entry.workload_selector {
             let namespace = entry.meta.namespace.as_str();
@@ -165,7 +176,7 @@ impl<'a> Workloads<'a> {
                 let labels = entry.labels();
                 if is_subset(selector, &labels) {
                     let port = target_port(&entry.workload, &port.name, target);
-                    found.extend(candidate(&entry.workload, &labels, port, by_name));
+                    found.extend(of_entry(entry, &labels, port, by_name));
                 }
             }
             for pod in self.pods_of(namespace) {
@@ -224,7 +235,7 @@ impl<'a> Workloads<'a> {
                     TargetPort::Same | TargetPort::Name(_) => port.number,
                 };
                 let target = target_port(&entry.workload, &port.name, target);
-                found.extend(candidate(&entry.workload, &labels, target, false));
+                found.extend(of_entry(entry, &labels, target, false));
             }
         }
     }
@@ -269,9 +280,11 @@ impl<'a> Workloads<'a> {
                 zone: endpoint.zone.clone(),
                 ..Locality::default()
             });
+            let identity = pod.map_or_else(Identity::default, identity);
             let addresses = endpoint.addresses.iter().filter_map(|text| parse_ip(text));
             found.extend(addresses.map(|ip| Candidate {
                 hostname: hostname.clone(),
+                identity: identity.clone(),
                 ..Candidate::at(socket(ip, number), labels, &locality, node, "")
             }));
         }
@@ -280,8 +293,12 @@ impl<'a> Workloads<'a> {
     fn of_pod<'p>(&self, pod: &'p Pod, port: u16) -> impl Iterator<Item = Candidate> + use<'p> {
         let labels = &pod.meta.labels;
         let locality = self.locality(labels, &pod.node).unwrap_or_default();
+        let named = identity(pod);
         let addresses = pod.addresses.iter().filter_map(|text| parse_ip(text));
-        addresses.map(move |ip| Candidate::at(socket(ip, port), labels, &locality, &pod.node, ""))
+        addresses.map(move |ip| {
+            let address = socket(ip, port);
+            Candidate::at(address, labels, &locality, &pod.node, "").called(named.clone())
+        })
     }
 
     /// Where a pod with these labels is: by a label of its own, by its node, or by what newer clusters copy from the node.
@@ -318,6 +335,16 @@ fn hostname(service: &kubernetes::Service, written: &str, pod: Option<&Pod>) -> 
 fn target_port(workload: &Workload, name: &str, target: u16) -> u16 {
     let own = workload.ports.get(name).copied();
     own.and_then(port_number).unwrap_or(target)
+}
+
+fn identity(pod: &Pod) -> Identity {
+    Identity::of_pod(&pod.meta.name, &pod.meta.namespace, &pod.meta.labels)
+}
+
+/// A WorkloadEntry on its own as an endpoint; see [`candidate`].
+fn of_entry(entry: &WorkloadEntry, labels: &Labels, port: u16, by_name: bool) -> Option<Candidate> {
+    let named = Identity::of(&entry.meta.name, &entry.meta.namespace, labels);
+    candidate(&entry.workload, labels, port, by_name).map(|candidate| candidate.called(named))
 }
 
 /// A workload as an endpoint; `None` when its address is no address, or a name where names are not looked up.

@@ -15,7 +15,7 @@ use crate::cluster::Registry;
 use crate::config::destination_rule::ConnectionPoolSettings;
 use crate::config::kubernetes::TargetPort;
 use crate::config::protocol::Protocol;
-use crate::snapshot::{Address, Cluster};
+use crate::snapshot::{Address, Cluster, ServiceName};
 
 /// What limits requests to the application on a port: the Sidecar's listener for it, else the Sidecar, else the
 /// DestinationRule of the service that the workload is an endpoint of (reference §1.2, §1.4). Of a DestinationRule nothing
@@ -59,13 +59,33 @@ pub(super) fn protocol(
     if let Some(port) = listener.and_then(|listener| listener.port.as_ref()) {
         return Protocol::parse(&port.protocol).unwrap_or_default();
     }
+    let oldest = oldest(input, services, application);
+    oldest.map_or(Protocol::Sniff, |(_, port)| port.protocol)
+}
+
+/// What the service is called that the workload is an endpoint of with a port of the application.
+pub(super) fn service(
+    input: &Input<'_>,
+    services: &Services<'_>,
+    application: u16,
+) -> Option<Box<ServiceName>> {
+    let (service, _) = oldest(input, services, application)?;
+    Some(Box::new(service.called()))
+}
+
+/// The service, and its port, that the workload is an endpoint of with a port of the application; of several the oldest.
+fn oldest<'s, 'a>(
+    input: &Input<'_>,
+    services: &'s Services<'a>,
+    application: u16,
+) -> Option<(&'s RegistryService<'a>, &'s Port<'a>)> {
     let served = services.iter().filter_map(|service| {
         let mut ports = service.ports.iter();
-        ports.find(|port| serves(input, service, port, application))
+        let port = ports.find(|port| serves(input, service, port, application))?;
+        Some((service, port))
     });
     // Of equally old ones the first by host name, as they stand.
-    let oldest = served.min_by_key(|port| port.sources.first().and_then(|source| source.created()));
-    oldest.map_or(Protocol::Sniff, |port| port.protocol)
+    served.min_by_key(|(_, port)| port.sources.first().and_then(|source| source.created()))
 }
 
 /// Whether the workload answers on a port of a service with this port of the application.

@@ -49,6 +49,7 @@ fn endpoint(cluster: &str, candidate: &Candidate, registry: &mut Registry) -> En
         weight: candidate.weight,
         locality: candidate.locality.clone(),
         hostname: candidate.hostname.clone(),
+        identity: registry.identity(&candidate.identity),
         ..Endpoint::new(candidate.address.clone(), state)
     }
 }

@@ -13,6 +13,7 @@ use crate::config::kubernetes::{self, Reach, TrafficDistribution};
 use crate::config::protocol::Protocol;
 use crate::config::service_entry::{Resolution, ServiceEntry, ServicePort};
 use crate::config::{aliases, names};
+use crate::snapshot::ServiceName;
 
 /// A service that the client's namespace may see.
 #[derive(Clone, Debug)]
@@ -40,6 +41,23 @@ pub(super) enum Definition<'a> {
     Kubernetes,
     /// The first ServiceEntry.
     Entry(&'a ServiceEntry),
+}
+
+impl RegistryService<'_> {
+    /// What it is called in metrics.
+    #[must_use]
+    pub(super) fn called(&self) -> ServiceName {
+        let host = self.host.as_str();
+        ServiceName {
+            name: match self.definition {
+                Definition::Kubernetes => host.split('.').next().unwrap_or(host),
+                Definition::Entry(_) => host,
+            }
+            .into(),
+            namespace: self.namespace.into(),
+            host: host.into(),
+        }
+    }
 }
 
 impl Definition<'_> {

@@ -13,6 +13,7 @@ use crate::policy::{destination, header_ops, redirect, rewrite, route};
 use crate::snapshot::{Action, Cluster, DestinationCluster, Forward, Rule};
 
 mod clusters;
+mod identities;
 mod kubernetes;
 mod localities;
 mod names;

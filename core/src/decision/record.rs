@@ -261,6 +261,9 @@ pub struct Record<D = Details> {
     pub answered: Option<Instant>,
     /// When its last byte left.
     pub ended: Instant,
+    /// How a gRPC call went, where the trailers of its response say so; where the head does, it stands there.
+    #[serde(skip)]
+    pub grpc_status: Option<u64>,
     /// Milliseconds from the request's end to the response's head (`x-envoy-upstream-service-time`).
     pub upstream_service_ms: Option<u64>,
 }

@@ -18,6 +18,7 @@ use crate::io::Output;
 use crate::local::{Charge, Local, MirrorPlace};
 use crate::message::{Headers, Known, ResponseHead};
 use crate::peer::{ExchangeId, Peer};
+use crate::policy::grpc_status;
 use crate::request::{self, Context, Verdict};
 use crate::stream::{Begins, BodyLength};
 use crate::time::{Duration, Instant};
@@ -211,6 +212,7 @@ impl Call {
 
     /// The response has ended, as its endpoint sent it.
     pub(super) fn send_end(&mut self, trailers: Option<&Headers>, turn: &mut Turn<'_>) {
+        self.ledger.record.grpc_status = trailers.and_then(grpc_status::of);
         let Some(web) = &mut self.web else {
             self.client.end(trailers, turn);
             return;

@@ -16,6 +16,7 @@ use crate::cluster::{
     ejection,
 };
 use crate::entropy::Entropy;
+use crate::peer::Identity;
 use crate::time::{Duration, Instant};
 
 /// How long a connection may take to be made when nobody says (Istio).
@@ -63,6 +64,8 @@ pub struct Endpoint {
     /// Traffic goes to endpoints of priority 0 as far as they can carry it, then to those of 1, and so on. No number is
     /// left out.
     pub priority: u32,
+    /// What runs there, as far as the configuration says; the same value in all snapshots that name it so.
+    pub identity: Arc<Identity>,
     /// Its live state, shared with older and newer snapshots.
     pub state: Arc<HostState>,
 }
@@ -119,6 +122,17 @@ impl Limits {
     };
 }
 
+/// What a service is called in metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServiceName {
+    /// Its host name, in full.
+    pub host: Box<str>,
+    /// Its name: that of the Kubernetes Service, else its host name.
+    pub name: Box<str>,
+    /// The namespace of what defines it.
+    pub namespace: Box<str>,
+}
+
 /// One upstream pool.
 #[derive(Clone, Debug)]
 pub struct Cluster {
@@ -130,6 +144,9 @@ pub struct Cluster {
     pub port: u16,
     /// The subset, empty for the whole service.
     pub subset: Box<str>,
+    /// What the service is called; of an application behind an inbound listener, the service that the workload is an
+    /// endpoint of. `None` where there is none.
+    pub service: Option<Box<ServiceName>>,
     /// Its endpoints, in a stable order.
     pub endpoints: Box<[Endpoint]>,
     /// How to pick one.
@@ -178,6 +195,7 @@ impl Endpoint {
             locality: Box::default(),
             hostname: Box::default(),
             priority: 0,
+            identity: Arc::default(),
             state,
         }
     }
@@ -192,6 +210,7 @@ impl Cluster {
             host: Box::default(),
             port: 80,
             subset: Box::default(),
+            service: None,
             endpoints: Box::default(),
             balancing: Balancing::default(),
             hash_policy: None,

@@ -21,7 +21,7 @@ pub mod telemetry;
 mod tracing;
 mod upstream_protocol;
 
-pub use cluster::{Address, Balancing, Cluster, ClusterId, Endpoint, Limits, WarmUp};
+pub use cluster::{Address, Balancing, Cluster, ClusterId, Endpoint, Limits, ServiceName, WarmUp};
 pub use clusters::Clusters;
 pub use hash_table::{HashTable, Share, SharedTables, shares};
 pub use hashing::{ConsistentHash, HashCookie, HashPolicy, HashTableKind, MAX_RING_SIZE};

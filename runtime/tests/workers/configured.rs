@@ -14,6 +14,7 @@ use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
 use outrigger_runtime::{Config, Ended, Listen, Running};
+use outrigger_telemetry::metrics::{Collected, MetricsSettings};
 use outrigger_telemetry::{Hears, Settings, Telemetry};
 
 use super::support::Client;
@@ -84,6 +85,10 @@ impl Sidecar {
         Client::connect(self.addr)
     }
 
+    pub(crate) fn counted(&self) -> Collected {
+        self.telemetry.collect(&self.snapshot())
+    }
+
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         self.running.handle().snapshot()
     }
@@ -92,7 +97,7 @@ impl Sidecar {
 impl Setup {
     pub(crate) fn start(self, yaml: &str) -> Sidecar {
         let telemetry = Telemetry::start(Settings {
-            counts: true,
+            metrics: Some(MetricsSettings::default()),
             hears: self.format.map(|format| Arc::new(format) as Hears),
             ..Settings::default()
         });

@@ -29,13 +29,13 @@ fn connections_are_kept_on_both_sides_and_shared_between_clients() {
     assert!(!endpoints.has_more(), "one endpoint connection did it all");
     // A request ends, and is counted, a moment after its last byte arrives here.
     let requests = loop {
-        let requests = proxy.telemetry.requests().listeners.remove(0);
-        if requests.requests == 3 {
+        let requests = proxy.counted().listeners.remove(0);
+        if requests.codes.total() == 3 {
             break requests;
         }
         thread::yield_now();
     };
-    assert_eq!(requests.status_classes, [0, 0, 3, 0, 0, 0]);
+    assert_eq!(requests.codes.iter().collect::<Vec<_>>(), [(200, 3)]);
     let stats = proxy.running.handle().stats();
     assert_eq!(stats.listeners[0].connections, 2);
 }

@@ -11,7 +11,8 @@ use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
 use outrigger_runtime::{Config, Listen, Running};
-use outrigger_telemetry::{Hears, MirrorFates, Settings, Telemetry};
+use outrigger_telemetry::metrics::{MetricsSettings, MirrorFates};
+use outrigger_telemetry::{Hears, Settings, Telemetry};
 
 use super::support::{Client, Endpoints, PATIENCE, ok};
 use crate::start;
@@ -35,7 +36,7 @@ fn mirrored(service: SocketAddr, mirror: SocketAddr) -> Arc<Snapshot> {
 
 fn proxy(service: &Endpoints, mirror: &Endpoints, hears: Option<Hears>) -> (Running, Telemetry) {
     let telemetry = Telemetry::start(Settings {
-        counts: true,
+        metrics: Some(MetricsSettings::default()),
         hears,
         ..Settings::default()
     });
@@ -79,27 +80,28 @@ fn a_copy_outlives_its_request_is_counted_and_not_logged() {
     drop(client);
     // The request's end may not have been counted yet when its last byte is here.
     let handle = running.handle().clone();
-    while telemetry.requests().mirrors.sent == 0 {
+    let counted = || telemetry.collect(&handle.snapshot());
+    while counted().mirrors.sent == 0 {
         std::thread::yield_now();
     }
-    let counted = MirrorFates {
+    let want = MirrorFates {
         sent: 1,
         no_cluster: 1,
         ..MirrorFates::default()
     };
     assert_eq!(handle.stats().mirrors, 1);
-    let requests = telemetry.requests();
+    let requests = counted();
     assert_eq!(
-        (requests.mirrors, requests.listeners[0].requests),
-        (counted, 1)
+        (requests.mirrors, requests.listeners[0].codes.total()),
+        (want, 1)
     );
     second.send(&ok("thrown away"));
     assert_eq!(running.drain(PATIENCE).cut_off, 0);
     assert_eq!(handle.stats().mirrors, 0);
-    let requests = telemetry.requests();
+    let requests = counted();
     assert_eq!(
-        (requests.mirrors, requests.listeners[0].requests),
-        (counted, 1)
+        (requests.mirrors, requests.listeners[0].codes.total()),
+        (want, 1)
     );
     assert_eq!(lines.try_iter().collect::<Vec<_>>(), [200]);
 }

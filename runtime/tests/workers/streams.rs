@@ -8,6 +8,7 @@ use std::thread;
 
 use outrigger_core::snapshot::Snapshot;
 use outrigger_runtime::{Direction, Stage, Stats};
+use outrigger_telemetry::metrics::ListenerEvent;
 
 use super::configured::{Sidecar, compiled, service};
 use super::h2_peers::{H2Client, Service, play, read, whole};
@@ -64,7 +65,8 @@ fn many_streams_are_open_at_a_time_and_each_gets_its_own_answer() {
             assert_eq!(response.body(), &[n as u8; 40_000]);
         }
         until(|| stats(&sidecar).http2.clients.streams == 0).await;
-        assert_eq!(sidecar.telemetry.requests().listeners[0].http2_requests, 50);
+        let requests = &sidecar.counted().listeners[0];
+        assert_eq!(requests.event(ListenerEvent::Http2), 50);
     });
 }
 

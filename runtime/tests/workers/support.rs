@@ -23,6 +23,7 @@ use outrigger_core::snapshot::{
 use outrigger_core::worker::WorkerSettings;
 use outrigger_recording::Recorder;
 use outrigger_runtime::{Config, Listen, Notice, Running};
+use outrigger_telemetry::metrics::{Collected, MetricsSettings};
 use outrigger_telemetry::{Hears, Settings, Telemetry};
 
 use crate::start;
@@ -132,7 +133,7 @@ impl Proxy {
         let (sender, notices) = channel();
         let sender = Mutex::new(sender);
         let telemetry = Telemetry::start(Settings {
-            counts: true,
+            metrics: Some(MetricsSettings::default()),
             hears,
             ..Settings::default()
         });
@@ -167,6 +168,10 @@ impl Proxy {
 
     pub(crate) fn client(&self) -> Client {
         Client::connect(self.addr)
+    }
+
+    pub(crate) fn counted(&self) -> Collected {
+        self.telemetry.collect(&self.running.handle().snapshot())
     }
 
     pub(crate) fn publish(&mut self, address: Address) {

@@ -25,10 +25,12 @@ use std::sync::Arc;
 use std::thread;
 
 use hyper::body::{Body as _, Incoming};
+use hyper::header::HeaderMap;
 use hyper::{Method, Request, StatusCode};
 use outrigger_core::worker::WorkerSettings;
 use outrigger_runtime::{Direction, Handle, Stage};
 use outrigger_telemetry::Telemetry;
+use outrigger_telemetry::exposition::Form;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Semaphore, oneshot};
@@ -158,7 +160,8 @@ impl Answers for Admin {
             // Nobody reads it, so the connection cannot go on.
             return answer::and_close(answer::bad_request("no endpoint takes a body"));
         }
-        let asked = self.ask(route, uri.query().unwrap_or_default()).await;
+        let query = uri.query().unwrap_or_default();
+        let asked = self.ask(route, query, request.headers()).await;
         asked.unwrap_or_else(|why| answer::bad_request(&why))
     }
 
@@ -172,7 +175,7 @@ impl Answers for Admin {
 
 impl Admin {
     /// The answer, or what is wrong with the parameters.
-    async fn ask(&self, route: &Route, query: &str) -> Result<Answer, String> {
+    async fn ask(&self, route: &Route, query: &str, headers: &HeaderMap) -> Result<Answer, String> {
         let Shared {
             sources,
             dumps,
@@ -208,7 +211,11 @@ impl Admin {
                     answer::text(StatusCode::SERVICE_UNAVAILABLE, text)
                 }
             },
-            Endpoint::Stats => answer::text(StatusCode::OK, stats::text(sources, counts)),
+            Endpoint::Stats => stats::answer(sources, counts, &parameters, Form::Text)?,
+            Endpoint::StatsPrometheus => {
+                let form = stats::prometheus_form(headers);
+                stats::answer(sources, counts, &parameters, form)?
+            }
             Endpoint::Requests => self.requests(query).await?,
             Endpoint::Explain => self.explain(query).await?,
             Endpoint::DrainListeners => {

@@ -235,6 +235,7 @@ impl Reloader {
         match reading {
             Reading::Good { snapshot, findings } => {
                 print_findings(&findings);
+                self.reloads.found(&findings);
                 self.resolver.watch(self.files.configuration.names());
                 if self.resolver.is_waiting() {
                     // Requests for a new name would find no endpoints.
@@ -247,6 +248,7 @@ impl Reloader {
             }
             Reading::Bad { findings } => {
                 print_findings(&findings);
+                self.reloads.found(&findings);
                 let outcome = format!("the new configuration has errors; {}", kept());
                 self.reloads.refused(first_error(&findings), &outcome);
             }

@@ -109,9 +109,11 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         tell!("warning: {words}");
     }
     let mut configuration = Configuration::new(args, access_log, recorder.clone());
+    let reloads = Arc::new(Reloads::default());
     let snapshot = match configuration.read() {
         Reading::Good { snapshot, findings } => {
             control::print_findings(&findings);
+            reloads.found(&findings);
             Arc::new(snapshot)
         }
         Reading::Bad { findings } => {
@@ -152,7 +154,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     };
     let running = start_workers(args, settings, runtime, &admin, Arc::clone(&snapshot), told)?;
     let (commands, received) = tokio::sync::mpsc::unbounded_channel();
-    let reloads = Arc::new(Reloads::default());
+    reloads.began();
     let sources = admin::Sources {
         handle: running.handle().clone(),
         telemetry: telemetry.clone(),

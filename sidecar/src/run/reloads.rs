@@ -3,8 +3,9 @@
 //! Owns these numbers and the lines that tell them. What a reload is and when one is made is in `control`; where the
 //! numbers are shown, in `admin`.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -19,7 +20,15 @@ pub(super) struct Reloads {
     successes: AtomicU64,
     refusals: AtomicU64,
     last_refused: Mutex<Option<Refused>>,
+    /// What was read last was refused.
+    is_refused: AtomicBool,
+    /// When what is in use was taken, in microseconds since 1970-01-01 UTC.
+    last_success: AtomicU64,
+    findings: Mutex<Findings>,
 }
+
+/// How many there are, by code and severity.
+pub(super) type Findings = BTreeMap<(&'static str, &'static str), u64>;
 
 /// A configuration that was not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,9 +46,27 @@ impl fmt::Display for Refused {
 }
 
 impl Reloads {
+    /// The first configuration is in use.
+    pub(super) fn began(&self) {
+        let micros = u64::try_from(since_epoch().as_micros()).unwrap_or(u64::MAX);
+        self.last_success.store(micros, Ordering::Relaxed);
+        self.is_refused.store(false, Ordering::Relaxed);
+    }
+
+    /// What was read has these.
+    pub(super) fn found(&self, findings: &[Finding]) {
+        let mut counts = Findings::new();
+        for finding in findings {
+            let key = (finding.code.as_str(), finding.severity.as_str());
+            *counts.entry(key).or_default() += 1;
+        }
+        *self.findings.lock().unwrap_or_else(PoisonError::into_inner) = counts;
+    }
+
     /// A new configuration is in use.
     pub(super) fn succeeded(&self, summary: &str, changes: &str) {
         self.successes.fetch_add(1, Ordering::Relaxed);
+        self.began();
         tell!(
             "{} info: reloaded; {summary}; {changes}",
             access_log::rfc3339(since_epoch())
@@ -49,6 +76,7 @@ impl Reloads {
     /// The old one stays.
     pub(super) fn refused(&self, error: String, outcome: &str) {
         self.refusals.fetch_add(1, Ordering::Relaxed);
+        self.is_refused.store(true, Ordering::Relaxed);
         let at = since_epoch();
         *self.lock() = Some(Refused { at, error });
         tell!("{} error: {outcome}", access_log::rfc3339(at));
@@ -62,6 +90,22 @@ impl Reloads {
     /// Reloads that put nothing into use.
     pub(super) fn refusals(&self) -> u64 {
         self.refusals.load(Ordering::Relaxed)
+    }
+
+    /// Whether what was read last was refused.
+    pub(super) fn is_refused(&self) -> bool {
+        self.is_refused.load(Ordering::Relaxed)
+    }
+
+    /// When what is in use was taken, since 1970-01-01 UTC.
+    pub(super) fn last_success(&self) -> Duration {
+        Duration::from_micros(self.last_success.load(Ordering::Relaxed))
+    }
+
+    /// What was found in what was read last.
+    pub(super) fn findings(&self) -> Findings {
+        let findings = self.findings.lock();
+        findings.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The last of those; stays after a later one succeeded.

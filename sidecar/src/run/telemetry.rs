@@ -3,16 +3,19 @@
 use std::sync::Arc;
 
 use outrigger_core::decision::access_log::Place;
+use outrigger_core::peer::Identity;
+use outrigger_telemetry::metrics::MetricsSettings;
 use outrigger_telemetry::{RecentSettings, Settings, SpanNotice, SpanSettings, Telemetry};
 
 use super::told::tell;
 use super::workers;
 use crate::cli::RunArgs;
+use crate::metrics_args::OnOff;
 
 /// Begins, before there are workers.
 pub(super) fn start(args: &RunArgs) -> Telemetry {
     Telemetry::start(Settings {
-        counts: true,
+        metrics: metrics(args),
         access_logs: Some(Arc::new(|words| tell!("warning: {words}"))),
         hears: None,
         place: place(),
@@ -53,4 +56,13 @@ fn place() -> Place {
         hostname: hostname.unwrap_or_default().trim().to_owned(),
         environment,
     }
+}
+
+fn metrics(args: &RunArgs) -> Option<MetricsSettings> {
+    let labels = args.labels.iter();
+    let labels = labels.map(|label| (label.key.clone(), label.value.clone()));
+    (args.metrics.metrics == OnOff::On).then(|| MetricsSettings {
+        ourselves: Identity::of("", &args.namespace, &labels.collect()),
+        max_series: args.metrics.max_metric_series,
+    })
 }

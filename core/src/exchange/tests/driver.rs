@@ -89,6 +89,7 @@ fn copy(record: &Record) -> Record {
         received: record.received,
         answered: record.answered,
         ended: record.ended,
+        grpc_status: record.grpc_status,
         upstream_service_ms: record.upstream_service_ms,
     }
 }

@@ -40,6 +40,11 @@ pub(super) fn json(text: impl Into<Bytes>) -> Answer {
     answer(StatusCode::OK, JSON, NOTHING, text.into())
 }
 
+/// A page of this content type.
+pub(super) fn page(kind: &'static str, text: impl Into<Bytes>) -> Answer {
+    answer(StatusCode::OK, kind, NOTHING, text.into())
+}
+
 /// A request that nobody can answer, and why.
 pub(super) fn bad_request(why: &str) -> Answer {
     text(StatusCode::BAD_REQUEST, format!("{why}\n"))

@@ -1,6 +1,10 @@
 //! Who is on a connection, and what connections and requests are called: plain values that the machines above pass around
 //! and nobody here acts on.
 
+mod identity;
+
+pub use identity::Identity;
+
 use core::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};

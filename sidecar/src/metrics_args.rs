@@ -1,0 +1,27 @@
+//! What the command line says of metrics.
+
+use clap::{Args, ValueEnum};
+use outrigger_telemetry::metrics::MetricsSettings;
+
+/// Which requests are counted, and how much that may take.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct MetricsArgs {
+    /// Count requests: Istio's standard metrics, and Envoy's by cluster, listener and route. Off, and they cost nothing;
+    /// counts of connections, endpoints and the configuration stay
+    #[arg(long, value_enum, default_value_t = OnOff::On)]
+    pub(crate) metrics: OnOff,
+
+    /// Sets of labels that Istio's metrics may have at a time; requests that find no room are counted in one whose labels say
+    /// `overflow`
+    #[arg(long, value_name = "N", default_value_t = MetricsSettings::MAX_SERIES)]
+    pub(crate) max_metric_series: usize,
+}
+
+/// Whether something is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnOff {
+    /// It is
+    On,
+    /// It is not
+    Off,
+}

@@ -1,0 +1,190 @@
+//! What `/stats` tells of listeners, of routes that have a name, and of rate limits, under Envoy's names.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use outrigger_core::snapshot::RateLimit;
+use outrigger_runtime::ListenerStats;
+use outrigger_telemetry::exposition::{Scope, Sheet, Stat, Value, label_text};
+use outrigger_telemetry::metrics::{ListenerEvent, ListenerRequests, RouteRequests};
+
+use super::clusters::add_codes;
+
+/// One listener; `prefix` says which direction it serves.
+pub(super) fn add(
+    sheet: &mut Sheet,
+    prefix: &str,
+    stats: &ListenerStats,
+    requests: Option<&ListenerRequests>,
+) {
+    let address = address(stats.addr);
+    let (text, labels) = (
+        format!("listener.{address}"),
+        label_text(&[("listener_address", &address)]),
+    );
+    let scope = Scope {
+        text: &text,
+        family: "envoy_listener",
+        labels: &labels,
+    };
+    for (name, help, count) in [
+        (
+            "downstream_cx_total",
+            "Connections accepted",
+            stats.connections,
+        ),
+        ("accept_errors", "Failures to accept", stats.accept_errors),
+    ] {
+        sheet.add(&scope, Stat::new(name, help), Value::Counter(count));
+    }
+    let active = Stat::new("downstream_cx_active", "Connections that are open");
+    // Few enough to be exact.
+    sheet.add(&scope, active, Value::Gauge(stats.active as f64));
+    if let Some(requests) = requests {
+        let name = format!("{prefix}_{address}");
+        add_requests(sheet, &name, requests);
+    }
+}
+
+fn add_requests(sheet: &mut Sheet, name: &str, requests: &ListenerRequests) {
+    let (text, labels) = (
+        format!("http.{name}"),
+        label_text(&[("http_conn_manager_prefix", name)]),
+    );
+    let scope = Scope {
+        text: &text,
+        family: "envoy_http",
+        labels: &labels,
+    };
+    let codes = &requests.codes;
+    for (name, help, count) in [
+        ("downstream_rq_total", "Requests that ended", codes.total()),
+        (
+            "downstream_rq_completed",
+            "Requests that were answered",
+            codes.total() - codes.class(0),
+        ),
+        (
+            "downstream_rq_no_response",
+            "Requests that got no response",
+            codes.class(0),
+        ),
+        (
+            "request_body_bytes",
+            "Bytes of bodies from clients",
+            requests.bytes_received,
+        ),
+        (
+            "response_body_bytes",
+            "Bytes of bodies to clients",
+            requests.bytes_sent,
+        ),
+    ] {
+        sheet.add(&scope, Stat::new(name, help), Value::Counter(count));
+    }
+    for ((_, name, help), count) in ListenerEvent::ALL.iter().zip(requests.events) {
+        sheet.add(&scope, Stat::new(name, help), Value::Counter(count));
+    }
+    let families = ("downstream_rq_xx", "downstream_rq");
+    add_codes(sheet, &scope, "downstream_rq", families, codes);
+    let time = Stat::new(
+        "downstream_rq_time",
+        "From the first byte of a request to the last of its response, in milliseconds",
+    );
+    sheet.add(&scope, time, Value::Micros(&requests.time));
+}
+
+/// A route that has a name, by its virtual host and that.
+pub(super) fn add_route(sheet: &mut Sheet, name: &str, requests: &RouteRequests) {
+    let (host, route) = name.split_once(".route.").unwrap_or((name, ""));
+    let text = format!("vhost.{name}");
+    let labels = label_text(&[("virtual_host", host), ("route", route)]);
+    let scope = Scope {
+        text: &text,
+        family: "envoy_vhost_route",
+        labels: &labels,
+    };
+    let RouteRequests {
+        codes,
+        retries,
+        timeouts,
+        time,
+    } = requests;
+    for (name, help, count) in [
+        (
+            "upstream_rq_total",
+            "Requests to which the route applied",
+            codes.total(),
+        ),
+        ("upstream_rq_retry", "Retries", *retries),
+        (
+            "upstream_rq_timeout",
+            "Requests that took longer than the route allows",
+            *timeouts,
+        ),
+    ] {
+        sheet.add(&scope, Stat::new(name, help), Value::Counter(count));
+    }
+    let families = ("upstream_rq_xx", "upstream_rq");
+    add_codes(sheet, &scope, "upstream_rq", families, codes);
+    let stat = Stat::new(
+        "upstream_rq_time",
+        "From the first byte of a request to the last of its response, in milliseconds",
+    );
+    sheet.add(&scope, stat, Value::Micros(time));
+}
+
+/// Limits with one prefix count together.
+pub(super) fn add_rate_limits(sheet: &mut Sheet, limits: &[RateLimit]) {
+    let mut prefixes = BTreeSet::new();
+    for limit in limits {
+        let prefix = &limit.stat_prefix;
+        if !prefixes.insert(prefix) {
+            continue;
+        }
+        let text = format!("{prefix}.http_local_rate_limit");
+        let labels = label_text(&[("local_http_ratelimit_prefix", prefix)]);
+        let scope = Scope {
+            text: &text,
+            family: "envoy_http_local_rate_limit",
+            labels: &labels,
+        };
+        for (name, count) in limit.counts.named() {
+            let stat = Stat::new(name, "Requests that a local rate limit looked at");
+            sheet.add(&scope, stat, Value::Counter(count));
+        }
+    }
+}
+
+/// An address as a part of a name: Envoy replaces colons.
+fn address(addr: SocketAddr) -> String {
+    addr.to_string().replace(':', "_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use outrigger_telemetry::exposition::Form;
+
+    #[test]
+    fn limits_are_told_under_envoys_names() {
+        let compiled = outrigger_core::compile::from_yaml(
+            "apiVersion: networking.istio.io/v1\n\
+             kind: VirtualService\n\
+             metadata: {name: shop, annotations: {outrigger.dev/local-rate-limit: 1/m}}\n\
+             spec: {hosts: [shop.example], http: [{match: [{uri: {prefix: /a}}], redirect: {uri: /b}}, {redirect: {uri: /c}}]}\n",
+        );
+        let mut sheet = Sheet::new(Form::Text, None, false);
+        let limits = &compiled.snapshot.rate_limits;
+        limits[0]
+            .counts
+            .count(outrigger_core::cluster::Limited::Enforced);
+        add_rate_limits(&mut sheet, limits);
+        assert_eq!(
+            sheet.finish(),
+            ["enabled: 1", "enforced: 1", "ok: 0", "rate_limited: 1"]
+                .map(|line| format!("default.shop.http_local_rate_limit.{line}\n"))
+                .concat()
+        );
+    }
+}

@@ -1,0 +1,456 @@
+//! What `/stats` tells of the proxy itself: what it is, which configuration it uses, what it holds.
+
+use std::fs;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use outrigger_core::http2::Counts;
+use outrigger_core::worker::Http2Side;
+use outrigger_runtime::Stats;
+use outrigger_telemetry::exposition::{Scope, Sheet, Stat, Value, label_text};
+use outrigger_telemetry::metrics::{Collected, MirrorFates};
+
+use super::super::{Sources, connections};
+use crate::run::{resolve, told};
+
+const OURS: Scope<'static> = Scope {
+    text: "outrigger",
+    family: "outrigger",
+    labels: "",
+};
+
+const SERVER: Scope<'static> = Scope {
+    text: "server",
+    family: "envoy_server",
+    labels: "",
+};
+
+/// What has no scope in text.
+const PLAIN: Scope<'static> = Scope {
+    text: "",
+    family: "",
+    labels: "",
+};
+
+/// One of ours, which text and Prometheus call differently: a counter's name ends in `_total` there.
+const fn ours<'a>(text: &'a str, family: &'static str, help: &'static str) -> Stat<'a> {
+    Stat {
+        text,
+        family,
+        label: None,
+        help,
+    }
+}
+
+/// Everything of the proxy itself.
+pub(super) fn add(sheet: &mut Sheet, of: &Sources, stats: &Stats, collected: &Collected) {
+    add_server(sheet, of, stats);
+    add_build(sheet);
+    add_configuration(sheet, of, stats);
+    add_dropped(sheet, of, stats, collected);
+    add_connections(sheet, stats);
+    add_http2(sheet, "downstream", &stats.http2.clients);
+    add_http2(sheet, "upstream", &stats.http2.endpoints);
+    add_mirrors(sheet, stats.mirrors, &collected.mirrors);
+    for (name, count) in resolve::counted() {
+        let text = format!("dns.{name}");
+        let stat = Stat {
+            text: &text,
+            family: "dns",
+            label: Some(("what", name)),
+            help: "What is counted of names of endpoints: totals, and how many there are",
+        };
+        sheet.add(&OURS, stat, Value::Gauge(count as f64));
+    }
+    add_process(sheet, of);
+}
+
+fn add_server(sheet: &mut Sheet, of: &Sources, stats: &Stats) {
+    let is_draining = u8::from(of.handle.is_draining());
+    for (name, help, value) in [
+        (
+            "live",
+            "1 unless the proxy drains",
+            f64::from(1 - is_draining),
+        ),
+        ("state", "0 live, 1 draining", f64::from(is_draining)),
+        (
+            "uptime",
+            "Seconds since the start",
+            of.about.started.elapsed().as_secs() as f64,
+        ),
+        ("concurrency", "Workers", stats.workers as f64),
+    ] {
+        sheet.add(&SERVER, Stat::new(name, help), Value::Gauge(value));
+    }
+    let listeners = Stat::new("listener_manager.total_listeners_active", "Listeners");
+    let scope = Scope {
+        family: "envoy",
+        ..PLAIN
+    };
+    sheet.add(
+        &scope,
+        listeners,
+        Value::Gauge(stats.listeners.len() as f64),
+    );
+}
+
+fn add_build(sheet: &mut Sheet) {
+    let version = env!("CARGO_PKG_VERSION");
+    for (family, labels) in [
+        (
+            "istio_build",
+            vec![("component", "proxy"), ("tag", version)],
+        ),
+        ("outrigger_build_info", vec![("version", version)]),
+    ] {
+        let labels = label_text(&labels);
+        let text = format!("{family}{{{labels}}}");
+        let scope = Scope {
+            text: &text,
+            family,
+            labels: &labels,
+        };
+        let stat = Stat::new("", "What runs here; always 1");
+        sheet.add(&scope, stat, Value::Gauge(1.0));
+    }
+}
+
+fn add_configuration(sheet: &mut Sheet, of: &Sources, stats: &Stats) {
+    let reloads = &of.reloads;
+    let last = reloads.last_success().as_secs_f64();
+    for (name, help, value) in [
+        (
+            "config_revision",
+            "The configuration in use, counted from 1",
+            of.handle.snapshot().revision as f64,
+        ),
+        (
+            "config_revision_in_use",
+            "The oldest configuration that a worker still uses",
+            stats.revision as f64,
+        ),
+        (
+            "config_last_reload_success_timestamp_seconds",
+            "When the configuration in use was taken, since 1970",
+            last,
+        ),
+        (
+            "config_refused",
+            "1 if what was read last was refused, so that something older is in use",
+            f64::from(u8::from(reloads.is_refused())),
+        ),
+    ] {
+        sheet.add(&OURS, Stat::new(name, help), Value::Gauge(value));
+    }
+    for (text, family, help, count) in [
+        (
+            "config_reload_success",
+            "config_reload_success_total",
+            "Reloads that put something into use",
+            reloads.successes(),
+        ),
+        (
+            "config_reload_refused",
+            "config_reload_refused_total",
+            "Reloads that put nothing into use",
+            reloads.refusals(),
+        ),
+    ] {
+        sheet.add(&OURS, ours(text, family, help), Value::Counter(count));
+    }
+    if let Some(refused) = reloads.last_refused() {
+        let stat = Stat::new(
+            "config_last_refused",
+            "Why the last reload was refused that was",
+        );
+        sheet.add(&OURS, stat, Value::Text(&refused.to_string()));
+    }
+    for ((code, severity), count) in reloads.findings() {
+        let labels = label_text(&[("code", code), ("severity", severity)]);
+        let text = format!("outrigger.config_findings.{severity}.{code}");
+        let scope = Scope {
+            text: &text,
+            family: "outrigger_config_findings",
+            labels: &labels,
+        };
+        let stat = Stat::new("", "Findings in what was read last");
+        sheet.add(&scope, stat, Value::Gauge(count as f64));
+    }
+}
+
+fn add_dropped(sheet: &mut Sheet, of: &Sources, stats: &Stats, collected: &Collected) {
+    for (text, family, help, count) in [
+        (
+            "connection_panics",
+            "connection_panics_total",
+            "Faults of this program that ended a connection",
+            stats.panics,
+        ),
+        (
+            "access_log_lines_dropped",
+            "access_log_lines_dropped_total",
+            "Lines of the access log that were not written",
+            of.telemetry.log_lines_dropped(),
+        ),
+        (
+            "notices_dropped",
+            "notices_dropped_total",
+            "Lines for the operator that were not written",
+            told::dropped(),
+        ),
+        (
+            "buffered_bytes_overflow",
+            "buffered_bytes_overflow_total",
+            "Times that --max-buffered-bytes was reached",
+            stats.buffered.overflows,
+        ),
+        // As Envoy calls what its limits of single connections do.
+        (
+            "retry_or_shadow_abandoned",
+            "retry_or_shadow_abandoned_total",
+            "Bodies that were not kept for retries and mirrors",
+            stats.buffered.abandoned,
+        ),
+        (
+            "metric_series_overflow",
+            "metric_series_overflow_requests_total",
+            "Requests counted in a series whose labels say overflow, because of --max-metric-series",
+            collected.overflowed,
+        ),
+    ] {
+        sheet.add(&OURS, ours(text, family, help), Value::Counter(count));
+    }
+    add_spans(sheet, of);
+    if let Some(recent) = of.telemetry.recent() {
+        for (text, family, help, count) in [
+            (
+                "recent_requests.kept",
+                "recent_requests_kept_total",
+                "Requests that were kept with their stories",
+                recent.kept,
+            ),
+            (
+                "recent_requests.passed_over",
+                "recent_requests_passed_over_total",
+                "Requests that were to be kept with their stories, and were too many at a time",
+                recent.passed_over,
+            ),
+        ] {
+            sheet.add(&OURS, ours(text, family, help), Value::Counter(count));
+        }
+        let bytes = Stat::new(
+            "recent_requests.bytes",
+            "What requests that are kept take of memory",
+        );
+        sheet.add(&OURS, bytes, Value::Gauge(recent.bytes as f64));
+    }
+    let series = Stat::new("metric_series", "Sets of labels of Istio's metrics");
+    sheet.add(&OURS, series, Value::Gauge(collected.series.len() as f64));
+}
+
+fn add_spans(sheet: &mut Sheet, of: &Sources) {
+    let spans = of.telemetry.spans();
+    for (text, family, help, count) in [
+        (
+            "trace_spans_exported",
+            "trace_spans_exported_total",
+            "Spans that a collector took",
+            spans.exported,
+        ),
+        (
+            "trace_spans_dropped",
+            "trace_spans_dropped_total",
+            "Spans for which there was no room",
+            spans.dropped,
+        ),
+        (
+            "trace_spans_failed",
+            "trace_spans_failed_total",
+            "Spans that a collector did not take",
+            spans.failed,
+        ),
+    ] {
+        sheet.add(&OURS, ours(text, family, help), Value::Counter(count));
+    }
+    let waiting = Stat::new("trace_spans_waiting", "Spans that wait to be exported");
+    sheet.add(&OURS, waiting, Value::Gauge(spans.waiting as f64));
+}
+
+fn add_connections(sheet: &mut Sheet, stats: &Stats) {
+    let clients: u64 = stats.listeners.iter().map(|listener| listener.active).sum();
+    let idle = stats.idle_upstream;
+    for (text, side, state, count) in [
+        ("downstream_cx_active", "downstream", "open", clients),
+        ("upstream_cx_idle", "upstream", "idle", idle),
+    ] {
+        let labels = label_text(&[("side", side), ("state", state)]);
+        let scope = Scope {
+            text: "outrigger",
+            family: "outrigger_connections",
+            labels: &labels,
+        };
+        let stat = Stat {
+            text,
+            family: "",
+            label: None,
+            help: "Connections by side and state",
+        };
+        sheet.add(&scope, stat, Value::Gauge(count as f64));
+    }
+    let buffered = Stat::new(
+        "buffered_bytes",
+        "Bytes that wait in memory for somebody to take them",
+    );
+    sheet.add(&OURS, buffered, Value::Gauge(stats.buffered.bytes as f64));
+}
+
+fn add_http2(sheet: &mut Sheet, side: &'static str, counted: &Http2Side) {
+    let labels = label_text(&[("side", side)]);
+    let scope = Scope {
+        text: "outrigger",
+        family: "outrigger_http2",
+        labels: &labels,
+    };
+    let total = format!("{side}_cx_http2_total");
+    let stat = ours(&total, "connections_total", "Connections that spoke HTTP/2");
+    sheet.add(&scope, stat, Value::Counter(counted.connections));
+    for (text, family, help, value) in [
+        (
+            format!("{side}_cx_http2_active"),
+            "connections_active",
+            "Connections that speak HTTP/2",
+            counted.active,
+        ),
+        (
+            format!("http2.{side}.streams_active"),
+            "streams_active",
+            "Streams that are open",
+            counted.streams,
+        ),
+    ] {
+        sheet.add(
+            &scope,
+            ours(&text, family, help),
+            Value::Gauge(value as f64),
+        );
+    }
+    for (limit, count) in Counts::NAMES.iter().zip(counted.met.values()) {
+        let text = format!("http2.{side}.{limit}");
+        let stat = Stat {
+            text: &text,
+            family: "limit_met_total",
+            label: Some(("limit", limit)),
+            help: "What peers did that a limit of HTTP/2 forbids",
+        };
+        sheet.add(&scope, stat, Value::Counter(count));
+    }
+}
+
+fn add_mirrors(sheet: &mut Sheet, active: u64, fates: &MirrorFates) {
+    let stat = Stat::new(
+        "mirror_rq_active",
+        "Copies of requests that are under way for mirrors",
+    );
+    sheet.add(&OURS, stat, Value::Gauge(active as f64));
+    for (fate, count) in [
+        ("sent", fates.sent),
+        ("incomplete", fates.incomplete),
+        ("no_cluster", fates.no_cluster),
+        ("no_endpoint", fates.no_endpoint),
+        ("body_too_long", fates.body_too_long),
+        ("dropped", fates.dropped),
+    ] {
+        let text = format!("mirror_rq_{fate}");
+        let stat = Stat {
+            text: &text,
+            family: "mirror_requests_total",
+            label: Some(("fate", fate)),
+            help: "What became of the copies that mirrors were to get",
+        };
+        sheet.add(&OURS, stat, Value::Counter(count));
+    }
+}
+
+/// The connections of the admin endpoints themselves.
+pub(super) fn add_admin(sheet: &mut Sheet, admin: &connections::Counts) {
+    for (name, count) in admin.named() {
+        let text = format!("admin_cx_{name}");
+        let stat = Stat {
+            text: &text,
+            family: "admin_connections",
+            label: Some(("what", name)),
+            help: "Connections to the admin endpoints: totals, and how many are open",
+        };
+        sheet.add(&OURS, stat, Value::Gauge(count as f64));
+    }
+}
+
+/// Of the process, under the names that every program has for them. Systems without `/proc` do not say.
+fn add_process(sheet: &mut Sheet, of: &Sources) {
+    let scope = Scope {
+        text: "process",
+        family: "process",
+        labels: "",
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let started = now
+        .unwrap_or_default()
+        .saturating_sub(of.about.started.elapsed());
+    let stat = Stat::new("start_time_seconds", "When the program started, since 1970");
+    sheet.add(&scope, stat, Value::Gauge(started.as_secs_f64()));
+    if let Some(resident) = resident_bytes() {
+        let stat = Stat::new("resident_memory_bytes", "Memory that the program has");
+        sheet.add(&scope, stat, Value::Gauge(resident as f64));
+        let memory = Stat::new(
+            "memory_physical_size",
+            "Memory that the program has, in bytes",
+        );
+        sheet.add(&SERVER, memory, Value::Gauge(resident as f64));
+    }
+    if let Ok(open) = fs::read_dir("/proc/self/fd") {
+        let stat = Stat::new("open_fds", "Descriptors that are open");
+        sheet.add(&scope, stat, Value::Gauge(open.count() as f64));
+    }
+}
+
+fn resident_bytes() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use outrigger_core::worker::Http2Counted;
+    use outrigger_telemetry::exposition::Form;
+
+    use super::*;
+
+    #[test]
+    fn limits_of_http2_are_told_by_side() {
+        let mut counted = Http2Counted::default();
+        (counted.clients.connections, counted.clients.met.stalled) = (3, 2);
+        counted.endpoints.streams = 5;
+        let mut sheet = Sheet::new(Form::Text, None, true);
+        add_http2(&mut sheet, "downstream", &counted.clients);
+        add_http2(&mut sheet, "upstream", &counted.endpoints);
+        let text = sheet.finish();
+        let told: Vec<_> = text.lines().collect();
+        assert_eq!(
+            told,
+            [
+                "outrigger.downstream_cx_http2_total: 3",
+                "outrigger.http2.downstream.stalled: 2",
+                "outrigger.http2.upstream.streams_active: 5",
+            ]
+        );
+        let limits = include_str!("../../../../../docs/limits.md");
+        for name in Counts::NAMES {
+            let row = format!("`{name}`");
+            assert!(limits.contains(&row), "{name} stands in docs/limits.md");
+        }
+    }
+}

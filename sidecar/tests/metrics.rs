@@ -1,0 +1,341 @@
+//! What `outrigger run` counts, as somebody sees it who scrapes its admin endpoints.
+
+#![allow(clippy::unwrap_used, reason = "a failure of the stage fails the test")]
+
+#[path = "support/proxy.rs"]
+mod proxy;
+mod support;
+
+use std::net::SocketAddr;
+use std::thread;
+use std::time::Instant;
+
+use proxy::{Folder, Proxy, application, ask};
+use support::PATIENCE;
+
+const NAMED: &str = "
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: shop}
+spec:
+  hosts: [shop.example]
+  http:
+  - name: broken
+    match: [{uri: {prefix: /broken}}]
+    fault: {abort: {httpStatus: 418, percentage: {value: 100}}}
+    route: [{destination: {host: shop.example}}]
+  - name: all
+    route: [{destination: {host: shop.example}}]
+";
+
+/// A service whose endpoint says what it is.
+fn shop(endpoint: SocketAddr, version: &str) -> String {
+    let (ip, port) = (endpoint.ip(), endpoint.port());
+    format!(
+        "apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: shop, namespace: mall}}
+spec:
+  hosts: [shop.example]
+  location: MESH_INTERNAL
+  resolution: STATIC
+  ports: [{{number: 80, name: http, protocol: HTTP}}]
+  workloadSelector: {{labels: {{app: shop}}}}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {{name: shop-{version}, namespace: mall, labels: {{app: shop, version: {version}}}}}
+spec: {{address: {ip}, ports: {{http: {port}}}}}
+"
+    )
+}
+
+/// What a page says once it says this: a request is counted a moment after its last byte has left.
+fn page(proxy: &Proxy, path: &str, wanted: &str) -> String {
+    let begun = Instant::now();
+    loop {
+        let page = proxy.admin(&format!("GET {path}"));
+        if page.contains(wanted) {
+            return page;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{wanted} is not in {page}");
+        thread::yield_now();
+    }
+}
+
+/// The labels of a series of this family that has these in it, and its value.
+fn series<'a>(page: &'a str, family: &str, labels: &[&str]) -> Option<(&'a str, &'a str)> {
+    let begins = format!("{family}{{");
+    let mut all = page.lines().filter(|line| line.starts_with(&begins));
+    let line = all.find(|line| labels.iter().all(|label| line.contains(label)))?;
+    line.rsplit_once(' ')
+}
+
+fn value<'a>(page: &'a str, family: &str, labels: &[&str]) -> Option<&'a str> {
+    series(page, family, labels).map(|(_, value)| value)
+}
+
+#[test]
+fn requests_are_counted_under_istios_and_envoys_names() {
+    let config = Folder::new("metrics");
+    config.write("shop.yaml", &(shop(application("shop"), "v2") + NAMED));
+    let labels = [
+        "--label",
+        "app=cart",
+        "--label",
+        "version=v1",
+        "--namespace",
+        "mall",
+    ];
+    let proxy = Proxy::start(&config.0, &labels);
+    proxy.get("shop.example");
+    for path in ["/a", "/broken"] {
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: shop.example\r\nconnection: close\r\n\r\n");
+        proxy.ask("outbound", &request);
+    }
+    let page = page(&proxy, "/stats/prometheus", "response_code=\"418\"");
+    let (line, count) = series(&page, "istio_requests_total", &["response_code=\"200\""]).unwrap();
+    assert_eq!(count, "2");
+    for label in [
+        "reporter=\"source\"",
+        "source_workload=\"unknown\"",
+        "source_workload_namespace=\"mall\"",
+        "source_canonical_service=\"cart\"",
+        "source_canonical_revision=\"v1\"",
+        "source_app=\"cart\"",
+        "source_version=\"v1\"",
+        "source_cluster=\"unknown\"",
+        "source_principal=\"unknown\"",
+        "destination_workload=\"shop-v2\"",
+        "destination_workload_namespace=\"mall\"",
+        "destination_canonical_service=\"shop\"",
+        "destination_canonical_revision=\"v2\"",
+        "destination_app=\"shop\"",
+        "destination_version=\"v2\"",
+        "destination_principal=\"unknown\"",
+        "destination_service=\"shop.example\"",
+        "destination_service_name=\"shop.example\"",
+        "destination_service_namespace=\"mall\"",
+        "request_protocol=\"http\"",
+        "grpc_response_status=\"\"",
+        "response_flags=\"-\"",
+        "connection_security_policy=\"unknown\"",
+    ] {
+        assert!(line.contains(label), "{label} is not in {line}");
+    }
+    let aborted = [
+        "response_code=\"418\"",
+        "response_flags=\"FI\"",
+        "destination_service=\"shop.example\"",
+    ];
+    assert_eq!(value(&page, "istio_requests_total", &aborted), Some("1"));
+    let ok = ["response_code=\"200\""];
+    for (family, le) in [
+        (
+            "istio_request_duration_milliseconds_bucket",
+            "le=\"3600000\"",
+        ),
+        ("istio_request_bytes_bucket", "le=\"0.5\""),
+        ("istio_response_bytes_bucket", "le=\"5\""),
+    ] {
+        assert_eq!(value(&page, family, &[ok[0], le]), Some("2"), "{family}");
+    }
+    assert_eq!(value(&page, "istio_response_bytes_sum", &ok), Some("8"));
+    let cluster = "cluster_name=\"outbound|80||shop.example\"";
+    for (family, label, want) in [
+        ("envoy_cluster_upstream_rq", "response_code=\"200\"", "2"),
+        (
+            "envoy_cluster_upstream_rq_xx",
+            "response_code_class=\"2\"",
+            "2",
+        ),
+        ("envoy_cluster_upstream_rq_total", "", "2"),
+        ("envoy_cluster_upstream_rq_time_count", "", "2"),
+        ("envoy_cluster_membership_healthy", "", "1"),
+        ("envoy_cluster_circuit_breakers_default_cx_open", "", "0"),
+    ] {
+        assert_eq!(
+            value(&page, family, &[cluster, label]),
+            Some(want),
+            "{family}"
+        );
+    }
+    let broken = ["virtual_host=\"shop.example:80\"", "route=\"broken\""];
+    assert_eq!(
+        value(&page, "envoy_vhost_route_upstream_rq_total", &broken),
+        Some("1")
+    );
+    assert!(page.contains("istio_build{component=\"proxy\",tag=\""));
+}
+
+#[test]
+fn pages_come_in_the_form_and_with_the_names_that_are_asked_for() {
+    let config = Folder::new("stats-forms");
+    config.write("shop.yaml", &shop(application("shop"), "v2"));
+    let proxy = Proxy::start(&config.0, &[]);
+    proxy.get("shop.example");
+    let cluster = "cluster.outbound|80||shop.example.upstream_rq_200: 1\n";
+    let text = page(
+        &proxy,
+        "/stats?filter=upstream_rq_(200|time)%24&usedonly",
+        cluster,
+    );
+    let (_, body) = text.split_once("\r\n\r\n").unwrap();
+    let names: Vec<_> = body
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .collect();
+    assert_eq!(names.len(), 2, "{body}");
+    assert!(names[1].1.starts_with("P0(nan,"), "{body}");
+    let json = proxy.admin("GET /stats?format=json&filter=upstream_rq_(200%7Ctime)%24&usedonly");
+    let (head, body) = json.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("application/json"));
+    let json: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!(json["stats"][0]["value"], 1);
+    let histogram = &json["stats"][1]["histograms"]["computed_quantiles"][0];
+    assert_eq!(
+        histogram["name"],
+        "cluster.outbound|80||shop.example.upstream_rq_time"
+    );
+    let open = proxy.admin("GET /stats?format=openmetrics");
+    assert!(
+        open.contains("application/openmetrics-text; version=1.0.0") && open.ends_with("# EOF\n")
+    );
+    let accept = "GET /stats/prometheus HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\naccept: \
+                  application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5\r\n\r\n";
+    let negotiated = ask(proxy.addr("admin"), accept);
+    assert!(
+        negotiated.contains("text/plain; version=0.0.4"),
+        "{negotiated}"
+    );
+    for (path, why) in [
+        (
+            "/stats?type=Counters",
+            "`/stats` has no parameter `type`; it takes filter, usedonly, format",
+        ),
+        ("/stats/prometheus?filter=(", "regex parse error"),
+        ("/stats?format=html", "no format `html`"),
+        ("/stats/prometheus?format=text", "has no parameter `format`"),
+    ] {
+        let refused = proxy.admin(&format!("GET {path}"));
+        assert!(
+            refused.contains("400 Bad Request") && refused.contains(why),
+            "{refused}"
+        );
+    }
+}
+
+#[test]
+fn series_end_with_what_they_are_about() {
+    let config = Folder::new("series-end");
+    config.write("shop.yaml", &shop(application("one"), "v1"));
+    config.write(
+        "other.yaml",
+        &shop(application("x"), "v9").replace("shop", "other"),
+    );
+    let proxy = Proxy::start(&config.0, &[]);
+    for host in ["shop.example", "other.example"] {
+        proxy.get(host);
+    }
+    let v1 = "destination_workload=\"shop-v1\"";
+    let before = page(
+        &proxy,
+        "/stats/prometheus",
+        "destination_workload=\"other-v9\"",
+    );
+    assert!(before.contains(v1), "{before}");
+    // The version goes and its service stays; the other service goes.
+    config.write("shop.yaml", &shop(application("two"), "v2"));
+    std::fs::remove_file(config.0.join("other.yaml")).unwrap();
+    proxy.wait_for("reloaded");
+    while proxy.admin("GET /stats").contains("other.example") {
+        thread::yield_now();
+    }
+    proxy.get("shop.example");
+    let after = page(
+        &proxy,
+        "/stats/prometheus",
+        "destination_workload=\"shop-v2\"",
+    );
+    assert!(
+        !after.contains(v1) && !after.contains("other-v9"),
+        "{after}"
+    );
+}
+
+#[test]
+fn what_has_no_room_is_counted_apart() {
+    let config = Folder::new("overflow");
+    config.write("shop.yaml", &(shop(application("shop"), "v2") + NAMED));
+    let proxy = Proxy::start(&config.0, &["--max-metric-series", "1"]);
+    proxy.get("shop.example");
+    page(&proxy, "/stats/prometheus", "response_code=\"200\"");
+    for _ in 0..2 {
+        let request = "GET /broken HTTP/1.1\r\nhost: shop.example\r\nconnection: close\r\n\r\n";
+        proxy.ask("outbound", request);
+    }
+    let page = page(
+        &proxy,
+        "/stats/prometheus",
+        "outrigger_metric_series_overflow_requests_total 2\n",
+    );
+    let labels = [
+        "reporter=\"source\"",
+        "destination_service=\"overflow\"",
+        "response_code=\"overflow\"",
+    ];
+    assert_eq!(value(&page, "istio_requests_total", &labels), Some("2"));
+    assert!(!page.contains("response_code=\"418\",grpc"), "{page}");
+}
+
+#[test]
+fn where_requests_are_not_counted_the_rest_is() {
+    let config = Folder::new("metrics-off");
+    config.write("shop.yaml", &shop(application("shop"), "v2"));
+    let proxy = Proxy::start(&config.0, &["--metrics", "off"]);
+    proxy.get("shop.example");
+    let total = "envoy_cluster_upstream_rq_total{cluster_name=\"outbound|80||shop.example\"} 1\n";
+    let page = page(&proxy, "/stats/prometheus", total);
+    assert!(
+        !page.contains("istio_requests_total") && !page.contains("downstream_rq_total"),
+        "{page}"
+    );
+}
+
+#[test]
+fn a_refused_reload_is_seen_until_it_is_mended() {
+    let config = Folder::new("refused-gauge");
+    config.write("shop.yaml", &shop(application("shop"), "v2"));
+    let proxy = Proxy::start(&config.0, &[]);
+    let value_of = |name: &str| {
+        let page = proxy.admin("GET /stats/prometheus");
+        let line = page.lines().find_map(|line| {
+            line.strip_prefix(name)?
+                .strip_prefix(' ')
+                .map(str::to_owned)
+        });
+        line.unwrap()
+    };
+    let taken = || value_of("outrigger_config_last_reload_success_timestamp_seconds");
+    assert_eq!(value_of("outrigger_config_refused"), "0");
+    let first = taken();
+    config.write("bad.yaml", "kind: VirtualService\napiVersion: networking.istio.io/v1\nmetadata: {name: x}\nspec: {hosts: 5}\n");
+    proxy.wait_for("kept revision 1");
+    assert_eq!(value_of("outrigger_config_refused"), "1");
+    assert_eq!(value_of("outrigger_config_reload_refused_total"), "1");
+    assert_eq!(taken(), first);
+    let page = proxy.admin("GET /stats/prometheus?filter=config_findings");
+    assert!(page.contains("outrigger_config_findings{code=\""), "{page}");
+    assert!(page.contains("severity=\"error\"} 1"), "{page}");
+    std::fs::remove_file(config.0.join("bad.yaml")).unwrap();
+    config.write(
+        "good.yaml",
+        &shop(application("x"), "v9").replace("shop", "other"),
+    );
+    proxy.wait_for("reloaded");
+    assert_eq!(value_of("outrigger_config_refused"), "0");
+    assert_eq!(value_of("outrigger_config_reload_refused_total"), "1");
+    assert_ne!(taken(), first);
+}

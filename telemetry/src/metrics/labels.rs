@@ -1,0 +1,176 @@
+//! The labels of Istio's standard metrics: both sides of a request, how it went, and who tells it.
+
+use std::fmt::Write as _;
+
+use outrigger_core::decision::Upstream;
+use outrigger_core::message::Known;
+use outrigger_core::peer::{Identity, ListenerKind};
+use outrigger_core::policy::grpc_status;
+use outrigger_core::snapshot::{Cluster, Endpoint, ServiceName};
+use outrigger_runtime::Ended;
+
+use crate::label_text::escaped;
+
+/// What stands where nobody knows.
+const UNKNOWN: &str = "unknown";
+
+/// What stands in all labels but the reporter of the series in which is counted what has no room in another.
+const OVERFLOW: &str = "overflow";
+
+/// Labels with their values, in the order in which they are told.
+pub(crate) type Labels = Vec<(&'static str, String)>;
+
+/// Whether a request is a gRPC call.
+pub(crate) fn is_grpc(ended: &Ended<'_>) -> bool {
+    let kind = ended.record.request.headers.get(Known::ContentType);
+    kind.is_some_and(grpc_status::is_type)
+}
+
+/// How a gRPC call went, as its client saw it; `None` where nobody said, or what is no status (gRPC has 0 to 16).
+pub(crate) fn grpc_response_status(ended: &Ended<'_>) -> Option<u8> {
+    let in_head = grpc_status::of(&ended.response.headers);
+    let status = in_head.or(ended.record.grpc_status)?;
+    u8::try_from(status).ok().filter(|status| *status <= 16)
+}
+
+/// Who sent a request and who was to answer it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sides<'a> {
+    pub(crate) source: &'a Identity,
+    pub(crate) destination: &'a Identity,
+    pub(crate) service: Option<&'a ServiceName>,
+    /// What stands for the service's name where there is no service.
+    pub(crate) instead: &'static str,
+}
+
+/// The cluster that a request was to go to, and the endpoint that it went to, as far as its configuration still has them.
+pub(crate) fn reached<'a>(ended: &Ended<'a>) -> (Option<&'a Cluster>, Option<&'a Endpoint>) {
+    let cluster = match ended.record.upstream(ended.snapshot) {
+        Upstream::Cluster(id) => Some(ended.snapshot.cluster(id)),
+        Upstream::Passthrough | Upstream::BlackHole | Upstream::Nowhere => None,
+    };
+    let attempt = ended.record.attempt();
+    (cluster, attempt.and_then(|a| a.endpoint(ended.snapshot)))
+}
+
+/// Where there is no service, Istio names the cluster that takes its place.
+pub(crate) const fn instead(listener: ListenerKind, upstream: Upstream) -> &'static str {
+    match (listener, upstream) {
+        (ListenerKind::Inbound(_), _) => "InboundPassthroughCluster",
+        (ListenerKind::Outbound, Upstream::Passthrough) => "PassthroughCluster",
+        (ListenerKind::Outbound, Upstream::BlackHole) => "BlackHoleCluster",
+        (ListenerKind::Outbound, Upstream::Cluster(_) | Upstream::Nowhere) => UNKNOWN,
+    }
+}
+
+const fn reporter(listener: ListenerKind) -> &'static str {
+    match listener {
+        ListenerKind::Outbound => "source",
+        ListenerKind::Inbound(_) => "destination",
+    }
+}
+
+/// All labels of a request.
+pub(crate) fn of(ended: &Ended<'_>, sides: &Sides<'_>) -> Labels {
+    let Sides {
+        source,
+        destination,
+        service,
+        instead,
+    } = sides;
+    let named = |of: fn(&ServiceName) -> &str, otherwise: &'static str| {
+        service.map_or(otherwise, of).to_owned()
+    };
+    let is_grpc = is_grpc(ended);
+    let status = grpc_response_status(ended).filter(|_| is_grpc);
+    let record = ended.record;
+    let listener = ended.peer.listener;
+    vec![
+        ("reporter", reporter(listener).into()),
+        ("source_workload", known(&source.workload)),
+        ("source_canonical_service", known(&source.canonical_service)),
+        (
+            "source_canonical_revision",
+            known(&source.canonical_revision),
+        ),
+        ("source_workload_namespace", known(&source.namespace)),
+        ("source_principal", UNKNOWN.into()),
+        ("source_app", known(&source.app)),
+        ("source_version", known(&source.version)),
+        ("source_cluster", known(&source.cluster)),
+        ("destination_workload", known(&destination.workload)),
+        (
+            "destination_workload_namespace",
+            known(&destination.namespace),
+        ),
+        ("destination_principal", UNKNOWN.into()),
+        ("destination_app", known(&destination.app)),
+        ("destination_version", known(&destination.version)),
+        ("destination_service", named(|s| &s.host, UNKNOWN)),
+        (
+            "destination_canonical_service",
+            known(&destination.canonical_service),
+        ),
+        (
+            "destination_canonical_revision",
+            known(&destination.canonical_revision),
+        ),
+        ("destination_service_name", named(|s| &s.name, instead)),
+        (
+            "destination_service_namespace",
+            named(|s| &s.namespace, UNKNOWN),
+        ),
+        ("destination_cluster", known(&destination.cluster)),
+        (
+            "request_protocol",
+            if is_grpc { "grpc" } else { "http" }.into(),
+        ),
+        ("response_code", record.status.to_string()),
+        (
+            "grpc_response_status",
+            status.map(|code| code.to_string()).unwrap_or_default(),
+        ),
+        ("response_flags", record.flags().to_string()),
+        (
+            "connection_security_policy",
+            match listener {
+                ListenerKind::Outbound => UNKNOWN,
+                ListenerKind::Inbound(_) => "none",
+            }
+            .into(),
+        ),
+    ]
+}
+
+/// The labels of what has no room in a series of its own.
+pub(crate) fn overflow(mut labels: Labels) -> Labels {
+    for (name, value) in &mut labels {
+        if *name != "reporter" {
+            OVERFLOW.clone_into(value);
+        }
+    }
+    labels
+}
+
+/// Whether these are the labels of what had no room.
+#[must_use]
+pub(crate) fn is_overflow(text: &str) -> bool {
+    text.contains(r#",source_workload="overflow","#)
+        && text.contains(r#",response_code="overflow","#)
+}
+
+fn known(name: &str) -> String {
+    if name.is_empty() { UNKNOWN } else { name }.to_owned()
+}
+
+/// Labels as an exposition writes them, without the braces around.
+pub(crate) fn text(labels: &[(&'static str, String)]) -> String {
+    let mut out = String::new();
+    for (name, value) in labels {
+        let comma = if out.is_empty() { "" } else { "," };
+        let value = escaped(value);
+        // Writing to a string cannot fail.
+        let _ = write!(out, "{comma}{name}=\"{value}\"");
+    }
+    out
+}

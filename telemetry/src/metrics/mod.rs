@@ -1,0 +1,154 @@
+//! Metrics of requests: Istio's standard ones, and Envoy's by cluster, listener and route.
+//!
+//! Each worker counts what it sees in memory of its own, without a lock ([`worker`]). Who asks adds up what all have counted,
+//! on his own thread ([`Metrics::collect`]). What they are called outside is the business of whoever shows them.
+
+mod clusters;
+mod codes;
+mod histogram;
+mod kept;
+mod labels;
+mod listeners;
+mod mirrors;
+mod peers;
+mod routes;
+mod series;
+mod worker;
+
+pub use clusters::{ClusterEvent, ClusterRequests};
+pub use codes::StatusCounts;
+pub use histogram::{Distribution, ISTIO_BOUNDS};
+pub use listeners::{ListenerEvent, ListenerRequests};
+pub use mirrors::MirrorFates;
+pub use routes::RouteRequests;
+pub use series::SeriesSum;
+
+pub(crate) use worker::WorkerMetrics;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use outrigger_core::peer::Identity;
+use outrigger_core::snapshot::Snapshot;
+use outrigger_runtime::Counter;
+
+use clusters::ClusterCells;
+use kept::Kept;
+use listeners::ListenerCells;
+use routes::RouteCells;
+use series::Series;
+
+/// Whose metrics they are, and how much they may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricsSettings {
+    /// The workload that the proxy stands beside.
+    pub ourselves: Identity,
+    /// How many sets of labels Istio's metrics may have at a time. What is counted beyond that goes into one more set for each
+    /// reporter, whose labels say `overflow`.
+    pub max_series: usize,
+}
+
+impl MetricsSettings {
+    /// The most sets of labels where nobody says.
+    pub const MAX_SERIES: usize = 10_000;
+}
+
+impl Default for MetricsSettings {
+    fn default() -> Self {
+        Self {
+            ourselves: Identity::default(),
+            max_series: Self::MAX_SERIES,
+        }
+    }
+}
+
+/// What all workers count.
+#[derive(Debug, Default)]
+pub(crate) struct Metrics {
+    settings: MetricsSettings,
+    listeners: Mutex<Vec<Arc<WorkerListeners>>>,
+    clusters: Kept<ClusterCells>,
+    routes: Kept<RouteCells>,
+    series: Kept<Series>,
+    /// The configuration whose routes are kept.
+    routes_of: AtomicU64,
+}
+
+/// What one worker counts by listener, and of mirrors.
+#[derive(Debug)]
+pub(crate) struct WorkerListeners {
+    listeners: Box<[ListenerCells]>,
+    mirrors: MirrorFates<Counter>,
+}
+
+/// What has been counted, added up, as of one moment for each number.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// In the order of the listeners.
+    pub listeners: Vec<ListenerRequests>,
+    /// Copies of requests for mirrors.
+    pub mirrors: MirrorFates,
+    /// By the name of the cluster; where nothing has happened there is nothing.
+    pub clusters: HashMap<Arc<str>, ClusterRequests>,
+    /// By virtual host and name of the route, with `.` between.
+    pub routes: HashMap<Arc<str>, RouteRequests>,
+    /// Istio's standard metrics, by the text of their labels, without the braces around.
+    pub series: HashMap<Arc<str>, SeriesSum>,
+    /// Requests in series whose labels say `overflow`, because there was no room for another one.
+    pub overflowed: u64,
+}
+
+impl Metrics {
+    pub(crate) fn new(settings: MetricsSettings) -> Self {
+        Self {
+            settings,
+            ..Self::default()
+        }
+    }
+
+    fn begin(&self, listeners: usize) -> Arc<WorkerListeners> {
+        let worker = Arc::new(WorkerListeners {
+            listeners: (0..listeners).map(|_| ListenerCells::default()).collect(),
+            mirrors: MirrorFates::default(),
+        });
+        let mut all = self
+            .listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        all.push(Arc::clone(&worker));
+        worker
+    }
+
+    /// Adds up, and forgets what stands for something that is gone.
+    pub(crate) fn collect(&self, snapshot: &Snapshot) -> Collected {
+        if self.routes_of.swap(snapshot.revision, Ordering::Relaxed) != snapshot.revision {
+            let names = routes::names(snapshot);
+            self.routes.keep(|name| names.contains(name));
+        }
+        let series = self.series.sum();
+        let overflowed = series.iter().filter(|(text, _)| labels::is_overflow(text));
+        let mut all = Collected {
+            clusters: self.clusters.sum(),
+            routes: self.routes.sum(),
+            overflowed: overflowed.map(|(_, sum)| sum.requests).sum(),
+            series,
+            ..Collected::default()
+        };
+        let workers = self
+            .listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        for worker in workers {
+            let listeners = all.listeners.len().max(worker.listeners.len());
+            all.listeners
+                .resize_with(listeners, ListenerRequests::default);
+            for (sum, cells) in all.listeners.iter_mut().zip(&worker.listeners) {
+                cells.add_to(sum);
+            }
+            worker.mirrors.add_to(&mut all.mirrors);
+        }
+        all
+    }
+}

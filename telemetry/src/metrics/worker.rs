@@ -1,0 +1,354 @@
+//! What one worker counts, on its own thread: where each request belongs is looked up once in each configuration.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::sync::Arc;
+
+use outrigger_core::decision::{Record, RouteDecision, Upstream};
+use outrigger_core::message::FieldName;
+use outrigger_core::peer::{Identity, ListenerKind};
+use outrigger_core::snapshot::{ClusterId, Snapshot};
+use outrigger_runtime::Ended;
+
+use super::clusters::{ClusterCells, gone};
+use super::kept::Gone;
+use super::labels::{self, Sides};
+use super::peers::{self, PEER_METADATA};
+use super::routes::{self, RouteCells, UNNAMED};
+use super::series::Series;
+use super::{Metrics, WorkerListeners};
+
+/// Where the attempts at hosts that no service has are counted.
+const PASSTHROUGH: &str = "PassthroughCluster";
+
+/// So many places of requests a worker remembers; then it begins anew. Beyond what a configuration gives rise to, statuses
+/// and flags multiply them.
+const MOST_PLACES: usize = 1 << 16;
+
+/// One worker's end.
+#[derive(Debug)]
+pub(crate) struct WorkerMetrics {
+    of: Arc<Counting>,
+    /// What was looked up in the newest configuration.
+    seen: Seen,
+}
+
+/// Where it is counted.
+#[derive(Debug)]
+struct Counting {
+    metrics: Arc<Metrics>,
+    worker: usize,
+    listeners: Arc<WorkerListeners>,
+    peer_metadata: Option<FieldName>,
+}
+
+/// What was looked up in one configuration, so that it is not looked up again.
+#[derive(Debug, Default)]
+struct Seen {
+    revision: u64,
+    /// In the order of the snapshot's.
+    clusters: Vec<Option<Arc<ClusterCells>>>,
+    passthrough: Option<Arc<ClusterCells>>,
+    /// By virtual host and rule.
+    routes: HashMap<(u32, u32), Option<Arc<RouteCells>>, Quick>,
+    series: HashMap<Place, Arc<Series>, Quick>,
+    /// Whom metadata name. Anybody may write what he likes there, so these are hashed with care.
+    peers: HashMap<Box<[u8]>, u32>,
+    identities: Vec<Identity>,
+}
+
+/// Everything that labels hang on: requests of one place in one configuration have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    /// Where it was to go, or one of `NO_CLUSTER` and following.
+    cluster: u32,
+    endpoint: u32,
+    /// Who sent it, 0 for nobody that is known.
+    peer: u32,
+    flags: u64,
+    status: u16,
+    /// 0 for what is no call, 1 for one without a status, and 2 more than that of any other.
+    call: u16,
+    /// The port of a listener does not matter, its direction does.
+    is_inbound: bool,
+}
+
+const NO_CLUSTER: u32 = u32::MAX - 2;
+
+impl Hash for Place {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let pair = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
+        state.write_u64(pair(self.cluster, self.endpoint));
+        state.write_u64(self.flags);
+        let end = u32::from(self.status) << 16 | u32::from(self.call);
+        state.write_u64(pair(self.peer, end << 1 | u32::from(self.is_inbound)));
+    }
+}
+
+/// Numbers of ours, which nobody outside can choose freely, need no more care than this (Fibonacci hashing).
+#[derive(Default)]
+struct Mix(u64);
+
+type Quick = BuildHasherDefault<Mix>;
+
+impl Hasher for Mix {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64((*byte).into()));
+    }
+
+    fn write_u32(&mut self, value: u32) {
+        self.write_u64(value.into());
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        let mixed = (self.0 ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ mixed >> 32;
+    }
+
+    fn finish(&self) -> u64 {
+        // Tables look at the upper bits and at the lower ones.
+        self.0 ^ self.0 << 32
+    }
+}
+
+impl WorkerMetrics {
+    pub(crate) fn new(metrics: &Arc<Metrics>, worker: usize, listeners: usize) -> Self {
+        Self {
+            of: Arc::new(Counting {
+                metrics: Arc::clone(metrics),
+                worker,
+                listeners: metrics.begin(listeners),
+                peer_metadata: FieldName::new(PEER_METADATA),
+            }),
+            seen: Seen::default(),
+        }
+    }
+
+    /// A request has ended.
+    pub(crate) fn count(&mut self, ended: &Ended<'_>) {
+        let revision = ended.snapshot.revision;
+        if revision > self.seen.revision {
+            self.seen = Seen::of(ended.snapshot);
+        }
+        if revision == self.seen.revision {
+            self.of.count(ended, &mut self.seen);
+        } else {
+            // It outlasted its configuration: few do, and their places are not those of the others.
+            self.of.count(ended, &mut Seen::of(ended.snapshot));
+        }
+    }
+}
+
+impl Counting {
+    fn count(&self, ended: &Ended<'_>, seen: &mut Seen) {
+        let record = ended.record;
+        let micros = record.ended.since(record.began).as_micros();
+        let micros = u64::try_from(micros).unwrap_or(u64::MAX);
+        self.count_attempts(ended, seen);
+        for mirrored in &record.mirrors {
+            self.listeners.mirrors.count(mirrored.fate);
+        }
+        // A copy for a mirror is no client's request: what became of it is counted at its cluster.
+        let Some(listener) = ended.listener else {
+            return;
+        };
+        if let Some(cells) = self.listeners.listeners.get(listener) {
+            cells.count(record, micros);
+        }
+        self.count_route(ended.snapshot, record, micros, seen);
+        self.count_series(ended, micros, seen);
+    }
+
+    fn count_attempts(&self, ended: &Ended<'_>, seen: &mut Seen) {
+        let (record, snapshot) = (ended.record, ended.snapshot);
+        let Some(counts) = record.attempt() else {
+            if let Upstream::Cluster(id) = record.upstream(snapshot) {
+                self.cluster(Some(id), snapshot, seen).count_none(record);
+            }
+            return;
+        };
+        for attempt in &record.attempts {
+            let cells = self.cluster(attempt.cluster, snapshot, seen);
+            cells.count(attempt, record, std::ptr::eq(attempt, counts));
+        }
+    }
+
+    fn cluster<'s>(
+        &self,
+        id: Option<ClusterId>,
+        snapshot: &Snapshot,
+        seen: &'s mut Seen,
+    ) -> &'s ClusterCells {
+        let of = |name: &str, gone: &dyn Fn() -> Gone| {
+            let kept = &self.metrics.clusters;
+            // As many as the configuration has.
+            kept.of(self.worker, name, usize::MAX, gone)
+                .unwrap_or_default()
+        };
+        let Some(id) = id else {
+            let never = || -> Gone { Box::new(|| false) };
+            return seen
+                .passthrough
+                .get_or_insert_with(|| of(PASSTHROUGH, &never));
+        };
+        let at = id.0 as usize;
+        if seen.clusters.len() <= at {
+            seen.clusters.resize(at + 1, None);
+        }
+        seen.clusters[at].get_or_insert_with(|| {
+            let cluster = snapshot.cluster(id);
+            of(&cluster.name, &|| gone(&cluster.state))
+        })
+    }
+
+    fn count_route(&self, snapshot: &Snapshot, record: &Record, micros: u64, seen: &mut Seen) {
+        let RouteDecision::Rule {
+            virtual_host, rule, ..
+        } = record.route
+        else {
+            return;
+        };
+        let of = || {
+            let host = snapshot.virtual_host(virtual_host);
+            let rule = host.rules.get(rule as usize)?;
+            if &*rule.name == UNNAMED {
+                return None;
+            }
+            let name = routes::name(host, rule);
+            // Those that no configuration has any more are forgotten by name, see `Metrics::collect`.
+            let never = || -> Gone { Box::new(|| false) };
+            self.metrics
+                .routes
+                .of(self.worker, &name, usize::MAX, never)
+        };
+        let cells = seen.routes.entry((virtual_host.0, rule));
+        if let Some(cells) = cells.or_insert_with(of) {
+            cells.count(record, micros);
+        }
+    }
+
+    fn count_series(&self, ended: &Ended<'_>, micros: u64, seen: &mut Seen) {
+        let place = self.place(ended, seen);
+        if let Some(series) = seen.series.get(&place) {
+            series.count(ended.record, micros);
+            return;
+        }
+        let series = self.series(ended, &place, seen);
+        series.count(ended.record, micros);
+        if seen.series.len() >= MOST_PLACES {
+            seen.series.clear();
+        }
+        seen.series.insert(place, series);
+    }
+
+    fn place(&self, ended: &Ended<'_>, seen: &mut Seen) -> Place {
+        let record = ended.record;
+        let call = match labels::is_grpc(ended) {
+            false => 0,
+            true => labels::grpc_response_status(ended).map_or(1, |code| 2 + u16::from(code)),
+        };
+        let is_inbound = ended.peer.listener != ListenerKind::Outbound;
+        Place {
+            cluster: match record.upstream(ended.snapshot) {
+                Upstream::Cluster(id) => id.0,
+                Upstream::Passthrough => NO_CLUSTER,
+                Upstream::BlackHole => NO_CLUSTER + 1,
+                Upstream::Nowhere => NO_CLUSTER + 2,
+            },
+            endpoint: record
+                .attempt()
+                .map_or(u32::MAX, |attempt| attempt.endpoint),
+            peer: if is_inbound {
+                self.peer(ended, seen)
+            } else {
+                0
+            },
+            flags: record.flags().bits(),
+            status: record.status,
+            call,
+            is_inbound,
+        }
+    }
+
+    /// Who sent a request that came in: 1 more than his place among those who are known.
+    fn peer(&self, ended: &Ended<'_>, seen: &mut Seen) -> u32 {
+        let headers = &ended.record.request.headers;
+        let metadata = self.peer_metadata.as_ref();
+        let Some(metadata) = metadata.and_then(|name| headers.find_all(name).next()) else {
+            return 0;
+        };
+        if let Some(known) = seen.peers.get(metadata) {
+            return *known;
+        }
+        let identity = peers::identity(metadata);
+        if seen.peers.len() >= self.metrics.settings.max_series {
+            return 0;
+        }
+        let peer = identity.map_or(0, |identity| {
+            seen.identities.push(identity);
+            // Fewer than there are series.
+            seen.identities.len() as u32
+        });
+        seen.peers.insert(metadata.into(), peer);
+        peer
+    }
+
+    /// The series of a place that was not seen before.
+    fn series(&self, ended: &Ended<'_>, place: &Place, seen: &Seen) -> Arc<Series> {
+        let nobody = Identity::default();
+        let ourselves = &self.metrics.settings.ourselves;
+        let (cluster, endpoint) = labels::reached(ended);
+        let (source, destination) = match place.is_inbound {
+            true => {
+                let peer = (place.peer as usize).checked_sub(1);
+                let peer = peer.and_then(|at| seen.identities.get(at));
+                (peer.unwrap_or(&nobody), ourselves)
+            }
+            false => (
+                ourselves,
+                endpoint.map_or(&nobody, |endpoint| &*endpoint.identity),
+            ),
+        };
+        let labels = labels::of(
+            ended,
+            &Sides {
+                source,
+                destination,
+                service: cluster.and_then(|cluster| cluster.service.as_deref()),
+                instead: labels::instead(
+                    ended.peer.listener,
+                    ended.record.upstream(ended.snapshot),
+                ),
+            },
+        );
+        let gone = || -> Gone {
+            let cluster = cluster.map(|cluster| gone(&cluster.state));
+            let identity = endpoint.map(|endpoint| Arc::downgrade(&endpoint.identity));
+            Box::new(move || {
+                let of_cluster = cluster.as_ref().is_some_and(|gone| gone());
+                let of_identity = identity.as_ref().is_some_and(|i| i.strong_count() == 0);
+                of_cluster || of_identity
+            })
+        };
+        let Metrics {
+            settings, series, ..
+        } = &*self.metrics;
+        let text = labels::text(&labels);
+        let own = series.of(self.worker, &text, settings.max_series, gone);
+        own.or_else(|| {
+            let text = labels::text(&labels::overflow(labels));
+            let never = || -> Gone { Box::new(|| false) };
+            series.of(self.worker, &text, usize::MAX, never)
+        })
+        .unwrap_or_default()
+    }
+}
+
+impl Seen {
+    fn of(snapshot: &Snapshot) -> Self {
+        Self {
+            revision: snapshot.revision,
+            ..Self::default()
+        }
+    }
+}
