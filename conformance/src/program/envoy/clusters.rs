@@ -192,7 +192,7 @@ fn protocol(cluster: &Cluster) -> Value {
 }
 
 fn http2(options: Http2Options) -> Value {
-    let mut out = json!({});
+    let mut out = json!({ "allow_connect": true });
     if let Some(most) = options.max_concurrent_streams {
         out["max_concurrent_streams"] = most.into();
     }

@@ -1,5 +1,6 @@
 //! Listeners with the connection manager that Istio gives a sidecar.
 
+use outrigger_core::http2::Limits;
 use outrigger_core::snapshot::{PathNormalization, Place, Snapshot};
 use outrigger_core::worker::WorkerSettings;
 use serde_json::{Value, json};
@@ -58,6 +59,7 @@ fn manager(
         "upgrade_configs": [{ "upgrade_type": "websocket" }],
         // Istio turns these on where it is asked to; without the second nothing with HTTP/1.0 could be compared.
         "http_protocol_options": { "enable_trailers": true, "accept_http_10": true },
+        "http2_protocol_options": http2(&settings.client_streams),
         "stream_idle_timeout": duration_or_none(settings.stream_idle_timeout),
         "common_http_protocol_options": {
             "idle_timeout": duration_or_none(settings.idle_timeout),
@@ -78,9 +80,26 @@ fn manager(
     Ok(manager)
 }
 
-/// In Istio's order: faults, CORS, forwarding.
+/// Istio allows websockets to come on streams. How many streams and bytes there may be is not its to say: as we do.
+fn http2(limits: &Limits) -> Value {
+    json!({
+        "allow_connect": true,
+        "max_concurrent_streams": limits.concurrent_streams,
+        "initial_stream_window_size": limits.stream_window,
+        "initial_connection_window_size": limits.connection_window,
+    })
+}
+
+/// In Istio's order: gRPC-Web where a port speaks that, faults, CORS, forwarding.
 fn filters(snapshot: &Snapshot) -> Derived<Vec<Value>> {
     let mut filters = rate_limits::filters(snapshot, Place::First)?;
+    if snapshot.translates_bodies() {
+        filters.push(extension(
+            "envoy.filters.http.grpc_web",
+            "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb",
+            json!({}),
+        ));
+    }
     filters.push(extension(
         routes::FAULT,
         "envoy.extensions.filters.http.fault.v3.HTTPFault",
