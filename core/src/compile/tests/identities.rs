@@ -63,6 +63,7 @@ fn behind(app: &str, port: u16, registry: &mut Registry) -> Snapshot {
     let workload = Workload {
         namespace: "shop".into(),
         labels: [("app".to_owned(), app.to_owned())].into(),
+        ..Workload::default()
     };
     let at = |port: u16| ([127, 0, 0, 1], port).into();
     let inbound = Inbound {
