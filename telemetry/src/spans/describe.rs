@@ -182,12 +182,30 @@ impl Of<'_> {
     /// Why the request is an error: it has no response, or one that says so (Envoy: 5xx, or gRPC's own failures).
     fn error(&self) -> Option<String> {
         let record = self.record;
-        let grpc = self.ended.response.headers.get(Known::GrpcStatus);
+        let of_call = match record.attempt().map(|attempt| attempt.end) {
+            Some(AttemptEnd::Call { code, .. }) => is_failure_of_grpc(code),
+            Some(
+                AttemptEnd::Open
+                | AttemptEnd::Response(_)
+                | AttemptEnd::Reset(_)
+                | AttemptEnd::StaleConnection
+                | AttemptEnd::Unprocessed
+                | AttemptEnd::Cancelled
+                | AttemptEnd::Overtaken,
+            )
+            | None => false,
+        };
         let is_error = match record.status {
             0 | 500.. => true,
-            _ => grpc.is_some_and(is_failure_of_grpc),
+            _ => of_call || self.grpc_status().is_some_and(is_failure_of_grpc),
         };
         is_error.then(|| record.details.to_string())
+    }
+
+    /// What the head of a response of our own says, or that of a call without a message.
+    fn grpc_status(&self) -> Option<u8> {
+        let status = self.ended.response.headers.get(Known::GrpcStatus)?;
+        std::str::from_utf8(status).ok()?.parse().ok()
     }
 
     fn tag_grpc(&self, tags: &mut Vec<Tag>) {
@@ -313,9 +331,7 @@ impl Of<'_> {
     fn attempt_error(&self, attempt: &Attempt, status: Option<u16>) -> Option<String> {
         let is_error = match attempt.end {
             AttemptEnd::Response(_) => status.is_some_and(|status| status >= 500),
-            AttemptEnd::Call { status, code } => {
-                status >= 500 || is_failure_of_grpc(code.to_string().as_bytes())
-            }
+            AttemptEnd::Call { status, code } => status >= 500 || is_failure_of_grpc(code),
             AttemptEnd::Reset(_) => true,
             // Another one was answered, or nobody waited: nobody failed.
             AttemptEnd::Open
@@ -346,10 +362,13 @@ impl Of<'_> {
 
 /// gRPC's codes that mean that the service failed (Envoy's `Tracing::HttpTracerUtility`): unknown, deadline exceeded,
 /// unimplemented, internal, unavailable, data loss.
-fn is_failure_of_grpc(code: &[u8]) -> bool {
-    matches!(code, b"2" | b"4" | b"12" | b"13" | b"14" | b"15")
+const fn is_failure_of_grpc(code: u8) -> bool {
+    matches!(code, 2 | 4 | 12..=15)
 }
 
 fn text(bytes: &[u8]) -> Cow<'static, str> {
     Cow::Owned(String::from_utf8_lossy(bytes).into_owned())
 }
+
+#[cfg(test)]
+mod tests;
