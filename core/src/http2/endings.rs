@@ -5,7 +5,7 @@ use super::code::{Broken, Code, Fatal, Fault, broken_rule};
 use super::controls::Control;
 use super::parts::{Leaving, Parts, Stage};
 use super::role::Role;
-use super::stream::{By, Owner, Receiving, Sending, State};
+use super::stream::{By, Owner, Receiving, Sending, State, Stream};
 use super::stream_id::StreamId;
 use crate::stream::Reset;
 use crate::time::Instant;
@@ -45,18 +45,21 @@ pub(super) fn fault<T: Copy>(
     fault: Fault,
     now: Instant,
 ) -> Result<(), Fatal> {
-    match fault {
-        Fault::Connection(fatal) => Err(fatal),
-        // A stream that was never opened cannot be reset (§6.4).
-        Fault::Stream(id, code) if parts.is_idle(id) => Err(broken_rule(
-            code,
-            "a malformed frame came for a stream that is idle",
-        )),
-        Fault::Stream(id, code) => {
-            let broken = Broken::Reset(Reset::Protocol);
-            fail(parts, id, code, broken, now)
-        }
+    let (id, code) = match fault {
+        Fault::Connection(fatal) => return Err(fatal),
+        Fault::Stream(id, code) => (id, code),
+    };
+    // A stream that was never opened cannot be reset (§6.4).
+    if parts.is_idle(id) {
+        let explain = "a malformed frame came for a stream that is idle";
+        return Err(broken_rule(code, explain));
     }
+    if parts.streams.get(id).is_none_or(Stream::is_closed) {
+        // §5.1: nothing is sent on a stream that is closed, not even that.
+        parts.guard.counts.late_frames += 1;
+        return Ok(());
+    }
+    fail(parts, id, code, Broken::Reset(Reset::Protocol), now)
 }
 
 /// The peer reset a stream that is here.

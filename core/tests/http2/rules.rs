@@ -229,6 +229,21 @@ fn streams_have_their_states() {
             &[],
         ),
         (
+            "reset: malformed update and priority",
+            vec![
+                open(1),
+                reset(1, Code::Cancel),
+                update(1, 0),
+                frame(2, 0, 1, b"\0"),
+            ],
+            &[],
+        ),
+        (
+            "passed over: malformed update and priority",
+            vec![open(3), update(1, 0), frame(2, 0, 1, b"\0")],
+            &[],
+        ),
+        (
             "trailers",
             vec![open(1), data(1, false, b"x"), trailers(1)],
             &[],
@@ -251,6 +266,15 @@ fn streams_have_their_states() {
             ],
             &["RST 1 ProtocolError"],
         ),
+        (
+            "refused, then malformed update and priority",
+            vec![
+                headers(1, false, &[("x", "no pseudo fields")]),
+                update(1, 0),
+                frame(2, 0, 1, b"\0"),
+            ],
+            &["RST 1 ProtocolError"],
+        ),
     ]);
 }
 
@@ -266,8 +290,12 @@ fn closed_streams_are_told_from_others() {
         assert_eq!(ours.told(), ["HEADERS 1", "DATA 1 3 end"]);
         ours.connection.close(ours.id(1));
         assert_eq!(ours.connection.streams(), 0);
-        for harmless in [reset(1, Code::Cancel), update(1, 9)] {
-            assert_eq!(ours.say(&harmless), Ok(()));
+        let malformed = [update(1, 0), frame(2, 0, 1, b"\0")];
+        for harmless in [reset(1, Code::Cancel), update(1, 9)]
+            .iter()
+            .chain(&malformed)
+        {
+            assert_eq!(ours.say(harmless), Ok(()));
         }
         assert!(ours.say(&bytes).is_err());
         assert_eq!(ours.told(), [want], "{name}");
