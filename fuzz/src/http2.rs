@@ -1,20 +1,21 @@
 //! What must hold for a connection of HTTP/2 whatever its peer sends and its owner calls: it does not panic, says nothing
 //! that a peer could not take, sends nothing beyond a window, holds no more than its limits allow, and tells the same
 //! however bytes arrive. Fuzz targets call [`connection`] and [`cuts`]; core's tests replay the corpus through them and build
-//! their tables and properties on [`wire`].
+//! their tables and properties on [`wire`], as does the comparison with nghttp2.
 
+#[path = "http2/told.rs"]
+mod told;
 #[path = "http2/wire.rs"]
 pub mod wire;
-
-use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
 use outrigger_core::http2::{Connection, Event, Fatal, Limits};
 use outrigger_core::message::{Headers, RequestHead, ResponseHead};
 use outrigger_core::outbox::Outbox;
-use outrigger_core::stream::{Begins, BodyLength, Broken, Part, Reset, StreamId};
+use outrigger_core::stream::{Begins, BodyLength, Part, Reset, StreamId};
 use outrigger_core::time::{Duration, Instant};
 
+use told::{pieces, told};
 use wire::{Windows, block, frame, settings, take_frames};
 
 /// Streams are told apart by little numbers.
@@ -63,6 +64,8 @@ struct Stage {
     windows: Windows,
     /// What came and makes no frame yet.
     heard: Vec<u8>,
+    /// All that came.
+    all: Vec<u8>,
     said: Vec<u8>,
     /// Requests that were begun or answered.
     begun: usize,
@@ -70,8 +73,9 @@ struct Stage {
     response: ResponseHead,
 }
 
-/// Any bytes are a program for a connection, its peer and its owner.
-pub fn connection(bytes: &[u8]) {
+/// Any bytes are a program for a connection, its peer and its owner. Gives back all that the peer said: others may be told
+/// the same.
+pub fn connection(bytes: &[u8]) -> Vec<u8> {
     let mut program = Program(bytes);
     let mut stage = Stage::new(program.next().unwrap_or_default());
     while let Some(step) = program.next() {
@@ -87,6 +91,7 @@ pub fn connection(bytes: &[u8]) {
         }
     }
     stage.check();
+    stage.all
 }
 
 impl Stage {
@@ -119,6 +124,7 @@ impl Stage {
             fatal: None,
             windows: Windows::default(),
             heard: Vec::new(),
+            all: Vec::new(),
             said: Vec::new(),
             begun: 0,
             request: RequestHead::default(),
@@ -217,6 +223,7 @@ impl Stage {
     fn hear(&mut self, bytes: &[u8]) {
         self.inbox.extend_from_slice(bytes);
         self.heard.extend_from_slice(bytes);
+        self.all.extend_from_slice(bytes);
         let bodies = self.connection.bodies_ahead(&self.inbox);
         assert!(
             bodies
@@ -376,16 +383,6 @@ fn head(stream: u32, how: u8, of_server: bool) -> Vec<u8> {
     .concat()
 }
 
-/// What a stream told its owner, who takes all at once.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Story {
-    head: Option<Box<RequestHead>>,
-    statuses: Vec<u16>,
-    data: Vec<u8>,
-    trailers: Option<Headers>,
-    is_whole: bool,
-}
-
 /// A peer sends these bytes behind a greeting; the first one says which role it has. However they arrive, the streams that
 /// are not broken tell the same, and so does a fault of the connection.
 pub fn cuts(bytes: &[u8]) {
@@ -397,100 +394,4 @@ pub fn cuts(bytes: &[u8]) {
     assert_eq!(whole, told(is_client, bytes.chunks(1)));
     let seed = u64::from(*first) + bytes.len() as u64;
     assert_eq!(whole, told(is_client, pieces(bytes, seed)));
-}
-
-/// Cuts bytes at places that `seed` picks.
-fn pieces(bytes: &[u8], mut seed: u64) -> Vec<&[u8]> {
-    let mut rest = bytes;
-    let mut cut = Vec::new();
-    while !rest.is_empty() {
-        seed = outrigger_core::entropy::mix(seed);
-        let (piece, after) = rest.split_at(rest.len().min(1 + (seed % 23) as usize));
-        cut.push(piece);
-        rest = after;
-    }
-    cut
-}
-
-fn told<'a>(
-    is_client: bool,
-    pieces: impl IntoIterator<Item = &'a [u8]>,
-) -> (BTreeMap<u32, Story>, Option<Fatal>) {
-    // What depends on whether an owner had the time to take something is left out.
-    let limits = Limits {
-        concurrent_streams: 1 << 20,
-        interim_heads: usize::MAX,
-        ..Limits::SERVER
-    };
-    let now = Instant::from_millis(1);
-    let (mut inbox, mut out) = (BytesMut::new(), Outbox::default());
-    let mut connection = if is_client {
-        let mut connection = Connection::client(&limits);
-        for n in 0..8 {
-            connection.ask(&RequestHead::default(), &Begins::default(), n, &mut out);
-        }
-        connection
-    } else {
-        inbox.extend_from_slice(wire::PREFACE);
-        Connection::server(&limits)
-    };
-    inbox.extend_from_slice(&settings(&[]));
-    let mut stories: BTreeMap<u32, Story> = BTreeMap::new();
-    let mut broken: Vec<u32> = Vec::new();
-    let mut fatal = None;
-    for piece in pieces {
-        inbox.extend_from_slice(piece);
-        fatal = connection.read(&mut inbox, now).err();
-        while let Some(event) = connection.next_event() {
-            let id = match event {
-                Event::Opened(id) => {
-                    connection.set_owner(id, 0);
-                    id
-                }
-                Event::Progress(id, _) => id,
-                Event::Settings | Event::GoingAway => continue,
-            };
-            let story = stories.entry(id.number()).or_default();
-            if take_all(&mut connection, id, story).is_err() {
-                broken.push(id.number());
-                connection.close(id);
-            }
-        }
-    }
-    // Whether something was told of a stream before it broke depends on when it did. So it does for all that were cut by
-    // the end of the connection.
-    stories.retain(|id, story| !broken.contains(id) && (fatal.is_none() || story.is_whole));
-    if fatal.is_some() {
-        stories.clear();
-    }
-    (stories, fatal)
-}
-
-fn take_all(
-    connection: &mut Connection<u8>,
-    id: StreamId,
-    story: &mut Story,
-) -> Result<(), Broken> {
-    let mut request = RequestHead::default();
-    if let Some(_begins) = connection
-        .request_head(id, &mut request)
-        .map_err(Broken::Refused)?
-    {
-        story.head = Some(Box::new(request));
-    }
-    let mut response = ResponseHead::default();
-    while connection.response_head(id, &mut response)?.is_some() {
-        story.statuses.push(response.status.as_u16());
-    }
-    loop {
-        match connection.body(id)? {
-            Part::NeedMore => return Ok(()),
-            Part::Data(data) => story.data.extend_from_slice(&data),
-            Part::Trailers(trailers) => story.trailers = Some(trailers),
-            Part::End => {
-                story.is_whole = true;
-                return Ok(());
-            }
-        }
-    }
 }
