@@ -15,6 +15,7 @@ use crate::access_log_args::AccessLogArgs;
 use crate::admin_args::AdminArgs;
 pub(crate) use crate::check::CheckArgs;
 pub(crate) use crate::diff::DiffArgs;
+use crate::event_levels::Levels;
 pub(crate) use crate::explain::ExplainArgs;
 use crate::http2_args::Http2Args;
 use crate::metrics_args::MetricsArgs;
@@ -178,6 +179,21 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_size)]
     pub(crate) max_buffered_bytes: u64,
 
+    /// Which events are written to standard error: trace, debug, info, warning, error or off; for all, and for some loggers:
+    /// warning,config:debug [environment: OUTRIGGER_LOG; default: info]
+    #[arg(long, value_name = "LEVELS", help_heading = "Event log")]
+    pub(crate) log_level: Option<Levels>,
+
+    /// How events look
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORM",
+        default_value = "text",
+        help_heading = "Event log"
+    )]
+    pub(crate) log_format: LogFormat,
+
     #[command(flatten)]
     pub(crate) log: AccessLogArgs,
 
@@ -278,6 +294,16 @@ pub(crate) enum Runtime {
     Glommio,
     /// glommio where it can be used, else tokio
     Auto,
+}
+
+/// The event log's form.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// A time, a level and a sentence
+    #[default]
+    Text,
+    /// The same as a JSON object, with the numbers in it
+    Json,
 }
 
 /// `ADDR=APP_ADDR` of `--inbound`.

@@ -9,6 +9,7 @@ mod cli;
 mod compiled;
 mod demo;
 mod diff;
+mod event_levels;
 mod explain;
 mod http2_args;
 mod metrics_args;

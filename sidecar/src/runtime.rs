@@ -64,7 +64,7 @@ fn choose(
         Runtime::Auto => Ok(match glommio() {
             Ok(picked) => (picked, None),
             Err(missing) => {
-                let told = format!("warning: `--runtime auto` takes tokio: {}", missing.cause());
+                let told = format!("`--runtime auto` takes tokio: {}", missing.cause());
                 (TOKIO, Some(told))
             }
         }),
@@ -141,13 +141,13 @@ mod tests {
                 Runtime::Auto,
                 Some(machine()),
                 Ok("tokio"),
-                "warning: `--runtime auto` takes tokio: the sysctl forbids it. Ask the administrator",
+                "`--runtime auto` takes tokio: the sysctl forbids it. Ask the administrator",
             ),
             (
                 Runtime::Auto,
                 Some(build()),
                 Ok("tokio"),
-                "warning: `--runtime auto` takes tokio: not in here",
+                "`--runtime auto` takes tokio: not in here",
             ),
             (
                 Runtime::Glommio,

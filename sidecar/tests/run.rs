@@ -243,7 +243,7 @@ fn a_stderr_that_nobody_reads_stops_nothing() {
             .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let greeting = lines
-            .find_map(|line| line.ok().filter(|line| line.starts_with("outrigger ")))
+            .find_map(|line| line.ok().filter(|line| line.contains(": outrigger ")))
             .unwrap();
         let mut unread = Some(lines).filter(|_| !is_closed);
         let (_, admin) = greeting.split_once(" admin ").unwrap();

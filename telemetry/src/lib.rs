@@ -15,10 +15,12 @@ pub mod exposition;
 mod label_text;
 pub mod metrics;
 mod recent;
+mod refusals;
 mod sink;
 mod spans;
 
 pub use access_log::{Hear, LogFiles};
 pub use recent::{Recent, RecentRequests, RecentSettings, TOLD_A_SECOND, Why};
+pub use refusals::Limit;
 pub use sink::{Hears, Settings, Telemetry};
 pub use spans::{SpanCounts, SpanNotice, SpanSettings};

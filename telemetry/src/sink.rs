@@ -1,5 +1,6 @@
 //! The sink that every worker has, and what it hands requests on to.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use outrigger_runtime::{Ended, Sink, Sinks};
 use crate::access_log::{Hear, LogFiles, WorkerLogs};
 use crate::metrics::{Collected, Metrics, MetricsSettings, WorkerMetrics};
 use crate::recent::{RecentRequests, RecentRings, RecentSettings, RecentWriter};
+use crate::refusals::{Limit, Refusals, WorkerRefusals};
 use crate::spans::{SpanBuffer, SpanCounts, SpanSettings, Spans};
 
 /// Called with each request of a client that has ended, on the thread of its worker: for a program that runs a proxy within
@@ -22,6 +24,8 @@ pub type Hears = Arc<dyn Fn(&Ended<'_>) + Send + Sync>;
 pub struct Settings {
     /// Requests are counted, so.
     pub metrics: Option<MetricsSettings>,
+    /// Requests that limits refuse are counted, for who tells of these.
+    pub tells_limits: bool,
     /// Requests are logged where their snapshot says, and what is wrong with that is told so; `None` logs nothing.
     pub access_logs: Option<Hear>,
     /// Who hears of each request.
@@ -44,6 +48,7 @@ pub struct Telemetry {
 #[derive(Default)]
 struct Parts {
     metrics: Option<Arc<Metrics>>,
+    refusals: Option<Arc<Refusals>>,
     logs: Option<Arc<LogFiles>>,
     hears: Option<Hears>,
     place: Arc<Place>,
@@ -69,6 +74,7 @@ impl Telemetry {
     pub fn start(settings: Settings) -> Self {
         let Settings {
             metrics,
+            tells_limits,
             access_logs,
             hears,
             place,
@@ -78,6 +84,7 @@ impl Telemetry {
         let place = Arc::new(place);
         let parts = Parts {
             metrics: metrics.map(|settings| Arc::new(Metrics::new(settings))),
+            refusals: tells_limits.then(Arc::default),
             logs: access_logs.map(|hear| Arc::new(LogFiles::new(hear))),
             hears,
             recent: recent.map(RecentRings::new),
@@ -98,9 +105,11 @@ impl Telemetry {
             hears,
             recent,
             spans,
+            refusals,
             place: _,
         } = &*self.parts;
         let is_on = metrics.is_some()
+            || refusals.is_some()
             || logs.is_some()
             || hears.is_some()
             || recent.is_some()
@@ -116,6 +125,13 @@ impl Telemetry {
         metrics
             .map(|metrics| metrics.collect(snapshot))
             .unwrap_or_default()
+    }
+
+    /// How many requests each limit has refused since this was asked last; nothing when that is off.
+    #[must_use]
+    pub fn take_refusals(&self) -> BTreeMap<Limit, u64> {
+        let refusals = self.parts.refusals.as_ref();
+        refusals.map(|refusals| refusals.take()).unwrap_or_default()
     }
 
     /// The last requests that failed, were slow or were sampled; `None` when none is kept.
@@ -161,6 +177,8 @@ impl Sinks for Parts {
         let metrics = self.metrics.as_ref();
         Box::new(WorkerSink {
             metrics: metrics.map(|metrics| WorkerMetrics::new(metrics, worker, listeners)),
+            refusals: (self.refusals.as_ref())
+                .map(|shared| WorkerRefusals::new(Arc::clone(shared))),
             logs: (self.logs.as_ref()).map(|logs| WorkerLogs::new(logs, &self.place)),
             hears: self.hears.clone(),
             recent: self.recent.as_ref().map(RecentRings::of_worker),
@@ -181,6 +199,7 @@ impl Sinks for Parts {
 /// One worker's ends of all parts that are on.
 struct WorkerSink {
     metrics: Option<WorkerMetrics>,
+    refusals: Option<WorkerRefusals>,
     logs: Option<WorkerLogs>,
     hears: Option<Hears>,
     recent: Option<RecentWriter>,
@@ -191,6 +210,7 @@ impl Sink for WorkerSink {
     fn on_end(&mut self, ended: &Ended<'_>) -> Option<Duration> {
         let Self {
             metrics,
+            refusals,
             logs,
             hears,
             recent,
@@ -205,13 +225,17 @@ impl Sink for WorkerSink {
         if let Some(recent) = recent {
             recent.on_end(ended);
         }
+        let of_refusals = refusals.as_mut().and_then(|refusals| refusals.count(ended));
         let of_log = logs.as_mut().and_then(|logs| logs.add(ended));
         let of_spans = spans.as_mut().and_then(|spans| spans.add(ended));
         // What asks for less time has the rest handed on with it.
-        [of_log, of_spans].into_iter().flatten().min()
+        [of_refusals, of_log, of_spans].into_iter().flatten().min()
     }
 
     fn flush(&mut self) {
+        if let Some(refusals) = &mut self.refusals {
+            refusals.flush();
+        }
         if let Some(logs) = &mut self.logs {
             logs.flush();
         }

@@ -69,7 +69,7 @@ pub(crate) fn demo(args: &DemoArgs) -> ExitCode {
         anstream::eprintln!("error: {told}");
         return ExitCode::FAILURE;
     }
-    let picked = match runtime::pick(args.runtime, |told| anstream::eprintln!("{told}")) {
+    let picked = match runtime::pick(args.runtime, |told| anstream::eprintln!("warning: {told}")) {
         Ok(picked) => picked,
         Err(missing) => {
             anstream::eprintln!("error: {missing}");

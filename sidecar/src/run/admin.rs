@@ -12,6 +12,7 @@ mod connections;
 mod dumps;
 mod explained;
 mod listen;
+mod logging;
 mod parameters;
 mod query;
 mod requests;
@@ -34,13 +35,13 @@ use outrigger_telemetry::exposition::Form;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Semaphore, oneshot};
+use tracing::error;
 
 pub(super) use about::About;
 pub(super) use listen::{Listener, bind, bind_tcp};
 
 use super::command::Command;
 use super::reloads::Reloads;
-use super::told::tell;
 use crate::admin_args::AdminArgs;
 use answer::{Answer, Kind};
 use connections::{Answers, Counts, Limits};
@@ -116,7 +117,7 @@ pub(super) fn start(
             })
         });
         if let Err(error) = served {
-            tell!("warning: the admin endpoints are gone: {error}");
+            error!(target: "admin", "the admin endpoints are gone: {error}");
         }
     })?;
     let _until = [until, health_until];
@@ -218,6 +219,7 @@ impl Admin {
             }
             Endpoint::Requests => self.requests(query).await?,
             Endpoint::Explain => self.explain(query).await?,
+            Endpoint::Logging => answer::text(StatusCode::OK, logging::answer(query)?),
             Endpoint::DrainListeners => {
                 let is_inbound = parameters.flag("inboundonly")?;
                 let is_graceful = parameters.flag("graceful")?;

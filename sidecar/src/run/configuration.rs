@@ -14,9 +14,9 @@ use outrigger_core::config::mesh::MeshConfig;
 use outrigger_core::config::{self, Finding, Resources};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_recording::{self as recording, Frame, Recorder};
+use tracing::warn;
 
 use super::held::{Doubt, Held};
-use super::told::tell;
 use crate::access_log_args::AccessLogChoice;
 use crate::cli::RunArgs;
 use crate::options::UnenforcedKind;
@@ -139,7 +139,7 @@ impl Configuration {
             Err(errors) => {
                 if !std::mem::replace(&mut self.told_unreadable, true) {
                     for error in errors {
-                        tell!("warning: {error}; kept what is in use");
+                        warn!(target: "config", "{error}; kept what is in use");
                     }
                 }
                 return None;
@@ -154,11 +154,13 @@ impl Configuration {
         let is_gone = doubts.contains(&Doubt::Gone);
         for doubt in self.held.news(doubts) {
             match doubt {
-                Doubt::Gone => tell!(
-                    "warning: nothing is left of the configuration; kept what is in use, SIGHUP takes nothing"
+                Doubt::Gone => warn!(
+                    target: "config",
+                    "nothing is left of the configuration; kept what is in use, SIGHUP takes nothing"
                 ),
-                Doubt::Emptied(file) => tell!(
-                    "warning: `{file}` was emptied or cannot be read; kept what it held, SIGHUP takes it as it is"
+                Doubt::Emptied(file) => warn!(
+                    target: "config",
+                    "`{file}` was emptied or cannot be read; kept what it held, SIGHUP takes it as it is"
                 ),
             }
         }

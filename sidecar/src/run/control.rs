@@ -11,15 +11,16 @@ use outrigger_telemetry::Telemetry;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
+use tracing::{debug, error, warn};
 
 use super::changes;
 use super::command::Command;
 use super::configuration::{self, Configuration, Reading};
 use super::drain::{Ending, drain};
+use super::incidents::{self, Incidents, LOOK_EVERY};
 use super::reloads::{Reloads, first_error};
 use super::resolve::{FIRST_ANSWERS, Resolver};
 use super::signals::{Reason, Signals};
-use super::told::tell;
 use super::watch::Watch;
 
 /// After a change, this much quiet is waited for, because files change in bursts.
@@ -83,6 +84,7 @@ impl Control {
             pending: Pending::Nothing,
             commands,
             reloads,
+            incidents: Incidents::default(),
         };
         self.runtime.block_on(async {
             let reason = reloader.serve(&mut self.signals).await;
@@ -106,6 +108,7 @@ struct Reloader {
     pending: Pending,
     commands: UnboundedReceiver<Command>,
     reloads: Arc<Reloads>,
+    incidents: Incidents,
 }
 
 /// What is known and not yet published.
@@ -138,6 +141,8 @@ impl Reloader {
     async fn serve(&mut self, signals: &mut Signals) -> Reason {
         let mut poll = interval_at(Instant::now() + POLL, POLL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut look = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = signals.terminate.recv() => return Reason::Asked,
@@ -145,6 +150,7 @@ impl Reloader {
                 _ = signals.hang_up.recv() => self.reload(),
                 _ = signals.reopen.recv() => self.files.telemetry.reopen_logs(),
                 _ = poll.tick() => self.reload_if_changed(),
+                _ = look.tick() => self.look_at_clusters(),
                 changed = self.resolver.hear() => self.heard(changed),
                 () = self.pending.due() => self.publish(),
                 command = self.commands.recv() => match command {
@@ -158,6 +164,14 @@ impl Reloader {
                 },
             }
         }
+    }
+
+    /// Tells what has begun or ended since the last time.
+    fn look_at_clusters(&mut self) {
+        let refused = self.files.telemetry.take_refusals();
+        let now = self.handle.now();
+        let news = self.incidents.look(&self.handle.snapshot(), refused, now);
+        news.iter().for_each(incidents::tell);
     }
 
     /// Waits until no more changes come, or something else does.
@@ -254,7 +268,7 @@ impl Reloader {
             }
             Reading::Unreadable { errors } => {
                 for error in &errors {
-                    tell!("error: {error}");
+                    error!(target: "config", "{error}");
                 }
                 let outcome = format!("the new configuration cannot be read; {}", kept());
                 let first = errors.into_iter().next().unwrap_or_default();
@@ -264,9 +278,14 @@ impl Reloader {
     }
 }
 
-/// Writes findings that somebody should act on, a line each.
+/// Tells findings, a line each; those that nobody has to act on only to who wants to know everything.
 pub(super) fn print_findings(findings: &[Finding]) {
-    for finding in findings.iter().filter(|f| f.severity != Severity::Info) {
-        tell!("{finding}");
+    for finding in findings {
+        let (code, file, line) = (finding.code.as_str(), &*finding.file, finding.line);
+        match finding.severity {
+            Severity::Error => error!(target: "config", code, file, line, "{finding}"),
+            Severity::Warning => warn!(target: "config", code, file, line, "{finding}"),
+            Severity::Info => debug!(target: "config", code, file, line, "{finding}"),
+        }
     }
 }

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use outrigger_runtime::{Direction, Handle, Running, Stage};
 use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
 
 use super::admin::Open;
+use super::events;
 use super::signals::{Reason, Signals};
-use super::told::{self, tell};
 
 /// What will end, and how.
 pub(super) struct Ending {
@@ -59,7 +60,8 @@ pub(super) async fn drain(ending: Ending, reason: Reason, signals: &mut Signals)
         times,
     } = ending;
     let times = times.at(reason);
-    tell!("draining, for at most {} s", times.longest.as_secs_f64());
+    let longest = times.longest.as_secs_f64();
+    info!(target: "drain", seconds = longest, "draining, for at most {longest} s");
     let until = Instant::now() + times.longest;
     let handle = running.handle().clone();
     let drained = async {
@@ -74,12 +76,16 @@ pub(super) async fn drain(ending: Ending, reason: Reason, signals: &mut Signals)
         drained = drained => {
             let cut_off = drained.map_or(0, |drained| drained.cut_off);
             if cut_off > 0 {
-                tell!("cut off {cut_off} connections that did not end in time");
+                warn!(
+                    target: "drain",
+                    connections = cut_off,
+                    "cut off {cut_off} connections that did not end in time"
+                );
             }
         }
         _ = signals.end() => {
-            tell!("ended by a second signal");
-            told::flush();
+            warn!(target: "drain", "ended by a second signal");
+            events::flush();
             process::exit(0);
         }
     }

@@ -9,13 +9,14 @@ mod command;
 mod configuration;
 mod control;
 mod drain;
+mod events;
 mod held;
+mod incidents;
 mod recording;
 mod reloads;
 mod resolve;
 mod signals;
 mod telemetry;
-mod told;
 mod watch;
 
 use std::fmt::{Display, Write as _};
@@ -32,9 +33,11 @@ use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
 use outrigger_recording::Recorder;
 use outrigger_runtime::{Config, Handle, Listen, Notices, Running, Sinks};
+use tracing::{error, info, warn};
 
 use crate::admin_args::{AdminAddr, AdminArgs};
 use crate::cli::RunArgs;
+use crate::event_levels::Levels;
 use crate::runtime::{self, Picked};
 use command::Command;
 use configuration::{Configuration, Reading};
@@ -42,7 +45,6 @@ use control::Control;
 use recording::Pending;
 use reloads::Reloads;
 use resolve::Resolver;
-use told::tell;
 use watch::Watch;
 
 /// The command line asks for what cannot be had.
@@ -53,17 +55,22 @@ const BAD: u8 = 1;
 
 /// Runs the proxy until it is told to end, and says how it went.
 pub(crate) fn run(args: &RunArgs) -> ExitCode {
-    told::panics();
-    let code = match start(args) {
+    let levels = levels(args);
+    events::start(&levels.clone().unwrap_or_default(), args.log_format);
+    events::panics();
+    let started = levels
+        .map_err(|why| Failure::usage(&why))
+        .and_then(|_| start(args));
+    let code = match started {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { code, text }) => {
             if !text.is_empty() {
-                tell!("error: {text}");
+                error!(target: "main", "{text}");
             }
             ExitCode::from(code)
         }
     };
-    told::flush();
+    events::flush();
     code
 }
 
@@ -90,6 +97,15 @@ impl Failure {
     }
 }
 
+/// The command line goes before the environment.
+fn levels(args: &RunArgs) -> Result<Levels, String> {
+    match (&args.log_level, std::env::var("OUTRIGGER_LOG")) {
+        (Some(levels), _) => Ok(levels.clone()),
+        (None, Ok(text)) => text.parse().map_err(|why| format!("OUTRIGGER_LOG: {why}")),
+        (None, Err(_)) => Ok(Levels::default()),
+    }
+}
+
 fn start(args: &RunArgs) -> Result<(), Failure> {
     if args.config.iter().any(|path| path.as_os_str() == "-") {
         return Err(Failure::usage(
@@ -97,16 +113,19 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         ));
     }
     let settings = worker_settings(args)?;
-    let runtime = runtime::pick(args.runtime, told::line).map_err(|missing| Failure {
-        code: missing.exit_code(),
-        text: missing.to_string(),
-    })?;
-    let notices: Notices = Arc::new(|notice| tell!("warning: {notice}"));
+    let runtime =
+        runtime::pick(args.runtime, |told| warn!(target: "main", "{told}")).map_err(|missing| {
+            Failure {
+                code: missing.exit_code(),
+                text: missing.to_string(),
+            }
+        })?;
+    let notices: Notices = Arc::new(|notice| warn!(target: "runtime", "{notice}"));
     let recording = recording::prepare(args, &notices)?;
     let recorder = recording.as_ref().map(|pending| pending.recorder.clone());
     let (access_log, said) = args.log.choice().map_err(|why| Failure::usage(&why))?;
     for words in said {
-        tell!("warning: {words}");
+        warn!(target: "access_log", "{words}");
     }
     let mut configuration = Configuration::new(args, access_log, recorder.clone());
     let reloads = Arc::new(Reloads::default());
@@ -174,16 +193,9 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     let watch = Watch::start(&configuration.paths(), commands.clone());
     // Somebody may have changed a file since it was read and before it was watched.
     let _ = commands.send(Command::FilesChanged);
-    tell!(
-        "{}",
-        greeting(
-            args,
-            runtime,
-            running.handle(),
-            (&admin, health_addr),
-            &snapshot
-        )
-    );
+    let admin_addrs = (&admin, health_addr);
+    let greeting = greeting(args, runtime, running.handle(), admin_addrs, &snapshot);
+    info!(target: "main", "{greeting}");
     // From here on only the workers hold it, so that endpoints it names are forgotten when a later one does not.
     drop(snapshot);
     let times = drain::DrainTimes {

@@ -11,8 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use outrigger_core::config::{Finding, Severity};
 use outrigger_core::decision::access_log;
-
-use super::told::tell;
+use tracing::{error, info};
 
 /// Shared by the thread that reloads and the one that answers.
 #[derive(Debug, Default)]
@@ -67,10 +66,7 @@ impl Reloads {
     pub(super) fn succeeded(&self, summary: &str, changes: &str) {
         self.successes.fetch_add(1, Ordering::Relaxed);
         self.began();
-        tell!(
-            "{} info: reloaded; {summary}; {changes}",
-            access_log::rfc3339(since_epoch())
-        );
+        info!(target: "config", changes, "reloaded; {summary}; {changes}");
     }
 
     /// The old one stays.
@@ -79,7 +75,7 @@ impl Reloads {
         self.is_refused.store(true, Ordering::Relaxed);
         let at = since_epoch();
         *self.lock() = Some(Refused { at, error });
-        tell!("{} error: {outcome}", access_log::rfc3339(at));
+        error!(target: "config", "{outcome}");
     }
 
     /// Reloads that put something into use.

@@ -6,8 +6,8 @@ use outrigger_core::decision::access_log::Place;
 use outrigger_core::peer::Identity;
 use outrigger_telemetry::metrics::MetricsSettings;
 use outrigger_telemetry::{RecentSettings, Settings, SpanNotice, SpanSettings, Telemetry};
+use tracing::{info, warn};
 
-use super::told::tell;
 use super::workers;
 use crate::cli::RunArgs;
 use crate::metrics_args::OnOff;
@@ -16,7 +16,8 @@ use crate::metrics_args::OnOff;
 pub(super) fn start(args: &RunArgs) -> Telemetry {
     Telemetry::start(Settings {
         metrics: metrics(args),
-        access_logs: Some(Arc::new(|words| tell!("warning: {words}"))),
+        tells_limits: true,
+        access_logs: Some(Arc::new(|words| warn!(target: "access_log", "{words}"))),
         hears: None,
         place: place(),
         recent: recent(args),
@@ -25,9 +26,9 @@ pub(super) fn start(args: &RunArgs) -> Telemetry {
             room: args.trace.trace_queue.get(),
             tell: Arc::new(|notice| match notice {
                 SpanNotice::NotTaken { .. } | SpanNotice::NotStarted(_) => {
-                    tell!("warning: {notice}");
+                    warn!(target: "tracing", "{notice}");
                 }
-                SpanNotice::Taken { .. } => tell!("{notice}"),
+                SpanNotice::Taken { .. } => info!(target: "tracing", "{notice}"),
             }),
         }),
     })

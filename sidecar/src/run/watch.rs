@@ -8,9 +8,9 @@ use std::path::{self, Path, PathBuf};
 
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc::UnboundedSender;
+use tracing::warn;
 
 use super::command::Command;
-use super::told::tell;
 
 /// Sends [`Command::FilesChanged`] while it lives.
 #[derive(Debug)]
@@ -40,7 +40,9 @@ impl Watch {
         let watcher = notify::recommended_watcher(tell);
         let mut watch = Self {
             watcher: watcher
-                .inspect_err(|error| tell!("warning: changes of files are seen late: {error}"))
+                .inspect_err(
+                    |error| warn!(target: "config", "changes of files are seen late: {error}"),
+                )
                 .ok(),
             paths,
             told: None,
@@ -71,7 +73,7 @@ impl Watch {
         if let Some(error) = &failed
             && self.told != failed
         {
-            tell!("warning: changes of files are seen late: {error}");
+            warn!(target: "config", "changes of files are seen late: {error}");
         }
         self.told = failed;
     }

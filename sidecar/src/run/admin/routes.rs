@@ -16,6 +16,7 @@ pub(super) enum Endpoint {
     StatsPrometheus,
     Requests,
     Explain,
+    Logging,
     DrainListeners,
     QuitQuitQuit,
 }
@@ -96,6 +97,8 @@ pub(super) const ROUTES: &[Route] = {
             "the last requests that failed, were slow or sampled; ?failed, ?slow, ?sampled, ?path=, ?host=, ?id=, ?format=json"),
         route("/explain", E::Explain, Read, AsItSays,
             "what becomes of a request, which is not sent; ?request=GET%20http://host/path, ?header=, ?random=, ?format=json"),
+        route("/logging", E::Logging, Change, AsItSays,
+            "loggers and their levels; ?level=debug: of all, ?paths=config:debug,dns:off or ?config=debug: of some"),
         route("/drain_listeners", E::DrainListeners, Change, These(&["inboundonly", "graceful"]),
             "stop accepting, finish what runs; ?inboundonly: inbound listeners, ?graceful: accept for the minimum drain time first"),
         route("/quitquitquit", E::QuitQuitQuit, Change, These(&[]), "drain and end"),

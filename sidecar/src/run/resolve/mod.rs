@@ -23,12 +23,12 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
-use super::told::tell;
 use ask::{Answer, Failure};
 pub(super) use counts::counted;
 use counts::{COUNTS, count};
 use schedule::Schedule;
 use system::System;
+use tracing::{info, warn};
 use watched::Watched;
 
 /// So long a start, and a reload that brings new names, wait for their first answers.
@@ -129,8 +129,9 @@ impl Resolver {
         // What is missing comes later, as an answer that changed.
         let _ = timeout(FIRST_ANSWERS, heard).await;
         for (name, _) in self.names.iter().filter(|(_, n)| n.watched.is_waited_for()) {
-            tell!(
-                "warning: `{name}` has no answer after {} s and no endpoints until it has one",
+            warn!(
+                target: "dns",
+                "`{name}` has no answer after {} s and no endpoints until it has one",
                 FIRST_ANSWERS.as_secs()
             );
         }
@@ -156,7 +157,10 @@ impl Resolver {
         // Who reads the words finds the numbers.
         self.count_names();
         if let Some(line) = news.line {
-            tell!("{line}");
+            match is_success {
+                true => info!(target: "dns", "{line}"),
+                false => warn!(target: "dns", "{line}"),
+            }
         }
         news.changed
     }

@@ -117,7 +117,7 @@ impl Watched {
             1 => "it is tried again".to_owned(),
             times => format!("this was try {times}"),
         };
-        let line = format!("warning: `{name}` is not resolved: {why}; {effect}; {again}");
+        let line = format!("`{name}` is not resolved: {why}; {effect}; {again}");
         self.state = Standing::Failing {
             why,
             told: now,

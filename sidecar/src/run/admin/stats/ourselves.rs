@@ -10,7 +10,7 @@ use outrigger_telemetry::exposition::{Scope, Sheet, Stat, Value, label_text};
 use outrigger_telemetry::metrics::{Collected, MirrorFates};
 
 use super::super::{Sources, connections};
-use crate::run::{resolve, told};
+use crate::run::{events, resolve};
 
 const OURS: Scope<'static> = Scope {
     text: "outrigger",
@@ -196,7 +196,7 @@ fn add_dropped(sheet: &mut Sheet, of: &Sources, stats: &Stats, collected: &Colle
             "notices_dropped",
             "notices_dropped_total",
             "Lines for the operator that were not written",
-            told::dropped(),
+            events::dropped(),
         ),
         (
             "buffered_bytes_overflow",

@@ -1,4 +1,4 @@
-//! What a running proxy tells on stderr: a bounded queue, and a thread that writes.
+//! From events to standard error: a bounded queue, and a thread that writes.
 //!
 //! Owns that nobody who tells something waits or fails. A full disk, a closed pipe or a reader that stopped costs lines,
 //! never a request, a reload or a signal; lines lost are counted (`outrigger.notices_dropped`).
@@ -8,9 +8,17 @@ use std::io::Write as _;
 use std::panic::{self, PanicHookInfo};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel,
+};
 use std::thread;
 use std::time::Duration;
+
+use tracing::error;
+
+use super::fold::Fold;
+use super::line::Line;
+use crate::cli::LogFormat;
 
 /// Lines that wait to be written, at most.
 const QUEUE: usize = 16 * 1024;
@@ -20,24 +28,22 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// What the thread gets.
 enum Told {
-    Line(String),
+    Line(Line),
     /// Answered when all before it is written.
-    Flush(std::sync::mpsc::Sender<()>),
+    Flush(Sender<()>),
 }
 
 static QUEUED: OnceLock<Option<SyncSender<Told>>> = OnceLock::new();
+static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
-/// Writes a line to stderr, some time soon.
-macro_rules! tell {
-    ($($arg:tt)*) => {
-        $crate::run::told::line(format!($($arg)*))
-    };
+/// How lines look. Only the first call counts.
+pub(super) fn write_as(format: LogFormat) {
+    let _ = FORMAT.set(format);
 }
-pub(super) use tell;
 
-/// See [`tell!`].
-pub(super) fn line(line: String) {
+/// Writes a line to stderr, some time soon.
+pub(super) fn put(line: Line) {
     let dropped = || DROPPED.fetch_add(1, Ordering::Relaxed);
     match queue().map(|queue| queue.try_send(Told::Line(line))) {
         Some(Ok(())) => {}
@@ -49,9 +55,9 @@ pub(super) fn line(line: String) {
 
 /// From now on panics are told like everything else. The hook of the standard library writes to stderr itself, so that a
 /// panic that ends one connection would hold its worker for as long as nobody reads.
-pub(super) fn panics() {
+pub(in crate::run) fn panics() {
     panic::set_hook(Box::new(|panic| {
-        line(words(panic));
+        error!(target: "main", "{}", words(panic));
         // The end of this thread is the end of the program, and nobody else waits for its last words.
         if thread::current().name() == Some("main") {
             flush();
@@ -72,12 +78,12 @@ fn words(panic: &PanicHookInfo<'_>) -> String {
 }
 
 /// Lines that nobody will read.
-pub(super) fn dropped() -> u64 {
+pub(in crate::run) fn dropped() -> u64 {
     DROPPED.load(Ordering::Relaxed)
 }
 
 /// Waits a moment for what was told; called when the program ends.
-pub(super) fn flush() {
+pub(in crate::run) fn flush() {
     let (done, is_done) = channel();
     let sent = queue().is_some_and(|queue| queue.try_send(Told::Flush(done)).is_ok());
     if sent {
@@ -96,19 +102,30 @@ fn queue() -> Option<&'static SyncSender<Told>> {
 }
 
 fn write(lines: &Receiver<Told>) {
-    for told in lines {
+    let mut fold = Fold::default();
+    loop {
+        let told = match fold.wait() {
+            Some(wait) => lines.recv_timeout(wait),
+            None => lines.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
         match told {
-            Told::Line(line) => {
-                // One call a line, so that lines of several processes on one terminal stay whole.
-                let written = anstream::stderr().write_all(format!("{line}\n").as_bytes());
-                if written.is_err() {
-                    DROPPED.fetch_add(1, Ordering::Relaxed);
-                }
-            }
-            Told::Flush(done) => {
+            Ok(Told::Line(line)) => fold.take(line).for_each(|line| write_line(&line)),
+            Ok(Told::Flush(done)) => {
+                fold.end().iter().for_each(write_line);
                 let _ = done.send(());
             }
+            Err(RecvTimeoutError::Timeout) => fold.end().iter().for_each(write_line),
+            Err(RecvTimeoutError::Disconnected) => return,
         }
+    }
+}
+
+fn write_line(line: &Line) {
+    let mut text = line.text(FORMAT.get().copied().unwrap_or_default());
+    text.push('\n');
+    // One call a line, so that lines of several processes on one terminal stay whole.
+    if anstream::stderr().write_all(text.as_bytes()).is_err() {
+        DROPPED.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -122,7 +139,7 @@ mod tests {
     #[test]
     fn panics_go_on_when_nobody_reads_stderr() {
         let mut child = Command::new(std::env::current_exe().expect("this test has a program"))
-            .args(["--exact", "run::told::tests::where_threads_panic"])
+            .args(["--exact", "run::events::queue::tests::where_threads_panic"])
             .args(["--ignored", "--nocapture"])
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -136,6 +153,7 @@ mod tests {
     #[test]
     #[ignore = "changes what panics do in the whole process; panics_go_on_when_nobody_reads_stderr runs it"]
     fn where_threads_panic() {
+        crate::run::events::start(&crate::event_levels::Levels::default(), LogFormat::Text);
         panics();
         for _ in 0..1000 {
             let panicking = thread::spawn(|| panic!("{}", "as this test wants it ".repeat(10)));
