@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use crate::cluster::{ClusterState, HostState};
 use crate::http2;
 use crate::outbox::Outbox;
-use crate::peer::{ExchangeId, UpstreamId};
+use crate::peer::{ExchangeId, ToldClients, UpstreamId};
 use crate::snapshot::{Address, Http2Options, Snapshot};
 use crate::time::{Duration, Instant};
 use buffered::Budget;
@@ -73,6 +73,8 @@ pub struct WorkerSettings {
     pub endpoint_streams: http2::Limits,
     /// Exchanges know where bodies lie in what is read and in what is to be written: for a recording that leaves them out.
     pub tells_bodies: bool,
+    /// Who is told in responses what was decided, if a request asks for it (`x-outrigger-explain: 1`).
+    pub told_clients: ToldClients,
 }
 
 impl WorkerSettings {
@@ -101,6 +103,7 @@ impl Default for WorkerSettings {
             client_streams: http2::Limits::SERVER,
             endpoint_streams: http2::Limits::CLIENT,
             tells_bodies: false,
+            told_clients: ToldClients::default(),
         }
     }
 }

@@ -1,14 +1,16 @@
 //! Options of `run` that say which requests are kept with their stories, and to whom decisions are told in responses.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::Args;
+use outrigger_core::peer::{AddressRange, ToldClients};
 use outrigger_core::snapshot::PerMillion;
 
 use crate::options::{parse_size, parse_time};
 
 /// Which requests `/requests` of the admin endpoints shows.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Requests that are kept")]
 pub(crate) struct RecentArgs {
     /// Keep so many of the last requests that failed, were slow or were sampled, with their stories (`/requests`); 0 keeps none
@@ -26,6 +28,35 @@ pub(crate) struct RecentArgs {
     /// Bytes that requests which are kept may take together; those that are too many go first
     #[arg(long, value_name = "SIZE", default_value = "4MiB", value_parser = parse_size)]
     pub(crate) recent_bytes: u64,
+
+    /// Tell clients at these addresses in their responses what was decided, where a request asks for it by the field
+    /// `x-outrigger-explain: 1`: an address, or a range such as 10.0.0.0/8. May be repeated, up to four times
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_range)]
+    pub(crate) explain_to: Vec<AddressRange>,
+}
+
+impl RecentArgs {
+    /// Who is told.
+    ///
+    /// # Errors
+    /// There are too many ranges.
+    pub(crate) fn told_clients(&self) -> Result<ToldClients, &'static str> {
+        ToldClients::new(&self.explain_to).ok_or("--explain-to may be given four times")
+    }
+}
+
+fn parse_range(text: &str) -> Result<AddressRange, String> {
+    let (address, prefix) = match text.split_once('/') {
+        Some((address, prefix)) => (address, Some(prefix)),
+        None => (text, None),
+    };
+    let address = address.parse::<IpAddr>().ok();
+    let range = address.and_then(|address| {
+        let whole = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = prefix.map_or(Some(whole), |prefix| prefix.parse().ok());
+        AddressRange::new(address, prefix?)
+    });
+    range.ok_or_else(|| format!("`{text}` is no address or range such as 127.0.0.1 or 10.0.0.0/8"))
 }
 
 fn parse_share(text: &str) -> Result<PerMillion, String> {
@@ -39,6 +70,22 @@ fn parse_share(text: &str) -> Result<PerMillion, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ranges_are_addresses_with_or_without_a_prefix() {
+        for (text, is_one) in [
+            ("127.0.0.1", true),
+            ("10.0.0.0/8", true),
+            ("fd00::/8", true),
+            ("::1", true),
+            ("10.0.0.0/33", false),
+            ("10.0.0.0/", false),
+            ("localhost", false),
+            ("", false),
+        ] {
+            assert_eq!(parse_range(text).is_ok(), is_one, "{text}");
+        }
+    }
 
     #[test]
     fn shares_are_percentages() {

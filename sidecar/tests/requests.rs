@@ -169,6 +169,42 @@ fn nothing_is_kept_where_nobody_wants_it() {
     assert!(!proxy.admin("GET /stats").contains("recent_requests"));
 }
 
+/// A client that may ask is told in the response what was decided; one that does not ask is not, and neither is anybody where
+/// nobody may.
+#[test]
+fn responses_tell_who_may_ask() {
+    let ask = |more: &[&str], fields: &str, path: &str| {
+        let folder = Folder::new(&format!("told-{}", more.len() + fields.len() + path.len()));
+        let proxy = started(&folder, more);
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nhost: shop.example\r\n{fields}connection: close\r\n\r\n"
+        );
+        proxy.ask("outbound", &request)
+    };
+    let asks = "x-outrigger-explain: 1\r\n";
+    let allowed = ["--explain-to", "10.0.0.0/8", "--explain-to", "127.0.0.1"];
+    let told = ask(&allowed, asks, "/else");
+    for line in [
+        "x-outrigger-explain: GET shop.example/else\r\n",
+        "x-outrigger-explain: rule none of the 1 of shop.example:80 matches\r\n",
+        "x-outrigger-explain: random number ",
+    ] {
+        assert!(told.contains(line), "`{line}` is not in {told}");
+    }
+    let told = ask(&allowed, asks, "/cart");
+    assert!(
+        told.contains("x-outrigger-explain: rule VirtualService default/shop"),
+        "{told}"
+    );
+    let untold = |response: String| {
+        assert!(response.starts_with("HTTP/1.1 404 "), "{response}");
+        assert!(!response.contains("x-outrigger-explain"), "{response}");
+    };
+    untold(ask(&allowed, "", "/elsewhere"));
+    untold(ask(&[], asks, "/else"));
+    untold(ask(&allowed[..2], asks, "/else"));
+}
+
 /// After a reload it is told what changes for users.
 #[test]
 fn a_reload_says_what_it_changes() {

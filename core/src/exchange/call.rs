@@ -239,6 +239,21 @@ impl Call {
             },
             turn,
         );
+        self.tell_decision(turn);
+    }
+
+    /// Adds what was decided to the response, for those who may see it.
+    fn tell_decision(&mut self, turn: &Turn<'_>) {
+        let told = &turn.local.settings().told_clients;
+        if !told.is_empty() && told.has(self.ledger.peer.remote.ip()) {
+            let Ledger {
+                record,
+                response,
+                view,
+                ..
+            } = &mut self.ledger;
+            request::tell_decision(record, &view.snapshot, response);
+        }
     }
 
     /// Answers with the head that the request machine made, and this text. Whether the client's connection can carry another
@@ -253,6 +268,7 @@ impl Call {
             },
             turn,
         );
+        self.tell_decision(turn);
         let Ledger {
             record, response, ..
         } = &mut self.ledger;

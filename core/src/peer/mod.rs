@@ -2,8 +2,10 @@
 //! and nobody here acts on.
 
 mod identity;
+mod told;
 
 pub use identity::Identity;
+pub use told::{AddressRange, ToldClients};
 
 use core::net::SocketAddr;
 

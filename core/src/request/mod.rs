@@ -19,6 +19,7 @@ mod rate_limit;
 mod reply;
 pub mod response_time;
 mod stream;
+mod told;
 mod trace;
 
 pub use catch_up::catch_up;
@@ -29,6 +30,8 @@ pub use failure::{
 pub use mirror::{begin_mirror, has_mirrors};
 pub use plan::Later;
 pub use reply::{NO_BASE64, SLOW_HEAD, TOO_LARGE, complete_local, on_response_cut, refuse};
+
+pub use told::tell_decision;
 
 pub use stream::{
     StreamTimeout, max_duration, on_stream_cut, stream_idle_timeout, stream_timed_out,

@@ -301,6 +301,7 @@ fn worker_settings(args: &RunArgs) -> Result<WorkerSettings, Failure> {
         client_streams,
         endpoint_streams,
         tells_bodies: args.record_without_bodies,
+        told_clients: args.recent.told_clients().map_err(Failure::usage)?,
         ..WorkerSettings::default()
     })
 }

@@ -40,7 +40,7 @@ fn filters_choose_whose_story_is_told() {
         for story in stories {
             assert_eq!(story["path"], path);
             let text = story["story"].as_str().unwrap();
-            assert!(text.contains("\n  attempt 1 "), "{text}");
+            assert!(text.contains("\n  client "), "{text}");
             assert!(story["random"].as_str().unwrap().parse::<u64>().is_ok());
         }
     }
