@@ -15,8 +15,13 @@ fn client(text: String) -> Client {
     Client::warm(snapshot(&text))
 }
 
+fn counted(text: String) -> Client {
+    Client::counted(snapshot(&text))
+}
+
 #[library_benchmark]
 #[bench::one_service(args = (one_service()), setup = client)]
+#[bench::counted(args = (one_service()), setup = counted)]
 #[bench::a_thousand_services(args = (many_services(1000)), setup = client)]
 #[bench::five_thousand_rules(args = (many_rules(5000)), setup = client)]
 fn request(mut client: Client) -> (u16, Client) {

@@ -9,6 +9,9 @@ use outrigger_core::peer::{ConnId, ListenerKind, Peer, UpstreamId};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::Instant;
 use outrigger_core::worker::{Facts, Input, Output, Worker, WorkerSettings};
+use outrigger_runtime::{Ended, Sink, Sinks};
+use outrigger_telemetry::metrics::MetricsSettings;
+use outrigger_telemetry::{Settings, Telemetry};
 
 /// A service with three endpoints and one rule that forwards with a timeout and retries.
 #[must_use]
@@ -91,7 +94,6 @@ pub fn snapshot(text: &str) -> Arc<Snapshot> {
 }
 
 /// A worker with one client, whose peers take all bytes they are given at once.
-#[derive(Debug)]
 pub struct Client {
     worker: Worker,
     id: ConnId,
@@ -99,12 +101,28 @@ pub struct Client {
     upstream: Option<UpstreamId>,
     requests: u64,
     status: u16,
+    /// Told of each request that has ended.
+    sink: Option<Box<dyn Sink>>,
 }
 
 impl Client {
     /// A connection that has already made enough requests for every endpoint to have a kept connection.
     #[must_use]
     pub fn warm(snapshot: Arc<Snapshot>) -> Self {
+        Self::told(snapshot, None)
+    }
+
+    /// The same, whose requests are counted.
+    #[must_use]
+    pub fn counted(snapshot: Arc<Snapshot>) -> Self {
+        let telemetry = Telemetry::start(Settings {
+            metrics: Some(MetricsSettings::default()),
+            ..Settings::default()
+        });
+        Self::told(snapshot, telemetry.sinks())
+    }
+
+    fn told(snapshot: Arc<Snapshot>, sinks: Option<Arc<dyn Sinks>>) -> Self {
         let mut worker = Worker::new(snapshot, WorkerSettings::default(), 1);
         let peer = Peer {
             remote: ([127, 0, 0, 1], 40_000).into(),
@@ -118,6 +136,7 @@ impl Client {
             upstream: None,
             requests: 0,
             status: 0,
+            sink: sinks.map(|sinks| sinks.sink(0, 1)),
         };
         client.perform();
         for _ in 0..32 {
@@ -172,12 +191,30 @@ impl Client {
                     self.tell(id, Input::Wrote(count));
                 }
                 Output::Ended(id) => {
-                    let exchange = self.worker.ended(id);
-                    self.status = exchange.map_or(0, |exchange| exchange.record().status);
+                    if let Some(exchange) = self.worker.ended(id) {
+                        self.status = exchange.record().status;
+                        if let Some(sink) = &mut self.sink {
+                            sink.on_end(&Ended {
+                                record: exchange.record(),
+                                snapshot: exchange.snapshot(),
+                                response: exchange.response(),
+                                peer: *exchange.peer(),
+                                listener: Some(0),
+                                facts: exchange.facts(),
+                                now: exchange.record().ended,
+                            });
+                        }
+                    }
                 }
                 _ => {}
             }
         }
+    }
+}
+
+impl core::fmt::Debug for Client {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
     }
 }
 
@@ -188,8 +225,10 @@ mod tests {
     #[test]
     fn every_scenario_works() {
         for text in [one_service(), many_services(50), many_rules(50)] {
-            let mut client = Client::warm(snapshot(&text));
-            assert_eq!(client.request(), 200);
+            for of in [Client::warm, Client::counted] {
+                let mut client = of(snapshot(&text));
+                assert_eq!(client.request(), 200);
+            }
         }
     }
 }

@@ -339,3 +339,72 @@ fn a_refused_reload_is_seen_until_it_is_mended() {
     assert_eq!(value_of("outrigger_config_reload_refused_total"), "1");
     assert_ne!(taken(), first);
 }
+
+#[test]
+fn telemetry_resources_change_metrics_and_labels() {
+    let config = Folder::new("telemetry-metrics");
+    config.write("shop.yaml", &(shop(application("shop"), "v2") + NAMED));
+    config.write(
+        "telemetry.yaml",
+        "apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {name: t}
+spec:
+  metrics:
+  - overrides:
+    - {match: {metric: REQUEST_SIZE}, disabled: true}
+    - match: {metric: REQUEST_COUNT, mode: CLIENT}
+      tagOverrides:
+        response_code: {operation: REMOVE}
+        response_flags: {operation: REMOVE}
+        method: {value: request.method}
+        team: {value: \"'mall'\"}
+",
+    );
+    let proxy = Proxy::start(&config.0, &[]);
+    for path in ["/a", "/broken"] {
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: shop.example\r\nconnection: close\r\n\r\n");
+        proxy.ask("outbound", &request);
+    }
+    let page = page(&proxy, "/stats/prometheus", "istio_response_bytes_count{");
+    let page = match page.contains("response_code=\"418\"") {
+        true => page,
+        false => self::page(&proxy, "/stats/prometheus", "response_code=\"418\""),
+    };
+    let tags = [
+        "method=\"GET\"",
+        "team=\"mall\"",
+        "destination_service=\"shop.example\"",
+    ];
+    let all = page
+        .lines()
+        .filter(|line| line.starts_with("istio_requests_total{"));
+    assert!(
+        all.clone().all(|line| !line.contains("response_code")),
+        "{page}"
+    );
+    // The endpoint of the one is known, and the other had none.
+    assert_eq!(all.count(), 2, "{page}");
+    assert_eq!(value(&page, "istio_requests_total", &tags), Some("1"));
+    assert!(!page.contains("istio_request_bytes"), "{page}");
+    let ok = ["response_code=\"200\"", "response_flags=\"-\""];
+    assert_eq!(
+        value(&page, "istio_request_duration_milliseconds_count", &ok),
+        Some("1")
+    );
+    // They change, and series begin anew.
+    std::fs::remove_file(config.0.join("telemetry.yaml")).unwrap();
+    proxy.wait_for("reloaded");
+    proxy.get("shop.example");
+    let begun = Instant::now();
+    loop {
+        let page = proxy.admin("GET /stats/prometheus");
+        let is_plain = page.contains("istio_request_bytes_count{") && !page.contains("team=");
+        if is_plain && value(&page, "istio_requests_total", &ok) == Some("1") {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{page}");
+        thread::yield_now();
+    }
+}

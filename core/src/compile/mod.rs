@@ -23,6 +23,7 @@ mod labels;
 mod locality;
 mod locality_setting;
 mod membership;
+mod metrics;
 mod names;
 mod outlier;
 mod peers;
@@ -186,6 +187,7 @@ pub fn compile(
     }
     let telemetries = telemetry::applicable(&input, &mut findings);
     let access_logs = access_logs::access_logs(&telemetries, mesh, &mut findings);
+    let metrics = metrics::metrics(&telemetries, mesh, &mut findings);
     let tracing = tracing::tracing(&input, &telemetries, &clusters, &mut findings);
     registry.sweep();
     Compiled {
@@ -200,6 +202,7 @@ pub fn compile(
             rate_limits: limits.list.into(),
             unknown_host_limits: limits.unknown_hosts.into(),
             access_logs: Arc::new(access_logs),
+            metrics: Arc::new(metrics),
             tracing,
         },
         findings,

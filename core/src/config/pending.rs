@@ -10,9 +10,6 @@ use super::report::Report;
 /// Fields of a VirtualService's `spec` that do nothing yet. `[]` stands for every entry of a list.
 const VIRTUAL_SERVICE: &[&str] = &["http[].match[].statPrefix", "tls", "tcp"];
 
-/// Fields of a Telemetry's `spec` that do nothing yet.
-const TELEMETRY: &[&str] = &["metrics"];
-
 /// Where a DestinationRule has traffic policies.
 const TRAFFIC_POLICIES: &[&str] = &[
     "trafficPolicy.",
@@ -32,13 +29,6 @@ const TRAFFIC_POLICY: &[&str] = &[
 /// Tells the pending fields of a VirtualService; the report stands at its `spec`.
 pub(super) fn tell_virtual_service(spec: &Node, report: &mut Report) {
     for path in VIRTUAL_SERVICE {
-        tell(spec, path, report);
-    }
-}
-
-/// Tells the pending fields of a Telemetry; the report stands at its `spec`.
-pub(super) fn tell_telemetry(spec: &Node, report: &mut Report) {
-    for path in TELEMETRY {
         tell(spec, path, report);
     }
 }

@@ -129,6 +129,8 @@ pub struct Snapshot {
     pub settings: Settings,
     /// Which requests are logged where.
     pub access_logs: Arc<telemetry::AccessLogs>,
+    /// What is changed of Istio's metrics.
+    pub metrics: Arc<telemetry::MetricRules>,
 }
 
 impl Snapshot {
@@ -160,6 +162,7 @@ impl Snapshot {
             tracing: self.tracing.clone(),
             settings: self.settings.clone(),
             access_logs: Arc::clone(&self.access_logs),
+            metrics: Arc::clone(&self.metrics),
         }
     }
 

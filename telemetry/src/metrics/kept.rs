@@ -63,11 +63,10 @@ impl<T: Cells> Kept<T> {
             Entry::Occupied(known) => {
                 let known = known.into_mut();
                 if (known.gone)() {
-                    *known = Named {
-                        gone: gone(),
-                        cells: Vec::new(),
-                    };
+                    known.cells.clear();
                 }
+                // What it stands for now may outlive what it stood for.
+                known.gone = gone();
                 known
             }
             Entry::Vacant(new) => new.insert(Named {

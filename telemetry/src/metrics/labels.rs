@@ -3,9 +3,11 @@
 use std::fmt::Write as _;
 
 use outrigger_core::decision::Upstream;
+use outrigger_core::decision::access_log::{Logged, printed};
 use outrigger_core::message::Known;
 use outrigger_core::peer::{Identity, ListenerKind};
 use outrigger_core::policy::grpc_status;
+use outrigger_core::snapshot::telemetry::{Expression, MetricRule, SideRules};
 use outrigger_core::snapshot::{Cluster, Endpoint, ServiceName};
 use outrigger_runtime::Ended;
 
@@ -16,6 +18,15 @@ const UNKNOWN: &str = "unknown";
 
 /// What stands in all labels but the reporter of the series in which is counted what has no room in another.
 const OVERFLOW: &str = "overflow";
+
+/// Between the texts of the labels of one metric and the next, where they differ.
+pub(crate) const NEXT: char = '\u{1f}';
+
+/// The text of the labels of a metric that is not told.
+pub(crate) const DISABLED: &str = "\u{1e}";
+
+/// Longer values of labels that somebody configured are cut.
+const LONGEST_VALUE: usize = 256;
 
 /// Labels with their values, in the order in which they are told.
 pub(crate) type Labels = Vec<(&'static str, String)>;
@@ -159,12 +170,45 @@ pub(crate) fn is_overflow(text: &str) -> bool {
         && text.contains(r#",response_code="overflow","#)
 }
 
+/// What a label says that somebody configured.
+pub(crate) fn value(expression: &Expression, logged: &Logged<'_>) -> String {
+    let mut value = printed(expression, logged).unwrap_or_else(|| UNKNOWN.to_owned());
+    // A place beyond the end is no boundary.
+    let mut ends = (0..=LONGEST_VALUE).rev();
+    let end = ends.find(|end| value.is_char_boundary(*end));
+    value.truncate(end.unwrap_or_default());
+    value.retain(|c| !c.is_control());
+    value
+}
+
+/// The labels of each metric, as rules change them.
+pub(crate) fn changed_text(labels: &Labels, rules: &SideRules, logged: &Logged<'_>) -> String {
+    let each = rules.iter().map(|rule| match rule.is_disabled {
+        true => DISABLED.to_owned(),
+        false => text_by(labels, rule, logged),
+    });
+    let each: Vec<_> = each.collect();
+    each.join(&NEXT.to_string())
+}
+
+fn text_by(labels: &Labels, rule: &MetricRule, logged: &Logged<'_>) -> String {
+    let is_changed = |name: &str| rule.tags.iter().any(|tag| &*tag.name == name);
+    let kept = labels.iter().filter(|(name, _)| !is_changed(name));
+    let mut all: Vec<(&str, String)> = kept.cloned().collect();
+    for tag in &rule.tags {
+        if let Some(expression) = &tag.value {
+            all.push((&tag.name, value(expression, logged)));
+        }
+    }
+    text(&all)
+}
+
 fn known(name: &str) -> String {
     if name.is_empty() { UNKNOWN } else { name }.to_owned()
 }
 
 /// Labels as an exposition writes them, without the braces around.
-pub(crate) fn text(labels: &[(&'static str, String)]) -> String {
+pub(crate) fn text(labels: &[(&str, String)]) -> String {
     let mut out = String::new();
     for (name, value) in labels {
         let comma = if out.is_empty() { "" } else { "," };

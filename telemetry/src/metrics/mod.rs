@@ -25,12 +25,14 @@ pub use series::SeriesSum;
 
 pub(crate) use worker::WorkerMetrics;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use outrigger_core::peer::Identity;
 use outrigger_core::snapshot::Snapshot;
+use outrigger_core::snapshot::telemetry::{Metric, MetricRules};
 use outrigger_runtime::Counter;
 
 use clusters::ClusterCells;
@@ -38,6 +40,13 @@ use kept::Kept;
 use listeners::ListenerCells;
 use routes::RouteCells;
 use series::Series;
+
+/// Tells rules apart: when they change, series begin anew.
+fn rules_id(rules: &MetricRules) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    format!("{rules:?}").hash(&mut hasher);
+    hasher.finish()
+}
 
 /// Whose metrics they are, and how much they may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +82,8 @@ pub(crate) struct Metrics {
     series: Kept<Series>,
     /// The configuration whose routes are kept.
     routes_of: AtomicU64,
+    /// What is changed of Istio's metrics in the configuration in use, see [`rules_id`].
+    rules: Arc<AtomicU64>,
 }
 
 /// What one worker counts by listener, and of mirrors.
@@ -93,10 +104,41 @@ pub struct Collected {
     pub clusters: HashMap<Arc<str>, ClusterRequests>,
     /// By virtual host and name of the route, with `.` between.
     pub routes: HashMap<Arc<str>, RouteRequests>,
-    /// Istio's standard metrics, by the text of their labels, without the braces around.
-    pub series: HashMap<Arc<str>, SeriesSum>,
+    series: HashMap<Arc<str>, SeriesSum>,
     /// Requests in series whose labels say `overflow`, because there was no room for another one.
     pub overflowed: u64,
+}
+
+impl Collected {
+    /// How many sets of labels Istio's standard metrics have.
+    #[must_use]
+    pub fn series(&self) -> usize {
+        self.series.len()
+    }
+
+    /// Istio's standard metrics, each with the text of its labels, without the braces around.
+    pub fn told(&self, mut tell: impl FnMut(Metric, &str, &SeriesSum)) {
+        let mut changed: BTreeMap<(usize, &str), SeriesSum> = BTreeMap::new();
+        for (name, sum) in &self.series {
+            if !name.contains(labels::NEXT) {
+                Metric::ALL
+                    .iter()
+                    .for_each(|metric| tell(*metric, name, sum));
+                continue;
+            }
+            // Where labels are left out, several series are one.
+            let texts = name.split(labels::NEXT).enumerate();
+            for (metric, text) in texts.filter(|(_, text)| *text != labels::DISABLED) {
+                let same = changed.entry((metric, text)).or_default();
+                same.add(sum.clone());
+            }
+        }
+        for ((metric, text), sum) in &changed {
+            if let Some(metric) = Metric::ALL.get(*metric) {
+                tell(*metric, text, sum);
+            }
+        }
+    }
 }
 
 impl Metrics {
@@ -125,6 +167,8 @@ impl Metrics {
         if self.routes_of.swap(snapshot.revision, Ordering::Relaxed) != snapshot.revision {
             let names = routes::names(snapshot);
             self.routes.keep(|name| names.contains(name));
+            self.rules
+                .store(rules_id(&snapshot.metrics), Ordering::Relaxed);
         }
         let series = self.series.sum();
         let overflowed = series.iter().filter(|(text, _)| labels::is_overflow(text));

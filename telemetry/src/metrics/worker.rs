@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
+use outrigger_core::decision::access_log::{self, Logged};
 use outrigger_core::decision::{Record, RouteDecision, Upstream};
 use outrigger_core::message::FieldName;
 use outrigger_core::peer::{Identity, ListenerKind};
+use outrigger_core::snapshot::telemetry::SideRules;
 use outrigger_core::snapshot::{ClusterId, Snapshot};
 use outrigger_runtime::Ended;
 
@@ -16,7 +19,7 @@ use super::labels::{self, Sides};
 use super::peers::{self, PEER_METADATA};
 use super::routes::{self, RouteCells, UNNAMED};
 use super::series::Series;
-use super::{Metrics, WorkerListeners};
+use super::{Metrics, WorkerListeners, rules_id};
 
 /// Where the attempts at hosts that no service has are counted.
 const PASSTHROUGH: &str = "PassthroughCluster";
@@ -40,6 +43,8 @@ struct Counting {
     worker: usize,
     listeners: Arc<WorkerListeners>,
     peer_metadata: Option<FieldName>,
+    /// Labels say nothing of it.
+    nowhere: access_log::Place,
 }
 
 /// What was looked up in one configuration, so that it is not looked up again.
@@ -55,6 +60,10 @@ struct Seen {
     /// Whom metadata name. Anybody may write what he likes there, so these are hashed with care.
     peers: HashMap<Box<[u8]>, u32>,
     identities: Vec<Identity>,
+    /// What labels that somebody configured say.
+    values: HashMap<String, u32>,
+    /// Which [`MetricRules`] hold.
+    rules: u64,
 }
 
 /// Everything that labels hang on: requests of one place in one configuration have the same.
@@ -69,6 +78,8 @@ struct Place {
     status: u16,
     /// 0 for what is no call, 1 for one without a status, and 2 more than that of any other.
     call: u16,
+    /// What labels say that somebody configured, 0 where nobody did.
+    values: u32,
     /// The port of a listener does not matter, its direction does.
     is_inbound: bool,
 }
@@ -82,6 +93,9 @@ impl Hash for Place {
         state.write_u64(self.flags);
         let end = u32::from(self.status) << 16 | u32::from(self.call);
         state.write_u64(pair(self.peer, end << 1 | u32::from(self.is_inbound)));
+        if self.values > 0 {
+            state.write_u64(self.values.into());
+        }
     }
 }
 
@@ -119,6 +133,7 @@ impl WorkerMetrics {
                 worker,
                 listeners: metrics.begin(listeners),
                 peer_metadata: FieldName::new(PEER_METADATA),
+                nowhere: access_log::Place::default(),
             }),
             seen: Seen::default(),
         }
@@ -243,6 +258,14 @@ impl Counting {
 
     fn place(&self, ended: &Ended<'_>, seen: &mut Seen) -> Place {
         let record = ended.record;
+        let values = match ended
+            .snapshot
+            .metrics
+            .of(ended.peer.listener != ListenerKind::Outbound)
+        {
+            Some(rules) => self.values(ended, rules, seen),
+            None => 0,
+        };
         let call = match labels::is_grpc(ended) {
             false => 0,
             true => labels::grpc_response_status(ended).map_or(1, |code| 2 + u16::from(code)),
@@ -266,7 +289,43 @@ impl Counting {
             flags: record.flags().bits(),
             status: record.status,
             call,
+            values,
             is_inbound,
+        }
+    }
+
+    /// What the labels of a request say that somebody configured: 1 more than its place among what they have said.
+    fn values(&self, ended: &Ended<'_>, rules: &SideRules, seen: &mut Seen) -> u32 {
+        let logged = self.logged(ended);
+        let tags = rules.iter().flat_map(|rule| &rule.tags);
+        let mut all = String::new();
+        for value in tags.filter_map(|tag| tag.value.as_ref()) {
+            all.push_str(&labels::value(value, &logged));
+            all.push(labels::NEXT);
+        }
+        if all.is_empty() {
+            return 0;
+        }
+        if let Some(known) = seen.values.get(&all) {
+            return *known;
+        }
+        if seen.values.len() >= MOST_PLACES {
+            seen.values.clear();
+            seen.series.clear();
+        }
+        // At most as many as places.
+        let place = seen.values.len() as u32 + 1;
+        seen.values.insert(all, place);
+        place
+    }
+
+    fn logged<'a>(&'a self, ended: &Ended<'a>) -> Logged<'a> {
+        Logged {
+            record: ended.record,
+            snapshot: ended.snapshot,
+            response: ended.response,
+            around: ended.surroundings(),
+            place: &self.nowhere,
         }
     }
 
@@ -321,19 +380,25 @@ impl Counting {
                 ),
             },
         );
+        let (rules, current) = (seen.rules, &self.metrics.rules);
         let gone = || -> Gone {
+            let current = Arc::clone(current);
             let cluster = cluster.map(|cluster| gone(&cluster.state));
             let identity = endpoint.map(|endpoint| Arc::downgrade(&endpoint.identity));
             Box::new(move || {
                 let of_cluster = cluster.as_ref().is_some_and(|gone| gone());
                 let of_identity = identity.as_ref().is_some_and(|i| i.strong_count() == 0);
-                of_cluster || of_identity
+                let of_rules = current.load(Ordering::Relaxed) != rules;
+                of_cluster || of_identity || of_rules
             })
         };
         let Metrics {
             settings, series, ..
         } = &*self.metrics;
-        let text = labels::text(&labels);
+        let text = match ended.snapshot.metrics.of(place.is_inbound) {
+            Some(rules) => labels::changed_text(&labels, rules, &self.logged(ended)),
+            None => labels::text(&labels),
+        };
         let own = series.of(self.worker, &text, settings.max_series, gone);
         own.or_else(|| {
             let text = labels::text(&labels::overflow(labels));
@@ -348,6 +413,7 @@ impl Seen {
     fn of(snapshot: &Snapshot) -> Self {
         Self {
             revision: snapshot.revision,
+            rules: rules_id(&snapshot.metrics),
             ..Self::default()
         }
     }

@@ -58,6 +58,11 @@ fn parse(text: &str) -> Result<(Expression, Type), Fault> {
     parse::Parser::new(lex::tokens(text)?, text).whole()
 }
 
+/// Reads an expression of any type.
+pub(crate) fn value(text: &str) -> Result<Expression, Fault> {
+    parse(text).map(|(expression, _)| expression)
+}
+
 /// Reads a condition.
 pub(crate) fn condition(text: &str) -> Result<Expression, Fault> {
     let (expression, of) = parse(text)?;

@@ -20,7 +20,6 @@ use super::decode::{Object, object};
 use super::judged::selection;
 use super::meta::Meta;
 use super::node::Node;
-use super::pending;
 use super::report::Report;
 
 /// A Telemetry resource.
@@ -83,7 +82,6 @@ pub(super) fn read(report: &mut Report, meta: Meta, spec: &Node) -> Telemetry {
                 "select workloads by `selector.matchLabels`",
             );
         }
-        pending::tell_telemetry(spec, report);
         read
     })
 }

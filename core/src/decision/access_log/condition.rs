@@ -25,6 +25,17 @@ pub(super) fn holds(condition: &Expression, logged: &Logged<'_>) -> bool {
     is_true(condition, logged) == Some(true)
 }
 
+/// What an expression comes to, as text; `None` where it has no value.
+pub(super) fn printed(expression: &Expression, logged: &Logged<'_>) -> Option<String> {
+    Some(match value(expression, logged)? {
+        Value::Boolean(is_true) => is_true.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::Text(text) => String::from_utf8_lossy(&text).into_owned(),
+        // As a protobuf writes it.
+        Value::Duration(nanos) => format!("{}s", nanos as f64 / 1e9),
+    })
+}
+
 fn is_true(expression: &Expression, logged: &Logged<'_>) -> Option<bool> {
     match value(expression, logged)? {
         Value::Boolean(is_true) => Some(is_true),

@@ -17,7 +17,7 @@ use super::record::Record;
 use crate::entropy::Draw;
 use crate::message::ResponseHead;
 use crate::snapshot::Snapshot;
-use crate::snapshot::telemetry::{AccessLog, LogFormat, LogPart, LogText, OnlySome};
+use crate::snapshot::telemetry::{AccessLog, Expression, LogFormat, LogPart, LogText, OnlySome};
 use crate::time::Duration;
 
 /// What a line shows and no record holds: the calendar, and the addresses of sockets.
@@ -55,6 +55,12 @@ pub struct Logged<'a> {
     pub around: Surroundings,
     /// Where the proxy runs.
     pub place: &'a Place,
+}
+
+/// What an expression comes to of a request, as text; `None` where it has no value.
+#[must_use]
+pub fn printed(expression: &Expression, logged: &Logged<'_>) -> Option<String> {
+    condition::printed(expression, logged)
 }
 
 /// Appends a line, with its line end.

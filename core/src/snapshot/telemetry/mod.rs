@@ -5,6 +5,7 @@
 mod access_log;
 mod expression;
 mod log_format;
+mod metrics;
 
 pub use access_log::{AccessLog, AccessLogs, OnlySome};
 pub use expression::{Attribute, Comparison, Expression, Literal};
@@ -12,3 +13,4 @@ pub use log_format::{
     AddressForm, FieldOf, GrpcStatusForm, LogField, LogFormat, LogJson, LogOperator, LogPart,
     LogText, Moment, Span, TimePart, TimeUnit, Whose,
 };
+pub use metrics::{Metric, MetricRule, MetricRules, SideRules, TagRule};

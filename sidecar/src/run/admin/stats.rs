@@ -99,7 +99,7 @@ fn page(sources: &Sources, admin: &connections::Counts, mut sheet: Sheet) -> Str
     listeners::add_rate_limits(&mut sheet, &snapshot.rate_limits);
     ourselves::add(&mut sheet, sources, &stats, &collected);
     ourselves::add_admin(&mut sheet, admin);
-    requests::add(&mut sheet, &collected.series);
+    requests::add(&mut sheet, &collected);
     sheet.finish()
 }
 

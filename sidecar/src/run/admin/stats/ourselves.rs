@@ -245,7 +245,7 @@ fn add_dropped(sheet: &mut Sheet, of: &Sources, stats: &Stats, collected: &Colle
         sheet.add(&OURS, bytes, Value::Gauge(recent.bytes as f64));
     }
     let series = Stat::new("metric_series", "Sets of labels of Istio's metrics");
-    sheet.add(&OURS, series, Value::Gauge(collected.series.len() as f64));
+    sheet.add(&OURS, series, Value::Gauge(collected.series() as f64));
 }
 
 fn add_spans(sheet: &mut Sheet, of: &Sources) {
