@@ -178,6 +178,8 @@ pub struct ClusterTold {
     pub settings: Vec<Told>,
     /// Rules of other namespaces that another one keeps away.
     pub passed_over: Vec<Place>,
+    /// It has no endpoints of its own: requests go where their clients wanted to go.
+    pub original_destination: bool,
     /// Its endpoints.
     pub endpoints: Vec<EndpointTold>,
 }
@@ -208,9 +210,11 @@ pub struct Outcome {
     pub when: &'static str,
     /// The status that the client sees; `None` when it waits for ever.
     pub status: Option<u16>,
+    /// Where a redirect leads.
+    pub location: Option<String>,
     /// Response flags, as the access log writes them.
     pub flags: String,
-    /// Response code details.
+    /// Response code details; `tunnel` for a CONNECT whose tunnel is open.
     pub details: String,
     /// When the client has its answer, in milliseconds; connections and answers take no time in this.
     pub after_ms: Option<f64>,

@@ -18,6 +18,9 @@ const GOOD: Style = AnsiColor::Green.on_default().bold();
 /// Where values begin.
 const COLUMN: usize = 16;
 
+/// The details of a CONNECT whose tunnel is open.
+const TUNNEL: &str = "tunnel";
+
 /// Attempts of one outcome that are shown.
 const MOST_ATTEMPTS: usize = 12;
 
@@ -199,7 +202,10 @@ fn write_cluster(out: &mut String, cluster: &ClusterTold) -> fmt::Result {
         );
         line(out, "passed over", &text)?;
     }
-    write_endpoints(out, &cluster.endpoints)
+    match cluster.original_destination {
+        true => Ok(()),
+        false => write_endpoints(out, &cluster.endpoints),
+    }
 }
 
 fn write_endpoints(out: &mut String, endpoints: &[EndpointTold]) -> fmt::Result {
@@ -247,12 +253,16 @@ fn write_outcome(out: &mut String, outcome: &Outcome) -> fmt::Result {
     // What is the same in all cases is told with the first.
     let is_first = outcome.when == "200" || outcome.when == "-";
     let mut text = match (outcome.status, outcome.after_ms) {
+        (Some(_), _) if outcome.details == TUNNEL => "a tunnel is open".to_owned(),
         (Some(0), _) => "the client sees no response".to_owned(),
         (Some(status), Some(0.0)) => format!("the client sees {status} at once"),
         (Some(status), Some(after)) => format!("the client sees {status} after {}", span(after)),
         (_, _) => "the client waits for ever: no timeout holds".to_owned(),
     };
-    if outcome.status.is_some() {
+    if let Some(location) = &outcome.location {
+        text += &format!(", to {location}");
+    }
+    if outcome.status.is_some() && outcome.details != TUNNEL {
         text += &format!(", {}", outcome.details);
         if !outcome.flags.is_empty() && outcome.flags != "-" {
             text += &format!(", flags {}", outcome.flags);
@@ -274,6 +284,7 @@ fn write_outcome(out: &mut String, outcome: &Outcome) -> fmt::Result {
     }
     let name = match outcome.when {
         "-" => "answer",
+        "200" if outcome.details == TUNNEL => "when connected",
         "200" => "on a 200",
         "503" => "on a 503",
         "no answer" => "on no answer",

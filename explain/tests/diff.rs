@@ -274,3 +274,24 @@ fn requests_of_others_are_compared_as_well() {
         "GET http://shop.test/deep/down"
     );
 }
+
+/// However many rules there are, no more is made than may be asked.
+#[test]
+fn many_rules_are_asked_within_the_budget() {
+    let rules = |to: &str| {
+        let each = (0..3000).map(|n| format!("{{match: [{{uri: {{prefix: /{n}/}}}}], {to}}}"));
+        each.collect::<Vec<_>>().join(", ")
+    };
+    let (before, after) = (snapshot(&rules(TO_V1)), snapshot(&rules(TO_V2)));
+    let mut comparison = Comparison::new(&before, &after);
+    comparison.compare_rules(Budget {
+        requests: 100,
+        is_over: &|| false,
+    });
+    let difference = comparison.finish();
+    assert_eq!((difference.requests, difference.incomplete), (100, true));
+    let all = self::difference(&before, &after);
+    // For each rule its prefix, what lies within twice, and one that is shorter; the root is nobody's.
+    assert_eq!(all.changed, 3000 * 2 * 2, "on both ports");
+    assert!(!all.incomplete);
+}

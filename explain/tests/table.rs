@@ -138,7 +138,7 @@ fn answers_of_rules_are_told() {
             "http://shop.test/?debug=on",
             &[],
             "redirect",
-            "the client sees 301 at once, direct_response",
+            "the client sees 301 at once, to http://shop.test/away?debug=on, direct_response",
         ),
         (
             "http://shop.test/cart",
@@ -387,6 +387,21 @@ spec: {hosts: [shop.test], http: [{timeout: 2s, retries: {attempts: 2, retryOn: 
     let cluster = told.cluster.unwrap();
     let protocol = cluster.settings.iter().find(|told| told.what == "protocol");
     assert_eq!(protocol.unwrap().value, "HTTP/2");
+}
+
+#[test]
+fn tunnels_are_open_or_refused() {
+    let told = told("", "CONNECT shop.test:80", &[], 0);
+    let seen = told.outcomes.iter();
+    let seen: Vec<_> = seen.map(|of| (of.when, of.status, &*of.details)).collect();
+    assert_eq!(seen[0], ("200", Some(200), "tunnel"));
+    assert_eq!((seen[1].0, seen[1].1), ("connection refused", Some(503)));
+    assert_eq!(seen.len(), 2);
+    assert!(
+        plain(&told).contains("when connected  a tunnel is open\n"),
+        "{}",
+        plain(&told)
+    );
 }
 
 #[test]

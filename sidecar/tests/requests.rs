@@ -135,7 +135,7 @@ fn requests_that_failed_are_kept_with_their_stories() {
     // The host that nobody knows, with what may have been meant.
     let unknown = proxy.admin("GET /requests?host=shpo");
     assert!(
-        unknown.contains("no service has the host `shpo.example`"),
+        unknown.contains("no service answers for `shpo.example`"),
         "{unknown}"
     );
     assert!(

@@ -80,7 +80,7 @@ fn route(f: &mut Formatter<'_>, record: &Record, snapshot: &Snapshot) -> fmt::Re
             let host = String::from_utf8_lossy(&record.request.authority);
             writeln!(
                 f,
-                "  rule         none: no service has the host `{host}`, the egress policy decides"
+                "  rule         none: no service answers for `{host}`, the egress policy decides"
             )
         }
         RouteDecision::NoRule { virtual_host } => {

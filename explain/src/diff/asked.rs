@@ -97,25 +97,22 @@ fn of_rules(
         path: b"/".to_vec(),
         ..RequestHead::default()
     };
-    let mut asked: Vec<RequestHead> = vec![root.clone()];
-    let mut conditions: Vec<&Condition> = Vec::new();
-    for rule in rules.iter().flatten().flat_map(|rules| rules.iter()) {
-        if !conditions.contains(&&rule.condition) {
-            conditions.push(&rule.condition);
-        }
+    let mut told: BTreeSet<String> = BTreeSet::new();
+    let mut ask_once = |request: RequestHead| {
+        let is_new = told.insert(super::told(&request));
+        !is_new || ask(request)
+    };
+    if !ask_once(root.clone()) {
+        return false;
     }
-    for condition in conditions {
-        of_condition(condition, &root, &mut asked);
-    }
-    let mut told: Vec<RequestHead> = Vec::new();
-    for request in asked {
-        if told.contains(&request) {
-            continue;
-        }
-        if !ask(request.clone()) {
+    // Each is asked as it is made: rules may be many, and what may be asked is bounded.
+    let rules = rules.iter().flatten().flat_map(|rules| rules.iter());
+    for rule in rules {
+        let mut asked = Vec::new();
+        of_condition(&rule.condition, &root, &mut asked);
+        if !asked.into_iter().all(&mut ask_once) {
             return false;
         }
-        told.push(request);
     }
     true
 }

@@ -19,6 +19,7 @@ pub(crate) fn tell(cluster: &Cluster, snapshot: &Snapshot) -> ClusterTold {
         made_of: made_of.into_iter().flatten().filter_map(place).collect(),
         settings: settings(cluster, origin, snapshot),
         passed_over: passed_over.iter().filter_map(place).collect(),
+        original_destination: cluster.balancing == Balancing::Passthrough,
         endpoints: cluster.endpoints.iter().map(endpoint).collect(),
     }
 }

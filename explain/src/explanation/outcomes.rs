@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use http::Method;
 use outrigger_core::decision::{Attempt, GONE, MirrorFate, Record, RouteDecision};
+use outrigger_core::message::Known;
 use outrigger_core::snapshot::{Action, Mirror, Snapshot};
 use outrigger_core::worker::Exchange;
 
@@ -26,7 +28,13 @@ pub(super) fn add(
     question: &Question,
     circumstances: &Circumstances,
 ) {
-    for (when, answer) in CASES {
+    // The answer to a CONNECT is the connection itself.
+    let is_connect = question.method() == Method::CONNECT;
+    let may_be = |answer: Answer| match answer {
+        Answer::Status(200) | Answer::Refusal => true,
+        Answer::Status(_) | Answer::Silence => !is_connect,
+    };
+    for (when, answer) in CASES.into_iter().filter(|(_, answer)| may_be(*answer)) {
         let played = play(Arc::new(snapshot.to_try()), question, circumstances, answer);
         let is_over = played.ended().is_some();
         let Some(exchange) = played.exchange() else {
@@ -58,18 +66,28 @@ fn outcome(when: &'static str, exchange: &Exchange, is_over: bool) -> Outcome {
     let (record, snapshot) = (exchange.record(), exchange.snapshot());
     let attempts = record.attempts.iter();
     let request = &record.request;
-    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    // Its end is nobody's to assume.
+    let is_tunnel = !is_over && request.method == Method::CONNECT && record.status == 200;
+    let location = exchange.response().headers.get(Known::Location);
     Outcome {
         when,
-        status: is_over.then_some(record.status),
+        status: (is_over || is_tunnel).then_some(record.status),
+        location: location.map(text),
         flags: record.flags().to_string(),
-        details: record.details.to_string(),
+        details: match is_tunnel {
+            true => "tunnel".to_owned(),
+            false => record.details.to_string(),
+        },
         after_ms: is_over.then(|| millis(record.ended.since(record.began))),
         attempts: attempts.map(|a| attempt(a, record, snapshot)).collect(),
         mirrors: mirrors(record, snapshot),
         forwarded: (!record.attempts.is_empty()).then(|| {
             let (authority, path) = (text(&request.authority), text(&request.path));
-            format!("{} http://{authority}{path}", request.method)
+            match request.method {
+                Method::CONNECT => format!("CONNECT {authority}"),
+                _ => format!("{} http://{authority}{path}", request.method),
+            }
         }),
         story: exchange.story().to_string(),
     }

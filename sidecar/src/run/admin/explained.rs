@@ -77,8 +77,8 @@ impl Asked {
         }
         let told = explain(&handle.snapshot(), &self.question, &circumstances);
         if self.is_json {
-            // Texts and numbers, under keys that are texts.
-            return serde_json::to_string_pretty(&told).unwrap_or_default() + "\n";
+            // Keys in their order, as on all pages.
+            return format!("{:#}\n", serde_json::json!(told));
         }
         let mut plain = StripStream::new(Vec::new());
         // A vector takes all that is written to it.
