@@ -48,6 +48,7 @@ pub(crate) fn all(cases: &[Case], ours: &Story, theirs: &Story) -> Found {
 fn one(number: usize, case: &Case, ours: &Story, theirs: &Story, found: &mut Found) {
     let mut walk = Walk {
         case: number,
+        is_client: case.is_client,
         found,
         parted: BTreeSet::new(),
         peer: Peer::default(),
@@ -74,6 +75,7 @@ fn one(number: usize, case: &Case, ours: &Story, theirs: &Story, found: &mut Fou
 /// On the way through a case.
 struct Walk<'a> {
     case: usize,
+    is_client: bool,
     found: &'a mut Found,
     /// Of a stream that one has reset and the other has not, nothing else can be the same.
     parted: BTreeSet<u32>,
@@ -128,12 +130,17 @@ impl Walk<'_> {
                 self.peer.note(stream, here);
                 continue;
             }
+            // Some frames concern several streams.
+            let name = match self.peer.state(stream, self.is_client) {
+                state if stream != frame.stream => format!("{}{state}", frame.name),
+                _ => frame.name.clone(),
+            };
             let mut what = refusals(ours, theirs, stream);
             match (here.reset, there.reset) {
                 (Some(_), Some(_)) => {
                     self.peer.reset.insert(stream);
                     if let Some(codes) = codes(here.reset, there.reset) {
-                        let kind = format!("{}: {codes}: {what}", frame.name);
+                        let kind = format!("{name}: {codes}: {what}");
                         self.note(piece, kind, String::new());
                     }
                     continue;
@@ -142,7 +149,7 @@ impl Walk<'_> {
                 (Some(_), None) | (None, Some(_)) => {}
             }
             let detail = format!("stream {stream}\n    {here:?}\n    {there:?}");
-            self.note(piece, format!("{}: {what}", frame.name), detail);
+            self.note(piece, format!("{name}: {what}"), detail);
             self.parted.insert(stream);
         }
     }

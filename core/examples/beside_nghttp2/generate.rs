@@ -8,6 +8,7 @@ use crate::cases::{Case, greeted};
 use crate::codec::wire::{block, frame, settings};
 use crate::draws::Draws;
 use crate::fields::{self, Fields};
+use crate::story::is_untaken;
 
 /// Case `number` of a seed: generated, or changed from one of `corpus`.
 pub(crate) fn case(seed: u64, number: usize, corpus: &[Case]) -> Case {
@@ -139,6 +140,7 @@ impl<'a> Peer<'a> {
                     &[0, 0, 0, dependency, 7, 0, 0, 0, 0, 0][..length],
                 )
             }
+            _ if self.draws.once_in(4) => self.burst(),
             _ => {
                 let kind = *self.draws.pick(&[5, 9, 10, 11, 12, 16, 200]);
                 let length = self.draws.below(20);
@@ -214,6 +216,19 @@ impl<'a> Peer<'a> {
         let padding = self.draws.below(20);
         let said = [&[padding as u8][..], &vec![b'd'; length.min(16_000)]].concat();
         frame(0, ends | 8, stream, &said)
+    }
+
+    /// As much as a window is, or a little more or less, on one stream: one that nobody takes, if there is one.
+    fn burst(&mut self) -> Vec<u8> {
+        let untaken = self.open.iter().copied().find(|stream| is_untaken(*stream));
+        let stream = untaken.unwrap_or_else(|| self.going_on(0));
+        let mut all = frame(0, 0, stream, &vec![b'b'; 16_384]).repeat(4);
+        for _ in 0..self.draws.below(3) {
+            let padding = self.draws.below(2);
+            all.extend(frame(0, 8, stream, &[padding as u8, 0][..1 + padding]));
+            all.extend(frame(0, 0, stream, b"x"));
+        }
+        all
     }
 
     fn head(&mut self, ends: u8) -> Vec<u8> {
