@@ -4,9 +4,13 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use outrigger_core::compile::from_yaml;
+use outrigger_core::config::log_format;
+use outrigger_core::decision::Record;
+use outrigger_core::decision::access_log::{self, Logged, Place, Surroundings};
 use outrigger_core::entropy::Entropy;
+use outrigger_core::message::ResponseHead;
 use outrigger_core::peer::{ClientId, ConnId, ListenerKind, Peer, UpstreamId};
-use outrigger_core::time::Instant;
+use outrigger_core::time::{Duration, Instant};
 use outrigger_core::worker::{Facts, Input, Output, Worker, WorkerSettings};
 
 /// Three endpoints, a rule with a match, a timeout and a subset: what a sidecar's request usually meets.
@@ -191,4 +195,42 @@ fn allocates_nothing(configuration: &str) {
         }
     });
     assert_eq!(counted.count_total, 0, "allocations in 100 requests");
+}
+
+/// A line of an access log is written into memory that its worker keeps.
+#[test]
+fn a_line_of_an_access_log_allocates_nothing() {
+    let mut record = Record::default();
+    record.revision = Some(1);
+    record.status = 503;
+    record.request.path = b"/cart?item=1".to_vec();
+    record.request.authority = b"shop.test".to_vec();
+    let user_agent = (b"user-agent", b"curl/8.0");
+    record
+        .request
+        .headers
+        .append(user_agent.0, user_agent.1)
+        .unwrap();
+    let local = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 15001);
+    let logged = Logged {
+        record: &record,
+        snapshot: &from_yaml(SHOP).snapshot,
+        response: &ResponseHead::default(),
+        around: Surroundings {
+            began: Duration::from_secs(1_795_406_400),
+            downstream_remote: local,
+            downstream_local: local,
+            upstream_local: Some(local),
+        },
+        place: &Place::default(),
+    };
+    let (custom, _) = log_format::written(
+        "%START_TIME(%F %T.%6f)% %REQ(X-A?:PATH):5% %RESPONSE_FLAGS_LONG% %DURATION%",
+    );
+    for format in [log_format::istio_text(), log_format::istio_json(), custom] {
+        let mut out = Vec::with_capacity(4096);
+        let counted = allocation_counter::measure(|| access_log::write(&format, &logged, &mut out));
+        assert_eq!(counted.count_total, 0, "{}", String::from_utf8_lossy(&out));
+        assert!(out.ends_with(b"\n"));
+    }
 }

@@ -169,7 +169,7 @@ fn of_attribute<'a>(attribute: &'a Attribute, logged: &Logged<'a>) -> Option<Val
         Attribute::ResponseCode => count(record.status.into()),
         Attribute::ResponseCodeDetails => printed(record.details.to_string()),
         Attribute::ResponseFlags => count(record.flags().bits()),
-        Attribute::ResponseGrpcStatus => Value::Number(values::grpc_status(logged)?.into()),
+        Attribute::ResponseGrpcStatus => count(values::grpc_status(logged)?),
         Attribute::ResponseHeader(name) => borrowed(values::response_header(name, logged)?),
         Attribute::ResponseSize => count(record.bytes_sent),
         Attribute::SourceAddress => printed(around.downstream_remote.to_string()),

@@ -217,6 +217,24 @@ fn operators_have_values() {
 }
 
 #[test]
+fn a_call_ends_as_its_trailers_say() {
+    let (format, _) = log_format::written("%GRPC_STATUS% %GRPC_STATUS_NUMBER%");
+    let call = |of_trailers, of_head: &[(&str, &[u8])]| {
+        let record = Record {
+            status: 200,
+            grpc_status: of_trailers,
+            ..record(&[])
+        };
+        line(&format, &record, &response(of_head))
+    };
+    assert_eq!(call(Some(5), &[]), "NotFound 5\n");
+    assert_eq!(call(Some(0), &[]), "OK 0\n");
+    assert_eq!(call(Some(99), &[]), "99 99\n");
+    assert_eq!(call(None, &[("grpc-status", b"14")]), "Unavailable 14\n");
+    assert_eq!(call(None, &[]), "- -\n");
+}
+
+#[test]
 fn what_is_empty_can_be_left_out() {
     let (text, _) = log_format::written("a=%REQ(X-NONE)% b=%BYTES_SENT%");
     let (json, _) = log_format::written(

@@ -238,26 +238,30 @@ fn push_flags(record: &Record, long: bool, out: &mut Vec<u8>) -> bool {
     true
 }
 
-/// What the call ended with, by the head of its response.
-pub(super) fn grpc_status(logged: &Logged<'_>) -> Option<u8> {
-    if let Some(attempt) = logged.record.attempt()
-        && let AttemptEnd::Call { code, .. } = attempt.end
-    {
-        return Some(code);
-    }
-    let was_sent = logged.record.status != 0;
-    let field = logged.response.headers.get(Known::GrpcStatus)?;
-    let code = core::str::from_utf8(field).ok()?.parse().ok()?;
-    Some(code).filter(|_| was_sent)
+/// What the call ended with, by the trailers of its response or else by its head.
+pub(super) fn grpc_status(logged: &Logged<'_>) -> Option<u64> {
+    let record = logged.record;
+    let of_head = || {
+        if let Some(attempt) = record.attempt()
+            && let AttemptEnd::Call { code, .. } = attempt.end
+        {
+            return Some(code.into());
+        }
+        let field = logged.response.headers.get(Known::GrpcStatus)?;
+        core::str::from_utf8(field).ok()?.parse().ok()
+    };
+    let found = record.grpc_status.or_else(of_head);
+    found.filter(|_| record.status != 0)
 }
 
 fn push_grpc_status(form: GrpcStatusForm, logged: &Logged<'_>, out: &mut Vec<u8>) -> bool {
     let Some(code) = grpc_status(logged) else {
         return false;
     };
-    let name = GRPC_STATUS.get(usize::from(code));
+    let name = usize::try_from(code).ok();
+    let name = name.and_then(|code| GRPC_STATUS.get(code));
     match (form, name) {
-        (GrpcStatusForm::Number, _) | (_, None) => push_number(code.into(), out),
+        (GrpcStatusForm::Number, _) | (_, None) => push_number(code, out),
         (GrpcStatusForm::Snake, Some(name)) => push_text(name, out),
         (GrpcStatusForm::Camel, Some(&"OK")) => push_text("OK", out),
         (GrpcStatusForm::Camel, Some(name)) => {
