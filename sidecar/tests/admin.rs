@@ -96,6 +96,78 @@ fn a_proxy_says_what_it_is() {
     assert_eq!(total["value"], "1");
 }
 
+/// What is hostile in names stays text in the data, and the page's policy lets no text become anything else.
+#[test]
+fn the_page_stands_alone_and_its_data_is_whole() {
+    let hostile = "note=</script><script>alert(1)</script>";
+    let (config, proxy) = start("page", &["--label", "app=<b>cart", "--label", hostile]);
+    let page = proxy.admin("GET /");
+    let (head, body) = page.split_once("\r\n\r\n").unwrap();
+    assert!(
+        head.contains("content-type: text/html; charset=utf-8"),
+        "{head}"
+    );
+    let policy = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-security-policy: "));
+    let policy = policy.unwrap();
+    for word in [
+        "default-src 'none'",
+        "connect-src 'self'",
+        "frame-ancestors 'none'",
+        "trusted-types 'none'",
+    ] {
+        assert!(policy.contains(word), "{policy}");
+    }
+    let nonce = policy
+        .split("script-src 'nonce-")
+        .nth(1)
+        .unwrap()
+        .split('\'')
+        .next()
+        .unwrap();
+    assert_eq!(body.matches("<script").count(), 1);
+    assert!(
+        body.contains(&format!("<script nonce=\"{nonce}\">")),
+        "{policy}"
+    );
+    assert!(!body.contains("cart"), "the page is the same for everybody");
+
+    proxy.get("shop.example");
+    let data = json(&proxy, "/page.json");
+    assert_eq!(data["workload"], "<b>cart");
+    assert_eq!(data["labels"]["note"], "</script><script>alert(1)</script>");
+    assert_eq!(data["state"], "LIVE");
+    assert_eq!(data["listeners"][0]["requests"], 1);
+    let services = data["services"].as_array().unwrap();
+    let shop = services
+        .iter()
+        .find(|s| s["host"] == "shop.example")
+        .unwrap();
+    assert_eq!(
+        (&shop["requests"], &shop["failures"], &shop["members"]),
+        (&1.into(), &0.into(), &1.into())
+    );
+    let times = shop["times"].as_array().unwrap();
+    let bounds = data["bounds_ms"].as_array().unwrap();
+    assert_eq!(times.len(), bounds.len() + 1);
+    assert_eq!(times.iter().filter_map(Value::as_u64).sum::<u64>(), 1);
+    assert_eq!(data["reloads"][0]["taken"], true);
+
+    config.write("bad.yaml", "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: a}\nspec: {host: a}\n");
+    proxy.wait_for("kept revision 1");
+    let data = json(&proxy, "/page.json");
+    assert_eq!(data["reloads"][0]["taken"], false);
+    assert_eq!(data["findings"][0]["severity"], "error");
+    assert!(
+        data["findings"][0]["place"]
+            .as_str()
+            .unwrap()
+            .contains("bad.yaml:"),
+        "{data}"
+    );
+}
+
 #[test]
 fn health_is_all_that_is_told_at_the_health_address() {
     let (_config, proxy) = start("health", &["--health", "127.0.0.1:0"]);

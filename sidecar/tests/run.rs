@@ -130,7 +130,8 @@ fn admin_answers_under_envoys_names() {
         ),
         ("GET /stats", "server.live: 1\n"),
         ("GET /stats", "downstream_cx_total: 1\n"),
-        ("GET /", "/config_dump"),
+        ("GET /", "<title>Outrigger</title>"),
+        ("GET /help", "/config_dump"),
         ("GET /nothing", "404 Not Found"),
         ("GET /ready?filter=x", "400 Bad Request"),
         (

@@ -13,6 +13,7 @@ mod dumps;
 mod explained;
 mod listen;
 mod logging;
+mod page;
 mod parameters;
 mod query;
 mod requests;
@@ -190,6 +191,15 @@ impl Admin {
         let handle = &sources.handle;
         let is_json = || Ok::<_, String>(parameters.one_of("format", &["text", "json"])? == "json");
         Ok(match route.endpoint {
+            Endpoint::Page => {
+                let (page, policy) = page::page();
+                answer::html(page, &policy)
+            }
+            Endpoint::PageData => {
+                let shared = Arc::clone(&self.shared);
+                let make = move || page::data::json(&shared.sources);
+                self.thinking(Kind::Json, make).await
+            }
             Endpoint::Help => answer::text(StatusCode::OK, routes::help()),
             Endpoint::Ready => ready(handle),
             Endpoint::ServerInfo => answer::json(about::server_info(&sources.about, handle)),

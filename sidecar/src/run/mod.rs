@@ -11,6 +11,7 @@ mod control;
 mod drain;
 mod events;
 mod held;
+mod history;
 mod incidents;
 mod recording;
 mod reloads;
@@ -173,7 +174,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     };
     let running = start_workers(args, settings, runtime, &admin, Arc::clone(&snapshot), told)?;
     let (commands, received) = tokio::sync::mpsc::unbounded_channel();
-    reloads.began();
+    reloads.began(&configuration::summary(&snapshot));
     let sources = admin::Sources {
         handle: running.handle().clone(),
         telemetry: telemetry.clone(),

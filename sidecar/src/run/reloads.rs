@@ -13,6 +13,8 @@ use outrigger_core::config::{Finding, Severity};
 use outrigger_core::decision::access_log;
 use tracing::{error, info};
 
+use super::history::History;
+
 /// Shared by the thread that reloads and the one that answers.
 #[derive(Debug, Default)]
 pub(super) struct Reloads {
@@ -24,6 +26,7 @@ pub(super) struct Reloads {
     /// When what is in use was taken, in microseconds since 1970-01-01 UTC.
     last_success: AtomicU64,
     findings: Mutex<Findings>,
+    history: History,
 }
 
 /// How many there are, by code and severity.
@@ -46,14 +49,21 @@ impl fmt::Display for Refused {
 
 impl Reloads {
     /// The first configuration is in use.
-    pub(super) fn began(&self) {
-        let micros = u64::try_from(since_epoch().as_micros()).unwrap_or(u64::MAX);
+    pub(super) fn began(&self, summary: &str) {
+        self.took(summary, None);
+    }
+
+    fn took(&self, summary: &str, changes: Option<&str>) {
+        let at = since_epoch();
+        self.history.taken(at, summary, changes);
+        let micros = u64::try_from(at.as_micros()).unwrap_or(u64::MAX);
         self.last_success.store(micros, Ordering::Relaxed);
         self.is_refused.store(false, Ordering::Relaxed);
     }
 
     /// What was read has these.
     pub(super) fn found(&self, findings: &[Finding]) {
+        self.history.found(findings);
         let mut counts = Findings::new();
         for finding in findings {
             let key = (finding.code.as_str(), finding.severity.as_str());
@@ -65,7 +75,7 @@ impl Reloads {
     /// A new configuration is in use.
     pub(super) fn succeeded(&self, summary: &str, changes: &str) {
         self.successes.fetch_add(1, Ordering::Relaxed);
-        self.began();
+        self.took(summary, Some(changes));
         info!(target: "config", changes, "reloaded; {summary}; {changes}");
     }
 
@@ -74,8 +84,14 @@ impl Reloads {
         self.refusals.fetch_add(1, Ordering::Relaxed);
         self.is_refused.store(true, Ordering::Relaxed);
         let at = since_epoch();
+        self.history.refused(at, &error);
         *self.lock() = Some(Refused { at, error });
         error!(target: "config", "{outcome}");
+    }
+
+    /// What is remembered of all of them.
+    pub(super) const fn history(&self) -> &History {
+        &self.history
     }
 
     /// Reloads that put something into use.

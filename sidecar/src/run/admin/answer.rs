@@ -13,6 +13,7 @@ pub(super) type Answer = Response<Full<Bytes>>;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
+const HTML: &str = "text/html; charset=utf-8";
 
 /// Nothing may be loaded, run, or shown in a frame.
 const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'";
@@ -43,6 +44,16 @@ pub(super) fn json(text: impl Into<Bytes>) -> Answer {
 /// A page of this content type.
 pub(super) fn page(kind: &'static str, text: impl Into<Bytes>) -> Answer {
     answer(StatusCode::OK, kind, NOTHING, text.into())
+}
+
+/// A page that may do what `policy` says, which has no characters that a field may not have.
+pub(super) fn html(text: String, policy: &str) -> Answer {
+    let mut answer = answer(StatusCode::OK, HTML, NOTHING, text.into());
+    if let Ok(policy) = HeaderValue::from_str(policy) {
+        let headers = answer.headers_mut();
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    answer
 }
 
 /// A request that nobody can answer, and why.

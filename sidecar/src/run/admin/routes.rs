@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
+    Page,
+    PageData,
     Help,
     Ready,
     ServerInfo,
@@ -81,7 +83,8 @@ pub(super) const ROUTES: &[Route] = {
     use Endpoint as E;
     use Taken::{AsItSays, These};
     &[
-        route("/", E::Help, Read, These(&[]), "this list"),
+        route("/", E::Page, Read, These(&[]), "this sidecar as a page to look at"),
+        route("/page.json", E::PageData, Read, These(&[]), "what that page shows"),
         route("/help", E::Help, Read, These(&[]), "this list"),
         route("/ready", E::Ready, Read, These(&[]), "LIVE, or 503 while draining"),
         route("/healthz/ready", E::Ready, Read, These(&[]), "the same for Kubernetes"),
