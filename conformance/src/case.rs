@@ -92,6 +92,9 @@ pub struct Settings {
     pub max_request_body: Option<u64>,
     /// The application behind the inbound listener.
     pub inbound: Option<String>,
+    /// The clients that are told in responses what was decided, if they ask.
+    #[serde(default)]
+    pub explain_to: Vec<String>,
     /// `NONE`, `BASE`, `MERGE_SLASHES` or `DECODE_AND_MERGE_SLASHES`.
     pub path_normalization: Option<String>,
     /// Other settings of the mesh, as its configuration writes them.

@@ -8,6 +8,7 @@ use outrigger_core::config::mesh::MeshConfig;
 use outrigger_core::config::sidecar::{OutboundMode, OutboundTrafficPolicy};
 use outrigger_core::config::{Finding, Severity, lint, load_mesh};
 use outrigger_core::config::{Source, load};
+use outrigger_core::peer::{AddressRange, ToldClients};
 use outrigger_core::snapshot::{PathNormalization, Snapshot};
 use outrigger_core::worker::WorkerSettings;
 
@@ -196,11 +197,14 @@ fn worker_settings(settings: &Settings) -> Result<WorkerSettings, String> {
     let defaults = WorkerSettings::default();
     let head = Settings::time(settings.request_head_timeout.as_deref())?;
     let idle = Settings::time(settings.idle_timeout.as_deref())?;
+    let told = settings.explain_to.iter().map(|range| range.parse());
+    let told = told.collect::<Result<Vec<AddressRange>, String>>()?;
     Ok(WorkerSettings {
         request_head_timeout: head.or(defaults.request_head_timeout),
         idle_timeout: idle.or(defaults.idle_timeout),
         stream_idle_timeout: Settings::time(settings.stream_idle_timeout.as_deref())?,
         max_request_body: settings.max_request_body,
+        told_clients: ToldClients::new(&told).ok_or("too many ranges in `explain_to`")?,
         ..defaults
     })
 }

@@ -1,6 +1,7 @@
 //! Which clients are told what was decided for their requests: ranges of addresses, as plain values.
 
 use core::net::IpAddr;
+use core::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,27 @@ impl AddressRange {
         let differ = (base ^ address).checked_shr(128 - u32::from(self.prefix));
         // Nothing is left to differ when there is no prefix.
         of_base == of_address && differ.unwrap_or(0) == 0
+    }
+}
+
+/// An address, or one with a prefix: `127.0.0.1`, `10.0.0.0/8`.
+impl FromStr for AddressRange {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text, None),
+        };
+        let address = address.parse::<IpAddr>().ok();
+        let range = address.and_then(|address| {
+            let whole = if address.is_ipv4() { 32 } else { 128 };
+            let prefix = prefix.map_or(Some(whole), |prefix| prefix.parse().ok());
+            Self::new(address, prefix?)
+        });
+        range.ok_or_else(|| {
+            format!("`{text}` is no address or range such as 127.0.0.1 or 10.0.0.0/8")
+        })
     }
 }
 
@@ -106,5 +128,21 @@ mod tests {
         assert_eq!(ToldClients::new(&[range; ToldClients::MOST + 1]), None);
         assert!(ToldClients::default().is_empty());
         assert!(!ToldClients::default().has(any));
+    }
+
+    #[test]
+    fn ranges_are_addresses_with_or_without_a_prefix() {
+        for (text, is_one) in [
+            ("127.0.0.1", true),
+            ("10.0.0.0/8", true),
+            ("fd00::/8", true),
+            ("::1", true),
+            ("10.0.0.0/33", false),
+            ("10.0.0.0/", false),
+            ("localhost", false),
+            ("", false),
+        ] {
+            assert_eq!(text.parse::<AddressRange>().is_ok(), is_one, "{text}");
+        }
     }
 }
