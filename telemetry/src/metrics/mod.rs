@@ -13,6 +13,8 @@ mod mirrors;
 mod peers;
 mod routes;
 mod series;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 pub use clusters::{ClusterEvent, ClusterRequests};
@@ -84,6 +86,8 @@ pub(crate) struct Metrics {
     routes_of: AtomicU64,
     /// What is changed of Istio's metrics in the configuration in use, see [`rules_id`].
     rules: Arc<AtomicU64>,
+    /// Which configuration that is.
+    rules_of: AtomicU64,
 }
 
 /// What one worker counts by listener, and of mirrors.
@@ -149,6 +153,19 @@ impl Metrics {
         }
     }
 
+    /// What is changed of metrics in a configuration, see [`rules_id`]. If it is the newest, that holds from now on, and series by
+    /// other rules end.
+    fn hold(&self, snapshot: &Snapshot) -> u64 {
+        let id = rules_id(&snapshot.metrics);
+        let newest = self
+            .rules_of
+            .fetch_max(snapshot.revision, Ordering::Relaxed);
+        if newest <= snapshot.revision {
+            self.rules.store(id, Ordering::Relaxed);
+        }
+        id
+    }
+
     fn begin(&self, listeners: usize) -> Arc<WorkerListeners> {
         let worker = Arc::new(WorkerListeners {
             listeners: (0..listeners).map(|_| ListenerCells::default()).collect(),
@@ -164,11 +181,10 @@ impl Metrics {
 
     /// Adds up, and forgets what stands for something that is gone.
     pub(crate) fn collect(&self, snapshot: &Snapshot) -> Collected {
+        self.hold(snapshot);
         if self.routes_of.swap(snapshot.revision, Ordering::Relaxed) != snapshot.revision {
             let names = routes::names(snapshot);
             self.routes.keep(|name| names.contains(name));
-            self.rules
-                .store(rules_id(&snapshot.metrics), Ordering::Relaxed);
         }
         let series = self.series.sum();
         let overflowed = series.iter().filter(|(text, _)| labels::is_overflow(text));

@@ -19,7 +19,7 @@ use super::labels::{self, Sides};
 use super::peers::{self, PEER_METADATA};
 use super::routes::{self, RouteCells, UNNAMED};
 use super::series::Series;
-use super::{Metrics, WorkerListeners, rules_id};
+use super::{Metrics, WorkerListeners};
 
 /// Where the attempts at hosts that no service has are counted.
 const PASSTHROUGH: &str = "PassthroughCluster";
@@ -143,13 +143,14 @@ impl WorkerMetrics {
     pub(crate) fn count(&mut self, ended: &Ended<'_>) {
         let revision = ended.snapshot.revision;
         if revision > self.seen.revision {
-            self.seen = Seen::of(ended.snapshot);
+            self.seen = Seen::of(ended.snapshot, &self.of.metrics);
         }
         if revision == self.seen.revision {
             self.of.count(ended, &mut self.seen);
         } else {
             // It outlasted its configuration: few do, and their places are not those of the others.
-            self.of.count(ended, &mut Seen::of(ended.snapshot));
+            let mut seen = Seen::of(ended.snapshot, &self.of.metrics);
+            self.of.count(ended, &mut seen);
         }
     }
 }
@@ -410,10 +411,10 @@ impl Counting {
 }
 
 impl Seen {
-    fn of(snapshot: &Snapshot) -> Self {
+    fn of(snapshot: &Snapshot, metrics: &Metrics) -> Self {
         Self {
             revision: snapshot.revision,
-            rules: rules_id(&snapshot.metrics),
+            rules: metrics.hold(snapshot),
             ..Self::default()
         }
     }

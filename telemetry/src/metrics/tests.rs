@@ -1,0 +1,110 @@
+//! What workers count together.
+
+use std::sync::Arc;
+
+use outrigger_core::compile::from_yaml;
+use outrigger_core::decision::Record;
+use outrigger_core::message::ResponseHead;
+use outrigger_core::peer::{ListenerKind, Peer};
+use outrigger_core::snapshot::Snapshot;
+use outrigger_core::time::Instant;
+use outrigger_core::worker::Facts;
+use outrigger_runtime::Ended;
+
+use super::{Metrics, MetricsSettings, WorkerMetrics};
+
+const REMOVES: &str = "apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {name: t}
+spec: {metrics: [{overrides: [{tagOverrides: {response_flags: {operation: REMOVE}}}]}]}
+";
+
+fn snapshot(text: &str, revision: u64) -> Arc<Snapshot> {
+    let mut snapshot = from_yaml(text).snapshot;
+    snapshot.revision = revision;
+    Arc::new(snapshot)
+}
+
+/// Lets so many requests end with a status.
+fn count(worker: &mut WorkerMetrics, snapshot: &Arc<Snapshot>, status: u16, times: u64) {
+    let local = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+    let mut record: Record = Record::default();
+    record.status = status;
+    for _ in 0..times {
+        worker.count(&Ended {
+            record: &record,
+            snapshot,
+            response: &ResponseHead::default(),
+            peer: Peer {
+                remote: local,
+                local,
+                listener: ListenerKind::Outbound,
+            },
+            listener: Some(0),
+            facts: Facts::default(),
+            now: Instant::ZERO,
+        });
+    }
+}
+
+/// The requests of each series, in order, and whether it says flags.
+fn requests(metrics: &Metrics, snapshot: &Snapshot) -> Vec<(u64, bool)> {
+    let mut all = Vec::new();
+    metrics.collect(snapshot).told(|metric, labels, sum| {
+        if metric == outrigger_core::snapshot::telemetry::Metric::Requests {
+            all.push((sum.requests, labels.contains("response_flags")));
+        }
+    });
+    all.sort_unstable();
+    all
+}
+
+#[test]
+fn workers_count_together_before_anybody_has_asked() {
+    let metrics = Arc::new(Metrics::new(MetricsSettings::default()));
+    let mut workers = [0, 1].map(|number| WorkerMetrics::new(&metrics, number, 1));
+    let one = snapshot("", 1);
+    for (worker, times) in workers.iter_mut().zip([2, 3]) {
+        count(worker, &one, 200, times);
+        count(worker, &one, 503, 1);
+    }
+    assert_eq!(requests(&metrics, &one), [(2, true), (5, true)]);
+    // Another configuration with the same rules goes on, before and after somebody asks.
+    let two = snapshot("", 2);
+    for worker in &mut workers {
+        count(worker, &two, 200, 1);
+    }
+    assert_eq!(requests(&metrics, &two), [(2, true), (7, true)]);
+}
+
+#[test]
+fn series_begin_anew_when_rules_change() {
+    let metrics = Arc::new(Metrics::new(MetricsSettings::default()));
+    let mut workers = [0, 1].map(|number| WorkerMetrics::new(&metrics, number, 1));
+    let (one, two) = (snapshot("", 1), snapshot(REMOVES, 2));
+    for worker in &mut workers {
+        count(worker, &one, 200, 1);
+    }
+    assert_eq!(requests(&metrics, &one), [(2, true)]);
+    for worker in &mut workers {
+        count(worker, &two, 200, 4);
+    }
+    // One that outlasted its configuration is counted by rules that hold no more.
+    count(&mut workers[0], &one, 200, 1);
+    assert_eq!(requests(&metrics, &two), [(8, false)]);
+}
+
+#[test]
+fn more_sets_of_labels_than_there_is_room_for_are_counted_together() {
+    let metrics = Arc::new(Metrics::new(MetricsSettings {
+        max_series: 2,
+        ..MetricsSettings::default()
+    }));
+    let mut worker = WorkerMetrics::new(&metrics, 0, 1);
+    let one = snapshot("", 1);
+    for status in [200, 404, 500, 503] {
+        count(&mut worker, &one, status, 2);
+    }
+    let collected = metrics.collect(&one);
+    assert_eq!((collected.series(), collected.overflowed), (3, 4));
+}
