@@ -3,13 +3,15 @@
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use outrigger_core::compile::from_yaml;
-use outrigger_core::config::log_format;
+use outrigger_core::cluster::Registry;
+use outrigger_core::compile::{Answers, CollectorFlag, TraceFlags, Workload, compile, from_yaml};
+use outrigger_core::config::{MeshConfig, Source, load, log_format};
 use outrigger_core::decision::Record;
 use outrigger_core::decision::access_log::{self, Logged, Place, Surroundings};
 use outrigger_core::entropy::Entropy;
 use outrigger_core::message::ResponseHead;
 use outrigger_core::peer::{ClientId, ConnId, ListenerKind, Peer, UpstreamId};
+use outrigger_core::snapshot::{CollectorProtocol, Snapshot};
 use outrigger_core::time::{Duration, Instant};
 use outrigger_core::worker::{Facts, Input, Output, Worker, WorkerSettings};
 
@@ -82,7 +84,11 @@ struct Stage {
 
 impl Stage {
     fn new(configuration: &str) -> Self {
-        let snapshot = Arc::new(from_yaml(configuration).snapshot);
+        Self::with(from_yaml(configuration).snapshot)
+    }
+
+    fn with(snapshot: Snapshot) -> Self {
+        let snapshot = Arc::new(snapshot);
         let mut worker = Worker::new(snapshot, WorkerSettings::default(), 1);
         let client = worker.accept(PEER, Entropy(7), Instant::ZERO);
         Self {
@@ -179,12 +185,42 @@ fn an_idle_client_takes_less_than_two_kibibytes() {
 #[test]
 fn the_steady_state_allocates_nothing() {
     for configuration in [SHOP, HASHED] {
-        allocates_nothing(configuration);
+        allocates_nothing(Stage::new(configuration));
     }
 }
 
-fn allocates_nothing(configuration: &str) {
-    let mut stage = Stage::new(configuration);
+/// Neither a request that is not sampled nor, as far as core goes, one that is.
+#[test]
+fn traces_allocate_nothing() {
+    for sampled_of_10000 in [0, 10_000] {
+        let zipkin = CollectorProtocol::Zipkin { path: "/".into() };
+        let trace = TraceFlags {
+            collector: Some(CollectorFlag {
+                url: "http://c:1".into(),
+                host: "c".into(),
+                port: 1,
+                protocol: zipkin,
+            }),
+            sampled_of_10000: Some(sampled_of_10000),
+        };
+        let workload = Workload {
+            trace,
+            ..Workload::default()
+        };
+        let source = Source {
+            name: "shop.yaml",
+            bytes: SHOP.as_bytes(),
+        };
+        let resources = load(&[source], &workload.namespace).resources;
+        let (mesh, answers) = (MeshConfig::default(), Answers::new());
+        let registry = &mut Registry::default();
+        let compiled = compile(&resources, &workload, &mesh, &[], &answers, registry, 0);
+        assert!(compiled.snapshot.tracing.outbound.is_some());
+        allocates_nothing(Stage::with(compiled.snapshot));
+    }
+}
+
+fn allocates_nothing(mut stage: Stage) {
     let body = [b'x'; 1024];
     for number in 0..100 {
         stage.round(number, &body);

@@ -73,6 +73,8 @@ def application(name, port, asks):
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    # A sidecar that tries again may leave a response unread.
+    server.handle_error = lambda *_: None
     threading.Thread(target=server.serve_forever, daemon=True).start()
 
 

@@ -182,8 +182,21 @@ impl Of<'_> {
     /// Why the request is an error: it has no response, or one that says so (Envoy: 5xx, or gRPC's own failures).
     fn error(&self) -> Option<String> {
         let record = self.record;
-        let of_call = match record.attempt().map(|attempt| attempt.end) {
-            Some(AttemptEnd::Call { code, .. }) => is_failure_of_grpc(code),
+        let is_error = match record.status {
+            0 | 500.. => true,
+            _ => self.grpc_status().is_some_and(is_failure_of_grpc),
+        };
+        is_error.then(|| record.details.to_string())
+    }
+
+    /// How a call of gRPC went: by its trailers, its head where that is all, or the head of a response of our own.
+    fn grpc_status(&self) -> Option<u64> {
+        let of_head = || {
+            let status = self.ended.response.headers.get(Known::GrpcStatus)?;
+            std::str::from_utf8(status).ok()?.parse().ok()
+        };
+        match self.record.attempt().map(|attempt| attempt.end) {
+            Some(AttemptEnd::Call { code, .. }) => Some(code.into()),
             Some(
                 AttemptEnd::Open
                 | AttemptEnd::Response(_)
@@ -193,19 +206,8 @@ impl Of<'_> {
                 | AttemptEnd::Cancelled
                 | AttemptEnd::Overtaken,
             )
-            | None => false,
-        };
-        let is_error = match record.status {
-            0 | 500.. => true,
-            _ => of_call || self.grpc_status().is_some_and(is_failure_of_grpc),
-        };
-        is_error.then(|| record.details.to_string())
-    }
-
-    /// What the head of a response of our own says, or that of a call without a message.
-    fn grpc_status(&self) -> Option<u8> {
-        let status = self.ended.response.headers.get(Known::GrpcStatus)?;
-        std::str::from_utf8(status).ok()?.parse().ok()
+            | None => self.record.grpc_status.or_else(of_head),
+        }
     }
 
     fn tag_grpc(&self, tags: &mut Vec<Tag>) {
@@ -222,12 +224,14 @@ impl Of<'_> {
             ("grpc.authority", Some(authority)),
             ("grpc.content_type", Some(kind)),
             ("grpc.timeout", request.get(Known::GrpcTimeout)),
-            ("grpc.status_code", response.get(Known::GrpcStatus)),
             ("grpc.message", response.get(Known::GrpcMessage)),
         ] {
             if let Some(value) = value {
                 tags.push(Tag::new(name, text(value)));
             }
+        }
+        if let Some(status) = self.grpc_status() {
+            tags.push(Tag::new("grpc.status_code", status.to_string()));
         }
     }
 
@@ -331,7 +335,7 @@ impl Of<'_> {
     fn attempt_error(&self, attempt: &Attempt, status: Option<u16>) -> Option<String> {
         let is_error = match attempt.end {
             AttemptEnd::Response(_) => status.is_some_and(|status| status >= 500),
-            AttemptEnd::Call { status, code } => status >= 500 || is_failure_of_grpc(code),
+            AttemptEnd::Call { status, code } => status >= 500 || is_failure_of_grpc(code.into()),
             AttemptEnd::Reset(_) => true,
             // Another one was answered, or nobody waited: nobody failed.
             AttemptEnd::Open
@@ -362,7 +366,7 @@ impl Of<'_> {
 
 /// gRPC's codes that mean that the service failed (Envoy's `Tracing::HttpTracerUtility`): unknown, deadline exceeded,
 /// unimplemented, internal, unavailable, data loss.
-const fn is_failure_of_grpc(code: u8) -> bool {
+const fn is_failure_of_grpc(code: u64) -> bool {
     matches!(code, 2 | 4 | 12..=15)
 }
 

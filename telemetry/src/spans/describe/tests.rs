@@ -307,3 +307,34 @@ fn what_is_not_sampled_is_not_told() {
     };
     assert!(spans(&ended, "node").is_none());
 }
+
+#[test]
+fn a_call_of_grpc_says_how_it_went() {
+    let snapshot = snapshot(Vec::new());
+    for (code, is_error) in [(0, false), (5, false), (13, true)] {
+        let mut record = record(0, 200);
+        let headers = &mut record.request.headers;
+        headers
+            .append(b"content-type", b"application/grpc+proto")
+            .unwrap();
+        headers.append(b"grpc-timeout", b"1S").unwrap();
+        // In its trailers.
+        record.grpc_status = Some(code);
+        record
+            .attempts
+            .push(attempt(110, 120, AttemptEnd::Response(200)));
+        let spans = told(&record, &snapshot, ListenerKind::Outbound);
+        let code = code.to_string();
+        for (name, want) in [
+            ("grpc.status_code", Some(&*code)),
+            ("grpc.path", Some("/in/side")),
+            ("grpc.authority", Some("shop.example")),
+            ("grpc.content_type", Some("application/grpc+proto")),
+            ("grpc.timeout", Some("1S")),
+            ("grpc.message", None),
+            ("error", is_error.then_some("true")),
+        ] {
+            assert_eq!(tag(&spans[0], name), want, "{name} of {code}");
+        }
+    }
+}
