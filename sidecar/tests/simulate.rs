@@ -338,6 +338,7 @@ fn a_picture_stands_alone() {
             "eu/eu-a cut off",
             "shop-1",
             "prefers-color-scheme",
+            " failed, half in ",
         ] {
             assert!(picture.contains(part), "`{part}` is not in {name}");
         }
@@ -349,8 +350,47 @@ fn a_picture_stands_alone() {
             picture.matches(&format!("<{tag}")).count()
                 == picture.matches(&format!("</{tag}>")).count()
         };
-        assert!(is_whole("svg") && is_whole("text"), "{name}");
+        assert!(
+            is_whole("svg") && is_whole("text") && is_whole("title"),
+            "{name}"
+        );
         assert_eq!(picture, draw(), "the same seed, the same bytes");
     }
     fs::remove_dir_all(folder).expect("it was there");
+}
+
+#[test]
+fn a_picture_of_two_policies_says_which_is_better_and_why() {
+    let path = std::env::temp_dir().join(format!("outrigger-compared-{}.html", std::process::id()));
+    let file = path.display().to_string();
+    let rules = ["rules/chain.yaml", "rules/chain-ejection.yaml"];
+    let output = simulate(&[
+        "cascade.yaml",
+        "--compare",
+        rules[0],
+        rules[1],
+        "--picture",
+        &file,
+    ]);
+    assert!(output.status.code().is_some_and(|code| code < 2));
+    let page = fs::read_to_string(&path).expect("it was drawn");
+    let (above, drawings) = page.split_once("<div class=\"wide columns\">").unwrap();
+    // The same words as in the text.
+    let told = text(&output.stdout);
+    let told: Vec<&str> = told.split_whitespace().collect();
+    let told = told.join(" ");
+    for words in [
+        "B is better than A",
+        "users recovered: in A hurt for",
+        "in A limits overflowed:",
+        "in B no limit overflowed",
+        "better for users: success",
+    ] {
+        assert!(above.contains(words), "`{words}` is not in the page");
+        assert!(told.contains(words), "`{words}` is not in the text");
+    }
+    assert!(above.contains("pts</td><td class=\"why\">better</td>"));
+    // Two columns, and one drawing of both for a telephone.
+    assert_eq!(drawings.matches("<svg").count(), 3);
+    fs::remove_file(path).expect("it was there");
 }

@@ -37,7 +37,7 @@ pub(super) fn write(out: &mut impl Write, scenario: &Scenario, runs: [&Run; 2]) 
     }
     let trouble = scenario.trouble();
     let contrasts = contrast(&runs[0].outcome, &runs[1].outcome, trouble);
-    write_line(page.out, "", ["A", "B"], "B - A", Judged::Alike)?;
+    write_line(page.out, "", ["A", "B"], "B - A", "")?;
     let (mut alike, mut shown) = (Vec::new(), 0);
     for contrast in &contrasts {
         if contrast.a.kind == RowKind::Service {
@@ -62,16 +62,16 @@ fn write_line(
     label: &str,
     values: [&str; 2],
     delta: &str,
-    judged: Judged,
+    judged: &str,
 ) -> io::Result<()> {
     let [a, b] = values;
     let line = format!("{label:<15}{a:>11}{b:>11}{delta:>13}");
-    let (style, word) = match judged {
-        Judged::Better => (GOOD, "better"),
-        Judged::Worse => (BAD, "worse"),
-        Judged::Alike => return writeln!(out, "{}", line.trim_end()),
+    let style = match judged {
+        "" => return writeln!(out, "{}", line.trim_end()),
+        "better" => GOOD,
+        _ => BAD,
     };
-    writeln!(out, "{line}  {style}{word}{style:#}")
+    writeln!(out, "{line}  {style}{judged}{style:#}")
 }
 
 fn write_contrast(
@@ -81,15 +81,10 @@ fn write_contrast(
 ) -> io::Result<()> {
     let (a, b) = (contrast.a, contrast.b);
     page.prose(BOLD, "", 0, &a.name)?;
-    for change in contrast.changes.iter().filter(|c| is_shown(c, a.kind)) {
-        let label = format!("  {}", heading(change.metric));
-        let values = [value(change, a, change.a), value(change, b, change.b)];
-        let [x, y] = [&*values[0], &*values[1]];
-        let delta = match x == y {
-            true => String::new(),
-            false => delta(change),
-        };
-        write_line(page.out, &label, [x, y], &delta, change.judged)?;
+    for cell in cells(contrast) {
+        let label = format!("  {}", cell.metric);
+        let [x, y] = [&*cell.values[0], &*cell.values[1]];
+        write_line(page.out, &label, [x, y], &cell.delta, cell.judged)?;
     }
     if let (Some(recoveries), Some(trouble)) = (contrast.recoveries, trouble) {
         write_recoveries(page.out, &recoveries, trouble)?;
@@ -154,9 +149,9 @@ fn write_recoveries(
 ) -> io::Result<()> {
     let Recoveries { a, b, judged } = recoveries;
     let [x, y] = [a, b].map(|recovery| span(recovery.hurt));
-    write_line(out, "  hurt for", [&x, &y], "", Judged::Alike)?;
+    write_line(out, "  hurt for", [&x, &y], "", "")?;
     let [x, y] = [a, b].map(|recovery| well_again(*recovery, trouble));
-    write_line(out, "  well again", [&x, &y], "", *judged)
+    write_line(out, "  well again", [&x, &y], "", word(*judged))
 }
 
 /// The same in a few letters: `+2 s` is after the trouble was over, `in 2 s` after it began.
@@ -212,37 +207,98 @@ fn write_verdict(
     contrasts: &[Contrast<'_>],
     trouble: Option<Trouble>,
 ) -> io::Result<()> {
-    let (style, verdict) = match Verdict::of(contrasts) {
-        Verdict::Better => (GOOD, "B is better than A"),
-        Verdict::Worse => (BAD, "B is worse than A"),
-        Verdict::Mixed => (
-            BOLD,
-            "B is better than A in some, and worse in other things",
-        ),
-        Verdict::Alike => (BOLD, "A and B make no difference to clients"),
+    let style = match Verdict::of(contrasts) {
+        Verdict::Better => GOOD,
+        Verdict::Worse => BAD,
+        Verdict::Mixed | Verdict::Alike => BOLD,
     };
+    let told = Told::of(contrasts, trouble);
     writeln!(page.out)?;
-    page.prose(style, "", 0, verdict)?;
-    for contrast in contrasts {
-        for (judged, word) in [(Judged::Better, "better"), (Judged::Worse, "worse")] {
-            let changes = contrast.changes.iter().filter(|c| c.judged == judged);
-            let told: Vec<String> = changes.map(|change| told(change, contrast)).collect();
-            if !told.is_empty() {
-                let text = format!("{word} for {}: {}", contrast.a.name, told.join(", "));
-                page.prose(Style::new(), "- ", 2, &text)?;
+    page.prose(style, "", 0, told.verdict)?;
+    for reason in &told.reasons {
+        page.prose(Style::new(), "- ", 2, reason)?;
+    }
+    Ok(())
+}
+
+/// What a choice means, in words.
+pub(super) struct Told {
+    pub(super) verdict: &'static str,
+    /// What is better or worse, who recovered after how long, which limits overflowed.
+    pub(super) reasons: Vec<String>,
+}
+
+impl Told {
+    pub(super) fn of(contrasts: &[Contrast<'_>], trouble: Option<Trouble>) -> Self {
+        let verdict = match Verdict::of(contrasts) {
+            Verdict::Better => "B is better than A",
+            Verdict::Worse => "B is worse than A",
+            Verdict::Mixed => "B is better than A in some, and worse in other things",
+            Verdict::Alike => "A and B make no difference to clients",
+        };
+        let mut reasons = Vec::new();
+        for contrast in contrasts {
+            for (judged, word) in [(Judged::Better, "better"), (Judged::Worse, "worse")] {
+                let changes = contrast.changes.iter().filter(|c| c.judged == judged);
+                let told: Vec<String> = changes.map(|change| told(change, contrast)).collect();
+                if !told.is_empty() {
+                    let name = &contrast.a.name;
+                    reasons.push(format!("{word} for {name}: {}", told.join(", ")));
+                }
+            }
+            let (Some(recoveries), Some(trouble)) = (contrast.recoveries, trouble) else {
+                continue;
+            };
+            if recoveries.judged != Judged::Alike {
+                let [a, b] = [recoveries.a, recoveries.b].map(|r| fared(r, trouble));
+                let name = &contrast.a.name;
+                reasons.push(format!("{name} recovered: in A {a}; in B {b}"));
             }
         }
-        let (Some(recoveries), Some(trouble)) = (contrast.recoveries, trouble) else {
-            continue;
-        };
-        if recoveries.judged != Judged::Alike {
-            let [a, b] = [recoveries.a, recoveries.b].map(|r| fared(r, trouble));
-            let name = &contrast.a.name;
-            let text = format!("{name} recovered: in A {a}; in B {b}");
-            page.prose(Style::new(), "- ", 2, &text)?;
-        }
+        reasons.extend(limits(contrasts));
+        Self { verdict, reasons }
     }
-    write_limits(page, contrasts)
+}
+
+/// A number of both, as a table has it.
+pub(super) struct Cell {
+    pub(super) metric: String,
+    pub(super) values: [String; 2],
+    /// Empty where both are written alike.
+    pub(super) delta: String,
+    /// `better`, `worse` or nothing.
+    pub(super) judged: &'static str,
+}
+
+const fn word(judged: Judged) -> &'static str {
+    match judged {
+        Judged::Better => "better",
+        Judged::Worse => "worse",
+        Judged::Alike => "",
+    }
+}
+
+/// The numbers of a row that are worth showing.
+pub(super) fn cells(contrast: &Contrast<'_>) -> Vec<Cell> {
+    let shown = contrast
+        .changes
+        .iter()
+        .filter(|c| is_shown(c, contrast.a.kind));
+    let cell = |change: &Change| {
+        let (a, b) = (contrast.a, contrast.b);
+        let values = [value(change, a, change.a), value(change, b, change.b)];
+        let delta = match values[0] == values[1] {
+            true => String::new(),
+            false => delta(change),
+        };
+        Cell {
+            metric: heading(change.metric),
+            values,
+            delta,
+            judged: word(change.judged),
+        }
+    };
+    shown.map(cell).collect()
 }
 
 /// A change in words.
@@ -259,19 +315,17 @@ fn told(change: &Change, contrast: &Contrast<'_>) -> String {
 }
 
 /// Which limits overflowed, in which of both.
-fn write_limits(page: &mut Page<'_, impl Write>, contrasts: &[Contrast<'_>]) -> io::Result<()> {
+fn limits(contrasts: &[Contrast<'_>]) -> impl Iterator<Item = String> {
     let of = |row: &RowOutcome| (row.kind == RowKind::Service).then(|| refusals(row));
-    for (at, name) in NAMES.iter().enumerate() {
+    NAMES.iter().enumerate().map(move |(at, name)| {
         let rows = contrasts.iter().map(|c| [c.a, c.b][at]);
         let told: Vec<String> = rows
             .filter_map(|row| Some((row, of(row).filter(|told| !told.is_empty())?)))
             .map(|(row, told)| format!("{} of {}", told.join(", "), row.name))
             .collect();
-        let text = match told.is_empty() {
-            true => "no limit overflowed".to_owned(),
-            false => format!("limits overflowed: {}", told.join("; ")),
-        };
-        page.prose(Style::new(), &format!("- in {name} "), 2, &text)?;
-    }
-    Ok(())
+        match told.is_empty() {
+            true => format!("in {name} no limit overflowed"),
+            false => format!("in {name} limits overflowed: {}", told.join("; ")),
+        }
+    })
 }

@@ -5,6 +5,7 @@
 //! file is all there is.
 
 mod bands;
+mod compared;
 mod plot;
 
 use std::fmt::Write as _;
@@ -20,26 +21,77 @@ use crate::width::shortened;
 /// Services beyond so many are left out, the ones that nothing happened to first.
 const MOST_SERVICES: usize = 16;
 
-/// Where plots begin and end, and how far apart they stand.
-const LEFT: f64 = 190.0;
-const WIDTH: f64 = 880.0;
-const RIGHT: f64 = 30.0;
+/// How far plots stand apart.
 const GAP: f64 = 26.0;
+
+/// Where plots begin and end, and where words about them stand.
+#[derive(Clone, Copy)]
+struct Layout {
+    left: f64,
+    width: f64,
+    right: f64,
+    /// Words stand above plots, because beside them there is no room.
+    words_above: bool,
+}
+
+impl Layout {
+    /// As wide as a page.
+    const WIDE: Self = Self {
+        left: 190.0,
+        width: 880.0,
+        right: 30.0,
+        words_above: false,
+    };
+    /// One of two columns.
+    const COLUMN: Self = Self {
+        left: 76.0,
+        width: 446.0,
+        right: 18.0,
+        words_above: true,
+    };
+    /// As wide as a telephone.
+    const NARROW: Self = Self {
+        left: 64.0,
+        width: 278.0,
+        right: 18.0,
+        words_above: true,
+    };
+
+    const fn whole(self) -> f64 {
+        self.left + self.width + self.right
+    }
+}
 
 /// A drawing of all runs, one below the other, all on the same scales.
 pub(super) fn svg(scenario: &Scenario, runs: &[Run]) -> String {
-    let scales = Scales::of(scenario, runs);
-    let mut canvas = Canvas::new(LEFT + WIDTH + RIGHT);
-    canvas.text("title", 24.0, 34.0, title(scenario));
-    canvas.skip(48.0);
-    legend(&mut canvas);
-    for run in runs {
-        draw_run(&mut canvas, scenario, run, &scales);
-    }
-    canvas.finish()
+    let all: Vec<&Run> = runs.iter().collect();
+    drawing(scenario, &all, &Scales::of(scenario, runs, Layout::WIDE))
 }
 
-/// A page around that drawing, with the rest of what the scenario says it shows below it, and the numbers.
+fn drawing(scenario: &Scenario, runs: &[&Run], scales: &Scales) -> String {
+    let mut canvas = Canvas::new(scales.layout.whole());
+    canvas.skip(34.0);
+    canvas.prose("title", 11.0, title(scenario));
+    canvas.skip(-14.0);
+    legend(&mut canvas);
+    for run in runs {
+        draw_run(&mut canvas, scenario, run, scales);
+    }
+    let under: Vec<String> = runs.iter().map(|run| summary(run)).collect();
+    canvas.finish(&format!("{}. {}", title(scenario), under.join(". ")))
+}
+
+/// What came of a run, for who does not see the drawing.
+fn summary(run: &Run) -> String {
+    let rows = run.outcome.rows.iter();
+    let clients = rows.filter(|row| row.kind == RowKind::Clients);
+    let fared = clients.map(|row| format!("{} {} served", row.name, percent(row)));
+    let fared: Vec<String> = fared.collect();
+    format!("Under {}: {}", rules(run), fared.join(", "))
+}
+
+/// A page around that drawing, with the rest of what the scenario says it shows below it, and the numbers. Two runs stand side by
+/// side where there is room, below what differs and what that means.
 pub(super) fn html(scenario: &Scenario, runs: &[Run]) -> String {
     let mut page = String::new();
     let name = escaped(title(scenario));
@@ -50,7 +102,19 @@ pub(super) fn html(scenario: &Scenario, runs: &[Run]) -> String {
          <title>{name}</title>\n<style>{}</style></head><body><main>\n",
         plot::PAGE_STYLE
     );
-    page.push_str(&svg(scenario, runs));
+    let all: Vec<&Run> = runs.iter().collect();
+    if let [a, b] = runs {
+        page.push_str(&compared::html(scenario, [a, b]));
+        let scales = Scales::of(scenario, runs, Layout::COLUMN);
+        let [a, b] = [a, b].map(|run| drawing(scenario, &[run], &scales));
+        let _ = write!(page, "<div class=\"wide columns\">\n{a}{b}</div>\n");
+    } else {
+        let scales = Scales::of(scenario, runs, Layout::WIDE);
+        let wide = drawing(scenario, &all, &scales);
+        let _ = write!(page, "<div class=\"wide\">\n{wide}</div>\n");
+    }
+    let narrow = drawing(scenario, &all, &Scales::of(scenario, runs, Layout::NARROW));
+    let _ = write!(page, "<div class=\"narrow\">\n{narrow}</div>\n");
     let rest = scenario
         .about
         .lines()
@@ -78,6 +142,7 @@ fn title(scenario: &Scenario) -> &str {
 
 /// What all runs are drawn on.
 struct Scales {
+    layout: Layout,
     time: TimeScale,
     latency: LatencyScale,
     /// Requests a second at the top of a plot of a service, by its position in a run's rows.
@@ -85,7 +150,7 @@ struct Scales {
 }
 
 impl Scales {
-    fn of(scenario: &Scenario, runs: &[Run]) -> Self {
+    fn of(scenario: &Scenario, runs: &[Run], layout: Layout) -> Self {
         let rows = || runs.iter().flat_map(|run| &run.outcome.rows);
         let lasted = runs.iter().map(|run| {
             let steps = run.outcome.rows.first().map_or(0, |row| row.steps.len());
@@ -114,7 +179,8 @@ impl Scales {
             rates.fold(0.0, f64::max)
         };
         Self {
-            time: TimeScale::new(LEFT, WIDTH, lasted),
+            layout,
+            time: TimeScale::new(layout.left, layout.width, lasted),
             latency: LatencyScale::new(steps.flat_map(|step| [step.p50, step.p99])),
             rates: (0..count).map(most).collect(),
         }
@@ -133,23 +199,26 @@ fn legend(canvas: &mut Canvas) {
     ]);
 }
 
-fn draw_run(canvas: &mut Canvas, scenario: &Scenario, run: &Run, scales: &Scales) {
-    let outcome = &run.outcome;
-    let rules = match run.config.as_slice() {
+fn rules(run: &Run) -> String {
+    match run.config.as_slice() {
         [] => "no rules".to_owned(),
         paths => paths.join(", "),
-    };
+    }
+}
+
+fn draw_run(canvas: &mut Canvas, scenario: &Scenario, run: &Run, scales: &Scales) {
+    let outcome = &run.outcome;
+    let Layout { left, width, .. } = scales.layout;
     canvas.skip(30.0);
-    canvas.text_here("heading", 24.0, &format!("under {rules}"));
-    canvas.skip(18.0);
+    canvas.prose("heading", 8.0, &format!("under {}", rules(run)));
     let requests = grouped(outcome.requests);
     let line = format!(
         "{requests} requests in {}, seed {}",
         span(scenario.duration),
         outcome.seed
     );
-    canvas.text_here("quiet", 24.0, &line);
-    canvas.skip(20.0);
+    canvas.prose("quiet", 7.0, &line);
+    canvas.skip(2.0);
     let marks = marks(canvas, scenario, scales);
     let top = canvas.y();
     for row in outcome
@@ -175,13 +244,13 @@ fn draw_run(canvas: &mut Canvas, scenario: &Scenario, run: &Run, scales: &Scales
         canvas.behind("fault", from, top, until - from, bottom - top);
     }
     let end = scales.time.x(scenario.duration);
-    if end < LEFT + WIDTH - 1.0 {
+    if end < left + width - 1.0 {
         canvas.line("end", end, top, end, bottom);
     }
     if hidden > 0 {
         canvas.text_here(
             "quiet",
-            LEFT,
+            left,
             &format!("{hidden} services more are in the table"),
         );
         canvas.skip(18.0);
@@ -196,9 +265,11 @@ fn marks(canvas: &mut Canvas, scenario: &Scenario, scales: &Scales) -> Vec<(f64,
     let top = canvas.y();
     for fault in &scenario.faults {
         let (from, until) = edges(fault, scales);
-        let label = fault.label(&scenario.services);
+        let Layout { left, width, .. } = scales.layout;
+        let room = (scales.layout.whole() / 6.6) as usize - 2;
+        let label = shortened(&fault.label(&scenario.services), room);
         let wide = 6.6 * label.chars().count() as f64;
-        let x = from.min(LEFT + WIDTH - wide);
+        let x = from.min(left + width - wide).max(canvas.margin());
         let line = lines.iter().position(|end| *end < x).unwrap_or(lines.len());
         lines.resize(lines.len().max(line + 1), 0.0);
         lines[line] = x + wide + 10.0;
@@ -234,7 +305,14 @@ fn shown(rows: &[RowOutcome]) -> Vec<usize> {
 /// A name of so many letters leaves room for the numbers beside a plot.
 const MOST_LETTERS: usize = 14;
 
-fn labels(canvas: &mut Canvas, row: &RowOutcome, more: &[String]) {
+fn labels(canvas: &mut Canvas, layout: Layout, row: &RowOutcome, more: &[String]) {
+    if layout.words_above {
+        canvas.skip(12.0);
+        canvas.prose("name", 7.5, &row.name);
+        canvas.prose("quiet", 6.6, &more.join(" · "));
+        canvas.skip(-8.0);
+        return;
+    }
     let y = canvas.y();
     canvas.text("name", 24.0, y + 14.0, &shortened(&row.name, MOST_LETTERS));
     for (line, text) in more.iter().enumerate() {
@@ -245,20 +323,33 @@ fn labels(canvas: &mut Canvas, row: &RowOutcome, more: &[String]) {
 fn draw_clients(canvas: &mut Canvas, row: &RowOutcome, scales: &Scales, step: Duration) {
     let served = format!("{} served", percent(row));
     let slowest = format!("p99 {}", time(row.percentile(0.99)));
-    labels(canvas, row, &[served, slowest]);
+    labels(canvas, scales.layout, row, &[served, slowest]);
     bands::suffering(canvas, &scales.time, row, step);
     canvas.skip(8.0);
     let mut plot = Plot::begin(canvas, &scales.time, 90.0, step);
     plot.success(&row.steps);
-    plot.end();
+    plot.end(&row.steps);
     canvas.skip(18.0);
-    let y = canvas.y();
-    canvas.text("quiet", 24.0, y + 30.0, "time to answer:");
-    canvas.text("p50-text", 24.0, y + 45.0, "half of requests");
-    canvas.text("p99-text", 24.0, y + 60.0, "99 of 100");
+    let (x, y) = (canvas.margin(), canvas.y());
+    let words = [
+        ("quiet", "time to answer:"),
+        ("p50-text", "half of requests"),
+        ("p99-text", "99 of 100 (dashed)"),
+    ];
+    for (line, (class, text)) in (0_u8..).zip(words) {
+        let line = f64::from(line);
+        if scales.layout.words_above {
+            canvas.text(class, x + 100.0 * line, y, text);
+        } else {
+            canvas.text(class, x, y + 30.0 + 15.0 * line, text);
+        }
+    }
+    if scales.layout.words_above {
+        canvas.skip(8.0);
+    }
     let mut plot = Plot::begin(canvas, &scales.time, 120.0, step);
     plot.latency(&scales.latency, &row.steps);
-    plot.end();
+    plot.end(&row.steps);
     canvas.skip(GAP);
 }
 
@@ -273,16 +364,21 @@ fn draw_service(canvas: &mut Canvas, row: &RowOutcome, scales: &Scales, rate: f6
     if row.overflows > 0 {
         lines.push(format!("{} over a limit", grouped(row.overflows)));
     }
-    labels(canvas, row, &lines);
-    if row.retries > 0 {
+    labels(canvas, scales.layout, row, &lines);
+    let beside = !scales.layout.words_above;
+    if row.retries > 0 && beside {
         lines.push("calls with retries".to_owned());
         let y = canvas.y() + 15.0 + 15.0 * lines.len() as f64;
         canvas.text("tries-text", 24.0, y, "calls with retries");
     }
-    let height = 60_f64.max(26.0 + 15.0 * lines.len() as f64);
+    let height = if beside {
+        60_f64.max(26.0 + 15.0 * lines.len() as f64)
+    } else {
+        60.0
+    };
     let mut plot = Plot::begin(canvas, &scales.time, height, step);
     plot.rates(rate, &row.steps);
-    plot.end();
+    plot.end(&row.steps);
     canvas.skip(4.0);
     bands::limits(canvas, &scales.time, row, step);
     bands::rotation(canvas, &scales.time, row, step);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use outrigger_sim::study::{RowOutcome, Step};
 
-use super::plot::{Canvas, OVERLAP, TimeScale};
+use super::plot::{Canvas, OVERLAP, TimeScale, hint};
 
 /// The height of the band that says how users fared.
 const SUFFERING: f64 = 16.0;
@@ -31,7 +31,19 @@ pub(super) fn suffering(canvas: &mut Canvas, time: &TimeScale, row: &RowOutcome,
         };
         (fared(step, usual, silence), 1.0)
     });
+    hints(canvas, time, row, step);
     canvas.skip(SUFFERING);
+}
+
+/// What each step was, for who points at it.
+fn hints(canvas: &mut Canvas, time: &TimeScale, row: &RowOutcome, step: Duration) {
+    let y = canvas.y();
+    for (number, seen) in row.steps.iter().enumerate() {
+        if let Some((x, wide)) = time.step(number, step) {
+            let text = hint(seen, step * number as u32);
+            canvas.hint(x, y, wide, SUFFERING, &text);
+        }
+    }
 }
 
 /// The time that requests take on the better days: a quarter of the steps had a lower 99th percentile.
@@ -70,7 +82,7 @@ pub(super) fn limits(canvas: &mut Canvas, time: &TimeScale, row: &RowOutcome, st
     {
         return;
     }
-    lane(canvas, "limit reached", |canvas| {
+    lane(canvas, time, "limit reached", |canvas| {
         each(canvas, time, row, step, LANE, |step| {
             let refused = f64::from(step.overflows) / f64::from(step.ended.max(1));
             let shown = refused.max(f64::from(step.at_limit) / 2.0);
@@ -95,7 +107,7 @@ pub(super) fn rotation(canvas: &mut Canvas, time: &TimeScale, row: &RowOutcome, 
         shown.truncate(MOST_LANES);
     }
     for replica in shown {
-        lane(canvas, &replica.name, |canvas| {
+        lane(canvas, time, &replica.name, |canvas| {
             let colours = replica.out.iter().map(|out| match f64::from(*out) {
                 0.0 => ("lane", 1.0),
                 share => ("out", 0.25 + 0.75 * share),
@@ -105,23 +117,26 @@ pub(super) fn rotation(canvas: &mut Canvas, time: &TimeScale, row: &RowOutcome, 
     }
 }
 
+/// How wide a letter is at most.
+const LETTER: f64 = 7.0;
+
 /// Names of replicas differ at the end.
-fn shortest(name: &str) -> String {
-    const MOST: usize = 24;
-    match name.char_indices().rev().nth(MOST - 1) {
+fn shortest(name: &str, room: f64) -> String {
+    let most = ((room - 20.0) / LETTER) as usize;
+    match name.char_indices().rev().nth(most.saturating_sub(1)) {
         Some((at, _)) if at > 0 => format!("…{}", &name[at..]),
         _ => name.to_owned(),
     }
 }
 
-fn lane(canvas: &mut Canvas, name: &str, draw: impl FnOnce(&mut Canvas)) {
+fn lane(canvas: &mut Canvas, time: &TimeScale, name: &str, draw: impl FnOnce(&mut Canvas)) {
     draw(canvas);
     let y = canvas.y();
     canvas.text(
         "tick end-anchor",
-        super::LEFT - 6.0,
+        time.left() - 6.0,
         y + LANE - 0.5,
-        &shortest(name),
+        &shortest(name, time.left()),
     );
     canvas.skip(LANE + 4.0);
 }
@@ -165,7 +180,16 @@ fn band(
 
 fn fill(canvas: &mut Canvas, run: (f64, f64, (&str, f64)), y: f64, height: f64) {
     let (from, until, (class, opacity)) = run;
-    canvas.rect(class, opacity, from, y, until - from + OVERLAP, height);
+    // How bad it was is to be seen without colours, too.
+    let height_of = match class {
+        "none" => 0.2,
+        "served" => 0.35,
+        "slow" => 0.6,
+        "some" => 0.8,
+        _ => 1.0,
+    };
+    let (wide, high) = (until - from + OVERLAP, height * height_of);
+    canvas.rect(class, opacity, from, y + height - high, wide, high);
 }
 
 #[cfg(test)]

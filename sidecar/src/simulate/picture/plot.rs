@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use outrigger_sim::study::Step;
 
+use super::super::table::{span, time};
+use crate::width::wrapped;
+
 const STYLE: &str = "
 svg{font:12px system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif}
 rect{shape-rendering:crispEdges}.paper{fill:#fff}.title{font-size:20px;font-weight:600}.heading{font-size:14px;font-weight:600}
@@ -14,22 +17,24 @@ rect{shape-rendering:crispEdges}.paper{fill:#fff}.title{font-size:20px;font-weig
 .p50-text,.p99-text,.tries-text{font-size:12px}.wrong{fill:#b3261e;font-size:11px}.end-anchor{text-anchor:end}.mid{text-anchor:middle}
 .frame{fill:none;stroke:#c3cad4}.grid{stroke:#e4e8ee}.end{stroke:#8a94a3;stroke-dasharray:3 3}
 .fault{fill:#b3261e;fill-opacity:.08}.bad{fill:#d33a2c}.load{fill:#9db8dd}.tries{fill:none;stroke:#5c3d99;stroke-width:1.4}
-.good-line{fill:none;stroke:#1d7a46;stroke-width:1.8}.p50{fill:none;stroke:#2f6fbf;stroke-width:1.8}
-.p99{fill:none;stroke:#c2570c;stroke-width:1.8}.p50-text{fill:#2f6fbf}.p99-text{fill:#c2570c}.tries-text{fill:#5c3d99}
-.served{fill:#57b27c}.slow{fill:#f0c648}.some{fill:#ee8b3a}.many{fill:#c9281c}.none{fill:#e4e8ee}
+.good-line{fill:none;stroke:#0b62a4;stroke-width:1.8}.p50{fill:none;stroke:#2f6fbf;stroke-width:1.8}
+.p99{fill:none;stroke:#c2570c;stroke-width:1.8;stroke-dasharray:5 2}.hint{fill:transparent}.hint:hover{fill:#5b6675;fill-opacity:.25}.p50-text{fill:#2f6fbf}.p99-text{fill:#c2570c}.tries-text{fill:#5c3d99}
+.served{fill:#56a0d3}.slow{fill:#f0c648}.some{fill:#ee8b3a}.many{fill:#b3261e}.none{fill:#e4e8ee}
 .lane{fill:#e4e8ee}.out{fill:#7b4fc9}.limit{fill:#e07b00}
 @media (prefers-color-scheme:dark){
 .paper{fill:#14181f}text{fill:#e8ecf2}.quiet,.tick{fill:#9aa5b4}.wrong{fill:#ff8a80}
 .frame{stroke:#3d4654}.grid{stroke:#262d38}.end{stroke:#7c8796}.fault{fill:#ff8a80;fill-opacity:.12}
-.bad{fill:#f0594a}.load{fill:#3f5f8c}.tries{stroke:#b79bf0}.tries-text{fill:#b79bf0}.good-line{stroke:#5fcf8f}
+.bad{fill:#f0594a}.load{fill:#3f5f8c}.tries{stroke:#b79bf0}.tries-text{fill:#b79bf0}.good-line{stroke:#6cb8f0}
 .p50{stroke:#7fb2f5}.p50-text{fill:#7fb2f5}.p99{stroke:#f5a05a}.p99-text{fill:#f5a05a}
-.served{fill:#3f9462}.none,.lane{fill:#262d38}.out{fill:#a887ee}.limit{fill:#f09a30}}
+.served{fill:#3d7fb0}.none,.lane{fill:#262d38}.out{fill:#a887ee}.limit{fill:#f09a30}}
 ";
 
 /// The style of the page around a drawing.
 pub(super) const PAGE_STYLE: &str = "
 body{margin:0;font:14px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif;background:#fff;color:#1c2330}
-main{max-width:1120px;margin:0 auto;padding:16px}svg{width:100%;height:auto}p{max-width:90ch}p,h2{margin-left:24px}
+main{max-width:1120px;margin:0 auto;padding:16px}svg{width:100%;height:auto}.narrow{display:none}.columns{display:grid;grid-template-columns:1fr 1fr;gap:12px}
+.verdict{font-size:18px;font-weight:600}.compared{overflow-x:auto}h2,li{overflow-wrap:anywhere}
+@media (max-width:800px){.wide{display:none}.narrow{display:block}main{padding:8px}p,h2{margin-left:8px}h2{font-size:16px}table{margin:12px 0;display:block;overflow-x:auto}}p{max-width:90ch}p,h2{margin-left:24px}
 table{border-collapse:collapse;margin:24px;font-variant-numeric:tabular-nums;font-size:13px}
 th,td{padding:4px 10px;text-align:right;border-bottom:1px solid #e4e8ee;white-space:nowrap}
 tbody th,.why{text-align:left}.why{color:#5b6675;white-space:normal}
@@ -59,6 +64,21 @@ impl Canvas {
 
     pub(super) const fn y(&self) -> f64 {
         self.y
+    }
+
+    /// Where words begin that stand beside no plot.
+    pub(super) const fn margin(&self) -> f64 {
+        if self.width < 800.0 { 8.0 } else { 24.0 }
+    }
+
+    /// Words in as many lines as they need; a letter is so wide.
+    pub(super) fn prose(&mut self, class: &str, letter: f64, text: &str) {
+        let x = self.margin();
+        let columns = ((self.width - 2.0 * x) / letter) as usize;
+        for line in wrapped(text, columns, "", 0) {
+            self.text_here(class, x, &line);
+            self.y += 2.6 * letter;
+        }
     }
 
     pub(super) const fn skip(&mut self, height: f64) {
@@ -105,6 +125,15 @@ impl Canvas {
         );
     }
 
+    /// A place that says something to who points at it.
+    pub(super) fn hint(&mut self, x: f64, y: f64, wide: f64, high: f64, text: &str) {
+        let text = escaped(text);
+        let _ = writeln!(
+            self.front,
+            "<rect class=\"hint\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{wide:.1}\" height=\"{high:.1}\"><title>{text}</title></rect>"
+        );
+    }
+
     fn path(&mut self, class: &str, data: &str) {
         if !data.is_empty() {
             let _ = writeln!(self.front, "<path class=\"{class}\" d=\"{data}\"/>");
@@ -114,11 +143,17 @@ impl Canvas {
     /// What the colours stand for, in one line.
     pub(super) fn legend(&mut self, entries: &[(&str, &str)]) {
         self.y += 12.0;
-        let (mut x, y) = (24.0, self.y);
+        let margin = self.margin();
+        let mut x = margin;
         for (class, text) in entries {
+            let wide = 19.0 + 6.5 * text.len() as f64 + 18.0;
+            if x + wide > self.width && x > margin {
+                (x, self.y) = (margin, self.y + 18.0);
+            }
+            let y = self.y;
             self.rect(class, 1.0, x, y - 10.0, 14.0, 11.0);
             self.text("tick", x + 19.0, y, text);
-            x += 19.0 + 6.5 * text.len() as f64 + 18.0;
+            x += wide;
         }
     }
 
@@ -137,7 +172,8 @@ impl Canvas {
         self.y += 30.0;
     }
 
-    pub(super) fn finish(self) -> String {
+    /// `about` is what it says to who does not see it.
+    pub(super) fn finish(self, about: &str) -> String {
         let Self {
             width,
             y,
@@ -146,8 +182,9 @@ impl Canvas {
         } = self;
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {y:.0}\" width=\"{width:.0}\" \
-             height=\"{y:.0}\" role=\"img\">\n<style>{STYLE}</style>\n\
-             <rect class=\"paper\" width=\"100%\" height=\"100%\"/>\n{behind}{front}</svg>\n"
+             height=\"{y:.0}\" role=\"img\" aria-label=\"{}\">\n<style>{STYLE}</style>\n\
+             <rect class=\"paper\" width=\"100%\" height=\"100%\"/>\n{behind}{front}</svg>\n",
+            escaped(about)
         )
     }
 }
@@ -185,6 +222,11 @@ impl TimeScale {
         }
     }
 
+    /// Where plots begin.
+    pub(super) const fn left(&self) -> f64 {
+        self.left
+    }
+
     pub(super) fn x(&self, at: Duration) -> f64 {
         let share = at.as_secs_f64() / self.lasted.as_secs_f64();
         self.left + self.width * share.min(1.0)
@@ -199,7 +241,8 @@ impl TimeScale {
 
     /// How far ticks are apart, and in which unit they are written.
     fn ticks(&self) -> (Duration, &'static str, f64) {
-        let least = self.lasted.as_secs_f64() / 10.0;
+        // One in 80 points of width.
+        let least = self.lasted.as_secs_f64() / (self.width / 80.0).clamp(3.0, 10.0);
         let steps = [
             0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0,
             120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0, 43200.0, 86400.0,
@@ -307,13 +350,19 @@ impl<'c> Plot<'c> {
         }
     }
 
-    /// The frame, last, so that nothing hides it.
-    pub(super) fn end(self) {
+    /// The frame, last, so that nothing but what says something hides it.
+    pub(super) fn end(self, steps: &[Step]) {
         let _ = writeln!(
             self.canvas.front,
             "<rect class=\"frame\" x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\"/>",
             self.time.left, self.top, self.time.width, self.height
         );
+        for (number, step) in steps.iter().enumerate() {
+            if let Some((x, wide)) = self.time.step(number, self.step) {
+                let text = hint(step, self.step * number as u32);
+                self.canvas.hint(x, self.top, wide, self.height, &text);
+            }
+        }
         self.canvas.y += self.height;
     }
 
@@ -412,6 +461,17 @@ impl<'c> Plot<'c> {
         }
         self.canvas.path(class, &data);
     }
+}
+
+/// A step in words.
+pub(super) fn hint(step: &Step, at: Duration) -> String {
+    let at = span(at);
+    if step.ended == 0 {
+        return format!("{at}: nobody was answered, {} wait", step.under_way);
+    }
+    let (ended, failed) = (step.ended, step.failed);
+    let (p50, p99) = (time(step.p50), time(step.p99));
+    format!("{at}: {ended} ended, {failed} failed, half in {p50}, 99 of 100 in {p99}")
 }
 
 /// The next number that is easy to read.
