@@ -145,6 +145,12 @@ const BYTE_BOUNDS: [u64; ISTIO_BOUNDS.len()] = {
     bounds
 };
 
+/// The bounds as they are written, in milliseconds or bytes.
+const BOUND_TEXTS: [&str; ISTIO_BOUNDS.len()] = [
+    "0.5", "1", "5", "10", "25", "50", "100", "250", "500", "1000", "2500", "5000", "10000",
+    "30000", "60000", "300000", "600000", "1800000", "3600000",
+];
+
 impl Sheet {
     /// An empty one. `keep` says which names (as text has them) are wanted, `used_only` that only those are that are not zero.
     #[must_use]
@@ -241,7 +247,11 @@ impl Sheet {
             Form::Prometheus | Form::OpenMetrics => {
                 self.families.sort_by(|a, b| a.name.cmp(&b.name));
                 let is_open = self.form == Form::OpenMetrics;
-                let mut out = String::new();
+                let length = self
+                    .families
+                    .iter()
+                    .map(|family| family.samples.len() + 256);
+                let mut out = String::with_capacity(length.sum());
                 self.families
                     .iter()
                     .for_each(|family| family.write(is_open, &mut out));
@@ -333,22 +343,23 @@ impl Family {
         }
     }
 
+    /// Text is put together piece by piece: a page of a thousand services has more than a hundred thousand of these.
     fn sample(&mut self, suffix: &str, labels: &str, le: &str, value: impl std::fmt::Display) {
-        let comma = if labels.is_empty() || le.is_empty() {
-            ""
-        } else {
-            ","
-        };
-        let (open, close) = match (labels, le) {
-            ("", "") => ("", ""),
-            _ => ("{", "}"),
-        };
+        let Self { name, samples, .. } = self;
+        samples.push_str(name);
+        samples.push_str(suffix);
+        if !labels.is_empty() || !le.is_empty() {
+            samples.push('{');
+            samples.push_str(labels);
+            if !le.is_empty() {
+                samples.push_str(if labels.is_empty() { "le=\"" } else { ",le=\"" });
+                samples.push_str(le);
+                samples.push('"');
+            }
+            samples.push('}');
+        }
         // Writing to a string cannot fail.
-        let _ = writeln!(
-            self.samples,
-            "{}{suffix}{open}{labels}{comma}{le}{close} {value}",
-            self.name
-        );
+        let _ = writeln!(samples, " {value}");
     }
 
     fn histogram(
@@ -360,17 +371,19 @@ impl Family {
         form: Form,
     ) {
         let counts = of.at_most(bounds);
-        for (bound, count) in ISTIO_BOUNDS.iter().zip(counts) {
-            let bound = *bound as f64 / 1000.0;
-            let le = match form {
+        for (le, count) in BOUND_TEXTS.iter().zip(counts) {
+            match form {
                 // OpenMetrics writes bounds as floating point numbers.
-                Form::OpenMetrics => format!("le=\"{bound:?}\""),
-                Form::Prometheus | Form::Text | Form::Json => format!("le=\"{bound}\""),
-            };
-            self.sample("_bucket", labels, &le, count);
+                Form::OpenMetrics if !le.contains('.') => {
+                    self.sample("_bucket", labels, &format!("{le}.0"), count);
+                }
+                Form::OpenMetrics | Form::Prometheus | Form::Text | Form::Json => {
+                    self.sample("_bucket", labels, le, count);
+                }
+            }
         }
         let count = of.count();
-        self.sample("_bucket", labels, "le=\"+Inf\"", count);
+        self.sample("_bucket", labels, "+Inf", count);
         self.sample("_sum", labels, "", of.sum as f64 / scale);
         self.sample("_count", labels, "", count);
     }
@@ -389,5 +402,17 @@ impl Family {
         let _ = writeln!(out, "# HELP {name} {}", self.help);
         let _ = writeln!(out, "# TYPE {name} {kind}");
         out.push_str(&self.samples);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_written_as_they_are() {
+        for (bound, text) in ISTIO_BOUNDS.iter().zip(BOUND_TEXTS) {
+            assert_eq!((*bound as f64 / 1000.0).to_string(), text);
+        }
     }
 }
