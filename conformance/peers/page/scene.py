@@ -111,7 +111,7 @@ class Scene:
         self.told = []
         for line in self.proxy.stderr:
             self.told.append(line)
-            if line.startswith("outrigger "):
+            if " outbound " in line and " admin " in line:
                 break
         else:
             raise RuntimeError("".join(self.told))
