@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
+use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -42,6 +43,8 @@ pub struct LogFiles {
 #[derive(Debug, Default)]
 struct Open {
     files: BTreeMap<Arc<str>, LogFile>,
+    /// Threads of files that are gone, which may still have something to write.
+    leaving: Vec<Receiver<()>>,
     has_ended: bool,
 }
 
@@ -52,6 +55,25 @@ struct LogFile {
     /// Nothing is ever sent: the other end goes with the thread.
     writing: Receiver<()>,
     must_reopen: Arc<AtomicBool>,
+    /// The configuration in use names it. One that only the configuration before did is kept for the requests that it decided.
+    is_named: bool,
+}
+
+impl Open {
+    /// Files that are not named, and were not before, go when they have written what waits.
+    fn keep(&mut self, is_named: impl Fn(&str) -> bool) {
+        let is_there =
+            |writing: &Receiver<()>| writing.try_recv() != Err(TryRecvError::Disconnected);
+        self.leaving.retain(is_there);
+        for (path, mut file) in mem::take(&mut self.files) {
+            let was_named = mem::replace(&mut file.is_named, is_named(&path));
+            if was_named || file.is_named {
+                self.files.insert(path, file);
+            } else {
+                self.leaving.push(file.writing);
+            }
+        }
+    }
 }
 
 impl fmt::Debug for LogFiles {
@@ -74,8 +96,7 @@ impl LogFiles {
     pub fn prepare(&self, logs: &AccessLogs) {
         self.is_on.store(!logs.is_empty(), Ordering::Relaxed);
         self.lock()
-            .files
-            .retain(|path, _| logs.all().any(|log| log.path == *path));
+            .keep(|path| logs.all().any(|log| *log.path == *path));
         for log in logs.all() {
             let _ = self.buffer(&log.path);
         }
@@ -151,18 +172,20 @@ impl LogFiles {
             queue,
             writing,
             must_reopen,
+            is_named: true,
         })
     }
 
     /// Waits until everything is written, a while at most. All workers' ends must be gone.
     pub(crate) fn finish(&self) {
-        let files = {
+        let (files, leaving) = {
             let mut open = self.lock();
             open.has_ended = true;
-            std::mem::take(&mut open.files)
+            (mem::take(&mut open.files), mem::take(&mut open.leaving))
         };
-        let writing: Vec<_> = files.into_values().map(|file| file.writing).collect();
-        for writing in writing {
+        // Nobody tells them anything any more.
+        let files: Vec<_> = files.into_values().map(|file| file.writing).collect();
+        for writing in leaving.into_iter().chain(files) {
             let _ = writing.recv_timeout(LAST_LINES);
         }
     }
@@ -214,7 +237,7 @@ impl Writer {
             }
             Err(error) => {
                 // One that was moved away is still there, and better than none.
-                if !std::mem::replace(&mut self.is_failing, true) {
+                if !mem::replace(&mut self.is_failing, true) {
                     (self.hear)(format!(
                         "access log `{}` cannot be opened: {error}; its lines are dropped",
                         self.path
