@@ -86,7 +86,7 @@ Examples:
     outrigger replay run.rec
 
 Files are read again when they change and on SIGHUP. A configuration with an error in anything that the proxy uses is
-refused as a whole: it does not start with it, and keeps what it runs (see --lenient, --accept-unenforced). SIGTERM and SIGINT drain; a second one ends at once.";
+refused as a whole: it does not start with it, and keeps what it runs (see --lenient, --accept-unenforced). SIGTERM and SIGINT drain, SIGINT without --minimum-drain-time and without the admin address; a second one ends at once.";
 
 /// What `outrigger run` takes.
 #[derive(Clone, Debug, Args)]

@@ -73,6 +73,11 @@ fn what_cannot_be_asked_says_why() {
     for (args, code, why) in [
         (&["--config", "services.yaml"][..], 2, "no request is given"),
         (
+            &["--config", "services.yaml", "03-canary-90-10.yaml"],
+            2,
+            "no request is given",
+        ),
+        (
             &["--config", "services.yaml", "GET http://a/ b c"],
             2,
             "more than three words",
@@ -146,6 +151,7 @@ fn a_difference_is_told_by_the_exit_code() {
             "1 of 3 requests that were compared change",
         ),
         (&[canary, "nowhere.yaml"], 2, "cannot read `nowhere.yaml`"),
+        (&[canary, "."], 2, "error: `run` would refuse `.`"),
         // Its requests are for a host that neither knows.
         (
             &["--requests", recording, canary, canary],

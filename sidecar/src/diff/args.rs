@@ -18,7 +18,8 @@ Requests are made from the rules of both: for each host and port, one for which 
 of its conditions. Those that go elsewhere, or get other times, retries, faults, rewrites, limits, endpoints, are put together
 by what changes. Nothing is sent.
 
-Exit code 0: nothing changes for users; 1: something does; 2: a path or the recording could not be read.
+Exit code 0: nothing changes for users; 1: something does; 2: a path or the recording could not be read,
+or `run` would refuse one of the two.
 
 --format json writes one document; fields may be added, none is renamed or removed:
   {

@@ -20,7 +20,7 @@ use crate::options::Format;
 /// Something changes.
 const CHANGED: u8 = 1;
 
-/// A path or the recording cannot be read.
+/// A path or the recording cannot be read, or `run` would not take a configuration.
 const UNREADABLE: u8 = 2;
 
 /// Runs the command and says how it went.
@@ -63,11 +63,13 @@ fn read(args: &DiffArgs, path: &Path) -> Option<Read> {
     paths.push(path.to_owned());
     match compiled::read(&paths, &args.whom) {
         Ok(read) => {
-            if let Some(first) = read.blocking.first() {
-                let path = path.display();
-                anstream::eprintln!("warning: `run` would refuse `{path}`: {first}");
-            }
-            Some(read)
+            let Some(first) = read.blocking.first() else {
+                return Some(read);
+            };
+            // What it would change is what nobody will see.
+            let path = path.display();
+            anstream::eprintln!("error: `run` would refuse `{path}`: {first}");
+            None
         }
         Err(unreadable) => {
             for path in unreadable {

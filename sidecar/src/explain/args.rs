@@ -57,7 +57,8 @@ impl ExplainArgs {
             return (&self.config, Some(request));
         }
         match self.config.split_last() {
-            Some((last, paths @ [_, ..])) => match last.to_str() {
+            // A file that is there was meant as one, and the request forgotten.
+            Some((last, paths @ [_, ..])) if !last.exists() => match last.to_str() {
                 Some(request) => (paths, Some(request)),
                 None => (&self.config, None),
             },

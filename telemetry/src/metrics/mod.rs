@@ -1,7 +1,7 @@
 //! Metrics of requests: Istio's standard ones, and Envoy's by cluster, listener and route.
 //!
-//! Each worker counts what it sees in memory of its own, without a lock ([`worker`]). Who asks adds up what all have counted,
-//! on his own thread ([`Metrics::collect`]). What they are called outside is the business of whoever shows them.
+//! Each worker counts what it sees in memory of its own, without a lock (`worker`). Who asks adds up what all have counted,
+//! on his own thread (`Metrics::collect`). What they are called outside is the business of whoever shows them.
 
 mod clusters;
 mod codes;

@@ -1,6 +1,6 @@
 //! The event log: what happens to the proxy, on standard error, by way of the crate `tracing`.
 //!
-//! Owns where events go from there: those of a level that is on become lines ([`line`]), which wait in a bounded queue for the
+//! Owns where events go from there: those of a level that is on become lines ([`mod@line`]), which wait in a bounded queue for the
 //! thread that writes them ([`queue`]) and that folds lines that repeat ([`fold`]). Which levels are on is said by [`Levels`]. What is told, and
 //! when, is decided where it happens: `info!(target: "config", …)`.
 
