@@ -155,5 +155,6 @@ fn a_file_that_cannot_be_opened_stops_nothing() {
     while !dropped(&proxy) {
         thread::yield_now();
     }
+    proxy.wait_for("access log: the limit of lines that its file takes is reached, and refused 1");
     assert_eq!(proxy.end().0, Some(0));
 }

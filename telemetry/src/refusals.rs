@@ -23,6 +23,16 @@ pub struct Limit {
     pub what: Box<str>,
 }
 
+impl Limit {
+    /// What waits to be written is bounded, and so is what a disk takes.
+    pub(crate) fn of_access_logs() -> Self {
+        Self {
+            of: "access log".into(),
+            what: "lines that its file takes".into(),
+        }
+    }
+}
+
 /// Refusals of all workers.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals(Mutex<BTreeMap<Limit, u64>>);

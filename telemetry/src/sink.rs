@@ -127,11 +127,19 @@ impl Telemetry {
             .unwrap_or_default()
     }
 
-    /// How many requests each limit has refused since this was asked last; nothing when that is off.
+    /// How many requests each limit has refused since this was asked last, and how many lines access logs; nothing when that
+    /// is off.
     #[must_use]
     pub fn take_refusals(&self) -> BTreeMap<Limit, u64> {
-        let refusals = self.parts.refusals.as_ref();
-        refusals.map(|refusals| refusals.take()).unwrap_or_default()
+        let Some(refusals) = &self.parts.refusals else {
+            return BTreeMap::new();
+        };
+        let mut refused = refusals.take();
+        let lines = self.parts.logs.as_ref().map(|logs| logs.take_dropped());
+        if let Some(lines) = lines.filter(|lines| *lines > 0) {
+            refused.insert(Limit::of_access_logs(), lines);
+        }
+        refused
     }
 
     /// The last requests that failed, were slow or were sampled; `None` when none is kept.

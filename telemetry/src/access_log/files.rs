@@ -35,6 +35,8 @@ pub struct LogFiles {
     open: Mutex<Open>,
     /// Lines that were dropped, and lines that a file did not take.
     dropped: Arc<AtomicU64>,
+    /// How many of these were told of.
+    told: AtomicU64,
     /// Whether anything is logged.
     is_on: AtomicBool,
     hear: Hear,
@@ -87,6 +89,7 @@ impl LogFiles {
         Self {
             open: Mutex::default(),
             dropped: Arc::default(),
+            told: AtomicU64::default(),
             is_on: AtomicBool::default(),
             hear,
         }
@@ -115,6 +118,12 @@ impl LogFiles {
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Those since this was asked last.
+    pub(crate) fn take_dropped(&self) -> u64 {
+        let dropped = self.dropped();
+        dropped - self.told.swap(dropped, Ordering::Relaxed)
     }
 
     pub(super) fn count_dropped(&self, lines: u64) {
