@@ -13,6 +13,7 @@ use std::time::Duration;
 use outrigger_core::decision::{Attempt, AttemptEnd, Followed, GONE, Record, RouteDecision, Trace};
 use outrigger_core::message::Known;
 use outrigger_core::peer::ListenerKind;
+use outrigger_core::policy::grpc_status;
 use outrigger_core::snapshot::{Address, PathMatch, Snapshot, TagValue, TracePolicy};
 use outrigger_runtime::Ended;
 
@@ -191,10 +192,7 @@ impl Of<'_> {
 
     /// How a call of gRPC went: by its trailers, its head where that is all, or the head of a response of our own.
     fn grpc_status(&self) -> Option<u64> {
-        let of_head = || {
-            let status = self.ended.response.headers.get(Known::GrpcStatus)?;
-            std::str::from_utf8(status).ok()?.parse().ok()
-        };
+        let of_head = || grpc_status::of(&self.ended.response.headers);
         match self.record.attempt().map(|attempt| attempt.end) {
             Some(AttemptEnd::Call { code, .. }) => Some(code.into()),
             Some(
