@@ -2,9 +2,11 @@
 //! and nobody here acts on.
 
 mod identity;
+mod tls;
 mod told;
 
 pub use identity::Identity;
+pub use tls::{PeerCertificate, TlsFacts, TlsFault, TlsVersion};
 pub use told::{AddressRange, ToldClients};
 
 use core::net::SocketAddr;

@@ -19,6 +19,7 @@ mod route;
 mod rule_index;
 pub mod telemetry;
 mod tracing;
+mod transport;
 mod upstream_protocol;
 
 pub use cluster::{Address, Balancing, Cluster, ClusterId, Endpoint, Limits, ServiceName, WarmUp};
@@ -50,6 +51,7 @@ pub use tracing::{
     Collector, CollectorHeader, CollectorProtocol, HeaderSource, Propagation, TagValue,
     TracePolicy, TraceTag, Tracing,
 };
+pub use transport::{ClientTls, KeyName, MutualTls, RootsName, ServerTls, Sni, Trust};
 pub use upstream_protocol::{Http2KeepAlive, Http2Options, UpstreamProtocol};
 
 use std::sync::Arc;
