@@ -197,6 +197,7 @@ pub fn compile(
             virtual_hosts: virtual_hosts.into(),
             resources: resources.list.into(),
             inbound: inbound.into_iter().map(|(id, _)| id).collect(),
+            inbound_tls: Arc::default(),
             settings,
             clusters: Arc::new(clusters.list.into()),
             rate_limits: limits.list.into(),

@@ -10,6 +10,7 @@ use super::hash_table::SharedTables;
 use super::hashing::{ConsistentHash, HashPolicy};
 use super::locality::LocalityPolicy;
 use super::origin::ClusterOrigin;
+use super::transport::ClientTls;
 use super::upstream_protocol::UpstreamProtocol;
 use crate::cluster::{
     AdaptiveConcurrency, ClusterState, HostState, OutlierDetection, RetryLimit, TokenBudget,
@@ -64,6 +65,9 @@ pub struct Endpoint {
     /// Traffic goes to endpoints of priority 0 as far as they can carry it, then to those of 1, and so on. No number is
     /// left out.
     pub priority: u32,
+    /// Connections to it are protected, by what [`Cluster::tls`] says. It is not the cluster alone that decides: a service may
+    /// have endpoints with a sidecar and some without.
+    pub is_secured: bool,
     /// What runs there, as far as the configuration says; the same value in all snapshots that name it so.
     pub identity: Arc<Identity>,
     /// Its live state, shared with older and newer snapshots.
@@ -159,6 +163,9 @@ pub struct Cluster {
     pub locality_policy: LocalityPolicy,
     /// What is spoken to its endpoints.
     pub protocol: UpstreamProtocol,
+    /// TLS towards the endpoints that are secured, and towards where a client wanted to go where it has none; `None` for
+    /// clear text.
+    pub tls: Option<Arc<ClientTls>>,
     /// How endpoints that are new get their traffic; `None` at once.
     pub warm_up: Option<WarmUp>,
     /// How long a connection may take to be made.
@@ -195,6 +202,7 @@ impl Endpoint {
             locality: Box::default(),
             hostname: Box::default(),
             priority: 0,
+            is_secured: false,
             identity: Arc::default(),
             state,
         }
@@ -222,6 +230,7 @@ impl Cluster {
             idle_timeout: None,
             max_connection_duration: None,
             max_requests_per_connection: None,
+            tls: None,
             outlier_detection: None,
             limits: None,
             adaptive: None,

@@ -51,7 +51,10 @@ pub use tracing::{
     Collector, CollectorHeader, CollectorProtocol, HeaderSource, Propagation, TagValue,
     TracePolicy, TraceTag, Tracing,
 };
-pub use transport::{ClientTls, KeyName, MutualTls, RootsName, ServerTls, Sni, Trust};
+pub use transport::{
+    Alpn, CipherSuite, ClientTls, KeyExchange, KeyName, MutualTls, PeerNames, RootsName, ServerTls,
+    Sni, TlsParameters, Trust,
+};
 pub use upstream_protocol::{Http2KeepAlive, Http2Options, UpstreamProtocol};
 
 use std::sync::Arc;
@@ -119,6 +122,8 @@ pub struct Snapshot {
     pub clusters: Arc<Clusters>,
     /// The virtual host of each inbound listener, in the order the listeners were given.
     pub inbound: Arc<[VirtualHostId]>,
+    /// What clients speak beneath HTTP on each of them, in the same order.
+    pub inbound_tls: Arc<[Arc<ServerTls>]>,
     /// Indexed by [`ResourceId`]: where each rule came from.
     pub resources: Arc<[ResourceRef]>,
     /// Indexed by [`RateLimitId`].
@@ -158,6 +163,7 @@ impl Snapshot {
             virtual_hosts: Arc::clone(&self.virtual_hosts),
             clusters: Arc::new(clusters),
             inbound: Arc::clone(&self.inbound),
+            inbound_tls: Arc::clone(&self.inbound_tls),
             resources: Arc::clone(&self.resources),
             rate_limits: rate_limit::apart(&self.rate_limits),
             unknown_host_limits: Arc::clone(&self.unknown_host_limits),

@@ -31,20 +31,32 @@ pub enum RootsName {
     Secret(Box<str>, Box<str>),
 }
 
+/// Which names a certificate must say at least one of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum PeerNames {
+    /// None: whoever the roots vouch for will do.
+    Any,
+    /// One of these, compared byte by byte with URI and DNS names (`subjectAltNames`, or the identities of a service).
+    Of(Box<[Box<str>]>),
+    /// The name that was asked for ([`Sni`]), as browsers check it (RFC 6125; Envoy's `auto_san_validation`). Where none was
+    /// asked for, nobody is trusted.
+    Wanted,
+}
+
 /// What a peer must prove.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Trust {
     /// Nothing: whoever answers is taken for who was wanted (`insecureSkipVerify`).
     Nothing,
     /// Its certificate's chain leads to one of these roots, is not on the list of revoked ones if there is one (a file in
-    /// PEM, `caCrl`), and says one of these names; any, where none is given.
+    /// PEM, `caCrl`; for the roots of the mesh the mesh's own list holds besides), and says one of these names.
     Chain {
         /// See [`RootsName`].
         roots: RootsName,
         /// The file of revoked certificates.
         crl: Option<Box<str>>,
-        /// Names, compared byte by byte with URI and DNS names (`subjectAltNames`).
-        names: Box<[Box<str>]>,
+        /// See [`PeerNames`].
+        names: PeerNames,
     },
 }
 
@@ -59,6 +71,70 @@ pub enum Sni {
     Host,
 }
 
+/// Which protocols a client offers (RFC 7301).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Alpn {
+    /// Those of sidecars among each other: Istio's own, by which the server's side tells TLS of the mesh from that of the
+    /// application, and the usual ones.
+    Mesh,
+    /// As Istio does towards anybody else: `h2` where HTTP/2 is spoken, else nothing.
+    Plain,
+}
+
+impl Alpn {
+    /// What is offered on a connection on which this will be spoken, the dearest first.
+    #[must_use]
+    pub const fn offered(self, http2: bool) -> &'static [&'static str] {
+        match (self, http2) {
+            (Self::Mesh, false) => &["istio-http/1.1", "istio", "http/1.1"],
+            (Self::Mesh, true) => &["istio-h2", "istio", "h2"],
+            (Self::Plain, false) => &[],
+            (Self::Plain, true) => &["h2"],
+        }
+    }
+}
+
+/// A cipher suite of TLS 1.2; those of 1.3 are always on. Only those with forward secrecy are spoken at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum CipherSuite {
+    /// `ECDHE-ECDSA-AES128-GCM-SHA256`.
+    EcdsaAes128Gcm,
+    /// `ECDHE-ECDSA-AES256-GCM-SHA384`.
+    EcdsaAes256Gcm,
+    /// `ECDHE-ECDSA-CHACHA20-POLY1305`.
+    EcdsaChaCha20,
+    /// `ECDHE-RSA-AES128-GCM-SHA256`.
+    RsaAes128Gcm,
+    /// `ECDHE-RSA-AES256-GCM-SHA384`.
+    RsaAes256Gcm,
+    /// `ECDHE-RSA-CHACHA20-POLY1305`.
+    RsaChaCha20,
+}
+
+/// A group in which keys are agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum KeyExchange {
+    /// `X25519`.
+    X25519,
+    /// `P-256`.
+    P256,
+    /// `P-384`.
+    P384,
+    /// `X25519MLKEM768`, of TLS 1.3 only.
+    X25519MlKem768,
+}
+
+/// What is agreed to beyond who the peer is. Where a list is empty, all that we speak, in the order of the library.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TlsParameters {
+    /// The oldest version; `None` for the oldest that we speak.
+    pub min_version: Option<TlsVersion>,
+    /// See [`CipherSuite`], the dearest first.
+    pub cipher_suites: Box<[CipherSuite]>,
+    /// See [`KeyExchange`], the dearest first.
+    pub key_exchanges: Box<[KeyExchange]>,
+}
+
 /// TLS on connections to an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ClientTls {
@@ -68,10 +144,10 @@ pub struct ClientTls {
     pub trust: Trust,
     /// See [`Sni`].
     pub sni: Sni,
-    /// Protocols to offer, the dearest first (RFC 7301).
-    pub alpn: Box<[Box<str>]>,
-    /// The oldest version that is agreed to.
-    pub min_version: TlsVersion,
+    /// See [`Alpn`].
+    pub alpn: Alpn,
+    /// See [`TlsParameters`].
+    pub parameters: TlsParameters,
 }
 
 /// What clients of an inbound listener speak beneath HTTP (Istio PeerAuthentication `mtls.mode`).
@@ -88,13 +164,32 @@ pub enum MutualTls {
     Strict,
 }
 
-/// TLS on connections of clients.
+/// TLS on connections of clients: TLS of the mesh, in which both sides show an identity.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerTls {
     /// See [`MutualTls`].
     pub mode: MutualTls,
-    /// The oldest version that is agreed to; `None` for the oldest that we speak (mesh `meshMTLS.minProtocolVersion`).
-    pub min_version: Option<TlsVersion>,
-    /// Trust domains besides our own whose identities are taken for ours (mesh `trustDomainAliases`).
-    pub trust_domain_aliases: Box<[Box<str>]>,
+    /// See [`TlsParameters`] (mesh `meshMTLS`).
+    pub parameters: TlsParameters,
+    /// The trust domains whose identities may come in: that of the mesh, and those that are taken for it (mesh
+    /// `trustDomain`, `trustDomainAliases`).
+    pub trust_domains: Box<[Box<str>]>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_of_the_mesh_find_its_protocols_and_the_usual_ones() {
+        for http2 in [false, true] {
+            let offered = Alpn::Mesh.offered(http2);
+            assert!(offered.contains(&"istio"));
+            assert_eq!(offered.contains(&"h2"), http2);
+            assert_eq!(offered.contains(&"http/1.1"), !http2);
+            assert!(offered[0].starts_with("istio-"), "the dearest tells both");
+        }
+        assert_eq!(Alpn::Plain.offered(true), ["h2"]);
+        assert!(Alpn::Plain.offered(false).is_empty());
+    }
 }
