@@ -14,7 +14,7 @@ use outrigger_core::snapshot::{ClusterId, Snapshot};
 use outrigger_core::time::Instant;
 use outrigger_core::worker::Facts;
 use outrigger_runtime::{Ended, Sink};
-use outrigger_telemetry::exposition::{Form, Scope, Sheet, Stat, Value, label_text};
+use outrigger_telemetry::exposition::{Form, Page, Scope, Sheet, Stat, Value, label_text};
 use outrigger_telemetry::metrics::MetricsSettings;
 use outrigger_telemetry::{Settings, Telemetry};
 
@@ -39,7 +39,8 @@ fn main() {
         .map(|_| {
             let before = on_cpu();
             let page = page(&telemetry, &snapshot);
-            (on_cpu() - before, page.len())
+            let bytes = page.map(|piece| piece.len()).sum();
+            (on_cpu() - before, bytes)
         })
         .collect();
     rounds.sort_unstable();
@@ -81,7 +82,7 @@ fn ask_all(sink: &mut dyn Sink, snapshot: &Arc<Snapshot>) {
     }
 }
 
-fn page(telemetry: &Telemetry, snapshot: &Snapshot) -> String {
+fn page(telemetry: &Telemetry, snapshot: &Snapshot) -> Page {
     const NAMES: [&str; 4] = ["a", "b", "c", "d"];
     let collected = telemetry.collect(snapshot);
     let mut sheet = Sheet::new(Form::Prometheus, None, false);

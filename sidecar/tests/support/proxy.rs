@@ -106,7 +106,7 @@ impl Proxy {
 
     pub(crate) fn admin(&self, line: &str) -> String {
         let request = format!("{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
-        self.ask("admin", &request)
+        joined(self.ask("admin", &request))
     }
 
     pub(crate) fn signal(&self, name: &str) {
@@ -145,6 +145,27 @@ pub(crate) fn ask(addr: SocketAddr, request: &str) -> String {
     let mut response = String::new();
     stream.read_to_string(&mut response).unwrap();
     response
+}
+
+/// A response whose body came in chunks, as if it had not: those of long pages.
+fn joined(response: String) -> String {
+    let Some((head, mut rest)) = response.split_once("\r\n\r\n") else {
+        return response;
+    };
+    if !head.contains("transfer-encoding: chunked") {
+        return response;
+    }
+    let mut whole = format!("{head}\r\n\r\n");
+    loop {
+        let (length, after) = rest.split_once("\r\n").unwrap();
+        let length = usize::from_str_radix(length, 16).unwrap();
+        let (chunk, after) = after.split_at(length);
+        whole.push_str(chunk);
+        rest = after.strip_prefix("\r\n").unwrap();
+        if length == 0 {
+            return whole;
+        }
+    }
 }
 
 /// An application that answers every connection's request with its name.

@@ -1,15 +1,63 @@
 //! What an answer looks like: its kind, and the fields that keep a browser from making more of it than it is.
 
+use std::convert::Infallible;
+use std::iter::Peekable;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use http_body_util::Full;
-use hyper::body::Bytes;
+use hyper::body::{Body, Bytes, Frame, SizeHint};
 use hyper::header::{
     ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue,
     REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode};
+use outrigger_telemetry::exposition::Page;
 
 /// What the endpoints answer with.
-pub(super) type Answer = Response<Full<Bytes>>;
+pub(super) type Answer = Response<Told>;
+
+/// What an answer says.
+pub(super) enum Told {
+    Whole(Full<Bytes>),
+    /// A long page, of which the next piece is made when there is room to send it.
+    Pieces {
+        first: Option<String>,
+        rest: Peekable<Page>,
+    },
+}
+
+impl Body for Told {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.get_mut() {
+            Self::Whole(text) => Pin::new(text).poll_frame(context),
+            Self::Pieces { first, rest } => {
+                let piece = first.take().or_else(|| rest.next());
+                Poll::Ready(piece.map(|piece| Ok(Frame::data(piece.into()))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(text) => text.is_end_stream(),
+            Self::Pieces { .. } => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(text) => text.size_hint(),
+            Self::Pieces { .. } => SizeHint::default(),
+        }
+    }
+}
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -41,9 +89,22 @@ pub(super) fn json(text: impl Into<Bytes>) -> Answer {
     answer(StatusCode::OK, JSON, NOTHING, text.into())
 }
 
-/// A page of this content type.
-pub(super) fn page(kind: &'static str, text: impl Into<Bytes>) -> Answer {
-    answer(StatusCode::OK, kind, NOTHING, text.into())
+/// A page of this content type. One that is a single piece has its length said.
+pub(super) fn page(kind: &'static str, page: Page) -> Answer {
+    let mut rest = page.peekable();
+    let first = rest.next();
+    match rest.peek() {
+        None => answer(
+            StatusCode::OK,
+            kind,
+            NOTHING,
+            first.unwrap_or_default().into(),
+        ),
+        Some(_) => {
+            let told = Told::Pieces { first, rest };
+            answer_told(StatusCode::OK, kind, NOTHING, told)
+        }
+    }
 }
 
 /// A page that may do what `policy` says, which has no characters that a field may not have.
@@ -77,8 +138,12 @@ pub(super) fn and_close(mut answer: Answer) -> Answer {
     answer
 }
 
-fn answer(status: StatusCode, kind: &'static str, policy: &'static str, body: Bytes) -> Answer {
-    let mut answer = Response::new(Full::new(body));
+fn answer(status: StatusCode, kind: &'static str, policy: &'static str, text: Bytes) -> Answer {
+    answer_told(status, kind, policy, Told::Whole(Full::new(text)))
+}
+
+fn answer_told(status: StatusCode, kind: &'static str, policy: &'static str, told: Told) -> Answer {
+    let mut answer = Response::new(told);
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     for (name, value) in [

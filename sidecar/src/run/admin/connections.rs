@@ -12,15 +12,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
+use super::answer::Answer;
 use super::listen::{Accepting, Stream};
 
 /// After a failure to accept, such as too many open files.
@@ -79,7 +79,7 @@ fn count(counter: &AtomicU64) {
 /// Who answers on one connection.
 pub(super) trait Answers {
     /// What a request gets.
-    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>>;
+    async fn answer(&self, request: &Request<Incoming>) -> Answer;
 
     /// The connection is over: all it was to get was sent, or cannot be.
     fn ended(&self);

@@ -12,7 +12,7 @@ mod requests;
 use hyper::header::{ACCEPT, HeaderMap};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_runtime::Handle;
-use outrigger_telemetry::exposition::{Form, Keep, Sheet};
+use outrigger_telemetry::exposition::{Form, Keep, Page, Sheet};
 use outrigger_telemetry::metrics::Collected;
 use regex::Regex;
 
@@ -82,7 +82,7 @@ fn keep(expression: &str) -> Result<Keep, String> {
     Ok(Box::new(move |name| regex.is_match(name)))
 }
 
-fn page(sources: &Sources, admin: &connections::Counts, mut sheet: Sheet) -> String {
+fn page(sources: &Sources, admin: &connections::Counts, mut sheet: Sheet) -> Page {
     let handle = &sources.handle;
     let (stats, snapshot) = (handle.stats(), handle.snapshot());
     let collected = sources.telemetry.collect(&snapshot);

@@ -340,7 +340,8 @@ mod tests {
     fn told(add: impl FnOnce(&mut Sheet)) -> Vec<String> {
         let mut sheet = Sheet::new(Form::Text, None, false);
         add(&mut sheet);
-        sheet.finish().lines().map(str::to_owned).collect()
+        let page: String = sheet.finish().collect();
+        page.lines().map(str::to_owned).collect()
     }
 
     #[test]

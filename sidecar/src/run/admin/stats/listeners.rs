@@ -181,7 +181,7 @@ mod tests {
             .count(outrigger_core::cluster::Limited::Enforced);
         add_rate_limits(&mut sheet, limits);
         assert_eq!(
-            sheet.finish(),
+            sheet.finish().collect::<String>(),
             ["enabled: 1", "enforced: 1", "ok: 0", "rate_limited: 1"]
                 .map(|line| format!("default.shop.http_local_rate_limit.{line}\n"))
                 .concat()

@@ -437,7 +437,7 @@ mod tests {
         let mut sheet = Sheet::new(Form::Text, None, true);
         add_http2(&mut sheet, "downstream", &counted.clients);
         add_http2(&mut sheet, "upstream", &counted.endpoints);
-        let text = sheet.finish();
+        let text: String = sheet.finish().collect();
         let told: Vec<_> = text.lines().collect();
         assert_eq!(
             told,
