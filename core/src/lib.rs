@@ -66,6 +66,7 @@ mod exchange;
 pub mod http1;
 pub mod http2;
 mod io;
+pub mod jose;
 mod local;
 pub mod message;
 pub mod outbox;

@@ -7,6 +7,7 @@ use crate::source::{Faults, Tests, rust_files};
 pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("entropy", &[]),
+    ("jose", &[]),
     ("message", &[]),
     ("outbox", &[]),
     ("peer", &[]),
@@ -14,24 +15,28 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     ("cluster", &["time", "entropy", "peer"]),
     (
         "snapshot",
-        &["time", "entropy", "message", "xxhash", "peer", "cluster"],
+        &[
+            "time", "entropy", "jose", "message", "xxhash", "peer", "cluster",
+        ],
     ),
     // Plain settings of a snapshot are named by configuration; nothing after `compile` sees configuration.
-    ("config", &["time", "message", "snapshot"]),
+    ("config", &["time", "jose", "message", "snapshot"]),
     (
         "compile",
-        &["time", "message", "peer", "cluster", "snapshot", "config"],
+        &[
+            "time", "jose", "message", "peer", "cluster", "snapshot", "config",
+        ],
     ),
     (
         "decision",
-        &["time", "entropy", "message", "cluster", "snapshot"],
+        &["time", "entropy", "jose", "message", "cluster", "snapshot"],
     ),
     // It says why a message is refused in the words of a decision.
     ("stream", &["message", "decision"]),
     (
         "policy",
         &[
-            "time", "entropy", "message", "xxhash", "cluster", "snapshot", "decision",
+            "time", "entropy", "jose", "message", "xxhash", "cluster", "snapshot", "decision",
         ],
     ),
     // Bytes and grammar: no route, no endpoint. It says why a message is refused in the words of a decision.
@@ -51,16 +56,16 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     (
         "local",
         &[
-            "time", "entropy", "message", "outbox", "stream", "peer", "cluster", "snapshot",
-            "decision", "policy", "http2",
+            "time", "entropy", "jose", "message", "outbox", "stream", "peer", "cluster",
+            "snapshot", "decision", "policy", "http2",
         ],
     ),
     // Policy and outcomes: no byte, so neither `http1` nor `outbox`.
     (
         "request",
         &[
-            "time", "entropy", "message", "stream", "peer", "cluster", "snapshot", "decision",
-            "policy", "local",
+            "time", "entropy", "jose", "message", "stream", "peer", "cluster", "snapshot",
+            "decision", "policy", "local",
         ],
     ),
     // One socket: the only room that names a codec.
@@ -96,6 +101,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
         &[
             "time",
             "entropy",
+            "jose",
             "outbox",
             "stream",
             "peer",
