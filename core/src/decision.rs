@@ -10,7 +10,6 @@ mod grpc_web;
 mod hashing;
 mod picked;
 mod record;
-mod story;
 mod trace;
 mod upstream;
 
@@ -23,6 +22,5 @@ pub use record::{
     Attempt, AttemptEnd, Followed, GONE, MirrorFate, Mirrored, RateLimitSeen, Record,
     RouteDecision, Timeouts,
 };
-pub use story::{Opening, Story};
 pub use trace::{RequestIdMark, Sampled, SpanId, Trace, TraceForms, TraceId};
 pub use upstream::Upstream;

@@ -281,9 +281,13 @@ fn decide(
     question: &Question,
     circumstances: &Circumstances,
 ) {
-    // What the codec refuses, the outcomes tell.
-    let Some((head, begins)) = head(question) else {
-        return;
+    let (head, begins) = match head(question) {
+        Ok(read) => read,
+        Err(refused) => {
+            told.problems
+                .push(format!("the proxy refuses it: {refused}"));
+            return;
+        }
     };
     // It tries rules and picks nothing.
     let worker = Worker::new(Arc::new(snapshot.apart()), circumstances.settings, 0);
@@ -301,7 +305,8 @@ fn decide(
     let virtual_host = match request::arrive(&context, &mut record) {
         Ok(id) => snapshot.virtual_host(id),
         Err(NotRouted::Refused(refused)) => {
-            told.problems.push(refused.explain.to_owned());
+            told.problems
+                .push(format!("the proxy refuses it: {}", refused.explain));
             return;
         }
         Err(NotRouted::UnknownHost) => {
@@ -330,10 +335,13 @@ fn decide(
     }
 }
 
-/// The head of the request, as the codec reads it.
-fn head(question: &Question) -> Option<(RequestHead, Begins)> {
+/// The head of the request, as the codec reads it, or why it does not.
+fn head(question: &Question) -> Result<(RequestHead, Begins), &'static str> {
     let mut inbox = BytesMut::from(&question.bytes()[..]);
     let mut head = RequestHead::default();
-    let begins = Server::default().head(&mut inbox, &mut head).ok()??;
-    Some((head, begins))
+    match Server::default().head(&mut inbox, &mut head) {
+        Ok(Some(begins)) => Ok((head, begins)),
+        Ok(None) => Err("its head has no end"),
+        Err(refused) => Err(refused.explain),
+    }
 }

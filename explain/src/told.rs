@@ -12,11 +12,11 @@ use serde::{Serialize, Serializer};
 /// What is told of a request. Machines read it: fields may be added, none is renamed or removed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Told {
-    /// Its method.
+    /// Its method; `-`, as logs have it, when its head could not be read.
     pub method: String,
     /// Host and port, as they were forwarded.
     pub host: String,
-    /// Path and query, as they came.
+    /// Path and query, as they came; `-` likewise.
     pub path: String,
     /// The status its client saw; 0 when it saw none.
     pub status: u16,
@@ -49,10 +49,13 @@ impl Told {
     #[must_use]
     pub fn new(record: &Record, snapshot: &Snapshot) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let unread = || "-".to_owned();
         Self {
-            method: record.request.method.to_string(),
+            method: record.method().map_or_else(unread, ToString::to_string),
             host: text(&record.request.authority),
-            path: text(record.original_path()),
+            path: record
+                .method()
+                .map_or_else(unread, |_| text(record.original_path())),
             status: record.status,
             flags: record.flags().to_string(),
             details: record.details.to_string(),

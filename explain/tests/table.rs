@@ -242,6 +242,21 @@ spec: {{hosts: [shop.test], http: [{{route: {destination}}}]}}
     assert_eq!(told.problems, [want]);
 }
 
+#[test]
+fn what_the_proxy_refuses_is_a_problem() {
+    for (line, why) in [
+        ("http://shop.test:99999/", "malformed host"),
+        ("http://shop_test|x/", "malformed host"),
+        ("http://shop.test/a%00b", ""),
+    ] {
+        let told = told("", line, &[], 0);
+        let problem = told.problems.first().unwrap_or_else(|| panic!("{line}"));
+        assert!(problem.starts_with("the proxy refuses it: "), "{problem}");
+        assert!(problem.contains(why), "{problem}");
+        assert_eq!(told.outcomes[0].status, Some(400), "{line}");
+    }
+}
+
 /// Levels of one policy: the rule, a port of it, the subset, a port of that. Each says what is expected of the pool of the
 /// subset: the place that holds, and what it took the place of.
 #[test]

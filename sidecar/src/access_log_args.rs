@@ -8,7 +8,7 @@ use outrigger_core::config::log_format;
 use outrigger_core::snapshot::telemetry::{AccessLog, AccessLogs, LogFormat, OnlySome};
 use outrigger_core::snapshot::{PerMillion, Snapshot};
 
-use crate::options::parse_time;
+use crate::options::{parse_size, parse_time};
 
 /// Where lines go unless somebody says.
 const STDOUT: &str = "/dev/stdout";
@@ -33,6 +33,11 @@ pub(crate) struct AccessLogArgs {
     /// Log only some requests, those for which any of these holds, by commas: errors, slow=DURATION, sample=PERCENT
     #[arg(long, value_name = "WHICH", value_parser = parse_only)]
     pub(crate) access_log_only: Option<OnlySome>,
+
+    /// Bytes of lines that may wait for each file while it is not written, because its disk or its reader is slow or stuck;
+    /// lines beyond it are dropped and counted
+    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = parse_size)]
+    pub(crate) access_log_queue: u64,
 }
 
 /// The access log's form.

@@ -156,5 +156,7 @@ fn a_file_that_cannot_be_opened_stops_nothing() {
         thread::yield_now();
     }
     proxy.wait_for("access log: the limit of lines that its file takes is reached, and refused 1");
+    proxy.signal("-TERM");
+    proxy.wait_for("Z warning: 1 lines of access logs were never written");
     assert_eq!(proxy.end().0, Some(0));
 }

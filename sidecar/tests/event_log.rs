@@ -33,6 +33,9 @@ fn levels_change_while_it_runs() {
     let finding = proxy.wait_for("[kind-ignored]");
     assert!(finding.starts_with("20"), "{finding}");
     assert!(finding.contains("Z debug: "), "{finding}");
+    let levels = ["debug: ", "info: ", "warning: ", "error: "];
+    let told = levels.map(|level| finding.matches(level).count());
+    assert_eq!(told.iter().sum::<usize>(), 1, "{finding}");
     proxy.wait_for("Z info: reloaded; revision 2");
 
     let told = proxy.admin("POST /logging?level=off");

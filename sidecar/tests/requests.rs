@@ -127,6 +127,10 @@ fn requests_that_failed_are_kept_with_their_stories() {
         story.contains("none of the 1 of shop.example:80 matches"),
         "{story}"
     );
+    assert!(
+        story.contains("rules.yaml:28) needs path prefix `/cart`: it is `/else`"),
+        "{story}"
+    );
 
     let one = document(&proxy, "/requests?id=id-0&format=json");
     assert_eq!(one["requests"][0]["path"], "/else");
@@ -142,6 +146,17 @@ fn requests_that_failed_are_kept_with_their_stories() {
         unknown.contains("  nearest name shop.example\n"),
         "{unknown}"
     );
+
+    // Bytes that are no request: what a client sends who takes the port for one that speaks TLS.
+    let mut client = TcpStream::connect(proxy.addr("outbound")).unwrap();
+    client.write_all(b"\x16\x03\x01\x02\x00\x01\x00").unwrap();
+    client.read_to_end(&mut Vec::new()).unwrap();
+    let unread = document(&proxy, "/requests?failed&format=json");
+    let unread = &unread["requests"][0];
+    assert_eq!(unread["method"], "-", "{unread:#}");
+    assert_eq!(unread["path"], "-");
+    let story = unread["story"].as_str().unwrap();
+    assert!(story.contains("a TLS handshake"), "{story}");
 
     assert_eq!(
         document(&proxy, "/requests?slow&format=json")["requests"],

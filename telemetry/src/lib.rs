@@ -19,7 +19,7 @@ mod refusals;
 mod sink;
 mod spans;
 
-pub use access_log::{Hear, LogFiles};
+pub use access_log::{Hear, LogFiles, LogSettings};
 pub use recent::{Recent, RecentRequests, RecentSettings, TOLD_A_SECOND, Why};
 pub use refusals::Limit;
 pub use sink::{Hears, Settings, Telemetry};

@@ -9,7 +9,7 @@ use outrigger_core::decision::access_log::Place;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_runtime::{Ended, Sink, Sinks};
 
-use crate::access_log::{Hear, LogFiles, WorkerLogs};
+use crate::access_log::{LogFiles, LogSettings, WorkerLogs};
 use crate::metrics::{Collected, Metrics, MetricsSettings, WorkerMetrics};
 use crate::recent::{RecentRequests, RecentRings, RecentSettings, RecentWriter};
 use crate::refusals::{Limit, Refusals, WorkerRefusals};
@@ -26,8 +26,8 @@ pub struct Settings {
     pub metrics: Option<MetricsSettings>,
     /// Requests that limits refuse are counted, for who tells of these.
     pub tells_limits: bool,
-    /// Requests are logged where their snapshot says, and what is wrong with that is told so; `None` logs nothing.
-    pub access_logs: Option<Hear>,
+    /// How requests are logged where their snapshot says; `None` logs nothing.
+    pub access_logs: Option<LogSettings>,
     /// Who hears of each request.
     pub hears: Option<Hears>,
     /// Where the proxy runs, which logs may show.
@@ -85,7 +85,8 @@ impl Telemetry {
         let parts = Parts {
             metrics: metrics.map(|settings| Arc::new(Metrics::new(settings))),
             refusals: tells_limits.then(Arc::default),
-            logs: access_logs.map(|hear| Arc::new(LogFiles::new(hear))),
+            logs: access_logs
+                .map(|LogSettings { waiting, hear }| Arc::new(LogFiles::new(waiting, hear))),
             hears,
             recent: recent.map(RecentRings::new),
             spans: spans.map(|settings| Arc::new(Spans::new(settings, &place))),
@@ -152,6 +153,12 @@ impl Telemetry {
     #[must_use]
     pub fn log_lines_dropped(&self) -> u64 {
         self.parts.logs.as_ref().map_or(0, |logs| logs.dropped())
+    }
+
+    /// Bytes of lines that wait to be written.
+    #[must_use]
+    pub fn log_bytes_waiting(&self) -> u64 {
+        self.parts.logs.as_ref().map_or(0, |logs| logs.waiting())
     }
 
     /// From now on requests are decided by this: the files that it logs to are opened, and what sends spans

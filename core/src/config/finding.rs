@@ -130,15 +130,23 @@ impl Finding {
     }
 }
 
-impl fmt::Display for Finding {
-    /// `file:line:column: severity: message [code]`, on one line: the user's words may hold anything, and a line break or
-    /// an escape sequence among them must not reach a terminal or a log.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Finding {
+    /// `file:line:column: message [code]`, for a log whose lines say by themselves how bad they are. Otherwise as it is
+    /// displayed.
+    #[must_use]
+    pub const fn unrated(&self) -> Unrated<'_> {
+        Unrated(self)
+    }
+
+    fn write(&self, f: &mut fmt::Formatter<'_>, severity: Option<Severity>) -> fmt::Result {
         let mut line = self.file.to_string();
         if self.line > 0 {
             write!(line, ":{}:{}", self.line, self.column)?;
         }
-        write!(line, ": {}: ", self.severity)?;
+        line.push_str(": ");
+        if let Some(severity) = severity {
+            write!(line, "{severity}: ")?;
+        }
         if let Some(resource) = &self.resource {
             write!(line, "{resource}: ")?;
         }
@@ -154,6 +162,24 @@ impl fmt::Display for Finding {
             }
         }
         Ok(())
+    }
+}
+
+/// A finding without its severity.
+#[derive(Clone, Copy, Debug)]
+pub struct Unrated<'a>(&'a Finding);
+
+impl fmt::Display for Unrated<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.write(f, None)
+    }
+}
+
+impl fmt::Display for Finding {
+    /// `file:line:column: severity: message [code]`, on one line: the user's words may hold anything, and a line break or
+    /// an escape sequence among them must not reach a terminal or a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, Some(self.severity))
     }
 }
 
@@ -308,6 +334,10 @@ mod tests {
         assert_eq!(
             finding.to_string(),
             "a.yaml:3:5: error: spec.http[0].timeout: `5` is not a duration [invalid-duration]"
+        );
+        assert_eq!(
+            finding.unrated().to_string(),
+            "a.yaml:3:5: spec.http[0].timeout: `5` is not a duration [invalid-duration]"
         );
     }
 }

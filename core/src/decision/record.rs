@@ -1,5 +1,6 @@
 //! The whole story of one request, written as it happens and read by everything that shows it.
 
+use http::Method;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
@@ -282,6 +283,16 @@ impl Record {
             began: now,
             ..Self::default()
         };
+    }
+
+    /// The method; `None` for a request whose head could not be read so far that there is one.
+    #[must_use]
+    pub const fn method(&self) -> Option<&Method> {
+        let request = &self.request;
+        // One that was refused for a later part of its head has had its first line read.
+        let is_read =
+            self.revision.is_some() || !request.path.is_empty() || !request.authority.is_empty();
+        if is_read { Some(&request.method) } else { None }
     }
 
     /// Whether this is the story of a copy that nobody waited for: no client saw its status.

@@ -46,13 +46,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::connection::{Client, Sockets};
-use crate::decision::{Details, Record, Refused, Story};
+use crate::decision::{Details, Record, Refused};
 use crate::entropy::Entropy;
 use crate::io::{Facts, Input, Interest};
 use crate::local::{Local, View};
 use crate::message::{RequestHead, ResponseHead};
 use crate::peer::{ClientId, ConnId, ExchangeId, Peer, UpstreamId};
-use crate::request::Verdict;
+use crate::request::{Story, Verdict};
 use crate::snapshot::Snapshot;
 use crate::stream::{Begins, StreamId};
 use crate::time::Instant;

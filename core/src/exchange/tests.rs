@@ -15,6 +15,7 @@ mod panics;
 mod rate_limits;
 mod reloads;
 mod resilience;
+mod stories;
 mod stream_time;
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};

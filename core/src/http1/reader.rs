@@ -10,12 +10,15 @@ use super::chunked::{self, Chunks, Step};
 use super::framing::{Asked, Framing};
 use super::limits::Limits;
 use super::lines::{LineEnd, Lines};
-use super::refusals::{BODY_CUT, HEAD_CUT, HEAD_TOO_LARGE, START_LINE};
+use super::refusals::{BODY_CUT, HEAD_CUT, HEAD_TOO_LARGE, START_LINE, TLS};
 use super::request_head::{self, RequestFacts};
 use super::response_head::{self, ResponseFacts};
 use crate::decision::Refused;
 use crate::message::{RequestHead, ResponseHead, is_token_byte};
 use crate::stream::Part;
+
+/// How TLS begins (RFC 8446 §5.1): a record of type handshake, whose version has been 3.x since SSL.
+const TLS_HANDSHAKE: &[u8] = &[22, 3];
 
 /// Reads the messages that one peer sends. After a refusal it refuses for ever: where the next message begins is unknown.
 #[derive(Clone, Debug)]
@@ -217,7 +220,8 @@ impl Reader {
                 Role::Responses => *first == b'H',
             };
             if !may_begin {
-                return Err(START_LINE);
+                let is_tls = self.role == Role::Requests && buf.starts_with(TLS_HANDSHAKE);
+                return Err(if is_tls { TLS } else { START_LINE });
             }
         }
         let most = &buf[..buf.len().min(self.limits.head_bytes)];

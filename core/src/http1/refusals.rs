@@ -22,6 +22,10 @@ const CODEC: &str = "http1.codec_error";
 pub(super) const BARE_LF: Refused = bad(CODEC, "a line ends with LF alone");
 pub(super) const BARE_CR: Refused = bad(CODEC, "CR without LF");
 pub(super) const START_LINE: Refused = bad(CODEC, "malformed start line");
+pub(super) const TLS: Refused = bad(
+    CODEC,
+    "it begins as a TLS handshake does (ClientHello), and plain HTTP is spoken here",
+);
 pub(super) const VERSION: Refused = with(505, bad(CODEC, "HTTP version is not 1.0 or 1.1"));
 pub(super) const FIELD_NAME: Refused = bad(
     "http1.invalid_characters",

@@ -3,6 +3,8 @@
 //! Owns the meaning of every match (Istio HTTPMatchRequest, Envoy route matching). The order of rules was settled when
 //! the snapshot was compiled; which few can be meant is known to the snapshot's rule index.
 
+pub mod words;
+
 use crate::message::RequestHead;
 use crate::snapshot::{
     Condition, FieldMatch, MatchedField, PathMatch, QueryMatch, TextMatch, VirtualHost,

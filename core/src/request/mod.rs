@@ -18,6 +18,7 @@ mod plan;
 mod rate_limit;
 mod reply;
 pub mod response_time;
+mod story;
 mod stream;
 mod told;
 mod trace;
@@ -31,6 +32,7 @@ pub use mirror::{begin_mirror, has_mirrors};
 pub use plan::Later;
 pub use reply::{NO_BASE64, SLOW_HEAD, TOO_LARGE, complete_local, on_response_cut, refuse};
 
+pub use story::{Ending, Opening, Story};
 pub use told::tell_decision;
 
 pub use stream::{

@@ -60,6 +60,23 @@ pub struct Rule {
     pub action: Arc<Action>,
 }
 
+impl Rule {
+    /// Where a field of its route stands, in either spelling of its name; `None` where it is not written.
+    #[must_use]
+    pub fn field(&self, field: &str) -> Option<Origin> {
+        let origin = self.origin.as_ref()?;
+        let plain = |name: &str| name.replace('_', "").to_ascii_lowercase();
+        let mut lines = self.fields.iter();
+        let line = lines.find(|line| plain(&line.field) == plain(field))?;
+        let route = origin.path.split(".match[").next().unwrap_or_default();
+        Some(Origin {
+            resource: origin.resource,
+            path: format!("{route}.{}", line.field).into(),
+            line: line.line,
+        })
+    }
+}
+
 /// What a rule does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::Method;
 use outrigger_core::decision::{Attempt, GONE, MirrorFate, Record, RouteDecision};
 use outrigger_core::message::Known;
+use outrigger_core::request::Ending;
 use outrigger_core::snapshot::{Action, Mirror, Snapshot};
 use outrigger_core::worker::Exchange;
 
@@ -103,7 +104,7 @@ fn attempt(attempt: &Attempt, record: &Record, snapshot: &Snapshot) -> AttemptTo
         endpoint,
         at_ms: millis(attempt.began.since(record.began)),
         picked: attempt.picked.to_string(),
-        end: attempt.end.to_string(),
+        end: Ending { attempt, record }.to_string(),
         followed: attempt.followed.to_string(),
     }
 }

@@ -1,10 +1,10 @@
 //! What a rule does with a request besides choosing where it goes: times, retries, faults, rewrites, mirrors, limits.
 
 use outrigger_core::decision::Record;
-use outrigger_core::policy::destination;
 use outrigger_core::policy::fault::{Roll, abort_roll, delay_roll};
+use outrigger_core::policy::{destination, route};
 use outrigger_core::snapshot::{
-    CorsPolicy, Destination, DestinationCluster, Forward, HeaderOps, HostLimits, Limiter, Origin,
+    CorsPolicy, Destination, DestinationCluster, Forward, HeaderOps, HostLimits, Limiter,
     PathRewrite, RetryPolicy, Rule, Snapshot, StreamIdle, VirtualHost,
 };
 use outrigger_core::time::Duration;
@@ -20,18 +20,7 @@ struct Says<'a> {
 impl Says<'_> {
     /// The place of a field of the route; `None` where it is not written.
     fn place(&self, field: &str) -> Option<Place> {
-        let origin = self.rule.origin.as_ref()?;
-        let mut lines = self.rule.fields.iter();
-        // Both cases of a name are taken.
-        let plain = |name: &str| name.replace('_', "").to_ascii_lowercase();
-        let line = lines.find(|line| plain(&line.field) == plain(field))?;
-        let route = origin.path.split(".match[").next().unwrap_or_default();
-        let origin = Origin {
-            resource: origin.resource,
-            path: format!("{route}.{}", line.field).into(),
-            line: line.line,
-        };
-        Place::new(&origin, self.snapshot)
+        Place::new(&self.rule.field(field)?, self.snapshot)
     }
 
     fn tell(&self, what: &'static str, field: &str, value: String) -> Told {
@@ -223,7 +212,7 @@ fn operations(ops: &HeaderOps) -> String {
 }
 
 fn cors(cors: &CorsPolicy) -> String {
-    let origins: Vec<String> = cors.allow_origins.iter().map(words::text).collect();
+    let origins: Vec<String> = cors.allow_origins.iter().map(route::words::text).collect();
     format!("origins {}", origins.join(" or "))
 }
 

@@ -1,63 +1,9 @@
-//! Words for settings: conditions, times, shares, retry policies.
+//! Words for settings: times, shares, retry policies. Those for conditions are core's.
 
 use outrigger_core::snapshot::{
-    Condition, FaultAnswer, FieldMatch, HeaderValue, PathMatch, PerMillion, RetryOn, RetryPolicy,
-    TextMatch, ValuePart,
+    FaultAnswer, HeaderValue, PerMillion, RetryOn, RetryPolicy, ValuePart,
 };
 use outrigger_core::time::Duration;
-
-/// What a condition asks for, one entry for each part.
-pub(crate) fn conditions(condition: &Condition) -> Vec<String> {
-    let mut all: Vec<String> = condition.path.iter().map(path).collect();
-    for (name, wanted) in [
-        ("method", &condition.method),
-        ("scheme", &condition.scheme),
-        ("authority", &condition.authority),
-    ] {
-        all.extend(
-            wanted
-                .iter()
-                .map(|wanted| format!("{name} {}", text(wanted))),
-        );
-    }
-    all.extend(condition.fields.iter().map(field));
-    all.extend((condition.query.iter()).map(|query| {
-        let value = text(&query.value);
-        format!("query parameter `{}` {value}", query.name)
-    }));
-    all
-}
-
-/// A match on a path.
-pub(crate) fn path(wanted: &PathMatch) -> String {
-    let (how, path, ignore_case) = match wanted {
-        PathMatch::Exact { path, ignore_case } => ("exactly", path, *ignore_case),
-        PathMatch::Prefix { path, ignore_case } => ("prefix", path, *ignore_case),
-        PathMatch::Regex(regex) => ("regex", &regex.pattern, false),
-    };
-    let case = if ignore_case { ", in any case" } else { "" };
-    format!("path {how} `{path}`{case}")
-}
-
-/// A match on a text.
-pub(crate) fn text(wanted: &TextMatch) -> String {
-    match wanted {
-        TextMatch::Exact(exact) => format!("exactly `{exact}`"),
-        TextMatch::Prefix(prefix) => format!("prefix `{prefix}`"),
-        TextMatch::Regex(regex) => format!("regex `{}`", regex.pattern),
-        TextMatch::Present => "present".to_owned(),
-    }
-}
-
-/// A match on a field.
-pub(crate) fn field(wanted: &FieldMatch) -> String {
-    let not = if wanted.negated { "not " } else { "" };
-    format!(
-        "header `{}` {not}{}",
-        wanted.name.as_str(),
-        text(&wanted.value)
-    )
-}
 
 /// `300ms`, `2s`.
 pub(crate) fn time(time: Duration) -> String {

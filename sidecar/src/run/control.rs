@@ -282,10 +282,11 @@ impl Reloader {
 pub(super) fn print_findings(findings: &[Finding]) {
     for finding in findings {
         let (code, file, line) = (finding.code.as_str(), &*finding.file, finding.line);
+        let told = finding.unrated();
         match finding.severity {
-            Severity::Error => error!(target: "config", code, file, line, "{finding}"),
-            Severity::Warning => warn!(target: "config", code, file, line, "{finding}"),
-            Severity::Info => debug!(target: "config", code, file, line, "{finding}"),
+            Severity::Error => error!(target: "config", code, file, line, "{told}"),
+            Severity::Warning => warn!(target: "config", code, file, line, "{told}"),
+            Severity::Info => debug!(target: "config", code, file, line, "{told}"),
         }
     }
 }

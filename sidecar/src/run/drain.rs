@@ -7,18 +7,20 @@ use std::process;
 use std::time::Duration;
 
 use outrigger_runtime::{Direction, Handle, Running, Stage};
+use outrigger_telemetry::Telemetry;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use super::admin::Open;
-use super::events;
 use super::signals::{Reason, Signals};
+use super::{events, last_words};
 
 /// What will end, and how.
 pub(super) struct Ending {
     pub(super) running: Running,
     pub(super) admin: Open,
     pub(super) times: DrainTimes,
+    pub(super) telemetry: Telemetry,
 }
 
 /// How long a drain may take, and what it waits for.
@@ -58,6 +60,7 @@ pub(super) async fn drain(ending: Ending, reason: Reason, signals: &mut Signals)
         running,
         admin,
         times,
+        telemetry,
     } = ending;
     let times = times.at(reason);
     let longest = times.longest.as_secs_f64();
@@ -82,9 +85,11 @@ pub(super) async fn drain(ending: Ending, reason: Reason, signals: &mut Signals)
                     "cut off {cut_off} connections that did not end in time"
                 );
             }
+            last_words::tell(&telemetry);
         }
         _ = signals.end() => {
             warn!(target: "drain", "ended by a second signal");
+            last_words::tell(&telemetry);
             events::flush();
             process::exit(0);
         }

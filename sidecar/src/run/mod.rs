@@ -13,6 +13,7 @@ mod events;
 mod held;
 mod history;
 mod incidents;
+mod last_words;
 mod recording;
 mod reloads;
 mod resolve;
@@ -143,7 +144,10 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
             ));
         }
         Reading::Unreadable { errors } => {
-            let text = errors.join("\nerror: ");
+            for error in errors {
+                error!(target: "config", "{error}");
+            }
+            let text = String::new();
             return Err(Failure { code: USAGE, text });
         }
     };
@@ -216,6 +220,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         running,
         admin: open,
         times,
+        telemetry: files.telemetry.clone(),
     };
     control.serve(ending, files, resolver, received, reloads);
     Ok(())

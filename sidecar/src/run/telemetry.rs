@@ -5,7 +5,9 @@ use std::sync::Arc;
 use outrigger_core::decision::access_log::Place;
 use outrigger_core::peer::Identity;
 use outrigger_telemetry::metrics::MetricsSettings;
-use outrigger_telemetry::{RecentSettings, Settings, SpanNotice, SpanSettings, Telemetry};
+use outrigger_telemetry::{
+    LogSettings, RecentSettings, Settings, SpanNotice, SpanSettings, Telemetry,
+};
 use tracing::{info, warn};
 
 use super::workers;
@@ -17,7 +19,10 @@ pub(super) fn start(args: &RunArgs) -> Telemetry {
     Telemetry::start(Settings {
         metrics: metrics(args),
         tells_limits: true,
-        access_logs: Some(Arc::new(|words| warn!(target: "access_log", "{words}"))),
+        access_logs: Some(LogSettings {
+            waiting: args.log.access_log_queue,
+            hear: Arc::new(|words| warn!(target: "access_log", "{words}")),
+        }),
         hears: None,
         place: place(),
         recent: recent(args),

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::mpsc::Sender;
+
+use super::room::{Room, Share};
 
 /// A block this long is handed over at once.
 const BLOCK: usize = 32 * 1024;
@@ -23,18 +25,30 @@ pub(super) struct Block {
     pub(super) lines: u64,
 }
 
+impl Block {
+    /// What it takes in memory, its place in the queue included, and its lines.
+    pub(super) fn share(&self) -> Share {
+        Share {
+            bytes: (self.bytes.capacity() + size_of::<Told>()) as u64,
+            lines: self.lines,
+        }
+    }
+}
+
 /// One worker's end of one file.
 #[derive(Debug)]
 pub(super) struct LogBuffer {
-    queue: SyncSender<Told>,
+    queue: Sender<Told>,
+    room: Arc<Room>,
     dropped: Arc<AtomicU64>,
     block: Block,
 }
 
 impl LogBuffer {
-    pub(super) fn new(queue: SyncSender<Told>, dropped: Arc<AtomicU64>) -> Self {
+    pub(super) fn new(queue: Sender<Told>, room: Arc<Room>, dropped: Arc<AtomicU64>) -> Self {
         Self {
             queue,
+            room,
             dropped,
             block: Block::default(),
         }
@@ -56,17 +70,11 @@ impl LogBuffer {
         if self.block.lines == 0 {
             return;
         }
-        match self
-            .queue
-            .try_send(Told::Lines(std::mem::take(&mut self.block)))
-        {
-            Ok(()) => {}
-            Err(TrySendError::Full(told) | TrySendError::Disconnected(told)) => match told {
-                Told::Lines(block) => {
-                    self.dropped.fetch_add(block.lines, Ordering::Relaxed);
-                }
-                Told::Look => {}
-            },
+        let block = std::mem::take(&mut self.block);
+        let (share, lines) = (block.share(), block.lines);
+        // The thread of a file goes after all who tell it something.
+        if !self.room.enter(share) || self.queue.send(Told::Lines(block)).is_err() {
+            self.dropped.fetch_add(lines, Ordering::Relaxed);
         }
     }
 }

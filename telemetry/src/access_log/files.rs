@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -17,9 +17,7 @@ use std::time::Duration;
 use outrigger_core::snapshot::telemetry::AccessLogs;
 
 use super::block::{Block, LogBuffer, Told};
-
-/// Blocks that may wait for a file.
-const QUEUE: usize = 64;
+use super::room::Room;
 
 /// Files at once, at most: more than anybody has, and fewer than would be a burden.
 const MAX_FILES: usize = 32;
@@ -30,6 +28,14 @@ const LAST_LINES: Duration = Duration::from_secs(2);
 /// Called, on any thread, with what somebody should know of a file.
 pub type Hear = Arc<dyn Fn(String) + Send + Sync>;
 
+/// How files are written.
+pub struct LogSettings {
+    /// Bytes that may wait for each file, a block at least.
+    pub waiting: u64,
+    /// Who hears what is wrong with one.
+    pub hear: Hear,
+}
+
 /// All files.
 pub struct LogFiles {
     open: Mutex<Open>,
@@ -39,6 +45,8 @@ pub struct LogFiles {
     told: AtomicU64,
     /// Whether anything is logged.
     is_on: AtomicBool,
+    /// Bytes that may wait for each of them.
+    most_waiting: u64,
     hear: Hear,
 }
 
@@ -46,26 +54,34 @@ pub struct LogFiles {
 struct Open {
     files: BTreeMap<Arc<str>, LogFile>,
     /// Threads of files that are gone, which may still have something to write.
-    leaving: Vec<Receiver<()>>,
+    leaving: Vec<Writing>,
     has_ended: bool,
 }
 
 /// One file's thread; it ends when nobody can tell it anything any more.
 #[derive(Debug)]
 struct LogFile {
-    queue: SyncSender<Told>,
-    /// Nothing is ever sent: the other end goes with the thread.
-    writing: Receiver<()>,
+    queue: Sender<Told>,
+    writing: Writing,
     must_reopen: Arc<AtomicBool>,
     /// The configuration in use names it. One that only the configuration before did is kept for the requests that it decided.
     is_named: bool,
+}
+
+/// What is to be known of a thread by those who wait for it.
+#[derive(Debug)]
+struct Writing {
+    /// What waits for it.
+    room: Arc<Room>,
+    /// Nothing is ever sent: the other end goes with the thread.
+    ended: Receiver<()>,
 }
 
 impl Open {
     /// Files that are not named, and were not before, go when they have written what waits.
     fn keep(&mut self, is_named: impl Fn(&str) -> bool) {
         let is_there =
-            |writing: &Receiver<()>| writing.try_recv() != Err(TryRecvError::Disconnected);
+            |writing: &Writing| writing.ended.try_recv() != Err(TryRecvError::Disconnected);
         self.leaving.retain(is_there);
         for (path, mut file) in mem::take(&mut self.files) {
             let was_named = mem::replace(&mut file.is_named, is_named(&path));
@@ -85,12 +101,13 @@ impl fmt::Debug for LogFiles {
 }
 
 impl LogFiles {
-    pub(crate) fn new(hear: Hear) -> Self {
+    pub(crate) fn new(most_waiting: u64, hear: Hear) -> Self {
         Self {
             open: Mutex::default(),
             dropped: Arc::default(),
             told: AtomicU64::default(),
             is_on: AtomicBool::default(),
+            most_waiting,
             hear,
         }
     }
@@ -109,8 +126,8 @@ impl LogFiles {
     pub fn reopen(&self) {
         for file in self.lock().files.values() {
             file.must_reopen.store(true, Ordering::Relaxed);
-            // With a full queue there is something to write soon, which looks too.
-            let _ = file.queue.try_send(Told::Look);
+            // Its thread goes after us.
+            let _ = file.queue.send(Told::Look);
         }
     }
 
@@ -118,6 +135,14 @@ impl LogFiles {
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that wait to be written, of all files.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        let open = self.lock();
+        let files = open.files.values().map(|file| &file.writing);
+        files.chain(&open.leaving).map(|of| of.room.bytes()).sum()
     }
 
     /// Those since this was asked last.
@@ -158,35 +183,45 @@ impl LogFiles {
                 }
             };
         }
-        let queue = open.files.get(path)?.queue.clone();
-        Some(LogBuffer::new(queue, Arc::clone(&self.dropped)))
+        let LogFile { queue, writing, .. } = open.files.get(path)?;
+        Some(LogBuffer::new(
+            queue.clone(),
+            Arc::clone(&writing.room),
+            Arc::clone(&self.dropped),
+        ))
     }
 
     fn start(&self, path: &Arc<str>) -> io::Result<LogFile> {
-        let (queue, told) = sync_channel(QUEUE);
-        let (ended, writing) = channel();
+        let (queue, told) = channel();
+        let (alive, ended) = channel();
+        let room = Arc::new(Room::new(self.most_waiting));
         let must_reopen = Arc::<AtomicBool>::default();
         let mut writer = Writer {
             path: Arc::clone(path),
             file: None,
             is_failing: false,
             must_reopen: Arc::clone(&must_reopen),
+            room: Arc::clone(&room),
             dropped: Arc::clone(&self.dropped),
             hear: Arc::clone(&self.hear),
         };
         thread::Builder::new()
             .name("access-log".into())
-            .spawn(move || writer.run(&told, ended))?;
+            .spawn(move || writer.run(&told, alive))?;
         Ok(LogFile {
             queue,
-            writing,
+            writing: Writing { room, ended },
             must_reopen,
             is_named: true,
         })
     }
 
-    /// Waits until everything is written, a while at most. All workers' ends must be gone.
+    /// Waits until everything is written, a while at most; what is not by then is lost. All workers' ends must be gone.
     pub(crate) fn finish(&self) {
+        self.finish_within(LAST_LINES);
+    }
+
+    pub(super) fn finish_within(&self, wait: Duration) {
         let (files, leaving) = {
             let mut open = self.lock();
             open.has_ended = true;
@@ -195,7 +230,8 @@ impl LogFiles {
         // Nobody tells them anything any more.
         let files: Vec<_> = files.into_values().map(|file| file.writing).collect();
         for writing in leaving.into_iter().chain(files) {
-            let _ = writing.recv_timeout(LAST_LINES);
+            let _ = writing.ended.recv_timeout(wait);
+            self.count_dropped(writing.room.lines());
         }
     }
 
@@ -212,13 +248,14 @@ struct Writer {
     /// The last try to open it failed, which was told.
     is_failing: bool,
     must_reopen: Arc<AtomicBool>,
+    room: Arc<Room>,
     dropped: Arc<AtomicU64>,
     hear: Hear,
 }
 
 impl Writer {
     /// A failing file (a closed pipe, a full disk) loses lines; nothing better can be done with them than to count them.
-    fn run(&mut self, told: &Receiver<Told>, ended: Sender<()>) {
+    fn run(&mut self, told: &Receiver<Told>, alive: Sender<()>) {
         self.open();
         for told in told {
             if self.must_reopen.swap(false, Ordering::Relaxed) || self.file.is_none() {
@@ -232,10 +269,11 @@ impl Writer {
                         None => block.lines,
                     };
                     self.dropped.fetch_add(lost, Ordering::Relaxed);
+                    self.room.leave(block.share());
                 }
             }
         }
-        drop(ended);
+        drop(alive);
     }
 
     fn open(&mut self) {

@@ -6,8 +6,9 @@
 
 mod block;
 mod files;
+mod room;
 
-pub use files::{Hear, LogFiles};
+pub use files::{Hear, LogFiles, LogSettings};
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, channel};
 
 use outrigger_core::config::log_format;
 use outrigger_core::decision::Record;
@@ -12,6 +14,7 @@ use outrigger_core::snapshot::telemetry::AccessLog;
 use outrigger_core::time::Instant;
 use outrigger_core::worker::Facts;
 
+use super::room::Room;
 use super::*;
 
 /// A folder of its own for one test.
@@ -63,9 +66,12 @@ fn snapshot(outbound: Vec<AccessLog>, inbound: Vec<AccessLog>) -> Arc<Snapshot> 
 fn stage() -> (Arc<LogFiles>, Arc<Mutex<Vec<String>>>, WorkerLogs) {
     let heard = Arc::<Mutex<Vec<String>>>::default();
     let hears = Arc::clone(&heard);
-    let files = Arc::new(LogFiles::new(Arc::new(move |words| {
-        hears.lock().unwrap().push(words);
-    })));
+    let files = Arc::new(LogFiles::new(
+        1 << 20,
+        Arc::new(move |words| {
+            hears.lock().unwrap().push(words);
+        }),
+    ));
     let logs = WorkerLogs::new(&files, &Arc::default());
     (files, heard, logs)
 }
@@ -172,20 +178,66 @@ fn files_that_cannot_be_opened_cost_lines() {
     assert!(heard[0].contains("no/such/folder/log"), "{heard:?}");
 }
 
+/// A worker's end of a queue that nobody empties.
+fn unread(most: u64) -> (LogBuffer, Arc<Room>, Arc<AtomicU64>, Receiver<block::Told>) {
+    let (queue, told) = channel();
+    let (room, dropped) = (Arc::new(Room::new(most)), Arc::<AtomicU64>::default());
+    let buffer = LogBuffer::new(queue, Arc::clone(&room), Arc::clone(&dropped));
+    (buffer, room, dropped, told)
+}
+
 #[test]
 fn lines_that_find_no_room_are_counted() {
-    let (queue, told) = std::sync::mpsc::sync_channel(1);
-    let dropped = Arc::default();
-    let mut buffer = LogBuffer::new(queue, Arc::clone(&dropped));
+    let (mut buffer, room, dropped, told) = unread(1);
     for (lines, want) in [(1, 0), (3, 3), (2, 5)] {
         for _ in 0..lines {
             assert!(buffer.add(|out| out.extend_from_slice(b"a line\n")));
         }
         buffer.hand_over();
-        assert_eq!(dropped.load(std::sync::atomic::Ordering::Relaxed), want);
+        assert_eq!(dropped.load(Relaxed), want);
     }
+    assert_eq!(room.lines(), 1);
     let Ok(block::Told::Lines(block)) = told.try_recv() else {
         panic!("the first line waits");
     };
     assert_eq!(block.lines, 1);
+}
+
+/// Ten lines a second, each handed over by itself: what bounds them is memory, not how often they came.
+#[test]
+fn ten_minutes_of_light_traffic_wait_for_a_reader_that_is_stuck() {
+    let (mut buffer, room, dropped, _told) = unread(16 << 20);
+    for _ in 0..6000 {
+        buffer.add(|out| out.extend_from_slice(&[b'a'; 400]));
+        buffer.hand_over();
+    }
+    assert_eq!((room.lines(), dropped.load(Relaxed)), (6000, 0));
+    // And memory is a bound.
+    for _ in 0..100_000 {
+        buffer.add(|out| out.extend_from_slice(&[b'a'; 400]));
+        buffer.hand_over();
+    }
+    assert!(room.bytes() <= 16 << 20, "{}", room.bytes());
+    assert_eq!(room.lines() + dropped.load(Relaxed), 106_000);
+    assert!(dropped.load(Relaxed) > 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_nobody_reads_until_the_end_is_counted() {
+    let folder = Folder::new("fifo");
+    let path = folder.path("log");
+    let made = std::process::Command::new("mkfifo").arg(&*path).status();
+    assert!(made.unwrap().success());
+    let logged = snapshot(vec![log(&path, "line")], vec![]);
+    let (files, _, mut logs) = stage();
+    files.prepare(&logged.access_logs);
+    for _ in 0..3 {
+        end(&mut logs, &logged, OUT, Some(0));
+        logs.flush();
+    }
+    assert!(files.waiting() > 0);
+    drop(logs);
+    files.finish_within(Duration::ZERO);
+    assert_eq!(files.dropped(), 3);
 }

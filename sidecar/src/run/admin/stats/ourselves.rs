@@ -220,7 +220,7 @@ fn add_dropped(sheet: &mut Sheet, of: &Sources, stats: &Stats, collected: &Colle
     ] {
         sheet.add(&OURS, ours(text, family, help), Value::Counter(count));
     }
-    add_spans(sheet, of);
+    add_waiting(sheet, of);
     if let Some(recent) = of.telemetry.recent() {
         for (text, family, help, count) in [
             (
@@ -248,7 +248,7 @@ fn add_dropped(sheet: &mut Sheet, of: &Sources, stats: &Stats, collected: &Colle
     sheet.add(&OURS, series, Value::Gauge(collected.series() as f64));
 }
 
-fn add_spans(sheet: &mut Sheet, of: &Sources) {
+fn add_waiting(sheet: &mut Sheet, of: &Sources) {
     let spans = of.telemetry.spans();
     for (text, family, help, count) in [
         (
@@ -274,6 +274,12 @@ fn add_spans(sheet: &mut Sheet, of: &Sources) {
     }
     let waiting = Stat::new("trace_spans_waiting", "Spans that wait to be exported");
     sheet.add(&OURS, waiting, Value::Gauge(spans.waiting as f64));
+    let waiting = Stat::new(
+        "access_log_bytes_waiting",
+        "Bytes of access logs that wait to be written",
+    );
+    let bytes = of.telemetry.log_bytes_waiting();
+    sheet.add(&OURS, waiting, Value::Gauge(bytes as f64));
 }
 
 fn add_connections(sheet: &mut Sheet, stats: &Stats) {

@@ -2,12 +2,12 @@
 
 use core::fmt::{self, Display, Formatter};
 
-use super::Span;
+use super::{Ending, Span};
 use crate::cluster::{Counted, RetriesFull};
-use crate::decision::details::{Overflow, ResetReason};
-use crate::decision::hashing::HashedBy;
-use crate::decision::picked::{LocalityChoice, Picked, PickedBy};
-use crate::decision::record::{Attempt, AttemptEnd, Followed, GONE, Record};
+use crate::decision::{
+    Attempt, AttemptEnd, Followed, GONE, HashedBy, LocalityChoice, Overflow, Picked, PickedBy,
+    Record, ResetReason,
+};
 use crate::snapshot::{HashPolicy, Snapshot};
 
 /// Tells one attempt over two lines or three.
@@ -41,7 +41,7 @@ pub(super) fn tell(
             ""
         }
     )?;
-    write!(f, "               {}", attempt.end)?;
+    write!(f, "               {}", Ending { attempt, record })?;
     let is_late = attempt.end == AttemptEnd::Reset(ResetReason::PerTryTimeout);
     let hedges = matches!(attempt.followed, Followed::Hedge { .. });
     if let Some(time) = record.timeouts.per_try.filter(|_| is_late || hedges) {

@@ -41,7 +41,7 @@ fn tells_attempts_and_what_followed() {
         ..attempt
     });
     let want = "\
-GET \n  fault        held for 40.0 ms
+- -\n  fault        held for 40.0 ms
   attempt 1    original destination at 40.0 ms: fewest requests of two drawn (1 against 3), kept connection
                ended with 503; retried after 12.0 ms
   attempt 2    original destination at 40.0 ms: fewest requests of two drawn (1 against 3)

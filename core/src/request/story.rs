@@ -1,18 +1,22 @@
 //! A record told as a person would ask for it: which rule, which destination, every attempt with why that endpoint, how
 //! it ended and what followed, and what the client saw.
 //!
-//! One rendering of the record, as the access log is another; it decides nothing. Attempts are told by a file of their
-//! own (`attempt`).
+//! One rendering of the record, as the access log is another; it decides nothing. Rules, attempts and how these end are told
+//! by files of their own (`route`, `attempt`, `ending`).
 
 mod attempt;
+mod ending;
+mod route;
+
+pub use ending::Ending;
 
 use core::fmt::{self, Display, Formatter};
 
-use super::details::Details;
-use super::record::{MirrorFate, Mirrored, RateLimitSeen, Record, RouteDecision};
 use crate::cluster::Limited;
-use crate::snapshot::{Action, DestinationCluster, Forward, Rule, Snapshot};
+use crate::decision::{Details, MirrorFate, Mirrored, RateLimitSeen, Record, RouteDecision};
+use crate::snapshot::{Action, Origin, Rule, Snapshot};
 use crate::time::Duration;
+use route::cluster_name;
 
 /// The story of one request, over several lines.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +43,7 @@ impl Record {
 impl Display for Opening<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self(record, snapshot) = self;
-        route(f, record, snapshot)?;
+        route::tell(f, record, snapshot)?;
         if let Some(seen) = &record.rate_limit {
             rate_limit(f, seen, snapshot)?;
         }
@@ -53,15 +57,7 @@ impl Display for Opening<'_> {
 impl Display for Story<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self(record, snapshot) = self;
-        let request = &record.request;
-        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-        writeln!(
-            f,
-            "{} {}{}",
-            request.method,
-            text(&request.authority),
-            text(&request.path)
-        )?;
+        request_line(f, record)?;
         record.opening(snapshot).fmt(f)?;
         for (number, attempt) in (1..).zip(&record.attempts) {
             attempt::tell(f, number, attempt, record, snapshot)?;
@@ -69,61 +65,20 @@ impl Display for Story<'_> {
         for mirrored in &record.mirrors {
             one_mirror(f, *mirrored, record, snapshot)?;
         }
+        ending::tell_timeout(f, record, snapshot)?;
         end(f, record)
     }
 }
 
-fn route(f: &mut Formatter<'_>, record: &Record, snapshot: &Snapshot) -> fmt::Result {
-    match record.route {
-        RouteDecision::NotReached => Ok(()),
-        RouteDecision::UnknownHost => {
-            let host = String::from_utf8_lossy(&record.request.authority);
-            writeln!(
-                f,
-                "  rule         none: no service answers for `{host}`, the egress policy decides"
-            )
-        }
-        RouteDecision::NoRule { virtual_host } => {
-            let host = snapshot.virtual_host(virtual_host);
-            let rules = host.rules.len();
-            writeln!(
-                f,
-                "  rule         none of the {rules} of {} matches",
-                host.name
-            )
-        }
-        RouteDecision::Rule {
-            virtual_host,
-            rule: at,
-            destination,
-        } => {
-            let host = snapshot.virtual_host(virtual_host);
-            let Some(rule) = host.rules.get(at as usize) else {
-                return Ok(());
-            };
-            rule_line(f, rule, snapshot)?;
-            match (&*rule.action, destination) {
-                (Action::Forward(forward), Some(at)) => {
-                    destination_line(f, forward, at as usize, snapshot)
-                }
-                (Action::Forward(_) | Action::Redirect(_) | Action::Respond(_), _) => Ok(()),
-            }
-        }
-        RouteDecision::Mirror {
-            virtual_host,
-            rule: at,
-            mirror,
-        } => {
-            let host = snapshot.virtual_host(virtual_host);
-            let Some(rule) = host.rules.get(at as usize) else {
-                return Ok(());
-            };
-            rule_line(f, rule, snapshot)?;
-            write!(f, "  copy for     ")?;
-            mirror_name(f, rule, mirror, snapshot)?;
-            writeln!(f)
-        }
-    }
+/// What could not be read has no line, and is told as Envoy logs it.
+fn request_line(f: &mut Formatter<'_>, record: &Record) -> fmt::Result {
+    let Some(method) = record.method() else {
+        return writeln!(f, "- -");
+    };
+    let request = &record.request;
+    let text = String::from_utf8_lossy;
+    let (authority, path) = (text(&request.authority), text(&request.path));
+    writeln!(f, "{method} {authority}{path}")
 }
 
 fn one_mirror(
@@ -159,23 +114,6 @@ fn mirror_name(f: &mut Formatter<'_>, rule: &Rule, at: u32, snapshot: &Snapshot)
     }
 }
 
-fn rule_line(f: &mut Formatter<'_>, rule: &Rule, snapshot: &Snapshot) -> fmt::Result {
-    let Some(origin) = &rule.origin else {
-        return writeln!(
-            f,
-            "  rule         the default one of a service that no VirtualService is for"
-        );
-    };
-    let Some(resource) = snapshot.resources.get(origin.resource.0 as usize) else {
-        return Ok(());
-    };
-    writeln!(
-        f,
-        "  rule         {resource} {} ({}:{}), route {}",
-        origin.path, resource.file, origin.line, rule.name
-    )
-}
-
 fn rate_limit(f: &mut Formatter<'_>, seen: &RateLimitSeen, snapshot: &Snapshot) -> fmt::Result {
     let Some(limit) = snapshot.rate_limits.get(seen.limit.0 as usize) else {
         return Ok(());
@@ -198,42 +136,11 @@ fn rate_limit(f: &mut Formatter<'_>, seen: &RateLimitSeen, snapshot: &Snapshot) 
         Limited::NotEnforced => "passed, not enforced",
         Limited::Enforced => "refused",
     };
-    let origin = &limit.origin;
-    let Some(resource) = snapshot.resources.get(origin.resource.0 as usize) else {
-        return Ok(());
-    };
     write!(f, "  rate limit   {did}: {tokens} for {}", limit.holds_for)?;
     for (key, value) in descriptor.iter().flat_map(|d| &d.entries) {
         write!(f, ", {key}={value}")?;
     }
-    let (file, line) = (&resource.file, origin.line);
-    writeln!(f, "; {resource} {} ({file}:{line})", origin.path)
-}
-
-fn destination_line(
-    f: &mut Formatter<'_>,
-    forward: &Forward,
-    at: usize,
-    snapshot: &Snapshot,
-) -> fmt::Result {
-    let Some(chosen) = forward.destinations.get(at) else {
-        return Ok(());
-    };
-    let name = cluster_name(&chosen.cluster, snapshot);
-    write!(f, "  destination  {name}")?;
-    if forward.destinations.len() > 1 {
-        let (weight, total) = (chosen.weight, forward.total_weight);
-        write!(f, ", drawn with weight {weight} of {total}")?;
-    }
-    writeln!(f)
-}
-
-fn cluster_name<'a>(cluster: &'a DestinationCluster, snapshot: &'a Snapshot) -> &'a str {
-    match cluster {
-        DestinationCluster::Known(id) => &snapshot.cluster(*id).name,
-        DestinationCluster::Missing(name) => name,
-        DestinationCluster::Passthrough => "PassthroughCluster",
-    }
+    writeln!(f, "; {}", At(&limit.origin, snapshot))
 }
 
 fn end(f: &mut Formatter<'_>, record: &Record) -> fmt::Result {
@@ -264,6 +171,20 @@ impl Display for MirrorFate {
             Self::BodyTooLong => "no copy, the body is longer than what is kept",
             Self::Dropped => "dropped, too many copies are under way",
         })
+    }
+}
+
+/// Where something stands: `VirtualService default/shop spec.http[0] (rules.yaml:27)`.
+struct At<'a>(&'a Origin, &'a Snapshot);
+
+impl Display for At<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self(origin, snapshot) = self;
+        let Some(resource) = snapshot.resources.get(origin.resource.0 as usize) else {
+            return f.write_str(&origin.path);
+        };
+        let (file, line) = (&resource.file, origin.line);
+        write!(f, "{resource} {} ({file}:{line})", origin.path)
     }
 }
 
