@@ -15,7 +15,7 @@ use outrigger_core::time::Instant;
 use outrigger_core::worker::Facts;
 use outrigger_runtime::{Ended, Sink};
 use outrigger_telemetry::exposition::{Form, Page, Scope, Sheet, Stat, Value, label_text};
-use outrigger_telemetry::metrics::MetricsSettings;
+use outrigger_telemetry::metrics::{MetricsSettings, Told};
 use outrigger_telemetry::{Settings, Telemetry};
 
 const ROUNDS: usize = 9;
@@ -102,16 +102,20 @@ fn page(telemetry: &Telemetry, snapshot: &Snapshot) -> Page {
             sheet.add(&scope, stat, Value::Micros(&requests.time));
         }
     }
-    collected.told(|metric, labels, sum| {
+    collected.told(|metric, labels, told| {
         use outrigger_core::snapshot::telemetry::Metric;
-        let (family, value) = match metric {
-            Metric::Requests => ("istio_requests_total", Value::Counter(sum.requests)),
-            Metric::Duration => (
-                "istio_request_duration_milliseconds",
-                Value::Micros(&sum.duration),
-            ),
-            Metric::RequestBytes => ("istio_request_bytes", Value::Bytes(&sum.request_bytes)),
-            Metric::ResponseBytes => ("istio_response_bytes", Value::Bytes(&sum.response_bytes)),
+        let family = match metric {
+            Metric::Requests => "istio_requests_total",
+            Metric::Duration => "istio_request_duration_milliseconds",
+            Metric::RequestBytes => "istio_request_bytes",
+            Metric::ResponseBytes => "istio_response_bytes",
+            Metric::RequestMessages => "istio_request_messages_total",
+            Metric::ResponseMessages => "istio_response_messages_total",
+        };
+        let value = match told {
+            Told::Count(count) => Value::Counter(count),
+            Told::Micros(distribution) => Value::Micros(distribution),
+            Told::Bytes(distribution) => Value::Bytes(distribution),
         };
         let scope = Scope {
             text: family,

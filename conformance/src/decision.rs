@@ -6,7 +6,7 @@ use outrigger_core::decision::{Attempt, AttemptEnd, MirrorFate, Record, RouteDec
 use outrigger_core::snapshot::{Action, DestinationCluster, Rule, Snapshot};
 
 /// The names a case may use, and what they mean.
-pub const NAMES: [(&str, &str); 19] = [
+pub const NAMES: [(&str, &str); 20] = [
     (
         "rule",
         "`namespace/name path` of the rule, `default` without a VirtualService, `unknown host`, `no rule` or `not reached`",
@@ -43,6 +43,10 @@ pub const NAMES: [(&str, &str); 19] = [
     ("flags", "response flags"),
     ("details", "response code details"),
     ("path", "the path as it was routed"),
+    (
+        "messages",
+        "of a gRPC call: how many came from the client, and how many it got, such as `1 3`; `-` for what is none",
+    ),
     (
         "mirrors",
         "what became of each copy that was to be made: `sent`, `incomplete`, `no cluster`, `no endpoint`, `too long` or `dropped`; `-` without one",
@@ -174,6 +178,11 @@ impl Observed {
             fates.join(", ")
         };
         map.insert("mirrors", mirrors);
+        let messages = record.grpc_messages.map_or_else(
+            || "-".to_owned(),
+            |messages| format!("{} {}", messages.request, messages.response),
+        );
+        map.insert("messages", messages);
         let ends: Vec<String> = record.attempts.iter().map(end).collect();
         map.insert("ends", ends.join(", "));
         let ejected = record.attempts.iter().filter_map(|a| a.ejected);

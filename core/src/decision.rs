@@ -19,7 +19,7 @@ pub use grpc_web::GrpcWeb;
 pub use hashing::{HashedBy, LoadBound, RequestHash};
 pub use picked::{LocalityChoice, Picked, PickedBy};
 pub use record::{
-    Attempt, AttemptEnd, Followed, GONE, MirrorFate, Mirrored, RateLimitSeen, Record,
+    Attempt, AttemptEnd, Followed, GONE, GrpcMessages, MirrorFate, Mirrored, RateLimitSeen, Record,
     RouteDecision, Timeouts,
 };
 pub use trace::{RequestIdMark, Sampled, SpanId, Trace, TraceForms, TraceId};

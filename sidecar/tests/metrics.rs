@@ -6,7 +6,8 @@
 mod proxy;
 mod support;
 
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
 use std::thread;
 use std::time::Instant;
 
@@ -263,6 +264,76 @@ fn series_end_with_what_they_are_about() {
         !after.contains(v1) && !after.contains("other-v9"),
         "{after}"
     );
+}
+
+/// A service of gRPC (in HTTP/1.1, which says the same) that reads a call and answers it with three messages.
+fn grpc_service() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut request = Vec::new();
+            let mut byte = [0];
+            // The request ends with its only `!`.
+            while byte != *b"!" && stream.read_exact(&mut byte).is_ok() {
+                request.extend(byte);
+            }
+            let body = "\0\0\0\0\x02hi\0\0\0\0\0\0\0\0\0\x01!";
+            let length = body.len();
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\ngrpc-status: 0\r\n\
+                 content-length: {length}\r\nconnection: close\r\n\r\n"
+            );
+            stream.write_all((head + body).as_bytes()).unwrap();
+        }
+    });
+    addr
+}
+
+#[test]
+fn messages_of_grpc_are_counted_under_istios_names() {
+    let config = Folder::new("grpc-messages");
+    config.write("shop.yaml", &shop(grpc_service(), "v2"));
+    config.write(
+        "telemetry.yaml",
+        "apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {name: t}
+spec:
+  metrics:
+  - overrides:
+    - match: {metric: GRPC_RESPONSE_MESSAGES}
+      tagOverrides: {team: {value: \"'mall'\"}}
+",
+    );
+    let proxy = Proxy::start(&config.0, &["--label", "app=cart"]);
+    for _ in 0..2 {
+        let call = "POST /shop.Cart/Get HTTP/1.1\r\nhost: shop.example\r\nconnection: close\r\n\
+                    content-type: application/grpc\r\ncontent-length: 11\r\n\r\n\0\0\0\0\0\0\0\0\0\x01!";
+        proxy.ask("outbound", call);
+    }
+    let other =
+        "POST / HTTP/1.1\r\nhost: shop.example\r\nconnection: close\r\ncontent-length: 1\r\n\r\n!";
+    proxy.ask("outbound", other);
+    let page = page(&proxy, "/stats/prometheus", "grpc_response_status=\"\"");
+    let labels = [
+        "reporter=\"source\"",
+        "source_app=\"cart\"",
+        "destination_workload=\"shop-v2\"",
+    ];
+    let (sent, count) = series(&page, "istio_request_messages_total", &labels).unwrap();
+    assert_eq!(count, "4", "{page}");
+    // Nothing of how a call ended, as in Istio.
+    assert!(
+        !sent.contains("response_code") && !sent.contains("team"),
+        "{sent}"
+    );
+    let (received, count) = series(&page, "istio_response_messages_total", &labels).unwrap();
+    assert_eq!(count, "6", "{page}");
+    assert!(received.contains("team=\"mall\""), "{received}");
+    let all = |family: &str| page.lines().filter(|line| line.starts_with(family)).count();
+    assert_eq!(all("istio_request_messages_total{"), 1, "{page}");
+    assert_eq!(all("istio_response_messages_total{"), 1, "{page}");
 }
 
 #[test]

@@ -135,9 +135,8 @@ impl Change<'_, '_> {
                 | IstioMetric::TcpClosedConnections
                 | IstioMetric::TcpSentBytes
                 | IstioMetric::TcpReceivedBytes => ("metric", "metrics of TCP"),
-                IstioMetric::GrpcRequestMessages | IstioMetric::GrpcResponseMessages => {
-                    ("metric", "messages of gRPC")
-                }
+                IstioMetric::GrpcRequestMessages => return &[Metric::RequestMessages],
+                IstioMetric::GrpcResponseMessages => return &[Metric::ResponseMessages],
             },
             MetricSelector::Custom(_) => ("customMetric", "metrics that are not Istio's"),
         };
@@ -265,7 +264,12 @@ mod tests {
             (
                 "{metrics: [{overrides: [{disabled: true, match: {mode: SERVER}}, {match: {metric: REQUEST_COUNT, mode: SERVER}, disabled: false}]}]}",
                 "".to_owned(),
-                "Requests, Duration off, RequestBytes off, ResponseBytes off".to_owned(),
+                "Requests, Duration off, RequestBytes off, ResponseBytes off, RequestMessages off, ResponseMessages off".to_owned(),
+            ),
+            (
+                "{metrics: [{overrides: [{disabled: true, match: {metric: GRPC_REQUEST_MESSAGES}}, {match: {metric: GRPC_RESPONSE_MESSAGES, mode: CLIENT}, tagOverrides: {source_app: {operation: REMOVE}}}]}]}",
+                "Requests, Duration, RequestBytes, ResponseBytes, RequestMessages off, ResponseMessages -source_app".to_owned(),
+                "Requests, Duration, RequestBytes, ResponseBytes, RequestMessages off, ResponseMessages".to_owned(),
             ),
         ] {
             assert_eq!(compiled(spec), (outbound, inbound, vec![]), "{spec}");

@@ -200,6 +200,15 @@ pub struct Timeouts {
     pub hedges: bool,
 }
 
+/// How many messages passed in a gRPC call. One that was cut off is one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GrpcMessages {
+    /// From the client, once each, however often they were sent on.
+    pub request: u64,
+    /// To the client.
+    pub response: u64,
+}
+
 /// One request, from its first byte to its last.
 ///
 /// What it names by position stands in the snapshot that decided it. Whoever serves the request holds that.
@@ -265,6 +274,9 @@ pub struct Record<D = Details> {
     /// How a gRPC call went, where the trailers of its response say so; where the head does, it stands there.
     #[serde(skip)]
     pub grpc_status: Option<u64>,
+    /// The messages of a gRPC call; `None` for what is none. They follow from the bodies.
+    #[serde(skip)]
+    pub grpc_messages: Option<GrpcMessages>,
     /// Milliseconds from the request's end to the response's head (`x-envoy-upstream-service-time`).
     pub upstream_service_ms: Option<u64>,
 }

@@ -16,6 +16,7 @@ use crate::connection::READ_BLOCK;
 use crate::decision::{Record, Refused};
 use crate::local::{Charge, KEPT_WHEN_SHORT};
 use crate::message::Headers;
+use crate::policy::grpc_frames::Frames;
 use crate::request;
 use crate::stream::{Begins, BodyLength, Broken, Part};
 use crate::time::Instant;
@@ -57,6 +58,8 @@ pub(super) struct Body {
     pub(super) trailers: Option<Headers>,
     /// Some of the request has been written to an endpoint.
     pub(super) is_sent: bool,
+    /// The request is a gRPC call, whose messages are counted.
+    pub(super) frames: Option<Frames>,
 }
 
 impl Body {
@@ -68,7 +71,7 @@ impl Body {
         };
         self.begins = begins;
         self.replay.begin(STALE_LIMIT);
-        (self.trailers, self.is_sent) = (None, false);
+        (self.trailers, self.is_sent, self.frames) = (None, false, None);
     }
 
     /// The same body for a copy of the request. It is complete.
@@ -79,6 +82,7 @@ impl Body {
             replay: self.replay.share(),
             trailers: self.trailers.clone(),
             is_sent: false,
+            frames: None,
         }
     }
 
@@ -152,6 +156,9 @@ impl Body {
                         Some(Ok(Some(data))) => data,
                         Some(Err(refused)) => return Pumped::Refused(refused),
                     };
+                    if let Some(frames) = &mut self.frames {
+                        frames.push(&data);
+                    }
                     self.keep(&data, charge);
                     if let Some(attempt) = &to {
                         attempt.stream.data(data, turn);

@@ -13,11 +13,12 @@ use super::replay::RETRY_LIMIT;
 use super::timers::Clocks;
 use super::web::Web;
 use crate::cluster::Bucket;
-use crate::decision::{MirrorFate, Record};
+use crate::decision::{GrpcMessages, MirrorFate, Record};
 use crate::io::Output;
 use crate::local::{Charge, Local, MirrorPlace};
 use crate::message::{Headers, Known, ResponseHead};
 use crate::peer::{ExchangeId, Peer};
+use crate::policy::grpc_frames::Frames;
 use crate::policy::grpc_status;
 use crate::request::{self, Context, Verdict};
 use crate::stream::{Begins, BodyLength};
@@ -33,6 +34,8 @@ pub(super) struct Call {
     pub(super) body: Body,
     /// It is gRPC-Web, and goes on as gRPC.
     pub(super) web: Option<Box<Web>>,
+    /// It is a gRPC call: the messages that answer it.
+    frames: Option<Frames>,
     pub(super) clocks: Clocks,
     /// A 1xx was sent to the client; Envoy gives up retrying then.
     informed: bool,
@@ -52,6 +55,7 @@ impl Call {
             ledger: Ledger::new(peer, local.view()),
             body: Body::default(),
             web: None,
+            frames: None,
             clocks: Clocks::default(),
             informed: false,
             repeats: 0,
@@ -63,7 +67,7 @@ impl Call {
     /// There is no head to serve: it broke the rules, or did not come in time.
     pub(super) fn restart(&mut self, begins: Begins, now: Instant) {
         self.body.restart(begins, now);
-        self.web = None;
+        (self.web, self.frames) = (None, None);
         self.clocks = Clocks {
             moved_at: now,
             ..Clocks::default()
@@ -90,6 +94,9 @@ impl Call {
             let length = &mut self.body.begins.body;
             *length = Web::request_length(*length);
         }
+        let is_grpc = request::is_grpc(&self.ledger.record.request);
+        self.frames = is_grpc.then(Frames::default);
+        self.body.frames = self.frames;
         self.arm_route();
         let (record, snapshot) = (&self.ledger.record, self.ledger.snapshot());
         self.clocks.idle =
@@ -200,6 +207,9 @@ impl Call {
 
     /// A piece of the response's body, as its endpoint sent it.
     pub(super) fn send(&mut self, mut data: Bytes, turn: &mut Turn<'_>) {
+        if let Some(frames) = &mut self.frames {
+            frames.push(&data);
+        }
         if let Some(web) = &mut self.web {
             data = web.on_response(data);
             if data.is_empty() {
@@ -300,6 +310,11 @@ impl Call {
     pub(super) fn end_record(&mut self, turn: &mut Turn<'_>) {
         self.ledger.record.ended = turn.now;
         self.ledger.record.received = self.body.complete_since();
+        let frames = self.body.frames.zip(self.frames);
+        self.ledger.record.grpc_messages = frames.map(|(request, response)| GrpcMessages {
+            request: request.messages(),
+            response: response.messages(),
+        });
         self.ledger.record.retry_slot = None;
         turn.say(Output::Ended(self.id));
     }

@@ -8,6 +8,7 @@ pub mod cors;
 pub mod destination;
 mod edf;
 pub mod fault;
+pub mod grpc_frames;
 pub mod grpc_status;
 pub mod grpc_timeout;
 pub mod grpc_web;

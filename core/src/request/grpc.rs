@@ -14,7 +14,7 @@ pub(super) const DEADLINE_EXCEEDED: u8 = 4;
 
 /// Whether a request is gRPC: its type is `application/grpc`, alone or with a suffix (`+proto`). As in Envoy,
 /// `application/grpc-web` is another protocol.
-pub(super) fn is_request(request: &RequestHead) -> bool {
+pub fn is_request(request: &RequestHead) -> bool {
     let kind = request.headers.get(Known::ContentType);
     kind.is_some_and(grpc_status::is_type)
 }

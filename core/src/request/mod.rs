@@ -28,6 +28,7 @@ pub use failure::{
     Failure, Judged, after_response, may_retry, on_attempt_failed, on_route_timeout,
     on_try_too_long, retries_are_written, retry,
 };
+pub use grpc::is_request as is_grpc;
 pub use mirror::{begin_mirror, has_mirrors};
 pub use plan::Later;
 pub use reply::{NO_BASE64, SLOW_HEAD, TOO_LARGE, complete_local, on_response_cut, refuse};

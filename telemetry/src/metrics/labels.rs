@@ -7,7 +7,7 @@ use outrigger_core::decision::access_log::{Logged, printed};
 use outrigger_core::message::Known;
 use outrigger_core::peer::{Identity, ListenerKind};
 use outrigger_core::policy::grpc_status;
-use outrigger_core::snapshot::telemetry::{Expression, MetricRule, SideRules};
+use outrigger_core::snapshot::telemetry::{Expression, MetricRule};
 use outrigger_core::snapshot::{Cluster, Endpoint, ServiceName};
 use outrigger_runtime::Ended;
 
@@ -181,8 +181,21 @@ pub(crate) fn value(expression: &Expression, logged: &Logged<'_>) -> String {
     value
 }
 
-/// The labels of each metric, as rules change them.
-pub(crate) fn changed_text(labels: &Labels, rules: &SideRules, logged: &Logged<'_>) -> String {
+/// The labels of messages of gRPC: as in Istio, nothing of how the call ended, which is not known while they pass.
+pub(crate) fn of_messages(labels: &Labels) -> Labels {
+    const OF_THE_END: [&str; 5] = [
+        "request_protocol",
+        "response_code",
+        "grpc_response_status",
+        "response_flags",
+        "connection_security_policy",
+    ];
+    let kept = labels.iter().filter(|(name, _)| !OF_THE_END.contains(name));
+    kept.cloned().collect()
+}
+
+/// The labels of each metric, as its rule changes them.
+pub(crate) fn changed_text(labels: &Labels, rules: &[MetricRule], logged: &Logged<'_>) -> String {
     let each = rules.iter().map(|rule| match rule.is_disabled {
         true => DISABLED.to_owned(),
         false => text_by(labels, rule, logged),

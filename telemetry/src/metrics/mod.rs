@@ -11,6 +11,7 @@ mod labels;
 mod listeners;
 mod mirrors;
 mod peers;
+mod place;
 mod routes;
 mod series;
 #[cfg(test)]
@@ -23,7 +24,7 @@ pub use histogram::{Distribution, ISTIO_BOUNDS};
 pub use listeners::{ListenerEvent, ListenerRequests};
 pub use mirrors::MirrorFates;
 pub use routes::RouteRequests;
-pub use series::SeriesSum;
+pub use series::Told;
 
 pub(crate) use worker::WorkerMetrics;
 
@@ -41,7 +42,7 @@ use clusters::ClusterCells;
 use kept::Kept;
 use listeners::ListenerCells;
 use routes::RouteCells;
-use series::Series;
+use series::{Messages, MessagesSum, Series, SeriesSum, Sum};
 
 /// Tells rules apart: when they change, series begin anew.
 fn rules_id(rules: &MetricRules) -> u64 {
@@ -82,6 +83,7 @@ pub(crate) struct Metrics {
     clusters: Kept<ClusterCells>,
     routes: Kept<RouteCells>,
     series: Kept<Series>,
+    messages: Kept<Messages>,
     /// The configuration whose routes are kept.
     routes_of: AtomicU64,
     /// What is changed of Istio's metrics in the configuration in use, see [`rules_id`].
@@ -109,6 +111,8 @@ pub struct Collected {
     /// By virtual host and name of the route, with `.` between.
     pub routes: HashMap<Arc<str>, RouteRequests>,
     series: HashMap<Arc<str>, SeriesSum>,
+    /// Of gRPC.
+    messages: HashMap<Arc<str>, MessagesSum>,
     /// Requests in series whose labels say `overflow`, because there was no room for another one.
     pub overflowed: u64,
 }
@@ -117,30 +121,39 @@ impl Collected {
     /// How many sets of labels Istio's standard metrics have.
     #[must_use]
     pub fn series(&self) -> usize {
-        self.series.len()
+        self.series.len() + self.messages.len()
     }
 
     /// Istio's standard metrics, each with the text of its labels, without the braces around.
-    pub fn told(&self, mut tell: impl FnMut(Metric, &str, &SeriesSum)) {
-        let mut changed: BTreeMap<(usize, &str), SeriesSum> = BTreeMap::new();
-        for (name, sum) in &self.series {
-            if !name.contains(labels::NEXT) {
-                Metric::ALL
-                    .iter()
-                    .for_each(|metric| tell(*metric, name, sum));
-                continue;
-            }
-            // Where labels are left out, several series are one.
-            let texts = name.split(labels::NEXT).enumerate();
-            for (metric, text) in texts.filter(|(_, text)| *text != labels::DISABLED) {
-                let same = changed.entry((metric, text)).or_default();
-                same.add(sum.clone());
-            }
+    pub fn told(&self, mut tell: impl FnMut(Metric, &str, Told<'_>)) {
+        let (of_requests, of_messages) = Metric::ALL.split_at(Metric::OF_REQUESTS);
+        told(&self.series, of_requests, &mut tell);
+        told(&self.messages, of_messages, &mut tell);
+    }
+}
+
+fn told<S: Sum>(
+    sums: &HashMap<Arc<str>, S>,
+    metrics: &[Metric],
+    tell: &mut impl FnMut(Metric, &str, Told<'_>),
+) {
+    let mut changed: BTreeMap<(usize, &str), S> = BTreeMap::new();
+    for (name, sum) in sums {
+        if !name.contains(labels::NEXT) {
+            let of_metric = |metric: &Metric| tell(*metric, name, sum.told(*metric));
+            metrics.iter().for_each(of_metric);
+            continue;
         }
-        for ((metric, text), sum) in &changed {
-            if let Some(metric) = Metric::ALL.get(*metric) {
-                tell(*metric, text, sum);
-            }
+        // Where labels are left out, several series are one.
+        let texts = name.split(labels::NEXT).enumerate();
+        for (metric, text) in texts.filter(|(_, text)| *text != labels::DISABLED) {
+            let same = changed.entry((metric, text)).or_default();
+            same.add(sum.clone());
+        }
+    }
+    for ((metric, text), sum) in &changed {
+        if let Some(metric) = metrics.get(*metric) {
+            tell(*metric, text, sum.told(*metric));
         }
     }
 }
@@ -193,6 +206,7 @@ impl Metrics {
             routes: self.routes.sum(),
             overflowed: overflowed.map(|(_, sum)| sum.requests).sum(),
             series,
+            messages: self.messages.sum(),
             ..Collected::default()
         };
         let workers = self

@@ -1,6 +1,7 @@
-//! One series of Istio's standard metrics: what is counted of requests with the same labels.
+//! One series of Istio's standard metrics: what is counted of requests, or of messages of gRPC, with the same labels.
 
-use outrigger_core::decision::Record;
+use outrigger_core::decision::{GrpcMessages, Record};
+use outrigger_core::snapshot::telemetry::Metric;
 use outrigger_runtime::Counter;
 
 use super::histogram::{Distribution, Histogram};
@@ -19,15 +20,15 @@ pub(crate) struct Series {
 
 /// What all have counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SeriesSum {
+pub(crate) struct SeriesSum {
     /// Requests that ended.
-    pub requests: u64,
+    pub(crate) requests: u64,
     /// From the first byte of a request to the last of its response, in microseconds.
-    pub duration: Distribution,
+    duration: Distribution,
     /// Bytes of bodies of requests.
-    pub request_bytes: Distribution,
+    request_bytes: Distribution,
     /// Bytes of bodies of responses.
-    pub response_bytes: Distribution,
+    response_bytes: Distribution,
 }
 
 impl Series {
@@ -51,12 +52,87 @@ impl Cells for Series {
     }
 }
 
-impl SeriesSum {
+/// What a metric says.
+#[derive(Clone, Copy, Debug)]
+pub enum Told<'a> {
+    /// How many.
+    Count(u64),
+    /// In microseconds.
+    Micros(&'a Distribution),
+    /// In bytes.
+    Bytes(&'a Distribution),
+}
+
+/// What all have counted under the same labels.
+pub(super) trait Sum: Clone + Default {
     /// Adds another series with the same labels.
-    pub fn add(&mut self, other: Self) {
+    fn add(&mut self, other: Self);
+
+    /// What one of its metrics says; nothing has happened in others.
+    fn told(&self, metric: Metric) -> Told<'_>;
+}
+
+impl Sum for SeriesSum {
+    fn add(&mut self, other: Self) {
         self.requests += other.requests;
         self.duration.add(other.duration);
         self.request_bytes.add(other.request_bytes);
         self.response_bytes.add(other.response_bytes);
+    }
+
+    fn told(&self, metric: Metric) -> Told<'_> {
+        match metric {
+            Metric::Requests => Told::Count(self.requests),
+            Metric::Duration => Told::Micros(&self.duration),
+            Metric::RequestBytes => Told::Bytes(&self.request_bytes),
+            Metric::ResponseBytes => Told::Bytes(&self.response_bytes),
+            Metric::RequestMessages | Metric::ResponseMessages => Told::Count(0),
+        }
+    }
+}
+
+/// What one worker counts of messages of gRPC with the same labels.
+#[derive(Debug, Default)]
+pub(crate) struct Messages {
+    request: Counter,
+    response: Counter,
+}
+
+/// What all have counted of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MessagesSum {
+    request: u64,
+    response: u64,
+}
+
+impl Messages {
+    /// A call has ended in which so many passed.
+    pub(crate) fn count(&self, messages: GrpcMessages) {
+        self.request.add(messages.request);
+        self.response.add(messages.response);
+    }
+}
+
+impl Cells for Messages {
+    type Sum = MessagesSum;
+
+    fn add_to(&self, sum: &mut MessagesSum) {
+        sum.request += self.request.value();
+        sum.response += self.response.value();
+    }
+}
+
+impl Sum for MessagesSum {
+    fn add(&mut self, other: Self) {
+        self.request += other.request;
+        self.response += other.response;
+    }
+
+    fn told(&self, metric: Metric) -> Told<'_> {
+        Told::Count(match metric {
+            Metric::RequestMessages => self.request,
+            Metric::ResponseMessages => self.response,
+            Metric::Requests | Metric::Duration | Metric::RequestBytes | Metric::ResponseBytes => 0,
+        })
     }
 }

@@ -11,7 +11,7 @@ use outrigger_core::time::Instant;
 use outrigger_core::worker::Facts;
 use outrigger_runtime::Ended;
 
-use super::{Metrics, MetricsSettings, WorkerMetrics};
+use super::{Metrics, MetricsSettings, Told, WorkerMetrics};
 
 const REMOVES: &str = "apiVersion: telemetry.istio.io/v1
 kind: Telemetry
@@ -50,9 +50,9 @@ fn count(worker: &mut WorkerMetrics, snapshot: &Arc<Snapshot>, status: u16, time
 /// The requests of each series, in order, and whether it says flags.
 fn requests(metrics: &Metrics, snapshot: &Snapshot) -> Vec<(u64, bool)> {
     let mut all = Vec::new();
-    metrics.collect(snapshot).told(|metric, labels, sum| {
-        if metric == outrigger_core::snapshot::telemetry::Metric::Requests {
-            all.push((sum.requests, labels.contains("response_flags")));
+    metrics.collect(snapshot).told(|_, labels, told| {
+        if let Told::Count(requests) = told {
+            all.push((requests, labels.contains("response_flags")));
         }
     });
     all.sort_unstable();

@@ -1,7 +1,7 @@
 //! What one worker counts, on its own thread: where each request belongs is looked up once in each configuration.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -9,16 +9,17 @@ use outrigger_core::decision::access_log::{self, Logged};
 use outrigger_core::decision::{Record, RouteDecision, Upstream};
 use outrigger_core::message::FieldName;
 use outrigger_core::peer::{Identity, ListenerKind};
-use outrigger_core::snapshot::telemetry::SideRules;
+use outrigger_core::snapshot::telemetry::{Metric, SideRules};
 use outrigger_core::snapshot::{ClusterId, Snapshot};
 use outrigger_runtime::Ended;
 
 use super::clusters::{ClusterCells, gone};
-use super::kept::Gone;
-use super::labels::{self, Sides};
+use super::kept::{Cells, Gone, Kept};
+use super::labels::{self, Labels, Sides};
 use super::peers::{self, PEER_METADATA};
+use super::place::{NO_CLUSTER, Place, Quick};
 use super::routes::{self, RouteCells, UNNAMED};
-use super::series::Series;
+use super::series::{Messages, Series};
 use super::{Metrics, WorkerListeners};
 
 /// Where the attempts at hosts that no service has are counted.
@@ -56,7 +57,7 @@ struct Seen {
     passthrough: Option<Arc<ClusterCells>>,
     /// By virtual host and rule.
     routes: HashMap<(u32, u32), Option<Arc<RouteCells>>, Quick>,
-    series: HashMap<Place, Arc<Series>, Quick>,
+    series: HashMap<Place, InSeries, Quick>,
     /// Whom metadata name. Anybody may write what he likes there, so these are hashed with care.
     peers: HashMap<Box<[u8]>, u32>,
     identities: Vec<Identity>,
@@ -66,62 +67,20 @@ struct Seen {
     rules: u64,
 }
 
-/// Everything that labels hang on: requests of one place in one configuration have the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
-    /// Where it was to go, or one of `NO_CLUSTER` and following.
-    cluster: u32,
-    endpoint: u32,
-    /// Who sent it, 0 for nobody that is known.
-    peer: u32,
-    flags: u64,
-    status: u16,
-    /// 0 for what is no call, 1 for one without a status, and 2 more than that of any other.
-    call: u16,
-    /// What labels say that somebody configured, 0 where nobody did.
-    values: u32,
-    /// The port of a listener does not matter, its direction does.
-    is_inbound: bool,
+/// Where requests of one place are counted.
+#[derive(Debug)]
+struct InSeries {
+    requests: Arc<Series>,
+    /// Where they are gRPC calls.
+    messages: Option<Arc<Messages>>,
 }
 
-const NO_CLUSTER: u32 = u32::MAX - 2;
-
-impl Hash for Place {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let pair = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
-        state.write_u64(pair(self.cluster, self.endpoint));
-        state.write_u64(self.flags);
-        let end = u32::from(self.status) << 16 | u32::from(self.call);
-        state.write_u64(pair(self.peer, end << 1 | u32::from(self.is_inbound)));
-        if self.values > 0 {
-            state.write_u64(self.values.into());
+impl InSeries {
+    fn count(&self, record: &Record, micros: u64) {
+        self.requests.count(record, micros);
+        if let Some((cells, messages)) = self.messages.as_ref().zip(record.grpc_messages) {
+            cells.count(messages);
         }
-    }
-}
-
-/// Numbers of ours, which nobody outside can choose freely, need no more care than this (Fibonacci hashing).
-#[derive(Default)]
-struct Mix(u64);
-
-type Quick = BuildHasherDefault<Mix>;
-
-impl Hasher for Mix {
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64((*byte).into()));
-    }
-
-    fn write_u32(&mut self, value: u32) {
-        self.write_u64(value.into());
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        let mixed = (self.0 ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = mixed ^ mixed >> 32;
-    }
-
-    fn finish(&self) -> u64 {
-        // Tables look at the upper bits and at the lower ones.
-        self.0 ^ self.0 << 32
     }
 }
 
@@ -354,7 +313,7 @@ impl Counting {
     }
 
     /// The series of a place that was not seen before.
-    fn series(&self, ended: &Ended<'_>, place: &Place, seen: &Seen) -> Arc<Series> {
+    fn series(&self, ended: &Ended<'_>, place: &Place, seen: &Seen) -> InSeries {
         let nobody = Identity::default();
         let ourselves = &self.metrics.settings.ourselves;
         let (cluster, endpoint) = labels::reached(ended);
@@ -381,7 +340,7 @@ impl Counting {
                 ),
             },
         );
-        let (rules, current) = (seen.rules, &self.metrics.rules);
+        let (held, current) = (seen.rules, &self.metrics.rules);
         let gone = || -> Gone {
             let current = Arc::clone(current);
             let cluster = cluster.map(|cluster| gone(&cluster.state));
@@ -389,22 +348,41 @@ impl Counting {
             Box::new(move || {
                 let of_cluster = cluster.as_ref().is_some_and(|gone| gone());
                 let of_identity = identity.as_ref().is_some_and(|i| i.strong_count() == 0);
-                let of_rules = current.load(Ordering::Relaxed) != rules;
+                let of_rules = current.load(Ordering::Relaxed) != held;
                 of_cluster || of_identity || of_rules
             })
         };
-        let Metrics {
-            settings, series, ..
-        } = &*self.metrics;
-        let text = match ended.snapshot.metrics.of(place.is_inbound) {
-            Some(rules) => labels::changed_text(&labels, rules, &self.logged(ended)),
-            None => labels::text(&labels),
+        let rules = ended.snapshot.metrics.of(place.is_inbound);
+        let text = |labels: &Labels, of: Range<usize>| match rules {
+            Some(rules) => labels::changed_text(labels, &rules[of], &self.logged(ended)),
+            None => labels::text(labels),
         };
-        let own = series.of(self.worker, &text, settings.max_series, gone);
+        let messages = (place.call > 0).then(|| {
+            let labels = labels::of_messages(&labels);
+            let text = text(&labels, Metric::OF_REQUESTS..Metric::ALL.len());
+            self.cells(&self.metrics.messages, &text, labels, gone)
+        });
+        let text = text(&labels, 0..Metric::OF_REQUESTS);
+        InSeries {
+            requests: self.cells(&self.metrics.series, &text, labels, gone),
+            messages,
+        }
+    }
+
+    /// What is counted in under labels; if there are too many others, with what has no room.
+    fn cells<T: Cells>(
+        &self,
+        kept: &Kept<T>,
+        text: &str,
+        labels: Labels,
+        gone: impl Fn() -> Gone,
+    ) -> Arc<T> {
+        let most = self.metrics.settings.max_series;
+        let own = kept.of(self.worker, text, most, gone);
         own.or_else(|| {
             let text = labels::text(&labels::overflow(labels));
             let never = || -> Gone { Box::new(|| false) };
-            series.of(self.worker, &text, usize::MAX, never)
+            kept.of(self.worker, &text, usize::MAX, never)
         })
         .unwrap_or_default()
     }

@@ -90,6 +90,7 @@ fn copy(record: &Record) -> Record {
         answered: record.answered,
         ended: record.ended,
         grpc_status: record.grpc_status,
+        grpc_messages: record.grpc_messages,
         upstream_service_ms: record.upstream_service_ms,
     }
 }

@@ -13,16 +13,25 @@ pub enum Metric {
     RequestBytes,
     /// `istio_response_bytes`.
     ResponseBytes,
+    /// `istio_request_messages_total`, of gRPC.
+    RequestMessages,
+    /// `istio_response_messages_total`, of gRPC.
+    ResponseMessages,
 }
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 6] = [
         Self::Requests,
         Self::Duration,
         Self::RequestBytes,
         Self::ResponseBytes,
+        Self::RequestMessages,
+        Self::ResponseMessages,
     ];
+
+    /// How many of them, from the first, are of every request; the rest are of gRPC calls alone.
+    pub const OF_REQUESTS: usize = 4;
 }
 
 /// What is changed of a metric.
