@@ -76,7 +76,8 @@ fn ask_all(sink: &mut dyn Sink, snapshot: &Arc<Snapshot>) {
                 listener: ListenerKind::Outbound,
             },
             listener: Some(0),
-            facts: Facts::default(),
+            facts: &Facts::CLEAR,
+            client_tls: None,
             now: record.ended,
         });
     }

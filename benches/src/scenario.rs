@@ -179,7 +179,7 @@ impl Client {
     fn perform(&mut self) {
         while let Some(output) = self.worker.poll_output() {
             match output {
-                Output::Connect(id, _) => {
+                Output::Connect(id, ..) => {
                     self.upstream = Some(id);
                     self.tell(id.into(), Input::Connected(Facts::default()));
                 }
@@ -201,6 +201,7 @@ impl Client {
                                 peer: *exchange.peer(),
                                 listener: Some(0),
                                 facts: exchange.facts(),
+                                client_tls: exchange.client_tls().map(|tls| &**tls),
                                 now: exchange.record().ended,
                             });
                         }

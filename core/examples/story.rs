@@ -53,7 +53,7 @@ fn main() {
     while let Some(output) = worker.poll_output() {
         println!("do: {output:?}");
         match output {
-            Output::Connect(id, _) => {
+            Output::Connect(id, ..) => {
                 now = Instant::from_millis(3);
                 let nobody = Input::ConnectFailed(ConnectFault::Refused);
                 worker.handle_input(id.into(), nobody, now);

@@ -1,14 +1,15 @@
 //! The words between a worker and its runtime: what happened on a socket, and what is to be done with one.
 
 use core::net::SocketAddr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::peer::{ClientId, ConnId, ExchangeId, UpstreamId};
-use crate::snapshot::Address;
+use crate::peer::{ClientId, ConnId, ExchangeId, TlsFacts, TlsFault, UpstreamId};
+use crate::snapshot::{Address, ClientTls, ServerTls, Sni};
 
 /// Why no connection could be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ConnectFault {
     /// The peer refused it or cannot be reached.
     Refused,
@@ -16,17 +17,54 @@ pub enum ConnectFault {
     Unresolved,
     /// This machine could not begin: no descriptors, no ports, no permission.
     Local,
+    /// It was made, and TLS could not be agreed on.
+    Tls(TlsFault),
+}
+
+/// How a connection to an endpoint is to be protected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Handshake {
+    /// By what, and what the endpoint must prove.
+    pub tls: Arc<ClientTls>,
+    /// Whom to name where that is the host of the request ([`Sni::Host`]), in lower case and without a port. It may be an
+    /// address, which is not named (RFC 6066 §3) and can be proved.
+    pub host: Option<Box<str>>,
+    /// HTTP/2 will be spoken, so no other protocol is offered ([`crate::snapshot::Alpn::offered`]).
+    pub http2: bool,
+}
+
+impl Handshake {
+    /// Toward an endpoint, for a request to this host.
+    #[must_use]
+    pub fn new(tls: &Arc<ClientTls>, host: &str, http2: bool) -> Self {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        Self {
+            tls: Arc::clone(tls),
+            host: (tls.sni == Sni::Host).then(|| host.to_ascii_lowercase().into()),
+            http2,
+        }
+    }
 }
 
 /// What is known of a connection once it is made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// Our own address on it, where somebody logs it.
     pub local: Option<SocketAddr>,
+    /// What TLS on it has proved; `None` for clear text.
+    pub tls: Option<Arc<TlsFacts>>,
+}
+
+impl Facts {
+    /// Nothing is known of it but that it is clear text.
+    pub const CLEAR: Self = Self {
+        local: None,
+        tls: None,
+    };
 }
 
 /// What happened on one connection, told to [`Worker::handle_input`](crate::worker::Worker::handle_input).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Input {
     /// This many bytes, at least one, were read into [`Worker::space`](crate::worker::Worker::space).
     Read(usize),
@@ -42,6 +80,11 @@ pub enum Input {
     Connected(Facts),
     /// It could not be made; its name is free.
     ConnectFailed(ConnectFault),
+    /// The client's connection that [`Output::Secure`] was about can be read: what TLS has proved, or `None` where the client
+    /// speaks clear text and may.
+    Secured(Option<Arc<TlsFacts>>),
+    /// Nothing can be said on it.
+    NotSecured(TlsFault),
     /// The client's connection is to end as soon as nothing is in flight on it.
     Drain,
 }
@@ -49,8 +92,11 @@ pub enum Input {
 /// What the runtime must do, in order, from [`Worker::poll_output`](crate::worker::Worker::poll_output).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Output {
-    /// Make a connection. Answer with `Connected` or `ConnectFailed`.
-    Connect(UpstreamId, Address),
+    /// Make a connection, protected like this if at all. Answer with `Connected` or `ConnectFailed`.
+    Connect(UpstreamId, Address, Option<Box<Handshake>>),
+    /// Before anything is read from a client's connection: find out whether the client speaks TLS, and agree on it. Answer with
+    /// `Secured` or `NotSecured`.
+    Secure(ClientId, Arc<ServerTls>),
     /// Close a connection, with an ordinary close, or give up making it. Its name is free.
     Close(ConnId),
     /// Close a client's connection with a reset, because an ordinary close would look like a whole message.

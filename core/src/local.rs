@@ -28,7 +28,7 @@ use crate::cluster::{ClusterState, HostState};
 use crate::http2;
 use crate::outbox::Outbox;
 use crate::peer::{ExchangeId, ToldClients, UpstreamId};
-use crate::snapshot::{Address, Http2Options, Snapshot};
+use crate::snapshot::{Address, ClientTls, Http2Options, Snapshot};
 use crate::time::{Duration, Instant};
 use buffered::Budget;
 pub(crate) use buffered::{Charge, KEPT_WHEN_SHORT, high_water};
@@ -41,7 +41,7 @@ pub(crate) use mirrors::MirrorPlace;
 use mirrors::Mirrors;
 use originals::Originals;
 use pool::Pool;
-pub(crate) use pool::{Link, Taken};
+pub(crate) use pool::{Link, Taken, Wanted};
 
 /// The size of a fresh read buffer: a head and a body of 16 KiB in one read.
 const BUFFER: usize = 32 * 1024;
@@ -54,6 +54,9 @@ const SPARE: usize = 64;
 pub struct WorkerSettings {
     /// From the first byte of a head to its last; then 408. `None` waits for ever.
     pub request_head_timeout: Option<Duration>,
+    /// From a client's connection to what is known of it beneath HTTP: a TLS handshake, or the first byte that shows clear text;
+    /// then it is closed. `None` waits for ever. (Envoy's `transport_socket_connect_timeout`, which Istio sets to 15 s.)
+    pub tls_handshake_timeout: Option<Duration>,
     /// A client connection without a request is closed after this (Envoy's default: one hour).
     pub idle_timeout: Option<Duration>,
     /// For how long nothing of a request or its response may move; then 408, 504 or a reset. `None` is for ever (Istio's
@@ -95,6 +98,7 @@ impl Default for WorkerSettings {
     fn default() -> Self {
         Self {
             request_head_timeout: Some(Duration::from_secs(60)),
+            tls_handshake_timeout: Some(Duration::from_secs(15)),
             idle_timeout: Some(Duration::from_secs(3600)),
             stream_idle_timeout: None,
             linger: Duration::from_secs(1),
@@ -163,7 +167,7 @@ impl Local {
         self.reads_bodies |= snapshot.translates_bodies();
         self.view = Rc::new(self.view.next(snapshot, now));
         let originals = self.originals.retain(&self.view.snapshot);
-        self.pool.unwanted(&self.view.snapshot, originals)
+        self.pool.unwanted(&self.view.snapshot, &originals, now)
     }
 
     /// The current snapshot and this worker's balancers.
@@ -266,17 +270,18 @@ impl Local {
     }
 
     /// Whether a connection to an endpoint of a view is worth keeping: the current snapshot may have dropped the endpoint
-    /// meanwhile.
+    /// meanwhile, or want its connections protected otherwise.
     pub(crate) fn still_has(
         &self,
         host: Option<&HostState>,
         address: &Address,
+        tls: Option<&Arc<ClientTls>>,
         view: &Rc<View>,
     ) -> bool {
         if let Some(has) = host.and_then(|host| self.originals.has(host, address)) {
             return has;
         }
-        Rc::ptr_eq(view, &self.view) || host.is_some_and(|host| self.view.has_host(host.id()))
+        Rc::ptr_eq(view, &self.view) || host.is_some_and(|host| self.view.has_host(host.id(), tls))
     }
 
     pub(crate) const fn pool(&mut self) -> &mut Pool {

@@ -34,7 +34,7 @@ use crate::connection::Phase;
 use crate::connection::Sockets;
 use crate::entropy::Entropy;
 pub use crate::exchange::Exchange;
-pub use crate::io::{ConnectFault, Facts, Input, Interest, Output};
+pub use crate::io::{ConnectFault, Facts, Handshake, Input, Interest, Output};
 use crate::local::Local;
 pub use crate::local::{Buffered, Http2Counted, Http2Side, View, WorkerSettings};
 use crate::outbox::Outbox;
@@ -125,7 +125,11 @@ impl Worker {
                         Phase::Serving(_) | Phase::Streams(_) => {
                             client.connection.pause(&mut self.turns.local);
                         }
-                        Phase::Rest(_) | Phase::Head(_) | Phase::Farewell(_) | Phase::Linger(_) => {
+                        Phase::Securing(_)
+                        | Phase::Rest(_)
+                        | Phase::Head(_)
+                        | Phase::Farewell(_)
+                        | Phase::Linger(_) => {
                             client.connection.rest(&mut self.turns.local);
                         }
                     }

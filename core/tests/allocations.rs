@@ -128,7 +128,7 @@ impl Stage {
         let mut next = None;
         while let Some(output) = self.worker.poll_output() {
             match output {
-                Output::Connect(id, _) => {
+                Output::Connect(id, ..) => {
                     self.upstream = Some(id);
                     next = Some((id.into(), Input::Connected(Facts::default())));
                 }
@@ -147,6 +147,7 @@ impl Stage {
                 Output::Close(_)
                 | Output::Reset(_)
                 | Output::ShutdownWrite(_)
+                | Output::Secure(..)
                 | Output::Announce => panic!("{output:?}"),
             }
         }

@@ -294,6 +294,7 @@ fn decide(
     let context = Context {
         view: worker.view(),
         peer: &circumstances.peer,
+        tls: circumstances.tls.as_ref(),
         upgrade: begins.upgrade.as_deref(),
         own_bucket: &Bucket::default(),
         now: circumstances.now,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use outrigger_core::entropy::Entropy;
-use outrigger_core::peer::{ConnId, ExchangeId, ListenerKind, Peer};
+use outrigger_core::peer::{ClientId, ConnId, ExchangeId, ListenerKind, Peer, TlsFacts};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::{Duration, Instant};
 use outrigger_core::worker::{
@@ -30,12 +30,14 @@ pub enum Answer {
 }
 
 /// Who asks, when, and with which random number.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Circumstances {
     /// The random number of the request, as records have it.
     pub random: Entropy,
     /// Who is connected.
     pub peer: Peer,
+    /// What TLS has proved of them; `None` for clear text.
+    pub tls: Option<Arc<TlsFacts>>,
     /// The settings of the worker that is asked.
     pub settings: WorkerSettings,
     /// When the request comes.
@@ -51,6 +53,7 @@ impl Default for Circumstances {
                 local: ([127, 0, 0, 1], 15_001).into(),
                 listener: ListenerKind::Outbound,
             },
+            tls: None,
             settings: WorkerSettings::default(),
             now: Instant::ZERO,
         }
@@ -101,6 +104,7 @@ pub fn play(
         endpoints: BTreeMap::new(),
         interests: BTreeMap::new(),
         connecting: Vec::new(),
+        securing: None,
         ended: None,
         now: circumstances.now,
     };
@@ -134,6 +138,8 @@ struct Stage {
     interests: BTreeMap<ConnId, Interest>,
     /// Connections that are asked for.
     connecting: Vec<ConnId>,
+    /// The client, while it is not known what it speaks beneath HTTP.
+    securing: Option<ClientId>,
     ended: Option<ExchangeId>,
     now: Instant,
 }
@@ -144,6 +150,9 @@ impl Stage {
         let client = self.worker.accept(circumstances.peer, entropy, self.now);
         let bytes = question.bytes();
         self.hear();
+        if let Some(client) = self.securing.take() {
+            self.tell(client.into(), Input::Secured(circumstances.tls.clone()));
+        }
         self.read(client.into(), &bytes);
         for _ in 0..MOST_STEPS {
             // A record is told until the next call.
@@ -182,7 +191,7 @@ impl Stage {
     fn hear(&mut self) {
         while let Some(output) = self.worker.poll_output() {
             match output {
-                Output::Connect(id, _) => self.connecting.push(id.into()),
+                Output::Connect(id, ..) => self.connecting.push(id.into()),
                 Output::Wait(id, interest) => {
                     self.interests.insert(id, interest);
                 }
@@ -194,6 +203,8 @@ impl Stage {
                         self.ended = Some(id);
                     }
                 }
+                // Who asks has come through whatever protects the listener: what it proved is part of the circumstances.
+                Output::Secure(id, _) => self.securing = Some(id),
                 Output::ShutdownWrite(_) => {}
                 // Somebody waits for a connection. There is one worker, and it may look at once.
                 Output::Announce if self.ended.is_none() => self.worker.on_announced(self.now),

@@ -144,7 +144,7 @@ fn act(
 ) -> Option<outrigger_core::peer::ExchangeId> {
     while let Some(output) = worker.poll_output() {
         match output {
-            Output::Connect(id, _) => {
+            Output::Connect(id, ..) => {
                 worker.handle_input(id.into(), Input::Connected(Facts::default()), now);
             }
             Output::Wait(id, interest) if interest.write => {

@@ -391,7 +391,7 @@ impl Stage {
     fn outputs(&mut self) {
         while let Some(output) = self.worker.poll_output() {
             match output {
-                Output::Connect(id, _) => {
+                Output::Connect(id, ..) => {
                     let known = self.endpoints.insert(id, Endpoint::default());
                     assert!(known.is_none(), "names are used once");
                 }
@@ -411,7 +411,8 @@ impl Stage {
                     let _ = exchange.story().to_string();
                 }
                 Output::Announce => self.announced = true,
-                Output::ShutdownWrite(_) => {}
+                // No listener of these worlds has TLS.
+                Output::Secure(..) | Output::ShutdownWrite(_) => {}
             }
         }
         if core::mem::take(&mut self.announced) {

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use outrigger_core::cluster::Bucket;
 use outrigger_core::entropy::Entropy;
 use outrigger_core::http1::Server;
 use outrigger_core::message::RequestHead;
-use outrigger_core::peer::{ClientId, ConnId, ListenerKind, Peer};
+use outrigger_core::peer::{ClientId, ConnId, ListenerKind, Peer, TlsFacts};
 use outrigger_core::stream::{Begins, Part};
 use outrigger_core::worker::{Input, Output};
 
@@ -43,10 +44,16 @@ impl Clients {
                 None
             }
             Frame::Came(came) => {
-                let (Input::Read(_), ConnId::Client(id)) = (came.input, came.connection) else {
+                let ConnId::Client(id) = came.connection else {
                     return None;
                 };
                 let client = self.by_name.get_mut(&(came.worker, id))?;
+                if let Input::Secured(facts) = &came.input {
+                    client.tls.clone_from(facts);
+                }
+                if !matches!(came.input, Input::Read(_)) {
+                    return None;
+                }
                 client.read(&came.bytes);
                 Some(client)
             }
@@ -111,6 +118,8 @@ pub(crate) struct Client {
     /// Counted from 0.
     pub(crate) number: u64,
     pub(crate) peer: Peer,
+    /// What TLS has proved of it; `None` for clear text.
+    pub(crate) tls: Option<Arc<TlsFacts>>,
     entropy: Entropy,
     codec: Server,
     inbox: BytesMut,
@@ -124,6 +133,7 @@ impl Client {
         Self {
             number,
             peer,
+            tls: None,
             entropy,
             codec: Server::default(),
             inbox: BytesMut::new(),

@@ -76,7 +76,7 @@ impl Joint {
         }
         let mut turn = self.turn();
         if let Some(turn) = &mut turn {
-            turn.came(id, input, now, worker);
+            turn.came(id, &input, now, worker);
         }
         worker.handle_input(id, input, now);
         if let Some(turn) = &mut turn {

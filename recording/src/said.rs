@@ -13,6 +13,7 @@ pub fn take_output(worker: &mut Worker, said: &mut Vec<u8>) -> Option<Output> {
     let ended = match output {
         Output::Ended(id) => worker.ended(id),
         Output::Connect(..)
+        | Output::Secure(..)
         | Output::Close(_)
         | Output::Reset(_)
         | Output::ShutdownWrite(_)

@@ -10,8 +10,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use outrigger_core::entropy::Entropy;
-use outrigger_core::peer::{ClientId, ConnId, ListenerKind, Peer, UpstreamId};
-use outrigger_core::snapshot::Snapshot;
+use outrigger_core::peer::{ClientId, ConnId, ListenerKind, Peer, TlsFault, UpstreamId};
+use outrigger_core::snapshot::{MutualTls, ServerTls, Snapshot};
 use outrigger_core::time::Instant;
 use outrigger_core::worker::{ConnectFault, Facts, Input, Interest, Worker};
 
@@ -231,6 +231,15 @@ impl Sidecar {
             }
             Err(_) => Ok(()),
         }
+    }
+
+    /// What a client speaks beneath HTTP is known at once. Nobody here speaks TLS.
+    fn secure(&mut self, id: ClientId, tls: &ServerTls, fabric: &Fabric) {
+        let input = match tls.mode {
+            MutualTls::Disable | MutualTls::Permissive => Input::Secured(None),
+            MutualTls::Strict => Input::NotSecured(TlsFault::NotTls),
+        };
+        self.worker.handle_input(id.into(), input, fabric.now);
     }
 
     /// Something can be seen on a connection.

@@ -54,10 +54,10 @@ impl runtime::Stream for Stream {
         })
     }
 
-    fn shutdown_write(&self) {
+    fn shutdown_write(&mut self) {
         let _ = match self {
-            Self::Tcp(s) => SockRef::from(s).shutdown(Shutdown::Write),
-            Self::Unix(s) => SockRef::from(s).shutdown(Shutdown::Write),
+            Self::Tcp(s) => SockRef::from(&*s).shutdown(Shutdown::Write),
+            Self::Unix(s) => SockRef::from(&*s).shutdown(Shutdown::Write),
         };
     }
 

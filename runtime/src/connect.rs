@@ -6,32 +6,49 @@ use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
 
+use outrigger_core::peer::TlsFacts;
 use outrigger_core::snapshot::Address;
-use outrigger_core::worker::{ConnectFault, ends_at_ourselves};
+use outrigger_core::worker::{ConnectFault, Handshake, ends_at_ourselves};
 
 use crate::system::{Stream, System};
 
 /// A connection being made. Dropping it gives up.
-pub(crate) type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, ConnectFault>>>>;
+pub(crate) type Connecting<T> = Pin<Box<dyn Future<Output = Result<Made<T>, ConnectFault>>>>;
 
-/// Begins to connect. How long it may take is the exchange's deadline. `ours` are addresses of this program
-/// that no request may reach.
+/// A connection that is made, and what TLS on it has proved.
+pub(crate) type Made<T> = (T, Option<TlsFacts>);
+
+/// Begins to connect, and to agree on TLS if the connection is to be protected. How long it may take is the exchange's
+/// deadline. `ours` are addresses of this program that no request may reach.
 pub(crate) fn connect<S: System>(
     system: &S,
     address: Address,
+    handshake: Option<Box<Handshake>>,
     ours: &Rc<[SocketAddr]>,
 ) -> Connecting<S::Stream> {
     let (system, ours) = (system.clone(), Rc::clone(ours));
-    match address {
-        Address::Socket(addr) => {
-            Box::pin(async move { tcp(&system, addr, &ours).await.map_err(|e| fault(&e)) })
-        }
-        Address::Name(name, port) => {
-            Box::pin(async move { by_name(&system, &name, port, &ours).await })
-        }
-        Address::Unix(path) => Box::pin(async move {
-            let stream = system.connect_unix(Path::new(&*path)).await;
-            stream.map_err(|e| fault(&e))
+    match (address, handshake) {
+        // What most connections are waits in as little memory as it needs.
+        (Address::Socket(addr), None) => Box::pin(async move {
+            let stream = tcp(&system, addr, &ours).await;
+            stream.map(|stream| (stream, None)).map_err(|e| fault(&e))
+        }),
+        (address, handshake) => Box::pin(async move {
+            let stream = match address {
+                Address::Socket(addr) => tcp(&system, addr, &ours).await.map_err(|e| fault(&e)),
+                Address::Name(name, port) => by_name(&system, &name, port, &ours).await,
+                Address::Unix(path) => {
+                    let stream = system.connect_unix(Path::new(&*path)).await;
+                    stream.map_err(|e| fault(&e))
+                }
+            }?;
+            let Some(handshake) = handshake else {
+                return Ok((stream, None));
+            };
+            let secured = system.secure_as_client(stream, &handshake).await;
+            secured
+                .map(|(stream, facts)| (stream, Some(facts)))
+                .map_err(ConnectFault::Tls)
         }),
     }
 }

@@ -34,6 +34,7 @@ mod sink;
 mod sockets;
 mod stats;
 mod system;
+mod tls_counters;
 mod traffic;
 mod worker;
 
@@ -45,3 +46,4 @@ pub use running::{Config, Drained, Handle, Running, StartError, start};
 pub use sink::{Ended, Sink, Sinks};
 pub use stats::{ListenerStats, Stats};
 pub use system::{Accepted, Launch, Listener, Stream, System, Timer};
+pub use tls_counters::TlsStats;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use outrigger_core::decision::Record;
 use outrigger_core::decision::access_log::Surroundings;
 use outrigger_core::message::ResponseHead;
-use outrigger_core::peer::Peer;
+use outrigger_core::peer::{Peer, TlsFacts};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::Instant;
 use outrigger_core::worker::Facts;
@@ -34,7 +34,9 @@ pub struct Ended<'a> {
     pub listener: Option<usize>,
     /// What is known of the connection to the endpoint that answered, or was asked last. Our own address is there where a
     /// sink asks for it ([`Sink::wants_local_addresses`]).
-    pub facts: Facts,
+    pub facts: &'a Facts,
+    /// What TLS has proved of the client; `None` for clear text.
+    pub client_tls: Option<&'a TlsFacts>,
     /// The time.
     pub now: Instant,
 }

@@ -5,15 +5,16 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use outrigger_core::peer::{ClientId, ConnId, Peer, UpstreamId};
+use outrigger_core::peer::{ClientId, ConnId, Peer, TlsFault, UpstreamId};
 use outrigger_core::time::Instant;
 use outrigger_core::worker::{ConnectFault, Interest};
 use slotmap::SecondaryMap;
 
-use crate::connect::Connecting;
+use crate::connect::{Connecting, Made};
 use crate::ready::{Bell, Ready};
 use crate::system::Stream;
 
@@ -21,7 +22,14 @@ use crate::system::Stream;
 pub(crate) enum Socket<T> {
     Open(T),
     Connecting(Connecting<T>),
+    /// A client's, of which it is not known what is spoken on it, or which agrees on TLS.
+    Securing(Securing<T>),
+    /// What it was is gone: what comes of it failed.
+    Gone,
 }
+
+/// A client's connection on which TLS is agreed on. Dropping it gives up.
+pub(crate) type Securing<T> = Pin<Box<dyn Future<Output = Result<Made<T>, TlsFault>>>>;
 
 /// What a client's connection has besides.
 #[derive(Clone, Copy, Debug)]
@@ -56,25 +64,51 @@ impl<T: Stream> Registration<T> {
         let Self { socket, waker, .. } = self;
         match socket {
             Socket::Open(stream) => Some(poll(stream, &mut Context::from_waker(waker))),
-            Socket::Connecting(_) => None,
+            Socket::Connecting(_) | Socket::Securing(_) | Socket::Gone => None,
         }
     }
 
     /// How connecting went, once; `None` for a stream.
-    pub(crate) fn poll_connect(&mut self) -> Option<Poll<Result<T, ConnectFault>>> {
+    pub(crate) fn poll_connect(&mut self) -> Option<Poll<Result<Made<T>, ConnectFault>>> {
         let Self { socket, waker, .. } = self;
         match socket {
-            Socket::Open(_) => None,
+            Socket::Open(_) | Socket::Securing(_) | Socket::Gone => None,
             Socket::Connecting(connecting) => {
                 Some(connecting.as_mut().poll(&mut Context::from_waker(waker)))
             }
         }
     }
 
+    /// What came of finding out what a client speaks, once; `None` where that is not under way.
+    pub(crate) fn poll_secure(&mut self) -> Option<Poll<Result<Made<T>, TlsFault>>> {
+        let Self { socket, waker, .. } = self;
+        match socket {
+            Socket::Open(_) | Socket::Connecting(_) | Socket::Gone => None,
+            Socket::Securing(securing) => {
+                Some(securing.as_mut().poll(&mut Context::from_waker(waker)))
+            }
+        }
+    }
+
+    /// A stream that is there becomes something else.
+    pub(crate) fn replace(&mut self, by: impl FnOnce(T) -> Socket<T>) {
+        self.socket = match std::mem::replace(&mut self.socket, Socket::Gone) {
+            Socket::Open(stream) => by(stream),
+            other @ (Socket::Connecting(_) | Socket::Securing(_) | Socket::Gone) => other,
+        };
+    }
+
     pub(crate) fn stream(&self) -> Option<&T> {
         match &self.socket {
             Socket::Open(stream) => Some(stream),
-            Socket::Connecting(_) => None,
+            Socket::Connecting(_) | Socket::Securing(_) | Socket::Gone => None,
+        }
+    }
+
+    pub(crate) fn stream_mut(&mut self) -> Option<&mut T> {
+        match &mut self.socket {
+            Socket::Open(stream) => Some(stream),
+            Socket::Connecting(_) | Socket::Securing(_) | Socket::Gone => None,
         }
     }
 

@@ -6,6 +6,7 @@ use outrigger_core::worker::{Buffered, Http2Counted};
 
 use crate::counter::Counter;
 use crate::http2_counters::Http2Counters;
+use crate::tls_counters::TlsStats;
 
 /// What one worker's connections hold in memory.
 #[derive(Debug, Default)]
@@ -90,6 +91,8 @@ pub struct ListenerStats<N = u64> {
     pub active: N,
     /// Failures to accept.
     pub accept_errors: N,
+    /// TLS handshakes.
+    pub tls: TlsStats<N>,
 }
 
 impl<N: Default> ListenerStats<N> {
@@ -99,6 +102,7 @@ impl<N: Default> ListenerStats<N> {
             connections: N::default(),
             active: N::default(),
             accept_errors: N::default(),
+            tls: TlsStats::default(),
         }
     }
 }
@@ -108,6 +112,7 @@ impl ListenerStats<Counter> {
         sum.connections += self.connections.value();
         sum.active += self.active.value();
         sum.accept_errors += self.accept_errors.value();
+        self.tls.add_to(&mut sum.tls);
     }
 }
 

@@ -11,6 +11,9 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 use outrigger_core::outbox::Outbox;
+use outrigger_core::peer::{TlsFacts, TlsFault};
+use outrigger_core::snapshot::ServerTls;
+use outrigger_core::worker::Handshake;
 
 /// Makes the system of a worker on the worker's own thread, and runs the worker's body on it.
 pub trait Launch: Clone + Send + 'static {
@@ -73,8 +76,41 @@ pub trait System: Clone + 'static {
     /// The addresses of a name, in the resolver's order, without blocking the thread.
     fn resolve(&self, name: &str, port: u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>>;
 
+    /// Protects a stream that was just connected, as the client of a TLS handshake. Dropping the future gives up, and closes
+    /// the stream.
+    ///
+    /// # Errors
+    /// TLS cannot be agreed on; a system that knows no TLS protects nothing.
+    fn secure_as_client(
+        &self,
+        stream: Self::Stream,
+        handshake: &Handshake,
+    ) -> impl Future<Output = Result<(Self::Stream, TlsFacts), TlsFault>> + use<Self> {
+        let _ = (stream, handshake);
+        async { Err(no_tls()) }
+    }
+
+    /// Finds out what a client speaks on a stream that was just accepted, and agrees on TLS. What TLS has proved comes with
+    /// the stream, or nothing where the client speaks clear text and may; then everything it has said can still be read.
+    /// Dropping the future gives up, and closes the stream.
+    ///
+    /// # Errors
+    /// TLS cannot be agreed on; a system that knows no TLS protects nothing.
+    fn secure_as_server(
+        &self,
+        stream: Self::Stream,
+        tls: &ServerTls,
+    ) -> impl Future<Output = Result<(Self::Stream, Option<TlsFacts>), TlsFault>> + use<Self> {
+        let _ = (stream, tls);
+        async { Err(no_tls()) }
+    }
+
     /// Waits for something that other threads do. Whoever is woken by another thread waits through this.
     fn told<F: Future>(&self, future: F) -> impl Future<Output = F::Output>;
+}
+
+fn no_tls() -> TlsFault {
+    TlsFault::NoIdentity("this program has no TLS beneath its connections".into())
 }
 
 /// A connected socket of either family, with exactly the operations that a connection needs.
@@ -89,7 +125,7 @@ pub trait Stream: Unpin + 'static {
     fn poll_write(&mut self, cx: &mut Context<'_>, outbox: &Outbox) -> Poll<io::Result<usize>>;
 
     /// Says that nothing more will be written. An error means that the peer is gone, which the next read will tell.
-    fn shutdown_write(&self);
+    fn shutdown_write(&mut self);
 
     /// Closes with a reset. Where the system refuses, an ordinary close is all that is left.
     fn reset(self);

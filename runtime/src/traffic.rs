@@ -7,15 +7,16 @@
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use outrigger_core::peer::{ClientId, ConnId, ExchangeId, Peer};
+use outrigger_core::peer::{ClientId, ConnId, ExchangeId, Peer, TlsFault};
 use outrigger_core::time::Instant;
 use outrigger_core::worker::{ConnectFault, Facts, Input, Interest, Output};
 use outrigger_recording::Joint;
 
 use crate::alarm::Alarm;
-use crate::connect::connect;
+use crate::connect::{Made, connect};
 use crate::notice::Notice;
 use crate::shared::Shared;
 use crate::sink::Ended;
@@ -217,12 +218,21 @@ impl<S: System> Turn<'_, S> {
     fn carry_out(&mut self, output: Output) {
         let shared = self.shared;
         match output {
-            Output::Connect(id, address) => {
-                let connecting = connect(&shared.system, address, &shared.ours);
+            Output::Connect(id, address, tls) => {
+                let connecting = connect(&shared.system, address, tls, &shared.ours);
                 let bell = shared.traffic.ready.bell(ConnId::Upstream(id));
                 let entry = Registration::new(Socket::Connecting(connecting), bell);
                 self.sockets.upstreams.insert(id, entry);
                 self.sockets.pending.push_back(ConnId::Upstream(id));
+            }
+            Output::Secure(id, tls) => {
+                if let Some((_, entry)) = self.sockets.clients.get_mut(id) {
+                    entry.replace(|stream| {
+                        let secured = shared.system.secure_as_server(stream, &tls);
+                        Socket::Securing(Box::pin(secured))
+                    });
+                    self.sockets.pending.push_back(id.into());
+                }
             }
             Output::Close(ConnId::Upstream(id)) => {
                 self.sockets.upstreams.remove(id);
@@ -234,7 +244,7 @@ impl<S: System> Turn<'_, S> {
                 }
             }
             Output::ShutdownWrite(id) => {
-                if let Some(stream) = self.sockets.get(id).and_then(|entry| entry.stream()) {
+                if let Some(stream) = self.sockets.get(id).and_then(Registration::stream_mut) {
                     stream.shutdown_write();
                 }
             }
@@ -251,9 +261,12 @@ impl<S: System> Turn<'_, S> {
                 remote: client.peer.remote,
             });
         }
-        self.shared.counters.listeners[client.listener]
-            .active
-            .subtract(1);
+        let counters = &self.shared.counters.listeners[client.listener];
+        counters.active.subtract(1);
+        // Nothing else ends one that has not ended by itself.
+        if matches!(entry.socket, Socket::Securing(_)) {
+            counters.tls.late.add(1);
+        }
         Some(entry.socket)
     }
 
@@ -292,6 +305,7 @@ impl<S: System> Turn<'_, S> {
                 peer: *exchange.peer(),
                 listener: client.map(|(client, _)| client.listener),
                 facts: exchange.facts(),
+                client_tls: exchange.client_tls().map(|tls| &**tls),
                 now: *now,
             });
         });
@@ -322,6 +336,9 @@ impl<S: System> Turn<'_, S> {
         if let Some(outcome) = entry.poll_connect() {
             return outcome.map(|outcome| self.on_connected(id, outcome));
         }
+        if let Some(outcome) = entry.poll_secure() {
+            return outcome.map(|outcome| self.on_secured(id, outcome));
+        }
         let interest = entry.interest;
         if interest.write {
             let wrote = entry
@@ -340,15 +357,43 @@ impl<S: System> Turn<'_, S> {
         Poll::Pending
     }
 
-    fn on_connected(&mut self, id: ConnId, outcome: Result<S::Stream, ConnectFault>) -> Input {
+    fn on_secured(&mut self, id: ConnId, outcome: Result<Made<S::Stream>, TlsFault>) -> Input {
+        if let ConnId::Client(id) = id
+            && let Some((client, _)) = self.sockets.clients.get(id)
+        {
+            let outcome = outcome.as_ref().map(|(_, facts)| facts.as_ref());
+            let counters = &self.shared.counters.listeners[client.listener];
+            counters.tls.on_end(outcome);
+        }
+        let (socket, input) = match outcome {
+            Ok((stream, facts)) => {
+                let facts = facts.map(Arc::new);
+                (Socket::Open(stream), Input::Secured(facts))
+            }
+            Err(fault) => (Socket::Gone, Input::NotSecured(fault)),
+        };
+        if let Some(entry) = self.sockets.get(id) {
+            entry.socket = socket;
+        }
+        input
+    }
+
+    fn on_connected(
+        &mut self,
+        id: ConnId,
+        outcome: Result<Made<S::Stream>, ConnectFault>,
+    ) -> Input {
         match outcome {
-            Ok(stream) => {
+            Ok((stream, facts)) => {
                 let is_asked = self.shared.wants_local_addresses();
                 let local = is_asked.then(|| stream.local_addr()).flatten();
                 if let Some(entry) = self.sockets.get(id) {
                     entry.socket = Socket::Open(stream);
                 }
-                Input::Connected(Facts { local })
+                Input::Connected(Facts {
+                    local,
+                    tls: facts.map(Arc::new),
+                })
             }
             Err(fault) => {
                 if let ConnId::Upstream(id) = id {

@@ -162,6 +162,11 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_time)]
     pub(crate) request_head_timeout: Duration,
 
+    /// How long a client of a listener with TLS may take for the handshake, or to begin in clear text where it may; then its
+    /// connection is closed. 0s is for ever
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = parse_time)]
+    pub(crate) tls_handshake_timeout: Duration,
+
     /// For how long a client's connection may be without a request; 0s is for ever
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse_time)]
     pub(crate) idle_timeout: Duration,
@@ -379,6 +384,7 @@ mod tests {
         assert_eq!(args.drain_time, Duration::from_secs(25));
         assert_eq!(args.minimum_drain_time, Duration::from_secs(5));
         assert_eq!(args.request_head_timeout, Duration::from_secs(60));
+        assert_eq!(args.tls_handshake_timeout, Duration::from_secs(15));
         assert_eq!(args.idle_timeout, Duration::from_secs(3600));
         assert_eq!(args.stream_idle_timeout, Duration::ZERO);
         assert_eq!(args.max_request_body, None);

@@ -198,7 +198,8 @@ mod tests {
                     listener: ListenerKind::Outbound,
                 },
                 listener: Some(0),
-                facts: Facts::default(),
+                facts: &Facts::CLEAR,
+                client_tls: None,
                 now: Instant::ZERO,
             })
         };

@@ -347,7 +347,7 @@ impl<T: Stream> Stream for Watched<T> {
         poll
     }
 
-    fn shutdown_write(&self) {
+    fn shutdown_write(&mut self) {
         self.stream.shutdown_write();
         self.line.is_shut();
     }

@@ -29,7 +29,9 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "decision",
-        &["time", "entropy", "jose", "message", "cluster", "snapshot"],
+        &[
+            "time", "entropy", "jose", "message", "peer", "cluster", "snapshot",
+        ],
     ),
     // It says why a message is refused in the words of a decision.
     ("stream", &["message", "decision"]),

@@ -2,13 +2,15 @@
 //!
 //! What a request is, and what becomes of it, is the exchange's.
 
+use std::sync::Arc;
+
 use crate::cluster::Bucket;
 use crate::entropy::Entropy;
 use crate::http2::Fatal;
 use crate::io::Interest;
 use crate::local::{Charge, Http2Account, Local};
 use crate::outbox::{HIGH_WATER, Outbox};
-use crate::peer::{ExchangeId, Peer};
+use crate::peer::{ExchangeId, Peer, TlsFacts};
 use crate::stream::StreamId;
 use crate::time::{Duration, Instant};
 
@@ -21,6 +23,8 @@ const DRAIN_IDLE: Duration = Duration::from_secs(1);
 /// Where a client's connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
+    /// It is not known yet what is spoken beneath HTTP, or TLS is being agreed on, since then. Nothing is read.
+    Securing(Instant),
     /// Between requests, since then.
     Rest(Instant),
     /// Within a head, of which the first byte came then.
@@ -40,6 +44,8 @@ pub(crate) enum Phase {
 pub(crate) struct Client {
     pub(crate) connection: ToClient,
     pub(crate) peer: Peer,
+    /// What TLS has proved of it; `None` for clear text.
+    pub(crate) tls: Option<Arc<TlsFacts>>,
     pub(crate) phase: Phase,
     /// The client will send nothing more.
     pub(crate) eof: bool,
@@ -65,6 +71,7 @@ impl Client {
         Self {
             connection: ToClient::new(local.settings().tells_bodies),
             peer,
+            tls: None,
             phase: Phase::Rest(now),
             eof: false,
             is_ending: false,
@@ -113,6 +120,7 @@ impl Client {
     pub(crate) fn deadline(&self, local: &Local) -> Option<Instant> {
         let settings = local.settings();
         match self.phase {
+            Phase::Securing(since) => settings.tls_handshake_timeout.map(|most| since + most),
             Phase::Head(since) => settings.request_head_timeout.map(|most| since + most),
             Phase::Rest(since) => {
                 let drain = self.is_ending.then_some(DRAIN_IDLE);
@@ -180,7 +188,8 @@ impl Client {
     /// that does not take what is written nothing is read, because that would have to be answered, too.
     pub(crate) const fn interest(&self) -> Interest {
         Interest {
-            read: !self.connection.outbox.is_above(HIGH_WATER),
+            read: !matches!(self.phase, Phase::Securing(_))
+                && !self.connection.outbox.is_above(HIGH_WATER),
             write: !self.connection.outbox.is_empty(),
         }
     }

@@ -5,12 +5,15 @@ use core::fmt;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::cluster::Counted;
+use crate::peer::TlsFaultKind;
 
 /// Why an attempt ended without a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ResetReason {
     /// The endpoint refused the connection or was unreachable.
     RemoteConnectionFailure,
+    /// The connection was made, and TLS could not be agreed on.
+    Tls(TlsFaultKind),
     /// We could not even begin to connect (no socket, no address).
     LocalConnectionFailure,
     /// The connection was not made in time.
@@ -47,7 +50,7 @@ impl ResetReason {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::RemoteConnectionFailure => "remote connection failure",
+            Self::RemoteConnectionFailure | Self::Tls(_) => "remote connection failure",
             Self::LocalConnectionFailure => "local connection failure",
             Self::ConnectionTimeout => "connection timeout",
             Self::ConnectionTermination => "connection termination",
@@ -61,11 +64,46 @@ impl ResetReason {
         }
     }
 
-    /// As Envoy writes it in response code details.
+    /// What stood in the way beneath HTTP, as Envoy adds it to local replies; the rest of it is for logs, not for clients.
+    #[must_use]
+    pub fn transport_failure(self) -> Option<&'static str> {
+        match self {
+            Self::Tls(_) => self.as_detail().split_once(':').map(|(_, word)| word),
+            Self::RemoteConnectionFailure
+            | Self::LocalConnectionFailure
+            | Self::ConnectionTimeout
+            | Self::ConnectionTermination
+            | Self::RemoteReset
+            | Self::RemoteRefusedStreamReset
+            | Self::ProtocolError
+            | Self::Overflow(_)
+            | Self::Unresolved
+            | Self::PerTryTimeout
+            | Self::LocalReset => None,
+        }
+    }
+
+    /// As Envoy writes it in response code details. What stands in the way of TLS is named as BoringSSL names it.
     #[must_use]
     pub const fn as_detail(self) -> &'static str {
         match self {
             Self::RemoteConnectionFailure => "remote_connection_failure",
+            Self::Tls(kind) => match kind {
+                TlsFaultKind::NotTls => "remote_connection_failure|TLS_error:WRONG_VERSION_NUMBER",
+                TlsFaultKind::Refused => "remote_connection_failure|TLS_error:PEER_ALERT",
+                TlsFaultKind::Untrusted => {
+                    "remote_connection_failure|TLS_error:CERTIFICATE_VERIFY_FAILED"
+                }
+                TlsFaultKind::NoCertificate => {
+                    "remote_connection_failure|TLS_error:PEER_DID_NOT_RETURN_A_CERTIFICATE"
+                }
+                TlsFaultKind::NoIdentity => {
+                    "remote_connection_failure|TLS_error:NO_CERTIFICATE_SET"
+                }
+                TlsFaultKind::NothingInCommon => {
+                    "remote_connection_failure|TLS_error:HANDSHAKE_FAILURE"
+                }
+            },
             Self::LocalConnectionFailure => "local_connection_failure",
             Self::ConnectionTimeout => "connection_timeout",
             Self::ConnectionTermination => "connection_termination",

@@ -163,6 +163,7 @@ const fn of_details(details: Details) -> Option<ResponseFlag> {
 const fn before_response(reason: ResetReason) -> ResponseFlag {
     match reason {
         ResetReason::RemoteConnectionFailure
+        | ResetReason::Tls(_)
         | ResetReason::LocalConnectionFailure
         | ResetReason::ConnectionTimeout => ResponseFlag::UpstreamConnectionFailure,
         ResetReason::Unresolved => ResponseFlag::DnsResolutionFailed,
@@ -188,6 +189,7 @@ const fn after_response(reason: ResetReason) -> ResponseFlag {
             ResponseFlag::UpstreamRequestTimeout
         }
         ResetReason::RemoteConnectionFailure
+        | ResetReason::Tls(_)
         | ResetReason::LocalConnectionFailure
         | ResetReason::ConnectionTimeout
         | ResetReason::ConnectionTermination

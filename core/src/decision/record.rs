@@ -12,6 +12,7 @@ use super::trace::{SpanId, Trace};
 use crate::cluster::{Limited, Permit, Reason, RetriesFull};
 use crate::entropy::Entropy;
 use crate::message::RequestHead;
+use crate::peer::TlsFault;
 use crate::snapshot::{ClusterId, Endpoint, RateLimitId, Snapshot, VirtualHostId};
 use crate::time::{Duration, Instant};
 
@@ -253,6 +254,9 @@ pub struct Record<D = Details> {
     pub status: u16,
     /// Why the response is what it is. [`Record::flags`] are derived from this and the attempts.
     pub details: D,
+    /// Why TLS could not be agreed on with an endpoint, the last time that it could not
+    /// (`%UPSTREAM_TRANSPORT_FAILURE_REASON%`).
+    pub transport_failure: Option<Box<TlsFault>>,
     /// A delay was injected, of this length.
     pub delayed: Option<Duration>,
     /// What the last rate limit that looked at it made of it.

@@ -112,7 +112,9 @@ impl Way<'_> {
     /// Whether there is a connection with room, made or (`promised`) being made.
     fn has_room(&self, promised: bool, turn: &mut Turn<'_>) -> bool {
         let protocol = self.target.protocol();
-        !self.target.tunnel && (turn.local.pool()).has(self.host, protocol, promised, turn.now)
+        let wanted = self.ledger.wanted(self.target);
+        let (pool, now) = (turn.local.pool(), turn.now);
+        !self.target.tunnel && pool.has(self.host, protocol, wanted, promised, now)
     }
 
     /// What the current configuration allows the cluster of the target; `None` where it has no such cluster.

@@ -235,7 +235,12 @@ impl Attempt {
         if is_whole && !self.upload.is_deaf() && self.is_attached() {
             let stream = mem::take(&mut self.stream);
             let address = &self.target.address;
-            let still_has = (turn.local).still_has(Some(&self.host), address, &ledger.view);
+            let still_has = (turn.local).still_has(
+                Some(&self.host),
+                address,
+                self.target.tls.as_ref(),
+                &ledger.view,
+            );
             if !still_has || !stream.rest(turn) {
                 stream.discard(turn);
             }

@@ -195,12 +195,12 @@ impl Attempts {
 
     pub(super) fn on_connect_failed(
         &mut self,
-        fault: ConnectFault,
+        fault: &ConnectFault,
         call: &mut Call,
         turn: &mut Turn<'_>,
     ) -> Tried {
         let attempt = self.newest.get_mut();
-        match attempt.and_then(|attempt| attempt.on_connect_failed(fault, turn)) {
+        match attempt.and_then(|attempt| attempt.on_connect_failed(fault, &mut call.ledger, turn)) {
             Some(reason) => self.fail(reason, call, turn),
             None => Tried::Waits,
         }

@@ -118,6 +118,7 @@ impl Call {
         let nobodys = Bucket::default();
         let Ledger {
             peer,
+            tls,
             view,
             record,
             response,
@@ -126,6 +127,7 @@ impl Call {
         let context = Context {
             view,
             peer,
+            tls: tls.as_ref(),
             upgrade: self.body.begins.upgrade.as_deref(),
             own_bucket: self.client.own_bucket(turn).unwrap_or(&nobodys),
             now: turn.now,

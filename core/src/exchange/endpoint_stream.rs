@@ -11,8 +11,8 @@ use crate::cluster::HostState;
 use crate::connection::{Owner, Streams, ToEndpoint, Upstream};
 use crate::decision::Refused;
 use crate::entropy::Entropy;
-use crate::io::{Facts, Interest, Output};
-use crate::local::{Link, Local, Slot, Taken};
+use crate::io::{Facts, Handshake, Interest, Output};
+use crate::local::{Link, Local, Slot, Taken, Wanted};
 use crate::message::{Headers, RequestHead, ResponseHead};
 use crate::peer::{ConnId, ExchangeId, UpstreamId};
 use crate::request::Target;
@@ -51,13 +51,22 @@ pub(super) enum Taking {
 
 impl EndpointStream {
     /// Asks for a connection to an endpoint.
-    pub(super) fn open(of: ExchangeId, target: &Target, link: Link, turn: &mut Turn<'_>) -> Self {
+    pub(super) fn open(
+        of: ExchangeId,
+        target: &Target,
+        host: &str,
+        link: Link,
+        turn: &mut Turn<'_>,
+    ) -> Self {
         let (address, protocol) = (target.address.clone(), link.protocol());
+        let tls = target.tls.as_ref();
+        let is_http2 = protocol == Protocol::Http2;
+        let handshake = tls.map(|tls| Box::new(Handshake::new(tls, host, is_http2)));
         let settings = turn.local.settings();
         let streams = target.http2.as_ref();
         let streams = streams.map(|options| settings.endpoint_streams(options));
         let id = turn.sockets.open(of, streams, turn.local);
-        turn.say(Output::Connect(id, address));
+        turn.say(Output::Connect(id, address, handshake));
         turn.local.pool().open(id, link);
         Self {
             connection: Some(id),
@@ -73,9 +82,11 @@ impl EndpointStream {
         of: ExchangeId,
         host: &HostState,
         protocol: Protocol,
+        wanted: Wanted<'_>,
         turn: &mut Turn<'_>,
     ) -> Option<(Self, bool)> {
-        let Taken { id, is_promised } = turn.local.pool().take(host, protocol, turn.now)?;
+        let pool = turn.local.pool();
+        let Taken { id, is_promised } = pool.take(host, protocol, wanted, turn.now)?;
         let upstream = turn.sockets.upstreams.get_mut(id)?;
         let place = match &mut upstream.owner {
             Owner::Streams(waiting) => {
@@ -135,7 +146,7 @@ impl EndpointStream {
     pub(super) fn facts(self, turn: &Turn<'_>) -> Facts {
         let id = self.connection;
         let upstream = id.and_then(|id| turn.sockets.upstreams.get(id));
-        upstream.map_or_else(Facts::default, |upstream| upstream.facts)
+        upstream.map_or_else(Facts::default, |upstream| upstream.facts.clone())
     }
 
     /// Begins the request, if the endpoint takes it on this connection.

@@ -4,13 +4,15 @@
 //! The methods here only write. What happens, and when it is told, is decided by those who call them.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::cluster::ejection::Outcome;
 use crate::decision::{Attempt, AttemptEnd, Details, Followed, Record, ResetReason};
 use crate::io::Facts;
-use crate::local::View;
+use crate::local::{View, Wanted};
 use crate::message::ResponseHead;
-use crate::peer::Peer;
+use crate::peer::{Peer, TlsFacts};
+use crate::policy::authority;
 use crate::request::{self, Target};
 use crate::snapshot::{Cluster, Snapshot};
 use crate::time::Instant;
@@ -19,6 +21,8 @@ use crate::time::Instant;
 #[derive(Debug)]
 pub(super) struct Ledger {
     pub(super) peer: Peer,
+    /// What TLS has proved of the client; `None` for clear text.
+    pub(super) tls: Option<Arc<TlsFacts>>,
     /// What decides it: the configuration that it began with, or a later one that decides alike.
     pub(super) view: Rc<View>,
     pub(super) record: Record,
@@ -32,6 +36,7 @@ impl Ledger {
     pub(super) fn new(peer: Peer, view: &Rc<View>) -> Self {
         Self {
             peer,
+            tls: None,
             view: Rc::clone(view),
             record: Record::default(),
             response: ResponseHead::default(),
@@ -48,6 +53,19 @@ impl Ledger {
         if !Rc::ptr_eq(&self.view, view) {
             self.view = Rc::clone(view);
         }
+    }
+
+    /// The host that the request is for by now, without its port: whom a connection may have to name.
+    pub(super) fn host(&self) -> &str {
+        let (host, _) = authority::split(&self.record.request.authority);
+        core::str::from_utf8(host).unwrap_or("")
+    }
+
+    /// How the request wants its connection to a target protected.
+    pub(super) fn wanted<'a>(&'a self, target: &'a Target) -> Wanted<'a> {
+        let tls = target.tls.as_ref();
+        let host = tls.map_or("", |_| self.host());
+        Wanted { tls, host }
     }
 
     /// The cluster of a target.

@@ -55,6 +55,7 @@ impl Call {
         let mut copy = Self::new(self.ledger.peer, turn.local);
         copy.id = turn.exchanges.insert(None);
         copy.ledger.look_at(&self.ledger.view);
+        copy.ledger.tls.clone_from(&self.ledger.tls);
         copy.clocks = Clocks {
             route: Some(turn.now + record.timeouts.whole.unwrap_or(LONGEST)),
             moved_at: turn.now,

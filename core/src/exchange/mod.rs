@@ -51,7 +51,7 @@ use crate::entropy::Entropy;
 use crate::io::{Facts, Input, Interest};
 use crate::local::{Local, View};
 use crate::message::{RequestHead, ResponseHead};
-use crate::peer::{ClientId, ConnId, ExchangeId, Peer, UpstreamId};
+use crate::peer::{ClientId, ConnId, ExchangeId, Peer, TlsFacts, UpstreamId};
 use crate::request::{Story, Verdict};
 use crate::snapshot::Snapshot;
 use crate::stream::{Begins, StreamId};
@@ -103,6 +103,7 @@ impl Exchange {
         (self.call.id, self.call.client) = (id, ClientStream::of(client, stream));
         let ledger = &mut self.call.ledger;
         (ledger.peer, ledger.facts) = (of.peer, Facts::default());
+        ledger.tls.clone_from(&of.tls);
         ledger.record.entropy = of.next_entropy();
         ledger.response.clear();
         self.planned = None;
@@ -155,7 +156,7 @@ impl Exchange {
     }
 
     /// Its client's connection did something.
-    pub(crate) fn on_client(&mut self, input: Input, turn: &mut Turn<'_>) {
+    pub(crate) fn on_client(&mut self, input: &Input, turn: &mut Turn<'_>) {
         let Self { call, state, .. } = self;
         match input {
             Input::Read(_) | Input::Wrote(_) => call.clocks.moved_at = turn.now,
@@ -164,13 +165,17 @@ impl Exchange {
                 state.cancel(Details::DownstreamRemoteDisconnect, call, turn);
             }
             // Nothing is asked of a client's connection that these would answer; a drain it has noted itself.
-            Input::Drain | Input::Connected(_) | Input::ConnectFailed(_) => {}
+            Input::Drain
+            | Input::Connected(_)
+            | Input::ConnectFailed(_)
+            | Input::Secured(_)
+            | Input::NotSecured(_) => {}
         }
         state.advance(call, turn);
     }
 
     /// One of its connections to endpoints did something.
-    pub(crate) fn on_upstream(&mut self, id: UpstreamId, input: Input, turn: &mut Turn<'_>) {
+    pub(crate) fn on_upstream(&mut self, id: UpstreamId, input: &Input, turn: &mut Turn<'_>) {
         let Self { call, state, .. } = self;
         let stream = EndpointStream::of(id);
         match input {
@@ -182,7 +187,7 @@ impl Exchange {
             }
             Input::Wrote(count) => {
                 call.clocks.moved_at = turn.now;
-                if let Some(attempt) = state.attempt_on(stream).filter(|_| count > 0) {
+                if let Some(attempt) = state.attempt_on(stream).filter(|_| *count > 0) {
                     attempt.on_carried(Carried::Request);
                     call.body.is_sent = true;
                 }
@@ -204,7 +209,7 @@ impl Exchange {
                     attempts.on_connect_failed(fault, call, turn)
                 });
             }
-            Input::Drain => {}
+            Input::Drain | Input::Secured(_) | Input::NotSecured(_) => {}
         }
         state.advance(call, turn);
     }
@@ -311,8 +316,14 @@ impl Exchange {
 
     /// What is known of the connection to the endpoint that answered, or was asked last.
     #[must_use]
-    pub const fn facts(&self) -> Facts {
-        self.call.ledger.facts
+    pub const fn facts(&self) -> &Facts {
+        &self.call.ledger.facts
+    }
+
+    /// What TLS has proved of the client; `None` for clear text.
+    #[must_use]
+    pub const fn client_tls(&self) -> Option<&Arc<TlsFacts>> {
+        self.call.ledger.tls.as_ref()
     }
 
     /// How many attempts are under way.

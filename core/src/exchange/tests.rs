@@ -17,6 +17,7 @@ mod reloads;
 mod resilience;
 mod stories;
 mod stream_time;
+mod tls;
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::cluster::{ClusterState, HostState};
-use crate::snapshot::{Address, Balancing, Snapshot, UnknownHosts};
+use crate::snapshot::{Address, Balancing, ClientTls, Snapshot, UnknownHosts};
 
 /// The most that a worker knows at a time; the one asked for longest ago goes. Clients choose the names, so they must not
 /// be able to have any number of connections kept.
@@ -16,6 +16,16 @@ pub(crate) const MOST: usize = 1024;
 
 /// Ids from here on are given by workers, those below by registries.
 const FIRST_ID: u32 = 1 << 31;
+
+/// One that a new snapshot leaves.
+#[derive(Clone, Debug)]
+pub(crate) struct Remaining {
+    pub(crate) id: u32,
+    /// Its cluster has limits.
+    pub(crate) limited: bool,
+    /// What connections to it are protected by from now on.
+    pub(crate) tls: Option<Arc<ClientTls>>,
+}
 
 #[derive(Debug)]
 struct Original {
@@ -78,8 +88,8 @@ impl Originals {
         })
     }
 
-    /// Forgets what a new snapshot has no cluster for. What is left: ids, and whether their cluster has limits.
-    pub(crate) fn retain(&mut self, snapshot: &Snapshot) -> Vec<(u32, bool)> {
+    /// Forgets what a new snapshot has no cluster for. What is left.
+    pub(crate) fn retain(&mut self, snapshot: &Snapshot) -> Vec<Remaining> {
         let passes_unknown = snapshot.settings.unknown_hosts == UnknownHosts::AllowAny;
         let clusters = snapshot.clusters.iter();
         let passing: Vec<_> = clusters
@@ -89,14 +99,19 @@ impl Originals {
         self.by_address.retain(|_, known| {
             known.retain(|known| {
                 let of = known.state.cluster();
-                let limited = if Arc::ptr_eq(of, &self.unknown) {
-                    passes_unknown.then_some(false)
+                let settings = if Arc::ptr_eq(of, &self.unknown) {
+                    passes_unknown.then_some((false, None))
                 } else {
                     let found = passing.iter().find(|c| Arc::ptr_eq(of, &c.state));
-                    found.map(|cluster| cluster.limits.is_some())
+                    found.map(|cluster| (cluster.limits.is_some(), cluster.tls.clone()))
                 };
-                left.extend(limited.map(|limited| (known.state.id(), limited)));
-                limited.is_some()
+                let is_left = settings.is_some();
+                left.extend(settings.map(|(limited, tls)| Remaining {
+                    id: known.state.id(),
+                    limited,
+                    tls,
+                }));
+                is_left
             });
             !known.is_empty()
         });
@@ -176,12 +191,20 @@ mod tests {
             },
             ..Snapshot::default()
         };
+        let left = |all: &mut Originals, snapshot: &Snapshot| {
+            let left = all.retain(snapshot);
+            let left = left.iter().map(|of| (of.id, of.limited, of.tls.is_some()));
+            left.collect::<Vec<_>>()
+        };
         let both = snapshot(UnknownHosts::AllowAny, Balancing::Passthrough);
-        assert_eq!(all.retain(&both), [(unknown, false), (known, false)]);
+        assert_eq!(
+            left(&mut all, &both),
+            [(unknown, false, false), (known, false, false)]
+        );
         let one = snapshot(UnknownHosts::RegistryOnly, Balancing::Passthrough);
-        assert_eq!(all.retain(&one), [(known, false)]);
+        assert_eq!(left(&mut all, &one), [(known, false, false)]);
         let none = snapshot(UnknownHosts::AllowAny, Balancing::Random);
-        assert_eq!(all.retain(&none), []);
+        assert_eq!(left(&mut all, &none), []);
         assert_eq!(all.count, 0);
     }
 }

@@ -6,8 +6,10 @@
 //! Sockets are not known here.
 
 mod link;
+mod protection;
 
 pub(crate) use link::Link;
+pub(crate) use protection::Wanted;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -15,9 +17,10 @@ use std::sync::Arc;
 use slotmap::SecondaryMap;
 
 use super::line::Slot;
+use super::originals::Remaining;
 use crate::cluster::{ClusterState, HostState};
 use crate::peer::UpstreamId;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{ClientTls, Snapshot};
 use crate::stream::Protocol;
 use crate::time::{Duration, Instant};
 
@@ -105,6 +108,7 @@ impl Pool {
         &mut self,
         host: &HostState,
         protocol: Protocol,
+        wanted: Wanted<'_>,
         now: Instant,
     ) -> Option<Taken> {
         let key = (host.id(), protocol);
@@ -113,7 +117,9 @@ impl Pool {
         let find = |is_made: bool| {
             list.iter().rposition(|id| {
                 let link = links.get(*id);
-                link.is_some_and(|link| link.is_made == is_made && link.has_room(now))
+                link.is_some_and(|link| {
+                    link.is_made == is_made && link.has_room(now) && link.is_as(wanted)
+                })
             })
         };
         let at = find(true).or_else(|| find(false))?;
@@ -137,13 +143,16 @@ impl Pool {
         &self,
         host: &HostState,
         protocol: Protocol,
+        wanted: Wanted<'_>,
         promised: bool,
         now: Instant,
     ) -> bool {
         let list = self.roomy.get(&(host.id(), protocol));
         let has_room = |id: &UpstreamId| {
             let link = self.links.get(*id);
-            link.is_some_and(|link| link.is_made != promised && link.has_room(now))
+            link.is_some_and(|link| {
+                link.is_made != promised && link.has_room(now) && link.is_as(wanted)
+            })
         };
         list.is_some_and(|list| list.iter().any(has_room))
     }
@@ -294,26 +303,42 @@ impl Pool {
         all.copied().filter(is_idle).collect()
     }
 
-    /// Idle connections to endpoints that neither a snapshot names nor clients do, and those that were made before their
-    /// cluster had limits: they are not counted. `originals` are ids, and whether their cluster has limits.
+    /// Idle connections to endpoints that neither a snapshot names nor clients do, those that are to be protected otherwise by
+    /// now, and those that were made before their cluster had limits: they are not counted. One that is in use and is to be
+    /// protected otherwise carries no other request.
     pub(crate) fn unwanted(
-        &self,
+        &mut self,
         snapshot: &Snapshot,
-        originals: Vec<(u32, bool)>,
+        originals: &[Remaining],
+        now: Instant,
     ) -> Vec<UpstreamId> {
         let clusters = snapshot.clusters.iter();
-        let mut live: Vec<(u32, bool)> = clusters
+        let mut live: Vec<(u32, bool, Option<&Arc<ClientTls>>)> = clusters
             .flat_map(|c| {
-                c.endpoints
-                    .iter()
-                    .map(|e| (e.state.id(), c.limits.is_some()))
+                let limited = c.limits.is_some();
+                let endpoints = c.endpoints.iter();
+                endpoints.map(move |e| (e.state.id(), limited, c.tls_to(e)))
             })
-            .chain(originals)
+            .chain(
+                originals
+                    .iter()
+                    .map(|of| (of.id, of.limited, of.tls.as_ref())),
+            )
             .collect();
-        live.sort_unstable();
+        live.sort_unstable_by_key(|(id, ..)| *id);
+        let find = |link: &Link| {
+            let found = live.binary_search_by_key(&link.host_id(), |(id, ..)| *id);
+            found.ok().map(|at| live[at])
+        };
+        for link in self.links.values_mut().filter(|link| !link.is_idle()) {
+            if find(link).is_some_and(|(.., tls)| !link.is_protected_by(tls)) {
+                link.retires = Some(now);
+            }
+        }
         let is_unwanted = |link: &Link| {
-            let found = live.binary_search_by_key(&link.host_id(), |(id, _)| *id);
-            found.map_or(true, |at| live[at].1 && link.slot.is_none())
+            find(link).is_none_or(|(_, limited, tls)| {
+                limited && link.slot.is_none() || !link.is_protected_by(tls)
+            })
         };
         self.find(is_unwanted).collect()
     }

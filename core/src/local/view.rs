@@ -7,7 +7,7 @@ use crate::cluster::Choice;
 use crate::decision::{LocalityChoice, Picked};
 use crate::entropy::mix;
 use crate::policy::{Balancer, balance};
-use crate::snapshot::{ClusterId, Snapshot};
+use crate::snapshot::{ClientTls, ClusterId, Snapshot};
 use crate::time::Instant;
 
 /// A snapshot and this worker's balancer positions in it. Requests hold the one they began with.
@@ -63,13 +63,13 @@ impl View {
         picked
     }
 
-    /// Whether an endpoint of this snapshot has this id.
-    pub(super) fn has_host(&self, id: u32) -> bool {
-        self.snapshot
-            .clusters
-            .iter()
-            .flat_map(|c| &c.endpoints)
-            .any(|e| e.state.id() == id)
+    /// Whether an endpoint of this snapshot has this id, and its connections are protected so.
+    pub(super) fn has_host(&self, id: u32, tls: Option<&Arc<ClientTls>>) -> bool {
+        self.snapshot.clusters.iter().any(|cluster| {
+            let mut endpoints = cluster.endpoints.iter();
+            let found = endpoints.find(|endpoint| endpoint.state.id() == id);
+            found.is_some_and(|endpoint| cluster.tls_to(endpoint) == tls)
+        })
     }
 
     fn seed_of(&self, at: usize) -> u64 {

@@ -6,7 +6,7 @@ mod tls;
 mod told;
 
 pub use identity::Identity;
-pub use tls::{PeerCertificate, TlsFacts, TlsFault, TlsVersion};
+pub use tls::{PeerCertificate, TlsFacts, TlsFault, TlsFaultKind, TlsVersion};
 pub use told::{AddressRange, ToldClients};
 
 use core::net::SocketAddr;

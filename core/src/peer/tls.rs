@@ -83,6 +83,50 @@ pub enum TlsFault {
     NothingInCommon(Box<str>),
 }
 
+/// The same in one word, for what is counted and for Envoy's details, which must not grow with what peers say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum TlsFaultKind {
+    /// See [`TlsFault::NotTls`].
+    NotTls,
+    /// See [`TlsFault::Refused`].
+    Refused,
+    /// See [`TlsFault::Untrusted`].
+    Untrusted,
+    /// See [`TlsFault::NoCertificate`].
+    NoCertificate,
+    /// See [`TlsFault::NoIdentity`].
+    NoIdentity,
+    /// See [`TlsFault::NothingInCommon`].
+    NothingInCommon,
+}
+
+impl TlsFault {
+    /// Which of the kinds it is.
+    #[must_use]
+    pub const fn kind(&self) -> TlsFaultKind {
+        match self {
+            Self::NotTls => TlsFaultKind::NotTls,
+            Self::Refused(_) => TlsFaultKind::Refused,
+            Self::Untrusted(_) => TlsFaultKind::Untrusted,
+            Self::NoCertificate => TlsFaultKind::NoCertificate,
+            Self::NoIdentity(_) => TlsFaultKind::NoIdentity,
+            Self::NothingInCommon(_) => TlsFaultKind::NothingInCommon,
+        }
+    }
+}
+
+impl TlsFaultKind {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::NotTls,
+        Self::Refused,
+        Self::Untrusted,
+        Self::NoCertificate,
+        Self::NoIdentity,
+        Self::NothingInCommon,
+    ];
+}
+
 impl fmt::Display for TlsFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

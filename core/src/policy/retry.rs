@@ -53,6 +53,7 @@ pub fn wants_after_reset(policy: &RetryPolicy, reason: ResetReason, request_sent
     match reason {
         ResetReason::Overflow(_) => false,
         ResetReason::RemoteConnectionFailure
+        | ResetReason::Tls(_)
         | ResetReason::LocalConnectionFailure
         | ResetReason::Unresolved
         | ResetReason::ConnectionTimeout => on.has(

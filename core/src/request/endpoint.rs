@@ -94,6 +94,7 @@ pub(super) fn pick(
         connect_timeout: cluster.connect_timeout,
         tunnel: record.request.method == Method::CONNECT,
         http2: spoken_to(cluster.protocol, &record.request),
+        tls: cluster.tls_to(chosen).cloned(),
     })
 }
 
@@ -195,6 +196,7 @@ fn passthrough(
             }),
             &record.request,
         ),
+        tls: cluster.and_then(|id| snapshot.cluster(id).tls.clone()),
     })
 }
 

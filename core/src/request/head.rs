@@ -30,12 +30,16 @@ const INTERNAL_ONLY: [&[u8]; 13] = [
 /// Two more, which share a prefix.
 const TIMEOUTS: &[u8] = b"x-envoy-upstream-rq-";
 
-/// Makes a request's head fit to be routed and forwarded.
-pub(super) fn sanitize(record: &mut Record) {
+/// Makes a request's head fit to be routed and forwarded. `is_over_tls`: its client's connection is protected.
+pub(super) fn sanitize(is_over_tls: bool, record: &mut Record) {
     let headers = &mut record.request.headers;
     headers.remove_if(is_internal_only);
     if headers.get(Known::XForwardedProto).is_none() {
-        headers.append_known(Known::XForwardedProto, b"http");
+        let scheme: &[u8] = match is_over_tls {
+            false => b"http",
+            true => b"https",
+        };
+        headers.append_known(Known::XForwardedProto, scheme);
     }
     if headers.get(Known::XRequestId).is_none() {
         headers.append_known(Known::XRequestId, &request_id(record.entropy));
@@ -131,6 +135,25 @@ mod tests {
     }
 
     #[test]
+    fn it_says_how_the_client_came_unless_somebody_before_did() {
+        for (said, is_over_tls, want) in [
+            (None, false, "http"),
+            (None, true, "https"),
+            (Some("http"), true, "http"),
+            (Some("https"), false, "https"),
+        ] {
+            let mut record = Record::default();
+            let headers = &mut record.request.headers;
+            if let Some(said) = said {
+                headers.append_known(Known::XForwardedProto, said.as_bytes());
+            }
+            sanitize(is_over_tls, &mut record);
+            let proto = record.request.headers.get(Known::XForwardedProto);
+            assert_eq!(proto, Some(want.as_bytes()), "{said:?} {is_over_tls}");
+        }
+    }
+
+    #[test]
     fn clients_cannot_steer_the_proxy() {
         let mut record = Record::default();
         for name in [
@@ -145,7 +168,7 @@ mod tests {
                 .append(name.as_bytes(), b"1")
                 .unwrap();
         }
-        sanitize(&mut record);
+        sanitize(false, &mut record);
         let left: Vec<_> = record
             .request
             .headers

@@ -49,19 +49,19 @@ use crate::cluster::{Bucket, HostState};
 use crate::decision::{GrpcWeb, Record, Refused, RouteDecision};
 use crate::local::View;
 use crate::message::{Known, RequestHead, ResponseHead};
-use crate::peer::{ListenerKind, Peer};
+use crate::peer::{ListenerKind, Peer, TlsFacts};
 use crate::policy::authority::{self, Selected};
 use crate::policy::{cors, fault, header_ops, path, redirect, route};
 use crate::snapshot::{
-    Action, Address, Cluster, ClusterId, DestinationCluster, Http2Options, Place, Snapshot,
-    UnknownHosts, VirtualHostId,
+    Action, Address, ClientTls, Cluster, ClusterId, DestinationCluster, Http2Options, Place,
+    Snapshot, UnknownHosts, VirtualHostId,
 };
 use crate::stream::Protocol;
 use crate::time::{Duration, Instant};
 use plan::Plan;
 
-/// What the client used, as far as we know: everything arrives in clear text, and somebody before us may have taken TLS
-/// off (Envoy derives `:scheme` from `x-forwarded-proto`).
+/// What the client used, as far as we know: somebody before us may have taken TLS off, and who came over TLS itself has
+/// been given the field (Envoy derives `:scheme` from `x-forwarded-proto`).
 #[must_use]
 pub fn scheme(request: &RequestHead) -> &'static str {
     match request.headers.get(Known::XForwardedProto) {
@@ -77,6 +77,8 @@ pub struct Context<'a> {
     pub view: &'a View,
     /// Who asked, and where.
     pub peer: &'a Peer,
+    /// What TLS has proved of them; `None` for clear text.
+    pub tls: Option<&'a Arc<TlsFacts>>,
     /// The protocol the client wants to switch to.
     pub upgrade: Option<&'a str>,
     /// The bucket that the client's connection has for itself.
@@ -115,6 +117,8 @@ pub struct Target {
     pub tunnel: bool,
     /// What an HTTP/2 connection to it keeps to; `None` where HTTP/1.1 is spoken, or nothing of ours.
     pub http2: Option<Http2Options>,
+    /// How the connection is protected; `None` for clear text.
+    pub tls: Option<Arc<ClientTls>>,
 }
 
 impl Target {
@@ -206,7 +210,7 @@ pub fn arrive(context: &Context<'_>, record: &mut Record) -> Result<VirtualHostI
     if path::normalize(&mut record.request.path, normalization).is_err() {
         return Err(NotRouted::Refused(BAD_PATH));
     }
-    head::sanitize(record);
+    head::sanitize(context.tls.is_some(), record);
     trace::begin(context, record);
     let host = match select(context, record, snapshot) {
         Ok(host) => host,

@@ -88,6 +88,7 @@ fn status_in(fields: &Headers) -> Option<u16> {
 pub const fn of_reset(reason: ResetReason) -> Option<Outcome> {
     match reason {
         ResetReason::RemoteConnectionFailure
+        | ResetReason::Tls(_)
         | ResetReason::LocalConnectionFailure
         | ResetReason::ConnectionTimeout
         | ResetReason::Unresolved

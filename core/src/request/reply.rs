@@ -122,6 +122,18 @@ pub(super) fn fault_abort(
 
 /// Envoy's text for an attempt that ended before a response.
 pub(super) fn reset_text(reason: ResetReason, is_retried: bool) -> Bytes {
+    let failure = reason.transport_failure();
+    if let Some(failure) = failure {
+        let retried = if is_retried {
+            "retried and the latest "
+        } else {
+            ""
+        };
+        return Bytes::from(format!(
+            "upstream connect error or disconnect/reset before headers. {retried}reset reason: {}, transport failure reason: TLS_error:{failure}",
+            reason.as_str()
+        ));
+    }
     if is_retried {
         return Bytes::from(format!(
             "upstream connect error or disconnect/reset before headers. retried and the latest reset reason: {}",
@@ -136,6 +148,7 @@ pub(super) fn reset_text(reason: ResetReason, is_retried: bool) -> Bytes {
             b"upstream connect error or disconnect/reset before headers. reset reason: connection termination",
         ),
         ResetReason::LocalConnectionFailure
+        | ResetReason::Tls(_)
         | ResetReason::ConnectionTimeout
         | ResetReason::RemoteReset
         | ResetReason::RemoteRefusedStreamReset

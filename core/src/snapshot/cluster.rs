@@ -264,6 +264,12 @@ impl Cluster {
         }
     }
 
+    /// How connections to one of its endpoints are protected.
+    #[must_use]
+    pub fn tls_to(&self, endpoint: &Endpoint) -> Option<&Arc<ClientTls>> {
+        self.tls.as_ref().filter(|_| endpoint.is_secured)
+    }
+
     /// Lets endpoints come back whose ejection is over by now, and ejects those whose rates were bad in an interval that
     /// has ended. `entropy` decides what is done only sometimes.
     pub fn sweep(&self, now: Instant, entropy: Entropy) {

@@ -60,6 +60,7 @@ pub use upstream_protocol::{Http2KeepAlive, Http2Options, UpstreamProtocol};
 use std::sync::Arc;
 
 pub use crate::cluster::AdaptiveConcurrency;
+use crate::peer::ListenerKind;
 use crate::time::Duration;
 
 /// How a request target is normalised before anything looks at it (Istio `meshConfig.pathNormalization`).
@@ -184,6 +185,16 @@ impl Snapshot {
     #[must_use]
     pub fn virtual_host(&self, id: VirtualHostId) -> &VirtualHost {
         &self.virtual_hosts[id.0 as usize]
+    }
+
+    /// What clients of a listener speak beneath HTTP, unless that is clear text and nothing else.
+    #[must_use]
+    pub fn server_tls(&self, listener: ListenerKind) -> Option<&Arc<ServerTls>> {
+        let ListenerKind::Inbound(at) = listener else {
+            return None;
+        };
+        let tls = self.inbound_tls.get(at)?;
+        (tls.mode != MutualTls::Disable).then_some(tls)
     }
 
     /// The cluster of an id of this snapshot.

@@ -34,7 +34,11 @@ impl ClientStreams<'_> {
                 client.close_streams(now);
             }
             Input::Eof | Input::Broken | Input::WriteFailed => is_gone = true,
-            Input::Wrote(_) | Input::Connected(_) | Input::ConnectFailed(_) => {}
+            Input::Wrote(_)
+            | Input::Connected(_)
+            | Input::ConnectFailed(_)
+            | Input::Secured(_)
+            | Input::NotSecured(_) => {}
         }
         if is_gone && let Some(streams) = client.connection.streams_mut() {
             streams.on_eof();

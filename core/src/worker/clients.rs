@@ -1,5 +1,7 @@
 //! Clients between requests: how a connection begins, reads its next head, and ends when it serves nobody.
 
+use std::sync::Arc;
+
 use super::alarms::Whose;
 use super::client_streams::ClientStreams;
 use super::turns::Turns;
@@ -7,7 +9,7 @@ use crate::connection::{Client, Phase, Sniffed};
 use crate::decision::Refused;
 use crate::entropy::Entropy;
 use crate::exchange::Exchange;
-use crate::io::Input;
+use crate::io::{Input, Output};
 use crate::peer::{ClientId, Peer};
 use crate::request;
 use crate::stream::{Begins, StreamId};
@@ -17,8 +19,14 @@ impl Turns {
     /// A client connected.
     pub(super) fn accept(&mut self, peer: Peer, entropy: Entropy, now: Instant) -> ClientId {
         self.forget_ended();
-        let client = Client::new(peer, entropy, now, &self.local);
+        let tls = self.local.view().snapshot.server_tls(peer.listener);
+        let tls = tls.map(Arc::clone);
+        let mut client = Client::new(peer, entropy, now, &self.local);
+        if tls.is_some() {
+            client.phase = Phase::Securing(now);
+        }
         let id = self.sockets.clients.insert(client);
+        self.outputs.extend(tls.map(|tls| Output::Secure(id, tls)));
         self.touched_clients.push(id);
         self.finish(now);
         id
@@ -33,12 +41,21 @@ impl Turns {
             Input::Wrote(count) => client.connection.outbox.advance(count),
             Input::Eof => client.eof = true,
             Input::Drain => client.is_ending = true,
-            Input::Broken | Input::WriteFailed | Input::Connected(_) | Input::ConnectFailed(_) => {}
+            Input::Broken
+            | Input::WriteFailed
+            | Input::Connected(_)
+            | Input::ConnectFailed(_)
+            | Input::Secured(_)
+            | Input::NotSecured(_) => {}
         }
         match client.phase {
+            Phase::Securing(_) => {
+                self.on_securing(id, input, now);
+                return;
+            }
             Phase::Serving(exchange) => {
                 self.run(exchange, now, |exchange, turn| {
-                    exchange.on_client(input, turn);
+                    exchange.on_client(&input, turn);
                 });
                 return;
             }
@@ -59,14 +76,39 @@ impl Turns {
                 let deadline = client.deadline(&self.local);
                 matches!(client.phase, Phase::Rest(_)) && deadline.is_some_and(|at| at <= now)
             }
-            Input::Read(_) | Input::Wrote(_) | Input::Connected(_) | Input::ConnectFailed(_) => {
-                false
-            }
+            Input::Read(_)
+            | Input::Wrote(_)
+            | Input::Connected(_)
+            | Input::ConnectFailed(_)
+            | Input::Secured(_)
+            | Input::NotSecured(_) => false,
         };
         if is_over {
             self.turn(now).close_client(id);
         } else {
             self.serve(id, now);
+        }
+    }
+
+    /// Something happened on a connection of which it was not known what is spoken beneath HTTP.
+    fn on_securing(&mut self, id: ClientId, input: Input, now: Instant) {
+        match input {
+            Input::Secured(facts) => {
+                if let Some(client) = self.sockets.clients.get_mut(id) {
+                    client.tls = facts;
+                    client.phase = Phase::Rest(now);
+                }
+                self.touched_clients.push(id);
+            }
+            Input::NotSecured(_) | Input::Eof | Input::Broken | Input::WriteFailed => {
+                self.turn(now).close_client(id);
+            }
+            // One that is to end does so when nothing has come for a while on what is agreed on.
+            Input::Drain
+            | Input::Read(_)
+            | Input::Wrote(_)
+            | Input::Connected(_)
+            | Input::ConnectFailed(_) => {}
         }
     }
 
@@ -77,7 +119,7 @@ impl Turns {
                 return;
             };
             let began = match client.phase {
-                Phase::Serving(_) => return,
+                Phase::Serving(_) | Phase::Securing(_) => return,
                 Phase::Rest(_) | Phase::Head(_) if client.connection.inbox.is_empty() => break,
                 Phase::Streams(_) | Phase::Farewell(_) | Phase::Linger(_) => break,
                 Phase::Rest(_) => now,
@@ -157,7 +199,7 @@ impl Turns {
             return;
         }
         match client.phase {
-            Phase::Rest(_) | Phase::Farewell(_) | Phase::Linger(_) => {
+            Phase::Securing(_) | Phase::Rest(_) | Phase::Farewell(_) | Phase::Linger(_) => {
                 self.turn(now).close_client(id);
             }
             Phase::Streams(_) => ClientStreams {
@@ -194,7 +236,7 @@ impl Turns {
                     return;
                 }
             }
-            Phase::Rest(_) | Phase::Head(_) | Phase::Linger(_) => {}
+            Phase::Securing(_) | Phase::Rest(_) | Phase::Head(_) | Phase::Linger(_) => {}
         }
         let Some(client) = self.sockets.clients.get(id) else {
             return;

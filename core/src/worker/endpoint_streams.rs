@@ -54,7 +54,7 @@ impl EndpointStreams<'_> {
                 self.on_refused(fault);
                 return;
             }
-            Input::Drain => {}
+            Input::Drain | Input::Secured(_) | Input::NotSecured(_) => {}
         }
         self.go_on_or_end(ending);
     }
@@ -145,10 +145,10 @@ impl EndpointStreams<'_> {
     }
 
     fn fail(&mut self, waiting: Vec<ExchangeId>, fault: ConnectFault) {
-        let id = self.id;
+        let (id, failed) = (self.id, Input::ConnectFailed(fault));
         for exchange in waiting {
             self.turns.run(exchange, self.now, |exchange, turn| {
-                exchange.on_upstream(id, Input::ConnectFailed(fault), turn);
+                exchange.on_upstream(id, &failed, turn);
             });
         }
     }

@@ -31,21 +31,23 @@ impl Turns {
             }
             .on_input(input),
             Owner::Exchange(exchange) => {
-                match input {
-                    Input::Read(count) => upstream.connection.on_read(count),
-                    Input::Wrote(count) => upstream.connection.outbox.advance(count),
+                match &input {
+                    Input::Read(count) => upstream.connection.on_read(*count),
+                    Input::Wrote(count) => upstream.connection.outbox.advance(*count),
                     Input::Connected(facts) => {
-                        upstream.facts = facts;
+                        upstream.facts.clone_from(facts);
                         self.local.pool().on_connected(id, now);
                     }
                     Input::Eof
                     | Input::Broken
                     | Input::WriteFailed
                     | Input::ConnectFailed(_)
-                    | Input::Drain => {}
+                    | Input::Drain
+                    | Input::Secured(_)
+                    | Input::NotSecured(_) => {}
                 }
                 self.run(exchange, now, |exchange, turn| {
-                    exchange.on_upstream(id, input, turn);
+                    exchange.on_upstream(id, &input, turn);
                 });
             }
             // It has ended, or its endpoint speaks out of turn.

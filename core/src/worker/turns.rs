@@ -165,7 +165,8 @@ impl Turns {
         match id {
             ConnId::Client(id) => match self.sockets.clients.get(id)?.phase {
                 Phase::Serving(exchange) => Some(exchange),
-                Phase::Rest(_)
+                Phase::Securing(_)
+                | Phase::Rest(_)
                 | Phase::Head(_)
                 | Phase::Streams(_)
                 | Phase::Farewell(_)

@@ -143,7 +143,7 @@ impl House {
             let mut announce = false;
             while let Some(output) = self.worker.poll_output() {
                 match output {
-                    Output::Connect(id, address) => self.connects(id, &address),
+                    Output::Connect(id, address, _) => self.connects(id, &address),
                     Output::Close(ConnId::Upstream(id)) => self.closes(id),
                     Output::Close(ConnId::Client(id)) | Output::Reset(id) => {
                         if let Some(client) = self.client(id) {
@@ -152,7 +152,7 @@ impl House {
                     }
                     Output::Ended(id) => self.ends(id),
                     Output::Announce => announce = true,
-                    Output::ShutdownWrite(_) | Output::Wait(..) => {}
+                    Output::ShutdownWrite(_) | Output::Wait(..) | Output::Secure(..) => {}
                 }
             }
             self.look();

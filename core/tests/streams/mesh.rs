@@ -315,7 +315,7 @@ impl Mesh {
         while let Some(output) = self.worker.poll_output() {
             moved = true;
             match output {
-                Output::Connect(id, _) => {
+                Output::Connect(id, ..) => {
                     let codec = match self.speaks {
                         Protocol::Http1 => {
                             let tunnel = self.endpoints_are_raw.then(Asked::tunnel);
@@ -353,7 +353,7 @@ impl Mesh {
                         endpoint.is_shut = true;
                     }
                 }
-                Output::Announce => {}
+                Output::Announce | Output::Secure(..) => {}
                 Output::Ended(id) => {
                     let exchange = self.worker.ended(id).expect("its story");
                     self.ended.push(story(exchange.record()));

@@ -114,6 +114,7 @@ impl<'a> Side<'a> {
         let context = Context {
             view: self.worker.view(),
             peer: &Circumstances::default().peer,
+            tls: None,
             upgrade: None,
             own_bucket: &Bucket::default(),
             now: Instant::ZERO,

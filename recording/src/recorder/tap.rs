@@ -65,8 +65,8 @@ impl WorkerTurn<'_> {
     }
 
     /// Something happened on a connection of the worker, which is told next.
-    pub fn came(&mut self, connection: ConnId, input: Input, now: Instant, worker: &mut Worker) {
-        let bytes = match input {
+    pub fn came(&mut self, connection: ConnId, input: &Input, now: Instant, worker: &mut Worker) {
+        let bytes = match *input {
             Input::Read(count) => {
                 let bodies = match worker.settings().tells_bodies {
                     true => worker.bodies_read(connection, count),
@@ -87,13 +87,15 @@ impl WorkerTurn<'_> {
             | Input::WriteFailed
             | Input::Connected(_)
             | Input::ConnectFailed(_)
-            | Input::Drain => Bytes::None,
+            | Input::Drain
+            | Input::Secured(_)
+            | Input::NotSecured(_) => Bytes::None,
         };
         self.turn.put(&Frame::Came(Came {
             worker: self.tap.worker,
             connection,
             now,
-            input,
+            input: input.clone(),
             bytes,
         }));
     }

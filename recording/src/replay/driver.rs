@@ -117,24 +117,24 @@ impl Driver {
         self.about = socket.number();
         let about = self.about;
         let changed = |what| Stop::changed(offset, about, came.now, what);
-        if !socket.waits_for(came.input, outbox.len()) {
-            return Err(changed(What::NotAwaited(id, came.input)));
+        if !socket.waits_for(&came.input, outbox.len()) {
+            return Err(changed(What::NotAwaited(id, came.input.clone())));
         }
-        socket.came(came.input);
-        let count = match (came.input, &came.bytes) {
-            (Input::Read(count), Bytes::Read(bytes)) if count == bytes.len() => {
+        socket.came(&came.input);
+        let count = match (&came.input, &came.bytes) {
+            (&Input::Read(count), Bytes::Read(bytes)) if count == bytes.len() => {
                 if let Some(space) = self.worker.space(id) {
                     space.extend_from_slice(bytes);
                 }
                 count
             }
-            (Input::Read(count), Bytes::Thinned(bytes)) if bytes.length() == Some(count) => {
+            (&Input::Read(count), Bytes::Thinned(bytes)) if bytes.length() == Some(count) => {
                 if let Some(space) = self.worker.space(id) {
                     bytes.fill(space);
                 }
                 count
             }
-            (Input::Wrote(count), Bytes::Written(_)) => {
+            (&Input::Wrote(count), Bytes::Written(_)) => {
                 if Bytes::of_written(outbox, count) != came.bytes {
                     return Err(changed(What::Written(id, count)));
                 }
@@ -151,7 +151,7 @@ impl Driver {
         if matches!(came.input, Input::ConnectFailed(_)) {
             self.closed.push(id);
         }
-        self.worker.handle_input(id, came.input, came.now);
+        self.worker.handle_input(id, came.input.clone(), came.now);
         self.hear();
         Ok(count as u64)
     }
@@ -237,9 +237,10 @@ impl Driver {
         self.ended_ids.clear();
         while let Some(output) = take_output(&mut self.worker, &mut self.said) {
             match output {
-                Output::Connect(id, _) => {
+                Output::Connect(id, ..) => {
                     self.sockets.insert(id.into(), Socket::connecting());
                 }
+                Output::Secure(id, _) => self.socket(id.into(), Socket::secure),
                 Output::Wait(id, interest) => self.tell(id, interest),
                 Output::Close(id) => self.closed.push(id),
                 Output::Reset(id) => self.closed.push(id.into()),

@@ -202,6 +202,7 @@ impl<E, F: FnOnce(&Configuration<'_>) -> Result<Snapshot, E>> Run<F> {
         while let Some((head, begins, entropy)) = client.next_request() {
             let request = Request {
                 peer: &client.peer,
+                tls: client.tls.as_ref(),
                 head: &head,
                 begins: &begins,
                 entropy,

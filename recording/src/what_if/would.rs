@@ -2,12 +2,13 @@
 //! anybody answers.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use outrigger_core::cluster::Bucket;
 use outrigger_core::decision::{Record, RouteDecision};
 use outrigger_core::entropy::Entropy;
 use outrigger_core::message::{Headers, RequestHead, ResponseHead};
-use outrigger_core::peer::Peer;
+use outrigger_core::peer::{Peer, TlsFacts};
 use outrigger_core::request::{self, Context, Verdict, cluster_of};
 use outrigger_core::snapshot::{
     Action, DestinationCluster, Forward, RetryOn, RetryPolicy, Snapshot,
@@ -19,6 +20,7 @@ use outrigger_core::worker::Worker;
 /// A request as it came.
 pub(super) struct Request<'a> {
     pub(super) peer: &'a Peer,
+    pub(super) tls: Option<&'a Arc<TlsFacts>>,
     pub(super) head: &'a RequestHead,
     pub(super) begins: &'a Begins,
     pub(super) entropy: Entropy,
@@ -64,6 +66,7 @@ impl Would {
         let mut context = Context {
             view,
             peer: request.peer,
+            tls: request.tls,
             upgrade: request.begins.upgrade.as_deref(),
             own_bucket,
             now: request.now,

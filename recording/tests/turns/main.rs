@@ -149,7 +149,7 @@ fn what_was_not_waited_for_is_told() {
         let mut run = Loop::over(&joint);
         let client = run.accept();
         let said = run.read(client, REQUEST, 100);
-        let Output::Connect(endpoint, _) = said[0] else {
+        let Output::Connect(endpoint, ..) = said[0] else {
             panic!("{said:?}");
         };
         let id = if at_endpoint {
@@ -159,7 +159,7 @@ fn what_was_not_waited_for_is_told() {
         };
         let mut turn = stage.recorder.turn().unwrap();
         match input {
-            Some(input) => turn.put(&came(id, input, now)),
+            Some(ref input) => turn.put(&came(id, input.clone(), now)),
             None => turn.put(&Frame::Said {
                 worker: 0,
                 outputs: b"",
@@ -183,7 +183,7 @@ fn inputs_of_a_connection_that_was_not_made_are_damage() {
     let client = run.accept();
     run.read(client, REQUEST, 100);
     let (endpoint, _) = run.asked.pop().unwrap();
-    run.input(endpoint, fails, 100);
+    run.input(endpoint, fails.clone(), 100);
     let mut turn = stage.recorder.turn().unwrap();
     turn.put(&came(endpoint.into(), fails, now));
     drop(turn);

@@ -199,7 +199,7 @@ impl<'a> Loop<'a> {
             match output {
                 Output::Wait(id, interest) => drop(self.told.insert(*id, *interest)),
                 Output::Close(id) => drop(self.told.remove(id)),
-                Output::Connect(id, _) => {
+                Output::Connect(id, ..) => {
                     let made = Input::Connected(Facts::default());
                     self.asked.push((*id, made));
                 }
@@ -237,7 +237,7 @@ impl<'a> Loop<'a> {
     /// A whole request on a new connection, which is kept.
     pub(super) fn ask(&mut self, client: ClientId, millis: u64) -> UpstreamId {
         let said = self.read(client, REQUEST, millis);
-        let Output::Connect(endpoint, _) = said[0] else {
+        let Output::Connect(endpoint, ..) = said[0] else {
             panic!("{said:?}");
         };
         self.input(endpoint, Input::Connected(Facts::default()), millis);

@@ -55,7 +55,7 @@ impl outrigger_runtime::Stream for Stream {
         driver.poll_write(self.number, cx, outbox)
     }
 
-    fn shutdown_write(&self) {
+    fn shutdown_write(&mut self) {
         self.ring.driver.borrow_mut().shutdown_write(self.number);
     }
 

@@ -58,10 +58,11 @@ impl Sidecar {
     fn perform(&mut self, fabric: &mut Fabric) -> Result<(), String> {
         while let Some(output) = self.worker.poll_output() {
             match output {
-                Output::Connect(id, address) => {
+                Output::Connect(id, address, _) => {
                     self.connections.insert(id.into(), Connection::default());
                     fabric.dial(Dialler::Sidecar(self.number, id), address);
                 }
+                Output::Secure(id, tls) => self.secure(id, &tls, fabric),
                 Output::Close(id) => self.close(id, fabric),
                 Output::Reset(id) => self.reset(id, fabric),
                 Output::ShutdownWrite(id) => {

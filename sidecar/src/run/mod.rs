@@ -298,6 +298,7 @@ fn worker_settings(args: &RunArgs) -> Result<WorkerSettings, Failure> {
     let (client_streams, endpoint_streams) = args.http2.limits().map_err(Failure::usage)?;
     Ok(WorkerSettings {
         request_head_timeout: unless_zero(args.request_head_timeout),
+        tls_handshake_timeout: unless_zero(args.tls_handshake_timeout),
         idle_timeout: unless_zero(args.idle_timeout),
         stream_idle_timeout: unless_zero(args.stream_idle_timeout),
         max_request_body: args.max_request_body,

@@ -94,7 +94,8 @@ fn end(
             listener: kind,
         },
         listener,
-        facts: Facts::default(),
+        facts: &Facts::CLEAR,
+        client_tls: None,
         now: Instant::ZERO,
     })
 }

@@ -108,6 +108,7 @@ impl ClusterEvent {
             ResetReason::LocalReset => Self::TxReset,
             // Counted as connections that could not be made.
             ResetReason::RemoteConnectionFailure
+            | ResetReason::Tls(_)
             | ResetReason::LocalConnectionFailure
             | ResetReason::Unresolved => return None,
         })

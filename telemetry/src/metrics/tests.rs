@@ -41,7 +41,8 @@ fn count(worker: &mut WorkerMetrics, snapshot: &Arc<Snapshot>, status: u16, time
                 listener: ListenerKind::Outbound,
             },
             listener: Some(0),
-            facts: Facts::default(),
+            facts: &Facts::CLEAR,
+            client_tls: None,
             now: Instant::ZERO,
         });
     }

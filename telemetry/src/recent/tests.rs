@@ -40,7 +40,8 @@ fn end(writer: &mut RecentWriter, requests: impl IntoIterator<Item = (String, u6
                 listener: ListenerKind::Outbound,
             },
             listener: Some(0),
-            facts: Facts::default(),
+            facts: &Facts::CLEAR,
+            client_tls: None,
             now: Instant::from_millis(at),
         });
     }

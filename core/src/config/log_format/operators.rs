@@ -72,11 +72,10 @@ const ABSENT: &[&str] = &[
     "UPSTREAM_WIRE_BYTES_*",
 ];
 
-/// Of Istio's default line: they have no value as long as there is neither TLS nor TCP, and nobody is told of that.
+/// Of Istio's default line: they have no value as long as there is no TCP, and nobody is told of that.
 const SILENT: &[&str] = &[
     "CONNECTION_TERMINATION_DETAILS",
     "REQUESTED_SERVER_NAME",
-    "UPSTREAM_TRANSPORT_FAILURE_REASON",
     "VIRTUAL_CLUSTER_NAME",
 ];
 
@@ -149,6 +148,7 @@ fn without_argument(name: &str) -> Option<LogOperator> {
         "UPSTREAM_HOST" => LogOperator::UpstreamHost,
         "UPSTREAM_HOST_NAME" => LogOperator::UpstreamHostName,
         "UPSTREAM_CLUSTER" | "UPSTREAM_CLUSTER_RAW" => LogOperator::UpstreamCluster,
+        "UPSTREAM_TRANSPORT_FAILURE_REASON" => LogOperator::UpstreamTransportFailure,
         "UPSTREAM_REQUEST_ATTEMPT_COUNT" => LogOperator::AttemptCount,
         "STREAM_ID" => LogOperator::StreamId,
         "TRACE_ID" => LogOperator::TraceId,

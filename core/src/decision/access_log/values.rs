@@ -67,6 +67,12 @@ pub(super) fn push(operator: &LogOperator, logged: &Logged<'_>, out: &mut Vec<u8
         }
         LogOperator::UpstreamCluster => return push_some(upstream_cluster(record, snapshot), out),
         LogOperator::Address(whose, form) => return push_address(*whose, *form, logged, out),
+        LogOperator::UpstreamTransportFailure => {
+            let Some(fault) = &record.transport_failure else {
+                return false;
+            };
+            push_display(fault, out);
+        }
         LogOperator::AttemptCount => push_number(record.attempts.len() as u64, out),
         LogOperator::StreamId => {
             return push_some(record.request.headers.get(Known::XRequestId), out);

@@ -127,7 +127,10 @@ impl Attempt {
         self.held.active = Some(self.host.begin_request());
         let protocol = self.target.protocol();
         let place = match self.target.tunnel {
-            false => EndpointStream::reuse(of, &self.host, protocol, turn),
+            false => {
+                let wanted = ledger.wanted(&self.target);
+                EndpointStream::reuse(of, &self.host, protocol, wanted, turn)
+            }
             true => None,
         };
         let Some((stream, is_promised)) = place else {
@@ -153,8 +156,9 @@ impl Attempt {
         turn: &mut Turn<'_>,
     ) {
         let (target, cluster) = (&self.target, ledger.cluster(&self.target));
-        let link = Link::new(&self.host, target.http2.as_ref(), cluster, slot);
-        self.stream = EndpointStream::open(of, target, link, turn);
+        let wanted = ledger.wanted(target);
+        let link = Link::new(&self.host, target.http2.as_ref(), wanted, cluster, slot);
+        self.stream = EndpointStream::open(of, target, wanted.host, link, turn);
         self.stage = Stage::Connecting {
             pending,
             deadline: turn.now + self.target.connect_timeout,
@@ -177,7 +181,8 @@ impl Attempt {
     /// The connection that it asked for could not be made. Why it failed.
     pub(in crate::exchange) fn on_connect_failed(
         &mut self,
-        fault: ConnectFault,
+        fault: &ConnectFault,
+        ledger: &mut Ledger,
         turn: &mut Turn<'_>,
     ) -> Option<ResetReason> {
         if !matches!(self.stage, Stage::Connecting { .. }) {
@@ -189,6 +194,10 @@ impl Attempt {
             ConnectFault::Refused => ResetReason::RemoteConnectionFailure,
             ConnectFault::Unresolved => ResetReason::Unresolved,
             ConnectFault::Local => ResetReason::LocalConnectionFailure,
+            ConnectFault::Tls(fault) => {
+                ledger.record.transport_failure = Some(Box::new(fault.clone()));
+                ResetReason::Tls(fault.kind())
+            }
         })
     }
 

@@ -73,7 +73,7 @@ fn a_kept_connection_that_ends_or_speaks_is_closed_and_forgotten() {
         let kept = d.up();
         let space = d.worker.space(kept.into()).expect("it is open");
         space.extend_from_slice(b"HTT");
-        d.input(Side::Upstream, input);
+        d.input(Side::Upstream, input.clone());
         assert_eq!(d.outputs(), [Said::Close(Side::Upstream)], "{input:?}");
         assert_eq!(d.worker.counts().idle, 0, "{input:?}");
         assert!(d.worker.outbox(kept.into()).is_none());
@@ -88,17 +88,18 @@ fn facts_of_a_connection_go_with_it() {
     let mut d = Driver::new();
     let facts = Facts {
         local: Some(([10, 0, 0, 9], 40_000).into()),
+        tls: None,
     };
     d.sends(Side::Downstream, GET);
-    assert_eq!(d.exchange().facts(), Facts::default());
-    d.input(Side::Upstream, Input::Connected(facts));
+    assert_eq!(d.exchange().facts(), &Facts::default());
+    d.input(Side::Upstream, Input::Connected(facts.clone()));
     for is_kept in [false, true] {
         if is_kept {
             d.sends(Side::Downstream, GET);
         }
         d.receives(Side::Upstream);
         d.sends(Side::Upstream, OK);
-        assert_eq!(d.exchange().facts(), facts, "kept: {is_kept}");
+        assert_eq!(d.exchange().facts(), &facts, "kept: {is_kept}");
         d.receives(Side::Downstream);
     }
 }
@@ -119,7 +120,7 @@ fn what_is_told_of_a_connection_that_is_closed_is_nothing() {
             Input::ConnectFailed(ConnectFault::Refused),
             Input::Drain,
         ] {
-            d.worker.handle_input(id, input, d.now);
+            d.worker.handle_input(id, input.clone(), d.now);
             d.drain();
             assert_eq!(d.outputs(), [], "{input:?}");
         }

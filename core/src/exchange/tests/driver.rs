@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::connection::Phase;
-use crate::io::Output;
+use crate::io::{Handshake, Output};
+use crate::snapshot::ServerTls;
 
 /// One of the peers of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +53,10 @@ pub(super) struct Driver {
     pub(super) at: usize,
     /// All workers are to look around.
     pub(super) announced: bool,
+    /// How the last connection that was asked for is to be protected.
+    pub(super) wanted_tls: Option<Box<Handshake>>,
+    /// The last client of which it is to be found out what it speaks.
+    pub(super) securing: Option<(ClientId, Arc<ServerTls>)>,
     waits: BTreeMap<ConnId, Interest>,
     /// Copies that are parties.
     copies: BTreeSet<ExchangeId>,
@@ -81,6 +86,7 @@ fn copy(record: &Record) -> Record {
         retry_slot: None,
         status: record.status,
         details: record.details,
+        transport_failure: record.transport_failure.clone(),
         delayed: record.delayed,
         rate_limit: record.rate_limit,
         bytes_received: record.bytes_received,
@@ -122,6 +128,8 @@ impl Driver {
             parties: Vec::new(),
             at: 0,
             announced: false,
+            wanted_tls: None,
+            securing: None,
             waits: BTreeMap::new(),
             copies: BTreeSet::new(),
         };
@@ -134,7 +142,12 @@ impl Driver {
 
     /// One more client, whose turn it is; its position.
     pub(super) fn accept(&mut self) -> usize {
-        let client = self.worker.accept(PEER, Entropy(7), self.now);
+        self.accept_from(PEER)
+    }
+
+    /// The same, from there.
+    pub(super) fn accept_from(&mut self, peer: Peer) -> usize {
+        let client = self.worker.accept(peer, Entropy(7), self.now);
         self.at = self.parties.len();
         self.parties.push(Party {
             client: Some(client),
@@ -164,7 +177,13 @@ impl Driver {
                     assert_ne!(before, interest, "{id:?} is told what it knows");
                 }
                 Output::Announce => self.announced = true,
-                Output::Connect(id, address) => self.asks_for(id, address),
+                Output::Connect(id, address, tls) => {
+                    self.wanted_tls = tls;
+                    self.asks_for(id, address);
+                }
+                Output::Secure(id, tls) => {
+                    self.securing = Some((id, tls));
+                }
                 Output::Close(id) => {
                     self.waits.remove(&id);
                     let (at, said) = match (self.named(id), id) {
@@ -463,6 +482,7 @@ impl Driver {
         let (local, sockets) = self.worker.parts();
         let client = sockets.clients.get(self.parties[self.at].client?)?;
         let whose = match client.phase {
+            Phase::Securing(_) => Whose::Handshake,
             Phase::Rest(_) => Whose::Rest,
             Phase::Head(_) => Whose::Head,
             Phase::Farewell(_) | Phase::Linger(_) => Whose::Linger,
@@ -499,6 +519,7 @@ impl Driver {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Whose {
     Request(Timer),
+    Handshake,
     Head,
     Rest,
     Linger,

@@ -5,7 +5,7 @@ use super::*;
 use crate::cluster::{Bucket, BucketSize, ClusterState, RetryBudget, RetryLimit};
 use crate::entropy::Draw;
 use crate::policy::slow_start;
-use crate::snapshot::{Cluster, WarmUp};
+use crate::snapshot::{Cluster, MutualTls, ServerTls, WarmUp};
 
 /// In microseconds. Half a millisecond and one and a half are refused where Istio wants whole milliseconds.
 const LENGTHS: [u64; 6] = [500, 1000, 1500, 300_000, 1_000_000, 2_500_000];
@@ -74,7 +74,7 @@ fn connects(d: &mut Driver) {
     d.receives(Side::Upstream);
 }
 
-const TIMED: [Timed; 9] = [
+const TIMED: [Timed; 10] = [
     Timed {
         timer: Whose::Request(Timer::Route),
         set: |length| rule("", &format!("timeout: {},", written(length))),
@@ -131,6 +131,28 @@ const TIMED: [Timed; 9] = [
         timer: Whose::Head,
         set: |length| set(|settings| settings.request_head_timeout = Some(length)),
         begin: |d| d.sends(Side::Downstream, b"GET"),
+    },
+    Timed {
+        timer: Whose::Handshake,
+        set: |length| {
+            let mut snapshot = from_yaml(SERVICE).snapshot;
+            snapshot.inbound_tls = [Arc::new(ServerTls {
+                mode: MutualTls::Strict,
+                ..ServerTls::default()
+            })]
+            .into();
+            let settings = WorkerSettings {
+                tls_handshake_timeout: Some(length),
+                ..WorkerSettings::default()
+            };
+            Some(Driver::crowd(Arc::new(snapshot), settings, 1, 0))
+        },
+        begin: |d| {
+            d.accept_from(Peer {
+                listener: ListenerKind::Inbound(0),
+                ..driver::PEER
+            });
+        },
     },
     Timed {
         timer: Whose::Rest,

@@ -24,7 +24,7 @@ fn a_cut_response_never_looks_whole() {
         let mut d = Driver::new();
         let request = format!("GET /a HTTP/{version}\r\nHost: h.test\r\n\r\n");
         d.round(request.as_bytes(), response);
-        d.input(Side::Upstream, end);
+        d.input(Side::Upstream, end.clone());
         assert!(!d.receives(Side::Downstream).contains("0\r\n\r\n"));
         let outputs = d.outputs();
         let case = format!("{version} {end:?} {}", response.escape_ascii());

@@ -252,7 +252,7 @@ fn connections_that_end_are_no_answer_while_there_is_another() {
         for input in [Input::Eof, Input::Broken] {
             let mut d = hedging("attempts: 1, retryOn: connect-failure", "");
             two_under_way(&mut d);
-            d.input(first, input);
+            d.input(first, input.clone());
             assert_eq!(d.receives(Side::Downstream), "", "{input:?}");
             assert!(!d.reads(Side::Aside));
             answers(&mut d, Side::Upstream, "200 OK");
@@ -264,7 +264,7 @@ fn connections_that_end_are_no_answer_while_there_is_another() {
 
             let mut d = hedging("attempts: 1, retryOn: connect-failure", "");
             two_under_way(&mut d);
-            d.input(first, input);
+            d.input(first, input.clone());
             d.input(Side::Upstream, Input::Eof);
             assert!(
                 d.receives(Side::Downstream).starts_with("HTTP/1.1 503 "),

@@ -226,7 +226,7 @@ fn only_a_dead_kept_connection_is_replaced_without_a_retry() {
                 d.sends(Side::Upstream, case.answer);
             }
             d.outputs();
-            d.input(Side::Upstream, end);
+            d.input(Side::Upstream, end.clone());
             let connects = d.outputs().iter().any(|o| matches!(o, Said::Connect(_)));
             assert_eq!(connects, case.is_replaced, "{}, {end:?}", case.why);
             let attempts = d.record().attempts.len();
@@ -255,7 +255,7 @@ fn each_connection_that_was_not_made_is_counted_at_its_endpoint() {
         d.sends(Side::Downstream, GET);
         d.now = Instant::from_millis(10_000);
         match end {
-            Some(end) => d.input(Side::Upstream, end),
+            Some(ref end) => d.input(Side::Upstream, end.clone()),
             None => d.time(),
         }
         let failed = !matches!(end, Some(Input::Connected(_)));

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::protection::{self, Protection, Wanted};
 use crate::cluster::{ClusterState, HostState, OpenConnection};
 use crate::local::line::Slot;
-use crate::snapshot::{Cluster, Http2Options};
+use crate::snapshot::{ClientTls, Cluster, Http2Options};
 use crate::stream::Protocol;
 use crate::time::{Duration, Instant};
 
@@ -20,6 +21,8 @@ const ASSUMED_STREAMS: u32 = 100;
 pub(crate) struct Link {
     pub(super) open: OpenConnection,
     pub(super) protocol: Protocol,
+    /// What protects it; `None` for clear text.
+    protection: Option<Protection>,
     /// Its share of the cluster's limit, if there is one.
     pub(super) slot: Option<Slot>,
     pub(super) requests: u32,
@@ -48,6 +51,7 @@ impl Link {
     pub(crate) fn new(
         host: &Arc<HostState>,
         http2: Option<&Http2Options>,
+        wanted: Wanted<'_>,
         cluster: Option<&Cluster>,
         slot: Option<Slot>,
     ) -> Self {
@@ -61,6 +65,7 @@ impl Link {
         Self {
             open: host.begin_connection(),
             protocol,
+            protection: wanted.protection(),
             slot,
             requests: 1,
             max_requests: cluster.and_then(|cluster| cluster.max_requests_per_connection),
@@ -96,6 +101,16 @@ impl Link {
     /// the same time and may be closing it now.
     pub(super) fn has_room(&self, now: Instant) -> bool {
         self.is_below_capacity() && self.expires.is_none_or(|at| now < at) && self.may_go_on(now)
+    }
+
+    /// Whether it is protected as a request wants it.
+    pub(super) fn is_as(&self, wanted: Wanted<'_>) -> bool {
+        wanted.is(self.protection.as_ref())
+    }
+
+    /// Whether it is protected by these settings.
+    pub(super) fn is_protected_by(&self, tls: Option<&Arc<ClientTls>>) -> bool {
+        protection::has(self.protection.as_ref(), tls)
     }
 
     /// What is spoken on it.

@@ -111,6 +111,8 @@ pub enum LogOperator {
     UpstreamHost,
     /// `UPSTREAM_HOST_NAME`: as written in the configuration.
     UpstreamHostName,
+    /// `UPSTREAM_TRANSPORT_FAILURE_REASON`: why TLS could not be agreed on.
+    UpstreamTransportFailure,
     /// `UPSTREAM_CLUSTER` and `UPSTREAM_CLUSTER_RAW`.
     UpstreamCluster,
     /// The addresses of the two connections.

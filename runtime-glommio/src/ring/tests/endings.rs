@@ -260,7 +260,7 @@ fn a_short_send_that_is_waited_for_is_not_quiet() {
             }
             Some(stream)
         },
-        |stream, _| {
+        |mut stream, _| {
             stream.shutdown_write();
             Some(stream)
         },

@@ -9,6 +9,7 @@ use outrigger_core::message::{FieldName, ResponseHead};
 use outrigger_core::peer::Peer;
 use outrigger_core::snapshot::{ClusterId, CollectorProtocol, TraceTag, Tracing, VirtualHostId};
 use outrigger_core::time::Instant;
+use outrigger_core::worker::Facts;
 
 use super::*;
 use crate::spans::fixture::{collector, policy};
@@ -107,7 +108,8 @@ fn told(record: &Record, snapshot: &Arc<Snapshot>, listener: ListenerKind) -> Ve
             listener,
         },
         listener: Some(0),
-        facts: Default::default(),
+        facts: &Facts::CLEAR,
+        client_tls: None,
         now: record.ended,
     };
     spans(&ended, "node").unwrap().spans
@@ -302,7 +304,8 @@ fn what_is_not_sampled_is_not_told() {
             listener: ListenerKind::Outbound,
         },
         listener: Some(0),
-        facts: Default::default(),
+        facts: &Facts::CLEAR,
+        client_tls: None,
         now: record.ended,
     };
     assert!(spans(&ended, "node").is_none());

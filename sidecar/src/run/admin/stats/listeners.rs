@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
+use outrigger_core::peer::TlsFaultKind;
 use outrigger_core::snapshot::RateLimit;
 use outrigger_runtime::ListenerStats;
 use outrigger_telemetry::exposition::{Scope, Sheet, Stat, Value, label_text};
@@ -34,6 +35,44 @@ pub(super) fn add(
             stats.connections,
         ),
         ("accept_errors", "Failures to accept", stats.accept_errors),
+        (
+            "downstream_cx_transport_socket_connect_timeout",
+            "Connections whose TLS handshake took too long",
+            stats.tls.late,
+        ),
+        (
+            "ssl.handshake",
+            "TLS handshakes that were agreed on",
+            stats.tls.handshakes,
+        ),
+        (
+            "ssl.session_reused",
+            "TLS handshakes that took up an earlier session",
+            stats.tls.resumed,
+        ),
+        (
+            "ssl.no_certificate",
+            "TLS handshakes without a certificate of the client",
+            stats.tls.no_certificate,
+        ),
+        (
+            "ssl.connection_error",
+            "TLS handshakes that failed, but for certificates",
+            stats.tls.faults(TlsFaultKind::NotTls)
+                + stats.tls.faults(TlsFaultKind::Refused)
+                + stats.tls.faults(TlsFaultKind::NoIdentity)
+                + stats.tls.faults(TlsFaultKind::NothingInCommon),
+        ),
+        (
+            "ssl.fail_verify_error",
+            "TLS handshakes that failed because the client's certificate was not accepted",
+            stats.tls.faults(TlsFaultKind::Untrusted),
+        ),
+        (
+            "ssl.fail_verify_no_cert",
+            "TLS handshakes that failed because the client showed no certificate",
+            stats.tls.faults(TlsFaultKind::NoCertificate),
+        ),
     ] {
         sheet.add(&scope, Stat::new(name, help), Value::Counter(count));
     }
