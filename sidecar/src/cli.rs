@@ -18,6 +18,7 @@ pub(crate) use crate::diff::DiffArgs;
 use crate::event_levels::Levels;
 pub(crate) use crate::explain::ExplainArgs;
 use crate::http2_args::Http2Args;
+pub(crate) use crate::intercept::InterceptArgs;
 use crate::metrics_args::MetricsArgs;
 use crate::options::{Format, LabelArg, UnenforcedKind, parse_size, parse_time};
 use crate::recent_args::RecentArgs;
@@ -64,6 +65,8 @@ pub(crate) enum Command {
     Simulate(SimulateArgs),
     /// Decide again what a run recorded (`run --record`), and compare every decision
     Replay(ReplayArgs),
+    /// Send what goes in and out of this network namespace through a sidecar, as Istio's init container does
+    Intercept(Box<InterceptArgs>),
     /// Watch the tutorial's services talk through real sidecars on loopback
     Demo(DemoArgs),
 }
@@ -358,6 +361,7 @@ mod tests {
             Command::Check(_)
             | Command::Explain(_)
             | Command::Diff(_)
+            | Command::Intercept(_)
             | Command::Demo(_)
             | Command::Simulate(_)
             | Command::Replay(_) => {

@@ -12,6 +12,7 @@ mod diff;
 mod event_levels;
 mod explain;
 mod http2_args;
+mod intercept;
 mod metrics_args;
 mod options;
 mod recent_args;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         cli::Command::Check(args) => check::check(&args),
         cli::Command::Diff(args) => diff::diff(&args),
         cli::Command::Explain(args) => explain::explain(&args),
+        cli::Command::Intercept(args) => intercept::intercept(&args),
         cli::Command::Replay(args) => replay::replay(&args),
         cli::Command::Demo(args) => demo::demo(&args),
         cli::Command::Simulate(args) => simulate::simulate(&args),

@@ -1,5 +1,6 @@
 //! Which clients are told what was decided for their requests: ranges of addresses, as plain values.
 
+use core::fmt;
 use core::net::IpAddr;
 use core::str::FromStr;
 
@@ -27,6 +28,24 @@ impl AddressRange {
         Some(Self { base, prefix })
     }
 
+    /// Whether they are of IPv4.
+    #[must_use]
+    pub const fn is_ipv4(&self) -> bool {
+        self.base.is_ipv4()
+    }
+
+    /// Whether they are of the machine itself.
+    #[must_use]
+    pub const fn is_loopback(&self) -> bool {
+        self.base.is_loopback()
+    }
+
+    /// One of them, as it was written.
+    #[must_use]
+    pub const fn base(&self) -> IpAddr {
+        self.base
+    }
+
     /// Whether an address is one of them. An IPv4 address that is mapped into IPv6 is taken for what it is.
     #[must_use]
     pub fn has(&self, address: IpAddr) -> bool {
@@ -38,6 +57,21 @@ impl AddressRange {
         let differ = (base ^ address).checked_shr(128 - u32::from(self.prefix));
         // Nothing is left to differ when there is no prefix.
         of_base == of_address && differ.unwrap_or(0) == 0
+    }
+}
+
+/// This address alone.
+impl From<IpAddr> for AddressRange {
+    fn from(base: IpAddr) -> Self {
+        let prefix = if base.is_ipv4() { 32 } else { 128 };
+        Self { base, prefix }
+    }
+}
+
+/// As it is written: `10.0.0.0/8`.
+impl fmt::Display for AddressRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.base, self.prefix)
     }
 }
 
