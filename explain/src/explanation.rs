@@ -19,8 +19,9 @@ use outrigger_core::cluster::Bucket;
 use outrigger_core::decision::Record;
 use outrigger_core::http1::Server;
 use outrigger_core::message::RequestHead;
+use outrigger_core::peer::ListenerKind;
 use outrigger_core::request::{self, Context, NotRouted};
-use outrigger_core::snapshot::{Action, Origin, Snapshot};
+use outrigger_core::snapshot::{Action, DestinationCluster, Origin, Snapshot};
 use outrigger_core::stream::Begins;
 use outrigger_core::worker::Worker;
 use serde::Serialize;
@@ -69,6 +70,8 @@ pub struct Asked {
     /// Its random number, which every draw comes from. A text, because not all who read JSON have numbers of 64 bits.
     #[serde(serialize_with = "as_text")]
     pub random: u64,
+    /// The application that an inbound listener has it for; `None` for one that the application sends.
+    pub inbound: Option<String>,
     /// The revision of the configuration that decides.
     pub revision: u64,
 }
@@ -255,6 +258,7 @@ pub fn explain(
             line: question.text(),
             headers: question.fields().to_vec(),
             random: circumstances.random.0,
+            inbound: application(snapshot, circumstances.peer.listener),
             revision: snapshot.revision,
         },
         problems: Vec::new(),
@@ -272,6 +276,23 @@ pub fn explain(
     outcomes::add(&mut told, snapshot, question, circumstances);
     problems::add(&mut told, snapshot);
     told
+}
+
+/// The address of the application behind a listener, if it is an inbound one.
+#[must_use]
+pub fn application(snapshot: &Snapshot, listener: ListenerKind) -> Option<String> {
+    let ListenerKind::Inbound(at) = listener else {
+        return None;
+    };
+    let host = snapshot.virtual_host(*snapshot.inbound.get(at)?);
+    let Action::Forward(forward) = &*host.rules.first()?.action else {
+        return None;
+    };
+    let DestinationCluster::Known(id) = forward.destinations.first()?.cluster else {
+        return None;
+    };
+    let application = snapshot.cluster(id).endpoints.first()?;
+    Some(application.text.to_string())
 }
 
 /// Everything up to where an endpoint is tried.
@@ -316,7 +337,10 @@ fn decide(
             return;
         }
     };
-    told.host = Some(host::found(&record.request, virtual_host, snapshot));
+    told.host = Some(match told.request.inbound {
+        Some(_) => host::inbound(&record.request, virtual_host),
+        None => host::found(&record.request, virtual_host, snapshot),
+    });
     let tried = rules::tried(virtual_host, &record.request, snapshot);
     told.rules = tried;
     let found = told.rules.iter().position(|rule| rule.matches);

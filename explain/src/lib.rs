@@ -16,7 +16,7 @@ pub mod told;
 
 pub use explanation::{
     Asked, AttemptTold, ClusterTold, Draw, EndpointTold, Explanation, Goal, Host, Outcome, Place,
-    Told, Tried, explain, nearest_known,
+    Told, Tried, application, explain, nearest_known,
 };
 pub use play::{Answer, Circumstances, Played, play};
 pub use question::{FORM, Misread, Question};

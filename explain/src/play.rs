@@ -5,6 +5,7 @@
 //! snapshot has live state of its own.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use outrigger_core::entropy::Entropy;
@@ -42,6 +43,19 @@ pub struct Circumstances {
     pub settings: WorkerSettings,
     /// When the request comes.
     pub now: Instant,
+}
+
+impl Circumstances {
+    /// The same, for a request that comes to this listener.
+    #[must_use]
+    pub fn on(self, listener: ListenerKind, local: SocketAddr) -> Self {
+        let peer = Peer {
+            local,
+            listener,
+            ..self.peer
+        };
+        Self { peer, ..self }
+    }
 }
 
 impl Default for Circumstances {

@@ -39,6 +39,12 @@ pub fn text(told: &Explanation) -> String {
 fn write_all(out: &mut String, told: &Explanation) -> fmt::Result {
     let asked = &told.request;
     writeln!(out, "{BOLD}{}{BOLD:#}", asked.line)?;
+    if let Some(application) = &asked.inbound {
+        writeln!(
+            out,
+            "{QUIET}inbound, for the application at {application}{QUIET:#}"
+        )?;
+    }
     for (name, value) in &asked.headers {
         writeln!(out, "{name}: {value}")?;
     }
@@ -122,16 +128,18 @@ fn write_rules(out: &mut String, told: &Explanation) -> fmt::Result {
         &format!("{count} {rules} tried in order{rest}"),
     )?;
     for rule in &told.rules {
-        write_rule(out, rule)?;
+        write_rule(out, rule, told.request.inbound.is_some())?;
     }
     Ok(())
 }
 
-fn write_rule(out: &mut String, rule: &Tried) -> fmt::Result {
-    let origin = rule.origin.as_ref().map_or_else(
-        || format!("{QUIET}(the one that every service has; no VirtualService is for it){QUIET:#}"),
-        place,
-    );
+fn write_rule(out: &mut String, rule: &Tried, is_inbound: bool) -> fmt::Result {
+    let default = match is_inbound {
+        true => "(the one that every inbound listener has)",
+        false => "(the one that every service has; no VirtualService is for it)",
+    };
+    let origin = rule.origin.as_ref();
+    let origin = origin.map_or_else(|| format!("{QUIET}{default}{QUIET:#}"), place);
     let verdict = match rule.matches {
         true => format!("{GOOD}holds{GOOD:#}"),
         false => "no   ".to_owned(),

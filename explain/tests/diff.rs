@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use outrigger_core::compile::from_yaml;
+use outrigger_core::cluster::Registry;
+use outrigger_core::compile::{Answers, Inbound, Workload, compile, from_yaml};
+use outrigger_core::config::{MeshConfig, Source, load};
 use outrigger_core::message::RequestHead;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_explain::diff::{Budget, Comparison, Difference, text};
@@ -294,4 +296,40 @@ fn many_rules_are_asked_within_the_budget() {
     // For each rule its prefix, what lies within twice, and one that is shorter; the root is nobody's.
     assert_eq!(all.changed, 3000 * 2 * 2, "on both ports");
     assert!(!all.incomplete);
+}
+
+#[test]
+fn what_comes_in_is_compared_too() {
+    let served = |pool: u32| {
+        let yaml = format!(
+            "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {{name: s}}\n\
+             spec: {{inboundConnectionPool: {{http: {{http2MaxRequests: {pool}}}}}}}\n"
+        );
+        let source = Source {
+            name: "f",
+            bytes: yaml.as_bytes(),
+        };
+        let inbound = [Inbound {
+            listen: ([0, 0, 0, 0], 15_006).into(),
+            application: ([127, 0, 0, 1], 8080).into(),
+        }];
+        compile(
+            &load(&[source], "default").resources,
+            &Workload::default(),
+            &MeshConfig::default(),
+            &inbound,
+            &Answers::new(),
+            &mut Registry::default(),
+            0,
+        )
+        .snapshot
+    };
+    let told = difference(&served(3), &served(4));
+    assert_eq!((told.requests, told.changed), (1, 1), "{told:?}");
+    let way = &told.ways[0];
+    assert_eq!(way.before, "inbound|8080||");
+    assert_eq!(way.changes[0].after, "made within 10s, at most 4 requests");
+    let example = &way.examples[0].request;
+    assert_eq!(example, "GET http://127.0.0.1:8080/ (inbound)");
+    assert_eq!(difference(&served(3), &served(3)).changed, 0);
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use outrigger_core::cluster::Registry;
-use outrigger_core::compile::{Answers, Workload, compile};
+use outrigger_core::compile::{Answers, Inbound, Workload, compile};
 use outrigger_core::config::{MeshConfig, Source, load};
 use outrigger_core::entropy::Entropy;
+use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_explain::{Circumstances, Explanation, Question, explain, text};
 
@@ -21,6 +22,11 @@ spec:
 ";
 
 fn snapshot(yaml: &str) -> Arc<Snapshot> {
+    served(yaml, &[])
+}
+
+/// For a workload that serves `app: shop`, with these inbound listeners.
+fn served(yaml: &str, inbound: &[Inbound]) -> Arc<Snapshot> {
     let files = [("services.yaml", SERVICES), ("rules.yaml", yaml)];
     let sources = files.map(|(name, text)| Source {
         name,
@@ -33,9 +39,12 @@ fn snapshot(yaml: &str) -> Arc<Snapshot> {
     let registry = &mut Registry::default();
     let compiled = compile(
         &loaded.resources,
-        &Workload::default(),
+        &Workload {
+            labels: [("app".to_owned(), "shop".to_owned())].into(),
+            ..Workload::default()
+        },
         &mesh,
-        &[],
+        inbound,
         &Answers::new(),
         registry,
         0,
@@ -499,4 +508,55 @@ spec: {host: shop.test, trafficPolicy: {outlierDetection: {consecutive5xxErrors:
         "{}",
         plain(&told)
     );
+}
+
+/// What the mesh asks of the application: one rule, the pool of whoever sets it, and what that took the place of.
+#[test]
+fn what_comes_in_says_what_holds_there() {
+    let yaml = "
+apiVersion: v1
+kind: Service
+metadata: {name: app, namespace: default}
+spec: {selector: {app: shop}, ports: [{name: http2, port: 80, targetPort: 8080}]}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: app, namespace: default}
+spec: {host: app, trafficPolicy: {connectionPool: {http: {http2MaxRequests: 3}}}}
+---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: app, namespace: default}
+spec:
+  workloadSelector: {labels: {app: shop}}
+  inboundConnectionPool: {http: {http2MaxRequests: 5}}
+  ingress:
+  - port: {number: 8080, name: http2, protocol: HTTP2}
+    defaultEndpoint: 127.0.0.1:8080
+    connectionPool: {http: {http2MaxRequests: 7}}
+";
+    let listen = ([0, 0, 0, 0], 15_006).into();
+    let inbound = [Inbound {
+        listen,
+        application: ([127, 0, 0, 1], 8080).into(),
+    }];
+    let question = Question::new("http://app/a", []).expect("it is well formed");
+    let circumstances = Circumstances::default().on(ListenerKind::Inbound(0), listen);
+    let snapshot = served(yaml, &inbound);
+    let told = explain(&snapshot, &question, &circumstances);
+    assert_eq!(told.request.inbound.as_deref(), Some("127.0.0.1:8080"));
+    let text = plain(&told);
+    for want in [
+        "inbound, for the application at 127.0.0.1:8080\n",
+        "app is inbound|http|8080\n",
+        "holds 1 default  (the one that every inbound listener has)",
+        "(rules.yaml:5, Service default/app spec.ports[0])",
+        "at most 7 requests  (rules.yaml:21, Sidecar default/app spec.ingress[0].connectionPool)\n",
+        "  instead of (rules.yaml:17, Sidecar default/app spec.inboundConnectionPool)\n",
+        "  instead of (rules.yaml:10, DestinationRule default/app spec.trafficPolicy.connectionPool)\n",
+        "protocol        HTTP/2",
+        "1. 127.0.0.1:8080, the only endpoint: ended with 200",
+    ] {
+        assert!(text.contains(want), "`{want}` is not in\n{text}");
+    }
 }

@@ -6,7 +6,6 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -20,7 +19,9 @@ pub(crate) use crate::explain::ExplainArgs;
 use crate::http2_args::Http2Args;
 pub(crate) use crate::intercept::InterceptArgs;
 use crate::metrics_args::MetricsArgs;
-use crate::options::{Format, LabelArg, UnenforcedKind, parse_size, parse_time};
+use crate::options::{
+    Format, InboundArg, LabelArg, UnenforcedKind, parse_addr, parse_size, parse_time,
+};
 use crate::recent_args::RecentArgs;
 pub(crate) use crate::replay::ReplayArgs;
 pub(crate) use crate::simulate::SimulateArgs;
@@ -312,34 +313,6 @@ pub(crate) enum LogFormat {
     Text,
     /// The same as a JSON object, with the numbers in it
     Json,
-}
-
-/// `ADDR=APP_ADDR` of `--inbound`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct InboundArg {
-    /// Where we listen.
-    pub(crate) listen: SocketAddr,
-    /// Where the application listens.
-    pub(crate) application: SocketAddr,
-}
-
-impl FromStr for InboundArg {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (listen, application) = text
-            .split_once('=')
-            .ok_or("expected ADDR=APP_ADDR, such as 0.0.0.0:15006=127.0.0.1:8080")?;
-        Ok(Self {
-            listen: parse_addr(listen)?,
-            application: parse_addr(application)?,
-        })
-    }
-}
-
-fn parse_addr(text: &str) -> Result<SocketAddr, String> {
-    text.parse()
-        .map_err(|_| format!("`{text}` is not an IP address and port, such as 127.0.0.1:8080"))
 }
 
 fn parse_seconds(text: &str) -> Result<Duration, String> {

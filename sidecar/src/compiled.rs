@@ -6,14 +6,15 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::Args;
 use outrigger_core::cluster::Registry;
-use outrigger_core::compile::{self, Answers, Compiled, Workload};
+use outrigger_core::compile::{self, Answers, Compiled, Inbound, Workload};
 use outrigger_core::config::{self, Finding, MeshConfig};
 use outrigger_core::snapshot::Snapshot;
 
-use crate::options::LabelArg;
+use crate::options::{InboundArg, LabelArg};
 use crate::sources::{self, Pattern, Reader, Source, Unreadable};
 
 /// For whom a configuration is compiled: what `run` takes by the same names.
@@ -41,6 +42,30 @@ pub(crate) struct ForWhom {
     pub(crate) ignore: Vec<Pattern>,
 }
 
+/// An inbound listener, by the port of the application or as `run` takes it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InboundTo(pub(crate) Inbound);
+
+impl FromStr for InboundTo {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let arg = match text.parse::<u16>() {
+            Ok(port) => InboundArg {
+                listen: (Ipv4Addr::UNSPECIFIED, 15_006).into(),
+                application: (Ipv4Addr::LOCALHOST, port).into(),
+            },
+            Err(_) => text.parse().map_err(|why: String| {
+                format!("{why}; or the port of the application alone, such as 8080")
+            })?,
+        };
+        Ok(Self(Inbound {
+            listen: arg.listen,
+            application: arg.application,
+        }))
+    }
+}
+
 /// A configuration that was read and compiled.
 pub(crate) struct Read {
     pub(crate) snapshot: Snapshot,
@@ -54,7 +79,11 @@ pub(crate) struct Read {
 ///
 /// # Errors
 /// Every path that cannot be read.
-pub(crate) fn read(paths: &[PathBuf], whom: &ForWhom) -> Result<Read, Vec<Unreadable>> {
+pub(crate) fn read(
+    paths: &[PathBuf],
+    whom: &ForWhom,
+    inbound: &[InboundTo],
+) -> Result<Read, Vec<Unreadable>> {
     let found = Reader::ignoring(&whom.ignore).read(paths)?;
     let mesh = sources::read(whom.mesh_config.as_slice())?;
     let mut findings = found.findings;
@@ -81,13 +110,14 @@ pub(crate) fn read(paths: &[PathBuf], whom: &ForWhom) -> Result<Read, Vec<Unread
         labels: labels.map(|l| (l.key.clone(), l.value.clone())).collect(),
         ..Workload::default()
     };
+    let inbound: Vec<Inbound> = inbound.iter().map(|to| to.0).collect();
     let compile = |answers: &Answers| -> Compiled {
         let registry = &mut Registry::default();
         compile::compile(
             &loaded.resources,
             &workload,
             &mesh,
-            &[],
+            &inbound,
             answers,
             registry,
             0,

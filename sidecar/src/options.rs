@@ -1,5 +1,6 @@
 //! Values of options that several commands take.
 
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -104,6 +105,38 @@ pub(crate) fn parse_random(text: &str) -> Result<u64, String> {
         None => text.parse(),
     };
     number.map_err(|_| format!("`{text}` is not a number such as 7 or 0x9e3779b97f4a7c15"))
+}
+
+/// `ADDR=APP_ADDR` of `--inbound`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct InboundArg {
+    /// Where we listen.
+    pub(crate) listen: SocketAddr,
+    /// Where the application listens.
+    pub(crate) application: SocketAddr,
+}
+
+impl FromStr for InboundArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (listen, application) = text
+            .split_once('=')
+            .ok_or("expected ADDR=APP_ADDR, such as 0.0.0.0:15006=127.0.0.1:8080")?;
+        Ok(Self {
+            listen: parse_addr(listen)?,
+            application: parse_addr(application)?,
+        })
+    }
+}
+
+/// An address with its port.
+///
+/// # Errors
+/// It is none.
+pub(crate) fn parse_addr(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| format!("`{text}` is not an IP address and port, such as 127.0.0.1:8080"))
 }
 
 #[cfg(test)]

@@ -115,6 +115,12 @@ fn requests_that_failed_are_kept_with_their_stories() {
     let all = document(&proxy, "/requests?failed&path=/else&format=json");
     let requests = all["requests"].as_array().unwrap();
     assert_eq!(requests.len(), 2, "{all:#}");
+    let inbound = proxy.admin("GET /explain?request=http://app/&inbound=8080");
+    assert!(inbound.starts_with("HTTP/1.1 400 "), "{inbound}");
+    assert!(
+        inbound.contains("there is no inbound listener"),
+        "{inbound}"
+    );
     let newest = &requests[0];
     assert_eq!(newest["why"], "failed");
     assert_eq!(newest["status"], 404);

@@ -63,8 +63,10 @@ impl Clusters {
             let protocol = inbound::protocol(input, scope, services, port);
             let pool = inbound::pool(input, scope, services, &rules, port);
             let cluster = inbound::cluster(input, inbound, at, protocol, pool, making.registry);
+            let origin = inbound::origin(input, scope, services, &rules, port, making.resources);
             list.push(Cluster {
                 service: inbound::service(input, services, port),
+                origin: Some(origin.into()),
                 ..cluster
             });
         }

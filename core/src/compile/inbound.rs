@@ -2,20 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use super::destination_rules::DestinationRules;
+use super::destination_rules::{DestinationRules, Merged};
 use super::endpoints::{Candidate, Upstream};
 use super::labels::is_subset;
 use super::membership::settle;
 use super::placement::Placement;
+use super::resources::ResourceTable;
 use super::scope::Scope;
 use super::services::{Port, RegistryService, Services, Source};
-use super::traffic_policy::effective;
-use super::{Inbound, Input, connection_pool, upstream_protocol};
+use super::traffic_policy::{Effective, effective};
+use super::{Inbound, Input, connection_pool, policy_origins, upstream_protocol};
 use crate::cluster::Registry;
 use crate::config::destination_rule::ConnectionPoolSettings;
 use crate::config::kubernetes::TargetPort;
 use crate::config::protocol::Protocol;
-use crate::snapshot::{Address, Cluster, ServiceName};
+use crate::snapshot::{Address, BlockOrigin, Cluster, ClusterOrigin, Origin, ServiceName};
 
 /// What limits requests to the application on a port: the Sidecar's listener for it, else the Sidecar, else the
 /// DestinationRule of the service that the workload is an endpoint of (reference §1.2, §1.4). Of a DestinationRule nothing
@@ -27,23 +28,97 @@ pub(super) fn pool<'a>(
     rules: &DestinationRules<'a>,
     port: u16,
 ) -> Option<&'a ConnectionPoolSettings> {
-    if let Some(sidecar) = scope.sidecar {
-        let mut listeners = sidecar.ingress.iter();
-        let listener = listeners.find(|listener| listener.application_port() == Some(port));
-        let of_listener = listener.and_then(|listener| listener.connection_pool.as_ref());
-        if let Some(pool) = of_listener.or(sidecar.inbound_connection_pool.as_ref()) {
-            return Some(pool);
-        }
-    }
+    let of_sidecar = of_sidecar(scope, port).into_iter().map(|(_, pool)| pool);
+    of_sidecar
+        .chain(of_rule(input, services, rules, port).map(|ruled| ruled.pool))
+        .next()
+}
+
+/// Pools that a Sidecar has for a port, the one that holds first, each with its path.
+fn of_sidecar<'a>(scope: &Scope<'a>, port: u16) -> Vec<(String, &'a ConnectionPoolSettings)> {
+    let Some(sidecar) = scope.sidecar else {
+        return Vec::new();
+    };
+    let mut listeners = sidecar.ingress.iter().enumerate();
+    let listener = listeners.find(|(_, listener)| listener.application_port() == Some(port));
+    let of_listener = listener.and_then(|(at, listener)| {
+        let pool = listener.connection_pool.as_ref()?;
+        Some((format!("spec.ingress[{at}].connectionPool"), pool))
+    });
+    let of_all = sidecar.inbound_connection_pool.as_ref();
+    let of_all = of_all.map(|pool| ("spec.inboundConnectionPool".to_owned(), pool));
+    of_listener.into_iter().chain(of_all).collect()
+}
+
+/// The pool of a DestinationRule for a port of the service that the workload is an endpoint of.
+struct Ruled<'s, 'a> {
+    port: &'s Port<'a>,
+    rule: &'s Merged<'a>,
+    policy: Effective<'a>,
+    pool: &'a ConnectionPoolSettings,
+}
+
+fn of_rule<'s, 'a>(
+    input: &Input<'_>,
+    services: &'s Services<'a>,
+    rules: &'s DestinationRules<'a>,
+    application: u16,
+) -> Option<Ruled<'s, 'a>> {
     services.iter().find_map(|service| {
-        let served = service
-            .ports
-            .iter()
-            .find(|p| serves(input, service, p, port))?;
+        let mut ports = service.ports.iter();
+        let port = ports.find(|port| serves(input, service, port, application))?;
         let rule = rules.find(&service.host, service.namespace)?;
-        effective(rule.traffic_policy, None, served.number).connection_pool
+        let policy = effective(rule.traffic_policy, None, port.number);
+        let pool = policy.connection_pool?;
+        Some(Ruled {
+            port,
+            rule,
+            policy,
+            pool,
+        })
     })
 }
+
+/// Where the pool stands, what it took the place of, and the port of the service that the application answers.
+pub(super) fn origin(
+    input: &Input<'_>,
+    scope: &Scope<'_>,
+    services: &Services<'_>,
+    rules: &DestinationRules<'_>,
+    port: u16,
+    resources: &mut ResourceTable,
+) -> ClusterOrigin {
+    let mut origin = match of_rule(input, services, rules, port) {
+        Some(ruled) => {
+            policy_origins::of(ruled.port, Some(ruled.rule), None, &ruled.policy, resources)
+        }
+        None => oldest(input, services, port)
+            .map(|(_, port)| policy_origins::of(port, None, None, &Effective::default(), resources))
+            .unwrap_or_default(),
+    };
+    let mut places: Vec<Origin> = Vec::new();
+    if let Some(sidecar) = scope.sidecar {
+        let paths = of_sidecar(scope, port).into_iter();
+        let place =
+            |(path, _): (String, _)| policy_origins::at("Sidecar", &sidecar.meta, &path, resources);
+        places.extend(paths.map(place));
+    }
+    let blocks = core::mem::take(&mut origin.blocks);
+    let of_pool = blocks.into_iter().filter(|block| block.name == POOL);
+    places.extend(of_pool.flat_map(|block| [block.origin].into_iter().chain(block.overrides)));
+    let mut places = places.into_iter();
+    let block = places.next().map(|origin| BlockOrigin {
+        name: POOL,
+        origin,
+        is_set: true,
+        overrides: places.collect(),
+    });
+    origin.blocks = block.into_iter().collect();
+    origin
+}
+
+/// The one block of a traffic policy that holds for the server's side.
+const POOL: &str = "connectionPool";
 
 /// What is spoken on a port of the application: what the Sidecar's listener for it says, else the port of the service that
 /// the workload is an endpoint of, of several the oldest (Istio's first service target). Nobody says of other ports.

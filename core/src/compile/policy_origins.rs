@@ -158,7 +158,13 @@ fn path_of_port<T>(mut all: impl Iterator<Item = *const T>, port: &T) -> String 
     place.map_or_else(|| "spec".to_owned(), |at| format!("spec.ports[{at}]"))
 }
 
-fn at(kind: &'static str, meta: &Meta, path: &str, resources: &mut ResourceTable) -> Origin {
+/// A place in a resource.
+pub(super) fn at(
+    kind: &'static str,
+    meta: &Meta,
+    path: &str,
+    resources: &mut ResourceTable,
+) -> Origin {
     Origin {
         resource: resources.id_of(kind, meta),
         path: path.into(),

@@ -36,6 +36,17 @@ pub struct VirtualHost {
     pub pod: Option<Box<PodOf>>,
 }
 
+impl VirtualHost {
+    /// What the names begin with of those that stand for the application behind an inbound listener.
+    pub const INBOUND: &str = "inbound|";
+
+    /// Whether it stands for the application behind an inbound listener.
+    #[must_use]
+    pub fn is_inbound(&self) -> bool {
+        self.name.starts_with(Self::INBOUND)
+    }
+}
+
 /// A pod of a headless service that a request names: whatever the balancer would say, it goes there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodOf {

@@ -13,10 +13,11 @@ pub mod text;
 use std::collections::BTreeMap;
 
 use outrigger_core::message::RequestHead;
+use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
 use serde::Serialize;
 
-use crate::explanation::Place;
+use crate::explanation::{Place, application};
 use side::Side;
 
 /// Ways in which requests change that are told apart; further ones are counted together.
@@ -130,11 +131,35 @@ impl<'a> Comparison<'a> {
             self.compare(&request);
             true
         });
+        self.compare_inbound();
+    }
+
+    /// Compares what becomes of a request from the mesh to the application, at each inbound listener: one rule holds for all
+    /// that comes there.
+    fn compare_inbound(&mut self) {
+        let listeners = [self.before.snapshot, self.after.snapshot].map(|of| of.inbound.len());
+        for at in 0..listeners[0].min(listeners[1]) {
+            let listener = ListenerKind::Inbound(at);
+            let Some(application) = application(self.after.snapshot, listener) else {
+                continue;
+            };
+            let request = RequestHead {
+                authority: application.into_bytes(),
+                path: b"/".to_vec(),
+                ..RequestHead::default()
+            };
+            self.compare_at(listener, &request);
+        }
     }
 
     /// Compares one request, as it comes to the outbound listener.
     pub fn compare(&mut self, request: &RequestHead) {
-        let (before, after) = (self.before.decide(request), self.after.decide(request));
+        self.compare_at(ListenerKind::Outbound, request);
+    }
+
+    fn compare_at(&mut self, listener: ListenerKind, request: &RequestHead) {
+        let before = self.before.decide(request, listener);
+        let after = self.after.decide(request, listener);
         self.difference.requests += 1;
         let changes = before.changes(&after);
         if before.goes_to == after.goes_to && changes.is_empty() {
@@ -151,7 +176,10 @@ impl<'a> Comparison<'a> {
         *count += 1;
         if examples.len() < MOST_EXAMPLES {
             examples.push(Example {
-                request: told(request),
+                request: match listener {
+                    ListenerKind::Outbound => told(request),
+                    ListenerKind::Inbound(_) => format!("{} (inbound)", told(request)),
+                },
                 before: before.place.clone(),
                 after: after.place.clone(),
             });

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use outrigger_core::cluster::Bucket;
 use outrigger_core::decision::Record;
 use outrigger_core::message::RequestHead;
+use outrigger_core::peer::{ListenerKind, Peer};
 use outrigger_core::policy::route;
 use outrigger_core::request::{self, Context, NotRouted, scheme};
 use outrigger_core::snapshot::{
@@ -109,11 +110,14 @@ impl<'a> Side<'a> {
         }
     }
 
-    /// What becomes of a request that comes to the outbound listener.
-    pub(super) fn decide(&mut self, request: &RequestHead) -> Rc<Decided> {
+    /// What becomes of a request that comes to a listener.
+    pub(super) fn decide(&mut self, request: &RequestHead, listener: ListenerKind) -> Rc<Decided> {
         let context = Context {
             view: self.worker.view(),
-            peer: &Circumstances::default().peer,
+            peer: &Peer {
+                listener,
+                ..Circumstances::default().peer
+            },
             tls: None,
             upgrade: None,
             own_bucket: &Bucket::default(),

@@ -16,16 +16,26 @@ pub(super) fn found(request: &RequestHead, of: &VirtualHost, snapshot: &Snapshot
             let why = why(&asked, &name, entry, wanted);
             (Some(name), why)
         }
-        None => (
-            None,
-            "everything on an inbound listener goes there".to_owned(),
-        ),
+        None => (None, String::new()),
     };
     Host {
         asked,
         matched,
         virtual_host: Some(of.name.to_string()),
         why,
+        nearest: None,
+    }
+}
+
+/// The one of an inbound listener, whatever host is asked for.
+pub(super) fn inbound(request: &RequestHead, of: &VirtualHost) -> Host {
+    Host {
+        asked: asked(request).0,
+        matched: None,
+        virtual_host: Some(of.name.to_string()),
+        why: "all that comes to an inbound listener goes to the application; VirtualServices hold where \
+              requests are sent"
+            .to_owned(),
         nearest: None,
     }
 }

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::compiled::ForWhom;
+use crate::compiled::{ForWhom, InboundTo};
 use crate::options::Format;
 
 const DIFF_EXAMPLES: &str = "\
 Examples:
   outrigger diff rules/ rules.new/
   outrigger diff --config services.yaml old.yaml new.yaml        with what is the same in both
+  outrigger diff --inbound 8080 --from app=cart rules/ rules.new/    and for what the mesh asks this workload
   outrigger diff --requests run.rec rules/ rules.new/            and for requests that were recorded
   outrigger diff --format json rules/ rules.new/                 for machines
 
@@ -54,6 +55,11 @@ pub(crate) struct DiffArgs {
     /// Show every way in which requests change, where some are shown
     #[arg(long)]
     pub(crate) all: bool,
+
+    /// Compare what comes from the mesh to the application, too, on this port of it (or ADDR=APP_ADDR, as for `run`); may be
+    /// repeated. The workload is --from
+    #[arg(long, value_name = "APP")]
+    pub(crate) inbound: Vec<InboundTo>,
 
     #[command(flatten)]
     pub(crate) whom: ForWhom,

@@ -61,7 +61,7 @@ pub(crate) fn diff(args: &DiffArgs) -> ExitCode {
 fn read(args: &DiffArgs, path: &Path) -> Option<Read> {
     let mut paths = args.config.clone();
     paths.push(path.to_owned());
-    match compiled::read(&paths, &args.whom) {
+    match compiled::read(&paths, &args.whom, &args.inbound) {
         Ok(read) => {
             let Some(first) = read.blocking.first() else {
                 return Some(read);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::compiled::ForWhom;
+use crate::compiled::{ForWhom, InboundTo};
 use crate::options::{Format, parse_random};
 
 const EXPLAIN_EXAMPLES: &str = "\
@@ -12,6 +12,7 @@ Examples:
   outrigger explain --config rules/ 'GET http://reviews:9080/ratings'
   outrigger explain --config rules/ 'http://recommendation/' -H 'baggage-user-agent: Safari'
   outrigger explain --config rules/ 'GET /cart' -H 'Host: shop' --from app=web,version=v2 --namespace shop
+  outrigger explain --config rules/ --inbound 8080 --from app=cart 'http://cart/'     as the mesh asks the workload
   outrigger explain --config rules/ --random 7 'http://reviews/'      with other draws; a story tells its number
   outrigger explain --config rules/ --format json 'http://reviews/'   for machines
 
@@ -41,6 +42,10 @@ pub(crate) struct ExplainArgs {
     /// Its random number, from which every draw comes: decimal, or hexadecimal with 0x
     #[arg(long, value_name = "N", default_value = "0", value_parser = parse_random)]
     pub(crate) random: u64,
+
+    /// It comes from the mesh to the application, on this port of it (or ADDR=APP_ADDR, as for `run`); the workload is --from
+    #[arg(long, value_name = "APP")]
+    pub(crate) inbound: Option<InboundTo>,
 
     #[command(flatten)]
     pub(crate) whom: ForWhom,

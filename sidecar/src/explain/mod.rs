@@ -10,9 +10,10 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use outrigger_core::entropy::Entropy;
+use outrigger_core::peer::ListenerKind;
 use outrigger_explain::{Circumstances, Explanation, FORM, Question, explain as decide, text};
 
-use crate::compiled::{self, Read};
+use crate::compiled::{self, InboundTo, Read};
 use crate::options::Format;
 
 /// The configuration was judged bad.
@@ -31,7 +32,7 @@ pub(crate) fn explain(args: &ExplainArgs) -> ExitCode {
         Some(Err(misread)) => return usage(&misread.to_string()),
         None => return usage(&format!("no request is given; write {FORM}")),
     };
-    let read = match compiled::read(paths, &args.whom) {
+    let read = match compiled::read(paths, &args.whom, args.inbound.as_slice()) {
         Ok(read) => read,
         Err(unreadable) => {
             for path in unreadable {
@@ -40,10 +41,13 @@ pub(crate) fn explain(args: &ExplainArgs) -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    let circumstances = Circumstances {
+    let mut circumstances = Circumstances {
         random: Entropy(args.random),
         ..Circumstances::default()
     };
+    if let Some(InboundTo(inbound)) = args.inbound {
+        circumstances = circumstances.on(ListenerKind::Inbound(0), inbound.listen);
+    }
     let mut told = decide(&read.snapshot, &question, &circumstances);
     add_refusals(&mut told, &read);
     let rendered = match args.format {

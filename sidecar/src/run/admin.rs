@@ -257,11 +257,11 @@ impl Admin {
     async fn explain(&self, query: &str) -> Result<Answer, String> {
         let asked = explained::Asked::new(query)?;
         let sources = &self.shared.sources;
-        let (handle, settings) = (sources.handle.clone(), sources.settings);
+        let (handle, snapshot) = (&sources.handle, sources.handle.snapshot());
+        let circumstances = asked.circumstances(handle, &snapshot, sources.settings)?;
         let kind = Kind::new(asked.is_json);
-        Ok(self
-            .thinking(kind, move || asked.page(&handle, settings))
-            .await)
+        let make = move || asked.page(&snapshot, &circumstances);
+        Ok(self.thinking(kind, make).await)
     }
 
     /// Answers with a text that takes a while to be made, away from the thread that answers `/ready`.

@@ -34,7 +34,7 @@ pub(super) fn tell(f: &mut Formatter<'_>, record: &Record, snapshot: &Snapshot) 
             let Some(rule) = host.rules.get(at as usize) else {
                 return Ok(());
             };
-            rule_line(f, rule, snapshot)?;
+            rule_line(f, host, rule, snapshot)?;
             match (&*rule.action, destination) {
                 (Action::Forward(forward), Some(at)) => {
                     destination_line(f, forward, at as usize, snapshot)
@@ -51,7 +51,7 @@ pub(super) fn tell(f: &mut Formatter<'_>, record: &Record, snapshot: &Snapshot) 
             let Some(rule) = host.rules.get(at as usize) else {
                 return Ok(());
             };
-            rule_line(f, rule, snapshot)?;
+            rule_line(f, host, rule, snapshot)?;
             write!(f, "  copy for     ")?;
             mirror_name(f, rule, mirror, snapshot)?;
             writeln!(f)
@@ -90,13 +90,22 @@ fn no_rule(
     }
 }
 
-fn rule_line(f: &mut Formatter<'_>, rule: &Rule, snapshot: &Snapshot) -> fmt::Result {
+fn rule_line(
+    f: &mut Formatter<'_>,
+    host: &VirtualHost,
+    rule: &Rule,
+    snapshot: &Snapshot,
+) -> fmt::Result {
     match &rule.origin {
         Some(origin) => writeln!(
             f,
             "  rule         {}, route {}",
             At(origin, snapshot),
             rule.name
+        ),
+        None if host.is_inbound() => writeln!(
+            f,
+            "  rule         the one of an inbound listener: all goes to the application"
         ),
         None => writeln!(
             f,

@@ -5,17 +5,20 @@
 
 use anstream::StripStream;
 use outrigger_core::entropy::Entropy;
-use outrigger_core::peer::{ListenerKind, Peer};
+use outrigger_core::peer::ListenerKind;
+use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
-use outrigger_explain::{Circumstances, FORM, Question, explain, text};
+use outrigger_explain::{Circumstances, FORM, Question, application, explain, text};
 use outrigger_runtime::Handle;
 use std::io::Write as _;
+use std::net::SocketAddr;
 
 use super::query;
 use crate::options::parse_random;
 
 /// What can be asked for.
-const PARAMETERS: &str = "request=LINE, header=FIELD (may be repeated), random=N, format=text|json";
+const PARAMETERS: &str =
+    "request=LINE, header=FIELD (may be repeated), random=N, inbound=PORT, format=text|json";
 
 /// Fields of one question.
 const MOST_FIELDS: usize = 100;
@@ -25,6 +28,8 @@ const MOST_FIELDS: usize = 100;
 pub(super) struct Asked {
     question: Question,
     random: u64,
+    /// The port of the application, or of the inbound listener.
+    inbound: Option<u16>,
     pub(super) is_json: bool,
 }
 
@@ -35,6 +40,7 @@ impl Asked {
     /// What is wrong with them.
     pub(super) fn new(query: &str) -> Result<Self, String> {
         let (mut request, mut fields, mut random, mut is_json) = (None, Vec::new(), 0, false);
+        let mut inbound = None;
         for (name, value) in query::parse(query)? {
             let value = value.unwrap_or_default();
             match (&*name, &*value) {
@@ -42,6 +48,13 @@ impl Asked {
                 ("header", _) if fields.len() < MOST_FIELDS => fields.push(value),
                 ("header", _) => return Err(format!("more than {MOST_FIELDS} fields are given")),
                 ("random", _) => random = parse_random(&value)?,
+                ("inbound", port) => {
+                    let port = port.parse();
+                    inbound = Some(port.map_err(|_| {
+                        "`inbound` needs a port, of the application or of an inbound listener"
+                            .to_owned()
+                    })?);
+                }
                 ("format", "text") => is_json = false,
                 ("format", "json") => is_json = true,
                 ("format", _) => return Err("`format` needs `text` or `json`".to_owned()),
@@ -55,27 +68,44 @@ impl Asked {
         Ok(Self {
             question,
             random,
+            inbound,
             is_json,
         })
     }
 
-    /// Explains it.
-    pub(super) fn page(&self, handle: &Handle, settings: WorkerSettings) -> String {
+    /// Who asks, where and when.
+    ///
+    /// # Errors
+    /// There is no such inbound listener.
+    pub(super) fn circumstances(
+        &self,
+        handle: &Handle,
+        snapshot: &Snapshot,
+        settings: WorkerSettings,
+    ) -> Result<Circumstances, String> {
         let mut circumstances = Circumstances {
             random: Entropy(self.random),
             settings,
             now: handle.now(),
             ..Circumstances::default()
         };
-        // The first listener is the outbound one.
-        if let Some(local) = handle.local_addrs().first() {
-            circumstances.peer = Peer {
-                local: *local,
-                listener: ListenerKind::Outbound,
-                ..circumstances.peer
-            };
+        let (at, listener) = match self.inbound {
+            // The first listener is the outbound one.
+            None => (0, ListenerKind::Outbound),
+            Some(port) => {
+                let at = inbound(port, handle, snapshot)?;
+                (at + 1, ListenerKind::Inbound(at))
+            }
+        };
+        if let Some(local) = handle.local_addrs().get(at) {
+            circumstances = circumstances.on(listener, *local);
         }
-        let told = explain(&handle.snapshot(), &self.question, &circumstances);
+        Ok(circumstances)
+    }
+
+    /// Explains it.
+    pub(super) fn page(&self, snapshot: &Snapshot, circumstances: &Circumstances) -> String {
+        let told = explain(snapshot, &self.question, circumstances);
         if self.is_json {
             // Keys in their order, as on all pages.
             return format!("{:#}\n", serde_json::json!(told));
@@ -85,6 +115,28 @@ impl Asked {
         let _ = plain.write_all(text::text(&told).as_bytes());
         String::from_utf8_lossy(&plain.into_inner()).into_owned()
     }
+}
+
+/// The inbound listener that has this port, or whose application has it.
+fn inbound(port: u16, handle: &Handle, snapshot: &Snapshot) -> Result<usize, String> {
+    let mut known = Vec::new();
+    for at in 0..snapshot.inbound.len() {
+        let application = application(snapshot, ListenerKind::Inbound(at)).unwrap_or_default();
+        let application = application.parse::<SocketAddr>().ok();
+        let listener = handle.local_addrs().get(at + 1);
+        let ports = [application.as_ref(), listener].map(|addr| addr.map(SocketAddr::port));
+        if ports.contains(&Some(port)) {
+            return Ok(at);
+        }
+        known.extend(ports[0].map(|port| port.to_string()));
+    }
+    Err(match known.is_empty() {
+        true => "there is no inbound listener (`run --inbound`)".to_owned(),
+        false => format!(
+            "no inbound listener for {port}; there are {}",
+            known.join(", ")
+        ),
+    })
 }
 
 #[cfg(test)]
@@ -103,6 +155,8 @@ mod tests {
             ("request=a&header=x", "`x` has no colon"),
             ("request=a&random=x", "is not a number"),
             ("request=a&format=xml", "`text` or `json`"),
+            ("request=a&inbound=8080", ""),
+            ("request=a&inbound=app", "`inbound` needs a port"),
             ("request=a&headers=x", "no parameter `headers`"),
         ] {
             let said = Asked::new(query).err().unwrap_or_default();
