@@ -4,6 +4,7 @@
 //! details are derived from outcomes here, in one place, in Envoy's words (`docs/differences.md` lists where we differ).
 
 pub mod access_log;
+mod authorization;
 mod details;
 mod flags;
 mod grpc_web;
@@ -13,6 +14,7 @@ mod record;
 mod trace;
 mod upstream;
 
+pub use authorization::{Access, AuthorizationSeen};
 pub use details::{Details, Overflow, Refused, ResetReason};
 pub use flags::{ResponseFlag, ResponseFlags};
 pub use grpc_web::GrpcWeb;

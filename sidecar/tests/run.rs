@@ -85,7 +85,7 @@ fn errors_in_kinds_that_are_not_used_are_told_and_block_nothing() {
     config.write("shop.yaml", &shop(application("shop")));
     config.write(
         "policy.yaml",
-        "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a}\nspec: {action: DENY}\n",
+        "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {name: a}\nspec: {jwtRules: [{}]}\n",
     );
     // Running without a policy that refuses takes somebody's word; another kind's is not it.
     for (accepted, code) in [("PeerAuthentication", 1), ("", 1)] {
@@ -95,7 +95,7 @@ fn errors_in_kinds_that_are_not_used_are_told_and_block_nothing() {
         assert_eq!(refused, Some(code), "{told}");
         assert!(told.contains("[policy-not-enforced]"), "{told}");
     }
-    let accepted = ["--accept-unenforced", "authorizationpolicy"];
+    let accepted = ["--accept-unenforced", "requestauthentication"];
     let proxy = Proxy::start(&config.0, &accepted);
     assert!(proxy.get("shop.example").ends_with("shop"));
     config.write(
@@ -107,7 +107,7 @@ fn errors_in_kinds_that_are_not_used_are_told_and_block_nothing() {
     fs::remove_file(config.0.join("strict.yaml")).unwrap();
     config.write(
         "old.yaml",
-        "apiVersion: security.istio.io/v1alpha1\nkind: AuthorizationPolicy\nmetadata: {name: b}\nspec: {}\n",
+        "apiVersion: networking.istio.io/v1\nkind: ProxyConfig\nmetadata: {name: b}\nspec: {}\n",
     );
     proxy.wait_for("old.yaml:1:");
     proxy.wait_for("reloaded");

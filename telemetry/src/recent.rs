@@ -233,7 +233,7 @@ fn is_failed(record: &Record) -> bool {
     if record.status == 0 || record.status >= 500 {
         return true;
     }
-    match record.details {
+    match &record.details {
         Details::ViaUpstream => matches!(
             record.attempt().map(|attempt| attempt.end),
             Some(AttemptEnd::Call { code: 1.., .. })
@@ -253,6 +253,7 @@ fn is_failed(record: &Record) -> bool {
         | Details::FaultAbort
         | Details::StreamIdleTimeout
         | Details::MaxDurationTimeout
+        | Details::AccessDenied(_)
         | Details::RateLimited
         | Details::ConcurrencyLimit => true,
     }

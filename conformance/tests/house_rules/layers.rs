@@ -38,7 +38,8 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     (
         "policy",
         &[
-            "time", "entropy", "jose", "message", "xxhash", "cluster", "snapshot", "decision",
+            "time", "entropy", "jose", "message", "xxhash", "peer", "cluster", "snapshot",
+            "decision",
         ],
     ),
     // Bytes and grammar: no route, no endpoint. It says why a message is refused in the words of a decision.

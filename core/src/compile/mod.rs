@@ -9,6 +9,7 @@
 mod access_logs;
 mod actions;
 mod alike;
+mod authorization;
 mod clusters;
 mod conditions;
 mod connection_pool;
@@ -156,6 +157,7 @@ pub fn compile(
     };
     let mut hosts = hosts::Hosts::new(targets, &scope, &candidates, &by_listener, resources_of);
     let table = hosts.outbound();
+    let listeners = inbound;
     let inbound: Vec<_> = (0..inbound.len())
         .map(|at| {
             let rules = rules::default_rules(
@@ -189,6 +191,7 @@ pub fn compile(
     let access_logs = access_logs::access_logs(&telemetries, mesh, &mut findings);
     let metrics = metrics::metrics(&telemetries, mesh, &mut findings);
     let tracing = tracing::tracing(&input, &telemetries, &clusters, &mut findings);
+    let authorization = authorization::authorization(&input, listeners, &mut resources);
     registry.sweep();
     Compiled {
         snapshot: Snapshot {
@@ -204,6 +207,7 @@ pub fn compile(
             unknown_host_limits: limits.unknown_hosts.into(),
             access_logs: Arc::new(access_logs),
             metrics: Arc::new(metrics),
+            authorization: Arc::new(authorization),
             tracing,
         },
         findings,

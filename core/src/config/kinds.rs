@@ -7,6 +7,8 @@ use super::spelling::suggestion;
 /// Istio's kinds that are read into types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IstioKind {
+    /// security.istio.io AuthorizationPolicy.
+    AuthorizationPolicy,
     /// networking.istio.io DestinationRule.
     DestinationRule,
     /// networking.istio.io EnvoyFilter, as far as local rate limits go.
@@ -43,8 +45,6 @@ pub enum KubernetesKind {
 /// The kinds that are judged by Istio's rules and not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JudgedKind {
-    /// security.istio.io AuthorizationPolicy.
-    AuthorizationPolicy,
     /// security.istio.io PeerAuthentication.
     PeerAuthentication,
     /// networking.istio.io ProxyConfig.
@@ -167,11 +167,11 @@ const KINDS: &[Row] = &[
         NETWORKING,
         JudgedKind::WorkloadGroup,
     ),
-    judged(
+    row(
         "security.istio.io",
         "AuthorizationPolicy",
         SECURITY,
-        JudgedKind::AuthorizationPolicy,
+        Treatment::Istio(IstioKind::AuthorizationPolicy),
     ),
     judged(
         "security.istio.io",
@@ -279,7 +279,7 @@ mod tests {
             ("Service", true),
             ("Telemetry", true),
             ("Gateway", false),
-            ("AuthorizationPolicy", false),
+            ("AuthorizationPolicy", true),
             ("WorkloadGroup", false),
             ("VirtualServise", true), // nobody knows what it was meant to be
         ] {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::authorization_policy::PolicyAction;
 use super::code::Code;
 use super::decode::object;
 use super::finding::Finding;
@@ -20,8 +21,9 @@ use super::spelling::suggestion;
 use super::value::quoted;
 use super::yaml::{self, Embedded};
 use super::{
-    bystanders, destination_rule, envelope, envoy_filter, gateway, gateway_api, kubernetes,
-    kustomize, mesh, service_entry, sidecar, telemetry, virtual_service, workload_entry,
+    authorization_policy, bystanders, destination_rule, envelope, envoy_filter, gateway,
+    gateway_api, kubernetes, kustomize, mesh, service_entry, sidecar, telemetry, virtual_service,
+    workload_entry,
 };
 
 /// What a run has read.
@@ -297,11 +299,9 @@ impl Loader<'_> {
         } else {
             self.tell(&Treatment::Judged(kind), types);
         }
-        if kind != JudgedKind::AuthorizationPolicy {
-            self.check_dry_run(&meta);
-        }
+        self.check_dry_run(&meta);
         if let Some(spec) = self.istio_spec(document) {
-            judged::judge(&mut self.report, kind, &meta, spec);
+            judged::judge(&mut self.report, kind, spec);
         }
     }
 
@@ -332,12 +332,35 @@ impl Loader<'_> {
         let Some(meta) = self.meta(kind, document) else {
             return;
         };
-        self.check_dry_run(&meta);
-        let Some(spec) = self.istio_spec(document) else {
-            return;
+        if read != IstioKind::AuthorizationPolicy {
+            self.check_dry_run(&meta);
+        }
+        let nothing = Node::default();
+        let spec = match (self.istio_spec(document), read) {
+            (Some(spec), _) => spec,
+            // One that says nothing is rejected, and keeps everybody out rather than nobody.
+            (None, IstioKind::AuthorizationPolicy) => &nothing,
+            (None, _) => return,
         };
         let (report, all) = (&mut self.report, &mut self.resources);
         match read {
+            IstioKind::AuthorizationPolicy => {
+                let policy = authorization_policy::read(report, meta, spec);
+                if policy.action == PolicyAction::Custom {
+                    report.raise_in(
+                        "spec.action",
+                        Code::PolicyNotEnforced,
+                        "action `CUSTOM` is not enforced yet: what its provider refuses would pass",
+                        "enforce it elsewhere, and accept that with `--accept-unenforced AuthorizationPolicy`",
+                    );
+                }
+                let policies = &mut all.authorization_policies;
+                keep(report, policies, policy, |r| &mut r.meta);
+                // A rule without the field that was meant is a wider one.
+                if let Some(policy) = policies.last_mut() {
+                    policy.meta.rejected = report.has_any_errors();
+                }
+            }
             IstioKind::DestinationRule => {
                 let rule = destination_rule::read(report, meta, spec);
                 keep(report, &mut all.destination_rules, rule, |r| &mut r.meta);

@@ -7,6 +7,7 @@
 pub mod address;
 pub mod aliases;
 pub mod annotations;
+pub mod authorization_policy;
 mod bystanders;
 pub(crate) mod cel;
 mod checks;

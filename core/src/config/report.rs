@@ -71,6 +71,8 @@ pub struct Report {
     path: String,
     unknown_fields: UnknownFields,
     errors_in_resource: usize,
+    /// Errors that istiod passes over.
+    passed_over_in_resource: usize,
     findings_in_file: usize,
     first_of_file: usize,
     first_of_document: usize,
@@ -94,6 +96,7 @@ impl Report {
             path: String::new(),
             unknown_fields: UnknownFields::Ignored,
             errors_in_resource: 0,
+            passed_over_in_resource: 0,
             findings_in_file: 0,
             first_of_file: 0,
             first_of_document: 0,
@@ -129,6 +132,7 @@ impl Report {
         self.resource = resource;
         self.path.clear();
         self.errors_in_resource = 0;
+        self.passed_over_in_resource = 0;
         self.first_of_document = self.findings.len();
     }
 
@@ -312,8 +316,11 @@ impl Report {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        if code.severity() == Severity::Error && !code.is_taken_by_istiod() {
-            self.errors_in_resource += 1;
+        if code.severity() == Severity::Error {
+            match code.is_taken_by_istiod() {
+                true => self.passed_over_in_resource += 1,
+                false => self.errors_in_resource += 1,
+            }
         }
         if self.follows_from_unreadable(code) {
             return;
@@ -402,6 +409,12 @@ impl Report {
     #[must_use]
     pub fn has_errors(&self) -> bool {
         self.errors_in_resource > 0
+    }
+
+    /// The same, of those too that istiod passes over.
+    #[must_use]
+    pub const fn has_any_errors(&self) -> bool {
+        self.errors_in_resource + self.passed_over_in_resource > 0
     }
 
     /// Whether the file has so many findings that no more are kept.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::authorization_policy::AuthorizationPolicy;
 use super::destination_rule::DestinationRule;
 use super::envoy_filter::EnvoyFilter;
 use super::gateway::Gateway;
@@ -30,6 +31,8 @@ pub struct Resources {
     pub sidecars: Vec<Sidecar>,
     /// telemetry.istio.io Telemetry.
     pub telemetries: Vec<Telemetry>,
+    /// security.istio.io AuthorizationPolicy.
+    pub authorization_policies: Vec<AuthorizationPolicy>,
     /// networking.istio.io Gateway.
     pub gateways: Vec<Gateway>,
     /// Kubernetes Service.

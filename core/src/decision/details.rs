@@ -1,6 +1,7 @@
 //! Why a response is what it is, in Envoy's words (`%RESPONSE_CODE_DETAILS%`), and the text of local replies.
 
 use core::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -132,7 +133,7 @@ pub struct Refused {
 }
 
 /// Why the response is what it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Details {
     /// There was no response.
     #[default]
@@ -171,6 +172,8 @@ pub enum Details {
     StreamIdleTimeout,
     /// A gRPC call took longer than its client waits.
     MaxDurationTimeout,
+    /// An AuthorizationPolicy refused it: the rule that did, by name, or none that says that it may pass.
+    AccessDenied(Option<Arc<str>>),
     /// A local rate limit had no token for the request.
     RateLimited,
     /// The cluster had as many requests under way as its response times allow.
@@ -217,6 +220,10 @@ impl fmt::Display for Details {
             Self::FaultAbort => "fault_filter_abort",
             Self::StreamIdleTimeout => "stream_idle_timeout",
             Self::MaxDurationTimeout => "max_duration_timeout",
+            Self::AccessDenied(by) => {
+                let by = by.as_deref().unwrap_or("none");
+                return write!(f, "rbac_access_denied_matched_policy[{by}]");
+            }
             Self::RateLimited => "local_rate_limited",
             Self::ConcurrencyLimit => "reached_concurrency_limit",
         })

@@ -116,7 +116,7 @@ impl Record {
         if self.delayed.is_some() {
             flags.insert(ResponseFlag::DelayInjected);
         }
-        if let Some(flag) = of_details(self.details) {
+        if let Some(flag) = of_details(&self.details) {
             flags.insert(flag);
         }
         for attempt in &self.attempts {
@@ -136,19 +136,20 @@ impl Record {
     }
 }
 
-const fn of_details(details: Details) -> Option<ResponseFlag> {
+const fn of_details(details: &Details) -> Option<ResponseFlag> {
     Some(match details {
         Details::None
         | Details::ViaUpstream
         | Details::DirectResponse
         | Details::CorsPreflight
+        | Details::AccessDenied(_)
         | Details::MaxDurationTimeout => return None,
         Details::StreamIdleTimeout => ResponseFlag::StreamIdleTimeout,
         Details::RouteNotFound => ResponseFlag::NoRouteFound,
         Details::ClusterNotFound => ResponseFlag::NoClusterFound,
         Details::NoHealthyUpstream => ResponseFlag::NoHealthyUpstream,
-        Details::ResetBeforeResponse(reason) => before_response(reason),
-        Details::ResetAfterResponse(reason) => after_response(reason),
+        Details::ResetBeforeResponse(reason) => before_response(*reason),
+        Details::ResetAfterResponse(reason) => after_response(*reason),
         Details::Refused(_) => ResponseFlag::DownstreamProtocolError,
         Details::DownstreamRemoteDisconnect => ResponseFlag::DownstreamConnectionTermination,
         Details::DownstreamRemoteReset => ResponseFlag::DownstreamRemoteReset,
@@ -261,7 +262,7 @@ mod tests {
                     details,
                     ..Record::default()
                 };
-                assert_eq!(record.flags().to_string(), want, "{details:?}");
+                assert_eq!(record.flags().to_string(), want, "{:?}", record.details);
             }
         }
     }

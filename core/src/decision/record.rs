@@ -4,6 +4,7 @@ use http::Method;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
+use super::authorization::AuthorizationSeen;
 use super::details::{Details, ResetReason};
 use super::grpc_web::GrpcWeb;
 use super::hashing::RequestHash;
@@ -259,6 +260,8 @@ pub struct Record<D = Details> {
     pub transport_failure: Option<Box<TlsFault>>,
     /// A delay was injected, of this length.
     pub delayed: Option<Duration>,
+    /// What AuthorizationPolicies made of it; `None` where none hold.
+    pub authorization: Option<AuthorizationSeen>,
     /// What the last rate limit that looked at it made of it.
     pub rate_limit: Option<RateLimitSeen>,
     /// Body bytes from the client.

@@ -123,7 +123,7 @@ impl Ledger {
     }
 
     /// What the client sees of status is an endpoint's.
-    pub(super) const fn answer(&mut self, status: u16) {
+    pub(super) fn answer(&mut self, status: u16) {
         self.record.status = status;
         self.record.details = Details::ViaUpstream;
     }

@@ -125,7 +125,7 @@ impl Exchange {
             Some(_) => {
                 let details = Details::Refused(*refused);
                 self.state = State::Flush { keep_alive: false };
-                self.call.ledger.record.details = details;
+                self.call.ledger.record.details = details.clone();
                 self.state.cancel(details, &mut self.call, turn);
             }
             None => self.state.refuse(refused, &mut self.call, turn),

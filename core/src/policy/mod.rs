@@ -2,6 +2,7 @@
 //! time, draws a number of its own or changes anything outside its arguments.
 
 pub mod authority;
+pub mod authorization;
 pub mod backoff;
 pub mod balance;
 pub mod cors;

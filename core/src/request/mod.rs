@@ -4,6 +4,7 @@
 //! and write what was decided into the request's [`Record`]. They own none of the policies' rules, and they wait for
 //! nothing: the exchange carries a verdict out and comes back with what became of it.
 
+mod authorization;
 mod catch_up;
 mod endpoint;
 mod failure;
@@ -142,7 +143,8 @@ pub fn begin(context: &Context<'_>, record: &mut Record, response: &mut Response
     let virtual_host = context.view.snapshot.virtual_host(host);
     let Some(position) = route::find(virtual_host, &record.request, scheme(&record.request)) else {
         record.route = RouteDecision::NoRule { virtual_host: host };
-        return rate_limit::check_all(context, record, response)
+        return authorization::check(context, record, response)
+            .or_else(|| rate_limit::check_all(context, record, response))
             .unwrap_or_else(|| reply::no_route(record, response));
     };
     record.route = RouteDecision::Rule {
@@ -152,8 +154,12 @@ pub fn begin(context: &Context<'_>, record: &mut Record, response: &mut Response
     };
     let rule = &virtual_host.rules[position];
     let is_forwarded = matches!(&*rule.action, Action::Forward(_));
-    if !is_forwarded && let Some(refused) = rate_limit::check_all(context, record, response) {
-        return refused;
+    if !is_forwarded {
+        let refused = authorization::check(context, record, response)
+            .or_else(|| rate_limit::check_all(context, record, response));
+        if let Some(refused) = refused {
+            return refused;
+        }
     }
     match &*rule.action {
         Action::Respond(direct) => {
@@ -288,6 +294,9 @@ fn begin_forward(
     if let Some(refused) = rate_limit::check(context, Place::First, record, response) {
         return refused;
     }
+    if let Some(refused) = authorization::check(context, record, response) {
+        return refused;
+    }
     if let Some(wait) = plan
         .forward
         .fault
@@ -352,7 +361,9 @@ fn unknown_host(
 ) -> Verdict {
     record.route = RouteDecision::UnknownHost;
     record.timeouts = forward::timeouts(context.peer, None, &record.request);
-    if let Some(refused) = rate_limit::check_all(context, record, response) {
+    let refused = authorization::check(context, record, response)
+        .or_else(|| rate_limit::check_all(context, record, response));
+    if let Some(refused) = refused {
         return refused;
     }
     match &context.view.snapshot.settings.unknown_hosts {

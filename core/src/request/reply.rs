@@ -164,7 +164,7 @@ pub(super) fn reset_text(reason: ResetReason, is_retried: bool) -> Bytes {
 }
 
 /// The response had begun and was cut.
-pub const fn on_response_cut(reason: ResetReason, record: &mut Record) {
+pub fn on_response_cut(reason: ResetReason, record: &mut Record) {
     record.details = Details::ResetAfterResponse(reason);
 }
 

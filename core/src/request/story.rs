@@ -1,9 +1,10 @@
 //! A record told as a person would ask for it: which rule, which destination, every attempt with why that endpoint, how
 //! it ended and what followed, and what the client saw.
 //!
-//! One rendering of the record, as the access log is another; it decides nothing. Rules, attempts and how these end are told
-//! by files of their own (`route`, `attempt`, `ending`).
+//! One rendering of the record, as the access log is another; it decides nothing. Rules, who may ask, attempts and how these end
+//! are told by files of their own (`route`, `access`, `attempt`, `ending`).
 
+mod access;
 mod attempt;
 mod ending;
 mod route;
@@ -44,6 +45,9 @@ impl Display for Opening<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self(record, snapshot) = self;
         route::tell(f, record, snapshot)?;
+        if let Some(seen) = record.authorization {
+            access::tell(f, seen, snapshot)?;
+        }
         if let Some(seen) = &record.rate_limit {
             rate_limit(f, seen, snapshot)?;
         }
@@ -151,7 +155,7 @@ fn end(f: &mut Formatter<'_>, record: &Record) -> fmt::Result {
         status => write!(f, "  client       saw {status}")?,
     }
     write!(f, " after {took}: {}", record.details)?;
-    if let Details::Refused(refused) = record.details {
+    if let Details::Refused(refused) = &record.details {
         write!(f, " ({})", refused.explain)?;
     }
     let flags = record.flags();

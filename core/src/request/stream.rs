@@ -84,6 +84,6 @@ pub fn stream_timed_out(
 }
 
 /// The time is up and the response had begun.
-pub const fn on_stream_cut(timeout: StreamTimeout, record: &mut Record) {
+pub fn on_stream_cut(timeout: StreamTimeout, record: &mut Record) {
     record.details = timeout.details();
 }

@@ -3,6 +3,7 @@
 //! Everything a decision needs is looked up here by small numbers. `compile` makes it, `policy` reads it, and nobody
 //! changes it: a reload makes another one. A request keeps the snapshot it began with.
 
+mod authorization;
 mod cluster;
 mod clusters;
 mod hash_table;
@@ -22,6 +23,11 @@ mod tracing;
 mod transport;
 mod upstream_protocol;
 
+pub use authorization::{
+    AccessIndex, AccessRule, AccessRuleId, AccessRuleName, AccessRules, Authorization, Check,
+    HostPattern, Part, PathPattern, Probe, Probed, RuleSet, TemplatePiece, Test, TextPattern,
+    TokenPrincipal,
+};
 pub use cluster::{Address, Balancing, Cluster, ClusterId, Endpoint, Limits, ServiceName, WarmUp};
 pub use clusters::Clusters;
 pub use hash_table::{HashTable, Share, SharedTables, shares};
@@ -131,6 +137,8 @@ pub struct Snapshot {
     pub rate_limits: Box<[RateLimit]>,
     /// The rate limits of requests to hosts that nobody knows, by service port, sorted.
     pub unknown_host_limits: Arc<[(u16, Box<[Limiter]>)]>,
+    /// Who may ask this workload for what.
+    pub authorization: Arc<Authorization>,
     /// Which requests are traced, and how.
     pub tracing: Tracing,
     /// What holds for every request.
@@ -168,6 +176,7 @@ impl Snapshot {
             resources: Arc::clone(&self.resources),
             rate_limits: rate_limit::apart(&self.rate_limits),
             unknown_host_limits: Arc::clone(&self.unknown_host_limits),
+            authorization: Arc::clone(&self.authorization),
             tracing: self.tracing.clone(),
             settings: self.settings.clone(),
             access_logs: Arc::clone(&self.access_logs),

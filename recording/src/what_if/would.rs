@@ -90,7 +90,7 @@ impl Would {
         };
         let mut story = record.opening(&view.snapshot).to_string();
         if !is_forwarded {
-            let (status, details) = (response.status.as_u16(), record.details);
+            let (status, details) = (response.status.as_u16(), &record.details);
             story += &format!("  client       sees {status}: {details}\n");
         } else if !story.contains(&goes_to) {
             story += &format!("  destination  {goes_to}\n");

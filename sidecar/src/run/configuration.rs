@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use outrigger_core::cluster::Registry;
 use outrigger_core::compile::{self, Answers, Compiled, Inbound, Uses, Workload};
@@ -63,7 +64,7 @@ pub(super) enum Reading {
     /// It can be run.
     Good {
         /// The compiled configuration.
-        snapshot: Snapshot,
+        snapshot: Arc<Snapshot>,
         /// Warnings, what the lint found, and errors in kinds that the proxy does not use.
         findings: Vec<Finding>,
     },
@@ -218,7 +219,7 @@ impl Configuration {
         self.good = Some(good);
         findings.extend(compiled.findings);
         Reading::Good {
-            snapshot: compiled.snapshot,
+            snapshot: Arc::new(compiled.snapshot),
             findings,
         }
     }

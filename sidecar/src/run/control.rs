@@ -225,14 +225,14 @@ impl Reloader {
             return;
         };
         match pending {
-            Pending::Configuration { .. } => self.reloaded(snapshot),
+            Pending::Configuration { .. } => self.reloaded(Arc::new(snapshot)),
             Pending::Nothing | Pending::Answers { .. } => self.put_to_use(Arc::new(snapshot)),
         }
     }
 
-    fn reloaded(&self, snapshot: Snapshot) {
+    fn reloaded(&self, snapshot: Arc<Snapshot>) {
         let summary = configuration::summary(&snapshot);
-        let (before, snapshot) = (self.handle.snapshot(), Arc::new(snapshot));
+        let before = self.handle.snapshot();
         self.put_to_use(Arc::clone(&snapshot));
         self.reloads
             .succeeded(&summary, &changes::told(&before, &snapshot));

@@ -135,7 +135,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         Reading::Good { snapshot, findings } => {
             control::print_findings(&findings);
             reloads.found(&findings);
-            Arc::new(snapshot)
+            snapshot
         }
         Reading::Bad { findings } => {
             control::print_findings(&findings);

@@ -1,6 +1,6 @@
 //! What is counted of requests on each listener, under Envoy's names.
 
-use outrigger_core::decision::{Details, Record};
+use outrigger_core::decision::{Access, AuthorizationSeen, Details, Record};
 use outrigger_core::message::Version;
 use outrigger_runtime::Counter;
 
@@ -32,11 +32,21 @@ pub enum ListenerEvent {
     Refused,
     /// A rate limit refused it.
     RateLimited,
+    /// AuthorizationPolicies let it pass.
+    AccessAllowed,
+    /// An AuthorizationPolicy refused it, or none says that it may pass.
+    AccessDenied,
+    /// Policies that are only tried would have let it pass.
+    WouldAllow,
+    /// They would have refused it.
+    WouldDeny,
+    /// The rule of an audit policy matched it.
+    Audited,
 }
 
 impl ListenerEvent {
     /// All of them, with Envoy's name and what is told of it.
-    pub const ALL: [(Self, &'static str, &'static str); 11] = [
+    pub const ALL: [(Self, &'static str, &'static str); 16] = [
         (
             Self::Http1,
             "downstream_rq_http1_total",
@@ -92,9 +102,34 @@ impl ListenerEvent {
             "downstream_rq_rate_limited",
             "Requests that a local rate limit refused",
         ),
+        (
+            Self::AccessAllowed,
+            "rbac.allowed",
+            "Requests that authorization policies let pass",
+        ),
+        (
+            Self::AccessDenied,
+            "rbac.denied",
+            "Requests that authorization policies refused",
+        ),
+        (
+            Self::WouldAllow,
+            "rbac.shadow_allowed",
+            "Requests that policies which are only tried would have let pass",
+        ),
+        (
+            Self::WouldDeny,
+            "rbac.shadow_denied",
+            "Requests that policies which are only tried would have refused",
+        ),
+        (
+            Self::Audited,
+            "rbac.audited",
+            "Requests that audit policies matched",
+        ),
     ];
 
-    const fn of_details(details: Details) -> Option<Self> {
+    const fn of_details(details: &Details) -> Option<Self> {
         Some(match details {
             Details::RouteNotFound => Self::NoRoute,
             Details::ClusterNotFound => Self::NoCluster,
@@ -112,6 +147,7 @@ impl ListenerEvent {
             | Details::ResponseTimeout
             | Details::PerTryTimeout
             | Details::MaxDurationTimeout
+            | Details::AccessDenied(_)
             | Details::ConcurrencyLimit => return None,
         })
     }
@@ -159,15 +195,33 @@ impl ListenerCells {
             Version::Http2 => ListenerEvent::Http2,
             Version::Http10 | Version::Http11 => ListenerEvent::Http1,
         });
-        if let Some(event) = ListenerEvent::of_details(record.details) {
+        if let Some(event) = ListenerEvent::of_details(&record.details) {
             self.event(event);
         }
         if record.delayed.is_some() {
             self.event(ListenerEvent::Delayed);
         }
+        if let Some(seen) = record.authorization {
+            self.authorize(seen);
+        }
         self.bytes_received.add(record.bytes_received);
         self.bytes_sent.add(record.bytes_sent);
         self.time.record(micros);
+    }
+
+    fn authorize(&self, seen: AuthorizationSeen) {
+        self.event(match seen.access {
+            Access::Allowed(_) => ListenerEvent::AccessAllowed,
+            Access::Denied(_) => ListenerEvent::AccessDenied,
+        });
+        match seen.tried {
+            None => {}
+            Some(Access::Allowed(_)) => self.event(ListenerEvent::WouldAllow),
+            Some(Access::Denied(_)) => self.event(ListenerEvent::WouldDeny),
+        }
+        if seen.audited.is_some() {
+            self.event(ListenerEvent::Audited);
+        }
     }
 
     fn event(&self, event: ListenerEvent) {

@@ -3,7 +3,6 @@
 //! Owns that question only; what is done about such a policy is decided by whoever runs it
 //! ([`crate::config::Finding::blocks`]).
 
-use super::DRY_RUN;
 use crate::config::kinds::JudgedKind;
 use crate::config::node::Node;
 
@@ -11,11 +10,6 @@ use crate::config::node::Node;
 pub(in crate::config) fn keeps_out(kind: JudgedKind, document: &Node) -> bool {
     let spec = document.field("spec").map(|entry| &entry.value);
     match kind {
-        // Without rules it allows nothing, so an empty one refuses everything.
-        JudgedKind::AuthorizationPolicy => {
-            let action = spec.and_then(|spec| text(spec, "action"));
-            !is_tried(document) && !matches!(action, Some("AUDIT" | "2"))
-        }
         JudgedKind::PeerAuthentication => spec.is_some_and(|spec| {
             let ports = spec.field("portLevelMtls");
             let ports = ports.map_or(&[][..], |ports| ports.value.entries());
@@ -31,15 +25,6 @@ pub(in crate::config) fn keeps_out(kind: JudgedKind, document: &Node) -> bool {
         | JudgedKind::WasmPlugin
         | JudgedKind::WorkloadGroup => false,
     }
-}
-
-/// An AuthorizationPolicy with this annotation is tried and refuses nothing.
-fn is_tried(document: &Node) -> bool {
-    document
-        .field("metadata")
-        .and_then(|metadata| metadata.value.field("annotations"))
-        .and_then(|annotations| text(&annotations.value, DRY_RUN))
-        == Some("true")
 }
 
 fn text<'a>(node: &'a Node, field: &str) -> Option<&'a str> {

@@ -4,7 +4,6 @@
 //! fields are read and checked, and nothing is kept. What only Istio's control plane can know (a CEL
 //! expression) is left alone.
 
-mod authorization_policy;
 pub(super) mod enforcement;
 mod extension;
 mod peer_authentication;
@@ -15,7 +14,6 @@ mod workload_group;
 
 use super::decode::{Object, object};
 use super::kinds::JudgedKind;
-use super::meta::Meta;
 use super::node::Node;
 use super::report::Report;
 
@@ -23,9 +21,8 @@ use super::report::Report;
 pub(super) const DRY_RUN: &str = "istio.io/dry-run";
 
 /// Judges the `spec` of a resource.
-pub(super) fn judge(report: &mut Report, kind: JudgedKind, meta: &Meta, spec: &Node) {
+pub(super) fn judge(report: &mut Report, kind: JudgedKind, spec: &Node) {
     let read = |o: &mut Object<'_, '_>| match kind {
-        JudgedKind::AuthorizationPolicy => authorization_policy::judge(o, meta),
         JudgedKind::PeerAuthentication => peer_authentication::judge(o),
         JudgedKind::ProxyConfig => proxy_config::judge(o),
         JudgedKind::RequestAuthentication => request_authentication::judge(o),

@@ -62,8 +62,6 @@ const UNUSED: &[&str] = &[
     "serviceSettings",
     "tcpKeepalive",
     "tlsDefaults",
-    "trustDomain",
-    "trustDomainAliases",
     "verifyCertificateAtClient",
 ];
 
@@ -105,6 +103,11 @@ pub(in crate::config) fn decode(o: &mut Object<'_, '_>) -> MeshConfig {
         } else {
             root_namespace
         },
+        trust_domain: o
+            .optional_string("trustDomain")
+            .filter(|domain| !domain.is_empty())
+            .unwrap_or(default.trust_domain),
+        trust_domain_aliases: o.strings("trustDomainAliases"),
         locality_lb_setting: o
             .message("localityLbSetting", destination_rule::mesh_locality)
             .unwrap_or_default(),

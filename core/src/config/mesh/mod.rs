@@ -28,6 +28,10 @@ pub struct MeshConfig {
     pub path_normalization: PathNormalization,
     /// The namespace whose resources hold for all.
     pub root_namespace: String,
+    /// The trust domain of the mesh's identities.
+    pub trust_domain: String,
+    /// Other names of it.
+    pub trust_domain_aliases: Vec<String>,
     /// The domain of Kubernetes services.
     pub cluster_domain: String,
     /// Where traffic goes by locality where no DestinationRule says; failover by distance unless it is turned off.
@@ -70,6 +74,8 @@ impl Default for MeshConfig {
             h2_upgrade: false,
             path_normalization: PathNormalization::Base,
             root_namespace: super::names::DEFAULT_ROOT_NAMESPACE.into(),
+            trust_domain: super::names::CLUSTER_DOMAIN.into(),
+            trust_domain_aliases: Vec::new(),
             cluster_domain: super::names::CLUSTER_DOMAIN.into(),
             locality_lb_setting: LocalityLbSetting::default(),
             zone_aware_lb_setting: None,

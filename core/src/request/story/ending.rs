@@ -22,7 +22,7 @@ impl Display for Ending<'_> {
         if attempt.end != AttemptEnd::Reset(ResetReason::LocalReset) {
             return attempt.end.fmt(f);
         }
-        match (record.details, record.timeouts.whole) {
+        match (&record.details, record.timeouts.whole) {
             (Details::ResponseTimeout, Some(whole)) => {
                 write!(f, "given up: the timeout of {} was up", Span(whole))
             }

@@ -5,6 +5,8 @@ use crate::config::code::Code;
 use crate::config::decode::Object;
 use crate::config::report::Report;
 
+use super::{Condition, Values};
+
 /// Tells each value that `complain` has something against. Empty ones are told by the caller.
 fn each(values: &[String], report: &mut Report, complain: impl Fn(&str) -> Option<String>) {
     for (at, value) in values.iter().enumerate() {
@@ -109,19 +111,19 @@ fn is_path_text(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_allowed)
 }
 
-/// Checks one entry of `when`.
-pub(super) fn check_condition(o: &mut Object<'_, '_>, is_custom: bool) {
+/// Reads and checks one entry of `when`.
+pub(super) fn check_condition(o: &mut Object<'_, '_>, is_custom: bool) -> Condition {
     let key = o.string("key");
-    let lists = [
-        ("values", o.strings("values")),
-        ("notValues", o.strings("notValues")),
-    ];
+    let values = Values {
+        any: o.strings("values"),
+        none: o.strings("notValues"),
+    };
     if key.is_empty() {
-        return o
-            .report()
+        o.report()
             .raise_in("key", Code::RequiredField, "a condition needs a key", "");
+        return Condition { key, values };
     }
-    if lists.iter().all(|(_, list)| list.is_empty()) {
+    if values.is_empty() {
         let message = format!("condition `{key}` compares with nothing");
         o.report()
             .raise(Code::RequiredField, message, "set `values` or `notValues`");
@@ -129,6 +131,11 @@ pub(super) fn check_condition(o: &mut Object<'_, '_>, is_custom: bool) {
     if let Some(why) = key_complaint(&key) {
         o.report()
             .raise_in("key", Code::InvalidPolicy, format!("`{key}` {why}"), "");
+    } else if key.starts_with(FILTER_STATE) {
+        let message = format!(
+            "`{key}` is not known to this proxy: a rule that allows by it never applies, and one that denies applies without it"
+        );
+        o.report().raise_in("key", Code::NotInEffect, message, "");
     }
     let needs_identity = matches!(
         key.as_str(),
@@ -138,39 +145,35 @@ pub(super) fn check_condition(o: &mut Object<'_, '_>, is_custom: bool) {
         let message = format!("`{key}` can not be used with action `CUSTOM`");
         o.report().raise_in("key", Code::InvalidPolicy, message, "");
     }
-    for (field, list) in &lists {
-        o.report().field(field, |report| {
-            for (at, _) in list
-                .iter()
-                .enumerate()
-                .filter(|(_, value)| value.is_empty())
-            {
-                report.index(at, |report| {
-                    report.raise(
-                        Code::InvalidPolicy,
-                        "an empty value matches nothing",
-                        "remove it",
-                    );
-                });
-            }
-            match key.as_str() {
-                "source.ip" | "remote.ip" | "destination.ip" => check_ips(list, report),
-                "destination.port" => check_ports(list, report),
-                "source.serviceAccount" => check_service_accounts(list, report),
-                "source.trustDomain" => check_wildcards(list, report),
-                _ => {}
-            }
-        });
-    }
+    check_values("values", &key, &values.any, o.report());
+    check_values("notValues", &key, &values.none, o.report());
+    Condition { key, values }
 }
+
+fn check_values(field: &'static str, key: &str, list: &[String], report: &mut Report) {
+    report.field(field, |report| {
+        for (at, _) in (list.iter().enumerate()).filter(|(_, value)| value.is_empty()) {
+            report.index(at, |report| {
+                let message = "an empty value matches nothing";
+                report.raise(Code::InvalidPolicy, message, "remove it");
+            });
+        }
+        match key {
+            "source.ip" | "remote.ip" | "destination.ip" => check_ips(list, report),
+            "destination.port" => check_ports(list, report),
+            "source.serviceAccount" => check_service_accounts(list, report),
+            "source.trustDomain" => check_wildcards(list, report),
+            _ => {}
+        }
+    });
+}
+
+/// What Envoy's filters say of a request, of which there are none here.
+pub(crate) const FILTER_STATE: &str = "experimental.envoy.filters.";
 
 /// What is wrong with a key of `when`.
 fn key_complaint(key: &str) -> Option<&'static str> {
-    const WITH_NAME: [&str; 3] = [
-        "request.headers",
-        "request.auth.claims",
-        "experimental.envoy.filters.",
-    ];
+    const WITH_NAME: [&str; 3] = ["request.headers", "request.auth.claims", FILTER_STATE];
     const PLAIN: [&str; 12] = [
         "source.ip",
         "remote.ip",

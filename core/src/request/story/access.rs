@@ -1,0 +1,66 @@
+//! Who may ask: what AuthorizationPolicies made of a request, as a part of its story.
+
+use core::fmt::{self, Display, Formatter};
+
+use crate::decision::{Access, AuthorizationSeen};
+use crate::snapshot::{AccessRuleId, Snapshot};
+
+pub(super) fn tell(
+    f: &mut Formatter<'_>,
+    seen: AuthorizationSeen,
+    snapshot: &Snapshot,
+) -> fmt::Result {
+    let rule = |id| RuleText(id, snapshot);
+    match seen.access {
+        Access::Allowed(Some(by)) => writeln!(f, "  access       allowed by {}", rule(by))?,
+        Access::Allowed(None) => writeln!(
+            f,
+            "  access       allowed: nothing denies it, and no policy says who may"
+        )?,
+        Access::Denied(Some(by)) => writeln!(f, "  access       denied by {}", rule(by))?,
+        Access::Denied(None) => writeln!(f, "  access       denied: no policy allows it")?,
+    }
+    match seen.tried {
+        None => {}
+        Some(Access::Allowed(Some(by))) => {
+            writeln!(f, "  dry run      would be allowed by {}", rule(by))?;
+        }
+        Some(Access::Allowed(None)) => writeln!(f, "  dry run      would not be denied")?,
+        Some(Access::Denied(Some(by))) => {
+            writeln!(f, "  dry run      would be denied by {}", rule(by))?;
+        }
+        Some(Access::Denied(None)) => {
+            writeln!(
+                f,
+                "  dry run      would be denied: no policy on trial allows it"
+            )?;
+        }
+    }
+    match seen.audited {
+        None => Ok(()),
+        Some(by) => writeln!(f, "  audit        matched by {}", rule(by)),
+    }
+}
+
+/// A rule by its policy, with where it stands.
+struct RuleText<'a>(AccessRuleId, &'a Snapshot);
+
+impl Display for RuleText<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self(id, snapshot) = self;
+        let Some(name) = snapshot.authorization.names.get(id.0 as usize) else {
+            return Ok(());
+        };
+        let origin = &name.origin;
+        if name.is_broken {
+            f.write_str("what has errors and so refuses everything, ")?;
+        }
+        match snapshot.resources.get(origin.resource.0 as usize) {
+            None => f.write_str(&name.text),
+            Some(resource) => {
+                let (file, line) = (&resource.file, origin.line);
+                write!(f, "{resource} {} ({file}:{line})", origin.path)
+            }
+        }
+    }
+}
