@@ -21,8 +21,8 @@ pub use grpc_web::GrpcWeb;
 pub use hashing::{HashedBy, LoadBound, RequestHash};
 pub use picked::{LocalityChoice, Picked, PickedBy};
 pub use record::{
-    Attempt, AttemptEnd, Followed, GONE, GrpcMessages, MirrorFate, Mirrored, RateLimitSeen, Record,
-    RouteDecision, Timeouts,
+    Attempt, AttemptEnd, Followed, GONE, GrpcMessages, MirrorFate, Mirrored, PeerMetadata,
+    RateLimitSeen, Record, RouteDecision, Timeouts,
 };
 pub use trace::{RequestIdMark, Sampled, SpanId, Trace, TraceForms, TraceId};
 pub use upstream::Upstream;

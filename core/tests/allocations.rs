@@ -79,6 +79,8 @@ struct Stage {
     client: ClientId,
     /// The connection to the endpoint that was asked for last.
     upstream: Option<UpstreamId>,
+    /// The head of every response.
+    answer: &'static [u8],
     now: Instant,
 }
 
@@ -95,6 +97,7 @@ impl Stage {
             worker,
             client,
             upstream: None,
+            answer: b"HTTP/1.1 200 OK\r\nContent-Length: 1024\r\n\r\n",
             now: Instant::ZERO,
         }
     }
@@ -108,7 +111,7 @@ impl Stage {
             b"GET /cart?id=7 HTTP/1.1\r\nHost: shop.test\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n";
         self.send(self.client.into(), request);
         let endpoint = self.upstream.expect("an endpoint is asked").into();
-        self.send(endpoint, b"HTTP/1.1 200 OK\r\nContent-Length: 1024\r\n\r\n");
+        self.send(endpoint, self.answer);
         self.send(endpoint, body);
         assert_eq!(self.worker.exchanges().count(), 0, "it is answered");
     }
@@ -190,6 +193,40 @@ fn the_steady_state_allocates_nothing() {
     }
 }
 
+/// Requests to a service of the mesh, from a workload of which others are told; what the endpoint's sidecar says is kept.
+#[test]
+fn telling_who_we_are_allocates_nothing() {
+    let labels = [("app", "web"), ("version", "v1")];
+    let workload = Workload {
+        labels: labels
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+        ..Workload::default()
+    };
+    let internal = SHOP.replacen(
+        "hosts: [shop.test]",
+        "hosts: [shop.test]\n  location: MESH_INTERNAL",
+        1,
+    );
+    let snapshot = compiled(&internal, &workload);
+    assert!(snapshot.peer_metadata.is_some());
+    let mut stage = Stage::with(snapshot);
+    stage.answer =
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1024\r\nx-envoy-peer-metadata: CgA=\r\n\r\n";
+    allocates_nothing(stage);
+}
+
+fn compiled(text: &str, workload: &Workload) -> Snapshot {
+    let source = Source {
+        name: "shop.yaml",
+        bytes: text.as_bytes(),
+    };
+    let resources = load(&[source], &workload.namespace).resources;
+    let (mesh, answers) = (MeshConfig::default(), Answers::new());
+    let registry = &mut Registry::default();
+    compile(&resources, workload, &mesh, &[], &answers, registry, 0).snapshot
+}
+
 /// Neither a request that is not sampled nor, as far as core goes, one that is.
 #[test]
 fn traces_allocate_nothing() {
@@ -208,16 +245,9 @@ fn traces_allocate_nothing() {
             trace,
             ..Workload::default()
         };
-        let source = Source {
-            name: "shop.yaml",
-            bytes: SHOP.as_bytes(),
-        };
-        let resources = load(&[source], &workload.namespace).resources;
-        let (mesh, answers) = (MeshConfig::default(), Answers::new());
-        let registry = &mut Registry::default();
-        let compiled = compile(&resources, &workload, &mesh, &[], &answers, registry, 0);
-        assert!(compiled.snapshot.tracing.outbound.is_some());
-        allocates_nothing(Stage::with(compiled.snapshot));
+        let snapshot = compiled(SHOP, &workload);
+        assert!(snapshot.tracing.outbound.is_some());
+        allocates_nothing(Stage::with(snapshot));
     }
 }
 

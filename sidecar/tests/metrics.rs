@@ -266,6 +266,27 @@ fn series_end_with_what_they_are_about() {
     );
 }
 
+/// An application that answers every request with its head.
+fn echo() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut head = Vec::new();
+            let mut byte = [0];
+            while !head.ends_with(b"\r\n\r\n") && stream.read_exact(&mut byte).is_ok() {
+                head.extend(byte);
+            }
+            let length = head.len();
+            let answer =
+                format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+            let answer = [answer.as_bytes(), &head].concat();
+            stream.write_all(&answer).unwrap();
+        }
+    });
+    addr
+}
+
 /// A service of gRPC (in HTTP/1.1, which says the same) that reads a call and answers it with three messages.
 fn grpc_service() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -334,6 +355,79 @@ spec:
     let all = |family: &str| page.lines().filter(|line| line.starts_with(family)).count();
     assert_eq!(all("istio_request_messages_total{"), 1, "{page}");
     assert_eq!(all("istio_response_messages_total{"), 1, "{page}");
+}
+
+/// Two sidecars, as in a mesh: each hears from the other what its configuration does not say.
+#[test]
+fn sidecars_tell_each_other_who_they_are() {
+    let (of_client, of_service) = (Folder::new("tells-client"), Folder::new("tells-service"));
+    let inbound = format!("127.0.0.1:0={}", echo());
+    let named = |name: &str, version: &str| {
+        [
+            "app=".to_owned() + name,
+            "version=".to_owned() + version,
+            "service.istio.io/workload-name=".to_owned() + name,
+        ]
+    };
+    let labels = named("shop", "v3");
+    let mut more = vec!["--inbound", &inbound, "--namespace", "mall"];
+    labels
+        .iter()
+        .for_each(|label| more.extend(["--label", label]));
+    let service = Proxy::start(&of_service.0, &more);
+    let address = service.addr("inbound");
+    // Nothing is said of who stands behind the address.
+    of_client.write(
+        "shop.yaml",
+        &format!(
+            "apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: shop, namespace: mall}}
+spec:
+  hosts: [shop.example]
+  location: MESH_INTERNAL
+  resolution: STATIC
+  ports: [{{number: 80, name: http, protocol: HTTP}}]
+  endpoints: [{{address: {}, ports: {{http: {}}}}}]
+",
+            address.ip(),
+            address.port()
+        ),
+    );
+    let labels = named("web", "v1");
+    let mut more = vec!["--namespace", "front"];
+    labels
+        .iter()
+        .for_each(|label| more.extend(["--label", label]));
+    let client = Proxy::start(&of_client.0, &more);
+    let answer = client.get("shop.example");
+    assert!(
+        answer.contains("200 OK") && answer.contains("GET / HTTP/1.1"),
+        "{answer}"
+    );
+    // Neither application has seen anything of it.
+    assert!(!answer.contains("x-envoy-peer-metadata"), "{answer}");
+    for (proxy, reporter) in [(&client, "source"), (&service, "destination")] {
+        let page = page(proxy, "/stats/prometheus", "istio_requests_total{");
+        let reporter = format!("reporter=\"{reporter}\"");
+        let (line, _) = series(&page, "istio_requests_total", &[&reporter]).unwrap();
+        for label in [
+            "source_workload=\"web\"",
+            "source_canonical_service=\"web\"",
+            "source_canonical_revision=\"v1\"",
+            "source_workload_namespace=\"front\"",
+            "source_app=\"web\"",
+            "source_version=\"v1\"",
+            "destination_workload=\"shop\"",
+            "destination_canonical_service=\"shop\"",
+            "destination_canonical_revision=\"v3\"",
+            "destination_workload_namespace=\"mall\"",
+            "destination_app=\"shop\"",
+            "destination_version=\"v3\"",
+        ] {
+            assert!(line.contains(label), "{label} is not in {line}");
+        }
+    }
 }
 
 #[test]

@@ -218,6 +218,7 @@ fn cluster(
         port: port.number,
         subset: subset.into(),
         service: Some(Box::new(service.called())),
+        is_external: service.definition.is_external(),
         balancing: balancing(policy),
         protocol: upstream_protocol::outbound(port.protocol, policy.connection_pool, input.mesh),
         warm_up: policy.load_balancer.and_then(warm_up),

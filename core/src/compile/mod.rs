@@ -66,7 +66,8 @@ use crate::config::virtual_service::{Destination, VirtualService};
 use crate::config::workload_entry::WorkloadEntry;
 use crate::config::{Finding, Resources};
 use crate::config::{Source, load};
-use crate::snapshot::{Settings, Snapshot, UnknownHosts};
+use crate::peer::Identity;
+use crate::snapshot::{OwnMetadata, Settings, Snapshot, UnknownHosts};
 
 /// The workload that a sidecar stands beside.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +87,14 @@ impl Default for Workload {
             labels: BTreeMap::new(),
             trace: TraceFlags::default(),
         }
+    }
+}
+
+impl Workload {
+    /// What it is called.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        Identity::of("", &self.namespace, &self.labels)
     }
 }
 
@@ -209,6 +218,7 @@ pub fn compile(
             metrics: Arc::new(metrics),
             authorization: Arc::new(authorization),
             tracing,
+            peer_metadata: OwnMetadata::of(&workload.identity()).map(Arc::new),
         },
         findings,
         names: lookup.asked,

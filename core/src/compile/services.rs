@@ -11,7 +11,7 @@ use super::Input;
 use super::visibility;
 use crate::config::kubernetes::{self, Reach, TrafficDistribution};
 use crate::config::protocol::Protocol;
-use crate::config::service_entry::{Resolution, ServiceEntry, ServicePort};
+use crate::config::service_entry::{Location, Resolution, ServiceEntry, ServicePort};
 use crate::config::{aliases, names};
 use crate::snapshot::ServiceName;
 
@@ -61,6 +61,15 @@ impl RegistryService<'_> {
 }
 
 impl Definition<'_> {
+    /// Whether it is not of the mesh.
+    #[must_use]
+    pub(super) fn is_external(self) -> bool {
+        match self {
+            Self::Kubernetes => false,
+            Self::Entry(entry) => entry.location == Location::External,
+        }
+    }
+
     /// How endpoints are found, whatever other resources that add some say.
     #[must_use]
     pub(super) const fn resolution(self) -> Resolution {

@@ -202,6 +202,18 @@ pub struct Timeouts {
     pub hedges: bool,
 }
 
+/// What the sidecar of the other side says of its workload (`x-envoy-peer-metadata`): for who comes in the client's, for who goes
+/// out the endpoint's.
+#[derive(Clone, Debug, Default)]
+pub struct PeerMetadata {
+    /// As it came; empty where nothing did, or too much.
+    pub told: Vec<u8>,
+    /// The client asks for a name of what we tell.
+    pub wants_id: bool,
+    /// The client asks for what we tell.
+    pub wants_value: bool,
+}
+
 /// How many messages passed in a gRPC call. One that was cut off is one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GrpcMessages {
@@ -233,6 +245,9 @@ pub struct Record<D = Details> {
     /// The trace that it is part of; `None` where nothing is traced. It follows from the head and the random number.
     #[serde(skip)]
     pub trace: Option<Trace>,
+    /// What the sidecar of the other side said of its workload.
+    #[serde(skip)]
+    pub peer_metadata: PeerMetadata,
     /// Which rule applied.
     pub route: RouteDecision,
     /// How long it may take, by the rule and, for gRPC, by its own `grpc-timeout`.
@@ -295,9 +310,15 @@ impl Record {
         request.clear();
         let mut attempts = core::mem::take(&mut self.attempts);
         attempts.clear();
+        let mut told = core::mem::take(&mut self.peer_metadata.told);
+        told.clear();
         *self = Self {
             request,
             attempts,
+            peer_metadata: PeerMetadata {
+                told,
+                ..PeerMetadata::default()
+            },
             entropy,
             began: now,
             ..Self::default()

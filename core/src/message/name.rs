@@ -57,6 +57,8 @@ pub enum Known {
     XEnvoyOriginalHost,
     XEnvoyOriginalPath,
     XEnvoyOverloaded,
+    XEnvoyPeerMetadata,
+    XEnvoyPeerMetadataId,
     XEnvoyUpstreamServiceTime,
     XForwardedFor,
     XForwardedProto,
@@ -141,6 +143,8 @@ const TABLE: &[(&str, Known)] = &[
     ("x-envoy-original-host", Known::XEnvoyOriginalHost),
     ("x-envoy-original-path", Known::XEnvoyOriginalPath),
     ("x-envoy-overloaded", Known::XEnvoyOverloaded),
+    ("x-envoy-peer-metadata", Known::XEnvoyPeerMetadata),
+    ("x-envoy-peer-metadata-id", Known::XEnvoyPeerMetadataId),
     (
         "x-envoy-upstream-service-time",
         Known::XEnvoyUpstreamServiceTime,

@@ -1,7 +1,7 @@
 //! Sending a request on: how long it may take, with which head, and who gets a copy.
 
 use super::plan::Plan;
-use super::{Context, Verdict, endpoint, grpc, head, mirror, operations, trace};
+use super::{Context, Verdict, endpoint, grpc, head, metadata, mirror, operations, trace};
 use crate::decision::{Record, Timeouts};
 use crate::message::{Known, RequestHead, ResponseHead};
 use crate::peer::{ListenerKind, Peer};
@@ -19,6 +19,7 @@ pub(super) fn forward(
     // Before the rule's operations, which may change or remove what it writes (Envoy).
     head::announce_attempt(context, record);
     trace::announce(record);
+    metadata::put_on_request(context, &to.cluster, record);
     operations::apply_to_request(context, &to.request, &rule.name, record);
     rewrite::apply(&plan.forward.rewrite, &rule.condition, &mut record.request);
     let verdict = endpoint::pick(context, &to.cluster, record, response);

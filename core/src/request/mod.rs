@@ -12,6 +12,7 @@ mod forward;
 mod grpc;
 mod hashing;
 mod head;
+mod metadata;
 mod mirror;
 mod operations;
 pub mod outcome;
@@ -217,6 +218,7 @@ pub fn arrive(context: &Context<'_>, record: &mut Record) -> Result<VirtualHostI
         return Err(NotRouted::Refused(BAD_PATH));
     }
     head::sanitize(context.tls.is_some(), record);
+    metadata::take_from_request(context, record);
     trace::begin(context, record);
     let host = match select(context, record, snapshot) {
         Ok(host) => host,
@@ -390,6 +392,7 @@ pub fn on_response_head(
     response: &mut ResponseHead,
     date: &[u8; 29],
 ) {
+    metadata::on_response(context, record, response);
     head::decorate_response(service_time, record, response, date);
     hashing::set_cookies(context, record, response);
     operations::apply_to_response(context, record, response);

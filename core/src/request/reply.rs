@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{Method, StatusCode};
 
-use super::{Context, Verdict, grpc, head, operations, rate_limit};
+use super::{Context, Verdict, grpc, head, metadata, operations, rate_limit};
 use crate::decision::{Details, Record, Refused, ResetReason};
 use crate::message::{Known, ResponseHead, Version};
 use crate::policy::grpc_web::BadBase64;
@@ -176,6 +176,7 @@ pub fn complete_local(
     response: &mut ResponseHead,
     date: &[u8; 29],
 ) -> Bytes {
+    metadata::put_on_response(context, record, response);
     rate_limit::tell(context, record, response);
     let asks_for_tunnel = record.request.version == Version::Http2
         && (context.upgrade.is_some() || record.request.method == Method::CONNECT);

@@ -151,6 +151,8 @@ pub struct Cluster {
     /// What the service is called; of an application behind an inbound listener, the service that the workload is an
     /// endpoint of. `None` where there is none.
     pub service: Option<Box<ServiceName>>,
+    /// Its service is not of the mesh (ServiceEntry `location: MESH_EXTERNAL`, its default): nobody there is told who we are.
+    pub is_external: bool,
     /// Its endpoints, in a stable order.
     pub endpoints: Box<[Endpoint]>,
     /// How to pick one.
@@ -219,6 +221,7 @@ impl Cluster {
             port: 80,
             subset: Box::default(),
             service: None,
+            is_external: false,
             endpoints: Box::default(),
             balancing: Balancing::default(),
             hash_policy: None,

@@ -13,6 +13,7 @@ mod host_table;
 mod locality;
 mod matching;
 mod origin;
+mod peer_metadata;
 mod rate_limit;
 mod re2;
 mod resilience;
@@ -39,6 +40,7 @@ pub use matching::{
     Condition, FieldMatch, MatchedField, PathMatch, QueryMatch, Regex, RegexFault, TextMatch,
 };
 pub use origin::{BlockOrigin, ClusterOrigin, FieldLine, Origin, ResourceId, ResourceRef};
+pub use peer_metadata::{LONGEST_METADATA, OwnMetadata};
 pub use rate_limit::{
     DescribedBy, Descriptor, EntryMatch, HeaderMatch, HostLimits, Limiter, Place, RateLimit,
     RateLimitId, SizedBucket,
@@ -147,6 +149,8 @@ pub struct Snapshot {
     pub access_logs: Arc<telemetry::AccessLogs>,
     /// What is changed of Istio's metrics.
     pub metrics: Arc<telemetry::MetricRules>,
+    /// What other sidecars are told of the workload.
+    pub peer_metadata: Option<Arc<OwnMetadata>>,
 }
 
 impl Snapshot {
@@ -181,6 +185,7 @@ impl Snapshot {
             settings: self.settings.clone(),
             access_logs: Arc::clone(&self.access_logs),
             metrics: Arc::clone(&self.metrics),
+            peer_metadata: self.peer_metadata.clone(),
         }
     }
 

@@ -1,24 +1,25 @@
-//! Who sent a request that came in, as its peer's sidecar says: Istio's `x-envoy-peer-metadata`, a base64 of a protobuf
-//! `Struct`.
+//! Who is on the other side, as its sidecar says: Istio's `x-envoy-peer-metadata`, a base64 of a protobuf `Struct`.
 //!
 //! Nobody proves what stands there, so it is good for metrics and for nothing else.
 
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet::STANDARD as ALPHABET;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use outrigger_core::peer::Identity;
+use outrigger_core::snapshot::LONGEST_METADATA;
 
-/// The field.
-pub(crate) const PEER_METADATA: &str = "x-envoy-peer-metadata";
-
-/// Longer metadata is nobody's.
-const LONGEST: usize = 16 * 1024;
+/// With padding at its end or without.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &ALPHABET,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// The names that metadata give a workload; `None` when they cannot be understood.
 pub(crate) fn identity(metadata: &[u8]) -> Option<Identity> {
-    let bytes = Some(metadata).filter(|text| text.len() <= LONGEST)?;
-    let bytes = STANDARD.decode(bytes).ok()?;
+    let bytes = Some(metadata).filter(|text| text.len() <= LONGEST_METADATA)?;
+    let bytes = BASE64.decode(bytes).ok()?;
     let fields = fields(&bytes)?;
     let text = |name: &str| match fields.get(name) {
         Some(Value::Text(text)) => text.as_str(),
@@ -112,6 +113,8 @@ fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
 
 #[cfg(test)]
 mod tests {
+    use outrigger_core::snapshot::OwnMetadata;
+
     use super::*;
 
     fn message(number: u8, inside: &[u8]) -> Vec<u8> {
@@ -141,7 +144,7 @@ mod tests {
             entry("LABELS", &message(5, &labels)),
         ]
         .concat();
-        let identity = identity(STANDARD.encode(&all).as_bytes()).unwrap();
+        let identity = identity(BASE64.encode(&all).as_bytes()).unwrap();
         let names = [
             &identity.workload,
             &identity.namespace,
@@ -158,8 +161,21 @@ mod tests {
         );
         for end in 1..all.len() {
             // No part of it is taken for something else, and none panics.
-            let _ = super::identity(STANDARD.encode(&all[..end]).as_bytes());
+            let _ = super::identity(BASE64.encode(&all[..end]).as_bytes());
         }
+    }
+
+    #[test]
+    fn what_we_tell_is_understood() {
+        let labels = [
+            ("app", "web"),
+            ("version", "v2"),
+            ("topology.istio.io/cluster", "c1"),
+        ];
+        let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let own = Identity::of("web-v2", "shop", &labels.into());
+        let told = OwnMetadata::of(&own).unwrap();
+        assert_eq!(identity(&told.value), Some(own));
     }
 
     #[test]
@@ -171,6 +187,6 @@ mod tests {
                 "{nonsense}"
             );
         }
-        assert!(identity(&vec![b'A'; LONGEST + 1]).is_none());
+        assert!(identity(&vec![b'A'; LONGEST_METADATA + 1]).is_none());
     }
 }

@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 
 use outrigger_core::decision::access_log::{self, Logged};
 use outrigger_core::decision::{Record, RouteDecision, Upstream};
-use outrigger_core::message::FieldName;
 use outrigger_core::peer::{Identity, ListenerKind};
 use outrigger_core::snapshot::telemetry::{Metric, SideRules};
 use outrigger_core::snapshot::{ClusterId, Snapshot};
@@ -16,7 +15,7 @@ use outrigger_runtime::Ended;
 use super::clusters::{ClusterCells, gone};
 use super::kept::{Cells, Gone, Kept};
 use super::labels::{self, Labels, Sides};
-use super::peers::{self, PEER_METADATA};
+use super::peers;
 use super::place::{NO_CLUSTER, Place, Quick};
 use super::routes::{self, RouteCells, UNNAMED};
 use super::series::{Messages, Series};
@@ -43,7 +42,6 @@ struct Counting {
     metrics: Arc<Metrics>,
     worker: usize,
     listeners: Arc<WorkerListeners>,
-    peer_metadata: Option<FieldName>,
     /// Labels say nothing of it.
     nowhere: access_log::Place,
 }
@@ -60,6 +58,8 @@ struct Seen {
     series: HashMap<Place, InSeries, Quick>,
     /// Whom metadata name. Anybody may write what he likes there, so these are hashed with care.
     peers: HashMap<Box<[u8]>, u32>,
+    /// The one that was last: most have few callers, and to compare is cheaper than to hash.
+    last_peer: (Vec<u8>, u32),
     identities: Vec<Identity>,
     /// What labels that somebody configured say.
     values: HashMap<String, u32>,
@@ -91,7 +91,6 @@ impl WorkerMetrics {
                 metrics: Arc::clone(metrics),
                 worker,
                 listeners: metrics.begin(listeners),
-                peer_metadata: FieldName::new(PEER_METADATA),
                 nowhere: access_log::Place::default(),
             }),
             seen: Seen::default(),
@@ -241,11 +240,7 @@ impl Counting {
             endpoint: record
                 .attempt()
                 .map_or(u32::MAX, |attempt| attempt.endpoint),
-            peer: if is_inbound {
-                self.peer(ended, seen)
-            } else {
-                0
-            },
+            peer: self.peer(&record.peer_metadata.told, seen),
             flags: record.flags().bits(),
             status: record.status,
             call,
@@ -289,15 +284,19 @@ impl Counting {
         }
     }
 
-    /// Who sent a request that came in: 1 more than his place among those who are known.
-    fn peer(&self, ended: &Ended<'_>, seen: &mut Seen) -> u32 {
-        let headers = &ended.record.request.headers;
-        let metadata = self.peer_metadata.as_ref();
-        let Some(metadata) = metadata.and_then(|name| headers.find_all(name).next()) else {
+    /// Who is on the other side: 1 more than his place among those who are known, 0 for nobody.
+    fn peer(&self, metadata: &[u8], seen: &mut Seen) -> u32 {
+        if metadata.is_empty() {
             return 0;
-        };
+        }
+        let (last, peer) = &seen.last_peer;
+        if *last == metadata {
+            return *peer;
+        }
         if let Some(known) = seen.peers.get(metadata) {
-            return *known;
+            let known = *known;
+            seen.met(metadata, known);
+            return known;
         }
         let identity = peers::identity(metadata);
         if seen.peers.len() >= self.metrics.settings.max_series {
@@ -309,6 +308,7 @@ impl Counting {
             seen.identities.len() as u32
         });
         seen.peers.insert(metadata.into(), peer);
+        seen.met(metadata, peer);
         peer
     }
 
@@ -317,16 +317,14 @@ impl Counting {
         let nobody = Identity::default();
         let ourselves = &self.metrics.settings.ourselves;
         let (cluster, endpoint) = labels::reached(ended);
+        let peer = (place.peer as usize).checked_sub(1);
+        let peer = peer.and_then(|at| seen.identities.get(at));
         let (source, destination) = match place.is_inbound {
-            true => {
-                let peer = (place.peer as usize).checked_sub(1);
-                let peer = peer.and_then(|at| seen.identities.get(at));
-                (peer.unwrap_or(&nobody), ourselves)
+            true => (peer.unwrap_or(&nobody), ourselves),
+            false => {
+                let configured = endpoint.map(|endpoint| &*endpoint.identity);
+                (ourselves, peer.or(configured).unwrap_or(&nobody))
             }
-            false => (
-                ourselves,
-                endpoint.map_or(&nobody, |endpoint| &*endpoint.identity),
-            ),
         };
         let labels = labels::of(
             ended,
@@ -389,6 +387,14 @@ impl Counting {
 }
 
 impl Seen {
+    /// The memory for it is kept.
+    fn met(&mut self, metadata: &[u8], peer: u32) {
+        let (last, known) = &mut self.last_peer;
+        last.clear();
+        last.extend_from_slice(metadata);
+        *known = peer;
+    }
+
     fn of(snapshot: &Snapshot, metrics: &Metrics) -> Self {
         Self {
             revision: snapshot.revision,

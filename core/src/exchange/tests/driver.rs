@@ -98,6 +98,7 @@ fn copy(record: &Record) -> Record {
         ended: record.ended,
         grpc_status: record.grpc_status,
         grpc_messages: record.grpc_messages,
+        peer_metadata: record.peer_metadata.clone(),
         upstream_service_ms: record.upstream_service_ms,
     }
 }
