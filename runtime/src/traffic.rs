@@ -349,12 +349,18 @@ impl<S: System> Turn<'_, S> {
                 Some(Poll::Pending) | None => {}
             }
         }
-        if interest.read {
-            return entry
-                .poll(|stream, cx| poll_read(stream, cx, joint, id))
-                .unwrap_or(Poll::Pending);
+        let read = interest
+            .read
+            .then(|| entry.poll(|stream, cx| poll_read(stream, cx, joint, id)));
+        let read = read.flatten().unwrap_or(Poll::Pending);
+        // What was there to read may have been nothing that core hears of.
+        if read.is_pending()
+            && let ConnId::Client(id) = id
+            && self.is_to_end(id)
+        {
+            return Poll::Ready(Input::Drain);
         }
-        Poll::Pending
+        read
     }
 
     fn on_secured(&mut self, id: ConnId, outcome: Result<Made<S::Stream>, TlsFault>) -> Input {

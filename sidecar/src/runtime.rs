@@ -3,12 +3,15 @@
 //! Owns the choice and its words, for `run` and `demo` alike. What stands in glommio's way is found out by its package,
 //! before anything of it is built and before any listener opens.
 
-use outrigger_runtime::{Config, Running, StartError};
+use std::sync::Arc;
+
+use outrigger_runtime::{Config, Running, StartError, start};
+use outrigger_tls::{Identities, protect};
 
 use crate::cli::Runtime;
 
-/// Starts workers.
-pub(crate) type Start = fn(Config) -> Result<Running, StartError>;
+/// Starts workers, whose connections are protected by what these identities prove where the configuration says so.
+pub(crate) type Start = fn(Config, Arc<Identities>) -> Result<Running, StartError>;
 
 /// A runtime that works here.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +41,7 @@ pub(crate) enum Missing {
 
 const TOKIO: Picked = Picked {
     name: "tokio",
-    start: outrigger_tokio::start,
+    start: |config, identities| start(protect(outrigger_tokio::launch(), identities), config),
 };
 
 /// Picks a runtime. Where `auto` settles for less, it tells so in a line.
@@ -76,7 +79,10 @@ fn glommio() -> Result<Picked, Missing> {
     match outrigger_glommio::probe() {
         Ok(()) => Ok(Picked {
             name: "glommio",
-            start: outrigger_glommio::start,
+            start: |config, identities| {
+                let launch = outrigger_glommio::launch(config.workers);
+                start(protect(launch, identities), config)
+            },
         }),
         Err(unavailable) => Err(Missing::Machine(unavailable.to_string())),
     }

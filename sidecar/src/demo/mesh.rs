@@ -17,6 +17,7 @@ use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
 use outrigger_runtime::{Listen, Running};
 use outrigger_telemetry::{Settings, Telemetry};
+use outrigger_tls::{Identities, Proofs};
 use tokio::net::TcpSocket;
 
 use super::client::Client;
@@ -174,7 +175,7 @@ impl Sidecar {
             hears: stories.map(Stories::hears),
             ..Settings::default()
         });
-        let running = start(outrigger_runtime::Config {
+        let config = outrigger_runtime::Config {
             listeners: vec![
                 listen(ListenerKind::Outbound),
                 listen(ListenerKind::Inbound(0)),
@@ -189,7 +190,8 @@ impl Sidecar {
             recorder: None,
             sinks: telemetry.sinks(),
             notices: Arc::new(|notice| anstream::eprintln!("warning: {notice}")),
-        });
+        };
+        let running = start(config, Arc::new(Identities::new(Proofs::default())));
         Ok(Self {
             running: running.map_err(|error| error.to_string())?,
             registry: Registry::default(),

@@ -35,6 +35,7 @@ use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
 use outrigger_recording::Recorder;
 use outrigger_runtime::{Config, Handle, Listen, Notices, Running, Sinks};
+use outrigger_tls::{Identities, Proofs};
 use tracing::{error, info, warn};
 
 use crate::admin_args::{AdminAddr, AdminArgs};
@@ -176,7 +177,16 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         notices,
         recorder,
     };
-    let running = start_workers(args, settings, runtime, &admin, Arc::clone(&snapshot), told)?;
+    let identities = Arc::new(Identities::new(Proofs::default()));
+    let running = start_workers(
+        args,
+        settings,
+        runtime,
+        &admin,
+        Arc::clone(&snapshot),
+        identities,
+        told,
+    )?;
     let (commands, received) = tokio::sync::mpsc::unbounded_channel();
     reloads.began(&configuration::summary(&snapshot));
     let sources = admin::Sources {
@@ -265,6 +275,7 @@ fn start_workers(
     runtime: Picked,
     admin: &AdminAddr,
     snapshot: Arc<Snapshot>,
+    identities: Arc<Identities>,
     told: Told,
 ) -> Result<Running, Failure> {
     let outbound = Listen {
@@ -275,7 +286,7 @@ fn start_workers(
         kind: ListenerKind::Inbound(index),
         addr: arg.listen,
     });
-    (runtime.start)(Config {
+    let config = Config {
         listeners: std::iter::once(outbound).chain(inbound).collect(),
         workers: workers(args),
         settings,
@@ -289,8 +300,8 @@ fn start_workers(
         recorder: told.recorder,
         sinks: told.sinks,
         notices: told.notices,
-    })
-    .map_err(Failure::bad)
+    };
+    (runtime.start)(config, identities).map_err(Failure::bad)
 }
 
 fn worker_settings(args: &RunArgs) -> Result<WorkerSettings, Failure> {

@@ -1,0 +1,278 @@
+//! What handshakes of one kind share: how they go, what they prove and want proved, and the sessions that may be taken up again.
+//!
+//! Made when first needed and kept until what proves something is swapped. Each has its own tickets, so that a session is only
+//! ever taken up in the context that began it: under the same rules, by the same roots, with the same lists.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use outrigger_core::peer::TlsFault;
+use outrigger_core::snapshot::{ClientTls, KeyName, RootsName, ServerTls, Sni, Trust};
+use outrigger_core::worker::Handshake;
+use rustls::client::{ResolvesClientCert, Resumption};
+use rustls::crypto::aws_lc_rs::Ticketer;
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, ServerConfig, SignatureScheme};
+
+use crate::identities::{Identities, Proofs};
+use crate::provider;
+use crate::verify::{Authorities, Clients, Servers};
+
+/// Contexts that are kept at a time; with one more all are made anew. There are as many as settings in use.
+const MOST: usize = 1024;
+
+/// Sessions with endpoints that one context remembers.
+const SESSIONS: usize = 64;
+
+/// Names of protocols that say that both sides are sidecars of the mesh (ALPN).
+const OF_THE_MESH: &str = "istio";
+
+/// What is answered to clients of the mesh, the dearest first: as Envoy, the usual names where they are offered.
+const PROTOCOLS: &[&str] = &[
+    "h2",
+    "http/1.1",
+    "istio-h2",
+    "istio-http/1.1",
+    "istio-http/1.0",
+    "istio",
+    "istio-peer-exchange",
+    "http/1.0",
+];
+
+/// Whether a protocol's name is one of the mesh's own.
+pub(crate) fn is_of_the_mesh(protocol: &[u8]) -> bool {
+    let rest = protocol.strip_prefix(OF_THE_MESH.as_bytes());
+    rest.is_some_and(|rest| rest.is_empty() || rest[0] == b'-')
+}
+
+/// All contexts of a process.
+pub(crate) struct Contexts {
+    identities: Arc<Identities>,
+    /// Looked into once a handshake.
+    made: Mutex<Made>,
+}
+
+#[derive(Default)]
+struct Made {
+    /// Of which these are.
+    generation: u64,
+    clients: HashMap<(ClientTls, bool), Arc<ClientConfig>>,
+    servers: Vec<(ServerTls, bool, Arc<ServerConfig>)>,
+}
+
+impl Contexts {
+    pub(crate) fn new(identities: Arc<Identities>) -> Self {
+        Self {
+            identities,
+            made: Mutex::default(),
+        }
+    }
+
+    fn made(&self) -> MutexGuard<'_, Made> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let generation = self.identities.generation();
+        if made.generation != generation || made.clients.len() + made.servers.len() > MOST {
+            *made = Made {
+                generation,
+                ..Made::default()
+            };
+        }
+        made
+    }
+
+    /// The context of a connection to an endpoint.
+    ///
+    /// # Errors
+    /// Something is missing that it takes.
+    pub(crate) fn client(&self, handshake: &Handshake) -> Result<Arc<ClientConfig>, TlsFault> {
+        let mut made = self.made();
+        let key = ((*handshake.tls).clone(), handshake.http2);
+        if let Some(known) = made.clients.get(&key) {
+            return Ok(Arc::clone(known));
+        }
+        let config = client(&handshake.tls, handshake.http2, &self.identities.proofs())?;
+        let config = Arc::new(config);
+        made.clients.insert(key, Arc::clone(&config));
+        Ok(config)
+    }
+
+    /// The context of a client's connection. `answers`: the client offers a protocol that can be answered.
+    ///
+    /// # Errors
+    /// Something is missing that it takes.
+    pub(crate) fn server(
+        &self,
+        tls: &ServerTls,
+        answers: bool,
+    ) -> Result<Arc<ServerConfig>, TlsFault> {
+        let mut made = self.made();
+        let known = made.servers.iter();
+        let known = known
+            .rev()
+            .find(|(of, with, _)| *with == answers && of == tls);
+        if let Some((.., known)) = known {
+            return Ok(Arc::clone(known));
+        }
+        let config = Arc::new(server(tls, answers, &self.identities.proofs())?);
+        let entry = (tls.clone(), answers, Arc::clone(&config));
+        made.servers.push(entry);
+        Ok(config)
+    }
+}
+
+/// Whether a client offers a protocol that can be answered.
+pub(crate) fn can_answer(hello: &ClientHello<'_>) -> bool {
+    let offered = hello.alpn().into_iter().flatten();
+    let mut offered = offered.filter(|name| PROTOCOLS.iter().any(|p| p.as_bytes() == *name));
+    offered.next().is_some()
+}
+
+fn lacking(what: impl fmt::Display) -> TlsFault {
+    TlsFault::NoIdentity(what.to_string().into())
+}
+
+fn server(tls: &ServerTls, answers: bool, proofs: &Proofs) -> Result<ServerConfig, TlsFault> {
+    let provider = provider::of(&tls.parameters);
+    let key = key(&KeyName::Mesh, proofs)?;
+    let verifier = Clients {
+        provider: Arc::clone(&provider),
+        authorities: authorities(&RootsName::Mesh, None, proofs)?,
+        trust_domains: tls.trust_domains.clone(),
+    };
+    let builder = ServerConfig::builder_with_provider(provider);
+    let builder = builder.with_protocol_versions(provider::versions(&tls.parameters));
+    let builder = builder.map_err(|error| lacking(format!("a suite: {error}")))?;
+    let mut config = builder
+        .with_client_cert_verifier(Arc::new(verifier))
+        .with_cert_resolver(Arc::new(Only(key)));
+    if answers {
+        let names = PROTOCOLS.iter().map(|name| name.as_bytes().to_vec());
+        config.alpn_protocols = names.collect();
+    }
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.ticketer = Ticketer::new().map_err(|error| lacking(format!("tickets: {error}")))?;
+    // One is enough for a client that keeps its connections.
+    config.send_tls13_tickets = 1;
+    config.max_early_data_size = 0;
+    Ok(config)
+}
+
+fn client(tls: &ClientTls, http2: bool, proofs: &Proofs) -> Result<ClientConfig, TlsFault> {
+    let provider = provider::of(&tls.parameters);
+    let wants = match &tls.trust {
+        Trust::Nothing => None,
+        Trust::Chain { roots, crl, names } => {
+            let authorities = authorities(roots, crl.as_deref(), proofs)?;
+            Some((authorities, names.clone()))
+        }
+    };
+    let verifier = Servers {
+        provider: Arc::clone(&provider),
+        wants,
+        names_nobody: tls.sni == Sni::None,
+    };
+    let builder = ClientConfig::builder_with_provider(provider);
+    let builder = builder.with_protocol_versions(provider::versions(&tls.parameters));
+    let builder = builder.map_err(|error| lacking(format!("a suite: {error}")))?;
+    let builder = builder
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    let mut config = match &tls.identity {
+        None => builder.with_no_client_auth(),
+        Some(name) => builder.with_client_cert_resolver(Arc::new(Only(key(name, proofs)?))),
+    };
+    let offered = tls.alpn.offered(http2).iter();
+    config.alpn_protocols = offered.map(|name| name.as_bytes().to_vec()).collect();
+    config.enable_sni = tls.sni != Sni::None;
+    config.resumption = Resumption::in_memory_sessions(SESSIONS);
+    config.enable_early_data = false;
+    Ok(config)
+}
+
+fn key(name: &KeyName, proofs: &Proofs) -> Result<Arc<CertifiedKey>, TlsFault> {
+    let found = proofs.find_key(name).map(Arc::clone);
+    found.ok_or_else(|| match name {
+        KeyName::Mesh => lacking("no certificate of the mesh"),
+        KeyName::Files(chain, _) => lacking(format!("no certificate and key of {chain}")),
+        KeyName::Secret(namespace, name) => lacking(format!(
+            "no certificate and key of the secret {namespace}/{name}"
+        )),
+    })
+}
+
+fn authorities(
+    name: &RootsName,
+    crl: Option<&str>,
+    proofs: &Proofs,
+) -> Result<Authorities, TlsFault> {
+    let roots = proofs.find_roots(name).map(Arc::clone);
+    let roots = roots.ok_or_else(|| match name {
+        RootsName::Mesh => lacking("no roots of the mesh"),
+        RootsName::System => lacking("no roots of the system"),
+        RootsName::File(file) => lacking(format!("no roots of {file}")),
+        RootsName::Secret(namespace, name) => {
+            lacking(format!("no roots of the secret {namespace}/{name}"))
+        }
+    })?;
+    let is_mesh = *name == RootsName::Mesh;
+    let mut revoked = Vec::new();
+    if let Some(file) = crl {
+        let lists = proofs.find_revoked(file).map(Arc::clone);
+        revoked.push(lists.ok_or_else(|| lacking(format!("no revoked certificates of {file}")))?);
+    }
+    revoked.extend(proofs.find_revoked_in_mesh().filter(|_| is_mesh).cloned());
+    Ok(Authorities {
+        roots,
+        domains: match is_mesh {
+            true => proofs.roots_by_domain(),
+            false => Default::default(),
+        },
+        revoked,
+    })
+}
+
+/// The one certificate that there is, whoever asks.
+#[derive(Debug)]
+struct Only(Arc<CertifiedKey>);
+
+impl ResolvesServerCert for Only {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+}
+
+impl ResolvesClientCert for Only {
+    fn resolve(
+        &self,
+        _root_hint_subjects: &[&[u8]],
+        _sigschemes: &[SignatureScheme],
+    ) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn protocols_of_the_mesh_are_told_from_others() {
+        for (name, want) in [
+            ("istio", true),
+            ("istio-h2", true),
+            ("istio-http/1.1", true),
+            ("istio-peer-exchange", true),
+            ("istiod", false),
+            ("h2", false),
+            ("", false),
+        ] {
+            assert_eq!(is_of_the_mesh(name.as_bytes()), want, "{name}");
+        }
+    }
+}

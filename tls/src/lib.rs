@@ -1,0 +1,40 @@
+//! TLS beneath connections: a [`System`](outrigger_runtime::System) around any other one, whose streams are plain or protected.
+//!
+//! Core says what is wanted and what a peer must prove ([`Handshake`](outrigger_core::worker::Handshake),
+//! [`ServerTls`](outrigger_core::snapshot::ServerTls)) and learns facts; runtimes know nothing of this. Handshakes, records and
+//! certificates are rustls's, with the cryptography of aws-lc, which is chosen here and nowhere else. What proves something (keys,
+//! roots, lists of what was revoked) is brought by whoever reads it ([`Identities`]).
+//!
+//! | module | owns |
+//! |---|---|
+//! | `identities` | what proves something, by name, and how it is swapped |
+//! | `provider` | suites, groups and versions |
+//! | `certificate` | what a certificate says |
+//! | `verify` | whom to believe |
+//! | `contexts` | what handshakes of one kind share, tickets included, kept until something is swapped |
+//! | `fault` | what went wrong, in core's words |
+//! | `facts` | what a handshake has proved, in core's words |
+//! | `session` | one protected connection: records in and out of boxes |
+//! | `scratch` | memory that all connections of a thread lend each other |
+//! | `stream` | a stream that is plain or protected |
+//! | `handshake` | how a stream becomes one of both |
+//! | `system` | the system around a system |
+
+#![forbid(unsafe_code)]
+
+mod certificate;
+mod contexts;
+mod facts;
+mod fault;
+mod handshake;
+mod identities;
+mod provider;
+mod scratch;
+mod session;
+mod stream;
+mod system;
+mod verify;
+
+pub use identities::{Identities, Proofs};
+pub use stream::Secured;
+pub use system::{Protected, protect};

@@ -1,0 +1,91 @@
+//! A stream that is plain or protected, as a connection sees it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
+
+use bytes::{Buf as _, BytesMut};
+use outrigger_core::outbox::Outbox;
+use outrigger_runtime::Stream;
+
+use crate::session::Session;
+
+/// A stream that is plain or protected.
+pub struct Secured<T: Stream>(pub(crate) Kind<T>);
+
+pub(crate) enum Kind<T: Stream> {
+    /// And what was read to find that out, if anything was.
+    Plain(T, BytesMut),
+    Protected(Box<Session<T>>),
+}
+
+impl<T: Stream> Stream for Secured<T> {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &self.0 {
+            Kind::Plain(stream, sniffed) if sniffed.is_empty() => stream.poll_readable(cx),
+            Kind::Plain(..) => Poll::Ready(Ok(())),
+            Kind::Protected(session) => session.poll_readable(cx),
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, space: &mut BytesMut) -> Poll<io::Result<usize>> {
+        match &mut self.0 {
+            Kind::Plain(stream, sniffed) if sniffed.is_empty() => stream.poll_read(cx, space),
+            Kind::Plain(_, sniffed) => {
+                let count = sniffed.len().min(space.capacity() - space.len());
+                space.extend_from_slice(&sniffed[..count]);
+                sniffed.advance(count);
+                if sniffed.is_empty() {
+                    *sniffed = BytesMut::new();
+                }
+                Poll::Ready(Ok(count))
+            }
+            Kind::Protected(session) => session.poll_read(cx, space),
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, outbox: &Outbox) -> Poll<io::Result<usize>> {
+        match &mut self.0 {
+            Kind::Plain(stream, _) => stream.poll_write(cx, outbox),
+            Kind::Protected(session) => session.poll_write(cx, outbox),
+        }
+    }
+
+    fn shutdown_write(&mut self) {
+        match &mut self.0 {
+            Kind::Plain(stream, _) => stream.shutdown_write(),
+            Kind::Protected(session) => session.shutdown_write(),
+        }
+    }
+
+    fn reset(self) {
+        match self.0 {
+            Kind::Plain(stream, _) => stream.reset(),
+            Kind::Protected(session) => session.reset(),
+        }
+    }
+
+    fn has_unread(&self) -> bool {
+        match &self.0 {
+            Kind::Plain(stream, sniffed) => !sniffed.is_empty() || stream.has_unread(),
+            Kind::Protected(session) => session.has_unread(),
+        }
+    }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        self.beneath()?.local_addr()
+    }
+
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        self.beneath()?.peer_addr()
+    }
+}
+
+impl<T: Stream> Secured<T> {
+    fn beneath(&self) -> Option<&T> {
+        match &self.0 {
+            Kind::Plain(stream, _) => Some(stream),
+            Kind::Protected(session) => session.stream(),
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Whom to believe: chains that lead to the right roots, and names. What a chain is, webpki decides; which name counts is decided
+//! here, by bytes.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use outrigger_core::snapshot::PeerNames;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use webpki::{
+    EndEntityCert, KeyUsage, RevocationCheckDepth, RevocationOptionsBuilder, UnknownStatusPolicy,
+};
+
+use crate::certificate::{self, Read};
+use crate::fault::rejected;
+use crate::identities::{Revoked, Roots};
+
+/// Authorities, and what they have revoked.
+#[derive(Clone)]
+pub(crate) struct Authorities {
+    pub(crate) roots: Roots,
+    /// Other roots for peers of these trust domains; empty where the roots are not the mesh's.
+    pub(crate) domains: BTreeMap<Box<str>, Roots>,
+    pub(crate) revoked: Vec<Revoked>,
+}
+
+impl Authorities {
+    /// Checks that a chain leads to one of them.
+    fn check_chain(
+        &self,
+        provider: &CryptoProvider,
+        (leaf, others): (&CertificateDer<'_>, &[CertificateDer<'_>]),
+        read: &Read,
+        usage: KeyUsage,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let roots = trust_domain(read).and_then(|domain| self.domains.get(domain));
+        let roots = roots.unwrap_or(&self.roots);
+        let lists: Vec<_> = self.revoked.iter().flat_map(|lists| lists.iter()).collect();
+        // What no list speaks of is not revoked; a list that is too old still says what it says.
+        let revocation = RevocationOptionsBuilder::new(&lists).ok().map(|options| {
+            options
+                .with_depth(RevocationCheckDepth::Chain)
+                .with_status_policy(UnknownStatusPolicy::Allow)
+                .build()
+        });
+        let leaf = EndEntityCert::try_from(leaf).map_err(|error| rejected(error.to_string()))?;
+        let algorithms = provider.signature_verification_algorithms.all;
+        leaf.verify_for_usage(algorithms, roots, others, now, usage, revocation, None)
+            .map(|_path| ())
+            .map_err(|error| rejected(error.to_string()))
+    }
+}
+
+/// Of a peer of a mesh: that of its one SPIFFE ID.
+fn trust_domain(read: &Read) -> Option<&str> {
+    let principal = read.told.principal()?;
+    Some(
+        principal
+            .split_once('/')
+            .map_or(principal, |(domain, _)| domain),
+    )
+}
+
+fn read(leaf: &CertificateDer<'_>) -> Result<Read, Error> {
+    certificate::read(leaf).map_err(rejected)
+}
+
+/// Believes clients of the mesh.
+pub(crate) struct Clients {
+    pub(crate) provider: Arc<CryptoProvider>,
+    pub(crate) authorities: Authorities,
+    /// Whose identities may come in.
+    pub(crate) trust_domains: Box<[Box<str>]>,
+}
+
+impl ClientCertVerifier for Clients {
+    /// Not told: a list of authorities tells strangers whom we believe, and peers of a mesh have one certificate.
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let read = read(end_entity)?;
+        let chain = (end_entity, intermediates);
+        let (provider, usage) = (&self.provider, KeyUsage::client_auth());
+        (self.authorities).check_chain(provider, chain, &read, usage, now)?;
+        let Some(domain) = trust_domain(&read) else {
+            return Err(rejected(
+                "it has no name, or more than one, that is a SPIFFE ID",
+            ));
+        };
+        match self.trust_domains.iter().any(|known| &**known == domain) {
+            true => Ok(ClientCertVerified::assertion()),
+            false => Err(rejected(format!(
+                "its trust domain `{domain}` is none of ours"
+            ))),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, cert, dss, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, cert, dss, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        algorithms.supported_schemes()
+    }
+}
+
+/// Believes endpoints.
+pub(crate) struct Servers {
+    pub(crate) provider: Arc<CryptoProvider>,
+    /// What they must prove; `None` for nothing.
+    pub(crate) wants: Option<(Authorities, PeerNames)>,
+    /// Nobody is named on these connections, so that nobody can be who was named.
+    pub(crate) names_nobody: bool,
+}
+
+impl Servers {
+    fn check_names(
+        &self,
+        names: &PeerNames,
+        wanted: &ServerName<'_>,
+        leaf: &CertificateDer<'_>,
+        read: &Read,
+    ) -> Result<(), Error> {
+        let is_good = match names {
+            PeerNames::Any => true,
+            PeerNames::Of(names) => names.iter().any(|name| says(name, leaf, read)),
+            PeerNames::Wanted if self.names_nobody && is_placeholder(wanted) => false,
+            PeerNames::Wanted => is_for(wanted, leaf),
+        };
+        is_good
+            .then_some(())
+            .ok_or_else(|| rejected("it says none of the names that are wanted"))
+    }
+}
+
+/// What stands in the place of a name where none is asked for. It is not sent, and no certificate says it (RFC 6761 §6.4).
+pub(crate) const NOBODY: &str = "nobody.invalid";
+
+fn is_placeholder(wanted: &ServerName<'_>) -> bool {
+    matches!(wanted, ServerName::DnsName(name) if name.as_ref() == NOBODY)
+}
+
+/// Whether a certificate says a name: a URI by its bytes, a host as Envoy compares it, an address.
+fn says(name: &str, leaf: &CertificateDer<'_>, read: &Read) -> bool {
+    read.told.uri_names.iter().any(|uri| **uri == *name)
+        || ServerName::try_from(name).is_ok_and(|name| is_for(&name, leaf))
+}
+
+fn is_for(wanted: &ServerName<'_>, leaf: &CertificateDer<'_>) -> bool {
+    let leaf = EndEntityCert::try_from(leaf);
+    leaf.is_ok_and(|leaf| leaf.verify_is_valid_for_subject_name(wanted).is_ok())
+}
+
+impl ServerCertVerifier for Servers {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if let Some((authorities, names)) = &self.wants {
+            let read = read(end_entity)?;
+            let chain = (end_entity, intermediates);
+            let (provider, usage) = (&self.provider, KeyUsage::server_auth());
+            authorities.check_chain(provider, chain, &read, usage, now)?;
+            self.check_names(names, server_name, end_entity, &read)?;
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, cert, dss, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, cert, dss, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        algorithms.supported_schemes()
+    }
+}
+
+impl fmt::Debug for Clients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clients").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Servers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Servers").finish_non_exhaustive()
+    }
+}
