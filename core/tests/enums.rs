@@ -302,6 +302,10 @@ const ENUMS: &[(&str, &[Enum])] = &[
 /// Of the mesh configuration.
 const MESH_ENUMS: &[Enum] = &[
     (
+        "meshMTLS: {minProtocolVersion: @}",
+        &[("TLS_AUTO", 0), ("TLSV1_2", 1), ("TLSV1_3", 2)],
+    ),
+    (
         "h2UpgradePolicy: @",
         &[("DO_NOT_UPGRADE", 0), ("UPGRADE", 1)],
     ),

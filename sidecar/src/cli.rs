@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::access_log_args::AccessLogArgs;
 use crate::admin_args::AdminArgs;
+pub(crate) use crate::ca::CaArgs;
 pub(crate) use crate::check::CheckArgs;
 pub(crate) use crate::diff::DiffArgs;
 use crate::event_levels::Levels;
@@ -68,6 +69,8 @@ pub(crate) enum Command {
     Replay(ReplayArgs),
     /// Send what goes in and out of this network namespace through a sidecar, as Istio's init container does
     Intercept(Box<InterceptArgs>),
+    /// Make a throw-away certificate authority, and identities of it, to try mutual TLS with
+    Ca(CaArgs),
     /// Watch the tutorial's services talk through real sidecars on loopback
     Demo(DemoArgs),
 }
@@ -331,7 +334,8 @@ mod tests {
         let words = ["outrigger", "run"].iter().chain(args);
         match Cli::try_parse_from(words)?.command {
             Command::Run(args) => Ok(*args),
-            Command::Check(_)
+            Command::Ca(_)
+            | Command::Check(_)
             | Command::Explain(_)
             | Command::Diff(_)
             | Command::Intercept(_)

@@ -4,6 +4,7 @@
 
 mod access_log_args;
 mod admin_args;
+mod ca;
 mod check;
 mod cli;
 mod compiled;
@@ -31,6 +32,7 @@ use clap::Parser;
 fn main() -> ExitCode {
     match cli::Cli::parse().command {
         cli::Command::Run(args) => run::run(&args),
+        cli::Command::Ca(args) => ca::ca(&args),
         cli::Command::Check(args) => check::check(&args),
         cli::Command::Diff(args) => diff::diff(&args),
         cli::Command::Explain(args) => explain::explain(&args),

@@ -20,7 +20,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     // Plain settings of a snapshot are named by configuration; nothing after `compile` sees configuration.
-    ("config", &["time", "jose", "message", "snapshot"]),
+    ("config", &["time", "jose", "message", "peer", "snapshot"]),
     (
         "compile",
         &[

@@ -24,8 +24,12 @@ pub fn reduced(
     if asks_for_more(resources, mesh) {
         return workload.clone();
     }
-    // What is spoken to the application, and how much at once, is said by the services that select the workload.
-    let served = has_inbound.then(|| selectors_of_services(resources));
+    // What is spoken to the application, and how much at once, is said by the services that select the workload; what its
+    // clients speak, by policies.
+    let served = has_inbound.then(|| {
+        let policies = resources.peer_authentications.iter();
+        selectors_of_services(resources).chain(policies.map(|policy| &policy.selector))
+    });
     let asked: BTreeSet<&str> = selectors(resources)
         .chain(served.into_iter().flatten())
         .flat_map(BTreeMap::keys)
@@ -41,11 +45,12 @@ pub fn reduced(
         labels: labels
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect(),
+        identity: workload.identity.clone(),
         trace: workload.trace.clone(),
     }
 }
 
-/// Every selector of workloads that clients are told apart by.
+/// Every selector of workloads that both sides are told apart by.
 fn selectors(resources: &Resources) -> impl Iterator<Item = &BTreeMap<String, String>> {
     let rules = resources.destination_rules.iter();
     let rules = rules.filter_map(|rule| Some(&rule.workload_selector.as_ref()?.match_labels));
@@ -56,6 +61,7 @@ fn selectors(resources: &Resources) -> impl Iterator<Item = &BTreeMap<String, St
         .flat_map(|service| &service.http)
         .flat_map(|rule| &rule.matches);
     rules
+        .chain(resources.telemetries.iter().map(|one| &one.selector))
         .chain(filters.map(|filter| &filter.workload_selector))
         .chain(sidecars.filter_map(|sidecar| sidecar.workload_selector.as_ref()))
         .chain(entries.map(|entry| &entry.source_labels))

@@ -5,13 +5,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::client_tls::{self, Towards};
 use super::destination_rules::DestinationRules;
-use super::endpoints::{Upstream, Workloads};
+use super::endpoints::{Candidate, Upstream, Workloads};
 use super::labels::is_subset;
 use super::locality_setting::setting;
 use super::membership::settle;
 use super::names::Lookup;
 use super::outlier;
+use super::peer_authentication::PeerPolicies;
 use super::peers::Source;
 use super::placement::{self, Placement};
 use super::resources::ResourceTable;
@@ -122,6 +124,7 @@ pub(super) struct Surroundings<'s, 'a> {
     pub(super) input: &'s Input<'a>,
     pub(super) workloads: &'s Workloads<'a>,
     pub(super) source: &'s Source,
+    pub(super) peers: &'s PeerPolicies<'a>,
 }
 
 /// What clusters are entered into while they are made.
@@ -147,8 +150,13 @@ fn add_service(
     let top = rule.and_then(|rule| rule.traffic_policy);
     let subsets = rule.map(|rule| rule.subsets.as_slice()).unwrap_or_default();
     let passed_over = policy_origins::passed_over(service, rules, resources);
-    for port in service.ports.iter().filter(|p| p.is_stream()) {
-        let upstream = lookup.settle(around.workloads.upstream(service, port));
+    let ports: Vec<&Port<'_>> = service.ports.iter().filter(|p| p.is_stream()).collect();
+    let upstreams = ports
+        .iter()
+        .map(|port| around.workloads.upstream(service, port));
+    let upstreams: Vec<Upstream> = upstreams.map(|found| lookup.settle(found)).collect();
+    let names = client_tls::names(around.input.mesh, service, &upstreams);
+    for (port, upstream) in ports.into_iter().zip(&upstreams) {
         let mut add = |chosen: Option<&Subset>, upstream: &Upstream| {
             let subset = chosen.map_or("", |subset| &subset.name);
             let over = chosen.and_then(|subset| subset.traffic_policy.as_ref());
@@ -158,8 +166,17 @@ fn add_service(
             };
             let mut cluster = cluster(around.input, service, port, subset, &policy, registry);
             cluster.hash_policy = hashed_by(top, over, port.number).and_then(hashing::policy);
+            let towards = Towards {
+                service,
+                port: port.number,
+                subset,
+                names: &names,
+            };
+            let secured = client_tls::secured(around.input, towards, upstream, policy.tls);
+            cluster.tls = secured.tls();
             let placement = place(around, service, &policy, upstream);
-            settle(&mut cluster, upstream, placement, registry);
+            let is_secured = |candidate: &Candidate| secured.holds_for(candidate, around.peers);
+            settle(&mut cluster, upstream, placement, is_secured, registry);
             let origins = policy_origins::of(port, rule, chosen, &policy, resources);
             cluster.origin = Some(Arc::new(ClusterOrigin {
                 passed_over: passed_over.clone(),
@@ -167,9 +184,9 @@ fn add_service(
             }));
             list.push(cluster);
         };
-        add(None, &upstream);
+        add(None, upstream);
         for subset in subsets {
-            let chosen = select(&upstream, &subset.labels);
+            let chosen = select(upstream, &subset.labels);
             add(Some(subset), &chosen);
         }
     }

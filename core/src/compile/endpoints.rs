@@ -33,7 +33,17 @@ pub(super) struct Candidate {
     pub(super) hostname: Box<str>,
     /// What runs there, as far as somebody says.
     pub(super) identity: Identity,
+    /// Its service account, in the namespace of its identity; empty where nobody says.
+    pub(super) service_account: Box<str>,
+    /// It has a sidecar that takes TLS of the mesh.
+    pub(super) has_mesh_tls: bool,
 }
+
+/// The label by which a pod says that it has a sidecar.
+const TLS_MODE: &str = "security.istio.io/tlsMode";
+
+/// The service account of pods that name none.
+const DEFAULT_ACCOUNT: &str = "default";
 
 impl Candidate {
     /// An endpoint of which nothing is known but where it listens.
@@ -47,12 +57,28 @@ impl Candidate {
             logical: None,
             hostname: Box::default(),
             identity: Identity::default(),
+            service_account: Box::default(),
+            has_mesh_tls: false,
         }
     }
 
     /// The same, which runs this.
     fn called(self, identity: Identity) -> Self {
         Self { identity, ..self }
+    }
+
+    /// The same, which is this pod.
+    fn of_pod(self, pod: &Pod) -> Self {
+        let account = match pod.service_account.as_str() {
+            "" => DEFAULT_ACCOUNT,
+            account => account,
+        };
+        Self {
+            identity: identity(pod),
+            service_account: account.into(),
+            has_mesh_tls: says_mesh_tls(&pod.meta.labels) == Some(true),
+            ..self
+        }
     }
 
     /// The same, as one endpoint whatever its name resolves to.
@@ -280,12 +306,16 @@ impl<'a> Workloads<'a> {
                 zone: endpoint.zone.clone(),
                 ..Locality::default()
             });
-            let identity = pod.map_or_else(Identity::default, identity);
             let addresses = endpoint.addresses.iter().filter_map(|text| parse_ip(text));
-            found.extend(addresses.map(|ip| Candidate {
-                hostname: hostname.clone(),
-                identity: identity.clone(),
-                ..Candidate::at(socket(ip, number), labels, &locality, node, "")
+            found.extend(addresses.map(|ip| {
+                let here = Candidate {
+                    hostname: hostname.clone(),
+                    ..Candidate::at(socket(ip, number), labels, &locality, node, "")
+                };
+                match pod {
+                    Some(pod) => here.of_pod(pod),
+                    None => here,
+                }
             }));
         }
     }
@@ -293,11 +323,10 @@ impl<'a> Workloads<'a> {
     fn of_pod<'p>(&self, pod: &'p Pod, port: u16) -> impl Iterator<Item = Candidate> + use<'p> {
         let labels = &pod.meta.labels;
         let locality = self.locality(labels, &pod.node).unwrap_or_default();
-        let named = identity(pod);
         let addresses = pod.addresses.iter().filter_map(|text| parse_ip(text));
         addresses.map(move |ip| {
             let address = socket(ip, port);
-            Candidate::at(address, labels, &locality, &pod.node, "").called(named.clone())
+            Candidate::at(address, labels, &locality, &pod.node, "").of_pod(pod)
         })
     }
 
@@ -360,10 +389,18 @@ fn candidate(workload: &Workload, labels: &Labels, port: u16, by_name: bool) -> 
     } else {
         Locality::parse(&workload.locality)
     };
+    let has_account = !workload.service_account.is_empty();
     Some(Candidate {
         weight: workload.weight.max(1),
+        service_account: workload.service_account.as_str().into(),
+        has_mesh_tls: says_mesh_tls(labels).unwrap_or(has_account),
         ..Candidate::at(address, labels, &locality, "", &workload.network)
     })
+}
+
+/// What labels say about a sidecar that takes TLS of the mesh.
+fn says_mesh_tls(labels: &Labels) -> Option<bool> {
+    labels.get(TLS_MODE).map(|mode| mode == "istio")
 }
 
 fn socket(ip: IpAddr, port: u16) -> Address {

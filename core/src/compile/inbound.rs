@@ -224,7 +224,13 @@ pub(super) fn cluster(
     connection_pool::apply(pool, input.mesh, &mut cluster);
     let application = Candidate::new(Address::Socket(inbound[at].application));
     let upstream = Upstream::Endpoints(vec![application]);
-    settle(&mut cluster, &upstream, Placement::alike(1), registry);
+    settle(
+        &mut cluster,
+        &upstream,
+        Placement::alike(1),
+        |_| false,
+        registry,
+    );
     cluster
 }
 

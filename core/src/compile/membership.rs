@@ -6,11 +6,12 @@ use super::placement::Placement;
 use crate::cluster::{HostKey, Registry};
 use crate::snapshot::{Balancing, Cluster, Endpoint, SharedTables};
 
-/// Gives a cluster its endpoints, those that are placed.
+/// Gives a cluster its endpoints, those that are placed, and says which of them `secured` connections go to.
 pub(super) fn settle(
     cluster: &mut Cluster,
     upstream: &Upstream,
     placement: Placement,
+    secured: impl Fn(&Candidate) -> bool,
     registry: &mut Registry,
 ) {
     match upstream {
@@ -22,6 +23,7 @@ pub(super) fn settle(
             cluster.endpoints = placed
                 .map(|(candidate, priority)| Endpoint {
                     priority,
+                    is_secured: secured(candidate),
                     ..endpoint(name, candidate, registry)
                 })
                 .collect();

@@ -10,6 +10,7 @@ mod access_logs;
 mod actions;
 mod alike;
 mod authorization;
+mod client_tls;
 mod clusters;
 mod conditions;
 mod connection_pool;
@@ -19,6 +20,7 @@ mod endpoints;
 mod hashing;
 mod header_ops;
 mod hosts;
+mod identity_demands;
 mod inbound;
 mod labels;
 mod locality;
@@ -27,6 +29,7 @@ mod membership;
 mod metrics;
 mod names;
 mod outlier;
+mod peer_authentication;
 mod peers;
 mod placement;
 mod policy_origins;
@@ -45,6 +48,7 @@ mod virtual_services;
 mod visibility;
 
 pub use alike::reduced;
+pub use identity_demands::identity_demands;
 pub use names::{Answers, Uses};
 pub use tracing::{CollectorFlag, TraceFlags};
 
@@ -76,6 +80,8 @@ pub struct Workload {
     pub namespace: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// Who it is in the mesh (a SPIFFE ID); `None` where it has no certificate that says so, and cannot speak TLS of the mesh.
+    pub identity: Option<Box<str>>,
     /// How its requests are traced, as far as the command line says.
     pub trace: TraceFlags,
 }
@@ -85,6 +91,7 @@ impl Default for Workload {
         Self {
             namespace: "default".into(),
             labels: BTreeMap::new(),
+            identity: None,
             trace: TraceFlags::default(),
         }
     }
@@ -146,10 +153,12 @@ pub fn compile(
     hosts::import_destinations(&mut scope, &candidates, &by_listener, &input, &services);
     let workloads = endpoints::Workloads::new(&input);
     let source = peers::source(&input, &services, &workloads);
+    let peer_policies = peer_authentication::PeerPolicies::new(&input);
     let around = clusters::Surroundings {
         input: &input,
         workloads: &workloads,
         source: &source,
+        peers: &peer_policies,
     };
     let mut lookup = names::Lookup::new(answers);
     let mut resources_of = resources::ResourceTable::default();
@@ -167,6 +176,9 @@ pub fn compile(
     let mut hosts = hosts::Hosts::new(targets, &scope, &candidates, &by_listener, resources_of);
     let table = hosts.outbound();
     let listeners = inbound;
+    let mut findings = Vec::new();
+    let inbound_tls =
+        peer_authentication::listeners(&input, &peer_policies, inbound, &mut findings);
     let inbound: Vec<_> = (0..inbound.len())
         .map(|at| {
             let rules = rules::default_rules(
@@ -189,7 +201,7 @@ pub fn compile(
         &mut resources,
         registry,
     );
-    let mut findings = limits.findings;
+    findings.extend(limits.findings);
     for candidate in &candidates {
         delegation::tell_too_large(candidate.resource, &input, &mut findings);
     }
@@ -209,7 +221,7 @@ pub fn compile(
             virtual_hosts: virtual_hosts.into(),
             resources: resources.list.into(),
             inbound: inbound.into_iter().map(|(id, _)| id).collect(),
-            inbound_tls: Arc::default(),
+            inbound_tls,
             settings,
             clusters: Arc::new(clusters.list.into()),
             rate_limits: limits.list.into(),
@@ -279,6 +291,8 @@ fn settings(targets: actions::Targets<'_>, scope: &scope::Scope<'_>) -> Settings
         path_normalization: mesh.path_normalization,
         unknown_hosts,
         connect_timeout: mesh.connect_timeout,
+        identity: targets.input.workload.identity.clone(),
+        client_certs: mesh.default_config.client_certs,
     }
 }
 

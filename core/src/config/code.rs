@@ -182,6 +182,7 @@ codes! {
     UnknownTrafficDistribution "unknown-traffic-distribution" Warning "A service asks for a traffic distribution that is not known; it is ignored."
     InvalidLocality "invalid-locality" Error "A locality setting is malformed or contradicts itself."
     InvalidTls "invalid-tls" Error "TLS settings contradict their mode."
+    InvalidTrustDomain "invalid-trust-domain" Error "A trust domain is malformed."
     InvalidTunnel "invalid-tunnel" Error "A tunnel is malformed or contradicts itself."
     InvalidRetryBudget "invalid-retry-budget" Error "A retry budget is malformed."
 
@@ -265,6 +266,10 @@ codes! {
     SelectsNothing "selects-nothing" Warning "A selector whose labels no workload has."
     SeveralDefaultSidecars "several-default-sidecars" Warning "A second Sidecar without selector in one namespace, which is not used."
     ShadowedTelemetry "shadowed-telemetry" Warning "An older Telemetry resource holds for the same namespace or workload, and this one is not used."
+    ShadowedPeerAuthentication "shadowed-peer-authentication" Warning "An older PeerAuthentication holds for the same namespace or workload, and this one is not used."
+    PeerAuthenticationUnused "peer-authentication-unused" Warning "A PeerAuthentication that holds for nobody: a selector in the root namespace selects nothing there."
+    NoIdentity "no-identity" Error "TLS of the mesh is asked for, and the workload has no identity; nobody could come in."
+    TlsWithoutIdentity "tls-without-identity" Warning "A rule asks for TLS of the mesh, and the workload has no identity; its connections fail."
     UnknownProvider "unknown-provider" Warning "A telemetry provider that the mesh configuration does not have; what was to go there goes nowhere."
     PortProtocol "port-protocol" Info "A service port does not say its protocol, or says it in two ways."
     ProtocolNotSpoken "protocol-not-spoken" Warning "A service port that is not HTTP, whose connections are not taken yet; requests go there as plain HTTP."

@@ -15,6 +15,8 @@ pub enum IstioKind {
     EnvoyFilter,
     /// networking.istio.io Gateway.
     Gateway,
+    /// security.istio.io PeerAuthentication.
+    PeerAuthentication,
     /// networking.istio.io ServiceEntry.
     ServiceEntry,
     /// networking.istio.io Sidecar.
@@ -45,8 +47,6 @@ pub enum KubernetesKind {
 /// The kinds that are judged by Istio's rules and not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JudgedKind {
-    /// security.istio.io PeerAuthentication.
-    PeerAuthentication,
     /// networking.istio.io ProxyConfig.
     ProxyConfig,
     /// security.istio.io RequestAuthentication.
@@ -173,11 +173,11 @@ const KINDS: &[Row] = &[
         SECURITY,
         Treatment::Istio(IstioKind::AuthorizationPolicy),
     ),
-    judged(
+    row(
         "security.istio.io",
         "PeerAuthentication",
         SECURITY,
-        JudgedKind::PeerAuthentication,
+        Treatment::Istio(IstioKind::PeerAuthentication),
     ),
     judged(
         "security.istio.io",

@@ -22,7 +22,8 @@ use super::value::quoted;
 use super::yaml::{self, Embedded};
 use super::{
     authorization_policy, bystanders, destination_rule, envelope, envoy_filter, gateway,
-    gateway_api, kubernetes, kustomize, mesh, service_entry, sidecar, telemetry, virtual_service,
+    gateway_api, kubernetes, kustomize, mesh, peer_authentication, service_entry, sidecar,
+    telemetry, virtual_service,
     workload_entry,
 };
 
@@ -295,7 +296,7 @@ impl Loader<'_> {
             return;
         };
         if judged::enforcement::keeps_out(kind, document) {
-            self.tell_unenforced(&types.kind);
+            judged::tell_unenforced(&mut self.report, &types.kind);
         } else {
             self.tell(&Treatment::Judged(kind), types);
         }
@@ -303,14 +304,6 @@ impl Loader<'_> {
         if let Some(spec) = self.istio_spec(document) {
             judged::judge(&mut self.report, kind, spec);
         }
-    }
-
-    fn tell_unenforced(&mut self, kind: &str) {
-        let message = format!("{kind} is not enforced yet: what it refuses would pass");
-        let help =
-            format!("enforce it elsewhere, and accept that with `--accept-unenforced {kind}`");
-        self.report
-            .raise_in("kind", Code::PolicyNotEnforced, message, help);
     }
 
     /// Only an AuthorizationPolicy can be tried without effect.
@@ -372,6 +365,16 @@ impl Loader<'_> {
             IstioKind::Gateway => {
                 let gateway = gateway::read(report, meta, spec);
                 keep(report, &mut all.gateways, gateway, |r| &mut r.meta);
+            }
+            IstioKind::PeerAuthentication => {
+                let policy = peer_authentication::read(report, meta, spec);
+                let refuses = policy.refuses();
+                keep(report, &mut all.peer_authentications, policy, |r| {
+                    &mut r.meta
+                });
+                if refuses {
+                    judged::tell_unenforced(report, kind);
+                }
             }
             IstioKind::ServiceEntry => {
                 let entry = service_entry::read(report, meta, spec);

@@ -36,6 +36,7 @@ pub mod mesh;
 pub mod meta;
 pub mod names;
 pub mod node;
+pub mod peer_authentication;
 mod pending;
 pub mod protocol;
 pub mod report;

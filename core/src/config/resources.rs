@@ -7,6 +7,7 @@ use super::destination_rule::DestinationRule;
 use super::envoy_filter::EnvoyFilter;
 use super::gateway::Gateway;
 use super::kubernetes::{EndpointSlice, Node, Pod, PodTemplate, Service};
+use super::peer_authentication::PeerAuthentication;
 use super::service_entry::ServiceEntry;
 use super::sidecar::Sidecar;
 use super::telemetry::Telemetry;
@@ -33,6 +34,8 @@ pub struct Resources {
     pub telemetries: Vec<Telemetry>,
     /// security.istio.io AuthorizationPolicy.
     pub authorization_policies: Vec<AuthorizationPolicy>,
+    /// security.istio.io PeerAuthentication.
+    pub peer_authentications: Vec<PeerAuthentication>,
     /// networking.istio.io Gateway.
     pub gateways: Vec<Gateway>,
     /// Kubernetes Service.

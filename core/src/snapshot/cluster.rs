@@ -39,6 +39,18 @@ pub enum Address {
     Unix(Box<str>),
 }
 
+impl Address {
+    /// The port; a Unix socket has none.
+    #[must_use]
+    pub const fn port(&self) -> Option<u16> {
+        match self {
+            Self::Socket(address) => Some(address.port()),
+            Self::Name(_, port) => Some(*port),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -6,6 +6,7 @@
 mod authorization;
 mod cluster;
 mod clusters;
+mod forwarded_client_cert;
 mod hash_table;
 mod hashing;
 mod header_ops;
@@ -31,6 +32,7 @@ pub use authorization::{
 };
 pub use cluster::{Address, Balancing, Cluster, ClusterId, Endpoint, Limits, ServiceName, WarmUp};
 pub use clusters::Clusters;
+pub use forwarded_client_cert::{ForwardMode, ForwardedClientCert};
 pub use hash_table::{HashTable, Share, SharedTables, shares};
 pub use hashing::{ConsistentHash, HashCookie, HashPolicy, HashTableKind, MAX_RING_SIZE};
 pub use header_ops::{FieldText, HeaderOps, HeaderValue, ValuePart};
@@ -106,6 +108,10 @@ pub struct Settings {
     pub unknown_hosts: UnknownHosts,
     /// How long a passthrough connection may take to be made (mesh `connectTimeout`, 10 s).
     pub connect_timeout: Duration,
+    /// Who this workload is in the mesh (a SPIFFE ID), if it is anybody.
+    pub identity: Option<Box<str>>,
+    /// What applications are told of the certificates of their clients.
+    pub client_certs: ForwardedClientCert,
 }
 
 impl Default for Settings {
@@ -114,6 +120,8 @@ impl Default for Settings {
             path_normalization: PathNormalization::Base,
             unknown_hosts: UnknownHosts::AllowAny,
             connect_timeout: Duration::from_secs(10),
+            identity: None,
+            client_certs: ForwardedClientCert::default(),
         }
     }
 }

@@ -96,6 +96,7 @@ impl Configuration {
             workload: Workload {
                 namespace: args.namespace.clone(),
                 labels: labels.map(|l| (l.key.clone(), l.value.clone())).collect(),
+                identity: None,
                 trace: args.trace.flags(),
             },
             inbound: inbound
@@ -202,6 +203,12 @@ impl Configuration {
             return Reading::Bad { findings };
         }
         let mut lint = config::lint(&loaded.resources, &mesh);
+        lint.extend(compile::identity_demands(
+            &loaded.resources,
+            &self.workload,
+            &mesh,
+            &self.inbound,
+        ));
         self.accept_leniently(&mut lint);
         let is_refused = lint.iter().any(Finding::blocks);
         findings.extend(lint);

@@ -154,6 +154,24 @@ fn labels_matter_where_something_selects_by_them() {
         ),
         (
             selected(
+                "Telemetry",
+                "{selector: {matchLabels: {version: v1}}, accessLogging: [{providers: [{name: envoy}]}]}",
+            )
+            .replace("networking.istio.io/v1\nkind: Telemetry", "telemetry.istio.io/v1\nkind: Telemetry"),
+            "version",
+            "app version",
+        ),
+        (
+            selected(
+                "PeerAuthentication",
+                "{selector: {matchLabels: {version: v1}}, mtls: {mode: DISABLE}}",
+            )
+            .replace("networking.istio.io/v1\nkind: Peer", "security.istio.io/v1\nkind: Peer"),
+            "",
+            "app version",
+        ),
+        (
+            selected(
                 "VirtualService",
                 &format!(
                     "{{hosts: [shop], http: [{{match: [{{sourceLabels: {{version: v1}}}}], timeout: 1s, {route}}}, {{{route}}}]}}"

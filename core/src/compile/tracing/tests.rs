@@ -47,6 +47,7 @@ fn compiled(resources: &str, mesh: &str, trace: TraceFlags) -> Compiled {
         namespace: "shop".into(),
         labels: labels.map(|(key, value)| (key.into(), value.into())).into(),
         trace,
+        ..Workload::default()
     };
     let (answers, registry) = (Answers::new(), &mut Registry::default());
     compile(

@@ -10,13 +10,6 @@ use crate::config::node::Node;
 pub(in crate::config) fn keeps_out(kind: JudgedKind, document: &Node) -> bool {
     let spec = document.field("spec").map(|entry| &entry.value);
     match kind {
-        JudgedKind::PeerAuthentication => spec.is_some_and(|spec| {
-            let ports = spec.field("portLevelMtls");
-            let ports = ports.map_or(&[][..], |ports| ports.value.entries());
-            let all = spec.field("mtls").into_iter().chain(ports);
-            all.into_iter()
-                .any(|mtls| matches!(text(&mtls.value, "mode"), Some("STRICT" | "3")))
-        }),
         JudgedKind::RequestAuthentication => spec
             .and_then(|spec| spec.field("jwtRules"))
             .is_some_and(|rules| !rules.value.items().is_empty()),

@@ -29,7 +29,7 @@ pub(in crate::config) fn targets(o: &mut Object<'_, '_>) {
 }
 
 /// Checks `selector` and answers its labels, none when there is no selector.
-pub(super) fn labels(o: &mut Object<'_, '_>) -> BTreeMap<String, String> {
+pub(in crate::config) fn labels(o: &mut Object<'_, '_>) -> BTreeMap<String, String> {
     o.message("selector", |selector| {
         let labels = selector.string_map("matchLabels");
         checks::selector("matchLabels", &labels, selector.report());

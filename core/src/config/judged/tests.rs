@@ -6,7 +6,7 @@ use crate::config::fixture::judged_document;
 #[track_caller]
 fn check(kind: &str, cases: &[(&str, &[&str])]) {
     let group = match kind {
-        "PeerAuthentication" | "RequestAuthentication" => "security.istio.io/v1",
+        "RequestAuthentication" => "security.istio.io/v1",
         "WasmPlugin" | "TrafficExtension" => "extensions.istio.io/v1alpha1",
         "EnvoyFilter" => "networking.istio.io/v1alpha3",
         _ => "networking.istio.io/v1beta1",
@@ -57,30 +57,7 @@ fn what_a_policy_holds_for() {
 }
 
 #[test]
-fn authentication() {
-    check(
-        "PeerAuthentication",
-        &[
-            ("{mtls: {mode: STRICT}}", &[]),
-            ("{mtls: {mode: BLAH}}", &["invalid-enum spec.mtls.mode"]),
-            (
-                "{portLevelMtls: {'80': {mode: STRICT}}}",
-                &["invalid-policy spec.portLevelMtls"],
-            ),
-            (
-                "{selector: {matchLabels: {a: b}}, portLevelMtls: {'80': {mode: STRICT}}}",
-                &[],
-            ),
-            (
-                "{selector: {matchLabels: {a: b}}, portLevelMtls: {}}",
-                &["invalid-policy spec.portLevelMtls"],
-            ),
-            (
-                "{selector: {matchLabels: {a: b}}, portLevelMtls: {'0': {}}}",
-                &["invalid-port spec.portLevelMtls[\"0\"]"],
-            ),
-        ],
-    );
+fn request_authentication() {
     let rule = |fields: &str| format!("{{jwtRules: [{{issuer: a, {fields}}}]}}");
     check(
         "RequestAuthentication",
@@ -262,8 +239,6 @@ fn policies_that_refuse_are_errors_until_they_are_enforced() {
             "{selector: {matchLabels: {a: b}}, portLevelMtls: {80: {mode: STRICT}}}",
             true,
         ),
-        ("PeerAuthentication", "{mtls: {mode: PERMISSIVE}}", false),
-        ("PeerAuthentication", "{}", false),
         ("RequestAuthentication", jwt, true),
         ("RequestAuthentication", "{}", false),
     ] {

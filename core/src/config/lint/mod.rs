@@ -9,6 +9,7 @@ mod destination_rules;
 mod destinations;
 mod http2_settings;
 mod meant;
+mod peer_authentications;
 mod same_host;
 mod services;
 mod sidecars;
@@ -42,6 +43,7 @@ pub fn lint(resources: &Resources, mesh: &MeshConfig) -> Vec<Finding> {
     same_host::lint(&mut lint);
     sidecars::lint(&mut lint);
     telemetries::lint(&mut lint);
+    peer_authentications::lint(&mut lint);
     lint.findings
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{FileAccessLog, MeshConfig, extension_providers, proxy_config};
+use super::{FileAccessLog, MeshConfig, extension_providers, proxy_config, tls};
 use crate::config::checks;
 use crate::config::code::Code;
 use crate::config::decode::Object;
@@ -43,7 +43,6 @@ const UNUSED: &[&str] = &[
     "disableEnvoyListenerLog",
     "discoverySelectors",
     "dnsRefreshRate",
-    "enableAutoMtls",
     "enableEnvoyAccessLogService",
     "enablePrometheusMerge",
     "inboundClusterStatName",
@@ -52,7 +51,6 @@ const UNUSED: &[&str] = &[
     "ingressControllerMode",
     "ingressSelector",
     "ingressService",
-    "meshMTLS",
     "outboundClusterStatName",
     "protocolDetectionTimeout",
     "proxyHttpPort",
@@ -61,7 +59,6 @@ const UNUSED: &[&str] = &[
     "serviceScopeConfigs",
     "serviceSettings",
     "tcpKeepalive",
-    "tlsDefaults",
     "verifyCertificateAtClient",
 ];
 
@@ -103,11 +100,6 @@ pub(in crate::config) fn decode(o: &mut Object<'_, '_>) -> MeshConfig {
         } else {
             root_namespace
         },
-        trust_domain: o
-            .optional_string("trustDomain")
-            .filter(|domain| !domain.is_empty())
-            .unwrap_or(default.trust_domain),
-        trust_domain_aliases: o.strings("trustDomainAliases"),
         locality_lb_setting: o
             .message("localityLbSetting", destination_rule::mesh_locality)
             .unwrap_or_default(),
@@ -119,6 +111,13 @@ pub(in crate::config) fn decode(o: &mut Object<'_, '_>) -> MeshConfig {
         enable_tracing: o
             .optional_boolean("enableTracing")
             .unwrap_or(default.enable_tracing),
+        trust_domain: tls::trust_domain(o),
+        trust_domain_aliases: tls::trust_domain_aliases(o),
+        enable_auto_mtls: o
+            .optional_boolean("enableAutoMtls")
+            .unwrap_or(default.enable_auto_mtls),
+        mesh_mtls: tls::parameters(o, "meshMTLS"),
+        tls_defaults: tls::parameters(o, "tlsDefaults"),
         default_config: o
             .message("defaultConfig", proxy_config::decode)
             .unwrap_or_default(),

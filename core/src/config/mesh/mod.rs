@@ -3,6 +3,7 @@
 mod decode;
 mod extension_providers;
 mod proxy_config;
+mod tls;
 mod trace_providers;
 
 pub(super) use decode::decode;
@@ -12,8 +13,11 @@ pub use trace_providers::{ProviderHeader, ProviderHeaderValue, TraceProtocol, Tr
 
 use super::destination_rule::{LocalityLbSetting, ZoneAwareLbSetting};
 use super::sidecar::OutboundTrafficPolicy;
-use crate::snapshot::PathNormalization;
+use crate::snapshot::{PathNormalization, TlsParameters};
 use crate::time::Duration;
+
+/// The trust domain of a mesh that does not say.
+pub const DEFAULT_TRUST_DOMAIN: &str = "cluster.local";
 
 /// Settings of the whole mesh.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,10 +32,6 @@ pub struct MeshConfig {
     pub path_normalization: PathNormalization,
     /// The namespace whose resources hold for all.
     pub root_namespace: String,
-    /// The trust domain of the mesh's identities.
-    pub trust_domain: String,
-    /// Other names of it.
-    pub trust_domain_aliases: Vec<String>,
     /// The domain of Kubernetes services.
     pub cluster_domain: String,
     /// Where traffic goes by locality where no DestinationRule says; failover by distance unless it is turned off.
@@ -47,6 +47,16 @@ pub struct MeshConfig {
     pub default_providers: DefaultProviders,
     /// Whether requests are traced where no Telemetry resource and no default provider says where spans go.
     pub enable_tracing: bool,
+    /// The name of the mesh in identities, `spiffe://TRUST_DOMAIN/…`.
+    pub trust_domain: String,
+    /// Other trust domains that are taken for it, in both directions.
+    pub trust_domain_aliases: Vec<String>,
+    /// Whether endpoints with a sidecar are spoken to in TLS of the mesh where no DestinationRule says.
+    pub enable_auto_mtls: bool,
+    /// What is agreed to in TLS of the mesh.
+    pub mesh_mtls: TlsParameters,
+    /// What is agreed to in other TLS.
+    pub tls_defaults: TlsParameters,
     /// Settings of each proxy.
     pub default_config: ProxyConfig,
     /// Who sees services that do not say; empty is everybody.
@@ -58,6 +68,16 @@ pub struct MeshConfig {
 }
 
 impl MeshConfig {
+    /// The trust domains that are the mesh's: its own first.
+    pub fn trust_domains(&self) -> impl Iterator<Item = &str> {
+        let aliases = self.trust_domain_aliases.iter();
+        let others = aliases.filter(|alias| **alias != self.trust_domain);
+        [&self.trust_domain]
+            .into_iter()
+            .chain(others)
+            .map(String::as_str)
+    }
+
     /// The provider that a Telemetry resource calls so.
     #[must_use]
     pub fn provider(&self, name: &str) -> Option<&ExtensionProvider> {
@@ -74,8 +94,6 @@ impl Default for MeshConfig {
             h2_upgrade: false,
             path_normalization: PathNormalization::Base,
             root_namespace: super::names::DEFAULT_ROOT_NAMESPACE.into(),
-            trust_domain: super::names::CLUSTER_DOMAIN.into(),
-            trust_domain_aliases: Vec::new(),
             cluster_domain: super::names::CLUSTER_DOMAIN.into(),
             locality_lb_setting: LocalityLbSetting::default(),
             zone_aware_lb_setting: None,
@@ -83,6 +101,11 @@ impl Default for MeshConfig {
             access_log: None,
             default_providers: DefaultProviders::default(),
             enable_tracing: true,
+            trust_domain: DEFAULT_TRUST_DOMAIN.into(),
+            trust_domain_aliases: Vec::new(),
+            enable_auto_mtls: true,
+            mesh_mtls: TlsParameters::default(),
+            tls_defaults: TlsParameters::default(),
             default_config: ProxyConfig::default(),
             default_service_export_to: Vec::new(),
             default_virtual_service_export_to: Vec::new(),

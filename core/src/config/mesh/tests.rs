@@ -148,7 +148,10 @@ fn what_is_not_used_is_told() {
             "extensionProviders: [{name: a, skywalking: {service: s, port: 1}}]",
             "not-in-effect extensionProviders[0].skywalking",
         ),
-        ("enableAutoMtls: true", "not-in-effect enableAutoMtls"),
+        (
+            "verifyCertificateAtClient: true",
+            "not-in-effect verifyCertificateAtClient",
+        ),
         (
             "extensionProviders: [{name: a, datadog: {service: b, port: 1}}]",
             "not-in-effect extensionProviders[0].datadog",

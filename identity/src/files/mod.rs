@@ -1,0 +1,86 @@
+//! An identity in files: as Istio's agent lays them out, as Kubernetes mounts a TLS secret, or each by its own path.
+
+mod layout;
+
+pub use layout::Layout;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::fault::Fault;
+use crate::material::Material;
+use crate::pem;
+use crate::source::Source;
+
+/// Longest file that is read; a bundle of a hundred roots has a tenth of this.
+const MAX_FILE_BYTES: u64 = 4 << 20;
+
+/// Bits of a mode that let others than the owner's user and group read.
+const OTHERS: u32 = 0o007;
+
+/// Bits of a mode that let the group write.
+const GROUP_WRITES: u32 = 0o020;
+
+/// The files of an identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Files {
+    layout: Layout,
+}
+
+impl Files {
+    /// Files that lie so.
+    #[must_use]
+    pub const fn new(layout: Layout) -> Self {
+        Self { layout }
+    }
+}
+
+impl Source for Files {
+    fn fetch(&mut self) -> Result<Material, Fault> {
+        let paths = self.layout.paths()?;
+        check_mode(&paths.key)?;
+        let revoked = match &paths.revoked {
+            Some(path) => pem::revoked(&read(path)?, path)?,
+            None => Vec::new(),
+        };
+        Ok(Material {
+            chain: pem::certificates(&read(&paths.chain)?, &paths.chain)?,
+            key: pem::key(&read(&paths.key)?, &paths.key)?,
+            roots: pem::certificates(&read(&paths.roots)?, &paths.roots)?,
+            revoked,
+        })
+    }
+
+    fn watched(&self) -> Vec<PathBuf> {
+        self.layout.watched()
+    }
+}
+
+/// Reads a file of a size that is meant.
+///
+/// # Errors
+/// It cannot be read, or is too long.
+fn read(path: &Path) -> Result<Vec<u8>, Fault> {
+    let unreadable = |error| Fault::Unreadable(path.to_owned(), error);
+    let length = fs::metadata(path).map_err(unreadable)?.len();
+    if length > MAX_FILE_BYTES {
+        let why = format!("it is longer than {MAX_FILE_BYTES} bytes");
+        return Err(Fault::Malformed(path.to_owned(), why));
+    }
+    fs::read(path).map_err(unreadable)
+}
+
+/// A key that everybody on the machine can read is nobody's. Its group may: that is how Kubernetes mounts secrets for users
+/// that are not root (`fsGroup`).
+fn check_mode(key: &Path) -> Result<(), Fault> {
+    let unreadable = |error| Fault::Unreadable(key.to_owned(), error);
+    let mode = fs::metadata(key).map_err(unreadable)?.permissions().mode();
+    if mode & (OTHERS | GROUP_WRITES) != 0 {
+        return Err(Fault::ReadableByOthers(key.to_owned(), mode & 0o7777));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

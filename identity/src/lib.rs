@@ -1,0 +1,23 @@
+//! Identities: where a workload's certificate, its key and the roots of the mesh come from, and whether they are any good.
+//!
+//! Owns reading PEM, the checks that come before anything is used, and the time that is left. What TLS makes of it is the
+//! business of whoever speaks TLS; when it is read again that of whoever runs. Beside it stands a throw-away authority
+//! ([`authority`]) to try all of it with.
+
+pub mod authority;
+mod certificate;
+mod check;
+mod expiry;
+mod fault;
+mod files;
+mod material;
+mod pem;
+mod source;
+
+pub use certificate::Certificate;
+pub use check::{Allowed, check};
+pub use expiry::{Remaining, Stage};
+pub use fault::Fault;
+pub use files::{Files, Layout};
+pub use material::{Identity, Material};
+pub use source::Source;
