@@ -302,6 +302,17 @@ const ENUMS: &[(&str, &[Enum])] = &[
 /// Of the mesh configuration.
 const MESH_ENUMS: &[Enum] = &[
     (
+        "defaultConfig: {proxyHeaders: {forwardedClientCert: @}}",
+        &[
+            ("UNDEFINED", 0),
+            ("SANITIZE", 1),
+            ("FORWARD_ONLY", 2),
+            ("APPEND_FORWARD", 3),
+            ("SANITIZE_SET", 4),
+            ("ALWAYS_FORWARD_ONLY", 5),
+        ],
+    ),
+    (
         "meshMTLS: {minProtocolVersion: @}",
         &[("TLS_AUTO", 0), ("TLSV1_2", 1), ("TLSV1_3", 2)],
     ),

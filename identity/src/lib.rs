@@ -18,6 +18,7 @@ pub use certificate::Certificate;
 pub use check::{Allowed, check};
 pub use expiry::{Remaining, Stage};
 pub use fault::Fault;
-pub use files::{Files, Layout};
+pub use files::{Files, Layout, Paths};
 pub use material::{Identity, Material};
+pub use pem::material as pem_material;
 pub use source::Source;

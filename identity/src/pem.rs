@@ -6,6 +6,21 @@ use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
 use crate::fault::Fault;
+use crate::material::Material;
+
+/// An identity from three texts: the chain, the key and the roots.
+///
+/// # Errors
+/// One of them holds nothing of what it should, or is not well formed.
+pub fn material(chain: &str, key: &str, roots: &str) -> Result<Material, Fault> {
+    let path = Path::new("text");
+    Ok(Material {
+        chain: certificates(chain.as_bytes(), path)?,
+        key: self::key(key.as_bytes(), path)?,
+        roots: certificates(roots.as_bytes(), path)?,
+        revoked: Vec::new(),
+    })
+}
 
 /// Every certificate of a text, in its order.
 ///

@@ -18,6 +18,7 @@ pub(crate) use crate::diff::DiffArgs;
 use crate::event_levels::Levels;
 pub(crate) use crate::explain::ExplainArgs;
 use crate::http2_args::Http2Args;
+use crate::identity_args::IdentityArgs;
 pub(crate) use crate::intercept::InterceptArgs;
 use crate::metrics_args::MetricsArgs;
 use crate::options::{
@@ -132,6 +133,9 @@ pub(crate) struct RunArgs {
     /// The namespace of this workload
     #[arg(long, value_name = "NS", default_value = "default")]
     pub(crate) namespace: String,
+
+    #[command(flatten)]
+    pub(crate) identity: IdentityArgs,
 
     /// A label of this workload; may be repeated. `topology.kubernetes.io/region`, `topology.kubernetes.io/zone` and
     /// `topology.istio.io/subzone`, or `istio-locality` with `region.zone.subzone`, say where it is

@@ -13,6 +13,7 @@ mod diff;
 mod event_levels;
 mod explain;
 mod http2_args;
+mod identity_args;
 mod intercept;
 mod metrics_args;
 mod options;

@@ -45,7 +45,7 @@ pub fn reduced(
         labels: labels
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect(),
-        identity: workload.identity.clone(),
+        spiffe_id: workload.spiffe_id.clone(),
         trace: workload.trace.clone(),
     }
 }

@@ -149,7 +149,7 @@ fn automatic(input: &Input<'_>, towards: Towards<'_>, upstream: &Upstream) -> Se
     let Upstream::Endpoints(candidates) = upstream else {
         return Secured::Nobody;
     };
-    let is_on = input.mesh.enable_auto_mtls && input.workload.identity.is_some() && !is_outside;
+    let is_on = input.mesh.enable_auto_mtls && input.workload.spiffe_id.is_some() && !is_outside;
     if is_on && candidates.iter().any(|candidate| candidate.has_mesh_tls) {
         Secured::OfMesh(Arc::new(of_mesh(input.mesh, towards, None)))
     } else {

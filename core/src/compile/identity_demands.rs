@@ -20,7 +20,7 @@ pub fn identity_demands(
     mesh: &MeshConfig,
     inbound: &[Inbound],
 ) -> Vec<Finding> {
-    if workload.identity.is_some() {
+    if workload.spiffe_id.is_some() {
         return Vec::new();
     }
     let input = Input {
@@ -174,7 +174,7 @@ mod tests {
                 .collect();
             assert_eq!(told, expected, "{yaml}");
             let with = Workload {
-                identity: Some("spiffe://td/ns/shop/sa/shop".into()),
+                spiffe_id: Some("spiffe://td/ns/shop/sa/shop".into()),
                 ..without
             };
             assert_eq!(identity_demands(&resources, &with, &mesh, &inbound), []);

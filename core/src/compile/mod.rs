@@ -81,7 +81,7 @@ pub struct Workload {
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// Who it is in the mesh (a SPIFFE ID); `None` where it has no certificate that says so, and cannot speak TLS of the mesh.
-    pub identity: Option<Box<str>>,
+    pub spiffe_id: Option<Box<str>>,
     /// How its requests are traced, as far as the command line says.
     pub trace: TraceFlags,
 }
@@ -91,7 +91,7 @@ impl Default for Workload {
         Self {
             namespace: "default".into(),
             labels: BTreeMap::new(),
-            identity: None,
+            spiffe_id: None,
             trace: TraceFlags::default(),
         }
     }
@@ -291,7 +291,7 @@ fn settings(targets: actions::Targets<'_>, scope: &scope::Scope<'_>) -> Settings
         path_normalization: mesh.path_normalization,
         unknown_hosts,
         connect_timeout: mesh.connect_timeout,
-        identity: targets.input.workload.identity.clone(),
+        spiffe_id: targets.input.workload.spiffe_id.clone(),
         client_certs: mesh.default_config.client_certs,
     }
 }

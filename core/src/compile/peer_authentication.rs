@@ -137,7 +137,7 @@ pub(super) fn listeners(
     }
     let of = |listener: &Inbound| {
         let mode = match applied.mode(listener.application.port()) {
-            MutualTls::Permissive if workload.identity.is_none() => MutualTls::Disable,
+            MutualTls::Permissive if workload.spiffe_id.is_none() => MutualTls::Disable,
             mode => mode,
         };
         Arc::new(ServerTls {

@@ -23,8 +23,7 @@ use super::yaml::{self, Embedded};
 use super::{
     authorization_policy, bystanders, destination_rule, envelope, envoy_filter, gateway,
     gateway_api, kubernetes, kustomize, mesh, peer_authentication, service_entry, sidecar,
-    telemetry, virtual_service,
-    workload_entry,
+    telemetry, virtual_service, workload_entry,
 };
 
 /// What a run has read.

@@ -4,12 +4,9 @@
 
 use core::fmt::Write as _;
 
-use crate::message::Headers;
+use crate::message::{Headers, Known};
 use crate::peer::{ListenerKind, PeerCertificate};
 use crate::snapshot::{ForwardMode, ForwardedClientCert, Settings};
-
-/// The field's name.
-const NAME: &[u8] = b"x-forwarded-client-cert";
 
 /// What separates what several proxies say.
 const SEPARATOR: &[u8] = b",";
@@ -27,7 +24,6 @@ pub(super) fn apply(
         ListenerKind::Outbound => ForwardMode::Sanitize,
         ListenerKind::Inbound(_) => told.mode,
     };
-    let is_set = |headers: &Headers| headers.get_by_name(NAME).is_some();
     match (mode, peer) {
         (ForwardMode::AlwaysForwardOnly, _) | (ForwardMode::ForwardOnly, Some(_)) => {}
         (
@@ -38,22 +34,20 @@ pub(super) fn apply(
             None,
         )
         | (ForwardMode::Sanitize, Some(_)) => {
-            if is_set(headers) {
-                headers.remove_by_name(NAME);
-            }
+            headers.remove(Known::XForwardedClientCert);
         }
         (ForwardMode::AppendForward, Some(peer)) => {
             let mut value = Vec::new();
-            for said in headers.values_by_name(NAME) {
+            for said in headers.get_all(Known::XForwardedClientCert) {
                 value.extend_from_slice(said);
                 value.extend_from_slice(SEPARATOR);
             }
-            value.extend_from_slice(text(peer, settings.identity.as_deref(), told).as_bytes());
-            headers.set_by_name(NAME, &value);
+            value.extend_from_slice(text(peer, settings.spiffe_id.as_deref(), told).as_bytes());
+            headers.set(Known::XForwardedClientCert, &value);
         }
         (ForwardMode::SanitizeSet, Some(peer)) => {
-            let value = text(peer, settings.identity.as_deref(), told);
-            headers.set_by_name(NAME, value.as_bytes());
+            let value = text(peer, settings.spiffe_id.as_deref(), told);
+            headers.set(Known::XForwardedClientCert, value.as_bytes());
         }
     }
 }
@@ -105,7 +99,10 @@ fn pair(text: &mut String, key: &str, value: &str) {
     separate(text);
     text.push_str(key);
     text.push('=');
-    if value.bytes().any(|b| matches!(b, b',' | b';' | b'=' | b'"' | b'\\') || !is_visible(b)) {
+    if value
+        .bytes()
+        .any(|b| matches!(b, b',' | b';' | b'=' | b'"' | b'\\') || !is_visible(b))
+    {
         quoted(text, value);
     } else {
         text.push_str(value);
@@ -132,4 +129,118 @@ fn quoted(text: &mut String, value: &str) {
 
 const fn is_visible(byte: u8) -> bool {
     matches!(byte, b'!'..=b'~')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INBOUND: ListenerKind = ListenerKind::Inbound(0);
+    const HASH: &str = "Hash=abababababababababababababababababababababababababababababababab";
+
+    fn peer(uris: &[&str], dns: &[&str], subject: &str) -> PeerCertificate {
+        let boxed = |names: &[&str]| names.iter().map(|name| (*name).into()).collect();
+        PeerCertificate {
+            uri_names: boxed(uris),
+            dns_names: boxed(dns),
+            subject: subject.into(),
+            sha256: [0xab; 32],
+        }
+    }
+
+    fn settings(mode: ForwardMode) -> Settings {
+        Settings {
+            spiffe_id: Some("spiffe://td/ns/a/sa/server".into()),
+            client_certs: ForwardedClientCert {
+                mode,
+                ..ForwardedClientCert::default()
+            },
+            ..Settings::default()
+        }
+    }
+
+    /// The values of the field after it was made what the settings say.
+    fn told(
+        listener: ListenerKind,
+        peer: Option<&PeerCertificate>,
+        settings: &Settings,
+        sent: &[&str],
+    ) -> Vec<String> {
+        let mut headers = Headers::default();
+        for value in sent {
+            headers.append_known(Known::XForwardedClientCert, value.as_bytes());
+        }
+        apply(listener, peer, settings, &mut headers);
+        let values = headers.get_all(Known::XForwardedClientCert);
+        values
+            .map(|value| String::from_utf8(value.to_vec()).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn modes_are_those_of_envoy() {
+        use ForwardMode::{AlwaysForwardOnly, AppendForward, ForwardOnly, Sanitize, SanitizeSet};
+        let client = peer(&["spiffe://td/ns/a/sa/client"], &[], "");
+        let own = format!(
+            "By=spiffe://td/ns/a/sa/server;{HASH};Subject=\"\";URI=spiffe://td/ns/a/sa/client"
+        );
+        let added = format!("By=x,By=y,{own}");
+        let sent = ["By=x", "By=y"];
+        for (mode, without, with) in [
+            (Sanitize, &[][..], &[][..]),
+            (ForwardOnly, &[], &sent),
+            (AppendForward, &[], &[&*added]),
+            (SanitizeSet, &[], &[&*own]),
+            (AlwaysForwardOnly, &sent, &sent),
+        ] {
+            let settings = settings(mode);
+            assert_eq!(told(INBOUND, None, &settings, &sent), without, "{mode:?}");
+            assert_eq!(
+                told(INBOUND, Some(&client), &settings, &sent),
+                with,
+                "{mode:?}"
+            );
+            let outbound = told(ListenerKind::Outbound, None, &settings, &sent);
+            assert_eq!(outbound, [""; 0], "{mode:?}");
+        }
+        let first = told(INBOUND, Some(&client), &settings(AppendForward), &[]);
+        assert_eq!(first, [own]);
+    }
+
+    #[test]
+    fn what_is_told_is_as_envoy_writes_it() {
+        let all = ForwardedClientCert::default();
+        let none = ForwardedClientCert {
+            subject: false,
+            uri: false,
+            dns: false,
+            ..all
+        };
+        let many = peer(&["u:1", "u:2"], &["a.test", "b.test"], "CN=a,O=b");
+        for (peer, told, wanted) in [
+            (&many, none, HASH.to_owned()),
+            (
+                &many,
+                all,
+                format!("{HASH};Subject=\"CN=a,O=b\";URI=u:1;URI=u:2;DNS=a.test;DNS=b.test"),
+            ),
+            (
+                &peer(&[], &[], ""),
+                all,
+                format!("{HASH};Subject=\"\";URI="),
+            ),
+        ] {
+            assert_eq!(text(peer, None, told), wanted);
+        }
+    }
+
+    #[test]
+    fn a_name_says_nothing_but_itself() {
+        let all = ForwardedClientCert::default();
+        let forged = peer(&["a;By=b,c"], &["x\"y", "n\r\nö"], "CN=\"q\\");
+        let wanted = format!(
+            "{HASH};Subject=\"CN=\\\"q\\\\\";URI=\"a;By=b,c\";DNS=\"x\\\"y\";DNS=\"n%0D%0A%C3%B6\""
+        );
+        assert_eq!(text(&forged, None, all), wanted);
+    }
 }

@@ -9,6 +9,7 @@ mod catch_up;
 mod endpoint;
 mod failure;
 mod forward;
+mod forwarded_client_cert;
 mod grpc;
 mod hashing;
 mod head;
@@ -219,6 +220,12 @@ pub fn arrive(context: &Context<'_>, record: &mut Record) -> Result<VirtualHostI
     }
     head::sanitize(context.tls.is_some(), record);
     metadata::take_from_request(context, record);
+    forwarded_client_cert::apply(
+        context.peer.listener,
+        context.tls.and_then(|tls| tls.peer.as_ref()),
+        &snapshot.settings,
+        &mut record.request.headers,
+    );
     trace::begin(context, record);
     let host = match select(context, record, snapshot) {
         Ok(host) => host,

@@ -109,7 +109,7 @@ pub struct Settings {
     /// How long a passthrough connection may take to be made (mesh `connectTimeout`, 10 s).
     pub connect_timeout: Duration,
     /// Who this workload is in the mesh (a SPIFFE ID), if it is anybody.
-    pub identity: Option<Box<str>>,
+    pub spiffe_id: Option<Box<str>>,
     /// What applications are told of the certificates of their clients.
     pub client_certs: ForwardedClientCert,
 }
@@ -120,7 +120,7 @@ impl Default for Settings {
             path_normalization: PathNormalization::Base,
             unknown_hosts: UnknownHosts::AllowAny,
             connect_timeout: Duration::from_secs(10),
-            identity: None,
+            spiffe_id: None,
             client_certs: ForwardedClientCert::default(),
         }
     }

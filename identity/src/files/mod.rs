@@ -2,7 +2,7 @@
 
 mod layout;
 
-pub use layout::Layout;
+pub use layout::{Layout, Paths};
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -6,6 +6,7 @@
 mod about;
 mod answer;
 mod asker;
+mod certs;
 mod clusters;
 mod config_dump;
 mod connections;
@@ -25,6 +26,7 @@ use std::future::pending;
 use std::io;
 use std::sync::Arc;
 use std::thread;
+use std::time::SystemTime;
 
 use hyper::body::{Body as _, Incoming};
 use hyper::header::HeaderMap;
@@ -42,6 +44,7 @@ pub(super) use about::About;
 pub(super) use listen::{Listener, bind, bind_tcp};
 
 use super::command::Command;
+use super::identity;
 use super::reloads::Reloads;
 use crate::admin_args::AdminArgs;
 use answer::{Answer, Kind};
@@ -66,6 +69,8 @@ pub(super) struct Sources {
     pub(super) commands: UnboundedSender<Command>,
     pub(super) reloads: Arc<Reloads>,
     pub(super) about: About,
+    /// Who this workload is, if it is anybody.
+    pub(super) identity: Option<Arc<identity::Shared>>,
     /// What workers go by.
     pub(super) settings: WorkerSettings,
 }
@@ -213,7 +218,10 @@ impl Admin {
                     answer::text(StatusCode::OK, clusters::text(&snapshot, now))
                 }
             }
-            Endpoint::Certs => answer::json(about::certs()),
+            Endpoint::Certs => {
+                let known = sources.identity.as_ref().map(|shared| shared.known());
+                answer::json(certs::certs(known.as_ref(), SystemTime::now()))
+            }
             Endpoint::ConfigDump => match dumps.of(handle).await {
                 Some(text) => answer::json(text),
                 None => {

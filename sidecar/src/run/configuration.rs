@@ -8,16 +8,19 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use outrigger_core::cluster::Registry;
 use outrigger_core::compile::{self, Answers, Compiled, Inbound, Uses, Workload};
 use outrigger_core::config::mesh::MeshConfig;
 use outrigger_core::config::{self, Finding, Resources};
 use outrigger_core::snapshot::Snapshot;
+use outrigger_identity::Fault;
 use outrigger_recording::{self as recording, Frame, Recorder};
 use tracing::warn;
 
 use super::held::{Doubt, Held};
+use super::identity::Keeper;
 use crate::access_log_args::AccessLogChoice;
 use crate::cli::RunArgs;
 use crate::options::UnenforcedKind;
@@ -35,6 +38,8 @@ pub(super) struct Configuration {
     inbound: Vec<Inbound>,
     registry: Registry,
     recorder: Option<Recorder>,
+    /// Who this workload is, if it is anybody.
+    keeper: Option<Keeper>,
     access_log: AccessLogChoice,
     revision: u64,
     /// Of what was read last, good or bad.
@@ -73,6 +78,11 @@ pub(super) enum Reading {
         /// Errors and warnings.
         findings: Vec<Finding>,
     },
+    /// The identity is no good, and there was none before.
+    NoIdentity {
+        /// What is wrong with it.
+        fault: String,
+    },
     /// Files are missing or cannot be read.
     Unreadable {
         /// One for each path.
@@ -85,6 +95,7 @@ impl Configuration {
         args: &RunArgs,
         access_log: AccessLogChoice,
         recorder: Option<Recorder>,
+        keeper: Option<Keeper>,
     ) -> Self {
         let labels = args.labels.iter();
         let inbound = args.inbound.iter();
@@ -96,7 +107,7 @@ impl Configuration {
             workload: Workload {
                 namespace: args.namespace.clone(),
                 labels: labels.map(|l| (l.key.clone(), l.value.clone())).collect(),
-                identity: None,
+                spiffe_id: None,
                 trace: args.trace.flags(),
             },
             inbound: inbound
@@ -107,6 +118,7 @@ impl Configuration {
                 .collect(),
             registry: Registry::default(),
             recorder,
+            keeper,
             access_log,
             revision: 0,
             fingerprint: 0,
@@ -121,7 +133,39 @@ impl Configuration {
 
     /// Every path that is read.
     pub(super) fn paths(&self) -> Vec<PathBuf> {
-        self.paths.iter().chain(&self.mesh_path).cloned().collect()
+        let identity = self.keeper.iter().flat_map(Keeper::watched);
+        let rules = self.paths.iter().chain(&self.mesh_path).cloned();
+        rules.chain(identity).collect()
+    }
+
+    /// Looks whether the identity has changed. Where that makes the workload somebody else, what was good is compiled for
+    /// that one.
+    pub(super) fn renew_identity(&mut self) -> Option<Snapshot> {
+        let good = self.good.take()?;
+        let before = self.workload.spiffe_id.clone();
+        // One that is no good was told, and the one before stays.
+        let _ = self.look_at_identity(&good.mesh);
+        let is_same = before == self.workload.spiffe_id;
+        let compiled = (!is_same).then(|| self.compile_good(&good));
+        self.good = Some(good);
+        Some(compiled?.snapshot)
+    }
+
+    /// Tells that the time of the identity runs out.
+    pub(super) fn tell_time_of_identity(&mut self) {
+        if let Some(keeper) = &mut self.keeper {
+            keeper.tell_time(SystemTime::now());
+        }
+    }
+
+    fn look_at_identity(&mut self, mesh: &MeshConfig) -> Result<(), Fault> {
+        let Some(keeper) = &mut self.keeper else {
+            return Ok(());
+        };
+        let trust_domains: Vec<&str> = mesh.trust_domains().collect();
+        keeper.look(&trust_domains)?;
+        self.workload.spiffe_id = keeper.in_use().map(|one| one.id.as_str().into());
+        Ok(())
     }
 
     /// Reads and compiles everything, as it is.
@@ -192,6 +236,11 @@ impl Configuration {
             |source| config::load_mesh(source.as_config()),
         );
         findings.extend(of_mesh);
+        if let Err(fault) = self.look_at_identity(&mesh) {
+            return Reading::NoIdentity {
+                fault: fault.to_string(),
+            };
+        }
         let read: Vec<_> = sources.iter().map(Source::as_config).collect();
         let loaded = config::load(&read, &self.workload.namespace);
         findings.extend(loaded.findings);

@@ -168,6 +168,7 @@ impl Reloader {
 
     /// Tells what has begun or ended since the last time.
     fn look_at_clusters(&mut self) {
+        self.files.configuration.tell_time_of_identity();
         let refused = self.files.telemetry.take_refusals();
         let now = self.handle.now();
         let news = self.incidents.look(&self.handle.snapshot(), refused, now);
@@ -197,6 +198,9 @@ impl Reloader {
     fn reload_if_changed(&mut self) {
         // Before reading: what happens from here on is seen then or told.
         self.files.watch.renew();
+        if let Some(snapshot) = self.files.configuration.renew_identity() {
+            self.put_to_use(Arc::new(snapshot));
+        }
         if let Some(reading) = self.files.configuration.read_if_changed() {
             self.use_reading(reading);
         }
@@ -265,6 +269,10 @@ impl Reloader {
                 self.reloads.found(&findings);
                 let outcome = format!("the new configuration has errors; {}", kept());
                 self.reloads.refused(first_error(&findings), &outcome);
+            }
+            Reading::NoIdentity { fault } => {
+                let outcome = format!("{fault}; {}", kept());
+                self.reloads.refused(fault, &outcome);
             }
             Reading::Unreadable { errors } => {
                 for error in &errors {

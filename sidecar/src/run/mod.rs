@@ -12,6 +12,7 @@ mod drain;
 mod events;
 mod held;
 mod history;
+mod identity;
 mod incidents;
 mod last_words;
 mod recording;
@@ -45,6 +46,7 @@ use crate::runtime::{self, Picked};
 use command::Command;
 use configuration::{Configuration, Reading};
 use control::Control;
+use identity::Keeper;
 use recording::Pending;
 use reloads::Reloads;
 use resolve::Resolver;
@@ -130,7 +132,12 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     for words in said {
         warn!(target: "access_log", "{words}");
     }
-    let mut configuration = Configuration::new(args, access_log, recorder.clone());
+    let keeper = args
+        .identity
+        .files()
+        .map(|files| Keeper::new(Box::new(files)));
+    let identity = keeper.as_ref().map(Keeper::shared);
+    let mut configuration = Configuration::new(args, access_log, recorder.clone(), keeper);
     let reloads = Arc::new(Reloads::default());
     let snapshot = match configuration.read() {
         Reading::Good { snapshot, findings } => {
@@ -144,6 +151,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
                 "the configuration has errors; nothing was started",
             ));
         }
+        Reading::NoIdentity { fault } => return Err(Failure::bad(fault)),
         Reading::Unreadable { errors } => {
             for error in errors {
                 error!(target: "config", "{error}");
@@ -195,6 +203,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         settings,
         commands: commands.clone(),
         reloads: Arc::clone(&reloads),
+        identity,
         about: admin::About::new(args, runtime.name, admin.to_string()),
     };
     let open = admin::start(

@@ -42,7 +42,7 @@ fn compiled(yaml: &str, mesh: &str, has_identity: bool) -> Snapshot {
     let mesh = load_mesh(source(mesh.to_owned().leak())).0;
     let workload = Workload {
         namespace: "client".into(),
-        identity: has_identity.then(|| "spiffe://cluster.local/ns/client/sa/default".into()),
+        spiffe_id: has_identity.then(|| "spiffe://cluster.local/ns/client/sa/default".into()),
         ..Workload::default()
     };
     let registry = &mut Registry::default();

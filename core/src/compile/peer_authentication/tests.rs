@@ -139,7 +139,7 @@ fn compiled(yaml: &str, mesh: &str, has_identity: bool) -> Compiled {
     let workload = Workload {
         namespace: "shop".into(),
         labels: [("app".to_owned(), "shop".to_owned())].into(),
-        identity: has_identity.then(|| "spiffe://cluster.local/ns/client/sa/default".into()),
+        spiffe_id: has_identity.then(|| "spiffe://cluster.local/ns/client/sa/default".into()),
         ..Workload::default()
     };
     let inbound = [8080, 9090].map(|port| Inbound {

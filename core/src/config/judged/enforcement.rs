@@ -19,7 +19,3 @@ pub(in crate::config) fn keeps_out(kind: JudgedKind, document: &Node) -> bool {
         | JudgedKind::WorkloadGroup => false,
     }
 }
-
-fn text<'a>(node: &'a Node, field: &str) -> Option<&'a str> {
-    node.field(field).and_then(|entry| entry.value.text())
-}

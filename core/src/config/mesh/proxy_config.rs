@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::config::code::Code;
 use crate::config::decode::Object;
 use crate::config::telemetry::{self, CustomTag};
+use crate::snapshot::{ForwardMode, ForwardedClientCert};
 
 /// Settings of each proxy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub struct ProxyConfig {
     pub tracing: ProxyTracing,
     /// What the workload is called in traces.
     pub tracing_service_name: TracingServiceName,
+    /// What applications are told of the certificates of their clients (`proxyHeaders`).
+    pub client_certs: ForwardedClientCert,
 }
 
 /// `defaultConfig.tracing`. What is `None` is Istio's default.
@@ -86,7 +89,6 @@ const UNUSED: &[&str] = &[
     "privateKeyProvider",
     "proxyAdminPort",
     "proxyBootstrapTemplatePath",
-    "proxyHeaders",
     "proxyMetadata",
     "proxyStatsMatcher",
     "readinessProbe",
@@ -99,6 +101,31 @@ const UNUSED: &[&str] = &[
     "statusPort",
     "terminationDrainDuration",
     "zipkinAddress",
+];
+
+const FORWARD_MODES: &[(&str, i32, Option<ForwardMode>)] = &[
+    ("UNDEFINED", 0, None),
+    ("SANITIZE", 1, Some(ForwardMode::Sanitize)),
+    ("FORWARD_ONLY", 2, Some(ForwardMode::ForwardOnly)),
+    ("APPEND_FORWARD", 3, Some(ForwardMode::AppendForward)),
+    ("SANITIZE_SET", 4, Some(ForwardMode::SanitizeSet)),
+    (
+        "ALWAYS_FORWARD_ONLY",
+        5,
+        Some(ForwardMode::AlwaysForwardOnly),
+    ),
+];
+
+/// Other headers of `proxyHeaders`.
+const UNUSED_OF_HEADERS: &[&str] = &[
+    "attemptCount",
+    "envoyDebugHeaders",
+    "metadataExchangeHeaders",
+    "preserveHttp1HeaderCase",
+    "requestId",
+    "server",
+    "xForwardedHost",
+    "xForwardedPort",
 ];
 
 /// Tracers of `tracing` other than Zipkin, and what else of it changes nothing here.
@@ -115,6 +142,7 @@ pub(super) fn decode(o: &mut Object<'_, '_>) -> ProxyConfig {
     tell_unused(o, UNUSED);
     ProxyConfig {
         tracing: o.message("tracing", tracing).unwrap_or_default(),
+        client_certs: o.message("proxyHeaders", client_certs).unwrap_or_default(),
         tracing_service_name: o
             .symbol("tracingServiceName", SERVICE_NAMES)
             .unwrap_or_default(),
@@ -127,6 +155,27 @@ fn tell_unused(o: &mut Object<'_, '_>, names: &[&'static str]) {
             let message = format!("`{name}` is not in effect in this proxy");
             o.report().raise_in(name, Code::NotInEffect, message, "");
         }
+    }
+}
+
+/// `proxyHeaders`, as far as it is about certificates. Where a part of it is not written, Istio's default holds.
+fn client_certs(o: &mut Object<'_, '_>) -> ForwardedClientCert {
+    tell_unused(o, UNUSED_OF_HEADERS);
+    let default = ForwardedClientCert::default();
+    let mode = o.symbol("forwardedClientCert", FORWARD_MODES).flatten();
+    let details = o.message("setCurrentClientCertDetails", |o| {
+        tell_unused(o, &["cert", "chain"]);
+        let mut is_told = |name| o.optional_boolean(name).unwrap_or(false);
+        ForwardedClientCert {
+            subject: is_told("subject"),
+            uri: is_told("uri"),
+            dns: is_told("dns"),
+            ..default
+        }
+    });
+    ForwardedClientCert {
+        mode: mode.unwrap_or(default.mode),
+        ..details.unwrap_or(default)
     }
 }
 

@@ -226,6 +226,39 @@ fn what_is_not_used_is_told() {
 }
 
 #[test]
+fn what_applications_are_told_of_certificates_is_read() {
+    use crate::snapshot::{ForwardMode, ForwardedClientCert};
+    let default = ForwardedClientCert::default();
+    for (headers, expected) in [
+        ("{}", default),
+        (
+            "{forwardedClientCert: SANITIZE}",
+            ForwardedClientCert {
+                mode: ForwardMode::Sanitize,
+                ..default
+            },
+        ),
+        (
+            "{setCurrentClientCertDetails: {uri: true}}",
+            ForwardedClientCert {
+                subject: false,
+                dns: false,
+                ..default
+            },
+        ),
+    ] {
+        let text = format!("defaultConfig: {{proxyHeaders: {headers}}}");
+        let source = Source {
+            name: "mesh.yaml",
+            bytes: text.as_bytes(),
+        };
+        let (mesh, findings) = load_mesh(source);
+        assert_eq!(findings, [], "{headers}");
+        assert_eq!(mesh.default_config.client_certs, expected, "{headers}");
+    }
+}
+
+#[test]
 fn findings_within_a_config_map_are_where_they_are_written() {
     const HEAD: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio}\ndata:\n";
     for (mesh, expected) in [

@@ -1,4 +1,4 @@
-//! What a proxy says of itself: `/server_info`, `/listeners`, `/certs`, in Envoy's shapes as far as they fit.
+//! What a proxy says of itself: `/server_info`, `/listeners`, in Envoy's shapes as far as they fit.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -123,15 +123,6 @@ pub(super) fn listeners_json(handle: &Handle) -> String {
         })
         .collect();
     format!("{:#}\n", json!({ "listener_statuses": statuses }))
-}
-
-/// `/certs`.
-pub(super) fn certs() -> String {
-    let value = json!({
-        "certificates": [],
-        "why": "this proxy speaks plain text on both sides; it holds no certificates yet",
-    });
-    format!("{value:#}\n")
 }
 
 /// An address as Envoy's messages write it.

@@ -91,7 +91,7 @@ pub(super) const ROUTES: &[Route] = {
         route("/server_info", E::ServerInfo, Read, These(&[]), "version, state, uptime, and what it was started with"),
         route("/listeners", E::Listeners, Read, These(&["format"]), "what is listened on; ?format=json"),
         route("/clusters", E::Clusters, Read, These(&["format"]), "endpoints and their counters; ?format=json"),
-        route("/certs", E::Certs, Read, These(&[]), "certificates in use: none, all is in plain text"),
+        route("/certs", E::Certs, Read, These(&[]), "certificates in use, and until when they are good"),
         route("/config_dump", E::ConfigDump, Read, These(&[]), "the configuration in use"),
         route("/stats", E::Stats, Read, These(&["filter", "usedonly", "format"]),
             "counters; ?filter=REGEX, ?usedonly, ?format=text|json|prometheus|openmetrics"),

@@ -5,6 +5,7 @@
 
 mod balancing;
 mod clusters;
+mod identity;
 mod listeners;
 mod ourselves;
 mod requests;

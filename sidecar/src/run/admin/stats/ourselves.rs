@@ -10,6 +10,7 @@ use outrigger_telemetry::exposition::{Scope, Sheet, Stat, Value, label_text};
 use outrigger_telemetry::metrics::{Collected, MirrorFates};
 
 use super::super::{Sources, connections};
+use super::identity;
 use crate::run::{events, resolve};
 
 const OURS: Scope<'static> = Scope {
@@ -61,6 +62,7 @@ pub(super) fn add(sheet: &mut Sheet, of: &Sources, stats: &Stats, collected: &Co
         };
         sheet.add(&OURS, stat, Value::Gauge(count as f64));
     }
+    identity::add(sheet, of);
     add_process(sheet, of);
 }
 
