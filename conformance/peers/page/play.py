@@ -168,6 +168,8 @@ def many(browser):
     browser.run("[...document.querySelectorAll('#service-list button')].at(-1).click()")
     rows = browser.run("return document.querySelectorAll('#service-list tbody tr').length")
     check(f"all {MANY} endpoints are shown", rows == MANY, rows)
+    size = browser.run("return fetch('/page.json').then((answer) => answer.text()).then((text) => text.length)")
+    check("what nobody has open is not sent", size < 60_000, size)
     seen = browser.run("""
         document.querySelector('#pause').click();
         const changes = new MutationObserver(() => {});

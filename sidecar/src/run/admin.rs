@@ -202,7 +202,8 @@ impl Admin {
             }
             Endpoint::PageData => {
                 let shared = Arc::clone(&self.shared);
-                let make = move || page::data::json(&shared.sources);
+                let looks = page::data::Looks::new(&parameters)?;
+                let make = move || page::data::json(&shared.sources, &looks);
                 self.thinking(Kind::Json, make).await
             }
             Endpoint::Help => answer::text(StatusCode::OK, routes::help()),

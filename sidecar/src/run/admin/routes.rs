@@ -84,7 +84,8 @@ pub(super) const ROUTES: &[Route] = {
     use Taken::{AsItSays, These};
     &[
         route("/", E::Page, Read, These(&[]), "this sidecar as a page to look at"),
-        route("/page.json", E::PageData, Read, These(&[]), "what that page shows"),
+        route("/page.json", E::PageData, Read, These(&["find", "all", "open"]),
+            "what that page shows; ?find=PART, ?all, ?open=NAME,…"),
         route("/help", E::Help, Read, These(&[]), "this list"),
         route("/ready", E::Ready, Read, These(&[]), "LIVE, or 503 while draining"),
         route("/healthz/ready", E::Ready, Read, These(&[]), "the same for Kubernetes"),

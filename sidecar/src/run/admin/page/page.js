@@ -14,7 +14,7 @@ async function ask(path) {
 async function look() {
   const began = performance.now();
   try {
-    data = await (await ask("/page.json")).json();
+    data = await (await ask("/page.json" + looks())).json();
     const failed = await ask("/requests?failed&format=json");
     const requests = failed.ok ? { requests: (await failed.json()).requests.slice(0, 50) } : { off: (await failed.text()).trim() };
     failures = 0;
@@ -30,6 +30,18 @@ async function look() {
   const wait = failures ? EVERY_MS * 2 ** Math.min(failures, 5) : Math.max(EVERY_MS, took * 5);
   plan(Math.min(LONGEST_MS, wait));
 }
+// What is looked at, so that no more is asked for.
+function looks() {
+  const wanted = byId("find").value.trim(), open = [...lines].filter(([, line]) => line.node.open).map(([name]) => name);
+  const parameters = new URLSearchParams();
+  if (wanted) parameters.set("find", wanted);
+  if (byId("quiet-too").checked) parameters.set("all", "");
+  if (open.length) parameters.set("open", open.slice(0, 50).join(","));
+  return parameters.size ? "?" + parameters : "";
+}
+// Something else is looked at: it is asked for once nobody types any more.
+function lookSoon() { if (timer !== null) plan(150); }
+
 function plan(wait) {
   clearTimeout(timer);
   timer = isPaused || document.hidden ? null : setTimeout(look, wait);
@@ -47,14 +59,22 @@ function draw() {
   const last = data.reloads[0], refused = last && !last.taken;
   byId("alert").hidden = !refused;
   say(byId("alert"), refused ? `▲ The last configuration was refused, and revision ${data.revision} is still in use: ${last.text}` : "");
+  drawSides(data);
   drawGraph(data);
   drawServices(data);
   drawFindings(data);
   drawReloads(data);
 }
 
+// Where an explained request comes from: the application, or the mesh by one of the listeners.
+function drawSides(data) {
+  const inbound = data.listeners.filter((l) => l.direction === "inbound").map((l) => l.addr.split(":").pop());
+  list("ask-side", inbound, (ports) => [el("option", { value: "" }, "the application"), ports.map((port) => el("option", { value: port }, `the mesh, to port ${port}`))]);
+}
+
 async function explain() {
   const told = byId("told"), parameters = new URLSearchParams({ request: byId("ask-line").value.trim() });
+  if (byId("ask-side").value) parameters.set("inbound", byId("ask-side").value);
   for (const field of byId("ask-fields").value.split("\n")) if (field.trim()) parameters.append("header", field.trim());
   try {
     const answer = await fetch("/explain?" + parameters, { cache: "no-store" });
@@ -67,13 +87,15 @@ async function explain() {
 function explainAgain(request) {
   byId("ask-line").value = `${request.method} http://${request.host}${request.path}`;
   byId("ask-fields").value = "";
+  const sides = byId("ask-side").options;
+  byId("ask-side").value = request.inbound && sides.length > 1 ? sides[1].value : "";
   byId("ask-line").focus();
   explain();
 }
 
 byId("ask").addEventListener("submit", (event) => { event.preventDefault(); explain(); });
-byId("find").addEventListener("input", draw);
-byId("quiet-too").addEventListener("change", draw);
+byId("find").addEventListener("input", () => { draw(); lookSoon(); });
+byId("quiet-too").addEventListener("change", () => { draw(); lookSoon(); });
 byId("pause").addEventListener("click", () => {
   isPaused = !isPaused;
   byId("pause").setAttribute("aria-pressed", String(isPaused));

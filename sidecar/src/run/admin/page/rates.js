@@ -10,13 +10,14 @@ function remember(data) {
   const counts = new Map();
   for (const s of data.services) counts.set("s " + s.name, [s.requests, s.failures, s.times]);
   for (const l of data.listeners) counts.set("l " + l.name, [l.requests, l.failures, l.times]);
-  samples.push({ now: data.now_ms, counts, bounds: data.bounds_ms });
+  samples.push({ now: data.now_ms, counts, bounds: data.bounds_ms, isWhole: data.services_left_out === 0 });
   while (samples.length > 2 && samples[1].now <= data.now_ms - WINDOW_MS) samples.shift();
 }
 
 // What happened lately behind a key: requests a second, the share that failed, and the time that 99 of 100 took at most.
 function lately(key) {
-  const first = samples[0], last = samples[samples.length - 1];
+  // What was not there is not in use yet, unless there was no room for all.
+  const first = samples.find((s) => s.isWhole || s.counts.has(key)), last = samples[samples.length - 1];
   const nothing = { rate: null, failed: null, p99: null };
   if (!first || last.now <= first.now) return nothing;
   const now = last.counts.get(key), before = first.counts.get(key) || [0, 0, null];

@@ -11,7 +11,7 @@ function serviceLine(service) {
   line.facts = [el("span", {}), el("span", {}), el("span", {}), el("span", {})];
   line.body = el("div", {});
   line.node = el("details", {}, el("summary", {}, line.name, line.facts), line.body);
-  line.node.addEventListener("toggle", () => { if (line.service) fillLine(line); });
+  line.node.addEventListener("toggle", () => { if (line.service) fillLine(line); if (line.node.open) lookSoon(); });
   return line;
 }
 
@@ -60,9 +60,13 @@ function fillLine(line) {
     line.more.addEventListener("click", () => { line.all = true; fillLine(line); });
     line.body.append(line.about, line.gauges, line.table, line.more);
   }
-  say(line.about, `${service.name}, ${service.balancing}, ${count(service.requests, "request")} and ${number(service.retries)} retries so far`);
+  const { circuit, concurrency, retries } = service.refused;
+  const refused = [[circuit, "requests by circuit limits"], [concurrency, "requests by the limit that follows response times"], [retries, "retries"]];
+  const told = refused.filter(([n]) => n > 0).map(([n, what]) => `${number(n)} ${what}`);
+  say(line.about, `${service.name}, ${service.balancing}, ${count(service.requests, "request")} and ${number(service.retries)} retries so far` + (told.length ? `; refused: ${told.join(", ")}` : ""));
   line.gauges.replaceChildren(...service.limits.map(gauge));
   // Who is out comes first.
+  if (!service.endpoints) return;
   const endpoints = service.endpoints.slice().sort((a, b) => Boolean(b.ejected) - Boolean(a.ejected));
   const shown = line.all ? endpoints : endpoints.slice(0, MOST_ROWS);
   while (line.rows.rows.length > shown.length) line.rows.lastChild.remove();
@@ -78,7 +82,8 @@ function fillLine(line) {
 
 function drawServices(data) {
   const wanted = byId("find").value.trim().toLowerCase(), quietToo = byId("quiet-too").checked;
-  const has = (s) => (s.name + " " + title(s)).toLowerCase().includes(wanted) || s.endpoints.some((e) => e.address.toLowerCase().includes(wanted));
+  // Until an answer is here that knows what is wanted, names are all that can be looked at.
+  const has = (s) => (data.find === wanted && s.found) || (s.name + " " + title(s)).toLowerCase().includes(wanted);
   const found = data.services.filter((s) => (quietToo || wanted || s.requests > 0 || s.ejected > 0) && (!wanted || has(s)));
   const busy = new Map(found.map((s) => [s, (s.ejected > 0 ? 1e12 : 0) + (lately("s " + s.name).rate || 0)]));
   found.sort((a, b) => (found.length > MOST_LINES ? busy.get(b) - busy.get(a) : 0) || (a.name < b.name ? -1 : 1));
@@ -90,5 +95,12 @@ function drawServices(data) {
     if (list.children[at] !== line.node) list.insertBefore(line.node, list.children[at] || null);
     updateLine(line, service);
   });
-  say(byId("shown"), `${shown.length} of ${data.services.length} shown`);
+  say(byId("shown"), `${shown.length} of ${data.services_known} shown`);
+  drawMirrors(data.mirrors);
+}
+
+function drawMirrors(mirrors) {
+  const told = Object.entries(mirrors).filter(([, n]) => n > 0).map(([what, n]) => `${number(n)} ${what}`);
+  byId("mirrors").hidden = !told.length;
+  say(byId("mirrors"), "Copies for mirrors: " + told.join(", "));
 }
