@@ -392,5 +392,15 @@ fn a_picture_of_two_policies_says_which_is_better_and_why() {
     assert!(above.contains("pts</td><td class=\"why\">better</td>"));
     // Two columns, and one drawing of both for a telephone.
     assert_eq!(drawings.matches("<svg").count(), 3);
+    fs::remove_file(&path).expect("it was there");
+
+    // As a drawing alone, too: the second stands to the right of the first.
+    let path = path.with_extension("svg");
+    let file = path.display().to_string();
+    let compared = ["cascade.yaml", "--compare", rules[0], rules[1]];
+    simulate(&[&compared[..], &["--picture", &file]].concat());
+    let drawing = fs::read_to_string(&path).expect("it was drawn");
+    assert!(drawing.contains("viewBox=\"0 0 1080 "), "two columns");
+    assert!(drawing.contains("<svg x=\"540\" width=\"540\""));
     fs::remove_file(path).expect("it was there");
 }

@@ -62,13 +62,30 @@ impl Layout {
     }
 }
 
-/// A drawing of all runs, one below the other, all on the same scales.
+/// A drawing of all runs, all on the same scales; two stand side by side.
 pub(super) fn svg(scenario: &Scenario, runs: &[Run]) -> String {
     let all: Vec<&Run> = runs.iter().collect();
-    drawing(scenario, &all, &Scales::of(scenario, runs, Layout::WIDE))
+    let [a, b] = runs else {
+        return drawing(scenario, &all, &Scales::of(scenario, runs, Layout::WIDE));
+    };
+    let scales = Scales::of(scenario, runs, Layout::COLUMN);
+    let [mut both, right] = [a, b].map(|run| drawn(scenario, &[run], &scales));
+    both.put_beside(right);
+    both.finish(&about(scenario, &all))
 }
 
 fn drawing(scenario: &Scenario, runs: &[&Run], scales: &Scales) -> String {
+    drawn(scenario, runs, scales).finish(&about(scenario, runs))
+}
+
+/// What it says to who does not see the drawing.
+fn about(scenario: &Scenario, runs: &[&Run]) -> String {
+    let under: Vec<String> = runs.iter().map(|run| summary(run)).collect();
+    format!("{}. {}", title(scenario), under.join(". "))
+}
+
+/// Runs, one below the other.
+fn drawn(scenario: &Scenario, runs: &[&Run], scales: &Scales) -> Canvas {
     let mut canvas = Canvas::new(scales.layout.whole());
     canvas.skip(34.0);
     canvas.prose("title", 11.0, title(scenario));
@@ -77,8 +94,7 @@ fn drawing(scenario: &Scenario, runs: &[&Run], scales: &Scales) -> String {
     for run in runs {
         draw_run(&mut canvas, scenario, run, scales);
     }
-    let under: Vec<String> = runs.iter().map(|run| summary(run)).collect();
-    canvas.finish(&format!("{}. {}", title(scenario), under.join(". ")))
+    canvas
 }
 
 /// What came of a run, for who does not see the drawing.

@@ -172,6 +172,16 @@ impl Canvas {
         self.y += 30.0;
     }
 
+    /// Puts another drawing into this one, to the right of what is there.
+    pub(super) fn put_beside(&mut self, other: Self) {
+        let (x, width, height) = (self.width, other.width, other.y);
+        self.front += &format!(
+            "<svg x=\"{x:.0}\" width=\"{width:.0}\" height=\"{height:.0}\">\n{}{}</svg>\n",
+            other.behind, other.front
+        );
+        (self.width, self.y) = (x + width, self.y.max(height));
+    }
+
     /// `about` is what it says to who does not see it.
     pub(super) fn finish(self, about: &str) -> String {
         let Self {
