@@ -5,18 +5,20 @@ use core::ops::Range;
 use super::Fault;
 
 /// A word and where it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Token {
     pub(super) word: Word,
     pub(super) at: Range<usize>,
 }
 
 /// A word.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Word {
     Name(String),
     Text(String),
     Number(i64),
+    /// With a point or an exponent.
+    Real(f64),
     /// An operator or a bracket.
     Sign(&'static str),
 }
@@ -24,6 +26,7 @@ pub(super) enum Word {
 /// Longer ones first.
 const SIGNS: &[&str] = &[
     "&&", "||", "==", "!=", "<=", ">=", "<", ">", "!", "(", ")", "[", "]", ".", ",", "?", ":", "-",
+    "+", "*", "/", "%",
 ];
 
 /// Cuts a text into words.
@@ -64,26 +67,51 @@ fn word(text: &str, at: usize, first: char) -> Result<(Word, usize), Fault> {
         })
 }
 
-/// A whole number, in base 10 or 16; `u` behind it changes nothing.
+/// A whole number, in base 10 or 16, with a `u` that changes nothing; or one with a point or an exponent. `at` is its first
+/// part.
 fn number(text: &str, at: Range<usize>) -> Result<(Word, usize), Fault> {
-    let digits = text[at.clone()].trim_end_matches(['u', 'U']);
-    let value = match digits
+    let end = end_of_real(text, &at);
+    let whole = &text[at.start..end];
+    let digits = whole.trim_end_matches(['u', 'U']);
+    let hex = digits
         .strip_prefix("0x")
-        .or_else(|| digits.strip_prefix("0X"))
-    {
-        Some(hex) => i64::from_str_radix(hex, 16).ok(),
-        None => digits.parse().ok(),
-    };
-    let is_fraction = text[at.end..]
-        .strip_prefix('.')
-        .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-    match value.filter(|_| !is_fraction) {
-        Some(value) => Ok((Word::Number(value), at.end)),
-        None => Err(Fault {
-            message: "this is no whole number; others are not understood".into(),
-            part: at,
+        .or_else(|| digits.strip_prefix("0X"));
+    let word = match hex {
+        Some(hex) => i64::from_str_radix(hex, 16).ok().map(Word::Number),
+        None => digits.parse().ok().map(Word::Number).or_else(|| {
+            let real = whole.parse::<f64>().ok()?;
+            let is_real = whole.contains(['.', 'e', 'E']) && real.is_finite();
+            is_real.then_some(Word::Real(real))
         }),
+    };
+    word.map(|word| (word, end)).ok_or_else(|| Fault {
+        message: "this is no number that is understood".into(),
+        part: at.start..end,
+    })
+}
+
+/// Where a number ends that may have a point, behind which digits stand, and an exponent with a sign.
+fn end_of_real(text: &str, at: &Range<usize>) -> usize {
+    let part_from = |from: usize| {
+        let rest = &text[from..];
+        from + rest
+            .find(|c: char| !c.is_ascii_alphanumeric())
+            .unwrap_or(rest.len())
+    };
+    let is_digit = |at: usize| text[at..].starts_with(|c: char| c.is_ascii_digit());
+    let is_hex = text[at.clone()].starts_with("0x") || text[at.clone()].starts_with("0X");
+    if is_hex {
+        return at.end;
     }
+    let mut end = at.end;
+    if text[end..].starts_with('.') && is_digit(end + 1) {
+        end = part_from(end + 1);
+    }
+    let has_exponent = text[at.start..end].ends_with(['e', 'E']);
+    if has_exponent && text[end..].starts_with(['+', '-']) && is_digit(end + 1) {
+        end = part_from(end + 1);
+    }
+    end
 }
 
 fn quoted(text: &str, at: usize, is_raw: bool) -> Result<(Word, usize), Fault> {

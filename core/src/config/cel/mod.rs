@@ -1,7 +1,8 @@
 //! CEL, the Common Expression Language, as far as filters of access logs and tags of metrics use it.
 //!
 //! Owns the grammar of the subset: literals, `request`, `response`, `source`, `destination`, `connection`, `upstream` and
-//! `xds`, comparisons, `&&`, `||`, `!`, `in`, `?:`, `has`, `size`, `startsWith`, `endsWith`, `contains`, `matches`. What is
+//! `xds`, comparisons, `&&`, `||`, `!`, `in`, `?:`, `+`, `-`, `*`, `/`, `%`, `int`, `double`, `string`, `has`, `size`,
+//! `startsWith`, `endsWith`, `contains`, `matches`. What is
 //! not understood is a fault, and so is what could never have a value: a comparison of a number with text. What an
 //! expression is worth is decided in `decision`.
 
@@ -32,6 +33,7 @@ pub(crate) struct Fault {
 pub(crate) enum Type {
     Boolean,
     Number,
+    Real,
     Text,
     Duration,
 }
@@ -41,6 +43,7 @@ impl Type {
         match self {
             Self::Boolean => "a boolean",
             Self::Number => "a number",
+            Self::Real => "a fraction",
             Self::Text => "text",
             Self::Duration => "a duration",
         }

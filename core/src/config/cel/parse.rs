@@ -1,12 +1,14 @@
 //! The sentences of CEL.
 
+mod arithmetic;
+
 use core::ops::Range;
 
 use super::lex::{Token, Word};
 use super::{Fault, Type, attributes};
 use crate::config::value;
 use crate::snapshot::Regex;
-use crate::snapshot::telemetry::{Attribute, Comparison, Expression, Literal};
+use crate::snapshot::telemetry::{Attribute, Comparison, Expression, Literal, Real};
 
 /// Deeper expressions are refused.
 const MAX_DEPTH: usize = 32;
@@ -117,7 +119,7 @@ impl<'t> Parser<'t> {
     }
 
     fn relation(&mut self) -> Read<Term> {
-        let left = self.unary()?;
+        let left = self.sum()?;
         if self.eat_name("in") {
             return self.membership(left);
         }
@@ -125,9 +127,10 @@ impl<'t> Parser<'t> {
             return Ok(left);
         };
         self.next += 1;
-        let right = self.unary()?;
+        let right = self.sum()?;
         let at = left.at.start..right.at.end;
-        if left.of != right.of {
+        let is_numeric = |of| matches!(of, Type::Number | Type::Real);
+        if left.of != right.of && !(is_numeric(left.of) && is_numeric(right.of)) {
             let message = format!("{} is compared with {}", left.of.name(), right.of.name());
             return Err(self.fault(&message, at));
         }
@@ -184,33 +187,29 @@ impl<'t> Parser<'t> {
     fn unary(&mut self) -> Read<Term> {
         let start = self.start();
         if self.eat("!") {
-            if self.depth == MAX_DEPTH {
-                return Err(self.fault("the expression is nested too deeply", start..self.end()));
-            }
-            self.depth += 1;
-            let term = self.unary()?;
-            self.depth -= 1;
+            let term = self.deeper(start, Self::unary)?;
             expect(&term, Type::Boolean)?;
             let not = Expression::Not(Box::new(term.expression));
             return Ok(boolean(not, start..term.at.end));
         }
         if self.eat("-") {
-            let (word, at) = self.take()?;
-            return match word {
-                Word::Number(number) => Ok(Term {
-                    expression: Expression::Literal(Literal::Number(-number)),
-                    of: Type::Number,
-                    at: start..at.end,
-                }),
-                Word::Name(_) | Word::Text(_) | Word::Sign(_) => {
-                    Err(self.fault("only a number can be negative", at))
-                }
-            };
+            return self.negated(start);
         }
         let mut term = self.primary()?;
         while self.eat(".") {
             term = self.method(term)?;
         }
+        Ok(term)
+    }
+
+    /// A part that stands one level below, behind a sign that may come again.
+    fn deeper(&mut self, start: usize, part: fn(&mut Self) -> Read<Term>) -> Read<Term> {
+        if self.depth == MAX_DEPTH {
+            return Err(self.fault("the expression is nested too deeply", start..self.end()));
+        }
+        self.depth += 1;
+        let term = part(self)?;
+        self.depth -= 1;
         Ok(term)
     }
 
@@ -225,6 +224,7 @@ impl<'t> Parser<'t> {
         };
         match word {
             Word::Number(number) => literal(Literal::Number(number), Type::Number),
+            Word::Real(real) => literal(Literal::Real(Real::new(real)), Type::Real),
             Word::Text(text) => literal(Literal::Text(text.into()), Type::Text),
             Word::Sign("(") => {
                 let term = self.choice()?;
@@ -238,6 +238,7 @@ impl<'t> Parser<'t> {
                 "has" => self.has(at.start),
                 "size" => self.size_of(at.start),
                 "duration" => self.duration(at.start),
+                "int" | "double" | "string" => self.converted(&name, at.start),
                 root if attributes::ROOTS.contains(&root) => {
                     let (attribute, of) = self.attribute(root, at.start)?;
                     Ok(Term {
@@ -272,7 +273,7 @@ impl<'t> Parser<'t> {
         let name = if self.eat(".") {
             match self.take()? {
                 (Word::Name(name) | Word::Text(name), _) => name,
-                (Word::Number(_) | Word::Sign(_), at) => {
+                (Word::Number(_) | Word::Real(_) | Word::Sign(_), at) => {
                     return Err(self.fault("a name is missing here", at));
                 }
             }
@@ -301,7 +302,7 @@ impl<'t> Parser<'t> {
             Word::Name(root) if attributes::ROOTS.contains(&root.as_str()) => {
                 self.attribute(&root, at.start)?.0
             }
-            Word::Name(_) | Word::Text(_) | Word::Number(_) | Word::Sign(_) => {
+            Word::Name(_) | Word::Text(_) | Word::Number(_) | Word::Real(_) | Word::Sign(_) => {
                 return Err(self.fault("`has` takes an attribute, such as `request.headers`", at));
             }
         };
@@ -328,7 +329,7 @@ impl<'t> Parser<'t> {
         self.need(")")?;
         let time = match &word {
             Word::Text(text) => value::parse_duration(text).ok(),
-            Word::Name(_) | Word::Number(_) | Word::Sign(_) => None,
+            Word::Name(_) | Word::Number(_) | Word::Real(_) | Word::Sign(_) => None,
         };
         let nanos = time.and_then(|time| i64::try_from(time.as_nanos()).ok());
         let nanos = nanos.ok_or_else(|| self.fault("this is no duration", at))?;

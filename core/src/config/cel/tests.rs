@@ -31,6 +31,19 @@ fn what_is_understood_has_a_type() {
             Type::Boolean,
         ),
         ("connection.mtls", Type::Boolean),
+        ("request.path + '/' == 'a' + 'b'", Type::Boolean),
+        ("request.host + request.url_path", Type::Text),
+        ("response.code / 100 == 4 - -1", Type::Boolean),
+        ("response.size % 2 * 3 - 1 > -request.size", Type::Boolean),
+        ("1.5e3 + 1e-1 * 2.0", Type::Real),
+        ("double(response.size) / 1024.0 >= 1.5", Type::Boolean),
+        ("response.code > 399.5", Type::Boolean),
+        ("string(response.code) + '!'", Type::Text),
+        ("int(request.headers['x-n']) + 1", Type::Number),
+        (
+            "request.duration - duration('1s') > duration('0s')",
+            Type::Boolean,
+        ),
     ] {
         assert_eq!(parse(text).map(|(_, of)| of), Ok(of), "{text}");
     }
@@ -57,9 +70,36 @@ fn what_is_not_understood_is_pointed_at() {
             "and",
             "not understood here",
         ),
-        ("request.path + 'a' == 'b'", "+", "`+` is not understood"),
+        (
+            "request.path + 1 == 'b'",
+            "request.path + 1",
+            "`+` does not go with text and a number",
+        ),
+        (
+            "response.code * 1.5 > 2.0",
+            "response.code * 1.5",
+            "`*` does not go with a number and a fraction",
+        ),
+        (
+            "'a' - 'b' == 'c'",
+            "'a' - 'b'",
+            "`-` does not go with text and text",
+        ),
+        ("1.5 % 2.0 > 1.0", "1.5 % 2.0", "does not go with"),
+        (
+            "-request.path == 'a'",
+            "request.path",
+            "only a number can be negative",
+        ),
+        (
+            "int(request.duration) > 1",
+            "int(request.duration)",
+            "`int` does not take a duration",
+        ),
+        ("1 ^ 2 > 1", "^", "`^` is not understood"),
         ("request.time > 0", "request.time", "not understood"),
-        ("response.code > 399.5", "399", "no whole number"),
+        ("response.code > 399x", "399x", "no number"),
+        ("response.code > 1e999", "1e999", "no number"),
         ("request.path.matches('(')", "'('", "the pattern"),
         ("request.path.lower() == 'a'", ")", "a value is missing"),
         (
@@ -96,6 +136,9 @@ fn depth_and_length_are_bounded() {
     assert!(condition(&deep(30)).is_ok());
     assert!(condition(&deep(1000)).is_err());
     assert!(condition(&format!("{}true", "!".repeat(1000))).is_err());
+    assert!(condition(&format!("{}1 == 1", "-".repeat(1000))).is_err());
+    assert!(condition(&format!("1{} == 31", " + 1".repeat(30))).is_ok());
+    assert!(condition(&format!("1{} == 1001", " + 1".repeat(1000))).is_err());
     let long = format!("request.path == '{}'", "a".repeat(MAX_LENGTH));
     assert!(condition(&long).is_err());
 }

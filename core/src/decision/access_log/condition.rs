@@ -7,18 +7,9 @@ use std::borrow::Cow;
 
 use core::cmp::Ordering;
 
-use super::{Logged, values};
+use super::value::Value;
+use super::{Logged, arithmetic, values};
 use crate::snapshot::telemetry::{Attribute, Comparison, Expression, Literal};
-
-/// A value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Value<'a> {
-    Boolean(bool),
-    Number(i64),
-    Text(Cow<'a, [u8]>),
-    /// In nanoseconds.
-    Duration(i64),
-}
 
 /// Whether a condition holds.
 pub(super) fn holds(condition: &Expression, logged: &Logged<'_>) -> bool {
@@ -30,6 +21,7 @@ pub(super) fn printed(expression: &Expression, logged: &Logged<'_>) -> Option<St
     Some(match value(expression, logged)? {
         Value::Boolean(is_true) => is_true.to_string(),
         Value::Number(number) => number.to_string(),
+        Value::Real(real) => real.to_string(),
         Value::Text(text) => String::from_utf8_lossy(&text).into_owned(),
         // As a protobuf writes it.
         Value::Duration(nanos) => format!("{}s", nanos as f64 / 1e9),
@@ -39,7 +31,7 @@ pub(super) fn printed(expression: &Expression, logged: &Logged<'_>) -> Option<St
 fn is_true(expression: &Expression, logged: &Logged<'_>) -> Option<bool> {
     match value(expression, logged)? {
         Value::Boolean(is_true) => Some(is_true),
-        Value::Number(_) | Value::Text(_) | Value::Duration(_) => None,
+        Value::Number(_) | Value::Real(_) | Value::Text(_) | Value::Duration(_) => None,
     }
 }
 
@@ -64,6 +56,11 @@ fn value<'a>(expression: &'a Expression, logged: &Logged<'a>) -> Option<Value<'a
             let [left, right] = &**sides;
             compare(*comparison, &value(left, logged)?, &value(right, logged)?)?
         }
+        Expression::Compute(how, sides) => {
+            let [left, right] = &**sides;
+            return arithmetic::compute(*how, value(left, logged)?, value(right, logged)?);
+        }
+        Expression::Convert(to, of) => return arithmetic::convert(*to, value(of, logged)?),
         Expression::In(of, list) => {
             let of = value(of, logged)?;
             list.iter()
@@ -89,7 +86,7 @@ fn value<'a>(expression: &'a Expression, logged: &Logged<'a>) -> Option<Value<'a
 fn text<'a>(expression: &'a Expression, logged: &Logged<'a>) -> Option<Cow<'a, [u8]>> {
     match value(expression, logged)? {
         Value::Text(text) => Some(text),
-        Value::Boolean(_) | Value::Number(_) | Value::Duration(_) => None,
+        Value::Boolean(_) | Value::Number(_) | Value::Real(_) | Value::Duration(_) => None,
     }
 }
 
@@ -112,9 +109,17 @@ fn compare(comparison: Comparison, left: &Value<'_>, right: &Value<'_>) -> Optio
         (Value::Number(left), Value::Number(right))
         | (Value::Duration(left), Value::Duration(right)) => left.cmp(right),
         (Value::Text(left), Value::Text(right)) => left.cmp(right),
-        (Value::Boolean(_) | Value::Number(_) | Value::Text(_) | Value::Duration(_), _) => {
-            return None;
-        }
+        (Value::Real(left), Value::Real(right)) => left.partial_cmp(right)?,
+        (Value::Number(left), Value::Real(right)) => (*left as f64).partial_cmp(right)?,
+        (Value::Real(left), Value::Number(right)) => left.partial_cmp(&(*right as f64))?,
+        (
+            Value::Boolean(_)
+            | Value::Number(_)
+            | Value::Real(_)
+            | Value::Text(_)
+            | Value::Duration(_),
+            _,
+        ) => return None,
     };
     Some(match comparison {
         Comparison::Equal => order == Ordering::Equal,
@@ -130,6 +135,7 @@ fn of_literal(literal: &Literal) -> Value<'_> {
     match literal {
         Literal::Boolean(is_true) => Value::Boolean(*is_true),
         Literal::Number(number) => Value::Number(*number),
+        Literal::Real(real) => Value::Real(real.value()),
         Literal::Text(text) => Value::Text(Cow::Borrowed(text.as_bytes())),
         Literal::Duration(nanos) => Value::Duration(*nanos),
     }

@@ -4,9 +4,11 @@
 //! how dates are written in `times`, JSON in `json`, conditions in `condition`. Where lines go, and when, is the program's
 //! business.
 
+mod arithmetic;
 mod condition;
 mod json;
 mod times;
+mod value;
 mod values;
 
 use std::collections::BTreeMap;

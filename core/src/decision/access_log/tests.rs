@@ -318,6 +318,21 @@ fn filters_choose_requests() {
         ),
         ("connection.mtls", false),
         ("response.size > request.size", true),
+        ("response.code / 100 == 5 && response.code % 100 == 3", true),
+        ("2 + 3 * 4 - 6 / 2 == 11 && (2 + 3) * 4 == 20", true),
+        ("10 - 4 - 3 == 3 && -(1 + 2) == -3", true),
+        ("1.5 + 0.25 == 1.75 && 3.0 / 2.0 > 1.4", true),
+        ("double(response.code) / 2.0 == 251.5", true),
+        ("response.code > 502.5 && 503.0 == response.code", true),
+        ("request.host + request.url_path == 'reviews:9080/a'", true),
+        ("string(response.code) + '!' == '503!'", true),
+        ("int('41') + int(1.9) == 42", true),
+        ("request.duration + duration('1s') < duration('1.1s')", true),
+        // What has no result decides nothing.
+        ("1 / 0 == 1 || 1 % 0 != 1", false),
+        ("0x7fffffffffffffff + 1 != 0", false),
+        ("int('x') == 0 || int(1e30) > 0", false),
+        ("request.headers['x-none'] + 'a' != 'b'", false),
     ] {
         let log = AccessLog {
             path: "/dev/stdout".into(),

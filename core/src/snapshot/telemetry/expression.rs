@@ -23,6 +23,10 @@ pub enum Expression {
     Choice(Box<[Self; 3]>),
     /// Of two values of one type.
     Compare(Comparison, Box<[Self; 2]>),
+    /// Of two values of one type.
+    Compute(Arithmetic, Box<[Self; 2]>),
+    /// `int(…)` and its like.
+    Convert(To, Box<Self>),
     /// `in`: whether a list has the value.
     In(Box<Self>, Box<[Self]>),
     /// `text.startsWith(other)`.
@@ -44,10 +48,56 @@ pub enum Literal {
     Boolean(bool),
     /// A whole number.
     Number(i64),
+    /// A number with a fraction.
+    Real(Real),
     /// Text.
     Text(Box<str>),
     /// A time of so many nanoseconds: `duration("1s")`.
     Duration(i64),
+}
+
+/// A finite number with a fraction, as written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Real(u64);
+
+impl Real {
+    /// The number.
+    #[must_use]
+    pub const fn new(value: f64) -> Self {
+        Self(value.to_bits())
+    }
+
+    /// The same.
+    #[must_use]
+    pub const fn value(self) -> f64 {
+        f64::from_bits(self.0)
+    }
+}
+
+/// What is computed of two values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arithmetic {
+    /// `+`, which puts texts together.
+    Add,
+    /// `-`.
+    Subtract,
+    /// `*`.
+    Multiply,
+    /// `/`.
+    Divide,
+    /// `%`.
+    Remainder,
+}
+
+/// What a number or a text is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum To {
+    /// `int(…)`: towards zero.
+    Number,
+    /// `double(…)`.
+    Real,
+    /// `string(…)`.
+    Text,
 }
 
 /// How two values are compared.

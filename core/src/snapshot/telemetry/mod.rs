@@ -8,7 +8,7 @@ mod log_format;
 mod metrics;
 
 pub use access_log::{AccessLog, AccessLogs, OnlySome};
-pub use expression::{Attribute, Comparison, Expression, Literal};
+pub use expression::{Arithmetic, Attribute, Comparison, Expression, Literal, Real, To};
 pub use log_format::{
     AddressForm, FieldOf, GrpcStatusForm, LogField, LogFormat, LogJson, LogOperator, LogPart,
     LogText, Moment, Span, TimePart, TimeUnit, Whose,
