@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use outrigger_core::compile::Answers;
+use outrigger_core::compile::NameAnswers;
 use outrigger_core::time::Duration;
 use serde::Deserialize;
 
@@ -29,7 +29,7 @@ pub enum Reload {
     /// Puts a configuration in the place of the one there was.
     Configuration(Document),
     /// Names resolve to something else.
-    Answers(Answers),
+    Answers(NameAnswers),
 }
 
 /// What an address does.
@@ -129,7 +129,7 @@ pub struct Case {
     /// The configuration.
     pub yaml: Vec<Document>,
     /// What names resolve to.
-    pub answers: Answers,
+    pub answers: NameAnswers,
     /// What each `* reload` does, in order.
     pub reloads: Vec<Reload>,
     /// All findings that loading must report; `None` means no errors.
@@ -348,8 +348,8 @@ impl Case {
     }
 
     /// `name address address …`, a line each; a name without addresses has no answer.
-    fn names(&self, block: &Block) -> Result<Answers, Problem> {
-        let mut answers = Answers::new();
+    fn names(&self, block: &Block) -> Result<NameAnswers, Problem> {
+        let mut answers = NameAnswers::new();
         for (line, text) in (block.line + 1..).zip(block.text.lines()) {
             let mut words = text.split_whitespace();
             let name = words.next().unwrap_or_default();

@@ -4,6 +4,7 @@
 //! details are derived from outcomes here, in one place, in Envoy's words (`docs/differences.md` lists where we differ).
 
 pub mod access_log;
+mod authentication;
 mod authorization;
 mod details;
 mod flags;
@@ -14,6 +15,7 @@ mod record;
 mod trace;
 mod upstream;
 
+pub use authentication::Authentication;
 pub use authorization::{Access, AuthorizationSeen};
 pub use details::{Details, Overflow, Refused, ResetReason};
 pub use flags::{ResponseFlag, ResponseFlags};

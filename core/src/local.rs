@@ -5,12 +5,14 @@
 //! only through the snapshot. Connections and requests themselves are the worker's.
 
 mod buffered;
+mod calendar;
 mod drain;
 mod http2_counts;
 mod line;
 mod mirrors;
 mod originals;
 mod pool;
+mod tokens;
 mod view;
 
 pub use buffered::Buffered;
@@ -26,6 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cluster::{ClusterState, HostState};
 use crate::http2;
+use crate::jose::CheckSignature;
 use crate::outbox::Outbox;
 use crate::peer::{ExchangeId, ToldClients, UpstreamId};
 use crate::snapshot::{Address, ClientTls, Http2Options, Snapshot};
@@ -42,12 +45,26 @@ use mirrors::Mirrors;
 use originals::Originals;
 use pool::Pool;
 pub(crate) use pool::{Link, Taken, Wanted};
+use tokens::Tokens;
 
 /// The size of a fresh read buffer: a head and a body of 16 KiB in one read.
 const BUFFER: usize = 32 * 1024;
 
 /// Spare buffers kept; the rest are freed.
 const SPARE: usize = 64;
+
+/// Whoever checks signatures of tokens, if there is anybody.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Signatures(pub Option<CheckSignature>);
+
+/// There is one way to check a signature, so two that do are the same.
+impl PartialEq for Signatures {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.is_some() == other.0.is_some()
+    }
+}
+
+impl Eq for Signatures {}
 
 /// Settings of a worker that do not come from Istio resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +93,11 @@ pub struct WorkerSettings {
     pub endpoint_streams: http2::Limits,
     /// Exchanges know where bodies lie in what is read and in what is to be written: for a recording that leaves them out.
     pub tells_bodies: bool,
+    /// Accepted tokens that a worker keeps, so that each is checked once; 0 keeps none.
+    pub max_cached_tokens: usize,
+    /// How signatures of tokens are checked: core has no cryptography. Without it no token is accepted.
+    #[serde(skip)]
+    pub signatures: Signatures,
     /// Who is told in responses what was decided, if a request asks for it (`x-outrigger-explain: 1`).
     pub told_clients: ToldClients,
 }
@@ -107,6 +129,8 @@ impl Default for WorkerSettings {
             client_streams: http2::Limits::SERVER,
             endpoint_streams: http2::Limits::CLIENT,
             tells_bodies: false,
+            max_cached_tokens: 1000,
+            signatures: Signatures::default(),
             told_clients: ToldClients::default(),
         }
     }
@@ -146,7 +170,14 @@ impl Local {
     pub(crate) fn new(snapshot: Arc<Snapshot>, settings: WorkerSettings, seed: u64) -> Self {
         Self {
             reads_bodies: snapshot.translates_bodies(),
-            view: Rc::new(View::new(snapshot, seed)),
+            view: Rc::new(View::new(
+                snapshot,
+                seed,
+                Rc::new(Tokens::new(
+                    settings.signatures.0,
+                    settings.max_cached_tokens,
+                )),
+            )),
             settings,
             pool: Pool::default(),
             originals: Originals::default(),
@@ -165,6 +196,7 @@ impl Local {
     /// endpoint of the new snapshot has them.
     pub(crate) fn adopt(&mut self, snapshot: Arc<Snapshot>, now: Instant) -> Vec<UpstreamId> {
         self.reads_bodies |= snapshot.translates_bodies();
+        self.view.tokens.forget();
         self.view = Rc::new(self.view.next(snapshot, now));
         let originals = self.originals.retain(&self.view.snapshot);
         self.pool.unwanted(&self.view.snapshot, &originals, now)
@@ -181,8 +213,9 @@ impl Local {
     }
 
     /// Sets what responses without a `date` get (RFC 9110 §5.6.7, IMF-fixdate). A runtime calls it once a second.
-    pub(crate) const fn set_date(&mut self, imf_fixdate: [u8; 29]) {
+    pub(crate) fn set_date(&mut self, imf_fixdate: [u8; 29]) {
         self.date = imf_fixdate;
+        self.view.tokens.set_time(calendar::seconds(&imf_fixdate));
     }
 
     /// The date last set.

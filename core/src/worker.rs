@@ -36,7 +36,7 @@ use crate::entropy::Entropy;
 pub use crate::exchange::Exchange;
 pub use crate::io::{ConnectFault, Facts, Handshake, Input, Interest, Output};
 use crate::local::Local;
-pub use crate::local::{Buffered, Http2Counted, Http2Side, View, WorkerSettings};
+pub use crate::local::{Buffered, Http2Counted, Http2Side, Signatures, View, WorkerSettings};
 use crate::outbox::Outbox;
 use crate::peer::{ClientId, ConnId, ExchangeId, Peer, UpstreamId};
 pub use crate::policy::ourselves::ends_at_ourselves;
@@ -267,7 +267,7 @@ impl Worker {
     }
 
     /// Sets what responses without a `date` get (RFC 9110 §5.6.7, IMF-fixdate). A runtime calls it once a second.
-    pub const fn set_date(&mut self, imf_fixdate: [u8; 29]) {
+    pub fn set_date(&mut self, imf_fixdate: [u8; 29]) {
         self.turns.local.set_date(imf_fixdate);
     }
 

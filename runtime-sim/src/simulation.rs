@@ -22,6 +22,9 @@ use crate::seats::Seats;
 use crate::service::Complaints;
 use crate::sidecar::Sidecar;
 
+/// The date on which everything happens: the calendar stands still, so that a simulation tells the same on every day.
+const DATE: [u8; 29] = *b"Thu, 01 Jan 2026 00:00:00 GMT";
+
 /// Which sidecar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SidecarId(usize);
@@ -119,7 +122,8 @@ impl Simulation {
     ) -> SidecarId {
         let number = self.sidecars.len();
         let seed = seed_of_worker(self.seed, number);
-        let worker = Worker::new(snapshot, settings, seed);
+        let mut worker = Worker::new(snapshot, settings, seed);
+        worker.set_date(DATE);
         let mut sidecar = Sidecar::new(number, worker, seed, records);
         if self.is_checked {
             sidecar.watch();

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use outrigger_core::worker::WorkerSettings;
 
 use crate::access_log_args::AccessLogArgs;
 use crate::admin_args::AdminArgs;
@@ -194,6 +195,10 @@ pub(crate) struct RunArgs {
     /// peers have taken some, and long bodies are not kept for retries and mirrors; each worker has its share. 0 is no limit
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_size)]
     pub(crate) max_buffered_bytes: u64,
+
+    /// Accepted tokens (JWT) that a worker keeps so that the signature of each is checked once; 0 keeps none
+    #[arg(long, value_name = "N", default_value_t = WorkerSettings::default().max_cached_tokens)]
+    pub(crate) max_cached_tokens: usize,
 
     /// Which events are written to standard error: trace, debug, info, warning, error or off; for all, and for some loggers:
     /// warning,config:debug [environment: OUTRIGGER_LOG; default: info]

@@ -127,7 +127,10 @@ pub(crate) fn read(
     let names = stand_ins(&compiled);
     if !names.is_empty() {
         let answers = names.iter().map(|(ip, name)| (name.clone(), vec![*ip]));
-        compiled = compile(&answers.collect());
+        compiled = compile(&Answers {
+            names: answers.collect(),
+            ..Answers::new()
+        });
     }
     Ok(Read {
         snapshot: compiled.snapshot,

@@ -25,8 +25,6 @@ pub(crate) enum UnenforcedKind {
     AuthorizationPolicy,
     /// Which ports take mTLS only
     PeerAuthentication,
-    /// Whose tokens are good
-    RequestAuthentication,
 }
 
 impl UnenforcedKind {
@@ -37,7 +35,6 @@ impl UnenforcedKind {
             .map(|kind| match kind {
                 Self::AuthorizationPolicy => "AuthorizationPolicy",
                 Self::PeerAuthentication => "PeerAuthentication",
-                Self::RequestAuthentication => "RequestAuthentication",
             })
             .collect();
         for finding in findings {

@@ -255,6 +255,7 @@ fn is_failed(record: &Record) -> bool {
         | Details::MaxDurationTimeout
         | Details::AccessDenied(_)
         | Details::RateLimited
+        | Details::JwtDenied(_)
         | Details::ConcurrencyLimit => true,
     }
 }

@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use ::tokio::net::UdpSocket;
 use ::tokio::task::JoinHandle;
-use outrigger_core::compile::Answers;
+use outrigger_core::compile::NameAnswers;
 
 /// The length of a head.
 const HEAD: usize = 12;
@@ -22,7 +22,7 @@ const TTL: u32 = 1;
 #[derive(Debug)]
 pub(crate) struct NameServer {
     addr: SocketAddr,
-    answers: Rc<RefCell<Answers>>,
+    answers: Rc<RefCell<NameAnswers>>,
     task: JoinHandle<()>,
 }
 
@@ -31,7 +31,7 @@ impl NameServer {
     ///
     /// # Errors
     /// There is no port.
-    pub(crate) async fn start(answers: Answers) -> io::Result<Self> {
+    pub(crate) async fn start(answers: NameAnswers) -> io::Result<Self> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let addr = socket.local_addr()?;
         let answers = Rc::new(RefCell::new(answers));
@@ -59,7 +59,7 @@ impl NameServer {
     }
 
     /// From now on it says this of these names.
-    pub(crate) fn say(&self, answers: Answers) {
+    pub(crate) fn say(&self, answers: NameAnswers) {
         self.answers.borrow_mut().extend(answers);
     }
 }
@@ -71,7 +71,7 @@ impl Drop for NameServer {
 }
 
 /// The answer to a question; `None` when it is none. A name of which nothing is known does not exist.
-fn answer(question: &[u8], answers: &Answers) -> Option<Vec<u8>> {
+fn answer(question: &[u8], answers: &NameAnswers) -> Option<Vec<u8>> {
     let (mut name, mut at) = (String::new(), HEAD);
     loop {
         let length = usize::from(*question.get(at)?);
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn questions_are_answered_by_name_and_family() {
-        let answers = Answers::from([(
+        let answers = NameAnswers::from([(
             "A.test".to_lowercase().into(),
             ["127.0.0.1", "::1"].map(|ip| ip.parse().unwrap()).to_vec(),
         )]);

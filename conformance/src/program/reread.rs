@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
-use outrigger_core::compile::Answers;
+use outrigger_core::compile::NameAnswers;
 
 use super::envoy::admin;
 use super::grounds::Grounds;
@@ -54,7 +54,7 @@ pub(crate) enum Replacement {
     /// Files, and what stands in them then.
     Files(Vec<(&'static str, String)>),
     /// What names resolve to.
-    Answers(Answers),
+    Answers(NameAnswers),
     /// Nothing.
     Nothing,
 }

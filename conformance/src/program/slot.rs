@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
-use outrigger_core::compile::Answers;
+use outrigger_core::compile::NameAnswers;
 
 use crate::case::{Case, Reload};
 use crate::subject::relocation::Relocation;
@@ -117,7 +117,7 @@ impl Slot {
             return Err("more ports of services than a slot has".to_owned());
         }
         // Addresses of the case's network that no service has must lead nowhere, and not out of this machine.
-        let of_answers = |answers: &Answers| {
+        let of_answers = |answers: &NameAnswers| {
             let all = answers.values().flatten().map(ToString::to_string);
             all.filter_map(|ip| ip.parse().ok()).collect::<Vec<_>>()
         };

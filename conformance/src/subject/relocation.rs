@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use outrigger_core::compile::Answers;
+use outrigger_core::compile::NameAnswers;
 
 use crate::case::{Backend, Case, Client, Document, Reload, Settings};
 use crate::script::{Action, Awaited, Step};
@@ -64,7 +64,7 @@ impl Relocation {
         }
     }
 
-    fn answers(&self, answers: &Answers) -> Answers {
+    fn answers(&self, answers: &NameAnswers) -> NameAnswers {
         let address = |ip: &IpAddr| self.text(&ip.to_string()).parse().unwrap_or(*ip);
         let mut relocated = answers.clone();
         for ip in relocated.values_mut().flatten() {

@@ -10,7 +10,8 @@ use outrigger_core::config::{Finding, Severity, lint, load_mesh};
 use outrigger_core::config::{Source, load};
 use outrigger_core::peer::{AddressRange, ToldClients};
 use outrigger_core::snapshot::{PathNormalization, Snapshot};
-use outrigger_core::worker::WorkerSettings;
+use outrigger_core::worker::{Signatures, WorkerSettings};
+use outrigger_jwt::check_signature;
 
 use crate::Problem;
 use crate::case::{Case, Document, ExpectedFinding, Reload, Settings};
@@ -66,7 +67,7 @@ impl Setup {
         let yaml = match self.reloads.pop_front()? {
             Reload::Configuration(document) => vec![document],
             Reload::Answers(answers) => {
-                self.compiler.answers.extend(answers);
+                self.compiler.answers.names.extend(answers);
                 self.yaml.clone()
             }
         };
@@ -106,7 +107,10 @@ impl Compiler {
                 })
                 .into_iter()
                 .collect(),
-            answers: case.answers.clone(),
+            answers: Answers {
+                names: case.answers.clone(),
+                ..Answers::new()
+            },
             registry: Registry::default(),
             revision: 0,
         })
@@ -204,6 +208,7 @@ fn worker_settings(settings: &Settings) -> Result<WorkerSettings, String> {
         idle_timeout: idle.or(defaults.idle_timeout),
         stream_idle_timeout: Settings::time(settings.stream_idle_timeout.as_deref())?,
         max_request_body: settings.max_request_body,
+        signatures: Signatures(Some(check_signature)),
         told_clients: ToldClients::new(&told).ok_or("too many ranges in `explain_to`")?,
         ..defaults
     })

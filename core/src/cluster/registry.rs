@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use super::host::HostState;
+use super::jwt_counts::JwtCounts;
 use super::limit_counts::LimitCounts;
 use super::state::ClusterState;
 use super::token_bucket::Bucket;
@@ -35,6 +36,7 @@ pub struct Registry {
     clusters: BTreeMap<Box<str>, Weak<ClusterState>>,
     buckets: BTreeMap<Box<str>, Weak<Bucket>>,
     limit_counts: BTreeMap<Box<str>, Weak<LimitCounts>>,
+    jwt_counts: Weak<JwtCounts>,
     identities: BTreeMap<Identity, Weak<Identity>>,
     next_id: u32,
 }
@@ -74,6 +76,16 @@ impl Registry {
     /// What rate limits with this `stat_prefix` counted.
     pub fn limit_counts(&mut self, stat_prefix: &str) -> Arc<LimitCounts> {
         held_or_new(&mut self.limit_counts, stat_prefix)
+    }
+
+    /// What was counted of tokens.
+    pub fn jwt_counts(&mut self) -> Arc<JwtCounts> {
+        if let Some(counts) = self.jwt_counts.upgrade() {
+            return counts;
+        }
+        let counts = Arc::default();
+        self.jwt_counts = Arc::downgrade(&counts);
+        counts
     }
 
     /// The names of a workload: the same value for the same names as long as somebody holds it, so that who files something

@@ -67,9 +67,11 @@ fn selectors(resources: &Resources) -> impl Iterator<Item = &BTreeMap<String, St
         .chain(entries.map(|entry| &entry.source_labels))
 }
 
-/// Every selector of workloads that belong to a service.
+/// Every selector of workloads that belong to a service, or whose callers are asked for tokens.
 fn selectors_of_services(resources: &Resources) -> impl Iterator<Item = &BTreeMap<String, String>> {
     let services = resources.services.iter().map(|service| &service.selector);
+    let tokens = resources.request_authentications.iter();
+    let services = services.chain(tokens.map(|tokens| &tokens.selector));
     let entries = resources.service_entries.iter();
     services.chain(entries.filter_map(|entry| entry.workload_selector.as_ref()))
 }

@@ -34,6 +34,7 @@ mod peers;
 mod placement;
 mod policy_origins;
 mod rate_limits;
+mod request_authentication;
 mod resilience;
 mod resources;
 mod retries;
@@ -49,7 +50,7 @@ mod visibility;
 
 pub use alike::reduced;
 pub use identity_demands::identity_demands;
-pub use names::{Answers, Uses};
+pub use names::{Answers, JwksAnswers, NameAnswers, Uses};
 pub use tracing::{CollectorFlag, TraceFlags};
 
 use core::net::SocketAddr;
@@ -160,7 +161,7 @@ pub fn compile(
         source: &source,
         peers: &peer_policies,
     };
-    let mut lookup = names::Lookup::new(answers);
+    let mut lookup = names::Lookup::new(&answers.names);
     let mut resources_of = resources::ResourceTable::default();
     let mut making = clusters::Making {
         lookup: &mut lookup,
@@ -212,6 +213,12 @@ pub fn compile(
     let access_logs = access_logs::access_logs(&telemetries, mesh, &mut findings);
     let metrics = metrics::metrics(&telemetries, mesh, &mut findings);
     let tracing = tracing::tracing(&input, &telemetries, &clusters, &mut findings);
+    let request_authentication = request_authentication::request_authentication(
+        &input,
+        &answers.keys,
+        &mut resources,
+        registry,
+    );
     let authorization = authorization::authorization(&input, listeners, &mut resources);
     registry.sweep();
     Compiled {
@@ -228,6 +235,7 @@ pub fn compile(
             unknown_host_limits: limits.unknown_hosts.into(),
             access_logs: Arc::new(access_logs),
             metrics: Arc::new(metrics),
+            request_authentication,
             authorization: Arc::new(authorization),
             tracing,
             peer_metadata: OwnMetadata::of(&workload.identity()).map(Arc::new),

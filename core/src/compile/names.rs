@@ -6,12 +6,34 @@
 use core::net::{IpAddr, SocketAddr};
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::endpoints::{Candidate, Upstream};
-use crate::snapshot::Address;
+use crate::snapshot::{Address, JwksPlace};
+
+/// What was found out for the compiler, which asks nobody itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answers {
+    /// What names resolve to.
+    pub names: NameAnswers,
+    /// The keys of issuers.
+    pub keys: JwksAnswers,
+}
+
+impl Answers {
+    /// Nothing was found out yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+/// The last good sets of keys (RFC 7517 §5), as they were answered. Where none was yet, there is none.
+pub type JwksAnswers = BTreeMap<JwksPlace, Box<str>>;
 
 /// What names resolve to: by the name as [`Compiled::names`](super::Compiled::names) has it, the addresses in the order
 /// in which they were answered. A name without an answer is not there, and its endpoints are not either.
-pub type Answers = BTreeMap<Box<str>, Vec<IpAddr>>;
+pub type NameAnswers = BTreeMap<Box<str>, Vec<IpAddr>>;
 
 /// What is used of a name's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,13 +47,13 @@ pub enum Uses {
 /// Where names lead, and which were asked for.
 #[derive(Debug)]
 pub(super) struct Lookup<'a> {
-    answers: &'a Answers,
+    answers: &'a NameAnswers,
     pub(super) asked: BTreeMap<Box<str>, Uses>,
 }
 
 impl<'a> Lookup<'a> {
     #[must_use]
-    pub(super) fn new(answers: &'a Answers) -> Self {
+    pub(super) fn new(answers: &'a NameAnswers) -> Self {
         Self {
             answers,
             asked: BTreeMap::new(),

@@ -81,7 +81,10 @@ fn answers(all: &[(&str, &[u8])]) -> Answers {
     let address = |n: &u8| core::net::IpAddr::from([10, 9, 0, *n]);
     let answer =
         |(name, last): &(&str, &[u8])| ((*name).into(), last.iter().map(address).collect());
-    all.iter().map(answer).collect()
+    Answers {
+        names: all.iter().map(answer).collect(),
+        ..Answers::new()
+    }
 }
 
 fn compiled_for(config: &str, workload: &Workload, mesh: &MeshConfig) -> Snapshot {

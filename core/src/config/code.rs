@@ -235,6 +235,7 @@ codes! {
     DeniesTcp "denies-tcp" Warning "A rule that denies by HTTP attributes denies everything on TCP ports."
     OnlyFirstUsed "only-first-used" Warning "Several entries are given of which only the first is used."
     PrivateKey "private-key" Warning "A private key stands in the configuration."
+    UnusableKey "unusable-key" Warning "A key that tokens are to be checked with can not be used or found; what it has signed is refused."
 
     // Resources together.
     NoServices "no-services" Warning "VirtualServices, and no Service or ServiceEntry at all; whatever they route ends in a 503."

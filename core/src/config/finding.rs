@@ -95,12 +95,8 @@ impl Finding {
         }
     }
 
-    /// The kinds of policies that say who may come in.
-    pub const SECURITY_KINDS: &[&str] = &[
-        "AuthorizationPolicy",
-        "PeerAuthentication",
-        "RequestAuthentication",
-    ];
+    /// The kinds of policies that say who may come in, and that are not enforced yet.
+    pub const SECURITY_KINDS: &[&str] = &["AuthorizationPolicy", "PeerAuthentication"];
 
     /// Somebody knows that policies of these kinds are not enforced: if this is about one of them, it becomes a warning.
     pub fn accept_unenforced(&mut self, kinds: &[&str]) {

@@ -17,6 +17,8 @@ pub enum IstioKind {
     Gateway,
     /// security.istio.io PeerAuthentication.
     PeerAuthentication,
+    /// security.istio.io RequestAuthentication.
+    RequestAuthentication,
     /// networking.istio.io ServiceEntry.
     ServiceEntry,
     /// networking.istio.io Sidecar.
@@ -49,8 +51,6 @@ pub enum KubernetesKind {
 pub enum JudgedKind {
     /// networking.istio.io ProxyConfig.
     ProxyConfig,
-    /// security.istio.io RequestAuthentication.
-    RequestAuthentication,
     /// extensions.istio.io TrafficExtension.
     TrafficExtension,
     /// extensions.istio.io WasmPlugin.
@@ -179,11 +179,11 @@ const KINDS: &[Row] = &[
         SECURITY,
         Treatment::Istio(IstioKind::PeerAuthentication),
     ),
-    judged(
+    row(
         "security.istio.io",
         "RequestAuthentication",
         SECURITY,
-        JudgedKind::RequestAuthentication,
+        Treatment::Istio(IstioKind::RequestAuthentication),
     ),
     judged(
         "extensions.istio.io",
@@ -278,6 +278,7 @@ mod tests {
             ("VirtualService", true),
             ("Service", true),
             ("Telemetry", true),
+            ("RequestAuthentication", true),
             ("Gateway", false),
             ("AuthorizationPolicy", true),
             ("WorkloadGroup", false),

@@ -22,7 +22,7 @@ use super::value::quoted;
 use super::yaml::{self, Embedded};
 use super::{
     authorization_policy, bystanders, destination_rule, envelope, envoy_filter, gateway,
-    gateway_api, kubernetes, kustomize, mesh, peer_authentication, service_entry, sidecar,
+    gateway_api, kubernetes, kustomize, mesh, peer_authentication, request_authentication, service_entry, sidecar,
     telemetry, virtual_service, workload_entry,
 };
 
@@ -294,11 +294,7 @@ impl Loader<'_> {
         let Some(meta) = self.meta(&types.kind, document) else {
             return;
         };
-        if judged::enforcement::keeps_out(kind, document) {
-            judged::tell_unenforced(&mut self.report, &types.kind);
-        } else {
-            self.tell(&Treatment::Judged(kind), types);
-        }
+        self.tell(&Treatment::Judged(kind), types);
         self.check_dry_run(&meta);
         if let Some(spec) = self.istio_spec(document) {
             judged::judge(&mut self.report, kind, spec);
@@ -374,6 +370,11 @@ impl Loader<'_> {
                 if refuses {
                     judged::tell_unenforced(report, kind);
                 }
+            }
+            IstioKind::RequestAuthentication => {
+                let read = request_authentication::read(report, meta, spec);
+                let kept = &mut all.request_authentications;
+                keep(report, kept, read, |r| &mut r.meta);
             }
             IstioKind::ServiceEntry => {
                 let entry = service_entry::read(report, meta, spec);

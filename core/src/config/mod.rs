@@ -40,6 +40,7 @@ pub mod peer_authentication;
 mod pending;
 pub mod protocol;
 pub mod report;
+pub mod request_authentication;
 mod resource_name;
 pub mod resources;
 pub mod scalar;

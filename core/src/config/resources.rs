@@ -8,6 +8,7 @@ use super::envoy_filter::EnvoyFilter;
 use super::gateway::Gateway;
 use super::kubernetes::{EndpointSlice, Node, Pod, PodTemplate, Service};
 use super::peer_authentication::PeerAuthentication;
+use super::request_authentication::RequestAuthentication;
 use super::service_entry::ServiceEntry;
 use super::sidecar::Sidecar;
 use super::telemetry::Telemetry;
@@ -36,6 +37,8 @@ pub struct Resources {
     pub authorization_policies: Vec<AuthorizationPolicy>,
     /// security.istio.io PeerAuthentication.
     pub peer_authentications: Vec<PeerAuthentication>,
+    /// security.istio.io RequestAuthentication.
+    pub request_authentications: Vec<RequestAuthentication>,
     /// networking.istio.io Gateway.
     pub gateways: Vec<Gateway>,
     /// Kubernetes Service.

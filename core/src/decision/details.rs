@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::cluster::Counted;
+use crate::jose::TokenFault;
 use crate::peer::TlsFaultKind;
 
 /// Why an attempt ended without a response.
@@ -176,6 +177,8 @@ pub enum Details {
     AccessDenied(Option<Arc<str>>),
     /// A local rate limit had no token for the request.
     RateLimited,
+    /// A token was not accepted, or a required one is missing.
+    JwtDenied(TokenFault),
     /// The cluster had as many requests under way as its response times allow.
     ConcurrencyLimit,
 }
@@ -225,6 +228,14 @@ impl fmt::Display for Details {
                 return write!(f, "rbac_access_denied_matched_policy[{by}]");
             }
             Self::RateLimited => "local_rate_limited",
+            Self::JwtDenied(fault) => {
+                f.write_str("jwt_authn_access_denied{")?;
+                for (at, word) in fault.as_str().split(' ').enumerate() {
+                    f.write_str(if at > 0 { "_" } else { "" })?;
+                    f.write_str(word)?;
+                }
+                return f.write_str("}");
+            }
             Self::ConcurrencyLimit => "reached_concurrency_limit",
         })
     }

@@ -143,6 +143,7 @@ const fn of_details(details: &Details) -> Option<ResponseFlag> {
         | Details::DirectResponse
         | Details::CorsPreflight
         | Details::AccessDenied(_)
+        | Details::JwtDenied(_)
         | Details::MaxDurationTimeout => return None,
         Details::StreamIdleTimeout => ResponseFlag::StreamIdleTimeout,
         Details::RouteNotFound => ResponseFlag::NoRouteFound,

@@ -1,9 +1,12 @@
 //! The whole story of one request, written as it happens and read by everything that shows it.
 
+use std::sync::Arc;
+
 use http::Method;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
+use super::authentication::Authentication;
 use super::authorization::AuthorizationSeen;
 use super::details::{Details, ResetReason};
 use super::grpc_web::GrpcWeb;
@@ -12,6 +15,7 @@ use super::picked::{Picked, PickedBy};
 use super::trace::{SpanId, Trace};
 use crate::cluster::{Limited, Permit, Reason, RetriesFull};
 use crate::entropy::Entropy;
+use crate::jose::Token;
 use crate::message::RequestHead;
 use crate::peer::TlsFault;
 use crate::snapshot::{ClusterId, Endpoint, RateLimitId, Snapshot, VirtualHostId};
@@ -275,6 +279,11 @@ pub struct Record<D = Details> {
     pub transport_failure: Option<Box<TlsFault>>,
     /// A delay was injected, of this length.
     pub delayed: Option<Duration>,
+    /// What became of its tokens; `None` where nobody asks for any.
+    pub authentication: Option<Authentication>,
+    /// The token that says who asks, once it is accepted.
+    #[serde(skip)]
+    pub token: Option<Arc<Token>>,
     /// What AuthorizationPolicies made of it; `None` where none hold.
     pub authorization: Option<AuthorizationSeen>,
     /// What the last rate limit that looked at it made of it.

@@ -59,6 +59,10 @@ pub enum TokenFault {
     AudienceNotAllowed,
     /// No key that may have signed it did.
     SignatureWrong,
+    /// There is no token where one is required.
+    Missing,
+    /// Its issuer has no key that can be used.
+    NoValidKeys,
     /// No key has its `kid`, or is for its `alg`.
     NoKeyMatches,
     /// The issuer's keys have not been fetched yet.
@@ -99,6 +103,8 @@ impl TokenFault {
             Self::AudienceNotAllowed => "Audiences in Jwt are not allowed",
             Self::SignatureWrong | Self::Critical => "Jwt verification fails",
             Self::NoKeyMatches => "Jwks doesn't have key to match kid or alg from Jwt",
+            Self::Missing => "Jwt is missing",
+            Self::NoValidKeys => "Jwks doesn't have any valid public key",
             Self::KeysNotFetched => "Jwks remote fetch is failed",
             Self::TooManyTokens => "Found multiple Jwt tokens",
         }
@@ -136,6 +142,8 @@ impl TokenFault {
             | Self::UnknownIssuer
             | Self::AudienceNotAllowed
             | Self::SignatureWrong
+            | Self::Missing
+            | Self::NoValidKeys
             | Self::NoKeyMatches => self.as_str(),
         }
     }

@@ -173,6 +173,22 @@ impl KeySet {
         }
     }
 
+    /// Whether a set has a part in it that only the issuer should know.
+    #[must_use]
+    pub fn has_private_part(json: &[u8]) -> bool {
+        let Some(set) = claim::read_object(json) else {
+            return false;
+        };
+        let is_private = |key: &Claims| {
+            key.contains_key("d") || key.get("kty").and_then(Claim::text) == Some("oct")
+        };
+        let of = |key: &Claim| matches!(key, Claim::Object(key) if is_private(key));
+        match set.get("keys") {
+            Some(Claim::List(keys)) => keys.iter().any(of),
+            Some(_) | None => is_private(&set),
+        }
+    }
+
     /// Whether one of these keys signed a token. A key that says a name or an algorithm is only tried for that; what a key is
     /// made of decides which algorithms it is for in any case.
     ///
@@ -189,6 +205,9 @@ impl KeySet {
             let named = key.kid.as_deref().zip(token.kid.as_deref());
             named.is_none_or(is_called) && key.algorithm.is_none_or(|one| one == token.algorithm)
         });
+        if self.keys.is_empty() {
+            return Err(TokenFault::NoValidKeys);
+        }
         let mut fault = TokenFault::NoKeyMatches;
         let signed = &text[..token.signed];
         let did = may_have.any(|key| {

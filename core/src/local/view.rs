@@ -1,8 +1,10 @@
 //! A snapshot as one worker uses it.
 
 use core::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
+use super::tokens::Tokens;
 use crate::cluster::Choice;
 use crate::decision::{LocalityChoice, Picked};
 use crate::entropy::mix;
@@ -18,21 +20,24 @@ pub struct View {
     /// By cluster id; made when first used.
     balancers: RefCell<Vec<Option<Box<Balancer>>>>,
     seed: u64,
+    /// Tokens that were accepted, which all views of a worker share.
+    pub(crate) tokens: Rc<Tokens>,
 }
 
 impl View {
-    pub(super) fn new(snapshot: Arc<Snapshot>, seed: u64) -> Self {
+    pub(super) fn new(snapshot: Arc<Snapshot>, seed: u64, tokens: Rc<Tokens>) -> Self {
         let balancers = RefCell::new(vec![None; snapshot.clusters.len()]);
         Self {
             snapshot,
             balancers,
             seed,
+            tokens,
         }
     }
 
     /// The view of the next snapshot: balancers keep their positions where the cluster is still there.
     pub(super) fn next(&self, snapshot: Arc<Snapshot>, now: Instant) -> Self {
-        let next = Self::new(snapshot, self.seed);
+        let next = Self::new(snapshot, self.seed, Rc::clone(&self.tokens));
         let old = self.balancers.borrow();
         for (at, balancer) in old.iter().enumerate() {
             let Some(balancer) = balancer else { continue };

@@ -15,6 +15,7 @@ pub mod grpc_timeout;
 pub mod grpc_web;
 pub mod hash;
 pub mod header_ops;
+pub mod jwt;
 pub mod locality;
 pub mod members;
 pub mod mirror;

@@ -29,7 +29,7 @@ pub(super) fn check(
         port: policies.ports.get(listener).copied().unwrap_or_default(),
         tls: context.tls.map(|tls| &**tls),
         request: Some((&record.request, scheme(&record.request))),
-        claims: None,
+        claims: record.token.as_ref().map(|token| &token.claims),
     };
     let seen = authorization::decide(&policies.http, &asking);
     record.authorization = Some(seen);

@@ -4,6 +4,7 @@
 //! and write what was decided into the request's [`Record`]. They own none of the policies' rules, and they wait for
 //! nothing: the exchange carries a verdict out and comes back with what became of it.
 
+mod authentication;
 mod authorization;
 mod catch_up;
 mod endpoint;
@@ -145,8 +146,7 @@ pub fn begin(context: &Context<'_>, record: &mut Record, response: &mut Response
     let virtual_host = context.view.snapshot.virtual_host(host);
     let Some(position) = route::find(virtual_host, &record.request, scheme(&record.request)) else {
         record.route = RouteDecision::NoRule { virtual_host: host };
-        return authorization::check(context, record, response)
-            .or_else(|| rate_limit::check_all(context, record, response))
+        return come_in_and_stay(context, record, response)
             .unwrap_or_else(|| reply::no_route(record, response));
     };
     record.route = RouteDecision::Rule {
@@ -156,12 +156,8 @@ pub fn begin(context: &Context<'_>, record: &mut Record, response: &mut Response
     };
     let rule = &virtual_host.rules[position];
     let is_forwarded = matches!(&*rule.action, Action::Forward(_));
-    if !is_forwarded {
-        let refused = authorization::check(context, record, response)
-            .or_else(|| rate_limit::check_all(context, record, response));
-        if let Some(refused) = refused {
-            return refused;
-        }
+    if !is_forwarded && let Some(refused) = come_in_and_stay(context, record, response) {
+        return refused;
     }
     match &*rule.action {
         Action::Respond(direct) => {
@@ -294,16 +290,35 @@ fn select(
     }
 }
 
+/// What stands before everything that a rule may do: rate limits that come first, then who asks, and whether he may.
+fn come_in(
+    context: &Context<'_>,
+    record: &mut Record,
+    response: &mut ResponseHead,
+) -> Option<Verdict> {
+    rate_limit::check(context, Place::First, record, response)
+        .or_else(|| authentication::check(context, record, response))
+        .or_else(|| authorization::check(context, record, response))
+}
+
+/// The same for a request that is not forwarded, and all other rate limits, between which nothing stands for it.
+fn come_in_and_stay(
+    context: &Context<'_>,
+    record: &mut Record,
+    response: &mut ResponseHead,
+) -> Option<Verdict> {
+    come_in(context, record, response)
+        .or_else(|| rate_limit::check(context, Place::BeforeCors, record, response))
+        .or_else(|| rate_limit::check(context, Place::BeforeRouter, record, response))
+}
+
 fn begin_forward(
     context: &Context<'_>,
     plan: &Plan<'_>,
     record: &mut Record,
     response: &mut ResponseHead,
 ) -> Verdict {
-    if let Some(refused) = rate_limit::check(context, Place::First, record, response) {
-        return refused;
-    }
-    if let Some(refused) = authorization::check(context, record, response) {
+    if let Some(refused) = come_in(context, record, response) {
         return refused;
     }
     if let Some(wait) = plan
@@ -370,9 +385,7 @@ fn unknown_host(
 ) -> Verdict {
     record.route = RouteDecision::UnknownHost;
     record.timeouts = forward::timeouts(context.peer, None, &record.request);
-    let refused = authorization::check(context, record, response)
-        .or_else(|| rate_limit::check_all(context, record, response));
-    if let Some(refused) = refused {
+    if let Some(refused) = come_in_and_stay(context, record, response) {
         return refused;
     }
     match &context.view.snapshot.settings.unknown_hosts {

@@ -72,16 +72,6 @@ pub(super) fn check(
     None
 }
 
-/// Asks the limits at every place: nothing stands between them for a request that is not forwarded.
-pub(super) fn check_all(
-    context: &Context<'_>,
-    record: &mut Record,
-    response: &mut ResponseHead,
-) -> Option<Verdict> {
-    let mut places = Place::ALL.into_iter();
-    places.find_map(|place| check(context, place, record, response))
-}
-
 /// The limits that look at a request.
 fn limiters<'a>(record: &Record, snapshot: &'a Snapshot) -> &'a [Limiter] {
     match record.route {

@@ -8,6 +8,7 @@ mod access;
 mod attempt;
 mod ending;
 mod route;
+mod tokens;
 
 pub use ending::Ending;
 
@@ -45,6 +46,9 @@ impl Display for Opening<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self(record, snapshot) = self;
         route::tell(f, record, snapshot)?;
+        if let Some(authentication) = record.authentication {
+            tokens::tell(f, authentication, record, snapshot)?;
+        }
         if let Some(seen) = record.authorization {
             access::tell(f, seen, snapshot)?;
         }

@@ -17,6 +17,7 @@ mod origin;
 mod peer_metadata;
 mod rate_limit;
 mod re2;
+mod request_authentication;
 mod resilience;
 mod route;
 mod rule_index;
@@ -46,6 +47,9 @@ pub use peer_metadata::{LONGEST_METADATA, OwnMetadata};
 pub use rate_limit::{
     DescribedBy, Descriptor, EntryMatch, HeaderMatch, HostLimits, Limiter, Place, RateLimit,
     RateLimitId, SizedBucket,
+};
+pub use request_authentication::{
+    JwksAddress, JwksPlace, JwtKeys, JwtRule, RequestAuthentication, TokenLocation, TokenPlace,
 };
 pub use resilience::{
     FaultAbort, FaultAnswer, FaultDelay, FaultPolicy, FaultsOnRequest, GRPC_STATUS, PerMillion,
@@ -149,6 +153,8 @@ pub struct Snapshot {
     pub unknown_host_limits: Arc<[(u16, Box<[Limiter]>)]>,
     /// Who may ask this workload for what.
     pub authorization: Arc<Authorization>,
+    /// Whose tokens are accepted on inbound listeners; `None` when nobody asks for any.
+    pub request_authentication: Option<Arc<RequestAuthentication>>,
     /// Which requests are traced, and how.
     pub tracing: Tracing,
     /// What holds for every request.
@@ -189,6 +195,13 @@ impl Snapshot {
             rate_limits: rate_limit::apart(&self.rate_limits),
             unknown_host_limits: Arc::clone(&self.unknown_host_limits),
             authorization: Arc::clone(&self.authorization),
+            request_authentication: self.request_authentication.as_deref().map(|auth| {
+                let auth = RequestAuthentication {
+                    counts: Arc::default(),
+                    ..auth.clone()
+                };
+                Arc::new(auth)
+            }),
             tracing: self.tracing.clone(),
             settings: self.settings.clone(),
             access_logs: Arc::clone(&self.access_logs),

@@ -17,7 +17,8 @@ use outrigger_core::compile::compile;
 use outrigger_core::config::{MeshConfig, Source, load, load_mesh};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::Instant;
-use outrigger_core::worker::{Exchange, WorkerSettings};
+use outrigger_core::worker::{Exchange, Signatures, WorkerSettings};
+use outrigger_jwt::check_signature;
 
 use crate::file::Reader;
 use crate::frame::{Configuration, End, File, Frame};
@@ -261,7 +262,13 @@ where
         }
     }
 
-    fn begin(&mut self, offset: u64, settings: WorkerSettings, seeds: &[u64]) -> Result<(), Stop> {
+    fn begin(
+        &mut self,
+        offset: u64,
+        mut settings: WorkerSettings,
+        seeds: &[u64],
+    ) -> Result<(), Stop> {
+        settings.signatures = Signatures(Some(check_signature));
         let Some(snapshot) = self.compiled.take() else {
             return Err(Stop::damaged(offset, "workers begin on nothing"));
         };

@@ -15,7 +15,8 @@ use std::sync::Arc;
 use outrigger_core::cluster::Registry;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::Instant;
-use outrigger_core::worker::Worker;
+use outrigger_core::worker::{Signatures, Worker};
+use outrigger_jwt::check_signature;
 
 use crate::file::{Fault, Reader};
 use crate::frame::{Configuration, Frame};
@@ -156,7 +157,11 @@ impl<E, F: FnOnce(&Configuration<'_>) -> Result<Snapshot, E>> Run<F> {
                     self.otherwise = Some(worker);
                 }
             }
-            Frame::Workers { settings, seeds } => {
+            Frame::Workers {
+                mut settings,
+                seeds,
+            } => {
+                settings.signatures = Signatures(Some(check_signature));
                 let Some(snapshot) = &self.compiled else {
                     return Err(damaged(offset, "workers begin on nothing"));
                 };

@@ -14,7 +14,8 @@ use outrigger_core::config::mesh::MeshConfig;
 use outrigger_core::config::{self, Resources, Severity};
 use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
-use outrigger_core::worker::WorkerSettings;
+use outrigger_core::worker::{Signatures, WorkerSettings};
+use outrigger_jwt::check_signature;
 use outrigger_runtime::{Listen, Running};
 use outrigger_telemetry::{Settings, Telemetry};
 use outrigger_tls::{Identities, Proofs};
@@ -182,7 +183,10 @@ impl Sidecar {
             ],
             // One is plenty for a demo, and six sidecars share this machine.
             workers: NonZeroUsize::MIN,
-            settings: WorkerSettings::default(),
+            settings: WorkerSettings {
+                signatures: Signatures(Some(check_signature)),
+                ..WorkerSettings::default()
+            },
             seed: None,
             busy_poll: Duration::ZERO,
             own_addrs: Vec::new(),

@@ -33,7 +33,8 @@ use std::time::Duration;
 
 use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
-use outrigger_core::worker::WorkerSettings;
+use outrigger_core::worker::{Signatures, WorkerSettings};
+use outrigger_jwt::check_signature;
 use outrigger_recording::Recorder;
 use outrigger_runtime::{Config, Handle, Listen, Notices, Running, Sinks};
 use outrigger_tls::{Identities, Proofs};
@@ -327,6 +328,8 @@ fn worker_settings(args: &RunArgs) -> Result<WorkerSettings, Failure> {
             .map(|bytes| bytes.div_ceil(workers(args).get() as u64)),
         client_streams,
         endpoint_streams,
+        max_cached_tokens: args.max_cached_tokens,
+        signatures: Signatures(Some(check_signature)),
         tells_bodies: args.record_without_bodies,
         told_clients: args.recent.told_clients().map_err(Failure::usage)?,
         ..WorkerSettings::default()

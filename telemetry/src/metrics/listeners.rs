@@ -148,6 +148,7 @@ impl ListenerEvent {
             | Details::PerTryTimeout
             | Details::MaxDurationTimeout
             | Details::AccessDenied(_)
+            | Details::JwtDenied(_)
             | Details::ConcurrencyLimit => return None,
         })
     }

@@ -4,10 +4,8 @@
 //! fields are read and checked, and nothing is kept. What only Istio's control plane can know (a CEL
 //! expression) is left alone.
 
-pub(super) mod enforcement;
 mod extension;
 mod proxy_config;
-mod request_authentication;
 pub(super) mod selection;
 mod workload_group;
 
@@ -31,7 +29,6 @@ pub(super) fn tell_unenforced(report: &mut Report, kind: &str) {
 pub(super) fn judge(report: &mut Report, kind: JudgedKind, spec: &Node) {
     let read = |o: &mut Object<'_, '_>| match kind {
         JudgedKind::ProxyConfig => proxy_config::judge(o),
-        JudgedKind::RequestAuthentication => request_authentication::judge(o),
         JudgedKind::TrafficExtension => extension::judge_traffic_extension(o),
         JudgedKind::WasmPlugin => extension::judge_wasm_plugin(o),
         JudgedKind::WorkloadGroup => workload_group::judge(o),

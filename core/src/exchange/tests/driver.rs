@@ -89,6 +89,8 @@ fn copy(record: &Record) -> Record {
         transport_failure: record.transport_failure.clone(),
         delayed: record.delayed,
         authorization: record.authorization,
+        authentication: record.authentication,
+        token: record.token.clone(),
         rate_limit: record.rate_limit,
         bytes_received: record.bytes_received,
         bytes_sent: record.bytes_sent,

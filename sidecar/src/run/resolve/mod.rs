@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use outrigger_core::compile::{Answers, Uses};
+use outrigger_core::compile::{NameAnswers, Uses};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
@@ -95,7 +95,7 @@ impl Resolver {
     }
 
     /// The last good answers.
-    pub(super) fn answers(&self) -> Answers {
+    pub(super) fn answers(&self) -> NameAnswers {
         let good = self.names.iter().filter_map(|(name, known)| {
             let addresses = known.watched.good()?;
             Some((name.clone(), addresses.to_vec()))
