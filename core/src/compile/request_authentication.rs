@@ -18,8 +18,8 @@ use crate::config::request_authentication::{
 use crate::jose::KeySet;
 use crate::message::FieldName;
 use crate::snapshot::{
-    JwksAddress, JwksPlace, JwtKeys, JwtRule, Origin, RequestAuthentication, TokenLocation,
-    TokenPlace,
+    ClaimField, JwksAddress, JwksPlace, JwtKeys, JwtRule, Origin, RequestAuthentication,
+    TokenLocation, TokenPlace,
 };
 use crate::time::Duration;
 
@@ -53,7 +53,7 @@ pub(super) fn request_authentication(
         .collect();
     let mut own_fields: Vec<FieldName> = Vec::new();
     for rule in &rules {
-        let claims = rule.claim_fields.iter().map(|(field, _)| field);
+        let claims = rule.claim_fields.iter().map(|claim| &claim.field);
         for field in rule.payload_field.iter().chain(claims) {
             if !own_fields.contains(field) {
                 own_fields.push(field.clone());
@@ -99,8 +99,10 @@ fn origin(resource: &Resource, at: usize, resources: &mut ResourceTable) -> Orig
 fn compile_rule(written: &Written, origin: Origin, answers: &JwksAnswers) -> JwtRule {
     let claim_fields = written.output_claim_to_headers.iter();
     let claim_fields = claim_fields.filter_map(|(field, claim)| {
-        let path = claim.split('.').map(Box::from).collect();
-        Some((FieldName::new(field)?, path))
+        Some(ClaimField {
+            field: FieldName::new(field)?,
+            path: claim.split('.').map(Box::from).collect(),
+        })
     });
     let words: BTreeSet<&str> = written
         .space_delimited_claims

@@ -226,8 +226,8 @@ fn accept(rule: &JwtRule, at: u32, mut token: Token, text: &[u8]) -> Accepted {
         let payload = core::str::from_utf8(&text[token.payload.clone()]).ok()?;
         Some(payload.into())
     });
-    let claims = rule.claim_fields.iter().map(|(_, path)| {
-        let value = Claim::at(&token.claims, path)?.as_field()?;
+    let claims = rule.claim_fields.iter().map(|claim| {
+        let value = Claim::at(&token.claims, &claim.path)?.as_field()?;
         // A line break would be a field of somebody else's.
         (!has_control(value.as_bytes())).then_some(value)
     });
@@ -247,7 +247,7 @@ fn accept(rule: &JwtRule, at: u32, mut token: Token, text: &[u8]) -> Accepted {
 /// Hands on what the rule of an accepted token says.
 pub fn write_outputs(auth: &RequestAuthentication, accepted: &Accepted, request: &mut RequestHead) {
     let rule = &auth.rules[accepted.rule as usize];
-    let claim_fields = rule.claim_fields.iter().map(|(field, _)| Some(field));
+    let claim_fields = rule.claim_fields.iter().map(|claim| Some(&claim.field));
     let fields = core::iter::once(rule.payload_field.as_ref()).chain(claim_fields);
     for (field, value) in fields.zip(&accepted.outputs) {
         if let Some((field, value)) = field.zip(value.as_deref()) {

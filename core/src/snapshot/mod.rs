@@ -49,7 +49,8 @@ pub use rate_limit::{
     RateLimitId, SizedBucket,
 };
 pub use request_authentication::{
-    JwksAddress, JwksPlace, JwtKeys, JwtRule, RequestAuthentication, TokenLocation, TokenPlace,
+    ClaimField, JwksAddress, JwksPlace, JwtKeys, JwtRule, RequestAuthentication, TokenLocation,
+    TokenPlace,
 };
 pub use resilience::{
     FaultAbort, FaultAnswer, FaultDelay, FaultPolicy, FaultsOnRequest, GRPC_STATUS, PerMillion,

@@ -38,12 +38,21 @@ pub struct JwtRule {
     pub forwards: bool,
     /// The field that the payload is handed on in.
     pub payload_field: Option<FieldName>,
-    /// Fields that claims are handed on in, each with the path of names that leads to its claim.
-    pub claim_fields: Box<[(FieldName, Box<[Box<str>]>)]>,
+    /// Claims that are handed on.
+    pub claim_fields: Box<[ClaimField]>,
     /// Claims that list words.
     pub space_delimited: Box<[Box<str>]>,
     /// A request without such a token is refused.
     pub is_required: bool,
+}
+
+/// A claim that is handed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimField {
+    /// In this field.
+    pub field: FieldName,
+    /// The names that lead to the claim.
+    pub path: Box<[Box<str>]>,
 }
 
 impl JwtRule {

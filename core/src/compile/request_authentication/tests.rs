@@ -123,7 +123,7 @@ fn what_a_rule_comes_to() {
         *rule.space_delimited,
         ["permission".into(), "roles".into(), "scope".into()]
     );
-    assert_eq!(*rule.claim_fields[0].1, ["a".into(), "b".into()]);
+    assert_eq!(*rule.claim_fields[0].path, ["a".into(), "b".into()]);
     let own: Vec<&str> = auth.own_fields.iter().map(|field| field.as_str()).collect();
     assert_eq!(own, ["x-payload", "x-group"]);
     assert_eq!(&*rule.origin.path, "spec.jwtRules[0]");

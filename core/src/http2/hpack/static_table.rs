@@ -75,7 +75,7 @@ static TABLE: [(&str, &str, Known); LEN] = {
         ("user-agent", "", UserAgent),
         ("vary", "", Other),
         ("via", "", Via),
-        ("www-authenticate", "", Other),
+        ("www-authenticate", "", WwwAuthenticate),
     ]
 };
 
@@ -92,7 +92,7 @@ mod tests {
         assert_eq!(get(LEN + 1), None);
         assert_eq!(
             get(61),
-            Some((&b"www-authenticate"[..], &b""[..], Known::Other))
+            Some((&b"www-authenticate"[..], &b""[..], Known::WwwAuthenticate))
         );
     }
 }

@@ -98,6 +98,9 @@ fn page(sources: &Sources, admin: &connections::Counts, mut sheet: Sheet) -> Pag
         listeners::add_route(&mut sheet, name, requests);
     }
     listeners::add_rate_limits(&mut sheet, &snapshot.rate_limits);
+    if let Some(auth) = &snapshot.request_authentication {
+        listeners::add_tokens(&mut sheet, auth);
+    }
     ourselves::add(&mut sheet, sources, &stats, &collected);
     ourselves::add_admin(&mut sheet, admin);
     requests::add(&mut sheet, &collected);

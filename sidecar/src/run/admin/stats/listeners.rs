@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
+use outrigger_core::cluster::JwtEvent;
 use outrigger_core::peer::TlsFaultKind;
-use outrigger_core::snapshot::RateLimit;
+use outrigger_core::snapshot::{RateLimit, RequestAuthentication};
 use outrigger_runtime::ListenerStats;
 use outrigger_telemetry::exposition::{Scope, Sheet, Stat, Value, label_text};
 use outrigger_telemetry::metrics::{ListenerEvent, ListenerRequests, RouteRequests};
@@ -195,6 +196,23 @@ pub(super) fn add_rate_limits(sheet: &mut Sheet, limits: &[RateLimit]) {
     }
 }
 
+/// Tokens of the requests of all inbound listeners, which have the same rules.
+pub(super) fn add_tokens(sheet: &mut Sheet, auth: &RequestAuthentication) {
+    let labels = label_text(&[("http_conn_manager_prefix", "inbound")]);
+    let scope = Scope {
+        text: "http.inbound.jwt_authn",
+        family: "envoy_http_jwt_authn",
+        labels: &labels,
+    };
+    for (event, name) in JwtEvent::ALL {
+        let stat = Stat::new(
+            name,
+            "Requests by what became of their tokens, and tokens by whether they were known",
+        );
+        sheet.add(&scope, stat, Value::Counter(auth.counts.of(event)));
+    }
+}
+
 /// An address as a part of a name: Envoy replaces colons.
 fn address(addr: SocketAddr) -> String {
     addr.to_string().replace(':', "_")
@@ -204,6 +222,29 @@ fn address(addr: SocketAddr) -> String {
 mod tests {
     use super::*;
     use outrigger_telemetry::exposition::Form;
+
+    #[test]
+    fn tokens_are_told_under_envoys_names() {
+        let compiled = outrigger_core::compile::from_yaml(
+            "apiVersion: security.istio.io/v1\n\
+             kind: RequestAuthentication\n\
+             metadata: {name: a}\n\
+             spec: {jwtRules: [{issuer: 'https://a'}]}\n",
+        );
+        let auth = compiled.snapshot.request_authentication.unwrap();
+        auth.counts.count(JwtEvent::Denied);
+        let mut sheet = Sheet::new(Form::Text, None, false);
+        add_tokens(&mut sheet, &auth);
+        let text: String = sheet.finish().collect();
+        assert!(
+            text.contains("http.inbound.jwt_authn.denied: 1\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("http.inbound.jwt_authn.allowed: 0\n"),
+            "{text}"
+        );
+    }
 
     #[test]
     fn limits_are_told_under_envoys_names() {
