@@ -59,7 +59,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     (
         "local",
         &[
-            "time", "entropy", "jose", "message", "outbox", "stream", "peer", "cluster",
+            "time", "entropy", "jose", "xxhash", "message", "outbox", "stream", "peer", "cluster",
             "snapshot", "decision", "policy", "http2",
         ],
     ),

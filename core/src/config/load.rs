@@ -22,8 +22,8 @@ use super::value::quoted;
 use super::yaml::{self, Embedded};
 use super::{
     authorization_policy, bystanders, destination_rule, envelope, envoy_filter, gateway,
-    gateway_api, kubernetes, kustomize, mesh, peer_authentication, request_authentication, service_entry, sidecar,
-    telemetry, virtual_service, workload_entry,
+    gateway_api, kubernetes, kustomize, mesh, peer_authentication, request_authentication,
+    service_entry, sidecar, telemetry, virtual_service, workload_entry,
 };
 
 /// What a run has read.

@@ -117,4 +117,3 @@ fn groups_and_filters() {
         ],
     );
 }
-

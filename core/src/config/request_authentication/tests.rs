@@ -35,6 +35,17 @@ fn what_it_holds_for() {
             &["not-in-effect spec", "one-of spec"],
         ),
         (
+            "{targetRef: {kind: Deployment, name: a}}",
+            &["invalid-target spec.targetRef", "not-in-effect spec"],
+        ),
+        (
+            &format!("{{targetRef: {{{target}, namespace: b}}}}"),
+            &[
+                "invalid-target spec.targetRef.namespace",
+                "not-in-effect spec",
+            ],
+        ),
+        (
             "{selector: {matchLabels: {a: 'b*'}}}",
             &["invalid-label spec.selector.matchLabels[\"a\"]"],
         ),
