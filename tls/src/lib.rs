@@ -33,6 +33,8 @@ mod scratch;
 mod session;
 mod stream;
 mod system;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 pub use identities::{Identities, Proofs};

@@ -37,6 +37,8 @@ pub(crate) struct Session<T: Stream> {
     pending: usize,
     /// Plaintext that waits in the connection.
     plaintext: usize,
+    /// The stream had no more than was read last.
+    is_pausing: bool,
     /// The peer has said that it will send no more.
     is_over: bool,
     /// Nothing more will be said: it was said that there is nothing, or something broke.
@@ -53,6 +55,7 @@ impl<T: Stream> Session<T> {
             out: Outbox::default(),
             pending: 0,
             plaintext: 0,
+            is_pausing: false,
             is_over: false,
             is_mute: false,
         }
@@ -235,6 +238,7 @@ impl<T: Stream> Session<T> {
                 Poll::Ready(Ok(false))
             }
             Poll::Ready(Ok(_)) => {
+                self.is_pausing = read.len() < read.capacity();
                 self.unread = read;
                 Poll::Ready(self.understand().map(|()| true))
             }
@@ -264,6 +268,11 @@ impl<T: Stream> Session<T> {
         }
         if self.unread.is_empty() || self.is_over && self.plaintext == 0 {
             self.scratch.give(std::mem::take(&mut self.unread));
+            // The library keeps room for the longest record that it has seen until it is asked to read. Here it is, with nothing
+            // to read, unless more is coming.
+            if self.is_pausing {
+                let _ = self.connection.read_tls(&mut Nothing);
+            }
         }
         Ok(())
     }
@@ -332,6 +341,15 @@ impl<T: Stream> Drop for Session<T> {
         if self.stream.is_some() && !self.connection.is_handshaking() {
             self.say_goodbye();
         }
+    }
+}
+
+/// Has nothing to read now.
+struct Nothing;
+
+impl io::Read for Nothing {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
     }
 }
 

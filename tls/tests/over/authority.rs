@@ -1,11 +1,17 @@
 //! Throw-away authorities, and what they sign.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use outrigger_core::snapshot::{KeyName, RootsName};
 use outrigger_tls::Proofs;
 use rcgen::{
-    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, SanType,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+
+/// How many there were, so that each has a name of its own.
+static AUTHORITIES: AtomicU32 = AtomicU32::new(0);
 
 /// An authority.
 pub(crate) struct Authority {
@@ -21,6 +27,10 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.distinguished_name = DistinguishedName::new();
+        let name = format!("authority {}", AUTHORITIES.fetch_add(1, Ordering::Relaxed));
+        params.distinguished_name.push(DnType::CommonName, name);
         let root = params.self_signed(&key).unwrap().der().clone();
         Self {
             issuer: Issuer::new(params, key),
@@ -39,6 +49,7 @@ impl Authority {
                 false => SanType::DnsName((*name).try_into().unwrap()),
             })
             .collect();
+        params.distinguished_name = DistinguishedName::new();
         params.extended_key_usages = vec![
             ExtendedKeyUsagePurpose::ClientAuth,
             ExtendedKeyUsagePurpose::ServerAuth,

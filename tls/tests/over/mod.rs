@@ -6,5 +6,6 @@ mod authority;
 mod bodies;
 mod handshakes;
 mod mesh;
+mod openssl;
 mod peers;
 mod rotation;

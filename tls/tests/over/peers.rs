@@ -1,6 +1,6 @@
 //! Clients that break off, send a byte at a time, too much, or nonsense: each costs only its own connection.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,7 +102,13 @@ fn shake(
         if !client.is_handshaking() {
             return Ok(true);
         }
-        let read = client.read_tls(stream).map_err(|error| error.to_string())?;
+        let read = loop {
+            match client.read_tls(stream) {
+                // Executors in this process have signals.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                read => break read.map_err(|error| error.to_string())?,
+            }
+        };
         if read == 0 {
             return Err("the end".into());
         }
