@@ -1,7 +1,11 @@
 //! What the command line says of metrics.
 
+use std::time::Duration;
+
 use clap::{Args, ValueEnum};
 use outrigger_telemetry::metrics::MetricsSettings;
+
+use crate::options::parse_time;
 
 /// Which requests are counted, and how much that may take.
 #[derive(Clone, Copy, Debug, Args)]
@@ -15,6 +19,11 @@ pub(crate) struct MetricsArgs {
     /// `overflow`
     #[arg(long, value_name = "N", default_value_t = MetricsSettings::MAX_SERIES)]
     pub(crate) max_metric_series: usize,
+
+    /// How long a set of labels of Istio's metrics stays that nothing is counted under; 0s for ever. It begins anew when
+    /// something is
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = parse_time)]
+    pub(crate) metric_series_idle: Duration,
 }
 
 /// Whether something is done.

@@ -456,6 +456,28 @@ fn what_has_no_room_is_counted_apart() {
 }
 
 #[test]
+fn series_that_are_idle_end() {
+    let config = Folder::new("idle-series");
+    config.write("shop.yaml", &(shop(application("shop"), "v2") + NAMED));
+    let proxy = Proxy::start(&config.0, &["--metric-series-idle", "100ms"]);
+    proxy.get("shop.example");
+    page(
+        &proxy,
+        "/stats/prometheus",
+        "outrigger_metric_series_ended_total 1\n",
+    );
+    let page_now = proxy.admin("GET /stats/prometheus");
+    assert!(!page_now.contains("istio_requests_total"), "{page_now}");
+    // Another request begins it anew, and that ends as well.
+    proxy.get("shop.example");
+    page(
+        &proxy,
+        "/stats/prometheus",
+        "outrigger_metric_series_ended_total 2\n",
+    );
+}
+
+#[test]
 fn where_requests_are_not_counted_the_rest_is() {
     let config = Folder::new("metrics-off");
     config.write("shop.yaml", &shop(application("shop"), "v2"));

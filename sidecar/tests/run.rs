@@ -392,6 +392,7 @@ fn an_error_goes_live_only_where_somebody_is_lenient() {
     proxy.wait_for("Z info: reloaded; revision ");
     let stats = proxy.admin("GET /stats");
     assert!(stats.contains("config_reload_success: 1\n"), "{stats}");
+    assert!(!stats.contains("config_last_refused"), "{stats}");
     drop(proxy);
     config.write("rule.yaml", rule);
     let (code, told) = refused(&config.0, &[]);

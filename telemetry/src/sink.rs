@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use outrigger_core::decision::access_log::Place;
 use outrigger_core::snapshot::Snapshot;
+use outrigger_core::time::Instant;
 use outrigger_runtime::{Ended, Sink, Sinks};
 
 use crate::access_log::{LogFiles, LogSettings, WorkerLogs};
@@ -126,6 +127,13 @@ impl Telemetry {
         metrics
             .map(|metrics| metrics.collect(snapshot))
             .unwrap_or_default()
+    }
+
+    /// Ends sets of labels of Istio's metrics that nothing has been counted under for too long.
+    pub fn end_idle_series(&self, now: Instant) {
+        if let Some(metrics) = &self.parts.metrics {
+            metrics.end_idle(now);
+        }
     }
 
     /// How many requests each limit has refused since this was asked last, and how many lines access logs; nothing when that

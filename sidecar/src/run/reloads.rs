@@ -20,6 +20,7 @@ use super::history::History;
 pub(super) struct Reloads {
     successes: AtomicU64,
     refusals: AtomicU64,
+    /// The refusal of what was read last; that of one that was mended is in the history.
     last_refused: Mutex<Option<Refused>>,
     /// What was read last was refused.
     is_refused: AtomicBool,
@@ -59,6 +60,7 @@ impl Reloads {
         let micros = u64::try_from(at.as_micros()).unwrap_or(u64::MAX);
         self.last_success.store(micros, Ordering::Relaxed);
         self.is_refused.store(false, Ordering::Relaxed);
+        *self.lock() = None;
     }
 
     /// What was read has these.
@@ -120,7 +122,7 @@ impl Reloads {
         findings.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The last of those; stays after a later one succeeded.
+    /// Why what was read last was refused, if it was.
     pub(super) fn last_refused(&self) -> Option<Refused> {
         self.lock().clone()
     }

@@ -70,5 +70,6 @@ fn metrics(args: &RunArgs) -> Option<MetricsSettings> {
     (args.metrics.metrics == OnOff::On).then(|| MetricsSettings {
         ourselves: Identity::of("", &args.namespace, &labels.collect()),
         max_series: args.metrics.max_metric_series,
+        series_idle: Some(args.metrics.metric_series_idle).filter(|idle| !idle.is_zero()),
     })
 }

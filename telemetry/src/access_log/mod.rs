@@ -60,6 +60,10 @@ impl WorkerLogs {
             self.look_at(logs);
         }
         let is_inbound = matches!(ended.peer.listener, ListenerKind::Inbound(_));
+        let mut of_side = logs.of(is_inbound).iter();
+        if !of_side.any(|log| access_log::may_take(log, ended.record)) {
+            return None;
+        }
         let before = if is_inbound { logs.outbound.len() } else { 0 };
         let logged = Logged {
             record: ended.record,

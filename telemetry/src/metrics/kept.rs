@@ -8,6 +8,10 @@ use std::collections::hash_map::Entry;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use outrigger_core::time::Instant;
+
+use super::life::Life;
+
 /// What one worker counts under one name.
 pub(crate) trait Cells: Default {
     /// What all have counted.
@@ -15,6 +19,11 @@ pub(crate) trait Cells: Default {
 
     /// Adds what was counted to what others have.
     fn add_to(&self, sum: &mut Self::Sum);
+
+    /// Whether it is in use, where it ends without that.
+    fn life(&self) -> Option<&Life> {
+        None
+    }
 }
 
 /// Says whether what a name stands for is gone.
@@ -97,6 +106,26 @@ impl<T: Cells> Kept<T> {
             (name, sum)
         };
         all.into_iter().map(sum).collect()
+    }
+
+    /// Forgets names under which nothing has been counted since, but for those that stay; how many.
+    pub(crate) fn end_idle(&self, since: Instant, stays: impl Fn(&str) -> bool) -> usize {
+        let mut names = self.names();
+        let before = names.len();
+        names.retain(|name, named| {
+            let all = named.cells.iter();
+            let lives: Vec<_> = all.filter_map(|(_, cells)| cells.life()).collect();
+            let is_idle = || lives.iter().all(|life| life.is_idle_since(since));
+            if lives.is_empty() || !is_idle() || stays(name) {
+                return true;
+            }
+            lives.iter().for_each(|life| life.end(true));
+            // Who used them meanwhile did not see that.
+            let ends = is_idle();
+            lives.iter().for_each(|life| life.end(ends));
+            !ends
+        });
+        before - names.len()
     }
 
     /// Forgets names that are not wanted any more.

@@ -8,6 +8,7 @@ mod codes;
 mod histogram;
 mod kept;
 mod labels;
+mod life;
 mod listeners;
 mod mirrors;
 mod peers;
@@ -32,10 +33,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use outrigger_core::peer::Identity;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::snapshot::telemetry::{Metric, MetricRules};
+use outrigger_core::time::Instant;
 use outrigger_runtime::Counter;
 
 use clusters::ClusterCells;
@@ -59,9 +62,14 @@ pub struct MetricsSettings {
     /// How many sets of labels Istio's metrics may have at a time. What is counted beyond that goes into one more set for each
     /// reporter, whose labels say `overflow`.
     pub max_series: usize,
+    /// How long a set of labels stays that nothing is counted under; `None` for ever.
+    pub series_idle: Option<Duration>,
 }
 
 impl MetricsSettings {
+    /// How long a set of labels stays where nobody says: longer than anybody looks back for what happens rarely.
+    pub const SERIES_IDLE: Duration = Duration::from_secs(24 * 60 * 60);
+
     /// The most sets of labels where nobody says.
     pub const MAX_SERIES: usize = 10_000;
 }
@@ -71,6 +79,7 @@ impl Default for MetricsSettings {
         Self {
             ourselves: Identity::default(),
             max_series: Self::MAX_SERIES,
+            series_idle: Some(Self::SERIES_IDLE),
         }
     }
 }
@@ -90,6 +99,10 @@ pub(crate) struct Metrics {
     rules: Arc<AtomicU64>,
     /// Which configuration that is.
     rules_of: AtomicU64,
+    /// Sets of labels that have ended because nothing was counted under them.
+    ended: AtomicU64,
+    /// When room was made last, in seconds.
+    made_room: AtomicU64,
 }
 
 /// What one worker counts by listener, and of mirrors.
@@ -115,6 +128,8 @@ pub struct Collected {
     messages: HashMap<Arc<str>, MessagesSum>,
     /// Requests in series whose labels say `overflow`, because there was no room for another one.
     pub overflowed: u64,
+    /// Sets of labels that have ended because nothing was counted under them for too long.
+    pub ended: u64,
 }
 
 impl Collected {
@@ -179,6 +194,27 @@ impl Metrics {
         id
     }
 
+    /// Ends sets of labels that nothing has been counted under for too long; whether there were some.
+    pub(crate) fn end_idle(&self, now: Instant) -> bool {
+        let since = self.settings.series_idle;
+        let since = since.and_then(|idle| now.since(Instant::ZERO).checked_sub(idle));
+        let Some(since) = since else {
+            return false;
+        };
+        let since = Instant::ZERO + since;
+        // What had no room is told by itself, too, as a counter that only grows.
+        let ended = self.series.end_idle(since, labels::is_overflow)
+            + self.messages.end_idle(since, labels::is_overflow);
+        self.ended.fetch_add(ended as u64, Ordering::Relaxed);
+        ended > 0
+    }
+
+    /// The same when there is no room, once a second at most.
+    fn makes_room(&self, now: Instant) -> bool {
+        let second = now.since(Instant::ZERO).as_secs();
+        self.made_room.swap(second, Ordering::Relaxed) != second && self.end_idle(now)
+    }
+
     fn begin(&self, listeners: usize) -> Arc<WorkerListeners> {
         let worker = Arc::new(WorkerListeners {
             listeners: (0..listeners).map(|_| ListenerCells::default()).collect(),
@@ -207,6 +243,7 @@ impl Metrics {
             overflowed: overflowed.map(|(_, sum)| sum.requests).sum(),
             series,
             messages: self.messages.sum(),
+            ended: self.ended.load(Ordering::Relaxed),
             ..Collected::default()
         };
         let workers = self

@@ -2,14 +2,17 @@
 
 use outrigger_core::decision::{GrpcMessages, Record};
 use outrigger_core::snapshot::telemetry::Metric;
+use outrigger_core::time::Instant;
 use outrigger_runtime::Counter;
 
 use super::histogram::{Distribution, Histogram};
 use super::kept::Cells;
+use super::life::Life;
 
 /// What one worker counts.
 #[derive(Debug, Default)]
 pub(crate) struct Series {
+    life: Life,
     requests: Counter,
     /// In microseconds: thousandths of what is told.
     duration: Histogram,
@@ -32,6 +35,11 @@ pub(crate) struct SeriesSum {
 }
 
 impl Series {
+    /// Whether it can be counted in, now.
+    pub(crate) fn goes_on(&self, now: Instant) -> bool {
+        self.life.goes_on(now)
+    }
+
     /// A request has ended, after so many microseconds.
     pub(crate) fn count(&self, record: &Record, micros: u64) {
         self.requests.add(1);
@@ -49,6 +57,10 @@ impl Cells for Series {
         self.duration.add_to(&mut sum.duration);
         self.request_bytes.add_to(&mut sum.request_bytes);
         self.response_bytes.add_to(&mut sum.response_bytes);
+    }
+
+    fn life(&self) -> Option<&Life> {
+        Some(&self.life)
     }
 }
 
@@ -94,6 +106,7 @@ impl Sum for SeriesSum {
 /// What one worker counts of messages of gRPC with the same labels.
 #[derive(Debug, Default)]
 pub(crate) struct Messages {
+    life: Life,
     request: Counter,
     response: Counter,
 }
@@ -106,6 +119,11 @@ pub(crate) struct MessagesSum {
 }
 
 impl Messages {
+    /// Whether it can be counted in, now.
+    pub(crate) fn goes_on(&self, now: Instant) -> bool {
+        self.life.goes_on(now)
+    }
+
     /// A call has ended in which so many passed.
     pub(crate) fn count(&self, messages: GrpcMessages) {
         self.request.add(messages.request);
@@ -119,6 +137,10 @@ impl Cells for Messages {
     fn add_to(&self, sum: &mut MessagesSum) {
         sum.request += self.request.value();
         sum.response += self.response.value();
+    }
+
+    fn life(&self) -> Option<&Life> {
+        Some(&self.life)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What workers count together.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use outrigger_core::compile::from_yaml;
 use outrigger_core::decision::Record;
@@ -27,6 +28,16 @@ fn snapshot(text: &str, revision: u64) -> Arc<Snapshot> {
 
 /// Lets so many requests end with a status.
 fn count(worker: &mut WorkerMetrics, snapshot: &Arc<Snapshot>, status: u16, times: u64) {
+    count_at(worker, snapshot, status, times, Instant::ZERO);
+}
+
+fn count_at(
+    worker: &mut WorkerMetrics,
+    snapshot: &Arc<Snapshot>,
+    status: u16,
+    times: u64,
+    now: Instant,
+) {
     let local = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
     let mut record: Record = Record::default();
     record.status = status;
@@ -43,7 +54,7 @@ fn count(worker: &mut WorkerMetrics, snapshot: &Arc<Snapshot>, status: u16, time
             listener: Some(0),
             facts: &Facts::CLEAR,
             client_tls: None,
-            now: Instant::ZERO,
+            now,
         });
     }
 }
@@ -93,6 +104,71 @@ fn series_begin_anew_when_rules_change() {
     // One that outlasted its configuration is counted by rules that hold no more.
     count(&mut workers[0], &one, 200, 1);
     assert_eq!(requests(&metrics, &two), [(8, false)]);
+}
+
+/// Sets of labels end when nothing has been counted under them for long enough, and begin anew; others go on.
+#[test]
+fn idle_series_end() {
+    let metrics = Arc::new(Metrics::new(MetricsSettings {
+        series_idle: Some(Duration::from_secs(60)),
+        ..MetricsSettings::default()
+    }));
+    let mut workers = [0, 1].map(|number| WorkerMetrics::new(&metrics, number, 1));
+    let one = snapshot("", 1);
+    for worker in &mut workers {
+        count_at(worker, &one, 200, 1, Instant::ZERO);
+        count_at(worker, &one, 503, 5, Instant::ZERO);
+    }
+    count_at(&mut workers[1], &one, 200, 1, Instant::from_millis(50_000));
+    for (at, ended) in [(60_000, false), (60_001, true), (110_000, false)] {
+        assert_eq!(metrics.end_idle(Instant::from_millis(at)), ended, "{at}");
+    }
+    assert_eq!(
+        requests(&metrics, &one),
+        [(3, true)],
+        "one worker is enough"
+    );
+    // Workers that have counted there before do so in the new one.
+    for worker in &mut workers {
+        count_at(worker, &one, 503, 1, Instant::from_millis(110_000));
+    }
+    assert_eq!(requests(&metrics, &one), [(2, true), (3, true)]);
+    assert_eq!(metrics.collect(&one).ended, 1);
+}
+
+#[test]
+fn idle_series_make_room() {
+    let metrics = Arc::new(Metrics::new(MetricsSettings {
+        max_series: 2,
+        series_idle: Some(Duration::from_secs(60)),
+        ..MetricsSettings::default()
+    }));
+    let mut worker = WorkerMetrics::new(&metrics, 0, 1);
+    let one = snapshot("", 1);
+    for (status, at) in [(200, 0), (302, 0), (404, 59_000), (503, 70_000)] {
+        count_at(&mut worker, &one, status, 1, Instant::from_millis(at));
+    }
+    let collected = metrics.collect(&one);
+    assert_eq!((collected.overflowed, collected.ended), (1, 2));
+}
+
+/// A worker remembers where it has counted, and sees when that ends.
+#[test]
+fn nothing_is_counted_in_what_has_ended() {
+    let metrics = Arc::new(Metrics::new(MetricsSettings {
+        series_idle: Some(Duration::from_millis(1)),
+        ..MetricsSettings::default()
+    }));
+    let one = snapshot("", 1);
+    let mut worker = WorkerMetrics::new(&metrics, 0, 1);
+    for round in 0..100 {
+        let now = Instant::from_millis(10 * round);
+        count_at(&mut worker, &one, 200, 1, now);
+        metrics.end_idle(now);
+        assert_eq!(requests(&metrics, &one), [(1, true)], "{round}");
+        metrics.end_idle(Instant::from_millis(10 * round + 5));
+        assert_eq!(requests(&metrics, &one), [], "{round}");
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ use outrigger_core::decision::{Record, RouteDecision, Upstream};
 use outrigger_core::peer::{Identity, ListenerKind};
 use outrigger_core::snapshot::telemetry::{Metric, SideRules};
 use outrigger_core::snapshot::{ClusterId, Snapshot};
+use outrigger_core::time::Instant;
 use outrigger_runtime::Ended;
 
 use super::clusters::{ClusterCells, gone};
@@ -76,6 +77,15 @@ struct InSeries {
 }
 
 impl InSeries {
+    fn goes_on(&self, now: Instant) -> bool {
+        // Both are asked: each is used.
+        let messages = self
+            .messages
+            .as_ref()
+            .is_none_or(|cells| cells.goes_on(now));
+        self.requests.goes_on(now) && messages
+    }
+
     fn count(&self, record: &Record, micros: u64) {
         self.requests.count(record, micros);
         if let Some((cells, messages)) = self.messages.as_ref().zip(record.grpc_messages) {
@@ -203,11 +213,15 @@ impl Counting {
 
     fn count_series(&self, ended: &Ended<'_>, micros: u64, seen: &mut Seen) {
         let place = self.place(ended, seen);
-        if let Some(series) = seen.series.get(&place) {
+        let known = seen.series.get(&place);
+        if let Some(series) = known.filter(|series| series.goes_on(ended.now)) {
             series.count(ended.record, micros);
             return;
         }
-        let series = self.series(ended, &place, seen);
+        let mut series = self.series(ended, &place, seen);
+        while !series.goes_on(ended.now) {
+            series = self.series(ended, &place, seen);
+        }
         series.count(ended.record, micros);
         if seen.series.len() >= MOST_PLACES {
             seen.series.clear();
@@ -300,7 +314,10 @@ impl Counting {
         }
         let identity = peers::identity(metadata);
         if seen.peers.len() >= self.metrics.settings.max_series {
-            return 0;
+            // Peers come and go, and names of places hang on them.
+            seen.peers.clear();
+            seen.identities.clear();
+            seen.series.clear();
         }
         let peer = identity.map_or(0, |identity| {
             seen.identities.push(identity);
@@ -358,11 +375,11 @@ impl Counting {
         let messages = (place.call > 0).then(|| {
             let labels = labels::of_messages(&labels);
             let text = text(&labels, Metric::OF_REQUESTS..Metric::ALL.len());
-            self.cells(&self.metrics.messages, &text, labels, gone)
+            self.cells(&self.metrics.messages, &text, labels, ended.now, gone)
         });
         let text = text(&labels, 0..Metric::OF_REQUESTS);
         InSeries {
-            requests: self.cells(&self.metrics.series, &text, labels, gone),
+            requests: self.cells(&self.metrics.series, &text, labels, ended.now, gone),
             messages,
         }
     }
@@ -373,10 +390,14 @@ impl Counting {
         kept: &Kept<T>,
         text: &str,
         labels: Labels,
+        now: Instant,
         gone: impl Fn() -> Gone,
     ) -> Arc<T> {
         let most = self.metrics.settings.max_series;
-        let own = kept.of(self.worker, text, most, gone);
+        let mut own = kept.of(self.worker, text, most, &gone);
+        if own.is_none() && self.metrics.makes_room(now) {
+            own = kept.of(self.worker, text, most, &gone);
+        }
         own.or_else(|| {
             let text = labels::text(&labels::overflow(labels));
             let never = || -> Gone { Box::new(|| false) };

@@ -102,12 +102,17 @@ fn cut(length: Option<usize>, start: usize, out: &mut Vec<u8>) {
     }
 }
 
+/// Whether a log is of requests that ended so: what can be told before anybody asks the calendar. Its filter may be against it.
+#[must_use]
+pub fn may_take(log: &AccessLog, record: &Record) -> bool {
+    log.only.is_none_or(|only| is_one_of(only, record))
+}
+
 /// Whether a log takes a request.
 #[must_use]
 pub fn takes(log: &AccessLog, logged: &Logged<'_>) -> bool {
     let filter = log.filter.as_deref();
-    log.only.is_none_or(|only| is_one_of(only, logged.record))
-        && filter.is_none_or(|filter| condition::holds(filter, logged))
+    may_take(log, logged.record) && filter.is_none_or(|filter| condition::holds(filter, logged))
 }
 
 fn is_one_of(only: OnlySome, record: &Record) -> bool {

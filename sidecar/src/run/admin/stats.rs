@@ -86,6 +86,7 @@ fn keep(expression: &str) -> Result<Keep, String> {
 fn page(sources: &Sources, admin: &connections::Counts, mut sheet: Sheet) -> Page {
     let handle = &sources.handle;
     let (stats, snapshot) = (handle.stats(), handle.snapshot());
+    sources.telemetry.end_idle_series(handle.now());
     let collected = sources.telemetry.collect(&snapshot);
     for (index, listener) in stats.listeners.iter().enumerate() {
         // The first listener is the outbound one.

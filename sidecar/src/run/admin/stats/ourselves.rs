@@ -161,10 +161,7 @@ fn add_configuration(sheet: &mut Sheet, of: &Sources, stats: &Stats) {
         sheet.add(&OURS, ours(text, family, help), Value::Counter(count));
     }
     if let Some(refused) = reloads.last_refused() {
-        let stat = Stat::new(
-            "config_last_refused",
-            "Why the last reload was refused that was",
-        );
+        let stat = Stat::new("config_last_refused", "Why what was read last was refused");
         sheet.add(&OURS, stat, Value::Text(&refused.to_string()));
     }
     for ((code, severity), count) in reloads.findings() {
@@ -218,6 +215,12 @@ fn add_dropped(sheet: &mut Sheet, of: &Sources, stats: &Stats, collected: &Colle
             "metric_series_overflow_requests_total",
             "Requests counted in a series whose labels say overflow, because of --max-metric-series",
             collected.overflowed,
+        ),
+        (
+            "metric_series_ended",
+            "metric_series_ended_total",
+            "Sets of labels that have ended because of --metric-series-idle",
+            collected.ended,
         ),
     ] {
         sheet.add(&OURS, ours(text, family, help), Value::Counter(count));
