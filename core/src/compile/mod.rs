@@ -32,6 +32,7 @@ mod outlier;
 mod peer_authentication;
 mod peers;
 mod placement;
+mod pod_annotations;
 mod policy_origins;
 mod rate_limits;
 mod request_authentication;
@@ -209,6 +210,7 @@ pub fn compile(
     for rule in input.destination_rules() {
         locality_setting::tell_unknown_places(rule, &source, &mut findings);
     }
+    pod_annotations::tell(&input, &mut findings);
     let telemetries = telemetry::applicable(&input, &mut findings);
     let access_logs = access_logs::access_logs(&telemetries, mesh, &mut findings);
     let metrics = metrics::metrics(&telemetries, mesh, &mut findings);

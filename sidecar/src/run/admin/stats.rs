@@ -48,15 +48,28 @@ pub(super) fn answer(
 }
 
 /// What Prometheus gets. It takes OpenMetrics too and likes that better, but then bounds of buckets are called `1000.0` and
-/// not `1000`, as dashboards for Istio ask: who takes text gets text.
+/// not `1000`, as dashboards for Istio ask: who takes text by name gets text, however little he likes it.
 pub(super) fn prometheus_form(headers: &HeaderMap) -> Form {
     let accepts = headers.get_all(ACCEPT).iter();
     let accepts: Vec<_> = accepts.filter_map(|value| value.to_str().ok()).collect();
-    let takes = |kind: &str| accepts.iter().any(|accepts| accepts.contains(kind));
+    let takes = |kind: &str| accepts.iter().any(|accepts| takes(accepts, kind));
     match takes("application/openmetrics-text") && !takes("text/plain") {
         true => Form::OpenMetrics,
         false => Form::Prometheus,
     }
+}
+
+/// Whether an `accept` names a kind, in whatever version, and not to say that it is not taken (`q=0`, RFC 9110 §12.4.2).
+fn takes(accepts: &str, kind: &str) -> bool {
+    accepts.split(',').any(|one| {
+        let mut parts = one.split(';').map(str::trim);
+        let is_named = parts
+            .next()
+            .is_some_and(|name| name.eq_ignore_ascii_case(kind));
+        let quality = parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")));
+        let is_none = |quality: &str| quality.parse::<f64>().is_ok_and(|quality| quality <= 0.0);
+        is_named && !quality.is_some_and(is_none)
+    })
 }
 
 fn form(name: &str) -> Result<Form, String> {
@@ -121,6 +134,41 @@ fn add_clusters(sheet: &mut Sheet, handle: &Handle, snapshot: &Snapshot, collect
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_takes_text_by_name_gets_text() {
+        for (accept, want) in [
+            ("", Form::Prometheus),
+            ("*/*", Form::Prometheus),
+            // Prometheus 2.42, and 3.
+            (
+                "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+                Form::Prometheus,
+            ),
+            (
+                "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
+                Form::Prometheus,
+            ),
+            (
+                "application/openmetrics-text; version=1.0.0",
+                Form::OpenMetrics,
+            ),
+            ("Application/OpenMetrics-Text, */*;q=0.1", Form::OpenMetrics),
+            (
+                "application/openmetrics-text, text/plain; q=0",
+                Form::OpenMetrics,
+            ),
+            (
+                "application/openmetrics-text;q=0.0, text/html",
+                Form::Prometheus,
+            ),
+            ("application/openmetrics-text-not", Form::Prometheus),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, accept.parse().unwrap());
+            assert_eq!(prometheus_form(&headers), want, "{accept}");
+        }
+    }
 
     #[test]
     fn what_may_be_asked_is_known() {
