@@ -268,6 +268,8 @@ impl Sink for WorkerSink {
     }
 
     fn wants_local_addresses(&self) -> bool {
-        self.hears.is_some() || self.logs.as_ref().is_some_and(WorkerLogs::is_on)
+        self.hears.is_some()
+            || self.logs.as_ref().is_some_and(WorkerLogs::is_on)
+            || self.spans.as_ref().is_some_and(SpanBuffer::is_on)
     }
 }

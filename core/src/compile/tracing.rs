@@ -117,13 +117,6 @@ fn tell(entries: &[Entry<'_, telemetry::Tracing>], input: &Input<'_>, findings: 
         for (name, tag) in entry.entry.custom_tags.iter().flatten() {
             let field = format!("customTags[\"{name}\"]");
             match tag {
-                CustomTag::Formatter(_) => {
-                    let message = format!(
-                        "the tag `{name}` is left out: format strings are not filled in for tags"
-                    );
-                    let help = "use `header`, `environment` or `literal`";
-                    findings.push(entry.finding(&field, Code::NotInEffect, message, help));
-                }
                 CustomTag::Header { name: header, .. } if FieldName::new(header).is_none() => {
                     let message = format!("`{header}` is no header name");
                     let code = Code::InvalidHeaderName;
@@ -131,7 +124,8 @@ fn tell(entries: &[Entry<'_, telemetry::Tracing>], input: &Input<'_>, findings: 
                 }
                 CustomTag::Header { .. }
                 | CustomTag::Literal(_)
-                | CustomTag::Environment { .. } => {}
+                | CustomTag::Environment { .. }
+                | CustomTag::Formatter(..) => {}
             }
         }
     }
@@ -357,8 +351,10 @@ fn value(tag: &CustomTag) -> Option<TagValue> {
             name: name.as_str().into(),
             default: default.as_str().into(),
         },
-        // Told in a finding.
-        CustomTag::Formatter(_) => return None,
+        CustomTag::Formatter(written, text) => TagValue::Formatted {
+            text: text.clone(),
+            written: written.as_str().into(),
+        },
     })
 }
 

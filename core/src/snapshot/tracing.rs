@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::Address;
+use super::telemetry::LogText;
 use crate::message::FieldName;
 use crate::time::Duration;
 
@@ -93,6 +94,13 @@ pub enum TagValue {
         name: Box<str>,
         /// What stands for a missing one.
         default: Box<str>,
+    },
+    /// A format string of access logs, filled in.
+    Formatted {
+        /// Its parts; what has no value is empty.
+        text: LogText,
+        /// As it is written.
+        written: Box<str>,
     },
 }
 

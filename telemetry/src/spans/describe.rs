@@ -10,10 +10,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use outrigger_core::decision::access_log::{self, Logged, Place};
 use outrigger_core::decision::{Attempt, AttemptEnd, Followed, GONE, Record, RouteDecision, Trace};
 use outrigger_core::message::Known;
 use outrigger_core::peer::ListenerKind;
 use outrigger_core::policy::grpc_status;
+use outrigger_core::request::Ending;
 use outrigger_core::snapshot::{Address, PathMatch, Snapshot, TagValue, TracePolicy};
 use outrigger_runtime::Ended;
 
@@ -23,7 +25,7 @@ use super::span::{Kind, Span, Tag, Told};
 const MISSING: &str = "-";
 
 /// The spans of a request that has ended; `None` when they are not to be told.
-pub(crate) fn spans(ended: &Ended<'_>, node: &str) -> Option<Told> {
+pub(crate) fn spans(ended: &Ended<'_>, node: &str, place: &Place) -> Option<Told> {
     let record = ended.record;
     let trace = record.trace.filter(|trace| trace.sampled.is_sampled())?;
     let is_inbound = matches!(ended.peer.listener, ListenerKind::Inbound(_));
@@ -35,6 +37,7 @@ pub(crate) fn spans(ended: &Ended<'_>, node: &str) -> Option<Told> {
         policy,
         trace,
         began: ended.began(),
+        place,
     };
     let mut spans = Vec::with_capacity(1 + record.attempts.len());
     spans.push(of.request(node));
@@ -52,6 +55,7 @@ struct Of<'a> {
     policy: &'a TracePolicy,
     trace: Trace,
     began: Duration,
+    place: &'a Place,
 }
 
 impl Of<'_> {
@@ -248,6 +252,9 @@ impl Of<'_> {
                 TagValue::Environment { name, default } => {
                     or(env::var(&**name).ok().map(Cow::Owned), default)
                 }
+                TagValue::Formatted { text, .. } => {
+                    Cow::Owned(access_log::filled(text, &self.logged()))
+                }
             };
             if value.is_empty() {
                 continue;
@@ -256,6 +263,17 @@ impl Of<'_> {
                 Some(known) => known.value = value,
                 None => tags.push(Tag::new(tag.name.to_string(), value)),
             }
+        }
+    }
+
+    /// What operators are filled in of.
+    fn logged(&self) -> Logged<'_> {
+        Logged {
+            record: self.record,
+            snapshot: self.snapshot,
+            response: self.ended.response,
+            around: self.ended.surroundings(),
+            place: self.place,
         }
     }
 
@@ -288,7 +306,8 @@ impl Of<'_> {
             status.unwrap_or(0).to_string(),
         ));
         tags.push(Tag::new("outrigger.attempt", (at + 1).to_string()));
-        tags.push(Tag::new("outrigger.end", attempt.end.to_string()));
+        let end = Ending { attempt, record };
+        tags.push(Tag::new("outrigger.end", end.to_string()));
         if attempt.followed != Followed::Nothing {
             tags.push(Tag::new("outrigger.followed", attempt.followed.to_string()));
         }
@@ -342,7 +361,8 @@ impl Of<'_> {
             | AttemptEnd::Cancelled
             | AttemptEnd::Overtaken => false,
         };
-        is_error.then(|| attempt.end.to_string())
+        let record = self.record;
+        is_error.then(|| Ending { attempt, record }.to_string())
     }
 
     /// Where an attempt went.

@@ -104,6 +104,8 @@ impl fmt::Debug for SpanSettings {
 pub(crate) struct Spans {
     settings: SpanSettings,
     identity: Arc<Identity>,
+    /// Where the proxy runs, which format strings may show.
+    place: Arc<Place>,
     counts: Arc<Counts>,
     /// Not begun before the first configuration that has spans; without, when it cannot be.
     thread: OnceLock<Option<SpanThread>>,
@@ -120,9 +122,10 @@ struct SpanThread {
 }
 
 impl Spans {
-    pub(crate) fn new(settings: SpanSettings, place: &Place) -> Self {
+    pub(crate) fn new(settings: SpanSettings, place: &Arc<Place>) -> Self {
         Self {
             identity: Arc::new(Identity::new(&settings.namespace, place)),
+            place: Arc::clone(place),
             counts: Arc::default(),
             thread: OnceLock::new(),
             settings,
@@ -134,6 +137,11 @@ impl Spans {
         if tracing.outbound.is_some() || tracing.inbound.is_some() {
             self.thread.get_or_init(|| self.start());
         }
+    }
+
+    /// Whether some configuration had spans.
+    pub(crate) fn is_on(&self) -> bool {
+        self.thread.get().is_some()
     }
 
     fn start(&self) -> Option<SpanThread> {
@@ -239,6 +247,11 @@ impl SpanBuffer {
         }
     }
 
+    /// Whether some configuration had spans.
+    pub(crate) fn is_on(&self) -> bool {
+        self.spans.is_on()
+    }
+
     /// Describes a request if it is sampled. Says when what waits is to be handed on, unless that has been said.
     pub(crate) fn add(&mut self, ended: &Ended<'_>) -> Option<Duration> {
         let trace = ended.record.trace?;
@@ -250,7 +263,7 @@ impl SpanBuffer {
         if !self.spans.counts.admit(spans, self.spans.settings.room) {
             return None;
         }
-        match describe::spans(ended, &self.spans.identity.node) {
+        match describe::spans(ended, &self.spans.identity.node, &self.spans.place) {
             Some(told) => self.put(told),
             None => {
                 self.spans.counts.settle(0, spans);

@@ -115,7 +115,7 @@ impl Stage {
                 let _ = sender.lock().unwrap().send(notice);
             }),
         };
-        let spans = Arc::new(Spans::new(settings, &Place::default()));
+        let spans = Arc::new(Spans::new(settings, &Arc::default()));
         let outbound = policy(
             "cart.shop",
             collector(otlp_http(), Address::Unix("/".into())),

@@ -316,10 +316,6 @@ fn what_can_not_be_done_is_told() {
             "unknown-provider spec.tracing[0].providers[0]",
         ),
         (
-            "{customTags: {t: {formatter: {value: '%PROTOCOL%'}}}}",
-            "not-in-effect spec.tracing[0].customTags[\"t\"]",
-        ),
-        (
             "{customTags: {t: {header: {name: 'a b'}}}}",
             "invalid-header-name spec.tracing[0].customTags[\"t\"]",
         ),

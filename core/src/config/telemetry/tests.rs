@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::config::cel;
 use crate::config::fixture::judged_document;
 use crate::config::{Source, load};
+use crate::config::{cel, log_format};
+use crate::snapshot::telemetry::LogText;
 
 fn document(spec: &str) -> String {
     format!(
@@ -53,7 +54,16 @@ fn sections_are_read_field_for_field() {
                 default: environment_default,
             },
         ),
-        ("h", CustomTag::Formatter("%PROTOCOL%".into())),
+        (
+            "h",
+            CustomTag::Formatter(
+                "%PROTOCOL%".into(),
+                LogText {
+                    omits_empty: true,
+                    ..log_format::text("%PROTOCOL%", &mut Vec::new())
+                },
+            ),
+        ),
     ];
     let want = Tracing {
         mode: WorkloadMode::Client,
@@ -126,6 +136,13 @@ fn what_is_wrong_is_told() {
         (
             "{targetRef: {group: '', kind: Service, name: a}}",
             &["not-in-effect spec"],
+        ),
+        (
+            "{tracing: [{customTags: {t: {formatter: {value: '%NO%'}}, u: {formatter: {value: '%CEL(a)%'}}}}]}",
+            &[
+                "invalid-log-format spec.tracing[0].customTags[\"t\"].formatter",
+                "operator-not-in-effect spec.tracing[0].customTags[\"u\"].formatter",
+            ],
         ),
         (
             "{tracing: [{randomSamplingPercentage: 101}]}",

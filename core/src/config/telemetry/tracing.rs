@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use super::{WorkloadMode, mode, providers};
 use crate::config::code::Code;
 use crate::config::decode::{Object, object};
+use crate::config::log_format;
+use crate::snapshot::telemetry::LogText;
 
 /// One entry of `tracing`. What is `None` is inherited from the entry before.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -46,8 +48,8 @@ pub enum CustomTag {
         /// The value where there is none; possibly empty, which is no tag.
         default: String,
     },
-    /// An access log format string.
-    Formatter(String),
+    /// An access log format string, as written and in parts.
+    Formatter(String, LogText),
 }
 
 pub(super) fn decode(o: &mut Object<'_, '_>) -> Tracing {
@@ -107,13 +109,29 @@ pub(in crate::config) fn custom_tags(
 
 fn custom_tag(o: &mut Object<'_, '_>) -> Option<CustomTag> {
     let literal = part(o, "literal", "value").map(|(value, _)| CustomTag::Literal(value));
-    let formatter = part(o, "formatter", "value").map(|(value, _)| CustomTag::Formatter(value));
+    let formatter = o.message("formatter", formatter);
     let header =
         part(o, "header", "name").map(|(name, default)| CustomTag::Header { name, default });
     let environment = part(o, "environment", "name")
         .map(|(name, default)| CustomTag::Environment { name, default });
     o.one_of(&["literal", "header", "environment", "formatter"]);
     literal.or(header).or(environment).or(formatter)
+}
+
+/// What has no value is empty, and a tag that comes to nothing is none, as in Envoy.
+fn formatter(tag: &mut Object<'_, '_>) -> CustomTag {
+    let written = tag.string("value");
+    if written.is_empty() {
+        let message = "a formatter tag needs `value`";
+        tag.report().raise(Code::RequiredField, message, "");
+    }
+    let mut faults = Vec::new();
+    let mut text = log_format::text(&written, &mut faults);
+    text.omits_empty = true;
+    for fault in faults {
+        fault.tell(tag.report());
+    }
+    CustomTag::Formatter(written, text)
 }
 
 /// What a tag is made of, and its default.

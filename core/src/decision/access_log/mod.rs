@@ -79,6 +79,14 @@ pub fn write(format: &LogFormat, logged: &Logged<'_>, out: &mut Vec<u8>) {
     }
 }
 
+/// What a format string without a line end comes to.
+#[must_use]
+pub fn filled(text: &LogText, logged: &Logged<'_>) -> String {
+    let mut out = Vec::new();
+    push_text(text, logged, &mut out);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 fn push_text(text: &LogText, logged: &Logged<'_>, out: &mut Vec<u8>) {
     for part in &text.parts {
         match part {

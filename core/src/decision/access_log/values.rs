@@ -77,7 +77,10 @@ pub(super) fn push(operator: &LogOperator, logged: &Logged<'_>, out: &mut Vec<u8
         LogOperator::StreamId => {
             return push_some(record.request.headers.get(Known::XRequestId), out);
         }
-        LogOperator::TraceId => return push_some(trace_id(&record.request.headers), out),
+        LogOperator::TraceId => match record.trace {
+            Some(trace) => push_display(&trace.id, out),
+            None => return push_some(trace_id(&record.request.headers), out),
+        },
         LogOperator::Hostname => return push_some(non_empty(&logged.place.hostname), out),
         LogOperator::Environment(name) => {
             return push_some(logged.place.environment.get(&**name), out);
@@ -401,7 +404,7 @@ fn push_address(whose: Whose, form: AddressForm, logged: &Logged<'_>, out: &mut 
     true
 }
 
-/// Of W3C's header, or else of B3's.
+/// Of a request that is part of no trace of ours: of W3C's header, or else of B3's.
 fn trace_id(headers: &Headers) -> Option<&[u8]> {
     let get = |name: &str| {
         let mut fields = headers.iter();

@@ -8,6 +8,7 @@ mod localities;
 mod outlier;
 mod rate_limits;
 mod retries;
+mod tracing;
 mod upstream_protocol;
 
 use std::time::Duration;
@@ -36,6 +37,7 @@ pub(super) fn json(snapshot: &Snapshot, now: Instant) -> String {
         "inbound": list(&*snapshot.inbound, |id| json!(snapshot.virtual_host(*id).name)),
         "clusters": list(snapshot.clusters.iter(), cluster),
         "rate_limits": list(&snapshot.rate_limits, |l| dump.rate_limit(l)),
+        "tracing": tracing::of(&snapshot.tracing),
     });
     format!("{value:#}\n")
 }

@@ -1,12 +1,14 @@
 //! What is said of requests that went well, and of those that did not.
 
 use outrigger_core::compile::from_yaml;
+use outrigger_core::config::log_format;
 use outrigger_core::decision::{
     Details, Picked, PickedBy, ResetReason, Sampled, SpanId, TraceForms, TraceId,
 };
 use outrigger_core::entropy::Entropy;
 use outrigger_core::message::{FieldName, ResponseHead};
 use outrigger_core::peer::Peer;
+use outrigger_core::snapshot::telemetry::LogText;
 use outrigger_core::snapshot::{ClusterId, CollectorProtocol, TraceTag, Tracing, VirtualHostId};
 use outrigger_core::time::Instant;
 use outrigger_core::worker::Facts;
@@ -112,7 +114,7 @@ fn told(record: &Record, snapshot: &Arc<Snapshot>, listener: ListenerKind) -> Ve
         client_tls: None,
         now: record.ended,
     };
-    spans(&ended, "node").unwrap().spans
+    spans(&ended, "node", &Place::default()).unwrap().spans
 }
 
 fn tag<'a>(span: &'a Span, name: &str) -> Option<&'a str> {
@@ -261,11 +263,27 @@ fn tags_of_the_user_go_before_the_usual_ones() {
             default: default.into(),
         },
     };
+    let formatted = |name: &str, written: &str| TraceTag {
+        name: name.into(),
+        value: TagValue::Formatted {
+            text: LogText {
+                omits_empty: true,
+                ..log_format::text(written, &mut Vec::new())
+            },
+            written: written.into(),
+        },
+    };
     let snapshot = snapshot(vec![
         literal("component", "mine"),
         header("user", "x-user", "nobody"),
         header("other", "x-other", "nobody"),
         header("none", "x-other", ""),
+        formatted(
+            "formatted",
+            "%REQ(:METHOD)% %RESPONSE_CODE% of %HOSTNAME%%REQ(x-other)%",
+        ),
+        formatted("trace", "%TRACE_ID%"),
+        formatted("nothing", "%REQ(x-other)%"),
     ]);
     let mut record = record(0, 200);
     record.request.headers.append(b"x-user", b"me").unwrap();
@@ -280,6 +298,9 @@ fn tags_of_the_user_go_before_the_usual_ones() {
         ("user_agent", Some("-")),
         ("peer.address", Some("10.0.0.9")),
         ("node_id", Some("node")),
+        ("formatted", Some("GET 200 of ")),
+        ("trace", Some(&*trace().id.to_string())),
+        ("nothing", None),
         ("grpc.path", None),
     ] {
         assert_eq!(tag(&spans[0], name), want, "{name}");
@@ -308,7 +329,7 @@ fn what_is_not_sampled_is_not_told() {
         client_tls: None,
         now: record.ended,
     };
-    assert!(spans(&ended, "node").is_none());
+    assert!(spans(&ended, "node", &Place::default()).is_none());
 }
 
 #[test]
