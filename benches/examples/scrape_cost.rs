@@ -73,6 +73,7 @@ fn ask_all(sink: &mut dyn Sink, snapshot: &Arc<Snapshot>) {
             peer: Peer {
                 remote: local,
                 local,
+                original: None,
                 listener: ListenerKind::Outbound,
             },
             listener: Some(0),

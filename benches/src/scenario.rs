@@ -127,6 +127,7 @@ impl Client {
         let peer = Peer {
             remote: ([127, 0, 0, 1], 40_000).into(),
             local: ([127, 0, 0, 1], 15_001).into(),
+            original: None,
             listener: ListenerKind::Outbound,
         };
         let id = worker.accept(peer, Entropy(1), Instant::ZERO);

@@ -54,10 +54,10 @@ fn proxy(config: &str, port: &str) -> ExitCode {
     };
     let setup = Setup::new(&case).unwrap();
     let config = Config {
-        listeners: vec![Listen {
-            kind: ListenerKind::Outbound,
-            addr: format!("127.0.0.1:{port}").parse().unwrap(),
-        }],
+        listeners: vec![Listen::direct(
+            ListenerKind::Outbound,
+            format!("127.0.0.1:{port}").parse().unwrap(),
+        )],
         workers: NonZeroUsize::MIN,
         settings: setup.settings,
         seed: None,

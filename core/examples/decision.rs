@@ -24,6 +24,7 @@ fn main() {
     let peer = Peer {
         remote,
         local,
+        original: None,
         listener,
     };
     let client = worker.accept(peer, Entropy(7), Instant::ZERO).into();

@@ -40,6 +40,7 @@ fn main() {
     let peer = Peer {
         remote: ([10, 0, 0, 9], 1000).into(),
         local: ([127, 0, 0, 1], 15001).into(),
+        original: None,
         listener: ListenerKind::Outbound,
     };
     let client = ConnId::Client(worker.accept(peer, Entropy(7), Instant::ZERO));

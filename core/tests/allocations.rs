@@ -70,6 +70,7 @@ spec:
 const PEER: Peer = Peer {
     remote: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1000),
     local: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 15001),
+    original: None,
     listener: ListenerKind::Outbound,
 };
 

@@ -65,6 +65,7 @@ impl Default for Circumstances {
             peer: Peer {
                 remote: ([127, 0, 0, 1], 40_000).into(),
                 local: ([127, 0, 0, 1], 15_001).into(),
+                original: None,
                 listener: ListenerKind::Outbound,
             },
             tls: None,

@@ -128,6 +128,7 @@ impl Stage {
         let peer = Peer {
             remote: SocketAddr::new(localhost, 1000),
             local: SocketAddr::new(localhost, 80),
+            original: None,
             listener: ListenerKind::Outbound,
         };
         let client = worker.accept(peer, Entropy(7), now);

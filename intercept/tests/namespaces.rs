@@ -4,100 +4,22 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a failure of the stage fails the test")]
 
-use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::AsFd as _;
-use std::process::Command;
-use std::thread;
 use std::time::Duration;
 
 use outrigger_intercept::{
     Backend, Capture, Dns, Mode, NameServers, Proof, Run as _, System, apply, clean, probe,
 };
 use rustix::process::Uid;
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space, set_thread_res_uid};
+use rustix::thread::set_thread_res_uid;
 use socket2::{Domain, SockRef, Socket, Type};
 
+use cable::Cable;
+
+mod cable;
+
 const TIME: Duration = Duration::from_secs(10);
-
-/// A pod and a client, connected by a cable. They end with this.
-struct Cable {
-    pod: String,
-    client: String,
-}
-
-impl Cable {
-    /// Why it cannot be, if it cannot.
-    fn new(of: &str) -> Result<Self, String> {
-        let id = std::process::id();
-        let cable = Self {
-            pod: format!("or-{of}-pod-{id}"),
-            client: format!("or-{of}-client-{id}"),
-        };
-        let (pod, client) = (&cable.pod, &cable.client);
-        for command in [
-            format!("netns add {pod}"),
-            format!("netns add {client}"),
-            format!("-n {pod} link add eth0 type veth peer name eth0 netns {client}"),
-            format!("-n {pod} addr add 10.77.0.2/24 dev eth0"),
-            format!("-n {client} addr add 10.77.0.1/24 dev eth0"),
-            format!("-n {pod} addr add fd77::2/64 dev eth0 nodad"),
-            format!("-n {client} addr add fd77::1/64 dev eth0 nodad"),
-            format!("-n {pod} link set lo up"),
-            format!("-n {client} link set lo up"),
-            format!("-n {pod} link set eth0 up"),
-            format!("-n {client} link set eth0 up"),
-            format!("-n {pod} route add default via 10.77.0.1"),
-            format!("-n {pod} -6 route add default via fd77::1"),
-        ] {
-            ip(&command)?;
-        }
-        Ok(cable)
-    }
-
-    /// Does something in the pod, on a thread of its own.
-    fn in_pod<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
-        within(&self.pod, act)
-    }
-
-    fn in_client<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
-        within(&self.client, act)
-    }
-}
-
-impl Drop for Cable {
-    fn drop(&mut self) {
-        for name in [&self.pod, &self.client] {
-            let _ = ip(&format!("netns del {name}"));
-        }
-    }
-}
-
-fn ip(command: &str) -> Result<(), String> {
-    let output = Command::new("ip").args(command.split(' ')).output();
-    let output = output.map_err(|error| format!("`ip`: {error}"))?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(format!(
-            "`ip {command}`: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        )),
-    }
-}
-
-/// Sockets and programs of a thread are of its namespace.
-fn within<T: Send>(name: &str, act: impl FnOnce() -> T + Send) -> T {
-    let joined = thread::scope(|scope| {
-        let entered = scope.spawn(move || {
-            let namespace = File::open(format!("/run/netns/{name}")).unwrap();
-            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-            act()
-        });
-        entered.join()
-    });
-    joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-}
 
 fn listen(cable: &Cable, address: &str) -> TcpListener {
     cable.in_pod(|| TcpListener::bind(address).unwrap())

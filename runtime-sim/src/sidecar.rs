@@ -174,6 +174,7 @@ impl Sidecar {
         let peer = Peer {
             remote: fabric.client_address(),
             local: fabric.listener_address(listener),
+            original: None,
             listener,
         };
         let entropy = Entropy::of_connection(self.seed, self.accepted);

@@ -83,6 +83,13 @@ impl runtime::Stream for Stream {
         }
     }
 
+    fn original_dst(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(s) => runtime::original_destination(s),
+            Self::Unix(_) => None,
+        }
+    }
+
     fn peer_addr(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(s) => s.peer_addr().ok(),

@@ -40,7 +40,7 @@ mod worker;
 
 pub use counter::Counter;
 pub use drain::{Direction, Stage};
-pub use listen::{Listen, retry_bind, turn_away};
+pub use listen::{Arrival, Listen, original_destination, retry_bind, turn_away};
 pub use notice::{Notice, Notices};
 pub use running::{Config, Drained, Handle, Running, StartError, start};
 pub use sink::{Ended, Sink, Sinks};

@@ -22,6 +22,18 @@ const BIND_PATIENCE: Duration = Duration::from_secs(1);
 /// Between two attempts.
 const BIND_PAUSE: Duration = Duration::from_millis(20);
 
+/// How connections come to a listener.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Arrival {
+    /// Who made them meant to.
+    #[default]
+    Direct,
+    /// The kernel rewrote where they go (REDIRECT), and is asked where that was.
+    Redirected,
+    /// The kernel routed them here as they are (TPROXY).
+    Transparent,
+}
+
 /// An address to listen on.
 #[derive(Clone, Copy, Debug)]
 pub struct Listen {
@@ -29,14 +41,73 @@ pub struct Listen {
     pub kind: ListenerKind,
     /// Where. Port 0 lets the system pick one, the same for all workers.
     pub addr: SocketAddr,
+    /// How.
+    pub arrival: Arrival,
+    /// Only connections that were to go to this port are for it, where the kernel brought them. Several may share an address
+    /// then; who wanted to go to the port of none of them is turned away.
+    pub port: Option<u16>,
+}
+
+impl Listen {
+    /// For clients that mean it.
+    #[must_use]
+    pub const fn direct(kind: ListenerKind, addr: SocketAddr) -> Self {
+        Self {
+            kind,
+            addr,
+            arrival: Arrival::Direct,
+            port: None,
+        }
+    }
+
+    /// Whether both are for connections that come in the same way at the same address.
+    pub(crate) fn shares_socket(&self, other: &Self) -> bool {
+        let is_told_apart = self.port.is_some() && other.port.is_some();
+        let is_captured = self.arrival != Arrival::Direct && self.arrival == other.arrival;
+        self.addr == other.addr && self.addr.port() != 0 && is_told_apart && is_captured
+    }
+}
+
+/// What is listened on at one address, by one worker.
+#[derive(Debug)]
+pub(crate) struct Listening {
+    pub(crate) socket: TcpListener,
+    pub(crate) arrival: Arrival,
+    /// Whose the connections are.
+    pub(crate) owners: Vec<Owner>,
+}
+
+/// Who gets connections of an address.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Owner {
+    pub(crate) kind: ListenerKind,
+    /// See [`Listen::port`].
+    pub(crate) port: Option<u16>,
+}
+
+impl Listening {
+    /// Whose a connection is that was to go there, if that is known.
+    pub(crate) fn owner(owners: &[Owner], original: Option<SocketAddr>) -> Option<Owner> {
+        let is_meant = |owner: &&Owner| match (owner.port, original) {
+            (None, _) => true,
+            (Some(port), Some(original)) => port == original.port(),
+            // Who came here by himself meant the only one.
+            (Some(_), None) => owners.len() == 1,
+        };
+        owners.iter().find(is_meant).copied()
+    }
 }
 
 /// Binds one address `count` times. Returns the address with its real port.
 ///
 /// # Errors
 /// The address is in use by anybody (another instance of this program included), is not ours, or may not be bound.
-pub(crate) fn bind(addr: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
-    retry_bind(|| bind_once(addr, count))
+pub(crate) fn bind(
+    addr: SocketAddr,
+    arrival: Arrival,
+    count: usize,
+) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
+    retry_bind(|| bind_once(addr, arrival, count))
 }
 
 /// Does what binds an address, and does it again for about a second while the address is in use.
@@ -93,7 +164,11 @@ pub fn turn_away(listener: &impl AsFd) {
     let _ = listener;
 }
 
-fn bind_once(addr: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
+fn bind_once(
+    addr: SocketAddr,
+    arrival: Arrival,
+    count: usize,
+) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
     if addr.port() != 0 {
         // Sockets that share a port are all accepted by the kernel, also when a second instance is started by mistake.
         // One that does not share is refused while anybody listens. It must not listen itself: who connected to it would
@@ -103,7 +178,11 @@ fn bind_once(addr: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<TcpL
     let mut addr = addr;
     let mut listeners = Vec::with_capacity(count);
     for _ in 0..count {
-        let listener: TcpListener = socket(addr, true)?.into();
+        let socket = socket(addr, true)?;
+        if arrival == Arrival::Transparent {
+            be_transparent(&socket, addr)?;
+        }
+        let listener: TcpListener = socket.into();
         addr = listener.local_addr()?;
         listeners.push(listener);
     }
@@ -111,6 +190,48 @@ fn bind_once(addr: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<TcpL
         socket2::SockRef::from(listener).listen(BACKLOG)?;
     }
     Ok((addr, listeners))
+}
+
+/// It gets connections to any address that are routed to it.
+#[cfg(target_os = "linux")]
+fn be_transparent(socket: &Socket, addr: SocketAddr) -> io::Result<()> {
+    match addr {
+        SocketAddr::V4(_) => socket.set_ip_transparent_v4(true),
+        SocketAddr::V6(_) => socket.set_ip_transparent_v6(true),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn be_transparent(_: &Socket, _: SocketAddr) -> io::Result<()> {
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        "only Linux has TPROXY",
+    ))
+}
+
+/// Where a connection that REDIRECT brought was to go; `None` where nothing was rewritten.
+pub fn original_destination(stream: &impl AsFd) -> Option<SocketAddr> {
+    #[cfg(target_os = "linux")]
+    {
+        let socket = socket2::SockRef::from(stream);
+        let is_v4 = socket
+            .local_addr()
+            .ok()?
+            .as_socket()?
+            .ip()
+            .to_canonical()
+            .is_ipv4();
+        let original = match is_v4 {
+            true => socket.original_dst_v4(),
+            false => socket.original_dst_v6(),
+        };
+        original.ok()?.as_socket()
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = stream;
+        None
+    }
 }
 
 fn socket(addr: SocketAddr, shared: bool) -> io::Result<Socket> {
@@ -135,7 +256,7 @@ mod tests {
 
     #[test]
     fn all_workers_get_the_port_of_the_first() {
-        let (addr, listeners) = bind("127.0.0.1:0".parse().unwrap(), 3).unwrap();
+        let (addr, listeners) = bind("127.0.0.1:0".parse().unwrap(), Arrival::Direct, 3).unwrap();
         assert_ne!(addr.port(), 0);
         for listener in &listeners {
             assert_eq!(listener.local_addr().unwrap(), addr);
@@ -143,15 +264,41 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_is_whose_port_it_was_to_go_to() {
+        let owner = |index, port| Owner {
+            kind: ListenerKind::Inbound(index),
+            port,
+        };
+        let of = |owners: &[Owner], original: Option<&str>| {
+            let original = original.map(|to| to.parse().unwrap());
+            Listening::owner(owners, original).map(|owner| owner.kind)
+        };
+        let two = [owner(0, Some(80)), owner(1, Some(81))];
+        for (owners, original, want) in [
+            (&two[..], Some("10.0.0.1:81"), Some(1)),
+            (&two, Some("[::1]:80"), Some(0)),
+            (&two, Some("10.0.0.1:82"), None),
+            (&two, None, None),
+            (&two[..1], None, Some(0)),
+            (&two[..1], Some("10.0.0.1:81"), None),
+            (&[owner(0, None)], Some("10.0.0.1:81"), Some(0)),
+            (&[owner(0, None)], None, Some(0)),
+        ] {
+            let want = want.map(ListenerKind::Inbound);
+            assert_eq!(of(owners, original), want, "{owners:?} {original:?}");
+        }
+    }
+
+    #[test]
     fn an_address_that_becomes_free_soon_is_waited_for() {
-        let (addr, held) = bind("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        let (addr, held) = bind("127.0.0.1:0".parse().unwrap(), Arrival::Direct, 1).unwrap();
         let (refused, was_refused) = std::sync::mpsc::channel();
         let holder = thread::spawn(move || {
             was_refused.recv().unwrap();
             drop(held);
         });
         let bound = retry_bind(|| {
-            let outcome = bind_once(addr, 1);
+            let outcome = bind_once(addr, Arrival::Direct, 1);
             if outcome.is_err() {
                 let _ = refused.send(());
             }
@@ -165,7 +312,7 @@ mod tests {
     #[test]
     fn who_is_turned_away_is_never_reset() {
         use std::net::TcpStream;
-        let (addr, mut held) = bind("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        let (addr, mut held) = bind("127.0.0.1:0".parse().unwrap(), Arrival::Direct, 1).unwrap();
         let listener = held.remove(0);
         let early = TcpStream::connect(addr).unwrap();
         turn_away(&listener);
@@ -184,8 +331,8 @@ mod tests {
 
     #[test]
     fn an_address_in_use_is_an_error() {
-        let (addr, _held) = bind("127.0.0.1:0".parse().unwrap(), 1).unwrap();
-        let error = bind(addr, 1).unwrap_err();
+        let (addr, _held) = bind("127.0.0.1:0".parse().unwrap(), Arrival::Direct, 1).unwrap();
+        let error = bind(addr, Arrival::Direct, 1).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     }
 }

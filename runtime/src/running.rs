@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use outrigger_core::entropy::seed_of_worker;
+use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
 use outrigger_recording::{Frame, Recorder, Tap};
@@ -19,7 +20,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::clock::Clock;
 use crate::drain::{Direction, Stage, Stages};
-use crate::listen::{Listen, bind};
+use crate::listen::{Listen, Listening, Owner, bind};
 use crate::notice::Notices;
 use crate::shared::Bells;
 use crate::sink::Sinks;
@@ -103,6 +104,8 @@ pub struct Running {
 pub struct Handle {
     clock: Clock,
     local_addrs: Arc<[SocketAddr]>,
+    /// Where each listener is, of which some may share an address.
+    listeners: Arc<[(ListenerKind, SocketAddr)]>,
     snapshot: Arc<ArcSwap<Snapshot>>,
     orders: watch::Sender<Orders>,
     counters: Arc<[Arc<WorkerCounters>]>,
@@ -116,13 +119,36 @@ pub struct Handle {
 pub fn start<L: Launch>(launch: L, config: Config) -> Result<Running, StartError> {
     let count = config.workers.get();
     let mut local_addrs = Vec::new();
-    let mut bound: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
-    for Listen { kind, addr } in config.listeners {
+    let mut listeners = Vec::new();
+    let mut bound: Vec<Vec<Listening>> = (0..count).map(|_| Vec::new()).collect();
+    let mut with_socket: Vec<Listen> = Vec::new();
+    for listen in &config.listeners {
+        let Listen {
+            kind,
+            addr,
+            arrival,
+            port,
+        } = *listen;
+        let owner = Owner { kind, port };
+        let mut earlier = with_socket.iter();
+        if let Some(shared) = earlier.position(|other| other.shares_socket(listen)) {
+            for worker in &mut bound {
+                worker[shared].owners.push(owner);
+            }
+            listeners.push((kind, local_addrs[shared]));
+            continue;
+        }
+        with_socket.push(*listen);
         let (addr, sockets) =
-            bind(addr, count).map_err(|error| StartError::Bind { addr, error })?;
+            bind(addr, arrival, count).map_err(|error| StartError::Bind { addr, error })?;
         local_addrs.push(addr);
+        listeners.push((kind, addr));
         for (worker, socket) in bound.iter_mut().zip(sockets) {
-            worker.push((kind, socket));
+            worker.push(Listening {
+                socket,
+                arrival,
+                owners: vec![owner],
+            });
         }
     }
     let counters = (0..count).map(|_| Arc::new(WorkerCounters::new(&local_addrs)));
@@ -132,6 +158,7 @@ pub fn start<L: Launch>(launch: L, config: Config) -> Result<Running, StartError
         handle: Handle {
             clock,
             local_addrs: local_addrs.into(),
+            listeners: listeners.into(),
             snapshot: Arc::new(ArcSwap::new(config.snapshot)),
             orders: watch::Sender::default(),
             counters,
@@ -152,10 +179,10 @@ pub fn start<L: Launch>(launch: L, config: Config) -> Result<Running, StartError
     }
     let (ready, is_ready) = sync_channel(count);
     let bells: Arc<[Notify]> = (0..count).map(|_| Notify::new()).collect();
-    for (index, listeners) in bound.into_iter().enumerate() {
+    for (index, listening) in bound.into_iter().enumerate() {
         let plan = Plan {
             clock,
-            listeners,
+            listening,
             snapshot: Arc::clone(&running.handle.snapshot),
             settings: config.settings,
             seed: seed_of(index),
@@ -230,6 +257,14 @@ impl Handle {
     #[must_use]
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.local_addrs
+    }
+
+    /// Where a listener is.
+    #[must_use]
+    pub fn local_addr(&self, of: ListenerKind) -> Option<SocketAddr> {
+        let mut listeners = self.listeners.iter();
+        let found = listeners.find(|(kind, _)| *kind == of);
+        found.map(|(_, addr)| *addr)
     }
 
     /// The current snapshot.

@@ -61,7 +61,7 @@ impl Ended<'_> {
         Surroundings {
             began: self.began(),
             downstream_remote: self.peer.remote,
-            downstream_local: self.peer.local,
+            downstream_local: self.peer.destination(),
             upstream_local: self.upstream_local(),
         }
     }

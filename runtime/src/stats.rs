@@ -91,6 +91,8 @@ pub struct ListenerStats<N = u64> {
     pub active: N,
     /// Failures to accept.
     pub accept_errors: N,
+    /// Connections that the kernel brought here and that were to go to a port that is nobody's.
+    pub no_filter_chain_match: N,
     /// TLS handshakes.
     pub tls: TlsStats<N>,
 }
@@ -102,6 +104,7 @@ impl<N: Default> ListenerStats<N> {
             connections: N::default(),
             active: N::default(),
             accept_errors: N::default(),
+            no_filter_chain_match: N::default(),
             tls: TlsStats::default(),
         }
     }
@@ -112,6 +115,7 @@ impl ListenerStats<Counter> {
         sum.connections += self.connections.value();
         sum.active += self.active.value();
         sum.accept_errors += self.accept_errors.value();
+        sum.no_filter_chain_match += self.no_filter_chain_match.value();
         self.tls.add_to(&mut sum.tls);
     }
 }

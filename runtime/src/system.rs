@@ -136,6 +136,9 @@ pub trait Stream: Unpin + 'static {
     /// Our own address, for TCP.
     fn local_addr(&self) -> Option<SocketAddr>;
 
+    /// Where the client wanted to go, for TCP that the kernel rewrote ([`original_destination`](crate::original_destination)).
+    fn original_dst(&self) -> Option<SocketAddr>;
+
     /// The other side's address, for TCP.
     fn peer_addr(&self) -> Option<SocketAddr>;
 }

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use crate::busy::keep_awake;
 use crate::clock::Clock;
 use crate::drain::{Stage, Stages};
+use crate::listen::{Arrival, Listening, Owner};
 use crate::notice::{Notice, Notices};
 use crate::shared::{Bells, Reports, Shared};
 use crate::sink::Sinks;
@@ -53,7 +54,7 @@ pub(crate) struct Orders {
 /// What a worker thread is made from.
 pub(crate) struct Plan {
     pub(crate) clock: Clock,
-    pub(crate) listeners: Vec<(ListenerKind, std::net::TcpListener)>,
+    pub(crate) listening: Vec<Listening>,
     pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
     pub(crate) settings: WorkerSettings,
     pub(crate) seed: u64,
@@ -87,16 +88,17 @@ async fn serve<S: System>(system: S, plan: Plan, ready: &SyncSender<io::Result<(
     plan.counters.revision.set(snapshot.revision);
     let joint = Joint::new(snapshot, plan.settings, plan.seed, plan.tap);
     let sinks = plan.sinks.as_ref();
-    let sink = sinks.map(|sinks| sinks.sink(plan.bells.own, plan.listeners.len()));
-    let outbound = plan
-        .listeners
-        .iter()
-        .filter(|(kind, _)| *kind == ListenerKind::Outbound);
+    let sink = sinks.map(|sinks| sinks.sink(plan.bells.own, plan.listening.len()));
+    let is_outbound = |one: &&Listening| {
+        let mut owners = one.owners.iter();
+        owners.any(|owner| owner.kind == ListenerKind::Outbound)
+    };
+    let outbound = plan.listening.iter().filter(is_outbound);
     let shared = Rc::new(Shared::new(
         system.clone(),
         plan.clock,
         joint,
-        (outbound.filter_map(|(_, l)| l.local_addr().ok()))
+        (outbound.filter_map(|one| one.socket.local_addr().ok()))
             .chain(plan.own_addrs)
             .collect(),
         Reports {
@@ -116,9 +118,8 @@ async fn serve<S: System>(system: S, plan: Plan, ready: &SyncSender<io::Result<(
         });
     }
     let mut acceptors = Vec::new();
-    let listeners = plan.listeners.into_iter().enumerate();
-    for (index, (kind, listener)) in listeners {
-        match Acceptor::new(Rc::clone(&shared), index, kind, listener) {
+    for (index, listening) in plan.listening.into_iter().enumerate() {
+        match Acceptor::new(Rc::clone(&shared), index, listening) {
             Ok(acceptor) => acceptors.push(Rc::new(acceptor)),
             Err(error) => {
                 let _ = ready.send(Err(error));
@@ -144,7 +145,7 @@ async fn serve<S: System>(system: S, plan: Plan, ready: &SyncSender<io::Result<(
             });
         }
         for acceptor in &acceptors {
-            if latest.stages.of(acceptor.kind) == Stage::Stopped && acceptor.turn_away() {
+            if latest.stages.of(acceptor.kind()) == Stage::Stopped && acceptor.turn_away() {
                 system.spawn(stop_soon(Rc::clone(acceptor)));
             }
         }
@@ -191,7 +192,9 @@ async fn all_ended_by<S: System>(
 struct Acceptor<S: System> {
     shared: Rc<Shared<S>>,
     index: usize,
-    kind: ListenerKind,
+    arrival: Arrival,
+    /// At least one, of one direction.
+    owners: Vec<Owner>,
     /// `None` when it accepts no more.
     listener: RefCell<Option<S::Listener>>,
     /// It will be stopped.
@@ -228,18 +231,19 @@ async fn stop_soon<S: System>(acceptor: Rc<Acceptor<S>>) {
 }
 
 impl<S: System> Acceptor<S> {
-    fn new(
-        shared: Rc<Shared<S>>,
-        index: usize,
-        kind: ListenerKind,
-        listener: std::net::TcpListener,
-    ) -> io::Result<Self> {
-        let listener = shared.system.listen(listener)?;
+    fn new(shared: Rc<Shared<S>>, index: usize, listening: Listening) -> io::Result<Self> {
+        let Listening {
+            socket,
+            arrival,
+            owners,
+        } = listening;
+        let listener = shared.system.listen(socket)?;
         let addr = listener.local_addr()?;
         Ok(Self {
             shared,
             index,
-            kind,
+            arrival,
+            owners,
             listener: RefCell::new(Some(listener)),
             turns_away: Cell::new(false),
             waker: RefCell::default(),
@@ -295,12 +299,30 @@ impl<S: System> Acceptor<S> {
         } else {
             self.addr
         };
+        let original = match self.arrival {
+            Arrival::Direct => None,
+            Arrival::Redirected => stream.original_dst(),
+            Arrival::Transparent => stream.local_addr(),
+        };
+        // A connection that was meant for us was to go nowhere else.
+        let original = original.filter(|to| to.port() != self.addr.port());
+        let Some(owner) = Listening::owner(&self.owners, original) else {
+            let counters = &self.shared.counters.listeners[self.index];
+            counters.no_filter_chain_match.add(1);
+            return;
+        };
         let peer = Peer {
             remote,
             local,
-            listener: self.kind,
+            original,
+            listener: owner.kind,
         };
         self.shared.accept(self.index, peer, stream);
+    }
+
+    /// All that share an address are of one direction, and there is one: an address is listened on for somebody.
+    fn kind(&self) -> ListenerKind {
+        self.owners[0].kind
     }
 
     fn on_failure(&self, error: &io::Error, pause: Duration) {

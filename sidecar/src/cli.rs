@@ -20,7 +20,7 @@ use crate::event_levels::Levels;
 pub(crate) use crate::explain::ExplainArgs;
 use crate::http2_args::Http2Args;
 use crate::identity_args::IdentityArgs;
-pub(crate) use crate::intercept::InterceptArgs;
+pub(crate) use crate::intercept::{InterceptArgs, ModeArg};
 use crate::metrics_args::MetricsArgs;
 use crate::options::{
     Format, InboundArg, LabelArg, UnenforcedKind, parse_addr, parse_size, parse_time,
@@ -127,9 +127,22 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:15001")]
     pub(crate) outbound: SocketAddr,
 
-    /// Forward everything that comes to ADDR to the application at APP_ADDR; may be repeated
+    /// Forward everything that comes to ADDR to the application at APP_ADDR; may be repeated. With --interception several may
+    /// have one ADDR: each gets the connections that were to go to its port
     #[arg(long, value_name = "ADDR=APP_ADDR")]
     pub(crate) inbound: Vec<InboundArg>,
+
+    /// How the kernel brings connections here that were to go elsewhere (`outrigger intercept`); then they go by where they were
+    /// to go
+    #[arg(
+        long,
+        value_name = "MODE",
+        value_enum,
+        ignore_case = true,
+        default_value_t = ModeArg::None,
+        env = "OUTRIGGER_INTERCEPTION"
+    )]
+    pub(crate) interception: ModeArg,
 
     /// The namespace of this workload
     #[arg(long, value_name = "NS", default_value = "default")]

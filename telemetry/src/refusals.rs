@@ -195,6 +195,7 @@ mod tests {
                 peer: Peer {
                     remote: addr,
                     local: addr,
+                    original: None,
                     listener: ListenerKind::Outbound,
                 },
                 listener: Some(0),

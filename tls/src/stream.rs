@@ -76,6 +76,10 @@ impl<T: Stream> Stream for Secured<T> {
         self.beneath()?.local_addr()
     }
 
+    fn original_dst(&self) -> Option<SocketAddr> {
+        self.beneath()?.original_dst()
+    }
+
     fn peer_addr(&self) -> Option<SocketAddr> {
         self.beneath()?.peer_addr()
     }

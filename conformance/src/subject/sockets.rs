@@ -147,10 +147,7 @@ impl Proxy for Runtime {
 }
 
 fn config(snapshot: Snapshot, setup: &Setup, case: &Case, recorded: &Recorded) -> Config {
-    let listen = |kind| Listen {
-        kind,
-        addr: ([127, 0, 0, 1], 0).into(),
-    };
+    let listen = |kind| Listen::direct(kind, ([127, 0, 0, 1], 0).into());
     let mut listeners = vec![listen(ListenerKind::Outbound)];
     if case.settings.inbound.is_some() {
         listeners.push(listen(ListenerKind::Inbound(0)));

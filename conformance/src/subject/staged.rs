@@ -366,6 +366,10 @@ impl<T: Stream> Stream for Watched<T> {
         self.stream.local_addr()
     }
 
+    fn original_dst(&self) -> Option<SocketAddr> {
+        self.stream.original_dst()
+    }
+
     fn peer_addr(&self) -> Option<SocketAddr> {
         self.stream.peer_addr()
     }

@@ -31,8 +31,18 @@ pub struct Peer {
     pub remote: SocketAddr,
     /// Our address on this connection.
     pub local: SocketAddr,
+    /// Where the client wanted to go, where the kernel brought the connection here (interception).
+    pub original: Option<SocketAddr>,
     /// Which kind of listener accepted it.
     pub listener: ListenerKind,
+}
+
+impl Peer {
+    /// Where the client wanted to go: here, unless it was brought here.
+    #[must_use]
+    pub fn destination(&self) -> SocketAddr {
+        self.original.unwrap_or(self.local)
+    }
 }
 
 slotmap::new_key_type! {

@@ -63,13 +63,21 @@ pub fn canonical_host(host: &[u8]) -> HostText {
     inner.iter().map(u8::to_ascii_lowercase).collect()
 }
 
-/// Finds the virtual host of an authority on the outbound listener.
+/// Finds the virtual host of an authority on the outbound listener. `captured`: the port to which the client connected, where
+/// the kernel brought the connection here; then the authority's does not matter, and a host that has no such port is none that
+/// is known there (Istio's listeners are one for each port).
 #[must_use]
-pub fn select(snapshot: &Snapshot, authority: &[u8]) -> Selected {
+pub fn select(snapshot: &Snapshot, authority: &[u8], captured: Option<u16>) -> Selected {
     let (host, port) = split(authority);
     let Some(entry) = snapshot.hosts.find(&canonical_host(host)) else {
         return Selected::UnknownHost;
     };
+    if let Some(port) = captured {
+        return match entry.at(port) {
+            Some(entry) => Selected::VirtualHost(entry.virtual_host, entry.port),
+            None => Selected::UnknownHost,
+        };
+    }
     match entry.select(port) {
         Some(entry) => Selected::VirtualHost(entry.virtual_host, entry.port),
         None => Selected::NoPort,
@@ -143,7 +151,22 @@ mod tests {
             ("odd", Selected::NoPort),
             ("odd:9", of(9)),
         ] {
-            assert_eq!(select(&snapshot, authority.as_bytes()), want, "{authority}");
+            assert_eq!(
+                select(&snapshot, authority.as_bytes(), None),
+                want,
+                "{authority}"
+            );
+        }
+        // Where the client connected to counts, not what it says.
+        for (authority, port, want) in [
+            ("reviews", 8080, of(8080)),
+            ("reviews:8080", 80, of(80)),
+            ("reviews", 81, Selected::UnknownHost),
+            ("odd", 9, of(9)),
+            ("other", 80, Selected::UnknownHost),
+        ] {
+            let selected = select(&snapshot, authority.as_bytes(), Some(port));
+            assert_eq!(selected, want, "{authority} at {port}");
         }
     }
 }

@@ -153,7 +153,7 @@ impl<'a> Asking<'a> {
         match check {
             Check::SourceIp(ranges) => has(ranges, self.peer.remote.ip()),
             Check::RemoteIp(ranges) => has(ranges, self.remote()),
-            Check::DestinationIp(ranges) => has(ranges, self.peer.local.ip()),
+            Check::DestinationIp(ranges) => has(ranges, self.peer.destination().ip()),
             Check::DestinationPort(ports) => ports.contains(&self.port),
             Check::Principal(texts) => of_peer(texts, |principal| Some(principal)),
             Check::Namespace(texts) => of_peer(texts, namespace_of),

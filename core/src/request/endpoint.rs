@@ -154,7 +154,8 @@ fn balance(id: ClusterId, context: &Context<'_>, record: &Record) -> Option<(usi
     picked
 }
 
-/// Sends the request where the client wanted to go: its authority, resolved by the runtime. The cluster of a service that
+/// Sends the request where the client wanted to go: where it connected to, if that is known, else its authority, resolved by
+/// the runtime. The cluster of a service that
 /// has no endpoints of its own still has its limits and its name.
 fn passthrough(
     context: &Context<'_>,
@@ -162,7 +163,8 @@ fn passthrough(
     record: &mut Record,
     response: &mut ResponseHead,
 ) -> Verdict {
-    let Some(address) = original_destination(&record.request.authority) else {
+    let named = || original_destination(&record.request.authority);
+    let Some(address) = context.peer.original.map(Address::Socket).or_else(named) else {
         return reply::blocked(record, response);
     };
     let is_outbound = context.peer.listener == ListenerKind::Outbound;

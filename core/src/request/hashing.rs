@@ -19,7 +19,7 @@ pub(super) fn hash(context: &Context<'_>, record: &mut Record) {
         request: &record.request,
         scheme: scheme(&record.request),
         remote: peer.remote,
-        local: peer.local,
+        local: peer.destination(),
     };
     let plan = plan::of(record, snapshot);
     let destinations = plan.map_or(&[][..], |plan| &plan.forward.destinations);
@@ -39,7 +39,7 @@ pub(super) fn set_cookies(context: &Context<'_>, record: &Record, response: &mut
     let Some(plan) = plan::of(record, snapshot) else {
         return;
     };
-    let value = request_hash::made_value(peer.remote, peer.local);
+    let value = request_hash::made_value(peer.remote, peer.destination());
     for at in &hash.made {
         let destination = plan.forward.destinations.get(*at as usize);
         let policy = destination.and_then(|d| policy_of(d, snapshot));

@@ -283,7 +283,11 @@ fn select(
             .get(at)
             .copied()
             .ok_or(Selected::UnknownHost),
-        ListenerKind::Outbound => match authority::select(snapshot, &record.request.authority) {
+        ListenerKind::Outbound => match authority::select(
+            snapshot,
+            &record.request.authority,
+            context.peer.original.map(|to| to.port()),
+        ) {
             Selected::VirtualHost(id, _) => Ok(id),
             unknown @ (Selected::UnknownHost | Selected::NoPort) => Err(unknown),
         },

@@ -30,7 +30,7 @@ pub(super) fn apply_to_request(
         request: &original,
         scheme: scheme(&original),
         downstream_remote: Some(context.peer.remote),
-        downstream_local: Some(context.peer.local),
+        downstream_local: Some(context.peer.destination()),
         upstream_host: "",
         route_name,
     };
@@ -90,7 +90,7 @@ pub(super) fn format_context<'a>(
         request: &record.request,
         scheme: scheme(&record.request),
         downstream_remote: Some(peer.remote),
-        downstream_local: Some(peer.local),
+        downstream_local: Some(peer.destination()),
         upstream_host,
         route_name,
     }

@@ -24,16 +24,18 @@ pub struct HostEntry {
 }
 
 impl HostEntry {
+    /// One of its ports.
+    #[must_use]
+    pub fn at(&self, port: u16) -> Option<PortEntry> {
+        let found = self.ports.binary_search_by_key(&port, |p| p.port);
+        found.ok().map(|at| self.ports[at])
+    }
+
     /// The port a request is for: the authority's port where the service has it, otherwise the service's only HTTP
     /// port, otherwise 80. `None` when that port does not exist either.
     #[must_use]
     pub fn select(&self, wanted: Option<u16>) -> Option<PortEntry> {
-        let of = |port: u16| {
-            self.ports
-                .binary_search_by_key(&port, |p| p.port)
-                .ok()
-                .map(|at| self.ports[at])
-        };
+        let of = |port| self.at(port);
         let mut http = self.ports.iter().filter(|port| port.is_http);
         let only = || match (http.next(), http.next()) {
             (Some(only), None) => Some(*only),

@@ -285,6 +285,7 @@ fn decided(policies: &Authorization, request: &Request) -> AuthorizationSeen {
     let peer = Peer {
         remote: SocketAddr::new(IpAddr::from(request.source), 4000),
         local: ([10, 0, 0, 1], 15006).into(),
+        original: None,
         listener: ListenerKind::Inbound(0),
     };
     let asking = Asking {

@@ -100,6 +100,7 @@ impl House {
         let peer = Peer {
             remote: ([127, 0, 0, 1], 1000).into(),
             local: ([127, 0, 0, 1], 15001).into(),
+            original: None,
             listener: ListenerKind::Outbound,
         };
         let id = self.worker.accept(peer, self.entropy, self.now);

@@ -186,6 +186,7 @@ impl<'a> Loop<'a> {
         let peer = Peer {
             remote: ([192, 0, 2, 9], 1).into(),
             local: ([127, 0, 0, 1], 15001).into(),
+            original: None,
             listener: ListenerKind::Outbound,
         };
         let client = self.joint.accept(peer, Instant::ZERO);

@@ -73,6 +73,10 @@ impl outrigger_runtime::Stream for Stream {
         self.ring.driver.borrow().local_addr(self.number)
     }
 
+    fn original_dst(&self) -> Option<SocketAddr> {
+        self.ring.driver.borrow().original_dst(self.number)
+    }
+
     fn peer_addr(&self) -> Option<SocketAddr> {
         self.ring.driver.borrow().peer_addr(self.number)
     }

@@ -103,10 +103,10 @@ impl Setup {
         });
         let running = start(Config {
             own_addrs: Vec::new(),
-            listeners: vec![Listen {
-                kind: ListenerKind::Outbound,
-                addr: "127.0.0.1:0".parse().unwrap(),
-            }],
+            listeners: vec![Listen::direct(
+                ListenerKind::Outbound,
+                "127.0.0.1:0".parse().unwrap(),
+            )],
             workers: NonZeroUsize::new(self.workers).unwrap(),
             settings: self.settings,
             seed: None,

@@ -41,10 +41,10 @@ fn proxy(service: &Endpoints, mirror: &Endpoints, hears: Option<Hears>) -> (Runn
         ..Settings::default()
     });
     let config = Config {
-        listeners: vec![Listen {
-            kind: ListenerKind::Outbound,
-            addr: "127.0.0.1:0".parse().expect("an address"),
-        }],
+        listeners: vec![Listen::direct(
+            ListenerKind::Outbound,
+            "127.0.0.1:0".parse().expect("an address"),
+        )],
         workers: NonZeroUsize::MIN,
         settings: WorkerSettings::default(),
         seed: None,

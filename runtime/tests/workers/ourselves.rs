@@ -16,10 +16,10 @@ use crate::start;
 
 fn proxy(listen: &str, own_addrs: Vec<SocketAddr>) -> Running {
     start(Config {
-        listeners: vec![Listen {
-            kind: ListenerKind::Outbound,
-            addr: listen.parse().unwrap(),
-        }],
+        listeners: vec![Listen::direct(
+            ListenerKind::Outbound,
+            listen.parse().unwrap(),
+        )],
         workers: NonZeroUsize::new(1).unwrap(),
         settings: WorkerSettings::default(),
         seed: None,

@@ -139,10 +139,7 @@ impl Proxy {
         });
         let running = start(Config {
             listeners: (kinds.iter())
-                .map(|kind| Listen {
-                    kind: *kind,
-                    addr: "127.0.0.1:0".parse().unwrap(),
-                })
+                .map(|kind| Listen::direct(*kind, "127.0.0.1:0".parse().unwrap()))
                 .collect(),
             workers: NonZeroUsize::new(workers).unwrap(),
             settings: WorkerSettings::default(),

@@ -23,10 +23,10 @@ fn ask(client: &mut Client, host: &str, endpoint: &mut Client) {
 #[test]
 fn a_connection_is_kept_for_its_own_authority() {
     let running = start(Config {
-        listeners: vec![Listen {
-            kind: ListenerKind::Outbound,
-            addr: "127.0.0.1:0".parse().unwrap(),
-        }],
+        listeners: vec![Listen::direct(
+            ListenerKind::Outbound,
+            "127.0.0.1:0".parse().unwrap(),
+        )],
         workers: NonZeroUsize::new(1).unwrap(),
         settings: WorkerSettings::default(),
         seed: None,

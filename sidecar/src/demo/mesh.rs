@@ -168,10 +168,7 @@ impl Mesh {
 
 impl Sidecar {
     fn start(start: Start, stories: Option<&Stories>) -> Result<Self, String> {
-        let listen = |kind| Listen {
-            kind,
-            addr: (Ipv4Addr::LOCALHOST, 0).into(),
-        };
+        let listen = |kind| Listen::direct(kind, (Ipv4Addr::LOCALHOST, 0).into());
         let telemetry = Telemetry::start(Settings {
             hears: stories.map(Stories::hears),
             ..Settings::default()

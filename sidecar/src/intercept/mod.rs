@@ -5,7 +5,7 @@
 mod annotations;
 mod args;
 
-pub(crate) use args::InterceptArgs;
+pub(crate) use args::{InterceptArgs, ModeArg};
 
 use std::fmt::Display;
 use std::fs;
@@ -17,9 +17,7 @@ use outrigger_intercept::{
     script,
 };
 
-use args::{
-    Act, ApplyArgs, CaptureArgs, CleanArgs, List, ModeArg, PortsArg, RangesArg, TproxyArgs,
-};
+use args::{Act, ApplyArgs, CaptureArgs, CleanArgs, List, PortsArg, RangesArg, TproxyArgs};
 
 /// The kernel did not do what it was asked to.
 const FAILED: u8 = 1;

@@ -36,13 +36,14 @@ use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::{Signatures, WorkerSettings};
 use outrigger_jwt::check_signature;
 use outrigger_recording::Recorder;
-use outrigger_runtime::{Config, Handle, Listen, Notices, Running, Sinks};
+use outrigger_runtime::{Arrival, Config, Handle, Listen, Notices, Running, Sinks};
 use outrigger_tls::{Identities, Proofs};
 use tracing::{error, info, warn};
 
 use crate::admin_args::{AdminAddr, AdminArgs};
 use crate::cli::RunArgs;
 use crate::event_levels::Levels;
+use crate::intercept::ModeArg;
 use crate::runtime::{self, Picked};
 use command::Command;
 use configuration::{Configuration, Reading};
@@ -288,13 +289,15 @@ fn start_workers(
     identities: Arc<Identities>,
     told: Told,
 ) -> Result<Running, Failure> {
+    let (outwards, inwards) = arrivals(args.interception);
     let outbound = Listen {
-        kind: ListenerKind::Outbound,
-        addr: args.outbound,
+        arrival: outwards,
+        ..Listen::direct(ListenerKind::Outbound, args.outbound)
     };
     let inbound = args.inbound.iter().enumerate().map(|(index, arg)| Listen {
-        kind: ListenerKind::Inbound(index),
-        addr: arg.listen,
+        arrival: inwards,
+        port: Some(arg.application.port()),
+        ..Listen::direct(ListenerKind::Inbound(index), arg.listen)
     });
     let config = Config {
         listeners: std::iter::once(outbound).chain(inbound).collect(),
@@ -312,6 +315,16 @@ fn start_workers(
         notices: told.notices,
     };
     (runtime.start)(config, identities).map_err(Failure::bad)
+}
+
+/// How connections of the application, and those to it, come to their listeners. Those of the application are rewritten in
+/// either mode, as Istio's rules do.
+const fn arrivals(mode: ModeArg) -> (Arrival, Arrival) {
+    match mode {
+        ModeArg::None => (Arrival::Direct, Arrival::Direct),
+        ModeArg::Redirect => (Arrival::Redirected, Arrival::Redirected),
+        ModeArg::Tproxy => (Arrival::Redirected, Arrival::Transparent),
+    }
 }
 
 fn worker_settings(args: &RunArgs) -> Result<WorkerSettings, Failure> {
@@ -351,13 +364,14 @@ fn greeting(
     snapshot: &Snapshot,
 ) -> String {
     let mut text = format!("outrigger {}:", env!("CARGO_PKG_VERSION"));
-    let mut addrs = handle.local_addrs().iter();
     // Writing to a string cannot fail.
-    if let Some(outbound) = addrs.next() {
+    if let Some(outbound) = handle.local_addr(ListenerKind::Outbound) {
         let _ = write!(text, " outbound {outbound},");
     }
-    for (addr, arg) in addrs.zip(&args.inbound) {
-        let _ = write!(text, " inbound {addr} to {},", arg.application);
+    for (at, arg) in args.inbound.iter().enumerate() {
+        if let Some(addr) = handle.local_addr(ListenerKind::Inbound(at)) {
+            let _ = write!(text, " inbound {addr} to {},", arg.application);
+        }
     }
     if let Some(health) = health {
         let _ = write!(text, " health {health},");

@@ -91,6 +91,7 @@ fn end(
         peer: Peer {
             remote: local,
             local,
+            original: None,
             listener: kind,
         },
         listener,

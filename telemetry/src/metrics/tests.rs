@@ -49,6 +49,7 @@ fn count_at(
             peer: Peer {
                 remote: local,
                 local,
+                original: None,
                 listener: ListenerKind::Outbound,
             },
             listener: Some(0),

@@ -37,6 +37,7 @@ fn end(writer: &mut RecentWriter, requests: impl IntoIterator<Item = (String, u6
             peer: Peer {
                 remote: ([10, 0, 0, 1], 1).into(),
                 local: ([10, 0, 0, 2], 2).into(),
+                original: None,
                 listener: ListenerKind::Outbound,
             },
             listener: Some(0),

@@ -123,6 +123,10 @@ impl Stream for Pipe {
         None
     }
 
+    fn original_dst(&self) -> Option<SocketAddr> {
+        None
+    }
+
     fn peer_addr(&self) -> Option<SocketAddr> {
         None
     }

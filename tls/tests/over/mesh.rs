@@ -136,10 +136,10 @@ impl Sidecar {
         let identities = Arc::new(Identities::new(proofs));
         let heard = Heard::default();
         let config = Config {
-            listeners: vec![Listen {
-                kind: ListenerKind::Inbound(0),
-                addr: "127.0.0.1:0".parse().unwrap(),
-            }],
+            listeners: vec![Listen::direct(
+                ListenerKind::Inbound(0),
+                "127.0.0.1:0".parse().unwrap(),
+            )],
             workers: NonZeroUsize::MIN,
             settings,
             seed: Some(1),

@@ -157,3 +157,31 @@ fn a_client_that_drains_ends_when_nothing_is_in_flight() {
     assert!(client.contains("connection: close\r\n"), "{client}");
     assert!(d.is_gone());
 }
+
+/// A client that the kernel brought here goes by where it wanted to go: to a service by its host and that port, else there.
+#[test]
+fn who_was_brought_here_goes_where_he_wanted() {
+    let connects = |host: &str, original: &str| {
+        let settings = WorkerSettings::default();
+        let mut d = Driver::crowd(from_yaml(SERVICE).snapshot.into(), settings, 1, 0);
+        d.accept_from(Peer {
+            original: Some(original.parse().unwrap()),
+            ..driver::PEER
+        });
+        let get = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        d.sends(Side::Downstream, get.as_bytes());
+        match &d.outputs()[..] {
+            [Said::Connect(address)] => address.to_string(),
+            other => panic!("{host} {original}: {other:?}"),
+        }
+    };
+    for (host, original, want) in [
+        ("h.test", "10.9.9.9:80", "10.0.0.1:80"),
+        ("h.test:81", "10.9.9.9:80", "10.0.0.1:80"),
+        ("h.test", "10.9.9.9:81", "10.9.9.9:81"),
+        ("other.test", "10.9.9.9:80", "10.9.9.9:80"),
+        ("127.0.0.1:15000", "[fd00::9]:80", "[fd00::9]:80"),
+    ] {
+        assert_eq!(connects(host, original), want, "{host} {original}");
+    }
+}

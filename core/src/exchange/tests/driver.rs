@@ -65,6 +65,7 @@ pub(super) struct Driver {
 pub(super) const PEER: Peer = Peer {
     remote: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1000),
     local: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 15001),
+    original: None,
     listener: ListenerKind::Outbound,
 };
 

@@ -83,6 +83,7 @@ fn request(text: &str) -> RequestHead {
 const PEER: Peer = Peer {
     remote: core::net::SocketAddr::new(IpAddr::V4(core::net::Ipv4Addr::new(10, 0, 0, 9)), 4000),
     local: core::net::SocketAddr::new(IpAddr::V4(core::net::Ipv4Addr::new(10, 0, 0, 1)), 15006),
+    original: None,
     listener: ListenerKind::Inbound(0),
 };
 

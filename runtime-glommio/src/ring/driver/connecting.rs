@@ -62,6 +62,10 @@ impl Driver {
         addr.ok()?.as_socket()
     }
 
+    pub(in crate::ring) fn original_dst(&self, number: usize) -> Option<SocketAddr> {
+        outrigger_runtime::original_destination(&self.sockets[number].fd)
+    }
+
     pub(in crate::ring) fn peer_addr(&self, number: usize) -> Option<SocketAddr> {
         let addr = SockRef::from(&self.sockets[number].fd).peer_addr();
         addr.ok()?.as_socket()

@@ -89,16 +89,12 @@ impl Asked {
             now: handle.now(),
             ..Circumstances::default()
         };
-        let (at, listener) = match self.inbound {
-            // The first listener is the outbound one.
-            None => (0, ListenerKind::Outbound),
-            Some(port) => {
-                let at = inbound(port, handle, snapshot)?;
-                (at + 1, ListenerKind::Inbound(at))
-            }
+        let listener = match self.inbound {
+            None => ListenerKind::Outbound,
+            Some(port) => ListenerKind::Inbound(inbound(port, handle, snapshot)?),
         };
-        if let Some(local) = handle.local_addrs().get(at) {
-            circumstances = circumstances.on(listener, *local);
+        if let Some(local) = handle.local_addr(listener) {
+            circumstances = circumstances.on(listener, local);
         }
         Ok(circumstances)
     }
@@ -123,8 +119,8 @@ fn inbound(port: u16, handle: &Handle, snapshot: &Snapshot) -> Result<usize, Str
     for at in 0..snapshot.inbound.len() {
         let application = application(snapshot, ListenerKind::Inbound(at)).unwrap_or_default();
         let application = application.parse::<SocketAddr>().ok();
-        let listener = handle.local_addrs().get(at + 1);
-        let ports = [application.as_ref(), listener].map(|addr| addr.map(SocketAddr::port));
+        let listener = handle.local_addr(ListenerKind::Inbound(at));
+        let ports = [application, listener].map(|addr| addr.map(|addr| addr.port()));
         if ports.contains(&Some(port)) {
             return Ok(at);
         }

@@ -107,6 +107,7 @@ fn told(record: &Record, snapshot: &Arc<Snapshot>, listener: ListenerKind) -> Ve
         peer: Peer {
             remote: ([10, 0, 0, 9], 4000).into(),
             local: ([127, 0, 0, 1], 15001).into(),
+            original: None,
             listener,
         },
         listener: Some(0),
@@ -322,6 +323,7 @@ fn what_is_not_sampled_is_not_told() {
         peer: Peer {
             remote: ([10, 0, 0, 9], 4000).into(),
             local: ([127, 0, 0, 1], 15001).into(),
+            original: None,
             listener: ListenerKind::Outbound,
         },
         listener: Some(0),

@@ -37,6 +37,11 @@ pub(super) fn add(
         ),
         ("accept_errors", "Failures to accept", stats.accept_errors),
         (
+            "no_filter_chain_match",
+            "Captured connections to a port that no listener is for",
+            stats.no_filter_chain_match,
+        ),
+        (
             "downstream_cx_transport_socket_connect_timeout",
             "Connections whose TLS handshake took too long",
             stats.tls.late,
