@@ -29,6 +29,12 @@ mod http1;
     reason = "shared with the fuzz targets, where it is a library"
 )]
 mod http2;
+#[path = "../../fuzz/src/jose.rs"]
+#[expect(
+    unreachable_pub,
+    reason = "shared with the fuzz targets, where it is a library"
+)]
+mod jose;
 #[path = "../../fuzz/src/worker.rs"]
 #[expect(
     unreachable_pub,
@@ -58,6 +64,11 @@ fn http1_request() {
 #[test]
 fn http1_response() {
     replay("http1_response", http1::responses);
+}
+
+#[test]
+fn jose() {
+    replay("jose", jose::token_and_keys);
 }
 
 #[test]

@@ -4,5 +4,6 @@ pub mod config;
 pub mod hpack;
 pub mod http1;
 pub mod http2;
+pub mod jose;
 pub mod recording;
 pub mod worker;

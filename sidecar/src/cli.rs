@@ -23,7 +23,8 @@ use crate::identity_args::IdentityArgs;
 pub(crate) use crate::intercept::{InterceptArgs, ModeArg};
 use crate::metrics_args::MetricsArgs;
 use crate::options::{
-    Format, InboundArg, LabelArg, UnenforcedKind, parse_addr, parse_size, parse_time,
+    Format, InboundArg, LabelArg, UnenforcedKind, parse_addr, parse_size, parse_some_time,
+    parse_time,
 };
 use crate::recent_args::RecentArgs;
 pub(crate) use crate::replay::ReplayArgs;
@@ -208,6 +209,15 @@ pub(crate) struct RunArgs {
     /// peers have taken some, and long bodies are not kept for retries and mirrors; each worker has its share. 0 is no limit
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_size)]
     pub(crate) max_buffered_bytes: u64,
+
+    /// Certificates in PEM of who else may speak for the addresses of keys (`jwksUri`), besides whom the machine trusts; may be
+    /// repeated
+    #[arg(long, value_name = "FILE")]
+    pub(crate) jwks_ca: Vec<PathBuf>,
+
+    /// How long keys of an issuer that were fetched stand before they are fetched again
+    #[arg(long, value_name = "DURATION", default_value = "20m", value_parser = parse_some_time)]
+    pub(crate) jwks_refresh: Duration,
 
     /// Accepted tokens (JWT) that a worker keeps so that the signature of each is checked once; 0 keeps none
     #[arg(long, value_name = "N", default_value_t = WorkerSettings::default().max_cached_tokens)]

@@ -7,6 +7,7 @@ mod layers;
 mod packages;
 mod pages;
 mod reach;
+mod security;
 mod sizes;
 mod source;
 mod times;

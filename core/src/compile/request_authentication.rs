@@ -49,7 +49,7 @@ pub(super) fn request_authentication(
     written.sort_by_key(|(_, _, rule)| &rule.issuer); // stable
     let rules: Box<[JwtRule]> = written
         .iter()
-        .map(|(resource, at, rule)| compile_rule(rule, origin(resource, *at, resources), answers))
+        .map(|(resource, at, rule)| compile_rule(resource, *at, rule, resources, answers))
         .collect();
     let mut own_fields: Vec<FieldName> = Vec::new();
     for rule in &rules {
@@ -70,7 +70,8 @@ pub(super) fn request_authentication(
 
 /// Those of the workload's namespace, then those of the root namespace; each in Istio's order.
 fn applicable<'a>(input: &Input<'a>) -> Vec<&'a Resource> {
-    let all = super::in_order(&input.resources.request_authentications, |r| &r.meta);
+    let mut all: Vec<&Resource> = input.resources.request_authentications.iter().collect();
+    all.sort_by_key(|r| (&r.meta.created, &r.meta.name, &r.meta.namespace));
     let (root, own) = (&input.mesh.root_namespace, &input.workload.namespace);
     let holds = |resource: &Resource| {
         !resource.is_targeted && names::selects(&resource.selector, &input.workload.labels)
@@ -96,7 +97,14 @@ fn origin(resource: &Resource, at: usize, resources: &mut ResourceTable) -> Orig
     }
 }
 
-fn compile_rule(written: &Written, origin: Origin, answers: &JwksAnswers) -> JwtRule {
+fn compile_rule(
+    resource: &Resource,
+    at: usize,
+    written: &Written,
+    resources: &mut ResourceTable,
+    answers: &JwksAnswers,
+) -> JwtRule {
+    let origin = origin(resource, at, resources);
     let claim_fields = written.output_claim_to_headers.iter();
     let claim_fields = claim_fields.filter_map(|(field, claim)| {
         Some(ClaimField {
@@ -118,7 +126,11 @@ fn compile_rule(written: &Written, origin: Origin, answers: &JwksAnswers) -> Jwt
             .iter()
             .map(|audience| JwtRule::plain_audience(audience).into())
             .collect(),
-        keys: keys(written, answers),
+        // What has errors lets nobody's token pass, rather than not looking at any.
+        keys: match resource.meta.rejected {
+            true => JwtKeys::Inline(Arc::default()),
+            false => keys(written, answers),
+        },
         forwards: written.forward_original_token,
         payload_field: written
             .output_payload_to_header

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use outrigger_core::cluster::Registry;
-use outrigger_core::compile::{self, Answers, Compiled, Inbound, NameAnswers, Uses, Workload};
+use outrigger_core::compile::{self, Answers, Compiled, Inbound, Uses, Workload};
 use outrigger_core::config::mesh::MeshConfig;
 use outrigger_core::config::{self, Finding, Resources};
 use outrigger_core::snapshot::Snapshot;
@@ -296,9 +296,9 @@ impl Configuration {
         &self.names
     }
 
-    /// Compiles what was good last, with these answers for its names; `None` when nothing has been good yet.
-    pub(super) fn answered(&mut self, names: NameAnswers) -> Option<Snapshot> {
-        self.answers.names = names;
+    /// Compiles what was good last, with these answers; `None` when nothing has been good yet.
+    pub(super) fn answered(&mut self, answers: Answers) -> Option<Snapshot> {
+        self.answers = answers;
         let good = self.good.take()?;
         let compiled = self.compile_good(&good);
         self.good = Some(good);

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use outrigger_core::compile::Answers;
 use outrigger_core::config::{Finding, Severity};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_runtime::Handle;
@@ -18,6 +19,7 @@ use super::command::Command;
 use super::configuration::{self, Configuration, Reading};
 use super::drain::{Ending, drain};
 use super::incidents::{self, Incidents, LOOK_EVERY};
+use super::jwks::KeyFetcher;
 use super::reloads::{Reloads, first_error};
 use super::resolve::{FIRST_ANSWERS, Resolver};
 use super::signals::{Reason, Signals};
@@ -74,6 +76,7 @@ impl Control {
         ending: Ending,
         files: Files,
         resolver: Resolver,
+        keys: KeyFetcher,
         commands: UnboundedReceiver<Command>,
         reloads: Arc<Reloads>,
     ) {
@@ -81,12 +84,14 @@ impl Control {
             handle: ending.running.handle().clone(),
             files,
             resolver,
+            keys,
             pending: Pending::Nothing,
             commands,
             reloads,
             incidents: Incidents::default(),
         };
         self.runtime.block_on(async {
+            reloader.keys.watch(&reloader.handle.snapshot());
             let reason = reloader.serve(&mut self.signals).await;
             drain(ending, reason, &mut self.signals).await;
         });
@@ -105,6 +110,7 @@ struct Reloader {
     handle: Handle,
     files: Files,
     resolver: Resolver,
+    keys: KeyFetcher,
     pending: Pending,
     commands: UnboundedReceiver<Command>,
     reloads: Arc<Reloads>,
@@ -152,6 +158,7 @@ impl Reloader {
                 _ = poll.tick() => self.reload_if_changed(),
                 _ = look.tick() => self.look_at_clusters(),
                 changed = self.resolver.hear() => self.heard(changed),
+                changed = self.keys.hear() => self.heard(changed),
                 () = self.pending.due() => self.publish(),
                 command = self.commands.recv() => match command {
                     Some(Command::FilesChanged) => {
@@ -225,7 +232,11 @@ impl Reloader {
     /// Publishes what waits to be.
     fn publish(&mut self) {
         let pending = std::mem::replace(&mut self.pending, Pending::Nothing);
-        let Some(snapshot) = self.files.configuration.answered(self.resolver.answers()) else {
+        let answers = Answers {
+            names: self.resolver.answers(),
+            keys: self.keys.answers(),
+        };
+        let Some(snapshot) = self.files.configuration.answered(answers) else {
             return;
         };
         match pending {
@@ -255,6 +266,7 @@ impl Reloader {
                 print_findings(&findings);
                 self.reloads.found(&findings);
                 self.resolver.watch(self.files.configuration.names());
+                self.keys.watch(&snapshot);
                 if self.resolver.is_waiting() {
                     // Requests for a new name would find no endpoints.
                     let until = Instant::now() + FIRST_ANSWERS;

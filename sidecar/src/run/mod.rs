@@ -14,6 +14,7 @@ mod held;
 mod history;
 mod identity;
 mod incidents;
+mod jwks;
 mod last_words;
 mod recording;
 mod reloads;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use outrigger_core::compile::Answers;
 use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::{Signatures, WorkerSettings};
@@ -49,6 +51,7 @@ use command::Command;
 use configuration::{Configuration, Reading};
 use control::Control;
 use identity::Keeper;
+use jwks::{KeyFetcher, Trusted};
 use recording::Pending;
 use reloads::Reloads;
 use resolve::Resolver;
@@ -165,13 +168,18 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     let mut control = Control::new()
         .map_err(|error| Failure::bad(format!("cannot wait for signals: {error}")))?;
     let mut resolver = Resolver::new(&args.dns_server);
+    let trusted = Trusted::new(&args.jwks_ca).map_err(|why| Failure::usage(&why))?;
+    let keys = KeyFetcher::new(Arc::new(trusted), args.jwks_refresh);
     let snapshot = if configuration.names().is_empty() {
         snapshot
     } else {
         if !control.resolve(&configuration, &mut resolver) {
             return Ok(());
         }
-        let answered = configuration.answered(resolver.answers());
+        let answered = configuration.answered(Answers {
+            names: resolver.answers(),
+            ..Answers::new()
+        });
         answered.map_or(snapshot, Arc::new)
     };
     let AdminListeners {
@@ -243,7 +251,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         times,
         telemetry: files.telemetry.clone(),
     };
-    control.serve(ending, files, resolver, received, reloads);
+    control.serve(ending, files, resolver, keys, received, reloads);
     Ok(())
 }
 

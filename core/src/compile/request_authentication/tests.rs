@@ -58,12 +58,12 @@ fn rules_of_all_scopes_add_up() {
         resource("mesh", "istio-system", &of("b")),
         resource("mesh-mine", "istio-system", &selecting("a", "a")),
         resource("elsewhere", "other", &of("e")),
-        resource("bad", "shop", "{jwtRules: [{issuer: x, jwks: nonsense}]}"),
+        resource("bad", "shop", "{jwtRules: [{issuer: z, jwks: nonsense}]}"),
         resource("none", "shop", "{}"),
     ]
     .concat();
     for (namespace, want) in [
-        ("shop", &["a", "b", "c", "d"][..]),
+        ("shop", &["a", "b", "c", "d", "z"][..]),
         ("other", &["a", "b", "e"]),
         ("istio-system", &["a", "b"]),
     ] {
@@ -72,6 +72,14 @@ fn rules_of_all_scopes_add_up() {
         let issuers: Vec<&str> = auth.rules.iter().map(|rule| &*rule.issuer).collect();
         assert_eq!(issuers, want, "{namespace}");
     }
+    let snapshot = compiled(&all, "shop", &Answers::new());
+    let auth = snapshot.request_authentication.expect("rules");
+    let of_errors = &auth.rules[4].keys;
+    assert_eq!(
+        *of_errors,
+        JwtKeys::Inline(Default::default()),
+        "it refuses"
+    );
     let nobody = compiled(&resource("none", "shop", "{}"), "shop", &Answers::new());
     assert!(nobody.request_authentication.is_none());
 }

@@ -7,6 +7,7 @@ mod hashing;
 mod localities;
 mod outlier;
 mod rate_limits;
+mod request_authentication;
 mod retries;
 mod tracing;
 mod upstream_protocol;
@@ -38,6 +39,8 @@ pub(super) fn json(snapshot: &Snapshot, now: Instant) -> String {
         "clusters": list(snapshot.clusters.iter(), cluster),
         "rate_limits": list(&snapshot.rate_limits, |l| dump.rate_limit(l)),
         "tracing": tracing::of(&snapshot.tracing),
+        "request_authentication": (snapshot.request_authentication.as_deref())
+            .map(|auth| dump.request_authentication(auth)),
     });
     format!("{value:#}\n")
 }

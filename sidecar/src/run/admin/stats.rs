@@ -66,7 +66,8 @@ fn takes(accepts: &str, kind: &str) -> bool {
         let is_named = parts
             .next()
             .is_some_and(|name| name.eq_ignore_ascii_case(kind));
-        let quality = parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")));
+        let quality =
+            parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
         let is_none = |quality: &str| quality.parse::<f64>().is_ok_and(|quality| quality <= 0.0);
         is_named && !quality.is_some_and(is_none)
     })

@@ -11,6 +11,7 @@ use outrigger_telemetry::exposition::{Scope, Sheet, Stat, Value, label_text};
 use outrigger_telemetry::metrics::{ListenerEvent, ListenerRequests, RouteRequests};
 
 use super::clusters::add_codes;
+use crate::run::jwks;
 
 /// One listener; `prefix` says which direction it serves.
 pub(super) fn add(
@@ -215,6 +216,18 @@ pub(super) fn add_tokens(sheet: &mut Sheet, auth: &RequestAuthentication) {
             "Requests by what became of their tokens, and tokens by whether they were known",
         );
         sheet.add(&scope, stat, Value::Counter(auth.counts.of(event)));
+    }
+    for (name, count, grows) in jwks::counted() {
+        let stat = Stat::new(
+            name,
+            "Fetches of keys of issuers, sets of keys, and those that are not there yet",
+        );
+        let value = match grows {
+            true => Value::Counter(count),
+            // Few enough to be exact.
+            false => Value::Gauge(count as f64),
+        };
+        sheet.add(&scope, stat, value);
     }
 }
 

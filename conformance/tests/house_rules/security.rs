@@ -1,0 +1,38 @@
+//! What `SECURITY.md` says is held by a test is held by one.
+
+use crate::source::{Faults, read};
+
+/// The pairs of a path and a name that stand in code one behind the other.
+fn named(line: &str) -> Vec<(&str, &str)> {
+    let parts: Vec<&str> = line.split('`').collect();
+    let is_path = |text: &str| text.contains('/') && !text.contains(' ') && text.contains('.');
+    // Every second part stands in code, and a single blank between two of them joins them.
+    let code = (1..parts.len()).step_by(2);
+    code.filter(|at| parts.get(at + 1) == Some(&" ") && parts.len() > at + 2)
+        .map(|at| (parts[at], parts[at + 2]))
+        .filter(|(path, _)| is_path(path))
+        .collect()
+}
+
+#[test]
+fn tests_that_the_page_names_exist() {
+    let mut faults = Faults::default();
+    let page = read("SECURITY.md");
+    let mut count = 0;
+    for (number, line) in (1..).zip(page.lines()) {
+        for (path, name) in named(line) {
+            count += 1;
+            if !read(path).contains(name) {
+                faults.text(format!("SECURITY.md:{number}: {path} has no `{name}`"));
+            }
+        }
+    }
+    assert!(count > 40, "the page names its tests: {count}");
+    faults.none();
+}
+
+#[test]
+fn names_are_read_as_they_are_written() {
+    let line = "| a `b` c | `x/y.rs` `one`, `x/z.md` `Two words` and `w/v.rs` |";
+    assert_eq!(named(line), [("x/y.rs", "one"), ("x/z.md", "Two words")]);
+}
