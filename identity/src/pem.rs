@@ -26,10 +26,7 @@ pub fn material(chain: &str, key: &str, roots: &str) -> Result<Material, Fault> 
 ///
 /// # Errors
 /// There is none, or one is not well formed.
-pub(crate) fn certificates(
-    text: &[u8],
-    path: &Path,
-) -> Result<Vec<CertificateDer<'static>>, Fault> {
+pub fn certificates(text: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
     let read = read.map_err(|error| malformed(path, &error))?;
     if read.is_empty() {
@@ -42,7 +39,7 @@ pub(crate) fn certificates(
 ///
 /// # Errors
 /// There is none, or it is not well formed.
-pub(crate) fn key(text: &[u8], path: &Path) -> Result<PrivateKeyDer<'static>, Fault> {
+pub fn key(text: &[u8], path: &Path) -> Result<PrivateKeyDer<'static>, Fault> {
     PrivateKeyDer::from_pem_slice(text).map_err(|error| match error {
         pem::Error::NoItemsFound => Fault::Lacks(path.to_owned(), "key"),
         other => malformed(path, &other),

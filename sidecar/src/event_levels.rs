@@ -15,6 +15,7 @@ const LOGGERS: &[&str] = &[
     "config",
     "dns",
     "drain",
+    "identity",
     "main",
     "runtime",
     "tracing",

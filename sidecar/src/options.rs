@@ -23,8 +23,6 @@ pub(crate) enum Format {
 pub(crate) enum UnenforcedKind {
     /// Who may ask for what
     AuthorizationPolicy,
-    /// Which ports take mTLS only
-    PeerAuthentication,
 }
 
 impl UnenforcedKind {
@@ -34,7 +32,6 @@ impl UnenforcedKind {
             .iter()
             .map(|kind| match kind {
                 Self::AuthorizationPolicy => "AuthorizationPolicy",
-                Self::PeerAuthentication => "PeerAuthentication",
             })
             .collect();
         for finding in findings {

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ignored::Ignored;
+use outrigger_core::config::kubernetes::Secret;
 use outrigger_core::config::{self, Code, Finding, Mark};
 
 /// The path that means standard input.
@@ -43,6 +44,16 @@ impl Source {
             name: &self.name,
             bytes: &self.bytes,
         }
+    }
+
+    /// The same without what secrets in it say.
+    pub(crate) fn concealing(&self, secrets: &[Secret]) -> Self {
+        let mut concealed = self.clone();
+        let of_this = secrets
+            .iter()
+            .filter(|secret| secret.meta.file == self.name);
+        of_this.for_each(|secret| secret.conceal(&mut concealed.bytes));
+        concealed
     }
 
     /// As a recording keeps it.

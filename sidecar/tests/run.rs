@@ -85,24 +85,20 @@ fn errors_in_kinds_that_are_not_used_are_told_and_block_nothing() {
     config.write("shop.yaml", &shop(application("shop")));
     config.write(
         "policy.yaml",
-        "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {name: a}\nspec: {jwtRules: [{}]}\n",
+        "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a}\nspec: {action: CUSTOM, provider: {name: x}, rules: [{}]}\n",
     );
-    // Running without a policy that refuses takes somebody's word; another kind's is not it.
-    for (accepted, code) in [("PeerAuthentication", 1), ("", 1)] {
-        let more = ["--accept-unenforced", accepted];
-        let more = if accepted.is_empty() { &[][..] } else { &more };
-        let (refused, told) = refused(&config.0, more);
-        assert_eq!(refused, Some(code), "{told}");
-        assert!(told.contains("[policy-not-enforced]"), "{told}");
-    }
-    let accepted = ["--accept-unenforced", "requestauthentication"];
+    // Running without a policy that refuses takes somebody's word.
+    let (refused, told) = refused(&config.0, &[]);
+    assert_eq!(refused, Some(1), "{told}");
+    assert!(told.contains("[policy-not-enforced]"), "{told}");
+    let accepted = ["--accept-unenforced", "authorizationpolicy"];
     let proxy = Proxy::start(&config.0, &accepted);
     assert!(proxy.get("shop.example").ends_with("shop"));
     config.write(
         "strict.yaml",
-        "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: a}\nspec: {mtls: {mode: STRICT}}\n",
+        "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: a}\nspec: {mtls: {mode: STRICKT}}\n",
     );
-    proxy.wait_for("[policy-not-enforced]");
+    proxy.wait_for("[invalid-enum]");
     proxy.wait_for("kept revision 1");
     fs::remove_file(config.0.join("strict.yaml")).unwrap();
     config.write(

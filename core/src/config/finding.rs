@@ -96,7 +96,7 @@ impl Finding {
     }
 
     /// The kinds of policies that say who may come in, and that are not enforced yet.
-    pub const SECURITY_KINDS: &[&str] = &["AuthorizationPolicy", "PeerAuthentication"];
+    pub const SECURITY_KINDS: &[&str] = &["AuthorizationPolicy"];
 
     /// Somebody knows that policies of these kinds are not enforced: if this is about one of them, it becomes a warning.
     pub fn accept_unenforced(&mut self, kinds: &[&str]) {

@@ -44,6 +44,8 @@ pub enum KubernetesKind {
     Pod,
     /// Kubernetes Node.
     Node,
+    /// Kubernetes Secret.
+    Secret,
 }
 
 /// The kinds that are judged by Istio's rules and not used.
@@ -150,6 +152,7 @@ const KINDS: &[Row] = &[
     kubernetes("", "Endpoints", KubernetesKind::Endpoints),
     kubernetes("", "Pod", KubernetesKind::Pod),
     kubernetes("", "Node", KubernetesKind::Node),
+    kubernetes("", "Secret", KubernetesKind::Secret),
     kubernetes(
         "discovery.k8s.io",
         "EndpointSlice",

@@ -363,13 +363,9 @@ impl Loader<'_> {
             }
             IstioKind::PeerAuthentication => {
                 let policy = peer_authentication::read(report, meta, spec);
-                let refuses = policy.refuses();
                 keep(report, &mut all.peer_authentications, policy, |r| {
                     &mut r.meta
                 });
-                if refuses {
-                    judged::tell_unenforced(report, kind);
-                }
             }
             IstioKind::RequestAuthentication => {
                 let read = request_authentication::read(report, meta, spec);
@@ -422,6 +418,10 @@ impl Loader<'_> {
             KubernetesKind::Pod => {
                 let pod = kubernetes::read_pod(report, meta, document);
                 keep(report, &mut all.pods, pod, |r| &mut r.meta);
+            }
+            KubernetesKind::Secret => {
+                let secret = kubernetes::read_secret(report, meta, document);
+                keep(report, &mut all.secrets, secret, |r| &mut r.meta);
             }
             KubernetesKind::Node => {
                 let node = kubernetes::Node { meta };

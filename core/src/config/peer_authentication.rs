@@ -51,14 +51,6 @@ pub(super) fn read(report: &mut Report, meta: Meta, spec: &Node) -> PeerAuthenti
     report.field("spec", |report| object(report, spec, |o| decode(meta, o)))
 }
 
-impl PeerAuthentication {
-    /// Whether it keeps anybody out.
-    pub(super) fn refuses(&self) -> bool {
-        let mut modes = self.ports.values().chain([&self.mode]);
-        modes.any(|mode| *mode == PeerMode::Strict)
-    }
-}
-
 fn decode(meta: Meta, o: &mut Object<'_, '_>) -> PeerAuthentication {
     let selector = selection::labels(o);
     let mode = o.message("mtls", mode_of).unwrap_or_default();

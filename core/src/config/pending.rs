@@ -19,12 +19,7 @@ const TRAFFIC_POLICIES: &[&str] = &[
 ];
 
 /// Fields of a traffic policy that do nothing yet.
-const TRAFFIC_POLICY: &[&str] = &[
-    "connectionPool.tcp.tcpKeepalive",
-    "tls",
-    "tunnel",
-    "proxyProtocol",
-];
+const TRAFFIC_POLICY: &[&str] = &["connectionPool.tcp.tcpKeepalive", "tunnel", "proxyProtocol"];
 
 /// Tells the pending fields of a VirtualService; the report stands at its `spec`.
 pub(super) fn tell_virtual_service(spec: &Node, report: &mut Report) {
@@ -75,8 +70,8 @@ mod tests {
     #[test]
     fn every_occurrence_is_told() {
         let text = "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: a}\nspec:\n  host: a\n  \
-                    trafficPolicy:\n    tls: {mode: DISABLE}\n    connectionPool: {tcp: {connectTimeout: 1s, tcp_keepalive: {probes: 2}}}\n  \
-                    subsets:\n  - name: v1\n    trafficPolicy: {tls: {mode: SIMPLE}}\n";
+                    trafficPolicy:\n    proxyProtocol: {}\n    connectionPool: {tcp: {connectTimeout: 1s, tcp_keepalive: {probes: 2}}}\n  \
+                    subsets:\n  - name: v1\n    trafficPolicy: {proxyProtocol: {version: V2}}\n";
         let findings = load(
             &[Source {
                 name: "a.yaml",
@@ -92,13 +87,17 @@ mod tests {
         assert_eq!(
             told,
             [
-                ("not-in-effect", "spec.trafficPolicy.tls", 7),
+                ("not-in-effect", "spec.trafficPolicy.proxyProtocol", 7),
                 (
                     "not-in-effect",
                     "spec.trafficPolicy.connectionPool.tcp.tcpKeepalive",
                     8
                 ),
-                ("not-in-effect", "spec.subsets[0].trafficPolicy.tls", 11),
+                (
+                    "not-in-effect",
+                    "spec.subsets[0].trafficPolicy.proxyProtocol",
+                    11
+                ),
             ]
         );
     }

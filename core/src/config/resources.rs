@@ -6,7 +6,7 @@ use super::authorization_policy::AuthorizationPolicy;
 use super::destination_rule::DestinationRule;
 use super::envoy_filter::EnvoyFilter;
 use super::gateway::Gateway;
-use super::kubernetes::{EndpointSlice, Node, Pod, PodTemplate, Service};
+use super::kubernetes::{EndpointSlice, Node, Pod, PodTemplate, Secret, Service};
 use super::peer_authentication::PeerAuthentication;
 use super::request_authentication::RequestAuthentication;
 use super::service_entry::ServiceEntry;
@@ -51,6 +51,8 @@ pub struct Resources {
     pub pods: Vec<Pod>,
     /// Kubernetes Node.
     pub nodes: Vec<Node>,
+    /// Kubernetes Secret.
+    pub secrets: Vec<Secret>,
     /// What Deployments and their like make pods from; no traffic goes there.
     pub pod_templates: Vec<PodTemplate>,
 }
@@ -86,6 +88,7 @@ impl Resources {
         self.endpoints.extend(from.endpoints);
         self.pods.extend(from.pods);
         self.nodes.extend(from.nodes);
+        self.secrets.extend(from.secrets);
         self.pod_templates.extend(from.pod_templates);
     }
 }

@@ -8,6 +8,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+
 use crate::fault::Fault;
 use crate::material::Material;
 use crate::pem;
@@ -39,15 +41,14 @@ impl Files {
 impl Source for Files {
     fn fetch(&mut self) -> Result<Material, Fault> {
         let paths = self.layout.paths()?;
-        check_mode(&paths.key)?;
         let revoked = match &paths.revoked {
-            Some(path) => pem::revoked(&read(path)?, path)?,
+            Some(path) => read_revoked(path)?,
             None => Vec::new(),
         };
         Ok(Material {
-            chain: pem::certificates(&read(&paths.chain)?, &paths.chain)?,
-            key: pem::key(&read(&paths.key)?, &paths.key)?,
-            roots: pem::certificates(&read(&paths.roots)?, &paths.roots)?,
+            key: read_key(&paths.key)?,
+            chain: read_certificates(&paths.chain)?,
+            roots: read_certificates(&paths.roots)?,
             revoked,
         })
     }
@@ -55,6 +56,31 @@ impl Source for Files {
     fn watched(&self) -> Vec<PathBuf> {
         self.layout.watched()
     }
+}
+
+/// The certificates of a file.
+///
+/// # Errors
+/// It cannot be read, or holds none.
+pub fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
+    pem::certificates(&read(path)?, path)
+}
+
+/// The key of a file that nobody else can read.
+///
+/// # Errors
+/// It cannot be read, is open to others, or holds none.
+pub fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, Fault> {
+    check_mode(path)?;
+    pem::key(&read(path)?, path)
+}
+
+/// The lists of what was revoked in a file.
+///
+/// # Errors
+/// It cannot be read, or holds none.
+pub fn read_revoked(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, Fault> {
+    pem::revoked(&read(path)?, path)
 }
 
 /// Reads a file of a size that is meant.

@@ -21,6 +21,7 @@ use tracing::warn;
 
 use super::held::{Doubt, Held};
 use super::identity::Keeper;
+use super::proofs::Gatherer;
 use crate::access_log_args::AccessLogChoice;
 use crate::cli::RunArgs;
 use crate::options::UnenforcedKind;
@@ -57,6 +58,7 @@ pub(super) struct Configuration {
 /// A configuration without errors that keep it away.
 #[derive(Debug)]
 struct Good {
+    /// As a recording may have them, without what secrets say.
     sources: Vec<Source>,
     mesh_source: Option<Source>,
     resources: Resources,
@@ -149,6 +151,16 @@ impl Configuration {
         let compiled = (!is_same).then(|| self.compile_good(&good));
         self.good = Some(good);
         Some(compiled?.snapshot)
+    }
+
+    /// Gathers what connections prove under a snapshot.
+    pub(super) fn gather(&self, proofs: &mut Gatherer, snapshot: &Snapshot) {
+        let identity = self.keeper.as_ref().and_then(Keeper::in_use);
+        let secrets = self
+            .good
+            .as_ref()
+            .map(|good| good.resources.secrets.as_slice());
+        proofs.gather(snapshot, identity, secrets.unwrap_or_default());
     }
 
     /// Tells that the time of the identity runs out.
@@ -265,7 +277,10 @@ impl Configuration {
             return Reading::Bad { findings };
         }
         let good = Good {
-            sources: sources.to_vec(),
+            sources: sources
+                .iter()
+                .map(|source| source.concealing(&loaded.resources.secrets))
+                .collect(),
             mesh_source: mesh_source.cloned(),
             resources: loaded.resources,
             mesh,

@@ -20,6 +20,7 @@ use super::configuration::{self, Configuration, Reading};
 use super::drain::{Ending, drain};
 use super::incidents::{self, Incidents, LOOK_EVERY};
 use super::jwks::KeyFetcher;
+use super::proofs::Gatherer;
 use super::reloads::{Reloads, first_error};
 use super::resolve::{FIRST_ANSWERS, Resolver};
 use super::signals::{Reason, Signals};
@@ -101,6 +102,7 @@ impl Control {
 /// What is read again, and who tells when.
 pub(super) struct Files {
     pub(super) configuration: Configuration,
+    pub(super) proofs: Gatherer,
     pub(super) watch: Watch,
     pub(super) telemetry: Telemetry,
 }
@@ -205,8 +207,10 @@ impl Reloader {
     fn reload_if_changed(&mut self) {
         // Before reading: what happens from here on is seen then or told.
         self.files.watch.renew();
-        if let Some(snapshot) = self.files.configuration.renew_identity() {
-            self.put_to_use(Arc::new(snapshot));
+        match self.files.configuration.renew_identity() {
+            Some(snapshot) => self.put_to_use(Arc::new(snapshot)),
+            // Files that rules name may have changed.
+            None => self.gather(&self.handle.snapshot()),
         }
         if let Some(reading) = self.files.configuration.read_if_changed() {
             self.use_reading(reading);
@@ -245,7 +249,7 @@ impl Reloader {
         }
     }
 
-    fn reloaded(&self, snapshot: Arc<Snapshot>) {
+    fn reloaded(&mut self, snapshot: Arc<Snapshot>) {
         let summary = configuration::summary(&snapshot);
         let before = self.handle.snapshot();
         self.put_to_use(Arc::clone(&snapshot));
@@ -253,7 +257,18 @@ impl Reloader {
             .succeeded(&summary, &changes::told(&before, &snapshot));
     }
 
-    fn put_to_use(&self, snapshot: Arc<Snapshot>) {
+    /// Connections find what they are to prove before somebody asks for them.
+    fn gather(&mut self, snapshot: &Snapshot) {
+        let Files {
+            configuration,
+            proofs,
+            ..
+        } = &mut self.files;
+        configuration.gather(proofs, snapshot);
+    }
+
+    fn put_to_use(&mut self, snapshot: Arc<Snapshot>) {
+        self.gather(&snapshot);
         self.files.telemetry.prepare(&snapshot);
         self.handle.publish(snapshot);
     }

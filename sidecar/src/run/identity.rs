@@ -133,7 +133,8 @@ impl Keeper {
         let left = Remaining::of(&identity.leaf, now);
         let (id, serial) = (&identity.id, &identity.leaf.serial);
         let (seconds, roots) = (left.left.as_secs(), identity.roots.len());
-        info!(target: "identity", serial, seconds, roots, "took `{id}`, good for {seconds} s, with {roots} roots");
+        let s = if roots == 1 { "" } else { "s" };
+        info!(target: "identity", serial, seconds, roots, "took `{id}`, good for {seconds} s, with {roots} root{s}");
         self.told = Stage::Fresh;
         self.refused = None;
         let mut known = self.shared.lock();

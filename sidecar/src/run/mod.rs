@@ -16,6 +16,7 @@ mod identity;
 mod incidents;
 mod jwks;
 mod last_words;
+mod proofs;
 mod recording;
 mod reloads;
 mod resolve;
@@ -39,7 +40,7 @@ use outrigger_core::worker::{Signatures, WorkerSettings};
 use outrigger_jwt::check_signature;
 use outrigger_recording::Recorder;
 use outrigger_runtime::{Arrival, Config, Handle, Listen, Notices, Running, Sinks};
-use outrigger_tls::{Identities, Proofs};
+use outrigger_tls::Identities;
 use tracing::{error, info, warn};
 
 use crate::admin_args::{AdminAddr, AdminArgs};
@@ -52,6 +53,7 @@ use configuration::{Configuration, Reading};
 use control::Control;
 use identity::Keeper;
 use jwks::{KeyFetcher, Trusted};
+use proofs::Gatherer;
 use recording::Pending;
 use reloads::Reloads;
 use resolve::Resolver;
@@ -195,14 +197,15 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         notices,
         recorder,
     };
-    let identities = Arc::new(Identities::new(Proofs::default()));
+    let mut proofs = Gatherer::new();
+    configuration.gather(&mut proofs, &snapshot);
     let running = start_workers(
         args,
         settings,
         runtime,
         &admin,
         Arc::clone(&snapshot),
-        identities,
+        proofs.identities(),
         told,
     )?;
     let (commands, received) = tokio::sync::mpsc::unbounded_channel();
@@ -242,6 +245,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     };
     let files = control::Files {
         configuration,
+        proofs,
         watch,
         telemetry,
     };

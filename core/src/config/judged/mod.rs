@@ -9,7 +9,6 @@ mod proxy_config;
 pub(super) mod selection;
 mod workload_group;
 
-use super::code::Code;
 use super::decode::{Object, object};
 use super::kinds::JudgedKind;
 use super::node::Node;
@@ -17,13 +16,6 @@ use super::report::Report;
 
 /// The annotation that lets a policy only log what it would do.
 pub(super) const DRY_RUN: &str = "istio.io/dry-run";
-
-/// Tells that a policy of this kind would let pass what it refuses.
-pub(super) fn tell_unenforced(report: &mut Report, kind: &str) {
-    let message = format!("{kind} is not enforced yet: what it refuses would pass");
-    let help = format!("enforce it elsewhere, and accept that with `--accept-unenforced {kind}`");
-    report.raise_in("kind", Code::PolicyNotEnforced, message, help);
-}
 
 /// Judges the `spec` of a resource.
 pub(super) fn judge(report: &mut Report, kind: JudgedKind, spec: &Node) {

@@ -3,12 +3,15 @@
 mod decode;
 mod endpoints;
 mod pod_template;
+mod secret;
 
 pub use pod_template::PodTemplate;
+pub use secret::Secret;
 
 pub(super) use decode::{read_endpoint_slice, read_pod, read_service};
 pub(super) use endpoints::read_endpoints;
 pub(super) use pod_template::read_pod_template;
+pub(super) use secret::read_secret;
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,165 @@
+//! Kubernetes Secret: certificates and keys that DestinationRules name (`credentialName`).
+//!
+//! Owns what is kept of one, and that nothing of it is shown: not by `Debug`, not in findings, not in recordings
+//! ([`Secret::conceal`]). What the parts mean is the business of whoever proves something with them.
+
+use core::fmt;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::config::code::Code;
+use crate::config::decode::part;
+use crate::config::meta::Meta;
+use crate::config::node::{Node, Value};
+use crate::config::report::Report;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+/// A shorter piece of text is left when secrets are taken out of a recording: it says nothing, and may stand anywhere.
+const LEAST_CONCEALED: usize = 8;
+
+/// A Secret.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret {
+    /// Who it is. Its document is not kept.
+    pub meta: Meta,
+    values: BTreeMap<String, Vec<u8>>,
+    /// The lines of its values as they stand in the file.
+    written: Vec<String>,
+}
+
+impl Secret {
+    /// What stands under a name, decoded.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<&[u8]> {
+        self.values.get(name).map(Vec::as_slice)
+    }
+
+    /// Takes what this secret says out of a text that holds it, and leaves a text of the same length and the same lines.
+    pub fn conceal(&self, text: &mut [u8]) {
+        for line in &self.written {
+            let line = line.as_bytes();
+            let mut from = 0;
+            while let Some(at) = memchr::memmem::find(&text[from..], line) {
+                let found = from + at..from + at + line.len();
+                from = found.end;
+                text[found].fill(b'A');
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = (&self.meta.namespace, &self.meta.name);
+        write!(f, "Secret {name:?} with {:?}", self.values.keys())
+    }
+}
+
+/// Reads a Secret from its whole document.
+pub(in crate::config) fn read_secret(report: &mut Report, meta: Meta, document: &Node) -> Secret {
+    let mut secret = Secret {
+        // Nothing that was written stays with what others may show.
+        meta: Meta {
+            document: Arc::default(),
+            ..meta
+        },
+        ..Secret::default()
+    };
+    part(report, document, |o| {
+        for (field, is_encoded) in [("data", true), ("stringData", false)] {
+            let Some(node) = o.take(field) else { continue };
+            for entry in node.entries() {
+                let Value::Scalar(scalar) = &entry.value.value else {
+                    continue;
+                };
+                let lines = scalar.text.lines().map(str::trim);
+                let lines = lines.filter(|line| line.len() >= LEAST_CONCEALED);
+                secret.written.extend(lines.map(str::to_owned));
+                let name = entry.key.text.to_string();
+                let decoded = match is_encoded {
+                    true => decoded(&scalar.text),
+                    false => Some(scalar.text.as_bytes().to_vec()),
+                };
+                match decoded {
+                    Some(value) => drop(secret.values.insert(name, value)),
+                    None => {
+                        // At the field and not at the value, which nobody is to see.
+                        let message = format!("`{name}` is not base64");
+                        let help = "use `stringData` for plain text";
+                        o.report()
+                            .raise_in(field, Code::InvalidBytes, message, help);
+                    }
+                }
+            }
+        }
+    });
+    secret
+}
+
+/// Base64, which may be broken into lines.
+fn decoded(text: &str) -> Option<Vec<u8>> {
+    let text: String = text.split_whitespace().collect();
+    STANDARD.decode(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Source, load};
+
+    const TEXT: &str = "apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: shop}\ntype: kubernetes.io/tls\n\
+        data:\n  tls.crt: Y2VydGlmaWNhdGU=\n  tls.key: c2VjcmV0LWtleQ==\nstringData:\n  ca.crt: |\n    -----BEGIN-----\n    cGxhaW4tdGV4dA\n";
+
+    fn loaded(text: &str) -> crate::config::Loaded {
+        let source = Source {
+            name: "s.yaml",
+            bytes: text.as_bytes(),
+        };
+        load(&[source], "default")
+    }
+
+    #[test]
+    fn parts_are_decoded_and_never_shown() {
+        let loaded = loaded(TEXT);
+        assert_eq!(loaded.findings, []);
+        let [secret] = &*loaded.resources.secrets else {
+            panic!("one secret");
+        };
+        assert_eq!(secret.value("tls.key"), Some(&b"secret-key"[..]));
+        assert_eq!(secret.value("tls.crt"), Some(&b"certificate"[..]));
+        assert!(
+            secret
+                .value("ca.crt")
+                .unwrap()
+                .ends_with(b"cGxhaW4tdGV4dA\n")
+        );
+        let shown = format!("{loaded:?}");
+        for hidden in ["c2VjcmV0", "secret-key", "cGxhaW4"] {
+            assert!(!shown.contains(hidden), "{hidden} in {shown}");
+        }
+        let mut text = TEXT.as_bytes().to_vec();
+        secret.conceal(&mut text);
+        let text = String::from_utf8(text).unwrap();
+        assert_eq!(text.len(), TEXT.len());
+        for hidden in ["c2VjcmV0", "Y2VydGl", "cGxhaW4"] {
+            assert!(!text.contains(hidden), "{hidden} in {text}");
+        }
+        let again = self::loaded(&text);
+        assert_eq!(again.findings, []);
+        assert_eq!(again.resources.secrets[0].meta.name, "s");
+    }
+
+    #[test]
+    fn what_is_no_base64_is_told_without_it() {
+        let broken = TEXT.replace("c2VjcmV0LWtleQ==", "hush-hush-hush");
+        let findings = loaded(&broken).findings;
+        let told: Vec<String> = findings.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains("`tls.key` is not base64"), "{told:?}");
+        for finding in &findings {
+            let snippet = crate::config::snippet(broken.as_bytes(), finding, 200);
+            let shown = format!("{finding:?}{snippet:?}");
+            assert!(!shown.contains("hush"), "{shown}");
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! What proves something, for the TLS beneath connections: the identity in use, and what rules name (files, secrets, the roots of
+//! the system).
+//!
+//! Owns when it is gathered again, and that what was good stays when what comes is not: a connection that lacks its proof is
+//! refused, never made without. What is proved to whom stands in the snapshot.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use outrigger_core::config::kubernetes::Secret;
+use outrigger_core::snapshot::{KeyName, RootsName, Snapshot, Trust};
+use outrigger_identity::{
+    Fault, Identity, pem_certificates, pem_key, read_certificates, read_key, read_revoked,
+};
+use outrigger_tls::{Identities, Proofs};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use tracing::error;
+
+/// The names that the parts of a secret have: of a TLS secret, and of a generic one.
+const CERTIFICATE: [&str; 2] = ["tls.crt", "cert"];
+const KEY: [&str; 2] = ["tls.key", "key"];
+const ROOTS: [&str; 2] = ["ca.crt", "cacert"];
+
+/// What comes behind the name of a secret whose authorities stand in a secret of their own.
+const ROOTS_SUFFIX: &str = "-cacert";
+
+/// Something that rules name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Name {
+    Key(KeyName),
+    Roots(RootsName),
+    Revoked(Box<str>),
+}
+
+/// What was read for a name.
+#[derive(PartialEq)]
+enum Piece {
+    Key(Vec<CertificateDer<'static>>, Vec<u8>),
+    Roots(Vec<CertificateDer<'static>>),
+    Revoked(Vec<Vec<u8>>),
+}
+
+/// Gathers proofs, and swaps them in when they change.
+pub(super) struct Gatherer {
+    identities: Arc<Identities>,
+    pieces: BTreeMap<Name, Piece>,
+    identity: Option<Arc<Identity>>,
+    /// What was told of each that cannot be had.
+    told: BTreeMap<Name, String>,
+}
+
+impl Gatherer {
+    pub(super) fn new() -> Self {
+        Self {
+            identities: Arc::new(Identities::new(Proofs::default())),
+            pieces: BTreeMap::new(),
+            identity: None,
+            told: BTreeMap::new(),
+        }
+    }
+
+    /// What connections are protected by.
+    pub(super) fn identities(&self) -> Arc<Identities> {
+        Arc::clone(&self.identities)
+    }
+
+    /// Gathers what a snapshot names, before it is put to use or because files may have changed.
+    pub(super) fn gather(
+        &mut self,
+        snapshot: &Snapshot,
+        identity: Option<Arc<Identity>>,
+        secrets: &[Secret],
+    ) {
+        let names = names(snapshot);
+        let mut is_changed = false;
+        self.pieces.retain(|name, _| {
+            let stays = names.contains(name);
+            is_changed |= !stays;
+            stays
+        });
+        self.told.retain(|name, _| names.contains(name));
+        for name in names {
+            match piece(&name, secrets) {
+                Ok(piece) => {
+                    self.told.remove(&name);
+                    if self.pieces.get(&name) != Some(&piece) {
+                        is_changed = true;
+                        self.pieces.insert(name, piece);
+                    }
+                }
+                Err(fault) => self.tell(name, fault),
+            }
+        }
+        let is_same = match (&self.identity, &identity) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        if is_changed || !is_same {
+            self.identity = identity;
+            self.swap();
+        }
+    }
+
+    fn tell(&mut self, name: Name, fault: String) {
+        if self.told.get(&name) != Some(&fault) {
+            let outcome = match self.pieces.contains_key(&name) {
+                true => "kept what it was",
+                false => "connections that need it fail",
+            };
+            error!(target: "identity", "{fault}; {outcome}");
+            self.told.insert(name, fault);
+        }
+    }
+
+    fn swap(&self) {
+        let mut proofs = Proofs::default();
+        let mut faults = Vec::new();
+        if let Some(identity) = &self.identity {
+            let material = &identity.material;
+            let (chain, key) = (material.chain.clone(), material.key.clone_key());
+            faults.extend(proofs.key(KeyName::Mesh, chain, key).err());
+            faults.extend(proofs.roots(RootsName::Mesh, &material.roots).err());
+            if !material.revoked.is_empty() {
+                faults.extend(proofs.revoked_in_mesh(&material.revoked).err());
+            }
+        }
+        for (name, piece) in &self.pieces {
+            let added = match (name, piece) {
+                (Name::Key(name), Piece::Key(chain, key)) => {
+                    let key = PrivateKeyDer::try_from(key.clone());
+                    key.map_err(str::to_owned)
+                        .and_then(|key| proofs.key(name.clone(), chain.clone(), key))
+                }
+                (Name::Roots(name), Piece::Roots(roots)) => proofs.roots(name.clone(), roots),
+                (Name::Revoked(file), Piece::Revoked(lists)) => {
+                    let lists: Vec<_> = lists
+                        .iter()
+                        .map(|list| CertificateRevocationListDer::from(list.clone()))
+                        .collect();
+                    proofs.revoked(file, &lists)
+                }
+                // Each name gets its own kind of piece, see `piece`.
+                (Name::Key(_) | Name::Roots(_) | Name::Revoked(_), _) => Ok(()),
+            };
+            faults.extend(added.err());
+        }
+        for fault in faults {
+            error!(target: "identity", "{fault}; connections that need it fail");
+        }
+        self.identities.swap(proofs);
+    }
+}
+
+/// Everything that the TLS of a snapshot names, but the mesh's own.
+fn names(snapshot: &Snapshot) -> BTreeSet<Name> {
+    let mut names = BTreeSet::new();
+    for tls in snapshot.clusters.iter().filter_map(|c| c.tls.as_ref()) {
+        match &tls.identity {
+            Some(name @ (KeyName::Files(..) | KeyName::Secret(..))) => {
+                names.insert(Name::Key(name.clone()));
+            }
+            Some(KeyName::Mesh) | None => {}
+        }
+        if let Trust::Chain { roots, crl, .. } = &tls.trust {
+            if *roots != RootsName::Mesh {
+                names.insert(Name::Roots(roots.clone()));
+            }
+            names.extend(crl.clone().map(Name::Revoked));
+        }
+    }
+    names
+}
+
+/// Reads what a name stands for.
+fn piece(name: &Name, secrets: &[Secret]) -> Result<Piece, String> {
+    let told = |fault: Fault| fault.to_string();
+    Ok(match name {
+        Name::Key(KeyName::Files(chain, key)) => Piece::Key(
+            read_certificates(Path::new(&**chain)).map_err(told)?,
+            read_key(Path::new(&**key))
+                .map_err(told)?
+                .secret_der()
+                .to_vec(),
+        ),
+        Name::Key(KeyName::Secret(namespace, name)) => {
+            let secret = secret(secrets, namespace, name)?;
+            let at = format!("secret {namespace}/{name}");
+            let chain =
+                part(secret, &CERTIFICATE).ok_or_else(|| format!("{at} holds no certificate"))?;
+            let key = part(secret, &KEY).ok_or_else(|| format!("{at} holds no key"))?;
+            Piece::Key(
+                pem_certificates(chain, Path::new(&at)).map_err(told)?,
+                pem_key(key, Path::new(&at))
+                    .map_err(told)?
+                    .secret_der()
+                    .to_vec(),
+            )
+        }
+        Name::Roots(RootsName::File(path)) => {
+            Piece::Roots(read_certificates(Path::new(&**path)).map_err(told)?)
+        }
+        Name::Roots(RootsName::Secret(namespace, name)) => {
+            let at = format!("secret {namespace}/{name}");
+            let of_its_own = secret(secrets, namespace, &format!("{name}{ROOTS_SUFFIX}"));
+            let roots = secret(secrets, namespace, name)
+                .map(|secret| part(secret, &ROOTS))
+                .ok()
+                .flatten()
+                .or_else(|| of_its_own.ok().and_then(|secret| part(secret, &ROOTS)));
+            let roots = roots.ok_or_else(|| format!("{at} holds no authorities"))?;
+            Piece::Roots(pem_certificates(roots, Path::new(&at)).map_err(told)?)
+        }
+        Name::Roots(RootsName::System) => {
+            let found = rustls_native_certs::load_native_certs();
+            if found.certs.is_empty() {
+                return Err("the system has no authorities".to_owned());
+            }
+            Piece::Roots(found.certs)
+        }
+        Name::Revoked(path) => {
+            let lists = read_revoked(Path::new(&**path)).map_err(told)?;
+            Piece::Revoked(lists.iter().map(|list| list.as_ref().to_vec()).collect())
+        }
+        // Those of the mesh come with the identity.
+        Name::Key(KeyName::Mesh) | Name::Roots(RootsName::Mesh) => Piece::Roots(Vec::new()),
+    })
+}
+
+fn secret<'a>(secrets: &'a [Secret], namespace: &str, name: &str) -> Result<&'a Secret, String> {
+    let mut all = secrets.iter();
+    all.find(|secret| secret.meta.namespace == namespace && secret.meta.name == name)
+        .ok_or_else(|| format!("there is no secret {namespace}/{name}"))
+}
+
+fn part<'a>(secret: &'a Secret, names: &[&str]) -> Option<&'a [u8]> {
+    names.iter().find_map(|name| secret.value(name))
+}
