@@ -134,7 +134,7 @@ fn requests_that_failed_are_kept_with_their_stories() {
         "{story}"
     );
     assert!(
-        story.contains("rules.yaml:28) needs path prefix `/cart`: it is `/else`"),
+        story.contains("rules.yaml:28) needs path prefix `/cart`: it is `/else"),
         "{story}"
     );
 
