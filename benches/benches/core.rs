@@ -9,7 +9,9 @@
 use std::hint::black_box;
 
 use gungraun::{library_benchmark, library_benchmark_group, main};
-use outrigger_benches::scenario::{Client, many_rules, many_services, one_service, snapshot};
+use outrigger_benches::scenario::{
+    Client, guarded, many_rules, many_services, one_service, snapshot,
+};
 
 fn client(text: String) -> Client {
     Client::warm(snapshot(&text))
@@ -29,11 +31,24 @@ fn request(mut client: Client) -> (u16, Client) {
     (status, client)
 }
 
+fn behind(policies: usize) -> Client {
+    Client::warm(guarded(policies))
+}
+
+#[library_benchmark]
+#[bench::no_policy(args = (0), setup = behind)]
+#[bench::ten_policies(args = (10), setup = behind)]
+#[bench::a_thousand_policies(args = (1000), setup = behind)]
+fn authorized(mut client: Client) -> (u16, Client) {
+    let status = black_box(&mut client).request();
+    (status, client)
+}
+
 #[library_benchmark]
 #[bench::a_thousand_services(many_services(1000))]
 fn compile(text: String) -> usize {
     snapshot(black_box(&text)).clusters.len()
 }
 
-library_benchmark_group!(name = core, benchmarks = [request, compile]);
+library_benchmark_group!(name = core, benchmarks = [request, authorized, compile]);
 main!(library_benchmark_groups = core);

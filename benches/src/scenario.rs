@@ -3,7 +3,10 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use outrigger_core::compile::from_yaml;
+use outrigger_core::cluster::Registry;
+use outrigger_core::compile::{Answers, Inbound, Workload, compile, from_yaml};
+use outrigger_core::config::mesh::MeshConfig;
+use outrigger_core::config::{Source, load};
 use outrigger_core::entropy::Entropy;
 use outrigger_core::peer::{ConnId, ListenerKind, Peer, UpstreamId};
 use outrigger_core::snapshot::Snapshot;
@@ -72,6 +75,53 @@ spec:
     text
 }
 
+/// An application behind an inbound listener, and as many policies: those that deny and those that allow in turn, by path,
+/// method and the client's namespace; the last one allows the request.
+#[must_use]
+pub fn guarded(policies: usize) -> Arc<Snapshot> {
+    let mut text = String::new();
+    for number in 0..policies {
+        let (action, path) = match number {
+            0 => ("ALLOW", "/cart*".to_owned()),
+            _ if number % 2 == 0 => ("ALLOW", format!("/p{number}/*")),
+            _ => ("DENY", format!("/p{number}/admin")),
+        };
+        // Writing to a `String` cannot fail.
+        let _ = write!(
+            text,
+            "---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {{name: p{number}}}
+spec:
+  action: {action}
+  rules:
+  - to: [{{operation: {{paths: ['{path}'], methods: [GET, HEAD]}}}}]
+  - from: [{{source: {{namespaces: [n{number}]}}}}]
+"
+        );
+    }
+    let source = Source {
+        name: "policies.yaml",
+        bytes: text.as_bytes(),
+    };
+    let workload = Workload::default();
+    let inbound = [Inbound {
+        listen: ([127, 0, 0, 1], 15_006).into(),
+        application: ([127, 0, 0, 1], 8080).into(),
+    }];
+    let compiled = compile(
+        &load(&[source], &workload.namespace).resources,
+        &workload,
+        &MeshConfig::default(),
+        &inbound,
+        &Answers::new(),
+        &mut Registry::default(),
+        0,
+    );
+    Arc::new(compiled.snapshot)
+}
+
 fn service(number: usize) -> String {
     format!(
         "
@@ -123,12 +173,16 @@ impl Client {
     }
 
     fn told(snapshot: Arc<Snapshot>, sinks: Option<Arc<dyn Sinks>>) -> Self {
+        let listener = match snapshot.inbound.is_empty() {
+            true => ListenerKind::Outbound,
+            false => ListenerKind::Inbound(0),
+        };
         let mut worker = Worker::new(snapshot, WorkerSettings::default(), 1);
         let peer = Peer {
             remote: ([127, 0, 0, 1], 40_000).into(),
             local: ([127, 0, 0, 1], 15_001).into(),
             original: None,
-            listener: ListenerKind::Outbound,
+            listener,
         };
         let id = worker.accept(peer, Entropy(1), Instant::ZERO);
         let mut client = Self {
@@ -231,6 +285,14 @@ mod tests {
                 let mut client = of(snapshot(&text));
                 assert_eq!(client.request(), 200);
             }
+        }
+    }
+
+    #[test]
+    fn who_may_ask_is_looked_for_among_many() {
+        for policies in [0, 10, 1000] {
+            let mut client = Client::warm(guarded(policies));
+            assert_eq!(client.request(), 200, "{policies}");
         }
     }
 }

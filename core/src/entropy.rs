@@ -54,6 +54,8 @@ pub enum Draw {
     RateLimitEnforced = 51,
     /// Whether a sampled access log takes the request.
     AccessLog = 90,
+    /// The one random number of a question about the request; the index is the provider's position.
+    Question = 63,
     /// The one random number of a copy, from which its own draws are derived; the same index.
     MirroredRequest = 60,
     /// The key of a websocket that is asked for without one: high half.

@@ -169,7 +169,7 @@ impl Local {
     /// A worker on a snapshot. `seed` decides where balancers begin, so workers should have different ones.
     pub(crate) fn new(snapshot: Arc<Snapshot>, settings: WorkerSettings, seed: u64) -> Self {
         Self {
-            reads_bodies: snapshot.translates_bodies(),
+            reads_bodies: snapshot.reads_bodies(),
             view: Rc::new(View::new(
                 snapshot,
                 seed,
@@ -195,7 +195,7 @@ impl Local {
     /// have changed. Returns idle connections that are to be closed, because no
     /// endpoint of the new snapshot has them.
     pub(crate) fn adopt(&mut self, snapshot: Arc<Snapshot>, now: Instant) -> Vec<UpstreamId> {
-        self.reads_bodies |= snapshot.translates_bodies();
+        self.reads_bodies |= snapshot.reads_bodies();
         self.view.tokens.forget();
         self.view = Rc::new(self.view.next(snapshot, now));
         let originals = self.originals.retain(&self.view.snapshot);

@@ -85,14 +85,9 @@ fn errors_in_kinds_that_are_not_used_are_told_and_block_nothing() {
     config.write("shop.yaml", &shop(application("shop")));
     config.write(
         "policy.yaml",
-        "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: a}\nspec: {action: CUSTOM, provider: {name: x}, rules: [{}]}\n",
+        "apiVersion: networking.istio.io/v1beta1\nkind: ProxyConfig\nmetadata: {name: a}\nspec: {concurrency: -1}\n",
     );
-    // Running without a policy that refuses takes somebody's word.
-    let (refused, told) = refused(&config.0, &[]);
-    assert_eq!(refused, Some(1), "{told}");
-    assert!(told.contains("[policy-not-enforced]"), "{told}");
-    let accepted = ["--accept-unenforced", "authorizationpolicy"];
-    let proxy = Proxy::start(&config.0, &accepted);
+    let proxy = Proxy::start(&config.0, &[]);
     assert!(proxy.get("shop.example").ends_with("shop"));
     config.write(
         "strict.yaml",

@@ -254,6 +254,8 @@ fn is_failed(record: &Record) -> bool {
         | Details::StreamIdleTimeout
         | Details::MaxDurationTimeout
         | Details::AccessDenied(_)
+        | Details::ExternalAuthorizationDenied
+        | Details::ExternalAuthorizationError
         | Details::RateLimited
         | Details::JwtDenied(_)
         | Details::ConcurrencyLimit => true,

@@ -4,6 +4,7 @@
 //! second: listeners and clusters as Istio gives them to a sidecar. What Envoy has no words for is an obstacle with a
 //! reason, and never left out. How a case is played is the same as for any program.
 
+mod access;
 pub(super) mod admin;
 pub(super) mod bootstrap;
 mod clusters;

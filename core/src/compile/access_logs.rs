@@ -110,7 +110,10 @@ fn tell_others(telemetries: &Applicable<'_>, mesh: &MeshConfig, findings: &mut V
             match mesh.provider(name).map(|provider| &provider.kind) {
                 None | Some(ProviderKind::FileAccessLog(_)) => {}
                 Some(
-                    ProviderKind::Prometheus | ProviderKind::Traces(_) | ProviderKind::Other(_),
+                    ProviderKind::Prometheus
+                    | ProviderKind::Traces(_)
+                    | ProviderKind::Authorizer(_)
+                    | ProviderKind::Other(_),
                 ) => {
                     let message = format!("nothing is logged to provider `{name}`");
                     let path = format!("providers[{at}]");
@@ -130,7 +133,10 @@ fn files(
     on.into_iter()
         .filter_map(|(name, filter)| match &mesh.provider(&name)?.kind {
             ProviderKind::FileAccessLog(file) => Some(log(file, filter)),
-            ProviderKind::Prometheus | ProviderKind::Traces(_) | ProviderKind::Other(_) => None,
+            ProviderKind::Prometheus
+            | ProviderKind::Traces(_)
+            | ProviderKind::Authorizer(_)
+            | ProviderKind::Other(_) => None,
         })
         .collect()
 }

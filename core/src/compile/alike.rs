@@ -25,10 +25,15 @@ pub fn reduced(
         return workload.clone();
     }
     // What is spoken to the application, and how much at once, is said by the services that select the workload; what its
-    // clients speak, by policies.
+    // clients speak, whose tokens are good and who may ask, by policies.
     let served = has_inbound.then(|| {
-        let policies = resources.peer_authentications.iter();
-        selectors_of_services(resources).chain(policies.map(|policy| &policy.selector))
+        let peers = resources.peer_authentications.iter();
+        let tokens = resources.request_authentications.iter();
+        let policies = resources.authorization_policies.iter();
+        selectors_of_services(resources)
+            .chain(peers.map(|policy| &policy.selector))
+            .chain(tokens.map(|policy| &policy.selector))
+            .chain(policies.map(|policy| &policy.selector))
     });
     let asked: BTreeSet<&str> = selectors(resources)
         .chain(served.into_iter().flatten())

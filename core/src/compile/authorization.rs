@@ -4,14 +4,16 @@
 //! refuses, so that every doubt refuses. A policy with errors refuses everything in its place.
 
 mod attributes;
+mod external;
 mod identities;
 
 use std::sync::Arc;
 
+use super::clusters::Clusters;
 use super::resources::ResourceTable;
 use super::{Inbound, Input};
 use crate::config::authorization_policy::{AuthorizationPolicy, PolicyAction, Rule};
-use crate::config::names;
+use crate::config::{Finding, names};
 use crate::snapshot::{
     AccessRule, AccessRuleId, AccessRuleName, AccessRules, Authorization, Origin, RuleSet,
 };
@@ -24,7 +26,9 @@ const KIND: &str = "AuthorizationPolicy";
 pub(super) fn authorization(
     input: &Input<'_>,
     inbound: &[Inbound],
+    clusters: &Clusters,
     resources: &mut ResourceTable,
+    findings: &mut Vec<Finding>,
 ) -> Authorization {
     let holding = holding(input);
     let mut names = Vec::new();
@@ -40,13 +44,15 @@ pub(super) fn authorization(
             numbered.push((*policy, rule, id));
         }
     }
+    let (external, unasked) = external::checks(&numbered, &names, input, clusters, findings);
     let sets = |traffic| {
         let translation = Translation { input, traffic };
-        rules(&holding, &numbered, &names, &translation)
+        rules(&holding, &numbered, &names, &unasked, &translation)
     };
     Authorization {
         http: sets(Traffic::Http),
         tcp: sets(Traffic::Tcp),
+        external,
         ports: inbound.iter().map(|one| one.application.port()).collect(),
         names: names.into(),
     }
@@ -60,7 +66,6 @@ fn holding<'a>(input: &Input<'a>) -> Vec<&'a AuthorizationPolicy> {
         let namespace = &policy.meta.namespace;
         let keeps_out = !policy.meta.rejected || is_kept_closed(policy);
         (namespace == root || *namespace == workload.namespace)
-            && policy.action != PolicyAction::Custom
             && !policy.is_targeted
             && names::selects(&policy.selector, &workload.labels)
             && keeps_out
@@ -100,6 +105,7 @@ fn rules(
     holding: &[&AuthorizationPolicy],
     numbered: &[Numbered<'_>],
     names: &[AccessRuleName],
+    unasked: &[AccessRule],
     translation: &Translation<'_>,
 ) -> AccessRules {
     let set = |action: PolicyAction, dry_run: bool| {
@@ -113,6 +119,10 @@ fn rules(
                 Some(_) => None,
             })
             .collect();
+        // Whom nobody can be asked about may not pass.
+        if action == PolicyAction::Deny && !dry_run {
+            list.extend_from_slice(unasked);
+        }
         list.sort_by_key(|rule| &names[rule.id.0 as usize].text);
         RuleSet::new(list)
     };

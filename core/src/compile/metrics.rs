@@ -86,7 +86,10 @@ fn tell_others(entry: &Entry<'_, Metrics>, mesh: &MeshConfig, findings: &mut Vec
         match mesh.provider(name).map(|provider| &provider.kind) {
             None | Some(ProviderKind::Prometheus) => {}
             Some(
-                ProviderKind::FileAccessLog(_) | ProviderKind::Traces(_) | ProviderKind::Other(_),
+                ProviderKind::FileAccessLog(_)
+                | ProviderKind::Traces(_)
+                | ProviderKind::Authorizer(_)
+                | ProviderKind::Other(_),
             ) => {
                 let message = format!("provider `{name}` is told no metrics");
                 let path = format!("providers[{at}]");

@@ -221,7 +221,8 @@ pub fn compile(
         &mut resources,
         registry,
     );
-    let authorization = authorization::authorization(&input, listeners, &mut resources);
+    let authorization =
+        authorization::authorization(&input, listeners, &clusters, &mut resources, &mut findings);
     registry.sweep();
     Compiled {
         snapshot: Snapshot {

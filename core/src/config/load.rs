@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::authorization_policy::PolicyAction;
 use super::code::Code;
 use super::decode::object;
 use super::finding::Finding;
@@ -334,14 +333,6 @@ impl Loader<'_> {
         match read {
             IstioKind::AuthorizationPolicy => {
                 let policy = authorization_policy::read(report, meta, spec);
-                if policy.action == PolicyAction::Custom {
-                    report.raise_in(
-                        "spec.action",
-                        Code::PolicyNotEnforced,
-                        "action `CUSTOM` is not enforced yet: what its provider refuses would pass",
-                        "enforce it elsewhere, and accept that with `--accept-unenforced AuthorizationPolicy`",
-                    );
-                }
                 let policies = &mut all.authorization_policies;
                 keep(report, policies, policy, |r| &mut r.meta);
                 // A rule without the field that was meant is a wider one.

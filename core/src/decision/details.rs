@@ -175,6 +175,10 @@ pub enum Details {
     MaxDurationTimeout,
     /// An AuthorizationPolicy refused it: the rule that did, by name, or none that says that it may pass.
     AccessDenied(Option<Arc<str>>),
+    /// A provider of an AuthorizationPolicy refused it.
+    ExternalAuthorizationDenied,
+    /// A provider of an AuthorizationPolicy could not be asked.
+    ExternalAuthorizationError,
     /// A local rate limit had no token for the request.
     RateLimited,
     /// A token was not accepted, or a required one is missing.
@@ -227,6 +231,8 @@ impl fmt::Display for Details {
                 let by = by.as_deref().unwrap_or("none");
                 return write!(f, "rbac_access_denied_matched_policy[{by}]");
             }
+            Self::ExternalAuthorizationDenied => "ext_authz_denied",
+            Self::ExternalAuthorizationError => "ext_authz_error",
             Self::RateLimited => "local_rate_limited",
             Self::JwtDenied(fault) => {
                 f.write_str("jwt_authn_access_denied{")?;

@@ -31,6 +31,8 @@ pub enum ResponseFlag {
     FaultInjected,
     /// RL: a rate limit refused the request.
     RateLimited,
+    /// UAEX: somebody who was asked about the request refused it.
+    UnauthorizedExternalService,
     /// DC: the client went away.
     DownstreamConnectionTermination,
     /// URX: retries were used up.
@@ -50,7 +52,7 @@ pub enum ResponseFlag {
 }
 
 /// Each flag, its short name, and the position of Envoy's bit for it.
-const ALL: [(ResponseFlag, &str, u8); 19] = [
+const ALL: [(ResponseFlag, &str, u8); 20] = [
     (ResponseFlag::NoHealthyUpstream, "UH", 1),
     (ResponseFlag::UpstreamRequestTimeout, "UT", 2),
     (ResponseFlag::LocalReset, "LR", 3),
@@ -62,6 +64,7 @@ const ALL: [(ResponseFlag, &str, u8); 19] = [
     (ResponseFlag::DelayInjected, "DI", 9),
     (ResponseFlag::FaultInjected, "FI", 10),
     (ResponseFlag::RateLimited, "RL", 11),
+    (ResponseFlag::UnauthorizedExternalService, "UAEX", 12),
     (ResponseFlag::DownstreamConnectionTermination, "DC", 14),
     (ResponseFlag::UpstreamRetryLimitExceeded, "URX", 15),
     (ResponseFlag::StreamIdleTimeout, "SI", 16),
@@ -158,6 +161,9 @@ const fn of_details(details: &Details) -> Option<ResponseFlag> {
         Details::ResponseTimeout | Details::PerTryTimeout => ResponseFlag::UpstreamRequestTimeout,
         Details::FaultAbort => ResponseFlag::FaultInjected,
         Details::RateLimited => ResponseFlag::RateLimited,
+        Details::ExternalAuthorizationDenied | Details::ExternalAuthorizationError => {
+            ResponseFlag::UnauthorizedExternalService
+        }
         Details::ConcurrencyLimit => ResponseFlag::UpstreamOverflow,
     })
 }

@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use super::authentication::Authentication;
 use super::authorization::AuthorizationSeen;
 use super::details::{Details, ResetReason};
+use super::external::Checked;
 use super::grpc_web::GrpcWeb;
 use super::hashing::RequestHash;
 use super::picked::{Picked, PickedBy};
@@ -16,7 +17,7 @@ use super::trace::{SpanId, Trace};
 use crate::cluster::{Limited, Permit, Reason, RetriesFull};
 use crate::entropy::Entropy;
 use crate::jose::Token;
-use crate::message::RequestHead;
+use crate::message::{Headers, RequestHead};
 use crate::peer::TlsFault;
 use crate::snapshot::{ClusterId, Endpoint, RateLimitId, Snapshot, VirtualHostId};
 use crate::time::{Duration, Instant};
@@ -286,6 +287,11 @@ pub struct Record<D = Details> {
     pub token: Option<Arc<Token>>,
     /// What AuthorizationPolicies made of it; `None` where none hold.
     pub authorization: Option<AuthorizationSeen>,
+    /// What those said of it who were asked about it.
+    pub checks: Vec<Checked>,
+    /// What they say to its client.
+    #[serde(skip)]
+    pub told_fields: Headers,
     /// What the last rate limit that looked at it made of it.
     pub rate_limit: Option<RateLimitSeen>,
     /// Body bytes from the client.

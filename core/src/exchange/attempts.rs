@@ -18,8 +18,7 @@ use crate::request::{self, Failure, Judged, Later, Verdict};
 use crate::stream::{Answer, BodyLength, Broken, Reset};
 use crate::time::Instant;
 
-/// How often a request is sent again by itself, besides what rules of retries allow: an endpoint that refuses every stream
-/// would otherwise be asked for ever.
+/// How often a request is sent again by itself: an endpoint that refuses every stream would be asked for ever.
 const MOST_REPEATS: u32 = 3;
 
 /// What came of it.
@@ -265,6 +264,7 @@ impl Attempts {
                 self.newest = Newest::due(later, turn.now);
                 Tried::Waits
             }
+            Verdict::Ask(_) => Tried::Failed(Bytes::new()),
             Verdict::Reply(text) => match self.older.take() {
                 // Instead of an answer of our own, the older attempt goes on.
                 Some(older) => {

@@ -6,6 +6,7 @@
 //! connection's.
 
 use bytes::Bytes;
+use http::Method;
 
 use super::Turn;
 use super::attempt::Attempt;
@@ -72,6 +73,24 @@ impl Body {
         self.begins = begins;
         self.replay.begin(STALE_LIMIT);
         (self.trailers, self.is_sent, self.frames) = (None, false, None);
+    }
+
+    /// One of our own, for a request with this method.
+    pub(super) fn of(method: &Method, body: Bytes, now: Instant) -> Self {
+        let length = match body.len() {
+            0 if method == Method::GET || method == Method::HEAD => BodyLength::None,
+            length => BodyLength::Known(length as u64),
+        };
+        let upgrade = None;
+        Self {
+            begins: Begins {
+                body: length,
+                upgrade,
+            },
+            arrival: Arrival::Whole(now),
+            replay: Replay::of(body),
+            ..Self::default()
+        }
     }
 
     /// The same body for a copy of the request. It is complete.

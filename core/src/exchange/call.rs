@@ -6,6 +6,7 @@
 use bytes::Bytes;
 
 use super::Turn;
+use super::answer::Asker;
 use super::body::Body;
 use super::client_stream::ClientStream;
 use super::ledger::Ledger;
@@ -20,7 +21,7 @@ use crate::message::{Headers, Known, ResponseHead};
 use crate::peer::{ExchangeId, Peer};
 use crate::policy::grpc_frames::Frames;
 use crate::policy::grpc_status;
-use crate::request::{self, Context, Verdict};
+use crate::request::{self, Context, Question, Verdict};
 use crate::stream::{Begins, BodyLength};
 use crate::time::{Duration, Instant};
 
@@ -43,6 +44,8 @@ pub(super) struct Call {
     pub(super) repeats: u32,
     /// What it holds in memory, in the account of its worker.
     pub(super) charge: Charge,
+    /// Who waits for its response, where it is a question.
+    pub(super) asker: Option<Box<Asker>>,
     /// What it takes of its worker while it is a copy.
     pub(super) place: Option<MirrorPlace>,
 }
@@ -60,6 +63,7 @@ impl Call {
             informed: false,
             repeats: 0,
             charge: local.charge(),
+            asker: None,
             place: None,
         }
     }
@@ -103,7 +107,13 @@ impl Call {
             request::stream_idle_timeout(record, snapshot, settings.stream_idle_timeout);
         let duration = request::max_duration(&self.ledger.peer, record);
         self.clocks.duration = duration.map(|most| record.began + most);
-        if request::may_retry(record, snapshot) || request::has_mirrors(record, snapshot) {
+        if let Verdict::Ask(Question {
+            body: Some(shown), ..
+        }) = &verdict
+        {
+            // More than is shown, so that it is seen that there is more.
+            self.body.replay.begin(RETRY_LIMIT + shown.most);
+        } else if request::may_retry(record, snapshot) || request::has_mirrors(record, snapshot) {
             self.body.replay.begin(RETRY_LIMIT);
         }
         verdict
@@ -195,7 +205,9 @@ impl Call {
         self.ledger.record.retry_slot = None;
         self.ledger.answer(self.ledger.response.status.as_u16());
         let complete = self.body.complete_since();
-        self.finish_response_head(complete.map(|at| turn.now.since(at)), turn);
+        if self.asker.is_none() {
+            self.finish_response_head(complete.map(|at| turn.now.since(at)), turn);
+        }
         let wish = self.welcomes_more(turn);
         let response = &mut self.ledger.response;
         let body = match &mut self.web {
@@ -209,6 +221,9 @@ impl Call {
 
     /// A piece of the response's body, as its endpoint sent it.
     pub(super) fn send(&mut self, mut data: Bytes, turn: &mut Turn<'_>) {
+        if let Some(asker) = &mut self.asker {
+            return asker.take(&data);
+        }
         if let Some(frames) = &mut self.frames {
             frames.push(&data);
         }
@@ -224,6 +239,9 @@ impl Call {
 
     /// The response has ended, as its endpoint sent it.
     pub(super) fn send_end(&mut self, trailers: Option<&Headers>, turn: &mut Turn<'_>) {
+        if let Some(asker) = &mut self.asker {
+            return asker.end(trailers);
+        }
         self.ledger.record.grpc_status = trailers.and_then(grpc_status::of);
         let Some(web) = &mut self.web else {
             self.client.end(trailers, turn);
@@ -318,7 +336,13 @@ impl Call {
             response: response.messages(),
         });
         self.ledger.record.retry_slot = None;
-        turn.say(Output::Ended(self.id));
+        match self.asker.take() {
+            None => turn.say(Output::Ended(self.id)),
+            Some(asker) => {
+                let (record, response) = (&self.ledger.record, &mut self.ledger.response);
+                turn.answers.push(asker.answer(self.id, record, response));
+            }
+        }
     }
 
     /// Nothing is held any more.

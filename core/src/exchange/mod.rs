@@ -9,9 +9,9 @@
 //! # Life of a request
 //!
 //! ```text
-//! head ──► Delayed ──► Trying ──► Relaying ──► Flush ──► over
-//!                        │  └── no response ────▲          ▲
-//!                        └── 101 or CONNECT ──► Tunnel ────┘
+//! head ──► Asking ──► Delayed ──► Trying ──► Relaying ──► Flush ──► over
+//!                                   │  └── no response ────▲          ▲
+//!                                   └── 101 or CONNECT ──► Tunnel ────┘
 //! ```
 //!
 //! What the worker asks of a request and tells it stands here. Where it stands is its `state`, which has `attempts`, or one
@@ -20,6 +20,7 @@
 
 mod adaptive;
 mod admission;
+mod answer;
 mod attempt;
 mod attempts;
 mod body;
@@ -27,6 +28,7 @@ mod call;
 mod client_stream;
 mod endpoint_stream;
 mod hedge;
+mod inquiry;
 mod ledger;
 mod mirror;
 mod relay;
@@ -40,6 +42,7 @@ mod web;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use answer::Answered;
 pub(crate) use turn::{Exchanges, Turn, Wish};
 
 use std::rc::Rc;
@@ -365,7 +368,7 @@ impl Exchange {
         let (is_endpoint_slow, is_client_slow) = (to_endpoint >= mark, to_client >= mark);
         let is_attached = attempt.is_some_and(Attempt::is_attached);
         let (reads_client, reads_endpoint) = match state {
-            State::Delayed { .. } | State::Trying(_) | State::Relaying(_) => {
+            State::Asking(_) | State::Delayed { .. } | State::Trying(_) | State::Relaying(_) => {
                 let (body, charge) = (&call.body, &call.charge);
                 let reads = body.wants_bytes(attempt, is_endpoint_slow, waiting, charge);
                 (reads, is_attached && !is_client_slow)

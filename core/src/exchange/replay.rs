@@ -115,6 +115,31 @@ impl Replay {
         self.lost = true;
     }
 
+    /// All of a body that is here.
+    pub(super) fn of(body: Bytes) -> Self {
+        let len = body.len();
+        Self {
+            pieces: if len > 0 { vec![body] } else { Vec::new() },
+            len,
+            limit: len,
+            ..Self::default()
+        }
+    }
+
+    /// The beginning of what is kept.
+    pub(super) fn first(&mut self, most: usize) -> Bytes {
+        self.end_joined();
+        if let [only] = &*self.pieces {
+            return only.slice(..only.len().min(most));
+        }
+        let mut first = BytesMut::with_capacity(self.len.min(most));
+        for piece in &self.pieces {
+            let room = most - first.len();
+            first.extend_from_slice(&piece[..piece.len().min(room)]);
+        }
+        first.freeze()
+    }
+
     /// The same body for somebody else to send, sharing its memory. It is complete.
     pub(super) fn share(&mut self) -> Self {
         self.end_joined();

@@ -1,8 +1,9 @@
 //! Where a request stands, and what moves it on.
 //!
 //! Each state owns what it is about. What holds for the request in all of them is the `call`'s. What happens when a time is up
-//! is in `overdue`; how a side goes away, and how a request ends, in `ending`.
+//! is in `overdue`; who is asked about it, in `asking`; how a side goes away, and how a request ends, in `ending`.
 
+mod asking;
 mod ending;
 mod overdue;
 
@@ -15,6 +16,7 @@ use super::body::{Arrival, Pumped};
 use super::call::Call;
 use super::client_stream::Parting;
 use super::endpoint_stream::EndpointStream;
+use super::inquiry::Asking;
 use super::relay::{self, Relay, Relayed};
 use super::timers::Timer;
 use super::tunnel::{Passing, Tunnel};
@@ -27,6 +29,8 @@ pub(super) use ending::left_by;
 /// Where a request stands.
 #[derive(Debug, Default)]
 pub(super) enum State {
+    /// Somebody is asked whether it may pass.
+    Asking(Asking),
     /// An injected delay holds it until then.
     Delayed { until: Instant, later: Later },
     /// No response is the client's yet.
@@ -46,7 +50,7 @@ impl State {
     /// Whether the client waits for a response, or for the rest of one.
     const fn is_served(&self) -> bool {
         match self {
-            Self::Delayed { .. } | Self::Trying(_) | Self::Relaying(_) => true,
+            Self::Asking(_) | Self::Delayed { .. } | Self::Trying(_) | Self::Relaying(_) => true,
             Self::Tunnel(_) | Self::Flush { .. } | Self::Over => false,
         }
     }
@@ -57,7 +61,7 @@ impl State {
             Self::Trying(attempts) => attempts.newest.get(),
             Self::Relaying(relay) => Some(&relay.attempt),
             Self::Tunnel(tunnel) => Some(&tunnel.attempt),
-            Self::Delayed { .. } | Self::Flush { .. } | Self::Over => None,
+            Self::Asking(_) | Self::Delayed { .. } | Self::Flush { .. } | Self::Over => None,
         }
     }
 
@@ -67,7 +71,7 @@ impl State {
             Self::Trying(attempts) => attempts.on(stream),
             Self::Relaying(relay) => Some(&mut relay.attempt),
             Self::Tunnel(tunnel) => Some(&mut tunnel.attempt),
-            Self::Delayed { .. } | Self::Flush { .. } | Self::Over => None,
+            Self::Asking(_) | Self::Delayed { .. } | Self::Flush { .. } | Self::Over => None,
         }
     }
 
@@ -75,7 +79,8 @@ impl State {
     pub(super) fn older(&self) -> Option<&Attempt> {
         match self {
             Self::Trying(attempts) => attempts.older.as_deref(),
-            Self::Delayed { .. }
+            Self::Asking(_)
+            | Self::Delayed { .. }
             | Self::Relaying(_)
             | Self::Tunnel(_)
             | Self::Flush { .. }
@@ -88,7 +93,7 @@ impl State {
         let own = match self {
             Self::Delayed { until, .. } => Some((*until, Timer::Fault)),
             Self::Trying(attempts) => attempts.deadline(),
-            Self::Relaying(_) => None,
+            Self::Asking(_) | Self::Relaying(_) => None,
             Self::Tunnel(_) | Self::Flush { .. } => return call.clocks.idle(),
             Self::Over => return None,
         };
@@ -103,6 +108,11 @@ impl State {
                 call.clocks.route = None;
                 let until = turn.now + later.wait;
                 *self = Self::Delayed { until, later };
+            }
+            Verdict::Ask(question) => {
+                call.clocks.route = None;
+                *self = Self::Asking(Asking::new(question));
+                asking::ask(self, call, turn);
             }
             Verdict::Retry(later) => *self = Self::Trying(Attempts::later(later, turn.now)),
             Verdict::Attempt(target) => {
@@ -163,7 +173,8 @@ impl State {
                 newest: Newest::UnderWay(attempt),
                 ..
             }) => to(attempt),
-            Self::Delayed { .. }
+            Self::Asking(_)
+            | Self::Delayed { .. }
             | Self::Trying(_)
             | Self::Relaying(_)
             | Self::Tunnel(_)
@@ -197,9 +208,10 @@ impl State {
     pub(super) fn advance(&mut self, call: &mut Call, turn: &mut Turn<'_>) {
         loop {
             match self {
-                Self::Delayed { .. } | Self::Trying(_) | Self::Relaying(_) => {
+                Self::Asking(_) | Self::Delayed { .. } | Self::Trying(_) | Self::Relaying(_) => {
                     let made = call.ledger.record.attempts.len();
                     self.pump_request(call, turn);
+                    asking::ask(self, call, turn);
                     self.pump_response(call, turn);
                     self.have_tried(call, turn, Attempts::hear_older);
                     // An attempt that has just begun on a connection that was there is not told that it may write.
@@ -232,7 +244,11 @@ impl State {
         let to = match self {
             Self::Trying(attempts) => attempts.newest.get_mut(),
             Self::Relaying(relay) => Some(&mut relay.attempt),
-            Self::Delayed { .. } | Self::Tunnel(_) | Self::Flush { .. } | Self::Over => None,
+            Self::Asking(_)
+            | Self::Delayed { .. }
+            | Self::Tunnel(_)
+            | Self::Flush { .. }
+            | Self::Over => None,
         };
         let (client, record) = (call.client, &mut call.ledger.record);
         let web = call.web.as_deref_mut();
@@ -259,7 +275,11 @@ impl State {
                 let relayed = relay.pump(call, turn);
                 self.on_relayed(relayed, call, turn);
             }
-            Self::Delayed { .. } | Self::Tunnel(_) | Self::Flush { .. } | Self::Over => {}
+            Self::Asking(_)
+            | Self::Delayed { .. }
+            | Self::Tunnel(_)
+            | Self::Flush { .. }
+            | Self::Over => {}
         }
     }
 

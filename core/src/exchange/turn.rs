@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use slotmap::SlotMap;
 
-use super::Exchange;
+use super::{Answered, Exchange};
 use crate::connection::Sockets;
 use crate::io::{Interest, Output};
 use crate::local::Local;
@@ -34,6 +34,10 @@ pub(crate) struct Turn<'a> {
     pub(crate) begun: &'a mut Vec<ExchangeId>,
     /// Connections that were kept, of which the same is to be said.
     pub(crate) let_rest: &'a mut Vec<UpstreamId>,
+    /// Questions that are over, for who asked.
+    pub(crate) answers: &'a mut Vec<Answered>,
+    /// Questions that nobody wants to know about any more.
+    pub(crate) given_up: &'a mut Vec<ExchangeId>,
     pub(crate) outputs: &'a mut VecDeque<Output>,
 }
 

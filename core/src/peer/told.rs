@@ -46,6 +46,12 @@ impl AddressRange {
         self.base
     }
 
+    /// How many bits of it all have.
+    #[must_use]
+    pub const fn prefix(&self) -> u8 {
+        self.prefix
+    }
+
     /// Whether an address is one of them. An IPv4 address that is mapped into IPv6 is taken for what it is.
     #[must_use]
     pub fn has(&self, address: IpAddr) -> bool {

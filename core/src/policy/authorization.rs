@@ -31,6 +31,12 @@ pub struct Asking<'a> {
     pub claims: Option<&'a Claims>,
 }
 
+/// Whether a rule of a set matches.
+#[must_use]
+pub fn matches(rules: &RuleSet, asking: &Asking<'_>) -> bool {
+    first(rules, asking).is_some()
+}
+
 /// Decides.
 #[must_use]
 pub fn decide(rules: &AccessRules, asking: &Asking<'_>) -> AuthorizationSeen {

@@ -109,6 +109,16 @@ pub(super) fn decorate_response(
     finish(response, date);
 }
 
+/// Tells the client of a request that may pass what its providers say to it.
+pub(super) fn tell_checked(record: &Record, response: &mut ResponseHead) {
+    for field in record.told_fields.iter() {
+        response.headers.remove_if(|of| of.name == field.name);
+    }
+    for field in record.told_fields.iter() {
+        let _ = response.headers.append(field.name, field.value);
+    }
+}
+
 /// What every final response carries; the server's name replaces the upstream's (Envoy's OVERWRITE).
 pub(super) fn finish(response: &mut ResponseHead, date: &[u8; 29]) {
     if response.headers.get(Known::Date).is_none() {

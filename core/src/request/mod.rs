@@ -8,6 +8,7 @@ mod authentication;
 mod authorization;
 mod catch_up;
 mod endpoint;
+mod external;
 mod failure;
 mod forward;
 mod forwarded_client_cert;
@@ -28,6 +29,7 @@ mod told;
 mod trace;
 
 pub use catch_up::catch_up;
+pub use external::{Asked, Heard, Question, after_answer, begin_question};
 pub use failure::{
     Failure, Judged, after_response, may_retry, on_attempt_failed, on_route_timeout,
     on_try_too_long, retries_are_written, retry,
@@ -100,6 +102,8 @@ pub enum Verdict {
     Attempt(Target),
     /// Hold the request for an injected delay, then call [`after_delay`].
     Delay(Later),
+    /// Ask somebody about it, then call [`after_answer`].
+    Ask(Question),
     /// Wait, then call [`retry()`].
     Retry(Later),
     /// Answer with the response head just made and this body.
@@ -294,24 +298,24 @@ fn select(
     }
 }
 
-/// What stands before everything that a rule may do: rate limits that come first, then who asks, and whether he may.
-fn come_in(
+/// Who asks, and whether he may.
+fn who_asks(
     context: &Context<'_>,
     record: &mut Record,
     response: &mut ResponseHead,
 ) -> Option<Verdict> {
-    rate_limit::check(context, Place::First, record, response)
-        .or_else(|| authentication::check(context, record, response))
+    authentication::check(context, record, response)
         .or_else(|| authorization::check(context, record, response))
 }
 
-/// The same for a request that is not forwarded, and all other rate limits, between which nothing stands for it.
+/// The same for a request that is not forwarded, and all rate limits, between which nothing else stands for it.
 fn come_in_and_stay(
     context: &Context<'_>,
     record: &mut Record,
     response: &mut ResponseHead,
 ) -> Option<Verdict> {
-    come_in(context, record, response)
+    rate_limit::check(context, Place::First, record, response)
+        .or_else(|| who_asks(context, record, response))
         .or_else(|| rate_limit::check(context, Place::BeforeCors, record, response))
         .or_else(|| rate_limit::check(context, Place::BeforeRouter, record, response))
 }
@@ -322,7 +326,33 @@ fn begin_forward(
     record: &mut Record,
     response: &mut ResponseHead,
 ) -> Verdict {
-    if let Some(refused) = come_in(context, record, response) {
+    if let Some(refused) = rate_limit::check(context, Place::First, record, response) {
+        return refused;
+    }
+    match external::next(context, 0, plan.after(Duration::ZERO), record) {
+        Some(question) => Verdict::Ask(question),
+        None => after_checks(context, plan, record, response),
+    }
+}
+
+/// Everybody was asked who is to be: go on where [`begin`] stopped.
+fn after_questions(
+    later: Later,
+    context: &Context<'_>,
+    record: &mut Record,
+    response: &mut ResponseHead,
+) -> Verdict {
+    let plan = later.plan(&context.view.snapshot);
+    after_checks(context, &plan, record, response)
+}
+
+fn after_checks(
+    context: &Context<'_>,
+    plan: &Plan<'_>,
+    record: &mut Record,
+    response: &mut ResponseHead,
+) -> Verdict {
+    if let Some(refused) = who_asks(context, record, response) {
         return refused;
     }
     if let Some(wait) = plan
@@ -420,5 +450,6 @@ pub fn on_response_head(
     head::decorate_response(service_time, record, response, date);
     hashing::set_cookies(context, record, response);
     operations::apply_to_response(context, record, response);
+    head::tell_checked(record, response);
     rate_limit::tell(context, record, response);
 }

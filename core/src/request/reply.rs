@@ -177,6 +177,7 @@ pub fn complete_local(
     date: &[u8; 29],
 ) -> Bytes {
     metadata::put_on_response(context, record, response);
+    head::tell_checked(record, response);
     rate_limit::tell(context, record, response);
     let asks_for_tunnel = record.request.version == Version::Http2
         && (context.upgrade.is_some() || record.request.method == Method::CONNECT);

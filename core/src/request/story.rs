@@ -46,6 +46,9 @@ impl Display for Opening<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self(record, snapshot) = self;
         route::tell(f, record, snapshot)?;
+        for checked in &record.checks {
+            access::tell_checked(f, checked, snapshot)?;
+        }
         if let Some(authentication) = record.authentication {
             tokens::tell(f, authentication, record, snapshot)?;
         }

@@ -27,9 +27,9 @@ mod transport;
 mod upstream_protocol;
 
 pub use authorization::{
-    AccessIndex, AccessRule, AccessRuleId, AccessRuleName, AccessRules, Authorization, Check,
-    HostPattern, Part, PathPattern, Probe, Probed, RuleSet, TemplatePiece, Test, TextPattern,
-    TokenPrincipal,
+    AccessIndex, AccessRule, AccessRuleId, AccessRuleName, AccessRules, Authorization, Authorizer,
+    AuthorizerProtocol, Check, CheckedBody, ExternalCheck, HostPattern, HttpCheck, Part,
+    PathPattern, Probe, Probed, RuleSet, TemplatePiece, Test, TextPattern, TokenPrincipal,
 };
 pub use cluster::{Address, Balancing, Cluster, ClusterId, Endpoint, Limits, ServiceName, WarmUp};
 pub use clusters::Clusters;
@@ -215,6 +215,12 @@ impl Snapshot {
     #[must_use]
     pub fn translates_bodies(&self) -> bool {
         self.virtual_hosts.iter().any(|host| host.grpc_web)
+    }
+
+    /// Whether what some bodies say decides anything.
+    #[must_use]
+    pub fn reads_bodies(&self) -> bool {
+        self.translates_bodies() || self.authorization.reads_answers()
     }
 
     /// The virtual host of an id of this snapshot.

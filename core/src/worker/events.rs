@@ -97,6 +97,12 @@ impl Turns {
                 if let Some(copy) = self.exchanges.get_mut(id).and_then(Option::take) {
                     self.put_back(id, copy);
                 }
+            } else if let Some(answered) = self.answers.pop() {
+                self.run(answered.to, now, |exchange, turn| {
+                    exchange.on_answer(&answered, turn);
+                });
+            } else if let Some(id) = self.given_up.pop() {
+                self.run(id, now, |exchange, turn| exchange.give_up(turn));
             } else if let Some(id) = self.touched_clients.pop() {
                 self.tell_client(id, now);
             } else if let Some(id) = self.let_rest.pop() {

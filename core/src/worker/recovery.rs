@@ -2,6 +2,7 @@
 
 use super::turns::Turns;
 use crate::connection::{Owner, Phase};
+use crate::exchange::{Answered, Exchange};
 use crate::peer::{ConnId, ExchangeId};
 use crate::time::Instant;
 
@@ -25,12 +26,22 @@ impl Recovery<'_> {
         for id in broken {
             // What it counts for is given back before others are looked at.
             drop(self.turns.exchanges.remove(id));
+            self.tell_who_asked(id);
             self.close_connections_of(id);
         }
         if let Some(about) = about {
             self.close_broken(about);
         }
         self.turns.finish(self.now);
+    }
+
+    /// Who waits for a question that is gone is told.
+    fn tell_who_asked(&mut self, gone: ExchangeId) {
+        let all = self.turns.exchanges.iter();
+        let asks = |exchange: &Exchange| exchange.question() == Some(gone);
+        let asking = all.filter(|(_, exchange)| exchange.as_deref().is_some_and(asks));
+        let answers = asking.map(|(id, _)| Answered::lost(id, gone));
+        self.turns.answers.extend(answers.collect::<Vec<_>>());
     }
 
     fn who_uses(&self, connection: ConnId) -> Vec<ExchangeId> {

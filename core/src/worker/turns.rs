@@ -8,7 +8,7 @@ use slotmap::SlotMap;
 
 use super::alarms::{Alarms, Whose};
 use crate::connection::{Owner, Phase, Sockets};
-use crate::exchange::{Exchange, Exchanges, Turn, Wish};
+use crate::exchange::{Answered, Exchange, Exchanges, Turn, Wish};
 use crate::io::{Interest, Output};
 use crate::local::Local;
 use crate::peer::{ClientId, ConnId, ExchangeId, UpstreamId};
@@ -38,6 +38,9 @@ pub(super) struct Turns {
     pub(super) let_rest: Vec<UpstreamId>,
     /// Who is to try again for a connection.
     pub(super) woken: VecDeque<ExchangeId>,
+    /// Questions that are over, for who asked, and those that nobody wants to know about any more.
+    pub(super) answers: Vec<Answered>,
+    pub(super) given_up: Vec<ExchangeId>,
     pub(super) outputs: VecDeque<Output>,
 }
 
@@ -54,6 +57,8 @@ impl Turns {
             touched_clients: Vec::new(),
             let_rest: Vec::new(),
             woken: VecDeque::new(),
+            answers: Vec::new(),
+            given_up: Vec::new(),
             outputs: VecDeque::with_capacity(8),
         }
     }
@@ -66,6 +71,8 @@ impl Turns {
             exchanges: &mut self.exchanges,
             begun: &mut self.begun,
             let_rest: &mut self.let_rest,
+            answers: &mut self.answers,
+            given_up: &mut self.given_up,
             outputs: &mut self.outputs,
         }
     }

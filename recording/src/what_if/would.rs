@@ -84,6 +84,7 @@ impl Would {
                 || "PassthroughCluster".to_owned(),
                 |cluster| cluster.name.to_string(),
             ),
+            Verdict::Ask(_) => "what a provider that is asked says".to_owned(),
             Verdict::Reply(_) | Verdict::Delay(_) | Verdict::Retry(_) => {
                 format!("answer {} {}", response.status.as_u16(), record.details)
             }

@@ -149,6 +149,8 @@ impl ListenerEvent {
             | Details::MaxDurationTimeout
             | Details::AccessDenied(_)
             | Details::JwtDenied(_)
+            | Details::ExternalAuthorizationDenied
+            | Details::ExternalAuthorizationError
             | Details::ConcurrencyLimit => return None,
         })
     }

@@ -40,7 +40,8 @@ pub(crate) fn bootstrap(
         .filter(|(name, _)| *name == "outbound" || !snapshot.inbound.is_empty())
         .map(|(name, port)| {
             let routes = path(&format!("{name}.json"));
-            listener::listener(name, port, &routes, snapshot, settings)
+            let is_inbound = name == "inbound";
+            listener::listener((name, port), is_inbound, &routes, snapshot, settings)
         })
         .collect::<Derived<Vec<_>>>()?;
     let passthrough = clusters::passthrough(snapshot.settings.connect_timeout);

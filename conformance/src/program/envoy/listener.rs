@@ -6,7 +6,7 @@ use outrigger_core::worker::WorkerSettings;
 use serde_json::{Value, json};
 
 use super::words::{duration_or_none, extension};
-use super::{Derived, rate_limits, routes};
+use super::{Derived, access, rate_limits, routes};
 
 /// What `server` says. The name is a setting of Envoy, so that cases need not tell whose answer it is.
 const SERVER: &str = "outrigger";
@@ -18,8 +18,8 @@ pub(super) fn dns_cache() -> Value {
 
 /// A listener on a port of 127.0.0.1. Routes named `name` come from the file `routes`.
 pub(super) fn listener(
-    name: &str,
-    port: u16,
+    (name, port): (&str, u16),
+    is_inbound: bool,
     routes: &str,
     snapshot: &Snapshot,
     settings: &WorkerSettings,
@@ -27,7 +27,7 @@ pub(super) fn listener(
     let manager = extension(
         "envoy.filters.network.http_connection_manager",
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        manager(name, routes, snapshot, settings)?,
+        manager(name, is_inbound, routes, snapshot, settings)?,
     );
     Ok(json!({
         "name": name,
@@ -38,6 +38,7 @@ pub(super) fn listener(
 
 fn manager(
     name: &str,
+    is_inbound: bool,
     routes: &str,
     snapshot: &Snapshot,
     settings: &WorkerSettings,
@@ -52,7 +53,7 @@ fn manager(
             "route_config_name": name,
             "config_source": { "path_config_source": { "path": routes } },
         },
-        "http_filters": filters(snapshot)?,
+        "http_filters": filters(is_inbound, snapshot)?,
         "server_name": SERVER,
         "use_remote_address": false,
         "proxy_100_continue": true,
@@ -90,9 +91,12 @@ fn http2(limits: &Limits) -> Value {
     })
 }
 
-/// In Istio's order: gRPC-Web where a port speaks that, faults, CORS, forwarding.
-fn filters(snapshot: &Snapshot) -> Derived<Vec<Value>> {
+/// In Istio's order: who may ask, gRPC-Web where a port speaks that, faults, CORS, forwarding.
+fn filters(is_inbound: bool, snapshot: &Snapshot) -> Derived<Vec<Value>> {
     let mut filters = rate_limits::filters(snapshot, Place::First)?;
+    if is_inbound {
+        filters.extend(access::filters(snapshot)?);
+    }
     if snapshot.translates_bodies() {
         filters.push(extension(
             "envoy.filters.http.grpc_web",

@@ -122,7 +122,8 @@ fn actions_have_sets_of_their_own() {
     assert_eq!(names(&of, &sets.audit), [name("b", 0)]);
     assert_eq!(names(&of, &sets.tried_deny), [name("c", 0)]);
     assert_eq!(names(&of, sets.tried_allow.as_ref().unwrap()), [""; 0]);
-    assert_eq!(names(&of, &sets.deny), [""; 0]);
+    // Its provider is none of the mesh's.
+    assert_eq!(names(&of, &sets.deny), [name("e", 0)]);
 }
 
 /// Who would refuse nothing refuses nothing when it is broken either.

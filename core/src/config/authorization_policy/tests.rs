@@ -27,15 +27,9 @@ fn authorization_policies() {
         ("{action: DENY}", &["policy-without-rules spec"]),
         (
             "{action: CUSTOM, rules: [{}]}",
-            &[
-                "policy-not-enforced spec.action",
-                "required-field spec.provider",
-            ],
+            &["required-field spec.provider"],
         ),
-        (
-            "{action: CUSTOM, provider: {name: a}, rules: [{}]}",
-            &["policy-not-enforced spec.action"],
-        ),
+        ("{action: CUSTOM, provider: {name: a}, rules: [{}]}", &[]),
         ("{provider: {name: a}}", &["invalid-policy spec.provider"]),
         ("{action: allow}", &["invalid-enum spec.action"]),
         (&rule("{from: []}"), &["invalid-policy spec.rules[0].from"]),

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::authorizers::{self, Authorizer};
 use super::trace_providers::{self, TraceProvider};
 use crate::config::code::Code;
 use crate::config::decode::Object;
@@ -30,6 +31,8 @@ pub enum ProviderKind {
     Prometheus,
     /// `zipkin` or `opentelemetry`: spans.
     Traces(Box<TraceProvider>),
+    /// `envoyExtAuthzHttp` or `envoyExtAuthzGrpc`: it says whether requests may pass.
+    Authorizer(Box<Authorizer>),
     /// One that this proxy does not use: the field that says what it is.
     Other(&'static str),
 }
@@ -68,8 +71,6 @@ impl Default for DefaultProviders {
 /// Kinds that are not used, by the field that says which it is.
 const OTHERS: &[&str] = &[
     "datadog",
-    "envoyExtAuthzGrpc",
-    "envoyExtAuthzHttp",
     "envoyHttpAls",
     "envoyOtelAls",
     "envoyTcpAls",
@@ -134,12 +135,16 @@ fn provider(o: &mut Object<'_, '_>) -> Option<ExtensionProvider> {
     let prometheus = o.message("prometheus", |_| ());
     let zipkin = o.message("zipkin", trace_providers::zipkin);
     let opentelemetry = o.message("opentelemetry", trace_providers::opentelemetry);
+    let http = o.message("envoyExtAuthzHttp", authorizers::http);
+    let grpc = o.message("envoyExtAuthzGrpc", authorizers::grpc);
     let other = OTHERS.iter().find(|kind| o.take(kind).is_some()).copied();
     if let Some(kind) = other {
         let message = format!("providers of kind `{kind}` are not used by this proxy");
         o.report().raise_in(kind, Code::NotInEffect, message, "");
     }
     let kinds: Vec<&'static str> = [
+        "envoyExtAuthzGrpc",
+        "envoyExtAuthzHttp",
         "envoyFileAccessLog",
         "opentelemetry",
         "prometheus",
@@ -155,6 +160,10 @@ fn provider(o: &mut Object<'_, '_>) -> Option<ExtensionProvider> {
         .or_else(|| {
             let traces = zipkin.or(opentelemetry);
             traces.map(|traces| ProviderKind::Traces(Box::new(traces)))
+        })
+        .or_else(|| {
+            let asked = http.or(grpc);
+            asked.map(|asked| ProviderKind::Authorizer(Box::new(asked)))
         })
         .or_else(|| other.map(ProviderKind::Other));
     if kind.is_none() {

@@ -1,11 +1,13 @@
 //! The mesh configuration (`--mesh-config`): Istio's MeshConfig, as far as a sidecar uses it.
 
+mod authorizers;
 mod decode;
 mod extension_providers;
 mod proxy_config;
 mod tls;
 mod trace_providers;
 
+pub use authorizers::{Authorizer, CheckedBody, HttpAuthorizer};
 pub(super) use decode::decode;
 pub use extension_providers::{DefaultProviders, ExtensionProvider, FileAccessLog, ProviderKind};
 pub use proxy_config::{ProxyConfig, ProxyTracing, TracingServiceName};

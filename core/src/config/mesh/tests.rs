@@ -68,7 +68,10 @@ fn providers() {
     assert_eq!(names, ["prometheus", "stackdriver", "envoy", "file"]);
     let file = |name: &str| match &mesh.provider(name).unwrap().kind {
         ProviderKind::FileAccessLog(file) => file.clone(),
-        other @ (ProviderKind::Prometheus | ProviderKind::Traces(_) | ProviderKind::Other(_)) => {
+        other @ (ProviderKind::Prometheus
+        | ProviderKind::Traces(_)
+        | ProviderKind::Authorizer(_)
+        | ProviderKind::Other(_)) => {
             panic!("{other:?}")
         }
     };

@@ -129,7 +129,7 @@ fn not_used(o: &mut Object<'_, '_>, name: &'static str) {
 }
 
 /// `[NAMESPACE/]HOST`, and the port.
-fn service(o: &mut Object<'_, '_>) -> (String, u16) {
+pub(super) fn service(o: &mut Object<'_, '_>) -> (String, u16) {
     let service = o.string("service");
     let host = service.rsplit_once('/').map_or(&*service, |(_, host)| host);
     if host.is_empty() {

@@ -40,7 +40,7 @@ impl State {
             Self::Trying(_) | Self::Relaying(_) => self.pump_response(call, turn),
             Self::Tunnel(_) if is_broken => self.end(Parting::Close, call, turn),
             Self::Tunnel(tunnel) => tunnel.on_endpoint_eof(),
-            Self::Delayed { .. } | Self::Flush { .. } | Self::Over => {}
+            Self::Asking(_) | Self::Delayed { .. } | Self::Flush { .. } | Self::Over => {}
         }
         match self {
             Self::Relaying(relay) if relay.attempt.stream == stream => {
@@ -56,7 +56,8 @@ impl State {
                 };
                 self.have_tried(call, turn, end);
             }
-            Self::Delayed { .. }
+            Self::Asking(_)
+            | Self::Delayed { .. }
             | Self::Relaying(_)
             | Self::Tunnel(_)
             | Self::Flush { .. }
@@ -68,7 +69,7 @@ impl State {
     pub(in crate::exchange) fn on_client_eof(&mut self, call: &mut Call, turn: &mut Turn<'_>) {
         match self {
             // As Envoy: a client that stops sending has gone away. See docs/differences.md on half-close.
-            Self::Delayed { .. } | Self::Trying(_) | Self::Relaying(_) => {
+            Self::Asking(_) | Self::Delayed { .. } | Self::Trying(_) | Self::Relaying(_) => {
                 self.cancel(Details::DownstreamRemoteDisconnect, call, turn);
             }
             Self::Tunnel(tunnel) => tunnel.on_client_eof(),
@@ -120,6 +121,7 @@ impl State {
             Self::Trying(attempts) => attempts.close(turn),
             Self::Relaying(relay) => relay.attempt.close(turn),
             Self::Tunnel(tunnel) => tunnel.attempt.close(turn),
+            Self::Asking(asking) => turn.given_up.extend(asking.of),
             Self::Delayed { .. } | Self::Flush { .. } | Self::Over => {}
         }
     }

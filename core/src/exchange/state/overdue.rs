@@ -58,7 +58,11 @@ impl State {
                 call.ledger.record.details = Details::ResponseTimeout;
                 return self.cut(call, turn);
             }
-            Self::Delayed { .. } | Self::Tunnel(_) | Self::Flush { .. } | Self::Over => None,
+            Self::Asking(_)
+            | Self::Delayed { .. }
+            | Self::Tunnel(_)
+            | Self::Flush { .. }
+            | Self::Over => None,
         };
         if let Some(newest) = newest {
             newest.held.fail();
@@ -80,7 +84,7 @@ impl State {
         // What is still to be written goes to the client, if it takes it.
         call.clocks.moved_at = turn.now;
         match self {
-            Self::Delayed { .. } | Self::Trying(_) => {
+            Self::Asking(_) | Self::Delayed { .. } | Self::Trying(_) => {
                 let end = AttemptEnd::Reset(ResetReason::LocalReset);
                 self.end_attempts(end, call, turn);
                 let is_complete = call.body.is_complete();

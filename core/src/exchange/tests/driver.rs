@@ -92,6 +92,8 @@ fn copy(record: &Record) -> Record {
         authorization: record.authorization,
         authentication: record.authentication,
         token: record.token.clone(),
+        checks: record.checks.clone(),
+        told_fields: record.told_fields.clone(),
         rate_limit: record.rate_limit,
         bytes_received: record.bytes_received,
         bytes_sent: record.bytes_sent,

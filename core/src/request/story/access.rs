@@ -2,8 +2,29 @@
 
 use core::fmt::{self, Display, Formatter};
 
-use crate::decision::{Access, AuthorizationSeen};
+use super::Span;
+use crate::decision::{Access, AuthorizationSeen, Checked, Word};
 use crate::snapshot::{AccessRuleId, Snapshot};
+
+/// Who was asked, and what they said.
+pub(super) fn tell_checked(
+    f: &mut Formatter<'_>,
+    checked: &Checked,
+    snapshot: &Snapshot,
+) -> fmt::Result {
+    let external = &snapshot.authorization.external;
+    let Some(check) = external.get(checked.check as usize) else {
+        return Ok(());
+    };
+    let (name, took) = (&check.authorizer.name, Span(checked.took));
+    write!(f, "  asked        {name}, which ")?;
+    match checked.word {
+        Word::Allowed => writeln!(f, "allowed it after {took}"),
+        Word::Denied(status) => writeln!(f, "denied it with {status} after {took}"),
+        Word::Failed => writeln!(f, "gave no answer within {took}, so it is refused"),
+        Word::FailedOpen => writeln!(f, "gave no answer within {took}, so it may pass"),
+    }
+}
 
 pub(super) fn tell(
     f: &mut Formatter<'_>,

@@ -3,9 +3,11 @@
 //! Owns the compiled form and its index. Rules stand in the order of their names, because Envoy tries them so and names
 //! the first that matches.
 
+mod external;
 mod index;
 mod pattern;
 
+pub use external::{Authorizer, AuthorizerProtocol, CheckedBody, ExternalCheck, HttpCheck};
 pub use index::{AccessIndex, Part, Probe, Probed};
 pub use pattern::{HostPattern, PathPattern, TemplatePiece, TextPattern, TokenPrincipal};
 
@@ -28,6 +30,8 @@ pub struct Authorization {
     pub names: Box<[AccessRuleName]>,
     /// The port that the application serves, by inbound listener.
     pub ports: Box<[u16]>,
+    /// Who else is asked, in this order, before the rules for requests.
+    pub external: Box<[ExternalCheck]>,
     /// For requests.
     pub http: AccessRules,
     /// For connections that carry no HTTP: what only HTTP knows is left out of rules that refuse, and makes rules that
@@ -39,7 +43,14 @@ impl Authorization {
     /// Whether no policy holds, so that everybody may ask for anything.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.names.is_empty() && !self.http.says_who_may()
+        self.names.is_empty() && self.external.is_empty() && !self.http.says_who_may()
+    }
+
+    /// Whether an answer's body decides whether a request may pass.
+    #[must_use]
+    pub fn reads_answers(&self) -> bool {
+        let mut external = self.external.iter();
+        external.any(|check| check.authorizer.protocol == AuthorizerProtocol::Grpc)
     }
 
     /// What a rule is called.
