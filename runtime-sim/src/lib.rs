@@ -5,6 +5,7 @@
 //! without an error kept them all. Scripted clients and services are [`Peer`]s, machines without IO that other harnesses
 //! can drive too.
 
+mod beneath;
 mod buffers;
 mod client;
 mod dice;
@@ -17,6 +18,7 @@ pub mod load;
 mod network;
 mod ordered;
 mod peer;
+mod proving;
 mod queue;
 mod reader;
 mod rules;
@@ -28,11 +30,13 @@ mod simulation;
 pub mod study;
 mod translated;
 
+pub use beneath::{Beneath, certificate};
 pub use client::{ScriptedClient, Transcript};
 pub use dice::Dice;
 pub use errands::{Bell, Errands};
 pub use network::{Cut, Weather};
 pub use peer::{Accept, Action, Arrivals, Event, Peer, Serve};
+pub use proving::Proving;
 pub use reader::{Head, HeadSeen, Piece, Reader, SeenPiece};
 pub use rules::Rules;
 pub use service::{Complaints, Reaction, Script, ScriptedService, Then};

@@ -5,6 +5,7 @@
 
 use outrigger_core::time::{Duration, Instant};
 
+use crate::beneath::Beneath;
 use crate::errands::{Bell, Errands};
 
 /// What happens to a peer.
@@ -60,6 +61,11 @@ pub trait Peer {
     /// Whether it reads; a peer that does not read lets its window fill. Asked after each event.
     fn is_reading(&self) -> bool {
         true
+    }
+
+    /// What it speaks beneath HTTP. Asked when a connection is made.
+    fn beneath(&self) -> Beneath {
+        Beneath::ClearText
     }
 
     /// After how long it connects again to where it connected before. Asked when its connection is over or was refused;

@@ -10,23 +10,29 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use outrigger_core::entropy::Entropy;
-use outrigger_core::peer::{ClientId, ConnId, ListenerKind, Peer, TlsFault, UpstreamId};
-use outrigger_core::snapshot::{MutualTls, ServerTls, Snapshot};
+use outrigger_core::peer::{
+    ClientId, ConnId, ListenerKind, Peer, PeerCertificate, TlsFacts, TlsFault, UpstreamId,
+};
+use outrigger_core::snapshot::{ServerTls, Snapshot};
 use outrigger_core::time::Instant;
-use outrigger_core::worker::{ConnectFault, Facts, Input, Interest, Worker};
+use outrigger_core::worker::{ConnectFault, Facts, Handshake, Input, Interest, Worker};
 
 use crate::Records;
+use crate::beneath::{self, Beneath};
 use crate::fabric::{Fabric, Owner};
 use crate::invariants::{self, Answered, Watch};
 use crate::network::{End, Wire};
 use crate::ordered::Ordered;
 
 /// A connection of the worker.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Connection {
     /// `None` while it is being made.
     wire: Option<(Wire, End)>,
     interest: Interest,
+    /// How it is to be protected while it is being made, and then what its endpoint has proved.
+    handshake: Option<Box<Handshake>>,
+    learnt: Option<Arc<TlsFacts>>,
 }
 
 /// A sidecar.
@@ -40,6 +46,12 @@ pub(crate) struct Sidecar {
     /// Where something may be ready.
     noticed: Vec<ConnId>,
     records: Records,
+    /// What it proves of itself.
+    pub(crate) identity: Option<PeerCertificate>,
+    /// Who connects now: what is spoken beneath HTTP, and how.
+    comes: (Beneath, Option<Handshake>),
+    /// What came of that; `None` where nobody asked.
+    pub(crate) met: Option<Result<(), TlsFault>>,
     /// No new connection is taken.
     pub(crate) draining: bool,
     /// When the next look at what has taken too long is planned.
@@ -62,6 +74,9 @@ impl Sidecar {
             connections: Ordered::default(),
             noticed: Vec::new(),
             records,
+            identity: None,
+            comes: (Beneath::ClearText, None),
+            met: None,
             draining: false,
             planned: None,
             answered: Answered::default(),
@@ -169,8 +184,10 @@ impl Sidecar {
         &mut self,
         (wire, end): (Wire, End),
         listener: ListenerKind,
+        comes: (Beneath, Option<Handshake>),
         fabric: &mut Fabric,
     ) -> Result<(), String> {
+        (self.comes, self.met) = (comes, None);
         let peer = Peer {
             remote: fabric.client_address(),
             local: fabric.listener_address(listener),
@@ -187,7 +204,7 @@ impl Sidecar {
     fn open(&mut self, id: ConnId, (wire, end): (Wire, End), fabric: &mut Fabric) {
         let connection = Connection {
             wire: Some((wire, end)),
-            interest: Interest::default(),
+            ..Connection::default()
         };
         self.connections.insert(id, connection);
         fabric.own(wire, end, Owner::Sidecar(self.number, id));
@@ -219,8 +236,11 @@ impl Sidecar {
         let is_wanted = self.connections.get(id.into()).is_some();
         match result {
             Ok(wire) if is_wanted => {
+                let connection = self.connections.get(id.into());
+                let tls = connection.and_then(|connection| connection.learnt.clone());
                 self.open(id.into(), wire, fabric);
-                self.tell(id.into(), Input::Connected(Facts::default()), fabric)
+                let facts = Facts { local: None, tls };
+                self.tell(id.into(), Input::Connected(facts), fabric)
             }
             Err(fault) if is_wanted => {
                 self.connections.remove(id.into());
@@ -234,11 +254,26 @@ impl Sidecar {
         }
     }
 
-    /// What a client speaks beneath HTTP is known at once. Nobody here speaks TLS.
+    /// How a connection that is being made is to be protected.
+    pub(crate) fn handshake(&self, id: UpstreamId) -> Option<&Handshake> {
+        self.connections.get(id.into())?.handshake.as_deref()
+    }
+
+    /// What the endpoint of a connection that is being made has proved.
+    pub(crate) fn learn(&mut self, id: UpstreamId, facts: Arc<TlsFacts>) {
+        if let Some(connection) = self.connections.get_mut(id.into()) {
+            connection.learnt = Some(facts);
+        }
+    }
+
+    /// What a client speaks beneath HTTP is known at once.
     fn secure(&mut self, id: ClientId, tls: &ServerTls, fabric: &Fabric) {
-        let input = match tls.mode {
-            MutualTls::Disable | MutualTls::Permissive => Input::Secured(None),
-            MutualTls::Strict => Input::NotSecured(TlsFault::NotTls),
+        let (client, handshake) = &self.comes;
+        let found = beneath::as_server(tls, client, handshake.as_ref());
+        self.met = Some(found.as_ref().map(|_| ()).map_err(Clone::clone));
+        let input = match found {
+            Ok(facts) => Input::Secured(facts),
+            Err(fault) => Input::NotSecured(fault),
         };
         self.worker.handle_input(id.into(), input, fabric.now);
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use outrigger_core::entropy::seed_of_worker;
-use outrigger_core::peer::ListenerKind;
+use outrigger_core::peer::{ListenerKind, PeerCertificate};
 use outrigger_core::snapshot::{Address, Snapshot};
 use outrigger_core::time::Instant;
 use outrigger_core::worker::{Worker, WorkerSettings};
@@ -143,6 +143,11 @@ impl Simulation {
     pub fn serve_beside(&mut self, sidecar: SidecarId, address: &str, service: Box<dyn Serve>) {
         self.beside
             .insert((sidecar.0, address.to_owned()), Target::Service(service));
+    }
+
+    /// Gives a sidecar the certificate that it shows where TLS is spoken.
+    pub fn identify(&mut self, sidecar: SidecarId, certificate: PeerCertificate) {
+        self.sidecars[sidecar.0].identity = Some(certificate);
     }
 
     /// Puts a listener of a sidecar at an address.

@@ -58,8 +58,12 @@ impl Sidecar {
     fn perform(&mut self, fabric: &mut Fabric) -> Result<(), String> {
         while let Some(output) = self.worker.poll_output() {
             match output {
-                Output::Connect(id, address, _) => {
-                    self.connections.insert(id.into(), Connection::default());
+                Output::Connect(id, address, handshake) => {
+                    let connection = Connection {
+                        handshake,
+                        ..Connection::default()
+                    };
+                    self.connections.insert(id.into(), connection);
                     fabric.dial(Dialler::Sidecar(self.number, id), address);
                 }
                 Output::Secure(id, tls) => self.secure(id, &tls, fabric),

@@ -1,9 +1,10 @@
 //! How connections come about: who arrives, dials, is met, and comes back.
 
 use outrigger_core::snapshot::Address;
-use outrigger_core::worker::ConnectFault;
+use outrigger_core::worker::{ConnectFault, Handshake};
 
 use super::{Simulation, Target};
+use crate::beneath::{self, Beneath};
 use crate::event::{Dialler, Happening, PeerId};
 use crate::fabric::Owner;
 use crate::network::{End, Wire};
@@ -70,11 +71,7 @@ impl Simulation {
         let at = self.fabric.hop_from_now();
         let result = match accept {
             Err(fault) => Err(fault),
-            Ok(peer) => {
-                let wire = self.fabric.network.wire();
-                self.accepted(wire, peer, address)?;
-                Ok((wire, End::Dialled))
-            }
+            Ok(peer) => self.make(dialler, peer, address)?,
         };
         self.fabric
             .queue
@@ -82,10 +79,88 @@ impl Simulation {
         Ok(())
     }
 
+    /// Makes a connection, if both agree on what is spoken beneath HTTP.
+    fn make(
+        &mut self,
+        dialler: Dialler,
+        peer: Option<Box<dyn Peer>>,
+        address: &Address,
+    ) -> Result<Result<(Wire, End), ConnectFault>, String> {
+        let wanted = match dialler {
+            Dialler::Sidecar(sidecar, id) => self.sidecars[sidecar].handshake(id).cloned(),
+            Dialler::Peer(_) => None,
+        };
+        let of_peer = peer.as_ref().map(|peer| peer.beneath());
+        let wire = self.fabric.network.wire();
+        let speaks = self.speaks(dialler, wanted.as_ref());
+        self.accepted(wire, peer, (speaks.clone(), wanted.clone()), address)?;
+        let end = End::Dialled;
+        let is_service = of_peer.is_some();
+        let endpoint = match of_peer {
+            Some(beneath) => beneath,
+            None => self.of_sidecar(address),
+        };
+        let of_both = (&speaks, &endpoint);
+        let agreed = match (dialler, wanted) {
+            (Dialler::Sidecar(sidecar, id), Some(wanted)) => {
+                let learnt = beneath::as_client(&wanted, &endpoint);
+                let learnt = learnt.map(|facts| self.sidecars[sidecar].learn(id, facts));
+                learnt.map_err(ConnectFault::Tls)
+            }
+            // Who speaks TLS to who does not, or the other way round, is not understood. A sidecar has said so by itself.
+            (Dialler::Peer(_), None)
+                if matches!(of_both, (Beneath::Tls(_), Beneath::ClearText)) =>
+            {
+                Err(ConnectFault::Refused)
+            }
+            (Dialler::Sidecar(..), None) if is_service && endpoint != Beneath::ClearText => {
+                Err(ConnectFault::Refused)
+            }
+            (Dialler::Sidecar(..) | Dialler::Peer(_), _) => Ok(()),
+        };
+        Ok(match agreed {
+            Ok(()) => Ok((wire, end)),
+            Err(fault) => {
+                self.fabric.close(wire, end);
+                Err(fault)
+            }
+        })
+    }
+
+    /// What a dialler speaks beneath HTTP.
+    fn speaks(&mut self, dialler: Dialler, wanted: Option<&Handshake>) -> Beneath {
+        match dialler {
+            Dialler::Peer(id) => {
+                let seat = self.seats.get(id);
+                seat.map_or_else(Beneath::default, |seat| seat.peer.beneath())
+            }
+            Dialler::Sidecar(sidecar, _) => match wanted {
+                None => Beneath::ClearText,
+                Some(_) => {
+                    let identity = self.sidecars[sidecar].identity.clone();
+                    Beneath::Tls(identity.unwrap_or_default())
+                }
+            },
+        }
+    }
+
+    /// What a sidecar has turned out to speak on the connection that it has just accepted.
+    fn of_sidecar(&self, address: &Address) -> Beneath {
+        let Some(Target::Sidecar(id, _)) = self.targets.get(&address.to_string()) else {
+            return Beneath::ClearText;
+        };
+        let sidecar = &self.sidecars[id.0];
+        match &sidecar.met {
+            None => Beneath::ClearText,
+            Some(_) => Beneath::Tls(sidecar.identity.clone().unwrap_or_default()),
+        }
+    }
+
     fn accepted(
         &mut self,
         wire: Wire,
         peer: Option<Box<dyn Peer>>,
+        comes: (Beneath, Option<Handshake>),
         address: &Address,
     ) -> Result<(), String> {
         let end = End::Accepted;
@@ -101,7 +176,7 @@ impl Simulation {
         };
         let (number, listener) = (id.0, *listener);
         let sidecar = &mut self.sidecars[number];
-        sidecar.accept((wire, end), listener, &mut self.fabric)
+        sidecar.accept((wire, end), listener, comes, &mut self.fabric)
     }
 
     pub(super) fn dialled(
