@@ -13,7 +13,7 @@ use crate::config::destination_rule::{DestinationRule, LoadBalancerSettings, Tra
 use crate::config::mesh::MeshConfig;
 
 /// A workload with those of its labels alone that matter when these resources are compiled for it: the same snapshot comes
-/// of it, live state apart. `has_inbound`: it has inbound listeners.
+/// of it, live state apart, and what it tells its peers of itself ([`crate::snapshot::Snapshot::peer_metadata`]), which decides nothing. `has_inbound`: it has inbound listeners.
 #[must_use]
 pub fn reduced(
     resources: &Resources,
