@@ -290,6 +290,7 @@ fn a_line_of_an_access_log_allocates_nothing() {
             downstream_local: local,
             upstream_local: Some(local),
         },
+        tls: None,
         place: &Place::default(),
     };
     let (custom, _) = log_format::written(

@@ -70,6 +70,7 @@ impl WorkerLogs {
             snapshot: ended.snapshot,
             response: ended.response,
             around: ended.surroundings(),
+            tls: ended.client_tls,
             place: &self.place,
         };
         let places = self.places.get(before..).unwrap_or_default();

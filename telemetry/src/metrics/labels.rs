@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use outrigger_core::decision::Upstream;
 use outrigger_core::decision::access_log::{Logged, printed};
 use outrigger_core::message::Known;
-use outrigger_core::peer::{Identity, ListenerKind};
+use outrigger_core::peer::{Identity, ListenerKind, TlsFacts};
 use outrigger_core::policy::grpc_status;
 use outrigger_core::snapshot::telemetry::{Expression, MetricRule};
 use outrigger_core::snapshot::{Cluster, Endpoint, ServiceName};
@@ -52,6 +52,8 @@ pub(crate) struct Sides<'a> {
     pub(crate) service: Option<&'a ServiceName>,
     /// What stands for the service's name where there is no service.
     pub(crate) instead: &'static str,
+    /// What TLS has proved of the other side; `None` for clear text.
+    pub(crate) proved: Option<&'a TlsFacts>,
 }
 
 /// The cluster that a request was to go to, and the endpoint that it went to, as far as its configuration still has them.
@@ -81,6 +83,25 @@ const fn reporter(listener: ListenerKind) -> &'static str {
     }
 }
 
+/// Who a peer of the mesh is by his certificate (a SPIFFE ID).
+pub(crate) fn principal(tls: &TlsFacts) -> Option<&str> {
+    let peer = tls.peer.as_ref()?;
+    peer.principal()?;
+    // It has a principal, so it has one name.
+    peer.uri_names.first().map(|name| &**name)
+}
+
+/// Who is at either end by what TLS has proved: the source, the destination. We are who we are where the other side is known.
+fn principals(ended: &Ended<'_>, proved: Option<&TlsFacts>) -> (String, String) {
+    let other = proved.and_then(principal);
+    let own = other.and(ended.snapshot.settings.spiffe_id.as_deref());
+    let told = |who: Option<&str>| known(who.unwrap_or_default());
+    match ended.peer.listener {
+        ListenerKind::Outbound => (told(own), told(other)),
+        ListenerKind::Inbound(_) => (told(other), told(own)),
+    }
+}
+
 /// All labels of a request.
 pub(crate) fn of(ended: &Ended<'_>, sides: &Sides<'_>) -> Labels {
     let Sides {
@@ -88,6 +109,7 @@ pub(crate) fn of(ended: &Ended<'_>, sides: &Sides<'_>) -> Labels {
         destination,
         service,
         instead,
+        proved,
     } = sides;
     let named = |of: fn(&ServiceName) -> &str, otherwise: &'static str| {
         service.map_or(otherwise, of).to_owned()
@@ -96,6 +118,7 @@ pub(crate) fn of(ended: &Ended<'_>, sides: &Sides<'_>) -> Labels {
     let status = grpc_response_status(ended).filter(|_| is_grpc);
     let record = ended.record;
     let listener = ended.peer.listener;
+    let principals = principals(ended, *proved);
     vec![
         ("reporter", reporter(listener).into()),
         ("source_workload", known(&source.workload)),
@@ -105,7 +128,7 @@ pub(crate) fn of(ended: &Ended<'_>, sides: &Sides<'_>) -> Labels {
             known(&source.canonical_revision),
         ),
         ("source_workload_namespace", known(&source.namespace)),
-        ("source_principal", UNKNOWN.into()),
+        ("source_principal", principals.0),
         ("source_app", known(&source.app)),
         ("source_version", known(&source.version)),
         ("source_cluster", known(&source.cluster)),
@@ -114,7 +137,7 @@ pub(crate) fn of(ended: &Ended<'_>, sides: &Sides<'_>) -> Labels {
             "destination_workload_namespace",
             known(&destination.namespace),
         ),
-        ("destination_principal", UNKNOWN.into()),
+        ("destination_principal", principals.1),
         ("destination_app", known(&destination.app)),
         ("destination_version", known(&destination.version)),
         ("destination_service", named(|s| &s.host, UNKNOWN)),
@@ -146,6 +169,9 @@ pub(crate) fn of(ended: &Ended<'_>, sides: &Sides<'_>) -> Labels {
             "connection_security_policy",
             match listener {
                 ListenerKind::Outbound => UNKNOWN,
+                ListenerKind::Inbound(_) if proved.is_some_and(|tls| tls.peer.is_some()) => {
+                    "mutual_tls"
+                }
                 ListenerKind::Inbound(_) => "none",
             }
             .into(),

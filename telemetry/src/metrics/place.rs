@@ -10,6 +10,8 @@ pub(crate) struct Place {
     pub(crate) endpoint: u32,
     /// Who sent it, 0 for nobody that is known.
     pub(crate) peer: u32,
+    /// Who it is by his certificate: 0 for clear text, 1 where nothing is proved.
+    pub(crate) principal: u32,
     pub(crate) flags: u64,
     pub(crate) status: u16,
     /// 0 for what is no call, 1 for one without a status, and 2 more than that of any other.
@@ -30,6 +32,9 @@ impl Hash for Place {
         state.write_u64(self.flags);
         let end = u32::from(self.status) << 16 | u32::from(self.call);
         state.write_u64(pair(self.peer, end << 1 | u32::from(self.is_inbound)));
+        if self.principal > 0 {
+            state.write_u64(self.principal.into());
+        }
         if self.values > 0 {
             state.write_u64(self.values.into());
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use outrigger_core::compile::from_yaml;
 use outrigger_core::decision::Record;
 use outrigger_core::message::ResponseHead;
-use outrigger_core::peer::{ListenerKind, Peer};
+use outrigger_core::peer::{ListenerKind, Peer, PeerCertificate, TlsFacts, TlsVersion};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::Instant;
 use outrigger_core::worker::Facts;
@@ -185,4 +185,84 @@ fn more_sets_of_labels_than_there_is_room_for_are_counted_together() {
     }
     let collected = metrics.collect(&one);
     assert_eq!((collected.series(), collected.overflowed), (3, 4));
+}
+
+/// Who is at either end is said by certificates, and a request in clear text is of another series than one under TLS.
+#[test]
+fn principals_are_those_that_were_proved() {
+    let facts = |name: &str| TlsFacts {
+        version: TlsVersion::Tls13,
+        cipher: "TLS_AES_128_GCM_SHA256".into(),
+        sni: None,
+        alpn: None,
+        resumed: false,
+        peer: Some(PeerCertificate {
+            uri_names: [name.into()].into(),
+            ..PeerCertificate::default()
+        }),
+    };
+    let mut ours = from_yaml("").snapshot;
+    ours.revision = 1;
+    ours.settings.spiffe_id = Some("spiffe://td/ns/a/sa/ours".into());
+    let ours = Arc::new(ours);
+    let metrics = Arc::new(Metrics::new(MetricsSettings::default()));
+    let mut worker = WorkerMetrics::new(&metrics, 0, 1);
+    let local = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+    let (a, b) = (
+        facts("spiffe://td/ns/a/sa/a"),
+        facts("spiffe://td/ns/a/sa/b"),
+    );
+    for tls in [Some(&a), Some(&b), Some(&a), None] {
+        for listener in [ListenerKind::Inbound(0), ListenerKind::Outbound] {
+            worker.count(&Ended {
+                record: &Record::default(),
+                snapshot: &ours,
+                response: &ResponseHead::default(),
+                peer: Peer {
+                    remote: local,
+                    local,
+                    original: None,
+                    listener,
+                },
+                listener: Some(0),
+                facts: &Facts {
+                    local: None,
+                    tls: tls.cloned().map(Arc::new),
+                },
+                client_tls: tls,
+                now: Instant::ZERO,
+            });
+        }
+    }
+    let mut told = Vec::new();
+    metrics.collect(&ours).told(|_, labels, of| {
+        if let Told::Count(count) = of {
+            let of = |name: &str| {
+                let (_, rest) = labels.split_once(&format!("{name}=\"")).unwrap();
+                rest.split('"')
+                    .next()
+                    .unwrap()
+                    .replace("spiffe://td/ns/a/sa/", "")
+            };
+            let names = [
+                "reporter",
+                "source_principal",
+                "destination_principal",
+                "connection_security_policy",
+            ];
+            told.push(format!("{count} {}", names.map(of).join(" ")));
+        }
+    });
+    told.sort_unstable();
+    assert_eq!(
+        told,
+        [
+            "1 destination b ours mutual_tls",
+            "1 destination unknown unknown none",
+            "1 source ours b unknown",
+            "1 source unknown unknown unknown",
+            "2 destination a ours mutual_tls",
+            "2 source ours a unknown",
+        ]
+    );
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use outrigger_core::decision::access_log::{self, Logged};
 use outrigger_core::decision::{Record, RouteDecision, Upstream};
-use outrigger_core::peer::{Identity, ListenerKind};
+use outrigger_core::peer::{Identity, ListenerKind, TlsFacts};
 use outrigger_core::snapshot::telemetry::{Metric, SideRules};
 use outrigger_core::snapshot::{ClusterId, Snapshot};
 use outrigger_core::time::Instant;
@@ -62,10 +62,22 @@ struct Seen {
     /// The one that was last: most have few callers, and to compare is cheaper than to hash.
     last_peer: (Vec<u8>, u32),
     identities: Vec<Identity>,
+    /// Whom certificates name.
+    principals: HashMap<Box<str>, u32>,
+    /// The one that was last.
+    last_principal: (Box<str>, u32),
     /// What labels that somebody configured say.
     values: HashMap<String, u32>,
     /// Which [`MetricRules`] hold.
     rules: u64,
+}
+
+/// What is proved of the other side.
+fn proved<'a>(ended: &Ended<'a>) -> Option<&'a TlsFacts> {
+    match ended.peer.listener {
+        ListenerKind::Inbound(_) => ended.client_tls,
+        ListenerKind::Outbound => ended.facts.tls.as_deref(),
+    }
 }
 
 /// Where requests of one place are counted.
@@ -255,6 +267,7 @@ impl Counting {
                 .attempt()
                 .map_or(u32::MAX, |attempt| attempt.endpoint),
             peer: self.peer(&record.peer_metadata.told, seen),
+            principal: self.principal(proved(ended), seen),
             flags: record.flags().bits(),
             status: record.status,
             call,
@@ -294,6 +307,7 @@ impl Counting {
             snapshot: ended.snapshot,
             response: ended.response,
             around: ended.surroundings(),
+            tls: ended.client_tls,
             place: &self.nowhere,
         }
     }
@@ -329,6 +343,36 @@ impl Counting {
         peer
     }
 
+    /// Who is on the other side by his certificate; see [`Place::principal`].
+    fn principal(&self, tls: Option<&TlsFacts>, seen: &mut Seen) -> u32 {
+        let Some(tls) = tls else {
+            return 0;
+        };
+        let Some(principal) = labels::principal(tls) else {
+            return 1;
+        };
+        let (last, known) = &seen.last_principal;
+        if **last == *principal {
+            return *known;
+        }
+        let known = match seen.principals.get(principal) {
+            Some(known) => *known,
+            None => {
+                if seen.principals.len() >= self.metrics.settings.max_series {
+                    // As those whom metadata name.
+                    seen.principals.clear();
+                    seen.series.clear();
+                }
+                // Fewer than there are series.
+                let new = seen.principals.len() as u32 + 2;
+                seen.principals.insert(principal.into(), new);
+                new
+            }
+        };
+        seen.last_principal = (principal.into(), known);
+        known
+    }
+
     /// The series of a place that was not seen before.
     fn series(&self, ended: &Ended<'_>, place: &Place, seen: &Seen) -> InSeries {
         let nobody = Identity::default();
@@ -353,6 +397,7 @@ impl Counting {
                     ended.peer.listener,
                     ended.record.upstream(ended.snapshot),
                 ),
+                proved: proved(ended),
             },
         );
         let (held, current) = (seen.rules, &self.metrics.rules);

@@ -273,6 +273,7 @@ impl Of<'_> {
             snapshot: self.snapshot,
             response: self.ended.response,
             around: self.ended.surroundings(),
+            tls: self.ended.client_tls,
             place: self.place,
         }
     }

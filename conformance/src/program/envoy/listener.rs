@@ -95,6 +95,9 @@ fn http2(limits: &Limits) -> Value {
 fn filters(is_inbound: bool, snapshot: &Snapshot) -> Derived<Vec<Value>> {
     let mut filters = rate_limits::filters(snapshot, Place::First)?;
     if is_inbound {
+        if snapshot.request_authentication.is_some() {
+            return Err("the filter that checks tokens is not made");
+        }
         filters.extend(access::filters(snapshot)?);
     }
     if snapshot.translates_bodies() {

@@ -4,7 +4,7 @@ use super::times;
 use crate::message::FieldName;
 use crate::snapshot::telemetry::{
     AddressForm, FieldOf, GrpcStatusForm, LogField, LogOperator, LogPart, Moment, Span, TimeUnit,
-    Whose,
+    TlsPart, Whose,
 };
 
 /// What an operator is.
@@ -32,8 +32,15 @@ const ABSENT: &[&str] = &[
     "DOWNSTREAM_LOCAL_IP_SAN",
     "DOWNSTREAM_LOCAL_SUBJECT",
     "DOWNSTREAM_LOCAL_URI_SAN",
-    "DOWNSTREAM_PEER_*",
-    "DOWNSTREAM_TLS_*",
+    "DOWNSTREAM_PEER_CERT*",
+    "DOWNSTREAM_PEER_CHAIN_*",
+    "DOWNSTREAM_PEER_EMAIL_SAN",
+    "DOWNSTREAM_PEER_FINGERPRINT_1",
+    "DOWNSTREAM_PEER_IP_SAN",
+    "DOWNSTREAM_PEER_ISSUER",
+    "DOWNSTREAM_PEER_OTHERNAME_SAN",
+    "DOWNSTREAM_PEER_SERIAL",
+    "DOWNSTREAM_TLS_SESSION_ID",
     "DOWNSTREAM_TRANSPORT_FAILURE_REASON",
     "DOWNSTREAM_WIRE_BYTES_*",
     "DYNAMIC_METADATA",
@@ -73,11 +80,7 @@ const ABSENT: &[&str] = &[
 ];
 
 /// Of Istio's default line: they have no value as long as there is no TCP, and nobody is told of that.
-const SILENT: &[&str] = &[
-    "CONNECTION_TERMINATION_DETAILS",
-    "REQUESTED_SERVER_NAME",
-    "VIRTUAL_CLUSTER_NAME",
-];
+const SILENT: &[&str] = &["CONNECTION_TERMINATION_DETAILS", "VIRTUAL_CLUSTER_NAME"];
 
 /// Reads what stands between two percent signs.
 pub(super) fn parse(text: &str) -> Known {
@@ -149,6 +152,13 @@ fn without_argument(name: &str) -> Option<LogOperator> {
         "UPSTREAM_HOST_NAME" => LogOperator::UpstreamHostName,
         "UPSTREAM_CLUSTER" | "UPSTREAM_CLUSTER_RAW" => LogOperator::UpstreamCluster,
         "UPSTREAM_TRANSPORT_FAILURE_REASON" => LogOperator::UpstreamTransportFailure,
+        "DOWNSTREAM_TLS_VERSION" => LogOperator::DownstreamTls(TlsPart::Version),
+        "DOWNSTREAM_TLS_CIPHER" => LogOperator::DownstreamTls(TlsPart::Cipher),
+        "REQUESTED_SERVER_NAME" => LogOperator::DownstreamTls(TlsPart::ServerName),
+        "DOWNSTREAM_PEER_URI_SAN" => LogOperator::DownstreamTls(TlsPart::PeerUris),
+        "DOWNSTREAM_PEER_DNS_SAN" => LogOperator::DownstreamTls(TlsPart::PeerDns),
+        "DOWNSTREAM_PEER_SUBJECT" => LogOperator::DownstreamTls(TlsPart::PeerSubject),
+        "DOWNSTREAM_PEER_FINGERPRINT_256" => LogOperator::DownstreamTls(TlsPart::PeerFingerprint),
         "UPSTREAM_REQUEST_ATTEMPT_COUNT" => LogOperator::AttemptCount,
         "STREAM_ID" => LogOperator::StreamId,
         "TRACE_ID" => LogOperator::TraceId,

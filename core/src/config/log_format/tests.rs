@@ -77,8 +77,8 @@ fn what_is_wrong_is_told() {
             "~`%DYNAMIC_METADATA(a:b)%` has no value",
         ),
         (
-            "%DOWNSTREAM_PEER_URI_SAN%",
-            "~`%DOWNSTREAM_PEER_URI_SAN%` has no",
+            "%DOWNSTREAM_PEER_ISSUER%",
+            "~`%DOWNSTREAM_PEER_ISSUER%` has no",
         ),
         (
             "%COMMON_DURATION(US_TX_BEG:DS_TX_END:ms)%",

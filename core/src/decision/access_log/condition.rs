@@ -182,7 +182,9 @@ fn of_attribute<'a>(attribute: &'a Attribute, logged: &Logged<'a>) -> Option<Val
         Attribute::SourcePort => port(around.downstream_remote.port()),
         Attribute::DestinationAddress => printed(around.downstream_local.to_string()),
         Attribute::DestinationPort => port(around.downstream_local.port()),
-        Attribute::ConnectionMtls => Value::Boolean(false),
+        Attribute::ConnectionMtls => {
+            Value::Boolean(logged.tls.is_some_and(|tls| tls.peer.is_some()))
+        }
         Attribute::UpstreamAddress => borrowed(values::upstream_host(record, snapshot)?),
         Attribute::UpstreamPort => port(values::upstream_address(logged)?.port()),
         Attribute::UpstreamLocalAddress => printed(around.upstream_local?.to_string()),

@@ -18,6 +18,7 @@ use core::net::SocketAddr;
 use super::record::Record;
 use crate::entropy::Draw;
 use crate::message::ResponseHead;
+use crate::peer::TlsFacts;
 use crate::snapshot::Snapshot;
 use crate::snapshot::telemetry::{AccessLog, Expression, LogFormat, LogPart, LogText, OnlySome};
 use crate::time::Duration;
@@ -55,6 +56,8 @@ pub struct Logged<'a> {
     pub response: &'a ResponseHead,
     /// The calendar, and the addresses of sockets.
     pub around: Surroundings,
+    /// What TLS has proved of the client; `None` for clear text.
+    pub tls: Option<&'a TlsFacts>,
     /// Where the proxy runs.
     pub place: &'a Place,
 }

@@ -8,6 +8,7 @@ use crate::decision::picked::{Picked, PickedBy};
 use crate::decision::{Attempt, AttemptEnd, Details, Followed, RouteDecision};
 use crate::entropy::Entropy;
 use crate::message::RequestHead;
+use crate::peer::{PeerCertificate, TlsVersion};
 use crate::snapshot::PerMillion;
 use crate::time::Instant;
 
@@ -72,6 +73,15 @@ fn response(fields: &[(&str, &[u8])]) -> ResponseHead {
 }
 
 fn with<T>(record: &Record, response: &ResponseHead, f: impl FnOnce(&Logged<'_>) -> T) -> T {
+    with_tls(record, response, None, f)
+}
+
+fn with_tls<T>(
+    record: &Record,
+    response: &ResponseHead,
+    tls: Option<&TlsFacts>,
+    f: impl FnOnce(&Logged<'_>) -> T,
+) -> T {
     let place = Place {
         hostname: "cart-0".into(),
         environment: [("ZONE".to_owned(), "b".to_owned())].into(),
@@ -81,6 +91,7 @@ fn with<T>(record: &Record, response: &ResponseHead, f: impl FnOnce(&Logged<'_>)
         snapshot: &Snapshot::default(),
         response,
         around: AROUND,
+        tls,
         place: &place,
     })
 }
@@ -403,4 +414,44 @@ fn only_some_requests_can_be_taken() {
     };
     let count = (0..10_000).filter(|seed| taken(*seed)).count();
     assert!((800..1200).contains(&count), "{count}");
+}
+
+/// What a client proves is told, and nothing of a client in clear text.
+#[test]
+fn what_a_client_proves_is_told() {
+    let format = "%DOWNSTREAM_TLS_VERSION% %DOWNSTREAM_TLS_CIPHER% %REQUESTED_SERVER_NAME% %DOWNSTREAM_PEER_URI_SAN% \
+        %DOWNSTREAM_PEER_DNS_SAN% %DOWNSTREAM_PEER_SUBJECT% %DOWNSTREAM_PEER_FINGERPRINT_256%";
+    let (format, faults) = log_format::written(format);
+    assert!(faults.is_empty());
+    let mut tls = TlsFacts {
+        version: TlsVersion::Tls13,
+        cipher: "TLS_AES_128_GCM_SHA256".into(),
+        sni: Some("a.test".into()),
+        alpn: None,
+        resumed: false,
+        peer: Some(PeerCertificate {
+            uri_names: ["spiffe://td/ns/a/sa/b".into()].into(),
+            dns_names: ["a.test".into(), "b.test".into()].into(),
+            subject: "CN=a".into(),
+            sha256: [0xab; 32],
+        }),
+    };
+    let fingerprint = "ab".repeat(32);
+    let whole = format!(
+        "TLSv1.3 TLS_AES_128_GCM_SHA256 a.test spiffe://td/ns/a/sa/b a.test,b.test CN=a {fingerprint}"
+    );
+    let told = |tls: Option<&TlsFacts>| {
+        let mut out = Vec::new();
+        with_tls(&record(&[]), &response(&[]), tls, |logged| {
+            write(&format, logged, &mut out);
+        });
+        String::from_utf8(out).unwrap().trim_end().to_owned()
+    };
+    assert_eq!(told(Some(&tls)), whole);
+    tls.peer = None;
+    assert_eq!(
+        told(Some(&tls)),
+        "TLSv1.3 TLS_AES_128_GCM_SHA256 a.test - - - -"
+    );
+    assert_eq!(told(None), "- - - - - - -");
 }

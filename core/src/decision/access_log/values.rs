@@ -8,7 +8,8 @@ use super::{Logged, times};
 use crate::decision::record::{Attempt, AttemptEnd, GONE, Record, RouteDecision};
 use crate::message::{FieldName, Headers, Known, RequestHead, digits};
 use crate::snapshot::telemetry::{
-    AddressForm, FieldOf, GrpcStatusForm, LogField, LogOperator, Moment, Span, TimeUnit, Whose,
+    AddressForm, FieldOf, GrpcStatusForm, LogField, LogOperator, Moment, Span, TimeUnit, TlsPart,
+    Whose,
 };
 use crate::snapshot::{
     Action, Address, Cluster, DestinationCluster, GRPC_STATUS, Rule, Snapshot, UnknownHosts,
@@ -17,6 +18,45 @@ use crate::time::{Duration, Instant};
 
 /// What Envoy calls the cluster of hosts that no service has.
 const PASSTHROUGH: &str = "PassthroughCluster";
+
+/// What TLS has proved of the client; nothing of a client in clear text.
+fn push_tls(part: TlsPart, logged: &Logged<'_>, out: &mut Vec<u8>) -> bool {
+    let Some(tls) = logged.tls else {
+        return false;
+    };
+    let peer = tls.peer.as_ref();
+    fn text(text: Option<&str>) -> Option<&str> {
+        text.filter(|text| !text.is_empty())
+    }
+    match part {
+        TlsPart::Version => push_display(&tls.version, out),
+        TlsPart::Cipher => push_text(&tls.cipher, out),
+        TlsPart::ServerName => return push_some(text(tls.sni.as_deref()), out),
+        TlsPart::PeerUris => return push_names(peer.map(|peer| &*peer.uri_names), out),
+        TlsPart::PeerDns => return push_names(peer.map(|peer| &*peer.dns_names), out),
+        TlsPart::PeerSubject => return push_some(text(peer.map(|peer| &*peer.subject)), out),
+        TlsPart::PeerFingerprint => {
+            let Some(peer) = peer else {
+                return false;
+            };
+            for byte in peer.sha256 {
+                push_display(&format_args!("{byte:02x}"), out);
+            }
+        }
+    }
+    true
+}
+
+fn push_names(names: Option<&[Box<str>]>, out: &mut Vec<u8>) -> bool {
+    let Some(names) = names.filter(|names| !names.is_empty()) else {
+        return false;
+    };
+    for (at, name) in names.iter().enumerate() {
+        push_text(if at == 0 { "" } else { "," }, out);
+        push_text(name, out);
+    }
+    true
+}
 
 /// Appends what an operator is worth; appends nothing and says so when it has no value.
 pub(super) fn push(operator: &LogOperator, logged: &Logged<'_>, out: &mut Vec<u8>) -> bool {
@@ -73,6 +113,7 @@ pub(super) fn push(operator: &LogOperator, logged: &Logged<'_>, out: &mut Vec<u8
             };
             push_display(fault, out);
         }
+        LogOperator::DownstreamTls(part) => return push_tls(*part, logged, out),
         LogOperator::AttemptCount => push_number(record.attempts.len() as u64, out),
         LogOperator::StreamId => {
             return push_some(record.request.headers.get(Known::XRequestId), out);

@@ -113,6 +113,8 @@ pub enum LogOperator {
     UpstreamHostName,
     /// `UPSTREAM_TRANSPORT_FAILURE_REASON`: why TLS could not be agreed on.
     UpstreamTransportFailure,
+    /// What TLS has proved of the client, and how it is protected.
+    DownstreamTls(TlsPart),
     /// `UPSTREAM_CLUSTER` and `UPSTREAM_CLUSTER_RAW`.
     UpstreamCluster,
     /// The addresses of the two connections.
@@ -222,6 +224,25 @@ pub enum GrpcStatusForm {
     Snake,
     /// `5`.
     Number,
+}
+
+/// What of a protected connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsPart {
+    /// `DOWNSTREAM_TLS_VERSION`.
+    Version,
+    /// `DOWNSTREAM_TLS_CIPHER`.
+    Cipher,
+    /// `REQUESTED_SERVER_NAME`: whom the client asked for.
+    ServerName,
+    /// `DOWNSTREAM_PEER_URI_SAN`: with commas between them.
+    PeerUris,
+    /// `DOWNSTREAM_PEER_DNS_SAN`: with commas between them.
+    PeerDns,
+    /// `DOWNSTREAM_PEER_SUBJECT`.
+    PeerSubject,
+    /// `DOWNSTREAM_PEER_FINGERPRINT_256`.
+    PeerFingerprint,
 }
 
 /// Whose address.

@@ -11,6 +11,6 @@ pub use access_log::{AccessLog, AccessLogs, OnlySome};
 pub use expression::{Arithmetic, Attribute, Comparison, Expression, Literal, Real, To};
 pub use log_format::{
     AddressForm, FieldOf, GrpcStatusForm, LogField, LogFormat, LogJson, LogOperator, LogPart,
-    LogText, Moment, Span, TimePart, TimeUnit, Whose,
+    LogText, Moment, Span, TimePart, TimeUnit, TlsPart, Whose,
 };
 pub use metrics::{Metric, MetricRule, MetricRules, SideRules, TagRule};
