@@ -14,10 +14,6 @@ use crate::input_bytes::Bytes;
 
 /// One thing that happened. Workers have names by their position, and connections those that their worker gave them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one frame is looked at at a time, and none is kept"
-)]
 pub enum Frame<'a> {
     /// The first frame: the version of the program that wrote the file.
     Program(Cow<'a, str>),

@@ -58,10 +58,19 @@ impl Relocation {
             clients: case.clients.iter().map(client).collect(),
             settings: Settings {
                 inbound: case.settings.inbound.as_deref().map(|a| self.text(a)),
+                mesh: case.settings.mesh.as_ref().map(|mesh| self.value(mesh)),
                 ..case.settings.clone()
             },
             ..case.clone()
         }
+    }
+
+    /// Settings of the mesh name services by their ports, as documents do.
+    fn value(&self, value: &serde_yaml::Value) -> serde_yaml::Value {
+        let text = serde_yaml::to_string(value).map(|text| self.text(&text));
+        let relocated = text.and_then(|text| serde_yaml::from_str(&text));
+        // What was read is written and read again.
+        relocated.unwrap_or_else(|_| value.clone())
     }
 
     fn answers(&self, answers: &NameAnswers) -> NameAnswers {
@@ -146,6 +155,14 @@ mod tests {
         ] {
             assert_eq!(replaced(text, "10.0.0.1", "X"), want, "{text}");
         }
+    }
+
+    #[test]
+    fn services_that_the_mesh_names_are_relocated() {
+        let relocation = Relocation::new([("9000".to_owned(), "24024".to_owned())]);
+        let value = |text: &str| serde_yaml::from_str::<serde_yaml::Value>(text).unwrap();
+        let got = relocation.value(&value("a: [{ port: 9000, other: 90001 }]"));
+        assert_eq!(got, value("a: [{ port: 24024, other: 90001 }]"));
     }
 
     #[test]
