@@ -17,8 +17,8 @@ use crate::decision::Refused;
 use crate::message::{RequestHead, ResponseHead, is_token_byte};
 use crate::stream::Part;
 
-/// How TLS begins (RFC 8446 §5.1): a record of type handshake, whose version has been 3.x since SSL.
-const TLS_HANDSHAKE: &[u8] = &[22, 3];
+/// How TLS begins (RFC 8446 §5.1): a record of type handshake. One byte tells, which is the same however much has come.
+const TLS_HANDSHAKE: &[u8] = &[22];
 
 /// Reads the messages that one peer sends. After a refusal it refuses for ever: where the next message begins is unknown.
 #[derive(Clone, Debug)]
