@@ -10,6 +10,7 @@ pub(crate) mod policies;
 pub(crate) mod problems;
 mod rules;
 mod spoken;
+mod transport;
 pub(crate) mod words;
 
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use outrigger_core::snapshot::{
     LocalityPolicy, Origin, Snapshot,
 };
 
-use super::{ClusterTold, EndpointTold, Place, Told, spoken, words};
+use super::{ClusterTold, EndpointTold, Place, Told, spoken, transport, words};
 
 /// Everything about a cluster.
 pub(crate) fn tell(cluster: &Cluster, snapshot: &Snapshot) -> ClusterTold {
@@ -76,6 +76,7 @@ fn settings(cluster: &Cluster, origin: Option<&ClusterOrigin>, snapshot: &Snapsh
         "connectionPool",
         spoken::protocol(cluster.protocol),
     );
+    say("tls", "tls", transport::tls(cluster));
     let pool = format!(
         "{}, {}",
         words::time(cluster.connect_timeout),
