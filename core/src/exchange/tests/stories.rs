@@ -85,7 +85,7 @@ fn what_could_not_be_read_has_no_request_line() {
             "- -\n",
             "it begins as a TLS handshake does (ClientHello), and plain HTTP is spoken here",
         ),
-        (b"\x16\x02", "- -\n", "malformed start line"),
+        (b"\x15\x03", "- -\n", "malformed start line"),
         (b"GET\r\n\r\n", "- -\n", "malformed start line"),
         (
             b"PUT /a HTTP/1.1\r\nHost: a b\r\n\r\n",
