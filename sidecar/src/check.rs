@@ -21,7 +21,6 @@ use outrigger_core::cluster::Registry;
 use outrigger_core::compile::{self, Answers, Workload};
 use outrigger_core::config::{self, Code, Finding, MeshConfig, Severity};
 
-use crate::options::UnenforcedKind;
 use crate::sources::{self, Reader, Source};
 use crate::width;
 
@@ -105,7 +104,6 @@ fn judge(args: &CheckArgs, sources: &[Source], mesh: &[Source]) -> Vec<Finding> 
         0,
     );
     findings.extend(compiled.findings);
-    UnenforcedKind::accept(&args.accept_unenforced, &mut findings);
     if args.lenient {
         let all = findings.iter_mut();
         all.for_each(Finding::accept_what_istiod_takes);

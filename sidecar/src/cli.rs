@@ -23,8 +23,7 @@ use crate::identity_args::IdentityArgs;
 pub(crate) use crate::intercept::{InterceptArgs, ModeArg};
 use crate::metrics_args::MetricsArgs;
 use crate::options::{
-    Format, InboundArg, LabelArg, UnenforcedKind, parse_addr, parse_size, parse_some_time,
-    parse_time,
+    Format, InboundArg, LabelArg, parse_addr, parse_size, parse_some_time, parse_time,
 };
 use crate::recent_args::RecentArgs;
 pub(crate) use crate::replay::ReplayArgs;
@@ -96,7 +95,7 @@ Examples:
     outrigger replay run.rec
 
 Files are read again when they change and on SIGHUP. A configuration with an error in anything that the proxy uses is
-refused as a whole: it does not start with it, and keeps what it runs (see --lenient, --accept-unenforced). SIGTERM and SIGINT drain, SIGINT without --minimum-drain-time and without the admin address; a second one ends at once.";
+refused as a whole: it does not start with it, and keeps what it runs (see --lenient). SIGTERM and SIGINT drain, SIGINT without --minimum-drain-time and without the admin address; a second one ends at once.";
 
 /// What `outrigger run` takes.
 #[derive(Clone, Debug, Args)]
@@ -156,16 +155,6 @@ pub(crate) struct RunArgs {
     /// `topology.istio.io/subzone`, or `istio-locality` with `region.zone.subzone`, say where it is
     #[arg(long = "label", value_name = "K=V")]
     pub(crate) labels: Vec<LabelArg>,
-
-    /// Run although policies of this KIND are not enforced yet: what they refuse passes. May be repeated
-    #[arg(
-        long,
-        value_name = "KIND",
-        value_enum,
-        ignore_case = true,
-        value_delimiter = ','
-    )]
-    pub(crate) accept_unenforced: Vec<UnenforcedKind>,
 
     /// Put into effect what istiod would, though `check` calls it an error: fields that do not exist are ignored, and
     /// requests for subsets that do not exist get a 503

@@ -99,10 +99,6 @@ pub(crate) fn read(
     let loaded = config::load(&read, &whom.namespace);
     findings.extend(loaded.findings);
     findings.extend(config::lint(&loaded.resources, &mesh));
-    for finding in &mut findings {
-        // Nobody comes in here.
-        finding.accept_unenforced(Finding::SECURITY_KINDS);
-    }
     findings.retain(Finding::blocks);
     let labels = whom.labels.iter();
     let workload = Workload {

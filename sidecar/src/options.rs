@@ -5,7 +5,6 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use outrigger_core::config::Finding;
 use outrigger_core::config::value::parse_duration;
 
 /// How results are printed.
@@ -15,29 +14,6 @@ pub(crate) enum Format {
     Text,
     /// One JSON document
     Json,
-}
-
-/// A kind of security policy that is not enforced yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "PascalCase")]
-pub(crate) enum UnenforcedKind {
-    /// Who may ask for what
-    AuthorizationPolicy,
-}
-
-impl UnenforcedKind {
-    /// Tells findings which kinds were accepted.
-    pub(crate) fn accept(kinds: &[Self], findings: &mut [Finding]) {
-        let names: Vec<&str> = kinds
-            .iter()
-            .map(|kind| match kind {
-                Self::AuthorizationPolicy => "AuthorizationPolicy",
-            })
-            .collect();
-        for finding in findings {
-            finding.accept_unenforced(&names);
-        }
-    }
 }
 
 /// `k=v` of `--label`.

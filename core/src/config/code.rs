@@ -99,7 +99,6 @@ codes! {
     ApiVersion "api-version" Error "The version is not one of this kind."
     UnknownKind "unknown-kind" Error "The group has no such kind."
     KindNotRead "kind-not-read" Warning "An Istio kind that this proxy does not use, though it may check it."
-    PolicyNotEnforced "policy-not-enforced" Error "A security policy that this proxy does not enforce yet; nothing runs with it unless somebody accepts that."
     KindIgnored "kind-ignored" Info "A kind that does not concern the proxy."
     Metadata "metadata" Error "The metadata is incomplete or malformed."
     ResourceName "resource-name" Warning "A resource name that Kubernetes refuses."

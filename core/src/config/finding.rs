@@ -95,19 +95,6 @@ impl Finding {
         }
     }
 
-    /// The kinds of policies that say who may come in, and that are not enforced yet.
-    pub const SECURITY_KINDS: &[&str] = &["AuthorizationPolicy"];
-
-    /// Somebody knows that policies of these kinds are not enforced: if this is about one of them, it becomes a warning.
-    pub fn accept_unenforced(&mut self, kinds: &[&str]) {
-        let is_accepted = |resource: &ResourceName| kinds.contains(&&*resource.kind);
-        if self.code == Code::PolicyNotEnforced && self.resource.as_ref().is_some_and(is_accepted) {
-            self.code = Code::KindNotRead;
-            self.severity = self.code.severity();
-            self.help = "its absence was accepted with `--accept-unenforced`".into();
-        }
-    }
-
     /// Somebody is as lenient as istiod: what it puts into effect becomes a warning.
     pub fn accept_what_istiod_takes(&mut self) {
         if self.code.is_taken_by_istiod() {
@@ -115,14 +102,11 @@ impl Finding {
         }
     }
 
-    /// Whether a proxy must not run what was read: an error, and not in a resource of a kind that it does not use; or a
-    /// policy that would not be enforced.
-    ///
+    /// Whether a proxy must not run what was read: an error, and not in a resource of a kind that it does not use.
     #[must_use]
     pub fn blocks(&self) -> bool {
         let used = |resource: &ResourceName| kinds::is_used(&resource.kind);
-        self.severity == Severity::Error
-            && (self.code == Code::PolicyNotEnforced || self.resource.as_ref().is_none_or(used))
+        self.severity == Severity::Error && self.resource.as_ref().is_none_or(used)
     }
 }
 

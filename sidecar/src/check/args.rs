@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::options::UnenforcedKind;
 use crate::sources::Pattern;
 
 const CHECK_EXAMPLES: &str = "\
@@ -34,16 +33,6 @@ Exit code 0: no errors (with --strict: no warnings either); 1: errors; 2: a path
 #[derive(Clone, Debug, Args)]
 #[command(after_help = CHECK_EXAMPLES)]
 pub(crate) struct CheckArgs {
-    /// Call it a warning, no error, that policies of this KIND are not enforced yet. May be repeated
-    #[arg(
-        long,
-        value_name = "KIND",
-        value_enum,
-        ignore_case = true,
-        value_delimiter = ','
-    )]
-    pub(crate) accept_unenforced: Vec<UnenforcedKind>,
-
     /// Files, folders that are searched for *.yaml, *.yml and *.json, or - for standard input
     #[arg(value_name = "PATH", required = true)]
     pub(crate) paths: Vec<PathBuf>,

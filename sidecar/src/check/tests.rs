@@ -353,7 +353,6 @@ fn of_folder() -> (Vec<Source>, Vec<Finding>) {
         .collect();
     let args = CheckArgs {
         paths: Vec::new(),
-        accept_unenforced: Vec::new(),
         lenient: false,
         ignore: Vec::new(),
         strict: false,

@@ -24,7 +24,6 @@ use super::identity::Keeper;
 use super::proofs::Gatherer;
 use crate::access_log_args::AccessLogChoice;
 use crate::cli::RunArgs;
-use crate::options::UnenforcedKind;
 use crate::sources::{Found, Reader, Source, Unreadable};
 
 /// What is read and for whom.
@@ -32,7 +31,6 @@ use crate::sources::{Found, Reader, Source, Unreadable};
 pub(super) struct Configuration {
     paths: Vec<PathBuf>,
     mesh_path: Option<PathBuf>,
-    accept_unenforced: Vec<UnenforcedKind>,
     /// What istiod puts into effect is put into effect.
     lenient: bool,
     workload: Workload,
@@ -104,7 +102,6 @@ impl Configuration {
         Self {
             paths: args.config.clone(),
             mesh_path: args.mesh_config.clone(),
-            accept_unenforced: args.accept_unenforced.clone(),
             lenient: args.lenient,
             workload: Workload {
                 namespace: args.namespace.clone(),
@@ -258,7 +255,6 @@ impl Configuration {
         findings.extend(loaded.findings);
         // First, because it explains the rest.
         findings.splice(0..0, config::unserved(&loaded.resources));
-        UnenforcedKind::accept(&self.accept_unenforced, &mut findings);
         self.accept_leniently(&mut findings);
         if findings.iter().any(Finding::blocks) {
             return Reading::Bad { findings };
