@@ -66,11 +66,43 @@ pub fn apply(
         }
         count += rules.len();
     }
+    take_over(capture, backend, system)?;
     route(capture, system)?;
     Ok(Applied {
         backend,
         rules: count,
     })
+}
+
+/// What was put in before by the other tool, or for a version of IP that is not captured now, would go on beside the rules. A tool
+/// that cannot say what is there has put nothing in.
+fn take_over(capture: &Capture, backend: Backend, system: &impl Run) -> Result<(), Failed> {
+    for family in [Family::V4, Family::V6] {
+        let is_captured = family == Family::V4 || capture.ipv6;
+        if backend != Backend::Nft || !is_captured {
+            let list = ["list", "table", nft::word(family), nft::TABLE];
+            if system.run("nft", &list, "").is_ok() {
+                system.run("nft", &["-f", "-"], &nft::remove(family))?;
+            }
+        }
+        if backend != Backend::Iptables || !is_captured {
+            let (save, _) = tools(family);
+            if let Ok(saved) = system.run(save, &[], "") {
+                remove_by_iptables(family, &saved, system)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Takes out what was saved of ours.
+fn remove_by_iptables(family: Family, saved: &str, system: &impl Run) -> Result<(), Failed> {
+    let text = iptables::replace(&[], saved);
+    if !text.is_empty() {
+        let (_, restore) = tools(family);
+        system.run(restore, &["--noflush"], &text)?;
+    }
+    Ok(())
 }
 
 fn lost(command: &str, rule: &str) -> Failed {
@@ -142,14 +174,11 @@ fn routes(capture: &Capture) -> Vec<String> {
 pub fn clean(capture: &Capture, system: &impl Run) -> Result<(), Failed> {
     let mut found = false;
     for family in [Family::V4, Family::V6] {
-        let (save, restore) = tools(family);
+        let (save, _) = tools(family);
         match system.run(save, &[], "") {
             Ok(saved) => {
                 found = true;
-                let text = iptables::replace(&[], &saved);
-                if !text.is_empty() {
-                    system.run(restore, &["--noflush"], &text)?;
-                }
+                remove_by_iptables(family, &saved, system)?;
             }
             Err(failed) if failed.is_absent || family == Family::V6 => {}
             Err(failed) => return Err(failed),

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use outrigger_core::peer::AddressRange;
+use socket2::SockRef;
 
 use crate::capture::{Capture, Ranges};
 
@@ -92,31 +93,29 @@ fn target(capture: &Capture) -> Option<SocketAddr> {
 
 /// Where a connection that arrives was to go; `None` when none does.
 fn arrive(listener: &TcpListener, to: SocketAddr) -> io::Result<Option<SocketAddr>> {
-    listener.set_nonblocking(true)?;
-    let until = Instant::now() + TIME;
     let connecting = TcpStream::connect_timeout(&to, TIME)?;
     let ours = connecting.local_addr()?;
-    while Instant::now() < until {
+    let until = Instant::now() + TIME;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(None);
+        }
+        // A listener waits for a client no longer than a socket for bytes (socket(7), SO_RCVTIMEO).
+        SockRef::from(listener).set_read_timeout(Some(left))?;
         match listener.accept() {
             // Somebody else may connect here meanwhile.
-            Ok((stream, from)) if from.port() == ours.port() => {
-                return original(&stream);
-            }
+            Ok((stream, from)) if from.port() == ours.port() => return original(&stream),
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                std::thread::sleep(Duration::from_millis(5));
-            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(None)
 }
 
 #[cfg(target_os = "linux")]
 fn original(stream: &TcpStream) -> io::Result<Option<SocketAddr>> {
-    Ok(socket2::SockRef::from(stream)
-        .original_dst_v4()?
-        .as_socket())
+    Ok(SockRef::from(stream).original_dst_v4()?.as_socket())
 }
 
 #[cfg(not(target_os = "linux"))]

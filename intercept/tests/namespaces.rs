@@ -58,14 +58,15 @@ fn is_from(listener: &TcpListener, stream: &TcpStream) -> bool {
     from.port() == stream.local_addr().unwrap().port()
 }
 
-fn backends() -> Vec<Backend> {
-    let there = |program, args: &[&str]| System.run(program, args, "").is_ok();
-    let iptables = there("iptables-save", &[]) && there("ip6tables-save", &[]);
-    let nft = there("nft", &["list", "tables"]);
-    let all = [(iptables, Backend::Iptables), (nft, Backend::Nft)];
-    all.into_iter()
-        .filter_map(|(is_there, backend)| is_there.then_some(backend))
-        .collect()
+/// What all tools say of the rules that there are.
+fn all_rules() -> String {
+    let said = |program, args: &[&str]| System.run(program, args, "").unwrap_or_default();
+    [
+        said("iptables-save", &[]),
+        said("ip6tables-save", &[]),
+        said("nft", &["list", "ruleset"]),
+    ]
+    .concat()
 }
 
 /// Plays something with each tool that is there; says so where it may not.
@@ -76,7 +77,7 @@ fn with_each(of: &str, play: impl Fn(&Cable, Backend)) {
             return eprintln!("not tried, because there can be no network namespaces: {why}");
         }
     };
-    let backends = cable.in_pod(backends);
+    let backends = cable.in_pod(cable::backends);
     if backends.is_empty() {
         return eprintln!("not tried, because neither iptables nor nft works here");
     }
@@ -90,15 +91,7 @@ fn with_each(of: &str, play: impl Fn(&Cable, Backend)) {
             ..Capture::default()
         };
         cable.in_pod(|| clean(&capture, &System)).unwrap();
-        let left = cable.in_pod(|| {
-            let said = |program, args: &[&str]| System.run(program, args, "").unwrap_or_default();
-            [
-                said("iptables-save", &[]),
-                said("ip6tables-save", &[]),
-                said("nft", &["list", "ruleset"]),
-            ]
-            .concat()
-        });
+        let left = cable.in_pod(all_rules);
         assert!(
             !left.contains("ISTIO") && !left.contains("outrigger"),
             "{backend:?} leaves {left}"
@@ -197,6 +190,30 @@ fn the_sidecars_own_connections_are_not_captured() {
         });
         assert!(is_from(&application, &from_inside), "{backend:?}");
     });
+}
+
+#[test]
+fn one_tool_takes_over_from_the_other() {
+    let cable = match Cable::new("turns") {
+        Ok(cable) => cable,
+        Err(why) => {
+            return eprintln!("not tried, because there can be no network namespaces: {why}");
+        }
+    };
+    let capture = Capture {
+        ipv6: true,
+        ..Capture::default()
+    };
+    let count = |said: &str| ["ISTIO_OUTPUT", "nat_istio_output"].map(|chain| said.contains(chain));
+    for backend in cable.in_pod(cable::backends).into_iter().cycle().take(3) {
+        apply_to(&cable, &capture, backend);
+        let said = cable.in_pod(all_rules);
+        assert_eq!(
+            count(&said),
+            [backend == Backend::Iptables, backend == Backend::Nft],
+            "{backend:?}: {said}"
+        );
+    }
 }
 
 #[test]

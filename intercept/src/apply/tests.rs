@@ -1,6 +1,7 @@
 //! What the tools are told, and in which order.
 
 use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 
@@ -8,8 +9,10 @@ use super::*;
 struct Scripted {
     absent: &'static [&'static str],
     fails: Option<(&'static str, &'static str)>,
-    /// What `iptables-restore` got, which `iptables-save` gives back.
-    kernel: RefCell<String>,
+    /// What `iptables-restore` and `ip6tables-restore` got, which their `-save` gives back.
+    kernel: RefCell<BTreeMap<String, String>>,
+    /// The versions of IP for which nft has a table of ours.
+    tables: RefCell<BTreeSet<String>>,
     told: RefCell<Vec<String>>,
 }
 
@@ -19,8 +22,33 @@ impl Scripted {
             absent,
             fails: None,
             kernel: RefCell::default(),
+            tables: RefCell::default(),
             told: RefCell::default(),
         }
+    }
+
+    /// What iptables has for IPv4.
+    fn rules(&self) -> String {
+        let kernel = self.kernel.borrow();
+        kernel.get("iptables").cloned().unwrap_or_default()
+    }
+
+    fn nft(&self, args: &[&str], input: &str) -> bool {
+        let mut tables = self.tables.borrow_mut();
+        if let ["list", "table", family, _] = args {
+            return tables.contains(*family);
+        }
+        for family in ["ip", "ip6"] {
+            let names =
+                |verb: &str| input.contains(&format!("{verb}table {family} {}", nft::TABLE));
+            if names("delete ") {
+                tables.remove(family);
+            }
+            if names("\n") {
+                tables.insert(family.to_owned());
+            }
+        }
+        true
     }
 }
 
@@ -40,14 +68,18 @@ impl Run for Scripted {
             Some((of, said)) if command.starts_with(of) => return Err(failed(said, false)),
             Some(_) | None => {}
         }
-        if program.ends_with("-restore") {
-            *self.kernel.borrow_mut() = input.into();
+        let mut kernel = self.kernel.borrow_mut();
+        match program.split_once('-') {
+            Some((tool, "restore")) => {
+                kernel.insert(tool.to_owned(), input.to_owned());
+            }
+            Some((tool, "save")) => return Ok(kernel.get(tool).cloned().unwrap_or_default()),
+            Some(_) | None if program == "nft" && !self.nft(args, input) => {
+                return Err(failed("No such file or directory", false));
+            }
+            Some(_) | None => {}
         }
-        Ok(if program.ends_with("-save") {
-            self.kernel.borrow().clone()
-        } else {
-            String::new()
-        })
+        Ok(String::new())
     }
 }
 
@@ -69,7 +101,11 @@ fn rules_are_put_in_and_read_back() {
             "iptables-save",
             "iptables-save",
             "iptables-restore --noflush",
-            "iptables-save"
+            "iptables-save",
+            // Nothing of an earlier time stands beside them.
+            "nft list table ip outrigger_intercept",
+            "nft list table ip6 outrigger_intercept",
+            "ip6tables-save",
         ]
     );
 }
@@ -161,7 +197,7 @@ fn what_is_printed_is_what_would_be_applied() {
     let script = script(&Capture::default(), Backend::Iptables);
     assert_eq!(
         script,
-        format!("# iptables-restore --noflush\n{}", system.kernel.borrow())
+        format!("# iptables-restore --noflush\n{}", system.rules())
     );
     let nft = super::script(
         &Capture {
@@ -175,4 +211,34 @@ fn what_is_printed_is_what_would_be_applied() {
         nft.ends_with("# ip -6 addr replace ::6/128 dev lo\n"),
         "{nft}"
     );
+}
+
+#[test]
+fn what_was_put_in_before_otherwise_is_taken_out() {
+    let both = Capture {
+        ipv6: true,
+        ..Capture::default()
+    };
+    let system = Scripted::new(&[]);
+    let put_in = |capture: &Capture, backend| apply(capture, Some(backend), &system).unwrap();
+    let has = || {
+        let kernel = system.kernel.borrow();
+        let rules = |tool: &str| kernel.get(tool).is_some_and(|text| text.contains("-A "));
+        let tables = system.tables.borrow();
+        [
+            rules("iptables"),
+            rules("ip6tables"),
+            tables.contains("ip"),
+            tables.contains("ip6"),
+        ]
+    };
+    put_in(&both, Backend::Iptables);
+    assert_eq!(has(), [true, true, false, false]);
+    put_in(&both, Backend::Nft);
+    assert_eq!(has(), [false, false, true, true]);
+    put_in(&Capture::default(), Backend::Nft);
+    assert_eq!(has(), [false, false, true, false]);
+    put_in(&both, Backend::Iptables);
+    put_in(&Capture::default(), Backend::Iptables);
+    assert_eq!(has(), [true, false, false, false]);
 }

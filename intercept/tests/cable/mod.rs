@@ -5,6 +5,7 @@ use std::os::fd::AsFd as _;
 use std::process::Command;
 use std::thread;
 
+use outrigger_intercept::{Backend, Run as _, System};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// A pod and a client, connected by a cable. They end with this.
@@ -84,4 +85,15 @@ fn within<T: Send>(name: &str, act: impl FnOnce() -> T + Send) -> T {
         entered.join()
     });
     joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// The tools by which rules can be put in where this is called.
+pub(crate) fn backends() -> Vec<Backend> {
+    let there = |program, args: &[&str]| System.run(program, args, "").is_ok();
+    let iptables = there("iptables-save", &[]) && there("ip6tables-save", &[]);
+    let nft = there("nft", &["list", "tables"]);
+    let all = [(iptables, Backend::Iptables), (nft, Backend::Nft)];
+    all.into_iter()
+        .filter_map(|(is_there, backend)| is_there.then_some(backend))
+        .collect()
 }

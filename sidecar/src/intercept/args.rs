@@ -42,7 +42,7 @@ pub(crate) enum Act {
     /// Print the rules; nothing is changed
     Print(Box<PrintArgs>),
     /// Take the rules out
-    Clean(Box<CleanArgs>),
+    Clean(TproxyArgs),
 }
 
 /// By which tool.
@@ -97,13 +97,6 @@ pub(crate) struct PrintArgs {
     /// For which tool
     #[arg(long, value_enum, default_value_t = BackendArg::Iptables, env = "OUTRIGGER_INTERCEPT_BACKEND")]
     pub(crate) backend: BackendArg,
-}
-
-#[derive(Clone, Debug, Args)]
-pub(crate) struct CleanArgs {
-    /// The mark and the routing table of TPROXY, if others than the usual were given
-    #[command(flatten)]
-    pub(crate) tproxy: TproxyArgs,
 }
 
 #[derive(Clone, Copy, Debug, Args)]

@@ -17,7 +17,7 @@ use outrigger_intercept::{
     script,
 };
 
-use args::{Act, ApplyArgs, CaptureArgs, CleanArgs, List, PortsArg, RangesArg, TproxyArgs};
+use args::{Act, ApplyArgs, CaptureArgs, List, PortsArg, RangesArg, TproxyArgs};
 
 /// The kernel did not do what it was asked to.
 const FAILED: u8 = 1;
@@ -34,8 +34,8 @@ pub(crate) fn intercept(args: &InterceptArgs) -> ExitCode {
         Act::Apply(args) => match capture(&args.capture) {
             Ok(Some(capture)) => put_in(args, &capture),
             Ok(None) => {
-                anstream::println!("nothing is captured: the mode is NONE");
-                ExitCode::SUCCESS
+                anstream::println!("nothing is to be captured: the mode is NONE");
+                take_out(args.capture.tproxy)
             }
             Err(why) => fail(USAGE, &why),
         },
@@ -47,7 +47,7 @@ pub(crate) fn intercept(args: &InterceptArgs) -> ExitCode {
             Ok(None) => ExitCode::SUCCESS,
             Err(why) => fail(USAGE, &why),
         },
-        Act::Clean(args) => take_out(args),
+        Act::Clean(marks) => take_out(*marks),
     }
 }
 
@@ -85,9 +85,9 @@ fn put_in(args: &ApplyArgs, capture: &Capture) -> ExitCode {
     }
 }
 
-fn take_out(args: &CleanArgs) -> ExitCode {
+fn take_out(marks: TproxyArgs) -> ExitCode {
     let capture = Capture {
-        mode: tproxy(args.tproxy),
+        mode: tproxy(marks),
         ipv6: true,
         ..Capture::default()
     };

@@ -172,6 +172,12 @@ fn joined(response: String) -> String {
 pub(crate) fn application(name: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
+    serve(listener, name);
+    addr
+}
+
+/// The same at an address that somebody listens on already.
+pub(crate) fn serve(listener: TcpListener, name: &'static str) {
     thread::spawn(move || {
         for mut stream in listener.incoming().map_while(Result::ok) {
             let mut request = BufReader::new(stream.try_clone().unwrap());
@@ -186,7 +192,6 @@ pub(crate) fn application(name: &'static str) -> SocketAddr {
             stream.write_all((head + name).as_bytes()).unwrap();
         }
     });
-    addr
 }
 
 /// A service `shop` with one endpoint.
