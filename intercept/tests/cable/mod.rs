@@ -3,15 +3,21 @@
 use std::fs::File;
 use std::os::fd::AsFd as _;
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use outrigger_intercept::{Backend, Run as _, System};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+/// One cable at a time: a program that is being started holds, until it runs, every socket of who starts it, so that a port which
+/// one test has given back would still be taken while another test starts a tool.
+static ONE: Mutex<()> = Mutex::new(());
+
 /// A pod and a client, connected by a cable. They end with this.
 pub(crate) struct Cable {
     pod: String,
     client: String,
+    _alone: MutexGuard<'static, ()>,
 }
 
 impl Cable {
@@ -21,6 +27,7 @@ impl Cable {
         let cable = Self {
             pod: format!("or-{of}-pod-{id}"),
             client: format!("or-{of}-client-{id}"),
+            _alone: ONE.lock().unwrap_or_else(PoisonError::into_inner),
         };
         let (pod, client) = (&cable.pod, &cable.client);
         for command in [
