@@ -7,7 +7,7 @@ use outrigger_core::peer::SpiffeId;
 use rustls::crypto::aws_lc_rs;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::UnixTime;
-use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+use webpki::{BorrowedCertRevocationList, EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
 use crate::certificate::Certificate;
 use crate::expiry::told;
@@ -24,7 +24,8 @@ pub struct Allowed<'a> {
 /// Takes an identity for good, or says what is wrong with it.
 ///
 /// # Errors
-/// The first fault, in the order in which somebody would mend them: what it is, whose it is, its time, its authorities.
+/// The first fault, in the order in which somebody would mend them: what it is, whose it is, its time, its authorities, what
+/// they have revoked.
 pub fn check(material: Material, allowed: Allowed<'_>, now: SystemTime) -> Result<Identity, Fault> {
     let read = |der: &[u8]| {
         Certificate::read(der).map_err(|why| Fault::Malformed("certificate".into(), why))
@@ -41,6 +42,7 @@ pub fn check(material: Material, allowed: Allowed<'_>, now: SystemTime) -> Resul
     check_time(&leaf, now)?;
     check_roots(&roots, now)?;
     check_chain(&material, now)?;
+    check_revoked(&material)?;
     Ok(Identity {
         material,
         id,
@@ -125,6 +127,17 @@ fn check_chain(material: &Material, now: SystemTime) -> Result<(), Fault> {
         None,
     );
     verified.map(drop).map_err(not_of)
+}
+
+/// Lists that cannot be read say of nobody that he was revoked.
+fn check_revoked(material: &Material) -> Result<(), Fault> {
+    for list in &material.revoked {
+        let read = BorrowedCertRevocationList::from_der(list.as_ref());
+        read.map_err(|why| {
+            Fault::Malformed("list of revoked certificates".into(), why.to_string())
+        })?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

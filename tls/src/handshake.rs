@@ -11,7 +11,7 @@ use std::task::{Context, Waker};
 use bytes::{Buf as _, BytesMut};
 use outrigger_core::outbox::Outbox;
 use outrigger_core::peer::{TlsFacts, TlsFault};
-use outrigger_core::snapshot::{MutualTls, ServerTls, Sni};
+use outrigger_core::snapshot::{MutualTls, ServerTls, Sni, Trust};
 use outrigger_core::worker::Handshake;
 use outrigger_runtime::Stream;
 use rustls::server::{Accepted, Acceptor};
@@ -71,7 +71,8 @@ pub(crate) async fn as_client<T: Stream>(
     ));
     poll_fn(|cx| session.poll_handshake(cx)).await?;
     let sni = name.filter(|_| is_named).map(Into::into);
-    let facts = facts::of(session.connection(), sni)?;
+    let is_proof = handshake.tls.trust != Trust::Nothing;
+    let facts = facts::of(session.connection(), sni, is_proof)?;
     Ok((Secured(Kind::Protected(session)), facts))
 }
 
@@ -109,7 +110,7 @@ pub(crate) async fn as_server<T: Stream>(
     };
     let mut session = Box::new(Session::new(stream, connection, scratch));
     poll_fn(|cx| session.poll_handshake(cx)).await?;
-    let facts = facts::of(session.connection(), sni.map(Into::into))?;
+    let facts = facts::of(session.connection(), sni.map(Into::into), true)?;
     Ok((Secured(Kind::Protected(session)), Some(facts)))
 }
 

@@ -8,12 +8,13 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::BytesMut;
 use outrigger_core::outbox::Outbox;
+use outrigger_core::snapshot::{Alpn, ClientTls, Sni, TlsParameters, Trust};
 use outrigger_runtime::Stream;
 use proptest::prelude::*;
 
 use crate::scratch::Scratch;
 use crate::stream::Secured;
-use pipe::{Pipe, contexts, shake};
+use pipe::{Pipe, contexts, contexts_until, shake, shake_as, spare};
 
 /// Moves what one side has to say to the other; how many bytes were told to be written each time.
 fn carry(from: &mut Secured<Pipe>, to: &mut Secured<Pipe>, said: &[u8]) -> Vec<u8> {
@@ -100,6 +101,27 @@ fn an_end_that_is_not_said_is_an_error() {
         panic!("{end:?}");
     };
     assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+}
+
+/// A server that is to prove nothing may show what is over, as often as it is asked.
+#[test]
+fn nothing_is_proved_by_a_session_that_is_taken_up_either() {
+    let (contexts, scratch) = (contexts_until(2020), Rc::<Scratch>::default());
+    for is_second in [false, true] {
+        let tls = ClientTls {
+            identity: Some(spare()),
+            trust: Trust::Nothing,
+            sni: Sni::None,
+            alpn: Alpn::Mesh,
+            parameters: TlsParameters::default(),
+        };
+        let [(mut client, facts), _server] = shake_as(tls, &contexts, [&[], &[]], &scratch);
+        assert_eq!(facts.resumed, is_second);
+        // The ticket.
+        let cx = &mut Context::from_waker(Waker::noop());
+        let read = client.poll_read(cx, &mut BytesMut::with_capacity(100));
+        assert!(read.is_pending());
+    }
 }
 
 /// Tickets are nothing that anybody reads.

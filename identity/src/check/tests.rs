@@ -112,6 +112,21 @@ fn faults_are_told_apart() {
 }
 
 #[test]
+fn lists_that_cannot_be_read_are_a_fault() {
+    let now = SystemTime::now();
+    let authority = Authority::new("td").unwrap();
+    let root = [authority.root(now, DAY).unwrap()];
+    let issued = authority.issue("shop", "cart", now, DAY).unwrap();
+    let revoked = vec![vec![0x30, 0x00].into()];
+    let material = Material {
+        revoked,
+        ..material(&issued, &root)
+    };
+    let told = checked(material, now).unwrap_err();
+    assert!(told.contains("list of revoked certificates"), "{told}");
+}
+
+#[test]
 fn an_old_root_may_be_over_beside_a_new_one() {
     let now = SystemTime::now();
     let authority = Authority::new("td").unwrap();

@@ -81,13 +81,19 @@ impl Gatherer {
         });
         self.told.retain(|name, _| names.contains(name));
         for name in names {
-            match piece(&name, secrets) {
-                Ok(piece) => {
+            let piece = piece(&name, secrets).and_then(|piece| {
+                let is_news = self.pieces.get(&name) != Some(&piece);
+                // A key may come before its certificate, and a list may be none.
+                match is_news {
+                    true => add(&mut Proofs::default(), &name, &piece).map(|()| Some(piece)),
+                    false => Ok(None),
+                }
+            });
+            match piece {
+                Ok(news) => {
                     self.told.remove(&name);
-                    if self.pieces.get(&name) != Some(&piece) {
-                        is_changed = true;
-                        self.pieces.insert(name, piece);
-                    }
+                    is_changed |= news.is_some();
+                    self.pieces.extend(news.map(|piece| (name, piece)));
                 }
                 Err(fault) => self.tell(name, fault),
             }
@@ -121,35 +127,38 @@ impl Gatherer {
             let material = &identity.material;
             let (chain, key) = (material.chain.clone(), material.key.clone_key());
             faults.extend(proofs.key(KeyName::Mesh, chain, key).err());
-            faults.extend(proofs.roots(RootsName::Mesh, &material.roots).err());
-            if !material.revoked.is_empty() {
-                faults.extend(proofs.revoked_in_mesh(&material.revoked).err());
-            }
-        }
-        for (name, piece) in &self.pieces {
-            let added = match (name, piece) {
-                (Name::Key(name), Piece::Key(chain, key)) => {
-                    let key = PrivateKeyDer::try_from(key.clone());
-                    key.map_err(str::to_owned)
-                        .and_then(|key| proofs.key(name.clone(), chain.clone(), key))
-                }
-                (Name::Roots(name), Piece::Roots(roots)) => proofs.roots(name.clone(), roots),
-                (Name::Revoked(file), Piece::Revoked(lists)) => {
-                    let lists: Vec<_> = lists
-                        .iter()
-                        .map(|list| CertificateRevocationListDer::from(list.clone()))
-                        .collect();
-                    proofs.revoked(file, &lists)
-                }
-                // Each name gets its own kind of piece, see `piece`.
-                (Name::Key(_) | Name::Roots(_) | Name::Revoked(_), _) => Ok(()),
+            // Without its lists nobody of the mesh is believed: it may be one that was revoked.
+            let revoked = match &*material.revoked {
+                [] => Ok(()),
+                lists => proofs.revoked_in_mesh(lists),
             };
-            faults.extend(added.err());
+            let believed = revoked.and_then(|()| proofs.roots(RootsName::Mesh, &material.roots));
+            faults.extend(believed.err());
         }
+        let added = self.pieces.iter();
+        faults.extend(added.filter_map(|(name, piece)| add(&mut proofs, name, piece).err()));
         for fault in faults {
             error!(target: "identity", "{fault}; connections that need it fail");
         }
         self.identities.swap(proofs);
+    }
+}
+
+/// Adds what was read for a name.
+fn add(proofs: &mut Proofs, name: &Name, piece: &Piece) -> Result<(), String> {
+    match (name, piece) {
+        (Name::Key(name), Piece::Key(chain, key)) => {
+            let key = PrivateKeyDer::try_from(key.clone())?;
+            proofs.key(name.clone(), chain.clone(), key)
+        }
+        (Name::Roots(name), Piece::Roots(roots)) => proofs.roots(name.clone(), roots),
+        (Name::Revoked(file), Piece::Revoked(lists)) => {
+            let lists = lists.iter().cloned();
+            let lists: Vec<_> = lists.map(CertificateRevocationListDer::from).collect();
+            proofs.revoked(file, &lists)
+        }
+        // Each name gets its own kind of piece, see `piece`.
+        (Name::Key(_) | Name::Roots(_) | Name::Revoked(_), _) => Ok(()),
     }
 }
 
@@ -237,3 +246,6 @@ fn secret<'a>(secrets: &'a [Secret], namespace: &str, name: &str) -> Result<&'a 
 fn part<'a>(secret: &'a Secret, names: &[&str]) -> Option<&'a [u8]> {
     names.iter().find_map(|name| secret.value(name))
 }
+
+#[cfg(test)]
+mod tests;

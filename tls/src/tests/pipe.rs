@@ -16,7 +16,7 @@ use outrigger_core::snapshot::{
 };
 use outrigger_core::worker::Handshake;
 use outrigger_runtime::Stream;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType, date_time_ymd};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::contexts::Contexts;
@@ -140,20 +140,33 @@ impl Drop for Pipe {
 
 /// Contexts of a workload that believes itself.
 pub(crate) fn contexts() -> Arc<Contexts> {
+    contexts_until(4096)
+}
+
+/// The certificate that it has besides, which is good.
+pub(crate) fn spare() -> KeyName {
+    KeyName::Files("spare".into(), "spare".into())
+}
+
+/// The same; what it shows as a server is good until that year.
+pub(crate) fn contexts_until(year: i32) -> Arc<Contexts> {
     let key = KeyPair::generate().expect("a key");
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let root = params.self_signed(&key).expect("a root").der().clone();
     let issuer = Issuer::new(params, key);
-    let key = KeyPair::generate().expect("a key");
-    let mut params = CertificateParams::default();
-    let name = "spiffe://td/ns/a/sa/b".try_into().expect("a name");
-    params.subject_alt_names = vec![SanType::URI(name)];
-    let leaf = params.signed_by(&key, &issuer).expect("a certificate");
     let mut proofs = Proofs::default();
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let chain = vec![leaf.der().clone()];
-    proofs.key(KeyName::Mesh, chain, key).expect("it is good");
+    for (name, year) in [(KeyName::Mesh, year), (spare(), 4096)] {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::default();
+        let id = "spiffe://td/ns/a/sa/b".try_into().expect("a name");
+        params.subject_alt_names = vec![SanType::URI(id)];
+        params.not_after = date_time_ymd(year, 1, 1);
+        let leaf = params.signed_by(&key, &issuer).expect("a certificate");
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let chain = vec![leaf.der().clone()];
+        proofs.key(name, chain, key).expect("it is good");
+    }
     proofs.roots(RootsName::Mesh, &[root]).expect("it is good");
     Arc::new(Contexts::new(Arc::new(Identities::new(proofs))))
 }
@@ -163,7 +176,6 @@ pub(crate) type Pair = [(Secured<Pipe>, TlsFacts); 2];
 
 /// A connection between two of the workload, over a pipe.
 pub(crate) fn shake(contexts: &Arc<Contexts>, moves: [&[usize]; 2], scratch: &Rc<Scratch>) -> Pair {
-    let (one, other) = pipe(moves);
     let tls = ClientTls {
         identity: Some(KeyName::Mesh),
         trust: Trust::Chain {
@@ -175,6 +187,17 @@ pub(crate) fn shake(contexts: &Arc<Contexts>, moves: [&[usize]; 2], scratch: &Rc
         alpn: Alpn::Mesh,
         parameters: TlsParameters::default(),
     };
+    shake_as(tls, contexts, moves, scratch)
+}
+
+/// The same, with these settings of the client.
+pub(crate) fn shake_as(
+    tls: ClientTls,
+    contexts: &Arc<Contexts>,
+    moves: [&[usize]; 2],
+    scratch: &Rc<Scratch>,
+) -> Pair {
+    let (one, other) = pipe(moves);
     let handshake = Handshake::new(&Arc::new(tls), "", false);
     let server = ServerTls {
         mode: MutualTls::Strict,
