@@ -219,6 +219,14 @@ pub struct PeerMetadata {
     pub wants_value: bool,
 }
 
+impl PeerMetadata {
+    /// Forgets it and keeps the memory.
+    fn clear(&mut self) {
+        self.told.clear();
+        (self.wants_id, self.wants_value) = (false, false);
+    }
+}
+
 /// How many messages passed in a gRPC call. One that was cut off is one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GrpcMessages {
@@ -321,23 +329,58 @@ pub struct Record<D = Details> {
 impl Record {
     /// Begins the story of another request and keeps the memory of the last.
     pub fn restart(&mut self, now: Instant, entropy: Entropy) {
-        let mut request = core::mem::take(&mut self.request);
-        request.clear();
-        let mut attempts = core::mem::take(&mut self.attempts);
-        attempts.clear();
-        let mut told = core::mem::take(&mut self.peer_metadata.told);
-        told.clear();
-        *self = Self {
+        // Each where it stands: a whole new story would be written, moved and dropped for every request, though most of what one
+        // may hold is seldom there.
+        let Self {
+            revision,
+            entropy: number,
             request,
+            grpc_web,
+            trace,
+            peer_metadata,
+            route,
+            timeouts,
+            hash,
+            mirrors,
             attempts,
-            peer_metadata: PeerMetadata {
-                told,
-                ..PeerMetadata::default()
-            },
-            entropy,
-            began: now,
-            ..Self::default()
-        };
+            older_counts,
+            retries,
+            retry_slot,
+            status,
+            details,
+            transport_failure,
+            delayed,
+            authentication,
+            token,
+            authorization,
+            checks,
+            told_fields,
+            rate_limit,
+            bytes_received,
+            bytes_sent,
+            began,
+            received,
+            answered,
+            ended,
+            grpc_status,
+            grpc_messages,
+            upstream_service_ms,
+        } = self;
+        request.clear();
+        attempts.clear();
+        mirrors.clear();
+        checks.clear();
+        told_fields.clear();
+        peer_metadata.clear();
+        (*number, *began, *ended) = (entropy, now, Instant::default());
+        (*retries, *status, *bytes_received, *bytes_sent) = (0, 0, 0, 0);
+        (*route, *timeouts, *details) = Default::default();
+        (*revision, *grpc_web, *trace) = (None, None, None);
+        (*hash, *older_counts, *retry_slot) = (None, None, None);
+        (*transport_failure, *delayed, *authentication) = (None, None, None);
+        (*token, *authorization, *rate_limit) = (None, None, None);
+        (*received, *answered, *grpc_status) = (None, None, None);
+        (*grpc_messages, *upstream_service_ms) = (None, None);
     }
 
     /// The method; `None` for a request whose head could not be read so far that there is one.

@@ -43,6 +43,13 @@ pub(super) fn on_response(context: &Context<'_>, record: &mut Record, response: 
         put_on_response(context, record, response);
         return;
     }
+    let headers = &response.headers;
+    if headers.get(Known::XEnvoyPeerMetadata).is_none()
+        && headers.get(Known::XEnvoyPeerMetadataId).is_none()
+    {
+        record.peer_metadata.told.clear();
+        return;
+    }
     let snapshot = &context.view.snapshot;
     let cluster = record.attempt().and_then(|attempt| attempt.cluster);
     let is_of_mesh = cluster.is_some_and(|id| !snapshot.cluster(id).is_external);
