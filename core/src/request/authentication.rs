@@ -12,23 +12,19 @@ use crate::cluster::JwtEvent;
 use crate::decision::{Authentication, Details, Record};
 use crate::jose::TokenFault;
 use crate::message::{Known, RequestHead, ResponseHead};
-use crate::peer::ListenerKind;
 use crate::policy::jwt::{self, Accepted, MAX_TOKENS, NotAccepted};
 use crate::snapshot::RequestAuthentication;
 
 /// How much of a path is told in `www-authenticate`, in bytes (Envoy's `MaximumUriLength`).
 const MOST_OF_PATH: usize = 256;
 
-/// Checks the tokens of a request that came from the mesh: nobody asks the application's own requests for one.
+/// Checks the tokens of a request that came from the mesh.
 pub(super) fn check(
     context: &Context<'_>,
     record: &mut Record,
     response: &mut ResponseHead,
 ) -> Option<Verdict> {
     let auth = context.view.snapshot.request_authentication.as_ref()?;
-    if !matches!(context.peer.listener, ListenerKind::Inbound(_)) {
-        return None;
-    }
     jwt::sanitize(auth, &mut record.request);
     if jwt::is_preflight(&record.request) {
         auth.counts.count(JwtEvent::PreflightBypassed);

@@ -8,30 +8,32 @@ use http::StatusCode;
 use super::{Context, Verdict, operations, scheme};
 use crate::decision::{Access, Details, Record};
 use crate::message::ResponseHead;
-use crate::peer::ListenerKind;
 use crate::policy::authorization::{self, Asking};
 
-/// Asks the policies, and answers for the application where they refuse. What the workload itself sends is not theirs.
-pub(super) fn check(
-    context: &Context<'_>,
-    record: &mut Record,
-    response: &mut ResponseHead,
-) -> Option<Verdict> {
-    let ListenerKind::Inbound(listener) = context.peer.listener else {
-        return None;
-    };
+/// What is known of who asks for what at an inbound listener.
+pub(super) fn asking<'a>(context: &Context<'a>, listener: usize, record: &'a Record) -> Asking<'a> {
     let policies = &context.view.snapshot.authorization;
-    if policies.is_empty() {
-        return None;
-    }
-    let asking = Asking {
+    Asking {
         peer: context.peer,
         port: policies.ports.get(listener).copied().unwrap_or_default(),
         tls: context.tls.map(|tls| &**tls),
         request: Some((&record.request, scheme(&record.request))),
         claims: record.token.as_ref().map(|token| &token.claims),
-    };
-    let seen = authorization::decide(&policies.http, &asking);
+    }
+}
+
+/// Asks the policies about a request that came in on this listener, and answers for the application where they refuse.
+pub(super) fn check(
+    context: &Context<'_>,
+    listener: usize,
+    record: &mut Record,
+    response: &mut ResponseHead,
+) -> Option<Verdict> {
+    let policies = &context.view.snapshot.authorization;
+    if policies.is_empty() {
+        return None;
+    }
+    let seen = authorization::decide(&policies.http, &asking(context, listener, record));
     record.authorization = Some(seen);
     let Access::Denied(by) = seen.access else {
         return None;

@@ -11,12 +11,13 @@ mod messages;
 use ::http::StatusCode;
 use bytes::Bytes;
 
-use super::{Context, Later, Target, Verdict, endpoint, operations, scheme};
+use super::authorization::asking;
+use super::{Context, Later, Target, Verdict, endpoint, operations};
 use crate::decision::{Checked, Details, Record, Timeouts, Word};
 use crate::entropy::{Draw, Entropy};
 use crate::message::{Headers, RequestHead, ResponseHead};
 use crate::peer::ListenerKind;
-use crate::policy::authorization::{self, Asking};
+use crate::policy::authorization;
 use crate::snapshot::{Authorizer, AuthorizerProtocol, CheckedBody};
 use crate::time::Instant;
 
@@ -59,7 +60,7 @@ pub struct Asked {
 pub(super) fn next(
     context: &Context<'_>,
     from: u32,
-    later: Later,
+    later: impl FnOnce() -> Later,
     record: &Record,
 ) -> Option<Question> {
     let ListenerKind::Inbound(listener) = context.peer.listener else {
@@ -70,21 +71,23 @@ pub(super) fn next(
     if external.is_empty() {
         return None;
     }
-    let asking = Asking {
-        peer: context.peer,
-        port: policies.ports.get(listener).copied().unwrap_or_default(),
-        tls: context.tls.map(|tls| &**tls),
-        request: Some((&record.request, scheme(&record.request))),
-        claims: None,
-    };
+    // Of claims nothing is known yet: tokens are looked at afterwards.
+    let asking = asking(context, listener, record);
     let mut numbered = (from..).zip(external);
     let (check, found) = numbered.find(|(_, one)| authorization::matches(&one.rules, &asking))?;
     Some(Question {
         check,
-        later,
+        later: later(),
         since: context.now,
         body: found.authorizer.body,
     })
+}
+
+/// Whether the body that is shown is only the beginning of one (Envoy).
+const PARTIAL: &[u8] = b"x-envoy-auth-partial-body";
+
+const fn is_partial_text(is_partial: bool) -> &'static str {
+    if is_partial { "true" } else { "false" }
 }
 
 /// Begins the story of a question about a request, of which so much body is here.
@@ -98,15 +101,12 @@ pub fn begin_question(
 ) -> Asked {
     let authorizer = authorizer(question, context);
     let draw = (original.entropy).draw(Draw::Question, u64::from(question.check));
+    let partial = authorizer.body.is_some().then_some(is_partial);
     let (request, body) = match &authorizer.protocol {
-        AuthorizerProtocol::Http(check) => {
-            let is_checked = authorizer.body.is_some();
-            let partial = is_checked.then_some(is_partial);
-            (http::head(check, original, partial), body.clone())
-        }
+        AuthorizerProtocol::Http(check) => (http::head(check, original, partial), body.clone()),
         AuthorizerProtocol::Grpc => (
             grpc::head(authorizer),
-            grpc::message(authorizer, body, context, original),
+            grpc::message(authorizer, (body, partial), context, original),
         ),
     };
     let mut record = Record {
@@ -213,9 +213,12 @@ pub fn after_answer(
             return refuse(answer, None, context, record, response);
         }
     }
-    match next(context, question.check + 1, question.later, record) {
+    match next(context, question.check + 1, || question.later, record) {
         Some(question) => Verdict::Ask(question),
-        None => super::after_questions(question.later, context, record, response),
+        None => {
+            let plan = question.later.plan(&context.view.snapshot);
+            super::after_questions(context, &plan, record, response)
+        }
     }
 }
 

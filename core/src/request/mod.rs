@@ -298,14 +298,17 @@ fn select(
     }
 }
 
-/// Who asks, and whether he may.
+/// Who asks, and whether he may. Nobody asks the application's own requests.
 fn who_asks(
     context: &Context<'_>,
     record: &mut Record,
     response: &mut ResponseHead,
 ) -> Option<Verdict> {
+    let ListenerKind::Inbound(listener) = context.peer.listener else {
+        return None;
+    };
     authentication::check(context, record, response)
-        .or_else(|| authorization::check(context, record, response))
+        .or_else(|| authorization::check(context, listener, record, response))
 }
 
 /// The same for a request that is not forwarded, and all rate limits, between which nothing else stands for it.
@@ -329,24 +332,14 @@ fn begin_forward(
     if let Some(refused) = rate_limit::check(context, Place::First, record, response) {
         return refused;
     }
-    match external::next(context, 0, plan.after(Duration::ZERO), record) {
+    match external::next(context, 0, || plan.after(Duration::ZERO), record) {
         Some(question) => Verdict::Ask(question),
-        None => after_checks(context, plan, record, response),
+        None => after_questions(context, plan, record, response),
     }
 }
 
 /// Everybody was asked who is to be: go on where [`begin`] stopped.
 fn after_questions(
-    later: Later,
-    context: &Context<'_>,
-    record: &mut Record,
-    response: &mut ResponseHead,
-) -> Verdict {
-    let plan = later.plan(&context.view.snapshot);
-    after_checks(context, &plan, record, response)
-}
-
-fn after_checks(
     context: &Context<'_>,
     plan: &Plan<'_>,
     record: &mut Record,

@@ -7,16 +7,15 @@ use crate::config::names::CLUSTER_DOMAIN;
 /// for the mesh whatever it is called.
 pub(super) fn with_aliases(principals: &[String], mesh: &MeshConfig) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
-    let domains = || core::iter::once(&mesh.trust_domain).chain(&mesh.trust_domain_aliases);
     for principal in principals {
         let known = trust_domain(principal).filter(|(domain, _)| {
-            *domain == CLUSTER_DOMAIN || domains().any(|ours| is_meant(domain, ours))
+            *domain == CLUSTER_DOMAIN || mesh.trust_domains().any(|ours| is_meant(domain, ours))
         });
         let Some((domain, rest)) = known else {
             add(&mut all, principal.clone());
             continue;
         };
-        for ours in domains() {
+        for ours in mesh.trust_domains() {
             add(
                 &mut all,
                 match is_suffix(domain, ours) {

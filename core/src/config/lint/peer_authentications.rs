@@ -63,7 +63,7 @@ fn several_for_all(lint: &mut Lint<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::{MeshConfig, Source, lint, load};
+    use super::super::tests::check_named;
 
     #[test]
     fn what_does_not_hold_is_told() {
@@ -94,21 +94,7 @@ mod tests {
                 &["peer-authentication-unused istio-system/a spec.selector"],
             ),
         ] {
-            let text = documents.concat();
-            let source = Source {
-                name: "a.yaml",
-                bytes: text.as_bytes(),
-            };
-            let resources = load(&[source], "default").resources;
-            let said: Vec<String> = lint(&resources, &MeshConfig::default())
-                .iter()
-                .filter_map(|f| {
-                    let resource = f.resource.as_ref()?;
-                    let (namespace, name) = (&resource.namespace, &resource.name);
-                    Some(format!("{} {namespace}/{name} {}", f.code, f.path))
-                })
-                .collect();
-            assert_eq!(said, expected, "{text}");
+            check_named(&documents, expected);
         }
     }
 }

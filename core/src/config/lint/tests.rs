@@ -74,6 +74,22 @@ pub(super) fn check(parts: &[&str], expected: &[&str]) {
     assert_eq!(findings(&parts.concat()), expected, "{}", parts.concat());
 }
 
+/// As `check`, with the resource that each finding is about: `code namespace/name path`.
+#[track_caller]
+pub(super) fn check_named(parts: &[String], expected: &[&str]) {
+    let text = parts.concat();
+    let named = |finding: &Finding| {
+        let resource = finding.resource.as_ref()?;
+        let (namespace, name) = (&resource.namespace, &resource.name);
+        Some(format!(
+            "{} {namespace}/{name} {}",
+            finding.code, finding.path
+        ))
+    };
+    let said: Vec<String> = judged(&text).iter().filter_map(named).collect();
+    assert_eq!(said, expected, "{text}");
+}
+
 const DESTINATION: &str = "spec.http[0].route[0].destination";
 
 #[test]

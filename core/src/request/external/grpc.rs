@@ -7,7 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::{Method, StatusCode};
 
 use super::messages::{self, HeaderValueOption};
-use super::{Changes, Heard, Judged, is_of_message, is_sound};
+use super::{Changes, Heard, Judged, PARTIAL, is_of_message, is_partial_text, is_sound};
 use crate::decision::Record;
 use crate::message::{Headers, Known, RequestHead, Version};
 use crate::policy::grpc_status;
@@ -31,10 +31,10 @@ pub(super) fn head(authorizer: &Authorizer) -> RequestHead {
     head
 }
 
-/// What is asked, with its prefix.
+/// What is asked, with its prefix. The body comes with whether it is only the beginning of one.
 pub(super) fn message(
     authorizer: &Authorizer,
-    body: &Bytes,
+    body: (&Bytes, Option<bool>),
     context: &Context<'_>,
     original: &Record,
 ) -> Bytes {
@@ -77,7 +77,11 @@ fn address(of: SocketAddr) -> messages::Address {
     }
 }
 
-fn http_request(authorizer: &Authorizer, body: &Bytes, original: &Record) -> messages::HttpRequest {
+fn http_request(
+    authorizer: &Authorizer,
+    (body, partial): (&Bytes, Option<bool>),
+    original: &Record,
+) -> messages::HttpRequest {
     let request = &original.request;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let scheme = scheme(request);
@@ -87,7 +91,12 @@ fn http_request(authorizer: &Authorizer, body: &Bytes, original: &Record) -> mes
         (":path".to_owned(), text(&request.path)),
         (":scheme".to_owned(), scheme.to_owned()),
     ]);
-    for field in request.headers.iter() {
+    if let Some(partial) = partial {
+        headers.insert(text(PARTIAL), is_partial_text(partial).to_owned());
+    }
+    // How much is shown is for nobody but us to say.
+    let fields = request.headers.iter();
+    for field in fields.filter(|field| field.name != PARTIAL) {
         let value = text(field.value);
         match headers.get_mut(&text(field.name)) {
             Some(known) => *known = format!("{known},{value}"),
@@ -199,6 +208,8 @@ fn sound(of: &HeaderValueOption) -> Option<(String, &[u8], bool)> {
 mod tests {
     use super::*;
     use crate::message::ResponseHead;
+    use crate::snapshot::{AuthorizerProtocol, DestinationCluster, HttpCheck, TextPattern};
+    use crate::time::Duration;
 
     fn framed(message: &messages::CheckResponse) -> Bytes {
         let encoded = messages::encode(message);
@@ -238,6 +249,43 @@ mod tests {
         fields
             .map(|field| format!("{}: {}", text(field.name), text(field.value)))
             .collect()
+    }
+
+    /// A client does not say how much of its body is seen.
+    #[test]
+    fn how_much_is_shown_is_for_us_to_say() {
+        let mut original = Record::default();
+        for value in [&b"false"[..], b"true"] {
+            let headers = &mut original.request.headers;
+            headers.append(PARTIAL, value).unwrap();
+        }
+        let authorizer = Authorizer {
+            name: "authz".into(),
+            cluster: DestinationCluster::Passthrough,
+            authority: "authz.test".into(),
+            timeout: Duration::from_secs(1),
+            fails_open: false,
+            status_on_error: StatusCode::FORBIDDEN,
+            body: None,
+            protocol: AuthorizerProtocol::Grpc,
+        };
+        for (partial, want) in [(None, None), (Some(true), Some("true"))] {
+            let shown = (&Bytes::new(), partial);
+            let asked = http_request(&authorizer, shown, &original);
+            let told = asked.headers.get("x-envoy-auth-partial-body");
+            assert_eq!(told.map(String::as_str), want);
+        }
+        let check = HttpCheck {
+            sees: [TextPattern::Present].into(),
+            ..HttpCheck::default()
+        };
+        for (partial, want) in [(None, &[][..]), (Some(true), &["true"])] {
+            let asked = super::super::http::head(&check, &original, partial);
+            let told = asked.headers.iter().filter(|field| field.name == PARTIAL);
+            let told: Vec<_> = told.map(|field| field.value).collect();
+            let want: Vec<_> = want.iter().map(|value| value.as_bytes()).collect();
+            assert_eq!(told, want);
+        }
     }
 
     /// What frames a message, names a request or ends a line is nobody's to set.

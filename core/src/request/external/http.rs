@@ -2,13 +2,10 @@
 
 use http::StatusCode;
 
-use super::{Changes, Heard, Judged, is_of_message};
+use super::{Changes, Heard, Judged, PARTIAL, is_of_message, is_partial_text};
 use crate::decision::Record;
 use crate::message::{Headers, Known, RequestHead};
 use crate::snapshot::{HttpCheck, TextPattern};
-
-/// Whether the body that is checked is only the beginning of one (Envoy).
-const PARTIAL: &[u8] = b"x-envoy-auth-partial-body";
 
 /// Names of fields that a request that may pass loses (Envoy).
 const TO_REMOVE: &[u8] = b"x-envoy-auth-headers-to-remove";
@@ -19,7 +16,8 @@ pub(super) fn head(check: &HttpCheck, original: &Record, partial: Option<bool>) 
     let mut head = super::head(request.method.clone(), &request.authority, path);
     for field in request.headers.iter() {
         let is_seen = field.name == b"authorization" || is_named(&check.sees, field.name);
-        if is_seen && !is_of_message(field.name) {
+        // How much is shown is for nobody but us to say.
+        if is_seen && !is_of_message(field.name) && field.name != PARTIAL {
             let _ = head.headers.append(field.name, field.value);
         }
     }
@@ -27,7 +25,7 @@ pub(super) fn head(check: &HttpCheck, original: &Record, partial: Option<bool>) 
         head.headers.set_named(name, value.as_bytes());
     }
     if let Some(partial) = partial {
-        let value: &[u8] = if partial { b"true" } else { b"false" };
+        let value = is_partial_text(partial).as_bytes();
         let _ = head.headers.append(PARTIAL, value);
     }
     head
