@@ -14,7 +14,7 @@ meaning, so scripts can filter on it. An *error* is about something that can not
 what is written probably does not do what its author meant; an *info* is worth knowing.
 
 `check` fails on every error. `run` refuses a configuration, at start as on reload, when an error is in a file or a resource
-that the proxy uses. It tells and goes on with errors in kinds that it does not use (Gateway, RequestAuthentication and so on).
+that the proxy uses. It tells and goes on with errors in kinds that it does not use (WasmPlugin, WorkloadGroup and so on).
 `--lenient` of both takes what istiod would put into effect, as a warning: `unknown-subset`, whose requests get a 503, and
 `no-such-field`, which is ignored.
 
