@@ -124,4 +124,32 @@ fn every_step_shows_what_it_should() {
     assert!(story.contains("ended with 503; retried after"), "{story}");
     let story = of("stories", "16-circuit-breaker")["story"].to_string();
     assert!(story.contains("refused by the circuit limit"), "{story}");
+    let seen = |step: &str, visit: &str| {
+        let rows = outcome["checks"].as_array().expect("a list");
+        let row = rows
+            .iter()
+            .find(|row| row["step"] == step && row["visit"] == visit);
+        row.expect("every visit is there")["observed"].to_string()
+    };
+    for (step, visit, what) in [
+        ("37-strict", "a visitor", "v1"),
+        ("37-strict", "a stranger", "503 UC"),
+        ("38-deny-list", "the tester", "403 RBAC: access denied"),
+        (
+            "39-allow-list",
+            "a stranger, directly",
+            "403 RBAC: access denied",
+        ),
+        ("40-tokens", "with a token", "v2"),
+        ("40-tokens", "without one", "403 RBAC: access denied"),
+        ("40-tokens", "with an old one", "401 Jwt is expired"),
+    ] {
+        let observed = seen(step, visit);
+        assert!(observed.contains(what), "{step}, {visit}: {observed}");
+    }
+    let story = of("stories", "38-deny-list")["story"].to_string();
+    assert!(
+        story.contains("AuthorizationPolicy default/no-testers spec.rules[0] (38-deny-list:20)"),
+        "{story}"
+    );
 }

@@ -153,7 +153,7 @@ mod tests {
 
     use super::*;
     use crate::demo::counted::Counted;
-    use crate::demo::steps::{Also, Look, Speaks};
+    use crate::demo::steps::{Also, Look, Speaks, Through};
 
     fn tally(seen: &[(&str, u32)]) -> Tally {
         seen.iter()
@@ -164,6 +164,7 @@ mod tests {
     fn visit(expect: Expect) -> Visit {
         Visit {
             who: "",
+            through: Through::Visitor,
             speaks: Speaks::Http1,
             method: "GET",
             host: "customer",

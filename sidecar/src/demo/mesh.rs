@@ -1,4 +1,4 @@
-//! The demo's mesh: services, each instance behind a sidecar of its own, and one sidecar for the visitors.
+//! The demo's mesh: services, each instance behind a sidecar of its own, and sidecars for the visitors.
 //!
 //! Each sidecar is started as `run` starts it, with its own workers, listeners and snapshot; only ports are picked by the
 //! system. New rules reach the sidecars by publishing a new snapshot, as on every reload.
@@ -21,16 +21,22 @@ use outrigger_telemetry::{Settings, Telemetry};
 use outrigger_tls::{Identities, Proofs};
 use tokio::net::TcpSocket;
 
+use super::certificates::{Certificates, spiffe_id};
 use super::client::Client;
 use super::counted::Counted;
 use super::services::{Instance, Tier, serve};
-use super::steps::{DEAD_PORT, EXAMPLE_PORTS, SERVICES, Trouble};
+use super::steps::{self, DEAD_PORT, EXAMPLE_PORTS, SERVICES, Through, Trouble};
 use super::stories::Stories;
 use crate::runtime::Start;
+
+/// The namespace of everything.
+const NAMESPACE: &str = "default";
 
 /// Everything that runs.
 pub(super) struct Mesh {
     visitor: Sidecar,
+    tester: Sidecar,
+    stranger: Sidecar,
     customer: Sidecar,
     preference: Sidecar,
     recommendation: [Sidecar; 3],
@@ -41,6 +47,11 @@ pub(super) struct Mesh {
 
 /// A sidecar and the state of its endpoints.
 struct Sidecar {
+    /// What runs beside it: the service account, and what its label `app` says.
+    account: &'static str,
+    /// Who it is by its certificate, once it has one.
+    spiffe_id: Option<Box<str>>,
+    identities: Arc<Identities>,
     running: Running,
     registry: Registry,
     /// Where its application listens; the visitors have none.
@@ -50,12 +61,15 @@ struct Sidecar {
 impl Mesh {
     /// Starts services and sidecars. No rule is in place, and no service is known. Sidecars tell stories if asked to.
     pub(super) async fn start(start: Start, stories: Option<&Stories>) -> Result<Self, String> {
-        let sidecar = || Sidecar::start(start, stories);
+        let sidecar = |account| Sidecar::start(account, start, stories);
+        let recommendation = || sidecar("recommendation");
         let mut mesh = Self {
-            visitor: sidecar()?,
-            customer: sidecar()?,
-            preference: sidecar()?,
-            recommendation: [sidecar()?, sidecar()?, sidecar()?],
+            visitor: sidecar("visitor")?,
+            tester: sidecar("tester")?,
+            stranger: sidecar("stranger")?,
+            customer: sidecar("customer")?,
+            preference: sidecar("preference")?,
+            recommendation: [recommendation()?, recommendation()?, recommendation()?],
             instances: ["v1", "v2", "v2"].map(|version| Arc::new(Instance::new(version))),
             nobody: TcpSocket::new_v4().map_err(|error| error.to_string())?,
         };
@@ -78,9 +92,37 @@ impl Mesh {
         Ok(())
     }
 
-    /// Where visitors send their requests.
-    pub(super) fn visitor(&self) -> SocketAddr {
-        self.visitor.outbound()
+    /// Where visitors of this kind send their requests.
+    pub(super) fn entrance(&self, through: Through) -> SocketAddr {
+        let sidecar = match through {
+            Through::Visitor => &self.visitor,
+            Through::Tester => &self.tester,
+            Through::Stranger => &self.stranger,
+        };
+        sidecar.outbound()
+    }
+
+    /// Gives everybody but the stranger a certificate, unless they have one.
+    pub(super) fn certify(&mut self, wanted: steps::Certificates) -> Result<(), String> {
+        if wanted == steps::Certificates::None || self.visitor.spiffe_id.is_some() {
+            return Ok(());
+        }
+        let certificates = Certificates::new()?;
+        let Self {
+            visitor,
+            tester,
+            customer,
+            preference,
+            recommendation,
+            stranger: _,
+            instances: _,
+            nobody: _,
+        } = self;
+        let known = [visitor, tester, customer, preference];
+        for sidecar in known.into_iter().chain(recommendation) {
+            sidecar.certify(&certificates)?;
+        }
+        Ok(())
     }
 
     /// Lets instances of recommendation be slow or fail; all others are well.
@@ -127,7 +169,7 @@ impl Mesh {
                 name,
                 bytes: text.as_bytes(),
             });
-        let loaded = config::load(&sources, &workload().namespace);
+        let loaded = config::load(&sources, NAMESPACE);
         if let Some(error) = loaded
             .findings
             .iter()
@@ -145,7 +187,13 @@ impl Mesh {
     }
 
     fn sidecars(&mut self) -> impl Iterator<Item = &mut Sidecar> {
-        let one = [&mut self.visitor, &mut self.customer, &mut self.preference];
+        let one = [
+            &mut self.visitor,
+            &mut self.tester,
+            &mut self.stranger,
+            &mut self.customer,
+            &mut self.preference,
+        ];
         one.into_iter().chain(&mut self.recommendation)
     }
 
@@ -167,7 +215,11 @@ impl Mesh {
 }
 
 impl Sidecar {
-    fn start(start: Start, stories: Option<&Stories>) -> Result<Self, String> {
+    fn start(
+        account: &'static str,
+        start: Start,
+        stories: Option<&Stories>,
+    ) -> Result<Self, String> {
         let listen = |kind| Listen::direct(kind, (Ipv4Addr::LOCALHOST, 0).into());
         let telemetry = Telemetry::start(Settings {
             hears: stories.map(Stories::hears),
@@ -178,7 +230,7 @@ impl Sidecar {
                 listen(ListenerKind::Outbound),
                 listen(ListenerKind::Inbound(0)),
             ],
-            // One is plenty for a demo, and six sidecars share this machine.
+            // One is plenty for a demo, and eight sidecars share this machine.
             workers: NonZeroUsize::MIN,
             settings: WorkerSettings {
                 signatures: Signatures(Some(check_signature)),
@@ -192,8 +244,12 @@ impl Sidecar {
             sinks: telemetry.sinks(),
             notices: Arc::new(|notice| anstream::eprintln!("warning: {notice}")),
         };
-        let running = start(config, Arc::new(Identities::new(Proofs::default())));
+        let identities = Arc::new(Identities::new(Proofs::default()));
+        let running = start(config, Arc::clone(&identities));
         Ok(Self {
+            account,
+            spiffe_id: None,
+            identities,
             running: running.map_err(|error| error.to_string())?,
             registry: Registry::default(),
             application: None,
@@ -208,6 +264,30 @@ impl Sidecar {
         self.running.handle().local_addrs()[1]
     }
 
+    /// From the next handshake on it can prove who it is.
+    fn certify(&mut self, certificates: &Certificates) -> Result<(), String> {
+        self.identities
+            .swap(certificates.issue(NAMESPACE, self.account)?);
+        self.spiffe_id = Some(spiffe_id(NAMESPACE, self.account));
+        Ok(())
+    }
+
+    /// What it runs beside. All stand in one zone; where instances are is for rules to say.
+    fn workload(&self) -> Workload {
+        let place = [
+            ("topology.kubernetes.io/region", "eu"),
+            ("topology.kubernetes.io/zone", "eu-a"),
+            ("app", self.account),
+        ];
+        let labels = place.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Workload {
+            namespace: NAMESPACE.into(),
+            labels: labels.into(),
+            spiffe_id: self.spiffe_id.clone(),
+            ..Workload::default()
+        }
+    }
+
     fn reload(&mut self, resources: &Resources) {
         let inbound = self.application.map(|application| Inbound {
             listen: self.inbound(),
@@ -216,7 +296,7 @@ impl Sidecar {
         let handle = self.running.handle();
         let compiled = compile(
             resources,
-            &workload(),
+            &self.workload(),
             &MeshConfig::default(),
             inbound.as_slice(),
             &Answers::new(),
@@ -230,16 +310,5 @@ impl Sidecar {
     fn is_up_to_date(&self) -> bool {
         let handle = self.running.handle();
         handle.stats().revision == handle.snapshot().revision
-    }
-}
-
-/// What every sidecar runs beside. All stand in one zone; where instances are is for rules to say.
-fn workload() -> Workload {
-    let place = [("region", "eu"), ("zone", "eu-a")];
-    let label =
-        |(kind, name): (&str, &str)| (format!("topology.kubernetes.io/{kind}"), name.to_owned());
-    Workload {
-        labels: place.map(label).into(),
-        ..Workload::default()
     }
 }

@@ -6,6 +6,7 @@
 
 mod bounds;
 mod calls;
+mod certificates;
 mod chance;
 mod client;
 mod counted;
@@ -97,14 +98,15 @@ async fn play(args: &DemoArgs, start: Start) -> Result<bool, String> {
     let began = Instant::now();
     let stories = args.stories.then(Stories::default);
     let mut mesh = Mesh::start(start, stories.as_ref()).await?;
-    let visitors = Arc::new(Visitors::new(mesh.visitor()));
+    let visitors = Arc::new(Visitors::new(|through| mesh.entrance(through)));
     let mut report = Report::begin(args.format, total_requests(args.requests));
     for step in steps() {
         mesh.trouble(step.trouble);
+        mesh.certify(step.certificates)?;
         let rules_began = Instant::now();
         mesh.apply(step.name, step.rules).await?;
         if let Some(stories) = &stories {
-            stories.listen(mesh.revision(), step.tells);
+            stories.listen(mesh.revision(), step.teller, step.tells);
         }
         report.step(step);
         for visit in step.visits {

@@ -23,7 +23,8 @@ const PICTURE: &str = concat!(
     "  visitor ─▶ customer ─▶ preference ─┬▶ recommendation v1\n",
     "                                     ├▶ recommendation v2\n",
     "                                     └▶ another v2, at times\n",
-    "  visitor ═▶ recommendation: gRPC over HTTP/2, at last\n",
+    "  visitor ═▶ recommendation: gRPC over HTTP/2, later\n",
+    "  and at last mutual TLS, policies and tokens: who may ask\n",
 );
 
 const TITLE: &str =

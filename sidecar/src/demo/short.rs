@@ -4,7 +4,7 @@
 //! and Envoy's response flag when a sidecar gave it, or the version when a service did.
 
 /// What sidecars answer by themselves, and the flag that they log with it.
-const FLAGS: [(&str, &str); 7] = [
+const FLAGS: [(&str, &str); 8] = [
     ("no healthy upstream", "UH"),
     ("upstream request timeout", "UT"),
     ("fault filter abort", "FI"),
@@ -17,6 +17,10 @@ const FLAGS: [(&str, &str); 7] = [
     (
         "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure",
         "UF",
+    ),
+    (
+        "upstream connect error or disconnect/reset before headers. reset reason: connection termination",
+        "UC",
     ),
 ];
 

@@ -2,10 +2,11 @@
 //! story of one of the requests must tell.
 //!
 //! Plain data. The rules are the files of `examples/tutorial`, embedded, so that what is shown is what is shipped. The
-//! steps themselves stand in `tutorial`, `policies` and `calls`.
+//! steps themselves stand in `tutorial`, `policies`, `calls` and `trust`.
 
 mod calls;
 mod policies;
+mod trust;
 mod tutorial;
 
 use std::time::Duration;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use super::counted::Counted;
 use calls::CALLS;
 use policies::POLICIES;
+use trust::TRUST;
 use tutorial::TUTORIAL;
 
 /// The services, before any rule.
@@ -44,7 +46,44 @@ pub(super) struct Step {
     pub(super) load: Option<Load>,
     /// Words that the story of a request must have: what the step shows, as one of its requests met it.
     pub(super) tells: &'static str,
+    /// Whose story that is.
+    pub(super) teller: Teller,
+    /// Whether sidecars can prove whom they stand beside.
+    pub(super) certificates: Certificates,
 }
+
+/// The sidecar that a story is heard of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Teller {
+    /// The one of who asks: it decides where requests go.
+    #[default]
+    Caller,
+    /// The one of who is asked: it decides who may come in.
+    Asked,
+}
+
+/// Who can prove to be somebody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Certificates {
+    /// Nobody: everything is clear text.
+    #[default]
+    None,
+    /// Every sidecar but the stranger's, by a throw-away authority.
+    Issued,
+}
+
+/// What most steps have: a mesh in clear text in which all is well.
+const STEP: Step = Step {
+    name: "",
+    title: "",
+    rules: "",
+    trouble: Trouble::None,
+    visits: &[],
+    load: None,
+    tells: "",
+    teller: Teller::Caller,
+    certificates: Certificates::None,
+};
 
 /// What is wrong with recommendation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +149,8 @@ impl LoadExpect {
 pub(super) struct Visit {
     /// Who does what, in a few words.
     pub(super) who: &'static str,
+    /// Whose sidecar it comes through.
+    pub(super) through: Through,
     /// What it comes in.
     pub(super) speaks: Speaks,
     /// `GET` or `OPTIONS`, and `POST` for calls.
@@ -128,6 +169,17 @@ pub(super) struct Visit {
     pub(super) expect: Expect,
     /// What must have happened where visitors see nothing.
     pub(super) also: Also,
+}
+
+/// The sidecar that a visitor asks, and so who the visitor is in the mesh once there are identities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Through {
+    /// That of the service account `visitor`.
+    Visitor,
+    /// That of the service account `tester`.
+    Tester,
+    /// One without an identity.
+    Stranger,
 }
 
 /// What a visitor speaks.
@@ -221,6 +273,7 @@ pub(super) enum Also {
 /// `GET /` from customer, the entry of the chain.
 pub(super) const VISIT: Visit = Visit {
     who: "anybody",
+    through: Through::Visitor,
     speaks: Speaks::Http1,
     method: "GET",
     host: "customer",
@@ -253,7 +306,7 @@ use rules;
 
 /// All steps, in the order they are played.
 pub(super) fn steps() -> impl Iterator<Item = &'static Step> {
-    TUTORIAL.iter().chain(POLICIES).chain(CALLS)
+    TUTORIAL.iter().chain(POLICIES).chain(CALLS).chain(TRUST)
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ use outrigger_runtime::Ended;
 use outrigger_telemetry::Hears;
 use tokio::sync::Notify;
 
+use super::steps::Teller;
+
 /// Then a step is left without a story.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -26,6 +28,8 @@ pub(super) struct Stories {
 struct Ear {
     /// Stories of other rules are passed over.
     revision: u64,
+    /// Whose it is.
+    teller: Teller,
     /// Words that the story must have.
     tells: &'static str,
     story: Option<String>,
@@ -38,10 +42,11 @@ impl Stories {
         Arc::new(move |ended| stories.hear(ended))
     }
 
-    /// From now on it is listened for a request that ran on these rules and whose story has these words.
-    pub(super) fn listen(&self, revision: u64, tells: &'static str) {
+    /// From now on it is listened for a request that ran on these rules and whose story, told by this sidecar, has these words.
+    pub(super) fn listen(&self, revision: u64, teller: Teller, tells: &'static str) {
         *self.ear() = Ear {
             revision,
+            teller,
             tells,
             story: None,
         };
@@ -62,15 +67,14 @@ impl Stories {
         tokio::time::timeout(PATIENCE, told).await.ok()
     }
 
-    /// Inbound listeners only pass on; what rules decide is decided by who calls.
     fn hear(&self, ended: &Ended<'_>) {
         let record = ended.record;
-        let (ListenerKind::Outbound, Some(revision)) = (ended.peer.listener, record.revision)
-        else {
-            return;
+        let teller = match ended.peer.listener {
+            ListenerKind::Outbound => Teller::Caller,
+            ListenerKind::Inbound(_) => Teller::Asked,
         };
         let mut ear = self.ear();
-        if ear.revision != revision || ear.story.is_some() {
+        if record.revision != Some(ear.revision) || ear.teller != teller || ear.story.is_some() {
             return;
         }
         let story = record.story(ended.snapshot).to_string();

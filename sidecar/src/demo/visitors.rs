@@ -11,20 +11,24 @@ use super::calls::Calls;
 use super::client::Client;
 use super::grpc;
 use super::seen::seen;
-use super::steps::{Speaks, Visit};
+use super::steps::{Speaks, Through, Visit};
 
-/// The visitors of one sidecar: those of HTTP/1.1 have connections of their own, those of gRPC share one.
+/// The visitors: those of HTTP/1.1 have connections of their own, those of gRPC share one.
 pub(super) struct Visitors {
     http1: Client,
+    tester: Client,
+    stranger: Client,
     grpc: Calls,
 }
 
 impl Visitors {
-    /// Visitors of the sidecar at this address; nothing is connected yet.
-    pub(super) fn new(sidecar: SocketAddr) -> Self {
+    /// Visitors of the sidecars at these addresses; nothing is connected yet.
+    pub(super) fn new(sidecar: impl Fn(Through) -> SocketAddr) -> Self {
         Self {
-            http1: Client::new(sidecar),
-            grpc: Calls::new(sidecar),
+            http1: Client::new(sidecar(Through::Visitor)),
+            tester: Client::new(sidecar(Through::Tester)),
+            stranger: Client::new(sidecar(Through::Stranger)),
+            grpc: Calls::new(sidecar(Through::Visitor)),
         }
     }
 
@@ -32,7 +36,12 @@ impl Visitors {
     pub(super) async fn ask(&self, visit: &Visit) -> String {
         let answered = match visit.speaks {
             Speaks::Http1 => {
-                let answer = self.http1.send(request(visit)).await;
+                let client = match visit.through {
+                    Through::Visitor => &self.http1,
+                    Through::Tester => &self.tester,
+                    Through::Stranger => &self.stranger,
+                };
+                let answer = client.send(request(visit)).await;
                 answer.map(|answer| seen(visit.look, &answer))
             }
             Speaks::Grpc => {

@@ -1,7 +1,7 @@
-//! The last steps: gRPC over HTTP/2, by clients and services that speak nothing else to each other.
+//! Steps 35 and 36: gRPC over HTTP/2, by clients and services that speak nothing else to each other.
 
 use super::super::AT_ONCE;
-use super::{Also, Effort, Expect, Speaks, Step, Trouble, VISIT, Visit, rules, share_of_v2};
+use super::{Also, Effort, Expect, STEP, Speaks, Step, Trouble, VISIT, Visit, rules, share_of_v2};
 
 /// A call of recommendation's method, straight from the visitor.
 const CALL: Visit = Visit {
@@ -18,7 +18,6 @@ pub(super) const CALLS: &[Step] = &[
         name: "35-grpc-canary",
         title: "gRPC: the calls of one connection are shared by two versions",
         rules: rules!("35-grpc-canary"),
-        trouble: Trouble::None,
         visits: &[
             Visit {
                 who: "anybody who calls",
@@ -34,8 +33,8 @@ pub(super) const CALLS: &[Step] = &[
                 ..CALL
             },
         ],
-        load: None,
         tells: "drawn with weight 10 of 100",
+        ..STEP
     },
     Step {
         name: "36-grpc-retry",
@@ -49,7 +48,7 @@ pub(super) const CALLS: &[Step] = &[
             also: Also::Retried,
             ..CALL
         }],
-        load: None,
         tells: "grpc-status 14; retried after",
+        ..STEP
     },
 ];

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Also, Effort, Expect, FIREFOX, Load, LoadExpect, OUT_OF_ORDER, SAFARI, Step, Trouble, VISIT,
-    Visit, rules, share_of_v2,
+    Also, Effort, Expect, FIREFOX, Load, LoadExpect, OUT_OF_ORDER, SAFARI, STEP, Step, Trouble,
+    VISIT, Visit, rules, share_of_v2,
 };
 
 const V1_OUT_OF_ORDER: &str = "503 (503 v1)";
@@ -20,7 +20,6 @@ pub(super) const POLICIES: &[Step] = &[
         name: "22-consistent-hash",
         title: "who comes with the same browser meets the same version",
         rules: rules!("22-consistent-hash"),
-        trouble: Trouble::None,
         visits: &[
             Visit {
                 who: "with Safari",
@@ -35,20 +34,19 @@ pub(super) const POLICIES: &[Step] = &[
                 ..VISIT
             },
         ],
-        load: None,
         tells: "of a header field (baggage-user-agent)",
+        ..STEP
     },
     Step {
         name: "23-distribute",
         title: "one request in five leaves the zone of its caller",
         rules: rules!("23-distribute"),
-        trouble: Trouble::None,
         visits: &[Visit {
             expect: share_of_v2(0.2),
             ..VISIT
         }],
-        load: None,
         tells: "ms: locality by weight",
+        ..STEP
     },
     Step {
         name: "24-failover",
@@ -60,15 +58,13 @@ pub(super) const POLICIES: &[Step] = &[
             also: Also::Ejection,
             ..VISIT
         }],
-        load: None,
         tells: "priority 1 with 100 % of the traffic",
+        ..STEP
     },
     Step {
         name: "25-short-delay",
         title: "half of all calls are held for 0.3 s",
         rules: rules!("25-short-delay"),
-        trouble: Trouble::None,
-        visits: &[],
         load: Some(Load {
             visitors: 24,
             requests: 1,
@@ -76,6 +72,7 @@ pub(super) const POLICIES: &[Step] = &[
             expect: LoadExpect::ServedSlowly(Duration::from_millis(300)),
         }),
         tells: "held for 300.0 ms",
+        ..STEP
     },
     Step {
         name: "26-per-try-timeout",
@@ -88,8 +85,8 @@ pub(super) const POLICIES: &[Step] = &[
             also: Also::V2Asked,
             ..VISIT
         }],
-        load: None,
         tells: "per try timeout, a try may take 500.0 ms; retried after",
+        ..STEP
     },
     Step {
         name: "27-hedging",
@@ -102,14 +99,13 @@ pub(super) const POLICIES: &[Step] = &[
             also: Also::V2Asked,
             ..VISIT
         }],
-        load: None,
         tells: "a try may take 50.0 ms; hedged",
+        ..STEP
     },
     Step {
         name: "28-local-rate-limit",
         title: "ten requests at once, and then one every three minutes",
         rules: rules!("28-local-rate-limit"),
-        trouble: Trouble::None,
         visits: &[Visit {
             effort: Effort::Times(40),
             expect: Expect::Exactly {
@@ -119,8 +115,8 @@ pub(super) const POLICIES: &[Step] = &[
             },
             ..VISIT
         }],
-        load: None,
         tells: "refused: none of 10 tokens left, one comes every 180.00 s",
+        ..STEP
     },
     // Not right after hedging: an attempt that was given up there may still reach its instance, and would be counted here.
     Step {
@@ -134,15 +130,14 @@ pub(super) const POLICIES: &[Step] = &[
             also: Also::Retries(60),
             ..VISIT
         }],
-        load: None,
         tells: "not retried: the budget is spent: 60 retries",
+        ..STEP
     },
     Step {
         name: "30-adaptive-concurrency",
         title: "both versions take 0.1 s: three requests at a time, and the others fail at once",
         rules: rules!("30-adaptive-concurrency"),
         trouble: Trouble::Slow(Duration::from_millis(100)),
-        visits: &[],
         load: Some(Load {
             visitors: 24,
             requests: 2,
@@ -150,6 +145,7 @@ pub(super) const POLICIES: &[Step] = &[
             expect: LoadExpect::SomeGet(TOO_MANY_AT_A_TIME),
         }),
         tells: "refused by the limit that follows response times: 3 requests under way at a time",
+        ..STEP
     },
     Step {
         name: "31-gateway-errors",
@@ -160,27 +156,24 @@ pub(super) const POLICIES: &[Step] = &[
             also: Also::Ejection,
             ..VISIT
         }],
-        load: None,
         tells: "its endpoint was ejected: consecutive_gateway_failure",
+        ..STEP
     },
     Step {
         name: "32-dead-instance",
         title: "an instance that nobody can reach is ejected, and nobody sees it",
         rules: rules!("32-dead-instance"),
-        trouble: Trouble::None,
         visits: &[Visit {
             also: Also::Ejection,
             ..VISIT
         }],
-        load: None,
         tells: "its endpoint was ejected: consecutive_local_origin_failure",
+        ..STEP
     },
     Step {
         name: "33-warm-up",
         title: "both versions warm up side by side",
         rules: rules!("33-warm-up"),
-        trouble: Trouble::None,
-        visits: &[],
         load: Some(Load {
             visitors: 8,
             requests: 10, // Longer than the window, so that both are warm when the next step begins.
@@ -188,12 +181,12 @@ pub(super) const POLICIES: &[Step] = &[
             expect: LoadExpect::ShareGets("v2", 0.5),
         }),
         tells: "its turn by weight, warmed up to 10.0 %",
+        ..STEP
     },
     Step {
         name: "34-newcomer",
         title: "a third instance comes to two that are warm: a tenth of its share at first",
         rules: rules!("34-newcomer"),
-        trouble: Trouble::None,
         visits: &[Visit {
             also: Also::WarmsUp {
                 window: WARM_UP,
@@ -201,7 +194,7 @@ pub(super) const POLICIES: &[Step] = &[
             },
             ..VISIT
         }],
-        load: None,
         tells: "its turn by weight, warmed up to",
+        ..STEP
     },
 ];

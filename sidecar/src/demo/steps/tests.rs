@@ -82,6 +82,22 @@ const SHOWN: &[(&str, &str, &str)] = &[
         "outrigger.dev/adaptive-concurrency",
         "refused by the limit that follows response times",
     ),
+    (
+        "mutual TLS",
+        "mode: STRICT",
+        "ended without a response: connection termination",
+    ),
+    (
+        "a deny list",
+        "action: DENY",
+        "denied by AuthorizationPolicy",
+    ),
+    (
+        "an allow list",
+        "action: ALLOW",
+        "denied: no policy allows it",
+    ),
+    ("tokens", "jwtRules:", "refused: Jwt is expired"),
 ];
 
 /// Annotations that need more time or more instances than a demo has.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Also, Effort, Expect, FIREFOX, Load, LoadExpect, Look, OUT_OF_ORDER, SAFARI, Step, Trouble,
-    VISIT, Visit, rules, share_of_v2,
+    Also, Effort, Expect, FIREFOX, Load, LoadExpect, Look, OUT_OF_ORDER, SAFARI, STEP, Step,
+    Trouble, VISIT, Visit, rules, share_of_v2,
 };
 
 const PHONE: &str = "Mozilla/5.0 (Android 14; Mobile; rv:128.0) Gecko/128.0 Firefox/128.0";
@@ -19,66 +19,60 @@ pub(super) const TUTORIAL: &[Step] = &[
         name: "services",
         title: "no rules: both versions answer",
         rules: "",
-        trouble: Trouble::None,
         visits: &[VISIT],
-        load: None,
         tells: "the default one of a service",
+        ..STEP
     },
     Step {
         name: "01-all-to-v2",
         title: "everything goes to version 2",
         rules: rules!("01-all-to-v2"),
-        trouble: Trouble::None,
         visits: &[Visit {
             expect: Expect::Always("v2"),
             ..VISIT
         }],
-        load: None,
         tells: "(01-all-to-v2:",
+        ..STEP
     },
     Step {
         name: "02-all-to-v1",
         title: "everything goes back to version 1",
         rules: rules!("02-all-to-v1"),
-        trouble: Trouble::None,
         visits: &[Visit {
             expect: Expect::Always("v1"),
             ..VISIT
         }],
-        load: None,
         tells: "(02-all-to-v1:",
+        ..STEP
     },
     Step {
         name: "03-canary-90-10",
         title: "a canary: one request in ten to version 2",
         rules: rules!("03-canary-90-10"),
-        trouble: Trouble::None,
         visits: &[Visit {
             effort: Effort::Full,
             expect: share_of_v2(0.10),
             ..VISIT
         }],
-        load: None,
         tells: "drawn with weight 10 of 100",
+        ..STEP
     },
     Step {
         name: "04-canary-75-25",
         title: "the canary grows: one request in four",
         rules: rules!("04-canary-75-25"),
-        trouble: Trouble::None,
         visits: &[Visit {
             effort: Effort::Full,
             expect: share_of_v2(0.25),
             ..VISIT
         }],
-        load: None,
         tells: "drawn with weight 25 of 100",
+        ..STEP
     },
     Step {
         name: "05-safari-to-v2",
         title: "Safari sees version 2, two services later",
         rules: rules!("05-safari-to-v2"),
-        trouble: Trouble::None,
         visits: &[
             Visit {
                 who: "with Safari",
@@ -93,14 +87,13 @@ pub(super) const TUTORIAL: &[Step] = &[
                 ..VISIT
             },
         ],
-        load: None,
         tells: "route safari",
+        ..STEP
     },
     Step {
         name: "06-mobile-to-v2",
         title: "phones see version 2",
         rules: rules!("06-mobile-to-v2"),
-        trouble: Trouble::None,
         visits: &[
             Visit {
                 who: "on a phone",
@@ -115,14 +108,13 @@ pub(super) const TUTORIAL: &[Step] = &[
                 ..VISIT
             },
         ],
-        load: None,
         tells: "route mobile",
+        ..STEP
     },
     Step {
         name: "07-cors",
         title: "a browser asks before it calls",
         rules: rules!("07-cors"),
-        trouble: Trouble::None,
         visits: &[
             Visit {
                 who: "preflight from the shop",
@@ -150,14 +142,13 @@ pub(super) const TUTORIAL: &[Step] = &[
                 ..VISIT
             },
         ],
-        load: None,
         tells: "cors_response",
+        ..STEP
     },
     Step {
         name: "08-rewrite",
         title: "customer knows only /, visitors may say /welcome",
         rules: rules!("08-rewrite"),
-        trouble: Trouble::None,
         visits: &[
             Visit {
                 who: "GET /welcome",
@@ -171,27 +162,25 @@ pub(super) const TUTORIAL: &[Step] = &[
                 ..VISIT
             },
         ],
-        load: None,
         tells: "spec.http[0].match[0] (08-rewrite:",
+        ..STEP
     },
     Step {
         name: "09-dark-launch",
         title: "version 2 sees a copy of everything, and nobody sees version 2",
         rules: rules!("09-dark-launch"),
-        trouble: Trouble::None,
         visits: &[Visit {
             expect: Expect::Always("v1"),
             also: Also::CopiesToV2,
             ..VISIT
         }],
-        load: None,
         tells: "a copy was sent",
+        ..STEP
     },
     Step {
         name: "10-registry-only",
         title: "only known hosts may be called",
         rules: rules!("10-registry-only"),
-        trouble: Trouble::None,
         visits: &[
             Visit {
                 who: "calls outside.example",
@@ -206,21 +195,20 @@ pub(super) const TUTORIAL: &[Step] = &[
                 ..VISIT
             },
         ],
-        load: None,
         tells: "the egress policy decides",
+        ..STEP
     },
     Step {
         name: "11-random",
         title: "versions are drawn at random",
         rules: rules!("11-random"),
-        trouble: Trouble::None,
         visits: &[Visit {
             effort: Effort::Full,
             expect: share_of_v2(0.5),
             ..VISIT
         }],
-        load: None,
         tells: "drawn at random",
+        ..STEP
     },
     Step {
         name: "12-timeout",
@@ -233,14 +221,13 @@ pub(super) const TUTORIAL: &[Step] = &[
             expect: Expect::Each(&["v1", "503 (504 UT)"]),
             ..VISIT
         }],
-        load: None,
         tells: "response_timeout",
+        ..STEP
     },
     Step {
         name: "13-abort-half",
         title: "half of all calls fail before they are sent",
         rules: rules!("13-abort-half"),
-        trouble: Trouble::None,
         visits: &[Visit {
             effort: Effort::Full,
             expect: Expect::Share {
@@ -250,15 +237,14 @@ pub(super) const TUTORIAL: &[Step] = &[
             },
             ..VISIT
         }],
-        load: None,
         tells: "fault_filter_abort",
+        ..STEP
     },
     Step {
         name: "18-slow-v2",
         title: "version 2 takes half a second, and nothing is done about it",
         rules: rules!("18-slow-v2"),
         trouble: Trouble::SlowV2(Duration::from_millis(500)),
-        visits: &[],
         load: Some(Load {
             visitors: 24,
             requests: 1,
@@ -266,13 +252,13 @@ pub(super) const TUTORIAL: &[Step] = &[
             expect: LoadExpect::ServedSlowly(Duration::from_millis(500)),
         }),
         tells: "|v2|recommendation.default.svc.cluster.local, drawn with weight 50 of 100",
+        ..STEP
     },
     Step {
         name: "16-circuit-breaker",
         title: "version 2 is slow: one request gets through to it, one waits, the others fail at once",
         rules: rules!("16-circuit-breaker"),
         trouble: Trouble::SlowV2(Duration::from_millis(250)),
-        visits: &[],
         load: Some(Load {
             visitors: 24,
             requests: 2,
@@ -280,13 +266,13 @@ pub(super) const TUTORIAL: &[Step] = &[
             expect: LoadExpect::SomeGet(OVERFLOW),
         }),
         tells: "refused by the circuit limit",
+        ..STEP
     },
     Step {
         name: "19-failing-instance",
         title: "one instance of three fails",
         rules: rules!("19-failing-instance"),
         trouble: Trouble::SecondV2Fails,
-        visits: &[],
         load: Some(Load {
             visitors: 8,
             requests: 15,
@@ -294,13 +280,13 @@ pub(super) const TUTORIAL: &[Step] = &[
             expect: LoadExpect::ShareGets(OUT_OF_ORDER, 1.0 / 3.0),
         }),
         tells: "ended with 503; nothing to retry",
+        ..STEP
     },
     Step {
         name: "20-failing-instance-ejected",
         title: "it is ejected, comes back after a second, and is ejected again",
         rules: rules!("20-failing-instance-ejected"),
         trouble: Trouble::SecondV2Fails,
-        visits: &[],
         load: Some(Load {
             visitors: 8,
             // Until the second ejection, after a second or two; a slow machine may need more.
@@ -309,13 +295,13 @@ pub(super) const TUTORIAL: &[Step] = &[
             expect: LoadExpect::OncePerEjection(OUT_OF_ORDER),
         }),
         tells: "its endpoint was ejected: consecutive_5xx",
+        ..STEP
     },
     Step {
         name: "21-all-together",
         title: "retries, limits and ejection: nobody sees a failure",
         rules: rules!("21-all-together"),
         trouble: Trouble::SecondV2Fails,
-        visits: &[],
         load: Some(Load {
             visitors: 8,
             requests: 25,
@@ -323,5 +309,6 @@ pub(super) const TUTORIAL: &[Step] = &[
             expect: LoadExpect::ServedDespiteEjections,
         }),
         tells: "ended with 503; retried after",
+        ..STEP
     },
 ];
