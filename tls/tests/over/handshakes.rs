@@ -187,7 +187,7 @@ fn who_was_revoked_gets_neither_in_nor_asked() {
         ),
     ] {
         let revoking = |mut proofs: Proofs| {
-            proofs.revoked_in_mesh(&[list.clone()]).unwrap();
+            proofs.revoked_in_mesh(std::slice::from_ref(&list)).unwrap();
             proofs
         };
         let near = ours.identity_as(&[SERVER], NEAR);
