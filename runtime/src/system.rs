@@ -6,7 +6,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bytes::BytesMut;
@@ -123,6 +123,11 @@ pub trait Stream: Unpin + 'static {
 
     /// Takes bytes from the front of `outbox`, which is not empty, and says how many. Taking none is an error.
     fn poll_write(&mut self, cx: &mut Context<'_>, outbox: &Outbox) -> Poll<io::Result<usize>>;
+
+    /// Writes these few as the last that is written, as far as that takes no waiting, also when nobody owns the stream any more.
+    fn say_last(&mut self, words: &Outbox) {
+        let _ = self.poll_write(&mut Context::from_waker(Waker::noop()), words);
+    }
 
     /// Says that nothing more will be written. An error means that the peer is gone, which the next read will tell.
     fn shutdown_write(&mut self);

@@ -3,139 +3,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure of the stage fails the test")]
 
+#[path = "support/mesh.rs"]
+mod mesh;
 #[path = "support/proxy.rs"]
 mod proxy;
 mod support;
 
 use std::fs::{self, Permissions};
-use std::io::{BufRead, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
-use std::process::Command;
-use std::thread;
 
-use proxy::{Folder, Proxy, ask, refused};
-
-/// An application that answers with the head that it got.
-fn mirror() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            thread::spawn(move || {
-                let mut reader = BufReader::new(&stream);
-                let mut head = String::new();
-                while reader.read_line(&mut head).is_ok_and(|read| read > 2) {}
-                let length = head.len();
-                let _ = write!(
-                    &stream,
-                    "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{head}"
-                );
-            });
-        }
-    });
-    addr
-}
-
-/// A mesh on this machine: an authority, identities, and the folders of two sidecars.
-struct Mesh {
-    folder: Folder,
-}
-
-impl Mesh {
-    fn new(test: &str) -> Self {
-        let mesh = Self {
-            folder: Folder::new(test),
-        };
-        for sub in ["server", "client"] {
-            fs::create_dir_all(mesh.path(sub)).unwrap();
-        }
-        mesh.ca(&["init", "CA"]);
-        mesh.issue("cart");
-        mesh.issue("web");
-        mesh
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.0.join(name)
-    }
-
-    fn text(&self, name: &str) -> String {
-        self.path(name).to_string_lossy().into_owned()
-    }
-
-    /// Asks the authority; `CA` stands for its folder.
-    fn ca(&self, args: &[&str]) {
-        let folder = self.text("ca");
-        let args = args.iter().map(|arg| match *arg {
-            "CA" => folder.as_str(),
-            other => other,
-        });
-        let output = Command::new(env!("CARGO_BIN_EXE_outrigger"))
-            .arg("ca")
-            .args(args)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{output:?}");
-    }
-
-    fn issue(&self, account: &str) {
-        let out = self.text(account);
-        self.ca(&[
-            "issue",
-            "CA",
-            "--namespace",
-            "shop",
-            "--service-account",
-            account,
-            "--out",
-            &out,
-        ]);
-    }
-
-    /// A sidecar before the application, of the service account `cart`.
-    fn server(&self, policy: &str, application: SocketAddr) -> Proxy {
-        self.folder.write(
-            "server/policy.yaml",
-            &format!(
-                "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {{name: p, namespace: shop}}\nspec: {policy}\n"
-            ),
-        );
-        let (identity, inbound) = (self.text("cart"), format!("127.0.0.1:0={application}"));
-        let more = [
-            "--namespace",
-            "shop",
-            "--identity",
-            &identity,
-            "--inbound",
-            &inbound,
-        ];
-        Proxy::start(&self.path("server"), &more)
-    }
-
-    /// A sidecar that calls `cart.shop`, which is at an address and says to be of this service account.
-    fn client(&self, server: &Proxy, account: &str, rule: &str) -> Proxy {
-        let port = server.addr("inbound").port();
-        let rule = match rule {
-            "" => String::new(),
-            rule => format!(
-                "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: r}}\n\
-                 spec: {{host: cart.shop, trafficPolicy: {{tls: {rule}}}}}\n"
-            ),
-        };
-        let text = format!(
-            "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: cart}}\n\
-             spec:\n  hosts: [cart.shop]\n  location: MESH_INTERNAL\n  resolution: STATIC\n  \
-             ports: [{{number: 80, name: http, protocol: HTTP, targetPort: {port}}}]\n  \
-             endpoints: [{{address: 127.0.0.1, serviceAccount: {account}}}]\n{rule}"
-        );
-        self.folder.write("client/cart.yaml", &text);
-        let identity = self.text("web");
-        let more = ["--namespace", "shop", "--identity", &identity];
-        Proxy::start(&self.path("client"), &more)
-    }
-}
+use mesh::{Mesh, mirror};
+use proxy::{Proxy, ask, refused};
 
 /// What a client gets that speaks clear text to an inbound listener; nothing when it is cut off.
 fn in_clear_text(server: &Proxy) -> String {

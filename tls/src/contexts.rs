@@ -230,6 +230,7 @@ fn authorities(
             false => Default::default(),
         },
         revoked,
+        is_mesh,
     })
 }
 

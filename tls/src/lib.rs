@@ -17,6 +17,7 @@
 //! | `session` | one protected connection: records in and out of boxes |
 //! | `scratch` | memory that all connections of a thread lend each other |
 //! | `stream` | a stream that is plain or protected |
+//! | `hello` | the first bytes of a client, and what may be among them |
 //! | `handshake` | how a stream becomes one of both |
 //! | `system` | the system around a system |
 
@@ -27,6 +28,7 @@ mod contexts;
 mod facts;
 mod fault;
 mod handshake;
+mod hello;
 mod identities;
 mod provider;
 mod scratch;

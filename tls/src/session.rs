@@ -6,7 +6,7 @@
 
 use std::io::{self, BufRead as _, IoSlice, Write};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, BytesMut};
 use outrigger_core::outbox::Outbox;
@@ -315,9 +315,7 @@ impl<T: Stream> Session<T> {
 
     /// What the library has to say of an error (RFC 8446 §6.2), as well as possible.
     fn say_last_words(&mut self) {
-        self.make_records();
-        let _ = self.poll_flush(&mut Context::from_waker(Waker::noop()));
-        self.is_mute = true;
+        self.say_the_rest();
         if let Some(stream) = &mut self.stream {
             stream.shutdown_write();
         }
@@ -328,9 +326,17 @@ impl<T: Stream> Session<T> {
             return;
         }
         self.connection.send_close_notify();
+        self.say_the_rest();
+    }
+
+    /// Nobody will wait for it: what the stream does not take now is not said.
+    fn say_the_rest(&mut self) {
         self.make_records();
-        // Nobody will wait for it: what the stream does not take now is not said.
-        let _ = self.poll_flush(&mut Context::from_waker(Waker::noop()));
+        if let Some(stream) = &mut self.stream
+            && !self.out.is_empty()
+        {
+            stream.say_last(&self.out);
+        }
         self.is_mute = true;
     }
 }

@@ -26,6 +26,8 @@ pub(crate) struct Authorities {
     /// Other roots for peers of these trust domains; empty where the roots are not the mesh's.
     pub(crate) domains: BTreeMap<Box<str>, Roots>,
     pub(crate) revoked: Vec<Revoked>,
+    /// They are the mesh's: who is vouched for is one workload.
+    pub(crate) is_mesh: bool,
 }
 
 impl Authorities {
@@ -201,6 +203,10 @@ impl ServerCertVerifier for Servers {
             let chain = (end_entity, intermediates);
             let (provider, usage) = (&self.provider, KeyUsage::server_auth());
             authorities.check_chain(provider, chain, &read, usage, now)?;
+            // SPIFFE X.509-SVID §2: whoever is two is nobody.
+            if authorities.is_mesh && read.told.uri_names.len() > 1 {
+                return Err(rejected("it has more than one name that is a URI"));
+            }
             self.check_names(names, server_name, end_entity, &read)?;
         }
         Ok(ServerCertVerified::assertion())

@@ -156,6 +156,8 @@ pub(super) struct Socket {
     /// Sending has failed with this error number.
     pub(super) send_failed: Option<i32>,
     pub(super) writer: Option<Waker>,
+    /// What is sent behind what is being sent, and nothing after it.
+    pub(super) last_words: Option<Box<[u8]>>,
     /// Nothing is written after what is being sent.
     pub(super) is_last: bool,
     /// Since when nobody owns it.
@@ -177,6 +179,7 @@ impl Socket {
             sending: Sending::Idle,
             send_failed: None,
             writer: None,
+            last_words: None,
             is_last: false,
             dropped: None,
             is_given_up: false,

@@ -55,6 +55,10 @@ impl outrigger_runtime::Stream for Stream {
         driver.poll_write(self.number, cx, outbox)
     }
 
+    fn say_last(&mut self, words: &Outbox) {
+        self.ring.driver.borrow_mut().say_last(self.number, words);
+    }
+
     fn shutdown_write(&mut self) {
         self.ring.driver.borrow_mut().shutdown_write(self.number);
     }

@@ -262,9 +262,11 @@ impl Reloader {
         let Files {
             configuration,
             proofs,
+            watch,
             ..
         } = &mut self.files;
         configuration.gather(proofs, snapshot);
+        watch.also(&proofs.files());
     }
 
     fn put_to_use(&mut self, snapshot: Arc<Snapshot>) {

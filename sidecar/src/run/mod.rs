@@ -227,7 +227,8 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     )
     .map_err(|error| Failure::bad(format!("cannot start a thread: {error}")))?;
     recording.map_or(Ok(()), Pending::begin)?;
-    let watch = Watch::start(&configuration.paths(), commands.clone());
+    let mut watch = Watch::start(&configuration.paths(), commands.clone());
+    watch.also(&proofs.files());
     // Somebody may have changed a file since it was read and before it was watched.
     let _ = commands.send(Command::FilesChanged);
     let admin_addrs = (&admin, health_addr);

@@ -5,7 +5,8 @@
 //! refused, never made without. What is proved to whom stands in the snapshot.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use outrigger_core::config::kubernetes::Secret;
@@ -15,7 +16,7 @@ use outrigger_identity::{
 };
 use outrigger_tls::{Identities, Proofs};
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
-use tracing::error;
+use tracing::{error, info};
 
 /// The names that the parts of a secret have: of a TLS secret, and of a generic one.
 const CERTIFICATE: [&str; 2] = ["tls.crt", "cert"];
@@ -31,6 +32,39 @@ enum Name {
     Key(KeyName),
     Roots(RootsName),
     Revoked(Box<str>),
+}
+
+impl Name {
+    /// The files that it stands for.
+    fn files(&self) -> Vec<&str> {
+        match self {
+            Self::Key(KeyName::Files(chain, key)) => vec![chain, key],
+            Self::Roots(RootsName::File(path)) | Self::Revoked(path) => vec![path],
+            Self::Key(KeyName::Secret(..) | KeyName::Mesh)
+            | Self::Roots(RootsName::Secret(..) | RootsName::System | RootsName::Mesh) => {
+                Vec::new()
+            }
+        }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(KeyName::Files(chain, _)) => write!(f, "the certificate and key of {chain}"),
+            Self::Key(KeyName::Secret(namespace, name)) => {
+                write!(f, "the certificate and key of secret {namespace}/{name}")
+            }
+            Self::Roots(RootsName::File(path)) => write!(f, "the authorities of {path}"),
+            Self::Roots(RootsName::Secret(namespace, name)) => {
+                write!(f, "the authorities of secret {namespace}/{name}")
+            }
+            Self::Roots(RootsName::System) => f.write_str("the authorities of the system"),
+            Self::Revoked(path) => write!(f, "what {path} revokes"),
+            // Those of the mesh come with the identity.
+            Self::Key(KeyName::Mesh) | Self::Roots(RootsName::Mesh) => f.write_str("the identity"),
+        }
+    }
 }
 
 /// What was read for a name.
@@ -65,6 +99,12 @@ impl Gatherer {
         Arc::clone(&self.identities)
     }
 
+    /// The files among what was named last, whether they could be read or not.
+    pub(super) fn files(&self) -> BTreeSet<PathBuf> {
+        let names = self.pieces.keys().chain(self.told.keys());
+        names.flat_map(Name::files).map(PathBuf::from).collect()
+    }
+
     /// Gathers what a snapshot names, before it is put to use or because files may have changed.
     pub(super) fn gather(
         &mut self,
@@ -91,8 +131,12 @@ impl Gatherer {
             });
             match piece {
                 Ok(news) => {
-                    self.told.remove(&name);
+                    let was_told = self.told.remove(&name).is_some();
                     is_changed |= news.is_some();
+                    // What is there from the start is no news.
+                    if was_told || news.is_some() && self.pieces.contains_key(&name) {
+                        info!(target: "identity", "took {name}");
+                    }
                     self.pieces.extend(news.map(|piece| (name, piece)));
                 }
                 Err(fault) => self.tell(name, fault),

@@ -169,45 +169,6 @@ fn clients_that_do_not_prove_who_they_are_get_nothing() {
     }
 }
 
-/// A list of the mesh is asked on both sides, and says nothing of what others have signed.
-#[test]
-fn who_was_revoked_gets_neither_in_nor_asked() {
-    let (ours, theirs) = (Authority::new(), Authority::new());
-    const NEAR: u64 = 7;
-    const FAR: u64 = 8;
-    for (what, list, is_near_revoked, served) in [
-        ("nobody was", ours.revoked(&[3]), false, true),
-        ("the client was", ours.revoked(&[FAR]), false, false),
-        ("the endpoint was", ours.revoked(&[NEAR]), true, false),
-        (
-            "somebody of another mesh was",
-            theirs.revoked(&[FAR]),
-            false,
-            true,
-        ),
-    ] {
-        let revoking = |mut proofs: Proofs| {
-            proofs.revoked_in_mesh(std::slice::from_ref(&list)).unwrap();
-            proofs
-        };
-        let near = ours.identity_as(&[SERVER], NEAR);
-        let far = ours.identity_as(&[CLIENT], FAR);
-        // Whoever is not revoked is the one that asks the list.
-        let (near, far) = match is_near_revoked {
-            true => (near, revoking(far)),
-            false => (revoking(near), far),
-        };
-        let near = Sidecar::start(application(), &Sides::server(MutualTls::Strict), near);
-        let far = Sidecar::start(near.addr, &Sides::client(SERVER), far);
-        let (start, _) = Client::to(&far).ask("", b"x");
-        assert_eq!(start == "HTTP/1.1 200 OK", served, "{what}: {start}");
-        match served {
-            true => drop(near.told_of(1)),
-            false => assert!(near.told().is_empty(), "{what}: a request came in"),
-        }
-    }
-}
-
 #[test]
 fn without_an_identity_nobody_gets_in_or_out() {
     let authority = Authority::new();

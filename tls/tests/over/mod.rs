@@ -2,9 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure here fails the test")]
 
+mod anybody;
 mod authority;
 mod bodies;
+mod by_hand;
+mod certificates;
 mod handshakes;
+mod hellos;
 mod mesh;
 mod openssl;
 mod peers;

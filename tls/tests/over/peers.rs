@@ -1,141 +1,15 @@
 //! Clients that break off, send a byte at a time, too much, or nonsense: each costs only its own connection.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use outrigger_core::peer::TlsFaultKind;
 use outrigger_core::snapshot::MutualTls;
 use outrigger_core::worker::WorkerSettings;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::aws_lc_rs;
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme};
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-use super::authority::{Authority, Signed};
+use super::authority::Authority;
+use super::by_hand::{ASK, ask, by_hand, connect, shake};
 use super::mesh::{CLIENT, Client, PATIENCE, SERVER, Sidecar, Sides, application};
-
-/// Believes everybody.
-#[derive(Debug)]
-struct Anybody;
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        let provider = aws_lc_rs::default_provider();
-        provider
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
-}
-
-/// A client by hand, with this identity and these protocols.
-fn by_hand(identity: Option<Signed>, protocols: &[&str], old: bool) -> ClientConnection {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let versions = match old {
-        true => &[&rustls::version::TLS12][..],
-        false => rustls::DEFAULT_VERSIONS,
-    };
-    let builder = ClientConfig::builder_with_provider(provider);
-    let builder = builder.with_protocol_versions(versions).unwrap();
-    let builder = builder
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anybody));
-    let mut config = match identity {
-        Some((chain, key)) => builder.with_client_auth_cert(chain, key).unwrap(),
-        None => builder.with_no_client_auth(),
-    };
-    config.alpn_protocols = protocols.iter().map(|p| p.as_bytes().to_vec()).collect();
-    let name = ServerName::try_from("cart.shop").unwrap();
-    ClientConnection::new(Arc::new(config), name).unwrap()
-}
-
-/// Sends what a client has to say, in pieces of so many bytes, and at most so many. Whether its handshake is over.
-fn shake(
-    client: &mut ClientConnection,
-    stream: &mut TcpStream,
-    piece: usize,
-    mut most: usize,
-) -> Result<bool, String> {
-    loop {
-        let mut said = Vec::new();
-        while client.wants_write() {
-            client.write_tls(&mut said).unwrap();
-        }
-        for part in said.chunks(piece) {
-            let part = &part[..part.len().min(most)];
-            stream.write_all(part).map_err(|error| error.to_string())?;
-            most -= part.len();
-            if most == 0 {
-                return Ok(false);
-            }
-        }
-        if !client.is_handshaking() {
-            return Ok(true);
-        }
-        let read = loop {
-            match client.read_tls(stream) {
-                // Executors in this process have signals.
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                read => break read.map_err(|error| error.to_string())?,
-            }
-        };
-        if read == 0 {
-            return Err("the end".into());
-        }
-        client
-            .process_new_packets()
-            .map_err(|error| error.to_string())?;
-    }
-}
-
-fn connect(sidecar: &Sidecar) -> TcpStream {
-    let stream = TcpStream::connect(sidecar.addr).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.set_nodelay(true).unwrap();
-    stream
-}
-
-const ASK: &[u8] = b"GET /10 HTTP/1.1\r\nhost: cart\r\n\r\n";
-
-/// Asks over a connection whose handshake is over. The answer's first line.
-fn ask(client: &mut ClientConnection, stream: &mut TcpStream) -> Result<String, String> {
-    client.writer().write_all(ASK).unwrap();
-    let mut tls = rustls::Stream::new(client, stream);
-    let mut answer = [0; 15];
-    let read = tls.flush().and_then(|()| tls.read_exact(&mut answer));
-    read.map_err(|error| error.to_string())?;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
-}
 
 fn near(mode: MutualTls, authority: &Authority) -> Sidecar {
     let sides = Sides::server(mode);
@@ -291,25 +165,48 @@ fn a_handshake_that_stalls_is_given_up_and_counted() {
             let _ = stream.read_to_end(&mut rest);
             assert_eq!(rest, b"");
         }
-        near.until(|tls, _| tls.late == 2);
+        // Bytes that keep coming buy no time.
+        let mut slow = connect(&near);
+        slow.set_read_timeout(Some(Duration::from_millis(5)))
+            .unwrap();
+        let mut client = by_hand(None, &["istio"], false);
+        let mut hello = Vec::new();
+        client.write_tls(&mut hello).unwrap();
+        assert!(hello.len() > 200, "it would take more than a second");
+        let began = Instant::now();
+        for byte in hello {
+            if slow.write_all(&[byte]).is_err() {
+                break;
+            }
+            match slow.read(&mut [0]) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Ok(0) | Err(_) => break,
+                Ok(_) => panic!("nothing was whole that could be answered"),
+            }
+            assert!(began.elapsed() < PATIENCE);
+        }
+        near.until(|tls, _| tls.late == 3);
     }
 }
 
-/// After a close the other side knows that nothing was cut off.
+/// After a close the other side knows that nothing was cut off: an answer in one piece, which may be on its way still, and one
+/// in many.
 #[test]
 fn an_end_is_said() {
     let authority = Authority::new();
     let near = near(MutualTls::Strict, &authority);
-    let mut client = by_hand(Some(authority.sign(&[CLIENT])), &["istio"], false);
-    let mut stream = connect(&near);
-    assert_eq!(shake(&mut client, &mut stream, 1000, usize::MAX), Ok(true));
-    let last = b"GET /100000 HTTP/1.1\r\nhost: cart\r\nconnection: close\r\n\r\n";
-    client.writer().write_all(last).unwrap();
-    let mut all = Vec::new();
-    let mut tls = rustls::Stream::new(&mut client, &mut stream);
-    // An end that is not said is an error of the library.
-    tls.read_to_end(&mut all).unwrap();
-    assert!(all.len() > 100_000);
+    for length in [10, 100_000] {
+        let mut client = by_hand(Some(authority.sign(&[CLIENT])), &["istio"], false);
+        let mut stream = connect(&near);
+        assert_eq!(shake(&mut client, &mut stream, 1000, usize::MAX), Ok(true));
+        let last = format!("GET /{length} HTTP/1.1\r\nhost: cart\r\nconnection: close\r\n\r\n");
+        client.writer().write_all(last.as_bytes()).unwrap();
+        let mut all = Vec::new();
+        let mut tls = rustls::Stream::new(&mut client, &mut stream);
+        // An end that is not said is an error of the library.
+        tls.read_to_end(&mut all).unwrap();
+        assert!(all.len() > length);
+    }
 }
 
 /// A drain closes what rests, whatever TLS itself still has to say.

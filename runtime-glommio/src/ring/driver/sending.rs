@@ -3,7 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use io_uring::{opcode, types::Fd};
@@ -65,6 +65,22 @@ impl Driver {
         }
     }
 
+    /// Writes these, if they are few, behind what is being sent; whoever is asked to write afterwards has nothing to say.
+    pub(in crate::ring) fn say_last(&mut self, number: usize, words: &Outbox) {
+        let socket = &mut self.sockets[number];
+        match socket.sending {
+            Sending::Taken(..) if words.len() <= SHORT => {
+                let all: Vec<u8> = words.pieces().flatten().copied().collect();
+                socket.last_words = Some(all.into());
+            }
+            Sending::Idle => {
+                let _ = self.poll_write(number, &Context::from_waker(Waker::noop()), words);
+            }
+            // There is no room for it, and nobody waits for some.
+            Sending::Taken(..) | Sending::Watched => {}
+        }
+    }
+
     /// Sends what a socket has taken and not sent.
     fn send(&mut self, number: usize) {
         let socket = &self.sockets[number];
@@ -99,11 +115,21 @@ impl Driver {
         // Where it was watched, the next write tells how it is.
         if let Sending::Taken(mut block, _) = std::mem::replace(&mut socket.sending, Sending::Idle)
         {
+            block.clear();
+            if let Some(words) = socket.last_words.take()
+                && socket.send_failed.is_none()
+                && !socket.is_given_up
+            {
+                block.extend_from_slice(&words);
+                socket.sending = Sending::Taken(block, 0);
+                self.send(number);
+                // Somebody has asked for the end already.
+                return self.queue.is_awaited();
+            }
             if socket.is_last {
                 shut(&socket.fd);
             }
             if self.spare.len() < SPARE_BLOCKS {
-                block.clear();
                 self.spare.push(block);
             }
         }

@@ -161,6 +161,45 @@ fn the_last_of_what_was_taken_comes_before_the_end() {
     rig.at_rest();
 }
 
+#[test]
+fn last_words_follow_what_was_taken() {
+    let Some(mut rig) = rig() else { return };
+    let words = |text: &[u8]| {
+        let mut words = Outbox::default();
+        words.put(text);
+        words
+    };
+    // While something is being sent, as long as that takes, and when nothing is; by whoever closes a direction, and by whoever
+    // is gone at once.
+    for (is_busy, is_dropped) in [(true, false), (true, true), (false, false), (false, true)] {
+        let (mut stream, mut peer) = rig.pair();
+        let taken = if is_busy { rig.stuff(&mut stream) } else { 0 };
+        stream.say_last(&words(b"bye"));
+        let kept = match is_dropped {
+            true => {
+                drop(stream);
+                None
+            }
+            false => {
+                stream.shutdown_write();
+                Some(stream)
+            }
+        };
+        let all = rig.drain(&mut peer);
+        assert!(all[..taken] == pattern(0, taken), "{is_busy} {is_dropped}");
+        assert_eq!(all[taken..], *b"bye", "{is_busy} {is_dropped}");
+        drop(kept);
+        rig.at_rest();
+    }
+    // Whoever resets says nothing.
+    let (mut stream, mut peer) = rig.pair();
+    let taken = rig.stuff(&mut stream);
+    stream.say_last(&words(b"bye"));
+    stream.reset();
+    rig.at_rest();
+    assert!(rig.drain(&mut peer).len() < taken);
+}
+
 /// A listener whose queue is full, and those in it: who connects to it waits.
 fn full_listener() -> (Socket, Vec<Socket>) {
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
