@@ -150,14 +150,17 @@ impl Configuration {
         Some(compiled?.snapshot)
     }
 
-    /// Gathers what connections prove under a snapshot.
-    pub(super) fn gather(&self, proofs: &mut Gatherer, snapshot: &Snapshot) {
+    /// Gathers what connections prove under a snapshot, and tells what is new of it.
+    pub(super) fn gather(&mut self, proofs: &mut Gatherer, snapshot: &Snapshot) {
         let identity = self.keeper.as_ref().and_then(Keeper::in_use);
         let secrets = self
             .good
             .as_ref()
             .map(|good| good.resources.secrets.as_slice());
         proofs.gather(snapshot, identity, secrets.unwrap_or_default());
+        if let Some(keeper) = &mut self.keeper {
+            keeper.tell_taken(SystemTime::now());
+        }
     }
 
     /// Tells that the time of the identity runs out.

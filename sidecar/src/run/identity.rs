@@ -19,6 +19,8 @@ pub(super) struct Keeper {
     refused: Option<Material>,
     /// How far the one in use was when that was told.
     told: Stage,
+    /// It was taken, which nobody was told.
+    is_news: bool,
 }
 
 /// What others may know of it at any time.
@@ -66,6 +68,7 @@ impl Keeper {
             shared: Arc::default(),
             refused: None,
             told: Stage::Fresh,
+            is_news: false,
         }
     }
 
@@ -111,7 +114,7 @@ impl Keeper {
         let came = fetched.as_ref().ok().cloned();
         match fetched.and_then(|material| check(material, Allowed { trust_domains }, now)) {
             Ok(identity) => {
-                self.take(identity, now);
+                self.take(identity);
                 Ok(Look::Taken)
             }
             Err(fault) if in_use.is_some() => {
@@ -129,19 +132,27 @@ impl Keeper {
         }
     }
 
-    fn take(&mut self, identity: Identity, now: SystemTime) {
+    fn take(&mut self, identity: Identity) {
+        self.told = Stage::Fresh;
+        self.refused = None;
+        self.is_news = true;
+        let mut known = self.shared.lock();
+        known.identity = Some(Arc::new(identity));
+        known.refused = None;
+        known.taken += 1;
+    }
+
+    /// Tells that another one was taken, once connections are made with it.
+    pub(super) fn tell_taken(&mut self, now: SystemTime) {
+        let Some(identity) = self.in_use().filter(|_| self.is_news) else {
+            return;
+        };
+        self.is_news = false;
         let left = Remaining::of(&identity.leaf, now);
         let (id, serial) = (&identity.id, &identity.leaf.serial);
         let (seconds, roots) = (left.left.as_secs(), identity.roots.len());
         let s = if roots == 1 { "" } else { "s" };
         info!(target: "identity", serial, seconds, roots, "took `{id}`, good for {seconds} s, with {roots} root{s}");
-        self.told = Stage::Fresh;
-        self.refused = None;
-        let mut known = self.shared.lock();
-        known.identity = Some(Arc::new(identity));
-        known.refused = None;
-        known.taken += 1;
-        drop(known);
         self.tell_time(now);
     }
 

@@ -114,6 +114,7 @@ impl Gatherer {
     ) {
         let names = names(snapshot);
         let mut is_changed = false;
+        let mut taken = Vec::new();
         self.pieces.retain(|name, _| {
             let stays = names.contains(name);
             is_changed |= !stays;
@@ -135,7 +136,7 @@ impl Gatherer {
                     is_changed |= news.is_some();
                     // What is there from the start is no news.
                     if was_told || news.is_some() && self.pieces.contains_key(&name) {
-                        info!(target: "identity", "took {name}");
+                        taken.push(name.to_string());
                     }
                     self.pieces.extend(news.map(|piece| (name, piece)));
                 }
@@ -150,6 +151,10 @@ impl Gatherer {
         if is_changed || !is_same {
             self.identity = identity;
             self.swap();
+        }
+        // Whoever hears of it can rely on it.
+        for name in taken {
+            info!(target: "identity", "took {name}");
         }
     }
 
