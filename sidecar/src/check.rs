@@ -6,6 +6,7 @@
 mod args;
 mod fold;
 mod github;
+mod here;
 mod json;
 mod sarif;
 pub(crate) mod text;
@@ -18,7 +19,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use outrigger_core::cluster::Registry;
-use outrigger_core::compile::{self, Answers, Workload};
+use outrigger_core::compile::{self, Answers, Inbound, Workload};
 use outrigger_core::config::{self, Code, Finding, MeshConfig, Severity};
 
 use crate::sources::{self, Reader, Source};
@@ -89,16 +90,36 @@ fn judge(args: &CheckArgs, sources: &[Source], mesh: &[Source]) -> Vec<Finding> 
     findings.extend(config::unserved(&loaded.resources).filter(|_| has_rules));
     findings.extend(config::lint(&loaded.resources, &settings));
     // What `run` in this namespace would say as well.
+    let (spiffe_id, of_identity) = here::identity(args, &settings);
+    // What is there and no good is told by itself.
+    let has_none = of_identity.iter().all(|f| f.code != Code::UnusableIdentity);
+    findings.extend(of_identity);
+    let labels = args.labels.iter();
     let workload = Workload {
         namespace: args.namespace.clone(),
+        labels: labels.map(|l| (l.key.clone(), l.value.clone())).collect(),
+        spiffe_id,
         ..Workload::default()
     };
+    let inbound: Vec<Inbound> = args.inbound.iter().map(|to| to.0).collect();
+    let resources = &loaded.resources;
+    if args.is_here() {
+        findings.extend(here::files(resources));
+    }
+    if args.is_here() && has_none {
+        let demands = compile::identity_demands(resources, &workload, &settings, &inbound);
+        findings.extend(demands);
+    }
+    // Secrets may well be kept elsewhere, where none are here.
+    if args.is_here() || !resources.secrets.is_empty() {
+        findings.extend(compile::missing_secrets(resources, &workload, &settings));
+    }
     let registry = &mut Registry::default();
     let compiled = compile::compile(
-        &loaded.resources,
+        resources,
         &workload,
         &settings,
-        &[],
+        &inbound,
         &Answers::new(),
         registry,
         0,

@@ -1,6 +1,6 @@
 //! Where the command line says that an identity comes from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use outrigger_identity::{Files, Layout, Paths};
@@ -53,6 +53,11 @@ pub(crate) struct IdentityArgs {
 }
 
 impl IdentityArgs {
+    /// Where the identity is, for people, if there is one.
+    pub(crate) fn place(&self) -> Option<&Path> {
+        self.identity.as_deref().or(self.identity_cert.as_deref())
+    }
+
     /// The files of the identity, if there is one.
     pub(crate) fn files(&self) -> Option<Files> {
         let revoked = self.identity_crl.clone();

@@ -5,7 +5,7 @@
 
 use super::peer_authentication::PeerPolicies;
 use super::{Inbound, Input, Workload};
-use crate::config::destination_rule::{ClientTlsMode, ClientTlsSettings, DestinationRule};
+use crate::config::destination_rule::{ClientTlsMode, DestinationRule};
 use crate::config::mesh::MeshConfig;
 use crate::config::peer_authentication::{PeerAuthentication, PeerMode};
 use crate::config::{Code, Finding, Resources};
@@ -67,27 +67,8 @@ fn strict(input: &Input<'_>, inbound: &[Inbound]) -> Option<Finding> {
 }
 
 fn of_rule(rule: &DestinationRule) -> impl Iterator<Item = Finding> {
-    let top = rule.traffic_policy.iter();
-    let top = top.map(|policy| ("spec.trafficPolicy".to_owned(), policy));
-    let subsets = rule.subsets.iter().enumerate();
-    let subsets = subsets.filter_map(|(at, subset)| {
-        let path = format!("spec.subsets[{at}].trafficPolicy");
-        Some((path, subset.traffic_policy.as_ref()?))
-    });
-    let places = top.chain(subsets).flat_map(|(path, policy)| {
-        let ports = policy.port_level_settings.iter().enumerate();
-        let of_ports = ports.map(|(at, port)| {
-            let path = format!("{path}.portLevelSettings[{at}].tls");
-            (path, port.tls.as_ref())
-        });
-        let own = (format!("{path}.tls"), policy.tls.as_ref());
-        of_ports.chain([own]).collect::<Vec<_>>()
-    });
-    let is_of_mesh = |tls: Option<&ClientTlsSettings>| {
-        tls.is_some_and(|tls| tls.mode == ClientTlsMode::IstioMutual)
-    };
-    places
-        .filter(move |(_, tls)| is_of_mesh(*tls))
+    rule.tls_places()
+        .filter(|(_, tls)| tls.mode == ClientTlsMode::IstioMutual)
         .map(|(path, _)| {
             Finding::about(
                 Code::TlsWithoutIdentity,

@@ -10,6 +10,7 @@ mod access_logs;
 mod actions;
 mod alike;
 mod authorization;
+mod clear_text;
 mod client_tls;
 mod clusters;
 mod conditions;
@@ -27,6 +28,7 @@ mod locality;
 mod locality_setting;
 mod membership;
 mod metrics;
+mod missing_secrets;
 mod names;
 mod outlier;
 mod peer_authentication;
@@ -51,6 +53,7 @@ mod visibility;
 
 pub use alike::reduced;
 pub use identity_demands::identity_demands;
+pub use missing_secrets::missing_secrets;
 pub use names::{Answers, JwksAnswers, NameAnswers, Uses};
 pub use tracing::{CollectorFlag, TraceFlags};
 
@@ -210,6 +213,7 @@ pub fn compile(
     for rule in input.destination_rules() {
         locality_setting::tell_unknown_places(rule, &source, &mut findings);
     }
+    findings.extend(clear_text::unknowable(&input, &peer_policies));
     pod_annotations::tell(&input, &mut findings);
     let telemetries = telemetry::applicable(&input, &mut findings);
     let access_logs = access_logs::access_logs(&telemetries, mesh, &mut findings);

@@ -93,6 +93,31 @@ impl<'a> PeerPolicies<'a> {
         })
     }
 
+    /// Whether all workloads of a namespace that have these labels, known or not, take clear text alone on all ports; of the
+    /// root namespace all workloads of the mesh.
+    #[must_use]
+    pub(super) fn is_clear_text(&self, namespace: &str, labels: &BTreeMap<String, String>) -> bool {
+        let is_root = namespace == self.root;
+        let applied = match is_root {
+            true => self.of(namespace, &BTreeMap::new()),
+            false => self.of(namespace, labels),
+        };
+        let wide = self.of(namespace, &BTreeMap::new()).mode;
+        let in_clear_text = |mode: &MutualTls| *mode == MutualTls::Disable;
+        // Those that hold for some of them only, or go before what holds for all.
+        let others = self.all.iter().filter(|one| match is_root {
+            true => true,
+            false => {
+                let is_near = one.meta.namespace == namespace && !one.selector.is_empty();
+                is_near && !selects(&one.selector, labels)
+            }
+        });
+        let mut modes = others.flat_map(|one| one.ports.values().chain([&one.mode]));
+        in_clear_text(&applied.mode)
+            && applied.ports.values().all(in_clear_text)
+            && modes.all(|mode| in_clear_text(&inherited(wide, *mode)))
+    }
+
     /// Whether some workload takes no TLS on some port, so that it matters what holds for each.
     #[must_use]
     pub(super) fn disable_somewhere(&self) -> bool {

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::compiled::InboundTo;
+use crate::identity_args::IdentityArgs;
+use crate::options::LabelArg;
 use crate::sources::Pattern;
 
 const CHECK_EXAMPLES: &str = "\
@@ -11,6 +14,7 @@ Examples:
   outrigger check rules/
   outrigger check --strict rules/ && kubectl apply -f rules/
   outrigger check --format github rules/          in a workflow: findings stand beside their lines
+  outrigger check rules/ --namespace shop --label app=cart --inbound 8080 --identity /etc/certs      as `run` would start here
   kubectl get virtualservice,destinationrule,service -A -o yaml | outrigger check --format json -
 
 Exit code 0: no errors (with --strict: no warnings either); 1: errors; 2: a path could not be read.
@@ -69,6 +73,25 @@ pub(crate) struct CheckArgs {
     /// Istio's mesh configuration
     #[arg(long, value_name = "FILE")]
     pub(crate) mesh_config: Option<PathBuf>,
+
+    /// A label of the workload that `run` would stand beside, such as app=cart; may be repeated
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub(crate) labels: Vec<LabelArg>,
+
+    /// A port of its application (or ADDR=APP_ADDR, as for `run`). With this or an identity it is judged as `run` would judge
+    /// on this machine: STRICT without an identity, files and secrets that are missing
+    #[arg(long, value_name = "APP")]
+    pub(crate) inbound: Vec<InboundTo>,
+
+    #[command(flatten)]
+    pub(crate) identity: IdentityArgs,
+}
+
+impl CheckArgs {
+    /// Whether it is judged as on the machine where the sidecar would run.
+    pub(crate) fn is_here(&self) -> bool {
+        !self.inbound.is_empty() || self.identity.place().is_some()
+    }
 }
 
 /// How findings are printed.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use outrigger_core::config::{Code, Mark, ResourceName};
 
 use super::*;
+use crate::identity_args::IdentityArgs;
 
 fn source(name: &str, text: &str) -> Source {
     Source {
@@ -361,6 +362,9 @@ fn of_folder() -> (Vec<Source>, Vec<Finding>) {
         format: CheckFormat::Text,
         namespace: "default".into(),
         mesh_config: None,
+        labels: Vec::new(),
+        inbound: Vec::new(),
+        identity: IdentityArgs::default(),
     };
     let mut findings = judge(&args, &sources, &[]);
     sort(&mut findings, &sources);

@@ -269,6 +269,11 @@ impl Configuration {
             &mesh,
             &self.inbound,
         ));
+        lint.extend(compile::missing_secrets(
+            &loaded.resources,
+            &self.workload,
+            &mesh,
+        ));
         self.accept_leniently(&mut lint);
         let is_refused = lint.iter().any(Finding::blocks);
         findings.extend(lint);

@@ -18,14 +18,6 @@ use outrigger_tls::{Identities, Proofs};
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use tracing::{error, info};
 
-/// The names that the parts of a secret have: of a TLS secret, and of a generic one.
-const CERTIFICATE: [&str; 2] = ["tls.crt", "cert"];
-const KEY: [&str; 2] = ["tls.key", "key"];
-const ROOTS: [&str; 2] = ["ca.crt", "cacert"];
-
-/// What comes behind the name of a secret whose authorities stand in a secret of their own.
-const ROOTS_SUFFIX: &str = "-cacert";
-
 /// Something that rules name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Name {
@@ -243,11 +235,13 @@ fn piece(name: &Name, secrets: &[Secret]) -> Result<Piece, String> {
                 .to_vec(),
         ),
         Name::Key(KeyName::Secret(namespace, name)) => {
-            let secret = secret(secrets, namespace, name)?;
+            let secret = Secret::find(secrets, namespace, name)
+                .ok_or_else(|| format!("there is no secret {namespace}/{name}"))?;
             let at = format!("secret {namespace}/{name}");
-            let chain =
-                part(secret, &CERTIFICATE).ok_or_else(|| format!("{at} holds no certificate"))?;
-            let key = part(secret, &KEY).ok_or_else(|| format!("{at} holds no key"))?;
+            let chain = secret
+                .certificate()
+                .ok_or_else(|| format!("{at} holds no certificate"))?;
+            let key = secret.key().ok_or_else(|| format!("{at} holds no key"))?;
             Piece::Key(
                 pem_certificates(chain, Path::new(&at)).map_err(told)?,
                 pem_key(key, Path::new(&at))
@@ -261,12 +255,7 @@ fn piece(name: &Name, secrets: &[Secret]) -> Result<Piece, String> {
         }
         Name::Roots(RootsName::Secret(namespace, name)) => {
             let at = format!("secret {namespace}/{name}");
-            let of_its_own = secret(secrets, namespace, &format!("{name}{ROOTS_SUFFIX}"));
-            let roots = secret(secrets, namespace, name)
-                .map(|secret| part(secret, &ROOTS))
-                .ok()
-                .flatten()
-                .or_else(|| of_its_own.ok().and_then(|secret| part(secret, &ROOTS)));
+            let roots = Secret::authorities_of(secrets, namespace, name);
             let roots = roots.ok_or_else(|| format!("{at} holds no authorities"))?;
             Piece::Roots(pem_certificates(roots, Path::new(&at)).map_err(told)?)
         }
@@ -284,16 +273,6 @@ fn piece(name: &Name, secrets: &[Secret]) -> Result<Piece, String> {
         // Those of the mesh come with the identity.
         Name::Key(KeyName::Mesh) | Name::Roots(RootsName::Mesh) => Piece::Roots(Vec::new()),
     })
-}
-
-fn secret<'a>(secrets: &'a [Secret], namespace: &str, name: &str) -> Result<&'a Secret, String> {
-    let mut all = secrets.iter();
-    all.find(|secret| secret.meta.namespace == namespace && secret.meta.name == name)
-        .ok_or_else(|| format!("there is no secret {namespace}/{name}"))
-}
-
-fn part<'a>(secret: &'a Secret, names: &[&str]) -> Option<&'a [u8]> {
-    names.iter().find_map(|name| secret.value(name))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod balancer;
 mod balancer_decode;
 pub(super) mod decode;
 mod extensions;
+mod tls_places;
 mod traffic;
 pub(super) mod validate;
 

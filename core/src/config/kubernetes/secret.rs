@@ -1,7 +1,7 @@
 //! Kubernetes Secret: certificates and keys that DestinationRules name (`credentialName`).
 //!
 //! Owns what is kept of one, and that nothing of it is shown: not by `Debug`, not in findings, not in recordings
-//! ([`Secret::conceal`]). What the parts mean is the business of whoever proves something with them.
+//! ([`Secret::conceal`]). What the parts are called is known here, what they are worth to whoever proves something with them.
 
 use core::fmt;
 use std::collections::BTreeMap;
@@ -18,6 +18,14 @@ use base64::engine::general_purpose::STANDARD;
 /// A shorter piece of text is left when secrets are taken out of a recording: it says nothing, and may stand anywhere.
 const LEAST_CONCEALED: usize = 8;
 
+/// The names that the parts of a secret have: of a TLS secret, and of a generic one.
+const CERTIFICATE: [&str; 2] = ["tls.crt", "cert"];
+const KEY: [&str; 2] = ["tls.key", "key"];
+const AUTHORITIES: [&str; 2] = ["ca.crt", "cacert"];
+
+/// What comes behind the name of a secret whose authorities stand in a secret of their own.
+const AUTHORITIES_SUFFIX: &str = "-cacert";
+
 /// A Secret.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret {
@@ -33,6 +41,40 @@ impl Secret {
     #[must_use]
     pub fn value(&self, name: &str) -> Option<&[u8]> {
         self.values.get(name).map(Vec::as_slice)
+    }
+
+    /// The secret of a namespace with a name.
+    #[must_use]
+    pub fn find<'a>(secrets: &'a [Self], namespace: &str, name: &str) -> Option<&'a Self> {
+        let mut all = secrets.iter();
+        all.find(|one| one.meta.namespace == namespace && one.meta.name == name)
+    }
+
+    /// A certificate with those that lead from it to a root, in PEM.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&[u8]> {
+        self.part(CERTIFICATE)
+    }
+
+    /// The key of that certificate, in PEM.
+    #[must_use]
+    pub fn key(&self) -> Option<&[u8]> {
+        self.part(KEY)
+    }
+
+    /// The authorities that a `credentialName` names, in PEM: of that secret, or of the one beside it that holds nothing else.
+    #[must_use]
+    pub fn authorities_of<'a>(
+        secrets: &'a [Self],
+        namespace: &str,
+        name: &str,
+    ) -> Option<&'a [u8]> {
+        let of = |name: &str| Self::find(secrets, namespace, name)?.part(AUTHORITIES);
+        of(name).or_else(|| of(&format!("{name}{AUTHORITIES_SUFFIX}")))
+    }
+
+    fn part(&self, names: [&str; 2]) -> Option<&[u8]> {
+        names.into_iter().find_map(|name| self.value(name))
     }
 
     /// Takes what this secret says out of a text that holds it, and leaves a text of the same length and the same lines.
