@@ -235,6 +235,7 @@ fn traces_allocate_nothing() {
         let zipkin = CollectorProtocol::Zipkin { path: "/".into() };
         let trace = TraceFlags {
             collector: Some(CollectorFlag {
+                is_https: false,
                 url: "http://c:1".into(),
                 host: "c".into(),
                 port: 1,

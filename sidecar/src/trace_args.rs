@@ -68,6 +68,7 @@ enum TraceProtocol {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct CollectorUrl {
     text: String,
+    is_https: bool,
     host: String,
     port: Option<u16>,
     path: String,
@@ -80,13 +81,14 @@ impl FromStr for CollectorUrl {
         let uri: http::Uri = text
             .parse()
             .map_err(|_| format!("`{text}` is no URL such as http://127.0.0.1:4317"))?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => return Err("TLS to collectors is not spoken yet; use http://".into()),
+        let is_https = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
             Some(_) | None => {
-                return Err(format!("`{text}` does not begin with `http://`"));
+                let why = format!("`{text}` begins with neither `http://` nor `https://`");
+                return Err(why);
             }
-        }
+        };
         let host = uri.host().unwrap_or_default();
         let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
         if uri.query().is_some() || host.is_empty() {
@@ -94,6 +96,7 @@ impl FromStr for CollectorUrl {
         }
         Ok(Self {
             text: text.to_owned(),
+            is_https,
             host: bare.unwrap_or(host).to_owned(),
             port: uri.port_u16(),
             path: match uri.path() {
@@ -116,6 +119,7 @@ impl TraceArgs {
     fn collector(&self, url: &CollectorUrl) -> CollectorFlag {
         let CollectorUrl {
             text,
+            is_https,
             host,
             port,
             path,
@@ -149,6 +153,7 @@ impl TraceArgs {
             url: text.clone(),
             host: host.clone(),
             port: port.unwrap_or(usual_port),
+            is_https: *is_https,
             protocol,
         }
     }
@@ -218,6 +223,10 @@ mod tests {
             );
             assert_eq!((&*collector.url, &*collector.host), (url, "c"));
         }
+        for (url, want) in [("http://c:4317", false), ("https://c:4317", true)] {
+            let flags = args(&["--trace-collector", url]).unwrap().flags();
+            assert_eq!(flags.collector.unwrap().is_https, want, "{url}");
+        }
         let six = args(&["--trace-collector", "http://[::1]:4317"]).unwrap();
         assert_eq!(six.flags().collector.unwrap().host, "::1");
     }
@@ -234,7 +243,7 @@ mod tests {
     fn nonsense_is_refused() {
         for words in [
             &["--trace-collector", "c:4317"][..],
-            &["--trace-collector", "https://c:4317"],
+            &["--trace-collector", "grpc://c:4317"],
             &["--trace-collector", "http://c:4318/v1/traces?a=b"],
             &["--trace-collector", "http://"],
             &["--trace-protocol", "zipkin"],

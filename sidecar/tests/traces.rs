@@ -7,34 +7,52 @@
 mod proxy;
 mod support;
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use proxy::{Folder, Proxy, application, command, refused, shop};
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls_pki_types::PrivateKeyDer;
 use serde_json::Value;
 use support::PATIENCE;
 
 /// A Zipkin: the spans of each request that it gets.
 fn zipkin() -> (SocketAddr, Receiver<Vec<Value>>) {
+    zipkin_over(None)
+}
+
+/// The same, with TLS beneath HTTP if so.
+fn zipkin_over(tls: Option<Arc<ServerConfig>>) -> (SocketAddr, Receiver<Vec<Value>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     let (sender, came) = channel();
     thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
-            let sender = sender.clone();
-            thread::spawn(move || {
-                let mut request = BufReader::new(stream.try_clone().unwrap());
-                while let Some(spans) = read(&mut request) {
-                    let _ = sender.send(spans);
-                    let answer = b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n";
-                    (&stream).write_all(answer).unwrap();
+            let (sender, tls) = (sender.clone(), tls.clone());
+            thread::spawn(move || match tls {
+                None => take(stream, &sender),
+                Some(tls) => {
+                    let connection = ServerConnection::new(tls).unwrap();
+                    take(StreamOwned::new(connection, stream), &sender);
                 }
             });
         }
     });
     (addr, came)
+}
+
+fn take(stream: impl Read + Write, sender: &Sender<Vec<Value>>) {
+    let mut stream = BufReader::new(stream);
+    while let Some(spans) = read(&mut stream) {
+        let _ = sender.send(spans);
+        let answer = b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n";
+        stream.get_mut().write_all(answer).unwrap();
+        stream.get_mut().flush().unwrap();
+    }
 }
 
 fn read(request: &mut impl BufRead) -> Option<Vec<Value>> {
@@ -126,6 +144,48 @@ fn a_request_and_its_attempt_are_spans() {
     assert!(attempt["remoteEndpoint"]["port"].is_u64());
     let id = request["tags"]["guid:x-request-id"].as_str().unwrap();
     assert_eq!(&id[14..15], "9");
+}
+
+/// Whoever the machine trusts is a collector, and nobody else: spans go to no stranger.
+#[test]
+fn https_collectors_prove_who_they_are() {
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+    let config =
+        ServerConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![cert.der().clone()], key)
+            .unwrap();
+    let config = Arc::new(config);
+    for is_trusted in [true, false] {
+        let folder = Folder::new("https");
+        let (addr, came) = zipkin_over(Some(Arc::clone(&config)));
+        folder.write("shop.yaml", &shop(application("shop")));
+        let roots = Folder::new("https-roots");
+        let other = generate_simple_self_signed(["other.test".to_owned()]).unwrap();
+        let root = if is_trusted { &cert } else { &other.cert };
+        roots.write("roots.pem", &root.pem());
+        let url = format!("https://localhost:{}/api/v2/spans", addr.port());
+        let mut command = command(
+            &folder.0,
+            &["--trace-collector", &url, "--trace-sampling", "100"],
+        );
+        command.env("SSL_CERT_FILE", roots.0.join("roots.pem"));
+        command.env_remove("SSL_CERT_DIR");
+        let proxy = Proxy::spawn(command);
+        proxy.get("shop.example");
+        if is_trusted {
+            let spans = came.recv_timeout(PATIENCE).unwrap();
+            assert_eq!(spans[0]["name"], "shop.example:80/*");
+        } else {
+            let told = proxy.wait_for("takes no spans");
+            assert!(told.contains("certificate"), "{told}");
+            assert!(came.try_recv().is_err());
+        }
+    }
 }
 
 #[test]

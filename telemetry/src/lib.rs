@@ -23,4 +23,4 @@ pub use access_log::{Hear, LogFiles, LogSettings};
 pub use recent::{Recent, RecentRequests, RecentSettings, TOLD_A_SECOND, Why};
 pub use refusals::Limit;
 pub use sink::{Hears, Settings, Telemetry};
-pub use spans::{SpanCounts, SpanNotice, SpanSettings};
+pub use spans::{Protect, Protecting, SpanCounts, SpanNotice, SpanSettings, Wire};

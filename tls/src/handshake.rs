@@ -38,16 +38,7 @@ pub(crate) async fn as_client<T: Stream>(
     scratch: Rc<Scratch>,
 ) -> Result<(Secured<T>, TlsFacts), TlsFault> {
     let config = contexts.client(&handshake)?;
-    let name = match &handshake.tls.sni {
-        Sni::None => None,
-        Sni::Name(name) => Some(&**name),
-        Sni::Host => handshake.host.as_deref(),
-    };
-    let server = ServerName::try_from(name.unwrap_or(NOBODY).to_owned());
-    let server = server.map_err(|_| {
-        let name = name.unwrap_or_default();
-        TlsFault::NoIdentity(format!("`{name}` is no name to ask for").into())
-    })?;
+    let (name, server) = wanted(&handshake)?;
     let is_named = matches!(server, ServerName::DnsName(_)) && name.is_some();
     let connection = ClientConnection::new(config, server).map_err(|error| fault::of(&error))?;
     let mut session = Box::new(Session::new(
@@ -60,6 +51,26 @@ pub(crate) async fn as_client<T: Stream>(
     let is_proof = handshake.tls.trust != Trust::Nothing;
     let facts = facts::of(session.connection(), sni, is_proof)?;
     Ok((Secured(Kind::Protected(session)), facts))
+}
+
+/// Whom a client wants, in two forms.
+///
+/// # Errors
+/// It is no name that can be asked for.
+pub(crate) fn wanted(
+    handshake: &Handshake,
+) -> Result<(Option<&str>, ServerName<'static>), TlsFault> {
+    let name = match &handshake.tls.sni {
+        Sni::None => None,
+        Sni::Name(name) => Some(&**name),
+        Sni::Host => handshake.host.as_deref(),
+    };
+    let server = ServerName::try_from(name.unwrap_or(NOBODY).to_owned());
+    let server = server.map_err(|_| {
+        let name = name.unwrap_or_default();
+        TlsFault::NoIdentity(format!("`{name}` is no name to ask for").into())
+    })?;
+    Ok((name, server))
 }
 
 /// As the server of a client.

@@ -19,11 +19,13 @@
 //! | `stream` | a stream that is plain or protected |
 //! | `hello` | the first bytes of a client, and what may be among them |
 //! | `handshake` | how a stream becomes one of both |
+//! | `clients` | handshakes of the process's own connections |
 //! | `system` | the system around a system |
 
 #![forbid(unsafe_code)]
 
 mod certificate;
+mod clients;
 mod contexts;
 mod facts;
 mod fault;
@@ -39,6 +41,7 @@ mod system;
 mod tests;
 mod verify;
 
+pub use clients::ClientContexts;
 pub use identities::{Identities, Proofs};
 pub use stream::Secured;
 pub use system::{Protected, protect};

@@ -19,8 +19,9 @@ use crate::config::telemetry::{self, CustomTag};
 use crate::config::{Code, Finding};
 use crate::message::FieldName;
 use crate::snapshot::{
-    Address, Collector, CollectorHeader, CollectorProtocol, DestinationCluster, HeaderSource,
-    Propagation, TagValue, TracePolicy, TraceTag, Tracing,
+    Address, Alpn, ClientTls, Collector, CollectorAddress, CollectorHeader, CollectorProtocol,
+    DestinationCluster, HeaderSource, PeerNames, Propagation, RootsName, Sni, TagValue,
+    TlsParameters, TracePolicy, TraceTag, Tracing, Trust,
 };
 use crate::time::Duration;
 
@@ -57,6 +58,10 @@ pub struct CollectorFlag {
     pub host: String,
     /// Its port.
     pub port: u16,
+    /// Whether the URL says `https`: TLS by the authorities that the machine trusts, with that name, unless the configuration
+    /// knows the service and says how it is protected.
+    #[serde(default)]
+    pub is_https: bool,
     /// What it speaks.
     pub protocol: CollectorProtocol,
 }
@@ -201,7 +206,10 @@ impl<'a> Compiler<'_, 'a> {
         if let Some(flag) = &self.input.workload.trace.collector {
             let propagation = propagation(&flag.protocol, false, false);
             let (host, port) = (flag.host.as_str(), flag.port);
-            let collector = self.at(&flag.url, host, port, flag.protocol.clone());
+            let mut collector = self.at(&flag.url, host, port, flag.protocol.clone());
+            if flag.is_https {
+                protect(&mut collector, host);
+            }
             return Some((None, propagation, collector));
         }
         if let Some(name) = mesh.default_providers.tracing.first() {
@@ -266,14 +274,22 @@ impl<'a> Compiler<'_, 'a> {
     fn at(&self, of: &str, host: &str, port: u16, protocol: CollectorProtocol) -> Collector {
         let addresses = match self.clusters.by_name(name(port, "", host)) {
             DestinationCluster::Known(id) => {
-                let endpoints = self.clusters.list[id.0 as usize].endpoints.iter();
-                endpoints.map(|endpoint| endpoint.address.clone()).collect()
+                let cluster = &self.clusters.list[id.0 as usize];
+                let endpoints = cluster.endpoints.iter();
+                let found = endpoints.map(|endpoint| CollectorAddress {
+                    address: endpoint.address.clone(),
+                    tls: cluster.tls_to(endpoint).cloned(),
+                });
+                found.collect()
             }
             DestinationCluster::Missing(_) | DestinationCluster::Passthrough => Vec::new(),
         };
-        let named = || match host.parse() {
-            Ok(ip) => Address::Socket(core::net::SocketAddr::new(ip, port)),
-            Err(_) => Address::Name(host.into(), port),
+        let named = || CollectorAddress {
+            address: match host.parse() {
+                Ok(ip) => Address::Socket(core::net::SocketAddr::new(ip, port)),
+                Err(_) => Address::Name(host.into(), port),
+            },
+            tls: None,
         };
         let authority = match host.contains(':') {
             true => format!("[{host}]:{port}"),
@@ -330,6 +346,24 @@ impl<'a> Compiler<'_, 'a> {
                 format!("{}.{namespace}", canonical())
             }
         }
+    }
+}
+
+/// Has TLS beneath HTTP where the configuration says nothing of it: whom the machine trusts for that name.
+fn protect(collector: &mut Collector, host: &str) {
+    let outside = Arc::new(ClientTls {
+        identity: None,
+        trust: Trust::Chain {
+            roots: RootsName::System,
+            crl: None,
+            names: PeerNames::Wanted,
+        },
+        sni: Sni::Name(host.into()),
+        alpn: Alpn::Plain,
+        parameters: TlsParameters::default(),
+    });
+    for address in &mut collector.addresses {
+        address.tls.get_or_insert_with(|| Arc::clone(&outside));
     }
 }
 

@@ -63,8 +63,8 @@ pub use route::{
 };
 pub use rule_index::RuleIndex;
 pub use tracing::{
-    Collector, CollectorHeader, CollectorProtocol, HeaderSource, Propagation, TagValue,
-    TracePolicy, TraceTag, Tracing,
+    Collector, CollectorAddress, CollectorHeader, CollectorProtocol, HeaderSource, Propagation,
+    TagValue, TracePolicy, TraceTag, Tracing,
 };
 pub use transport::{
     Alpn, CipherSuite, ClientTls, KeyExchange, KeyName, MutualTls, PeerNames, RootsName, ServerTls,

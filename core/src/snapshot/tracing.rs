@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Address;
 use super::telemetry::LogText;
+use super::{Address, ClientTls};
 use crate::message::FieldName;
 use crate::time::Duration;
 
@@ -22,6 +22,12 @@ pub struct Tracing {
 }
 
 impl Tracing {
+    /// Whoever takes spans; the same one twice where it takes those of both directions.
+    pub fn collectors(&self) -> impl Iterator<Item = &Collector> {
+        let both = [&self.outbound, &self.inbound].into_iter().flatten();
+        both.map(|policy| &*policy.collector)
+    }
+
     /// How requests of a direction are traced.
     #[must_use]
     pub const fn of(&self, is_inbound: bool) -> Option<&Arc<TracePolicy>> {
@@ -114,11 +120,21 @@ pub struct Collector {
     /// Host and port, as a request names them.
     pub authority: Box<str>,
     /// Where it is, one of them at least: of its service's endpoints, or its name.
-    pub addresses: Box<[Address]>,
+    pub addresses: Box<[CollectorAddress]>,
     /// What requests to it carry beside the usual.
     pub headers: Box<[CollectorHeader]>,
     /// How long it may take to answer.
     pub timeout: Duration,
+}
+
+/// One of a collector's addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CollectorAddress {
+    /// Where it is.
+    pub address: Address,
+    /// What lies beneath HTTP there: what the service's DestinationRule or automatic mutual TLS says, or what `https` in a URL
+    /// means; `None` for clear text.
+    pub tls: Option<Arc<ClientTls>>,
 }
 
 /// What a collector speaks.

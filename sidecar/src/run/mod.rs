@@ -5,6 +5,7 @@
 
 mod admin;
 mod changes;
+mod collectors;
 mod command;
 mod configuration;
 mod control;
@@ -190,15 +191,15 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         health,
     } = bind_admin(&args.admin)?;
     let health_addr = health.as_ref().map(|(_, addr)| *addr);
-    let telemetry = telemetry::start(args);
+    let mut proofs = Gatherer::new();
+    configuration.gather(&mut proofs, &snapshot);
+    let telemetry = telemetry::start(args, proofs.identities());
     telemetry.prepare(&snapshot);
     let told = Told {
         sinks: telemetry.sinks(),
         notices,
         recorder,
     };
-    let mut proofs = Gatherer::new();
-    configuration.gather(&mut proofs, &snapshot);
     let running = start_workers(
         args,
         settings,

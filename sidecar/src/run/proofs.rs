@@ -206,7 +206,10 @@ fn add(proofs: &mut Proofs, name: &Name, piece: &Piece) -> Result<(), String> {
 /// Everything that the TLS of a snapshot names, but the mesh's own.
 fn names(snapshot: &Snapshot) -> BTreeSet<Name> {
     let mut names = BTreeSet::new();
-    for tls in snapshot.clusters.iter().filter_map(|c| c.tls.as_ref()) {
+    let clusters = snapshot.clusters.iter().filter_map(|c| c.tls.as_ref());
+    let collectors = snapshot.tracing.collectors();
+    let collectors = collectors.flat_map(|of| of.addresses.iter().filter_map(|a| a.tls.as_ref()));
+    for tls in clusters.chain(collectors) {
         match &tls.identity {
             Some(name @ (KeyName::Files(..) | KeyName::Secret(..))) => {
                 names.insert(Name::Key(name.clone()));

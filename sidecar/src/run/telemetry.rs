@@ -8,14 +8,16 @@ use outrigger_telemetry::metrics::MetricsSettings;
 use outrigger_telemetry::{
     LogSettings, RecentSettings, Settings, SpanNotice, SpanSettings, Telemetry,
 };
+use outrigger_tls::Identities;
 use tracing::{info, warn};
 
+use super::collectors::Collectors;
 use super::workers;
 use crate::cli::RunArgs;
 use crate::metrics_args::OnOff;
 
 /// Begins, before there are workers.
-pub(super) fn start(args: &RunArgs) -> Telemetry {
+pub(super) fn start(args: &RunArgs, identities: Arc<Identities>) -> Telemetry {
     Telemetry::start(Settings {
         metrics: metrics(args),
         tells_limits: true,
@@ -29,6 +31,7 @@ pub(super) fn start(args: &RunArgs) -> Telemetry {
         spans: Some(SpanSettings {
             namespace: args.namespace.clone(),
             room: args.trace.trace_queue.get(),
+            protect: Arc::new(Collectors::new(identities)),
             tell: Arc::new(|notice| match notice {
                 SpanNotice::NotTaken { .. } | SpanNotice::NotStarted(_) => {
                     warn!(target: "tracing", "{notice}");

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outrigger_core::decision::{SpanId, TraceId};
-use outrigger_core::snapshot::{Address, Collector, CollectorProtocol, Propagation, TracePolicy};
+use outrigger_core::snapshot::{
+    Address, Collector, CollectorAddress, CollectorProtocol, Propagation, TracePolicy,
+};
 
 use super::span::{Kind, Span, Tag, Told};
 
@@ -14,7 +16,7 @@ pub(crate) fn collector(protocol: CollectorProtocol, address: Address) -> Collec
         name: "test".into(),
         protocol,
         authority: "collector.test:1".into(),
-        addresses: Box::new([address]),
+        addresses: Box::new([CollectorAddress { address, tls: None }]),
         headers: Box::default(),
         timeout: Duration::from_secs(5),
     }

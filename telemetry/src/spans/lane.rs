@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::counts::Counts;
 use super::identity::Identity;
-use super::post::{Failed, Line};
+use super::post::{Failed, Line, Protect};
 use super::span::Told;
 use super::{SpanNotice, Tell, otlp, zipkin};
 
@@ -38,6 +38,7 @@ pub(super) struct Around {
     pub(super) identity: Arc<Identity>,
     pub(super) counts: Arc<Counts>,
     pub(super) tell: Tell,
+    pub(super) protect: Arc<dyn Protect>,
     /// The process ends: nothing is waited for.
     pub(super) ending: watch::Receiver<bool>,
 }
@@ -53,7 +54,7 @@ pub(super) struct Lane {
 impl Lane {
     pub(super) fn new(collector: Arc<Collector>, around: Around) -> Self {
         Self {
-            line: Line::new(Arc::clone(&collector)),
+            line: Line::new(Arc::clone(&collector), Arc::clone(&around.protect)),
             collector,
             around,
             is_down: false,

@@ -32,6 +32,7 @@ use counts::Counts;
 pub use counts::SpanCounts;
 use identity::Identity;
 use lane::{Around, Lane};
+pub use post::{Protect, Protecting, Wire};
 use span::Told;
 
 /// What a worker has is handed on after this long.
@@ -90,6 +91,8 @@ pub struct SpanSettings {
     pub room: u64,
     /// Where notices go.
     pub tell: Tell,
+    /// How connections are protected to collectors that want it.
+    pub protect: Arc<dyn Protect>,
 }
 
 impl fmt::Debug for SpanSettings {
@@ -188,6 +191,7 @@ impl SpanThread {
             identity: Arc::clone(identity),
             counts: Arc::clone(counts),
             tell: Arc::clone(&settings.tell),
+            protect: Arc::clone(&settings.protect),
             ending: is_ending,
         };
         let runtime = tokio::runtime::Builder::new_current_thread()

@@ -6,7 +6,7 @@ use std::env;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,7 +16,10 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use outrigger_core::snapshot::{Address, Collector, CollectorProtocol, HeaderSource};
+use outrigger_core::snapshot::{
+    Address, Collector, CollectorAddress, CollectorProtocol, HeaderSource,
+};
+use outrigger_core::worker::Handshake;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 
@@ -45,10 +48,24 @@ impl fmt::Display for Failed {
     }
 }
 
+/// A connection to a collector, whatever lies beneath HTTP on it.
+pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
+/// A connection that is being protected.
+pub type Protecting = Pin<Box<dyn Future<Output = io::Result<Box<dyn Wire>>> + Send>>;
+
+/// Puts TLS beneath connections to collectors; what it is, is not known here.
+pub trait Protect: Send + Sync {
+    /// As the client of whoever this connection leads to.
+    fn protect(&self, wire: Box<dyn Wire>, handshake: Handshake) -> Protecting;
+}
+
 /// The way to a collector.
-#[derive(Debug)]
 pub(crate) struct Line {
     collector: Arc<Collector>,
+    protect: Arc<dyn Protect>,
     kept: Option<Sender>,
     /// Which of its addresses is next.
     next: usize,
@@ -83,9 +100,10 @@ impl Sender {
 }
 
 impl Line {
-    pub(crate) fn new(collector: Arc<Collector>) -> Self {
+    pub(crate) fn new(collector: Arc<Collector>, protect: Arc<dyn Protect>) -> Self {
         Self {
             collector,
+            protect,
             kept: None,
             next: 0,
         }
@@ -131,34 +149,37 @@ impl Line {
         let addresses = &self.collector.addresses;
         let address = addresses.get(self.next % addresses.len().max(1));
         self.next = self.next.wrapping_add(1);
-        let Some(address) = address else {
+        let Some(to) = address else {
             return Err(Failed::Later("it has no address".into()));
         };
-        let failed = |error: io::Error| Failed::Later(format!("{address}: {error}"));
-        match address {
-            Address::Socket(addr) => {
-                let stream = TcpStream::connect(addr).await.map_err(failed)?;
-                self.speak(stream).await
-            }
-            Address::Name(name, port) => {
-                let found = lookup_host((&**name, *port)).await.map_err(failed)?;
-                let found: Vec<_> = found.collect();
-                let stream = TcpStream::connect(&*found).await.map_err(failed)?;
-                self.speak(stream).await
-            }
-            Address::Unix(path) => {
-                let stream = UnixStream::connect(&**path).await.map_err(failed)?;
-                self.speak(stream).await
-            }
-        }
+        let wire = self.reach(to).await;
+        let wire = wire.map_err(|error| Failed::Later(format!("{}: {error}", to.address)))?;
+        self.speak(wire).await
     }
 
-    async fn speak(
-        &self,
-        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    ) -> Result<Sender, Failed> {
+    async fn reach(&self, to: &CollectorAddress) -> io::Result<Box<dyn Wire>> {
+        let wire: Box<dyn Wire> = match &to.address {
+            Address::Socket(addr) => Box::new(TcpStream::connect(addr).await?),
+            Address::Name(name, port) => {
+                let found: Vec<_> = lookup_host((&**name, *port)).await?.collect();
+                Box::new(TcpStream::connect(&*found).await?)
+            }
+            Address::Unix(path) => Box::new(UnixStream::connect(&**path).await?),
+        };
+        let Some(tls) = &to.tls else {
+            return Ok(wire);
+        };
+        let is_http2 = matches!(self.collector.protocol, CollectorProtocol::OtlpGrpc);
+        // It has a port, see `Collector::authority`.
+        let host = self.collector.authority.rsplit_once(':');
+        let host = host.map_or(&*self.collector.authority, |(host, _)| host);
+        let handshake = Handshake::new(tls, host, is_http2);
+        self.protect.protect(wire, handshake).await
+    }
+
+    async fn speak(&self, wire: Box<dyn Wire>) -> Result<Sender, Failed> {
         let failed = |error: hyper::Error| Failed::Later(error.to_string());
-        let io = TokioIo::new(stream);
+        let io = TokioIo::new(wire);
         Ok(match self.collector.protocol {
             CollectorProtocol::OtlpGrpc => {
                 let made = http2::handshake(TokioExecutor::new(), io).await;

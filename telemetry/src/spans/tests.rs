@@ -15,8 +15,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use outrigger_core::message::FieldName;
 use outrigger_core::snapshot::{
-    Address, Collector, CollectorHeader, CollectorProtocol, HeaderSource,
+    Address, Alpn, ClientTls, Collector, CollectorHeader, CollectorProtocol, HeaderSource, Sni,
+    TlsParameters, Trust,
 };
+use outrigger_core::worker::Handshake;
 
 use super::*;
 use crate::spans::fixture::{collector, policy, told};
@@ -97,23 +99,36 @@ async fn answer(
     })
 }
 
-/// A thread that sends, what it tells, and a worker's end.
+/// Protects nothing, and notes what it was asked for.
+struct Noted(Mutex<Sender<Handshake>>);
+
+impl Protect for Noted {
+    fn protect(&self, wire: Box<dyn Wire>, handshake: Handshake) -> Protecting {
+        let _ = self.0.lock().unwrap().send(handshake);
+        Box::pin(async { Ok(wire) })
+    }
+}
+
+/// A thread that sends, what it tells, what it wants protected, and a worker's end.
 struct Stage {
     spans: Arc<Spans>,
     buffer: SpanBuffer,
     notices: Receiver<SpanNotice>,
+    handshakes: Receiver<Handshake>,
 }
 
 impl Stage {
     fn new(room: u64) -> Self {
         let (sender, notices) = channel();
         let sender = Mutex::new(sender);
+        let (noted, handshakes) = channel();
         let settings = SpanSettings {
             namespace: "shop".into(),
             room,
             tell: Arc::new(move |notice| {
                 let _ = sender.lock().unwrap().send(notice);
             }),
+            protect: Arc::new(Noted(Mutex::new(noted))),
         };
         let spans = Arc::new(Spans::new(settings, &Arc::default()));
         let outbound = policy(
@@ -128,6 +143,7 @@ impl Stage {
             buffer: SpanBuffer::new(&spans),
             spans,
             notices,
+            handshakes,
         }
     }
 
@@ -167,6 +183,32 @@ fn listen() -> (TcpListener, Address) {
 fn otlp_http() -> CollectorProtocol {
     CollectorProtocol::OtlpHttp {
         path: "/v1/traces".into(),
+    }
+}
+
+#[test]
+fn what_lies_beneath_is_asked_for_where_a_collector_wants_it() {
+    let tls = Arc::new(ClientTls {
+        identity: None,
+        trust: Trust::Nothing,
+        sni: Sni::Host,
+        alpn: Alpn::Plain,
+        parameters: TlsParameters::default(),
+    });
+    for (protocol, answer, want) in [
+        (CollectorProtocol::OtlpGrpc, Answer::Call("0"), true),
+        (otlp_http(), Answer::Status(200, b""), false),
+    ] {
+        let (listener, address) = listen();
+        let _came = serve(listener, vec![answer]);
+        let mut collector = collector(protocol, address);
+        let mut stage = Stage::new(100);
+        stage.tell(&collector);
+        collector.addresses[0].tls = Some(Arc::clone(&tls));
+        stage.tell(&collector);
+        stage.spans.finish();
+        let asked: Vec<_> = stage.handshakes.try_iter().collect();
+        assert_eq!(asked, [Handshake::new(&tls, "collector.test", want)]);
     }
 }
 

@@ -86,6 +86,7 @@ fn flags(sampled: Option<u16>) -> TraceFlags {
             url: "http://[::1]:9411".into(),
             host: "::1".into(),
             port: 9411,
+            is_https: false,
             protocol: CollectorProtocol::Zipkin {
                 path: "/api/v2/spans".into(),
             },
@@ -129,6 +130,60 @@ fn nothing_is_traced_unless_somebody_says_where_spans_go() {
 }
 
 #[test]
+fn what_lies_beneath_connections_to_collectors() {
+    let rule = |tls: &str| {
+        format!(
+            "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: r, namespace: obs}}\n\
+             spec: {{host: otel.obs.svc.cluster.local, trafficPolicy: {{tls: {{{tls}}}}}}}\n"
+        )
+    };
+    let simple = rule("mode: SIMPLE, sni: a.test, insecureSkipVerify: true");
+    let flag = |host: &str, is_https| CollectorFlag {
+        url: String::new(),
+        host: host.into(),
+        port: 4317,
+        is_https,
+        protocol: CollectorProtocol::OtlpGrpc,
+    };
+    let known = "otel.obs.svc.cluster.local";
+    for (host, is_https, rule, want) in [
+        ("away.test", false, "", None),
+        ("away.test", true, "", Some("away.test by System")),
+        ("10.1.1.1", true, "", Some("10.1.1.1 by System")),
+        (known, false, "", None),
+        (
+            known,
+            true,
+            "",
+            Some("otel.obs.svc.cluster.local by System"),
+        ),
+        (known, false, &*simple, Some("a.test by nobody")),
+        (known, true, &*simple, Some("a.test by nobody")),
+    ] {
+        let trace = TraceFlags {
+            collector: Some(flag(host, is_https)),
+            ..TraceFlags::default()
+        };
+        let policy = policy(&format!("{SERVICE}{rule}"), "", trace);
+        for address in &policy.collector.addresses {
+            let seen = address.tls.as_ref().map(|tls| {
+                let Sni::Name(name) = &tls.sni else {
+                    panic!("{:?}", tls.sni);
+                };
+                match &tls.trust {
+                    Trust::Nothing => format!("{name} by nobody"),
+                    Trust::Chain { roots, names, .. } => {
+                        assert_eq!(*names, PeerNames::Wanted);
+                        format!("{name} by {roots:?}")
+                    }
+                }
+            });
+            assert_eq!(seen.as_deref(), want, "{host} {is_https} {rule}");
+        }
+    }
+}
+
+#[test]
 fn collectors() {
     let with = |provider: &str| {
         let resources = SERVICE.to_owned()
@@ -137,7 +192,11 @@ fn collectors() {
     };
     let otel = with("otel");
     assert_eq!(otel.collector.protocol, CollectorProtocol::OtlpGrpc);
-    let addresses = otel.collector.addresses.iter().map(ToString::to_string);
+    let addresses = otel
+        .collector
+        .addresses
+        .iter()
+        .map(|of| of.address.to_string());
     assert_eq!(
         addresses.collect::<Vec<_>>(),
         ["10.0.0.1:14317", "10.0.0.2:4317"]
@@ -160,7 +219,10 @@ fn collectors() {
     );
     assert_eq!(
         *http.collector.addresses,
-        [Address::Name("otel.test".into(), 4318)]
+        [CollectorAddress {
+            address: Address::Name("otel.test".into(), 4318),
+            tls: None
+        }]
     );
     assert_eq!(http.collector.timeout, Duration::from_secs(3));
     let headers = http.collector.headers.iter();
@@ -195,7 +257,7 @@ fn collectors() {
         (&*flag.authority, &*flag.name),
         ("[::1]:9411", "http://[::1]:9411")
     );
-    assert_eq!(flag.addresses[0].to_string(), "[::1]:9411");
+    assert_eq!(flag.addresses[0].address.to_string(), "[::1]:9411");
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn policy(policy: &TracePolicy) -> Value {
             "protocol": protocol,
             "path": path,
             "authority": collector.authority,
-            "addresses": collector.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "addresses": collector.addresses.iter().map(|of| of.address.to_string()).collect::<Vec<_>>(),
             "headers": collector.headers.iter().map(|h| h.name.as_str()).collect::<Vec<_>>(),
             "timeout_ms": collector.timeout.as_millis() as u64,
         },
