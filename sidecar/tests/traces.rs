@@ -280,7 +280,7 @@ fn a_reload_turns_traces_on_and_gives_them_tags() {
 fn a_collector_that_can_not_be_spoken_to_is_refused() {
     let folder = Folder::new("refused");
     folder.write("shop.yaml", &shop(application("shop")));
-    for url in ["https://127.0.0.1:4317", "127.0.0.1:4317"] {
+    for url in ["grpc://127.0.0.1:4317", "127.0.0.1:4317"] {
         let (code, told) = refused(&folder.0, &["--trace-collector", url]);
         assert_eq!(code, Some(2), "{told}");
         assert!(told.contains("--trace-collector"), "{told}");
