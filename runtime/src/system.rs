@@ -125,8 +125,13 @@ pub trait Stream: Unpin + 'static {
     fn poll_write(&mut self, cx: &mut Context<'_>, outbox: &Outbox) -> Poll<io::Result<usize>>;
 
     /// Writes these few as the last that is written, as far as that takes no waiting, also when nobody owns the stream any more.
-    fn say_last(&mut self, words: &Outbox) {
-        let _ = self.poll_write(&mut Context::from_waker(Waker::noop()), words);
+    fn say_last(&mut self, words: &mut Outbox) {
+        while !words.is_empty()
+            && let Poll::Ready(Ok(count)) =
+                self.poll_write(&mut Context::from_waker(Waker::noop()), words)
+        {
+            words.advance(count);
+        }
     }
 
     /// Says that nothing more will be written. An error means that the peer is gone, which the next read will tell.

@@ -166,6 +166,6 @@ fn say<T: Stream>(stream: &mut T, last_words: &[u8]) {
     }
     let mut outbox = Outbox::default();
     outbox.put(last_words);
-    stream.say_last(&outbox);
+    stream.say_last(&mut outbox);
     stream.shutdown_write();
 }

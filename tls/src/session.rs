@@ -335,7 +335,7 @@ impl<T: Stream> Session<T> {
         if let Some(stream) = &mut self.stream
             && !self.out.is_empty()
         {
-            stream.say_last(&self.out);
+            stream.say_last(&mut self.out);
         }
         self.is_mute = true;
     }

@@ -55,7 +55,7 @@ impl outrigger_runtime::Stream for Stream {
         driver.poll_write(self.number, cx, outbox)
     }
 
-    fn say_last(&mut self, words: &Outbox) {
+    fn say_last(&mut self, words: &mut Outbox) {
         self.ring.driver.borrow_mut().say_last(self.number, words);
     }
 

@@ -174,7 +174,7 @@ fn last_words_follow_what_was_taken() {
     for (is_busy, is_dropped) in [(true, false), (true, true), (false, false), (false, true)] {
         let (mut stream, mut peer) = rig.pair();
         let taken = if is_busy { rig.stuff(&mut stream) } else { 0 };
-        stream.say_last(&words(b"bye"));
+        stream.say_last(&mut words(b"bye"));
         let kept = match is_dropped {
             true => {
                 drop(stream);
@@ -194,7 +194,7 @@ fn last_words_follow_what_was_taken() {
     // Whoever resets says nothing.
     let (mut stream, mut peer) = rig.pair();
     let taken = rig.stuff(&mut stream);
-    stream.say_last(&words(b"bye"));
+    stream.say_last(&mut words(b"bye"));
     stream.reset();
     rig.at_rest();
     assert!(rig.drain(&mut peer).len() < taken);
