@@ -11,7 +11,7 @@ use outrigger_core::entropy::Entropy;
 use outrigger_core::peer::{ConnId, ListenerKind, Peer, UpstreamId};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::Instant;
-use outrigger_core::worker::{Facts, Input, Output, Worker, WorkerSettings};
+use outrigger_core::worker::{Input, Output, Worker, WorkerSettings};
 use outrigger_runtime::{Ended, Sink, Sinks};
 use outrigger_telemetry::metrics::MetricsSettings;
 use outrigger_telemetry::{Settings, Telemetry};
@@ -236,7 +236,7 @@ impl Client {
             match output {
                 Output::Connect(id, ..) => {
                     self.upstream = Some(id);
-                    self.tell(id.into(), Input::Connected(Facts::default()));
+                    self.tell(id.into(), Input::Connected(Box::default()));
                 }
                 Output::Wait(id, interest) if interest.write => {
                     if let ConnId::Upstream(id) = id {

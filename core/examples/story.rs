@@ -56,7 +56,7 @@ fn main() {
         match output {
             Output::Connect(id, ..) => {
                 now = Instant::from_millis(3);
-                let nobody = Input::ConnectFailed(ConnectFault::Refused);
+                let nobody = Input::ConnectFailed(ConnectFault::Refused.into());
                 worker.handle_input(id.into(), nobody, now);
             }
             Output::Wait(id, interest) if interest.write => {

@@ -63,7 +63,8 @@ impl Facts {
     };
 }
 
-/// What happened on one connection, told to [`Worker::handle_input`](crate::worker::Worker::handle_input).
+/// What happened on one connection, told to [`Worker::handle_input`](crate::worker::Worker::handle_input). Small, because most
+/// are reads and writes, several a request: what is said once a connection stands apart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Input {
     /// This many bytes, at least one, were read into [`Worker::space`](crate::worker::Worker::space).
@@ -77,14 +78,14 @@ pub enum Input {
     /// This many bytes of [`Worker::outbox`](crate::worker::Worker::outbox) were written.
     Wrote(usize),
     /// The connection that [`Output::Connect`] asked for is made.
-    Connected(Facts),
+    Connected(Box<Facts>),
     /// It could not be made; its name is free.
-    ConnectFailed(ConnectFault),
+    ConnectFailed(Box<ConnectFault>),
     /// The client's connection that [`Output::Secure`] was about can be read: what TLS has proved, or `None` where the client
     /// speaks clear text and may.
     Secured(Option<Arc<TlsFacts>>),
     /// Nothing can be said on it.
-    NotSecured(TlsFault),
+    NotSecured(Box<TlsFault>),
     /// The client's connection is to end as soon as nothing is in flight on it.
     Drain,
 }

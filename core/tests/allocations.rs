@@ -13,7 +13,7 @@ use outrigger_core::message::ResponseHead;
 use outrigger_core::peer::{ClientId, ConnId, ListenerKind, Peer, UpstreamId};
 use outrigger_core::snapshot::{CollectorProtocol, Snapshot};
 use outrigger_core::time::{Duration, Instant};
-use outrigger_core::worker::{Facts, Input, Output, Worker, WorkerSettings};
+use outrigger_core::worker::{Input, Output, Worker, WorkerSettings};
 
 /// Three endpoints, a rule with a match, a timeout and a subset: what a sidecar's request usually meets.
 const SHOP: &str = "
@@ -134,7 +134,7 @@ impl Stage {
             match output {
                 Output::Connect(id, ..) => {
                     self.upstream = Some(id);
-                    next = Some((id.into(), Input::Connected(Facts::default())));
+                    next = Some((id.into(), Input::Connected(Box::default())));
                 }
                 Output::Wait(id, interest) if interest.write => {
                     if let ConnId::Upstream(id) = id {

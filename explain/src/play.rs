@@ -13,7 +13,7 @@ use outrigger_core::peer::{ClientId, ConnId, ExchangeId, ListenerKind, Peer, Tls
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::{Duration, Instant};
 use outrigger_core::worker::{
-    ConnectFault, Exchange, Facts, Input, Interest, Output, Worker, WorkerSettings,
+    ConnectFault, Exchange, Input, Interest, Output, Worker, WorkerSettings,
 };
 
 use crate::frames;
@@ -259,10 +259,10 @@ impl Stage {
             return false;
         };
         match self.answer {
-            Answer::Refusal => self.tell(id, Input::ConnectFailed(ConnectFault::Refused)),
+            Answer::Refusal => self.tell(id, Input::ConnectFailed(ConnectFault::Refused.into())),
             Answer::Status(_) | Answer::Silence => {
                 self.endpoints.insert(id, Endpoint::default());
-                self.tell(id, Input::Connected(Facts::default()));
+                self.tell(id, Input::Connected(Box::default()));
             }
         }
         true

@@ -13,7 +13,7 @@ use outrigger_core::message::RequestHead;
 use outrigger_core::peer::ConnId;
 use outrigger_core::snapshot::{Action, Snapshot};
 use outrigger_core::time::Instant;
-use outrigger_core::worker::{Facts, Input, Output, Worker};
+use outrigger_core::worker::{Input, Output, Worker};
 use outrigger_explain::diff::Comparison;
 use outrigger_explain::{Circumstances, Explanation, Question, explain};
 use proptest::prelude::*;
@@ -145,7 +145,7 @@ fn act(
     while let Some(output) = worker.poll_output() {
         match output {
             Output::Connect(id, ..) => {
-                worker.handle_input(id.into(), Input::Connected(Facts::default()), now);
+                worker.handle_input(id.into(), Input::Connected(Box::default()), now);
             }
             Output::Wait(id, interest) if interest.write => {
                 let length = worker.outbox(id).expect("it is connected").len();

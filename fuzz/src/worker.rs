@@ -15,9 +15,7 @@ use outrigger_core::entropy::Entropy;
 use outrigger_core::peer::{ClientId, ConnId, ListenerKind, Peer, UpstreamId};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::{Duration, Instant};
-use outrigger_core::worker::{
-    ConnectFault, Facts, Input, Interest, Output, Worker, WorkerSettings,
-};
+use outrigger_core::worker::{ConnectFault, Input, Interest, Output, Worker, WorkerSettings};
 
 use crate::http2::wire::{
     DATA, Frame, HEADERS, PREFACE, RESET, WINDOW_UPDATE, block, frame, settings, take_frames,
@@ -304,7 +302,7 @@ impl Stage {
         let id = *id;
         if well {
             endpoint.is_made = true;
-            self.input(id.into(), Input::Connected(Facts::default()));
+            self.input(id.into(), Input::Connected(Box::default()));
             // What speaks HTTP/1 is told nothing before it is asked.
             let out = self.worker.outbox(id.into());
             if out.is_some_and(|out| out.front().starts_with(b"PRI")) {
@@ -316,7 +314,7 @@ impl Stage {
         } else {
             self.endpoints.remove(&id);
             self.interests.remove(&id.into());
-            let fault = Input::ConnectFailed(ConnectFault::Refused);
+            let fault = Input::ConnectFailed(ConnectFault::Refused.into());
             self.input(id.into(), fault);
         }
     }

@@ -240,11 +240,11 @@ impl Sidecar {
                 let tls = connection.and_then(|connection| connection.learnt.clone());
                 self.open(id.into(), wire, fabric);
                 let facts = Facts { local: None, tls };
-                self.tell(id.into(), Input::Connected(facts), fabric)
+                self.tell(id.into(), Input::Connected(facts.into()), fabric)
             }
             Err(fault) if is_wanted => {
                 self.connections.remove(id.into());
-                self.tell(id.into(), Input::ConnectFailed(fault), fabric)
+                self.tell(id.into(), Input::ConnectFailed(fault.into()), fabric)
             }
             Ok((wire, end)) => {
                 fabric.close(wire, end);
@@ -273,7 +273,7 @@ impl Sidecar {
         self.met = Some(found.as_ref().map(|_| ()).map_err(Clone::clone));
         let input = match found {
             Ok(facts) => Input::Secured(facts),
-            Err(fault) => Input::NotSecured(fault),
+            Err(fault) => Input::NotSecured(fault.into()),
         };
         self.worker.handle_input(id.into(), input, fabric.now);
     }

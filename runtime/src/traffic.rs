@@ -349,18 +349,17 @@ impl<S: System> Turn<'_, S> {
                 Some(Poll::Pending) | None => {}
             }
         }
-        let read = interest
-            .read
-            .then(|| entry.poll(|stream, cx| poll_read(stream, cx, joint, id)));
-        let read = read.flatten().unwrap_or(Poll::Pending);
-        // What was there to read may have been nothing that core hears of.
-        if read.is_pending()
-            && let ConnId::Client(id) = id
-            && self.is_to_end(id)
+        if interest.read
+            && let Some(read @ Poll::Ready(_)) =
+                entry.poll(|stream, cx| poll_read(stream, cx, joint, id))
         {
-            return Poll::Ready(Input::Drain);
+            return read;
         }
-        read
+        // What was there to read may have been nothing that core hears of.
+        match id {
+            ConnId::Client(id) if self.is_to_end(id) => Poll::Ready(Input::Drain),
+            ConnId::Client(_) | ConnId::Upstream(_) => Poll::Pending,
+        }
     }
 
     fn on_secured(&mut self, id: ConnId, outcome: Result<Made<S::Stream>, TlsFault>) -> Input {
@@ -376,7 +375,7 @@ impl<S: System> Turn<'_, S> {
                 let facts = facts.map(Arc::new);
                 (Socket::Open(stream), Input::Secured(facts))
             }
-            Err(fault) => (Socket::Gone, Input::NotSecured(fault)),
+            Err(fault) => (Socket::Gone, Input::NotSecured(fault.into())),
         };
         if let Some(entry) = self.sockets.get(id) {
             entry.socket = socket;
@@ -396,16 +395,16 @@ impl<S: System> Turn<'_, S> {
                 if let Some(entry) = self.sockets.get(id) {
                     entry.socket = Socket::Open(stream);
                 }
-                Input::Connected(Facts {
+                Input::Connected(Box::new(Facts {
                     local,
                     tls: facts.map(Arc::new),
-                })
+                }))
             }
             Err(fault) => {
                 if let ConnId::Upstream(id) = id {
                     self.sockets.upstreams.remove(id);
                 }
-                Input::ConnectFailed(fault)
+                Input::ConnectFailed(fault.into())
             }
         }
     }
@@ -430,6 +429,7 @@ impl<S: System> Turn<'_, S> {
 }
 
 /// An idle connection costs no buffer: room to read into is taken only when there is something to read.
+#[inline]
 fn poll_read(
     stream: &mut impl Stream,
     cx: &mut Context<'_>,

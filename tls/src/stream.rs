@@ -19,7 +19,9 @@ pub(crate) enum Kind<T: Stream> {
     Protected(Box<Session<T>>),
 }
 
+/// What is plain costs a look at which it is, so its way is short enough to become part of the caller's.
 impl<T: Stream> Stream for Secured<T> {
+    #[inline]
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &self.0 {
             Kind::Plain(stream, sniffed) if sniffed.is_empty() => stream.poll_readable(cx),
@@ -28,22 +30,16 @@ impl<T: Stream> Stream for Secured<T> {
         }
     }
 
+    #[inline]
     fn poll_read(&mut self, cx: &mut Context<'_>, space: &mut BytesMut) -> Poll<io::Result<usize>> {
         match &mut self.0 {
             Kind::Plain(stream, sniffed) if sniffed.is_empty() => stream.poll_read(cx, space),
-            Kind::Plain(_, sniffed) => {
-                let count = sniffed.len().min(space.capacity() - space.len());
-                space.extend_from_slice(&sniffed[..count]);
-                sniffed.advance(count);
-                if sniffed.is_empty() {
-                    *sniffed = BytesMut::new();
-                }
-                Poll::Ready(Ok(count))
-            }
+            Kind::Plain(_, sniffed) => Poll::Ready(Ok(hand_over(sniffed, space))),
             Kind::Protected(session) => session.poll_read(cx, space),
         }
     }
 
+    #[inline]
     fn poll_write(&mut self, cx: &mut Context<'_>, outbox: &Outbox) -> Poll<io::Result<usize>> {
         match &mut self.0 {
             Kind::Plain(stream, _) => stream.poll_write(cx, outbox),
@@ -83,6 +79,18 @@ impl<T: Stream> Stream for Secured<T> {
     fn peer_addr(&self) -> Option<SocketAddr> {
         self.beneath()?.peer_addr()
     }
+}
+
+/// Moves what was read to find out what is spoken into the spare room of `space`.
+#[cold]
+fn hand_over(sniffed: &mut BytesMut, space: &mut BytesMut) -> usize {
+    let count = sniffed.len().min(space.capacity() - space.len());
+    space.extend_from_slice(&sniffed[..count]);
+    sniffed.advance(count);
+    if sniffed.is_empty() {
+        *sniffed = BytesMut::new();
+    }
+    count
 }
 
 impl<T: Stream> Secured<T> {

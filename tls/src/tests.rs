@@ -136,6 +136,31 @@ fn a_ticket_that_comes_later_is_no_news() {
     assert!(!client.has_unread());
 }
 
+/// What is allocated for a record: by the library to make one, by the library for what is in one that has come, and by the
+/// pipe that carries it. Nothing of ours, and nothing stays.
+#[test]
+fn a_record_allocates_what_the_library_takes_for_it() {
+    const RECORDS: u64 = 100;
+    let (contexts, scratch) = (contexts(), Rc::<Scratch>::default());
+    let [(mut client, _), (mut server, _)] = shake(&contexts, [&[], &[]], &scratch);
+    let cx = &mut Context::from_waker(Waker::noop());
+    let (said, mut outbox) = (pattern(1200), Outbox::default());
+    let mut space = BytesMut::with_capacity(4096);
+    let mut carry_one = || {
+        outbox.put(&said);
+        let wrote = client.poll_write(cx, &outbox);
+        assert!(matches!(wrote, Poll::Ready(Ok(1200))), "{wrote:?}");
+        outbox.advance(1200);
+        let read = server.poll_read(cx, &mut space);
+        assert!(matches!(read, Poll::Ready(Ok(1200))), "{read:?}");
+        assert!(space[..] == said[..]);
+        space.clear();
+    };
+    carry_one();
+    let held = allocation_counter::measure(|| (0..RECORDS).for_each(|_| carry_one()));
+    assert_eq!((held.count_total, held.count_current), (3 * RECORDS, 0));
+}
+
 /// What a connection holds that rests, without what the cryptography holds for itself (two ciphers, about 1 KiB).
 #[test]
 fn a_connection_at_rest_holds_little() {

@@ -14,7 +14,7 @@ use crate::message::ResponseHead;
 use crate::peer::{Peer, TlsFacts};
 use crate::policy::authority;
 use crate::request::{self, Target};
-use crate::snapshot::{Cluster, Snapshot};
+use crate::snapshot::{Cluster, Snapshot, Sni};
 use crate::time::Instant;
 
 /// What is written of one request.
@@ -64,7 +64,9 @@ impl Ledger {
     /// How the request wants its connection to a target protected.
     pub(super) fn wanted<'a>(&'a self, target: &'a Target) -> Wanted<'a> {
         let tls = target.tls.as_ref();
-        let host = tls.map_or("", |_| self.host());
+        // Where another name is asked for, or none, nobody looks at the host.
+        let names_host = tls.is_some_and(|tls| tls.sni == Sni::Host);
+        let host = if names_host { self.host() } else { "" };
         Wanted { tls, host }
     }
 

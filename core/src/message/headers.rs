@@ -115,10 +115,17 @@ impl Headers {
 
     /// Adds a field whose name the proxy knows.
     pub fn append_known(&mut self, known: Known, value: &[u8]) {
+        self.append_with(known, |block| block.extend_from_slice(value));
+    }
+
+    /// Adds a field whose name the proxy knows, and whose value is what `write` appends.
+    pub fn append_with(&mut self, known: Known, write: impl FnOnce(&mut Vec<u8>)) {
         let start = self.block.len();
         self.block.extend_from_slice(known.as_str().as_bytes());
+        let split = self.block.len();
+        write(&mut self.block);
         // Known names are 2 to 32 bytes, and heads are bounded far below 4 GiB, so neither error can happen.
-        let _ = self.finish_entry(known, start, value);
+        let _ = self.push_entry(known, start, split);
     }
 
     /// Adds the value and the entry of a field whose name stands in the block from `start` on.
@@ -128,13 +135,20 @@ impl Headers {
         start: usize,
         value: &[u8],
     ) -> Result<(), InsertError> {
-        let name_len = u16::try_from(self.block.len() - start)
+        let split = self.block.len();
+        self.block.extend_from_slice(value);
+        self.push_entry(known, start, split)
+    }
+
+    /// Adds the entry of a field whose name stands in the block from `start` on, and its value behind it from `split` on.
+    fn push_entry(&mut self, known: Known, start: usize, split: usize) -> Result<(), InsertError> {
+        let name_len = u16::try_from(split - start)
             .ok()
             .filter(|n| *n > 0)
             .ok_or(InsertError::NameLength)?;
+        let value_len = self.block.len() - split;
         let start = u32::try_from(start).map_err(|_| InsertError::Full)?;
-        let value_len = u32::try_from(value.len()).map_err(|_| InsertError::Full)?;
-        self.block.extend_from_slice(value);
+        let value_len = u32::try_from(value_len).map_err(|_| InsertError::Full)?;
         self.names.insert(known);
         self.entries.push(FieldLine {
             known,
@@ -204,9 +218,14 @@ impl Headers {
 
     /// Replaces all fields of this name by one; a field that stood there keeps the first one's place.
     pub fn set(&mut self, name: Known, value: &[u8]) {
+        self.set_with(name, |block| block.extend_from_slice(value));
+    }
+
+    /// The same, with what `write` appends as the value.
+    pub fn set_with(&mut self, name: Known, write: impl FnOnce(&mut Vec<u8>)) {
         let place = self.named(name).position(|e| e.known == name);
         self.remove(name);
-        self.append_known(name, value);
+        self.append_with(name, write);
         self.move_last_to(place);
     }
 

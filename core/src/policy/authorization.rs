@@ -34,12 +34,13 @@ pub struct Asking<'a> {
 /// Whether a rule of a set matches.
 #[must_use]
 pub fn matches(rules: &RuleSet, asking: &Asking<'_>) -> bool {
-    first(rules, asking).is_some()
+    first(rules, &Asked::of(asking)).is_some()
 }
 
 /// Decides.
 #[must_use]
 pub fn decide(rules: &AccessRules, asking: &Asking<'_>) -> AuthorizationSeen {
+    let asking = &Asked::of(asking);
     let audited = first(&rules.audit, asking);
     let tries = rules.tried_allow.is_some() || !rules.tried_deny.rules.is_empty();
     AuthorizationSeen {
@@ -49,7 +50,7 @@ pub fn decide(rules: &AccessRules, asking: &Asking<'_>) -> AuthorizationSeen {
     }
 }
 
-fn access(deny: &RuleSet, allow: Option<&RuleSet>, asking: &Asking<'_>) -> Access {
+fn access(deny: &RuleSet, allow: Option<&RuleSet>, asking: &Asked<'_>) -> Access {
     if let Some(by) = first(deny, asking) {
         return Access::Denied(Some(by));
     }
@@ -63,13 +64,14 @@ fn access(deny: &RuleSet, allow: Option<&RuleSet>, asking: &Asking<'_>) -> Acces
 }
 
 /// The first rule of a set that matches.
-fn first(set: &RuleSet, asking: &Asking<'_>) -> Option<AccessRuleId> {
+fn first(set: &RuleSet, asking: &Asked<'_>) -> Option<AccessRuleId> {
     let holds = |at: u32| rule_holds(&set.rules[at as usize], asking);
     let mut always = set.index.always().iter().copied();
     let mut best = always.find(|at| holds(*at));
     for (number, probe) in set.index.probes().iter().enumerate() {
         asking.with_text(probe.what, |text| {
-            let Some(part) = probe.part.of(text) else {
+            let part = probe.part.of(text);
+            let Some(part) = part.filter(|part| set.index.may_find(number, part)) else {
                 return;
             };
             for at in set.index.find(number, part) {
@@ -82,7 +84,7 @@ fn first(set: &RuleSet, asking: &Asking<'_>) -> Option<AccessRuleId> {
     best.map(|at| set.rules[at as usize].id)
 }
 
-fn rule_holds(rule: &AccessRule, asking: &Asking<'_>) -> bool {
+fn rule_holds(rule: &AccessRule, asking: &Asked<'_>) -> bool {
     let all = |tests: &[Test]| tests.iter().all(|test| asking.passes(test));
     let any = |alternatives: &[Box<[Test]>]| {
         alternatives.is_empty() || alternatives.iter().any(|tests| all(tests))
@@ -90,23 +92,37 @@ fn rule_holds(rule: &AccessRule, asking: &Asking<'_>) -> bool {
     any(&rule.from) && any(&rule.to) && all(&rule.when)
 }
 
-impl<'a> Asking<'a> {
+/// The same, and what many rules look at.
+struct Asked<'a> {
+    asking: Asking<'a>,
+    /// The request's path without its query.
+    path: Option<&'a [u8]>,
+}
+
+impl<'a> Asked<'a> {
+    fn of(asking: &Asking<'a>) -> Self {
+        Self {
+            asking: *asking,
+            path: asking.request.map(|(request, _)| request.path_only()),
+        }
+    }
+
     /// The client's identity, which has text.
     fn principal(&self) -> Option<&'a str> {
-        let principal = self.tls?.peer.as_ref()?.principal()?;
+        let principal = self.asking.tls?.peer.as_ref()?.principal()?;
         (!principal.is_empty()).then_some(principal)
     }
 
     fn remote(&self) -> IpAddr {
-        match self.request {
-            Some((request, _)) => client_address(&request.headers, self.peer.remote),
-            None => self.peer.remote.ip(),
+        match self.asking.request {
+            Some((request, _)) => client_address(&request.headers, self.asking.peer.remote),
+            None => self.asking.peer.remote.ip(),
         }
     }
 
     /// Host in canonical form, and the port that is meant: the scheme's where the authority has none.
     fn host(&self) -> Option<(HostText, u16)> {
-        let (request, scheme) = self.request?;
+        let (request, scheme) = self.asking.request?;
         let (host, port) = authority::split(&request.authority);
         let otherwise = if scheme == "https" { 443 } else { 80 };
         Some((authority::canonical_host(host), port.unwrap_or(otherwise)))
@@ -116,12 +132,12 @@ impl<'a> Asking<'a> {
     fn with_text(&self, what: Probed, look: impl FnOnce(&[u8])) {
         match what {
             Probed::Path => {
-                if let Some((request, _)) = self.request {
-                    look(request.path_only());
+                if let Some(path) = self.path {
+                    look(path);
                 }
             }
             Probed::Method => {
-                if let Some((request, _)) = self.request {
+                if let Some((request, _)) = self.asking.request {
                     look(request.method.as_str().as_bytes());
                 }
             }
@@ -130,7 +146,7 @@ impl<'a> Asking<'a> {
                     look(&host);
                 }
             }
-            Probed::Port => look(&self.port.to_be_bytes()),
+            Probed::Port => look(&self.asking.port.to_be_bytes()),
             Probed::Principal => {
                 if let Some(principal) = self.principal() {
                     look(principal.as_bytes());
@@ -157,10 +173,10 @@ impl<'a> Asking<'a> {
             part.is_some_and(|part| any_matches(texts, part.as_bytes()))
         };
         match check {
-            Check::SourceIp(ranges) => has(ranges, self.peer.remote.ip()),
+            Check::SourceIp(ranges) => has(ranges, self.asking.peer.remote.ip()),
             Check::RemoteIp(ranges) => has(ranges, self.remote()),
-            Check::DestinationIp(ranges) => has(ranges, self.peer.destination().ip()),
-            Check::DestinationPort(ports) => ports.contains(&self.port),
+            Check::DestinationIp(ranges) => has(ranges, self.asking.peer.destination().ip()),
+            Check::DestinationPort(ports) => ports.contains(&self.asking.port),
             Check::Principal(texts) => of_peer(texts, |principal| Some(principal)),
             Check::Namespace(texts) => of_peer(texts, namespace_of),
             Check::TrustDomain(texts) => of_peer(texts, trust_domain_of),
@@ -173,7 +189,10 @@ impl<'a> Asking<'a> {
             }
             Check::TokenPrincipal(principals) => self.has_token_of(principals),
             Check::Claim(path, texts) => {
-                let claim = self.claims.and_then(|claims| Claim::at(claims, path));
+                let claim = self
+                    .asking
+                    .claims
+                    .and_then(|claims| Claim::at(claims, path));
                 claim.is_some_and(|claim| {
                     let mut values = claim.texts();
                     values.any(|value| any_matches(texts, value.as_bytes()))
@@ -181,23 +200,23 @@ impl<'a> Asking<'a> {
             }
             Check::Field(name, texts) => self.has_field(name, texts),
             Check::Method(texts) => {
-                let method = self.request.map(|(request, _)| &request.method);
+                let method = self.asking.request.map(|(request, _)| &request.method);
                 method.is_some_and(|method| any_matches(texts, method.as_str().as_bytes()))
             }
             Check::Host(hosts) => self.asks_for(hosts),
             Check::Path(paths) => {
-                let path = self.request.map(|(request, _)| request.path_only());
-                path.is_some_and(|path| paths.iter().any(|wanted| wanted.matches(path)))
+                let matches = |path| paths.iter().any(|wanted| wanted.matches(path));
+                self.path.is_some_and(matches)
             }
             Check::Sni(texts) => {
-                let sni = self.tls.and_then(|tls| tls.sni.as_deref());
+                let sni = self.asking.tls.and_then(|tls| tls.sni.as_deref());
                 sni.is_some_and(|sni| any_matches(texts, sni.as_bytes()))
             }
         }
     }
 
     fn has_token_of(&self, principals: &[TokenPrincipal]) -> bool {
-        let Some(claims) = self.claims else {
+        let Some(claims) = self.asking.claims else {
             return false;
         };
         let text = |name| claims.get(name).and_then(Claim::text);
@@ -212,7 +231,7 @@ impl<'a> Asking<'a> {
 
     /// Whether one of the values of a field matches: each is judged by itself.
     fn has_field(&self, name: &MatchedField, texts: &[TextPattern]) -> bool {
-        let Some((request, scheme)) = self.request else {
+        let Some((request, scheme)) = self.asking.request else {
             return false;
         };
         let matches = |value: &[u8]| {

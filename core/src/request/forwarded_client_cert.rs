@@ -2,8 +2,6 @@
 //!
 //! Owns the text. A field of a client that has shown no certificate is taken away, else anybody could say to be anybody.
 
-use core::fmt::Write as _;
-
 use crate::message::{Headers, Known};
 use crate::peer::{ListenerKind, PeerCertificate};
 use crate::snapshot::{ForwardMode, ForwardedClientCert, Settings};
@@ -37,37 +35,40 @@ pub(super) fn apply(
             headers.remove(Known::XForwardedClientCert);
         }
         (ForwardMode::AppendForward, Some(peer)) => {
-            let mut value = Vec::new();
+            let mut said_before = Vec::new();
             for said in headers.get_all(Known::XForwardedClientCert) {
-                value.extend_from_slice(said);
-                value.extend_from_slice(SEPARATOR);
+                said_before.extend_from_slice(said);
+                said_before.extend_from_slice(SEPARATOR);
             }
-            value.extend_from_slice(text(peer, settings.spiffe_id.as_deref(), told).as_bytes());
-            headers.set(Known::XForwardedClientCert, &value);
+            headers.set_with(Known::XForwardedClientCert, |value| {
+                value.extend_from_slice(&said_before);
+                say(value, peer, settings.spiffe_id.as_deref(), told);
+            });
         }
         (ForwardMode::SanitizeSet, Some(peer)) => {
-            let value = text(peer, settings.spiffe_id.as_deref(), told);
-            headers.set(Known::XForwardedClientCert, value.as_bytes());
+            headers.set_with(Known::XForwardedClientCert, |value| {
+                say(value, peer, settings.spiffe_id.as_deref(), told);
+            });
         }
     }
 }
 
-/// What one proxy says: who it is, the hash of the client's certificate, and what is wanted of that.
-fn text(peer: &PeerCertificate, own: Option<&str>, told: ForwardedClientCert) -> String {
-    let mut text = String::with_capacity(256);
+/// What one proxy says: who it is, the hash of the client's certificate, and what is wanted of that. Said with every request
+/// that comes over TLS, so nothing is formatted or allocated for it.
+fn say(value: &mut Vec<u8>, peer: &PeerCertificate, own: Option<&str>, told: ForwardedClientCert) {
     if let Some(own) = own {
-        pair(&mut text, "By", own);
+        pair(value, "By=", own);
+        value.push(b';');
     }
-    separate(&mut text);
-    text.push_str("Hash=");
-    for byte in peer.sha256 {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
+    value.extend_from_slice(b"Hash=");
+    let mut hash = [0; 64];
+    for (digits, byte) in hash.chunks_exact_mut(2).zip(peer.sha256) {
+        digits.copy_from_slice(&digits_of(byte, b"0123456789abcdef"));
     }
+    value.extend_from_slice(&hash);
     if told.subject {
-        separate(&mut text);
-        text.push_str("Subject=");
-        quoted(&mut text, &peer.subject);
+        value.extend_from_slice(b";Subject=");
+        quote(value, &peer.subject);
     }
     if told.uri {
         let none: [Box<str>; 1] = [Box::default()];
@@ -76,59 +77,54 @@ fn text(peer: &PeerCertificate, own: Option<&str>, told: ForwardedClientCert) ->
             names => names,
         };
         for name in names {
-            pair(&mut text, "URI", name);
+            pair(value, ";URI=", name);
         }
     }
     if told.dns {
         for name in &peer.dns_names {
-            pair(&mut text, "DNS", name);
+            pair(value, ";DNS=", name);
         }
     }
-    text
 }
 
-fn separate(text: &mut String) {
-    if !text.is_empty() {
-        text.push(';');
-    }
+fn digits_of(byte: u8, digits: &[u8; 16]) -> [u8; 2] {
+    [
+        digits[usize::from(byte >> 4)],
+        digits[usize::from(byte & 15)],
+    ]
 }
 
 /// A key and its value, in quotes where a bare one would end early: a name that holds separators must not say more than it
 /// is.
-fn pair(text: &mut String, key: &str, value: &str) {
-    separate(text);
-    text.push_str(key);
-    text.push('=');
-    if value
-        .bytes()
-        .any(|b| matches!(b, b',' | b';' | b'=' | b'"' | b'\\') || !is_visible(b))
-    {
-        quoted(text, value);
+fn pair(value: &mut Vec<u8>, key: &str, said: &str) {
+    value.extend_from_slice(key.as_bytes());
+    if said.bytes().all(is_bare) {
+        value.extend_from_slice(said.as_bytes());
     } else {
-        text.push_str(value);
+        quote(value, said);
     }
 }
 
-/// A value in quotes. What cannot stand in a field is left out, quotes and backslashes are escaped.
-fn quoted(text: &mut String, value: &str) {
-    text.push('"');
-    for c in value.chars() {
-        match c {
-            '"' | '\\' => text.extend(['\\', c]),
-            ' '..='~' => text.push(c),
-            // In bytes, as UTF-8 (RFC 3986 §2.1).
+/// A value in quotes. Quotes and backslashes are escaped, and what cannot stand in a field is written in digits.
+fn quote(value: &mut Vec<u8>, said: &str) {
+    value.push(b'"');
+    for byte in said.bytes() {
+        match byte {
+            b'"' | b'\\' => value.extend([b'\\', byte]),
+            b' '..=b'~' => value.push(byte),
+            // Byte by byte, of characters that have several, too (RFC 3986 §2.1).
             other => {
-                for byte in other.encode_utf8(&mut [0; 4]).bytes() {
-                    let _ = write!(text, "%{byte:02X}");
-                }
+                value.push(b'%');
+                value.extend(digits_of(other, b"0123456789ABCDEF"));
             }
         }
     }
-    text.push('"');
+    value.push(b'"');
 }
 
-const fn is_visible(byte: u8) -> bool {
-    matches!(byte, b'!'..=b'~')
+/// Whether a byte can stand in a value without quotes.
+const fn is_bare(byte: u8) -> bool {
+    matches!(byte, b'!'..=b'~') && !matches!(byte, b',' | b';' | b'=' | b'"' | b'\\')
 }
 
 #[cfg(test)]
@@ -207,6 +203,12 @@ mod tests {
         assert_eq!(first, [own]);
     }
 
+    fn text(peer: &PeerCertificate, told: ForwardedClientCert) -> String {
+        let mut value = Vec::new();
+        say(&mut value, peer, None, told);
+        String::from_utf8(value).unwrap()
+    }
+
     #[test]
     fn what_is_told_is_as_envoy_writes_it() {
         let all = ForwardedClientCert::default();
@@ -230,7 +232,7 @@ mod tests {
                 format!("{HASH};Subject=\"\";URI="),
             ),
         ] {
-            assert_eq!(text(peer, None, told), wanted);
+            assert_eq!(text(peer, told), wanted);
         }
     }
 
@@ -241,6 +243,6 @@ mod tests {
         let wanted = format!(
             "{HASH};Subject=\"CN=\\\"q\\\\\";URI=\"a;By=b,c\";DNS=\"x\\\"y\";DNS=\"n%0D%0A%C3%B6\""
         );
-        assert_eq!(text(&forged, None, all), wanted);
+        assert_eq!(text(&forged, all), wanted);
     }
 }

@@ -49,9 +49,9 @@ impl EndpointStreams<'_> {
                 self.turns.local.pool().retire(self.id, now);
             }
             Input::Eof | Input::Broken => ending = Some(Ending::Gone),
-            Input::Connected(facts) => self.on_connected(facts),
+            Input::Connected(facts) => self.on_connected(*facts),
             Input::ConnectFailed(fault) => {
-                self.on_refused(fault);
+                self.on_refused(*fault);
                 return;
             }
             Input::Drain | Input::Secured(_) | Input::NotSecured(_) => {}
@@ -145,7 +145,7 @@ impl EndpointStreams<'_> {
     }
 
     fn fail(&mut self, waiting: Vec<ExchangeId>, fault: ConnectFault) {
-        let (id, failed) = (self.id, Input::ConnectFailed(fault));
+        let (id, failed) = (self.id, Input::ConnectFailed(fault.into()));
         for exchange in waiting {
             self.turns.run(exchange, self.now, |exchange, turn| {
                 exchange.on_upstream(id, &failed, turn);

@@ -35,7 +35,7 @@ impl Turns {
                     Input::Read(count) => upstream.connection.on_read(*count),
                     Input::Wrote(count) => upstream.connection.outbox.advance(*count),
                     Input::Connected(facts) => {
-                        upstream.facts.clone_from(facts);
+                        upstream.facts.clone_from(&**facts);
                         self.local.pool().on_connected(id, now);
                     }
                     Input::Eof

@@ -9,7 +9,7 @@ use outrigger_core::entropy::Entropy;
 use outrigger_core::peer::{ClientId, ConnId, ExchangeId, ListenerKind, Peer, UpstreamId};
 use outrigger_core::snapshot::{Address, Cluster, Snapshot};
 use outrigger_core::time::Instant;
-use outrigger_core::worker::{ConnectFault, Facts, Input, Output, Worker, WorkerSettings};
+use outrigger_core::worker::{ConnectFault, Input, Output, Worker, WorkerSettings};
 
 /// How a request ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -303,13 +303,16 @@ impl House {
     pub(crate) fn connected(&mut self, at: usize) {
         let id = self.upstream(at);
         self.connections.get_mut(&id).expect("it is known").made = true;
-        self.input(id.into(), Input::Connected(Facts::default()));
+        self.input(id.into(), Input::Connected(Box::default()));
     }
 
     pub(crate) fn refused(&mut self, at: usize) {
         let id = self.upstream(at);
         self.connections.remove(&id);
-        self.input(id.into(), Input::ConnectFailed(ConnectFault::Refused));
+        self.input(
+            id.into(),
+            Input::ConnectFailed(ConnectFault::Refused.into()),
+        );
     }
 
     /// The endpoint closes.

@@ -18,7 +18,7 @@ use outrigger_core::outbox::Outbox;
 use outrigger_core::peer::{ClientId, ConnId, ListenerKind, Peer, UpstreamId};
 use outrigger_core::stream::{Answer, Begins, BodyLength, Part, Protocol, StreamId};
 use outrigger_core::time::Instant;
-use outrigger_core::worker::{Facts, Input, Interest, Output, Worker, WorkerSettings};
+use outrigger_core::worker::{Input, Interest, Output, Worker, WorkerSettings};
 
 /// What a client gets for a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -303,7 +303,7 @@ impl Mesh {
                 return moved;
             };
             if is_made {
-                let connected = Input::Connected(Facts::default());
+                let connected = Input::Connected(Box::default());
                 self.worker.handle_input(id, connected, self.now);
             } else {
                 self.take(id);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use outrigger_core::peer::ConnId;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::Instant;
-use outrigger_core::worker::{ConnectFault, Facts, Input, Output};
+use outrigger_core::worker::{ConnectFault, Input, Output};
 use outrigger_recording::replay::{Stop, replay};
 use outrigger_recording::what_if::what_if;
 use outrigger_recording::{Bytes, Came, Configuration, End, Frame, Reader};
@@ -130,12 +130,12 @@ fn what_was_not_waited_for_is_told() {
     for (at_endpoint, input, want) in [
         (
             false,
-            Some(Input::ConnectFailed(ConnectFault::Refused)),
+            Some(Input::ConnectFailed(ConnectFault::Refused.into())),
             "nothing waits for it now",
         ),
         (
             false,
-            Some(Input::Connected(Facts::default())),
+            Some(Input::Connected(Box::default())),
             "nothing waits for it now",
         ),
         (false, Some(Input::Wrote(1)), "nothing waits for it now"),
@@ -176,7 +176,7 @@ fn what_was_not_waited_for_is_told() {
 #[test]
 fn inputs_of_a_connection_that_was_not_made_are_damage() {
     let now = Instant::from_millis(100);
-    let fails = Input::ConnectFailed(ConnectFault::Refused);
+    let fails = Input::ConnectFailed(ConnectFault::Refused.into());
     let stage = Stage::open(1, false);
     let joint = stage.worker(0);
     let mut run = Loop::over(&joint);

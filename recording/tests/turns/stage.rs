@@ -12,7 +12,7 @@ use outrigger_core::outbox::Outbox;
 use outrigger_core::peer::{ClientId, ConnId, ListenerKind, Peer, UpstreamId};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::Instant;
-use outrigger_core::worker::{Facts, Input, Interest, Output, WorkerSettings};
+use outrigger_core::worker::{Input, Interest, Output, WorkerSettings};
 use outrigger_recording::replay::{Replayed, replay};
 use outrigger_recording::{Configuration, End, File, Frame, Joint, Recorder, Tap, identity};
 
@@ -201,7 +201,7 @@ impl<'a> Loop<'a> {
                 Output::Wait(id, interest) => drop(self.told.insert(*id, *interest)),
                 Output::Close(id) => drop(self.told.remove(id)),
                 Output::Connect(id, ..) => {
-                    let made = Input::Connected(Facts::default());
+                    let made = Input::Connected(Box::default());
                     self.asked.push((*id, made));
                 }
                 _ => {}
@@ -241,7 +241,7 @@ impl<'a> Loop<'a> {
         let Output::Connect(endpoint, ..) = said[0] else {
             panic!("{said:?}");
         };
-        self.input(endpoint, Input::Connected(Facts::default()), millis);
+        self.input(endpoint, Input::Connected(Box::default()), millis);
         self.write(endpoint, millis);
         self.read(endpoint, RESPONSE, millis);
         assert_eq!(self.joint.idle_connections(), 1);

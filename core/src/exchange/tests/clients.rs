@@ -92,7 +92,7 @@ fn facts_of_a_connection_go_with_it() {
     };
     d.sends(Side::Downstream, GET);
     assert_eq!(d.exchange().facts(), &Facts::default());
-    d.input(Side::Upstream, Input::Connected(facts.clone()));
+    d.input(Side::Upstream, Input::Connected(facts.clone().into()));
     for is_kept in [false, true] {
         if is_kept {
             d.sends(Side::Downstream, GET);
@@ -115,9 +115,9 @@ fn what_is_told_of_a_connection_that_is_closed_is_nothing() {
     for id in [client, up].into_iter().flatten() {
         for input in [
             Input::Eof,
-            Input::Connected(Facts::default()),
+            Input::Connected(Box::default()),
             Input::Wrote(1),
-            Input::ConnectFailed(ConnectFault::Refused),
+            Input::ConnectFailed(ConnectFault::Refused.into()),
             Input::Drain,
         ] {
             d.worker.handle_input(id, input.clone(), d.now);

@@ -359,13 +359,13 @@ impl Driver {
     /// The runtime makes the connection that it was asked for; a kept one needs nothing.
     pub(super) fn connects(&mut self) {
         if self.is_connecting() {
-            self.input(Side::Upstream, Input::Connected(Facts::default()));
+            self.input(Side::Upstream, Input::Connected(Box::default()));
         }
     }
 
     /// The connection could not be made.
     pub(super) fn fails(&mut self, fault: ConnectFault) {
-        self.input(Side::Upstream, Input::ConnectFailed(fault));
+        self.input(Side::Upstream, Input::ConnectFailed(fault.into()));
     }
 
     pub(super) fn sends(&mut self, side: Side, bytes: &[u8]) {

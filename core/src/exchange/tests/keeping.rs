@@ -242,11 +242,11 @@ fn only_a_dead_kept_connection_is_replaced_without_a_retry() {
 #[test]
 fn each_connection_that_was_not_made_is_counted_at_its_endpoint() {
     for end in [
-        Some(Input::ConnectFailed(ConnectFault::Refused)),
-        Some(Input::ConnectFailed(ConnectFault::Local)),
+        Some(Input::ConnectFailed(ConnectFault::Refused.into())),
+        Some(Input::ConnectFailed(ConnectFault::Local.into())),
         // It takes too long.
         None,
-        Some(Input::Connected(Facts::default())),
+        Some(Input::Connected(Box::default())),
     ] {
         let mut d = Driver::with(with_rule("retries: {attempts: 0}"));
         let host = d.worker.view().snapshot.clusters[0].endpoints[0]

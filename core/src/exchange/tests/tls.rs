@@ -95,7 +95,7 @@ fn a_client_is_not_read_before_it_is_known_what_it_speaks() {
         for (answer, is_read) in [
             (Input::Secured(Some(facts("td/ns/a/sa/b"))), true),
             (Input::Secured(None), true),
-            (Input::NotSecured(TlsFault::NotTls), false),
+            (Input::NotSecured(TlsFault::NotTls.into()), false),
             (Input::Broken, false),
             (Input::Eof, false),
         ] {

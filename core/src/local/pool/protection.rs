@@ -9,7 +9,7 @@ use crate::snapshot::{ClientTls, Sni};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted<'a> {
     pub(crate) tls: Option<&'a Arc<ClientTls>>,
-    /// The host of the request, without its port.
+    /// The host of the request, without its port; empty unless TLS is to name it.
     pub(crate) host: &'a str,
 }
 

@@ -68,6 +68,8 @@ pub struct AccessIndex {
     always: Box<[u32]>,
     /// How requests are looked up.
     probes: Box<[Probe]>,
+    /// For each, the marks of all texts that are found by it: most requests have none of a few texts, and need no hash then.
+    marks: Box<[u64]>,
     /// Open addressing: a hash, and which of `found` it stands for. Its length is a power of two; a place is free when it
     /// stands for nothing.
     places: Box<[(u64, u32, u32)]>,
@@ -120,10 +122,12 @@ impl AccessIndex {
         probes.dedup(); // keys are sorted by their probes
         let room = (table.len() * 2).next_power_of_two();
         let mut places = vec![(0, 0, 0); if table.is_empty() { 0 } else { room }];
+        let mut marks = vec![0; probes.len()];
         let mut all: Vec<u32> = Vec::new();
         for ((probe, text), found) in table {
             // Every probe of a key is in the list.
             let seed = probes.binary_search(&probe).unwrap_or_default();
+            marks[seed] |= mark(&text);
             let hash = xxh64(&text, seed as u64);
             let mut at = hash as usize & (room - 1);
             while places[at].2 > 0 {
@@ -135,6 +139,7 @@ impl AccessIndex {
         Self {
             always: always.into(),
             probes: probes.into(),
+            marks: marks.into(),
             places: places.into(),
             found: all.into(),
         }
@@ -150,6 +155,12 @@ impl AccessIndex {
     #[must_use]
     pub const fn probes(&self) -> &[Probe] {
         &self.probes
+    }
+
+    /// Whether a rule may be found by this text, at the first glance.
+    #[must_use]
+    pub fn may_find(&self, probe: usize, text: &[u8]) -> bool {
+        self.marks[probe] & mark(text) != 0
     }
 
     /// Positions of the rules that a request may match which has this text, ascending; the text is the part that the probe
@@ -170,6 +181,12 @@ impl AccessIndex {
             self.found[from..from + *len as usize].iter().copied()
         })
     }
+}
+
+/// One bit of 64, by what tells short texts apart best: their lengths and ends.
+fn mark(text: &[u8]) -> u64 {
+    let end = text.last().copied().unwrap_or_default();
+    1 << ((text.len() as u8 ^ end) & 63)
 }
 
 fn every_test(rule: &AccessRule) -> impl Iterator<Item = &Test> {
