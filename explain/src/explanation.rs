@@ -3,6 +3,7 @@
 //! Owns the shape, which machines read: fields may be added, none is renamed or removed. Each part is made in a file of its
 //! own.
 
+mod access;
 pub(crate) mod cluster;
 mod host;
 mod outcomes;
@@ -27,6 +28,7 @@ use outrigger_core::stream::Begins;
 use outrigger_core::worker::Worker;
 use serde::Serialize;
 
+pub use access::{AccessTold, Decided, PolicyTold};
 pub use host::nearest_known;
 
 use crate::play::Circumstances;
@@ -40,6 +42,8 @@ pub struct Explanation {
     pub request: Asked,
     /// What keeps it from being served as somebody meant, the worst first.
     pub problems: Vec<String>,
+    /// Who may come in; `None` for what the application sends.
+    pub access: Option<AccessTold>,
     /// The virtual host; `None` when it is refused before one is looked for.
     pub host: Option<Host>,
     /// The rules that were tried, in order, up to the one that holds.
@@ -263,6 +267,7 @@ pub fn explain(
             revision: snapshot.revision,
         },
         problems: Vec::new(),
+        access: access::access(snapshot, circumstances),
         host: None,
         rules: Vec::new(),
         rules_not_tried: 0,
@@ -273,8 +278,12 @@ pub fn explain(
         cluster: None,
         outcomes: Vec::new(),
     };
+    if access::is_cut_off(&mut told) {
+        return told;
+    }
     decide(&mut told, snapshot, question, circumstances);
     outcomes::add(&mut told, snapshot, question, circumstances);
+    access::add_decided(&mut told);
     problems::add(&mut told, snapshot);
     told
 }

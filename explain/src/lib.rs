@@ -15,8 +15,8 @@ pub mod text;
 pub mod told;
 
 pub use explanation::{
-    Asked, AttemptTold, ClusterTold, Draw, EndpointTold, Explanation, Goal, Host, Outcome, Place,
-    Told, Tried, application, explain, nearest_known,
+    AccessTold, Asked, AttemptTold, ClusterTold, Decided, Draw, EndpointTold, Explanation, Goal,
+    Host, Outcome, Place, PolicyTold, Told, Tried, application, explain, nearest_known,
 };
 pub use play::{Answer, Circumstances, Played, play};
 pub use question::{FORM, Misread, Question};

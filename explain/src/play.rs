@@ -9,7 +9,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use outrigger_core::entropy::Entropy;
-use outrigger_core::peer::{ClientId, ConnId, ExchangeId, ListenerKind, Peer, TlsFacts};
+use outrigger_core::peer::{
+    ClientId, ConnId, ExchangeId, ListenerKind, Peer, PeerCertificate, TlsFacts, TlsVersion,
+};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::{Duration, Instant};
 use outrigger_core::worker::{
@@ -55,6 +57,29 @@ impl Circumstances {
             ..self.peer
         };
         Self { peer, ..self }
+    }
+}
+
+impl Circumstances {
+    /// The same, for a client whose certificate of the mesh has this SPIFFE ID.
+    #[must_use]
+    pub fn by(self, id: &str) -> Self {
+        let peer = PeerCertificate {
+            uri_names: [id.into()].into(),
+            ..PeerCertificate::default()
+        };
+        let tls = TlsFacts {
+            version: TlsVersion::Tls13,
+            cipher: "TLS_AES_128_GCM_SHA256".into(),
+            sni: None,
+            alpn: Some("istio-http/1.1".into()),
+            resumed: false,
+            peer: Some(peer),
+        };
+        Self {
+            tls: Some(Arc::new(tls)),
+            ..self
+        }
     }
 }
 

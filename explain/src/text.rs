@@ -2,6 +2,8 @@
 //!
 //! Owns how it looks; it says nothing that is not in the data.
 
+mod access;
+
 use std::fmt::{self, Write as _};
 
 use anstyle::{AnsiColor, Style};
@@ -52,6 +54,9 @@ fn write_all(out: &mut String, told: &Explanation) -> fmt::Result {
         writeln!(out, "{BAD}problem:{BAD:#} {problem}")?;
     }
     writeln!(out)?;
+    if let Some(access) = &told.access {
+        access::write(out, access)?;
+    }
     if let Some(host) = &told.host {
         write_host(out, host)?;
     }

@@ -12,6 +12,7 @@ use clap::Args;
 use outrigger_core::cluster::Registry;
 use outrigger_core::compile::{self, Answers, Compiled, Inbound, Workload};
 use outrigger_core::config::{self, Finding, MeshConfig};
+use outrigger_core::peer::SpiffeId;
 use outrigger_core::snapshot::Snapshot;
 
 use crate::options::{InboundArg, LabelArg};
@@ -75,6 +76,34 @@ pub(crate) struct Read {
     pub(crate) names: BTreeMap<IpAddr, Box<str>>,
 }
 
+/// Who has an identity, so that TLS of the mesh is spoken where the configuration says so.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Holder<'a> {
+    /// Nobody: all is clear text.
+    Nobody,
+    /// The workload, this one.
+    Workload(&'a str),
+    /// The workload and its clients. Which it is itself makes no difference to who may come in.
+    Both,
+}
+
+impl Holder<'_> {
+    fn of_workload(self, whom: &ForWhom, mesh: &MeshConfig) -> Option<Box<str>> {
+        match self {
+            Self::Nobody => None,
+            Self::Workload(id) => Some(id.into()),
+            Self::Both => {
+                let id = SpiffeId {
+                    trust_domain: mesh.trust_domains().next()?,
+                    namespace: &whom.namespace,
+                    service_account: "default",
+                };
+                Some(id.to_string().into())
+            }
+        }
+    }
+}
+
 /// Reads and compiles what stands at the paths.
 ///
 /// # Errors
@@ -83,6 +112,7 @@ pub(crate) fn read(
     paths: &[PathBuf],
     whom: &ForWhom,
     inbound: &[InboundTo],
+    identity: Holder<'_>,
 ) -> Result<Read, Vec<Unreadable>> {
     let found = Reader::ignoring(&whom.ignore).read(paths)?;
     let mesh = sources::read(whom.mesh_config.as_slice())?;
@@ -104,6 +134,7 @@ pub(crate) fn read(
     let workload = Workload {
         namespace: whom.namespace.clone(),
         labels: labels.map(|l| (l.key.clone(), l.value.clone())).collect(),
+        spiffe_id: identity.of_workload(whom, &mesh),
         ..Workload::default()
     };
     let inbound: Vec<Inbound> = inbound.iter().map(|to| to.0).collect();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use outrigger_core::config::value::parse_duration;
+use outrigger_core::peer::SpiffeId;
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -107,6 +108,19 @@ impl FromStr for InboundArg {
 pub(crate) fn parse_addr(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|_| format!("`{text}` is not an IP address and port, such as 127.0.0.1:8080"))
+}
+
+/// Who somebody is in a mesh.
+///
+/// # Errors
+/// It is no SPIFFE ID of a workload.
+pub(crate) fn parse_spiffe_id(text: &str) -> Result<String, String> {
+    match SpiffeId::parse(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err(format!(
+            "`{text}` is no identity of a workload: spiffe://TRUST_DOMAIN/ns/NAMESPACE/sa/ACCOUNT"
+        )),
+    }
 }
 
 #[cfg(test)]

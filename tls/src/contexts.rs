@@ -225,10 +225,6 @@ fn authorities(
     revoked.extend(proofs.find_revoked_in_mesh().filter(|_| is_mesh).cloned());
     Ok(Authorities {
         roots,
-        domains: match is_mesh {
-            true => proofs.roots_by_domain(),
-            false => Default::default(),
-        },
         revoked,
         is_mesh,
     })

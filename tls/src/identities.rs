@@ -28,7 +28,6 @@ pub(crate) type Revoked = Arc<[CertRevocationList<'static>]>;
 pub struct Proofs {
     keys: BTreeMap<KeyName, Arc<CertifiedKey>>,
     roots: BTreeMap<RootsName, Roots>,
-    domains: BTreeMap<Box<str>, Roots>,
     revoked: BTreeMap<Box<str>, Revoked>,
     revoked_in_mesh: Option<Revoked>,
 }
@@ -60,19 +59,6 @@ impl Proofs {
         roots: &[CertificateDer<'static>],
     ) -> Result<(), String> {
         self.roots.insert(name, anchors(roots)?);
-        Ok(())
-    }
-
-    /// The authorities of a trust domain, where they are others than those of [`RootsName::Mesh`].
-    ///
-    /// # Errors
-    /// One is no certificate.
-    pub fn roots_of_trust_domain(
-        &mut self,
-        domain: &str,
-        roots: &[CertificateDer<'static>],
-    ) -> Result<(), String> {
-        self.domains.insert(domain.into(), anchors(roots)?);
         Ok(())
     }
 
@@ -109,10 +95,6 @@ impl Proofs {
         self.roots.get(name)
     }
 
-    pub(crate) fn roots_by_domain(&self) -> BTreeMap<Box<str>, Roots> {
-        self.domains.clone()
-    }
-
     pub(crate) fn find_revoked(&self, file: &str) -> Option<&Revoked> {
         self.revoked.get(file)
     }
@@ -128,7 +110,6 @@ impl fmt::Debug for Proofs {
         f.debug_struct("Proofs")
             .field("keys", &self.keys.keys())
             .field("roots", &self.roots.keys())
-            .field("trust domains", &self.domains.keys())
             .finish_non_exhaustive()
     }
 }

@@ -1,7 +1,6 @@
 //! Whom to believe: chains that lead to the right roots, and names. What a chain is, webpki decides; which name counts is decided
 //! here, by bytes.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -23,8 +22,6 @@ use crate::identities::{Revoked, Roots};
 #[derive(Clone)]
 pub(crate) struct Authorities {
     pub(crate) roots: Roots,
-    /// Other roots for peers of these trust domains; empty where the roots are not the mesh's.
-    pub(crate) domains: BTreeMap<Box<str>, Roots>,
     pub(crate) revoked: Vec<Revoked>,
     /// They are the mesh's: who is vouched for is one workload.
     pub(crate) is_mesh: bool,
@@ -36,12 +33,9 @@ impl Authorities {
         &self,
         provider: &CryptoProvider,
         (leaf, others): (&CertificateDer<'_>, &[CertificateDer<'_>]),
-        read: &Read,
         usage: KeyUsage,
         now: UnixTime,
     ) -> Result<(), Error> {
-        let roots = trust_domain(read).and_then(|domain| self.domains.get(domain));
-        let roots = roots.unwrap_or(&self.roots);
         let lists: Vec<_> = self.revoked.iter().flat_map(|lists| lists.iter()).collect();
         // What no list speaks of is not revoked; a list that is too old still says what it says.
         let revocation = RevocationOptionsBuilder::new(&lists).ok().map(|options| {
@@ -52,9 +46,17 @@ impl Authorities {
         });
         let leaf = EndEntityCert::try_from(leaf).map_err(|error| rejected(error.to_string()))?;
         let algorithms = provider.signature_verification_algorithms.all;
-        leaf.verify_for_usage(algorithms, roots, others, now, usage, revocation, None)
-            .map(|_path| ())
-            .map_err(|error| rejected(error.to_string()))
+        leaf.verify_for_usage(
+            algorithms,
+            &self.roots,
+            others,
+            now,
+            usage,
+            revocation,
+            None,
+        )
+        .map(|_path| ())
+        .map_err(|error| rejected(error.to_string()))
     }
 }
 
@@ -125,7 +127,7 @@ impl ClientCertVerifier for Clients {
         let read = read(end_entity)?;
         let chain = (end_entity, intermediates);
         let (provider, usage) = (&self.provider, KeyUsage::client_auth());
-        (self.authorities).check_chain(provider, chain, &read, usage, now)?;
+        (self.authorities).check_chain(provider, chain, usage, now)?;
         let Some(domain) = trust_domain(&read) else {
             return Err(rejected(
                 "it has no name, or more than one, that is a SPIFFE ID",
@@ -202,7 +204,7 @@ impl ServerCertVerifier for Servers {
             let read = read(end_entity)?;
             let chain = (end_entity, intermediates);
             let (provider, usage) = (&self.provider, KeyUsage::server_auth());
-            authorities.check_chain(provider, chain, &read, usage, now)?;
+            authorities.check_chain(provider, chain, usage, now)?;
             // SPIFFE X.509-SVID §2: whoever is two is nobody.
             if authorities.is_mesh && read.told.uri_names.len() > 1 {
                 return Err(rejected("it has more than one name that is a URI"));

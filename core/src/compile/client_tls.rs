@@ -9,8 +9,9 @@ use std::sync::Arc;
 use super::Input;
 use super::endpoints::{Candidate, Upstream};
 use super::peer_authentication::PeerPolicies;
-use super::services::{Definition, RegistryService};
+use super::services::{Definition, RegistryService, Source};
 use crate::config::destination_rule::{ClientTlsMode, ClientTlsSettings};
+use crate::config::kubernetes::Service;
 use crate::config::mesh::MeshConfig;
 use crate::config::service_entry::Location;
 use crate::peer::SpiffeId;
@@ -22,8 +23,8 @@ const SYSTEM: &str = "system";
 /// What comes before the name of a secret that is one of Kubernetes.
 const KUBERNETES: &str = "kubernetes://";
 
-/// The names that servers of a service may have: those that its ServiceEntry lists, and the identities of its endpoints in
-/// each of the mesh's trust domains. Sorted, each once.
+/// The names that servers of a service may have: those that its ServiceEntry lists or annotations of its Service name, and the
+/// identities of its endpoints in each of the mesh's trust domains. Sorted, each once.
 #[must_use]
 pub(super) fn names(
     mesh: &MeshConfig,
@@ -34,6 +35,10 @@ pub(super) fn names(
     if let Definition::Entry(entry) = service.definition {
         let written = entry.subject_alt_names.iter();
         names.extend(written.map(|name| name.as_str().into()));
+    }
+    let annotated = service.ports.first().and_then(|port| port.sources.first());
+    if let Some(Source::Kubernetes(service, _)) = annotated {
+        names.extend(annotated_names(mesh, service));
     }
     for upstream in upstreams {
         let candidates = match upstream {
@@ -53,6 +58,32 @@ pub(super) fn names(
         }
     }
     names.into_iter().collect()
+}
+
+/// Annotations of a Service with the accounts that may answer for it, by commas: names in its namespace, and whole SPIFFE IDs.
+const ACCOUNTS: &str = "alpha.istio.io/kubernetes-serviceaccounts";
+const WHOLE_ACCOUNTS: &str = "alpha.istio.io/canonical-serviceaccounts";
+
+/// The names that a Service says its servers may have, beside those of its endpoints.
+fn annotated_names(mesh: &MeshConfig, service: &Service) -> Vec<Box<str>> {
+    let meta = &service.meta;
+    let listed = |name: &str| {
+        let text = meta.annotations.get(name).map_or("", String::as_str);
+        text.split(',').map(str::trim).filter(|one| !one.is_empty())
+    };
+    let accounts = listed(ACCOUNTS).flat_map(|service_account| {
+        mesh.trust_domains().map(move |trust_domain| SpiffeId {
+            trust_domain,
+            namespace: &meta.namespace,
+            service_account,
+        })
+    });
+    let accounts = accounts.map(|id| id.to_string().into());
+    let whole = listed(WHOLE_ACCOUNTS).map(|id| match id.contains("://") {
+        true => id.into(),
+        false => format!("spiffe://{id}").into(),
+    });
+    accounts.chain(whole).collect()
 }
 
 /// The namespace and the service account of an endpoint, where they are known.

@@ -219,6 +219,8 @@ pub fn compile(
     let access_logs = access_logs::access_logs(&telemetries, mesh, &mut findings);
     let metrics = metrics::metrics(&telemetries, mesh, &mut findings);
     let tracing = tracing::tracing(&input, &telemetries, &clusters, &mut findings);
+    let inbound_tls_origins =
+        peer_authentication::origins(workload, &peer_policies, listeners, &mut resources);
     let request_authentication = request_authentication::request_authentication(
         &input,
         &answers.keys,
@@ -236,6 +238,7 @@ pub fn compile(
             resources: resources.list.into(),
             inbound: inbound.into_iter().map(|(id, _)| id).collect(),
             inbound_tls,
+            inbound_tls_origins,
             settings,
             clusters: Arc::new(clusters.list.into()),
             rate_limits: limits.list.into(),

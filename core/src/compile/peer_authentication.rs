@@ -7,11 +7,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Inbound, Input, in_order};
+use super::policy_origins::at;
+use super::resources::ResourceTable;
+use super::{Inbound, Input, Workload, in_order};
 use crate::config::names::selects;
 use crate::config::peer_authentication::{PeerAuthentication, PeerMode};
 use crate::config::{Code, Finding};
-use crate::snapshot::{MutualTls, ServerTls};
+use crate::snapshot::{MutualTls, Origin, ServerTls};
 
 /// All resources that may be put to work, the oldest first.
 #[derive(Debug)]
@@ -66,6 +68,32 @@ impl<'a> PeerPolicies<'a> {
                 .map(|(port, own)| (*port, inherited(mode, *own)))
                 .collect(),
         }
+    }
+
+    /// What says what clients speak on a port of a workload: a resource and the field that decides. `None` where none says
+    /// anything.
+    fn deciding(
+        &self,
+        namespace: &str,
+        labels: &BTreeMap<String, String>,
+        port: u16,
+    ) -> Option<(&'a PeerAuthentication, String)> {
+        let selecting = self.selecting(namespace, labels).next();
+        let of_port = selecting.filter(|one| {
+            let mode = one.ports.get(&port);
+            mode.is_some_and(|mode| *mode != PeerMode::Unset)
+        });
+        if let Some(one) = of_port {
+            return Some((one, format!("spec.portLevelMtls.{port}.mode")));
+        }
+        let of_all = |namespace: &str| {
+            let mut all = self.all.iter().copied();
+            all.find(|one| one.meta.namespace == namespace && one.selector.is_empty())
+        };
+        let narrowest_first = [selecting, of_all(namespace), of_all(self.root)];
+        let mut saying = narrowest_first.into_iter().flatten();
+        let one = saying.find(|one| one.mode != PeerMode::Unset)?;
+        Some((one, "spec.mtls.mode".to_owned()))
     }
 
     /// Those that select a workload, the oldest first.
@@ -172,6 +200,21 @@ pub(super) fn listeners(
         })
     };
     inbound.iter().map(of).collect()
+}
+
+/// Where it is written what clients speak on each inbound listener.
+pub(super) fn origins(
+    workload: &Workload,
+    policies: &PeerPolicies<'_>,
+    inbound: &[Inbound],
+    resources: &mut ResourceTable,
+) -> Arc<[Option<Origin>]> {
+    let ports = inbound.iter().map(|listener| listener.application.port());
+    let origins = ports.map(|port| {
+        let (one, path) = policies.deciding(&workload.namespace, &workload.labels, port)?;
+        Some(at("PeerAuthentication", &one.meta, &path, resources))
+    });
+    origins.collect()
 }
 
 #[cfg(test)]

@@ -13,14 +13,6 @@ pub enum Access {
     Denied(Option<AccessRuleId>),
 }
 
-impl Access {
-    /// Whether it may not.
-    #[must_use]
-    pub const fn is_denied(self) -> bool {
-        matches!(self, Self::Denied(_))
-    }
-}
-
 /// What the policies that hold for a workload made of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuthorizationSeen {

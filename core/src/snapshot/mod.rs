@@ -146,6 +146,8 @@ pub struct Snapshot {
     pub inbound: Arc<[VirtualHostId]>,
     /// What clients speak beneath HTTP on each of them, in the same order.
     pub inbound_tls: Arc<[Arc<ServerTls>]>,
+    /// Where that is written, in the same order; `None` where nobody says anything.
+    pub inbound_tls_origins: Arc<[Option<Origin>]>,
     /// Indexed by [`ResourceId`]: where each rule came from.
     pub resources: Arc<[ResourceRef]>,
     /// Indexed by [`RateLimitId`].
@@ -192,6 +194,7 @@ impl Snapshot {
             clusters: Arc::new(clusters),
             inbound: Arc::clone(&self.inbound),
             inbound_tls: Arc::clone(&self.inbound_tls),
+            inbound_tls_origins: Arc::clone(&self.inbound_tls_origins),
             resources: Arc::clone(&self.resources),
             rate_limits: rate_limit::apart(&self.rate_limits),
             unknown_host_limits: Arc::clone(&self.unknown_host_limits),

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use outrigger_explain::diff::{Budget, Comparison, text};
 use outrigger_recording::each_request;
 
-use crate::compiled::{self, Read};
+use crate::compiled::{self, Holder, Read};
 use crate::options::Format;
 
 /// Something changes.
@@ -61,7 +61,7 @@ pub(crate) fn diff(args: &DiffArgs) -> ExitCode {
 fn read(args: &DiffArgs, path: &Path) -> Option<Read> {
     let mut paths = args.config.clone();
     paths.push(path.to_owned());
-    match compiled::read(&paths, &args.whom, &args.inbound) {
+    match compiled::read(&paths, &args.whom, &args.inbound, Holder::Nobody) {
         Ok(read) => {
             let Some(first) = read.blocking.first() else {
                 return Some(read);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::compiled::{ForWhom, InboundTo};
-use crate::options::{Format, parse_random};
+use crate::options::{Format, parse_random, parse_spiffe_id};
 
 const EXPLAIN_EXAMPLES: &str = "\
 Examples:
@@ -13,6 +13,7 @@ Examples:
   outrigger explain --config rules/ 'http://recommendation/' -H 'baggage-user-agent: Safari'
   outrigger explain --config rules/ 'GET /cart' -H 'Host: shop' --from app=web,version=v2 --namespace shop
   outrigger explain --config rules/ --inbound 8080 --from app=cart 'http://cart/'     as the mesh asks the workload
+  outrigger explain --config rules/ --inbound 8080 --from app=cart --as spiffe://cluster.local/ns/shop/sa/web 'http://cart/'
   outrigger explain --config rules/ --random 7 'http://reviews/'      with other draws; a story tells its number
   outrigger explain --config rules/ --format json 'http://reviews/'   for machines
 
@@ -46,6 +47,11 @@ pub(crate) struct ExplainArgs {
     /// It comes from the mesh to the application, on this port of it (or ADDR=APP_ADDR, as for `run`); the workload is --from
     #[arg(long, value_name = "APP")]
     pub(crate) inbound: Option<InboundTo>,
+
+    /// Who asks has a certificate of the mesh with this SPIFFE ID, such as spiffe://cluster.local/ns/shop/sa/web: the client with
+    /// --inbound, else the workload itself. Without it nobody has one, and all is clear text
+    #[arg(long = "as", value_name = "ID", value_parser = parse_spiffe_id)]
+    pub(crate) identity: Option<String>,
 
     #[command(flatten)]
     pub(crate) whom: ForWhom,

@@ -13,7 +13,7 @@ use outrigger_core::entropy::Entropy;
 use outrigger_core::peer::ListenerKind;
 use outrigger_explain::{Circumstances, Explanation, FORM, Question, explain as decide, text};
 
-use crate::compiled::{self, InboundTo, Read};
+use crate::compiled::{self, Holder, InboundTo, Read};
 use crate::options::Format;
 
 /// The configuration was judged bad.
@@ -32,7 +32,12 @@ pub(crate) fn explain(args: &ExplainArgs) -> ExitCode {
         Some(Err(misread)) => return usage(&misread.to_string()),
         None => return usage(&format!("no request is given; write {FORM}")),
     };
-    let read = match compiled::read(paths, &args.whom, args.inbound.as_slice()) {
+    let identity = match (&args.identity, &args.inbound) {
+        (None, _) => Holder::Nobody,
+        (Some(id), None) => Holder::Workload(id),
+        (Some(_), Some(_)) => Holder::Both,
+    };
+    let read = match compiled::read(paths, &args.whom, args.inbound.as_slice(), identity) {
         Ok(read) => read,
         Err(unreadable) => {
             for path in unreadable {
@@ -47,6 +52,9 @@ pub(crate) fn explain(args: &ExplainArgs) -> ExitCode {
     };
     if let Some(InboundTo(inbound)) = args.inbound {
         circumstances = circumstances.on(ListenerKind::Inbound(0), inbound.listen);
+        if let Some(client) = &args.identity {
+            circumstances = circumstances.by(client);
+        }
     }
     let mut told = decide(&read.snapshot, &question, &circumstances);
     add_refusals(&mut told, &read);

@@ -358,3 +358,38 @@ fn what_the_mesh_agrees_to_holds_for_its_own_tls_and_defaults_for_other() {
     let other = other.0.unwrap().parameters;
     assert!(other.min_version.is_none() && other.key_exchanges.len() == 1);
 }
+
+/// A Service may say who answers for it where endpoints do not, or besides them.
+#[test]
+fn a_service_names_accounts_by_annotation() {
+    let of = |accounts: &str| {
+        let annotations =
+            format!("metadata: {{name: shop, namespace: mall, annotations: {{{accounts}}}}}");
+        SHOP.replacen("metadata: {name: shop, namespace: mall}", &annotations, 1)
+    };
+    let [default, till] = IDS;
+    for (accounts, want) in [
+        (
+            "alpha.istio.io/kubernetes-serviceaccounts: 'back, side'",
+            &[
+                "spiffe://cluster.local/ns/mall/sa/back",
+                default,
+                "spiffe://cluster.local/ns/mall/sa/side",
+                till,
+            ][..],
+        ),
+        (
+            "alpha.istio.io/canonical-serviceaccounts: 'other/ns/a/sa/b,spiffe://x/ns/a/sa/c'",
+            &[
+                default,
+                till,
+                "spiffe://other/ns/a/sa/b",
+                "spiffe://x/ns/a/sa/c",
+            ],
+        ),
+    ] {
+        let snapshot = compiled(&of(accounts), "{}", true);
+        let (tls, _) = towards(&snapshot, OF_SHOP);
+        assert_eq!(tls, Some(of_mesh(names(want), SNI)), "{accounts}");
+    }
+}

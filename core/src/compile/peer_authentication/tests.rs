@@ -208,3 +208,57 @@ fn listeners_know_whom_the_mesh_takes_for_its_own() {
         Some(crate::peer::TlsVersion::Tls13)
     );
 }
+
+#[test]
+fn what_holds_for_a_listener_says_where_it_is_written() {
+    let all = |namespace: &str, mode: &str| {
+        policy(namespace, "all", &format!("{{mtls: {{mode: {mode}}}}}"))
+    };
+    let own = |more: &str| {
+        policy(
+            "shop",
+            "own",
+            &format!("{{selector: {{matchLabels: {{app: shop}}}}, {more}}}"),
+        )
+    };
+    let port = "portLevelMtls: {8080: {mode: STRICT}}";
+    let by_own = "PeerAuthentication shop/own spec.mtls.mode";
+    let by_all = "PeerAuthentication shop/all spec.mtls.mode";
+    let by_mesh = "PeerAuthentication istio-system/all spec.mtls.mode";
+    for (yaml, want) in [
+        (String::new(), None),
+        (all("istio-system", "STRICT"), Some(by_mesh)),
+        (
+            all("istio-system", "STRICT") + &all("shop", "UNSET"),
+            Some(by_mesh),
+        ),
+        (
+            all("istio-system", "STRICT") + &all("shop", "DISABLE"),
+            Some(by_all),
+        ),
+        (
+            all("shop", "STRICT") + &own("mtls: {mode: UNSET}"),
+            Some(by_all),
+        ),
+        (
+            all("shop", "STRICT") + &own("mtls: {mode: DISABLE}"),
+            Some(by_own),
+        ),
+        (
+            all("shop", "DISABLE") + &own(port),
+            Some("PeerAuthentication shop/own spec.portLevelMtls.8080.mode"),
+        ),
+        (
+            own("mtls: {mode: DISABLE}, portLevelMtls: {9: {mode: STRICT}}"),
+            Some(by_own),
+        ),
+    ] {
+        let snapshot = compiled(&yaml, "{}", true).snapshot;
+        let told = snapshot.inbound_tls_origins[0].as_ref().map(|origin| {
+            assert!(origin.line > 0, "{yaml}");
+            let resource = &snapshot.resources[origin.resource.0 as usize];
+            format!("{resource} {}", origin.path)
+        });
+        assert_eq!(told.as_deref(), want, "{yaml}");
+    }
+}

@@ -14,11 +14,11 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 
 use super::query;
-use crate::options::parse_random;
+use crate::options::{parse_random, parse_spiffe_id};
 
 /// What can be asked for.
 const PARAMETERS: &str =
-    "request=LINE, header=FIELD (may be repeated), random=N, inbound=PORT, format=text|json";
+    "request=LINE, header=FIELD (may be repeated), random=N, inbound=PORT, as=ID, format=text|json";
 
 /// Fields of one question.
 const MOST_FIELDS: usize = 100;
@@ -30,6 +30,8 @@ pub(super) struct Asked {
     random: u64,
     /// The port of the application, or of the inbound listener.
     inbound: Option<u16>,
+    /// The SPIFFE ID of the client's certificate.
+    client: Option<String>,
     pub(super) is_json: bool,
 }
 
@@ -40,7 +42,7 @@ impl Asked {
     /// What is wrong with them.
     pub(super) fn new(query: &str) -> Result<Self, String> {
         let (mut request, mut fields, mut random, mut is_json) = (None, Vec::new(), 0, false);
-        let mut inbound = None;
+        let (mut inbound, mut client) = (None, None);
         for (name, value) in query::parse(query)? {
             let value = value.unwrap_or_default();
             match (&*name, &*value) {
@@ -55,6 +57,7 @@ impl Asked {
                             .to_owned()
                     })?);
                 }
+                ("as", id) => client = Some(parse_spiffe_id(id)?),
                 ("format", "text") => is_json = false,
                 ("format", "json") => is_json = true,
                 ("format", _) => return Err("`format` needs `text` or `json`".to_owned()),
@@ -69,6 +72,7 @@ impl Asked {
             question,
             random,
             inbound,
+            client,
             is_json,
         })
     }
@@ -95,6 +99,9 @@ impl Asked {
         };
         if let Some(local) = handle.local_addr(listener) {
             circumstances = circumstances.on(listener, local);
+        }
+        if let Some(client) = self.client.as_ref().filter(|_| self.inbound.is_some()) {
+            circumstances = circumstances.by(client);
         }
         Ok(circumstances)
     }
@@ -153,6 +160,8 @@ mod tests {
             ("request=a&format=xml", "`text` or `json`"),
             ("request=a&inbound=8080", ""),
             ("request=a&inbound=app", "`inbound` needs a port"),
+            ("request=a&inbound=80&as=spiffe://td/ns/a/sa/b", ""),
+            ("request=a&as=web", "no identity of a workload"),
             ("request=a&headers=x", "no parameter `headers`"),
         ] {
             let said = Asked::new(query).err().unwrap_or_default();
