@@ -19,6 +19,7 @@ fn holds(path: &str, name: &str) -> bool {
     let text = read(path);
     match path.rsplit('.').next() {
         Some("rs") => text.contains(&format!("fn {name}(")),
+        Some("py") => text.contains(&format!("def {name}(")),
         // Titles may go on where the page is content with their beginning.
         _ => text
             .lines()
