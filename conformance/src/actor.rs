@@ -8,7 +8,7 @@ use outrigger_sim::{Action as Do, Event, Head, Peer, Piece, Reader};
 use crate::board::{Part, Progress, SharedBoard};
 use crate::compare;
 use crate::escape::readable;
-use crate::script::{Action, Awaited, Role, Step};
+use crate::script::{self, Action, Awaited, Role, Step};
 
 /// A message being read.
 #[derive(Debug, Default)]
@@ -112,6 +112,20 @@ impl Actor {
         self.repeats && self.at == 0 && !self.is_current && (self.eof || self.broken)
     }
 
+    /// TLS is not agreed on, which may be what is awaited.
+    fn not_secured(&mut self, why: &str, out: &mut Vec<Do>) {
+        self.part.meet(Err(why));
+        (self.is_open, self.broken) = (true, true);
+        let step = self.steps.get(self.at);
+        if self.repeats {
+            self.part.leave(out);
+        } else if !script::awaits_no_tls(step) {
+            let line = step.map_or(0, |step| step.line);
+            self.part
+                .fail(line, &format!("no TLS is agreed on: {why}"), out);
+        }
+    }
+
     fn finish(&mut self, out: &mut Vec<Do>) {
         let last = self.steps.last().map_or(0, |s| s.line);
         // What is left of the last message does not matter; another one does.
@@ -166,7 +180,7 @@ impl Actor {
                 self.message = Some(Message::default());
                 done
             }
-            Action::Plain(plain) => Ok(self.part.perform(plain, out)),
+            Action::Plain(plain) => self.part.perform(plain, out),
         }
     }
 
@@ -363,6 +377,8 @@ impl Peer for Actor {
     fn on_event(&mut self, event: Event<'_>, _now: Instant, out: &mut Vec<Do>) {
         match event {
             Event::Opened => self.is_open = true,
+            Event::Secured(met) => self.part.meet(Ok(met)),
+            Event::NotSecured(why) => self.not_secured(why, out),
             Event::Refused => {
                 let line = self.steps.first().map_or(0, |s| s.line);
                 self.part.fail(line, "the connection was refused", out);

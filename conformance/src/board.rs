@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use outrigger_core::time::Duration;
-use outrigger_sim::{Action as Do, Complaints};
+use outrigger_sim::{Action as Do, Complaints, Met};
 
 use crate::Problem;
 use crate::script::Plain;
@@ -51,6 +51,8 @@ pub(crate) struct Part {
     board: SharedBoard,
     asleep: bool,
     woken: bool,
+    /// What was met beneath HTTP, where TLS is spoken there, or why nothing was.
+    met: Option<Result<Met, String>>,
     /// The script is over, one way or the other.
     is_over: bool,
 }
@@ -63,6 +65,7 @@ impl Part {
             board,
             asleep: false,
             woken: false,
+            met: None,
             is_over: false,
         }
     }
@@ -79,6 +82,11 @@ impl Part {
 
     pub(crate) const fn wake(&mut self) {
         self.woken = true;
+    }
+
+    /// What came of TLS beneath its connection; the last word holds.
+    pub(crate) fn meet(&mut self, met: Result<&Met, &str>) {
+        self.met = Some(met.cloned().map_err(str::to_owned));
     }
 
     pub(crate) fn hear_signal(&self, name: &str) {
@@ -109,26 +117,31 @@ impl Part {
     }
 
     /// Does a step that needs no protocol.
-    pub(crate) fn perform(&mut self, plain: &Plain, out: &mut Vec<Do>) -> Progress {
-        match plain {
-            Plain::Close => out.push(Do::Close),
-            Plain::Reset => out.push(Do::Reset),
-            Plain::Shutdown => out.push(Do::Shutdown),
+    ///
+    /// # Errors
+    /// What differs from what it expects.
+    pub(crate) fn perform(&mut self, plain: &Plain, out: &mut Vec<Do>) -> Result<Progress, String> {
+        Ok(match plain {
+            Plain::Close => said(Do::Close, out),
+            Plain::Reset => said(Do::Reset, out),
+            Plain::Shutdown => said(Do::Shutdown, out),
             Plain::Signal(name) => {
                 self.hear_signal(name);
-                out.push(Do::Signal(name.clone()));
+                said(Do::Signal(name.clone()), out)
             }
             Plain::AwaitSignal(name) => {
                 let given = self.board.borrow().signals.contains(name);
-                return Progress::wait_unless(given);
+                Progress::wait_unless(given)
             }
-            Plain::Sleep(time) => return self.sleep(*time, out),
+            Plain::Sleep(time) => self.sleep(*time, out),
             Plain::Pause => {
                 let pause = self.board.borrow().pause;
-                return pause.map_or(Progress::Done, |time| self.sleep(time, out));
+                pause.map_or(Progress::Done, |time| self.sleep(time, out))
             }
-        }
-        Progress::Done
+            Plain::ExpectTls(expected) => {
+                Progress::wait_unless(expected.judge(self.met.as_ref())?.is_some())
+            }
+        })
     }
 
     fn sleep(&mut self, time: Duration, out: &mut Vec<Do>) -> Progress {
@@ -141,4 +154,9 @@ impl Part {
         }
         Progress::Wait
     }
+}
+
+fn said(what: Do, out: &mut Vec<Do>) -> Progress {
+    out.push(what);
+    Progress::Done
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use outrigger_core::compile::NameAnswers;
 use outrigger_core::time::Duration;
-use serde::Deserialize;
 
 use crate::decision::Expected;
 use crate::markdown::{self, Block, Section};
 use crate::pairing::Pairing;
 use crate::remark::{self, Only, PlayedBy, Remark};
 use crate::script::{self, Action, Role, Step};
+pub use crate::settings::Settings;
+use crate::trust::{Held, Tls, Trust};
 use crate::{Problem, ask, frames};
 
 /// Some YAML and where it stands.
@@ -56,6 +57,8 @@ pub struct Client {
     pub inbound: bool,
     /// It begins with the client before it, not after that one.
     pub together: bool,
+    /// How it speaks TLS, if it does.
+    pub tls: Option<Tls>,
     /// What it does.
     pub steps: Arc<[Step]>,
 }
@@ -71,36 +74,6 @@ pub struct ExpectedFinding {
     pub code: String,
     /// The field path, or empty for any.
     pub path: String,
-}
-
-/// How the sidecar is set up (a `settings` block).
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// The workload's namespace; `default` if absent.
-    pub namespace: Option<String>,
-    /// The workload's labels.
-    #[serde(default)]
-    pub labels: BTreeMap<String, String>,
-    /// From the first byte of a head to its last.
-    pub request_head_timeout: Option<String>,
-    /// A client connection without a request.
-    pub idle_timeout: Option<String>,
-    /// A request of which nothing moves.
-    pub stream_idle_timeout: Option<String>,
-    /// The largest request body, in bytes.
-    pub max_request_body: Option<u64>,
-    /// The application behind the inbound listener.
-    pub inbound: Option<String>,
-    /// The clients that are told in responses what was decided, if they ask.
-    #[serde(default)]
-    pub explain_to: Vec<String>,
-    /// `NONE`, `BASE`, `MERGE_SLASHES` or `DECODE_AND_MERGE_SLASHES`.
-    pub path_normalization: Option<String>,
-    /// Other settings of the mesh, as its configuration writes them.
-    pub mesh: Option<serde_yaml::Value>,
-    /// The mesh's `ALLOW_ANY` or `REGISTRY_ONLY`.
-    pub outbound_traffic_policy: Option<String>,
 }
 
 /// One case.
@@ -134,8 +107,12 @@ pub struct Case {
     pub reloads: Vec<Reload>,
     /// All findings that loading must report; `None` means no errors.
     pub findings: Option<Vec<ExpectedFinding>>,
+    /// Who has which certificate.
+    pub trust: Trust,
     /// What is at each address.
     pub services: BTreeMap<String, Backend>,
+    /// The addresses where TLS is spoken, and how.
+    pub tls: BTreeMap<String, Tls>,
     /// The clients, in order.
     pub clients: Vec<Client>,
     /// What was decided for each request, in the order in which they end; `None` for a request that is not compared.
@@ -231,7 +208,36 @@ impl Case {
             let what = "a case needs a `client`, an `ask` or a `findings` block";
             return Err(Problem::new(&case.file, section.line, what));
         }
-        Ok(case)
+        match case.unknown() {
+            Some(what) => Err(Problem::new(&case.file, section.line, what)),
+            None => Ok(case),
+        }
+    }
+
+    /// Certificates that it names and does not describe, and TLS where nobody is.
+    fn unknown(&self) -> Option<String> {
+        let peers = self.clients.iter().filter_map(|client| client.tls.as_ref());
+        let names = peers
+            .chain(self.tls.values())
+            .filter_map(|tls| tls.certificate.as_ref())
+            .chain(&self.settings.identity);
+        let held = self.trust.files.values().chain(self.trust.secrets.values());
+        let held = held.flatten().filter_map(|held| match held {
+            Held::Certificate(name) | Held::Key(name) => Some(name),
+            Held::Authority(_) | Held::Revoked(_) => None,
+        });
+        let known = &self.trust.certificates;
+        let unknown = names.chain(held).find(|name| !known.contains_key(*name));
+        let astray = || {
+            let mut addresses = self.tls.keys();
+            addresses.find(|address| {
+                let service = self.services.get(*address);
+                service.is_none_or(|of| matches!(of, Backend::Refuse | Backend::Ignore))
+            })
+        };
+        unknown
+            .map(|name| format!("`{name}` is no certificate of this case"))
+            .or_else(|| astray().map(|address| format!("nobody speaks TLS at {address}")))
     }
 
     fn read(&mut self, section: &Section) -> Result<(), Problem> {
@@ -250,6 +256,8 @@ impl Case {
                 ["yaml"] => self.yaml.push(document),
                 ["yaml", "only"] => self.yaml = vec![document],
                 ["yaml", "reload"] => self.reloads.push(Reload::Configuration(document)),
+                ["certificates"] => self.lines(block, Trust::certificate)?,
+                ["files"] => self.lines(block, Trust::file)?,
                 ["names"] => self.answers.extend(self.names(block)?),
                 ["names", "reload"] => self.reloads.push(Reload::Answers(self.names(block)?)),
                 ["settings"] => {
@@ -257,29 +265,13 @@ impl Case {
                         .map_err(|e| self.wrong(block, format!("settings: {e}")))?;
                 }
                 ["services"] => self.services(block)?,
-                ["service", address] => {
-                    let steps = self.script(block, Role::Service)?;
-                    scripts.entry(address.to_owned()).or_default().push(steps);
-                }
-                ["service", address, "http2"] => {
-                    let (file, line) = (&self.file, block.line + 1);
-                    let steps = frames::parse(file, line, &block.text, Role::Service)?;
-                    scripts
-                        .entry(address.to_owned())
-                        .or_default()
-                        .push(steps.into());
-                }
-                ["service", address, "always"] => {
-                    let steps = self.script(block, Role::Service)?;
-                    if !matches!(steps.first().map(|s| &s.action), Some(Action::Await(_))) {
-                        return Err(self.wrong(block, "begin with the request that is awaited"));
+                ["service", address, ref words @ ..] => {
+                    if let Some(steps) = self.service(block, address, words)? {
+                        scripts.entry(address.to_owned()).or_default().push(steps);
                     }
-                    self.services
-                        .insert(address.to_owned(), Backend::Always(steps));
                 }
                 ["client", ref words @ ..] => self.client(block, words)?,
-                ["ask"] => self.ask(block, false)?,
-                ["ask", "together"] => self.ask(block, true)?,
+                ["ask", ref words @ ..] => self.ask(block, words)?,
                 ["decision"] => {
                     let expected = Expected::parse_block(&block.text, block.line)
                         .map_err(|what| self.wrong(block, what))?;
@@ -328,21 +320,65 @@ impl Case {
         Ok(steps.into())
     }
 
-    /// `address name`, `address refuse`, `address ignore` or `address unused`, a line each.
+    /// A block whose lines are about certificates and files.
+    fn lines(
+        &mut self,
+        block: &Block,
+        read: impl Fn(&mut Trust, &str) -> Result<(), String>,
+    ) -> Result<(), Problem> {
+        for (line, text) in (block.line + 1..).zip(block.text.lines()) {
+            read(&mut self.trust, text).map_err(|what| Problem::new(&self.file, line, what))?;
+        }
+        Ok(())
+    }
+
+    /// The script of a connection to a service; none where it plays for every one.
+    fn service(
+        &mut self,
+        block: &Block,
+        address: &str,
+        words: &[&str],
+    ) -> Result<Option<Arc<[Step]>>, Problem> {
+        let (words, tls) = Tls::split(words).map_err(|what| self.wrong(block, what))?;
+        self.tls.extend(tls.map(|tls| (address.to_owned(), tls)));
+        match words {
+            [] => self.script(block, Role::Service).map(Some),
+            ["http2"] => {
+                let (file, line) = (&self.file, block.line + 1);
+                let steps = frames::parse(file, line, &block.text, Role::Service)?;
+                Ok(Some(steps.into()))
+            }
+            ["always"] => {
+                let steps = self.script(block, Role::Service)?;
+                if !matches!(steps.first().map(|s| &s.action), Some(Action::Await(_))) {
+                    return Err(self.wrong(block, "begin with the request that is awaited"));
+                }
+                let service = Backend::Always(steps);
+                self.services.insert(address.to_owned(), service);
+                Ok(None)
+            }
+            [word, ..] => Err(self.wrong(block, format!("a service can not be `{word}`"))),
+        }
+    }
+
+    /// `address name`, `address refuse`, `address ignore` or `address unused`, a line each; behind a name may stand how it
+    /// speaks TLS.
     fn services(&mut self, block: &Block) -> Result<(), Problem> {
         for (line, text) in (block.line + 1..).zip(block.text.lines()) {
-            let mut words = text.split_whitespace();
-            let (Some(address), Some(name), None) = (words.next(), words.next(), words.next())
-            else {
-                return Err(Problem::new(&self.file, line, "write `ADDRESS NAME`"));
+            let wrong = |what: String| Problem::new(&self.file, line, what);
+            let words: Vec<&str> = text.split_whitespace().collect();
+            let (words, tls) = Tls::split(&words).map_err(wrong)?;
+            let [address, name] = words else {
+                return Err(wrong("write `ADDRESS NAME`".to_owned()));
             };
-            let service = match name {
+            let service = match *name {
                 "refuse" => Backend::Refuse,
                 "ignore" => Backend::Ignore,
                 "unused" => Backend::Scripts(Vec::new()),
                 name => Backend::Named(name.to_owned()),
             };
-            self.services.insert(address.to_owned(), service);
+            self.services.insert((*address).to_owned(), service);
+            self.tls.extend(tls.map(|tls| ((*address).to_owned(), tls)));
         }
         Ok(())
     }
@@ -361,34 +397,38 @@ impl Case {
     }
 
     fn client(&mut self, block: &Block, words: &[&str]) -> Result<(), Problem> {
-        if let Some(word) = words
-            .iter()
-            .find(|w| !matches!(**w, "inbound" | "together" | "http2"))
-        {
+        let steps = match words.contains(&"http2") {
+            true => frames::parse(&self.file, block.line + 1, &block.text, Role::Client)?.into(),
+            false => self.script(block, Role::Client)?,
+        };
+        let words: Vec<&str> = words.iter().filter(|w| **w != "http2").copied().collect();
+        self.connects(block, &words, steps)
+    }
+
+    fn ask(&mut self, block: &Block, words: &[&str]) -> Result<(), Problem> {
+        let (steps, decisions) = ask::parse(&self.file, block.line + 1, &block.text)?;
+        self.decisions.extend(decisions);
+        self.connects(block, words, steps.into())
+    }
+
+    /// A client that connects as the words of its block say.
+    fn connects(
+        &mut self,
+        block: &Block,
+        words: &[&str],
+        steps: Arc<[Step]>,
+    ) -> Result<(), Problem> {
+        let (words, tls) = Tls::split(words).map_err(|what| self.wrong(block, what))?;
+        let mut words_of_all = words.iter();
+        if let Some(word) = words_of_all.find(|w| !matches!(**w, "inbound" | "together")) {
             return Err(self.wrong(block, format!("a client can not be `{word}`")));
         }
         self.clients.push(Client {
             line: block.line,
             inbound: words.contains(&"inbound"),
             together: words.contains(&"together"),
-            steps: match words.contains(&"http2") {
-                true => {
-                    frames::parse(&self.file, block.line + 1, &block.text, Role::Client)?.into()
-                }
-                false => self.script(block, Role::Client)?,
-            },
-        });
-        Ok(())
-    }
-
-    fn ask(&mut self, block: &Block, together: bool) -> Result<(), Problem> {
-        let (steps, decisions) = ask::parse(&self.file, block.line + 1, &block.text)?;
-        self.decisions.extend(decisions);
-        self.clients.push(Client {
-            line: block.line,
-            inbound: false,
-            together,
-            steps: steps.into(),
+            tls,
+            steps,
         });
         Ok(())
     }
@@ -410,16 +450,6 @@ impl Case {
             })
         };
         lines.map(finding).collect()
-    }
-}
-
-impl Settings {
-    /// A setting that is a duration.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub fn time(text: Option<&str>) -> Result<Option<Duration>, String> {
-        text.map(script::duration).transpose()
     }
 }
 

@@ -6,7 +6,7 @@ use outrigger_core::decision::{Attempt, AttemptEnd, MirrorFate, Record, RouteDec
 use outrigger_core::snapshot::{Action, DestinationCluster, Rule, Snapshot};
 
 /// The names a case may use, and what they mean.
-pub const NAMES: [(&str, &str); 20] = [
+pub const NAMES: [(&str, &str); 21] = [
     (
         "rule",
         "`namespace/name path` of the rule, `default` without a VirtualService, `unknown host`, `no rule` or `not reached`",
@@ -42,6 +42,10 @@ pub const NAMES: [(&str, &str); 20] = [
     ("status", "what the client saw"),
     ("flags", "response flags"),
     ("details", "response code details"),
+    (
+        "transport",
+        "why TLS towards an endpoint was not agreed on, as logs have it; `-` where it was, or was not spoken",
+    ),
     ("path", "the path as it was routed"),
     (
         "messages",
@@ -193,6 +197,9 @@ impl Observed {
             ejected.join(", ")
         };
         map.insert("ejected", ejected);
+        let transport = record.transport_failure.as_ref();
+        let transport = transport.map_or_else(|| "-".to_owned(), ToString::to_string);
+        map.insert("transport", transport);
         let priorities: Vec<String> = record
             .attempts
             .iter()

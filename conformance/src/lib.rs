@@ -6,6 +6,7 @@
 pub mod actor;
 pub mod alike;
 pub mod ask;
+pub mod beneath;
 pub mod board;
 pub mod case;
 pub mod compare;
@@ -19,9 +20,11 @@ pub mod pairing;
 pub mod program;
 pub mod remark;
 pub mod script;
+pub mod settings;
 pub mod subject;
 pub mod table;
 pub mod tally;
+pub mod trust;
 
 mod problem;
 

@@ -45,9 +45,13 @@ impl Peer for Named {
         match event {
             Event::Bytes(bytes) => self.reader.feed(bytes),
             Event::Eof => self.eof = true,
-            Event::Opened | Event::Refused | Event::Broken | Event::Woken | Event::Signal(_) => {
-                return;
-            }
+            Event::Opened
+            | Event::Secured(_)
+            | Event::NotSecured(_)
+            | Event::Refused
+            | Event::Broken
+            | Event::Woken
+            | Event::Signal(_) => return,
         }
         loop {
             match self.reader.next_piece() {

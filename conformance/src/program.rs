@@ -4,6 +4,7 @@
 
 mod black_box;
 mod command;
+mod entrusted;
 mod envoy;
 mod files;
 mod grounds;
@@ -140,6 +141,7 @@ impl Program {
                 return Ok(Outcome::Failed(vec![problem]));
             }
         };
+        let real = entrusted::entrust(real, &grounds.folder)?;
         grounds.name(&real).await?;
         let start = match self.launch.prepare(&real, &grounds)? {
             Prepared::Start(start) => start,

@@ -8,6 +8,7 @@ use outrigger_core::time::Duration;
 use crate::Problem;
 use crate::escape::unescape;
 use crate::tally::Tally;
+use crate::trust::Expectation;
 
 /// Whose script it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +84,8 @@ pub enum Plain {
     Sleep(Duration),
     /// `* pause`: what follows is a write of its own.
     Pause,
+    /// `* expect tls …`, `* expect no tls …`: what was met beneath HTTP.
+    ExpectTls(Expectation),
 }
 
 /// A step and its line.
@@ -234,6 +237,15 @@ fn field(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.trim().to_owned()))
 }
 
+/// Whether a step is done when TLS is not agreed on.
+#[must_use]
+pub(crate) fn awaits_no_tls(step: Option<&Step>) -> bool {
+    matches!(
+        step.map(|step| &step.action),
+        Some(Action::Plain(Plain::ExpectTls(Expectation::Refused(_))))
+    )
+}
+
 /// Whether a script is in frames of HTTP/2.
 #[must_use]
 pub fn is_in_frames(steps: &[Step]) -> bool {
@@ -248,6 +260,13 @@ pub(crate) fn commands(text: &str, line: usize, steps: &mut Vec<Step>) -> Result
         ["close"] => vec![Action::Plain(Plain::Close)],
         ["reset"] => vec![Action::Plain(Plain::Reset)],
         ["shutdown"] => vec![Action::Plain(Plain::Shutdown)],
+        ["expect", "tls", ref facts @ ..] => {
+            vec![Action::Plain(Plain::ExpectTls(Expectation::parse(facts)?))]
+        }
+        ["expect", "no", "tls", ref why @ ..] => {
+            let why = (!why.is_empty()).then(|| why.join(" "));
+            vec![Action::Plain(Plain::ExpectTls(Expectation::Refused(why)))]
+        }
         ["expect", "close"] => vec![Action::ExpectClose],
         ["expect", "cut"] => vec![Action::ExpectCut],
         ["expect", "reset"] => vec![Action::ExpectReset],

@@ -25,6 +25,7 @@ use outrigger_sim::{Peer, TranslatedClient};
 
 use crate::Problem;
 use crate::actor::Actor;
+use crate::beneath::Stage as Beneath;
 use crate::board::{Board, SharedBoard};
 use crate::case::{Backend, Case, Client};
 use crate::decision::Observed;
@@ -174,7 +175,23 @@ fn client_name(index: usize) -> String {
 }
 
 /// A client, in the version that the case is played in.
-fn client_peer(case: &Case, index: usize, client: &Client, board: &SharedBoard) -> Box<dyn Peer> {
+fn client_peer(
+    case: &Case,
+    index: usize,
+    client: &Client,
+    board: &SharedBoard,
+    stage: Beneath,
+) -> Box<dyn Peer> {
+    let peer = client_of_http(case, index, client, board);
+    stage.client(case, client.tls.as_ref(), peer)
+}
+
+fn client_of_http(
+    case: &Case,
+    index: usize,
+    client: &Client,
+    board: &SharedBoard,
+) -> Box<dyn Peer> {
     let steps = Arc::clone(&client.steps);
     let name = client_name(index);
     let shared = Rc::clone(board);

@@ -1,13 +1,91 @@
 //! What is spoken beneath HTTP in a simulation: clear text, or TLS, of which there is only what it proves.
 //!
-//! Owns who agrees with whom. There are no keys and no authorities: whoever has a certificate here has it from the authority that
-//! everybody believes, and names decide.
+//! Owns who agrees with whom. There are no keys: a certificate is what it says, the name of the authority that signed it and
+//! whether its time is now. Who is believed is decided as `outrigger_tls` decides it, which has the same cases.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use outrigger_core::peer::{PeerCertificate, TlsFacts, TlsFault, TlsVersion};
-use outrigger_core::snapshot::{MutualTls, PeerNames, ServerTls, Sni, Trust};
+use outrigger_core::snapshot::{
+    KeyName, MutualTls, PeerNames, RootsName, ServerTls, Sni, TlsParameters, Trust,
+};
 use outrigger_core::worker::Handshake;
+
+/// What the alert is called by which a sidecar turns a certificate down (RFC 8446 §6.2).
+const UNKNOWN: &str = "certificate_unknown";
+
+/// …and by which whoever asks for one misses it.
+const REQUIRED: &str = "certificate_required";
+
+/// …and by which no version is agreed on.
+const VERSION: &str = "protocol_version";
+
+/// What a peer hears of an end without an alert.
+const ENDED: &str = "the connection ended";
+
+/// What a sidecar answers to clients of the mesh, the dearest first.
+const ANSWERED: &[&str] = &[
+    "h2",
+    "http/1.1",
+    "istio-h2",
+    "istio-http/1.1",
+    "istio-http/1.0",
+    "istio",
+    "istio-peer-exchange",
+    "http/1.0",
+];
+
+/// A certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// What it says.
+    pub told: PeerCertificate,
+    /// The authority that signed it.
+    pub authority: Box<str>,
+    /// Whether it is good now.
+    pub time: Time,
+}
+
+/// Where now stands to the time in which a certificate is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Time {
+    /// Within it.
+    Now,
+    /// Behind it.
+    Over,
+    /// Before it.
+    ToCome,
+}
+
+/// TLS as a peer speaks it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Speaks {
+    /// What it shows. A service without one cannot speak TLS.
+    pub certificate: Option<Shown>,
+    /// The name that a client asks for.
+    pub sni: Option<Box<str>>,
+    /// The protocols (ALPN) that a client offers, or a service takes; the dearest first.
+    pub protocols: Box<[Box<str>]>,
+    /// A service speaks only to clients with a certificate of this authority.
+    pub demands: Option<Box<str>>,
+    /// It speaks nothing newer than TLS 1.2.
+    pub is_old: bool,
+}
+
+impl Speaks {
+    /// As a workload of the mesh with this certificate.
+    #[must_use]
+    pub fn as_mesh(certificate: Shown) -> Self {
+        Self {
+            certificate: Some(certificate),
+            protocols: ["istio-http/1.1", "istio", "http/1.1"]
+                .map(Into::into)
+                .into(),
+            ..Self::default()
+        }
+    }
+}
 
 /// What a peer speaks beneath HTTP.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,90 +93,338 @@ pub enum Beneath {
     /// Nothing.
     #[default]
     ClearText,
-    /// TLS, with this certificate.
-    Tls(PeerCertificate),
+    /// TLS.
+    Tls(Box<Speaks>),
+}
+
+/// What a peer has learnt of the other side of a protected connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Met {
+    /// The version that was agreed on.
+    pub version: TlsVersion,
+    /// The name that the client asked for.
+    pub sni: Option<Box<str>>,
+    /// What the client offered.
+    pub offered: Box<[Box<str>]>,
+    /// The protocol that was agreed on.
+    pub agreed: Option<Box<str>>,
+    /// What the other side has shown.
+    pub certificate: Option<PeerCertificate>,
+}
+
+/// What came of a handshake, for the peer: what it has met, or how it hears that there is nothing.
+pub(crate) type Outcome = Result<Met, &'static str>;
+
+/// Authorities that are believed, and what they have revoked.
+type Known<'a> = (&'a [Box<str>], Vec<[u8; 32]>);
+
+/// What proves something to a simulated sidecar, and for it.
+#[derive(Clone, Debug, Default)]
+pub struct Proved {
+    /// What it can show, by the names that a snapshot has for them.
+    pub keys: BTreeMap<KeyName, Shown>,
+    /// The authorities that it believes, by name.
+    pub roots: BTreeMap<RootsName, Vec<Box<str>>>,
+    /// What was revoked (SHA-256 of certificates): by file, and under `None` by the authorities of the mesh.
+    pub revoked: BTreeMap<Option<Box<str>>, Vec<[u8; 32]>>,
+}
+
+impl Proved {
+    /// A workload of the mesh with this certificate, which believes who has one of the same authority.
+    #[must_use]
+    pub fn as_mesh(certificate: Shown) -> Self {
+        let authority = certificate.authority.clone();
+        Self {
+            keys: [(KeyName::Mesh, certificate)].into(),
+            roots: [(RootsName::Mesh, vec![authority])].into(),
+            revoked: BTreeMap::new(),
+        }
+    }
+
+    fn key(&self, name: &KeyName) -> Result<&Shown, TlsFault> {
+        let found = self.keys.get(name);
+        found.ok_or_else(|| lacking(format!("no certificate and key of {name}")))
+    }
+
+    /// The authorities that count, and what they have revoked.
+    fn authorities(&self, roots: &RootsName, crl: Option<&str>) -> Result<Known<'_>, TlsFault> {
+        let known = self.roots.get(roots);
+        let known = known.ok_or_else(|| lacking(format!("no roots of {roots}")))?;
+        let mut revoked = Vec::new();
+        if let Some(file) = crl {
+            let list = self.revoked.get(&Some(file.into()));
+            let lacks = || lacking(format!("no revoked certificates of {file}"));
+            revoked.extend(list.ok_or_else(lacks)?);
+        }
+        let of_mesh = self
+            .revoked
+            .get(&None)
+            .filter(|_| *roots == RootsName::Mesh);
+        revoked.extend(of_mesh.into_iter().flatten());
+        Ok((known, revoked))
+    }
+
+    /// Whether a chain leads to these roots, and was not revoked.
+    fn check_chain(
+        &self,
+        shown: &Shown,
+        roots: &RootsName,
+        crl: Option<&str>,
+    ) -> Result<(), TlsFault> {
+        let (known, revoked) = self.authorities(roots, crl)?;
+        let told = &shown.told;
+        let mut names = told.uri_names.iter().chain(&told.dns_names);
+        if !names.all(|name| name.bytes().all(|byte| byte.is_ascii_graphic())) {
+            return Err(untrusted("a name in it holds what no name does"));
+        }
+        if !known.contains(&shown.authority) {
+            return Err(untrusted("no authority that is believed has signed it"));
+        }
+        match shown.time {
+            Time::Over => Err(untrusted("its time is over")),
+            Time::ToCome => Err(untrusted("its time has not begun")),
+            Time::Now if revoked.contains(&shown.told.sha256) => Err(untrusted("it was revoked")),
+            Time::Now => Ok(()),
+        }
+    }
+
+    /// Whether there is what a handshake takes of us.
+    fn has_all(&self, handshake: &Handshake) -> Result<(), TlsFault> {
+        let tls = &handshake.tls;
+        if let Trust::Chain { roots, crl, .. } = &tls.trust {
+            self.authorities(roots, crl.as_deref())?;
+        }
+        let mut identity = tls.identity.iter();
+        identity.try_for_each(|name| self.key(name).map(|_| ()))
+    }
 }
 
 /// The certificate of a workload of a mesh, such as `td/ns/shop/sa/cart`.
 #[must_use]
-pub fn certificate(principal: &str) -> PeerCertificate {
-    PeerCertificate {
-        uri_names: [format!("spiffe://{principal}").into()].into(),
-        ..PeerCertificate::default()
+pub fn certificate(principal: &str) -> Shown {
+    Shown {
+        told: PeerCertificate {
+            uri_names: [format!("spiffe://{principal}").into()].into(),
+            ..PeerCertificate::default()
+        },
+        authority: "mesh".into(),
+        time: Time::Now,
     }
 }
 
-fn facts(peer: Option<PeerCertificate>, sni: Option<Box<str>>, http2: bool) -> Arc<TlsFacts> {
+fn lacking(what: String) -> TlsFault {
+    TlsFault::NoIdentity(what.into())
+}
+
+fn untrusted(why: &str) -> TlsFault {
+    TlsFault::Untrusted(why.into())
+}
+
+/// The version that both speak.
+fn version(parameters: &TlsParameters, is_old: bool) -> Option<TlsVersion> {
+    match (parameters.min_version, is_old) {
+        (Some(TlsVersion::Tls13), true) => None,
+        (Some(TlsVersion::Tls12) | None, true) => Some(TlsVersion::Tls12),
+        (_, false) => Some(TlsVersion::Tls13),
+    }
+}
+
+fn facts(met: &Met) -> Arc<TlsFacts> {
     Arc::new(TlsFacts {
-        version: TlsVersion::Tls13,
+        version: met.version,
         cipher: "TLS_AES_128_GCM_SHA256".into(),
-        sni,
-        alpn: http2.then(|| "h2".into()),
+        sni: met.sni.clone(),
+        alpn: met.agreed.clone(),
         resumed: false,
-        peer,
+        peer: met.certificate.clone(),
     })
 }
 
-/// Whom a handshake names.
-fn sni(handshake: &Handshake) -> Option<Box<str>> {
+/// The first of these that is also offered.
+fn agreed<'a>(taken: impl Iterator<Item = &'a str>, offered: &[Box<str>]) -> Option<Box<str>> {
+    let mut taken = taken;
+    let agreed = taken.find(|name| offered.iter().any(|other| **other == **name));
+    agreed.map(Into::into)
+}
+
+/// Whom a handshake names: an address is not named, but can be proved (RFC 6066 §3).
+fn wanted(handshake: &Handshake) -> Option<&str> {
     match &handshake.tls.sni {
         Sni::None => None,
-        Sni::Name(name) => Some(name.clone()),
-        Sni::Host => handshake.host.clone(),
+        Sni::Name(name) => Some(name),
+        Sni::Host => handshake.host.as_deref(),
     }
 }
 
-/// What a client learns of an endpoint that speaks this.
+/// How a sidecar that wants this appears to whoever it speaks to.
+pub(crate) fn of_handshake(proved: &Proved, handshake: &Handshake) -> Speaks {
+    let identity = handshake.tls.identity.as_ref();
+    let sni = wanted(handshake).filter(|name| name.parse::<core::net::IpAddr>().is_err());
+    let offered = handshake.tls.alpn.offered(handshake.http2).iter();
+    Speaks {
+        certificate: identity.and_then(|name| proved.keys.get(name).cloned()),
+        sni: sni.map(Into::into),
+        protocols: offered.map(|name| (*name).into()).collect(),
+        demands: None,
+        is_old: false,
+    }
+}
+
+/// Whether a certificate says a name: a URI by its bytes, a host with at most one `*` as its first label (RFC 6125 §6.4.3).
+fn says(told: &PeerCertificate, name: &str) -> bool {
+    let is_host = |dns: &str| match dns.strip_prefix("*.") {
+        Some(rest) => name
+            .split_once('.')
+            .is_some_and(|(first, of)| !first.is_empty() && of.eq_ignore_ascii_case(rest)),
+        None => dns.eq_ignore_ascii_case(name),
+    };
+    told.uri_names.iter().any(|uri| **uri == *name) || told.dns_names.iter().any(|dns| is_host(dns))
+}
+
+/// What a sidecar learns of an endpoint that speaks this, and what that learns. Where the endpoint alone does not agree, the
+/// sidecar of TLS 1.3 learns of it only when it reads.
 pub(crate) fn as_client(
+    proved: &Proved,
     handshake: &Handshake,
     endpoint: &Beneath,
-) -> Result<Arc<TlsFacts>, TlsFault> {
-    let Beneath::Tls(certificate) = endpoint else {
-        return Err(TlsFault::NotTls);
+) -> (Result<Arc<TlsFacts>, TlsFault>, Outcome) {
+    if let Err(fault) = proved.has_all(handshake) {
+        return (Err(fault), Err(ENDED));
+    }
+    let Beneath::Tls(endpoint) = endpoint else {
+        return (Err(TlsFault::NotTls), Err(ENDED));
     };
-    let sni = sni(handshake);
-    let has = |name: &str| {
-        let mut names = certificate.uri_names.iter().chain(&certificate.dns_names);
-        names.any(|known| **known == *name)
+    let speaks = of_handshake(proved, handshake);
+    let Some(version) = version(&handshake.tls.parameters, endpoint.is_old) else {
+        let fault = TlsFault::Refused(VERSION.into());
+        return (Err(fault), Err(VERSION));
     };
-    let is_believed = match &handshake.tls.trust {
-        Trust::Nothing => true,
-        Trust::Chain { names, .. } => match names {
-            PeerNames::Any => true,
-            PeerNames::Of(names) => names.iter().any(|name| has(name)),
-            PeerNames::Wanted => sni.as_deref().is_some_and(has),
-        },
+    let Some(shown) = &endpoint.certificate else {
+        let fault = TlsFault::Refused("handshake_failure".into());
+        return (Err(fault), Err("no certificate"));
+    };
+    let of_endpoint = Met {
+        version,
+        sni: speaks.sni.clone(),
+        offered: speaks.protocols.clone(),
+        agreed: agreed(
+            endpoint.protocols.iter().map(|name| &**name),
+            &speaks.protocols,
+        ),
+        certificate: Some(shown.told.clone()),
+    };
+    if let Err(fault) = believe(proved, handshake, shown) {
+        let heard = match fault {
+            TlsFault::Untrusted(_) => UNKNOWN,
+            _ => ENDED,
+        };
+        return (Err(fault), Err(heard));
+    }
+    let met = Met {
+        certificate: speaks.certificate.as_ref().map(|own| own.told.clone()),
+        ..of_endpoint.clone()
+    };
+    let lacks = endpoint
+        .demands
+        .as_ref()
+        .and_then(|authority| match &speaks.certificate {
+            None => Some(REQUIRED),
+            Some(own) if own.authority != *authority => Some("unknown_ca"),
+            Some(own) if own.time != Time::Now => Some("certificate_expired"),
+            Some(_) => None,
+        });
+    match (lacks, version) {
+        (None, _) => (Ok(facts(&of_endpoint)), Ok(met)),
+        (Some(alert), TlsVersion::Tls13) => (Ok(facts(&of_endpoint)), Err(alert)),
+        (Some(alert), TlsVersion::Tls12) => (Err(TlsFault::Refused(alert.into())), Err(alert)),
+    }
+}
+
+/// Whether a sidecar believes an endpoint that shows this.
+fn believe(proved: &Proved, handshake: &Handshake, shown: &Shown) -> Result<(), TlsFault> {
+    let Trust::Chain { roots, crl, names } = &handshake.tls.trust else {
+        return Ok(());
+    };
+    proved.check_chain(shown, roots, crl.as_deref())?;
+    // SPIFFE X.509-SVID §2: whoever is two is nobody.
+    if *roots == RootsName::Mesh && shown.told.uri_names.len() > 1 {
+        return Err(untrusted("it has more than one name that is a URI"));
+    }
+    let is_believed = match names {
+        PeerNames::Any => true,
+        PeerNames::Of(names) => names.iter().any(|name| says(&shown.told, name)),
+        PeerNames::Wanted => wanted(handshake).is_some_and(|name| says(&shown.told, name)),
     };
     match is_believed {
-        true => Ok(facts(Some(certificate.clone()), sni, handshake.http2)),
-        false => {
-            let why = "it says none of the names that are wanted";
-            Err(TlsFault::Untrusted(why.into()))
+        true => Ok(()),
+        false => Err(untrusted("it says none of the names that are wanted")),
+    }
+}
+
+/// What a sidecar learns of a client that speaks this; `None` is clear text that it takes. And what the client learns.
+pub(crate) fn as_server(
+    proved: &Proved,
+    tls: &ServerTls,
+    client: &Beneath,
+) -> (Result<Option<Arc<TlsFacts>>, TlsFault>, Outcome) {
+    let client = match (client, tls.mode) {
+        (Beneath::ClearText, MutualTls::Strict) => return (Err(TlsFault::NotTls), Err(ENDED)),
+        (Beneath::ClearText, MutualTls::Permissive | MutualTls::Disable) => {
+            return (Ok(None), Err(ENDED));
+        }
+        (Beneath::Tls(client), _) => client,
+    };
+    let mut offered = client.protocols.iter();
+    if tls.mode != MutualTls::Strict
+        && !offered.any(|name| &**name == "istio" || name.starts_with("istio-"))
+    {
+        let fault = TlsFault::NothingInCommon("no protocol of the mesh is offered".into());
+        return (Err(fault), Err(ENDED));
+    }
+    let own = match proved.key(&KeyName::Mesh) {
+        Ok(own) => own,
+        Err(fault) => return (Err(fault), Err(ENDED)),
+    };
+    let Some(version) = version(&tls.parameters, client.is_old) else {
+        let fault = TlsFault::NothingInCommon("the version".into());
+        return (Err(fault), Err(VERSION));
+    };
+    let alert = match client.certificate {
+        None if version == TlsVersion::Tls12 => "handshake_failure",
+        None => REQUIRED,
+        Some(_) => UNKNOWN,
+    };
+    match admit(proved, tls, client.certificate.as_ref()) {
+        Err(fault) => (Err(fault), Err(alert)),
+        Ok(told) => {
+            let met = Met {
+                version,
+                sni: client.sni.clone(),
+                offered: client.protocols.clone(),
+                agreed: agreed(ANSWERED.iter().copied(), &client.protocols),
+                certificate: Some(told.clone()),
+            };
+            let of_sidecar = Met {
+                certificate: Some(own.told.clone()),
+                ..met.clone()
+            };
+            (Ok(Some(facts(&met))), Ok(of_sidecar))
         }
     }
 }
 
-/// What a server learns of a client that speaks this; `None` is clear text that it takes.
-pub(crate) fn as_server(
+/// Whether a sidecar lets in who shows this.
+fn admit<'a>(
+    proved: &Proved,
     tls: &ServerTls,
-    client: &Beneath,
-    handshake: Option<&Handshake>,
-) -> Result<Option<Arc<TlsFacts>>, TlsFault> {
-    let certificate = match (client, tls.mode) {
-        (Beneath::ClearText, MutualTls::Strict) => return Err(TlsFault::NotTls),
-        (Beneath::ClearText, MutualTls::Permissive | MutualTls::Disable) => return Ok(None),
-        (Beneath::Tls(certificate), _) => certificate,
-    };
-    let domain = certificate.principal().and_then(|of| of.split('/').next());
-    let is_ours = |domain: &str| tls.trust_domains.iter().any(|known| **known == *domain);
-    match domain.is_some_and(is_ours) {
-        true => {
-            let http2 = handshake.is_some_and(|handshake| handshake.http2);
-            let sni = handshake.and_then(sni);
-            Ok(Some(facts(Some(certificate.clone()), sni, http2)))
-        }
-        false => Err(TlsFault::Untrusted(
-            "its trust domain is none of ours".into(),
-        )),
+    shown: Option<&'a Shown>,
+) -> Result<&'a PeerCertificate, TlsFault> {
+    let shown = shown.ok_or(TlsFault::NoCertificate)?;
+    proved.check_chain(shown, &RootsName::Mesh, None)?;
+    let domain = shown.told.principal().and_then(|of| of.split('/').next());
+    let domain = domain.ok_or_else(|| untrusted("it has not one name that is a SPIFFE ID"))?;
+    match tls.trust_domains.iter().any(|known| **known == *domain) {
+        true => Ok(&shown.told),
+        false => Err(untrusted("its trust domain is none of ours")),
     }
 }

@@ -91,6 +91,7 @@ impl Peer for ScriptedClient {
         match event {
             Event::Opened => self.next(actions),
             Event::Refused => self.fail("refused", actions),
+            Event::NotSecured(why) => self.fail(why, actions),
             Event::Bytes(bytes) => {
                 self.reader.feed(bytes);
                 self.read(actions);
@@ -102,7 +103,7 @@ impl Peer for ScriptedClient {
             }
             Event::Broken => self.fail("the connection broke", actions),
             Event::Signal("leave") => self.fail("left", actions),
-            Event::Woken | Event::Signal(_) => {}
+            Event::Woken | Event::Signal(_) | Event::Secured(_) => {}
         }
     }
 }

@@ -30,7 +30,7 @@ mod simulation;
 pub mod study;
 mod translated;
 
-pub use beneath::{Beneath, certificate};
+pub use beneath::{Beneath, Met, Proved, Shown, Speaks, Time, certificate};
 pub use client::{ScriptedClient, Transcript};
 pub use dice::Dice;
 pub use errands::{Bell, Errands};

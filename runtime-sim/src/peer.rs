@@ -5,7 +5,7 @@
 
 use outrigger_core::time::{Duration, Instant};
 
-use crate::beneath::Beneath;
+use crate::beneath::{Beneath, Met};
 use crate::errands::{Bell, Errands};
 
 /// What happens to a peer.
@@ -13,6 +13,11 @@ use crate::errands::{Bell, Errands};
 pub enum Event<'a> {
     /// Its connection is made.
     Opened,
+    /// TLS beneath it is agreed on; [`Event::Opened`] follows at once.
+    Secured(&'a Met),
+    /// TLS beneath it is not agreed on, for this reason: an alert by its name in RFC 8446 §6, or what came instead. Nothing
+    /// else follows but signals; it may have seemed to be agreed on before (the server of TLS 1.3 decides last).
+    NotSecured(&'a str),
     /// Its connection could not be made. Nothing else follows.
     Refused,
     /// These bytes arrived.

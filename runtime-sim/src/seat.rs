@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use outrigger_core::snapshot::Address;
 use outrigger_core::time::Duration;
 
+use crate::beneath::Outcome;
 use crate::fabric::{Fabric, Owner};
 use crate::network::{End, Wire};
 use crate::peer::{Action, Event, Peer};
@@ -47,6 +48,8 @@ pub(crate) struct Seat {
     address: Option<Address>,
     place: Whereabouts,
     outgoing: VecDeque<Action>,
+    /// What it is to be told of TLS with its connection.
+    pub(crate) meets: Option<Outcome>,
     naps: u64,
     told_eof: bool,
     told_broken: bool,
@@ -59,6 +62,7 @@ impl Seat {
             address,
             place: Whereabouts::Waiting,
             outgoing: VecDeque::new(),
+            meets: None,
             naps: 0,
             told_eof: false,
             told_broken: false,

@@ -223,7 +223,12 @@ impl Peer for Serving {
             Event::Woken if self.responding => self.send(actions),
             Event::Woken if self.reader.is_between_messages() => actions.push(Action::Close),
             Event::Eof => actions.push(Action::Close),
-            Event::Woken | Event::Refused | Event::Broken | Event::Signal(_) => {}
+            Event::Secured(_)
+            | Event::NotSecured(_)
+            | Event::Woken
+            | Event::Refused
+            | Event::Broken
+            | Event::Signal(_) => {}
         }
     }
 }

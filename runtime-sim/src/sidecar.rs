@@ -10,15 +10,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use outrigger_core::entropy::Entropy;
-use outrigger_core::peer::{
-    ClientId, ConnId, ListenerKind, Peer, PeerCertificate, TlsFacts, TlsFault, UpstreamId,
-};
+use outrigger_core::peer::{ClientId, ConnId, ListenerKind, Peer, TlsFacts, UpstreamId};
 use outrigger_core::snapshot::{ServerTls, Snapshot};
 use outrigger_core::time::Instant;
 use outrigger_core::worker::{ConnectFault, Facts, Handshake, Input, Interest, Worker};
 
 use crate::Records;
-use crate::beneath::{self, Beneath};
+use crate::beneath::{self, Beneath, Outcome, Proved};
 use crate::fabric::{Fabric, Owner};
 use crate::invariants::{self, Answered, Watch};
 use crate::network::{End, Wire};
@@ -46,12 +44,12 @@ pub(crate) struct Sidecar {
     /// Where something may be ready.
     noticed: Vec<ConnId>,
     records: Records,
-    /// What it proves of itself.
-    pub(crate) identity: Option<PeerCertificate>,
-    /// Who connects now: what is spoken beneath HTTP, and how.
-    comes: (Beneath, Option<Handshake>),
-    /// What came of that; `None` where nobody asked.
-    pub(crate) met: Option<Result<(), TlsFault>>,
+    /// What proves something to it and for it.
+    pub(crate) proved: Proved,
+    /// What is spoken beneath HTTP by who connects now.
+    comes: Beneath,
+    /// What came of that for who connects; `None` where nobody asked, and clear text is spoken.
+    pub(crate) met: Option<Outcome>,
     /// No new connection is taken.
     pub(crate) draining: bool,
     /// When the next look at what has taken too long is planned.
@@ -74,8 +72,8 @@ impl Sidecar {
             connections: Ordered::default(),
             noticed: Vec::new(),
             records,
-            identity: None,
-            comes: (Beneath::ClearText, None),
+            proved: Proved::default(),
+            comes: Beneath::ClearText,
             met: None,
             draining: false,
             planned: None,
@@ -184,7 +182,7 @@ impl Sidecar {
         &mut self,
         (wire, end): (Wire, End),
         listener: ListenerKind,
-        comes: (Beneath, Option<Handshake>),
+        comes: Beneath,
         fabric: &mut Fabric,
     ) -> Result<(), String> {
         (self.comes, self.met) = (comes, None);
@@ -268,9 +266,8 @@ impl Sidecar {
 
     /// What a client speaks beneath HTTP is known at once.
     fn secure(&mut self, id: ClientId, tls: &ServerTls, fabric: &Fabric) {
-        let (client, handshake) = &self.comes;
-        let found = beneath::as_server(tls, client, handshake.as_ref());
-        self.met = Some(found.as_ref().map(|_| ()).map_err(Clone::clone));
+        let (found, met) = beneath::as_server(&self.proved, tls, &self.comes);
+        self.met = Some(met);
         let input = match found {
             Ok(facts) => Input::Secured(facts),
             Err(fault) => Input::NotSecured(fault.into()),

@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use outrigger_core::entropy::seed_of_worker;
-use outrigger_core::peer::{ListenerKind, PeerCertificate};
+use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::{Address, Snapshot};
 use outrigger_core::time::Instant;
 use outrigger_core::worker::{Worker, WorkerSettings};
 
 use crate::Records;
+use crate::beneath::Proved;
 use crate::errands::{Errand, Errands};
 use crate::event::{Happening, PeerId};
 use crate::fabric::{Fabric, Owner};
@@ -145,9 +146,9 @@ impl Simulation {
             .insert((sidecar.0, address.to_owned()), Target::Service(service));
     }
 
-    /// Gives a sidecar the certificate that it shows where TLS is spoken.
-    pub fn identify(&mut self, sidecar: SidecarId, certificate: PeerCertificate) {
-        self.sidecars[sidecar.0].identity = Some(certificate);
+    /// Gives a sidecar what it shows where TLS is spoken, and whom it believes.
+    pub fn prove(&mut self, sidecar: SidecarId, proved: Proved) {
+        self.sidecars[sidecar.0].proved = proved;
     }
 
     /// Puts a listener of a sidecar at an address.

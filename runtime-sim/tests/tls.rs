@@ -16,8 +16,8 @@ use outrigger_core::snapshot::{
 use outrigger_core::time::Instant;
 use outrigger_core::worker::WorkerSettings;
 use outrigger_sim::{
-    Peer, Proving, Reaction, ScriptedClient, ScriptedService, Serve, Simulation, Weather,
-    certificate,
+    Peer, Proved, Proving, Reaction, ScriptedClient, ScriptedService, Serve, Simulation, Speaks,
+    Weather, certificate,
 };
 
 const WEB: &str = "td/ns/shop/sa/web";
@@ -100,14 +100,14 @@ fn ask(
         WorkerSettings::default(),
         Box::new(move |record, _| *records.borrow_mut() = Some(record.details.to_string())),
     );
-    sim.identify(sidecar, certificate(WEB));
+    sim.prove(sidecar, Proved::as_mesh(certificate(WEB)));
     sim.expose("in", sidecar, ListenerKind::Inbound(0));
     let answers: Box<dyn Serve> = Box::new(ScriptedService::always(Reaction::ok("hello")));
     sim.serve(
         "10.0.0.1:80",
         match service {
             None => answers,
-            Some(name) => Box::new(Proving::new(answers, certificate(name))),
+            Some(name) => Box::new(Proving::new(answers, Speaks::as_mesh(certificate(name)))),
         },
     );
     let (asks, seen) = ScriptedClient::new([b"GET / HTTP/1.1\r\nhost: a\r\n\r\n".to_vec()]);
@@ -116,7 +116,7 @@ fn ask(
         "in",
         match client {
             None => asks,
-            Some(name) => Box::new(Proving::new(asks, certificate(name))),
+            Some(name) => Box::new(Proving::new(asks, Speaks::as_mesh(certificate(name)))),
         },
     );
     sim.run(Instant::from_millis(60_000)).unwrap();
@@ -149,7 +149,7 @@ fn who_proves_who_it_is_is_let_in_and_believed() {
             (Disable, None),
             None,
             Some(CART),
-            Some("503 remote_connection_failure}"),
+            Some("502 protocol_error"),
         ),
     ] {
         let (status, details) = ask(case, client, service);
@@ -184,8 +184,8 @@ fn sidecars_prove_who_they_are_to_each_other() {
             WorkerSettings::default(),
             Box::new(|_, _| {}),
         );
-        sim.identify(near, certificate(identity));
-        sim.identify(far, certificate(WEB));
+        sim.prove(near, Proved::as_mesh(certificate(identity)));
+        sim.prove(far, Proved::as_mesh(certificate(WEB)));
         sim.expose("10.0.0.2:80", near, ListenerKind::Inbound(0));
         sim.expose("in", far, ListenerKind::Inbound(0));
         let answers = ScriptedService::always(Reaction::ok("hello"));

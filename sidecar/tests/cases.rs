@@ -33,7 +33,7 @@ fn command() -> program::Command {
     let command = format!(
         "'{}' run --lenient --workers 1 --config {{config}} --outbound 127.0.0.1:{{port}} \
          --admin 127.0.0.1:{{admin}} [--inbound 127.0.0.1:{{inbound}}={{app}}] [--label {{label}}] \
-         [--namespace {{namespace}}] [--mesh-config {{mesh}}] [--dns-server 127.0.0.1:{{dns}}] \
+         [--namespace {{namespace}}] [--mesh-config {{mesh}}] [--dns-server 127.0.0.1:{{dns}}] [--identity {{identity}}] \
          [--stream-idle-timeout {{stream_idle_timeout}}] [--idle-timeout {{idle_timeout}}] \
          [--request-head-timeout {{request_head_timeout}}] [--max-request-body {{max_request_body}}]",
         env!("CARGO_BIN_EXE_outrigger")

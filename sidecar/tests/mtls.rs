@@ -28,162 +28,168 @@ fn in_clear_text(server: &Proxy) -> String {
 
 #[test]
 fn strict_lets_in_who_proves_to_be_of_the_mesh() {
-    let mesh = Mesh::new("strict");
-    let server = mesh.server("{mtls: {mode: STRICT}}", mirror());
-    let client = mesh.client(&server, "cart", "");
-    let forged = "GET / HTTP/1.1\r\nhost: cart.shop\r\nx-forwarded-client-cert: URI=spiffe://forged\r\n\
-                  connection: close\r\n\r\n";
-    let seen = ask(client.addr("outbound"), forged);
-    assert!(seen.starts_with("HTTP/1.1 200"), "{seen}");
-    let told = seen
-        .lines()
-        .find(|line| line.starts_with("x-forwarded-client-cert:"));
-    let told = told.expect("the application is told");
-    assert!(
-        told.starts_with(
-            "x-forwarded-client-cert: By=spiffe://cluster.local/ns/shop/sa/cart;Hash="
-        ),
-        "{told}"
-    );
-    assert!(
-        told.ends_with(";Subject=\"\";URI=spiffe://cluster.local/ns/shop/sa/web"),
-        "{told}"
-    );
-    assert!(!told.contains("forged"), "{told}");
-    assert_eq!(in_clear_text(&server), "");
-    let certs = server.admin("GET /certs");
-    assert!(
-        certs.contains("spiffe://cluster.local/ns/shop/sa/cart"),
-        "{certs}"
-    );
-    assert!(!certs.contains("PRIVATE"), "{certs}");
+    for mesh in Mesh::each("strict") {
+        let server = mesh.server("{mtls: {mode: STRICT}}", mirror());
+        let client = mesh.client(&server, "cart", "");
+        let forged = "GET / HTTP/1.1\r\nhost: cart.shop\r\nx-forwarded-client-cert: URI=spiffe://forged\r\n\
+                      connection: close\r\n\r\n";
+        let seen = ask(client.addr("outbound"), forged);
+        assert!(seen.starts_with("HTTP/1.1 200"), "{seen}");
+        let told = seen
+            .lines()
+            .find(|line| line.starts_with("x-forwarded-client-cert:"));
+        let told = told.expect("the application is told");
+        assert!(
+            told.starts_with(
+                "x-forwarded-client-cert: By=spiffe://cluster.local/ns/shop/sa/cart;Hash="
+            ),
+            "{told}"
+        );
+        assert!(
+            told.ends_with(";Subject=\"\";URI=spiffe://cluster.local/ns/shop/sa/web"),
+            "{told}"
+        );
+        assert!(!told.contains("forged"), "{told}");
+        assert_eq!(in_clear_text(&server), "");
+        let certs = server.admin("GET /certs");
+        assert!(
+            certs.contains("spiffe://cluster.local/ns/shop/sa/cart"),
+            "{certs}"
+        );
+        assert!(!certs.contains("PRIVATE"), "{certs}");
+    }
 }
 
 #[test]
 fn permissive_takes_both() {
-    let mesh = Mesh::new("permissive");
-    let server = mesh.server("{mtls: {mode: PERMISSIVE}}", mirror());
-    let client = mesh.client(&server, "cart", "");
-    let seen = client.get("cart.shop");
-    assert!(
-        seen.contains("URI=spiffe://cluster.local/ns/shop/sa/web"),
-        "{seen}"
-    );
-    let plain = in_clear_text(&server);
-    assert!(plain.starts_with("HTTP/1.1 200"), "{plain}");
-    assert!(!plain.contains("x-forwarded-client-cert"), "{plain}");
+    for mesh in Mesh::each("permissive") {
+        let server = mesh.server("{mtls: {mode: PERMISSIVE}}", mirror());
+        let client = mesh.client(&server, "cart", "");
+        let seen = client.get("cart.shop");
+        assert!(
+            seen.contains("URI=spiffe://cluster.local/ns/shop/sa/web"),
+            "{seen}"
+        );
+        let plain = in_clear_text(&server);
+        assert!(plain.starts_with("HTTP/1.1 200"), "{plain}");
+        assert!(!plain.contains("x-forwarded-client-cert"), "{plain}");
+    }
 }
 
 #[test]
 fn a_server_that_is_somebody_else_gets_no_request() {
-    let mesh = Mesh::new("else");
-    let server = mesh.server("{mtls: {mode: STRICT}}", mirror());
-    let client = mesh.client(&server, "till", "");
-    let seen = client.get("cart.shop");
-    assert!(seen.starts_with("HTTP/1.1 503"), "{seen}");
+    for mesh in Mesh::each("else") {
+        let server = mesh.server("{mtls: {mode: STRICT}}", mirror());
+        let client = mesh.client(&server, "till", "");
+        let seen = client.get("cart.shop");
+        assert!(seen.starts_with("HTTP/1.1 503"), "{seen}");
+    }
 }
 
 #[test]
 fn a_client_of_another_authority_is_refused() {
-    let mesh = Mesh::new("other");
-    let server = mesh.server("{mtls: {mode: STRICT}}", mirror());
-    fs::remove_dir_all(mesh.path("ca")).unwrap();
-    mesh.ca(&["init", "CA"]);
-    mesh.issue("web");
-    let client = mesh.client(&server, "cart", "{mode: ISTIO_MUTUAL}");
-    let seen = client.get("cart.shop");
-    assert!(seen.starts_with("HTTP/1.1 503"), "{seen}");
+    for mesh in Mesh::each("other") {
+        let server = mesh.server("{mtls: {mode: STRICT}}", mirror());
+        fs::remove_dir_all(mesh.path("ca")).unwrap();
+        mesh.ca(&["init", "CA"]);
+        mesh.issue("web");
+        let client = mesh.client(&server, "cart", "{mode: ISTIO_MUTUAL}");
+        let seen = client.get("cart.shop");
+        assert!(seen.starts_with("HTTP/1.1 503"), "{seen}");
+    }
 }
 
 #[test]
 fn a_rule_names_its_certificates_by_file_and_by_secret() {
-    let mesh = Mesh::new("mutual");
-    let server = mesh.server("{mtls: {mode: STRICT}}", mirror());
-    let names = "subjectAltNames: ['spiffe://cluster.local/ns/shop/sa/cart']";
-    let (chain, key, roots) = (
-        mesh.text("web/cert-chain.pem"),
-        mesh.text("web/key.pem"),
-        mesh.text("web/root-cert.pem"),
-    );
-    let by_file = format!(
-        "{{mode: MUTUAL, clientCertificate: {chain}, privateKey: {key}, caCertificates: {roots}, {names}}}"
-    );
-    let client = mesh.client(&server, "cart", &by_file);
-    let seen = client.get("cart.shop");
-    assert!(
-        seen.contains("URI=spiffe://cluster.local/ns/shop/sa/web"),
-        "{seen}"
-    );
-    drop(client);
-    let indented = |path: &str| {
-        let text = fs::read_to_string(path).unwrap();
-        let lines = text.lines().map(|line| format!("    {line}\n"));
-        lines.collect::<String>()
-    };
-    let secret = format!(
-        "apiVersion: v1\nkind: Secret\nmetadata: {{name: web, namespace: shop}}\nstringData:\n  tls.crt: |\n{}  tls.key: |\n{}  ca.crt: |\n{}",
-        indented(&chain),
-        indented(&key),
-        indented(&roots)
-    );
-    mesh.folder.write("client/secret.yaml", &secret);
-    let by_secret = format!("{{mode: MUTUAL, credentialName: web, {names}}}");
-    let client = mesh.client(&server, "cart", &by_secret);
-    let seen = client.get("cart.shop");
-    assert!(
-        seen.contains("URI=spiffe://cluster.local/ns/shop/sa/web"),
-        "{seen}"
-    );
-    let dump = client.admin("GET /config_dump");
-    let line = fs::read_to_string(&key)
-        .unwrap()
-        .lines()
-        .nth(1)
-        .unwrap()
-        .to_owned();
-    assert!(!dump.contains(&line));
+    for mesh in Mesh::each("mutual") {
+        let server = mesh.server("{mtls: {mode: STRICT}}", mirror());
+        let names = "subjectAltNames: ['spiffe://cluster.local/ns/shop/sa/cart']";
+        let (chain, key, roots) = (
+            mesh.text("web/cert-chain.pem"),
+            mesh.text("web/key.pem"),
+            mesh.text("web/root-cert.pem"),
+        );
+        let by_file = format!(
+            "{{mode: MUTUAL, clientCertificate: {chain}, privateKey: {key}, caCertificates: {roots}, {names}}}"
+        );
+        let client = mesh.client(&server, "cart", &by_file);
+        let seen = client.get("cart.shop");
+        assert!(
+            seen.contains("URI=spiffe://cluster.local/ns/shop/sa/web"),
+            "{seen}"
+        );
+        drop(client);
+        let indented = |path: &str| {
+            let text = fs::read_to_string(path).unwrap();
+            let lines = text.lines().map(|line| format!("    {line}\n"));
+            lines.collect::<String>()
+        };
+        let secret = format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: web, namespace: shop}}\nstringData:\n  tls.crt: |\n{}  tls.key: |\n{}  ca.crt: |\n{}",
+            indented(&chain),
+            indented(&key),
+            indented(&roots)
+        );
+        mesh.folder.write("client/secret.yaml", &secret);
+        let by_secret = format!("{{mode: MUTUAL, credentialName: web, {names}}}");
+        let client = mesh.client(&server, "cart", &by_secret);
+        let seen = client.get("cart.shop");
+        assert!(
+            seen.contains("URI=spiffe://cluster.local/ns/shop/sa/web"),
+            "{seen}"
+        );
+        let dump = client.admin("GET /config_dump");
+        let line = fs::read_to_string(&key)
+            .unwrap()
+            .lines()
+            .nth(1)
+            .unwrap()
+            .to_owned();
+        assert!(!dump.contains(&line));
+    }
 }
 
 #[test]
 fn certificates_and_roots_change_while_it_runs() {
-    let mesh = Mesh::new("rotate");
-    let server = mesh.server("{mtls: {mode: STRICT}}", mirror());
-    let client = mesh.client(&server, "cart", "");
-    let works = |when: &str| {
-        let seen = client.get("cart.shop");
-        assert!(seen.starts_with("HTTP/1.1 200"), "{when}: {seen}");
-    };
-    works("at first");
-    mesh.ca(&["rotate", "CA"]);
-    // Each trusts both roots before the other has an identity by the new one: those of the old authority are still good.
-    for account in ["cart", "web"] {
-        let (from, to) = (
-            mesh.path("ca/root-cert.pem"),
-            mesh.path(account).join("root-cert.pem"),
-        );
-        let new = to.with_extension("new");
-        fs::copy(from, &new).unwrap();
-        fs::rename(new, to).unwrap();
+    for mesh in Mesh::each("rotate") {
+        let server = mesh.server("{mtls: {mode: STRICT}}", mirror());
+        let client = mesh.client(&server, "cart", "");
+        let works = |when: &str| {
+            let seen = client.get("cart.shop");
+            assert!(seen.starts_with("HTTP/1.1 200"), "{when}: {seen}");
+        };
+        works("at first");
+        mesh.ca(&["rotate", "CA"]);
+        // Each trusts both roots before the other has an identity by the new one: those of the old authority are still good.
+        for account in ["cart", "web"] {
+            let (from, to) = (
+                mesh.path("ca/root-cert.pem"),
+                mesh.path(account).join("root-cert.pem"),
+            );
+            let new = to.with_extension("new");
+            fs::copy(from, &new).unwrap();
+            fs::rename(new, to).unwrap();
+        }
+        server.wait_for("with 2 roots");
+        client.wait_for("with 2 roots");
+        works("with both roots");
+        mesh.issue("cart");
+        server.wait_for("with 2 roots");
+        works("with a new server");
+        mesh.issue("web");
+        client.wait_for("with 2 roots");
+        works("with a new client");
+        mesh.ca(&["rotate", "CA", "--retire"]);
+        mesh.issue("cart");
+        server.wait_for("with 1 root");
+        works("without the old root");
+        // What is no good is not taken.
+        fs::write(mesh.path("cart/key.pem"), "nothing").unwrap();
+        server.wait_for("kept the one in use");
+        works("after a bad change");
+        let stats = server.admin("GET /stats?filter=identity_refused");
+        assert!(stats.contains("identity_refused: 1"), "{stats}");
     }
-    server.wait_for("with 2 roots");
-    client.wait_for("with 2 roots");
-    works("with both roots");
-    mesh.issue("cart");
-    server.wait_for("with 2 roots");
-    works("with a new server");
-    mesh.issue("web");
-    client.wait_for("with 2 roots");
-    works("with a new client");
-    mesh.ca(&["rotate", "CA", "--retire"]);
-    mesh.issue("cart");
-    server.wait_for("with 1 root");
-    works("without the old root");
-    // What is no good is not taken.
-    fs::write(mesh.path("cart/key.pem"), "nothing").unwrap();
-    server.wait_for("kept the one in use");
-    works("after a bad change");
-    let stats = server.admin("GET /stats?filter=identity_refused");
-    assert!(stats.contains("identity_refused: 1"), "{stats}");
 }
 
 #[test]

@@ -193,13 +193,7 @@ fn client(tls: &ClientTls, http2: bool, proofs: &Proofs) -> Result<ClientConfig,
 
 fn key(name: &KeyName, proofs: &Proofs) -> Result<Arc<CertifiedKey>, TlsFault> {
     let found = proofs.find_key(name).map(Arc::clone);
-    found.ok_or_else(|| match name {
-        KeyName::Mesh => lacking("no certificate of the mesh"),
-        KeyName::Files(chain, _) => lacking(format!("no certificate and key of {chain}")),
-        KeyName::Secret(namespace, name) => lacking(format!(
-            "no certificate and key of the secret {namespace}/{name}"
-        )),
-    })
+    found.ok_or_else(|| lacking(format!("no certificate and key of {name}")))
 }
 
 fn authorities(
@@ -208,14 +202,7 @@ fn authorities(
     proofs: &Proofs,
 ) -> Result<Authorities, TlsFault> {
     let roots = proofs.find_roots(name).map(Arc::clone);
-    let roots = roots.ok_or_else(|| match name {
-        RootsName::Mesh => lacking("no roots of the mesh"),
-        RootsName::System => lacking("no roots of the system"),
-        RootsName::File(file) => lacking(format!("no roots of {file}")),
-        RootsName::Secret(namespace, name) => {
-            lacking(format!("no roots of the secret {namespace}/{name}"))
-        }
-    })?;
+    let roots = roots.ok_or_else(|| lacking(format!("no roots of {name}")))?;
     let is_mesh = *name == RootsName::Mesh;
     let mut revoked = Vec::new();
     if let Some(file) = crl {

@@ -40,8 +40,9 @@ pub(crate) fn of(error: &Error) -> TlsFault {
     }
 }
 
-/// As RFC 8446 §6 names it.
-fn alert_name(alert: AlertDescription) -> Box<str> {
+/// An alert by its name in RFC 8446 §6.
+#[must_use]
+pub fn alert_name(alert: AlertDescription) -> Box<str> {
     let name = format!("{alert:?}");
     let mut text = String::new();
     for (at, letter) in name.chars().enumerate() {

@@ -42,6 +42,7 @@ mod tests;
 mod verify;
 
 pub use clients::ClientContexts;
+pub use fault::alert_name;
 pub use identities::{Identities, Proofs};
 pub use stream::Secured;
 pub use system::{Protected, protect};

@@ -56,7 +56,18 @@ impl Authorities {
             None,
         )
         .map(|_path| ())
-        .map_err(|error| rejected(error.to_string()))
+        .map_err(|error| rejected(words(&error)))
+    }
+}
+
+/// What is wrong with a chain, as users are told: what has no words here is named as the library names it.
+fn words(error: &webpki::Error) -> String {
+    match error {
+        webpki::Error::UnknownIssuer => "no authority that is believed has signed it".to_owned(),
+        webpki::Error::CertExpired { .. } => "its time is over".to_owned(),
+        webpki::Error::CertNotValidYet { .. } => "its time has not begun".to_owned(),
+        webpki::Error::CertRevoked => "it was revoked".to_owned(),
+        other => other.to_string(),
     }
 }
 

@@ -13,7 +13,7 @@ use super::text::put;
 use crate::board::{Part, Progress, SharedBoard};
 use crate::compare;
 use crate::escape::readable;
-use crate::script::{Action, Awaited, Role, Step};
+use crate::script::{self, Action, Awaited, Role, Step};
 
 /// One script, being played.
 pub struct Player {
@@ -78,6 +78,21 @@ impl Player {
         self.finish(out);
     }
 
+    /// TLS is not agreed on, which may be what is awaited.
+    fn not_secured(&mut self, why: &str, out: &mut Vec<Do>) {
+        self.part.meet(Err(why));
+        (self.is_open, self.is_ended, self.broken) = (true, true, true);
+        let step = self.steps.get(self.at);
+        let is_awaited = script::awaits_no_tls(step)
+            || step.is_some_and(|step| step.action == Action::Frames)
+                && script::awaits_no_tls(self.steps.get(self.at + 1));
+        if !is_awaited {
+            let line = step.map_or(0, |step| step.line);
+            self.part
+                .fail(line, &format!("no TLS is agreed on: {why}"), out);
+        }
+    }
+
     fn finish(&mut self, out: &mut Vec<Do>) {
         let last = self.steps.last().map_or(0, |step| step.line);
         if let Some(first) = self.unexpected() {
@@ -118,7 +133,7 @@ impl Player {
                 self.answers = false;
                 done
             }
-            Action::Plain(plain) => Ok(self.part.perform(plain, out)),
+            Action::Plain(plain) => self.part.perform(plain, out),
             Action::AwaitBytes(_)
             | Action::ExpectCut
             | Action::ExpectEnd
@@ -251,6 +266,8 @@ impl Peer for Player {
     fn on_event(&mut self, event: Event<'_>, _now: Instant, out: &mut Vec<Do>) {
         match event {
             Event::Opened => self.is_open = true,
+            Event::Secured(met) => self.part.meet(Ok(met)),
+            Event::NotSecured(why) => self.not_secured(why, out),
             Event::Refused => {
                 let line = self.steps.first().map_or(0, |step| step.line);
                 self.part.fail(line, "the connection was refused", out);

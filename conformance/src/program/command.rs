@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 /// What may be filled in, and what it is.
-pub const NAMES: [(&str, &str); 13] = [
+pub const NAMES: [(&str, &str); 14] = [
     ("config", "the file with the case's Istio YAML"),
     ("port", "the port of the outbound listener, on 127.0.0.1"),
     ("admin", "a free port, for whatever else the program opens"),
@@ -37,6 +37,10 @@ pub const NAMES: [(&str, &str); 13] = [
     (
         "dns",
         "the port of a name server on 127.0.0.1, where a case speaks of names",
+    ),
+    (
+        "identity",
+        "the folder of its certificate, its key and the authorities of the mesh, where a case gives it one",
     ),
 ];
 

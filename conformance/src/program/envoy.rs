@@ -16,6 +16,7 @@ mod matching;
 mod rate_limits;
 mod resilience;
 mod routes;
+mod transport;
 mod words;
 mod zones;
 

@@ -41,6 +41,28 @@ impl Folder {
         Ok(path.display().to_string())
     }
 
+    /// The same for what nobody else may read; the folder that its name begins with is made.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub(crate) fn write_secret(&self, name: &str, text: &str) -> io::Result<String> {
+        use std::io::Write as _;
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let path = self.path(name);
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let mut options = std::fs::OpenOptions::new();
+        let mut file = options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&path)?;
+        file.write_all(text.as_bytes())?;
+        Ok(path.display().to_string())
+    }
+
     /// Replaces a file in one step: who watches it sees the old text or the new one.
     ///
     /// # Errors

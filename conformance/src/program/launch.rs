@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::black_box;
 use super::command::{Command, Values};
+use super::entrusted;
 use super::envoy::bootstrap::{self, Site};
 use super::files;
 use super::grounds::Grounds;
@@ -110,7 +111,7 @@ fn by_snapshot(path: &Path, case: &Case, grounds: &Grounds) -> io::Result<Prepar
     let unsaid = |why: &str| Ok(Prepared::Skip(format!("not derived for Envoy: {why}")));
     let derive = |snapshot| {
         let start = bootstrap::bootstrap(snapshot, &setup.settings, &site)?;
-        Ok((start, bootstrap::files(snapshot)?))
+        Ok((start, bootstrap::files(snapshot, &site)?))
     };
     let (start, first) = match derive(&setup.snapshot) {
         Ok(derived) => derived,
@@ -127,7 +128,7 @@ fn by_snapshot(path: &Path, case: &Case, grounds: &Grounds) -> io::Result<Prepar
             Ok(_) => return unsaid("a reload that changes a listener"),
             Err(why) => return unsaid(why),
         }
-        match bootstrap::files(&snapshot) {
+        match bootstrap::files(&snapshot, &site) {
             Ok(files) => {
                 let texts = files
                     .into_iter()
@@ -201,6 +202,7 @@ fn values(case: &Case, grounds: &Grounds) -> io::Result<Result<Values, String>> 
             one(settings.request_head_timeout.clone()),
         ),
         ("max_request_body", one(body)),
+        ("identity", one(entrusted::identity(case, folder))),
         (
             "dns",
             one(names

@@ -55,6 +55,11 @@ impl Relocation {
             reloads: case.reloads.iter().map(reload).collect(),
             answers: self.answers(&case.answers),
             services: services.map(|(a, s)| (self.text(a), service(s))).collect(),
+            tls: case
+                .tls
+                .iter()
+                .map(|(a, tls)| (self.text(a), tls.clone()))
+                .collect(),
             clients: case.clients.iter().map(client).collect(),
             settings: Settings {
                 inbound: case.settings.inbound.as_deref().map(|a| self.text(a)),

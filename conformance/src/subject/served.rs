@@ -7,6 +7,7 @@ use outrigger_core::time::Instant;
 use outrigger_sim::{Accept, Serve, TranslatedService};
 
 use super::service_actor;
+use crate::beneath::Stage;
 use crate::board::SharedBoard;
 use crate::case::{Backend, Case};
 use crate::named::Named;
@@ -20,6 +21,7 @@ pub(super) fn service(
     case: &Case,
     address: &str,
     board: &SharedBoard,
+    stage: Stage,
 ) -> (Box<dyn Serve>, Connections) {
     let count = Connections::default();
     let scripted = Box::new(Scripted {
@@ -34,14 +36,13 @@ pub(super) fn service(
         board: Rc::clone(board),
     });
     // Who is written in frames speaks HTTP/2 by itself.
-    if case.is_in_frames() || case.pairing == Pairing::ONE && !case.names_http2() {
-        return (scripted, count);
-    }
-    let complaints = &board.borrow().complaints;
-    (
-        Box::new(TranslatedService::new(scripted, complaints)),
-        count,
-    )
+    let is_as_it_stands =
+        case.is_in_frames() || case.pairing == Pairing::ONE && !case.names_http2();
+    let service: Box<dyn Serve> = match is_as_it_stands {
+        true => scripted,
+        false => Box::new(TranslatedService::new(scripted, &board.borrow().complaints)),
+    };
+    (stage.service(case, address, service), count)
 }
 
 struct Scripted {

@@ -14,6 +14,7 @@ use outrigger_core::worker::{Signatures, WorkerSettings};
 use outrigger_jwt::check_signature;
 
 use crate::Problem;
+use crate::beneath::proofs;
 use crate::case::{Case, Document, ExpectedFinding, Reload, Settings};
 
 /// A case ready to run.
@@ -93,6 +94,7 @@ impl Compiler {
                     .clone()
                     .unwrap_or_else(|| "default".to_owned()),
                 labels: settings.labels.clone(),
+                spiffe_id: proofs::spiffe_id(case),
                 ..Workload::default()
             },
             mesh: MeshConfig {

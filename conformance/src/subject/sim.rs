@@ -17,6 +17,7 @@ use super::{
 };
 use crate::Problem;
 use crate::alike;
+use crate::beneath::{Stage as Beneath, proofs};
 use crate::board::SharedBoard;
 use crate::case::Case;
 use crate::decision::Observed;
@@ -105,7 +106,7 @@ fn play(
     board.borrow_mut().pause = Some(PAUSE);
     let mut connections = Vec::new();
     for (address, service) in &case.services {
-        let (listening, count) = served::service(case, address, &board);
+        let (listening, count) = served::service(case, address, &board, Beneath::Told);
         connections.push((address, service, count));
         sim.serve(address, listening);
     }
@@ -123,6 +124,7 @@ fn play(
             }
         }),
     );
+    sim.prove(sidecar, proofs::told(case));
     sim.expose(OUTBOUND, sidecar, ListenerKind::Outbound);
     sim.expose(INBOUND, sidecar, ListenerKind::Inbound(0));
     let mut play = Play {
@@ -160,7 +162,7 @@ impl Play<'_> {
     fn clients(&mut self) -> Result<(), String> {
         let clients = &self.case.clients;
         for (index, client) in clients.iter().enumerate() {
-            let peer = client_peer(self.case, index, client, &self.board);
+            let peer = client_peer(self.case, index, client, &self.board, Beneath::Told);
             let address = if client.inbound { INBOUND } else { OUTBOUND };
             self.sim.connect(address, peer);
             if clients.get(index + 1).is_none_or(|next| !next.together) {

@@ -13,6 +13,7 @@ use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_recording::Decided;
 use outrigger_runtime::{Config, Direction, Ended, Handle, Launch, Listen, Sink, Sinks, Stats};
+use outrigger_tls::Identities;
 
 use super::memory::Memory;
 use super::recorded::Recorded;
@@ -22,6 +23,7 @@ use super::world::{WINDOW, World};
 use super::{SEED, Setup, judge_decisions};
 use crate::Problem;
 use crate::alike;
+use crate::beneath::proofs;
 use crate::case::{Backend, Case};
 use crate::decision::Observed;
 
@@ -67,7 +69,10 @@ async fn play(
         sites: Arc::new(sites(case, &stage.places())),
         decided: lines.clone(),
     };
-    let running = outrigger_runtime::start(staged, config).map_err(io::Error::other)?;
+    let proofs = proofs::real(case).map_err(io::Error::other)?;
+    let identities = Arc::new(Identities::new(proofs));
+    let protected = outrigger_tls::protect(staged, identities);
+    let running = outrigger_runtime::start(protected, config).map_err(io::Error::other)?;
     let handle = running.handle().clone();
     let mut runtime = Runtime {
         setup,

@@ -19,6 +19,7 @@ use ::tokio::sync::broadcast;
 use super::world::{HOP, Side, World};
 use super::{PAUSE, client_name, client_peer, judge_board, judge_connections, new_board};
 use crate::Problem;
+use crate::beneath::Stage as Beneath;
 use crate::board::SharedBoard;
 use crate::case::{Case, Client};
 use connection::{Position, Wired, play_peer};
@@ -174,7 +175,7 @@ impl<'a> Stage<'a> {
     }
 
     fn start(&self, index: usize, client: &Client, address: SocketAddr) {
-        let mut peer = client_peer(self.case, index, client, &self.board);
+        let mut peer = client_peer(self.case, index, client, &self.board, Beneath::Real);
         let position = Position {
             world: Arc::clone(&self.world),
             number: 1 + index as u64,

@@ -3,6 +3,8 @@
 //! Names of what proves something, never keys: those are the runtime's, which finds them by these names
 //! ([`KeyName`], [`RootsName`]). What came of it are facts ([`crate::peer::TlsFacts`]).
 
+use core::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::peer::TlsVersion;
@@ -18,6 +20,17 @@ pub enum KeyName {
     Secret(Box<str>, Box<str>),
 }
 
+/// As users are told of it.
+impl fmt::Display for KeyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mesh => f.write_str("the mesh"),
+            Self::Files(chain, _) => f.write_str(chain),
+            Self::Secret(namespace, name) => write!(f, "the secret {namespace}/{name}"),
+        }
+    }
+}
+
 /// Certificates of authorities that a peer's chain must lead to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum RootsName {
@@ -29,6 +42,18 @@ pub enum RootsName {
     File(Box<str>),
     /// A Kubernetes secret: namespace and name.
     Secret(Box<str>, Box<str>),
+}
+
+/// As users are told of it.
+impl fmt::Display for RootsName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mesh => f.write_str("the mesh"),
+            Self::System => f.write_str("the system"),
+            Self::File(file) => f.write_str(file),
+            Self::Secret(namespace, name) => write!(f, "the secret {namespace}/{name}"),
+        }
+    }
 }
 
 /// Which names a certificate must say at least one of.
@@ -77,7 +102,7 @@ pub enum Alpn {
     /// Those of sidecars among each other: Istio's own, by which the server's side tells TLS of the mesh from that of the
     /// application, and the usual ones.
     Mesh,
-    /// As Istio does towards anybody else: `h2` where HTTP/2 is spoken, else nothing.
+    /// As Envoy does towards anybody else: the usual name of what is spoken.
     Plain,
 }
 
@@ -88,7 +113,7 @@ impl Alpn {
         match (self, http2) {
             (Self::Mesh, false) => &["istio-http/1.1", "istio", "http/1.1"],
             (Self::Mesh, true) => &["istio-h2", "istio", "h2"],
-            (Self::Plain, false) => &[],
+            (Self::Plain, false) => &["http/1.1"],
             (Self::Plain, true) => &["h2"],
         }
     }
@@ -190,6 +215,6 @@ mod tests {
             assert!(offered[0].starts_with("istio-"), "the dearest tells both");
         }
         assert_eq!(Alpn::Plain.offered(true), ["h2"]);
-        assert!(Alpn::Plain.offered(false).is_empty());
+        assert_eq!(Alpn::Plain.offered(false), ["http/1.1"]);
     }
 }

@@ -199,7 +199,7 @@ impl<P: Purpose> Peer for Caller<P> {
                 let next = self.purpose.next(now);
                 self.follow(next, now, actions);
             }
-            (Event::Refused, _) => self.purpose.refused(now),
+            (Event::Refused | Event::NotSecured(_), _) => self.purpose.refused(now),
             (Event::Bytes(bytes), _) => {
                 self.reader.feed(bytes);
                 self.read(now, actions);
@@ -222,7 +222,7 @@ impl<P: Purpose> Peer for Caller<P> {
                     self.leave(actions);
                 }
             }
-            (Event::Woken, Phase::Away) | (Event::Signal(_), _) => {}
+            (Event::Woken, Phase::Away) | (Event::Signal(_) | Event::Secured(_), _) => {}
         }
     }
 

@@ -194,7 +194,7 @@ impl Peer for Serving {
             Event::Woken => self.woken(now, actions),
             Event::Eof => self.close(Action::Close, actions),
             Event::Broken => self.closed(),
-            Event::Refused | Event::Signal(_) => {}
+            Event::Secured(_) | Event::NotSecured(_) | Event::Refused | Event::Signal(_) => {}
         }
     }
 

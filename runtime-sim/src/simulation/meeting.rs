@@ -1,10 +1,11 @@
 //! How connections come about: who arrives, dials, is met, and comes back.
 
-use outrigger_core::snapshot::Address;
+use outrigger_core::peer::{TlsFault, UpstreamId};
+use outrigger_core::snapshot::{Address, KeyName};
 use outrigger_core::worker::{ConnectFault, Handshake};
 
 use super::{Simulation, Target};
-use crate::beneath::{self, Beneath};
+use crate::beneath::{self, Beneath, Outcome, Speaks};
 use crate::event::{Dialler, Happening, PeerId};
 use crate::fabric::Owner;
 use crate::network::{End, Wire};
@@ -79,104 +80,122 @@ impl Simulation {
         Ok(())
     }
 
-    /// Makes a connection, if both agree on what is spoken beneath HTTP.
+    /// Makes a connection, if the dialler agrees to what is spoken beneath HTTP.
     fn make(
         &mut self,
         dialler: Dialler,
         peer: Option<Box<dyn Peer>>,
         address: &Address,
     ) -> Result<Result<(Wire, End), ConnectFault>, String> {
-        let wanted = match dialler {
-            Dialler::Sidecar(sidecar, id) => self.sidecars[sidecar].handshake(id).cloned(),
-            Dialler::Peer(_) => None,
-        };
-        let of_peer = peer.as_ref().map(|peer| peer.beneath());
         let wire = self.fabric.network.wire();
-        let speaks = self.speaks(dialler, wanted.as_ref());
-        self.accepted(wire, peer, (speaks.clone(), wanted.clone()), address)?;
+        let agreed = match peer {
+            Some(peer) => self.meet_service(dialler, wire, peer)?,
+            None => self.meet_sidecar(dialler, wire, address)?,
+        };
         let end = End::Dialled;
-        let is_service = of_peer.is_some();
-        let endpoint = match of_peer {
-            Some(beneath) => beneath,
-            None => self.of_sidecar(address),
-        };
-        let of_both = (&speaks, &endpoint);
-        let agreed = match (dialler, wanted) {
-            (Dialler::Sidecar(sidecar, id), Some(wanted)) => {
-                let learnt = beneath::as_client(&wanted, &endpoint);
-                let learnt = learnt.map(|facts| self.sidecars[sidecar].learn(id, facts));
-                learnt.map_err(ConnectFault::Tls)
-            }
-            // Who speaks TLS to who does not, or the other way round, is not understood. A sidecar has said so by itself.
-            (Dialler::Peer(_), None)
-                if matches!(of_both, (Beneath::Tls(_), Beneath::ClearText)) =>
-            {
-                Err(ConnectFault::Refused)
-            }
-            (Dialler::Sidecar(..), None) if is_service && endpoint != Beneath::ClearText => {
-                Err(ConnectFault::Refused)
-            }
-            (Dialler::Sidecar(..) | Dialler::Peer(_), _) => Ok(()),
-        };
         Ok(match agreed {
             Ok(()) => Ok((wire, end)),
             Err(fault) => {
                 self.fabric.close(wire, end);
-                Err(fault)
+                Err(ConnectFault::Tls(fault))
             }
         })
     }
 
-    /// What a dialler speaks beneath HTTP.
-    fn speaks(&mut self, dialler: Dialler, wanted: Option<&Handshake>) -> Beneath {
-        match dialler {
-            Dialler::Peer(id) => {
+    /// A service takes a connection, and both learn what TLS proves to them.
+    fn meet_service(
+        &mut self,
+        dialler: Dialler,
+        wire: Wire,
+        peer: Box<dyn Peer>,
+    ) -> Result<Result<(), TlsFault>, String> {
+        let endpoint = peer.beneath();
+        let end = End::Accepted;
+        let mut seat = Seat::new(peer, None);
+        seat.sit(wire, end);
+        let id = self.seat(seat);
+        self.fabric.own(wire, end, Owner::Peer(id));
+        let (learnt, met) = match self.handshake(dialler) {
+            None => (Ok(()), None),
+            Some((sidecar, upstream, wanted)) => {
+                let proved = &self.sidecars[sidecar].proved;
+                let (learnt, met) = beneath::as_client(proved, &wanted, &endpoint);
+                let learnt = learnt.map(|facts| self.sidecars[sidecar].learn(upstream, facts));
+                let is_told = endpoint != Beneath::ClearText;
+                (learnt, is_told.then_some(met))
+            }
+        };
+        self.tell_met(id, met.as_ref())?;
+        Ok(learnt)
+    }
+
+    /// A sidecar takes a connection, and both learn what TLS proves to them; a client is told when it hears of it.
+    fn meet_sidecar(
+        &mut self,
+        dialler: Dialler,
+        wire: Wire,
+        address: &Address,
+    ) -> Result<Result<(), TlsFault>, String> {
+        let Some(Target::Sidecar(id, listener)) = self.targets.get(&address.to_string()) else {
+            return Ok(Ok(()));
+        };
+        let (id, listener) = (*id, *listener);
+        let handshake = self.handshake(dialler);
+        let comes = match (dialler, &handshake) {
+            (Dialler::Peer(id), _) => {
                 let seat = self.seats.get(id);
                 seat.map_or_else(Beneath::default, |seat| seat.peer.beneath())
             }
-            Dialler::Sidecar(sidecar, _) => match wanted {
-                None => Beneath::ClearText,
-                Some(_) => {
-                    let identity = self.sidecars[sidecar].identity.clone();
-                    Beneath::Tls(identity.unwrap_or_default())
-                }
-            },
-        }
-    }
-
-    /// What a sidecar has turned out to speak on the connection that it has just accepted.
-    fn of_sidecar(&self, address: &Address) -> Beneath {
-        let Some(Target::Sidecar(id, _)) = self.targets.get(&address.to_string()) else {
-            return Beneath::ClearText;
+            (Dialler::Sidecar(..), None) => Beneath::ClearText,
+            (Dialler::Sidecar(..), Some((dialler, _, wanted))) => {
+                let proved = &self.sidecars[*dialler].proved;
+                Beneath::Tls(Box::new(beneath::of_handshake(proved, wanted)))
+            }
         };
-        let sidecar = &self.sidecars[id.0];
-        match &sidecar.met {
-            None => Beneath::ClearText,
-            Some(_) => Beneath::Tls(sidecar.identity.clone().unwrap_or_default()),
-        }
-    }
-
-    fn accepted(
-        &mut self,
-        wire: Wire,
-        peer: Option<Box<dyn Peer>>,
-        comes: (Beneath, Option<Handshake>),
-        address: &Address,
-    ) -> Result<(), String> {
+        let speaks_tls = comes != Beneath::ClearText;
+        let sidecar = &mut self.sidecars[id.0];
         let end = End::Accepted;
-        if let Some(peer) = peer {
-            let mut seat = Seat::new(peer, None);
-            seat.sit(wire, end);
-            let id = self.seat(seat);
-            self.fabric.own(wire, end, Owner::Peer(id));
-            return self.tell(id, Event::Opened);
+        sidecar.accept((wire, end), listener, comes, &mut self.fabric)?;
+        let met = sidecar.met.take();
+        if let Dialler::Peer(id) = dialler
+            && let Some(seat) = self.seats.get(id)
+        {
+            seat.meets = met.filter(|_| speaks_tls);
+            return Ok(Ok(()));
         }
-        let Some(Target::Sidecar(id, listener)) = self.targets.get(&address.to_string()) else {
-            return Ok(());
+        let Some((dialler, upstream, wanted)) = handshake else {
+            return Ok(Ok(()));
         };
-        let (number, listener) = (id.0, *listener);
-        let sidecar = &mut self.sidecars[number];
-        sidecar.accept((wire, end), listener, comes, &mut self.fabric)
+        let shows = self.sidecars[id.0].proved.keys.get(&KeyName::Mesh).cloned();
+        let endpoint = match met {
+            None => Beneath::ClearText,
+            Some(_) => Beneath::Tls(Box::new(
+                shows.map_or_else(Speaks::default, Speaks::as_mesh),
+            )),
+        };
+        let (learnt, _) = beneath::as_client(&self.sidecars[dialler].proved, &wanted, &endpoint);
+        Ok(learnt.map(|facts| self.sidecars[dialler].learn(upstream, facts)))
+    }
+
+    /// How a sidecar wants the connection protected that it dials.
+    fn handshake(&self, dialler: Dialler) -> Option<(usize, UpstreamId, Handshake)> {
+        match dialler {
+            Dialler::Peer(_) => None,
+            Dialler::Sidecar(sidecar, id) => {
+                let wanted = self.sidecars[sidecar].handshake(id)?;
+                Some((sidecar, id, wanted.clone()))
+            }
+        }
+    }
+
+    /// Tells a peer what came of TLS, if it was spoken, and that its connection is made.
+    fn tell_met(&mut self, id: PeerId, met: Option<&Outcome>) -> Result<(), String> {
+        match met {
+            None => {}
+            Some(Ok(met)) => self.tell(id, Event::Secured(met))?,
+            Some(Err(why)) => return self.tell(id, Event::NotSecured(why)),
+        }
+        self.tell(id, Event::Opened)
     }
 
     pub(super) fn dialled(
@@ -194,8 +213,9 @@ impl Simulation {
                     return self.tell(id, Event::Refused);
                 };
                 seat.sit(wire, end);
+                let met = seat.meets.take();
                 self.fabric.own(wire, end, Owner::Peer(id));
-                self.tell(id, Event::Opened)?;
+                self.tell_met(id, met.as_ref())?;
                 self.notice(wire, end)
             }
             Dialler::Sidecar(sidecar, id) => {

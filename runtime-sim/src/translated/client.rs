@@ -475,7 +475,11 @@ impl Peer for TranslatedClient {
             }
             Event::Eof => self.on_end(End::Eof, now, actions),
             Event::Broken => self.on_end(End::Broken, now, actions),
-            Event::Refused | Event::Woken | Event::Signal(_) => self.tell(event, now, actions),
+            Event::Secured(_)
+            | Event::NotSecured(_)
+            | Event::Refused
+            | Event::Woken
+            | Event::Signal(_) => self.tell(event, now, actions),
         }
         self.advance(now, actions);
     }

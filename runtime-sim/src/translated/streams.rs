@@ -56,7 +56,7 @@ impl Streams {
 
     pub(super) fn on_event(&mut self, event: Event<'_>, now: Instant, actions: &mut Vec<Action>) {
         match event {
-            Event::Opened | Event::Refused => {}
+            Event::Opened | Event::Secured(_) | Event::NotSecured(_) | Event::Refused => {}
             Event::Bytes(bytes) => {
                 self.link.feed(bytes);
                 while !self.is_over

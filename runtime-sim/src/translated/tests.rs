@@ -26,7 +26,7 @@ impl Peer for Puppet {
     fn on_event(&mut self, event: Event<'_>, _now: Instant, actions: &mut Vec<Action>) {
         let mut heard = self.heard.borrow_mut();
         match event {
-            Event::Opened => {}
+            Event::Opened | Event::Secured(_) | Event::NotSecured(_) => {}
             Event::Bytes(bytes) => *heard += &String::from_utf8_lossy(bytes),
             Event::Eof => *heard += "<eof>",
             Event::Woken => *heard += "<woken>",

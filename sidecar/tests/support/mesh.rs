@@ -33,15 +33,31 @@ pub(crate) fn mirror() -> SocketAddr {
     addr
 }
 
+/// Where sidecars run; without io_uring `auto` takes tokio, and says so.
+const RUNTIMES: [&str; 2] = ["tokio", "auto"];
+
 /// A mesh on this machine: an authority, identities, and the folders of two sidecars.
 pub(crate) struct Mesh {
     pub(crate) folder: Folder,
+    runtime: &'static str,
 }
 
 impl Mesh {
+    /// One for each runtime.
+    pub(crate) fn each(test: &str) -> impl Iterator<Item = Self> {
+        let all = RUNTIMES.into_iter();
+        all.map(move |runtime| Self::on(runtime, &format!("{test}-{runtime}")))
+    }
+
+    /// One whose sidecars run where they choose.
     pub(crate) fn new(test: &str) -> Self {
+        Self::on("auto", test)
+    }
+
+    fn on(runtime: &'static str, test: &str) -> Self {
         let mesh = Self {
             folder: Folder::new(test),
+            runtime,
         };
         for sub in ["server", "client"] {
             fs::create_dir_all(mesh.path(sub)).unwrap();
@@ -50,6 +66,14 @@ impl Mesh {
         mesh.issue("cart");
         mesh.issue("web");
         mesh
+    }
+
+    /// Where a sidecar runs whose other arguments do not say so.
+    fn runtime(&self, more: &[&str]) -> Vec<&str> {
+        match more.contains(&"--runtime") {
+            true => Vec::new(),
+            false => vec!["--runtime", self.runtime],
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -116,6 +140,7 @@ impl Mesh {
             "--inbound",
             &inbound,
         ];
+        args.extend(self.runtime(more));
         args.extend(more);
         Proxy::start(&self.path("server"), &args)
     }
@@ -154,6 +179,7 @@ impl Mesh {
         self.folder.write("client/cart.yaml", &text);
         let identity = self.text("web");
         let mut args = vec!["--namespace", "shop", "--identity", &identity];
+        args.extend(self.runtime(more));
         args.extend(more);
         Proxy::start(&self.path("client"), &args)
     }

@@ -13,7 +13,7 @@ Examples:
   All cases against Outrigger:
     outrigger-conformance --subject 'target/debug/outrigger run --lenient --config {config} --outbound 127.0.0.1:{port}
         --admin 127.0.0.1:{admin} --workers 1 [--inbound 127.0.0.1:{inbound}={app}] [--label {label}]
-        [--namespace {namespace}] [--mesh-config {mesh}]' --drain TERM
+        [--namespace {namespace}] [--mesh-config {mesh}] [--identity {identity}]' --drain TERM
         --reload outrigger.config_revision_in_use,outrigger.config_reload_refused
 
   What takes time, too, for which there is little to do but to wait:
@@ -48,6 +48,7 @@ are several. A case that needs what the command does not name is skipped.
   {mesh}             a file with Istio's MeshConfig
   {idle_timeout} {stream_idle_timeout} {request_head_timeout} {max_request_body}
   {dns}              the port of a name server on 127.0.0.1
+  {identity}         the folder of its certificate, its key and the authorities of the mesh
 
 Addresses and ports of a case are replaced by free ones of loopback: 10.0.0.1:8080 may become 127.100.5.1:20043.
 

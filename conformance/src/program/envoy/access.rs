@@ -1,7 +1,7 @@
 //! From AuthorizationPolicies to Envoy's RBAC filters, as Istio's control plane makes them (`pilot/pkg/security/authz`): one
 //! that denies, and one that allows, if anything does.
 //!
-//! What no case's client has (an identity, a token) matches nothing there. A test's Envoy stands on another port and address
+//! What no case's client has there (a token) matches nothing. A test's Envoy stands on another port and address
 //! than the case's application, so what a policy says of these is settled here.
 
 use outrigger_core::peer::AddressRange;
@@ -153,14 +153,22 @@ fn one(test: &Test, side: Side, policies: &Authorization) -> Derived<Value> {
                 .is_some_and(|port| ports.contains(port));
             vec![side.constant(is_one)]
         }
-        // No client of a case has an identity or a token.
-        Check::Principal(_)
-        | Check::Namespace(_)
-        | Check::ServiceAccount(_)
-        | Check::TrustDomain(_)
-        | Check::TokenPrincipal(_)
-        | Check::Claim(..)
-        | Check::Sni(_) => vec![side.constant(false)],
+        Check::Principal(texts) => texts.iter().map(principal).collect(),
+        Check::Namespace(texts) => parts(texts, "[^/]+/ns/", "/.*"),
+        Check::TrustDomain(texts) => parts(texts, "", "/.*"),
+        Check::ServiceAccount(accounts) => accounts
+            .iter()
+            .map(|(namespace, account)| {
+                let [namespace, account] = [namespace, account].map(|text| quoted(text));
+                identity(&format!("[^/]+/ns/{namespace}/sa/{account}"))
+            })
+            .collect(),
+        Check::Sni(texts) => texts
+            .iter()
+            .map(|text| json!({ "requested_server_name": text_match(text, false) }))
+            .collect(),
+        // No client of a case that Envoy plays has a token.
+        Check::TokenPrincipal(_) | Check::Claim(..) => vec![side.constant(false)],
         Check::Field(name, texts) => texts
             .iter()
             .map(|text| header(field(name), text, false))
@@ -178,6 +186,49 @@ fn one(test: &Test, side: Side, policies: &Authorization) -> Derived<Value> {
         true => json!({ side.not(): holds }),
         false => holds,
     })
+}
+
+/// A client whose certificate says an identity of this form.
+fn identity(regex: &str) -> Value {
+    let regex = json!({ "regex": format!("spiffe://{regex}") });
+    json!({ "authenticated": { "principal_name": { "safe_regex": regex } } })
+}
+
+/// As policies spell it, which is without the scheme.
+fn principal(text: &TextPattern) -> Value {
+    let with_scheme = |text: &str| format!("spiffe://{text}");
+    let name = match text {
+        TextPattern::Exact(text) => json!({ "exact": with_scheme(text) }),
+        TextPattern::Prefix(text) => json!({ "prefix": with_scheme(text) }),
+        TextPattern::Suffix(text) => json!({ "suffix": text }),
+        TextPattern::Present | TextPattern::Pieces(_) => return identity(&regex(text)),
+    };
+    json!({ "authenticated": { "principal_name": name } })
+}
+
+/// Identities of which a part is one of these.
+fn parts(texts: &[TextPattern], before: &str, after: &str) -> Vec<Value> {
+    let of = |text: &TextPattern| identity(&format!("{before}{}{after}", regex(text)));
+    texts.iter().map(of).collect()
+}
+
+/// A part of an identity, which has no slash, as a regular expression; of a whole one a slash is as good as anything.
+fn regex(text: &TextPattern) -> String {
+    match text {
+        TextPattern::Present => ".+".to_owned(),
+        TextPattern::Exact(text) => quoted(text),
+        TextPattern::Prefix(text) => format!("{}.*", quoted(text)),
+        TextPattern::Suffix(text) => format!(".*{}", quoted(text)),
+        TextPattern::Pieces(pieces) => {
+            let pieces: Vec<String> = pieces.iter().map(|piece| quoted(piece)).collect();
+            pieces.join(".*")
+        }
+    }
+}
+
+/// A text as it stands in a regular expression (RE2).
+fn quoted(text: &str) -> String {
+    regex::escape(text)
 }
 
 fn field(name: &MatchedField) -> &str {

@@ -41,7 +41,14 @@ pub(crate) fn bootstrap(
         .map(|(name, port)| {
             let routes = path(&format!("{name}.json"));
             let is_inbound = name == "inbound";
-            listener::listener((name, port), is_inbound, &routes, snapshot, settings)
+            let place = listener::Place {
+                name,
+                port,
+                is_inbound,
+                routes: &routes,
+                folder: &site.folder,
+            };
+            listener::listener(place, snapshot, settings)
         })
         .collect::<Derived<Vec<_>>>()?;
     let passthrough = clusters::passthrough(snapshot.settings.connect_timeout);
@@ -60,8 +67,9 @@ pub(crate) fn bootstrap(
 }
 
 /// The contents of [`FILES`] for a snapshot. Those that it has no use for are not there.
-pub(crate) fn files(snapshot: &Snapshot) -> Derived<Vec<(&'static str, Value)>> {
-    let clusters = snapshot.clusters.iter().map(clusters::cluster);
+pub(crate) fn files(snapshot: &Snapshot, site: &Site) -> Derived<Vec<(&'static str, Value)>> {
+    let clusters = snapshot.clusters.iter();
+    let clusters = clusters.map(|cluster| clusters::cluster(cluster, &site.folder));
     let clusters = clusters.collect::<Derived<Vec<_>>>()?;
     let routes = "envoy.config.route.v3.RouteConfiguration";
     let mut files = vec![

@@ -10,7 +10,7 @@ use outrigger_core::snapshot::{
 use serde_json::{Value, json};
 
 use super::words::{duration, duration_or_none, extension, type_url};
-use super::{Derived, endpoints, listener, routes};
+use super::{Derived, endpoints, listener, routes, transport};
 
 /// No limit.
 const ANY: u32 = u32::MAX;
@@ -19,7 +19,7 @@ const ANY: u32 = u32::MAX;
 const PROTOCOL: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 /// Envoy's `Cluster`.
-pub(super) fn cluster(cluster: &Cluster) -> Derived<Value> {
+pub(super) fn cluster(cluster: &Cluster, folder: &str) -> Derived<Value> {
     if cluster.adaptive.is_some() {
         return Err("adaptive concurrency of a cluster is an extension of ours");
     }
@@ -38,6 +38,7 @@ pub(super) fn cluster(cluster: &Cluster) -> Derived<Value> {
         "common_lb_config": { "update_merge_window": "0s" },
     });
     balancing(cluster, &mut out)?;
+    transport::outbound(cluster, folder, &mut out)?;
     if let Some(detection) = &cluster.outlier_detection {
         out["outlier_detection"] = outlier_detection(detection);
         let panic = json!({ "value": detection.min_health_percent });
@@ -179,6 +180,9 @@ fn protocol(cluster: &Cluster) -> Value {
         UpstreamProtocol::AsClient => {
             protocol["use_downstream_protocol_config"] = as_client();
         }
+    }
+    if let Some(by_host) = cluster.tls.as_ref().and_then(|tls| transport::by_host(tls)) {
+        protocol["upstream_http_protocol_options"] = by_host;
     }
     let detection = cluster.outlier_detection.as_deref();
     if let Some(errors) = detection.map(|d| &d.error_codes).filter(|e| !e.is_empty()) {

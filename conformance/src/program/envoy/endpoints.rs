@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use outrigger_core::snapshot::{Address, Cluster, Endpoint, LocalityPolicy};
 use serde_json::{Value, json};
 
+use super::transport;
+
 /// Envoy's `ClusterLoadAssignment`.
 pub(super) fn assignment(cluster: &Cluster) -> Value {
     let mut groups: BTreeMap<(u32, &str), Vec<Value>> = BTreeMap::new();
@@ -48,8 +50,12 @@ fn lb_endpoint(endpoint: &Endpoint) -> Value {
         Address::Name(name, port) => socket(name, *port),
         Address::Unix(path) => json!({ "pipe": { "path": path } }),
     };
-    json!({
+    let mut out = json!({
         "endpoint": { "address": address },
         "load_balancing_weight": endpoint.weight,
-    })
+    });
+    if let Some(metadata) = transport::metadata(endpoint) {
+        out["metadata"] = metadata;
+    }
+    out
 }

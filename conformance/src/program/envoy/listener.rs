@@ -1,12 +1,14 @@
 //! Listeners with the connection manager that Istio gives a sidecar.
 
 use outrigger_core::http2::Limits;
-use outrigger_core::snapshot::{PathNormalization, Place, Snapshot};
+use outrigger_core::snapshot::{
+    ForwardMode, ForwardedClientCert, PathNormalization, Place as LimitPlace, Snapshot,
+};
 use outrigger_core::worker::WorkerSettings;
 use serde_json::{Value, json};
 
 use super::words::{duration_or_none, extension};
-use super::{Derived, access, rate_limits, routes};
+use super::{Derived, access, rate_limits, routes, transport};
 
 /// What `server` says. The name is a setting of Envoy, so that cases need not tell whose answer it is.
 const SERVER: &str = "outrigger";
@@ -16,33 +18,48 @@ pub(super) fn dns_cache() -> Value {
     json!({ "name": "passthrough", "dns_lookup_family": "V4_PREFERRED" })
 }
 
-/// A listener on a port of 127.0.0.1. Routes named `name` come from the file `routes`.
+/// Which listener, and where it finds what it needs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    pub(super) name: &'a str,
+    /// On 127.0.0.1.
+    pub(super) port: u16,
+    pub(super) is_inbound: bool,
+    /// The file with its routes, which have its name.
+    pub(super) routes: &'a str,
+    /// Where the folder of the identity is.
+    pub(super) folder: &'a str,
+}
+
+/// A listener.
 pub(super) fn listener(
-    (name, port): (&str, u16),
-    is_inbound: bool,
-    routes: &str,
+    place: Place<'_>,
     snapshot: &Snapshot,
     settings: &WorkerSettings,
 ) -> Derived<Value> {
     let manager = extension(
         "envoy.filters.network.http_connection_manager",
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        manager(name, is_inbound, routes, snapshot, settings)?,
+        manager(place, snapshot, settings)?,
     );
+    let tls = snapshot.inbound_tls.first().filter(|_| place.is_inbound);
+    let tls = tls.map(|tls| &**tls);
+    let (chains, inspectors) = transport::inbound(tls, &json!([manager]), place.folder)?;
     Ok(json!({
-        "name": name,
-        "address": { "socket_address": { "address": "127.0.0.1", "port_value": port } },
-        "filter_chains": [{ "filters": [manager] }],
+        "name": place.name,
+        "address": { "socket_address": { "address": "127.0.0.1", "port_value": place.port } },
+        "listener_filters": inspectors,
+        "filter_chains": chains,
     }))
 }
 
-fn manager(
-    name: &str,
-    is_inbound: bool,
-    routes: &str,
-    snapshot: &Snapshot,
-    settings: &WorkerSettings,
-) -> Derived<Value> {
+fn manager(place: Place<'_>, snapshot: &Snapshot, settings: &WorkerSettings) -> Derived<Value> {
+    let Place {
+        name,
+        is_inbound,
+        routes,
+        ..
+    } = place;
     if settings.max_request_body.is_some() {
         return Err("Envoy limits request bodies only where it buffers them whole");
     }
@@ -75,10 +92,26 @@ fn manager(
     };
     manager["normalize_path"] = normalize.into();
     manager["merge_slashes"] = merge.into();
+    if is_inbound {
+        forward_client_cert(snapshot.settings.client_certs, &mut manager);
+    }
     if unescape {
         manager["path_with_escaped_slashes_action"] = "UNESCAPE_AND_FORWARD".into();
     }
     Ok(manager)
+}
+
+fn forward_client_cert(told: ForwardedClientCert, manager: &mut Value) {
+    manager["forward_client_cert_details"] = match told.mode {
+        ForwardMode::Sanitize => "SANITIZE",
+        ForwardMode::ForwardOnly => "FORWARD_ONLY",
+        ForwardMode::AppendForward => "APPEND_FORWARD",
+        ForwardMode::SanitizeSet => "SANITIZE_SET",
+        ForwardMode::AlwaysForwardOnly => "ALWAYS_FORWARD_ONLY",
+    }
+    .into();
+    manager["set_current_client_cert_details"] =
+        json!({ "subject": told.subject, "uri": told.uri, "dns": told.dns });
 }
 
 /// Istio allows websockets to come on streams. How many streams and bytes there may be is not its to say: as we do.
@@ -93,7 +126,7 @@ fn http2(limits: &Limits) -> Value {
 
 /// In Istio's order: who may ask, gRPC-Web where a port speaks that, faults, CORS, forwarding.
 fn filters(is_inbound: bool, snapshot: &Snapshot) -> Derived<Vec<Value>> {
-    let mut filters = rate_limits::filters(snapshot, Place::First)?;
+    let mut filters = rate_limits::filters(snapshot, LimitPlace::First)?;
     if is_inbound {
         if snapshot.request_authentication.is_some() {
             return Err("the filter that checks tokens is not made");
@@ -112,13 +145,13 @@ fn filters(is_inbound: bool, snapshot: &Snapshot) -> Derived<Vec<Value>> {
         "envoy.extensions.filters.http.fault.v3.HTTPFault",
         json!({}),
     ));
-    filters.extend(rate_limits::filters(snapshot, Place::BeforeCors)?);
+    filters.extend(rate_limits::filters(snapshot, LimitPlace::BeforeCors)?);
     filters.push(extension(
         routes::CORS,
         "envoy.extensions.filters.http.cors.v3.Cors",
         json!({}),
     ));
-    filters.extend(rate_limits::filters(snapshot, Place::BeforeRouter)?);
+    filters.extend(rate_limits::filters(snapshot, LimitPlace::BeforeRouter)?);
     filters.push(extension(
         "envoy.filters.http.dynamic_forward_proxy",
         "envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig",

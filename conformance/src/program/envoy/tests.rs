@@ -33,7 +33,7 @@ fn derived(settings: &str, more: &str) -> Derived<Value> {
         folder: "f".to_owned(),
     };
     let mut all = json!({ "start": bootstrap(&setup.snapshot, &setup.settings, &site)? });
-    for (name, content) in files(&setup.snapshot)? {
+    for (name, content) in files(&setup.snapshot, &site)? {
         all[name] = content;
     }
     Ok(all)

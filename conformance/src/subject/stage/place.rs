@@ -9,6 +9,7 @@ use outrigger_sim::Accept;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use super::connection::{Position, Wired, grow, play_peer};
+use crate::beneath::Stage as Beneath;
 use crate::board::SharedBoard;
 use crate::case::{Backend, Case};
 use crate::subject::served::{self, Connections};
@@ -95,7 +96,7 @@ impl BoundAddress {
         board: &SharedBoard,
         position: &Position,
     ) {
-        let (mut service, count) = served::service(case, address, board);
+        let (mut service, count) = served::service(case, address, board, Beneath::Real);
         self.count = count;
         let signals = position.sender.clone();
         let (world, at) = (Arc::clone(&position.world), self.addr);

@@ -1,0 +1,53 @@
+//! How the sidecar of a case is set up: the `settings` block.
+
+use std::collections::BTreeMap;
+
+use outrigger_core::time::Duration;
+use serde::Deserialize;
+
+use crate::script;
+
+/// How the sidecar is set up (a `settings` block).
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The workload's namespace; `default` if absent.
+    pub namespace: Option<String>,
+    /// The workload's labels.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// From the first byte of a head to its last.
+    pub request_head_timeout: Option<String>,
+    /// A client connection without a request.
+    pub idle_timeout: Option<String>,
+    /// A request of which nothing moves.
+    pub stream_idle_timeout: Option<String>,
+    /// The largest request body, in bytes.
+    pub max_request_body: Option<u64>,
+    /// The application behind the inbound listener.
+    pub inbound: Option<String>,
+    /// The clients that are told in responses what was decided, if they ask.
+    #[serde(default)]
+    pub explain_to: Vec<String>,
+    /// `NONE`, `BASE`, `MERGE_SLASHES` or `DECODE_AND_MERGE_SLASHES`.
+    pub path_normalization: Option<String>,
+    /// Other settings of the mesh, as its configuration writes them.
+    pub mesh: Option<serde_yaml::Value>,
+    /// The certificate that the sidecar shows; it speaks no TLS of the mesh without one.
+    pub identity: Option<String>,
+    /// The authorities that it believes in its mesh; where none is named, `mesh`.
+    #[serde(default)]
+    pub believes: Vec<String>,
+    /// The mesh's `ALLOW_ANY` or `REGISTRY_ONLY`.
+    pub outbound_traffic_policy: Option<String>,
+}
+
+impl Settings {
+    /// A setting that is a duration.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn time(text: Option<&str>) -> Result<Option<Duration>, String> {
+        text.map(script::duration).transpose()
+    }
+}
