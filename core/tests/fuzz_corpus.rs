@@ -5,6 +5,12 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
+#[path = "../../fuzz/src/authorization.rs"]
+#[expect(
+    unreachable_pub,
+    reason = "shared with the fuzz targets, where it is a library"
+)]
+mod authorization;
 #[path = "../../fuzz/src/config.rs"]
 #[expect(
     unreachable_pub,
@@ -96,6 +102,24 @@ proptest! {
     #[test]
     fn workers_are_left_empty(program in prop::collection::vec(any::<u8>(), 0..1500)) {
         worker::streams(&program);
+    }
+}
+
+#[test]
+fn authorization() {
+    let judged = std::cell::Cell::new(0);
+    replay("authorization", |bytes| {
+        let is_read = authorization::as_the_model(bytes);
+        judged.set(judged.get() + u32::from(is_read));
+    });
+    assert!(judged.get() > 10, "most are refused: {judged:?}");
+}
+
+proptest! {
+    /// Policies as somebody writes them, and requests, that nobody chose.
+    #[test]
+    fn policies_decide_as_the_model(program in prop::collection::vec(any::<u8>(), 0..600)) {
+        authorization::as_the_model(&program);
     }
 }
 

@@ -1,9 +1,13 @@
 //! What must hold for any input, one module per thing that reads bytes from outside.
 
+pub mod authorization;
 pub mod config;
 pub mod hpack;
 pub mod http1;
 pub mod http2;
+pub mod identity;
 pub mod jose;
+pub mod jwt;
 pub mod recording;
+pub mod tls;
 pub mod worker;

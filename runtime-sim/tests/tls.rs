@@ -80,6 +80,7 @@ fn snapshot(to: &str, mode: MutualTls, wants: Option<&str>) -> Arc<Snapshot> {
             mode,
             parameters: TlsParameters::default(),
             trust_domains: ["td".into()].into(),
+            port: 80,
         })]
         .into(),
         ..Snapshot::default()

@@ -16,6 +16,7 @@ const LOGGERS: &[&str] = &[
     "dns",
     "drain",
     "identity",
+    "jwks",
     "main",
     "runtime",
     "tracing",
@@ -155,6 +156,32 @@ mod tests {
             let why = text.parse::<Levels>().expect_err(text);
             assert!(why.contains(words), "{why}");
         }
+    }
+
+    /// What is told by a logger that is not listed would be written at no level but that of libraries.
+    #[test]
+    fn every_logger_is_listed() {
+        let mut folders = vec![std::path::PathBuf::from(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/src"
+        ))];
+        let mut count = 0;
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let text = std::fs::read_to_string(&path).unwrap();
+                for rest in text.split("(target: \"").skip(1) {
+                    let logger = rest.split('"').next().unwrap();
+                    assert!(LOGGERS.contains(&logger), "{}: `{logger}`", path.display());
+                    count += 1;
+                }
+            }
+        }
+        assert!(count > 20, "{count} were found");
     }
 
     #[test]

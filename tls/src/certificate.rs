@@ -55,6 +55,14 @@ pub(crate) fn read(der: &CertificateDer<'_>) -> Result<Read, &'static str> {
     })
 }
 
+/// What core is told of whoever has shown this certificate.
+///
+/// # Errors
+/// It is not well formed, or a name in it holds what no name does.
+pub fn peer(der: &CertificateDer<'_>) -> Result<PeerCertificate, &'static str> {
+    read(der).map(|read| read.told)
+}
+
 /// The SHA-256 of its DER form, by the hash of a suite.
 fn sha256(der: &CertificateDer<'_>) -> [u8; 32] {
     use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;

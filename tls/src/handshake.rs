@@ -18,6 +18,7 @@ use rustls_pki_types::ServerName;
 
 use crate::contexts::{self, Contexts};
 use crate::hello::{Hello, Looks, Refused};
+use crate::identities::Identities;
 use crate::scratch::Scratch;
 use crate::session::Session;
 use crate::stream::{Kind, Secured};
@@ -71,6 +72,20 @@ pub(crate) fn wanted(
         TlsFault::NoIdentity(format!("`{name}` is no name to ask for").into())
     })?;
     Ok((name, server))
+}
+
+/// Shakes hands as the server of one client whose stream somebody brings, where no system lies beneath it. Without facts the client
+/// speaks clear text.
+///
+/// # Errors
+/// TLS cannot be agreed on, and nothing else may be spoken.
+pub async fn accept<T: Stream>(
+    stream: T,
+    identities: Arc<Identities>,
+    tls: ServerTls,
+) -> Result<(Secured<T>, Option<TlsFacts>), TlsFault> {
+    let contexts = Arc::new(Contexts::new(identities));
+    as_server(stream, contexts, tls, Rc::default()).await
 }
 
 /// As the server of a client.

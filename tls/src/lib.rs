@@ -41,8 +41,10 @@ mod system;
 mod tests;
 mod verify;
 
+pub use certificate::peer;
 pub use clients::ClientContexts;
 pub use fault::alert_name;
+pub use handshake::accept;
 pub use identities::{Identities, Proofs};
 pub use stream::Secured;
 pub use system::{Protected, protect};

@@ -71,14 +71,10 @@ fn words(error: &webpki::Error) -> String {
     }
 }
 
-/// Of a peer of a mesh: that of its one SPIFFE ID.
+/// Of a peer of a mesh: that of its one SPIFFE ID. A trust domain alone is nobody in it (SPIFFE X.509-SVID §2).
 fn trust_domain(read: &Read) -> Option<&str> {
-    let principal = read.told.principal()?;
-    Some(
-        principal
-            .split_once('/')
-            .map_or(principal, |(domain, _)| domain),
-    )
+    let (domain, path) = read.told.principal()?.split_once('/')?;
+    (!path.is_empty()).then_some(domain)
 }
 
 fn read(leaf: &CertificateDer<'_>) -> Result<Read, Error> {

@@ -197,6 +197,7 @@ pub(super) fn listeners(
             mode,
             parameters: input.mesh.mesh_mtls.clone(),
             trust_domains: input.mesh.trust_domains().map(Into::into).collect(),
+            port: listener.application.port(),
         })
     };
     inbound.iter().map(of).collect()

@@ -110,6 +110,8 @@ pub enum KeySetFault {
     NotJson,
     /// It has no list `keys`.
     NoKeys,
+    /// It is names with certificates in PEM, as some issuers have them besides, and Envoy reads them.
+    Certificates,
     /// It has more keys than [`MAX_KEYS`].
     TooMany,
     /// None of its keys can be used.
@@ -123,6 +125,9 @@ impl KeySetFault {
         match self {
             Self::NotJson => "it is not a JSON object in which each name stands once",
             Self::NoKeys => "it has no list `keys`",
+            Self::Certificates => {
+                "it is names with certificates (X.509), which is not read: use the issuer's JSON Web Key Set"
+            }
             Self::TooMany => "it has more than 100 keys",
             Self::NoValidKey => "none of its keys can be used",
         }
@@ -152,6 +157,7 @@ impl KeySet {
                 single = [Claim::Object(set)];
                 &single
             }
+            None if is_certificates(&set) => return Err(KeySetFault::Certificates),
             Some(_) | None => return Err(KeySetFault::NoKeys),
         };
         if written.len() > MAX_KEYS {
@@ -217,6 +223,14 @@ impl KeySet {
         });
         if did { Ok(()) } else { Err(fault) }
     }
+}
+
+/// Whether an object has nothing but certificates in PEM (RFC 7468 §5).
+fn is_certificates(set: &Claims) -> bool {
+    let mut texts = set.values().map(Claim::text);
+    !set.is_empty()
+        && texts
+            .all(|text| text.is_some_and(|text| text.starts_with("-----BEGIN CERTIFICATE-----")))
 }
 
 fn read_key(written: &Claim) -> Result<Key, KeyFault> {

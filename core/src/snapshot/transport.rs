@@ -199,6 +199,9 @@ pub struct ServerTls {
     /// The trust domains whose identities may come in: that of the mesh, and those that are taken for it (mesh
     /// `trustDomain`, `trustDomainAliases`).
     pub trust_domains: Box<[Box<str>]>,
+    /// The application's port that lies behind it: sessions that were begun for one port are not taken up for another, as those of
+    /// one of Envoy's filter chains are not for another.
+    pub port: u16,
 }
 
 #[cfg(test)]

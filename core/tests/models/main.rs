@@ -4,6 +4,7 @@
 mod authorization;
 mod ejection;
 mod house;
+mod istio_facts;
 mod limits;
 mod request;
 mod retries;

@@ -95,6 +95,12 @@ impl Proxy {
         rest.split([',', ';', ' ']).next().unwrap().parse().unwrap()
     }
 
+    /// The address that stands before some words in the greeting.
+    pub(crate) fn addr_before(&self, words: &str) -> SocketAddr {
+        let (before, _) = self.greeting.split_once(&format!(" {words}")).unwrap();
+        before.rsplit(' ').next().unwrap().parse().unwrap()
+    }
+
     pub(crate) fn ask(&self, word: &str, request: &str) -> String {
         ask(self.addr(word), request)
     }

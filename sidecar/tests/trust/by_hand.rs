@@ -1,6 +1,6 @@
 //! A client of TLS that says what it likes, and tells what it was shown.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
@@ -72,4 +72,12 @@ pub(crate) fn connect(addr: SocketAddr) -> TcpStream {
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket.set_nodelay(true).unwrap();
     socket
+}
+/// Whatever comes until the end, or until the connection breaks; whoever waits too long has failed.
+pub(crate) fn rest(socket: &mut TcpStream) -> Vec<u8> {
+    let mut rest = Vec::new();
+    if let Err(error) = socket.read_to_end(&mut rest) {
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");
+    }
+    rest
 }

@@ -14,6 +14,8 @@ mod support;
 
 mod by_hand;
 mod files;
+mod handshakes;
+mod jwks;
 mod rotation;
 
 /// The runtimes that can be used here.

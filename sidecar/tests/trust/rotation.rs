@@ -188,17 +188,21 @@ fn the_throw_away_authority_renews_at_half_of_a_life() {
         .unwrap();
     let mut said = BufReader::new(issuing.stdout.take().unwrap()).lines();
     let _issuing = Renewing(issuing);
-    let mut serials = Vec::new();
-    for times in 0..3_u32 {
+    let mut seen = Vec::new();
+    for times in 0..10_u32 {
         let line = said.next().unwrap().unwrap();
         assert!(line.contains("good for 4 s"), "{line}");
         assert!(
             began.elapsed() >= Duration::from_secs(2) * times,
             "too soon"
         );
+        // Whoever is slow finds a later one there, and the same again.
         let chain = read_certificates(&mesh.path("cart/cert-chain.pem")).unwrap();
-        serials.push(chain[0].clone());
+        seen.push(chain[0].clone());
+        seen.dedup();
+        if seen.len() == 3 {
+            return;
+        }
     }
-    serials.dedup();
-    assert_eq!(serials.len(), 3, "each is another one");
+    panic!("{} are different", seen.len());
 }

@@ -203,6 +203,7 @@ pub(crate) fn shake_as(
         mode: MutualTls::Strict,
         parameters: TlsParameters::default(),
         trust_domains: ["td".into()].into(),
+        port: 80,
     };
     let client = as_client(one, Arc::clone(contexts), handshake, Rc::clone(scratch));
     let server = as_server(other, Arc::clone(contexts), server, Rc::clone(scratch));

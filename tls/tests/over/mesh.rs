@@ -104,6 +104,7 @@ pub(crate) fn server(mode: MutualTls) -> ServerTls {
         mode,
         parameters: TlsParameters::default(),
         trust_domains: ["td".into()].into(),
+        port: 80,
     }
 }
 

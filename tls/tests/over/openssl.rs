@@ -13,6 +13,7 @@ use outrigger_core::snapshot::MutualTls;
 use rustls_pki_types::PrivateKeyDer;
 
 use super::authority::{Authority, Signed};
+use super::by_hand::{ask, by_hand, connect, shake};
 use super::mesh::{CLIENT, Client, PATIENCE, SERVER, Sidecar, Sides, application, client};
 
 /// Whether there is one; where there is none, what needs it passes and says so.
@@ -182,6 +183,45 @@ fn openssl_as_a_client_gets_an_answer_with_a_certificate_and_none_without() {
             "{version}: {told}"
         );
     }
+}
+
+/// Who would shake hands once more on a connection of TLS 1.2 is told that nobody does (RFC 5746 §4.5 leaves that to the server).
+#[test]
+fn nobody_renegotiates() {
+    if !is_installed() {
+        return;
+    }
+    let authority = Authority::new();
+    let near = Sides::server(MutualTls::Strict);
+    let near = Sidecar::start(application(), &near, authority.identity(&[SERVER]));
+    let folder = Folder::new("renegotiates");
+    let files = folder.identity(&authority.sign(&[CLIENT]), &authority);
+    let mut child = openssl("s_client", &files)
+        .args([
+            "-connect",
+            &near.addr.to_string(),
+            "-alpn",
+            "istio",
+            "-tls1_2",
+        ])
+        .spawn()
+        .unwrap();
+    // A line that begins so is a command of the tool's.
+    let mut asks = child.stdin.take().unwrap();
+    asks.write_all(b"R\n").unwrap();
+    let mut told = String::new();
+    let mut stderr = child.stderr.take().unwrap();
+    stderr.read_to_string(&mut told).unwrap();
+    drop((asks, Running(child)));
+    assert!(told.contains("RENEGOTIATING"), "{told}");
+    assert!(told.contains("no renegotiation"), "{told}");
+    let mut client = by_hand(Some(authority.sign(&[CLIENT])), &["istio"], true);
+    let mut stream = connect(&near);
+    assert_eq!(shake(&mut client, &mut stream, 1000, usize::MAX), Ok(true));
+    assert!(
+        ask(&mut client, &mut stream).is_ok(),
+        "the next one is served"
+    );
 }
 
 /// Where `openssl s_server` listens, once it does.

@@ -192,6 +192,7 @@ mod tests {
             mode,
             parameters: TlsParameters::default(),
             trust_domains: ["td".into()].into(),
+            port: 80,
         }
     }
 

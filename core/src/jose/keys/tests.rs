@@ -87,6 +87,14 @@ fn a_set_is_a_list_with_a_key_to_use() {
         ("", KeySetFault::NotJson),
         ("[]", KeySetFault::NotJson),
         ("{}", KeySetFault::NoKeys),
+        (
+            r#"{"a":"-----BEGIN CERTIFICATE-----\nMII","b":"-----BEGIN CERTIFICATE-----\nMII"}"#,
+            KeySetFault::Certificates,
+        ),
+        (
+            r#"{"a":"-----BEGIN CERTIFICATE-----\nMII","b":"x"}"#,
+            KeySetFault::NoKeys,
+        ),
         (r#"{"keys":{}}"#, KeySetFault::NoKeys),
         (
             r#"{"k":"-----BEGIN CERTIFICATE-----"}"#,
