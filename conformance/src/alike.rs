@@ -71,6 +71,9 @@ pub fn from_json(text: &str) -> serde_json::Result<Decided> {
     if let Some(seen) = &mut decided.rate_limit {
         seen.next_token = Duration::ZERO;
     }
+    for checked in &mut decided.checks {
+        checked.took = Duration::ZERO;
+    }
     Ok(decided)
 }
 

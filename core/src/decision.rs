@@ -19,7 +19,7 @@ mod upstream;
 pub use authentication::Authentication;
 pub use authorization::{Access, AuthorizationSeen};
 pub use details::{Details, Overflow, Refused, ResetReason};
-pub use external::{Checked, Word};
+pub use external::{Checked, ToldFields, Whom, Word};
 pub use flags::{ResponseFlag, ResponseFlags};
 pub use grpc_web::GrpcWeb;
 pub use hashing::{HashedBy, LoadBound, RequestHash};

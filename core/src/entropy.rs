@@ -52,10 +52,14 @@ pub enum Draw {
     RateLimitEnabled = 50,
     /// Whether a rate limit refuses what it may refuse; likewise.
     RateLimitEnforced = 51,
+    /// Whether a global rate limit refuses a request that it could not be asked about; likewise.
+    RateLimitFailure = 52,
     /// Whether a sampled access log takes the request.
     AccessLog = 90,
     /// The one random number of a question about the request; the index is the provider's position.
     Question = 63,
+    /// The one random number of a question about rate limits; the index is the limit's position in its order.
+    LimitQuestion = 64,
     /// The one random number of a copy, from which its own draws are derived; the same index.
     MirroredRequest = 60,
     /// The key of a websocket that is asked for without one: high half.

@@ -257,6 +257,8 @@ fn is_failed(record: &Record) -> bool {
         | Details::ExternalAuthorizationDenied
         | Details::ExternalAuthorizationError
         | Details::RateLimited
+        | Details::RequestRateLimited
+        | Details::RateLimiterError
         | Details::JwtDenied(_)
         | Details::ConcurrencyLimit => true,
     }

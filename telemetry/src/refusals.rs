@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use outrigger_core::decision::{AttemptEnd, Details, Followed, Overflow, Record, ResetReason};
-use outrigger_core::snapshot::{ClusterId, RateLimitId, Snapshot};
+use outrigger_core::decision::{
+    AttemptEnd, Details, Followed, Overflow, Record, ResetReason, Whom,
+};
+use outrigger_core::snapshot::{ClusterId, GlobalRateLimitId, Origin, RateLimitId, Snapshot};
 use outrigger_runtime::Ended;
 
 /// What a worker has counted is shared after this long.
@@ -60,6 +62,7 @@ enum Which {
     Retries(Option<ClusterId>),
     Concurrency(Option<ClusterId>),
     Rate(RateLimitId),
+    GlobalRate(GlobalRateLimitId),
 }
 
 impl WorkerRefusals {
@@ -108,6 +111,13 @@ fn which(record: &Record) -> Option<Which> {
     if record.details == Details::RateLimited {
         return record.rate_limit.map(|seen| Which::Rate(seen.limit));
     }
+    if record.details == Details::RequestRateLimited {
+        let whom = record.checks.last().map(|checked| checked.whom);
+        return match whom {
+            Some(Whom::RateLimit(id)) => Some(Which::GlobalRate(id)),
+            Some(Whom::Provider(_)) | None => None,
+        };
+    }
     if record.details == Details::ConcurrencyLimit {
         return Some(Which::Concurrency(cluster));
     }
@@ -131,6 +141,10 @@ fn limit(which: Which, record: &Record, snapshot: &Snapshot) -> Limit {
             |id| snapshot.cluster(id).name.clone(),
         )
     };
+    let resource = |origin: &Origin| {
+        let resource = snapshot.resources.get(origin.resource.0 as usize);
+        resource.map(ToString::to_string).unwrap_or_default()
+    };
     match which {
         Which::Circuit(cluster, overflow) => Limit {
             of: name(cluster),
@@ -146,11 +160,18 @@ fn limit(which: Which, record: &Record, snapshot: &Snapshot) -> Limit {
         },
         Which::Rate(id) => {
             let limit = snapshot.rate_limit(id);
-            let resource = limit.origin.resource.0 as usize;
-            let resource = snapshot.resources.get(resource).map(ToString::to_string);
+            let of = format!("{}, {}", resource(&limit.origin), limit.holds_for);
             Limit {
-                of: format!("{}, {}", resource.unwrap_or_default(), limit.holds_for).into(),
+                of: of.into(),
                 what: "requests in a time".into(),
+            }
+        }
+        Which::GlobalRate(id) => {
+            let limit = snapshot.global_rate_limit(id);
+            let of = format!("{}, domain {}", resource(&limit.origin), limit.domain);
+            Limit {
+                of: of.into(),
+                what: "requests in a time, as its service says".into(),
             }
         }
     }

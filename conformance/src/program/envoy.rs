@@ -10,6 +10,7 @@ pub(super) mod bootstrap;
 mod clusters;
 mod endpoints;
 mod fields;
+mod global_rate_limits;
 mod hosts;
 mod listener;
 mod matching;

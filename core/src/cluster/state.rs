@@ -4,6 +4,7 @@ use super::adaptive::AdaptiveLimit;
 use super::atomic::{AtomicU32, AtomicU64, Ordering};
 use super::bucket::{Origin, Shown};
 use super::choices::Choices;
+use super::limit_answers::LimitAnswers;
 use super::limits::Gauges;
 use super::outlier::OutlierDetection;
 use super::retries::Retries;
@@ -28,6 +29,7 @@ pub struct ClusterState {
     retries: Retries,
     adaptive: AdaptiveLimit,
     choices: Choices,
+    limit_answers: LimitAnswers,
 }
 
 /// What the last sweep made of the success rates of a cluster's endpoints.
@@ -55,6 +57,12 @@ impl ClusterState {
     #[must_use]
     pub const fn adaptive(&self) -> &AdaptiveLimit {
         &self.adaptive
+    }
+
+    /// What the service that keeps global rate limits said of its requests.
+    #[must_use]
+    pub const fn limit_answers(&self) -> &LimitAnswers {
+        &self.limit_answers
     }
 
     pub(super) const fn retries(&self) -> &Retries {

@@ -199,7 +199,7 @@ pub fn compile(
     let settings = settings(targets, &scope);
     let (mut virtual_hosts, mut resources) = (hosts.virtual_hosts, hosts.resources);
     let limits = rate_limits::attach(
-        &input,
+        (&input, &clusters),
         &table,
         &inbound,
         &mut virtual_hosts,
@@ -242,6 +242,7 @@ pub fn compile(
             settings,
             clusters: Arc::new(clusters.list.into()),
             rate_limits: limits.list.into(),
+            global_rate_limits: limits.global.into(),
             unknown_host_limits: limits.unknown_hosts.into(),
             access_logs: Arc::new(access_logs),
             metrics: Arc::new(metrics),

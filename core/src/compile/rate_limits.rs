@@ -1,33 +1,36 @@
-//! Local rate limits, found for every rule of every virtual host: what EnvoyFilters insert into listeners, what they say
-//! for routes, and what VirtualServices add by annotation.
+//! Rate limits, found for every rule of every virtual host: what EnvoyFilters insert into listeners, what they say for routes,
+//! and what VirtualServices add by annotation.
 //!
-//! As in Istio, each listener that a filter is inserted into has a bucket of its own, and so has each route that a patch
+//! Owns which limits look at which requests; what each is, is for `local` and `global` to say. As in Istio, each listener that a filter is inserted into has a bucket of its own, and so has each route that a patch
 //! is for. A bucket keeps what is in it from one snapshot to the next as long as its place and its settings stay.
 
 mod descriptors;
+mod global;
+mod local;
 mod sites;
+mod unread;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use http::StatusCode;
 
 use super::Input;
+use super::clusters::Clusters;
 use super::header_ops;
 use super::labels::is_subset;
 use super::resources::ResourceTable;
-use crate::cluster::{BucketSize, Registry};
-use crate::config::code::Code;
+use crate::cluster::Registry;
 use crate::config::envoy_filter::{
-    Change, Context, EnvoyFilter, Fraction, HeaderOption, Level, LimitPatch, LocalRateLimit,
-    TokenBucket,
+    self, Change, EnvoyFilter, Fraction, HeaderOption, HostLists, InsertedLimit, Level, LimitPatch,
+    LocalRateLimit, PerRoute, RouteLimits,
 };
 use crate::config::finding::Finding;
 use crate::config::meta::Meta;
 use crate::config::virtual_service::RequestRate;
 use crate::message::FieldName;
 use crate::snapshot::{
-    DescribedBy, Descriptor, HeaderOps, HostLimits, HostTable, Limiter, Origin, PerMillion, Place,
-    RateLimit, RateLimitId, Rule, SizedBucket, VirtualHost, VirtualHostId,
+    Action, Describes, GlobalRateLimit, GlobalRateLimitId, HeaderOps, HostLimits, HostTable, Limit,
+    Limiter, PerMillion, Place, RateLimit, RateLimitId, Rule, VirtualHost, VirtualHostId,
 };
 use sites::{Site, matches, sites};
 
@@ -37,17 +40,30 @@ const HTTP_PORT: u16 = 80;
 /// The gRPC status of `rate_limited_as_resource_exhausted`.
 const RESOURCE_EXHAUSTED: u8 = 8;
 
+/// A filter of a patch, as it is written.
+type Written<'a, T> = (&'a EnvoyFilter, &'a LimitPatch, &'a T);
+
+/// What a route says to a filter.
+struct Said<'a> {
+    filter: &'a EnvoyFilter,
+    patch: &'a LimitPatch,
+    said: &'a PerRoute,
+    /// What it holds for together.
+    holds_for: String,
+}
+
 /// The rate limits of a snapshot.
 #[derive(Debug, Default)]
 pub(super) struct RateLimits {
     pub(super) list: Vec<RateLimit>,
+    pub(super) global: Vec<GlobalRateLimit>,
     pub(super) unknown_hosts: Vec<(u16, Box<[Limiter]>)>,
     pub(super) findings: Vec<Finding>,
 }
 
 /// Gives virtual hosts their limits. `inbound` are those of the inbound listeners, with the application's port.
 pub(super) fn attach(
-    input: &Input<'_>,
+    (input, clusters): (&Input<'_>, &Clusters),
     table: &HostTable,
     inbound: &[(VirtualHostId, u16)],
     virtual_hosts: &mut [VirtualHost],
@@ -65,8 +81,11 @@ pub(super) fn attach(
             .flat_map(|filter| filter.patches.iter().map(|patch| (*filter, patch)))
             .collect(),
         rated,
+        clusters,
         made: BTreeMap::new(),
         list: Vec::new(),
+        made_global: BTreeMap::new(),
+        global: Vec::new(),
         resources,
         registry,
     };
@@ -90,8 +109,9 @@ pub(super) fn attach(
     });
     RateLimits {
         unknown_hosts: unknown_hosts.collect(),
-        findings: builder.unread(),
+        findings: builder.findings(),
         list: builder.list,
+        global: builder.global,
     }
 }
 
@@ -124,21 +144,15 @@ struct Builder<'a, 'b> {
     /// In the order in which they are applied.
     patches: Vec<(&'a EnvoyFilter, &'a LimitPatch)>,
     rated: BTreeMap<(&'a str, &'a str), (&'a Meta, RequestRate)>,
+    clusters: &'b Clusters,
     /// By what sets them up and what they hold for.
     made: BTreeMap<String, RateLimitId>,
     list: Vec<RateLimit>,
+    /// The same of global ones, and their domains.
+    made_global: BTreeMap<String, GlobalRateLimitId>,
+    global: Vec<GlobalRateLimit>,
     resources: &'b mut ResourceTable,
     registry: &'b mut Registry,
-}
-
-/// What sets a limit up, and what for.
-struct Placed<'a> {
-    kind: &'static str,
-    meta: &'a Meta,
-    path: &'a str,
-    holds_for: String,
-    stat_prefix: String,
-    size: Option<BucketSize>,
 }
 
 impl<'a> Builder<'a, '_> {
@@ -154,8 +168,10 @@ impl<'a> Builder<'a, '_> {
         if let Some((meta, rate)) = rated {
             limiters.push(Limiter {
                 place: Place::BeforeRouter,
-                limit: self.rate(meta, rate),
-                described: Box::default(),
+                limit: Limit::Local {
+                    id: self.rate(meta, rate),
+                    described: Box::default(),
+                },
             });
         }
         limiters.sort_by_key(|limiter| limiter.place); // stable: as inserted within
@@ -181,43 +197,98 @@ impl<'a> Builder<'a, '_> {
             if !is_here {
                 continue;
             }
-            let (filter, patch, limit, holds_for) = self
-                .overriding(name, site, rule)
-                .unwrap_or_else(|| (filter, patch, limit, site.listener()));
-            let Some(id) = self.make(filter, patch, limit, holds_for) else {
-                continue;
+            let said = self.said_to(name, site, rule);
+            let limit = match limit {
+                InsertedLimit::Local(limit) => self.local((filter, patch, limit), said, site, rule),
+                InsertedLimit::Global(limit) => {
+                    self.global((filter, patch, limit), said, site, rule)
+                }
             };
-            let described = self.described(id, limit, site, rule);
-            limiters.push(Limiter {
-                place: *place,
-                limit: id,
-                described,
-            });
+            if let Some(limit) = limit {
+                let place = *place;
+                limiters.push(Limiter { place, limit });
+            }
         }
         limiters.into()
     }
 
-    /// What a patch says to a filter of this name for a route, and for what together: the narrowest, and the last of
-    /// those.
-    fn overriding(
-        &self,
-        filter_name: &str,
+    /// A local limit, or the one that the route sets in its place.
+    fn local(
+        &mut self,
+        inserted: Written<'a, LocalRateLimit>,
+        said: Option<Said<'a>>,
         site: &Site,
         rule: Option<&Rule>,
-    ) -> Option<(&'a EnvoyFilter, &'a LimitPatch, &'a LocalRateLimit, String)> {
+    ) -> Option<Limit> {
+        let ((filter, patch, limit), holds_for) = match said {
+            Some(Said {
+                filter,
+                patch,
+                said: PerRoute::Local(limit),
+                holds_for,
+            }) => ((filter, patch, limit), holds_for),
+            Some(Said {
+                said: PerRoute::Global(_),
+                ..
+            })
+            | None => (inserted, site.listener()),
+        };
+        let id = self.make(filter, patch, limit, holds_for)?;
+        let lists = self.lists(
+            &limit.rate_limits,
+            (limit.stage, limit.host_lists),
+            site,
+            rule,
+        );
+        let all = &self.list[id.0 as usize].descriptors;
+        let described = descriptors::described(all, &lists);
+        Some(Limit::Local { id, described })
+    }
+
+    /// A global limit, for requests that are sent on and have a descriptor.
+    fn global(
+        &mut self,
+        (filter, patch, limit): Written<'a, envoy_filter::GlobalRateLimit>,
+        said: Option<Said<'a>>,
+        site: &Site,
+        rule: Option<&Rule>,
+    ) -> Option<Limit> {
+        let rule = rule.filter(|rule| matches!(*rule.action, Action::Forward(_)))?;
+        let said = match said.map(|said| said.said) {
+            Some(PerRoute::Global(said)) => Some(said),
+            Some(PerRoute::Local(_)) | None => None,
+        };
+        let own = match said {
+            Some(said) if !said.rate_limits.is_empty() => &said.rate_limits,
+            Some(_) | None => &limit.rate_limits,
+        };
+        let hosts = said.map(|said| said.host_lists).unwrap_or_default();
+        let described = self.lists(own, (limit.stage, hosts), site, Some(rule));
+        if described.is_empty() {
+            return None;
+        }
+        let domain = said.map(|said| &*said.domain).filter(|of| !of.is_empty());
+        let domain = domain.unwrap_or(&limit.domain);
+        let id = self.make_global(filter, patch, limit, domain)?;
+        let described = described.into_iter().cloned().collect();
+        Some(Limit::Global { id, described })
+    }
+
+    /// What a patch says to a filter of this name for a route, and for what together: the narrowest, and the last of
+    /// those.
+    fn said_to(&self, filter_name: &str, site: &Site, rule: Option<&Rule>) -> Option<Said<'a>> {
         let rule = rule?;
         let mut best: Option<(Level, _, _, _)> = None;
         for (filter, patch) in &self.patches {
             let Change::Override {
                 level,
                 routes,
-                limits,
-                ..
+                said,
             } = &patch.change
             else {
                 continue;
             };
-            let named = limits.iter().find(|(name, _)| name == filter_name);
+            let named = said.filters.iter().find(|(name, _)| name == filter_name);
             let (Some((_, limit)), true) = (named, site.is_in(patch.context)) else {
                 continue;
             };
@@ -228,7 +299,7 @@ impl<'a> Builder<'a, '_> {
             }
             best = Some((*level, *filter, *patch, limit));
         }
-        let (level, filter, patch, limit) = best?;
+        let (level, filter, patch, said) = best?;
         let holds_for = match level {
             Level::Configuration => site.listener(),
             Level::VirtualHost => site.name.clone(),
@@ -239,192 +310,59 @@ impl<'a> Builder<'a, '_> {
                     .to_owned()
             }
         };
-        Some((filter, patch, limit, holds_for))
+        Some(Said {
+            filter,
+            patch,
+            said,
+            holds_for,
+        })
     }
 
-    /// Which descriptors of a limit requests of a rule may have. The limit's own actions come before the route's, those
-    /// before the virtual host's.
-    fn described(
+    /// What descriptors are made of requests of a rule for a limit of a stage. Its own come in the place of all others; those of
+    /// the route's virtual host where the route says nothing, or as well.
+    fn lists(
         &self,
-        id: RateLimitId,
-        limit: &'a LocalRateLimit,
+        own: &'a [Describes],
+        (stage, hosts): (u32, HostLists),
         site: &Site,
         rule: Option<&Rule>,
-    ) -> Box<[DescribedBy]> {
-        let all = &self.list[id.0 as usize].descriptors;
-        if all.is_empty() {
-            return Box::default();
+    ) -> Vec<&'a Describes> {
+        if !own.is_empty() {
+            return own.iter().collect();
         }
-        let of = |wanted: Level| {
+        let Some(rule) = rule else {
+            return Vec::new();
+        };
+        let of = |wanted: Level| -> Vec<&'a RouteLimits> {
             let patches = self.patches.iter().filter_map(|(_, patch)| {
                 let Change::Override {
                     level,
                     routes,
-                    rate_limits,
-                    ..
+                    said,
                 } = &patch.change
                 else {
                     return None;
                 };
                 let holds = *level == wanted
                     && site.is_in(patch.context)
-                    && matches(routes, wanted, site, rule?);
-                holds.then_some(rate_limits)
+                    && matches(routes, wanted, site, rule);
+                holds.then_some(said)
             });
-            patches.flatten().map(Vec::as_slice).collect::<Vec<_>>()
+            patches.collect()
         };
-        let own = || {
-            limit
-                .rate_limits
-                .iter()
-                .map(Vec::as_slice)
-                .collect::<Vec<_>>()
+        let (route, host) = (of(Level::Route), of(Level::VirtualHost));
+        let includes_host = route.iter().any(|said| said.includes_host);
+        let is_silent = route.iter().all(|said| said.rate_limits.is_empty());
+        let host = match hosts {
+            _ if includes_host => host,
+            HostLists::Include => host,
+            HostLists::Override if is_silent => host,
+            HostLists::Override | HostLists::Ignore => Vec::new(),
         };
-        let tries = [own(), of(Level::Route), of(Level::VirtualHost)];
-        let lists = tries.into_iter().find(|lists| !lists.is_empty());
-        descriptors::described(all, &lists.unwrap_or_default())
+        let all = route.into_iter().chain(host);
+        let all = all.flat_map(|said| &said.rate_limits);
+        all.filter(|by| by.stage == stage).collect()
     }
-
-    /// The limit of a patch for a place; `None` when it looks at no request.
-    fn make(
-        &mut self,
-        filter: &EnvoyFilter,
-        patch: &LimitPatch,
-        limit: &LocalRateLimit,
-        holds_for: String,
-    ) -> Option<RateLimitId> {
-        let enabled = share(limit.enabled)?;
-        let default = limit.token_bucket.map(size);
-        let place = Placed {
-            kind: "EnvoyFilter",
-            meta: &filter.meta,
-            path: &patch.path,
-            holds_for,
-            stat_prefix: limit.stat_prefix.clone(),
-            size: default,
-        };
-        let status = limit.status.and_then(|code| u16::try_from(code).ok());
-        let status = status.and_then(|code| StatusCode::from_u16(code).ok());
-        let id = self.file(place, |plain, bucket| RateLimit {
-            enabled,
-            descriptors: limit
-                .descriptors
-                .iter()
-                .map(|descriptor| Descriptor {
-                    entries: descriptor
-                        .entries
-                        .iter()
-                        .map(|(key, value)| (key.as_str().into(), value.as_str().into()))
-                        .collect(),
-                    sized: bucket(
-                        &format!("{:?}", descriptor.entries),
-                        size(descriptor.token_bucket),
-                    ),
-                })
-                .collect(),
-            always_takes: limit.always_consume_default.unwrap_or(true),
-            enforced: share(limit.enforced).unwrap_or_default(),
-            per_connection: limit.per_connection,
-            // What is no error is no refusal either (Envoy).
-            status: status
-                .filter(|status| status.as_u16() >= 400)
-                .unwrap_or(plain.status),
-            grpc_status: limit.resource_exhausted.then_some(RESOURCE_EXHAUSTED),
-            tells_clients: limit.tells_clients,
-            response: ops(&limit.response_headers),
-            request: ops(&limit.request_headers),
-            ..plain
-        });
-        Some(id)
-    }
-
-    /// The limit of a VirtualService, which all its rules share wherever they hold.
-    fn rate(&mut self, meta: &Meta, rate: RequestRate) -> RateLimitId {
-        let place = Placed {
-            kind: "VirtualService",
-            meta,
-            path: "metadata.annotations[\"outrigger.dev/local-rate-limit\"]",
-            holds_for: "its HTTP rules".into(),
-            stat_prefix: format!("{}.{}", meta.namespace, meta.name),
-            size: Some(BucketSize::new(rate.burst, rate.requests, rate.per)),
-        };
-        self.file(place, |plain, _| plain)
-    }
-
-    /// Files a limit, made from one that refuses everything it has no token for; the one of this origin and this place,
-    /// if it is there already.
-    fn file(
-        &mut self,
-        place: Placed<'_>,
-        settle: impl FnOnce(RateLimit, &mut dyn FnMut(&str, BucketSize) -> SizedBucket) -> RateLimit,
-    ) -> RateLimitId {
-        let resource = place.meta.resource_name(place.kind);
-        let key = format!("{resource} {} {}", place.path, place.holds_for);
-        if let Some(made) = self.made.get(&key) {
-            return *made;
-        }
-        // A configuration with 2^32 limits does not fit into memory.
-        let id = RateLimitId(u32::try_from(self.list.len()).unwrap_or(u32::MAX));
-        let registry = &mut *self.registry;
-        let counts = registry.limit_counts(&place.stat_prefix);
-        let mut bucket = |of: &str, size| SizedBucket {
-            size,
-            bucket: registry.bucket(&format!("{key} {of} {size:?}")),
-        };
-        let origin = Origin {
-            resource: self.resources.id_of(place.kind, place.meta),
-            path: place.path.into(),
-            line: place.meta.locate(place.path).line,
-        };
-        let plain = RateLimit {
-            holds_for: place.holds_for.into(),
-            counts,
-            stat_prefix: place.stat_prefix.into(),
-            bucket: place.size.map(|size| bucket("", size)),
-            ..RateLimit::new(origin)
-        };
-        let made = settle(plain, &mut bucket);
-        self.list.push(made);
-        self.made.insert(key, id);
-        id
-    }
-
-    /// Tells what routes say to filters that nobody inserts.
-    fn unread(&self) -> Vec<Finding> {
-        let reads = |filter: &str, context: Context| {
-            self.patches.iter().any(|(_, patch)| {
-                let Change::Insert { name, .. } = &patch.change else {
-                    return false;
-                };
-                let meets = context == Context::Any
-                    || patch.context == Context::Any
-                    || patch.context == context;
-                name == filter && meets
-            })
-        };
-        let mut findings = Vec::new();
-        for (filter, patch) in &self.patches {
-            let Change::Override { limits, .. } = &patch.change else {
-                continue;
-            };
-            for (name, _) in limits.iter().filter(|(n, _)| !reads(n, patch.context)) {
-                findings.push(Finding::about(
-                    Code::RateLimitWithoutEffect,
-                    "EnvoyFilter",
-                    &filter.meta,
-                    &patch.path,
-                    format!("no `HTTP_FILTER` patch inserts `{name}`, so nothing reads this"),
-                    "insert the filter as well",
-                ));
-            }
-        }
-        findings
-    }
-}
-
-fn size(written: TokenBucket) -> BucketSize {
-    let fill = written.tokens_per_fill.unwrap_or(1);
-    BucketSize::new(written.max_tokens, fill, written.fill_interval)
 }
 
 /// A share above zero.
@@ -432,6 +370,13 @@ fn share(written: Option<Fraction>) -> Option<PerMillion> {
     let written = written?;
     let share = PerMillion::from_fraction(written.numerator, written.denominator);
     (share > PerMillion::default()).then_some(share)
+}
+
+/// What is no error is no refusal either (Envoy).
+fn error_status(written: Option<u32>) -> Option<StatusCode> {
+    let code = written.and_then(|code| u16::try_from(code).ok());
+    let code = code.filter(|code| *code >= 400);
+    code.and_then(|code| StatusCode::from_u16(code).ok())
 }
 
 fn ops(written: &[HeaderOption]) -> HeaderOps {

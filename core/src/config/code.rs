@@ -220,6 +220,7 @@ codes! {
     // EnvoyFilter.
     PatchNotUsed "patch-not-used" Warning "A patch of Envoy's configuration, or a part of one, that this proxy does not use."
     RateLimitWithoutEffect "rate-limit-without-effect" Warning "A rate limit that never refuses a request."
+    UnknownLimitService "unknown-limit-service" Warning "A service that keeps rate limits is not there to be asked."
     RuntimeKey "runtime-key" Info "A key of Envoy's runtime, which this proxy has not; the default value holds."
 
     // Telemetry.

@@ -181,6 +181,10 @@ pub enum Details {
     ExternalAuthorizationError,
     /// A local rate limit had no token for the request.
     RateLimited,
+    /// The service that keeps global rate limits says that the request is over one.
+    RequestRateLimited,
+    /// That service could not be asked.
+    RateLimiterError,
     /// A token was not accepted, or a required one is missing.
     JwtDenied(TokenFault),
     /// The cluster had as many requests under way as its response times allow.
@@ -234,6 +238,8 @@ impl fmt::Display for Details {
             Self::ExternalAuthorizationDenied => "ext_authz_denied",
             Self::ExternalAuthorizationError => "ext_authz_error",
             Self::RateLimited => "local_rate_limited",
+            Self::RequestRateLimited => "request_rate_limited",
+            Self::RateLimiterError => "rate_limiter_error",
             Self::JwtDenied(fault) => {
                 f.write_str("jwt_authn_access_denied{")?;
                 for (at, word) in fault.as_str().split(' ').enumerate() {

@@ -33,6 +33,8 @@ pub enum ResponseFlag {
     RateLimited,
     /// UAEX: somebody who was asked about the request refused it.
     UnauthorizedExternalService,
+    /// RLSE: the service that keeps global rate limits could not be asked.
+    RateLimitServiceError,
     /// DC: the client went away.
     DownstreamConnectionTermination,
     /// URX: retries were used up.
@@ -52,7 +54,7 @@ pub enum ResponseFlag {
 }
 
 /// Each flag, its short name, and the position of Envoy's bit for it.
-const ALL: [(ResponseFlag, &str, u8); 20] = [
+const ALL: [(ResponseFlag, &str, u8); 21] = [
     (ResponseFlag::NoHealthyUpstream, "UH", 1),
     (ResponseFlag::UpstreamRequestTimeout, "UT", 2),
     (ResponseFlag::LocalReset, "LR", 3),
@@ -65,6 +67,7 @@ const ALL: [(ResponseFlag, &str, u8); 20] = [
     (ResponseFlag::FaultInjected, "FI", 10),
     (ResponseFlag::RateLimited, "RL", 11),
     (ResponseFlag::UnauthorizedExternalService, "UAEX", 12),
+    (ResponseFlag::RateLimitServiceError, "RLSE", 13),
     (ResponseFlag::DownstreamConnectionTermination, "DC", 14),
     (ResponseFlag::UpstreamRetryLimitExceeded, "URX", 15),
     (ResponseFlag::StreamIdleTimeout, "SI", 16),
@@ -160,7 +163,8 @@ const fn of_details(details: &Details) -> Option<ResponseFlag> {
         Details::DownstreamProtocolError => ResponseFlag::DownstreamProtocolError,
         Details::ResponseTimeout | Details::PerTryTimeout => ResponseFlag::UpstreamRequestTimeout,
         Details::FaultAbort => ResponseFlag::FaultInjected,
-        Details::RateLimited => ResponseFlag::RateLimited,
+        Details::RateLimited | Details::RequestRateLimited => ResponseFlag::RateLimited,
+        Details::RateLimiterError => ResponseFlag::RateLimitServiceError,
         Details::ExternalAuthorizationDenied | Details::ExternalAuthorizationError => {
             ResponseFlag::UnauthorizedExternalService
         }

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use super::authentication::Authentication;
 use super::authorization::AuthorizationSeen;
 use super::details::{Details, ResetReason};
-use super::external::Checked;
+use super::external::{Checked, ToldFields};
 use super::grpc_web::GrpcWeb;
 use super::hashing::RequestHash;
 use super::picked::{Picked, PickedBy};
@@ -17,7 +17,7 @@ use super::trace::{SpanId, Trace};
 use crate::cluster::{Limited, Permit, Reason, RetriesFull};
 use crate::entropy::Entropy;
 use crate::jose::Token;
-use crate::message::{Headers, RequestHead};
+use crate::message::RequestHead;
 use crate::peer::TlsFault;
 use crate::snapshot::{ClusterId, Endpoint, RateLimitId, Snapshot, VirtualHostId};
 use crate::time::{Duration, Instant};
@@ -299,8 +299,8 @@ pub struct Record<D = Details> {
     pub checks: Vec<Checked>,
     /// What they say to its client.
     #[serde(skip)]
-    pub told_fields: Headers,
-    /// What the last rate limit that looked at it made of it.
+    pub told_fields: ToldFields,
+    /// What the last local rate limit that looked at it made of it.
     pub rate_limit: Option<RateLimitSeen>,
     /// Body bytes from the client.
     pub bytes_received: u64,

@@ -48,6 +48,11 @@ impl Asker {
         }
     }
 
+    /// Who asks.
+    pub(super) const fn who(&self) -> ExchangeId {
+        self.of
+    }
+
     /// A piece of the answer.
     pub(super) fn take(&mut self, data: &Bytes) {
         if self.body.len() + data.len() > MOST_ANSWER {

@@ -107,12 +107,11 @@ impl Call {
             request::stream_idle_timeout(record, snapshot, settings.stream_idle_timeout);
         let duration = request::max_duration(&self.ledger.peer, record);
         self.clocks.duration = duration.map(|most| record.began + most);
-        if let Verdict::Ask(Question {
-            body: Some(shown), ..
-        }) = &verdict
+        if let Verdict::Ask(Question { most_shown, .. }) = verdict
+            && most_shown > 0
         {
             // More than is shown, so that it is seen that there is more.
-            self.body.replay.begin(RETRY_LIMIT + shown.most);
+            self.body.replay.begin(RETRY_LIMIT + most_shown);
         } else if request::may_retry(record, snapshot) || request::has_mirrors(record, snapshot) {
             self.body.replay.begin(RETRY_LIMIT);
         }

@@ -12,6 +12,7 @@ mod limits;
 mod memory;
 mod mirrors;
 mod panics;
+mod questions;
 mod rate_limits;
 mod reloads;
 mod resilience;

@@ -6,6 +6,7 @@ pub mod authorization;
 pub mod backoff;
 pub mod balance;
 pub mod cors;
+pub mod descriptors;
 pub mod destination;
 mod edf;
 pub mod fault;

@@ -4,27 +4,17 @@
 //! refuses some of those for which there is none. A request that has descriptors takes a token from the bucket of each,
 //! those that fill slowly first, and then from the limit's own; the first empty one decides.
 
-use core::net::SocketAddr;
-
-use smallvec::SmallVec;
-
-use super::hash::request_hash::client_address;
-use super::route::text_matches;
+use super::descriptors::{Described, holds};
 use crate::cluster::{Bucket, Limited};
 use crate::entropy::{Draw, Entropy};
-use crate::message::RequestHead;
-use crate::snapshot::{EntryMatch, HeaderMatch, Limiter, MatchedField, RateLimit, SizedBucket};
+use crate::snapshot::{DescribedBy, RateLimit, SizedBucket};
 use crate::time::Instant;
 
 /// Who asks.
 #[derive(Clone, Copy, Debug)]
 pub struct Asking<'a> {
-    /// The request.
-    pub request: &'a RequestHead,
-    /// Its scheme.
-    pub scheme: &'a str,
-    /// The other end of the connection.
-    pub remote: SocketAddr,
+    /// The request, and where it comes from.
+    pub of: Described<'a>,
     /// The bucket that the connection has for itself.
     pub own: &'a Bucket,
     /// The request's random number.
@@ -43,11 +33,11 @@ pub struct Decided {
 }
 
 /// What a limit makes of a request; `None` when it does not look at it. Takes tokens and counts. `index` tells the limits
-/// apart that look at one request.
+/// apart that look at one request; `described` says which of its descriptors the request may have.
 #[must_use]
 pub fn decide(
     limit: &RateLimit,
-    limiter: &Limiter,
+    described: &[DescribedBy],
     asking: &Asking<'_>,
     index: u64,
 ) -> Option<Decided> {
@@ -58,7 +48,7 @@ pub fn decide(
     if !is_enabled {
         return None;
     }
-    let (has_token, descriptor) = take(limit, limiter, asking);
+    let (has_token, descriptor) = take(limit, described, asking);
     let enforces = || {
         limit
             .enforced
@@ -78,14 +68,14 @@ pub fn decide(
 
 /// Takes a token from every bucket that the request is for, until one is empty. Says whose bucket tells how much is left:
 /// the empty one, or the first.
-fn take(limit: &RateLimit, limiter: &Limiter, asking: &Asking<'_>) -> (bool, Option<u32>) {
+fn take(limit: &RateLimit, described: &[DescribedBy], asking: &Asking<'_>) -> (bool, Option<u32>) {
     let mut first = None;
-    for by in &limiter.described {
+    for by in described {
         let descriptor = Some(by.descriptor);
         let has_it = by
             .any
             .iter()
-            .any(|all| all.iter().all(|one| holds(one, asking)));
+            .any(|all| all.iter().all(|one| holds(one, &asking.of)));
         if !has_it {
             continue;
         }
@@ -110,54 +100,14 @@ fn take(limit: &RateLimit, limiter: &Limiter, asking: &Asking<'_>) -> (bool, Opt
     (has_token, first.filter(|_| has_token))
 }
 
-fn holds(entry: &EntryMatch, asking: &Asking<'_>) -> bool {
-    match entry {
-        EntryMatch::Field(name, value) => {
-            let first = values(name, asking).into_iter().next();
-            first.is_some_and(|first| first == value.as_bytes())
-        }
-        EntryMatch::Absent(name) => values(name, asking).is_empty(),
-        EntryMatch::Headers { all, expect } => {
-            all.iter().all(|header| header_matches(header, asking)) == *expect
-        }
-        EntryMatch::RemoteAddress(address) => {
-            client_address(&asking.request.headers, asking.remote) == *address
-        }
-    }
-}
-
-/// A field that is not there matches nothing, turned round or not, unless it is its presence that matters (Envoy).
-fn header_matches(wanted: &HeaderMatch, asking: &Asking<'_>) -> bool {
-    let values = values(&wanted.name, asking);
-    match &wanted.value {
-        None => (values.is_empty() != wanted.present) != wanted.invert,
-        Some(_) if values.is_empty() => false,
-        Some(text) => values.iter().any(|value| text_matches(text, value)) != wanted.invert,
-    }
-}
-
-/// All values of a field.
-fn values<'a>(name: &'a MatchedField, asking: &Asking<'a>) -> SmallVec<[&'a [u8]; 2]> {
-    let request = asking.request;
-    let one: &[u8] = match name {
-        MatchedField::Field(name) => return request.headers.find_all(name).collect(),
-        MatchedField::Method => request.method.as_str().as_bytes(),
-        MatchedField::Path => &request.path,
-        MatchedField::Authority => &request.authority,
-        MatchedField::Scheme => asking.scheme.as_bytes(),
-    };
-    SmallVec::from_slice(&[one])
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use super::*;
     use crate::cluster::BucketSize;
-    use crate::snapshot::{
-        DescribedBy, Descriptor, Origin, PerMillion, Place, RateLimitId, ResourceId, TextMatch,
-    };
+    use crate::message::RequestHead;
+    use crate::snapshot::{Descriptor, EntryMatch, MatchedField, Origin, PerMillion, ResourceId};
     use crate::time::Duration;
 
     fn sized(tokens: u32) -> SizedBucket {
@@ -167,19 +117,13 @@ mod tests {
         }
     }
 
-    fn limiter() -> Limiter {
-        Limiter {
-            place: Place::First,
-            limit: RateLimitId(0),
-            described: Box::default(),
-        }
-    }
-
     fn asking<'a>(request: &'a RequestHead, own: &'a Bucket, n: u64) -> Asking<'a> {
         Asking {
-            request,
-            scheme: "http",
-            remote: "10.0.0.9:1".parse().unwrap(),
+            of: Described {
+                request,
+                scheme: "http",
+                remote: "10.0.0.9:1".parse().unwrap(),
+            },
             own,
             entropy: Entropy(n),
             now: Instant::ZERO,
@@ -205,7 +149,7 @@ mod tests {
         let mut tally = [0; 4];
         let request = RequestHead::default();
         for n in 0..10_000 {
-            let decided = decide(limit, &limiter(), &asking(&request, own, n), 0);
+            let decided = decide(limit, &[], &asking(&request, own, n), 0);
             let at = match decided.map(|decided| decided.limited) {
                 None => 0,
                 Some(Limited::Ok) => 1,
@@ -255,88 +199,6 @@ mod tests {
         }
     }
 
-    fn request(fields: &str) -> RequestHead {
-        let mut request = RequestHead::default();
-        for (name, value) in fields
-            .split("; ")
-            .filter_map(|field| field.split_once(": "))
-        {
-            request
-                .headers
-                .append(name.as_bytes(), value.as_bytes())
-                .unwrap();
-        }
-        request.path = b"/productpage?x".to_vec();
-        request
-    }
-
-    #[test]
-    fn entries_are_made_of_what_a_request_says() {
-        let field = |name| MatchedField::new(name).unwrap();
-        let is = |name, value: &str| EntryMatch::Field(field(name), value.into());
-        let header = |name, value: Option<TextMatch>, present, invert| EntryMatch::Headers {
-            all: Box::new([HeaderMatch {
-                name: field(name),
-                value,
-                present,
-                invert,
-            }]),
-            expect: true,
-        };
-        let jo = || Some(TextMatch::Exact("jo".into()));
-        let page = Some(TextMatch::Prefix("/productpage".into()));
-        let from = |address: &str| EntryMatch::RemoteAddress(address.parse().unwrap());
-        for (fields, entry, want) in [
-            ("x-user: jo", is("x-user", "jo"), true),
-            ("x-user: jo; x-user: max", is("x-user", "jo"), true),
-            ("x-user: max; x-user: jo", is("x-user", "jo"), false),
-            ("", is("x-user", "jo"), false),
-            ("", is(":method", "GET"), true),
-            ("", EntryMatch::Absent(field("x-user")), true),
-            ("x-user: jo", EntryMatch::Absent(field("x-user")), false),
-            ("", header(":path", page, true, false), true),
-            ("x-user: jo", header("x-user", jo(), true, false), true),
-            ("x-user: jo", header("x-user", jo(), true, true), false),
-            ("x-user: max", header("x-user", jo(), true, true), true),
-            ("", header("x-user", jo(), true, false), false),
-            ("", header("x-user", jo(), true, true), false),
-            (
-                "x-user: max; x-user: jo",
-                header("x-user", jo(), true, false),
-                true,
-            ),
-            (
-                "x-user: max; x-user: jo",
-                header("x-user", jo(), true, true),
-                false,
-            ),
-            ("x-user: jo", header("x-user", None, true, false), true),
-            ("", header("x-user", None, true, false), false),
-            ("", header("x-user", None, false, false), true),
-            ("", header("x-user", None, true, true), true),
-            (
-                "",
-                EntryMatch::Headers {
-                    all: Box::default(),
-                    expect: false,
-                },
-                false,
-            ),
-            ("", from("10.0.0.9"), true),
-            (
-                "x-forwarded-for: 10.0.0.7, 10.0.0.8",
-                from("10.0.0.8"),
-                true,
-            ),
-            ("x-forwarded-for: 10.0.0.8", from("10.0.0.9"), false),
-        ] {
-            let request = request(fields);
-            let own = Bucket::default();
-            let got = holds(&entry, &asking(&request, &own, 0));
-            assert_eq!(got, want, "{fields} {entry:?}");
-        }
-    }
-
     #[test]
     fn the_first_empty_bucket_decides() {
         let described = |descriptor: u32, user: &str| DescribedBy {
@@ -346,10 +208,7 @@ mod tests {
                 user.into(),
             )])]),
         };
-        let limiter = Limiter {
-            described: Box::new([described(1, "jo"), described(0, "max"), described(0, "jo")]),
-            ..limiter()
-        };
+        let described = [described(1, "jo"), described(0, "max"), described(0, "jo")];
         let play = |always_takes: bool| {
             let limit = RateLimit {
                 descriptors: [2, 1]
@@ -363,8 +222,9 @@ mod tests {
             };
             let own = Bucket::default();
             ["jo", "jo", "max", "max", "eve", "eve"].map(|user| {
-                let request = request(&format!("x-user: {user}"));
-                let decided = decide(&limit, &limiter, &asking(&request, &own, 0), 0).unwrap();
+                let mut request = RequestHead::default();
+                request.headers.append(b"x-user", user.as_bytes()).unwrap();
+                let decided = decide(&limit, &described, &asking(&request, &own, 0), 0).unwrap();
                 (decided.limited == Limited::Ok, decided.descriptor)
             })
         };

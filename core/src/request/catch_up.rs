@@ -49,8 +49,17 @@ fn decides_alike(record: &Record, then: &Snapshot, now: &Snapshot) -> bool {
     };
     is_same_rule
         && (record.rate_limit.is_none() || names(then) == names(now))
+        && (record.checks.is_empty() || asked(then).eq(asked(now)))
         && then.clusters.len() == now.clusters.len()
         && (then.clusters.iter().zip(now.clusters.iter())).all(|(then, now)| then.name == now.name)
+}
+
+/// Who may be asked about a request, in order.
+fn asked(snapshot: &Snapshot) -> impl Iterator<Item = &str> {
+    let providers = snapshot.authorization.external.iter();
+    let limits = snapshot.global_rate_limits.iter();
+    let providers = providers.map(|check| &*check.authorizer.name);
+    providers.chain(limits.map(|limit| &*limit.domain))
 }
 
 /// Where the endpoint of an attempt stands now.

@@ -109,12 +109,13 @@ pub(super) fn decorate_response(
     finish(response, date);
 }
 
-/// Tells the client of a request that may pass what its providers say to it.
+/// Tells the client what those say to it who were asked about its request.
 pub(super) fn tell_checked(record: &Record, response: &mut ResponseHead) {
-    for field in record.told_fields.iter() {
+    let told = &record.told_fields;
+    for field in told.set.iter() {
         response.headers.remove_if(|of| of.name == field.name);
     }
-    for field in record.told_fields.iter() {
+    for field in told.set.iter().chain(told.added.iter()) {
         let _ = response.headers.append(field.name, field.value);
     }
 }

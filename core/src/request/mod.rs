@@ -1,12 +1,13 @@
 //! One request's way through the policies: heads and outcomes in, verdicts out. It never sees a byte of a connection.
 //!
-//! The functions here compose `policy` in Istio's order (normalise, route, faults, CORS, header operations, rewrite, endpoint)
-//! and write what was decided into the request's [`Record`]. They own none of the policies' rules, and they wait for
+//! The functions here compose `policy` in Istio's order (normalise, route, then the filters of `chain`, header operations,
+//! rewrite, endpoint) and write what was decided into the request's [`Record`]. They own none of the policies' rules, and they wait for
 //! nothing: the exchange carries a verdict out and comes back with what became of it.
 
 mod authentication;
 mod authorization;
 mod catch_up;
+mod chain;
 mod endpoint;
 mod external;
 mod failure;
@@ -29,7 +30,8 @@ mod told;
 mod trace;
 
 pub use catch_up::catch_up;
-pub use external::{Asked, Heard, Question, after_answer, begin_question};
+pub use chain::{after_answer, after_delay};
+pub use external::{Asked, Heard, Question, begin_question};
 pub use failure::{
     Failure, Judged, after_response, may_retry, on_attempt_failed, on_route_timeout,
     on_try_too_long, retries_are_written, retry,
@@ -57,14 +59,13 @@ use crate::local::View;
 use crate::message::{Known, RequestHead, ResponseHead};
 use crate::peer::{ListenerKind, Peer, TlsFacts};
 use crate::policy::authority::{self, Selected};
-use crate::policy::{cors, fault, header_ops, path, redirect, route};
+use crate::policy::{header_ops, path, redirect, route};
 use crate::snapshot::{
-    Action, Address, ClientTls, Cluster, ClusterId, DestinationCluster, Http2Options, Place,
-    Snapshot, UnknownHosts, VirtualHostId,
+    Action, Address, ClientTls, Cluster, ClusterId, DestinationCluster, Http2Options, Snapshot,
+    UnknownHosts, VirtualHostId,
 };
 use crate::stream::Protocol;
 use crate::time::{Duration, Instant};
-use plan::Plan;
 
 /// What the client used, as far as we know: somebody before us may have taken TLS off, and who came over TLS itself has
 /// been given the field (Envoy derives `:scheme` from `x-forwarded-proto`).
@@ -150,7 +151,7 @@ pub fn begin(context: &Context<'_>, record: &mut Record, response: &mut Response
     let virtual_host = context.view.snapshot.virtual_host(host);
     let Some(position) = route::find(virtual_host, &record.request, scheme(&record.request)) else {
         record.route = RouteDecision::NoRule { virtual_host: host };
-        return come_in_and_stay(context, record, response)
+        return chain::stay(context, record, response)
             .unwrap_or_else(|| reply::no_route(record, response));
     };
     record.route = RouteDecision::Rule {
@@ -160,7 +161,7 @@ pub fn begin(context: &Context<'_>, record: &mut Record, response: &mut Response
     };
     let rule = &virtual_host.rules[position];
     let is_forwarded = matches!(&*rule.action, Action::Forward(_));
-    if !is_forwarded && let Some(refused) = come_in_and_stay(context, record, response) {
+    if !is_forwarded && let Some(refused) = chain::stay(context, record, response) {
         return refused;
     }
     match &*rule.action {
@@ -189,7 +190,7 @@ pub fn begin(context: &Context<'_>, record: &mut Record, response: &mut Response
         }
         // Before faults and limits: the response operations of the destination concern their answers too.
         Action::Forward(forward) => match plan::draw(rule, forward, record) {
-            Some(plan) => begin_forward(context, &plan, record, response),
+            Some(plan) => chain::begin(context, &plan, record, response),
             None => reply::no_route(record, response),
         },
     }
@@ -298,112 +299,6 @@ fn select(
     }
 }
 
-/// Who asks, and whether he may. Nobody asks the application's own requests.
-fn who_asks(
-    context: &Context<'_>,
-    record: &mut Record,
-    response: &mut ResponseHead,
-) -> Option<Verdict> {
-    let ListenerKind::Inbound(listener) = context.peer.listener else {
-        return None;
-    };
-    authentication::check(context, record, response)
-        .or_else(|| authorization::check(context, listener, record, response))
-}
-
-/// The same for a request that is not forwarded, and all rate limits, between which nothing else stands for it.
-fn come_in_and_stay(
-    context: &Context<'_>,
-    record: &mut Record,
-    response: &mut ResponseHead,
-) -> Option<Verdict> {
-    rate_limit::check(context, Place::First, record, response)
-        .or_else(|| who_asks(context, record, response))
-        .or_else(|| rate_limit::check(context, Place::BeforeCors, record, response))
-        .or_else(|| rate_limit::check(context, Place::BeforeRouter, record, response))
-}
-
-fn begin_forward(
-    context: &Context<'_>,
-    plan: &Plan<'_>,
-    record: &mut Record,
-    response: &mut ResponseHead,
-) -> Verdict {
-    if let Some(refused) = rate_limit::check(context, Place::First, record, response) {
-        return refused;
-    }
-    match external::next(context, 0, || plan.after(Duration::ZERO), record) {
-        Some(question) => Verdict::Ask(question),
-        None => after_questions(context, plan, record, response),
-    }
-}
-
-/// Everybody was asked who is to be: go on where [`begin`] stopped.
-fn after_questions(
-    context: &Context<'_>,
-    plan: &Plan<'_>,
-    record: &mut Record,
-    response: &mut ResponseHead,
-) -> Verdict {
-    if let Some(refused) = who_asks(context, record, response) {
-        return refused;
-    }
-    if let Some(wait) = plan
-        .forward
-        .fault
-        .as_ref()
-        .and_then(|policy| fault::delay(policy, &record.request.headers, record.entropy))
-    {
-        record.delayed = Some(wait);
-        return Verdict::Delay(plan.after(wait));
-    }
-    after_fault_delay(context, plan, record, response)
-}
-
-/// The injected delay is over: go on where [`begin`] stopped.
-pub fn after_delay(
-    later: Later,
-    context: &Context<'_>,
-    record: &mut Record,
-    response: &mut ResponseHead,
-) -> Verdict {
-    let plan = later.plan(&context.view.snapshot);
-    after_fault_delay(context, &plan, record, response)
-}
-
-fn after_fault_delay(
-    context: &Context<'_>,
-    plan: &Plan<'_>,
-    record: &mut Record,
-    response: &mut ResponseHead,
-) -> Verdict {
-    if let Some(answer) = plan
-        .forward
-        .fault
-        .as_ref()
-        .and_then(|policy| fault::abort(policy, &record.request.headers, record.entropy))
-    {
-        return reply::fault_abort(context, answer, record, response);
-    }
-    if let Some(refused) = rate_limit::check(context, Place::BeforeCors, record, response) {
-        return refused;
-    }
-    if let Some(policy) = &plan.forward.cors {
-        match cors::decide(policy, &record.request) {
-            cors::CorsDecision::Pass | cors::CorsDecision::Decorate => {}
-            cors::CorsDecision::AnswerPreflight => {
-                reply::preflight(record, response);
-                cors::answer_preflight(policy, &record.request, &mut response.headers);
-                return Verdict::Reply(Bytes::new());
-            }
-        }
-    }
-    if let Some(refused) = rate_limit::check(context, Place::BeforeRouter, record, response) {
-        return refused;
-    }
-    forward::forward(context, plan, record, response)
-}
-
 /// No service has this host: the egress policy decides (reference: unknown destinations).
 fn unknown_host(
     context: &Context<'_>,
@@ -412,7 +307,7 @@ fn unknown_host(
 ) -> Verdict {
     record.route = RouteDecision::UnknownHost;
     record.timeouts = forward::timeouts(context.peer, None, &record.request);
-    if let Some(refused) = come_in_and_stay(context, record, response) {
+    if let Some(refused) = chain::stay(context, record, response) {
         return refused;
     }
     match &context.view.snapshot.settings.unknown_hosts {

@@ -1,79 +1,140 @@
-//! A request's way past the local rate limits of its listener and its route.
+//! A request's way past the rate limits of its listener and its route: local ones, and those that a service is asked about.
+//!
+//! What the service is asked, and what follows from its answer, is in `external`.
 
 use bytes::Bytes;
+use http::StatusCode;
 
 use super::{Context, Verdict, grpc, operations, scheme};
 use crate::cluster::{Bucket, Limited};
 use crate::decision::{Details, RateLimitSeen, Record, RouteDecision};
+use crate::entropy::Draw;
 use crate::message::{Known, ResponseHead};
+use crate::policy::descriptors::{Described, describe};
 use crate::policy::rate_limit::{self, Asking, Decided};
 use crate::policy::{authority, header_ops};
-use crate::snapshot::{Limiter, Place, RateLimit, SizedBucket, Snapshot};
+use crate::snapshot::{
+    DestinationCluster, HeaderOps, Limit, Limiter, Place, RateLimit, SizedBucket, Snapshot,
+};
 use crate::time::{Duration, Instant};
 
 /// The port that an authority without one stands for.
 const HTTP_PORT: u16 = 80;
 
-/// Asks the limits at a place, in order, until one refuses.
+/// What limits made of a request.
+#[derive(Debug)]
+pub(super) enum Met {
+    /// One refused it: the answer.
+    Refused(Verdict),
+    /// The service of the one at this position is to be asked about it.
+    Asks(u32),
+}
+
+/// What has a request met at a place, of limits from this position on? In order, until one refuses or a service is to be asked.
+/// `to` is where it would be sent, and nobody is asked about a request that is not sent on.
 pub(super) fn check(
     context: &Context<'_>,
-    place: Place,
+    (place, from): (Place, u32),
+    to: Option<&DestinationCluster>,
     record: &mut Record,
     response: &mut ResponseHead,
-) -> Option<Verdict> {
+) -> Option<Met> {
     let snapshot = &context.view.snapshot;
-    if snapshot.rate_limits.is_empty() {
+    if !snapshot.has_rate_limits() {
         return None;
     }
-    for (index, limiter) in (0..).zip(limiters(record, snapshot)) {
+    let numbered = (0..).zip(limiters(record, snapshot));
+    for (index, limiter) in numbered.skip(from as usize) {
         if limiter.place != place {
             continue;
         }
-        let limit = snapshot.rate_limit(limiter.limit);
-        let own = context.own_bucket;
-        let asking = Asking {
-            request: &record.request,
-            scheme: scheme(&record.request),
-            remote: context.peer.remote,
-            own,
-            entropy: record.entropy,
-            now: context.now,
-        };
-        let Some(decided) = rate_limit::decide(limit, limiter, &asking, index) else {
-            continue;
-        };
-        let Decided {
-            limited,
-            descriptor,
-        } = decided;
-        let (tokens, next_token) = left(limit, descriptor, own, context.now);
-        record.rate_limit = Some(RateLimitSeen {
-            limit: limiter.limit,
-            descriptor,
-            limited,
-            tokens,
-            next_token,
-        });
-        match limited {
-            Limited::Ok => {}
-            Limited::NotEnforced => {
-                operations::apply_to_request(
-                    context,
-                    &limit.request,
-                    route_name(record, snapshot),
-                    record,
-                );
+        match &limiter.limit {
+            Limit::Local { id, described } => {
+                let own = context.own_bucket;
+                let asking = Asking {
+                    of: self::described(context, record),
+                    own,
+                    entropy: record.entropy,
+                    now: context.now,
+                };
+                let limit = snapshot.rate_limit(*id);
+                let decided = rate_limit::decide(limit, described, &asking, u64::from(index));
+                let Some(decided) = decided else { continue };
+                let Decided {
+                    limited,
+                    descriptor,
+                } = decided;
+                let (tokens, next_token) = left(limit, descriptor, own, context.now);
+                record.rate_limit = Some(RateLimitSeen {
+                    limit: *id,
+                    descriptor,
+                    limited,
+                    tokens,
+                    next_token,
+                });
+                if let Some(refused) = obey((limited, limit), limiter, context, record, response) {
+                    return Some(Met::Refused(refused));
+                }
             }
-            Limited::Enforced => {
-                return Some(refuse(context, limiter, record, response));
+            Limit::Global { id, described } => {
+                // Envoy asks about nothing whose cluster there is not.
+                let is_sent = to.is_some_and(|to| !matches!(to, DestinationCluster::Missing(_)));
+                let enabled = snapshot.global_rate_limit(*id).enabled;
+                let drawn = || (record.entropy).draw(Draw::RateLimitEnabled, u64::from(index));
+                let of = || self::described(context, record);
+                let mut all = described.iter();
+                if is_sent
+                    && enabled.takes(drawn())
+                    && all.any(|by| describe(&by.actions, &of()).is_some())
+                {
+                    return Some(Met::Asks(index));
+                }
             }
         }
     }
     None
 }
 
+/// What a request is to rate limits.
+pub(super) fn described<'a>(context: &Context<'_>, record: &'a Record) -> Described<'a> {
+    Described {
+        request: &record.request,
+        scheme: scheme(&record.request),
+        remote: context.peer.remote,
+    }
+}
+
+/// Does what a local limit has decided.
+fn obey(
+    (limited, limit): (Limited, &RateLimit),
+    limiter: &Limiter,
+    context: &Context<'_>,
+    record: &mut Record,
+    response: &mut ResponseHead,
+) -> Option<Verdict> {
+    match limited {
+        Limited::Ok => None,
+        Limited::NotEnforced => {
+            let name = route_name(record, &context.view.snapshot);
+            operations::apply_to_request(context, &limit.request, name, record);
+            None
+        }
+        Limited::Enforced => {
+            let refusal = Refusal {
+                place: limiter.place,
+                status: limit.status,
+                details: Details::RateLimited,
+                grpc_status: limit.grpc_status,
+                operations: &limit.response,
+                text: Bytes::from_static(b"local_rate_limited"),
+            };
+            Some(refuse(context, refusal, record, response))
+        }
+    }
+}
+
 /// The limits that look at a request.
-fn limiters<'a>(record: &Record, snapshot: &'a Snapshot) -> &'a [Limiter] {
+pub(super) fn limiters<'a>(record: &Record, snapshot: &'a Snapshot) -> &'a [Limiter] {
     match record.route {
         // What is mirrored has passed them.
         RouteDecision::NotReached | RouteDecision::Mirror { .. } => &[],
@@ -110,32 +171,40 @@ fn route_name<'a>(record: &Record, snapshot: &'a Snapshot) -> &'a str {
     }
 }
 
-/// 429 with Envoy's text; the route's response operations run first, then the limit's.
-fn refuse(
+/// How a request is refused for a limit.
+pub(super) struct Refusal<'a> {
+    /// Where the limit stands.
+    pub(super) place: Place,
+    pub(super) status: StatusCode,
+    pub(super) details: Details,
+    /// What a gRPC client is told; by the status when absent.
+    pub(super) grpc_status: Option<u8>,
+    pub(super) operations: &'a HeaderOps,
+    pub(super) text: Bytes,
+}
+
+/// Refuses a request: the route's response operations run first, then the limit's.
+pub(super) fn refuse(
     context: &Context<'_>,
-    limiter: &Limiter,
+    refusal: Refusal<'_>,
     record: &mut Record,
     response: &mut ResponseHead,
 ) -> Verdict {
-    let snapshot = &context.view.snapshot;
-    let limit = snapshot.rate_limit(limiter.limit);
     response.clear();
-    response.status = limit.status;
-    record.details = Details::RateLimited;
+    response.status = refusal.status;
+    record.details = refusal.details;
     operations::operate_on_response(context, record, response);
-    if limiter.place == Place::BeforeRouter {
+    if refusal.place == Place::BeforeRouter {
         operations::decorate_response(context, record, response);
     }
-    let name = route_name(record, snapshot);
+    let name = route_name(record, &context.view.snapshot);
     let format = operations::format_context(context.peer, record, name, "");
-    header_ops::apply_to_response(&limit.response, response, &format);
-    if let Some(code) = limit
-        .grpc_status
-        .filter(|_| grpc::is_request(&record.request))
-    {
+    header_ops::apply_to_response(refusal.operations, response, &format);
+    let is_grpc = || grpc::is_request(&record.request);
+    if let Some(code) = refusal.grpc_status.filter(|_| is_grpc()) {
         grpc::set_status(response, code);
     }
-    Verdict::Reply(Bytes::from_static(b"local_rate_limited"))
+    Verdict::Reply(refusal.text)
 }
 
 /// What is in the bucket that decided, and how long until there is a token.

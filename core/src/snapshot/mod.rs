@@ -6,7 +6,9 @@
 mod authorization;
 mod cluster;
 mod clusters;
+mod descriptor;
 mod forwarded_client_cert;
+mod global_rate_limit;
 mod hash_table;
 mod hashing;
 mod header_ops;
@@ -33,7 +35,9 @@ pub use authorization::{
 };
 pub use cluster::{Address, Balancing, Cluster, ClusterId, Endpoint, Limits, ServiceName, WarmUp};
 pub use clusters::Clusters;
+pub use descriptor::{Describes, DescriptorAction, HeaderMatch, REMOTE_ADDRESS};
 pub use forwarded_client_cert::{ForwardMode, ForwardedClientCert};
+pub use global_rate_limit::GlobalRateLimit;
 pub use hash_table::{HashTable, Share, SharedTables, shares};
 pub use hashing::{ConsistentHash, HashCookie, HashPolicy, HashTableKind, MAX_RING_SIZE};
 pub use header_ops::{FieldText, HeaderOps, HeaderValue, ValuePart};
@@ -45,8 +49,8 @@ pub use matching::{
 pub use origin::{BlockOrigin, ClusterOrigin, FieldLine, Origin, ResourceId, ResourceRef};
 pub use peer_metadata::{LONGEST_METADATA, OwnMetadata};
 pub use rate_limit::{
-    DescribedBy, Descriptor, EntryMatch, HeaderMatch, HostLimits, Limiter, Place, RateLimit,
-    RateLimitId, SizedBucket,
+    DescribedBy, Descriptor, EntryMatch, GlobalRateLimitId, HostLimits, Limit, Limiter, Place,
+    RateLimit, RateLimitId, SizedBucket,
 };
 pub use request_authentication::{
     ClaimField, JwksAddress, JwksPlace, JwtKeys, JwtRule, RequestAuthentication, TokenLocation,
@@ -152,6 +156,8 @@ pub struct Snapshot {
     pub resources: Arc<[ResourceRef]>,
     /// Indexed by [`RateLimitId`].
     pub rate_limits: Box<[RateLimit]>,
+    /// Indexed by [`GlobalRateLimitId`].
+    pub global_rate_limits: Arc<[GlobalRateLimit]>,
     /// The rate limits of requests to hosts that nobody knows, by service port, sorted.
     pub unknown_host_limits: Arc<[(u16, Box<[Limiter]>)]>,
     /// Who may ask this workload for what.
@@ -197,6 +203,7 @@ impl Snapshot {
             inbound_tls_origins: Arc::clone(&self.inbound_tls_origins),
             resources: Arc::clone(&self.resources),
             rate_limits: rate_limit::apart(&self.rate_limits),
+            global_rate_limits: Arc::clone(&self.global_rate_limits),
             unknown_host_limits: Arc::clone(&self.unknown_host_limits),
             authorization: Arc::clone(&self.authorization),
             request_authentication: self.request_authentication.as_deref().map(|auth| {
@@ -223,7 +230,8 @@ impl Snapshot {
     /// Whether what some bodies say decides anything.
     #[must_use]
     pub fn reads_bodies(&self) -> bool {
-        self.translates_bodies() || self.authorization.reads_answers()
+        let asks_about_limits = !self.global_rate_limits.is_empty();
+        self.translates_bodies() || asks_about_limits || self.authorization.reads_answers()
     }
 
     /// The virtual host of an id of this snapshot.
@@ -252,5 +260,17 @@ impl Snapshot {
     #[must_use]
     pub fn rate_limit(&self, id: RateLimitId) -> &RateLimit {
         &self.rate_limits[id.0 as usize]
+    }
+
+    /// The global rate limit of an id of this snapshot.
+    #[must_use]
+    pub fn global_rate_limit(&self, id: GlobalRateLimitId) -> &GlobalRateLimit {
+        &self.global_rate_limits[id.0 as usize]
+    }
+
+    /// Whether any rate limit looks at any request.
+    #[must_use]
+    pub fn has_rate_limits(&self) -> bool {
+        !self.rate_limits.is_empty() || !self.global_rate_limits.is_empty()
     }
 }

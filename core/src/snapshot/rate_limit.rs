@@ -1,4 +1,5 @@
-//! Local rate limits, as `policy::rate_limit` reads them: which ones look at a request, and what each allows.
+//! Rate limits where they look at a request, and local ones, as `policy::rate_limit` reads them: what each allows. Global ones
+//! have a file of their own.
 
 use core::net::IpAddr;
 use std::sync::Arc;
@@ -7,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use http::StatusCode;
 
+use super::descriptor::{Describes, HeaderMatch};
 use super::header_ops::HeaderOps;
-use super::matching::{MatchedField, TextMatch};
+use super::matching::MatchedField;
 use super::origin::Origin;
 use super::resilience::PerMillion;
 use crate::cluster::{Bucket, BucketSize, LimitCounts};
@@ -17,11 +19,22 @@ use crate::cluster::{Bucket, BucketSize, LimitCounts};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RateLimitId(pub u32);
 
-/// Where in the order of policies a rate limit stands. Istio's order is faults, CORS, forwarding.
+/// Which global rate limit of a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct GlobalRateLimitId(pub u32);
+
+/// Where in the order of policies a rate limit stands. Istio's order is providers that are asked, tokens, policies on who may
+/// ask, faults, CORS, forwarding; the first three hold for inbound requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
-    /// Before everything: a request that a fault answers takes a token too.
+    /// Before everything: a request that is refused takes a token too.
     First,
+    /// Behind providers that are asked (`CUSTOM`).
+    BeforeTokens,
+    /// Behind tokens: whose is good is known.
+    BeforeAccess,
+    /// Behind all policies on who may ask: a request that a fault answers takes a token too.
+    BeforeFaults,
     /// Behind faults.
     BeforeCors,
     /// Right before forwarding: only what is sent on takes a token.
@@ -30,7 +43,27 @@ pub enum Place {
 
 impl Place {
     /// All of them, in order.
-    pub const ALL: [Self; 3] = [Self::First, Self::BeforeCors, Self::BeforeRouter];
+    pub const ALL: [Self; 6] = [
+        Self::First,
+        Self::BeforeTokens,
+        Self::BeforeAccess,
+        Self::BeforeFaults,
+        Self::BeforeCors,
+        Self::BeforeRouter,
+    ];
+
+    /// For people.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::BeforeTokens => "before tokens",
+            Self::BeforeAccess => "before who may ask",
+            Self::BeforeFaults => "before faults",
+            Self::BeforeCors => "before CORS",
+            Self::BeforeRouter => "before the router",
+        }
+    }
 }
 
 /// A rate limit at its place.
@@ -39,9 +72,26 @@ pub struct Limiter {
     /// Where it stands.
     pub place: Place,
     /// Which limit looks at the request there.
-    pub limit: RateLimitId,
-    /// Which of its descriptors a request may have, as its route says; those whose buckets fill slowly first.
-    pub described: Box<[DescribedBy]>,
+    pub limit: Limit,
+}
+
+/// A rate limit, and what it tells requests by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// A local one.
+    Local {
+        /// Which.
+        id: RateLimitId,
+        /// Which of its descriptors a request may have, as its route says; those whose buckets fill slowly first.
+        described: Box<[DescribedBy]>,
+    },
+    /// One that a service keeps. Only for what is sent on.
+    Global {
+        /// Which.
+        id: GlobalRateLimitId,
+        /// What descriptors it is told of requests.
+        described: Box<[Describes]>,
+    },
 }
 
 /// A descriptor, and what a request must be to have it.
@@ -69,19 +119,6 @@ pub enum EntryMatch {
     },
     /// The client has this address.
     RemoteAddress(IpAddr),
-}
-
-/// A match on a header field as Envoy has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeaderMatch {
-    /// Which field.
-    pub name: MatchedField,
-    /// What its value must be; `None` when only its presence matters.
-    pub value: Option<TextMatch>,
-    /// Whether it is to be there.
-    pub present: bool,
-    /// The opposite.
-    pub invert: bool,
 }
 
 /// The rate limits of a virtual host, in the order in which they look at a request.

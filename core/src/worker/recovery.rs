@@ -27,6 +27,7 @@ impl Recovery<'_> {
             // What it counts for is given back before others are looked at.
             drop(self.turns.exchanges.remove(id));
             self.tell_who_asked(id);
+            self.give_up_question_of(id);
             self.close_connections_of(id);
         }
         if let Some(about) = about {
@@ -42,6 +43,14 @@ impl Recovery<'_> {
         let asking = all.filter(|(_, exchange)| exchange.as_deref().is_some_and(asks));
         let answers = asking.map(|(id, _)| Answered::lost(id, gone));
         self.turns.answers.extend(answers.collect::<Vec<_>>());
+    }
+
+    /// Nobody wants to know any more what one that is gone has asked.
+    fn give_up_question_of(&mut self, gone: ExchangeId) {
+        let all = self.turns.exchanges.iter();
+        let is_asked = |exchange: &Exchange| exchange.asked_by() == Some(gone);
+        let asked = all.filter(|(_, exchange)| exchange.as_deref().is_some_and(is_asked));
+        self.turns.given_up.extend(asked.map(|(id, _)| id));
     }
 
     fn who_uses(&self, connection: ConnId) -> Vec<ExchangeId> {

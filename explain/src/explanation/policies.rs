@@ -4,8 +4,9 @@ use outrigger_core::decision::Record;
 use outrigger_core::policy::fault::{Roll, abort_roll, delay_roll};
 use outrigger_core::policy::{destination, route};
 use outrigger_core::snapshot::{
-    CorsPolicy, Destination, DestinationCluster, Forward, HeaderOps, HostLimits, Limiter,
-    PathRewrite, RetryPolicy, Rule, Snapshot, StreamIdle, VirtualHost,
+    CorsPolicy, Destination, DestinationCluster, Forward, GlobalRateLimit, HeaderOps, HostLimits,
+    Limit, Limiter, PathRewrite, PerMillion, RateLimit, RetryPolicy, Rule, Snapshot, StreamIdle,
+    VirtualHost,
 };
 use outrigger_core::time::Duration;
 
@@ -108,7 +109,7 @@ fn faults(says: &Says<'_>, forward: &Forward, record: &Record) -> Vec<Told> {
     let headers = &record.request.headers;
     let roll = |share, drawn: u64, text: &str| {
         let drawn = drawn % 1_000_000;
-        let below = outrigger_core::snapshot::PerMillion::get(share);
+        let below = PerMillion::get(share);
         let hit = if drawn < u64::from(below) {
             "it gets it"
         } else {
@@ -226,7 +227,37 @@ pub(super) fn limits(told: &mut Explanation, of: &VirtualHost, rule: usize, snap
 }
 
 pub(crate) fn limit(limiter: &Limiter, snapshot: &Snapshot) -> Told {
-    let limit = snapshot.rate_limit(limiter.limit);
+    match &limiter.limit {
+        Limit::Local { id, .. } => local_limit(snapshot.rate_limit(*id), snapshot),
+        Limit::Global { id, .. } => global_limit(snapshot.global_rate_limit(*id), snapshot),
+    }
+}
+
+/// A limit that a service keeps.
+fn global_limit(limit: &GlobalRateLimit, snapshot: &Snapshot) -> Told {
+    let service = problems::cluster_name(&limit.cluster, snapshot);
+    let within = limit.timeout.map_or_else(String::new, |time| {
+        format!(" and answers within {}", words::time(time))
+    });
+    let failure = match limit.denied_on_failure {
+        share if share == PerMillion::ALL => {
+            format!("refused with {} without an answer", limit.status_on_error)
+        }
+        share if share == PerMillion::default() => "passed without an answer".to_owned(),
+        share => format!("{} refused without an answer", words::share(share)),
+    };
+    let (domain, status) = (&limit.domain, limit.status);
+    Told {
+        what: "rate limit",
+        value: format!(
+            "of `{domain}`, for which {service} is asked{within}; refused with {status}, {failure}"
+        ),
+        origin: Place::new(&limit.origin, snapshot),
+        overrides: Vec::new(),
+    }
+}
+
+fn local_limit(limit: &RateLimit, snapshot: &Snapshot) -> Told {
     let bucket = limit.bucket.as_ref().map_or_else(
         || "no bucket".to_owned(),
         |sized| {

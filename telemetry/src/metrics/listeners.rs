@@ -100,7 +100,7 @@ impl ListenerEvent {
         (
             Self::RateLimited,
             "downstream_rq_rate_limited",
-            "Requests that a local rate limit refused",
+            "Requests that a rate limit refused",
         ),
         (
             Self::AccessAllowed,
@@ -138,7 +138,7 @@ impl ListenerEvent {
             Details::DownstreamRemoteDisconnect | Details::DownstreamRemoteReset => Self::RxReset,
             Details::FaultAbort => Self::Aborted,
             Details::StreamIdleTimeout => Self::Idle,
-            Details::RateLimited => Self::RateLimited,
+            Details::RateLimited | Details::RequestRateLimited => Self::RateLimited,
             Details::None
             | Details::ViaUpstream
             | Details::NoHealthyUpstream
@@ -151,6 +151,7 @@ impl ListenerEvent {
             | Details::JwtDenied(_)
             | Details::ExternalAuthorizationDenied
             | Details::ExternalAuthorizationError
+            | Details::RateLimiterError
             | Details::ConcurrencyLimit => return None,
         })
     }

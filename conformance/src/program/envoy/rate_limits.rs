@@ -1,19 +1,20 @@
-//! From local rate limits to Envoy's filters: one for each limit, off until a route turns it on.
+//! From rate limits to Envoy's filters: one for each limit, off until a route turns it on; what a service keeps is told in
+//! `global_rate_limits`.
 //!
 //! So routes share a bucket where they share it in a snapshot. Which requests have a descriptor was settled by the
 //! compiler as conditions; each becomes an action that makes an entry if it holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use outrigger_core::snapshot::{
-    DescribedBy, Descriptor, EntryMatch, HeaderMatch, Limiter, Place, RateLimit, RateLimitId,
+    DescribedBy, Descriptor, EntryMatch, Limit, Limiter, Place, RateLimit, RateLimitId,
     SizedBucket, Snapshot, TextMatch,
 };
 use outrigger_core::time::Duration;
 use serde_json::{Value, json};
 
 use super::words::{duration, extension, runtime_share, type_url};
-use super::{Derived, fields, matching};
+use super::{Derived, fields, global_rate_limits, matching};
 
 /// Envoy's shortest interval between fills.
 const SHORTEST_FILL: Duration = Duration::from_millis(50);
@@ -23,19 +24,27 @@ const EXHAUSTED: u8 = 8;
 const UNAVAILABLE: u8 = 14;
 
 /// The name of a limit's filter.
-pub(super) fn filter_name(limit: RateLimitId) -> String {
+fn filter_name(limit: RateLimitId) -> String {
     format!("local_ratelimit.{}", limit.0)
 }
 
 /// Turns filters on for a route.
 pub(super) fn turn_on(limiters: &[Limiter], route: &mut Value) {
     for limiter in limiters {
-        let on = json!({ "@type": type_url("envoy.config.route.v3.FilterConfig"), "config": {} });
-        route["typed_per_filter_config"][filter_name(limiter.limit)] = on;
+        let (name, said) = match &limiter.limit {
+            Limit::Local { id, .. } => (filter_name(*id), json!({})),
+            Limit::Global { id, described } => (
+                global_rate_limits::filter_name(*id),
+                global_rate_limits::for_route(described),
+            ),
+        };
+        let kind = type_url("envoy.config.route.v3.FilterConfig");
+        let on = json!({ "@type": kind, "config": said });
+        route["typed_per_filter_config"][name] = on;
     }
 }
 
-/// The filters of a place, in the order in which they look at a request.
+/// The filters of a place, local ones first: where both kinds stand at one place, no case asks in which order.
 pub(super) fn filters(snapshot: &Snapshot, place: Place) -> Derived<Vec<Value>> {
     let mut used: BTreeMap<RateLimitId, &[DescribedBy]> = BTreeMap::new();
     let hosts = snapshot
@@ -44,14 +53,22 @@ pub(super) fn filters(snapshot: &Snapshot, place: Place) -> Derived<Vec<Value>> 
         .filter_map(|h| h.limits.as_ref());
     let lists = hosts.flat_map(|limits| limits.rules.iter().chain([&limits.otherwise]));
     let unknown = snapshot.unknown_host_limits.iter().map(|(_, list)| list);
+    let mut global = BTreeSet::new();
     for limiter in lists
         .chain(unknown)
         .flatten()
         .filter(|limiter| limiter.place == place)
     {
-        let described = used.entry(limiter.limit).or_insert(&limiter.described);
-        if **described != *limiter.described {
-            return Err("one rate limit, and each route describes requests in another way");
+        match &limiter.limit {
+            Limit::Local { id, described } => {
+                let known = used.entry(*id).or_insert(described);
+                if **known != **described {
+                    return Err("one rate limit, and each route describes requests in another way");
+                }
+            }
+            Limit::Global { id, .. } => {
+                global.insert(*id);
+            }
         }
     }
     let filter = |(id, described): (&RateLimitId, &&[DescribedBy])| {
@@ -61,7 +78,11 @@ pub(super) fn filters(snapshot: &Snapshot, place: Place) -> Derived<Vec<Value>> 
         filter["disabled"] = true.into();
         Ok(filter)
     };
-    used.iter().map(filter).collect()
+    let local = used.iter().map(filter);
+    let global = global
+        .iter()
+        .map(|id| global_rate_limits::filter(snapshot, *id));
+    local.chain(global).collect()
 }
 
 fn config(limit: &RateLimit, described: &[DescribedBy]) -> Derived<Value> {
@@ -152,7 +173,10 @@ fn action(entry: &EntryMatch, key: &str, value: &str) -> (Value, Value) {
             let absent = json!({ "name": name.as_str(), "present_match": false });
             (vec![absent], true)
         }
-        EntryMatch::Headers { all, expect } => (all.iter().map(header).collect(), *expect),
+        EntryMatch::Headers { all, expect } => (
+            all.iter().map(global_rate_limits::header).collect(),
+            *expect,
+        ),
     };
     let entry = json!({ "key": key, "value": value });
     let matched = json!({
@@ -162,13 +186,4 @@ fn action(entry: &EntryMatch, key: &str, value: &str) -> (Value, Value) {
         "headers": headers,
     });
     (entry, json!({ "header_value_match": matched }))
-}
-
-fn header(wanted: &HeaderMatch) -> Value {
-    let mut header = match &wanted.value {
-        Some(text) => matching::header(wanted.name.as_str(), text),
-        None => json!({ "name": wanted.name.as_str(), "present_match": wanted.present }),
-    };
-    header["invert_match"] = wanted.invert.into();
-    header
 }

@@ -3,21 +3,19 @@
 
 use core::net::IpAddr;
 
-use crate::config::envoy_filter::Action;
-use crate::snapshot::{DescribedBy, Descriptor, EntryMatch, HeaderMatch};
-
-/// The key of the client's address.
-const REMOTE_ADDRESS: &str = "remote_address";
+use crate::snapshot::{
+    DescribedBy, Describes, Descriptor, DescriptorAction, EntryMatch, REMOTE_ADDRESS,
+};
 
 /// The descriptors that a request with these lists of actions may have, slow buckets first, as in Envoy.
-pub(super) fn described(descriptors: &[Descriptor], lists: &[&[Action]]) -> Box<[DescribedBy]> {
+pub(super) fn described(descriptors: &[Descriptor], lists: &[&Describes]) -> Box<[DescribedBy]> {
     let mut described: Vec<_> = descriptors
         .iter()
         .zip(0..)
         .filter_map(|(descriptor, at)| {
             let any: Box<[_]> = lists
                 .iter()
-                .flat_map(|actions| ways(actions, &descriptor.entries))
+                .flat_map(|by| ways(&by.actions, &descriptor.entries))
                 .map(Vec::into_boxed_slice)
                 .collect();
             let by = DescribedBy {
@@ -34,7 +32,7 @@ pub(super) fn described(descriptors: &[Descriptor], lists: &[&[Action]]) -> Box<
 
 /// The ways in which actions come to these entries. A list whose request lacks something that is not to be skipped makes
 /// no descriptor at all.
-fn ways(actions: &[Action], entries: &[(Box<str>, Box<str>)]) -> Vec<Vec<EntryMatch>> {
+fn ways(actions: &[DescriptorAction], entries: &[(Box<str>, Box<str>)]) -> Vec<Vec<EntryMatch>> {
     let Some((action, rest)) = actions.split_first() else {
         return if entries.is_empty() {
             vec![Vec::new()]
@@ -50,32 +48,26 @@ fn ways(actions: &[Action], entries: &[(Box<str>, Box<str>)]) -> Vec<Vec<EntryMa
     };
     let is = |key: &str, value: &str| entry.is_some_and(|(k, v)| **k == *key && **v == *value);
     match action {
-        Action::GenericKey(key, value) if is(key, value) => with(None).collect(),
-        Action::HeaderValueMatch {
+        DescriptorAction::GenericKey(key, value) if is(key, value) => with(None).collect(),
+        DescriptorAction::HeaderValueMatch {
             key,
             value,
             expect_match,
             headers,
         } if is(key, value) => {
-            let all = headers.iter().map(|header| HeaderMatch {
-                name: header.name.clone(),
-                value: header.value.clone(),
-                present: header.present,
-                invert: header.invert,
-            });
             let headers = EntryMatch::Headers {
-                all: all.collect(),
+                all: headers.clone(),
                 expect: *expect_match,
             };
             with(Some(headers)).collect()
         }
-        Action::RemoteAddress => {
+        DescriptorAction::RemoteAddress => {
             let address = entry.filter(|(key, _)| &**key == REMOTE_ADDRESS);
             let address = address.and_then(|(_, value)| value.parse::<IpAddr>().ok());
             let remote = address.map(EntryMatch::RemoteAddress);
             remote.map_or_else(Vec::new, |remote| with(Some(remote)).collect())
         }
-        Action::RequestHeader {
+        DescriptorAction::RequestHeader {
             name,
             key,
             skip_if_absent,
@@ -96,7 +88,7 @@ fn ways(actions: &[Action], entries: &[(Box<str>, Box<str>)]) -> Vec<Vec<EntryMa
             }
             all
         }
-        Action::GenericKey(..) | Action::HeaderValueMatch { .. } => Vec::new(),
+        DescriptorAction::GenericKey(..) | DescriptorAction::HeaderValueMatch { .. } => Vec::new(),
     }
 }
 
@@ -109,8 +101,8 @@ mod tests {
         MatchedField::new(name).unwrap()
     }
 
-    fn user(skip_if_absent: bool) -> Action {
-        Action::RequestHeader {
+    fn user(skip_if_absent: bool) -> DescriptorAction {
+        DescriptorAction::RequestHeader {
             name: field("x-user"),
             key: "user".into(),
             skip_if_absent,
@@ -128,7 +120,8 @@ mod tests {
 
     #[test]
     fn actions_must_come_to_all_entries_in_order() {
-        let generic = |key: &str, value: &str| Action::GenericKey(key.into(), value.into());
+        let generic =
+            |key: &str, value: &str| DescriptorAction::GenericKey(key.into(), value.into());
         let jo = || EntryMatch::Field(field("x-user"), "jo".into());
         let home = || EntryMatch::RemoteAddress("10.0.0.1".parse().unwrap());
         for (actions, wanted, want) in [
@@ -154,11 +147,15 @@ mod tests {
                 vec![vec![jo()]],
             ),
             (
-                vec![Action::RemoteAddress],
+                vec![DescriptorAction::RemoteAddress],
                 "remote_address=10.0.0.1",
                 vec![vec![home()]],
             ),
-            (vec![Action::RemoteAddress], "remote_address=home", vec![]),
+            (
+                vec![DescriptorAction::RemoteAddress],
+                "remote_address=home",
+                vec![],
+            ),
         ] {
             assert_eq!(
                 ways(&actions, &entries(wanted)),

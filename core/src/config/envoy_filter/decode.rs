@@ -1,15 +1,15 @@
-//! Which patches of an EnvoyFilter are about local rate limits, and what they change.
+//! Which patches of an EnvoyFilter are about rate limits, and what they change. What they hold is read by `patched`.
 
 use super::frame::{self, Frame, HTTP_MANAGER, Listener, Operation, Target, Where};
-use super::local_rate_limit::{self, is_local_rate_limit};
-use super::{Action, Change, Context, EnvoyFilter, Level, LimitPatch, LocalRateLimit, descriptors};
+use super::patched::{self, unused};
+use super::typed_config::Message;
+use super::{Change, Context, EnvoyFilter, InsertedLimit, Level, LimitPatch};
 use crate::config::checks;
 use crate::config::code::Code;
-use crate::config::decode::{Object, object, part};
+use crate::config::decode::Object;
 use crate::config::judged::selection;
 use crate::config::node::Node;
 use crate::config::report::{Report, UnknownFields};
-use crate::config::spelling::snake_case;
 use crate::config::value::quoted;
 use crate::snapshot::Place;
 
@@ -37,13 +37,11 @@ pub(super) fn decode(o: &mut Object<'_, '_>) -> Read {
         },
         ..Read::default()
     };
-    let has_limit = has_limit(o.node());
     o.messages("configPatches", |o| {
         let path = o.report().path().to_owned();
         let Some(frame) = frame::read(o) else { return };
-        let is_ours = |value: &&Node| {
-            is_limit(frame.target, value) || has_limit && describes(frame.target, value)
-        };
+        let is_ours =
+            |value: &&Node| is_limit(frame.target, value) || describes(frame.target, value);
         let Some(value) = frame.value.filter(is_ours) else {
             return read.others.push(path);
         };
@@ -65,7 +63,7 @@ pub(super) fn tell_unused(report: &mut Report) {
         "kind",
         Code::KindNotRead,
         "no patch of this `EnvoyFilter` is one that the proxy uses; it behaves as if it were not there",
-        "local rate limits are used (`envoy.filters.http.local_ratelimit`)",
+        "rate limits are used (`envoy.filters.http.local_ratelimit`, `envoy.filters.http.ratelimit`)",
     );
 }
 
@@ -75,31 +73,9 @@ pub(super) fn tell_other(report: &mut Report, path: &str) {
         unused(
             report,
             "this patch is not used",
-            "only local rate limits are (`envoy.filters.http.local_ratelimit`)",
+            "only rate limits are (`envoy.filters.http.local_ratelimit`, `envoy.filters.http.ratelimit`)",
         );
     });
-}
-
-fn unused(report: &mut Report, message: impl Into<String>, help: impl Into<String>) {
-    report.raise(Code::PatchNotUsed, message, help);
-}
-
-/// Whether any patch is about local rate limits; then lists of actions are for them.
-fn has_limit(spec: &Node) -> bool {
-    let patches = spec.field("configPatches");
-    let patches = patches
-        .map(|patches| patches.value.items())
-        .unwrap_or_default();
-    patches.iter().any(|patch| {
-        let patch = patch.field("patch");
-        let value = patch.and_then(|patch| patch.value.field("value"));
-        value.is_some_and(|value| {
-            let value = &value.value;
-            [Target::HttpFilter, Target::HttpRoute]
-                .iter()
-                .any(|target| is_limit(*target, value))
-        })
-    })
 }
 
 /// Whether a patch gives routes a list of actions.
@@ -120,14 +96,15 @@ fn describes(target: Target, value: &Node) -> bool {
     }
 }
 
-/// Whether a patch is about local rate limits.
+/// Whether a patch is about rate limits.
 fn is_limit(target: Target, value: &Node) -> bool {
     match target {
-        Target::HttpFilter => value
-            .field("typedConfig")
-            .is_some_and(|config| is_local_rate_limit(&config.value)),
+        Target::HttpFilter => matches!(
+            patched::inserted(value),
+            Some(Message::Local | Message::Global)
+        ),
         Target::RouteConfiguration | Target::VirtualHost | Target::HttpRoute => {
-            per_filter(value).any(|(_, config)| is_local_rate_limit(config))
+            patched::per_filter(value).any(|(_, config)| Message::of(config).is_some())
         }
         Target::Listener
         | Target::NetworkFilter
@@ -135,14 +112,6 @@ fn is_limit(target: Target, value: &Node) -> bool {
         | Target::Other
         | Target::None => false,
     }
-}
-
-/// What a route says for filters, by their names.
-fn per_filter(value: &Node) -> impl Iterator<Item = (&str, &Node)> {
-    let configs = value.field("typedPerFilterConfig");
-    let entries = configs.map(|configs| configs.value.entries());
-    let entries = entries.unwrap_or_default().iter();
-    entries.map(|entry| (&*entry.key.text, &entry.value))
 }
 
 /// Why a patch about a rate limit can not be used.
@@ -203,7 +172,13 @@ fn insert(
     let listener = frame.by.listener.as_ref().unwrap_or(&everything);
     let (context, port) = ports(listener, frame.by.context, context)?;
     let place = place(listener, frame.operation)?;
-    let (name, limit) = in_value(o, |report| filter(report, value));
+    let (name, limit) = in_value(o, |report| patched::filter(report, value));
+    if let InsertedLimit::Global(limit) = &limit
+        && (limit.service.as_ref()).is_some_and(|service| service.cluster.is_empty())
+    {
+        let help = "use `envoy_grpc` with the `cluster_name` of a service";
+        return because("only services of the mesh are asked about limits", help);
+    }
     let change = Change::Insert {
         port,
         place,
@@ -240,12 +215,11 @@ fn for_routes(
             "`inbound|http|PORT` goes with `SIDECAR_INBOUND`, `HOST:PORT` with `SIDECAR_OUTBOUND`",
         );
     }
-    let (limits, rate_limits) = in_value(o, |report| overrides(report, level, value));
+    let said = in_value(o, |report| patched::overrides(report, level, value));
     let change = Change::Override {
         level,
         routes,
-        limits,
-        rate_limits,
+        said,
     };
     Ok((context, change))
 }
@@ -276,7 +250,7 @@ fn ports(listener: &Listener, at: Where, context: Context) -> Result<(Context, u
     }
 }
 
-/// Where a filter comes to stand, from what it is inserted before or behind (Istio's order: faults, CORS, router).
+/// Where a filter comes to stand, from what it is inserted before or behind, in Istio's order (see [`Place`]).
 fn place(listener: &Listener, operation: Operation) -> Result<Place, Unused> {
     if let Some(filter) = listener
         .filter
@@ -303,11 +277,16 @@ fn place(listener: &Listener, operation: Operation) -> Result<Place, Unused> {
         }
     };
     Ok(match (listener.sub_filter.as_deref(), is_before) {
-        (None, true) => Place::First,
-        (Some("istio.metadata_exchange" | "envoy.filters.http.grpc_stats" | "istio.alpn"), _) => {
-            Place::First
+        (None, true) | (Some("istio.metadata_exchange"), _) => Place::First,
+        (Some("envoy.filters.http.ext_authz"), true) => Place::First,
+        (Some("envoy.filters.http.ext_authz"), false)
+        | (Some("envoy.filters.http.jwt_authn"), true) => Place::BeforeTokens,
+        (Some("envoy.filters.http.jwt_authn"), false) | (Some("envoy.filters.http.rbac"), true) => {
+            Place::BeforeAccess
         }
-        (Some("envoy.filters.http.fault"), true) => Place::First,
+        (Some("envoy.filters.http.rbac"), false)
+        | (Some("envoy.filters.http.grpc_stats" | "istio.alpn"), _)
+        | (Some("envoy.filters.http.fault"), true) => Place::BeforeFaults,
         (Some("envoy.filters.http.fault"), false) | (Some("envoy.filters.http.cors"), true) => {
             Place::BeforeCors
         }
@@ -327,83 +306,4 @@ fn place(listener: &Listener, operation: Operation) -> Result<Place, Unused> {
             );
         }
     })
-}
-
-/// The filter that is inserted, with its name.
-fn filter(report: &mut Report, value: &Node) -> (String, LocalRateLimit) {
-    object(report, value, |o| {
-        for field in ["disabled", "isOptional"] {
-            if o.boolean(field) {
-                let message = format!("`{field}` is not in effect");
-                o.report().raise_in(field, Code::NotInEffect, message, "");
-            }
-        }
-        let name = o.string("name");
-        let limit = o.read("typedConfig", local_rate_limit::read);
-        let limit = limit.unwrap_or_default();
-        o.report().field("typedConfig", |report| {
-            local_rate_limit::check(&limit, local_rate_limit::Holder::Listener, report);
-        });
-        (name, limit)
-    })
-}
-
-/// What a patch merges into routes: limits by the names of filters, and actions. Everything else is told.
-fn overrides(
-    report: &mut Report,
-    level: Level,
-    value: &Node,
-) -> (Vec<(String, LocalRateLimit)>, Vec<Vec<Action>>) {
-    let mut limits = Vec::new();
-    let mut rate_limits = Vec::new();
-    part(report, value, |o| {
-        o.read("typedPerFilterConfig", |report, configs| {
-            for entry in configs.entries() {
-                let name = &*entry.key.text;
-                report.key(name, |report| {
-                    if is_local_rate_limit(&entry.value) {
-                        let limit = local_rate_limit::read(report, &entry.value);
-                        local_rate_limit::check(&limit, local_rate_limit::Holder::Route, report);
-                        limits.push((name.to_owned(), limit));
-                    } else {
-                        unused(report, "this part of the patch is not used", "");
-                    }
-                });
-            }
-        });
-        let read: &[&str] = match level {
-            Level::Configuration => &["typedPerFilterConfig"],
-            Level::VirtualHost => {
-                rate_limits = descriptors::rate_limits(o);
-                &["typedPerFilterConfig", "rateLimits"]
-            }
-            Level::Route => {
-                o.read("route", |report, route| {
-                    part(report, route, |o| {
-                        rate_limits = descriptors::rate_limits(o);
-                        tell_others(o, &["rateLimits"]);
-                    });
-                });
-                &["typedPerFilterConfig", "route"]
-            }
-        };
-        tell_others(o, read);
-    });
-    (limits, rate_limits)
-}
-
-/// What a patch changes besides.
-fn tell_others(o: &mut Object<'_, '_>, read: &[&str]) {
-    let is_read = |key: &str| {
-        read.iter()
-            .any(|name| *name == key || snake_case(name) == key)
-    };
-    let node = o.node();
-    for entry in node.entries().iter().filter(|e| !is_read(&e.key.text)) {
-        let key = &*entry.key.text;
-        o.report().key_or_field(key, |report| {
-            let message = format!("of this patch {} is not used", quoted(key));
-            unused(report, message, "");
-        });
-    }
 }

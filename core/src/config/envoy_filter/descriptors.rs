@@ -1,11 +1,13 @@
 //! Descriptors of a local rate limit, and the actions of routes that make descriptors of requests (Envoy's
-//! `config.route.v3.RateLimit`), as far as they are honoured: what a request says about itself.
+//! `config.route.v3.RateLimit`), for both kinds of limits, as far as they are honoured: what a request says about itself.
 
 use super::token_bucket::{TokenBucket, token_bucket};
 use crate::config::code::Code;
 use crate::config::decode::Object;
 use crate::config::report::Report;
-use crate::snapshot::{MatchedField, Regex, RegexFault, TextMatch};
+use crate::snapshot::{
+    Describes, DescriptorAction, HeaderMatch, MatchedField, Regex, RegexFault, TextMatch,
+};
 
 /// Requests that these entries describe have a bucket of their own.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -16,47 +18,26 @@ pub struct Descriptor {
     pub token_bucket: TokenBucket,
 }
 
-/// One entry of a descriptor that is made of a request. Without it there is no descriptor.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Action {
-    /// `generic_key`: always the same.
-    GenericKey(String, String),
-    /// `request_headers`: the value of a field.
-    RequestHeader {
-        /// Which field.
-        name: MatchedField,
-        /// The key of the entry.
-        key: String,
-        /// Without the field the entry is left out.
-        skip_if_absent: bool,
-    },
-    /// `header_value_match`: always the same, if fields match or if they do not.
-    HeaderValueMatch {
-        /// The key of the entry.
-        key: String,
-        /// Its value.
-        value: String,
-        /// Whether they are to match.
-        expect_match: bool,
-        /// All of these.
-        headers: Vec<HeaderMatcher>,
-    },
-    /// `remote_address`: the client's address.
-    RemoteAddress,
+/// What becomes of what the virtual host of a route says of its requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HostLists {
+    /// It holds where the route says nothing.
+    #[default]
+    Override,
+    /// It holds as well.
+    Include,
+    /// It does not hold.
+    Ignore,
 }
 
-/// Envoy's `config.route.v3.HeaderMatcher`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct HeaderMatcher {
-    /// Which field.
-    pub name: MatchedField,
-    /// What its value must be; `None` when only its presence matters.
-    pub value: Option<TextMatch>,
-    /// Whether it is to be there.
-    pub present: bool,
-    /// The opposite.
-    pub invert: bool,
-}
+const HOST_LISTS: &[(&str, i32, HostLists)] = &[
+    ("OVERRIDE", 0, HostLists::Override),
+    ("INCLUDE", 1, HostLists::Include),
+    ("IGNORE", 2, HostLists::Ignore),
+];
+
+/// Stages are 0 to so much (Envoy).
+const LAST_STAGE: u32 = 10;
 
 /// Reads the descriptors of a limit.
 pub(super) fn descriptors(o: &mut Object<'_, '_>) -> Vec<Descriptor> {
@@ -83,28 +64,68 @@ pub(super) fn descriptors(o: &mut Object<'_, '_>) -> Vec<Descriptor> {
     read.into_iter().flatten().collect()
 }
 
+/// Reads the `rate_limits` of a filter, whose lists have no stages (Envoy).
+pub(super) fn own_rate_limits(o: &mut Object<'_, '_>) -> Vec<Describes> {
+    let read = rate_limits(o);
+    let (own, staged): (Vec<_>, Vec<_>) = read.into_iter().partition(|by| by.stage == 0);
+    if !staged.is_empty() {
+        let message = "a list of a filter has no stage";
+        o.report()
+            .raise_in("rateLimits", Code::NotInEffect, message, "");
+    }
+    own
+}
+
 /// Reads `rate_limits`: lists of actions, each of which makes one descriptor.
-pub(super) fn rate_limits(o: &mut Object<'_, '_>) -> Vec<Vec<Action>> {
+pub(super) fn rate_limits(o: &mut Object<'_, '_>) -> Vec<Describes> {
     let read = o.messages("rateLimits", |o| {
-        for field in ["disableKey", "limit", "hitsAddend", "applyOnStreamDone"] {
+        for field in ["disableKey", "limit"] {
             not_in_effect(o, field);
         }
+        let stage = stage(o);
+        let hits = o.message("hitsAddend", |hits| {
+            not_in_effect(hits, "format");
+            hits.optional_integer("number")
+        });
         let actions = o.messages("actions", action);
-        if o.integer::<u32>("stage") != 0 {
-            let message = "no rate limit has a stage but 0";
-            o.report().raise_in("stage", Code::NotInEffect, message, "");
+        // Whoever is told at the end of a request does not limit it.
+        if not_in_effect(o, "applyOnStreamDone") {
             return None;
         }
         // Without one of its entries a descriptor is another one.
-        actions.into_iter().collect::<Option<Vec<_>>>()
+        let actions = actions.into_iter().collect::<Option<Vec<_>>>()?;
+        let actions = actions.into();
+        let hits = hits.flatten();
+        Some(Describes {
+            stage,
+            actions,
+            hits,
+        })
     });
     read.into_iter()
         .flatten()
-        .filter(|a| !a.is_empty())
+        .filter(|by| !by.actions.is_empty())
         .collect()
 }
 
-fn not_in_effect(o: &mut Object<'_, '_>, field: &'static str) -> bool {
+/// Reads the number by which limits and lists of actions find each other.
+pub(super) fn stage(o: &mut Object<'_, '_>) -> u32 {
+    let stage = o.integer("stage");
+    if stage > LAST_STAGE {
+        let message = "a stage is 0 to 10";
+        o.report()
+            .raise_in("stage", Code::InvalidPolicy, message, "");
+    }
+    stage
+}
+
+/// Reads what becomes of the lists of virtual hosts.
+pub(super) fn host_lists(o: &mut Object<'_, '_>) -> HostLists {
+    o.symbol("vhRateLimits", HOST_LISTS).unwrap_or_default()
+}
+
+/// Tells a field that is there and does nothing.
+pub(super) fn not_in_effect(o: &mut Object<'_, '_>, field: &'static str) -> bool {
     let is_there = o.take(field).is_some();
     if is_there {
         let message = format!("`{field}` is not in effect");
@@ -114,20 +135,24 @@ fn not_in_effect(o: &mut Object<'_, '_>, field: &'static str) -> bool {
 }
 
 /// `None` for what is not honoured, which is told.
-fn action(o: &mut Object<'_, '_>) -> Option<Action> {
+fn action(o: &mut Object<'_, '_>) -> Option<DescriptorAction> {
     let mut found = None;
     o.message("genericKey", |o| {
         let key = or(o.string("descriptorKey"), "generic_key");
-        found = Some(Action::GenericKey(key, o.string("descriptorValue")));
+        found = Some(DescriptorAction::GenericKey(
+            key,
+            o.string("descriptorValue").into(),
+        ));
     });
     o.message("requestHeaders", |o| {
         let (name, key) = (o.string("headerName"), o.string("descriptorKey"));
         let skip_if_absent = o.boolean("skipIfAbsent");
-        found = field(&name, "headerName", o.report()).map(|name| Action::RequestHeader {
-            name,
-            key,
-            skip_if_absent,
-        });
+        found =
+            field(&name, "headerName", o.report()).map(|name| DescriptorAction::RequestHeader {
+                name,
+                key: key.into(),
+                skip_if_absent,
+            });
     });
     o.message("headerValueMatch", |o| {
         let headers = o.messages("headers", header_matcher);
@@ -135,14 +160,16 @@ fn action(o: &mut Object<'_, '_>) -> Option<Action> {
         let key = or(o.string("descriptorKey"), "header_match");
         let expect_match = o.optional_boolean("expectMatch").unwrap_or(true);
         let headers = headers.into_iter().collect::<Option<Vec<_>>>();
-        found = headers.map(|headers| Action::HeaderValueMatch {
+        found = headers.map(|headers| DescriptorAction::HeaderValueMatch {
             key,
-            value,
+            value: value.into(),
             expect_match,
-            headers,
+            headers: headers.into(),
         });
     });
-    o.message("remoteAddress", |_| found = Some(Action::RemoteAddress));
+    o.message("remoteAddress", |_| {
+        found = Some(DescriptorAction::RemoteAddress);
+    });
     for other in [
         "sourceCluster",
         "destinationCluster",
@@ -160,11 +187,10 @@ fn action(o: &mut Object<'_, '_>) -> Option<Action> {
     found
 }
 
-fn or(text: String, default: &str) -> String {
-    if text.is_empty() {
-        default.to_owned()
-    } else {
-        text
+fn or(text: String, default: &str) -> Box<str> {
+    match text.is_empty() {
+        true => default.into(),
+        false => text.into(),
     }
 }
 
@@ -177,7 +203,7 @@ fn field(name: &str, at: &str, report: &mut Report) -> Option<MatchedField> {
     field
 }
 
-fn header_matcher(o: &mut Object<'_, '_>) -> Option<HeaderMatcher> {
+fn header_matcher(o: &mut Object<'_, '_>) -> Option<HeaderMatch> {
     let name = o.string("name");
     let name = field(&name, "name", o.report());
     let mut value = None;
@@ -214,7 +240,7 @@ fn header_matcher(o: &mut Object<'_, '_>) -> Option<HeaderMatcher> {
             return None;
         }
     }
-    Some(HeaderMatcher {
+    Some(HeaderMatch {
         name: name?,
         value,
         present: present.unwrap_or(true),

@@ -1,19 +1,14 @@
-//! Envoy's `envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit`, in one of the wrappers people write.
+//! Envoy's `envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit`.
 
-use super::descriptors::{self, Action, Descriptor};
+use super::descriptors::{self, Descriptor, HostLists};
+use super::fraction::{Fraction, fraction};
+use super::header_option::{HeaderOption, check_headers, headers};
 use super::token_bucket::{TokenBucket, token_bucket};
 use crate::config::code::Code;
-use crate::config::decode::{Object, object};
-use crate::config::header_name;
-use crate::config::node::Node;
+use crate::config::decode::Object;
 use crate::config::report::Report;
+use crate::snapshot::Describes;
 use crate::time::Duration;
-
-/// The name of the message; a type is named by an URL that ends in it.
-const MESSAGE: &str = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit";
-
-/// Messages that carry another one as a plain mapping.
-const WRAPPERS: [&str; 2] = ["udpa.type.v1.TypedStruct", "xds.type.v3.TypedStruct"];
 
 /// Envoy fills no bucket more often.
 const LEAST_INTERVAL: Duration = Duration::from_millis(50);
@@ -44,29 +39,13 @@ pub struct LocalRateLimit {
     /// Requests that have buckets of their own.
     pub descriptors: Vec<Descriptor>,
     /// What descriptors are made of requests; those of the route when there are none.
-    pub rate_limits: Vec<Vec<Action>>,
+    pub rate_limits: Vec<Describes>,
+    /// Which of the route's it takes.
+    pub stage: u32,
+    /// What becomes of those of the route's virtual host.
+    pub host_lists: HostLists,
     /// Whether such a request takes a token from `token_bucket` too; absent is yes.
     pub always_consume_default: Option<bool>,
-}
-
-/// So many of so many.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fraction {
-    /// The part.
-    pub numerator: u32,
-    /// The whole: 100, 10,000 or 1,000,000.
-    pub denominator: u32,
-}
-
-/// A header field to write.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HeaderOption {
-    /// Its name.
-    pub name: String,
-    /// Its value, which may hold format operators.
-    pub value: String,
-    /// It takes the place of what is there.
-    pub overwrite: bool,
 }
 
 /// What carries a rate limit decides what it must say.
@@ -78,56 +57,15 @@ pub(super) enum Holder {
     Route,
 }
 
-const DENOMINATORS: &[(&str, i32, u32)] = &[
-    ("HUNDRED", 0, 100),
-    ("TEN_THOUSAND", 1, 10_000),
-    ("MILLION", 2, 1_000_000),
-];
-
-/// Whether a header option overwrites; `None` for what this proxy does not do.
-const APPEND_ACTIONS: &[(&str, i32, Option<bool>)] = &[
-    ("APPEND_IF_EXISTS_OR_ADD", 0, Some(false)),
-    ("ADD_IF_ABSENT", 1, None),
-    ("OVERWRITE_IF_EXISTS_OR_ADD", 2, Some(true)),
-    ("OVERWRITE_IF_EXISTS", 3, None),
-];
-
-const RATE_LIMIT_HEADERS: &[(&str, i32, bool)] =
+/// What responses tell of limits, of either kind.
+pub(super) const RATE_LIMIT_HEADERS: &[(&str, i32, bool)] =
     &[("OFF", 0, false), ("DRAFT_VERSION_03", 1, true)];
 
-/// Whether a typed configuration is a local rate limit.
-pub(super) fn is_local_rate_limit(config: &Node) -> bool {
-    let text = |key: &str| config.field(key).and_then(|entry| entry.value.text());
-    text("@type").is_some_and(|url| {
-        is_url_of(url, MESSAGE)
-            || WRAPPERS.iter().any(|wrapper| is_url_of(url, wrapper))
-                && text("typeUrl").is_some_and(|url| is_url_of(url, MESSAGE))
-    })
-}
-
-fn is_url_of(url: &str, message: &str) -> bool {
-    url.rsplit('/').next() == Some(message)
-}
-
-/// Reads one, which `is_local_rate_limit`.
-pub(super) fn read(report: &mut Report, config: &Node) -> LocalRateLimit {
-    object(report, config, |o| {
-        let is_wrapped = !is_url_of(&o.string("@type"), MESSAGE);
-        if is_wrapped {
-            o.string("typeUrl");
-            o.message("value", message).unwrap_or_default()
-        } else {
-            message(o)
-        }
-    })
-}
-
-fn message(o: &mut Object<'_, '_>) -> LocalRateLimit {
+/// Reads one.
+pub(super) fn read(o: &mut Object<'_, '_>) -> LocalRateLimit {
     for field in [
         "localClusterRateLimit",
         "maxDynamicDescriptors",
-        "stage",
-        "vhRateLimits",
         "customResponseBody",
     ] {
         if o.take(field).is_some() {
@@ -151,63 +89,11 @@ fn message(o: &mut Object<'_, '_>) -> LocalRateLimit {
         per_connection: o.boolean("localRateLimitPerDownstreamConnection"),
         resource_exhausted: o.boolean("rateLimitedAsResourceExhausted"),
         descriptors: descriptors::descriptors(o),
-        rate_limits: descriptors::rate_limits(o),
+        rate_limits: descriptors::own_rate_limits(o),
+        stage: descriptors::stage(o),
+        host_lists: descriptors::host_lists(o),
         always_consume_default: o.optional_boolean("alwaysConsumeDefaultTokenBucket"),
     }
-}
-
-fn fraction(o: &mut Object<'_, '_>) -> Fraction {
-    if !o.string("runtimeKey").is_empty() {
-        let message = "there is no runtime to look a key up in: `default_value` holds";
-        o.report()
-            .raise_in("runtimeKey", Code::RuntimeKey, message, "");
-    }
-    let value = o.message("defaultValue", |value| Fraction {
-        numerator: value.integer("numerator"),
-        denominator: value.symbol("denominator", DENOMINATORS).unwrap_or(100),
-    });
-    value.unwrap_or(Fraction {
-        numerator: 0,
-        denominator: 100,
-    })
-}
-
-fn headers(o: &mut Object<'_, '_>, name: &'static str) -> Vec<HeaderOption> {
-    let all = o.messages(name, |option| {
-        let header = option.message("header", |header| {
-            let message = "`raw_value` is not in effect";
-            if header.take("rawValue").is_some() {
-                header
-                    .report()
-                    .raise_in("rawValue", Code::NotInEffect, message, "");
-            }
-            HeaderOption {
-                name: header.string("key"),
-                value: header.string("value"),
-                overwrite: false,
-            }
-        });
-        let append = option.optional_boolean("append");
-        let action = option.symbol("appendAction", APPEND_ACTIONS);
-        if option.boolean("keepEmptyValue") {
-            let message = "`keep_empty_value` is not in effect";
-            option
-                .report()
-                .raise_in("keepEmptyValue", Code::NotInEffect, message, "");
-        }
-        if action == Some(None) {
-            let message = "this action is not in effect: the field is left out";
-            option
-                .report()
-                .raise_in("appendAction", Code::NotInEffect, message, "");
-            return None;
-        }
-        Some(HeaderOption {
-            overwrite: append == Some(false) || action == Some(Some(true)),
-            ..header?
-        })
-    });
-    all.into_iter().flatten().collect()
 }
 
 /// Checks one, told at the typed configuration that holds it: by Envoy's rules, and for what can never do anything.
@@ -250,10 +136,7 @@ pub(super) fn check(limit: &LocalRateLimit, holder: Holder, report: &mut Report)
         ("responseHeadersToAdd", &limit.response_headers),
         ("requestHeadersToAddWhenNotEnforced", &limit.request_headers),
     ] {
-        report.each(field, headers, |report, header| {
-            header_name::written(&header.name, false, report);
-            header_name::value(&header.value, report);
-        });
+        check_headers(field, headers, report);
     }
     // Zero that was written is meant: to exempt a route, or to count only.
     let help = "set `default_value`";

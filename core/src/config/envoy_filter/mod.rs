@@ -1,17 +1,26 @@
-//! EnvoyFilter (networking.istio.io): patches of Envoy's own configuration, read as far as local rate limits go.
+//! EnvoyFilter (networking.istio.io): patches of Envoy's own configuration, read as far as rate limits go.
 //!
 //! Istio has no field for them, so this is what people write: one patch inserts Envoy's filter into listeners, others say
-//! for routes what it allows there. `frame` reads what all patches have in common, `decode` decides which are ours,
-//! `local_rate_limit` reads Envoy's message. Every other patch is checked as far as its frame goes and told as not used.
+//! for routes what it allows there. `frame` reads what all patches have in common, `decode` decides which are ours, `patched`
+//! reads what they hold, `local_rate_limit` and `global_rate_limit` Envoy's messages. Every other patch is checked as far as
+//! its frame goes and told as not used.
 
 mod decode;
 mod descriptors;
+mod fraction;
 mod frame;
+mod global_rate_limit;
+mod header_option;
 mod local_rate_limit;
+mod patched;
 mod token_bucket;
+mod typed_config;
 
-pub use descriptors::{Action, Descriptor, HeaderMatcher};
-pub use local_rate_limit::{Fraction, HeaderOption, LocalRateLimit};
+pub use descriptors::{Descriptor, HostLists};
+pub use fraction::Fraction;
+pub use global_rate_limit::{GlobalPerRoute, GlobalRateLimit, Service};
+pub use header_option::HeaderOption;
+pub use local_rate_limit::LocalRateLimit;
 pub use token_bucket::TokenBucket;
 
 use std::collections::BTreeMap;
@@ -20,7 +29,7 @@ use super::decode::object;
 use super::meta::Meta;
 use super::node::Node;
 use super::report::Report;
-use crate::snapshot::Place;
+use crate::snapshot::{Describes, Place};
 
 /// One EnvoyFilter.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,11 +42,11 @@ pub struct EnvoyFilter {
     pub is_targeted: bool,
     /// Lower ones are applied first.
     pub priority: i32,
-    /// The patches that are about local rate limits, in the order written.
+    /// The patches that are about rate limits, in the order written.
     pub patches: Vec<LimitPatch>,
 }
 
-/// A patch about a local rate limit.
+/// A patch about rate limits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LimitPatch {
     /// Such as `spec.configPatches[2]`.
@@ -70,8 +79,8 @@ pub enum Change {
         place: Place,
         /// What routes call the filter by.
         name: String,
-        /// What it allows where no route says otherwise.
-        limit: LocalRateLimit,
+        /// What it does where no route says otherwise.
+        limit: InsertedLimit,
     },
     /// `HTTP_ROUTE`, `VIRTUAL_HOST` or `ROUTE_CONFIGURATION`: what filters allow for these routes.
     Override {
@@ -79,11 +88,49 @@ pub enum Change {
         level: Level,
         /// Which routes.
         routes: RouteMatch,
-        /// By the name of the filter.
-        limits: Vec<(String, LocalRateLimit)>,
-        /// What descriptors are made of their requests.
-        rate_limits: Vec<Vec<Action>>,
+        /// What it says of them.
+        said: RouteLimits,
     },
+}
+
+/// A filter that limits requests.
+#[derive(Clone, Debug, PartialEq)]
+pub enum InsertedLimit {
+    /// By itself.
+    Local(LocalRateLimit),
+    /// As a service says.
+    Global(Box<GlobalRateLimit>),
+}
+
+impl InsertedLimit {
+    /// Which lists of actions it takes.
+    #[must_use]
+    pub const fn stage(&self) -> u32 {
+        match self {
+            Self::Local(limit) => limit.stage,
+            Self::Global(limit) => limit.stage,
+        }
+    }
+}
+
+/// What routes say of limits.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RouteLimits {
+    /// To filters, by their names.
+    pub filters: Vec<(String, PerRoute)>,
+    /// What descriptors are made of their requests.
+    pub rate_limits: Vec<Describes>,
+    /// What their virtual host says of that holds as well.
+    pub includes_host: bool,
+}
+
+/// What a route says to a filter.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PerRoute {
+    /// That it allows this.
+    Local(LocalRateLimit),
+    /// What it asks.
+    Global(GlobalPerRoute),
 }
 
 /// How far a setting for routes reaches.

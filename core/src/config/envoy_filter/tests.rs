@@ -51,6 +51,8 @@ fn a_filter_stands_where_it_is_inserted() {
         beside("envoy.filters.http.fault"),
         beside("envoy.filters.http.cors"),
     );
+    let [authz, tokens, access] = ["ext_authz", "jwt_authn", "rbac"]
+        .map(|name| beside(&format!("envoy.filters.http.{name}")));
     for (matched, operation, want) in [
         ("", "INSERT_BEFORE", Some(Place::First)),
         ("", "INSERT_FIRST", Some(Place::First)),
@@ -59,7 +61,23 @@ fn a_filter_stands_where_it_is_inserted() {
         (&router, "INSERT_FIRST", Some(Place::First)),
         (&router, "INSERT_BEFORE", Some(Place::BeforeRouter)),
         (&router, "INSERT_AFTER", None),
-        (&fault, "INSERT_BEFORE", Some(Place::First)),
+        (&fault, "INSERT_BEFORE", Some(Place::BeforeFaults)),
+        (
+            &beside("istio.metadata_exchange"),
+            "INSERT_AFTER",
+            Some(Place::First),
+        ),
+        (&authz, "INSERT_BEFORE", Some(Place::First)),
+        (&authz, "INSERT_AFTER", Some(Place::BeforeTokens)),
+        (&tokens, "INSERT_BEFORE", Some(Place::BeforeTokens)),
+        (&tokens, "INSERT_AFTER", Some(Place::BeforeAccess)),
+        (&access, "INSERT_BEFORE", Some(Place::BeforeAccess)),
+        (&access, "INSERT_AFTER", Some(Place::BeforeFaults)),
+        (
+            &beside("istio.alpn"),
+            "INSERT_BEFORE",
+            Some(Place::BeforeFaults),
+        ),
         (&fault, "INSERT_AFTER", Some(Place::BeforeCors)),
         (&cors, "INSERT_BEFORE", Some(Place::BeforeCors)),
         (&cors, "INSERT_AFTER", Some(Place::BeforeRouter)),
@@ -184,9 +202,9 @@ fn what_is_said() {
         ),
         (
             format!(
-                "stat_prefix: a, {bucket}, filter_enabled: {{default_value: {{}}}}, filter_enforced: {{}}, status: {{code: 600}}, stage: 1"
+                "stat_prefix: a, {bucket}, filter_enabled: {{default_value: {{}}}}, filter_enforced: {{}}, status: {{code: 600}}, stage: 11"
             ),
-            "invalid-status HERE.status, not-in-effect HERE.stage",
+            "invalid-policy HERE.stage, invalid-status HERE.status",
         ),
         (
             format!(

@@ -2,7 +2,7 @@
 
 use super::State;
 use crate::decision::Details;
-use crate::exchange::answer::Answered;
+use crate::exchange::answer::{Answered, Asker};
 use crate::exchange::body::Arrival;
 use crate::exchange::call::Call;
 use crate::exchange::inquiry::Begun;
@@ -71,6 +71,11 @@ impl Exchange {
     pub(crate) fn give_up(&mut self, turn: &mut Turn<'_>) {
         let Self { call, state, .. } = self;
         state.cancel(Details::DownstreamRemoteDisconnect, call, turn);
+    }
+
+    /// It is a question: who waits for it.
+    pub(crate) fn asked_by(&self) -> Option<ExchangeId> {
+        self.call.asker.as_deref().map(Asker::who)
     }
 
     /// The question that it waits for.

@@ -3,32 +3,22 @@
 use core::net::SocketAddr;
 use std::collections::BTreeMap;
 
-use bytes::{BufMut, Bytes, BytesMut};
-use http::{Method, StatusCode};
+use bytes::Bytes;
+use http::StatusCode;
 
+use super::judged::{Changes, Judged};
 use super::messages::{self, HeaderValueOption};
-use super::{Changes, Heard, Judged, PARTIAL, is_of_message, is_partial_text, is_sound};
+use super::{Heard, PARTIAL, call, is_of_message, is_partial_text, sound_field};
 use crate::decision::Record;
 use crate::message::{Headers, Known, RequestHead, Version};
-use crate::policy::grpc_status;
 use crate::request::{Context, scheme};
 use crate::snapshot::Authorizer;
 
 /// The method that is called.
-const PATH: &[u8] = b"/envoy.service.auth.v3.Authorization/Check";
-
-/// Bytes before a message: whether it is compressed, and its length.
-const PREFIX: usize = 5;
+const PATH: &str = "/envoy.service.auth.v3.Authorization/Check";
 
 pub(super) fn head(authorizer: &Authorizer) -> RequestHead {
-    let mut head = super::head(Method::POST, authorizer.authority.as_bytes(), PATH.to_vec());
-    head.version = Version::Http2;
-    let headers = &mut head.headers;
-    headers.set(Known::ContentType, grpc_status::CONTENT_TYPE);
-    let _ = headers.append(b"te", b"trailers");
-    let millis = authorizer.timeout.as_millis().min(99_999_999);
-    headers.set(Known::GrpcTimeout, format!("{millis}m").as_bytes());
-    head
+    call::head(PATH, &authorizer.authority, Some(authorizer.timeout))
 }
 
 /// What is asked, with its prefix. The body comes with whether it is only the beginning of one.
@@ -59,13 +49,7 @@ pub(super) fn message(
             tls_session: sni.map(|sni| messages::TlsSession { sni: sni.into() }),
         }),
     };
-    let encoded = messages::encode(&request);
-    let mut message = BytesMut::with_capacity(PREFIX + encoded.len());
-    message.put_u8(0);
-    // A head and the beginning of a body, both of which are bounded far below 4 GiB.
-    message.put_u32(u32::try_from(encoded.len()).unwrap_or(u32::MAX));
-    message.extend_from_slice(&encoded);
-    message.freeze()
+    call::framed(&messages::encode(&request))
 }
 
 fn address(of: SocketAddr) -> messages::Address {
@@ -133,11 +117,8 @@ fn http_request(
 }
 
 pub(super) fn judge(heard: &Heard) -> Judged {
-    let code = grpc_status::of(&heard.head.headers)
-        .or_else(|| heard.trailers.as_ref().and_then(grpc_status::of));
-    let is_call = heard.head.status == StatusCode::OK && code == Some(0);
-    let message = unframed(&heard.body).filter(|_| is_call);
-    let Some(answer) = message.and_then(messages::decode) else {
+    let answer = call::answer(heard).and_then(messages::decode::<messages::CheckResponse>);
+    let Some(answer) = answer else {
         return Judged::Nonsense;
     };
     if answer.status.is_none_or(|status| status.code == 0) {
@@ -160,16 +141,6 @@ pub(super) fn judge(heard: &Heard) -> Judged {
         fields,
         body: denied.body.into(),
     }
-}
-
-/// The only message of a body, which is not compressed.
-fn unframed(body: &[u8]) -> Option<&[u8]> {
-    let (prefix, message) = body.split_at_checked(PREFIX)?;
-    let [0, length @ ..] = prefix else {
-        return None;
-    };
-    let length = u32::from_be_bytes(length.try_into().ok()?) as usize;
-    (length == message.len()).then_some(message)
 }
 
 fn allowed(ok: &messages::OkHttpResponse) -> Changes {
@@ -195,13 +166,8 @@ fn allowed(ok: &messages::OkHttpResponse) -> Changes {
 /// A field that may be set: its name in lower case, its value, and whether it stands beside others.
 fn sound(of: &HeaderValueOption) -> Option<(String, &[u8], bool)> {
     let header = of.header.as_ref()?;
-    let name = header.key.to_ascii_lowercase();
-    let value: &[u8] = match header.raw_value.is_empty() {
-        true => header.value.as_bytes(),
-        false => &header.raw_value,
-    };
-    let is_good = is_sound(name.as_bytes(), value) && !is_of_message(name.as_bytes());
-    is_good.then(|| (name, value, of.append.is_some_and(|append| append.value)))
+    let (name, value) = sound_field(header)?;
+    Some((name, value, of.append.is_some_and(|append| append.value)))
 }
 
 #[cfg(test)]
@@ -212,11 +178,7 @@ mod tests {
     use crate::time::Duration;
 
     fn framed(message: &messages::CheckResponse) -> Bytes {
-        let encoded = messages::encode(message);
-        let mut framed = BytesMut::from(&[0, 0, 0, 0][..]);
-        framed.put_u8(u8::try_from(encoded.len()).unwrap());
-        framed.extend_from_slice(&encoded);
-        framed.freeze()
+        call::framed(&messages::encode(message))
     }
 
     fn heard(body: Bytes, code: Option<&[u8]>) -> Heard {
@@ -326,19 +288,11 @@ mod tests {
             denied: Some(messages::DeniedHttpResponse::default()),
             ..messages::CheckResponse::default()
         });
-        let cut = ok.slice(..ok.len() - 1);
-        let compressed = Bytes::from_static(&[1, 0, 0, 0, 0]);
-        let longer = Bytes::from_static(&[0, 0, 0, 0, 0, 0]);
         for (body, code, is_good) in [
             (ok.clone(), Some(&b"0"[..]), true),
-            (ok.clone(), None, false),
-            (ok.clone(), Some(b"7"), false),
-            (ok, Some(b"x"), false),
+            (ok, Some(b"7"), false),
             (both, Some(b"0"), false),
-            (cut, Some(b"0"), false),
-            (compressed, Some(b"0"), false),
-            (longer, Some(b"0"), false),
-            (Bytes::new(), Some(b"0"), false),
+            (call::framed(&[0xff]), Some(b"0"), false),
         ] {
             let judged = judge(&heard(body.clone(), code));
             let is_allowed = matches!(judged, Judged::Allowed(_));

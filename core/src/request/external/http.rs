@@ -2,7 +2,8 @@
 
 use http::StatusCode;
 
-use super::{Changes, Heard, Judged, PARTIAL, is_of_message, is_partial_text};
+use super::judged::{Changes, Judged};
+use super::{Heard, PARTIAL, is_of_message, is_partial_text};
 use crate::decision::Record;
 use crate::message::{Headers, Known, RequestHead};
 use crate::snapshot::{HttpCheck, TextPattern};

@@ -1,5 +1,5 @@
-//! The messages of `envoy.service.auth.v3`, as far as they are said and heard. The one file of this room that knows the
-//! library.
+//! The messages of `envoy.service.auth.v3` and `envoy.service.ratelimit.v3`, as far as they are said and heard. The one file of
+//! this room that knows the library.
 
 use std::collections::BTreeMap;
 
@@ -164,12 +164,109 @@ pub(super) enum AppendAction {
     OverwriteIfExists = 3,
 }
 
+/// What a service that keeps rate limits is asked.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct RateLimitRequest {
+    #[prost(string, tag = "1")]
+    pub(super) domain: String,
+    #[prost(message, repeated, tag = "2")]
+    pub(super) descriptors: Vec<RateLimitDescriptor>,
+    // `hits_addend` of the whole request stays 0, which is 1: what counts for more says so in its descriptor.
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct RateLimitDescriptor {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) entries: Vec<DescriptorEntry>,
+    #[prost(message, optional, tag = "3")]
+    pub(super) hits_addend: Option<UInt64Value>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct DescriptorEntry {
+    #[prost(string, tag = "1")]
+    pub(super) key: String,
+    #[prost(string, tag = "2")]
+    pub(super) value: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct UInt64Value {
+    #[prost(uint64, tag = "1")]
+    pub(super) value: u64,
+}
+
+/// What it answers.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct RateLimitResponse {
+    #[prost(enumeration = "RateLimitCode", tag = "1")]
+    pub(super) overall_code: i32,
+    #[prost(message, repeated, tag = "2")]
+    pub(super) statuses: Vec<DescriptorStatus>,
+    #[prost(message, repeated, tag = "3")]
+    pub(super) response_headers_to_add: Vec<HeaderValue>,
+    #[prost(message, repeated, tag = "4")]
+    pub(super) request_headers_to_add: Vec<HeaderValue>,
+    #[prost(bytes = "vec", tag = "5")]
+    pub(super) raw_body: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct DescriptorStatus {
+    #[prost(message, optional, tag = "2")]
+    pub(super) current_limit: Option<CurrentLimit>,
+    #[prost(uint32, tag = "3")]
+    pub(super) limit_remaining: u32,
+    #[prost(message, optional, tag = "4")]
+    pub(super) duration_until_reset: Option<ProtoDuration>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct CurrentLimit {
+    #[prost(uint32, tag = "1")]
+    pub(super) requests_per_unit: u32,
+    #[prost(enumeration = "RateLimitUnit", tag = "2")]
+    pub(super) unit: i32,
+    #[prost(string, tag = "3")]
+    pub(super) name: String,
+}
+
+/// `google.protobuf.Duration`, of which fields tell whole seconds.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct ProtoDuration {
+    #[prost(int64, tag = "1")]
+    pub(super) seconds: i64,
+}
+
+/// Whether a request may pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enumeration)]
+#[repr(i32)]
+pub(super) enum RateLimitCode {
+    Unknown = 0,
+    Ok = 1,
+    OverLimit = 2,
+}
+
+/// What a limit is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enumeration)]
+#[repr(i32)]
+pub(super) enum RateLimitUnit {
+    Unknown = 0,
+    Second = 1,
+    Minute = 2,
+    Hour = 3,
+    Day = 4,
+    Month = 5,
+    Year = 6,
+    Week = 7,
+}
+
 /// The bytes of a message.
 pub(super) fn encode(message: &impl Message) -> Vec<u8> {
     message.encode_to_vec()
 }
 
 /// An answer; `None` when it is none.
-pub(super) fn decode(bytes: &[u8]) -> Option<CheckResponse> {
-    CheckResponse::decode(bytes).ok()
+pub(super) fn decode<T: Message + Default>(bytes: &[u8]) -> Option<T> {
+    T::decode(bytes).ok()
 }

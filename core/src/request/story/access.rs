@@ -3,7 +3,7 @@
 use core::fmt::{self, Display, Formatter};
 
 use super::Span;
-use crate::decision::{Access, AuthorizationSeen, Checked, Word};
+use crate::decision::{Access, AuthorizationSeen, Checked, Whom, Word};
 use crate::snapshot::{AccessRuleId, Snapshot};
 
 /// Who was asked, and what they said.
@@ -12,17 +12,31 @@ pub(super) fn tell_checked(
     checked: &Checked,
     snapshot: &Snapshot,
 ) -> fmt::Result {
-    let external = &snapshot.authorization.external;
-    let Some(check) = external.get(checked.check as usize) else {
-        return Ok(());
-    };
-    let (name, took) = (&check.authorizer.name, Span(checked.took));
-    write!(f, "  asked        {name}, which ")?;
+    write!(f, "  asked        ")?;
+    match checked.whom {
+        Whom::Provider(check) => {
+            let check = snapshot.authorization.external.get(check as usize);
+            f.write_str(check.map_or("a provider", |check| &check.authorizer.name))?;
+        }
+        Whom::RateLimit(id) => match snapshot.global_rate_limits.get(id.0 as usize) {
+            Some(limit) => write!(f, "the rate limits of `{}`", limit.domain)?,
+            None => f.write_str("a service that keeps rate limits")?,
+        },
+    }
+    let took = Span(checked.took);
+    f.write_str(match checked.whom {
+        Whom::Provider(_) => ", which ",
+        Whom::RateLimit(_) => ", whose service ",
+    })?;
     match checked.word {
         Word::Allowed => writeln!(f, "allowed it after {took}"),
         Word::Denied(status) => writeln!(f, "denied it with {status} after {took}"),
         Word::Failed => writeln!(f, "gave no answer within {took}, so it is refused"),
         Word::FailedOpen => writeln!(f, "gave no answer within {took}, so it may pass"),
+        Word::NotEnforced => writeln!(
+            f,
+            "said after {took} that it is over one, which is not enforced"
+        ),
     }
 }
 

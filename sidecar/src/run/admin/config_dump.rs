@@ -38,6 +38,7 @@ pub(super) fn json(snapshot: &Snapshot, now: Instant) -> String {
         "inbound": list(&*snapshot.inbound, |id| json!(snapshot.virtual_host(*id).name)),
         "clusters": list(snapshot.clusters.iter(), cluster),
         "rate_limits": list(&snapshot.rate_limits, |l| dump.rate_limit(l)),
+        "global_rate_limits": list(snapshot.global_rate_limits.iter(), |l| dump.global_rate_limit(l)),
         "tracing": tracing::of(&snapshot.tracing),
         "request_authentication": (snapshot.request_authentication.as_deref())
             .map(|auth| dump.request_authentication(auth)),

@@ -1,6 +1,8 @@
 //! Rate limits in `/config_dump`: which there are, what is in their buckets, and which look at which requests.
 
-use outrigger_core::snapshot::{Descriptor, HostLimits, Limiter, Place, RateLimit, SizedBucket};
+use outrigger_core::snapshot::{
+    Descriptor, GlobalRateLimit, HostLimits, Limit, Limiter, RateLimit, SizedBucket,
+};
 use serde_json::{Value, json};
 
 use super::{Dump, duration, header_ops, list, percent};
@@ -41,26 +43,47 @@ impl Dump<'_> {
     }
 }
 
-/// For each rule the positions of its limits in the list of all, and for requests without a rule.
+impl Dump<'_> {
+    pub(super) fn global_rate_limit(&self, limit: &GlobalRateLimit) -> Value {
+        json!({
+            "origin": self.origin(&limit.origin),
+            "domain": limit.domain,
+            "cluster": self.cluster(&limit.cluster),
+            "authority": limit.authority,
+            "initial_metadata": list(&limit.metadata, |(name, value)| json!({ name.as_str(): value })),
+            "timeout": limit.timeout.map(duration),
+            "enabled_percent": percent(limit.enabled),
+            "enforced_percent": percent(limit.enforced),
+            "denied_on_failure_percent": percent(limit.denied_on_failure),
+            "status": limit.status.as_u16(),
+            "grpc_status": limit.grpc_status,
+            "status_on_error": limit.status_on_error.as_u16(),
+            "x_ratelimit_headers": limit.tells_clients,
+            "x_envoy_ratelimited_header": limit.says_limited,
+            "response_headers": header_ops(&limit.response),
+        })
+    }
+}
+
+/// For each rule the positions of its limits in the list of all of their kind, and for requests without a rule.
 pub(super) fn of_host(limits: &HostLimits) -> Value {
     let of = |limiters: &[Limiter]| {
-        list(
-            limiters,
-            |l| json!({ "place": place(l.place), "limit": l.limit.0 }),
-        )
+        list(limiters, |l| {
+            let place = l.place.as_str();
+            match &l.limit {
+                Limit::Local { id, .. } => json!({ "place": place, "limit": id.0 }),
+                Limit::Global { id, described } => json!({
+                    "place": place,
+                    "global_limit": id.0,
+                    "descriptors": described.len(),
+                }),
+            }
+        })
     };
     json!({
         "rules": list(&limits.rules, |limiters| of(limiters)),
         "otherwise": of(&limits.otherwise),
     })
-}
-
-const fn place(place: Place) -> &'static str {
-    match place {
-        Place::First => "first",
-        Place::BeforeCors => "before CORS",
-        Place::BeforeRouter => "before the router",
-    }
 }
 
 #[cfg(test)]

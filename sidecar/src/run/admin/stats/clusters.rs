@@ -24,6 +24,7 @@ pub(super) fn add(sheet: &mut Sheet, cluster: &Cluster, requests: Option<&Cluste
     add_members(sheet, &scope, cluster);
     add_requests(sheet, &scope, requests.unwrap_or(&nothing));
     add_retries(sheet, &scope, &cluster.state);
+    add_limit_answers(sheet, &scope, &cluster.state);
     add_choices(sheet, &scope, &cluster.state);
     add_breakers(sheet, &scope, cluster);
     if let Some(table) = cluster.tables.get(0) {
@@ -271,6 +272,21 @@ fn add_retries(sheet: &mut Sheet, scope: &Scope<'_>, state: &ClusterState) {
         ),
     ] {
         sheet.add(scope, Stat::new(name, help), Value::Counter(count));
+    }
+}
+
+/// Only of clusters about whose requests a service that keeps rate limits was asked.
+fn add_limit_answers(sheet: &mut Sheet, scope: &Scope<'_>, state: &ClusterState) {
+    let counts = state.limit_answers().named();
+    if counts.iter().all(|(_, count)| *count == 0) {
+        return;
+    }
+    for (name, count) in counts {
+        let stat = Stat::new(
+            name,
+            "Requests by what a service that keeps rate limits said",
+        );
+        sheet.add(scope, stat, Value::Counter(count));
     }
 }
 
