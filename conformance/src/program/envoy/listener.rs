@@ -124,15 +124,19 @@ fn http2(limits: &Limits) -> Value {
     })
 }
 
-/// In Istio's order: who may ask, gRPC-Web where a port speaks that, faults, CORS, forwarding.
+/// In Istio's order: rate limits wherever they stand, who may ask, gRPC-Web where a port speaks that, faults, CORS, forwarding.
 fn filters(is_inbound: bool, snapshot: &Snapshot) -> Derived<Vec<Value>> {
-    let mut filters = rate_limits::filters(snapshot, LimitPlace::First)?;
+    let limits = |place| rate_limits::filters(snapshot, place);
+    let mut filters = limits(LimitPlace::First)?;
+    filters.extend(limits(LimitPlace::BeforeTokens)?);
+    if is_inbound && snapshot.request_authentication.is_some() {
+        return Err("the filter that checks tokens is not made");
+    }
+    filters.extend(limits(LimitPlace::BeforeAccess)?);
     if is_inbound {
-        if snapshot.request_authentication.is_some() {
-            return Err("the filter that checks tokens is not made");
-        }
         filters.extend(access::filters(snapshot)?);
     }
+    filters.extend(limits(LimitPlace::BeforeFaults)?);
     if snapshot.translates_bodies() {
         filters.push(extension(
             "envoy.filters.http.grpc_web",
@@ -145,13 +149,13 @@ fn filters(is_inbound: bool, snapshot: &Snapshot) -> Derived<Vec<Value>> {
         "envoy.extensions.filters.http.fault.v3.HTTPFault",
         json!({}),
     ));
-    filters.extend(rate_limits::filters(snapshot, LimitPlace::BeforeCors)?);
+    filters.extend(limits(LimitPlace::BeforeCors)?);
     filters.push(extension(
         routes::CORS,
         "envoy.extensions.filters.http.cors.v3.Cors",
         json!({}),
     ));
-    filters.extend(rate_limits::filters(snapshot, LimitPlace::BeforeRouter)?);
+    filters.extend(limits(LimitPlace::BeforeRouter)?);
     filters.push(extension(
         "envoy.filters.http.dynamic_forward_proxy",
         "envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig",
