@@ -111,7 +111,15 @@ impl Draws<'_> {
             }),
             request_principals: self.values(|draws| match draws.below(3) {
                 0 => "*".to_owned(),
-                1 => format!("{}/{}", draws.of(PARTS), draws.pattern(IDENTITY, 2)),
+                1 => {
+                    // Behind an issuer a wildcard stands at the end, or is none.
+                    let (issuer, subject) = (draws.of(PARTS), draws.pattern(IDENTITY, 2));
+                    let subject = match subject.strip_prefix('*') {
+                        Some(rest) if !rest.is_empty() => rest,
+                        Some(_) | None => &subject,
+                    };
+                    format!("{issuer}/{subject}")
+                }
                 _ => format!("*/{}", draws.of(PARTS)),
             }),
             namespaces: self.values(|draws| draws.pattern(IDENTITY, 3)),
