@@ -96,10 +96,6 @@ fn a_set_is_a_list_with_a_key_to_use() {
             KeySetFault::NoKeys,
         ),
         (r#"{"keys":{}}"#, KeySetFault::NoKeys),
-        (
-            r#"{"k":"-----BEGIN CERTIFICATE-----"}"#,
-            KeySetFault::NoKeys,
-        ),
         (r#"{"keys":[]}"#, KeySetFault::NoValidKey),
         (r#"{"keys":[{}]}"#, KeySetFault::NoValidKey),
         (r#"{"keys":[],"keys":[]}"#, KeySetFault::NotJson),
