@@ -234,6 +234,7 @@ fn end(attempt: &Attempt) -> String {
         AttemptEnd::Open => "open".to_owned(),
         AttemptEnd::Response(status) | AttemptEnd::Call { status, .. } => status.to_string(),
         AttemptEnd::Reset(reason) => reason.as_str().to_owned(),
+        AttemptEnd::Connected => "connected".to_owned(),
         AttemptEnd::StaleConnection => "stale".to_owned(),
         AttemptEnd::Unprocessed => "unprocessed".to_owned(),
         AttemptEnd::Cancelled => "cancelled".to_owned(),

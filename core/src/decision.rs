@@ -6,6 +6,7 @@
 pub mod access_log;
 mod authentication;
 mod authorization;
+mod connection;
 mod details;
 mod external;
 mod flags;
@@ -18,6 +19,7 @@ mod upstream;
 
 pub use authentication::Authentication;
 pub use authorization::{Access, AuthorizationSeen};
+pub use connection::{Connection, ToldBy};
 pub use details::{Details, Overflow, Refused, ResetReason};
 pub use external::{Checked, ToldFields, Whom, Word};
 pub use flags::{ResponseFlag, ResponseFlags};

@@ -100,8 +100,9 @@ pub enum Output {
     Secure(ClientId, Arc<ServerTls>),
     /// Close a connection, with an ordinary close, or give up making it. Its name is free.
     Close(ConnId),
-    /// Close a client's connection with a reset, because an ordinary close would look like a whole message.
-    Reset(ClientId),
+    /// Close a connection with a reset, because an ordinary close would look like a whole message, or because the other side of
+    /// bytes that only pass was reset.
+    Reset(ConnId),
     /// Say that nothing more will be written (half-close).
     ShutdownWrite(ConnId),
     /// A request ended: [`Worker::ended`](crate::worker::Worker::ended) tells its story until the next call.

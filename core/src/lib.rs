@@ -74,6 +74,7 @@ pub mod peer;
 pub mod policy;
 pub mod request;
 pub mod snapshot;
+pub mod sniff;
 pub mod stream;
 pub mod time;
 pub mod worker;

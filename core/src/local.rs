@@ -74,6 +74,11 @@ pub struct WorkerSettings {
     /// From a client's connection to what is known of it beneath HTTP: a TLS handshake, or the first byte that shows clear text;
     /// then it is closed. `None` waits for ever. (Envoy's `transport_socket_connect_timeout`, which Istio sets to 15 s.)
     pub tls_handshake_timeout: Option<Duration>,
+    /// From a client's connection to a port of which nobody says what is spoken, to bytes that tell; then it is not HTTP, and may
+    /// wait for its server to speak first. What the mesh says goes before (`protocolDetectionTimeout`). `None` waits for ever.
+    pub protocol_detection_timeout: Option<Duration>,
+    /// As many first bytes are looked at; a connection that has not told by them what is spoken is not HTTP.
+    pub max_sniffed_bytes: usize,
     /// A client connection without a request is closed after this (Envoy's default: one hour).
     pub idle_timeout: Option<Duration>,
     /// For how long nothing of a request or its response may move; then 408, 504 or a reset. `None` is for ever (Istio's
@@ -121,6 +126,8 @@ impl Default for WorkerSettings {
         Self {
             request_head_timeout: Some(Duration::from_secs(60)),
             tls_handshake_timeout: Some(Duration::from_secs(15)),
+            protocol_detection_timeout: Some(Duration::from_secs(1)),
+            max_sniffed_bytes: 16 * 1024,
             idle_timeout: Some(Duration::from_secs(3600)),
             stream_idle_timeout: None,
             linger: Duration::from_secs(1),

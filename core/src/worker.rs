@@ -18,6 +18,7 @@
 mod alarms;
 mod client_streams;
 mod clients;
+mod connections;
 mod endpoint_streams;
 mod events;
 mod recovery;
@@ -126,6 +127,7 @@ impl Worker {
                             client.connection.pause(&mut self.turns.local);
                         }
                         Phase::Securing(_)
+                        | Phase::Sniffing(_)
                         | Phase::Rest(_)
                         | Phase::Head(_)
                         | Phase::Farewell(_)

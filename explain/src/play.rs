@@ -235,8 +235,7 @@ impl Stage {
                 Output::Wait(id, interest) => {
                     self.interests.insert(id, interest);
                 }
-                Output::Close(id) => self.forget(id),
-                Output::Reset(id) => self.forget(id.into()),
+                Output::Close(id) | Output::Reset(id) => self.forget(id),
                 Output::Ended(id) => {
                     let ended = self.worker.ended(id);
                     if ended.is_some_and(|exchange| exchange.client().is_some()) {

@@ -326,8 +326,8 @@ impl Sidecar {
         }
     }
 
-    fn reset(&mut self, id: ClientId, fabric: &mut Fabric) {
-        if let Some((wire, end)) = self.remove(id.into(), fabric) {
+    fn reset(&mut self, id: ConnId, fabric: &mut Fabric) {
+        if let Some((wire, end)) = self.remove(id, fabric) {
             fabric.reset(wire, end);
         }
     }

@@ -239,7 +239,14 @@ impl<S: System> Turn<'_, S> {
             }
             Output::Close(ConnId::Client(id)) => drop(self.remove_client(id)),
             Output::Reset(id) => {
-                if let Some(Socket::Open(stream)) = self.remove_client(id) {
+                let socket = match id {
+                    ConnId::Client(id) => self.remove_client(id),
+                    ConnId::Upstream(id) => {
+                        let entry = self.sockets.upstreams.remove(id);
+                        entry.map(|entry| entry.socket)
+                    }
+                };
+                if let Some(Socket::Open(stream)) = socket {
                     stream.reset();
                 }
             }

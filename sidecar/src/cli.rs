@@ -182,6 +182,15 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = parse_time)]
     pub(crate) tls_handshake_timeout: Duration,
 
+    /// How long a client that was brought here may take to show by its first bytes what it speaks, where the port does not say; then
+    /// its bytes pass as they are, and its server may speak first. What the mesh says goes before. 0s is for ever
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = parse_time)]
+    pub(crate) protocol_detection_timeout: Duration,
+
+    /// How many first bytes are looked at for that; a connection that has not told by then is not HTTP
+    #[arg(long, value_name = "SIZE", default_value = "16KiB", value_parser = parse_size)]
+    pub(crate) max_sniffed_bytes: u64,
+
     /// For how long a client's connection may be without a request; 0s is for ever
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse_time)]
     pub(crate) idle_timeout: Duration,

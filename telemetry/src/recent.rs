@@ -230,7 +230,7 @@ impl RecentSettings {
 
 /// Whether its client saw an error of the server or of ours, no response, or a gRPC status that is none of success.
 fn is_failed(record: &Record) -> bool {
-    if record.status == 0 || record.status >= 500 {
+    if record.connection.is_none() && record.status == 0 || record.status >= 500 {
         return true;
     }
     match &record.details {
@@ -238,7 +238,11 @@ fn is_failed(record: &Record) -> bool {
             record.attempt().map(|attempt| attempt.end),
             Some(AttemptEnd::Call { code: 1.., .. })
         ),
-        Details::None | Details::DirectResponse | Details::CorsPreflight => false,
+        Details::None
+        | Details::DirectResponse
+        | Details::CorsPreflight
+        | Details::ConnectionIdleTimeout
+        | Details::MaxConnectionDuration => false,
         Details::RouteNotFound
         | Details::ClusterNotFound
         | Details::NoHealthyUpstream

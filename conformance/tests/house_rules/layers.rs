@@ -11,6 +11,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     ("message", &[]),
     ("outbox", &[]),
     ("peer", &[]),
+    ("sniff", &[]),
     ("xxhash", &[]),
     ("cluster", &["time", "entropy", "peer"]),
     (
@@ -108,6 +109,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "outbox",
             "stream",
             "peer",
+            "sniff",
             "snapshot",
             "decision",
             "policy",

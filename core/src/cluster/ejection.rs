@@ -22,6 +22,8 @@ use crate::time::Instant;
 pub enum Outcome {
     /// There is a connection to it, new or kept.
     Connected,
+    /// The same where nothing else will be told of it: bytes pass that nobody understands.
+    ConnectedFinally,
     /// It answered.
     Response(u16),
     /// It answered with a gRPC status, which counts as the HTTP status that stands for it whatever is listed as an error.
@@ -51,7 +53,8 @@ pub fn evidence(detection: &OutlierDetection, outcome: Outcome) -> Evidence {
     match (outcome, detection.split_local_origin) {
         (Outcome::Response(status), _) => Evidence::Status(effective_status(detection, status)),
         (Outcome::Grpc(status), _) => Evidence::Status(status),
-        (Outcome::Connected, true) => Evidence::LocalSuccess,
+        (Outcome::Connected | Outcome::ConnectedFinally, true) => Evidence::LocalSuccess,
+        (Outcome::ConnectedFinally, false) => Evidence::Status(200),
         (Outcome::Connected, false) => Evidence::Nothing,
         (Outcome::Timeout | Outcome::Failed, true) => Evidence::LocalFailure,
         (Outcome::Timeout, false) => Evidence::Status(504),

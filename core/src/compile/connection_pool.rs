@@ -6,7 +6,7 @@ use crate::config::mesh::MeshConfig;
 use crate::snapshot::{Cluster, Limits};
 use crate::time::Duration;
 
-/// How long an idle upstream connection is kept when nobody says (Istio, Envoy).
+/// How long an idle upstream connection is kept, and one that is not HTTP may be silent, when nobody says (Istio, Envoy).
 const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// Puts a pool's settings, or the defaults where it says nothing, into a cluster.
@@ -26,6 +26,8 @@ pub(super) fn apply(
         .filter(|timeout| !timeout.is_zero())
         .unwrap_or(mesh.connect_timeout);
     cluster.idle_timeout = Some(idle_timeout).filter(|timeout| !timeout.is_zero());
+    cluster.tcp_idle_timeout = Some(tcp.and_then(|tcp| tcp.idle_timeout).unwrap_or(IDLE_TIMEOUT))
+        .filter(|timeout| !timeout.is_zero());
     cluster.max_connection_duration = tcp
         .and_then(|tcp| tcp.max_connection_duration)
         .filter(|duration| !duration.is_zero());

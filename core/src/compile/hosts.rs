@@ -15,7 +15,7 @@ use super::resilience;
 use super::resources::ResourceTable;
 use super::rules::{self, Prepared, Rules};
 use super::scope::Scope;
-use super::services::{RegistryService, Services};
+use super::services::{Port, RegistryService, Services};
 use super::virtual_services::{ByHost, Candidate};
 use crate::config::names;
 use crate::config::protocol::Protocol;
@@ -44,11 +44,11 @@ impl HostPort {
 
 /// The virtual hosts of a snapshot while it is made.
 pub(super) struct Hosts<'a> {
-    targets: Targets<'a>,
+    pub(super) targets: Targets<'a>,
     scope: &'a Scope<'a>,
-    candidates: &'a [Candidate<'a>],
+    pub(super) candidates: &'a [Candidate<'a>],
     /// For each listener of the scope, the candidates it imports.
-    by_listener: &'a [ByHost],
+    pub(super) by_listener: &'a [ByHost],
     /// The routes of each candidate, delegates in place, once somebody asked.
     routes: BTreeMap<usize, Vec<Prepared<'a>>>,
     /// The rules of each candidate and port; `None` where nothing of it concerns the port.
@@ -106,12 +106,9 @@ impl<'a> Hosts<'a> {
         for service in self.targets.services.iter() {
             let mut ports = Vec::new();
             for port in service.ports.iter().filter(|port| port.is_stream()) {
-                let Some(listener) = self.scope.listener_for(port.number) else {
+                let Some(listener) = self.listener_of(service, port) else {
                     continue;
                 };
-                if !self.scope.listeners[listener].imports(service.namespace, &service.host) {
-                    continue;
-                }
                 let by_listener = &self.by_listener[listener];
                 let found = by_listener.find(&service.host).filter(|_| port.is_http());
                 let rules = found.and_then(|candidate| self.rules_of(candidate, port.number));
@@ -140,6 +137,17 @@ impl<'a> Hosts<'a> {
             let name = parsed.map_or_else(|_| address.to_ascii_lowercase(), |ip| ip.to_string());
             self.names.push((name.into(), entry));
         }
+    }
+
+    /// The listener of the scope that clients of a service's port use; `None` where the service is not known there.
+    pub(super) fn listener_of(
+        &self,
+        service: &RegistryService<'_>,
+        port: &Port<'_>,
+    ) -> Option<usize> {
+        let listener = self.scope.listener_for(port.number)?;
+        let imports = self.scope.listeners[listener].imports(service.namespace, &service.host);
+        imports.then_some(listener)
     }
 
     /// Other names for services lead to what the services lead to; whoever imports a service has them, too (Istio).
@@ -314,7 +322,7 @@ impl<'a> Hosts<'a> {
         })
     }
 
-    fn push_virtual_host(&mut self, virtual_host: VirtualHost) -> VirtualHostId {
+    pub(super) fn push_virtual_host(&mut self, virtual_host: VirtualHost) -> VirtualHostId {
         // A snapshot with 2^32 virtual hosts does not fit into memory.
         let id = VirtualHostId(u32::try_from(self.virtual_hosts.len()).unwrap_or(u32::MAX));
         self.virtual_hosts.push(virtual_host);
@@ -337,14 +345,22 @@ pub(super) fn import_destinations(
         .iter()
         .flat_map(|by_host| by_host.iter().map(|(_, candidate)| candidate))
         .collect();
+    let mut import = |host: &str, namespace: &str| {
+        let host = names::resolve(host, namespace, &input.mesh.cluster_domain);
+        scope.add_destination(services.canonical(&host).to_owned());
+    };
     for candidate in imported {
-        for expanded in expand(candidates[candidate].resource, input) {
+        let resource = candidates[candidate].resource;
+        for expanded in expand(resource, input) {
             let namespace = &expanded.resource.meta.namespace;
             for destination in &expanded.route.route {
-                let host = &destination.destination.host;
-                let host = names::resolve(host, namespace, &input.mesh.cluster_domain);
-                scope.add_destination(services.canonical(&host).to_owned());
+                import(&destination.destination.host, namespace);
             }
+        }
+        let tls = resource.tls.iter().flat_map(|route| &route.route);
+        let tcp = resource.tcp.iter().flat_map(|route| &route.route);
+        for destination in tls.chain(tcp) {
+            import(&destination.destination.host, &resource.meta.namespace);
         }
     }
 }

@@ -3,8 +3,8 @@
 //! Names are resolved, competing resources are put in order, delegates stand in place, policies are merged, endpoints
 //! are sorted into subsets. Nothing here judges the user's files (`config` does) and nothing decides about a request
 //! (`policy` does). The parts, in the order they run: `services`, `scope`, `virtual_services`, `clusters` (with
-//! `endpoints` and `destination_rules`), `hosts` (with `delegation`, `rules`, `conditions`, `actions`),
-//! `rate_limits`.
+//! `endpoints` and `destination_rules`), `hosts` (with `delegation`, `rules`, `conditions`, `actions`), `filter_chains` (with
+//! `connection_rules`), `rate_limits`.
 
 mod access_logs;
 mod actions;
@@ -15,9 +15,11 @@ mod client_tls;
 mod clusters;
 mod conditions;
 mod connection_pool;
+mod connection_rules;
 mod delegation;
 mod destination_rules;
 mod endpoints;
+mod filter_chains;
 mod hashing;
 mod header_ops;
 mod hosts;
@@ -180,10 +182,12 @@ pub fn compile(
     };
     let mut hosts = hosts::Hosts::new(targets, &scope, &candidates, &by_listener, resources_of);
     let table = hosts.outbound();
-    let listeners = inbound;
+    let applications = inbound;
     let mut findings = Vec::new();
+    let outbound = filter_chains::outbound(&mut hosts, &table, &mut findings);
     let inbound_tls =
         peer_authentication::listeners(&input, &peer_policies, inbound, &mut findings);
+    let mut inbound_listeners = Vec::with_capacity(inbound.len());
     let inbound: Vec<_> = (0..inbound.len())
         .map(|at| {
             let rules = rules::default_rules(
@@ -193,7 +197,9 @@ pub fn compile(
             let port = inbound[at].application.port();
             let name = format!("inbound|http|{port}");
             let protocol = inbound::protocol(&input, &scope, &services, port);
-            (hosts.add_virtual_host(name, protocol, rules), port)
+            let virtual_host = hosts.add_virtual_host(name, protocol, rules);
+            inbound_listeners.push(filter_chains::inbound(protocol, port, virtual_host));
+            (virtual_host, port)
         })
         .collect();
     let settings = settings(targets, &scope);
@@ -227,8 +233,13 @@ pub fn compile(
         &mut resources,
         registry,
     );
-    let authorization =
-        authorization::authorization(&input, listeners, &clusters, &mut resources, &mut findings);
+    let authorization = authorization::authorization(
+        &input,
+        applications,
+        &clusters,
+        &mut resources,
+        &mut findings,
+    );
     registry.sweep();
     Compiled {
         snapshot: Snapshot {
@@ -237,6 +248,8 @@ pub fn compile(
             virtual_hosts: virtual_hosts.into(),
             resources: resources.list.into(),
             inbound: inbound.into_iter().map(|(id, _)| id).collect(),
+            inbound_listeners: inbound_listeners.into(),
+            listeners: Arc::new(outbound),
             inbound_tls,
             inbound_tls_origins,
             settings,
@@ -310,6 +323,7 @@ fn settings(targets: actions::Targets<'_>, scope: &scope::Scope<'_>) -> Settings
         path_normalization: mesh.path_normalization,
         unknown_hosts,
         connect_timeout: mesh.connect_timeout,
+        protocol_detection_timeout: mesh.protocol_detection_timeout,
         spiffe_id: targets.input.workload.spiffe_id.clone(),
         client_certs: mesh.default_config.client_certs,
     }

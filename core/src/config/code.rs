@@ -193,6 +193,7 @@ codes! {
     SharedPort "shared-port" Error "Several hosts share a port whose protocol does not name the host."
     SharedAddress "shared-address" Warning "Several hosts of a ServiceEntry share an address and a port that is not HTTP."
     PartialWildcard "partial-wildcard" Warning "A host has a wildcard that is not a whole label."
+    TcpConflict "tcp-conflict" Warning "Of two services without addresses connections to one port go to the older one."
     TcpWithoutAddress "tcp-without-address" Warning "A TCP port of a service without addresses is told from others only by its number."
     AddressUnset "address-unset" Warning "An endpoint has a network and no address."
     EmptySelector "empty-selector" Warning "A workload selector has no labels, so it selects the whole namespace."
@@ -278,7 +279,6 @@ codes! {
     IdentityNeverKnown "identity-never-known" Warning "A policy asks who a client is where PeerAuthentication leaves clear text alone, in which nobody has an identity."
     UnknownProvider "unknown-provider" Warning "A telemetry provider that the mesh configuration does not have; what was to go there goes nowhere."
     PortProtocol "port-protocol" Info "A service port does not say its protocol, or says it in two ways."
-    ProtocolNotSpoken "protocol-not-spoken" Warning "A service port that is not HTTP, whose connections are not taken yet; requests go there as plain HTTP."
     Http2WithoutEffect "http2-without-effect" Warning "Settings of HTTP/2 connections for ports that are not always spoken to in HTTP/2."
 }
 

@@ -8,7 +8,7 @@ use super::node::{Entry, Node};
 use super::report::Report;
 
 /// Fields of a VirtualService's `spec` that do nothing yet. `[]` stands for every entry of a list.
-const VIRTUAL_SERVICE: &[&str] = &["http[].match[].statPrefix", "tls", "tcp"];
+const VIRTUAL_SERVICE: &[&str] = &["http[].match[].statPrefix"];
 
 /// Where a DestinationRule has traffic policies.
 const TRAFFIC_POLICIES: &[&str] = &[

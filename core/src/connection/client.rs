@@ -25,6 +25,8 @@ const DRAIN_IDLE: Duration = Duration::from_secs(1);
 pub(crate) enum Phase {
     /// It is not known yet what is spoken beneath HTTP, or TLS is being agreed on, since then. Nothing is read.
     Securing(Instant),
+    /// It was brought here, and its first bytes tell what is spoken: since then they are waited for.
+    Sniffing(Instant),
     /// Between requests, since then.
     Rest(Instant),
     /// Within a head, of which the first byte came then.
@@ -121,6 +123,11 @@ impl Client {
         let settings = local.settings();
         match self.phase {
             Phase::Securing(since) => settings.tls_handshake_timeout.map(|most| since + most),
+            Phase::Sniffing(since) => {
+                let of_mesh = local.view().snapshot.settings.protocol_detection_timeout;
+                let most = of_mesh.or(settings.protocol_detection_timeout);
+                most.map(|most| since + most)
+            }
             Phase::Head(since) => settings.request_head_timeout.map(|most| since + most),
             Phase::Rest(since) => {
                 let drain = self.is_ending.then_some(DRAIN_IDLE);

@@ -173,6 +173,10 @@ pub enum Details {
     StreamIdleTimeout,
     /// A gRPC call took longer than its client waits.
     MaxDurationTimeout,
+    /// Nothing passed on a connection that is not HTTP for too long.
+    ConnectionIdleTimeout,
+    /// A connection that is not HTTP lasted for as long as it may.
+    MaxConnectionDuration,
     /// An AuthorizationPolicy refused it: the rule that did, by name, or none that says that it may pass.
     AccessDenied(Option<Arc<str>>),
     /// A provider of an AuthorizationPolicy refused it.
@@ -231,6 +235,8 @@ impl fmt::Display for Details {
             Self::FaultAbort => "fault_filter_abort",
             Self::StreamIdleTimeout => "stream_idle_timeout",
             Self::MaxDurationTimeout => "max_duration_timeout",
+            Self::ConnectionIdleTimeout => "tcp_session_idle_timeout",
+            Self::MaxConnectionDuration => "max_connection_duration_reached",
             Self::AccessDenied(by) => {
                 let by = by.as_deref().unwrap_or("none");
                 return write!(f, "rbac_access_denied_matched_policy[{by}]");

@@ -43,6 +43,8 @@ pub enum ResponseFlag {
     StreamIdleTimeout,
     /// DPE: the client broke the protocol.
     DownstreamProtocolError,
+    /// DT: a connection lasted for as long as it may.
+    DurationTimeout,
     /// UPE: the upstream broke the protocol.
     UpstreamProtocolError,
     /// NC: the route's cluster does not exist.
@@ -72,6 +74,7 @@ const ALL: [(ResponseFlag, &str, u8); 21] = [
     (ResponseFlag::UpstreamRetryLimitExceeded, "URX", 15),
     (ResponseFlag::StreamIdleTimeout, "SI", 16),
     (ResponseFlag::DownstreamProtocolError, "DPE", 18),
+    (ResponseFlag::DurationTimeout, "DT", 22),
     (ResponseFlag::UpstreamProtocolError, "UPE", 23),
     (ResponseFlag::NoClusterFound, "NC", 24),
     (ResponseFlag::DnsResolutionFailed, "DF", 26),
@@ -150,7 +153,9 @@ const fn of_details(details: &Details) -> Option<ResponseFlag> {
         | Details::CorsPreflight
         | Details::AccessDenied(_)
         | Details::JwtDenied(_)
-        | Details::MaxDurationTimeout => return None,
+        | Details::MaxDurationTimeout
+        | Details::ConnectionIdleTimeout => return None,
+        Details::MaxConnectionDuration => ResponseFlag::DurationTimeout,
         Details::StreamIdleTimeout => ResponseFlag::StreamIdleTimeout,
         Details::RouteNotFound => ResponseFlag::NoRouteFound,
         Details::ClusterNotFound => ResponseFlag::NoClusterFound,

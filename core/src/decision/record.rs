@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 
 use super::authentication::Authentication;
 use super::authorization::AuthorizationSeen;
+use super::connection::Connection;
 use super::details::{Details, ResetReason};
 use super::external::{Checked, ToldFields};
 use super::grpc_web::GrpcWeb;
@@ -104,6 +105,8 @@ pub enum AttemptEnd {
     Open,
     /// With a response of this status.
     Response(u16),
+    /// With a connection, on which bytes passed that nobody understood.
+    Connected,
     /// Without one.
     Reset(ResetReason),
     /// On a kept connection that turned out dead before anything came back; replaced by another attempt.
@@ -261,6 +264,8 @@ pub struct Record<D = Details> {
     /// What the sidecar of the other side said of its workload.
     #[serde(skip)]
     pub peer_metadata: PeerMetadata,
+    /// It is no request but a connection that is not HTTP, of which there is no head.
+    pub connection: Option<Box<Connection>>,
     /// Which rule applied.
     pub route: RouteDecision,
     /// How long it may take, by the rule and, for gRPC, by its own `grpc-timeout`.
@@ -338,6 +343,7 @@ impl Record {
             grpc_web,
             trace,
             peer_metadata,
+            connection,
             route,
             timeouts,
             hash,
@@ -375,7 +381,7 @@ impl Record {
         (*number, *began, *ended) = (entropy, now, Instant::default());
         (*retries, *status, *bytes_received, *bytes_sent) = (0, 0, 0, 0);
         (*route, *timeouts, *details) = Default::default();
-        (*revision, *grpc_web, *trace) = (None, None, None);
+        (*revision, *grpc_web, *trace, *connection) = (None, None, None, None);
         (*hash, *older_counts, *retry_slot) = (None, None, None);
         (*transport_failure, *delayed, *authentication) = (None, None, None);
         (*token, *authorization, *rate_limit) = (None, None, None);
@@ -383,9 +389,12 @@ impl Record {
         (*grpc_messages, *upstream_service_ms) = (None, None);
     }
 
-    /// The method; `None` for a request whose head could not be read so far that there is one.
+    /// The method; `None` for a request whose head could not be read so far that there is one, and for a connection.
     #[must_use]
     pub const fn method(&self) -> Option<&Method> {
+        if self.connection.is_some() {
+            return None;
+        }
         let request = &self.request;
         // One that was refused for a later part of its head has had its first line read.
         let is_read =
@@ -441,6 +450,7 @@ impl Record {
             AttemptEnd::StaleConnection | AttemptEnd::Unprocessed => false,
             AttemptEnd::Open
             | AttemptEnd::Response(_)
+            | AttemptEnd::Connected
             | AttemptEnd::Reset(_)
             | AttemptEnd::Cancelled
             | AttemptEnd::Overtaken

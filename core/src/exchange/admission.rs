@@ -73,7 +73,8 @@ pub(super) enum Entry {
         slot: Slot,
         /// It counts as pending until it is connected.
         pending: Permit,
-        admitted: Permit,
+        /// `None` where it is no request.
+        admitted: Option<Permit>,
     },
     /// It waits for one.
     Line(Box<Waiting>),
@@ -103,7 +104,9 @@ impl Way<'_> {
     /// A limit was reached.
     pub(super) fn enter(&self, turn: &mut Turn<'_>) -> Result<Entry, ResetReason> {
         let cluster = self.ledger.cluster(self.target);
+        let is_connection = self.ledger.is_connection();
         match cluster.and_then(Circuit::of) {
+            Some(circuit) if is_connection => circuit.connect(turn).map_err(ResetReason::Overflow),
             Some(circuit) => circuit.enter(self, turn).map_err(ResetReason::Overflow),
             None => Ok(Entry::Ready { admitted: None }),
         }
@@ -134,6 +137,18 @@ impl Circuit {
         })
     }
 
+    /// A connection that is not HTTP is made at once or not at all (Envoy's TCP proxy), and is no request.
+    fn connect(self, turn: &mut Turn<'_>) -> Result<Entry, Overflow> {
+        let (counted, limit) = (Counted::Connections, self.limits.connections);
+        let slot = self.slot(turn).ok_or(Overflow { counted, limit })?;
+        let pending = self.admit(Counted::Pending, self.limits.pending)?;
+        Ok(Entry::Slot {
+            slot,
+            pending,
+            admitted: None,
+        })
+    }
+
     fn enter(self, way: &Way<'_>, turn: &mut Turn<'_>) -> Result<Entry, Overflow> {
         let has_line = turn.local.lines().first(&self.state).is_some();
         if !has_line && way.has_room(false, turn) {
@@ -146,7 +161,7 @@ impl Circuit {
             return Ok(Entry::Promised { pending, admitted });
         }
         if !has_line && let Some(slot) = self.slot(turn) {
-            let admitted = self.count_request(turn)?;
+            let admitted = Some(self.count_request(turn)?);
             return Ok(Entry::Slot {
                 slot,
                 pending,
@@ -226,7 +241,7 @@ impl Waiting {
         let Some(slot) = circuit.slot(turn) else {
             return Ok(None);
         };
-        let admitted = circuit.count_request(turn)?;
+        let admitted = Some(circuit.count_request(turn)?);
         Ok(self.pending.take().map(|pending| Entry::Slot {
             slot,
             pending,

@@ -14,7 +14,6 @@ use super::admission::{Held, Waiting};
 use super::endpoint_stream::{EndpointStream, Taking};
 use super::ledger::Ledger;
 use super::timers::Timer;
-use crate::cluster::ejection::Outcome;
 use crate::cluster::{HostState, Permit};
 use crate::decision::{AttemptEnd, ResetReason};
 use crate::peer::ExchangeId;
@@ -118,7 +117,7 @@ impl Attempt {
         let Stage::Attached { kept } = self.stage else {
             return Taking::MayTake;
         };
-        ledger.report(Outcome::Connected, turn.now);
+        ledger.report(ledger.on_connection(), turn.now);
         if let Some(attempt) = ledger.record.attempt_mut() {
             attempt.reused = kept;
         }

@@ -32,7 +32,7 @@ pub(super) enum Tried {
     Switched(Option<Box<str>>),
     /// The connection that a CONNECT asked for is made.
     Connected,
-    /// There is nothing more to try: the answer is made, and this is its text.
+    /// There is nothing more to try: the answer is made, and this is its text. On a connection there is none.
     Failed(Bytes),
 }
 
@@ -264,7 +264,7 @@ impl Attempts {
                 self.newest = Newest::due(later, turn.now);
                 Tried::Waits
             }
-            Verdict::Ask(_) => Tried::Failed(Bytes::new()),
+            Verdict::Ask(_) | Verdict::Close => Tried::Failed(Bytes::new()),
             Verdict::Reply(text) => match self.older.take() {
                 // Instead of an answer of our own, the older attempt goes on.
                 Some(older) => {

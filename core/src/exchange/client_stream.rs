@@ -100,6 +100,11 @@ impl ClientStream {
         Some(&self.get(turn)?.own_bucket)
     }
 
+    /// Whether its client will send nothing more.
+    pub(super) fn has_ended(self, turn: &Turn<'_>) -> bool {
+        self.get(turn).is_some_and(|client| client.eof)
+    }
+
     /// Whether its connection can carry another request, as far as the client goes.
     pub(super) fn persists(self, turn: &Turn<'_>) -> bool {
         let client = self.get(turn);
@@ -150,13 +155,6 @@ impl ClientStream {
         });
     }
 
-    /// Agrees to another protocol.
-    pub(super) fn switch(self, head: &ResponseHead, protocol: Option<&str>, turn: &mut Turn<'_>) {
-        self.with(turn, |client, stream, local| {
-            client.switch(stream, head, protocol, local);
-        });
-    }
-
     /// A piece of the response's body.
     pub(super) fn data(self, data: Bytes, turn: &mut Turn<'_>) {
         self.with(turn, |client, stream, local| {
@@ -201,7 +199,7 @@ impl ClientStream {
             Parting::Close => turn.close_client(id),
             Parting::Reset => {
                 turn.sockets.forget_client(id, turn.local);
-                turn.say(Output::Reset(id));
+                turn.say(Output::Reset(id.into()));
             }
         }
     }

@@ -55,9 +55,14 @@ impl Ledger {
         }
     }
 
-    /// The host that the request is for by now, without its port: whom a connection may have to name.
+    /// The host that the request is for by now, or where a connection was to go, without its port: whom a connection to an
+    /// endpoint may have to name.
     pub(super) fn host(&self) -> &str {
-        let (host, _) = authority::split(&self.record.request.authority);
+        let authority = match &self.record.connection {
+            Some(connection) => connection.to.as_bytes(),
+            None => &self.record.request.authority,
+        };
+        let (host, _) = authority::split(authority);
         core::str::from_utf8(host).unwrap_or("")
     }
 
@@ -73,6 +78,19 @@ impl Ledger {
     /// The cluster of a target.
     pub(super) fn cluster(&self, target: &Target) -> Option<&Cluster> {
         request::cluster_of(target, self.snapshot())
+    }
+
+    /// Whether there are no messages: bytes pass, or the client's connection is closed.
+    pub(super) const fn is_connection(&self) -> bool {
+        self.record.connection.is_some()
+    }
+
+    /// What a connection to an endpoint tells of it: nothing else is told where no message is understood.
+    pub(super) const fn on_connection(&self) -> Outcome {
+        match self.record.connection {
+            None => Outcome::Connected,
+            Some(_) => Outcome::ConnectedFinally,
+        }
     }
 
     /// This became known about the endpoint of the attempt that counts.

@@ -26,6 +26,7 @@ mod attempts;
 mod body;
 mod call;
 mod client_stream;
+mod connection;
 mod endpoint_stream;
 mod hedge;
 mod inquiry;
@@ -49,14 +50,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::connection::{Client, Sockets};
-use crate::decision::{Details, Record, Refused};
+use crate::decision::{Connection, Details, Record, Refused};
 use crate::entropy::Entropy;
 use crate::io::{Facts, Input, Interest};
 use crate::local::{Local, View};
 use crate::message::{RequestHead, ResponseHead};
 use crate::peer::{ClientId, ConnId, ExchangeId, Peer, TlsFacts, UpstreamId};
 use crate::request::{Story, Verdict};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{ChainRule, Snapshot};
 use crate::stream::{Begins, StreamId};
 use crate::time::Instant;
 use attempt::{Attempt, Carried};
@@ -116,6 +117,18 @@ impl Exchange {
     /// A head is complete.
     pub(crate) fn begin(&mut self, begins: Begins, turn: &mut Turn<'_>) {
         let verdict = self.call.begin(begins, turn);
+        self.state.obey(verdict, &mut self.call, turn);
+        self.state.advance(&mut self.call, turn);
+    }
+
+    /// There will be no head: its client's connection is not HTTP, and goes where this rule says, if there is one for it.
+    pub(crate) fn begin_connection(
+        &mut self,
+        connection: Connection,
+        rule: Option<ChainRule>,
+        turn: &mut Turn<'_>,
+    ) {
+        let verdict = connection::begin(connection, rule, &mut self.call, turn);
         self.state.obey(verdict, &mut self.call, turn);
         self.state.advance(&mut self.call, turn);
     }
@@ -368,6 +381,8 @@ impl Exchange {
         let (is_endpoint_slow, is_client_slow) = (to_endpoint >= mark, to_client >= mark);
         let is_attached = attempt.is_some_and(Attempt::is_attached);
         let (reads_client, reads_endpoint) = match state {
+            // What comes before there is somebody for it waits in the kernel, and the end behind it.
+            State::Trying(_) if call.ledger.is_connection() => (false, false),
             State::Asking(_) | State::Delayed { .. } | State::Trying(_) | State::Relaying(_) => {
                 let (body, charge) = (&call.body, &call.charge);
                 let reads = body.wants_bytes(attempt, is_endpoint_slow, waiting, charge);

@@ -94,7 +94,8 @@ impl State {
             Self::Delayed { until, .. } => Some((*until, Timer::Fault)),
             Self::Trying(attempts) => attempts.deadline(),
             Self::Asking(_) | Self::Relaying(_) => None,
-            Self::Tunnel(_) | Self::Flush { .. } => return call.clocks.idle(),
+            Self::Tunnel(_) => return call.clocks.last(),
+            Self::Flush { .. } => return call.clocks.idle(),
             Self::Over => return None,
         };
         call.clocks.first(own)
@@ -133,6 +134,7 @@ impl State {
                 }
             }
             // With the head that the request machine made.
+            Verdict::Close => self.end(Parting::Close, call, turn),
             Verdict::Reply(text) => {
                 self.close_attempts(turn);
                 let keep_alive = call.reply(text, turn);
@@ -145,6 +147,9 @@ impl State {
     fn follow(&mut self, tried: Tried, call: &mut Call, turn: &mut Turn<'_>) {
         match tried {
             Tried::Waits => {}
+            Tried::Failed(_) if call.ledger.is_connection() => {
+                self.obey(Verdict::Close, call, turn);
+            }
             Tried::Failed(text) => self.obey(Verdict::Reply(text), call, turn),
             Tried::Answered(body) => {
                 if let Self::Trying(attempts) = self
@@ -158,6 +163,9 @@ impl State {
             Tried::Switched(protocol) => {
                 let protocol = protocol.as_deref();
                 self.go_on(|attempt| Self::Tunnel(Tunnel::upgrade(attempt, protocol, call, turn)));
+            }
+            Tried::Connected if call.ledger.is_connection() => {
+                self.go_on(|attempt| Self::Tunnel(Tunnel::relay(attempt, call, turn)));
             }
             Tried::Connected => {
                 self.go_on(|attempt| Self::Tunnel(Tunnel::connect(attempt, call, turn)));

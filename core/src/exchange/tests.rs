@@ -2,6 +2,7 @@
 
 mod buffers;
 mod clients;
+mod connections;
 mod driver;
 mod due;
 mod endings;

@@ -57,6 +57,12 @@ impl Clocks {
         earlier(earlier(own, route), earlier(duration, self.idle()))
     }
 
+    /// The first of those that hold for a tunnel.
+    pub(super) fn last(&self) -> Option<(Instant, Timer)> {
+        let duration = self.duration.map(|at| (at, Timer::Duration));
+        earlier(duration, self.idle())
+    }
+
     /// When nothing has moved for too long.
     pub(super) fn idle(&self) -> Option<(Instant, Timer)> {
         let idle = self.idle;

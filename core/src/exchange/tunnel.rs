@@ -1,4 +1,5 @@
-//! Upgraded and CONNECT connections: bytes pass both ways until both sides are done.
+//! Upgraded and CONNECT connections, and those that are not HTTP from the start: bytes pass both ways until both sides are
+//! done.
 
 mod ends;
 
@@ -7,6 +8,7 @@ use core::mem;
 use super::Turn;
 use super::attempt::Attempt;
 use super::call::Call;
+use super::connection;
 use crate::cluster::ejection::Outcome;
 use crate::decision::AttemptEnd;
 use crate::message::ResponseHead;
@@ -71,19 +73,40 @@ impl Tunnel {
         Self::begin(attempt, None, call, turn)
     }
 
+    /// A connection that is not HTTP has its other half. What its client said before, and that it says no more, is passed on.
+    pub(super) fn relay(attempt: Attempt, call: &mut Call, turn: &mut Turn<'_>) -> Self {
+        call.ledger
+            .end_attempt(attempt.at, AttemptEnd::Connected, turn.now);
+        connection::arm(call, turn.now);
+        let from_client = match call.client.has_ended(turn) {
+            true => Direction::Ending,
+            false => Direction::Open,
+        };
+        Self {
+            attempt,
+            from_client,
+            from_endpoint: Direction::Open,
+        }
+    }
+
     fn begin(
         attempt: Attempt,
         protocol: Option<&str>,
         call: &mut Call,
         turn: &mut Turn<'_>,
     ) -> Self {
-        call.client.switch(&call.ledger.response, protocol, turn);
-        call.clocks.route = None;
+        ClientEnd(call.client).switch(&call.ledger.response, protocol, turn);
+        (call.clocks.route, call.clocks.duration) = (None, None);
         Self {
             attempt,
             from_client: Direction::Open,
             from_endpoint: Direction::Open,
         }
+    }
+
+    /// The client has reset its connection, and so its endpoint's is.
+    pub(super) fn abort(&mut self, turn: &mut Turn<'_>) {
+        EndpointEnd(mem::take(&mut self.attempt.stream)).abort(turn);
     }
 
     pub(super) fn on_client_eof(&mut self) {
@@ -107,24 +130,30 @@ impl Tunnel {
         let (client, endpoint) = (call.client, self.attempt.stream);
         let (client_end, endpoint_end) = (ClientEnd(client), EndpointEnd(endpoint));
         let mark = call.charge.high_water();
-        while self.from_client == Direction::Open && !endpoint.is_slow(mark, turn) {
+        while self.from_client != Direction::Ended && !endpoint.is_slow(mark, turn) {
             match client_end.take(turn) {
                 Some(Ok(Part::Data(bytes))) => {
                     call.ledger.record.bytes_received += bytes.len() as u64;
                     endpoint_end.pass(bytes, turn);
                 }
-                Some(Ok(Part::End | Part::Trailers(_))) => self.from_client.end(),
+                Some(Ok(Part::End | Part::Trailers(_))) => {
+                    self.from_client.end();
+                    break;
+                }
                 Some(Ok(Part::NeedMore)) | None => break,
                 Some(Err(_reset)) => return Passing::Broken,
             }
         }
-        while self.from_endpoint == Direction::Open && !client.is_slow(mark, turn) {
+        while self.from_endpoint != Direction::Ended && !client.is_slow(mark, turn) {
             match endpoint_end.take(turn) {
                 Some(Ok(Part::Data(bytes))) => {
                     call.ledger.record.bytes_sent += bytes.len() as u64;
                     client_end.pass(bytes, turn);
                 }
-                Some(Ok(Part::End | Part::Trailers(_))) => self.from_endpoint.end(),
+                Some(Ok(Part::End | Part::Trailers(_))) => {
+                    self.from_endpoint.end();
+                    break;
+                }
                 Some(Ok(Part::NeedMore)) | None => break,
                 Some(Err(_reset)) => return Passing::Broken,
             }
@@ -132,13 +161,17 @@ impl Tunnel {
         // The end of a stream waits behind its bytes by itself.
         let goes_behind_to_endpoint = endpoint.is_shared();
         if self.from_client == Direction::Ending
+            && client.unread(turn) == 0
             && (goes_behind_to_endpoint || endpoint.has_left(turn))
         {
             self.from_client = Direction::Ended;
             endpoint_end.shut_down(turn);
         }
         let goes_behind = client.is_shared(turn);
-        if self.from_endpoint == Direction::Ending && (goes_behind || client.has_left(turn)) {
+        if self.from_endpoint == Direction::Ending
+            && endpoint_end.unread(turn) == 0
+            && (goes_behind || client.has_left(turn))
+        {
             self.from_endpoint = Direction::Ended;
             client_end.shut_down(turn);
         }

@@ -61,6 +61,12 @@ impl Turn<'_> {
         self.say(Output::Close(ConnId::Upstream(id)));
     }
 
+    /// Resets a connection to an endpoint.
+    pub(crate) fn reset_upstream(&mut self, id: UpstreamId) {
+        self.sockets.forget(id, self.local);
+        self.say(Output::Reset(ConnId::Upstream(id)));
+    }
+
     /// Closes a client's connection.
     pub(crate) fn close_client(&mut self, id: ClientId) {
         self.sockets.forget_client(id, self.local);

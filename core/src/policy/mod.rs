@@ -10,6 +10,7 @@ pub mod descriptors;
 pub mod destination;
 mod edf;
 pub mod fault;
+pub mod filter_chain;
 pub mod grpc_frames;
 pub mod grpc_status;
 pub mod grpc_timeout;

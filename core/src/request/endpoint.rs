@@ -14,7 +14,7 @@ use super::{Context, Target, Verdict, hashing, head, plan, reply, trace};
 use crate::decision::{
     Attempt, AttemptEnd, Details, Followed, Picked, PickedBy, Record, RequestHash, RouteDecision,
 };
-use crate::message::{RequestHead, ResponseHead, Version};
+use crate::message::{ResponseHead, Version};
 use crate::peer::ListenerKind;
 use crate::policy::ourselves::leads_to_ourselves;
 use crate::policy::{authority, balance, retry};
@@ -92,18 +92,22 @@ pub(super) fn pick(
         cluster: Some(id),
         host: Some(chosen.state.clone()),
         connect_timeout: cluster.connect_timeout,
-        tunnel: record.request.method == Method::CONNECT,
-        http2: spoken_to(cluster.protocol, &record.request),
+        tunnel: is_tunnel(record),
+        http2: spoken_to(cluster.protocol, record),
         tls: cluster.tls_to(chosen).cloned(),
     })
 }
 
 /// What an HTTP/2 connection for a request keeps to; `None` where HTTP/1.1 is spoken, or nothing of ours because its bytes
 /// only pass.
-fn spoken_to(protocol: UpstreamProtocol, request: &RequestHead) -> Option<Http2Options> {
-    let is_tunnel = request.method == Method::CONNECT;
-    let options = protocol.http2_for(request.version == Version::Http2);
-    options.filter(|_| !is_tunnel)
+fn spoken_to(protocol: UpstreamProtocol, record: &Record) -> Option<Http2Options> {
+    let options = protocol.http2_for(record.request.version == Version::Http2);
+    options.filter(|_| !is_tunnel(record))
+}
+
+/// Whether bytes only pass.
+fn is_tunnel(record: &Record) -> bool {
+    record.connection.is_some() || record.request.method == Method::CONNECT
 }
 
 /// The pod that the request's host stands for, if it stands for one.
@@ -191,12 +195,12 @@ fn passthrough(
         connect_timeout: cluster.map_or(snapshot.settings.connect_timeout, |id| {
             snapshot.cluster(id).connect_timeout
         }),
-        tunnel: record.request.method == Method::CONNECT,
+        tunnel: is_tunnel(record),
         http2: spoken_to(
             cluster.map_or(UpstreamProtocol::AsClient, |id| {
                 snapshot.cluster(id).protocol
             }),
-            &record.request,
+            record,
         ),
         tls: cluster.and_then(|id| snapshot.cluster(id).tls.clone()),
     })

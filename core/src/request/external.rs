@@ -153,7 +153,11 @@ pub fn begin_question(
     let nobodys = &mut ResponseHead::default();
     let target = match endpoint::pick(context, said.cluster, &mut record, nobodys) {
         Verdict::Attempt(target) => Some(target),
-        Verdict::Reply(_) | Verdict::Delay(_) | Verdict::Retry(_) | Verdict::Ask(_) => None,
+        Verdict::Reply(_)
+        | Verdict::Close
+        | Verdict::Delay(_)
+        | Verdict::Retry(_)
+        | Verdict::Ask(_) => None,
     };
     Asked {
         record,

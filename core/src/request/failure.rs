@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use super::plan::{self, Later};
-use super::{Context, Verdict, endpoint, reply};
+use super::{Context, Verdict, connection, endpoint, reply};
 use crate::cluster::{Counted, Permit, RetriesFull, RetryEvent};
 use crate::decision::{Details, Followed, Overflow, Record, ResetReason};
 use crate::message::{Known, ResponseHead};
@@ -98,6 +98,9 @@ pub fn on_attempt_failed(
     record: &mut Record,
     response: &mut ResponseHead,
 ) -> Verdict {
+    if record.connection.is_some() {
+        return connection::on_attempt_failed(failure.reason, record);
+    }
     let plan = plan::of(record, &context.view.snapshot);
     if let Some(plan) = plan.filter(|_| !failure.was_hedged)
         && let Some(policy) = plan.retry()

@@ -78,8 +78,10 @@ pub fn begin_mirror(
     // The head tells of the attempt already, unless the rule did not want it to.
     match endpoint::pick(context, to, &mut record, nobodys) {
         Verdict::Attempt(target) => Ok((record, target)),
-        Verdict::Reply(_) | Verdict::Delay(_) | Verdict::Retry(_) | Verdict::Ask(_) => {
-            Err(MirrorFate::NoEndpoint)
-        }
+        Verdict::Reply(_)
+        | Verdict::Close
+        | Verdict::Delay(_)
+        | Verdict::Retry(_)
+        | Verdict::Ask(_) => Err(MirrorFate::NoEndpoint),
     }
 }

@@ -8,6 +8,7 @@ mod authentication;
 mod authorization;
 mod catch_up;
 mod chain;
+mod connection;
 mod endpoint;
 mod external;
 mod failure;
@@ -31,6 +32,7 @@ mod trace;
 
 pub use catch_up::catch_up;
 pub use chain::{after_answer, after_delay};
+pub use connection::{begin_connection, connection_timed_out, connection_times};
 pub use external::{Asked, Heard, Question, begin_question};
 pub use failure::{
     Failure, Judged, after_response, may_retry, on_attempt_failed, on_route_timeout,
@@ -109,6 +111,8 @@ pub enum Verdict {
     Retry(Later),
     /// Answer with the response head just made and this body.
     Reply(Bytes),
+    /// Close the client's connection, which is not HTTP.
+    Close,
 }
 
 /// Where an attempt goes.
@@ -122,7 +126,7 @@ pub struct Target {
     pub host: Option<Arc<HostState>>,
     /// How long the connection may take to be made.
     pub connect_timeout: Duration,
-    /// A CONNECT: the connection is the answer.
+    /// A CONNECT, or a connection that is not HTTP: the connection is the answer.
     pub tunnel: bool,
     /// What an HTTP/2 connection to it keeps to; `None` where HTTP/1.1 is spoken, or nothing of ours.
     pub http2: Option<Http2Options>,

@@ -29,9 +29,10 @@ pub fn on_response(
         | Outcome::Failed => Answer::Bad {
             retry_after: backoff::retry_after(&response.headers),
         },
-        Outcome::Response(_) | Outcome::Grpc(_) | Outcome::Connected => {
-            Answer::Good(now.since(attempt.began))
-        }
+        Outcome::Response(_)
+        | Outcome::Grpc(_)
+        | Outcome::Connected
+        | Outcome::ConnectedFinally => Answer::Good(now.since(attempt.began)),
     };
     observe(answer, cluster, attempt, now);
 }

@@ -6,6 +6,7 @@
 
 mod access;
 mod attempt;
+mod connection;
 mod ending;
 mod route;
 mod tokens;
@@ -83,6 +84,9 @@ impl Display for Story<'_> {
 
 /// What could not be read has no line, and is told as Envoy logs it.
 fn request_line(f: &mut Formatter<'_>, record: &Record) -> fmt::Result {
+    if let Some(connection) = &record.connection {
+        return connection.fmt(f);
+    }
     let Some(method) = record.method() else {
         return writeln!(f, "- -");
     };
@@ -158,6 +162,13 @@ fn end(f: &mut Formatter<'_>, record: &Record) -> fmt::Result {
     let took = Span(record.ended.since(record.began));
     match record.status {
         _ if record.is_mirror() => write!(f, "  client       waited for nothing, the copy ended")?,
+        0 if record.connection.is_some() => {
+            let (received, sent) = (record.bytes_received, record.bytes_sent);
+            write!(
+                f,
+                "  client       sent {received} bytes and was sent {sent}, closed"
+            )?;
+        }
         0 => write!(f, "  client       saw no response")?,
         status => write!(f, "  client       saw {status}")?,
     }

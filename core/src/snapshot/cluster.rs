@@ -186,7 +186,9 @@ pub struct Cluster {
     pub connect_timeout: Duration,
     /// How long an idle connection is kept; `None` keeps it for ever.
     pub idle_timeout: Option<Duration>,
-    /// How old a connection may be to carry another request; `None` is unlimited.
+    /// For how long nothing may pass on a connection that is not HTTP; `None` is for ever.
+    pub tcp_idle_timeout: Option<Duration>,
+    /// How old a connection may be to carry another request, and how long one may last that is not HTTP; `None` is unlimited.
     pub max_connection_duration: Option<Duration>,
     /// Requests after which a connection is closed; `None` is unlimited.
     pub max_requests_per_connection: Option<u32>,
@@ -243,6 +245,7 @@ impl Cluster {
             warm_up: None,
             connect_timeout: CONNECT_TIMEOUT,
             idle_timeout: None,
+            tcp_idle_timeout: None,
             max_connection_duration: None,
             max_requests_per_connection: None,
             tls: None,

@@ -1,8 +1,8 @@
 //! From an authority to a virtual host.
 //!
-//! Lookup is by exact name, then by the longest wildcard suffix, then by `*` (Envoy's virtual host order). Cost grows
-//! with the logarithm of the names and the number of labels, and not with unrelated services.
+//! Which of several names counts is `name_table`'s.
 
+use super::name_table::NameTable;
 use super::route::VirtualHostId;
 
 /// One port of a service and the virtual host that answers there.
@@ -45,19 +45,10 @@ impl HostEntry {
     }
 }
 
-/// Which of both lists a name stands in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum NameKind {
-    Exact,
-    Suffix,
-}
-
 /// All names of the outbound listener.
 #[derive(Clone, Debug, Default)]
 pub struct HostTable {
-    exact: Box<[(Box<str>, u32)]>,
-    /// Wildcards without their `*`, so `.example.com`; sorted. The wildcard `*` is the empty suffix.
-    suffixes: Box<[(Box<str>, u32)]>,
+    names: NameTable,
     entries: Box<[HostEntry]>,
 }
 
@@ -66,24 +57,13 @@ impl HostTable {
     /// first one wins. Each number is an index into `entries`.
     #[must_use]
     pub fn new(names: impl IntoIterator<Item = (Box<str>, u32)>, entries: Vec<HostEntry>) -> Self {
-        let (mut exact, mut suffixes) = (Vec::new(), Vec::new());
-        for (name, entry) in names {
-            assert!(
-                (entry as usize) < entries.len(),
-                "a name stands for an entry that exists"
-            );
-            match name.strip_prefix('*') {
-                Some(suffix) => suffixes.push((suffix.into(), entry)),
-                None => exact.push((name, entry)),
-            }
-        }
-        for list in [&mut exact, &mut suffixes] {
-            list.sort_by(|a: &(Box<str>, u32), b| a.0.cmp(&b.0)); // stable: the first of two equal names stays first
-            list.dedup_by(|later, earlier| later.0 == earlier.0);
-        }
+        let names = NameTable::new(names);
+        assert!(
+            (names.iter()).all(|(_, entry)| (entry as usize) < entries.len()),
+            "a name stands for an entry that exists"
+        );
         Self {
-            exact: exact.into(),
-            suffixes: suffixes.into(),
+            names,
             entries: entries.into(),
         }
     }
@@ -91,51 +71,21 @@ impl HostTable {
     /// The entry for a host in lower case, without port.
     #[must_use]
     pub fn find(&self, host: &[u8]) -> Option<&HostEntry> {
-        let (_, (_, entry)) = self.search(host)?;
-        Some(&self.entries[*entry as usize])
+        let (_, entry) = self.names.find(host)?;
+        Some(&self.entries[entry as usize])
     }
 
     /// The same, with the name or the wildcard that it was found by.
     #[must_use]
     pub fn find_named(&self, host: &[u8]) -> Option<(String, &HostEntry)> {
-        let (kind, (name, entry)) = self.search(host)?;
-        let name = match kind {
-            NameKind::Exact => name.to_string(),
-            NameKind::Suffix => format!("*{name}"),
-        };
-        Some((name, &self.entries[*entry as usize]))
-    }
-
-    fn search(&self, host: &[u8]) -> Option<(NameKind, &(Box<str>, u32))> {
-        fn at<'t>(list: &'t [(Box<str>, u32)], name: &[u8]) -> Option<&'t (Box<str>, u32)> {
-            let found = list.binary_search_by(|(n, _)| n.as_bytes().cmp(name));
-            found.ok().map(|at| &list[at])
-        }
-        if let Some(exact) = at(&self.exact, host) {
-            return Some((NameKind::Exact, exact));
-        }
-        if self.suffixes.is_empty() {
-            return None;
-        }
-        // Longest suffix first: from each dot on, then the bare `*`. A wildcard needs at least one byte before it.
-        let suffix = memchr::memchr_iter(b'.', host)
-            .filter(|dot| *dot > 0)
-            .find_map(|dot| at(&self.suffixes, &host[dot..]))
-            .or_else(|| at(&self.suffixes, b""));
-        suffix.map(|suffix| (NameKind::Suffix, suffix))
+        let (name, entry) = self.names.find(host)?;
+        Some((name.to_string(), &self.entries[entry as usize]))
     }
 
     /// All exact names and wildcards with their entries, in order; for `config_dump` and lint.
     pub fn iter(&self) -> impl Iterator<Item = (String, &HostEntry)> {
-        let exact = self
-            .exact
-            .iter()
-            .map(|(n, e)| (n.to_string(), &self.entries[*e as usize]));
-        let wild = self
-            .suffixes
-            .iter()
-            .map(|(n, e)| (format!("*{n}"), &self.entries[*e as usize]));
-        exact.chain(wild)
+        let names = self.names.iter();
+        names.map(|(name, entry)| (name.to_string(), &self.entries[entry as usize]))
     }
 }
 

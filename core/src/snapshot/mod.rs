@@ -7,6 +7,7 @@ mod authorization;
 mod cluster;
 mod clusters;
 mod descriptor;
+mod filter_chain;
 mod forwarded_client_cert;
 mod global_rate_limit;
 mod hash_table;
@@ -15,6 +16,7 @@ mod header_ops;
 mod host_table;
 mod locality;
 mod matching;
+mod name_table;
 mod origin;
 mod peer_metadata;
 mod rate_limit;
@@ -36,6 +38,7 @@ pub use authorization::{
 pub use cluster::{Address, Balancing, Cluster, ClusterId, Endpoint, Limits, ServiceName, WarmUp};
 pub use clusters::Clusters;
 pub use descriptor::{Describes, DescriptorAction, HeaderMatch, REMOTE_ADDRESS};
+pub use filter_chain::{ChainRule, FilterChain, HttpSpoken, Listener, Listeners, ListensAt};
 pub use forwarded_client_cert::{ForwardMode, ForwardedClientCert};
 pub use global_rate_limit::GlobalRateLimit;
 pub use hash_table::{HashTable, Share, SharedTables, shares};
@@ -117,6 +120,9 @@ pub struct Settings {
     pub unknown_hosts: UnknownHosts,
     /// How long a passthrough connection may take to be made (mesh `connectTimeout`, 10 s).
     pub connect_timeout: Duration,
+    /// How long it may take until it is known whether a client speaks HTTP (mesh `protocolDetectionTimeout`); `None` where the
+    /// mesh does not say.
+    pub protocol_detection_timeout: Option<Duration>,
     /// Who this workload is in the mesh (a SPIFFE ID), if it is anybody.
     pub spiffe_id: Option<Box<str>>,
     /// What applications are told of the certificates of their clients.
@@ -129,6 +135,7 @@ impl Default for Settings {
             path_normalization: PathNormalization::Base,
             unknown_hosts: UnknownHosts::AllowAny,
             connect_timeout: Duration::from_secs(10),
+            protocol_detection_timeout: None,
             spiffe_id: None,
             client_certs: ForwardedClientCert::default(),
         }
@@ -148,7 +155,11 @@ pub struct Snapshot {
     pub clusters: Arc<Clusters>,
     /// The virtual host of each inbound listener, in the order the listeners were given.
     pub inbound: Arc<[VirtualHostId]>,
-    /// What clients speak beneath HTTP on each of them, in the same order.
+    /// What is spoken on each of them, in the same order.
+    pub inbound_listeners: Arc<[Listener]>,
+    /// What is spoken where applications connect to, as far as the kernel brings that here.
+    pub listeners: Arc<Listeners>,
+    /// What clients speak beneath that on each of the inbound listeners, in the same order.
     pub inbound_tls: Arc<[Arc<ServerTls>]>,
     /// Where that is written, in the same order; `None` where nobody says anything.
     pub inbound_tls_origins: Arc<[Option<Origin>]>,
@@ -199,6 +210,8 @@ impl Snapshot {
             virtual_hosts: Arc::clone(&self.virtual_hosts),
             clusters: Arc::new(clusters),
             inbound: Arc::clone(&self.inbound),
+            inbound_listeners: Arc::clone(&self.inbound_listeners),
+            listeners: Arc::clone(&self.listeners),
             inbound_tls: Arc::clone(&self.inbound_tls),
             inbound_tls_origins: Arc::clone(&self.inbound_tls_origins),
             resources: Arc::clone(&self.resources),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::alarms::Whose;
 use super::client_streams::ClientStreams;
+use super::connections::Sniffing;
 use super::turns::Turns;
 use crate::connection::{Client, Phase, Sniffed};
 use crate::decision::Refused;
@@ -26,8 +27,13 @@ impl Turns {
             client.phase = Phase::Securing(now);
         }
         let id = self.sockets.clients.insert(client);
-        self.outputs.extend(tls.map(|tls| Output::Secure(id, tls)));
-        self.touched_clients.push(id);
+        match tls {
+            Some(tls) => {
+                self.outputs.push_back(Output::Secure(id, tls));
+                self.touched_clients.push(id);
+            }
+            None => Sniffing::of(self, id, now).begin(),
+        }
         self.finish(now);
         id
     }
@@ -49,10 +55,8 @@ impl Turns {
             | Input::NotSecured(_) => {}
         }
         match client.phase {
-            Phase::Securing(_) => {
-                self.on_securing(id, input, now);
-                return;
-            }
+            Phase::Securing(_) => return self.on_securing(id, input, now),
+            Phase::Sniffing(_) => return Sniffing::of(self, id, now).on_input(&input),
             Phase::Serving(exchange) => {
                 self.run(exchange, now, |exchange, turn| {
                     exchange.on_client(&input, turn);
@@ -96,9 +100,8 @@ impl Turns {
             Input::Secured(facts) => {
                 if let Some(client) = self.sockets.clients.get_mut(id) {
                     client.tls = facts;
-                    client.phase = Phase::Rest(now);
                 }
-                self.touched_clients.push(id);
+                Sniffing::of(self, id, now).begin();
             }
             Input::NotSecured(_) | Input::Eof | Input::Broken | Input::WriteFailed => {
                 self.turn(now).close_client(id);
@@ -119,7 +122,7 @@ impl Turns {
                 return;
             };
             let began = match client.phase {
-                Phase::Serving(_) | Phase::Securing(_) => return,
+                Phase::Serving(_) | Phase::Securing(_) | Phase::Sniffing(_) => return,
                 Phase::Rest(_) | Phase::Head(_) if client.connection.inbox.is_empty() => break,
                 Phase::Streams(_) | Phase::Farewell(_) | Phase::Linger(_) => break,
                 Phase::Rest(_) => now,
@@ -202,6 +205,7 @@ impl Turns {
             Phase::Securing(_) | Phase::Rest(_) | Phase::Farewell(_) | Phase::Linger(_) => {
                 self.turn(now).close_client(id);
             }
+            Phase::Sniffing(_) => Sniffing::of(self, id, now).on_due(),
             Phase::Streams(_) => ClientStreams {
                 turns: self,
                 id,
@@ -236,7 +240,11 @@ impl Turns {
                     return;
                 }
             }
-            Phase::Securing(_) | Phase::Rest(_) | Phase::Head(_) | Phase::Linger(_) => {}
+            Phase::Securing(_)
+            | Phase::Sniffing(_)
+            | Phase::Rest(_)
+            | Phase::Head(_)
+            | Phase::Linger(_) => {}
         }
         let Some(client) = self.sockets.clients.get(id) else {
             return;

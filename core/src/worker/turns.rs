@@ -173,6 +173,7 @@ impl Turns {
             ConnId::Client(id) => match self.sockets.clients.get(id)?.phase {
                 Phase::Serving(exchange) => Some(exchange),
                 Phase::Securing(_)
+                | Phase::Sniffing(_)
                 | Phase::Rest(_)
                 | Phase::Head(_)
                 | Phase::Streams(_)

@@ -177,12 +177,13 @@ impl Model {
         let split = self.settings.split_local_origin;
         let codes = &self.settings.error_codes;
         let status = match outcome {
-            Outcome::Connected if split => {
+            Outcome::Connected | Outcome::ConnectedFinally if split => {
                 self.result(at, 1, true);
                 self.hosts[at].in_a_row[2] = 0;
                 return;
             }
             Outcome::Connected => return,
+            Outcome::ConnectedFinally => 200,
             Outcome::Timeout | Outcome::Failed if split => {
                 self.result(at, 1, false);
                 return self.one_more(at, 2, self.settings.consecutive_local_origin, now);

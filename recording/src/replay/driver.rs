@@ -242,8 +242,7 @@ impl Driver {
                 }
                 Output::Secure(id, _) => self.socket(id.into(), Socket::secure),
                 Output::Wait(id, interest) => self.tell(id, interest),
-                Output::Close(id) => self.closed.push(id),
-                Output::Reset(id) => self.closed.push(id.into()),
+                Output::Close(id) | Output::Reset(id) => self.closed.push(id),
                 Output::Ended(id) => {
                     self.ended_ids.push(id);
                     match self.worker.ended(id) {

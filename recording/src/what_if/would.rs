@@ -85,7 +85,7 @@ impl Would {
                 |cluster| cluster.name.to_string(),
             ),
             Verdict::Ask(_) => "what a provider that is asked says".to_owned(),
-            Verdict::Reply(_) | Verdict::Delay(_) | Verdict::Retry(_) => {
+            Verdict::Reply(_) | Verdict::Close | Verdict::Delay(_) | Verdict::Retry(_) => {
                 format!("answer {} {}", response.status.as_u16(), record.details)
             }
         };

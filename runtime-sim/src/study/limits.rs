@@ -28,6 +28,7 @@ const fn of_end(end: AttemptEnd) -> Option<&'static str> {
         AttemptEnd::Reset(_)
         | AttemptEnd::Open
         | AttemptEnd::Response(_)
+        | AttemptEnd::Connected
         | AttemptEnd::Call { .. }
         | AttemptEnd::StaleConnection
         | AttemptEnd::Unprocessed

@@ -347,6 +347,8 @@ fn worker_settings(args: &RunArgs) -> Result<WorkerSettings, Failure> {
     Ok(WorkerSettings {
         request_head_timeout: unless_zero(args.request_head_timeout),
         tls_handshake_timeout: unless_zero(args.tls_handshake_timeout),
+        protocol_detection_timeout: unless_zero(args.protocol_detection_timeout),
+        max_sniffed_bytes: usize::try_from(args.max_sniffed_bytes).unwrap_or(usize::MAX),
         idle_timeout: unless_zero(args.idle_timeout),
         stream_idle_timeout: unless_zero(args.stream_idle_timeout),
         max_request_body: args.max_request_body,

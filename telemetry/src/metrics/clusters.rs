@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use outrigger_core::decision::{Attempt, AttemptEnd, Details, Record, ResetReason};
+use outrigger_core::cluster::Counted;
+use outrigger_core::decision::{Attempt, AttemptEnd, Details, Overflow, Record, ResetReason};
 use outrigger_runtime::Counter;
 
 use super::codes::{Codes, StatusCounts};
@@ -19,6 +20,8 @@ pub enum ClusterEvent {
     PerTryTimeout,
     /// A circuit limit had no place for it.
     PendingOverflow,
+    /// It was no request, and the limit of connections had no place for it.
+    CxOverflow,
     /// Its client gave it up, or another attempt was answered first.
     Cancelled,
     /// Its endpoint reset it.
@@ -39,7 +42,7 @@ pub enum ClusterEvent {
 
 impl ClusterEvent {
     /// All of them, with Envoy's name and what is told of it.
-    pub const ALL: [(Self, &'static str, &'static str); 11] = [
+    pub const ALL: [(Self, &'static str, &'static str); 12] = [
         (
             Self::Timeout,
             "upstream_rq_timeout",
@@ -54,6 +57,11 @@ impl ClusterEvent {
             Self::PendingOverflow,
             "upstream_rq_pending_overflow",
             "Requests that a circuit limit had no place for",
+        ),
+        (
+            Self::CxOverflow,
+            "upstream_cx_overflow",
+            "Connections that are not HTTP and that the limit of connections had no place for",
         ),
         (
             Self::Cancelled,
@@ -103,6 +111,10 @@ impl ClusterEvent {
             ResetReason::ConnectionTermination => Self::DestroyedWithActiveRequest,
             ResetReason::RemoteReset | ResetReason::RemoteRefusedStreamReset => Self::RxReset,
             ResetReason::ProtocolError => Self::ProtocolError,
+            ResetReason::Overflow(Overflow {
+                counted: Counted::Connections,
+                ..
+            }) => Self::CxOverflow,
             ResetReason::Overflow(_) => Self::PendingOverflow,
             ResetReason::PerTryTimeout => Self::PerTryTimeout,
             ResetReason::LocalReset => Self::TxReset,
@@ -161,7 +173,7 @@ impl ClusterCells {
                 self.event(ClusterEvent::RxReset);
                 false
             }
-            AttemptEnd::Open | AttemptEnd::StaleConnection => false,
+            AttemptEnd::Open | AttemptEnd::Connected | AttemptEnd::StaleConnection => false,
         };
         if !counts {
             return;
@@ -187,7 +199,9 @@ impl ClusterCells {
             _ => return,
         };
         self.event(event);
-        self.codes.count(record.status);
+        if record.connection.is_none() {
+            self.codes.count(record.status);
+        }
     }
 }
 

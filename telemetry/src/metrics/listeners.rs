@@ -147,6 +147,8 @@ impl ListenerEvent {
             | Details::ResponseTimeout
             | Details::PerTryTimeout
             | Details::MaxDurationTimeout
+            | Details::ConnectionIdleTimeout
+            | Details::MaxConnectionDuration
             | Details::AccessDenied(_)
             | Details::JwtDenied(_)
             | Details::ExternalAuthorizationDenied

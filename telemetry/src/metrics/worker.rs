@@ -148,6 +148,10 @@ impl Counting {
         let Some(listener) = ended.listener else {
             return;
         };
+        // Nor is a connection of which nobody understands the bytes.
+        if record.connection.is_some() {
+            return;
+        }
         if let Some(cells) = self.listeners.listeners.get(listener) {
             cells.count(record, micros);
         }

@@ -201,6 +201,7 @@ impl Of<'_> {
             Some(AttemptEnd::Call { code, .. }) => Some(code.into()),
             Some(
                 AttemptEnd::Open
+                | AttemptEnd::Connected
                 | AttemptEnd::Response(_)
                 | AttemptEnd::Reset(_)
                 | AttemptEnd::StaleConnection
@@ -287,6 +288,7 @@ impl Of<'_> {
         let status = match attempt.end {
             AttemptEnd::Response(status) | AttemptEnd::Call { status, .. } => Some(status),
             AttemptEnd::Open
+            | AttemptEnd::Connected
             | AttemptEnd::Reset(_)
             | AttemptEnd::StaleConnection
             | AttemptEnd::Unprocessed
@@ -323,7 +325,7 @@ impl Of<'_> {
         }
         // The one that was answered lasts until its response is whole.
         let until = match attempt.end {
-            AttemptEnd::Open => record.ended,
+            AttemptEnd::Open | AttemptEnd::Connected => record.ended,
             AttemptEnd::Response(_) | AttemptEnd::Call { .. } if counts => record.ended,
             AttemptEnd::Response(_)
             | AttemptEnd::Call { .. }
@@ -357,6 +359,7 @@ impl Of<'_> {
             AttemptEnd::Reset(_) => true,
             // Another one was answered, or nobody waited: nobody failed.
             AttemptEnd::Open
+            | AttemptEnd::Connected
             | AttemptEnd::StaleConnection
             | AttemptEnd::Unprocessed
             | AttemptEnd::Cancelled

@@ -17,7 +17,6 @@ pub(super) fn lint(lint: &mut Lint<'_>) {
             // Ports of an alias say nothing; those of the service it stands for do.
             if !is_alias(lint, service) {
                 port_names(lint, service);
-                service_protocols(lint, service);
             }
             service_workloads(lint, service);
         }
@@ -25,7 +24,6 @@ pub(super) fn lint(lint: &mut Lint<'_>) {
     older_endpoints(lint);
     for entry in &lint.resources.service_entries {
         if !entry.meta.rejected {
-            entry_protocols(lint, entry);
             entry_workloads(lint, entry);
         }
     }
@@ -89,67 +87,6 @@ fn port_names(lint: &mut Lint<'_>, service: &Service) {
             None => {}
         }
     }
-}
-
-fn service_protocols(lint: &mut Lint<'_>, service: &Service) {
-    let about = About {
-        kind: "Service",
-        meta: &service.meta,
-    };
-    for (at, port) in service.ports.iter().enumerate() {
-        let field = match &port.app_protocol {
-            Some(_) => ".appProtocol",
-            None if protocol::from_port_name(&port.name).is_some() => ".name",
-            None => "",
-        };
-        let path = format!("spec.ports[{at}]{field}");
-        not_spoken(lint, about, path, u32::from(port.number), port.protocol());
-    }
-}
-
-fn entry_protocols(lint: &mut Lint<'_>, entry: &ServiceEntry) {
-    let about = About {
-        kind: "ServiceEntry",
-        meta: &entry.meta,
-    };
-    for (at, port) in entry.ports.iter().enumerate() {
-        let path = format!("spec.ports[{at}].protocol");
-        let protocol = Protocol::parse(&port.protocol).unwrap_or_default();
-        not_spoken(lint, about, path, port.number, protocol);
-    }
-}
-
-/// Tells what happens at a port whose protocol is not spoken to it.
-fn not_spoken(
-    lint: &mut Lint<'_>,
-    about: About<'_>,
-    path: String,
-    number: u32,
-    protocol: Protocol,
-) {
-    let name = protocol.as_str();
-    let (message, help) = match protocol {
-        // Nobody's sidecar carries datagrams.
-        Protocol::Http
-        | Protocol::Http2
-        | Protocol::Grpc
-        | Protocol::GrpcWeb
-        | Protocol::Sniff
-        | Protocol::Udp => return,
-        Protocol::Https
-        | Protocol::Tls
-        | Protocol::Tcp
-        | Protocol::Mongo
-        | Protocol::Mysql
-        | Protocol::Redis => (
-            format!(
-                "connections that are not HTTP are not taken yet: a request that names port {number} ({name}) goes \
-                 there as plain HTTP, without rules and retries"
-            ),
-            "ask for a tunnel with CONNECT, or connect without this proxy",
-        ),
-    };
-    lint.tell(about, path, Code::ProtocolNotSpoken, message, help);
 }
 
 fn service_workloads(lint: &mut Lint<'_>, service: &Service) {

@@ -257,10 +257,7 @@ fn rules_fit_the_ports_and_each_other() {
     let tls = service("a", "default", "{name: https, port: 443}");
     check(
         &[&tls, &route("r", "{host: a}")],
-        &[
-            "protocol-mismatch spec.http",
-            "protocol-not-spoken spec.ports[0].name",
-        ],
+        &["protocol-mismatch spec.http"],
     );
     let spec = "{hosts: [a], http: [{match: [{port: 81}], route: [{destination: {host: a}}]}, {route: [{destination: {host: a}}]}]}";
     let ported = istio("VirtualService", "name: r", spec);
@@ -391,19 +388,13 @@ fn pods_that_a_cluster_will_make_are_meant_too() {
 fn ports_say_their_protocol() {
     for (port, expected) in [
         ("{name: http-web, port: 80}", vec![]),
-        (
-            "{name: db, port: 3306}",
-            vec!["protocol-not-spoken spec.ports[0]"],
-        ),
+        ("{name: db, port: 3306}", vec![]),
         ("{name: web, port: 80}", vec!["port-protocol spec.ports[0]"]),
         ("{port: 80}", vec!["port-protocol spec.ports[0]"]),
         ("{name: dns, port: 53, protocol: UDP}", vec![]),
         (
             "{name: http, port: 80, appProtocol: tcp}",
-            vec![
-                "port-protocol spec.ports[0].appProtocol",
-                "protocol-not-spoken spec.ports[0].appProtocol",
-            ],
+            vec!["port-protocol spec.ports[0].appProtocol"],
         ),
         (
             "{name: http, port: 80, appProtocol: example.com/x}",
@@ -411,38 +402,6 @@ fn ports_say_their_protocol() {
         ),
     ] {
         check(&[&service("a", "default", port)], &expected);
-    }
-}
-
-#[test]
-fn protocols_that_are_not_spoken() {
-    for name in ["tcp", "tls", "https", "redis"] {
-        check(
-            &[&service(
-                "a",
-                "default",
-                &format!("{{name: {name}, port: 80}}"),
-            )],
-            &["protocol-not-spoken spec.ports[0].name"],
-        );
-    }
-    for name in ["http", "grpc", "grpc-web", "http2-x"] {
-        let port = format!("{{name: {name}, port: 80}}");
-        check(&[&service("a", "default", &port)], &[]);
-    }
-    let app = "{name: http, port: 80}, {port: 81, name: wss, appProtocol: kubernetes.io/wss}";
-    let path = "protocol-not-spoken spec.ports[1].appProtocol";
-    check(&[&service("a", "default", app)], &[path]);
-    for (protocol, is_spoken) in [("HTTP", true), ("GRPC", true), ("TLS", false)] {
-        let spec = format!(
-            "{{hosts: [a.test], resolution: DNS, ports: [{{number: 80, name: a, protocol: {protocol}}}]}}"
-        );
-        let expected: &[&str] = if is_spoken {
-            &[]
-        } else {
-            &["protocol-not-spoken spec.ports[0].protocol"]
-        };
-        check(&[&istio("ServiceEntry", "name: e", &spec)], expected);
     }
 }
 

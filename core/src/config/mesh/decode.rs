@@ -52,7 +52,6 @@ const UNUSED: &[&str] = &[
     "ingressSelector",
     "ingressService",
     "outboundClusterStatName",
-    "protocolDetectionTimeout",
     "proxyHttpPort",
     "proxyInboundListenPort",
     "proxyListenPort",
@@ -73,6 +72,7 @@ pub(in crate::config) fn decode(o: &mut Object<'_, '_>) -> MeshConfig {
     }
     let connect_timeout = o.duration("connectTimeout");
     checks::duration_in("connectTimeout", connect_timeout, o.report());
+    let protocol_detection = o.duration("protocolDetectionTimeout");
     let root_namespace = o.string("rootNamespace");
     let extension_providers = extension_providers::decode(o);
     let default_providers = o
@@ -85,6 +85,7 @@ pub(in crate::config) fn decode(o: &mut Object<'_, '_>) -> MeshConfig {
     );
     MeshConfig {
         connect_timeout: connect_timeout.unwrap_or(default.connect_timeout),
+        protocol_detection_timeout: protocol_detection.filter(|timeout| !timeout.is_zero()),
         outbound_traffic_policy: o.message("outboundTrafficPolicy", outbound::decode_mesh),
         h2_upgrade: o
             .symbol("h2UpgradePolicy", UPGRADES)

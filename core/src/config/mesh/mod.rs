@@ -26,6 +26,9 @@ pub const DEFAULT_TRUST_DOMAIN: &str = "cluster.local";
 pub struct MeshConfig {
     /// How long a connection may take to be made where no DestinationRule says.
     pub connect_timeout: Duration,
+    /// How long it may take until it is known whether a client speaks HTTP; `None` where it is not said or zero, which Istio takes
+    /// for ever.
+    pub protocol_detection_timeout: Option<Duration>,
     /// What happens to unknown hosts; absent is `ALLOW_ANY`.
     pub outbound_traffic_policy: Option<OutboundTrafficPolicy>,
     /// HTTP/1.1 ports are spoken to in HTTP/2 where no DestinationRule says (`h2UpgradePolicy: UPGRADE`).
@@ -92,6 +95,7 @@ impl Default for MeshConfig {
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(10),
+            protocol_detection_timeout: None,
             outbound_traffic_policy: None,
             h2_upgrade: false,
             path_normalization: PathNormalization::Base,

@@ -19,8 +19,16 @@ use crate::time::{Duration, Instant};
 /// What Envoy calls the cluster of hosts that no service has.
 const PASSTHROUGH: &str = "PassthroughCluster";
 
-/// What TLS has proved of the client; nothing of a client in clear text.
+/// What it calls the one that those go to who may not go there.
+const BLACK_HOLE: &str = "BlackHoleCluster";
+
+/// What TLS has proved of the client, and whom TLS asks for that passes through; nothing of a client in clear text.
 fn push_tls(part: TlsPart, logged: &Logged<'_>, out: &mut Vec<u8>) -> bool {
+    if let (TlsPart::ServerName, Some(connection)) = (part, &logged.record.connection)
+        && connection.server_name.is_some()
+    {
+        return push_some(connection.server_name.as_deref(), out);
+    }
     let Some(tls) = logged.tls else {
         return false;
     };
@@ -90,6 +98,7 @@ pub(super) fn push(operator: &LogOperator, logged: &Logged<'_>, out: &mut Vec<u8
             return push_some(query_parameter(&record.request, name), out);
         }
         LogOperator::Query => return push_some(record.request.query(), out),
+        LogOperator::Protocol if record.connection.is_some() => return false,
         LogOperator::Protocol => push_text(record.request.version.as_str(), out),
         LogOperator::UpstreamProtocol => return push_some(upstream_protocol(logged), out),
         LogOperator::ResponseCode => push_number(record.status.into(), out),
@@ -200,10 +209,13 @@ fn field_of_request<'a>(name: &LogField, record: &'a Record) -> Option<&'a [u8]>
     let is_known = record.revision.is_some();
     let whole = |bytes: &'a [u8]| Some(bytes).filter(|bytes| !bytes.is_empty());
     match name {
-        LogField::Method => is_known.then(|| request.method.as_str().as_bytes()),
+        LogField::Method => record
+            .method()
+            .filter(|_| is_known)
+            .map(|m| m.as_str().as_bytes()),
         LogField::Path => whole(&request.path).filter(|_| is_known),
         LogField::Authority => whole(&request.authority),
-        LogField::Scheme => is_known.then_some(b"http"),
+        LogField::Scheme => (is_known && record.connection.is_none()).then_some(b"http"),
         LogField::Status => None,
         LogField::Named(name) => first(&request.headers, name),
     }
@@ -261,6 +273,10 @@ fn upstream_protocol(logged: &Logged<'_>) -> Option<&'static str> {
 
 /// Envoy's details are one word.
 fn push_details(record: &Record, out: &mut Vec<u8>) -> bool {
+    // There is no response whose code they would be of.
+    if record.connection.is_some() {
+        return false;
+    }
     let start = out.len();
     push_display(&record.details, out);
     if &out[start..] == b"-" {
@@ -342,9 +358,12 @@ fn rule_of<'a>(record: &Record, snapshot: &'a Snapshot) -> Option<(&'a Rule, Opt
 }
 
 impl Record {
-    /// The name of its route (`%ROUTE_NAME%`): `allow_any` and `block_all` for a host that nobody knows.
+    /// The name of its route (`%ROUTE_NAME%`): `allow_any` and `block_all` for a host that nobody knows, none for a connection.
     #[must_use]
     pub fn route_name<'s>(&self, snapshot: &'s Snapshot) -> Option<&'s str> {
+        if self.connection.is_some() {
+            return None;
+        }
         if self.route == RouteDecision::UnknownHost {
             return Some(unknown_host(snapshot));
         }
@@ -384,6 +403,10 @@ pub(super) fn upstream_cluster<'a>(record: &Record, snapshot: &'a Snapshot) -> O
     if let Some(attempt) = record.attempt() {
         return Some(cluster_of(attempt, snapshot).map_or(PASSTHROUGH, |c| &*c.name));
     }
+    let is_blocked = snapshot.settings.unknown_hosts == UnknownHosts::RegistryOnly;
+    if record.connection.is_some() && record.route == RouteDecision::UnknownHost && is_blocked {
+        return Some(BLACK_HOLE);
+    }
     let (rule, destination) = rule_of(record, snapshot)?;
     let Action::Forward(forward) = &*rule.action else {
         return None;
@@ -401,7 +424,10 @@ pub(super) fn upstream_host<'a>(record: &'a Record, snapshot: &'a Snapshot) -> O
     match attempt.endpoint(snapshot) {
         Some(endpoint) => Some(endpoint.text.as_bytes()),
         None if attempt.endpoint == GONE => None,
-        None => Some(&record.request.authority),
+        None => Some(match &record.connection {
+            Some(connection) => connection.to.as_bytes(),
+            None => &record.request.authority,
+        }),
     }
 }
 

@@ -109,7 +109,7 @@ impl Attempt {
                 pending,
                 admitted,
             } => {
-                self.held.admitted = Some(admitted);
+                self.held.admitted = admitted;
                 self.held.active = Some(self.host.begin_request());
                 self.connect(Some(slot), Some(pending), of, ledger, turn);
             }

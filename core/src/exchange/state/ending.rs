@@ -38,6 +38,9 @@ impl State {
                 self.have_tried(call, turn, Attempts::hear_older);
             }
             Self::Trying(_) | Self::Relaying(_) => self.pump_response(call, turn),
+            Self::Tunnel(_) if is_broken && call.ledger.is_connection() => {
+                self.end(Parting::Reset, call, turn);
+            }
             Self::Tunnel(_) if is_broken => self.end(Parting::Close, call, turn),
             Self::Tunnel(tunnel) => tunnel.on_endpoint_eof(),
             Self::Asking(_) | Self::Delayed { .. } | Self::Flush { .. } | Self::Over => {}
@@ -68,6 +71,8 @@ impl State {
     /// The client sends no more.
     pub(in crate::exchange) fn on_client_eof(&mut self, call: &mut Call, turn: &mut Turn<'_>) {
         match self {
+            // What it has said is still to be passed on.
+            Self::Trying(_) if call.ledger.is_connection() => {}
             // As Envoy: a client that stops sending has gone away. See docs/differences.md on half-close.
             Self::Asking(_) | Self::Delayed { .. } | Self::Trying(_) | Self::Relaying(_) => {
                 self.cancel(Details::DownstreamRemoteDisconnect, call, turn);
@@ -91,6 +96,11 @@ impl State {
         if self.is_served() {
             call.ledger.record.details = details;
             self.end_attempts(AttemptEnd::Cancelled, call, turn);
+        }
+        if let Self::Tunnel(tunnel) = self
+            && call.ledger.is_connection()
+        {
+            tunnel.abort(turn);
         }
         self.end(Parting::Close, call, turn);
     }

@@ -84,6 +84,11 @@ impl State {
         // What is still to be written goes to the client, if it takes it.
         call.clocks.moved_at = turn.now;
         match self {
+            // Nobody is answered, and what has been written still leaves.
+            Self::Tunnel(_) if call.ledger.is_connection() => {
+                call.ledger.record.details = request::connection_timed_out(of);
+                self.end(Parting::Close, call, turn);
+            }
             Self::Asking(_) | Self::Delayed { .. } | Self::Trying(_) => {
                 let end = AttemptEnd::Reset(ResetReason::LocalReset);
                 self.end_attempts(end, call, turn);

@@ -25,7 +25,7 @@ pub(super) enum Said {
     Close(Side),
     /// Closes a connection of nobody whom the driver knows.
     CloseKept(UpstreamId),
-    Reset,
+    Reset(Side),
     ShutdownWrite(Side),
     Ended,
 }
@@ -104,6 +104,7 @@ fn copy(record: &Record) -> Record {
         grpc_status: record.grpc_status,
         grpc_messages: record.grpc_messages,
         peer_metadata: record.peer_metadata.clone(),
+        connection: record.connection.clone(),
         upstream_service_ms: record.upstream_service_ms,
     }
 }
@@ -201,9 +202,9 @@ impl Driver {
                     self.parties[at].seen.push(said);
                 }
                 Output::Reset(id) => {
-                    self.waits.remove(&id.into());
-                    let (at, _) = self.named(id.into()).expect("a client");
-                    self.parties[at].seen.push(Said::Reset);
+                    self.waits.remove(&id);
+                    let (at, side) = self.named(id).expect("a connection of somebody");
+                    self.parties[at].seen.push(Said::Reset(side));
                 }
                 Output::ShutdownWrite(id) => {
                     let (at, side) = self.named(id).expect("a connection of somebody");
@@ -500,7 +501,7 @@ impl Driver {
         let (local, sockets) = self.worker.parts();
         let client = sockets.clients.get(self.parties[self.at].client?)?;
         let whose = match client.phase {
-            Phase::Securing(_) => Whose::Handshake,
+            Phase::Securing(_) | Phase::Sniffing(_) => Whose::Handshake,
             Phase::Rest(_) => Whose::Rest,
             Phase::Head(_) => Whose::Head,
             Phase::Farewell(_) | Phase::Linger(_) => Whose::Linger,

@@ -29,7 +29,7 @@ fn a_cut_response_never_looks_whole() {
         let outputs = d.outputs();
         let case = format!("{version} {end:?} {}", response.escape_ascii());
         assert_eq!(
-            outputs.contains(&Said::Reset),
+            outputs.contains(&Said::Reset(Side::Downstream)),
             is_reset,
             "{case}: {outputs:?}"
         );

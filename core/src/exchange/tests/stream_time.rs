@@ -68,7 +68,7 @@ fn a_client_that_takes_nothing_is_let_go() {
     d.sends(Side::Upstream, OK);
     d.outputs();
     d.waits_until_due();
-    assert_eq!(d.outputs(), [Said::Ended, Said::Reset]);
+    assert_eq!(d.outputs(), [Said::Ended, Said::Reset(Side::Downstream)]);
     let record = d.record();
     assert_eq!(
         (record.status, record.flags().to_string()),

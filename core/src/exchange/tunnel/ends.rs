@@ -6,6 +6,7 @@ use crate::exchange::Turn;
 use crate::exchange::client_stream::ClientStream;
 use crate::exchange::endpoint_stream::EndpointStream;
 use crate::io::Output;
+use crate::message::ResponseHead;
 use crate::peer::ConnId;
 use crate::stream::{Broken, Part};
 
@@ -18,6 +19,13 @@ impl ClientEnd {
     pub(super) fn take(self, turn: &mut Turn<'_>) -> Option<Result<Part, Broken>> {
         self.0
             .with(turn, |client, stream, _| client.tunnelled(stream))
+    }
+
+    /// Agrees to another protocol.
+    pub(super) fn switch(self, head: &ResponseHead, protocol: Option<&str>, turn: &mut Turn<'_>) {
+        self.0.with(turn, |client, stream, local| {
+            client.switch(stream, head, protocol, local);
+        });
     }
 
     pub(super) fn pass(self, bytes: Bytes, turn: &mut Turn<'_>) {
@@ -45,6 +53,20 @@ impl EndpointEnd {
     pub(super) fn take(self, turn: &mut Turn<'_>) -> Option<Result<Part, Broken>> {
         self.0
             .with(turn, |endpoint, stream, _| endpoint.tunnelled(stream))
+    }
+
+    /// How much has come and waits to be passed on.
+    pub(super) fn unread(self, turn: &mut Turn<'_>) -> usize {
+        let unread = (self.0).with(turn, |endpoint, stream, _| endpoint.unread(stream));
+        unread.unwrap_or(0)
+    }
+
+    /// Resets the connection, or its stream on one that others use, too.
+    pub(super) fn abort(self, turn: &mut Turn<'_>) {
+        match self.0.id().filter(|_| !self.0.is_shared()) {
+            Some(id) => turn.reset_upstream(id),
+            None => self.0.close(turn),
+        }
     }
 
     pub(super) fn pass(self, bytes: Bytes, turn: &mut Turn<'_>) {

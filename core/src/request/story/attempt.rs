@@ -151,6 +151,7 @@ impl Display for AttemptEnd {
         match self {
             Self::Open => f.write_str("has not ended"),
             Self::Response(status) => write!(f, "ended with {status}"),
+            Self::Connected => f.write_str("connected, and bytes passed"),
             Self::Call { status, code } => write!(f, "ended with {status}, grpc-status {code}"),
             Self::Reset(ResetReason::Overflow(Overflow { counted, limit })) => {
                 let by = match counted {

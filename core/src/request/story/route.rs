@@ -16,7 +16,11 @@ pub(super) fn tell(f: &mut Formatter<'_>, record: &Record, snapshot: &Snapshot) 
     match record.route {
         RouteDecision::NotReached => Ok(()),
         RouteDecision::UnknownHost => {
-            let host = String::from_utf8_lossy(&record.request.authority);
+            let authority = String::from_utf8_lossy(&record.request.authority);
+            let host = match &record.connection {
+                Some(connection) => &*connection.to,
+                None => &*authority,
+            };
             writeln!(
                 f,
                 "  rule         none: no service answers for `{host}`, the egress policy decides"

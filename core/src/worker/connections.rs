@@ -1,0 +1,136 @@
+//! What a client's connection is found to be before there is a request: HTTP, or something whose bytes pass as they are.
+//!
+//! What becomes of it is `policy::filter_chain`'s to choose; who waits for which bytes, and how long, stands here. One that
+//! speaks HTTP by where it goes is not looked at.
+
+use super::turns::Turns;
+use crate::connection::Phase;
+use crate::decision::{Connection, ToldBy};
+use crate::exchange::Exchange;
+use crate::io::Input;
+use crate::peer::ClientId;
+use crate::policy::filter_chain::{self, Chosen, Seen};
+use crate::snapshot::ChainRule;
+use crate::sniff::{self, FirstBytes};
+use crate::stream::StreamId;
+use crate::time::Instant;
+
+/// A client's connection of which it is to be known what is spoken on it.
+pub(super) struct Sniffing<'t> {
+    turns: &'t mut Turns,
+    id: ClientId,
+    now: Instant,
+}
+
+impl<'t> Sniffing<'t> {
+    pub(super) const fn of(turns: &'t mut Turns, id: ClientId, now: Instant) -> Self {
+        Self { turns, id, now }
+    }
+
+    /// It is known what lies beneath: what is spoken above that is to be known next.
+    pub(super) fn begin(self) {
+        let Some(client) = self.turns.sockets.clients.get_mut(self.id) else {
+            return;
+        };
+        let snapshot = &self.turns.local.view().snapshot;
+        let rule = match filter_chain::of_peer(snapshot, &client.peer, Seen::Nothing) {
+            Chosen::Http => {
+                client.phase = Phase::Rest(self.now);
+                return self.turns.touched_clients.push(self.id);
+            }
+            Chosen::Look => {
+                client.phase = Phase::Sniffing(self.now);
+                return self.turns.touched_clients.push(self.id);
+            }
+            Chosen::Rule(rule) => Some(rule),
+            Chosen::Unknown => None,
+        };
+        self.pass(ToldBy::Destination, rule, None);
+    }
+
+    /// Something happened on it while its first bytes are waited for.
+    pub(super) fn on_input(self, input: &Input) {
+        let client = self.turns.sockets.clients.get(self.id);
+        let is_empty = client.is_none_or(|client| client.connection.inbox.is_empty());
+        match input {
+            Input::Read(_) => self.look(None),
+            Input::Eof if !is_empty => self.look(Some(ToldBy::FirstBytes)),
+            // Who says nothing at all wants nothing.
+            Input::Eof | Input::Broken | Input::WriteFailed => {
+                self.turns.turn(self.now).close_client(self.id);
+            }
+            Input::Drain
+            | Input::Wrote(_)
+            | Input::Connected(_)
+            | Input::ConnectFailed(_)
+            | Input::Secured(_)
+            | Input::NotSecured(_) => {}
+        }
+    }
+
+    /// The time for them is up.
+    pub(super) fn on_due(self) {
+        self.look(Some(ToldBy::Silence));
+    }
+
+    /// `at_last`: nothing more is waited for, and this is why.
+    fn look(self, at_last: Option<ToldBy>) {
+        let Self { turns, id, now } = self;
+        let Some(client) = turns.sockets.clients.get_mut(id) else {
+            return;
+        };
+        let inbox = &client.connection.inbox;
+        let is_long = inbox.len() >= turns.local.settings().max_sniffed_bytes;
+        let at_last = at_last.or_else(|| is_long.then_some(ToldBy::Length));
+        let hello;
+        let (seen, told_by) = match (sniff::look(inbox), at_last) {
+            (FirstBytes::Http, _) => (Seen::Http, ToldBy::FirstBytes),
+            (FirstBytes::Tls(said), _) => {
+                hello = said;
+                (Seen::Tls(hello.server_name.as_deref()), ToldBy::Tls)
+            }
+            (FirstBytes::Other, _) => (Seen::Other, ToldBy::FirstBytes),
+            (FirstBytes::Undecided, Some(why)) => (Seen::Other, why),
+            (FirstBytes::Undecided, None) => {
+                client.settle(&mut turns.local);
+                return turns.touched_clients.push(id);
+            }
+        };
+        let snapshot = &turns.local.view().snapshot;
+        let rule = match filter_chain::of_peer(snapshot, &client.peer, seen) {
+            Chosen::Http | Chosen::Look => {
+                client.phase = Phase::Rest(now);
+                return turns.serve(id, now);
+            }
+            Chosen::Rule(rule) => Some(rule),
+            Chosen::Unknown => None,
+        };
+        let server_name = match seen {
+            Seen::Tls(name) => name.map(Box::from),
+            Seen::Nothing | Seen::Http | Seen::Other => None,
+        };
+        Self { turns, id, now }.pass(told_by, rule, server_name);
+    }
+
+    /// It is not HTTP: its bytes pass to where this rule says, or as those of connections that nobody knows.
+    fn pass(self, told_by: ToldBy, rule: Option<ChainRule>, server_name: Option<Box<str>>) {
+        let Self { turns, now, .. } = self;
+        let Some(client) = turns.sockets.clients.get_mut(self.id) else {
+            return;
+        };
+        let destination = client.peer.destination();
+        let connection = Connection {
+            destination,
+            to: destination.to_string().into(),
+            told_by,
+            server_name,
+        };
+        let mut exchange = (turns.spare.pop())
+            .unwrap_or_else(|| Box::new(Exchange::new(client.peer, &turns.local)));
+        exchange.expect_head(now);
+        let id = turns.exchanges.insert(None);
+        exchange.start(id, self.id, StreamId::ONLY, client);
+        exchange.begin_connection(connection, rule, &mut turns.turn(now));
+        turns.put_back(id, exchange);
+    }
+}
