@@ -1,6 +1,7 @@
 //! A case: what one `##` section of a case file says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use outrigger_core::compile::NameAnswers;
@@ -55,6 +56,8 @@ pub struct Client {
     pub line: usize,
     /// It connects to the inbound listener.
     pub inbound: bool,
+    /// It connects to this address, and the kernel brings it to the outbound listener.
+    pub to: Option<SocketAddr>,
     /// It begins with the client before it, not after that one.
     pub together: bool,
     /// How it speaks TLS, if it does.
@@ -147,9 +150,22 @@ impl Case {
             .map(|(_, why)| why.as_str())
     }
 
-    /// Whether it says in frames what is spoken, whatever else it is played in.
+    /// Where clients connect to that the kernel brings to the outbound listener, each address once.
+    #[must_use]
+    pub fn captured(&self) -> BTreeSet<SocketAddr> {
+        self.clients.iter().filter_map(|client| client.to).collect()
+    }
+
+    /// Whether it says by itself what is spoken, in frames or in bytes, whatever else it is played in.
     #[must_use]
     pub fn is_in_frames(&self) -> bool {
+        let is_raw = |client: &Client| {
+            let first = client.steps.first().map(|step| &step.action);
+            client.to.is_some() || client.inbound && first == Some(&Action::Raw)
+        };
+        if self.clients.iter().any(is_raw) {
+            return true;
+        }
         let mut clients = self.clients.iter().map(|client| &client.steps);
         let mut services = self.services.values();
         clients.any(|steps| script::is_in_frames(steps))
@@ -418,6 +434,14 @@ impl Case {
         words: &[&str],
         steps: Arc<[Step]>,
     ) -> Result<(), Problem> {
+        let (words, to) = match *words {
+            ["to", address, ref words @ ..] => {
+                let to = address.parse();
+                let wrong = |_| self.wrong(block, format!("`{address}` is no address"));
+                (words, Some(to.map_err(wrong)?))
+            }
+            ref words => (words, None),
+        };
         let (words, tls) = Tls::split(words).map_err(|what| self.wrong(block, what))?;
         let mut words_of_all = words.iter();
         if let Some(word) = words_of_all.find(|w| !matches!(**w, "inbound" | "together")) {
@@ -426,6 +450,7 @@ impl Case {
         self.clients.push(Client {
             line: block.line,
             inbound: words.contains(&"inbound"),
+            to,
             together: words.contains(&"together"),
             tls,
             steps,

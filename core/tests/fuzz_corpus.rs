@@ -41,6 +41,12 @@ mod http2;
     reason = "shared with the fuzz targets, where it is a library"
 )]
 mod jose;
+#[path = "../../fuzz/src/sniff.rs"]
+#[expect(
+    unreachable_pub,
+    reason = "shared with the fuzz targets, where it is a library"
+)]
+mod sniff;
 #[path = "../../fuzz/src/worker.rs"]
 #[expect(
     unreachable_pub,
@@ -75,6 +81,11 @@ fn http1_response() {
 #[test]
 fn jose() {
     replay("jose", jose::token_and_keys);
+}
+
+#[test]
+fn sniff() {
+    replay("sniff", sniff::beginnings);
 }
 
 #[test]

@@ -9,5 +9,6 @@ pub mod identity;
 pub mod jose;
 pub mod jwt;
 pub mod recording;
+pub mod sniff;
 pub mod tls;
 pub mod worker;

@@ -6,6 +6,7 @@
 
 mod drive;
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -177,11 +178,11 @@ impl Sidecar {
         self.drive(fabric)
     }
 
-    /// Takes a connection.
+    /// Takes a connection, which the kernel has brought here where there is another address that it was to go to.
     pub(crate) fn accept(
         &mut self,
         (wire, end): (Wire, End),
-        listener: ListenerKind,
+        (listener, original): (ListenerKind, Option<SocketAddr>),
         comes: Beneath,
         fabric: &mut Fabric,
     ) -> Result<(), String> {
@@ -189,7 +190,7 @@ impl Sidecar {
         let peer = Peer {
             remote: fabric.client_address(),
             local: fabric.listener_address(listener),
-            original: None,
+            original,
             listener,
         };
         let entropy = Entropy::of_connection(self.seed, self.accepted);

@@ -3,6 +3,7 @@
 mod meeting;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use outrigger_core::entropy::seed_of_worker;
@@ -44,6 +45,8 @@ pub struct Simulation {
     errands: Errands,
     sidecars: Vec<Sidecar>,
     targets: BTreeMap<String, Target>,
+    /// Where clients of an address were to go whom the kernel brings there.
+    captured: BTreeMap<String, SocketAddr>,
     /// What only one sidecar reaches.
     beside: BTreeMap<(usize, String), Target>,
     /// Where clients connect who are translated, and where they complain.
@@ -76,6 +79,7 @@ impl Simulation {
             errands,
             sidecars: Vec::new(),
             targets: BTreeMap::new(),
+            captured: BTreeMap::new(),
             beside: BTreeMap::new(),
             translated: BTreeMap::new(),
             arrivals: Vec::new(),
@@ -155,6 +159,12 @@ impl Simulation {
     pub fn expose(&mut self, address: &str, sidecar: SidecarId, listener: ListenerKind) {
         self.targets
             .insert(address.to_owned(), Target::Sidecar(sidecar, listener));
+    }
+
+    /// The same for clients who connect to another address, from which the kernel brings them to the sidecar.
+    pub fn capture(&mut self, address: &str, sidecar: SidecarId, to: SocketAddr) {
+        self.expose(address, sidecar, ListenerKind::Outbound);
+        self.captured.insert(address.to_owned(), to);
     }
 
     /// The same for clients who are translated: whoever connects to this address speaks HTTP/2.

@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a failure of the stage fails the test")]
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::Command;
 
 use rustix::process::Uid;
@@ -30,6 +30,16 @@ spec:
   ports: [{number: 80, name: http, protocol: HTTP}]
   resolution: STATIC
   endpoints: [{address: 10.77.0.1, ports: {http: 8000}}]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: mail}
+spec:
+  hosts: [mail.test]
+  addresses: [10.77.9.8]
+  ports: [{number: 25, name: tcp, protocol: TCP}, {number: 2525, name: any}]
+  resolution: STATIC
+  endpoints: [{address: 10.77.0.1, ports: {tcp: 2500, any: 2500}}]
 ";
 
 fn get(host: &str) -> String {
@@ -62,6 +72,40 @@ fn is_closed(to: &str) -> bool {
         Ok(count) => count == 0,
         Err(error) => error.kind() == ErrorKind::ConnectionReset,
     }
+}
+
+/// Speaks first to everybody, then says again what it hears, until that ends.
+fn serve_first(listener: TcpListener) {
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            std::thread::spawn(move || {
+                // Who goes away early has heard enough.
+                let _ = stream.write_all(b"220 ready\r\n");
+                let mut heard = Vec::new();
+                if stream.read_to_end(&mut heard).is_ok() {
+                    let _ = stream.write_all(&heard);
+                }
+            });
+        }
+    });
+}
+
+/// What a server says that speaks first, and after that has heard something and its end; as the application's user.
+fn hear_first(cable: &Cable, to: &str) -> String {
+    cable.in_pod(|| {
+        let user = Uid::from_raw(1000);
+        set_thread_res_uid(user, user, user).unwrap();
+        let mut stream = TcpStream::connect(to).unwrap();
+        stream.set_read_timeout(Some(support::PATIENCE)).unwrap();
+        let mut first = [0; 11];
+        stream.read_exact(&mut first).unwrap();
+        stream.write_all(b"QUIT").unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut rest = String::new();
+        stream.read_to_string(&mut rest).unwrap();
+        String::from_utf8(first.to_vec()).unwrap() + &rest
+    })
 }
 
 /// A sidecar in the pod, which ends with this.
@@ -108,6 +152,7 @@ fn an_application_that_knows_of_no_proxy_is_served_by_one() {
             name,
         );
     }
+    serve_first(cable.in_client(|| TcpListener::bind("10.77.0.1:2500").unwrap()));
     for (address, name) in [("127.0.0.1:8080", "a"), ("127.0.0.1:9090", "b")] {
         serve(cable.in_pod(|| TcpListener::bind(address).unwrap()), name);
     }
@@ -136,6 +181,10 @@ fn an_application_that_knows_of_no_proxy_is_served_by_one() {
             "{what}"
         );
         assert_eq!(out("10.77.0.1:7000", "shop.test"), "elsewhere", "{what}");
+        // By the name of the port, by its silence, and where nobody knows what is spoken.
+        for to in ["10.77.9.8:25", "10.77.9.8:2525", "10.77.0.1:2500"] {
+            assert_eq!(hear_first(&cable, to), "220 ready\r\nQUIT", "{what} {to}");
+        }
         let into = |to: &str| cable.in_client(|| who(to, "pod.test"));
         assert_eq!(into("10.77.0.2:8080"), "a", "{what}");
         assert_eq!(into("10.77.0.2:9090"), "b", "{what}");

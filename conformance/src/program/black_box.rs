@@ -37,6 +37,7 @@ pub(crate) fn obstacle(case: &Case, told: Told) -> Option<String> {
         () if is_long => "it takes longer than it may",
         () if case.clients.is_empty() => "it is about findings only",
         () if errors => "its configuration has errors on purpose",
+        () if !case.captured().is_empty() => "nobody brings its clients to the program",
         () if has_names(case) => "a name as address leads nowhere",
         () if signals(case, "reload") && !told.reload => {
             "nothing tells from outside when a reload is done"

@@ -10,6 +10,7 @@ use super::envoy::{admin, bootstrap};
 use super::files::Folder;
 use super::process;
 use super::reread::{Replacement, Replacements, Rereads};
+use crate::case::Client;
 use crate::subject::stage::Proxy;
 
 /// The kernel answers an attempt to connect much sooner.
@@ -54,8 +55,12 @@ pub(crate) struct Watched<'a> {
 }
 
 impl Proxy for Running<'_> {
-    fn address(&self, inbound: bool) -> SocketAddr {
-        if inbound { self.inbound } else { self.outbound }
+    fn address(&self, client: &Client) -> SocketAddr {
+        if client.inbound {
+            self.inbound
+        } else {
+            self.outbound
+        }
     }
 
     async fn reload(&mut self) -> io::Result<()> {

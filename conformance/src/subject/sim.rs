@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,6 +26,11 @@ use crate::pairing::Pairing;
 
 const OUTBOUND: &str = "outbound";
 const INBOUND: &str = "inbound";
+
+/// Where clients connect who are brought to the sidecar. What is at the address itself is a service, which the sidecar reaches.
+fn brought_from(to: SocketAddr) -> String {
+    format!("to {to}")
+}
 
 /// No script takes longer; idle connections end within it.
 const PATIENCE: Duration = Duration::from_secs(3 * 3600);
@@ -127,6 +133,9 @@ fn play(
     sim.prove(sidecar, proofs::told(case));
     sim.expose(OUTBOUND, sidecar, ListenerKind::Outbound);
     sim.expose(INBOUND, sidecar, ListenerKind::Inbound(0));
+    for to in case.captured() {
+        sim.capture(&brought_from(to), sidecar, to);
+    }
     let mut play = Play {
         case,
         setup,
@@ -163,8 +172,11 @@ impl Play<'_> {
         let clients = &self.case.clients;
         for (index, client) in clients.iter().enumerate() {
             let peer = client_peer(self.case, index, client, &self.board, Beneath::Told);
-            let address = if client.inbound { INBOUND } else { OUTBOUND };
-            self.sim.connect(address, peer);
+            match (client.to, client.inbound) {
+                (Some(to), _) => self.sim.connect(&brought_from(to), peer),
+                (None, true) => self.sim.connect(INBOUND, peer),
+                (None, false) => self.sim.connect(OUTBOUND, peer),
+            }
             if clients.get(index + 1).is_none_or(|next| !next.together) {
                 self.until(|board| !(0..=index).any(|i| board.contains_key(&client_name(i))))?;
             }

@@ -12,19 +12,21 @@ use ::tokio::task::LocalSet;
 use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_recording::Decided;
-use outrigger_runtime::{Config, Direction, Ended, Handle, Launch, Listen, Sink, Sinks, Stats};
+use outrigger_runtime::{
+    Arrival, Config, Direction, Ended, Handle, Launch, Listen, Sink, Sinks, Stats,
+};
 use outrigger_tls::Identities;
 
 use super::memory::Memory;
 use super::recorded::Recorded;
 use super::stage::{Places, Proxy, Stage, waited};
-use super::staged::{self, Site, Sites, Staged};
+use super::staged::{self, Captured, Site, Sites, Staged};
 use super::world::{WINDOW, World};
 use super::{SEED, Setup, judge_decisions};
 use crate::Problem;
 use crate::alike;
 use crate::beneath::proofs;
-use crate::case::{Backend, Case};
+use crate::case::{Backend, Case, Client};
 use crate::decision::Observed;
 
 /// No case takes so long, on whatever machine: one that does waits for something that is not counted.
@@ -63,8 +65,10 @@ async fn play(
     let snapshot = recorded.configure(|| Some(std::mem::take(&mut setup.snapshot)));
     let lines = Memory::default();
     let config = config(snapshot.unwrap_or_default(), &setup, case, &recorded);
+    let captured = captured(case);
     let staged = Staged {
         inner: launch,
+        captured: Arc::clone(&captured),
         world: Arc::clone(&world),
         sites: Arc::new(sites(case, &stage.places())),
         decided: lines.clone(),
@@ -76,6 +80,7 @@ async fn play(
     let handle = running.handle().clone();
     let mut runtime = Runtime {
         setup,
+        captured,
         world: Arc::clone(&world),
         recorded: Rc::clone(&recorded),
         handle: handle.clone(),
@@ -121,14 +126,20 @@ fn sites(case: &Case, places: &Places) -> Sites {
 /// The runtime that a case is played against.
 struct Runtime {
     setup: Setup,
+    captured: Captured,
     world: Arc<World>,
     recorded: Rc<Recorded>,
     handle: Handle,
 }
 
 impl Proxy for Runtime {
-    fn address(&self, inbound: bool) -> SocketAddr {
-        self.handle.local_addrs()[usize::from(inbound)]
+    fn address(&self, client: &Client) -> SocketAddr {
+        let at = match client.to {
+            Some(to) => self.captured.iter().position(|place| *place == Some(to)),
+            None => Some(usize::from(client.inbound)),
+        };
+        // Each address that a client connects to has a listener.
+        self.handle.local_addrs()[at.unwrap_or_default()]
     }
 
     /// Publishes, and waits until the worker holds the snapshot too.
@@ -151,12 +162,23 @@ impl Proxy for Runtime {
     }
 }
 
+/// Where the connections of each listener were to go, if they are brought there.
+fn captured(case: &Case) -> Captured {
+    let direct = 1 + usize::from(case.settings.inbound.is_some());
+    let brought = case.captured().into_iter().map(Some);
+    std::iter::repeat_n(None, direct).chain(brought).collect()
+}
+
 fn config(snapshot: Snapshot, setup: &Setup, case: &Case, recorded: &Recorded) -> Config {
     let listen = |kind| Listen::direct(kind, ([127, 0, 0, 1], 0).into());
     let mut listeners = vec![listen(ListenerKind::Outbound)];
     if case.settings.inbound.is_some() {
         listeners.push(listen(ListenerKind::Inbound(0)));
     }
+    listeners.extend(case.captured().iter().map(|_| Listen {
+        arrival: Arrival::Redirected,
+        ..listen(ListenerKind::Outbound)
+    }));
     Config {
         listeners,
         workers: NonZeroUsize::MIN,

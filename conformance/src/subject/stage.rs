@@ -36,8 +36,8 @@ pub(crate) type Places = BTreeMap<String, SocketAddr>;
 
 /// What stands between the clients and the services.
 pub(crate) trait Proxy {
-    /// Where clients connect to its outbound or its inbound listener.
-    fn address(&self, inbound: bool) -> SocketAddr;
+    /// Where a client connects to it.
+    fn address(&self, client: &Client) -> SocketAddr;
 
     /// Replaces its configuration by the case's next one; returns when that is in use.
     async fn reload(&mut self) -> io::Result<()>;
@@ -152,7 +152,7 @@ impl<'a> Stage<'a> {
         let clients = &self.case.clients;
         let mut waits = self.signals.subscribe();
         for (index, client) in clients.iter().enumerate() {
-            self.start(index, client, proxy.address(client.inbound));
+            self.start(index, client, proxy.address(client));
             if clients.get(index + 1).is_none_or(|next| !next.together) {
                 let done = |playing: &BTreeMap<String, usize>| {
                     !(0..=index).any(|i| playing.contains_key(&client_name(i)))

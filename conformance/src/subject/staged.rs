@@ -5,7 +5,7 @@
 //! the service really is. So core sees the addresses that the case speaks of.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::{pending, poll_fn};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
@@ -33,6 +33,9 @@ pub(super) enum Site {
     Ignores,
 }
 
+/// Where the connections of each listener were to go, in the order of the listeners, if the kernel is to have brought them there.
+pub(super) type Captured = Arc<[Option<SocketAddr>]>;
+
 /// The addresses of a case.
 pub(super) type Sites = BTreeMap<String, Site>;
 
@@ -45,6 +48,7 @@ pub(super) struct Staged<L> {
     pub(super) inner: L,
     pub(super) world: Arc<World>,
     pub(super) sites: Arc<Sites>,
+    pub(super) captured: Captured,
     /// Where the worker writes down what it decided.
     pub(super) decided: Memory,
 }
@@ -75,6 +79,7 @@ impl<L: Launch> Launch for Staged<L> {
             inner,
             world,
             sites,
+            captured,
             decided,
         } = self;
         inner.run(worker, |system| {
@@ -83,6 +88,7 @@ impl<L: Launch> Launch for Staged<L> {
                 inner: system,
                 world: Arc::clone(&world),
                 sites,
+                captured: Rc::new(RefCell::new(captured.iter().copied().collect())),
                 wakers: Rc::default(),
             };
             world.task(Side::Worker, async move {
@@ -110,6 +116,8 @@ pub(super) struct Player<S> {
     inner: S,
     world: Arc<World>,
     sites: Arc<Sites>,
+    /// Those of the listeners that are still to be opened.
+    captured: Rc<RefCell<VecDeque<Option<SocketAddr>>>>,
     /// Those who wait for the clock, or for room, by number.
     wakers: Rc<RefCell<BTreeMap<u64, Waker>>>,
 }
@@ -121,6 +129,7 @@ impl<S: System> Player<S> {
             line,
             number: self.world.number(),
             wakers: Rc::clone(&self.wakers),
+            original: None,
         }
     }
 
@@ -182,6 +191,7 @@ impl<S: System> System for Player<S> {
             inner: self.inner.listen(listener)?,
             player: self.clone(),
             addr,
+            original: self.captured.borrow_mut().pop_front().flatten(),
             told: (Ipv4Addr::LOCALHOST, listening.port()).into(),
             _listening: listening,
         })
@@ -251,6 +261,8 @@ pub(super) struct Accepts<S: System> {
     inner: S::Listener,
     player: Player<S>,
     addr: SocketAddr,
+    /// Where its clients wanted to go, who were brought here.
+    original: Option<SocketAddr>,
     /// Where it listens, as far as core is told.
     told: SocketAddr,
     _listening: Listening,
@@ -261,7 +273,9 @@ impl<S: System> Accepts<S> {
         let world = &self.player.world;
         let line = world.line(remote, self.addr, End::Accepted);
         let told = (Ipv4Addr::LOCALHOST, world.client_port()).into();
-        (self.player.watch(stream, line), told)
+        let mut watched = self.player.watch(stream, line);
+        watched.original = self.original;
+        (watched, told)
     }
 }
 
@@ -294,6 +308,8 @@ pub(super) struct Watched<T> {
     line: Line,
     number: u64,
     wakers: Rc<RefCell<BTreeMap<u64, Waker>>>,
+    /// Where the client wanted to go, as far as the case has it brought here.
+    original: Option<SocketAddr>,
 }
 
 impl<T: Stream> Stream for Watched<T> {
@@ -367,7 +383,7 @@ impl<T: Stream> Stream for Watched<T> {
     }
 
     fn original_dst(&self) -> Option<SocketAddr> {
-        self.stream.original_dst()
+        self.original
     }
 
     fn peer_addr(&self) -> Option<SocketAddr> {

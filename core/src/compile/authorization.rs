@@ -119,9 +119,15 @@ fn rules(
                 Some(_) => None,
             })
             .collect();
-        // Whom nobody can be asked about may not pass.
+        // Whom nobody can be asked about may not pass; about connections nobody is asked.
         if action == PolicyAction::Deny && !dry_run {
-            list.extend_from_slice(unasked);
+            match translation.traffic {
+                Traffic::Http => list.extend_from_slice(unasked),
+                Traffic::Tcp => list.extend(numbered.iter().filter_map(|(policy, rule, id)| {
+                    let rule = rule.filter(|_| policy.action == PolicyAction::Custom)?;
+                    translation.rule(policy, rule, *id)
+                })),
+            }
         }
         list.sort_by_key(|rule| &names[rule.id.0 as usize].text);
         RuleSet::new(list)

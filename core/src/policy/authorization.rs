@@ -25,6 +25,8 @@ pub struct Asking<'a> {
     pub port: u16,
     /// What TLS on the connection proves; `None` for clear text.
     pub tls: Option<&'a TlsFacts>,
+    /// The name that the client asks for in TLS, which may end here or pass through.
+    pub server_name: Option<&'a str>,
     /// The request, normalised, and its scheme; `None` for a connection that carries no HTTP.
     pub request: Option<(&'a RequestHead, &'static str)>,
     /// What a token of the request says that was found good.
@@ -209,7 +211,7 @@ impl<'a> Asked<'a> {
                 self.path.is_some_and(matches)
             }
             Check::Sni(texts) => {
-                let sni = self.asking.tls.and_then(|tls| tls.sni.as_deref());
+                let sni = self.asking.server_name;
                 sni.is_some_and(|sni| any_matches(texts, sni.as_bytes()))
             }
         }

@@ -17,9 +17,37 @@ pub(super) fn asking<'a>(context: &Context<'a>, listener: usize, record: &'a Rec
         peer: context.peer,
         port: policies.ports.get(listener).copied().unwrap_or_default(),
         tls: context.tls.map(|tls| &**tls),
+        server_name: context.tls.and_then(|tls| tls.sni.as_deref()),
         request: Some((&record.request, scheme(&record.request))),
         claims: record.token.as_ref().map(|token| &token.claims),
     }
+}
+
+/// Asks the policies about a connection that came in on this listener and is not HTTP, and closes it where they refuse.
+pub(super) fn check_connection(
+    context: &Context<'_>,
+    listener: usize,
+    record: &mut Record,
+) -> Option<Verdict> {
+    let policies = &context.view.snapshot.authorization;
+    if policies.is_empty() {
+        return None;
+    }
+    let connection = record.connection.as_deref();
+    let asking = Asking {
+        request: None,
+        claims: None,
+        server_name: connection.and_then(|connection| connection.server_name.as_deref()),
+        ..asking(context, listener, record)
+    };
+    let seen = authorization::decide(&policies.tcp, &asking);
+    record.authorization = Some(seen);
+    let Access::Denied(by) = seen.access else {
+        return None;
+    };
+    let by = by.map(|rule| Arc::clone(&policies.name(rule).text));
+    record.details = Details::AccessDenied(by);
+    Some(Verdict::Close)
 }
 
 /// Asks the policies about a request that came in on this listener, and answers for the application where they refuse.

@@ -3,9 +3,10 @@
 //!
 //! The twin of what stands in `request` itself: the same rules, endpoints and records, without heads.
 
-use super::{Context, StreamTimeout, Verdict, endpoint, plan};
+use super::{Context, StreamTimeout, Verdict, authorization, endpoint, plan};
 use crate::decision::{Connection, Details, Record, ResetReason, RouteDecision};
 use crate::message::ResponseHead;
+use crate::peer::ListenerKind;
 use crate::snapshot::{Action, ChainRule, DestinationCluster, Snapshot, UnknownHosts};
 use crate::time::Duration;
 
@@ -22,6 +23,11 @@ pub fn begin_connection(
 ) -> Verdict {
     record.connection = Some(Box::new(connection));
     let snapshot = &context.view.snapshot;
+    if let ListenerKind::Inbound(listener) = context.peer.listener
+        && let Some(refused) = authorization::check_connection(context, listener, record)
+    {
+        return refused;
+    }
     let verdict = match rule {
         Some(ChainRule { virtual_host, rule }) => {
             record.route = RouteDecision::Rule {

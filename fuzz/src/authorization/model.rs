@@ -303,6 +303,7 @@ pub fn decided(policies: &Authorization, request: &Request<'_>) -> Authorization
         peer: &peer,
         port: PORT,
         tls: tls.as_ref(),
+        server_name: tls.as_ref().and_then(|tls| tls.sni.as_deref()),
         request: Some((&head, "http")),
         claims: claims.as_ref(),
     };

@@ -155,7 +155,9 @@ impl Simulation {
         let speaks_tls = comes != Beneath::ClearText;
         let sidecar = &mut self.sidecars[id.0];
         let end = End::Accepted;
-        sidecar.accept((wire, end), listener, comes, &mut self.fabric)?;
+        let original = self.captured.get(&address.to_string()).copied();
+        let sidecar = &mut self.sidecars[id.0];
+        sidecar.accept((wire, end), (listener, original), comes, &mut self.fabric)?;
         let met = sidecar.met.take();
         if let Dialler::Peer(id) = dialler
             && let Some(seat) = self.seats.get(id)

@@ -476,3 +476,125 @@ fn rules_for_connections_hold() {
         d.story()
     );
 }
+
+/// A workload whose application serves TCP on a port, and one of which nobody says what it serves, with policies.
+fn workload(policies: &str) -> Arc<Snapshot> {
+    use crate::cluster::Registry;
+    use crate::compile::{Answers, Inbound, Workload, compile};
+    use crate::config::mesh::MeshConfig;
+    use crate::config::{Source, load};
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: shop}\n\
+                   spec: {selector: {app: shop}, ports: [{name: tcp-db, port: 5432}, {name: any, port: 9000}]}\n";
+    let text = format!("{service}---\n{policies}");
+    let source = Source {
+        name: "f",
+        bytes: text.as_bytes(),
+    };
+    let at = |port| ([127, 0, 0, 1], port).into();
+    let listen = |port| Inbound {
+        listen: at(15006),
+        application: at(port),
+    };
+    let workload = Workload {
+        labels: [("app".to_owned(), "shop".to_owned())].into(),
+        ..Workload::default()
+    };
+    let compiled = compile(
+        &load(&[source], "default").resources,
+        &workload,
+        &MeshConfig::default(),
+        &[listen(5432), listen(9000)],
+        &Answers::new(),
+        &mut Registry::default(),
+        0,
+    );
+    Arc::new(compiled.snapshot)
+}
+
+fn came_in(snapshot: Arc<Snapshot>, listener: usize) -> Driver {
+    let mut d = Driver::crowd(snapshot, WorkerSettings::default(), 1, 0);
+    d.accept_from(Peer {
+        listener: ListenerKind::Inbound(listener),
+        ..driver::PEER
+    });
+    d
+}
+
+#[test]
+fn an_application_gets_its_connections() {
+    let mut d = came_in(workload(""), 0);
+    assert_eq!(
+        asked(&mut d).as_deref(),
+        Some("127.0.0.1:5432"),
+        "its port says so"
+    );
+    let mut d = came_in(workload(""), 1);
+    assert_eq!(asked(&mut d), None);
+    d.sends(Side::Downstream, b"\x00hello");
+    assert_eq!(asked(&mut d).as_deref(), Some("127.0.0.1:9000"));
+    let mut d = came_in(workload(""), 1);
+    d.sends(Side::Downstream, GET);
+    assert_eq!(asked(&mut d).as_deref(), Some("127.0.0.1:9000"));
+    d.connects();
+    assert!(
+        d.receives(Side::Upstream)
+            .starts_with("GET /a HTTP/1.1\r\n")
+    );
+}
+
+/// Reference §1.6: of rules that allow those with attributes of HTTP never match, in rules that deny these are left out.
+#[test]
+fn policies_hold_for_connections_as_far_as_they_can_be_asked() {
+    let policy = |spec: &str| {
+        format!(
+            "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{name: p}}\nspec: {spec}\n"
+        )
+    };
+    let allow = "ns[default]-policy[p]-rule[0]";
+    for (spec, denied) in [
+        (
+            "{rules: [{to: [{operation: {ports: ['5432', '9000']}}]}]}",
+            None,
+        ),
+        (
+            "{rules: [{to: [{operation: {ports: ['80']}}]}]}",
+            Some("none"),
+        ),
+        (
+            "{rules: [{to: [{operation: {methods: [GET]}}]}]}",
+            Some("none"),
+        ),
+        (
+            "{action: DENY, rules: [{to: [{operation: {methods: [GET]}}]}]}",
+            Some(allow),
+        ),
+        (
+            "{action: DENY, rules: [{to: [{operation: {ports: ['80'], methods: [GET]}}]}]}",
+            None,
+        ),
+        (
+            "{action: DENY, rules: [{from: [{source: {ipBlocks: [127.0.0.0/8]}}]}]}",
+            Some(allow),
+        ),
+        (
+            "{action: DENY, rules: [{from: [{source: {ipBlocks: [10.0.0.0/8]}}]}]}",
+            None,
+        ),
+        (
+            "{action: CUSTOM, provider: {name: x}, rules: [{to: [{operation: {paths: [/a]}}]}]}",
+            Some(allow),
+        ),
+        ("{action: AUDIT, rules: [{}]}", None),
+    ] {
+        for (listener, first) in [(0, &b""[..]), (1, b"\x00hello")] {
+            let mut d = came_in(workload(&policy(spec)), listener);
+            if !first.is_empty() {
+                d.sends(Side::Downstream, first);
+            }
+            assert_eq!(d.is_gone(), denied.is_some(), "{spec} {listener}");
+            let details = d.record().details.to_string();
+            let want = denied.map(|by| format!("rbac_access_denied_matched_policy[{by}]"));
+            assert_eq!(details, want.unwrap_or_else(|| "-".to_owned()), "{spec}");
+        }
+    }
+}

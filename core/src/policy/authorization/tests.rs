@@ -92,6 +92,7 @@ fn asking<'a>(request: &'a RequestHead, tls: Option<&'a TlsFacts>) -> Asking<'a>
         peer: &PEER,
         port: 8080,
         tls,
+        server_name: tls.and_then(|tls| tls.sni.as_deref()),
         request: Some((request, "http")),
         claims: None,
     }
@@ -448,6 +449,7 @@ fn connections_without_http() {
             peer: &PEER,
             port: 8080,
             tls: Some(&tls),
+            server_name: tls.sni.as_deref(),
             request: None,
             claims: None,
         };
