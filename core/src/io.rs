@@ -100,9 +100,8 @@ pub enum Output {
     Secure(ClientId, Arc<ServerTls>),
     /// Close a connection, with an ordinary close, or give up making it. Its name is free.
     Close(ConnId),
-    /// Close a connection with a reset, because an ordinary close would look like a whole message, or because the other side of
-    /// bytes that only pass was reset.
-    Reset(ConnId),
+    /// Close a client's connection with a reset, because an ordinary close would look like a whole message.
+    Reset(ClientId),
     /// Say that nothing more will be written (half-close).
     ShutdownWrite(ConnId),
     /// A request ended: [`Worker::ended`](crate::worker::Worker::ended) tells its story until the next call.
@@ -112,6 +111,8 @@ pub enum Output {
     Announce,
     /// From now on this is waited for on a connection.
     Wait(ConnId, Interest),
+    /// Close a connection to an endpoint with a reset, because its client was reset and bytes only pass.
+    Abort(UpstreamId),
 }
 
 /// What is waited for on a connection that is made.

@@ -76,8 +76,10 @@ pub struct WorkerSettings {
     pub tls_handshake_timeout: Option<Duration>,
     /// From a client's connection to a port of which nobody says what is spoken, to bytes that tell; then it is not HTTP, and may
     /// wait for its server to speak first. What the mesh says goes before (`protocolDetectionTimeout`). `None` waits for ever.
+    #[serde(skip, default = "protocol_detection_timeout")]
     pub protocol_detection_timeout: Option<Duration>,
     /// As many first bytes are looked at; a connection that has not told by them what is spoken is not HTTP.
+    #[serde(skip, default = "max_sniffed_bytes")]
     pub max_sniffed_bytes: usize,
     /// A client connection without a request is closed after this (Envoy's default: one hour).
     pub idle_timeout: Option<Duration>,
@@ -107,6 +109,16 @@ pub struct WorkerSettings {
     pub told_clients: ToldClients,
 }
 
+/// Recordings do not hold it: a run that is recorded has the default.
+const fn protocol_detection_timeout() -> Option<Duration> {
+    Some(Duration::from_secs(1))
+}
+
+/// As above.
+const fn max_sniffed_bytes() -> usize {
+    16 * 1024
+}
+
 impl WorkerSettings {
     /// What an endpoint may do on a connection of a cluster that has these options.
     pub(crate) fn endpoint_streams(&self, options: &Http2Options) -> http2::Limits {
@@ -126,8 +138,8 @@ impl Default for WorkerSettings {
         Self {
             request_head_timeout: Some(Duration::from_secs(60)),
             tls_handshake_timeout: Some(Duration::from_secs(15)),
-            protocol_detection_timeout: Some(Duration::from_secs(1)),
-            max_sniffed_bytes: 16 * 1024,
+            protocol_detection_timeout: protocol_detection_timeout(),
+            max_sniffed_bytes: max_sniffed_bytes(),
             idle_timeout: Some(Duration::from_secs(3600)),
             stream_idle_timeout: None,
             linger: Duration::from_secs(1),

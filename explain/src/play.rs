@@ -235,7 +235,9 @@ impl Stage {
                 Output::Wait(id, interest) => {
                     self.interests.insert(id, interest);
                 }
-                Output::Close(id) | Output::Reset(id) => self.forget(id),
+                Output::Close(id) => self.forget(id),
+                Output::Reset(id) => self.forget(id.into()),
+                Output::Abort(id) => self.forget(id.into()),
                 Output::Ended(id) => {
                     let ended = self.worker.ended(id);
                     if ended.is_some_and(|exchange| exchange.client().is_some()) {

@@ -394,11 +394,11 @@ impl Stage {
                     let known = self.endpoints.insert(id, Endpoint::default());
                     assert!(known.is_none(), "names are used once");
                 }
-                Output::Close(ConnId::Upstream(id)) | Output::Reset(ConnId::Upstream(id)) => {
+                Output::Close(ConnId::Upstream(id)) | Output::Abort(id) => {
                     assert!(self.endpoints.remove(&id).is_some(), "it is there");
                     self.interests.remove(&id.into());
                 }
-                Output::Close(ConnId::Client(id)) | Output::Reset(ConnId::Client(id)) => {
+                Output::Close(ConnId::Client(id)) | Output::Reset(id) => {
                     assert_eq!(self.client.take(), Some(id), "it is there");
                     self.interests.remove(&id.into());
                 }

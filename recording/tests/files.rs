@@ -155,7 +155,7 @@ fn a_decision_is_read_as_it_was_written() {
     let mut outputs = Vec::new();
     let (id, client) = (ExchangeId::default(), ClientId::default());
     put_output(&Output::Ended(id), Some(&record), &mut outputs);
-    put_output(&Output::Reset(client.into()), None, &mut outputs);
+    put_output(&Output::Reset(client), None, &mut outputs);
     let said: Vec<_> = Said::read(&outputs).map(Option::unwrap).collect();
     let [
         Saying::Ended(ended, decided),

@@ -239,14 +239,13 @@ impl<S: System> Turn<'_, S> {
             }
             Output::Close(ConnId::Client(id)) => drop(self.remove_client(id)),
             Output::Reset(id) => {
-                let socket = match id {
-                    ConnId::Client(id) => self.remove_client(id),
-                    ConnId::Upstream(id) => {
-                        let entry = self.sockets.upstreams.remove(id);
-                        entry.map(|entry| entry.socket)
-                    }
-                };
-                if let Some(Socket::Open(stream)) = socket {
+                if let Some(Socket::Open(stream)) = self.remove_client(id) {
+                    stream.reset();
+                }
+            }
+            Output::Abort(id) => {
+                let entry = self.sockets.upstreams.remove(id);
+                if let Some(Socket::Open(stream)) = entry.map(|entry| entry.socket) {
                     stream.reset();
                 }
             }

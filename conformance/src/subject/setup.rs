@@ -202,13 +202,11 @@ fn outbound(settings: &Settings) -> Result<Option<OutboundTrafficPolicy>, String
 fn worker_settings(settings: &Settings) -> Result<WorkerSettings, String> {
     let defaults = WorkerSettings::default();
     let head = Settings::time(settings.request_head_timeout.as_deref())?;
-    let detection = Settings::time(settings.protocol_detection_timeout.as_deref())?;
     let idle = Settings::time(settings.idle_timeout.as_deref())?;
     let told = settings.explain_to.iter().map(|range| range.parse());
     let told = told.collect::<Result<Vec<AddressRange>, String>>()?;
     Ok(WorkerSettings {
         request_head_timeout: head.or(defaults.request_head_timeout),
-        protocol_detection_timeout: detection.or(defaults.protocol_detection_timeout),
         idle_timeout: idle.or(defaults.idle_timeout),
         stream_idle_timeout: Settings::time(settings.stream_idle_timeout.as_deref())?,
         max_request_body: settings.max_request_body,

@@ -226,7 +226,7 @@ pub fn compile(
     let metrics = metrics::metrics(&telemetries, mesh, &mut findings);
     let tracing = tracing::tracing(&input, &telemetries, &clusters, &mut findings);
     let inbound_tls_origins =
-        peer_authentication::origins(workload, &peer_policies, listeners, &mut resources);
+        peer_authentication::origins(workload, &peer_policies, applications, &mut resources);
     let request_authentication = request_authentication::request_authentication(
         &input,
         &answers.keys,

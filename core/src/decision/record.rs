@@ -105,8 +105,6 @@ pub enum AttemptEnd {
     Open,
     /// With a response of this status.
     Response(u16),
-    /// With a connection, on which bytes passed that nobody understood.
-    Connected,
     /// Without one.
     Reset(ResetReason),
     /// On a kept connection that turned out dead before anything came back; replaced by another attempt.
@@ -125,6 +123,8 @@ pub enum AttemptEnd {
     /// The endpoint said that it has not looked at it (REFUSED_STREAM, GOAWAY), or took no other stream on this connection;
     /// replaced by another attempt.
     Unprocessed,
+    /// With a connection, on which bytes passed that nobody understood.
+    Connected,
 }
 
 /// What the retry policy made of an attempt's end.
@@ -264,7 +264,9 @@ pub struct Record<D = Details> {
     /// What the sidecar of the other side said of its workload.
     #[serde(skip)]
     pub peer_metadata: PeerMetadata,
-    /// It is no request but a connection that is not HTTP, of which there is no head.
+    /// It is no request but a connection that is not HTTP, of which there is no head. It follows from where it was to go and its
+    /// first bytes.
+    #[serde(skip)]
     pub connection: Option<Box<Connection>>,
     /// Which rule applied.
     pub route: RouteDecision,

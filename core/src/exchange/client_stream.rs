@@ -199,7 +199,7 @@ impl ClientStream {
             Parting::Close => turn.close_client(id),
             Parting::Reset => {
                 turn.sockets.forget_client(id, turn.local);
-                turn.say(Output::Reset(id.into()));
+                turn.say(Output::Reset(id));
             }
         }
     }

@@ -64,7 +64,7 @@ impl Turn<'_> {
     /// Resets a connection to an endpoint.
     pub(crate) fn reset_upstream(&mut self, id: UpstreamId) {
         self.sockets.forget(id, self.local);
-        self.say(Output::Reset(ConnId::Upstream(id)));
+        self.say(Output::Abort(id));
     }
 
     /// Closes a client's connection.

@@ -145,10 +145,10 @@ impl House {
             while let Some(output) = self.worker.poll_output() {
                 match output {
                     Output::Connect(id, address, _) => self.connects(id, &address),
-                    Output::Close(ConnId::Upstream(id)) | Output::Reset(ConnId::Upstream(id)) => {
+                    Output::Close(ConnId::Upstream(id)) | Output::Abort(id) => {
                         self.closes(id);
                     }
-                    Output::Close(ConnId::Client(id)) | Output::Reset(ConnId::Client(id)) => {
+                    Output::Close(ConnId::Client(id)) | Output::Reset(id) => {
                         if let Some(client) = self.client(id) {
                             client.closed = true;
                         }

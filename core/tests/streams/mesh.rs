@@ -341,7 +341,7 @@ impl Mesh {
                     self.endpoints.insert(id, endpoint);
                     self.todo.push_back((id.into(), true));
                 }
-                Output::Close(ConnId::Upstream(id)) => {
+                Output::Close(ConnId::Upstream(id)) | Output::Abort(id) => {
                     self.interests.remove(&id.into());
                     if let Some(endpoint) = self.endpoints.get_mut(&id) {
                         endpoint.is_closed = true;

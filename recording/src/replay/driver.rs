@@ -242,7 +242,9 @@ impl Driver {
                 }
                 Output::Secure(id, _) => self.socket(id.into(), Socket::secure),
                 Output::Wait(id, interest) => self.tell(id, interest),
-                Output::Close(id) | Output::Reset(id) => self.closed.push(id),
+                Output::Close(id) => self.closed.push(id),
+                Output::Reset(id) => self.closed.push(id.into()),
+                Output::Abort(id) => self.closed.push(id.into()),
                 Output::Ended(id) => {
                     self.ended_ids.push(id);
                     match self.worker.ended(id) {

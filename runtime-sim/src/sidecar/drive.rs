@@ -68,7 +68,8 @@ impl Sidecar {
                 }
                 Output::Secure(id, tls) => self.secure(id, &tls, fabric),
                 Output::Close(id) => self.close(id, fabric),
-                Output::Reset(id) => self.reset(id, fabric),
+                Output::Reset(id) => self.reset(id.into(), fabric),
+                Output::Abort(id) => self.reset(id.into(), fabric),
                 Output::ShutdownWrite(id) => {
                     if let Some((wire, end)) = self.wire(id) {
                         fabric.shut(wire, end);

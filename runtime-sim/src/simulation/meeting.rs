@@ -153,7 +153,6 @@ impl Simulation {
             }
         };
         let speaks_tls = comes != Beneath::ClearText;
-        let sidecar = &mut self.sidecars[id.0];
         let end = End::Accepted;
         let original = self.captured.get(&address.to_string()).copied();
         let sidecar = &mut self.sidecars[id.0];

@@ -344,11 +344,22 @@ const fn arrivals(mode: ModeArg) -> (Arrival, Arrival) {
 fn worker_settings(args: &RunArgs) -> Result<WorkerSettings, Failure> {
     let unless_zero = |time: Duration| Some(time).filter(|time| !time.is_zero());
     let (client_streams, endpoint_streams) = args.http2.limits().map_err(Failure::usage)?;
+    let defaults = WorkerSettings::default();
+    let protocol_detection_timeout = unless_zero(args.protocol_detection_timeout);
+    let max_sniffed_bytes = usize::try_from(args.max_sniffed_bytes).unwrap_or(usize::MAX);
+    let is_other = protocol_detection_timeout != defaults.protocol_detection_timeout
+        || max_sniffed_bytes != defaults.max_sniffed_bytes;
+    if args.record.is_some() && is_other {
+        return Err(Failure::usage(
+            "a recording does not hold `--protocol-detection-timeout` and `--max-sniffed-bytes`: leave them out, or say \
+             `protocolDetectionTimeout` in the mesh configuration",
+        ));
+    }
     Ok(WorkerSettings {
         request_head_timeout: unless_zero(args.request_head_timeout),
         tls_handshake_timeout: unless_zero(args.tls_handshake_timeout),
-        protocol_detection_timeout: unless_zero(args.protocol_detection_timeout),
-        max_sniffed_bytes: usize::try_from(args.max_sniffed_bytes).unwrap_or(usize::MAX),
+        protocol_detection_timeout,
+        max_sniffed_bytes,
         idle_timeout: unless_zero(args.idle_timeout),
         stream_idle_timeout: unless_zero(args.stream_idle_timeout),
         max_request_body: args.max_request_body,
@@ -361,7 +372,7 @@ fn worker_settings(args: &RunArgs) -> Result<WorkerSettings, Failure> {
         signatures: Signatures(Some(check_signature)),
         tells_bodies: args.record_without_bodies,
         told_clients: args.recent.told_clients().map_err(Failure::usage)?,
-        ..WorkerSettings::default()
+        ..defaults
     })
 }
 

@@ -201,11 +201,8 @@ impl Driver {
                     };
                     self.parties[at].seen.push(said);
                 }
-                Output::Reset(id) => {
-                    self.waits.remove(&id);
-                    let (at, side) = self.named(id).expect("a connection of somebody");
-                    self.parties[at].seen.push(Said::Reset(side));
-                }
+                Output::Reset(id) => self.is_reset(id.into()),
+                Output::Abort(id) => self.is_reset(id.into()),
                 Output::ShutdownWrite(id) => {
                     let (at, side) = self.named(id).expect("a connection of somebody");
                     self.parties[at].seen.push(Said::ShutdownWrite(side));
@@ -215,6 +212,12 @@ impl Driver {
         }
         self.find_connections();
         self.check();
+    }
+
+    fn is_reset(&mut self, id: ConnId) {
+        self.waits.remove(&id);
+        let (at, side) = self.named(id).expect("a connection of somebody");
+        self.parties[at].seen.push(Said::Reset(side));
     }
 
     /// What each party's request is now; new copies are new parties.
