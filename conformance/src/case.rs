@@ -8,6 +8,7 @@ use outrigger_core::compile::NameAnswers;
 use outrigger_core::time::Duration;
 
 use crate::decision::Expected;
+pub use crate::expected_finding::ExpectedFinding;
 use crate::markdown::{self, Block, Section};
 use crate::pairing::Pairing;
 use crate::remark::{self, Only, PlayedBy, Remark};
@@ -64,19 +65,6 @@ pub struct Client {
     pub tls: Option<Tls>,
     /// What it does.
     pub steps: Arc<[Step]>,
-}
-
-/// A finding that `check` must report.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExpectedFinding {
-    /// Its line in the case file.
-    pub line: usize,
-    /// `error`, `warning` or `info`.
-    pub severity: String,
-    /// Its code.
-    pub code: String,
-    /// The field path, or empty for any.
-    pub path: String,
 }
 
 /// One case.
@@ -294,7 +282,7 @@ impl Case {
                     self.decisions.extend(expected.into_iter().map(Some));
                 }
                 ["findings"] => {
-                    let findings = self.expected_findings(block)?;
+                    let findings = ExpectedFinding::of_block(&self.file, block)?;
                     self.findings.get_or_insert_default().extend(findings);
                 }
                 _ => {
@@ -456,25 +444,6 @@ impl Case {
             steps,
         });
         Ok(())
-    }
-
-    /// `severity code path`, a line each; the path may be left out.
-    fn expected_findings(&self, block: &Block) -> Result<Vec<ExpectedFinding>, Problem> {
-        let lines = (block.line + 1..).zip(block.text.lines());
-        let finding = |(line, text): (usize, &str)| {
-            let mut words = text.split_whitespace().map(str::to_owned);
-            let (Some(severity), Some(code)) = (words.next(), words.next()) else {
-                return Err(Problem::new(&self.file, line, "write `SEVERITY CODE PATH`"));
-            };
-            let path = words.next().unwrap_or_default();
-            Ok(ExpectedFinding {
-                line,
-                severity,
-                code,
-                path,
-            })
-        };
-        lines.map(finding).collect()
     }
 }
 

@@ -12,6 +12,7 @@ pub mod case;
 pub mod compare;
 pub mod decision;
 pub mod escape;
+mod expected_finding;
 pub mod frames;
 pub mod markdown;
 pub mod named;

@@ -56,7 +56,7 @@ pub enum ResponseFlag {
 }
 
 /// Each flag, its short name, and the position of Envoy's bit for it.
-const ALL: [(ResponseFlag, &str, u8); 21] = [
+const ALL: [(ResponseFlag, &str, u8); 22] = [
     (ResponseFlag::NoHealthyUpstream, "UH", 1),
     (ResponseFlag::UpstreamRequestTimeout, "UT", 2),
     (ResponseFlag::LocalReset, "LR", 3),
