@@ -8,7 +8,7 @@ use twox_hash::XxHash64;
 use crate::frame::Frame;
 
 /// Which form frames have. Raised with every change of a type that stands in one.
-pub const VERSION: u32 = 12;
+pub const VERSION: u32 = 13;
 
 /// What every recording begins with.
 const MAGIC: [u8; 8] = *b"OUTRIGGR";
