@@ -153,8 +153,8 @@ impl Program {
         let mut process = Process::start(&start.words, grounds.folder.path("output"))?;
         let mut running = self.running(start.reloads, process.id(), &grounds);
         let patience = self.patience + case.takes.unwrap_or_default();
-        let mut doors = vec![running.outbound];
-        doors.extend(real.settings.inbound.is_some().then_some(running.inbound));
+        // An inbound one would lead who knocks on to the application. Both are open before either is served.
+        let doors = [running.outbound];
         let mut began = Instant::now();
         let played = async {
             process.listens(&doors, self.patience).await?;

@@ -98,7 +98,7 @@ impl Listening {
     }
 }
 
-/// Binds one address `count` times. Returns the address with its real port.
+/// Binds one address `count` times; nobody gets through before [`listen`]. Returns the address with its real port.
 ///
 /// # Errors
 /// The address is in use by anybody (another instance of this program included), is not ours, or may not be bound.
@@ -108,6 +108,14 @@ pub(crate) fn bind(
     count: usize,
 ) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
     retry_bind(|| bind_once(addr, arrival, count))
+}
+
+/// Lets who connects get through.
+///
+/// # Errors
+/// Somebody else listens there by now.
+pub(crate) fn listen(bound: &TcpListener) -> io::Result<()> {
+    socket2::SockRef::from(bound).listen(BACKLOG)
 }
 
 /// Does what binds an address, and does it again for about a second while the address is in use.
@@ -186,9 +194,6 @@ fn bind_once(
         addr = listener.local_addr()?;
         listeners.push(listener);
     }
-    for listener in &listeners {
-        socket2::SockRef::from(listener).listen(BACKLOG)?;
-    }
     Ok((addr, listeners))
 }
 
@@ -254,9 +259,17 @@ fn socket(addr: SocketAddr, shared: bool) -> io::Result<Socket> {
 mod tests {
     use super::*;
 
+    /// Listeners at one address.
+    fn open(count: usize) -> (SocketAddr, Vec<TcpListener>) {
+        let any = "127.0.0.1:0".parse().unwrap();
+        let (addr, bound) = bind(any, Arrival::Direct, count).unwrap();
+        bound.iter().for_each(|bound| listen(bound).unwrap());
+        (addr, bound)
+    }
+
     #[test]
     fn all_workers_get_the_port_of_the_first() {
-        let (addr, listeners) = bind("127.0.0.1:0".parse().unwrap(), Arrival::Direct, 3).unwrap();
+        let (addr, listeners) = open(3);
         assert_ne!(addr.port(), 0);
         for listener in &listeners {
             assert_eq!(listener.local_addr().unwrap(), addr);
@@ -291,7 +304,7 @@ mod tests {
 
     #[test]
     fn an_address_that_becomes_free_soon_is_waited_for() {
-        let (addr, held) = bind("127.0.0.1:0".parse().unwrap(), Arrival::Direct, 1).unwrap();
+        let (addr, held) = open(1);
         let (refused, was_refused) = std::sync::mpsc::channel();
         let holder = thread::spawn(move || {
             was_refused.recv().unwrap();
@@ -312,7 +325,7 @@ mod tests {
     #[test]
     fn who_is_turned_away_is_never_reset() {
         use std::net::TcpStream;
-        let (addr, mut held) = bind("127.0.0.1:0".parse().unwrap(), Arrival::Direct, 1).unwrap();
+        let (addr, mut held) = open(1);
         let listener = held.remove(0);
         let early = TcpStream::connect(addr).unwrap();
         turn_away(&listener);
@@ -331,7 +344,7 @@ mod tests {
 
     #[test]
     fn an_address_in_use_is_an_error() {
-        let (addr, _held) = bind("127.0.0.1:0".parse().unwrap(), Arrival::Direct, 1).unwrap();
+        let (addr, _held) = open(1);
         let error = bind(addr, Arrival::Direct, 1).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     }

@@ -20,7 +20,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::clock::Clock;
 use crate::drain::{Direction, Stage, Stages};
-use crate::listen::{Listen, Listening, Owner, bind};
+use crate::listen::{Listen, Listening, Owner, bind, listen};
 use crate::notice::Notices;
 use crate::shared::Bells;
 use crate::sink::Sinks;
@@ -149,6 +149,13 @@ pub fn start<L: Launch>(launch: L, config: Config) -> Result<Running, StartError
                 arrival,
                 owners: vec![owner],
             });
+        }
+    }
+    // The last first: who gets through to the first finds all of them open.
+    for (at, addr) in local_addrs.iter().enumerate().rev() {
+        for worker in &bound {
+            let addr = *addr;
+            listen(&worker[at].socket).map_err(|error| StartError::Bind { addr, error })?;
         }
     }
     let counters = (0..count).map(|_| Arc::new(WorkerCounters::new(&local_addrs)));

@@ -88,9 +88,10 @@ pub(super) fn outbound(
     Listeners::new(found)
 }
 
-/// The listener of an application's port, whose connections have the rule of this virtual host.
+/// The listener of an application's port, whose connections have the rule of this virtual host. `said`: what somebody says that it
+/// speaks.
 #[must_use]
-pub(super) fn inbound(protocol: Protocol, port: u16, virtual_host: VirtualHostId) -> Listener {
+pub(super) fn inbound(said: Option<Protocol>, port: u16, virtual_host: VirtualHostId) -> Listener {
     let chain = FilterChain {
         server_names: Box::default(),
         destinations: Box::default(),
@@ -100,7 +101,8 @@ pub(super) fn inbound(protocol: Protocol, port: u16, virtual_host: VirtualHostId
         },
     };
     let name = format!("0.0.0.0_{port}").into();
-    Listener::new(name, http_spoken(protocol), vec![chain])
+    let http = said.map_or(HttpSpoken::Unsaid, http_spoken);
+    Listener::new(name, http, vec![chain])
 }
 
 const fn http_spoken(protocol: Protocol) -> HttpSpoken {

@@ -128,14 +128,24 @@ pub(super) fn protocol(
     services: &Services<'_>,
     application: u16,
 ) -> Protocol {
+    said_protocol(input, scope, services, application).unwrap_or(Protocol::Sniff)
+}
+
+/// The same; `None` where nobody says anything of the port.
+pub(super) fn said_protocol(
+    input: &Input<'_>,
+    scope: &Scope<'_>,
+    services: &Services<'_>,
+    application: u16,
+) -> Option<Protocol> {
     let listeners = scope.sidecar.map(|sidecar| sidecar.ingress.as_slice());
     let mut listeners = listeners.unwrap_or_default().iter();
     let listener = listeners.find(|one| one.application_port() == Some(application));
     if let Some(port) = listener.and_then(|listener| listener.port.as_ref()) {
-        return Protocol::parse(&port.protocol).unwrap_or_default();
+        return Some(Protocol::parse(&port.protocol).unwrap_or_default());
     }
     let oldest = oldest(input, services, application);
-    oldest.map_or(Protocol::Sniff, |(_, port)| port.protocol)
+    oldest.map(|(_, port)| port.protocol)
 }
 
 /// What the service is called that the workload is an endpoint of with a port of the application.

@@ -196,9 +196,10 @@ pub fn compile(
             );
             let port = inbound[at].application.port();
             let name = format!("inbound|http|{port}");
+            let said = inbound::said_protocol(&input, &scope, &services, port);
             let protocol = inbound::protocol(&input, &scope, &services, port);
             let virtual_host = hosts.add_virtual_host(name, protocol, rules);
-            inbound_listeners.push(filter_chains::inbound(protocol, port, virtual_host));
+            inbound_listeners.push(filter_chains::inbound(said, port, virtual_host));
             (virtual_host, port)
         })
         .collect();

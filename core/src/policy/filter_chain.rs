@@ -34,15 +34,18 @@ pub enum Chosen {
     Unknown,
 }
 
-/// Chooses for a client's connection. A proxy's own port, which nobody was brought to, is spoken to in HTTP.
+/// Chooses for a client's connection. A port that nobody was brought to is spoken to in HTTP, unless it is an application's of
+/// which something else is said.
 #[must_use]
 pub fn of_peer(snapshot: &Snapshot, peer: &Peer, seen: Seen<'_>) -> Chosen {
     let listener = match (peer.listener, peer.original) {
         (ListenerKind::Outbound, None) => return Chosen::Http,
         (ListenerKind::Outbound, Some(to)) => snapshot.listeners.find(to),
-        (ListenerKind::Inbound(at), _) => match snapshot.inbound_listeners.get(at) {
-            Some(listener) => Some(listener),
-            None => return Chosen::Http,
+        (ListenerKind::Inbound(at), original) => match snapshot.inbound_listeners.get(at) {
+            Some(listener) if listener.http != HttpSpoken::Unsaid || original.is_some() => {
+                Some(listener)
+            }
+            Some(_) | None => return Chosen::Http,
         },
     };
     choose(listener, peer.destination().ip(), seen)
@@ -55,7 +58,9 @@ pub fn choose(listener: Option<&Listener>, destination: IpAddr, seen: Seen<'_>) 
         return Chosen::Unknown;
     };
     let name = match (seen, listener.http) {
-        (_, HttpSpoken::Always) | (Seen::Http, HttpSpoken::Perhaps) => return Chosen::Http,
+        (_, HttpSpoken::Always) | (Seen::Http, HttpSpoken::Perhaps | HttpSpoken::Unsaid) => {
+            return Chosen::Http;
+        }
         (Seen::Nothing, _) if listener.is_to_look() => return Chosen::Look,
         (Seen::Tls(name), _) => name,
         (Seen::Nothing | Seen::Http | Seen::Other, _) => None,

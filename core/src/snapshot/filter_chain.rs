@@ -22,6 +22,9 @@ pub enum HttpSpoken {
     Always,
     /// By some: the first bytes tell.
     Perhaps,
+    /// Nobody says of an application's port: HTTP is spoken on a listener of its own, and the first bytes tell of whom the kernel
+    /// brought.
+    Unsaid,
 }
 
 /// A rule for connections: the rule of this position of a virtual host.
@@ -112,7 +115,7 @@ impl Listener {
     pub fn is_to_look(&self) -> bool {
         match self.http {
             HttpSpoken::Always => false,
-            HttpSpoken::Perhaps => true,
+            HttpSpoken::Perhaps | HttpSpoken::Unsaid => true,
             HttpSpoken::Never => !self.groups.is_empty(),
         }
     }

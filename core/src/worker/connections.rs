@@ -8,7 +8,7 @@ use crate::connection::Phase;
 use crate::decision::{Connection, ToldBy};
 use crate::exchange::Exchange;
 use crate::io::Input;
-use crate::peer::ClientId;
+use crate::peer::{ClientId, ListenerKind};
 use crate::policy::filter_chain::{self, Chosen, Seen};
 use crate::snapshot::ChainRule;
 use crate::sniff::{self, FirstBytes};
@@ -81,6 +81,7 @@ impl<'t> Sniffing<'t> {
         };
         let inbox = &client.connection.inbox;
         let is_long = inbox.len() >= turns.local.settings().max_sniffed_bytes;
+        let is_inbound = matches!(client.peer.listener, ListenerKind::Inbound(_));
         let at_last = at_last.or_else(|| is_long.then_some(ToldBy::Length));
         let hello;
         let (seen, told_by) = match (sniff::look(inbox), at_last) {
@@ -90,6 +91,8 @@ impl<'t> Sniffing<'t> {
                 (Seen::Tls(hello.server_name.as_deref()), ToldBy::Tls)
             }
             (FirstBytes::Other, _) => (Seen::Other, ToldBy::FirstBytes),
+            // Rules for requests hold at an application: who keeps his first bytes to himself does not get past them.
+            (FirstBytes::Undecided, Some(_)) if is_inbound => (Seen::Http, ToldBy::FirstBytes),
             (FirstBytes::Undecided, Some(why)) => (Seen::Other, why),
             (FirstBytes::Undecided, None) => {
                 client.settle(&mut turns.local);
