@@ -9,8 +9,6 @@ use serde::{Deserialize, Serialize};
 pub enum ToldBy {
     /// By where it goes: HTTP is not spoken there, or nobody knows what is.
     Destination,
-    /// By what was agreed on in TLS.
-    Alpn,
     /// It begins as TLS does.
     Tls,
     /// It begins as neither HTTP nor TLS does.

@@ -1,6 +1,6 @@
 //! What is counted of requests on each listener, under Envoy's names.
 
-use outrigger_core::decision::{Access, AuthorizationSeen, Details, Record};
+use outrigger_core::decision::{Access, AuthorizationSeen, Connection, Details, Record, ToldBy};
 use outrigger_core::message::Version;
 use outrigger_runtime::Counter;
 
@@ -166,6 +166,8 @@ pub(crate) struct ListenerCells {
     events: [Counter; ListenerEvent::ALL.len()],
     bytes_received: Counter,
     bytes_sent: Counter,
+    silent: Counter,
+    long: Counter,
     /// In microseconds.
     time: Histogram,
 }
@@ -181,6 +183,10 @@ pub struct ListenerRequests {
     pub bytes_received: u64,
     /// Body bytes to clients.
     pub bytes_sent: u64,
+    /// Connections whose first bytes did not come in time to tell what is spoken.
+    pub silent: u64,
+    /// Connections of which as many bytes as are looked at did not tell it.
+    pub long: u64,
     /// From the first byte of a request to the last of its response, in microseconds.
     pub time: Distribution,
 }
@@ -215,6 +221,15 @@ impl ListenerCells {
         self.time.record(micros);
     }
 
+    /// A connection has ended that was none of HTTP: whether a limit made it so.
+    pub(crate) fn count_connection(&self, connection: &Connection) {
+        match connection.told_by {
+            ToldBy::Silence => self.silent.add(1),
+            ToldBy::Length => self.long.add(1),
+            ToldBy::Destination | ToldBy::Tls | ToldBy::FirstBytes => {}
+        }
+    }
+
     fn authorize(&self, seen: AuthorizationSeen) {
         self.event(match seen.access {
             Access::Allowed(_) => ListenerEvent::AccessAllowed,
@@ -241,6 +256,8 @@ impl ListenerCells {
         }
         sum.bytes_received += self.bytes_received.value();
         sum.bytes_sent += self.bytes_sent.value();
+        sum.silent += self.silent.value();
+        sum.long += self.long.value();
         self.time.add_to(&mut sum.time);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outrigger_core::compile::from_yaml;
-use outrigger_core::decision::Record;
+use outrigger_core::decision::{Connection, Record, ToldBy};
 use outrigger_core::message::ResponseHead;
 use outrigger_core::peer::{ListenerKind, Peer, PeerCertificate, TlsFacts, TlsVersion};
 use outrigger_core::snapshot::Snapshot;
@@ -38,25 +38,58 @@ fn count_at(
     times: u64,
     now: Instant,
 ) {
-    let local = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
     let mut record: Record = Record::default();
     record.status = status;
     for _ in 0..times {
-        worker.count(&Ended {
-            record: &record,
-            snapshot,
-            response: &ResponseHead::default(),
-            peer: Peer {
-                remote: local,
-                local,
-                original: None,
-                listener: ListenerKind::Outbound,
-            },
-            listener: Some(0),
-            facts: &Facts::CLEAR,
-            client_tls: None,
-            now,
-        });
+        end(worker, snapshot, &record, now);
+    }
+}
+
+/// What the first listener's worker tells of one that has ended.
+fn end(worker: &mut WorkerMetrics, snapshot: &Arc<Snapshot>, record: &Record, now: Instant) {
+    let local = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+    worker.count(&Ended {
+        record,
+        snapshot,
+        response: &ResponseHead::default(),
+        peer: Peer {
+            remote: local,
+            local,
+            original: None,
+            listener: ListenerKind::Outbound,
+        },
+        listener: Some(0),
+        facts: &Facts::CLEAR,
+        client_tls: None,
+        now,
+    });
+}
+
+/// What is no request is counted as none, and what a limit made one of TCP is counted.
+#[test]
+fn connections_that_did_not_tell_what_they_are() {
+    let metrics = Arc::new(Metrics::new(MetricsSettings::default()));
+    let mut worker = WorkerMetrics::new(&metrics, 0, 1);
+    let one = snapshot("", 1);
+    for (told_by, silent, long) in [
+        (ToldBy::Destination, 0, 0),
+        (ToldBy::Tls, 0, 0),
+        (ToldBy::FirstBytes, 0, 0),
+        (ToldBy::Silence, 1, 0),
+        (ToldBy::Length, 1, 1),
+        (ToldBy::Silence, 2, 1),
+    ] {
+        let mut record: Record = Record::default();
+        record.connection = Some(Box::new(Connection {
+            destination: ([10, 0, 0, 1], 5432).into(),
+            to: "10.0.0.1:5432".into(),
+            told_by,
+            server_name: None,
+        }));
+        end(&mut worker, &one, &record, Instant::ZERO);
+        let listener = &metrics.collect(&one).listeners[0];
+        let seen = (listener.silent, listener.long, listener.codes.total());
+        assert_eq!(seen, (silent, long, 0), "{told_by:?}");
     }
 }
 

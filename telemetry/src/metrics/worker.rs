@@ -148,11 +148,15 @@ impl Counting {
         let Some(listener) = ended.listener else {
             return;
         };
+        let cells = self.listeners.listeners.get(listener);
         // Nor is a connection of which nobody understands the bytes.
-        if record.connection.is_some() {
+        if let Some(connection) = &record.connection {
+            if let Some(cells) = cells {
+                cells.count_connection(connection);
+            }
             return;
         }
-        if let Some(cells) = self.listeners.listeners.get(listener) {
+        if let Some(cells) = cells {
             cells.count(record, micros);
         }
         self.count_route(ended.snapshot, record, micros, seen);

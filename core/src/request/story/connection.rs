@@ -18,7 +18,6 @@ impl Display for ToldBy {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Destination => "HTTP is not spoken there",
-            Self::Alpn => "TLS agreed on another protocol than HTTP",
             Self::Tls => "it begins as TLS does",
             Self::FirstBytes => "it does not begin as HTTP does",
             Self::Silence => "its client did not say in time what it speaks",

@@ -87,6 +87,20 @@ pub(super) fn add(
     // Few enough to be exact.
     sheet.add(&scope, active, Value::Gauge(stats.active as f64));
     if let Some(requests) = requests {
+        for (name, help, count) in [
+            (
+                "downstream_pre_cx_timeout",
+                "Connections whose first bytes did not tell in time what is spoken",
+                requests.silent,
+            ),
+            (
+                "downstream_pre_cx_too_long",
+                "Connections of which as many bytes as are looked at did not tell what is spoken",
+                requests.long,
+            ),
+        ] {
+            sheet.add(&scope, Stat::new(name, help), Value::Counter(count));
+        }
         let name = format!("{prefix}_{address}");
         add_requests(sheet, &name, requests);
     }
