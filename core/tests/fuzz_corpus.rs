@@ -1,8 +1,5 @@
 //! Replays the fuzz corpus through the bodies of the fuzz targets, so that what fuzzing once found stays found.
 
-use std::fs;
-use std::path::Path;
-
 use proptest::prelude::*;
 
 #[path = "../../fuzz/src/authorization.rs"]
@@ -17,6 +14,12 @@ mod authorization;
     reason = "shared with the fuzz targets, where it is a library"
 )]
 mod config;
+#[path = "../../fuzz/src/corpus.rs"]
+#[expect(
+    unreachable_pub,
+    reason = "shared with the fuzz targets, where it is a library"
+)]
+mod corpus;
 #[path = "../../fuzz/src/hpack.rs"]
 #[expect(
     unreachable_pub,
@@ -54,18 +57,8 @@ mod sniff;
 )]
 mod worker;
 
-#[expect(clippy::disallowed_methods, reason = "the ban is for what core ships")]
-fn replay(target: &str, run: impl Fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../fuzz/corpus")
-        .join(target);
-    let mut count = 0;
-    for entry in fs::read_dir(&folder).expect("the corpus is part of the repository") {
-        let path = entry.expect("the corpus can be listed").path();
-        run(&fs::read(path).expect("a corpus file can be read"));
-        count += 1;
-    }
-    assert!(count > 0, "{} is empty", folder.display());
+fn replay(target: &str, run: impl FnMut(&[u8])) {
+    corpus::replay(env!("CARGO_MANIFEST_DIR"), target, run);
 }
 
 #[test]

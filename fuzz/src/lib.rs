@@ -2,6 +2,7 @@
 
 pub mod authorization;
 pub mod config;
+pub mod corpus;
 pub mod hpack;
 pub mod http1;
 pub mod http2;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use outrigger_core::peer::{PeerCertificate, TlsFacts, TlsFault, TlsVersion};
 use outrigger_core::snapshot::{
-    KeyName, MutualTls, PeerNames, RootsName, ServerTls, Sni, TlsParameters, Trust,
+    Alpn, KeyName, MutualTls, PeerNames, RootsName, ServerTls, Sni, TlsParameters, Trust,
 };
 use outrigger_core::worker::Handshake;
 
@@ -23,18 +23,6 @@ const VERSION: &str = "protocol_version";
 
 /// What a peer hears of an end without an alert.
 const ENDED: &str = "the connection ended";
-
-/// What a sidecar answers to clients of the mesh, the dearest first.
-const ANSWERED: &[&str] = &[
-    "h2",
-    "http/1.1",
-    "istio-h2",
-    "istio-http/1.1",
-    "istio-http/1.0",
-    "istio",
-    "istio-peer-exchange",
-    "http/1.0",
-];
 
 /// A certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -375,9 +363,7 @@ pub(crate) fn as_server(
         (Beneath::Tls(client), _) => client,
     };
     let mut offered = client.protocols.iter();
-    if tls.mode != MutualTls::Strict
-        && !offered.any(|name| &**name == "istio" || name.starts_with("istio-"))
-    {
+    if tls.mode != MutualTls::Strict && !offered.any(|name| Alpn::is_of_the_mesh(name.as_bytes())) {
         let fault = TlsFault::NothingInCommon("no protocol of the mesh is offered".into());
         return (Err(fault), Err(ENDED));
     }
@@ -401,7 +387,7 @@ pub(crate) fn as_server(
                 version,
                 sni: client.sni.clone(),
                 offered: client.protocols.clone(),
-                agreed: agreed(ANSWERED.iter().copied(), &client.protocols),
+                agreed: agreed(Alpn::ANSWERED.iter().copied(), &client.protocols),
                 certificate: Some(told.clone()),
             };
             let of_sidecar = Met {

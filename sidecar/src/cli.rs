@@ -183,7 +183,8 @@ pub(crate) struct RunArgs {
     pub(crate) tls_handshake_timeout: Duration,
 
     /// How long a client that was brought here may take to show by its first bytes what it speaks, where the port does not say; then
-    /// its bytes pass as they are, and its server may speak first. What the mesh says goes before. 0s is for ever
+    /// its bytes pass as they are, and its server may speak first; towards the application it is judged as HTTP. What the mesh says
+    /// goes before. 0s is for ever
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = parse_time)]
     pub(crate) protocol_detection_timeout: Duration,
 

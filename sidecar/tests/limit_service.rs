@@ -9,12 +9,10 @@ mod support;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::thread;
-use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use proxy::{Folder, Proxy, application, shop};
-use support::PATIENCE;
 
 /// A service that lets everybody pass but `jo`, and sets a field of responses. It answers on this listener until its proxy is gone.
 fn limits() -> SocketAddr {
@@ -128,19 +126,6 @@ fn get(proxy: &Proxy, user: &str) -> String {
     proxy.ask("outbound", &request)
 }
 
-/// What a page says once it says this: a request is counted a moment after its last byte has left.
-fn page(proxy: &Proxy, path: &str, wanted: &str) -> String {
-    let begun = Instant::now();
-    loop {
-        let page = proxy.admin(&format!("GET {path}"));
-        if page.contains(wanted) {
-            return page;
-        }
-        assert!(begun.elapsed() < PATIENCE, "{wanted} is not in {page}");
-        thread::yield_now();
-    }
-}
-
 #[test]
 fn a_service_is_asked_and_what_it_says_is_told_everywhere() {
     let folder = Folder::new("limit-service");
@@ -172,9 +157,9 @@ fn a_service_is_asked_and_what_it_says_is_told_everywhere() {
         "error: 0",
         "failure_mode_allowed: 0",
     ] {
-        page(&proxy, "/stats", &format!("{cluster}.{line}\n"));
+        proxy.page("/stats", &format!("{cluster}.{line}\n"));
     }
-    let told = page(&proxy, "/requests", "request_rate_limited");
+    let told = proxy.page("/requests", "request_rate_limited");
     let story = "asked        the rate limits of `shop-domain`, whose service denied it with 429";
     assert!(told.contains(story), "{told}");
     let dump = proxy.admin("GET /config_dump");
@@ -190,7 +175,7 @@ fn a_service_is_asked_and_what_it_says_is_told_everywhere() {
     let jo = get(&proxy, "jo");
     assert!(jo.starts_with("HTTP/1.1 200 "), "{jo}");
     for line in ["error: 1", "failure_mode_allowed: 1", "over_limit: 1"] {
-        page(&proxy, "/stats", &format!("{cluster}.{line}\n"));
+        proxy.page("/stats", &format!("{cluster}.{line}\n"));
     }
     drop(proxy.end());
     assert_eq!(

@@ -52,19 +52,6 @@ spec: {{address: {ip}, ports: {{http: {port}}}}}
     )
 }
 
-/// What a page says once it says this: a request is counted a moment after its last byte has left.
-fn page(proxy: &Proxy, path: &str, wanted: &str) -> String {
-    let begun = Instant::now();
-    loop {
-        let page = proxy.admin(&format!("GET {path}"));
-        if page.contains(wanted) {
-            return page;
-        }
-        assert!(begun.elapsed() < PATIENCE, "{wanted} is not in {page}");
-        thread::yield_now();
-    }
-}
-
 /// The labels of a series of this family that has these in it, and its value.
 fn series<'a>(page: &'a str, family: &str, labels: &[&str]) -> Option<(&'a str, &'a str)> {
     let begins = format!("{family}{{");
@@ -96,7 +83,7 @@ fn requests_are_counted_under_istios_and_envoys_names() {
             format!("GET {path} HTTP/1.1\r\nhost: shop.example\r\nconnection: close\r\n\r\n");
         proxy.ask("outbound", &request);
     }
-    let page = page(&proxy, "/stats/prometheus", "response_code=\"418\"");
+    let page = proxy.page("/stats/prometheus", "response_code=\"418\"");
     let (line, count) = series(&page, "istio_requests_total", &["response_code=\"200\""]).unwrap();
     assert_eq!(count, "2");
     for label in [
@@ -178,11 +165,7 @@ fn pages_come_in_the_form_and_with_the_names_that_are_asked_for() {
     let proxy = Proxy::start(&config.0, &[]);
     proxy.get("shop.example");
     let cluster = "cluster.outbound|80||shop.example.upstream_rq_200: 1\n";
-    let text = page(
-        &proxy,
-        "/stats?filter=upstream_rq_(200|time)%24&usedonly",
-        cluster,
-    );
+    let text = proxy.page("/stats?filter=upstream_rq_(200|time)%24&usedonly", cluster);
     let (_, body) = text.split_once("\r\n\r\n").unwrap();
     let names: Vec<_> = body
         .lines()
@@ -241,11 +224,7 @@ fn series_end_with_what_they_are_about() {
         proxy.get(host);
     }
     let v1 = "destination_workload=\"shop-v1\"";
-    let before = page(
-        &proxy,
-        "/stats/prometheus",
-        "destination_workload=\"other-v9\"",
-    );
+    let before = proxy.page("/stats/prometheus", "destination_workload=\"other-v9\"");
     assert!(before.contains(v1), "{before}");
     // The version goes and its service stays; the other service goes.
     config.write("shop.yaml", &shop(application("two"), "v2"));
@@ -255,11 +234,7 @@ fn series_end_with_what_they_are_about() {
         thread::yield_now();
     }
     proxy.get("shop.example");
-    let after = page(
-        &proxy,
-        "/stats/prometheus",
-        "destination_workload=\"shop-v2\"",
-    );
+    let after = proxy.page("/stats/prometheus", "destination_workload=\"shop-v2\"");
     assert!(
         !after.contains(v1) && !after.contains("other-v9"),
         "{after}"
@@ -336,7 +311,7 @@ spec:
     let other =
         "POST / HTTP/1.1\r\nhost: shop.example\r\nconnection: close\r\ncontent-length: 1\r\n\r\n!";
     proxy.ask("outbound", other);
-    let page = page(&proxy, "/stats/prometheus", "grpc_response_status=\"\"");
+    let page = proxy.page("/stats/prometheus", "grpc_response_status=\"\"");
     let labels = [
         "reporter=\"source\"",
         "source_app=\"cart\"",
@@ -408,7 +383,7 @@ spec:
     // Neither application has seen anything of it.
     assert!(!answer.contains("x-envoy-peer-metadata"), "{answer}");
     for (proxy, reporter) in [(&client, "source"), (&service, "destination")] {
-        let page = page(proxy, "/stats/prometheus", "istio_requests_total{");
+        let page = proxy.page("/stats/prometheus", "istio_requests_total{");
         let reporter = format!("reporter=\"{reporter}\"");
         let (line, _) = series(&page, "istio_requests_total", &[&reporter]).unwrap();
         for label in [
@@ -436,13 +411,12 @@ fn what_has_no_room_is_counted_apart() {
     config.write("shop.yaml", &(shop(application("shop"), "v2") + NAMED));
     let proxy = Proxy::start(&config.0, &["--max-metric-series", "1"]);
     proxy.get("shop.example");
-    page(&proxy, "/stats/prometheus", "response_code=\"200\"");
+    proxy.page("/stats/prometheus", "response_code=\"200\"");
     for _ in 0..2 {
         let request = "GET /broken HTTP/1.1\r\nhost: shop.example\r\nconnection: close\r\n\r\n";
         proxy.ask("outbound", request);
     }
-    let page = page(
-        &proxy,
+    let page = proxy.page(
         "/stats/prometheus",
         "outrigger_metric_series_overflow_requests_total 2\n",
     );
@@ -461,8 +435,7 @@ fn series_that_are_idle_end() {
     config.write("shop.yaml", &(shop(application("shop"), "v2") + NAMED));
     let proxy = Proxy::start(&config.0, &["--metric-series-idle", "100ms"]);
     proxy.get("shop.example");
-    page(
-        &proxy,
+    proxy.page(
         "/stats/prometheus",
         "outrigger_metric_series_ended_total 1\n",
     );
@@ -470,8 +443,7 @@ fn series_that_are_idle_end() {
     assert!(!page_now.contains("istio_requests_total"), "{page_now}");
     // Another request begins it anew, and that ends as well.
     proxy.get("shop.example");
-    page(
-        &proxy,
+    proxy.page(
         "/stats/prometheus",
         "outrigger_metric_series_ended_total 2\n",
     );
@@ -484,7 +456,7 @@ fn where_requests_are_not_counted_the_rest_is() {
     let proxy = Proxy::start(&config.0, &["--metrics", "off"]);
     proxy.get("shop.example");
     let total = "envoy_cluster_upstream_rq_total{cluster_name=\"outbound|80||shop.example\"} 1\n";
-    let page = page(&proxy, "/stats/prometheus", total);
+    let page = proxy.page("/stats/prometheus", total);
     assert!(
         !page.contains("istio_requests_total") && !page.contains("downstream_rq_total"),
         "{page}"
@@ -554,10 +526,10 @@ spec:
             format!("GET {path} HTTP/1.1\r\nhost: shop.example\r\nconnection: close\r\n\r\n");
         proxy.ask("outbound", &request);
     }
-    let page = page(&proxy, "/stats/prometheus", "istio_response_bytes_count{");
+    let page = proxy.page("/stats/prometheus", "istio_response_bytes_count{");
     let page = match page.contains("response_code=\"418\"") {
         true => page,
-        false => self::page(&proxy, "/stats/prometheus", "response_code=\"418\""),
+        false => proxy.page("/stats/prometheus", "response_code=\"418\""),
     };
     let tags = [
         "method=\"GET\"",

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use outrigger_core::peer::TlsFault;
-use outrigger_core::snapshot::{ClientTls, KeyName, RootsName, ServerTls, Sni, Trust};
+use outrigger_core::snapshot::{Alpn, ClientTls, KeyName, RootsName, ServerTls, Sni, Trust};
 use outrigger_core::worker::Handshake;
 use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::aws_lc_rs::Ticketer;
@@ -25,27 +25,6 @@ const MOST: usize = 1024;
 
 /// Sessions with endpoints that one context remembers.
 const SESSIONS: usize = 64;
-
-/// Names of protocols that say that both sides are sidecars of the mesh (ALPN).
-const OF_THE_MESH: &str = "istio";
-
-/// What is answered to clients of the mesh, the dearest first: as Envoy, the usual names where they are offered.
-const PROTOCOLS: &[&str] = &[
-    "h2",
-    "http/1.1",
-    "istio-h2",
-    "istio-http/1.1",
-    "istio-http/1.0",
-    "istio",
-    "istio-peer-exchange",
-    "http/1.0",
-];
-
-/// Whether a protocol's name is one of the mesh's own.
-pub(crate) fn is_of_the_mesh(protocol: &[u8]) -> bool {
-    let rest = protocol.strip_prefix(OF_THE_MESH.as_bytes());
-    rest.is_some_and(|rest| rest.is_empty() || rest[0] == b'-')
-}
 
 /// All contexts of a process.
 pub(crate) struct Contexts {
@@ -125,7 +104,7 @@ impl Contexts {
 /// Whether a client offers a protocol that can be answered.
 pub(crate) fn can_answer(hello: &ClientHello<'_>) -> bool {
     let offered = hello.alpn().into_iter().flatten();
-    let mut offered = offered.filter(|name| PROTOCOLS.iter().any(|p| p.as_bytes() == *name));
+    let mut offered = offered.filter(|name| Alpn::ANSWERED.iter().any(|p| p.as_bytes() == *name));
     offered.next().is_some()
 }
 
@@ -148,7 +127,7 @@ fn server(tls: &ServerTls, answers: bool, proofs: &Proofs) -> Result<ServerConfi
         .with_client_cert_verifier(Arc::new(verifier))
         .with_cert_resolver(Arc::new(Only(key)));
     if answers {
-        let names = PROTOCOLS.iter().map(|name| name.as_bytes().to_vec());
+        let names = Alpn::ANSWERED.iter().map(|name| name.as_bytes().to_vec());
         config.alpn_protocols = names.collect();
     }
     config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -238,25 +217,5 @@ impl ResolvesClientCert for Only {
 
     fn has_certs(&self) -> bool {
         true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn protocols_of_the_mesh_are_told_from_others() {
-        for (name, want) in [
-            ("istio", true),
-            ("istio-h2", true),
-            ("istio-http/1.1", true),
-            ("istio-peer-exchange", true),
-            ("istiod", false),
-            ("h2", false),
-            ("", false),
-        ] {
-            assert_eq!(is_of_the_mesh(name.as_bytes()), want, "{name}");
-        }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use outrigger_core::outbox::Outbox;
 use outrigger_core::peer::{TlsFacts, TlsFault};
-use outrigger_core::snapshot::{MutualTls, ServerTls, Sni, Trust};
+use outrigger_core::snapshot::{Alpn, MutualTls, ServerTls, Sni, Trust};
 use outrigger_core::worker::Handshake;
 use outrigger_runtime::Stream;
 use rustls::server::Accepted;
@@ -159,7 +159,7 @@ fn answer(contexts: &Contexts, tls: &ServerTls, accepted: Accepted) -> Result<Co
         let hello = accepted.client_hello();
         let mut offered = hello.alpn().into_iter().flatten();
         (
-            offered.any(contexts::is_of_the_mesh),
+            offered.any(Alpn::is_of_the_mesh),
             contexts::can_answer(&hello),
         )
     };

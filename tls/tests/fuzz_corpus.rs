@@ -1,10 +1,13 @@
 //! Replays the fuzz corpora of certificates and of the bytes of clients, and plays a few more that nobody chose.
 
-use std::fs;
-use std::path::Path;
-
 use proptest::prelude::*;
 
+#[path = "../../fuzz/src/corpus.rs"]
+#[expect(
+    unreachable_pub,
+    reason = "shared with the fuzz targets, where it is a library"
+)]
+mod corpus;
 #[path = "../../fuzz/src/identity.rs"]
 #[expect(
     unreachable_pub,
@@ -18,17 +21,8 @@ mod identity;
 )]
 mod tls;
 
-fn replay(target: &str, run: impl Fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../fuzz/corpus")
-        .join(target);
-    let mut count = 0;
-    for entry in fs::read_dir(&folder).expect("the corpus is part of the repository") {
-        let path = entry.expect("the corpus can be listed").path();
-        run(&fs::read(path).expect("a corpus file can be read"));
-        count += 1;
-    }
-    assert!(count > 0, "{} is empty", folder.display());
+fn replay(target: &str, run: impl FnMut(&[u8])) {
+    corpus::replay(env!("CARGO_MANIFEST_DIR"), target, run);
 }
 
 #[test]

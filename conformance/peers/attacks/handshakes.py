@@ -29,7 +29,7 @@ import urllib.request
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from play import Service, free_port  # noqa: E402
+from play import Service, free_port, resident, until_listens  # noqa: E402
 
 MOST_MIB = 32
 ATTACKERS = 4
@@ -55,18 +55,10 @@ class Sidecar:
             [program, "run", "--runtime", runtime, "--workers", "1", "--config", str(rules), "--identity", str(folder / "cart"),
              "--inbound", f"127.0.0.1:{self.port}=127.0.0.1:{service.port}", "--outbound", "127.0.0.1:0",
              "--admin", f"127.0.0.1:{self.admin}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-                return
-            except OSError:
-                if self.process.poll() is not None:
-                    sys.exit(f"{program} --runtime {runtime} ended at once")
-                time.sleep(0.05)
+        until_listens(self.process, self.port)
 
     def resident(self):
-        """MiB."""
-        return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * 4096 / 2**20
+        return resident(self.process)
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))

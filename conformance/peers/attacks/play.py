@@ -101,6 +101,23 @@ ATTACKS = [
 ]
 
 
+def until_listens(process, port):
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            if process.poll() is not None:
+                sys.exit(f"{' '.join(process.args)} ended at once")
+            time.sleep(0.05)
+
+
+def resident(process):
+    """MiB."""
+    pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
+    return pages * 4096 / 2**20
+
+
 class Service:
     """Answers 16 KiB to everything, on threads of its own."""
 
@@ -147,19 +164,10 @@ spec:
             [program, "run", "--runtime", runtime, "--workers", "1", "--config", str(rules), "--outbound",
              f"127.0.0.1:{self.port}", "--admin", f"127.0.0.1:{self.admin}"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-                return
-            except OSError:
-                if self.process.poll() is not None:
-                    sys.exit(f"{program} --runtime {runtime} ended at once")
-                time.sleep(0.05)
+        until_listens(self.process, self.port)
 
     def resident(self):
-        """MiB."""
-        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
-        return pages * 4096 / 2**20
+        return resident(self.process)
 
     def counters(self):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/stats?format=json&filter=outrigger.http2.downstream") as page:

@@ -107,6 +107,25 @@ pub enum Alpn {
 }
 
 impl Alpn {
+    /// What is answered to clients of the mesh, the dearest first: as Envoy, the usual names where they are offered.
+    pub const ANSWERED: &'static [&'static str] = &[
+        "h2",
+        "http/1.1",
+        "istio-h2",
+        "istio-http/1.1",
+        "istio-http/1.0",
+        "istio",
+        "istio-peer-exchange",
+        "http/1.0",
+    ];
+
+    /// Whether a protocol's name is one of the mesh's own: both sides are sidecars then.
+    #[must_use]
+    pub fn is_of_the_mesh(protocol: &[u8]) -> bool {
+        let rest = protocol.strip_prefix(b"istio");
+        rest.is_some_and(|rest| rest.first().is_none_or(|first| *first == b'-'))
+    }
+
     /// What is offered on a connection on which this will be spoken, the dearest first.
     #[must_use]
     pub const fn offered(self, http2: bool) -> &'static [&'static str] {
@@ -219,5 +238,20 @@ mod tests {
         }
         assert_eq!(Alpn::Plain.offered(true), ["h2"]);
         assert_eq!(Alpn::Plain.offered(false), ["http/1.1"]);
+    }
+
+    #[test]
+    fn protocols_of_the_mesh_are_told_from_others() {
+        for (name, want) in [
+            ("istio", true),
+            ("istio-h2", true),
+            ("istio-http/1.1", true),
+            ("istio-peer-exchange", true),
+            ("istiod", false),
+            ("h2", false),
+            ("", false),
+        ] {
+            assert_eq!(Alpn::is_of_the_mesh(name.as_bytes()), want, "{name}");
+        }
     }
 }

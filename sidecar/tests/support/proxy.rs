@@ -9,6 +9,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
+use std::time::Instant;
 
 use super::support::{PATIENCE, Told};
 
@@ -113,6 +114,19 @@ impl Proxy {
     pub(crate) fn admin(&self, line: &str) -> String {
         let request = format!("{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
         joined(self.ask("admin", &request))
+    }
+
+    /// What a page says once it says this: a request is counted a moment after its last byte has left.
+    pub(crate) fn page(&self, path: &str, wanted: &str) -> String {
+        let begun = Instant::now();
+        loop {
+            let page = self.admin(&format!("GET {path}"));
+            if page.contains(wanted) {
+                return page;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{wanted} is not in {page}");
+            thread::yield_now();
+        }
     }
 
     pub(crate) fn signal(&self, name: &str) {
