@@ -6,7 +6,10 @@
 use core::fmt;
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
+use serde::{Serialize, Serializer};
 
 /// How deep lists and objects may lie in each other.
 pub const MAX_DEPTH: usize = 32;
@@ -64,7 +67,8 @@ impl Claim {
         }
     }
 
-    /// What Envoy writes for it into a header field; `None` for what it leaves out: lists, objects, `null` and empty texts.
+    /// What Envoy writes for it into a header field, lists and objects as base64 of their JSON; `None` for what it leaves out:
+    /// `null` and empty texts. Names of objects are sorted here, and in no order there.
     #[must_use]
     pub fn as_field(&self) -> Option<Box<str>> {
         match self {
@@ -77,7 +81,11 @@ impl Claim {
                 Some((*n as u64).to_string().into())
             }
             Self::Number(n) => Some(format!("{n:.6}").into()),
-            Self::Null | Self::List(_) | Self::Object(_) => None,
+            Self::List(_) | Self::Object(_) => {
+                let json = serde_json::to_vec(self).ok()?;
+                Some(STANDARD.encode(json).into())
+            }
+            Self::Null => None,
         }
     }
 
@@ -86,6 +94,24 @@ impl Claim {
         if let Self::Text(text) = self {
             let words = text.split(' ').filter(|word| !word.is_empty());
             *self = Self::List(words.map(|word| Self::Text(word.into())).collect());
+        }
+    }
+}
+
+/// As JSON; whole numbers without a point.
+impl Serialize for Claim {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => to.serialize_unit(),
+            Self::Bool(value) => to.serialize_bool(*value),
+            // Below 2^63 a whole number stands as one of 64 bits, with nothing lost.
+            Self::Number(n) if n.fract() == 0.0 && n.abs() < 9_223_372_036_854_775_808.0 => {
+                to.serialize_i64(*n as i64)
+            }
+            Self::Number(n) => to.serialize_f64(*n),
+            Self::Text(text) => to.serialize_str(text),
+            Self::List(list) => to.collect_seq(list),
+            Self::Object(claims) => to.collect_map(claims),
         }
     }
 }
@@ -249,5 +275,26 @@ mod tests {
         let words: Vec<_> = claims["scope"].texts().collect();
         assert_eq!(words, ["read", "write"]);
         assert_eq!(claims["n"], Claim::Number(1.0));
+    }
+
+    #[test]
+    fn lists_and_objects_become_base64_of_their_json() {
+        for (json, want) in [
+            (
+                r#"["a b", 1, 2.5, true, null]"#,
+                r#"["a b",1,2.5,true,null]"#,
+            ),
+            (
+                r#"{"z": -5, "a": [{}], "b": 1e30}"#,
+                r#"{"a":[{}],"b":1e30,"z":-5}"#,
+            ),
+            ("[]", "[]"),
+            ("[\"\\u00e9\\n\"]", "[\"é\\n\"]"),
+        ] {
+            let claims = read_object(format!(r#"{{"c": {json}}}"#).as_bytes()).unwrap();
+            let got = claims["c"].as_field().unwrap();
+            let got = String::from_utf8(STANDARD.decode(got.as_bytes()).unwrap()).unwrap();
+            assert_eq!(got, want, "{json}");
+        }
     }
 }

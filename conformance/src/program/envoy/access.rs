@@ -1,27 +1,27 @@
 //! From AuthorizationPolicies to Envoy's RBAC filters, as Istio's control plane makes them (`pilot/pkg/security/authz`): one
 //! that denies, and one that allows, if anything does.
 //!
-//! What no case's client has there (a token) matches nothing. A test's Envoy stands on another port and address
+//! A test's Envoy stands on another port and address
 //! than the case's application, so what a policy says of these is settled here.
 
 use outrigger_core::peer::AddressRange;
 use outrigger_core::snapshot::{
     AccessRule, Authorization, Check, HostPattern, MatchedField, PathPattern, RuleSet, Snapshot,
-    TemplatePiece, Test, TextPattern,
+    TemplatePiece, Test, TextPattern, TokenPrincipal,
 };
 use serde_json::{Value, json};
 
-use super::Derived;
 use super::words::{extension, type_url};
+use super::{Derived, tokens};
 
-const FILTER: &str = "envoy.filters.http.rbac";
+/// The filter's name.
+pub(super) const FILTER: &str = "envoy.filters.http.rbac";
+/// What it is configured with.
+pub(super) const KIND: &str = "envoy.extensions.filters.http.rbac.v3.RBAC";
 
 /// The filters of an inbound listener, in the order in which they look at a request.
 pub(super) fn filters(snapshot: &Snapshot) -> Derived<Vec<Value>> {
     let policies = &*snapshot.authorization;
-    if !policies.external.is_empty() {
-        return Err("who else is asked is not derived for Envoy");
-    }
     let mut filters = Vec::new();
     let rules = &policies.http;
     if !rules.deny.rules.is_empty() || !rules.tried_deny.rules.is_empty() {
@@ -42,24 +42,30 @@ fn filter(
     tried: Option<&RuleSet>,
     policies: &Authorization,
 ) -> Derived<Value> {
-    let set = |set: &RuleSet| -> Derived<Value> {
-        let named = set.rules.iter().map(|rule| {
-            let name = policies.name(rule.id).text.to_string();
-            Ok((name, policy(rule, policies)?))
-        });
-        let named = named.collect::<Derived<serde_json::Map<_, _>>>()?;
-        Ok(json!({ "action": action, "policies": named }))
-    };
     let mut config =
         json!({ "shadow_rules_stat_prefix": format!("istio_dry_run_{}_", action.to_lowercase()) });
     if let Some(rules) = rules {
-        config["rules"] = set(rules)?;
+        config["rules"] = self::rules(action, "", rules, policies)?;
     }
     if let Some(tried) = tried {
-        config["shadow_rules"] = set(tried)?;
+        config["shadow_rules"] = self::rules(action, "", tried, policies)?;
     }
-    let kind = "envoy.extensions.filters.http.rbac.v3.RBAC";
-    Ok(extension(FILTER, kind, config))
+    Ok(extension(FILTER, KIND, config))
+}
+
+/// Rules by their names, before which `prefix` stands.
+pub(super) fn rules(
+    action: &str,
+    prefix: &str,
+    set: &RuleSet,
+    policies: &Authorization,
+) -> Derived<Value> {
+    let named = set.rules.iter().map(|rule| {
+        let name = format!("{prefix}{}", policies.name(rule.id).text);
+        Ok((name, policy(rule, policies)?))
+    });
+    let named = named.collect::<Derived<serde_json::Map<_, _>>>()?;
+    Ok(json!({ "action": action, "policies": named }))
 }
 
 /// One rule. Istio puts conditions to what they are about; either side takes all of them here, as principals can say
@@ -167,8 +173,11 @@ fn one(test: &Test, side: Side, policies: &Authorization) -> Derived<Value> {
             .iter()
             .map(|text| json!({ "requested_server_name": text_match(text, false) }))
             .collect(),
-        // No client of a case that Envoy plays has a token.
-        Check::TokenPrincipal(_) | Check::Claim(..) => vec![side.constant(false)],
+        Check::TokenPrincipal(principals) => principals.iter().map(token_principal).collect(),
+        Check::Claim(path, texts) => {
+            let path: Vec<&str> = path.iter().map(|name| &**name).collect();
+            texts.iter().map(|text| claim(&path, text)).collect()
+        }
         Check::Field(name, texts) => texts
             .iter()
             .map(|text| header(field(name), text, false))
@@ -186,6 +195,22 @@ fn one(test: &Test, side: Side, policies: &Authorization) -> Derived<Value> {
         true => json!({ side.not(): holds }),
         false => holds,
     })
+}
+
+/// A token of this issuer about this subject.
+fn token_principal(principal: &TokenPrincipal) -> Value {
+    let of = [("iss", &principal.issuer), ("sub", &principal.subject)];
+    json!({ "and_ids": { "ids": of.map(|(name, text)| claim(&[name], text)) } })
+}
+
+/// A claim that is such a text, or a list with one, in what the filter that checks tokens has left of an accepted one.
+fn claim(path: &[&str], text: &TextPattern) -> Value {
+    let path = [&[tokens::PAYLOAD], path].concat();
+    let path: Vec<Value> = path.iter().map(|key| json!({ "key": key })).collect();
+    let is = json!({ "string_match": text_match(text, false) });
+    let value =
+        json!({ "or_match": { "value_matchers": [is, { "list_match": { "one_of": is } }] } });
+    json!({ "metadata": { "filter": tokens::FILTER, "path": path, "value": value } })
 }
 
 /// A client whose certificate says an identity of this form.
@@ -241,7 +266,7 @@ fn ranges_of(kind: &str, ranges: &[AddressRange]) -> Vec<Value> {
 }
 
 /// A StringMatcher.
-fn text_match(text: &TextPattern, ignore_case: bool) -> Value {
+pub(super) fn text_match(text: &TextPattern, ignore_case: bool) -> Value {
     let mut matcher = match text {
         TextPattern::Present => return json!({ "safe_regex": { "regex": ".+" } }),
         TextPattern::Exact(text) => json!({ "exact": text }),

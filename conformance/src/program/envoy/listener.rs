@@ -8,7 +8,7 @@ use outrigger_core::worker::WorkerSettings;
 use serde_json::{Value, json};
 
 use super::words::{duration_or_none, extension};
-use super::{Derived, access, rate_limits, routes, transport};
+use super::{Derived, access, external, rate_limits, routes, tokens, transport};
 
 /// What `server` says. The name is a setting of Envoy, so that cases need not tell whose answer it is.
 const SERVER: &str = "outrigger";
@@ -129,11 +129,14 @@ fn filters(is_inbound: bool, snapshot: &Snapshot) -> Derived<Vec<Value>> {
     let limits = |place| rate_limits::filters(snapshot, place);
     let mut filters = limits(LimitPlace::First)?;
     filters.extend(limits(LimitPlace::BeforeTokens)?);
-    if is_inbound && snapshot.request_authentication.is_some() {
-        return Err("the filter that checks tokens is not made");
+    if let Some(auth) = snapshot.request_authentication.as_ref()
+        && is_inbound
+    {
+        filters.push(tokens::filter(auth));
     }
     filters.extend(limits(LimitPlace::BeforeAccess)?);
     if is_inbound {
+        filters.extend(external::filters(snapshot)?);
         filters.extend(access::filters(snapshot)?);
     }
     filters.extend(limits(LimitPlace::BeforeFaults)?);

@@ -318,6 +318,71 @@ spec: { address: 10.0.1.2, locality: here/z2, labels: { app: us } }
 }
 
 #[test]
+fn tokens_may_be_missing_and_claims_are_what_policies_match() {
+    let more = r#"kind: RequestAuthentication
+apiVersion: security.istio.io/v1
+metadata: { name: tokens }
+spec:
+  jwtRules:
+  - { issuer: https://a.test, jwks: '{"keys":[{"kty":"oct","kid":"s","k":"c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"}]}' }
+  - { issuer: https://b.test, fromCookies: [t], forwardOriginalToken: true, jwks: '{"keys":[{"kty":"oct","k":"c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"}]}' }
+---
+kind: AuthorizationPolicy
+apiVersion: security.istio.io/v1
+metadata: { name: ops }
+spec: { rules: [{ when: [{ key: "request.auth.claims[group]", values: [ops] }] }] }
+"#;
+    let all = derived("inbound: 10.0.0.9:80", more).unwrap();
+    let filters =
+        "/start/static_resources/listeners/1/filter_chains/0/filters/0/typed_config/http_filters";
+    let filters = all.pointer(filters).unwrap();
+    let tokens = &filters[0]["typed_config"];
+    let [first, second] = ["origins-0", "origins-1"].map(|name| &tokens["providers"][name]);
+    assert_eq!(
+        first["from_headers"],
+        json!([{ "name": "authorization", "value_prefix": "Bearer " }])
+    );
+    assert_eq!(first["from_params"], json!(["access_token"]));
+    let keys = first["local_jwks"]["inline_string"].as_str().unwrap();
+    assert!(keys.contains(r#""kid":"s""#), "{keys}");
+    assert_eq!(second["from_cookies"], json!(["t"]));
+    assert_eq!(second["forward"], json!(true));
+    let any = &tokens["rules"][0]["requires"]["requires_any"]["requirements"];
+    assert_eq!(any[1], json!({ "provider_name": "origins-1" }));
+    let each = &any[2]["requires_all"]["requirements"][0]["requires_any"]["requirements"];
+    assert_eq!(each[1], json!({ "allow_missing": {} }));
+    let rules = &filters[1]["typed_config"]["rules"]["policies"];
+    let path = [json!({ "key": "payload" }), json!({ "key": "group" })];
+    assert!(
+        rules.to_string().contains(&json!(path).to_string()),
+        "{rules:#}"
+    );
+}
+
+#[test]
+fn a_provider_is_asked_where_a_rule_matched() {
+    let settings = "inbound: 10.0.0.9:80\nmesh: { extensionProviders: [{ name: p, envoyExtAuthzHttp: { service: shop.example, port: 80, pathPrefix: /check } }] }";
+    let more = "kind: AuthorizationPolicy
+apiVersion: security.istio.io/v1
+metadata: { name: ask }
+spec: { action: CUSTOM, provider: { name: p }, rules: [{ to: [{ operation: { methods: [PUT] } }] }] }
+";
+    let all = derived(settings, more).unwrap();
+    let filters =
+        "/start/static_resources/listeners/1/filter_chains/0/filters/0/typed_config/http_filters";
+    let filters = all.pointer(filters).unwrap();
+    let shadow = &filters[0]["typed_config"];
+    assert_eq!(shadow["shadow_rules"]["action"], "DENY", "{shadow:#}");
+    let asks = &filters[1]["typed_config"];
+    assert_eq!(asks["http_service"]["path_prefix"], "/check", "{asks:#}");
+    let by = asks["filter_enabled_metadata"]["path"][0]["key"]
+        .as_str()
+        .unwrap();
+    let prefix = shadow["shadow_rules_stat_prefix"].as_str().unwrap();
+    assert!(by.starts_with(prefix), "{by} {prefix}");
+}
+
+#[test]
 fn what_envoy_has_no_words_for_is_told() {
     let annotated = |annotation: &str| {
         format!(

@@ -255,6 +255,7 @@ fn claims_are_handed_on_and_forged_ones_are_not() {
         "x-sub: jo",
         "x-group: 7",
         "x-scope: r w",
+        "x-list: WyJhIl0=",
     ];
     assert_eq!(got, want);
     let forwarding = format!("{fields}, forwardOriginalToken: true");
