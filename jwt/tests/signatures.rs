@@ -153,10 +153,14 @@ fn a_public_key_is_nobodys_secret() {
     let outrigger_core::jose::Material::Rsa { n, .. } = &rsa.keys.keys[0].material else {
         panic!("an RSA key");
     };
-    let forged = signed("HS256", r#""kty":"oct","k":"AAAA""#, |message| {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, n);
-        hmac::sign(&key, message).as_ref().to_vec()
-    });
+    let forged = signed(
+        "HS256",
+        r#""kty":"oct","k":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA""#,
+        |message| {
+            let key = hmac::Key::new(hmac::HMAC_SHA256, n);
+            hmac::sign(&key, message).as_ref().to_vec()
+        },
+    );
     let got = verdict(forged.token.as_bytes(), &rsa.keys);
     assert_eq!(got, Err(TokenFault::SignatureWrong));
 }

@@ -82,10 +82,24 @@ impl Algorithm {
         )
     }
 
-    /// Whether it takes a secret that both sides know.
+    /// The shortest secret that it takes, in bytes: the length of its hash (RFC 7518 §3.2). `None` where it takes no secret.
     #[must_use]
-    pub const fn is_hmac(self) -> bool {
-        matches!(self, Self::Hs256 | Self::Hs384 | Self::Hs512)
+    pub const fn shortest_secret(self) -> Option<usize> {
+        match self {
+            Self::Hs256 => Some(32),
+            Self::Hs384 => Some(48),
+            Self::Hs512 => Some(64),
+            Self::Es256
+            | Self::Es384
+            | Self::Es512
+            | Self::EdDsa
+            | Self::Ps256
+            | Self::Ps384
+            | Self::Ps512
+            | Self::Rs256
+            | Self::Rs384
+            | Self::Rs512 => None,
+        }
     }
 }
 

@@ -51,14 +51,16 @@ impl fmt::Debug for Material {
 }
 
 impl Material {
-    /// Whether an algorithm takes a key of this kind, and of this curve.
+    /// Whether an algorithm takes a key of this kind, and of this curve or at least of this length.
     #[must_use]
     pub fn fits(&self, algorithm: Algorithm) -> bool {
         match self {
             Self::Rsa { .. } => algorithm.is_rsa(),
             Self::Ec { curve, .. } => algorithm.curve() == Some(*curve),
             Self::Ed25519(_) => algorithm == Algorithm::EdDsa,
-            Self::Secret(_) => algorithm.is_hmac(),
+            Self::Secret(secret) => algorithm
+                .shortest_secret()
+                .is_some_and(|least| secret.len() >= least),
         }
     }
 }
@@ -327,10 +329,11 @@ fn ed25519(key: &Claims) -> Result<Material, KeyFault> {
 }
 
 fn secret(key: &Claims) -> Result<Material, KeyFault> {
-    let secret = bytes(key, "k")?;
-    match secret.is_empty() {
-        true => Err(KeyFault::Malformed),
-        false => Ok(Material::Secret(secret.into())),
+    let material = Material::Secret(bytes(key, "k")?.into());
+    // One that is too short for all of them can be guessed.
+    match material.fits(Algorithm::Hs256) {
+        true => Ok(material),
+        false => Err(KeyFault::Malformed),
     }
 }
 

@@ -7,7 +7,8 @@ use crate::config::{Source, load};
 use crate::jose::KeySet;
 use crate::snapshot::{JwksPlace, JwtKeys, Snapshot, TokenPlace};
 
-const KEYS: &str = r#"{"keys": [{"kty": "oct", "k": "AAAA"}]}"#;
+const KEYS: &str =
+    r#"{"keys": [{"kty": "oct", "k": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}]}"#;
 
 fn resource(name: &str, namespace: &str, spec: &str) -> String {
     format!(

@@ -55,7 +55,7 @@ fn what_it_holds_for() {
 #[test]
 fn rules_of_fields() {
     let rule = |fields: &str| format!("{{jwtRules: [{{issuer: 'https://a', {fields}}}]}}");
-    let secret = r#"{"kty": "oct", "k": "AAAA"}"#;
+    let secret = r#"{"kty": "oct", "k": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}"#;
     let keys = |keys: &str| rule(&format!("jwks: '{{\"keys\": [{keys}]}}'"));
     check(&[
         ("{jwtRules: [{}]}", &["required-field spec.jwtRules[0]"]),

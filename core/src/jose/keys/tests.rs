@@ -19,8 +19,14 @@ fn ec_key(x: usize, more: &str) -> String {
     format!(r#"{{"kty":"EC","x":"{x}","y":"{y}"{more}}}"#)
 }
 
+/// Zeros.
+fn secret(length: usize, more: &str) -> String {
+    let secret = URL_SAFE_NO_PAD.encode(vec![0; length]);
+    format!(r#"{{"kty":"oct","k":"{secret}"{more}}}"#)
+}
+
 fn secret_key(more: &str) -> String {
-    format!(r#"{{"kty":"oct","k":"AAAA"{more}}}"#)
+    secret(64, more)
 }
 
 fn read(keys: &[String]) -> Result<KeySet, KeySetFault> {
@@ -70,7 +76,13 @@ fn keys_are_taken_for_what_they_are_for() {
         (okp("Ed25519", 31), "Malformed"),
         (okp("X25519", 32), "Unknown"),
         (secret_key(""), "Secret"),
-        (secret_key("").replace("AAAA", ""), "Malformed"),
+        (secret(0, ""), "Malformed"),
+        (secret(31, ""), "Malformed"),
+        (secret(32, ""), "Secret"),
+        (secret(32, r#","alg":"HS256""#), "Secret"),
+        (secret(47, r#","alg":"HS384""#), "OtherAlgorithm"),
+        (secret(48, r#","alg":"HS384""#), "Secret"),
+        (secret(63, r#","alg":"HS512""#), "OtherAlgorithm"),
         (r#"{"kty":"AKP"}"#.to_owned(), "Unknown"),
         ("{}".to_owned(), "NoKey"),
         ("1".to_owned(), "NoKey"),

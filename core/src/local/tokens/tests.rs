@@ -13,7 +13,9 @@ const fn check(_: &Material, _: Algorithm, _: &[u8], signature: &[u8]) -> bool {
 
 fn auth() -> std::sync::Arc<RequestAuthentication> {
     let rule = |fields: &str| {
-        format!("{{jwks: '{{\"keys\": [{{\"kty\": \"oct\", \"k\": \"AQ\"}}]}}', {fields}}}")
+        format!(
+            "{{jwks: '{{\"keys\": [{{\"kty\": \"oct\", \"k\": \"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}}]}}', {fields}}}"
+        )
     };
     let yaml = format!(
         "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {{name: a}}\nspec: {{jwtRules: [{}, {}]}}\n",

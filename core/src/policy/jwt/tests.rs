@@ -18,7 +18,7 @@ fn check(material: &Material, _: Algorithm, _: &[u8], signature: &[u8]) -> bool 
 /// `rules` as YAML, each with a key whose signature is `key`.
 fn auth(rules: &[(&str, u8)]) -> Arc<RequestAuthentication> {
     let rules = rules.iter().map(|(fields, key)| {
-        let k = URL_SAFE_NO_PAD.encode([*key]);
+        let k = URL_SAFE_NO_PAD.encode([*key; 32]);
         format!("{{jwks: '{{\"keys\": [{{\"kty\": \"oct\", \"k\": \"{k}\"}}]}}', {fields}}}")
     });
     let rules: Vec<String> = rules.collect();

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 
-const KEYS: &str = r#"{"keys":[{"kty":"oct","k":"AAAA"}]}"#;
+const KEYS: &str = r#"{"keys":[{"kty":"oct","k":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}]}"#;
 
 fn ok(body: &str) -> String {
     format!(

@@ -54,7 +54,7 @@ mod tests {
         let yaml = "apiVersion: security.istio.io/v1\n\
                     kind: RequestAuthentication\n\
                     metadata: {name: a}\n\
-                    spec: {jwtRules: [{issuer: a, jwks: '{\"keys\": [{\"kty\": \"oct\", \"k\": \"c2VjcmV0\"}]}'}, {issuer: b, jwksUri: 'https://k'}]}\n";
+                    spec: {jwtRules: [{issuer: a, jwks: '{\"keys\": [{\"kty\": \"oct\", \"k\": \"c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0\"}]}'}, {issuer: b, jwksUri: 'https://k'}]}\n";
         let text = super::super::json(&from_yaml(yaml).snapshot, Instant::ZERO);
         assert!(!text.contains("c2VjcmV0"), "{text}");
         let dump: serde_json::Value = serde_json::from_str(&text).unwrap();
