@@ -212,6 +212,12 @@ impl Case {
             let what = "a case needs a `client`, an `ask` or a `findings` block";
             return Err(Problem::new(&case.file, section.line, what));
         }
+        let mut clients = case.clients.iter();
+        let lost = clients.find(|client| client.inbound && case.settings.inbound.is_none());
+        if let Some(client) = lost {
+            let what = "it connects to the inbound listener, which `inbound` of the settings makes; a case's own settings replace the page's";
+            return Err(Problem::new(&case.file, client.line, what));
+        }
         match case.unknown() {
             Some(what) => Err(Problem::new(&case.file, section.line, what)),
             None => Ok(case),
@@ -451,14 +457,14 @@ impl Case {
 mod tests {
     use super::*;
 
-    const PAGE: &str = "# Area\n\n```services\n10.0.0.1:80 a\n```\n\n## One\nWhy.\nSkipped on tokio: because.\nDiffers on envoy: so.\n\n```ask\nGET a/ => a {flags: '-'}\n```\n\n## Two\n```client inbound\n> GET / HTTP/1.1\n>\n< HTTP/1.1 200 OK\n```\n```service 10.0.0.1:80\n> GET / HTTP/1.1\n* close\n```\n";
+    const PAGE: &str = "# Area\n\n```settings\ninbound: 10.0.0.1:80\n```\n```services\n10.0.0.1:80 a\n```\n\n## One\nWhy.\nSkipped on tokio: because.\nDiffers on envoy: so.\n\n```ask\nGET a/ => a {flags: '-'}\n```\n\n## Two\n```client inbound\n> GET / HTTP/1.1\n>\n< HTTP/1.1 200 OK\n```\n```service 10.0.0.1:80\n> GET / HTTP/1.1\n* close\n```\n";
 
     #[test]
     fn a_page_becomes_cases() {
         let cases = Case::parse_file("f", PAGE).unwrap();
         assert_eq!(cases.len(), 2);
         assert_eq!(cases[0].skip("tokio"), Some("because."));
-        assert_eq!(cases[0].difference("envoy"), Some((10, "so.")));
+        assert_eq!(cases[0].difference("envoy"), Some((13, "so.")));
         assert_eq!((cases[0].clients.len(), cases[0].decisions.len()), (1, 1));
         assert!(cases[1].clients[0].inbound);
         assert!(
@@ -477,6 +483,10 @@ mod tests {
             ("## A\n```ask\nGET a/ => a {flag: x}\n```\n", 3),
             ("## A\n```decision\nflag: x\n```\n", 2),
             ("## A\n```settings\nx: 1\n```\n", 2),
+            (
+                "## A\n```settings\nnamespace: x\n```\n```client inbound\n> a\n```\n",
+                5,
+            ),
             ("## A\n```names\na 10.0.0.1\nb c\n```\n", 4),
         ] {
             assert_eq!(

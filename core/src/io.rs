@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::peer::{ClientId, ConnId, ExchangeId, TlsFacts, TlsFault, UpstreamId};
-use crate::snapshot::{Address, ClientTls, ServerTls, Sni};
+use crate::snapshot::{Address, ClientTls, ServerTls, Sni, Spoken};
 
 /// Why no connection could be made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,19 +29,19 @@ pub struct Handshake {
     /// Whom to name where that is the host of the request ([`Sni::Host`]), in lower case and without a port. It may be an
     /// address, which is not named (RFC 6066 §3) and can be proved.
     pub host: Option<Box<str>>,
-    /// HTTP/2 will be spoken, so no other protocol is offered ([`crate::snapshot::Alpn::offered`]).
-    pub http2: bool,
+    /// What will be spoken, so no other protocol is offered ([`crate::snapshot::Alpn::offered`]).
+    pub spoken: Spoken,
 }
 
 impl Handshake {
     /// Toward an endpoint, for a request to this host.
     #[must_use]
-    pub fn new(tls: &Arc<ClientTls>, host: &str, http2: bool) -> Self {
+    pub fn new(tls: &Arc<ClientTls>, host: &str, spoken: Spoken) -> Self {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         Self {
             tls: Arc::clone(tls),
             host: (tls.sni == Sni::Host).then(|| host.to_ascii_lowercase().into()),
-            http2,
+            spoken,
         }
     }
 }

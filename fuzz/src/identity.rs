@@ -97,9 +97,11 @@ fn alternative_names(der: &[u8]) -> Option<Vec<(u8, &[u8])>> {
     let (_, extensions, _) = element(extensions)?;
     let mut names = Vec::new();
     for (_, extension) in elements(extensions)? {
-        let parts = elements(extension)?;
-        if parts.first()?.1 == NAMES {
-            let (_, list, _) = element(parts.last()?.1)?;
+        // Of others nothing is read, and what they hold may be anything.
+        let (_, number, rest) = element(extension)?;
+        if number == NAMES {
+            let (_, value) = elements(rest)?.pop()?;
+            let (_, list, _) = element(value)?;
             names.extend(elements(list)?);
         }
     }

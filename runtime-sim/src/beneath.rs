@@ -248,7 +248,7 @@ fn wanted(handshake: &Handshake) -> Option<&str> {
 pub(crate) fn of_handshake(proved: &Proved, handshake: &Handshake) -> Speaks {
     let identity = handshake.tls.identity.as_ref();
     let sni = wanted(handshake).filter(|name| name.parse::<core::net::IpAddr>().is_err());
-    let offered = handshake.tls.alpn.offered(handshake.http2).iter();
+    let offered = handshake.tls.alpn.offered(handshake.spoken).iter();
     Speaks {
         certificate: identity.and_then(|name| proved.keys.get(name).cloned()),
         sni: sni.map(Into::into),

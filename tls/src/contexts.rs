@@ -8,7 +8,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use outrigger_core::peer::TlsFault;
-use outrigger_core::snapshot::{Alpn, ClientTls, KeyName, RootsName, ServerTls, Sni, Trust};
+use outrigger_core::snapshot::{
+    Alpn, ClientTls, KeyName, RootsName, ServerTls, Sni, Spoken, Trust,
+};
 use outrigger_core::worker::Handshake;
 use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::aws_lc_rs::Ticketer;
@@ -37,7 +39,7 @@ pub(crate) struct Contexts {
 struct Made {
     /// Of which these are.
     generation: u64,
-    clients: HashMap<(ClientTls, bool), Arc<ClientConfig>>,
+    clients: HashMap<(ClientTls, Spoken), Arc<ClientConfig>>,
     servers: Vec<(ServerTls, bool, Arc<ServerConfig>)>,
 }
 
@@ -67,11 +69,11 @@ impl Contexts {
     /// Something is missing that it takes.
     pub(crate) fn client(&self, handshake: &Handshake) -> Result<Arc<ClientConfig>, TlsFault> {
         let mut made = self.made();
-        let key = ((*handshake.tls).clone(), handshake.http2);
+        let key = ((*handshake.tls).clone(), handshake.spoken);
         if let Some(known) = made.clients.get(&key) {
             return Ok(Arc::clone(known));
         }
-        let config = client(&handshake.tls, handshake.http2, &self.identities.proofs())?;
+        let config = client(&handshake.tls, handshake.spoken, &self.identities.proofs())?;
         let config = Arc::new(config);
         made.clients.insert(key, Arc::clone(&config));
         Ok(config)
@@ -138,7 +140,7 @@ fn server(tls: &ServerTls, answers: bool, proofs: &Proofs) -> Result<ServerConfi
     Ok(config)
 }
 
-fn client(tls: &ClientTls, http2: bool, proofs: &Proofs) -> Result<ClientConfig, TlsFault> {
+fn client(tls: &ClientTls, spoken: Spoken, proofs: &Proofs) -> Result<ClientConfig, TlsFault> {
     let provider = provider::of(&tls.parameters);
     let wants = match &tls.trust {
         Trust::Nothing => None,
@@ -162,7 +164,7 @@ fn client(tls: &ClientTls, http2: bool, proofs: &Proofs) -> Result<ClientConfig,
         None => builder.with_no_client_auth(),
         Some(name) => builder.with_client_cert_resolver(Arc::new(Only(key(name, proofs)?))),
     };
-    let offered = tls.alpn.offered(http2).iter();
+    let offered = tls.alpn.offered(spoken).iter();
     config.alpn_protocols = offered.map(|name| name.as_bytes().to_vec()).collect();
     config.enable_sni = tls.sni != Sni::None;
     config.resumption = Resumption::in_memory_sessions(SESSIONS);

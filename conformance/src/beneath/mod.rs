@@ -14,7 +14,7 @@ pub(crate) mod proofs;
 mod setup;
 mod shielded;
 
-use outrigger_core::snapshot::Alpn;
+use outrigger_core::snapshot::{Alpn, Spoken};
 use outrigger_core::stream::Protocol;
 use outrigger_core::time::Instant;
 use outrigger_sim::{Accept, Peer, Proving, Serve, Speaks};
@@ -62,7 +62,10 @@ impl Stage {
         let Some(tls) = tls else {
             return peer;
         };
-        let usual = Alpn::Mesh.offered(case.pairing.client == Protocol::Http2);
+        let usual = Alpn::Mesh.offered(match case.pairing.client {
+            Protocol::Http1 => Spoken::Http1,
+            Protocol::Http2 => Spoken::Http2,
+        });
         match self {
             Self::Told => Box::new(Proving::new(peer, tls.speaks(&case.trust, usual))),
             Self::Real => Box::new(Shielded::client(peer, tls, &case.trust, usual)),

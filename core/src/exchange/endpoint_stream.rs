@@ -16,6 +16,7 @@ use crate::local::{Link, Local, Slot, Taken, Wanted};
 use crate::message::{Headers, RequestHead, ResponseHead};
 use crate::peer::{ConnId, ExchangeId, UpstreamId};
 use crate::request::Target;
+use crate::snapshot::Spoken;
 use crate::stream::{Answer, Begins, Broken, Part, Protocol, Reset, StreamId};
 
 /// A stream on an endpoint's connection, or none.
@@ -55,13 +56,13 @@ impl EndpointStream {
         of: ExchangeId,
         target: &Target,
         host: &str,
+        spoken: Spoken,
         link: Link,
         turn: &mut Turn<'_>,
     ) -> Self {
         let (address, protocol) = (target.address.clone(), link.protocol());
         let tls = target.tls.as_ref();
-        let is_http2 = protocol == Protocol::Http2;
-        let handshake = tls.map(|tls| Box::new(Handshake::new(tls, host, is_http2)));
+        let handshake = tls.map(|tls| Box::new(Handshake::new(tls, host, spoken)));
         let settings = turn.local.settings();
         let streams = target.http2.as_ref();
         let streams = streams.map(|options| settings.endpoint_streams(options));

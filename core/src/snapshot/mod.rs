@@ -75,7 +75,7 @@ pub use tracing::{
 };
 pub use transport::{
     Alpn, CipherSuite, ClientTls, KeyExchange, KeyName, MutualTls, PeerNames, RootsName, ServerTls,
-    Sni, TlsParameters, Trust,
+    Sni, Spoken, TlsParameters, Trust,
 };
 pub use upstream_protocol::{Http2KeepAlive, Http2Options, UpstreamProtocol};
 

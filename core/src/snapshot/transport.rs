@@ -128,14 +128,27 @@ impl Alpn {
 
     /// What is offered on a connection on which this will be spoken, the dearest first.
     #[must_use]
-    pub const fn offered(self, http2: bool) -> &'static [&'static str] {
-        match (self, http2) {
-            (Self::Mesh, false) => &["istio-http/1.1", "istio", "http/1.1"],
-            (Self::Mesh, true) => &["istio-h2", "istio", "h2"],
-            (Self::Plain, false) => &["http/1.1"],
-            (Self::Plain, true) => &["h2"],
+    pub const fn offered(self, spoken: Spoken) -> &'static [&'static str] {
+        match (self, spoken) {
+            (Self::Mesh, Spoken::Http1) => &["istio-http/1.1", "istio", "http/1.1"],
+            (Self::Mesh, Spoken::Http2) => &["istio-h2", "istio", "h2"],
+            (Self::Mesh, Spoken::Bytes) => &["istio-peer-exchange", "istio"],
+            (Self::Plain, Spoken::Http1) => &["http/1.1"],
+            (Self::Plain, Spoken::Http2) => &["h2"],
+            (Self::Plain, Spoken::Bytes) => &[],
         }
     }
+}
+
+/// What will be spoken on a connection beneath which TLS lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Spoken {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+    /// Something that is not HTTP.
+    Bytes,
 }
 
 /// A cipher suite of TLS 1.2; those of 1.3 are always on. Only those with forward secrecy are spoken at all.
@@ -229,15 +242,17 @@ mod tests {
 
     #[test]
     fn servers_of_the_mesh_find_its_protocols_and_the_usual_ones() {
-        for http2 in [false, true] {
-            let offered = Alpn::Mesh.offered(http2);
+        for spoken in [Spoken::Http1, Spoken::Http2, Spoken::Bytes] {
+            let offered = Alpn::Mesh.offered(spoken);
             assert!(offered.contains(&"istio"));
-            assert_eq!(offered.contains(&"h2"), http2);
-            assert_eq!(offered.contains(&"http/1.1"), !http2);
+            assert_eq!(offered.contains(&"h2"), spoken == Spoken::Http2);
+            assert_eq!(offered.contains(&"http/1.1"), spoken == Spoken::Http1);
             assert!(offered[0].starts_with("istio-"), "the dearest tells both");
         }
-        assert_eq!(Alpn::Plain.offered(true), ["h2"]);
-        assert_eq!(Alpn::Plain.offered(false), ["http/1.1"]);
+        assert_eq!(Alpn::Plain.offered(Spoken::Http2), ["h2"]);
+        assert_eq!(Alpn::Plain.offered(Spoken::Http1), ["http/1.1"]);
+        let nothing: [&str; 0] = [];
+        assert_eq!(Alpn::Plain.offered(Spoken::Bytes), nothing);
     }
 
     #[test]

@@ -68,9 +68,14 @@ impl Request<'_> {
 
     fn host(&self) -> (String, String) {
         let (host, port) = self.host.split_once(':').unwrap_or((self.host, "80"));
-        let host = host.strip_suffix('.').unwrap_or(host);
-        (host.to_lowercase(), port.to_owned())
+        (without_last_dot(host).to_lowercase(), port.to_owned())
     }
+}
+
+/// A name is the same with a last dot, whoever writes it; the root has no other.
+fn without_last_dot(name: &str) -> &str {
+    let short = name.strip_suffix('.').filter(|name| !name.is_empty());
+    short.unwrap_or(name)
 }
 
 /// Text with a wildcard at one end.
@@ -110,8 +115,7 @@ fn path(pattern: &str, request: &Request<'_>) -> bool {
 fn host(pattern: &str, request: &Request<'_>) -> bool {
     let (host, port) = request.host();
     let (pattern, of) = pattern.split_once(':').unwrap_or((pattern, "*"));
-    // A name is the same with a last dot, whoever writes it.
-    let pattern = pattern.strip_suffix('.').unwrap_or(pattern).to_lowercase();
+    let pattern = without_last_dot(pattern).to_lowercase();
     like(&pattern, &host) && like(of, &port)
 }
 

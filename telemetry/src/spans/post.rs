@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use outrigger_core::snapshot::{
-    Address, Collector, CollectorAddress, CollectorProtocol, HeaderSource,
+    Address, Collector, CollectorAddress, CollectorProtocol, HeaderSource, Spoken,
 };
 use outrigger_core::worker::Handshake;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -169,11 +169,14 @@ impl Line {
         let Some(tls) = &to.tls else {
             return Ok(wire);
         };
-        let is_http2 = matches!(self.collector.protocol, CollectorProtocol::OtlpGrpc);
+        let spoken = match self.collector.protocol {
+            CollectorProtocol::OtlpGrpc => Spoken::Http2,
+            CollectorProtocol::OtlpHttp { .. } | CollectorProtocol::Zipkin { .. } => Spoken::Http1,
+        };
         // It has a port, see `Collector::authority`.
         let host = self.collector.authority.rsplit_once(':');
         let host = host.map_or(&*self.collector.authority, |(host, _)| host);
-        let handshake = Handshake::new(tls, host, is_http2);
+        let handshake = Handshake::new(tls, host, spoken);
         self.protect.protect(wire, handshake).await
     }
 

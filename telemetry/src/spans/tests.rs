@@ -16,7 +16,7 @@ use hyper_util::server::conn::auto;
 use outrigger_core::message::FieldName;
 use outrigger_core::snapshot::{
     Address, Alpn, ClientTls, Collector, CollectorHeader, CollectorProtocol, HeaderSource, Sni,
-    TlsParameters, Trust,
+    Spoken, TlsParameters, Trust,
 };
 use outrigger_core::worker::Handshake;
 
@@ -196,8 +196,12 @@ fn what_lies_beneath_is_asked_for_where_a_collector_wants_it() {
         parameters: TlsParameters::default(),
     });
     for (protocol, answer, want) in [
-        (CollectorProtocol::OtlpGrpc, Answer::Call("0"), true),
-        (otlp_http(), Answer::Status(200, b""), false),
+        (
+            CollectorProtocol::OtlpGrpc,
+            Answer::Call("0"),
+            Spoken::Http2,
+        ),
+        (otlp_http(), Answer::Status(200, b""), Spoken::Http1),
     ] {
         let (listener, address) = listen();
         let _came = serve(listener, vec![answer]);

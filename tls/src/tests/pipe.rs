@@ -12,7 +12,8 @@ use bytes::BytesMut;
 use outrigger_core::outbox::Outbox;
 use outrigger_core::peer::TlsFacts;
 use outrigger_core::snapshot::{
-    Alpn, ClientTls, KeyName, MutualTls, PeerNames, RootsName, ServerTls, Sni, TlsParameters, Trust,
+    Alpn, ClientTls, KeyName, MutualTls, PeerNames, RootsName, ServerTls, Sni, Spoken,
+    TlsParameters, Trust,
 };
 use outrigger_core::worker::Handshake;
 use outrigger_runtime::Stream;
@@ -198,7 +199,7 @@ pub(crate) fn shake_as(
     scratch: &Rc<Scratch>,
 ) -> Pair {
     let (one, other) = pipe(moves);
-    let handshake = Handshake::new(&Arc::new(tls), "", false);
+    let handshake = Handshake::new(&Arc::new(tls), "", Spoken::Http1);
     let server = ServerTls {
         mode: MutualTls::Strict,
         parameters: TlsParameters::default(),

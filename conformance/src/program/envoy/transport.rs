@@ -4,7 +4,7 @@
 
 use outrigger_core::peer::TlsVersion;
 use outrigger_core::snapshot::{
-    ClientTls, Cluster, Endpoint, KeyName, MutualTls, PeerNames, RootsName, ServerTls, Sni,
+    ClientTls, Cluster, Endpoint, KeyName, MutualTls, PeerNames, RootsName, ServerTls, Sni, Spoken,
     TlsParameters, Trust, UpstreamProtocol,
 };
 use serde_json::{Value, json};
@@ -113,7 +113,12 @@ pub(super) fn by_host(tls: &ClientTls) -> Option<Value> {
 }
 
 fn upstream(tls: &ClientTls, is_http2: bool, folder: &str) -> Derived<Value> {
-    let mut common = json!({ "alpn_protocols": tls.alpn.offered(is_http2) });
+    let spoken = if is_http2 {
+        Spoken::Http2
+    } else {
+        Spoken::Http1
+    };
+    let mut common = json!({ "alpn_protocols": tls.alpn.offered(spoken) });
     if let Some(name) = &tls.identity {
         common["tls_certificates"] = json!([certificate(name, folder)?]);
     }

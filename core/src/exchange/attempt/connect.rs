@@ -16,6 +16,8 @@ use crate::io::ConnectFault;
 use crate::local::{Link, Slot};
 use crate::peer::{ExchangeId, UpstreamId};
 use crate::request::{self, Target};
+use crate::snapshot::Spoken;
+use crate::stream::Protocol;
 
 impl Attempt {
     /// Begins one on a target that the request machine chose and wrote down.
@@ -158,7 +160,12 @@ impl Attempt {
         let (target, cluster) = (&self.target, ledger.cluster(&self.target));
         let wanted = ledger.wanted(target);
         let link = Link::new(&self.host, target.http2.as_ref(), wanted, cluster, slot);
-        self.stream = EndpointStream::open(of, target, wanted.host, link, turn);
+        let spoken = match link.protocol() {
+            _ if ledger.record.connection.is_some() => Spoken::Bytes,
+            Protocol::Http1 => Spoken::Http1,
+            Protocol::Http2 => Spoken::Http2,
+        };
+        self.stream = EndpointStream::open(of, target, wanted.host, spoken, link, turn);
         self.stage = Stage::Connecting {
             pending,
             deadline: turn.now + self.target.connect_timeout,

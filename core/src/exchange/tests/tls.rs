@@ -6,7 +6,7 @@ use crate::compile::{Answers, Workload, compile};
 use crate::config::{MeshConfig, Source, load};
 use crate::peer::{PeerCertificate, TlsFacts, TlsFault, TlsVersion};
 use crate::snapshot::{
-    Alpn, ClientTls, Cluster, KeyName, MutualTls, ServerTls, Sni, TlsParameters, Trust,
+    Alpn, ClientTls, Cluster, KeyName, MutualTls, ServerTls, Sni, Spoken, TlsParameters, Trust,
 };
 
 /// Another host that leads to the same service.
@@ -209,7 +209,7 @@ fn a_connection_that_names_a_host_serves_no_other_host() {
         if connects {
             let handshake = d.wanted_tls.as_ref().expect("it is protected");
             assert_eq!(handshake.host.as_deref(), Some(named));
-            assert!(!handshake.http2);
+            assert_eq!(handshake.spoken, Spoken::Http1);
         }
     }
 }
