@@ -10,6 +10,7 @@ use outrigger_core::peer::TlsFacts;
 use outrigger_core::snapshot::Address;
 use outrigger_core::worker::{ConnectFault, Handshake, ends_at_ourselves};
 
+use crate::race::race;
 use crate::system::{Stream, System};
 
 /// A connection being made. Dropping it gives up.
@@ -70,7 +71,7 @@ async fn tcp<S: System>(
     Ok(stream)
 }
 
-/// Tries the addresses of a name in the resolver's order; the last failure is the one that is told.
+/// Connects to one of the addresses of a name; the last failure is the one that is told.
 async fn by_name<S: System>(
     system: &S,
     name: &str,
@@ -78,14 +79,13 @@ async fn by_name<S: System>(
     ours: &[SocketAddr],
 ) -> Result<S::Stream, ConnectFault> {
     let addresses = system.resolve(name, port).await;
-    let mut outcome = Err(ConnectFault::Unresolved);
-    for addr in addresses.map_err(|_| ConnectFault::Unresolved)? {
-        outcome = tcp(system, addr, ours).await.map_err(|e| fault(&e));
-        if outcome.is_ok() {
-            break;
-        }
+    let addresses = addresses.map_err(|_| ConnectFault::Unresolved)?;
+    let timer = system.timer(system.now());
+    let begin = |addr| tcp(system, addr, ours);
+    match race(addresses, timer, || system.now(), begin).await {
+        Some(outcome) => outcome.map_err(|error| fault(&error)),
+        None => Err(ConnectFault::Unresolved),
     }
-    outcome
 }
 
 /// Whose fault it is: this machine's when it lacks something, otherwise the peer's.

@@ -27,6 +27,7 @@ mod drain;
 mod http2_counters;
 mod listen;
 mod notice;
+mod race;
 mod ready;
 mod running;
 mod shared;
