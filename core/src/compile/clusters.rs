@@ -26,6 +26,7 @@ use crate::cluster::Registry;
 use crate::config::destination_rule::{
     ExtendedLb, LoadBalancerPolicy, LoadBalancerSettings, SimpleLb, Subset,
 };
+use crate::config::service_entry::Resolution;
 use crate::snapshot::{Balancing, Cluster, ClusterId, ClusterOrigin, DestinationCluster, WarmUp};
 
 /// The clusters of a snapshot, by name.
@@ -237,6 +238,7 @@ fn cluster(
         service: Some(Box::new(service.called())),
         is_external: service.definition.is_external(),
         balancing: balancing(policy),
+        goes_by_host: service.definition.resolution() == Resolution::DynamicDns,
         protocol: upstream_protocol::outbound(port.protocol, policy.connection_pool, input.mesh),
         warm_up: policy.load_balancer.and_then(warm_up),
         token_budget: policy.extensions.and_then(retries::token_budget),

@@ -167,8 +167,17 @@ fn passthrough(
     record: &mut Record,
     response: &mut ResponseHead,
 ) -> Verdict {
-    let named = || original_destination(&record.request.authority);
-    let Some(address) = context.peer.original.map(Address::Socket).or_else(named) else {
+    let by_host = cluster.is_some_and(|id| context.view.snapshot.cluster(id).goes_by_host);
+    let named = |port| original_destination(&record.request.authority, port);
+    let connected = context.peer.original;
+    let address = match connected {
+        // Nobody need be where it was connected to, and a client may not say one host and go to another. A connection that
+        // is not HTTP says none.
+        Some(to) if by_host => named(Some(to.port())).or(Some(Address::Socket(to))),
+        Some(to) => Some(Address::Socket(to)),
+        None => named(None),
+    };
+    let Some(address) = address else {
         return reply::blocked(record, response);
     };
     let is_outbound = context.peer.listener == ListenerKind::Outbound;
@@ -206,10 +215,10 @@ fn passthrough(
     })
 }
 
-/// The address an authority names, port 80 when it names none.
-fn original_destination(authority: &[u8]) -> Option<Address> {
+/// The address an authority names, at this port, else at its own, port 80 when it names none.
+fn original_destination(authority: &[u8], at: Option<u16>) -> Option<Address> {
     let (host, port) = authority::split(authority);
-    let port = port.unwrap_or(80);
+    let port = at.or(port).unwrap_or(80);
     let host = str::from_utf8(host).ok().filter(|host| !host.is_empty())?;
     let bare = host
         .strip_prefix('[')

@@ -169,6 +169,9 @@ pub struct Cluster {
     pub endpoints: Box<[Endpoint]>,
     /// How to pick one.
     pub balancing: Balancing,
+    /// Where it goes to where a client wanted to go, that is where the request's host leads, whatever was connected to
+    /// (`resolution: DYNAMIC_DNS`).
+    pub goes_by_host: bool,
     /// What routes to it hash a request by.
     pub hash_policy: Option<Box<HashPolicy>>,
     /// Where hashes lead while nobody is out, by priority; shared by workers.
@@ -238,6 +241,7 @@ impl Cluster {
             is_external: false,
             endpoints: Box::default(),
             balancing: Balancing::default(),
+            goes_by_host: false,
             hash_policy: None,
             tables: SharedTables::default(),
             locality_policy: LocalityPolicy::default(),

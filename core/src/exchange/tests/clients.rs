@@ -161,9 +161,20 @@ fn a_client_that_drains_ends_when_nothing_is_in_flight() {
 /// A client that the kernel brought here goes by where it wanted to go: to a service by its host and that port, else there.
 #[test]
 fn who_was_brought_here_goes_where_he_wanted() {
+    const DYNAMIC: &str = "
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: dynamic}
+spec:
+  hosts: ['*.dynamic.test']
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: DYNAMIC_DNS
+";
+    let rules = format!("{SERVICE}{DYNAMIC}");
     let connects = |host: &str, original: &str| {
         let settings = WorkerSettings::default();
-        let mut d = Driver::crowd(from_yaml(SERVICE).snapshot.into(), settings, 1, 0);
+        let mut d = Driver::crowd(from_yaml(&rules).snapshot.into(), settings, 1, 0);
         d.accept_from(Peer {
             original: Some(original.parse().unwrap()),
             ..driver::PEER
@@ -181,6 +192,9 @@ fn who_was_brought_here_goes_where_he_wanted() {
         ("h.test", "10.9.9.9:81", "10.9.9.9:81"),
         ("other.test", "10.9.9.9:80", "10.9.9.9:80"),
         ("127.0.0.1:15000", "[fd00::9]:80", "[fd00::9]:80"),
+        // Where its host leads, wherever it was connected to (`DYNAMIC_DNS`).
+        ("a.dynamic.test", "240.240.0.1:80", "a.dynamic.test:80"),
+        ("a.dynamic.test:81", "240.240.0.1:80", "a.dynamic.test:80"),
     ] {
         assert_eq!(connects(host, original), want, "{host} {original}");
     }
