@@ -3,6 +3,7 @@
 pub mod authorization;
 pub mod config;
 pub mod corpus;
+pub mod dns;
 pub mod hpack;
 pub mod http1;
 pub mod http2;

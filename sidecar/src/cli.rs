@@ -16,15 +16,14 @@ use crate::admin_args::AdminArgs;
 pub(crate) use crate::ca::CaArgs;
 pub(crate) use crate::check::CheckArgs;
 pub(crate) use crate::diff::DiffArgs;
+use crate::dns_args::DnsArgs;
 use crate::event_levels::Levels;
 pub(crate) use crate::explain::ExplainArgs;
 use crate::http2_args::Http2Args;
 use crate::identity_args::IdentityArgs;
 pub(crate) use crate::intercept::{InterceptArgs, ModeArg};
 use crate::metrics_args::MetricsArgs;
-use crate::options::{
-    Format, InboundArg, LabelArg, parse_addr, parse_size, parse_some_time, parse_time,
-};
+use crate::options::{Format, InboundArg, LabelArg, parse_size, parse_some_time, parse_time};
 use crate::recent_args::RecentArgs;
 pub(crate) use crate::replay::ReplayArgs;
 pub(crate) use crate::simulate::SimulateArgs;
@@ -168,11 +167,6 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) mesh_config: Option<PathBuf>,
 
-    /// A name server to ask for the names of endpoints, with its port, in the place of those in /etc/resolv.conf; may be
-    /// repeated
-    #[arg(long, value_name = "ADDR", value_parser = parse_addr)]
-    pub(crate) dns_server: Vec<SocketAddr>,
-
     /// How long a client may take for the head of a request, from its first byte to its last; then 408. 0s is for ever
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_time)]
     pub(crate) request_head_timeout: Duration,
@@ -242,6 +236,9 @@ pub(crate) struct RunArgs {
 
     #[command(flatten)]
     pub(crate) admin: AdminArgs,
+
+    #[command(flatten)]
+    pub(crate) dns: DnsArgs,
 
     #[command(flatten)]
     pub(crate) http2: Http2Args,

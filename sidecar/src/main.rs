@@ -10,6 +10,7 @@ mod cli;
 mod compiled;
 mod demo;
 mod diff;
+mod dns_args;
 mod event_levels;
 mod explain;
 mod http2_args;

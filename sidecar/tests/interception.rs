@@ -5,9 +5,10 @@
 #![allow(clippy::unwrap_used, reason = "a failure of the stage fails the test")]
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
 
+use outrigger_dns::{Family, Reply, question, reply};
 use rustix::process::Uid;
 use rustix::thread::set_thread_res_uid;
 
@@ -40,7 +41,22 @@ spec:
   ports: [{number: 25, name: tcp, protocol: TCP}, {number: 2525, name: any}]
   resolution: STATIC
   endpoints: [{address: 10.77.0.1, ports: {tcp: 2500, any: 2500}}]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: post}
+spec:
+  hosts: [post.test]
+  ports: [{number: 110, name: tcp, protocol: TCP}]
+  resolution: STATIC
+  endpoints: [{address: 10.77.0.1, ports: {tcp: 2500}}]
 ";
+
+/// Whom the application asks. Nobody is there: either the sidecar answers, or nobody does.
+const NAME_SERVER: &str = "10.77.0.1:53";
+
+/// Whom the sidecar asks.
+const SERVER_BEHIND: &str = "10.77.0.1:5300";
 
 fn get(host: &str) -> String {
     format!("GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")
@@ -115,10 +131,47 @@ fn start(cable: &Cable, folder: &Folder, runtime: &str, mode: &str) -> Proxy {
         ["--runtime", runtime],
         ["--interception", mode],
         ["--outbound", "127.0.0.1:15001"],
+        ["--dns", "127.0.0.1:15053"],
+        ["--dns-server", SERVER_BEHIND],
         ["--inbound", "0.0.0.0:15006=127.0.0.1:8080"],
         ["--inbound", "0.0.0.0:15006=127.0.0.1:9090"],
     ];
     cable.in_pod(|| Proxy::spawn(command(&folder.0, options.as_flattened())))
+}
+
+/// The first address of a name, as the application's user asks for it at its name server.
+fn resolve(cable: &Cable, name: &str) -> IpAddr {
+    cable.in_pod(|| {
+        let user = Uid::from_raw(1000);
+        set_thread_res_uid(user, user, user).unwrap();
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        socket.set_read_timeout(Some(support::PATIENCE)).unwrap();
+        // From then on only what seems to come from there is heard.
+        socket.connect(NAME_SERVER).unwrap();
+        let asked = question(7, name, Family::V4).unwrap();
+        socket.send(&asked).unwrap();
+        let mut room = [0; 512];
+        let length = socket.recv(&mut room).unwrap();
+        match reply(&asked, Family::V4, &room[..length]) {
+            Some(Reply::Addresses { addresses, .. }) => addresses[0],
+            other => panic!("{name}: {other:?}"),
+        }
+    })
+}
+
+/// A name server outside that has one address for every name.
+fn serve_names(cable: &Cable) {
+    let socket = cable.in_client(|| UdpSocket::bind(SERVER_BEHIND).unwrap());
+    std::thread::spawn(move || {
+        let mut room = [0; 512];
+        while let Ok((length, from)) = socket.recv_from(&mut room) {
+            let mut said = room[..length].to_vec();
+            said[2] |= 0x80;
+            said[7] = 1;
+            said.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4, 10, 77, 0, 9]);
+            let _ = socket.send_to(&said, from);
+        }
+    });
 }
 
 fn intercept(cable: &Cable, args: &[&str]) -> String {
@@ -152,6 +205,7 @@ fn an_application_that_knows_of_no_proxy_is_served_by_one() {
             name,
         );
     }
+    serve_names(&cable);
     serve_first(cable.in_client(|| TcpListener::bind("10.77.0.1:2500").unwrap()));
     for (address, name) in [("127.0.0.1:8080", "a"), ("127.0.0.1:9090", "b")] {
         serve(cable.in_pod(|| TcpListener::bind(address).unwrap()), name);
@@ -167,7 +221,9 @@ fn an_application_that_knows_of_no_proxy_is_served_by_one() {
             continue;
         }
         // Who runs this is the sidecar, and so exempt.
-        intercept(&cable, &["apply", "--proxy-uid", "0", "--mode", mode]);
+        let apply = ["apply", "--proxy-uid", "0", "--mode", mode];
+        let names = ["--dns", "--dns-servers", "*"];
+        intercept(&cable, &[&apply[..], &names].concat());
         let sidecar = start(&cable, &folder, runtime, mode);
         let what = format!("{runtime} {mode}");
         let out = |to, host| who_to_application(&cable, to, host);
@@ -185,6 +241,21 @@ fn an_application_that_knows_of_no_proxy_is_served_by_one() {
         for to in ["10.77.9.8:25", "10.77.9.8:2525", "10.77.0.1:2500"] {
             assert_eq!(hear_first(&cable, to), "220 ready\r\nQUIT", "{what} {to}");
         }
+        // By its name, and an address that nobody has but the sidecar.
+        let given = resolve(&cable, "post.test");
+        assert!(given.to_string().starts_with("240.240."), "{what}: {given}");
+        let to = format!("{given}:110");
+        assert_eq!(hear_first(&cable, &to), "220 ready\r\nQUIT", "{what}");
+        assert_eq!(
+            resolve(&cable, "shop.test").to_string(),
+            "10.77.9.9",
+            "{what}"
+        );
+        assert_eq!(
+            resolve(&cable, "other.test").to_string(),
+            "10.77.0.9",
+            "{what}"
+        );
         let into = |to: &str| cable.in_client(|| who(to, "pod.test"));
         assert_eq!(into("10.77.0.2:8080"), "a", "{what}");
         assert_eq!(into("10.77.0.2:9090"), "b", "{what}");

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failure of the stage fails the test")]
 
 #[expect(dead_code, reason = "the resolver's own tests use all of it")]
-#[path = "support/dns.rs"]
+#[path = "../../dns/tests/server/mod.rs"]
 mod dns;
 #[path = "support/proxy.rs"]
 mod proxy;

@@ -25,7 +25,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     (
         "compile",
         &[
-            "time", "jose", "message", "peer", "cluster", "snapshot", "config",
+            "time", "jose", "message", "xxhash", "peer", "cluster", "snapshot", "config",
         ],
     ),
     (

@@ -4,7 +4,8 @@
 use crate::source::{Faults, Tests, read, rust_files};
 
 /// Where times are fixed that somebody might wait for.
-const FOLDERS: [&str; 6] = [
+const FOLDERS: [&str; 7] = [
+    "dns/src/",
     "runtime/src/",
     "runtime-tokio/src/",
     "runtime-glommio/src/",

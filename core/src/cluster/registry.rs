@@ -38,6 +38,8 @@ pub struct Registry {
     limit_counts: BTreeMap<Box<str>, Weak<LimitCounts>>,
     jwt_counts: Weak<JwtCounts>,
     identities: BTreeMap<Identity, Weak<Identity>>,
+    /// Which of the addresses for services without own ones each has, by host: see `compile`.
+    pub auto_addresses: BTreeMap<Box<str>, u16>,
     next_id: u32,
 }
 

@@ -158,7 +158,7 @@ fn conflict(first: Served<'_, '_>, second: Served<'_, '_>) -> Option<Finding> {
         "connections to port {} go to `{}`, never to `{}`: neither has an address that would tell them apart",
         second.port.number, first.service.host, second.service.host
     );
-    let help = "give the service an address (`addresses`, `clusterIP`) or another port";
+    let help = "give the service an address (`addresses`, `clusterIP`; `outrigger run --dns` gives it one) or another port";
     Some(Finding::about(
         Code::TcpConflict,
         kind,
@@ -213,6 +213,13 @@ impl<'a> Served<'_, 'a> {
         });
         // Nobody connects to what stands for no address.
         at.filter(|at| *at != ListensAt::Address(IpAddr::from([0, 0, 0, 0])))
+            .chain(
+                self.service
+                    .allocated
+                    .iter()
+                    .copied()
+                    .map(ListensAt::Address),
+            )
             .collect()
     }
 

@@ -128,6 +128,9 @@ impl<'a> Hosts<'a> {
             if let Some(entry) = self.add_entry(&service.host, ports) {
                 own.push((service.host.clone(), entry));
                 addresses.extend(service.addresses.iter().map(|address| (*address, entry)));
+                let allocated = service.allocated.iter();
+                self.names
+                    .extend(allocated.map(|ip| (ip.to_string().into(), entry)));
             }
         }
         self.add_aliases(own);

@@ -10,6 +10,7 @@ mod access_logs;
 mod actions;
 mod alike;
 mod authorization;
+mod auto_addresses;
 mod clear_text;
 mod client_tls;
 mod clusters;
@@ -45,6 +46,7 @@ mod resources;
 mod retries;
 mod rules;
 mod scope;
+mod service_names;
 mod services;
 mod telemetry;
 mod tracing;
@@ -149,7 +151,8 @@ pub fn compile(
         workload,
         mesh,
     };
-    let services = services::Services::new(&input);
+    let mut services = services::Services::new(&input);
+    auto_addresses::allocate(&mut services, mesh, registry);
     let mut scope = scope::Scope::new(&input);
     let candidates = virtual_services::candidates(&input);
     let by_listener: Vec<_> = scope
@@ -185,6 +188,7 @@ pub fn compile(
     let applications = inbound;
     let mut findings = Vec::new();
     let outbound = filter_chains::outbound(&mut hosts, &table, &mut findings);
+    let names = service_names::service_names(&hosts);
     let inbound_tls =
         peer_authentication::listeners(&input, &peer_policies, inbound, &mut findings);
     let mut inbound_listeners = Vec::with_capacity(inbound.len());
@@ -251,6 +255,7 @@ pub fn compile(
             inbound: inbound.into_iter().map(|(id, _)| id).collect(),
             inbound_listeners: inbound_listeners.into(),
             listeners: Arc::new(outbound),
+            names: Arc::new(names),
             inbound_tls,
             inbound_tls_origins,
             settings,

@@ -4,6 +4,7 @@
 //! then the oldest), what ServiceEntries of one host and namespace add to each other, and which names are other names for a
 //! service. Where the endpoints are is `endpoints`' business, who may use a service is `scope`'s.
 
+use core::net::IpAddr;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
@@ -24,6 +25,8 @@ pub(super) struct RegistryService<'a> {
     pub(super) namespace: &'a str,
     /// Virtual addresses it also answers under.
     pub(super) addresses: Vec<&'a str>,
+    /// Those that it was given because it has none (`auto_addresses`).
+    pub(super) allocated: Vec<IpAddr>,
     /// In the order written.
     pub(super) ports: Vec<Port<'a>>,
     /// Which endpoints clients are to prefer.
@@ -209,6 +212,11 @@ impl<'a> Services<'a> {
         aliases.map(|(alias, host)| (alias.as_str(), host.as_str()))
     }
 
+    /// All services, by host name, to be changed.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut RegistryService<'a>> {
+        self.by_host.values_mut()
+    }
+
     /// All services, by host name.
     pub(super) fn iter(&self) -> impl Iterator<Item = &RegistryService<'a>> {
         self.by_host.values()
@@ -301,6 +309,7 @@ fn kubernetes_service<'a>(
             Reach::ClusterIp(addresses) => addresses.iter().map(String::as_str).collect(),
             Reach::Headless | Reach::ExternalName(_) => Vec::new(),
         },
+        allocated: Vec::new(),
         ports: ports.collect(),
         traffic_distribution: resource.traffic_distribution,
         is_headless: resource.reach == Reach::Headless,
@@ -329,6 +338,7 @@ fn entry_service(resource: &ServiceEntry, host: String) -> RegistryService<'_> {
             })
             .filter(|address| !address.contains('/'))
             .collect(),
+        allocated: Vec::new(),
         ports: ports.collect(),
         traffic_distribution: resource.traffic_distribution,
         is_headless: false,

@@ -21,6 +21,7 @@ mod namespaces;
 mod routing;
 mod scale;
 mod scope;
+mod service_names;
 
 /// Two versions of `web` on port 80, `shop` with two ports, and `db` that is no HTTP.
 const SERVICES: &str = "

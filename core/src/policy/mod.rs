@@ -8,6 +8,7 @@ pub mod balance;
 pub mod cors;
 pub mod descriptors;
 pub mod destination;
+pub mod dns;
 mod edf;
 pub mod fault;
 pub mod filter_chain;

@@ -25,6 +25,7 @@ mod request_authentication;
 mod resilience;
 mod route;
 mod rule_index;
+mod service_names;
 pub mod telemetry;
 mod tracing;
 mod transport;
@@ -69,6 +70,7 @@ pub use route::{
     VirtualHostId,
 };
 pub use rule_index::RuleIndex;
+pub use service_names::{KnownName, ServiceNames};
 pub use tracing::{
     Collector, CollectorAddress, CollectorHeader, CollectorProtocol, HeaderSource, Propagation,
     TagValue, TracePolicy, TraceTag, Tracing,
@@ -159,6 +161,8 @@ pub struct Snapshot {
     pub inbound_listeners: Arc<[Listener]>,
     /// What is spoken where applications connect to, as far as the kernel brings that here.
     pub listeners: Arc<Listeners>,
+    /// The names of services, for applications that ask for them; empty where none does.
+    pub names: Arc<ServiceNames>,
     /// What clients speak beneath that on each of the inbound listeners, in the same order.
     pub inbound_tls: Arc<[Arc<ServerTls>]>,
     /// Where that is written, in the same order; `None` where nobody says anything.
@@ -212,6 +216,7 @@ impl Snapshot {
             inbound: Arc::clone(&self.inbound),
             inbound_listeners: Arc::clone(&self.inbound_listeners),
             listeners: Arc::clone(&self.listeners),
+            names: Arc::clone(&self.names),
             inbound_tls: Arc::clone(&self.inbound_tls),
             inbound_tls_origins: Arc::clone(&self.inbound_tls_origins),
             resources: Arc::clone(&self.resources),

@@ -69,6 +69,8 @@ pub(super) struct Sources {
     pub(super) commands: UnboundedSender<Command>,
     pub(super) reloads: Arc<Reloads>,
     pub(super) about: About,
+    /// What is counted of applications that ask for names, if any may.
+    pub(super) dns: Option<Arc<outrigger_dns::Counts>>,
     /// Who this workload is, if it is anybody.
     pub(super) identity: Option<Arc<identity::Shared>>,
     /// What workers go by.

@@ -35,6 +35,9 @@ pub(super) struct Configuration {
     lenient: bool,
     workload: Workload,
     inbound: Vec<Inbound>,
+    /// Applications ask us for names, whatever the mesh says. Not where the run is recorded: a recording holds what the mesh
+    /// says alone.
+    captures_dns: bool,
     registry: Registry,
     recorder: Option<Recorder>,
     /// Who this workload is, if it is anybody.
@@ -115,6 +118,7 @@ impl Configuration {
                     application: arg.application,
                 })
                 .collect(),
+            captures_dns: args.dns.dns.is_some() && recorder.is_none(),
             registry: Registry::default(),
             recorder,
             keeper,
@@ -243,11 +247,12 @@ impl Configuration {
     fn compile(&mut self, sources: &[Source], mut findings: Vec<Finding>) -> Reading {
         self.fingerprint = fingerprint(sources);
         let (mesh_source, sources) = self.split_mesh(sources);
-        let (mesh, of_mesh) = mesh_source.map_or_else(
+        let (mut mesh, of_mesh) = mesh_source.map_or_else(
             || (MeshConfig::default(), Vec::new()),
             |source| config::load_mesh(source.as_config()),
         );
         findings.extend(of_mesh);
+        mesh.default_config.dns_capture |= self.captures_dns;
         if let Err(fault) = self.look_at_identity(&mesh) {
             return Reading::NoIdentity {
                 fault: fault.to_string(),
@@ -308,6 +313,12 @@ impl Configuration {
                 .iter_mut()
                 .for_each(Finding::accept_what_istiod_takes);
         }
+    }
+
+    /// Whether the configuration that was good last answers applications that ask for names.
+    pub(super) fn answers_names(&self) -> bool {
+        let good = self.good.as_ref();
+        good.is_some_and(|good| good.mesh.default_config.dns_capture)
     }
 
     /// The names that the endpoints of what was compiled last are at.

@@ -9,6 +9,7 @@ mod collectors;
 mod command;
 mod configuration;
 mod control;
+mod dns;
 mod drain;
 mod events;
 mod held;
@@ -168,9 +169,10 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
             return Err(Failure { code: USAGE, text });
         }
     };
+    let names = dns::bind(args, &configuration)?;
     let mut control = Control::new()
         .map_err(|error| Failure::bad(format!("cannot wait for signals: {error}")))?;
-    let mut resolver = Resolver::new(&args.dns_server);
+    let mut resolver = Resolver::new(&args.dns.dns_server);
     let trusted = Trusted::new(&args.jwks_ca).map_err(|why| Failure::usage(&why))?;
     let keys = KeyFetcher::new(Arc::new(trusted), args.jwks_refresh);
     let snapshot = if configuration.names().is_empty() {
@@ -209,6 +211,9 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         proofs.identities(),
         told,
     )?;
+    let dns_addr = names.as_ref().map(outrigger_dns::Sockets::addr);
+    // Until the end: applications ask while the proxy drains.
+    let names = dns::start(args, names, running.handle())?;
     let (commands, received) = tokio::sync::mpsc::unbounded_channel();
     reloads.began(&configuration::summary(&snapshot));
     let sources = admin::Sources {
@@ -217,6 +222,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         settings,
         commands: commands.clone(),
         reloads: Arc::clone(&reloads),
+        dns: names.as_ref().map(|names| Arc::clone(names.counts())),
         identity,
         about: admin::About::new(args, runtime.name, admin.to_string()),
     };
@@ -232,8 +238,12 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     watch.also(&proofs.files());
     // Somebody may have changed a file since it was read and before it was watched.
     let _ = commands.send(Command::FilesChanged);
-    let admin_addrs = (&admin, health_addr);
-    let greeting = greeting(args, runtime, running.handle(), admin_addrs, &snapshot);
+    let others = Others {
+        admin: &admin,
+        health: health_addr,
+        dns: dns_addr,
+    };
+    let greeting = greeting(args, runtime, running.handle(), &others, &snapshot);
     info!(target: "main", "{greeting}");
     // From here on only the workers hold it, so that endpoints it names are forgotten when a later one does not.
     drop(snapshot);
@@ -382,12 +392,19 @@ fn workers(args: &RunArgs) -> NonZeroUsize {
         .unwrap_or(NonZeroUsize::MIN)
 }
 
+/// What listens beside the workers.
+struct Others<'a> {
+    admin: &'a AdminAddr,
+    health: Option<SocketAddr>,
+    dns: Option<SocketAddr>,
+}
+
 /// What is running, in one line.
 fn greeting(
     args: &RunArgs,
     runtime: Picked,
     handle: &Handle,
-    (admin, health): (&AdminAddr, Option<SocketAddr>),
+    others: &Others<'_>,
     snapshot: &Snapshot,
 ) -> String {
     let mut text = format!("outrigger {}:", env!("CARGO_PKG_VERSION"));
@@ -400,9 +417,13 @@ fn greeting(
             let _ = write!(text, " inbound {addr} to {},", arg.application);
         }
     }
-    if let Some(health) = health {
+    if let Some(dns) = others.dns {
+        let _ = write!(text, " dns {dns},");
+    }
+    if let Some(health) = others.health {
         let _ = write!(text, " health {health},");
     }
+    let admin = others.admin;
     let (workers, runtime) = (workers(args), runtime.name);
     let summary = configuration::summary(snapshot);
     let _ = write!(

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::config::code::Code;
 use crate::config::decode::Object;
+use crate::config::scalar;
 use crate::config::telemetry::{self, CustomTag};
 use crate::snapshot::{ForwardMode, ForwardedClientCert};
 
@@ -16,6 +17,11 @@ pub struct ProxyConfig {
     pub tracing_service_name: TracingServiceName,
     /// What applications are told of the certificates of their clients (`proxyHeaders`).
     pub client_certs: ForwardedClientCert,
+    /// Whether applications ask us for names (`proxyMetadata`, `ISTIO_META_DNS_CAPTURE`).
+    pub dns_capture: bool,
+    /// Whether services without addresses get some where they do (`ISTIO_META_DNS_AUTO_ALLOCATE`); `None` is Istio's
+    /// default, which is yes.
+    pub dns_auto_allocate: Option<bool>,
 }
 
 /// `defaultConfig.tracing`. What is `None` is Istio's default.
@@ -89,7 +95,6 @@ const UNUSED: &[&str] = &[
     "privateKeyProvider",
     "proxyAdminPort",
     "proxyBootstrapTemplatePath",
-    "proxyMetadata",
     "proxyStatsMatcher",
     "readinessProbe",
     "runtimeValues",
@@ -140,13 +145,38 @@ const UNUSED_OF_TRACING: &[&str] = &[
 /// Reads `defaultConfig`.
 pub(super) fn decode(o: &mut Object<'_, '_>) -> ProxyConfig {
     tell_unused(o, UNUSED);
+    let (dns_capture, dns_auto_allocate) = proxy_metadata(o);
     ProxyConfig {
+        dns_capture,
+        dns_auto_allocate,
         tracing: o.message("tracing", tracing).unwrap_or_default(),
         client_certs: o.message("proxyHeaders", client_certs).unwrap_or_default(),
         tracing_service_name: o
             .symbol("tracingServiceName", SERVICE_NAMES)
             .unwrap_or_default(),
     }
+}
+
+/// Variables of Istio's agent that are in effect.
+const DNS_CAPTURE: &str = "ISTIO_META_DNS_CAPTURE";
+const DNS_AUTO_ALLOCATE: &str = "ISTIO_META_DNS_AUTO_ALLOCATE";
+
+/// `proxyMetadata`, as far as it is about names: whether we are asked for them, and whether services get addresses.
+fn proxy_metadata(o: &mut Object<'_, '_>) -> (bool, Option<bool>) {
+    let known = o.map("proxyMetadata", |report, entry| {
+        let key = &*entry.key.text;
+        if key != DNS_CAPTURE && key != DNS_AUTO_ALLOCATE {
+            let message = format!("`{key}` is not in effect in this proxy");
+            report.raise_at(entry.at, Code::NotInEffect, message, "");
+            return None;
+        }
+        scalar::string(report, &entry.value).map(|text| text == "true")
+    });
+    let value = |name| known.get(name).copied();
+    (
+        value(DNS_CAPTURE).unwrap_or(false),
+        value(DNS_AUTO_ALLOCATE),
+    )
 }
 
 fn tell_unused(o: &mut Object<'_, '_>, names: &[&'static str]) {

@@ -4,30 +4,23 @@
 //! Owns which names are asked for and what is known of each. What an answer means for endpoints is core's business, when
 //! it is put to work `control`'s. All of it runs on the control thread; no worker waits for a name.
 
-mod ask;
 mod counts;
-mod message;
-mod schedule;
-mod system;
 mod watched;
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use outrigger_core::compile::{NameAnswers, Uses};
+use outrigger_dns::{Answer, Failure, Schedule, System, ask, random};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
-use ask::{Answer, Failure};
 pub(super) use counts::counted;
 use counts::{COUNTS, count};
-use schedule::Schedule;
-use system::System;
 use tracing::{info, warn};
 use watched::Watched;
 
@@ -178,7 +171,7 @@ async fn keep_asking(name: Box<str>, servers: Arc<[SocketAddr]>, sender: Unbound
     let mut schedule = Schedule::default();
     loop {
         count(&COUNTS.attempt);
-        let outcome = ask::ask(&name, &System::read(&servers)).await;
+        let outcome = ask(&name, &System::read(&servers)).await;
         let random = random();
         let wait = match &outcome {
             Ok(answer) => schedule.answered(answer.ttl, random),
@@ -190,11 +183,6 @@ async fn keep_asking(name: Box<str>, servers: Arc<[SocketAddr]>, sender: Unbound
         }
         sleep(wait).await;
     }
-}
-
-/// A number that nobody outside can guess.
-fn random() -> u64 {
-    RandomState::new().hash_one(())
 }
 
 #[cfg(test)]

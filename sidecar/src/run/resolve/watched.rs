@@ -7,8 +7,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use outrigger_core::compile::Uses;
-
-use super::ask::{Answer, Failure};
+use outrigger_dns::{Answer, Failure};
 
 /// While a name goes on failing for the same reason, it is told this often.
 const TOLD_EVERY: Duration = Duration::from_secs(600);

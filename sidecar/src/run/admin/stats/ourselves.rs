@@ -62,6 +62,16 @@ pub(super) fn add(sheet: &mut Sheet, of: &Sources, stats: &Stats, collected: &Co
         };
         sheet.add(&OURS, stat, Value::Gauge(count as f64));
     }
+    for (name, count) in of.dns.iter().flat_map(|counts| counts.named()) {
+        let text = format!("dns_proxy.{name}");
+        let stat = Stat {
+            text: &text,
+            family: "dns_proxy",
+            label: Some(("what", name)),
+            help: "What is counted of applications that ask for names: totals, and how many questions wait",
+        };
+        sheet.add(&OURS, stat, Value::Gauge(count as f64));
+    }
     identity::add(sheet, of);
     add_process(sheet, of);
 }

@@ -12,9 +12,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
-use super::message::{self, Family, Reply};
-use super::random;
-use super::system::System;
+use crate::message::{self, Family, Reply};
+use crate::random;
+use crate::system::System;
 
 /// One name has so long, whatever is tried for it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -27,16 +27,16 @@ const DATAGRAM: usize = 4096;
 
 /// Where a name leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Answer {
+pub struct Answer {
     /// In the order in which they were answered, one at least. An answer has room for some thousands.
-    pub(super) addresses: Vec<IpAddr>,
+    pub addresses: Vec<IpAddr>,
     /// How long that holds; zero when it was not said.
-    pub(super) ttl: Duration,
+    pub ttl: Duration,
 }
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
+pub enum Failure {
     /// It cannot be asked for.
     NoName,
     /// There is none like this.
@@ -51,11 +51,13 @@ pub(super) enum Failure {
 
 /// What a server did, or the system instead of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub enum Fault {
     /// It did not answer in time.
     Silent,
     /// It said that it failed, with a code of RFC 1035 §4.1.1.
     Failed(u8),
+    /// Its answer is a chain of aliases that has no end.
+    Endless,
     /// It cannot be reached, in the system's words.
     Io(String),
 }
@@ -79,6 +81,12 @@ impl fmt::Display for Failure {
                 };
                 write!(f, "the name server {server} fails with code {code}{words}")
             }
+            Self::Server(server, Fault::Endless) => {
+                write!(
+                    f,
+                    "the name server {server} answers with aliases that have no end"
+                )
+            }
             Self::Server(server, Fault::Io(words)) => {
                 write!(f, "the name server {server} cannot be asked: {words}")
             }
@@ -96,7 +104,7 @@ impl From<io::Error> for Fault {
 }
 
 /// Asks for a name.
-pub(super) async fn ask(name: &str, system: &System) -> Result<Answer, Failure> {
+pub async fn ask(name: &str, system: &System) -> Result<Answer, Failure> {
     let known = system.known(name);
     if !known.is_empty() {
         return Ok(Answer {
@@ -164,60 +172,85 @@ async fn both_families(name: &str, system: &System) -> Result<Answer, Failure> {
 async fn servers(name: &str, family: Family, system: &System) -> Result<Answer, Failure> {
     let mut failure = Failure::NoName;
     for _ in 0..system.attempts {
-        for server in &system.servers {
+        for server in system.in_turn(random()) {
             // Neither the number nor the port, which is the system's choice, can be guessed by who wants to answer instead.
             let Some(question) = message::question(random() as u16, name, family) else {
                 return Err(Failure::NoName);
             };
-            let one = over_udp(&question, family, *server);
+            let accept = |said: &[u8]| message::reply(&question, family, said);
+            let one = over_udp(&question, server, DATAGRAM, accept);
             let mut reply = in_time(one, system.timeout).await;
             if reply == Ok(Reply::Truncated) {
-                reply = in_time(over_tcp(&question, family, *server), system.timeout).await;
+                reply = in_time(over_tcp(&question, server, accept), system.timeout).await;
             }
             let fault = match reply {
                 Ok(Reply::Addresses { addresses, ttl }) => return Ok(Answer { addresses, ttl }),
                 Ok(Reply::NoSuchName) => return Err(Failure::NoSuchName),
                 Ok(Reply::Truncated) => Fault::Io("its answers are cut over TCP, too".into()),
+                Ok(Reply::Endless) => Fault::Endless,
                 Ok(Reply::Failed(code)) => Fault::Failed(code),
                 Err(fault) => fault,
             };
-            failure = Failure::Server(*server, fault);
+            failure = Failure::Server(server, fault);
         }
     }
     Err(failure)
 }
 
-async fn in_time(
-    reply: impl Future<Output = Result<Reply, Fault>>,
+/// What comes of asking a server, in so much time.
+pub(crate) async fn in_time<T>(
+    reply: impl Future<Output = Result<T, Fault>>,
     most: Duration,
-) -> Result<Reply, Fault> {
+) -> Result<T, Fault> {
     timeout(most, reply).await.unwrap_or(Err(Fault::Silent))
 }
 
-async fn over_udp(question: &[u8], family: Family, server: SocketAddr) -> Result<Reply, Fault> {
+/// Asks in a datagram, and hears what comes back until `accept` takes some of it. `room`: bytes of an answer; of a longer one
+/// the rest is lost.
+pub(crate) async fn over_udp<T>(
+    question: &[u8],
+    server: SocketAddr,
+    room: usize,
+    accept: impl Fn(&[u8]) -> Option<T>,
+) -> Result<T, Fault> {
     let socket = UdpSocket::bind(any_port(server.ip())).await?;
     // From then on only what comes from there is heard.
     socket.connect(server).await?;
     socket.send(question).await?;
-    let mut room = vec![0; DATAGRAM];
+    let mut room = vec![0; room];
     loop {
         let length = socket.recv(&mut room).await?;
-        if let Some(reply) = message::reply(question, family, &room[..length]) {
+        if let Some(reply) = accept(&room[..length]) {
             return Ok(reply);
         }
     }
 }
 
-async fn over_tcp(question: &[u8], family: Family, server: SocketAddr) -> Result<Reply, Fault> {
+/// Asks on a connection of its own.
+pub(crate) async fn over_tcp<T>(
+    question: &[u8],
+    server: SocketAddr,
+    accept: impl Fn(&[u8]) -> Option<T>,
+) -> Result<T, Fault> {
     let mut stream = TcpStream::connect(server).await?;
-    let length = u16::try_from(question.len()).unwrap_or(u16::MAX);
-    let framed = [&length.to_be_bytes()[..], question].concat();
-    stream.write_all(&framed).await?;
-    let length = stream.read_u16().await?;
-    let mut room = vec![0; length.into()];
-    stream.read_exact(&mut room).await?;
-    let reply = message::reply(question, family, &room);
+    write_framed(&mut stream, question).await?;
+    let reply = accept(&read_framed(&mut stream).await?);
     reply.ok_or_else(|| Fault::Io("it answered something else over TCP".into()))
+}
+
+/// Writes a message with its length before it (RFC 1035 §4.2.2).
+pub(crate) async fn write_framed(stream: &mut TcpStream, message: &[u8]) -> io::Result<()> {
+    let length = u16::try_from(message.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let framed = [&length.to_be_bytes()[..], message].concat();
+    stream.write_all(&framed).await
+}
+
+/// Reads a message with its length before it.
+pub(crate) async fn read_framed(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let length = stream.read_u16().await?;
+    let mut message = vec![0; length.into()];
+    stream.read_exact(&mut message).await?;
+    Ok(message)
 }
 
 /// Without addresses that this machine has no route for, such as those of IPv6 where there is none: an endpoint there
@@ -248,3 +281,6 @@ fn any_port(of_family: IpAddr) -> SocketAddr {
         IpAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,24 +31,26 @@ const MAX_ATTEMPTS: u32 = 5;
 
 /// How names are looked up on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct System {
+pub struct System {
     /// In the order in which they are asked.
-    pub(super) servers: Vec<SocketAddr>,
+    pub servers: Vec<SocketAddr>,
     /// Domains that short names may be in.
-    pub(super) search: Vec<String>,
+    pub search: Vec<String>,
     /// A name with so many dots is tried as it stands first.
-    pub(super) ndots: usize,
+    pub ndots: usize,
     /// How long one server has for one answer.
-    pub(super) timeout: Duration,
+    pub timeout: Duration,
     /// How often all servers are asked.
-    pub(super) attempts: u32,
+    pub attempts: u32,
+    /// Each question begins with another server (`rotate`).
+    pub rotates: bool,
     /// Addresses that need no server: a line of `/etc/hosts` each.
-    pub(super) hosts: String,
+    pub hosts: String,
 }
 
 impl System {
     /// As it is now. `servers` stand in the place of the machine's, if there are any.
-    pub(super) fn read(servers: &[SocketAddr]) -> Self {
+    pub fn read(servers: &[SocketAddr]) -> Self {
         let mut system = Self::parse(&text(RESOLV_CONF), text(HOSTS));
         if !servers.is_empty() {
             system.servers = servers.to_vec();
@@ -63,6 +65,7 @@ impl System {
             ndots: 1,
             timeout: Duration::from_secs(DEFAULT_TIMEOUT),
             attempts: DEFAULT_ATTEMPTS,
+            rotates: false,
             hosts,
         };
         for line in resolv_conf.lines() {
@@ -87,6 +90,7 @@ impl System {
 
     fn option(&mut self, option: &str) {
         let Some((name, value)) = option.split_once(':') else {
+            self.rotates |= option == "rotate";
             return;
         };
         let Ok(value) = value.parse::<u32>() else {
@@ -102,8 +106,26 @@ impl System {
         }
     }
 
+    /// The servers in the order in which they are asked. `random` is any number.
+    pub fn in_turn(&self, random: u64) -> impl Iterator<Item = SocketAddr> {
+        let first = match (self.rotates, self.servers.len() as u64) {
+            (true, count @ 1..) => (random % count) as usize,
+            (true, 0) | (false, _) => 0,
+        };
+        let (before, from) = self.servers.split_at(first);
+        from.iter().chain(before).copied()
+    }
+
+    /// The domain that is searched first, in lower case and without a dot at its end.
+    #[must_use]
+    pub fn first_search(&self) -> Option<String> {
+        let first = self.search.first()?;
+        let domain = first.strip_suffix('.').unwrap_or(first);
+        (!domain.is_empty()).then(|| domain.to_ascii_lowercase())
+    }
+
     /// The full names that a name may mean, in the order in which they are tried.
-    pub(super) fn candidates(&self, name: &str) -> Vec<String> {
+    pub fn candidates(&self, name: &str) -> Vec<String> {
         if name.ends_with('.') {
             return vec![name.to_owned()];
         }
@@ -118,7 +140,7 @@ impl System {
     }
 
     /// What the machine knows without asking anybody. `localhost` is never asked for (RFC 6761 §6.3).
-    pub(super) fn known(&self, name: &str) -> Vec<IpAddr> {
+    pub fn known(&self, name: &str) -> Vec<IpAddr> {
         let name = name.strip_suffix('.').unwrap_or(name);
         let mut known = Vec::new();
         for line in self.hosts.lines() {
@@ -170,9 +192,31 @@ mod tests {
             ["shop.svc.cluster.local", "svc.cluster.local"]
         );
         assert_eq!((system.ndots, system.attempts), (5, MAX_ATTEMPTS));
-        assert_eq!(system.timeout, Duration::from_secs(2));
+        assert!(system.rotates);
         let empty = System::parse("", String::new());
         assert_eq!(empty.servers, ["127.0.0.1:53".parse().unwrap()]);
+    }
+
+    #[test]
+    fn servers_take_turns_where_the_machine_says_so() {
+        for (options, random, want) in [
+            ("rotate", 0, "1 2 3"),
+            ("rotate", 4, "2 3 1"),
+            ("rotate", u64::MAX, "1 2 3"),
+            ("ndots:2", 4, "1 2 3"),
+        ] {
+            let servers = "nameserver 10.0.0.1\nnameserver 10.0.0.2\nnameserver 10.0.0.3\n";
+            let system = System::parse(&format!("{servers}options {options}\n"), String::new());
+            let turns = system.in_turn(random).map(|server| match server.ip() {
+                IpAddr::V4(ip) => ip.octets()[3].to_string(),
+                IpAddr::V6(ip) => ip.to_string(),
+            });
+            assert_eq!(
+                turns.collect::<Vec<_>>().join(" "),
+                want,
+                "{options} {random}"
+            );
+        }
     }
 
     #[test]

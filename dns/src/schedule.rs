@@ -22,14 +22,14 @@ const JITTER: u32 = 10;
 
 /// The state between two questions for one name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Schedule {
+pub struct Schedule {
     /// Failures since the last answer.
     failures: u32,
 }
 
 impl Schedule {
     /// How long to wait after an answer that holds for `ttl`. `random` is any number.
-    pub(super) fn answered(&mut self, ttl: Duration, random: u64) -> Duration {
+    pub fn answered(&mut self, ttl: Duration, random: u64) -> Duration {
         self.failures = 0;
         let wait = match ttl {
             Duration::ZERO => REFRESH_RATE,
@@ -40,7 +40,7 @@ impl Schedule {
     }
 
     /// How long to wait after a failure.
-    pub(super) fn failed(&mut self, random: u64) -> Duration {
+    pub fn failed(&mut self, random: u64) -> Duration {
         let doublings = self.failures.min(u32::BITS - 1);
         self.failures = self.failures.saturating_add(1);
         let wait = FIRST_RETRY.saturating_mul(1 << doublings);
