@@ -324,8 +324,8 @@ apiVersion: security.istio.io/v1
 metadata: { name: tokens }
 spec:
   jwtRules:
-  - { issuer: https://a.test, jwks: '{"keys":[{"kty":"oct","kid":"s","k":"c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"}]}' }
-  - { issuer: https://b.test, fromCookies: [t], forwardOriginalToken: true, jwks: '{"keys":[{"kty":"oct","k":"c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"}]}' }
+  - { issuer: https://a.test, jwks: '{"keys":[{"kty":"oct","kid":"s","k":"c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"}]}' }
+  - { issuer: https://b.test, fromCookies: [t], forwardOriginalToken: true, jwks: '{"keys":[{"kty":"oct","k":"c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"}]}' }
 ---
 kind: AuthorizationPolicy
 apiVersion: security.istio.io/v1
