@@ -2,6 +2,7 @@
 //! and random events, and the same answer always. What was found this way stands as a case of its own beside its model.
 
 mod authorization;
+mod chains;
 mod descriptors;
 mod ejection;
 mod house;
