@@ -196,6 +196,17 @@ pub enum Details {
 }
 
 /// In a recording it is what Envoy calls it.
+impl Details {
+    /// Whether it is why we ended a connection that is not HTTP (`%CONNECTION_TERMINATION_DETAILS%`).
+    #[must_use]
+    pub const fn ends_connections(&self) -> bool {
+        matches!(
+            self,
+            Self::ConnectionIdleTimeout | Self::MaxConnectionDuration | Self::AccessDenied(_)
+        )
+    }
+}
+
 impl Serialize for Details {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)

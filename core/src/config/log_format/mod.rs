@@ -12,7 +12,7 @@ use super::mark::Mark;
 use super::node::{Entry, Node, Scalar, Value};
 use super::report::Report;
 use super::value::quoted;
-use crate::snapshot::telemetry::{LogFormat, LogJson, LogPart, LogText};
+use crate::snapshot::telemetry::{LogFormat, LogJson, LogOperator, LogPart, LogText};
 use operators::Known;
 
 /// Istio's default line.
@@ -273,10 +273,16 @@ fn parts(format: &str, faults: &mut Vec<FormatFault>) -> Vec<LogPart> {
                 let part = match operators::parse(operator) {
                     Known::Part(part) => part,
                     Known::Absent(part) => {
-                        let message = format!(
-                            "`%{}%` has no value in this proxy",
-                            quoted(operator).trim_matches('`')
-                        );
+                        let what = match part {
+                            LogPart::Operator(LogOperator::Absent, _) | LogPart::Literal(_) => {
+                                "no value in this proxy"
+                            }
+                            LogPart::Operator(..) => {
+                                "a value only for connections that are not HTTP"
+                            }
+                        };
+                        let message =
+                            format!("`%{}%` has {what}", quoted(operator).trim_matches('`'));
                         faults.push(FormatFault {
                             is_error: false,
                             message,

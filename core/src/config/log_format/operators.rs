@@ -12,7 +12,7 @@ use crate::snapshot::telemetry::{
 pub(super) enum Known {
     /// One that has a value here.
     Part(LogPart),
-    /// One of Envoy's that has none here, now or ever, and is told.
+    /// One of Envoy's that has none here, of anything or of requests, and is told.
     Absent(LogPart),
     /// None, and why.
     Not(String),
@@ -42,7 +42,6 @@ const ABSENT: &[&str] = &[
     "DOWNSTREAM_PEER_SERIAL",
     "DOWNSTREAM_TLS_SESSION_ID",
     "DOWNSTREAM_TRANSPORT_FAILURE_REASON",
-    "DOWNSTREAM_WIRE_BYTES_*",
     "DYNAMIC_METADATA",
     "FILTER_CHAIN_NAME",
     "FILTER_STATE",
@@ -76,11 +75,10 @@ const ABSENT: &[&str] = &[
     "UPSTREAM_METADATA",
     "UPSTREAM_PEER_*",
     "UPSTREAM_TLS_*",
-    "UPSTREAM_WIRE_BYTES_*",
 ];
 
-/// Of Istio's default line: they have no value as long as there is no TCP, and nobody is told of that.
-const SILENT: &[&str] = &["CONNECTION_TERMINATION_DETAILS", "VIRTUAL_CLUSTER_NAME"];
+/// Of Istio's default line: there is no virtual cluster in Istio, and nobody is told of that.
+const SILENT: &[&str] = &["VIRTUAL_CLUSTER_NAME"];
 
 /// Reads what stands between two percent signs.
 pub(super) fn parse(text: &str) -> Known {
@@ -102,10 +100,14 @@ pub(super) fn parse(text: &str) -> Known {
     match plain.map_or_else(|| with_argument(name, argument), Ok) {
         Ok(operator) => {
             let part = LogPart::Operator(operator, length);
-            if part == absent() {
-                Known::Absent(part)
-            } else {
-                Known::Part(part)
+            match part {
+                LogPart::Operator(
+                    LogOperator::Absent
+                    | LogOperator::WireBytesFromClient
+                    | LogOperator::WireBytesToClient,
+                    _,
+                ) => Known::Absent(part),
+                LogPart::Operator(..) | LogPart::Literal(_) => Known::Part(part),
             }
         }
         Err(why) => Known::Not(why),
@@ -139,6 +141,7 @@ fn without_argument(name: &str) -> Option<LogOperator> {
         "UPSTREAM_PROTOCOL" => LogOperator::UpstreamProtocol,
         "RESPONSE_CODE" => LogOperator::ResponseCode,
         "RESPONSE_CODE_DETAILS" => LogOperator::ResponseCodeDetails,
+        "CONNECTION_TERMINATION_DETAILS" => LogOperator::TerminationDetails,
         "RESPONSE_FLAGS" => LogOperator::ResponseFlags,
         "RESPONSE_FLAGS_LONG" => LogOperator::ResponseFlagsLong,
         "GRPC_STATUS" => LogOperator::GrpcStatus(GrpcStatusForm::Camel),
@@ -146,6 +149,12 @@ fn without_argument(name: &str) -> Option<LogOperator> {
         "QUERY_PARAMS" => LogOperator::Query,
         "BYTES_RECEIVED" => LogOperator::BytesReceived,
         "BYTES_SENT" => LogOperator::BytesSent,
+        "DOWNSTREAM_WIRE_BYTES_RECEIVED" | "UPSTREAM_WIRE_BYTES_SENT" => {
+            LogOperator::WireBytesFromClient
+        }
+        "DOWNSTREAM_WIRE_BYTES_SENT" | "UPSTREAM_WIRE_BYTES_RECEIVED" => {
+            LogOperator::WireBytesToClient
+        }
         "ROUTE_NAME" => LogOperator::RouteName,
         "VIRTUAL_HOST_NAME" => LogOperator::VirtualHostName,
         "UPSTREAM_HOST" => LogOperator::UpstreamHost,

@@ -81,6 +81,10 @@ fn what_is_wrong_is_told() {
             "~`%DOWNSTREAM_PEER_ISSUER%` has no",
         ),
         (
+            "%UPSTREAM_WIRE_BYTES_SENT%",
+            "~`%UPSTREAM_WIRE_BYTES_SENT%` has a value only for connections",
+        ),
+        (
             "%COMMON_DURATION(US_TX_BEG:DS_TX_END:ms)%",
             "~`%COMMON_DURATION(",
         ),

@@ -455,3 +455,33 @@ fn what_a_client_proves_is_told() {
     );
     assert_eq!(told(None), "- - - - - - -");
 }
+
+/// What ends a connection and how much passed on it is said of connections alone.
+#[test]
+fn connections_have_ends_and_bytes_on_the_wire() {
+    const FORMAT: &str = "%CONNECTION_TERMINATION_DETAILS% %RESPONSE_CODE_DETAILS% \
+        %DOWNSTREAM_WIRE_BYTES_RECEIVED% %UPSTREAM_WIRE_BYTES_SENT% %DOWNSTREAM_WIRE_BYTES_SENT% %UPSTREAM_WIRE_BYTES_RECEIVED%";
+    let (format, _) = log_format::written(FORMAT);
+    let said = |record: &Record| line(&format, record, &response(&[]));
+    let mut record = record(&[]);
+    record.details = Details::MaxConnectionDuration;
+    assert_eq!(said(&record), "- max_connection_duration_reached - - - -\n");
+    record.connection = Some(Box::new(crate::decision::Connection {
+        destination: ([10, 0, 0, 1], 5432).into(),
+        to: "10.0.0.1:5432".into(),
+        told_by: crate::decision::ToldBy::Destination,
+        server_name: None,
+    }));
+    for (details, says) in [
+        (
+            Details::MaxConnectionDuration,
+            "max_connection_duration_reached",
+        ),
+        (Details::ConnectionIdleTimeout, "tcp_session_idle_timeout"),
+        (Details::NoHealthyUpstream, "-"),
+        (Details::None, "-"),
+    ] {
+        record.details = details;
+        assert_eq!(said(&record), format!("{says} - 3 3 5 5\n"));
+    }
+}

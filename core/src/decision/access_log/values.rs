@@ -102,7 +102,14 @@ pub(super) fn push(operator: &LogOperator, logged: &Logged<'_>, out: &mut Vec<u8
         LogOperator::Protocol => push_text(record.request.version.as_str(), out),
         LogOperator::UpstreamProtocol => return push_some(upstream_protocol(logged), out),
         LogOperator::ResponseCode => push_number(record.status.into(), out),
-        LogOperator::ResponseCodeDetails => return push_details(record, out),
+        // There is no response of a connection, and nothing ends one for a request.
+        LogOperator::ResponseCodeDetails => {
+            return record.connection.is_none() && push_details(record, out);
+        }
+        LogOperator::TerminationDetails => {
+            let is_ours = record.connection.is_some() && record.details.ends_connections();
+            return is_ours && push_details(record, out);
+        }
         LogOperator::ResponseFlags => return push_flags(record, false, out),
         LogOperator::ResponseFlagsLong => return push_flags(record, true, out),
         LogOperator::GrpcStatus(form) => return push_grpc_status(*form, logged, out),
@@ -136,6 +143,13 @@ pub(super) fn push(operator: &LogOperator, logged: &Logged<'_>, out: &mut Vec<u8
             return push_some(logged.place.environment.get(&**name), out);
         }
         LogOperator::AccessLogType => push_text("DownstreamEnd", out),
+        LogOperator::WireBytesFromClient if record.connection.is_some() => {
+            push_number(record.bytes_received, out);
+        }
+        LogOperator::WireBytesToClient if record.connection.is_some() => {
+            push_number(record.bytes_sent, out);
+        }
+        LogOperator::WireBytesFromClient | LogOperator::WireBytesToClient => return false,
         LogOperator::Absent => return false,
     }
     true
@@ -273,10 +287,6 @@ fn upstream_protocol(logged: &Logged<'_>) -> Option<&'static str> {
 
 /// Envoy's details are one word.
 fn push_details(record: &Record, out: &mut Vec<u8>) -> bool {
-    // There is no response whose code they would be of.
-    if record.connection.is_some() {
-        return false;
-    }
     let start = out.len();
     push_display(&record.details, out);
     if &out[start..] == b"-" {

@@ -93,6 +93,8 @@ pub enum LogOperator {
     ResponseCode,
     /// `RESPONSE_CODE_DETAILS`.
     ResponseCodeDetails,
+    /// `CONNECTION_TERMINATION_DETAILS`: why we ended a connection that is not HTTP.
+    TerminationDetails,
     /// `RESPONSE_FLAGS`.
     ResponseFlags,
     /// `RESPONSE_FLAGS_LONG`.
@@ -103,6 +105,10 @@ pub enum LogOperator {
     BytesReceived,
     /// `BYTES_SENT`.
     BytesSent,
+    /// `DOWNSTREAM_WIRE_BYTES_RECEIVED` and `UPSTREAM_WIRE_BYTES_SENT`, of connections that are not HTTP.
+    WireBytesFromClient,
+    /// `DOWNSTREAM_WIRE_BYTES_SENT` and `UPSTREAM_WIRE_BYTES_RECEIVED`, of connections that are not HTTP.
+    WireBytesToClient,
     /// `ROUTE_NAME`.
     RouteName,
     /// `VIRTUAL_HOST_NAME`.
@@ -146,6 +152,8 @@ impl LogOperator {
                 | Self::GrpcStatus(GrpcStatusForm::Number)
                 | Self::BytesReceived
                 | Self::BytesSent
+                | Self::WireBytesFromClient
+                | Self::WireBytesToClient
                 | Self::Address(_, AddressForm::Port)
                 | Self::AttemptCount
         )
