@@ -9,7 +9,7 @@ use std::sync::Arc;
 use outrigger_benches::scenario::{many_services, snapshot};
 use outrigger_core::decision::{Attempt, AttemptEnd, Details, Picked, PickedBy, Record};
 use outrigger_core::message::ResponseHead;
-use outrigger_core::peer::{ListenerKind, Peer};
+use outrigger_core::peer::{ExchangeId, ListenerKind, Peer};
 use outrigger_core::snapshot::{ClusterId, Snapshot};
 use outrigger_core::time::Instant;
 use outrigger_core::worker::Facts;
@@ -67,6 +67,7 @@ fn ask_all(sink: &mut dyn Sink, snapshot: &Arc<Snapshot>) {
             ejected: None,
         });
         sink.on_end(&Ended {
+            id: ExchangeId::default(),
             record: &record,
             snapshot,
             response: &ResponseHead::default(),
@@ -113,6 +114,10 @@ fn page(telemetry: &Telemetry, snapshot: &Snapshot) -> Page {
             Metric::ResponseBytes => "istio_response_bytes",
             Metric::RequestMessages => "istio_request_messages_total",
             Metric::ResponseMessages => "istio_response_messages_total",
+            Metric::ConnectionsOpened => "istio_tcp_connections_opened_total",
+            Metric::ConnectionsClosed => "istio_tcp_connections_closed_total",
+            Metric::BytesSent => "istio_tcp_sent_bytes_total",
+            Metric::BytesReceived => "istio_tcp_received_bytes_total",
         };
         let value = match told {
             Told::Count(count) => Value::Counter(count),

@@ -8,7 +8,7 @@ use outrigger_core::compile::{Answers, Inbound, Workload, compile, from_yaml};
 use outrigger_core::config::mesh::MeshConfig;
 use outrigger_core::config::{Source, load};
 use outrigger_core::entropy::Entropy;
-use outrigger_core::peer::{ConnId, ListenerKind, Peer, UpstreamId};
+use outrigger_core::peer::{ConnId, ExchangeId, ListenerKind, Peer, UpstreamId};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::Instant;
 use outrigger_core::worker::{Input, Output, Worker, WorkerSettings};
@@ -250,6 +250,7 @@ impl Client {
                         self.status = exchange.record().status;
                         if let Some(sink) = &mut self.sink {
                             sink.on_end(&Ended {
+                                id: ExchangeId::default(),
                                 record: exchange.record(),
                                 snapshot: exchange.snapshot(),
                                 response: exchange.response(),

@@ -110,6 +110,20 @@ impl Joint {
         self.worker.borrow().ended(id).map(act)
     }
 
+    /// Each request under way, and each connection that is none.
+    pub fn with_exchanges(&self, mut act: impl FnMut(ExchangeId, &Exchange)) {
+        let worker = self.worker.borrow();
+        worker
+            .exchanges()
+            .for_each(|(id, exchange)| act(id, exchange));
+    }
+
+    /// The configuration in use.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.worker.borrow().view().snapshot)
+    }
+
     /// What the connections of this worker hold in memory.
     #[must_use]
     pub fn buffered(&self) -> Buffered {

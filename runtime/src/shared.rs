@@ -209,6 +209,20 @@ impl<S: System> Shared<S> {
         }
     }
 
+    /// How long to wait until somebody wants to hear of the connections that last; `None` where nobody does.
+    pub(crate) fn hears_of_lasting(&self) -> Option<Duration> {
+        let sink = self.sink.as_ref()?;
+        let snapshot = self.joint.snapshot();
+        sink.borrow().hears_of_lasting(&snapshot)
+    }
+
+    /// A connection goes on: whoever wants to hear of it does.
+    pub(crate) fn on_lasting(&self, lasting: &Ended<'_>) {
+        if let Some(sink) = &self.sink {
+            sink.borrow_mut().on_lasting(lasting);
+        }
+    }
+
     pub(crate) fn flush_sink(&self) {
         if let Some(sink) = &self.sink {
             sink.borrow_mut().flush();

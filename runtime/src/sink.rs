@@ -11,16 +11,19 @@ use std::time::Duration;
 use outrigger_core::decision::Record;
 use outrigger_core::decision::access_log::Surroundings;
 use outrigger_core::message::ResponseHead;
-use outrigger_core::peer::{Peer, TlsFacts};
+use outrigger_core::peer::{ExchangeId, Peer, TlsFacts};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::Instant;
 use outrigger_core::worker::Facts;
 
 use crate::clock::since_epoch;
 
-/// A request that has ended: its record, and what the runtime knows and the record does not.
+/// A request that has ended, or a connection that is not HTTP, while it lasts too: its record, and what the runtime knows and
+/// the record does not.
 #[derive(Clone, Copy, Debug)]
 pub struct Ended<'a> {
+    /// Its name, among those of its worker that have not ended.
+    pub id: ExchangeId,
     /// The whole story.
     pub record: &'a Record,
     /// The configuration that decided it.
@@ -73,6 +76,17 @@ pub trait Sink {
     /// A request has ended. Says when [`Sink::flush`] is to be called, if something waits to be handed on and that has not
     /// been said yet.
     fn on_end(&mut self, ended: &Ended<'_>) -> Option<Duration>;
+
+    /// How often [`Sink::on_lasting`] is to be called, by the configuration in use; `None` where it need not be.
+    fn hears_of_lasting(&self, snapshot: &Snapshot) -> Option<Duration> {
+        let _ = snapshot;
+        None
+    }
+
+    /// A connection that is not HTTP has bytes passing, or may have; its record has not ended.
+    fn on_lasting(&mut self, lasting: &Ended<'_>) {
+        let _ = lasting;
+    }
 
     /// Hands on what waits. Also called once before the worker ends.
     fn flush(&mut self);

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 
 use outrigger_core::peer::{ClientId, ConnId, ExchangeId, Peer, TlsFault};
 use outrigger_core::time::Instant;
-use outrigger_core::worker::{ConnectFault, Facts, Input, Interest, Output};
+use outrigger_core::worker::{ConnectFault, Exchange, Facts, Input, Interest, Output};
 use outrigger_recording::Joint;
 
 use crate::alarm::Alarm;
@@ -128,6 +128,19 @@ impl<S: System> Shared<S> {
             let entry = Registration::new(Socket::Open(stream), bell);
             turn.sockets.clients.insert(id, (client, entry));
             turn.perform();
+        });
+    }
+
+    /// Tells of the connections that are not HTTP and on which bytes pass.
+    pub(crate) fn tell_lasting(&self) {
+        let now = self.now();
+        let sockets = self.traffic.sockets.borrow();
+        self.joint.with_exchanges(|id, exchange| {
+            let client = exchange.client().and_then(|id| sockets.clients.get(id));
+            let passes = exchange.record().connection.is_some() && exchange.is_tunnel();
+            if let Some((client, _)) = client.filter(|_| passes) {
+                self.on_lasting(&told(id, exchange, Some(client.listener), now));
+            }
         });
     }
 
@@ -304,16 +317,8 @@ impl<S: System> Turn<'_, S> {
             if client.is_none() && !exchange.is_mirror() {
                 return;
             }
-            shared.on_request_end(&Ended {
-                record: exchange.record(),
-                snapshot: exchange.snapshot(),
-                response: exchange.response(),
-                peer: *exchange.peer(),
-                listener: client.map(|(client, _)| client.listener),
-                facts: exchange.facts(),
-                client_tls: exchange.client_tls().map(|tls| &**tls),
-                now: *now,
-            });
+            let listener = client.map(|(client, _)| client.listener);
+            shared.on_request_end(&told(id, exchange, listener, *now));
         });
     }
 
@@ -431,6 +436,21 @@ impl<S: System> Turn<'_, S> {
         let has_unread = reads && entry.stream().is_some_and(Stream::has_unread);
         client.told_to_drain = !has_unread;
         !has_unread
+    }
+}
+
+/// What is told of a request, or of a connection.
+fn told(id: ExchangeId, exchange: &Exchange, listener: Option<usize>, now: Instant) -> Ended<'_> {
+    Ended {
+        id,
+        record: exchange.record(),
+        snapshot: exchange.snapshot(),
+        response: exchange.response(),
+        peer: *exchange.peer(),
+        listener,
+        facts: exchange.facts(),
+        client_tls: exchange.client_tls().map(|tls| &**tls),
+        now,
     }
 }
 

@@ -110,6 +110,7 @@ async fn serve<S: System>(system: S, plan: Plan, ready: &SyncSender<io::Result<(
     ));
     system.spawn_fair(traffic::run(Rc::clone(&shared)));
     system.spawn(answer_announcements(Rc::clone(&shared)));
+    system.spawn(tell_lasting(Rc::clone(&shared)));
     if !plan.busy_poll.is_zero() {
         let shared = Rc::clone(&shared);
         system.spawn(async move {
@@ -166,6 +167,14 @@ async fn answer_announcements<S: System>(shared: Rc<Shared<S>>) {
     loop {
         shared.announced().await;
         shared.on_announced();
+    }
+}
+
+/// Tells of the connections that last, as often as somebody wants to hear of them.
+async fn tell_lasting<S: System>(shared: Rc<Shared<S>>) {
+    while let Some(wait) = shared.hears_of_lasting() {
+        shared.sleep(wait).await;
+        shared.tell_lasting();
     }
 }
 

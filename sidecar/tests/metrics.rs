@@ -241,6 +241,109 @@ fn series_end_with_what_they_are_about() {
     );
 }
 
+/// An application that is spoken to in something else than HTTP: it sends back what it hears.
+fn parrot() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            thread::spawn(move || {
+                let mut bytes = [0; 64];
+                while let Ok(count @ 1..) = stream.read(&mut bytes) {
+                    stream.write_all(&bytes[..count]).unwrap();
+                }
+            });
+        }
+    });
+    addr
+}
+
+#[cfg(feature = "glommio")]
+fn has_glommio() -> bool {
+    outrigger_glommio::probe().is_ok()
+}
+
+#[cfg(not(feature = "glommio"))]
+fn has_glommio() -> bool {
+    false
+}
+
+/// A connection that lasts is counted before it ends, as often as Telemetry says; and one that ends at once is not missed.
+#[test]
+fn connections_are_counted_while_they_last() {
+    let app = parrot();
+    for runtime in ["tokio", "glommio"] {
+        if runtime == "glommio" && !has_glommio() {
+            continue;
+        }
+        let config = Folder::new(&format!("metrics-tcp-{runtime}"));
+        let port = app.port();
+        config.write(
+            "db.yaml",
+            &format!(
+                "kind: Service
+apiVersion: v1
+metadata: {{ name: db }}
+spec: {{ selector: {{ app: db }}, ports: [{{ port: {port}, name: tcp }}] }}
+---
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {{ name: often }}
+spec: {{ metrics: [{{ reportingInterval: 20ms }}] }}
+"
+            ),
+        );
+        let inbound = format!("127.0.0.1:0={app}");
+        let args = [
+            "--label",
+            "app=db",
+            "--inbound",
+            &inbound,
+            "--runtime",
+            runtime,
+        ];
+        let proxy = Proxy::start(&config.0, &args);
+        let mut lasting = std::net::TcpStream::connect(proxy.addr("inbound")).unwrap();
+        lasting.write_all(b"hello").unwrap();
+        lasting.read_exact(&mut [0; 5]).unwrap();
+        let received = |count: u64| {
+            let prefix = format!("tcp_prefix=\"inbound|{port}||\"");
+            format!("envoy_tcp_downstream_cx_rx_bytes_total{{{prefix}}} {count}\n")
+        };
+        let page = proxy.page("/stats/prometheus", &received(5));
+        let of = |page: &str, what: &str| {
+            let labels = ["reporter=\"destination\"", "request_protocol=\"tcp\""];
+            let (line, count) = series(page, &format!("istio_tcp_{what}_total"), &labels).unwrap();
+            assert!(line.contains("destination_service_name=\"db\""), "{line}");
+            assert!(
+                line.contains("connection_security_policy=\"none\""),
+                "{line}"
+            );
+            count.to_owned()
+        };
+        assert_eq!(of(&page, "connections_opened"), "1", "{runtime}");
+        assert_eq!(of(&page, "connections_closed"), "0", "{runtime}");
+        assert_eq!(of(&page, "received_bytes"), "5", "{runtime}");
+        assert_eq!(of(&page, "sent_bytes"), "5", "{runtime}");
+        drop(lasting);
+        let mut short = std::net::TcpStream::connect(proxy.addr("inbound")).unwrap();
+        short.write_all(b"bye").unwrap();
+        short.read_exact(&mut [0; 3]).unwrap();
+        drop(short);
+        let begun = Instant::now();
+        let page = loop {
+            let page = proxy.page("/stats/prometheus", &received(8));
+            if of(&page, "connections_closed") == "2" {
+                break page;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{page}");
+        };
+        assert_eq!(of(&page, "connections_opened"), "2", "{runtime}");
+        assert_eq!(of(&page, "sent_bytes"), "8", "{runtime}");
+        assert!(!page.contains("istio_requests_total{"), "{page}");
+    }
+}
+
 /// An application that answers every request with its head.
 fn echo() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

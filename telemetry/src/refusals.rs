@@ -182,7 +182,7 @@ mod tests {
     use outrigger_core::cluster::Counted;
     use outrigger_core::compile::from_yaml;
     use outrigger_core::message::ResponseHead;
-    use outrigger_core::peer::{ListenerKind, Peer};
+    use outrigger_core::peer::{ExchangeId, ListenerKind, Peer};
     use outrigger_core::time::Instant;
     use outrigger_core::worker::Facts;
 
@@ -210,6 +210,7 @@ mod tests {
         let addr = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
         let mut count = |record: &Record| {
             worker.count(&Ended {
+                id: ExchangeId::default(),
                 record,
                 snapshot: &snapshot,
                 response: &ResponseHead::default(),

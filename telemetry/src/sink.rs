@@ -255,6 +255,17 @@ impl Sink for WorkerSink {
         [of_refusals, of_log, of_spans].into_iter().flatten().min()
     }
 
+    fn hears_of_lasting(&self, snapshot: &Snapshot) -> Option<Duration> {
+        let metrics = self.metrics.as_ref();
+        metrics.map(|_| snapshot.metrics.reporting_interval)
+    }
+
+    fn on_lasting(&mut self, lasting: &Ended<'_>) {
+        if let Some(metrics) = &mut self.metrics {
+            metrics.go_on(lasting);
+        }
+    }
+
     fn flush(&mut self) {
         if let Some(refusals) = &mut self.refusals {
             refusals.flush();

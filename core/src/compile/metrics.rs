@@ -30,6 +30,7 @@ pub(super) fn metrics(
     findings: &mut Vec<Finding>,
 ) -> MetricRules {
     let (mut outbound, mut inbound) = (Drafts::default(), Drafts::default());
+    let mut reporting_interval = MetricRules::REPORTING_INTERVAL;
     let mut inherited: &[String] = &mesh.default_providers.metrics;
     for entry in telemetries.entries("metrics", |t| &t.metrics) {
         if !entry.entry.providers.is_empty() {
@@ -43,15 +44,7 @@ pub(super) fn metrics(
         if !inherited.iter().any(is_prometheus) {
             continue;
         }
-        if entry.entry.reporting_interval.is_some() {
-            let message = "metrics of TCP connections are not counted yet";
-            findings.push(entry.finding(
-                "reportingInterval",
-                Code::NotInEffect,
-                message.into(),
-                "",
-            ));
-        }
+        reporting_interval = entry.entry.reporting_interval.unwrap_or(reporting_interval);
         for (at, change) in entry.entry.overrides.iter().enumerate() {
             let change = Change {
                 entry: &entry,
@@ -64,6 +57,7 @@ pub(super) fn metrics(
     MetricRules {
         outbound: outbound.map(finished),
         inbound: inbound.map(finished),
+        reporting_interval,
     }
 }
 
@@ -134,10 +128,10 @@ impl Change<'_, '_> {
                 IstioMetric::RequestDuration => return &[Metric::Duration],
                 IstioMetric::RequestSize => return &[Metric::RequestBytes],
                 IstioMetric::ResponseSize => return &[Metric::ResponseBytes],
-                IstioMetric::TcpOpenedConnections
-                | IstioMetric::TcpClosedConnections
-                | IstioMetric::TcpSentBytes
-                | IstioMetric::TcpReceivedBytes => ("metric", "metrics of TCP"),
+                IstioMetric::TcpOpenedConnections => return &[Metric::ConnectionsOpened],
+                IstioMetric::TcpClosedConnections => return &[Metric::ConnectionsClosed],
+                IstioMetric::TcpSentBytes => return &[Metric::BytesSent],
+                IstioMetric::TcpReceivedBytes => return &[Metric::BytesReceived],
                 IstioMetric::GrpcRequestMessages => return &[Metric::RequestMessages],
                 IstioMetric::GrpcResponseMessages => return &[Metric::ResponseMessages],
             },
@@ -267,12 +261,25 @@ mod tests {
             (
                 "{metrics: [{overrides: [{disabled: true, match: {mode: SERVER}}, {match: {metric: REQUEST_COUNT, mode: SERVER}, disabled: false}]}]}",
                 "".to_owned(),
-                "Requests, Duration off, RequestBytes off, ResponseBytes off, RequestMessages off, ResponseMessages off".to_owned(),
+                all(" off").replacen(" off", "", 1),
             ),
             (
                 "{metrics: [{overrides: [{disabled: true, match: {metric: GRPC_REQUEST_MESSAGES}}, {match: {metric: GRPC_RESPONSE_MESSAGES, mode: CLIENT}, tagOverrides: {source_app: {operation: REMOVE}}}]}]}",
-                "Requests, Duration, RequestBytes, ResponseBytes, RequestMessages off, ResponseMessages -source_app".to_owned(),
-                "Requests, Duration, RequestBytes, ResponseBytes, RequestMessages off, ResponseMessages".to_owned(),
+                all("")
+                    .replace("RequestMessages", "RequestMessages off")
+                    .replace("ResponseMessages", "ResponseMessages -source_app"),
+                all("").replace("RequestMessages", "RequestMessages off"),
+            ),
+            (
+                "{metrics: [{overrides: [{disabled: true, match: {metric: TCP_OPENED_CONNECTIONS}}, {disabled: true, match: {metric: TCP_CLOSED_CONNECTIONS}}, {match: {metric: TCP_SENT_BYTES, mode: CLIENT}, tagOverrides: {source_app: {operation: REMOVE}}}, {disabled: true, match: {metric: TCP_RECEIVED_BYTES, mode: CLIENT}}]}]}",
+                all("")
+                    .replace("Opened", "Opened off")
+                    .replace("Closed", "Closed off")
+                    .replace("BytesSent", "BytesSent -source_app")
+                    .replace("BytesReceived", "BytesReceived off"),
+                all("")
+                    .replace("Opened", "Opened off")
+                    .replace("Closed", "Closed off"),
             ),
         ] {
             assert_eq!(compiled(spec), (outbound, inbound, vec![]), "{spec}");
@@ -280,16 +287,27 @@ mod tests {
     }
 
     #[test]
+    fn the_last_entry_that_says_so_has_how_often_connections_are_counted() {
+        for (spec, seconds) in [
+            ("{}", 5),
+            ("{metrics: [{reportingInterval: 7s}]}", 7),
+            ("{metrics: [{reportingInterval: 7s}, {}]}", 7),
+            (
+                "{metrics: [{reportingInterval: 7s}, {reportingInterval: 1s}]}",
+                1,
+            ),
+        ] {
+            let text = format!(
+                "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {{name: t}}\nspec: {spec}\n"
+            );
+            let rules = crate::compile::from_yaml(&text).snapshot.metrics;
+            assert_eq!(rules.reporting_interval.as_secs(), seconds, "{spec}");
+        }
+    }
+
+    #[test]
     fn what_is_not_honoured_is_told() {
         for (spec, said) in [
-            (
-                "{metrics: [{reportingInterval: 5s}]}",
-                "not-in-effect spec.metrics[0].reportingInterval",
-            ),
-            (
-                "{metrics: [{overrides: [{}, {match: {metric: TCP_SENT_BYTES}, disabled: true}]}]}",
-                "not-in-effect spec.metrics[0].overrides[1].match.metric",
-            ),
             (
                 "{metrics: [{overrides: [{match: {customMetric: mine}, disabled: true}]}]}",
                 "not-in-effect spec.metrics[0].overrides[0].match.customMetric",

@@ -167,7 +167,8 @@ impl Exchange {
     }
 
     /// Whether bytes only pass.
-    pub(crate) const fn is_tunnel(&self) -> bool {
+    #[must_use]
+    pub const fn is_tunnel(&self) -> bool {
         matches!(self.state, State::Tunnel(_))
     }
 

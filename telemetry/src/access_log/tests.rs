@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 use outrigger_core::config::log_format;
 use outrigger_core::decision::Record;
 use outrigger_core::message::ResponseHead;
-use outrigger_core::peer::Peer;
+use outrigger_core::peer::{ExchangeId, Peer};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::snapshot::telemetry::AccessLog;
 use outrigger_core::time::Instant;
@@ -85,6 +85,7 @@ fn end(
 ) -> Option<Duration> {
     let local = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
     logs.add(&Ended {
+        id: ExchangeId::default(),
         record: &Record::default(),
         snapshot,
         response: &ResponseHead::default(),

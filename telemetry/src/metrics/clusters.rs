@@ -8,6 +8,7 @@ use outrigger_core::decision::{Attempt, AttemptEnd, Details, Overflow, Record, R
 use outrigger_runtime::Counter;
 
 use super::codes::{Codes, StatusCounts};
+use super::connections::{ClusterConnections, TcpCells};
 use super::histogram::{Distribution, Histogram};
 use super::kept::{Cells, Gone};
 
@@ -134,6 +135,8 @@ pub(crate) struct ClusterCells {
     events: [Counter; ClusterEvent::ALL.len()],
     /// In microseconds.
     time: Histogram,
+    /// Of connections that are not HTTP.
+    pub(crate) tcp: TcpCells,
 }
 
 /// What all have counted of one cluster.
@@ -145,6 +148,8 @@ pub struct ClusterRequests {
     pub events: [u64; ClusterEvent::ALL.len()],
     /// From the beginning of an attempt to the end of its response, in microseconds.
     pub time: Distribution,
+    /// Connections that are not HTTP.
+    pub tcp: ClusterConnections,
 }
 
 impl ClusterCells {
@@ -214,6 +219,7 @@ impl Cells for ClusterCells {
             *sum += event.value();
         }
         self.time.add_to(&mut sum.time);
+        self.tcp.add_to(&mut sum.tcp);
     }
 }
 

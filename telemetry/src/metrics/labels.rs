@@ -102,7 +102,7 @@ fn principals(ended: &Ended<'_>, proved: Option<&TlsFacts>) -> (String, String) 
     }
 }
 
-/// All labels of a request.
+/// All labels of a request or a connection.
 pub(crate) fn of(ended: &Ended<'_>, sides: &Sides<'_>) -> Labels {
     let Sides {
         source,
@@ -157,7 +157,12 @@ pub(crate) fn of(ended: &Ended<'_>, sides: &Sides<'_>) -> Labels {
         ("destination_cluster", known(&destination.cluster)),
         (
             "request_protocol",
-            if is_grpc { "grpc" } else { "http" }.into(),
+            match (record.connection.is_some(), is_grpc) {
+                (true, _) => "tcp",
+                (false, true) => "grpc",
+                (false, false) => "http",
+            }
+            .into(),
         ),
         ("response_code", record.status.to_string()),
         (
@@ -192,8 +197,8 @@ pub(crate) fn overflow(mut labels: Labels) -> Labels {
 /// Whether these are the labels of what had no room.
 #[must_use]
 pub(crate) fn is_overflow(text: &str) -> bool {
-    text.contains(r#",source_workload="overflow","#)
-        && text.contains(r#",response_code="overflow","#)
+    text.contains(r#",source_principal="overflow","#)
+        && text.contains(r#",destination_principal="overflow","#)
 }
 
 /// What a label says that somebody configured.
@@ -218,6 +223,14 @@ pub(crate) fn of_messages(labels: &Labels) -> Labels {
     ];
     let kept = labels.iter().filter(|(name, _)| !OF_THE_END.contains(name));
     kept.cloned().collect()
+}
+
+/// The labels of connections that are not HTTP: nobody knows how what was asked on them ended.
+pub(crate) fn of_connection(labels: Labels) -> Labels {
+    const OF_RESPONSES: [&str; 2] = ["response_code", "grpc_response_status"];
+    let mut labels = labels;
+    labels.retain(|(name, _)| !OF_RESPONSES.contains(name));
+    labels
 }
 
 /// The labels of each metric, as its rule changes them.

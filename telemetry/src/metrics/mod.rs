@@ -1,10 +1,11 @@
-//! Metrics of requests: Istio's standard ones, and Envoy's by cluster, listener and route.
+//! Metrics of requests and of connections that are not HTTP: Istio's standard ones, and Envoy's by cluster, listener and route.
 //!
 //! Each worker counts what it sees in memory of its own, without a lock (`worker`). Who asks adds up what all have counted,
 //! on his own thread (`Metrics::collect`). What they are called outside is the business of whoever shows them.
 
 mod clusters;
 mod codes;
+mod connections;
 mod histogram;
 mod kept;
 mod labels;
@@ -14,6 +15,7 @@ mod mirrors;
 mod peers;
 mod place;
 mod routes;
+mod seen;
 mod series;
 #[cfg(test)]
 mod tests;
@@ -21,6 +23,7 @@ mod worker;
 
 pub use clusters::{ClusterEvent, ClusterRequests};
 pub use codes::StatusCounts;
+pub use connections::ClusterConnections;
 pub use histogram::{Distribution, ISTIO_BOUNDS};
 pub use listeners::{ListenerEvent, ListenerRequests};
 pub use mirrors::MirrorFates;
@@ -42,6 +45,7 @@ use outrigger_core::time::Instant;
 use outrigger_runtime::Counter;
 
 use clusters::ClusterCells;
+use connections::{Connections, ConnectionsSum};
 use kept::Kept;
 use listeners::ListenerCells;
 use routes::RouteCells;
@@ -50,7 +54,7 @@ use series::{Messages, MessagesSum, Series, SeriesSum, Sum};
 /// Tells rules apart: when they change, series begin anew.
 fn rules_id(rules: &MetricRules) -> u64 {
     let mut hasher = DefaultHasher::new();
-    format!("{rules:?}").hash(&mut hasher);
+    format!("{:?}{:?}", rules.outbound, rules.inbound).hash(&mut hasher);
     hasher.finish()
 }
 
@@ -93,6 +97,7 @@ pub(crate) struct Metrics {
     routes: Kept<RouteCells>,
     series: Kept<Series>,
     messages: Kept<Messages>,
+    connections: Kept<Connections>,
     /// The configuration whose routes are kept.
     routes_of: AtomicU64,
     /// What is changed of Istio's metrics in the configuration in use, see [`rules_id`].
@@ -126,6 +131,8 @@ pub struct Collected {
     series: HashMap<Arc<str>, SeriesSum>,
     /// Of gRPC.
     messages: HashMap<Arc<str>, MessagesSum>,
+    /// That are not HTTP.
+    connections: HashMap<Arc<str>, ConnectionsSum>,
     /// Requests in series whose labels say `overflow`, because there was no room for another one.
     pub overflowed: u64,
     /// Sets of labels that have ended because nothing was counted under them for too long.
@@ -136,14 +143,15 @@ impl Collected {
     /// How many sets of labels Istio's standard metrics have.
     #[must_use]
     pub fn series(&self) -> usize {
-        self.series.len() + self.messages.len()
+        self.series.len() + self.messages.len() + self.connections.len()
     }
 
     /// Istio's standard metrics, each with the text of its labels, without the braces around.
     pub fn told(&self, mut tell: impl FnMut(Metric, &str, Told<'_>)) {
-        let (of_requests, of_messages) = Metric::ALL.split_at(Metric::OF_REQUESTS);
-        told(&self.series, of_requests, &mut tell);
-        told(&self.messages, of_messages, &mut tell);
+        let of = |range| &Metric::ALL[range];
+        told(&self.series, of(Metric::OF_REQUESTS), &mut tell);
+        told(&self.messages, of(Metric::OF_CALLS), &mut tell);
+        told(&self.connections, of(Metric::OF_CONNECTIONS), &mut tell);
     }
 }
 
@@ -204,7 +212,8 @@ impl Metrics {
         let since = Instant::ZERO + since;
         // What had no room is told by itself, too, as a counter that only grows.
         let ended = self.series.end_idle(since, labels::is_overflow)
-            + self.messages.end_idle(since, labels::is_overflow);
+            + self.messages.end_idle(since, labels::is_overflow)
+            + self.connections.end_idle(since, labels::is_overflow);
         self.ended.fetch_add(ended as u64, Ordering::Relaxed);
         ended > 0
     }
@@ -243,6 +252,7 @@ impl Metrics {
             overflowed: overflowed.map(|(_, sum)| sum.requests).sum(),
             series,
             messages: self.messages.sum(),
+            connections: self.connections.sum(),
             ended: self.ended.load(Ordering::Relaxed),
             ..Collected::default()
         };

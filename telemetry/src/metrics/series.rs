@@ -1,5 +1,7 @@
 //! One series of Istio's standard metrics: what is counted of requests, or of messages of gRPC, with the same labels.
 
+use std::sync::Arc;
+
 use outrigger_core::decision::{GrpcMessages, Record};
 use outrigger_core::snapshot::telemetry::Metric;
 use outrigger_core::time::Instant;
@@ -98,7 +100,12 @@ impl Sum for SeriesSum {
             Metric::Duration => Told::Micros(&self.duration),
             Metric::RequestBytes => Told::Bytes(&self.request_bytes),
             Metric::ResponseBytes => Told::Bytes(&self.response_bytes),
-            Metric::RequestMessages | Metric::ResponseMessages => Told::Count(0),
+            Metric::RequestMessages
+            | Metric::ResponseMessages
+            | Metric::ConnectionsOpened
+            | Metric::ConnectionsClosed
+            | Metric::BytesSent
+            | Metric::BytesReceived => Told::Count(0),
         }
     }
 }
@@ -154,7 +161,40 @@ impl Sum for MessagesSum {
         Told::Count(match metric {
             Metric::RequestMessages => self.request,
             Metric::ResponseMessages => self.response,
-            Metric::Requests | Metric::Duration | Metric::RequestBytes | Metric::ResponseBytes => 0,
+            Metric::Requests
+            | Metric::Duration
+            | Metric::RequestBytes
+            | Metric::ResponseBytes
+            | Metric::ConnectionsOpened
+            | Metric::ConnectionsClosed
+            | Metric::BytesSent
+            | Metric::BytesReceived => 0,
         })
+    }
+}
+
+/// Where requests of one place are counted.
+#[derive(Debug)]
+pub(crate) struct InSeries {
+    pub(crate) requests: Arc<Series>,
+    /// Where they are gRPC calls.
+    pub(crate) messages: Option<Arc<Messages>>,
+}
+
+impl InSeries {
+    pub(crate) fn goes_on(&self, now: Instant) -> bool {
+        // Both are asked: each is used.
+        let messages = self
+            .messages
+            .as_ref()
+            .is_none_or(|cells| cells.goes_on(now));
+        self.requests.goes_on(now) && messages
+    }
+
+    pub(crate) fn count(&self, record: &Record, micros: u64) {
+        self.requests.count(record, micros);
+        if let Some((cells, messages)) = self.messages.as_ref().zip(record.grpc_messages) {
+            cells.count(messages);
+        }
     }
 }

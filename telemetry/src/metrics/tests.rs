@@ -6,7 +6,7 @@ use std::time::Duration;
 use outrigger_core::compile::from_yaml;
 use outrigger_core::decision::{Connection, Record, ToldBy};
 use outrigger_core::message::ResponseHead;
-use outrigger_core::peer::{ListenerKind, Peer, PeerCertificate, TlsFacts, TlsVersion};
+use outrigger_core::peer::{ExchangeId, ListenerKind, Peer, PeerCertificate, TlsFacts, TlsVersion};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::Instant;
 use outrigger_core::worker::Facts;
@@ -47,11 +47,19 @@ fn count_at(
 
 /// What the first listener's worker tells of one that has ended.
 fn end(worker: &mut WorkerMetrics, snapshot: &Arc<Snapshot>, record: &Record, now: Instant) {
+    worker.count(&ended(snapshot, record, now));
+}
+
+/// What is told of one.
+fn ended<'a>(snapshot: &'a Arc<Snapshot>, record: &'a Record, now: Instant) -> Ended<'a> {
+    static NO_RESPONSE: std::sync::LazyLock<ResponseHead> =
+        std::sync::LazyLock::new(ResponseHead::default);
     let local = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
-    worker.count(&Ended {
+    Ended {
+        id: ExchangeId::default(),
         record,
         snapshot,
-        response: &ResponseHead::default(),
+        response: &NO_RESPONSE,
         peer: Peer {
             remote: local,
             local,
@@ -62,7 +70,7 @@ fn end(worker: &mut WorkerMetrics, snapshot: &Arc<Snapshot>, record: &Record, no
         facts: &Facts::CLEAR,
         client_tls: None,
         now,
-    });
+    }
 }
 
 /// What is no request is counted as none, and what a limit made one of TCP is counted.
@@ -91,6 +99,48 @@ fn connections_that_did_not_tell_what_they_are() {
         let seen = (listener.silent, listener.long, listener.codes.total());
         assert_eq!(seen, (silent, long, 0), "{told_by:?}");
     }
+}
+
+/// A connection is counted while it lasts, once as opened and once as closed, and its bytes once; one that was never counted
+/// before it ends is both at once.
+#[test]
+fn connections_are_counted_while_they_last() {
+    let metrics = Arc::new(Metrics::new(MetricsSettings::default()));
+    let mut worker = WorkerMetrics::new(&metrics, 0, 1);
+    let (one, two) = (snapshot("", 1), snapshot("", 2));
+    let mut record: Record = Record::default();
+    record.connection = Some(Box::new(Connection {
+        destination: ([10, 0, 0, 1], 5432).into(),
+        to: "10.0.0.1:5432".into(),
+        told_by: ToldBy::Destination,
+        server_name: None,
+    }));
+    let mut told = |snapshot: &Arc<Snapshot>, received, sent, ends| {
+        (record.bytes_received, record.bytes_sent) = (received, sent);
+        if ends {
+            end(&mut worker, snapshot, &record, Instant::ZERO);
+        } else {
+            worker.go_on(&ended(snapshot, &record, Instant::ZERO));
+        }
+        let mut counts = Vec::new();
+        metrics.collect(snapshot).told(|_, labels, told| {
+            assert!(labels.contains("request_protocol=\"tcp\""), "{labels}");
+            assert!(labels.contains("response_flags=\""), "{labels}");
+            assert!(!labels.contains("response_code"), "{labels}");
+            if let Told::Count(count) = told {
+                counts.push(count);
+            }
+        });
+        counts
+    };
+    // Opened, closed, to clients, from clients.
+    assert_eq!(told(&one, 3, 10, false), [1, 0, 10, 3]);
+    assert_eq!(told(&one, 3, 10, false), [1, 0, 10, 3]);
+    // It began with another configuration than others, and is counted on.
+    assert_eq!(told(&two, 5, 10, false), [1, 0, 10, 5]);
+    assert_eq!(told(&one, 7, 30, true), [1, 1, 30, 7]);
+    // Its name is free for another one.
+    assert_eq!(told(&two, 1, 2, true), [2, 2, 32, 8]);
 }
 
 /// The requests of each series, in order, and whether it says flags.
@@ -248,6 +298,7 @@ fn principals_are_those_that_were_proved() {
     for tls in [Some(&a), Some(&b), Some(&a), None] {
         for listener in [ListenerKind::Inbound(0), ListenerKind::Outbound] {
             worker.count(&Ended {
+                id: ExchangeId::default(),
                 record: &Record::default(),
                 snapshot: &ours,
                 response: &ResponseHead::default(),

@@ -1,6 +1,5 @@
 //! What one worker counts, on its own thread: where each request belongs is looked up once in each configuration.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,12 +13,13 @@ use outrigger_core::time::Instant;
 use outrigger_runtime::Ended;
 
 use super::clusters::{ClusterCells, gone};
+use super::connections::{AllLasting, Connections, Lasting};
 use super::kept::{Cells, Gone, Kept};
 use super::labels::{self, Labels, Sides};
-use super::peers;
-use super::place::{NO_CLUSTER, Place, Quick};
-use super::routes::{self, RouteCells, UNNAMED};
-use super::series::{Messages, Series};
+use super::place::{NO_CLUSTER, Place};
+use super::routes::{self, UNNAMED};
+use super::seen::Seen;
+use super::series::InSeries;
 use super::{Metrics, WorkerListeners};
 
 /// Where the attempts at hosts that no service has are counted.
@@ -35,6 +35,13 @@ pub(crate) struct WorkerMetrics {
     of: Arc<Counting>,
     /// What was looked up in the newest configuration.
     seen: Seen,
+    lasting: AllLasting<ClusterCells>,
+}
+
+/// Labels, and what says whether that is gone which they stand for.
+struct Labelled<G> {
+    labels: Labels,
+    gone: G,
 }
 
 /// Where it is counted.
@@ -47,62 +54,11 @@ struct Counting {
     nowhere: access_log::Place,
 }
 
-/// What was looked up in one configuration, so that it is not looked up again.
-#[derive(Debug, Default)]
-struct Seen {
-    revision: u64,
-    /// In the order of the snapshot's.
-    clusters: Vec<Option<Arc<ClusterCells>>>,
-    passthrough: Option<Arc<ClusterCells>>,
-    /// By virtual host and rule.
-    routes: HashMap<(u32, u32), Option<Arc<RouteCells>>, Quick>,
-    series: HashMap<Place, InSeries, Quick>,
-    /// Whom metadata name. Anybody may write what he likes there, so these are hashed with care.
-    peers: HashMap<Box<[u8]>, u32>,
-    /// The one that was last: most have few callers, and to compare is cheaper than to hash.
-    last_peer: (Vec<u8>, u32),
-    identities: Vec<Identity>,
-    /// Whom certificates name.
-    principals: HashMap<Box<str>, u32>,
-    /// The one that was last.
-    last_principal: (Box<str>, u32),
-    /// What labels that somebody configured say.
-    values: HashMap<String, u32>,
-    /// Which [`MetricRules`] hold.
-    rules: u64,
-}
-
 /// What is proved of the other side.
 fn proved<'a>(ended: &Ended<'a>) -> Option<&'a TlsFacts> {
     match ended.peer.listener {
         ListenerKind::Inbound(_) => ended.client_tls,
         ListenerKind::Outbound => ended.facts.tls.as_deref(),
-    }
-}
-
-/// Where requests of one place are counted.
-#[derive(Debug)]
-struct InSeries {
-    requests: Arc<Series>,
-    /// Where they are gRPC calls.
-    messages: Option<Arc<Messages>>,
-}
-
-impl InSeries {
-    fn goes_on(&self, now: Instant) -> bool {
-        // Both are asked: each is used.
-        let messages = self
-            .messages
-            .as_ref()
-            .is_none_or(|cells| cells.goes_on(now));
-        self.requests.goes_on(now) && messages
-    }
-
-    fn count(&self, record: &Record, micros: u64) {
-        self.requests.count(record, micros);
-        if let Some((cells, messages)) = self.messages.as_ref().zip(record.grpc_messages) {
-            cells.count(messages);
-        }
     }
 }
 
@@ -116,21 +72,61 @@ impl WorkerMetrics {
                 nowhere: access_log::Place::default(),
             }),
             seen: Seen::default(),
+            lasting: AllLasting::default(),
         }
     }
 
-    /// A request has ended.
+    /// A request has ended, or a connection.
     pub(crate) fn count(&mut self, ended: &Ended<'_>) {
+        self.by_its_configuration(ended, |of, seen| of.count(ended, seen));
+        if ended.record.connection.is_some() {
+            self.count_connection(ended, true);
+        }
+    }
+
+    /// A connection that is not HTTP goes on.
+    pub(crate) fn go_on(&mut self, lasting: &Ended<'_>) {
+        self.count_connection(lasting, false);
+    }
+
+    /// Adds what has come to pass on a connection since it was counted last.
+    fn count_connection(&mut self, of: &Ended<'_>, ends: bool) {
+        let before = self.lasting.take(of.id);
+        let begins = before.is_none();
+        let mut lasting = match before {
+            Some(before) if before.series.goes_on(of.now) => before,
+            before => {
+                let (series, cluster) =
+                    self.by_its_configuration(of, |counting, seen| counting.connections(of, seen));
+                Lasting::new(series, cluster, before.as_ref())
+            }
+        };
+        let news = lasting.news(of.record, begins, ends);
+        lasting.series.count(news);
+        if let Some(cluster) = &lasting.cluster {
+            cluster.tcp.count(news, &of.record.details);
+        }
+        if !ends {
+            self.lasting.put(of.id, lasting);
+        }
+    }
+
+    /// Does something with what was looked up in the configuration that decided it.
+    fn by_its_configuration<T>(
+        &mut self,
+        ended: &Ended<'_>,
+        act: impl FnOnce(&Counting, &mut Seen) -> T,
+    ) -> T {
         let revision = ended.snapshot.revision;
         if revision > self.seen.revision {
             self.seen = Seen::of(ended.snapshot, &self.of.metrics);
         }
         if revision == self.seen.revision {
-            self.of.count(ended, &mut self.seen);
+            act(&self.of, &mut self.seen)
         } else {
             // It outlasted its configuration: few do, and their places are not those of the others.
             let mut seen = Seen::of(ended.snapshot, &self.of.metrics);
-            self.of.count(ended, &mut seen);
+            act(&self.of, &mut seen)
         }
     }
 }
@@ -182,7 +178,7 @@ impl Counting {
         id: Option<ClusterId>,
         snapshot: &Snapshot,
         seen: &'s mut Seen,
-    ) -> &'s ClusterCells {
+    ) -> &'s Arc<ClusterCells> {
         let of = |name: &str, gone: &dyn Fn() -> Gone| {
             let kept = &self.metrics.clusters;
             // As many as the configuration has.
@@ -264,6 +260,7 @@ impl Counting {
             true => labels::grpc_response_status(ended).map_or(1, |code| 2 + u16::from(code)),
         };
         let is_inbound = ended.peer.listener != ListenerKind::Outbound;
+        let most = self.metrics.settings.max_series;
         Place {
             cluster: match record.upstream(ended.snapshot) {
                 Upstream::Cluster(id) => id.0,
@@ -274,8 +271,8 @@ impl Counting {
             endpoint: record
                 .attempt()
                 .map_or(u32::MAX, |attempt| attempt.endpoint),
-            peer: self.peer(&record.peer_metadata.told, seen),
-            principal: self.principal(proved(ended), seen),
+            peer: seen.peer(&record.peer_metadata.told, most),
+            principal: seen.principal(proved(ended), most),
             flags: record.flags().bits(),
             status: record.status,
             call,
@@ -320,69 +317,65 @@ impl Counting {
         }
     }
 
-    /// Who is on the other side: 1 more than his place among those who are known, 0 for nobody.
-    fn peer(&self, metadata: &[u8], seen: &mut Seen) -> u32 {
-        if metadata.is_empty() {
-            return 0;
-        }
-        let (last, peer) = &seen.last_peer;
-        if *last == metadata {
-            return *peer;
-        }
-        if let Some(known) = seen.peers.get(metadata) {
-            let known = *known;
-            seen.met(metadata, known);
-            return known;
-        }
-        let identity = peers::identity(metadata);
-        if seen.peers.len() >= self.metrics.settings.max_series {
-            // Peers come and go, and names of places hang on them.
-            seen.peers.clear();
-            seen.identities.clear();
-            seen.series.clear();
-        }
-        let peer = identity.map_or(0, |identity| {
-            seen.identities.push(identity);
-            // Fewer than there are series.
-            seen.identities.len() as u32
-        });
-        seen.peers.insert(metadata.into(), peer);
-        seen.met(metadata, peer);
-        peer
-    }
-
-    /// Who is on the other side by his certificate; see [`Place::principal`].
-    fn principal(&self, tls: Option<&TlsFacts>, seen: &mut Seen) -> u32 {
-        let Some(tls) = tls else {
-            return 0;
+    /// Where a connection is counted: its series, and its cluster.
+    fn connections(
+        &self,
+        ended: &Ended<'_>,
+        seen: &mut Seen,
+    ) -> (Arc<Connections>, Option<Arc<ClusterCells>>) {
+        let (record, snapshot) = (ended.record, ended.snapshot);
+        let cluster = match (record.attempt(), record.upstream(snapshot)) {
+            (Some(attempt), _) => Some(attempt.cluster),
+            (None, Upstream::Cluster(id)) => Some(Some(id)),
+            (None, Upstream::Passthrough) => Some(None),
+            (None, Upstream::BlackHole | Upstream::Nowhere) => None,
         };
-        let Some(principal) = labels::principal(tls) else {
-            return 1;
-        };
-        let (last, known) = &seen.last_principal;
-        if **last == *principal {
-            return *known;
-        }
-        let known = match seen.principals.get(principal) {
-            Some(known) => *known,
-            None => {
-                if seen.principals.len() >= self.metrics.settings.max_series {
-                    // As those whom metadata name.
-                    seen.principals.clear();
-                    seen.series.clear();
-                }
-                // Fewer than there are series.
-                let new = seen.principals.len() as u32 + 2;
-                seen.principals.insert(principal.into(), new);
-                new
+        let cluster = cluster.map(|id| Arc::clone(self.cluster(id, snapshot, seen)));
+        let place = self.place(ended, seen);
+        let series = loop {
+            let of = self.labelled(ended, &place, seen);
+            let labels = labels::of_connection(of.labels.clone());
+            let text = self.text(ended, &labels, Metric::OF_CONNECTIONS);
+            let kept = &self.metrics.connections;
+            let series = self.cells(kept, &text, labels, ended.now, &of.gone);
+            if series.goes_on(ended.now) {
+                break series;
             }
         };
-        seen.last_principal = (principal.into(), known);
-        known
+        (series, cluster)
     }
 
     /// The series of a place that was not seen before.
     fn series(&self, ended: &Ended<'_>, place: &Place, seen: &Seen) -> InSeries {
+        let Labelled { labels, gone } = self.labelled(ended, place, seen);
+        let messages = (place.call > 0).then(|| {
+            let labels = labels::of_messages(&labels);
+            let text = self.text(ended, &labels, Metric::OF_CALLS);
+            self.cells(&self.metrics.messages, &text, labels, ended.now, &gone)
+        });
+        let text = self.text(ended, &labels, Metric::OF_REQUESTS);
+        InSeries {
+            requests: self.cells(&self.metrics.series, &text, labels, ended.now, &gone),
+            messages,
+        }
+    }
+
+    /// Labels as those metrics have them.
+    fn text(&self, ended: &Ended<'_>, labels: &Labels, of: Range<usize>) -> String {
+        let is_inbound = ended.peer.listener != ListenerKind::Outbound;
+        match ended.snapshot.metrics.of(is_inbound) {
+            Some(rules) => labels::changed_text(labels, &rules[of], &self.logged(ended)),
+            None => labels::text(labels),
+        }
+    }
+
+    /// The labels of a place, and how long they stand for something.
+    fn labelled(
+        &self,
+        ended: &Ended<'_>,
+        place: &Place,
+        seen: &Seen,
+    ) -> Labelled<impl Fn() -> Gone> {
         let nobody = Identity::default();
         let ourselves = &self.metrics.settings.ourselves;
         let (cluster, endpoint) = labels::reached(ended);
@@ -408,33 +401,20 @@ impl Counting {
                 proved: proved(ended),
             },
         );
-        let (held, current) = (seen.rules, &self.metrics.rules);
-        let gone = || -> Gone {
-            let current = Arc::clone(current);
-            let cluster = cluster.map(|cluster| gone(&cluster.state));
-            let identity = endpoint.map(|endpoint| Arc::downgrade(&endpoint.identity));
+        let (held, current) = (seen.rules, Arc::clone(&self.metrics.rules));
+        let cluster = cluster.map(|cluster| Arc::downgrade(&cluster.state));
+        let identity = endpoint.map(|endpoint| Arc::downgrade(&endpoint.identity));
+        let gone = move || -> Gone {
+            let current = Arc::clone(&current);
+            let (cluster, identity) = (cluster.clone(), identity.clone());
             Box::new(move || {
-                let of_cluster = cluster.as_ref().is_some_and(|gone| gone());
+                let of_cluster = cluster.as_ref().is_some_and(|c| c.strong_count() == 0);
                 let of_identity = identity.as_ref().is_some_and(|i| i.strong_count() == 0);
                 let of_rules = current.load(Ordering::Relaxed) != held;
                 of_cluster || of_identity || of_rules
             })
         };
-        let rules = ended.snapshot.metrics.of(place.is_inbound);
-        let text = |labels: &Labels, of: Range<usize>| match rules {
-            Some(rules) => labels::changed_text(labels, &rules[of], &self.logged(ended)),
-            None => labels::text(labels),
-        };
-        let messages = (place.call > 0).then(|| {
-            let labels = labels::of_messages(&labels);
-            let text = text(&labels, Metric::OF_REQUESTS..Metric::ALL.len());
-            self.cells(&self.metrics.messages, &text, labels, ended.now, gone)
-        });
-        let text = text(&labels, 0..Metric::OF_REQUESTS);
-        InSeries {
-            requests: self.cells(&self.metrics.series, &text, labels, ended.now, gone),
-            messages,
-        }
+        Labelled { labels, gone }
     }
 
     /// What is counted in under labels; if there are too many others, with what has no room.
@@ -457,23 +437,5 @@ impl Counting {
             kept.of(self.worker, &text, usize::MAX, never)
         })
         .unwrap_or_default()
-    }
-}
-
-impl Seen {
-    /// The memory for it is kept.
-    fn met(&mut self, metadata: &[u8], peer: u32) {
-        let (last, known) = &mut self.last_peer;
-        last.clear();
-        last.extend_from_slice(metadata);
-        *known = peer;
-    }
-
-    fn of(snapshot: &Snapshot, metrics: &Metrics) -> Self {
-        Self {
-            revision: snapshot.revision,
-            rules: metrics.hold(snapshot),
-            ..Self::default()
-        }
     }
 }

@@ -3,7 +3,7 @@
 use outrigger_core::decision::Refused;
 use outrigger_core::entropy::Entropy;
 use outrigger_core::message::ResponseHead;
-use outrigger_core::peer::Peer;
+use outrigger_core::peer::{ExchangeId, Peer};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::Facts;
 
@@ -31,6 +31,7 @@ fn end(writer: &mut RecentWriter, requests: impl IntoIterator<Item = (String, u6
         let mut record = record(503, Details::NoHealthyUpstream, 0);
         record.request.path = path.into_bytes();
         writer.on_end(&Ended {
+            id: ExchangeId::default(),
             record: &record,
             snapshot: &snapshot,
             response: &ResponseHead::default(),

@@ -1,8 +1,11 @@
 //! What Telemetry resources make of Istio's standard metrics.
 
-use super::Expression;
+use core::ops::Range;
 
-/// A metric of requests.
+use super::Expression;
+use crate::time::Duration;
+
+/// A metric of requests, or of connections that are not HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
     /// `istio_requests_total`.
@@ -17,21 +20,39 @@ pub enum Metric {
     RequestMessages,
     /// `istio_response_messages_total`, of gRPC.
     ResponseMessages,
+    /// `istio_tcp_connections_opened_total`.
+    ConnectionsOpened,
+    /// `istio_tcp_connections_closed_total`.
+    ConnectionsClosed,
+    /// `istio_tcp_sent_bytes_total`: to clients.
+    BytesSent,
+    /// `istio_tcp_received_bytes_total`: from clients.
+    BytesReceived,
 }
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 10] = [
         Self::Requests,
         Self::Duration,
         Self::RequestBytes,
         Self::ResponseBytes,
         Self::RequestMessages,
         Self::ResponseMessages,
+        Self::ConnectionsOpened,
+        Self::ConnectionsClosed,
+        Self::BytesSent,
+        Self::BytesReceived,
     ];
 
-    /// How many of them, from the first, are of every request; the rest are of gRPC calls alone.
-    pub const OF_REQUESTS: usize = 4;
+    /// Those of every request, among [`Metric::ALL`].
+    pub const OF_REQUESTS: Range<usize> = 0..4;
+
+    /// Those of gRPC calls alone.
+    pub const OF_CALLS: Range<usize> = 4..6;
+
+    /// Those of connections that are not HTTP.
+    pub const OF_CONNECTIONS: Range<usize> = 6..10;
 }
 
 /// What is changed of a metric.
@@ -56,15 +77,30 @@ pub struct TagRule {
 pub type SideRules = [MetricRule; Metric::ALL.len()];
 
 /// What is changed of Istio's metrics.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetricRules {
     /// For requests that the workload sends.
     pub outbound: SideRules,
     /// For requests that it receives.
     pub inbound: SideRules,
+    /// How often connections that are not HTTP are counted while they last (`reportingInterval`), from 1 ms.
+    pub reporting_interval: Duration,
+}
+
+impl Default for MetricRules {
+    fn default() -> Self {
+        Self {
+            outbound: SideRules::default(),
+            inbound: SideRules::default(),
+            reporting_interval: Self::REPORTING_INTERVAL,
+        }
+    }
 }
 
 impl MetricRules {
+    /// How often where nobody says, as in Istio.
+    pub const REPORTING_INTERVAL: Duration = Duration::from_secs(5);
+
     /// What is changed on one side; `None` where nothing is.
     #[must_use]
     pub fn of(&self, is_inbound: bool) -> Option<&SideRules> {

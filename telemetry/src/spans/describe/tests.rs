@@ -7,7 +7,7 @@ use outrigger_core::decision::{
 };
 use outrigger_core::entropy::Entropy;
 use outrigger_core::message::{FieldName, ResponseHead};
-use outrigger_core::peer::Peer;
+use outrigger_core::peer::{ExchangeId, Peer};
 use outrigger_core::snapshot::telemetry::LogText;
 use outrigger_core::snapshot::{ClusterId, CollectorProtocol, TraceTag, Tracing, VirtualHostId};
 use outrigger_core::time::Instant;
@@ -101,6 +101,7 @@ fn attempt(from: u64, until: u64, end: AttemptEnd) -> Attempt {
 
 fn told(record: &Record, snapshot: &Arc<Snapshot>, listener: ListenerKind) -> Vec<Span> {
     let ended = Ended {
+        id: ExchangeId::default(),
         record,
         snapshot,
         response: &ResponseHead::default(),
@@ -317,6 +318,7 @@ fn what_is_not_sampled_is_not_told() {
         ..trace()
     });
     let ended = Ended {
+        id: ExchangeId::default(),
         record: &record,
         snapshot: &snapshot,
         response: &ResponseHead::default(),

@@ -5,7 +5,9 @@ use outrigger_core::cluster::{
 };
 use outrigger_core::snapshot::{Cluster, Limits};
 use outrigger_telemetry::exposition::{Scope, Sheet, Stat, Value, label_text};
-use outrigger_telemetry::metrics::{ClusterEvent, ClusterRequests, StatusCounts};
+use outrigger_telemetry::metrics::{
+    ClusterConnections, ClusterEvent, ClusterRequests, StatusCounts,
+};
 
 use super::balancing::{add_adaptive, add_choices, add_table};
 
@@ -22,7 +24,9 @@ pub(super) fn add(sheet: &mut Sheet, cluster: &Cluster, requests: Option<&Cluste
     };
     let nothing = ClusterRequests::default();
     add_members(sheet, &scope, cluster);
-    add_requests(sheet, &scope, requests.unwrap_or(&nothing));
+    let requests = requests.unwrap_or(&nothing);
+    add_requests(sheet, &scope, requests);
+    add_connections(sheet, &cluster.name, &labels, &requests.tcp);
     add_retries(sheet, &scope, &cluster.state);
     add_limit_answers(sheet, &scope, &cluster.state);
     add_choices(sheet, &scope, &cluster.state);
@@ -50,6 +54,47 @@ pub(super) fn add_passthrough(sheet: &mut Sheet, name: &str, requests: &ClusterR
         labels: &labels,
     };
     add_requests(sheet, &scope, requests);
+    add_connections(sheet, name, &labels, &requests.tcp);
+}
+
+/// What passed through to a cluster without being HTTP; a cluster that nothing did has no lines.
+fn add_connections(sheet: &mut Sheet, name: &str, labels: &str, tcp: &ClusterConnections) {
+    let ClusterConnections {
+        total,
+        received,
+        sent,
+        idle,
+        long,
+    } = *tcp;
+    if total == 0 {
+        return;
+    }
+    let scope = Scope {
+        text: &format!("tcp.{name}"),
+        family: "envoy_tcp",
+        labels: &labels.replacen("cluster_name", "tcp_prefix", 1),
+    };
+    for (name, help, count) in [
+        ("downstream_cx_total", "Connections", total),
+        (
+            "downstream_cx_rx_bytes_total",
+            "Bytes from clients",
+            received,
+        ),
+        ("downstream_cx_tx_bytes_total", "Bytes to clients", sent),
+        (
+            "idle_timeout",
+            "Connections on which nothing moved for too long",
+            idle,
+        ),
+        (
+            "max_downstream_connection_duration",
+            "Connections that lasted as long as they may",
+            long,
+        ),
+    ] {
+        sheet.add(&scope, Stat::new(name, help), Value::Counter(count));
+    }
 }
 
 fn gauge(sheet: &mut Sheet, scope: &Scope<'_>, stat: Stat<'_>, value: impl Into<f64>) {
@@ -131,6 +176,7 @@ fn add_requests(sheet: &mut Sheet, scope: &Scope<'_>, requests: &ClusterRequests
         codes,
         events,
         time,
+        tcp: _,
     } = requests;
     let completed = Stat::new("upstream_rq_completed", "Responses");
     sheet.add(scope, completed, Value::Counter(codes.total()));

@@ -1,4 +1,4 @@
-//! Istio's standard metrics of requests.
+//! Istio's standard metrics of requests, and of connections that are not HTTP.
 
 use outrigger_core::snapshot::telemetry::Metric;
 use outrigger_telemetry::exposition::{Scope, Sheet, Stat, Value};
@@ -22,6 +22,22 @@ pub(super) fn add(sheet: &mut Sheet, collected: &Collected) {
             Metric::ResponseMessages => (
                 "istio_response_messages_total",
                 "Messages that answered gRPC calls",
+            ),
+            Metric::ConnectionsOpened => (
+                "istio_tcp_connections_opened_total",
+                "Connections that are not HTTP and were begun",
+            ),
+            Metric::ConnectionsClosed => (
+                "istio_tcp_connections_closed_total",
+                "Connections that are not HTTP and have ended",
+            ),
+            Metric::BytesSent => (
+                "istio_tcp_sent_bytes_total",
+                "Bytes to clients on connections that are not HTTP",
+            ),
+            Metric::BytesReceived => (
+                "istio_tcp_received_bytes_total",
+                "Bytes from clients on connections that are not HTTP",
             ),
         };
         let value = match told {
