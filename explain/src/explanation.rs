@@ -5,6 +5,7 @@
 
 mod access;
 pub(crate) mod cluster;
+mod connection;
 mod host;
 mod outcomes;
 pub(crate) mod policies;
@@ -29,6 +30,7 @@ use outrigger_core::worker::Worker;
 use serde::Serialize;
 
 pub use access::{AccessTold, Decided, PolicyTold};
+pub use connection::{ConnectionTold, explain_connection};
 pub use host::nearest_known;
 
 use crate::play::Circumstances;
@@ -44,6 +46,8 @@ pub struct Explanation {
     pub problems: Vec<String>,
     /// Who may come in; `None` for what the application sends.
     pub access: Option<AccessTold>,
+    /// What it is where it is a connection that is not HTTP; `None` for a request.
+    pub connection: Option<ConnectionTold>,
     /// The virtual host; `None` when it is refused before one is looked for.
     pub host: Option<Host>,
     /// The rules that were tried, in order, up to the one that holds.
@@ -51,7 +55,7 @@ pub struct Explanation {
     /// So many rules stand behind the one that holds, and were not tried.
     pub rules_not_tried: usize,
     /// What the rule that holds does, in a word: `forward`, `redirect`, `direct_response`; else `no_rule`,
-    /// `unknown_host`, `refused`.
+    /// `unknown_host`, `refused`; of a connection also `passthrough`, and `http` where a request decides.
     pub action: &'static str,
     /// Where it may go, in the order written.
     pub destinations: Vec<Goal>,
@@ -251,6 +255,38 @@ pub struct AttemptTold {
     pub followed: String,
 }
 
+impl Explanation {
+    /// Of something that was asked about and is not decided.
+    fn begin(
+        line: String,
+        headers: Vec<(String, String)>,
+        snapshot: &Snapshot,
+        circumstances: &Circumstances,
+    ) -> Self {
+        Self {
+            request: Asked {
+                line,
+                headers,
+                random: circumstances.random.0,
+                inbound: application(snapshot, circumstances.peer.listener),
+                revision: snapshot.revision,
+            },
+            problems: Vec::new(),
+            access: None,
+            connection: None,
+            host: None,
+            rules: Vec::new(),
+            rules_not_tried: 0,
+            action: "refused",
+            destinations: Vec::new(),
+            draw: None,
+            policies: Vec::new(),
+            cluster: None,
+            outcomes: Vec::new(),
+        }
+    }
+}
+
 /// Explains a request on a snapshot, whose live state is looked at and left as it is.
 #[must_use]
 pub fn explain(
@@ -258,26 +294,9 @@ pub fn explain(
     question: &Question,
     circumstances: &Circumstances,
 ) -> Explanation {
-    let mut told = Explanation {
-        request: Asked {
-            line: question.text(),
-            headers: question.fields().to_vec(),
-            random: circumstances.random.0,
-            inbound: application(snapshot, circumstances.peer.listener),
-            revision: snapshot.revision,
-        },
-        problems: Vec::new(),
-        access: access::access(snapshot, circumstances),
-        host: None,
-        rules: Vec::new(),
-        rules_not_tried: 0,
-        action: "refused",
-        destinations: Vec::new(),
-        draw: None,
-        policies: Vec::new(),
-        cluster: None,
-        outcomes: Vec::new(),
-    };
+    let headers = question.fields().to_vec();
+    let mut told = Explanation::begin(question.text(), headers, snapshot, circumstances);
+    told.access = access::access(snapshot, circumstances);
     if access::is_cut_off(&mut told) {
         return told;
     }

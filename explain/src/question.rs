@@ -39,6 +39,12 @@ impl fmt::Display for Misread {
 
 impl std::error::Error for Misread {}
 
+impl Misread {
+    pub(crate) const fn new(what: String) -> Self {
+        Self(what)
+    }
+}
+
 fn misread(what: impl Into<String>) -> Misread {
     Misread(format!("{}; write {FORM}", what.into()))
 }

@@ -3,6 +3,7 @@
 //! Owns how it looks; it says nothing that is not in the data.
 
 mod access;
+mod connection;
 
 use std::fmt::{self, Write as _};
 
@@ -57,6 +58,9 @@ fn write_all(out: &mut String, told: &Explanation) -> fmt::Result {
     if let Some(access) = &told.access {
         access::write(out, access)?;
     }
+    if let Some(connection) = &told.connection {
+        connection::write(out, connection)?;
+    }
     if let Some(host) = &told.host {
         write_host(out, host)?;
     }
@@ -70,6 +74,9 @@ fn write_all(out: &mut String, told: &Explanation) -> fmt::Result {
     if let Some(cluster) = &told.cluster {
         writeln!(out)?;
         write_cluster(out, cluster)?;
+    }
+    if let Some(connection) = &told.connection {
+        connection::write_end(out, connection)?;
     }
     writeln!(out)?;
     for outcome in &told.outcomes {
@@ -133,13 +140,25 @@ fn write_rules(out: &mut String, told: &Explanation) -> fmt::Result {
         &format!("{count} {rules} tried in order{rest}"),
     )?;
     for rule in &told.rules {
-        write_rule(out, rule, told.request.inbound.is_some())?;
+        write_rule(
+            out,
+            rule,
+            told.request.inbound.is_some(),
+            told.connection.is_some(),
+        )?;
     }
     Ok(())
 }
 
-fn write_rule(out: &mut String, rule: &Tried, is_inbound: bool) -> fmt::Result {
+fn write_rule(
+    out: &mut String,
+    rule: &Tried,
+    is_inbound: bool,
+    is_connection: bool,
+) -> fmt::Result {
     let default = match is_inbound {
+        true if is_connection => "(all connections to the application)",
+        false if is_connection => "(all of the service that no rule is for)",
         true => "(the one that every inbound listener has)",
         false => "(the one that every service has; no VirtualService is for it)",
     };

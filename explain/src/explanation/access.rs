@@ -3,7 +3,7 @@
 //! Owns no decision. What became of the request stands in the words of the record that was played.
 
 use outrigger_core::peer::{ListenerKind, TlsFacts};
-use outrigger_core::snapshot::{Authorization, MutualTls, RuleSet, Snapshot};
+use outrigger_core::snapshot::{AccessRules, ExternalCheck, MutualTls, RuleSet, Snapshot};
 use serde::Serialize;
 
 use super::{Explanation, Place};
@@ -46,6 +46,25 @@ pub struct PolicyTold {
 
 /// What holds for a listener and a client; `None` for what the application sends.
 pub(super) fn access(snapshot: &Snapshot, circumstances: &Circumstances) -> Option<AccessTold> {
+    let external = &snapshot.authorization.external;
+    let policies = policies(external, &snapshot.authorization.http, snapshot);
+    beneath(policies, snapshot, circumstances)
+}
+
+/// The same for connections that are not HTTP, about which nobody else is asked.
+pub(super) fn of_connections(
+    snapshot: &Snapshot,
+    circumstances: &Circumstances,
+) -> Option<AccessTold> {
+    let policies = policies(&[], &snapshot.authorization.tcp, snapshot);
+    beneath(policies, snapshot, circumstances)
+}
+
+fn beneath(
+    policies: Vec<PolicyTold>,
+    snapshot: &Snapshot,
+    circumstances: &Circumstances,
+) -> Option<AccessTold> {
     let ListenerKind::Inbound(at) = circumstances.peer.listener else {
         return None;
     };
@@ -64,7 +83,7 @@ pub(super) fn access(snapshot: &Snapshot, circumstances: &Circumstances) -> Opti
             .as_deref()
             .filter(|_| is_known)
             .and_then(principal),
-        policies: policies(&snapshot.authorization, snapshot),
+        policies,
         decided: Vec::new(),
     })
 }
@@ -75,12 +94,15 @@ fn principal(tls: &TlsFacts) -> Option<String> {
 }
 
 /// In the order in which they are asked (Istio): CUSTOM, then DENY, then ALLOW. AUDIT and dry runs decide nothing.
-fn policies(authorization: &Authorization, snapshot: &Snapshot) -> Vec<PolicyTold> {
-    let rules = &authorization.http;
+fn policies(
+    external: &[ExternalCheck],
+    rules: &AccessRules,
+    snapshot: &Snapshot,
+) -> Vec<PolicyTold> {
     let mut told = Vec::new();
     let mut add = |action, set: &RuleSet| {
         told.extend(set.rules.iter().map(|rule| {
-            let name = authorization.name(rule.id);
+            let name = snapshot.authorization.name(rule.id);
             PolicyTold {
                 action,
                 rule: name.text.to_string(),
@@ -88,7 +110,7 @@ fn policies(authorization: &Authorization, snapshot: &Snapshot) -> Vec<PolicyTol
             }
         }));
     };
-    for check in &authorization.external {
+    for check in external {
         add("CUSTOM", &check.rules);
     }
     add("AUDIT", &rules.audit);
@@ -131,10 +153,17 @@ const LINES: [&str; 5] = ["asked", "token", "access", "dry run", "audit"];
 
 /// Takes what decided out of the story of the first case.
 pub(super) fn add_decided(told: &mut Explanation) {
-    let (Some(access), Some(first)) = (&mut told.access, told.outcomes.first()) else {
+    if let Some(story) = told.outcomes.first().map(|first| first.story.clone()) {
+        add_decided_of(told, &story);
+    }
+}
+
+/// Takes what decided out of a story.
+pub(super) fn add_decided_of(told: &mut Explanation, story: &str) {
+    let Some(access) = &mut told.access else {
         return;
     };
-    let lines = first.story.lines().map(str::trim);
+    let lines = story.lines().map(str::trim);
     let decided = lines.filter_map(|line| {
         let mut names = LINES.iter();
         let (name, words) = names.find_map(|name| Some((name, line.strip_prefix(name)?)))?;

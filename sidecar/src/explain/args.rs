@@ -14,6 +14,8 @@ Examples:
   outrigger explain --config rules/ 'GET /cart' -H 'Host: shop' --from app=web,version=v2 --namespace shop
   outrigger explain --config rules/ --inbound 8080 --from app=cart 'http://cart/'     as the mesh asks the workload
   outrigger explain --config rules/ --inbound 8080 --from app=cart --as spiffe://cluster.local/ns/shop/sa/web 'http://cart/'
+  outrigger explain --config rules/ 'TCP redis:6379'            a connection that is not HTTP, to a service or an address
+  outrigger explain --config rules/ 'TLS shop.test@10.0.0.1:443'    the same, begun with TLS that asks for a name
   outrigger explain --config rules/ --random 7 'http://reviews/'      with other draws; a story tells its number
   outrigger explain --config rules/ --format json 'http://reviews/'   for machines
 
@@ -32,7 +34,7 @@ pub(crate) struct ExplainArgs {
     #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
     pub(crate) config: Vec<PathBuf>,
 
-    /// The request, such as 'GET http://host/path'
+    /// The request, such as 'GET http://host/path', or the connection, such as 'TCP 10.0.0.1:6379' or 'TLS name:443'
     #[arg(value_name = "REQUEST")]
     pub(crate) request: Option<String>,
 

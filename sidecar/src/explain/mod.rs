@@ -1,4 +1,4 @@
-//! The command `explain`: what a configuration makes of a request, and why.
+//! The command `explain`: what a configuration makes of a request or a connection, and why.
 //!
 //! Owns the exit code. The explanation is made in `outrigger_explain`.
 
@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use outrigger_core::entropy::Entropy;
 use outrigger_core::peer::ListenerKind;
-use outrigger_explain::{Circumstances, Explanation, FORM, Question, explain as decide, text};
+use outrigger_explain::{Circumstances, Explanation, Subject, text};
 
 use crate::compiled::{self, Holder, InboundTo, Read};
 use crate::options::Format;
@@ -25,12 +25,12 @@ const USAGE: u8 = 2;
 /// Runs the command and says how it went.
 pub(crate) fn explain(args: &ExplainArgs) -> ExitCode {
     let (paths, request) = args.taken_apart();
-    let fields = args.headers.iter().map(String::as_str);
-    let question = request.map(|request| Question::new(request, fields));
-    let question = match question {
-        Some(Ok(question)) => question,
-        Some(Err(misread)) => return usage(&misread.to_string()),
-        None => return usage(&format!("no request is given; write {FORM}")),
+    let asked = match request.map(|request| Subject::read(request, &args.headers)) {
+        Some(Ok(asked)) => asked,
+        Some(Err(misread)) => return usage(&misread),
+        None => {
+            return usage(&format!("no request is given; write {}", Subject::form()));
+        }
     };
     let identity = match (&args.identity, &args.inbound) {
         (None, _) => Holder::Nobody,
@@ -56,7 +56,7 @@ pub(crate) fn explain(args: &ExplainArgs) -> ExitCode {
             circumstances = circumstances.by(client);
         }
     }
-    let mut told = decide(&read.snapshot, &question, &circumstances);
+    let mut told = asked.explain(&read.snapshot, &circumstances);
     add_refusals(&mut told, &read);
     let rendered = match args.format {
         Format::Text => text::text(&told),

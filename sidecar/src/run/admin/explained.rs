@@ -1,4 +1,5 @@
-//! `/explain?request=GET%20http://…`: what the configuration in use makes of a request, without sending it.
+//! `/explain?request=GET%20http://…`: what the configuration in use makes of a request or a connection,
+//! without sending it.
 //!
 //! Owns the parameters. The explanation is made in `outrigger_explain`, on a copy of the live state: endpoints are as busy and
 //! as ejected as they are now, and nothing that is tried counts for anybody.
@@ -8,7 +9,7 @@ use outrigger_core::entropy::Entropy;
 use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
-use outrigger_explain::{Circumstances, FORM, Question, application, explain, text};
+use outrigger_explain::{Circumstances, Subject, application, text};
 use outrigger_runtime::Handle;
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -26,7 +27,7 @@ const MOST_FIELDS: usize = 100;
 /// A question and how the answer is to look.
 #[derive(Debug)]
 pub(super) struct Asked {
-    question: Question,
+    subject: Subject,
     random: u64,
     /// The port of the application, or of the inbound listener.
     inbound: Option<u16>,
@@ -64,12 +65,11 @@ impl Asked {
                 (_, _) => return Err(format!("no parameter `{name}`; use {PARAMETERS}")),
             }
         }
-        let request =
-            request.ok_or_else(|| format!("no request is given; write request={FORM}"))?;
-        let fields = fields.iter().map(String::as_str);
-        let question = Question::new(&request, fields).map_err(|misread| misread.to_string())?;
+        let request = request
+            .ok_or_else(|| format!("no request is given; write request={}", Subject::form()))?;
+        let subject = Subject::read(&request, &fields)?;
         Ok(Self {
-            question,
+            subject,
             random,
             inbound,
             client,
@@ -108,7 +108,7 @@ impl Asked {
 
     /// Explains it.
     pub(super) fn page(&self, snapshot: &Snapshot, circumstances: &Circumstances) -> String {
-        let told = explain(snapshot, &self.question, circumstances);
+        let told = self.subject.explain(snapshot, circumstances);
         if self.is_json {
             // Keys in their order, as on all pages.
             return format!("{:#}\n", serde_json::json!(told));
@@ -163,6 +163,9 @@ mod tests {
             ("request=a&inbound=80&as=spiffe://td/ns/a/sa/b", ""),
             ("request=a&as=web", "no identity of a workload"),
             ("request=a&headers=x", "no parameter `headers`"),
+            ("request=TCP%20redis:6379", ""),
+            ("request=TCP%20redis", "`redis` has no port"),
+            ("request=TLS%20a:443&header=x:y", "has no fields"),
         ] {
             let said = Asked::new(query).err().unwrap_or_default();
             assert!(
