@@ -33,8 +33,10 @@ def outrigger(runtime):
         path = program("OUTRIGGER", str(REPOSITORY / "target/release/outrigger"), "outrigger")
         if path is None:
             return None
-        (folder / "rules.yaml").write_text(outrigger_rules(shape, folder))
-        words = [path, "run", "--runtime", runtime, "--workers", "1", "--config", folder / "rules.yaml", "--admin", "127.0.0.1:0",
+        rules = folder / "outrigger" / "rules"  # both are watched, so nothing else is written there
+        rules.mkdir(exist_ok=True, parents=True)
+        (rules / "rules.yaml").write_text(outrigger_rules(shape, folder))
+        words = [path, "run", "--runtime", runtime, "--workers", "1", "--config", rules, "--admin", "127.0.0.1:0",
                  "--label", "app=origin"]
         if shape.client_tls or shape.tcp:
             words += ["--outbound", "127.0.0.1:0", "--inbound", f"{PROXY}={ORIGIN}"]

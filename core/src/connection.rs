@@ -22,7 +22,7 @@ use core::mem;
 use bytes::BytesMut;
 
 use crate::http2;
-use crate::local::Local;
+use crate::local::{LONG_BUFFER, Local};
 use crate::outbox::Outbox;
 use crate::peer::ExchangeId;
 
@@ -33,7 +33,7 @@ const READ_ROOM: usize = 4 * 1024;
 pub(crate) const READ_BLOCK: usize = 32 * 1024;
 
 /// The room added while a body is long.
-pub(crate) const READ_BLOCK_LONG: usize = 128 * 1024;
+pub(crate) const READ_BLOCK_LONG: usize = LONG_BUFFER;
 
 /// A part of a head that is not longer than this waits for the rest in as little memory as it needs. A longer one is not
 /// copied with every byte that comes.
@@ -81,22 +81,32 @@ impl<C> Connection<C> {
         self.filled |= self.inbox.len() == self.inbox.capacity();
     }
 
+    /// So many bytes of the outbox were written.
+    pub(crate) fn on_wrote(&mut self, count: usize, local: &mut Local) {
+        self.outbox
+            .advance_with(count, |spent| local.spare.take_spent(spent));
+    }
+
     /// Where to append what is read; it has room. `is_short`: memory is, so there is no more of it than needed.
     pub(crate) fn space(&mut self, is_short: bool, local: &mut Local) -> &mut BytesMut {
         let Self { inbox, filled, .. } = self;
-        if inbox.capacity() == 0 {
-            *inbox = local.take_buffer();
-        }
+        let is_long = *filled && inbox.is_empty() && !is_short;
+        let wanted = if is_long { READ_BLOCK_LONG } else { READ_BLOCK };
+        let room = inbox.capacity() - inbox.len();
         // Room that was read, passed on and written is used again; memory is added only when too little is left.
         // What waits unread in memory grows in small steps, because it may be forwarded in one piece.
-        let wanted = if *filled && inbox.is_empty() && !is_short {
-            READ_BLOCK_LONG
-        } else {
-            READ_BLOCK
-        };
-        let room = inbox.capacity() - inbox.len();
-        if room < wanted && !inbox.try_reclaim(wanted) && room < READ_ROOM {
-            if wanted == READ_BLOCK && inbox.len() <= PART_OF_HEAD {
+        if room >= wanted || inbox.try_reclaim(wanted) {
+            return inbox;
+        }
+        if is_long {
+            // What is left of a block that is passed on is used if it is no small part, so that no more than twice of what waits is held.
+            if room < wanted / 2 {
+                *inbox = local.spare.take_long();
+            }
+        } else if inbox.capacity() == 0 {
+            *inbox = local.take_buffer();
+        } else if room < READ_ROOM {
+            if inbox.len() <= PART_OF_HEAD {
                 local.give_room(inbox);
             } else {
                 inbox.reserve(wanted);
@@ -121,11 +131,10 @@ impl<C> Connection<C> {
         self.return_block(local);
     }
 
-    /// Within a message: gives back what holds nothing and will not be needed at once.
+    /// Within a message: gives back what holds nothing and will not be needed at once. Of a long one, too: what another
+    /// connection reads next is read into memory that the CPU still has near.
     pub(crate) fn pause(&mut self, local: &mut Local) {
-        if !self.filled {
-            local.take_back(&mut self.inbox);
-        }
+        local.take_back(&mut self.inbox);
         self.return_block(local);
     }
 

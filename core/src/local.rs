@@ -12,6 +12,7 @@ mod line;
 mod mirrors;
 mod originals;
 mod pool;
+mod spare;
 mod tokens;
 mod view;
 
@@ -19,17 +20,14 @@ pub use buffered::Buffered;
 pub use http2_counts::{Http2Counted, Http2Side};
 pub use view::View;
 
-use core::mem;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::{ClusterState, HostState};
 use crate::http2;
 use crate::jose::CheckSignature;
-use crate::outbox::Outbox;
 use crate::peer::{ExchangeId, ToldClients, UpstreamId};
 use crate::snapshot::{Address, ClientTls, Http2Options, Snapshot};
 use crate::time::{Duration, Instant};
@@ -45,13 +43,9 @@ use mirrors::Mirrors;
 use originals::Originals;
 use pool::Pool;
 pub(crate) use pool::{Link, Taken, Wanted};
+pub(crate) use spare::LONG_BUFFER;
+use spare::Spare;
 use tokens::Tokens;
-
-/// The size of a fresh read buffer: a head and a body of 16 KiB in one read.
-const BUFFER: usize = 32 * 1024;
-
-/// Spare buffers kept; the rest are freed.
-const SPARE: usize = 64;
 
 /// Whoever checks signatures of tokens, if there is anybody.
 #[derive(Clone, Copy, Debug, Default)]
@@ -179,7 +173,7 @@ pub(crate) struct Local {
     pub(crate) http2: Sides,
     /// Some body is translated, or was, so that what it says decides something.
     pub(crate) reads_bodies: bool,
-    spare: Vec<BytesMut>,
+    pub(crate) spare: Spare,
     date: [u8; 29],
     pub(crate) drain: Drain,
 }
@@ -204,7 +198,7 @@ impl Local {
             mirrors: Mirrors::default(),
             budget: Budget::new(settings.max_buffered_bytes),
             http2: Sides::default(),
-            spare: Vec::new(),
+            spare: Spare::default(),
             date: *b"Thu, 01 Jan 1970 00:00:00 GMT",
             drain: Drain::default(),
         }
@@ -338,51 +332,5 @@ impl Local {
 
     pub(crate) const fn pool(&mut self) -> &mut Pool {
         &mut self.pool
-    }
-
-    /// A buffer to read into.
-    pub(crate) fn take_buffer(&mut self) -> BytesMut {
-        self.spare
-            .pop()
-            .unwrap_or_else(|| BytesMut::with_capacity(BUFFER))
-    }
-
-    /// Takes a buffer back that holds nothing; not while what was read into it is still in use elsewhere, because its memory
-    /// can be used again soon.
-    pub(crate) fn take_back(&mut self, inbox: &mut BytesMut) {
-        if inbox.is_empty() && inbox.capacity() > 0 && inbox.try_reclaim(BUFFER) {
-            self.give_buffer(mem::take(inbox));
-        }
-    }
-
-    /// A buffer to read into, in the place of one that is too small.
-    pub(crate) fn give_room(&mut self, inbox: &mut BytesMut) {
-        let small = mem::replace(inbox, self.take_buffer());
-        inbox.extend_from_slice(&small);
-    }
-
-    /// Takes a buffer whose content is to wait in as little memory as it needs.
-    pub(crate) fn keep_small(&mut self, inbox: &mut BytesMut) {
-        if inbox.capacity() > 2 * inbox.len() {
-            let small = BytesMut::from(&inbox[..]);
-            self.give_buffer(mem::replace(inbox, small));
-        }
-    }
-
-    /// Gives an outbox that has no block one to write into.
-    pub(crate) fn lend_block(&mut self, outbox: &mut Outbox) {
-        if !outbox.has_block() {
-            outbox.give_block(self.take_buffer());
-        }
-    }
-
-    /// A buffer nobody reads into any more. It is kept only if its memory can be written again, and if it is not one of
-    /// the large ones that a long body needed.
-    pub(crate) fn give_buffer(&mut self, mut buffer: BytesMut) {
-        buffer.clear();
-        let is_usual = buffer.try_reclaim(BUFFER) && buffer.capacity() <= 2 * BUFFER;
-        if is_usual && self.spare.len() < SPARE {
-            self.spare.push(buffer);
-        }
     }
 }

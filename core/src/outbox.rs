@@ -121,6 +121,11 @@ impl Outbox {
 
     /// Forgets `count` bytes that were written; more than were queued is a bug of the runtime and forgets all.
     pub fn advance(&mut self, count: usize) {
+        self.advance_with(count, drop);
+    }
+
+    /// The same, and hands over the long pieces of which nothing is left, for their memory.
+    pub fn advance_with(&mut self, count: usize, mut spent: impl FnMut(Bytes)) {
         let mut left = count.min(self.len);
         self.len -= left;
         if let Some(bodies) = &mut self.bodies {
@@ -135,7 +140,7 @@ impl Outbox {
             front.advance(step);
             left -= step;
             if front.is_empty() {
-                self.queue.pop_front();
+                self.queue.pop_front().into_iter().for_each(&mut spent);
             }
         }
         if self.len == 0 {

@@ -3,7 +3,10 @@
 //! Owns the order (AUDIT, DENY, ALLOW) and what every attribute of a request is. Policies are settled in the snapshot. A
 //! function over arguments: the path is normalised before, and a host is compared in its canonical form.
 
+use core::cell::OnceCell;
 use core::net::IpAddr;
+
+use memchr::memchr;
 
 use super::authority::{self, HostText};
 use super::hash::request_hash::client_address;
@@ -99,6 +102,10 @@ struct Asked<'a> {
     asking: Asking<'a>,
     /// The request's path without its query.
     path: Option<&'a [u8]>,
+    /// The client's identity, which has text.
+    principal: Option<&'a str>,
+    /// The namespace of that, once somebody has asked for it.
+    namespace: OnceCell<Option<&'a str>>,
 }
 
 impl<'a> Asked<'a> {
@@ -106,13 +113,14 @@ impl<'a> Asked<'a> {
         Self {
             asking: *asking,
             path: asking.request.map(|(request, _)| request.path_only()),
+            principal: principal_of(asking).filter(|principal| !principal.is_empty()),
+            namespace: OnceCell::new(),
         }
     }
 
-    /// The client's identity, which has text.
-    fn principal(&self) -> Option<&'a str> {
-        let principal = self.asking.tls?.peer.as_ref()?.principal()?;
-        (!principal.is_empty()).then_some(principal)
+    fn namespace(&self) -> Option<&'a str> {
+        let of = || self.principal.and_then(namespace_of);
+        *self.namespace.get_or_init(of)
     }
 
     fn remote(&self) -> IpAddr {
@@ -150,12 +158,12 @@ impl<'a> Asked<'a> {
             }
             Probed::Port => look(&self.asking.port.to_be_bytes()),
             Probed::Principal => {
-                if let Some(principal) = self.principal() {
+                if let Some(principal) = self.principal {
                     look(principal.as_bytes());
                 }
             }
             Probed::Namespace => {
-                if let Some(namespace) = self.principal().and_then(namespace_of) {
+                if let Some(namespace) = self.namespace() {
                     look(namespace.as_bytes());
                 }
             }
@@ -171,7 +179,7 @@ impl<'a> Asked<'a> {
             ranges.iter().any(|range| range.has(address))
         };
         let of_peer = |texts: &[TextPattern], part: fn(&str) -> Option<&str>| {
-            let part = self.principal().and_then(part);
+            let part = self.principal.and_then(part);
             part.is_some_and(|part| any_matches(texts, part.as_bytes()))
         };
         match check {
@@ -180,10 +188,13 @@ impl<'a> Asked<'a> {
             Check::DestinationIp(ranges) => has(ranges, self.asking.peer.destination().ip()),
             Check::DestinationPort(ports) => ports.contains(&self.asking.port),
             Check::Principal(texts) => of_peer(texts, |principal| Some(principal)),
-            Check::Namespace(texts) => of_peer(texts, namespace_of),
+            Check::Namespace(texts) => {
+                let namespace = self.namespace();
+                namespace.is_some_and(|namespace| any_matches(texts, namespace.as_bytes()))
+            }
             Check::TrustDomain(texts) => of_peer(texts, trust_domain_of),
             Check::ServiceAccount(accounts) => {
-                let of_peer = self.principal().and_then(account_of);
+                let of_peer = self.principal.and_then(account_of);
                 of_peer.is_some_and(|(namespace, account)| {
                     let mut accounts = accounts.iter();
                     accounts.any(|(ns, name)| **ns == *namespace && **name == *account)
@@ -267,25 +278,46 @@ fn any_matches(texts: &[TextPattern], text: &[u8]) -> bool {
     texts.iter().any(|wanted| wanted.matches(text))
 }
 
+fn principal_of<'a>(asking: &Asking<'a>) -> Option<&'a str> {
+    asking.tls?.peer.as_ref()?.principal()
+}
+
+/// What stands before a slash, and behind it.
+fn at_slash(text: &str) -> Option<(&str, &str)> {
+    let at = memchr(b'/', text.as_bytes())?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
+}
+
+/// What stands behind the first part of a path that has this name. Identities are short, and of the many ways to look for a text
+/// this one has nothing to prepare.
+fn behind<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let (_, mut rest) = at_slash(text)?;
+    loop {
+        let (part, behind) = at_slash(rest)?;
+        if part == name {
+            return Some(behind);
+        }
+        rest = behind;
+    }
+}
+
 fn trust_domain_of(principal: &str) -> Option<&str> {
-    Some(principal.split_once('/')?.0)
+    Some(at_slash(principal)?.0)
 }
 
 /// The namespace of an identity, which something stands behind.
 fn namespace_of(principal: &str) -> Option<&str> {
-    let (_, rest) = principal.split_once("/ns/")?;
-    Some(rest.split_once('/')?.0)
+    Some(at_slash(behind(principal, "ns")?)?.0)
 }
 
 /// Namespace and service account of an identity.
 fn account_of(principal: &str) -> Option<(&str, &str)> {
-    let (_, rest) = principal.split_once("/ns/")?;
-    let (namespace, rest) = rest.split_once('/')?;
+    let (namespace, rest) = at_slash(behind(principal, "ns")?)?;
     let rest = match rest.strip_prefix("sa/") {
         Some(account) => account,
-        None => rest.split_once("/sa/")?.1,
+        None => behind(rest, "sa")?,
     };
-    let (account, _) = rest.split_once('/').unwrap_or((rest, ""));
+    let (account, _) = at_slash(rest).unwrap_or((rest, ""));
     Some((namespace, account))
 }
 

@@ -4,10 +4,10 @@
 //! `policy::filter_chain` chooses; here is what it looks things up in. A port that speaks HTTP by its name has nothing else to
 //! choose, and is found without a look at bytes.
 
-use core::cmp::Reverse;
 use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeMap;
 
+use super::address_blocks::AddressBlocks;
 use super::name_table::NameTable;
 use super::route::VirtualHostId;
 use crate::peer::AddressRange;
@@ -147,8 +147,8 @@ struct Port {
     number: u16,
     /// By address, sorted.
     addresses: Box<[(IpAddr, u32)]>,
-    /// By block of addresses, the smallest first.
-    blocks: Box<[(AddressRange, u32)]>,
+    /// By block of addresses.
+    blocks: AddressBlocks,
     /// For all other addresses.
     wildcard: Option<u32>,
 }
@@ -193,11 +193,10 @@ impl Listeners {
             }
             addresses.sort(); // of one address the first listener has the lowest number
             addresses.dedup_by_key(|(address, _)| *address);
-            blocks.sort_by_key(|(block, _)| Reverse(block.prefix()));
             Port {
                 number,
                 addresses: addresses.into(),
-                blocks: blocks.into(),
+                blocks: AddressBlocks::new(blocks),
                 wildcard,
             }
         });
@@ -215,11 +214,7 @@ impl Listeners {
         let ip = to.ip().to_canonical();
         let exact = (port.addresses).binary_search_by_key(&ip, |(address, _)| *address);
         let exact = exact.ok().map(|at| port.addresses[at].1);
-        let of_block = || {
-            let mut blocks = port.blocks.iter();
-            blocks.find(|(block, _)| block.has(ip)).map(|(_, id)| *id)
-        };
-        let id = exact.or_else(of_block).or(port.wildcard)?;
+        let id = exact.or_else(|| port.blocks.find(ip)).or(port.wildcard)?;
         Some(&self.all[id as usize])
     }
 

@@ -3,6 +3,7 @@
 //! Everything a decision needs is looked up here by small numbers. `compile` makes it, `policy` reads it, and nobody
 //! changes it: a reload makes another one. A request keeps the snapshot it began with.
 
+mod address_blocks;
 mod authorization;
 mod cluster;
 mod clusters;

@@ -44,7 +44,7 @@ impl Turns {
         };
         match input {
             Input::Read(count) => client.connection.on_read(count),
-            Input::Wrote(count) => client.connection.outbox.advance(count),
+            Input::Wrote(count) => client.connection.on_wrote(count, &mut self.local),
             Input::Eof => client.eof = true,
             Input::Drain => client.is_ending = true,
             Input::Broken

@@ -33,7 +33,7 @@ impl Turns {
             Owner::Exchange(exchange) => {
                 match &input {
                     Input::Read(count) => upstream.connection.on_read(*count),
-                    Input::Wrote(count) => upstream.connection.outbox.advance(*count),
+                    Input::Wrote(count) => upstream.connection.on_wrote(*count, &mut self.local),
                     Input::Connected(facts) => {
                         upstream.facts.clone_from(&**facts);
                         self.local.pool().on_connected(id, now);
