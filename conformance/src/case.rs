@@ -59,6 +59,8 @@ pub struct Client {
     pub inbound: bool,
     /// It connects to this address, and the kernel brings it to the outbound listener.
     pub to: Option<SocketAddr>,
+    /// It connects to the listener for this port of Gateways.
+    pub gateway: Option<u16>,
     /// It begins with the client before it, not after that one.
     pub together: bool,
     /// How it speaks TLS, if it does.
@@ -149,7 +151,9 @@ impl Case {
     pub fn is_in_frames(&self) -> bool {
         let is_raw = |client: &Client| {
             let first = client.steps.first().map(|step| &step.action);
-            client.to.is_some() || client.inbound && first == Some(&Action::Raw)
+            let is_brought = client.to.is_some();
+            let is_direct = client.inbound || client.gateway.is_some();
+            is_brought || is_direct && first == Some(&Action::Raw)
         };
         if self.clients.iter().any(is_raw) {
             return true;
@@ -349,6 +353,17 @@ impl Case {
         address: &str,
         words: &[&str],
     ) -> Result<Option<Arc<[Step]>>, Problem> {
+        let (words, gateway) = match *words {
+            ["gateway", port, ref words @ ..] => {
+                let port = port
+                    .parse()
+                    .ok()
+                    .filter(|p| self.settings.gateway.contains(p));
+                let wrong = || self.wrong(block, "name a port of the setting `gateway`".to_owned());
+                (words, Some(port.ok_or_else(wrong)?))
+            }
+            ref words => (words, None),
+        };
         let (words, tls) = Tls::split(words).map_err(|what| self.wrong(block, what))?;
         self.tls.extend(tls.map(|tls| (address.to_owned(), tls)));
         match words {
@@ -436,6 +451,17 @@ impl Case {
             }
             ref words => (words, None),
         };
+        let (words, gateway) = match *words {
+            ["gateway", port, ref words @ ..] => {
+                let port = port
+                    .parse()
+                    .ok()
+                    .filter(|p| self.settings.gateway.contains(p));
+                let wrong = || self.wrong(block, "name a port of the setting `gateway`".to_owned());
+                (words, Some(port.ok_or_else(wrong)?))
+            }
+            ref words => (words, None),
+        };
         let (words, tls) = Tls::split(words).map_err(|what| self.wrong(block, what))?;
         let mut words_of_all = words.iter();
         if let Some(word) = words_of_all.find(|w| !matches!(**w, "inbound" | "together")) {
@@ -445,6 +471,7 @@ impl Case {
             line: block.line,
             inbound: words.contains(&"inbound"),
             to,
+            gateway,
             together: words.contains(&"together"),
             tls,
             steps,

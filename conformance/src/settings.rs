@@ -26,6 +26,11 @@ pub struct Settings {
     pub max_request_body: Option<u64>,
     /// The application behind the inbound listener.
     pub inbound: Option<String>,
+    /// The ports of Gateways that are listened on: it is a gateway with these labels.
+    #[serde(default)]
+    pub gateway: Vec<u16>,
+    /// How many proxies before a gateway are believed.
+    pub trusted_hops: Option<u32>,
     /// The clients that are told in responses what was decided, if they ask.
     #[serde(default)]
     pub explain_to: Vec<String>,

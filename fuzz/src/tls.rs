@@ -77,6 +77,7 @@ fn server(mode: MutualTls) -> ServerTls {
         parameters: TlsParameters::default(),
         trust_domains: ["td".into()].into(),
         port: 80,
+        servers: Box::default(),
     }
 }
 

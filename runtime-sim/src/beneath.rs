@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use outrigger_core::peer::{PeerCertificate, TlsFacts, TlsFault, TlsVersion};
 use outrigger_core::snapshot::{
-    Alpn, KeyName, MutualTls, PeerNames, RootsName, ServerTls, Sni, TlsParameters, Trust,
+    Alpn, ClientProof, ClientTrust, KeyName, MutualTls, PeerNames, RootsName, ServerTls, Sni,
+    TlsParameters, Trust,
 };
 use outrigger_core::worker::Handshake;
 
@@ -356,7 +357,10 @@ pub(crate) fn as_server(
     client: &Beneath,
 ) -> (Result<Option<Arc<TlsFacts>>, TlsFault>, Outcome) {
     let client = match (client, tls.mode) {
-        (Beneath::ClearText, MutualTls::Strict) => return (Err(TlsFault::NotTls), Err(ENDED)),
+        (Beneath::Tls(client), MutualTls::ByName) => return as_gateway(proved, tls, client),
+        (Beneath::ClearText, MutualTls::Strict | MutualTls::ByName) => {
+            return (Err(TlsFault::NotTls), Err(ENDED));
+        }
         (Beneath::ClearText, MutualTls::Permissive | MutualTls::Disable) => {
             return (Ok(None), Err(ENDED));
         }
@@ -395,6 +399,74 @@ pub(crate) fn as_server(
                 ..met.clone()
             };
             (Ok(Some(facts(&met))), Ok(of_sidecar))
+        }
+    }
+}
+
+/// The same of a gateway. TLS that passes is none of its own: bytes stand for it that ask for nobody in particular.
+fn as_gateway(
+    proved: &Proved,
+    tls: &ServerTls,
+    client: &Speaks,
+) -> (Result<Option<Arc<TlsFacts>>, TlsFault>, Outcome) {
+    let server = tls.server(client.sni.as_deref());
+    let Some(server) = server.and_then(|at| tls.servers.get(at)) else {
+        let why = "no server has the name that is asked for";
+        return (Err(TlsFault::NothingInCommon(why.into())), Err(ENDED));
+    };
+    let Some(termination) = &server.termination else {
+        return (Ok(None), Err(ENDED));
+    };
+    let own = match proved.key(&termination.key) {
+        Ok(own) => own,
+        Err(fault) => return (Err(fault), Err(ENDED)),
+    };
+    let Some(version) = version(&termination.parameters, client.is_old) else {
+        let fault = TlsFault::NothingInCommon("the version".into());
+        return (Err(fault), Err(VERSION));
+    };
+    let shown = client.certificate.as_ref();
+    let alert = match shown {
+        None if version == TlsVersion::Tls12 => "handshake_failure",
+        None => REQUIRED,
+        Some(_) => UNKNOWN,
+    };
+    let visits = |trust: &ClientTrust, shown: &Shown| {
+        proved.check_chain(shown, &trust.roots, trust.crl.as_deref())?;
+        let mut names = trust.names.iter();
+        match trust.names.is_empty() || names.any(|name| says(&shown.told, name)) {
+            true => Ok(shown.told.clone()),
+            false => Err(untrusted("it says none of the names that are wanted")),
+        }
+    };
+    let admitted = match (&termination.clients, shown) {
+        (ClientProof::Nothing, _) | (ClientProof::Optional(_), None) => Ok(None),
+        (ClientProof::Required(_), None) => Err(TlsFault::NoCertificate),
+        (ClientProof::Optional(trust) | ClientProof::Required(trust), Some(shown)) => {
+            visits(trust, shown).map(Some)
+        }
+        (ClientProof::Mesh, shown) => admit(proved, tls, shown).map(|told| Some(told.clone())),
+    };
+    match admitted {
+        Err(fault) => (Err(fault), Err(alert)),
+        Ok(certificate) => {
+            let answered: &[&str] = match (&termination.clients, termination.is_http) {
+                (ClientProof::Mesh, _) => Alpn::ANSWERED,
+                (_, true) => Alpn::ANSWERED_BY_HTTP,
+                (_, false) => &[],
+            };
+            let met = Met {
+                version,
+                sni: client.sni.clone(),
+                offered: client.protocols.clone(),
+                agreed: agreed(answered.iter().copied(), &client.protocols),
+                certificate,
+            };
+            let of_gateway = Met {
+                certificate: Some(own.told.clone()),
+                ..met.clone()
+            };
+            (Ok(Some(facts(&met))), Ok(of_gateway))
         }
     }
 }

@@ -52,11 +52,12 @@ impl Fabric {
         (Ipv4Addr::LOCALHOST, 32_768 | self.clients).into()
     }
 
-    /// Where a listener listens: 15001, and 15006 and on for inbound ones.
+    /// Where a listener listens: 15001, 15006 and on for inbound ones, and those of Gateways where they say.
     pub(crate) fn listener_address(&self, listener: ListenerKind) -> SocketAddr {
         let port = match listener {
             ListenerKind::Outbound => 15_001,
             ListenerKind::Inbound(index) => 15_006_u16.saturating_add(index as u16),
+            ListenerKind::Gateway(port) => port,
         };
         (Ipv4Addr::LOCALHOST, port).into()
     }

@@ -7,7 +7,7 @@ use outrigger_core::peer::ListenerKind;
 /// What drains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// Listeners in front of the application.
+    /// Listeners in front of the application, and those of Gateways.
     Inbound,
     /// All listeners.
     All,
@@ -39,7 +39,7 @@ impl Stages {
     /// Of this listener.
     pub(crate) const fn of(self, listener: ListenerKind) -> Stage {
         match listener {
-            ListenerKind::Inbound(_) => self.inbound,
+            ListenerKind::Inbound(_) | ListenerKind::Gateway(_) => self.inbound,
             ListenerKind::Outbound => self.outbound,
         }
     }
@@ -47,7 +47,7 @@ impl Stages {
     /// Whether connections of this listener end as soon as nothing is in flight on them.
     pub(crate) fn ends(self, listener: ListenerKind) -> bool {
         match listener {
-            ListenerKind::Inbound(_) => self.inbound >= Stage::Ending,
+            ListenerKind::Inbound(_) | ListenerKind::Gateway(_) => self.inbound >= Stage::Ending,
             ListenerKind::Outbound => self.outbound >= Stage::Graceful,
         }
     }

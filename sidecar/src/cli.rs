@@ -19,6 +19,7 @@ pub(crate) use crate::diff::DiffArgs;
 use crate::dns_args::DnsArgs;
 use crate::event_levels::Levels;
 pub(crate) use crate::explain::ExplainArgs;
+use crate::gateway_args::GatewayArgs;
 use crate::http2_args::Http2Args;
 use crate::identity_args::IdentityArgs;
 pub(crate) use crate::intercept::{InterceptArgs, ModeArg};
@@ -89,6 +90,9 @@ Examples:
   As version v2 of a service in namespace shop, with an access log:
     outrigger run --config rules/ --namespace shop --label app=cart --label version=v2 --access-log text
 
+  As the gateway that Gateways select by istio=ingressgateway, whose port 443 is reached at 8443:
+    outrigger run --config rules/ --label istio=ingressgateway --gateway 80=0.0.0.0:8080 --gateway 443=0.0.0.0:8443
+
   Record the run, to be replayed elsewhere (the file holds every byte, secrets too; without bodies it is smaller):
     outrigger run --config rules/ --record run.rec --record-without-bodies
     outrigger replay run.rec
@@ -130,6 +134,9 @@ pub(crate) struct RunArgs {
     /// have one ADDR: each gets the connections that were to go to its port
     #[arg(long, value_name = "ADDR=APP_ADDR")]
     pub(crate) inbound: Vec<InboundArg>,
+
+    #[command(flatten)]
+    pub(crate) gateway: GatewayArgs,
 
     /// How the kernel brings connections here that were to go elsewhere (`outrigger intercept`); then they go by where they were
     /// to go

@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use clap::Args;
 use outrigger_core::cluster::Registry;
-use outrigger_core::compile::{self, Answers, Compiled, Inbound, Workload};
+use outrigger_core::compile::{self, Answers, Carried, Compiled, Inbound, Workload};
 use outrigger_core::config::{self, Finding, MeshConfig};
 use outrigger_core::peer::SpiffeId;
 use outrigger_core::snapshot::Snapshot;
@@ -111,7 +111,7 @@ impl Holder<'_> {
 pub(crate) fn read(
     paths: &[PathBuf],
     whom: &ForWhom,
-    inbound: &[InboundTo],
+    (inbound, carries): (&[InboundTo], Carried),
     identity: Holder<'_>,
 ) -> Result<Read, Vec<Unreadable>> {
     let found = Reader::ignoring(&whom.ignore).read(paths)?;
@@ -135,6 +135,7 @@ pub(crate) fn read(
         namespace: whom.namespace.clone(),
         labels: labels.map(|l| (l.key.clone(), l.value.clone())).collect(),
         spiffe_id: identity.of_workload(whom, &mesh),
+        carries,
         ..Workload::default()
     };
     let inbound: Vec<Inbound> = inbound.iter().map(|to| to.0).collect();

@@ -13,6 +13,7 @@ mod diff;
 mod dns_args;
 mod event_levels;
 mod explain;
+mod gateway_args;
 mod http2_args;
 mod identity_args;
 mod intercept;

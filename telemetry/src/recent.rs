@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use outrigger_core::decision::{AttemptEnd, Details, Record, RouteDecision};
 use outrigger_core::entropy::Draw;
-use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::PerMillion;
 use outrigger_core::time::Instant;
 use outrigger_explain::told::Told;
@@ -282,7 +281,7 @@ impl Recent {
             began: ended.began(),
             why,
             client: ended.peer.remote.to_string(),
-            inbound: matches!(ended.peer.listener, ListenerKind::Inbound(_)),
+            inbound: ended.peer.listener.is_inbound(),
             is_unrouted: matches!(
                 ended.record.route,
                 RouteDecision::UnknownHost | RouteDecision::NoRule { .. }

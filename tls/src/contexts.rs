@@ -9,18 +9,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use outrigger_core::peer::TlsFault;
 use outrigger_core::snapshot::{
-    Alpn, ClientTls, KeyName, RootsName, ServerTls, Sni, Spoken, Trust,
+    Alpn, ClientProof, ClientTls, ClientTrust, KeyName, RootsName, ServerTls, Sni, Spoken,
+    Termination, Trust,
 };
 use outrigger_core::worker::Handshake;
 use rustls::client::{ResolvesClientCert, Resumption};
+use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::Ticketer;
-use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ClientHello, NoClientAuth, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, ServerConfig, SignatureScheme};
 
 use crate::identities::{Identities, Proofs};
 use crate::provider;
-use crate::verify::{Authorities, Clients, Servers};
+use crate::verify::{Authorities, Clients, Servers, Visitors};
 
 /// Contexts that are kept at a time; with one more all are made anew. There are as many as settings in use.
 const MOST: usize = 1024;
@@ -41,6 +44,8 @@ struct Made {
     generation: u64,
     clients: HashMap<(ClientTls, Spoken), Arc<ClientConfig>>,
     servers: Vec<(ServerTls, bool, Arc<ServerConfig>)>,
+    /// Of gateways: by what a server says, the port, and whether there is a protocol to answer.
+    gateways: HashMap<(Termination, u16, bool), Arc<ServerConfig>>,
 }
 
 impl Contexts {
@@ -54,7 +59,9 @@ impl Contexts {
     fn made(&self) -> MutexGuard<'_, Made> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let generation = self.identities.generation();
-        if made.generation != generation || made.clients.len() + made.servers.len() > MOST {
+        if made.generation != generation
+            || made.clients.len() + made.servers.len() + made.gateways.len() > MOST
+        {
             *made = Made {
                 generation,
                 ..Made::default()
@@ -96,41 +103,85 @@ impl Contexts {
         if let Some((.., known)) = known {
             return Ok(Arc::clone(known));
         }
-        let config = Arc::new(server(tls, answers, &self.identities.proofs())?);
+        let (termination, proofs) = (of_mesh(tls), self.identities.proofs());
+        let config = server(&termination, &tls.trust_domains, answers, &proofs)?;
+        let config = Arc::new(config);
         let entry = (tls.clone(), answers, Arc::clone(&config));
         made.servers.push(entry);
         Ok(config)
     }
+
+    /// The context of a connection to a gateway's server.
+    ///
+    /// # Errors
+    /// Something is missing that it takes.
+    pub(crate) fn gateway(
+        &self,
+        tls: &ServerTls,
+        termination: &Termination,
+        answers: bool,
+    ) -> Result<Arc<ServerConfig>, TlsFault> {
+        let mut made = self.made();
+        let key = (termination.clone(), tls.port, answers);
+        if let Some(known) = made.gateways.get(&key) {
+            return Ok(Arc::clone(known));
+        }
+        let proofs = self.identities.proofs();
+        let config = server(termination, &tls.trust_domains, answers, &proofs)?;
+        let config = Arc::new(config);
+        made.gateways.insert(key, Arc::clone(&config));
+        Ok(config)
+    }
 }
 
-/// Whether a client offers a protocol that can be answered.
-pub(crate) fn can_answer(hello: &ClientHello<'_>) -> bool {
+/// Whether a client offers one of the protocols that can be answered.
+pub(crate) fn can_answer(hello: &ClientHello<'_>, answered: &[&str]) -> bool {
     let offered = hello.alpn().into_iter().flatten();
-    let mut offered = offered.filter(|name| Alpn::ANSWERED.iter().any(|p| p.as_bytes() == *name));
+    let mut offered = offered.filter(|name| answered.iter().any(|p| p.as_bytes() == *name));
     offered.next().is_some()
+}
+
+/// What a gateway's server answers.
+pub(crate) const fn answered(termination: &Termination) -> &'static [&'static str] {
+    match (&termination.clients, termination.is_http) {
+        (ClientProof::Mesh, _) => Alpn::ANSWERED,
+        (_, true) => Alpn::ANSWERED_BY_HTTP,
+        (_, false) => &[],
+    }
 }
 
 fn lacking(what: impl fmt::Display) -> TlsFault {
     TlsFault::NoIdentity(what.to_string().into())
 }
 
-fn server(tls: &ServerTls, answers: bool, proofs: &Proofs) -> Result<ServerConfig, TlsFault> {
-    let provider = provider::of(&tls.parameters);
-    let key = key(&KeyName::Mesh, proofs)?;
-    let verifier = Clients {
-        provider: Arc::clone(&provider),
-        authorities: authorities(&RootsName::Mesh, None, proofs)?,
-        trust_domains: tls.trust_domains.clone(),
-    };
+/// TLS of the mesh, as every listener of a sidecar speaks it.
+fn of_mesh(tls: &ServerTls) -> Termination {
+    Termination {
+        key: KeyName::Mesh,
+        clients: ClientProof::Mesh,
+        parameters: tls.parameters.clone(),
+        is_http: true,
+    }
+}
+
+fn server(
+    termination: &Termination,
+    trust_domains: &[Box<str>],
+    answers: bool,
+    proofs: &Proofs,
+) -> Result<ServerConfig, TlsFault> {
+    let provider = provider::of(&termination.parameters);
+    let key = key(&termination.key, proofs)?;
+    let verifier = clients(termination, trust_domains, &provider, proofs)?;
     let builder = ServerConfig::builder_with_provider(provider);
-    let builder = builder.with_protocol_versions(provider::versions(&tls.parameters));
+    let builder = builder.with_protocol_versions(provider::versions(&termination.parameters));
     let builder = builder.map_err(|error| lacking(format!("a suite: {error}")))?;
     let mut config = builder
-        .with_client_cert_verifier(Arc::new(verifier))
+        .with_client_cert_verifier(verifier)
         .with_cert_resolver(Arc::new(Only(key)));
     if answers {
-        let names = Alpn::ANSWERED.iter().map(|name| name.as_bytes().to_vec());
-        config.alpn_protocols = names.collect();
+        let names = answered(termination).iter();
+        config.alpn_protocols = names.map(|name| name.as_bytes().to_vec()).collect();
     }
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.ticketer = Ticketer::new().map_err(|error| lacking(format!("tickets: {error}")))?;
@@ -138,6 +189,33 @@ fn server(tls: &ServerTls, answers: bool, proofs: &Proofs) -> Result<ServerConfi
     config.send_tls13_tickets = 1;
     config.max_early_data_size = 0;
     Ok(config)
+}
+
+/// Whose certificates will do.
+fn clients(
+    termination: &Termination,
+    trust_domains: &[Box<str>],
+    provider: &Arc<CryptoProvider>,
+    proofs: &Proofs,
+) -> Result<Arc<dyn ClientCertVerifier>, TlsFault> {
+    let visitors = |trust: &ClientTrust, is_required| {
+        Ok(Arc::new(Visitors {
+            provider: Arc::clone(provider),
+            authorities: authorities(&trust.roots, trust.crl.as_deref(), proofs)?,
+            names: trust.names.clone(),
+            is_required,
+        }) as Arc<dyn ClientCertVerifier>)
+    };
+    match &termination.clients {
+        ClientProof::Nothing => Ok(Arc::new(NoClientAuth)),
+        ClientProof::Optional(trust) => visitors(trust, false),
+        ClientProof::Required(trust) => visitors(trust, true),
+        ClientProof::Mesh => Ok(Arc::new(Clients {
+            provider: Arc::clone(provider),
+            authorities: authorities(&RootsName::Mesh, None, proofs)?,
+            trust_domains: trust_domains.into(),
+        })),
+    }
 }
 
 fn client(tls: &ClientTls, spoken: Spoken, proofs: &Proofs) -> Result<ClientConfig, TlsFault> {

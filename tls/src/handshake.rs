@@ -9,7 +9,8 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use outrigger_core::outbox::Outbox;
 use outrigger_core::peer::{TlsFacts, TlsFault};
-use outrigger_core::snapshot::{Alpn, MutualTls, ServerTls, Sni, Trust};
+use outrigger_core::snapshot::{Alpn, MutualTls, ServerTls, Sni, Termination, Trust};
+use outrigger_core::sniff::{self, FirstBytes};
 use outrigger_core::worker::Handshake;
 use outrigger_runtime::Stream;
 use rustls::server::Accepted;
@@ -17,7 +18,7 @@ use rustls::{ClientConnection, Connection};
 use rustls_pki_types::ServerName;
 
 use crate::contexts::{self, Contexts};
-use crate::hello::{Hello, Looks, Refused};
+use crate::hello::{self, Hello, Looks, Refused};
 use crate::identities::Identities;
 use crate::scratch::Scratch;
 use crate::session::Session;
@@ -104,8 +105,17 @@ pub(crate) async fn as_server<T: Stream>(
         match Looks::of(&sniffed) {
             Looks::Undecided => {}
             Looks::Tls => break,
-            Looks::ClearText if tls.mode == MutualTls::Strict => return Err(TlsFault::NotTls),
+            Looks::ClearText if matches!(tls.mode, MutualTls::Strict | MutualTls::ByName) => {
+                return Err(TlsFault::NotTls);
+            }
             Looks::ClearText => return Ok((Secured(Kind::Plain(stream, sniffed)), None)),
+        }
+    }
+    let mut termination = None;
+    if tls.mode == MutualTls::ByName {
+        match named(&mut stream, &mut sniffed, &tls).await? {
+            None => return Ok((Secured(Kind::Plain(stream, sniffed)), None)),
+            found @ Some(_) => termination = found,
         }
     }
     let accepted = whole(&mut stream, sniffed).await?;
@@ -113,7 +123,7 @@ pub(crate) async fn as_server<T: Stream>(
         .client_hello()
         .server_name()
         .map(str::to_ascii_lowercase);
-    let connection = match answer(&contexts, &tls, accepted) {
+    let connection = match answer(&contexts, &tls, termination, accepted) {
         Ok(connection) => connection,
         Err(Refused { fault, last_words }) => {
             say(&mut stream, &last_words);
@@ -153,22 +163,54 @@ async fn whole<T: Stream>(stream: &mut T, mut came: BytesMut) -> Result<Accepted
     }
 }
 
+/// How a gateway takes TLS off for the name that a client asks for; `None` where it passes. The hello stays where it is: whoever
+/// it passes to is to read it.
+async fn named<'t, T: Stream>(
+    stream: &mut T,
+    came: &mut BytesMut,
+    tls: &'t ServerTls,
+) -> Result<Option<&'t Termination>, TlsFault> {
+    loop {
+        match sniff::look(came) {
+            FirstBytes::Tls(hello) => {
+                let at = tls.server(hello.server_name.as_deref());
+                let server = at.and_then(|at| tls.servers.get(at));
+                let why =
+                    || TlsFault::NothingInCommon("no server has the name that is asked for".into());
+                return Ok(server.ok_or_else(why)?.termination.as_ref());
+            }
+            FirstBytes::Http | FirstBytes::Other => return Err(TlsFault::NotTls),
+            FirstBytes::Undecided if came.len() > hello::MOST => return Err(TlsFault::NotTls),
+            FirstBytes::Undecided => read(stream, came).await?,
+        }
+    }
+}
+
 /// Picks the context by what a client says of itself.
-fn answer(contexts: &Contexts, tls: &ServerTls, accepted: Accepted) -> Result<Connection, Refused> {
+fn answer(
+    contexts: &Contexts,
+    tls: &ServerTls,
+    termination: Option<&Termination>,
+    accepted: Accepted,
+) -> Result<Connection, Refused> {
+    let answered = termination.map_or(Alpn::ANSWERED, contexts::answered);
     let (is_of_the_mesh, answers) = {
         let hello = accepted.client_hello();
         let mut offered = hello.alpn().into_iter().flatten();
         (
             offered.any(Alpn::is_of_the_mesh),
-            contexts::can_answer(&hello),
+            contexts::can_answer(&hello, answered),
         )
     };
     // Istio: a listener that takes clear text, too, takes TLS without the mesh's protocols for the application's own.
-    if tls.mode != MutualTls::Strict && !is_of_the_mesh {
+    if tls.mode == MutualTls::Permissive && !is_of_the_mesh {
         let why = "no protocol of the mesh is offered";
         return Err(TlsFault::NothingInCommon(why.into()).into());
     }
-    let config = contexts.server(tls, answers)?;
+    let config = match termination {
+        None => contexts.server(tls, answers)?,
+        Some(termination) => contexts.gateway(tls, termination, answers)?,
+    };
     let connection = accepted.into_connection(config);
     let connection = connection.map_err(|(error, alert)| Refused::by(&error, alert))?;
     Ok(Connection::Server(connection))

@@ -11,7 +11,7 @@ use rustls::server::{Accepted, AcceptedAlert, Acceptor};
 use crate::fault;
 
 /// How long a ClientHello may be, with the heads of its records; Envoy's inspector of TLS stops there too.
-const MOST: usize = 16 * 1024;
+pub(crate) const MOST: usize = 16 * 1024;
 
 /// The type of records that handshakes are in (RFC 8446 §5.1). No head of HTTP begins so.
 const HANDSHAKE: u8 = 22;

@@ -151,6 +151,51 @@ impl ClientCertVerifier for Clients {
     signatures_by_provider!();
 }
 
+/// Believes clients of a gateway, which may be of any kind, or have no certificate where none is required.
+pub(crate) struct Visitors {
+    pub(crate) provider: Arc<CryptoProvider>,
+    pub(crate) authorities: Authorities,
+    /// Names of which a certificate must say one; none where any will do.
+    pub(crate) names: Box<[Box<str>]>,
+    pub(crate) is_required: bool,
+}
+
+impl ClientCertVerifier for Visitors {
+    /// Not told, as for [`Clients`].
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.is_required
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let read = read(end_entity)?;
+        let chain = (end_entity, intermediates);
+        let (provider, usage) = (&self.provider, KeyUsage::client_auth());
+        (self.authorities).check_chain(provider, chain, usage, now)?;
+        let mut names = self.names.iter();
+        match self.names.is_empty() || names.any(|name| says(name, end_entity, &read)) {
+            true => Ok(ClientCertVerified::assertion()),
+            false => Err(rejected("it says none of the names that are wanted")),
+        }
+    }
+
+    signatures_by_provider!();
+}
+
+impl fmt::Debug for Visitors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Visitors").finish_non_exhaustive()
+    }
+}
+
 /// Believes endpoints.
 pub(crate) struct Servers {
     pub(crate) provider: Arc<CryptoProvider>,

@@ -38,6 +38,7 @@ pub(crate) fn obstacle(case: &Case, told: Told) -> Option<String> {
         () if case.clients.is_empty() => "it is about findings only",
         () if errors => "its configuration has errors on purpose",
         () if !case.captured().is_empty() => "nobody brings its clients to the program",
+        () if !case.settings.gateway.is_empty() => "a gateway has ports of its own",
         () if has_names(case) => "a name as address leads nowhere",
         () if signals(case, "reload") && !told.reload => {
             "nothing tells from outside when a reload is done"
@@ -186,6 +187,16 @@ mod tests {
         !case.captured().is_empty() && is_there(cases, &by)
     }
 
+    /// What a gateway does is tried with the program in tests of its own, with real certificates.
+    fn is_gateway_for_real(case: &Case, cases: &[Case]) -> bool {
+        let by = PlayedBy {
+            line: case.line,
+            path: "sidecar/tests/gateway.rs".to_owned(),
+            test: "a_gateway_serves_what_its_servers_say".to_owned(),
+        };
+        !case.settings.gateway.is_empty() && is_there(cases, &by)
+    }
+
     /// Why no run plays a case on the program itself: `sidecar/tests/cases.rs` is told everything.
     fn unplayed(case: &Case) -> Option<String> {
         let told = Told {
@@ -213,6 +224,7 @@ mod tests {
                 }
                 (Some(_), Some(_)) => {}
                 (None, Some(_)) if is_captured_for_real(case, &cases) => {}
+                (None, Some(_)) if is_gateway_for_real(case, &cases) => {}
                 (Some(_), None) => faults.push(format!("{at}: a program plays it by itself")),
                 (None, Some(why)) => {
                     faults.push(format!("{at}: {why}: say `; played by PATH NAME.`"));

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use outrigger_core::cluster::Registry;
-use outrigger_core::compile::{Answers, Inbound, Workload, compile};
+use outrigger_core::compile::{Answers, Carried, CarriedPorts, Inbound, Workload, compile};
 use outrigger_core::config::mesh::MeshConfig;
 use outrigger_core::config::sidecar::{OutboundMode, OutboundTrafficPolicy};
 use outrigger_core::config::{Finding, Severity, lint, load_mesh};
@@ -95,6 +95,13 @@ impl Compiler {
                     .unwrap_or_else(|| "default".to_owned()),
                 labels: settings.labels.clone(),
                 spiffe_id: proofs::spiffe_id(case),
+                carries: Carried {
+                    ports: match &*settings.gateway {
+                        [] => CarriedPorts::Nothing,
+                        ports => CarriedPorts::These(ports.to_vec()),
+                    },
+                    trusted_hops: settings.trusted_hops,
+                },
                 ..Workload::default()
             },
             mesh: MeshConfig {

@@ -32,6 +32,11 @@ fn brought_from(to: SocketAddr) -> String {
     format!("to {to}")
 }
 
+/// Where clients of a gateway connect.
+fn gateway(port: u16) -> String {
+    format!("gateway {port}")
+}
+
 /// No script takes longer; idle connections end within it.
 const PATIENCE: Duration = Duration::from_secs(3 * 3600);
 
@@ -133,6 +138,9 @@ fn play(
     sim.prove(sidecar, proofs::told(case));
     sim.expose(OUTBOUND, sidecar, ListenerKind::Outbound);
     sim.expose(INBOUND, sidecar, ListenerKind::Inbound(0));
+    for port in &case.settings.gateway {
+        sim.expose(&gateway(*port), sidecar, ListenerKind::Gateway(*port));
+    }
     for to in case.captured() {
         sim.capture(&brought_from(to), sidecar, to);
     }
@@ -172,10 +180,11 @@ impl Play<'_> {
         let clients = &self.case.clients;
         for (index, client) in clients.iter().enumerate() {
             let peer = client_peer(self.case, index, client, &self.board, Beneath::Told);
-            match (client.to, client.inbound) {
-                (Some(to), _) => self.sim.connect(&brought_from(to), peer),
-                (None, true) => self.sim.connect(INBOUND, peer),
-                (None, false) => self.sim.connect(OUTBOUND, peer),
+            match (client.gateway, client.to, client.inbound) {
+                (Some(port), ..) => self.sim.connect(&gateway(port), peer),
+                (None, Some(to), _) => self.sim.connect(&brought_from(to), peer),
+                (None, None, true) => self.sim.connect(INBOUND, peer),
+                (None, None, false) => self.sim.connect(OUTBOUND, peer),
             }
             if clients.get(index + 1).is_none_or(|next| !next.together) {
                 self.until(|board| !(0..=index).any(|i| board.contains_key(&client_name(i))))?;

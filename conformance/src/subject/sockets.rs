@@ -134,6 +134,10 @@ struct Runtime {
 
 impl Proxy for Runtime {
     fn address(&self, client: &Client) -> SocketAddr {
+        if let Some(port) = client.gateway {
+            let at = self.handle.local_addr(ListenerKind::Gateway(port));
+            return at.unwrap_or_else(|| self.handle.local_addrs()[0]);
+        }
         let at = match client.to {
             Some(to) => self.captured.iter().position(|place| *place == Some(to)),
             None => Some(usize::from(client.inbound)),
@@ -164,7 +168,8 @@ impl Proxy for Runtime {
 
 /// Where the connections of each listener were to go, if they are brought there.
 fn captured(case: &Case) -> Captured {
-    let direct = 1 + usize::from(case.settings.inbound.is_some());
+    let settings = &case.settings;
+    let direct = 1 + usize::from(settings.inbound.is_some()) + settings.gateway.len();
     let brought = case.captured().into_iter().map(Some);
     std::iter::repeat_n(None, direct).chain(brought).collect()
 }
@@ -175,6 +180,8 @@ fn config(snapshot: Snapshot, setup: &Setup, case: &Case, recorded: &Recorded) -
     if case.settings.inbound.is_some() {
         listeners.push(listen(ListenerKind::Inbound(0)));
     }
+    let gateways = case.settings.gateway.iter();
+    listeners.extend(gateways.map(|port| listen(ListenerKind::Gateway(*port))));
     listeners.extend(case.captured().iter().map(|_| Listen {
         arrival: Arrival::Redirected,
         ..listen(ListenerKind::Outbound)

@@ -21,7 +21,8 @@ pub fn reduced(
     workload: &Workload,
     has_inbound: bool,
 ) -> Workload {
-    if asks_for_more(resources, mesh) {
+    // Gateways are told apart by all that they have.
+    if asks_for_more(resources, mesh) || workload.carries.is_gateway() {
         return workload.clone();
     }
     // What is spoken to the application, and how much at once, is said by the services that select the workload; what its
@@ -52,6 +53,7 @@ pub fn reduced(
             .collect(),
         spiffe_id: workload.spiffe_id.clone(),
         trace: workload.trace.clone(),
+        carries: workload.carries.clone(),
     }
 }
 

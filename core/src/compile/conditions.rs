@@ -2,24 +2,29 @@
 
 use std::collections::BTreeMap;
 
-use super::Input;
+use super::actions::Targets;
 use super::labels::is_subset;
-use crate::config::virtual_service::{HttpMatchRequest, MESH_GATEWAY, StringMatch};
+use crate::config::virtual_service::{HttpMatchRequest, StringMatch};
 use crate::snapshot::{
     Condition, FieldMatch, MatchedField, PathMatch, QueryMatch, Regex, TextMatch,
 };
 
-/// Whether an entry may hold for requests of this workload to this service port. Gateways of the entry itself take the
-/// place of the client's labels and namespace.
+/// Whether an entry may hold for requests of this workload to this service port. Gateways of the entry itself, which a resource of
+/// `namespace` names, take the place of the client's labels and namespace.
 #[must_use]
-pub(super) fn concerns(entry: &HttpMatchRequest, input: &Input<'_>, port: u16) -> bool {
+pub(super) fn concerns(
+    entry: &HttpMatchRequest,
+    namespace: &str,
+    targets: Targets<'_>,
+    port: u16,
+) -> bool {
     if entry.port != 0 && entry.port != u32::from(port) {
         return false;
     }
     if !entry.gateways.is_empty() {
-        return entry.gateways.iter().any(|name| name == MESH_GATEWAY);
+        return targets.are_among(&entry.gateways, namespace);
     }
-    let workload = input.workload;
+    let workload = targets.input.workload;
     is_subset(&entry.source_labels, &workload.labels)
         && (entry.source_namespace.is_empty() || entry.source_namespace == workload.namespace)
 }

@@ -12,7 +12,7 @@ use super::resources::ResourceTable;
 use crate::config::address::parse_block;
 use crate::config::meta::Meta;
 use crate::config::names;
-use crate::config::virtual_service::{L4Match, MESH_GATEWAY, RouteDestination, VirtualService};
+use crate::config::virtual_service::{L4Match, RouteDestination, VirtualService};
 use crate::peer::AddressRange;
 use crate::snapshot::{Action, Condition, Destination, Forward, HeaderOps, Origin, Rule};
 
@@ -44,7 +44,7 @@ impl ConnectionRules {
         for (at, route) in service.tls.iter().enumerate() {
             let action = action(&route.route, service, targets, port);
             for (entry_at, entry) in route.matches.iter().enumerate() {
-                if !concerns(&entry.connection, targets, port) {
+                if !concerns(&entry.connection, &service.meta.namespace, targets, port) {
                     continue;
                 }
                 let names = entry.sni_hosts.iter();
@@ -83,7 +83,7 @@ impl ConnectionRules {
                     .collect(),
             };
             for (path, entry) in entries {
-                if !concerns(entry, targets, port) {
+                if !concerns(entry, &service.meta.namespace, targets, port) {
                     continue;
                 }
                 rules.list.push(ConnectionRule {
@@ -102,12 +102,12 @@ impl ConnectionRules {
 
 /// Whether an entry may hold for connections of this workload to this service port. Gateways of the entry itself take the
 /// place of the client's labels and namespace.
-fn concerns(entry: &L4Match, targets: Targets<'_>, port: u16) -> bool {
+fn concerns(entry: &L4Match, namespace: &str, targets: Targets<'_>, port: u16) -> bool {
     if entry.port != 0 && entry.port != u32::from(port) {
         return false;
     }
     if !entry.gateways.is_empty() {
-        return entry.gateways.iter().any(|name| name == MESH_GATEWAY);
+        return targets.are_among(&entry.gateways, namespace);
     }
     let workload = targets.input.workload;
     is_subset(&entry.source_labels, &workload.labels)

@@ -213,6 +213,7 @@ impl<'a> Hosts<'a> {
             input,
             services,
             clusters,
+            ..
         } = self.targets;
         let taken: BTreeSet<Box<str>> = self.names.iter().map(|(name, _)| name.clone()).collect();
         let headless = |host: &str| services.find(host).is_some_and(|s| s.is_headless);

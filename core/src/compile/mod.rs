@@ -4,13 +4,14 @@
 //! are sorted into subsets. Nothing here judges the user's files (`config` does) and nothing decides about a request
 //! (`policy` does). The parts, in the order they run: `services`, `scope`, `virtual_services`, `clusters` (with
 //! `endpoints` and `destination_rules`), `hosts` (with `delegation`, `rules`, `conditions`, `actions`), `filter_chains` (with
-//! `connection_rules`), `rate_limits`.
+//! `connection_rules`), `gateways`, `rate_limits`.
 
 mod access_logs;
 mod actions;
 mod alike;
 mod authorization;
 mod auto_addresses;
+mod carried;
 mod clear_text;
 mod client_tls;
 mod clusters;
@@ -21,6 +22,7 @@ mod delegation;
 mod destination_rules;
 mod endpoints;
 mod filter_chains;
+mod gateways;
 mod hashing;
 mod header_ops;
 mod hosts;
@@ -56,6 +58,7 @@ mod virtual_services;
 mod visibility;
 
 pub use alike::reduced;
+pub use carried::{Carried, CarriedPorts};
 pub use identity_demands::identity_demands;
 pub use missing_secrets::missing_secrets;
 pub use names::{Answers, JwksAnswers, NameAnswers, Uses};
@@ -93,6 +96,9 @@ pub struct Workload {
     pub spiffe_id: Option<Box<str>>,
     /// How its requests are traced, as far as the command line says.
     pub trace: TraceFlags,
+    /// What of Gateways it carries. No recording holds it.
+    #[serde(skip)]
+    pub carries: Carried,
 }
 
 impl Default for Workload {
@@ -102,6 +108,7 @@ impl Default for Workload {
             labels: BTreeMap::new(),
             spiffe_id: None,
             trace: TraceFlags::default(),
+            carries: Carried::default(),
         }
     }
 }
@@ -182,6 +189,7 @@ pub fn compile(
         input: &input,
         services: &services,
         clusters: &clusters,
+        side: actions::Side::Mesh,
     };
     let mut hosts = hosts::Hosts::new(targets, &scope, &candidates, &by_listener, resources_of);
     let table = hosts.outbound();
@@ -207,6 +215,7 @@ pub fn compile(
             (virtual_host, port)
         })
         .collect();
+    let gateways = gateways::listeners(&mut hosts, &mut findings);
     let settings = settings(targets, &scope);
     let (mut virtual_hosts, mut resources) = (hosts.virtual_hosts, hosts.resources);
     let limits = rate_limits::attach(
@@ -258,6 +267,7 @@ pub fn compile(
             names: Arc::new(names),
             inbound_tls,
             inbound_tls_origins,
+            gateways: Arc::new(gateways),
             settings,
             clusters: Arc::new(clusters.list.into()),
             rate_limits: limits.list.into(),
@@ -332,6 +342,8 @@ fn settings(targets: actions::Targets<'_>, scope: &scope::Scope<'_>) -> Settings
         protocol_detection_timeout: mesh.protocol_detection_timeout,
         spiffe_id: targets.input.workload.spiffe_id.clone(),
         client_certs: mesh.default_config.client_certs,
+        trusted_hops: (targets.input.workload.carries.trusted_hops)
+            .unwrap_or(mesh.default_config.trusted_proxies),
     }
 }
 

@@ -198,6 +198,7 @@ pub(super) fn listeners(
             parameters: input.mesh.mesh_mtls.clone(),
             trust_domains: input.mesh.trust_domains().map(Into::into).collect(),
             port: listener.application.port(),
+            servers: Box::default(),
         })
     };
     inbound.iter().map(of).collect()

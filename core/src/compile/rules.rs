@@ -125,7 +125,7 @@ fn add_route(
         let Some(condition) = condition else {
             continue;
         };
-        if !conditions::concerns(entry, targets.input, port) {
+        if !conditions::concerns(entry, &meta.namespace, targets, port) {
             continue;
         }
         let action =

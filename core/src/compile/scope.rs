@@ -69,7 +69,9 @@ impl<'a> Scope<'a> {
     /// The scope of the workload.
     #[must_use]
     pub(super) fn new(input: &Input<'a>) -> Self {
-        let sidecar = select(input);
+        // A gateway has no Sidecar (Istio): it knows everything that its namespace sees.
+        let sidecar = (!input.workload.carries.is_gateway()).then(|| select(input));
+        let sidecar = sidecar.flatten();
         let client = input.workload.namespace.as_str();
         let everything = Listener {
             port: None,

@@ -22,12 +22,21 @@ pub(super) struct Candidate<'a> {
 /// namespace.
 #[must_use]
 pub(super) fn candidates<'a>(input: &Input<'a>) -> Vec<Candidate<'a>> {
+    visible(input, VirtualService::binds_to_mesh)
+}
+
+/// The same of those that are bound as somebody asks.
+#[must_use]
+pub(super) fn visible<'a>(
+    input: &Input<'a>,
+    is_bound: impl Fn(&VirtualService) -> bool,
+) -> Vec<Candidate<'a>> {
     let default = &input.mesh.default_virtual_service_export_to;
     let client = input.workload.namespace.as_str();
     let mut seen: Vec<_> = input
         .virtual_services()
         .into_iter()
-        .filter(|resource| resource.binds_to_mesh() && !resource.is_delegate())
+        .filter(|resource| is_bound(resource) && !resource.is_delegate())
         .filter_map(|resource| {
             let owner = resource.meta.namespace.as_str();
             let reach = reach(&resource.export_to, default, owner, client)?;

@@ -216,6 +216,12 @@ codes! {
     TooManyCertificates "too-many-certificates" Warning "More certificates are given than are used."
     CipherSuite "cipher-suite" Warning "A cipher suite is unknown or given twice."
     OldTlsVersion "old-tls-version" Warning "A TLS version needs ciphers that are not in the default."
+    GatewayNotSelected "gateway-not-selected" Warning "A Gateway whose selector has labels that the workload has not, where no other selects it."
+    GatewayPortClosed "gateway-port-closed" Warning "A server of a Gateway on a port that nothing is listened on for."
+    GatewayConflict "gateway-conflict" Warning "A server that does not go with another one of its port, and is left out."
+    GatewayTlsRefused "gateway-tls-refused" Warning "TLS of a server that could only be taken off by checking less than is written; it is not opened."
+    GatewayHostMismatch "gateway-host-mismatch" Warning "A VirtualService without a host in common with a server of its gateways."
+    GatewayWithoutRoutes "gateway-without-routes" Warning "A server of a Gateway to which no VirtualService is bound; nobody gets through."
     RedirectOnTls "redirect-on-tls" Warning "A redirect to HTTPS stands on a server that is not plain HTTP."
 
     // EnvoyFilter.

@@ -81,6 +81,33 @@ fn check_labels(host: &str) -> Result<(), Complaint> {
     }
 }
 
+/// The gateway name that stands for all sidecars.
+pub const MESH_GATEWAY: &str = "mesh";
+
+/// Whether a reference to a gateway stands for all sidecars.
+#[must_use]
+pub fn is_mesh_gateway(reference: &str) -> bool {
+    reference == MESH_GATEWAY
+}
+
+/// Namespace and name of a Gateway that a resource of the namespace `own` names: `namespace/name`, `name` of the own namespace,
+/// or the legacy FQDN.
+#[must_use]
+pub fn gateway<'t>(reference: &'t str, own: &'t str, domain: &str) -> (&'t str, &'t str) {
+    let (namespace, name) = reference.split_once('/').unwrap_or_else(|| {
+        split_service_host(reference, domain)
+            .map_or((own, reference), |(name, namespace)| (namespace, name))
+    });
+    (if namespace == "." { own } else { namespace }, name)
+}
+
+/// Whether a reference in a resource of the namespace `own` stands for the Gateway `namespace/name`.
+#[must_use]
+pub fn is_gateway(reference: &str, own: &str, domain: &str, gateway: &str) -> bool {
+    let (namespace, name) = self::gateway(reference, own, domain);
+    !is_mesh_gateway(reference) && gateway.split_once('/') == Some((namespace, name))
+}
+
 /// Checks a host name without wildcard; a short name such as `reviews` is one too.
 ///
 /// # Errors

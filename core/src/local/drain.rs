@@ -13,7 +13,7 @@ pub(crate) struct Drain {
 }
 
 impl Drain {
-    /// From now on inbound responses say `connection: close`.
+    /// From now on responses to others say `connection: close`.
     pub(crate) const fn begin(&mut self) {
         self.has_begun = true;
     }
@@ -22,7 +22,7 @@ impl Drain {
     /// own: they are told only when their connection is to end, because they need the proxy for as long as the application
     /// finishes.
     pub(crate) const fn says_close(&self, listener: ListenerKind) -> bool {
-        self.has_begun && matches!(listener, ListenerKind::Inbound(_))
+        self.has_begun && listener.is_for_others()
     }
 
     /// Copies for mirrors of requests of one direction are hurried from now on.
@@ -32,6 +32,6 @@ impl Drain {
 
     /// Whether copies of requests that came to this listener are hurried.
     pub(crate) const fn hurries(&self, listener: ListenerKind) -> bool {
-        self.hurries[matches!(listener, ListenerKind::Inbound(_)) as usize]
+        self.hurries[listener.is_for_others() as usize]
     }
 }

@@ -13,6 +13,8 @@ pub use headers::{Field, Headers, InsertError};
 pub use name::{FieldName, Known, is_token_byte};
 pub(crate) use octets::has_control;
 
+use core::net::IpAddr;
+
 use http::{Method, StatusCode};
 
 /// The version the peer spoke, for logs and for the few rules that depend on it.
@@ -54,6 +56,8 @@ pub struct RequestHead {
     pub version: Version,
     /// All fields but `host` and the hop-by-hop ones, names in lower case, in the order received.
     pub headers: Headers,
+    /// Who sent it, where that was found out: a gateway knows which proxies before it are believed.
+    pub client: Option<IpAddr>,
 }
 
 impl RequestHead {
@@ -64,6 +68,7 @@ impl RequestHead {
         self.path.clear();
         self.version = Version::Http11;
         self.headers.clear();
+        self.client = None;
     }
 
     /// The path without its query (RFC 3986 §3.3).

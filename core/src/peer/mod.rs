@@ -22,6 +22,22 @@ pub enum ListenerKind {
     Outbound,
     /// From the mesh to the application: the position of the listener in [`crate::snapshot::Snapshot::inbound`].
     Inbound(usize),
+    /// From anywhere to the hosts of Gateways: the port of their servers, whatever port it is that is listened on.
+    Gateway(u16),
+}
+
+impl ListenerKind {
+    /// Whether what arrives there goes to the application: the other side of the mesh's connections.
+    #[must_use]
+    pub const fn is_inbound(self) -> bool {
+        matches!(self, Self::Inbound(_))
+    }
+
+    /// Whether its clients are of other machines, who have to hear elsewhere that we end.
+    #[must_use]
+    pub const fn is_for_others(self) -> bool {
+        matches!(self, Self::Inbound(_) | Self::Gateway(_))
+    }
 }
 
 /// Who connected, and to which of our addresses.

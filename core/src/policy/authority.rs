@@ -5,7 +5,7 @@
 
 use smallvec::SmallVec;
 
-use crate::snapshot::{Snapshot, VirtualHostId};
+use crate::snapshot::{HostTable, Snapshot, VirtualHostId};
 
 /// A host in lower case, without brackets and trailing dot; on the stack unless it is longer than a DNS name can be.
 pub type HostText = SmallVec<[u8; 256]>;
@@ -61,6 +61,15 @@ pub fn canonical_host(host: &[u8]) -> HostText {
         _ => inner,
     };
     inner.iter().map(u8::to_ascii_lowercase).collect()
+}
+
+/// Finds the virtual host of an authority among the hosts of a gateway's server, whatever port it names (Envoy's
+/// `ignore_port_in_host_matching`).
+#[must_use]
+pub fn select_in(hosts: &HostTable, authority: &[u8]) -> Option<VirtualHostId> {
+    let (host, _) = split(authority);
+    let entry = hosts.find(&canonical_host(host))?;
+    entry.ports.first().map(|port| port.virtual_host)
 }
 
 /// Finds the virtual host of an authority on the outbound listener. `captured`: the port to which the client connected, where

@@ -125,7 +125,7 @@ impl<'a> Asked<'a> {
 
     fn remote(&self) -> IpAddr {
         match self.asking.request {
-            Some((request, _)) => client_address(&request.headers, self.asking.peer.remote),
+            Some((request, _)) => client_address(request, self.asking.peer.remote),
             None => self.asking.peer.remote.ip(),
         }
     }

@@ -56,7 +56,7 @@ pub fn describe<'a>(
                 false => return None,
             },
             DescriptorAction::RemoteAddress => {
-                let address = client_address(&of.request.headers, of.remote);
+                let address = client_address(of.request, of.remote);
                 let text = address.to_string().into_bytes();
                 (REMOTE_ADDRESS, Cow::Owned(text))
             }
@@ -79,9 +79,7 @@ pub fn holds(entry: &EntryMatch, of: &Described<'_>) -> bool {
         }
         EntryMatch::Absent(name) => values(name, of).is_empty(),
         EntryMatch::Headers { all, expect } => match_alike(all, *expect, of),
-        EntryMatch::RemoteAddress(address) => {
-            client_address(&of.request.headers, of.remote) == *address
-        }
+        EntryMatch::RemoteAddress(address) => client_address(of.request, of.remote) == *address,
     }
 }
 

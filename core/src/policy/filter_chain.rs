@@ -5,8 +5,8 @@
 
 use core::net::IpAddr;
 
-use crate::peer::{ListenerKind, Peer};
-use crate::snapshot::{ChainRule, HttpSpoken, Listener, Snapshot};
+use crate::peer::{ListenerKind, Peer, TlsFacts};
+use crate::snapshot::{ChainRule, GatewayListener, GatewayServer, HttpSpoken, Listener, Snapshot};
 
 /// What has been seen of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,12 +32,14 @@ pub enum Chosen {
     Rule(ChainRule),
     /// Nobody knows where it goes: the egress policy decides.
     Unknown,
+    /// Nothing is behind it: it is closed.
+    Nowhere,
 }
 
 /// Chooses for a client's connection. A port that nobody was brought to is spoken to in HTTP, unless it is an application's of
 /// which something else is said.
 #[must_use]
-pub fn of_peer(snapshot: &Snapshot, peer: &Peer, seen: Seen<'_>) -> Chosen {
+pub fn of_peer(snapshot: &Snapshot, peer: &Peer, tls: Option<&TlsFacts>, seen: Seen<'_>) -> Chosen {
     let listener = match (peer.listener, peer.original) {
         (ListenerKind::Outbound, None) => return Chosen::Http,
         (ListenerKind::Outbound, Some(to)) => snapshot.listeners.find(to),
@@ -47,8 +49,37 @@ pub fn of_peer(snapshot: &Snapshot, peer: &Peer, seen: Seen<'_>) -> Chosen {
             }
             Some(_) | None => return Chosen::Http,
         },
+        (ListenerKind::Gateway(port), _) => {
+            let listener = snapshot.gateways.find(port);
+            return listener.map_or(Chosen::Nowhere, |one| of_gateway(one, peer, tls, seen));
+        }
     };
     choose(listener, peer.destination().ip(), seen)
+}
+
+/// Chooses at a port of Gateways. TLS is known there before anything else: it was taken off, or it passes.
+fn of_gateway(
+    listener: &GatewayListener,
+    peer: &Peer,
+    tls: Option<&TlsFacts>,
+    seen: Seen<'_>,
+) -> Chosen {
+    if listener.tls.is_some() && tls.is_none() {
+        return match seen {
+            Seen::Nothing => Chosen::Look,
+            Seen::Tls(name) => {
+                let chain = listener.passed.find(peer.destination().ip(), name);
+                chain.map_or(Chosen::Nowhere, |chain| Chosen::Rule(chain.rule))
+            }
+            Seen::Http | Seen::Other => Chosen::Nowhere,
+        };
+    }
+    let server_name = tls.and_then(|tls| tls.sni.as_deref());
+    match listener.server(server_name) {
+        Some(GatewayServer::Http(_)) => Chosen::Http,
+        Some(GatewayServer::Tcp(Some(rule))) => Chosen::Rule(*rule),
+        Some(GatewayServer::Tcp(None)) | None => Chosen::Nowhere,
+    }
 }
 
 /// Chooses. `listener`: who listens where it was to go, `destination`.

@@ -8,14 +8,19 @@ use http::StatusCode;
 use super::{Context, Verdict, operations, scheme};
 use crate::decision::{Access, Details, Record};
 use crate::message::ResponseHead;
+use crate::peer::ListenerKind;
 use crate::policy::authorization::{self, Asking};
 
-/// What is known of who asks for what at an inbound listener.
-pub(super) fn asking<'a>(context: &Context<'a>, listener: usize, record: &'a Record) -> Asking<'a> {
+/// What is known of who asks for what at an inbound listener, or at one of a Gateway.
+pub(super) fn asking<'a>(context: &Context<'a>, record: &'a Record) -> Asking<'a> {
     let policies = &context.view.snapshot.authorization;
     Asking {
         peer: context.peer,
-        port: policies.ports.get(listener).copied().unwrap_or_default(),
+        port: match context.peer.listener {
+            ListenerKind::Inbound(at) => policies.ports.get(at).copied().unwrap_or_default(),
+            ListenerKind::Gateway(port) => port,
+            ListenerKind::Outbound => 0,
+        },
         tls: context.tls.map(|tls| &**tls),
         server_name: context.tls.and_then(|tls| tls.sni.as_deref()),
         request: Some((&record.request, scheme(&record.request))),
@@ -23,12 +28,8 @@ pub(super) fn asking<'a>(context: &Context<'a>, listener: usize, record: &'a Rec
     }
 }
 
-/// Asks the policies about a connection that came in on this listener and is not HTTP, and closes it where they refuse.
-pub(super) fn check_connection(
-    context: &Context<'_>,
-    listener: usize,
-    record: &mut Record,
-) -> Option<Verdict> {
+/// Asks the policies about a connection that came in on an inbound listener, or one of a Gateway, and is not HTTP, and closes it where they refuse.
+pub(super) fn check_connection(context: &Context<'_>, record: &mut Record) -> Option<Verdict> {
     let policies = &context.view.snapshot.authorization;
     if policies.is_empty() {
         return None;
@@ -38,7 +39,7 @@ pub(super) fn check_connection(
         request: None,
         claims: None,
         server_name: connection.and_then(|connection| connection.server_name.as_deref()),
-        ..asking(context, listener, record)
+        ..asking(context, record)
     };
     let seen = authorization::decide(&policies.tcp, &asking);
     record.authorization = Some(seen);
@@ -50,10 +51,9 @@ pub(super) fn check_connection(
     Some(Verdict::Close)
 }
 
-/// Asks the policies about a request that came in on this listener, and answers for the application where they refuse.
+/// Asks the policies about a request that came in so, and answers for the application where they refuse.
 pub(super) fn check(
     context: &Context<'_>,
-    listener: usize,
     record: &mut Record,
     response: &mut ResponseHead,
 ) -> Option<Verdict> {
@@ -61,7 +61,7 @@ pub(super) fn check(
     if policies.is_empty() {
         return None;
     }
-    let seen = authorization::decide(&policies.http, &asking(context, listener, record));
+    let seen = authorization::decide(&policies.http, &asking(context, record));
     record.authorization = Some(seen);
     let Access::Denied(by) = seen.access else {
         return None;

@@ -45,19 +45,19 @@ pub(super) fn stay(
     None
 }
 
-/// Who asks, and whether he may. Nobody asks the application's own requests.
+/// Who asks, and whether he may. The application's own requests are not asked.
 fn behind_limits(
     context: &Context<'_>,
     place: Place,
     record: &mut Record,
     response: &mut ResponseHead,
 ) -> Option<Verdict> {
-    let ListenerKind::Inbound(listener) = context.peer.listener else {
+    if context.peer.listener == ListenerKind::Outbound {
         return None;
-    };
+    }
     match place {
         Place::BeforeTokens => authentication::check(context, record, response),
-        Place::BeforeAccess => authorization::check(context, listener, record, response),
+        Place::BeforeAccess => authorization::check(context, record, response),
         Place::First | Place::BeforeFaults | Place::BeforeCors | Place::BeforeRouter => None,
     }
 }

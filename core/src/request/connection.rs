@@ -23,8 +23,8 @@ pub fn begin_connection(
 ) -> Verdict {
     record.connection = Some(Box::new(connection));
     let snapshot = &context.view.snapshot;
-    if let ListenerKind::Inbound(listener) = context.peer.listener
-        && let Some(refused) = authorization::check_connection(context, listener, record)
+    if context.peer.listener != ListenerKind::Outbound
+        && let Some(refused) = authorization::check_connection(context, record)
     {
         return refused;
     }

@@ -15,7 +15,6 @@ use crate::decision::{
     Attempt, AttemptEnd, Details, Followed, Picked, PickedBy, Record, RequestHash, RouteDecision,
 };
 use crate::message::{ResponseHead, Version};
-use crate::peer::ListenerKind;
 use crate::policy::ourselves::leads_to_ourselves;
 use crate::policy::{authority, balance, retry};
 use crate::snapshot::{
@@ -180,7 +179,7 @@ fn passthrough(
     let Some(address) = address else {
         return reply::blocked(record, response);
     };
-    let is_outbound = context.peer.listener == ListenerKind::Outbound;
+    let is_outbound = !context.peer.listener.is_inbound();
     if is_outbound && leads_to_ourselves(&address, context.peer.local) {
         // Reference §2.15: a connection to the proxy's own port goes nowhere, or it would go round for ever.
         return reply::blocked(record, response);

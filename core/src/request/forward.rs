@@ -4,7 +4,7 @@ use super::plan::Plan;
 use super::{Context, Verdict, endpoint, grpc, head, metadata, mirror, operations, trace};
 use crate::decision::{Record, Timeouts};
 use crate::message::{Known, RequestHead, ResponseHead};
-use crate::peer::{ListenerKind, Peer};
+use crate::peer::Peer;
 use crate::policy::{grpc_timeout, rewrite, timeouts};
 
 /// Changes the head as the rule and its drawn destination say, and picks an endpoint.
@@ -36,7 +36,7 @@ pub(super) fn timeouts(peer: &Peer, plan: Option<&Plan<'_>>, request: &RequestHe
         let asked = request.headers.get(Known::GrpcTimeout);
         asked.and_then(grpc_timeout::parse)
     };
-    let counts = peer.listener == ListenerKind::Outbound && grpc::is_request(request);
+    let counts = !peer.listener.is_inbound() && grpc::is_request(request);
     timeouts::of_request(
         plan.and_then(|plan| plan.forward.timeout),
         retry.and_then(|retry| retry.per_try_timeout),

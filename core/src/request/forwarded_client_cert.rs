@@ -19,7 +19,7 @@ pub(super) fn apply(
 ) {
     let told = settings.client_certs;
     let mode = match listener {
-        ListenerKind::Outbound => ForwardMode::Sanitize,
+        ListenerKind::Outbound | ListenerKind::Gateway(_) => ForwardMode::Sanitize,
         ListenerKind::Inbound(_) => told.mode,
     };
     match (mode, peer) {

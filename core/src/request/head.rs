@@ -6,7 +6,6 @@ use super::{Context, grpc};
 use crate::decision::Record;
 use crate::entropy::{Draw, Entropy};
 use crate::message::{Field, Known, ResponseHead, digits};
-use crate::peer::ListenerKind;
 use crate::policy::{grpc_timeout, timeouts};
 use crate::time::Duration;
 
@@ -81,7 +80,7 @@ pub(super) fn announce_attempt(context: &Context<'_>, record: &mut Record) {
     let headers = &mut record.request.headers;
     let expected = digits::<10>(millis, &mut text);
     headers.set(Known::XEnvoyExpectedRqTimeoutMs, expected);
-    if context.peer.listener == ListenerKind::Outbound && grpc::is_request(&record.request) {
+    if !context.peer.listener.is_inbound() && grpc::is_request(&record.request) {
         let (number, unit) = grpc_timeout::of_millis(millis);
         let mut value = SmallVec::<[u8; 9]>::from_slice(digits::<10>(number, &mut text));
         value.push(unit);

@@ -9,7 +9,11 @@ use crate::snapshot::{DestinationCluster, LONGEST_METADATA, Snapshot};
 
 /// A request has come in for the application: what its client's sidecar told is taken off it.
 pub(super) fn take_from_request(context: &Context<'_>, record: &mut Record) {
-    if context.peer.listener == ListenerKind::Outbound {
+    if !context.peer.listener.is_inbound() {
+        // What a client from elsewhere says of itself counts for nothing and goes no further.
+        if matches!(context.peer.listener, ListenerKind::Gateway(_)) {
+            take(&mut record.request.headers, None);
+        }
         return;
     }
     let Record {
@@ -29,7 +33,7 @@ pub(super) fn put_on_request(context: &Context<'_>, to: &DestinationCluster, rec
     let Some(own) = &snapshot.peer_metadata else {
         return;
     };
-    if context.peer.listener == ListenerKind::Outbound && is_of_mesh(to, snapshot) {
+    if !context.peer.listener.is_inbound() && is_of_mesh(to, snapshot) {
         let headers = &mut record.request.headers;
         headers.set(Known::XEnvoyPeerMetadataId, &own.id);
         headers.set(Known::XEnvoyPeerMetadata, &own.value);
@@ -39,7 +43,7 @@ pub(super) fn put_on_request(context: &Context<'_>, to: &DestinationCluster, rec
 /// A response has come from an endpoint: who that is, if its sidecar told it, is taken off; a service that is not of the mesh is
 /// not believed. One that leaves for a client who told who it is, is told who answers.
 pub(super) fn on_response(context: &Context<'_>, record: &mut Record, response: &mut ResponseHead) {
-    if context.peer.listener != ListenerKind::Outbound {
+    if context.peer.listener.is_inbound() {
         put_on_response(context, record, response);
         return;
     }

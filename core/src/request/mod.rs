@@ -14,6 +14,7 @@ mod external;
 mod failure;
 mod forward;
 mod forwarded_client_cert;
+mod forwarded_for;
 mod grpc;
 mod hashing;
 mod head;
@@ -63,8 +64,8 @@ use crate::peer::{ListenerKind, Peer, TlsFacts};
 use crate::policy::authority::{self, Selected};
 use crate::policy::{header_ops, path, redirect, route};
 use crate::snapshot::{
-    Action, Address, ClientTls, Cluster, ClusterId, DestinationCluster, Http2Options, Snapshot,
-    UnknownHosts, VirtualHostId,
+    Action, Address, ClientTls, Cluster, ClusterId, DestinationCluster, GatewayServer,
+    Http2Options, Snapshot, UnknownHosts, VirtualHostId,
 };
 use crate::stream::Protocol;
 use crate::time::{Duration, Instant};
@@ -223,6 +224,7 @@ pub fn arrive(context: &Context<'_>, record: &mut Record) -> Result<VirtualHostI
     if path::normalize(&mut record.request.path, normalization).is_err() {
         return Err(NotRouted::Refused(BAD_PATH));
     }
+    forwarded_for::of_gateway(context, record);
     head::sanitize(context.tls.is_some(), record);
     metadata::take_from_request(context, record);
     forwarded_client_cert::apply(
@@ -256,11 +258,10 @@ const BAD_PATH: Refused = Refused {
 fn refusal(context: &Context<'_>, record: &Record) -> Option<Refused> {
     let request = &record.request;
     if request.method == Method::CONNECT {
-        let inbound = matches!(context.peer.listener, ListenerKind::Inbound(_));
-        return inbound.then_some(Refused {
+        return context.peer.listener.is_for_others().then_some(Refused {
             status: 404,
             details: "connect_not_allowed",
-            explain: "an application is no proxy: CONNECT ends at the sidecar",
+            explain: "an application is no proxy, and a gateway is none: CONNECT ends here",
         });
     }
     if request.path.first() != Some(&b'/') {
@@ -292,6 +293,17 @@ fn select(
             .get(at)
             .copied()
             .ok_or(Selected::UnknownHost),
+        ListenerKind::Gateway(port) => {
+            let server_name = context.tls.and_then(|tls| tls.sni.as_deref());
+            let listener = snapshot.gateways.find(port);
+            match listener.and_then(|listener| listener.server(server_name)) {
+                Some(GatewayServer::Http(hosts)) => {
+                    authority::select_in(hosts, &record.request.authority)
+                        .ok_or(Selected::UnknownHost)
+                }
+                Some(GatewayServer::Tcp(_)) | None => Err(Selected::UnknownHost),
+            }
+        }
         ListenerKind::Outbound => match authority::select(
             snapshot,
             &record.request.authority,
@@ -313,6 +325,9 @@ fn unknown_host(
     record.timeouts = forward::timeouts(context.peer, None, &record.request);
     if let Some(refused) = chain::stay(context, record, response) {
         return refused;
+    }
+    if matches!(context.peer.listener, ListenerKind::Gateway(_)) {
+        return reply::no_route(record, response);
     }
     match &context.view.snapshot.settings.unknown_hosts {
         UnknownHosts::AllowAny => {

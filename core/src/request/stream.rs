@@ -9,7 +9,7 @@ use http::StatusCode;
 use super::{Verdict, grpc, plan};
 use crate::decision::{Details, Record};
 use crate::message::{Known, ResponseHead};
-use crate::peer::{ListenerKind, Peer};
+use crate::peer::Peer;
 use crate::policy::grpc_timeout;
 use crate::snapshot::{Snapshot, StreamIdle};
 use crate::time::Duration;
@@ -51,7 +51,7 @@ pub fn stream_idle_timeout(
 /// `grpc_timeout_header_max`). Outbound it counts as the rule's timeout does.
 #[must_use]
 pub fn max_duration(peer: &Peer, record: &Record) -> Option<Duration> {
-    let is_inbound = matches!(peer.listener, ListenerKind::Inbound(_));
+    let is_inbound = peer.listener.is_inbound();
     if !is_inbound || !grpc::is_request(&record.request) {
         return None;
     }

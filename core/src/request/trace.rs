@@ -7,14 +7,13 @@
 use super::Context;
 use crate::decision::{Record, SpanId, Trace, TraceForms, TraceId};
 use crate::entropy::{Draw, Entropy};
-use crate::peer::ListenerKind;
 use crate::policy::{sampling, trace_headers};
 use crate::snapshot::{Propagation, TracePolicy};
 
 /// A request's head is complete, and has an id.
 pub(super) fn begin(context: &Context<'_>, record: &mut Record) {
     let tracing = &context.view.snapshot.tracing;
-    let is_inbound = matches!(context.peer.listener, ListenerKind::Inbound(_));
+    let is_inbound = context.peer.listener.is_inbound();
     if let Some(policy) = tracing.of(is_inbound) {
         join(policy, record);
     }

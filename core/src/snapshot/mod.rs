@@ -10,6 +10,7 @@ mod clusters;
 mod descriptor;
 mod filter_chain;
 mod forwarded_client_cert;
+mod gateway;
 mod global_rate_limit;
 mod hash_table;
 mod hashing;
@@ -42,6 +43,7 @@ pub use clusters::Clusters;
 pub use descriptor::{Describes, DescriptorAction, HeaderMatch, REMOTE_ADDRESS};
 pub use filter_chain::{ChainRule, FilterChain, HttpSpoken, Listener, Listeners, ListensAt};
 pub use forwarded_client_cert::{ForwardMode, ForwardedClientCert};
+pub use gateway::{GatewayListener, GatewayListeners, GatewayServer};
 pub use global_rate_limit::GlobalRateLimit;
 pub use hash_table::{HashTable, Share, SharedTables, shares};
 pub use hashing::{ConsistentHash, HashCookie, HashPolicy, HashTableKind, MAX_RING_SIZE};
@@ -77,8 +79,8 @@ pub use tracing::{
     TagValue, TracePolicy, TraceTag, Tracing,
 };
 pub use transport::{
-    Alpn, CipherSuite, ClientTls, KeyExchange, KeyName, MutualTls, PeerNames, RootsName, ServerTls,
-    Sni, Spoken, TlsParameters, Trust,
+    Alpn, CipherSuite, ClientProof, ClientTls, ClientTrust, KeyExchange, KeyName, MutualTls,
+    NamedServer, PeerNames, RootsName, ServerTls, Sni, Spoken, Termination, TlsParameters, Trust,
 };
 pub use upstream_protocol::{Http2KeepAlive, Http2Options, UpstreamProtocol};
 
@@ -130,6 +132,9 @@ pub struct Settings {
     pub spiffe_id: Option<Box<str>>,
     /// What applications are told of the certificates of their clients.
     pub client_certs: ForwardedClientCert,
+    /// How many proxies before a gateway are believed in what they add to `x-forwarded-for` (mesh
+    /// `gatewayTopology.numTrustedProxies`, Envoy's `xff_num_trusted_hops`).
+    pub trusted_hops: u32,
 }
 
 impl Default for Settings {
@@ -141,6 +146,7 @@ impl Default for Settings {
             protocol_detection_timeout: None,
             spiffe_id: None,
             client_certs: ForwardedClientCert::default(),
+            trusted_hops: 0,
         }
     }
 }
@@ -168,6 +174,8 @@ pub struct Snapshot {
     pub inbound_tls: Arc<[Arc<ServerTls>]>,
     /// Where that is written, in the same order; `None` where nobody says anything.
     pub inbound_tls_origins: Arc<[Option<Origin>]>,
+    /// What is listened for where Gateways say so.
+    pub gateways: Arc<GatewayListeners>,
     /// Indexed by [`ResourceId`]: where each rule came from.
     pub resources: Arc<[ResourceRef]>,
     /// Indexed by [`RateLimitId`].
@@ -220,6 +228,7 @@ impl Snapshot {
             names: Arc::clone(&self.names),
             inbound_tls: Arc::clone(&self.inbound_tls),
             inbound_tls_origins: Arc::clone(&self.inbound_tls_origins),
+            gateways: Arc::clone(&self.gateways),
             resources: Arc::clone(&self.resources),
             rate_limits: rate_limit::apart(&self.rate_limits),
             global_rate_limits: Arc::clone(&self.global_rate_limits),
@@ -262,10 +271,11 @@ impl Snapshot {
     /// What clients of a listener speak beneath HTTP, unless that is clear text and nothing else.
     #[must_use]
     pub fn server_tls(&self, listener: ListenerKind) -> Option<&Arc<ServerTls>> {
-        let ListenerKind::Inbound(at) = listener else {
-            return None;
+        let tls = match listener {
+            ListenerKind::Outbound => return None,
+            ListenerKind::Inbound(at) => self.inbound_tls.get(at)?,
+            ListenerKind::Gateway(port) => self.gateways.find(port)?.tls.as_ref()?,
         };
-        let tls = self.inbound_tls.get(at)?;
         (tls.mode != MutualTls::Disable).then_some(tls)
     }
 

@@ -119,6 +119,9 @@ impl Alpn {
         "http/1.0",
     ];
 
+    /// What a gateway answers to anybody whose requests it routes, the dearest first.
+    pub const ANSWERED_BY_HTTP: &'static [&'static str] = &["h2", "http/1.1"];
+
     /// Whether a protocol's name is one of the mesh's own: both sides are sidecars then.
     #[must_use]
     pub fn is_of_the_mesh(protocol: &[u8]) -> bool {
@@ -219,6 +222,54 @@ pub enum MutualTls {
     Permissive,
     /// TLS of the mesh with a certificate.
     Strict,
+    /// TLS, which each server of a Gateway says for itself ([`ServerTls::servers`]).
+    ByName,
+}
+
+/// What clients of a Gateway's server show.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum ClientProof {
+    /// Nothing; nothing is asked for (`SIMPLE`).
+    Nothing,
+    /// A certificate if they have one; one that is no good is refused (`OPTIONAL_MUTUAL`).
+    Optional(ClientTrust),
+    /// A certificate (`MUTUAL`).
+    Required(ClientTrust),
+    /// An identity of the mesh (`ISTIO_MUTUAL`).
+    Mesh,
+}
+
+/// Which certificates of clients will do.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ClientTrust {
+    /// The authorities.
+    pub roots: RootsName,
+    /// The file of revoked certificates.
+    pub crl: Option<Box<str>>,
+    /// Names of which a certificate must say one; none where any will do (`subjectAltNames`).
+    pub names: Box<[Box<str>]>,
+}
+
+/// TLS as one server of a Gateway takes it off.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Termination {
+    /// What is shown to clients.
+    pub key: KeyName,
+    /// See [`ClientProof`].
+    pub clients: ClientProof,
+    /// See [`TlsParameters`].
+    pub parameters: TlsParameters,
+    /// HTTP is spoken in it: `h2` and `http/1.1` are answered to who offers them. Otherwise nothing is.
+    pub is_http: bool,
+}
+
+/// What becomes of clients that ask for one of some names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedServer {
+    /// Names in lower case; `*.x` and `*` are wildcards, and `*` is also for who asks for nobody.
+    pub names: Box<[Box<str>]>,
+    /// How TLS is taken off; `None` where it passes.
+    pub termination: Option<Termination>,
 }
 
 /// TLS on connections of clients: TLS of the mesh, in which both sides show an identity.
@@ -234,6 +285,39 @@ pub struct ServerTls {
     /// The application's port that lies behind it: sessions that were begun for one port are not taken up for another, as those of
     /// one of Envoy's filter chains are not for another.
     pub port: u16,
+    /// The servers of a Gateway's port; empty for listeners of a sidecar.
+    pub servers: Box<[NamedServer]>,
+}
+
+impl ServerTls {
+    /// The server of a Gateway for clients that ask for this name, in lower case, if for any: the one with the most particular
+    /// name, of equal ones the first.
+    #[must_use]
+    pub fn server(&self, server_name: Option<&str>) -> Option<usize> {
+        let mut best: Option<(usize, usize)> = None;
+        for (at, server) in self.servers.iter().enumerate() {
+            let fits = server.names.iter();
+            let fits = fits.filter_map(|name| how_particular(name, server_name));
+            if let Some(rank) = fits.max()
+                && best.is_none_or(|(most, _)| rank > most)
+            {
+                best = Some((rank, at));
+            }
+        }
+        best.map(|(_, at)| at)
+    }
+}
+
+/// How much a name, or a wildcard, says of the one that is asked for; `None` where it is another.
+fn how_particular(name: &str, asked: Option<&str>) -> Option<usize> {
+    match (name.strip_prefix('*'), asked) {
+        (Some(""), _) => Some(0),
+        (_, None) => None,
+        (None, Some(asked)) => (name == asked).then_some(usize::MAX),
+        (Some(suffix), Some(asked)) => {
+            (asked.len() > suffix.len() && asked.ends_with(suffix)).then_some(suffix.len())
+        }
+    }
 }
 
 #[cfg(test)]

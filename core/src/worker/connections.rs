@@ -8,7 +8,7 @@ use crate::connection::Phase;
 use crate::decision::{Connection, ToldBy};
 use crate::exchange::Exchange;
 use crate::io::Input;
-use crate::peer::{ClientId, ListenerKind};
+use crate::peer::ClientId;
 use crate::policy::filter_chain::{self, Chosen, Seen};
 use crate::snapshot::ChainRule;
 use crate::sniff::{self, FirstBytes};
@@ -33,7 +33,12 @@ impl<'t> Sniffing<'t> {
             return;
         };
         let snapshot = &self.turns.local.view().snapshot;
-        let rule = match filter_chain::of_peer(snapshot, &client.peer, Seen::Nothing) {
+        let rule = match filter_chain::of_peer(
+            snapshot,
+            &client.peer,
+            client.tls.as_deref(),
+            Seen::Nothing,
+        ) {
             Chosen::Http => {
                 client.phase = Phase::Rest(self.now);
                 return self.turns.touched_clients.push(self.id);
@@ -43,6 +48,7 @@ impl<'t> Sniffing<'t> {
                 return self.turns.touched_clients.push(self.id);
             }
             Chosen::Rule(rule) => Some(rule),
+            Chosen::Nowhere => return self.turns.turn(self.now).close_client(self.id),
             Chosen::Unknown => None,
         };
         self.pass(ToldBy::Destination, rule, None);
@@ -81,7 +87,7 @@ impl<'t> Sniffing<'t> {
         };
         let inbox = &client.connection.inbox;
         let is_long = inbox.len() >= turns.local.settings().max_sniffed_bytes;
-        let is_inbound = matches!(client.peer.listener, ListenerKind::Inbound(_));
+        let is_inbound = client.peer.listener.is_inbound();
         let at_last = at_last.or_else(|| is_long.then_some(ToldBy::Length));
         let hello;
         let (seen, told_by) = match (sniff::look(inbox), at_last) {
@@ -100,12 +106,14 @@ impl<'t> Sniffing<'t> {
             }
         };
         let snapshot = &turns.local.view().snapshot;
-        let rule = match filter_chain::of_peer(snapshot, &client.peer, seen) {
+        let rule = match filter_chain::of_peer(snapshot, &client.peer, client.tls.as_deref(), seen)
+        {
             Chosen::Http | Chosen::Look => {
                 client.phase = Phase::Rest(now);
                 return turns.serve(id, now);
             }
             Chosen::Rule(rule) => Some(rule),
+            Chosen::Nowhere => return turns.turn(now).close_client(id),
             Chosen::Unknown => None,
         };
         let server_name = match seen {

@@ -177,7 +177,7 @@ impl<'a> Comparison<'a> {
         if examples.len() < MOST_EXAMPLES {
             examples.push(Example {
                 request: match listener {
-                    ListenerKind::Outbound => told(request),
+                    ListenerKind::Outbound | ListenerKind::Gateway(_) => told(request),
                     ListenerKind::Inbound(_) => format!("{} (inbound)", told(request)),
                 },
                 before: before.place.clone(),

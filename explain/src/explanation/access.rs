@@ -76,6 +76,7 @@ fn beneath(
             MutualTls::Disable => "DISABLE",
             MutualTls::Permissive => "PERMISSIVE",
             MutualTls::Strict => "STRICT",
+            MutualTls::ByName => "by name",
         },
         origin: origin.and_then(|origin| Place::new(origin, snapshot)),
         client: circumstances

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::compiled::InboundTo;
+use crate::gateway_args::GatewayArgs;
 use crate::identity_args::IdentityArgs;
 use crate::options::LabelArg;
 use crate::sources::Pattern;
@@ -15,6 +16,7 @@ Examples:
   outrigger check --strict rules/ && kubectl apply -f rules/
   outrigger check --format github rules/          in a workflow: findings stand beside their lines
   outrigger check rules/ --namespace shop --label app=cart --inbound 8080 --identity /etc/certs      as `run` would start here
+  outrigger check rules/ --label istio=ingressgateway --gateway 0.0.0.0          as the gateway that this selects
   kubectl get virtualservice,destinationrule,service -A -o yaml | outrigger check --format json -
 
 Exit code 0: no errors (with --strict: no warnings either); 1: errors; 2: a path could not be read.
@@ -82,6 +84,9 @@ pub(crate) struct CheckArgs {
     /// on this machine: STRICT without an identity, files and secrets that are missing
     #[arg(long, value_name = "APP")]
     pub(crate) inbound: Vec<InboundTo>,
+
+    #[command(flatten)]
+    pub(crate) gateway: GatewayArgs,
 
     #[command(flatten)]
     pub(crate) identity: IdentityArgs,

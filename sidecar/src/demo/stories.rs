@@ -70,7 +70,7 @@ impl Stories {
     fn hear(&self, ended: &Ended<'_>) {
         let record = ended.record;
         let teller = match ended.peer.listener {
-            ListenerKind::Outbound => Teller::Caller,
+            ListenerKind::Outbound | ListenerKind::Gateway(_) => Teller::Caller,
             ListenerKind::Inbound(_) => Teller::Asked,
         };
         let mut ear = self.ear();

@@ -11,6 +11,7 @@ use std::io::{self, BufReader, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use outrigger_core::compile::Carried;
 use outrigger_explain::diff::{Budget, Comparison, text};
 use outrigger_recording::each_request;
 
@@ -61,7 +62,8 @@ pub(crate) fn diff(args: &DiffArgs) -> ExitCode {
 fn read(args: &DiffArgs, path: &Path) -> Option<Read> {
     let mut paths = args.config.clone();
     paths.push(path.to_owned());
-    match compiled::read(&paths, &args.whom, &args.inbound, Holder::Nobody) {
+    let carries = Carried::default();
+    match compiled::read(&paths, &args.whom, (&args.inbound, carries), Holder::Nobody) {
         Ok(read) => {
             let Some(first) = read.blocking.first() else {
                 return Some(read);

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use outrigger_core::compile::{Carried, CarriedPorts};
 
 use crate::compiled::{ForWhom, InboundTo};
 use crate::options::{Format, parse_random, parse_spiffe_id};
@@ -16,6 +17,7 @@ Examples:
   outrigger explain --config rules/ --inbound 8080 --from app=cart --as spiffe://cluster.local/ns/shop/sa/web 'http://cart/'
   outrigger explain --config rules/ 'TCP redis:6379'            a connection that is not HTTP, to a service or an address
   outrigger explain --config rules/ 'TLS shop.test@10.0.0.1:443'    the same, begun with TLS that asks for a name
+  outrigger explain --config rules/ --gateway 80 --from istio=ingressgateway 'http://shop.example/'     as anybody asks a gateway
   outrigger explain --config rules/ --random 7 'http://reviews/'      with other draws; a story tells its number
   outrigger explain --config rules/ --format json 'http://reviews/'   for machines
 
@@ -50,6 +52,10 @@ pub(crate) struct ExplainArgs {
     #[arg(long, value_name = "APP")]
     pub(crate) inbound: Option<InboundTo>,
 
+    /// It comes from outside to this port of the Gateways that select the workload of --from
+    #[arg(long, value_name = "PORT", conflicts_with = "inbound")]
+    pub(crate) gateway: Option<u16>,
+
     /// Who asks has a certificate of the mesh with this SPIFFE ID, such as spiffe://cluster.local/ns/shop/sa/web: the client with
     /// --inbound, else the workload itself. Without it nobody has one, and all is clear text
     #[arg(long = "as", value_name = "ID", value_parser = parse_spiffe_id)]
@@ -64,6 +70,17 @@ pub(crate) struct ExplainArgs {
 }
 
 impl ExplainArgs {
+    /// What the workload carries.
+    pub(crate) fn carried(&self) -> Carried {
+        Carried {
+            ports: match self.gateway {
+                None => CarriedPorts::Nothing,
+                Some(port) => CarriedPorts::These(vec![port]),
+            },
+            trusted_hops: None,
+        }
+    }
+
     /// Paths and the request. What stands behind `--config PATH` without an option of its own is the request.
     pub(crate) fn taken_apart(&self) -> (&[PathBuf], Option<&str>) {
         if let Some(request) = &self.request {

@@ -7,6 +7,7 @@ mod args;
 pub(crate) use args::ExplainArgs;
 
 use std::io::{self, Write};
+use std::net::Ipv4Addr;
 use std::process::ExitCode;
 
 use outrigger_core::entropy::Entropy;
@@ -37,7 +38,12 @@ pub(crate) fn explain(args: &ExplainArgs) -> ExitCode {
         (Some(id), None) => Holder::Workload(id),
         (Some(_), Some(_)) => Holder::Both,
     };
-    let read = match compiled::read(paths, &args.whom, args.inbound.as_slice(), identity) {
+    let read = match compiled::read(
+        paths,
+        &args.whom,
+        (args.inbound.as_slice(), args.carried()),
+        identity,
+    ) {
         Ok(read) => read,
         Err(unreadable) => {
             for path in unreadable {
@@ -55,6 +61,10 @@ pub(crate) fn explain(args: &ExplainArgs) -> ExitCode {
         if let Some(client) = &args.identity {
             circumstances = circumstances.by(client);
         }
+    }
+    if let Some(port) = args.gateway {
+        let at = (Ipv4Addr::LOCALHOST, port).into();
+        circumstances = circumstances.on(ListenerKind::Gateway(port), at);
     }
     let mut told = asked.explain(&read.snapshot, &circumstances);
     add_refusals(&mut told, &read);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use outrigger_core::cluster::Registry;
-use outrigger_core::compile::{self, Answers, Compiled, Inbound, Uses, Workload};
+use outrigger_core::compile::{self, Answers, CarriedPorts, Compiled, Inbound, Uses, Workload};
 use outrigger_core::config::mesh::MeshConfig;
 use outrigger_core::config::{self, Finding, Resources};
 use outrigger_core::snapshot::Snapshot;
@@ -111,6 +111,7 @@ impl Configuration {
                 labels: labels.map(|l| (l.key.clone(), l.value.clone())).collect(),
                 spiffe_id: None,
                 trace: args.trace.flags(),
+                carries: args.gateway.carried(),
             },
             inbound: inbound
                 .map(|arg| Inbound {
@@ -190,6 +191,14 @@ impl Configuration {
         match self.sources() {
             Ok(found) => self.compile(&found.sources, found.findings),
             Err(errors) => Reading::Unreadable { errors },
+        }
+    }
+
+    /// From now on no other ports of Gateways are carried than these: nobody listens for them.
+    pub(super) fn carry_only(&mut self, ports: Vec<u16>) {
+        let carries = &mut self.workload.carries;
+        if carries.is_gateway() {
+            carries.ports = CarriedPorts::These(ports);
         }
     }
 

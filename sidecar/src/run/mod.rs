@@ -126,6 +126,11 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
             "`--config -` cannot be read a second time; give a file or a folder",
         ));
     }
+    if args.record.is_some() && !args.gateway.gateway.is_empty() {
+        return Err(Failure::usage(
+            "a recording does not hold what a gateway carries: leave `--gateway` or `--record` out",
+        ));
+    }
     let settings = worker_settings(args)?;
     let runtime =
         runtime::pick(args.runtime, |told| warn!(target: "main", "{told}")).map_err(|missing| {
@@ -214,6 +219,8 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     let dns_addr = names.as_ref().map(outrigger_dns::Sockets::addr);
     // Until the end: applications ask while the proxy drains.
     let names = dns::start(args, names, running.handle())?;
+    let opened = gateway_ports(args, &snapshot).into_iter();
+    configuration.carry_only(opened.map(|(port, _)| port).collect());
     let (commands, received) = tokio::sync::mpsc::unbounded_channel();
     reloads.began(&configuration::summary(&snapshot));
     let sources = admin::Sources {
@@ -250,7 +257,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     let times = drain::DrainTimes {
         minimum: args.minimum_drain_time,
         longest: args.drain_time,
-        has_inbound: !args.inbound.is_empty(),
+        has_inbound: !args.inbound.is_empty() || !args.gateway.gateway.is_empty(),
         exit_on_zero: args.exit_on_zero_active_connections
             || std::env::var("EXIT_ON_ZERO_ACTIVE_CONNECTIONS")
                 .is_ok_and(|set| matches!(&*set, "1" | "t" | "T" | "true" | "TRUE" | "True")),
@@ -323,8 +330,11 @@ fn start_workers(
         port: Some(arg.application.port()),
         ..Listen::direct(ListenerKind::Inbound(index), arg.listen)
     });
+    let gateway = gateway_ports(args, &snapshot).into_iter();
+    let gateway = gateway.map(|(port, addr)| Listen::direct(ListenerKind::Gateway(port), addr));
+    let listeners = std::iter::once(outbound).chain(inbound).chain(gateway);
     let config = Config {
-        listeners: std::iter::once(outbound).chain(inbound).collect(),
+        listeners: listeners.collect(),
         workers: workers(args),
         settings,
         seed: None,
@@ -339,6 +349,12 @@ fn start_workers(
         notices: told.notices,
     };
     (runtime.start)(config, identities).map_err(Failure::bad)
+}
+
+/// The ports of Gateways, and where they are listened on.
+fn gateway_ports(args: &RunArgs, snapshot: &Snapshot) -> Vec<(u16, SocketAddr)> {
+    let named = snapshot.gateways.iter().map(|listener| listener.port);
+    args.gateway.listens(named)
 }
 
 /// How connections of the application, and those to it, come to their listeners. Those of the application are rewritten in
@@ -421,6 +437,12 @@ fn greeting(
         let _ = write!(text, " dns {dns},");
     }
     if let Some(health) = others.health {
+    for (port, _) in gateway_ports(args, snapshot) {
+        if let Some(addr) = handle.local_addr(ListenerKind::Gateway(port)) {
+            let _ = write!(text, " gateway {port} at {addr},");
+        }
+    }
+    if let Some(health) = health {
         let _ = write!(text, " health {health},");
     }
     let admin = others.admin;

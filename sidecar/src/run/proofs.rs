@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use outrigger_core::config::kubernetes::Secret;
-use outrigger_core::snapshot::{KeyName, RootsName, Snapshot, Trust};
+use outrigger_core::snapshot::{ClientProof, KeyName, RootsName, Snapshot, Trust};
 use outrigger_identity::{
     Fault, Identity, pem_certificates, pem_key, read_certificates, read_key, read_revoked,
 };
@@ -221,6 +221,17 @@ fn names(snapshot: &Snapshot) -> BTreeSet<Name> {
                 names.insert(Name::Roots(roots.clone()));
             }
             names.extend(crl.clone().map(Name::Revoked));
+        }
+    }
+    let gateways = snapshot.gateways.iter().filter_map(|one| one.tls.as_ref());
+    let terminations = gateways.flat_map(|tls| &tls.servers);
+    for termination in terminations.filter_map(|server| server.termination.as_ref()) {
+        if termination.key != KeyName::Mesh {
+            names.insert(Name::Key(termination.key.clone()));
+        }
+        if let ClientProof::Optional(trust) | ClientProof::Required(trust) = &termination.clients {
+            names.insert(Name::Roots(trust.roots.clone()));
+            names.extend(trust.crl.clone().map(Name::Revoked));
         }
     }
     names

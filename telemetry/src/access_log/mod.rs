@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outrigger_core::decision::access_log::{self, Logged, Place};
-use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::telemetry::AccessLogs;
 use outrigger_runtime::Ended;
 
@@ -59,7 +58,7 @@ impl WorkerLogs {
         if !Arc::ptr_eq(&self.known, logs) {
             self.look_at(logs);
         }
-        let is_inbound = matches!(ended.peer.listener, ListenerKind::Inbound(_));
+        let is_inbound = ended.peer.listener.is_inbound();
         let mut of_side = logs.of(is_inbound).iter();
         if !of_side.any(|log| access_log::may_take(log, ended.record)) {
             return None;

@@ -70,15 +70,22 @@ pub(crate) fn reached<'a>(ended: &Ended<'a>) -> (Option<&'a Cluster>, Option<&'a
 pub(crate) const fn instead(listener: ListenerKind, upstream: Upstream) -> &'static str {
     match (listener, upstream) {
         (ListenerKind::Inbound(_), _) => "InboundPassthroughCluster",
-        (ListenerKind::Outbound, Upstream::Passthrough) => "PassthroughCluster",
-        (ListenerKind::Outbound, Upstream::BlackHole) => "BlackHoleCluster",
-        (ListenerKind::Outbound, Upstream::Cluster(_) | Upstream::Nowhere) => UNKNOWN,
+        (ListenerKind::Outbound | ListenerKind::Gateway(_), Upstream::Passthrough) => {
+            "PassthroughCluster"
+        }
+        (ListenerKind::Outbound | ListenerKind::Gateway(_), Upstream::BlackHole) => {
+            "BlackHoleCluster"
+        }
+        (
+            ListenerKind::Outbound | ListenerKind::Gateway(_),
+            Upstream::Cluster(_) | Upstream::Nowhere,
+        ) => UNKNOWN,
     }
 }
 
 const fn reporter(listener: ListenerKind) -> &'static str {
     match listener {
-        ListenerKind::Outbound => "source",
+        ListenerKind::Outbound | ListenerKind::Gateway(_) => "source",
         ListenerKind::Inbound(_) => "destination",
     }
 }
@@ -97,7 +104,7 @@ fn principals(ended: &Ended<'_>, proved: Option<&TlsFacts>) -> (String, String) 
     let own = other.and(ended.snapshot.settings.spiffe_id.as_deref());
     let told = |who: Option<&str>| known(who.unwrap_or_default());
     match ended.peer.listener {
-        ListenerKind::Outbound => (told(own), told(other)),
+        ListenerKind::Outbound | ListenerKind::Gateway(_) => (told(own), told(other)),
         ListenerKind::Inbound(_) => (told(other), told(own)),
     }
 }
@@ -173,7 +180,7 @@ pub(crate) fn of(ended: &Ended<'_>, sides: &Sides<'_>) -> Labels {
         (
             "connection_security_policy",
             match listener {
-                ListenerKind::Outbound => UNKNOWN,
+                ListenerKind::Outbound | ListenerKind::Gateway(_) => UNKNOWN,
                 ListenerKind::Inbound(_) if proved.is_some_and(|tls| tls.peer.is_some()) => {
                     "mutual_tls"
                 }

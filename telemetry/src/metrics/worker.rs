@@ -58,7 +58,7 @@ struct Counting {
 fn proved<'a>(ended: &Ended<'a>) -> Option<&'a TlsFacts> {
     match ended.peer.listener {
         ListenerKind::Inbound(_) => ended.client_tls,
-        ListenerKind::Outbound => ended.facts.tls.as_deref(),
+        ListenerKind::Outbound | ListenerKind::Gateway(_) => ended.facts.tls.as_deref(),
     }
 }
 
@@ -247,11 +247,7 @@ impl Counting {
 
     fn place(&self, ended: &Ended<'_>, seen: &mut Seen) -> Place {
         let record = ended.record;
-        let values = match ended
-            .snapshot
-            .metrics
-            .of(ended.peer.listener != ListenerKind::Outbound)
-        {
+        let values = match ended.snapshot.metrics.of(ended.peer.listener.is_inbound()) {
             Some(rules) => self.values(ended, rules, seen),
             None => 0,
         };
@@ -259,7 +255,7 @@ impl Counting {
             false => 0,
             true => labels::grpc_response_status(ended).map_or(1, |code| 2 + u16::from(code)),
         };
-        let is_inbound = ended.peer.listener != ListenerKind::Outbound;
+        let is_inbound = ended.peer.listener.is_inbound();
         let most = self.metrics.settings.max_series;
         Place {
             cluster: match record.upstream(ended.snapshot) {
@@ -362,7 +358,7 @@ impl Counting {
 
     /// Labels as those metrics have them.
     fn text(&self, ended: &Ended<'_>, labels: &Labels, of: Range<usize>) -> String {
-        let is_inbound = ended.peer.listener != ListenerKind::Outbound;
+        let is_inbound = ended.peer.listener.is_inbound();
         match ended.snapshot.metrics.of(is_inbound) {
             Some(rules) => labels::changed_text(labels, &rules[of], &self.logged(ended)),
             None => labels::text(labels),

@@ -28,7 +28,7 @@ const MISSING: &str = "-";
 pub(crate) fn spans(ended: &Ended<'_>, node: &str, place: &Place) -> Option<Told> {
     let record = ended.record;
     let trace = record.trace.filter(|trace| trace.sampled.is_sampled())?;
-    let is_inbound = matches!(ended.peer.listener, ListenerKind::Inbound(_));
+    let is_inbound = ended.peer.listener.is_inbound();
     let policy = ended.snapshot.tracing.of(is_inbound)?;
     let of = Of {
         ended,
@@ -87,7 +87,7 @@ impl Of<'_> {
             is_entry: !record.is_mirror(),
             kind: match self.ended.peer.listener {
                 ListenerKind::Inbound(_) => Kind::Server,
-                ListenerKind::Outbound => Kind::Client,
+                ListenerKind::Outbound | ListenerKind::Gateway(_) => Kind::Client,
             },
             name: self.operation(),
             began: self.began,
@@ -114,7 +114,9 @@ impl Of<'_> {
             | RouteDecision::NoRule { .. } => {
                 return match self.ended.peer.listener {
                     ListenerKind::Inbound(_) => "ingress".into(),
-                    ListenerKind::Outbound => format!("egress {authority}"),
+                    ListenerKind::Outbound | ListenerKind::Gateway(_) => {
+                        format!("egress {authority}")
+                    }
                 };
             }
         };
@@ -130,7 +132,7 @@ impl Of<'_> {
             Some(PathMatch::Regex(regex)) => Cow::Borrowed(&regex.pattern),
         };
         match self.ended.peer.listener {
-            ListenerKind::Outbound => format!("{}{path}", host.name),
+            ListenerKind::Outbound | ListenerKind::Gateway(_) => format!("{}{path}", host.name),
             ListenerKind::Inbound(_) => {
                 let port = host.name.rsplit('|').next().unwrap_or_default();
                 format!("{}:{port}{path}", self.policy.service)

@@ -205,6 +205,7 @@ pub(crate) fn shake_as(
         parameters: TlsParameters::default(),
         trust_domains: ["td".into()].into(),
         port: 80,
+        servers: Box::default(),
     };
     let client = as_client(one, Arc::clone(contexts), handshake, Rc::clone(scratch));
     let server = as_server(other, Arc::clone(contexts), server, Rc::clone(scratch));

@@ -105,6 +105,7 @@ pub(crate) fn server(mode: MutualTls) -> ServerTls {
         parameters: TlsParameters::default(),
         trust_domains: ["td".into()].into(),
         port: 80,
+        servers: Box::default(),
     }
 }
 

@@ -198,6 +198,7 @@ mod tests {
             parameters: TlsParameters::default(),
             trust_domains: ["td".into()].into(),
             port: 80,
+            servers: Box::default(),
         }
     }
 

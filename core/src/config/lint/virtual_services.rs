@@ -199,12 +199,7 @@ fn gateway_of<'r>(
     rule: &'r VirtualService,
     reference: &'r str,
 ) -> (&'r str, &'r str) {
-    let own = rule.meta.namespace.as_str();
-    let (namespace, name) = reference.split_once('/').unwrap_or_else(|| {
-        names::split_service_host(reference, &lint.mesh.cluster_domain)
-            .map_or((own, reference), |(name, namespace)| (namespace, name))
-    });
-    (if namespace == "." { own } else { namespace }, name)
+    names::gateway(reference, &rule.meta.namespace, &lint.mesh.cluster_domain)
 }
 
 fn check_delegate(lint: &mut Lint<'_>, rule: &VirtualService, at: usize, delegate: &Delegate) {

@@ -11,6 +11,7 @@ pub use authorizers::{Authorizer, CheckedBody, HttpAuthorizer};
 pub(super) use decode::decode;
 pub use extension_providers::{DefaultProviders, ExtensionProvider, FileAccessLog, ProviderKind};
 pub use proxy_config::{ProxyConfig, ProxyTracing, TracingServiceName};
+pub use tls::{cipher_suite, key_exchange};
 pub use trace_providers::{ProviderHeader, ProviderHeaderValue, TraceProtocol, TraceProvider};
 
 use super::destination_rule::{LocalityLbSetting, ZoneAwareLbSetting};

@@ -22,6 +22,8 @@ pub struct ProxyConfig {
     /// Whether services without addresses get some where they do (`ISTIO_META_DNS_AUTO_ALLOCATE`); `None` is Istio's
     /// default, which is yes.
     pub dns_auto_allocate: Option<bool>,
+    /// How many proxies before a gateway are believed (`gatewayTopology.numTrustedProxies`).
+    pub trusted_proxies: u32,
 }
 
 /// `defaultConfig.tracing`. What is `None` is Istio's default.
@@ -86,7 +88,6 @@ const UNUSED: &[&str] = &[
     "extraStatTags",
     "fileFlushInterval",
     "fileFlushMinSizeKb",
-    "gatewayTopology",
     "holdApplicationUntilProxyStarts",
     "image",
     "interceptionMode",
@@ -151,6 +152,9 @@ pub(super) fn decode(o: &mut Object<'_, '_>) -> ProxyConfig {
         dns_auto_allocate,
         tracing: o.message("tracing", tracing).unwrap_or_default(),
         client_certs: o.message("proxyHeaders", client_certs).unwrap_or_default(),
+        trusted_proxies: o
+            .message("gatewayTopology", trusted_proxies)
+            .unwrap_or_default(),
         tracing_service_name: o
             .symbol("tracingServiceName", SERVICE_NAMES)
             .unwrap_or_default(),
@@ -177,6 +181,12 @@ fn proxy_metadata(o: &mut Object<'_, '_>) -> (bool, Option<bool>) {
         value(DNS_CAPTURE).unwrap_or(false),
         value(DNS_AUTO_ALLOCATE),
     )
+}
+
+/// `gatewayTopology`, as far as it is about `x-forwarded-for`.
+fn trusted_proxies(o: &mut Object<'_, '_>) -> u32 {
+    tell_unused(o, &["forwardClientCertDetails", "proxyProtocol"]);
+    o.optional_integer("numTrustedProxies").unwrap_or_default()
 }
 
 fn tell_unused(o: &mut Object<'_, '_>, names: &[&'static str]) {

@@ -33,6 +33,20 @@ const KEY_EXCHANGES: &[(&str, KeyExchange)] = &[
     ("X25519MLKEM768", KeyExchange::X25519MlKem768),
 ];
 
+/// The suite that OpenSSL calls so, if it is spoken.
+#[must_use]
+pub fn cipher_suite(name: &str) -> Option<CipherSuite> {
+    let mut all = CIPHER_SUITES.iter();
+    all.find(|(known, _)| *known == name).map(|(_, one)| *one)
+}
+
+/// The group that is called so, if it is spoken.
+#[must_use]
+pub fn key_exchange(name: &str) -> Option<KeyExchange> {
+    let mut all = KEY_EXCHANGES.iter();
+    all.find(|(known, _)| *known == name).map(|(_, one)| *one)
+}
+
 /// `trustDomain`.
 pub(super) fn trust_domain(o: &mut Object<'_, '_>) -> String {
     let domain = o.string("trustDomain");

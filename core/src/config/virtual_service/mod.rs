@@ -14,6 +14,7 @@ mod reach;
 mod stream;
 mod validate;
 
+pub use super::names::MESH_GATEWAY;
 pub use destination::Destination;
 pub use extensions::{Extensions, RequestRate};
 pub use http::{
@@ -55,9 +56,6 @@ pub struct VirtualService {
     /// What its annotations add.
     pub extensions: Extensions,
 }
-
-/// The gateway name that stands for all sidecars.
-pub const MESH_GATEWAY: &str = "mesh";
 
 impl VirtualService {
     /// Whether sidecars apply it: no gateways are named, or `mesh` is among them.

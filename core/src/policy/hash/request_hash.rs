@@ -78,15 +78,17 @@ fn of_field(name: &MatchedField, hashed: &Hashed<'_>) -> Option<u64> {
     }
 }
 
-/// The client's address: the last of `x-forwarded-for`, as for a sidecar of Istio (`use_remote_address: false`), or
-/// that of the connection.
+/// The client's address: what a gateway has found out, or the last of `x-forwarded-for`, as for a sidecar of Istio
+/// (`use_remote_address: false`), or that of the connection.
 #[must_use]
-pub fn client_address(headers: &Headers, remote: SocketAddr) -> IpAddr {
-    forwarded_for(headers).unwrap_or_else(|| remote.ip())
+pub fn client_address(request: &RequestHead, remote: SocketAddr) -> IpAddr {
+    let forwarded = || forwarded_for(&request.headers);
+    let known = request.client.or_else(forwarded);
+    known.unwrap_or_else(|| remote.ip())
 }
 
 fn of_source(hashed: &Hashed<'_>) -> u64 {
-    let address = client_address(&hashed.request.headers, hashed.remote);
+    let address = client_address(hashed.request, hashed.remote);
     let mut text: SmallVec<[u8; 64]> = SmallVec::new();
     // Writing to memory does not fail.
     let _ = write!(text, "{address}");

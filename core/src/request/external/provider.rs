@@ -18,16 +18,16 @@ use crate::snapshot::{Authorizer, AuthorizerProtocol};
 
 /// The position of the next provider that is to be asked about a request, from this one on.
 pub(super) fn next(context: &Context<'_>, from: u32, record: &Record) -> Option<u32> {
-    let ListenerKind::Inbound(listener) = context.peer.listener else {
+    if context.peer.listener == ListenerKind::Outbound {
         return None;
-    };
+    }
     let policies = &context.view.snapshot.authorization;
     let external = policies.external.get(from as usize..)?;
     if external.is_empty() {
         return None;
     }
     // Of claims nothing is known yet: tokens are looked at afterwards.
-    let asking = asking(context, listener, record);
+    let asking = asking(context, record);
     let mut numbered = (from..).zip(external);
     let found = numbered.find(|(_, one)| authorization::matches(&one.rules, &asking));
     found.map(|(check, _)| check)

@@ -1,0 +1,303 @@
+//! Gateways that a workload carries: their servers, sorted into ports, and what conflicts.
+//!
+//! Istio's rules (`pilot/pkg/model/gateway.go`, `networking/core/gateway.go`): a Gateway is for workloads that have the labels of its
+//! selector, whatever its namespace; servers of one port are put together where their protocols go together, and the older Gateway
+//! counts where they do not. Of what a server does, `routes` settles HTTP and connections, `tls` how TLS is taken off.
+
+mod routes;
+mod tls;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::hosts::Hosts;
+use super::labels::is_subset;
+use super::virtual_services::{Candidate, visible};
+use super::{Input, in_order};
+use crate::config::gateway::{Gateway, Server};
+use crate::config::names;
+use crate::config::protocol::Protocol;
+use crate::config::server_tls::ServerTlsMode;
+use crate::config::{Code, Finding};
+use crate::snapshot::{
+    FilterChain, GatewayListener, GatewayListeners, GatewayServer, HttpSpoken, Listener, MutualTls,
+    NamedServer, ServerTls,
+};
+
+/// One server of a Gateway that the workload carries.
+#[derive(Clone, Copy, Debug)]
+struct Served<'a> {
+    gateway: &'a Gateway,
+    /// Its position in the Gateway.
+    at: usize,
+    server: &'a Server,
+    port: u16,
+    protocol: Protocol,
+}
+
+/// A host of a server: the namespaces that may bind to it, and the host in lower case.
+struct ServerHost<'a> {
+    /// `None` for all.
+    namespace: Option<&'a str>,
+    host: String,
+}
+
+impl<'a> Served<'a> {
+    /// `namespace/name` of the Gateway.
+    fn name(&self) -> String {
+        let meta = &self.gateway.meta;
+        format!("{}/{}", meta.namespace, meta.name)
+    }
+
+    fn path(&self, field: &str) -> String {
+        format!("spec.servers[{}]{field}", self.at)
+    }
+
+    fn tell(&self, code: Code, field: &str, message: String, help: &str) -> Finding {
+        let meta = &self.gateway.meta;
+        Finding::about(code, "Gateway", meta, &self.path(field), message, help)
+    }
+
+    fn hosts(&self) -> impl Iterator<Item = ServerHost<'a>> {
+        let own = self.gateway.meta.namespace.as_str();
+        self.server.hosts.iter().map(move |text| {
+            let (namespace, host) = match text.split_once('/') {
+                None | Some(("*", _)) => (None, text.as_str()),
+                Some((".", _)) => (Some(own), text.as_str()),
+                Some((namespace, _)) => (Some(namespace), text.as_str()),
+            };
+            let host = host.split_once('/').map_or(host, |(_, host)| host);
+            ServerHost {
+                namespace,
+                host: names::normalize(host).into_owned(),
+            }
+        })
+    }
+
+    /// The hosts that a VirtualService and the server have in common: of two that cover each other the narrower one.
+    fn common(&self, candidate: &Candidate<'_>) -> BTreeSet<String> {
+        let namespace = candidate.resource.meta.namespace.as_str();
+        let mut common = BTreeSet::new();
+        for of_server in self.hosts() {
+            if of_server.namespace.is_some_and(|only| only != namespace) {
+                continue;
+            }
+            for host in &candidate.hosts {
+                if names::covers(&of_server.host, host) {
+                    common.insert(host.clone());
+                } else if names::covers(host, &of_server.host) {
+                    common.insert(of_server.host.clone());
+                }
+            }
+        }
+        common
+    }
+
+    fn takes_tls_off(&self) -> bool {
+        let tls = self.server.tls.as_ref().filter(|_| self.protocol.is_tls());
+        tls.is_some_and(|tls| !is_passed(tls.mode))
+    }
+
+    /// Whether requests are routed that come to it.
+    fn is_http(&self) -> bool {
+        self.protocol.is_http() || self.protocol == Protocol::Https && self.takes_tls_off()
+    }
+}
+
+const fn is_passed(mode: ServerTlsMode) -> bool {
+    matches!(
+        mode,
+        ServerTlsMode::Passthrough | ServerTlsMode::AutoPassthrough
+    )
+}
+
+/// What the workload listens for as a gateway.
+pub(super) fn listeners(hosts: &mut Hosts<'_>, findings: &mut Vec<Finding>) -> GatewayListeners {
+    let input = hosts.targets.input;
+    if !input.workload.carries.is_gateway() {
+        return GatewayListeners::default();
+    }
+    let ports = by_port(input, findings);
+    let candidates = visible(input, |resource| {
+        resource.gateways.iter().any(|g| !names::is_mesh_gateway(g))
+    });
+    routes::tell_unbound(&ports, &candidates, input, findings);
+    let mut listeners = Vec::new();
+    for (port, servers) in ports {
+        let routing = &mut routes::Routing {
+            hosts: &mut *hosts,
+            candidates: &candidates,
+            port,
+        };
+        let listener = match servers.first() {
+            Some(first) if first.protocol.is_tls() => in_tls(&servers, routing, findings),
+            Some(_) => in_clear_text(&servers, routing),
+            None => continue,
+        };
+        listeners.push(listener);
+    }
+    GatewayListeners::new(listeners)
+}
+
+/// The servers of the Gateways that select the workload, by port, as far as they go together; what does not is told.
+fn by_port<'a>(input: &Input<'a>, findings: &mut Vec<Finding>) -> BTreeMap<u16, Vec<Served<'a>>> {
+    let mut ports: BTreeMap<u16, Vec<Served<'a>>> = BTreeMap::new();
+    let all = in_order(&input.resources.gateways, |gateway| &gateway.meta);
+    let selects = |gateway: &&&Gateway| is_subset(&gateway.selector, &input.workload.labels);
+    let selected: Vec<&Gateway> = all.iter().filter(selects).copied().collect();
+    if selected.is_empty() {
+        findings.extend(all.iter().map(|gateway| {
+            Finding::about(
+                Code::GatewayNotSelected,
+                "Gateway",
+                &gateway.meta,
+                "spec.selector",
+                "the selector has labels that this workload has not, and no other Gateway selects it",
+                "give it the labels with `--label`, as its pod has them",
+            )
+        }));
+    }
+    for gateway in selected {
+        for (at, server) in gateway.servers.iter().enumerate() {
+            let Some(served) = served(gateway, at, server) else {
+                continue;
+            };
+            if !input.workload.carries.has(served.port) {
+                let message = format!("nothing is listened on for port {}", served.port);
+                let help = "give it an address: `--gateway PORT=ADDR`";
+                findings.push(served.tell(Code::GatewayPortClosed, ".port.number", message, help));
+                continue;
+            }
+            tell_not_in_effect(&served, findings);
+            let others = ports.entry(served.port).or_default();
+            match conflict(&served, others) {
+                None => others.push(served),
+                Some((field, why)) => {
+                    let help = "give it another port, or hosts of its own";
+                    findings.push(served.tell(Code::GatewayConflict, field, why, help));
+                }
+            }
+        }
+    }
+    ports
+}
+
+fn served<'a>(gateway: &'a Gateway, at: usize, server: &'a Server) -> Option<Served<'a>> {
+    let port = server.port.as_ref()?;
+    Some(Served {
+        gateway,
+        at,
+        server,
+        port: u16::try_from(port.number).ok().filter(|port| *port > 0)?,
+        protocol: Protocol::parse(&port.protocol)?,
+    })
+}
+
+/// What of a server changes nothing.
+fn tell_not_in_effect(served: &Served<'_>, findings: &mut Vec<Finding>) {
+    if !served.server.bind.is_empty() {
+        let message = "`bind` is not in effect: the command line says where a port is listened on";
+        let help = "`--gateway PORT=ADDR`";
+        findings.push(served.tell(Code::NotInEffect, ".bind", message.into(), help));
+    }
+    if !served.server.default_endpoint.is_empty() {
+        let message = "`defaultEndpoint` is not in effect in a Gateway";
+        findings.push(served.tell(Code::NotInEffect, ".defaultEndpoint", message.into(), ""));
+    }
+}
+
+/// What keeps a server from the port of these others.
+fn conflict(served: &Served<'_>, others: &[Served<'_>]) -> Option<(&'static str, String)> {
+    let first = others.first()?;
+    let port = served.port;
+    let (own, theirs) = (served.protocol, first.protocol);
+    let goes_together = own.is_http() && theirs.is_http() || own.is_tls() && theirs.is_tls();
+    if !goes_together {
+        let (own, theirs) = (own.as_str(), theirs.as_str());
+        let by = first.name();
+        let why = format!(
+            "port {port} is {theirs} by Gateway {by}, and {own} does not go with that: left out"
+        );
+        return Some((".port.protocol", why));
+    }
+    if !own.is_tls() {
+        return None;
+    }
+    // Of servers in TLS the name tells which is meant.
+    let taken = |host: &ServerHost<'_>| {
+        let of = others.iter().find(|other| {
+            let mut theirs = other.hosts();
+            theirs.any(|theirs| theirs.host == host.host)
+        });
+        of.map(|other| (host.host.clone(), other.name()))
+    };
+    let (host, by) = served.hosts().find_map(|host| taken(&host))?;
+    let why = format!("host `{host}` has a server on port {port} by Gateway {by}: left out");
+    Some((".hosts", why))
+}
+
+/// One port in clear text: HTTP of all its servers, or connections to the first.
+fn in_clear_text(servers: &[Served<'_>], routing: &mut routes::Routing<'_, '_>) -> GatewayListener {
+    let server = match servers {
+        [first, ..] if !first.protocol.is_http() => GatewayServer::Tcp(routing.tcp(first)),
+        all => GatewayServer::Http(Arc::new(routing.http(all))),
+    };
+    GatewayListener {
+        port: routing.port,
+        tls: None,
+        servers: Box::new([server]),
+        passed: Listener::default(),
+    }
+}
+
+/// One port in TLS.
+fn in_tls(
+    servers: &[Served<'_>],
+    routing: &mut routes::Routing<'_, '_>,
+    findings: &mut Vec<Finding>,
+) -> GatewayListener {
+    let input = routing.hosts.targets.input;
+    let (mut named, mut behind) = (Vec::new(), Vec::new());
+    let mut chains: Vec<FilterChain> = Vec::new();
+    for served in servers {
+        let termination = match served.takes_tls_off() {
+            false => {
+                chains.extend(routing.passed(served, findings));
+                behind.push(GatewayServer::Tcp(None));
+                None
+            }
+            true => {
+                let Some(termination) = tls::termination(served, input, findings) else {
+                    continue;
+                };
+                behind.push(match served.is_http() {
+                    true => {
+                        GatewayServer::Http(Arc::new(routing.http(core::slice::from_ref(served))))
+                    }
+                    false => GatewayServer::Tcp(routing.tcp(served)),
+                });
+                Some(termination)
+            }
+        };
+        named.push(NamedServer {
+            names: served.hosts().map(|host| host.host.into()).collect(),
+            termination,
+        });
+    }
+    let name = format!("0.0.0.0_{}", routing.port).into();
+    GatewayListener {
+        port: routing.port,
+        tls: Some(Arc::new(ServerTls {
+            mode: MutualTls::ByName,
+            parameters: input.mesh.tls_defaults.clone(),
+            trust_domains: input.mesh.trust_domains().map(Into::into).collect(),
+            port: routing.port,
+            servers: named.into(),
+        })),
+        servers: behind.into(),
+        passed: Listener::new(name, HttpSpoken::Never, chains),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,273 @@
+//! Where servers of a Gateway lead: the rules of all VirtualServices that are bound to it and have a host in common with a server
+//! (Istio `buildGatewayHTTPRouteConfig`, `buildGatewayNetworkFiltersFrom…`).
+//!
+//! Unlike in sidecars, rules of several VirtualServices for one host are put together: in their order, those that hold for
+//! everything behind all others.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::StatusCode;
+
+use super::Served;
+use crate::compile::Input;
+use crate::compile::actions::{Side, Targets};
+use crate::compile::conditions::is_catch_all;
+use crate::compile::connection_rules::ConnectionRules;
+use crate::compile::delegation::expand;
+use crate::compile::hosts::Hosts;
+use crate::compile::rules::{self, Prepared, Rules};
+use crate::compile::virtual_services::Candidate;
+use crate::config::protocol::Protocol;
+use crate::config::server_tls::ServerTlsMode;
+use crate::config::{Code, Finding, names};
+use crate::snapshot::{
+    Action, ChainRule, Condition, FilterChain, HeaderOps, HostEntry, HostTable, Origin, PortEntry,
+    Redirect, RedirectPath, RedirectPort, Rule, TextMatch,
+};
+
+/// What the servers of one port are routed by.
+pub(super) struct Routing<'r, 'a> {
+    pub(super) hosts: &'r mut Hosts<'a>,
+    /// VirtualServices that name gateways, in their order.
+    pub(super) candidates: &'r [Candidate<'a>],
+    pub(super) port: u16,
+}
+
+/// A host while its rules are put together.
+struct Building {
+    rules: Vec<Rule>,
+    /// Where it is written that plain requests are sent to HTTPS.
+    redirect: Option<Rule>,
+    protocol: Protocol,
+}
+
+impl<'a> Routing<'_, 'a> {
+    /// The hosts that requests to these servers have.
+    pub(super) fn http(&mut self, servers: &[Served<'_>]) -> HostTable {
+        let mut building: BTreeMap<String, Building> = BTreeMap::new();
+        for served in servers {
+            let name = served.name();
+            let redirect = self.redirect(served);
+            let new = || Building {
+                rules: Vec::new(),
+                redirect: None,
+                protocol: served.protocol,
+            };
+            for candidate in bound(self.candidates, &name, self.hosts.targets.input) {
+                let common = served.common(candidate);
+                if common.is_empty() {
+                    continue;
+                }
+                let Some(rules) = self.rules(candidate, &name) else {
+                    continue;
+                };
+                for host in common {
+                    let of = building.entry(host).or_insert_with(new);
+                    of.rules.extend(rules.list.iter().cloned());
+                    of.redirect = of.redirect.take().or_else(|| redirect.clone());
+                }
+            }
+            // A host that is only there to be sent to HTTPS has no VirtualService.
+            for host in served.hosts().filter(|_| redirect.is_some()) {
+                let of = building.entry(host.host).or_insert_with(new);
+                of.redirect = of.redirect.take().or_else(|| redirect.clone());
+            }
+        }
+        self.table(building)
+    }
+
+    fn table(&mut self, building: BTreeMap<String, Building>) -> HostTable {
+        let (mut known, mut entries) = (Vec::new(), Vec::new());
+        for (host, of) in building {
+            let mut list: Vec<Rule> = of.redirect.into_iter().collect();
+            let (last, first): (Vec<_>, Vec<_>) = of
+                .rules
+                .into_iter()
+                .partition(|rule| is_catch_all(&rule.condition));
+            list.extend(first.into_iter().chain(last));
+            let name = format!("{host}:{}", self.port);
+            let virtual_host = self.hosts.add_virtual_host(name, of.protocol, list.into());
+            // As many as there are hosts, which fit into memory.
+            known.push((host.into(), entries.len() as u32));
+            entries.push(HostEntry {
+                ports: Box::new([PortEntry {
+                    port: self.port,
+                    virtual_host,
+                    is_http: true,
+                }]),
+            });
+        }
+        HostTable::new(known, entries)
+    }
+
+    /// The rules of one VirtualService for one Gateway.
+    fn rules(&mut self, candidate: &Candidate<'a>, gateway: &str) -> Option<Rules> {
+        let targets = Targets {
+            side: Side::Gateway(gateway),
+            ..self.hosts.targets
+        };
+        let routes = expand(candidate.resource, targets.input);
+        let routes: Vec<_> = routes.into_iter().map(Prepared::new).collect();
+        rules::compile(&routes, targets, self.port, &mut self.hosts.resources)
+    }
+
+    /// What sends plain requests to HTTPS, where a server says so.
+    fn redirect(&mut self, served: &Served<'_>) -> Option<Rule> {
+        let tls = served.server.tls.as_ref()?;
+        if !tls.https_redirect || !served.protocol.is_http() {
+            return None;
+        }
+        let path = served.path(".tls.httpsRedirect");
+        let meta = &served.gateway.meta;
+        Some(Rule {
+            name: "https-redirect".into(),
+            origin: Some(Origin {
+                resource: self.hosts.resources.id_of("Gateway", meta),
+                path: path.as_str().into(),
+                line: meta.locate(&path).line,
+            }),
+            fields: Arc::default(),
+            // Somebody before us who is believed may have taken TLS off.
+            condition: Condition {
+                scheme: Some(TextMatch::Exact("http".into())),
+                ..Condition::default()
+            },
+            action: Arc::new(Action::Redirect(Redirect {
+                status: StatusCode::MOVED_PERMANENTLY,
+                scheme: Some("https".into()),
+                authority: None,
+                path: RedirectPath::Keep,
+                port: RedirectPort::Keep,
+                response: HeaderOps::default(),
+            })),
+        })
+    }
+
+    /// The rule for connections to a server: the first of the first VirtualService that has one.
+    pub(super) fn tcp(&mut self, served: &Served<'_>) -> Option<ChainRule> {
+        let name = served.name();
+        let targets = Targets {
+            side: Side::Gateway(&name),
+            ..self.hosts.targets
+        };
+        let bound = bound(self.candidates, &name, targets.input);
+        let fitting = bound.filter(|candidate| !served.common(candidate).is_empty());
+        let fitting: Vec<_> = fitting.map(|candidate| candidate.resource).collect();
+        let rule = fitting.into_iter().find_map(|resource| {
+            let resources = &mut self.hosts.resources;
+            let written = ConnectionRules::of_tcp(resource, targets, self.port, resources);
+            written.list.into_iter().next()
+        })?;
+        let name = format!("{}:{}", served.server.hosts.join(","), self.port);
+        let rules = vec![rule.rule].into();
+        let virtual_host = self.hosts.add_virtual_host(name, served.protocol, rules);
+        Some(ChainRule {
+            virtual_host,
+            rule: 0,
+        })
+    }
+
+    /// Where connections to a server go whose TLS it does not take off.
+    pub(super) fn passed(
+        &mut self,
+        served: &Served<'_>,
+        findings: &mut Vec<Finding>,
+    ) -> Vec<FilterChain> {
+        let mode = served.server.tls.as_ref().map(|tls| tls.mode);
+        if mode == Some(ServerTlsMode::AutoPassthrough) {
+            let message = "`AUTO_PASSTHROUGH` is not in effect: who comes in by it is turned away";
+            let help = "gateways between networks of a mesh are not carried; use PASSTHROUGH and `tls` rules";
+            findings.push(served.tell(Code::NotInEffect, ".tls.mode", message.into(), help));
+            return Vec::new();
+        }
+        let name = served.name();
+        let targets = Targets {
+            side: Side::Gateway(&name),
+            ..self.hosts.targets
+        };
+        let mut chains = Vec::new();
+        let bound: Vec<_> = bound(self.candidates, &name, targets.input).collect();
+        for candidate in bound {
+            if served.common(candidate).is_empty() {
+                continue;
+            }
+            let (resource, resources) = (candidate.resource, &mut self.hosts.resources);
+            let written = ConnectionRules::of_tls(resource, targets, self.port, resources).list;
+            let rules: Vec<Rule> = written.iter().map(|rule| rule.rule.clone()).collect();
+            let host = format!("{}:{}", candidate.hosts.join(","), self.port);
+            let virtual_host = self
+                .hosts
+                .add_virtual_host(host, Protocol::Tls, rules.into());
+            for (rule, at) in written.into_iter().zip(0..) {
+                chains.push(FilterChain {
+                    server_names: rule.server_names,
+                    destinations: rule.destinations,
+                    rule: ChainRule {
+                        virtual_host,
+                        rule: at,
+                    },
+                });
+            }
+        }
+        chains
+    }
+}
+
+/// The VirtualServices that are bound to a Gateway.
+fn bound<'c, 'a>(
+    candidates: &'c [Candidate<'a>],
+    gateway: &'c str,
+    input: &'c Input<'a>,
+) -> impl Iterator<Item = &'c Candidate<'a>> {
+    candidates.iter().filter(move |candidate| {
+        let own = candidate.resource.meta.namespace.as_str();
+        let mut named = candidate.resource.gateways.iter();
+        named.any(|text| names::is_gateway(text, own, &input.mesh.cluster_domain, gateway))
+    })
+}
+
+/// Tells of VirtualServices that are bound to a Gateway of which no server has a host in common with them, and of servers that
+/// have no VirtualService.
+pub(super) fn tell_unbound(
+    ports: &BTreeMap<u16, Vec<Served<'_>>>,
+    candidates: &[Candidate<'_>],
+    input: &Input<'_>,
+    findings: &mut Vec<Finding>,
+) {
+    let servers: Vec<&Served<'_>> = ports.values().flatten().collect();
+    let is_bound = |served: &Served<'_>, candidate: &Candidate<'_>| {
+        let name = served.name();
+        let own = candidate.resource.meta.namespace.as_str();
+        let mut named = candidate.resource.gateways.iter();
+        named.any(|text| names::is_gateway(text, own, &input.mesh.cluster_domain, &name))
+    };
+    for candidate in candidates {
+        let mut of = servers.iter().filter(|served| is_bound(served, candidate));
+        let mut has_common = None;
+        for served in &mut of {
+            *has_common.get_or_insert(false) |= !served.common(candidate).is_empty();
+        }
+        if has_common == Some(false) {
+            findings.push(Finding::about(
+                Code::GatewayHostMismatch,
+                "VirtualService",
+                &candidate.resource.meta,
+                "spec.hosts",
+                "no server of the gateways that it is bound to has one of its hosts, or lets its namespace bind to it",
+                "add the host to a server, as `namespace/host` or `host`",
+            ));
+        }
+    }
+    for served in servers {
+        let serves = |candidate: &Candidate<'_>| {
+            is_bound(served, candidate) && !served.common(candidate).is_empty()
+        };
+        let redirects = (served.server.tls.as_ref()).is_some_and(|tls| tls.https_redirect);
+        if !redirects && !candidates.iter().any(serves) {
+            let message = "no VirtualService is bound to it: nobody gets through";
+            let help = "name the Gateway in `gateways` of a VirtualService with one of its hosts";
+            findings.push(served.tell(Code::GatewayWithoutRoutes, ".hosts", message.into(), help));
+        }
+    }
+}
