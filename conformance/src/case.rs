@@ -353,17 +353,6 @@ impl Case {
         address: &str,
         words: &[&str],
     ) -> Result<Option<Arc<[Step]>>, Problem> {
-        let (words, gateway) = match *words {
-            ["gateway", port, ref words @ ..] => {
-                let port = port
-                    .parse()
-                    .ok()
-                    .filter(|p| self.settings.gateway.contains(p));
-                let wrong = || self.wrong(block, "name a port of the setting `gateway`".to_owned());
-                (words, Some(port.ok_or_else(wrong)?))
-            }
-            ref words => (words, None),
-        };
         let (words, tls) = Tls::split(words).map_err(|what| self.wrong(block, what))?;
         self.tls.extend(tls.map(|tls| (address.to_owned(), tls)));
         match words {

@@ -358,6 +358,10 @@ pub(crate) fn as_server(
 ) -> (Result<Option<Arc<TlsFacts>>, TlsFault>, Outcome) {
     let client = match (client, tls.mode) {
         (Beneath::Tls(client), MutualTls::ByName) => return as_gateway(proved, tls, client),
+        // What it says may be a ClientHello that passes.
+        (Beneath::ClearText, MutualTls::ByName) if passes_something(tls) => {
+            return (Ok(None), Err(ENDED));
+        }
         (Beneath::ClearText, MutualTls::Strict | MutualTls::ByName) => {
             return (Err(TlsFault::NotTls), Err(ENDED));
         }
@@ -401,6 +405,11 @@ pub(crate) fn as_server(
             (Ok(Some(facts(&met))), Ok(of_sidecar))
         }
     }
+}
+
+/// Whether TLS passes for some names, so that it is first looked at as bytes.
+fn passes_something(tls: &ServerTls) -> bool {
+    tls.servers.iter().any(|one| one.termination.is_none())
 }
 
 /// The same of a gateway. TLS that passes is none of its own: bytes stand for it that ask for nobody in particular.

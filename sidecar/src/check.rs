@@ -99,7 +99,7 @@ fn judge(args: &CheckArgs, sources: &[Source], mesh: &[Source]) -> Vec<Finding> 
         namespace: args.namespace.clone(),
         labels: labels.map(|l| (l.key.clone(), l.value.clone())).collect(),
         spiffe_id,
-        carries: args.gateway.carried(),
+        carries: Box::new(args.gateway.carried()),
         ..Workload::default()
     };
     let inbound: Vec<Inbound> = args.inbound.iter().map(|to| to.0).collect();

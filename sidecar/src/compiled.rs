@@ -135,7 +135,7 @@ pub(crate) fn read(
         namespace: whom.namespace.clone(),
         labels: labels.map(|l| (l.key.clone(), l.value.clone())).collect(),
         spiffe_id: identity.of_workload(whom, &mesh),
-        carries,
+        carries: Box::new(carries),
         ..Workload::default()
     };
     let inbound: Vec<Inbound> = inbound.iter().map(|to| to.0).collect();

@@ -95,13 +95,13 @@ impl Compiler {
                     .unwrap_or_else(|| "default".to_owned()),
                 labels: settings.labels.clone(),
                 spiffe_id: proofs::spiffe_id(case),
-                carries: Carried {
+                carries: Box::new(Carried {
                     ports: match &*settings.gateway {
                         [] => CarriedPorts::Nothing,
                         ports => CarriedPorts::These(ports.to_vec()),
                     },
                     trusted_hops: settings.trusted_hops,
-                },
+                }),
                 ..Workload::default()
             },
             mesh: MeshConfig {

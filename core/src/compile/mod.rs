@@ -98,7 +98,7 @@ pub struct Workload {
     pub trace: TraceFlags,
     /// What of Gateways it carries. No recording holds it.
     #[serde(skip)]
-    pub carries: Carried,
+    pub carries: Box<Carried>,
 }
 
 impl Default for Workload {
@@ -108,7 +108,7 @@ impl Default for Workload {
             labels: BTreeMap::new(),
             spiffe_id: None,
             trace: TraceFlags::default(),
-            carries: Carried::default(),
+            carries: Box::default(),
         }
     }
 }

@@ -364,6 +364,7 @@ fn of_folder() -> (Vec<Source>, Vec<Finding>) {
         mesh_config: None,
         labels: Vec::new(),
         inbound: Vec::new(),
+        gateway: crate::gateway_args::GatewayArgs::default(),
         identity: IdentityArgs::default(),
     };
     let mut findings = judge(&args, &sources, &[]);

@@ -111,7 +111,7 @@ impl Configuration {
                 labels: labels.map(|l| (l.key.clone(), l.value.clone())).collect(),
                 spiffe_id: None,
                 trace: args.trace.flags(),
-                carries: args.gateway.carried(),
+                carries: Box::new(args.gateway.carried()),
             },
             inbound: inbound
                 .map(|arg| Inbound {

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 use outrigger_core::config::log_format;
 use outrigger_core::decision::Record;
 use outrigger_core::message::ResponseHead;
-use outrigger_core::peer::{ExchangeId, Peer};
+use outrigger_core::peer::{ExchangeId, ListenerKind, Peer};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::snapshot::telemetry::AccessLog;
 use outrigger_core::time::Instant;

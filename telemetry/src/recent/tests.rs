@@ -3,7 +3,7 @@
 use outrigger_core::decision::Refused;
 use outrigger_core::entropy::Entropy;
 use outrigger_core::message::ResponseHead;
-use outrigger_core::peer::{ExchangeId, Peer};
+use outrigger_core::peer::{ExchangeId, ListenerKind, Peer};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::Facts;
 

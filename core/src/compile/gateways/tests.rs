@@ -44,10 +44,10 @@ fn compiled(yaml: &str, ports: CarriedPorts) -> Compiled {
     let workload = Workload {
         namespace: "edge".into(),
         labels: [("istio".to_owned(), "edge".to_owned())].into(),
-        carries: Carried {
+        carries: Box::new(Carried {
             ports,
             trusted_hops: None,
-        },
+        }),
         ..Workload::default()
     };
     let (mesh, registry) = (MeshConfig::default(), &mut Registry::default());
