@@ -440,17 +440,10 @@ impl Case {
             }
             ref words => (words, None),
         };
-        let (words, gateway) = match *words {
-            ["gateway", port, ref words @ ..] => {
-                let port = port
-                    .parse()
-                    .ok()
-                    .filter(|p| self.settings.gateway.contains(p));
-                let wrong = || self.wrong(block, "name a port of the setting `gateway`".to_owned());
-                (words, Some(port.ok_or_else(wrong)?))
-            }
-            ref words => (words, None),
-        };
+        let (words, gateway) = self
+            .settings
+            .gateway_of(words)
+            .map_err(|what| self.wrong(block, what))?;
         let (words, tls) = Tls::split(words).map_err(|what| self.wrong(block, what))?;
         let mut words_of_all = words.iter();
         if let Some(word) = words_of_all.find(|w| !matches!(**w, "inbound" | "together")) {

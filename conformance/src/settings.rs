@@ -48,6 +48,22 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The port of Gateways that words name first, and those behind.
+    ///
+    /// # Errors
+    /// It is none that is listened on.
+    pub fn gateway_of<'w>(
+        &self,
+        words: &'w [&'w str],
+    ) -> Result<(&'w [&'w str], Option<u16>), String> {
+        let ["gateway", port, words @ ..] = words else {
+            return Ok((words, None));
+        };
+        let port = port.parse().ok().filter(|port| self.gateway.contains(port));
+        let wrong = || "name a port of the setting `gateway`".to_owned();
+        port.map(|port| (words, Some(port))).ok_or_else(wrong)
+    }
+
     /// A setting that is a duration.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use super::delegation::Expanded;
 use super::header_ops::{self, Winner};
 use super::resilience;
 use super::services::Services;
+use super::side::Side;
 use crate::config::names;
 use crate::config::virtual_service::{
     self as written, DerivePort, HeaderOperations, HttpRedirect, HttpRewrite, HttpRoute,
@@ -30,26 +31,7 @@ pub(super) struct Targets<'a> {
     pub(super) side: Side<'a>,
 }
 
-/// Whose rules are compiled: match entries that name gateways hold for those only.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Side<'a> {
-    /// Of sidecars.
-    Mesh,
-    /// Of this Gateway, as `namespace/name`.
-    Gateway(&'a str),
-}
-
 impl Targets<'_> {
-    /// Whether a list of gateways in a resource of `namespace` names the side.
-    #[must_use]
-    pub(super) fn are_among(&self, gateways: &[String], namespace: &str) -> bool {
-        let domain = &self.input.mesh.cluster_domain;
-        gateways.iter().any(|name| match self.side {
-            Side::Mesh => names::is_mesh_gateway(name),
-            Side::Gateway(gateway) => names::is_gateway(name, namespace, domain, gateway),
-        })
-    }
-
     /// The cluster of a destination that a resource of `namespace` names. Without a port it is the service's only one,
     /// else the one being routed.
     #[must_use]

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::actions::Targets;
+use super::Input;
 use super::labels::is_subset;
+use super::side::Side;
 use crate::config::virtual_service::{HttpMatchRequest, StringMatch};
 use crate::snapshot::{
     Condition, FieldMatch, MatchedField, PathMatch, QueryMatch, Regex, TextMatch,
@@ -15,16 +16,16 @@ use crate::snapshot::{
 pub(super) fn concerns(
     entry: &HttpMatchRequest,
     namespace: &str,
-    targets: Targets<'_>,
+    (input, side): (&Input<'_>, Side<'_>),
     port: u16,
 ) -> bool {
     if entry.port != 0 && entry.port != u32::from(port) {
         return false;
     }
     if !entry.gateways.is_empty() {
-        return targets.are_among(&entry.gateways, namespace);
+        return side.is_among(&entry.gateways, namespace, &input.mesh.cluster_domain);
     }
-    let workload = targets.input.workload;
+    let workload = input.workload;
     is_subset(&entry.source_labels, &workload.labels)
         && (entry.source_namespace.is_empty() || entry.source_namespace == workload.namespace)
 }

@@ -107,7 +107,11 @@ fn concerns(entry: &L4Match, namespace: &str, targets: Targets<'_>, port: u16) -
         return false;
     }
     if !entry.gateways.is_empty() {
-        return targets.are_among(&entry.gateways, namespace);
+        return targets.side.is_among(
+            &entry.gateways,
+            namespace,
+            &targets.input.mesh.cluster_domain,
+        );
     }
     let workload = targets.input.workload;
     is_subset(&entry.source_labels, &workload.labels)

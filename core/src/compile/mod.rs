@@ -50,6 +50,7 @@ mod rules;
 mod scope;
 mod service_names;
 mod services;
+mod side;
 mod telemetry;
 mod tracing;
 pub mod traffic_policy;
@@ -189,7 +190,7 @@ pub fn compile(
         input: &input,
         services: &services,
         clusters: &clusters,
-        side: actions::Side::Mesh,
+        side: side::Side::Mesh,
     };
     let mut hosts = hosts::Hosts::new(targets, &scope, &candidates, &by_listener, resources_of);
     let table = hosts.outbound();

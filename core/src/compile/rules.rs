@@ -125,7 +125,7 @@ fn add_route(
         let Some(condition) = condition else {
             continue;
         };
-        if !conditions::concerns(entry, &meta.namespace, targets, port) {
+        if !conditions::concerns(entry, &meta.namespace, (targets.input, targets.side), port) {
             continue;
         }
         let action =

@@ -52,7 +52,7 @@ pub fn explain_connection(
     if access::is_cut_off(&mut told) {
         return told;
     }
-    let is_inbound = circumstances.peer.listener != ListenerKind::Outbound;
+    let is_inbound = circumstances.peer.listener.is_inbound();
     let application = told.request.inbound.as_ref();
     let application = application.and_then(|application| application.parse().ok());
     let destination = match is_inbound {

@@ -11,16 +11,17 @@ use http::StatusCode;
 
 use super::Served;
 use crate::compile::Input;
-use crate::compile::actions::{Side, Targets};
+use crate::compile::actions::Targets;
 use crate::compile::conditions::is_catch_all;
 use crate::compile::connection_rules::ConnectionRules;
 use crate::compile::delegation::expand;
 use crate::compile::hosts::Hosts;
 use crate::compile::rules::{self, Prepared, Rules};
+use crate::compile::side::Side;
 use crate::compile::virtual_services::Candidate;
 use crate::config::protocol::Protocol;
 use crate::config::server_tls::ServerTlsMode;
-use crate::config::{Code, Finding, names};
+use crate::config::{Code, Finding};
 use crate::snapshot::{
     Action, ChainRule, Condition, FilterChain, HeaderOps, HostEntry, HostTable, Origin, PortEntry,
     Redirect, RedirectPath, RedirectPort, Rule, TextMatch,
@@ -222,8 +223,8 @@ fn bound<'c, 'a>(
 ) -> impl Iterator<Item = &'c Candidate<'a>> {
     candidates.iter().filter(move |candidate| {
         let own = candidate.resource.meta.namespace.as_str();
-        let mut named = candidate.resource.gateways.iter();
-        named.any(|text| names::is_gateway(text, own, &input.mesh.cluster_domain, gateway))
+        let domain = &input.mesh.cluster_domain;
+        Side::Gateway(gateway).is_among(&candidate.resource.gateways, own, domain)
     })
 }
 
@@ -237,10 +238,9 @@ pub(super) fn tell_unbound(
 ) {
     let servers: Vec<&Served<'_>> = ports.values().flatten().collect();
     let is_bound = |served: &Served<'_>, candidate: &Candidate<'_>| {
-        let name = served.name();
         let own = candidate.resource.meta.namespace.as_str();
-        let mut named = candidate.resource.gateways.iter();
-        named.any(|text| names::is_gateway(text, own, &input.mesh.cluster_domain, &name))
+        let domain = &input.mesh.cluster_domain;
+        Side::Gateway(&served.name()).is_among(&candidate.resource.gateways, own, domain)
     };
     for candidate in candidates {
         let mut of = servers.iter().filter(|served| is_bound(served, candidate));
