@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::Input;
 use super::labels::is_subset;
 use super::side::Side;
+use crate::config::header_name::is_claim;
 use crate::config::virtual_service::{HttpMatchRequest, StringMatch};
 use crate::snapshot::{
     Condition, FieldMatch, MatchedField, PathMatch, QueryMatch, Regex, TextMatch,
@@ -63,6 +64,9 @@ pub(super) fn compile(entry: &HttpMatchRequest) -> Option<Condition> {
                 value,
                 negated: true,
             });
+        } else if is_claim(name) {
+            // Whose token says it is not known where rules are tried.
+            return None;
         }
     }
     Some(Condition {

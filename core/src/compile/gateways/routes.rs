@@ -19,6 +19,7 @@ use crate::compile::hosts::Hosts;
 use crate::compile::rules::{self, Prepared, Rules};
 use crate::compile::side::Side;
 use crate::compile::virtual_services::Candidate;
+use crate::config::header_name::is_claim;
 use crate::config::protocol::Protocol;
 use crate::config::server_tls::ServerTlsMode;
 use crate::config::{Code, Finding};
@@ -228,6 +229,25 @@ fn bound<'c, 'a>(
     })
 }
 
+/// Tells of entries that match claims of tokens, which nothing routes by.
+fn tell_claims(candidate: &Candidate<'_>, findings: &mut Vec<Finding>) {
+    for (at, route) in candidate.resource.http.iter().enumerate() {
+        for (entry_at, entry) in route.matches.iter().enumerate() {
+            let mut names = entry.headers.keys().chain(entry.without_headers.keys());
+            if names.any(|name| is_claim(name)) {
+                findings.push(Finding::about(
+                    Code::NotInEffect,
+                    "VirtualService",
+                    &candidate.resource.meta,
+                    &format!("spec.http[{at}].match[{entry_at}].headers"),
+                    "routing by claims of tokens is not in effect: the entry holds for nobody",
+                    "let an AuthorizationPolicy judge claims, or match another header",
+                ));
+            }
+        }
+    }
+}
+
 /// Tells of VirtualServices that are bound to a Gateway of which no server has a host in common with them, and of servers that
 /// have no VirtualService.
 pub(super) fn tell_unbound(
@@ -237,6 +257,9 @@ pub(super) fn tell_unbound(
     findings: &mut Vec<Finding>,
 ) {
     let servers: Vec<&Served<'_>> = ports.values().flatten().collect();
+    for candidate in candidates {
+        tell_claims(candidate, findings);
+    }
     let is_bound = |served: &Served<'_>, candidate: &Candidate<'_>| {
         let own = candidate.resource.meta.namespace.as_str();
         let domain = &input.mesh.cluster_domain;

@@ -288,3 +288,19 @@ fn what_is_not_listened_on_or_selected_is_told() {
         &[],
     );
 }
+
+#[test]
+fn entries_that_match_claims_hold_for_nobody() {
+    for field in ["headers", "withoutHeaders"] {
+        let spec = format!(
+            "hosts: [a.test], gateways: [edge/g], http: [{{match: [{{{field}: {{'@request.auth.claims.group': {{exact: a}}}}}}], {}}}, {{{}}}]",
+            answer(201),
+            answer(202)
+        );
+        check(
+            &(gateway("g", "edge", &http("a.test")) + &rules("a", &spec)),
+            "80 a.test: 202\n",
+            &["not-in-effect spec.http[0].match[0].headers"],
+        );
+    }
+}

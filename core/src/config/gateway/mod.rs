@@ -1,4 +1,4 @@
-//! Gateway: read and judged, because people keep it beside their VirtualServices; a sidecar does not use it.
+//! Gateway: what a gateway listens for. A sidecar does not use it, and people keep it beside their VirtualServices.
 
 mod decode;
 mod validate;
