@@ -15,7 +15,7 @@ use crate::remark::{self, Only, PlayedBy, Remark};
 use crate::script::{self, Action, Role, Step};
 pub use crate::settings::Settings;
 use crate::trust::{Held, Tls, Trust};
-use crate::{Problem, ask, frames};
+use crate::{Problem, ask, frames, settings};
 
 /// Some YAML and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,9 +151,8 @@ impl Case {
     pub fn is_in_frames(&self) -> bool {
         let is_raw = |client: &Client| {
             let first = client.steps.first().map(|step| &step.action);
-            let is_brought = client.to.is_some();
             let is_direct = client.inbound || client.gateway.is_some();
-            is_brought || is_direct && first == Some(&Action::Raw)
+            client.to.is_some() || is_direct && first == Some(&Action::Raw)
         };
         if self.clients.iter().any(is_raw) {
             return true;
@@ -397,17 +396,9 @@ impl Case {
         Ok(())
     }
 
-    /// `name address address …`, a line each; a name without addresses has no answer.
     fn names(&self, block: &Block) -> Result<NameAnswers, Problem> {
-        let mut answers = NameAnswers::new();
-        for (line, text) in (block.line + 1..).zip(block.text.lines()) {
-            let mut words = text.split_whitespace();
-            let name = words.next().unwrap_or_default();
-            let addresses: Result<Vec<_>, _> = words.map(str::parse).collect();
-            let wrong = |_| Problem::new(&self.file, line, "write `NAME ADDRESS ADDRESS …`");
-            answers.insert(name.into(), addresses.map_err(wrong)?);
-        }
-        Ok(answers)
+        let wrong = |line| Problem::new(&self.file, line, "write `NAME ADDRESS ADDRESS …`");
+        settings::names(block.line + 1, &block.text).map_err(wrong)
     }
 
     fn client(&mut self, block: &Block, words: &[&str]) -> Result<(), Problem> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use outrigger_core::compile::NameAnswers;
 use outrigger_core::time::Duration;
 use serde::Deserialize;
 
@@ -71,4 +72,19 @@ impl Settings {
     pub fn time(text: Option<&str>) -> Result<Option<Duration>, String> {
         text.map(script::duration).transpose()
     }
+}
+
+/// What names resolve to: `name address address …`, a line each; a name without addresses has no answer.
+///
+/// # Errors
+/// The number of the line that is none of these; the first one has the number `first`.
+pub(crate) fn names(first: usize, text: &str) -> Result<NameAnswers, usize> {
+    let mut answers = NameAnswers::new();
+    for (line, text) in (first..).zip(text.lines()) {
+        let mut words = text.split_whitespace();
+        let name = words.next().unwrap_or_default();
+        let addresses: Result<Vec<_>, _> = words.map(str::parse).collect();
+        answers.insert(name.into(), addresses.map_err(|_| line)?);
+    }
+    Ok(answers)
 }
