@@ -436,13 +436,12 @@ fn greeting(
     if let Some(dns) = others.dns {
         let _ = write!(text, " dns {dns},");
     }
-    if let Some(health) = others.health {
     for (port, _) in gateway_ports(args, snapshot) {
         if let Some(addr) = handle.local_addr(ListenerKind::Gateway(port)) {
             let _ = write!(text, " gateway {port} at {addr},");
         }
     }
-    if let Some(health) = health {
+    if let Some(health) = others.health {
         let _ = write!(text, " health {health},");
     }
     let admin = others.admin;
