@@ -52,6 +52,13 @@ pub fn explain_connection(
     if access::is_cut_off(&mut told) {
         return told;
     }
+    if let ListenerKind::Gateway(port) = circumstances.peer.listener {
+        told.action = "unexplained";
+        told.problems.push(format!(
+            "what is no HTTP is not explained at gateways: ask with `GET http://HOST:{port}/`, or see the rules of the Gateway in /config_dump"
+        ));
+        return told;
+    }
     let is_inbound = circumstances.peer.listener.is_inbound();
     let application = told.request.inbound.as_ref();
     let application = application.and_then(|application| application.parse().ok());
@@ -70,6 +77,7 @@ pub fn explain_connection(
         listener: match peer.listener {
             ListenerKind::Outbound => snapshot.listeners.find(destination),
             ListenerKind::Inbound(at) => snapshot.inbound_listeners.get(at),
+            ListenerKind::Gateway(_) => None,
         },
         is_inbound,
     };
@@ -85,7 +93,7 @@ pub fn explain_connection(
             return told;
         }
         Chosen::Rule(rule) => Some(rule),
-        Chosen::Unknown => None,
+        Chosen::Unknown | Chosen::Nowhere => None,
     };
     asked.tell_chains(rule, &mut told);
     asked.play(rule, &peer, circumstances, &mut told);
@@ -133,9 +141,9 @@ impl Asked<'_> {
             Says::Bytes => Seen::Other,
             Says::Hello => Seen::Tls(self.reach.server_name()),
         };
-        match filter_chain::of_peer(self.snapshot, peer, Seen::Nothing) {
-            Chosen::Look => filter_chain::of_peer(self.snapshot, peer, seen),
-            chosen @ (Chosen::Http | Chosen::Rule(_) | Chosen::Unknown) => chosen,
+        match filter_chain::of_peer(self.snapshot, peer, None, Seen::Nothing) {
+            Chosen::Look => filter_chain::of_peer(self.snapshot, peer, None, seen),
+            chosen @ (Chosen::Http | Chosen::Rule(_) | Chosen::Unknown | Chosen::Nowhere) => chosen,
         }
     }
 
