@@ -127,11 +127,19 @@ fn found(case: &Case, path: &std::path::Path) -> Vec<[String; 3]> {
     let text: Vec<&str> = case.yaml.iter().map(|d: &Document| &*d.text).collect();
     fs::write(path, text.join("---\n")).unwrap();
     let namespace = case.settings.namespace.as_deref().unwrap_or("default");
-    let output = Command::new(env!("CARGO_BIN_EXE_outrigger"))
-        .args(["check", "--format", "json", "--namespace", namespace])
-        .arg(path)
-        .output()
-        .unwrap();
+    let mut check = Command::new(env!("CARGO_BIN_EXE_outrigger"));
+    check.args(["check", "--format", "json", "--namespace", namespace]);
+    // What is said of Gateways is said to who carries some.
+    let ports = &case.settings.gateway;
+    check.args(
+        ports
+            .iter()
+            .map(|port| format!("--gateway={port}=127.0.0.1:0")),
+    );
+    let labels = case.settings.labels.iter();
+    let labels = labels.filter(|_| !ports.is_empty());
+    check.args(labels.map(|(name, value)| format!("--label={name}={value}")));
+    let output = check.arg(path).output().unwrap();
     let verdict: Value = serde_json::from_slice(&output.stdout).unwrap();
     let field = |finding: &Value, name: &str| finding[name].as_str().unwrap().to_owned();
     let findings = verdict["findings"].as_array().unwrap().iter();
