@@ -33,6 +33,24 @@ const INPUTS_IN_A_TURN: usize = 16;
 /// Inputs of one turn for each socket that was woken.
 const INPUTS_FOR_EACH: usize = 4;
 
+/// So many bytes are as much to do as one input more: what is long takes its time.
+const BYTES_OF_AN_INPUT: usize = 64 * 1024;
+
+/// How much of a turn's inputs something takes.
+const fn cost(input: &Input) -> usize {
+    match input {
+        Input::Read(bytes) | Input::Wrote(bytes) => 1 + *bytes / BYTES_OF_AN_INPUT,
+        Input::Eof
+        | Input::Broken
+        | Input::WriteFailed
+        | Input::Connected(_)
+        | Input::ConnectFailed(_)
+        | Input::Secured(_)
+        | Input::NotSecured(_)
+        | Input::Drain => 1,
+    }
+}
+
 /// Looks at sockets for as long as it is polled.
 pub(crate) async fn run<S: System>(shared: Rc<Shared<S>>) {
     let mut woken = Vec::new();
@@ -209,7 +227,7 @@ impl<S: System> Turn<'_, S> {
             let Poll::Ready(input) = self.poll(id) else {
                 return;
             };
-            self.budget = self.budget.saturating_sub(1);
+            self.budget = self.budget.saturating_sub(cost(&input));
             self.shared.joint.handle_input(id, input, self.now);
             self.perform();
         }
