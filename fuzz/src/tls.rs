@@ -78,6 +78,8 @@ fn server(mode: MutualTls) -> ServerTls {
         trust_domains: ["td".into()].into(),
         port: 80,
         servers: Box::default(),
+        silence: None,
+        passes: false,
     }
 }
 

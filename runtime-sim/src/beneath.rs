@@ -372,8 +372,9 @@ pub(crate) fn as_server(
     };
     let mut offered = client.protocols.iter();
     if tls.mode != MutualTls::Strict && !offered.any(|name| Alpn::is_of_the_mesh(name.as_bytes())) {
-        let fault = TlsFault::NothingInCommon("no protocol of the mesh is offered".into());
-        return (Err(fault), Err(ENDED));
+        // The application's own may pass: bytes stand for it, as at a gateway.
+        let why = || TlsFault::NothingInCommon("no protocol of the mesh is offered".into());
+        return (tls.passes.then_some(None).ok_or_else(why), Err(ENDED));
     }
     let own = match proved.key(&KeyName::Mesh) {
         Ok(own) => own,

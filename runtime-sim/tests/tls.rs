@@ -81,7 +81,7 @@ fn snapshot(to: &str, mode: MutualTls, wants: Option<&str>) -> Arc<Snapshot> {
             parameters: TlsParameters::default(),
             trust_domains: ["td".into()].into(),
             port: 80,
-            servers: Box::default(),
+            ..ServerTls::default()
         })]
         .into(),
         ..Snapshot::default()

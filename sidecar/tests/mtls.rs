@@ -11,8 +11,9 @@ mod support;
 
 use std::fs::{self, Permissions};
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
+use std::thread;
 
 use mesh::{Mesh, mirror};
 use proxy::{Proxy, ask, refused};
@@ -73,6 +74,56 @@ fn permissive_takes_both() {
         let plain = in_clear_text(&server);
         assert!(plain.starts_with("HTTP/1.1 200"), "{plain}");
         assert!(!plain.contains("x-forwarded-client-cert"), "{plain}");
+    }
+}
+
+/// An application that speaks first.
+fn greeter() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.write_all(b"220 ready\r\n");
+        }
+    });
+    addr
+}
+
+/// Where clear text may be spoken and HTTP is not, silence is clear text: the application may be the one to speak first. It is
+/// not where only TLS may be spoken, nor where rules for requests hold.
+#[test]
+fn an_application_that_speaks_first_is_heard_on_a_permissive_port() {
+    for (port, mode, want) in [
+        ("tcp", "PERMISSIVE", "220 ready\r\n"),
+        ("http", "PERMISSIVE", ""),
+        ("tcp", "STRICT", ""),
+    ] {
+        for mesh in Mesh::each(&format!("first-{port}-{mode}")) {
+            let application = greeter();
+            let number = application.port();
+            mesh.folder.write(
+                "server/service.yaml",
+                &format!(
+                    "kind: Service\napiVersion: v1\nmetadata: {{name: mail, namespace: shop}}\n\
+                     spec: {{selector: {{app: mail}}, ports: [{{port: {number}, name: {port}}}]}}\n"
+                ),
+            );
+            let policy = format!("{{mtls: {{mode: {mode}}}}}");
+            let more = [
+                "--label",
+                "app=mail",
+                "--protocol-detection-timeout",
+                "100ms",
+                "--tls-handshake-timeout",
+                "1s",
+            ];
+            let server = mesh.server_with(&policy, application, &more);
+            let mut stream = TcpStream::connect(server.addr("inbound")).unwrap();
+            stream.set_read_timeout(Some(support::PATIENCE)).unwrap();
+            let mut heard = String::new();
+            let _ = stream.read_to_string(&mut heard);
+            assert_eq!(heard, want, "{port} {mode}");
+        }
     }
 }
 

@@ -2,15 +2,17 @@
 //!
 //! The time that it may take is core's to bound; what is held meanwhile is bounded here.
 
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use outrigger_core::outbox::Outbox;
 use outrigger_core::peer::{TlsFacts, TlsFault};
 use outrigger_core::snapshot::{Alpn, MutualTls, ServerTls, Sni, Termination, Trust};
-use outrigger_core::sniff::{self, FirstBytes};
+use outrigger_core::sniff::{self, ClientHello, FirstBytes};
 use outrigger_core::worker::Handshake;
 use outrigger_runtime::Stream;
 use rustls::server::Accepted;
@@ -86,10 +88,10 @@ pub async fn accept<T: Stream>(
     tls: ServerTls,
 ) -> Result<(Secured<T>, Option<TlsFacts>), TlsFault> {
     let contexts = Arc::new(Contexts::new(identities));
-    as_server(stream, contexts, tls, Rc::default()).await
+    as_server(stream, contexts, tls, Rc::default(), pending()).await
 }
 
-/// As the server of a client.
+/// As the server of a client. After `silence` one who has said nothing is taken for a client in clear text, where that may be spoken.
 ///
 /// # Errors
 /// TLS cannot be agreed on, and nothing else may be spoken.
@@ -98,17 +100,28 @@ pub(crate) async fn as_server<T: Stream>(
     contexts: Arc<Contexts>,
     tls: ServerTls,
     scratch: Rc<Scratch>,
+    silence: impl Future<Output = ()>,
 ) -> Result<(Secured<T>, Option<TlsFacts>), TlsFault> {
     let mut sniffed = BytesMut::new();
+    let is_heard = speaks(&mut stream, &mut sniffed, silence).await?;
+    if !is_heard && tls.mode == MutualTls::Permissive {
+        return Ok((Secured(Kind::Plain(stream, sniffed)), None));
+    }
     loop {
-        read(&mut stream, &mut sniffed).await?;
         match Looks::of(&sniffed) {
-            Looks::Undecided => {}
+            Looks::Undecided => read(&mut stream, &mut sniffed).await?,
             Looks::Tls => break,
             Looks::ClearText if matches!(tls.mode, MutualTls::Strict | MutualTls::ByName) => {
                 return Err(TlsFault::NotTls);
             }
             Looks::ClearText => return Ok((Secured(Kind::Plain(stream, sniffed)), None)),
+        }
+    }
+    if tls.passes {
+        let hello = hello(&mut stream, &mut sniffed).await?;
+        let mut offered = hello.alpn.iter();
+        if !offered.any(|name| Alpn::is_of_the_mesh(name.as_bytes())) {
+            return Ok((Secured(Kind::Plain(stream, sniffed)), None));
         }
     }
     let mut termination = None;
@@ -136,16 +149,44 @@ pub(crate) async fn as_server<T: Stream>(
     Ok((Secured(Kind::Protected(session)), Some(facts)))
 }
 
-/// Reads some more. Waiting for it holds no memory.
+/// Reads the first bytes. Whether some came before that time was up.
+async fn speaks<T: Stream>(
+    stream: &mut T,
+    into: &mut BytesMut,
+    silence: impl Future<Output = ()>,
+) -> Result<bool, TlsFault> {
+    let mut silence = pin!(silence);
+    poll_fn(|cx| match poll_some(stream, into, cx) {
+        Poll::Ready(came) => Poll::Ready(came.map(|()| true)),
+        Poll::Pending => silence.as_mut().poll(cx).map(|()| Ok(false)),
+    })
+    .await
+}
+
+/// Reads some more.
 async fn read<T: Stream>(stream: &mut T, into: &mut BytesMut) -> Result<(), TlsFault> {
-    let ready = poll_fn(|cx| stream.poll_readable(cx)).await;
-    ready.map_err(|_| fault::ended())?;
+    poll_fn(|cx| poll_some(stream, into, cx)).await
+}
+
+/// Reads what is there. Waiting for the first bytes holds no memory, also where a system calls a stream readable of which it does
+/// not know yet, as tokio does with new ones: only reading tells whether anything came.
+fn poll_some<T: Stream>(
+    stream: &mut T,
+    into: &mut BytesMut,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), TlsFault>> {
+    ready!(stream.poll_readable(cx)).map_err(|_| fault::ended())?;
     into.reserve(READ);
-    let count = poll_fn(|cx| stream.poll_read(cx, into)).await;
-    match count {
+    let Poll::Ready(count) = stream.poll_read(cx, into) else {
+        if into.is_empty() {
+            *into = BytesMut::new();
+        }
+        return Poll::Pending;
+    };
+    Poll::Ready(match count {
         Ok(0) | Err(_) => Err(fault::ended()),
         Ok(_) => Ok(()),
-    }
+    })
 }
 
 /// The ClientHello, which may come in any number of pieces.
@@ -170,15 +211,18 @@ async fn named<'t, T: Stream>(
     came: &mut BytesMut,
     tls: &'t ServerTls,
 ) -> Result<Option<&'t Termination>, TlsFault> {
+    let hello = hello(stream, came).await?;
+    let at = tls.server(hello.server_name.as_deref());
+    let server = at.and_then(|at| tls.servers.get(at));
+    let why = || TlsFault::NothingInCommon("no server has the name that is asked for".into());
+    Ok(server.ok_or_else(why)?.termination.as_ref())
+}
+
+/// What a client says first, which stays where it is.
+async fn hello<T: Stream>(stream: &mut T, came: &mut BytesMut) -> Result<ClientHello, TlsFault> {
     loop {
         match sniff::look(came) {
-            FirstBytes::Tls(hello) => {
-                let at = tls.server(hello.server_name.as_deref());
-                let server = at.and_then(|at| tls.servers.get(at));
-                let why =
-                    || TlsFault::NothingInCommon("no server has the name that is asked for".into());
-                return Ok(server.ok_or_else(why)?.termination.as_ref());
-            }
+            FirstBytes::Tls(hello) => return Ok(hello),
             FirstBytes::Http | FirstBytes::Other => return Err(TlsFault::NotTls),
             FirstBytes::Undecided if came.len() > hello::MOST => return Err(TlsFault::NotTls),
             FirstBytes::Undecided => read(stream, came).await?,

@@ -1,5 +1,6 @@
 //! A system around a system: its sockets are plain until they are protected.
 
+use std::future::{pending, poll_fn};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -12,7 +13,7 @@ use bytes::BytesMut;
 use outrigger_core::peer::{TlsFacts, TlsFault};
 use outrigger_core::snapshot::ServerTls;
 use outrigger_core::worker::Handshake;
-use outrigger_runtime::{Accepted, Launch, Listener, Stream, System};
+use outrigger_runtime::{Accepted, Launch, Listener, Stream, System, Timer};
 
 use crate::contexts::Contexts;
 use crate::handshake;
@@ -126,10 +127,19 @@ impl<S: System> System for Around<S> {
     ) -> impl Future<Output = Result<(Self::Stream, Option<TlsFacts>), TlsFault>> + use<S> {
         let (contexts, scratch) = (Arc::clone(&self.contexts), Rc::clone(&self.scratch));
         let tls = tls.clone();
+        let timer = tls
+            .silence
+            .map(|time| self.inner.timer(self.inner.now() + time));
+        let silence = async move {
+            match timer {
+                Some(mut timer) => poll_fn(|cx| timer.poll(cx)).await,
+                None => pending().await,
+            }
+        };
         async move {
             match stream.0 {
                 Kind::Plain(stream, _) => {
-                    handshake::as_server(stream, contexts, tls, scratch).await
+                    handshake::as_server(stream, contexts, tls, scratch, silence).await
                 }
                 Kind::Protected(_) => Err(twice()),
             }

@@ -19,7 +19,8 @@ use outrigger_core::stream::Protocol;
 use outrigger_core::time::Instant;
 use outrigger_sim::{Accept, Peer, Proving, Serve, Speaks};
 
-use crate::case::Case;
+use crate::case::{Backend, Case};
+use crate::script::Action;
 use crate::trust::{Tls, Trust};
 use bare::Bare;
 use shielded::Shielded;
@@ -92,6 +93,8 @@ impl Stage {
             }
             // Where nobody speaks TLS nobody is to be told from who does.
             (Self::Real, None) if case.trust == Trust::default() => service,
+            // It may be what passes that it awaits.
+            (Self::Real, None) if awaits_bytes(case, address) => service,
             (Self::Real, tls) => Box::new(Behind {
                 service,
                 tls: tls.cloned(),
@@ -100,6 +103,15 @@ impl Stage {
             }),
         }
     }
+}
+
+/// Whether a service awaits bytes as they are.
+fn awaits_bytes(case: &Case, address: &str) -> bool {
+    let Some(Backend::Scripts(scripts)) = case.services.get(address) else {
+        return false;
+    };
+    let mut first = scripts.iter().filter_map(|steps| steps.first());
+    first.any(|step| step.action == Action::Raw)
 }
 
 /// A service on real connections, over what it speaks beneath HTTP.

@@ -123,11 +123,10 @@ impl Client {
         let settings = local.settings();
         match self.phase {
             Phase::Securing(since) => settings.tls_handshake_timeout.map(|most| since + most),
-            Phase::Sniffing(since) => {
-                let of_mesh = local.view().snapshot.settings.protocol_detection_timeout;
-                let most = of_mesh.or(settings.protocol_detection_timeout);
-                most.map(|most| since + most)
-            }
+            Phase::Sniffing(since) => local
+                .view()
+                .detection_timeout(settings)
+                .map(|most| since + most),
             Phase::Head(since) => settings.request_head_timeout.map(|most| since + most),
             Phase::Rest(since) => {
                 let drain = self.is_ending.then_some(DRAIN_IDLE);

@@ -17,6 +17,8 @@ pub enum ToldBy {
     Silence,
     /// It could not be told within as many bytes as are looked at.
     Length,
+    /// By the protocol that was agreed on in TLS of the mesh (RFC 7301).
+    Alpn,
 }
 
 /// A connection that is not HTTP, so that its bytes pass as they are.

@@ -4,13 +4,14 @@ use core::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::WorkerSettings;
 use super::tokens::Tokens;
 use crate::cluster::Choice;
 use crate::decision::{LocalityChoice, Picked};
 use crate::entropy::mix;
 use crate::policy::{Balancer, balance};
 use crate::snapshot::{ClientTls, ClusterId, Snapshot};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 /// A snapshot and this worker's balancer positions in it. Requests hold the one they began with.
 #[derive(Debug)]
@@ -50,6 +51,12 @@ impl View {
         }
         drop(old);
         next
+    }
+
+    /// How long first bytes are waited for that tell what is spoken: as the mesh says, else as the program was told.
+    pub(crate) fn detection_timeout(&self, settings: &WorkerSettings) -> Option<Duration> {
+        let of_mesh = self.snapshot.settings.protocol_detection_timeout;
+        of_mesh.or(settings.protocol_detection_timeout)
     }
 
     /// Picks an endpoint of a cluster: its position, and why it. Endpoints whose ejection is over by now come back first.

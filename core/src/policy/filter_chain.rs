@@ -6,7 +6,9 @@
 use core::net::IpAddr;
 
 use crate::peer::{ListenerKind, Peer, TlsFacts};
-use crate::snapshot::{ChainRule, GatewayListener, GatewayServer, HttpSpoken, Listener, Snapshot};
+use crate::snapshot::{
+    Alpn, ChainRule, GatewayListener, GatewayServer, HttpSpoken, Listener, Snapshot, Spoken,
+};
 
 /// What has been seen of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,18 +45,48 @@ pub fn of_peer(snapshot: &Snapshot, peer: &Peer, tls: Option<&TlsFacts>, seen: S
     let listener = match (peer.listener, peer.original) {
         (ListenerKind::Outbound, None) => return Chosen::Http,
         (ListenerKind::Outbound, Some(to)) => snapshot.listeners.find(to),
-        (ListenerKind::Inbound(at), original) => match snapshot.inbound_listeners.get(at) {
-            Some(listener) if listener.http != HttpSpoken::Unsaid || original.is_some() => {
-                Some(listener)
-            }
-            Some(_) | None => return Chosen::Http,
-        },
+        (ListenerKind::Inbound(at), _) => {
+            return match snapshot.inbound_listeners.get(at) {
+                None => Chosen::Http,
+                Some(listener) => of_application(listener, peer, tls, seen),
+            };
+        }
         (ListenerKind::Gateway(port), _) => {
             let listener = snapshot.gateways.find(port);
             return listener.map_or(Chosen::Nowhere, |one| of_gateway(one, peer, tls, seen));
         }
     };
     choose(listener, peer.destination().ip(), seen)
+}
+
+/// Whether HTTP is spoken to an application by a client who has come this way.
+#[must_use]
+pub const fn spoken_to_application(listener: &Listener, peer: &Peer) -> HttpSpoken {
+    match (listener.http, peer.original) {
+        (HttpSpoken::Unsaid, None) => HttpSpoken::Always,
+        (HttpSpoken::Unsaid, Some(_)) => HttpSpoken::Perhaps,
+        (said, _) => said,
+    }
+}
+
+/// Chooses at a port of the application. Where nobody says what is spoken there, a sidecar does by what its TLS has agreed on, as in
+/// Istio's filter chains.
+fn of_application(
+    listener: &Listener,
+    peer: &Peer,
+    tls: Option<&TlsFacts>,
+    seen: Seen<'_>,
+) -> Chosen {
+    let agreed = tls.and_then(|tls| Alpn::spoken(tls.alpn.as_deref()?));
+    let seen = match (listener.http, agreed) {
+        (HttpSpoken::Perhaps | HttpSpoken::Unsaid, Some(Spoken::Bytes)) => Seen::Other,
+        (HttpSpoken::Perhaps | HttpSpoken::Unsaid, Some(Spoken::Http1 | Spoken::Http2)) => {
+            return Chosen::Http;
+        }
+        _ if spoken_to_application(listener, peer) == HttpSpoken::Always => return Chosen::Http,
+        _ => seen,
+    };
+    choose(Some(listener), peer.destination().ip(), seen)
 }
 
 /// Chooses at a port of Gateways. TLS is known there before anything else: it was taken off, or it passes.

@@ -8,6 +8,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::peer::TlsVersion;
+use crate::time::Duration;
 
 /// A certificate of ours with its key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -127,6 +128,17 @@ impl Alpn {
     pub fn is_of_the_mesh(protocol: &[u8]) -> bool {
         let rest = protocol.strip_prefix(b"istio");
         rest.is_some_and(|rest| rest.first().is_none_or(|first| *first == b'-'))
+    }
+
+    /// What is spoken where a protocol of the mesh was agreed on, or a usual one; `None` where that says nothing of it.
+    #[must_use]
+    pub fn spoken(agreed: &str) -> Option<Spoken> {
+        match agreed {
+            "h2" | "istio-h2" => Some(Spoken::Http2),
+            "http/1.1" | "http/1.0" | "istio-http/1.1" | "istio-http/1.0" => Some(Spoken::Http1),
+            "istio" | "istio-peer-exchange" => Some(Spoken::Bytes),
+            _ => None,
+        }
     }
 
     /// What is offered on a connection on which this will be spoken, the dearest first.
@@ -287,6 +299,14 @@ pub struct ServerTls {
     pub port: u16,
     /// The servers of a Gateway's port; empty for listeners of a sidecar.
     pub servers: Box<[NamedServer]>,
+    /// Whose client says nothing for so long is taken for one in clear text, where that may be spoken; `None` waits as long as a
+    /// handshake may take. A worker says it for each connection, and recordings do not have it, because they hold what came of it.
+    #[serde(skip)]
+    pub silence: Option<Duration>,
+    /// Where clear text may be spoken: TLS without a protocol of the mesh is the application's own, and passes as it is. Said and
+    /// recorded as `silence` is.
+    #[serde(skip)]
+    pub passes: bool,
 }
 
 impl ServerTls {

@@ -1,10 +1,8 @@
 //! Clients between requests: how a connection begins, reads its next head, and ends when it serves nobody.
 
-use std::sync::Arc;
-
 use super::alarms::Whose;
 use super::client_streams::ClientStreams;
-use super::connections::Sniffing;
+use super::connections::{self, Sniffing};
 use super::turns::Turns;
 use crate::connection::{Client, Phase, Sniffed};
 use crate::decision::Refused;
@@ -20,8 +18,7 @@ impl Turns {
     /// A client connected.
     pub(super) fn accept(&mut self, peer: Peer, entropy: Entropy, now: Instant) -> ClientId {
         self.forget_ended();
-        let tls = self.local.view().snapshot.server_tls(peer.listener);
-        let tls = tls.map(Arc::clone);
+        let tls = connections::beneath(&self.local, &peer);
         let mut client = Client::new(peer, entropy, now, &self.local);
         if tls.is_some() {
             client.phase = Phase::Securing(now);

@@ -3,17 +3,44 @@
 //! What becomes of it is `policy::filter_chain`'s to choose; who waits for which bytes, and how long, stands here. One that
 //! speaks HTTP by where it goes is not looked at.
 
+use std::sync::Arc;
+
 use super::turns::Turns;
 use crate::connection::Phase;
 use crate::decision::{Connection, ToldBy};
 use crate::exchange::Exchange;
 use crate::io::Input;
-use crate::peer::ClientId;
+use crate::local::Local;
+use crate::peer::{ClientId, ListenerKind, Peer};
 use crate::policy::filter_chain::{self, Chosen, Seen};
-use crate::snapshot::ChainRule;
+use crate::snapshot::{ChainRule, HttpSpoken, MutualTls, ServerTls};
 use crate::sniff::{self, FirstBytes};
 use crate::stream::StreamId;
 use crate::time::Instant;
+
+/// What a client speaks beneath its bytes. Where it may be clear text, TLS of others than the mesh passes to the application, unless
+/// HTTP is spoken there. And where HTTP never is, the application may be the one that speaks first: silence is clear text then, as in
+/// Istio after `protocolDetectionTimeout`.
+pub(super) fn beneath(local: &Local, peer: &Peer) -> Option<Arc<ServerTls>> {
+    let snapshot = &local.view().snapshot;
+    let tls = snapshot.server_tls(peer.listener)?;
+    let ListenerKind::Inbound(at) = peer.listener else {
+        return Some(Arc::clone(tls));
+    };
+    let listener = snapshot.inbound_listeners.get(at);
+    let spoken = listener.map(|one| filter_chain::spoken_to_application(one, peer));
+    let silence = match spoken.unwrap_or_default() {
+        _ if tls.mode != MutualTls::Permissive => return Some(Arc::clone(tls)),
+        HttpSpoken::Always => return Some(Arc::clone(tls)),
+        HttpSpoken::Perhaps | HttpSpoken::Unsaid => None,
+        HttpSpoken::Never => local.view().detection_timeout(local.settings()),
+    };
+    Some(Arc::new(ServerTls {
+        silence,
+        passes: true,
+        ..ServerTls::clone(tls)
+    }))
+}
 
 /// A client's connection of which it is to be known what is spoken on it.
 pub(super) struct Sniffing<'t> {
@@ -51,7 +78,15 @@ impl<'t> Sniffing<'t> {
             Chosen::Nowhere => return self.turns.turn(self.now).close_client(self.id),
             Chosen::Unknown => None,
         };
-        self.pass(ToldBy::Destination, rule, None);
+        let application = match client.peer.listener {
+            ListenerKind::Inbound(at) => snapshot.inbound_listeners.get(at),
+            ListenerKind::Outbound | ListenerKind::Gateway(_) => None,
+        };
+        let told_by = match application {
+            Some(listener) if client.tls.is_some() && listener.is_to_look() => ToldBy::Alpn,
+            Some(_) | None => ToldBy::Destination,
+        };
+        self.pass(told_by, rule, None);
     }
 
     /// Something happened on it while its first bytes are waited for.

@@ -226,7 +226,7 @@ impl ListenerCells {
         match connection.told_by {
             ToldBy::Silence => self.silent.add(1),
             ToldBy::Length => self.long.add(1),
-            ToldBy::Destination | ToldBy::Tls | ToldBy::FirstBytes => {}
+            ToldBy::Destination | ToldBy::Tls | ToldBy::FirstBytes | ToldBy::Alpn => {}
         }
     }
 

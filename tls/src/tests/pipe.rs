@@ -206,9 +206,17 @@ pub(crate) fn shake_as(
         trust_domains: ["td".into()].into(),
         port: 80,
         servers: Box::default(),
+        silence: None,
+        passes: false,
     };
     let client = as_client(one, Arc::clone(contexts), handshake, Rc::clone(scratch));
-    let server = as_server(other, Arc::clone(contexts), server, Rc::clone(scratch));
+    let server = as_server(
+        other,
+        Arc::clone(contexts),
+        server,
+        Rc::clone(scratch),
+        std::future::pending(),
+    );
     let (mut client, mut server) = (Box::pin(client), Box::pin(server));
     let cx = &mut Context::from_waker(Waker::noop());
     let (mut ours, mut theirs) = (None, None);

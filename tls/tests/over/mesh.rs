@@ -106,6 +106,8 @@ pub(crate) fn server(mode: MutualTls) -> ServerTls {
         trust_domains: ["td".into()].into(),
         port: 80,
         servers: Box::default(),
+        silence: None,
+        passes: false,
     }
 }
 

@@ -199,6 +199,8 @@ mod tests {
             trust_domains: ["td".into()].into(),
             port: 80,
             servers: Box::default(),
+            silence: None,
+            passes: false,
         }
     }
 

@@ -22,6 +22,7 @@ impl Display for ToldBy {
             Self::FirstBytes => "it does not begin as HTTP does",
             Self::Silence => "its client did not say in time what it speaks",
             Self::Length => "it did not tell what it is within the bytes that are looked at",
+            Self::Alpn => "its TLS agreed on a protocol that is not HTTP",
         })
     }
 }
