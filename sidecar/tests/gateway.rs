@@ -188,3 +188,82 @@ fn a_gateway_is_not_recorded() {
     assert_eq!(code, Some(2), "{told}");
     assert!(told.contains("--gateway"), "{told}");
 }
+
+/// A Gateway of the Gateway API and routes of two namespaces, of which one may name what the other has.
+fn api(application: SocketAddr, more: &str) -> String {
+    const API: &str = "apiVersion: gateway.networking.k8s.io/v1\n";
+    let port = application.port();
+    format!(
+        "{API}kind: Gateway\nmetadata: {{name: public, namespace: edge}}\nspec:\n  gatewayClassName: istio\n  listeners:\n  \
+         - {{name: http, port: 80, protocol: HTTP, hostname: '*.example', allowedRoutes: {{namespaces: {{from: All}}}}}}\n  \
+         - {{name: till, port: 443, protocol: HTTPS, hostname: till.example, tls: {{certificateRefs: [{{name: till}}]}}}}\n\
+         ---\n{API}kind: HTTPRoute\nmetadata: {{name: shop, namespace: edge}}\nspec:\n  parentRefs: [{{name: public}}]\n  rules:\n  \
+         - matches: [{{path: {{value: /old}}}}]\n    \
+           filters: [{{type: URLRewrite, urlRewrite: {{path: {{type: ReplacePrefixMatch, replacePrefixMatch: /new}}}}}}]\n    \
+           backendRefs: [{{name: app, port: 80}}]\n  \
+         - matches: [{{path: {{value: /other}}}}]\n    backendRefs: [{{name: app, namespace: shop, port: 80}}]\n\
+         ---\n{API}kind: HTTPRoute\nmetadata: {{name: shop, namespace: shop}}\nspec:\n  parentRefs: [{{name: public, namespace: edge}}]\n  \
+         hostnames: [shop.example]\n  rules: [{{backendRefs: [{{name: app, port: 80}}]}}]\n---\n\
+         {}{}{more}",
+        service("edge", port),
+        service("shop", port),
+    )
+}
+
+fn service(namespace: &str, port: u16) -> String {
+    format!(
+        "apiVersion: v1\nkind: Service\nmetadata: {{name: app, namespace: {namespace}}}\nspec: {{ports: [{{name: http, port: 80, targetPort: {port}}}]}}\n---\n\
+         apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {{name: app, namespace: {namespace}, labels: {{kubernetes.io/service-name: app}}}}\n\
+         addressType: IPv4\nports: [{{name: http, port: {port}}}]\nendpoints: [{{addresses: [127.0.0.1]}}]\n---\n"
+    )
+}
+
+#[test]
+fn a_gateway_serves_the_gateway_api() {
+    for (mesh, runtime) in Mesh::each("gateway-api").zip(["tokio", "auto"]) {
+        fs::create_dir_all(mesh.path("edge")).unwrap();
+        let application = mirror();
+        mesh.folder.write("edge/edge.yaml", &api(application, ""));
+        mesh.folder
+            .write("edge/till.yaml", &secret(&mesh, "till", "cart"));
+        let more = [
+            "--runtime",
+            runtime,
+            "--namespace",
+            "edge",
+            "--label",
+            "gateway.networking.k8s.io/gateway-name=public",
+            "--gateway",
+            "80=127.0.0.1:0",
+            "--gateway",
+            "443=127.0.0.1:0",
+        ];
+        let gateway = Proxy::start(&mesh.path("edge"), &more);
+        let plain = gateway.addr("gateway 80 at");
+        let get = |host: &str, path: &str| {
+            let head = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+            ask(plain, &head)
+        };
+        assert!(get("shop.example", "/").starts_with("HTTP/1.1 200"));
+        assert!(get("cart.example", "/").starts_with("HTTP/1.1 404"));
+        assert!(get("shop.test", "/").starts_with("HTTP/1.1 404"));
+        let seen = get("cart.example", "/old/x?q");
+        assert!(seen.contains("GET /new/x?q HTTP/1.1"), "{seen}");
+        // Nobody of the other namespace lets it be named.
+        assert!(get("cart.example", "/other").starts_with("HTTP/1.1 500"));
+        let roots = mesh.text("web/root-cert.pem");
+        let names = "subjectAltNames: ['spiffe://cluster.local/ns/shop/sa/cart']";
+        let simple = format!("{{mode: SIMPLE, caCertificates: {roots}, {names}}}");
+        let tls = gateway.addr("gateway 443 at");
+        let till = client(&mesh, tls, "till.example", &simple);
+        assert!(till.get("till.example").starts_with("HTTP/1.1 404"));
+
+        let grant = "apiVersion: gateway.networking.k8s.io/v1beta1\nkind: ReferenceGrant\nmetadata: {name: edge, namespace: shop}\n\
+                     spec: {from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: edge}], to: [{group: '', kind: Service}]}\n";
+        mesh.folder
+            .write("edge/edge.yaml", &api(application, grant));
+        gateway.wait_for("revision 2");
+        assert!(get("cart.example", "/other").starts_with("HTTP/1.1 200"));
+        assert_eq!(gateway.end().0, Some(0));
+    }
+}

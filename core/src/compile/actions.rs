@@ -140,6 +140,7 @@ fn compile_forward(expanded: &Expanded<'_>, targets: Targets<'_>, port: u16) -> 
         ),
         retries_written: route.retries.is_some(),
         mirrors: compile_mirrors(route, namespace, targets, port),
+        missing_is_500: route.api.is_some(),
     }
 }
 

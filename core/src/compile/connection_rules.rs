@@ -10,7 +10,6 @@ use super::actions::Targets;
 use super::labels::is_subset;
 use super::resources::ResourceTable;
 use crate::config::address::parse_block;
-use crate::config::meta::Meta;
 use crate::config::names;
 use crate::config::virtual_service::{L4Match, RouteDestination, VirtualService};
 use crate::peer::AddressRange;
@@ -48,9 +47,12 @@ impl ConnectionRules {
                     continue;
                 }
                 let names = entry.sni_hosts.iter();
-                let path = format!("spec.tls[{at}].match[{entry_at}]");
+                let path = match service.api {
+                    Some(_) => format!("spec.rules[{at}]"),
+                    None => format!("spec.tls[{at}].match[{entry_at}]"),
+                };
                 rules.list.push(ConnectionRule {
-                    rule: rule(&path, &action, &service.meta, resources),
+                    rule: rule(&path, &action, service, resources),
                     server_names: names
                         .map(|name| names::normalize(name).into_owned().into())
                         .collect(),
@@ -73,13 +75,19 @@ impl ConnectionRules {
         for (at, route) in service.tcp.iter().enumerate() {
             let action = action(&route.route, service, targets, port);
             let everything = L4Match::default();
-            let path = format!("spec.tcp[{at}]");
+            let path = match service.api {
+                Some(_) => format!("spec.rules[{at}]"),
+                None => format!("spec.tcp[{at}]"),
+            };
             let entries: Vec<(String, &L4Match)> = match &*route.matches {
                 [] => vec![(path, &everything)],
                 some => some
                     .iter()
                     .enumerate()
-                    .map(|(entry_at, entry)| (format!("{path}.match[{entry_at}]"), entry))
+                    .map(|(entry_at, entry)| match service.api {
+                        Some(_) => (path.clone(), entry),
+                        None => (format!("{path}.match[{entry_at}]"), entry),
+                    })
                     .collect(),
             };
             for (path, entry) in entries {
@@ -87,7 +95,7 @@ impl ConnectionRules {
                     continue;
                 }
                 rules.list.push(ConnectionRule {
-                    rule: rule(&path, &action, &service.meta, resources),
+                    rule: rule(&path, &action, service, resources),
                     server_names: Box::default(),
                     destinations: ranges(entry),
                 });
@@ -127,11 +135,17 @@ fn ranges(entry: &L4Match) -> Box<[AddressRange]> {
         .collect()
 }
 
-fn rule(path: &str, action: &Arc<Action>, meta: &Meta, resources: &mut ResourceTable) -> Rule {
+fn rule(
+    path: &str,
+    action: &Arc<Action>,
+    service: &VirtualService,
+    resources: &mut ResourceTable,
+) -> Rule {
+    let meta = &service.meta;
     Rule {
         name: "default".into(),
         origin: Some(Origin {
-            resource: resources.id_of("VirtualService", meta),
+            resource: resources.id_of(service.kind(), meta),
             path: path.into(),
             line: meta.locate(path).line,
         }),

@@ -119,10 +119,15 @@ pub(super) fn tell_too_large(
 
 fn plain<'a>(resource: &'a VirtualService, path: String, route: &'a HttpRoute) -> Expanded<'a> {
     let matches = route.matches.iter().enumerate();
+    let path = route.api.as_ref().map_or(path, |api| api.path.clone());
+    let of_entry = |at: usize| match &route.api {
+        Some(api) => api.entry.clone(),
+        None => format!("{path}.match[{at}]"),
+    };
     Expanded {
         resource,
         matches: matches
-            .map(|(at, entry)| (format!("{path}.match[{at}]"), Cow::Borrowed(entry)))
+            .map(|(at, entry)| (of_entry(at), Cow::Borrowed(entry)))
             .collect(),
         path,
         route: Cow::Borrowed(route),

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Input;
 use super::actions::Targets;
+use super::api_routes;
 use super::delegation::expand;
 use super::destination_rules::wildcards_over;
 use super::resilience;
@@ -271,7 +272,10 @@ impl<'a> Hosts<'a> {
             return known.clone();
         }
         let routes = self.routes.entry(candidate).or_insert_with(|| {
-            let routes = expand(self.candidates[candidate].resource, self.targets.input);
+            let routes = match self.candidates[candidate].resource.api {
+                None => expand(self.candidates[candidate].resource, self.targets.input),
+                Some(_) => api_routes::of_host(self.candidates, candidate, self.targets.input),
+            };
             routes.into_iter().map(Prepared::new).collect()
         });
         let rules = rules::compile(routes, self.targets, port, &mut self.resources);
@@ -355,7 +359,11 @@ pub(super) fn import_destinations(
     };
     for candidate in imported {
         let resource = candidates[candidate].resource;
-        for expanded in expand(resource, input) {
+        let expanded = match resource.api {
+            None => expand(resource, input),
+            Some(_) => api_routes::of_host(candidates, candidate, input),
+        };
+        for expanded in expanded {
             let namespace = &expanded.resource.meta.namespace;
             for destination in &expanded.route.route {
                 import(&destination.destination.host, namespace);

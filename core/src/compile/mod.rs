@@ -9,6 +9,7 @@
 mod access_logs;
 mod actions;
 mod alike;
+mod api_routes;
 mod authorization;
 mod auto_addresses;
 mod carried;

@@ -105,7 +105,7 @@ fn add_route(
     let expanded = &route.expanded;
     let meta = &expanded.resource.meta;
     let origin = |path: &str, resources: &mut ResourceTable| Origin {
-        resource: resources.id_of("VirtualService", meta),
+        resource: resources.id_of(expanded.resource.kind(), meta),
         path: path.into(),
         line: meta.locate(path).line,
     };

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::Input;
 use super::destination_rules::wildcards_over;
 use super::scope::Listener;
 use super::visibility::reach;
+use super::{Input, in_order};
 use crate::config::names;
 use crate::config::virtual_service::VirtualService;
 
@@ -22,19 +22,22 @@ pub(super) struct Candidate<'a> {
 /// namespace.
 #[must_use]
 pub(super) fn candidates<'a>(input: &Input<'a>) -> Vec<Candidate<'a>> {
-    visible(input, VirtualService::binds_to_mesh)
+    let mut all = input.virtual_services();
+    let of_api = &input.resources.gateway_api.routes;
+    all.extend(in_order(of_api, |route| &route.meta));
+    visible(input, all, VirtualService::binds_to_mesh)
 }
 
 /// The same of those that are bound as somebody asks.
 #[must_use]
 pub(super) fn visible<'a>(
     input: &Input<'a>,
+    all: Vec<&'a VirtualService>,
     is_bound: impl Fn(&VirtualService) -> bool,
 ) -> Vec<Candidate<'a>> {
     let default = &input.mesh.default_virtual_service_export_to;
     let client = input.workload.namespace.as_str();
-    let mut seen: Vec<_> = input
-        .virtual_services()
+    let mut seen: Vec<_> = all
         .into_iter()
         .filter(|resource| is_bound(resource) && !resource.is_delegate())
         .filter_map(|resource| {

@@ -216,6 +216,8 @@ codes! {
     TooManyCertificates "too-many-certificates" Warning "More certificates are given than are used."
     CipherSuite "cipher-suite" Warning "A cipher suite is unknown or given twice."
     OldTlsVersion "old-tls-version" Warning "A TLS version needs ciphers that are not in the default."
+    NotGranted "not-granted" Warning "Something of another namespace is named, and no ReferenceGrant of that namespace lets it be."
+    RouteNotAllowed "route-not-allowed" Warning "A route of the Gateway API that no listener of its Gateway lets bind."
     GatewayNotSelected "gateway-not-selected" Warning "A Gateway whose selector has labels that the workload has not, where no other selects it."
     GatewayPortClosed "gateway-port-closed" Warning "A server of a Gateway on a port that nothing is listened on for."
     GatewayConflict "gateway-conflict" Warning "A server that does not go with another one of its port, and is left out."

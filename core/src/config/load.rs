@@ -45,6 +45,7 @@ pub fn load(sources: &[Source<'_>], default_namespace: &str) -> Loaded {
         file: Arc::from(""),
         report: Report::new(),
         resources: Resources::default(),
+        pieces: gateway_api::Pieces::default(),
         seen: BTreeMap::new(),
     };
     loader.report.see_unknown_fields(UnknownFields::Refused);
@@ -58,9 +59,13 @@ pub fn load(sources: &[Source<'_>], default_namespace: &str) -> Loaded {
         }
         loader.report.leave_file(source.bytes);
     }
+    let mut findings = loader.report.into_findings();
+    let (of_api, told) = gateway_api::bind(&loader.pieces, &loader.resources.services);
+    loader.resources.gateway_api = of_api;
+    findings.extend(told);
     Loaded {
         resources: loader.resources,
-        findings: loader.report.into_findings(),
+        findings,
     }
 }
 
@@ -112,6 +117,7 @@ struct Loader<'a> {
     file: Arc<str>,
     report: Report,
     resources: Resources,
+    pieces: gateway_api::Pieces,
     /// Where each resource was read first, and what it says there.
     seen: BTreeMap<ResourceName, (String, Arc<Node>)>,
 }
@@ -197,12 +203,25 @@ impl Loader<'_> {
             told => {
                 let template = kubernetes::read_pod_template(&document, self.default_namespace);
                 self.resources.pod_templates.extend(template);
-                if gateway_api::routes_a_service(&types.api_version, &document) {
-                    self.tell(&Treatment::NotRead, &types);
-                } else {
-                    self.tell(&told, &types);
+                match gateway_api::known(&types.api_version, &types.kind) {
+                    gateway_api::Known::Read(kind) => self.gateway_api(kind, &types, &document),
+                    gateway_api::Known::NotRead => self.tell(&Treatment::NotRead, &types),
+                    gateway_api::Known::Foreign => self.tell(&told, &types),
                 }
             }
+        }
+    }
+
+    /// Kinds of the Gateway API come to something once all are read.
+    fn gateway_api(
+        &mut self,
+        kind: gateway_api::Kind,
+        types: &envelope::TypeMeta,
+        document: &Arc<Node>,
+    ) {
+        if let Some(meta) = self.meta(kind.name(&types.kind), document) {
+            let report = &mut self.report;
+            self.pieces.read(kind, report, meta, document);
         }
     }
 

@@ -6,6 +6,7 @@ use super::authorization_policy::AuthorizationPolicy;
 use super::destination_rule::DestinationRule;
 use super::envoy_filter::EnvoyFilter;
 use super::gateway::Gateway;
+use super::gateway_api::GatewayApi;
 use super::kubernetes::{EndpointSlice, Node, Pod, PodTemplate, Secret, Service};
 use super::peer_authentication::PeerAuthentication;
 use super::request_authentication::RequestAuthentication;
@@ -41,6 +42,8 @@ pub struct Resources {
     pub request_authentications: Vec<RequestAuthentication>,
     /// networking.istio.io Gateway.
     pub gateways: Vec<Gateway>,
+    /// gateway.networking.k8s.io: Gateways and routes, as what they come to.
+    pub gateway_api: GatewayApi,
     /// Kubernetes Service.
     pub services: Vec<Service>,
     /// Kubernetes EndpointSlice.

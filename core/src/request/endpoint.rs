@@ -22,6 +22,14 @@ use crate::snapshot::{
     UpstreamProtocol,
 };
 
+/// What is answered where a destination is not there.
+fn status_of_missing(context: &Context<'_>, record: &Record) -> StatusCode {
+    match plan::of(record, &context.view.snapshot) {
+        Some(plan) if plan.forward.missing_is_500 => StatusCode::INTERNAL_SERVER_ERROR,
+        Some(_) | None => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
 /// Picks an endpoint of a cluster, and tells it which attempt it sees.
 pub(super) fn attempt(
     context: &Context<'_>,
@@ -49,7 +57,12 @@ pub(super) fn pick(
         DestinationCluster::Known(id) => *id,
         DestinationCluster::Missing(_) => {
             record.details = Details::ClusterNotFound;
-            reply::from_router(context, StatusCode::SERVICE_UNAVAILABLE, record, response);
+            reply::from_router(
+                context,
+                status_of_missing(context, record),
+                record,
+                response,
+            );
             return Verdict::Reply(Bytes::new());
         }
         DestinationCluster::Passthrough => {

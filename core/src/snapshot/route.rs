@@ -123,6 +123,9 @@ pub struct Forward {
     pub retries_written: bool,
     /// Who else may get a copy of the request, in the order written.
     pub mirrors: Box<[Mirror]>,
+    /// A destination that is not there is answered 500 rather than 503 (Gateway API `backendRefs`; Envoy
+    /// `cluster_not_found_response_code`).
+    pub missing_is_500: bool,
 }
 
 /// Where copies of requests go (VirtualService `mirror`, an entry of `mirrors`).
@@ -152,7 +155,7 @@ pub struct Destination {
 pub enum DestinationCluster {
     /// A cluster of this snapshot.
     Known(ClusterId),
-    /// There is no such service, port or subset: 503, flag NC. The name it would have.
+    /// There is no such service, port or subset: 503, or 500 where the rule says so, flag NC. The name it would have.
     Missing(Box<str>),
     /// Where the client wanted to go (`PassthroughCluster`).
     Passthrough,

@@ -71,6 +71,9 @@ fn forward(snapshot: &Snapshot, plan: &Forward, route: &mut Value) -> Derived<()
     let mut action = json!({ "timeout": timeout, "max_grpc_timeout": timeout });
     destinations(snapshot, &plan.destinations, route, &mut action)?;
     rewrite(&plan.rewrite, &mut action)?;
+    if plan.missing_is_500 {
+        action["cluster_not_found_response_code"] = "INTERNAL_SERVER_ERROR".into();
+    }
     match plan.stream_idle {
         StreamIdle::Unsaid => {}
         StreamIdle::Never => action["idle_timeout"] = "0s".into(),

@@ -43,19 +43,33 @@ struct ServerHost<'a> {
 }
 
 impl<'a> Served<'a> {
-    /// `namespace/name` of the Gateway.
+    /// `namespace/name` of the Gateway, as what is bound names it: `namespace/name~listener` of a listener of the Gateway API.
     fn name(&self) -> String {
         let meta = &self.gateway.meta;
-        format!("{}/{}", meta.namespace, meta.name)
+        match &self.gateway.listener {
+            None => format!("{}/{}", meta.namespace, meta.name),
+            Some(listener) => format!("{}/{}~{}", meta.namespace, meta.name, listener.name),
+        }
     }
 
+    /// Where a field of the server stands. In the Gateway API it stands in a listener, under another name.
     fn path(&self, field: &str) -> String {
-        format!("spec.servers[{}]{field}", self.at)
+        let Some(listener) = &self.gateway.listener else {
+            return format!("spec.servers[{}]{field}", self.at);
+        };
+        let field = match field {
+            ".port.number" => ".port",
+            ".port.protocol" => ".protocol",
+            ".hosts" => ".hostname",
+            ".tls.credentialName" | ".tls.credentialNames[1]" => ".tls.certificateRefs",
+            other => other,
+        };
+        format!("spec.listeners[{}]{field}", listener.at)
     }
 
     fn tell(&self, code: Code, field: &str, message: String, help: &str) -> Finding {
-        let meta = &self.gateway.meta;
-        Finding::about(code, "Gateway", meta, &self.path(field), message, help)
+        let (kind, meta) = (self.gateway.kind(), &self.gateway.meta);
+        Finding::about(code, kind, meta, &self.path(field), message, help)
     }
 
     fn hosts(&self) -> impl Iterator<Item = ServerHost<'a>> {
@@ -118,7 +132,10 @@ pub(super) fn listeners(hosts: &mut Hosts<'_>, findings: &mut Vec<Finding>) -> G
         return GatewayListeners::default();
     }
     let ports = by_port(input, findings);
-    let candidates = visible(input, |resource| {
+    let written = &input.resources.virtual_services;
+    let of_api = &input.resources.gateway_api;
+    let rules = in_order(written.iter().chain(&of_api.routes), |rule| &rule.meta);
+    let candidates = visible(input, rules, |resource| {
         resource.gateways.iter().any(|g| !names::is_mesh_gateway(g))
     });
     routes::tell_unbound(&ports, &candidates, input, findings);
@@ -142,20 +159,19 @@ pub(super) fn listeners(hosts: &mut Hosts<'_>, findings: &mut Vec<Finding>) -> G
 /// The servers of the Gateways that select the workload, by port, as far as they go together; what does not is told.
 fn by_port<'a>(input: &Input<'a>, findings: &mut Vec<Finding>) -> BTreeMap<u16, Vec<Served<'a>>> {
     let mut ports: BTreeMap<u16, Vec<Served<'a>>> = BTreeMap::new();
-    let all = in_order(&input.resources.gateways, |gateway| &gateway.meta);
-    let selects = |gateway: &&&Gateway| is_subset(&gateway.selector, &input.workload.labels);
+    let written = &input.resources.gateways;
+    let of_api = &input.resources.gateway_api.gateways;
+    let all = in_order(written.iter().chain(of_api), |gateway| &gateway.meta);
+    // Those of the Gateway API stand where their pods do.
+    let is_here = |gateway: &Gateway| {
+        gateway.listener.is_none() || gateway.meta.namespace == input.workload.namespace
+    };
+    let selects = |gateway: &&&Gateway| {
+        is_here(gateway) && is_subset(&gateway.selector, &input.workload.labels)
+    };
     let selected: Vec<&Gateway> = all.iter().filter(selects).copied().collect();
     if selected.is_empty() {
-        findings.extend(all.iter().map(|gateway| {
-            Finding::about(
-                Code::GatewayNotSelected,
-                "Gateway",
-                &gateway.meta,
-                "spec.selector",
-                "the selector has labels that this workload has not, and no other Gateway selects it",
-                "give it the labels with `--label`, as its pod has them",
-            )
-        }));
+        findings.extend(all.iter().map(|gateway| not_selected(gateway)));
     }
     for gateway in selected {
         for (at, server) in gateway.servers.iter().enumerate() {
@@ -180,6 +196,22 @@ fn by_port<'a>(input: &Input<'a>, findings: &mut Vec<Finding>) -> BTreeMap<u16, 
         }
     }
     ports
+}
+
+fn not_selected(gateway: &Gateway) -> Finding {
+    let (path, message) = match &gateway.listener {
+        None => (
+            "spec.selector",
+            "the selector has labels that this workload has not, and no other Gateway selects it",
+        ),
+        Some(_) => (
+            "metadata.name",
+            "this workload has not its name as label `gateway.networking.k8s.io/gateway-name`, or stands in another namespace",
+        ),
+    };
+    let help = "give it the labels with `--label`, as its pod has them";
+    let code = Code::GatewayNotSelected;
+    Finding::about(code, gateway.kind(), &gateway.meta, path, message, help)
 }
 
 fn served<'a>(gateway: &'a Gateway, at: usize, server: &'a Server) -> Option<Served<'a>> {

@@ -12,6 +12,7 @@ use http::StatusCode;
 use super::Served;
 use crate::compile::Input;
 use crate::compile::actions::Targets;
+use crate::compile::api_routes;
 use crate::compile::conditions::is_catch_all;
 use crate::compile::connection_rules::ConnectionRules;
 use crate::compile::delegation::expand;
@@ -20,8 +21,10 @@ use crate::compile::rules::{self, Prepared, Rules};
 use crate::compile::side::Side;
 use crate::compile::virtual_services::Candidate;
 use crate::config::header_name::is_claim;
+use crate::config::names;
 use crate::config::protocol::Protocol;
 use crate::config::server_tls::ServerTlsMode;
+use crate::config::virtual_service::VirtualService;
 use crate::config::{Code, Finding};
 use crate::snapshot::{
     Action, ChainRule, Condition, FilterChain, HeaderOps, HostEntry, HostTable, Origin, PortEntry,
@@ -56,6 +59,10 @@ impl<'a> Routing<'_, 'a> {
                 redirect: None,
                 protocol: served.protocol,
             };
+            if served.gateway.listener.is_some() {
+                self.listener(served, servers, &mut building);
+                continue;
+            }
             for candidate in bound(self.candidates, &name, self.hosts.targets.input) {
                 let common = served.common(candidate);
                 if common.is_empty() {
@@ -77,6 +84,54 @@ impl<'a> Routing<'_, 'a> {
             }
         }
         self.table(building)
+    }
+
+    /// The hosts of a listener of the Gateway API: the routes for each, put together. Who is for a more particular listener of the
+    /// port gets nothing of this one, even where that has no routes (listener isolation).
+    fn listener(
+        &mut self,
+        served: &Served<'_>,
+        servers: &[Served<'_>],
+        building: &mut BTreeMap<String, Building>,
+    ) {
+        let name = served.name();
+        let input = self.hosts.targets.input;
+        let own: Vec<String> = served.hosts().map(|host| host.host).collect();
+        let is_nearer = |host: &str| {
+            let mut others = servers.iter().flat_map(Served::hosts);
+            others.any(|other| {
+                let covers = |own: &String| *own != other.host && names::covers(own, &other.host);
+                own.iter().any(covers) && names::covers(&other.host, host)
+            })
+        };
+        let mut of_hosts: BTreeMap<String, Vec<&VirtualService>> = BTreeMap::new();
+        for candidate in bound(self.candidates, &name, input) {
+            for host in served.common(candidate) {
+                if !is_nearer(&host) {
+                    of_hosts.entry(host).or_default().push(candidate.resource);
+                }
+            }
+        }
+        for host in own {
+            of_hosts.entry(host).or_default();
+        }
+        let targets = Targets {
+            side: Side::Gateway(&name),
+            ..self.hosts.targets
+        };
+        for (host, routes) in of_hosts {
+            let routes = api_routes::merged(routes, input).into_iter();
+            let routes: Vec<_> = routes.map(Prepared::new).collect();
+            let resources = &mut self.hosts.resources;
+            let rules = rules::compile(&routes, targets, self.port, resources);
+            let of = building.entry(host).or_insert_with(|| Building {
+                rules: Vec::new(),
+                redirect: None,
+                protocol: served.protocol,
+            });
+            of.rules
+                .extend(rules.iter().flat_map(|rules| rules.list.iter().cloned()));
+        }
     }
 
     fn table(&mut self, building: BTreeMap<String, Building>) -> HostTable {
@@ -265,7 +320,8 @@ pub(super) fn tell_unbound(
         let domain = &input.mesh.cluster_domain;
         Side::Gateway(&served.name()).is_among(&candidate.resource.gateways, own, domain)
     };
-    for candidate in candidates {
+    // Whom routes of the Gateway API bind to was told when they were read.
+    for candidate in candidates.iter().filter(|of| of.resource.api.is_none()) {
         let mut of = servers.iter().filter(|served| is_bound(served, candidate));
         let mut has_common = None;
         for served in &mut of {
@@ -288,8 +344,16 @@ pub(super) fn tell_unbound(
         };
         let redirects = (served.server.tls.as_ref()).is_some_and(|tls| tls.https_redirect);
         if !redirects && !candidates.iter().any(serves) {
-            let message = "no VirtualService is bound to it: nobody gets through";
-            let help = "name the Gateway in `gateways` of a VirtualService with one of its hosts";
+            let (message, help) = match served.gateway.listener {
+                None => (
+                    "no VirtualService is bound to it: nobody gets through",
+                    "name the Gateway in `gateways` of a VirtualService with one of its hosts",
+                ),
+                Some(_) => (
+                    "no route is bound to it: nobody gets through",
+                    "name the Gateway in `parentRefs` of a route with one of its hosts",
+                ),
+            };
             findings.push(served.tell(Code::GatewayWithoutRoutes, ".hosts", message.into(), help));
         }
     }

@@ -10,6 +10,7 @@ use crate::config::service_entry::decode_port;
 pub(in crate::config) fn decode(meta: Meta, spec: &mut Object<'_, '_>) -> Gateway {
     Gateway {
         meta,
+        listener: None,
         servers: spec.messages("servers", decode_server),
         selector: spec.string_map("selector"),
     }

@@ -21,6 +21,31 @@ pub struct Gateway {
     pub selector: BTreeMap<String, String>,
     /// What it listens on.
     pub servers: Vec<Server>,
+    /// The listener of the Gateway API that it was read from; `None` where it was written.
+    pub listener: Option<ApiListener>,
+}
+
+impl Gateway {
+    /// The kind of Gateways of the Gateway API, as `kubectl` tells them from Istio's.
+    pub const OF_API: &str = "Gateway.gateway.networking.k8s.io";
+
+    /// The kind of the resource that it was read from.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match &self.listener {
+            None => "Gateway",
+            Some(_) => Self::OF_API,
+        }
+    }
+}
+
+/// One listener of a Gateway of the Gateway API.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ApiListener {
+    /// Its name.
+    pub name: String,
+    /// Its position in `listeners`.
+    pub at: usize,
 }
 
 /// One listener of a Gateway.

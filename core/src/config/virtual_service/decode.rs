@@ -33,6 +33,7 @@ pub(super) fn decode(
     spec: &mut Object<'_, '_>,
 ) -> VirtualService {
     VirtualService {
+        api: None,
         meta,
         extensions,
         hosts: spec.strings("hosts"),
@@ -47,6 +48,7 @@ pub(super) fn decode(
 fn http_route(o: &mut Object<'_, '_>) -> HttpRoute {
     o.deprecated("mirrorPercent", "use `mirrorPercentage: {value: …}`");
     let route = HttpRoute {
+        api: None,
         name: o.string("name"),
         matches: o.messages("match", http_match),
         route: o.messages("route", http_route_destination),

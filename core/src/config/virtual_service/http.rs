@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::api::ApiRule;
 use super::destination::Destination;
 use super::matching::{HttpMatchRequest, StringMatch};
 use super::policy::{HttpFaultInjection, HttpMirrorPolicy, HttpRetry, Percent};
@@ -42,6 +43,8 @@ pub struct HttpRoute {
     pub cors_policy: Option<CorsPolicy>,
     /// Header operations of the route.
     pub headers: Option<Headers>,
+    /// Where it stands in a route of the Gateway API, if that is what it was read from.
+    pub api: Option<Box<ApiRule>>,
 }
 
 impl HttpRoute {

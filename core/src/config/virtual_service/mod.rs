@@ -3,6 +3,7 @@
 //! Plain data: strings that were not written are empty, numbers that were not written are zero, and an `Option` says
 //! that presence matters. Reading is in `decode`, the rules in `validate`; what a route does is settled by `compile`.
 
+mod api;
 mod decode;
 mod destination;
 mod extensions;
@@ -15,6 +16,7 @@ mod stream;
 mod validate;
 
 pub use super::names::MESH_GATEWAY;
+pub use api::{ApiKind, ApiRule, PathRank, Precedence};
 pub use destination::Destination;
 pub use extensions::{Extensions, RequestRate};
 pub use http::{
@@ -55,9 +57,17 @@ pub struct VirtualService {
     pub export_to: Vec<String>,
     /// What its annotations add.
     pub extensions: Extensions,
+    /// The kind of route of the Gateway API that it was read from; `None` where it was written.
+    pub api: Option<ApiKind>,
 }
 
 impl VirtualService {
+    /// The kind of the resource that it was read from.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        self.api.map_or("VirtualService", ApiKind::as_str)
+    }
+
     /// Whether sidecars apply it: no gateways are named, or `mesh` is among them.
     #[must_use]
     pub fn binds_to_mesh(&self) -> bool {
