@@ -57,7 +57,7 @@ pub struct Client {
     pub line: usize,
     /// It connects to the inbound listener.
     pub inbound: bool,
-    /// It connects to this address, and the kernel brings it to the outbound listener.
+    /// It connects to this address, and the kernel brings it to the listener.
     pub to: Option<SocketAddr>,
     /// It connects to the listener for this port of Gateways.
     pub gateway: Option<u16>,
@@ -140,10 +140,11 @@ impl Case {
             .map(|(_, why)| why.as_str())
     }
 
-    /// Where clients connect to that the kernel brings to the outbound listener, each address once.
+    /// Where clients connect to that the kernel brings to a listener, and whether that is the inbound one; each once.
     #[must_use]
-    pub fn captured(&self) -> BTreeSet<SocketAddr> {
-        self.clients.iter().filter_map(|client| client.to).collect()
+    pub fn captured(&self) -> BTreeSet<(bool, SocketAddr)> {
+        let brought = |client: &Client| Some((client.inbound, client.to?));
+        self.clients.iter().filter_map(brought).collect()
     }
 
     /// Whether it says by itself what is spoken, in frames or in bytes, whatever else it is played in.
@@ -423,26 +424,25 @@ impl Case {
         words: &[&str],
         steps: Arc<[Step]>,
     ) -> Result<(), Problem> {
-        let (words, to) = match *words {
+        let is_in = words.first() == Some(&"inbound");
+        let (words, to) = match words[usize::from(is_in)..] {
             ["to", address, ref words @ ..] => {
-                let to = address.parse();
-                let wrong = |_| self.wrong(block, format!("`{address}` is no address"));
-                (words, Some(to.map_err(wrong)?))
+                let to = address.parse().ok();
+                let wrong = || self.wrong(block, format!("`{address}` is no address"));
+                (words, Some(to.ok_or_else(wrong)?))
             }
             ref words => (words, None),
         };
-        let (words, gateway) = self
-            .settings
-            .gateway_of(words)
-            .map_err(|what| self.wrong(block, what))?;
+        let gateway = self.settings.gateway_of(words);
+        let (words, gateway) = gateway.map_err(|what| self.wrong(block, what))?;
         let (words, tls) = Tls::split(words).map_err(|what| self.wrong(block, what))?;
-        let mut words_of_all = words.iter();
-        if let Some(word) = words_of_all.find(|w| !matches!(**w, "inbound" | "together")) {
+        let known = |word: &&&str| matches!(**word, "inbound" | "together");
+        if let Some(word) = words.iter().find(|word| !known(word)) {
             return Err(self.wrong(block, format!("a client can not be `{word}`")));
         }
         self.clients.push(Client {
             line: block.line,
-            inbound: words.contains(&"inbound"),
+            inbound: is_in || words.contains(&"inbound"),
             to,
             gateway,
             together: words.contains(&"together"),

@@ -25,7 +25,7 @@ pub struct Settings {
     pub stream_idle_timeout: Option<String>,
     /// The largest request body, in bytes.
     pub max_request_body: Option<u64>,
-    /// The application behind the inbound listener.
+    /// The application behind the inbound listener; `brought` where that is for what the kernel brings, whatever port it is to go to.
     pub inbound: Option<String>,
     /// The ports of Gateways that are listened on: it is a gateway with these labels.
     #[serde(default)]

@@ -313,6 +313,9 @@ pub fn application(snapshot: &Snapshot, listener: ListenerKind) -> Option<String
     let ListenerKind::Inbound(at) = listener else {
         return None;
     };
+    if snapshot.inbound_ports.is_virtual(at) {
+        return None;
+    }
     let host = snapshot.virtual_host(*snapshot.inbound.get(at)?);
     let Action::Forward(forward) = &*host.rules.first()?.action else {
         return None;

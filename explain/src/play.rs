@@ -58,9 +58,14 @@ impl Circumstances {
         };
         Self { peer, ..self }
     }
-}
 
-impl Circumstances {
+    /// The same, for a request whose connection was to go to this address, and was brought here.
+    #[must_use]
+    pub fn brought_from(mut self, original: SocketAddr) -> Self {
+        self.peer.original = Some(original);
+        self
+    }
+
     /// The same, for a client whose certificate of the mesh has this SPIFFE ID.
     #[must_use]
     pub fn by(self, id: &str) -> Self {

@@ -1,7 +1,7 @@
 //! What lies beneath a worker: glommio's executor for tasks, the ring for sockets and time, and a few threads for names.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -77,8 +77,8 @@ impl System for Worker {
         self.ring.listen(listener)
     }
 
-    async fn connect(&self, addr: SocketAddr) -> io::Result<Stream> {
-        ring::connect(&self.ring, addr).await
+    async fn connect(&self, addr: SocketAddr, from: Option<IpAddr>) -> io::Result<Stream> {
+        ring::connect(&self.ring, addr, from).await
     }
 
     async fn connect_unix(&self, path: &Path) -> io::Result<Stream> {

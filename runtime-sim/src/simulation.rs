@@ -162,8 +162,14 @@ impl Simulation {
     }
 
     /// The same for clients who connect to another address, from which the kernel brings them to the sidecar.
-    pub fn capture(&mut self, address: &str, sidecar: SidecarId, to: SocketAddr) {
-        self.expose(address, sidecar, ListenerKind::Outbound);
+    pub fn capture(
+        &mut self,
+        address: &str,
+        sidecar: SidecarId,
+        listener: ListenerKind,
+        to: SocketAddr,
+    ) {
+        self.expose(address, sidecar, listener);
         self.captured.insert(address.to_owned(), to);
     }
 

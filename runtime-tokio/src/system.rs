@@ -1,7 +1,7 @@
 //! Tasks, timers, connecting and accepting, as tokio does them.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -64,12 +64,15 @@ impl System for Tokio {
         TcpListener::from_std(listener).map(Accepts)
     }
 
-    async fn connect(&self, addr: SocketAddr) -> io::Result<Stream> {
+    async fn connect(&self, addr: SocketAddr, from: Option<IpAddr>) -> io::Result<Stream> {
         let socket = match addr {
             SocketAddr::V4(_) => TcpSocket::new_v4()?,
             SocketAddr::V6(_) => TcpSocket::new_v6()?,
         };
         socket.set_nodelay(true)?;
+        if let Some(from) = from {
+            outrigger_runtime::connect_from(&socket, from)?;
+        }
         socket.connect(addr).await.map(Stream::Tcp)
     }
 

@@ -1,7 +1,7 @@
 //! Making upstream connections, and what a failure is called.
 
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -31,12 +31,19 @@ pub(crate) fn connect<S: System>(
     match (address, handshake) {
         // What most connections are waits in as little memory as it needs.
         (Address::Socket(addr), None) => Box::pin(async move {
-            let stream = tcp(&system, addr, &ours).await;
+            let stream = tcp(&system, addr, None, &ours).await;
             stream.map(|stream| (stream, None)).map_err(|e| fault(&e))
         }),
         (address, handshake) => Box::pin(async move {
             let stream = match address {
-                Address::Socket(addr) => tcp(&system, addr, &ours).await.map_err(|e| fault(&e)),
+                Address::Socket(addr) => {
+                    let stream = tcp(&system, addr, None, &ours).await;
+                    stream.map_err(|e| fault(&e))
+                }
+                Address::Local(addr, from) => {
+                    let stream = tcp(&system, addr, Some(from), &ours).await;
+                    stream.map_err(|e| fault(&e))
+                }
                 Address::Name(name, port) => by_name(&system, &name, port, &ours).await,
                 Address::Unix(path) => {
                     let stream = system.connect_unix(Path::new(&*path)).await;
@@ -57,14 +64,16 @@ pub(crate) fn connect<S: System>(
 async fn tcp<S: System>(
     system: &S,
     addr: SocketAddr,
+    from: Option<IpAddr>,
     ours: &[SocketAddr],
 ) -> io::Result<S::Stream> {
-    let stream = system.connect(addr).await?;
+    let stream = system.connect(addr, from).await?;
     // A port that is not ours spares asking the system for both addresses.
     if ours.iter().any(|own| own.port() == addr.port())
         // A connection that has lost its addresses has ended, and cannot go round.
         && let (Some(peer), Some(local)) = (stream.peer_addr(), stream.local_addr())
-        && ends_at_ourselves(peer, local, ours)
+        // An application is on this machine, whoever its connections come from.
+        && ends_at_ourselves(peer, from.map_or(local, |_| peer), ours)
     {
         return Err(ErrorKind::ConnectionRefused.into());
     }
@@ -81,7 +90,7 @@ async fn by_name<S: System>(
     let addresses = system.resolve(name, port).await;
     let addresses = addresses.map_err(|_| ConnectFault::Unresolved)?;
     let timer = system.timer(system.now());
-    let begin = |addr| tcp(system, addr, ours);
+    let begin = |addr| tcp(system, addr, None, ours);
     match race(addresses, timer, || system.now(), begin).await {
         Some(outcome) => outcome.map_err(|error| fault(&error)),
         None => Err(ConnectFault::Unresolved),

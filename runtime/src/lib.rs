@@ -16,8 +16,6 @@
 //!                            supervisor: new snapshots, drain, end
 //! ```
 
-#![forbid(unsafe_code)]
-
 mod alarm;
 mod busy;
 mod clock;
@@ -33,6 +31,7 @@ mod running;
 mod shared;
 mod sink;
 mod sockets;
+mod source;
 mod stats;
 mod system;
 mod tls_counters;
@@ -41,10 +40,11 @@ mod worker;
 
 pub use counter::Counter;
 pub use drain::{Direction, Stage};
-pub use listen::{Arrival, Listen, original_destination, retry_bind, turn_away};
+pub use listen::{Arrival, Listen, Whom, original_destination, retry_bind, turn_away};
 pub use notice::{Notice, Notices};
 pub use running::{Config, Drained, Handle, Running, StartError, start};
 pub use sink::{Ended, Sink, Sinks};
+pub use source::connect_from;
 pub use stats::{ListenerStats, Stats};
 pub use system::{Accepted, Launch, Listener, Stream, System, Timer};
 pub use tls_counters::TlsStats;

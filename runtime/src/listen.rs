@@ -43,9 +43,21 @@ pub struct Listen {
     pub addr: SocketAddr,
     /// How.
     pub arrival: Arrival,
-    /// Only connections that were to go to this port are for it, where the kernel brought them. Several may share an address
-    /// then; who wanted to go to the port of none of them is turned away.
-    pub port: Option<u16>,
+    /// Which connections are for it. Several may share an address where they are told apart by where the kernel brought
+    /// connections from; who is for none of them is turned away.
+    pub whom: Whom,
+}
+
+/// Which connections are for a listener.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Whom {
+    /// All that come.
+    #[default]
+    All,
+    /// Those that were to go to this port.
+    To(u16),
+    /// Those that were to go somewhere else, and to the port of no other listener.
+    Brought,
 }
 
 impl Listen {
@@ -56,13 +68,13 @@ impl Listen {
             kind,
             addr,
             arrival: Arrival::Direct,
-            port: None,
+            whom: Whom::All,
         }
     }
 
     /// Whether both are for connections that come in the same way at the same address.
     pub(crate) fn shares_socket(&self, other: &Self) -> bool {
-        let is_told_apart = self.port.is_some() && other.port.is_some();
+        let is_told_apart = self.whom != Whom::All && other.whom != Whom::All;
         let is_captured = self.arrival != Arrival::Direct && self.arrival == other.arrival;
         self.addr == other.addr && self.addr.port() != 0 && is_told_apart && is_captured
     }
@@ -81,20 +93,26 @@ pub(crate) struct Listening {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Owner {
     pub(crate) kind: ListenerKind,
-    /// See [`Listen::port`].
-    pub(crate) port: Option<u16>,
+    /// See [`Listen::whom`].
+    pub(crate) whom: Whom,
 }
 
 impl Listening {
     /// Whose a connection is that was to go there, if that is known.
     pub(crate) fn owner(owners: &[Owner], original: Option<SocketAddr>) -> Option<Owner> {
-        let is_meant = |owner: &&Owner| match (owner.port, original) {
-            (None, _) => true,
-            (Some(port), Some(original)) => port == original.port(),
+        let is_meant = |owner: &&Owner| match (owner.whom, original) {
+            (Whom::All, _) => true,
+            (Whom::To(port), Some(original)) => port == original.port(),
             // Who came here by himself meant the only one.
-            (Some(_), None) => owners.len() == 1,
+            (Whom::To(_), None) => owners.len() == 1,
+            (Whom::Brought, _) => false,
         };
-        owners.iter().find(is_meant).copied()
+        let takes_others = |owner: &&Owner| owner.whom == Whom::Brought && original.is_some();
+        let mut all = owners.iter();
+        let meant = all
+            .find(is_meant)
+            .or_else(|| owners.iter().find(takes_others));
+        meant.copied()
     }
 }
 
@@ -278,15 +296,17 @@ mod tests {
 
     #[test]
     fn a_connection_is_whose_port_it_was_to_go_to() {
-        let owner = |index, port| Owner {
+        let owner = |index, whom| Owner {
             kind: ListenerKind::Inbound(index),
-            port,
+            whom,
         };
+        let to = Whom::To;
         let of = |owners: &[Owner], original: Option<&str>| {
             let original = original.map(|to| to.parse().unwrap());
             Listening::owner(owners, original).map(|owner| owner.kind)
         };
-        let two = [owner(0, Some(80)), owner(1, Some(81))];
+        let two = [owner(0, to(80)), owner(1, to(81))];
+        let others = [owner(0, Whom::Brought), owner(1, to(81))];
         for (owners, original, want) in [
             (&two[..], Some("10.0.0.1:81"), Some(1)),
             (&two, Some("[::1]:80"), Some(0)),
@@ -294,8 +314,12 @@ mod tests {
             (&two, None, None),
             (&two[..1], None, Some(0)),
             (&two[..1], Some("10.0.0.1:81"), None),
-            (&[owner(0, None)], Some("10.0.0.1:81"), Some(0)),
-            (&[owner(0, None)], None, Some(0)),
+            (&[owner(0, Whom::All)], Some("10.0.0.1:81"), Some(0)),
+            (&[owner(0, Whom::All)], None, Some(0)),
+            (&others, Some("10.0.0.1:81"), Some(1)),
+            (&others, Some("10.0.0.1:82"), Some(0)),
+            (&others, None, None),
+            (&others[..1], None, None),
         ] {
             let want = want.map(ListenerKind::Inbound);
             assert_eq!(of(owners, original), want, "{owners:?} {original:?}");

@@ -127,9 +127,9 @@ pub fn start<L: Launch>(launch: L, config: Config) -> Result<Running, StartError
             kind,
             addr,
             arrival,
-            port,
+            whom,
         } = *listen;
-        let owner = Owner { kind, port };
+        let owner = Owner { kind, whom };
         let mut earlier = with_socket.iter();
         if let Some(shared) = earlier.position(|other| other.shares_socket(listen)) {
             for worker in &mut bound {

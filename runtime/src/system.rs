@@ -4,7 +4,7 @@
 //! because that is what a connection needs; a system that works by completions keeps what has arrived until it is asked.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -67,8 +67,13 @@ pub trait System: Clone + 'static {
     /// The system refuses it.
     fn listen(&self, listener: TcpListener) -> io::Result<Self::Listener>;
 
-    /// Connects over TCP, without delay for small writes (`TCP_NODELAY`). Dropping the future gives up.
-    fn connect(&self, addr: SocketAddr) -> impl Future<Output = io::Result<Self::Stream>>;
+    /// Connects over TCP, without delay for small writes (`TCP_NODELAY`), from an address if one is given
+    /// ([`connect_from`](crate::connect_from)). Dropping the future gives up.
+    fn connect(
+        &self,
+        addr: SocketAddr,
+        from: Option<IpAddr>,
+    ) -> impl Future<Output = io::Result<Self::Stream>>;
 
     /// Connects to a Unix socket. Dropping the future gives up.
     fn connect_unix(&self, path: &Path) -> impl Future<Output = io::Result<Self::Stream>>;

@@ -308,13 +308,18 @@ impl<S: System> Acceptor<S> {
         } else {
             self.addr
         };
+        // A connection that was meant for us was to go nowhere else.
+        let is_elsewhere = |to: &SocketAddr| to.port() != self.addr.port();
         let original = match self.arrival {
             Arrival::Direct => None,
             Arrival::Redirected => stream.original_dst(),
-            Arrival::Transparent => stream.local_addr(),
+            // What a pod says to itself by way of us comes rewritten in this mode, too.
+            Arrival::Transparent => {
+                let as_sent = stream.local_addr().filter(is_elsewhere);
+                as_sent.or_else(|| stream.original_dst())
+            }
         };
-        // A connection that was meant for us was to go nowhere else.
-        let original = original.filter(|to| to.port() != self.addr.port());
+        let original = original.filter(is_elsewhere);
         let Some(owner) = Listening::owner(&self.owners, original) else {
             let counters = &self.shared.counters.listeners[self.index];
             counters.no_filter_chain_match.add(1);

@@ -131,8 +131,9 @@ pub(crate) struct RunArgs {
     pub(crate) outbound: SocketAddr,
 
     /// Forward everything that comes to ADDR to the application at APP_ADDR; may be repeated. With --interception several may
-    /// have one ADDR: each gets the connections that were to go to its port
-    #[arg(long, value_name = "ADDR=APP_ADDR")]
+    /// have one ADDR: each gets the connections that were to go to its port, and ADDR alone gets all others, which go where
+    /// they were to go, or where the Sidecar's `ingress` says
+    #[arg(long, value_name = "ADDR[=APP_ADDR]")]
     pub(crate) inbound: Vec<InboundArg>,
 
     #[command(flatten)]
@@ -422,14 +423,14 @@ mod tests {
             "x=",
         ])
         .unwrap();
-        assert_eq!(args.inbound[0].application, "[::1]:2".parse().unwrap());
+        assert_eq!(args.inbound[0].application, "[::1]:2".parse().ok());
         assert_eq!((&*args.labels[0].key, &*args.labels[1].value), ("app", ""));
     }
 
     #[test]
     fn nonsense_is_a_usage_error() {
         for args in [
-            &["--inbound", "127.0.0.1:1"][..],
+            &["--config", "a", "--inbound", "127.0.0.1:1=127.0.0.1:0"][..],
             &["--config", "a", "--inbound", "x=127.0.0.1:1"],
             &["--config", "a", "--label", "=v"],
             &["--config", "a", "--workers", "0"],

@@ -54,16 +54,13 @@ impl FromStr for InboundTo {
         let arg = match text.parse::<u16>() {
             Ok(port) => InboundArg {
                 listen: (Ipv4Addr::UNSPECIFIED, 15_006).into(),
-                application: (Ipv4Addr::LOCALHOST, port).into(),
+                application: Some((Ipv4Addr::LOCALHOST, port).into()),
             },
             Err(_) => text.parse().map_err(|why: String| {
                 format!("{why}; or the port of the application alone, such as 8080")
             })?,
         };
-        Ok(Self(Inbound {
-            listen: arg.listen,
-            application: arg.application,
-        }))
+        Ok(Self(arg.listener()))
     }
 }
 

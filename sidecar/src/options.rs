@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use outrigger_core::compile::Inbound;
 use outrigger_core::config::value::parse_duration;
 use outrigger_core::peer::SpiffeId;
 
@@ -78,26 +79,49 @@ pub(crate) fn parse_random(text: &str) -> Result<u64, String> {
     number.map_err(|_| format!("`{text}` is not a number such as 7 or 0x9e3779b97f4a7c15"))
 }
 
-/// `ADDR=APP_ADDR` of `--inbound`.
+/// `ADDR=APP_ADDR` of `--inbound`, or `ADDR` alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct InboundArg {
     /// Where we listen.
     pub(crate) listen: SocketAddr,
-    /// Where the application listens.
-    pub(crate) application: SocketAddr,
+    /// Where the application listens; `None` where a connection was to go.
+    pub(crate) application: Option<SocketAddr>,
+}
+
+impl InboundArg {
+    /// As the compiler takes it.
+    pub(crate) fn listener(self) -> Inbound {
+        let Self {
+            listen,
+            application,
+        } = self;
+        Inbound {
+            listen,
+            application: application.unwrap_or_else(|| (listen.ip(), 0).into()),
+        }
+    }
 }
 
 impl FromStr for InboundArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (listen, application) = text
-            .split_once('=')
-            .ok_or("expected ADDR=APP_ADDR, such as 0.0.0.0:15006=127.0.0.1:8080")?;
+        let (listen, application) = match text.split_once('=') {
+            Some((listen, application)) => (listen, Some(parse_application(application)?)),
+            None => (text, None),
+        };
         Ok(Self {
             listen: parse_addr(listen)?,
-            application: parse_addr(application)?,
+            application,
         })
+    }
+}
+
+fn parse_application(text: &str) -> Result<SocketAddr, String> {
+    let addr = parse_addr(text)?;
+    match addr.port() {
+        0 => Err(format!("`{text}` has no port")),
+        _ => Ok(addr),
     }
 }
 

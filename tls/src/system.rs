@@ -2,7 +2,7 @@
 
 use std::future::{pending, poll_fn};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -91,8 +91,8 @@ impl<S: System> System for Around<S> {
         self.inner.listen(listener).map(Accepts)
     }
 
-    async fn connect(&self, addr: SocketAddr) -> io::Result<Self::Stream> {
-        self.inner.connect(addr).await.map(plain)
+    async fn connect(&self, addr: SocketAddr, from: Option<IpAddr>) -> io::Result<Self::Stream> {
+        self.inner.connect(addr, from).await.map(plain)
     }
 
     async fn connect_unix(&self, path: &Path) -> io::Result<Self::Stream> {

@@ -84,7 +84,10 @@ impl Setup {
 impl Compiler {
     fn new(case: &Case) -> Result<Self, String> {
         let settings = &case.settings;
-        let address = |text: &str| text.parse().map_err(|_| format!("`{text}` is no address"));
+        let address = |text: &str| match text {
+            "brought" => Ok(([0, 0, 0, 0], 0).into()),
+            text => text.parse().map_err(|_| format!("`{text}` is no address")),
+        };
         let inbound = settings.inbound.as_deref().map(address).transpose()?;
         let defaults = mesh(settings)?;
         Ok(Self {

@@ -28,8 +28,19 @@ const OUTBOUND: &str = "outbound";
 const INBOUND: &str = "inbound";
 
 /// Where clients connect who are brought to the sidecar. What is at the address itself is a service, which the sidecar reaches.
-fn brought_from(to: SocketAddr) -> String {
-    format!("to {to}")
+fn brought_from((is_inbound, to): (bool, SocketAddr)) -> String {
+    match is_inbound {
+        true => format!("inbound to {to}"),
+        false => format!("to {to}"),
+    }
+}
+
+/// The listener that clients are brought to.
+pub(super) const fn brought_to(is_inbound: bool) -> ListenerKind {
+    match is_inbound {
+        true => ListenerKind::Inbound(0),
+        false => ListenerKind::Outbound,
+    }
 }
 
 /// Where clients of a gateway connect.
@@ -142,7 +153,7 @@ fn play(
         sim.expose(&gateway(*port), sidecar, ListenerKind::Gateway(*port));
     }
     for to in case.captured() {
-        sim.capture(&brought_from(to), sidecar, to);
+        sim.capture(&brought_from(to), sidecar, brought_to(to.0), to.1);
     }
     let mut play = Play {
         case,
@@ -182,7 +193,9 @@ impl Play<'_> {
             let peer = client_peer(self.case, index, client, &self.board, Beneath::Told);
             match (client.gateway, client.to, client.inbound) {
                 (Some(port), ..) => self.sim.connect(&gateway(port), peer),
-                (None, Some(to), _) => self.sim.connect(&brought_from(to), peer),
+                (None, Some(to), is_inbound) => {
+                    self.sim.connect(&brought_from((is_inbound, to)), peer);
+                }
                 (None, None, true) => self.sim.connect(INBOUND, peer),
                 (None, None, false) => self.sim.connect(OUTBOUND, peer),
             }

@@ -19,6 +19,7 @@ use outrigger_tls::Identities;
 
 use super::memory::Memory;
 use super::recorded::Recorded;
+use super::sim::brought_to;
 use super::stage::{Places, Proxy, Stage, waited};
 use super::staged::{self, Captured, Site, Sites, Staged};
 use super::world::{WINDOW, World};
@@ -65,10 +66,9 @@ async fn play(
     let snapshot = recorded.configure(|| Some(std::mem::take(&mut setup.snapshot)));
     let lines = Memory::default();
     let config = config(snapshot.unwrap_or_default(), &setup, case, &recorded);
-    let captured = captured(case);
     let staged = Staged {
         inner: launch,
-        captured: Arc::clone(&captured),
+        captured: captured(case),
         world: Arc::clone(&world),
         sites: Arc::new(sites(case, &stage.places())),
         decided: lines.clone(),
@@ -80,7 +80,7 @@ async fn play(
     let handle = running.handle().clone();
     let mut runtime = Runtime {
         setup,
-        captured,
+        brought: case.captured().into_iter().collect(),
         world: Arc::clone(&world),
         recorded: Rc::clone(&recorded),
         handle: handle.clone(),
@@ -126,7 +126,8 @@ fn sites(case: &Case, places: &Places) -> Sites {
 /// The runtime that a case is played against.
 struct Runtime {
     setup: Setup,
-    captured: Captured,
+    /// Where clients connect who are brought, whose listeners are the last.
+    brought: Vec<(bool, SocketAddr)>,
     world: Arc<World>,
     recorded: Rc<Recorded>,
     handle: Handle,
@@ -139,7 +140,11 @@ impl Proxy for Runtime {
             return at.unwrap_or_else(|| self.handle.local_addrs()[0]);
         }
         let at = match client.to {
-            Some(to) => self.captured.iter().position(|place| *place == Some(to)),
+            Some(to) => {
+                let mut brought = self.brought.iter();
+                let at = brought.position(|place| *place == (client.inbound, to));
+                at.map(|at| at + self.handle.local_addrs().len() - self.brought.len())
+            }
             None => Some(usize::from(client.inbound)),
         };
         // Each address that a client connects to has a listener.
@@ -170,7 +175,7 @@ impl Proxy for Runtime {
 fn captured(case: &Case) -> Captured {
     let settings = &case.settings;
     let direct = 1 + usize::from(settings.inbound.is_some()) + settings.gateway.len();
-    let brought = case.captured().into_iter().map(Some);
+    let brought = case.captured().into_iter().map(|(_, to)| Some(to));
     std::iter::repeat_n(None, direct).chain(brought).collect()
 }
 
@@ -182,9 +187,9 @@ fn config(snapshot: Snapshot, setup: &Setup, case: &Case, recorded: &Recorded) -
     }
     let gateways = case.settings.gateway.iter();
     listeners.extend(gateways.map(|port| listen(ListenerKind::Gateway(*port))));
-    listeners.extend(case.captured().iter().map(|_| Listen {
+    listeners.extend(case.captured().into_iter().map(|(is_inbound, _)| Listen {
         arrival: Arrival::Redirected,
-        ..listen(ListenerKind::Outbound)
+        ..listen(brought_to(is_inbound))
     }));
     Config {
         listeners,

@@ -146,7 +146,7 @@ impl<S: System> Player<S> {
 
     async fn dial(&self, real: SocketAddr) -> io::Result<Watched<S::Stream>> {
         let _dialling = self.world.dial();
-        let stream = self.inner.connect(real).await?;
+        let stream = self.inner.connect(real, None).await?;
         // One that has lost its address has been reset by now.
         let local = stream
             .local_addr()
@@ -197,7 +197,8 @@ impl<S: System> System for Player<S> {
         })
     }
 
-    async fn connect(&self, addr: SocketAddr) -> io::Result<Self::Stream> {
+    /// Nobody brings connections round here, whoever they come from.
+    async fn connect(&self, addr: SocketAddr, _: Option<IpAddr>) -> io::Result<Self::Stream> {
         let by_name = self.sites.values().find(|site| **site == Site::At(addr));
         let site = self.sites.get(&addr.to_string()).or(by_name);
         self.reach(site.copied()).await

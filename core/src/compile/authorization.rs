@@ -9,9 +9,10 @@ mod identities;
 
 use std::sync::Arc;
 
+use super::Input;
+use super::applications::Application;
 use super::clusters::Clusters;
 use super::resources::ResourceTable;
-use super::{Inbound, Input};
 use crate::config::authorization_policy::{AuthorizationPolicy, PolicyAction, Rule};
 use crate::config::{Finding, names};
 use crate::snapshot::{
@@ -25,7 +26,7 @@ const KIND: &str = "AuthorizationPolicy";
 /// Compiles the policies that hold for the workload.
 pub(super) fn authorization(
     input: &Input<'_>,
-    inbound: &[Inbound],
+    inbound: &[Application<'_>],
     clusters: &Clusters,
     resources: &mut ResourceTable,
     findings: &mut Vec<Finding>,
@@ -53,7 +54,7 @@ pub(super) fn authorization(
         http: sets(Traffic::Http),
         tcp: sets(Traffic::Tcp),
         external,
-        ports: inbound.iter().map(|one| one.application.port()).collect(),
+        ports: inbound.iter().map(Application::port).collect(),
         names: names.into(),
     }
 }

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::applications::Application;
 use super::client_tls::{self, Towards};
 use super::destination_rules::DestinationRules;
 use super::endpoints::{Candidate, Upstream, Workloads};
@@ -21,11 +22,12 @@ use super::retries;
 use super::scope::Scope;
 use super::services::{Port, RegistryService, Services};
 use super::traffic_policy::{Effective, effective, hashed_by};
-use super::{Inbound, Input, connection_pool, hashing, inbound, policy_origins, upstream_protocol};
+use super::{Input, connection_pool, hashing, inbound, policy_origins, upstream_protocol};
 use crate::cluster::Registry;
 use crate::config::destination_rule::{
     ExtendedLb, LoadBalancerPolicy, LoadBalancerSettings, SimpleLb, Subset,
 };
+use crate::config::protocol::Protocol;
 use crate::config::service_entry::Resolution;
 use crate::snapshot::{Balancing, Cluster, ClusterId, ClusterOrigin, DestinationCluster, WarmUp};
 
@@ -46,11 +48,11 @@ pub(super) fn name(port: u16, subset: &str, host: &str) -> Box<str> {
 impl Clusters {
     /// The clusters of every service in scope, and of the applications behind inbound listeners.
     #[must_use]
-    pub(super) fn new(
-        around: &Surroundings<'_, '_>,
-        services: &Services<'_>,
-        scope: &Scope<'_>,
-        inbound: &[Inbound],
+    pub(super) fn new<'a>(
+        around: &Surroundings<'_, 'a>,
+        services: &Services<'a>,
+        scope: &Scope<'a>,
+        applications: &[Application<'a>],
         making: &mut Making<'_, '_>,
     ) -> Self {
         let mut list = Vec::new();
@@ -61,14 +63,14 @@ impl Clusters {
                 add_service(around, service, &rules, making, &mut list);
             }
         }
-        for at in 0..inbound.len() {
-            let port = inbound[at].application.port();
-            let protocol = inbound::protocol(input, scope, services, port);
-            let pool = inbound::pool(input, scope, services, &rules, port);
-            let cluster = inbound::cluster(input, inbound, at, protocol, pool, making.registry);
-            let origin = inbound::origin(input, scope, services, &rules, port, making.resources);
+        for (at, one) in applications.iter().enumerate() {
+            let protocol = inbound::said_protocol(input, services, one).unwrap_or(Protocol::Sniff);
+            let pool = inbound::pool(input, scope, services, &rules, one);
+            let cluster =
+                inbound::cluster(input, applications, at, protocol, pool, making.registry);
+            let origin = inbound::origin(input, scope, services, &rules, one, making.resources);
             list.push(Cluster {
-                service: inbound::service(input, services, port),
+                service: inbound::service(input, services, one),
                 origin: Some(origin.into()),
                 ..cluster
             });

@@ -85,7 +85,7 @@ impl Candidate {
     fn into_logical(self) -> Self {
         let logical = match &self.address {
             Address::Name(..) => Some(self.address.to_string().into()),
-            Address::Socket(_) | Address::Unix(_) => None,
+            Address::Socket(_) | Address::Local(..) | Address::Unix(_) => None,
         };
         Self { logical, ..self }
     }

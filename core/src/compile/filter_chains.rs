@@ -195,7 +195,9 @@ impl<'a> Served<'_, 'a> {
             let of_port = clusters.filter(|c| c.port == self.port.number && c.subset.is_empty());
             let endpoints = of_port.flat_map(|cluster| &*cluster.endpoints);
             let at = endpoints.filter_map(|endpoint| match &endpoint.address {
-                Address::Socket(address) => Some(ListensAt::Address(address.ip())),
+                Address::Socket(address) | Address::Local(address, _) => {
+                    Some(ListensAt::Address(address.ip()))
+                }
                 Address::Name(..) | Address::Unix(_) => None,
             });
             return at.collect();

@@ -53,15 +53,16 @@ fn strict(input: &Input<'_>, inbound: &[Inbound]) -> Option<Finding> {
         .take(1)
         .chain(policies.of_all(namespace));
     let policy = narrowest_first.find(|policy| says_so(policy))?;
-    let port = listener.application.port();
+    let clients = match listener.is_virtual() {
+        true => "clients".to_owned(),
+        false => format!("clients of port {}", listener.application.port()),
+    };
     Some(Finding::about(
         Code::NoIdentity,
         "PeerAuthentication",
         &policy.meta,
         "spec",
-        format!(
-            "clients of port {port} must speak TLS of the mesh, and this workload has no identity to do so"
-        ),
+        format!("{clients} must speak TLS of the mesh, and this workload has no identity to do so"),
         "give it one with `--identity`",
     ))
 }

@@ -1,20 +1,17 @@
 //! The cluster of the application behind an inbound listener: what is spoken to it, and the connection pool that holds.
 
-use std::collections::BTreeMap;
-
+use super::applications::{Application, Place, serves};
 use super::destination_rules::{DestinationRules, Merged};
 use super::endpoints::{Candidate, Upstream};
-use super::labels::is_subset;
 use super::membership::settle;
 use super::placement::Placement;
 use super::resources::ResourceTable;
 use super::scope::Scope;
-use super::services::{Port, RegistryService, Services, Source};
+use super::services::{Port, RegistryService, Services};
 use super::traffic_policy::{Effective, effective};
-use super::{Inbound, Input, connection_pool, policy_origins, upstream_protocol};
+use super::{Input, connection_pool, policy_origins, upstream_protocol};
 use crate::cluster::Registry;
 use crate::config::destination_rule::ConnectionPoolSettings;
-use crate::config::kubernetes::TargetPort;
 use crate::config::protocol::Protocol;
 use crate::snapshot::{Address, BlockOrigin, Cluster, ClusterOrigin, Origin, ServiceName};
 
@@ -26,22 +23,24 @@ pub(super) fn pool<'a>(
     scope: &Scope<'a>,
     services: &Services<'a>,
     rules: &DestinationRules<'a>,
-    port: u16,
+    application: &Application<'a>,
 ) -> Option<&'a ConnectionPoolSettings> {
-    let of_sidecar = of_sidecar(scope, port).into_iter().map(|(_, pool)| pool);
+    let of_sidecar = of_sidecar(scope, application).into_iter();
     of_sidecar
-        .chain(of_rule(input, services, rules, port).map(|ruled| ruled.pool))
+        .map(|(_, pool)| pool)
+        .chain(of_rule(input, services, rules, application).map(|ruled| ruled.pool))
         .next()
 }
 
 /// Pools that a Sidecar has for a port, the one that holds first, each with its path.
-fn of_sidecar<'a>(scope: &Scope<'a>, port: u16) -> Vec<(String, &'a ConnectionPoolSettings)> {
+fn of_sidecar<'a>(
+    scope: &Scope<'a>,
+    application: &Application<'a>,
+) -> Vec<(String, &'a ConnectionPoolSettings)> {
     let Some(sidecar) = scope.sidecar else {
         return Vec::new();
     };
-    let mut listeners = sidecar.ingress.iter().enumerate();
-    let listener = listeners.find(|(_, listener)| listener.application_port() == Some(port));
-    let of_listener = listener.and_then(|(at, listener)| {
+    let of_listener = application.ingress.and_then(|(at, listener)| {
         let pool = listener.connection_pool.as_ref()?;
         Some((format!("spec.ingress[{at}].connectionPool"), pool))
     });
@@ -62,8 +61,9 @@ fn of_rule<'s, 'a>(
     input: &Input<'_>,
     services: &'s Services<'a>,
     rules: &'s DestinationRules<'a>,
-    application: u16,
+    application: &Application<'_>,
 ) -> Option<Ruled<'s, 'a>> {
+    let application = application.port?;
     services.iter().find_map(|service| {
         let mut ports = service.ports.iter();
         let port = ports.find(|port| serves(input, service, port, application))?;
@@ -85,20 +85,20 @@ pub(super) fn origin(
     scope: &Scope<'_>,
     services: &Services<'_>,
     rules: &DestinationRules<'_>,
-    port: u16,
+    application: &Application<'_>,
     resources: &mut ResourceTable,
 ) -> ClusterOrigin {
-    let mut origin = match of_rule(input, services, rules, port) {
+    let mut origin = match of_rule(input, services, rules, application) {
         Some(ruled) => {
             policy_origins::of(ruled.port, Some(ruled.rule), None, &ruled.policy, resources)
         }
-        None => oldest(input, services, port)
+        None => oldest(input, services, application)
             .map(|(_, port)| policy_origins::of(port, None, None, &Effective::default(), resources))
             .unwrap_or_default(),
     };
     let mut places: Vec<Origin> = Vec::new();
     if let Some(sidecar) = scope.sidecar {
-        let paths = of_sidecar(scope, port).into_iter();
+        let paths = of_sidecar(scope, application).into_iter();
         let place =
             |(path, _): (String, _)| policy_origins::at("Sidecar", &sidecar.meta, &path, resources);
         places.extend(paths.map(place));
@@ -121,26 +121,13 @@ pub(super) fn origin(
 const POOL: &str = "connectionPool";
 
 /// What is spoken on a port of the application: what the Sidecar's listener for it says, else the port of the service that
-/// the workload is an endpoint of, of several the oldest (Istio's first service target). Nobody says of other ports.
-pub(super) fn protocol(
-    input: &Input<'_>,
-    scope: &Scope<'_>,
-    services: &Services<'_>,
-    application: u16,
-) -> Protocol {
-    said_protocol(input, scope, services, application).unwrap_or(Protocol::Sniff)
-}
-
-/// The same; `None` where nobody says anything of the port.
+/// the workload is an endpoint of, of several the oldest (Istio's first service target). `None` where nobody says anything of the port.
 pub(super) fn said_protocol(
     input: &Input<'_>,
-    scope: &Scope<'_>,
     services: &Services<'_>,
-    application: u16,
+    application: &Application<'_>,
 ) -> Option<Protocol> {
-    let listeners = scope.sidecar.map(|sidecar| sidecar.ingress.as_slice());
-    let mut listeners = listeners.unwrap_or_default().iter();
-    let listener = listeners.find(|one| one.application_port() == Some(application));
+    let listener = application.ingress.map(|(_, listener)| listener);
     if let Some(port) = listener.and_then(|listener| listener.port.as_ref()) {
         return Some(Protocol::parse(&port.protocol).unwrap_or_default());
     }
@@ -152,7 +139,7 @@ pub(super) fn said_protocol(
 pub(super) fn service(
     input: &Input<'_>,
     services: &Services<'_>,
-    application: u16,
+    application: &Application<'_>,
 ) -> Option<Box<ServiceName>> {
     let (service, _) = oldest(input, services, application)?;
     Some(Box::new(service.called()))
@@ -162,8 +149,9 @@ pub(super) fn service(
 fn oldest<'s, 'a>(
     input: &Input<'_>,
     services: &'s Services<'a>,
-    application: u16,
+    application: &Application<'_>,
 ) -> Option<(&'s RegistryService<'a>, &'s Port<'a>)> {
+    let application = application.port?;
     let served = services.iter().filter_map(|service| {
         let mut ports = service.ports.iter();
         let port = ports.find(|port| serves(input, service, port, application))?;
@@ -173,74 +161,57 @@ fn oldest<'s, 'a>(
     served.min_by_key(|(_, port)| port.sources.first().and_then(|source| source.created()))
 }
 
-/// Whether the workload answers on a port of a service with this port of the application.
-fn serves(
-    input: &Input<'_>,
-    service: &RegistryService<'_>,
-    port: &Port<'_>,
-    application: u16,
-) -> bool {
-    let workload = input.workload;
-    let selects = |selector: &BTreeMap<String, String>| {
-        service.namespace == workload.namespace
-            && !selector.is_empty()
-            && is_subset(selector, &workload.labels)
+/// `inbound|8080||`, with the address where two of one port are at different places; `InboundPassthroughCluster` for what has no
+/// port of its own.
+pub(super) fn cluster_name(all: &[Application<'_>], at: usize) -> Box<str> {
+    let application = &all[at];
+    let Some(port) = application.port else {
+        return PASSTHROUGH.into();
     };
-    port.sources.iter().any(|source| match source {
-        Source::Kubernetes(service, port) => {
-            selects(&service.selector)
-                && match port.target {
-                    TargetPort::Same => port.number == application,
-                    TargetPort::Number(number) => number == application,
-                    // The pod's ports have names, and the listener has none.
-                    TargetPort::Name(_) => service.ports.len() == 1,
-                }
-        }
-        Source::Entry(entry, port) => {
-            entry.workload_selector.as_ref().is_some_and(selects)
-                && port.target_port.unwrap_or(port.number) == u32::from(application)
-        }
-    })
-}
-
-/// `inbound|8080||`, with the address where two listeners forward to different addresses of one port.
-pub(super) fn cluster_name(inbound: &[Inbound], at: usize) -> Box<str> {
-    let application = inbound[at].application;
-    let same_port = |other: &&Inbound| other.application.port() == application.port();
-    let first = inbound.iter().find(same_port);
-    if first.is_none_or(|first| first.application == application) {
-        format!("inbound|{}||", application.port()).into()
-    } else {
-        format!("inbound|{}||{}", application.port(), application.ip()).into()
+    let first = all.iter().find(|other| other.port == Some(port));
+    if first.is_none_or(|first| first.at == application.at) {
+        return format!("inbound|{port}||").into();
+    }
+    match &application.at {
+        Place::Address(Address::Socket(at)) => format!("inbound|{port}||{}", at.ip()).into(),
+        Place::Address(at) => format!("inbound|{port}||{at}").into(),
+        Place::Original(_) => format!("inbound|{port}||original").into(),
     }
 }
+
+/// What Istio calls the cluster of ports that nobody names.
+const PASSTHROUGH: &str = "InboundPassthroughCluster";
 
 /// The cluster of the application.
 pub(super) fn cluster(
     input: &Input<'_>,
-    inbound: &[Inbound],
+    all: &[Application<'_>],
     at: usize,
     protocol: Protocol,
     pool: Option<&ConnectionPoolSettings>,
     registry: &mut Registry,
 ) -> Cluster {
-    let name = cluster_name(inbound, at);
+    let name = cluster_name(all, at);
     let state = registry.cluster(&name);
+    let application = &all[at];
     let mut cluster = Cluster {
-        port: inbound[at].application.port(),
+        port: match application.at {
+            Place::Original(Some(port)) => port,
+            Place::Original(None) | Place::Address(_) => application.port(),
+        },
         protocol: upstream_protocol::inbound(protocol, pool),
         ..Cluster::new(name, state)
     };
     connection_pool::apply(pool, input.mesh, &mut cluster);
-    let application = Candidate::new(Address::Socket(inbound[at].application));
-    let upstream = Upstream::Endpoints(vec![application]);
-    settle(
-        &mut cluster,
-        &upstream,
-        Placement::alike(1),
-        |_| false,
-        registry,
-    );
+    let (upstream, placement) = match &application.at {
+        Place::Address(address) => {
+            let application = Candidate::new(address.clone());
+            let upstream = Upstream::Endpoints(vec![application]);
+            (upstream, Placement::alike(1))
+        }
+        Place::Original(_) => (Upstream::OriginalDestination, Placement::default()),
+    };
+    settle(&mut cluster, &upstream, placement, |_| false, registry);
     cluster
 }
 

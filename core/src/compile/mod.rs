@@ -10,6 +10,7 @@ mod access_logs;
 mod actions;
 mod alike;
 mod api_routes;
+mod applications;
 mod authorization;
 mod auto_addresses;
 mod carried;
@@ -78,6 +79,7 @@ use crate::config::envoy_filter::EnvoyFilter;
 use crate::config::kubernetes::{EndpointSlice, Node, Pod, Service};
 use crate::config::mesh::MeshConfig;
 use crate::config::meta::Meta;
+use crate::config::protocol::Protocol;
 use crate::config::service_entry::ServiceEntry;
 use crate::config::sidecar::{OutboundMode, Sidecar};
 use crate::config::virtual_service::{Destination, VirtualService};
@@ -123,13 +125,21 @@ impl Workload {
     }
 }
 
-/// A listener that forwards everything to the application.
+/// A listener for what goes to the application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inbound {
     /// Where it listens.
     pub listen: SocketAddr,
-    /// Where the application listens.
+    /// Where the application listens; with port 0 it is where the kernel brought a connection from, port by port.
     pub application: SocketAddr,
+}
+
+impl Inbound {
+    /// Whether it is for whatever the kernel brings, and for nothing else (Istio's virtual inbound listener).
+    #[must_use]
+    pub const fn is_virtual(&self) -> bool {
+        self.application.port() == 0
+    }
 }
 
 /// What came of compiling.
@@ -186,7 +196,15 @@ pub fn compile(
         registry: &mut *registry,
         resources: &mut resources_of,
     };
-    let clusters = clusters::Clusters::new(&around, &services, &scope, inbound, &mut making);
+    let own_policies = peer_policies.of(&workload.namespace, &workload.labels);
+    let applications = applications::applications(
+        inbound,
+        &input,
+        &scope,
+        &services,
+        own_policies.named_ports(),
+    );
+    let clusters = clusters::Clusters::new(&around, &services, &scope, &applications, &mut making);
     let targets = actions::Targets {
         input: &input,
         services: &services,
@@ -195,23 +213,25 @@ pub fn compile(
     };
     let mut hosts = hosts::Hosts::new(targets, &scope, &candidates, &by_listener, resources_of);
     let table = hosts.outbound();
-    let applications = inbound;
     let mut findings = Vec::new();
     let outbound = filter_chains::outbound(&mut hosts, &table, &mut findings);
     let names = service_names::service_names(&hosts);
     let inbound_tls =
-        peer_authentication::listeners(&input, &peer_policies, inbound, &mut findings);
-    let mut inbound_listeners = Vec::with_capacity(inbound.len());
-    let inbound: Vec<_> = (0..inbound.len())
-        .map(|at| {
+        peer_authentication::listeners(&input, &peer_policies, &applications, &mut findings);
+    let inbound_ports = applications::by_port(inbound, &applications);
+    let mut inbound_listeners = Vec::with_capacity(applications.len());
+    let inbound: Vec<_> = applications
+        .iter()
+        .enumerate()
+        .map(|(at, application)| {
             let rules = rules::default_rules(
-                clusters.by_name(inbound::cluster_name(inbound, at)),
+                clusters.by_name(inbound::cluster_name(&applications, at)),
                 Some(resilience::inbound_default()),
             );
-            let port = inbound[at].application.port();
+            let port = application.port();
             let name = format!("inbound|http|{port}");
-            let said = inbound::said_protocol(&input, &scope, &services, port);
-            let protocol = inbound::protocol(&input, &scope, &services, port);
+            let said = inbound::said_protocol(&input, &services, application);
+            let protocol = said.unwrap_or(Protocol::Sniff);
             let virtual_host = hosts.add_virtual_host(name, protocol, rules);
             inbound_listeners.push(filter_chains::inbound(said, port, virtual_host));
             (virtual_host, port)
@@ -242,7 +262,7 @@ pub fn compile(
     let metrics = metrics::metrics(&telemetries, mesh, &mut findings);
     let tracing = tracing::tracing(&input, &telemetries, &clusters, &mut findings);
     let inbound_tls_origins =
-        peer_authentication::origins(workload, &peer_policies, applications, &mut resources);
+        peer_authentication::origins(workload, &peer_policies, &applications, &mut resources);
     let request_authentication = request_authentication::request_authentication(
         &input,
         &answers.keys,
@@ -251,7 +271,7 @@ pub fn compile(
     );
     let authorization = authorization::authorization(
         &input,
-        applications,
+        &applications,
         &clusters,
         &mut resources,
         &mut findings,
@@ -265,6 +285,7 @@ pub fn compile(
             resources: resources.list.into(),
             inbound: inbound.into_iter().map(|(id, _)| id).collect(),
             inbound_listeners: inbound_listeners.into(),
+            inbound_ports: Arc::new(inbound_ports),
             listeners: Arc::new(outbound),
             names: Arc::new(names),
             inbound_tls,

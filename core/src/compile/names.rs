@@ -79,7 +79,7 @@ impl<'a> Lookup<'a> {
                         });
                     }
                 }
-                Address::Socket(_) | Address::Unix(_) => found.push(candidate),
+                Address::Socket(_) | Address::Local(..) | Address::Unix(_) => found.push(candidate),
             }
         }
         found.retain(|candidate| seen.insert(candidate.address.clone()));

@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::applications::Application;
 use super::policy_origins::at;
 use super::resources::ResourceTable;
-use super::{Inbound, Input, Workload, in_order};
+use super::{Input, Workload, in_order};
 use crate::config::names::selects;
 use crate::config::peer_authentication::{PeerAuthentication, PeerMode};
 use crate::config::{Code, Finding};
@@ -34,6 +35,11 @@ impl Applied {
     #[must_use]
     pub(super) fn mode(&self, port: u16) -> MutualTls {
         self.ports.get(&port).copied().unwrap_or(self.mode)
+    }
+
+    /// The ports that have a mode of their own.
+    pub(super) fn named_ports(&self) -> impl Iterator<Item = u16> {
+        self.ports.keys().copied()
     }
 }
 
@@ -171,7 +177,7 @@ const fn inherited(wider: MutualTls, own: PeerMode) -> MutualTls {
 pub(super) fn listeners(
     input: &Input<'_>,
     policies: &PeerPolicies<'_>,
-    inbound: &[Inbound],
+    inbound: &[Application<'_>],
     findings: &mut Vec<Finding>,
 ) -> Arc<[Arc<ServerTls>]> {
     let workload = input.workload;
@@ -188,8 +194,8 @@ pub(super) fn listeners(
             "merge them",
         ));
     }
-    let of = |listener: &Inbound| {
-        let mode = match applied.mode(listener.application.port()) {
+    let of = |application: &Application<'_>| {
+        let mode = match applied.mode(application.port()) {
             MutualTls::Permissive if workload.spiffe_id.is_none() => MutualTls::Disable,
             mode => mode,
         };
@@ -197,7 +203,7 @@ pub(super) fn listeners(
             mode,
             parameters: input.mesh.mesh_mtls.clone(),
             trust_domains: input.mesh.trust_domains().map(Into::into).collect(),
-            port: listener.application.port(),
+            port: application.port(),
             servers: Box::default(),
             silence: None,
             passes: false,
@@ -210,10 +216,10 @@ pub(super) fn listeners(
 pub(super) fn origins(
     workload: &Workload,
     policies: &PeerPolicies<'_>,
-    inbound: &[Inbound],
+    inbound: &[Application<'_>],
     resources: &mut ResourceTable,
 ) -> Arc<[Option<Origin>]> {
-    let ports = inbound.iter().map(|listener| listener.application.port());
+    let ports = inbound.iter().map(Application::port);
     let origins = ports.map(|port| {
         let (one, path) = policies.deciding(&workload.namespace, &workload.labels, port)?;
         Some(at("PeerAuthentication", &one.meta, &path, resources))

@@ -45,7 +45,10 @@ pub fn of_peer(snapshot: &Snapshot, peer: &Peer, tls: Option<&TlsFacts>, seen: S
     let listener = match (peer.listener, peer.original) {
         (ListenerKind::Outbound, None) => return Chosen::Http,
         (ListenerKind::Outbound, Some(to)) => snapshot.listeners.find(to),
-        (ListenerKind::Inbound(at), _) => {
+        (ListenerKind::Inbound(_), _) => {
+            let Some(at) = snapshot.inbound_ports.position(peer) else {
+                return Chosen::Nowhere;
+            };
             return match snapshot.inbound_listeners.get(at) {
                 None => Chosen::Http,
                 Some(listener) => of_application(listener, peer, tls, seen),

@@ -15,7 +15,7 @@ use crate::snapshot::Address;
 pub fn leads_to_ourselves(address: &Address, listener: SocketAddr) -> bool {
     let (ip, port) = (listener.ip(), listener.port());
     match address {
-        Address::Socket(to) => {
+        Address::Socket(to) | Address::Local(to, _) => {
             to.port() == port
                 && (to.ip() == ip || to.ip().is_loopback() || to.ip().is_unspecified())
         }
@@ -31,8 +31,8 @@ pub fn leads_to_ourselves(address: &Address, listener: SocketAddr) -> bool {
 /// Whether a connection between these two addresses ends at one of `ours`, the addresses at which this program listens.
 #[must_use]
 pub fn ends_at_ourselves(peer: SocketAddr, local: SocketAddr, ours: &[SocketAddr]) -> bool {
-    // The system connects to addresses of its own from the same address.
-    let is_this_machine = peer.ip() == local.ip();
+    // The system connects to addresses of its own from the same address, and nowhere else from loopback.
+    let is_this_machine = peer.ip() == local.ip() || local.ip().is_loopback();
     ours.iter().any(|own| {
         own.port() == peer.port()
             && (own.ip() == peer.ip() || own.ip().is_unspecified() && is_this_machine)
@@ -84,6 +84,7 @@ mod tests {
             ("127.0.0.1:15001", "127.0.0.1:4000", &[all], true),
             ("10.0.0.7:15001", "10.0.0.7:4000", &[all], true),
             ("10.0.0.8:15001", "10.0.0.7:4000", &[all], false),
+            ("10.0.0.8:15001", "127.0.0.6:4000", &[all], true),
             ("10.0.0.7:80", "10.0.0.7:4000", &[all], false),
             ("[::1]:15001", "[::1]:4000", &["[::]:15001"], true),
             ("[fd00::8]:15001", "[fd00::7]:4000", &["[::]:15001"], false),

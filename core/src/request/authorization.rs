@@ -17,7 +17,14 @@ pub(super) fn asking<'a>(context: &Context<'a>, record: &'a Record) -> Asking<'a
     Asking {
         peer: context.peer,
         port: match context.peer.listener {
-            ListenerKind::Inbound(at) => policies.ports.get(at).copied().unwrap_or_default(),
+            ListenerKind::Inbound(_) => {
+                let at = context.view.snapshot.inbound_ports.position(context.peer);
+                let named = at.and_then(|at| policies.ports.get(at)).copied();
+                // Of a port that nobody names it is the one that the connection was to go to.
+                named
+                    .filter(|port| *port > 0)
+                    .unwrap_or_else(|| context.peer.destination().port())
+            }
             ListenerKind::Gateway(port) => port,
             ListenerKind::Outbound => 0,
         },

@@ -15,6 +15,7 @@ use crate::decision::{
     Attempt, AttemptEnd, Details, Followed, Picked, PickedBy, Record, RequestHash, RouteDecision,
 };
 use crate::message::{ResponseHead, Version};
+use crate::peer::Peer;
 use crate::policy::ourselves::leads_to_ourselves;
 use crate::policy::{authority, balance, retry};
 use crate::snapshot::{
@@ -179,6 +180,9 @@ fn passthrough(
     record: &mut Record,
     response: &mut ResponseHead,
 ) -> Verdict {
+    if context.peer.listener.is_inbound() {
+        return of_application(context, cluster, record, response);
+    }
     let by_host = cluster.is_some_and(|id| context.view.snapshot.cluster(id).goes_by_host);
     let named = |port| original_destination(&record.request.authority, port);
     let connected = context.peer.original;
@@ -192,11 +196,46 @@ fn passthrough(
     let Some(address) = address else {
         return reply::blocked(record, response);
     };
-    let is_outbound = !context.peer.listener.is_inbound();
-    if is_outbound && leads_to_ourselves(&address, context.peer.local) {
+    if leads_to_ourselves(&address, context.peer.local) {
         // Reference §2.15: a connection to the proxy's own port goes nowhere, or it would go round for ever.
         return reply::blocked(record, response);
     }
+    go_there(address, context, cluster, record)
+}
+
+/// Sends on what was to go to the application where it was to go, on the port that its cluster has, if that has one.
+fn of_application(
+    context: &Context<'_>,
+    cluster: Option<ClusterId>,
+    record: &mut Record,
+    response: &mut ResponseHead,
+) -> Verdict {
+    let Peer {
+        local, original, ..
+    } = *context.peer;
+    let Some(mut to) = original else {
+        return reply::blocked(record, response);
+    };
+    let port = cluster.map(|id| context.view.snapshot.cluster(id).port);
+    if let Some(port) = port.filter(|port| *port > 0) {
+        to.set_port(port);
+    }
+    // Where the kernel left both addresses as they were, the application sees its client, too.
+    let is_as_sent = original == Some(local);
+    let client = is_as_sent.then(|| context.peer.remote.ip());
+    let address = Address::of_application(to, client);
+    if !is_as_sent && leads_to_ourselves(&address, local) {
+        return reply::blocked(record, response);
+    }
+    go_there(address, context, cluster, record)
+}
+
+fn go_there(
+    address: Address,
+    context: &Context<'_>,
+    cluster: Option<ClusterId>,
+    record: &mut Record,
+) -> Verdict {
     record.begin_attempt(Attempt {
         cluster,
         endpoint: 0,

@@ -288,11 +288,11 @@ fn select(
     snapshot: &Snapshot,
 ) -> Result<VirtualHostId, Selected> {
     match context.peer.listener {
-        ListenerKind::Inbound(at) => snapshot
-            .inbound
-            .get(at)
-            .copied()
-            .ok_or(Selected::UnknownHost),
+        ListenerKind::Inbound(_) => {
+            let at = snapshot.inbound_ports.position(context.peer);
+            let host = at.and_then(|at| snapshot.inbound.get(at)).copied();
+            host.ok_or(Selected::UnknownHost)
+        }
         ListenerKind::Gateway(port) => {
             let server_name = context.tls.and_then(|tls| tls.sni.as_deref());
             let listener = snapshot.gateways.find(port);
@@ -326,7 +326,7 @@ fn unknown_host(
     if let Some(refused) = chain::stay(context, record, response) {
         return refused;
     }
-    if matches!(context.peer.listener, ListenerKind::Gateway(_)) {
+    if context.peer.listener.is_for_others() {
         return reply::no_route(record, response);
     }
     match &context.view.snapshot.settings.unknown_hosts {

@@ -1,7 +1,7 @@
 //! Clusters: one upstream pool for each service, port and subset.
 
 use core::fmt;
-use core::net::SocketAddr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,12 @@ use crate::time::{Duration, Instant};
 /// How long a connection may take to be made when nobody says (Istio).
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Where connections to the application come from, whose rules let them pass (Istio's `InboundPassthroughBindIpv4`).
+const INBOUND_SOURCE_V4: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 6);
+
+/// The same of IPv6.
+const INBOUND_SOURCE_V6: Ipv6Addr = Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, 6);
+
 /// Which cluster of a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ClusterId(pub u32);
@@ -37,14 +43,35 @@ pub enum Address {
     Name(Box<str>, u16),
     /// The absolute path of a Unix socket.
     Unix(Box<str>),
+    /// An address of this machine, and the one to connect from: the kernel brings no connection from there to the sidecar again.
+    Local(SocketAddr, IpAddr),
 }
 
 impl Address {
+    /// An application's, for a connection that comes from `client` where that can be seen, else from the address that Istio's
+    /// sidecars take.
+    #[must_use]
+    pub fn of_application(to: SocketAddr, client: Option<IpAddr>) -> Self {
+        let to = SocketAddr::new(to.ip().to_canonical(), to.port());
+        let client = client.map(|client| client.to_canonical());
+        let usual = match to.ip() {
+            IpAddr::V4(_) => IpAddr::V4(INBOUND_SOURCE_V4),
+            IpAddr::V6(_) => IpAddr::V6(INBOUND_SOURCE_V6),
+        };
+        Self::Local(to, client.unwrap_or(usual))
+    }
+
+    /// Whether it is the address that connections to applications usually come from.
+    #[must_use]
+    pub fn is_inbound_source(from: IpAddr) -> bool {
+        from == IpAddr::V4(INBOUND_SOURCE_V4) || from == IpAddr::V6(INBOUND_SOURCE_V6)
+    }
+
     /// The port; a Unix socket has none.
     #[must_use]
     pub const fn port(&self) -> Option<u16> {
         match self {
-            Self::Socket(address) => Some(address.port()),
+            Self::Socket(address) | Self::Local(address, _) => Some(address.port()),
             Self::Name(_, port) => Some(*port),
             Self::Unix(_) => None,
         }
@@ -54,7 +81,7 @@ impl Address {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Socket(addr) => write!(f, "{addr}"),
+            Self::Socket(addr) | Self::Local(addr, _) => write!(f, "{addr}"),
             Self::Name(name, port) => write!(f, "{name}:{port}"),
             Self::Unix(path) => write!(f, "{path}"),
         }

@@ -4,6 +4,7 @@
 //! changes it: a reload makes another one. A request keeps the snapshot it began with.
 
 mod address_blocks;
+mod applications;
 mod authorization;
 mod cluster;
 mod clusters;
@@ -33,6 +34,7 @@ mod tracing;
 mod transport;
 mod upstream_protocol;
 
+pub use applications::{PortOfApplication, PortsOfApplication};
 pub use authorization::{
     AccessIndex, AccessRule, AccessRuleId, AccessRuleName, AccessRules, Authorization, Authorizer,
     AuthorizerProtocol, Check, CheckedBody, ExternalCheck, HostPattern, HttpCheck, Part,
@@ -87,7 +89,7 @@ pub use upstream_protocol::{Http2KeepAlive, Http2Options, UpstreamProtocol};
 use std::sync::Arc;
 
 pub use crate::cluster::AdaptiveConcurrency;
-use crate::peer::ListenerKind;
+use crate::peer::{ListenerKind, Peer};
 use crate::time::Duration;
 
 /// How a request target is normalised before anything looks at it (Istio `meshConfig.pathNormalization`).
@@ -162,10 +164,12 @@ pub struct Snapshot {
     pub virtual_hosts: Arc<[VirtualHost]>,
     /// Indexed by [`ClusterId`]; sorted by name, each name once.
     pub clusters: Arc<Clusters>,
-    /// The virtual host of each inbound listener, in the order the listeners were given.
+    /// The virtual host of each inbound listener, in the order the listeners were given, then those of ports of the application.
     pub inbound: Arc<[VirtualHostId]>,
     /// What is spoken on each of them, in the same order.
     pub inbound_listeners: Arc<[Listener]>,
+    /// Which of these positions a connection has.
+    pub inbound_ports: Arc<PortsOfApplication>,
     /// What is spoken where applications connect to, as far as the kernel brings that here.
     pub listeners: Arc<Listeners>,
     /// The names of services, for applications that ask for them; empty where none does.
@@ -224,6 +228,7 @@ impl Snapshot {
             clusters: Arc::new(clusters),
             inbound: Arc::clone(&self.inbound),
             inbound_listeners: Arc::clone(&self.inbound_listeners),
+            inbound_ports: Arc::clone(&self.inbound_ports),
             listeners: Arc::clone(&self.listeners),
             names: Arc::clone(&self.names),
             inbound_tls: Arc::clone(&self.inbound_tls),
@@ -268,12 +273,15 @@ impl Snapshot {
         &self.virtual_hosts[id.0 as usize]
     }
 
-    /// What clients of a listener speak beneath HTTP, unless that is clear text and nothing else.
+    /// What a client speaks beneath HTTP, unless that is clear text and nothing else.
     #[must_use]
-    pub fn server_tls(&self, listener: ListenerKind) -> Option<&Arc<ServerTls>> {
-        let tls = match listener {
+    pub fn server_tls(&self, client: &Peer) -> Option<&Arc<ServerTls>> {
+        let tls = match client.listener {
             ListenerKind::Outbound => return None,
-            ListenerKind::Inbound(at) => self.inbound_tls.get(at)?,
+            ListenerKind::Inbound(_) => {
+                let at = self.inbound_ports.position(client)?;
+                self.inbound_tls.get(at)?
+            }
             ListenerKind::Gateway(port) => self.gateways.find(port)?.tls.as_ref()?,
         };
         (tls.mode != MutualTls::Disable).then_some(tls)

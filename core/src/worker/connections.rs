@@ -11,7 +11,7 @@ use crate::decision::{Connection, ToldBy};
 use crate::exchange::Exchange;
 use crate::io::Input;
 use crate::local::Local;
-use crate::peer::{ClientId, ListenerKind, Peer};
+use crate::peer::{ClientId, Peer};
 use crate::policy::filter_chain::{self, Chosen, Seen};
 use crate::snapshot::{ChainRule, HttpSpoken, MutualTls, ServerTls};
 use crate::sniff::{self, FirstBytes};
@@ -23,8 +23,8 @@ use crate::time::Instant;
 /// Istio after `protocolDetectionTimeout`.
 pub(super) fn beneath(local: &Local, peer: &Peer) -> Option<Arc<ServerTls>> {
     let snapshot = &local.view().snapshot;
-    let tls = snapshot.server_tls(peer.listener)?;
-    let ListenerKind::Inbound(at) = peer.listener else {
+    let tls = snapshot.server_tls(peer)?;
+    let Some(at) = snapshot.inbound_ports.position(peer) else {
         return Some(Arc::clone(tls));
     };
     let listener = snapshot.inbound_listeners.get(at);
@@ -78,10 +78,8 @@ impl<'t> Sniffing<'t> {
             Chosen::Nowhere => return self.turns.turn(self.now).close_client(self.id),
             Chosen::Unknown => None,
         };
-        let application = match client.peer.listener {
-            ListenerKind::Inbound(at) => snapshot.inbound_listeners.get(at),
-            ListenerKind::Outbound | ListenerKind::Gateway(_) => None,
-        };
+        let at = snapshot.inbound_ports.position(&client.peer);
+        let application = at.and_then(|at| snapshot.inbound_listeners.get(at));
         let told_by = match application {
             Some(listener) if client.tls.is_some() && listener.is_to_look() => ToldBy::Alpn,
             Some(_) | None => ToldBy::Destination,

@@ -2,7 +2,7 @@
 //!
 //! Owns no decision. What became of the request stands in the words of the record that was played.
 
-use outrigger_core::peer::{ListenerKind, TlsFacts};
+use outrigger_core::peer::TlsFacts;
 use outrigger_core::snapshot::{AccessRules, ExternalCheck, MutualTls, RuleSet, Snapshot};
 use serde::Serialize;
 
@@ -65,9 +65,7 @@ fn beneath(
     snapshot: &Snapshot,
     circumstances: &Circumstances,
 ) -> Option<AccessTold> {
-    let ListenerKind::Inbound(at) = circumstances.peer.listener else {
-        return None;
-    };
+    let at = snapshot.inbound_ports.position(&circumstances.peer)?;
     let tls = snapshot.inbound_tls.get(at)?;
     let origin = snapshot.inbound_tls_origins.get(at)?.as_ref();
     let is_known = tls.mode != MutualTls::Disable;

@@ -63,11 +63,14 @@ pub fn explain_connection(
     let application = told.request.inbound.as_ref();
     let application = application.and_then(|application| application.parse().ok());
     let destination = match is_inbound {
-        true => application.unwrap_or(circumstances.peer.local),
+        true => application.unwrap_or_else(|| circumstances.peer.destination()),
         false => SocketAddr::new(address(snapshot, reach), reach.port),
     };
     let peer = Peer {
-        original: (!is_inbound).then_some(destination),
+        original: match is_inbound {
+            true => circumstances.peer.original,
+            false => Some(destination),
+        },
         ..circumstances.peer
     };
     let asked = Asked {
@@ -76,7 +79,10 @@ pub fn explain_connection(
         destination,
         listener: match peer.listener {
             ListenerKind::Outbound => snapshot.listeners.find(destination),
-            ListenerKind::Inbound(at) => snapshot.inbound_listeners.get(at),
+            ListenerKind::Inbound(_) => {
+                let at = snapshot.inbound_ports.position(&peer);
+                at.and_then(|at| snapshot.inbound_listeners.get(at))
+            }
             ListenerKind::Gateway(_) => None,
         },
         is_inbound,

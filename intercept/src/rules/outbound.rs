@@ -1,7 +1,7 @@
 //! Connections of this namespace.
 
 use super::{Chain, List, Match, Table, Target, inbound_source, loopback};
-use crate::capture::{Dns, NameServers, Ranges};
+use crate::capture::{Dns, Mode, NameServers, Ranges};
 
 impl List<'_> {
     fn output(&mut self, matches: impl Into<Vec<Match>>, target: Target) {
@@ -30,6 +30,13 @@ impl List<'_> {
             [Match::Out("lo".into()), Match::From(source)],
             Target::Return,
         );
+        if let Mode::Tproxy { mark, .. } = capture.mode {
+            // What the sidecar sends to its application with a client's address.
+            self.output(
+                [Match::Tcp, Match::Out("lo".into()), Match::Mark(mark)],
+                Target::Return,
+            );
+        }
         for id in &capture.users {
             self.owner(Match::User(*id), Match::NotUser(*id));
         }

@@ -1,7 +1,7 @@
 //! A socket and a listener as a connection and an accept task see them: each is a number in the ring's driver.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::rc::Rc;
@@ -93,11 +93,18 @@ impl Drop for Stream {
     }
 }
 
-/// Connects over TCP.
-pub(crate) async fn connect(ring: &Rc<Ring>, addr: SocketAddr) -> io::Result<Stream> {
+/// Connects over TCP, from an address if one is given.
+pub(crate) async fn connect(
+    ring: &Rc<Ring>,
+    addr: SocketAddr,
+    from: Option<IpAddr>,
+) -> io::Result<Stream> {
     let addr = SockAddr::from(addr);
     let socket = Socket::new(addr.domain(), Type::STREAM, None)?;
     socket.set_tcp_nodelay(true)?;
+    if let Some(from) = from {
+        outrigger_runtime::connect_from(&socket, from)?;
+    }
     connect_to(ring, socket, addr).await
 }
 

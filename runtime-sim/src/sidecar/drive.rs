@@ -6,6 +6,7 @@
 use std::mem;
 
 use outrigger_core::peer::{ConnId, ExchangeId};
+use outrigger_core::snapshot::Address;
 use outrigger_core::worker::{Input, Output};
 use smallvec::SmallVec;
 
@@ -64,6 +65,11 @@ impl Sidecar {
                         ..Connection::default()
                     };
                     self.connections.insert(id.into(), connection);
+                    // Nobody brings connections round here, whoever they come from.
+                    let address = match address {
+                        Address::Local(to, _) => Address::Socket(to),
+                        other => other,
+                    };
                     fabric.dial(Dialler::Sidecar(self.number, id), address);
                 }
                 Output::Secure(id, tls) => self.secure(id, &tls, fabric),

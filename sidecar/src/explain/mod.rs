@@ -57,6 +57,9 @@ pub(crate) fn explain(args: &ExplainArgs) -> ExitCode {
         ..Circumstances::default()
     };
     if let Some(InboundTo(inbound)) = args.inbound {
+        if inbound.is_virtual() {
+            return usage("`--inbound` needs the port of the application here, such as 8080");
+        }
         circumstances = circumstances.on(ListenerKind::Inbound(0), inbound.listen);
         if let Some(client) = &args.identity {
             circumstances = circumstances.by(client);

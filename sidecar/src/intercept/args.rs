@@ -101,7 +101,7 @@ pub(crate) struct PrintArgs {
 
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct TproxyArgs {
-    /// The mark that packets get under TPROXY
+    /// The mark that packets get under TPROXY; `outrigger run` gives connections with a client's address 1337
     #[arg(
         long,
         value_name = "N",

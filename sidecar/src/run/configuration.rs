@@ -113,12 +113,7 @@ impl Configuration {
                 trace: args.trace.flags(),
                 carries: Box::new(args.gateway.carried()),
             },
-            inbound: inbound
-                .map(|arg| Inbound {
-                    listen: arg.listen,
-                    application: arg.application,
-                })
-                .collect(),
+            inbound: inbound.map(|arg| arg.listener()).collect(),
             captures_dns: args.dns.dns.is_some() && recorder.is_none(),
             registry: Registry::default(),
             recorder,

@@ -41,7 +41,7 @@ use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::{Signatures, WorkerSettings};
 use outrigger_jwt::check_signature;
 use outrigger_recording::Recorder;
-use outrigger_runtime::{Arrival, Config, Handle, Listen, Notices, Running, Sinks};
+use outrigger_runtime::{Arrival, Config, Handle, Listen, Notices, Running, Sinks, Whom};
 use outrigger_tls::Identities;
 use tracing::{error, info, warn};
 
@@ -129,6 +129,13 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     if args.record.is_some() && !args.gateway.gateway.is_empty() {
         return Err(Failure::usage(
             "a recording does not hold what a gateway carries: leave `--gateway` or `--record` out",
+        ));
+    }
+    let is_virtual = args.inbound.iter().any(|arg| arg.application.is_none());
+    if is_virtual && args.interception == ModeArg::None {
+        return Err(Failure::usage(
+            "`--inbound ADDR` is for connections that were to go elsewhere, and nobody brings any: say `--interception`, or the \
+             application's address, `--inbound ADDR=APP_ADDR`",
         ));
     }
     let settings = worker_settings(args)?;
@@ -327,7 +334,10 @@ fn start_workers(
     };
     let inbound = args.inbound.iter().enumerate().map(|(index, arg)| Listen {
         arrival: inwards,
-        port: Some(arg.application.port()),
+        whom: match arg.application {
+            Some(application) => Whom::To(application.port()),
+            None => Whom::Brought,
+        },
         ..Listen::direct(ListenerKind::Inbound(index), arg.listen)
     });
     let gateway = gateway_ports(args, &snapshot).into_iter();
@@ -430,7 +440,10 @@ fn greeting(
     }
     for (at, arg) in args.inbound.iter().enumerate() {
         if let Some(addr) = handle.local_addr(ListenerKind::Inbound(at)) {
-            let _ = write!(text, " inbound {addr} to {},", arg.application);
+            let _ = match arg.application {
+                Some(application) => write!(text, " inbound {addr} to {application},"),
+                None => write!(text, " inbound {addr} to where it was to go,"),
+            };
         }
     }
     if let Some(dns) = others.dns {

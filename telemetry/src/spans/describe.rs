@@ -382,7 +382,7 @@ impl Of<'_> {
 
     fn socket(&self, attempt: &Attempt) -> Option<SocketAddr> {
         match attempt.endpoint(self.snapshot)?.address {
-            Address::Socket(addr) => Some(addr),
+            Address::Socket(addr) | Address::Local(addr, _) => Some(addr),
             Address::Name(..) | Address::Unix(_) => None,
         }
     }

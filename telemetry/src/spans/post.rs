@@ -159,7 +159,9 @@ impl Line {
 
     async fn reach(&self, to: &CollectorAddress) -> io::Result<Box<dyn Wire>> {
         let wire: Box<dyn Wire> = match &to.address {
-            Address::Socket(addr) => Box::new(TcpStream::connect(addr).await?),
+            Address::Socket(addr) | Address::Local(addr, _) => {
+                Box::new(TcpStream::connect(addr).await?)
+            }
             Address::Name(name, port) => {
                 let found: Vec<_> = lookup_host((&**name, *port)).await?.collect();
                 Box::new(TcpStream::connect(&*found).await?)

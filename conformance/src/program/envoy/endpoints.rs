@@ -46,7 +46,9 @@ pub(super) fn locality(text: &str) -> Value {
 fn lb_endpoint(endpoint: &Endpoint) -> Value {
     let socket = |host: &str, port: u16| json!({ "socket_address": { "address": host, "port_value": port } });
     let address = match &endpoint.address {
-        Address::Socket(address) => socket(&address.ip().to_string(), address.port()),
+        Address::Socket(address) | Address::Local(address, _) => {
+            socket(&address.ip().to_string(), address.port())
+        }
         Address::Name(name, port) => socket(name, *port),
         Address::Unix(path) => json!({ "pipe": { "path": path } }),
     };

@@ -3,7 +3,7 @@
 use super::*;
 use crate::cluster::Registry;
 use crate::compile::Answers;
-use crate::compile::{Compiled, Workload, compile};
+use crate::compile::{Compiled, Inbound, Workload, compile};
 use crate::config::mesh::MeshConfig;
 use crate::config::{Source, load};
 use crate::snapshot::{Check, Test};

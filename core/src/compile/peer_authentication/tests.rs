@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::cluster::Registry;
-use crate::compile::{Answers, Compiled, Workload, compile};
+use crate::compile::{Answers, Compiled, Inbound, Workload, compile};
 use crate::config::meta::Meta;
 use crate::config::{MeshConfig, Resources, Source, load, load_mesh};
 

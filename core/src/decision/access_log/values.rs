@@ -459,7 +459,7 @@ fn cluster_of<'a>(attempt: &Attempt, snapshot: &'a Snapshot) -> Option<&'a Clust
 pub(super) fn upstream_address(logged: &Logged<'_>) -> Option<SocketAddr> {
     let endpoint = logged.record.attempt()?.endpoint(logged.snapshot)?;
     match &endpoint.address {
-        Address::Socket(address) => Some(*address),
+        Address::Socket(address) | Address::Local(address, _) => Some(*address),
         Address::Name(..) | Address::Unix(_) => None,
     }
 }

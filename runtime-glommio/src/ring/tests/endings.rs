@@ -230,7 +230,7 @@ fn a_connect_that_is_given_up_closes_its_socket() {
     let addr = listener.local_addr().unwrap().as_socket().unwrap();
     let ring = Rc::clone(&rig.ring);
     let name = {
-        let mut connecting = pin!(connect(&ring, addr));
+        let mut connecting = pin!(connect(&ring, addr, None));
         let mut cx = Context::from_waker(Waker::noop());
         assert!(connecting.as_mut().poll(&mut cx).is_pending());
         rig.turn();
@@ -267,7 +267,7 @@ fn everything_may_be_dropped_while_it_is_under_way() {
     let addr = listener.local_addr().unwrap().as_socket().unwrap();
     let ring = Rc::clone(&rig.ring);
     {
-        let mut connecting = pin!(connect(&ring, addr));
+        let mut connecting = pin!(connect(&ring, addr, None));
         assert!(connecting.as_mut().poll(&mut cx).is_pending());
         rig.turn();
         assert!(connecting.as_mut().poll(&mut cx).is_pending());

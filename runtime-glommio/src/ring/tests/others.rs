@@ -24,7 +24,7 @@ fn both_ends_of_a_connection_can_be_on_one_ring() {
     let Some(mut rig) = rig() else { return };
     let (listener, addr) = listen(&rig);
     let ring = std::rc::Rc::clone(&rig.ring);
-    let mut connecting = pin!(connect(&ring, addr));
+    let mut connecting = pin!(connect(&ring, addr, None));
     let mut ours = rig.until(|cx| connecting.as_mut().poll(cx)).unwrap();
     let (mut theirs, remote) = rig.until(|cx| listener.poll_accept(cx)).unwrap();
     assert_eq!(Some(remote), ours.local_addr());
@@ -46,7 +46,7 @@ fn a_connect_that_is_refused_says_so() {
         .local_addr()
         .unwrap();
     {
-        let mut connecting = pin!(connect(&ring, refused));
+        let mut connecting = pin!(connect(&ring, refused, None));
         let error = rig.until(|cx| connecting.as_mut().poll(cx)).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
         let nowhere = std::path::Path::new("/nowhere/at/all");

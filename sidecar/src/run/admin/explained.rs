@@ -12,7 +12,7 @@ use outrigger_core::worker::WorkerSettings;
 use outrigger_explain::{Circumstances, Subject, application, text};
 use outrigger_runtime::Handle;
 use std::io::Write as _;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use super::query;
 use crate::options::{parse_random, parse_spiffe_id};
@@ -100,6 +100,11 @@ impl Asked {
         if let Some(local) = handle.local_addr(listener) {
             circumstances = circumstances.on(listener, local);
         }
+        if let (Some(port), ListenerKind::Inbound(at)) = (self.inbound, listener)
+            && snapshot.inbound_ports.is_virtual(at)
+        {
+            circumstances = circumstances.brought_from((Ipv4Addr::LOCALHOST, port).into());
+        }
         if let Some(client) = self.client.as_ref().filter(|_| self.inbound.is_some()) {
             circumstances = circumstances.by(client);
         }
@@ -120,18 +125,27 @@ impl Asked {
     }
 }
 
-/// The inbound listener that has this port, or whose application has it.
+/// The inbound listener that has this port, or whose application has it, else one for whatever port the kernel brings.
 fn inbound(port: u16, handle: &Handle, snapshot: &Snapshot) -> Result<usize, String> {
     let mut known = Vec::new();
-    for at in 0..snapshot.inbound.len() {
+    let listeners = (0..snapshot.inbound.len())
+        .map_while(|at| Some((at, handle.local_addr(ListenerKind::Inbound(at))?)));
+    let mut others = None;
+    for (at, listener) in listeners {
+        if snapshot.inbound_ports.is_virtual(at) {
+            others = others.or(Some(at));
+            continue;
+        }
         let application = application(snapshot, ListenerKind::Inbound(at)).unwrap_or_default();
         let application = application.parse::<SocketAddr>().ok();
-        let listener = handle.local_addr(ListenerKind::Inbound(at));
-        let ports = [application, listener].map(|addr| addr.map(|addr| addr.port()));
+        let ports = [application, Some(listener)].map(|addr| addr.map(|addr| addr.port()));
         if ports.contains(&Some(port)) {
             return Ok(at);
         }
         known.extend(ports[0].map(|port| port.to_string()));
+    }
+    if let Some(at) = others {
+        return Ok(at);
     }
     Err(match known.is_empty() {
         true => "there is no inbound listener (`run --inbound`)".to_owned(),

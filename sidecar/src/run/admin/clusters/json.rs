@@ -90,7 +90,7 @@ fn host(endpoint: &Endpoint, now: Instant) -> Value {
 
 fn address(address: &Address) -> Value {
     match address {
-        Address::Socket(addr) => socket_address(*addr),
+        Address::Socket(addr) | Address::Local(addr, _) => socket_address(*addr),
         Address::Name(name, port) => {
             json!({ "socket_address": { "address": name, "port_value": port } })
         }
