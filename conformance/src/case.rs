@@ -427,9 +427,8 @@ impl Case {
         let is_in = words.first() == Some(&"inbound");
         let (words, to) = match words[usize::from(is_in)..] {
             ["to", address, ref words @ ..] => {
-                let to = address.parse().ok();
-                let wrong = || self.wrong(block, format!("`{address}` is no address"));
-                (words, Some(to.ok_or_else(wrong)?))
+                let to = settings::place(address).map_err(|what| self.wrong(block, what));
+                (words, Some(to?))
             }
             ref words => (words, None),
         };

@@ -1,8 +1,11 @@
 //! How the sidecar of a case is set up: the `settings` block.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use outrigger_core::compile::NameAnswers;
+use outrigger_core::config::address::UNIX_PREFIX;
+use outrigger_core::snapshot::SocketPlace;
 use outrigger_core::time::Duration;
 use serde::Deserialize;
 
@@ -71,6 +74,17 @@ impl Settings {
     /// What is wrong with it.
     pub fn time(text: Option<&str>) -> Result<Option<Duration>, String> {
         text.map(script::duration).transpose()
+    }
+}
+
+/// Where a client is brought from: an address, or that which stands for a Unix socket.
+///
+/// # Errors
+/// It is none.
+pub(crate) fn place(text: &str) -> Result<SocketAddr, String> {
+    match text.strip_prefix(UNIX_PREFIX) {
+        Some(path) => Ok(SocketPlace::Unix(path.into()).stands_for()),
+        None => text.parse().map_err(|_| format!("`{text}` is no address")),
     }
 }
 

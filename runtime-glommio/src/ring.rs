@@ -32,6 +32,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use outrigger_runtime::Timer as _;
+use socket2::Socket;
 
 use self::accepts::Accepts;
 use self::driver::Driver;
@@ -116,7 +117,7 @@ impl Ring {
         .await
     }
 
-    pub(crate) fn listen(self: &Rc<Self>, fd: std::net::TcpListener) -> io::Result<Accepting> {
+    pub(crate) fn listen(self: &Rc<Self>, fd: Socket) -> io::Result<Accepting> {
         let accepts = Accepts::new(fd)?;
         let number = self.driver.borrow_mut().listeners.insert(accepts);
         Ok(Accepting::new(Rc::clone(self), number))

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -74,7 +75,11 @@ impl System for Worker {
     }
 
     fn listen(&self, listener: TcpListener) -> io::Result<Accepting> {
-        self.ring.listen(listener)
+        self.ring.listen(listener.into())
+    }
+
+    fn listen_unix(&self, listener: UnixListener) -> io::Result<Accepting> {
+        self.ring.listen(listener.into())
     }
 
     async fn connect(&self, addr: SocketAddr, from: Option<IpAddr>) -> io::Result<Stream> {

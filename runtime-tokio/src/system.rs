@@ -7,9 +7,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use outrigger_runtime::{Accepted, Launch, Listener, System, Timer};
+use outrigger_runtime::{Accepted, Launch, Listener, System, Timer, UNIX_CLIENT};
 use socket2::{SockAddr, SockRef, Socket};
-use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixStream, lookup_host};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream, lookup_host};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::time::Sleep;
 
@@ -61,7 +61,11 @@ impl System for Tokio {
     }
 
     fn listen(&self, listener: std::net::TcpListener) -> io::Result<Accepts> {
-        TcpListener::from_std(listener).map(Accepts)
+        TcpListener::from_std(listener).map(Accepts::Tcp)
+    }
+
+    fn listen_unix(&self, listener: std::os::unix::net::UnixListener) -> io::Result<Accepts> {
+        UnixListener::from_std(listener).map(Accepts::Unix)
     }
 
     async fn connect(&self, addr: SocketAddr, from: Option<IpAddr>) -> io::Result<Stream> {
@@ -106,33 +110,53 @@ impl Timer for Wheel {
 
 /// A listening socket.
 #[derive(Debug)]
-pub(crate) struct Accepts(TcpListener);
+pub(crate) enum Accepts {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
 
 impl Listener for Accepts {
     type Stream = Stream;
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        match self {
+            Self::Tcp(listener) => listener.local_addr(),
+            Self::Unix(_) => Ok(UNIX_CLIENT),
+        }
     }
 
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Accepted<Stream>> {
-        self.0.poll_accept(cx).map_ok(|(stream, remote)| {
-            #[cfg(not(target_os = "linux"))] // Linux hands the listener's setting down.
-            let _ = stream.set_nodelay(true);
-            (Stream::Tcp(stream), remote)
-        })
+        match self {
+            Self::Tcp(listener) => listener.poll_accept(cx).map_ok(|(stream, remote)| {
+                #[cfg(not(target_os = "linux"))] // Linux hands the listener's setting down.
+                let _ = stream.set_nodelay(true);
+                (Stream::Tcp(stream), remote)
+            }),
+            Self::Unix(listener) => {
+                let accepted = listener.poll_accept(cx);
+                accepted.map_ok(|(stream, _)| (Stream::Unix(stream), UNIX_CLIENT))
+            }
+        }
     }
 
     fn turn_away(&self) {
-        outrigger_runtime::turn_away(&self.0);
+        match self {
+            Self::Tcp(listener) => outrigger_runtime::turn_away(listener),
+            // Nobody there is between two states: who has connected is waiting to be taken.
+            Self::Unix(_) => {}
+        }
     }
 
     fn take_waiting(&self) -> Option<(Stream, SocketAddr)> {
         // The system is asked, because who connected just now may not have been told of.
         loop {
-            match SockRef::from(&self.0).accept() {
+            let accepted = match self {
+                Self::Tcp(listener) => SockRef::from(listener).accept(),
+                Self::Unix(listener) => SockRef::from(listener).accept(),
+            };
+            match accepted {
                 Ok((socket, remote)) => {
-                    if let Some(taken) = take(socket, &remote) {
+                    if let Some(taken) = self.take(socket, &remote) {
                         return Some(taken);
                     }
                 }
@@ -150,10 +174,20 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// Hands an accepted socket to tokio; `None` when its client has gone, or tokio refuses it.
-fn take(socket: Socket, remote: &SockAddr) -> Option<(Stream, SocketAddr)> {
-    socket.set_nonblocking(true).ok()?;
-    socket.set_tcp_nodelay(true).ok()?;
-    let stream = TcpStream::from_std(socket.into()).ok()?;
-    Some((Stream::Tcp(stream), remote.as_socket()?))
+impl Accepts {
+    /// Hands an accepted socket to tokio; `None` when its client has gone, or tokio refuses it.
+    fn take(&self, socket: Socket, remote: &SockAddr) -> Option<(Stream, SocketAddr)> {
+        socket.set_nonblocking(true).ok()?;
+        match self {
+            Self::Tcp(_) => {
+                socket.set_tcp_nodelay(true).ok()?;
+                let stream = TcpStream::from_std(socket.into()).ok()?;
+                Some((Stream::Tcp(stream), remote.as_socket()?))
+            }
+            Self::Unix(_) => {
+                let stream = UnixStream::from_std(socket.into()).ok()?;
+                Some((Stream::Unix(stream), UNIX_CLIENT))
+            }
+        }
+    }
 }

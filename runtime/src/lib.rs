@@ -36,6 +36,7 @@ mod stats;
 mod system;
 mod tls_counters;
 mod traffic;
+mod unix;
 mod worker;
 
 pub use counter::Counter;
@@ -48,3 +49,4 @@ pub use source::connect_from;
 pub use stats::{ListenerStats, Stats};
 pub use system::{Accepted, Launch, Listener, Stream, System, Timer};
 pub use tls_counters::TlsStats;
+pub use unix::UNIX_CLIENT;

@@ -4,13 +4,17 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
+use std::os::unix::net::UnixListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use outrigger_core::peer::ListenerKind;
+use outrigger_core::snapshot::SocketPlace;
 #[cfg(target_os = "linux")]
 use socket2::SockFilter;
 use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::unix;
 
 /// Connections that may wait to be accepted, for each worker.
 const BACKLOG: i32 = 4096;
@@ -32,15 +36,19 @@ pub enum Arrival {
     Redirected,
     /// The kernel routed them here as they are (TPROXY).
     Transparent,
+    /// Who made them meant this place, which decides where they go as any other does that connections are brought from.
+    Own,
 }
 
 /// An address to listen on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Listen {
     /// What comes in there.
     pub kind: ListenerKind,
     /// Where. Port 0 lets the system pick one, the same for all workers.
     pub addr: SocketAddr,
+    /// The path of a Unix socket, for which the address only stands; `@name` for an abstract one.
+    pub unix: Option<Box<str>>,
     /// How.
     pub arrival: Arrival,
     /// Which connections are for it. Several may share an address where they are told apart by where the kernel brought
@@ -67,8 +75,30 @@ impl Listen {
         Self {
             kind,
             addr,
+            unix: None,
             arrival: Arrival::Direct,
             whom: Whom::All,
+        }
+    }
+
+    /// For clients of a place of its own.
+    #[must_use]
+    pub fn own(kind: ListenerKind, place: &SocketPlace) -> Self {
+        Self {
+            arrival: Arrival::Own,
+            unix: match place {
+                SocketPlace::Address(_) => None,
+                SocketPlace::Unix(path) => Some(path.clone()),
+            },
+            ..Self::direct(kind, place.stands_for())
+        }
+    }
+
+    /// Where it is, in words.
+    pub(crate) fn place(&self) -> String {
+        match &self.unix {
+            Some(path) => format!("unix://{path}"),
+            None => self.addr.to_string(),
         }
     }
 
@@ -83,10 +113,28 @@ impl Listen {
 /// What is listened on at one address, by one worker.
 #[derive(Debug)]
 pub(crate) struct Listening {
-    pub(crate) socket: TcpListener,
+    pub(crate) socket: Bound,
     pub(crate) arrival: Arrival,
     /// Whose the connections are.
     pub(crate) owners: Vec<Owner>,
+}
+
+/// A socket that is bound.
+#[derive(Debug)]
+pub(crate) enum Bound {
+    Tcp(TcpListener),
+    /// With the address that stands for it. All workers have the same one.
+    Unix(UnixListener, SocketAddr),
+}
+
+impl Bound {
+    /// Where it is.
+    pub(crate) fn addr(&self) -> io::Result<SocketAddr> {
+        match self {
+            Self::Tcp(socket) => socket.local_addr(),
+            Self::Unix(_, stands_for) => Ok(*stands_for),
+        }
+    }
 }
 
 /// Who gets connections of an address.
@@ -128,12 +176,29 @@ pub(crate) fn bind(
     retry_bind(|| bind_once(addr, arrival, count))
 }
 
+/// Binds what a listener asks for.
+///
+/// # Errors
+/// As [`bind`] and [`unix::bind`].
+pub(crate) fn bind_for(wanted: &Listen, count: usize) -> io::Result<(SocketAddr, Vec<Bound>)> {
+    let Some(path) = &wanted.unix else {
+        let (addr, sockets) = bind(wanted.addr, wanted.arrival, count)?;
+        return Ok((addr, sockets.into_iter().map(Bound::Tcp).collect()));
+    };
+    let socket = unix::bind(path)?;
+    let sockets = (0..count).map(|_| Ok(Bound::Unix(socket.try_clone()?, wanted.addr)));
+    Ok((wanted.addr, sockets.collect::<io::Result<_>>()?))
+}
+
 /// Lets who connects get through.
 ///
 /// # Errors
 /// Somebody else listens there by now.
-pub(crate) fn listen(bound: &TcpListener) -> io::Result<()> {
-    socket2::SockRef::from(bound).listen(BACKLOG)
+pub(crate) fn listen(bound: &Bound) -> io::Result<()> {
+    match bound {
+        Bound::Tcp(socket) => socket2::SockRef::from(socket).listen(BACKLOG),
+        Bound::Unix(socket, _) => socket2::SockRef::from(socket).listen(BACKLOG),
+    }
 }
 
 /// Does what binds an address, and does it again for about a second while the address is in use.
@@ -281,7 +346,9 @@ mod tests {
     fn open(count: usize) -> (SocketAddr, Vec<TcpListener>) {
         let any = "127.0.0.1:0".parse().unwrap();
         let (addr, bound) = bind(any, Arrival::Direct, count).unwrap();
-        bound.iter().for_each(|bound| listen(bound).unwrap());
+        for bound in &bound {
+            socket2::SockRef::from(bound).listen(BACKLOG).unwrap();
+        }
         (addr, bound)
     }
 

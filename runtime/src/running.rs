@@ -20,7 +20,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::clock::Clock;
 use crate::drain::{Direction, Stage, Stages};
-use crate::listen::{Listen, Listening, Owner, bind, listen};
+use crate::listen::{Listen, Listening, Owner, bind_for, listen};
 use crate::notice::Notices;
 use crate::shared::Bells;
 use crate::sink::Sinks;
@@ -57,8 +57,8 @@ pub struct Config {
 pub enum StartError {
     /// An address cannot be listened on.
     Bind {
-        /// The address.
-        addr: SocketAddr,
+        /// Where.
+        place: String,
         /// The system's reason.
         error: io::Error,
     },
@@ -69,7 +69,7 @@ pub enum StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Bind { addr, error } => write!(f, "cannot listen on {addr}: {error}"),
+            Self::Bind { place, error } => write!(f, "cannot listen on {place}: {error}"),
             Self::Thread(error) => write!(f, "cannot start a thread: {error}"),
         }
     }
@@ -125,9 +125,9 @@ pub fn start<L: Launch>(launch: L, config: Config) -> Result<Running, StartError
     for listen in &config.listeners {
         let Listen {
             kind,
-            addr,
             arrival,
             whom,
+            ..
         } = *listen;
         let owner = Owner { kind, whom };
         let mut earlier = with_socket.iter();
@@ -138,9 +138,11 @@ pub fn start<L: Launch>(launch: L, config: Config) -> Result<Running, StartError
             listeners.push((kind, local_addrs[shared]));
             continue;
         }
-        with_socket.push(*listen);
-        let (addr, sockets) =
-            bind(addr, arrival, count).map_err(|error| StartError::Bind { addr, error })?;
+        with_socket.push(listen.clone());
+        let (addr, sockets) = bind_for(listen, count).map_err(|error| StartError::Bind {
+            place: listen.place(),
+            error,
+        })?;
         local_addrs.push(addr);
         listeners.push((kind, addr));
         for (worker, socket) in bound.iter_mut().zip(sockets) {
@@ -154,8 +156,11 @@ pub fn start<L: Launch>(launch: L, config: Config) -> Result<Running, StartError
     // The last first: who gets through to the first finds all of them open.
     for (at, addr) in local_addrs.iter().enumerate().rev() {
         for worker in &bound {
-            let addr = *addr;
-            listen(&worker[at].socket).map_err(|error| StartError::Bind { addr, error })?;
+            let place = || addr.to_string();
+            listen(&worker[at].socket).map_err(|error| StartError::Bind {
+                place: place(),
+                error,
+            })?;
         }
     }
     let counters = (0..count).map(|_| Arc::new(WorkerCounters::new(&local_addrs)));

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -66,6 +67,12 @@ pub trait System: Clone + 'static {
     /// # Errors
     /// The system refuses it.
     fn listen(&self, listener: TcpListener) -> io::Result<Self::Listener>;
+
+    /// Takes over a Unix socket that listens and does not block, and that other threads may have, too.
+    ///
+    /// # Errors
+    /// The system refuses it.
+    fn listen_unix(&self, listener: UnixListener) -> io::Result<Self::Listener>;
 
     /// Connects over TCP, without delay for small writes (`TCP_NODELAY`), from an address if one is given
     /// ([`connect_from`](crate::connect_from)). Dropping the future gives up.
@@ -166,7 +173,7 @@ pub trait Listener: 'static {
     /// What it accepts.
     type Stream: Stream;
 
-    /// Where it listens.
+    /// Where it listens; a Unix socket does so at [`UNIX_CLIENT`](crate::UNIX_CLIENT).
     ///
     /// # Errors
     /// The system does not say.

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use crate::busy::keep_awake;
 use crate::clock::Clock;
 use crate::drain::{Stage, Stages};
-use crate::listen::{Arrival, Listening, Owner};
+use crate::listen::{Arrival, Bound, Listening, Owner};
 use crate::notice::{Notice, Notices};
 use crate::shared::{Bells, Reports, Shared};
 use crate::sink::Sinks;
@@ -89,16 +89,17 @@ async fn serve<S: System>(system: S, plan: Plan, ready: &SyncSender<io::Result<(
     let joint = Joint::new(snapshot, plan.settings, plan.seed, plan.tap);
     let sinks = plan.sinks.as_ref();
     let sink = sinks.map(|sinks| sinks.sink(plan.bells.own, plan.listening.len()));
+    // What comes in at a place of its own may have been to go there, too.
     let is_outbound = |one: &&Listening| {
         let mut owners = one.owners.iter();
-        owners.any(|owner| owner.kind == ListenerKind::Outbound)
+        one.arrival == Arrival::Own || owners.any(|owner| owner.kind == ListenerKind::Outbound)
     };
     let outbound = plan.listening.iter().filter(is_outbound);
     let shared = Rc::new(Shared::new(
         system.clone(),
         plan.clock,
         joint,
-        (outbound.filter_map(|one| one.socket.local_addr().ok()))
+        (outbound.filter_map(|one| one.socket.addr().ok()))
             .chain(plan.own_addrs)
             .collect(),
         Reports {
@@ -246,8 +247,14 @@ impl<S: System> Acceptor<S> {
             arrival,
             owners,
         } = listening;
-        let listener = shared.system.listen(socket)?;
-        let addr = listener.local_addr()?;
+        let (listener, addr) = match socket {
+            Bound::Tcp(socket) => {
+                let listener = shared.system.listen(socket)?;
+                let addr = listener.local_addr()?;
+                (listener, addr)
+            }
+            Bound::Unix(socket, addr) => (shared.system.listen_unix(socket)?, addr),
+        };
         Ok(Self {
             shared,
             index,
@@ -312,6 +319,7 @@ impl<S: System> Acceptor<S> {
         let is_elsewhere = |to: &SocketAddr| to.port() != self.addr.port();
         let original = match self.arrival {
             Arrival::Direct => None,
+            Arrival::Own => Some(local),
             Arrival::Redirected => stream.original_dst(),
             // What a pod says to itself by way of us comes rewritten in this mode, too.
             Arrival::Transparent => {
@@ -319,7 +327,7 @@ impl<S: System> Acceptor<S> {
                 as_sent.or_else(|| stream.original_dst())
             }
         };
-        let original = original.filter(is_elsewhere);
+        let original = original.filter(|to| self.arrival == Arrival::Own || is_elsewhere(to));
         let Some(owner) = Listening::owner(&self.owners, original) else {
             let counters = &self.shared.counters.listeners[self.index];
             counters.no_filter_chain_match.add(1);

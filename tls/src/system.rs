@@ -3,6 +3,7 @@
 use std::future::{pending, poll_fn};
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -89,6 +90,10 @@ impl<S: System> System for Around<S> {
 
     fn listen(&self, listener: TcpListener) -> io::Result<Self::Listener> {
         self.inner.listen(listener).map(Accepts)
+    }
+
+    fn listen_unix(&self, listener: UnixListener) -> io::Result<Self::Listener> {
+        self.inner.listen_unix(listener).map(Accepts)
     }
 
     async fn connect(&self, addr: SocketAddr, from: Option<IpAddr>) -> io::Result<Self::Stream> {

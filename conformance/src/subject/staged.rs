@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::future::{pending, poll_fn};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -195,6 +196,11 @@ impl<S: System> System for Player<S> {
             told: (Ipv4Addr::LOCALHOST, listening.port()).into(),
             _listening: listening,
         })
+    }
+
+    /// Who connects to a Unix socket of a case is brought from the address that stands for it.
+    fn listen_unix(&self, _: UnixListener) -> io::Result<Accepts<S>> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     /// Nobody brings connections round here, whoever they come from.

@@ -5,6 +5,7 @@
 //! services that the workload is an endpoint of, and from every other port to where the connection was to go (Istio's virtual
 //! inbound listener and `InboundPassthroughCluster`).
 
+use core::net::Ipv4Addr;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::labels::is_subset;
@@ -85,15 +86,22 @@ pub(super) fn applications<'a>(
         let mut known = BTreeSet::new();
         for (at, of) in ingress.iter().enumerate() {
             let port = of.port.as_ref().and_then(|port| port_number(port.number));
-            let is_captured = of.capture_mode != CaptureMode::None;
-            let Some(port) = port.filter(|port| is_captured && known.insert(*port)) else {
+            let is_opened = of.capture_mode == CaptureMode::None;
+            let is_there = !is_opened || of.has_endpoint_of_its_own();
+            let Some(port) = port.filter(|port| is_there && known.insert(*port)) else {
                 continue;
             };
             all.push(Application {
                 listener,
                 port: Some(port),
                 ingress: Some((at, of)),
-                at: place(&of.default_endpoint),
+                at: match place(&of.default_endpoint) {
+                    // Who came by himself may have come by any address.
+                    Place::Original(Some(port)) if is_opened => {
+                        Place::Address(Address::Socket((Ipv4Addr::LOCALHOST, port).into()))
+                    }
+                    place => place,
+                },
             });
         }
         let others = named.iter().chain(&more);

@@ -23,11 +23,11 @@ use crate::snapshot::{
 
 /// A port of a service.
 #[derive(Clone, Copy)]
-struct Served<'s, 'a> {
-    service: &'s RegistryService<'a>,
-    port: &'s Port<'a>,
+pub(super) struct Served<'s, 'a> {
+    pub(super) service: &'s RegistryService<'a>,
+    pub(super) port: &'s Port<'a>,
     /// Which listener of the scope its clients use.
-    listener: usize,
+    pub(super) listener: usize,
 }
 
 /// What services without addresses have on one port.
@@ -40,10 +40,12 @@ struct Wildcard<'s, 'a> {
     taken: Option<Served<'s, 'a>>,
 }
 
-/// The listeners for what applications connect to. `table` is what HTTP is routed by.
+/// The listeners for what applications connect to. `table` is what HTTP is routed by; `own` are those that a Sidecar has at
+/// addresses of its own, which go before all others.
 pub(super) fn outbound(
     hosts: &mut Hosts<'_>,
     table: &HostTable,
+    own: Vec<(u16, ListensAt, Listener)>,
     findings: &mut Vec<Finding>,
 ) -> Listeners {
     let services = hosts.targets.services;
@@ -60,7 +62,7 @@ pub(super) fn outbound(
     }
     // The oldest counts where two are in each other's way.
     all.sort_by_key(|served| served.created()); // stable: equally old ones stay in the order of their hosts
-    let mut found = Vec::new();
+    let mut found = own;
     let mut wildcards: BTreeMap<u16, Wildcard<'_, '_>> = BTreeMap::new();
     for served in &all {
         let places = served.places(hosts);
@@ -105,7 +107,7 @@ pub(super) fn inbound(said: Option<Protocol>, port: u16, virtual_host: VirtualHo
     Listener::new(name, http, vec![chain])
 }
 
-const fn http_spoken(protocol: Protocol) -> HttpSpoken {
+pub(super) const fn http_spoken(protocol: Protocol) -> HttpSpoken {
     if protocol.is_http() {
         HttpSpoken::Always
     } else if protocol.may_be_http() {
@@ -170,7 +172,7 @@ fn conflict(first: Served<'_, '_>, second: Served<'_, '_>) -> Option<Finding> {
 }
 
 impl<'a> Served<'_, 'a> {
-    fn created(&self) -> Option<&'a str> {
+    pub(super) fn created(&self) -> Option<&'a str> {
         self.port
             .sources
             .first()
@@ -243,7 +245,7 @@ impl<'a> Served<'_, 'a> {
 
     /// Its chains: those of the VirtualService that holds for it, and what takes the rest. `is_shared`: other services are at
     /// the same place.
-    fn chains(
+    pub(super) fn chains(
         &self,
         is_shared: bool,
         table: &HostTable,

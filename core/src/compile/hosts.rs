@@ -20,6 +20,7 @@ use super::services::{Port, RegistryService, Services};
 use super::virtual_services::{ByHost, Candidate};
 use crate::config::names;
 use crate::config::protocol::Protocol;
+use crate::config::sidecar::Sidecar;
 use crate::snapshot::{HostEntry, HostTable, PodOf, PortEntry, VirtualHost, VirtualHostId};
 
 /// The port on which a VirtualService host answers that is no service.
@@ -58,6 +59,8 @@ pub(super) struct Hosts<'a> {
     pub(super) resources: ResourceTable,
     names: Vec<(Box<str>, u32)>,
     entries: Vec<HostEntry>,
+    /// The listener that everything is for, if it is for one.
+    only: Option<usize>,
 }
 
 impl<'a> Hosts<'a> {
@@ -79,7 +82,26 @@ impl<'a> Hosts<'a> {
             resources,
             names: Vec::new(),
             entries: Vec::new(),
+            only: None,
         }
+    }
+
+    /// The same for clients of one listener of the scope, whatever port they ask for.
+    pub(super) fn of_listener(&mut self, listener: usize) -> HostTable {
+        self.only = Some(listener);
+        let table = self.outbound();
+        self.only = None;
+        table
+    }
+
+    /// The listener of the scope that clients of a port use.
+    fn listener_for(&self, port: u16) -> Option<usize> {
+        self.only.or_else(|| self.scope.listener_for(port))
+    }
+
+    /// The Sidecar that holds.
+    pub(super) const fn sidecar(&self) -> Option<&'a Sidecar> {
+        self.scope.sidecar
     }
 
     /// Adds everything the outbound listener answers for, and yields the table of names.
@@ -149,9 +171,13 @@ impl<'a> Hosts<'a> {
         service: &RegistryService<'_>,
         port: &Port<'_>,
     ) -> Option<usize> {
-        let listener = self.scope.listener_for(port.number)?;
-        let imports = self.scope.listeners[listener].imports(service.namespace, &service.host);
-        imports.then_some(listener)
+        let listener = self.listener_for(port.number)?;
+        self.imports(listener, service).then_some(listener)
+    }
+
+    /// Whether a listener of the scope knows a service.
+    pub(super) fn imports(&self, listener: usize, service: &RegistryService<'_>) -> bool {
+        self.scope.listeners[listener].imports(service.namespace, &service.host)
     }
 
     /// Other names for services lead to what the services lead to; whoever imports a service has them, too (Istio).
@@ -170,7 +196,7 @@ impl<'a> Hosts<'a> {
     }
 
     fn add_rule_hosts(&mut self, own: &mut Vec<(String, u32)>) {
-        let Some(listener) = self.scope.listener_for(HTTP_PORT) else {
+        let Some(listener) = self.listener_for(HTTP_PORT) else {
             return;
         };
         let by_listener = self.by_listener;

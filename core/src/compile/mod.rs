@@ -4,7 +4,7 @@
 //! are sorted into subsets. Nothing here judges the user's files (`config` does) and nothing decides about a request
 //! (`policy` does). The parts, in the order they run: `services`, `scope`, `virtual_services`, `clusters` (with
 //! `endpoints` and `destination_rules`), `hosts` (with `delegation`, `rules`, `conditions`, `actions`), `filter_chains` (with
-//! `connection_rules`), `gateways`, `rate_limits`.
+//! `connection_rules`, `own_sockets`), `gateways`, `rate_limits`.
 
 mod access_logs;
 mod actions;
@@ -38,6 +38,7 @@ mod metrics;
 mod missing_secrets;
 mod names;
 mod outlier;
+mod own_sockets;
 mod peer_authentication;
 mod peers;
 mod placement;
@@ -214,7 +215,9 @@ pub fn compile(
     let mut hosts = hosts::Hosts::new(targets, &scope, &candidates, &by_listener, resources_of);
     let table = hosts.outbound();
     let mut findings = Vec::new();
-    let outbound = filter_chains::outbound(&mut hosts, &table, &mut findings);
+    let mut own = own_sockets::Own::new(&mut hosts, &table, &mut findings);
+    let own_listeners = core::mem::take(&mut own.listeners);
+    let outbound = filter_chains::outbound(&mut hosts, &table, own_listeners, &mut findings);
     let names = service_names::service_names(&hosts);
     let inbound_tls =
         peer_authentication::listeners(&input, &peer_policies, &applications, &mut findings);
@@ -287,6 +290,7 @@ pub fn compile(
             inbound_listeners: inbound_listeners.into(),
             inbound_ports: Arc::new(inbound_ports),
             listeners: Arc::new(outbound),
+            own_sockets: Arc::new(own.sockets()),
             names: Arc::new(names),
             inbound_tls,
             inbound_tls_origins,

@@ -83,10 +83,11 @@ impl<'a> Scope<'a> {
                 .egress
                 .iter()
                 .map(|egress| Listener {
+                    // That of a Unix socket is for no port.
                     port: egress
                         .port
                         .as_ref()
-                        .and_then(|port| port_number(port.number)),
+                        .map(|port| port_number(port.number).unwrap_or_default()),
                     hosts: Some(
                         egress
                             .hosts

@@ -151,7 +151,7 @@ fn short(name: &str) -> String {
 
 fn outcome(snapshot: &Snapshot, request: &str, entropy: u64) -> String {
     let head = parse(request);
-    let virtual_host = match select(snapshot, &head.authority, None) {
+    let virtual_host = match select(&snapshot.hosts, &head.authority, None) {
         Selected::UnknownHost => return "unknown host".into(),
         Selected::NoPort => return "no port".into(),
         Selected::VirtualHost(id, _) => snapshot.virtual_host(id),

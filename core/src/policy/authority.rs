@@ -5,7 +5,7 @@
 
 use smallvec::SmallVec;
 
-use crate::snapshot::{HostTable, Snapshot, VirtualHostId};
+use crate::snapshot::{HostTable, VirtualHostId};
 
 /// A host in lower case, without brackets and trailing dot; on the stack unless it is longer than a DNS name can be.
 pub type HostText = SmallVec<[u8; 256]>;
@@ -76,9 +76,9 @@ pub fn select_in(hosts: &HostTable, authority: &[u8]) -> Option<VirtualHostId> {
 /// the kernel brought the connection here; then the authority's does not matter, and a host that has no such port is none that
 /// is known there (Istio's listeners are one for each port).
 #[must_use]
-pub fn select(snapshot: &Snapshot, authority: &[u8], captured: Option<u16>) -> Selected {
+pub fn select(hosts: &HostTable, authority: &[u8], captured: Option<u16>) -> Selected {
     let (host, port) = split(authority);
-    let Some(entry) = snapshot.hosts.find(&canonical_host(host)) else {
+    let Some(entry) = hosts.find(&canonical_host(host)) else {
         return Selected::UnknownHost;
     };
     if let Some(port) = captured {
@@ -95,8 +95,6 @@ pub fn select(snapshot: &Snapshot, authority: &[u8], captured: Option<u16>) -> S
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::snapshot::{HostEntry, HostTable, PortEntry};
 
@@ -141,13 +139,10 @@ mod tests {
             })),
         };
         let entries = entries.into_iter().chain([two]).collect();
-        let snapshot = Snapshot {
-            hosts: Arc::new(HostTable::new(
-                [("reviews".into(), 0), ("::1".into(), 0), ("odd".into(), 1)],
-                entries,
-            )),
-            ..Snapshot::default()
-        };
+        let hosts = HostTable::new(
+            [("reviews".into(), 0), ("::1".into(), 0), ("odd".into(), 1)],
+            entries,
+        );
         let of = |port: u16| Selected::VirtualHost(VirtualHostId(u32::from(port)), port);
         for (authority, want) in [
             ("reviews", of(80)),
@@ -161,7 +156,7 @@ mod tests {
             ("odd:9", of(9)),
         ] {
             assert_eq!(
-                select(&snapshot, authority.as_bytes(), None),
+                select(&hosts, authority.as_bytes(), None),
                 want,
                 "{authority}"
             );
@@ -174,7 +169,7 @@ mod tests {
             ("odd", 9, of(9)),
             ("other", 80, Selected::UnknownHost),
         ] {
-            let selected = select(&snapshot, authority.as_bytes(), Some(port));
+            let selected = select(&hosts, authority.as_bytes(), Some(port));
             assert_eq!(selected, want, "{authority} at {port}");
         }
     }

@@ -185,18 +185,21 @@ fn passthrough(
     }
     let by_host = cluster.is_some_and(|id| context.view.snapshot.cluster(id).goes_by_host);
     let named = |port| original_destination(&record.request.authority, port);
-    let connected = context.peer.original;
+    // Who came by a Unix socket was to go nowhere but where he says.
+    let connected = context.peer.original.filter(|to| to.port() > 0);
     let address = match connected {
         // Nobody need be where it was connected to, and a client may not say one host and go to another. A connection that
         // is not HTTP says none.
         Some(to) if by_host => named(Some(to.port())).or(Some(Address::Socket(to))),
         Some(to) => Some(Address::Socket(to)),
+        None if record.connection.is_some() => None,
         None => named(None),
     };
     let Some(address) = address else {
         return reply::blocked(record, response);
     };
-    if leads_to_ourselves(&address, context.peer.local) {
+    let own = &context.view.snapshot.own_sockets;
+    if leads_to_ourselves(&address, context.peer.local) || own.has(&address) {
         // Reference §2.15: a connection to the proxy's own port goes nowhere, or it would go round for ever.
         return reply::blocked(record, response);
     }

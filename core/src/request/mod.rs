@@ -304,14 +304,19 @@ fn select(
                 Some(GatewayServer::Tcp(_)) | None => Err(Selected::UnknownHost),
             }
         }
-        ListenerKind::Outbound => match authority::select(
-            snapshot,
-            &record.request.authority,
-            context.peer.original.map(|to| to.port()),
-        ) {
-            Selected::VirtualHost(id, _) => Ok(id),
-            unknown @ (Selected::UnknownHost | Selected::NoPort) => Err(unknown),
-        },
+        ListenerKind::Outbound => {
+            let to = context.peer.original;
+            let port = to.map(|to| to.port()).filter(|port| *port > 0);
+            // At a Unix socket there is no port, and it knows what it imports.
+            let of_socket = to
+                .filter(|to| to.port() == 0)
+                .and_then(|to| snapshot.own_sockets.hosts(to.ip()));
+            let hosts = of_socket.unwrap_or(&snapshot.hosts);
+            match authority::select(hosts, &record.request.authority, port) {
+                Selected::VirtualHost(id, _) => Ok(id),
+                unknown @ (Selected::UnknownHost | Selected::NoPort) => Err(unknown),
+            }
+        }
     }
 }
 

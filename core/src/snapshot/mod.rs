@@ -21,6 +21,7 @@ mod locality;
 mod matching;
 mod name_table;
 mod origin;
+mod own_socket;
 mod peer_metadata;
 mod rate_limit;
 mod re2;
@@ -56,6 +57,7 @@ pub use matching::{
     Condition, FieldMatch, MatchedField, PathMatch, QueryMatch, Regex, RegexFault, TextMatch,
 };
 pub use origin::{BlockOrigin, ClusterOrigin, FieldLine, Origin, ResourceId, ResourceRef};
+pub use own_socket::{OwnSocket, OwnSockets, SocketPlace};
 pub use peer_metadata::{LONGEST_METADATA, OwnMetadata};
 pub use rate_limit::{
     DescribedBy, Descriptor, EntryMatch, GlobalRateLimitId, HostLimits, Limit, Limiter, Place,
@@ -172,6 +174,8 @@ pub struct Snapshot {
     pub inbound_ports: Arc<PortsOfApplication>,
     /// What is spoken where applications connect to, as far as the kernel brings that here.
     pub listeners: Arc<Listeners>,
+    /// What a Sidecar has opened for who comes by himself.
+    pub own_sockets: Arc<OwnSockets>,
     /// The names of services, for applications that ask for them; empty where none does.
     pub names: Arc<ServiceNames>,
     /// What clients speak beneath that on each of the inbound listeners, in the same order.
@@ -230,6 +234,7 @@ impl Snapshot {
             inbound_listeners: Arc::clone(&self.inbound_listeners),
             inbound_ports: Arc::clone(&self.inbound_ports),
             listeners: Arc::clone(&self.listeners),
+            own_sockets: Arc::clone(&self.own_sockets),
             names: Arc::clone(&self.names),
             inbound_tls: Arc::clone(&self.inbound_tls),
             inbound_tls_origins: Arc::clone(&self.inbound_tls_origins),

@@ -2,18 +2,19 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::task::Waker;
 
-use socket2::SockRef;
+use outrigger_runtime::UNIX_CLIENT;
+use socket2::{SockAddr, SockRef, Socket};
 
 use super::queue::error;
 
 /// One listener.
 #[derive(Debug)]
 pub(super) struct Accepts {
-    pub(super) fd: TcpListener,
+    pub(super) fd: Socket,
     pub(super) is_armed: bool,
     pub(super) is_dropped: bool,
     pub(super) waker: Option<Waker>,
@@ -25,7 +26,7 @@ pub(super) struct Accepts {
 impl Accepts {
     /// # Errors
     /// The system refuses to let the socket block.
-    pub(super) fn new(fd: TcpListener) -> io::Result<Self> {
+    pub(super) fn new(fd: Socket) -> io::Result<Self> {
         // An operation on a socket that does not block fails where it should wait.
         fd.set_nonblocking(false)?;
         Ok(Self {
@@ -69,7 +70,7 @@ impl Accepts {
         self.fd.set_nonblocking(true).ok()?;
         loop {
             match self.fd.accept() {
-                Ok((stream, remote)) => return Some((stream.into(), remote)),
+                Ok((stream, remote)) => return Some((stream.into(), address(&remote)?)),
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(_) => return None,
             }
@@ -77,10 +78,18 @@ impl Accepts {
     }
 }
 
+/// The address of whoever is there; of a Unix socket it is this machine's.
+pub(super) fn address(of: &SockAddr) -> Option<SocketAddr> {
+    match of.is_unix() {
+        true => Some(UNIX_CLIENT),
+        false => of.as_socket(),
+    }
+}
+
 fn with_address(fd: OwnedFd) -> io::Result<(OwnedFd, SocketAddr)> {
     // One that has been reset since then has no peer any more.
     let remote = SockRef::from(&fd).peer_addr().ok();
-    let remote = remote.and_then(|addr| addr.as_socket());
+    let remote = remote.as_ref().and_then(address);
     let remote = remote.ok_or(io::ErrorKind::ConnectionAborted)?;
     Ok((fd, remote))
 }

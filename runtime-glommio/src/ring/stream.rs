@@ -13,6 +13,7 @@ use outrigger_runtime::Accepted;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::Ring;
+use super::accepts::address;
 use super::timers::wait;
 
 /// A connected socket.
@@ -140,7 +141,8 @@ impl outrigger_runtime::Listener for Accepting {
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
         let driver = self.ring.driver.borrow();
-        driver.listeners[self.number].fd.local_addr()
+        let addr = driver.listeners[self.number].fd.local_addr()?;
+        address(&addr).ok_or_else(|| io::ErrorKind::Unsupported.into())
     }
 
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Accepted<Stream>> {
@@ -159,7 +161,11 @@ impl outrigger_runtime::Listener for Accepting {
 
     fn turn_away(&self) {
         let driver = self.ring.driver.borrow();
-        outrigger_runtime::turn_away(&driver.listeners[self.number].fd);
+        let listener = &driver.listeners[self.number].fd;
+        // Who has connected to a Unix socket is waiting to be taken, and in no state before that.
+        if listener.local_addr().is_ok_and(|addr| !addr.is_unix()) {
+            outrigger_runtime::turn_away(listener);
+        }
     }
 
     fn take_waiting(&self) -> Option<(Stream, SocketAddr)> {

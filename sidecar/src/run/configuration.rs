@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -21,6 +22,7 @@ use tracing::warn;
 
 use super::held::{Doubt, Held};
 use super::identity::Keeper;
+use super::own_sockets::{self, Opened};
 use super::proofs::Gatherer;
 use crate::access_log_args::AccessLogChoice;
 use crate::cli::RunArgs;
@@ -35,6 +37,8 @@ pub(super) struct Configuration {
     lenient: bool,
     workload: Workload,
     inbound: Vec<Inbound>,
+    /// What the Sidecar has opened.
+    opened: Opened,
     /// Applications ask us for names, whatever the mesh says. Not where the run is recorded: a recording holds what the mesh
     /// says alone.
     captures_dns: bool,
@@ -114,6 +118,7 @@ impl Configuration {
                 carries: Box::new(args.gateway.carried()),
             },
             inbound: inbound.map(|arg| arg.listener()).collect(),
+            opened: Opened::default(),
             captures_dns: args.dns.dns.is_some() && recorder.is_none(),
             registry: Registry::default(),
             recorder,
@@ -187,6 +192,28 @@ impl Configuration {
             Ok(found) => self.compile(&found.sources, found.findings),
             Err(errors) => Reading::Unreadable { errors },
         }
+    }
+
+    /// What the Sidecar has opened, from now on. A snapshot that knows where connections there go, if the one that there is does
+    /// not.
+    pub(super) fn open(&mut self, opened: Opened) -> Option<Snapshot> {
+        let is_new = opened.has_inbound() && own_sockets::position(&self.inbound).is_none();
+        self.opened = opened;
+        if !is_new {
+            return None;
+        }
+        // Nobody comes there: what comes in at a socket of its own is told apart by its port.
+        let nowhere = (Ipv4Addr::UNSPECIFIED, 0).into();
+        self.inbound.push(Inbound {
+            listen: nowhere,
+            application: nowhere,
+        });
+        self.answered(self.answers.clone())
+    }
+
+    /// What the Sidecar has opened, and the position of the listener for what comes in there.
+    pub(super) fn opened(&self) -> (&Opened, Option<usize>) {
+        (&self.opened, own_sockets::position(&self.inbound))
     }
 
     /// From now on no other ports of Gateways are carried than these: nobody listens for them.

@@ -253,6 +253,7 @@ impl Reloader {
         let summary = configuration::summary(&snapshot);
         let before = self.handle.snapshot();
         self.put_to_use(Arc::clone(&snapshot));
+        self.files.configuration.opened().0.tell_missing(&snapshot);
         self.reloads
             .succeeded(&summary, &changes::told(&before, &snapshot));
     }

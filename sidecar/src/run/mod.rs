@@ -18,6 +18,7 @@ mod identity;
 mod incidents;
 mod jwks;
 mod last_words;
+mod own_sockets;
 mod proofs;
 mod recording;
 mod reloads;
@@ -55,6 +56,7 @@ use configuration::{Configuration, Reading};
 use control::Control;
 use identity::Keeper;
 use jwks::{KeyFetcher, Trusted};
+use own_sockets::Opened;
 use proofs::Gatherer;
 use recording::Pending;
 use reloads::Reloads;
@@ -199,6 +201,8 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         });
         answered.map_or(snapshot, Arc::new)
     };
+    let opened = configuration.open(Opened::by(&snapshot));
+    let snapshot = opened.map_or(snapshot, Arc::new);
     let AdminListeners {
         listener,
         admin,
@@ -214,11 +218,12 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         notices,
         recorder,
     };
+    let (opened, position) = configuration.opened();
     let running = start_workers(
         args,
         settings,
         runtime,
-        &admin,
+        (&admin, opened.listens(position).collect()),
         Arc::clone(&snapshot),
         proofs.identities(),
         told,
@@ -256,6 +261,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         admin: &admin,
         health: health_addr,
         dns: dns_addr,
+        own: configuration.opened().0.places().collect(),
     };
     let greeting = greeting(args, runtime, running.handle(), &others, &snapshot);
     info!(target: "main", "{greeting}");
@@ -264,7 +270,9 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     let times = drain::DrainTimes {
         minimum: args.minimum_drain_time,
         longest: args.drain_time,
-        has_inbound: !args.inbound.is_empty() || !args.gateway.gateway.is_empty(),
+        has_inbound: !args.inbound.is_empty()
+            || !args.gateway.gateway.is_empty()
+            || configuration.opened().0.has_inbound(),
         exit_on_zero: args.exit_on_zero_active_connections
             || std::env::var("EXIT_ON_ZERO_ACTIVE_CONNECTIONS")
                 .is_ok_and(|set| matches!(&*set, "1" | "t" | "T" | "true" | "TRUE" | "True")),
@@ -322,7 +330,7 @@ fn start_workers(
     args: &RunArgs,
     settings: WorkerSettings,
     runtime: Picked,
-    admin: &AdminAddr,
+    (admin, own): (&AdminAddr, Vec<Listen>),
     snapshot: Arc<Snapshot>,
     identities: Arc<Identities>,
     told: Told,
@@ -343,6 +351,7 @@ fn start_workers(
     let gateway = gateway_ports(args, &snapshot).into_iter();
     let gateway = gateway.map(|(port, addr)| Listen::direct(ListenerKind::Gateway(port), addr));
     let listeners = std::iter::once(outbound).chain(inbound).chain(gateway);
+    let listeners = listeners.chain(own);
     let config = Config {
         listeners: listeners.collect(),
         workers: workers(args),
@@ -423,6 +432,7 @@ struct Others<'a> {
     admin: &'a AdminAddr,
     health: Option<SocketAddr>,
     dns: Option<SocketAddr>,
+    own: Vec<String>,
 }
 
 /// What is running, in one line.
@@ -445,6 +455,9 @@ fn greeting(
                 None => write!(text, " inbound {addr} to where it was to go,"),
             };
         }
+    }
+    for place in &others.own {
+        let _ = write!(text, " own {place},");
     }
     if let Some(dns) = others.dns {
         let _ = write!(text, " dns {dns},");

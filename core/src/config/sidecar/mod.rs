@@ -8,6 +8,7 @@ pub use outbound::{OutboundMode, OutboundTrafficPolicy};
 
 use std::collections::BTreeMap;
 
+use super::address::UNIX_PREFIX;
 use super::decode::object;
 use super::destination_rule::ConnectionPoolSettings;
 use super::meta::Meta;
@@ -71,6 +72,17 @@ impl IngressListener {
         }
         let (_, port) = self.default_endpoint.rsplit_once(':')?;
         port.parse().ok()
+    }
+}
+
+impl IngressListener {
+    /// Whether the application is somewhere else than where the listener is.
+    #[must_use]
+    pub fn has_endpoint_of_its_own(&self) -> bool {
+        let is_unix = self.default_endpoint.starts_with(UNIX_PREFIX);
+        let own = self.port.as_ref().map(|port| port.number);
+        is_unix
+            || !self.default_endpoint.is_empty() && self.application_port().map(u32::from) != own
     }
 }
 

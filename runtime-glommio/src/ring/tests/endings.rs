@@ -261,7 +261,7 @@ fn everything_may_be_dropped_while_it_is_under_way() {
     let (receiving, _its_peer) = rig.pair();
     assert!(receiving.poll_readable(&mut cx).is_pending());
     let listening = TcpListener::bind("127.0.0.1:0").unwrap();
-    let listening = rig.ring.listen(listening).unwrap();
+    let listening = rig.ring.listen(listening.into()).unwrap();
     assert!(matches!(listening.poll_accept(&mut cx), Poll::Pending));
     let (listener, _clients) = full_listener();
     let addr = listener.local_addr().unwrap().as_socket().unwrap();

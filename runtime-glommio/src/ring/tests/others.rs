@@ -16,7 +16,7 @@ fn listen(rig: &Rig) -> (Accepting, std::net::SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     listener.set_nonblocking(true).unwrap();
-    (rig.ring.listen(listener).unwrap(), addr)
+    (rig.ring.listen(listener.into()).unwrap(), addr)
 }
 
 #[test]
