@@ -1,5 +1,7 @@
 //! Two network namespaces with a cable between them, made for a test. Needs to be root on Linux with `ip`.
 
+#![allow(dead_code, reason = "each test program uses its share")]
+
 use std::fs::File;
 use std::os::fd::AsFd as _;
 use std::process::Command;
@@ -69,7 +71,7 @@ impl Drop for Cable {
     }
 }
 
-fn ip(command: &str) -> Result<(), String> {
+pub(crate) fn ip(command: &str) -> Result<(), String> {
     let output = Command::new("ip").args(command.split(' ')).output();
     let output = output.map_err(|error| format!("`ip`: {error}"))?;
     match output.status.success() {
@@ -82,7 +84,7 @@ fn ip(command: &str) -> Result<(), String> {
 }
 
 /// Sockets and programs of a thread are of its namespace.
-fn within<T: Send>(name: &str, act: impl FnOnce() -> T + Send) -> T {
+pub(crate) fn within<T: Send>(name: &str, act: impl FnOnce() -> T + Send) -> T {
     let joined = thread::scope(|scope| {
         let entered = scope.spawn(move || {
             let namespace = File::open(format!("/run/netns/{name}")).unwrap();
