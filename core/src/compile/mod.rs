@@ -240,13 +240,16 @@ pub fn compile(
             (virtual_host, port)
         })
         .collect();
-    let gateways = gateways::listeners(&mut hosts, &mut findings);
+    let (gateways, routed) = gateways::listeners(&mut hosts, &mut findings);
     let settings = settings(targets, &scope);
     let (mut virtual_hosts, mut resources) = (hosts.virtual_hosts, hosts.resources);
     let limits = rate_limits::attach(
         (&input, &clusters),
-        &table,
-        &inbound,
+        rate_limits::Places {
+            table: &table,
+            inbound: &inbound,
+            gateways: &routed,
+        },
         &mut virtual_hosts,
         &mut resources,
         registry,
@@ -300,6 +303,7 @@ pub fn compile(
             rate_limits: limits.list.into(),
             global_rate_limits: limits.global.into(),
             unknown_host_limits: limits.unknown_hosts.into(),
+            unknown_host_limits_at_gateways: limits.unknown_at_gateways.into(),
             access_logs: Arc::new(access_logs),
             metrics: Arc::new(metrics),
             request_authentication,

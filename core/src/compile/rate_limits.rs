@@ -29,10 +29,12 @@ use crate::config::meta::Meta;
 use crate::config::virtual_service::RequestRate;
 use crate::message::FieldName;
 use crate::snapshot::{
-    Action, Describes, GlobalRateLimit, GlobalRateLimitId, HeaderOps, HostLimits, HostTable, Limit,
-    Limiter, PerMillion, Place, RateLimit, RateLimitId, Rule, VirtualHost, VirtualHostId,
+    Action, Describes, GlobalRateLimit, GlobalRateLimitId, HeaderOps, HostLimits, Limit, Limiter,
+    PerMillion, Place, RateLimit, RateLimitId, Rule, VirtualHost,
 };
-use sites::{Site, matches, sites};
+use sites::{Side, Site, matches, sites};
+
+pub(super) use sites::Places;
 
 /// The port for which nobody needs a service to reach a host that nobody knows.
 const HTTP_PORT: u16 = 80;
@@ -58,14 +60,15 @@ pub(super) struct RateLimits {
     pub(super) list: Vec<RateLimit>,
     pub(super) global: Vec<GlobalRateLimit>,
     pub(super) unknown_hosts: Vec<(u16, Box<[Limiter]>)>,
+    /// Of ports of Gateways.
+    pub(super) unknown_at_gateways: Vec<(u16, Box<[Limiter]>)>,
     pub(super) findings: Vec<Finding>,
 }
 
-/// Gives virtual hosts their limits. `inbound` are those of the inbound listeners, with the application's port.
+/// Gives virtual hosts their limits.
 pub(super) fn attach(
     (input, clusters): (&Input<'_>, &Clusters),
-    table: &HostTable,
-    inbound: &[(VirtualHostId, u16)],
+    places: Places<'_>,
     virtual_hosts: &mut [VirtualHost],
     resources: &mut ResourceTable,
     registry: &mut Registry,
@@ -89,7 +92,7 @@ pub(super) fn attach(
         resources,
         registry,
     };
-    let sites = sites(table, inbound, virtual_hosts);
+    let sites = sites(places, virtual_hosts);
     for (id, site) in &sites {
         let host = &mut virtual_hosts[id.0 as usize];
         let limits = HostLimits {
@@ -101,14 +104,19 @@ pub(super) fn attach(
             host.limits = Some(Box::new(limits));
         }
     }
-    let outbound = sites.values().filter(|site| !site.is_inbound);
+    let outbound = sites.values().filter(|site| site.side == Side::Outbound);
     let ports: BTreeSet<u16> = outbound.map(|site| site.port).chain([HTTP_PORT]).collect();
-    let unknown_hosts = ports.into_iter().filter_map(|port| {
-        let limiters = builder.inserted(&Site::unknown(port), None);
-        (!limiters.is_empty()).then_some((port, limiters))
-    });
+    let of_gateways: BTreeSet<u16> = places.gateways.iter().map(|of| of.port).collect();
+    let mut unknown = |ports: BTreeSet<u16>, site: fn(u16) -> Site| {
+        let limited = ports.into_iter().filter_map(|port| {
+            let limiters = builder.inserted(&site(port), None);
+            (!limiters.is_empty()).then_some((port, limiters))
+        });
+        limited.collect()
+    };
     RateLimits {
-        unknown_hosts: unknown_hosts.collect(),
+        unknown_hosts: unknown(ports, Site::unknown),
+        unknown_at_gateways: unknown(of_gateways, Site::nowhere),
         findings: builder.findings(),
         list: builder.list,
         global: builder.global,

@@ -10,6 +10,7 @@ use crate::cluster::{Bucket, Limited};
 use crate::decision::{Details, RateLimitSeen, Record, RouteDecision};
 use crate::entropy::Draw;
 use crate::message::{Known, ResponseHead};
+use crate::peer::ListenerKind;
 use crate::policy::descriptors::{Described, describe};
 use crate::policy::rate_limit::{self, Asking, Decided};
 use crate::policy::{authority, header_ops};
@@ -43,7 +44,7 @@ pub(super) fn check(
     if !snapshot.has_rate_limits() {
         return None;
     }
-    let numbered = (0..).zip(limiters(record, snapshot));
+    let numbered = (0..).zip(limiters(context.peer.listener, record, snapshot));
     for (index, limiter) in numbered.skip(from as usize) {
         if limiter.place != place {
             continue;
@@ -134,14 +135,22 @@ fn obey(
 }
 
 /// The limits that look at a request.
-pub(super) fn limiters<'a>(record: &Record, snapshot: &'a Snapshot) -> &'a [Limiter] {
+pub(super) fn limiters<'a>(
+    at: ListenerKind,
+    record: &Record,
+    snapshot: &'a Snapshot,
+) -> &'a [Limiter] {
     match record.route {
         // What is mirrored has passed them.
         RouteDecision::NotReached | RouteDecision::Mirror { .. } => &[],
         RouteDecision::UnknownHost => {
-            let (_, port) = authority::split(&record.request.authority);
-            let port = port.unwrap_or(HTTP_PORT);
-            let all = &snapshot.unknown_host_limits;
+            let (all, port) = match at {
+                ListenerKind::Gateway(port) => (&snapshot.unknown_host_limits_at_gateways, port),
+                ListenerKind::Outbound | ListenerKind::Inbound(_) => {
+                    let (_, port) = authority::split(&record.request.authority);
+                    (&snapshot.unknown_host_limits, port.unwrap_or(HTTP_PORT))
+                }
+            };
             let at = all.binary_search_by_key(&port, |(port, _)| *port);
             at.map_or(&[], |at| &all[at].1)
         }

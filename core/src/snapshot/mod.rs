@@ -192,6 +192,8 @@ pub struct Snapshot {
     pub global_rate_limits: Arc<[GlobalRateLimit]>,
     /// The rate limits of requests to hosts that nobody knows, by service port, sorted.
     pub unknown_host_limits: Arc<[(u16, Box<[Limiter]>)]>,
+    /// The same of hosts that no server of a Gateway has, by the port of Gateways.
+    pub unknown_host_limits_at_gateways: Arc<[(u16, Box<[Limiter]>)]>,
     /// Who may ask this workload for what.
     pub authorization: Arc<Authorization>,
     /// Whose tokens are accepted on inbound listeners; `None` when nobody asks for any.
@@ -243,6 +245,7 @@ impl Snapshot {
             rate_limits: rate_limit::apart(&self.rate_limits),
             global_rate_limits: Arc::clone(&self.global_rate_limits),
             unknown_host_limits: Arc::clone(&self.unknown_host_limits),
+            unknown_host_limits_at_gateways: Arc::clone(&self.unknown_host_limits_at_gateways),
             authorization: Arc::clone(&self.authorization),
             request_authentication: self.request_authentication.as_deref().map(|auth| {
                 let auth = RequestAuthentication {

@@ -20,8 +20,8 @@ use crate::config::protocol::Protocol;
 use crate::config::server_tls::ServerTlsMode;
 use crate::config::{Code, Finding};
 use crate::snapshot::{
-    FilterChain, GatewayListener, GatewayListeners, GatewayServer, HttpSpoken, Listener, MutualTls,
-    NamedServer, ServerTls,
+    FilterChain, GatewayListener, GatewayListeners, GatewayServer, HostTable, HttpSpoken, Listener,
+    MutualTls, NamedServer, ServerTls,
 };
 
 /// One server of a Gateway that the workload carries.
@@ -33,6 +33,50 @@ struct Served<'a> {
     server: &'a Server,
     port: u16,
     protocol: Protocol,
+}
+
+/// Servers of Gateways whose requests are routed by one table (a route configuration of Envoy's).
+#[derive(Clone, Debug)]
+pub(super) struct RoutedServers {
+    pub(super) port: u16,
+    /// `http.80`, or `https.443.PORT-NAME.GATEWAY.NAMESPACE`.
+    pub(super) configuration: String,
+    /// `namespace/name` of each.
+    pub(super) gateways: Vec<String>,
+    /// The names of their ports.
+    pub(super) port_names: Vec<String>,
+    pub(super) table: Arc<HostTable>,
+}
+
+impl RoutedServers {
+    fn new(servers: &[Served<'_>], table: Arc<HostTable>) -> Option<Self> {
+        let first = servers.first()?;
+        let port_name = |of: &Served<'_>| {
+            let port = of.server.port.as_ref();
+            port.map(|port| port.name.clone()).unwrap_or_default()
+        };
+        let gateway = |of: &Served<'_>| {
+            let meta = &of.gateway.meta;
+            format!("{}/{}", meta.namespace, meta.name)
+        };
+        let meta = &first.gateway.meta;
+        Some(Self {
+            port: first.port,
+            configuration: match first.takes_tls_off() {
+                false => format!("http.{}", first.port),
+                true => format!(
+                    "https.{}.{}.{}.{}",
+                    first.port,
+                    port_name(first),
+                    meta.name,
+                    meta.namespace
+                ),
+            },
+            gateways: servers.iter().map(gateway).collect(),
+            port_names: servers.iter().map(port_name).collect(),
+            table,
+        })
+    }
 }
 
 /// A host of a server: the namespaces that may bind to it, and the host in lower case.
@@ -125,11 +169,14 @@ const fn is_passed(mode: ServerTlsMode) -> bool {
     )
 }
 
-/// What the workload listens for as a gateway.
-pub(super) fn listeners(hosts: &mut Hosts<'_>, findings: &mut Vec<Finding>) -> GatewayListeners {
+/// What the workload listens for as a gateway, and by what requests are routed there.
+pub(super) fn listeners(
+    hosts: &mut Hosts<'_>,
+    findings: &mut Vec<Finding>,
+) -> (GatewayListeners, Vec<RoutedServers>) {
     let input = hosts.targets.input;
     if !input.workload.carries.is_gateway() {
-        return GatewayListeners::default();
+        return (GatewayListeners::default(), Vec::new());
     }
     let ports = by_port(input, findings);
     let written = &input.resources.virtual_services;
@@ -139,7 +186,7 @@ pub(super) fn listeners(hosts: &mut Hosts<'_>, findings: &mut Vec<Finding>) -> G
         resource.gateways.iter().any(|g| !names::is_mesh_gateway(g))
     });
     routes::tell_unbound(&ports, &candidates, input, findings);
-    let mut listeners = Vec::new();
+    let (mut listeners, mut routed) = (Vec::new(), Vec::new());
     for (port, servers) in ports {
         let routing = &mut routes::Routing {
             hosts: &mut *hosts,
@@ -147,13 +194,15 @@ pub(super) fn listeners(hosts: &mut Hosts<'_>, findings: &mut Vec<Finding>) -> G
             port,
         };
         let listener = match servers.first() {
-            Some(first) if first.protocol.is_tls() => in_tls(&servers, routing, findings),
-            Some(_) => in_clear_text(&servers, routing),
+            Some(first) if first.protocol.is_tls() => {
+                in_tls(&servers, routing, &mut routed, findings)
+            }
+            Some(_) => in_clear_text(&servers, routing, &mut routed),
             None => continue,
         };
         listeners.push(listener);
     }
-    GatewayListeners::new(listeners)
+    (GatewayListeners::new(listeners), routed)
 }
 
 /// The servers of the Gateways that select the workload, by port, as far as they go together; what does not is told.
@@ -269,10 +318,18 @@ fn conflict(served: &Served<'_>, others: &[Served<'_>]) -> Option<(&'static str,
 }
 
 /// One port in clear text: HTTP of all its servers, or connections to the first.
-fn in_clear_text(servers: &[Served<'_>], routing: &mut routes::Routing<'_, '_>) -> GatewayListener {
+fn in_clear_text(
+    servers: &[Served<'_>],
+    routing: &mut routes::Routing<'_, '_>,
+    routed: &mut Vec<RoutedServers>,
+) -> GatewayListener {
     let server = match servers {
         [first, ..] if !first.protocol.is_http() => GatewayServer::Tcp(routing.tcp(first)),
-        all => GatewayServer::Http(Arc::new(routing.http(all))),
+        all => {
+            let table = Arc::new(routing.http(all));
+            routed.extend(RoutedServers::new(all, Arc::clone(&table)));
+            GatewayServer::Http(table)
+        }
     };
     GatewayListener {
         port: routing.port,
@@ -286,6 +343,7 @@ fn in_clear_text(servers: &[Served<'_>], routing: &mut routes::Routing<'_, '_>) 
 fn in_tls(
     servers: &[Served<'_>],
     routing: &mut routes::Routing<'_, '_>,
+    routed: &mut Vec<RoutedServers>,
     findings: &mut Vec<Finding>,
 ) -> GatewayListener {
     let input = routing.hosts.targets.input;
@@ -304,7 +362,10 @@ fn in_tls(
                 };
                 behind.push(match served.is_http() {
                     true => {
-                        GatewayServer::Http(Arc::new(routing.http(core::slice::from_ref(served))))
+                        let one = core::slice::from_ref(served);
+                        let table = Arc::new(routing.http(one));
+                        routed.extend(RoutedServers::new(one, Arc::clone(&table)));
+                        GatewayServer::Http(table)
                     }
                     false => GatewayServer::Tcp(routing.tcp(served)),
                 });

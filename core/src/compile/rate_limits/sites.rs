@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::compile::gateways::RoutedServers;
 use crate::config::envoy_filter::{Context, Level, RouteAction, RouteMatch};
 use crate::snapshot::{Action, HostTable, Rule, VirtualHost, VirtualHostId};
 
@@ -9,9 +10,36 @@ use crate::snapshot::{Action, HostTable, Rule, VirtualHost, VirtualHostId};
 #[derive(Debug)]
 pub(super) struct Site {
     pub(super) name: String,
-    pub(super) is_inbound: bool,
+    pub(super) side: Side,
     pub(super) port: u16,
     domains: Vec<String>,
+}
+
+/// Whose virtual host it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Inbound,
+    Outbound,
+    Gateway(RouteConfiguration),
+}
+
+/// The servers of a Gateway that a route configuration is of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct RouteConfiguration {
+    name: String,
+    gateways: Vec<String>,
+    port_names: Vec<String>,
+}
+
+/// All places where HTTP is spoken.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::compile) struct Places<'p> {
+    /// What the outbound listener answers for.
+    pub(in crate::compile) table: &'p HostTable,
+    /// The virtual hosts of the inbound listeners, with the application's port.
+    pub(in crate::compile) inbound: &'p [(VirtualHostId, u16)],
+    /// Servers of Gateways.
+    pub(in crate::compile) gateways: &'p [RoutedServers],
 }
 
 impl Site {
@@ -19,34 +47,45 @@ impl Site {
     pub(super) fn unknown(port: u16) -> Self {
         Self {
             name: "allow_any".into(),
-            is_inbound: false,
+            side: Side::Outbound,
+            port,
+            domains: vec!["*".into()],
+        }
+    }
+
+    /// Where requests for hosts go that no server of a port has.
+    pub(super) fn nowhere(port: u16) -> Self {
+        Self {
+            name: format!("blackhole:{port}"),
+            side: Side::Gateway(RouteConfiguration::default()),
             port,
             domains: vec!["*".into()],
         }
     }
 
     pub(super) fn is_in(&self, context: Context) -> bool {
-        match context {
-            Context::Any => true,
-            Context::Inbound => self.is_inbound,
-            Context::Outbound => !self.is_inbound,
-        }
+        let own = match self.side {
+            Side::Inbound => Context::Inbound,
+            Side::Outbound => Context::Outbound,
+            Side::Gateway(_) => Context::Gateway,
+        };
+        context.meets(own)
     }
 
-    /// `inbound|8080||` or the port.
+    /// `inbound|8080||`, the port, or `http.80` of a gateway.
     fn configuration(&self) -> String {
-        if self.is_inbound {
-            format!("inbound|{}||", self.port)
-        } else {
-            self.port.to_string()
+        match &self.side {
+            Side::Inbound => format!("inbound|{}||", self.port),
+            Side::Outbound => self.port.to_string(),
+            Side::Gateway(of) => of.name.clone(),
         }
     }
 
     pub(super) fn listener(&self) -> String {
-        let direction = if self.is_inbound {
-            "inbound"
-        } else {
-            "outbound"
+        let direction = match self.side {
+            Side::Inbound => "inbound",
+            Side::Outbound => "outbound",
+            Side::Gateway(_) => "gateway",
         };
         format!("{direction} port {}", self.port)
     }
@@ -54,28 +93,38 @@ impl Site {
 
 /// The virtual hosts that speak HTTP.
 pub(super) fn sites(
-    table: &HostTable,
-    inbound: &[(VirtualHostId, u16)],
+    places: Places<'_>,
     virtual_hosts: &[VirtualHost],
 ) -> BTreeMap<VirtualHostId, Site> {
     let mut sites = BTreeMap::new();
-    let site = |id: VirtualHostId, is_inbound: bool, port: u16| Site {
+    let site = |id: VirtualHostId, side: Side, port: u16| Site {
         name: virtual_hosts[id.0 as usize].name.to_string(),
-        is_inbound,
+        side,
         port,
         domains: Vec::new(),
     };
-    for (name, entry) in table.iter() {
-        for port in entry.ports.iter().filter(|port| port.is_http) {
-            let id = port.virtual_host;
-            let site = sites
-                .entry(id)
-                .or_insert_with(|| site(id, false, port.port));
-            site.domains.push(name.clone());
+    let mut add = |table: &HostTable, side: &Side| {
+        for (name, entry) in table.iter() {
+            for port in entry.ports.iter().filter(|port| port.is_http) {
+                let id = port.virtual_host;
+                let site = sites
+                    .entry(id)
+                    .or_insert_with(|| site(id, side.clone(), port.port));
+                site.domains.push(name.clone());
+            }
         }
+    };
+    add(places.table, &Side::Outbound);
+    for servers in places.gateways {
+        let of = RouteConfiguration {
+            name: servers.configuration.clone(),
+            gateways: servers.gateways.clone(),
+            port_names: servers.port_names.clone(),
+        };
+        add(&servers.table, &Side::Gateway(of));
     }
-    for (id, port) in inbound {
-        let mut site = site(*id, true, *port);
+    for (id, port) in places.inbound {
+        let mut site = site(*id, Side::Inbound, *port);
         site.domains.push("*".into());
         sites.insert(*id, site);
     }
@@ -86,7 +135,8 @@ pub(super) fn sites(
 pub(super) fn matches(routes: &RouteMatch, level: Level, site: &Site, rule: &Rule) -> bool {
     let is = |wanted: &str, is: &str| wanted.is_empty() || wanted == is;
     let is_configuration = is(&routes.configuration, &site.configuration())
-        && (routes.port == 0 || routes.port == u32::from(site.port));
+        && (routes.port == 0 || routes.port == u32::from(site.port))
+        && is_of_gateway(routes, site);
     let is_host = is(&routes.virtual_host, &site.name)
         && (routes.domain.is_empty() || site.domains.contains(&routes.domain));
     let is_action = match (routes.action, &*rule.action) {
@@ -104,4 +154,13 @@ pub(super) fn matches(routes: &RouteMatch, level: Level, site: &Site, rule: &Rul
         Level::VirtualHost => is_configuration && is_host,
         Level::Route => is_configuration && is_host && is(&routes.route, &rule.name) && is_action,
     }
+}
+
+/// What only gateways look at.
+fn is_of_gateway(routes: &RouteMatch, site: &Site) -> bool {
+    let Side::Gateway(of) = &site.side else {
+        return true;
+    };
+    let is = |wanted: &String, all: &[String]| wanted.is_empty() || all.contains(wanted);
+    is(&routes.gateway, &of.gateways) && is(&routes.port_name, &of.port_names)
 }

@@ -24,7 +24,7 @@ impl Builder<'_, '_> {
                 Change::Insert { .. } => false,
                 Change::Override { said, .. } => {
                     let of_filters = said.filters.iter();
-                    meet(other.context, patch.context)
+                    other.context.meets(patch.context)
                         && (!said.rate_limits.is_empty()
                             || of_filters.clone().any(|(_, said)| is_described(said)))
                 }
@@ -50,7 +50,7 @@ impl Builder<'_, '_> {
                 let Change::Insert { name, limit, .. } = &patch.change else {
                     return None;
                 };
-                meet(context, patch.context).then_some((name, limit))
+                context.meets(patch.context).then_some((name, limit))
             })
         };
         let mut findings = Vec::new();
@@ -112,11 +112,6 @@ impl Builder<'_, '_> {
         }
         findings
     }
-}
-
-/// Whether there are listeners that both are for.
-fn meet(one: Context, other: Context) -> bool {
-    one == Context::Any || other == Context::Any || one == other
 }
 
 fn is_described(said: &PerRoute) -> bool {

@@ -132,8 +132,8 @@ fn change(
     frame: &Frame<'_>,
     value: &Node,
 ) -> Result<(Context, Change), Unused> {
-    let Some(context) = frame.by.context.of_sidecar() else {
-        return because("this patch is for gateways or waypoints", "");
+    let Some(context) = frame.by.context.of_proxy() else {
+        return because("this patch is for waypoints", "");
     };
     if frame.by.is_for_others {
         let help = "remove `match.proxy`, or match Istio 1.32";
@@ -206,13 +206,13 @@ fn for_routes(
     let is_there = match context {
         Context::Any => true,
         Context::Inbound => is_inbound,
-        Context::Outbound => !is_inbound,
+        Context::Outbound | Context::Gateway | Context::NotInbound => !is_inbound,
     };
     if !is_there && !routes.virtual_host.is_empty() {
         let name = quoted(&routes.virtual_host);
         return because(
             format!("no listener of this `context` has the virtual host {name}"),
-            "`inbound|http|PORT` goes with `SIDECAR_INBOUND`, `HOST:PORT` with `SIDECAR_OUTBOUND`",
+            "`inbound|http|PORT` goes with `SIDECAR_INBOUND`, `HOST:PORT` with `SIDECAR_OUTBOUND` and `GATEWAY`",
         );
     }
     let said = in_value(o, |report| patched::overrides(report, level, value));
@@ -234,13 +234,18 @@ fn ports(listener: &Listener, at: Where, context: Context) -> Result<(Context, u
     }
     match listener.name.as_str() {
         "" => Ok((context, listener.port)),
-        "virtualInbound" if at != Where::Outbound => Ok((Context::Inbound, listener.port)),
-        // `0.0.0.0_9080`: the service port.
+        "virtualInbound" if matches!(at, Where::Any | Where::Inbound) => {
+            Ok((Context::Inbound, listener.port))
+        }
+        // `0.0.0.0_9080`: the service port, or that of a Gateway.
         name => match name.rsplit_once('_').map(|(_, port)| port.parse()) {
             Some(Ok(port))
                 if at != Where::Inbound && (listener.port == 0 || listener.port == port) =>
             {
-                Ok((Context::Outbound, port))
+                Ok(match context {
+                    Context::Any => (Context::NotInbound, port),
+                    only => (only, port),
+                })
             }
             _ => because(
                 format!("no listener of HTTP has the name {}", quoted(name)),

@@ -56,13 +56,14 @@ pub(super) enum Where {
 }
 
 impl Where {
-    /// The listeners of a sidecar that it means; `None` when they are none.
-    pub(super) const fn of_sidecar(self) -> Option<Context> {
+    /// The listeners of a sidecar or gateway that it means; `None` when they are none.
+    pub(super) const fn of_proxy(self) -> Option<Context> {
         match self {
             Self::Any => Some(Context::Any),
             Self::Inbound => Some(Context::Inbound),
             Self::Outbound => Some(Context::Outbound),
-            Self::Gateway | Self::Waypoint => None,
+            Self::Gateway => Some(Context::Gateway),
+            Self::Waypoint => None,
         }
     }
 }
@@ -303,8 +304,8 @@ fn read_routes(o: &mut Object<'_, '_>) -> RouteMatch {
         ..RouteMatch::default()
     };
     // Sidecars do not look at what only gateways have (Istio, `routeConfigurationMatch`).
-    o.string("portName");
-    o.string("gateway");
+    routes.port_name = o.string("portName");
+    routes.gateway = o.string("gateway");
     o.message("vhost", |host| {
         routes.virtual_host = host.string("name");
         routes.domain = host.string("domainName");

@@ -66,6 +66,22 @@ pub enum Context {
     Inbound,
     /// `SIDECAR_OUTBOUND`.
     Outbound,
+    /// `GATEWAY`.
+    Gateway,
+    /// Any but inbound ones: the name of the listener has a port.
+    NotInbound,
+}
+
+impl Context {
+    /// Whether there are listeners that both are for.
+    #[must_use]
+    pub fn meets(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Any, _) | (_, Self::Any) => true,
+            (Self::NotInbound, other) | (other, Self::NotInbound) => other != Self::Inbound,
+            (one, other) => one == other,
+        }
+    }
 }
 
 /// What a patch does.
@@ -147,7 +163,7 @@ pub enum Level {
 /// Which routes a patch is for; what is empty matches all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RouteMatch {
-    /// The name of the route configuration: the port, or `inbound|8080||`.
+    /// The name of the route configuration: the port, `inbound|8080||`, or of gateways `http.80` and `https.443.NAME.GATEWAY.NAMESPACE`.
     pub configuration: String,
     /// The service port, or the application's.
     pub port: u32,
@@ -159,6 +175,10 @@ pub struct RouteMatch {
     pub route: String,
     /// What the route does.
     pub action: RouteAction,
+    /// The Gateway that the routes are of, as `namespace/name`; only gateways look at it.
+    pub gateway: String,
+    /// The name of the port of its server, likewise.
+    pub port_name: String,
 }
 
 /// What a route does.

@@ -128,10 +128,20 @@ fn listeners_are_told_by_context_name_and_port() {
         ),
         (
             "listener: {name: 0.0.0.0_9080}",
+            Some((Context::NotInbound, 9080)),
+        ),
+        (
+            "context: SIDECAR_OUTBOUND, listener: {name: 0.0.0.0_9080}",
             Some((Context::Outbound, 9080)),
         ),
+        (
+            "context: GATEWAY, listener: {name: 0.0.0.0_8080}",
+            Some((Context::Gateway, 8080)),
+        ),
         ("listener: {name: virtualOutbound}", None),
-        ("context: GATEWAY", None),
+        ("context: GATEWAY", Some((Context::Gateway, 0))),
+        ("context: GATEWAY, listener: {name: virtualInbound}", None),
+        ("context: WAYPOINT", None),
         (
             "proxy: {proxyVersion: '^1\\.32.*'}",
             Some((Context::Any, 0)),

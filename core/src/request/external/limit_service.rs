@@ -11,6 +11,7 @@ use crate::cluster::LimitAnswer;
 use crate::decision::{Details, Record, Whom, Word};
 use crate::entropy::Draw;
 use crate::message::{Headers, RequestHead, ResponseHead};
+use crate::peer::ListenerKind;
 use crate::policy::descriptors::{Described, describe};
 use crate::request::plan::Plan;
 use crate::request::rate_limit::{self, Refusal};
@@ -35,8 +36,8 @@ struct At<'a> {
 }
 
 impl<'a> At<'a> {
-    fn of(limiter: u32, record: &Record, snapshot: &'a Snapshot) -> Self {
-        let limiter = &rate_limit::limiters(record, snapshot)[limiter as usize];
+    fn of(limiter: u32, at: ListenerKind, record: &Record, snapshot: &'a Snapshot) -> Self {
+        let limiter = &rate_limit::limiters(at, record, snapshot)[limiter as usize];
         let Limit::Global { id, described } = &limiter.limit else {
             // A question is made of no other, and a request that waits stays with its snapshot.
             unreachable!("the limit that a request waits for is a service's");
@@ -56,7 +57,12 @@ pub(super) fn said<'a>(
     context: &Context<'a>,
     original: &Record,
 ) -> (&'a GlobalRateLimit, RequestHead, Bytes) {
-    let at = At::of(limiter, original, &context.view.snapshot);
+    let at = At::of(
+        limiter,
+        context.peer.listener,
+        original,
+        &context.view.snapshot,
+    );
     let limit = at.limit;
     let mut head = call::head(PATH, &limit.authority, limit.timeout);
     for (name, value) in &limit.metadata {
@@ -99,7 +105,7 @@ pub(super) fn hear(
     response: &mut ResponseHead,
 ) -> (Whom, (Word, Option<Verdict>)) {
     let snapshot = &context.view.snapshot;
-    let at = At::of(limiter, record, snapshot);
+    let at = At::of(limiter, context.peer.listener, record, snapshot);
     let limit = at.limit;
     let (answer, said) = judge(heard);
     let count = |what: &dyn Fn(&crate::cluster::LimitAnswers)| {
