@@ -21,7 +21,7 @@ use bytes::BytesMut;
 use outrigger_core::cluster::Bucket;
 use outrigger_core::decision::Record;
 use outrigger_core::http1::Server;
-use outrigger_core::message::RequestHead;
+use outrigger_core::message::{RequestHead, ResponseHead};
 use outrigger_core::peer::ListenerKind;
 use outrigger_core::request::{self, Context, NotRouted};
 use outrigger_core::snapshot::{Action, DestinationCluster, Origin, Snapshot};
@@ -373,7 +373,13 @@ fn decide(
         Some(_) => host::inbound(&record.request, virtual_host),
         None => host::found(&record.request, virtual_host, snapshot),
     });
-    let tried = rules::tried(virtual_host, &record.request, snapshot);
+    let response = &mut ResponseHead::default();
+    if request::who_asks(&context, virtual_host, &mut record, response).is_some() {
+        let why = format!("its token is refused before a rule is found: {}", record.details);
+        told.problems.push(why);
+        return;
+    }
+    let tried = rules::tried(virtual_host, &record, snapshot);
     told.rules = tried;
     let found = told.rules.iter().position(|rule| rule.matches);
     let Some(rule) = found.map(|at| &virtual_host.rules[at]) else {

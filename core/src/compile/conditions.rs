@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use super::Input;
 use super::labels::is_subset;
 use super::side::Side;
-use crate::config::header_name::is_claim;
+use crate::config::header_name::{self, is_claim};
 use crate::config::virtual_service::{HttpMatchRequest, StringMatch};
 use crate::snapshot::{
-    Condition, FieldMatch, MatchedField, PathMatch, QueryMatch, Regex, TextMatch,
+    ClaimMatch, Condition, FieldMatch, MatchedField, PathMatch, QueryMatch, Regex, TextMatch,
 };
 
 /// Whether an entry may hold for requests of this workload to this service port. Gateways of the entry itself, which a resource of
@@ -48,7 +48,12 @@ pub(super) fn is_catch_all(condition: &Condition) -> bool {
 #[must_use]
 pub(super) fn compile(entry: &HttpMatchRequest) -> Option<Condition> {
     let mut fields = Vec::new();
+    let mut claims = Vec::new();
     for (name, value) in &entry.headers {
+        if is_claim(name) {
+            claims.push(claim(name, value, false)?);
+            continue;
+        }
         fields.push(FieldMatch {
             name: MatchedField::new(name)?,
             value: in_map(value)?,
@@ -56,6 +61,10 @@ pub(super) fn compile(entry: &HttpMatchRequest) -> Option<Condition> {
         });
     }
     for (name, value) in &entry.without_headers {
+        if is_claim(name) {
+            claims.push(claim(name, value, true)?);
+            continue;
+        }
         // A field that no request has is always without a match.
         if let Some(name) = MatchedField::new(name) {
             let value = in_map(value)?;
@@ -64,9 +73,6 @@ pub(super) fn compile(entry: &HttpMatchRequest) -> Option<Condition> {
                 value,
                 negated: true,
             });
-        } else if is_claim(name) {
-            // Whose token says it is not known where rules are tried.
-            return None;
         }
     }
     Some(Condition {
@@ -76,6 +82,17 @@ pub(super) fn compile(entry: &HttpMatchRequest) -> Option<Condition> {
         authority: optional(entry.authority.as_ref())?,
         fields: fields.into(),
         query: query(&entry.query_params)?,
+        claims: claims.into(),
+    })
+}
+
+/// A match on a claim, by the name that stands for it: `@request.auth.claims.a.b`, or `@request.auth.claims[a][b]`.
+fn claim(name: &str, value: &StringMatch, negated: bool) -> Option<ClaimMatch> {
+    let path = header_name::claim_path(name)?;
+    Some(ClaimMatch {
+        path: path.into_iter().map(Into::into).collect(),
+        value: in_map(value)?,
+        negated,
     })
 }
 

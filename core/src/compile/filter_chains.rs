@@ -316,6 +316,7 @@ impl<'a> Served<'_, 'a> {
             index: None,
             limits: None,
             grpc_web: false,
+            by_claims: false,
             pod: self.service.is_headless.then(|| {
                 Box::new(PodOf {
                     service: host.as_str().into(),

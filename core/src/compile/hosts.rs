@@ -346,8 +346,10 @@ impl<'a> Hosts<'a> {
         protocol: Protocol,
         rules: Rules,
     ) -> VirtualHostId {
+        let mut conditions = rules.list.iter().map(|rule| &rule.condition);
         self.push_virtual_host(VirtualHost {
             name: name.into(),
+            by_claims: conditions.any(|condition| !condition.claims.is_empty()),
             rules: rules.list,
             index: rules.index,
             limits: None,

@@ -68,6 +68,13 @@ pub(super) fn request_authentication(
     }))
 }
 
+/// Whether any tokens of requests to the workload are checked.
+#[must_use]
+pub(super) fn checks_tokens(input: &Input<'_>) -> bool {
+    let mut all = applicable(input).into_iter();
+    all.any(|resource| !resource.meta.rejected && !resource.jwt_rules.is_empty())
+}
+
 /// Those of the workload's namespace, then those of the root namespace; each in Istio's order.
 fn applicable<'a>(input: &Input<'a>) -> Vec<&'a Resource> {
     let mut all: Vec<&Resource> = input.resources.request_authentications.iter().collect();

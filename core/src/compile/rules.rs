@@ -9,6 +9,7 @@ use super::actions::{self, Targets};
 use super::conditions;
 use super::delegation::Expanded;
 use super::resources::ResourceTable;
+use super::side::Side;
 use crate::config::node::Node;
 use crate::config::virtual_service::HttpMatchRequest;
 use crate::snapshot::{
@@ -125,6 +126,10 @@ fn add_route(
         let Some(condition) = condition else {
             continue;
         };
+        // Sidecars know nothing of tokens that their application sends.
+        if !condition.claims.is_empty() && matches!(targets.side, Side::Mesh) {
+            continue;
+        }
         if !conditions::concerns(entry, &meta.namespace, (targets.input, targets.side), port) {
             continue;
         }

@@ -156,7 +156,7 @@ fn outcome(snapshot: &Snapshot, request: &str, entropy: u64) -> String {
         Selected::NoPort => return "no port".into(),
         Selected::VirtualHost(id, _) => snapshot.virtual_host(id),
     };
-    let Some(at) = route::find(virtual_host, &head, "http") else {
+    let Some(at) = route::find(virtual_host, &head, "http", None) else {
         return "404 NR".into();
     };
     let rule = &virtual_host.rules[at];

@@ -16,6 +16,21 @@ pub fn is_claim(name: &str) -> bool {
         .is_some_and(|rest| rest.starts_with(['.', '[']))
 }
 
+/// The names that lead to the claim: of `.a.b` and of `[a][b]` both `a` and `b`. `None` where it is malformed.
+#[must_use]
+pub fn claim_path(name: &str) -> Option<Vec<&str>> {
+    let rest = name.get(CLAIM_PREFIX.len()..)?;
+    let names: Vec<&str> = match rest.strip_prefix('.') {
+        Some(dotted) => dotted.split('.').collect(),
+        None => {
+            let inner = rest.strip_prefix('[')?.strip_suffix(']')?;
+            inner.split("][").collect()
+        }
+    };
+    let is_plain = |name: &&str| !name.is_empty() && !name.contains(['[', ']']);
+    names.iter().all(is_plain).then_some(names)
+}
+
 /// What is wrong with a header name, in words that continue "`x` …".
 ///
 /// # Errors

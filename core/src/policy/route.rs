@@ -5,30 +5,42 @@
 
 pub mod words;
 
+use crate::jose::{Claim, Claims};
 use crate::message::RequestHead;
 use crate::snapshot::{
-    Condition, FieldMatch, MatchedField, PathMatch, QueryMatch, TextMatch, VirtualHost,
+    ClaimMatch, Condition, FieldMatch, MatchedField, PathMatch, QueryMatch, TextMatch, VirtualHost,
 };
 
-/// The position of the first rule whose condition holds. `scheme` is `http` or `https`, as the client used it.
+/// The position of the first rule whose condition holds. `scheme` is `http` or `https`, as the client used it; `claims` are those
+/// of the token that says who asks, where one was accepted.
 #[must_use]
-pub fn find(virtual_host: &VirtualHost, request: &RequestHead, scheme: &str) -> Option<usize> {
+pub fn find(
+    virtual_host: &VirtualHost,
+    request: &RequestHead,
+    scheme: &str,
+    claims: Option<&Claims>,
+) -> Option<usize> {
     match &virtual_host.index {
         Some(index) => index.find(request.path_only(), |at| {
             let rule = virtual_host.rules.get(at);
-            rule.is_some_and(|rule| holds(&rule.condition, request, scheme))
+            rule.is_some_and(|rule| holds(&rule.condition, request, scheme, claims))
         }),
         None => virtual_host
             .rules
             .iter()
-            .position(|rule| holds(&rule.condition, request, scheme)),
+            .position(|rule| holds(&rule.condition, request, scheme, claims)),
     }
 }
 
 /// Whether every part of a condition holds.
 #[must_use]
-pub(crate) fn holds(condition: &Condition, request: &RequestHead, scheme: &str) -> bool {
-    unmet(condition, request, scheme).is_none()
+pub(crate) fn holds(
+    condition: &Condition,
+    request: &RequestHead,
+    scheme: &str,
+    claims: Option<&Claims>,
+) -> bool {
+    unmet(condition, request, scheme, claims).is_none()
 }
 
 /// A part of a condition that does not hold for a request.
@@ -46,15 +58,18 @@ pub enum Unmet<'c> {
     Field(&'c FieldMatch),
     /// A query parameter is not there, or has another value.
     Query(&'c QueryMatch),
+    /// A claim is not there, has another value, or has one that it must not have.
+    Claim(&'c ClaimMatch),
 }
 
 /// The first part of a condition that does not hold, in the order in which parts are looked at; `None` when all hold.
-/// `scheme` is as in [`find`].
+/// `scheme` and `claims` are as in [`find`].
 #[must_use]
 pub fn unmet<'c>(
     condition: &'c Condition,
     request: &RequestHead,
     scheme: &str,
+    claims: Option<&Claims>,
 ) -> Option<Unmet<'c>> {
     let misses = |wanted: &'c Option<TextMatch>, text: &[u8]| {
         let wanted = wanted.as_ref();
@@ -78,8 +93,11 @@ pub fn unmet<'c>(
         return Some(Unmet::Field(wanted));
     }
     let mut query = condition.query.iter();
-    let unmet = query.find(|wanted| !query_matches(wanted, request.query()));
-    unmet.map(Unmet::Query)
+    if let Some(wanted) = query.find(|wanted| !query_matches(wanted, request.query())) {
+        return Some(Unmet::Query(wanted));
+    }
+    let unmet = (condition.claims.iter()).find(|wanted| !claim_matches(wanted, claims));
+    unmet.map(Unmet::Claim)
 }
 
 /// Holds a text that is there against a StringMatch. Regexes match the whole text.
@@ -141,6 +159,15 @@ fn field_matches(wanted: &FieldMatch, request: &RequestHead, scheme: &str) -> bo
             }
         }
     };
+    is_match != wanted.negated
+}
+
+fn claim_matches(wanted: &ClaimMatch, claims: Option<&Claims>) -> bool {
+    let claim = claims.and_then(|claims| Claim::at(claims, &wanted.path));
+    let is_match = claim.is_some_and(|claim| {
+        let mut texts = claim.texts();
+        texts.any(|text| text_matches(&wanted.value, text.as_bytes()))
+    });
     is_match != wanted.negated
 }
 

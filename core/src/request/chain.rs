@@ -56,6 +56,8 @@ fn behind_limits(
         return None;
     }
     match place {
+        // They were checked before the rule was found.
+        Place::BeforeTokens if record.authentication.is_some() => None,
         Place::BeforeTokens => authentication::check(context, record, response),
         Place::BeforeAccess => authorization::check(context, record, response),
         Place::First | Place::BeforeFaults | Place::BeforeCors | Place::BeforeRouter => None,

@@ -65,7 +65,7 @@ use crate::policy::authority::{self, Selected};
 use crate::policy::{header_ops, path, redirect, route};
 use crate::snapshot::{
     Action, Address, ClientTls, Cluster, ClusterId, DestinationCluster, GatewayServer,
-    Http2Options, Snapshot, UnknownHosts, VirtualHostId,
+    Http2Options, Snapshot, UnknownHosts, VirtualHost, VirtualHostId,
 };
 use crate::stream::Protocol;
 use crate::time::{Duration, Instant};
@@ -146,6 +146,20 @@ impl Target {
     }
 }
 
+/// Finds out who asks before a rule is found, where rules look at that (Istio clears Envoy's route behind `jwt_authn`). Yields how a
+/// request is refused whose token is no good.
+pub fn who_asks(
+    context: &Context<'_>,
+    virtual_host: &VirtualHost,
+    record: &mut Record,
+    response: &mut ResponseHead,
+) -> Option<Verdict> {
+    match virtual_host.by_claims {
+        true => authentication::check(context, record, response),
+        false => None,
+    }
+}
+
 /// A request's head is complete: decide what becomes of it.
 pub fn begin(context: &Context<'_>, record: &mut Record, response: &mut ResponseHead) -> Verdict {
     let host = match arrive(context, record) {
@@ -154,7 +168,17 @@ pub fn begin(context: &Context<'_>, record: &mut Record, response: &mut Response
         Err(NotRouted::UnknownHost) => return unknown_host(context, record, response),
     };
     let virtual_host = context.view.snapshot.virtual_host(host);
-    let Some(position) = route::find(virtual_host, &record.request, scheme(&record.request)) else {
+    if let Some(refused) = who_asks(context, virtual_host, record, response) {
+        return refused;
+    }
+    let claims = record.token.as_ref().map(|token| &token.claims);
+    let found = route::find(
+        virtual_host,
+        &record.request,
+        scheme(&record.request),
+        claims,
+    );
+    let Some(position) = found else {
         record.route = RouteDecision::NoRule { virtual_host: host };
         return chain::stay(context, record, response)
             .unwrap_or_else(|| reply::no_route(record, response));

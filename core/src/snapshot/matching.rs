@@ -187,6 +187,17 @@ impl MatchedField {
     }
 }
 
+/// A match on a claim of a token: its text, or one of its list, matches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimMatch {
+    /// The names that lead to it.
+    pub path: Box<[Box<str>]>,
+    /// What it must be.
+    pub value: TextMatch,
+    /// From `withoutHeaders`: the rule applies when this does *not* match, as it does where there is no such claim.
+    pub negated: bool,
+}
+
 /// A match on a header field. Of a field that stands several times one value must match, as in current Envoys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldMatch {
@@ -223,6 +234,8 @@ pub struct Condition {
     pub fields: Box<[FieldMatch]>,
     /// On query parameters.
     pub query: Box<[QueryMatch]>,
+    /// On claims of the token that says who asks (`@request.auth.claims`), which only gateways know.
+    pub claims: Box<[ClaimMatch]>,
 }
 
 impl Condition {
@@ -234,6 +247,7 @@ impl Condition {
             && self.authority.is_none()
             && self.fields.is_empty()
             && self.query.is_empty()
+            && self.claims.is_empty()
     }
 }
 

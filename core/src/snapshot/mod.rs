@@ -54,7 +54,8 @@ pub use header_ops::{FieldText, HeaderOps, HeaderValue, ValuePart};
 pub use host_table::{HostEntry, HostTable, PortEntry};
 pub use locality::{LocalityPolicy, LocalityWeight, ZoneAware};
 pub use matching::{
-    Condition, FieldMatch, MatchedField, PathMatch, QueryMatch, Regex, RegexFault, TextMatch,
+    ClaimMatch, Condition, FieldMatch, MatchedField, PathMatch, QueryMatch, Regex, RegexFault,
+    TextMatch,
 };
 pub use origin::{BlockOrigin, ClusterOrigin, FieldLine, Origin, ResourceId, ResourceRef};
 pub use own_socket::{OwnSocket, OwnSockets, SocketPlace};

@@ -32,6 +32,8 @@ pub struct VirtualHost {
     pub limits: Option<Box<HostLimits>>,
     /// Its port is for gRPC-Web (`grpc-web`): what browsers send is made gRPC, and its responses are made theirs.
     pub grpc_web: bool,
+    /// A rule looks at claims of tokens, so that these are checked before a rule is found.
+    pub by_claims: bool,
     /// Whom its names stand for, where that is not the service but one of its pods.
     pub pod: Option<Box<PodOf>>,
 }

@@ -231,7 +231,7 @@ fn found(snapshot: &Snapshot, asked: &Asked) -> Option<(usize, usize)> {
         let added = request.headers.append(name.as_bytes(), b"v");
         assert!(added.is_ok());
     }
-    let at = route::find(virtual_host, &request, "http")?;
+    let at = route::find(virtual_host, &request, "http", None)?;
     let origin = virtual_host.rules[at]
         .origin
         .as_ref()

@@ -136,7 +136,7 @@ impl<'a> Side<'a> {
         let snapshot = self.snapshot;
         let of = snapshot.virtual_host(id);
         let request = &record.request;
-        let Some(at) = route::find(of, request, scheme(request)) else {
+        let Some(at) = route::find(of, request, scheme(request), None) else {
             return Rc::new(Decided::plain("answer 404: no rule holds"));
         };
         let known = self.decided.entry((id.0, at));

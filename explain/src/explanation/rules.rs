@@ -1,6 +1,6 @@
 //! The rules of a virtual host held against a request, one after the other, up to the first that holds.
 
-use outrigger_core::message::RequestHead;
+use outrigger_core::decision::Record;
 use outrigger_core::policy::route::{unmet, words};
 use outrigger_core::request::scheme;
 use outrigger_core::snapshot::{Snapshot, VirtualHost};
@@ -8,10 +8,12 @@ use outrigger_core::snapshot::{Snapshot, VirtualHost};
 use super::{Place, Tried};
 
 /// Each rule that is tried. The last one holds, unless none does.
-pub(super) fn tried(of: &VirtualHost, request: &RequestHead, snapshot: &Snapshot) -> Vec<Tried> {
+pub(super) fn tried(of: &VirtualHost, record: &Record, snapshot: &Snapshot) -> Vec<Tried> {
+    let request = &record.request;
+    let claims = record.token.as_ref().map(|token| &token.claims);
     let mut tried = Vec::new();
     for (number, rule) in (1..).zip(&*of.rules) {
-        let unmet = unmet(&rule.condition, request, scheme(request));
+        let unmet = unmet(&rule.condition, request, scheme(request), claims);
         let origin = rule.origin.as_ref();
         tried.push(Tried {
             number,

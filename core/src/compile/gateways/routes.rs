@@ -17,6 +17,7 @@ use crate::compile::conditions::is_catch_all;
 use crate::compile::connection_rules::ConnectionRules;
 use crate::compile::delegation::expand;
 use crate::compile::hosts::Hosts;
+use crate::compile::request_authentication;
 use crate::compile::rules::{self, Prepared, Rules};
 use crate::compile::side::Side;
 use crate::compile::virtual_services::Candidate;
@@ -284,8 +285,11 @@ fn bound<'c, 'a>(
     })
 }
 
-/// Tells of entries that match claims of tokens, which nothing routes by.
-fn tell_claims(candidate: &Candidate<'_>, findings: &mut Vec<Finding>) {
+/// Tells of entries that match claims of tokens where none are checked.
+fn tell_claims(candidate: &Candidate<'_>, input: &Input<'_>, findings: &mut Vec<Finding>) {
+    if request_authentication::checks_tokens(input) {
+        return;
+    }
     for (at, route) in candidate.resource.http.iter().enumerate() {
         for (entry_at, entry) in route.matches.iter().enumerate() {
             let mut names = entry.headers.keys().chain(entry.without_headers.keys());
@@ -295,8 +299,8 @@ fn tell_claims(candidate: &Candidate<'_>, findings: &mut Vec<Finding>) {
                     "VirtualService",
                     &candidate.resource.meta,
                     &format!("spec.http[{at}].match[{entry_at}].headers"),
-                    "routing by claims of tokens is not in effect: the entry holds for nobody",
-                    "let an AuthorizationPolicy judge claims, or match another header",
+                    "no RequestAuthentication selects this gateway, so that nobody has claims",
+                    "add one with the issuer of the tokens",
                 ));
             }
         }
@@ -313,7 +317,7 @@ pub(super) fn tell_unbound(
 ) {
     let servers: Vec<&Served<'_>> = ports.values().flatten().collect();
     for candidate in candidates {
-        tell_claims(candidate, findings);
+        tell_claims(candidate, input, findings);
     }
     let is_bound = |served: &Served<'_>, candidate: &Candidate<'_>| {
         let own = candidate.resource.meta.namespace.as_str();

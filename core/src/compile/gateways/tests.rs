@@ -290,17 +290,30 @@ fn what_is_not_listened_on_or_selected_is_told() {
 }
 
 #[test]
-fn entries_that_match_claims_hold_for_nobody() {
-    for field in ["headers", "withoutHeaders"] {
+fn claims_are_matched_where_tokens_are_checked() {
+    let checked = "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {name: a, namespace: edge}\nspec: {jwtRules: [{issuer: a, jwks: '{\"keys\":[]}'}]}\n---\n";
+    for (field, checked, findings) in [
+        (
+            "headers",
+            "",
+            &["not-in-effect spec.http[0].match[0].headers"][..],
+        ),
+        (
+            "withoutHeaders",
+            "",
+            &["not-in-effect spec.http[0].match[0].headers"],
+        ),
+        ("headers", checked, &[]),
+    ] {
         let spec = format!(
             "hosts: [a.test], gateways: [edge/g], http: [{{match: [{{{field}: {{'@request.auth.claims.group': {{exact: a}}}}}}], {}}}, {{{}}}]",
             answer(201),
             answer(202)
         );
         check(
-            &(gateway("g", "edge", &http("a.test")) + &rules("a", &spec)),
-            "80 a.test: 202\n",
-            &["not-in-effect spec.http[0].match[0].headers"],
+            &(gateway("g", "edge", &http("a.test")) + &rules("a", &spec) + checked),
+            "80 a.test: 201 202\n",
+            findings,
         );
     }
 }

@@ -72,7 +72,7 @@ fn paths() {
             path: Some(wanted),
             ..Condition::default()
         };
-        let got = holds(&condition, &request("GET", target, &[]), "http");
+        let got = holds(&condition, &request("GET", target, &[]), "http", None);
         assert_eq!(got, want, "{condition:?} {target}");
     }
 }
@@ -186,22 +186,22 @@ fn every_part_of_a_condition_must_hold() {
         ("POST", "/a?q=2", &[("x-a", "")], false),
     ] {
         let request = request(method, target, fields);
-        let got = holds(&rule.condition, &request, "http");
+        let got = holds(&rule.condition, &request, "http", None);
         assert_eq!(got, want, "{method} {target}");
         let other = RequestHead {
             authority: b"other".to_vec(),
             ..request
         };
-        assert!(!holds(&rule.condition, &other, "http"));
+        assert!(!holds(&rule.condition, &other, "http", None));
     }
     let virtual_host = VirtualHost {
         rules: Arc::from([rule.clone(), rule]),
         ..VirtualHost::default()
     };
     let hit = request("POST", "/a?q=1", &[("x-a", "")]);
-    assert_eq!(find(&virtual_host, &hit, "http"), Some(0));
+    assert_eq!(find(&virtual_host, &hit, "http", None), Some(0));
     assert_eq!(
-        find(&virtual_host, &request("GET", "/a", &[]), "http"),
+        find(&virtual_host, &request("GET", "/a", &[]), "http", None),
         None
     );
 }

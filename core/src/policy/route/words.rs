@@ -2,7 +2,9 @@
 
 use super::Unmet;
 use crate::message::RequestHead;
-use crate::snapshot::{Condition, FieldMatch, MatchedField, PathMatch, QueryMatch, TextMatch};
+use crate::snapshot::{
+    ClaimMatch, Condition, FieldMatch, MatchedField, PathMatch, QueryMatch, TextMatch,
+};
 
 /// What a condition asks for, one entry for each part.
 #[must_use]
@@ -17,6 +19,7 @@ pub fn conditions(condition: &Condition) -> Vec<String> {
     }
     all.extend(condition.fields.iter().map(field));
     all.extend(condition.query.iter().map(query));
+    all.extend(condition.claims.iter().map(claim));
     all
 }
 
@@ -40,6 +43,8 @@ pub fn unmet(unmet: Unmet<'_>, request: &RequestHead, scheme: &str) -> String {
             );
             (query(wanted), found)
         }
+        // What a token says is nobody's business but its bearer's.
+        Unmet::Claim(wanted) => (claim(wanted), "the token does not say so".to_owned()),
     };
     format!("{wanted}: {found}")
 }
@@ -78,6 +83,12 @@ fn field(wanted: &FieldMatch) -> String {
 fn query(wanted: &QueryMatch) -> String {
     let value = text(&wanted.value);
     format!("query parameter `{}` {value}", wanted.name)
+}
+
+fn claim(wanted: &ClaimMatch) -> String {
+    let not = if wanted.negated { "not " } else { "" };
+    let value = text(&wanted.value);
+    format!("claim `{}` {not}{value}", wanted.path.join("."))
 }
 
 /// The values of a field that a rule looks at.

@@ -77,13 +77,14 @@ fn no_rule(
         host.name
     )?;
     let scheme = scheme(&record.request);
+    let claims = record.token.as_ref().map(|token| &token.claims);
     for (number, rule) in (1..).zip(host.rules.iter().take(MOST_RULES)) {
         write!(f, "               {number}. ")?;
         match &rule.origin {
             Some(origin) => write!(f, "{}", At(origin, snapshot))?,
             None => f.write_str(&rule.name)?,
         }
-        match unmet(&rule.condition, &record.request, scheme) {
+        match unmet(&rule.condition, &record.request, scheme, claims) {
             Some(unmet) => writeln!(f, " needs {}", words::unmet(unmet, &record.request, scheme))?,
             None => writeln!(f)?,
         }

@@ -28,7 +28,7 @@ fn index_of(rules: &[Rule]) -> RuleIndex {
 }
 
 fn holds(rule: &Rule, request: &RequestHead) -> bool {
-    route::holds(&rule.condition, request, "http")
+    route::holds(&rule.condition, request, "http", None)
 }
 
 fn find(index: &RuleIndex, rules: &[Rule], request: &RequestHead) -> Option<usize> {
