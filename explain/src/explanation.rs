@@ -375,7 +375,10 @@ fn decide(
     });
     let response = &mut ResponseHead::default();
     if request::who_asks(&context, virtual_host, &mut record, response).is_some() {
-        let why = format!("its token is refused before a rule is found: {}", record.details);
+        let why = format!(
+            "its token is refused before a rule is found: {}",
+            record.details
+        );
         told.problems.push(why);
         return;
     }

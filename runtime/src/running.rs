@@ -271,6 +271,18 @@ impl Handle {
         &self.local_addrs
     }
 
+    /// The same, with whose listener each is; of several that share one the first.
+    pub fn located(&self) -> impl Iterator<Item = (ListenerKind, SocketAddr)> {
+        self.local_addrs.iter().map(|addr| {
+            let mut listeners = self.listeners.iter();
+            let first = listeners.find(|(_, at)| at == addr);
+            (
+                first.map_or(ListenerKind::Outbound, |(kind, _)| *kind),
+                *addr,
+            )
+        })
+    }
+
     /// Where a listener is.
     #[must_use]
     pub fn local_addr(&self, of: ListenerKind) -> Option<SocketAddr> {

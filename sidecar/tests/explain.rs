@@ -206,3 +206,76 @@ fn the_document_is_one_and_repeats() {
     );
     assert_eq!(document["destinations"][0]["weight"], 90);
 }
+
+/// A gateway with a port of bytes, and one in TLS that is passed for one name and taken off for another.
+const GATEWAY: &str = "apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: public}
+spec:
+  selector: {istio: edge}
+  servers:
+  - {port: {number: 9000, name: raw, protocol: TCP}, hosts: ['*']}
+  - {port: {number: 443, name: passed, protocol: TLS}, hosts: [passed.test], tls: {mode: PASSTHROUGH}}
+  - {port: {number: 443, name: own, protocol: TLS}, hosts: [own.test], tls: {mode: SIMPLE, credentialName: own}}
+  - {port: {number: 443, name: web, protocol: HTTPS}, hosts: [web.test], tls: {mode: SIMPLE, credentialName: own}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: bytes}
+spec:
+  hosts: ['*']
+  gateways: [public]
+  tls: [{match: [{sniHosts: [passed.test]}], route: [{destination: {host: redis.test}}]}]
+  tcp: [{route: [{destination: {host: redis.test}}]}]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: redis}
+spec: {hosts: [redis.test], resolution: STATIC, ports: [{number: 6379, name: redis, protocol: REDIS}], endpoints: [{address: 10.0.0.9}]}
+";
+
+#[test]
+fn connections_to_gateways_are_explained() {
+    let folder = std::env::temp_dir().join(format!("outrigger-explain-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::write(folder.join("edge.yaml"), GATEWAY).expect("a file");
+    let config = folder.to_str().expect("text");
+    for (port, line, wants) in [
+        (
+            "9000",
+            "TCP edge:9000",
+            &["0.0.0.0_9000", "spec.tcp[0]", "10.0.0.9:6379"][..],
+        ),
+        (
+            "443",
+            "TLS passed.test:443",
+            &["TLS passes there", "spec.tls[0].match[0]", "10.0.0.9:6379"],
+        ),
+        (
+            "443",
+            "TLS own.test:443",
+            &["takes TLS off", "spec.tcp[0]", "10.0.0.9:6379"],
+        ),
+        ("443", "TLS web.test:443", &["HTTP is spoken there"]),
+        ("443", "TLS other.test:443", &["it is closed"]),
+        ("443", "TCP edge:443", &["this is none", "it is closed"]),
+        ("81", "TCP edge:81", &["no Gateway", "it is closed"]),
+    ] {
+        let args = [
+            "explain",
+            "--config",
+            config,
+            "--from",
+            "istio=edge",
+            "--gateway",
+            port,
+            line,
+        ];
+        let output = outrigger(&args);
+        let said = text(&output.stdout) + &text(&output.stderr);
+        for want in wants {
+            assert!(said.contains(want), "{line}: {want}\n{said}");
+        }
+    }
+    fs::remove_dir_all(folder).expect("it was there");
+}

@@ -249,6 +249,11 @@ fn a_gateway_serves_the_gateway_api() {
         assert!(get("shop.test", "/").starts_with("HTTP/1.1 404"));
         let seen = get("cart.example", "/old/x?q");
         assert!(seen.contains("GET /new/x?q HTTP/1.1"), "{seen}");
+        let listeners = gateway.admin("GET /listeners");
+        assert!(listeners.contains("gateway_127.0.0.1_"), "{listeners}");
+        assert!(!listeners.contains("inbound_"), "{listeners}");
+        let told = gateway.admin("GET /explain?request=http://shop.example/&gateway=80");
+        assert!(told.contains("spec.rules[0]"), "{told}");
         // Nobody of the other namespace lets it be named.
         assert!(get("cart.example", "/other").starts_with("HTTP/1.1 500"));
         let roots = mesh.text("web/root-cert.pem");

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use outrigger_core::cluster::Bucket;
 use outrigger_core::decision::{Connection, Details, Record, ToldBy};
 use outrigger_core::message::ResponseHead;
-use outrigger_core::peer::{AddressRange, ListenerKind, Peer};
+use outrigger_core::peer::{AddressRange, ListenerKind, Peer, TlsFacts, TlsVersion};
 use outrigger_core::policy::filter_chain::{self, Chosen, Seen};
 use outrigger_core::request::{self, Context};
 use outrigger_core::snapshot::{
-    Action, ChainRule, FilterChain, HttpSpoken, Listener, Snapshot, UnknownHosts,
+    Action, ChainRule, FilterChain, GatewayListener, HttpSpoken, Listener, Snapshot, UnknownHosts,
 };
 use outrigger_core::worker::Worker;
 use serde::Serialize;
@@ -52,26 +52,25 @@ pub fn explain_connection(
     if access::is_cut_off(&mut told) {
         return told;
     }
-    if let ListenerKind::Gateway(port) = circumstances.peer.listener {
-        told.action = "unexplained";
-        told.problems.push(format!(
-            "what is no HTTP is not explained at gateways: ask with `GET http://HOST:{port}/`, or see the rules of the Gateway in /config_dump"
-        ));
-        return told;
-    }
     let is_inbound = circumstances.peer.listener.is_inbound();
     let application = told.request.inbound.as_ref();
     let application = application.and_then(|application| application.parse().ok());
-    let destination = match is_inbound {
-        true => application.unwrap_or_else(|| circumstances.peer.destination()),
-        false => SocketAddr::new(address(snapshot, reach), reach.port),
+    let destination = match circumstances.peer.listener {
+        ListenerKind::Inbound(_) => application.unwrap_or_else(|| circumstances.peer.destination()),
+        ListenerKind::Gateway(_) => circumstances.peer.local,
+        ListenerKind::Outbound => SocketAddr::new(address(snapshot, reach), reach.port),
     };
     let peer = Peer {
-        original: match is_inbound {
-            true => circumstances.peer.original,
-            false => Some(destination),
+        original: match circumstances.peer.listener {
+            ListenerKind::Inbound(_) => circumstances.peer.original,
+            ListenerKind::Gateway(_) => None,
+            ListenerKind::Outbound => Some(destination),
         },
         ..circumstances.peer
+    };
+    let at_gateway = match peer.listener {
+        ListenerKind::Gateway(port) => Some(AtGateway::new(snapshot, port, reach)),
+        ListenerKind::Outbound | ListenerKind::Inbound(_) => None,
     };
     let asked = Asked {
         snapshot,
@@ -83,9 +82,10 @@ pub fn explain_connection(
                 let at = snapshot.inbound_ports.position(&peer);
                 at.and_then(|at| snapshot.inbound_listeners.get(at))
             }
-            ListenerKind::Gateway(_) => None,
+            ListenerKind::Gateway(_) => at_gateway.as_ref().and_then(AtGateway::passed),
         },
         is_inbound,
+        at_gateway: at_gateway.as_ref(),
     };
     let chosen = asked.choose(&peer);
     told.connection = Some(asked.begin(chosen != Chosen::Unknown));
@@ -99,7 +99,15 @@ pub fn explain_connection(
             return told;
         }
         Chosen::Rule(rule) => Some(rule),
-        Chosen::Unknown | Chosen::Nowhere => None,
+        Chosen::Unknown => None,
+        Chosen::Nowhere => {
+            told.action = "refused";
+            if let Some(connection) = &mut told.connection {
+                connection.picked = "it is closed: nothing is behind it".to_owned();
+            }
+            asked.tell_chains(None, &mut told);
+            return told;
+        }
     };
     asked.tell_chains(rule, &mut told);
     asked.play(rule, &peer, circumstances, &mut told);
@@ -139,6 +147,7 @@ struct Asked<'a> {
     destination: SocketAddr,
     listener: Option<&'a Listener>,
     is_inbound: bool,
+    at_gateway: Option<&'a AtGateway<'a>>,
 }
 
 impl Asked<'_> {
@@ -147,8 +156,9 @@ impl Asked<'_> {
             Says::Bytes => Seen::Other,
             Says::Hello => Seen::Tls(self.reach.server_name()),
         };
-        match filter_chain::of_peer(self.snapshot, peer, None, Seen::Nothing) {
-            Chosen::Look => filter_chain::of_peer(self.snapshot, peer, None, seen),
+        let tls = self.at_gateway.and_then(|at| at.taken_off.as_ref());
+        match filter_chain::of_peer(self.snapshot, peer, tls, Seen::Nothing) {
+            Chosen::Look => filter_chain::of_peer(self.snapshot, peer, tls, seen),
             chosen @ (Chosen::Http | Chosen::Rule(_) | Chosen::Unknown | Chosen::Nowhere) => chosen,
         }
     }
@@ -157,8 +167,14 @@ impl Asked<'_> {
         ConnectionTold {
             destination: self.destination.to_string(),
             server_name: self.reach.server_name().map(str::to_owned),
-            listener: self.listener.map(|listener| listener.name.to_string()),
-            why: self.why(is_known),
+            listener: match self.at_gateway {
+                None => self.listener.map(|listener| listener.name.to_string()),
+                Some(at) => at.listener.map(|one| format!("0.0.0.0_{}", one.port)),
+            },
+            why: match self.at_gateway {
+                None => self.why(is_known),
+                Some(at) => at.why(self.reach),
+            },
             endpoint: None,
             picked: String::new(),
             flags: String::new(),
@@ -221,6 +237,21 @@ impl Asked<'_> {
                 unmet,
             });
         }
+        // The rule of a server is for all who come to it.
+        let of_server = chosen.filter(|_| told.rules.iter().all(|tried| !tried.matches));
+        let host = of_server.map(|of| (of, self.snapshot.virtual_host(of.virtual_host)));
+        if let Some((of, host)) = host
+            && let Some(rule) = host.rules.get(of.rule as usize)
+        {
+            told.rules.push(Tried {
+                number: 1,
+                name: host.name.to_string(),
+                origin: (rule.origin.as_ref()).and_then(|origin| Place::new(origin, self.snapshot)),
+                matches: true,
+                conditions: Vec::new(),
+                unmet: None,
+            });
+        }
     }
 
     /// What keeps a chain from being for it.
@@ -250,10 +281,12 @@ impl Asked<'_> {
     ) {
         let snapshot = Arc::new(self.snapshot.to_try());
         let worker = Worker::new(Arc::clone(&snapshot), circumstances.settings, 0);
+        let tls = self.at_gateway.and_then(|at| at.taken_off.clone());
+        let tls = tls.map(Arc::new);
         let context = Context {
             view: worker.view(),
             peer,
-            tls: circumstances.tls.as_ref(),
+            tls: tls.as_ref().or(circumstances.tls.as_ref()),
             upgrade: None,
             own_bucket: &Bucket::default(),
             now: circumstances.now,
@@ -326,6 +359,54 @@ impl Asked<'_> {
         let endpoints = told.cluster.iter_mut().flat_map(|of| &mut of.endpoints);
         endpoints.for_each(|of| of.chosen = of.address == endpoint);
         connection.endpoint = Some(endpoint);
+    }
+}
+
+/// What a connection meets at a port of Gateways.
+struct AtGateway<'a> {
+    listener: Option<&'a GatewayListener>,
+    /// What the connection is in, once TLS was taken off that it begins with.
+    taken_off: Option<TlsFacts>,
+}
+
+impl<'a> AtGateway<'a> {
+    fn new(snapshot: &'a Snapshot, port: u16, reach: &Reach) -> Self {
+        let listener = snapshot.gateways.find(port);
+        let tls = listener.and_then(|one| one.tls.as_ref());
+        let tls = tls.filter(|_| reach.says == Says::Hello);
+        let server = tls.and_then(|tls| tls.servers.get(tls.server(reach.server_name())?));
+        let is_taken_off = server.is_some_and(|server| server.termination.is_some());
+        Self {
+            listener,
+            taken_off: is_taken_off.then(|| TlsFacts {
+                version: TlsVersion::Tls13,
+                cipher: "TLS_AES_128_GCM_SHA256".into(),
+                sni: reach.server_name().map(Into::into),
+                alpn: None,
+                resumed: false,
+                peer: None,
+            }),
+        }
+    }
+
+    /// Where connections are chosen among whose TLS passes.
+    fn passed(&self) -> Option<&'a Listener> {
+        let listener = self.listener.filter(|one| one.tls.is_some())?;
+        self.taken_off.is_none().then_some(&listener.passed)
+    }
+
+    fn why(&self, reach: &Reach) -> String {
+        let Some(listener) = self.listener else {
+            return "no Gateway that selects this workload has the port".to_owned();
+        };
+        let port = listener.port;
+        let said = match (&listener.tls, reach.says, &self.taken_off) {
+            (None, _, _) => "its first server in clear text is for all who connect",
+            (Some(_), Says::Bytes, _) => "TLS is spoken there, and this is none",
+            (Some(_), Says::Hello, Some(_)) => "the server of this name takes TLS off",
+            (Some(_), Says::Hello, None) => "TLS passes there, by the name that is asked for",
+        };
+        format!("port {port} of Gateways\n{said}")
     }
 }
 

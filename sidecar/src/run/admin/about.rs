@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use outrigger_core::peer::ListenerKind;
 use outrigger_runtime::Handle;
 use serde_json::{Value, json};
 
@@ -91,10 +92,16 @@ pub(super) fn state(handle: &Handle) -> &'static str {
     }
 }
 
-/// Every listener: which way it leads, and where it is. The first is the outbound one.
+/// Every listener: which way it leads, and where it is.
 pub(super) fn named_listeners(handle: &Handle) -> impl Iterator<Item = (&'static str, SocketAddr)> {
-    let addrs = handle.local_addrs().iter().enumerate();
-    addrs.map(|(at, addr)| (if at == 0 { "outbound" } else { "inbound" }, *addr))
+    handle.located().map(|(kind, addr)| {
+        let direction = match kind {
+            ListenerKind::Outbound => "outbound",
+            ListenerKind::Inbound(_) => "inbound",
+            ListenerKind::Gateway(_) => "gateway",
+        };
+        (direction, addr)
+    })
 }
 
 /// The name of a listener: as in `/stats`, behind `http.`.

@@ -18,8 +18,7 @@ use super::query;
 use crate::options::{parse_random, parse_spiffe_id};
 
 /// What can be asked for.
-const PARAMETERS: &str =
-    "request=LINE, header=FIELD (may be repeated), random=N, inbound=PORT, as=ID, format=text|json";
+const PARAMETERS: &str = "request=LINE, header=FIELD (may be repeated), random=N, inbound=PORT, gateway=PORT, as=ID, format=text|json";
 
 /// Fields of one question.
 const MOST_FIELDS: usize = 100;
@@ -31,6 +30,8 @@ pub(super) struct Asked {
     random: u64,
     /// The port of the application, or of the inbound listener.
     inbound: Option<u16>,
+    /// The port of Gateways that it comes to.
+    gateway: Option<u16>,
     /// The SPIFFE ID of the client's certificate.
     client: Option<String>,
     pub(super) is_json: bool,
@@ -43,7 +44,7 @@ impl Asked {
     /// What is wrong with them.
     pub(super) fn new(query: &str) -> Result<Self, String> {
         let (mut request, mut fields, mut random, mut is_json) = (None, Vec::new(), 0, false);
-        let (mut inbound, mut client) = (None, None);
+        let (mut inbound, mut gateway, mut client) = (None, None, None);
         for (name, value) in query::parse(query)? {
             let value = value.unwrap_or_default();
             match (&*name, &*value) {
@@ -57,6 +58,10 @@ impl Asked {
                         "`inbound` needs a port, of the application or of an inbound listener"
                             .to_owned()
                     })?);
+                }
+                ("gateway", port) => {
+                    let port = port.parse();
+                    gateway = Some(port.map_err(|_| "`gateway` needs a port of Gateways")?);
                 }
                 ("as", id) => client = Some(parse_spiffe_id(id)?),
                 ("format", "text") => is_json = false,
@@ -72,6 +77,7 @@ impl Asked {
             subject,
             random,
             inbound,
+            gateway,
             client,
             is_json,
         })
@@ -80,7 +86,7 @@ impl Asked {
     /// Who asks, where and when.
     ///
     /// # Errors
-    /// There is no such inbound listener.
+    /// There is no such listener.
     pub(super) fn circumstances(
         &self,
         handle: &Handle,
@@ -93,9 +99,18 @@ impl Asked {
             now: handle.now(),
             ..Circumstances::default()
         };
-        let listener = match self.inbound {
-            None => ListenerKind::Outbound,
-            Some(port) => ListenerKind::Inbound(inbound(port, handle, snapshot)?),
+        let listener = match (self.inbound, self.gateway) {
+            (None, None) => ListenerKind::Outbound,
+            (Some(port), None) => ListenerKind::Inbound(inbound(port, handle, snapshot)?),
+            (None, Some(port)) => {
+                let listener = ListenerKind::Gateway(port);
+                let is_open = handle.local_addr(listener).is_some();
+                let closed = || format!("no port {port} of Gateways is listened on");
+                is_open.then_some(listener).ok_or_else(closed)?
+            }
+            (Some(_), Some(_)) => {
+                return Err("`inbound` and `gateway` exclude each other".to_owned());
+            }
         };
         if let Some(local) = handle.local_addr(listener) {
             circumstances = circumstances.on(listener, local);

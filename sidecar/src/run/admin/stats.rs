@@ -102,9 +102,8 @@ fn page(sources: &Sources, admin: &connections::Counts, mut sheet: Sheet) -> Pag
     let (stats, snapshot) = (handle.stats(), handle.snapshot());
     sources.telemetry.end_idle_series(handle.now());
     let collected = sources.telemetry.collect(&snapshot);
-    for (index, listener) in stats.listeners.iter().enumerate() {
-        // The first listener is the outbound one.
-        let prefix = if index == 0 { "outbound" } else { "inbound" };
+    let named = super::about::named_listeners(handle).zip(&stats.listeners);
+    for (index, ((prefix, _), listener)) in named.enumerate() {
         let requests = collected.listeners.get(index);
         listeners::add(&mut sheet, prefix, listener, requests);
     }
