@@ -47,14 +47,28 @@ fn is_reg_name(host: &[u8]) -> bool {
     let mut at = 0;
     while let Some(byte) = host.get(at) {
         at += match byte {
+            byte if STANDS_ALONE[usize::from(*byte)] => 1,
             b'%' if host.get(at + 1..at + 3).is_some_and(is_hex) => 3,
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => 1,
-            b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' => 1,
             _ => return false,
         };
     }
     true
 }
+
+/// `unreserved` and `sub-delims` of RFC 3986 §2.
+const STANDS_ALONE: [bool; 256] = {
+    let mut stands = [false; 256];
+    let mut byte = 0;
+    while byte < stands.len() {
+        stands[byte] = matches!(
+            byte as u8,
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~'
+                | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'='
+        );
+        byte += 1;
+    }
+    stands
+};
 
 fn is_hex(digits: &[u8]) -> bool {
     digits.iter().all(u8::is_ascii_hexdigit)

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::refusals::CONNECTION_OPTIONS;
 use crate::decision::Refused;
-use crate::message::{Field, Headers, Known, Version};
+use crate::message::{Field, Headers, Known, Names, Version};
 
 /// More options than this are refused: each costs a walk over the fields (Envoy's bound is 10).
 const MAX_OPTIONS: usize = 64;
@@ -81,11 +81,17 @@ impl Connection {
     /// Removes every field that concerns this connection only, and what `also` names.
     pub(super) fn strip(&self, headers: &mut Headers, also: &[Known]) {
         let wants_trailers = accepts_trailers(headers);
-        headers.remove_if(|field| {
-            is_hop_by_hop(field)
-                || also.contains(&field.known)
-                || self.nominates(field.name) && field.known != Known::Te
-        });
+        if self.nominated.is_empty() && !headers.may_have_any(HOP_BY_HOP) {
+            for name in also {
+                headers.remove(*name);
+            }
+        } else {
+            headers.remove_if(|field| {
+                is_hop_by_hop(field)
+                    || also.contains(&field.known)
+                    || self.nominates(field.name) && field.known != Known::Te
+            });
+        }
         if wants_trailers {
             headers.set(Known::Te, b"trailers");
         } else {
@@ -123,15 +129,18 @@ pub(crate) fn trim(mut value: &[u8]) -> &[u8] {
 }
 
 /// Fields that concern one connection whether `Connection` names them or not.
-pub(crate) fn is_hop_by_hop(field: Field<'_>) -> bool {
-    matches!(
-        field.known,
-        Known::Connection
-            | Known::KeepAlive
-            | Known::ProxyConnection
-            | Known::TransferEncoding
-            | Known::Upgrade
-    ) || field.name == b"http2-settings"
+pub(super) const HOP_BY_HOP: Names = Names::of(&[
+    Known::Connection,
+    Known::Http2Settings,
+    Known::KeepAlive,
+    Known::ProxyConnection,
+    Known::TransferEncoding,
+    Known::Upgrade,
+]);
+
+/// Whether a field concerns one connection whether `Connection` names it or not.
+pub(crate) const fn is_hop_by_hop(field: Field<'_>) -> bool {
+    HOP_BY_HOP.have(field.known)
 }
 
 /// Names that an option must not take away: they frame or route the message, or say where it came from.

@@ -42,5 +42,5 @@ pub use reader::Reader;
 pub use request_head::RequestFacts;
 pub use response_head::ResponseFacts;
 pub use server::Server;
-pub(crate) use write_fields::{is_writable, put_escaped};
+pub(crate) use write_fields::put_escaped;
 pub use writer::{Reply, Writer};

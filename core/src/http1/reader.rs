@@ -98,11 +98,19 @@ impl Reader {
         buf: &mut BytesMut,
         into: &mut RequestHead,
     ) -> Result<Option<RequestFacts>, Refused> {
-        let Some(end) = self.head_end(buf)? else {
-            return Ok(None);
+        let at_once = self
+            .fresh(buf)
+            .and_then(|most| request_head::parse_at_once(most, &self.limits, into));
+        let (facts, end) = match at_once {
+            Some(read) => read,
+            None => {
+                let Some(end) = self.head_end(buf)? else {
+                    return Ok(None);
+                };
+                let facts = request_head::parse(&buf[..end], &self.limits, into);
+                (facts.map_err(|refused| self.refuse(refused))?, end)
+            }
         };
-        let facts = request_head::parse(&buf[..end], &self.limits, into);
-        let facts = facts.map_err(|refused| self.refuse(refused))?;
         buf.advance(end);
         self.state = Within::after_head(facts.framing);
         Ok(Some(facts))
@@ -119,11 +127,19 @@ impl Reader {
         asked: Asked<'_>,
         into: &mut ResponseHead,
     ) -> Result<Option<ResponseFacts>, Refused> {
-        let Some(end) = self.head_end(buf)? else {
-            return Ok(None);
+        let at_once = self
+            .fresh(buf)
+            .and_then(|most| response_head::parse_at_once(most, &self.limits, asked, into));
+        let (facts, end) = match at_once {
+            Some(read) => read,
+            None => {
+                let Some(end) = self.head_end(buf)? else {
+                    return Ok(None);
+                };
+                let facts = response_head::parse(&buf[..end], &self.limits, asked, into);
+                (facts.map_err(|refused| self.refuse(refused))?, end)
+            }
         };
-        let facts = response_head::parse(&buf[..end], &self.limits, asked, into);
-        let facts = facts.map_err(|refused| self.refuse(refused))?;
         buf.advance(end);
         self.state = Within::after_head(facts.framing);
         Ok(Some(facts))
@@ -179,6 +195,21 @@ impl Reader {
                 Ok(())
             }
             Within::Refused(refused) => Err(refused),
+        }
+    }
+
+    /// What a head is read from that may be there as a whole, and of which nothing was looked at yet.
+    fn fresh<'a>(&self, buf: &'a [u8]) -> Option<&'a [u8]> {
+        match self.state {
+            Within::Head { lines, .. } if lines == Lines::START && !buf.is_empty() => {
+                Some(&buf[..buf.len().min(self.limits.head_bytes)])
+            }
+            Within::Head { .. }
+            | Within::Length(_)
+            | Within::Chunked(_)
+            | Within::UntilClose
+            | Within::Tunnel
+            | Within::Refused(_) => None,
         }
     }
 

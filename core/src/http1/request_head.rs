@@ -3,7 +3,7 @@
 use http::Method;
 
 use super::authority::is_authority;
-use super::field_lines;
+use super::field_lines::{self, Plain};
 use super::framing::{self, Framing};
 use super::hop_by_hop::{self, Connection};
 use super::limits::{Limits, MAX_FIELDS};
@@ -58,6 +58,33 @@ pub(super) fn parse(
         Ok(_) | Err(httparse::Error::Version) => return Err(START_LINE),
         Err(error) => return Err(field_lines::refusal(error)),
     }
+    take(&parsed, None, into)
+}
+
+/// Reads a head that `bytes` begin with, and says how long it is, where that takes one look: it is whole, every line is as
+/// it would be written, and nothing is wrong with it. `None` says nothing about it; then its end is looked for first.
+pub(super) fn parse_at_once(
+    bytes: &[u8],
+    limits: &Limits,
+    into: &mut RequestHead,
+) -> Option<(RequestFacts, usize)> {
+    let mut room = field_lines::room();
+    let room = &mut room[..limits.fields.min(MAX_FIELDS)];
+    let mut parsed = httparse::Request::new(&mut []);
+    let Ok(httparse::Status::Complete(end)) = parsed.parse_with_uninit_headers(bytes, room) else {
+        return None;
+    };
+    let plain = Plain::of(&bytes[..end], parsed.headers)?;
+    check_first_line(plain.first_line).ok()?;
+    let facts = take(&parsed, Some(plain), into).ok()?;
+    Some((facts, end))
+}
+
+fn take(
+    parsed: &httparse::Request<'_, '_>,
+    plain: Option<Plain<'_>>,
+    into: &mut RequestHead,
+) -> Result<RequestFacts, Refused> {
     let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version)
     else {
         return Err(START_LINE);
@@ -68,7 +95,10 @@ pub(super) fn parse(
         0 => Version::Http10,
         _ => Version::Http11,
     };
-    field_lines::copy(parsed.headers, &mut into.headers)?;
+    match plain {
+        Some(plain) => plain.copy(parsed.headers, &mut into.headers),
+        None => field_lines::copy(parsed.headers, &mut into.headers),
+    }?;
     let target = Target::read(&into.method, target.as_bytes())?;
     target.put_path(&into.method, &mut into.path);
     let host = one_host(into.version, &into.headers)?;

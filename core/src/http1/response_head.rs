@@ -5,7 +5,7 @@
 
 use http::StatusCode;
 
-use super::field_lines;
+use super::field_lines::{self, Plain};
 use super::framing::{self, Asked, Framing};
 use super::hop_by_hop::Connection;
 use super::limits::{Limits, MAX_FIELDS};
@@ -38,15 +38,47 @@ pub(super) fn parse(
     let mut room = field_lines::room();
     let room = &mut room[..limits.fields.min(MAX_FIELDS)];
     let mut parsed = httparse::Response::new(&mut []);
-    let mut config = httparse::ParserConfig::default();
-    config.allow_obsolete_multiline_headers_in_responses(true);
-    // RFC 9112 §5.1: a proxy removes white space between name and colon from a response.
-    config.allow_spaces_after_header_name_in_responses(true);
-    match config.parse_response_with_uninit_headers(&mut parsed, bytes, room) {
+    match config().parse_response_with_uninit_headers(&mut parsed, bytes, room) {
         Ok(httparse::Status::Complete(end)) if end == bytes.len() => {}
         Ok(_) => return Err(START_LINE),
         Err(error) => return Err(field_lines::refusal(error)),
     }
+    take(&parsed, None, asked, into)
+}
+
+/// As [`super::request_head::parse_at_once`].
+pub(super) fn parse_at_once(
+    bytes: &[u8],
+    limits: &Limits,
+    asked: Asked<'_>,
+    into: &mut ResponseHead,
+) -> Option<(ResponseFacts, usize)> {
+    let mut room = field_lines::room();
+    let room = &mut room[..limits.fields.min(MAX_FIELDS)];
+    let mut parsed = httparse::Response::new(&mut []);
+    let read = config().parse_response_with_uninit_headers(&mut parsed, bytes, room);
+    let Ok(httparse::Status::Complete(end)) = read else {
+        return None;
+    };
+    let plain = Plain::of(&bytes[..end], parsed.headers)?;
+    let facts = take(&parsed, Some(plain), asked, into).ok()?;
+    Some((facts, end))
+}
+
+fn config() -> httparse::ParserConfig {
+    let mut config = httparse::ParserConfig::default();
+    config.allow_obsolete_multiline_headers_in_responses(true);
+    // RFC 9112 §5.1: a proxy removes white space between name and colon from a response.
+    config.allow_spaces_after_header_name_in_responses(true);
+    config
+}
+
+fn take(
+    parsed: &httparse::Response<'_, '_>,
+    plain: Option<Plain<'_>>,
+    asked: Asked<'_>,
+    into: &mut ResponseHead,
+) -> Result<ResponseFacts, Refused> {
     let (Some(minor), Some(code)) = (parsed.version, parsed.code) else {
         return Err(START_LINE);
     };
@@ -56,7 +88,10 @@ pub(super) fn parse(
         0 => Version::Http10,
         _ => Version::Http11,
     };
-    field_lines::copy(parsed.headers, &mut into.headers)?;
+    match plain {
+        Some(plain) => plain.copy(parsed.headers, &mut into.headers),
+        None => field_lines::copy(parsed.headers, &mut into.headers),
+    }?;
     facts(asked, into)
 }
 

@@ -7,6 +7,7 @@ use http::Method;
 use super::authority::{is_authority, is_authority_with_port};
 use super::refusals::{BAD_HOST, FRAGMENT, TARGET};
 use crate::decision::Refused;
+use crate::message::are_visible;
 
 /// A target, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +29,7 @@ impl<'a> Target<'a> {
                 .then_some(Self::Path(text))
                 .ok_or(TARGET);
         }
-        if !text.iter().all(u8::is_ascii_graphic) {
+        if !are_visible(text) {
             return Err(TARGET);
         }
         if memchr::memchr(b'#', text).is_some() {

@@ -6,34 +6,30 @@
 use bytes::{BufMut, BytesMut};
 use http::Method;
 
-use super::hop_by_hop::is_hop_by_hop;
-use crate::message::{Field, Headers, Known, RequestHead, has_control, is_token_byte};
+use super::hop_by_hop::HOP_BY_HOP;
+use crate::message::{Headers, Known, Names, RequestHead, are_visible};
+
+/// What the writer of a request says itself, and what concerns this connection.
+const OF_REQUESTS: Names = HOP_BY_HOP.and(&[Known::Host, Known::ContentLength]);
+
+/// Of a response: Host means nothing there and passes.
+const OF_RESPONSES: Names = HOP_BY_HOP.and(&[Known::ContentLength]);
 
 /// Appends the fields of a request but those that the writer says itself: Host, and what concerns framing or this
 /// connection.
 pub(super) fn put_request_fields(headers: &Headers, block: &mut BytesMut) {
-    let is_ours = |name| matches!(name, Known::Host | Known::ContentLength);
-    put_fields(headers, is_ours, block);
+    headers.put_lines(OF_REQUESTS, block);
 }
 
-/// As [`put_request_fields`]; Host means nothing in a response and passes.
+/// As [`put_request_fields`].
 pub(super) fn put_response_fields(headers: &Headers, block: &mut BytesMut) {
-    put_fields(headers, |name| name == Known::ContentLength, block);
-}
-
-/// `is_ours`: the writer says it itself.
-fn put_fields(headers: &Headers, is_ours: impl Fn(Known) -> bool, block: &mut BytesMut) {
-    for field in headers.iter() {
-        if !is_ours(field.known) && !is_hop_by_hop(field) && is_writable(field) {
-            put_field(field.name, field.value, block);
-        }
-    }
+    headers.put_lines(OF_RESPONSES, block);
 }
 
 /// Appends trailers.
 pub(super) fn put_trailers(trailers: &Headers, block: &mut BytesMut) {
     for field in trailers.iter() {
-        if super::field_lines::may_be_trailer(field) && is_writable(field) {
+        if super::field_lines::may_be_trailer(field) && field.is_writable() {
             put_field(field.name, field.value, block);
         }
     }
@@ -69,7 +65,7 @@ pub(super) fn put_request_line(head: &RequestHead, block: &mut BytesMut) {
 /// Appends text of which every byte is printable ASCII and no fragment begins.
 pub(crate) fn put_escaped(text: &[u8], block: &mut BytesMut) {
     let is_safe = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
-    if text.iter().all(|b| is_safe(*b)) {
+    if are_visible(text) && memchr::memchr(b'#', text).is_none() {
         block.put_slice(text);
         return;
     }
@@ -81,12 +77,6 @@ pub(crate) fn put_escaped(text: &[u8], block: &mut BytesMut) {
             block.put_slice(&[b'%', digit(byte >> 4), digit(*byte)]);
         }
     }
-}
-
-/// Whether a field stays one field on the wire.
-pub(crate) fn is_writable(field: Field<'_>) -> bool {
-    let is_name = || !field.name.is_empty() && field.name.iter().all(|b| is_token_byte(*b));
-    !has_control(field.value) && (field.known != Known::Other || is_name())
 }
 
 #[cfg(test)]

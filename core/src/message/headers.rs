@@ -4,35 +4,46 @@
 //! a few hundred bytes buys what ranges of a read buffer cannot: the head outlives the buffer (retries, logs), header
 //! operations need no second representation, and HTTP/2 can fill the same block. The block is reused, so a keep-alive
 //! connection allocates nothing per request.
+//!
+//! Fields stand in the block as HTTP/1 has them on the wire, so that those that nobody touched are read, and written again,
+//! in one piece.
 
-use super::name::{FieldName, Known};
+use core::ops::Range;
+
+use bytes::BytesMut;
+
+use super::name::{FieldName, Known, Names, is_token_byte};
 use super::octets;
 
-/// One field: where its name and value lie in the block.
+/// What stands between a name and its value, and behind the value.
+const COLON: &[u8; 2] = b": ";
+const END: &[u8; 2] = b"\r\n";
+
+/// One field: where its line lies in the block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct FieldLine {
     known: Known,
     never_indexed: bool,
+    /// Its octets were judged as they were read.
+    is_writable: bool,
     name_len: u16,
     start: u32,
     value_len: u32,
 }
 
-/// Some of the numbers of names.
-#[derive(Clone, Copy, Debug, Default)]
-struct Names(u64);
-
-impl Names {
-    fn insert(&mut self, name: Known) {
-        self.0 |= name.bit();
+impl FieldLine {
+    const fn name(&self) -> Range<usize> {
+        let start = self.start as usize;
+        start..start + self.name_len as usize
     }
 
-    fn remove(&mut self, name: Known) {
-        self.0 &= !name.bit();
+    const fn value(&self) -> Range<usize> {
+        let start = self.name().end + COLON.len();
+        start..start + self.value_len as usize
     }
 
-    fn may_have(self, name: Known) -> bool {
-        self.0 & name.bit() != 0
+    const fn line(&self) -> Range<usize> {
+        self.start as usize..self.value().end + END.len()
     }
 }
 
@@ -65,6 +76,17 @@ pub struct Field<'a> {
     pub value: &'a [u8],
     /// Its sender wants it in nobody's compression table (RFC 7541 §6.2.3).
     pub never_indexed: bool,
+    /// Its octets were judged as it was read, and are those of one field.
+    pub(crate) is_judged: bool,
+}
+
+impl Field<'_> {
+    /// Whether it stays one field on the wire: nothing else keeps a value from configuration from being two.
+    pub(crate) fn is_writable(self) -> bool {
+        let is_name = || !self.name.is_empty() && self.name.iter().all(|b| is_token_byte(*b));
+        self.is_judged
+            || !octets::has_control(self.value) && (self.known != Known::Other || is_name())
+    }
 }
 
 impl Headers {
@@ -90,6 +112,8 @@ impl Headers {
     /// Adds a field at the end; the name may be in any case. The caller has checked that name and value are legal.
     pub fn append(&mut self, name: &[u8], value: &[u8]) -> Result<(), InsertError> {
         let start = self.block.len();
+        self.block
+            .reserve(name.len() + value.len() + COLON.len() + END.len());
         self.block.extend_from_slice(name);
         let name = &mut self.block[start..];
         octets::make_lower(name);
@@ -107,10 +131,31 @@ impl Headers {
         self.block.extend_from_slice(field.name);
         let added = self.finish_entry(field.known, start, field.value);
         match self.entries.last_mut() {
-            Some(last) if added.is_ok() => last.never_indexed = field.never_indexed,
+            Some(last) if added.is_ok() => {
+                (last.never_indexed, last.is_writable) = (field.never_indexed, field.is_judged);
+            }
             Some(_) | None => self.block.truncate(start),
         }
         added
+    }
+
+    /// Adds fields whose lines stand one behind the other in `section`, each as it would be written, but that its name may be
+    /// in any case: how long their names and values are. The caller has checked that they are legal.
+    pub(crate) fn append_lines(
+        &mut self,
+        section: &[u8],
+        fields: impl Iterator<Item = (usize, usize)>,
+    ) -> Result<(), InsertError> {
+        let mut start = self.block.len();
+        self.block.extend_from_slice(section);
+        for (name_len, value_len) in fields {
+            let name = &mut self.block[start..start + name_len];
+            octets::make_lower(name);
+            let known = Known::of(name);
+            self.push_entry(known, start, name_len, value_len, true)?;
+            start += name_len + COLON.len() + value_len + END.len();
+        }
+        Ok(())
     }
 
     /// Adds a field whose name the proxy knows.
@@ -122,10 +167,13 @@ impl Headers {
     pub fn append_with(&mut self, known: Known, write: impl FnOnce(&mut Vec<u8>)) {
         let start = self.block.len();
         self.block.extend_from_slice(known.as_str().as_bytes());
+        self.block.extend_from_slice(COLON);
         let split = self.block.len();
         write(&mut self.block);
+        let value_len = self.block.len() - split;
+        self.block.extend_from_slice(END);
         // Known names are 2 to 32 bytes, and heads are bounded far below 4 GiB, so neither error can happen.
-        let _ = self.push_entry(known, start, split);
+        let _ = self.push_entry(known, start, known.as_str().len(), value_len, false);
     }
 
     /// Adds the value and the entry of a field whose name stands in the block from `start` on.
@@ -135,24 +183,33 @@ impl Headers {
         start: usize,
         value: &[u8],
     ) -> Result<(), InsertError> {
-        let split = self.block.len();
+        let name_len = self.block.len() - start;
+        self.block.extend_from_slice(COLON);
         self.block.extend_from_slice(value);
-        self.push_entry(known, start, split)
+        self.block.extend_from_slice(END);
+        self.push_entry(known, start, name_len, value.len(), false)
     }
 
-    /// Adds the entry of a field whose name stands in the block from `start` on, and its value behind it from `split` on.
-    fn push_entry(&mut self, known: Known, start: usize, split: usize) -> Result<(), InsertError> {
-        let name_len = u16::try_from(split - start)
+    /// Adds the entry of a field whose line stands in the block from `start` on.
+    fn push_entry(
+        &mut self,
+        known: Known,
+        start: usize,
+        name_len: usize,
+        value_len: usize,
+        is_writable: bool,
+    ) -> Result<(), InsertError> {
+        let name_len = u16::try_from(name_len)
             .ok()
             .filter(|n| *n > 0)
             .ok_or(InsertError::NameLength)?;
-        let value_len = self.block.len() - split;
         let start = u32::try_from(start).map_err(|_| InsertError::Full)?;
         let value_len = u32::try_from(value_len).map_err(|_| InsertError::Full)?;
         self.names.insert(known);
         self.entries.push(FieldLine {
             known,
             never_indexed: false,
+            is_writable,
             name_len,
             start,
             value_len,
@@ -190,18 +247,29 @@ impl Headers {
 
     /// Removes every field of this name; says whether there was one.
     pub fn remove(&mut self, name: Known) -> bool {
-        if !self.names.may_have(name) {
+        if !self.names.have(name) {
             return false;
         }
-        let before = self.entries.len();
-        self.entries.retain(|e| e.known != name);
         self.names.remove(name);
-        before != self.entries.len()
+        let Some(first) = self.entries.iter().position(|e| e.known == name) else {
+            return false;
+        };
+        self.entries.remove(first);
+        // Most names stand once.
+        if self.entries[first..].iter().any(|e| e.known == name) {
+            self.entries.retain(|e| e.known != name);
+        }
+        true
+    }
+
+    /// Whether there may be a field of one of these names.
+    pub(crate) const fn may_have_any(&self, names: Names) -> bool {
+        self.names.have_any(names)
     }
 
     /// Removes every field of a configured name; says whether there was one.
     pub fn remove_named(&mut self, name: &FieldName) -> bool {
-        if !self.names.may_have(name.known()) {
+        if !self.names.have(name.known()) {
             return false;
         }
         let before = self.entries.len();
@@ -250,9 +318,30 @@ impl Headers {
         self.entries.iter().map(|e| view(&self.block, e))
     }
 
+    /// Appends the lines of all fields but these, as HTTP/1 has them on the wire; one that could not stay one line is left out.
+    /// Those that stand side by side are copied in one piece.
+    pub(crate) fn put_lines(&self, without: Names, out: &mut BytesMut) {
+        out.reserve(self.block.len());
+        let (mut begins, mut ends) = (0, 0);
+        for entry in &self.entries {
+            let passes = !without.have(entry.known)
+                && (entry.is_writable || view(&self.block, entry).is_writable());
+            if !passes {
+                continue;
+            }
+            let line = entry.line();
+            if ends != line.start {
+                out.extend_from_slice(&self.block[begins..ends]);
+                begins = line.start;
+            }
+            ends = line.end;
+        }
+        out.extend_from_slice(&self.block[begins..ends]);
+    }
+
     /// The fields among which those of a name are.
     fn named(&self, name: Known) -> core::slice::Iter<'_, FieldLine> {
-        match self.names.may_have(name) {
+        match self.names.have(name) {
             true => self.entries.iter(),
             false => [].iter(),
         }
@@ -274,13 +363,12 @@ impl Headers {
 }
 
 fn view<'a>(block: &'a [u8], e: &FieldLine) -> Field<'a> {
-    let start = e.start as usize;
-    let split = start + e.name_len as usize;
     Field {
         known: e.known,
-        name: &block[start..split],
-        value: &block[split..split + e.value_len as usize],
+        name: &block[e.name()],
+        value: &block[e.value()],
         never_indexed: e.never_indexed,
+        is_judged: e.is_writable,
     }
 }
 

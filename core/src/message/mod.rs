@@ -10,8 +10,9 @@ mod octets;
 
 pub(crate) use digits::digits;
 pub use headers::{Field, Headers, InsertError};
+pub(crate) use name::Names;
 pub use name::{FieldName, Known, is_token_byte};
-pub(crate) use octets::has_control;
+pub(crate) use octets::{are_visible, has_control};
 
 use core::net::IpAddr;
 

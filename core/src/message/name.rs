@@ -28,6 +28,7 @@ pub enum Known {
     GrpcStatus,
     GrpcTimeout,
     Host,
+    Http2Settings,
     KeepAlive,
     Location,
     Origin,
@@ -113,6 +114,7 @@ const TABLE: &[(&str, Known)] = &[
     ("grpc-status", Known::GrpcStatus),
     ("grpc-timeout", Known::GrpcTimeout),
     ("host", Known::Host),
+    ("http2-settings", Known::Http2Settings),
     ("keep-alive", Known::KeepAlive),
     ("location", Known::Location),
     ("origin", Known::Origin),
@@ -164,21 +166,34 @@ const TABLE: &[(&str, Known)] = &[
 /// The longest name of the table.
 const LONGEST: usize = 32;
 
-/// Positions in the table, ordered by the length of their names.
-const BY_LENGTH: [u8; TABLE.len()] = by_length().0;
+/// A name of the table.
+#[derive(Clone, Copy)]
+struct Ordered {
+    /// Its last octet.
+    last: u8,
+    /// Its position in the table.
+    at: u8,
+}
+
+/// The names of the table, ordered by their length.
+const BY_LENGTH: [Ordered; TABLE.len()] = by_length().0;
 
 /// Where the names of each length begin in [`BY_LENGTH`].
 const LENGTH_BEGINS: [u8; LONGEST + 2] = by_length().1;
 
-const fn by_length() -> ([u8; TABLE.len()], [u8; LONGEST + 2]) {
-    let (mut order, mut begins) = ([0; TABLE.len()], [0; LONGEST + 2]);
+const fn by_length() -> ([Ordered; TABLE.len()], [u8; LONGEST + 2]) {
+    let (mut order, mut begins) = ([Ordered { last: 0, at: 0 }; TABLE.len()], [0; LONGEST + 2]);
     let (mut length, mut filled) = (0, 0);
     while length <= LONGEST {
         begins[length] = filled as u8;
         let mut at = 0;
         while at < TABLE.len() {
-            if TABLE[at].0.len() == length {
-                order[filled] = at as u8;
+            let name = TABLE[at].0.as_bytes();
+            if name.len() == length {
+                order[filled] = Ordered {
+                    last: name[length - 1],
+                    at: at as u8,
+                };
                 filled += 1;
             }
             at += 1;
@@ -198,21 +213,23 @@ impl Known {
     #[must_use]
     pub fn of(lower_case: &[u8]) -> Self {
         let length = lower_case.len();
-        if length > LONGEST {
+        let (Some(last), true) = (lower_case.last(), length <= LONGEST) else {
             return Self::Other;
-        }
+        };
         let range = LENGTH_BEGINS[length].into()..LENGTH_BEGINS[length + 1].into();
-        BY_LENGTH[range]
-            .iter()
-            .map(|at| TABLE[usize::from(*at)])
-            .find(|(name, _)| {
-                name.as_bytes().last() == lower_case.last() && name.as_bytes() == lower_case
-            })
-            .map_or(Self::Other, |(_, known)| known)
+        for ordered in &BY_LENGTH[range] {
+            if ordered.last == *last {
+                let (name, known) = TABLE[usize::from(ordered.at)];
+                if name.as_bytes() == lower_case {
+                    return known;
+                }
+            }
+        }
+        Self::Other
     }
 
     /// One bit of 64 for each.
-    pub(super) const fn bit(self) -> u64 {
+    const fn bit(self) -> u64 {
         const { assert!(TABLE.len() < 64, "there is a bit for each and for `Other`") }
         1 << self as u8
     }
@@ -222,6 +239,42 @@ impl Known {
     pub fn as_str(self) -> &'static str {
         // The variants stand in the order of the table, shifted by `Other`; `table_matches_variants` keeps it so.
         (self as usize).checked_sub(1).map_or("", |at| TABLE[at].0)
+    }
+}
+
+/// Some of the numbers of names.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Names(u64);
+
+impl Names {
+    pub(crate) const fn of(names: &[Known]) -> Self {
+        Self(0).and(names)
+    }
+
+    /// These, and others.
+    pub(crate) const fn and(mut self, names: &[Known]) -> Self {
+        let mut at = 0;
+        while at < names.len() {
+            self.insert(names[at]);
+            at += 1;
+        }
+        self
+    }
+
+    pub(super) const fn insert(&mut self, name: Known) {
+        self.0 |= name.bit();
+    }
+
+    pub(super) const fn remove(&mut self, name: Known) {
+        self.0 &= !name.bit();
+    }
+
+    pub(crate) const fn have(self, name: Known) -> bool {
+        self.0 & name.bit() != 0
+    }
+
+    pub(super) const fn have_any(self, of: Self) -> bool {
+        self.0 & of.0 != 0
     }
 }
 

@@ -35,6 +35,30 @@ const fn controls(octets: u64) -> u64 {
     (!is_visible & is_no_tab | !is_no_delete) & !octets & eight(0x80)
 }
 
+/// Whether each is a visible character of ASCII.
+pub(crate) fn are_visible(octets: &[u8]) -> bool {
+    let (eights, _) = octets.as_chunks::<8>();
+    let mut found = 0;
+    for octets in eights {
+        found |= invisible(u64::from_ne_bytes(*octets));
+    }
+    // As above.
+    if let Some(last) = octets.last_chunk() {
+        found |= invisible(u64::from_ne_bytes(*last));
+    } else {
+        return octets.iter().all(u8::is_ascii_graphic);
+    }
+    found == 0
+}
+
+/// The high bit of each of eight octets that is not a visible character.
+const fn invisible(octets: u64) -> u64 {
+    let low = octets & eight(0x7f);
+    let is_visible = low + eight(0x80 - b'!');
+    let is_no_delete = (low ^ eight(0x7f)) + eight(0x7f);
+    (octets | !is_visible | !is_no_delete) & eight(0x80)
+}
+
 /// Makes letters of ASCII small.
 pub(super) fn make_lower(octets: &mut [u8]) {
     let (eights, _) = octets.as_chunks_mut::<8>();
@@ -73,12 +97,13 @@ mod tests {
                 octets[at] = octet;
                 let is_control = octet.is_ascii_control() && octet != b'\t';
                 assert_eq!(has_control(&octets), is_control, "{octets:?}");
+                assert_eq!(are_visible(&octets), octet.is_ascii_graphic(), "{octets:?}");
                 let small = octets.to_ascii_lowercase();
                 make_lower(&mut octets);
                 assert_eq!(octets, small);
             }
         }
-        assert!(!has_control(b""));
+        assert!(!has_control(b"") && are_visible(b""));
         make_lower(&mut []);
     }
 }

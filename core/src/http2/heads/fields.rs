@@ -82,6 +82,7 @@ impl List<'_> {
             name: field.name,
             value: field.value,
             never_indexed: field.never_indexed,
+            is_judged: true,
         })
     }
 
@@ -91,7 +92,7 @@ impl List<'_> {
         }
         if is_hop_by_hop(field) {
             // RFC 9113 §8.2.2. `http2-settings` is of RFC 7540, and removed by HTTP/1 too.
-            let is_old = field.known == Known::Other;
+            let is_old = field.known == Known::Http2Settings;
             return if is_old {
                 Ok(())
             } else {

@@ -6,7 +6,7 @@
 use bytes::BytesMut;
 use http::{Method, StatusCode};
 
-use crate::http1::{decimal, is_hop_by_hop, is_writable, may_be_trailer, put_escaped, trim};
+use crate::http1::{decimal, is_hop_by_hop, may_be_trailer, put_escaped, trim};
 use crate::http2::hpack::Encoder;
 use crate::message::{Field, Headers, Known, RequestHead, ResponseHead, digits};
 use crate::stream::{Begins, BodyLength};
@@ -142,7 +142,7 @@ fn put_fields(encoder: &mut Encoder, headers: &Headers, written: &[Known], out: 
 }
 
 fn put_field(encoder: &mut Encoder, field: Field<'_>, out: &mut BytesMut) {
-    if !is_writable(field) {
+    if !field.is_writable() {
         return;
     }
     // RFC 9113 §8.2.1: no white space at either end, which configuration may have put there.
