@@ -2,7 +2,9 @@
 //!
 //! Owns the text. A field of a client that has shown no certificate is taken away, else anybody could say to be anybody.
 
-use crate::message::{Headers, Known};
+use memchr::{memchr2, memchr3};
+
+use crate::message::{Headers, Known, are_visible};
 use crate::peer::{ListenerKind, PeerCertificate};
 use crate::snapshot::{ForwardMode, ForwardedClientCert, Settings};
 
@@ -62,8 +64,9 @@ fn say(value: &mut Vec<u8>, peer: &PeerCertificate, own: Option<&str>, told: For
     }
     value.extend_from_slice(b"Hash=");
     let mut hash = [0; 64];
-    for (digits, byte) in hash.chunks_exact_mut(2).zip(peer.sha256) {
-        digits.copy_from_slice(&digits_of(byte, b"0123456789abcdef"));
+    let (digits, _) = hash.as_chunks_mut::<2>();
+    for (digits, byte) in digits.iter_mut().zip(peer.sha256) {
+        *digits = DIGITS[usize::from(byte)];
     }
     value.extend_from_slice(&hash);
     if told.subject {
@@ -87,18 +90,26 @@ fn say(value: &mut Vec<u8>, peer: &PeerCertificate, own: Option<&str>, told: For
     }
 }
 
-fn digits_of(byte: u8, digits: &[u8; 16]) -> [u8; 2] {
-    [
-        digits[usize::from(byte >> 4)],
-        digits[usize::from(byte & 15)],
-    ]
+/// Each octet in two digits of lower case.
+const DIGITS: [[u8; 2]; 256] = {
+    let mut digits = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < digits.len() {
+        digits[byte] = digits_of(byte as u8, b"0123456789abcdef");
+        byte += 1;
+    }
+    digits
+};
+
+const fn digits_of(byte: u8, digits: &[u8; 16]) -> [u8; 2] {
+    [digits[(byte >> 4) as usize], digits[(byte & 15) as usize]]
 }
 
 /// A key and its value, in quotes where a bare one would end early: a name that holds separators must not say more than it
 /// is.
 fn pair(value: &mut Vec<u8>, key: &str, said: &str) {
     value.extend_from_slice(key.as_bytes());
-    if said.bytes().all(is_bare) {
+    if is_bare(said.as_bytes()) {
         value.extend_from_slice(said.as_bytes());
     } else {
         quote(value, said);
@@ -108,6 +119,11 @@ fn pair(value: &mut Vec<u8>, key: &str, said: &str) {
 /// A value in quotes. Quotes and backslashes are escaped, and what cannot stand in a field is written in digits.
 fn quote(value: &mut Vec<u8>, said: &str) {
     value.push(b'"');
+    if is_bare(said.as_bytes()) {
+        value.extend_from_slice(said.as_bytes());
+        value.push(b'"');
+        return;
+    }
     for byte in said.bytes() {
         match byte {
             b'"' | b'\\' => value.extend([b'\\', byte]),
@@ -122,9 +138,11 @@ fn quote(value: &mut Vec<u8>, said: &str) {
     value.push(b'"');
 }
 
-/// Whether a byte can stand in a value without quotes.
-const fn is_bare(byte: u8) -> bool {
-    matches!(byte, b'!'..=b'~') && !matches!(byte, b',' | b';' | b'=' | b'"' | b'\\')
+/// Whether a value can stand without quotes.
+fn is_bare(said: &[u8]) -> bool {
+    are_visible(said)
+        && memchr3(b',', b';', b'=', said).is_none()
+        && memchr2(b'"', b'\\', said).is_none()
 }
 
 #[cfg(test)]
