@@ -205,6 +205,8 @@ fn lacking(what: String) -> TlsFault {
     TlsFault::NoIdentity(what.into())
 }
 
+const WRONG_NAME: &str = "it says none of the names that are wanted";
+
 fn untrusted(why: &str) -> TlsFault {
     TlsFault::Untrusted(why.into())
 }
@@ -304,7 +306,7 @@ pub(crate) fn as_client(
     };
     if let Err(fault) = believe(proved, handshake, shown) {
         let heard = match fault {
-            TlsFault::Untrusted(_) => UNKNOWN,
+            TlsFault::Untrusted(_) | TlsFault::WrongName(_) => UNKNOWN,
             _ => ENDED,
         };
         return (Err(fault), Err(heard));
@@ -346,7 +348,7 @@ fn believe(proved: &Proved, handshake: &Handshake, shown: &Shown) -> Result<(), 
     };
     match is_believed {
         true => Ok(()),
-        false => Err(untrusted("it says none of the names that are wanted")),
+        false => Err(TlsFault::WrongName(WRONG_NAME.into())),
     }
 }
 
@@ -446,7 +448,7 @@ fn as_gateway(
         let mut names = trust.names.iter();
         match trust.names.is_empty() || names.any(|name| says(&shown.told, name)) {
             true => Ok(shown.told.clone()),
-            false => Err(untrusted("it says none of the names that are wanted")),
+            false => Err(TlsFault::WrongName(WRONG_NAME.into())),
         }
     };
     let admitted = match (&termination.clients, shown) {

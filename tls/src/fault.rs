@@ -8,11 +8,18 @@ use rustls::{AlertDescription, CertificateError, Error, OtherError};
 
 /// Why a certificate is not accepted that is well formed and signed; carried through the library.
 #[derive(Debug)]
-struct Rejected(String);
+enum Rejected {
+    For(String),
+    /// It is of somebody else.
+    WrongName,
+}
 
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(match self {
+            Self::For(why) => why,
+            Self::WrongName => "it says none of the names that are wanted",
+        })
     }
 }
 
@@ -20,15 +27,27 @@ impl std::error::Error for Rejected {}
 
 /// A certificate is not accepted for this reason.
 pub(crate) fn rejected(why: impl Into<String>) -> Error {
-    let why = OtherError(Arc::new(Rejected(why.into())));
-    Error::InvalidCertificate(CertificateError::Other(why))
+    carried(Rejected::For(why.into()))
+}
+
+/// A certificate says none of the names that are wanted.
+pub(crate) fn wrong_name() -> Error {
+    carried(Rejected::WrongName)
+}
+
+fn carried(why: Rejected) -> Error {
+    Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(why))))
 }
 
 /// What an error of the library means.
 pub(crate) fn of(error: &Error) -> TlsFault {
     match error {
         Error::InvalidCertificate(CertificateError::Other(OtherError(why))) => {
-            TlsFault::Untrusted(why.to_string().into())
+            let said = why.to_string().into();
+            match why.downcast_ref() {
+                Some(Rejected::WrongName) => TlsFault::WrongName(said),
+                Some(Rejected::For(_)) | None => TlsFault::Untrusted(said),
+            }
         }
         Error::InvalidCertificate(why) => TlsFault::Untrusted(said(why)),
         Error::NoCertificatesPresented => TlsFault::NoCertificate,

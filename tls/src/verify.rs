@@ -15,7 +15,7 @@ use webpki::{
 };
 
 use crate::certificate::{self, Read};
-use crate::fault::rejected;
+use crate::fault::{rejected, wrong_name};
 use crate::identities::{Revoked, Roots};
 
 /// Authorities, and what they have revoked.
@@ -183,7 +183,7 @@ impl ClientCertVerifier for Visitors {
         let mut names = self.names.iter();
         match self.names.is_empty() || names.any(|name| says(name, end_entity, &read)) {
             true => Ok(ClientCertVerified::assertion()),
-            false => Err(rejected("it says none of the names that are wanted")),
+            false => Err(wrong_name()),
         }
     }
 
@@ -219,9 +219,7 @@ impl Servers {
             PeerNames::Wanted if self.names_nobody && is_placeholder(wanted) => false,
             PeerNames::Wanted => is_for(wanted, leaf),
         };
-        is_good
-            .then_some(())
-            .ok_or_else(|| rejected("it says none of the names that are wanted"))
+        is_good.then_some(()).ok_or_else(wrong_name)
     }
 }
 

@@ -25,6 +25,7 @@ mod retries;
 mod state;
 mod tally;
 mod ticks;
+mod tls_counts;
 mod token_bucket;
 mod window;
 
@@ -44,4 +45,5 @@ pub use registry::{HostKey, Registry};
 pub use retries::{RetriesFull, RetryBudget, RetryEvent, RetryLimit, TokenBudget};
 pub use state::ClusterState;
 pub use tally::Tally;
+pub use tls_counts::TlsCounts;
 pub use token_bucket::{Bucket, BucketSize};

@@ -10,6 +10,7 @@ use super::outlier::OutlierDetection;
 use super::retries::Retries;
 use super::tally::Tally;
 use super::ticks::{LastTick, Ticks};
+use super::tls_counts::TlsCounts;
 use crate::time::{Duration, Instant};
 
 /// What all workers share about one cluster, from one snapshot to the next.
@@ -30,6 +31,7 @@ pub struct ClusterState {
     adaptive: AdaptiveLimit,
     choices: Choices,
     limit_answers: LimitAnswers,
+    tls: TlsCounts,
 }
 
 /// What the last sweep made of the success rates of a cluster's endpoints.
@@ -63,6 +65,12 @@ impl ClusterState {
     #[must_use]
     pub const fn limit_answers(&self) -> &LimitAnswers {
         &self.limit_answers
+    }
+
+    /// What became of TLS on connections to its endpoints.
+    #[must_use]
+    pub const fn tls(&self) -> &TlsCounts {
+        &self.tls
     }
 
     pub(super) const fn retries(&self) -> &Retries {

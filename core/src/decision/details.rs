@@ -93,7 +93,7 @@ impl ResetReason {
             Self::Tls(kind) => match kind {
                 TlsFaultKind::NotTls => "remote_connection_failure|TLS_error:WRONG_VERSION_NUMBER",
                 TlsFaultKind::Refused => "remote_connection_failure|TLS_error:PEER_ALERT",
-                TlsFaultKind::Untrusted => {
+                TlsFaultKind::Untrusted | TlsFaultKind::WrongName => {
                     "remote_connection_failure|TLS_error:CERTIFICATE_VERIFY_FAILED"
                 }
                 TlsFaultKind::NoCertificate => {

@@ -19,7 +19,7 @@ use slotmap::SecondaryMap;
 use super::line::Slot;
 use super::originals::Remaining;
 use crate::cluster::{ClusterState, HostState};
-use crate::peer::UpstreamId;
+use crate::peer::{TlsFacts, TlsFaultKind, UpstreamId};
 use crate::snapshot::{ClientTls, Snapshot};
 use crate::stream::Protocol;
 use crate::time::{Duration, Instant};
@@ -60,11 +60,21 @@ impl Pool {
         self.links.insert(id, link);
     }
 
-    /// It is made; its age counts from now.
-    pub(crate) fn on_connected(&mut self, id: UpstreamId, now: Instant) {
+    /// It is made, and protected so; its age counts from now.
+    pub(crate) fn on_connected(&mut self, id: UpstreamId, tls: Option<&TlsFacts>, now: Instant) {
         if let Some(link) = self.links.get_mut(id) {
+            if let Some(tls) = tls {
+                link.cluster().tls().on_agreed(tls);
+            }
             link.is_made = true;
             link.retires = link.max_duration.map(|most| now + most);
+        }
+    }
+
+    /// TLS was not agreed on, which is told before [`Pool::on_failed`].
+    pub(crate) fn on_tls_failed(&self, id: UpstreamId, kind: TlsFaultKind) {
+        if let Some(link) = self.links.get(id) {
+            link.cluster().tls().on_failed(kind);
         }
     }
 

@@ -75,6 +75,8 @@ pub enum TlsFault {
     Refused(Box<str>),
     /// The peer's certificate was not accepted: what about it.
     Untrusted(Box<str>),
+    /// The peer's certificate is good, and of somebody else than is wanted: what about it.
+    WrongName(Box<str>),
     /// No certificate was shown where one is asked for.
     NoCertificate,
     /// We lack what it takes: a certificate of ours, or roots to check the peer's against.
@@ -92,6 +94,8 @@ pub enum TlsFaultKind {
     Refused,
     /// See [`TlsFault::Untrusted`].
     Untrusted,
+    /// See [`TlsFault::WrongName`].
+    WrongName,
     /// See [`TlsFault::NoCertificate`].
     NoCertificate,
     /// See [`TlsFault::NoIdentity`].
@@ -108,6 +112,7 @@ impl TlsFault {
             Self::NotTls => TlsFaultKind::NotTls,
             Self::Refused(_) => TlsFaultKind::Refused,
             Self::Untrusted(_) => TlsFaultKind::Untrusted,
+            Self::WrongName(_) => TlsFaultKind::WrongName,
             Self::NoCertificate => TlsFaultKind::NoCertificate,
             Self::NoIdentity(_) => TlsFaultKind::NoIdentity,
             Self::NothingInCommon(_) => TlsFaultKind::NothingInCommon,
@@ -117,10 +122,11 @@ impl TlsFault {
 
 impl TlsFaultKind {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::NotTls,
         Self::Refused,
         Self::Untrusted,
+        Self::WrongName,
         Self::NoCertificate,
         Self::NoIdentity,
         Self::NothingInCommon,
@@ -132,7 +138,9 @@ impl fmt::Display for TlsFault {
         match self {
             Self::NotTls => f.write_str("what came is not TLS"),
             Self::Refused(why) => write!(f, "the peer ended the handshake: {why}"),
-            Self::Untrusted(why) => write!(f, "the peer's certificate is not accepted: {why}"),
+            Self::Untrusted(why) | Self::WrongName(why) => {
+                write!(f, "the peer's certificate is not accepted: {why}")
+            }
             Self::NoCertificate => f.write_str("the peer shows no certificate"),
             Self::NoIdentity(what) => write!(f, "nothing to prove or check identity with: {what}"),
             Self::NothingInCommon(what) => write!(f, "nothing in common with the peer: {what}"),

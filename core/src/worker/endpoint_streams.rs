@@ -107,7 +107,8 @@ impl EndpointStreams<'_> {
 
     fn on_connected(&mut self, facts: Facts) {
         let (id, now) = (self.id, self.now);
-        self.turns.local.pool().on_connected(id, now);
+        let tls = facts.tls.as_deref();
+        self.turns.local.pool().on_connected(id, tls, now);
         if let Some(upstream) = self.upstream() {
             upstream.facts = facts;
         }
@@ -122,6 +123,7 @@ impl EndpointStreams<'_> {
     /// The connection could not be made; its name is free.
     fn on_refused(&mut self, fault: ConnectFault) {
         let waiting = self.take_waiting();
+        self.turns.count_tls_fault(self.id, &fault);
         let Turns { local, sockets, .. } = &mut *self.turns;
         local.pool().on_failed(self.id);
         sockets.forget(self.id, local);

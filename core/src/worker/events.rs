@@ -4,7 +4,7 @@ use super::alarms::Whose;
 use super::endpoint_streams::EndpointStreams;
 use super::turns::Turns;
 use crate::connection::Owner;
-use crate::io::{Input, Interest, Output};
+use crate::io::{ConnectFault, Input, Interest, Output};
 use crate::peer::{ConnId, UpstreamId};
 use crate::time::Instant;
 
@@ -36,12 +36,13 @@ impl Turns {
                     Input::Wrote(count) => upstream.connection.on_wrote(*count, &mut self.local),
                     Input::Connected(facts) => {
                         upstream.facts.clone_from(&**facts);
-                        self.local.pool().on_connected(id, now);
+                        let tls = facts.tls.as_deref();
+                        self.local.pool().on_connected(id, tls, now);
                     }
+                    Input::ConnectFailed(fault) => self.count_tls_fault(id, fault),
                     Input::Eof
                     | Input::Broken
                     | Input::WriteFailed
-                    | Input::ConnectFailed(_)
                     | Input::Drain
                     | Input::Secured(_)
                     | Input::NotSecured(_) => {}
@@ -52,6 +53,13 @@ impl Turns {
             }
             // It has ended, or its endpoint speaks out of turn.
             Owner::Kept => self.close_unused(id.into(), now),
+        }
+    }
+
+    /// Counts why TLS was not agreed on, if that is why a connection could not be made.
+    pub(super) fn count_tls_fault(&mut self, id: UpstreamId, fault: &ConnectFault) {
+        if let ConnectFault::Tls(fault) = fault {
+            self.local.pool().on_tls_failed(id, fault.kind());
         }
     }
 

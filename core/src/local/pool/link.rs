@@ -113,6 +113,11 @@ impl Link {
         protection::has(self.protection.as_ref(), tls)
     }
 
+    /// The cluster of its endpoint.
+    pub(super) fn cluster(&self) -> &ClusterState {
+        self.open.host().cluster()
+    }
+
     /// What is spoken on it.
     pub(crate) const fn protocol(&self) -> Protocol {
         self.protocol

@@ -29,6 +29,7 @@ pub(super) fn add(sheet: &mut Sheet, cluster: &Cluster, requests: Option<&Cluste
     add_connections(sheet, &cluster.name, &labels, &requests.tcp);
     add_retries(sheet, &scope, &cluster.state);
     add_limit_answers(sheet, &scope, &cluster.state);
+    add_tls(sheet, &scope, &cluster.state);
     add_choices(sheet, &scope, &cluster.state);
     add_breakers(sheet, &scope, cluster);
     if let Some(table) = cluster.tables.get(0) {
@@ -331,6 +332,17 @@ fn add_limit_answers(sheet: &mut Sheet, scope: &Scope<'_>, state: &ClusterState)
         let stat = Stat::new(
             name,
             "Requests by what a service that keeps rate limits said",
+        );
+        sheet.add(scope, stat, Value::Counter(count));
+    }
+}
+
+/// Only of clusters to whose endpoints connections are protected.
+fn add_tls(sheet: &mut Sheet, scope: &Scope<'_>, state: &ClusterState) {
+    for (name, count) in state.tls().named().into_iter().flatten() {
+        let stat = Stat::new(
+            name,
+            "TLS handshakes with endpoints, by what became of them",
         );
         sheet.add(scope, stat, Value::Counter(count));
     }

@@ -76,6 +76,11 @@ pub(super) fn add(
             stats.tls.faults(TlsFaultKind::Untrusted),
         ),
         (
+            "ssl.fail_verify_san",
+            "TLS handshakes that failed because the client's certificate is of somebody else than is wanted",
+            stats.tls.faults(TlsFaultKind::WrongName),
+        ),
+        (
             "ssl.fail_verify_no_cert",
             "TLS handshakes that failed because the client showed no certificate",
             stats.tls.faults(TlsFaultKind::NoCertificate),
