@@ -38,7 +38,11 @@ pub(super) fn parse(
     let mut room = field_lines::room();
     let room = &mut room[..limits.fields.min(MAX_FIELDS)];
     let mut parsed = httparse::Response::new(&mut []);
-    match config().parse_response_with_uninit_headers(&mut parsed, bytes, room) {
+    let mut config = httparse::ParserConfig::default();
+    config.allow_obsolete_multiline_headers_in_responses(true);
+    // RFC 9112 §5.1: a proxy removes white space between name and colon from a response.
+    config.allow_spaces_after_header_name_in_responses(true);
+    match config.parse_response_with_uninit_headers(&mut parsed, bytes, room) {
         Ok(httparse::Status::Complete(end)) if end == bytes.len() => {}
         Ok(_) => return Err(START_LINE),
         Err(error) => return Err(field_lines::refusal(error)),
@@ -56,21 +60,15 @@ pub(super) fn parse_at_once(
     let mut room = field_lines::room();
     let room = &mut room[..limits.fields.min(MAX_FIELDS)];
     let mut parsed = httparse::Response::new(&mut []);
-    let read = config().parse_response_with_uninit_headers(&mut parsed, bytes, room);
+    // Without what is put right: that takes the other way.
+    let plainly = httparse::ParserConfig::default();
+    let read = plainly.parse_response_with_uninit_headers(&mut parsed, bytes, room);
     let Ok(httparse::Status::Complete(end)) = read else {
         return None;
     };
     let plain = Plain::of(&bytes[..end], parsed.headers)?;
     let facts = take(&parsed, Some(plain), asked, into).ok()?;
     Some((facts, end))
-}
-
-fn config() -> httparse::ParserConfig {
-    let mut config = httparse::ParserConfig::default();
-    config.allow_obsolete_multiline_headers_in_responses(true);
-    // RFC 9112 §5.1: a proxy removes white space between name and colon from a response.
-    config.allow_spaces_after_header_name_in_responses(true);
-    config
 }
 
 fn take(
