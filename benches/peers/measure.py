@@ -55,6 +55,9 @@ WORKLOADS = {
     "F-tcp": Workload("10,000 connections that rest, TCP", TCP, "--ask 1024", idle=10000, peers=ALL),
     "H-client": Workload("A with mutual TLS from the client", FROM_CLIENT, ""),
     "H-endpoint": Workload("A with mutual TLS to the endpoint", TO_ENDPOINT, ""),
+    "P-tokio": Workload("H-client past ten AuthorizationPolicies, of what it costs past none", FROM_CLIENT, "", base="tokio",
+                        peers="tokio,tokio-10"),
+    "P-glommio": Workload("the same with glommio", FROM_CLIENT, "", base="glommio", peers="glommio,glommio-10"),
     "I-plain": Workload("A, a new connection for each request", HTTP, "--fresh"),
     "I-tls": Workload("A, a new connection with a full handshake of mutual TLS for each request", FROM_CLIENT, "--fresh --connections 16"),
     "T-echo": Workload("TCP, 1 KiB there and back, 64 connections", TCP, "--ask 1024", base="relay", peers=ALL),
@@ -317,7 +320,7 @@ def rounds(arguments, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workloads", default="H,T,I,F,A", help=f"of {', '.join(WORKLOADS)}; H is both of H")
-    parser.add_argument("--peers", default="relay,haproxy,nginx,tokio,glommio", help=f"of {', '.join(PEERS)}")
+    parser.add_argument("--peers", default="relay,haproxy,nginx,tokio,glommio,tokio-10,glommio-10", help=f"of {', '.join(PEERS)}")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--minutes", type=float, help="instead of --rounds: begin no round that would end later")
     parser.add_argument("--seconds", type=float, default=2.5, help="what is measured of each proxy in a round")

@@ -28,14 +28,15 @@ def program(variable, *places):
     return next((Path(place).resolve() for place in found if place), None)
 
 
-def outrigger(runtime):
+def outrigger(runtime, policies=0):
+    """With so many AuthorizationPolicies, of which the first allows what is asked for."""
     def command(shape, folder):
         path = program("OUTRIGGER", str(REPOSITORY / "target/release/outrigger"), "outrigger")
         if path is None:
             return None
         rules = folder / "outrigger" / "rules"  # both are watched, so nothing else is written there
         rules.mkdir(exist_ok=True, parents=True)
-        (rules / "rules.yaml").write_text(outrigger_rules(shape, folder))
+        (rules / "rules.yaml").write_text(outrigger_rules(shape, folder) + "".join(map(policy, range(policies))))
         words = [path, "run", "--runtime", runtime, "--workers", "1", "--config", rules, "--admin", "127.0.0.1:0",
                  "--label", "app=origin"]
         if shape.client_tls or shape.tcp:
@@ -44,6 +45,22 @@ def outrigger(runtime):
             words += ["--outbound", PROXY]
         return words + (["--identity", folder / "identity"] if shape.client_tls or shape.endpoint_tls else [])
     return command
+
+
+def policy(number):
+    """Those that allow and those that deny in turn, by path and method, or by the client's namespace."""
+    allows = number % 2 == 0
+    path = "/some/*" if number == 0 else f"/p{number}/*"
+    return f"""---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {{name: p{number}, namespace: default}}
+spec:
+  action: {"ALLOW" if allows else "DENY"}
+  rules:
+  - to: [{{operation: {{paths: ["{path}"], methods: [GET, HEAD]}}}}]
+  - from: [{{source: {{namespaces: [n{number}]}}}}]
+"""
 
 
 def outrigger_rules(shape, folder):
@@ -240,4 +257,6 @@ PEERS = {
     "envoy": envoy,
     "tokio": outrigger("tokio"),
     "glommio": outrigger("glommio"),
+    "tokio-10": outrigger("tokio", policies=10),
+    "glommio-10": outrigger("glommio", policies=10),
 }
