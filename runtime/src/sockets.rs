@@ -5,11 +5,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use outrigger_core::peer::{ClientId, ConnId, Peer, TlsFault, UpstreamId};
+use outrigger_core::peer::{ClientId, ConnId, ListenerKind, TlsFault, UpstreamId};
 use outrigger_core::time::Instant;
 use outrigger_core::worker::{ConnectFault, Interest};
 use slotmap::SecondaryMap;
@@ -36,7 +37,8 @@ pub(crate) type Securing<T> = Pin<Box<dyn Future<Output = Result<Made<T>, TlsFau
 pub(crate) struct Client {
     /// Which of the worker's listeners it came in on.
     pub(crate) listener: usize,
-    pub(crate) peer: Peer,
+    pub(crate) kind: ListenerKind,
+    pub(crate) remote: SocketAddr,
     pub(crate) told_to_drain: bool,
 }
 

@@ -139,7 +139,8 @@ impl<S: System> Shared<S> {
             let id = self.joint.accept(peer, now);
             let client = Client {
                 listener,
-                peer,
+                kind: peer.listener,
+                remote: peer.remote,
                 told_to_drain: false,
             };
             let bell = self.traffic.ready.bell(ConnId::Client(id));
@@ -295,7 +296,7 @@ impl<S: System> Turn<'_, S> {
         let (client, entry) = self.sockets.clients.remove(id)?;
         if self.is_recovering {
             (self.shared.notices)(Notice::ConnectionPanicked {
-                remote: client.peer.remote,
+                remote: client.remote,
             });
         }
         let counters = &self.shared.counters.listeners[client.listener];
@@ -447,7 +448,7 @@ impl<S: System> Turn<'_, S> {
         let Some((client, entry)) = self.sockets.clients.get_mut(id) else {
             return false;
         };
-        if client.told_to_drain || !self.shared.ends(client.peer.listener) {
+        if client.told_to_drain || !self.shared.ends(client.kind) {
             return false;
         }
         let reads = entry.interest.read;

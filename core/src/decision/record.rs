@@ -277,7 +277,7 @@ pub struct Record<D = Details> {
     /// The mirrors whose roll fell so.
     pub mirrors: SmallVec<[Mirrored; 2]>,
     /// Attempts in the order in which they began.
-    pub attempts: SmallVec<[Attempt; 2]>,
+    pub attempts: SmallVec<[Attempt; 1]>,
     /// Which attempt counts, where it is not the last one: an older one has outlived or overtaken it.
     #[serde(skip)]
     pub(crate) older_counts: Option<usize>,
@@ -304,9 +304,9 @@ pub struct Record<D = Details> {
     pub authorization: Option<AuthorizationSeen>,
     /// What those said of it who were asked about it.
     pub checks: Vec<Checked>,
-    /// What they say to its client.
+    /// What they say to its client; `None` where nobody was asked.
     #[serde(skip)]
-    pub told_fields: ToldFields,
+    pub told_fields: Option<Box<ToldFields>>,
     /// What the last local rate limit that looked at it made of it.
     pub rate_limit: Option<RateLimitSeen>,
     /// Body bytes from the client.
@@ -378,7 +378,7 @@ impl Record {
         attempts.clear();
         mirrors.clear();
         checks.clear();
-        told_fields.clear();
+        told_fields.iter_mut().for_each(|told| told.clear());
         peer_metadata.clear();
         (*number, *began, *ended) = (entropy, now, Instant::default());
         (*retries, *status, *bytes_received, *bytes_sent) = (0, 0, 0, 0);

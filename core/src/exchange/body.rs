@@ -56,7 +56,7 @@ pub(super) struct Body {
     pub(super) arrival: Arrival,
     /// As far as it arrived.
     pub(super) replay: Replay,
-    pub(super) trailers: Option<Headers>,
+    pub(super) trailers: Option<Box<Headers>>,
     /// Some of the request has been written to an endpoint.
     pub(super) is_sent: bool,
     /// The request is a gRPC call, whose messages are counted.
@@ -183,14 +183,14 @@ impl Body {
                         attempt.stream.data(data, turn);
                     }
                 }
-                Some(Ok(Part::Trailers(trailers))) => self.trailers = Some(trailers),
+                Some(Ok(Part::Trailers(trailers))) => self.trailers = Some(trailers.into()),
                 Some(Ok(Part::End)) => {
                     if let Some(Err(refused)) = web.map(|web| web.end_request()) {
                         return Pumped::Refused(refused);
                     }
                     self.arrival = Arrival::Whole(turn.now);
                     if let Some(attempt) = &mut to {
-                        let (stream, trailers) = (attempt.stream, self.trailers.as_ref());
+                        let (stream, trailers) = (attempt.stream, self.trailers.as_deref());
                         attempt.upload.end(stream, trailers, turn);
                     }
                     return Pumped::Whole;
@@ -210,7 +210,7 @@ impl Body {
         turn: &mut Turn<'_>,
     ) -> bool {
         let (is_complete, mark) = (self.is_complete(), charge.high_water());
-        let trailers = self.trailers.as_ref();
+        let trailers = self.trailers.as_deref();
         let (replay, stream) = (&mut self.replay, attempt.stream);
         (attempt.upload).send_again(stream, replay, is_complete, trailers, mark, turn)
     }

@@ -110,7 +110,9 @@ pub(super) fn decorate_response(
 
 /// Tells the client what those say to it who were asked about its request.
 pub(super) fn tell_checked(record: &Record, response: &mut ResponseHead) {
-    let told = &record.told_fields;
+    let Some(told) = &record.told_fields else {
+        return;
+    };
     for field in told.set.iter() {
         response.headers.remove_if(|of| of.name == field.name);
     }

@@ -47,8 +47,11 @@ impl Changes {
         for field in self.set.iter().chain(self.append.iter()) {
             let _ = headers.append(field.name, field.value);
         }
-        for field in self.response.iter() {
-            let _ = record.told_fields.set.append(field.name, field.value);
+        if !self.response.is_empty() {
+            let told = record.told_fields.get_or_insert_default();
+            for field in self.response.iter() {
+                let _ = told.set.append(field.name, field.value);
+            }
         }
     }
 }

@@ -148,7 +148,8 @@ pub(super) fn hear(
             (Word::FailedOpen, None)
         }
     };
-    tell(limit, answer, &said, &mut record.told_fields.added);
+    let told = record.told_fields.get_or_insert_default();
+    tell(limit, answer, &said, &mut told.added);
     let refused = match refusal {
         Some(refusal) => Some(rate_limit::refuse(context, refusal, record, response)),
         None => {

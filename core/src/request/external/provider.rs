@@ -114,7 +114,9 @@ fn refuse(
     response.clear();
     response.status = status;
     record.details = details;
-    record.told_fields.set.clear();
+    if let Some(told) = &mut record.told_fields {
+        told.set.clear();
+    }
     operations::operate_on_response(context, record, response);
     for field in fields.into_iter().flat_map(Headers::iter) {
         // As long as the answer that it came with, which was bounded.
