@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::peer::{ClientId, ConnId, ExchangeId, TlsFacts, TlsFault, UpstreamId};
+use crate::peer::{ClientId, ConnId, ExchangeId, TlsFacts, TlsFault, TlsFaultKind, UpstreamId};
 use crate::snapshot::{Address, ClientTls, ServerTls, Sni, Spoken};
 
 /// Why no connection could be made.
@@ -19,6 +19,17 @@ pub enum ConnectFault {
     Local,
     /// It was made, and TLS could not be agreed on.
     Tls(TlsFault),
+}
+
+impl ConnectFault {
+    /// Why TLS could not be agreed on, if that is it.
+    #[must_use]
+    pub const fn tls(&self) -> Option<TlsFaultKind> {
+        match self {
+            Self::Tls(fault) => Some(fault.kind()),
+            Self::Refused | Self::Unresolved | Self::Local => None,
+        }
+    }
 }
 
 /// How a connection to an endpoint is to be protected.

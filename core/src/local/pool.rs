@@ -60,21 +60,25 @@ impl Pool {
         self.links.insert(id, link);
     }
 
-    /// It is made, and protected so; its age counts from now.
-    pub(crate) fn on_connected(&mut self, id: UpstreamId, tls: Option<&TlsFacts>, now: Instant) {
-        if let Some(link) = self.links.get_mut(id) {
-            if let Some(tls) = tls {
-                link.cluster().tls().on_agreed(tls);
+    /// It is made, and protected so, and its age counts from now; or TLS was not agreed on, which is told before
+    /// [`Pool::on_failed`].
+    pub(crate) fn on_outcome(
+        &mut self,
+        id: UpstreamId,
+        tls: Result<Option<&TlsFacts>, TlsFaultKind>,
+        now: Instant,
+    ) {
+        let Some(link) = self.links.get_mut(id) else {
+            return;
+        };
+        let counts = link.cluster().tls();
+        match tls {
+            Ok(facts) => {
+                facts.into_iter().for_each(|facts| counts.on_agreed(facts));
+                link.is_made = true;
+                link.retires = link.max_duration.map(|most| now + most);
             }
-            link.is_made = true;
-            link.retires = link.max_duration.map(|most| now + most);
-        }
-    }
-
-    /// TLS was not agreed on, which is told before [`Pool::on_failed`].
-    pub(crate) fn on_tls_failed(&self, id: UpstreamId, kind: TlsFaultKind) {
-        if let Some(link) = self.links.get(id) {
-            link.cluster().tls().on_failed(kind);
+            Err(kind) => counts.on_failed(kind),
         }
     }
 

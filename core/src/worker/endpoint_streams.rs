@@ -108,7 +108,7 @@ impl EndpointStreams<'_> {
     fn on_connected(&mut self, facts: Facts) {
         let (id, now) = (self.id, self.now);
         let tls = facts.tls.as_deref();
-        self.turns.local.pool().on_connected(id, tls, now);
+        self.turns.local.pool().on_outcome(id, Ok(tls), now);
         if let Some(upstream) = self.upstream() {
             upstream.facts = facts;
         }
@@ -123,8 +123,10 @@ impl EndpointStreams<'_> {
     /// The connection could not be made; its name is free.
     fn on_refused(&mut self, fault: ConnectFault) {
         let waiting = self.take_waiting();
-        self.turns.count_tls_fault(self.id, &fault);
         let Turns { local, sockets, .. } = &mut *self.turns;
+        if let Some(kind) = fault.tls() {
+            local.pool().on_outcome(self.id, Err(kind), self.now);
+        }
         local.pool().on_failed(self.id);
         sockets.forget(self.id, local);
         self.fail(waiting, fault);

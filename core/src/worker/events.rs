@@ -4,7 +4,7 @@ use super::alarms::Whose;
 use super::endpoint_streams::EndpointStreams;
 use super::turns::Turns;
 use crate::connection::Owner;
-use crate::io::{ConnectFault, Input, Interest, Output};
+use crate::io::{Input, Interest, Output};
 use crate::peer::{ConnId, UpstreamId};
 use crate::time::Instant;
 
@@ -37,9 +37,13 @@ impl Turns {
                     Input::Connected(facts) => {
                         upstream.facts.clone_from(&**facts);
                         let tls = facts.tls.as_deref();
-                        self.local.pool().on_connected(id, tls, now);
+                        self.local.pool().on_outcome(id, Ok(tls), now);
                     }
-                    Input::ConnectFailed(fault) => self.count_tls_fault(id, fault),
+                    Input::ConnectFailed(fault) => {
+                        if let Some(kind) = fault.tls() {
+                            self.local.pool().on_outcome(id, Err(kind), now);
+                        }
+                    }
                     Input::Eof
                     | Input::Broken
                     | Input::WriteFailed
@@ -53,13 +57,6 @@ impl Turns {
             }
             // It has ended, or its endpoint speaks out of turn.
             Owner::Kept => self.close_unused(id.into(), now),
-        }
-    }
-
-    /// Counts why TLS was not agreed on, if that is why a connection could not be made.
-    pub(super) fn count_tls_fault(&mut self, id: UpstreamId, fault: &ConnectFault) {
-        if let ConnectFault::Tls(fault) = fault {
-            self.local.pool().on_tls_failed(id, fault.kind());
         }
     }
 
