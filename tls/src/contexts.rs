@@ -19,7 +19,7 @@ use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, NoClientAuth, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, ServerConfig, SignatureScheme};
+use rustls::{ClientConfig, ServerConfig, SignatureAlgorithm, SignatureScheme};
 
 use crate::identities::{Identities, Proofs};
 use crate::provider;
@@ -158,6 +158,7 @@ fn lacking(what: impl fmt::Display) -> TlsFault {
 fn of_mesh(tls: &ServerTls) -> Termination {
     Termination {
         key: KeyName::Mesh,
+        more_keys: Box::default(),
         clients: ClientProof::Mesh,
         parameters: tls.parameters.clone(),
         is_http: true,
@@ -171,14 +172,14 @@ fn server(
     proofs: &Proofs,
 ) -> Result<ServerConfig, TlsFault> {
     let provider = provider::of(&termination.parameters);
-    let key = key(&termination.key, proofs)?;
+    let keys = keys(termination, proofs)?;
     let verifier = clients(termination, trust_domains, &provider, proofs)?;
     let builder = ServerConfig::builder_with_provider(provider);
     let builder = builder.with_protocol_versions(provider::versions(&termination.parameters));
     let builder = builder.map_err(|error| lacking(format!("a suite: {error}")))?;
     let mut config = builder
         .with_client_cert_verifier(verifier)
-        .with_cert_resolver(Arc::new(Only(key)));
+        .with_cert_resolver(Arc::new(ByAlgorithm(keys)));
     if answers {
         let names = answered(termination).iter();
         config.alpn_protocols = names.map(|name| name.as_bytes().to_vec()).collect();
@@ -250,6 +251,17 @@ fn client(tls: &ClientTls, spoken: Spoken, proofs: &Proofs) -> Result<ClientConf
     Ok(config)
 }
 
+/// All that are there of what may be shown; one has to be.
+fn keys(termination: &Termination, proofs: &Proofs) -> Result<Box<[Arc<CertifiedKey>]>, TlsFault> {
+    let first = key(&termination.key, proofs);
+    let more = termination.more_keys.iter();
+    let more: Vec<_> = more.filter_map(|name| key(name, proofs).ok()).collect();
+    match (first, more.is_empty()) {
+        (Err(missing), true) => Err(missing),
+        (first, _) => Ok(first.into_iter().chain(more).collect()),
+    }
+}
+
 fn key(name: &KeyName, proofs: &Proofs) -> Result<Arc<CertifiedKey>, TlsFault> {
     let found = proofs.find_key(name).map(Arc::clone);
     found.ok_or_else(|| lacking(format!("no certificate and key of {name}")))
@@ -276,15 +288,24 @@ fn authorities(
     })
 }
 
+/// The first that a client can check, one of ECDSA before the others (Envoy).
+#[derive(Debug)]
+struct ByAlgorithm(Box<[Arc<CertifiedKey>]>);
+
+impl ResolvesServerCert for ByAlgorithm {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let schemes = hello.signature_schemes();
+        let fits = |one: &&Arc<CertifiedKey>| one.key.choose_scheme(schemes).is_some();
+        let is_ecdsa = |one: &&Arc<CertifiedKey>| one.key.algorithm() == SignatureAlgorithm::ECDSA;
+        let mut ecdsa = self.0.iter().filter(is_ecdsa);
+        let found = ecdsa.find(fits).or_else(|| self.0.iter().find(fits));
+        found.or_else(|| self.0.first()).map(Arc::clone)
+    }
+}
+
 /// The one certificate that there is, whoever asks.
 #[derive(Debug)]
 struct Only(Arc<CertifiedKey>);
-
-impl ResolvesServerCert for Only {
-    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.0))
-    }
-}
 
 impl ResolvesClientCert for Only {
     fn resolve(

@@ -1,5 +1,6 @@
 //! Protected connections over pipes that move as many bytes at a time as they like.
 
+mod certificates;
 mod pipe;
 
 use std::io;

@@ -169,12 +169,19 @@ fn merge<'a>(root: &Root<'a>, inner: Expanded<'a>) -> Option<Expanded<'a>> {
     } else if inner.matches.is_empty() {
         let roots = root.route.matches.iter();
         roots
-            .map(|entry| (inner.path.clone(), Cow::Borrowed(entry)))
+            .map(|entry| {
+                let entry = with_full_gateways(entry, root.namespace, root.domain);
+                (inner.path.clone(), entry)
+            })
             .collect()
     } else {
+        let own = inner.resource.meta.namespace.as_str();
         let pairs = root.route.matches.iter().flat_map(|outer| {
-            inner.matches.iter().filter_map(|(path, entry)| {
-                let both = merge_match(outer, entry)?;
+            let outer = with_full_gateways(outer, root.namespace, root.domain);
+            let of_delegate = inner.matches.iter();
+            of_delegate.filter_map(move |(path, entry)| {
+                let entry = with_full_gateways(entry, own, root.domain);
+                let both = merge_match(&outer, &entry)?;
                 Some((path.clone(), Cow::Owned(both)))
             })
         });
@@ -190,6 +197,28 @@ fn merge<'a>(root: &Root<'a>, inner: Expanded<'a>) -> Option<Expanded<'a>> {
         matches,
         route: Cow::Owned(route),
         ..inner
+    })
+}
+
+/// An entry whose gateways have their full names, so that they mean the same in another namespace.
+fn with_full_gateways<'e>(
+    entry: &'e HttpMatchRequest,
+    namespace: &str,
+    domain: &str,
+) -> Cow<'e, HttpMatchRequest> {
+    if entry.gateways.is_empty() {
+        return Cow::Borrowed(entry);
+    }
+    let full = entry.gateways.iter().map(|gateway| {
+        if names::is_mesh_gateway(gateway) {
+            return gateway.clone();
+        }
+        let (namespace, name) = names::gateway(gateway, namespace, domain);
+        format!("{namespace}/{name}")
+    });
+    Cow::Owned(HttpMatchRequest {
+        gateways: full.collect(),
+        ..entry.clone()
     })
 }
 

@@ -267,6 +267,8 @@ pub struct ClientTrust {
 pub struct Termination {
     /// What is shown to clients.
     pub key: KeyName,
+    /// What else may be, to who can not check the first (`credentialNames`, `tlsCertificates`): RSA beside ECDSA.
+    pub more_keys: Box<[KeyName]>,
     /// See [`ClientProof`].
     pub clients: ClientProof,
     /// See [`TlsParameters`].

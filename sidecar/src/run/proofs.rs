@@ -226,9 +226,9 @@ fn names(snapshot: &Snapshot) -> BTreeSet<Name> {
     let gateways = snapshot.gateways.iter().filter_map(|one| one.tls.as_ref());
     let terminations = gateways.flat_map(|tls| &tls.servers);
     for termination in terminations.filter_map(|server| server.termination.as_ref()) {
-        if termination.key != KeyName::Mesh {
-            names.insert(Name::Key(termination.key.clone()));
-        }
+        let keys = [&termination.key].into_iter().chain(&termination.more_keys);
+        let own = keys.filter(|key| **key != KeyName::Mesh);
+        names.extend(own.map(|key| Name::Key(key.clone())));
         if let ClientProof::Optional(trust) | ClientProof::Required(trust) = &termination.clients {
             names.insert(Name::Roots(trust.roots.clone()));
             names.extend(trust.crl.clone().map(Name::Revoked));

@@ -29,10 +29,14 @@ pub(super) fn termination(
     }
     tell_not_in_effect(served, tls, findings);
     let is_mesh = tls.mode == ServerTlsMode::IstioMutual;
-    let key = match is_mesh {
-        true => KeyName::Mesh,
-        false => own_key(tls, input)?,
+    let mut keys = match is_mesh {
+        true => vec![KeyName::Mesh],
+        false => own_keys(tls, input),
     };
+    if keys.is_empty() {
+        return None;
+    }
+    let (key, more_keys) = (keys.remove(0), keys);
     let roots = || roots(tls, input);
     let trust = || {
         Some(ClientTrust {
@@ -51,9 +55,13 @@ pub(super) fn termination(
             ClientProof::Nothing
         }
     };
-    tell_missing(served, &key, &clients, input, findings);
+    for key in [&key].into_iter().chain(&more_keys) {
+        tell_missing(served, key, input, findings);
+    }
+    tell_missing_authorities(served, &clients, input, findings);
     Some(Termination {
         key,
+        more_keys: more_keys.into(),
         clients,
         parameters: parameters(tls, input),
         is_http: served.protocol == Protocol::Https,
@@ -112,16 +120,6 @@ fn tell_not_in_effect(served: &Served<'_>, tls: &ServerTls, findings: &mut Vec<F
         "insecureSkipVerify",
         "`insecureSkipVerify` is not in effect: certificates of clients are checked",
     );
-    tell(
-        tls.credential_names.len() > 1,
-        "credentialNames[1]",
-        "only the first certificate is shown",
-    );
-    tell(
-        tls.tls_certificates.len() > 1,
-        "tlsCertificates[1]",
-        "only the first certificate is shown",
-    );
     let is_foreign = |name: &String| key_exchange(name).is_none();
     tell(
         tls.ecdh_curves.iter().any(is_foreign),
@@ -130,23 +128,27 @@ fn tell_not_in_effect(served: &Served<'_>, tls: &ServerTls, findings: &mut Vec<F
     );
 }
 
-/// The certificate that is shown, by the one way in which it is given.
-fn own_key(tls: &ServerTls, input: &Input<'_>) -> Option<KeyName> {
+/// The certificates that may be shown, by the one way in which they are given.
+fn own_keys(tls: &ServerTls, input: &Input<'_>) -> Vec<KeyName> {
     let files = |chain: &str, key: &str| {
         let is_given = !chain.is_empty() && !key.is_empty();
         is_given.then(|| KeyName::Files(chain.into(), key.into()))
     };
-    let of_secret = |name: &String| {
-        let (namespace, name) = secret(name, input);
-        KeyName::Secret(namespace, name)
-    };
     let named = (!tls.credential_name.is_empty()).then_some(&tls.credential_name);
-    let named = named.or_else(|| tls.credential_names.first());
-    let first = tls.tls_certificates.first();
-    named
-        .map(of_secret)
-        .or_else(|| files(&tls.server_certificate, &tls.private_key))
-        .or_else(|| first.and_then(|one| files(&one.server_certificate, &one.private_key)))
+    let secrets = named.into_iter().chain(&tls.credential_names);
+    let secrets: Vec<KeyName> = secrets
+        .map(|name| {
+            let (namespace, name) = secret(name, input);
+            KeyName::Secret(namespace, name)
+        })
+        .collect();
+    if !secrets.is_empty() {
+        return secrets;
+    }
+    let own = files(&tls.server_certificate, &tls.private_key);
+    let several = tls.tls_certificates.iter();
+    let several = several.filter_map(|one| files(&one.server_certificate, &one.private_key));
+    own.into_iter().chain(several).collect()
 }
 
 /// The authorities of clients.
@@ -206,7 +208,6 @@ fn parameters(tls: &ServerTls, input: &Input<'_>) -> TlsParameters {
 fn tell_missing(
     served: &Served<'_>,
     key: &KeyName,
-    clients: &ClientProof,
     input: &Input<'_>,
     findings: &mut Vec<Finding>,
 ) {
@@ -224,17 +225,27 @@ fn tell_missing(
             ));
         }
     }
-    if let ClientProof::Optional(trust) | ClientProof::Required(trust) = clients
-        && let RootsName::Secret(namespace, name) = &trust.roots
-        && Secret::authorities_of(secrets, namespace, name).is_none()
-    {
-        tell(format!(
-            "Secret {namespace}/{name} holds no authorities (`ca.crt`): handshakes fail"
-        ));
-    }
     if *key == KeyName::Mesh && input.workload.spiffe_id.is_none() {
         let message = "`ISTIO_MUTUAL` without an identity: handshakes fail";
         let help = "give one with `--identity`";
         findings.push(served.tell(Code::TlsWithoutIdentity, ".tls.mode", message.into(), help));
+    }
+}
+
+/// The same of what clients are checked with.
+fn tell_missing_authorities(
+    served: &Served<'_>,
+    clients: &ClientProof,
+    input: &Input<'_>,
+    findings: &mut Vec<Finding>,
+) {
+    if let ClientProof::Optional(trust) | ClientProof::Required(trust) = clients
+        && let RootsName::Secret(namespace, name) = &trust.roots
+        && Secret::authorities_of(&input.resources.secrets, namespace, name).is_none()
+    {
+        let message =
+            format!("Secret {namespace}/{name} holds no authorities (`ca.crt`): handshakes fail");
+        let help = "put it beside the other resources, as `kubectl get secret -o yaml` prints it";
+        findings.push(served.tell(Code::UnknownSecret, ".tls.credentialName", message, help));
     }
 }
