@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::peer::{ClientId, ConnId, ExchangeId, TlsFacts, TlsFault, TlsFaultKind, UpstreamId};
-use crate::snapshot::{Address, ClientTls, ServerTls, Sni, Spoken};
+use crate::snapshot::{Address, ClientTls, Keepalive, ServerTls, Sni, Spoken};
 
 /// Why no connection could be made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +57,20 @@ impl Handshake {
     }
 }
 
+/// How a connection to an endpoint is made. Recordings have of it what protects it; the rest follows from the configuration and from
+/// who the client is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manner {
+    /// Whether, and when, the system is to ask if the endpoint is still there.
+    #[serde(skip)]
+    pub keepalive: Option<Keepalive>,
+    /// What is said first, before TLS.
+    #[serde(skip)]
+    pub preface: Option<Arc<[u8]>>,
+    /// How it is protected; `None` for clear text.
+    pub handshake: Option<Box<Handshake>>,
+}
+
 /// What is known of a connection once it is made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
@@ -104,11 +118,13 @@ pub enum Input {
 /// What the runtime must do, in order, from [`Worker::poll_output`](crate::worker::Worker::poll_output).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Output {
-    /// Make a connection, protected like this if at all. Answer with `Connected` or `ConnectFailed`.
-    Connect(UpstreamId, Address, Option<Box<Handshake>>),
+    /// Make a connection in this manner. Answer with `Connected` or `ConnectFailed`.
+    Connect(UpstreamId, Address, Manner),
     /// Before anything is read from a client's connection: find out whether the client speaks TLS, and agree on it. Answer with
     /// `Secured` or `NotSecured`.
-    Secure(ClientId, Arc<ServerTls>),
+    ///
+    /// What was read of it already is the beginning of what the client says there; a recording has it where it was read.
+    Secure(ClientId, Arc<ServerTls>, #[serde(skip)] Box<[u8]>),
     /// Close a connection, with an ordinary close, or give up making it. Its name is free.
     Close(ConnId),
     /// Close a client's connection with a reset, because an ordinary close would look like a whole message.
@@ -124,6 +140,8 @@ pub enum Output {
     Wait(ConnId, Interest),
     /// Close a connection to an endpoint with a reset, because its client was reset and bytes only pass.
     Abort(UpstreamId),
+    /// Close a client's connection, with an ordinary close, because nobody said whose it is where that has to be said (PROXY protocol).
+    Refuse(ClientId),
 }
 
 /// What is waited for on a connection that is made.

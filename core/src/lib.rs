@@ -72,6 +72,7 @@ pub mod message;
 pub mod outbox;
 pub mod peer;
 pub mod policy;
+pub mod proxy_protocol;
 pub mod request;
 pub mod snapshot;
 pub mod sniff;

@@ -21,6 +21,7 @@ mod clients;
 mod connections;
 mod endpoint_streams;
 mod events;
+mod introductions;
 mod recovery;
 mod turns;
 
@@ -35,7 +36,7 @@ use crate::connection::Phase;
 use crate::connection::Sockets;
 use crate::entropy::Entropy;
 pub use crate::exchange::Exchange;
-pub use crate::io::{ConnectFault, Facts, Handshake, Input, Interest, Output};
+pub use crate::io::{ConnectFault, Facts, Handshake, Input, Interest, Manner, Output};
 use crate::local::Local;
 pub use crate::local::{Buffered, Http2Counted, Http2Side, Signatures, View, WorkerSettings};
 use crate::outbox::Outbox;
@@ -126,7 +127,8 @@ impl Worker {
                         Phase::Serving(_) | Phase::Streams(_) => {
                             client.connection.pause(&mut self.turns.local);
                         }
-                        Phase::Securing(_)
+                        Phase::Introducing(_)
+                        | Phase::Securing(_)
                         | Phase::Sniffing(_)
                         | Phase::Rest(_)
                         | Phase::Head(_)

@@ -150,6 +150,7 @@ impl Stage {
                 Output::Wait(..) => {}
                 Output::Close(_)
                 | Output::Reset(_)
+                | Output::Refuse(_)
                 | Output::Abort(_)
                 | Output::ShutdownWrite(_)
                 | Output::Secure(..)

@@ -44,6 +44,12 @@ mod http2;
     reason = "shared with the fuzz targets, where it is a library"
 )]
 mod jose;
+#[path = "../../fuzz/src/proxy_protocol.rs"]
+#[expect(
+    unreachable_pub,
+    reason = "shared with the fuzz targets, where it is a library"
+)]
+mod proxy_protocol;
 #[path = "../../fuzz/src/sniff.rs"]
 #[expect(
     unreachable_pub,
@@ -74,6 +80,11 @@ fn http1_response() {
 #[test]
 fn jose() {
     replay("jose", jose::token_and_keys);
+}
+
+#[test]
+fn proxy_protocol() {
+    replay("proxy_protocol", proxy_protocol::headers);
 }
 
 #[test]

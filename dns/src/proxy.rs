@@ -71,41 +71,37 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Begins to answer. `snapshot` is the one in force.
+    /// Begins to answer wherever applications ask. `snapshot` is the one in force.
     ///
     /// # Errors
     /// When there is no thread.
     pub fn start(
-        Sockets { udp, tcp, addr }: Sockets,
+        sockets: Vec<Sockets>,
         settings: Settings,
         snapshot: impl Fn() -> Arc<Snapshot> + Send + 'static,
     ) -> io::Result<Self> {
         let counts = Arc::<Counts>::default();
         let (end, ended) = oneshot::channel();
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let shared = {
-            let counts = Arc::clone(&counts);
-            move || {
-                Rc::new(Shared {
-                    ours: addr,
+        let of_thread = Arc::clone(&counts);
+        let body = move || {
+            let serving = async move {
+                let shared = Rc::new(Shared {
+                    ours: sockets.iter().map(Sockets::addr).collect(),
                     settings,
                     snapshot: Box::new(snapshot),
-                    counts,
+                    counts: of_thread,
                     system: RefCell::default(),
                     troubles: Troubles::default(),
                     pending: Cell::new(0),
-                })
-            }
-        };
-        let body = move || {
-            let serving = async move {
-                let shared = shared();
-                // It ends when whoever holds the other end lets it go.
-                tokio::select! {
-                    _ = ended => {}
-                    () = keep(|| datagrams(Rc::clone(&shared), &udp)) => {}
-                    () = keep(|| connections(Rc::clone(&shared), &tcp)) => {}
+                });
+                for Sockets { udp, tcp, .. } in sockets {
+                    let (of_udp, of_tcp) = (Rc::clone(&shared), Rc::clone(&shared));
+                    spawn_local(keep(move || datagrams(Rc::clone(&of_udp), &udp)));
+                    spawn_local(keep(move || connections(Rc::clone(&of_tcp), &tcp)));
                 }
+                // When whoever holds the other end lets it go, all of them are given up.
+                let _ = ended.await;
             };
             LocalSet::new().block_on(&runtime, serving);
         };
@@ -166,7 +162,7 @@ impl Sockets {
 }
 
 /// Does it again where it panicked: one message must not cost all others their answers.
-async fn keep<F: Future<Output = io::Result<()>> + 'static>(begin: impl Fn() -> F) {
+async fn keep<F: Future<Output = io::Result<()>> + 'static>(begin: impl Fn() -> F + 'static) {
     loop {
         match spawn_local(begin()).await {
             Ok(Ok(())) => return,
@@ -184,7 +180,7 @@ async fn keep<F: Future<Output = io::Result<()>> + 'static>(begin: impl Fn() -> 
 /// What the tasks share.
 struct Shared {
     /// Where we are asked ourselves.
-    ours: SocketAddr,
+    ours: Box<[SocketAddr]>,
     settings: Settings,
     snapshot: Box<dyn Fn() -> Arc<Snapshot>>,
     counts: Arc<Counts>,

@@ -76,7 +76,7 @@ impl Stage {
         let shared = Arc::clone(&snapshot);
         let get = move || Arc::clone(&shared.lock().unwrap());
         Self {
-            proxy: Proxy::start(sockets, settings, get).unwrap(),
+            proxy: Proxy::start(vec![sockets], settings, get).unwrap(),
             addr,
             snapshot,
         }

@@ -241,7 +241,7 @@ impl Stage {
                     self.interests.insert(id, interest);
                 }
                 Output::Close(id) => self.forget(id),
-                Output::Reset(id) => self.forget(id.into()),
+                Output::Refuse(id) | Output::Reset(id) => self.forget(id.into()),
                 Output::Abort(id) => self.forget(id.into()),
                 Output::Ended(id) => {
                     let ended = self.worker.ended(id);
@@ -250,7 +250,7 @@ impl Stage {
                     }
                 }
                 // Who asks has come through whatever protects the listener: what it proved is part of the circumstances.
-                Output::Secure(id, _) => self.securing = Some(id),
+                Output::Secure(id, ..) => self.securing = Some(id),
                 Output::ShutdownWrite(_) => {}
                 // Somebody waits for a connection. There is one worker, and it may look at once.
                 Output::Announce if self.ended.is_none() => self.worker.on_announced(self.now),

@@ -10,6 +10,7 @@ pub mod http2;
 pub mod identity;
 pub mod jose;
 pub mod jwt;
+pub mod proxy_protocol;
 pub mod recording;
 pub mod sniff;
 pub mod tls;

@@ -82,7 +82,10 @@ impl Clients {
     /// Clients whose connections a worker closed send nothing more.
     fn forget_closed(&mut self, worker: u32, outputs: &[u8]) {
         for saying in Said::read(outputs).flatten() {
-            if let Saying::Output(Output::Close(ConnId::Client(id)) | Output::Reset(id)) = saying {
+            if let Saying::Output(
+                Output::Close(ConnId::Client(id)) | Output::Reset(id) | Output::Refuse(id),
+            ) = saying
+            {
                 self.by_name.remove(&(worker, id));
             }
         }

@@ -14,7 +14,7 @@ use outrigger_core::entropy::Entropy;
 use outrigger_core::peer::{ClientId, ConnId, ListenerKind, Peer, TlsFacts, UpstreamId};
 use outrigger_core::snapshot::{ServerTls, Snapshot};
 use outrigger_core::time::Instant;
-use outrigger_core::worker::{ConnectFault, Facts, Handshake, Input, Interest, Worker};
+use outrigger_core::worker::{ConnectFault, Facts, Handshake, Input, Interest, Manner, Worker};
 
 use crate::Records;
 use crate::beneath::{self, Beneath, Outcome, Proved};
@@ -29,8 +29,8 @@ struct Connection {
     /// `None` while it is being made.
     wire: Option<(Wire, End)>,
     interest: Interest,
-    /// How it is to be protected while it is being made, and then what its endpoint has proved.
-    handshake: Option<Box<Handshake>>,
+    /// How it is to be made, and then what its endpoint has proved.
+    manner: Manner,
     learnt: Option<Arc<TlsFacts>>,
 }
 
@@ -237,7 +237,11 @@ impl Sidecar {
             Ok(wire) if is_wanted => {
                 let connection = self.connections.get(id.into());
                 let tls = connection.and_then(|connection| connection.learnt.clone());
+                let preface = connection.and_then(|connection| connection.manner.preface.clone());
                 self.open(id.into(), wire, fabric);
+                if let Some(preface) = preface {
+                    fabric.send(wire.0, wire.1, &preface);
+                }
                 let facts = Facts { local: None, tls };
                 self.tell(id.into(), Input::Connected(facts.into()), fabric)
             }
@@ -255,7 +259,7 @@ impl Sidecar {
 
     /// How a connection that is being made is to be protected.
     pub(crate) fn handshake(&self, id: UpstreamId) -> Option<&Handshake> {
-        self.connections.get(id.into())?.handshake.as_deref()
+        self.connections.get(id.into())?.manner.handshake.as_deref()
     }
 
     /// What the endpoint of a connection that is being made has proved.
@@ -265,8 +269,8 @@ impl Sidecar {
         }
     }
 
-    /// What a client speaks beneath HTTP is known at once.
-    fn secure(&mut self, id: ClientId, tls: &ServerTls, fabric: &Fabric) {
+    /// What a client speaks beneath HTTP is known at once. What came already is above it.
+    fn secure(&mut self, id: ClientId, tls: &ServerTls, came: &[u8], fabric: &Fabric) {
         let (found, met) = beneath::as_server(&self.proved, tls, &self.comes);
         self.met = Some(met);
         let input = match found {
@@ -274,6 +278,13 @@ impl Sidecar {
             Err(fault) => Input::NotSecured(fault.into()),
         };
         self.worker.handle_input(id.into(), input, fabric.now);
+        if !came.is_empty()
+            && let Some(space) = self.worker.space(id.into())
+        {
+            space.extend_from_slice(came);
+            let input = Input::Read(came.len());
+            self.worker.handle_input(id.into(), input, fabric.now);
+        }
     }
 
     /// Something can be seen on a connection.

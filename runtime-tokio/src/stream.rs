@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use outrigger_core::outbox::Outbox;
+use outrigger_core::snapshot::Keepalive;
 use outrigger_runtime as runtime;
 use socket2::SockRef;
 use tokio::io::AsyncWrite;
@@ -64,6 +65,13 @@ impl runtime::Stream for Stream {
     fn reset(self) {
         if let Self::Tcp(s) = &self {
             let _ = SockRef::from(s).set_linger(Some(std::time::Duration::ZERO));
+        }
+    }
+
+    fn keep_alive(&self, how: Keepalive) -> io::Result<()> {
+        match self {
+            Self::Tcp(s) => runtime::keep_alive(s, how),
+            Self::Unix(_) => Ok(()),
         }
     }
 

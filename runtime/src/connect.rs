@@ -1,14 +1,18 @@
 //! Making upstream connections, and what a failure is called.
 
+use std::fmt;
+use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 
+use outrigger_core::outbox::Outbox;
 use outrigger_core::peer::TlsFacts;
 use outrigger_core::snapshot::Address;
-use outrigger_core::worker::{ConnectFault, Handshake, ends_at_ourselves};
+use outrigger_core::worker::{ConnectFault, Manner, ends_at_ourselves};
 
 use crate::race::race;
 use crate::system::{Stream, System};
@@ -19,38 +23,59 @@ pub(crate) type Connecting<T> = Pin<Box<dyn Future<Output = Result<Made<T>, Conn
 /// A connection that is made, and what TLS on it has proved.
 pub(crate) type Made<T> = (T, Option<TlsFacts>);
 
-/// Begins to connect, and to agree on TLS if the connection is to be protected. How long it may take is the exchange's
-/// deadline. `ours` are addresses of this program that no request may reach.
+/// Who says where names lead that clients give.
+pub trait Names: fmt::Debug + Send + Sync {
+    /// The addresses of a name, in the order in which they are to be tried.
+    fn resolve(&self, name: &str) -> Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
+}
+
+/// Where connections may lead, and who says so of names.
+#[derive(Debug)]
+pub(crate) struct Reach {
+    /// To which no request is forwarded: the listeners for outbound requests, and what else the program serves itself.
+    pub(crate) ours: Box<[SocketAddr]>,
+    /// `None` has the system do it.
+    pub(crate) names: Option<Arc<dyn Names>>,
+}
+
+/// Begins to connect, says what is to be said first, and agrees on TLS if the connection is to be protected. How long it may take is the exchange's
+/// deadline.
 pub(crate) fn connect<S: System>(
     system: &S,
     address: Address,
-    handshake: Option<Box<Handshake>>,
-    ours: &Rc<[SocketAddr]>,
+    manner: Manner,
+    reach: &Rc<Reach>,
 ) -> Connecting<S::Stream> {
-    let (system, ours) = (system.clone(), Rc::clone(ours));
-    match (address, handshake) {
+    let (system, reach) = (system.clone(), Rc::clone(reach));
+    match (address, manner) {
         // What most connections are waits in as little memory as it needs.
-        (Address::Socket(addr), None) => Box::pin(async move {
-            let stream = tcp(&system, addr, None, &ours).await;
+        (Address::Socket(addr), manner) if manner == PLAIN => Box::pin(async move {
+            let stream = tcp(&system, addr, None, &reach.ours).await;
             stream.map(|stream| (stream, None)).map_err(|e| fault(&e))
         }),
-        (address, handshake) => Box::pin(async move {
-            let stream = match address {
+        (address, manner) => Box::pin(async move {
+            let mut stream = match address {
                 Address::Socket(addr) => {
-                    let stream = tcp(&system, addr, None, &ours).await;
+                    let stream = tcp(&system, addr, None, &reach.ours).await;
                     stream.map_err(|e| fault(&e))
                 }
                 Address::Local(addr, from) => {
-                    let stream = tcp(&system, addr, Some(from), &ours).await;
+                    let stream = tcp(&system, addr, Some(from), &reach.ours).await;
                     stream.map_err(|e| fault(&e))
                 }
-                Address::Name(name, port) => by_name(&system, &name, port, &ours).await,
+                Address::Name(name, port) => by_name(&system, &name, port, &reach).await,
                 Address::Unix(path) => {
                     let stream = system.connect_unix(Path::new(&*path)).await;
                     stream.map_err(|e| fault(&e))
                 }
             }?;
-            let Some(handshake) = handshake else {
+            if let Some(keepalive) = manner.keepalive {
+                stream.keep_alive(keepalive).map_err(|e| fault(&e))?;
+            }
+            if let Some(preface) = &manner.preface {
+                say(&mut stream, preface).await.map_err(|e| fault(&e))?;
+            }
+            let Some(handshake) = manner.handshake else {
                 return Ok((stream, None));
             };
             let secured = system.secure_as_client(stream, &handshake).await;
@@ -59,6 +84,24 @@ pub(crate) fn connect<S: System>(
                 .map_err(ConnectFault::Tls)
         }),
     }
+}
+
+/// Nothing but a connection.
+const PLAIN: Manner = Manner {
+    keepalive: None,
+    preface: None,
+    handshake: None,
+};
+
+/// Writes this much on a stream on which nothing was written yet.
+async fn say<T: Stream>(stream: &mut T, words: &[u8]) -> io::Result<()> {
+    let mut outbox = Outbox::default();
+    outbox.put(words);
+    while !outbox.is_empty() {
+        let count = poll_fn(|cx| stream.poll_write(cx, &outbox)).await?;
+        outbox.advance(count);
+    }
+    Ok(())
 }
 
 async fn tcp<S: System>(
@@ -85,12 +128,19 @@ async fn by_name<S: System>(
     system: &S,
     name: &str,
     port: u16,
-    ours: &[SocketAddr],
+    reach: &Reach,
 ) -> Result<S::Stream, ConnectFault> {
-    let addresses = system.resolve(name, port).await;
-    let addresses = addresses.map_err(|_| ConnectFault::Unresolved)?;
+    let addresses = match &reach.names {
+        None => system.resolve(name, port).await,
+        // Another thread answers.
+        Some(names) => system.told(names.resolve(name)).await.map(|addresses| {
+            let sockets = addresses.into_iter().map(|ip| SocketAddr::new(ip, port));
+            sockets.collect()
+        }),
+    };
+    let addresses: Vec<SocketAddr> = addresses.map_err(|_| ConnectFault::Unresolved)?;
     let timer = system.timer(system.now());
-    let begin = |addr| tcp(system, addr, None, ours);
+    let begin = |addr| tcp(system, addr, None, &reach.ours);
     match race(addresses, timer, || system.now(), begin).await {
         Some(outcome) => outcome.map_err(|error| fault(&error)),
         None => Err(ConnectFault::Unresolved),

@@ -23,6 +23,7 @@ mod connect;
 mod counter;
 mod drain;
 mod http2_counters;
+mod keep_alive;
 mod listen;
 mod notice;
 mod race;
@@ -39,8 +40,10 @@ mod traffic;
 mod unix;
 mod worker;
 
+pub use connect::Names;
 pub use counter::Counter;
 pub use drain::{Direction, Stage};
+pub use keep_alive::keep_alive;
 pub use listen::{Arrival, Listen, Whom, original_destination, retry_bind, turn_away};
 pub use notice::{Notice, Notices};
 pub use running::{Config, Drained, Handle, Running, StartError, start};

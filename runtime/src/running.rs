@@ -19,6 +19,7 @@ use outrigger_recording::{Frame, Recorder, Tap};
 use tokio::sync::{Notify, watch};
 
 use crate::clock::Clock;
+use crate::connect::Names;
 use crate::drain::{Direction, Stage, Stages};
 use crate::listen::{Listen, Listening, Owner, bind_for, listen};
 use crate::notice::Notices;
@@ -42,6 +43,8 @@ pub struct Config {
     pub busy_poll: Duration,
     /// Addresses of this program to which no request is forwarded, beside its outbound listeners.
     pub own_addrs: Vec<SocketAddr>,
+    /// Who says where names lead that clients give; `None` has the system do that.
+    pub names: Option<Arc<dyn Names>>,
     /// The first snapshot.
     pub snapshot: Arc<Snapshot>,
     /// What records the run, if anything does.
@@ -200,6 +203,7 @@ pub fn start<L: Launch>(launch: L, config: Config) -> Result<Running, StartError
             seed: seed_of(index),
             busy_poll: config.busy_poll,
             own_addrs: config.own_addrs.clone(),
+            names: config.names.clone(),
             tap: (running.recorder.clone()).map(|recorder| Tap::new(recorder, index)),
             bells: Bells {
                 all: Arc::clone(&bells),

@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +13,7 @@ use tokio::sync::Notify;
 
 use crate::busy::Activity;
 use crate::clock::{Clock, http_date};
+use crate::connect::Reach;
 use crate::drain::{Stage, Stages};
 use crate::notice::Notices;
 use crate::sink::{Ended, Sink};
@@ -41,8 +41,7 @@ pub(crate) struct Shared<S: System> {
     pub(crate) system: S,
     pub(crate) clock: Clock,
     pub(crate) joint: Joint,
-    /// To which no request is forwarded: the listeners for outbound requests, and what else the program serves itself.
-    pub(crate) ours: Rc<[SocketAddr]>,
+    pub(crate) reach: Rc<Reach>,
     pub(crate) counters: Arc<WorkerCounters>,
     /// Borrowed for one call of it, which calls nothing back.
     sink: Option<RefCell<Box<dyn Sink>>>,
@@ -63,7 +62,7 @@ impl<S: System> Shared<S> {
         system: S,
         clock: Clock,
         joint: Joint,
-        ours: Rc<[SocketAddr]>,
+        reach: Reach,
         reports: Reports,
         bells: Bells,
     ) -> Self {
@@ -76,7 +75,7 @@ impl<S: System> Shared<S> {
             system,
             clock,
             joint,
-            ours,
+            reach: Rc::new(reach),
             counters,
             sink: sink.map(RefCell::new),
             notices,

@@ -14,7 +14,7 @@ use outrigger_core::message::ResponseHead;
 use outrigger_core::peer::{ExchangeId, Peer, TlsFacts};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::Instant;
-use outrigger_core::worker::Facts;
+use outrigger_core::worker::{Exchange, Facts};
 
 use crate::clock::since_epoch;
 
@@ -44,7 +44,26 @@ pub struct Ended<'a> {
     pub now: Instant,
 }
 
-impl Ended<'_> {
+impl<'a> Ended<'a> {
+    pub(crate) fn of(
+        id: ExchangeId,
+        exchange: &'a Exchange,
+        listener: Option<usize>,
+        now: Instant,
+    ) -> Self {
+        Self {
+            id,
+            record: exchange.record(),
+            snapshot: exchange.snapshot(),
+            response: exchange.response(),
+            peer: *exchange.peer(),
+            listener,
+            facts: exchange.facts(),
+            client_tls: exchange.client_tls().map(|tls| &**tls),
+            now,
+        }
+    }
+
     /// When it began, since 1970-01-01 UTC. Asks the calendar: only who shows it should.
     #[must_use]
     pub fn began(&self) -> Duration {

@@ -93,6 +93,8 @@ pub struct ListenerStats<N = u64> {
     pub accept_errors: N,
     /// Connections that the kernel brought here and that were to go to a port that is nobody's.
     pub no_filter_chain_match: N,
+    /// Connections that were closed because no proxy said whose they are.
+    pub proxy_protocol_errors: N,
     /// TLS handshakes.
     pub tls: TlsStats<N>,
 }
@@ -105,6 +107,7 @@ impl<N: Default> ListenerStats<N> {
             active: N::default(),
             accept_errors: N::default(),
             no_filter_chain_match: N::default(),
+            proxy_protocol_errors: N::default(),
             tls: TlsStats::default(),
         }
     }
@@ -116,6 +119,7 @@ impl ListenerStats<Counter> {
         sum.active += self.active.value();
         sum.accept_errors += self.accept_errors.value();
         sum.no_filter_chain_match += self.no_filter_chain_match.value();
+        sum.proxy_protocol_errors += self.proxy_protocol_errors.value();
         self.tls.add_to(&mut sum.tls);
     }
 }

@@ -13,7 +13,7 @@ use std::time::Instant;
 use bytes::BytesMut;
 use outrigger_core::outbox::Outbox;
 use outrigger_core::peer::{TlsFacts, TlsFault};
-use outrigger_core::snapshot::ServerTls;
+use outrigger_core::snapshot::{Keepalive, ServerTls};
 use outrigger_core::worker::Handshake;
 
 /// Makes the system of a worker on the worker's own thread, and runs the worker's body on it.
@@ -103,7 +103,8 @@ pub trait System: Clone + 'static {
     }
 
     /// Finds out what a client speaks on a stream that was just accepted, and agrees on TLS. What TLS has proved comes with
-    /// the stream, or nothing where the client speaks clear text and may; then everything it has said can still be read.
+    /// the stream, or nothing where the client speaks clear text and may; then everything it has said can still be read. `came` is
+    /// what was read of it already.
     /// Dropping the future gives up, and closes the stream.
     ///
     /// # Errors
@@ -112,8 +113,9 @@ pub trait System: Clone + 'static {
         &self,
         stream: Self::Stream,
         tls: &ServerTls,
+        came: &[u8],
     ) -> impl Future<Output = Result<(Self::Stream, Option<TlsFacts>), TlsFault>> + use<Self> {
-        let _ = (stream, tls);
+        let _ = (stream, tls, came);
         async { Err(no_tls()) }
     }
 
@@ -151,6 +153,12 @@ pub trait Stream: Unpin + 'static {
 
     /// Closes with a reset. Where the system refuses, an ordinary close is all that is left.
     fn reset(self);
+
+    /// Has the system ask from time to time whether the other side is still there, where it is TCP.
+    ///
+    /// # Errors
+    /// The system refuses.
+    fn keep_alive(&self, how: Keepalive) -> io::Result<()>;
 
     /// Whether bytes, or the end, have come that nobody has read. Asks the system itself: that no event came is no sign.
     fn has_unread(&self) -> bool;

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 
 use outrigger_core::peer::{ClientId, ConnId, ExchangeId, Peer, TlsFault};
 use outrigger_core::time::Instant;
-use outrigger_core::worker::{ConnectFault, Exchange, Facts, Input, Interest, Output};
+use outrigger_core::worker::{ConnectFault, Facts, Input, Interest, Output};
 use outrigger_recording::Joint;
 
 use crate::alarm::Alarm;
@@ -158,7 +158,7 @@ impl<S: System> Shared<S> {
             let client = exchange.client().and_then(|id| sockets.clients.get(id));
             let passes = exchange.record().connection.is_some() && exchange.is_tunnel();
             if let Some((client, _)) = client.filter(|_| passes) {
-                self.on_lasting(&told(id, exchange, Some(client.listener), now));
+                self.on_lasting(&Ended::of(id, exchange, Some(client.listener), now));
             }
         });
     }
@@ -250,17 +250,17 @@ impl<S: System> Turn<'_, S> {
     fn carry_out(&mut self, output: Output) {
         let shared = self.shared;
         match output {
-            Output::Connect(id, address, tls) => {
-                let connecting = connect(&shared.system, address, tls, &shared.ours);
+            Output::Connect(id, address, manner) => {
+                let connecting = connect(&shared.system, address, manner, &shared.reach);
                 let bell = shared.traffic.ready.bell(ConnId::Upstream(id));
                 let entry = Registration::new(Socket::Connecting(connecting), bell);
                 self.sockets.upstreams.insert(id, entry);
                 self.sockets.pending.push_back(ConnId::Upstream(id));
             }
-            Output::Secure(id, tls) => {
+            Output::Secure(id, tls, came) => {
                 if let Some((_, entry)) = self.sockets.clients.get_mut(id) {
                     entry.replace(|stream| {
-                        let secured = shared.system.secure_as_server(stream, &tls);
+                        let secured = shared.system.secure_as_server(stream, &tls, &came);
                         Socket::Securing(Box::pin(secured))
                     });
                     self.sockets.pending.push_back(id.into());
@@ -270,6 +270,13 @@ impl<S: System> Turn<'_, S> {
                 self.sockets.upstreams.remove(id);
             }
             Output::Close(ConnId::Client(id)) => drop(self.remove_client(id)),
+            Output::Refuse(id) => {
+                if let Some((client, _)) = self.sockets.clients.get_mut(id) {
+                    let counters = &shared.counters.listeners[client.listener];
+                    counters.proxy_protocol_errors.add(1);
+                }
+                drop(self.remove_client(id));
+            }
             Output::Reset(id) => {
                 if let Some(Socket::Open(stream)) = self.remove_client(id) {
                     stream.reset();
@@ -337,7 +344,7 @@ impl<S: System> Turn<'_, S> {
                 return;
             }
             let listener = client.map(|(client, _)| client.listener);
-            shared.on_request_end(&told(id, exchange, listener, *now));
+            shared.on_request_end(&Ended::of(id, exchange, listener, *now));
         });
     }
 
@@ -455,21 +462,6 @@ impl<S: System> Turn<'_, S> {
         let has_unread = reads && entry.stream().is_some_and(Stream::has_unread);
         client.told_to_drain = !has_unread;
         !has_unread
-    }
-}
-
-/// What is told of a request, or of a connection.
-fn told(id: ExchangeId, exchange: &Exchange, listener: Option<usize>, now: Instant) -> Ended<'_> {
-    Ended {
-        id,
-        record: exchange.record(),
-        snapshot: exchange.snapshot(),
-        response: exchange.response(),
-        peer: *exchange.peer(),
-        listener,
-        facts: exchange.facts(),
-        client_tls: exchange.client_tls().map(|tls| &**tls),
-        now,
     }
 }
 

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 
 use crate::busy::keep_awake;
 use crate::clock::Clock;
+use crate::connect::{Names, Reach};
 use crate::drain::{Stage, Stages};
 use crate::listen::{Arrival, Bound, Listening, Owner};
 use crate::notice::{Notice, Notices};
@@ -60,6 +61,7 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) busy_poll: Duration,
     pub(crate) own_addrs: Vec<SocketAddr>,
+    pub(crate) names: Option<Arc<dyn Names>>,
     pub(crate) tap: Option<Tap>,
     pub(crate) bells: Bells,
     pub(crate) counters: Arc<WorkerCounters>,
@@ -99,9 +101,12 @@ async fn serve<S: System>(system: S, plan: Plan, ready: &SyncSender<io::Result<(
         system.clone(),
         plan.clock,
         joint,
-        (outbound.filter_map(|one| one.socket.addr().ok()))
-            .chain(plan.own_addrs)
-            .collect(),
+        Reach {
+            ours: (outbound.filter_map(|one| one.socket.addr().ok()))
+                .chain(plan.own_addrs)
+                .collect(),
+            names: plan.names,
+        },
         Reports {
             counters: plan.counters,
             sink,

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use dns::Dns;
 use outrigger_dns::{Family, Reply, question, reply};
-use proxy::{Folder, Proxy, refused};
+use proxy::{Folder, Proxy, application, refused};
 use support::PATIENCE;
 
 const RULES: &str = "
@@ -39,7 +39,7 @@ spec:
 ";
 
 fn ask(at: SocketAddr, name: &str, family: Family) -> Reply {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let socket = UdpSocket::bind((at.ip(), 0)).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let asked = question(7, name, family).unwrap();
     socket.send_to(&asked, at).unwrap();
@@ -100,6 +100,48 @@ fn applications_are_told_where_services_are() {
         assert!(stats.contains(words), "{stats}");
     }
     assert!(!stats.contains("dns_proxy.answered: 0"), "{stats}");
+}
+
+/// Hosts that no service has are looked up by us, once for as long as the answer holds.
+#[test]
+fn names_that_clients_give_are_looked_up_once() {
+    for runtime in ["tokio", "auto"] {
+        let server = Dns::start();
+        server.addresses("other.example", 300, &["127.0.0.1"]);
+        let folder = Folder::new(&format!("dns-lookup-{runtime}"));
+        folder.write("rules.yaml", RULES);
+        let at = server.addr.to_string();
+        let proxy = Proxy::start(&folder.0, &["--runtime", runtime, "--dns-server", &at]);
+        for _ in 0..2 {
+            // Another port is another connection.
+            let port = application("other").port();
+            let seen = proxy.get(&format!("other.example:{port}"));
+            assert!(seen.ends_with("other"), "{runtime}: {seen}");
+        }
+        assert!(proxy.get("none.example").starts_with("HTTP/1.1 503"));
+        let stats = proxy.admin("GET /stats?filter=dns_lookup");
+        for words in ["requests: 3", "hits: 1", "failures: 1", "names: 2"] {
+            let words = format!("dns_lookup.{words}");
+            assert!(stats.contains(&words), "{runtime}: {stats}");
+        }
+        assert_eq!(proxy.end().0, Some(0));
+    }
+}
+
+/// At several addresses, of both families, the same is told.
+#[test]
+fn applications_may_ask_at_several_addresses() {
+    let folder = Folder::new("dns-several");
+    folder.write("rules.yaml", RULES);
+    let options = ["--dns", "127.0.0.1:0", "--dns", "[::1]:0"];
+    let proxy = Proxy::start(&folder.0, &options);
+    let first = proxy.addr("dns");
+    let second = proxy.addr(&format!("dns {first}, dns"));
+    assert!(second.is_ipv6());
+    for dns in [first, second] {
+        assert_eq!(address(dns, "bank.example", Family::V4), "10.9.9.9");
+    }
+    assert_eq!(proxy.end().0, Some(0));
 }
 
 #[test]

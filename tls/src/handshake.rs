@@ -88,22 +88,23 @@ pub async fn accept<T: Stream>(
     tls: ServerTls,
 ) -> Result<(Secured<T>, Option<TlsFacts>), TlsFault> {
     let contexts = Arc::new(Contexts::new(identities));
-    as_server(stream, contexts, tls, Rc::default(), pending()).await
+    let came = BytesMut::new();
+    as_server(stream, came, contexts, tls, Rc::default(), pending()).await
 }
 
-/// As the server of a client. After `silence` one who has said nothing is taken for a client in clear text, where that may be spoken.
+/// As the server of a client, of whom this came already. After `silence` one who has said nothing is taken for a client in clear text, where that may be spoken.
 ///
 /// # Errors
 /// TLS cannot be agreed on, and nothing else may be spoken.
 pub(crate) async fn as_server<T: Stream>(
     mut stream: T,
+    mut sniffed: BytesMut,
     contexts: Arc<Contexts>,
     tls: ServerTls,
     scratch: Rc<Scratch>,
     silence: impl Future<Output = ()>,
 ) -> Result<(Secured<T>, Option<TlsFacts>), TlsFault> {
-    let mut sniffed = BytesMut::new();
-    let is_heard = speaks(&mut stream, &mut sniffed, silence).await?;
+    let is_heard = !sniffed.is_empty() || speaks(&mut stream, &mut sniffed, silence).await?;
     if !is_heard && tls.mode == MutualTls::Permissive {
         return Ok((Secured(Kind::Plain(stream, sniffed)), None));
     }

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf as _, BytesMut};
 use outrigger_core::outbox::Outbox;
+use outrigger_core::snapshot::Keepalive;
 use outrigger_runtime::Stream;
 
 use crate::session::Session;
@@ -59,6 +60,11 @@ impl<T: Stream> Stream for Secured<T> {
             Kind::Plain(stream, _) => stream.reset(),
             Kind::Protected(session) => session.reset(),
         }
+    }
+
+    fn keep_alive(&self, how: Keepalive) -> io::Result<()> {
+        self.beneath()
+            .map_or(Ok(()), |stream| stream.keep_alive(how))
     }
 
     fn has_unread(&self) -> bool {

@@ -129,9 +129,10 @@ impl<S: System> System for Around<S> {
         &self,
         stream: Self::Stream,
         tls: &ServerTls,
+        came: &[u8],
     ) -> impl Future<Output = Result<(Self::Stream, Option<TlsFacts>), TlsFault>> + use<S> {
         let (contexts, scratch) = (Arc::clone(&self.contexts), Rc::clone(&self.scratch));
-        let tls = tls.clone();
+        let (tls, came) = (tls.clone(), BytesMut::from(came));
         let timer = tls
             .silence
             .map(|time| self.inner.timer(self.inner.now() + time));
@@ -144,7 +145,7 @@ impl<S: System> System for Around<S> {
         async move {
             match stream.0 {
                 Kind::Plain(stream, _) => {
-                    handshake::as_server(stream, contexts, tls, scratch, silence).await
+                    handshake::as_server(stream, came, contexts, tls, scratch, silence).await
                 }
                 Kind::Protected(_) => Err(twice()),
             }

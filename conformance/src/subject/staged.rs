@@ -18,6 +18,7 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 use outrigger_core::outbox::Outbox;
+use outrigger_core::snapshot::Keepalive;
 use outrigger_runtime::{Accepted, Launch, Listener, Stream, System, Timer};
 
 use super::memory::Memory;
@@ -379,6 +380,10 @@ impl<T: Stream> Stream for Watched<T> {
         let Self { stream, line, .. } = self;
         stream.reset();
         drop(line);
+    }
+
+    fn keep_alive(&self, how: Keepalive) -> io::Result<()> {
+        self.stream.keep_alive(how)
     }
 
     fn has_unread(&self) -> bool {

@@ -11,13 +11,21 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     ("message", &[]),
     ("outbox", &[]),
     ("peer", &[]),
+    ("proxy_protocol", &[]),
     ("sniff", &[]),
     ("xxhash", &[]),
     ("cluster", &["time", "entropy", "peer"]),
     (
         "snapshot",
         &[
-            "time", "entropy", "jose", "message", "xxhash", "peer", "cluster",
+            "time",
+            "entropy",
+            "jose",
+            "message",
+            "xxhash",
+            "peer",
+            "proxy_protocol",
+            "cluster",
         ],
     ),
     // Plain settings of a snapshot are named by configuration; nothing after `compile` sees configuration.
@@ -25,7 +33,15 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     (
         "compile",
         &[
-            "time", "jose", "message", "xxhash", "peer", "cluster", "snapshot", "config",
+            "time",
+            "jose",
+            "message",
+            "xxhash",
+            "peer",
+            "proxy_protocol",
+            "cluster",
+            "snapshot",
+            "config",
         ],
     ),
     (
@@ -68,8 +84,18 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     (
         "request",
         &[
-            "time", "entropy", "jose", "message", "stream", "peer", "cluster", "snapshot",
-            "decision", "policy", "local",
+            "time",
+            "entropy",
+            "jose",
+            "message",
+            "stream",
+            "peer",
+            "proxy_protocol",
+            "cluster",
+            "snapshot",
+            "decision",
+            "policy",
+            "local",
         ],
     ),
     // One socket: the only room that names a codec.
@@ -109,6 +135,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "outbox",
             "stream",
             "peer",
+            "proxy_protocol",
             "sniff",
             "snapshot",
             "decision",

@@ -24,16 +24,25 @@ const LAST_BYTES: u16 = 254;
 /// How many addresses there are. Hosts beyond that get none.
 const ADDRESSES: u16 = LAST_BYTES << 8;
 
-/// Gives services addresses that need some, where applications ask us for names.
+/// Gives services addresses that need some, where applications ask us for names: those that the mesh's controller has given to
+/// them (`status.addresses`), else some of ours.
 pub(super) fn allocate(services: &mut Services<'_>, mesh: &MeshConfig, registry: &mut Registry) {
     let settings = &mesh.default_config;
     let is_on = settings.dns_capture && settings.dns_auto_allocate != Some(false);
-    let wanting = services.iter().filter(|service| is_on && wants(service));
+    if is_on {
+        for service in services.iter_mut() {
+            service.allocated = assigned(service);
+        }
+    }
+    let wanting =
+        (services.iter()).filter(|service| is_on && service.allocated.is_empty() && wants(service));
     let hosts: Vec<Box<str>> = wanting
         .map(|service| service.host.as_str().into())
         .collect();
     let written = services.iter().flat_map(|service| &service.addresses);
+    let assigned = services.iter().flat_map(|service| &service.allocated);
     let taken = written.filter_map(|text| number_of(text.parse().ok()?));
+    let taken = taken.chain(assigned.copied().filter_map(number_of));
     let given = choose(&hosts, &taken.collect(), &registry.auto_addresses);
     for service in services.iter_mut() {
         if let Some(number) = given.get(service.host.as_str()) {
@@ -64,6 +73,18 @@ fn wants(service: &RegistryService<'_>) -> bool {
                     .get(LABEL)
                     .is_none_or(|value| value != "false")
         }
+    }
+}
+
+/// What the mesh's controller has given to a service that needs some.
+fn assigned(service: &RegistryService<'_>) -> Vec<IpAddr> {
+    match service.definition {
+        Definition::Entry(entry) if wants(service) => {
+            let assigned = entry.assigned.iter();
+            let own = assigned.filter(|(host, _)| *host == service.host);
+            own.map(|(_, address)| *address).collect()
+        }
+        Definition::Entry(_) | Definition::Kubernetes => Vec::new(),
     }
 }
 

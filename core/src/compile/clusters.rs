@@ -25,10 +25,11 @@ use super::traffic_policy::{Effective, effective, hashed_by};
 use super::{Input, connection_pool, hashing, inbound, policy_origins, upstream_protocol};
 use crate::cluster::Registry;
 use crate::config::destination_rule::{
-    ExtendedLb, LoadBalancerPolicy, LoadBalancerSettings, SimpleLb, Subset,
+    ExtendedLb, LoadBalancerPolicy, LoadBalancerSettings, ProxyProtocolVersion, SimpleLb, Subset,
 };
 use crate::config::protocol::Protocol;
 use crate::config::service_entry::Resolution;
+use crate::proxy_protocol::Version;
 use crate::snapshot::{Balancing, Cluster, ClusterId, ClusterOrigin, DestinationCluster, WarmUp};
 
 /// The clusters of a snapshot, by name.
@@ -242,6 +243,10 @@ fn cluster(
         balancing: balancing(policy),
         goes_by_host: service.definition.resolution() == Resolution::DynamicDns,
         protocol: upstream_protocol::outbound(port.protocol, policy.connection_pool, input.mesh),
+        proxy_protocol: policy.proxy_protocol.map(|one| match one.version {
+            ProxyProtocolVersion::V1 => Version::V1,
+            ProxyProtocolVersion::V2 => Version::V2,
+        }),
         warm_up: policy.load_balancer.and_then(warm_up),
         token_budget: policy.extensions.and_then(retries::token_budget),
         adaptive: policy

@@ -1,9 +1,9 @@
 //! DestinationRule and Sidecar `connectionPool`: circuit limits and the life of connections, put into a cluster.
 
 use crate::cluster::RetryLimit;
-use crate::config::destination_rule::ConnectionPoolSettings;
+use crate::config::destination_rule::{ConnectionPoolSettings, TcpKeepalive};
 use crate::config::mesh::MeshConfig;
-use crate::snapshot::{Cluster, Limits};
+use crate::snapshot::{Cluster, Keepalive, Limits};
 use crate::time::Duration;
 
 /// How long an idle upstream connection is kept, and one that is not HTTP may be silent, when nobody says (Istio, Envoy).
@@ -25,6 +25,7 @@ pub(super) fn apply(
         .and_then(|tcp| tcp.connect_timeout)
         .filter(|timeout| !timeout.is_zero())
         .unwrap_or(mesh.connect_timeout);
+    cluster.keepalive = keepalive(tcp.and_then(|tcp| tcp.tcp_keepalive.as_ref()), mesh);
     cluster.idle_timeout = Some(idle_timeout).filter(|timeout| !timeout.is_zero());
     cluster.tcp_idle_timeout = Some(tcp.and_then(|tcp| tcp.idle_timeout).unwrap_or(IDLE_TIMEOUT))
         .filter(|timeout| !timeout.is_zero());
@@ -35,6 +36,15 @@ pub(super) fn apply(
         .and_then(|http| u32::try_from(http.max_requests_per_connection).ok())
         .filter(|max| *max > 0);
     cluster.limits = limits(pool);
+}
+
+/// The system's probes. Of a rule's only what it says goes before the mesh's.
+pub(super) fn keepalive(written: Option<&TcpKeepalive>, mesh: &MeshConfig) -> Option<Keepalive> {
+    let of = |one: &TcpKeepalive| Keepalive::new(one.probes, one.time, one.interval);
+    match (written.map(of), mesh.tcp_keepalive.as_ref().map(of)) {
+        (Some(own), Some(mesh)) => Some(own.or(mesh)),
+        (own, mesh) => own.or(mesh),
+    }
 }
 
 /// What is limited. Zero is no limit, as in Istio.

@@ -370,11 +370,13 @@ fn settings(targets: actions::Targets<'_>, scope: &scope::Scope<'_>) -> Settings
         path_normalization: mesh.path_normalization,
         unknown_hosts,
         connect_timeout: mesh.connect_timeout,
+        keepalive: connection_pool::keepalive(None, mesh),
         protocol_detection_timeout: mesh.protocol_detection_timeout,
         spiffe_id: targets.input.workload.spiffe_id.clone(),
         client_certs: mesh.default_config.client_certs,
         trusted_hops: (targets.input.workload.carries.trusted_hops)
-            .unwrap_or(mesh.default_config.trusted_proxies),
+            .unwrap_or(mesh.default_config.topology.trusted_proxies),
+        proxy_protocol: mesh.default_config.topology.proxy_protocol,
     }
 }
 

@@ -383,7 +383,8 @@ impl Loader<'_> {
                 keep(report, kept, read, |r| &mut r.meta);
             }
             IstioKind::ServiceEntry => {
-                let entry = service_entry::read(report, meta, spec);
+                let status = document.field("status").map(|entry| &entry.value);
+                let entry = service_entry::read(report, meta, spec, status);
                 keep(report, &mut all.service_entries, entry, |r| &mut r.meta);
             }
             IstioKind::Sidecar => {

@@ -19,7 +19,7 @@ const TRAFFIC_POLICIES: &[&str] = &[
 ];
 
 /// Fields of a traffic policy that do nothing yet.
-const TRAFFIC_POLICY: &[&str] = &["connectionPool.tcp.tcpKeepalive", "tunnel", "proxyProtocol"];
+const TRAFFIC_POLICY: &[&str] = &["tunnel"];
 
 /// Tells the pending fields of a VirtualService; the report stands at its `spec`.
 pub(super) fn tell_virtual_service(spec: &Node, report: &mut Report) {
@@ -70,8 +70,8 @@ mod tests {
     #[test]
     fn every_occurrence_is_told() {
         let text = "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: a}\nspec:\n  host: a\n  \
-                    trafficPolicy:\n    proxyProtocol: {}\n    connectionPool: {tcp: {connectTimeout: 1s, tcp_keepalive: {probes: 2}}}\n  \
-                    subsets:\n  - name: v1\n    trafficPolicy: {proxyProtocol: {version: V2}}\n";
+                    trafficPolicy:\n    tunnel: {targetHost: b.test, targetPort: 443}\n    connectionPool: {tcp: {connectTimeout: 1s}}\n  \
+                    subsets:\n  - name: v1\n    trafficPolicy: {tunnel: {targetHost: b.test, targetPort: 443}}\n";
         let findings = load(
             &[Source {
                 name: "a.yaml",
@@ -87,17 +87,8 @@ mod tests {
         assert_eq!(
             told,
             [
-                ("not-in-effect", "spec.trafficPolicy.proxyProtocol", 7),
-                (
-                    "not-in-effect",
-                    "spec.trafficPolicy.connectionPool.tcp.tcpKeepalive",
-                    8
-                ),
-                (
-                    "not-in-effect",
-                    "spec.subsets[0].trafficPolicy.proxyProtocol",
-                    11
-                ),
+                ("not-in-effect", "spec.trafficPolicy.tunnel", 7),
+                ("not-in-effect", "spec.subsets[0].trafficPolicy.tunnel", 11),
             ]
         );
     }

@@ -23,6 +23,8 @@ const DRAIN_IDLE: Duration = Duration::from_secs(1);
 /// Where a client's connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
+    /// A proxy is to say whose connection it is, since then.
+    Introducing(Instant),
     /// It is not known yet what is spoken beneath HTTP, or TLS is being agreed on, since then. Nothing is read.
     Securing(Instant),
     /// It was brought here, and its first bytes tell what is spoken: since then they are waited for.
@@ -122,7 +124,9 @@ impl Client {
     pub(crate) fn deadline(&self, local: &Local) -> Option<Instant> {
         let settings = local.settings();
         match self.phase {
-            Phase::Securing(since) => settings.tls_handshake_timeout.map(|most| since + most),
+            Phase::Introducing(since) | Phase::Securing(since) => {
+                settings.tls_handshake_timeout.map(|most| since + most)
+            }
             Phase::Sniffing(since) => local
                 .view()
                 .detection_timeout(settings)

@@ -11,7 +11,7 @@ use crate::cluster::HostState;
 use crate::connection::{Owner, Streams, ToEndpoint, Upstream};
 use crate::decision::Refused;
 use crate::entropy::Entropy;
-use crate::io::{Facts, Handshake, Interest, Output};
+use crate::io::{Facts, Handshake, Interest, Manner, Output};
 use crate::local::{Link, Local, Slot, Taken, Wanted};
 use crate::message::{Headers, RequestHead, ResponseHead};
 use crate::peer::{ConnId, ExchangeId, UpstreamId};
@@ -67,7 +67,12 @@ impl EndpointStream {
         let streams = target.http2.as_ref();
         let streams = streams.map(|options| settings.endpoint_streams(options));
         let id = turn.sockets.open(of, streams, turn.local);
-        turn.say(Output::Connect(id, address, handshake));
+        let manner = Manner {
+            keepalive: target.keepalive,
+            preface: target.preface.clone(),
+            handshake,
+        };
+        turn.say(Output::Connect(id, address, manner));
         turn.local.pool().open(id, link);
         Self {
             connection: Some(id),

@@ -72,7 +72,8 @@ impl Ledger {
         // Where another name is asked for, or none, nobody looks at the host.
         let names_host = tls.is_some_and(|tls| tls.sni == Sni::Host);
         let host = if names_host { self.host() } else { "" };
-        Wanted { tls, host }
+        let preface = target.preface.as_ref();
+        Wanted { tls, host, preface }
     }
 
     /// The cluster of a target.

@@ -67,6 +67,12 @@ impl Turn<'_> {
         self.say(Output::Abort(id));
     }
 
+    /// Closes a client's connection of which it was not said whose it is.
+    pub(crate) fn refuse_client(&mut self, id: ClientId) {
+        self.sockets.forget_client(id, self.local);
+        self.say(Output::Refuse(id));
+    }
+
     /// Closes a client's connection.
     pub(crate) fn close_client(&mut self, id: ClientId) {
         self.sockets.forget_client(id, self.local);

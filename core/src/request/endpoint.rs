@@ -5,6 +5,7 @@
 
 use core::net::{IpAddr, SocketAddr};
 use std::str;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
@@ -12,12 +13,14 @@ use smallvec::SmallVec;
 
 use super::{Context, Target, Verdict, hashing, head, plan, reply, trace};
 use crate::decision::{
-    Attempt, AttemptEnd, Details, Followed, Picked, PickedBy, Record, RequestHash, RouteDecision,
+    Attempt, AttemptEnd, Connection, Details, Followed, Picked, PickedBy, Record, RequestHash,
+    RouteDecision,
 };
 use crate::message::{ResponseHead, Version};
 use crate::peer::Peer;
 use crate::policy::ourselves::leads_to_ourselves;
 use crate::policy::{authority, balance, retry};
+use crate::proxy_protocol::{self, Addresses};
 use crate::snapshot::{
     Address, Balancing, Cluster, ClusterId, DestinationCluster, Http2Options, PodOf, Snapshot,
     UpstreamProtocol,
@@ -105,6 +108,8 @@ pub(super) fn pick(
         cluster: Some(id),
         host: Some(chosen.state.clone()),
         connect_timeout: cluster.connect_timeout,
+        keepalive: cluster.keepalive,
+        preface: preface(cluster, context),
         tunnel: is_tunnel(record),
         http2: spoken_to(cluster.protocol, record),
         tls: cluster.tls_to(chosen).cloned(),
@@ -183,16 +188,20 @@ fn passthrough(
     if context.peer.listener.is_inbound() {
         return of_application(context, cluster, record, response);
     }
-    let by_host = cluster.is_some_and(|id| context.view.snapshot.cluster(id).goes_by_host);
-    let named = |port| original_destination(&record.request.authority, port);
+    let known = cluster.map(|id| context.view.snapshot.cluster(id));
+    let by_host = known.filter(|known| known.goes_by_host);
+    let named = |port| match (&record.connection, by_host) {
+        (None, _) => original_destination(&record.request.authority, port),
+        (Some(connection), Some(known)) => asked_for(connection, known, port),
+        (Some(_), None) => None,
+    };
     // Who came by a Unix socket was to go nowhere but where he says.
     let connected = context.peer.original.filter(|to| to.port() > 0);
     let address = match connected {
         // Nobody need be where it was connected to, and a client may not say one host and go to another. A connection that
-        // is not HTTP says none.
-        Some(to) if by_host => named(Some(to.port())).or(Some(Address::Socket(to))),
+        // is not HTTP says one if it is TLS.
+        Some(to) if by_host.is_some() => named(Some(to.port())).or(Some(Address::Socket(to))),
         Some(to) => Some(Address::Socket(to)),
-        None if record.connection.is_some() => None,
         None => named(None),
     };
     let Some(address) = address else {
@@ -250,23 +259,43 @@ fn go_there(
         followed: Followed::Nothing,
         ejected: None,
     });
-    let snapshot = &context.view.snapshot;
+    let settings = &context.view.snapshot.settings;
+    let known = cluster.map(|id| context.view.snapshot.cluster(id));
     Verdict::Attempt(Target {
         address,
         cluster,
         host: None,
-        connect_timeout: cluster.map_or(snapshot.settings.connect_timeout, |id| {
-            snapshot.cluster(id).connect_timeout
-        }),
+        connect_timeout: known.map_or(settings.connect_timeout, |known| known.connect_timeout),
+        keepalive: known.map_or(settings.keepalive, |known| known.keepalive),
+        preface: known.and_then(|known| preface(known, context)),
         tunnel: is_tunnel(record),
         http2: spoken_to(
-            cluster.map_or(UpstreamProtocol::AsClient, |id| {
-                snapshot.cluster(id).protocol
-            }),
+            known.map_or(UpstreamProtocol::AsClient, |known| known.protocol),
             record,
         ),
-        tls: cluster.and_then(|id| snapshot.cluster(id).tls.clone()),
+        tls: known.and_then(|known| known.tls.clone()),
     })
+}
+
+/// Whose connection it is, where endpoints are told (Envoy: both ends of the client's, as far as they are known).
+fn preface(cluster: &Cluster, context: &Context<'_>) -> Option<Arc<[u8]>> {
+    let addresses = Addresses {
+        source: context.peer.remote,
+        destination: context.peer.destination(),
+    };
+    let version = cluster.proxy_protocol?;
+    Some(proxy_protocol::write(version, addresses).into())
+}
+
+/// Where the name leads that TLS on a connection asks for, if it is one of the service's: what else is asked for there is nobody's
+/// that rules speak of.
+fn asked_for(connection: &Connection, known: &Cluster, port: Option<u16>) -> Option<Address> {
+    let name = connection.server_name.as_deref()?;
+    let is_its_own = match known.host.strip_prefix('*') {
+        Some(suffix) => name.len() > suffix.len() && name.ends_with(suffix),
+        None => *known.host == *name,
+    };
+    is_its_own.then(|| Address::Name(name.into(), port.unwrap_or(known.port)))
 }
 
 /// The address an authority names, at this port, else at its own, port 80 when it names none.

@@ -65,7 +65,7 @@ use crate::policy::authority::{self, Selected};
 use crate::policy::{header_ops, path, redirect, route};
 use crate::snapshot::{
     Action, Address, ClientTls, Cluster, ClusterId, DestinationCluster, GatewayServer,
-    Http2Options, Snapshot, UnknownHosts, VirtualHost, VirtualHostId,
+    Http2Options, Keepalive, Snapshot, UnknownHosts, VirtualHost, VirtualHostId,
 };
 use crate::stream::Protocol;
 use crate::time::{Duration, Instant};
@@ -127,6 +127,11 @@ pub struct Target {
     pub host: Option<Arc<HostState>>,
     /// How long the connection may take to be made.
     pub connect_timeout: Duration,
+    /// How the system finds out that the endpoint is gone.
+    pub keepalive: Option<Keepalive>,
+    /// What is said on a connection before anything else, TLS included: whose it is (PROXY protocol). Only requests of the same
+    /// client's connection share one.
+    pub preface: Option<Arc<[u8]>>,
     /// A CONNECT, or a connection that is not HTTP: the connection is the answer.
     pub tunnel: bool,
     /// What an HTTP/2 connection to it keeps to; `None` where HTTP/1.1 is spoken, or nothing of ours.

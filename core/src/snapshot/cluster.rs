@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hash_table::SharedTables;
 use super::hashing::{ConsistentHash, HashPolicy};
+use super::keepalive::Keepalive;
 use super::locality::LocalityPolicy;
 use super::origin::ClusterOrigin;
 use super::transport::ClientTls;
@@ -18,6 +19,7 @@ use crate::cluster::{
 };
 use crate::entropy::Entropy;
 use crate::peer::Identity;
+use crate::proxy_protocol::Version;
 use crate::time::{Duration, Instant};
 
 /// How long a connection may take to be made when nobody says (Istio).
@@ -214,6 +216,10 @@ pub struct Cluster {
     pub warm_up: Option<WarmUp>,
     /// How long a connection may take to be made.
     pub connect_timeout: Duration,
+    /// How the system finds out that an endpoint is gone; `None` where it does not ask.
+    pub keepalive: Option<Keepalive>,
+    /// By which version of the PROXY protocol endpoints are told whose connection it is; `None` where they are not.
+    pub proxy_protocol: Option<Version>,
     /// How long an idle connection is kept; `None` keeps it for ever.
     pub idle_timeout: Option<Duration>,
     /// For how long nothing may pass on a connection that is not HTTP; `None` is for ever.
@@ -275,6 +281,8 @@ impl Cluster {
             protocol: UpstreamProtocol::default(),
             warm_up: None,
             connect_timeout: CONNECT_TIMEOUT,
+            keepalive: None,
+            proxy_protocol: None,
             idle_timeout: None,
             tcp_idle_timeout: None,
             max_connection_duration: None,

@@ -17,6 +17,7 @@ mod hash_table;
 mod hashing;
 mod header_ops;
 mod host_table;
+mod keepalive;
 mod locality;
 mod matching;
 mod name_table;
@@ -52,6 +53,7 @@ pub use hash_table::{HashTable, Share, SharedTables, shares};
 pub use hashing::{ConsistentHash, HashCookie, HashPolicy, HashTableKind, MAX_RING_SIZE};
 pub use header_ops::{FieldText, HeaderOps, HeaderValue, ValuePart};
 pub use host_table::{HostEntry, HostTable, PortEntry};
+pub use keepalive::Keepalive;
 pub use locality::{LocalityPolicy, LocalityWeight, ZoneAware};
 pub use matching::{
     ClaimMatch, Condition, FieldMatch, MatchedField, PathMatch, QueryMatch, Regex, RegexFault,
@@ -130,6 +132,8 @@ pub struct Settings {
     pub unknown_hosts: UnknownHosts,
     /// How long a passthrough connection may take to be made (mesh `connectTimeout`, 10 s).
     pub connect_timeout: Duration,
+    /// The same of the system's probes on it (mesh `tcpKeepalive`); `None` where there are none.
+    pub keepalive: Option<Keepalive>,
     /// How long it may take until it is known whether a client speaks HTTP (mesh `protocolDetectionTimeout`); `None` where the
     /// mesh does not say.
     pub protocol_detection_timeout: Option<Duration>,
@@ -140,6 +144,8 @@ pub struct Settings {
     /// How many proxies before a gateway are believed in what they add to `x-forwarded-for` (mesh
     /// `gatewayTopology.numTrustedProxies`, Envoy's `xff_num_trusted_hops`).
     pub trusted_hops: u32,
+    /// Whether who connects to a gateway is a proxy that says whose connection it passes on (mesh `gatewayTopology.proxyProtocol`).
+    pub proxy_protocol: bool,
 }
 
 impl Default for Settings {
@@ -148,10 +154,12 @@ impl Default for Settings {
             path_normalization: PathNormalization::Base,
             unknown_hosts: UnknownHosts::AllowAny,
             connect_timeout: Duration::from_secs(10),
+            keepalive: None,
             protocol_detection_timeout: None,
             spiffe_id: None,
             client_certs: ForwardedClientCert::default(),
             trusted_hops: 0,
+            proxy_protocol: false,
         }
     }
 }
@@ -280,6 +288,12 @@ impl Snapshot {
     #[must_use]
     pub fn virtual_host(&self, id: VirtualHostId) -> &VirtualHost {
         &self.virtual_hosts[id.0 as usize]
+    }
+
+    /// Whether a proxy has to say on a connection whose it is, before anything else.
+    #[must_use]
+    pub const fn is_introduced(&self, listener: ListenerKind) -> bool {
+        self.settings.proxy_protocol && matches!(listener, ListenerKind::Gateway(_))
     }
 
     /// What a client speaks beneath HTTP, unless that is clear text and nothing else.

@@ -2,13 +2,14 @@
 
 use super::alarms::Whose;
 use super::client_streams::ClientStreams;
-use super::connections::{self, Sniffing};
+use super::connections::Sniffing;
+use super::introductions::Introducing;
 use super::turns::Turns;
 use crate::connection::{Client, Phase, Sniffed};
 use crate::decision::Refused;
 use crate::entropy::Entropy;
 use crate::exchange::Exchange;
-use crate::io::{Input, Output};
+use crate::io::Input;
 use crate::peer::{ClientId, Peer};
 use crate::request;
 use crate::stream::{Begins, StreamId};
@@ -18,19 +19,9 @@ impl Turns {
     /// A client connected.
     pub(super) fn accept(&mut self, peer: Peer, entropy: Entropy, now: Instant) -> ClientId {
         self.forget_ended();
-        let tls = connections::beneath(&self.local, &peer);
-        let mut client = Client::new(peer, entropy, now, &self.local);
-        if tls.is_some() {
-            client.phase = Phase::Securing(now);
-        }
+        let client = Client::new(peer, entropy, now, &self.local);
         let id = self.sockets.clients.insert(client);
-        match tls {
-            Some(tls) => {
-                self.outputs.push_back(Output::Secure(id, tls));
-                self.touched_clients.push(id);
-            }
-            None => Sniffing::of(self, id, now).begin(),
-        }
+        Introducing::of(self, id, now).begin();
         self.finish(now);
         id
     }
@@ -52,6 +43,7 @@ impl Turns {
             | Input::NotSecured(_) => {}
         }
         match client.phase {
+            Phase::Introducing(_) => return Introducing::of(self, id, now).on_input(&input),
             Phase::Securing(_) => return self.on_securing(id, input, now),
             Phase::Sniffing(_) => return Sniffing::of(self, id, now).on_input(&input),
             Phase::Serving(exchange) => {
@@ -119,7 +111,10 @@ impl Turns {
                 return;
             };
             let began = match client.phase {
-                Phase::Serving(_) | Phase::Securing(_) | Phase::Sniffing(_) => return,
+                Phase::Serving(_)
+                | Phase::Introducing(_)
+                | Phase::Securing(_)
+                | Phase::Sniffing(_) => return,
                 Phase::Rest(_) | Phase::Head(_) if client.connection.inbox.is_empty() => break,
                 Phase::Streams(_) | Phase::Farewell(_) | Phase::Linger(_) => break,
                 Phase::Rest(_) => now,
@@ -202,6 +197,7 @@ impl Turns {
             Phase::Securing(_) | Phase::Rest(_) | Phase::Farewell(_) | Phase::Linger(_) => {
                 self.turn(now).close_client(id);
             }
+            Phase::Introducing(_) => self.turn(now).refuse_client(id),
             Phase::Sniffing(_) => Sniffing::of(self, id, now).on_due(),
             Phase::Streams(_) => ClientStreams {
                 turns: self,
@@ -237,7 +233,8 @@ impl Turns {
                     return;
                 }
             }
-            Phase::Securing(_)
+            Phase::Introducing(_)
+            | Phase::Securing(_)
             | Phase::Sniffing(_)
             | Phase::Rest(_)
             | Phase::Head(_)

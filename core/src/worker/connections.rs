@@ -113,7 +113,7 @@ impl<'t> Sniffing<'t> {
     }
 
     /// `at_last`: nothing more is waited for, and this is why.
-    fn look(self, at_last: Option<ToldBy>) {
+    pub(super) fn look(self, at_last: Option<ToldBy>) {
         let Self { turns, id, now } = self;
         let Some(client) = turns.sockets.clients.get_mut(id) else {
             return;

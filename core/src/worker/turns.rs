@@ -172,7 +172,8 @@ impl Turns {
         match id {
             ConnId::Client(id) => match self.sockets.clients.get(id)?.phase {
                 Phase::Serving(exchange) => Some(exchange),
-                Phase::Securing(_)
+                Phase::Introducing(_)
+                | Phase::Securing(_)
                 | Phase::Sniffing(_)
                 | Phase::Rest(_)
                 | Phase::Head(_)

@@ -148,7 +148,7 @@ impl House {
                     Output::Close(ConnId::Upstream(id)) | Output::Abort(id) => {
                         self.closes(id);
                     }
-                    Output::Close(ConnId::Client(id)) | Output::Reset(id) => {
+                    Output::Close(ConnId::Client(id)) | Output::Reset(id) | Output::Refuse(id) => {
                         if let Some(client) = self.client(id) {
                             client.closed = true;
                         }

@@ -347,7 +347,9 @@ impl Mesh {
                         endpoint.is_closed = true;
                     }
                 }
-                Output::Close(ConnId::Client(_)) | Output::Reset(_) => self.is_closed = true,
+                Output::Close(ConnId::Client(_)) | Output::Reset(_) | Output::Refuse(_) => {
+                    self.is_closed = true
+                }
                 Output::ShutdownWrite(ConnId::Client(_)) => self.is_shut = true,
                 Output::ShutdownWrite(ConnId::Upstream(id)) => {
                     if let Some(endpoint) = self.endpoints.get_mut(&id) {

@@ -60,12 +60,12 @@ pub(super) async fn forward(
 ) -> Vec<u8> {
     shared.counts.forwarded.fetch_add(1, Relaxed);
     let system = shared.system();
-    let ours = shared.ours;
+    let ours = &shared.ours;
     let mut not_done = None;
     let mut why = "no name server is known but this program".to_owned();
     for _ in 0..system.attempts {
         let servers = system.in_turn(random());
-        for server in servers.filter(|server| !is_ours(*server, ours)) {
+        for server in servers.filter(|server| !ours.iter().any(|ours| is_ours(*server, *ours))) {
             let one = ask(message, query, server, over);
             match in_time(one, system.timeout).await {
                 Ok(answer) if NOT_DONE.contains(&(answer[3] & 0xf)) => not_done = Some(answer),

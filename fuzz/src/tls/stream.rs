@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 use outrigger_core::outbox::Outbox;
+use outrigger_core::snapshot::Keepalive;
 use outrigger_runtime::Stream;
 
 #[derive(Default)]
@@ -89,6 +90,10 @@ impl Stream for End {
     fn shutdown_write(&mut self) {}
 
     fn reset(self) {}
+
+    fn keep_alive(&self, _: Keepalive) -> io::Result<()> {
+        Ok(())
+    }
 
     fn has_unread(&self) -> bool {
         let both = self.0.borrow();

@@ -240,10 +240,10 @@ impl Driver {
                 Output::Connect(id, ..) => {
                     self.sockets.insert(id.into(), Socket::connecting());
                 }
-                Output::Secure(id, _) => self.socket(id.into(), Socket::secure),
+                Output::Secure(id, ..) => self.socket(id.into(), Socket::secure),
                 Output::Wait(id, interest) => self.tell(id, interest),
                 Output::Close(id) => self.closed.push(id),
-                Output::Reset(id) => self.closed.push(id.into()),
+                Output::Refuse(id) | Output::Reset(id) => self.closed.push(id.into()),
                 Output::Abort(id) => self.closed.push(id.into()),
                 Output::Ended(id) => {
                     self.ended_ids.push(id);

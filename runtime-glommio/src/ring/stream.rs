@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 use outrigger_core::outbox::Outbox;
+use outrigger_core::snapshot::Keepalive;
 use outrigger_runtime::Accepted;
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -66,6 +67,10 @@ impl outrigger_runtime::Stream for Stream {
 
     fn reset(mut self) {
         self.is_reset = true;
+    }
+
+    fn keep_alive(&self, how: Keepalive) -> io::Result<()> {
+        self.ring.driver.borrow().keep_alive(self.number, how)
     }
 
     fn has_unread(&self) -> bool {

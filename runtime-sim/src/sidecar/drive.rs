@@ -59,9 +59,9 @@ impl Sidecar {
     fn perform(&mut self, fabric: &mut Fabric) -> Result<(), String> {
         while let Some(output) = self.worker.poll_output() {
             match output {
-                Output::Connect(id, address, handshake) => {
+                Output::Connect(id, address, manner) => {
                     let connection = Connection {
-                        handshake,
+                        manner,
                         ..Connection::default()
                     };
                     self.connections.insert(id.into(), connection);
@@ -72,8 +72,9 @@ impl Sidecar {
                     };
                     fabric.dial(Dialler::Sidecar(self.number, id), address);
                 }
-                Output::Secure(id, tls) => self.secure(id, &tls, fabric),
+                Output::Secure(id, tls, came) => self.secure(id, &tls, &came, fabric),
                 Output::Close(id) => self.close(id, fabric),
+                Output::Refuse(id) => self.close(id.into(), fabric),
                 Output::Reset(id) => self.reset(id.into(), fabric),
                 Output::Abort(id) => self.reset(id.into(), fabric),
                 Output::ShutdownWrite(id) => {

@@ -103,6 +103,7 @@ impl Setup {
         });
         let running = start(Config {
             own_addrs: Vec::new(),
+            names: None,
             listeners: vec![Listen::direct(
                 ListenerKind::Outbound,
                 "127.0.0.1:0".parse().unwrap(),

@@ -239,6 +239,7 @@ impl Sidecar {
             seed: None,
             busy_poll: Duration::ZERO,
             own_addrs: Vec::new(),
+            names: None,
             snapshot: Arc::new(Snapshot::default()),
             recorder: None,
             sinks: telemetry.sinks(),

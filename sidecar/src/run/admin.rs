@@ -71,6 +71,8 @@ pub(super) struct Sources {
     pub(super) about: About,
     /// What is counted of applications that ask for names, if any may.
     pub(super) dns: Option<Arc<outrigger_dns::Counts>>,
+    /// What is counted of names that clients give.
+    pub(super) lookup: Arc<outrigger_dns::LookupCounts>,
     /// Who this workload is, if it is anybody.
     pub(super) identity: Option<Arc<identity::Shared>>,
     /// What workers go by.

@@ -119,7 +119,7 @@ impl Configuration {
             },
             inbound: inbound.map(|arg| arg.listener()).collect(),
             opened: Opened::default(),
-            captures_dns: args.dns.dns.is_some() && recorder.is_none(),
+            captures_dns: !args.dns.dns.is_empty() && recorder.is_none(),
             registry: Registry::default(),
             recorder,
             keeper,

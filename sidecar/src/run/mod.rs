@@ -40,6 +40,7 @@ use outrigger_core::compile::Answers;
 use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::{Signatures, WorkerSettings};
+use outrigger_dns::Lookup;
 use outrigger_jwt::check_signature;
 use outrigger_recording::Recorder;
 use outrigger_runtime::{Arrival, Config, Handle, Listen, Notices, Running, Sinks, Whom};
@@ -219,6 +220,8 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         recorder,
     };
     let (opened, position) = configuration.opened();
+    let lookup = dns::lookup(args)?;
+    let counts_of_lookup = Arc::clone(lookup.counts());
     let running = start_workers(
         args,
         settings,
@@ -226,9 +229,10 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         (&admin, opened.listens(position).collect()),
         Arc::clone(&snapshot),
         proofs.identities(),
+        lookup,
         told,
     )?;
-    let dns_addr = names.as_ref().map(outrigger_dns::Sockets::addr);
+    let dns_addrs: Vec<_> = names.iter().map(outrigger_dns::Sockets::addr).collect();
     // Until the end: applications ask while the proxy drains.
     let names = dns::start(args, names, running.handle())?;
     let opened = gateway_ports(args, &snapshot).into_iter();
@@ -241,6 +245,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         settings,
         commands: commands.clone(),
         reloads: Arc::clone(&reloads),
+        lookup: counts_of_lookup,
         dns: names.as_ref().map(|names| Arc::clone(names.counts())),
         identity,
         about: admin::About::new(args, runtime.name, admin.to_string()),
@@ -260,7 +265,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     let others = Others {
         admin: &admin,
         health: health_addr,
-        dns: dns_addr,
+        dns: &dns_addrs,
         own: configuration.opened().0.places().collect(),
     };
     let greeting = greeting(args, runtime, running.handle(), &others, &snapshot);
@@ -333,6 +338,7 @@ fn start_workers(
     (admin, own): (&AdminAddr, Vec<Listen>),
     snapshot: Arc<Snapshot>,
     identities: Arc<Identities>,
+    lookup: Lookup,
     told: Told,
 ) -> Result<Running, Failure> {
     let (outwards, inwards) = arrivals(args.interception);
@@ -362,6 +368,7 @@ fn start_workers(
             AdminAddr::Tcp(addr) => vec![*addr],
             AdminAddr::Unix(_) => Vec::new(),
         },
+        names: Some(Arc::new(dns::Given(lookup))),
         snapshot,
         recorder: told.recorder,
         sinks: told.sinks,
@@ -431,7 +438,7 @@ fn workers(args: &RunArgs) -> NonZeroUsize {
 struct Others<'a> {
     admin: &'a AdminAddr,
     health: Option<SocketAddr>,
-    dns: Option<SocketAddr>,
+    dns: &'a [SocketAddr],
     own: Vec<String>,
 }
 
@@ -459,7 +466,7 @@ fn greeting(
     for place in &others.own {
         let _ = write!(text, " own {place},");
     }
-    if let Some(dns) = others.dns {
+    for dns in others.dns {
         let _ = write!(text, " dns {dns},");
     }
     for (port, _) in gateway_ports(args, snapshot) {

@@ -12,7 +12,7 @@ use bytes::BytesMut;
 use outrigger_core::outbox::Outbox;
 use outrigger_core::peer::TlsFacts;
 use outrigger_core::snapshot::{
-    Alpn, ClientTls, KeyName, MutualTls, PeerNames, RootsName, ServerTls, Sni, Spoken,
+    Alpn, ClientTls, Keepalive, KeyName, MutualTls, PeerNames, RootsName, ServerTls, Sni, Spoken,
     TlsParameters, Trust,
 };
 use outrigger_core::worker::Handshake;
@@ -115,6 +115,10 @@ impl Stream for Pipe {
 
     fn reset(self) {}
 
+    fn keep_alive(&self, _: Keepalive) -> io::Result<()> {
+        Ok(())
+    }
+
     fn has_unread(&self) -> bool {
         let way = self.comes.borrow();
         !way.bytes.is_empty() || way.is_over
@@ -212,6 +216,7 @@ pub(crate) fn shake_as(
     let client = as_client(one, Arc::clone(contexts), handshake, Rc::clone(scratch));
     let server = as_server(
         other,
+        BytesMut::new(),
         Arc::clone(contexts),
         server,
         Rc::clone(scratch),

@@ -149,6 +149,7 @@ impl Sidecar {
             seed: Some(1),
             busy_poll: Duration::ZERO,
             own_addrs: Vec::new(),
+            names: None,
             snapshot: snapshot(&mut registry, to, sides),
             recorder: None,
             sinks: Some(Arc::new(heard.clone())),

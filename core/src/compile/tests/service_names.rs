@@ -19,6 +19,39 @@ fn asked(config: &str, mesh: &MeshConfig) -> Snapshot {
     compiled_for(config, &Workload::default(), mesh)
 }
 
+/// What the mesh's controller has given to services is theirs, and nobody else's.
+#[test]
+fn services_have_the_addresses_that_their_status_says() {
+    let spec = "{hosts: [a.test, b.test], ports: [{number: 25, name: tcp, protocol: TCP}], resolution: STATIC, \
+                endpoints: [{address: 10.0.0.1}]}";
+    let with = |spec: &str, status: &str| {
+        format!("{}status: {{addresses: [{status}]}}\n", entry("s", spec))
+    };
+    let given = "{host: a.test, value: 240.240.7.7}, {host: A.test, value: '2001:2::f0f0:707'}, {host: other, value: 240.240.7.8}, \
+                 {host: b.test, value: none}, {value: 240.240.7.9}";
+    let exactly = |snapshot: &Snapshot, name: &str| {
+        let known = snapshot.names.find(name).unwrap();
+        let words = known.addresses.iter().map(ToString::to_string);
+        words.collect::<Vec<_>>().join(" ")
+    };
+    let snapshot = asked(&with(spec, given), &mesh(None));
+    assert_eq!(exactly(&snapshot, "a.test"), "240.240.7.7 2001:2::f0f0:707");
+    assert_eq!(told(&snapshot, "b.test"), "auto auto");
+    let written = spec.replacen('{', "{addresses: [10.9.9.9], ", 1);
+    for (spec, is_on, want) in [(spec, Some(false), ""), (&written, None, "10.9.9.9")] {
+        let snapshot = asked(&with(spec, given), &mesh(is_on));
+        assert_eq!(exactly(&snapshot, "a.test"), want);
+    }
+    // Whose hash wants an address that somebody was given takes the next one.
+    let alone = asked(&entry("s", spec), &mesh(None));
+    let wanted = exactly(&alone, "b.test");
+    let wanted = wanted.split(' ').next().unwrap();
+    let given = format!("{{host: a.test, value: {wanted}}}");
+    let snapshot = asked(&with(spec, &given), &mesh(None));
+    assert_eq!(exactly(&snapshot, "a.test"), wanted);
+    assert!(!exactly(&snapshot, "b.test").starts_with(wanted));
+}
+
 /// The addresses of a name, allocated ones as `auto`; `-` where the name is nobody's.
 fn told(snapshot: &Snapshot, name: &str) -> String {
     let Some(known) = snapshot.names.find(name) else {

@@ -96,15 +96,20 @@ pub(in crate::config) fn connection_pool(o: &mut Object<'_, '_>) -> ConnectionPo
     }
 }
 
+/// `tcpKeepalive`, of a rule or of the mesh.
+pub(super) fn tcp_keepalive(o: &mut Object<'_, '_>) -> Option<TcpKeepalive> {
+    o.message("tcpKeepalive", |o| TcpKeepalive {
+        probes: o.integer("probes"),
+        time: o.duration("time"),
+        interval: o.duration("interval"),
+    })
+}
+
 fn tcp(o: &mut Object<'_, '_>) -> TcpSettings {
     TcpSettings {
         max_connections: o.integer("maxConnections"),
         connect_timeout: o.duration("connectTimeout"),
-        tcp_keepalive: o.message("tcpKeepalive", |o| TcpKeepalive {
-            probes: o.integer("probes"),
-            time: o.duration("time"),
-            interval: o.duration("interval"),
-        }),
+        tcp_keepalive: tcp_keepalive(o),
         max_connection_duration: o.duration("maxConnectionDuration"),
         idle_timeout: o.duration("idleTimeout"),
     }

@@ -81,6 +81,13 @@ pub(super) fn read(report: &mut Report, meta: Meta, spec: &Node) -> DestinationR
     })
 }
 
+/// Reads and checks `tcpKeepalive` of the mesh; the report stands at what has it.
+pub(super) fn mesh_keepalive(o: &mut Object<'_, '_>) -> Option<TcpKeepalive> {
+    let keepalive = decode::tcp_keepalive(o);
+    validate::pool::check_keepalive(keepalive.as_ref(), o.report());
+    keepalive
+}
+
 /// Reads and checks `localityLbSetting` of the mesh. Whether anything is ejected is not its business.
 pub(super) fn mesh_locality(o: &mut Object<'_, '_>) -> LocalityLbSetting {
     let setting = balancer_decode::locality(o);

@@ -57,7 +57,6 @@ const UNUSED: &[&str] = &[
     "proxyListenPort",
     "serviceScopeConfigs",
     "serviceSettings",
-    "tcpKeepalive",
     "verifyCertificateAtClient",
 ];
 
@@ -72,6 +71,7 @@ pub(in crate::config) fn decode(o: &mut Object<'_, '_>) -> MeshConfig {
     }
     let connect_timeout = o.duration("connectTimeout");
     checks::duration_in("connectTimeout", connect_timeout, o.report());
+    let tcp_keepalive = destination_rule::mesh_keepalive(o);
     let protocol_detection = o.duration("protocolDetectionTimeout");
     let root_namespace = o.string("rootNamespace");
     let extension_providers = extension_providers::decode(o);
@@ -85,6 +85,7 @@ pub(in crate::config) fn decode(o: &mut Object<'_, '_>) -> MeshConfig {
     );
     MeshConfig {
         connect_timeout: connect_timeout.unwrap_or(default.connect_timeout),
+        tcp_keepalive,
         protocol_detection_timeout: protocol_detection.filter(|timeout| !timeout.is_zero()),
         outbound_traffic_policy: o.message("outboundTrafficPolicy", outbound::decode_mesh),
         h2_upgrade: o

@@ -14,7 +14,7 @@ pub use proxy_config::{ProxyConfig, ProxyTracing, TracingServiceName};
 pub use tls::{cipher_suite, key_exchange};
 pub use trace_providers::{ProviderHeader, ProviderHeaderValue, TraceProtocol, TraceProvider};
 
-use super::destination_rule::{LocalityLbSetting, ZoneAwareLbSetting};
+use super::destination_rule::{LocalityLbSetting, TcpKeepalive, ZoneAwareLbSetting};
 use super::sidecar::OutboundTrafficPolicy;
 use crate::snapshot::{PathNormalization, TlsParameters};
 use crate::time::Duration;
@@ -27,6 +27,8 @@ pub const DEFAULT_TRUST_DOMAIN: &str = "cluster.local";
 pub struct MeshConfig {
     /// How long a connection may take to be made where no DestinationRule says.
     pub connect_timeout: Duration,
+    /// How the system finds out that the other end is gone where no DestinationRule says.
+    pub tcp_keepalive: Option<TcpKeepalive>,
     /// How long it may take until it is known whether a client speaks HTTP; `None` where it is not said or zero, which Istio takes
     /// for ever.
     pub protocol_detection_timeout: Option<Duration>,
@@ -96,6 +98,7 @@ impl Default for MeshConfig {
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(10),
+            tcp_keepalive: None,
             protocol_detection_timeout: None,
             outbound_traffic_policy: None,
             h2_upgrade: false,

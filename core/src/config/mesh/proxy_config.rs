@@ -22,8 +22,17 @@ pub struct ProxyConfig {
     /// Whether services without addresses get some where they do (`ISTIO_META_DNS_AUTO_ALLOCATE`); `None` is Istio's
     /// default, which is yes.
     pub dns_auto_allocate: Option<bool>,
-    /// How many proxies before a gateway are believed (`gatewayTopology.numTrustedProxies`).
+    /// See [`GatewayTopology`].
+    pub topology: GatewayTopology,
+}
+
+/// `gatewayTopology`: what stands before gateways, and is believed in what it says of clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GatewayTopology {
+    /// How many proxies are believed in `x-forwarded-for`.
     pub trusted_proxies: u32,
+    /// Whether one says on each connection whose it is (PROXY protocol).
+    pub proxy_protocol: bool,
 }
 
 /// `defaultConfig.tracing`. What is `None` is Istio's default.
@@ -152,9 +161,7 @@ pub(super) fn decode(o: &mut Object<'_, '_>) -> ProxyConfig {
         dns_auto_allocate,
         tracing: o.message("tracing", tracing).unwrap_or_default(),
         client_certs: o.message("proxyHeaders", client_certs).unwrap_or_default(),
-        trusted_proxies: o
-            .message("gatewayTopology", trusted_proxies)
-            .unwrap_or_default(),
+        topology: o.message("gatewayTopology", topology).unwrap_or_default(),
         tracing_service_name: o
             .symbol("tracingServiceName", SERVICE_NAMES)
             .unwrap_or_default(),
@@ -183,10 +190,13 @@ fn proxy_metadata(o: &mut Object<'_, '_>) -> (bool, Option<bool>) {
     )
 }
 
-/// `gatewayTopology`, as far as it is about `x-forwarded-for`.
-fn trusted_proxies(o: &mut Object<'_, '_>) -> u32 {
-    tell_unused(o, &["forwardClientCertDetails", "proxyProtocol"]);
-    o.optional_integer("numTrustedProxies").unwrap_or_default()
+/// `gatewayTopology`, as far as it is about who a client is.
+fn topology(o: &mut Object<'_, '_>) -> GatewayTopology {
+    tell_unused(o, &["forwardClientCertDetails"]);
+    GatewayTopology {
+        trusted_proxies: o.optional_integer("numTrustedProxies").unwrap_or_default(),
+        proxy_protocol: o.message("proxyProtocol", |_| ()).is_some(),
+    }
 }
 
 fn tell_unused(o: &mut Object<'_, '_>, names: &[&'static str]) {

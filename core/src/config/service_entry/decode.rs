@@ -34,6 +34,7 @@ pub(in crate::config) fn decode(meta: Meta, spec: &mut Object<'_, '_>) -> Servic
         export_to: spec.strings("exportTo"),
         subject_alt_names: spec.strings("subjectAltNames"),
         traffic_distribution: TrafficDistribution::Any, // an annotation
+        assigned: Vec::new(),                           // the status
     }
 }
 

@@ -5,6 +5,7 @@ mod validate;
 
 pub(super) use decode::decode_port;
 
+use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::decode::object;
@@ -39,6 +40,8 @@ pub struct ServiceEntry {
     pub subject_alt_names: Vec<String>,
     /// By annotation: which endpoints clients are to prefer.
     pub traffic_distribution: TrafficDistribution,
+    /// By `status.addresses`: what the mesh's controller has given to which of the hosts, in lower case.
+    pub assigned: Vec<(String, IpAddr)>,
 }
 
 impl ServiceEntry {
@@ -123,17 +126,37 @@ impl Resolution {
     }
 }
 
-/// Reads and checks the `spec` of a ServiceEntry.
-pub(super) fn read(report: &mut Report, meta: Meta, spec: &Node) -> ServiceEntry {
+/// Reads and checks the `spec` of a ServiceEntry, and what its `status` says of addresses.
+pub(super) fn read(
+    report: &mut Report,
+    meta: Meta,
+    spec: &Node,
+    status: Option<&Node>,
+) -> ServiceEntry {
     let traffic_distribution = traffic_distribution::of_annotation(report, &meta);
     report.field("spec", |report| {
         let read = object(report, spec, |o| decode::decode(meta, o));
         validate::validate(&read, report);
         ServiceEntry {
             traffic_distribution,
+            assigned: status.map(assigned).unwrap_or_default(),
             ..read
         }
     })
+}
+
+/// Nobody writes a status by hand: what is no address of a host there is left out, as by Istio.
+fn assigned(status: &Node) -> Vec<(String, IpAddr)> {
+    let addresses = status.field("addresses");
+    let addresses = addresses.map_or(&[][..], |entry| entry.value.items());
+    let one = |address: &Node| {
+        let text = |name| address.field(name)?.value.text();
+        Some((
+            text("host")?.to_ascii_lowercase(),
+            text("value")?.parse().ok()?,
+        ))
+    };
+    addresses.iter().filter_map(one).collect()
 }
 
 #[cfg(test)]

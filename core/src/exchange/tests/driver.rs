@@ -185,11 +185,11 @@ impl Driver {
                     assert_ne!(before, interest, "{id:?} is told what it knows");
                 }
                 Output::Announce => self.announced = true,
-                Output::Connect(id, address, tls) => {
-                    self.wanted_tls = tls;
+                Output::Connect(id, address, manner) => {
+                    self.wanted_tls = manner.handshake;
                     self.asks_for(id, address);
                 }
-                Output::Secure(id, tls) => {
+                Output::Secure(id, tls, _) => {
                     self.securing = Some((id, tls));
                 }
                 Output::Close(id) => {
@@ -201,6 +201,7 @@ impl Driver {
                     };
                     self.parties[at].seen.push(said);
                 }
+                Output::Refuse(id) => panic!("{id:?} was not asked for"),
                 Output::Reset(id) => self.is_reset(id.into()),
                 Output::Abort(id) => self.is_reset(id.into()),
                 Output::ShutdownWrite(id) => {
@@ -504,7 +505,7 @@ impl Driver {
         let (local, sockets) = self.worker.parts();
         let client = sockets.clients.get(self.parties[self.at].client?)?;
         let whose = match client.phase {
-            Phase::Securing(_) | Phase::Sniffing(_) => Whose::Handshake,
+            Phase::Introducing(_) | Phase::Securing(_) | Phase::Sniffing(_) => Whose::Handshake,
             Phase::Rest(_) => Whose::Rest,
             Phase::Head(_) => Whose::Head,
             Phase::Farewell(_) | Phase::Linger(_) => Whose::Linger,

@@ -1,5 +1,5 @@
-//! What protects a connection to an endpoint, so that none is used for a request that wants another protection: other settings,
-//! another name, or none.
+//! What lies beneath the messages on a connection to an endpoint, so that none is used for a request that wants something else there:
+//! another protection (other settings, another name, or none), or to be told as somebody else's.
 
 use std::sync::Arc;
 
@@ -11,12 +11,15 @@ pub(crate) struct Wanted<'a> {
     pub(crate) tls: Option<&'a Arc<ClientTls>>,
     /// The host of the request, without its port; empty unless TLS is to name it.
     pub(crate) host: &'a str,
+    /// What is said first, before TLS.
+    pub(crate) preface: Option<&'a Arc<[u8]>>,
 }
 
-/// How a connection is protected.
+/// How a connection is protected, and what was said before.
 #[derive(Debug)]
 pub(crate) struct Protection {
-    tls: Arc<ClientTls>,
+    tls: Option<Arc<ClientTls>>,
+    preface: Option<Arc<[u8]>>,
     /// Whom it names, where that is the host of a request.
     host: Option<Box<str>>,
 }
@@ -24,15 +27,18 @@ pub(crate) struct Protection {
 impl Wanted<'_> {
     /// Of a connection that is made for the request.
     pub(super) fn protection(self) -> Option<Protection> {
-        self.tls.map(|tls| Protection {
-            tls: Arc::clone(tls),
-            host: (tls.sni == Sni::Host).then(|| self.host.into()),
+        let names_host = self.tls.is_some_and(|tls| tls.sni == Sni::Host);
+        (self.tls.is_some() || self.preface.is_some()).then(|| Protection {
+            tls: self.tls.cloned(),
+            preface: self.preface.cloned(),
+            host: names_host.then(|| self.host.into()),
         })
     }
 
     /// Whether a connection is protected so.
     pub(super) fn is(self, protection: Option<&Protection>) -> bool {
         has(protection, self.tls)
+            && protection.and_then(|one| one.preface.as_ref()) == self.preface
             && protection.is_none_or(|protection| {
                 let host = protection.host.as_deref();
                 host.is_none_or(|host| host.eq_ignore_ascii_case(self.host))
@@ -42,11 +48,9 @@ impl Wanted<'_> {
 
 /// Whether a connection is protected by these settings. They are compared by what they say, because a reload makes them anew.
 pub(super) fn has(protection: Option<&Protection>, tls: Option<&Arc<ClientTls>>) -> bool {
-    match (protection, tls) {
+    match (protection.and_then(|one| one.tls.as_ref()), tls) {
         (None, None) => true,
-        (Some(protection), Some(tls)) => {
-            Arc::ptr_eq(&protection.tls, tls) || protection.tls == *tls
-        }
+        (Some(own), Some(tls)) => Arc::ptr_eq(own, tls) || own == tls,
         (None, Some(_)) | (Some(_), None) => false,
     }
 }
@@ -55,6 +59,22 @@ pub(super) fn has(protection: Option<&Protection>, tls: Option<&Arc<ClientTls>>)
 mod tests {
     use super::*;
     use crate::snapshot::{Alpn, KeyName, TlsParameters, Trust};
+
+    #[test]
+    fn only_what_is_told_as_the_same_clients_is_used() {
+        let said = |text: &str| Some(Arc::from(text.as_bytes()));
+        for (made, want) in [("", ""), ("", "a"), ("a", ""), ("a", "a"), ("a", "b")] {
+            let preface = |text: &str| if text.is_empty() { None } else { said(text) };
+            let (one, other) = (preface(made), preface(want));
+            let of = |preface| Wanted {
+                tls: None,
+                host: "",
+                preface,
+            };
+            let protection = of(one.as_ref()).protection();
+            assert_eq!(of(other.as_ref()).is(protection.as_ref()), made == want);
+        }
+    }
 
     #[test]
     fn only_what_is_protected_alike_is_used() {
@@ -78,6 +98,7 @@ mod tests {
             let made = Wanted {
                 tls: made.as_ref(),
                 host: "a",
+                preface: None,
             };
             let protection = made.protection();
             for (want, tls) in all.iter().enumerate() {
@@ -85,7 +106,12 @@ mod tests {
                 let copy = tls.as_ref().map(|tls| Arc::new((**tls).clone()));
                 for (host, is_same) in [("a", true), ("A", true), ("b", false)] {
                     let tls = copy.as_ref();
-                    let is = Wanted { tls, host }.is(protection.as_ref());
+                    let wanted = Wanted {
+                        tls,
+                        host,
+                        preface: None,
+                    };
+                    let is = wanted.is(protection.as_ref());
                     let names_host = want == 2;
                     assert_eq!(
                         is,

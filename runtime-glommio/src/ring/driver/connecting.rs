@@ -6,7 +6,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::task::{Context, Poll};
 
 use io_uring::{cqueue, opcode, types::Fd};
-use socket2::{SockAddr, SockRef};
+use outrigger_core::snapshot::Keepalive;
+use socket2::{Domain, SockAddr, SockRef};
 
 use super::super::queue::error;
 use super::super::socket::{Connect, Socket};
@@ -55,6 +56,14 @@ impl Driver {
         };
         self.woken.extend(socket.reader.take());
         self.remove_if_free(number);
+    }
+
+    pub(in crate::ring) fn keep_alive(&self, number: usize, how: Keepalive) -> io::Result<()> {
+        let fd = &self.sockets[number].fd;
+        match SockRef::from(fd).domain()? {
+            Domain::UNIX => Ok(()),
+            _ => outrigger_runtime::keep_alive(fd, how),
+        }
     }
 
     pub(in crate::ring) fn local_addr(&self, number: usize) -> Option<SocketAddr> {

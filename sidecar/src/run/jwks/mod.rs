@@ -7,7 +7,6 @@
 mod counts;
 mod failure;
 mod fetch;
-mod schedule;
 mod transport;
 
 use std::collections::BTreeMap;
@@ -19,6 +18,7 @@ use std::time::{Duration, Instant};
 use outrigger_core::compile::JwksAnswers;
 use outrigger_core::jose::KeySet;
 use outrigger_core::snapshot::{JwksAddress, JwksPlace, JwtKeys, Snapshot};
+use outrigger_dns::{Backoff, jitter};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
@@ -27,7 +27,6 @@ use tracing::{info, warn};
 use counts::COUNTS;
 pub(super) use counts::counted;
 use failure::Failure;
-use schedule::Schedule;
 pub(super) use transport::Trusted;
 
 /// While a set goes on failing for the same reason, it is told this often.
@@ -212,13 +211,16 @@ async fn keep_fetching(
     refresh: Duration,
     sender: UnboundedSender<Heard>,
 ) {
-    let mut schedule = Schedule::new(refresh);
+    let mut backoff = Backoff::default();
     loop {
         let outcome = fetch::fetch(&at, &trusted).await;
         let random = RandomState::new().hash_one(());
         let wait = match &outcome {
-            Ok(_) => schedule.fetched(random),
-            Err(_) => schedule.failed(random),
+            Ok(_) => {
+                backoff.succeeded();
+                refresh - jitter(refresh, random)
+            }
+            Err(_) => backoff.failed(random),
         };
         let place = at.place.clone();
         if sender.send(Heard { place, outcome }).is_err() {

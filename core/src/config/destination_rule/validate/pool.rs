@@ -3,7 +3,7 @@
 use crate::config::checks;
 use crate::config::code::Code;
 use crate::config::destination_rule::{
-    ConnectionPoolSettings, H2UpgradePolicy, HttpSettings, TcpSettings,
+    ConnectionPoolSettings, H2UpgradePolicy, HttpSettings, TcpKeepalive, TcpSettings,
 };
 use crate::config::report::Report;
 
@@ -34,7 +34,12 @@ fn check_tcp(tcp: &TcpSettings, report: &mut Report) {
     checks::duration_in("connectTimeout", tcp.connect_timeout, report);
     checks::duration_in("maxConnectionDuration", tcp.max_connection_duration, report);
     checks::duration_or_zero_in("idleTimeout", tcp.idle_timeout, report);
-    if let Some(keepalive) = &tcp.tcp_keepalive {
+    check_keepalive(tcp.tcp_keepalive.as_ref(), report);
+}
+
+/// Of a rule or of the mesh; the report stands at what has it.
+pub(in crate::config) fn check_keepalive(keepalive: Option<&TcpKeepalive>, report: &mut Report) {
+    if let Some(keepalive) = keepalive {
         report.field("tcpKeepalive", |report| {
             checks::duration_in("time", keepalive.time, report);
             checks::duration_in("interval", keepalive.interval, report);

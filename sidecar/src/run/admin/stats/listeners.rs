@@ -43,6 +43,11 @@ pub(super) fn add(
             stats.no_filter_chain_match,
         ),
         (
+            "downstream_cx_proxy_proto_error",
+            "Connections closed because no proxy said whose they are",
+            stats.proxy_protocol_errors,
+        ),
+        (
             "downstream_cx_transport_socket_connect_timeout",
             "Connections whose TLS handshake took too long",
             stats.tls.late,

@@ -62,6 +62,16 @@ pub(super) fn add(sheet: &mut Sheet, of: &Sources, stats: &Stats, collected: &Co
         };
         sheet.add(&OURS, stat, Value::Gauge(count as f64));
     }
+    for (name, count) in of.lookup.named() {
+        let text = format!("dns_lookup.{name}");
+        let stat = Stat {
+            text: &text,
+            family: "dns_lookup",
+            label: Some(("what", name)),
+            help: "What is counted of names that clients give: totals, how many are asked for, and how many are known",
+        };
+        sheet.add(&OURS, stat, Value::Gauge(count as f64));
+    }
     for (name, count) in of.dns.iter().flat_map(|counts| counts.named()) {
         let text = format!("dns_proxy.{name}");
         let stat = Stat {
