@@ -82,6 +82,7 @@ fn judge(args: &CheckArgs, sources: &[Source], mesh: &[Source]) -> Vec<Finding> 
     for source in mesh {
         (settings, findings) = config::load_mesh(source.as_config());
     }
+    settings.default_config.dns_capture |= args.dns;
     let read: Vec<config::Source<'_>> = sources.iter().map(Source::as_config).collect();
     let loaded = config::load(&read, &args.namespace);
     findings.extend(loaded.findings);

@@ -38,6 +38,10 @@ pub(crate) struct ForWhom {
     #[arg(long, value_name = "FILE")]
     pub(crate) mesh_config: Option<PathBuf>,
 
+    /// Its sidecar answers applications that ask for names (`run --dns`), so that services without addresses have some
+    #[arg(long)]
+    pub(crate) dns: bool,
+
     /// Leave out of folders what is like GLOB, as in a `.gitignore`; may be repeated
     #[arg(long, value_name = "GLOB")]
     pub(crate) ignore: Vec<Pattern>,
@@ -114,7 +118,7 @@ pub(crate) fn read(
     let found = Reader::ignoring(&whom.ignore).read(paths)?;
     let mesh = sources::read(whom.mesh_config.as_slice())?;
     let mut findings = found.findings;
-    let mesh = mesh
+    let mut mesh = mesh
         .sources
         .first()
         .map_or_else(MeshConfig::default, |source| {
@@ -122,6 +126,7 @@ pub(crate) fn read(
             findings.extend(of_mesh);
             mesh
         });
+    mesh.default_config.dns_capture |= whom.dns;
     let read: Vec<_> = found.sources.iter().map(Source::as_config).collect();
     let loaded = config::load(&read, &whom.namespace);
     findings.extend(loaded.findings);

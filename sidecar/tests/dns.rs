@@ -10,6 +10,7 @@ mod proxy;
 mod support;
 
 use std::net::{SocketAddr, UdpSocket};
+use std::process::Command;
 use std::time::Duration;
 
 use dns::Dns;
@@ -100,6 +101,43 @@ fn applications_are_told_where_services_are() {
         assert!(stats.contains(words), "{stats}");
     }
     assert!(!stats.contains("dns_proxy.answered: 0"), "{stats}");
+}
+
+/// Two services on one port that nothing tells apart but their addresses, which only who answers for names gives them.
+#[test]
+fn what_services_are_given_is_known_to_check_and_explain() {
+    let folder = Folder::new("dns-known");
+    let (mail, _) = RULES.split_once("---").unwrap();
+    folder.write(
+        "rules.yaml",
+        &format!("{mail}---{}", mail.replace("mail", "post")),
+    );
+    let config = folder.0.to_str().unwrap();
+    for (args, says, with) in [
+        (vec!["check", config], "tcp-conflict", "not"),
+        (
+            vec!["explain", "--config", config, "TCP post.example:25"],
+            "outbound|25||post.example",
+            "only",
+        ),
+    ] {
+        for dns in [false, true] {
+            let mut args = args.clone();
+            if dns {
+                args.insert(1, "--dns");
+            }
+            let output = Command::new(env!("CARGO_BIN_EXE_outrigger"))
+                .args(&args)
+                .output()
+                .unwrap();
+            let said = String::from_utf8(output.stdout).unwrap();
+            assert_eq!(
+                said.contains(says),
+                dns == (with == "only"),
+                "{args:?}: {said}"
+            );
+        }
+    }
 }
 
 /// Hosts that no service has are looked up by us, once for as long as the answer holds.

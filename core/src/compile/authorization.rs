@@ -120,12 +120,15 @@ fn rules(
                 Some(_) => None,
             })
             .collect();
-        // Whom nobody can be asked about may not pass; about connections nobody is asked.
+        // Whom nobody can be asked about may not pass; over HTTP nobody is asked about connections.
         if action == PolicyAction::Deny && !dry_run {
             match translation.traffic {
                 Traffic::Http => list.extend_from_slice(unasked),
                 Traffic::Tcp => list.extend(numbered.iter().filter_map(|(policy, rule, id)| {
                     let rule = rule.filter(|_| policy.action == PolicyAction::Custom)?;
+                    if external::is_asked_about_connections(&policy.provider, translation.input) {
+                        return None;
+                    }
                     translation.rule(policy, rule, *id)
                 })),
             }

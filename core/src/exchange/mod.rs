@@ -383,7 +383,7 @@ impl Exchange {
         let is_attached = attempt.is_some_and(Attempt::is_attached);
         let (reads_client, reads_endpoint) = match state {
             // What comes before there is somebody for it waits in the kernel, and the end behind it.
-            State::Trying(_) if call.ledger.is_connection() => (false, false),
+            State::Asking(_) | State::Trying(_) if call.ledger.is_connection() => (false, false),
             State::Asking(_) | State::Delayed { .. } | State::Trying(_) | State::Relaying(_) => {
                 let (body, charge) = (&call.body, &call.charge);
                 let reads = body.wants_bytes(attempt, is_endpoint_slow, waiting, charge);

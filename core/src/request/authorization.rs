@@ -11,9 +11,12 @@ use crate::message::ResponseHead;
 use crate::peer::ListenerKind;
 use crate::policy::authorization::{self, Asking};
 
-/// What is known of who asks for what at an inbound listener, or at one of a Gateway.
+/// What is known of who asks for what, or connects, at an inbound listener, or at one of a Gateway.
 pub(super) fn asking<'a>(context: &Context<'a>, record: &'a Record) -> Asking<'a> {
     let policies = &context.view.snapshot.authorization;
+    // What passes is closer to who is meant than what was taken off.
+    let connection = record.connection.as_deref();
+    let passed = connection.and_then(|connection| connection.server_name.as_deref());
     Asking {
         peer: context.peer,
         port: match context.peer.listener {
@@ -29,8 +32,10 @@ pub(super) fn asking<'a>(context: &Context<'a>, record: &'a Record) -> Asking<'a
             ListenerKind::Outbound => 0,
         },
         tls: context.tls.map(|tls| &**tls),
-        server_name: context.tls.and_then(|tls| tls.sni.as_deref()),
-        request: Some((&record.request, scheme(&record.request))),
+        server_name: passed.or_else(|| context.tls.and_then(|tls| tls.sni.as_deref())),
+        request: connection
+            .is_none()
+            .then(|| (&record.request, scheme(&record.request))),
         claims: record.token.as_ref().map(|token| &token.claims),
     }
 }
@@ -41,14 +46,7 @@ pub(super) fn check_connection(context: &Context<'_>, record: &mut Record) -> Op
     if policies.is_empty() {
         return None;
     }
-    let connection = record.connection.as_deref();
-    let asking = Asking {
-        request: None,
-        claims: None,
-        server_name: connection.and_then(|connection| connection.server_name.as_deref()),
-        ..asking(context, record)
-    };
-    let seen = authorization::decide(&policies.tcp, &asking);
+    let seen = authorization::decide(&policies.tcp, &asking(context, record));
     record.authorization = Some(seen);
     let Access::Denied(by) = seen.access else {
         return None;

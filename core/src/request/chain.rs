@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::external::{self, Asks, Heard, Question};
 use super::plan::{Later, Plan};
 use super::rate_limit::{self, Met};
-use super::{Context, Verdict, authentication, authorization, forward, reply};
+use super::{Context, Verdict, authentication, authorization, connection, forward, reply};
 use crate::decision::Record;
 use crate::message::ResponseHead;
 use crate::peer::ListenerKind;
@@ -77,8 +77,15 @@ fn limits(
         None => {}
         Some(Met::Refused(refused)) => return refused,
         Some(Met::Asks(limiter)) => {
-            let asks = Asks::RateLimit { place, limiter };
-            return ask(context, plan, asks);
+            let later = plan.after(Duration::ZERO);
+            return ask(
+                context,
+                Asks::RateLimit {
+                    place,
+                    limiter,
+                    later,
+                },
+            );
         }
     }
     if let Some(refused) = behind_limits(context, place, record, response) {
@@ -107,16 +114,19 @@ fn providers(
     response: &mut ResponseHead,
 ) -> Verdict {
     match external::next_provider(context, from, record) {
-        Some(asks) => ask(context, plan, asks),
+        Some(check) => {
+            let later = plan.after(Duration::ZERO);
+            ask(context, Asks::Provider { check, later })
+        }
         None => limits(context, plan, (Place::BeforeTokens, 0), record, response),
     }
 }
 
-fn ask(context: &Context<'_>, plan: &Plan<'_>, asks: Asks) -> Verdict {
-    Verdict::Ask(Question::new(asks, plan.after(Duration::ZERO), context))
+fn ask(context: &Context<'_>, asks: Asks) -> Verdict {
+    Verdict::Ask(Question::new(asks, context))
 }
 
-/// An answer came, or none (`None`): the request goes on, or is refused.
+/// An answer came, or none (`None`): the request, or the connection, goes on, or is refused.
 pub fn after_answer(
     question: Question,
     heard: Option<&Heard>,
@@ -124,13 +134,27 @@ pub fn after_answer(
     record: &mut Record,
     response: &mut ResponseHead,
 ) -> Verdict {
-    if let Some(refused) = external::hear(question, heard, context, record, response) {
-        return refused;
-    }
-    let plan = question.later.plan(&context.view.snapshot);
-    match question.asks {
-        Asks::Provider(check) => providers(context, &plan, check + 1, record, response),
-        Asks::RateLimit { place, limiter } => {
+    let refused = external::hear(question, heard, context, record, response);
+    let snapshot = &context.view.snapshot;
+    match (question.asks, refused) {
+        // There is nobody to answer.
+        (Asks::OfConnection { .. }, Some(_)) => Verdict::Close,
+        (_, Some(refused)) => refused,
+        (Asks::OfConnection { check, rule }, None) => {
+            connection::go_on((check + 1, rule), context, record, response)
+        }
+        (Asks::Provider { check, later }, None) => {
+            providers(context, &later.plan(snapshot), check + 1, record, response)
+        }
+        (
+            Asks::RateLimit {
+                place,
+                limiter,
+                later,
+            },
+            None,
+        ) => {
+            let plan = later.plan(snapshot);
             limits(context, &plan, (place, limiter + 1), record, response)
         }
     }

@@ -3,6 +3,7 @@
 //!
 //! The twin of what stands in `request` itself: the same rules, endpoints and records, without heads.
 
+use super::external::{self, Asks, Question};
 use super::{Context, StreamTimeout, Verdict, authorization, endpoint, plan};
 use crate::decision::{Connection, Details, Record, ResetReason, RouteDecision};
 use crate::message::ResponseHead;
@@ -22,11 +23,26 @@ pub fn begin_connection(
     response: &mut ResponseHead,
 ) -> Verdict {
     record.connection = Some(Box::new(connection));
+    go_on((0, rule), context, record, response)
+}
+
+/// It goes on: the providers of AuthorizationPolicies from this one on are asked, then the policies, and then it goes by its rule, if
+/// there is one for it.
+pub(super) fn go_on(
+    (from, rule): (u32, Option<ChainRule>),
+    context: &Context<'_>,
+    record: &mut Record,
+    response: &mut ResponseHead,
+) -> Verdict {
     let snapshot = &context.view.snapshot;
-    if context.peer.listener != ListenerKind::Outbound
-        && let Some(refused) = authorization::check_connection(context, record)
-    {
-        return refused;
+    if context.peer.listener != ListenerKind::Outbound {
+        if let Some(check) = external::next_provider(context, from, record) {
+            let asks = Asks::OfConnection { check, rule };
+            return Verdict::Ask(Question::new(asks, context));
+        }
+        if let Some(refused) = authorization::check_connection(context, record) {
+            return refused;
+        }
     }
     let verdict = match rule {
         Some(ChainRule { virtual_host, rule }) => {

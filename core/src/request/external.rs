@@ -20,16 +20,14 @@ use super::{Context, Later, Target, Verdict, endpoint};
 use crate::decision::{Checked, Record, Timeouts, Whom};
 use crate::entropy::{Draw, Entropy};
 use crate::message::{Headers, RequestHead, ResponseHead};
-use crate::snapshot::{CheckedBody, DestinationCluster, Place};
+use crate::snapshot::{ChainRule, CheckedBody, DestinationCluster, Place};
 use crate::time::{Duration, Instant};
 
 /// Somebody is to be asked about a request, which waits for the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Question {
-    /// Who is asked.
+    /// Who is asked, and how it goes on afterwards.
     pub(super) asks: Asks,
-    /// How the request goes on afterwards.
-    pub(super) later: Later,
     /// When the question came up.
     pub(super) since: Instant,
     /// How much of the request's body is to be here first.
@@ -41,27 +39,40 @@ pub struct Question {
 /// Who is asked, by where that stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asks {
-    /// The provider of an AuthorizationPolicy, by its position among those that are asked.
-    Provider(u32),
+    /// The provider of an AuthorizationPolicy about a request.
+    Provider {
+        /// Its position among those that are asked.
+        check: u32,
+        /// How the request goes on.
+        later: Later,
+    },
+    /// The same about a connection that is not HTTP.
+    OfConnection {
+        /// Its position among those that are asked.
+        check: u32,
+        /// The rule that the connection goes on by, if there is one for it.
+        rule: Option<ChainRule>,
+    },
     /// The service of a global rate limit.
     RateLimit {
         /// The limit's place.
         place: Place,
         /// Its position among the request's.
         limiter: u32,
+        /// How the request goes on.
+        later: Later,
     },
 }
 
 impl Question {
     /// Asks somebody.
-    pub(super) fn new(asks: Asks, later: Later, context: &Context<'_>) -> Self {
+    pub(super) fn new(asks: Asks, context: &Context<'_>) -> Self {
         let body = match asks {
-            Asks::Provider(check) => provider::authorizer(check, context).body,
-            Asks::RateLimit { .. } => None,
+            Asks::Provider { check, .. } => provider::authorizer(check, context).body,
+            Asks::OfConnection { .. } | Asks::RateLimit { .. } => None,
         };
         Self {
             asks,
-            later,
             since: context.now,
             body,
             most_shown: provider::most_shown(context),
@@ -69,9 +80,9 @@ impl Question {
     }
 }
 
-/// The next provider that is to be asked about a request, from this position on.
-pub(super) fn next_provider(context: &Context<'_>, from: u32, record: &Record) -> Option<Asks> {
-    provider::next(context, from, record).map(Asks::Provider)
+/// The position of the next provider that is to be asked about a request, or about a connection, from this one on.
+pub(super) fn next_provider(context: &Context<'_>, from: u32, record: &Record) -> Option<u32> {
+    provider::next(context, from, record)
 }
 
 /// What came back.
@@ -117,7 +128,7 @@ pub fn begin_question(
 ) -> Asked {
     let drawn = |draw, index: u32| Entropy(original.entropy.draw(draw, u64::from(index)));
     let said = match question.asks {
-        Asks::Provider(check) => {
+        Asks::Provider { check, .. } | Asks::OfConnection { check, .. } => {
             let authorizer = provider::authorizer(check, context);
             let (head, body) = provider::said(authorizer, (body, is_partial), context, original);
             Said {
@@ -175,13 +186,13 @@ pub(super) fn hear(
     response: &mut ResponseHead,
 ) -> Option<Verdict> {
     let (whom, (word, refused)) = match question.asks {
-        Asks::Provider(check) => {
+        Asks::Provider { check, .. } | Asks::OfConnection { check, .. } => {
             let authorizer = provider::authorizer(check, context);
             let word = provider::hear(authorizer, heard, context, record, response);
             (Whom::Provider(check), word)
         }
-        Asks::RateLimit { limiter, .. } => {
-            let plan = question.later.plan(&context.view.snapshot);
+        Asks::RateLimit { limiter, later, .. } => {
+            let plan = later.plan(&context.view.snapshot);
             limit_service::hear((limiter, &plan), heard, context, record, response)
         }
     };

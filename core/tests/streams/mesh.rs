@@ -348,7 +348,7 @@ impl Mesh {
                     }
                 }
                 Output::Close(ConnId::Client(_)) | Output::Reset(_) | Output::Refuse(_) => {
-                    self.is_closed = true
+                    self.is_closed = true;
                 }
                 Output::ShutdownWrite(ConnId::Client(_)) => self.is_shut = true,
                 Output::ShutdownWrite(ConnId::Upstream(id)) => {

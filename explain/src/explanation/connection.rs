@@ -5,12 +5,13 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use outrigger_core::cluster::Bucket;
 use outrigger_core::decision::{Connection, Details, Record, ToldBy};
-use outrigger_core::message::ResponseHead;
+use outrigger_core::message::{Known, ResponseHead};
 use outrigger_core::peer::{AddressRange, ListenerKind, Peer, TlsFacts, TlsVersion};
 use outrigger_core::policy::filter_chain::{self, Chosen, Seen};
-use outrigger_core::request::{self, Context};
+use outrigger_core::request::{self, Context, Heard, Verdict};
 use outrigger_core::snapshot::{
     Action, ChainRule, FilterChain, GatewayListener, HttpSpoken, Listener, Snapshot, UnknownHosts,
 };
@@ -309,7 +310,12 @@ impl Asked<'_> {
             server_name: self.reach.server_name().map(Into::into),
         };
         let mut response = ResponseHead::default();
-        request::begin_connection(connection, rule, &context, &mut record, &mut response);
+        let (told_of, answer) = (&mut record, &mut response);
+        let mut verdict = request::begin_connection(connection, rule, &context, told_of, answer);
+        // Who is asked about it is taken to let it pass.
+        while let Verdict::Ask(question) = verdict {
+            verdict = request::after_answer(question, Some(&yes()), &context, told_of, answer);
+        }
         access::add_decided_of(told, &record.story(&snapshot).to_string());
         if let Some(ChainRule { virtual_host, rule }) = rule {
             let rule = &snapshot.virtual_host(virtual_host).rules[rule as usize];
@@ -456,4 +462,15 @@ fn at(ranges: &[AddressRange]) -> String {
         .map(|range| format!("{}/{}", range.base(), range.prefix()))
         .collect();
     format!("an address of {}", each.join(" or "))
+}
+
+/// What a provider says over gRPC of a connection that may pass: a message in which nothing stands.
+fn yes() -> Heard {
+    let mut head = ResponseHead::default();
+    head.headers.set(Known::GrpcStatus, b"0");
+    Heard {
+        head,
+        body: Bytes::from_static(&[0; 5]),
+        trailers: None,
+    }
 }

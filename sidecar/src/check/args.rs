@@ -76,6 +76,10 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) mesh_config: Option<PathBuf>,
 
+    /// As `run --dns` has it: services without addresses have some, so that those of one port are told apart
+    #[arg(long)]
+    pub(crate) dns: bool,
+
     /// A label of the workload that `run` would stand beside, such as app=cart; may be repeated
     #[arg(long = "label", value_name = "KEY=VALUE")]
     pub(crate) labels: Vec<LabelArg>,

@@ -362,6 +362,7 @@ fn of_folder() -> (Vec<Source>, Vec<Finding>) {
         format: CheckFormat::Text,
         namespace: "default".into(),
         mesh_config: None,
+        dns: false,
         labels: Vec::new(),
         inbound: Vec::new(),
         gateway: crate::gateway_args::GatewayArgs::default(),

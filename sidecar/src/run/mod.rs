@@ -228,8 +228,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         runtime,
         (&admin, opened.listens(position).collect()),
         Arc::clone(&snapshot),
-        proofs.identities(),
-        lookup,
+        (proofs.identities(), lookup),
         told,
     )?;
     let dns_addrs: Vec<_> = names.iter().map(outrigger_dns::Sockets::addr).collect();
@@ -337,8 +336,7 @@ fn start_workers(
     runtime: Picked,
     (admin, own): (&AdminAddr, Vec<Listen>),
     snapshot: Arc<Snapshot>,
-    identities: Arc<Identities>,
-    lookup: Lookup,
+    (identities, lookup): (Arc<Identities>, Lookup),
     told: Told,
 ) -> Result<Running, Failure> {
     let (outwards, inwards) = arrivals(args.interception);

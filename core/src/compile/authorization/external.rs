@@ -27,40 +27,51 @@ pub(super) fn checks(
     clusters: &Clusters,
     findings: &mut Vec<Finding>,
 ) -> (Box<[ExternalCheck]>, Vec<AccessRule>) {
-    let translation = Translation {
-        input,
-        traffic: Traffic::Http,
-    };
-    let mut checks: Vec<(String, Vec<AccessRule>)> = Vec::new();
+    let [http, tcp] = [Traffic::Http, Traffic::Tcp].map(|traffic| Translation { input, traffic });
+    let mut checks: Vec<(String, [Vec<AccessRule>; 2])> = Vec::new();
     let mut unasked = Vec::new();
     for (policy, rule, id) in numbered {
         let Some(rule) = rule.filter(|_| policy.action == PolicyAction::Custom) else {
             continue;
         };
-        let Some(rule) = translation.rule(policy, rule, *id) else {
-            continue;
-        };
+        let of_connections = tcp.rule(policy, rule, *id);
+        let rule = http.rule(policy, rule, *id);
         if authorizer(&policy.provider, input).is_none() {
-            unasked.push(rule);
+            unasked.extend(rule);
             continue;
         }
-        match checks.iter_mut().find(|(name, _)| *name == policy.provider) {
-            Some((_, rules)) => rules.push(rule),
-            None => checks.push((policy.provider.clone(), vec![rule])),
+        let at = checks.iter().position(|(name, _)| *name == policy.provider);
+        let at = at.unwrap_or_else(|| {
+            checks.push((policy.provider.clone(), Default::default()));
+            checks.len() - 1
+        });
+        let [of_http, of_tcp] = &mut checks[at].1;
+        of_http.extend(rule);
+        if is_asked_about_connections(&policy.provider, input) {
+            of_tcp.extend(of_connections);
         }
     }
     checks.sort_by(|(a, _), (b, _)| a.cmp(b));
-    let checks = checks.into_iter().filter_map(|(provider, mut rules)| {
-        rules.sort_by_key(|rule| &names[rule.id.0 as usize].text);
+    let checks = checks.into_iter().filter_map(|(provider, rules)| {
         let authorizer = authorizer(&provider, input)?;
+        let [rules, tcp] = rules.map(|mut rules| {
+            rules.sort_by_key(|rule| &names[rule.id.0 as usize].text);
+            RuleSet::new(rules)
+        });
         Some(ExternalCheck {
-            rules: RuleSet::new(rules),
+            rules,
+            tcp,
             authorizer: settled(&provider, authorizer, clusters),
         })
     });
     let checks = checks.collect();
     tell(numbered, input, findings);
     (checks, unasked)
+}
+
+/// Whether a provider can be asked about connections that carry no HTTP: over gRPC, as in Istio.
+pub(super) fn is_asked_about_connections(name: &str, input: &Input<'_>) -> bool {
+    authorizer(name, input).is_some_and(|of| of.http.is_none())
 }
 
 fn tell(numbered: &[Numbered<'_>], input: &Input<'_>, findings: &mut Vec<Finding>) {

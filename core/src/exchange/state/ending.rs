@@ -72,7 +72,7 @@ impl State {
     pub(in crate::exchange) fn on_client_eof(&mut self, call: &mut Call, turn: &mut Turn<'_>) {
         match self {
             // What it has said is still to be passed on.
-            Self::Trying(_) if call.ledger.is_connection() => {}
+            Self::Asking(_) | Self::Trying(_) if call.ledger.is_connection() => {}
             // As Envoy: a client that stops sending has gone away. See docs/differences.md on half-close.
             Self::Asking(_) | Self::Delayed { .. } | Self::Trying(_) | Self::Relaying(_) => {
                 self.cancel(Details::DownstreamRemoteDisconnect, call, turn);

@@ -61,16 +61,7 @@ spec:
   hosts: ['*.wild.test']
   location: MESH_EXTERNAL
   resolution: DYNAMIC_DNS
-  ports: [{number: 443, name: tls, protocol: TLS}, {number: 7443, name: tcp, protocol: TCP}]
----
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {name: beside}
-spec:
-  hosts: [beside.test]
-  resolution: STATIC
-  ports: [{number: 7443, name: tls, protocol: TLS}]
-  endpoints: [{address: 10.0.0.6}]
+  ports: [{number: 443, name: tls, protocol: TLS}]
 ";
 
 fn to(original: &str) -> Peer {
@@ -175,19 +166,6 @@ fn where_a_connection_goes_says_what_is_spoken_on_it() {
             "10.1.1.1:443",
             &hello("x.Wild.test"),
             "x.wild.test:443",
-            ToldBy::Tls,
-        ),
-        // But not for any name that somebody asks for there.
-        (
-            "10.1.1.1:7443",
-            &hello("other.test"),
-            "10.1.1.1:7443",
-            ToldBy::Tls,
-        ),
-        (
-            "10.1.1.1:7443",
-            &hello("y.wild.test"),
-            "y.wild.test:7443",
             ToldBy::Tls,
         ),
         (

@@ -38,12 +38,15 @@ pub(super) fn message(
         address: Some(address(context.peer.destination())),
         principal: String::new(),
     };
-    let sni = tls.and_then(|tls| tls.sni.as_deref());
+    let connection = original.connection.as_deref();
+    let passed = connection.and_then(|connection| connection.server_name.as_deref());
+    let sni = tls.and_then(|tls| tls.sni.as_deref()).or(passed);
     let request = messages::CheckRequest {
         attributes: Some(messages::AttributeContext {
             source: Some(source),
             destination: Some(destination),
-            request: Some(messages::Request {
+            // About a connection that is not HTTP there is no more to say (Envoy's network filter).
+            request: connection.is_none().then(|| messages::Request {
                 http: Some(http_request(authorizer, body, original)),
             }),
             tls_session: sni.map(|sni| messages::TlsSession { sni: sni.into() }),

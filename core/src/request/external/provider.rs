@@ -16,7 +16,7 @@ use crate::request::authorization::asking;
 use crate::request::{Context, Verdict, operations};
 use crate::snapshot::{Authorizer, AuthorizerProtocol};
 
-/// The position of the next provider that is to be asked about a request, from this one on.
+/// The position of the next provider that is to be asked about a request, or about a connection, from this one on.
 pub(super) fn next(context: &Context<'_>, from: u32, record: &Record) -> Option<u32> {
     if context.peer.listener == ListenerKind::Outbound {
         return None;
@@ -27,9 +27,12 @@ pub(super) fn next(context: &Context<'_>, from: u32, record: &Record) -> Option<
         return None;
     }
     // Of claims nothing is known yet: tokens are looked at afterwards.
-    let asking = asking(context, record);
+    let (asking, is_connection) = (asking(context, record), record.connection.is_some());
     let mut numbered = (from..).zip(external);
-    let found = numbered.find(|(_, one)| authorization::matches(&one.rules, &asking));
+    let found = numbered.find(|(_, one)| match is_connection {
+        true => authorization::matches(&one.tcp, &asking),
+        false => authorization::matches(&one.rules, &asking),
+    });
     found.map(|(check, _)| check)
 }
 

@@ -7,11 +7,13 @@ use crate::message::FieldName;
 use crate::snapshot::DestinationCluster;
 use crate::time::Duration;
 
-/// One provider, and the requests that it is asked about: those that a rule matches.
+/// One provider, and the requests and connections that it is asked about: those that a rule matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExternalCheck {
     /// The rules.
     pub rules: RuleSet,
+    /// The rules for connections that carry no HTTP; none where it is asked over HTTP.
+    pub tcp: RuleSet,
     /// Whom to ask.
     pub authorizer: Authorizer,
 }
