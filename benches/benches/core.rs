@@ -7,11 +7,13 @@
 )]
 
 use std::hint::black_box;
+use std::sync::Arc;
 
 use gungraun::{library_benchmark, library_benchmark_group, main};
 use outrigger_benches::scenario::{
-    Client, guarded, many_rules, many_services, one_service, snapshot,
+    Client, choose_chains, guarded, many_chains, many_rules, many_services, one_service, snapshot,
 };
+use outrigger_core::snapshot::Snapshot;
 
 fn client(text: String) -> Client {
     Client::warm(snapshot(&text))
@@ -44,11 +46,26 @@ fn authorized(mut client: Client) -> (u16, Client) {
     (status, client)
 }
 
+fn chains(services: usize) -> Arc<Snapshot> {
+    snapshot(&many_chains(services))
+}
+
+#[library_benchmark]
+#[bench::ten_services(args = (10), setup = chains)]
+#[bench::five_thousand_services(args = (5000), setup = chains)]
+fn chain(snapshot: Arc<Snapshot>) -> (usize, Arc<Snapshot>) {
+    let found = choose_chains(black_box(&snapshot));
+    (found, snapshot)
+}
+
 #[library_benchmark]
 #[bench::a_thousand_services(many_services(1000))]
 fn compile(text: String) -> usize {
     snapshot(black_box(&text)).clusters.len()
 }
 
-library_benchmark_group!(name = core, benchmarks = [request, authorized, compile]);
+library_benchmark_group!(
+    name = core,
+    benchmarks = [request, authorized, chain, compile]
+);
 main!(library_benchmark_groups = core);

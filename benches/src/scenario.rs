@@ -9,6 +9,7 @@ use outrigger_core::config::mesh::MeshConfig;
 use outrigger_core::config::{Source, load};
 use outrigger_core::entropy::Entropy;
 use outrigger_core::peer::{ConnId, ExchangeId, ListenerKind, Peer, UpstreamId};
+use outrigger_core::policy::filter_chain::{self, Chosen, Seen};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::Instant;
 use outrigger_core::worker::{Input, Output, Worker, WorkerSettings};
@@ -120,6 +121,63 @@ spec:
         0,
     );
     Arc::new(compiled.snapshot)
+}
+
+/// As many services of port 5432 that do not speak HTTP: each third has an address, each third a block of them, and each third
+/// is told by the name that its clients ask for in TLS, on a port of its own.
+#[must_use]
+pub fn many_chains(count: usize) -> String {
+    let mut text = String::new();
+    for number in 0..count {
+        let (high, low) = (number / 250, number % 250);
+        let (address, port, protocol) = match number % 3 {
+            0 => (format!("addresses: [10.0.{high}.{low}]"), 5432, "TCP"),
+            1 => (
+                format!("addresses: [172.{}.{low}.0/24]", 16 + high),
+                5432,
+                "TCP",
+            ),
+            _ => ("addresses: []".to_owned(), 8443, "TLS"),
+        };
+        // Writing to a `String` cannot fail.
+        let _ = write!(
+            text,
+            "---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: s{number}}}
+spec:
+  hosts: [s{number}.example]
+  {address}
+  resolution: STATIC
+  location: MESH_INTERNAL
+  ports: [{{number: {port}, name: p, protocol: {protocol}}}]
+  endpoints: [{{address: 10.9.0.1}}]
+"
+        );
+    }
+    text
+}
+
+/// What becomes of three connections: to an address, into a block of addresses, and by a name. How many a rule was found for.
+#[must_use]
+pub fn choose_chains(snapshot: &Snapshot) -> usize {
+    let connections = [
+        ([10, 0, 0, 3], 5432, Seen::Nothing),
+        ([172, 16, 7, 9], 5432, Seen::Nothing),
+        ([192, 0, 2, 1], 8443, Seen::Tls(Some("s8.example"))),
+    ];
+    let chosen = connections.map(|(address, port, seen)| {
+        let peer = Peer {
+            remote: ([127, 0, 0, 1], 40_000).into(),
+            local: ([127, 0, 0, 1], 15_001).into(),
+            original: Some((address, port).into()),
+            listener: ListenerKind::Outbound,
+        };
+        filter_chain::of_peer(snapshot, &peer, None, seen)
+    });
+    let rules = (chosen.iter()).filter(|chosen| matches!(chosen, Chosen::Rule(_)));
+    rules.count()
 }
 
 fn service(number: usize) -> String {
@@ -294,6 +352,17 @@ mod tests {
         for policies in [0, 10, 1000] {
             let mut client = Client::warm(guarded(policies));
             assert_eq!(client.request(), 200, "{policies}");
+        }
+    }
+
+    #[test]
+    fn a_chain_is_found_among_few_and_among_many() {
+        for services in [10, 5000] {
+            assert_eq!(
+                choose_chains(&snapshot(&many_chains(services))),
+                3,
+                "{services}"
+            );
         }
     }
 }

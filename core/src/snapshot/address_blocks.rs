@@ -4,6 +4,7 @@
 use core::cmp::Reverse;
 use core::net::IpAddr;
 
+use super::hash_index::{HashIndex, hash_of};
 use crate::peer::AddressRange;
 
 /// Blocks, and what each stands for.
@@ -17,6 +18,8 @@ struct OneLength {
     is_ipv4: bool,
     /// By what their addresses have in common, sorted.
     blocks: Box<[(u128, u32)]>,
+    /// Where each of them is.
+    index: HashIndex,
 }
 
 impl AddressBlocks {
@@ -33,13 +36,17 @@ impl AddressBlocks {
             (prefix, is_ipv4)
         };
         let lengths = all.chunk_by(|a, b| length(&a.0) == length(&b.0));
-        let lengths = lengths.map(|blocks| OneLength {
-            prefix: blocks[0].0.prefix(),
-            is_ipv4: length(&blocks[0].0).1,
-            blocks: blocks
-                .iter()
-                .map(|(block, of)| (key(block).2, *of))
-                .collect(),
+        let lengths = lengths.map(|blocks| {
+            let hashes = blocks.iter().map(|(block, _)| hash_of(key(block).2));
+            OneLength {
+                prefix: blocks[0].0.prefix(),
+                is_ipv4: length(&blocks[0].0).1,
+                index: HashIndex::new(hashes),
+                blocks: blocks
+                    .iter()
+                    .map(|(block, of)| (key(block).2, *of))
+                    .collect(),
+            }
         });
         Self(lengths.collect())
     }
@@ -52,8 +59,9 @@ impl AddressBlocks {
                 return None;
             }
             let blocks = &length.blocks;
-            let at = blocks.binary_search_by_key(&common, |(common, _)| *common);
-            Some(blocks[at.ok()?].1)
+            let is_it = |at: usize| blocks[at].0 == common;
+            let at = length.index.find(hash_of(common), is_it)?;
+            Some(blocks[at].1)
         })
     }
 }

@@ -8,6 +8,7 @@ use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeMap;
 
 use super::address_blocks::AddressBlocks;
+use super::hash_index::{HashIndex, hash_of};
 use super::name_table::NameTable;
 use super::route::VirtualHostId;
 use crate::peer::AddressRange;
@@ -147,10 +148,19 @@ struct Port {
     number: u16,
     /// By address, sorted.
     addresses: Box<[(IpAddr, u32)]>,
+    /// Where each of them is.
+    index: HashIndex,
     /// By block of addresses.
     blocks: AddressBlocks,
     /// For all other addresses.
     wildcard: Option<u32>,
+}
+
+const fn hash_of_ip(address: IpAddr) -> u64 {
+    match address {
+        IpAddr::V4(v4) => hash_of(v4.to_bits() as u128),
+        IpAddr::V6(v6) => hash_of(v6.to_bits()),
+    }
 }
 
 /// Where a listener is.
@@ -195,6 +205,7 @@ impl Listeners {
             addresses.dedup_by_key(|(address, _)| *address);
             Port {
                 number,
+                index: HashIndex::new(addresses.iter().map(|(address, _)| hash_of_ip(*address))),
                 addresses: addresses.into(),
                 blocks: AddressBlocks::new(blocks),
                 wildcard,
@@ -212,8 +223,9 @@ impl Listeners {
         let port = self.ports.binary_search_by_key(&to.port(), |p| p.number);
         let port = &self.ports[port.ok()?];
         let ip = to.ip().to_canonical();
-        let exact = (port.addresses).binary_search_by_key(&ip, |(address, _)| *address);
-        let exact = exact.ok().map(|at| port.addresses[at].1);
+        let is_it = |at: usize| port.addresses[at].0 == ip;
+        let exact = port.index.find(hash_of_ip(ip), is_it);
+        let exact = exact.map(|at| port.addresses[at].1);
         let id = exact.or_else(|| port.blocks.find(ip)).or(port.wildcard)?;
         Some(&self.all[id as usize])
     }

@@ -13,6 +13,7 @@ mod filter_chain;
 mod forwarded_client_cert;
 mod gateway;
 mod global_rate_limit;
+mod hash_index;
 mod hash_table;
 mod hashing;
 mod header_ops;

@@ -1,12 +1,18 @@
 //! Host names and wildcards, and what each stands for.
 //!
 //! Lookup is by exact name, then by the longest wildcard suffix, then by `*` (Envoy's order, of virtual hosts as of server
-//! names). Cost grows with the logarithm of the names and the number of labels.
+//! names). What an exact name costs does not grow with the names; what a wildcard costs does with their logarithm and
+//! the number of labels.
+
+use super::hash_index::HashIndex;
+use crate::xxhash::xxh64;
 
 /// Names, each with a number.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NameTable {
     exact: Box<[(Box<str>, u32)]>,
+    /// Where each of them is.
+    index: HashIndex,
     /// Wildcards without their `*`, so `.example.com`; sorted. The wildcard `*` is the empty suffix.
     suffixes: Box<[(Box<str>, u32)]>,
 }
@@ -40,7 +46,11 @@ impl NameTable {
             list.sort_by(|a: &(Box<str>, u32), b| a.0.cmp(&b.0)); // stable: the first of two equal names stays first
             list.dedup_by(|later, earlier| later.0 == earlier.0);
         }
+        let hashes = exact
+            .iter()
+            .map(|(name, _): &(Box<str>, u32)| xxh64(name.as_bytes(), 0));
         Self {
+            index: HashIndex::new(hashes),
             exact: exact.into(),
             suffixes: suffixes.into(),
         }
@@ -49,7 +59,7 @@ impl NameTable {
     /// What the most particular name stands for that a host in lower case has, and that name.
     #[must_use]
     pub(super) fn find(&self, host: &[u8]) -> Option<(Named<'_>, u32)> {
-        if let Some((name, number)) = at(&self.exact, host) {
+        if let Some((name, number)) = self.exact(host) {
             return Some((Named::Exact(name), *number));
         }
         let (name, number) = self.suffixes_of(host).next()?;
@@ -58,8 +68,14 @@ impl NameTable {
 
     /// What all names stand for that a host in lower case has, the most particular one first.
     pub(super) fn all<'t>(&'t self, host: &'t [u8]) -> impl Iterator<Item = u32> {
-        let exact = at(&self.exact, host).into_iter();
+        let exact = self.exact(host).into_iter();
         exact.chain(self.suffixes_of(host)).map(|(_, of)| *of)
+    }
+
+    fn exact(&self, name: &[u8]) -> Option<&(Box<str>, u32)> {
+        let is_it = |at: usize| self.exact[at].0.as_bytes() == name;
+        let found = self.index.find(xxh64(name, 0), is_it);
+        found.map(|at| &self.exact[at])
     }
 
     /// Longest suffix first: from each dot on, then the bare `*`. A wildcard needs at least one byte before it.
