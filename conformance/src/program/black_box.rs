@@ -37,7 +37,7 @@ pub(crate) fn obstacle(case: &Case, told: Told) -> Option<String> {
         () if is_long => "it takes longer than it may",
         () if case.clients.is_empty() => "it is about findings only",
         () if errors => "its configuration has errors on purpose",
-        () if !case.captured().is_empty() => "nobody brings its clients to the program",
+        () if is_captured(case) => "nobody brings its clients to the program",
         () if !case.settings.gateway.is_empty() => "a gateway has ports of its own",
         () if has_names(case) => "a name as address leads nowhere",
         () if signals(case, "reload") && !told.reload => {
@@ -47,6 +47,11 @@ pub(crate) fn obstacle(case: &Case, told: Told) -> Option<String> {
         () => return None,
     };
     Some(why.to_owned())
+}
+
+/// Whether it is about connections that the kernel brings, or its listener is for those alone.
+fn is_captured(case: &Case) -> bool {
+    !case.captured().is_empty() || case.settings.inbound.as_deref() == Some("brought")
 }
 
 /// Whether its scripts wait, or it waits for timers.
@@ -184,7 +189,7 @@ mod tests {
             path: "sidecar/tests/interception.rs".to_owned(),
             test: test.to_owned(),
         };
-        !case.captured().is_empty() && is_there(cases, &by)
+        is_captured(case) && is_there(cases, &by)
     }
 
     /// What a gateway does is tried with the program in tests of its own, with real certificates.
