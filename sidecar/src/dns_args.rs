@@ -13,7 +13,7 @@ use crate::options::parse_addr;
 pub(crate) struct DnsArgs {
     /// Answer applications that ask for names, over UDP and TCP, such as at 127.0.0.1:15053, where `outrigger intercept apply
     /// --dns` sends their questions. Services of the mesh are answered here, and those without addresses get some of
-    /// 240.240.0.0/16 and 2001:2::/48; all other questions are passed on. May be repeated, as for [::1]:15053 where IPv6 is captured
+    /// 240.240.0.0/16 and 2001:2::/48; all other questions are passed on. May be repeated, as for port 15053 of ::1 where IPv6 is captured
     #[arg(
         long,
         value_name = "ADDR",

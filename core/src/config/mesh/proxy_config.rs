@@ -22,7 +22,7 @@ pub struct ProxyConfig {
     /// Whether services without addresses get some where they do (`ISTIO_META_DNS_AUTO_ALLOCATE`); `None` is Istio's
     /// default, which is yes.
     pub dns_auto_allocate: Option<bool>,
-    /// See [`GatewayTopology`].
+    /// What stands between clients and a gateway (`gatewayTopology`).
     pub topology: GatewayTopology,
 }
 
