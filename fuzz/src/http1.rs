@@ -17,7 +17,7 @@ use outrigger_core::stream::{BodyLength, Part};
 
 use model::{End, Message, Question};
 
-/// Fewer elements of lists than a head's `connection` may have.
+/// Fewer elements of lists than a head's `connection` may have, all its lines together.
 const OPTIONS: usize = 60;
 
 /// What a reader told, in order. Pieces of one body are joined, since how it is cut depends on how it arrives.
@@ -312,7 +312,7 @@ fn is_within_limits(bytes: &[u8]) -> bool {
     let count = |byte: u8| bytes.iter().filter(|b| **b == byte).count();
     bytes.len() < Limits::REQUEST.chunk_line
         && count(b'\n') < Limits::REQUEST.fields
-        && count(b',') < OPTIONS
+        && count(b',') + count(b'\n') < OPTIONS
 }
 
 /// The events say what the model reads in the same bytes, or both find a fault.
