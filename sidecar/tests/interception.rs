@@ -13,7 +13,7 @@ use rustix::process::Uid;
 use rustix::thread::set_thread_res_uid;
 
 use cable::Cable;
-use proxy::{Folder, Proxy, ask, command, serve};
+use proxy::{Folder, Proxy, ask, command, has_glommio, serve};
 
 #[path = "../../intercept/tests/cable/mod.rs"]
 mod cable;
@@ -268,14 +268,4 @@ fn an_application_that_knows_of_no_proxy_is_served_by_one() {
         );
         intercept(&cable, &["clean"]);
     }
-}
-
-#[cfg(feature = "glommio")]
-fn has_glommio() -> bool {
-    outrigger_glommio::probe().is_ok()
-}
-
-#[cfg(not(feature = "glommio"))]
-fn has_glommio() -> bool {
-    false
 }

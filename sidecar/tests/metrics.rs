@@ -11,7 +11,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::thread;
 use std::time::Instant;
 
-use proxy::{Folder, Proxy, application, ask};
+use proxy::{Folder, Proxy, application, ask, has_glommio};
 use support::PATIENCE;
 
 const NAMED: &str = "
@@ -256,16 +256,6 @@ fn parrot() -> SocketAddr {
         }
     });
     addr
-}
-
-#[cfg(feature = "glommio")]
-fn has_glommio() -> bool {
-    outrigger_glommio::probe().is_ok()
-}
-
-#[cfg(not(feature = "glommio"))]
-fn has_glommio() -> bool {
-    false
 }
 
 /// A connection that lasts is counted before it ends, as often as Telemetry says; and one that ends at once is not missed.

@@ -13,7 +13,7 @@ use rustix::process::Uid;
 use rustix::thread::set_thread_res_uid;
 
 use cable::Cable;
-use proxy::{Folder, Proxy, ask, command};
+use proxy::{Folder, Proxy, ask, command, has_glommio};
 
 #[path = "../../intercept/tests/cable/mod.rs"]
 mod cable;
@@ -163,16 +163,6 @@ fn stage(of: &str) -> Option<Cable> {
         return None;
     }
     Some(cable)
-}
-
-#[cfg(feature = "glommio")]
-fn has_glommio() -> bool {
-    outrigger_glommio::probe().is_ok()
-}
-
-#[cfg(not(feature = "glommio"))]
-fn has_glommio() -> bool {
-    false
 }
 
 /// Each runtime that there is, with each way in which the kernel brings connections.

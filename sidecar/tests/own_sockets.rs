@@ -8,7 +8,7 @@ use std::net::{Shutdown, TcpListener};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
-use proxy::{Folder, Proxy, application, ask};
+use proxy::{Folder, Proxy, application, ask, has_glommio};
 
 #[path = "support/proxy.rs"]
 mod proxy;
@@ -70,16 +70,6 @@ fn ask_at(path: &Path, words: &str) -> String {
     let mut said = String::new();
     stream.read_to_string(&mut said).unwrap();
     said
-}
-
-#[cfg(all(target_os = "linux", feature = "glommio"))]
-fn has_glommio() -> bool {
-    outrigger_glommio::probe().is_ok()
-}
-
-#[cfg(not(all(target_os = "linux", feature = "glommio")))]
-fn has_glommio() -> bool {
-    false
 }
 
 #[test]

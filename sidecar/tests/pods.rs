@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
 use pods::{Pods, call, get, serve_tier};
-use proxy::{Folder, Proxy, command};
+use proxy::{Folder, Proxy, command, has_glommio};
 
 #[path = "../../intercept/tests/cable/mod.rs"]
 mod cable;
@@ -132,16 +132,6 @@ fn until(is_so: impl Fn() -> bool) {
 
 fn chain(version: &str) -> String {
     format!("200 customer => preference => recommendation {version}")
-}
-
-#[cfg(feature = "glommio")]
-fn has_glommio() -> bool {
-    outrigger_glommio::probe().is_ok()
-}
-
-#[cfg(not(feature = "glommio"))]
-fn has_glommio() -> bool {
-    false
 }
 
 #[test]

@@ -13,6 +13,14 @@ use std::time::Instant;
 
 use super::support::{PATIENCE, Told};
 
+/// Whether there is the other runtime, in this build and on this system.
+pub(crate) fn has_glommio() -> bool {
+    #[cfg(all(target_os = "linux", feature = "glommio"))]
+    return outrigger_glommio::probe().is_ok();
+    #[cfg(not(all(target_os = "linux", feature = "glommio")))]
+    false
+}
+
 /// A folder of its own for one test.
 pub(crate) struct Folder(pub(crate) PathBuf);
 

@@ -7,7 +7,7 @@ use super::refusals::{
 use crate::decision::Refused;
 use crate::http1::{decimal, is_hop_by_hop};
 use crate::http2::hpack::{CompressionError, Decoded, Decoder, ENTRY_OVERHEAD};
-use crate::message::{Field, Headers, Known, is_token_byte};
+use crate::message::{Field, Headers, Known, has_control, is_token_byte};
 
 /// Reads one block into `into`; `pseudo` is asked for the fields that begin with a colon.
 pub(super) fn read(
@@ -143,12 +143,8 @@ fn is_name(name: &[u8]) -> bool {
 
 /// RFC 9113 §8.2.1 and RFC 9110 §5.5: no control character but tabs, and no white space at its ends.
 fn is_value(value: &[u8]) -> bool {
-    // Without an early exit, so that the compiler can look at many bytes at once.
-    let has_control = value.iter().fold(false, |found, byte| {
-        found | ((*byte < b' ') & (*byte != b'\t')) | (*byte == 0x7f)
-    });
     let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
-    !has_control && !is_blank(value.first()) && !is_blank(value.last())
+    !has_control(value) && !is_blank(value.first()) && !is_blank(value.last())
 }
 
 /// The one valid Content-Length (RFC 9113 §8.1.1). A repeated one is refused, equal or not, as by HTTP/1.
