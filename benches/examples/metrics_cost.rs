@@ -4,7 +4,8 @@
 
 use std::fs;
 
-use outrigger_benches::scenario::{Client, one_service, snapshot};
+use outrigger_benches::client::{Client, Manner};
+use outrigger_benches::scenario::{one_service, snapshot};
 
 const ROUNDS: usize = 9;
 const REQUESTS: u32 = 100_000;
@@ -12,7 +13,11 @@ const REQUESTS: u32 = 100_000;
 fn main() {
     let snapshot = snapshot(&one_service());
     let mut off = Client::warm(snapshot.clone());
-    let mut on = Client::counted(snapshot);
+    let counted = Manner {
+        is_counted: true,
+        ..Manner::default()
+    };
+    let mut on = Client::of(snapshot, counted);
     let (mut without, mut with) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         without.push(nanos(&mut off));
