@@ -1,5 +1,7 @@
 //! Costs against budgets, both ways, the file that is written and read, and what the table says.
 
+use std::slice;
+
 use super::*;
 
 fn cost(operation: &str, instructions: u64, allocations: f64) -> Cost {
@@ -37,7 +39,12 @@ fn counts_are_held_against_their_budget_both_ways() {
             cost("a/b", budget.0, budget.1),
             cost("a/b", counted.0, counted.1),
         );
-        let lines = compare(&[budget.clone()], &[counted.clone()], tolerance, true);
+        let lines = compare(
+            slice::from_ref(&budget),
+            slice::from_ref(&counted),
+            tolerance,
+            true,
+        );
         assert_eq!(lines.len(), 1);
         assert_eq!(lines[0].verdict, want, "{budget:?} {counted:?} {tolerance}");
     }
