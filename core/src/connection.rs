@@ -12,7 +12,7 @@ mod sockets;
 mod to_client;
 mod to_endpoint;
 
-pub(crate) use client::{Client, Phase};
+pub(crate) use client::{Client, Phase, Who};
 pub(crate) use sockets::{Ending, Owner, Sockets, Upstream};
 pub(crate) use to_client::{Sniffed, ToClient};
 pub(crate) use to_endpoint::ToEndpoint;

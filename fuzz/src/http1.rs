@@ -44,7 +44,7 @@ pub enum Event {
 /// Everything a reader of requests tells about a connection that ends after these pieces.
 pub fn read_requests<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Event> {
     let mut head = RequestHead::default();
-    read(Reader::requests(Limits::REQUEST), pieces, |reader, buf| {
+    read(Reader::requests(&Limits::REQUEST), pieces, |reader, buf| {
         let facts = reader.request_head(buf, &mut head)?;
         Ok(facts.map(|facts| Event::Request(Box::new(head.clone()), facts)))
     })
@@ -57,7 +57,7 @@ pub fn read_responses<'a>(
 ) -> Vec<Event> {
     let mut head = ResponseHead::default();
     read(
-        Reader::responses(Limits::RESPONSE),
+        Reader::responses(&Limits::RESPONSE),
         pieces,
         |reader, buf| {
             let facts = reader.response_head(buf, asked, &mut head)?;

@@ -1,6 +1,7 @@
 //! The system's probes on a socket: `SO_KEEPALIVE` and what belongs to it.
 
 use std::io;
+use std::num::NonZeroU16;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use socket2::{SockRef, TcpKeepalive};
 /// # Errors
 /// The system refuses.
 pub fn keep_alive(socket: &impl AsFd, how: Keepalive) -> io::Result<()> {
-    let seconds = |count: u32| Duration::from_secs(count.into());
+    let seconds = |count: NonZeroU16| Duration::from_secs(count.get().into());
     let mut params = TcpKeepalive::new();
     if let Some(time) = how.time {
         params = params.with_time(seconds(time));
@@ -21,7 +22,7 @@ pub fn keep_alive(socket: &impl AsFd, how: Keepalive) -> io::Result<()> {
         params = params.with_interval(seconds(interval));
     }
     if let Some(probes) = how.probes {
-        params = params.with_retries(probes);
+        params = params.with_retries(probes.get().into());
     }
     SockRef::from(socket).set_tcp_keepalive(&params)
 }
@@ -45,15 +46,16 @@ mod tests {
             (Some(127), Some(32_767), Some(32_767)),
         ] {
             let stream = connect();
+            let of = |said: Option<u16>| said.and_then(NonZeroU16::new);
             let how = Keepalive {
-                probes,
-                time,
-                interval,
+                probes: of(probes),
+                time: of(time),
+                interval: of(interval),
             };
             keep_alive(&stream, how).unwrap();
             let socket = SockRef::from(&stream);
             assert!(socket.keepalive().unwrap());
-            let seconds = |said: Option<u32>, else_: Duration| {
+            let seconds = |said: Option<u16>, else_: Duration| {
                 said.map_or(else_, |said| Duration::from_secs(said.into()))
             };
             let (time_else, interval_else) =
@@ -68,7 +70,7 @@ mod tests {
             );
             assert_eq!(
                 socket.tcp_keepalive_retries().unwrap(),
-                probes.unwrap_or_else(|| own.tcp_keepalive_retries().unwrap())
+                probes.map_or_else(|| own.tcp_keepalive_retries().unwrap(), u32::from)
             );
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! What a request is, and what becomes of it, is the exchange's.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::cluster::Bucket;
@@ -43,13 +44,19 @@ pub(crate) enum Phase {
     Linger(Instant),
 }
 
+/// Who is on a connection. Each of its requests has it too, and may live longer.
+#[derive(Clone, Debug)]
+pub(crate) struct Who {
+    pub(crate) peer: Peer,
+    /// What TLS has proved of it; `None` for clear text.
+    pub(crate) tls: Option<Arc<TlsFacts>>,
+}
+
 /// A connection to a client.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) connection: ToClient,
-    pub(crate) peer: Peer,
-    /// What TLS has proved of it; `None` for clear text.
-    pub(crate) tls: Option<Arc<TlsFacts>>,
+    pub(crate) who: Rc<Who>,
     pub(crate) phase: Phase,
     /// The client will send nothing more.
     pub(crate) eof: bool,
@@ -74,8 +81,7 @@ impl Client {
     pub(crate) fn new(peer: Peer, entropy: Entropy, now: Instant, local: &Local) -> Self {
         Self {
             connection: ToClient::new(local.settings().tells_bodies),
-            peer,
-            tls: None,
+            who: Rc::new(Who { peer, tls: None }),
             phase: Phase::Rest(now),
             eof: false,
             is_ending: false,
@@ -192,6 +198,11 @@ impl Client {
         let streams = self.connection.streams();
         let streams = streams.filter(|_| matches!(self.phase, Phase::Streams(_)));
         streams.is_some_and(|streams| streams.is_closing() && streams.streams() == 0)
+    }
+
+    /// This became known of who is on it, before it had requests.
+    pub(crate) fn know(&mut self) -> &mut Who {
+        Rc::make_mut(&mut self.who)
     }
 
     /// What it waits for while it serves nobody, or serves streams: each of those bounds by itself what it takes. From a peer

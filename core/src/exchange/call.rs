@@ -3,6 +3,8 @@
 //!
 //! What happens when is decided by its `state`.
 
+use std::rc::Rc;
+
 use bytes::Bytes;
 
 use super::Turn;
@@ -14,11 +16,12 @@ use super::replay::RETRY_LIMIT;
 use super::timers::Clocks;
 use super::web::Web;
 use crate::cluster::Bucket;
+use crate::connection::Who;
 use crate::decision::{GrpcMessages, MirrorFate, Record};
 use crate::io::Output;
 use crate::local::{Charge, Local, MirrorPlace};
 use crate::message::{Headers, Known, ResponseHead};
-use crate::peer::{ExchangeId, Peer};
+use crate::peer::ExchangeId;
 use crate::policy::grpc_frames::Frames;
 use crate::policy::grpc_status;
 use crate::request::{self, Context, Question, Verdict};
@@ -51,11 +54,11 @@ pub(super) struct Call {
 }
 
 impl Call {
-    pub(super) fn new(peer: Peer, local: &Local) -> Self {
+    pub(super) fn new(who: &Rc<Who>, local: &Local) -> Self {
         Self {
             id: ExchangeId::default(),
             client: ClientStream::default(),
-            ledger: Ledger::new(peer, local.view()),
+            ledger: Ledger::new(who, local.view()),
             body: Body::default(),
             web: None,
             frames: None,
@@ -105,7 +108,7 @@ impl Call {
         let (record, snapshot) = (&self.ledger.record, self.ledger.snapshot());
         self.clocks.idle =
             request::stream_idle_timeout(record, snapshot, settings.stream_idle_timeout);
-        let duration = request::max_duration(&self.ledger.peer, record);
+        let duration = request::max_duration(&self.ledger.who.peer, record);
         self.clocks.duration = duration.map(|most| record.began + most);
         if let Verdict::Ask(Question { most_shown, .. }) = verdict
             && most_shown > 0
@@ -126,8 +129,7 @@ impl Call {
     ) -> T {
         let nobodys = Bucket::default();
         let Ledger {
-            peer,
-            tls,
+            who,
             view,
             record,
             response,
@@ -135,8 +137,8 @@ impl Call {
         } = &mut self.ledger;
         let context = Context {
             view,
-            peer,
-            tls: tls.as_ref(),
+            peer: &who.peer,
+            tls: who.tls.as_ref(),
             upgrade: self.body.begins.upgrade.as_deref(),
             own_bucket: self.client.own_bucket(turn).unwrap_or(&nobodys),
             now: turn.now,
@@ -170,7 +172,7 @@ impl Call {
 
     /// Whether another request is welcome as far as the worker goes.
     fn welcomes_more(&self, turn: &mut Turn<'_>) -> bool {
-        let says_close = turn.local.drain.says_close(self.ledger.peer.listener);
+        let says_close = turn.local.drain.says_close(self.ledger.who.peer.listener);
         if says_close {
             self.client.close_soon(turn);
         }
@@ -274,7 +276,7 @@ impl Call {
     /// Adds what was decided to the response, for those who may see it.
     fn tell_decision(&mut self, turn: &Turn<'_>) {
         let told = &turn.local.settings().told_clients;
-        if !told.is_empty() && told.has(self.ledger.peer.remote.ip()) {
+        if !told.is_empty() && told.has(self.ledger.who.peer.remote.ip()) {
             let Ledger {
                 record,
                 response,

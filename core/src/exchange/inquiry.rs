@@ -71,7 +71,7 @@ impl Asking {
             },
             turn,
         );
-        let mut side = Call::new(call.ledger.peer, turn.local);
+        let mut side = Call::new(&call.ledger.who, turn.local);
         side.id = turn.exchanges.insert(None);
         side.ledger.look_at(&call.ledger.view);
         side.clocks = Clocks {

@@ -4,14 +4,13 @@
 //! The methods here only write. What happens, and when it is told, is decided by those who call them.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use crate::cluster::ejection::Outcome;
+use crate::connection::Who;
 use crate::decision::{Attempt, AttemptEnd, Details, Followed, Record, ResetReason};
 use crate::io::Facts;
 use crate::local::{View, Wanted};
 use crate::message::ResponseHead;
-use crate::peer::{Peer, TlsFacts};
 use crate::policy::authority;
 use crate::request::{self, Target};
 use crate::snapshot::{Cluster, Snapshot, Sni};
@@ -20,9 +19,8 @@ use crate::time::Instant;
 /// What is written of one request.
 #[derive(Debug)]
 pub(super) struct Ledger {
-    pub(super) peer: Peer,
-    /// What TLS has proved of the client; `None` for clear text.
-    pub(super) tls: Option<Arc<TlsFacts>>,
+    /// Whose connection it came on.
+    pub(super) who: Rc<Who>,
     /// What decides it: the configuration that it began with, or a later one that decides alike.
     pub(super) view: Rc<View>,
     pub(super) record: Record,
@@ -33,10 +31,9 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    pub(super) fn new(peer: Peer, view: &Rc<View>) -> Self {
+    pub(super) fn new(who: &Rc<Who>, view: &Rc<View>) -> Self {
         Self {
-            peer,
-            tls: None,
+            who: Rc::clone(who),
             view: Rc::clone(view),
             record: Record::default(),
             response: ResponseHead::default(),

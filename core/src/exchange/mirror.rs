@@ -52,10 +52,9 @@ impl Call {
             Ok(begun) => begun,
             Err(fate) => return fate,
         };
-        let mut copy = Self::new(self.ledger.peer, turn.local);
+        let mut copy = Self::new(&self.ledger.who, turn.local);
         copy.id = turn.exchanges.insert(None);
         copy.ledger.look_at(&self.ledger.view);
-        copy.ledger.tls.clone_from(&self.ledger.tls);
         copy.clocks = Clocks {
             route: Some(turn.now + record.timeouts.whole.unwrap_or(LONGEST)),
             moved_at: turn.now,
@@ -72,7 +71,7 @@ impl Call {
     /// The connections of its direction are to end: nobody waits for a copy, so the end of the worker does not wait long
     /// for one.
     pub(super) fn hurry_if_drained(&mut self, turn: &Turn<'_>) {
-        if !turn.local.drain.hurries(self.ledger.peer.listener) {
+        if !turn.local.drain.hurries(self.ledger.who.peer.listener) {
             return;
         }
         let latest = turn.now + LONGEST_IN_DRAIN;

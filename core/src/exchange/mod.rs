@@ -49,7 +49,7 @@ pub(crate) use turn::{Exchanges, Turn, Wish};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::connection::{Client, Sockets};
+use crate::connection::{Client, Sockets, Who};
 use crate::decision::{Connection, Details, Record, Refused};
 use crate::entropy::Entropy;
 use crate::io::{Facts, Input, Interest};
@@ -81,9 +81,9 @@ pub struct Exchange {
 
 impl Exchange {
     /// One that is about nothing yet: its head is to be read into [`Exchange::expect_head`].
-    pub(crate) fn new(peer: Peer, local: &Local) -> Self {
+    pub(crate) fn new(who: &Rc<Who>, local: &Local) -> Self {
         Self {
-            call: Call::new(peer, local),
+            call: Call::new(who, local),
             state: State::Over,
             planned: None,
         }
@@ -106,8 +106,8 @@ impl Exchange {
     ) {
         (self.call.id, self.call.client) = (id, ClientStream::of(client, stream));
         let ledger = &mut self.call.ledger;
-        (ledger.peer, ledger.facts) = (of.peer, Facts::default());
-        ledger.tls.clone_from(&of.tls);
+        ledger.facts = Facts::default();
+        ledger.who.clone_from(&of.who);
         ledger.record.entropy = of.next_entropy();
         ledger.response.clear();
         self.planned = None;
@@ -315,8 +315,8 @@ impl Exchange {
 
     /// Who asked.
     #[must_use]
-    pub const fn peer(&self) -> &Peer {
-        &self.call.ledger.peer
+    pub fn peer(&self) -> &Peer {
+        &self.call.ledger.who.peer
     }
 
     /// Whose request it is; `None` for a copy, which has no client.
@@ -339,8 +339,8 @@ impl Exchange {
 
     /// What TLS has proved of the client; `None` for clear text.
     #[must_use]
-    pub const fn client_tls(&self) -> Option<&Arc<TlsFacts>> {
-        self.call.ledger.tls.as_ref()
+    pub fn client_tls(&self) -> Option<&Arc<TlsFacts>> {
+        self.call.ledger.who.tls.as_ref()
     }
 
     /// How many attempts are under way.

@@ -3,8 +3,8 @@
 use super::Turn;
 use super::attempt::{Attempt, Time, reason_of};
 use super::call::Call;
+use crate::cluster::Ending;
 use crate::decision::ResetReason;
-use crate::message::Headers;
 use crate::request::outcome;
 use crate::stream::{BodyLength, Part};
 
@@ -12,8 +12,8 @@ use crate::stream::{BodyLength, Part};
 #[derive(Debug)]
 pub(super) struct Relay {
     pub(super) attempt: Attempt,
-    /// Trailers of the response, read and not yet written.
-    trailers: Option<Headers>,
+    /// How its trailers say that it went.
+    ending: Ending,
 }
 
 /// What came of moving the response on.
@@ -28,24 +28,27 @@ pub(super) enum Relayed {
 }
 
 impl Relay {
-    pub(super) const fn of(attempt: Attempt) -> Self {
+    pub(super) fn of(attempt: Attempt) -> Self {
         Self {
             attempt,
-            trailers: None,
+            ending: outcome::on_trailers(None),
         }
     }
 
     /// Moves as much of the response as the client takes.
     pub(super) fn pump(&mut self, call: &mut Call, turn: &mut Turn<'_>) -> Relayed {
+        // Their end follows at once.
+        let mut trailers = None;
         while !call.is_client_slow(turn) {
             match self.attempt.stream.body(turn) {
                 None | Some(Ok(Part::NeedMore)) => break,
                 Some(Ok(Part::Data(data))) => {
                     call.send(data, turn);
                 }
-                Some(Ok(Part::Trailers(trailers))) => self.trailers = Some(trailers),
+                Some(Ok(Part::Trailers(read))) => trailers = Some(read),
                 Some(Ok(Part::End)) => {
-                    call.send_end(self.trailers.as_ref(), turn);
+                    self.ending = outcome::on_trailers(trailers.as_ref());
+                    call.send_end(trailers.as_ref(), turn);
                     return Relayed::Whole;
                 }
                 Some(Err(broken)) => return Relayed::Cut(reason_of(broken)),
@@ -65,8 +68,7 @@ impl Relay {
 
     /// The response is complete. Whether the client's connection can carry another request after it.
     pub(super) fn complete(&mut self, call: &Call, turn: &mut Turn<'_>) -> bool {
-        let ending = outcome::on_trailers(self.trailers.as_ref());
-        let is_well = (self.attempt.held).on_end(ending, &call.ledger, turn.now);
+        let is_well = (self.attempt.held).on_end(self.ending, &call.ledger, turn.now);
         // A service that fails is quick about it.
         if is_well {
             self.attempt.report_adaptive(&call.ledger, turn.now);

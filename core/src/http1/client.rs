@@ -34,7 +34,7 @@ pub struct Client {
 impl Default for Client {
     fn default() -> Self {
         Self {
-            reader: Reader::responses(Limits::RESPONSE),
+            reader: Reader::responses(&Limits::RESPONSE),
             writer: Writer::default(),
             method: Method::GET,
             asks_upgrade: false,

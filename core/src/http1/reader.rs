@@ -24,7 +24,7 @@ const TLS_HANDSHAKE: &[u8] = &[22];
 #[derive(Clone, Debug)]
 pub struct Reader {
     role: Role,
-    limits: Limits,
+    limits: &'static Limits,
     state: Within,
 }
 
@@ -70,7 +70,7 @@ impl Within {
 impl Reader {
     /// A reader of what a client sends.
     #[must_use]
-    pub const fn requests(limits: Limits) -> Self {
+    pub const fn requests(limits: &'static Limits) -> Self {
         Self {
             role: Role::Requests,
             limits,
@@ -80,7 +80,7 @@ impl Reader {
 
     /// A reader of what an upstream sends.
     #[must_use]
-    pub const fn responses(limits: Limits) -> Self {
+    pub const fn responses(limits: &'static Limits) -> Self {
         Self {
             role: Role::Responses,
             limits,
@@ -100,14 +100,14 @@ impl Reader {
     ) -> Result<Option<RequestFacts>, Refused> {
         let at_once = self
             .fresh(buf)
-            .and_then(|most| request_head::parse_at_once(most, &self.limits, into));
+            .and_then(|most| request_head::parse_at_once(most, self.limits, into));
         let (facts, end) = match at_once {
             Some(read) => read,
             None => {
                 let Some(end) = self.head_end(buf)? else {
                     return Ok(None);
                 };
-                let facts = request_head::parse(&buf[..end], &self.limits, into);
+                let facts = request_head::parse(&buf[..end], self.limits, into);
                 (facts.map_err(|refused| self.refuse(refused))?, end)
             }
         };
@@ -129,14 +129,14 @@ impl Reader {
     ) -> Result<Option<ResponseFacts>, Refused> {
         let at_once = self
             .fresh(buf)
-            .and_then(|most| response_head::parse_at_once(most, &self.limits, asked, into));
+            .and_then(|most| response_head::parse_at_once(most, self.limits, asked, into));
         let (facts, end) = match at_once {
             Some(read) => read,
             None => {
                 let Some(end) = self.head_end(buf)? else {
                     return Ok(None);
                 };
-                let facts = response_head::parse(&buf[..end], &self.limits, asked, into);
+                let facts = response_head::parse(&buf[..end], self.limits, asked, into);
                 (facts.map_err(|refused| self.refuse(refused))?, end)
             }
         };
@@ -158,7 +158,7 @@ impl Reader {
             }
             Within::Length(left) => Ok(chunked::take(buf, left).map_or(Part::NeedMore, Part::Data)),
             Within::Chunked(chunks) => {
-                let step = chunks.step(buf, &self.limits);
+                let step = chunks.step(buf, self.limits);
                 match step.map_err(|refused| self.refuse(refused))? {
                     Step::More => Ok(Part::NeedMore),
                     Step::Data(data) => Ok(Part::Data(data)),

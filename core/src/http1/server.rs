@@ -41,7 +41,7 @@ struct Turn {
 impl Default for Server {
     fn default() -> Self {
         Self {
-            reader: Reader::requests(Limits::REQUEST),
+            reader: Reader::requests(&Limits::REQUEST),
             writer: Writer::default(),
             turn: Turn::default(),
         }

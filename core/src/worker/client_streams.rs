@@ -104,7 +104,7 @@ impl ClientStreams<'_> {
         };
         let mut exchange = spare
             .pop()
-            .unwrap_or_else(|| Box::new(Exchange::new(client.peer, local)));
+            .unwrap_or_else(|| Box::new(Exchange::new(&client.who, local)));
         let head = exchange.expect_head(self.now);
         let begins = match client.connection.head(stream, head) {
             Ok(None) => {

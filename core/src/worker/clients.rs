@@ -88,7 +88,7 @@ impl Turns {
         match input {
             Input::Secured(facts) => {
                 if let Some(client) = self.sockets.clients.get_mut(id) {
-                    client.tls = facts;
+                    client.know().tls = facts;
                 }
                 Sniffing::of(self, id, now).begin();
             }
@@ -140,7 +140,7 @@ impl Turns {
             let mut exchange = self
                 .spare
                 .pop()
-                .unwrap_or_else(|| Box::new(Exchange::new(client.peer, &self.local)));
+                .unwrap_or_else(|| Box::new(Exchange::new(&client.who, &self.local)));
             match client
                 .connection
                 .head(StreamId::ONLY, exchange.expect_head(began))
@@ -207,7 +207,7 @@ impl Turns {
             .on_due(),
             Phase::Head(since) => {
                 client.connection.give_up_head();
-                let mut exchange = Box::new(Exchange::new(client.peer, &self.local));
+                let mut exchange = Box::new(Exchange::new(&client.who, &self.local));
                 exchange.expect_head(since);
                 self.begin(id, StreamId::ONLY, exchange, Err(request::SLOW_HEAD), now);
                 self.serve(id, now);

@@ -62,8 +62,8 @@ impl<'t> Sniffing<'t> {
         let snapshot = &self.turns.local.view().snapshot;
         let rule = match filter_chain::of_peer(
             snapshot,
-            &client.peer,
-            client.tls.as_deref(),
+            &client.who.peer,
+            client.who.tls.as_deref(),
             Seen::Nothing,
         ) {
             Chosen::Http => {
@@ -78,10 +78,10 @@ impl<'t> Sniffing<'t> {
             Chosen::Nowhere => return self.turns.turn(self.now).close_client(self.id),
             Chosen::Unknown => None,
         };
-        let at = snapshot.inbound_ports.position(&client.peer);
+        let at = snapshot.inbound_ports.position(&client.who.peer);
         let application = at.and_then(|at| snapshot.inbound_listeners.get(at));
         let told_by = match application {
-            Some(listener) if client.tls.is_some() && listener.is_to_look() => ToldBy::Alpn,
+            Some(listener) if client.who.tls.is_some() && listener.is_to_look() => ToldBy::Alpn,
             Some(_) | None => ToldBy::Destination,
         };
         self.pass(told_by, rule, None);
@@ -120,7 +120,7 @@ impl<'t> Sniffing<'t> {
         };
         let inbox = &client.connection.inbox;
         let is_long = inbox.len() >= turns.local.settings().max_sniffed_bytes;
-        let is_inbound = client.peer.listener.is_inbound();
+        let is_inbound = client.who.peer.listener.is_inbound();
         let at_last = at_last.or_else(|| is_long.then_some(ToldBy::Length));
         let hello;
         let (seen, told_by) = match (sniff::look(inbox), at_last) {
@@ -139,8 +139,12 @@ impl<'t> Sniffing<'t> {
             }
         };
         let snapshot = &turns.local.view().snapshot;
-        let rule = match filter_chain::of_peer(snapshot, &client.peer, client.tls.as_deref(), seen)
-        {
+        let rule = match filter_chain::of_peer(
+            snapshot,
+            &client.who.peer,
+            client.who.tls.as_deref(),
+            seen,
+        ) {
             Chosen::Http | Chosen::Look => {
                 client.phase = Phase::Rest(now);
                 return turns.serve(id, now);
@@ -162,7 +166,7 @@ impl<'t> Sniffing<'t> {
         let Some(client) = turns.sockets.clients.get_mut(self.id) else {
             return;
         };
-        let destination = client.peer.destination();
+        let destination = client.who.peer.destination();
         let connection = Connection {
             destination,
             to: destination.to_string().into(),
@@ -170,7 +174,7 @@ impl<'t> Sniffing<'t> {
             server_name,
         };
         let mut exchange = (turns.spare.pop())
-            .unwrap_or_else(|| Box::new(Exchange::new(client.peer, &turns.local)));
+            .unwrap_or_else(|| Box::new(Exchange::new(&client.who, &turns.local)));
         exchange.expect_head(now);
         let id = turns.exchanges.insert(None);
         exchange.start(id, self.id, StreamId::ONLY, client);

@@ -30,7 +30,7 @@ impl<'t> Introducing<'t> {
             return;
         };
         let snapshot = &self.turns.local.view().snapshot;
-        if !snapshot.is_introduced(client.peer.listener) {
+        if !snapshot.is_introduced(client.who.peer.listener) {
             return self.go_on();
         }
         client.phase = Phase::Introducing(self.now);
@@ -68,7 +68,7 @@ impl<'t> Introducing<'t> {
         };
         inbox.advance(length);
         if let Some(addresses) = addresses {
-            client.peer.remote = addresses.source;
+            client.know().peer.remote = addresses.source;
         }
         self.go_on();
     }
@@ -78,7 +78,7 @@ impl<'t> Introducing<'t> {
         let Some(client) = self.turns.sockets.clients.get_mut(self.id) else {
             return;
         };
-        let Some(tls) = connections::beneath(&self.turns.local, &client.peer) else {
+        let Some(tls) = connections::beneath(&self.turns.local, &client.who.peer) else {
             return self.speak();
         };
         client.phase = Phase::Securing(self.now);

@@ -25,8 +25,8 @@ impl Proxy {
             )
         };
         Self {
-            down: side(Reader::requests(Limits::REQUEST)),
-            up: side(Reader::responses(Limits::RESPONSE)),
+            down: side(Reader::requests(&Limits::REQUEST)),
+            up: side(Reader::responses(&Limits::RESPONSE)),
             request: RequestHead::default(),
             response: ResponseHead::default(),
         }

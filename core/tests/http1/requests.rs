@@ -456,7 +456,7 @@ fn facts() {
 
 #[test]
 fn a_head_waits_for_the_body_before_it() {
-    let mut reader = Reader::requests(Limits::REQUEST);
+    let mut reader = Reader::requests(&Limits::REQUEST);
     let mut head = RequestHead::default();
     let mut buf = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n"
         .as_bytes()

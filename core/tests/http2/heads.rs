@@ -28,7 +28,7 @@ fn request_by_1((head, begins): &Request) -> Request {
     let upgrade = begins.upgrade.as_deref();
     Writer::default().request_head(head, begins.body, upgrade, &mut out);
     let mut read = RequestHead::default();
-    let facts = Reader::requests(Limits::REQUEST).request_head(&mut sent(&out), &mut read);
+    let facts = Reader::requests(&Limits::REQUEST).request_head(&mut sent(&out), &mut read);
     let facts = facts.unwrap().unwrap();
     let begins = Begins {
         body: facts.framing.into(),
@@ -82,7 +82,7 @@ fn response_by_1(method: &Method, upgrade: Option<&str>, (head, answer): &Respon
         upgrade: upgrade.is_some(),
     };
     let facts =
-        Reader::responses(Limits::RESPONSE).response_head(&mut sent(&out), asked, &mut read);
+        Reader::responses(&Limits::RESPONSE).response_head(&mut sent(&out), asked, &mut read);
     let facts = facts.unwrap().unwrap();
     let answer = if facts.switched {
         Answer::Switched(facts.upgrade)
@@ -314,7 +314,7 @@ proptest! {
         };
         writer.response_head(&head, &reply, &mut out);
         prop_assert!(writer.end(Some(&trailers), &mut out));
-        let mut reader = Reader::responses(Limits::RESPONSE);
+        let mut reader = Reader::responses(&Limits::RESPONSE);
         let (mut buf, asked) = (sent(&out), http1::Asked { method: &Method::GET, upgrade: false });
         reader.response_head(&mut buf, asked, &mut ResponseHead::default()).unwrap().unwrap();
         let one = match reader.body(&mut buf).unwrap() {

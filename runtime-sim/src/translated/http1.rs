@@ -31,7 +31,7 @@ pub(super) struct ForClient {
 impl Default for ForClient {
     fn default() -> Self {
         Self {
-            reader: Reader::requests(ROOM),
+            reader: Reader::requests(&ROOM),
             writer: Writer::default(),
             method: Method::GET,
             version: Version::Http11,
@@ -122,7 +122,7 @@ pub(super) struct ForService {
 impl Default for ForService {
     fn default() -> Self {
         Self {
-            reader: Reader::responses(ROOM),
+            reader: Reader::responses(&ROOM),
             writer: Writer::default(),
             method: Method::GET,
             asks_upgrade: false,

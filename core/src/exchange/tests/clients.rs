@@ -1,7 +1,7 @@
 //! Clients between requests, and one request behind the other.
 
 use super::*;
-use crate::connection::Client;
+use crate::connection::{Client, Upstream, Who};
 
 #[test]
 fn an_idle_client_holds_no_request_and_little_memory() {
@@ -22,6 +22,25 @@ fn an_idle_client_holds_no_request_and_little_memory() {
             size_of::<Client>(),
             client.connection.outbox.owned()
         );
+    }
+}
+
+/// An idle connection that is not HTTP is an exchange and two connections: what they take of memory is nearly all that core holds
+/// for it (with the runtime's share of it: `benches/README.md`).
+#[test]
+fn a_connection_that_passes_bytes_holds_little_memory() {
+    for (name, size, most) in [
+        ("exchange", size_of::<Exchange>(), 1728),
+        (
+            "what TLS and TCP say of who is on it",
+            size_of::<Who>(),
+            128,
+        ),
+        ("client", size_of::<Client>(), 352),
+        ("endpoint's", size_of::<Upstream>(), 360),
+        ("what it is", size_of::<Connection>(), 72),
+    ] {
+        assert!(size <= most, "{name}: {size} of {most}");
     }
 }
 
