@@ -4,6 +4,7 @@
   measure.py                                    a look at everything, some 12 minutes
   measure.py --workloads H,T,I,F --minutes 12   as many rounds as there is time for
   measure.py --workloads H --peers nginx,tokio --rounds 3 --out rounds.jsonl
+  measure.py --all --rounds 7 --out rows.jsonl --page docs/performance.md --svg docs/pictures/performance
 
 One proxy runs at a time, alone on a CPU; clients and origin are one thread on another. The proxies take turns in each round, and a
 ratio is taken inside a round: its median says more than absolute times. README.md says what the columns are.
@@ -11,6 +12,7 @@ ratio is taken inside a round: its median says more than absolute times. README.
 import argparse
 import json
 import os
+import platform
 import resource
 import shutil
 import signal
@@ -22,13 +24,16 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from proxies import ORIGIN, PEERS, PROXY, Shape
-from report import report
+from picture import pictures
+from proxies import ORIGIN, PEERS, PROXY, REPOSITORY, VERSIONS, Shape, version
+from report import figures, report
 
 HERE = Path(__file__).resolve().parent
 PROXY_CPU, LOAD_CPU = "0", "1"
 IN_NAMESPACE = "OUTRIGGER_PEERS_IN_NAMESPACE"
 FILES = 65536
+# What stands between these lines of a page is what was measured last.
+PAGE_BEGINS, PAGE_ENDS = "<!-- measured: what follows is written by benches/peers/measure.py --page -->", "<!-- measured: end -->"
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,11 @@ class Workload:
     peers: str = "haproxy,nginx,envoy,tokio,glommio"
     idle: int = 0
 
+    @property
+    def is_open(self):
+        """Requests come when they come, and what is told is how long they take."""
+        return "--rate" in self.load
+
 
 HTTP, TCP = Shape(), Shape(tcp=True)
 FROM_CLIENT, TO_ENDPOINT = Shape(client_tls=True), Shape(endpoint_tls=True)
@@ -48,8 +58,12 @@ ALL = "relay,haproxy,nginx,envoy,tokio,glommio"
 
 WORKLOADS = {
     "A": Workload("GET, 1 KiB back, 64 kept connections", HTTP, "", peers=ALL),
+    "A-log": Workload("A with an access log", Shape(log=True), ""),
+    "B": Workload("GET, 1 KiB back, one connection", HTTP, "--connections 1", peers=ALL),
     "C": Workload("POST of 16 KiB, 16 KiB back, 64 kept connections", HTTP, "--ask 16384 --answer 16384", peers=ALL),
     "D": Workload("GET, 1 MiB back, 16 kept connections", HTTP, "--answer 1048576 --connections 16", peers=ALL),
+    "E": Workload("3,500 GETs a second whatever is answered, 64 connections", HTTP, "--rate 3500", peers=ALL),
+    "G": Workload("GET, 1 KiB back, clients speak HTTP/2: 10 connections with 10 streams", Shape(http2=True), "--connections 10 --streams 10"),
     "F-http": Workload("5,000 connections that rest, HTTP", HTTP, "", idle=5000, peers=ALL),
     "F-tls": Workload("5,000 connections that rest, mutual TLS from the client", FROM_CLIENT, "", idle=5000),
     "F-tcp": Workload("10,000 connections that rest, TCP", TCP, "--ask 1024", idle=10000, peers=ALL),
@@ -267,7 +281,7 @@ def prepare(folder):
         os.nice(-10)
     except OSError:
         pass
-    for name, libraries in (("load", ["-lssl", "-lcrypto"]), ("relay", [])):
+    for name, libraries in (("load", ["-lssl", "-lcrypto", "-lm"]), ("relay", [])):
         subprocess.run([os.environ.get("CC", "cc"), "-O2", "-o", folder / name, HERE / f"{name}.c", *libraries], check=True)
     make_identity(folder / "identity")
 
@@ -298,11 +312,44 @@ def chosen(text, known, what):
     return names
 
 
+def about(arguments):
+    """Where, when and with what."""
+    model = [line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    commit = subprocess.run(["git", "-C", REPOSITORY, "describe", "--always", "--dirty"], capture_output=True, text=True).stdout.strip()
+    told = {"date": time.strftime("%Y-%m-%d %H:%M", time.gmtime()) + " UTC", "command": " ".join(["benches/peers/measure.py", *sys.argv[1:]]),
+            "machine": f"{model[0] if model else platform.machine()}, {os.cpu_count()} CPUs, {platform.system()} {platform.release()}",
+            "commit": commit or "unknown"}
+    told |= {name: found for name in VERSIONS if (found := version(name))}
+    return told | {"measured": f"{arguments.seconds} s of each proxy in a round, after {arguments.warm} s"}
+
+
+def put_into_page(page, text, svg):
+    """Replaces what a page has between its two lines; pictures are named relative to it."""
+    before, rest = page.read_text().split(PAGE_BEGINS)
+    after = rest.split(PAGE_ENDS)[1]
+    named = [f"![{path.stem}]({os.path.relpath(path, page.parent)})" for path in svg]
+    page.write_text(before + PAGE_BEGINS + "\n\n" + "\n".join([*named, *[""] * bool(named), text]) + "\n\n" + PAGE_ENDS + after)
+
+
+def tell(rows, arguments):
+    text, svg = report(rows, WORKLOADS), []
+    if arguments.svg:
+        arguments.svg.mkdir(parents=True, exist_ok=True)
+        for name, picture in pictures(figures([row for row in rows if "about" not in row], WORKLOADS)).items():
+            svg.append(arguments.svg / name)
+            svg[-1].write_text(picture)
+    if arguments.page:
+        put_into_page(arguments.page, text, svg)
+    print(text)
+
+
 def rounds(arguments, folder):
     """Rows, one after the other. What rests is measured once: it hardly differs."""
     end = time.monotonic() + arguments.minutes * 60 if arguments.minutes else None
-    keys, wanted = chosen(arguments.workloads, WORKLOADS, "workload"), chosen(arguments.peers, PEERS, "peer")
+    keys = list(WORKLOADS) if arguments.all else chosen(arguments.workloads, WORKLOADS, "workload")
+    wanted = list(PEERS) if arguments.all else chosen(arguments.peers, PEERS, "peer")
     number, longest = 0, 0
+    yield {"about": about(arguments)}
     while number < arguments.rounds if end is None else time.monotonic() + longest < end:
         began = time.monotonic()
         for key in keys:
@@ -321,16 +368,19 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workloads", default="H,T,I,F,A", help=f"of {', '.join(WORKLOADS)}; H is both of H")
     parser.add_argument("--peers", default="relay,haproxy,nginx,tokio,glommio,tokio-10,glommio-10", help=f"of {', '.join(PEERS)}")
+    parser.add_argument("--all", action="store_true", help="all workloads and all peers")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--minutes", type=float, help="instead of --rounds: begin no round that would end later")
     parser.add_argument("--seconds", type=float, default=2.5, help="what is measured of each proxy in a round")
     parser.add_argument("--warm", type=float, default=0.7, help="before that")
     parser.add_argument("--out", type=Path, help="add the rows to this file, as JSON")
     parser.add_argument("--read", type=Path, help="measure nothing; make the report of the rows in this file")
+    parser.add_argument("--svg", type=Path, help="draw pictures into this folder")
+    parser.add_argument("--page", type=Path, help="write the report into this page, between its lines for that")
     parser.add_argument("--keep", type=Path, help="work in this new folder and leave it: configurations and logs")
     arguments = parser.parse_args()
     if arguments.read:
-        print(report([json.loads(line) for line in arguments.read.read_text().splitlines()], WORKLOADS))
+        tell([json.loads(line) for line in arguments.read.read_text().splitlines()], arguments)
         return
     enter_namespace()
     folder = arguments.keep or Path(tempfile.mkdtemp(prefix="peers."))
@@ -349,7 +399,7 @@ def main():
     finally:
         if not arguments.keep:
             shutil.rmtree(folder)
-    print(report(rows, WORKLOADS))
+    tell(rows, arguments)
 
 
 if __name__ == "__main__":

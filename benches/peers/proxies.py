@@ -4,6 +4,7 @@ Whoever is not installed is left out, and named. A variable of the same name (OU
 """
 import os
 import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,8 @@ class Shape:
     tcp: bool = False
     client_tls: bool = False
     endpoint_tls: bool = False
+    http2: bool = False  # of clients, in clear text; the origin speaks HTTP/1.1
+    log: bool = False  # a line of each request into a file, in each one's own words
 
 
 def program(variable, *places):
@@ -43,6 +46,8 @@ def outrigger(runtime, policies=0):
             words += ["--outbound", "127.0.0.1:0", "--inbound", f"{PROXY}={ORIGIN}"]
         else:
             words += ["--outbound", PROXY]
+        if shape.log:
+            words += ["--access-log", "text", "--access-log-file", folder / "outrigger.access.log"]
         return words + (["--identity", folder / "identity"] if shape.client_tls or shape.endpoint_tls else [])
     return command
 
@@ -134,11 +139,11 @@ def nginx(shape, folder):
     proxy_ssl_protocols TLSv1.3; proxy_ssl_verify on; proxy_ssl_trusted_certificate {identity}/root-cert.pem;
     proxy_ssl_certificate {identity}/cert-chain.pem; proxy_ssl_certificate_key {identity}/key.pem;
     proxy_ssl_name origin.example; proxy_ssl_server_name on;""" if shape.endpoint_tls else ""
-    listen = f"listen {PROXY}{' ssl' if shape.client_tls else ''} backlog=4096;{listen_tls}{origin_tls}"
+    listen = f"listen {PROXY}{' ssl' if shape.client_tls else ''}{' http2' if shape.http2 else ''} backlog=4096;{listen_tls}{origin_tls}"
     served = f"""stream {{
   server {{ {listen} proxy_timeout 1h; proxy_pass {ORIGIN}; }}
 }}""" if shape.tcp else f"""http {{
-  access_log off; keepalive_requests 1000000000; keepalive_timeout 1h; client_body_buffer_size 32k;
+  access_log {f"{folder}/nginx.access.log" if shape.log else "off"}; keepalive_requests 1000000000; keepalive_timeout 1h; client_body_buffer_size 32k;
   proxy_buffer_size 16k; proxy_buffers 16 16k; proxy_busy_buffers_size 64k; proxy_max_temp_file_size 0;
   upstream origin {{ server {ORIGIN}; keepalive 512; keepalive_requests 1000000000; }}
   server {{
@@ -170,7 +175,10 @@ def haproxy(shape, folder):
     bind_tls = f" {trust} curves X25519" if shape.client_tls else ""
     server_tls = f" {trust} verifyhost origin.example sni str(origin.example)" if shape.endpoint_tls else ""
     http = "" if shape.tcp else "timeout http-keep-alive 1h\n  http-reuse always"
+    http += "\n  option httplog" if shape.log else ""
+    log = "log stdout format raw local0" if shape.log else ""
     (folder / "haproxy.cfg").write_text(f"""global
+  {log}
   nbthread 1
   maxconn 9700
   ssl-server-verify required
@@ -179,9 +187,10 @@ defaults
   timeout connect 5s
   timeout client 1h
   timeout server 1h
+  {"log global" if shape.log else ""}
   {http}
 frontend clients
-  bind {PROXY} backlog 4096{bind_tls}
+  bind {PROXY} backlog 4096{bind_tls}{" proto h2" if shape.http2 else ""}
   default_backend origin
 backend origin
   server origin {ORIGIN}{server_tls}
@@ -210,6 +219,12 @@ def envoy(shape, folder):
     identity, network = folder / "identity", "type.googleapis.com/envoy.extensions.filters.network"
     downstream = "transport_socket:" + envoy_tls("Downstream", identity, "require_client_certificate: true") if shape.client_tls else ""
     upstream = "transport_socket:" + envoy_tls("Upstream", identity, "sni: origin.example") if shape.endpoint_tls else ""
+    access_log = f"""
+          access_log:
+          - name: file
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog
+              path: {folder}/envoy.access.log""" if shape.log else ""
     filters = f"""
       - name: tcp
         typed_config: {{"@type": {network}.tcp_proxy.v3.TcpProxy, stat_prefix: tcp, cluster: origin}}""" if shape.tcp else f"""
@@ -217,7 +232,7 @@ def envoy(shape, folder):
         typed_config:
           "@type": {network}.http_connection_manager.v3.HttpConnectionManager
           stat_prefix: http
-          stream_idle_timeout: 0s
+          stream_idle_timeout: 0s{access_log}
           http_filters:
           - name: router
             typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
@@ -243,6 +258,25 @@ def envoy(shape, folder):
     {upstream.replace(chr(10) + "    ", chr(10))}
 """)
     return [path, "--concurrency", "1", "--disable-hot-restart", "-l", "error", "-c", folder / "envoy.yaml"]
+
+
+def version(name):
+    """What a peer says of itself, or None where it is not installed."""
+    variable, flag, *places = VERSIONS[name]
+    path = program(variable, *places)
+    if path is None:
+        return None
+    told = subprocess.run([path, flag], capture_output=True, text=True)
+    lines = [line for line in (told.stdout + told.stderr).splitlines() if line.strip()]
+    return lines[0].replace(str(path), "").strip() if lines else "unknown"
+
+
+VERSIONS = {
+    "outrigger": ("OUTRIGGER", "--version", str(REPOSITORY / "target/release/outrigger"), "outrigger"),
+    "nginx": ("NGINX", "-v", "nginx", "/usr/sbin/nginx"),
+    "haproxy": ("HAPROXY", "-v", "haproxy", "/usr/sbin/haproxy"),
+    "envoy": ("ENVOY", "--version", "envoy"),
+}
 
 
 def relay(_shape, folder):
