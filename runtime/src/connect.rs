@@ -1,5 +1,6 @@
 //! Making upstream connections, and what a failure is called.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
@@ -32,10 +33,19 @@ pub trait Names: fmt::Debug + Send + Sync {
 /// Where connections may lead, and who says so of names.
 #[derive(Debug)]
 pub(crate) struct Reach {
-    /// To which no request is forwarded: the listeners for outbound requests, and what else the program serves itself.
-    pub(crate) ours: Box<[SocketAddr]>,
+    /// To which no request is forwarded: what the program serves itself beside its listeners.
+    pub(crate) others: Box<[SocketAddr]>,
+    /// The same: listeners for outbound requests, and those of their own. Not held across a wait.
+    pub(crate) listening: RefCell<Vec<SocketAddr>>,
     /// `None` has the system do it.
     pub(crate) names: Option<Arc<dyn Names>>,
+}
+
+impl Reach {
+    /// Whether that is so of what is ours.
+    fn is(&self, so: impl Fn(&[SocketAddr]) -> bool) -> bool {
+        so(&self.others) || so(&self.listening.borrow())
+    }
 }
 
 /// Begins to connect, says what is to be said first, and agrees on TLS if the connection is to be protected. How long it may take is the exchange's
@@ -50,17 +60,17 @@ pub(crate) fn connect<S: System>(
     match (address, manner) {
         // What most connections are waits in as little memory as it needs.
         (Address::Socket(addr), manner) if manner == PLAIN => Box::pin(async move {
-            let stream = tcp(&system, addr, None, &reach.ours).await;
+            let stream = tcp(&system, addr, None, &reach).await;
             stream.map(|stream| (stream, None)).map_err(|e| fault(&e))
         }),
         (address, manner) => Box::pin(async move {
             let mut stream = match address {
                 Address::Socket(addr) => {
-                    let stream = tcp(&system, addr, None, &reach.ours).await;
+                    let stream = tcp(&system, addr, None, &reach).await;
                     stream.map_err(|e| fault(&e))
                 }
                 Address::Local(addr, from) => {
-                    let stream = tcp(&system, addr, Some(from), &reach.ours).await;
+                    let stream = tcp(&system, addr, Some(from), &reach).await;
                     stream.map_err(|e| fault(&e))
                 }
                 Address::Name(name, port) => by_name(&system, &name, port, &reach).await,
@@ -108,15 +118,15 @@ async fn tcp<S: System>(
     system: &S,
     addr: SocketAddr,
     from: Option<IpAddr>,
-    ours: &[SocketAddr],
+    reach: &Reach,
 ) -> io::Result<S::Stream> {
     let stream = system.connect(addr, from).await?;
     // A port that is not ours spares asking the system for both addresses.
-    if ours.iter().any(|own| own.port() == addr.port())
+    if reach.is(|ours| ours.iter().any(|own| own.port() == addr.port()))
         // A connection that has lost its addresses has ended, and cannot go round.
         && let (Some(peer), Some(local)) = (stream.peer_addr(), stream.local_addr())
         // An application is on this machine, whoever its connections come from.
-        && ends_at_ourselves(peer, from.map_or(local, |_| peer), ours)
+        && reach.is(|ours| ends_at_ourselves(peer, from.map_or(local, |_| peer), ours))
     {
         return Err(ErrorKind::ConnectionRefused.into());
     }
@@ -140,7 +150,7 @@ async fn by_name<S: System>(
     };
     let addresses: Vec<SocketAddr> = addresses.map_err(|_| ConnectFault::Unresolved)?;
     let timer = system.timer(system.now());
-    let begin = |addr| tcp(system, addr, None, &reach.ours);
+    let begin = |addr| tcp(system, addr, None, reach);
     match race(addresses, timer, || system.now(), begin).await {
         Some(outcome) => outcome.map_err(|error| fault(&error)),
         None => Err(ConnectFault::Unresolved),

@@ -16,9 +16,11 @@
 //!                            supervisor: new snapshots, drain, end
 //! ```
 
+mod acceptor;
 mod alarm;
 mod busy;
 mod clock;
+mod closing;
 mod connect;
 mod counter;
 mod drain;
@@ -26,6 +28,7 @@ mod http2_counters;
 mod keep_alive;
 mod listen;
 mod notice;
+mod places;
 mod race;
 mod ready;
 mod running;
@@ -46,6 +49,7 @@ pub use drain::{Direction, Stage};
 pub use keep_alive::keep_alive;
 pub use listen::{Arrival, Listen, Whom, original_destination, retry_bind, turn_away};
 pub use notice::{Notice, Notices};
+pub use places::Located;
 pub use running::{Config, Drained, Handle, Running, StartError, start};
 pub use sink::{Ended, Sink, Sinks};
 pub use source::connect_from;

@@ -41,7 +41,7 @@ pub enum Arrival {
 }
 
 /// An address to listen on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
     /// What comes in there.
     pub kind: ListenerKind,
@@ -95,7 +95,8 @@ impl Listen {
     }
 
     /// Where it is, in words.
-    pub(crate) fn place(&self) -> String {
+    #[must_use]
+    pub fn place(&self) -> String {
         match &self.unix {
             Some(path) => format!("unix://{path}"),
             None => self.addr.to_string(),
@@ -125,16 +126,6 @@ pub(crate) enum Bound {
     Tcp(TcpListener),
     /// With the address that stands for it. All workers have the same one.
     Unix(UnixListener, SocketAddr),
-}
-
-impl Bound {
-    /// Where it is.
-    pub(crate) fn addr(&self) -> io::Result<SocketAddr> {
-        match self {
-            Self::Tcp(socket) => socket.local_addr(),
-            Self::Unix(_, stands_for) => Ok(*stands_for),
-        }
-    }
 }
 
 /// Who gets connections of an address.
@@ -168,7 +159,7 @@ impl Listening {
 ///
 /// # Errors
 /// The address is in use by anybody (another instance of this program included), is not ours, or may not be bound.
-pub(crate) fn bind(
+fn bind(
     addr: SocketAddr,
     arrival: Arrival,
     count: usize,
@@ -176,12 +167,17 @@ pub(crate) fn bind(
     retry_bind(|| bind_once(addr, arrival, count))
 }
 
-/// Binds what a listener asks for.
+/// Binds what a listener asks for. `is_patient`: an address in use is asked for again for a while.
 ///
 /// # Errors
 /// As [`bind`] and [`unix::bind`].
-pub(crate) fn bind_for(wanted: &Listen, count: usize) -> io::Result<(SocketAddr, Vec<Bound>)> {
+pub(crate) fn bind_for(
+    wanted: &Listen,
+    count: usize,
+    is_patient: bool,
+) -> io::Result<(SocketAddr, Vec<Bound>)> {
     let Some(path) = &wanted.unix else {
+        let bind = if is_patient { bind } else { bind_once };
         let (addr, sockets) = bind(wanted.addr, wanted.arrival, count)?;
         return Ok((addr, sockets.into_iter().map(Bound::Tcp).collect()));
     };

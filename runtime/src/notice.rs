@@ -24,6 +24,20 @@ pub enum Notice {
         /// How long accepting pauses.
         pause: Duration,
     },
+    /// The system does not let a worker accept where others may.
+    NotListening {
+        /// The listener.
+        listener: SocketAddr,
+        /// The system's words.
+        error: String,
+    },
+    /// Connections of a closed listener had not ended in time, and were cut off; told by each worker.
+    CutOff {
+        /// The listener.
+        listener: SocketAddr,
+        /// How many.
+        connections: usize,
+    },
     /// Handling a connection panicked. Only that connection ended.
     ConnectionPanicked {
         /// The client.
@@ -44,6 +58,16 @@ impl fmt::Display for Notice {
             } => write!(
                 f,
                 "cannot accept connections on {listener}: {error} ({count} times); next try in {pause:?}"
+            ),
+            Self::NotListening { listener, error } => {
+                write!(f, "a worker cannot listen on {listener}: {error}")
+            }
+            Self::CutOff {
+                listener,
+                connections,
+            } => write!(
+                f,
+                "cut off {connections} connections of the closed listener {listener} that did not end in time"
             ),
             Self::ConnectionPanicked { remote } => {
                 write!(

@@ -21,8 +21,9 @@ use tokio::sync::{Notify, watch};
 use crate::clock::Clock;
 use crate::connect::Names;
 use crate::drain::{Direction, Stage, Stages};
-use crate::listen::{Listen, Listening, Owner, bind_for, listen};
+use crate::listen::Listen;
 use crate::notice::Notices;
+use crate::places::{Located, NotBound, Places};
 use crate::shared::Bells;
 use crate::sink::Sinks;
 use crate::stats::{Stats, WorkerCounters};
@@ -78,6 +79,12 @@ impl fmt::Display for StartError {
     }
 }
 
+impl From<NotBound> for StartError {
+    fn from(NotBound { place, error }: NotBound) -> Self {
+        Self::Bind { place, error }
+    }
+}
+
 impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
@@ -106,9 +113,7 @@ pub struct Running {
 #[derive(Clone, Debug)]
 pub struct Handle {
     clock: Clock,
-    local_addrs: Arc<[SocketAddr]>,
-    /// Where each listener is, of which some may share an address.
-    listeners: Arc<[(ListenerKind, SocketAddr)]>,
+    places: Arc<Places>,
     snapshot: Arc<ArcSwap<Snapshot>>,
     orders: watch::Sender<Orders>,
     counters: Arc<[Arc<WorkerCounters>]>,
@@ -121,59 +126,14 @@ pub struct Handle {
 /// A listener cannot be bound, or a thread cannot be started; then nothing runs.
 pub fn start<L: Launch>(launch: L, config: Config) -> Result<Running, StartError> {
     let count = config.workers.get();
-    let mut local_addrs = Vec::new();
-    let mut listeners = Vec::new();
-    let mut bound: Vec<Vec<Listening>> = (0..count).map(|_| Vec::new()).collect();
-    let mut with_socket: Vec<Listen> = Vec::new();
-    for listen in &config.listeners {
-        let Listen {
-            kind,
-            arrival,
-            whom,
-            ..
-        } = *listen;
-        let owner = Owner { kind, whom };
-        let mut earlier = with_socket.iter();
-        if let Some(shared) = earlier.position(|other| other.shares_socket(listen)) {
-            for worker in &mut bound {
-                worker[shared].owners.push(owner);
-            }
-            listeners.push((kind, local_addrs[shared]));
-            continue;
-        }
-        with_socket.push(listen.clone());
-        let (addr, sockets) = bind_for(listen, count).map_err(|error| StartError::Bind {
-            place: listen.place(),
-            error,
-        })?;
-        local_addrs.push(addr);
-        listeners.push((kind, addr));
-        for (worker, socket) in bound.iter_mut().zip(sockets) {
-            worker.push(Listening {
-                socket,
-                arrival,
-                owners: vec![owner],
-            });
-        }
-    }
-    // The last first: who gets through to the first finds all of them open.
-    for (at, addr) in local_addrs.iter().enumerate().rev() {
-        for worker in &bound {
-            let place = || addr.to_string();
-            listen(&worker[at].socket).map_err(|error| StartError::Bind {
-                place: place(),
-                error,
-            })?;
-        }
-    }
-    let counters = (0..count).map(|_| Arc::new(WorkerCounters::new(&local_addrs)));
+    let places = Arc::new(Places::open_all(&config.listeners, count)?);
+    let counters = (0..count).map(|_| Arc::<WorkerCounters>::default());
     let counters = counters.collect();
     let clock = Clock::start(launch.zero());
     let mut running = Running {
         handle: Handle {
             clock,
-            local_addrs: local_addrs.into(),
-            listeners: listeners.into(),
+            places,
             snapshot: Arc::new(ArcSwap::new(config.snapshot)),
             orders: watch::Sender::default(),
             counters,
@@ -194,10 +154,10 @@ pub fn start<L: Launch>(launch: L, config: Config) -> Result<Running, StartError
     }
     let (ready, is_ready) = sync_channel(count);
     let bells: Arc<[Notify]> = (0..count).map(|_| Notify::new()).collect();
-    for (index, listening) in bound.into_iter().enumerate() {
+    for index in 0..count {
         let plan = Plan {
             clock,
-            listening,
+            places: Arc::clone(&running.handle.places),
             snapshot: Arc::clone(&running.handle.snapshot),
             settings: config.settings,
             seed: seed_of(index),
@@ -269,30 +229,44 @@ impl Drop for Running {
 }
 
 impl Handle {
-    /// The addresses listened on, with real ports, in the order of the configuration.
+    /// The addresses listened on, with real ports, in the order of the configuration; what is opened later comes last.
     #[must_use]
-    pub fn local_addrs(&self) -> &[SocketAddr] {
-        &self.local_addrs
+    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+        let open = self.places.open_ones();
+        open.into_iter().map(|one| one.addr).collect()
     }
 
-    /// The same, with whose listener each is; of several that share one the first.
-    pub fn located(&self) -> impl Iterator<Item = (ListenerKind, SocketAddr)> {
-        self.local_addrs.iter().map(|addr| {
-            let mut listeners = self.listeners.iter();
-            let first = listeners.find(|(_, at)| at == addr);
-            (
-                first.map_or(ListenerKind::Outbound, |(kind, _)| *kind),
-                *addr,
-            )
-        })
+    /// The same, with whose listener each is.
+    #[must_use]
+    pub fn located(&self) -> Vec<Located> {
+        self.places.open_ones()
     }
 
     /// Where a listener is.
     #[must_use]
     pub fn local_addr(&self, of: ListenerKind) -> Option<SocketAddr> {
-        let mut listeners = self.listeners.iter();
-        let found = listeners.find(|(kind, _)| *kind == of);
-        found.map(|(_, addr)| *addr)
+        self.places.find(of)
+    }
+
+    /// Listens at one more place, and says where. Tried once: an address in use is not waited for. No other listener is touched.
+    ///
+    /// # Errors
+    /// It cannot be listened on; then nothing has changed.
+    pub fn open(&self, listen: &Listen) -> Result<SocketAddr, StartError> {
+        let addr = self.places.open(listen)?;
+        self.orders.send_modify(|orders| orders.places += 1);
+        Ok(addr)
+    }
+
+    /// Lets nobody in at an address any more. Connections that came in there end as soon as nothing is in flight on them, and those
+    /// that have not after `drain` are cut off. Returns at once; false where nobody gets in.
+    pub fn close(&self, addr: SocketAddr, drain: Duration) -> bool {
+        let now = Instant::now();
+        let was_open = self
+            .places
+            .close(addr, now.checked_add(drain).unwrap_or(now));
+        self.orders.send_modify(|orders| orders.places += 1);
+        was_open
     }
 
     /// The current snapshot.
@@ -340,6 +314,6 @@ impl Handle {
     /// The counters, added up.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats::collect(&self.local_addrs, self.counters.iter().map(|c| &**c))
+        Stats::collect(self.places.stats(), self.counters.iter().map(|c| &**c))
     }
 }

@@ -14,11 +14,12 @@ use tokio::sync::Notify;
 use crate::busy::Activity;
 use crate::clock::{Clock, http_date};
 use crate::connect::Reach;
+use crate::counter::Counter;
 use crate::drain::{Stage, Stages};
 use crate::notice::Notices;
 use crate::sink::{Ended, Sink};
 use crate::sockets::Traffic;
-use crate::stats::WorkerCounters;
+use crate::stats::{ListenerStats, WorkerCounters};
 use crate::system::{System, Timer};
 
 /// By which workers tell each other to look at what they keep: one for each worker.
@@ -36,6 +37,25 @@ pub(crate) struct Reports {
     pub(crate) notices: Notices,
 }
 
+/// What is counted of a listener by one worker.
+pub(crate) type Counted = ListenerStats<Counter>;
+
+/// A place that is or was listened at, as this worker has it.
+pub(crate) struct Local {
+    counters: Arc<Counted>,
+    /// How often it was closed: the connections of so many openings are to end.
+    closed: u32,
+}
+
+impl Local {
+    pub(crate) const fn new(counters: Arc<Counted>) -> Self {
+        Self {
+            counters,
+            closed: 0,
+        }
+    }
+}
+
 /// One worker thread's common things. Cells, because tasks take turns and nothing here is held across a wait.
 pub(crate) struct Shared<S: System> {
     pub(crate) system: S,
@@ -47,6 +67,10 @@ pub(crate) struct Shared<S: System> {
     sink: Option<RefCell<Box<dyn Sink>>>,
     pub(crate) notices: Notices,
     stages: Cell<Stages>,
+    /// In the order in which they were opened first.
+    listeners: RefCell<Vec<Local>>,
+    /// Closed places whose connections have not all had their time.
+    closing: Cell<usize>,
     pub(crate) activity: Activity,
     /// Told when the last connection ends.
     pub(crate) all_ended: Notify,
@@ -80,6 +104,8 @@ impl<S: System> Shared<S> {
             sink: sink.map(RefCell::new),
             notices,
             stages: Cell::default(),
+            listeners: RefCell::default(),
+            closing: Cell::default(),
             activity: Activity::default(),
             all_ended: Notify::new(),
             traffic: Traffic::default(),
@@ -144,12 +170,51 @@ impl<S: System> Shared<S> {
 
     /// Whether connections of some listener are to end.
     pub(crate) fn ends_some(&self) -> bool {
-        self.stages.get() != Stages::default()
+        self.stages.get() != Stages::default() || self.closing.get() > 0
     }
 
-    /// Whether connections of this listener are to end.
-    pub(crate) fn ends(&self, listener: ListenerKind) -> bool {
-        self.stages.get().ends(listener)
+    /// Whether connections of this kind are to end, and of a place that was opened so often when they came.
+    pub(crate) fn ends(&self, kind: ListenerKind, at: usize, opened: u32) -> bool {
+        self.stages.get().ends(kind) || self.is_closed(at, opened)
+    }
+
+    /// Whether a place was closed since it was opened so often.
+    pub(crate) fn is_closed(&self, at: usize, opened: u32) -> bool {
+        let listeners = self.listeners.borrow();
+        listeners
+            .get(at)
+            .is_some_and(|local| opened <= local.closed)
+    }
+
+    /// A place was closed so often by now. Whether that is news.
+    pub(crate) fn note(&self, at: usize, make: impl FnOnce() -> Local, closed: u32) -> bool {
+        let mut listeners = self.listeners.borrow_mut();
+        if at == listeners.len() {
+            listeners.push(make());
+        }
+        let is_news = closed > listeners[at].closed;
+        if is_news {
+            listeners[at].closed = closed;
+            self.closing.set(self.closing.get() + 1);
+        }
+        is_news
+    }
+
+    /// The connections of a closed place have all had their time.
+    pub(crate) fn has_closed(&self) {
+        self.closing.set(self.closing.get() - 1);
+    }
+
+    /// Counts at a listener.
+    pub(crate) fn at_listener(&self, at: usize, count: impl FnOnce(&Counted)) {
+        if let Some(local) = self.listeners.borrow().get(at) {
+            count(&local.counters);
+        }
+    }
+
+    /// Which of the workers this is.
+    pub(crate) const fn worker(&self) -> usize {
+        self.bells.own
     }
 
     /// Lets every worker look at what it keeps.

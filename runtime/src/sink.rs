@@ -32,8 +32,8 @@ pub struct Ended<'a> {
     pub response: &'a ResponseHead,
     /// Who asked. Of a copy for a mirror, who asked for what it is a copy of.
     pub peer: Peer,
-    /// Which of the worker's listeners it came in on, in the order of the configuration; `None` for a copy for a mirror,
-    /// which came in on none.
+    /// Which of the listeners it came in on ([`ListenerStats::at`](crate::ListenerStats::at)); `None` for a copy for a mirror, which
+    /// came in on none.
     pub listener: Option<usize>,
     /// What is known of the connection to the endpoint that answered, or was asked last. Our own address is there where a
     /// sink asks for it ([`Sink::wants_local_addresses`]).
@@ -119,8 +119,8 @@ pub trait Sink {
 
 /// Where the sinks of all workers lead.
 pub trait Sinks: Send + Sync {
-    /// A sink for a worker, on its own thread. `listeners` is how many it has.
-    fn sink(&self, worker: usize, listeners: usize) -> Box<dyn Sink>;
+    /// A sink for a worker, on its own thread.
+    fn sink(&self, worker: usize) -> Box<dyn Sink>;
 
     /// All workers have ended, and their sinks are gone: what still waits is handed on. May wait for others, for a bounded
     /// time.

@@ -35,8 +35,10 @@ pub(crate) type Securing<T> = Pin<Box<dyn Future<Output = Result<Made<T>, TlsFau
 /// What a client's connection has besides.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Client {
-    /// Which of the worker's listeners it came in on.
+    /// The place of the listener that it came in on, among all.
     pub(crate) listener: usize,
+    /// How often that was opened by then.
+    pub(crate) opened: u32,
     pub(crate) kind: ListenerKind,
     pub(crate) remote: SocketAddr,
     pub(crate) told_to_drain: bool,

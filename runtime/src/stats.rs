@@ -1,7 +1,8 @@
 //! Counters, one set for each worker and listener, added up when somebody asks.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
+use outrigger_core::peer::ListenerKind;
 use outrigger_core::worker::{Buffered, Http2Counted};
 
 use crate::counter::Counter;
@@ -31,10 +32,8 @@ impl BufferCounters {
 }
 
 /// What one worker counts.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct WorkerCounters {
-    /// In the order of the listeners.
-    pub(crate) listeners: Box<[ListenerStats<Counter>]>,
     pub(crate) mirrors: Counter,
     pub(crate) buffers: BufferCounters,
     pub(crate) http2: Http2Counters,
@@ -44,24 +43,10 @@ pub(crate) struct WorkerCounters {
     pub(crate) idle_upstream: Counter,
 }
 
-impl WorkerCounters {
-    pub(crate) fn new(addrs: &[SocketAddr]) -> Self {
-        Self {
-            listeners: addrs.iter().map(|addr| ListenerStats::new(*addr)).collect(),
-            mirrors: Counter::default(),
-            buffers: BufferCounters::default(),
-            http2: Http2Counters::default(),
-            revision: Counter::default(),
-            panics: Counter::default(),
-            idle_upstream: Counter::default(),
-        }
-    }
-}
-
 /// Sums over all workers, as of one moment for each number (numbers of different moments may stand beside each other).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// In the order of the configured listeners.
+    /// Those that are open, or have connections, in the order in which they were opened first.
     pub listeners: Vec<ListenerStats>,
     /// The oldest snapshot that a worker still gives to new requests: its revision. A published snapshot is in effect
     /// everywhere once this has reached it.
@@ -83,8 +68,14 @@ pub struct Stats {
 /// What is counted of connections on one listener: of one worker as counters, of all of them as sums.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerStats<N = u64> {
+    /// Its place among all that were ever opened, by which [`Sink`](crate::Sink)s know it.
+    pub at: usize,
     /// Its address.
     pub addr: SocketAddr,
+    /// What comes in there.
+    pub kind: ListenerKind,
+    /// Whether anybody gets in. Without, the connections that it had before drain.
+    pub is_open: bool,
     /// Connections accepted so far.
     pub connections: N,
     /// Connections open now.
@@ -99,10 +90,13 @@ pub struct ListenerStats<N = u64> {
     pub tls: TlsStats<N>,
 }
 
-impl<N: Default> ListenerStats<N> {
-    fn new(addr: SocketAddr) -> Self {
+impl<N: Default> Default for ListenerStats<N> {
+    fn default() -> Self {
         Self {
-            addr,
+            at: 0,
+            addr: (Ipv4Addr::UNSPECIFIED, 0).into(),
+            kind: ListenerKind::Outbound,
+            is_open: false,
             connections: N::default(),
             active: N::default(),
             accept_errors: N::default(),
@@ -114,7 +108,7 @@ impl<N: Default> ListenerStats<N> {
 }
 
 impl ListenerStats<Counter> {
-    fn add_to(&self, sum: &mut ListenerStats) {
+    pub(crate) fn add_to(&self, sum: &mut ListenerStats) {
         sum.connections += self.connections.value();
         sum.active += self.active.value();
         sum.accept_errors += self.accept_errors.value();
@@ -126,11 +120,11 @@ impl ListenerStats<Counter> {
 
 impl Stats {
     pub(crate) fn collect<'a>(
-        addrs: &[SocketAddr],
+        listeners: Vec<ListenerStats>,
         workers: impl Iterator<Item = &'a WorkerCounters>,
     ) -> Self {
         let mut stats = Self {
-            listeners: addrs.iter().map(|addr| ListenerStats::new(*addr)).collect(),
+            listeners,
             ..Self::default()
         };
         for worker in workers {
@@ -145,9 +139,6 @@ impl Stats {
             stats.mirrors += worker.mirrors.value();
             worker.buffers.add_to(&mut stats.buffered);
             worker.http2.add_to(&mut stats.http2);
-            for (sum, counters) in stats.listeners.iter_mut().zip(&worker.listeners) {
-                counters.add_to(sum);
-            }
         }
         stats
     }

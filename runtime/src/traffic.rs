@@ -18,7 +18,7 @@ use outrigger_recording::Joint;
 use crate::alarm::Alarm;
 use crate::connect::{Made, connect};
 use crate::notice::Notice;
-use crate::shared::Shared;
+use crate::shared::{Counted, Shared};
 use crate::sink::Ended;
 use crate::sockets::{Client, Registration, Socket, Sockets};
 use crate::system::{Stream, System};
@@ -130,15 +130,22 @@ impl<S: System> Shared<S> {
     }
 
     /// A client has connected.
-    pub(crate) fn accept(self: &Rc<Self>, listener: usize, peer: Peer, stream: S::Stream) {
-        let counters = &self.counters.listeners[listener];
-        counters.connections.add(1);
-        counters.active.add(1);
+    pub(crate) fn accept(
+        self: &Rc<Self>,
+        (listener, opened): (usize, u32),
+        peer: Peer,
+        stream: S::Stream,
+    ) {
+        self.at_listener(listener, |counters| {
+            counters.connections.add(1);
+            counters.active.add(1);
+        });
         let now = self.wake();
         self.turn(now, |turn| {
             let id = self.joint.accept(peer, now);
             let client = Client {
                 listener,
+                opened,
                 kind: peer.listener,
                 remote: peer.remote,
                 told_to_drain: false,
@@ -174,9 +181,9 @@ impl<S: System> Shared<S> {
 
 /// One turn at the sockets.
 pub(crate) struct Turn<'a, S: System> {
-    shared: &'a Rc<Shared<S>>,
-    sockets: &'a mut Sockets<S::Stream>,
-    now: Instant,
+    pub(crate) shared: &'a Rc<Shared<S>>,
+    pub(crate) sockets: &'a mut Sockets<S::Stream>,
+    pub(crate) now: Instant,
     /// Inputs that may still be taken.
     budget: usize,
     /// What is carried out comes of a panic.
@@ -198,7 +205,7 @@ impl<S: System> Turn<'_, S> {
     }
 
     /// What a panic has left half done is closed, and looked at by nobody; everything else goes on.
-    fn contain(&mut self, about: Option<ConnId>, act: impl FnOnce(&mut Self)) {
+    pub(crate) fn contain(&mut self, about: Option<ConnId>, act: impl FnOnce(&mut Self)) {
         if catch_unwind(AssertUnwindSafe(|| act(self))).is_ok() {
             return;
         }
@@ -241,7 +248,7 @@ impl<S: System> Turn<'_, S> {
     }
 
     /// Does what core says.
-    fn perform(&mut self) {
+    pub(crate) fn perform(&mut self) {
         while let Some(output) = self.shared.joint.poll_output() {
             self.carry_out(output);
         }
@@ -272,8 +279,8 @@ impl<S: System> Turn<'_, S> {
             Output::Close(ConnId::Client(id)) => drop(self.remove_client(id)),
             Output::Refuse(id) => {
                 if let Some((client, _)) = self.sockets.clients.get_mut(id) {
-                    let counters = &shared.counters.listeners[client.listener];
-                    counters.proxy_protocol_errors.add(1);
+                    let count = |counted: &Counted| counted.proxy_protocol_errors.add(1);
+                    shared.at_listener(client.listener, count);
                 }
                 drop(self.remove_client(id));
             }
@@ -306,12 +313,12 @@ impl<S: System> Turn<'_, S> {
                 remote: client.remote,
             });
         }
-        let counters = &self.shared.counters.listeners[client.listener];
-        counters.active.subtract(1);
         // Nothing else ends one that has not ended by itself.
-        if matches!(entry.socket, Socket::Securing(_)) {
-            counters.tls.late.add(1);
-        }
+        let is_late = matches!(entry.socket, Socket::Securing(_));
+        self.shared.at_listener(client.listener, |counters| {
+            counters.active.subtract(1);
+            counters.tls.late.add(u64::from(is_late));
+        });
         Some(entry.socket)
     }
 
@@ -404,8 +411,8 @@ impl<S: System> Turn<'_, S> {
             && let Some((client, _)) = self.sockets.clients.get(id)
         {
             let outcome = outcome.as_ref().map(|(_, facts)| facts.as_ref());
-            let counters = &self.shared.counters.listeners[client.listener];
-            counters.tls.on_end(outcome);
+            let count = |counted: &Counted| counted.tls.on_end(outcome);
+            self.shared.at_listener(client.listener, count);
         }
         let (socket, input) = match outcome {
             Ok((stream, facts)) => {
@@ -455,7 +462,8 @@ impl<S: System> Turn<'_, S> {
         let Some((client, entry)) = self.sockets.clients.get_mut(id) else {
             return false;
         };
-        if client.told_to_drain || !self.shared.ends(client.kind) {
+        let (at, opened) = (client.listener, client.opened);
+        if client.told_to_drain || !self.shared.ends(client.kind, at, opened) {
             return false;
         }
         let reads = entry.interest.read;

@@ -270,8 +270,8 @@ pub(crate) struct RunArgs {
     #[arg(long, requires = "record")]
     pub(crate) record_without_bodies: bool,
 
-    /// How long draining may take before what still runs is cut off, in seconds; the default ends within the 30 s that
-    /// Kubernetes grants a pod
+    /// How long draining may take before what still runs is cut off, in seconds, of the program and of a listener that a reload takes
+    /// away; the default ends within the 30 s that Kubernetes grants a pod
     #[arg(long, value_name = "SECONDS", default_value = "25", value_parser = parse_seconds)]
     pub(crate) drain_time: Duration,
 

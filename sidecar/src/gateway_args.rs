@@ -10,7 +10,7 @@ use outrigger_core::compile::{Carried, CarriedPorts};
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct GatewayArgs {
     /// Carry the Gateways whose selectors have labels of this workload: listen on ADDR (an IP address, with its port or on the
-    /// same one) for the servers of PORT. May be repeated; an IP address alone stands for every port that Gateways name at the start
+    /// same one) for the servers of PORT. May be repeated; an IP address alone stands for every port that Gateways name
     #[arg(long, value_name = "[PORT=]ADDR")]
     pub(crate) gateway: Vec<GatewayArg>,
 

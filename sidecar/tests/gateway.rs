@@ -135,33 +135,6 @@ fn a_gateway_serves_what_its_servers_say() {
 }
 
 #[test]
-fn rules_that_change_are_followed_and_ports_are_those_of_the_start() {
-    let folder = Folder::new("gateway-reload");
-    let server = |port: u16, host: &str| {
-        format!(
-            "{HEAD}kind: Gateway\nmetadata: {{name: g{port}}}\nspec: {{selector: {{}}, servers: [{{port: {{number: {port}, name: http, protocol: HTTP}}, hosts: [{host}]}}]}}\n---\n\
-             {HEAD}kind: VirtualService\nmetadata: {{name: v{port}}}\nspec: {{hosts: [{host}], gateways: [g{port}], http: [{{directResponse: {{status: 201}}}}]}}\n---\n"
-        )
-    };
-    folder.write("a.yaml", &server(80, "a.test"));
-    let gateway = Proxy::start(&folder.0, &["--gateway", "127.0.0.1:0"]);
-    let at = gateway.addr("gateway 80 at");
-    let get = |host: &str| {
-        ask(
-            at,
-            &format!("GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"),
-        )
-    };
-    assert!(get("a.test").starts_with("HTTP/1.1 201"));
-    folder.write("a.yaml", &(server(80, "b.test") + &server(81, "c.test")));
-    gateway.wait_for("gateway-port-closed");
-    gateway.wait_for("revision 2");
-    assert!(get("a.test").starts_with("HTTP/1.1 404"));
-    assert!(get("b.test").starts_with("HTTP/1.1 201"));
-    assert_eq!(gateway.end().0, Some(0));
-}
-
-#[test]
 fn a_port_without_a_server_closes() {
     let folder = Folder::new("gateway-bare");
     folder.write("a.yaml", "");

@@ -134,11 +134,6 @@ spec:
         assert_eq!(body(&answer), "shop", "{runtime}");
         let answer = ask(format!("{ingress}:9080").parse().unwrap(), &get("any"));
         assert_eq!(body(&answer), "application", "{runtime}");
-        // Another one comes later: that needs a new start, and is told.
-        let more = "  - {port: {number: 0, protocol: HTTP, name: more}, bind: 'unix:///run/later.sock', hosts: ['*/*']}\n  ingress:";
-        std::fs::write(rules.join("rules.yaml"), text.replace("  ingress:", more)).unwrap();
-        sidecar.signal("-HUP");
-        sidecar.wait_for("a listener at unix:///run/later.sock that is not open");
         // It ends as any other does, whoever is still connected there.
         let idle = UnixStream::connect(&out).unwrap();
         let (code, _) = sidecar.end();

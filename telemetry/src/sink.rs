@@ -196,10 +196,10 @@ impl Telemetry {
 }
 
 impl Sinks for Parts {
-    fn sink(&self, worker: usize, listeners: usize) -> Box<dyn Sink> {
+    fn sink(&self, worker: usize) -> Box<dyn Sink> {
         let metrics = self.metrics.as_ref();
         Box::new(WorkerSink {
-            metrics: metrics.map(|metrics| WorkerMetrics::new(metrics, worker, listeners)),
+            metrics: metrics.map(|metrics| WorkerMetrics::new(metrics, worker)),
             refusals: (self.refusals.as_ref())
                 .map(|shared| WorkerRefusals::new(Arc::clone(shared))),
             logs: (self.logs.as_ref()).map(|logs| WorkerLogs::new(logs, &self.place)),

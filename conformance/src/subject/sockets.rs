@@ -210,7 +210,7 @@ fn config(snapshot: Snapshot, setup: &Setup, case: &Case, recorded: &Recorded) -
 struct Witnesses;
 
 impl Sinks for Witnesses {
-    fn sink(&self, _: usize, _: usize) -> Box<dyn Sink> {
+    fn sink(&self, _: usize) -> Box<dyn Sink> {
         Box::new(Self)
     }
 

@@ -45,6 +45,7 @@ pub(super) use listen::{Listener, bind, bind_tcp};
 
 use super::command::Command;
 use super::identity;
+use super::listeners;
 use super::reloads::Reloads;
 use crate::admin_args::AdminArgs;
 use answer::{Answer, Kind};
@@ -68,6 +69,8 @@ pub(super) struct Sources {
     pub(super) telemetry: Telemetry,
     pub(super) commands: UnboundedSender<Command>,
     pub(super) reloads: Arc<Reloads>,
+    /// What has become of listeners that come and go.
+    pub(super) listeners: Arc<listeners::Counts>,
     pub(super) about: About,
     /// What is counted of applications that ask for names, if any may.
     pub(super) dns: Option<Arc<outrigger_dns::Counts>>,
@@ -213,7 +216,10 @@ impl Admin {
             Endpoint::Help => answer::text(StatusCode::OK, routes::help()),
             Endpoint::Ready => ready(handle),
             Endpoint::ServerInfo => answer::json(about::server_info(&sources.about, handle)),
-            Endpoint::Listeners if is_json()? => answer::json(about::listeners_json(handle)),
+            Endpoint::Listeners if is_json()? => answer::json(about::listeners_json(
+                handle,
+                &self.shared.sources.listeners,
+            )),
             Endpoint::Listeners => answer::text(StatusCode::OK, about::listeners(handle)),
             Endpoint::Clusters => {
                 let (snapshot, now) = (handle.snapshot(), handle.now());

@@ -6,13 +6,13 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use outrigger_core::cluster::Registry;
-use outrigger_core::compile::{self, Answers, CarriedPorts, Compiled, Inbound, Uses, Workload};
+use outrigger_core::compile::{self, Answers, Compiled, Inbound, Uses, Workload};
 use outrigger_core::config::mesh::MeshConfig;
 use outrigger_core::config::{self, Finding, Resources};
 use outrigger_core::snapshot::Snapshot;
@@ -22,7 +22,7 @@ use tracing::warn;
 
 use super::held::{Doubt, Held};
 use super::identity::Keeper;
-use super::own_sockets::{self, Opened};
+use super::listeners;
 use super::proofs::Gatherer;
 use crate::access_log_args::AccessLogChoice;
 use crate::cli::RunArgs;
@@ -37,8 +37,6 @@ pub(super) struct Configuration {
     lenient: bool,
     workload: Workload,
     inbound: Vec<Inbound>,
-    /// What the Sidecar has opened.
-    opened: Opened,
     /// Applications ask us for names, whatever the mesh says. Not where the run is recorded: a recording holds what the mesh
     /// says alone.
     captures_dns: bool,
@@ -118,7 +116,6 @@ impl Configuration {
                 carries: Box::new(args.gateway.carried()),
             },
             inbound: inbound.map(|arg| arg.listener()).collect(),
-            opened: Opened::default(),
             captures_dns: !args.dns.dns.is_empty() && recorder.is_none(),
             registry: Registry::default(),
             recorder,
@@ -194,34 +191,9 @@ impl Configuration {
         }
     }
 
-    /// What the Sidecar has opened, from now on. A snapshot that knows where connections there go, if the one that there is does
-    /// not.
-    pub(super) fn open(&mut self, opened: Opened) -> Option<Snapshot> {
-        let is_new = opened.has_inbound() && own_sockets::position(&self.inbound).is_none();
-        self.opened = opened;
-        if !is_new {
-            return None;
-        }
-        // Nobody comes there: what comes in at a socket of its own is told apart by its port.
-        let nowhere = (Ipv4Addr::UNSPECIFIED, 0).into();
-        self.inbound.push(Inbound {
-            listen: nowhere,
-            application: nowhere,
-        });
-        self.answered(self.answers.clone())
-    }
-
-    /// What the Sidecar has opened, and the position of the listener for what comes in there.
-    pub(super) fn opened(&self) -> (&Opened, Option<usize>) {
-        (&self.opened, own_sockets::position(&self.inbound))
-    }
-
-    /// From now on no other ports of Gateways are carried than these: nobody listens for them.
-    pub(super) fn carry_only(&mut self, ports: Vec<u16>) {
-        let carries = &mut self.workload.carries;
-        if carries.is_gateway() {
-            carries.ports = CarriedPorts::These(ports);
-        }
+    /// The position of the listener whose ports are told apart by where connections were to go, if there is one.
+    pub(super) fn virtual_inbound(&self) -> Option<usize> {
+        listeners::position(&self.inbound)
     }
 
     /// The same, unless the files have not changed since they were read last. Emptied files are taken as they were.
@@ -367,6 +339,21 @@ impl Configuration {
     }
 
     fn compile_good(&mut self, good: &Good) -> Compiled {
+        let compiled = self.compile_as_it_stands(good);
+        let mut own = compiled.snapshot.own_sockets.all.iter();
+        if !own.any(|socket| socket.is_inbound) || self.virtual_inbound().is_some() {
+            return compiled;
+        }
+        // What comes in at a socket of its own is told apart by its port, by a listener that nobody comes to.
+        let nowhere: SocketAddr = (Ipv4Addr::UNSPECIFIED, 0).into();
+        self.inbound.push(Inbound {
+            listen: nowhere,
+            application: nowhere,
+        });
+        self.compile_as_it_stands(good)
+    }
+
+    fn compile_as_it_stands(&mut self, good: &Good) -> Compiled {
         // Compiling counts endpoints of which the workers of a recorded run may say something at the same time.
         let turn = self.recorder.as_ref().and_then(Recorder::turn);
         let mut compiled = compile::compile(

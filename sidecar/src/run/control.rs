@@ -20,6 +20,7 @@ use super::configuration::{self, Configuration, Reading};
 use super::drain::{Ending, drain};
 use super::incidents::{self, Incidents, LOOK_EVERY};
 use super::jwks::KeyFetcher;
+use super::listeners::Listeners;
 use super::proofs::Gatherer;
 use super::reloads::{Reloads, first_error};
 use super::resolve::{FIRST_ANSWERS, Resolver};
@@ -105,6 +106,7 @@ pub(super) struct Files {
     pub(super) proofs: Gatherer,
     pub(super) watch: Watch,
     pub(super) telemetry: Telemetry,
+    pub(super) listeners: Listeners,
 }
 
 /// Keeps the workers' snapshot as good as the files.
@@ -158,7 +160,10 @@ impl Reloader {
                 _ = signals.hang_up.recv() => self.reload(),
                 _ = signals.reopen.recv() => self.files.telemetry.reopen_logs(),
                 _ = poll.tick() => self.reload_if_changed(),
-                _ = look.tick() => self.look_at_clusters(),
+                _ = look.tick() => {
+                    self.files.listeners.retry(&self.handle);
+                    self.look_at_clusters();
+                }
                 changed = self.resolver.hear() => self.heard(changed),
                 changed = self.keys.hear() => self.heard(changed),
                 () = self.pending.due() => self.publish(),
@@ -253,7 +258,6 @@ impl Reloader {
         let summary = configuration::summary(&snapshot);
         let before = self.handle.snapshot();
         self.put_to_use(Arc::clone(&snapshot));
-        self.files.configuration.opened().0.tell_missing(&snapshot);
         self.reloads
             .succeeded(&summary, &changes::told(&before, &snapshot));
     }
@@ -273,7 +277,11 @@ impl Reloader {
     fn put_to_use(&mut self, snapshot: Arc<Snapshot>) {
         self.gather(&snapshot);
         self.files.telemetry.prepare(&snapshot);
-        self.handle.publish(snapshot);
+        let Self { handle, files, .. } = self;
+        let inbound = files.configuration.virtual_inbound();
+        files.listeners.close(handle, &snapshot, inbound);
+        handle.publish(Arc::clone(&snapshot));
+        files.listeners.open(handle, &snapshot, inbound);
     }
 
     /// A good configuration replaces the current one; a bad one changes nothing and is told.

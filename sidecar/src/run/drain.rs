@@ -6,7 +6,7 @@
 use std::process;
 use std::time::Duration;
 
-use outrigger_runtime::{Direction, Handle, Running, Stage};
+use outrigger_runtime::{Direction, Handle, ListenerStats, Running, Stage};
 use outrigger_telemetry::Telemetry;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
@@ -30,8 +30,6 @@ pub(super) struct DrainTimes {
     pub(super) minimum: Duration,
     /// After this long what still runs is cut off.
     pub(super) longest: Duration,
-    /// There are inbound listeners. Without them nobody has to hear elsewhere that we end.
-    pub(super) has_inbound: bool,
     /// Inbound listeners accept until no inbound connection is left.
     pub(super) exit_on_zero: bool,
 }
@@ -68,7 +66,9 @@ pub(super) async fn drain(ending: Ending, reason: Reason, signals: &mut Signals)
     let until = Instant::now() + times.longest;
     let handle = running.handle().clone();
     let drained = async {
-        if times.has_inbound {
+        // Without those nobody has to hear elsewhere that we end.
+        let mut listeners = handle.located().into_iter();
+        if listeners.any(|listener| listener.kind.is_for_others()) {
             drain_inbound(&handle, times, until).await;
         }
         drop(admin);
@@ -113,8 +113,8 @@ async fn drain_inbound(handle: &Handle, times: DrainTimes, until: Instant) {
 
 /// Waits until no inbound connection is left, or until then.
 async fn inbound_ended(handle: &Handle, until: Instant) {
-    // The outbound listener is the first.
-    let is_open = || handle.stats().listeners[1..].iter().any(|l| l.active > 0);
+    let is_used = |listener: &ListenerStats| listener.kind.is_for_others() && listener.active > 0;
+    let is_open = || handle.stats().listeners.iter().any(is_used);
     while is_open() && Instant::now() < until {
         sleep(COUNT_EVERY).await;
     }

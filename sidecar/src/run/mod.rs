@@ -18,7 +18,7 @@ mod identity;
 mod incidents;
 mod jwks;
 mod last_words;
-mod own_sockets;
+mod listeners;
 mod proofs;
 mod recording;
 mod reloads;
@@ -43,7 +43,7 @@ use outrigger_core::worker::{Signatures, WorkerSettings};
 use outrigger_dns::Lookup;
 use outrigger_jwt::check_signature;
 use outrigger_recording::Recorder;
-use outrigger_runtime::{Arrival, Config, Handle, Listen, Notices, Running, Sinks, Whom};
+use outrigger_runtime::{Arrival, Config, Handle, Listen, Located, Notices, Running, Sinks, Whom};
 use outrigger_tls::Identities;
 use tracing::{error, info, warn};
 
@@ -57,7 +57,7 @@ use configuration::{Configuration, Reading};
 use control::Control;
 use identity::Keeper;
 use jwks::{KeyFetcher, Trusted};
-use own_sockets::Opened;
+use listeners::Listeners;
 use proofs::Gatherer;
 use recording::Pending;
 use reloads::Reloads;
@@ -202,8 +202,6 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         });
         answered.map_or(snapshot, Arc::new)
     };
-    let opened = configuration.open(Opened::by(&snapshot));
-    let snapshot = opened.map_or(snapshot, Arc::new);
     let AdminListeners {
         listener,
         admin,
@@ -219,14 +217,14 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         notices,
         recorder,
     };
-    let (opened, position) = configuration.opened();
+    let listens = listeners::wanted(&snapshot, &args.gateway, configuration.virtual_inbound());
     let lookup = dns::lookup(args)?;
     let counts_of_lookup = Arc::clone(lookup.counts());
     let running = start_workers(
         args,
         settings,
         runtime,
-        (&admin, opened.listens(position).collect()),
+        (&admin, &listens),
         Arc::clone(&snapshot),
         (proofs.identities(), lookup),
         told,
@@ -234,8 +232,8 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     let dns_addrs: Vec<_> = names.iter().map(outrigger_dns::Sockets::addr).collect();
     // Until the end: applications ask while the proxy drains.
     let names = dns::start(args, names, running.handle())?;
-    let opened = gateway_ports(args, &snapshot).into_iter();
-    configuration.carry_only(opened.map(|(port, _)| port).collect());
+    let own: Vec<String> = own_places(&listens).collect();
+    let listeners = Listeners::new(&args.gateway, args.drain_time, listens, running.handle());
     let (commands, received) = tokio::sync::mpsc::unbounded_channel();
     reloads.began(&configuration::summary(&snapshot));
     let sources = admin::Sources {
@@ -244,6 +242,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         settings,
         commands: commands.clone(),
         reloads: Arc::clone(&reloads),
+        listeners: Arc::clone(listeners.counts()),
         lookup: counts_of_lookup,
         dns: names.as_ref().map(|names| Arc::clone(names.counts())),
         identity,
@@ -265,7 +264,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         admin: &admin,
         health: health_addr,
         dns: &dns_addrs,
-        own: configuration.opened().0.places().collect(),
+        own,
     };
     let greeting = greeting(args, runtime, running.handle(), &others, &snapshot);
     info!(target: "main", "{greeting}");
@@ -274,9 +273,6 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     let times = drain::DrainTimes {
         minimum: args.minimum_drain_time,
         longest: args.drain_time,
-        has_inbound: !args.inbound.is_empty()
-            || !args.gateway.gateway.is_empty()
-            || configuration.opened().0.has_inbound(),
         exit_on_zero: args.exit_on_zero_active_connections
             || std::env::var("EXIT_ON_ZERO_ACTIVE_CONNECTIONS")
                 .is_ok_and(|set| matches!(&*set, "1" | "t" | "T" | "true" | "TRUE" | "True")),
@@ -286,6 +282,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         proofs,
         watch,
         telemetry,
+        listeners,
     };
     let ending = drain::Ending {
         running,
@@ -334,7 +331,7 @@ fn start_workers(
     args: &RunArgs,
     settings: WorkerSettings,
     runtime: Picked,
-    (admin, own): (&AdminAddr, Vec<Listen>),
+    (admin, coming): (&AdminAddr, &[Listen]),
     snapshot: Arc<Snapshot>,
     (identities, lookup): (Arc<Identities>, Lookup),
     told: Told,
@@ -352,10 +349,8 @@ fn start_workers(
         },
         ..Listen::direct(ListenerKind::Inbound(index), arg.listen)
     });
-    let gateway = gateway_ports(args, &snapshot).into_iter();
-    let gateway = gateway.map(|(port, addr)| Listen::direct(ListenerKind::Gateway(port), addr));
-    let listeners = std::iter::once(outbound).chain(inbound).chain(gateway);
-    let listeners = listeners.chain(own);
+    let listeners = std::iter::once(outbound).chain(inbound);
+    let listeners = listeners.chain(coming.iter().cloned());
     let config = Config {
         listeners: listeners.collect(),
         workers: workers(args),
@@ -375,10 +370,11 @@ fn start_workers(
     (runtime.start)(config, identities).map_err(Failure::bad)
 }
 
-/// The ports of Gateways, and where they are listened on.
-fn gateway_ports(args: &RunArgs, snapshot: &Snapshot) -> Vec<(u16, SocketAddr)> {
-    let named = snapshot.gateways.iter().map(|listener| listener.port);
-    args.gateway.listens(named)
+/// Where the listeners are that the Sidecar has opened, in words.
+fn own_places(listens: &[Listen]) -> impl Iterator<Item = String> {
+    let own = listens.iter();
+    own.filter(|listen| listen.arrival == Arrival::Own)
+        .map(Listen::place)
 }
 
 /// How connections of the application, and those to it, come to their listeners. Those of the application are rewritten in
@@ -467,8 +463,8 @@ fn greeting(
     for dns in others.dns {
         let _ = write!(text, " dns {dns},");
     }
-    for (port, _) in gateway_ports(args, snapshot) {
-        if let Some(addr) = handle.local_addr(ListenerKind::Gateway(port)) {
+    for Located { kind, addr } in handle.located() {
+        if let ListenerKind::Gateway(port) = kind {
             let _ = write!(text, " gateway {port} at {addr},");
         }
     }

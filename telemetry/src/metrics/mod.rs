@@ -35,7 +35,7 @@ pub(crate) use worker::WorkerMetrics;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use outrigger_core::peer::Identity;
@@ -113,14 +113,32 @@ pub(crate) struct Metrics {
 /// What one worker counts by listener, and of mirrors.
 #[derive(Debug)]
 pub(crate) struct WorkerListeners {
-    listeners: Box<[ListenerCells]>,
+    /// By the numbers that the runtime gives them; longer when another one is heard of.
+    listeners: Mutex<Vec<Arc<ListenerCells>>>,
     mirrors: MirrorFates<Counter>,
+}
+
+impl WorkerListeners {
+    /// At least as many as it takes for one to be among them.
+    fn up_to(&self, at: usize) -> Vec<Arc<ListenerCells>> {
+        let mut listeners = self.lock();
+        if listeners.len() <= at {
+            listeners.resize_with(at + 1, Arc::default);
+        }
+        listeners.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<ListenerCells>>> {
+        self.listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What has been counted, added up, as of one moment for each number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Collected {
-    /// In the order of the listeners.
+    /// By the numbers that the runtime gives listeners ([`outrigger_runtime::ListenerStats::at`]); as far as one was asked.
     pub listeners: Vec<ListenerRequests>,
     /// Copies of requests for mirrors.
     pub mirrors: MirrorFates,
@@ -224,9 +242,9 @@ impl Metrics {
         self.made_room.swap(second, Ordering::Relaxed) != second && self.end_idle(now)
     }
 
-    fn begin(&self, listeners: usize) -> Arc<WorkerListeners> {
+    fn begin(&self) -> Arc<WorkerListeners> {
         let worker = Arc::new(WorkerListeners {
-            listeners: (0..listeners).map(|_| ListenerCells::default()).collect(),
+            listeners: Mutex::default(),
             mirrors: MirrorFates::default(),
         });
         let mut all = self
@@ -262,10 +280,11 @@ impl Metrics {
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         for worker in workers {
-            let listeners = all.listeners.len().max(worker.listeners.len());
+            let counted = worker.lock();
+            let listeners = all.listeners.len().max(counted.len());
             all.listeners
                 .resize_with(listeners, ListenerRequests::default);
-            for (sum, cells) in all.listeners.iter_mut().zip(&worker.listeners) {
+            for (sum, cells) in all.listeners.iter_mut().zip(counted.iter()) {
                 cells.add_to(sum);
             }
             worker.mirrors.add_to(&mut all.mirrors);

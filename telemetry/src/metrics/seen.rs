@@ -6,17 +6,20 @@ use std::sync::Arc;
 use outrigger_core::peer::{Identity, TlsFacts};
 use outrigger_core::snapshot::Snapshot;
 
-use super::Metrics;
 use super::clusters::ClusterCells;
+use super::listeners::ListenerCells;
 use super::place::{Place, Quick};
 use super::routes::RouteCells;
 use super::series::InSeries;
+use super::{Metrics, WorkerListeners};
 use super::{labels, peers};
 
 /// What was looked up in one configuration, so that it is not looked up again.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     pub(super) revision: u64,
+    /// By the numbers that the runtime gives them.
+    listeners: Vec<Arc<ListenerCells>>,
     /// In the order of the snapshot's.
     pub(super) clusters: Vec<Option<Arc<ClusterCells>>>,
     pub(super) passthrough: Option<Arc<ClusterCells>>,
@@ -39,6 +42,14 @@ pub(super) struct Seen {
 }
 
 impl Seen {
+    /// What is counted on a listener.
+    pub(super) fn listener(&mut self, at: usize, of: &WorkerListeners) -> &ListenerCells {
+        if self.listeners.len() <= at {
+            self.listeners = of.up_to(at);
+        }
+        &self.listeners[at]
+    }
+
     /// Who is on the other side: 1 more than his place among those who are known, 0 for nobody.
     pub(super) fn peer(&mut self, metadata: &[u8], most: usize) -> u32 {
         if metadata.is_empty() {

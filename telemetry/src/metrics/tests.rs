@@ -77,7 +77,7 @@ fn ended<'a>(snapshot: &'a Arc<Snapshot>, record: &'a Record, now: Instant) -> E
 #[test]
 fn connections_that_did_not_tell_what_they_are() {
     let metrics = Arc::new(Metrics::new(MetricsSettings::default()));
-    let mut worker = WorkerMetrics::new(&metrics, 0, 1);
+    let mut worker = WorkerMetrics::new(&metrics, 0);
     let one = snapshot("", 1);
     for (told_by, silent, long) in [
         (ToldBy::Destination, 0, 0),
@@ -106,7 +106,7 @@ fn connections_that_did_not_tell_what_they_are() {
 #[test]
 fn connections_are_counted_while_they_last() {
     let metrics = Arc::new(Metrics::new(MetricsSettings::default()));
-    let mut worker = WorkerMetrics::new(&metrics, 0, 1);
+    let mut worker = WorkerMetrics::new(&metrics, 0);
     let (one, two) = (snapshot("", 1), snapshot("", 2));
     let mut record: Record = Record::default();
     record.connection = Some(Box::new(Connection {
@@ -158,7 +158,7 @@ fn requests(metrics: &Metrics, snapshot: &Snapshot) -> Vec<(u64, bool)> {
 #[test]
 fn workers_count_together_before_anybody_has_asked() {
     let metrics = Arc::new(Metrics::new(MetricsSettings::default()));
-    let mut workers = [0, 1].map(|number| WorkerMetrics::new(&metrics, number, 1));
+    let mut workers = [0, 1].map(|number| WorkerMetrics::new(&metrics, number));
     let one = snapshot("", 1);
     for (worker, times) in workers.iter_mut().zip([2, 3]) {
         count(worker, &one, 200, times);
@@ -176,7 +176,7 @@ fn workers_count_together_before_anybody_has_asked() {
 #[test]
 fn series_begin_anew_when_rules_change() {
     let metrics = Arc::new(Metrics::new(MetricsSettings::default()));
-    let mut workers = [0, 1].map(|number| WorkerMetrics::new(&metrics, number, 1));
+    let mut workers = [0, 1].map(|number| WorkerMetrics::new(&metrics, number));
     let (one, two) = (snapshot("", 1), snapshot(REMOVES, 2));
     for worker in &mut workers {
         count(worker, &one, 200, 1);
@@ -197,7 +197,7 @@ fn idle_series_end() {
         series_idle: Some(Duration::from_secs(60)),
         ..MetricsSettings::default()
     }));
-    let mut workers = [0, 1].map(|number| WorkerMetrics::new(&metrics, number, 1));
+    let mut workers = [0, 1].map(|number| WorkerMetrics::new(&metrics, number));
     let one = snapshot("", 1);
     for worker in &mut workers {
         count_at(worker, &one, 200, 1, Instant::ZERO);
@@ -227,7 +227,7 @@ fn idle_series_make_room() {
         series_idle: Some(Duration::from_secs(60)),
         ..MetricsSettings::default()
     }));
-    let mut worker = WorkerMetrics::new(&metrics, 0, 1);
+    let mut worker = WorkerMetrics::new(&metrics, 0);
     let one = snapshot("", 1);
     for (status, at) in [(200, 0), (302, 0), (404, 59_000), (503, 70_000)] {
         count_at(&mut worker, &one, status, 1, Instant::from_millis(at));
@@ -244,7 +244,7 @@ fn nothing_is_counted_in_what_has_ended() {
         ..MetricsSettings::default()
     }));
     let one = snapshot("", 1);
-    let mut worker = WorkerMetrics::new(&metrics, 0, 1);
+    let mut worker = WorkerMetrics::new(&metrics, 0);
     for round in 0..100 {
         let now = Instant::from_millis(10 * round);
         count_at(&mut worker, &one, 200, 1, now);
@@ -261,7 +261,7 @@ fn more_sets_of_labels_than_there_is_room_for_are_counted_together() {
         max_series: 2,
         ..MetricsSettings::default()
     }));
-    let mut worker = WorkerMetrics::new(&metrics, 0, 1);
+    let mut worker = WorkerMetrics::new(&metrics, 0);
     let one = snapshot("", 1);
     for status in [200, 404, 500, 503] {
         count(&mut worker, &one, status, 2);
@@ -289,7 +289,7 @@ fn principals_are_those_that_were_proved() {
     ours.settings.spiffe_id = Some("spiffe://td/ns/a/sa/ours".into());
     let ours = Arc::new(ours);
     let metrics = Arc::new(Metrics::new(MetricsSettings::default()));
-    let mut worker = WorkerMetrics::new(&metrics, 0, 1);
+    let mut worker = WorkerMetrics::new(&metrics, 0);
     let local = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
     let (a, b) = (
         facts("spiffe://td/ns/a/sa/a"),

@@ -63,12 +63,12 @@ fn proved<'a>(ended: &Ended<'a>) -> Option<&'a TlsFacts> {
 }
 
 impl WorkerMetrics {
-    pub(crate) fn new(metrics: &Arc<Metrics>, worker: usize, listeners: usize) -> Self {
+    pub(crate) fn new(metrics: &Arc<Metrics>, worker: usize) -> Self {
         Self {
             of: Arc::new(Counting {
                 metrics: Arc::clone(metrics),
                 worker,
-                listeners: metrics.begin(listeners),
+                listeners: metrics.begin(),
                 nowhere: access_log::Place::default(),
             }),
             seen: Seen::default(),
@@ -144,17 +144,13 @@ impl Counting {
         let Some(listener) = ended.listener else {
             return;
         };
-        let cells = self.listeners.listeners.get(listener);
+        let cells = seen.listener(listener, &self.listeners);
         // Nor is a connection of which nobody understands the bytes.
         if let Some(connection) = &record.connection {
-            if let Some(cells) = cells {
-                cells.count_connection(connection);
-            }
+            cells.count_connection(connection);
             return;
         }
-        if let Some(cells) = cells {
-            cells.count(record, micros);
-        }
+        cells.count(record, micros);
         self.count_route(ended.snapshot, record, micros, seen);
         self.count_series(ended, micros, seen);
     }

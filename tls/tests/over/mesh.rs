@@ -42,7 +42,7 @@ pub(crate) struct Told {
 pub(crate) struct Heard(Arc<Mutex<Vec<Told>>>);
 
 impl Sinks for Heard {
-    fn sink(&self, _worker: usize, _listeners: usize) -> Box<dyn Sink> {
+    fn sink(&self, _worker: usize) -> Box<dyn Sink> {
         Box::new(self.clone())
     }
 

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use outrigger_core::peer::ListenerKind;
-use outrigger_runtime::Handle;
+use outrigger_runtime::{Handle, Located};
 use serde_json::{Value, json};
 
 use crate::cli::RunArgs;
+use crate::run::listeners::Counts;
 
 /// What it was started with, as far as that is shown.
 #[derive(Clone, Debug)]
@@ -93,15 +94,18 @@ pub(super) fn state(handle: &Handle) -> &'static str {
 }
 
 /// Every listener: which way it leads, and where it is.
-pub(super) fn named_listeners(handle: &Handle) -> impl Iterator<Item = (&'static str, SocketAddr)> {
-    handle.located().map(|(kind, addr)| {
-        let direction = match kind {
-            ListenerKind::Outbound => "outbound",
-            ListenerKind::Inbound(_) => "inbound",
-            ListenerKind::Gateway(_) => "gateway",
-        };
-        (direction, addr)
-    })
+fn named_listeners(handle: &Handle) -> impl Iterator<Item = (&'static str, SocketAddr)> {
+    let located = handle.located().into_iter();
+    located.map(|Located { kind, addr }| (direction(kind), addr))
+}
+
+/// Which way a listener leads.
+pub(super) const fn direction(kind: ListenerKind) -> &'static str {
+    match kind {
+        ListenerKind::Outbound => "outbound",
+        ListenerKind::Inbound(_) => "inbound",
+        ListenerKind::Gateway(_) => "gateway",
+    }
 }
 
 /// The name of a listener: as in `/stats`, behind `http.`.
@@ -119,8 +123,8 @@ pub(super) fn listeners(handle: &Handle) -> String {
     out
 }
 
-/// `/listeners?format=json`.
-pub(super) fn listeners_json(handle: &Handle) -> String {
+/// `/listeners?format=json`, with those that are wanted and could not be opened.
+pub(super) fn listeners_json(handle: &Handle, counts: &Counts) -> String {
     let statuses: Vec<Value> = named_listeners(handle)
         .map(|(direction, addr)| {
             json!({
@@ -129,7 +133,12 @@ pub(super) fn listeners_json(handle: &Handle) -> String {
             })
         })
         .collect();
-    format!("{:#}\n", json!({ "listener_statuses": statuses }))
+    let missing = counts.missing();
+    let missing: Vec<Value> = (missing.iter())
+        .map(|missing| json!({ "name": missing.name(), "error": missing.error }))
+        .collect();
+    let told = json!({ "listener_statuses": statuses, "not_open": missing });
+    format!("{told:#}\n")
 }
 
 /// An address as Envoy's messages write it.

@@ -102,11 +102,12 @@ fn page(sources: &Sources, admin: &connections::Counts, mut sheet: Sheet) -> Pag
     let (stats, snapshot) = (handle.stats(), handle.snapshot());
     sources.telemetry.end_idle_series(handle.now());
     let collected = sources.telemetry.collect(&snapshot);
-    let named = super::about::named_listeners(handle).zip(&stats.listeners);
-    for (index, ((prefix, _), listener)) in named.enumerate() {
-        let requests = collected.listeners.get(index);
+    for listener in &stats.listeners {
+        let prefix = super::about::direction(listener.kind);
+        let requests = collected.listeners.get(listener.at);
         listeners::add(&mut sheet, prefix, listener, requests);
     }
+    listeners::add_all(&mut sheet, &stats.listeners, &sources.listeners);
     add_clusters(&mut sheet, handle, &snapshot, &collected);
     for (name, requests) in &collected.routes {
         listeners::add_route(&mut sheet, name, requests);

@@ -179,9 +179,9 @@ fn refused(cluster: &Cluster, counted: Option<&ClusterRequests>) -> Value {
 
 fn listeners(sources: &Sources, collected: &Collected) -> Value {
     let stats = sources.handle.stats();
-    let named = about::named_listeners(&sources.handle).zip(&stats.listeners);
-    let told = named.enumerate().map(|(at, ((direction, addr), stats))| {
-        let counted = collected.listeners.get(at);
+    let told = stats.listeners.iter().map(|stats| {
+        let (direction, addr) = (about::direction(stats.kind), stats.addr);
+        let counted = collected.listeners.get(stats.at);
         json!({
             "name": about::listener_name(direction, addr),
             "direction": direction,

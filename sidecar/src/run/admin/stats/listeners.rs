@@ -11,7 +11,9 @@ use outrigger_telemetry::exposition::{Scope, Sheet, Stat, Value, label_text};
 use outrigger_telemetry::metrics::{ListenerEvent, ListenerRequests, RouteRequests};
 
 use super::clusters::add_codes;
+use super::ourselves;
 use crate::run::jwks;
+use crate::run::listeners::Counts;
 
 /// One listener; `prefix` says which direction it serves.
 pub(super) fn add(
@@ -114,6 +116,36 @@ pub(super) fn add(
         let name = format!("{prefix}_{address}");
         add_requests(sheet, &name, requests);
     }
+}
+
+/// All of them, and those that come and go.
+pub(super) fn add_all(sheet: &mut Sheet, listeners: &[ListenerStats], coming: &Counts) {
+    let active = listeners.iter().filter(|listener| listener.is_open).count();
+    let scope = Scope {
+        text: "listener_manager",
+        family: "envoy_listener_manager",
+        labels: "",
+    };
+    for (name, help, count) in [
+        ("total_listeners_active", "Listeners", active),
+        (
+            "total_listeners_draining",
+            "Closed listeners with connections that have not ended",
+            listeners.len() - active,
+        ),
+    ] {
+        // Few enough to be exact.
+        sheet.add(&scope, Stat::new(name, help), Value::Gauge(count as f64));
+    }
+    for (name, help, count) in coming.named() {
+        sheet.add(&scope, Stat::new(name, help), Value::Counter(count));
+    }
+    let missing = Stat::new(
+        "listeners_not_open",
+        "Listeners that the configuration asks for and that could not be opened",
+    );
+    let count = coming.missing().len() as f64;
+    sheet.add(&ourselves::OURS, missing, Value::Gauge(count));
 }
 
 fn add_requests(sheet: &mut Sheet, name: &str, requests: &ListenerRequests) {

@@ -13,7 +13,7 @@ use super::super::{Sources, connections};
 use super::identity;
 use crate::run::{events, resolve};
 
-const OURS: Scope<'static> = Scope {
+pub(super) const OURS: Scope<'static> = Scope {
     text: "outrigger",
     family: "outrigger",
     labels: "",
@@ -22,13 +22,6 @@ const OURS: Scope<'static> = Scope {
 const SERVER: Scope<'static> = Scope {
     text: "server",
     family: "envoy_server",
-    labels: "",
-};
-
-/// What has no scope in text.
-const PLAIN: Scope<'static> = Scope {
-    text: "",
-    family: "",
     labels: "",
 };
 
@@ -104,16 +97,6 @@ fn add_server(sheet: &mut Sheet, of: &Sources, stats: &Stats) {
     ] {
         sheet.add(&SERVER, Stat::new(name, help), Value::Gauge(value));
     }
-    let listeners = Stat::new("listener_manager.total_listeners_active", "Listeners");
-    let scope = Scope {
-        family: "envoy",
-        ..PLAIN
-    };
-    sheet.add(
-        &scope,
-        listeners,
-        Value::Gauge(stats.listeners.len() as f64),
-    );
 }
 
 fn add_build(sheet: &mut Sheet) {
