@@ -16,7 +16,7 @@ pub(super) fn all() -> Vec<Operation> {
 }
 
 fn request() -> Run {
-    let mut reader = Reader::requests(Limits::REQUEST);
+    let mut reader = Reader::requests(&Limits::REQUEST);
     let (mut inbox, mut head) = (BytesMut::with_capacity(1 << 20), RequestHead::default());
     Box::new(move || {
         inbox.extend_from_slice(REQUEST);
@@ -27,7 +27,7 @@ fn request() -> Run {
 
 /// One without a body: the answer to a HEAD.
 fn response() -> Run {
-    let mut reader = Reader::responses(Limits::RESPONSE);
+    let mut reader = Reader::responses(&Limits::RESPONSE);
     let (mut inbox, mut head) = (BytesMut::with_capacity(1 << 20), ResponseHead::default());
     Box::new(move || {
         inbox.extend_from_slice(RESPONSE_HEAD);
