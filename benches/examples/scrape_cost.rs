@@ -20,7 +20,7 @@ fn main() {
     });
     let sinks = telemetry.sinks();
     let sinks = sinks.as_ref();
-    let workers = (0..2).filter_map(|worker| Some(sinks?.sink(worker, 1)));
+    let workers = (0..2).filter_map(|worker| Some(sinks?.sink(worker)));
     for mut worker in workers.collect::<Vec<_>>() {
         ask_all(&mut *worker, &snapshot);
     }

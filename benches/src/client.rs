@@ -208,7 +208,7 @@ fn sink() -> Box<dyn Sink> {
         ..Settings::default()
     });
     let sinks = telemetry.sinks().expect("metrics are on");
-    sinks.sink(0, 1)
+    sinks.sink(0)
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ fn scrape() -> Run {
     let sinks = telemetry.sinks().expect("metrics are on");
     let workers: Vec<_> = (0..2)
         .map(|worker| {
-            let mut sink = sinks.sink(worker, 1);
+            let mut sink = sinks.sink(worker);
             ask_all(&mut *sink, &snapshot);
             sink
         })
