@@ -312,11 +312,11 @@ def chosen(text, known, what):
     return names
 
 
-def about(arguments):
+def about(arguments, program="measure.py"):
     """Where, when and with what."""
     model = [line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     commit = subprocess.run(["git", "-C", REPOSITORY, "describe", "--always", "--dirty"], capture_output=True, text=True).stdout.strip()
-    told = {"date": time.strftime("%Y-%m-%d %H:%M", time.gmtime()) + " UTC", "command": " ".join(["benches/peers/measure.py", *sys.argv[1:]]),
+    told = {"date": time.strftime("%Y-%m-%d %H:%M", time.gmtime()) + " UTC", "command": " ".join([f"benches/peers/{program}", *sys.argv[1:]]),
             "machine": f"{model[0] if model else platform.machine()}, {os.cpu_count()} CPUs, {platform.system()} {platform.release()}",
             "commit": commit or "unknown"}
     told |= {name: found for name in VERSIONS if (found := version(name))}
