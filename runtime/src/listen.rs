@@ -164,21 +164,31 @@ fn bind(
     arrival: Arrival,
     count: usize,
 ) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
-    retry_bind(|| bind_once(addr, arrival, count))
+    retry_bind(|| bind_once(addr, arrival, count, Beside::Nobody))
 }
 
-/// Binds what a listener asks for. `is_patient`: an address in use is asked for again for a while.
+/// Who listens at the port of an address already, whom nobody minds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Beside {
+    Nobody,
+    /// A listener of ours: one of the two is for all addresses, and the other for one.
+    Ours,
+}
+
+/// Binds what a listener asks for. `beside`: `None` at the start, when an address in use is asked for again for a while.
 ///
 /// # Errors
 /// As [`bind`] and [`unix::bind`].
 pub(crate) fn bind_for(
     wanted: &Listen,
     count: usize,
-    is_patient: bool,
+    beside: Option<Beside>,
 ) -> io::Result<(SocketAddr, Vec<Bound>)> {
     let Some(path) = &wanted.unix else {
-        let bind = if is_patient { bind } else { bind_once };
-        let (addr, sockets) = bind(wanted.addr, wanted.arrival, count)?;
+        let (addr, sockets) = match beside {
+            None => bind(wanted.addr, wanted.arrival, count)?,
+            Some(beside) => bind_once(wanted.addr, wanted.arrival, count, beside)?,
+        };
         return Ok((addr, sockets.into_iter().map(Bound::Tcp).collect()));
     };
     let socket = unix::bind(path)?;
@@ -255,8 +265,9 @@ fn bind_once(
     addr: SocketAddr,
     arrival: Arrival,
     count: usize,
+    beside: Beside,
 ) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
-    if addr.port() != 0 {
+    if addr.port() != 0 && beside == Beside::Nobody {
         // Sockets that share a port are all accepted by the kernel, also when a second instance is started by mistake.
         // One that does not share is refused while anybody listens. It must not listen itself: who connected to it would
         // be reset.
@@ -398,7 +409,7 @@ mod tests {
             drop(held);
         });
         let bound = retry_bind(|| {
-            let outcome = bind_once(addr, Arrival::Direct, 1);
+            let outcome = bind_once(addr, Arrival::Direct, 1, Beside::Nobody);
             if outcome.is_err() {
                 let _ = refused.send(());
             }

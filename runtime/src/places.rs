@@ -11,7 +11,7 @@ use std::time::Instant;
 use outrigger_core::peer::ListenerKind;
 
 use crate::counter::Counter;
-use crate::listen::{Arrival, Listen, Listening, Owner, bind_for, listen};
+use crate::listen::{Arrival, Beside, Listen, Listening, Owner, bind_for, listen};
 use crate::stats::ListenerStats;
 
 /// Places that a process listens at in its life, at most: what is counted at each is kept. An address that comes again is the
@@ -98,6 +98,12 @@ impl Place {
         self.sockets = sockets.into_iter().map(Some).collect();
     }
 
+    /// Whether one of both is for all addresses of the port, and the other for one of them.
+    fn stands_beside(&self, addr: SocketAddr) -> bool {
+        let is_all = |addr: SocketAddr| addr.ip().is_unspecified();
+        self.addr.port() == addr.port() && is_all(self.addr) != is_all(addr)
+    }
+
     fn active(&self) -> u64 {
         let counters = self.counters.iter();
         counters.map(|counters| counters.active.value()).sum()
@@ -133,10 +139,10 @@ impl Place {
 fn bind(
     wanted: &Listen,
     workers: usize,
-    is_patient: bool,
+    beside: Option<Beside>,
 ) -> Result<(SocketAddr, Vec<Listening>), NotBound> {
     let (addr, sockets) =
-        bind_for(wanted, workers, is_patient).map_err(|error| cannot(wanted, error))?;
+        bind_for(wanted, workers, beside).map_err(|error| cannot(wanted, error))?;
     let owner = Owner {
         kind: wanted.kind,
         whom: wanted.whom,
@@ -176,7 +182,7 @@ impl Places {
                 (sockets.iter_mut()).for_each(|socket| socket.owners.push(owner));
                 continue;
             }
-            let (addr, sockets) = bind(one, workers, true)?;
+            let (addr, sockets) = bind(one, workers, None)?;
             places.push((Place::new(one, addr, workers), one, sockets));
         }
         // The last first: who gets through to the first finds all of them open.
@@ -206,7 +212,12 @@ impl Places {
             let told = format!("{MAX_PLACES} places were listened at, and more need a new start");
             return Err(cannot(wanted, io::Error::other(told)));
         }
-        let (addr, sockets) = bind(wanted, self.workers, false)?;
+        let mut open = all.iter().filter(|place| place.is_open);
+        let beside = match open.any(|place| place.stands_beside(wanted.addr)) {
+            true => Beside::Ours,
+            false => Beside::Nobody,
+        };
+        let (addr, sockets) = bind(wanted, self.workers, Some(beside))?;
         for socket in &sockets {
             listen(&socket.socket).map_err(|error| cannot(wanted, error))?;
         }

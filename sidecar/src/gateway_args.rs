@@ -1,10 +1,12 @@
 //! What makes a gateway of a proxy: `--gateway` and `--xff-trusted-hops`.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
 use clap::Args;
 use outrigger_core::compile::{Carried, CarriedPorts};
+use outrigger_core::peer::ListenerKind;
+use outrigger_core::snapshot::SocketPlace;
 
 /// The options of a gateway.
 #[derive(Clone, Debug, Default, Args)]
@@ -64,7 +66,57 @@ impl FromStr for GatewayArg {
     }
 }
 
+/// A port of Gateways that somebody comes to: PORT, or where its servers say themselves where they are (`bind`) ADDR:PORT or
+/// unix:///PATH.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct GatewayAt {
+    pub(crate) port: u16,
+    /// `None` where the command line of `run` says where it is.
+    pub(crate) place: Option<SocketPlace>,
+}
+
+impl FromStr for GatewayAt {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("unix://") {
+            let place = Some(SocketPlace::Unix(path.into()));
+            return Ok(Self { port: 0, place });
+        }
+        if let Ok(at) = text.parse::<SocketAddr>() {
+            let place = Some(SocketPlace::Address(at));
+            return Ok(Self {
+                port: at.port(),
+                place,
+            });
+        }
+        let port = text.parse().ok().filter(|port: &u16| *port > 0);
+        let port = port.ok_or_else(|| {
+            format!("`{text}` is no port of Gateways; expected such as 443, 10.0.0.1:443 or unix:///run/gateway.sock")
+        })?;
+        Ok(Self { port, place: None })
+    }
+}
+
+impl GatewayAt {
+    /// The listener, and our address on connections there.
+    pub(crate) fn listener(&self) -> (ListenerKind, SocketAddr) {
+        let local = match &self.place {
+            None => (Ipv4Addr::LOCALHOST, self.port).into(),
+            Some(place) => place.stands_for(),
+        };
+        (ListenerKind::Gateway(self.port), local)
+    }
+}
+
 impl GatewayArgs {
+    /// The port that is listened on for one of Gateways.
+    pub(crate) fn port_at(&self, port: u16) -> u16 {
+        let of = |wanted| self.gateway.iter().find(move |arg| arg.port == wanted);
+        let arg = of(Some(port)).or_else(|| of(None));
+        arg.and_then(|arg| arg.at).unwrap_or(port)
+    }
+
     /// What a workload carries that is started so.
     pub(crate) fn carried(&self) -> Carried {
         let ports: Option<Vec<u16>> = self.gateway.iter().map(|arg| arg.port).collect();
@@ -136,6 +188,37 @@ mod tests {
             let found: Vec<String> = found.map(|(port, at)| format!("{port} {at}")).collect();
             assert_eq!(found, listens, "{texts:?}");
         }
+    }
+
+    #[test]
+    fn a_port_is_at_the_same_one_or_another() {
+        for (texts, port, want) in [
+            (&["80=127.0.0.1:8080", "0.0.0.0"][..], 80, 8080),
+            (&["80=127.0.0.1:8080", "0.0.0.0"], 443, 443),
+            (&["80=127.0.0.1"], 80, 80),
+            (&["127.0.0.1:0"], 80, 0),
+        ] {
+            assert_eq!(args(texts).port_at(port), want, "{texts:?} {port}");
+        }
+    }
+
+    #[test]
+    fn who_asks_comes_to_a_port_or_to_a_place() {
+        for (text, want) in [
+            ("443", Some("443 127.0.0.1:443")),
+            ("10.0.0.1:80", Some("80 10.0.0.1:80")),
+            ("[::1]:80", Some("80 [::1]:80")),
+            ("0", None),
+            ("10.0.0.1", None),
+            ("x", None),
+        ] {
+            let at = text.parse::<GatewayAt>().ok();
+            let at = at.map(|at| format!("{} {}", at.port, at.listener().1));
+            assert_eq!(at.as_deref(), want, "{text}");
+        }
+        let unix = "unix:///run/g.sock".parse::<GatewayAt>().unwrap();
+        assert_eq!(unix.listener().0, ListenerKind::Gateway(0));
+        assert!(unix.listener().1.is_ipv6());
     }
 
     #[test]

@@ -138,6 +138,76 @@ fn a_port_in_use_is_told_and_opened_when_it_is_free() {
     }
 }
 
+#[test]
+fn servers_of_gateways_are_where_they_say() {
+    for runtime in runtimes() {
+        let folder = Folder::new("listeners-bind");
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let [.., high, low] = std::process::id().to_be_bytes();
+        let own: SocketAddr = ([127, high, low, 14], port).into();
+        let unix = folder.0.join("gateway.sock");
+        let server = |name: &str, port: u16, bind: &str, status: u16| {
+            format!(
+                "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {{name: {name}}}\n\
+                 spec: {{selector: {{}}, servers: [{{port: {{number: {port}, name: http, protocol: HTTP}}, bind: '{bind}', hosts: [a.test]}}]}}\n---\n\
+                 apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: {name}}}\n\
+                 spec: {{hosts: [a.test], gateways: [{name}], http: [{{directResponse: {{status: {status}}}}}]}}\n---\n"
+            )
+        };
+        let all = server("all", port, "", 201);
+        let socket = server("unix", 0, &format!("unix://{}", unix.display()), 203);
+        folder.write("a.yaml", &(all.clone() + &socket));
+        let more = [
+            "--gateway",
+            "0.0.0.0",
+            "--minimum-drain-time",
+            "0",
+            "--runtime",
+            runtime,
+        ];
+        let proxy = Proxy::start(&folder.0, &more);
+        let everywhere = ([127, 0, 0, 1], port).into();
+        assert!(
+            ask(everywhere, &get("close")).starts_with("HTTP/1.1 201"),
+            "{runtime}"
+        );
+        assert!(
+            ask(own, &get("close")).starts_with("HTTP/1.1 201"),
+            "{runtime}"
+        );
+        // One address of a port that is listened on at all.
+        let bound = server("bound", port, &own.ip().to_string(), 202);
+        folder.write("a.yaml", &(all + &socket + &bound));
+        proxy.wait_for("opened port");
+        assert!(
+            ask(own, &get("close")).starts_with("HTTP/1.1 202"),
+            "{runtime}"
+        );
+        assert!(
+            ask(everywhere, &get("close")).starts_with("HTTP/1.1 201"),
+            "{runtime}"
+        );
+        let mut stream = UnixStream::connect(&unix).unwrap();
+        stream.write_all(get("close").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 203"), "{runtime}: {answer}");
+        let ask_why =
+            |at: &str| proxy.admin(&format!("GET /explain?request=http://a.test/&gateway={at}"));
+        for (at, status) in [
+            (port.to_string(), 201),
+            (own.to_string(), 202),
+            (format!("unix://{}", unix.display()), 203),
+        ] {
+            let told = ask_why(&at);
+            assert!(told.contains(&status.to_string()), "{runtime} {at}: {told}");
+        }
+        assert_eq!(proxy.end().0, Some(0), "{runtime}");
+    }
+}
+
 /// Passes on what one client says, and tells it so.
 fn echo() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

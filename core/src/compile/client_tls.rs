@@ -125,8 +125,14 @@ impl Secured {
     }
 }
 
+/// Whom sidecars ask for in TLS of the mesh: the cluster, by the name that it has at a gateway between networks.
+#[must_use]
+pub(super) fn cluster_sni(port: u16, subset: &str, host: &str) -> Box<str> {
+    format!("outbound_.{port}_.{subset}_.{host}").into()
+}
+
 /// Whether an endpoint has a sidecar, and no PeerAuthentication says that it takes clear text only.
-fn takes_mesh_tls(candidate: &Candidate, policies: &PeerPolicies<'_>) -> bool {
+pub(super) fn takes_mesh_tls(candidate: &Candidate, policies: &PeerPolicies<'_>) -> bool {
     candidate.has_mesh_tls
         && !(policies.disable_somewhere() && {
             let applied = policies.of(&candidate.identity.namespace, &candidate.labels);
@@ -206,7 +212,7 @@ fn of_mesh(
         ([], names) => PeerNames::Of(names.into()),
         (listed, _) => PeerNames::Of(boxed(listed)),
     };
-    let of_cluster = || Sni::Name(format!("outbound_.{port}_.{subset}_.{}", service.host).into());
+    let of_cluster = || Sni::Name(cluster_sni(port, subset, &service.host));
     ClientTls {
         identity: Some(KeyName::Mesh),
         trust: Trust::Chain {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::applications::Application;
-use super::client_tls::{self, Towards};
+use super::client_tls::{self, Towards, cluster_sni, takes_mesh_tls};
 use super::destination_rules::DestinationRules;
 use super::endpoints::{Candidate, Upstream, Workloads};
 use super::labels::is_subset;
@@ -46,6 +46,15 @@ pub(super) fn name(port: u16, subset: &str, host: &str) -> Box<str> {
     format!("outbound|{port}|{subset}|{host}").into()
 }
 
+/// The clusters of a service port and subset, by what is asked of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// TLS is as the DestinationRule says.
+    Usual,
+    /// TLS is the client's, and ends at a sidecar (`AUTO_PASSTHROUGH`).
+    Passed,
+}
+
 impl Clusters {
     /// The clusters of every service in scope, and of the applications behind inbound listeners.
     #[must_use]
@@ -80,6 +89,9 @@ impl Clusters {
         list.dedup_by(|later, earlier| later.name == earlier.name);
         let mut by_host: BTreeMap<String, Vec<_>> = BTreeMap::new();
         for (cluster, id) in list.iter().zip((0..).map(ClusterId)) {
+            if is_passed(&cluster.name) {
+                continue;
+            }
             by_host.entry(cluster.host.to_string()).or_default().push((
                 cluster.port,
                 cluster.subset.clone(),
@@ -97,6 +109,15 @@ impl Clusters {
             Ok(at) => DestinationCluster::Known(ClusterId(at as u32)),
             Err(_) => DestinationCluster::Missing(name),
         }
+    }
+
+    /// Those for connections whose TLS a gateway passes on, of services with such a host.
+    pub(super) fn passed(
+        &self,
+        is_meant: impl Fn(&str) -> bool,
+    ) -> impl Iterator<Item = (&Cluster, ClusterId)> {
+        let all = self.list.iter().zip((0..).map(ClusterId));
+        all.filter(move |(cluster, _)| is_passed(&cluster.name) && is_meant(&cluster.host))
     }
 
     /// All clusters of a service.
@@ -129,6 +150,8 @@ pub(super) struct Surroundings<'s, 'a> {
     pub(super) workloads: &'s Workloads<'a>,
     pub(super) source: &'s Source,
     pub(super) peers: &'s PeerPolicies<'a>,
+    /// Whether some server passes the TLS of sidecars on.
+    pub(super) passes: bool,
 }
 
 /// What clusters are entered into while they are made.
@@ -161,14 +184,24 @@ fn add_service(
     let upstreams: Vec<Upstream> = upstreams.map(|found| lookup.settle(found)).collect();
     let names = client_tls::names(around.input.mesh, service, &upstreams);
     for (port, upstream) in ports.into_iter().zip(&upstreams) {
-        let mut add = |chosen: Option<&Subset>, upstream: &Upstream| {
+        let mut add = |chosen: Option<&Subset>, upstream: &Upstream, kind: Kind| {
             let subset = chosen.map_or("", |subset| &subset.name);
             let over = chosen.and_then(|subset| subset.traffic_policy.as_ref());
             let policy = Effective {
                 extensions: rule.and_then(|rule| rule.extensions),
                 ..effective(top, over, port.number)
             };
-            let mut cluster = cluster(around.input, service, port, subset, &policy, registry);
+            let name = match kind {
+                Kind::Usual => name(port.number, subset, &service.host),
+                Kind::Passed => cluster_sni(port.number, subset, &service.host),
+            };
+            let mut cluster = cluster(
+                around.input,
+                service,
+                (port, subset, name),
+                &policy,
+                registry,
+            );
             cluster.hash_policy = hashed_by(top, over, port.number).and_then(hashing::policy);
             let towards = Towards {
                 service,
@@ -177,9 +210,11 @@ fn add_service(
                 names: &names,
             };
             let secured = client_tls::secured(around.input, towards, upstream, policy.tls);
-            cluster.tls = secured.tls();
+            cluster.tls = secured.tls().filter(|_| kind == Kind::Usual);
             let placement = place(around, service, &policy, upstream);
-            let is_secured = |candidate: &Candidate| secured.holds_for(candidate, around.peers);
+            let is_secured = |candidate: &Candidate| {
+                kind == Kind::Usual && secured.holds_for(candidate, around.peers)
+            };
             settle(&mut cluster, upstream, placement, is_secured, registry);
             let origins = policy_origins::of(port, rule, chosen, &policy, resources);
             cluster.origin = Some(Arc::new(ClusterOrigin {
@@ -188,10 +223,19 @@ fn add_service(
             }));
             list.push(cluster);
         };
-        add(None, upstream);
+        let passes = around.passes && !service.definition.is_external();
+        let of_mesh = passes.then(|| with_mesh_tls(upstream, around.peers));
+        add(None, upstream, Kind::Usual);
         for subset in subsets {
             let chosen = select(upstream, &subset.labels);
-            add(Some(subset), &chosen);
+            add(Some(subset), &chosen, Kind::Usual);
+        }
+        if let Some(of_mesh) = of_mesh {
+            add(None, &of_mesh, Kind::Passed);
+            for subset in subsets {
+                let chosen = select(&of_mesh, &subset.labels);
+                add(Some(subset), &chosen, Kind::Passed);
+            }
         }
     }
 }
@@ -211,6 +255,22 @@ fn place(
     }
 }
 
+/// Whether it is one of those for connections whose TLS is passed on.
+fn is_passed(name: &str) -> bool {
+    name.starts_with("outbound_.")
+}
+
+/// Those with a sidecar that takes TLS of the mesh: who answers in clear text is not for clients of other networks.
+fn with_mesh_tls(upstream: &Upstream, policies: &PeerPolicies<'_>) -> Upstream {
+    match upstream {
+        Upstream::OriginalDestination => Upstream::Endpoints(Vec::new()),
+        Upstream::Endpoints(all) => {
+            let of_mesh = all.iter().filter(|one| takes_mesh_tls(one, policies));
+            Upstream::Endpoints(of_mesh.cloned().collect())
+        }
+    }
+}
+
 fn select(upstream: &Upstream, labels: &BTreeMap<String, String>) -> Upstream {
     match upstream {
         Upstream::OriginalDestination => Upstream::OriginalDestination,
@@ -224,12 +284,10 @@ fn select(upstream: &Upstream, labels: &BTreeMap<String, String>) -> Upstream {
 fn cluster(
     input: &Input<'_>,
     service: &RegistryService<'_>,
-    port: &Port<'_>,
-    subset: &str,
+    (port, subset, name): (&Port<'_>, &str, Box<str>),
     policy: &Effective<'_>,
     registry: &mut Registry,
 ) -> Cluster {
-    let name = name(port.number, subset, &service.host);
     let state = registry.cluster(&name);
     let mut cluster = Cluster {
         outlier_detection: policy

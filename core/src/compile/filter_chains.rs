@@ -95,6 +95,7 @@ pub(super) fn outbound(
 #[must_use]
 pub(super) fn inbound(said: Option<Protocol>, port: u16, virtual_host: VirtualHostId) -> Listener {
     let chain = FilterChain {
+        mesh_only: false,
         server_names: Box::default(),
         destinations: Box::default(),
         rule: ChainRule {
@@ -276,6 +277,7 @@ impl<'a> Served<'_, 'a> {
             let virtual_host = hosts.add_virtual_host(name, self.port.protocol, all.into());
             for (rule, at) in written.list.into_iter().zip(0..) {
                 chains.push(FilterChain {
+                    mesh_only: false,
                     server_names: rule.server_names,
                     destinations: rule.destinations,
                     rule: ChainRule {
@@ -289,6 +291,7 @@ impl<'a> Served<'_, 'a> {
             let by_name = is_tls && is_shared;
             let name: Option<Box<str>> = by_name.then(|| self.service.host.as_str().into());
             chains.push(FilterChain {
+                mesh_only: false,
                 server_names: name.into_iter().collect(),
                 destinations: Box::default(),
                 rule: ChainRule {

@@ -189,6 +189,7 @@ pub fn compile(
         workloads: &workloads,
         source: &source,
         peers: &peer_policies,
+        passes: gateways::pass_by_cluster(&input),
     };
     let mut lookup = names::Lookup::new(&answers.names);
     let mut resources_of = resources::ResourceTable::default();

@@ -17,8 +17,13 @@ pub enum Seen<'a> {
     Nothing,
     /// It begins as HTTP does.
     Http,
-    /// It begins as TLS does, which asks for this name in lower case, if for any.
-    Tls(Option<&'a str>),
+    /// It begins as TLS does.
+    Tls {
+        /// The name that is asked for, in lower case, if any is.
+        name: Option<&'a str>,
+        /// Whether a protocol of the mesh's own is offered.
+        of_mesh: bool,
+    },
     /// It begins otherwise, or its client waits for the other side to speak.
     Other,
 }
@@ -55,7 +60,7 @@ pub fn of_peer(snapshot: &Snapshot, peer: &Peer, tls: Option<&TlsFacts>, seen: S
             };
         }
         (ListenerKind::Gateway(port), _) => {
-            let listener = snapshot.gateways.find(port);
+            let listener = snapshot.gateways.find(port, peer.local.ip());
             return listener.map_or(Chosen::Nowhere, |one| of_gateway(one, peer, tls, seen));
         }
     };
@@ -102,8 +107,9 @@ fn of_gateway(
     if listener.tls.is_some() && tls.is_none() {
         return match seen {
             Seen::Nothing => Chosen::Look,
-            Seen::Tls(name) => {
+            Seen::Tls { name, of_mesh } => {
                 let chain = listener.passed.find(peer.destination().ip(), name);
+                let chain = chain.filter(|chain| of_mesh || !chain.mesh_only);
                 chain.map_or(Chosen::Nowhere, |chain| Chosen::Rule(chain.rule))
             }
             Seen::Http | Seen::Other => Chosen::Nowhere,
@@ -128,7 +134,7 @@ pub fn choose(listener: Option<&Listener>, destination: IpAddr, seen: Seen<'_>) 
             return Chosen::Http;
         }
         (Seen::Nothing, _) if listener.is_to_look() => return Chosen::Look,
-        (Seen::Tls(name), _) => name,
+        (Seen::Tls { name, .. }, _) => name,
         (Seen::Nothing | Seen::Http | Seen::Other, _) => None,
     };
     let chain = listener.find(destination, name);

@@ -324,7 +324,7 @@ fn select(
         }
         ListenerKind::Gateway(port) => {
             let server_name = context.tls.and_then(|tls| tls.sni.as_deref());
-            let listener = snapshot.gateways.find(port);
+            let listener = snapshot.gateways.find(port, context.peer.local.ip());
             match listener.and_then(|listener| listener.server(server_name)) {
                 Some(GatewayServer::Http(hosts)) => {
                     authority::select_in(hosts, &record.request.authority)

@@ -45,6 +45,8 @@ pub struct FilterChain {
     pub server_names: Box<[Box<str>]>,
     /// Where somebody connected to; empty for anywhere.
     pub destinations: Box<[AddressRange]>,
+    /// Only who offers a protocol of the mesh's own (ALPN), so that TLS of the mesh is what answers.
+    pub mesh_only: bool,
     /// What becomes of them.
     pub rule: ChainRule,
 }

@@ -306,7 +306,10 @@ impl Snapshot {
                 let at = self.inbound_ports.position(client)?;
                 self.inbound_tls.get(at)?
             }
-            ListenerKind::Gateway(port) => self.gateways.find(port)?.tls.as_ref()?,
+            ListenerKind::Gateway(port) => {
+                let listener = self.gateways.find(port, client.local.ip())?;
+                listener.tls.as_ref()?
+            }
         };
         (tls.mode != MutualTls::Disable).then_some(tls)
     }

@@ -13,7 +13,7 @@ use crate::io::Input;
 use crate::local::Local;
 use crate::peer::{ClientId, Peer};
 use crate::policy::filter_chain::{self, Chosen, Seen};
-use crate::snapshot::{ChainRule, HttpSpoken, MutualTls, ServerTls};
+use crate::snapshot::{Alpn, ChainRule, HttpSpoken, MutualTls, ServerTls};
 use crate::sniff::{self, FirstBytes};
 use crate::stream::StreamId;
 use crate::time::Instant;
@@ -127,7 +127,12 @@ impl<'t> Sniffing<'t> {
             (FirstBytes::Http, _) => (Seen::Http, ToldBy::FirstBytes),
             (FirstBytes::Tls(said), _) => {
                 hello = said;
-                (Seen::Tls(hello.server_name.as_deref()), ToldBy::Tls)
+                let mut offered = hello.alpn.iter();
+                let seen = Seen::Tls {
+                    name: hello.server_name.as_deref(),
+                    of_mesh: offered.any(|one| Alpn::is_of_the_mesh(one.as_bytes())),
+                };
+                (seen, ToldBy::Tls)
             }
             (FirstBytes::Other, _) => (Seen::Other, ToldBy::FirstBytes),
             // Rules for requests hold at an application: who keeps his first bytes to himself does not get past them.
@@ -154,7 +159,7 @@ impl<'t> Sniffing<'t> {
             Chosen::Unknown => None,
         };
         let server_name = match seen {
-            Seen::Tls(name) => name.map(Box::from),
+            Seen::Tls { name, .. } => name.map(Box::from),
             Seen::Nothing | Seen::Http | Seen::Other => None,
         };
         Self { turns, id, now }.pass(told_by, rule, server_name);

@@ -209,7 +209,10 @@ fn compiled(text: &str) -> Snapshot {
 
 /// Route and rule that the snapshot leads to.
 fn found(snapshot: &Snapshot, asked: &Asked) -> Option<(usize, usize)> {
-    let listener = snapshot.gateways.find(80).expect("a listener");
+    let listener = snapshot
+        .gateways
+        .find(80, core::net::Ipv4Addr::LOCALHOST.into())
+        .expect("a listener");
     let Some(GatewayServer::Http(table)) = listener.server(None) else {
         panic!("the listener is for requests");
     };

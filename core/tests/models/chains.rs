@@ -142,6 +142,7 @@ const fn rule(at: usize) -> ChainRule {
 fn listener(name: &str, http: HttpSpoken, chains: &[Written]) -> Listener {
     let chains = chains.iter().enumerate();
     let chains = chains.map(|(at, (names, blocks))| FilterChain {
+        mesh_only: false,
         server_names: names.iter().map(|name| (*name).into()).collect(),
         destinations: blocks.clone().into(),
         rule: rule(at),
@@ -191,7 +192,10 @@ proptest! {
         let seen = match first {
             First::Nothing => Seen::Nothing,
             First::Http => Seen::Http,
-            First::Tls(name) => Seen::Tls(name),
+            First::Tls(name) => Seen::Tls {
+                name,
+                of_mesh: false,
+            },
             First::Other => Seen::Other,
         };
         prop_assert_eq!(choose(Some(&listener), to, seen), chosen(http, &chains, to, first));

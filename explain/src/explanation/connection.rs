@@ -70,7 +70,10 @@ pub fn explain_connection(
         ..circumstances.peer
     };
     let at_gateway = match peer.listener {
-        ListenerKind::Gateway(port) => Some(AtGateway::new(snapshot, port, reach)),
+        ListenerKind::Gateway(port) => {
+            let at = (port, peer.local.ip());
+            Some(AtGateway::new(snapshot, at, reach))
+        }
         ListenerKind::Outbound | ListenerKind::Inbound(_) => None,
     };
     let asked = Asked {
@@ -155,7 +158,11 @@ impl Asked<'_> {
     fn choose(&self, peer: &Peer) -> Chosen {
         let seen = match self.reach.says {
             Says::Bytes => Seen::Other,
-            Says::Hello => Seen::Tls(self.reach.server_name()),
+            // Who asks as a sidecar does is one.
+            Says::Hello => Seen::Tls {
+                name: self.reach.server_name(),
+                of_mesh: true,
+            },
         };
         let tls = self.at_gateway.and_then(|at| at.taken_off.as_ref());
         match filter_chain::of_peer(self.snapshot, peer, tls, Seen::Nothing) {
@@ -376,8 +383,8 @@ struct AtGateway<'a> {
 }
 
 impl<'a> AtGateway<'a> {
-    fn new(snapshot: &'a Snapshot, port: u16, reach: &Reach) -> Self {
-        let listener = snapshot.gateways.find(port);
+    fn new(snapshot: &'a Snapshot, (port, local): (u16, IpAddr), reach: &Reach) -> Self {
+        let listener = snapshot.gateways.find(port, local);
         let tls = listener.and_then(|one| one.tls.as_ref());
         let tls = tls.filter(|_| reach.says == Says::Hello);
         let server = tls.and_then(|tls| tls.servers.get(tls.server(reach.server_name())?));
@@ -405,14 +412,17 @@ impl<'a> AtGateway<'a> {
         let Some(listener) = self.listener else {
             return "no Gateway that selects this workload has the port".to_owned();
         };
-        let port = listener.port;
+        let port = match &listener.bind {
+            None => format!("port {}", listener.port),
+            Some(place) => place.to_string(),
+        };
         let said = match (&listener.tls, reach.says, &self.taken_off) {
             (None, _, _) => "its first server in clear text is for all who connect",
             (Some(_), Says::Bytes, _) => "TLS is spoken there, and this is none",
             (Some(_), Says::Hello, Some(_)) => "the server of this name takes TLS off",
             (Some(_), Says::Hello, None) => "TLS passes there, by the name that is asked for",
         };
-        format!("port {port} of Gateways\n{said}")
+        format!("{port} of Gateways\n{said}")
     }
 }
 

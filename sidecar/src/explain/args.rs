@@ -6,6 +6,7 @@ use clap::Args;
 use outrigger_core::compile::{Carried, CarriedPorts};
 
 use crate::compiled::{ForWhom, InboundTo};
+use crate::gateway_args::GatewayAt;
 use crate::options::{Format, parse_random, parse_spiffe_id};
 
 const EXPLAIN_EXAMPLES: &str = "\
@@ -52,9 +53,10 @@ pub(crate) struct ExplainArgs {
     #[arg(long, value_name = "APP")]
     pub(crate) inbound: Option<InboundTo>,
 
-    /// It comes from outside to this port of the Gateways that select the workload of --from
+    /// It comes from outside to this port of the Gateways that select the workload of --from; where servers say where they are
+    /// (bind), to ADDR:PORT or unix:///PATH
     #[arg(long, value_name = "PORT", conflicts_with = "inbound")]
-    pub(crate) gateway: Option<u16>,
+    pub(crate) gateway: Option<GatewayAt>,
 
     /// Who asks has a certificate of the mesh with this SPIFFE ID, such as spiffe://cluster.local/ns/shop/sa/web: the client with
     /// --inbound, else the workload itself. Without it nobody has one, and all is clear text
@@ -73,9 +75,9 @@ impl ExplainArgs {
     /// What the workload carries.
     pub(crate) fn carried(&self) -> Carried {
         Carried {
-            ports: match self.gateway {
+            ports: match &self.gateway {
                 None => CarriedPorts::Nothing,
-                Some(port) => CarriedPorts::These(vec![port]),
+                Some(at) => CarriedPorts::These(vec![at.port]),
             },
             trusted_hops: None,
         }

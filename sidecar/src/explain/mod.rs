@@ -7,7 +7,6 @@ mod args;
 pub(crate) use args::ExplainArgs;
 
 use std::io::{self, Write};
-use std::net::Ipv4Addr;
 use std::process::ExitCode;
 
 use outrigger_core::entropy::Entropy;
@@ -65,9 +64,9 @@ pub(crate) fn explain(args: &ExplainArgs) -> ExitCode {
             circumstances = circumstances.by(client);
         }
     }
-    if let Some(port) = args.gateway {
-        let at = (Ipv4Addr::LOCALHOST, port).into();
-        circumstances = circumstances.on(ListenerKind::Gateway(port), at);
+    if let Some(at) = &args.gateway {
+        let (listener, local) = at.listener();
+        circumstances = circumstances.on(listener, local);
     }
     let mut told = asked.explain(&read.snapshot, &circumstances);
     add_refusals(&mut told, &read);

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use outrigger_core::compile::Inbound;
 use outrigger_core::peer::ListenerKind;
-use outrigger_core::snapshot::Snapshot;
-use outrigger_runtime::{Handle, Listen};
+use outrigger_core::snapshot::{Snapshot, SocketPlace};
+use outrigger_runtime::{Arrival, Handle, Listen};
 use tracing::{info, warn};
 
 use crate::gateway_args::GatewayArgs;
@@ -22,9 +22,25 @@ pub(super) fn wanted(
     gateway: &GatewayArgs,
     inbound: Option<usize>,
 ) -> Vec<Listen> {
-    let named = snapshot.gateways.iter().map(|listener| listener.port);
-    let ports = gateway.listens(named).into_iter();
+    let of_gateways = snapshot.gateways.iter();
+    let unbound = of_gateways.clone().filter(|one| one.bind.is_none());
+    let ports = gateway.listens(unbound.map(|listener| listener.port));
+    let ports = ports.into_iter();
     let ports = ports.map(|(port, addr)| Listen::direct(ListenerKind::Gateway(port), addr));
+    // These say themselves where they are.
+    let bound = of_gateways.filter_map(|listener| {
+        let kind = ListenerKind::Gateway(listener.port);
+        Some(match listener.bind.as_ref()? {
+            SocketPlace::Address(at) => {
+                let port = gateway.port_at(listener.port);
+                Listen::direct(kind, (at.ip(), port).into())
+            }
+            place @ SocketPlace::Unix(_) => Listen {
+                arrival: Arrival::Direct,
+                ..Listen::own(kind, place)
+            },
+        })
+    });
     let own = snapshot.own_sockets.all.iter().filter_map(|socket| {
         let kind = match socket.is_inbound {
             true => ListenerKind::Inbound(inbound?),
@@ -32,7 +48,7 @@ pub(super) fn wanted(
         };
         Some(Listen::own(kind, &socket.place))
     });
-    ports.chain(own).collect()
+    ports.chain(bound).chain(own).collect()
 }
 
 /// The listener for whatever port connections were to go to.
@@ -210,6 +226,7 @@ impl Listeners {
 fn name(listen: &Listen) -> String {
     let place = listen.place();
     match listen.kind {
+        ListenerKind::Gateway(0) => format!("the socket of Gateways ({place})"),
         ListenerKind::Gateway(port) => format!("port {port} of Gateways ({place})"),
         ListenerKind::Outbound | ListenerKind::Inbound(_) => {
             format!("the Sidecar's listener at {place}")

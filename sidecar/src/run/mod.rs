@@ -370,11 +370,10 @@ fn start_workers(
     (runtime.start)(config, identities).map_err(Failure::bad)
 }
 
-/// Where the listeners are that the Sidecar has opened, in words.
+/// Where the listeners are that have a place of their own, in words: those of the Sidecar, and Unix sockets of Gateways.
 fn own_places(listens: &[Listen]) -> impl Iterator<Item = String> {
-    let own = listens.iter();
-    own.filter(|listen| listen.arrival == Arrival::Own)
-        .map(Listen::place)
+    let is_own = |listen: &&Listen| listen.arrival == Arrival::Own || listen.unix.is_some();
+    listens.iter().filter(is_own).map(Listen::place)
 }
 
 /// How connections of the application, and those to it, come to their listeners. Those of the application are rewritten in
@@ -464,7 +463,8 @@ fn greeting(
         let _ = write!(text, " dns {dns},");
     }
     for Located { kind, addr } in handle.located() {
-        if let ListenerKind::Gateway(port) = kind {
+        // A Unix socket has none.
+        if let ListenerKind::Gateway(port @ 1..) = kind {
             let _ = write!(text, " gateway {port} at {addr},");
         }
     }

@@ -7,6 +7,7 @@
 mod routes;
 mod tls;
 
+use core::net::SocketAddr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use super::hosts::Hosts;
 use super::labels::is_subset;
 use super::virtual_services::{Candidate, visible};
 use super::{Input, in_order};
+use crate::config::address::{UNIX_PREFIX, parse_ip};
 use crate::config::gateway::{Gateway, Server};
 use crate::config::names;
 use crate::config::protocol::Protocol;
@@ -21,7 +23,7 @@ use crate::config::server_tls::ServerTlsMode;
 use crate::config::{Code, Finding};
 use crate::snapshot::{
     FilterChain, GatewayListener, GatewayListeners, GatewayServer, HostTable, HttpSpoken, Listener,
-    MutualTls, NamedServer, ServerTls,
+    MutualTls, NamedServer, ServerTls, SocketPlace,
 };
 
 /// One server of a Gateway that the workload carries.
@@ -35,11 +37,14 @@ struct Served<'a> {
     protocol: Protocol,
 }
 
+/// Where servers are that go together: a port, and where it is listened on where a server says so itself.
+type At = (u16, Option<SocketPlace>);
+
 /// Servers of Gateways whose requests are routed by one table (a route configuration of Envoy's).
 #[derive(Clone, Debug)]
 pub(super) struct RoutedServers {
     pub(super) port: u16,
-    /// `http.80`, or `https.443.PORT-NAME.GATEWAY.NAMESPACE`.
+    /// `http.80`, `http.80.BIND`, or `https.443.PORT-NAME.GATEWAY.NAMESPACE`.
     pub(super) configuration: String,
     /// `namespace/name` of each.
     pub(super) gateways: Vec<String>,
@@ -63,7 +68,8 @@ impl RoutedServers {
         Some(Self {
             port: first.port,
             configuration: match first.takes_tls_off() {
-                false => format!("http.{}", first.port),
+                false if first.server.bind.is_empty() => format!("http.{}", first.port),
+                false => format!("http.{}.{}", first.port, first.server.bind),
                 true => format!(
                     "https.{}.{}.{}.{}",
                     first.port,
@@ -94,6 +100,17 @@ impl<'a> Served<'a> {
             None => format!("{}/{}", meta.namespace, meta.name),
             Some(listener) => format!("{}/{}~{}", meta.namespace, meta.name, listener.name),
         }
+    }
+
+    /// Where it is listened on, where it says so itself.
+    fn place(&self) -> Option<SocketPlace> {
+        let bind = self.server.bind.as_str();
+        if let Some(path) = bind.strip_prefix(UNIX_PREFIX) {
+            return Some(SocketPlace::Unix(path.into()));
+        }
+        // All addresses are those of the command line.
+        let ip = parse_ip(bind).filter(|ip| !ip.is_unspecified())?;
+        Some(SocketPlace::Address(SocketAddr::new(ip, self.port)))
     }
 
     /// Where a field of the server stands. In the Gateway API it stands in a listener, under another name.
@@ -156,6 +173,12 @@ impl<'a> Served<'a> {
         tls.is_some_and(|tls| !is_passed(tls.mode))
     }
 
+    /// Whether TLS passes it by the cluster that a sidecar asks for, of services with its hosts.
+    fn passes_by_cluster(&self) -> bool {
+        let tls = self.server.tls.as_ref();
+        tls.is_some_and(|tls| tls.mode == ServerTlsMode::AutoPassthrough)
+    }
+
     /// Whether requests are routed that come to it.
     fn is_http(&self) -> bool {
         self.protocol.is_http() || self.protocol == Protocol::Https && self.takes_tls_off()
@@ -187,11 +210,12 @@ pub(super) fn listeners(
     });
     routes::tell_unbound(&ports, &candidates, input, findings);
     let (mut listeners, mut routed) = (Vec::new(), Vec::new());
-    for (port, servers) in ports {
+    for ((port, bind), servers) in ports {
         let routing = &mut routes::Routing {
             hosts: &mut *hosts,
             candidates: &candidates,
             port,
+            bind,
         };
         let listener = match servers.first() {
             Some(first) if first.protocol.is_tls() => {
@@ -206,8 +230,8 @@ pub(super) fn listeners(
 }
 
 /// The servers of the Gateways that select the workload, by port, as far as they go together; what does not is told.
-fn by_port<'a>(input: &Input<'a>, findings: &mut Vec<Finding>) -> BTreeMap<u16, Vec<Served<'a>>> {
-    let mut ports: BTreeMap<u16, Vec<Served<'a>>> = BTreeMap::new();
+fn by_port<'a>(input: &Input<'a>, findings: &mut Vec<Finding>) -> BTreeMap<At, Vec<Served<'a>>> {
+    let mut ports: BTreeMap<At, Vec<Served<'a>>> = BTreeMap::new();
     let written = &input.resources.gateways;
     let of_api = &input.resources.gateway_api.gateways;
     let all = in_order(written.iter().chain(of_api), |gateway| &gateway.meta);
@@ -227,14 +251,16 @@ fn by_port<'a>(input: &Input<'a>, findings: &mut Vec<Finding>) -> BTreeMap<u16, 
             let Some(served) = served(gateway, at, server) else {
                 continue;
             };
-            if !input.workload.carries.has(served.port) {
+            let place = served.place();
+            let is_unix = matches!(place, Some(SocketPlace::Unix(_)));
+            if !is_unix && !input.workload.carries.has(served.port) {
                 let message = format!("nothing is listened on for port {}", served.port);
                 let help = "give it an address: `--gateway PORT=ADDR`";
                 findings.push(served.tell(Code::GatewayPortClosed, ".port.number", message, help));
                 continue;
             }
             tell_not_in_effect(&served, findings);
-            let others = ports.entry(served.port).or_default();
+            let others = ports.entry((served.port, place)).or_default();
             match conflict(&served, others) {
                 None => others.push(served),
                 Some((field, why)) => {
@@ -245,6 +271,22 @@ fn by_port<'a>(input: &Input<'a>, findings: &mut Vec<Finding>) -> BTreeMap<u16, 
         }
     }
     ports
+}
+
+/// Whether some server that the workload carries passes the TLS of sidecars on by the clusters that they ask for
+/// (`AUTO_PASSTHROUGH`).
+pub(super) fn pass_by_cluster(input: &Input<'_>) -> bool {
+    let passes = |server: &Server| {
+        let tls = server.tls.as_ref();
+        tls.is_some_and(|tls| tls.mode == ServerTlsMode::AutoPassthrough)
+    };
+    let mut written = input.resources.gateways.iter();
+    input.workload.carries.is_gateway()
+        && written.any(|gateway| {
+            !gateway.meta.rejected
+                && is_subset(&gateway.selector, &input.workload.labels)
+                && gateway.servers.iter().any(passes)
+        })
 }
 
 fn not_selected(gateway: &Gateway) -> Finding {
@@ -265,22 +307,20 @@ fn not_selected(gateway: &Gateway) -> Finding {
 
 fn served<'a>(gateway: &'a Gateway, at: usize, server: &'a Server) -> Option<Served<'a>> {
     let port = server.port.as_ref()?;
+    let is_unix = server.bind.starts_with(UNIX_PREFIX);
     Some(Served {
         gateway,
         at,
         server,
-        port: u16::try_from(port.number).ok().filter(|port| *port > 0)?,
+        port: u16::try_from(port.number)
+            .ok()
+            .filter(|port| *port > 0 || is_unix)?,
         protocol: Protocol::parse(&port.protocol)?,
     })
 }
 
 /// What of a server changes nothing.
 fn tell_not_in_effect(served: &Served<'_>, findings: &mut Vec<Finding>) {
-    if !served.server.bind.is_empty() {
-        let message = "`bind` is not in effect: the command line says where a port is listened on";
-        let help = "`--gateway PORT=ADDR`";
-        findings.push(served.tell(Code::NotInEffect, ".bind", message.into(), help));
-    }
     if !served.server.default_endpoint.is_empty() {
         let message = "`defaultEndpoint` is not in effect in a Gateway";
         findings.push(served.tell(Code::NotInEffect, ".defaultEndpoint", message.into(), ""));
@@ -333,6 +373,7 @@ fn in_clear_text(
     };
     GatewayListener {
         port: routing.port,
+        bind: routing.bind.clone(),
         tls: None,
         servers: Box::new([server]),
         passed: Listener::default(),
@@ -352,7 +393,7 @@ fn in_tls(
     for served in servers {
         let termination = match served.takes_tls_off() {
             false => {
-                chains.extend(routing.passed(served, findings));
+                chains.extend(routing.passed(served));
                 behind.push(GatewayServer::Tcp(None));
                 None
             }
@@ -372,14 +413,22 @@ fn in_tls(
                 Some(termination)
             }
         };
-        named.push(NamedServer {
-            names: served.hosts().map(|host| host.host.into()).collect(),
-            termination,
-        });
+        let names = match served.passes_by_cluster() {
+            false => served.hosts().map(|host| host.host.into()).collect(),
+            true => routes::passed_clusters(served, routing.hosts.targets.clusters)
+                .map(|(cluster, _)| cluster.name.clone())
+                .collect(),
+        };
+        named.push(NamedServer { names, termination });
     }
-    let name = format!("0.0.0.0_{}", routing.port).into();
+    let name = match &routing.bind {
+        None => format!("0.0.0.0_{}", routing.port).into(),
+        Some(SocketPlace::Address(at)) => format!("{}_{}", at.ip(), at.port()).into(),
+        Some(unix @ SocketPlace::Unix(_)) => unix.to_string().into(),
+    };
     GatewayListener {
         port: routing.port,
+        bind: routing.bind.clone(),
         tls: Some(Arc::new(ServerTls {
             mode: MutualTls::ByName,
             parameters: input.mesh.tls_defaults.clone(),

@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
-use super::Served;
+use super::{At, Served};
 use crate::compile::Input;
 use crate::compile::actions::Targets;
 use crate::compile::api_routes;
+use crate::compile::clusters::Clusters;
 use crate::compile::conditions::is_catch_all;
 use crate::compile::connection_rules::ConnectionRules;
 use crate::compile::delegation::expand;
@@ -24,12 +25,12 @@ use crate::compile::virtual_services::Candidate;
 use crate::config::header_name::is_claim;
 use crate::config::names;
 use crate::config::protocol::Protocol;
-use crate::config::server_tls::ServerTlsMode;
 use crate::config::virtual_service::VirtualService;
 use crate::config::{Code, Finding};
 use crate::snapshot::{
-    Action, ChainRule, Condition, FilterChain, HeaderOps, HostEntry, HostTable, Origin, PortEntry,
-    Redirect, RedirectPath, RedirectPort, Rule, TextMatch,
+    Action, ChainRule, Cluster, ClusterId, Condition, DestinationCluster, FilterChain, HeaderOps,
+    HostEntry, HostTable, Origin, PortEntry, Redirect, RedirectPath, RedirectPort, Rule,
+    SocketPlace, TextMatch,
 };
 
 /// What the servers of one port are routed by.
@@ -38,6 +39,7 @@ pub(super) struct Routing<'r, 'a> {
     /// VirtualServices that name gateways, in their order.
     pub(super) candidates: &'r [Candidate<'a>],
     pub(super) port: u16,
+    pub(super) bind: Option<SocketPlace>,
 }
 
 /// A host while its rules are put together.
@@ -226,18 +228,31 @@ impl<'a> Routing<'_, 'a> {
         })
     }
 
+    /// A chain for each cluster that may be asked for (Istio `builtAutoPassthroughFilterChains`).
+    fn by_cluster(&mut self, served: &Served<'_>) -> Vec<FilterChain> {
+        let clusters = self.hosts.targets.clusters;
+        let mut chains = Vec::new();
+        for (cluster, id) in passed_clusters(served, clusters) {
+            let rules = rules::default_rules(DestinationCluster::Known(id), None);
+            let name = cluster.name.to_string();
+            let virtual_host = self.hosts.add_virtual_host(name, Protocol::Tls, rules);
+            chains.push(FilterChain {
+                server_names: Box::new([cluster.name.clone()]),
+                destinations: Box::default(),
+                mesh_only: true,
+                rule: ChainRule {
+                    virtual_host,
+                    rule: 0,
+                },
+            });
+        }
+        chains
+    }
+
     /// Where connections to a server go whose TLS it does not take off.
-    pub(super) fn passed(
-        &mut self,
-        served: &Served<'_>,
-        findings: &mut Vec<Finding>,
-    ) -> Vec<FilterChain> {
-        let mode = served.server.tls.as_ref().map(|tls| tls.mode);
-        if mode == Some(ServerTlsMode::AutoPassthrough) {
-            let message = "`AUTO_PASSTHROUGH` is not in effect: who comes in by it is turned away";
-            let help = "gateways between networks of a mesh are not carried; use PASSTHROUGH and `tls` rules";
-            findings.push(served.tell(Code::NotInEffect, ".tls.mode", message.into(), help));
-            return Vec::new();
+    pub(super) fn passed(&mut self, served: &Served<'_>) -> Vec<FilterChain> {
+        if served.passes_by_cluster() {
+            return self.by_cluster(served);
         }
         let name = served.name();
         let targets = Targets {
@@ -261,6 +276,7 @@ impl<'a> Routing<'_, 'a> {
                 chains.push(FilterChain {
                     server_names: rule.server_names,
                     destinations: rule.destinations,
+                    mesh_only: false,
                     rule: ChainRule {
                         virtual_host,
                         rule: at,
@@ -270,6 +286,15 @@ impl<'a> Routing<'_, 'a> {
         }
         chains
     }
+}
+
+/// What the clients of a server with `AUTO_PASSTHROUGH` may ask for: the clusters of the services of the mesh that have its hosts.
+pub(super) fn passed_clusters<'c>(
+    served: &Served<'_>,
+    clusters: &'c Clusters,
+) -> impl Iterator<Item = (&'c Cluster, ClusterId)> {
+    let hosts: Vec<_> = served.hosts().collect();
+    clusters.passed(move |host| hosts.iter().any(|of| names::covers(&of.host, host)))
 }
 
 /// The VirtualServices that are bound to a Gateway.
@@ -310,7 +335,7 @@ fn tell_claims(candidate: &Candidate<'_>, input: &Input<'_>, findings: &mut Vec<
 /// Tells of VirtualServices that are bound to a Gateway of which no server has a host in common with them, and of servers that
 /// have no VirtualService.
 pub(super) fn tell_unbound(
-    ports: &BTreeMap<u16, Vec<Served<'_>>>,
+    ports: &BTreeMap<At, Vec<Served<'_>>>,
     candidates: &[Candidate<'_>],
     input: &Input<'_>,
     findings: &mut Vec<Finding>,
@@ -347,7 +372,8 @@ pub(super) fn tell_unbound(
             is_bound(served, candidate) && !served.common(candidate).is_empty()
         };
         let redirects = (served.server.tls.as_ref()).is_some_and(|tls| tls.https_redirect);
-        if !redirects && !candidates.iter().any(serves) {
+        let needs_rules = !redirects && !served.passes_by_cluster();
+        if needs_rules && !candidates.iter().any(serves) {
             let (message, help) = match served.gateway.listener {
                 None => (
                     "no VirtualService is bound to it: nobody gets through",

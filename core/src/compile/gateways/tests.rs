@@ -67,6 +67,9 @@ fn shown(snapshot: &Snapshot) -> String {
     let mut text = String::new();
     for listener in &*snapshot.gateways {
         let _ = write!(text, "{}", listener.port);
+        if let Some(place) = &listener.bind {
+            let _ = write!(text, " {place}");
+        }
         if let Some(tls) = &listener.tls {
             let names: Vec<String> = tls
                 .servers
@@ -286,6 +289,41 @@ fn what_is_not_listened_on_or_selected_is_told() {
         &yaml.replace("selector: {istio: edge}, ", ""),
         "80 a.test: 200\n",
         &[],
+    );
+}
+
+#[test]
+fn servers_at_addresses_of_their_own_stand_apart() {
+    let at = |bind: &str, port: u16, host: &str| {
+        format!(
+            "{{port: {{number: {port}, name: '{host}', protocol: HTTP}}, bind: '{bind}', hosts: [{host}]}}"
+        )
+    };
+    let of = |name: &str, host: &str, status: u16| {
+        let answer = answer(status);
+        rules(
+            name,
+            &format!("hosts: [{host}], gateways: [edge/g], http: [{{{answer}}}]"),
+        )
+    };
+    let servers = [
+        at("", 80, "a.test"),
+        at("10.0.0.9", 80, "b.test"),
+        at("0.0.0.0", 80, "c.test"),
+        at("unix:///run/g.sock", 0, "d.test"),
+    ];
+    let yaml = gateway("g", "edge", &servers.join(", "))
+        + &of("a", "a.test", 201)
+        + &of("b", "b.test", 202)
+        + &of("c", "c.test", 203)
+        + &of("d", "d.test", 204);
+    let want = "0 unix:///run/g.sock d.test: 204\n80 a.test: 201 c.test: 203\n80 10.0.0.9:80 b.test: 202\n";
+    check(&yaml, want, &[]);
+    // A Unix socket needs no port on the command line.
+    let compiled = compiled(&yaml, CarriedPorts::These(vec![81]));
+    assert_eq!(
+        shown(&compiled.snapshot),
+        "0 unix:///run/g.sock d.test: 204\n"
     );
 }
 

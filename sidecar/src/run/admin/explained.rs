@@ -10,15 +10,16 @@ use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
 use outrigger_explain::{Circumstances, Subject, application, text};
-use outrigger_runtime::Handle;
+use outrigger_runtime::{Handle, Located};
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::query;
+use crate::gateway_args::GatewayAt;
 use crate::options::{parse_random, parse_spiffe_id};
 
 /// What can be asked for.
-const PARAMETERS: &str = "request=LINE, header=FIELD (may be repeated), random=N, inbound=PORT, gateway=PORT, as=ID, format=text|json";
+const PARAMETERS: &str = "request=LINE, header=FIELD (may be repeated), random=N, inbound=PORT, gateway=PORT|ADDR:PORT|unix:///PATH, as=ID, format=text|json";
 
 /// Fields of one question.
 const MOST_FIELDS: usize = 100;
@@ -31,7 +32,7 @@ pub(super) struct Asked {
     /// The port of the application, or of the inbound listener.
     inbound: Option<u16>,
     /// The port of Gateways that it comes to.
-    gateway: Option<u16>,
+    gateway: Option<GatewayAt>,
     /// The SPIFFE ID of the client's certificate.
     client: Option<String>,
     pub(super) is_json: bool,
@@ -59,10 +60,7 @@ impl Asked {
                             .to_owned()
                     })?);
                 }
-                ("gateway", port) => {
-                    let port = port.parse();
-                    gateway = Some(port.map_err(|_| "`gateway` needs a port of Gateways")?);
-                }
+                ("gateway", at) => gateway = Some(at.parse()?),
                 ("as", id) => client = Some(parse_spiffe_id(id)?),
                 ("format", "text") => is_json = false,
                 ("format", "json") => is_json = true,
@@ -99,14 +97,18 @@ impl Asked {
             now: handle.now(),
             ..Circumstances::default()
         };
-        let listener = match (self.inbound, self.gateway) {
+        let listener = match (self.inbound, &self.gateway) {
             (None, None) => ListenerKind::Outbound,
             (Some(port), None) => ListenerKind::Inbound(inbound(port, handle, snapshot)?),
-            (None, Some(port)) => {
-                let listener = ListenerKind::Gateway(port);
-                let is_open = handle.local_addr(listener).is_some();
-                let closed = || format!("no port {port} of Gateways is listened on");
-                is_open.then_some(listener).ok_or_else(closed)?
+            (None, Some(at)) => {
+                let (listener, local) = at.listener();
+                let is_meant = |one: &Located| {
+                    one.kind == listener && (at.place.is_none() || one.addr.ip() == local.ip())
+                };
+                let mut located = handle.located().into_iter();
+                let closed = || format!("no port {} of Gateways is listened on", at.port);
+                let found = located.find(is_meant).ok_or_else(closed)?;
+                return Ok(circumstances.on(listener, found.addr));
             }
             (Some(_), Some(_)) => {
                 return Err("`inbound` and `gateway` exclude each other".to_owned());
