@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use outrigger_core::compile::{Answers, Inbound, Workload};
+use outrigger_core::compile::{Answers, Carried, Inbound, Workload};
 use outrigger_core::entropy::Entropy;
 use outrigger_core::peer::{ClientId, ConnId, Peer};
 use outrigger_core::time::Instant;
@@ -101,6 +101,8 @@ pub enum Frame<'a> {
         /// Which one.
         worker: u32,
     },
+    /// What of Gateways the workload carries for which configurations are compiled from here on: until there is one, nothing.
+    Carries(Cow<'a, Carried>),
 }
 
 /// A configuration as it was read.
@@ -164,6 +166,15 @@ pub enum End {
     Slow,
     /// The input before this made the program panic.
     Panicked,
+}
+
+impl Configuration<'_> {
+    /// The workload carries this of Gateways, which stands in a frame of its own.
+    pub(crate) fn carried_by(&mut self, carries: &Carried) {
+        if *self.workload.carries != *carries {
+            *self.workload.to_mut().carries = carries.clone();
+        }
+    }
 }
 
 impl<'a> Frame<'a> {

@@ -75,7 +75,8 @@ impl Clients {
             | Frame::Announced { .. }
             | Frame::Hurried { .. }
             | Frame::Draining { .. }
-            | Frame::End(_) => None,
+            | Frame::End(_)
+            | Frame::Carries(_) => None,
         }
     }
 

@@ -14,7 +14,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
 use mesh::{Mesh, mirror};
-use proxy::{Folder, Proxy, ask, refused};
+use proxy::{Folder, Proxy, ask};
 
 const HEAD: &str = "apiVersion: networking.istio.io/v1\n";
 
@@ -147,19 +147,69 @@ fn a_port_without_a_server_closes() {
 }
 
 #[test]
-fn a_gateway_is_not_recorded() {
+fn what_a_gateway_did_is_decided_again() {
     let folder = Folder::new("gateway-record");
-    folder.write("a.yaml", "");
+    let rules = folder.0.join("rules");
+    fs::create_dir(&rules).unwrap();
+    let server = |port: u16, host: &str| {
+        format!(
+            "{HEAD}kind: Gateway\nmetadata: {{name: g{port}}}\nspec: {{selector: {{}}, servers: [{{port: {{number: {port}, name: http, protocol: HTTP}}, hosts: [{host}]}}]}}\n---\n\
+             {HEAD}kind: VirtualService\nmetadata: {{name: v{port}}}\nspec: {{hosts: [{host}], gateways: [g{port}], http: [{{directResponse: {{status: 201}}}}]}}\n---\n"
+        )
+    };
+    let write = |text: &str| {
+        fs::write(folder.0.join("new"), text).unwrap();
+        fs::rename(folder.0.join("new"), rules.join("a.yaml")).unwrap();
+    };
+    write(&server(80, "a.test"));
     let file = folder.0.join("run.rec");
-    let more = [
-        "--gateway",
-        "80=127.0.0.1:0",
-        "--record",
-        file.to_str().unwrap(),
-    ];
-    let (code, told) = refused(&folder.0, &more);
-    assert_eq!(code, Some(2), "{told}");
-    assert!(told.contains("--gateway"), "{told}");
+    let gateway = Proxy::start(
+        &rules,
+        &[
+            "--gateway",
+            "127.0.0.1:0",
+            "--xff-trusted-hops",
+            "1",
+            "--minimum-drain-time",
+            "0",
+            "--record",
+            file.to_str().unwrap(),
+        ],
+    );
+    let get = |at: SocketAddr, host: &str| {
+        let more = "x-forwarded-for: 9.9.9.9\r\nconnection: close";
+        ask(
+            at,
+            &format!("GET / HTTP/1.1\r\nhost: {host}\r\n{more}\r\n\r\n"),
+        )
+    };
+    let first = gateway.addr("gateway 80 at");
+    assert!(get(first, "a.test").starts_with("HTTP/1.1 201"));
+    assert!(get(first, "b.test").starts_with("HTTP/1.1 404"));
+    write(&(server(80, "a.test") + &server(81, "b.test")));
+    let told = gateway.wait_for("opened port 81 of Gateways");
+    let second = told.rsplit_once(" at ").unwrap().1.trim().parse().unwrap();
+    assert!(get(second, "b.test").starts_with("HTTP/1.1 201"));
+    assert_eq!(gateway.end().0, Some(0));
+    let replay = |more: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_outrigger"));
+        let output = command
+            .args(["replay", "--format", "json"])
+            .args(more)
+            .arg(&file);
+        let output = output.output().unwrap();
+        let told =
+            String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr);
+        (output.status.code(), told)
+    };
+    let (code, told) = replay(&[]);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("\"requests\": 3"), "{told}");
+    // Other rules are those of the same gateway.
+    write(&(server(80, "a.test").replace("201", "202") + &server(81, "b.test")));
+    let (code, told) = replay(&["--config", rules.to_str().unwrap()]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("\"otherwise\": 1"), "{told}");
 }
 
 /// A Gateway of the Gateway API and routes of two namespaces, of which one may name what the other has.

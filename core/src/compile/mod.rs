@@ -101,7 +101,7 @@ pub struct Workload {
     pub spiffe_id: Option<Box<str>>,
     /// How its requests are traced, as far as the command line says.
     pub trace: TraceFlags,
-    /// What of Gateways it carries. No recording holds it.
+    /// What of Gateways it carries. A recording holds it apart.
     #[serde(skip)]
     pub carries: Box<Carried>,
 }

@@ -13,7 +13,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use outrigger_core::cluster::Registry;
-use outrigger_core::compile::compile;
+use outrigger_core::compile::{Carried, compile};
 use outrigger_core::config::{MeshConfig, Source, load, load_mesh};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::Instant;
@@ -147,6 +147,8 @@ pub(crate) fn compile_again(recorded: &Configuration<'_>, registry: &mut Registr
 struct Run<C, T> {
     compile: C,
     tell: T,
+    /// See [`Frame::Carries`].
+    carries: Carried,
     /// Compiled, and not yet published.
     compiled: Option<Arc<Snapshot>>,
     published: Option<Arc<Snapshot>>,
@@ -163,6 +165,7 @@ where
         Self {
             compile,
             tell,
+            carries: Carried::default(),
             compiled: None,
             published: None,
             workers: Vec::new(),
@@ -179,7 +182,11 @@ where
         }
         match frame {
             Frame::Program(version) => self.replayed.program = version.into_owned(),
-            Frame::Configuration(configuration) => self.configure(offset, &configuration)?,
+            Frame::Carries(carried) => self.carries = carried.into_owned(),
+            Frame::Configuration(mut configuration) => {
+                configuration.carried_by(&self.carries);
+                self.configure(offset, &configuration)?;
+            }
             Frame::Workers { settings, seeds } => self.begin(offset, *settings, &seeds)?,
             Frame::Published => {
                 let Some(compiled) = self.compiled.take() else {

@@ -13,6 +13,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use outrigger_core::cluster::Registry;
+use outrigger_core::compile::Carried;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::Instant;
 use outrigger_core::worker::{Signatures, Worker};
@@ -108,6 +109,8 @@ struct Run<F> {
     other: Option<F>,
     otherwise: Option<Worker>,
     registry: Registry,
+    /// See [`Frame::Carries`].
+    carries: Carried,
     compiled: Option<Arc<Snapshot>>,
     published: Option<Arc<Snapshot>>,
     workers: Vec<Worker>,
@@ -122,6 +125,7 @@ impl<E, F: FnOnce(&Configuration<'_>) -> Result<Snapshot, E>> Run<F> {
             other: Some(other),
             otherwise: None,
             registry: Registry::default(),
+            carries: Carried::default(),
             compiled: None,
             published: None,
             workers: Vec::new(),
@@ -148,7 +152,9 @@ impl<E, F: FnOnce(&Configuration<'_>) -> Result<Snapshot, E>> Run<F> {
     fn feed(&mut self, offset: u64, frame: Frame<'_>) -> Result<(), Stop<E>> {
         match frame {
             Frame::Program(version) => self.compared.program = version.into_owned(),
-            Frame::Configuration(recorded) => {
+            Frame::Carries(carried) => self.carries = carried.into_owned(),
+            Frame::Configuration(mut recorded) => {
+                recorded.carried_by(&self.carries);
                 let snapshot = compile_again(&recorded, &mut self.registry);
                 self.compiled = Some(Arc::new(snapshot));
                 if let Some(other) = self.other.take() {

@@ -366,6 +366,9 @@ impl Configuration {
             self.revision,
         );
         if let Some(mut turn) = turn {
+            if self.workload.carries.is_gateway() {
+                turn.put(&Frame::Carries(Cow::Borrowed(&self.workload.carries)));
+            }
             turn.put(&Frame::Configuration(recording::Configuration {
                 files: good.sources.iter().map(Source::as_recorded).collect(),
                 mesh: good.mesh_source.as_ref().map(Source::as_recorded),

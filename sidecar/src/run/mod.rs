@@ -129,11 +129,6 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
             "`--config -` cannot be read a second time; give a file or a folder",
         ));
     }
-    if args.record.is_some() && !args.gateway.gateway.is_empty() {
-        return Err(Failure::usage(
-            "a recording does not hold what a gateway carries: leave `--gateway` or `--record` out",
-        ));
-    }
     let is_virtual = args.inbound.iter().any(|arg| arg.application.is_none());
     if is_virtual && args.interception == ModeArg::None {
         return Err(Failure::usage(
