@@ -44,7 +44,7 @@ use originals::Originals;
 use pool::Pool;
 pub(crate) use pool::{Link, Taken, Wanted};
 pub(crate) use spare::LONG_BUFFER;
-use spare::Spare;
+pub(crate) use spare::Spare;
 use tokens::Tokens;
 
 /// Whoever checks signatures of tokens, if there is anybody.

@@ -37,7 +37,7 @@ use crate::connection::Sockets;
 use crate::entropy::Entropy;
 pub use crate::exchange::Exchange;
 pub use crate::io::{ConnectFault, Facts, Handshake, Input, Interest, Manner, Output};
-use crate::local::Local;
+use crate::local::{self, Local};
 pub use crate::local::{Buffered, Http2Counted, Http2Side, Signatures, View, WorkerSettings};
 use crate::outbox::Outbox;
 use crate::peer::{ClientId, ConnId, ExchangeId, Peer, UpstreamId};
@@ -58,6 +58,29 @@ pub struct Counts {
     pub mirrors: usize,
     /// What all its connections hold in memory.
     pub buffered: Buffered,
+}
+
+/// Memory that nobody uses: buffers, and what a request needs. A worker has its own; a thread that drives many can have them share
+/// one ([`Spare::swap`]), so that what was used last is used next, whoever used it.
+#[derive(Debug, Default)]
+pub struct Spare {
+    buffers: local::Spare,
+    #[expect(
+        clippy::vec_box,
+        reason = "a request moves between its places as a pointer"
+    )]
+    exchanges: Vec<Box<Exchange>>,
+}
+
+impl Spare {
+    /// Gives this memory to a worker and takes what it had. The stories of its requests that ended are forgotten, as by the next call
+    /// that takes the time. Nothing that a worker decides depends on it.
+    pub fn swap(&mut self, worker: &mut Worker) {
+        let turns = &mut worker.turns;
+        turns.forget_ended();
+        core::mem::swap(&mut turns.local.spare, &mut self.buffers);
+        core::mem::swap(&mut turns.spare, &mut self.exchanges);
+    }
 }
 
 /// One thread's part of a proxy: what a runtime tells it and asks it.

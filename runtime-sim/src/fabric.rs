@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use outrigger_core::peer::{ConnId, ListenerKind};
 use outrigger_core::snapshot::Address;
 use outrigger_core::time::Instant;
+use outrigger_core::worker::Spare;
 
 use crate::buffers::Buffers;
 use crate::dice::Dice;
@@ -27,6 +28,8 @@ pub(crate) struct Fabric {
     pub(crate) network: Network,
     pub(crate) weather: Weather,
     pub(crate) digest: Digest,
+    /// What the sidecars of a mesh lend each other: only one is at work at a time.
+    pub(crate) spare: Spare,
     /// By wire; who dialled it, and who accepted it.
     owners: Vec<[Option<Owner>; 2]>,
     clients: u16,
@@ -41,6 +44,7 @@ impl Fabric {
             network: Network::new(buffers),
             weather,
             digest: Digest::default(),
+            spare: Spare::default(),
             owners: Vec::new(),
             clients: 0,
         }

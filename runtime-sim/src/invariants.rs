@@ -12,8 +12,7 @@ use outrigger_core::peer::ExchangeId;
 use outrigger_core::snapshot::{Action, Cluster, Limits, Snapshot};
 use outrigger_core::time::{Duration, Instant};
 use outrigger_core::worker::{Exchange, View, Worker};
-
-use crate::ordered::Ordered;
+use slotmap::SecondaryMap;
 
 /// An outbox may pass its mark by what one piece can add: an inbox as full as it gets while no connection is there
 /// (64 KiB, and the room of one more read) and its framing.
@@ -38,7 +37,7 @@ const fn attempts_at_once(record: &Record) -> usize {
 
 /// Which requests under way have been answered, and with which attempt.
 #[derive(Debug, Default)]
-pub(crate) struct Answered(Ordered<ExchangeId, usize>);
+pub(crate) struct Answered(SecondaryMap<ExchangeId, usize>);
 
 impl Answered {
     /// Looks at a request between two steps.
@@ -54,7 +53,7 @@ impl Answered {
         }
         let now = record.attempts.len();
         match self.0.get(id) {
-            None => self.0.insert(id, now),
+            None => drop(self.0.insert(id, now)),
             Some(before) if *before == now => {}
             Some(_) => {
                 return Err("another attempt began after the client was answered".to_owned());

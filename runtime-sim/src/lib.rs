@@ -16,7 +16,6 @@ mod fabric;
 mod invariants;
 pub mod load;
 mod network;
-mod ordered;
 mod peer;
 mod proving;
 mod queue;

@@ -1,11 +1,15 @@
 //! What will happen, in order of time; of two things at one time, the one that was planned first.
 //!
-//! The heap orders short keys. What happens lies beside it, so that it is moved twice only, however many wait.
+//! Heaps order short keys. What happens lies beside them, so that it is moved twice only, however many wait. What happens soon has
+//! a heap of its own: in a large mesh thousands of deadlines are waited for, which would be asked about at every step.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use outrigger_core::time::Instant;
+use outrigger_core::time::{Duration, Instant};
+
+/// How far from the next event the others may be to happen soon: several times as long as bytes travel.
+const SOON: Duration = Duration::from_millis(2);
 
 /// In the order of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,7 +23,10 @@ struct Key {
 /// A queue of events by time, first planned first.
 #[derive(Debug)]
 pub(crate) struct Queue<E> {
-    heap: BinaryHeap<Reverse<Key>>,
+    /// What happens before `later_from`.
+    soon: BinaryHeap<Reverse<Key>>,
+    later: BinaryHeap<Reverse<Key>>,
+    later_from: Instant,
     events: Vec<Option<E>>,
     /// Places of events that have happened.
     free: Vec<u32>,
@@ -29,7 +36,9 @@ pub(crate) struct Queue<E> {
 impl<E> Default for Queue<E> {
     fn default() -> Self {
         Self {
-            heap: BinaryHeap::new(),
+            soon: BinaryHeap::new(),
+            later: BinaryHeap::new(),
+            later_from: Instant::ZERO,
             events: Vec::new(),
             free: Vec::new(),
             planned: 0,
@@ -53,12 +62,20 @@ impl<E> Queue<E> {
             }
         };
         let order = u128::from(at.as_nanos()) << 64 | u128::from(self.planned);
-        self.heap.push(Reverse(Key { order, place }));
+        let key = Reverse(Key { order, place });
+        if at < self.later_from {
+            self.soon.push(key);
+        } else {
+            self.later.push(key);
+        }
     }
 
     /// The next event and its time.
     pub(crate) fn pop(&mut self) -> Option<(Instant, E)> {
-        let Reverse(key) = self.heap.pop()?;
+        if self.soon.is_empty() {
+            self.look_further();
+        }
+        let Reverse(key) = self.soon.pop()?;
         self.free.push(key.place);
         let event = self.events[key.place as usize].take()?;
         Some((key.at(), event))
@@ -66,7 +83,21 @@ impl<E> Queue<E> {
 
     /// When the next event happens.
     pub(crate) fn next_at(&self) -> Option<Instant> {
-        self.heap.peek().map(|Reverse(key)| key.at())
+        let next = self.soon.peek().or_else(|| self.later.peek());
+        next.map(|Reverse(key)| key.at())
+    }
+
+    /// Nothing happens soon: the next thing that does, and what follows closely.
+    fn look_further(&mut self) {
+        let Some(next) = self.next_at() else {
+            return;
+        };
+        self.later_from = next + SOON;
+        while let Some(Reverse(key)) = self.later.peek()
+            && key.at() < self.later_from
+        {
+            self.soon.extend(self.later.pop());
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! No policy lives here. Where a real runtime leaves a choice to the kernel (when an idle connection is found dead) the
 //! seed makes it.
 
+mod connections;
 mod drive;
 
 use std::net::SocketAddr;
@@ -14,25 +15,14 @@ use outrigger_core::entropy::Entropy;
 use outrigger_core::peer::{ClientId, ConnId, ListenerKind, Peer, TlsFacts, UpstreamId};
 use outrigger_core::snapshot::{ServerTls, Snapshot};
 use outrigger_core::time::Instant;
-use outrigger_core::worker::{ConnectFault, Facts, Handshake, Input, Interest, Manner, Worker};
+use outrigger_core::worker::{ConnectFault, Facts, Handshake, Input, Worker};
 
+use self::connections::{Connection, Connections};
 use crate::Records;
 use crate::beneath::{self, Beneath, Outcome, Proved};
 use crate::fabric::{Fabric, Owner};
 use crate::invariants::{self, Answered, Watch};
 use crate::network::{End, Wire};
-use crate::ordered::Ordered;
-
-/// A connection of the worker.
-#[derive(Clone, Debug, Default)]
-struct Connection {
-    /// `None` while it is being made.
-    wire: Option<(Wire, End)>,
-    interest: Interest,
-    /// How it is to be made, and then what its endpoint has proved.
-    manner: Manner,
-    learnt: Option<Arc<TlsFacts>>,
-}
 
 /// A sidecar.
 pub(crate) struct Sidecar {
@@ -41,7 +31,7 @@ pub(crate) struct Sidecar {
     worker: Worker,
     /// Connections that were accepted.
     accepted: u64,
-    connections: Ordered<ConnId, Connection>,
+    connections: Connections,
     /// Where something may be ready.
     noticed: Vec<ConnId>,
     records: Records,
@@ -70,7 +60,7 @@ impl Sidecar {
             seed,
             worker,
             accepted: 0,
-            connections: Ordered::default(),
+            connections: Connections::default(),
             noticed: Vec::new(),
             records,
             proved: Proved::default(),
@@ -170,12 +160,13 @@ impl Sidecar {
         fabric: &mut Fabric,
     ) -> Result<(), String> {
         let before = Rc::clone(self.worker.view());
-        self.worker.adopt(snapshot, fabric.now);
-        if let Some(watch) = &mut self.watch {
-            watch.adopt(&before, self.worker.view());
-        }
-        drop(before);
-        self.drive(fabric)
+        self.say(fabric, |sidecar, fabric| {
+            sidecar.worker.adopt(snapshot, fabric.now);
+            if let Some(watch) = &mut sidecar.watch {
+                watch.adopt(&before, sidecar.worker.view());
+            }
+            drop(before);
+        })
     }
 
     /// Takes a connection, which the kernel has brought here where there is another address that it was to go to.
@@ -195,9 +186,10 @@ impl Sidecar {
         };
         let entropy = Entropy::of_connection(self.seed, self.accepted);
         self.accepted += 1;
-        let id = self.worker.accept(peer, entropy, fabric.now);
-        self.open(id.into(), (wire, end), fabric);
-        self.drive(fabric)
+        self.say(fabric, |sidecar, fabric| {
+            let id = sidecar.worker.accept(peer, entropy, fabric.now);
+            sidecar.open(id.into(), (wire, end), fabric);
+        })
     }
 
     fn open(&mut self, id: ConnId, (wire, end): (Wire, End), fabric: &mut Fabric) {
@@ -214,8 +206,9 @@ impl Sidecar {
         self.draining = true;
         self.worker.drain();
         for inbound in [true, false] {
-            self.worker.hurry_copies(inbound, fabric.now);
-            self.drive(fabric)?;
+            self.say(fabric, |sidecar, fabric| {
+                sidecar.worker.hurry_copies(inbound, fabric.now);
+            })?;
         }
         let all = self.connections.iter().map(|(id, _)| id);
         let clients: Vec<ConnId> = all.filter(|id| matches!(id, ConnId::Client(_))).collect();
@@ -289,8 +282,7 @@ impl Sidecar {
 
     /// Something can be seen on a connection.
     pub(crate) fn notice(&mut self, id: ConnId, fabric: &mut Fabric) -> Result<(), String> {
-        self.look_at(id);
-        self.drive(fabric)
+        self.say(fabric, |sidecar, _| sidecar.look_at(id))
     }
 
     /// The time of a look that was planned has come, unless it was planned anew.
@@ -299,19 +291,22 @@ impl Sidecar {
             return Ok(());
         }
         self.planned = None;
-        self.worker.on_time(fabric.now);
-        self.drive(fabric)
+        self.say(fabric, |sidecar, fabric| {
+            sidecar.worker.on_time(fabric.now);
+        })
     }
 
     /// Somebody waits for a connection, or let one go.
     pub(crate) fn announced(&mut self, fabric: &mut Fabric) -> Result<(), String> {
-        self.worker.on_announced(fabric.now);
-        self.drive(fabric)
+        self.say(fabric, |sidecar, fabric| {
+            sidecar.worker.on_announced(fabric.now);
+        })
     }
 
     fn tell(&mut self, id: ConnId, input: Input, fabric: &mut Fabric) -> Result<(), String> {
-        self.worker.handle_input(id, input, fabric.now);
-        self.drive(fabric)
+        self.say(fabric, |sidecar, fabric| {
+            sidecar.worker.handle_input(id, input, fabric.now);
+        })
     }
 
     fn is_kept(&self, id: ConnId) -> bool {

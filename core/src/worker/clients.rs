@@ -176,7 +176,10 @@ impl Turns {
         let turn = &mut self.turn(now);
         match begins {
             Ok(begins) => exchange.begin(begins, turn),
-            Err(refused) => exchange.begin_refused(&refused, turn),
+            Err(refused) => {
+                exchange.look_at(turn.local.view());
+                exchange.begin_refused(&refused, turn);
+            }
         }
         self.put_back(id, exchange);
     }

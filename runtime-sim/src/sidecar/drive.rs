@@ -24,12 +24,35 @@ const MOST_INPUTS_A_ROUND: usize = 1_000_000;
 enum Ready {
     Read,
     Write,
+    /// Either of them, on a wire that is broken.
+    Broken,
+}
+
+/// One input that is ready.
+#[derive(Clone, Copy, Debug)]
+struct Possible {
+    id: ConnId,
+    wire: Wire,
+    end: End,
+    what: Ready,
 }
 
 impl Sidecar {
-    /// Performs what the worker wants and feeds what is ready, until it waits.
-    pub(super) fn drive(&mut self, fabric: &mut Fabric) -> Result<(), String> {
+    /// Says something to the worker, performs what it wants, and feeds what is ready, until it waits.
+    pub(super) fn say<R>(
+        &mut self,
+        fabric: &mut Fabric,
+        say: impl FnOnce(&mut Self, &mut Fabric) -> R,
+    ) -> Result<R, String> {
         self.is_touched = true;
+        fabric.spare.swap(&mut self.worker);
+        let said = say(self, fabric);
+        let driven = self.drive(fabric);
+        fabric.spare.swap(&mut self.worker);
+        driven.map(|()| said)
+    }
+
+    fn drive(&mut self, fabric: &mut Fabric) -> Result<(), String> {
         for _ in 0..MOST_INPUTS_A_ROUND {
             self.perform(fabric)?;
             let Some((id, input)) = self.next_input(fabric) else {
@@ -117,44 +140,63 @@ impl Sidecar {
 
     /// One of the inputs that are ready, by the seed; its bytes are moved.
     fn next_input(&mut self, fabric: &mut Fabric) -> Option<(ConnId, Input)> {
-        let mut ready = SmallVec::<[_; 8]>::new();
+        let mut ready = SmallVec::<[Possible; 8]>::new();
         let mut noticed = mem::take(&mut self.noticed);
-        noticed.retain(|id| {
-            let before = ready.len();
-            ready.extend(self.ready(*id, fabric).into_iter().flatten());
-            ready.len() > before
-        });
+        noticed.retain(|id| self.find_ready(*id, fabric, &mut ready));
         self.noticed = noticed;
-        if ready.is_empty() {
-            return None;
-        }
-        let (id, wire, end, what) = ready[fabric.dice.below(ready.len() as u64) as usize];
-        if fabric.network.sight(wire, end).broken {
-            return Some((id, Input::Broken));
-        }
+        let at = match ready.len() {
+            0 => return None,
+            many => fabric.dice.below(many as u64) as usize,
+        };
+        let Possible {
+            id,
+            wire,
+            end,
+            what,
+        } = ready[at];
         let input = match what {
+            Ready::Broken => Some(Input::Broken),
             Ready::Read => self.read(id, wire, end, fabric),
             Ready::Write => self.write(id, wire, end, fabric),
         };
         Some((id, input?))
     }
 
-    /// What is waited for on a connection and can be done.
-    fn ready(&self, id: ConnId, fabric: &mut Fabric) -> [Option<(ConnId, Wire, End, Ready)>; 2] {
-        let found = self.connections.get(id);
-        let Some((connection, (wire, end))) = found.and_then(|c| Some((c, c.wire?))) else {
-            return [None; 2];
+    /// Adds what is waited for on a connection and can be done. Whether there is such a thing.
+    fn find_ready(
+        &self,
+        id: ConnId,
+        fabric: &mut Fabric,
+        ready: &mut SmallVec<[Possible; 8]>,
+    ) -> bool {
+        let Some(connection) = self.connections.get(id) else {
+            return false;
         };
+        let Some((wire, end)) = connection.wire else {
+            return false;
+        };
+        let (interest, before) = (connection.interest, ready.len());
         let sight = fabric.network.sight(wire, end);
-        let reads = connection.interest.read && (sight.unread > 0 || sight.eof || sight.broken);
-        let writes = connection.interest.write && (sight.broken || fabric.room(wire, end) > 0);
-        if connection.interest.write && !writes {
-            fabric.network.await_room(wire, end);
+        let mut add = |what| {
+            let what = if sight.broken { Ready::Broken } else { what };
+            ready.push(Possible {
+                id,
+                wire,
+                end,
+                what,
+            });
+        };
+        if interest.read && (sight.unread > 0 || sight.eof || sight.broken) {
+            add(Ready::Read);
         }
-        [
-            reads.then_some((id, wire, end, Ready::Read)),
-            writes.then_some((id, wire, end, Ready::Write)),
-        ]
+        if interest.write {
+            if sight.broken || fabric.room(wire, end) > 0 {
+                add(Ready::Write);
+            } else {
+                fabric.network.await_room(wire, end);
+            }
+        }
+        ready.len() > before
     }
 
     fn read(&mut self, id: ConnId, wire: Wire, end: End, fabric: &mut Fabric) -> Option<Input> {
