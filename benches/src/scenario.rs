@@ -162,10 +162,14 @@ spec:
 /// What becomes of three connections: to an address, into a block of addresses, and by a name. How many a rule was found for.
 #[must_use]
 pub fn choose_chains(snapshot: &Snapshot) -> usize {
+    let tls = Seen::Tls {
+        name: Some("s8.example"),
+        of_mesh: false,
+    };
     let connections = [
         ([10, 0, 0, 3], 5432, Seen::Nothing),
         ([172, 16, 7, 9], 5432, Seen::Nothing),
-        ([192, 0, 2, 1], 8443, Seen::Tls(Some("s8.example"))),
+        ([192, 0, 2, 1], 8443, tls),
     ];
     let chosen = connections.map(|(address, port, seen)| {
         let peer = Peer {
