@@ -77,9 +77,13 @@ def summary(rows, workloads):
     peers = list(dict.fromkeys(peer for values in found.values() for peer in values))
     if not peers:
         return ""
+    counted = {(row["workload"], row["peer"]) for row in rows if has_figures(row) and counts(row)}
     lines = ["| | " + " | ".join(peers) + " |", "|---" * (len(peers) + 1) + "|"]
     for what, values in found.items():
-        cells = [f"{values[peer]:,.0f}" if values.get(peer, 0) >= 50 else f"{values[peer]:.2f}" if peer in values else "" for peer in peers]
+        key = what.split(":")[0]
+        told = {peer: f"{value:,.0f}" if value >= 50 else f"{value:.2f}" for peer, value in values.items()}
+        stars = {peer: "*" for peer in values if key in workloads and (key, peer) not in counted}
+        cells = [told.get(peer, "") + stars.get(peer, "") for peer in peers]
         lines.append(f"| {what} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
