@@ -1,6 +1,7 @@
 //! The words between a worker and its runtime: what happened on a socket, and what is to be done with one.
 
 use core::net::SocketAddr;
+use core::time::Duration;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -71,6 +72,32 @@ pub struct Manner {
     pub handshake: Option<Box<Handshake>>,
 }
 
+/// How it is found out what a client speaks, and what is agreed on with one that speaks TLS. Recordings have of it what is agreed
+/// on, and what came of the rest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hearing {
+    /// See [`ServerTls`].
+    pub tls: Arc<ServerTls>,
+    /// A client that says nothing for so long is taken for one in clear text, where that may be spoken; `None` waits as long as a
+    /// handshake may take.
+    #[serde(skip)]
+    pub silence: Option<Duration>,
+    /// Where clear text may be spoken: TLS without a protocol of the mesh is the application's own, and passes as it is.
+    #[serde(skip)]
+    pub passes: bool,
+}
+
+impl From<Arc<ServerTls>> for Hearing {
+    /// Whoever says nothing is waited for, and no TLS passes.
+    fn from(tls: Arc<ServerTls>) -> Self {
+        Self {
+            tls,
+            silence: None,
+            passes: false,
+        }
+    }
+}
+
 /// What is known of a connection once it is made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
@@ -124,7 +151,7 @@ pub enum Output {
     /// `Secured` or `NotSecured`.
     ///
     /// What was read of it already is the beginning of what the client says there; a recording has it where it was read.
-    Secure(ClientId, Arc<ServerTls>, #[serde(skip)] Box<[u8]>),
+    Secure(ClientId, Hearing, #[serde(skip)] Box<[u8]>),
     /// Close a connection, with an ordinary close, or give up making it. Its name is free.
     Close(ConnId),
     /// Close a client's connection with a reset, because an ordinary close would look like a whole message.

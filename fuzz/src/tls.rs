@@ -78,8 +78,6 @@ fn server(mode: MutualTls) -> ServerTls {
         trust_domains: ["td".into()].into(),
         port: 80,
         servers: Box::default(),
-        silence: None,
-        passes: false,
     }
 }
 
@@ -119,7 +117,11 @@ fn outcome(mode: MutualTls, said: &[u8], cuts: &[u8]) -> Outcome {
     let (client, stream) = line(cuts);
     client.say(said);
     client.end();
-    let mut accepting = pin!(accept(stream, Arc::clone(&MESH.identities), server(mode)));
+    let mut accepting = pin!(accept(
+        stream,
+        Arc::clone(&MESH.identities),
+        Arc::new(server(mode))
+    ));
     let mut cx = Context::from_waker(Waker::noop());
     let Poll::Ready(came) = accepting.as_mut().poll(&mut cx) else {
         panic!("there is nothing to wait for");
@@ -147,7 +149,11 @@ pub fn handshake(bytes: &[u8]) {
     let name = ServerName::try_from("cart.shop").expect("it is a name");
     let mut tls = ClientConnection::new(config, name).expect("its settings are good");
     let (client, stream) = line(cuts);
-    let mut accepting = pin!(accept(stream, Arc::clone(&MESH.identities), server(mode)));
+    let mut accepting = pin!(accept(
+        stream,
+        Arc::clone(&MESH.identities),
+        Arc::new(server(mode))
+    ));
     let mut cx = Context::from_waker(Waker::noop());
     let mut sent = 0;
     loop {

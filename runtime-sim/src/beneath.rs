@@ -11,7 +11,7 @@ use outrigger_core::snapshot::{
     Alpn, ClientProof, ClientTrust, KeyName, MutualTls, PeerNames, RootsName, ServerTls, Sni,
     TlsParameters, Trust,
 };
-use outrigger_core::worker::Handshake;
+use outrigger_core::worker::{Handshake, Hearing};
 
 /// What the alert is called by which a sidecar turns a certificate down (RFC 8446 §6.2).
 const UNKNOWN: &str = "certificate_unknown";
@@ -355,7 +355,7 @@ fn believe(proved: &Proved, handshake: &Handshake, shown: &Shown) -> Result<(), 
 /// What a sidecar learns of a client that speaks this; `None` is clear text that it takes. And what the client learns.
 pub(crate) fn as_server(
     proved: &Proved,
-    tls: &ServerTls,
+    Hearing { tls, passes, .. }: &Hearing,
     client: &Beneath,
 ) -> (Result<Option<Arc<TlsFacts>>, TlsFault>, Outcome) {
     let client = match (client, tls.mode) {
@@ -376,7 +376,7 @@ pub(crate) fn as_server(
     if tls.mode != MutualTls::Strict && !offered.any(|name| Alpn::is_of_the_mesh(name.as_bytes())) {
         // The application's own may pass: bytes stand for it, as at a gateway.
         let why = || TlsFault::NothingInCommon("no protocol of the mesh is offered".into());
-        return (tls.passes.then_some(None).ok_or_else(why), Err(ENDED));
+        return (passes.then_some(None).ok_or_else(why), Err(ENDED));
     }
     let own = match proved.key(&KeyName::Mesh) {
         Ok(own) => own,

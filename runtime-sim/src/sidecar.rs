@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 use outrigger_core::entropy::Entropy;
 use outrigger_core::peer::{ClientId, ConnId, ListenerKind, Peer, TlsFacts, UpstreamId};
-use outrigger_core::snapshot::{ServerTls, Snapshot};
+use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::Instant;
-use outrigger_core::worker::{ConnectFault, Facts, Handshake, Input, Worker};
+use outrigger_core::worker::{ConnectFault, Facts, Handshake, Hearing, Input, Worker};
 
 use self::connections::{Connection, Connections};
 use crate::Records;
@@ -263,8 +263,8 @@ impl Sidecar {
     }
 
     /// What a client speaks beneath HTTP is known at once. What came already is above it.
-    fn secure(&mut self, id: ClientId, tls: &ServerTls, came: &[u8], fabric: &Fabric) {
-        let (found, met) = beneath::as_server(&self.proved, tls, &self.comes);
+    fn secure(&mut self, id: ClientId, hearing: &Hearing, came: &[u8], fabric: &Fabric) {
+        let (found, met) = beneath::as_server(&self.proved, hearing, &self.comes);
         self.met = Some(met);
         let input = match found {
             Ok(facts) => Input::Secured(facts),

@@ -13,8 +13,8 @@ use std::time::Instant;
 use bytes::BytesMut;
 use outrigger_core::outbox::Outbox;
 use outrigger_core::peer::{TlsFacts, TlsFault};
-use outrigger_core::snapshot::{Keepalive, ServerTls};
-use outrigger_core::worker::Handshake;
+use outrigger_core::snapshot::Keepalive;
+use outrigger_core::worker::{Handshake, Hearing};
 
 /// Makes the system of a worker on the worker's own thread, and runs the worker's body on it.
 pub trait Launch: Clone + Send + 'static {
@@ -112,10 +112,10 @@ pub trait System: Clone + 'static {
     fn secure_as_server(
         &self,
         stream: Self::Stream,
-        tls: &ServerTls,
+        hearing: Hearing,
         came: &[u8],
     ) -> impl Future<Output = Result<(Self::Stream, Option<TlsFacts>), TlsFault>> + use<Self> {
-        let _ = (stream, tls, came);
+        let _ = (stream, hearing, came);
         async { Err(no_tls()) }
     }
 

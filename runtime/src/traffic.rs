@@ -264,10 +264,10 @@ impl<S: System> Turn<'_, S> {
                 self.sockets.upstreams.insert(id, entry);
                 self.sockets.pending.push_back(ConnId::Upstream(id));
             }
-            Output::Secure(id, tls, came) => {
+            Output::Secure(id, hearing, came) => {
                 if let Some((_, entry)) = self.sockets.clients.get_mut(id) {
                     entry.replace(|stream| {
-                        let secured = shared.system.secure_as_server(stream, &tls, &came);
+                        let secured = shared.system.secure_as_server(stream, hearing, &came);
                         Socket::Securing(Box::pin(secured))
                     });
                     self.sockets.pending.push_back(id.into());

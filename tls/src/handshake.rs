@@ -13,7 +13,7 @@ use outrigger_core::outbox::Outbox;
 use outrigger_core::peer::{TlsFacts, TlsFault};
 use outrigger_core::snapshot::{Alpn, MutualTls, ServerTls, Sni, Termination, Trust};
 use outrigger_core::sniff::{self, ClientHello, FirstBytes};
-use outrigger_core::worker::Handshake;
+use outrigger_core::worker::{Handshake, Hearing};
 use outrigger_runtime::Stream;
 use rustls::server::Accepted;
 use rustls::{ClientConnection, Connection};
@@ -85,11 +85,11 @@ pub(crate) fn wanted(
 pub async fn accept<T: Stream>(
     stream: T,
     identities: Arc<Identities>,
-    tls: ServerTls,
+    tls: Arc<ServerTls>,
 ) -> Result<(Secured<T>, Option<TlsFacts>), TlsFault> {
     let contexts = Arc::new(Contexts::new(identities));
     let came = BytesMut::new();
-    as_server(stream, came, contexts, tls, Rc::default(), pending()).await
+    as_server(stream, came, contexts, tls.into(), Rc::default(), pending()).await
 }
 
 /// As the server of a client, of whom this came already. After `silence` one who has said nothing is taken for a client in clear text, where that may be spoken.
@@ -100,10 +100,11 @@ pub(crate) async fn as_server<T: Stream>(
     mut stream: T,
     mut sniffed: BytesMut,
     contexts: Arc<Contexts>,
-    tls: ServerTls,
+    hearing: Hearing,
     scratch: Rc<Scratch>,
     silence: impl Future<Output = ()>,
 ) -> Result<(Secured<T>, Option<TlsFacts>), TlsFault> {
+    let tls = &*hearing.tls;
     let is_heard = !sniffed.is_empty() || speaks(&mut stream, &mut sniffed, silence).await?;
     if !is_heard && tls.mode == MutualTls::Permissive {
         return Ok((Secured(Kind::Plain(stream, sniffed)), None));
@@ -118,7 +119,7 @@ pub(crate) async fn as_server<T: Stream>(
             Looks::ClearText => return Ok((Secured(Kind::Plain(stream, sniffed)), None)),
         }
     }
-    if tls.passes {
+    if hearing.passes {
         let hello = hello(&mut stream, &mut sniffed).await?;
         let mut offered = hello.alpn.iter();
         if !offered.any(|name| Alpn::is_of_the_mesh(name.as_bytes())) {
@@ -127,7 +128,7 @@ pub(crate) async fn as_server<T: Stream>(
     }
     let mut termination = None;
     if tls.mode == MutualTls::ByName {
-        match named(&mut stream, &mut sniffed, &tls).await? {
+        match named(&mut stream, &mut sniffed, tls).await? {
             None => return Ok((Secured(Kind::Plain(stream, sniffed)), None)),
             found @ Some(_) => termination = found,
         }
@@ -137,7 +138,7 @@ pub(crate) async fn as_server<T: Stream>(
         .client_hello()
         .server_name()
         .map(str::to_ascii_lowercase);
-    let connection = match answer(&contexts, &tls, termination, accepted) {
+    let connection = match answer(&contexts, tls, termination, accepted) {
         Ok(connection) => connection,
         Err(Refused { fault, last_words }) => {
             say(&mut stream, &last_words);

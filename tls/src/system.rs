@@ -12,8 +12,7 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 use outrigger_core::peer::{TlsFacts, TlsFault};
-use outrigger_core::snapshot::ServerTls;
-use outrigger_core::worker::Handshake;
+use outrigger_core::worker::{Handshake, Hearing};
 use outrigger_runtime::{Accepted, Launch, Listener, Stream, System, Timer};
 
 use crate::contexts::Contexts;
@@ -128,12 +127,12 @@ impl<S: System> System for Around<S> {
     fn secure_as_server(
         &self,
         stream: Self::Stream,
-        tls: &ServerTls,
+        hearing: Hearing,
         came: &[u8],
     ) -> impl Future<Output = Result<(Self::Stream, Option<TlsFacts>), TlsFault>> + use<S> {
         let (contexts, scratch) = (Arc::clone(&self.contexts), Rc::clone(&self.scratch));
-        let (tls, came) = (tls.clone(), BytesMut::from(came));
-        let timer = tls
+        let came = BytesMut::from(came);
+        let timer = hearing
             .silence
             .map(|time| self.inner.timer(self.inner.now() + time));
         let silence = async move {
@@ -145,7 +144,7 @@ impl<S: System> System for Around<S> {
         async move {
             match stream.0 {
                 Kind::Plain(stream, _) => {
-                    handshake::as_server(stream, came, contexts, tls, scratch, silence).await
+                    handshake::as_server(stream, came, contexts, hearing, scratch, silence).await
                 }
                 Kind::Protected(_) => Err(twice()),
             }

@@ -205,8 +205,6 @@ pub(super) fn listeners(
             trust_domains: input.mesh.trust_domains().map(Into::into).collect(),
             port: application.port(),
             servers: Box::default(),
-            silence: None,
-            passes: false,
         })
     };
     inbound.iter().map(of).collect()

@@ -8,7 +8,6 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::peer::TlsVersion;
-use crate::time::Duration;
 
 /// A certificate of ours with its key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -301,14 +300,6 @@ pub struct ServerTls {
     pub port: u16,
     /// The servers of a Gateway's port; empty for listeners of a sidecar.
     pub servers: Box<[NamedServer]>,
-    /// Whose client says nothing for so long is taken for one in clear text, where that may be spoken; `None` waits as long as a
-    /// handshake may take. A worker says it for each connection, and recordings do not have it, because they hold what came of it.
-    #[serde(skip)]
-    pub silence: Option<Duration>,
-    /// Where clear text may be spoken: TLS without a protocol of the mesh is the application's own, and passes as it is. Said and
-    /// recorded as `silence` is.
-    #[serde(skip)]
-    pub passes: bool,
 }
 
 impl ServerTls {

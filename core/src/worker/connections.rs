@@ -9,11 +9,11 @@ use super::turns::Turns;
 use crate::connection::Phase;
 use crate::decision::{Connection, ToldBy};
 use crate::exchange::Exchange;
-use crate::io::Input;
+use crate::io::{Hearing, Input};
 use crate::local::Local;
 use crate::peer::{ClientId, Peer};
 use crate::policy::filter_chain::{self, Chosen, Seen};
-use crate::snapshot::{Alpn, ChainRule, HttpSpoken, MutualTls, ServerTls};
+use crate::snapshot::{Alpn, ChainRule, HttpSpoken, MutualTls};
 use crate::sniff::{self, FirstBytes};
 use crate::stream::StreamId;
 use crate::time::Instant;
@@ -21,25 +21,25 @@ use crate::time::Instant;
 /// What a client speaks beneath its bytes. Where it may be clear text, TLS of others than the mesh passes to the application, unless
 /// HTTP is spoken there. And where HTTP never is, the application may be the one that speaks first: silence is clear text then, as in
 /// Istio after `protocolDetectionTimeout`.
-pub(super) fn beneath(local: &Local, peer: &Peer) -> Option<Arc<ServerTls>> {
+pub(super) fn beneath(local: &Local, peer: &Peer) -> Option<Hearing> {
     let snapshot = &local.view().snapshot;
-    let tls = snapshot.server_tls(peer)?;
+    let plain = Hearing::from(Arc::clone(snapshot.server_tls(peer)?));
     let Some(at) = snapshot.inbound_ports.position(peer) else {
-        return Some(Arc::clone(tls));
+        return Some(plain);
     };
     let listener = snapshot.inbound_listeners.get(at);
     let spoken = listener.map(|one| filter_chain::spoken_to_application(one, peer));
     let silence = match spoken.unwrap_or_default() {
-        _ if tls.mode != MutualTls::Permissive => return Some(Arc::clone(tls)),
-        HttpSpoken::Always => return Some(Arc::clone(tls)),
+        _ if plain.tls.mode != MutualTls::Permissive => return Some(plain),
+        HttpSpoken::Always => return Some(plain),
         HttpSpoken::Perhaps | HttpSpoken::Unsaid => None,
         HttpSpoken::Never => local.view().detection_timeout(local.settings()),
     };
-    Some(Arc::new(ServerTls {
+    Some(Hearing {
         silence,
         passes: true,
-        ..ServerTls::clone(tls)
-    }))
+        ..plain
+    })
 }
 
 /// A client's connection of which it is to be known what is spoken on it.

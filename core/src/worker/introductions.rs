@@ -78,7 +78,7 @@ impl<'t> Introducing<'t> {
         let Some(client) = self.turns.sockets.clients.get_mut(self.id) else {
             return;
         };
-        let Some(tls) = connections::beneath(&self.turns.local, &client.who.peer) else {
+        let Some(hearing) = connections::beneath(&self.turns.local, &client.who.peer) else {
             return self.speak();
         };
         client.phase = Phase::Securing(self.now);
@@ -86,7 +86,7 @@ impl<'t> Introducing<'t> {
         let came = inbox.split().to_vec().into();
         self.turns
             .outputs
-            .push_back(Output::Secure(self.id, tls, came));
+            .push_back(Output::Secure(self.id, hearing, came));
         self.turns.touched_clients.push(self.id);
     }
 

@@ -95,7 +95,7 @@ impl Sidecar {
                     };
                     fabric.dial(Dialler::Sidecar(self.number, id), address);
                 }
-                Output::Secure(id, tls, came) => self.secure(id, &tls, &came, fabric),
+                Output::Secure(id, hearing, came) => self.secure(id, &hearing, &came, fabric),
                 Output::Close(id) => self.close(id, fabric),
                 Output::Refuse(id) => self.close(id.into(), fabric),
                 Output::Reset(id) => self.reset(id.into(), fabric),

@@ -135,8 +135,6 @@ fn the_certificate_is_one_that_the_client_can_check() {
             parameters: TlsParameters::default(),
             trust_domains: Box::default(),
             port: 443,
-            silence: None,
-            passes: false,
             servers: Box::new([NamedServer {
                 names: Box::new(["*".into()]),
                 termination: Some(Termination {

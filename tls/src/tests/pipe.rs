@@ -210,15 +210,13 @@ pub(crate) fn shake_as(
         trust_domains: ["td".into()].into(),
         port: 80,
         servers: Box::default(),
-        silence: None,
-        passes: false,
     };
     let client = as_client(one, Arc::clone(contexts), handshake, Rc::clone(scratch));
     let server = as_server(
         other,
         BytesMut::new(),
         Arc::clone(contexts),
-        server,
+        Arc::new(server).into(),
         Rc::clone(scratch),
         std::future::pending(),
     );

@@ -106,8 +106,6 @@ pub(crate) fn server(mode: MutualTls) -> ServerTls {
         trust_domains: ["td".into()].into(),
         port: 80,
         servers: Box::default(),
-        silence: None,
-        passes: false,
     }
 }
 

@@ -199,8 +199,6 @@ mod tests {
             trust_domains: ["td".into()].into(),
             port: 80,
             servers: Box::default(),
-            silence: None,
-            passes: false,
         }
     }
 

@@ -434,8 +434,6 @@ fn in_tls(
             parameters: input.mesh.tls_defaults.clone(),
             trust_domains: input.mesh.trust_domains().map(Into::into).collect(),
             port: routing.port,
-            silence: None,
-            passes: false,
             servers: named.into(),
         })),
         servers: behind.into(),

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::connection::Phase;
+use crate::io::Hearing;
 use crate::io::{Handshake, Output};
-use crate::snapshot::ServerTls;
 
 /// One of the peers of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub(super) struct Driver {
     /// How the last connection that was asked for is to be protected.
     pub(super) wanted_tls: Option<Box<Handshake>>,
     /// The last client of which it is to be found out what it speaks.
-    pub(super) securing: Option<(ClientId, Arc<ServerTls>)>,
+    pub(super) securing: Option<(ClientId, Hearing)>,
     waits: BTreeMap<ConnId, Interest>,
     /// Copies that are parties.
     copies: BTreeSet<ExchangeId>,
@@ -189,8 +189,8 @@ impl Driver {
                     self.wanted_tls = manner.handshake;
                     self.asks_for(id, address);
                 }
-                Output::Secure(id, tls, _) => {
-                    self.securing = Some((id, tls));
+                Output::Secure(id, hearing, _) => {
+                    self.securing = Some((id, hearing));
                 }
                 Output::Close(id) => {
                     self.waits.remove(&id);

@@ -100,8 +100,8 @@ fn a_client_is_not_read_before_it_is_known_what_it_speaks() {
             (Input::Eof, false),
         ] {
             let mut d = inbound(mode, WorkerSettings::default());
-            let (id, tls) = d.securing.take().expect("it is to be found out");
-            assert_eq!((Some(id), tls.mode), (d.parties[0].client, mode));
+            let (id, hearing) = d.securing.take().expect("it is to be found out");
+            assert_eq!((Some(id), hearing.tls.mode), (d.parties[0].client, mode));
             assert!(!d.reads(Side::Downstream) && !d.writes(Side::Downstream));
             d.input(Side::Downstream, answer.clone());
             match is_read {
