@@ -139,7 +139,7 @@ impl Body {
         if flowing {
             !is_endpoint_slow
         } else {
-            waiting < inbox_limit(charge)
+            may_wait(waiting, charge)
         }
     }
 
@@ -257,12 +257,13 @@ impl Body {
     }
 }
 
-/// How much of what a client sends may wait in memory for a connection to the endpoint.
-fn inbox_limit(charge: &Charge) -> usize {
-    match charge.is_short() {
+/// Whether more may wait in memory for a connection to the endpoint, besides so much that does.
+pub(super) fn may_wait(waiting: usize, charge: &Charge) -> bool {
+    let most = match charge.is_short() {
         false => INBOX_LIMIT,
         true => READ_BLOCK,
-    }
+    };
+    waiting < most
 }
 
 /// How much of a body may be kept for another attempt, besides its own limit.

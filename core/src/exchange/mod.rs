@@ -172,6 +172,12 @@ impl Exchange {
         matches!(self.state, State::Tunnel(_))
     }
 
+    /// Whether nothing that is read for it is understood: bytes pass, or will once that is decided.
+    #[must_use]
+    pub(crate) const fn reads_no_message(&self) -> bool {
+        self.is_tunnel() || self.call.ledger.is_connection()
+    }
+
     /// Its client's connection did something.
     pub(crate) fn on_client(&mut self, input: &Input, turn: &mut Turn<'_>) {
         let Self { call, state, .. } = self;
@@ -382,8 +388,13 @@ impl Exchange {
         let (is_endpoint_slow, is_client_slow) = (to_endpoint >= mark, to_client >= mark);
         let is_attached = attempt.is_some_and(Attempt::is_attached);
         let (reads_client, reads_endpoint) = match state {
+            // A client that leaves while somebody is asked is to be seen, so some of what it says waits here.
+            State::Asking(_) if call.ledger.is_connection() => {
+                let is_open = client.as_ref().is_some_and(|client| !client.eof);
+                (is_open && body::may_wait(waiting, &call.charge), false)
+            }
             // What comes before there is somebody for it waits in the kernel, and the end behind it.
-            State::Asking(_) | State::Trying(_) if call.ledger.is_connection() => (false, false),
+            State::Trying(_) if call.ledger.is_connection() => (false, false),
             State::Asking(_) | State::Delayed { .. } | State::Trying(_) | State::Relaying(_) => {
                 let (body, charge) = (&call.body, &call.charge);
                 let reads = body.wants_bytes(attempt, is_endpoint_slow, waiting, charge);

@@ -207,6 +207,7 @@ impl Turns {
         };
         let exchange = self.exchange_on(id).and_then(|id| self.exchanges.get(id));
         is_thrown_away
-            || exchange.is_some_and(|exchange| exchange.as_ref().is_some_and(|e| e.is_tunnel()))
+            || exchange
+                .is_some_and(|exchange| exchange.as_ref().is_some_and(|e| e.reads_no_message()))
     }
 }

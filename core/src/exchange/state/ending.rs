@@ -71,6 +71,10 @@ impl State {
     /// The client sends no more.
     pub(in crate::exchange) fn on_client_eof(&mut self, call: &mut Call, turn: &mut Turn<'_>) {
         match self {
+            // Who has said nothing by then wants nothing.
+            Self::Asking(_) if call.ledger.is_connection() && call.client.unread(turn) == 0 => {
+                self.cancel(Details::DownstreamRemoteDisconnect, call, turn);
+            }
             // What it has said is still to be passed on.
             Self::Asking(_) | Self::Trying(_) if call.ledger.is_connection() => {}
             // As Envoy: a client that stops sending has gone away. See docs/differences.md on half-close.
