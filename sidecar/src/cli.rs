@@ -289,6 +289,11 @@ pub(crate) struct RunArgs {
 const DEMO_RESULT: &str = "\
 Exit code 0: every step showed what it should; 1: one did not.
 
+Examples:
+  outrigger demo                     the tutorial, on loopback
+  outrigger demo --stories           and why each step went as it did
+  sudo outrigger demo --intercept    connections that the kernel brings to sidecars, in namespaces that end with the program
+
 --format json writes one document:
   {
     \"ok\": true, \"requests\": 7216, \"seconds\": 8.9,
@@ -327,6 +332,11 @@ pub(crate) struct DemoArgs {
     /// After each step, tell what became of one of its requests and why
     #[arg(long)]
     pub(crate) stories: bool,
+
+    /// Instead of the tutorial: applications that know of no proxy, in two network namespaces made for them, whose connections the kernel
+    /// brings to their sidecars; needs root on Linux, `ip`, and iptables or nft
+    #[arg(long, conflicts_with_all = ["requests", "stories"])]
+    pub(crate) intercept: bool,
 
     /// What moves the bytes in the sidecars
     #[arg(long, value_enum, default_value_t = Runtime::Tokio)]

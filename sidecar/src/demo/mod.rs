@@ -12,6 +12,8 @@ mod client;
 mod counted;
 mod descriptors;
 mod grpc;
+#[cfg(target_os = "linux")]
+mod intercepted;
 mod judge;
 mod load;
 mod meanwhile;
@@ -42,7 +44,7 @@ use self::steps::{Also, Effort, Speaks, Visit, steps};
 use self::stories::Stories;
 use self::visitors::Visitors;
 use crate::cli::DemoArgs;
-use crate::runtime::{self, Start};
+use crate::runtime::{self, Picked, Start};
 
 /// Visitors that are there at the same time, each with a connection that it keeps.
 const VISITORS: u32 = 8;
@@ -62,6 +64,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs the command and says how it went.
 pub(crate) fn demo(args: &DemoArgs) -> ExitCode {
+    if args.intercept {
+        return intercept(args);
+    }
     if let Err(told) = chance::says_something(args.requests) {
         anstream::eprintln!("error: {told}");
         return ExitCode::from(USAGE);
@@ -70,12 +75,9 @@ pub(crate) fn demo(args: &DemoArgs) -> ExitCode {
         anstream::eprintln!("error: {told}");
         return ExitCode::FAILURE;
     }
-    let picked = match runtime::pick(args.runtime, |told| anstream::eprintln!("warning: {told}")) {
+    let picked = match pick(args) {
         Ok(picked) => picked,
-        Err(missing) => {
-            anstream::eprintln!("error: {missing}");
-            return ExitCode::from(missing.exit_code());
-        }
+        Err(code) => return code,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -83,6 +85,33 @@ pub(crate) fn demo(args: &DemoArgs) -> ExitCode {
     let played = runtime
         .map_err(|error| format!("cannot start: {error}"))
         .and_then(|runtime| runtime.block_on(play(args, picked.start)));
+    outcome(played)
+}
+
+/// Plays what the kernel brings to sidecars, and says how it went.
+#[cfg(target_os = "linux")]
+fn intercept(args: &DemoArgs) -> ExitCode {
+    match pick(args) {
+        Ok(picked) => outcome(intercepted::play(args, picked.start)),
+        Err(code) => code,
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn intercept(_: &DemoArgs) -> ExitCode {
+    outcome(Err(
+        "connections are captured by Linux only; `outrigger demo` captures nothing".into(),
+    ))
+}
+
+fn pick(args: &DemoArgs) -> Result<Picked, ExitCode> {
+    runtime::pick(args.runtime, |told| anstream::eprintln!("warning: {told}")).map_err(|missing| {
+        anstream::eprintln!("error: {missing}");
+        ExitCode::from(missing.exit_code())
+    })
+}
+
+fn outcome(played: Result<bool, String>) -> ExitCode {
     match played {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
