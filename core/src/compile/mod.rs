@@ -248,6 +248,7 @@ pub fn compile(
         (&input, &clusters),
         rate_limits::Places {
             table: &table,
+            sockets: &own.hosts,
             inbound: &inbound,
             gateways: &routed,
         },

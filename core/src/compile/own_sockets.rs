@@ -19,7 +19,8 @@ use crate::snapshot::{HostTable, Listener, ListensAt, OwnSocket, OwnSockets, Soc
 #[derive(Default)]
 pub(super) struct Own {
     sockets: Vec<OwnSocket>,
-    hosts: Vec<(SocketPlace, HostTable)>,
+    /// What those at Unix sockets answer for that speak HTTP.
+    pub(super) hosts: Vec<(SocketPlace, HostTable)>,
     pub(super) listeners: Vec<(u16, ListensAt, Listener)>,
 }
 

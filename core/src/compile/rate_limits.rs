@@ -104,7 +104,8 @@ pub(super) fn attach(
             host.limits = Some(Box::new(limits));
         }
     }
-    let outbound = sites.values().filter(|site| site.side == Side::Outbound);
+    let is_outbound = |site: &&Site| site.side == Side::Outbound && site.socket.is_none();
+    let outbound = sites.values().filter(is_outbound);
     let ports: BTreeSet<u16> = outbound.map(|site| site.port).chain([HTTP_PORT]).collect();
     let of_gateways: BTreeSet<u16> = places.gateways.iter().map(|of| of.port).collect();
     let mut unknown = |ports: BTreeSet<u16>, site: fn(u16) -> Site| {

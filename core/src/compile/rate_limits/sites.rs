@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 
 use crate::compile::gateways::RoutedServers;
 use crate::config::envoy_filter::{Context, Level, RouteAction, RouteMatch};
-use crate::snapshot::{Action, HostTable, Rule, VirtualHost, VirtualHostId};
+use crate::snapshot::{Action, HostTable, Rule, SocketPlace, VirtualHost, VirtualHostId};
 
 /// A virtual host as patches see it.
 #[derive(Debug)]
 pub(super) struct Site {
     pub(super) name: String,
     pub(super) side: Side,
+    /// 0 at a Unix socket.
     pub(super) port: u16,
+    /// The Unix socket of the Sidecar that it is at.
+    pub(super) socket: Option<String>,
     domains: Vec<String>,
 }
 
@@ -36,6 +39,8 @@ pub(super) struct RouteConfiguration {
 pub(in crate::compile) struct Places<'p> {
     /// What the outbound listener answers for.
     pub(in crate::compile) table: &'p HostTable,
+    /// What Unix sockets of the Sidecar answer for.
+    pub(in crate::compile) sockets: &'p [(SocketPlace, HostTable)],
     /// The virtual hosts of the inbound listeners, with the application's port.
     pub(in crate::compile) inbound: &'p [(VirtualHostId, u16)],
     /// Servers of Gateways.
@@ -49,6 +54,7 @@ impl Site {
             name: "allow_any".into(),
             side: Side::Outbound,
             port,
+            socket: None,
             domains: vec!["*".into()],
         }
     }
@@ -59,6 +65,7 @@ impl Site {
             name: format!("blackhole:{port}"),
             side: Side::Gateway(RouteConfiguration::default()),
             port,
+            socket: None,
             domains: vec!["*".into()],
         }
     }
@@ -72,9 +79,10 @@ impl Site {
         context.meets(own)
     }
 
-    /// `inbound|8080||`, the port, or `http.80` of a gateway.
+    /// `inbound|8080||`, the port or the Unix socket, or `http.80` of a gateway.
     fn configuration(&self) -> String {
         match &self.side {
+            Side::Outbound if self.socket.is_some() => self.socket.clone().unwrap_or_default(),
             Side::Inbound => format!("inbound|{}||", self.port),
             Side::Outbound => self.port.to_string(),
             Side::Gateway(of) => of.name.clone(),
@@ -87,7 +95,10 @@ impl Site {
             Side::Outbound => "outbound",
             Side::Gateway(_) => "gateway",
         };
-        format!("{direction} port {}", self.port)
+        match &self.socket {
+            Some(socket) => format!("{direction} {socket}"),
+            None => format!("{direction} port {}", self.port),
+        }
     }
 }
 
@@ -101,6 +112,7 @@ pub(super) fn sites(
         name: virtual_hosts[id.0 as usize].name.to_string(),
         side,
         port,
+        socket: None,
         domains: Vec::new(),
     };
     let mut add = |table: &HostTable, side: &Side| {
@@ -122,6 +134,18 @@ pub(super) fn sites(
             port_names: servers.port_names.clone(),
         };
         add(&servers.table, &Side::Gateway(of));
+    }
+    for (place, table) in places.sockets {
+        for (name, entry) in table.iter() {
+            for port in entry.ports.iter().filter(|port| port.is_http) {
+                let id = port.virtual_host;
+                let site = sites.entry(id).or_insert_with(|| Site {
+                    socket: Some(place.to_string()),
+                    ..site(id, Side::Outbound, 0)
+                });
+                site.domains.push(name.clone());
+            }
+        }
     }
     for (id, port) in places.inbound {
         let mut site = site(*id, Side::Inbound, *port);
