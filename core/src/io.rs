@@ -142,6 +142,17 @@ pub enum Input {
     Drain,
 }
 
+/// Why nobody has said whose a client's connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Unintroduced {
+    /// It began otherwise, or ended before it was said.
+    Unsaid,
+    /// The header is longer than is read.
+    TooLong,
+    /// It did not come in time.
+    Late,
+}
+
 /// What the runtime must do, in order, from [`Worker::poll_output`](crate::worker::Worker::poll_output).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Output {
@@ -168,7 +179,7 @@ pub enum Output {
     /// Close a connection to an endpoint with a reset, because its client was reset and bytes only pass.
     Abort(UpstreamId),
     /// Close a client's connection, with an ordinary close, because nobody said whose it is where that has to be said (PROXY protocol).
-    Refuse(ClientId),
+    Refuse(ClientId, Unintroduced),
 }
 
 /// What is waited for on a connection that is made.

@@ -75,6 +75,9 @@ pub struct WorkerSettings {
     /// As many first bytes are looked at; a connection that has not told by them what is spoken is not HTTP.
     #[serde(skip, default = "max_sniffed_bytes")]
     pub max_sniffed_bytes: usize,
+    /// The longest header of the PROXY protocol (version 2) that is read, in bytes; who sends a longer one is refused.
+    #[serde(skip, default = "max_proxy_header_bytes")]
+    pub max_proxy_header_bytes: usize,
     /// A client connection without a request is closed after this (Envoy's default: one hour).
     pub idle_timeout: Option<Duration>,
     /// For how long nothing of a request or its response may move; then 408, 504 or a reset. `None` is for ever (Istio's
@@ -113,6 +116,11 @@ const fn max_sniffed_bytes() -> usize {
     16 * 1024
 }
 
+/// As above.
+const fn max_proxy_header_bytes() -> usize {
+    crate::proxy_protocol::MOST
+}
+
 impl WorkerSettings {
     /// What an endpoint may do on a connection of a cluster that has these options.
     pub(crate) fn endpoint_streams(&self, options: &Http2Options) -> http2::Limits {
@@ -134,6 +142,7 @@ impl Default for WorkerSettings {
             tls_handshake_timeout: Some(Duration::from_secs(15)),
             protocol_detection_timeout: protocol_detection_timeout(),
             max_sniffed_bytes: max_sniffed_bytes(),
+            max_proxy_header_bytes: max_proxy_header_bytes(),
             idle_timeout: Some(Duration::from_secs(3600)),
             stream_idle_timeout: None,
             linger: Duration::from_secs(1),

@@ -36,7 +36,9 @@ use crate::connection::Phase;
 use crate::connection::Sockets;
 use crate::entropy::Entropy;
 pub use crate::exchange::Exchange;
-pub use crate::io::{ConnectFault, Facts, Handshake, Hearing, Input, Interest, Manner, Output};
+pub use crate::io::{
+    ConnectFault, Facts, Handshake, Hearing, Input, Interest, Manner, Output, Unintroduced,
+};
 use crate::local::{self, Local};
 pub use crate::local::{Buffered, Http2Counted, Http2Side, Signatures, View, WorkerSettings};
 use crate::outbox::Outbox;

@@ -150,7 +150,7 @@ impl Stage {
                 Output::Wait(..) => {}
                 Output::Close(_)
                 | Output::Reset(_)
-                | Output::Refuse(_)
+                | Output::Refuse(..)
                 | Output::Abort(_)
                 | Output::ShutdownWrite(_)
                 | Output::Secure(..)

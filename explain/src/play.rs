@@ -241,7 +241,7 @@ impl Stage {
                     self.interests.insert(id, interest);
                 }
                 Output::Close(id) => self.forget(id),
-                Output::Refuse(id) | Output::Reset(id) => self.forget(id.into()),
+                Output::Refuse(id, _) | Output::Reset(id) => self.forget(id.into()),
                 Output::Abort(id) => self.forget(id.into()),
                 Output::Ended(id) => {
                     let ended = self.worker.ended(id);

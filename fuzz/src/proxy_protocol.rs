@@ -7,7 +7,7 @@ pub fn headers(bytes: &[u8]) {
     let step = 1 + bytes.len() / 256;
     let mut said = Ok(None);
     for end in (0..bytes.len()).step_by(step).chain([bytes.len()]) {
-        let now = read(&bytes[..end]);
+        let now = read(&bytes[..end], MOST);
         assert!(said == Ok(None) || said == now, "{said:?}, then {now:?}");
         assert!(now != Ok(None) || end < MOST, "{end} bytes are waited on");
         said = now;
@@ -21,7 +21,7 @@ pub fn headers(bytes: &[u8]) {
     };
     for version in [Version::V1, Version::V2] {
         let written = write(version, addresses);
-        let again = read(&written).expect("what is written is a header");
+        let again = read(&written, MOST).expect("what is written is a header");
         let again = again.expect("it is whole");
         assert_eq!(again.length, written.len());
         let again = again.addresses.expect("it says whose it is");

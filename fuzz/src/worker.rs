@@ -398,7 +398,7 @@ impl Stage {
                     assert!(self.endpoints.remove(&id).is_some(), "it is there");
                     self.interests.remove(&id.into());
                 }
-                Output::Close(ConnId::Client(id)) | Output::Reset(id) | Output::Refuse(id) => {
+                Output::Close(ConnId::Client(id)) | Output::Reset(id) | Output::Refuse(id, _) => {
                     assert_eq!(self.client.take(), Some(id), "it is there");
                     self.interests.remove(&id.into());
                 }

@@ -84,7 +84,7 @@ impl Clients {
     fn forget_closed(&mut self, worker: u32, outputs: &[u8]) {
         for saying in Said::read(outputs).flatten() {
             if let Saying::Output(
-                Output::Close(ConnId::Client(id)) | Output::Reset(id) | Output::Refuse(id),
+                Output::Close(ConnId::Client(id)) | Output::Reset(id) | Output::Refuse(id, _),
             ) = saying
             {
                 self.by_name.remove(&(worker, id));

@@ -16,7 +16,7 @@ pub fn take_output(worker: &mut Worker, said: &mut Vec<u8>) -> Option<Output> {
         | Output::Secure(..)
         | Output::Close(_)
         | Output::Reset(_)
-        | Output::Refuse(_)
+        | Output::Refuse(..)
         | Output::Abort(_)
         | Output::ShutdownWrite(_)
         | Output::Announce

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use outrigger_core::peer::ListenerKind;
-use outrigger_core::worker::{Buffered, Http2Counted};
+use outrigger_core::worker::{Buffered, Http2Counted, Unintroduced};
 
 use crate::counter::Counter;
 use crate::http2_counters::Http2Counters;
@@ -86,6 +86,10 @@ pub struct ListenerStats<N = u64> {
     pub no_filter_chain_match: N,
     /// Connections that were closed because no proxy said whose they are.
     pub proxy_protocol_errors: N,
+    /// Those of them that sent a header that is longer than is read.
+    pub proxy_protocol_long: N,
+    /// Those of them of which no header came in time.
+    pub proxy_protocol_late: N,
     /// TLS handshakes.
     pub tls: TlsStats<N>,
 }
@@ -102,18 +106,32 @@ impl<N: Default> Default for ListenerStats<N> {
             accept_errors: N::default(),
             no_filter_chain_match: N::default(),
             proxy_protocol_errors: N::default(),
+            proxy_protocol_long: N::default(),
+            proxy_protocol_late: N::default(),
             tls: TlsStats::default(),
         }
     }
 }
 
 impl ListenerStats<Counter> {
+    /// A connection was closed because no proxy said whose it is.
+    pub(crate) fn unintroduced(&self, why: Unintroduced) {
+        self.proxy_protocol_errors.add(1);
+        match why {
+            Unintroduced::Unsaid => {}
+            Unintroduced::TooLong => self.proxy_protocol_long.add(1),
+            Unintroduced::Late => self.proxy_protocol_late.add(1),
+        }
+    }
+
     pub(crate) fn add_to(&self, sum: &mut ListenerStats) {
         sum.connections += self.connections.value();
         sum.active += self.active.value();
         sum.accept_errors += self.accept_errors.value();
         sum.no_filter_chain_match += self.no_filter_chain_match.value();
         sum.proxy_protocol_errors += self.proxy_protocol_errors.value();
+        sum.proxy_protocol_long += self.proxy_protocol_long.value();
+        sum.proxy_protocol_late += self.proxy_protocol_late.value();
         self.tls.add_to(&mut sum.tls);
     }
 }

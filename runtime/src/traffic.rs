@@ -277,9 +277,9 @@ impl<S: System> Turn<'_, S> {
                 self.sockets.upstreams.remove(id);
             }
             Output::Close(ConnId::Client(id)) => drop(self.remove_client(id)),
-            Output::Refuse(id) => {
+            Output::Refuse(id, why) => {
                 if let Some((client, _)) = self.sockets.clients.get_mut(id) {
-                    let count = |counted: &Counted| counted.proxy_protocol_errors.add(1);
+                    let count = |counted: &Counted| counted.unintroduced(why);
                     shared.at_listener(client.listener, count);
                 }
                 drop(self.remove_client(id));

@@ -194,6 +194,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "SIZE", default_value = "16KiB", value_parser = parse_size)]
     pub(crate) max_sniffed_bytes: u64,
 
+    /// How long a header of the PROXY protocol (version 2) may be, where gateways expect one, 16KiB at most; longer ones are refused
+    #[arg(long, value_name = "SIZE", default_value = "4KiB", value_parser = parse_size)]
+    pub(crate) max_proxy_header_bytes: u64,
+
     /// For how long a client's connection may be without a request; 0s is for ever
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse_time)]
     pub(crate) idle_timeout: Duration,

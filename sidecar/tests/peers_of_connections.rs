@@ -138,6 +138,8 @@ fn a_gateway_is_told_before_tls() {
             &config,
             "--tls-handshake-timeout",
             "1s",
+            "--max-proxy-header-bytes",
+            "256",
         ];
         let gateway = Proxy::start(&mesh.path("edge"), &more);
         let roots = mesh.text("web/root-cert.pem");
@@ -182,6 +184,17 @@ fn a_gateway_is_told_before_tls() {
         let address = format!("127.0.0.1_{}", plain.port());
         let counter = format!("listener.{address}.downstream_cx_proxy_proto_error");
         gateway.page("/stats?filter=proxy_proto", &format!("{counter}: 2"));
+        // So is who says more than is read.
+        let mut long = TcpStream::connect(plain).unwrap();
+        long.set_read_timeout(Some(PATIENCE)).unwrap();
+        let header = [b"\r\n\r\n\0\r\nQUIT\n" as &[u8], &[0x21, 0x11, 0x01, 0x01]].concat();
+        long.write_all(&header).unwrap();
+        assert_eq!(long.read(&mut [0]).unwrap(), 0);
+        let stats = gateway.page("/stats?filter=proxy_proto", &format!("{counter}: 3"));
+        for (name, count) in [("too_long", 1), ("timeout", 1)] {
+            let counter = format!("listener.{address}.downstream_cx_proxy_proto_{name}: {count}");
+            assert!(stats.contains(&counter), "{counter} is not in {stats}");
+        }
         assert_eq!(gateway.end().0, Some(0));
     }
 }

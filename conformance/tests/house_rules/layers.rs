@@ -76,8 +76,20 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     (
         "local",
         &[
-            "time", "entropy", "jose", "xxhash", "message", "outbox", "stream", "peer", "cluster",
-            "snapshot", "decision", "policy", "http2",
+            "time",
+            "entropy",
+            "jose",
+            "xxhash",
+            "message",
+            "outbox",
+            "stream",
+            "peer",
+            "cluster",
+            "snapshot",
+            "decision",
+            "policy",
+            "http2",
+            "proxy_protocol",
         ],
     ),
     // Policy and outcomes: no byte, so neither `http1` nor `outbox`.

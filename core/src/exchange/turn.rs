@@ -7,7 +7,7 @@ use slotmap::SlotMap;
 
 use super::{Answered, Exchange};
 use crate::connection::Sockets;
-use crate::io::{Interest, Output};
+use crate::io::{Interest, Output, Unintroduced};
 use crate::local::Local;
 use crate::peer::{ClientId, ConnId, ExchangeId, UpstreamId};
 use crate::time::Instant;
@@ -68,9 +68,9 @@ impl Turn<'_> {
     }
 
     /// Closes a client's connection of which it was not said whose it is.
-    pub(crate) fn refuse_client(&mut self, id: ClientId) {
+    pub(crate) fn refuse_client(&mut self, id: ClientId, why: Unintroduced) {
         self.sockets.forget_client(id, self.local);
-        self.say(Output::Refuse(id));
+        self.say(Output::Refuse(id, why));
     }
 
     /// Closes a client's connection.

@@ -9,8 +9,8 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-/// The longest header that is read, in bytes: of version 1 with its line end, of version 2 with all that stands behind the addresses.
-/// The format allows 64 KiB there; what proxies say in them takes a few hundred.
+/// The longest header of version 2 that is read, in bytes with all that stands behind the addresses, if nobody says otherwise. The format
+/// allows 64 KiB there; what proxies say in them takes a few hundred.
 pub const MOST: usize = 4096;
 
 /// Twelve bytes with which version 2 begins. No protocol of an application does.
@@ -66,7 +66,7 @@ pub enum Malformed {
     NotProxy,
     /// The line of version 1 has another form, or its addresses are none.
     Line,
-    /// It is longer than [`MOST`], or a line longer than version 1 has.
+    /// It is longer than is read, or a line longer than version 1 has.
     TooLong,
     /// A command of version 2 that is none.
     Command,
@@ -76,15 +76,15 @@ pub enum Malformed {
     Length,
 }
 
-/// Reads a header from the first bytes of a connection; `None` while more are needed.
+/// Reads a header from the first bytes of a connection; `None` while more are needed. `most`: how long one of version 2 may be.
 ///
 /// # Errors
 /// There is none.
-pub fn read(bytes: &[u8]) -> Result<Option<Header>, Malformed> {
+pub fn read(bytes: &[u8], most: usize) -> Result<Option<Header>, Malformed> {
     let signed = bytes.iter().zip(&SIGNATURE).take_while(|(a, b)| a == b);
     let signed = signed.count();
     if signed == SIGNATURE.len() {
-        binary(bytes)
+        binary(bytes, most)
     } else if signed == bytes.len() {
         Ok(None)
     } else {
@@ -93,7 +93,7 @@ pub fn read(bytes: &[u8]) -> Result<Option<Header>, Malformed> {
 }
 
 /// Reads version 2, of which the signature is there.
-fn binary(bytes: &[u8]) -> Result<Option<Header>, Malformed> {
+fn binary(bytes: &[u8], most: usize) -> Result<Option<Header>, Malformed> {
     let command = match bytes.get(12) {
         Some(command @ (&LOCAL | &PROXY)) => *command,
         Some(_) => return Err(Malformed::Command),
@@ -110,7 +110,7 @@ fn binary(bytes: &[u8]) -> Result<Option<Header>, Malformed> {
         return Ok(None);
     };
     let length = FIXED + usize::from(u16::from_be_bytes([length[0], length[1]]));
-    if length > MOST {
+    if length > most {
         return Err(Malformed::TooLong);
     }
     let taken = match family {

@@ -95,7 +95,7 @@ fn lines_of_text() {
                 addresses,
             })
         });
-        assert_eq!(read(line.as_bytes()), want, "{line:?}");
+        assert_eq!(read(line.as_bytes(), MOST), want, "{line:?}");
     }
 }
 
@@ -141,12 +141,16 @@ fn binary_headers() {
         (v2(0x11, TCP4, &four), Err(Malformed::Command)),
     ] {
         let length = header.len();
-        let got = read(&header);
+        let got = read(&header, MOST);
         match want {
             Ok(addresses) => {
                 assert_eq!(got, Ok(Some(Header { length, addresses })), "{header:?}");
                 for part in 0..length {
-                    assert_eq!(read(&header[..part]), Ok(None), "{part} of {header:?}");
+                    assert_eq!(
+                        read(&header[..part], MOST),
+                        Ok(None),
+                        "{part} of {header:?}"
+                    );
                 }
             }
             Err(why) => assert_eq!(got, Err(why), "{header:?}"),
@@ -172,7 +176,7 @@ proptest! {
         let version = if is_text { Version::V1 } else { Version::V2 };
         let written = write(version, Addresses { source, destination });
         let all = [&*written, &behind].concat();
-        let header = read(&all).unwrap().unwrap();
+        let header = read(&all, MOST).unwrap().unwrap();
         prop_assert_eq!(header.length, written.len());
         let got = header.addresses.unwrap();
         let same = |a: SocketAddr, b: SocketAddr| {
@@ -180,7 +184,7 @@ proptest! {
         };
         prop_assert!(same(got.source, source) && same(got.destination, destination));
         for part in 0..written.len() {
-            prop_assert_eq!(read(&written[..part]), Ok(None));
+            prop_assert_eq!(read(&written[..part], MOST), Ok(None));
         }
     }
 
@@ -198,7 +202,7 @@ proptest! {
         let all = [start, &bytes].concat();
         let mut said = None;
         for end in 0..=all.len() {
-            let now = read(&all[..end]);
+            let now = read(&all[..end], MOST);
             if let Some(said) = said {
                 prop_assert_eq!(now, said);
             } else if now != Ok(None) {

@@ -9,7 +9,7 @@ use crate::connection::{Client, Phase, Sniffed};
 use crate::decision::Refused;
 use crate::entropy::Entropy;
 use crate::exchange::Exchange;
-use crate::io::Input;
+use crate::io::{Input, Unintroduced};
 use crate::peer::{ClientId, Peer};
 use crate::request;
 use crate::stream::{Begins, StreamId};
@@ -200,7 +200,7 @@ impl Turns {
             Phase::Securing(_) | Phase::Rest(_) | Phase::Farewell(_) | Phase::Linger(_) => {
                 self.turn(now).close_client(id);
             }
-            Phase::Introducing(_) => self.turn(now).refuse_client(id),
+            Phase::Introducing(_) => self.turn(now).refuse_client(id, Unintroduced::Late),
             Phase::Sniffing(_) => Sniffing::of(self, id, now).on_due(),
             Phase::Streams(_) => ClientStreams {
                 turns: self,

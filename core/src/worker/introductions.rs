@@ -8,9 +8,9 @@ use bytes::Buf as _;
 use super::connections::{self, Sniffing};
 use super::turns::Turns;
 use crate::connection::Phase;
-use crate::io::{Input, Output};
+use crate::io::{Input, Output, Unintroduced};
 use crate::peer::ClientId;
-use crate::proxy_protocol::{self, Header};
+use crate::proxy_protocol::{self, Header, Malformed};
 use crate::time::Instant;
 
 /// A client's connection that has just been made.
@@ -42,7 +42,8 @@ impl<'t> Introducing<'t> {
         match input {
             Input::Read(_) => self.look(),
             Input::Eof | Input::Broken | Input::WriteFailed => {
-                self.turns.turn(self.now).refuse_client(self.id);
+                let why = Unintroduced::Unsaid;
+                self.turns.turn(self.now).refuse_client(self.id, why);
             }
             Input::Drain
             | Input::Wrote(_)
@@ -54,17 +55,28 @@ impl<'t> Introducing<'t> {
     }
 
     fn look(self) {
+        let most = self.turns.local.settings().max_proxy_header_bytes;
         let Some(client) = self.turns.sockets.clients.get_mut(self.id) else {
             return;
         };
         let inbox = &mut client.connection.inbox;
-        let Header { length, addresses } = match proxy_protocol::read(inbox) {
+        let Header { length, addresses } = match proxy_protocol::read(inbox, most) {
             Ok(Some(header)) => header,
             Ok(None) => {
                 client.settle(&mut self.turns.local);
                 return self.turns.touched_clients.push(self.id);
             }
-            Err(_) => return self.turns.turn(self.now).refuse_client(self.id),
+            Err(why) => {
+                let why = match why {
+                    Malformed::TooLong => Unintroduced::TooLong,
+                    Malformed::NotProxy
+                    | Malformed::Line
+                    | Malformed::Command
+                    | Malformed::Family
+                    | Malformed::Length => Unintroduced::Unsaid,
+                };
+                return self.turns.turn(self.now).refuse_client(self.id, why);
+            }
         };
         inbox.advance(length);
         if let Some(addresses) = addresses {

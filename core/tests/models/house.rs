@@ -148,7 +148,9 @@ impl House {
                     Output::Close(ConnId::Upstream(id)) | Output::Abort(id) => {
                         self.closes(id);
                     }
-                    Output::Close(ConnId::Client(id)) | Output::Reset(id) | Output::Refuse(id) => {
+                    Output::Close(ConnId::Client(id))
+                    | Output::Reset(id)
+                    | Output::Refuse(id, _) => {
                         if let Some(client) = self.client(id) {
                             client.closed = true;
                         }

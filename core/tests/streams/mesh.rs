@@ -347,7 +347,7 @@ impl Mesh {
                         endpoint.is_closed = true;
                     }
                 }
-                Output::Close(ConnId::Client(_)) | Output::Reset(_) | Output::Refuse(_) => {
+                Output::Close(ConnId::Client(_)) | Output::Reset(_) | Output::Refuse(..) => {
                     self.is_closed = true;
                 }
                 Output::ShutdownWrite(ConnId::Client(_)) => self.is_shut = true,

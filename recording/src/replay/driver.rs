@@ -243,7 +243,7 @@ impl Driver {
                 Output::Secure(id, ..) => self.socket(id.into(), Socket::secure),
                 Output::Wait(id, interest) => self.tell(id, interest),
                 Output::Close(id) => self.closed.push(id),
-                Output::Refuse(id) | Output::Reset(id) => self.closed.push(id.into()),
+                Output::Refuse(id, _) | Output::Reset(id) => self.closed.push(id.into()),
                 Output::Abort(id) => self.closed.push(id.into()),
                 Output::Ended(id) => {
                     self.ended_ids.push(id);

@@ -97,7 +97,7 @@ impl Sidecar {
                 }
                 Output::Secure(id, hearing, came) => self.secure(id, &hearing, &came, fabric),
                 Output::Close(id) => self.close(id, fabric),
-                Output::Refuse(id) => self.close(id.into(), fabric),
+                Output::Refuse(id, _) => self.close(id.into(), fabric),
                 Output::Reset(id) => self.reset(id.into(), fabric),
                 Output::Abort(id) => self.reset(id.into(), fabric),
                 Output::ShutdownWrite(id) => {

@@ -70,6 +70,9 @@ const USAGE: u8 = 2;
 /// The input was judged bad, or the system refused what we need.
 const BAD: u8 = 1;
 
+/// What `--max-proxy-header-bytes` may be, in bytes.
+const MOST_PROXY_HEADER: usize = 16 * 1024;
+
 /// Runs the proxy until it is told to end, and says how it went.
 pub(crate) fn run(args: &RunArgs) -> ExitCode {
     let levels = levels(args);
@@ -387,12 +390,19 @@ fn worker_settings(args: &RunArgs) -> Result<WorkerSettings, Failure> {
     let defaults = WorkerSettings::default();
     let protocol_detection_timeout = unless_zero(args.protocol_detection_timeout);
     let max_sniffed_bytes = usize::try_from(args.max_sniffed_bytes).unwrap_or(usize::MAX);
+    let max_proxy_header_bytes = usize::try_from(args.max_proxy_header_bytes).unwrap_or(usize::MAX);
+    if max_proxy_header_bytes > MOST_PROXY_HEADER {
+        return Err(Failure::usage(
+            "`--max-proxy-header-bytes` is 16KiB at most: what proxies say in a header takes a few hundred bytes",
+        ));
+    }
     let is_other = protocol_detection_timeout != defaults.protocol_detection_timeout
-        || max_sniffed_bytes != defaults.max_sniffed_bytes;
+        || max_sniffed_bytes != defaults.max_sniffed_bytes
+        || max_proxy_header_bytes != defaults.max_proxy_header_bytes;
     if args.record.is_some() && is_other {
         return Err(Failure::usage(
-            "a recording does not hold `--protocol-detection-timeout` and `--max-sniffed-bytes`: leave them out, or say \
-             `protocolDetectionTimeout` in the mesh configuration",
+            "a recording does not hold `--protocol-detection-timeout`, `--max-sniffed-bytes` and `--max-proxy-header-bytes`: leave them \
+             out, or say `protocolDetectionTimeout` in the mesh configuration",
         ));
     }
     Ok(WorkerSettings {
@@ -400,6 +410,7 @@ fn worker_settings(args: &RunArgs) -> Result<WorkerSettings, Failure> {
         tls_handshake_timeout: unless_zero(args.tls_handshake_timeout),
         protocol_detection_timeout,
         max_sniffed_bytes,
+        max_proxy_header_bytes,
         idle_timeout: unless_zero(args.idle_timeout),
         stream_idle_timeout: unless_zero(args.stream_idle_timeout),
         max_request_body: args.max_request_body,

@@ -201,7 +201,7 @@ impl Driver {
                     };
                     self.parties[at].seen.push(said);
                 }
-                Output::Refuse(id) => panic!("{id:?} was not asked for"),
+                Output::Refuse(id, _) => panic!("{id:?} was not asked for"),
                 Output::Reset(id) => self.is_reset(id.into()),
                 Output::Abort(id) => self.is_reset(id.into()),
                 Output::ShutdownWrite(id) => {

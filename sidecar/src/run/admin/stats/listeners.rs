@@ -50,6 +50,16 @@ pub(super) fn add(
             stats.proxy_protocol_errors,
         ),
         (
+            "downstream_cx_proxy_proto_too_long",
+            "Those of them whose header of the PROXY protocol was longer than is read",
+            stats.proxy_protocol_long,
+        ),
+        (
+            "downstream_cx_proxy_proto_timeout",
+            "Those of them of which no header of the PROXY protocol came in time",
+            stats.proxy_protocol_late,
+        ),
+        (
             "downstream_cx_transport_socket_connect_timeout",
             "Connections whose TLS handshake took too long",
             stats.tls.late,
