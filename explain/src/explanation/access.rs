@@ -16,6 +16,9 @@ pub struct AccessTold {
     pub mode: &'static str,
     /// The PeerAuthentication that says so; `None` for the default.
     pub origin: Option<Place>,
+    /// The workload has no identity, so that PERMISSIVE comes to `DISABLE` for it.
+    #[serde(skip)]
+    pub is_nameless: bool,
     /// For whom the client is taken: its SPIFFE ID; `None` for somebody without.
     pub client: Option<String>,
     /// The rules that are asked, in the order in which they are: those that one of another action decides before are not.
@@ -77,6 +80,7 @@ fn beneath(
             MutualTls::ByName => "by name",
         },
         origin: origin.and_then(|origin| Place::new(origin, snapshot)),
+        is_nameless: snapshot.settings.spiffe_id.is_none(),
         client: circumstances
             .tls
             .as_deref()

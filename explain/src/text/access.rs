@@ -14,6 +14,9 @@ pub(super) fn write(out: &mut String, access: &AccessTold) -> fmt::Result {
         "STRICT" => "TLS of the mesh, with a certificate of the mesh",
         "PERMISSIVE" => "clear text, or TLS of the mesh",
         _ if access.origin.is_none() => "clear text, as the workload has no identity",
+        _ if access.is_nameless => {
+            "clear text, which is what PERMISSIVE comes to as well for a workload without an identity (`--as` gives it one)"
+        }
         _ => "clear text",
     };
     let default = || format!("{QUIET}(default){QUIET:#}");
@@ -51,4 +54,43 @@ fn told(number: usize, policy: &PolicyTold) -> String {
     let origin = origin.as_ref().map(place).unwrap_or_default();
     let text = format!("{number}. {action:<6} {rule}  {origin}");
     text.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::explanation::Place;
+
+    #[test]
+    fn what_comes_to_clear_text_says_why() {
+        let written = || {
+            Some(Place {
+                resource: "PeerAuthentication a/b".into(),
+                path: "spec.mtls.mode".into(),
+                file: "rules.yaml".into(),
+                line: 7,
+            })
+        };
+        for (origin, is_nameless, want) in [
+            (None, true, "as the workload has no identity"),
+            (
+                written(),
+                true,
+                "what PERMISSIVE comes to as well for a workload without an identity",
+            ),
+            (written(), false, ": clear text  "),
+        ] {
+            let access = AccessTold {
+                mode: "DISABLE",
+                origin,
+                is_nameless,
+                client: None,
+                policies: Vec::new(),
+                decided: Vec::new(),
+            };
+            let mut text = String::new();
+            write(&mut text, &access).expect("a text takes all");
+            assert!(text.contains(want), "`{want}` is not in\n{text}");
+        }
+    }
 }
