@@ -33,7 +33,7 @@ PROXY_CPU, LOAD_CPU = "0", "1"
 IN_NAMESPACE = "OUTRIGGER_PEERS_IN_NAMESPACE"
 FILES = 65536
 # What stands between these lines of a page is what was measured last.
-PAGE_BEGINS, PAGE_ENDS = "<!-- measured: what follows is written by benches/peers/measure.py --page -->", "<!-- measured: end -->"
+PAGE_BEGINS, PAGE_ENDS = "<!-- measured: the command above writes what follows -->", "<!-- measured: end -->"
 
 
 @dataclass(frozen=True)
