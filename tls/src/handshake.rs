@@ -107,7 +107,7 @@ pub(crate) async fn as_server<T: Stream>(
     let tls = &*hearing.tls;
     let is_heard = !sniffed.is_empty() || speaks(&mut stream, &mut sniffed, silence).await?;
     if !is_heard && tls.mode == MutualTls::Permissive {
-        return Ok((Secured(Kind::Plain(stream, sniffed)), None));
+        return Ok((Secured::plain(stream, sniffed), None));
     }
     loop {
         match Looks::of(&sniffed) {
@@ -116,20 +116,20 @@ pub(crate) async fn as_server<T: Stream>(
             Looks::ClearText if matches!(tls.mode, MutualTls::Strict | MutualTls::ByName) => {
                 return Err(TlsFault::NotTls);
             }
-            Looks::ClearText => return Ok((Secured(Kind::Plain(stream, sniffed)), None)),
+            Looks::ClearText => return Ok((Secured::plain(stream, sniffed), None)),
         }
     }
     if hearing.passes {
         let hello = hello(&mut stream, &mut sniffed).await?;
         let mut offered = hello.alpn.iter();
         if !offered.any(|name| Alpn::is_of_the_mesh(name.as_bytes())) {
-            return Ok((Secured(Kind::Plain(stream, sniffed)), None));
+            return Ok((Secured::plain(stream, sniffed), None));
         }
     }
     let mut termination = None;
     if tls.mode == MutualTls::ByName {
         match named(&mut stream, &mut sniffed, tls).await? {
-            None => return Ok((Secured(Kind::Plain(stream, sniffed)), None)),
+            None => return Ok((Secured::plain(stream, sniffed), None)),
             found @ Some(_) => termination = found,
         }
     }

@@ -15,8 +15,8 @@ use crate::session::Session;
 pub struct Secured<T: Stream>(pub(crate) Kind<T>);
 
 pub(crate) enum Kind<T: Stream> {
-    /// And what was read to find that out, if anything was.
-    Plain(T, BytesMut),
+    /// And what was read to find that out, if anything was and is still here: nearly all that are plain have none.
+    Plain(T, Option<Box<BytesMut>>),
     Protected(Box<Session<T>>),
 }
 
@@ -25,8 +25,8 @@ impl<T: Stream> Stream for Secured<T> {
     #[inline]
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &self.0 {
-            Kind::Plain(stream, sniffed) if sniffed.is_empty() => stream.poll_readable(cx),
-            Kind::Plain(..) => Poll::Ready(Ok(())),
+            Kind::Plain(stream, None) => stream.poll_readable(cx),
+            Kind::Plain(_, Some(_)) => Poll::Ready(Ok(())),
             Kind::Protected(session) => session.poll_readable(cx),
         }
     }
@@ -34,7 +34,7 @@ impl<T: Stream> Stream for Secured<T> {
     #[inline]
     fn poll_read(&mut self, cx: &mut Context<'_>, space: &mut BytesMut) -> Poll<io::Result<usize>> {
         match &mut self.0 {
-            Kind::Plain(stream, sniffed) if sniffed.is_empty() => stream.poll_read(cx, space),
+            Kind::Plain(stream, None) => stream.poll_read(cx, space),
             Kind::Plain(_, sniffed) => Poll::Ready(Ok(hand_over(sniffed, space))),
             Kind::Protected(session) => session.poll_read(cx, space),
         }
@@ -69,7 +69,7 @@ impl<T: Stream> Stream for Secured<T> {
 
     fn has_unread(&self) -> bool {
         match &self.0 {
-            Kind::Plain(stream, sniffed) => !sniffed.is_empty() || stream.has_unread(),
+            Kind::Plain(stream, sniffed) => sniffed.is_some() || stream.has_unread(),
             Kind::Protected(session) => session.has_unread(),
         }
     }
@@ -89,17 +89,24 @@ impl<T: Stream> Stream for Secured<T> {
 
 /// Moves what was read to find out what is spoken into the spare room of `space`.
 #[cold]
-fn hand_over(sniffed: &mut BytesMut, space: &mut BytesMut) -> usize {
-    let count = sniffed.len().min(space.capacity() - space.len());
-    space.extend_from_slice(&sniffed[..count]);
-    sniffed.advance(count);
-    if sniffed.is_empty() {
-        *sniffed = BytesMut::new();
+fn hand_over(sniffed: &mut Option<Box<BytesMut>>, space: &mut BytesMut) -> usize {
+    let Some(bytes) = sniffed else { return 0 };
+    let count = bytes.len().min(space.capacity() - space.len());
+    space.extend_from_slice(&bytes[..count]);
+    bytes.advance(count);
+    if bytes.is_empty() {
+        *sniffed = None;
     }
     count
 }
 
 impl<T: Stream> Secured<T> {
+    /// One that is plain, of which this was read already.
+    pub(crate) fn plain(stream: T, sniffed: BytesMut) -> Self {
+        let sniffed = Some(sniffed).filter(|sniffed| !sniffed.is_empty());
+        Self(Kind::Plain(stream, sniffed.map(Box::new)))
+    }
+
     fn beneath(&self) -> Option<&T> {
         match &self.0 {
             Kind::Plain(stream, _) => Some(stream),

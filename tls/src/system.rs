@@ -157,7 +157,7 @@ impl<S: System> System for Around<S> {
 }
 
 fn plain<T: Stream>(stream: T) -> Secured<T> {
-    Secured(Kind::Plain(stream, BytesMut::new()))
+    Secured(Kind::Plain(stream, None))
 }
 
 /// Nobody asks for that.
