@@ -133,7 +133,10 @@ impl Outbox {
         }
         while left > 0 {
             let Some(front) = self.queue.front_mut() else {
-                self.tail.advance(left);
+                // Where nothing is left of it, its memory is whole again below.
+                if self.len > 0 {
+                    self.tail.advance(left);
+                }
                 break;
             };
             let step = left.min(front.len());

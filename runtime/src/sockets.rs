@@ -44,10 +44,22 @@ pub(crate) struct Client {
     pub(crate) told_to_drain: bool,
 }
 
+/// What is known of what there is to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Incoming {
+    /// The system is to be asked.
+    Unknown,
+    /// The system has just said that something happened.
+    Likely,
+    /// There was nothing, and the waker is told when there is: to ask before that is in vain.
+    Watched,
+}
+
 /// One socket.
 pub(crate) struct Registration<T> {
     pub(crate) socket: Socket<T>,
     pub(crate) interest: Interest,
+    pub(crate) incoming: Incoming,
     waker: Waker,
 }
 
@@ -56,6 +68,7 @@ impl<T: Stream> Registration<T> {
         Self {
             socket,
             interest: Interest::default(),
+            incoming: Incoming::Unknown,
             waker: Waker::from(bell),
         }
     }
@@ -96,6 +109,7 @@ impl<T: Stream> Registration<T> {
 
     /// A stream that is there becomes something else.
     pub(crate) fn replace(&mut self, by: impl FnOnce(T) -> Socket<T>) {
+        self.incoming = Incoming::Unknown;
         self.socket = match std::mem::replace(&mut self.socket, Socket::Gone) {
             Socket::Open(stream) => by(stream),
             other @ (Socket::Connecting(_) | Socket::Securing(_) | Socket::Gone) => other,

@@ -20,7 +20,7 @@ use crate::connect::{Made, connect};
 use crate::notice::Notice;
 use crate::shared::{Counted, Shared};
 use crate::sink::Ended;
-use crate::sockets::{Client, Registration, Socket, Sockets};
+use crate::sockets::{Client, Incoming, Registration, Socket, Sockets};
 use crate::system::{Stream, System};
 
 /// Inputs of one socket at a time; then what follows from them is done, and others have theirs.
@@ -64,7 +64,7 @@ pub(crate) async fn run<S: System>(shared: Rc<Shared<S>>) {
             // ended.
             for of_client in [false, true] {
                 let now = woken.extract_if(.., |id| matches!(id, ConnId::Client(_)) == of_client);
-                now.for_each(|id| turn.look(id));
+                now.for_each(|id| turn.look_woken(id));
             }
         });
         poll_time(&shared, &mut alarm, cx, now)
@@ -191,6 +191,14 @@ pub(crate) struct Turn<'a, S: System> {
 }
 
 impl<S: System> Turn<'_, S> {
+    /// The system says that something has happened on a socket.
+    fn look_woken(&mut self, id: ConnId) {
+        if let Some(entry) = self.sockets.get(id) {
+            entry.incoming = Incoming::Likely;
+        }
+        self.look(id);
+    }
+
     /// Something may have happened on a socket.
     fn look(&mut self, id: ConnId) {
         self.contain(Some(id), |turn| turn.take_inputs(id));
@@ -393,11 +401,19 @@ impl<S: System> Turn<'_, S> {
                 Some(Poll::Pending) | None => {}
             }
         }
-        if interest.read
-            && let Some(read @ Poll::Ready(_)) =
-                entry.poll(|stream, cx| poll_read(stream, cx, joint, id))
-        {
-            return read;
+        if interest.read && entry.incoming != Incoming::Watched {
+            let is_likely = entry.incoming == Incoming::Likely;
+            let read = entry.poll(|stream, cx| match is_likely {
+                true => read_into(stream, cx, joint, id),
+                false => poll_read(stream, cx, joint, id),
+            });
+            entry.incoming = match read {
+                Some(Poll::Pending) => Incoming::Watched,
+                Some(Poll::Ready(_)) | None => Incoming::Unknown,
+            };
+            if let Some(read @ Poll::Ready(_)) = read {
+                return read;
+            }
         }
         // What was there to read may have been nothing that core hears of.
         match id {
@@ -482,16 +498,26 @@ fn poll_read(
     id: ConnId,
 ) -> Poll<Input> {
     match stream.poll_readable(cx) {
-        Poll::Pending => return Poll::Pending,
-        Poll::Ready(Err(_)) => return Poll::Ready(Input::Broken),
-        Poll::Ready(Ok(())) => {}
+        Poll::Pending => Poll::Pending,
+        Poll::Ready(Err(_)) => Poll::Ready(Input::Broken),
+        Poll::Ready(Ok(())) => read_into(stream, cx, joint, id),
     }
+}
+
+#[inline]
+fn read_into(
+    stream: &mut impl Stream,
+    cx: &mut Context<'_>,
+    joint: &Joint,
+    id: ConnId,
+) -> Poll<Input> {
     match joint.with_space(id, |space| stream.poll_read(cx, space)) {
         Some(Poll::Ready(Ok(0))) => Poll::Ready(Input::Eof),
         Some(Poll::Ready(Ok(count))) => Poll::Ready(Input::Read(count)),
         Some(Poll::Ready(Err(_))) => Poll::Ready(Input::Broken),
         Some(Poll::Pending) => {
-            // A fresh socket is called readable until it is asked, and most clients connect some time before they speak.
+            // What was said of it was about something else; and a fresh socket is called readable until it is asked, and most
+            // clients connect some time before they speak.
             joint.leave_space(id);
             Poll::Pending
         }

@@ -49,7 +49,7 @@ pub(crate) use turn::{Exchanges, Turn, Wish};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::connection::{Client, Sockets, Who};
+use crate::connection::{Client, Sockets, Upstream, Who};
 use crate::decision::{Connection, Details, Record, Refused};
 use crate::entropy::Entropy;
 use crate::io::{Facts, Input, Interest};
@@ -235,6 +235,39 @@ impl Exchange {
             Input::Drain | Input::Secured(_) | Input::NotSecured(_) => {}
         }
         state.advance(call, turn);
+    }
+
+    /// All that waited for its endpoint has left, and was so little that nothing waits for that. Whether it need not take its
+    /// turn: nothing follows but that what the connection holds is given back and counted.
+    pub(crate) fn note_sent(
+        &mut self,
+        id: UpstreamId,
+        upstream: &mut Upstream,
+        local: &mut Local,
+        now: Instant,
+    ) -> bool {
+        let Self { call, state, .. } = self;
+        let stream = EndpointStream::of(id);
+        let attempt = match state {
+            State::Trying(attempts) if attempts.older.is_none() => attempts.newest.get_mut(),
+            State::Relaying(relay) => Some(&mut relay.attempt),
+            State::Asking(_)
+            | State::Delayed { .. }
+            | State::Trying(_)
+            | State::Tunnel(_)
+            | State::Flush { .. }
+            | State::Over => None,
+        };
+        let Some(attempt) = attempt.filter(|attempt| attempt.stream == stream) else {
+            return false;
+        };
+        call.clocks.moved_at = now;
+        attempt.on_carried(Carried::Request);
+        call.body.is_sent = true;
+        let lengths = stream.pause(Some(upstream), local);
+        let held = held_by(stream, lengths, call.body.replay.kept());
+        call.charge.set(held);
+        true
     }
 
     /// A connection to an endpoint can be used now, perhaps the one that it waits for.

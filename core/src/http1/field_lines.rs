@@ -33,54 +33,6 @@ pub(super) fn copy(fields: &[httparse::Header<'_>], into: &mut Headers) -> Resul
     Ok(())
 }
 
-/// A head of which every line is what would be written of it: its first line, and those of its fields.
-#[derive(Clone, Copy)]
-pub(super) struct Plain<'a> {
-    pub(super) first_line: &'a [u8],
-    section: &'a [u8],
-}
-
-impl<'a> Plain<'a> {
-    /// `fields` were parsed from `bytes`, the whole head, by a parser that knows no folds, so that their values have no control
-    /// characters but HTAB. `None` says nothing about it.
-    pub(super) fn of(bytes: &'a [u8], fields: &[httparse::Header<'_>]) -> Option<Self> {
-        let begins = fields.first()?.name.as_ptr().addr() - bytes.as_ptr().addr();
-        let (first_line, section) = bytes.split_at_checked(begins)?;
-        let mut rest = section;
-        for field in fields {
-            // Each begins where the one before has ended, so nothing stands between them.
-            let is_next = field.name.as_ptr() == rest.as_ptr();
-            let (name, behind) = rest.split_at_checked(field.name.len())?;
-            let line = behind.strip_prefix(b": ")?;
-            // An empty value may stand anywhere.
-            let is_here = field.value.is_empty() || field.value.as_ptr() == line.as_ptr();
-            let (value, behind) = line.split_at_checked(field.value.len())?;
-            if !is_next || !is_here || name.is_empty() {
-                return None;
-            }
-            debug_assert!(!has_control(value), "the parser has looked at each octet");
-            rest = behind.strip_prefix(b"\r\n")?;
-        }
-        let first_line = first_line.strip_suffix(b"\r\n")?;
-        let is_one = memchr::memchr2(b'\r', b'\n', first_line).is_none();
-        (is_one && rest == b"\r\n").then_some(Self {
-            first_line,
-            section,
-        })
-    }
-
-    /// Copies the fields that this was made of.
-    pub(super) fn copy(
-        self,
-        fields: &[httparse::Header<'_>],
-        into: &mut Headers,
-    ) -> Result<(), Refused> {
-        let lengths = fields.iter().map(|f| (f.name.len(), f.value.len()));
-        let taken = into.append_lines(self.section, lengths);
-        taken.map_err(|_| HEAD_TOO_LARGE)
-    }
-}
-
 /// A folded value on one line.
 fn unfolded(value: &[u8]) -> Vec<u8> {
     let mut joined = Vec::with_capacity(value.len());

@@ -19,6 +19,7 @@ mod limits;
 mod lines;
 mod look_ahead;
 mod number;
+mod plain;
 mod reader;
 mod refusals;
 mod request_head;

@@ -3,11 +3,12 @@
 use http::Method;
 
 use super::authority::is_authority;
-use super::field_lines::{self, Plain};
+use super::field_lines;
 use super::framing::{self, Framing};
 use super::hop_by_hop::{self, Connection};
 use super::limits::{Limits, MAX_FIELDS};
-use super::refusals::{BAD_HOST, MANY_HOSTS, NO_HOST, START_LINE, VERSION};
+use super::plain::{Lengths, Plain};
+use super::refusals::{BAD_HOST, HEAD_TOO_LARGE, MANY_HOSTS, NO_HOST, START_LINE, VERSION};
 use super::target::Target;
 use crate::decision::Refused;
 use crate::message::{Headers, Known, RequestHead, Version};
@@ -58,7 +59,21 @@ pub(super) fn parse(
         Ok(_) | Err(httparse::Error::Version) => return Err(START_LINE),
         Err(error) => return Err(field_lines::refusal(error)),
     }
-    take(&parsed, None, into)
+    let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version)
+    else {
+        return Err(START_LINE);
+    };
+    let line = RequestLine {
+        method: method.as_bytes(),
+        target: target.as_bytes(),
+        version: match minor {
+            0 => Version::Http10,
+            _ => Version::Http11,
+        },
+    };
+    take(line, into, |headers| {
+        field_lines::copy(parsed.headers, headers)
+    })
 }
 
 /// Reads a head that `bytes` begin with, and says how long it is, where that takes one look: it is whole, every line is as
@@ -68,38 +83,50 @@ pub(super) fn parse_at_once(
     limits: &Limits,
     into: &mut RequestHead,
 ) -> Option<(RequestFacts, usize)> {
-    let mut room = field_lines::room();
-    let room = &mut room[..limits.fields.min(MAX_FIELDS)];
-    let mut parsed = httparse::Request::new(&mut []);
-    let Ok(httparse::Status::Complete(end)) = parsed.parse_with_uninit_headers(bytes, room) else {
-        return None;
-    };
-    let plain = Plain::of(&bytes[..end], parsed.headers)?;
-    check_first_line(plain.first_line).ok()?;
-    let facts = take(&parsed, Some(plain), into).ok()?;
-    Some((facts, end))
+    let mut lengths = Lengths::new();
+    let plain = Plain::read(bytes, limits, &mut lengths)?;
+    let line = RequestLine::read(plain.first_line)?;
+    let facts = take(line, into, |headers| {
+        plain.copy(&lengths, headers).map_err(|_| HEAD_TOO_LARGE)
+    });
+    Some((facts.ok()?, plain.len))
+}
+
+/// A request line (RFC 9112 §3), taken apart.
+struct RequestLine<'a> {
+    method: &'a [u8],
+    target: &'a [u8],
+    version: Version,
+}
+
+impl<'a> RequestLine<'a> {
+    /// Takes a line apart that is as it would be written. `None` says nothing about it.
+    fn read(line: &'a [u8]) -> Option<Self> {
+        let (rest, version) = line.split_last_chunk::<{ b" HTTP/1.1".len() }>()?;
+        let version = match version {
+            b" HTTP/1.1" => Version::Http11,
+            b" HTTP/1.0" => Version::Http10,
+            _ => return None,
+        };
+        let space = rest.iter().position(|octet| *octet == b' ')?;
+        Some(Self {
+            method: &rest[..space],
+            target: &rest[space + 1..],
+            version,
+        })
+    }
 }
 
 fn take(
-    parsed: &httparse::Request<'_, '_>,
-    plain: Option<Plain<'_>>,
+    line: RequestLine<'_>,
     into: &mut RequestHead,
+    copy_fields: impl FnOnce(&mut Headers) -> Result<(), Refused>,
 ) -> Result<RequestFacts, Refused> {
-    let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version)
-    else {
-        return Err(START_LINE);
-    };
     into.clear();
-    into.method = Method::from_bytes(method.as_bytes()).map_err(|_| START_LINE)?;
-    into.version = match minor {
-        0 => Version::Http10,
-        _ => Version::Http11,
-    };
-    match plain {
-        Some(plain) => plain.copy(parsed.headers, &mut into.headers),
-        None => field_lines::copy(parsed.headers, &mut into.headers),
-    }?;
-    let target = Target::read(&into.method, target.as_bytes())?;
+    into.method = Method::from_bytes(line.method).map_err(|_| START_LINE)?;
+    into.version = line.version;
+    copy_fields(&mut into.headers)?;
+    let target = Target::read(&into.method, line.target)?;
     target.put_path(&into.method, &mut into.path);
     let host = one_host(into.version, &into.headers)?;
     let authority = target.authority().map_or(host, Ok)?;

@@ -5,13 +5,14 @@
 
 use http::StatusCode;
 
-use super::field_lines::{self, Plain};
+use super::field_lines;
 use super::framing::{self, Asked, Framing};
 use super::hop_by_hop::Connection;
 use super::limits::{Limits, MAX_FIELDS};
-use super::refusals::{START_LINE, STATUS};
+use super::plain::{Lengths, Plain};
+use super::refusals::{HEAD_TOO_LARGE, START_LINE, STATUS};
 use crate::decision::Refused;
-use crate::message::{Known, ResponseHead, Version};
+use crate::message::{Headers, Known, ResponseHead, Version};
 
 /// What a response says about its own transport, which its [`ResponseHead`] does not show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,7 +48,17 @@ pub(super) fn parse(
         Ok(_) => return Err(START_LINE),
         Err(error) => return Err(field_lines::refusal(error)),
     }
-    take(&parsed, None, asked, into)
+    let (Some(minor), Some(code)) = (parsed.version, parsed.code) else {
+        return Err(START_LINE);
+    };
+    let version = match minor {
+        0 => Version::Http10,
+        _ => Version::Http11,
+    };
+    let status = StatusCode::from_u16(code).map_err(|_| STATUS)?;
+    take((version, status), asked, into, |headers| {
+        field_lines::copy(parsed.headers, headers)
+    })
 }
 
 /// As [`super::request_head::parse_at_once`].
@@ -57,39 +68,37 @@ pub(super) fn parse_at_once(
     asked: Asked<'_>,
     into: &mut ResponseHead,
 ) -> Option<(ResponseFacts, usize)> {
-    let mut room = field_lines::room();
-    let room = &mut room[..limits.fields.min(MAX_FIELDS)];
-    let mut parsed = httparse::Response::new(&mut []);
-    // Without what is put right: that takes the other way.
-    let plainly = httparse::ParserConfig::default();
-    let read = plainly.parse_response_with_uninit_headers(&mut parsed, bytes, room);
-    let Ok(httparse::Status::Complete(end)) = read else {
-        return None;
+    let mut lengths = Lengths::new();
+    let plain = Plain::read(bytes, limits, &mut lengths)?;
+    let line = status_line(plain.first_line)?;
+    let facts = take(line, asked, into, |headers| {
+        plain.copy(&lengths, headers).map_err(|_| HEAD_TOO_LARGE)
+    });
+    Some((facts.ok()?, plain.len))
+}
+
+/// Takes a status line apart (RFC 9112 §4) that is as it would be written. `None` says nothing about it.
+fn status_line(line: &[u8]) -> Option<(Version, StatusCode)> {
+    let (version, rest) = line.split_first_chunk::<{ b"HTTP/1.1 ".len() }>()?;
+    let version = match version {
+        b"HTTP/1.1 " => Version::Http11,
+        b"HTTP/1.0 " => Version::Http10,
+        _ => return None,
     };
-    let plain = Plain::of(&bytes[..end], parsed.headers)?;
-    let facts = take(&parsed, Some(plain), asked, into).ok()?;
-    Some((facts, end))
+    let (code, reason) = rest.split_first_chunk::<3>()?;
+    let status = StatusCode::from_bytes(code).ok()?;
+    matches!(reason, [] | [b' ', ..]).then_some((version, status))
 }
 
 fn take(
-    parsed: &httparse::Response<'_, '_>,
-    plain: Option<Plain<'_>>,
+    (version, status): (Version, StatusCode),
     asked: Asked<'_>,
     into: &mut ResponseHead,
+    copy_fields: impl FnOnce(&mut Headers) -> Result<(), Refused>,
 ) -> Result<ResponseFacts, Refused> {
-    let (Some(minor), Some(code)) = (parsed.version, parsed.code) else {
-        return Err(START_LINE);
-    };
     into.clear();
-    into.status = StatusCode::from_u16(code).map_err(|_| STATUS)?;
-    into.version = match minor {
-        0 => Version::Http10,
-        _ => Version::Http11,
-    };
-    match plain {
-        Some(plain) => plain.copy(parsed.headers, &mut into.headers),
-        None => field_lines::copy(parsed.headers, &mut into.headers),
-    }?;
+    (into.version, into.status) = (version, status);
+    copy_fields(&mut into.headers)?;
     facts(asked, into)
 }
 

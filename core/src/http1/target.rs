@@ -7,7 +7,7 @@ use http::Method;
 use super::authority::{is_authority, is_authority_with_port};
 use super::refusals::{BAD_HOST, FRAGMENT, TARGET};
 use crate::decision::Refused;
-use crate::message::are_visible;
+use crate::message::{are_of_target, are_visible};
 
 /// A target, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,12 +29,9 @@ impl<'a> Target<'a> {
                 .then_some(Self::Path(text))
                 .ok_or(TARGET);
         }
-        if !are_visible(text) {
-            return Err(TARGET);
-        }
-        if memchr::memchr(b'#', text).is_some() {
+        if !are_of_target(text) {
             // RFC 9112 §3.2: no form has a fragment. Parsers disagree about what follows.
-            return Err(FRAGMENT);
+            return Err(if are_visible(text) { FRAGMENT } else { TARGET });
         }
         if method == Method::CONNECT {
             // RFC 9112 §3.2.3.

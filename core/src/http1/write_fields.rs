@@ -7,7 +7,7 @@ use bytes::{BufMut, BytesMut};
 use http::Method;
 
 use super::hop_by_hop::HOP_BY_HOP;
-use crate::message::{Headers, Known, Names, RequestHead, are_visible};
+use crate::message::{Headers, Known, Names, RequestHead, are_of_target};
 
 /// What the writer of a request says itself, and what concerns this connection.
 const OF_REQUESTS: Names = HOP_BY_HOP.and(&[Known::Host, Known::ContentLength]);
@@ -65,7 +65,7 @@ pub(super) fn put_request_line(head: &RequestHead, block: &mut BytesMut) {
 /// Appends text of which every byte is printable ASCII and no fragment begins.
 pub(crate) fn put_escaped(text: &[u8], block: &mut BytesMut) {
     let is_safe = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
-    if are_visible(text) && memchr::memchr(b'#', text).is_none() {
+    if are_of_target(text) {
         block.put_slice(text);
         return;
     }

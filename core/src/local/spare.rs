@@ -44,14 +44,15 @@ impl Spare {
     /// It is kept only if its memory can be written again; of the large ones that a long body needed a few are.
     fn give(&mut self, mut buffer: BytesMut) {
         buffer.clear();
-        if buffer.try_reclaim(LONG_BUFFER) {
+        // To take back what was read of it is asked for only where that is needed: it costs more than all the rest.
+        if buffer.capacity() < BUFFER && !buffer.try_reclaim(BUFFER) {
+            return;
+        }
+        if buffer.capacity() != BUFFER && buffer.try_reclaim(LONG_BUFFER) {
             if buffer.capacity() <= 2 * LONG_BUFFER && self.long.len() < SPARE_LONG {
                 self.long.push(buffer);
             }
-            return;
-        }
-        let is_usual = buffer.try_reclaim(BUFFER) && buffer.capacity() <= 2 * BUFFER;
-        if is_usual && self.usual.len() < SPARE {
+        } else if buffer.capacity() <= 2 * BUFFER && self.usual.len() < SPARE {
             self.usual.push(buffer);
         }
     }
@@ -69,7 +70,7 @@ impl Local {
     /// Takes a buffer back that holds nothing; not while what was read into it is still in use elsewhere, because its memory
     /// can be used again soon.
     pub(crate) fn take_back(&mut self, inbox: &mut BytesMut) {
-        if inbox.is_empty() && inbox.try_reclaim(BUFFER) {
+        if inbox.is_empty() && inbox.capacity() > 0 && inbox.try_reclaim(BUFFER) {
             self.give_buffer(mem::take(inbox));
         }
     }

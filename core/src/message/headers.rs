@@ -12,7 +12,7 @@ use core::ops::Range;
 
 use bytes::BytesMut;
 
-use super::name::{FieldName, Known, Names, is_token_byte};
+use super::name::{FieldName, Known, LineBegins, Names, is_token_byte};
 use super::octets;
 
 /// What stands between a name and its value, and behind the value.
@@ -144,17 +144,37 @@ impl Headers {
     pub(crate) fn append_lines(
         &mut self,
         section: &[u8],
-        fields: impl Iterator<Item = (usize, usize)>,
+        fields: &[(u16, u32)],
     ) -> Result<(), InsertError> {
-        let mut start = self.block.len();
+        let begins = self.block.len();
+        let end = begins + section.len();
+        if u32::try_from(end).is_err() {
+            return Err(InsertError::Full);
+        }
         self.block.extend_from_slice(section);
-        for (name_len, value_len) in fields {
-            let name = &mut self.block[start..start + name_len];
+        self.entries.reserve(fields.len());
+        let mut rest = &mut self.block[begins..];
+        let mut names = self.names;
+        let entries = fields.iter().map(|(name_len, value_len)| {
+            let length = usize::from(*name_len) + COLON.len() + *value_len as usize + END.len();
+            let start = (end - rest.len()) as u32;
+            let (line, behind) = core::mem::take(&mut rest).split_at_mut(length);
+            rest = behind;
+            let name = &mut line[..usize::from(*name_len)];
             octets::make_lower(name);
             let known = Known::of(name);
-            self.push_entry(known, start, name_len, value_len, true)?;
-            start += name_len + COLON.len() + value_len + END.len();
-        }
+            names.insert(known);
+            FieldLine {
+                known,
+                never_indexed: false,
+                is_writable: true,
+                name_len: *name_len,
+                start,
+                value_len: *value_len,
+            }
+        });
+        self.entries.extend(entries);
+        self.names = names;
         Ok(())
     }
 
@@ -166,14 +186,44 @@ impl Headers {
     /// Adds a field whose name the proxy knows, and whose value is what `write` appends.
     pub fn append_with(&mut self, known: Known, write: impl FnOnce(&mut Vec<u8>)) {
         let start = self.block.len();
-        self.block.extend_from_slice(known.as_str().as_bytes());
-        self.block.extend_from_slice(COLON);
+        self.begin_line(known.begins_line());
         let split = self.block.len();
         write(&mut self.block);
         let value_len = self.block.len() - split;
         self.block.extend_from_slice(END);
         // Known names are 2 to 32 bytes, and heads are bounded far below 4 GiB, so neither error can happen.
         let _ = self.push_entry(known, start, known.as_str().len(), value_len, false);
+    }
+
+    /// Adds a field whose value is ours, and so needs no look at its octets when it is written.
+    pub(crate) fn append_own(&mut self, known: Known, value: &[u8]) {
+        debug_assert!(!octets::has_control(value), "it is one of ours");
+        let (start, begins) = (self.block.len(), known.begins_line());
+        self.block.reserve(begins.0.len() + value.len() + END.len());
+        let name_len = self.begin_line(begins);
+        self.block.extend_from_slice(value);
+        self.block.extend_from_slice(END);
+        // As in `append_with`.
+        let _ = self.push_entry(known, start, name_len, value.len(), true);
+    }
+
+    /// Appends how a line begins. How long the name is.
+    fn begin_line(&mut self, (text, length): &LineBegins) -> usize {
+        let (start, length) = (self.block.len(), usize::from(*length));
+        self.block.extend_from_slice(text);
+        self.block.truncate(start + length);
+        length.saturating_sub(COLON.len())
+    }
+
+    /// Replaces all fields of this name by one whose value is ours; a field that stood there keeps the first one's place.
+    pub(crate) fn set_own(&mut self, known: Known, value: &[u8]) {
+        if !self.names.have(known) {
+            return self.append_own(known, value);
+        }
+        let place = self.entries.iter().position(|e| e.known == known);
+        self.remove(known);
+        self.append_own(known, value);
+        self.move_last_to(place);
     }
 
     /// Adds the value and the entry of a field whose name stands in the block from `start` on.
@@ -282,6 +332,21 @@ impl Headers {
     pub fn remove_if(&mut self, mut doomed: impl FnMut(Field<'_>) -> bool) {
         let block = &self.block;
         self.entries.retain(|e| !doomed(view(block, e)));
+    }
+
+    /// Removes every field that `doomed` names, of those whose names begin with this.
+    pub(crate) fn remove_if_begins(
+        &mut self,
+        with: &[u8; 8],
+        mut doomed: impl FnMut(Field<'_>) -> bool,
+    ) {
+        let block = &self.block;
+        // A shorter name has its colon among the first eight octets of its line.
+        let begins = |e: &FieldLine| block[e.start as usize..].first_chunk() == Some(with);
+        if self.entries.iter().any(begins) {
+            self.entries
+                .retain(|e| !begins(e) || !doomed(view(block, e)));
+        }
     }
 
     /// Replaces all fields of this name by one; a field that stood there keeps the first one's place.

@@ -181,6 +181,28 @@ const BY_LENGTH: [Ordered; TABLE.len()] = by_length().0;
 /// Where the names of each length begin in [`BY_LENGTH`].
 const LENGTH_BEGINS: [u8; LONGEST + 2] = by_length().1;
 
+/// How a line begins, and how much of that there is: what has a fixed length is copied without a call.
+pub(super) type LineBegins = ([u8; LONGEST + 2], u8);
+
+/// How the lines of all names begin, by their numbers.
+static LINES: [LineBegins; TABLE.len() + 1] = {
+    let mut lines = [([0; LONGEST + 2], 0); TABLE.len() + 1];
+    let mut at = 0;
+    while at < TABLE.len() {
+        let name = TABLE[at].0.as_bytes();
+        let (line, length) = &mut lines[at + 1];
+        let mut octet = 0;
+        while octet < name.len() {
+            line[octet] = name[octet];
+            octet += 1;
+        }
+        (line[octet], line[octet + 1]) = (b':', b' ');
+        *length = name.len() as u8 + 2;
+        at += 1;
+    }
+    lines
+};
+
 const fn by_length() -> ([Ordered; TABLE.len()], [u8; LONGEST + 2]) {
     let (mut order, mut begins) = ([Ordered { last: 0, at: 0 }; TABLE.len()], [0; LONGEST + 2]);
     let (mut length, mut filled) = (0, 0);
@@ -232,6 +254,11 @@ impl Known {
     const fn bit(self) -> u64 {
         const { assert!(TABLE.len() < 64, "there is a bit for each and for `Other`") }
         1 << self as u8
+    }
+
+    /// How its line begins: the name in lower case, a colon and a blank; empty for [`Known::Other`].
+    pub(super) fn begins_line(self) -> &'static LineBegins {
+        &LINES[self as usize]
     }
 
     /// The name in lower case; empty for [`Known::Other`].
@@ -346,6 +373,11 @@ mod tests {
         for (at, (name, known)) in TABLE.iter().enumerate() {
             assert_eq!(*known as usize, at + 1, "{name}");
             assert_eq!(known.as_str(), *name);
+            let (line, length) = known.begins_line();
+            assert_eq!(
+                &line[..usize::from(*length)],
+                format!("{name}: ").as_bytes()
+            );
             assert_eq!(Known::of(name.as_bytes()), *known);
         }
         for other in ["", "x-unheard-of", "dare", "x-request-ic", &"a".repeat(33)] {

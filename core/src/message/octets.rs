@@ -59,8 +59,80 @@ const fn invisible(octets: u64) -> u64 {
     (octets | !is_visible | !is_no_delete) & eight(0x80)
 }
 
+/// Whether each may stand in a target as it is: a visible character of ASCII that begins no fragment.
+pub(crate) fn are_of_target(octets: &[u8]) -> bool {
+    let hash = |eight_octets: u64| {
+        let is_other = ((eight_octets ^ eight(b'#')) & eight(0x7f)) + eight(0x7f);
+        !is_other & eight(0x80)
+    };
+    let (eights, _) = octets.as_chunks::<8>();
+    let mut found = 0;
+    for octets in eights {
+        let octets = u64::from_ne_bytes(*octets);
+        found |= invisible(octets) | hash(octets);
+    }
+    // As above.
+    if let Some(last) = octets.last_chunk() {
+        let octets = u64::from_ne_bytes(*last);
+        found |= invisible(octets) | hash(octets);
+    } else {
+        return octets.iter().all(|b| b.is_ascii_graphic() && *b != b'#');
+    }
+    found == 0
+}
+
+/// Where the next control character is, from one octet on; HTAB is one here.
+pub(crate) fn next_control(octets: &[u8], from: usize) -> Option<usize> {
+    // Of what a difference borrows, only octets behind the first one found know.
+    let found = |octets: u64| {
+        let delete = octets ^ eight(0x7f);
+        let is_low = octets.wrapping_sub(eight(b' ')) & !octets;
+        let is_delete = delete.wrapping_sub(eight(1)) & !delete;
+        (is_low | is_delete) & eight(0x80)
+    };
+    next(octets, from, found, |octet| octet.is_ascii_control())
+}
+
+/// Where the next octet is, from one on, of which few names of fields are made: no letter, digit or hyphen.
+pub(crate) fn next_no_name(octets: &[u8], from: usize) -> Option<usize> {
+    let found = |octets: u64| {
+        let (low, small) = (octets & eight(0x7f), (octets | eight(0x20)) & eight(0x7f));
+        let is_letter = (small + eight(0x80 - b'a')) & !(small + eight(0x7f - b'z'));
+        let is_digit = (low + eight(0x80 - b'0')) & !(low + eight(0x7f - b'9'));
+        let is_no_hyphen = (low ^ eight(b'-')) + eight(0x7f);
+        (!is_letter & !is_digit & is_no_hyphen | octets) & eight(0x80)
+    };
+    let is_name = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'-';
+    next(octets, from, found, |octet| !is_name(octet))
+}
+
+/// The first octet that is found, from one on. `found` sets the high bit of each of eight octets; of the first one it is right.
+#[inline]
+fn next(
+    octets: &[u8],
+    from: usize,
+    found: impl Fn(u64) -> u64,
+    is_found: impl Fn(u8) -> bool,
+) -> Option<usize> {
+    let mut at = from;
+    loop {
+        let Some(eight) = octets.get(at..).and_then(<[u8]>::first_chunk) else {
+            let rest = octets.get(at..)?;
+            return rest
+                .iter()
+                .position(|octet| is_found(*octet))
+                .map(|behind| at + behind);
+        };
+        let marks = found(u64::from_le_bytes(*eight));
+        if marks != 0 {
+            return Some(at + (marks.trailing_zeros() / 8) as usize);
+        }
+        at += 8;
+    }
+}
+
 /// Makes letters of ASCII small.
-pub(super) fn make_lower(octets: &mut [u8]) {
+pub(crate) fn make_lower(octets: &mut [u8]) {
     let (eights, _) = octets.as_chunks_mut::<8>();
     for octets in eights {
         *octets = lower(u64::from_ne_bytes(*octets)).to_ne_bytes();
@@ -98,12 +170,27 @@ mod tests {
                 let is_control = octet.is_ascii_control() && octet != b'\t';
                 assert_eq!(has_control(&octets), is_control, "{octets:?}");
                 assert_eq!(are_visible(&octets), octet.is_ascii_graphic(), "{octets:?}");
+                let is_of_target = octet.is_ascii_graphic() && octet != b'#';
+                assert_eq!(are_of_target(&octets), is_of_target, "{octets:?}");
+                let is_name = octet.is_ascii_alphanumeric() || octet == b'-';
+                for from in [0, at] {
+                    let control = octet.is_ascii_control().then_some(at);
+                    assert_eq!(next_control(&octets, from), control, "{octets:?}");
+                    let no_name = (!is_name).then_some(at);
+                    assert_eq!(next_no_name(&octets, from), no_name, "{octets:?}");
+                }
                 let small = octets.to_ascii_lowercase();
                 make_lower(&mut octets);
                 assert_eq!(octets, small);
             }
         }
-        assert!(!has_control(b"") && are_visible(b""));
+        assert!(!has_control(b"") && are_visible(b"") && are_of_target(b""));
         make_lower(&mut []);
+        // The first one counts, whatever follows.
+        let mixed = b"QQ\x01\x00\x7f\x1f\r\n\x80\xff: ";
+        assert_eq!(next_control(mixed, 0), Some(2));
+        assert_eq!(next_control(mixed, 4), Some(4));
+        assert_eq!(next_no_name(mixed, 8), Some(8));
+        assert_eq!((next_control(b"", 0), next_no_name(b"a", 2)), (None, None));
     }
 }

@@ -5,6 +5,7 @@
 
 use smallvec::SmallVec;
 
+use crate::message::make_lower;
 use crate::snapshot::{HostTable, VirtualHostId};
 
 /// A host in lower case, without brackets and trailing dot; on the stack unless it is longer than a DNS name can be.
@@ -60,7 +61,9 @@ pub fn canonical_host(host: &[u8]) -> HostText {
         Some(rest) if !rest.is_empty() => rest,
         _ => inner,
     };
-    inner.iter().map(u8::to_ascii_lowercase).collect()
+    let mut text = HostText::from_slice(inner);
+    make_lower(&mut text);
+    text
 }
 
 /// Finds the virtual host of an authority among the hosts of a gateway's server, whatever port it names (Envoy's

@@ -19,23 +19,18 @@ pub const REFUSED_DETAILS: &str = "path_normalization_failed";
 /// # Errors
 /// A fragment (`#`) anywhere, or an encoded NUL in a path that is normalised.
 pub fn normalize(target: &mut Vec<u8>, how: PathNormalization) -> Result<(), PathRefused> {
-    if memchr::memchr(b'#', target).is_some() {
-        return Err(PathRefused);
-    }
-    if target.first() != Some(&b'/') {
-        return Ok(());
-    }
     let (unescape_slashes, merge_slashes) = match how {
-        PathNormalization::None => return Ok(()),
+        PathNormalization::None => (false, false),
         PathNormalization::Base => (false, false),
         PathNormalization::MergeSlashes => (false, true),
         PathNormalization::DecodeAndMergeSlashes => (true, true),
     };
-    let end = memchr::memchr(b'?', target).unwrap_or(target.len());
-    let path = &mut target[..end];
-    if !needs_work(path, merge_slashes) {
+    let (end, needs_work) = look_through(target, merge_slashes)?;
+    let has_path = target.first() == Some(&b'/');
+    if !needs_work || !has_path || how == PathNormalization::None {
         return Ok(());
     }
+    let path = &mut target[..end];
     let mut len = unescape(path, unescape_slashes)?;
     len = remove_dot_segments(&mut path[..len]);
     if merge_slashes {
@@ -46,16 +41,58 @@ pub fn normalize(target: &mut Vec<u8>, how: PathNormalization) -> Result<(), Pat
     Ok(())
 }
 
-/// Whether any step could change the path.
-fn needs_work(path: &[u8], merge_slashes: bool) -> bool {
-    memchr::memchr2(b'%', b'\\', path).is_some()
-        || memchr::memchr_iter(b'/', path).any(|at| match path.get(at + 1) {
-            Some(b'.') => true,
-            Some(b'/') => merge_slashes,
-            _ => false,
-        })
-        || path.iter().any(|&byte| MUST_BE_ENCODED[usize::from(byte)])
+/// Where the path ends, and whether any step could change it.
+fn look_through(target: &[u8], merge_slashes: bool) -> Result<(usize, bool), PathRefused> {
+    let (mut needs_work, mut before) = (false, 0);
+    for (at, octet) in target.iter().enumerate() {
+        match LOOKED_AT[usize::from(*octet)] {
+            Look::Past => {}
+            Look::Fragment => return Err(PathRefused),
+            Look::Query => {
+                return match memchr::memchr(b'#', &target[at..]) {
+                    Some(_) => Err(PathRefused),
+                    None => Ok((at, needs_work)),
+                };
+            }
+            Look::Change => needs_work = true,
+            Look::Slash => needs_work |= merge_slashes && before == b'/',
+            Look::Dot => needs_work |= before == b'/',
+        }
+        before = *octet;
+    }
+    Ok((target.len(), needs_work))
 }
+
+/// What an octet of a target may mean.
+#[derive(Clone, Copy)]
+enum Look {
+    Past,
+    Fragment,
+    Query,
+    /// A step changes it, or may.
+    Change,
+    Slash,
+    Dot,
+}
+
+/// Each octet is looked up once, in place of a search for each kind: paths are short.
+const LOOKED_AT: [Look; 256] = {
+    let mut table = [Look::Past; 256];
+    let mut octet = 0;
+    while octet < 256 {
+        table[octet] = match octet as u8 {
+            b'#' => Look::Fragment,
+            b'?' => Look::Query,
+            b'/' => Look::Slash,
+            b'.' => Look::Dot,
+            b'%' | b'\\' => Look::Change,
+            _ if MUST_BE_ENCODED[octet] => Look::Change,
+            _ => Look::Past,
+        };
+        octet += 1;
+    }
+    table
+};
 
 /// Decodes unreserved characters (RFC 3986 §2.3), and slashes when asked to; turns `\` into `/`. Returns the new length.
 /// Other escapes stay as they are, letter case included; so do percent signs that begin no escape.

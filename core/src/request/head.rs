@@ -32,46 +32,59 @@ const TIMEOUTS: &[u8] = b"x-envoy-upstream-rq-";
 /// Makes a request's head fit to be routed and forwarded. `is_over_tls`: its client's connection is protected.
 pub(super) fn sanitize(is_over_tls: bool, record: &mut Record) {
     let headers = &mut record.request.headers;
-    headers.remove_if(is_internal_only);
+    headers.remove_if_begins(b"x-envoy-", is_internal_only);
     if headers.get(Known::XForwardedProto).is_none() {
         let scheme: &[u8] = match is_over_tls {
             false => b"http",
             true => b"https",
         };
-        headers.append_known(Known::XForwardedProto, scheme);
+        headers.append_own(Known::XForwardedProto, scheme);
     }
     if headers.get(Known::XRequestId).is_none() {
-        headers.append_known(Known::XRequestId, &request_id(record.entropy));
+        headers.append_own(Known::XRequestId, &request_id(record.entropy));
     }
 }
 
 fn is_internal_only(field: Field<'_>) -> bool {
-    field.name.starts_with(b"x-envoy-")
-        && (INTERNAL_ONLY.contains(&field.name) || field.name.starts_with(TIMEOUTS))
+    INTERNAL_ONLY.contains(&field.name) || field.name.starts_with(TIMEOUTS)
 }
 
 /// A UUID of version 4 (RFC 9562 §5.4) from the request's random number. Its 15th character `4` says "not traced" to
 /// Envoys further on.
 fn request_id(entropy: Entropy) -> [u8; 36] {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
     let high = entropy.draw(Draw::RequestIdHigh, 0) & !0xf000 | 0x4000;
     let low = entropy.draw(Draw::RequestIdLow, 0) & !(0b11 << 62) | 0b10 << 62;
+    let octets = ((u128::from(high) << 64) | u128::from(low)).to_be_bytes();
     let mut text = [b'-'; 36];
-    let mut digits = (u128::from(high) << 64) | u128::from(low);
-    for at in (0..36).rev() {
-        if !matches!(at, 8 | 13 | 18 | 23) {
-            text[at] = HEX[(digits & 0xf) as usize];
-            digits >>= 4;
-        }
+    for (octet, at) in octets.iter().zip(PLACES) {
+        text[at..at + 2].copy_from_slice(&HEX[usize::from(*octet)]);
     }
     text
 }
+
+/// Where the two digits of each octet of a UUID stand.
+const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+
+/// The two digits of each octet.
+const HEX: [[u8; 2]; 256] = {
+    let digits = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut octet = 0;
+    while octet < 256 {
+        pairs[octet] = [digits[octet >> 4], digits[octet & 15]];
+        octet += 1;
+    }
+    pairs
+};
 
 /// Tells the endpoint which attempt it sees, whatever the client said of that, and how long it has for it.
 pub(super) fn announce_attempt(context: &Context<'_>, record: &mut Record) {
     let mut text = [0u8; 20];
     let count = digits::<10>(u64::from(record.retries) + 1, &mut text);
-    record.request.headers.set(Known::XEnvoyAttemptCount, count);
+    record
+        .request
+        .headers
+        .set_own(Known::XEnvoyAttemptCount, count);
     let elapsed = context.complete_since.map(|at| context.now.since(at));
     let elapsed = elapsed.unwrap_or_default();
     let Some(millis) = timeouts::expected_millis(record.timeouts, elapsed) else {
@@ -79,13 +92,13 @@ pub(super) fn announce_attempt(context: &Context<'_>, record: &mut Record) {
     };
     let headers = &mut record.request.headers;
     let expected = digits::<10>(millis, &mut text);
-    headers.set(Known::XEnvoyExpectedRqTimeoutMs, expected);
+    headers.set_own(Known::XEnvoyExpectedRqTimeoutMs, expected);
     if !context.peer.listener.is_inbound() && grpc::is_request(&record.request) {
         let (number, unit) = grpc_timeout::of_millis(millis);
         let mut value = SmallVec::<[u8; 9]>::from_slice(digits::<10>(number, &mut text));
         value.push(unit);
         let headers = &mut record.request.headers;
-        headers.set(Known::GrpcTimeout, &value);
+        headers.set_own(Known::GrpcTimeout, &value);
     }
 }
 
@@ -103,7 +116,7 @@ pub(super) fn decorate_response(
         let value = digits::<10>(millis, &mut text);
         response
             .headers
-            .set(Known::XEnvoyUpstreamServiceTime, value);
+            .set_own(Known::XEnvoyUpstreamServiceTime, value);
     }
     finish(response, date);
 }
@@ -124,9 +137,9 @@ pub(super) fn tell_checked(record: &Record, response: &mut ResponseHead) {
 /// What every final response carries; the server's name replaces the upstream's (Envoy's OVERWRITE).
 pub(super) fn finish(response: &mut ResponseHead, date: &[u8; 29]) {
     if response.headers.get(Known::Date).is_none() {
-        response.headers.append_known(Known::Date, date);
+        response.headers.append_own(Known::Date, date);
     }
-    response.headers.set(Known::Server, b"outrigger");
+    response.headers.set_own(Known::Server, b"outrigger");
 }
 
 #[cfg(test)]

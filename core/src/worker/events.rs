@@ -5,7 +5,8 @@ use super::endpoint_streams::EndpointStreams;
 use super::turns::Turns;
 use crate::connection::Owner;
 use crate::io::{Input, Interest, Output};
-use crate::peer::{ConnId, UpstreamId};
+use crate::outbox::LOW_WATER;
+use crate::peer::{ConnId, ExchangeId, UpstreamId};
 use crate::time::Instant;
 
 impl Turns {
@@ -33,7 +34,17 @@ impl Turns {
             Owner::Exchange(exchange) => {
                 match &input {
                     Input::Read(count) => upstream.connection.on_read(*count),
-                    Input::Wrote(count) => upstream.connection.on_wrote(*count, &mut self.local),
+                    Input::Wrote(count) => {
+                        let waited = upstream.connection.outbox.len();
+                        upstream.connection.on_wrote(*count, &mut self.local);
+                        // Nobody can have waited for so little to leave.
+                        if waited < LOW_WATER
+                            && upstream.connection.outbox.is_empty()
+                            && self.note_sent(id, exchange, now)
+                        {
+                            return;
+                        }
+                    }
                     Input::Connected(facts) => {
                         upstream.facts.clone_from(&**facts);
                         let tls = facts.tls.as_deref();
@@ -58,6 +69,27 @@ impl Turns {
             // It has ended, or its endpoint speaks out of turn.
             Owner::Kept => self.close_unused(id.into(), now),
         }
+    }
+
+    /// What waited for an endpoint has left. Whether that is all there is to it: a request that waits for the answer need not
+    /// take its turn.
+    fn note_sent(&mut self, id: UpstreamId, of: ExchangeId, now: Instant) -> bool {
+        let exchange = self.exchanges.get_mut(of).and_then(Option::as_deref_mut);
+        let upstream = self.sockets.upstreams.get_mut(id);
+        let Some((exchange, upstream)) = exchange.zip(upstream) else {
+            return false;
+        };
+        if !exchange.note_sent(id, upstream, &mut self.local, now) {
+            return false;
+        }
+        let interest = Interest {
+            write: false,
+            ..upstream.told
+        };
+        if upstream.told.is_news(interest) {
+            self.outputs.push_back(Output::Wait(id.into(), interest));
+        }
+        true
     }
 
     /// Closes a connection that serves nobody.
