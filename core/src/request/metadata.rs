@@ -36,7 +36,8 @@ pub(super) fn put_on_request(context: &Context<'_>, to: &DestinationCluster, rec
     if !context.peer.listener.is_inbound() && is_of_mesh(to, snapshot) {
         let headers = &mut record.request.headers;
         headers.set(Known::XEnvoyPeerMetadataId, &own.id);
-        headers.set(Known::XEnvoyPeerMetadata, &own.value);
+        // A base64 that we have made.
+        headers.set_own(Known::XEnvoyPeerMetadata, &own.value);
     }
 }
 
@@ -71,7 +72,8 @@ pub(super) fn put_on_response(context: &Context<'_>, record: &Record, response: 
         headers.set(Known::XEnvoyPeerMetadataId, &own.id);
     }
     if record.peer_metadata.wants_value {
-        headers.set(Known::XEnvoyPeerMetadata, &own.value);
+        // A base64 that we have made.
+        headers.set_own(Known::XEnvoyPeerMetadata, &own.value);
     }
 }
 
