@@ -25,6 +25,7 @@ mod connect;
 mod counter;
 mod drain;
 mod http2_counters;
+mod incoming;
 mod keep_alive;
 mod listen;
 mod notice;

@@ -17,10 +17,11 @@ use outrigger_recording::Joint;
 
 use crate::alarm::Alarm;
 use crate::connect::{Made, connect};
+use crate::incoming::{self, Incoming};
 use crate::notice::Notice;
 use crate::shared::{Counted, Shared};
 use crate::sink::Ended;
-use crate::sockets::{Client, Incoming, Registration, Socket, Sockets};
+use crate::sockets::{Client, Registration, Socket, Sockets};
 use crate::system::{Stream, System};
 
 /// Inputs of one socket at a time; then what follows from them is done, and others have theirs.
@@ -401,19 +402,10 @@ impl<S: System> Turn<'_, S> {
                 Some(Poll::Pending) | None => {}
             }
         }
-        if interest.read && entry.incoming != Incoming::Watched {
-            let is_likely = entry.incoming == Incoming::Likely;
-            let read = entry.poll(|stream, cx| match is_likely {
-                true => read_into(stream, cx, joint, id),
-                false => poll_read(stream, cx, joint, id),
-            });
-            entry.incoming = match read {
-                Some(Poll::Pending) => Incoming::Watched,
-                Some(Poll::Ready(_)) | None => Incoming::Unknown,
-            };
-            if let Some(read @ Poll::Ready(_)) = read {
-                return read;
-            }
+        if interest.read
+            && let Some(read) = incoming::poll(entry, joint, id)
+        {
+            return Poll::Ready(read);
         }
         // What was there to read may have been nothing that core hears of.
         match id {
@@ -486,41 +478,5 @@ impl<S: System> Turn<'_, S> {
         let has_unread = reads && entry.stream().is_some_and(Stream::has_unread);
         client.told_to_drain = !has_unread;
         !has_unread
-    }
-}
-
-/// An idle connection costs no buffer: room to read into is taken only when there is something to read.
-#[inline]
-fn poll_read(
-    stream: &mut impl Stream,
-    cx: &mut Context<'_>,
-    joint: &Joint,
-    id: ConnId,
-) -> Poll<Input> {
-    match stream.poll_readable(cx) {
-        Poll::Pending => Poll::Pending,
-        Poll::Ready(Err(_)) => Poll::Ready(Input::Broken),
-        Poll::Ready(Ok(())) => read_into(stream, cx, joint, id),
-    }
-}
-
-#[inline]
-fn read_into(
-    stream: &mut impl Stream,
-    cx: &mut Context<'_>,
-    joint: &Joint,
-    id: ConnId,
-) -> Poll<Input> {
-    match joint.with_space(id, |space| stream.poll_read(cx, space)) {
-        Some(Poll::Ready(Ok(0))) => Poll::Ready(Input::Eof),
-        Some(Poll::Ready(Ok(count))) => Poll::Ready(Input::Read(count)),
-        Some(Poll::Ready(Err(_))) => Poll::Ready(Input::Broken),
-        Some(Poll::Pending) => {
-            // What was said of it was about something else; and a fresh socket is called readable until it is asked, and most
-            // clients connect some time before they speak.
-            joint.leave_space(id);
-            Poll::Pending
-        }
-        None => Poll::Pending,
     }
 }

@@ -40,7 +40,7 @@ impl Turns {
                         // Nobody can have waited for so little to leave.
                         if waited < LOW_WATER
                             && upstream.connection.outbox.is_empty()
-                            && self.note_sent(id, exchange, now)
+                            && note_sent(self, id, exchange, now)
                         {
                             return;
                         }
@@ -69,27 +69,6 @@ impl Turns {
             // It has ended, or its endpoint speaks out of turn.
             Owner::Kept => self.close_unused(id.into(), now),
         }
-    }
-
-    /// What waited for an endpoint has left. Whether that is all there is to it: a request that waits for the answer need not
-    /// take its turn.
-    fn note_sent(&mut self, id: UpstreamId, of: ExchangeId, now: Instant) -> bool {
-        let exchange = self.exchanges.get_mut(of).and_then(Option::as_deref_mut);
-        let upstream = self.sockets.upstreams.get_mut(id);
-        let Some((exchange, upstream)) = exchange.zip(upstream) else {
-            return false;
-        };
-        if !exchange.note_sent(id, upstream, &mut self.local, now) {
-            return false;
-        }
-        let interest = Interest {
-            write: false,
-            ..upstream.told
-        };
-        if upstream.told.is_news(interest) {
-            self.outputs.push_back(Output::Wait(id.into(), interest));
-        }
-        true
     }
 
     /// Closes a connection that serves nobody.
@@ -183,4 +162,25 @@ impl Turns {
             Some(Owner::Exchange(_)) | None => {}
         }
     }
+}
+
+/// What waited for an endpoint has left. Whether that is all there is to it: a request that waits for the answer need not take
+/// its turn.
+fn note_sent(turns: &mut Turns, id: UpstreamId, of: ExchangeId, now: Instant) -> bool {
+    let exchange = turns.exchanges.get_mut(of).and_then(Option::as_deref_mut);
+    let upstream = turns.sockets.upstreams.get_mut(id);
+    let Some((exchange, upstream)) = exchange.zip(upstream) else {
+        return false;
+    };
+    if !exchange.note_sent(id, upstream, &mut turns.local, now) {
+        return false;
+    }
+    let interest = Interest {
+        write: false,
+        ..upstream.told
+    };
+    if upstream.told.is_news(interest) {
+        turns.outputs.push_back(Output::Wait(id.into(), interest));
+    }
+    true
 }
