@@ -1,4 +1,4 @@
-//! Reading from a socket: what is known of what has come, so that the system is not asked in vain.
+//! Reading from a socket, without asking the system in vain.
 
 use std::task::{Context, Poll};
 
@@ -6,19 +6,8 @@ use outrigger_core::peer::ConnId;
 use outrigger_core::worker::Input;
 use outrigger_recording::Joint;
 
-use crate::sockets::Registration;
+use crate::sockets::{Incoming, Registration};
 use crate::system::Stream;
-
-/// What is known of what there is to read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Incoming {
-    /// The system is to be asked.
-    Unknown,
-    /// The system has just said that something happened.
-    Likely,
-    /// There was nothing, and the waker is told when there is: to ask before that is in vain.
-    Watched,
-}
 
 /// Reads once, unless it is known that there is nothing.
 #[inline]

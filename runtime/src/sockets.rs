@@ -16,7 +16,6 @@ use outrigger_core::worker::{ConnectFault, Interest};
 use slotmap::SecondaryMap;
 
 use crate::connect::{Connecting, Made};
-use crate::incoming::Incoming;
 use crate::ready::{Bell, Ready};
 use crate::system::Stream;
 
@@ -43,6 +42,17 @@ pub(crate) struct Client {
     pub(crate) kind: ListenerKind,
     pub(crate) remote: SocketAddr,
     pub(crate) told_to_drain: bool,
+}
+
+/// What is known of what there is to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Incoming {
+    /// The system is to be asked.
+    Unknown,
+    /// The system has just said that something happened.
+    Likely,
+    /// There was nothing, and the waker is told when there is: to ask before that is in vain.
+    Watched,
 }
 
 /// One socket.

@@ -17,11 +17,11 @@ use outrigger_recording::Joint;
 
 use crate::alarm::Alarm;
 use crate::connect::{Made, connect};
-use crate::incoming::{self, Incoming};
+use crate::incoming;
 use crate::notice::Notice;
 use crate::shared::{Counted, Shared};
 use crate::sink::Ended;
-use crate::sockets::{Client, Registration, Socket, Sockets};
+use crate::sockets::{Client, Incoming, Registration, Socket, Sockets};
 use crate::system::{Stream, System};
 
 /// Inputs of one socket at a time; then what follows from them is done, and others have theirs.
