@@ -353,6 +353,8 @@ impl<T: Stream> Stream for Watched<T> {
         if room == 0 {
             return Poll::Pending;
         }
+        // Who says last words looks once and waits for nothing, so nobody would hear that there is room now.
+        let waits = !cx.waker().will_wake(Waker::noop());
         let ring = Ring::around(cx.waker());
         let waker = Waker::from(Arc::clone(&ring));
         let cx = &mut Context::from_waker(&waker);
@@ -361,7 +363,7 @@ impl<T: Stream> Stream for Watched<T> {
         } else {
             self.stream.poll_write(cx, &beginning(outbox, room))
         };
-        let writer = poll.is_pending().then_some(Waits::Waker(ring));
+        let writer = (poll.is_pending() && waits).then_some(Waits::Waker(ring));
         self.line.set_writer(writer);
         match &poll {
             Poll::Pending => {}
