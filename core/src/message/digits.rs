@@ -14,6 +14,22 @@ pub(crate) fn digits<const BASE: u64>(mut value: u64, digits: &mut [u8; 20]) -> 
     &digits[at..]
 }
 
+/// Each octet in two digits of base 16, in lower case.
+pub(crate) const HEX_PAIRS: [[u8; 2]; 256] = {
+    let mut pairs = [[0; 2]; 256];
+    let mut octet = 0;
+    while octet < pairs.len() {
+        pairs[octet] = hex_pair(octet as u8, b"0123456789abcdef");
+        octet += 1;
+    }
+    pairs
+};
+
+/// An octet in two of these digits.
+pub(crate) const fn hex_pair(octet: u8, digits: &[u8; 16]) -> [u8; 2] {
+    [digits[(octet >> 4) as usize], digits[(octet & 15) as usize]]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

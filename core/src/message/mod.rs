@@ -8,7 +8,7 @@ mod headers;
 mod name;
 mod octets;
 
-pub(crate) use digits::digits;
+pub(crate) use digits::{HEX_PAIRS, digits, hex_pair};
 pub use headers::{Field, Headers, InsertError};
 pub(crate) use name::Names;
 pub use name::{FieldName, Known, is_token_byte};

@@ -20,8 +20,7 @@ pub const REFUSED_DETAILS: &str = "path_normalization_failed";
 /// A fragment (`#`) anywhere, or an encoded NUL in a path that is normalised.
 pub fn normalize(target: &mut Vec<u8>, how: PathNormalization) -> Result<(), PathRefused> {
     let (unescape_slashes, merge_slashes) = match how {
-        PathNormalization::None => (false, false),
-        PathNormalization::Base => (false, false),
+        PathNormalization::None | PathNormalization::Base => (false, false),
         PathNormalization::MergeSlashes => (false, true),
         PathNormalization::DecodeAndMergeSlashes => (true, true),
     };

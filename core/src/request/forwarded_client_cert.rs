@@ -4,7 +4,7 @@
 
 use memchr::{memchr2, memchr3};
 
-use crate::message::{Headers, Known, are_visible};
+use crate::message::{HEX_PAIRS, Headers, Known, are_visible, hex_pair};
 use crate::peer::{ListenerKind, PeerCertificate};
 use crate::snapshot::{ForwardMode, ForwardedClientCert, Settings};
 
@@ -66,7 +66,7 @@ fn say(value: &mut Vec<u8>, peer: &PeerCertificate, own: Option<&str>, told: For
     let mut hash = [0; 64];
     let (digits, _) = hash.as_chunks_mut::<2>();
     for (digits, byte) in digits.iter_mut().zip(peer.sha256) {
-        *digits = DIGITS[usize::from(byte)];
+        *digits = HEX_PAIRS[usize::from(byte)];
     }
     value.extend_from_slice(&hash);
     if told.subject {
@@ -88,21 +88,6 @@ fn say(value: &mut Vec<u8>, peer: &PeerCertificate, own: Option<&str>, told: For
             pair(value, ";DNS=", name);
         }
     }
-}
-
-/// Each octet in two digits of lower case.
-const DIGITS: [[u8; 2]; 256] = {
-    let mut digits = [[0; 2]; 256];
-    let mut byte = 0;
-    while byte < digits.len() {
-        digits[byte] = digits_of(byte as u8, b"0123456789abcdef");
-        byte += 1;
-    }
-    digits
-};
-
-const fn digits_of(byte: u8, digits: &[u8; 16]) -> [u8; 2] {
-    [digits[(byte >> 4) as usize], digits[(byte & 15) as usize]]
 }
 
 /// A key and its value, in quotes where a bare one would end early: a name that holds separators must not say more than it
@@ -131,7 +116,7 @@ fn quote(value: &mut Vec<u8>, said: &str) {
             // Byte by byte, of characters that have several, too (RFC 3986 §2.1).
             other => {
                 value.push(b'%');
-                value.extend(digits_of(other, b"0123456789ABCDEF"));
+                value.extend(hex_pair(other, b"0123456789ABCDEF"));
             }
         }
     }

@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use super::{Context, grpc};
 use crate::decision::Record;
 use crate::entropy::{Draw, Entropy};
-use crate::message::{Field, Known, ResponseHead, digits};
+use crate::message::{Field, HEX_PAIRS, Known, ResponseHead, digits};
 use crate::policy::{grpc_timeout, timeouts};
 use crate::time::Duration;
 
@@ -57,25 +57,13 @@ fn request_id(entropy: Entropy) -> [u8; 36] {
     let octets = ((u128::from(high) << 64) | u128::from(low)).to_be_bytes();
     let mut text = [b'-'; 36];
     for (octet, at) in octets.iter().zip(PLACES) {
-        text[at..at + 2].copy_from_slice(&HEX[usize::from(*octet)]);
+        text[at..at + 2].copy_from_slice(&HEX_PAIRS[usize::from(*octet)]);
     }
     text
 }
 
 /// Where the two digits of each octet of a UUID stand.
 const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
-
-/// The two digits of each octet.
-const HEX: [[u8; 2]; 256] = {
-    let digits = b"0123456789abcdef";
-    let mut pairs = [[0; 2]; 256];
-    let mut octet = 0;
-    while octet < 256 {
-        pairs[octet] = [digits[octet >> 4], digits[octet & 15]];
-        octet += 1;
-    }
-    pairs
-};
 
 /// Tells the endpoint which attempt it sees, whatever the client said of that, and how long it has for it.
 pub(super) fn announce_attempt(context: &Context<'_>, record: &mut Record) {

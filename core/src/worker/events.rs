@@ -38,7 +38,8 @@ impl Turns {
                         let waited = upstream.connection.outbox.len();
                         upstream.connection.on_wrote(*count, &mut self.local);
                         // Nobody can have waited for so little to leave.
-                        if waited < LOW_WATER
+                        if *count > 0
+                            && waited < LOW_WATER
                             && upstream.connection.outbox.is_empty()
                             && note_sent(self, id, exchange, now)
                         {
