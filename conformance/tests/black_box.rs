@@ -63,6 +63,7 @@ fn proxy(config: &str, port: &str) -> ExitCode {
         seed: None,
         busy_poll: Duration::ZERO,
         own_addrs: Vec::new(),
+        handover: Default::default(),
         names: None,
         snapshot: Arc::new(setup.snapshot),
         sinks: None,

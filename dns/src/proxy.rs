@@ -10,6 +10,7 @@ mod forward;
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -20,7 +21,8 @@ use outrigger_core::policy::dns::{self, Told};
 use outrigger_core::snapshot::Snapshot;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::runtime::Builder;
-use tokio::sync::oneshot;
+use tokio::select;
+use tokio::sync::{oneshot, watch};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{sleep, timeout};
 use tracing::error;
@@ -67,6 +69,8 @@ pub struct Proxy {
     counts: Arc<Counts>,
     /// Dropped, it ends the thread.
     end: Option<oneshot::Sender<()>>,
+    /// Told, nothing more is taken.
+    rest: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -84,6 +88,8 @@ impl Proxy {
         let (end, ended) = oneshot::channel();
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let of_thread = Arc::clone(&counts);
+        let rest = watch::Sender::new(false);
+        let rests = rest.clone();
         let body = move || {
             let serving = async move {
                 let shared = Rc::new(Shared {
@@ -94,6 +100,7 @@ impl Proxy {
                     system: RefCell::default(),
                     troubles: Troubles::default(),
                     pending: Cell::new(0),
+                    rests,
                 });
                 for Sockets { udp, tcp, .. } in sockets {
                     let (of_udp, of_tcp) = (Rc::clone(&shared), Rc::clone(&shared));
@@ -108,8 +115,14 @@ impl Proxy {
         Ok(Self {
             counts,
             end: Some(end),
+            rest,
             thread: Some(thread::Builder::new().name("dns".into()).spawn(body)?),
         })
+    }
+
+    /// Leaves questions that come from now on to whoever has the same sockets, and goes on with those that wait.
+    pub fn rest(&self) {
+        self.rest.send_replace(true);
     }
 
     /// What it counts.
@@ -154,6 +167,22 @@ impl Sockets {
         }
     }
 
+    /// Those that another process has bound there.
+    #[must_use]
+    pub const fn of(
+        udp: std::net::UdpSocket,
+        tcp: std::net::TcpListener,
+        addr: SocketAddr,
+    ) -> Self {
+        Self { udp, tcp, addr }
+    }
+
+    /// As descriptors: that for datagrams, and that for connections.
+    #[must_use]
+    pub fn both(&self) -> (BorrowedFd<'_>, BorrowedFd<'_>) {
+        (self.udp.as_fd(), self.tcp.as_fd())
+    }
+
     /// Where they are.
     #[must_use]
     pub const fn addr(&self) -> SocketAddr {
@@ -187,6 +216,8 @@ struct Shared {
     system: RefCell<Option<(Instant, Rc<System>)>>,
     troubles: Troubles,
     pending: Cell<usize>,
+    /// Whether nothing more is taken.
+    rests: watch::Sender<bool>,
 }
 
 /// One of those that may wait.
@@ -219,6 +250,13 @@ impl Shared {
     fn set_pending(&self, pending: usize) {
         self.pending.set(pending);
         self.counts.pending.store(pending as u64, Relaxed);
+    }
+
+    /// Until nothing more is to be taken.
+    async fn rested(&self) {
+        let mut rests = self.rests.subscribe();
+        // Whoever tells it is `self`.
+        let _ = rests.wait_for(|rests| *rests).await;
     }
 
     /// What the machine says, as it was a moment ago at most.
@@ -278,7 +316,12 @@ impl Shared {
 async fn answer_datagrams(shared: Rc<Shared>, socket: Rc<UdpSocket>) -> io::Result<()> {
     let mut room = vec![0; LONGEST_QUESTION];
     loop {
-        let Ok((length, from)) = socket.recv_from(&mut room).await else {
+        let came = select! {
+            biased;
+            () = shared.rested() => return Ok(()),
+            came = socket.recv_from(&mut room) => came,
+        };
+        let Ok((length, from)) = came else {
             sleep(REST).await;
             continue;
         };
@@ -321,7 +364,12 @@ fn connections(
     async move {
         let listener = listener?;
         loop {
-            let Ok((stream, _)) = listener.accept().await else {
+            let came = select! {
+                biased;
+                () = shared.rested() => return Ok(()),
+                came = listener.accept() => came,
+            };
+            let Ok((stream, _)) = came else {
                 sleep(REST).await;
                 continue;
             };

@@ -147,6 +147,11 @@ impl Listener for Accepts {
         }
     }
 
+    /// Nobody is accepted here but by who asks.
+    fn poll_rest(&self, _: &mut Context<'_>) -> Poll<Option<(Stream, SocketAddr)>> {
+        Poll::Ready(None)
+    }
+
     fn take_waiting(&self) -> Option<(Stream, SocketAddr)> {
         // The system is asked, because who connected just now may not have been told of.
         loop {

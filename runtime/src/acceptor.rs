@@ -158,6 +158,24 @@ impl<S: System> Acceptor<S> {
         self.shared.all_ended.notify_one();
     }
 
+    /// Whether nobody is to accept for now.
+    pub(crate) fn rests(&self) -> bool {
+        self.shared.rests(self.at)
+    }
+
+    /// Leaves the socket to whoever accepts on it next, as it is: takes only whom the system has accepted already.
+    pub(crate) async fn rest(&self) {
+        let Some(listener) = self.listener.take() else {
+            return;
+        };
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+        while let Some((stream, remote)) = poll_fn(|cx| listener.poll_rest(cx)).await {
+            self.take(stream, remote);
+        }
+    }
+
     fn take(&self, stream: S::Stream, remote: SocketAddr) {
         let local = if self.addr.ip().is_unspecified() {
             stream.local_addr().unwrap_or(self.addr)

@@ -35,14 +35,14 @@ impl<S: System> Shared<S> {
         let (mut all, mut ours) = (Vec::new(), Vec::new());
         let mut closes_some = false;
         for (at, news) in places.look(self.worker()).into_iter().enumerate() {
-            let closed = self.note(at, || Local::new(news.counters), news.closed);
+            let closed = self.note(at, || Local::new(news.counters), (news.closed, news.rests));
             if let Some(until) = news.until.filter(|_| closed) {
                 closes_some = true;
                 let cut_off = cut_off_at(Rc::clone(self), (at, news.closed), until, news.addr);
                 self.system.spawn(cut_off);
             }
             ours.extend(news.is_ours.then_some(news.addr));
-            all.extend(news.listening.map(|listening| Opened {
+            all.extend(news.listening.into_iter().map(|listening| Opened {
                 at,
                 addr: news.addr,
                 opened: news.opened,

@@ -196,6 +196,15 @@ pub(crate) fn bind_for(
     Ok((wanted.addr, sockets.collect::<io::Result<_>>()?))
 }
 
+/// Binds so many more where sockets of ours are already, or were handed over.
+///
+/// # Errors
+/// The system refuses it.
+pub(crate) fn bind_more(wanted: &Listen, count: usize) -> io::Result<Vec<Bound>> {
+    let more = (0..count).map(|_| bind_shared(wanted.addr, wanted.arrival).map(Bound::Tcp));
+    more.collect()
+}
+
 /// Lets who connects get through.
 ///
 /// # Errors
@@ -276,15 +285,19 @@ fn bind_once(
     let mut addr = addr;
     let mut listeners = Vec::with_capacity(count);
     for _ in 0..count {
-        let socket = socket(addr, true)?;
-        if arrival == Arrival::Transparent {
-            be_transparent(&socket, addr)?;
-        }
-        let listener: TcpListener = socket.into();
+        let listener = bind_shared(addr, arrival)?;
         addr = listener.local_addr()?;
         listeners.push(listener);
     }
     Ok((addr, listeners))
+}
+
+fn bind_shared(addr: SocketAddr, arrival: Arrival) -> io::Result<TcpListener> {
+    let socket = socket(addr, true)?;
+    if arrival == Arrival::Transparent {
+        be_transparent(&socket, addr)?;
+    }
+    Ok(socket.into())
 }
 
 /// It gets connections to any address that are routed to it.

@@ -5,13 +5,19 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::os::fd::AsFd;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use outrigger_core::peer::ListenerKind;
 
 use crate::counter::Counter;
-use crate::listen::{Arrival, Beside, Listen, Listening, Owner, bind_for, listen};
+use crate::drain::Direction;
+use crate::handed::{Handed, Handover, divide};
+use crate::listen::{
+    Arrival, Beside, Bound, Listen, Listening, Owner, bind_for, bind_more, listen,
+};
+use crate::place::Place;
 use crate::stats::ListenerStats;
 
 /// Places that a process listens at in its life, at most: what is counted at each is kept. An address that comes again is the
@@ -23,30 +29,21 @@ pub(crate) const MAX_PLACES: usize = 4096;
 pub(crate) struct Places {
     all: Mutex<Vec<Place>>,
     workers: usize,
-}
-
-/// One address, for as long as the program runs.
-#[derive(Debug)]
-struct Place {
-    addr: SocketAddr,
-    arrival: Arrival,
-    owners: Vec<Owner>,
-    /// Of each worker.
-    counters: Box<[Arc<ListenerStats<Counter>>]>,
-    /// How often it was opened.
-    opened: u32,
-    is_open: bool,
-    /// Until when connections may last that came before it was closed last.
-    until: Option<Instant>,
-    /// What each worker has yet to take.
-    sockets: Vec<Option<Listening>>,
+    /// See [`Handover::keeps`].
+    keeps: bool,
+    /// Which change of all this each worker has followed.
+    followed: Mutex<Vec<u64>>,
+    /// Told when one has.
+    follows: Condvar,
 }
 
 /// What a worker needs to know of a place.
 pub(crate) struct News {
     pub(crate) counters: Arc<ListenerStats<Counter>>,
     /// To be listened on from now on.
-    pub(crate) listening: Option<Listening>,
+    pub(crate) listening: Vec<Listening>,
+    /// Nobody is to accept any more, without turning anybody away.
+    pub(crate) rests: bool,
     pub(crate) addr: SocketAddr,
     /// How often it was opened.
     pub(crate) opened: u32,
@@ -75,84 +72,24 @@ pub struct Located {
     pub addr: SocketAddr,
 }
 
-impl Place {
-    fn new(wanted: &Listen, addr: SocketAddr, workers: usize) -> Self {
-        let (kind, whom) = (wanted.kind, wanted.whom);
-        let counters = (0..workers).map(|_| Arc::default());
-        Self {
-            addr,
-            arrival: wanted.arrival,
-            owners: vec![Owner { kind, whom }],
-            counters: counters.collect(),
-            opened: 0,
-            is_open: false,
-            until: None,
-            sockets: (0..workers).map(|_| None).collect(),
-        }
-    }
-
-    /// From now on the workers have these sockets to take.
-    fn open(&mut self, sockets: Vec<Listening>) {
-        self.opened += 1;
-        self.is_open = true;
-        self.sockets = sockets.into_iter().map(Some).collect();
-    }
-
-    /// Whether one of both is for all addresses of the port, and the other for one of them.
-    fn stands_beside(&self, addr: SocketAddr) -> bool {
-        let is_all = |addr: SocketAddr| addr.ip().is_unspecified();
-        self.addr.port() == addr.port() && is_all(self.addr) != is_all(addr)
-    }
-
-    fn active(&self) -> u64 {
-        let counters = self.counters.iter();
-        counters.map(|counters| counters.active.value()).sum()
-    }
-
-    /// What comes in at a place of its own may have been to go there, too.
-    fn is_ours(&self) -> bool {
-        let mut owners = self.owners.iter();
-        self.arrival == Arrival::Own || owners.any(|owner| owner.kind == ListenerKind::Outbound)
-    }
-
-    /// At least one shares a place: it is listened on for somebody.
-    fn kind(&self) -> ListenerKind {
-        self.owners[0].kind
-    }
-
-    fn stats(&self, at: usize) -> ListenerStats {
-        let mut sum = ListenerStats {
-            at,
-            addr: self.addr,
-            kind: self.kind(),
-            is_open: self.is_open,
-            ..ListenerStats::default()
-        };
-        for counters in &self.counters {
-            counters.add_to(&mut sum);
-        }
-        sum
-    }
-}
-
-/// Binds a place for all workers. Nobody gets through yet.
+/// Binds a place for all workers; nobody gets through yet. What was handed over for it goes before.
 fn bind(
     wanted: &Listen,
     workers: usize,
-    beside: Option<Beside>,
-) -> Result<(SocketAddr, Vec<Listening>), NotBound> {
-    let (addr, sockets) =
-        bind_for(wanted, workers, beside).map_err(|error| cannot(wanted, error))?;
-    let owner = Owner {
-        kind: wanted.kind,
-        whom: wanted.whom,
+    handover: &mut Handover,
+) -> Result<(SocketAddr, Vec<Vec<Bound>>, bool), NotBound> {
+    let mut bound = || {
+        let Some(mut taken) = handover.take(wanted)? else {
+            let (addr, sockets) = bind_for(wanted, workers, None)?;
+            return Ok((addr, divide(sockets, workers)?, false));
+        };
+        if wanted.unix.is_none() {
+            let more = workers.saturating_sub(taken.len());
+            taken.extend(bind_more(wanted, more)?);
+        }
+        Ok((wanted.addr, divide(taken, workers)?, true))
     };
-    let sockets = sockets.into_iter().map(|socket| Listening {
-        socket,
-        arrival: wanted.arrival,
-        owners: vec![owner],
-    });
-    Ok((addr, sockets.collect()))
+    bound().map_err(|error| cannot(wanted, error))
 }
 
 fn cannot(wanted: &Listen, error: io::Error) -> NotBound {
@@ -167,37 +104,45 @@ impl Places {
     ///
     /// # Errors
     /// One cannot be bound.
-    pub(crate) fn open_all(wanted: &[Listen], workers: usize) -> Result<Self, NotBound> {
-        let mut places: Vec<(Place, &Listen, Vec<Listening>)> = Vec::new();
+    pub(crate) fn open_all(
+        wanted: &[Listen],
+        workers: usize,
+        mut handover: Handover,
+    ) -> Result<Self, NotBound> {
+        let mut places: Vec<(Place, &Listen)> = Vec::new();
         for one in wanted {
             let mut earlier = places.iter_mut();
-            if let Some((place, _, sockets)) =
-                earlier.find(|(_, other, _)| other.shares_socket(one))
-            {
-                let owner = Owner {
+            if let Some((place, _)) = earlier.find(|(_, other)| other.shares_socket(one)) {
+                place.owners.push(Owner {
                     kind: one.kind,
                     whom: one.whom,
-                };
-                place.owners.push(owner);
-                (sockets.iter_mut()).for_each(|socket| socket.owners.push(owner));
+                });
                 continue;
             }
-            let (addr, sockets) = bind(one, workers, None)?;
-            places.push((Place::new(one, addr, workers), one, sockets));
+            let (addr, sockets, is_taken_over) = bind(one, workers, &mut handover)?;
+            let mut place = Place::new(one, addr, workers);
+            let opened = place.open(sockets, handover.keeps);
+            opened.map_err(|error| cannot(one, error))?;
+            place.is_taken_over = is_taken_over;
+            place.rests = handover.from.is_some();
+            places.push((place, one));
         }
-        // The last first: who gets through to the first finds all of them open.
-        for (_, wanted, sockets) in places.iter().rev() {
-            for socket in sockets {
-                listen(&socket.socket).map_err(|error| cannot(wanted, error))?;
-            }
-        }
-        let places = places.into_iter().map(|(mut place, _, sockets)| {
-            place.open(sockets);
-            place
-        });
+        // The last first: who gets through to the first finds all of them open. Those of the process before are left as they are.
+        let mut ours = places
+            .iter()
+            .rev()
+            .filter(|(place, _)| !place.is_taken_over);
+        ours.try_for_each(|(place, wanted)| {
+            let mut sockets = place.sockets.iter().flatten();
+            let listens = sockets.try_for_each(listen);
+            listens.map_err(|error| cannot(wanted, error))
+        })?;
         Ok(Self {
-            all: Mutex::new(places.collect()),
+            all: Mutex::new(places.into_iter().map(|(place, _)| place).collect()),
             workers,
+            keeps: handover.keeps,
+            followed: Mutex::new(vec![0; workers]),
+            follows: Condvar::new(),
         })
     }
 
@@ -217,18 +162,26 @@ impl Places {
             true => Beside::Ours,
             false => Beside::Nobody,
         };
-        let (addr, sockets) = bind(wanted, self.workers, Some(beside))?;
-        for socket in &sockets {
-            listen(&socket.socket).map_err(|error| cannot(wanted, error))?;
-        }
+        let bound = || {
+            let (addr, sockets) = bind_for(wanted, self.workers, Some(beside))?;
+            sockets.iter().try_for_each(listen)?;
+            Ok((addr, divide(sockets, self.workers)?))
+        };
+        let (addr, sockets) = bound().map_err(|error| cannot(wanted, error))?;
         let at = known(addr).unwrap_or(all.len());
         if at == all.len() {
             all.push(Place::new(wanted, addr, self.workers));
         }
         let place = &mut all[at];
+        place.unix.clone_from(&wanted.unix);
         place.arrival = wanted.arrival;
-        place.owners.clone_from(&sockets[0].owners);
-        place.open(sockets);
+        place.owners = vec![Owner {
+            kind: wanted.kind,
+            whom: wanted.whom,
+        }];
+        place.rests = false;
+        let opened = place.open(sockets, self.keeps);
+        opened.map_err(|error| cannot(wanted, error))?;
         Ok(addr)
     }
 
@@ -241,7 +194,8 @@ impl Places {
         };
         place.is_open = false;
         place.until = Some(until);
-        place.sockets.fill_with(|| None);
+        place.sockets.clear();
+        place.kept.clear();
         true
     }
 
@@ -250,7 +204,8 @@ impl Places {
         let mut all = self.lock();
         let news = all.iter_mut().map(|place| News {
             counters: Arc::clone(&place.counters[worker]),
-            listening: place.sockets[worker].take(),
+            listening: place.take(worker),
+            rests: place.rests,
             addr: place.addr,
             opened: place.opened,
             closed: place.opened - u32::from(place.is_open),
@@ -258,6 +213,81 @@ impl Places {
             is_ours: place.is_open && place.is_ours(),
         });
         news.collect()
+    }
+
+    /// Copies of the sockets of all that are open and may be handed on.
+    ///
+    /// # Errors
+    /// There are no descriptors left.
+    pub(crate) fn hand_on(&self) -> io::Result<Vec<Handed>> {
+        let all = self.lock();
+        let open = all.iter().filter(|place| !place.kept.is_empty());
+        let handed = open.map(|place| {
+            let copies = place.kept.iter();
+            let copies = copies.map(|socket| socket.as_fd().try_clone_to_owned());
+            Ok(Handed {
+                place: place.words(),
+                is_transparent: place.arrival == Arrival::Transparent,
+                sockets: copies.collect::<io::Result<_>>()?,
+            })
+        });
+        handed.collect()
+    }
+
+    /// Somebody else accepts at these from now on, once the workers have followed.
+    pub(crate) fn rest(&self, names: &[String]) {
+        let mut all = self.lock();
+        let open = all.iter_mut().filter(|place| !place.kept.is_empty());
+        let named = open.filter(|place| names.contains(&place.words()));
+        named.for_each(Place::rest);
+    }
+
+    /// Nobody else accepts any more where we rest.
+    ///
+    /// # Errors
+    /// The first that cannot be listened at; all others are.
+    pub(crate) fn wake(&self) -> Result<(), NotBound> {
+        let mut outcome = Ok(());
+        for place in self.lock().iter_mut().filter(|place| place.rests) {
+            if let Err(error) = place.wake(self.workers) {
+                let place = place.words();
+                outcome = outcome.and(Err(NotBound { place, error }));
+            }
+        }
+        outcome
+    }
+
+    /// Those that rest.
+    pub(crate) fn resting(&self) -> Vec<String> {
+        let all = self.lock();
+        let resting = all.iter().filter(|place| place.rests);
+        resting.map(Place::words).collect()
+    }
+
+    /// What of this direction is open is not handed on any more: nobody is to get in.
+    pub(crate) fn forget(&self, direction: Direction) {
+        for place in self.lock().iter_mut() {
+            if direction == Direction::All || place.kind().is_for_others() {
+                place.kept.clear();
+            }
+        }
+    }
+
+    /// A worker has followed everything up to this change.
+    pub(crate) fn on_followed(&self, worker: usize, change: u64) {
+        let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        followed[worker] = change;
+        self.follows.notify_all();
+    }
+
+    /// Waits until all workers have followed up to this change. False where that takes longer.
+    pub(crate) fn all_followed(&self, change: u64, timeout: Duration) -> bool {
+        let followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_behind = |followed: &mut Vec<u64>| followed.iter().any(|at| *at < change);
+        let waited = self
+            .follows
+            .wait_timeout_while(followed, timeout, is_behind);
+        waited.is_ok_and(|(_, outcome)| !outcome.timed_out())
     }
 
     /// Those that are open, in the order in which they were opened first.
@@ -311,13 +341,14 @@ mod tests {
     /// Which workers find a socket to take, and which of the places are open.
     fn seen(places: &Places, worker: usize) -> Vec<(bool, bool)> {
         let news = places.look(worker).into_iter();
-        news.map(|news| (news.listening.is_some(), news.closed < news.opened))
+        news.map(|news| (!news.listening.is_empty(), news.closed < news.opened))
             .collect()
     }
 
     #[test]
     fn a_place_is_opened_closed_and_opened_again() {
-        let places = Places::open_all(&[any(ListenerKind::Outbound)], 2).unwrap();
+        let places =
+            Places::open_all(&[any(ListenerKind::Outbound)], 2, Handover::default()).unwrap();
         let wanted = any(ListenerKind::Gateway(80));
         let addr = places.open(&wanted).unwrap();
         assert_eq!(seen(&places, 0), [(true, true), (true, true)]);
@@ -345,7 +376,8 @@ mod tests {
 
     #[test]
     fn an_address_in_use_is_told_and_changes_nothing() {
-        let places = Places::open_all(&[any(ListenerKind::Outbound)], 1).unwrap();
+        let places =
+            Places::open_all(&[any(ListenerKind::Outbound)], 1, Handover::default()).unwrap();
         let addr = places.open_ones()[0].addr;
         let error = places.open(&Listen::direct(ListenerKind::Gateway(80), addr));
         let NotBound { place, error } = error.unwrap_err();
@@ -358,7 +390,7 @@ mod tests {
 
     #[test]
     fn there_are_so_many_places_and_no_more() {
-        let places = Places::open_all(&[], 1).unwrap();
+        let places = Places::open_all(&[], 1, Handover::default()).unwrap();
         for port in 0..MAX_PLACES {
             let addr = ([127, 0, 0, 2], u16::try_from(port).unwrap()).into();
             let place = Place::new(&any(ListenerKind::Outbound), addr, 1);

@@ -21,6 +21,7 @@ use tokio::sync::{Notify, watch};
 use crate::clock::Clock;
 use crate::connect::Names;
 use crate::drain::{Direction, Stage, Stages};
+use crate::handed::{Handed, Handover};
 use crate::listen::Listen;
 use crate::notice::Notices;
 use crate::places::{Located, NotBound, Places};
@@ -44,6 +45,8 @@ pub struct Config {
     pub busy_poll: Duration,
     /// Addresses of this program to which no request is forwarded, beside its outbound listeners.
     pub own_addrs: Vec<SocketAddr>,
+    /// Listening sockets that come from a process before this one, and that may go to one after it.
+    pub handover: Handover,
     /// Who says where names lead that clients give; `None` has the system do that.
     pub names: Option<Arc<dyn Names>>,
     /// The first snapshot.
@@ -126,7 +129,7 @@ pub struct Handle {
 /// A listener cannot be bound, or a thread cannot be started; then nothing runs.
 pub fn start<L: Launch>(launch: L, config: Config) -> Result<Running, StartError> {
     let count = config.workers.get();
-    let places = Arc::new(Places::open_all(&config.listeners, count)?);
+    let places = Arc::new(Places::open_all(&config.listeners, count, config.handover)?);
     let counters = (0..count).map(|_| Arc::<WorkerCounters>::default());
     let counters = counters.collect();
     let clock = Clock::start(launch.zero());
@@ -213,6 +216,7 @@ impl Running {
 
     fn end_by(&self, deadline: Instant) {
         let orders = &self.handle.orders;
+        self.handle.places.forget(Direction::All);
         orders.send_modify(|orders| {
             orders.stages.reach(Direction::All, Stage::Stopped);
             orders.deadline = Some(deadline);
@@ -254,7 +258,7 @@ impl Handle {
     /// It cannot be listened on; then nothing has changed.
     pub fn open(&self, listen: &Listen) -> Result<SocketAddr, StartError> {
         let addr = self.places.open(listen)?;
-        self.orders.send_modify(|orders| orders.places += 1);
+        self.change_places();
         Ok(addr)
     }
 
@@ -265,7 +269,7 @@ impl Handle {
         let was_open = self
             .places
             .close(addr, now.checked_add(drain).unwrap_or(now));
-        self.orders.send_modify(|orders| orders.places += 1);
+        self.change_places();
         was_open
     }
 
@@ -293,8 +297,51 @@ impl Handle {
         self.orders.send_modify(|orders| orders.generation += 1);
     }
 
+    /// Copies of the sockets of every place that is listened at, for the process after this one.
+    ///
+    /// # Errors
+    /// There are no descriptors left.
+    pub fn hand_on(&self) -> io::Result<Vec<Handed>> {
+        self.places.hand_on()
+    }
+
+    /// Has nobody accept any more at those of these places that are handed on, and waits until no worker does. Nobody is turned
+    /// away: who connects waits in the sockets' queues for whoever has them, too. False where a worker does not hear in time; after
+    /// that, as after anything that has to be undone, [`wake`](Self::wake).
+    #[must_use]
+    pub fn rest(&self, places: &[String], timeout: Duration) -> bool {
+        self.places.rest(places);
+        let change = self.change_places();
+        self.places.all_followed(change, timeout)
+    }
+
+    /// Where nobody accepts: everywhere at first, where there was a process before this one.
+    #[must_use]
+    pub fn resting(&self) -> Vec<String> {
+        self.places.resting()
+    }
+
+    /// Has the workers accept where they rest.
+    ///
+    /// # Errors
+    /// The first place that cannot be listened at; at all others they accept.
+    pub fn wake(&self) -> Result<(), StartError> {
+        let woken = self.places.wake();
+        self.change_places();
+        woken.map_err(StartError::from)
+    }
+
+    /// The workers look where they are to listen. Which change this is.
+    fn change_places(&self) -> u64 {
+        self.orders.send_modify(|orders| orders.places += 1);
+        self.orders.borrow().places
+    }
+
     /// Lets a direction drain up to a stage. Returns at once.
     pub fn begin_drain(&self, direction: Direction, stage: Stage) {
+        if stage == Stage::Stopped {
+            self.places.forget(direction);
+        }
         self.orders
             .send_if_modified(|orders| orders.stages.reach(direction, stage));
     }

@@ -45,6 +45,8 @@ pub(crate) struct Local {
     counters: Arc<Counted>,
     /// How often it was closed: the connections of so many openings are to end.
     closed: u32,
+    /// Nobody is to accept, and nobody is turned away.
+    rests: bool,
 }
 
 impl Local {
@@ -52,6 +54,7 @@ impl Local {
         Self {
             counters,
             closed: 0,
+            rests: false,
         }
     }
 }
@@ -186,12 +189,23 @@ impl<S: System> Shared<S> {
             .is_some_and(|local| opened <= local.closed)
     }
 
-    /// A place was closed so often by now. Whether that is news.
-    pub(crate) fn note(&self, at: usize, make: impl FnOnce() -> Local, closed: u32) -> bool {
+    /// Whether nobody is to accept at a place for now.
+    pub(crate) fn rests(&self, at: usize) -> bool {
+        self.listeners.borrow()[at].rests
+    }
+
+    /// A place was closed so often by now, and rests or not. Whether it was closed is news.
+    pub(crate) fn note(
+        &self,
+        at: usize,
+        make: impl FnOnce() -> Local,
+        (closed, rests): (u32, bool),
+    ) -> bool {
         let mut listeners = self.listeners.borrow_mut();
         if at == listeners.len() {
             listeners.push(make());
         }
+        listeners[at].rests = rests;
         let is_news = closed > listeners[at].closed;
         if is_news {
             listeners[at].closed = closed;

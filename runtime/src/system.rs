@@ -194,6 +194,10 @@ pub trait Listener: 'static {
     /// ([`turn_away`](crate::turn_away)).
     fn turn_away(&self);
 
+    /// Accepts nobody more from now on, and leaves the socket as it is: another process may have it, too. The clients that the
+    /// system had accepted by itself come one after the other, then `None`, before which the listener must not be dropped.
+    fn poll_rest(&self, cx: &mut Context<'_>) -> Poll<Option<(Self::Stream, SocketAddr)>>;
+
     /// A client that has already connected to us, which closing would reset. The last call before the listener is
     /// dropped returns `None`.
     fn take_waiting(&self) -> Option<(Self::Stream, SocketAddr)>;

@@ -110,7 +110,7 @@ async fn serve<S: System>(system: S, plan: Plan, ready: &SyncSender<io::Result<(
     }
     let places = plan.places;
     let mut acceptors = Vec::new();
-    if let Err((_, error)) = follow(&places, &shared, &mut acceptors) {
+    if let Err((_, error)) = follow(&places, &shared, &mut acceptors).await {
         let _ = ready.send(Err(error));
         return 0;
     }
@@ -118,11 +118,13 @@ async fn serve<S: System>(system: S, plan: Plan, ready: &SyncSender<io::Result<(
     let (mut generation, mut changes) = (0, 0);
     loop {
         let latest = *orders.borrow_and_update();
-        if std::mem::replace(&mut changes, latest.places) != latest.places
-            && let Err((listener, error)) = follow(&places, &shared, &mut acceptors)
-        {
-            let error = error.to_string();
-            (shared.notices)(Notice::NotListening { listener, error });
+        if std::mem::replace(&mut changes, latest.places) != latest.places {
+            let followed = follow(&places, &shared, &mut acceptors).await;
+            places.on_followed(shared.worker(), latest.places);
+            if let Err((listener, error)) = followed {
+                let error = error.to_string();
+                (shared.notices)(Notice::NotListening { listener, error });
+            }
         }
         if generation != latest.generation {
             generation = latest.generation;
@@ -153,18 +155,22 @@ async fn serve<S: System>(system: S, plan: Plan, ready: &SyncSender<io::Result<(
     shared.joint.clients()
 }
 
-/// Listens where it was opened since the last time; what was closed is taken note of.
+/// Listens where it was opened since the last time, and no more where it rests; what was closed is taken note of.
 ///
 /// # Errors
 /// The last place that the system does not let us listen at; all others are listened at.
-fn follow<S: System>(
+async fn follow<S: System>(
     places: &Places,
     shared: &Rc<Shared<S>>,
     acceptors: &mut Vec<Rc<Acceptor<S>>>,
 ) -> Result<(), (SocketAddr, io::Error)> {
+    let opened = shared.look_at_places(places);
+    for acceptor in acceptors.iter().filter(|acceptor| acceptor.rests()) {
+        acceptor.rest().await;
+    }
     acceptors.retain(|acceptor| acceptor.is_open());
     let mut outcome = Ok(());
-    for opened in shared.look_at_places(places) {
+    for opened in opened {
         let addr = opened.addr;
         match Acceptor::new(Rc::clone(shared), opened) {
             Ok(acceptor) => {

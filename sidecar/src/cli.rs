@@ -97,6 +97,9 @@ Examples:
     outrigger run --config rules/ --record run.rec --record-without-bodies
     outrigger replay run.rec
 
+  Restart, as with a new version of the program, without losing a request: start it once more with the same socket:
+    outrigger run --config rules/ --takeover /run/outrigger/takeover.sock
+
 Files are read again when they change and on SIGHUP. A configuration with an error in anything that the proxy uses is
 refused as a whole: it does not start with it, and keeps what it runs (see --lenient). SIGTERM and SIGINT drain, SIGINT without --minimum-drain-time and without the admin address; a second one ends at once.";
 
@@ -274,6 +277,15 @@ pub(crate) struct RunArgs {
     #[arg(long, requires = "record")]
     pub(crate) record_without_bodies: bool,
 
+    /// Take over from the process that serves SOCKET, if there is one, without losing a request: it hands its listening sockets over, and
+    /// drains and ends once this one serves. Then others may take over from this one there. Only processes of this user may
+    #[arg(long, value_name = "SOCKET", help_heading = "End and restart")]
+    pub(crate) takeover: Option<PathBuf>,
+
+    /// How long a process that takes over from this one may take until it is ready; then this one goes on
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_some_time, requires = "takeover", help_heading = "End and restart")]
+    pub(crate) takeover_time: Duration,
+
     /// How long draining may take before what still runs is cut off, in seconds, of the program and of a listener that a reload takes
     /// away; the default ends within the 30 s that Kubernetes grants a pod
     #[arg(long, value_name = "SECONDS", default_value = "25", value_parser = parse_seconds)]
@@ -414,6 +426,10 @@ mod tests {
         assert_eq!(args.metrics.max_metric_series, 10_000);
         assert_eq!(args.drain_time, Duration::from_secs(25));
         assert_eq!(args.minimum_drain_time, Duration::from_secs(5));
+        assert_eq!(
+            (args.takeover, args.takeover_time),
+            (None, Duration::from_secs(60))
+        );
         assert_eq!(args.request_head_timeout, Duration::from_secs(60));
         assert_eq!(args.tls_handshake_timeout, Duration::from_secs(15));
         assert_eq!(args.idle_timeout, Duration::from_secs(3600));

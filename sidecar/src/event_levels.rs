@@ -19,6 +19,7 @@ const LOGGERS: &[&str] = &[
     "jwks",
     "main",
     "runtime",
+    "takeover",
     "tracing",
 ];
 

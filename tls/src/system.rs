@@ -184,6 +184,11 @@ impl<L: Listener> Listener for Accepts<L> {
         self.0.turn_away();
     }
 
+    fn poll_rest(&self, cx: &mut Context<'_>) -> Poll<Option<(Self::Stream, SocketAddr)>> {
+        let taken = self.0.poll_rest(cx);
+        taken.map(|taken| taken.map(|(stream, remote)| (plain(stream), remote)))
+    }
+
     fn take_waiting(&self) -> Option<(Self::Stream, SocketAddr)> {
         let taken = self.0.take_waiting();
         taken.map(|(stream, remote)| (plain(stream), remote))

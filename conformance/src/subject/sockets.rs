@@ -198,6 +198,7 @@ fn config(snapshot: Snapshot, setup: &Setup, case: &Case, recorded: &Recorded) -
         seed: Some(SEED),
         busy_poll: Duration::ZERO,
         own_addrs: Vec::new(),
+        handover: Default::default(),
         names: None,
         snapshot: Arc::new(snapshot),
         recorder: Some(recorded.recorder.clone()),

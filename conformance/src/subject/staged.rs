@@ -303,6 +303,11 @@ impl<S: System> Listener for Accepts<S> {
         self.inner.turn_away();
     }
 
+    fn poll_rest(&self, cx: &mut Context<'_>) -> Poll<Option<(Self::Stream, SocketAddr)>> {
+        let taken = self.inner.poll_rest(cx);
+        taken.map(|taken| taken.map(|taken| self.watch(taken)))
+    }
+
     fn take_waiting(&self) -> Option<(Self::Stream, SocketAddr)> {
         self.inner.take_waiting().map(|taken| self.watch(taken))
     }

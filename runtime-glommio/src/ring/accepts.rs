@@ -16,6 +16,8 @@ use super::queue::error;
 pub(super) struct Accepts {
     pub(super) fd: Socket,
     pub(super) is_armed: bool,
+    /// The kernel has been told to accept no more.
+    pub(super) is_stopping: bool,
     pub(super) is_dropped: bool,
     pub(super) waker: Option<Waker>,
     accepted: VecDeque<OwnedFd>,
@@ -32,6 +34,7 @@ impl Accepts {
         Ok(Self {
             fd,
             is_armed: false,
+            is_stopping: false,
             is_dropped: false,
             waker: None,
             accepted: VecDeque::new(),

@@ -173,6 +173,21 @@ impl outrigger_runtime::Listener for Accepting {
         }
     }
 
+    fn poll_rest(&self, cx: &mut Context<'_>) -> Poll<Option<(Stream, SocketAddr)>> {
+        let mut driver = self.ring.driver.borrow_mut();
+        match driver.rest(self.number) {
+            Some(accepted) => {
+                drop(driver);
+                let taken = accepted.map(|(fd, remote)| (Stream::accepted(&self.ring, fd), remote));
+                Poll::Ready(taken)
+            }
+            None => {
+                wait(&mut driver.listeners[self.number].waker, cx);
+                Poll::Pending
+            }
+        }
+    }
+
     fn take_waiting(&self) -> Option<(Stream, SocketAddr)> {
         // What the kernel has accepted may not have been looked at.
         self.ring.turn(false);

@@ -103,6 +103,7 @@ impl Setup {
         });
         let running = start(Config {
             own_addrs: Vec::new(),
+            handover: Default::default(),
             names: None,
             listeners: vec![Listen::direct(
                 ListenerKind::Outbound,

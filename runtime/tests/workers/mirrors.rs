@@ -50,6 +50,7 @@ fn proxy(service: &Endpoints, mirror: &Endpoints, hears: Option<Hears>) -> (Runn
         seed: None,
         busy_poll: Duration::ZERO,
         own_addrs: Vec::new(),
+        handover: Default::default(),
         names: None,
         snapshot: mirrored(service.addr, mirror.addr),
         recorder: None,

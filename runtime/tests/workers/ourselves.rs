@@ -25,6 +25,7 @@ fn proxy(listen: &str, own_addrs: Vec<SocketAddr>) -> Running {
         seed: None,
         busy_poll: Duration::ZERO,
         own_addrs,
+        handover: Default::default(),
         names: None,
         snapshot: Arc::new(Snapshot {
             settings: Settings {

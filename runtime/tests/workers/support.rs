@@ -146,6 +146,7 @@ impl Proxy {
             seed: None,
             busy_poll: Duration::ZERO,
             own_addrs: Vec::new(),
+            handover: Default::default(),
             names: None,
             snapshot: limited_to(&mut registry, address, limits),
             recorder,

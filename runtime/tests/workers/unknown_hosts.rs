@@ -32,6 +32,7 @@ fn a_connection_is_kept_for_its_own_authority() {
         seed: None,
         busy_poll: Duration::ZERO,
         own_addrs: Vec::new(),
+        handover: Default::default(),
         names: None,
         snapshot: Arc::new(Snapshot::default()),
         recorder: None,

@@ -239,6 +239,7 @@ impl Sidecar {
             seed: None,
             busy_poll: Duration::ZERO,
             own_addrs: Vec::new(),
+            handover: Default::default(),
             names: None,
             snapshot: Arc::new(Snapshot::default()),
             recorder: None,

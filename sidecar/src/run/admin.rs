@@ -47,6 +47,7 @@ use super::command::Command;
 use super::identity;
 use super::listeners;
 use super::reloads::Reloads;
+use super::successors;
 use crate::admin_args::AdminArgs;
 use answer::{Answer, Kind};
 use connections::{Answers, Counts, Limits};
@@ -71,6 +72,8 @@ pub(super) struct Sources {
     pub(super) reloads: Arc<Reloads>,
     /// What has become of listeners that come and go.
     pub(super) listeners: Arc<listeners::Counts>,
+    /// What has become of processes that took over.
+    pub(super) takeovers: Arc<successors::Counts>,
     pub(super) about: About,
     /// What is counted of applications that ask for names, if any may.
     pub(super) dns: Option<Arc<outrigger_dns::Counts>>,
@@ -85,13 +88,14 @@ pub(super) struct Sources {
 /// Begins to answer: everything on the one listener, and whether we are ready on the other.
 ///
 /// # Errors
-/// The thread cannot be started.
+/// The thread cannot be started, or the listener's file is gone.
 pub(super) fn start(
-    listener: Listener,
+    mut listener: Listener,
     health: Option<Listener>,
     args: &AdminArgs,
     sources: Sources,
 ) -> io::Result<Open> {
+    listener.own()?;
     let limits = Limits {
         connections: args.admin_connections.get(),
         head_time: args.admin_head_timeout,

@@ -7,4 +7,6 @@ pub(super) enum Command {
     FilesChanged,
     /// Drain and end.
     Quit,
+    /// This process has all that we listened at, and serves: drain and end.
+    TakenOver(u32),
 }

@@ -10,7 +10,7 @@ use outrigger_core::snapshot::Snapshot;
 use outrigger_runtime::Handle;
 use outrigger_telemetry::Telemetry;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 use tracing::{debug, error, warn};
 
@@ -25,6 +25,7 @@ use super::proofs::Gatherer;
 use super::reloads::{Reloads, first_error};
 use super::resolve::{FIRST_ANSWERS, Resolver};
 use super::signals::{Reason, Signals};
+use super::takeover::{Serving, Takeover};
 use super::watch::Watch;
 
 /// After a change, this much quiet is waited for, because files change in bursts.
@@ -79,7 +80,7 @@ impl Control {
         files: Files,
         resolver: Resolver,
         keys: KeyFetcher,
-        commands: UnboundedReceiver<Command>,
+        (hears, commands): (UnboundedSender<Command>, UnboundedReceiver<Command>),
         reloads: Arc<Reloads>,
     ) {
         let mut reloader = Reloader {
@@ -94,7 +95,16 @@ impl Control {
         };
         self.runtime.block_on(async {
             reloader.keys.watch(&reloader.handle.snapshot());
-            let reason = reloader.serve(&mut self.signals).await;
+            let takeover = std::mem::take(&mut reloader.files.takeover);
+            let takeover = takeover
+                .serve(&reloader.handle, hears)
+                .unwrap_or_else(|error| {
+                    error!(target: "takeover", "nobody can take over: {error}");
+                    Serving::default()
+                });
+            let reason = reloader.serve(&mut self.signals, &takeover).await;
+            // Copies of sockets that are to close are in there.
+            drop(takeover);
             drain(ending, reason, &mut self.signals).await;
         });
     }
@@ -107,6 +117,7 @@ pub(super) struct Files {
     pub(super) watch: Watch,
     pub(super) telemetry: Telemetry,
     pub(super) listeners: Listeners,
+    pub(super) takeover: Takeover,
 }
 
 /// Keeps the workers' snapshot as good as the files.
@@ -148,7 +159,7 @@ impl Pending {
 
 impl Reloader {
     /// Reloads as often as there is reason to; returns when it is time to end.
-    async fn serve(&mut self, signals: &mut Signals) -> Reason {
+    async fn serve(&mut self, signals: &mut Signals, takeover: &Serving) -> Reason {
         let mut poll = interval_at(Instant::now() + POLL, POLL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut look = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
@@ -167,14 +178,14 @@ impl Reloader {
                 changed = self.resolver.hear() => self.heard(changed),
                 changed = self.keys.hear() => self.heard(changed),
                 () = self.pending.due() => self.publish(),
+                stream = takeover.comes() => takeover.talk(stream),
                 command = self.commands.recv() => match command {
-                    Some(Command::FilesChanged) => {
-                        if self.settle().await == Some(Command::Quit) {
-                            return Reason::Asked;
-                        }
-                        self.reload_if_changed();
-                    }
+                    Some(Command::FilesChanged) => match self.settle().await {
+                        Some(reason) => return reason,
+                        None => self.reload_if_changed(),
+                    },
                     Some(Command::Quit) | None => return Reason::Asked,
+                    Some(Command::TakenOver(pid)) => return Reason::TakenOver(pid),
                 },
             }
         }
@@ -189,15 +200,16 @@ impl Reloader {
         news.iter().for_each(incidents::tell);
     }
 
-    /// Waits until no more changes come, or something else does.
-    async fn settle(&mut self) -> Option<Command> {
+    /// Waits until no more changes come, or it is time to end.
+    async fn settle(&mut self) -> Option<Reason> {
         let until = Instant::now() + SETTLE_AT_MOST;
         while Instant::now() < until {
             tokio::select! {
                 () = sleep(SETTLE) => return None,
                 command = self.commands.recv() => match command {
                     Some(Command::FilesChanged) => {}
-                    other @ (Some(Command::Quit) | None) => return other,
+                    Some(Command::Quit) | None => return Some(Reason::Asked),
+                    Some(Command::TakenOver(pid)) => return Some(Reason::TakenOver(pid)),
                 },
             }
         }

@@ -12,10 +12,15 @@ use tracing::warn;
 
 use super::Failure;
 use super::configuration::Configuration;
+use super::takeover::Takeover;
 use crate::cli::RunArgs;
 
 /// Listens wherever applications are to ask.
-pub(super) fn bind(args: &RunArgs, configuration: &Configuration) -> Result<Vec<Sockets>, Failure> {
+pub(super) fn bind(
+    args: &RunArgs,
+    configuration: &Configuration,
+    takeover: &mut Takeover,
+) -> Result<Vec<Sockets>, Failure> {
     if args.dns.dns.is_empty() {
         if configuration.answers_names() {
             warn!(
@@ -31,11 +36,19 @@ pub(super) fn bind(args: &RunArgs, configuration: &Configuration) -> Result<Vec<
              mesh configuration, too",
         ));
     }
-    let bind = |listen: &SocketAddr| {
+    let mut bind = |listen: &SocketAddr| {
         let failure = |error| Failure::bad(format!("cannot listen on {listen} (--dns): {error}"));
-        Sockets::bind(*listen).map_err(failure)
+        let bound = match takeover.take_names(*listen) {
+            Some(sockets) => Ok(sockets),
+            None => Sockets::bind(*listen),
+        };
+        let kept = bound.and_then(|sockets| {
+            takeover.keep_names(&sockets)?;
+            Ok(sockets)
+        });
+        kept.map_err(failure)
     };
-    args.dns.dns.iter().map(bind).collect()
+    args.dns.dns.iter().map(&mut bind).collect()
 }
 
 /// Begins to look up names that clients give.

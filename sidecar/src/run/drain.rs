@@ -6,6 +6,7 @@
 use std::process;
 use std::time::Duration;
 
+use outrigger_dns::Proxy;
 use outrigger_runtime::{Direction, Handle, ListenerStats, Running, Stage};
 use outrigger_telemetry::Telemetry;
 use tokio::time::{Instant, sleep};
@@ -19,6 +20,8 @@ use super::{events, last_words};
 pub(super) struct Ending {
     pub(super) running: Running,
     pub(super) admin: Open,
+    /// Applications that ask for names are answered until the end.
+    pub(super) names: Option<Proxy>,
     pub(super) times: DrainTimes,
     pub(super) telemetry: Telemetry,
 }
@@ -35,11 +38,12 @@ pub(super) struct DrainTimes {
 }
 
 impl DrainTimes {
-    /// Those that hold for this reason: nobody elsewhere is waited for at a terminal, only what is in flight.
+    /// Those that hold for this reason: nobody elsewhere is waited for at a terminal, or where somebody else accepts already, only what
+    /// is in flight.
     fn at(self, reason: Reason) -> Self {
         match reason {
             Reason::Asked => self,
-            Reason::Interrupted => Self {
+            Reason::Interrupted | Reason::TakenOver(_) => Self {
                 minimum: Duration::ZERO,
                 exit_on_zero: false,
                 ..self
@@ -57,11 +61,19 @@ pub(super) async fn drain(ending: Ending, reason: Reason, signals: &mut Signals)
     let Ending {
         running,
         admin,
+        names,
         times,
         telemetry,
     } = ending;
     let times = times.at(reason);
     let longest = times.longest.as_secs_f64();
+    if let Reason::TakenOver(pid) = reason {
+        info!(target: "takeover", pid, "process {pid} serves from now on");
+        // Its sockets are the same, and it has our requests as soon as nobody here takes them.
+        if let Some(names) = &names {
+            names.rest();
+        }
+    }
     info!(target: "drain", seconds = longest, "draining, for at most {longest} s");
     let until = Instant::now() + times.longest;
     let handle = running.handle().clone();

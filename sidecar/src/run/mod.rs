@@ -4,6 +4,7 @@
 //! `watch` and `control`, the admin endpoints in `admin`; everything about a request is in the runtime and in core.
 
 mod admin;
+mod admin_sockets;
 mod changes;
 mod collectors;
 mod command;
@@ -24,11 +25,13 @@ mod recording;
 mod reloads;
 mod resolve;
 mod signals;
+mod socket_file;
+mod successors;
+mod takeover;
 mod telemetry;
 mod watch;
 
-use std::fmt::{Display, Write as _};
-use std::io;
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
@@ -43,15 +46,18 @@ use outrigger_core::worker::{Signatures, WorkerSettings};
 use outrigger_dns::Lookup;
 use outrigger_jwt::check_signature;
 use outrigger_recording::Recorder;
-use outrigger_runtime::{Arrival, Config, Handle, Listen, Located, Notices, Running, Sinks, Whom};
+use outrigger_runtime::{
+    Arrival, Config, Handle, Handover, Listen, Located, Notices, Running, Sinks, Whom,
+};
 use outrigger_tls::Identities;
 use tracing::{error, info, warn};
 
-use crate::admin_args::{AdminAddr, AdminArgs};
+use crate::admin_args::AdminAddr;
 use crate::cli::RunArgs;
 use crate::event_levels::Levels;
 use crate::intercept::ModeArg;
 use crate::runtime::{self, Picked};
+use admin_sockets::AdminSockets;
 use command::Command;
 use configuration::{Configuration, Reading};
 use control::Control;
@@ -62,6 +68,7 @@ use proofs::Gatherer;
 use recording::Pending;
 use reloads::Reloads;
 use resolve::Resolver;
+use takeover::Takeover;
 use watch::Watch;
 
 /// The command line asks for what cannot be had.
@@ -159,6 +166,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         .files()
         .map(|files| Keeper::new(Box::new(files)));
     let identity = keeper.as_ref().map(Keeper::shared);
+    let mut takeover = Takeover::start(args)?;
     let mut configuration = Configuration::new(args, access_log, recorder.clone(), keeper);
     let reloads = Arc::new(Reloads::default());
     let snapshot = match configuration.read() {
@@ -182,7 +190,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
             return Err(Failure { code: USAGE, text });
         }
     };
-    let names = dns::bind(args, &configuration)?;
+    let names = dns::bind(args, &configuration, &mut takeover)?;
     let mut control = Control::new()
         .map_err(|error| Failure::bad(format!("cannot wait for signals: {error}")))?;
     let mut resolver = Resolver::new(&args.dns.dns_server);
@@ -200,11 +208,11 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         });
         answered.map_or(snapshot, Arc::new)
     };
-    let AdminListeners {
+    let AdminSockets {
         listener,
         admin,
         health,
-    } = bind_admin(&args.admin)?;
+    } = admin_sockets::bind(&args.admin, &mut takeover)?;
     let health_addr = health.as_ref().map(|(_, addr)| *addr);
     let mut proofs = Gatherer::new();
     configuration.gather(&mut proofs, &snapshot);
@@ -222,13 +230,15 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         args,
         settings,
         runtime,
-        (&admin, &listens),
+        (&admin, &listens, takeover.handover()),
         Arc::clone(&snapshot),
         (proofs.identities(), lookup),
         told,
     )?;
+    recording.map_or(Ok(()), Pending::begin)?;
+    // Whatever can fail has been done.
+    takeover.begin(running.handle())?;
     let dns_addrs: Vec<_> = names.iter().map(outrigger_dns::Sockets::addr).collect();
-    // Until the end: applications ask while the proxy drains.
     let names = dns::start(args, names, running.handle())?;
     let own: Vec<String> = own_places(&listens).collect();
     let listeners = Listeners::new(&args.gateway, args.drain_time, listens, running.handle());
@@ -241,6 +251,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         commands: commands.clone(),
         reloads: Arc::clone(&reloads),
         listeners: Arc::clone(listeners.counts()),
+        takeovers: Arc::clone(takeover.counts()),
         lookup: counts_of_lookup,
         dns: names.as_ref().map(|names| Arc::clone(names.counts())),
         identity,
@@ -253,7 +264,6 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         sources,
     )
     .map_err(|error| Failure::bad(format!("cannot start a thread: {error}")))?;
-    recording.map_or(Ok(()), Pending::begin)?;
     let mut watch = Watch::start(&configuration.paths(), commands.clone());
     watch.also(&proofs.files());
     // Somebody may have changed a file since it was read and before it was watched.
@@ -281,41 +291,17 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         watch,
         telemetry,
         listeners,
+        takeover,
     };
     let ending = drain::Ending {
         running,
         admin: open,
+        names,
         times,
         telemetry: files.telemetry.clone(),
     };
-    control.serve(ending, files, resolver, keys, received, reloads);
+    control.serve(ending, files, resolver, keys, (commands, received), reloads);
     Ok(())
-}
-
-/// Listens where the admin endpoints are to answer, and where only our health is asked for.
-struct AdminListeners {
-    listener: admin::Listener,
-    /// With its real port.
-    admin: AdminAddr,
-    health: Option<(admin::Listener, SocketAddr)>,
-}
-
-fn bind_admin(args: &AdminArgs) -> Result<AdminListeners, Failure> {
-    let cannot = |addr: &dyn Display, option: &str, error: &io::Error| {
-        Failure::bad(format!("cannot listen on {addr} ({option}): {error}"))
-    };
-    let (listener, admin) =
-        admin::bind(&args.admin).map_err(|error| cannot(&args.admin, "--admin", &error))?;
-    let health = args.health.map(|addr| {
-        let bound = admin::bind_tcp(addr);
-        bound.map_err(|error| cannot(&addr, "--health", &error))
-    });
-    let health = health.transpose()?;
-    Ok(AdminListeners {
-        listener,
-        admin,
-        health,
-    })
 }
 
 /// Who hears of what the workers do.
@@ -329,7 +315,7 @@ fn start_workers(
     args: &RunArgs,
     settings: WorkerSettings,
     runtime: Picked,
-    (admin, coming): (&AdminAddr, &[Listen]),
+    (admin, coming, handover): (&AdminAddr, &[Listen], Handover),
     snapshot: Arc<Snapshot>,
     (identities, lookup): (Arc<Identities>, Lookup),
     told: Told,
@@ -359,6 +345,7 @@ fn start_workers(
             AdminAddr::Tcp(addr) => vec![*addr],
             AdminAddr::Unix(_) => Vec::new(),
         },
+        handover,
         names: Some(Arc::new(dns::Given(lookup))),
         snapshot,
         recorder: told.recorder,

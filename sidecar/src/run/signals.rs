@@ -11,6 +11,8 @@ pub(super) enum Reason {
     Asked,
     /// SIGINT: somebody at a terminal waits for the end.
     Interrupted,
+    /// This process serves in our place.
+    TakenOver(u32),
 }
 
 /// The signals that a run listens to.

@@ -49,7 +49,10 @@ impl Drop for Folder {
 
 pub(crate) fn command(config: &Path, more: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_outrigger"));
-    command.args(["run", "--workers", "1"]).args(more);
+    command.arg("run").args(more);
+    if !more.contains(&"--workers") {
+        command.args(["--workers", "1"]);
+    }
     for listener in ["--outbound", "--admin"] {
         if !more.contains(&listener) {
             command.args([listener, "127.0.0.1:0"]);

@@ -147,6 +147,7 @@ impl Sidecar {
             seed: Some(1),
             busy_poll: Duration::ZERO,
             own_addrs: Vec::new(),
+            handover: Default::default(),
             names: None,
             snapshot: snapshot(&mut registry, to, sides),
             recorder: None,

@@ -106,6 +106,24 @@ impl Driver {
         self.remove_listener_if_free(number);
     }
 
+    /// Has the kernel accept no more. The next client that it has accepted until then; `Some(None)` when it has stopped and there is
+    /// none, `None` while it has not.
+    pub(in crate::ring) fn rest(&mut self, number: usize) -> Option<Option<(OwnedFd, SocketAddr)>> {
+        let listener = &mut self.listeners[number];
+        while let Some(next) = listener.next() {
+            if let Ok(accepted) = next {
+                return Some(Some(accepted));
+            }
+        }
+        if !listener.is_armed {
+            return Some(None);
+        }
+        if !std::mem::replace(&mut listener.is_stopping, true) {
+            self.cancel(Kind::Accept.of(number));
+        }
+        None
+    }
+
     /// The owner is gone.
     pub(in crate::ring) fn release_listener(&mut self, number: usize) {
         self.listeners[number].is_dropped = true;

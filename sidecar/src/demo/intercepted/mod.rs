@@ -225,6 +225,7 @@ fn sidecar(
         seed: None,
         busy_poll: Duration::ZERO,
         own_addrs: Vec::new(),
+        handover: Default::default(),
         names: None,
         snapshot: Arc::new(compiled.snapshot),
         recorder: None,

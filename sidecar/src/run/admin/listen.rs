@@ -1,20 +1,15 @@
 //! Where the admin endpoints listen: an address, or a Unix socket that only its owner may open.
 
-use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixListener;
 
 use outrigger_runtime::retry_bind;
-use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::admin_args::AdminAddr;
-
-/// Who may begin to connect before anybody looks.
-const BACKLOG: i32 = 128;
+use crate::run::socket_file::{SocketFile, bind_unix};
 
 /// Connections come in here.
 pub(in crate::run) enum Listener {
@@ -24,27 +19,13 @@ pub(in crate::run) enum Listener {
     Unix(UnixListener, SocketFile),
 }
 
-/// Which file: device and number, and when it was made its owner's, because numbers are given out again.
-type Identity = (u64, u64, i64, i64);
-
-/// The file of a Unix socket, removed with this while it is still ours.
-pub(in crate::run) struct SocketFile {
-    path: PathBuf,
-    identity: Identity,
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        // A successor may have put its own there.
-        if identity(&self.path).is_ok_and(|now| now == self.identity) {
-            let _ = fs::remove_file(&self.path);
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(listener) => listener.as_fd(),
+            Self::Unix(listener, _) => listener.as_fd(),
         }
     }
-}
-
-fn identity(path: &Path) -> io::Result<Identity> {
-    let file = fs::symlink_metadata(path)?;
-    Ok((file.dev(), file.ino(), file.ctime(), file.ctime_nsec()))
 }
 
 /// Listens; whoever connects waits until somebody accepts. The other value is the address with its real port.
@@ -58,8 +39,32 @@ pub(in crate::run) fn bind(addr: &AdminAddr) -> io::Result<(Listener, AdminAddr)
             Ok((listener, AdminAddr::Tcp(addr)))
         }
         AdminAddr::Unix(path) => {
-            let listener = retry_bind(|| bind_unix(path))?;
-            Ok((listener, AdminAddr::Unix(path.clone())))
+            let (listener, file) = retry_bind(|| bind_unix(path))?;
+            Ok((
+                Listener::Unix(listener, file),
+                AdminAddr::Unix(path.clone()),
+            ))
+        }
+    }
+}
+
+impl Listener {
+    /// What the process before this one listens at there.
+    pub(in crate::run) fn of_before(addr: &AdminAddr, socket: OwnedFd) -> Self {
+        match addr {
+            AdminAddr::Tcp(_) => Self::Tcp(socket.into()),
+            AdminAddr::Unix(path) => Self::Unix(socket.into(), SocketFile::of_another(path)),
+        }
+    }
+
+    /// It is ours.
+    ///
+    /// # Errors
+    /// Its file is gone.
+    pub(super) fn own(&mut self) -> io::Result<()> {
+        match self {
+            Self::Tcp(_) => Ok(()),
+            Self::Unix(_, file) => file.own(),
         }
     }
 }
@@ -73,32 +78,6 @@ pub(in crate::run) fn bind_tcp(addr: SocketAddr) -> io::Result<(Listener, Socket
     listener.set_nonblocking(true)?;
     let addr = listener.local_addr()?;
     Ok((Listener::Tcp(listener), addr))
-}
-
-/// Nobody can connect before the file is for its owner alone: until then the socket does not listen.
-fn bind_unix(path: &Path) -> io::Result<Listener> {
-    forget_a_dead_one(path)?;
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.bind(&SockAddr::unix(path)?)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-    let file = SocketFile {
-        path: path.into(),
-        identity: identity(path)?,
-    };
-    socket.listen(BACKLOG)?;
-    socket.set_nonblocking(true)?;
-    Ok(Listener::Unix(socket.into(), file))
-}
-
-/// A program that was killed leaves its socket's file behind. Whatever else stands there stays.
-fn forget_a_dead_one(path: &Path) -> io::Result<()> {
-    let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
-    let refuses =
-        || UnixStream::connect(path).is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused);
-    if is_socket && refuses() {
-        fs::remove_file(path)?;
-    }
-    Ok(())
 }
 
 /// A connection of either kind.
@@ -133,38 +112,5 @@ impl Accepting {
             Self::Tcp(listener) => Box::new(listener.accept().await?.0),
             Self::Unix(listener, _) => Box::new(listener.accept().await?.0),
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_socket_is_its_owners_and_goes_with_its_listener() {
-        let folder = std::env::temp_dir().join(format!("outrigger-admin-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        let path = folder.join("admin.sock");
-        let listener = bind_unix(&path).unwrap();
-        let mode = fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-        UnixStream::connect(&path).unwrap();
-        let again = bind_unix(&path).err().map(|error| error.kind());
-        assert_eq!(again, Some(io::ErrorKind::AddrInUse), "somebody listens");
-
-        // A listener that went without its file.
-        let Listener::Unix(socket, file) = listener else {
-            unreachable!("a path makes a Unix socket")
-        };
-        drop(socket);
-        let successor = bind_unix(&path).unwrap();
-        drop(file);
-        assert!(path.exists(), "the successor's file stays");
-        drop(successor);
-        assert!(!path.exists());
-
-        fs::write(&path, "a file").unwrap();
-        assert!(bind_unix(&path).is_err(), "what is no socket stays");
-        fs::remove_dir_all(&folder).unwrap();
     }
 }

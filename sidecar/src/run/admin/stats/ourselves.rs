@@ -94,6 +94,11 @@ fn add_server(sheet: &mut Sheet, of: &Sources, stats: &Stats) {
             of.about.started.elapsed().as_secs() as f64,
         ),
         ("concurrency", "Workers", stats.workers as f64),
+        (
+            "hot_restart_generation",
+            "How many processes served before this one, each of which handed over to the next",
+            of.takeovers.generation() as f64,
+        ),
     ] {
         sheet.add(&SERVER, Stat::new(name, help), Value::Gauge(value));
     }
@@ -212,6 +217,12 @@ fn add_dropped(sheet: &mut Sheet, of: &Sources, stats: &Stats, collected: &Colle
             "retry_or_shadow_abandoned_total",
             "Bodies that were not kept for retries and mirrors",
             stats.buffered.abandoned,
+        ),
+        (
+            "takeovers_failed",
+            "takeovers_failed_total",
+            "Processes that came to take over from this one and did not",
+            of.takeovers.failed(),
         ),
         (
             "metric_series_overflow",

@@ -1,0 +1,53 @@
+//! Where the admin endpoints listen, and where only our health is asked for: bound here, or taken over from the process before.
+
+use std::fmt::Display;
+use std::io;
+use std::net::SocketAddr;
+
+use super::takeover::Takeover;
+use super::{Failure, admin};
+use crate::admin_args::{AdminAddr, AdminArgs};
+
+/// Listens where the admin endpoints are to answer, and where only our health is asked for.
+pub(super) struct AdminSockets {
+    pub(super) listener: admin::Listener,
+    /// With its real port.
+    pub(super) admin: AdminAddr,
+    pub(super) health: Option<(admin::Listener, SocketAddr)>,
+}
+
+/// Binds them, or takes them over, and has them handed on.
+///
+/// # Errors
+/// One cannot be had.
+pub(super) fn bind(args: &AdminArgs, takeover: &mut Takeover) -> Result<AdminSockets, Failure> {
+    let cannot = |addr: &dyn Display, option: &str, error: &io::Error| {
+        Failure::bad(format!("cannot listen on {addr} ({option}): {error}"))
+    };
+    let bound = match takeover.take_admin(&args.admin) {
+        Some(listener) => Ok((listener, args.admin.clone())),
+        None => admin::bind(&args.admin),
+    };
+    let kept = bound.and_then(|(listener, addr)| {
+        takeover.keep_admin(&listener, &addr)?;
+        Ok((listener, addr))
+    });
+    let (listener, admin) = kept.map_err(|error| cannot(&args.admin, "--admin", &error))?;
+    let health = args.health.map(|addr| {
+        let bound = match takeover.take_health(addr) {
+            Some(listener) => Ok((listener, addr)),
+            None => admin::bind_tcp(addr),
+        };
+        let kept = bound.and_then(|(listener, addr)| {
+            takeover.keep_health(&listener, addr)?;
+            Ok((listener, addr))
+        });
+        kept.map_err(|error| cannot(&addr, "--health", &error))
+    });
+    let health = health.transpose()?;
+    Ok(AdminSockets {
+        listener,
+        admin,
+        health,
+    })
+}

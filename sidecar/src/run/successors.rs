@@ -1,0 +1,35 @@
+//! How processes follow each other, in numbers, for whoever looks from outside. How they do is in `takeover`.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What is counted.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    generation: u64,
+    failed: AtomicU64,
+}
+
+impl Counts {
+    /// Of a process with so many before it.
+    pub(super) fn new(generation: u64) -> Self {
+        Self {
+            generation,
+            failed: AtomicU64::new(0),
+        }
+    }
+
+    /// How many processes served before this one, each of which handed over to the next.
+    pub(super) const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// One more did.
+    pub(super) fn on_failure(&self) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many tried to take over from this one and did not.
+    pub(super) fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+}
