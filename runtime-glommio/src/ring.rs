@@ -78,7 +78,7 @@ impl Ring {
         .await;
     }
 
-    fn turn(&self, may_wait: bool) {
+    pub(crate) fn turn(&self, may_wait: bool) {
         let mut driver = self.driver.borrow_mut();
         driver.turn(may_wait);
         let mut woken = std::mem::take(&mut driver.woken);

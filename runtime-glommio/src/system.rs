@@ -97,6 +97,11 @@ impl System for Worker {
         self.ring.told(looked_up).await.map_err(io::Error::other)?
     }
 
+    fn looked(&self) -> impl Future<Output = ()> + use<> + 'static {
+        let ring = Rc::clone(&self.ring);
+        async move { ring.turn(false) }
+    }
+
     async fn told<F: Future>(&self, future: F) -> F::Output {
         self.ring.told(future).await
     }

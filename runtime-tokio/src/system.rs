@@ -88,6 +88,11 @@ impl System for Tokio {
         Ok(lookup_host((name, port)).await?.collect())
     }
 
+    /// Who yields has his next turn after the system was asked.
+    fn looked(&self) -> impl Future<Output = ()> + use<> + 'static {
+        tokio::task::yield_now()
+    }
+
     /// Wakers of tokio may be used on any thread.
     async fn told<F: Future>(&self, future: F) -> F::Output {
         future.await

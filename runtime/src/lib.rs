@@ -19,6 +19,7 @@
 mod acceptor;
 mod alarm;
 mod busy;
+mod claim;
 mod clock;
 mod closing;
 mod connect;
@@ -28,6 +29,7 @@ mod handed;
 mod http2_counters;
 mod incoming;
 mod keep_alive;
+mod late;
 mod listen;
 mod notice;
 mod place;

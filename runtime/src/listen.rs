@@ -14,6 +14,7 @@ use outrigger_core::snapshot::SocketPlace;
 use socket2::SockFilter;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::claim::Claim;
 use crate::unix;
 
 /// Connections that may wait to be accepted, for each worker.
@@ -155,16 +156,21 @@ impl Listening {
     }
 }
 
-/// Binds one address `count` times; nobody gets through before [`listen`]. Returns the address with its real port.
+/// Binds one address `count` times; nobody gets through before [`listen`].
 ///
 /// # Errors
 /// The address is in use by anybody (another instance of this program included), is not ours, or may not be bound.
-fn bind(
-    addr: SocketAddr,
-    arrival: Arrival,
-    count: usize,
-) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
+fn bind(addr: SocketAddr, arrival: Arrival, count: usize) -> io::Result<Taken<TcpListener>> {
     retry_bind(|| bind_once(addr, arrival, count, Beside::Nobody))
+}
+
+/// An address with its real port, and sockets that are bound there.
+#[derive(Debug)]
+pub(crate) struct Taken<T> {
+    pub(crate) addr: SocketAddr,
+    pub(crate) sockets: Vec<T>,
+    /// To be kept until they listen.
+    pub(crate) claim: Option<Claim>,
 }
 
 /// Who listens at the port of an address already, whom nobody minds.
@@ -183,17 +189,25 @@ pub(crate) fn bind_for(
     wanted: &Listen,
     count: usize,
     beside: Option<Beside>,
-) -> io::Result<(SocketAddr, Vec<Bound>)> {
+) -> io::Result<Taken<Bound>> {
     let Some(path) = &wanted.unix else {
-        let (addr, sockets) = match beside {
+        let taken = match beside {
             None => bind(wanted.addr, wanted.arrival, count)?,
             Some(beside) => bind_once(wanted.addr, wanted.arrival, count, beside)?,
         };
-        return Ok((addr, sockets.into_iter().map(Bound::Tcp).collect()));
+        return Ok(Taken {
+            addr: taken.addr,
+            sockets: taken.sockets.into_iter().map(Bound::Tcp).collect(),
+            claim: taken.claim,
+        });
     };
     let socket = unix::bind(path)?;
     let sockets = (0..count).map(|_| Ok(Bound::Unix(socket.try_clone()?, wanted.addr)));
-    Ok((wanted.addr, sockets.collect::<io::Result<_>>()?))
+    Ok(Taken {
+        addr: wanted.addr,
+        sockets: sockets.collect::<io::Result<_>>()?,
+        claim: None,
+    })
 }
 
 /// Binds so many more where sockets of ours are already, or were handed over.
@@ -275,8 +289,10 @@ fn bind_once(
     arrival: Arrival,
     count: usize,
     beside: Beside,
-) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
-    if addr.port() != 0 && beside == Beside::Nobody {
+) -> io::Result<Taken<TcpListener>> {
+    let is_alone = addr.port() != 0 && beside == Beside::Nobody;
+    let claim = is_alone.then(|| Claim::to(addr)).transpose()?;
+    if is_alone {
         // Sockets that share a port are all accepted by the kernel, also when a second instance is started by mistake.
         // One that does not share is refused while anybody listens. It must not listen itself: who connected to it would
         // be reset.
@@ -289,7 +305,11 @@ fn bind_once(
         addr = listener.local_addr()?;
         listeners.push(listener);
     }
-    Ok((addr, listeners))
+    Ok(Taken {
+        addr,
+        sockets: listeners,
+        claim,
+    })
 }
 
 fn bind_shared(addr: SocketAddr, arrival: Arrival) -> io::Result<TcpListener> {
@@ -365,11 +385,11 @@ mod tests {
     /// Listeners at one address.
     fn open(count: usize) -> (SocketAddr, Vec<TcpListener>) {
         let any = "127.0.0.1:0".parse().unwrap();
-        let (addr, bound) = bind(any, Arrival::Direct, count).unwrap();
-        for bound in &bound {
-            socket2::SockRef::from(bound).listen(BACKLOG).unwrap();
+        let Taken { addr, sockets, .. } = bind(any, Arrival::Direct, count).unwrap();
+        for socket in &sockets {
+            socket2::SockRef::from(socket).listen(BACKLOG).unwrap();
         }
-        (addr, bound)
+        (addr, sockets)
     }
 
     #[test]
@@ -428,7 +448,7 @@ mod tests {
             }
             outcome
         });
-        assert_eq!(bound.unwrap().0, addr);
+        assert_eq!(bound.unwrap().addr, addr);
         holder.join().unwrap();
     }
 

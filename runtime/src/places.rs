@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use outrigger_core::peer::ListenerKind;
 
+use crate::claim::Claim;
 use crate::counter::Counter;
 use crate::drain::Direction;
 use crate::handed::{Handed, Handover, divide};
@@ -72,22 +73,37 @@ pub struct Located {
     pub addr: SocketAddr,
 }
 
-/// Binds a place for all workers; nobody gets through yet. What was handed over for it goes before.
-fn bind(
-    wanted: &Listen,
-    workers: usize,
-    handover: &mut Handover,
-) -> Result<(SocketAddr, Vec<Vec<Bound>>, bool), NotBound> {
+/// Sockets of a place, for each worker; nobody gets through yet.
+struct BoundPlace {
+    addr: SocketAddr,
+    sockets: Vec<Vec<Bound>>,
+    claim: Option<Claim>,
+    /// The process before this one had it.
+    is_taken_over: bool,
+}
+
+/// Binds a place for all workers. What was handed over for it goes before.
+fn bind(wanted: &Listen, workers: usize, handover: &mut Handover) -> Result<BoundPlace, NotBound> {
     let mut bound = || {
-        let Some(mut taken) = handover.take(wanted)? else {
-            let (addr, sockets) = bind_for(wanted, workers, None)?;
-            return Ok((addr, divide(sockets, workers)?, false));
+        let Some(mut sockets) = handover.take(wanted)? else {
+            let taken = bind_for(wanted, workers, None)?;
+            return Ok(BoundPlace {
+                addr: taken.addr,
+                sockets: divide(taken.sockets, workers)?,
+                claim: taken.claim,
+                is_taken_over: false,
+            });
         };
         if wanted.unix.is_none() {
-            let more = workers.saturating_sub(taken.len());
-            taken.extend(bind_more(wanted, more)?);
+            let more = workers.saturating_sub(sockets.len());
+            sockets.extend(bind_more(wanted, more)?);
         }
-        Ok((wanted.addr, divide(taken, workers)?, true))
+        Ok(BoundPlace {
+            addr: wanted.addr,
+            sockets: divide(sockets, workers)?,
+            claim: None,
+            is_taken_over: true,
+        })
     };
     bound().map_err(|error| cannot(wanted, error))
 }
@@ -110,6 +126,7 @@ impl Places {
         mut handover: Handover,
     ) -> Result<Self, NotBound> {
         let mut places: Vec<(Place, &Listen)> = Vec::new();
+        let mut claims = Vec::new();
         for one in wanted {
             let mut earlier = places.iter_mut();
             if let Some((place, _)) = earlier.find(|(_, other)| other.shares_socket(one)) {
@@ -119,11 +136,12 @@ impl Places {
                 });
                 continue;
             }
-            let (addr, sockets, is_taken_over) = bind(one, workers, &mut handover)?;
-            let mut place = Place::new(one, addr, workers);
-            let opened = place.open(sockets, handover.keeps);
+            let bound = bind(one, workers, &mut handover)?;
+            let mut place = Place::new(one, bound.addr, workers);
+            let opened = place.open(bound.sockets, handover.keeps);
             opened.map_err(|error| cannot(one, error))?;
-            place.is_taken_over = is_taken_over;
+            place.is_taken_over = bound.is_taken_over;
+            claims.push(bound.claim);
             place.rests = handover.from.is_some();
             places.push((place, one));
         }
@@ -137,6 +155,8 @@ impl Places {
             let listens = sockets.try_for_each(listen);
             listens.map_err(|error| cannot(wanted, error))
         })?;
+        // From now on others find that somebody listens.
+        drop(claims);
         Ok(Self {
             all: Mutex::new(places.into_iter().map(|(place, _)| place).collect()),
             workers,
@@ -163,9 +183,9 @@ impl Places {
             false => Beside::Nobody,
         };
         let bound = || {
-            let (addr, sockets) = bind_for(wanted, self.workers, Some(beside))?;
-            sockets.iter().try_for_each(listen)?;
-            Ok((addr, divide(sockets, self.workers)?))
+            let taken = bind_for(wanted, self.workers, Some(beside))?;
+            taken.sockets.iter().try_for_each(listen)?;
+            Ok((taken.addr, divide(taken.sockets, self.workers)?))
         };
         let (addr, sockets) = bound().map_err(|error| cannot(wanted, error))?;
         let at = known(addr).unwrap_or(all.len());
@@ -386,6 +406,30 @@ mod tests {
             (addr.to_string(), io::ErrorKind::AddrInUse)
         );
         assert_eq!(places.open_ones().len(), 1);
+    }
+
+    /// As two processes do it, with nothing between them but the system.
+    #[test]
+    fn of_two_who_begin_at_once_one_listens() {
+        let mut had = 0;
+        for _ in 0..200 {
+            let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let wanted = Listen::direct(ListenerKind::Outbound, free.local_addr().unwrap());
+            drop(free);
+            let both = std::sync::Barrier::new(2);
+            let begin = || {
+                let places = Places::open_all(&[], 1, Handover::default()).unwrap();
+                both.wait();
+                places.open(&wanted).map(|_| places).ok()
+            };
+            let (one, other) = std::thread::scope(|scope| {
+                let one = scope.spawn(begin);
+                (begin(), one.join().unwrap())
+            });
+            assert!(one.is_none() || other.is_none(), "both listen");
+            had += usize::from(one.is_some() || other.is_some());
+        }
+        assert!(had > 100, "{had}");
     }
 
     #[test]

@@ -76,7 +76,16 @@ pub enum StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Bind { place, error } => write!(f, "cannot listen on {place}: {error}"),
+            Self::Bind { place, error } => {
+                write!(f, "cannot listen on {place}: {error}")?;
+                match error.kind() {
+                    io::ErrorKind::AddrInUse => f.write_str(
+                        ": another process listens there, which may be this program: end it first, or start both with the same \
+                         `--takeover`",
+                    ),
+                    _ => Ok(()),
+                }
+            }
             Self::Thread(error) => write!(f, "cannot start a thread: {error}"),
         }
     }

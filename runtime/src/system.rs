@@ -119,6 +119,9 @@ pub trait System: Clone + 'static {
         async { Err(no_tls()) }
     }
 
+    /// Until the system has been asked what has happened on sockets, and whoever waits for it was woken.
+    fn looked(&self) -> impl Future<Output = ()> + use<Self> + 'static;
+
     /// Waits for something that other threads do. Whoever is woken by another thread waits through this.
     fn told<F: Future>(&self, future: F) -> impl Future<Output = F::Output>;
 }

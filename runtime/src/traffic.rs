@@ -18,6 +18,7 @@ use outrigger_recording::Joint;
 use crate::alarm::Alarm;
 use crate::connect::{Made, connect};
 use crate::incoming;
+use crate::late::Late;
 use crate::notice::Notice;
 use crate::shared::{Counted, Shared};
 use crate::sink::Ended;
@@ -56,6 +57,7 @@ const fn cost(input: &Input) -> usize {
 pub(crate) async fn run<S: System>(shared: Rc<Shared<S>>) {
     let mut woken = Vec::new();
     let mut alarm = Alarm::<S::Timer>::default();
+    let mut late = Late::default();
     poll_fn(|cx| {
         shared.traffic.ready.take(&mut woken, cx.waker());
         let now = shared.wake();
@@ -68,7 +70,7 @@ pub(crate) async fn run<S: System>(shared: Rc<Shared<S>>) {
                 now.for_each(|id| turn.look_woken(id));
             }
         });
-        poll_time(&shared, &mut alarm, cx, now)
+        poll_time(&shared, (&mut alarm, &mut late), cx, now)
     })
     .await;
 }
@@ -76,7 +78,7 @@ pub(crate) async fn run<S: System>(shared: Rc<Shared<S>>) {
 /// Tells core when its next deadline has come.
 fn poll_time<S: System>(
     shared: &Rc<Shared<S>>,
-    alarm: &mut Alarm<S::Timer>,
+    (alarm, late): (&mut Alarm<S::Timer>, &mut Late),
     cx: &mut Context<'_>,
     now: Instant,
 ) -> Poll<()> {
@@ -96,6 +98,10 @@ fn poll_time<S: System>(
         }
         // The timer may have fired after this turn began.
         now = now.max(deadline);
+        let looks = late.poll(cx, now - deadline, || shared.system.looked());
+        if looks.is_pending() {
+            return Poll::Pending;
+        }
         shared.take_turn(now, INPUTS_IN_A_TURN, |turn| {
             turn.tell(|joint| joint.on_time(now));
         });

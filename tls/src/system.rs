@@ -151,6 +151,10 @@ impl<S: System> System for Around<S> {
         }
     }
 
+    fn looked(&self) -> impl Future<Output = ()> + use<S> + 'static {
+        self.inner.looked()
+    }
+
     async fn told<F: Future>(&self, future: F) -> F::Output {
         self.inner.told(future).await
     }

@@ -224,6 +224,10 @@ impl<S: System> System for Player<S> {
         }
     }
 
+    fn looked(&self) -> impl Future<Output = ()> + use<S> + 'static {
+        self.inner.looked()
+    }
+
     async fn told<F: Future>(&self, future: F) -> F::Output {
         self.inner.told(self.world.task(Side::Worker, future)).await
     }

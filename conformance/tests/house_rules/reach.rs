@@ -141,3 +141,40 @@ fn what_runs_on_glommio_uses_nothing_that_looks_for_tokio() {
     }
     faults.none();
 }
+
+/// The packages that move connections and requests, below which somebody may set the clock of the machine at any time.
+const UNDER_LOAD: &[&str] = &[
+    "runtime/src/",
+    "runtime-tokio/src/",
+    "runtime-glommio/src/",
+    "recording/src/",
+    "telemetry/src/",
+    "tls/src/",
+    "dns/src/",
+];
+
+/// Who reads the calendar there: for `date`, for the times of tokens, and for spans and log lines. Everything that ends after a while goes
+/// by a clock that nobody sets.
+const CALENDAR: &str = "runtime/src/clock.rs";
+
+#[test]
+fn no_time_that_ends_something_goes_by_the_calendar() {
+    let mut faults = Faults::default();
+    let mut is_read = false;
+    for file in rust_files().iter().filter(|file| !file.is_test()) {
+        if !UNDER_LOAD.iter().any(|room| file.is_in(room)) {
+            continue;
+        }
+        for (line, code) in file.code_lines(Tests::LeftOut) {
+            let reads = code.contains("SystemTime::now") || code.contains("UNIX_EPOCH");
+            if reads && file.is_in(CALENDAR) {
+                is_read = true;
+            } else if reads {
+                let told = format!("the calendar is read in {CALENDAR} alone: it may jump");
+                faults.add(file, line, told);
+            }
+        }
+    }
+    assert!(is_read, "the walk finds who reads it");
+    faults.none();
+}

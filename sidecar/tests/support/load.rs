@@ -16,8 +16,18 @@ use super::support::PATIENCE;
 #[derive(Debug, Default)]
 pub(crate) struct Counted {
     pub(crate) asked: u64,
+    /// Nobody listened: nothing had been sent. A client that meets this ends.
+    pub(crate) refused: u64,
     /// Why, each.
     pub(crate) failed: Vec<String>,
+}
+
+impl Counted {
+    /// Every request was answered.
+    pub(crate) fn expect_nothing_lost(&self) {
+        assert_eq!(self.failed, Vec::<String>::new(), "of {}", self.asked);
+        assert_eq!(self.refused, 0, "of {}", self.asked);
+    }
 }
 
 /// Clients that ask until they are told to stop.
@@ -72,6 +82,7 @@ impl Load {
         for client in self.clients {
             let counted = client.join().unwrap();
             all.asked += counted.asked;
+            all.refused += counted.refused;
             all.failed.extend(counted.failed);
         }
         all
@@ -84,8 +95,12 @@ const ENOUGH: usize = 20;
 fn ask_until(to: SocketAddr, request: &str, answered: &AtomicU64, stop: &AtomicBool) -> Counted {
     let mut counted = Counted::default();
     while !stop.load(Ordering::Relaxed) && counted.failed.len() < ENOUGH {
+        let Ok(stream) = TcpStream::connect(to) else {
+            counted.refused += 1;
+            return counted;
+        };
         let mut count_here = 0;
-        let outcome = TcpStream::connect(to).and_then(|stream| {
+        let ask_all = || {
             stream.set_read_timeout(Some(PATIENCE))?;
             let mut stream = BufReader::new(stream);
             loop {
@@ -94,11 +109,11 @@ fn ask_until(to: SocketAddr, request: &str, answered: &AtomicU64, stop: &AtomicB
                 let goes_on = ask_once(&mut stream, request)?;
                 answered.fetch_add(1, Ordering::Relaxed);
                 if !goes_on || stop.load(Ordering::Relaxed) {
-                    return Ok(());
+                    return Ok::<_, io::Error>(());
                 }
             }
-        });
-        if let Err(error) = outcome {
+        };
+        if let Err(error) = ask_all() {
             let told = format!("request {count_here} of a connection: {error}");
             counted.failed.push(told);
         }
