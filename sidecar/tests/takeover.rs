@@ -14,6 +14,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
 use load::{Load, endpoint};
 use proxy::{Folder, Proxy, application, has_glommio, refused, shop};
@@ -147,6 +150,84 @@ fn ten_takeovers_from_runtime_to_runtime() {
     if has_glommio() {
         ten_takeovers_lose_nothing("ten-both", &["tokio", "glommio"]);
     }
+}
+
+/// Asks over HTTP/2 without pause, on on one connection after the other: when one says that it ends (GOAWAY), what was
+/// sent before is answered on it, or was not looked at.
+async fn ask_over_h2(
+    to: SocketAddr,
+    stop: &AtomicBool,
+    answered: &AtomicU64,
+) -> Result<(), h2::Error> {
+    while !stop.load(Ordering::Relaxed) {
+        let stream = tokio::net::TcpStream::connect(to).await.unwrap();
+        let (mut client, connection) = h2::client::handshake(stream).await?;
+        let connection = tokio::spawn(connection);
+        while let Ok(ready) = client.clone().ready().await
+            && !stop.load(Ordering::Relaxed)
+        {
+            client = ready;
+            let request = http::Request::get("http://shop.example/");
+            let Ok((response, _)) = client.send_request(request.body(()).unwrap(), true) else {
+                break;
+            };
+            match response.await {
+                Ok(response) => {
+                    assert_eq!(response.status(), 200);
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+                // It began behind the last stream that GOAWAY names: it was not looked at.
+                Err(error)
+                    if error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR) =>
+                {
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        drop(client);
+        let _ = connection.await;
+    }
+    Ok(())
+}
+
+#[test]
+fn clients_of_http2_are_told_and_lose_nothing() {
+    let stage = Stage::new("h2");
+    stage.write(&shop(endpoint()));
+    let mut old = stage.run(&["--workers", "2"]);
+    let addresses = addresses(&old, &["outbound", "admin"]);
+    let outbound = old.addr("outbound");
+    let (stop, answered) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
+    let (of_thread, count) = (Arc::clone(&stop), Arc::clone(&answered));
+    let clients = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_all().build().unwrap();
+        runtime.block_on(async {
+            let clients = (0..4).map(|_| ask_over_h2(outbound, &of_thread, &count));
+            let [one, two, three, four]: [_; 4] =
+                clients.collect::<Vec<_>>().try_into().ok().unwrap();
+            tokio::try_join!(one, two, three, four)
+        })
+    });
+    let goes_on = || {
+        let (begun, before) = (Instant::now(), answered.load(Ordering::Relaxed));
+        while answered.load(Ordering::Relaxed) < before + 50 && !clients.is_finished() {
+            assert!(begun.elapsed() < PATIENCE, "the clients get no answers");
+            std::thread::yield_now();
+        }
+    };
+    for _ in 0..3 {
+        goes_on();
+        let words: Vec<&str> = addresses.iter().map(String::as_str).collect();
+        let new = stage.run(&words);
+        assert_eq!(old.wait().0, Some(0));
+        old = new;
+    }
+    goes_on();
+    stop.store(true, Ordering::Relaxed);
+    clients.join().unwrap().unwrap();
+    assert_eq!(old.end().0, Some(0));
 }
 
 /// Nothing was configured twice: what a new process does wrong costs the old one nothing, at whatever point it does.

@@ -20,9 +20,20 @@ pub(crate) struct Counted {
     pub(crate) refused: u64,
     /// Why, each.
     pub(crate) failed: Vec<String>,
+    /// How long answers took, before and since [`Load::mark`], in microseconds.
+    pub(crate) times: [Vec<u32>; 2],
 }
 
 impl Counted {
+    /// The time that 99 of 100 answers came in, before and since [`Load::mark`], in microseconds.
+    pub(crate) fn p99(&mut self) -> [u32; 2] {
+        [0, 1].map(|phase| {
+            let times = &mut self.times[phase];
+            times.sort_unstable();
+            times.get(times.len() * 99 / 100).copied().unwrap_or(0)
+        })
+    }
+
     /// Every request was answered.
     pub(crate) fn expect_nothing_lost(&self) {
         assert_eq!(self.failed, Vec::<String>::new(), "of {}", self.asked);
@@ -35,12 +46,13 @@ pub(crate) struct Load {
     clients: Vec<JoinHandle<Counted>>,
     answered: Vec<Arc<AtomicU64>>,
     stop: Arc<AtomicBool>,
+    marked: Arc<AtomicBool>,
 }
 
 impl Load {
     /// `keeping` clients keep their connections as long as they may, `fresh` ones make one for each request.
     pub(crate) fn begin(to: SocketAddr, host: &str, (keeping, fresh): (usize, usize)) -> Self {
-        let stop = Arc::<AtomicBool>::default();
+        let (stop, marked) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         let (clients, answered) = (0..keeping + fresh)
             .map(|at| {
                 let answered = Arc::<AtomicU64>::default();
@@ -51,7 +63,9 @@ impl Load {
                 };
                 let request = format!("GET / HTTP/1.1\r\nhost: {host}\r\n{close}\r\n");
                 let (of_client, stop) = (Arc::clone(&answered), Arc::clone(&stop));
-                let client = thread::spawn(move || ask_until(to, &request, &of_client, &stop));
+                let marked = Arc::clone(&marked);
+                let client =
+                    thread::spawn(move || ask_until(to, &request, &of_client, (&stop, &marked)));
                 (client, answered)
             })
             .unzip();
@@ -59,7 +73,13 @@ impl Load {
             clients,
             answered,
             stop,
+            marked,
         }
+    }
+
+    /// From now on times are those of what follows.
+    pub(crate) fn mark(&self) {
+        self.marked.store(true, Ordering::Relaxed);
     }
 
     /// Waits until every client has got another answer to a request that it sent from now on.
@@ -84,6 +104,9 @@ impl Load {
             all.asked += counted.asked;
             all.refused += counted.refused;
             all.failed.extend(counted.failed);
+            for (all, times) in all.times.iter_mut().zip(counted.times) {
+                all.extend(times);
+            }
         }
         all
     }
@@ -92,7 +115,12 @@ impl Load {
 /// So many failures are enough for anybody.
 const ENOUGH: usize = 20;
 
-fn ask_until(to: SocketAddr, request: &str, answered: &AtomicU64, stop: &AtomicBool) -> Counted {
+fn ask_until(
+    to: SocketAddr,
+    request: &str,
+    answered: &AtomicU64,
+    (stop, marked): (&AtomicBool, &AtomicBool),
+) -> Counted {
     let mut counted = Counted::default();
     while !stop.load(Ordering::Relaxed) && counted.failed.len() < ENOUGH {
         let Ok(stream) = TcpStream::connect(to) else {
@@ -106,7 +134,10 @@ fn ask_until(to: SocketAddr, request: &str, answered: &AtomicU64, stop: &AtomicB
             loop {
                 counted.asked += 1;
                 count_here += 1;
+                let began = Instant::now();
                 let goes_on = ask_once(&mut stream, request)?;
+                let took = u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX);
+                counted.times[usize::from(marked.load(Ordering::Relaxed))].push(took);
                 answered.fetch_add(1, Ordering::Relaxed);
                 if !goes_on || stop.load(Ordering::Relaxed) {
                     return Ok::<_, io::Error>(());
