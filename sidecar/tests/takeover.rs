@@ -11,9 +11,9 @@ mod support;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
@@ -448,4 +448,60 @@ fn whoever_does_not_ask_is_told_that_the_address_is_in_use() {
     assert!(told.contains("Address already in use"), "{told}");
     drop(TcpListener::bind(old.addr("outbound")).unwrap_err());
     assert!(old.get("shop.example").ends_with("shop"));
+}
+
+fn asked_at(path: &Path) -> String {
+    let mut stream = UnixStream::connect(path).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nhost: shop.example\r\nconnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// A Unix socket of a Sidecar, which the first process opens when it reads its configuration again: the next ones have the same, whatever
+/// the runtime and however many workers share it.
+#[test]
+fn what_a_reload_has_opened_is_handed_over() {
+    let stage = Stage::new("reloaded");
+    stage.write(&shop(endpoint()));
+    let path = stage.folder.0.join("out.sock");
+    let mut old = stage.run(&["--workers", "2"]);
+    stage.folder.write(
+        "rules/sidecar.yaml",
+        &format!(
+            "apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {{name: s}}
+spec:
+  egress:
+  - {{port: {{number: 0, protocol: HTTP, name: http}}, bind: 'unix://{}', hosts: ['*/*']}}
+  - {{hosts: ['*/*']}}
+",
+            path.display()
+        ),
+    );
+    old.wait_for("opened the Sidecar's listener");
+    assert!(asked_at(&path).ends_with("ok"));
+    let file = || std::fs::metadata(&path).unwrap().ino();
+    let (before, addresses) = (file(), addresses(&old, &["outbound", "admin"]));
+    let runtimes = ["tokio", "glommio", "tokio"];
+    for (at, runtime) in runtimes.into_iter().enumerate() {
+        if runtime == "glommio" && !has_glommio() {
+            continue;
+        }
+        let workers = (3 - at).to_string();
+        let mut words = vec!["--runtime", runtime, "--workers", &workers];
+        words.extend(addresses.iter().map(String::as_str));
+        let new = stage.run(&words);
+        assert_eq!(old.wait().0, Some(0));
+        for _ in 0..10 {
+            assert!(asked_at(&path).ends_with("ok"), "{runtime}");
+        }
+        assert_eq!(file(), before, "it is the same socket");
+        old = new;
+    }
+    assert_eq!(old.end().0, Some(0));
 }
