@@ -285,6 +285,10 @@ pub(crate) fn commands(text: &str, line: usize, steps: &mut Vec<Step>) -> Result
             Action::Plain(Plain::Signal("reload".to_owned())),
             Action::Plain(Plain::AwaitSignal("reloaded".to_owned())),
         ],
+        ["overload", level @ ("soft" | "hard" | "over")] => vec![
+            Action::Plain(Plain::Signal(format!("overload {level}"))),
+            Action::Plain(Plain::AwaitSignal("overload is known".to_owned())),
+        ],
         ["drain"] => vec![
             Action::Plain(Plain::Signal("drain".to_owned())),
             Action::Plain(Plain::AwaitSignal("draining".to_owned())),

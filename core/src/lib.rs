@@ -70,6 +70,7 @@ pub mod jose;
 mod local;
 pub mod message;
 pub mod outbox;
+pub mod overload;
 pub mod peer;
 pub mod policy;
 pub mod proxy_protocol;

@@ -12,12 +12,14 @@ mod line;
 mod mirrors;
 mod originals;
 mod pool;
+mod relief;
 mod spare;
 mod tokens;
 mod view;
 
 pub use buffered::Buffered;
 pub use http2_counts::{Http2Counted, Http2Side};
+pub use relief::Shed;
 pub use view::View;
 
 use std::rc::Rc;
@@ -28,6 +30,7 @@ use serde::{Deserialize, Serialize};
 use crate::cluster::{ClusterState, HostState};
 use crate::http2;
 use crate::jose::CheckSignature;
+use crate::overload::Action;
 use crate::peer::{ExchangeId, ToldClients, UpstreamId};
 use crate::snapshot::{Address, ClientTls, Http2Options, Snapshot};
 use crate::time::{Duration, Instant};
@@ -43,6 +46,7 @@ use mirrors::Mirrors;
 use originals::Originals;
 use pool::Pool;
 pub(crate) use pool::{Link, Taken, Wanted};
+use relief::Relief;
 pub(crate) use spare::LONG_BUFFER;
 pub(crate) use spare::Spare;
 use tokens::Tokens;
@@ -80,6 +84,9 @@ pub struct WorkerSettings {
     pub max_proxy_header_bytes: usize,
     /// A client connection without a request is closed after this (Envoy's default: one hour).
     pub idle_timeout: Option<Duration>,
+    /// The same while the machine is full, where that is less.
+    #[serde(skip, default = "overloaded_idle_timeout")]
+    pub overloaded_idle_timeout: Duration,
     /// For how long nothing of a request or its response may move; then 408, 504 or a reset. `None` is for ever (Istio's
     /// default). A rule may have its own.
     pub stream_idle_timeout: Option<Duration>,
@@ -121,6 +128,11 @@ const fn max_proxy_header_bytes() -> usize {
     crate::proxy_protocol::MOST
 }
 
+/// As above.
+const fn overloaded_idle_timeout() -> Duration {
+    Duration::from_secs(5)
+}
+
 impl WorkerSettings {
     /// What an endpoint may do on a connection of a cluster that has these options.
     pub(crate) fn endpoint_streams(&self, options: &Http2Options) -> http2::Limits {
@@ -144,6 +156,7 @@ impl Default for WorkerSettings {
             max_sniffed_bytes: max_sniffed_bytes(),
             max_proxy_header_bytes: max_proxy_header_bytes(),
             idle_timeout: Some(Duration::from_secs(3600)),
+            overloaded_idle_timeout: overloaded_idle_timeout(),
             stream_idle_timeout: None,
             linger: Duration::from_secs(1),
             max_request_body: None,
@@ -185,6 +198,7 @@ pub(crate) struct Local {
     pub(crate) spare: Spare,
     date: [u8; 29],
     pub(crate) drain: Drain,
+    pub(crate) relief: Relief,
 }
 
 impl Local {
@@ -210,6 +224,7 @@ impl Local {
             spare: Spare::default(),
             date: *b"Thu, 01 Jan 1970 00:00:00 GMT",
             drain: Drain::default(),
+            relief: Relief::default(),
         }
     }
 
@@ -298,8 +313,12 @@ impl Local {
         &mut self.lines
     }
 
-    /// Whether a connection may be kept as far as limits go: not if only other workers wait for one.
+    /// Whether a connection may be kept as far as limits go: not if only other workers wait for one, and not while the machine is full.
     pub(crate) fn may_keep(&mut self, id: UpstreamId) -> bool {
+        if self.relief.does(Action::CloseIdleUpstream) {
+            self.relief.count(|shed| shed.kept += 1);
+            return false;
+        }
         let cluster = self.pool.limited_by(id);
         cluster.is_none_or(|cluster| !self.lines.is_wanted_elsewhere(cluster))
     }

@@ -23,6 +23,7 @@ mod endpoint_streams;
 mod events;
 mod introductions;
 mod recovery;
+mod relief;
 mod turns;
 
 use std::ops::Range;
@@ -40,13 +41,15 @@ pub use crate::io::{
     ConnectFault, Facts, Handshake, Hearing, Input, Interest, Manner, Output, Unintroduced,
 };
 use crate::local::{self, Local};
-pub use crate::local::{Buffered, Http2Counted, Http2Side, Signatures, View, WorkerSettings};
+pub use crate::local::{Buffered, Http2Counted, Http2Side, Shed, Signatures, View, WorkerSettings};
 use crate::outbox::Outbox;
+use crate::overload::Actions;
 use crate::peer::{ClientId, ConnId, ExchangeId, Peer, UpstreamId};
 pub use crate::policy::ourselves::ends_at_ourselves;
 use crate::snapshot::Snapshot;
 use crate::time::Instant;
 use recovery::Recovery;
+use relief::Relieving;
 use turns::Turns;
 
 /// How much a worker holds.
@@ -60,6 +63,10 @@ pub struct Counts {
     pub mirrors: usize,
     /// What all its connections hold in memory.
     pub buffered: Buffered,
+    /// What it has shed because the machine was full.
+    pub shed: Shed,
+    /// How often what [`Worker::http2`] tells has changed.
+    pub http2_changes: u64,
 }
 
 /// Memory that nobody uses: buffers, and what a request needs. A worker has its own; a thread that drives many can have them share
@@ -262,6 +269,17 @@ impl Worker {
         self.turns.finish(now);
     }
 
+    /// The machine is full, or has room again: this is done about it from now on.
+    pub fn relieve(&mut self, actions: Actions, now: Instant) {
+        self.turns.forget_ended();
+        Relieving {
+            turns: &mut self.turns,
+            now,
+        }
+        .take(actions);
+        self.turns.finish(now);
+    }
+
     /// The time for which [`Worker::next_deadline`] asked has come, or any other.
     pub fn on_time(&mut self, now: Instant) {
         self.turns.forget_ended();
@@ -321,13 +339,9 @@ impl Worker {
             idle: local.pool.idle(),
             mirrors: local.mirrors_under_way(),
             buffered: local.buffered(),
+            shed: local.relief.shed(),
+            http2_changes: local.http2.changes(),
         }
-    }
-
-    /// How often what [`Worker::http2`] tells has changed.
-    #[must_use]
-    pub fn http2_changes(&self) -> u64 {
-        self.turns.local.http2.changes()
     }
 
     /// What is counted of the connections that speak HTTP/2.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use outrigger_core::compile::{Answers, Carried, Inbound, Workload};
 use outrigger_core::entropy::Entropy;
+use outrigger_core::overload::Actions;
 use outrigger_core::peer::{ClientId, ConnId, Peer};
 use outrigger_core::time::Instant;
 use outrigger_core::worker::{Input, WorkerSettings};
@@ -103,6 +104,15 @@ pub enum Frame<'a> {
     },
     /// What of Gateways the workload carries for which configurations are compiled from here on: until there is one, nothing.
     Carries(Cow<'a, Carried>),
+    /// A worker does this from now on because the machine is full, or has room again.
+    Relieved {
+        /// Which one.
+        worker: u32,
+        /// What.
+        actions: Actions,
+        /// When.
+        now: Instant,
+    },
 }
 
 /// A configuration as it was read.

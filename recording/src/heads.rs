@@ -74,6 +74,7 @@ impl Clients {
             | Frame::Time { .. }
             | Frame::Announced { .. }
             | Frame::Hurried { .. }
+            | Frame::Relieved { .. }
             | Frame::Draining { .. }
             | Frame::End(_)
             | Frame::Carries(_) => None,

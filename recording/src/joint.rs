@@ -11,11 +11,12 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use outrigger_core::entropy::Entropy;
 use outrigger_core::outbox::Outbox;
+use outrigger_core::overload::Actions;
 use outrigger_core::peer::{ClientId, ConnId, ExchangeId, Peer};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::Instant;
 use outrigger_core::worker::{
-    Buffered, Exchange, Http2Counted, Input, Output, Worker, WorkerSettings,
+    Buffered, Exchange, Http2Counted, Input, Output, Shed, Worker, WorkerSettings,
 };
 
 use crate::frame::Frame;
@@ -133,7 +134,7 @@ impl Joint {
     /// What is counted of the connections that speak HTTP/2, if that has changed since so many changes.
     pub fn http2(&self, seen: &Cell<u64>) -> Option<Http2Counted> {
         let worker = self.worker.borrow();
-        let changes = worker.http2_changes();
+        let changes = worker.counts().http2_changes;
         (seen.replace(changes) != changes).then(|| worker.http2())
     }
 
@@ -192,6 +193,22 @@ impl Joint {
             now,
         };
         self.call(frame, |worker| worker.hurry_copies(inbound, now));
+    }
+
+    /// This is done from now on because the machine is full, or has room again.
+    pub fn relieve(&self, actions: Actions, now: Instant) {
+        let frame = |worker| Frame::Relieved {
+            worker,
+            actions,
+            now,
+        };
+        self.call(frame, |worker| worker.relieve(actions, now));
+    }
+
+    /// What was shed so far.
+    #[must_use]
+    pub fn shed(&self) -> Shed {
+        self.worker.borrow().counts().shed
     }
 
     /// The worker drains.

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use outrigger_core::entropy::Entropy;
+use outrigger_core::overload::Actions;
 use outrigger_core::peer::{ClientId, ConnId, ListenerKind, Peer, TlsFacts, UpstreamId};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::Instant;
@@ -199,6 +200,13 @@ impl Sidecar {
         };
         self.connections.insert(id, connection);
         fabric.own(wire, end, Owner::Sidecar(self.number, id));
+    }
+
+    /// Has this done from now on.
+    pub(crate) fn relieve(&mut self, actions: Actions, fabric: &mut Fabric) -> Result<(), String> {
+        self.say(fabric, |sidecar, fabric| {
+            sidecar.worker.relieve(actions, fabric.now);
+        })
     }
 
     /// Tells every client's connection to end when nothing is in flight, and hurries copies.

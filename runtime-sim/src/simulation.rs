@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use outrigger_core::entropy::seed_of_worker;
+use outrigger_core::overload::Actions;
 use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::{Address, Snapshot};
 use outrigger_core::time::Instant;
@@ -210,6 +211,14 @@ impl Simulation {
     /// A broken invariant.
     pub fn adopt(&mut self, sidecar: SidecarId, snapshot: Arc<Snapshot>) -> Result<(), String> {
         self.sidecars[sidecar.0].adopt(snapshot, &mut self.fabric)
+    }
+
+    /// Has a sidecar do this as on a machine that is full. Whoever connects to it still gets in.
+    ///
+    /// # Errors
+    /// A broken invariant.
+    pub fn relieve(&mut self, sidecar: SidecarId, actions: Actions) -> Result<(), String> {
+        self.sidecars[sidecar.0].relieve(actions, &mut self.fabric)
     }
 
     /// Lets a sidecar drain: new connections are refused, running exchanges end when they can.

@@ -144,6 +144,9 @@ impl Listener for Accepts {
         }
     }
 
+    /// Nobody is taken who is not asked for.
+    fn rest(&self) {}
+
     fn turn_away(&self) {
         match self {
             Self::Tcp(listener) => outrigger_runtime::turn_away(listener),

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use outrigger_core::overload::Action;
 use outrigger_core::peer::{ListenerKind, Peer};
 
 use crate::closing::Opened;
@@ -120,10 +121,41 @@ impl<S: System> Acceptor<S> {
                 self.waker
                     .borrow_mut()
                     .get_or_insert_with(|| cx.waker().clone());
+                if self.waits_for_room() {
+                    listener.rest();
+                    return Poll::Pending;
+                }
                 listener.poll_accept(cx).map(Some)
             }
             None => Poll::Ready(None),
         }
+    }
+
+    /// Whether whoever connects is to wait, because the machine is full, and not so full that it is better told at once.
+    fn waits_for_room(&self) -> bool {
+        let shared = &self.shared;
+        shared.does(Action::StopAcceptingConnections) && !shared.does(Action::RejectConnections)
+    }
+
+    /// Has the accept task look again.
+    pub(crate) fn wake(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Whether a connection may be taken in. One that may is counted.
+    fn lets_in(&self) -> bool {
+        let shared = &self.shared;
+        let is_full = shared.does(Action::RejectConnections);
+        if !is_full && shared.gate.enter() {
+            return true;
+        }
+        shared.at_listener(self.at, |counted| match is_full {
+            true => counted.overload_rejects.add(1),
+            false => counted.global_overflows.add(1),
+        });
+        false
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -205,6 +237,9 @@ impl<S: System> Acceptor<S> {
             original,
             listener: owner.kind,
         };
+        if !self.lets_in() {
+            return;
+        }
         self.shared.accept((self.at, self.opened), peer, stream);
     }
 

@@ -25,6 +25,7 @@ mod closing;
 mod connect;
 mod counter;
 mod drain;
+mod gate;
 mod handed;
 mod http2_counters;
 mod incoming;

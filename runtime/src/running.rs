@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use outrigger_core::entropy::seed_of_worker;
+use outrigger_core::overload::Actions;
 use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
@@ -21,6 +22,7 @@ use tokio::sync::{Notify, watch};
 use crate::clock::Clock;
 use crate::connect::Names;
 use crate::drain::{Direction, Stage, Stages};
+use crate::gate::Gate;
 use crate::handed::{Handed, Handover};
 use crate::listen::Listen;
 use crate::notice::Notices;
@@ -129,6 +131,7 @@ pub struct Handle {
     snapshot: Arc<ArcSwap<Snapshot>>,
     orders: watch::Sender<Orders>,
     counters: Arc<[Arc<WorkerCounters>]>,
+    gate: Arc<Gate>,
     recorder: Option<Recorder>,
 }
 
@@ -149,6 +152,7 @@ pub fn start<L: Launch>(launch: L, config: Config) -> Result<Running, StartError
             snapshot: Arc::new(ArcSwap::new(config.snapshot)),
             orders: watch::Sender::default(),
             counters,
+            gate: Arc::default(),
             recorder: config.recorder.clone(),
         },
         workers: Vec::new(),
@@ -182,6 +186,7 @@ pub fn start<L: Launch>(launch: L, config: Config) -> Result<Running, StartError
                 own: index,
             },
             counters: Arc::clone(&running.handle.counters[index]),
+            gate: Arc::clone(&running.handle.gate),
             sinks: running.sinks.clone(),
             notices: Arc::clone(&config.notices),
             orders: running.handle.orders.subscribe(),
@@ -365,6 +370,41 @@ impl Handle {
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.orders.borrow().stages != Stages::default()
+    }
+
+    /// Has this done from now on because the machine is full, or has room again. Returns at once.
+    pub fn relieve(&self, actions: Actions) {
+        self.orders.send_if_modified(|orders| {
+            let before = std::mem::replace(&mut orders.relief, actions);
+            before != actions
+        });
+    }
+
+    /// Whether all workers do what was said last.
+    #[must_use]
+    pub fn is_relieved(&self) -> bool {
+        let actions = u64::from(self.orders.borrow().relief.bits());
+        let mut workers = self.counters.iter();
+        workers.all(|worker| worker.relief.value() == actions)
+    }
+
+    /// How many connections clients may have from now on, with all workers together. More are closed as they come; those that are there
+    /// stay.
+    pub fn allow_connections(&self, most: u64) {
+        self.gate.allow(most);
+    }
+
+    /// How many connections clients have.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.gate.open()
+    }
+
+    /// How many bytes wait in memory.
+    #[must_use]
+    pub fn buffered_bytes(&self) -> u64 {
+        let workers = self.counters.iter();
+        workers.map(|worker| worker.buffers.bytes()).sum()
     }
 
     /// The counters, added up.

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use outrigger_core::overload::{Action, Actions};
 use outrigger_core::peer::ListenerKind;
 use outrigger_core::time::Instant;
 use outrigger_recording::Joint;
@@ -16,6 +17,7 @@ use crate::clock::{Clock, http_date};
 use crate::connect::Reach;
 use crate::counter::Counter;
 use crate::drain::{Stage, Stages};
+use crate::gate::Gate;
 use crate::notice::Notices;
 use crate::sink::{Ended, Sink};
 use crate::sockets::Traffic;
@@ -32,6 +34,7 @@ pub(crate) struct Bells {
 /// Where a worker tells what happens.
 pub(crate) struct Reports {
     pub(crate) counters: Arc<WorkerCounters>,
+    pub(crate) gate: Arc<Gate>,
     /// `None` where nobody asks.
     pub(crate) sink: Option<Box<dyn Sink>>,
     pub(crate) notices: Notices,
@@ -66,6 +69,9 @@ pub(crate) struct Shared<S: System> {
     pub(crate) joint: Joint,
     pub(crate) reach: Rc<Reach>,
     pub(crate) counters: Arc<WorkerCounters>,
+    pub(crate) gate: Arc<Gate>,
+    /// What is done because the machine is full.
+    relief: Cell<Actions>,
     /// Borrowed for one call of it, which calls nothing back.
     sink: Option<RefCell<Box<dyn Sink>>>,
     pub(crate) notices: Notices,
@@ -95,6 +101,7 @@ impl<S: System> Shared<S> {
     ) -> Self {
         let Reports {
             counters,
+            gate,
             sink,
             notices,
         } = reports;
@@ -104,6 +111,8 @@ impl<S: System> Shared<S> {
             joint,
             reach: Rc::new(reach),
             counters,
+            gate,
+            relief: Cell::default(),
             sink: sink.map(RefCell::new),
             notices,
             stages: Cell::default(),
@@ -169,6 +178,24 @@ impl<S: System> Shared<S> {
             }
         }
         self.look_at_clients();
+    }
+
+    /// This is done from now on because the machine is full, or has room again. Whether that is news.
+    pub(crate) fn relieve(self: &Rc<Self>, actions: Actions) -> bool {
+        if self.relief.replace(actions) == actions {
+            return false;
+        }
+        let now = self.wake();
+        self.turn(now, |turn| turn.tell(|joint| joint.relieve(actions, now)));
+        // Nothing more is counted once it is over.
+        self.counters.shed.set(self.joint.shed());
+        self.counters.relief.set(actions.bits().into());
+        true
+    }
+
+    /// Whether this is done.
+    pub(crate) fn does(&self, action: Action) -> bool {
+        self.relief.get().has(action)
     }
 
     /// Whether connections of some listener are to end.
@@ -256,6 +283,9 @@ impl<S: System> Shared<S> {
         counters.buffers.set(joint.buffered());
         if let Some(http2) = joint.http2(&self.http2_changes) {
             counters.http2.set(&http2);
+        }
+        if self.relief.get() != Actions::default() {
+            counters.shed.set(joint.shed());
         }
         counters.idle_upstream.set(joint.idle_connections() as u64);
         counters.mirrors.set(joint.mirrors_under_way() as u64);

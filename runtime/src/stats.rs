@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use outrigger_core::peer::ListenerKind;
-use outrigger_core::worker::{Buffered, Http2Counted, Unintroduced};
+use outrigger_core::worker::{Buffered, Http2Counted, Shed, Unintroduced};
 
 use crate::counter::Counter;
 use crate::http2_counters::Http2Counters;
@@ -24,10 +24,39 @@ impl BufferCounters {
         self.abandoned.set(now.abandoned);
     }
 
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.value()
+    }
+
     fn add_to(&self, sum: &mut Buffered) {
         sum.bytes += self.bytes.value();
         sum.overflows += self.overflows.value();
         sum.abandoned += self.abandoned.value();
+    }
+}
+
+/// What one worker has shed because the machine was full.
+#[derive(Debug, Default)]
+pub(crate) struct ShedCounters {
+    requests: Counter,
+    keep_alives: Counter,
+    idle: Counter,
+    kept: Counter,
+}
+
+impl ShedCounters {
+    pub(crate) fn set(&self, now: Shed) {
+        self.requests.set(now.requests);
+        self.keep_alives.set(now.keep_alives);
+        self.idle.set(now.idle);
+        self.kept.set(now.kept);
+    }
+
+    fn add_to(&self, sum: &mut Shed) {
+        sum.requests += self.requests.value();
+        sum.keep_alives += self.keep_alives.value();
+        sum.idle += self.idle.value();
+        sum.kept += self.kept.value();
     }
 }
 
@@ -37,6 +66,9 @@ pub(crate) struct WorkerCounters {
     pub(crate) mirrors: Counter,
     pub(crate) buffers: BufferCounters,
     pub(crate) http2: Http2Counters,
+    pub(crate) shed: ShedCounters,
+    /// What it does because the machine is full, as a number.
+    pub(crate) relief: Counter,
     /// The snapshot that new requests get.
     pub(crate) revision: Counter,
     pub(crate) panics: Counter,
@@ -63,6 +95,8 @@ pub struct Stats {
     pub buffered: Buffered,
     /// Connections that speak HTTP/2.
     pub http2: Http2Counted,
+    /// What was shed because the machine was full.
+    pub shed: Shed,
 }
 
 /// What is counted of connections on one listener: of one worker as counters, of all of them as sums.
@@ -82,6 +116,10 @@ pub struct ListenerStats<N = u64> {
     pub active: N,
     /// Failures to accept.
     pub accept_errors: N,
+    /// Connections that were closed as they came because the machine was full.
+    pub overload_rejects: N,
+    /// Connections that were closed as they came because there were as many as may be.
+    pub global_overflows: N,
     /// Connections that the kernel brought here and that were to go to a port that is nobody's.
     pub no_filter_chain_match: N,
     /// Connections that were closed because no proxy said whose they are.
@@ -104,6 +142,8 @@ impl<N: Default> Default for ListenerStats<N> {
             connections: N::default(),
             active: N::default(),
             accept_errors: N::default(),
+            overload_rejects: N::default(),
+            global_overflows: N::default(),
             no_filter_chain_match: N::default(),
             proxy_protocol_errors: N::default(),
             proxy_protocol_long: N::default(),
@@ -128,6 +168,8 @@ impl ListenerStats<Counter> {
         sum.connections += self.connections.value();
         sum.active += self.active.value();
         sum.accept_errors += self.accept_errors.value();
+        sum.overload_rejects += self.overload_rejects.value();
+        sum.global_overflows += self.global_overflows.value();
         sum.no_filter_chain_match += self.no_filter_chain_match.value();
         sum.proxy_protocol_errors += self.proxy_protocol_errors.value();
         sum.proxy_protocol_long += self.proxy_protocol_long.value();
@@ -157,6 +199,7 @@ impl Stats {
             stats.mirrors += worker.mirrors.value();
             worker.buffers.add_to(&mut stats.buffered);
             worker.http2.add_to(&mut stats.http2);
+            worker.shed.add_to(&mut stats.shed);
         }
         stats
     }

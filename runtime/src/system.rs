@@ -193,6 +193,9 @@ pub trait Listener: 'static {
     /// The next client, and its address.
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Accepted<Self::Stream>>;
 
+    /// Takes nobody until it is polled again: whoever connects waits where the system keeps them.
+    fn rest(&self);
+
     /// Lets nobody begin to connect any more, while who has begun still gets through
     /// ([`turn_away`](crate::turn_away)).
     fn turn_away(&self);

@@ -328,6 +328,7 @@ impl<S: System> Turn<'_, S> {
                 remote: client.remote,
             });
         }
+        self.shared.gate.leave();
         // Nothing else ends one that has not ended by itself.
         let is_late = matches!(entry.socket, Socket::Securing(_));
         self.shared.at_listener(client.listener, |counters| {

@@ -12,6 +12,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use outrigger_core::overload::Actions;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
 use outrigger_recording::{Joint, Tap};
@@ -22,6 +23,7 @@ use crate::busy::keep_awake;
 use crate::clock::Clock;
 use crate::connect::{Names, Reach};
 use crate::drain::{Stage, Stages};
+use crate::gate::Gate;
 use crate::notice::{Notice, Notices};
 use crate::places::Places;
 use crate::shared::{Bells, Reports, Shared};
@@ -39,6 +41,8 @@ pub(crate) struct Orders {
     pub(crate) places: u64,
     /// How far each direction has drained.
     pub(crate) stages: Stages,
+    /// What is done because the machine is full.
+    pub(crate) relief: Actions,
     /// End when all connections have, or at this time.
     pub(crate) deadline: Option<Instant>,
 }
@@ -56,6 +60,7 @@ pub(crate) struct Plan {
     pub(crate) tap: Option<Tap>,
     pub(crate) bells: Bells,
     pub(crate) counters: Arc<WorkerCounters>,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) sinks: Option<Arc<dyn Sinks>>,
     pub(crate) notices: Notices,
     pub(crate) orders: watch::Receiver<Orders>,
@@ -93,6 +98,7 @@ async fn serve<S: System>(system: S, plan: Plan, ready: &SyncSender<io::Result<(
         },
         Reports {
             counters: plan.counters,
+            gate: plan.gate,
             sink,
             notices: plan.notices,
         },
@@ -135,6 +141,9 @@ async fn serve<S: System>(system: S, plan: Plan, ready: &SyncSender<io::Result<(
                     shared.counters.revision.set(joint.adopt(load, now));
                 });
             });
+        }
+        if shared.relieve(latest.relief) {
+            acceptors.iter().for_each(|acceptor| acceptor.wake());
         }
         for acceptor in &acceptors {
             let stops = latest.stages.of(acceptor.kind()) == Stage::Stopped;

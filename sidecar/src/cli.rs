@@ -25,6 +25,7 @@ use crate::identity_args::IdentityArgs;
 pub(crate) use crate::intercept::{InterceptArgs, ModeArg};
 use crate::metrics_args::MetricsArgs;
 use crate::options::{Format, InboundArg, LabelArg, parse_size, parse_some_time, parse_time};
+use crate::overload_args::OverloadArgs;
 use crate::recent_args::RecentArgs;
 pub(crate) use crate::replay::ReplayArgs;
 pub(crate) use crate::simulate::SimulateArgs;
@@ -257,6 +258,9 @@ pub(crate) struct RunArgs {
 
     #[command(flatten)]
     pub(crate) http2: Http2Args,
+
+    #[command(flatten)]
+    pub(crate) overload: OverloadArgs,
 
     #[command(flatten)]
     pub(crate) metrics: MetricsArgs,

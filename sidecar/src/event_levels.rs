@@ -18,6 +18,7 @@ const LOGGERS: &[&str] = &[
     "identity",
     "jwks",
     "main",
+    "overload",
     "runtime",
     "takeover",
     "tracing",

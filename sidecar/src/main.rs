@@ -19,6 +19,7 @@ mod identity_args;
 mod intercept;
 mod metrics_args;
 mod options;
+mod overload_args;
 mod recent_args;
 mod replay;
 mod run;

@@ -263,7 +263,8 @@ fn is_failed(record: &Record) -> bool {
         | Details::RequestRateLimited
         | Details::RateLimiterError
         | Details::JwtDenied(_)
-        | Details::ConcurrencyLimit => true,
+        | Details::ConcurrencyLimit
+        | Details::Overload => true,
     }
 }
 

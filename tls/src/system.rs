@@ -184,6 +184,10 @@ impl<L: Listener> Listener for Accepts<L> {
         accepted.map_ok(|(stream, remote)| (plain(stream), remote))
     }
 
+    fn rest(&self) {
+        self.0.rest();
+    }
+
     fn turn_away(&self) {
         self.0.turn_away();
     }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ::tokio::time::timeout;
+use outrigger_core::overload::Actions;
 
 use super::envoy::{admin, bootstrap};
 use super::files::Folder;
@@ -96,6 +97,10 @@ impl Proxy for Running<'_> {
             ::tokio::task::yield_now().await;
         }
         Ok(())
+    }
+
+    async fn relieve(&mut self, _: Actions) -> io::Result<()> {
+        Err(io::Error::other("the program can not be made full"))
     }
 }
 

@@ -12,6 +12,7 @@ use outrigger_core::time::{Duration, Instant};
 use outrigger_recording::Decided;
 use outrigger_sim::{Cut, SidecarId, Simulation, Weather};
 
+use super::stage::relief;
 use super::world::HOP;
 use super::{
     PAUSE, SEED, Setup, client_name, client_peer, judge_board, judge_decisions, new_board, served,
@@ -235,7 +236,13 @@ impl Play<'_> {
                         self.sim.drain(self.sidecar)?;
                         self.sim.signal("draining")?;
                     }
-                    name => self.sim.signal(name)?,
+                    name => match relief(name) {
+                        Some(actions) => {
+                            self.sim.relieve(self.sidecar, actions)?;
+                            self.sim.signal("overload is known")?;
+                        }
+                        None => self.sim.signal(name)?,
+                    },
                 }
             }
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ::tokio::runtime::Builder;
 use ::tokio::task::LocalSet;
+use outrigger_core::overload::Actions;
 use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
 use outrigger_recording::Decided;
@@ -167,6 +168,13 @@ impl Proxy for Runtime {
         self.handle
             .begin_drain(Direction::All, outrigger_runtime::Stage::Stopped);
         self.world.worker_rests(|| self.world.is_deaf()).await;
+        Ok(())
+    }
+
+    async fn relieve(&mut self, actions: Actions) -> io::Result<()> {
+        self.handle.relieve(actions);
+        let is_done = || self.handle.is_relieved();
+        self.world.worker_rests(is_done).await;
         Ok(())
     }
 }

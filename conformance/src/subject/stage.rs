@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::tokio::sync::broadcast;
+use outrigger_core::overload::{Actions, Level, Resource};
 
 use super::world::{HOP, Side, World};
 use super::{PAUSE, client_name, client_peer, judge_board, judge_connections, new_board};
@@ -44,6 +45,20 @@ pub(crate) trait Proxy {
 
     /// Lets it drain; returns when it accepts no connections any more.
     async fn drain(&mut self) -> io::Result<()>;
+
+    /// Has this done as on a machine that is full; returns when it is.
+    async fn relieve(&mut self, actions: Actions) -> io::Result<()>;
+}
+
+/// What is done about memory at the mark that a signal names.
+pub(crate) fn relief(signal: &str) -> Option<Actions> {
+    let level = match signal.strip_prefix("overload ")? {
+        "soft" => Level::Soft,
+        "hard" => Level::Hard,
+        "over" => Level::Calm,
+        _ => return None,
+    };
+    Some(Actions::at(Resource::Memory, level))
 }
 
 /// Waits for so long, in steps: a machine that stands still meanwhile is not held against anybody.
@@ -207,7 +222,9 @@ impl<'a> Stage<'a> {
         let Ok(name) = waits.recv().await else {
             return Err(io::Error::other("signals were lost"));
         };
-        if self.world.has_window() && matches!(&*name, "reload" | "drain") {
+        if self.world.has_window()
+            && (matches!(&*name, "reload" | "drain") || relief(&name).is_some())
+        {
             // It was told at once that its time has come, and not after the time that bytes travel.
             self.world.sleep_until(self.world.now() + HOP, 0).await;
         }
@@ -220,7 +237,13 @@ impl<'a> Stage<'a> {
                 proxy.drain().await?;
                 "draining"
             }
-            _ => return Ok(()),
+            name => match relief(name) {
+                Some(actions) => {
+                    proxy.relieve(actions).await?;
+                    "overload is known"
+                }
+                None => return Ok(()),
+            },
         };
         let _ = self.signals.send(done.to_owned());
         Ok(())

@@ -303,6 +303,10 @@ impl<S: System> Listener for Accepts<S> {
         accepted.map_ok(|accepted| self.watch(accepted))
     }
 
+    fn rest(&self) {
+        self.inner.rest();
+    }
+
     fn turn_away(&self) {
         self.inner.turn_away();
     }

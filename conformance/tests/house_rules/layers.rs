@@ -10,6 +10,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     ("jose", &[]),
     ("message", &[]),
     ("outbox", &[]),
+    ("overload", &[]),
     ("peer", &[]),
     ("proxy_protocol", &[]),
     ("sniff", &[]),
@@ -82,6 +83,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "xxhash",
             "message",
             "outbox",
+            "overload",
             "stream",
             "peer",
             "cluster",
@@ -114,8 +116,8 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
     (
         "connection",
         &[
-            "time", "entropy", "message", "outbox", "stream", "peer", "cluster", "decision",
-            "http1", "http2", "io", "local",
+            "time", "entropy", "message", "outbox", "overload", "stream", "peer", "cluster",
+            "decision", "http1", "http2", "io", "local",
         ],
     ),
     (
@@ -124,6 +126,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "time",
             "entropy",
             "message",
+            "overload",
             "stream",
             "peer",
             "cluster",
@@ -145,6 +148,7 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "entropy",
             "jose",
             "outbox",
+            "overload",
             "stream",
             "peer",
             "proxy_protocol",

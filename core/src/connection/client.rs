@@ -11,6 +11,7 @@ use crate::http2::Fatal;
 use crate::io::Interest;
 use crate::local::{Charge, Http2Account, Local};
 use crate::outbox::{HIGH_WATER, Outbox};
+use crate::overload::Action;
 use crate::peer::{ExchangeId, Peer, TlsFacts};
 use crate::stream::StreamId;
 use crate::time::{Duration, Instant};
@@ -140,7 +141,12 @@ impl Client {
             Phase::Head(since) => settings.request_head_timeout.map(|most| since + most),
             Phase::Rest(since) => {
                 let drain = self.is_ending.then_some(DRAIN_IDLE);
-                let idle = settings.idle_timeout.into_iter().chain(drain).min();
+                let idle = local
+                    .relief
+                    .idle_timeout(local.settings())
+                    .into_iter()
+                    .chain(drain)
+                    .min();
                 idle.map(|most| since + most)
             }
             Phase::Linger(until) | Phase::Farewell(until) => Some(until),
@@ -148,7 +154,10 @@ impl Client {
             Phase::Streams(since) => {
                 let streams = self.connection.streams();
                 let is_quiet = streams.is_none_or(|streams| streams.streams() == 0);
-                let idle = settings.idle_timeout.filter(|_| is_quiet);
+                let idle = local
+                    .relief
+                    .idle_timeout(local.settings())
+                    .filter(|_| is_quiet);
                 let idle = idle.map(|most| since + most);
                 let codec = streams.and_then(Streams::deadline);
                 idle.into_iter().chain(codec).chain(self.closing_at).min()
@@ -184,8 +193,11 @@ impl Client {
         let Some(streams) = self.connection.streams_mut() else {
             return Ok(());
         };
-        let idle = local.settings().idle_timeout;
+        let idle = local.relief.idle_timeout(local.settings());
         let is_idle = streams.streams() == 0 && idle.is_some_and(|most| since + most <= now);
+        if is_idle && local.relief.does(Action::ReduceTimeouts) && !streams.is_closing() {
+            local.relief.count(|shed| shed.idle += 1);
+        }
         if is_idle || self.closing_at.is_some_and(|at| at <= now) {
             streams.finish_drain();
             self.closing_at = None;

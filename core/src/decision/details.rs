@@ -193,6 +193,8 @@ pub enum Details {
     JwtDenied(TokenFault),
     /// The cluster had as many requests under way as its response times allow.
     ConcurrencyLimit,
+    /// The proxy itself has no room for new work.
+    Overload,
 }
 
 /// In a recording it is what Envoy calls it.
@@ -256,6 +258,7 @@ impl fmt::Display for Details {
             Self::ExternalAuthorizationError => "ext_authz_error",
             Self::RateLimited => "local_rate_limited",
             Self::RequestRateLimited => "request_rate_limited",
+            Self::Overload => "overload",
             Self::RateLimiterError => "rate_limiter_error",
             Self::JwtDenied(fault) => {
                 f.write_str("jwt_authn_access_denied{")?;

@@ -49,6 +49,8 @@ pub enum ResponseFlag {
     UpstreamProtocolError,
     /// NC: the route's cluster does not exist.
     NoClusterFound,
+    /// OM: the proxy itself has no room for new work.
+    OverloadManager,
     /// DF: the upstream's name could not be resolved.
     DnsResolutionFailed,
     /// DR: the client reset the stream.
@@ -56,7 +58,7 @@ pub enum ResponseFlag {
 }
 
 /// Each flag, its short name, and the position of Envoy's bit for it.
-const ALL: [(ResponseFlag, &str, u8); 22] = [
+const ALL: [(ResponseFlag, &str, u8); 23] = [
     (ResponseFlag::NoHealthyUpstream, "UH", 1),
     (ResponseFlag::UpstreamRequestTimeout, "UT", 2),
     (ResponseFlag::LocalReset, "LR", 3),
@@ -77,6 +79,7 @@ const ALL: [(ResponseFlag, &str, u8); 22] = [
     (ResponseFlag::DurationTimeout, "DT", 22),
     (ResponseFlag::UpstreamProtocolError, "UPE", 23),
     (ResponseFlag::NoClusterFound, "NC", 24),
+    (ResponseFlag::OverloadManager, "OM", 25),
     (ResponseFlag::DnsResolutionFailed, "DF", 26),
     (ResponseFlag::DownstreamRemoteReset, "DR", 28),
 ];
@@ -174,6 +177,7 @@ const fn of_details(details: &Details) -> Option<ResponseFlag> {
             ResponseFlag::UnauthorizedExternalService
         }
         Details::ConcurrencyLimit => ResponseFlag::UpstreamOverflow,
+        Details::Overload => ResponseFlag::OverloadManager,
     })
 }
 

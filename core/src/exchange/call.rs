@@ -21,6 +21,7 @@ use crate::decision::{GrpcMessages, MirrorFate, Record};
 use crate::io::Output;
 use crate::local::{Charge, Local, MirrorPlace};
 use crate::message::{Headers, Known, ResponseHead};
+use crate::overload::Action;
 use crate::peer::ExchangeId;
 use crate::policy::grpc_frames::Frames;
 use crate::policy::grpc_status;
@@ -88,10 +89,13 @@ impl Call {
         self.ledger.look_at(turn.local.view());
         self.ledger.record.revision = Some(self.ledger.snapshot().revision);
         let settings = turn.local.settings();
-        let verdict = if self.body.is_longer_than(settings.max_request_body) {
-            let Ledger {
-                record, response, ..
-            } = &mut self.ledger;
+        let Ledger {
+            record, response, ..
+        } = &mut self.ledger;
+        let verdict = if turn.local.relief.does(Action::StopAcceptingRequests) {
+            turn.local.relief.count(|shed| shed.requests += 1);
+            request::shed(record, response)
+        } else if self.body.is_longer_than(settings.max_request_body) {
             request::refuse(&request::TOO_LARGE, record, response)
         } else {
             self.ask(request::begin, turn)
@@ -173,10 +177,14 @@ impl Call {
     /// Whether another request is welcome as far as the worker goes.
     fn welcomes_more(&self, turn: &mut Turn<'_>) -> bool {
         let says_close = turn.local.drain.says_close(self.ledger.who.peer.listener);
-        if says_close {
+        let is_full = turn.local.relief.does(Action::DisableKeepAlive);
+        if is_full && !says_close {
+            turn.local.relief.count(|shed| shed.keep_alives += 1);
+        }
+        if says_close || is_full {
             self.client.close_soon(turn);
         }
-        !says_close
+        !says_close && !is_full
     }
 
     /// Passes an interim head on.

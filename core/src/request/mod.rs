@@ -42,7 +42,7 @@ pub use failure::{
 pub use grpc::is_request as is_grpc;
 pub use mirror::{begin_mirror, has_mirrors};
 pub use plan::Later;
-pub use reply::{NO_BASE64, SLOW_HEAD, TOO_LARGE, complete_local, on_response_cut, refuse};
+pub use reply::{NO_BASE64, SLOW_HEAD, TOO_LARGE, complete_local, on_response_cut, refuse, shed};
 
 pub use story::{Ending, Opening, Story};
 pub use told::tell_decision;

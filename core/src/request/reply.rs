@@ -42,6 +42,16 @@ pub fn refuse(refused: &Refused, record: &mut Record, response: &mut ResponseHea
     Verdict::Reply(Bytes::from_static(text.as_bytes()))
 }
 
+/// The proxy itself has no room for new work: 503 before anything is looked at, flag OM.
+pub fn shed(record: &mut Record, response: &mut ResponseHead) -> Verdict {
+    response.clear();
+    response.status = StatusCode::SERVICE_UNAVAILABLE;
+    let headers = &mut response.headers;
+    headers.append_known(Known::XEnvoyLocalOverloaded, b"true");
+    record.details = Details::Overload;
+    Verdict::Reply(Bytes::from_static(b"envoy overloaded"))
+}
+
 /// No rule matched: 404 without a body, flag NR.
 pub(super) fn no_route(record: &mut Record, response: &mut ResponseHead) -> Verdict {
     response.clear();

@@ -10,6 +10,7 @@ use crate::decision::Refused;
 use crate::entropy::Entropy;
 use crate::exchange::Exchange;
 use crate::io::{Input, Unintroduced};
+use crate::overload::Action;
 use crate::peer::{ClientId, Peer};
 use crate::request;
 use crate::stream::{Begins, StreamId};
@@ -197,7 +198,13 @@ impl Turns {
             return;
         }
         match client.phase {
-            Phase::Securing(_) | Phase::Rest(_) | Phase::Farewell(_) | Phase::Linger(_) => {
+            Phase::Rest(_) => {
+                if self.local.relief.does(Action::ReduceTimeouts) {
+                    self.local.relief.count(|shed| shed.idle += 1);
+                }
+                self.turn(now).close_client(id);
+            }
+            Phase::Securing(_) | Phase::Farewell(_) | Phase::Linger(_) => {
                 self.turn(now).close_client(id);
             }
             Phase::Introducing(_) => self.turn(now).refuse_client(id, Unintroduced::Late),

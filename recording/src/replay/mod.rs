@@ -242,6 +242,14 @@ where
                 let driver = self.worker(offset, worker)?;
                 driver.call(offset, now, |worker| worker.hurry_copies(inbound, now))?;
             }
+            Frame::Relieved {
+                worker,
+                actions,
+                now,
+            } => {
+                let driver = self.worker(offset, worker)?;
+                driver.call(offset, now, |worker| worker.relieve(actions, now))?;
+            }
             Frame::Said { worker, outputs } => {
                 let ended = self.worker(offset, worker)?.compare(offset, outputs)?;
                 if let Some(driver) = self.workers.get(worker as usize) {

@@ -196,6 +196,7 @@ impl<E, F: FnOnce(&Configuration<'_>) -> Result<Snapshot, E>> Run<F> {
             | Frame::Time { .. }
             | Frame::Announced { .. }
             | Frame::Hurried { .. }
+            | Frame::Relieved { .. }
             | Frame::Draining { .. }
             | Frame::End(_) => {}
         }

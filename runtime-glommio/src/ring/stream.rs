@@ -164,6 +164,10 @@ impl outrigger_runtime::Listener for Accepting {
         Poll::Pending
     }
 
+    fn rest(&self) {
+        self.ring.driver.borrow_mut().stop_accepting(self.number);
+    }
+
     fn turn_away(&self) {
         let driver = self.ring.driver.borrow();
         let listener = &driver.listeners[self.number].fd;

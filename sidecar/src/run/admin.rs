@@ -14,6 +14,7 @@ mod dumps;
 mod explained;
 mod listen;
 mod logging;
+mod overload;
 mod page;
 mod parameters;
 mod query;
@@ -31,6 +32,7 @@ use std::time::SystemTime;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::HeaderMap;
 use hyper::{Method, Request, StatusCode};
+use outrigger_core::overload::Marks;
 use outrigger_core::worker::WorkerSettings;
 use outrigger_runtime::{Direction, Handle, Stage};
 use outrigger_telemetry::Telemetry;
@@ -81,6 +83,10 @@ pub(super) struct Sources {
     pub(super) lookup: Arc<outrigger_dns::LookupCounts>,
     /// Who this workload is, if it is anybody.
     pub(super) identity: Option<Arc<identity::Shared>>,
+    /// Whether the machine is full.
+    pub(super) overload: Arc<super::overload::Shown>,
+    /// From where on it is, in the order of resources.
+    pub(super) marks: [Marks; 4],
     /// What workers go by.
     pub(super) settings: WorkerSettings,
 }
@@ -236,6 +242,15 @@ impl Admin {
             Endpoint::Certs => {
                 let known = sources.identity.as_ref().map(|shared| shared.known());
                 answer::json(certs::certs(known.as_ref(), SystemTime::now()))
+            }
+            Endpoint::Overload => {
+                let (found, stats) = (sources.overload.found(), handle.stats());
+                if is_json()? {
+                    answer::json(overload::json(&found, &sources.marks, &stats))
+                } else {
+                    let text = overload::text(&found, &sources.marks, &stats);
+                    answer::text(StatusCode::OK, text)
+                }
             }
             Endpoint::ConfigDump => match dumps.of(handle).await {
                 Some(text) => answer::json(text),

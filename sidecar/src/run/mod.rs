@@ -20,10 +20,12 @@ mod incidents;
 mod jwks;
 mod last_words;
 mod listeners;
+mod overload;
 mod proofs;
 mod recording;
 mod reloads;
 mod resolve;
+mod settings;
 mod signals;
 mod socket_file;
 mod successors;
@@ -37,14 +39,12 @@ use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use outrigger_core::compile::Answers;
 use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::Snapshot;
-use outrigger_core::worker::{Signatures, WorkerSettings};
+use outrigger_core::worker::WorkerSettings;
 use outrigger_dns::Lookup;
-use outrigger_jwt::check_signature;
 use outrigger_recording::Recorder;
 use outrigger_runtime::{
     Arrival, Config, Handle, Handover, Listen, Located, Notices, Running, Sinks, Whom,
@@ -76,9 +76,6 @@ const USAGE: u8 = 2;
 
 /// The input was judged bad, or the system refused what we need.
 const BAD: u8 = 1;
-
-/// What `--max-proxy-header-bytes` may be, in bytes.
-const MOST_PROXY_HEADER: usize = 16 * 1024;
 
 /// Runs the proxy until it is told to end, and says how it went.
 pub(crate) fn run(args: &RunArgs) -> ExitCode {
@@ -146,7 +143,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
              application's address, `--inbound ADDR=APP_ADDR`",
         ));
     }
-    let settings = worker_settings(args)?;
+    let settings = settings::of(args)?;
     let runtime =
         runtime::pick(args.runtime, |told| warn!(target: "main", "{told}")).map_err(|missing| {
             Failure {
@@ -235,6 +232,8 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         (proofs.identities(), lookup),
         told,
     )?;
+    let overload = overload::start(&args.overload, args.max_buffered_bytes, running.handle())
+        .map_err(|error| Failure::bad(format!("cannot start a thread: {error}")))?;
     recording.map_or(Ok(()), Pending::begin)?;
     // Whatever can fail has been done.
     takeover.begin(running.handle())?;
@@ -248,6 +247,8 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         handle: running.handle().clone(),
         telemetry: telemetry.clone(),
         settings,
+        overload,
+        marks: args.overload.marks(),
         commands: commands.clone(),
         reloads: Arc::clone(&reloads),
         listeners: Arc::clone(listeners.counts()),
@@ -369,49 +370,6 @@ const fn arrivals(mode: ModeArg) -> (Arrival, Arrival) {
         ModeArg::Redirect => (Arrival::Redirected, Arrival::Redirected),
         ModeArg::Tproxy => (Arrival::Redirected, Arrival::Transparent),
     }
-}
-
-fn worker_settings(args: &RunArgs) -> Result<WorkerSettings, Failure> {
-    let unless_zero = |time: Duration| Some(time).filter(|time| !time.is_zero());
-    let (client_streams, endpoint_streams) = args.http2.limits().map_err(Failure::usage)?;
-    let defaults = WorkerSettings::default();
-    let protocol_detection_timeout = unless_zero(args.protocol_detection_timeout);
-    let max_sniffed_bytes = usize::try_from(args.max_sniffed_bytes).unwrap_or(usize::MAX);
-    let max_proxy_header_bytes = usize::try_from(args.max_proxy_header_bytes).unwrap_or(usize::MAX);
-    if max_proxy_header_bytes > MOST_PROXY_HEADER {
-        return Err(Failure::usage(
-            "`--max-proxy-header-bytes` is 16KiB at most: what proxies say in a header takes a few hundred bytes",
-        ));
-    }
-    let is_other = protocol_detection_timeout != defaults.protocol_detection_timeout
-        || max_sniffed_bytes != defaults.max_sniffed_bytes
-        || max_proxy_header_bytes != defaults.max_proxy_header_bytes;
-    if args.record.is_some() && is_other {
-        return Err(Failure::usage(
-            "a recording does not hold `--protocol-detection-timeout`, `--max-sniffed-bytes` and `--max-proxy-header-bytes`: leave them \
-             out, or say `protocolDetectionTimeout` in the mesh configuration",
-        ));
-    }
-    Ok(WorkerSettings {
-        request_head_timeout: unless_zero(args.request_head_timeout),
-        tls_handshake_timeout: unless_zero(args.tls_handshake_timeout),
-        protocol_detection_timeout,
-        max_sniffed_bytes,
-        max_proxy_header_bytes,
-        idle_timeout: unless_zero(args.idle_timeout),
-        stream_idle_timeout: unless_zero(args.stream_idle_timeout),
-        max_request_body: args.max_request_body,
-        max_buffered_bytes: Some(args.max_buffered_bytes)
-            .filter(|bytes| *bytes > 0)
-            .map(|bytes| bytes.div_ceil(workers(args).get() as u64)),
-        client_streams,
-        endpoint_streams,
-        max_cached_tokens: args.max_cached_tokens,
-        signatures: Signatures(Some(check_signature)),
-        tells_bodies: args.record_without_bodies,
-        told_clients: args.recent.told_clients().map_err(Failure::usage)?,
-        ..defaults
-    })
 }
 
 fn workers(args: &RunArgs) -> NonZeroUsize {

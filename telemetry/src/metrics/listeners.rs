@@ -30,6 +30,8 @@ pub enum ListenerEvent {
     Idle,
     /// It was refused: it broke the rules of HTTP, or a limit.
     Refused,
+    /// The proxy itself had no room for it.
+    Overload,
     /// A rate limit refused it.
     RateLimited,
     /// AuthorizationPolicies let it pass.
@@ -46,7 +48,7 @@ pub enum ListenerEvent {
 
 impl ListenerEvent {
     /// All of them, with Envoy's name and what is told of it.
-    pub const ALL: [(Self, &'static str, &'static str); 16] = [
+    pub const ALL: [(Self, &'static str, &'static str); 17] = [
         (
             Self::Http1,
             "downstream_rq_http1_total",
@@ -98,6 +100,11 @@ impl ListenerEvent {
             "Requests that broke the rules of HTTP or a limit of size or time",
         ),
         (
+            Self::Overload,
+            "downstream_rq_overload_close",
+            "Requests that were answered 503 because the proxy itself was full",
+        ),
+        (
             Self::RateLimited,
             "downstream_rq_rate_limited",
             "Requests that a rate limit refused",
@@ -138,6 +145,7 @@ impl ListenerEvent {
             Details::DownstreamRemoteDisconnect | Details::DownstreamRemoteReset => Self::RxReset,
             Details::FaultAbort => Self::Aborted,
             Details::StreamIdleTimeout => Self::Idle,
+            Details::Overload => Self::Overload,
             Details::RateLimited | Details::RequestRateLimited => Self::RateLimited,
             Details::None
             | Details::ViaUpstream

@@ -96,6 +96,13 @@ impl Driver {
         self.push(entry.user_data(Kind::Accept.of(number)));
     }
 
+    /// The kernel accepts no more for a listener until it is asked again.
+    pub(in crate::ring) fn stop_accepting(&mut self, number: usize) {
+        if self.listeners[number].is_armed {
+            self.cancel(Kind::Accept.of(number));
+        }
+    }
+
     pub(super) fn on_accept(&mut self, number: usize, result: i32, flags: u32) {
         let listener = &mut self.listeners[number];
         if !cqueue::more(flags) {
@@ -127,9 +134,7 @@ impl Driver {
     /// The owner is gone.
     pub(in crate::ring) fn release_listener(&mut self, number: usize) {
         self.listeners[number].is_dropped = true;
-        if self.listeners[number].is_armed {
-            self.cancel(Kind::Accept.of(number));
-        }
+        self.stop_accepting(number);
         self.remove_listener_if_free(number);
     }
 

@@ -8,6 +8,7 @@ mod clusters;
 mod identity;
 mod listeners;
 mod ourselves;
+mod overload;
 mod requests;
 
 use hyper::header::{ACCEPT, HeaderMap};
@@ -117,6 +118,7 @@ fn page(sources: &Sources, admin: &connections::Counts, mut sheet: Sheet) -> Pag
         listeners::add_tokens(&mut sheet, auth);
     }
     ourselves::add(&mut sheet, sources, &stats, &collected);
+    overload::add(&mut sheet, &sources.overload.found(), &stats);
     ourselves::add_admin(&mut sheet, admin);
     requests::add(&mut sheet, &collected);
     sheet.finish()

@@ -40,6 +40,16 @@ pub(super) fn add(
         ),
         ("accept_errors", "Failures to accept", stats.accept_errors),
         (
+            "downstream_cx_overload_reject",
+            "Connections turned away because something was full",
+            stats.overload_rejects,
+        ),
+        (
+            "downstream_global_cx_overflow",
+            "Connections turned away because there were as many as may be",
+            stats.global_overflows,
+        ),
+        (
             "no_filter_chain_match",
             "Captured connections to a port that no listener is for",
             stats.no_filter_chain_match,

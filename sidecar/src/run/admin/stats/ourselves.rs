@@ -11,6 +11,7 @@ use outrigger_telemetry::metrics::{Collected, MirrorFates};
 
 use super::super::{Sources, connections};
 use super::identity;
+use crate::run::overload::resident_bytes;
 use crate::run::{events, resolve};
 
 pub(super) const OURS: Scope<'static> = Scope {
@@ -436,15 +437,6 @@ fn add_process(sheet: &mut Sheet, of: &Sources) {
         let stat = Stat::new("open_fds", "Descriptors that are open");
         sheet.add(&scope, stat, Value::Gauge(open.count() as f64));
     }
-}
-
-fn resident_bytes() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
 }
 
 #[cfg(test)]
