@@ -94,12 +94,18 @@ impl Bound {
         })
     }
 
-    /// As systems take it over. The process that had it may have had it block, or not.
+    /// As systems take it over, whatever the process that had it has made of it: it may block, and turn clients away
+    /// ([`turn_away`](crate::turn_away)) because that process was about to end.
     ///
     /// # Errors
     /// The system refuses it.
-    pub(crate) fn set_nonblocking(&self) -> io::Result<()> {
-        SockRef::from(&self.as_fd()).set_nonblocking(true)
+    pub(crate) fn renew(&self) -> io::Result<()> {
+        let socket = self.as_fd();
+        let socket = SockRef::from(&socket);
+        // Where there is no filter this is an error, and nothing more.
+        #[cfg(target_os = "linux")]
+        let _ = socket.detach_filter();
+        socket.set_nonblocking(true)
     }
 }
 

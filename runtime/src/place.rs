@@ -92,7 +92,7 @@ impl Place {
             self.sockets = divide(kept.collect::<io::Result<_>>()?, workers)?;
         }
         for socket in self.sockets.iter().flatten() {
-            socket.set_nonblocking()?;
+            socket.renew()?;
             listen(socket)?;
         }
         self.rests = false;

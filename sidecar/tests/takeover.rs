@@ -505,3 +505,84 @@ spec:
     }
     assert_eq!(old.end().0, Some(0));
 }
+
+/// Its sockets, and who waits in them, live on with the process that has them.
+#[test]
+fn an_old_process_that_dies_is_no_reason_not_to_begin() {
+    // Who ends in good order has the kernel turn away who connects to sockets that he is about to close.
+    for signal in ["-KILL", "-TERM"] {
+        the_old_process_ends_before_the_new_one_is_ready(signal);
+    }
+}
+
+fn the_old_process_ends_before_the_new_one_is_ready(signal: &str) {
+    let stage = Stage::new("dies");
+    stage.write(&shop(endpoint()));
+    let mut old = stage.run(&[]);
+    let outbound = old.addr("outbound");
+    let addresses = addresses(&old, &["outbound", "admin"]);
+    // The next process asks for a name, and nobody answers: it is not ready for a while.
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let server = silent.local_addr().unwrap().to_string();
+    let later = stage.folder.0.join("later");
+    std::fs::create_dir(&later).unwrap();
+    let named = "apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: named}
+spec: {hosts: [named.example], resolution: DNS, ports: [{number: 80, name: http, protocol: HTTP}]}
+";
+    std::fs::write(later.join("named.yaml"), named).unwrap();
+    std::fs::copy(stage.rules().join("shop.yaml"), later.join("shop.yaml")).unwrap();
+    let mut words: Vec<&str> = addresses.iter().map(String::as_str).collect();
+    words.extend(["--dns-server", &server]);
+    let new = proxy::command(&later, &stage.words(&words));
+    let new = std::thread::spawn(move || Proxy::spawn(new));
+    old.wait_for("is about to take over");
+    let (_, _) = silent.recv_from(&mut [0; 512]).unwrap();
+    old.signal(signal);
+    old.child.wait().unwrap();
+    // Nobody accepts now.
+    let mut waits = TcpStream::connect(outbound).unwrap();
+    waits
+        .write_all(b"GET / HTTP/1.1\r\nhost: shop.example\r\nconnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    waits.read_to_string(&mut answer).unwrap();
+    assert!(answer.ends_with("ok"), "{answer}");
+    let new = new.join().unwrap();
+    assert!(new.get("shop.example").ends_with("ok"));
+    assert_eq!(new.end().0, Some(0));
+}
+
+/// The socket's mode keeps others out, and where somebody changes that the kernel says who comes.
+#[test]
+fn another_user_is_refused_by_both_sides() {
+    use std::os::unix::process::CommandExt;
+    let stage = Stage::new("user");
+    stage.write(&shop(application("shop")));
+    let old = stage.run(&[]);
+    let comes = || {
+        let mut command = proxy::command(&stage.rules(), &stage.words(&[]));
+        command.uid(65_534).gid(65_534).output()
+    };
+    let Some(first) = comes().ok().filter(|first| first.status.code() == Some(1)) else {
+        eprintln!(
+            "not tried: only root may run a program as somebody else, who must be able to reach it"
+        );
+        return;
+    };
+    let told = String::from_utf8(first.stderr).unwrap();
+    assert!(told.contains("(--takeover): Permission denied"), "{told}");
+    std::fs::set_permissions(&stage.door, std::fs::Permissions::from_mode(0o666)).unwrap();
+    let told = String::from_utf8(comes().unwrap().stderr).unwrap();
+    assert!(
+        told.contains("it runs as another user; it goes on"),
+        "{told}"
+    );
+    let told = old.wait_for("does not take over");
+    assert!(
+        told.contains("it runs as another user") || told.contains("hung up"),
+        "{told}"
+    );
+    assert!(old.get("shop.example").ends_with("shop"));
+}

@@ -94,7 +94,7 @@ pub(super) struct Sources {
 /// Begins to answer: everything on the one listener, and whether we are ready on the other.
 ///
 /// # Errors
-/// The thread cannot be started, or the listener's file is gone.
+/// The thread cannot be started, or a socket that was taken over is not ours.
 pub(super) fn start(
     mut listener: Listener,
     health: Option<Listener>,

@@ -34,7 +34,7 @@ impl SocketFile {
     ///
     /// # Errors
     /// It is gone, or not this user's.
-    pub(super) fn own(&mut self) -> io::Result<()> {
+    fn own(&mut self) -> io::Result<()> {
         fs::set_permissions(&self.path, fs::Permissions::from_mode(0o600))?;
         self.identity = Some(identity(&self.path)?);
         Ok(())
@@ -53,6 +53,21 @@ impl Drop for SocketFile {
 fn identity(path: &Path) -> io::Result<Identity> {
     let file = fs::symlink_metadata(path)?;
     Ok((file.dev(), file.ino(), file.ctime(), file.ctime_nsec()))
+}
+
+/// A socket that another process had and its file are ours from now on. One that ended before took its file away, by which nobody finds the
+/// socket any more: then there is a new one.
+///
+/// # Errors
+/// The file is not this user's, or a new socket cannot be had.
+pub(super) fn own(socket: &mut UnixListener, file: &mut SocketFile) -> io::Result<()> {
+    match file.own() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            (*socket, *file) = bind_unix(&file.path)?;
+            Ok(())
+        }
+        outcome => outcome,
+    }
 }
 
 /// Listens at a path. Nobody can connect before the file is for its owner alone: until then the socket does not listen.
@@ -116,6 +131,16 @@ mod tests {
         }
         drop(old);
         assert!(path.exists());
+        drop(new);
+        assert!(!path.exists());
+
+        // Whoever ended before he was taken over from took it away.
+        let (mut socket, old) = bind_unix(&path).unwrap();
+        let mut new = SocketFile::of_another(&path);
+        drop(old);
+        own(&mut socket, &mut new).unwrap();
+        UnixStream::connect(&path).unwrap();
+        socket.accept().unwrap();
         drop(new);
         assert!(!path.exists());
 

@@ -9,7 +9,7 @@ use outrigger_runtime::retry_bind;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::admin_args::AdminAddr;
-use crate::run::socket_file::{SocketFile, bind_unix};
+use crate::run::socket_file::{SocketFile, bind_unix, own};
 
 /// Connections come in here.
 pub(in crate::run) enum Listener {
@@ -60,11 +60,11 @@ impl Listener {
     /// It is ours.
     ///
     /// # Errors
-    /// Its file is gone.
+    /// Its file cannot be.
     pub(super) fn own(&mut self) -> io::Result<()> {
         match self {
             Self::Tcp(_) => Ok(()),
-            Self::Unix(_, file) => file.own(),
+            Self::Unix(socket, file) => own(socket, file),
         }
     }
 }

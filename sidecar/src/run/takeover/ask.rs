@@ -10,11 +10,11 @@ use outrigger_runtime::{Handed, Handle};
 use tracing::{info, warn};
 
 use super::words::{
-    MOST_SOCKETS, PROTOCOL, Place, What, Word, hear, is_this_user, receive, say, silence,
+    MOST_SOCKETS, PROTOCOL, Place, What, Word, hear, is_end, is_this_user, receive, say, silence,
 };
 use super::{Door, STEP};
 use crate::run::Failure;
-use crate::run::socket_file::{SocketFile, bind_unix};
+use crate::run::socket_file::{SocketFile, bind_unix, own};
 
 /// The process that serves, and what it has offered.
 pub(super) struct Before {
@@ -147,7 +147,7 @@ impl Before {
     ///
     /// # Errors
     /// The old one does not end, and goes on.
-    pub(super) fn begin(mut self, handle: &Handle, file: &mut SocketFile) -> Result<(), Failure> {
+    pub(super) fn begin(mut self, handle: &Handle, door: &mut Door) -> Result<(), Failure> {
         // What nobody wants here is closed there.
         self.offered.clear();
         let (pid, version) = (self.pid, self.version.clone());
@@ -157,19 +157,26 @@ impl Before {
             ))
         };
         let places = handle.resting();
-        say(&mut self.stream, &Word::Ready { places })
-            .map_err(|error| failed(silence(&error, STEP)))?;
-        match hear(&mut self.stream).map_err(|error| failed(silence(&error, STEP)))? {
-            Word::Rested => {}
-            Word::Refused { why } => return Err(failed(why)),
-            Word::Hello { .. } | Word::Offer { .. } | Word::Ready { .. } | Word::Begun => {
+        let said = say(&mut self.stream, &Word::Ready { places });
+        let is_gone = match said.and_then(|()| hear(&mut self.stream)) {
+            Ok(Word::Rested) => false,
+            Ok(Word::Refused { why }) => return Err(failed(why)),
+            Ok(Word::Hello { .. } | Word::Offer { .. } | Word::Ready { .. } | Word::Begun) => {
                 return Err(failed("it says what it should not".into()));
             }
-        }
+            // As long as it lives it says why not. Its sockets are ours already, with all who wait in them.
+            Err(error) if is_end(&error) => true,
+            Err(error) => return Err(failed(silence(&error, STEP))),
+        };
         if let Err(error) = handle.wake() {
             warn!(target: "takeover", "{error}");
         }
-        file.own().map_err(|error| failed(error.to_string()))?;
+        let Door { listener, file } = door;
+        own(listener, file).map_err(|error| failed(error.to_string()))?;
+        if is_gone {
+            warn!(target: "takeover", pid, "process {pid} of version {version} ended before it was taken over from");
+            return Ok(());
+        }
         say(&mut self.stream, &Word::Begun).map_err(|error| failed(silence(&error, STEP)))?;
         info!(target: "takeover", pid, "took over from process {pid} of version {version}");
         Ok(())

@@ -172,7 +172,7 @@ impl Takeover {
         let Some((before, door)) = self.before.take().zip(self.door.as_mut()) else {
             return Ok(());
         };
-        before.begin(handle, &mut door.file)
+        before.begin(handle, door)
     }
 
     /// From now on others may take over from us. Whoever comes is told of by `commands`.

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +18,9 @@ use super::words::{PROTOCOL, Place, What, Word, hear, is_this_user, pass, say, s
 use super::{STEP, listeners};
 use crate::run::command::Command;
 use crate::run::successors::Counts;
+
+/// So long workers are waited for that may have ended accepting by themselves.
+const DRAINING: Duration = Duration::from_millis(200);
 
 /// What is handed over, and who hears of it.
 pub(super) struct Offering {
@@ -37,7 +41,14 @@ pub(super) fn offer(offering: Arc<Offering>, stream: UnixStream) {
     let talk = move || {
         let mut stream = stream;
         let mut who = String::from("a process");
-        match offering.hand_over(&mut stream, &mut who) {
+        // Who hears nothing more takes us for gone.
+        let handed = AssertUnwindSafe(|| offering.hand_over(&mut stream, &mut who));
+        let fault = |_| {
+            // Where nobody rests this does nothing.
+            let _ = offering.handle.wake();
+            Err("a fault of this program".into())
+        };
+        match catch_unwind(handed).unwrap_or_else(fault) {
             Ok(pid) => {
                 // Where nobody hears it, the run is at its end.
                 let _ = offering.commands.send(Command::TakenOver(pid));
@@ -112,9 +123,6 @@ impl Offering {
             | Word::Rested
             | Word::Begun => return Err("it says what it should not".into()),
         };
-        if self.handle.is_draining() {
-            return Err("this process drains already".into());
-        }
         let rested = self.rest_until_begun(stream, &places);
         if rested.is_err()
             && let Err(error) = self.handle.wake()
@@ -154,7 +162,12 @@ impl Offering {
     /// The new process is ready. Whatever fails from here on, we wake.
     fn rest_until_begun(&self, stream: &mut UnixStream, places: &[String]) -> Result<(), String> {
         let failed = |error: io::Error| silence(&error, STEP);
-        if !self.handle.rest(places, STEP) {
+        // Workers that end already hear nothing more, and accept nobody for long.
+        let (drains, patience) = match self.handle.is_draining() {
+            true => (true, DRAINING),
+            false => (false, STEP),
+        };
+        if !self.handle.rest(places, patience) && !drains {
             return Err("a worker here does not hear that it is to rest".into());
         }
         say(stream, &Word::Rested).map_err(failed)?;

@@ -162,15 +162,21 @@ pub(super) fn receive(stream: &UnixStream, count: usize) -> io::Result<Vec<Owned
     Ok(sockets)
 }
 
+/// Whether the other process is gone.
+pub(super) fn is_end(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+    )
+}
+
 /// Why nothing was said or heard, in words.
 pub(super) fn silence(error: &io::Error, patience: Duration) -> String {
     match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
             format!("it has not answered within {} s", patience.as_secs_f64())
         }
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => {
-            "it has ended, or hung up".into()
-        }
+        _ if is_end(error) => "it has ended, or hung up".into(),
         _ => error.to_string(),
     }
 }
