@@ -4,8 +4,6 @@
 //! What workers and connections do on it is in `outrigger-runtime`. Here stands which call of tokio each need of theirs
 //! becomes.
 
-#![forbid(unsafe_code)]
-
 mod stream;
 mod system;
 

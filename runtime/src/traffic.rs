@@ -20,6 +20,7 @@ use crate::connect::{Made, connect};
 use crate::incoming;
 use crate::late::Late;
 use crate::notice::Notice;
+use crate::ready::Taking;
 use crate::shared::{Counted, Shared};
 use crate::sink::Ended;
 use crate::sockets::{Client, Incoming, Registration, Socket, Sockets};
@@ -56,10 +57,11 @@ const fn cost(input: &Input) -> usize {
 /// Looks at sockets for as long as it is polled.
 pub(crate) async fn run<S: System>(shared: Rc<Shared<S>>) {
     let mut woken = Vec::new();
+    let taking = Taking::new(&shared.traffic.ready);
     let mut alarm = Alarm::<S::Timer>::default();
     let mut late = Late::default();
     poll_fn(|cx| {
-        shared.traffic.ready.take(&mut woken, cx.waker());
+        taking.take(&mut woken, cx.waker());
         let now = shared.wake();
         let budget = INPUTS_IN_A_TURN + INPUTS_FOR_EACH * woken.len();
         shared.take_turn(now, budget, |turn| {

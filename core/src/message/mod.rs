@@ -13,7 +13,7 @@ pub use headers::{Field, Headers, InsertError};
 pub(crate) use name::Names;
 pub use name::{FieldName, Known, is_token_byte};
 pub(crate) use octets::{
-    are_of_target, are_visible, has_control, make_lower, next_control, next_no_name,
+    are_all, are_of_target, are_visible, has_control, make_lower, next_control, next_no_name,
 };
 
 use core::net::IpAddr;

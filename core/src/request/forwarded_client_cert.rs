@@ -2,9 +2,7 @@
 //!
 //! Owns the text. A field of a client that has shown no certificate is taken away, else anybody could say to be anybody.
 
-use memchr::{memchr2, memchr3};
-
-use crate::message::{HEX_PAIRS, Headers, Known, are_visible, hex_pair};
+use crate::message::{HEX_PAIRS, Headers, Known, are_all, hex_pair};
 use crate::peer::{ListenerKind, PeerCertificate};
 use crate::snapshot::{ForwardMode, ForwardedClientCert, Settings};
 
@@ -125,9 +123,14 @@ fn quote(value: &mut Vec<u8>, said: &str) {
 
 /// Whether a value can stand without quotes.
 fn is_bare(said: &[u8]) -> bool {
-    are_visible(said)
-        && memchr3(b',', b';', b'=', said).is_none()
-        && memchr2(b'"', b'\\', said).is_none()
+    are_all(said, |octet| {
+        octet.is_ascii_graphic()
+            & (octet != b',')
+            & (octet != b';')
+            & (octet != b'=')
+            & (octet != b'"')
+            & (octet != b'\\')
+    })
 }
 
 #[cfg(test)]
