@@ -83,7 +83,8 @@ pub(super) enum Entry {
 /// A request that waits for a connection.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    circuit: Circuit,
+    limits: Limits,
+    cluster: Arc<ClusterState>,
     /// The place in the line is left before the request stops being pending.
     ticket: Ticket,
     /// It goes on with the connection that is made for it.
@@ -91,10 +92,10 @@ pub(super) struct Waiting {
 }
 
 /// The limits of a cluster, and what counts against them.
-#[derive(Clone, Debug)]
-struct Circuit {
+#[derive(Clone, Copy, Debug)]
+struct Circuit<'a> {
     limits: Limits,
-    state: Arc<ClusterState>,
+    state: &'a Arc<ClusterState>,
 }
 
 impl Way<'_> {
@@ -129,11 +130,11 @@ impl Way<'_> {
     }
 }
 
-impl Circuit {
-    fn of(cluster: &Cluster) -> Option<Self> {
+impl<'a> Circuit<'a> {
+    fn of(cluster: &'a Cluster) -> Option<Self> {
         Some(Self {
             limits: cluster.limits?,
-            state: Arc::clone(&cluster.state),
+            state: &cluster.state,
         })
     }
 
@@ -150,7 +151,7 @@ impl Circuit {
     }
 
     fn enter(self, way: &Way<'_>, turn: &mut Turn<'_>) -> Result<Entry, Overflow> {
-        let has_line = turn.local.lines().first(&self.state).is_some();
+        let has_line = turn.local.lines().first(self.state).is_some();
         if !has_line && way.has_room(false, turn) {
             let admitted = Some(self.count_request(turn)?);
             return Ok(Entry::Ready { admitted });
@@ -168,9 +169,10 @@ impl Circuit {
                 admitted,
             });
         }
-        let ticket = turn.local.lines().join(way.of, &self.state);
+        let ticket = turn.local.lines().join(way.of, self.state);
         let mut waiting = Box::new(Waiting {
-            circuit: self,
+            limits: self.limits,
+            cluster: Arc::clone(self.state),
             ticket,
             pending: Some(pending),
         });
@@ -189,11 +191,11 @@ impl Circuit {
             if let Some(slot) = turn
                 .local
                 .lines()
-                .slot(&self.state, self.limits.connections)
+                .slot(self.state, self.limits.connections)
             {
                 return Some(slot);
             }
-            let idle = turn.local.pool().spare(&self.state)?;
+            let idle = turn.local.pool().spare(self.state)?;
             turn.close_upstream(idle);
         }
     }
@@ -221,14 +223,14 @@ impl Waiting {
         way: &Way<'_>,
         turn: &mut Turn<'_>,
     ) -> Result<Option<Entry>, Overflow> {
-        if turn.local.lines().first(&self.circuit.state) != Some(self.ticket.id()) {
+        if turn.local.lines().first(&self.cluster) != Some(self.ticket.id()) {
             return Ok(None);
         }
-        let mut circuit = self.circuit.clone();
-        // Who raises a limit means those who wait, and everybody stands behind them.
-        if let Some(limits) = way.limits_by_now(turn) {
-            circuit.limits = limits;
-        }
+        let circuit = Circuit {
+            // Who raises a limit means those who wait, and everybody stands behind them.
+            limits: way.limits_by_now(turn).unwrap_or(self.limits),
+            state: &self.cluster,
+        };
         if way.has_room(false, turn) {
             let admitted = Some(circuit.count_request(turn)?);
             return Ok(Some(Entry::Ready { admitted }));

@@ -18,7 +18,12 @@ use crate::peer::ExchangeId;
 pub(crate) struct Freed(Rc<RefCell<SmallVec<[Arc<ClusterState>; 2]>>>);
 
 impl Freed {
+    /// Something of this cluster was let go. Where nobody waits for it, in no worker, there is nothing to be told: who comes to wait
+    /// says so and then looks once more, as [`Lines::settle`] has it.
     pub(crate) fn add(&self, cluster: &Arc<ClusterState>) {
+        if cluster.gauges().current(Counted::Waiting) == 0 {
+            return;
+        }
         let mut all = self.0.borrow_mut();
         if !all.iter().any(|known| Arc::ptr_eq(known, cluster)) {
             all.push(Arc::clone(cluster));
