@@ -188,11 +188,7 @@ impl<'a> Circuit<'a> {
     /// Leave to make one more connection. An idle one to another endpoint is closed for it.
     fn slot(&self, turn: &mut Turn<'_>) -> Option<Slot> {
         loop {
-            if let Some(slot) = turn
-                .local
-                .lines()
-                .slot(self.state, self.limits.connections)
-            {
+            if let Some(slot) = turn.local.lines().slot(self.state, self.limits.connections) {
                 return Some(slot);
             }
             let idle = turn.local.pool().spare(self.state)?;

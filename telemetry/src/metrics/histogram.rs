@@ -77,13 +77,12 @@ impl Histogram {
         };
         let below = below.min(LARGEST - 1);
         let decade = below.ilog10() as usize;
-        let power = POWERS[decade];
-        let digit = below / power;
-        let part = (below - digit * power) * PARTS as u64 / power;
+        // Parts of its decade, of which those of the digit 0 are those of the decades below.
+        let part = divide(below * PARTS as u64, decade) as usize - PARTS;
         let digits = self.decades[decade].get_or_init(Box::default);
-        let parts = digits[digit as usize - 1]
-            .get_or_init(|| Box::new(array::from_fn(|_| Counter::default())));
-        parts[part as usize].add(1);
+        let parts =
+            digits[part / PARTS].get_or_init(|| Box::new(array::from_fn(|_| Counter::default())));
+        parts[part % PARTS].add(1);
     }
 
     /// Adds what was counted to what others have.
@@ -115,6 +114,30 @@ impl Histogram {
         }
         sum.sum += self.sum.value();
         sum.merge(own);
+    }
+}
+
+/// What powers of ten are multiplied with instead of being divided by: 2^64 divided by them, and rounded up.
+const INVERSES: [u64; EXACT] = {
+    let mut inverses = [0; EXACT];
+    let mut at = 1;
+    while at < EXACT {
+        inverses[at] = u64::MAX / POWERS[at] + 1;
+        at += 1;
+    }
+    inverses
+};
+
+/// Powers by which a product divides exactly. It is too large by less than a power of 2^64 times what is divided, and that is at most
+/// 400 powers: so the quotient is right as long as 400 times the square of the power is less than 2^64.
+const EXACT: usize = 8;
+
+/// A number that is less than 400 times a power of ten, divided by that power.
+fn divide(number: u64, decade: usize) -> u64 {
+    match INVERSES.get(decade) {
+        Some(0) => number,
+        Some(inverse) => ((u128::from(number) * u128::from(*inverse)) >> 64) as u64,
+        None => number / POWERS[decade],
     }
 }
 
@@ -223,6 +246,18 @@ mod tests {
         let mut all = Distribution::default();
         histogram.add_to(&mut all);
         all
+    }
+
+    #[test]
+    fn a_product_is_the_quotient() {
+        for (decade, power) in POWERS.into_iter().enumerate().take(DECADES) {
+            for whole in PARTS as u64..10 * PARTS as u64 {
+                let begins = whole * power;
+                for number in [begins, begins + power / 2, begins + power - 1] {
+                    assert_eq!(divide(number, decade), whole, "{number} by {power}");
+                }
+            }
+        }
     }
 
     /// As they are, and close to what is told of them.
