@@ -20,6 +20,12 @@ mod config;
     reason = "shared with the fuzz targets, where it is a library"
 )]
 mod corpus;
+#[path = "../../fuzz/src/h2_peer.rs"]
+#[expect(
+    unreachable_pub,
+    reason = "shared with the fuzz targets, where it is a library"
+)]
+mod h2_peer;
 #[path = "../../fuzz/src/hpack.rs"]
 #[expect(
     unreachable_pub,
@@ -38,6 +44,12 @@ mod http1;
     reason = "shared with the fuzz targets, where it is a library"
 )]
 mod http2;
+#[path = "../../fuzz/src/hyper_peer.rs"]
+#[expect(
+    unreachable_pub,
+    reason = "shared with the fuzz targets, where it is a library"
+)]
+mod hyper_peer;
 #[path = "../../fuzz/src/jose.rs"]
 #[expect(
     unreachable_pub,
@@ -105,6 +117,38 @@ fn http2_connection() {
 #[test]
 fn http2_cuts() {
     replay("http2_cuts", http2::cuts);
+}
+
+/// How often two agreed over what was found.
+fn agreed(targets: &[&str], agree: impl Fn(&[u8]) -> usize) -> usize {
+    let both = std::cell::Cell::new(0);
+    for target in targets {
+        replay(target, |bytes| both.set(both.get() + agree(bytes)));
+    }
+    both.get()
+}
+
+#[test]
+fn hyper_requests() {
+    let both = agreed(
+        &["hyper_requests", "http1_request"],
+        hyper_peer::same_requests,
+    );
+    assert!(both > 50, "{both}");
+}
+
+#[test]
+fn h2_streams() {
+    let both = agreed(&["h2_streams"], h2_peer::same_streams);
+    assert!(both > 50, "{both}");
+}
+
+proptest! {
+    /// Frames that nobody chose.
+    #[test]
+    fn h2_understands_the_same(program in prop::collection::vec(any::<u8>(), 0..300)) {
+        h2_peer::same_streams(&program);
+    }
 }
 
 #[test]

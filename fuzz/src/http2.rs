@@ -4,7 +4,7 @@
 //! their tables and properties on [`wire`], as does the comparison with nghttp2.
 
 #[path = "http2/told.rs"]
-mod told;
+pub(crate) mod told;
 #[path = "http2/wire.rs"]
 pub mod wire;
 

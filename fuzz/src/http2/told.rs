@@ -14,11 +14,11 @@ use super::wire::{self, settings};
 /// What a stream told its owner, who takes all at once.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Story {
-    head: Option<Box<RequestHead>>,
+    pub(crate) head: Option<Box<RequestHead>>,
     statuses: Vec<u16>,
-    data: Vec<u8>,
+    pub(crate) data: Vec<u8>,
     trailers: Option<Headers>,
-    is_whole: bool,
+    pub(crate) is_whole: bool,
 }
 
 /// Cuts bytes at places that `seed` picks.
