@@ -292,6 +292,71 @@ fn who_connects_at_the_soft_mark_is_served_when_there_is_room() {
     }
 }
 
+/// One failure of the endpoint, and it would be out for the rest of the test.
+const STRICT: &str = "---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: shop, namespace: default}
+spec:
+  host: shop.example
+  trafficPolicy:
+    outlierDetection: {consecutive5xxErrors: 1, consecutiveGatewayErrors: 1, baseEjectionTime: 1h, maxEjectionPercent: 100}
+";
+
+#[test]
+fn without_any_descriptor_accepting_pauses_and_no_endpoint_is_ejected() {
+    for runtime in runtimes() {
+        let flags = ["--overload-descriptors", "off"];
+        let stage = Stage::configured("no-descriptor", runtime, &flags, STRICT);
+        let mut client = stage.client();
+        stage.exchange(&mut client);
+        let begun = Instant::now();
+        // The next one would be number 3 or higher.
+        stage.allow_descriptors(3);
+        client.write_all(REQUEST.as_bytes()).unwrap();
+        let head = read_head(&mut client);
+        assert!(
+            head.starts_with("HTTP/1.1 503 Service Unavailable\r\n"),
+            "{head}"
+        );
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "));
+        let mut body = vec![0; length.unwrap().parse().unwrap()];
+        client.read_exact(&mut body).unwrap();
+        let body = String::from_utf8(body).unwrap();
+        assert!(
+            body.ends_with("reset reason: local connection failure"),
+            "{body}"
+        );
+        // What io_uring was asked to accept before goes by the limit that there was then; `ring/tests` has one that is asked later.
+        let waits = (runtime == "tokio").then(|| {
+            let mut waits = stage.client();
+            waits.write_all(REQUEST.as_bytes()).unwrap();
+            let told = stage.proxy.wait_for("cannot accept connections");
+            assert!(told.contains("Too many open files"), "{told}");
+            waits
+        });
+
+        stage.allow_descriptors(1 << 10);
+        if let Some(mut waits) = waits {
+            answer(&mut stage.taken());
+            let head = read_head(&mut waits);
+            assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+            // Each failure to accept is followed by a pause of 50 ms or more.
+            let most = 2 + begun.elapsed().as_millis() / 50;
+            let failures = stage.stat(&format!("listener.{}.accept_errors", listener(&stage)));
+            assert!(
+                (1..=most).contains(&u128::from(failures)),
+                "{failures} of {most}"
+            );
+        }
+        let head = stage.exchange(&mut client);
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+        assert_eq!(stage.proxy.end().0, Some(0));
+    }
+}
+
 /// As counters call the outbound listener.
 fn listener(stage: &Stage) -> String {
     let SocketAddr::V4(addr) = stage.proxy.addr("outbound") else {

@@ -89,7 +89,6 @@ pub const fn of_reset(reason: ResetReason) -> Option<Outcome> {
     match reason {
         ResetReason::RemoteConnectionFailure
         | ResetReason::Tls(_)
-        | ResetReason::LocalConnectionFailure
         | ResetReason::ConnectionTimeout
         | ResetReason::Unresolved
         | ResetReason::ConnectionTermination
@@ -97,7 +96,10 @@ pub const fn of_reset(reason: ResetReason) -> Option<Outcome> {
         | ResetReason::RemoteRefusedStreamReset
         | ResetReason::ProtocolError => Some(Outcome::Failed),
         ResetReason::PerTryTimeout => Some(Outcome::Timeout),
-        ResetReason::Overflow(_) | ResetReason::LocalReset => None,
+        // No descriptor or port is left here: whoever is asked, it fails alike.
+        ResetReason::LocalConnectionFailure
+        | ResetReason::Overflow(_)
+        | ResetReason::LocalReset => None,
     }
 }
 
