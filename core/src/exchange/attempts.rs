@@ -278,7 +278,7 @@ impl Attempts {
     }
 
     /// Looks for heads of the newest attempt's response, for as long as the client takes something. Interim heads count too:
-    /// an endpoint may send any number of them.
+    /// an endpoint may send many of them.
     pub(super) fn hear(&mut self, call: &mut Call, turn: &mut Turn<'_>) -> Tried {
         while !call.is_client_slow(turn) {
             let Some(attempt) = self.newest.get().filter(|attempt| attempt.is_attached()) else {
@@ -286,15 +286,15 @@ impl Attempts {
             };
             let tried = match attempt.stream.head(&mut call.ledger.response, turn) {
                 None | Some(Ok(None)) => break,
+                Some(Ok(Some(answer))) if call.refuses(&answer, turn) => {
+                    self.fail(ResetReason::ProtocolError, call, turn)
+                }
                 Some(Ok(Some(Answer::Interim))) => {
                     self.give_up_older(AttemptEnd::Overtaken, call, turn);
                     call.inform(turn);
                     Tried::Waits
                 }
                 Some(Ok(Some(Answer::Switched(protocol)))) => Tried::Switched(protocol),
-                Some(Ok(Some(Answer::Final(_)))) if call.seems_switched(turn) => {
-                    self.fail(ResetReason::ProtocolError, call, turn)
-                }
                 Some(Ok(Some(Answer::Final(body)))) => self.on_head(body, call, turn),
                 Some(Err(broken)) => self.lose(broken, call, turn),
             };

@@ -26,8 +26,11 @@ use crate::peer::ExchangeId;
 use crate::policy::grpc_frames::Frames;
 use crate::policy::grpc_status;
 use crate::request::{self, Context, Question, Verdict};
-use crate::stream::{Begins, BodyLength};
+use crate::stream::{Answer, Begins, BodyLength};
 use crate::time::{Duration, Instant};
+
+/// Interim responses (1xx) to one request, of all its attempts. An endpoint that sends more than this never means to answer.
+const MAX_INTERIM_HEADS: u32 = 1000;
 
 /// One request and its response.
 #[derive(Debug)]
@@ -42,8 +45,8 @@ pub(super) struct Call {
     /// It is a gRPC call: the messages that answer it.
     frames: Option<Frames>,
     pub(super) clocks: Clocks,
-    /// A 1xx was sent to the client; Envoy gives up retrying then.
-    informed: bool,
+    /// How many 1xx were sent to the client; Envoy gives up retrying after one.
+    informed: u32,
     /// How often it was sent again because an endpoint had not looked at it.
     pub(super) repeats: u32,
     /// What it holds in memory, in the account of its worker.
@@ -64,7 +67,7 @@ impl Call {
             web: None,
             frames: None,
             clocks: Clocks::default(),
-            informed: false,
+            informed: 0,
             repeats: 0,
             charge: local.charge(),
             asker: None,
@@ -80,7 +83,7 @@ impl Call {
             moved_at: now,
             ..Clocks::default()
         };
-        (self.informed, self.repeats) = (false, 0);
+        (self.informed, self.repeats) = (0, 0);
     }
 
     /// A head is complete: asks the request machine what to do with it.
@@ -161,7 +164,7 @@ impl Call {
     /// Whether the request can be sent again from its first byte, and nothing has reached the client that forbids it, as long
     /// as no response has begun.
     pub(super) const fn can_repeat(&self) -> bool {
-        self.body.replay.is_whole() && !self.informed
+        self.body.replay.is_whole() && self.informed == 0
     }
 
     /// Whether so much waits to be written to the client that no more should come.
@@ -189,7 +192,7 @@ impl Call {
 
     /// Passes an interim head on.
     pub(super) fn inform(&mut self, turn: &mut Turn<'_>) {
-        self.informed = true;
+        self.informed += 1;
         self.client.inform(&self.ledger.response, turn);
     }
 
@@ -201,12 +204,18 @@ impl Call {
         }
     }
 
-    /// Whether the client would take the response that has just begun for consent to another protocol, which it is not: on a
-    /// stream that is any success (RFC 8441 §5).
-    pub(super) fn seems_switched(&self, turn: &Turn<'_>) -> bool {
-        self.body.begins.upgrade.is_some()
-            && self.ledger.response.status.is_success()
-            && self.client.is_shared(turn)
+    /// Whether the head that has just come must not be passed on: it is one interim head too many, or a success that the client
+    /// would take for consent to another protocol, which it is not (on a stream that is any, RFC 8441 §5).
+    pub(super) fn refuses(&self, answer: &Answer, turn: &Turn<'_>) -> bool {
+        match answer {
+            Answer::Interim => self.informed >= MAX_INTERIM_HEADS,
+            Answer::Final(_) => {
+                self.body.begins.upgrade.is_some()
+                    && self.ledger.response.status.is_success()
+                    && self.client.is_shared(turn)
+            }
+            Answer::Switched(_) => false,
+        }
     }
 
     /// The response that has just begun is the client's.

@@ -190,8 +190,8 @@ fn a_slow_client_stops_interim_heads() {
     d.sends(Side::Downstream, GET);
     d.connects();
     d.receives(Side::Upstream);
-    let hint = "HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\n";
-    let hints = hint.repeat(400);
+    let link = "a".repeat(4000);
+    let hints = format!("HTTP/1.1 103 Early Hints\r\nlink: {link}\r\n\r\n").repeat(4);
     let mut sent = 0;
     while d.reads(Side::Upstream) {
         d.sends(Side::Upstream, hints.as_bytes());
@@ -205,6 +205,31 @@ fn a_slow_client_stops_interim_heads() {
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
     );
     assert!(d.receives(Side::Downstream).ends_with("\r\n\r\nok"));
+}
+
+/// However fast the client takes them.
+#[test]
+fn interim_heads_have_an_end() {
+    let hint = "HTTP/1.1 103 Early Hints\r\n\r\n";
+    for (count, is_answered) in [(1000, true), (1001, false)] {
+        let mut d = Driver::with(with_rule("retries: {attempts: 0}"));
+        d.sends(Side::Downstream, GET);
+        d.connects();
+        d.receives(Side::Upstream);
+        d.sends(Side::Upstream, hint.repeat(count).as_bytes());
+        if is_answered {
+            d.sends(Side::Upstream, OK);
+        }
+        let client = d.receives(Side::Downstream);
+        assert_eq!(client.matches("103 Early Hints").count(), 1000);
+        let (_, last) = client.rsplit_once("103 Early Hints\r\n\r\n").unwrap();
+        let status = if is_answered {
+            "HTTP/1.1 200"
+        } else {
+            "HTTP/1.1 502"
+        };
+        assert!(last.starts_with(status), "{last}");
+    }
 }
 
 /// It may still answer, and until then the client is not read without end.
