@@ -15,6 +15,7 @@ mod support;
 mod certificates;
 mod endpoints;
 mod frames;
+mod leaks;
 mod page;
 mod peer;
 mod script;

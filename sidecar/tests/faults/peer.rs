@@ -223,9 +223,10 @@ impl<'a> Peer<'a> {
             head = self.head()?;
         }
         let Some(head) = head else {
-            let part = (!self.buffer.is_empty())
-                .then_some("part of a head, ")
-                .unwrap_or_default();
+            let part = match self.buffer.is_empty() {
+                true => "",
+                false => "part of a head, ",
+            };
             return Ok(format!("{part}ended"));
         };
         let status = head

@@ -14,7 +14,7 @@ use super::certificates::Certificates;
 use super::endpoints::Endpoint;
 use super::page::{Kind, Outcome, Row};
 use super::peer::{Peer, Role, Signals};
-use super::proxy::{Folder, Proxy};
+use super::proxy::{Folder, Proxy, ask};
 use super::support::PATIENCE;
 
 const HEAD: &str = "apiVersion: networking.istio.io/v1\n";
@@ -59,6 +59,7 @@ pub(crate) struct Sides {
     /// By the line of a row.
     endpoints: BTreeMap<usize, Endpoint>,
     entrances: BTreeMap<usize, SocketAddr>,
+    outbound: SocketAddr,
 }
 
 impl Stage {
@@ -97,6 +98,7 @@ impl Stage {
             &folder.0.join("config"),
             &[&more[..], &times, &logged].concat(),
         );
+        let outbound = proxy.addr("outbound");
         let entrances = rows
             .iter()
             .map(|row| (row.line, entrance(&proxy, row)))
@@ -108,6 +110,7 @@ impl Stage {
                 certificates,
                 endpoints,
                 entrances,
+                outbound,
             },
         }
     }
@@ -179,6 +182,14 @@ impl Stage {
             }
             thread::yield_now();
         }
+    }
+
+    /// Bytes of memory that the process has.
+    pub(crate) fn resident(&self) -> u64 {
+        let path = format!("/proc/{}/statm", self.proxy.child.id());
+        let statm = std::fs::read_to_string(path).unwrap();
+        let pages: u64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
+        pages * 4096
     }
 
     /// What was counted for the cluster of a row.
@@ -256,6 +267,12 @@ impl Sides {
                 (sees, served) => Err(format!("the client saw {sees:?}, the endpoint {served:?}")),
             }
         })
+    }
+
+    /// Whether somebody who means well is answered.
+    pub(crate) fn answers(&self) -> bool {
+        let request = "GET / HTTP/1.1\r\nhost: nobody.test\r\nconnection: close\r\n\r\n";
+        ask(self.outbound, request).starts_with("HTTP/1.1 ")
     }
 
     /// A connection to the endpoint of a row that none of its scripts waits for.
@@ -336,7 +353,7 @@ fn rule(row: &Row) -> String {
         match word.split_once(' ') {
             Some(("timeout", time)) => write!(more, ", timeout: {time}").unwrap(),
             Some(("retry", on)) => {
-                retries = format!(", retries: {{attempts: 1, retryOn: '{on}', backoff: 1ms}}")
+                retries = format!(", retries: {{attempts: 1, retryOn: '{on}', backoff: 1ms}}");
             }
             Some(("try", time)) => {
                 retries = format!(
