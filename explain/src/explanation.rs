@@ -22,7 +22,7 @@ use outrigger_core::cluster::Bucket;
 use outrigger_core::decision::Record;
 use outrigger_core::http1::Server;
 use outrigger_core::message::{RequestHead, ResponseHead};
-use outrigger_core::peer::ListenerKind;
+use outrigger_core::peer::{ListenerKind, Said};
 use outrigger_core::request::{self, Context, NotRouted};
 use outrigger_core::snapshot::{Action, DestinationCluster, Origin, Snapshot};
 use outrigger_core::stream::Begins;
@@ -348,6 +348,7 @@ fn decide(
         view: worker.view(),
         peer: &circumstances.peer,
         tls: circumstances.tls.as_ref(),
+        said: &Said::default(),
         upgrade: begins.upgrade.as_deref(),
         own_bucket: &Bucket::default(),
         now: circumstances.now,

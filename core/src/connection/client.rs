@@ -12,7 +12,7 @@ use crate::io::Interest;
 use crate::local::{Charge, Http2Account, Local};
 use crate::outbox::{HIGH_WATER, Outbox};
 use crate::overload::Action;
-use crate::peer::{ExchangeId, Peer, TlsFacts};
+use crate::peer::{ExchangeId, Peer, Said, TlsFacts};
 use crate::stream::StreamId;
 use crate::time::{Duration, Instant};
 
@@ -51,6 +51,8 @@ pub(crate) struct Who {
     pub(crate) peer: Peer,
     /// What TLS has proved of it; `None` for clear text.
     pub(crate) tls: Option<Arc<TlsFacts>>,
+    /// What its endpoint is told of its certificate.
+    pub(crate) said: Said,
 }
 
 /// A connection to a client.
@@ -82,7 +84,11 @@ impl Client {
     pub(crate) fn new(peer: Peer, entropy: Entropy, now: Instant, local: &Local) -> Self {
         Self {
             connection: ToClient::new(local.settings().tells_bodies),
-            who: Rc::new(Who { peer, tls: None }),
+            who: Rc::new(Who {
+                peer,
+                tls: None,
+                said: Said::default(),
+            }),
             phase: Phase::Rest(now),
             eof: false,
             is_ending: false,

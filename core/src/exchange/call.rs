@@ -146,6 +146,7 @@ impl Call {
             view,
             peer: &who.peer,
             tls: who.tls.as_ref(),
+            said: &who.said,
             upgrade: self.body.begins.upgrade.as_deref(),
             own_bucket: self.client.own_bucket(turn).unwrap_or(&nobodys),
             now: turn.now,

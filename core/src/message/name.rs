@@ -2,6 +2,8 @@
 //!
 //! The hot path compares numbers, not strings. This file owns the list; what a field means is decided elsewhere.
 
+use super::octets;
+
 /// A field the proxy reads or writes itself; every other name is [`Known::Other`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -244,7 +246,7 @@ impl Known {
         for ordered in &BY_LENGTH[range] {
             if ordered.last == *last {
                 let (name, known) = TABLE[usize::from(ordered.at)];
-                if name.as_bytes() == lower_case {
+                if octets::are_same(name.as_bytes(), lower_case) {
                     return known;
                 }
             }

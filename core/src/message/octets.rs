@@ -102,6 +102,22 @@ pub(crate) fn are_all(octets: &[u8], is: impl Fn(u8) -> bool) -> bool {
     }
 }
 
+/// Whether two texts of one length are the same: most are shorter than what a call for it costs.
+pub(crate) fn are_same(one: &[u8], other: &[u8]) -> bool {
+    debug_assert_eq!(one.len(), other.len(), "texts of one length");
+    let differ = |a: &[u8; 8], b: &[u8; 8]| u64::from_ne_bytes(*a) ^ u64::from_ne_bytes(*b);
+    if let (Some(a), Some(b)) = (one.last_chunk(), other.last_chunk()) {
+        let ((ones, _), (others, _)) = (one.as_chunks(), other.as_chunks());
+        let eights = ones.iter().zip(others);
+        return eights.fold(differ(a, b), |found, (a, b)| found | differ(a, b)) == 0;
+    }
+    let ends = |octets: &[u8]| Some((*octets.first_chunk::<4>()?, *octets.last_chunk::<4>()?));
+    match (ends(one), ends(other)) {
+        (Some(a), Some(b)) => a == b,
+        _ => one == other,
+    }
+}
+
 /// Where the next control character is, from one octet on; HTAB is one here.
 pub(crate) fn next_control(octets: &[u8], from: usize) -> Option<usize> {
     // Of what a difference borrows, only octets behind the first one found know.
@@ -205,6 +221,8 @@ mod tests {
                     let no_name = (!is_name).then_some(at);
                     assert_eq!(next_no_name(&octets, from), no_name, "{octets:?}");
                 }
+                let alike = vec![b'Q'; length];
+                assert_eq!(are_same(&octets, &alike), octet == b'Q', "{octets:?}");
                 let small = octets.to_ascii_lowercase();
                 make_lower(&mut octets);
                 assert_eq!(octets, small);

@@ -2,11 +2,13 @@
 //! and nobody here acts on.
 
 mod identity;
+mod said;
 mod spiffe;
 mod tls;
 mod told;
 
 pub use identity::Identity;
+pub use said::Said;
 pub use spiffe::{SpiffeId, is_trust_domain};
 pub use tls::{PeerCertificate, TlsFacts, TlsFault, TlsFaultKind, TlsVersion};
 pub use told::{AddressRange, ToldClients};

@@ -3,8 +3,8 @@
 //! Owns the text. A field of a client that has shown no certificate is taken away, else anybody could say to be anybody.
 
 use crate::message::{HEX_PAIRS, Headers, Known, are_all, hex_pair};
-use crate::peer::{ListenerKind, PeerCertificate};
-use crate::snapshot::{ForwardMode, ForwardedClientCert, Settings};
+use crate::peer::{ListenerKind, PeerCertificate, Said};
+use crate::snapshot::{ForwardMode, ForwardedClientCert, Snapshot};
 
 /// What separates what several proxies say.
 const SEPARATOR: &[u8] = b",";
@@ -14,13 +14,20 @@ const SEPARATOR: &[u8] = b",";
 pub(super) fn apply(
     listener: ListenerKind,
     peer: Option<&PeerCertificate>,
-    settings: &Settings,
+    snapshot: &Snapshot,
+    said: &Said,
     headers: &mut Headers,
 ) {
+    let settings = &snapshot.settings;
     let told = settings.client_certs;
     let mode = match listener {
         ListenerKind::Outbound | ListenerKind::Gateway(_) => ForwardMode::Sanitize,
         ListenerKind::Inbound(_) => told.mode,
+    };
+    let say_again = |value: &mut Vec<u8>, peer: &PeerCertificate| {
+        said.append(snapshot.revision, value, |value| {
+            say(value, peer, settings.spiffe_id.as_deref(), told);
+        });
     };
     match (mode, peer) {
         (ForwardMode::AlwaysForwardOnly, _) | (ForwardMode::ForwardOnly, Some(_)) => {}
@@ -42,19 +49,17 @@ pub(super) fn apply(
             }
             headers.set_with(Known::XForwardedClientCert, |value| {
                 value.extend_from_slice(&said_before);
-                say(value, peer, settings.spiffe_id.as_deref(), told);
+                say_again(value, peer);
             });
         }
         (ForwardMode::SanitizeSet, Some(peer)) => {
-            headers.set_with(Known::XForwardedClientCert, |value| {
-                say(value, peer, settings.spiffe_id.as_deref(), told);
-            });
+            headers.set_with(Known::XForwardedClientCert, |value| say_again(value, peer));
         }
     }
 }
 
 /// What one proxy says: who it is, the hash of the client's certificate, and what is wanted of that. Said with every request
-/// that comes over TLS, so nothing is formatted or allocated for it.
+/// that comes over TLS, and made for its first one.
 fn say(value: &mut Vec<u8>, peer: &PeerCertificate, own: Option<&str>, told: ForwardedClientCert) {
     if let Some(own) = own {
         pair(value, "By=", own);
@@ -150,29 +155,25 @@ mod tests {
         }
     }
 
-    fn settings(mode: ForwardMode) -> Settings {
-        Settings {
-            spiffe_id: Some("spiffe://td/ns/a/sa/server".into()),
-            client_certs: ForwardedClientCert {
-                mode,
-                ..ForwardedClientCert::default()
-            },
-            ..Settings::default()
-        }
+    fn settings(mode: ForwardMode) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        snapshot.settings.spiffe_id = Some("spiffe://td/ns/a/sa/server".into());
+        snapshot.settings.client_certs.mode = mode;
+        snapshot
     }
 
     /// The values of the field after it was made what the settings say.
     fn told(
         listener: ListenerKind,
         peer: Option<&PeerCertificate>,
-        settings: &Settings,
+        settings: &Snapshot,
         sent: &[&str],
     ) -> Vec<String> {
         let mut headers = Headers::default();
         for value in sent {
             headers.append_known(Known::XForwardedClientCert, value.as_bytes());
         }
-        apply(listener, peer, settings, &mut headers);
+        apply(listener, peer, settings, &Said::default(), &mut headers);
         let values = headers.get_all(Known::XForwardedClientCert);
         values
             .map(|value| String::from_utf8(value.to_vec()).unwrap())

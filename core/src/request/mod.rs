@@ -60,7 +60,7 @@ use crate::cluster::{Bucket, HostState};
 use crate::decision::{GrpcWeb, Record, Refused, RouteDecision};
 use crate::local::View;
 use crate::message::{Known, RequestHead, ResponseHead};
-use crate::peer::{ListenerKind, Peer, TlsFacts};
+use crate::peer::{ListenerKind, Peer, Said, TlsFacts};
 use crate::policy::authority::{self, Selected};
 use crate::policy::{header_ops, path, redirect, route};
 use crate::snapshot::{
@@ -89,6 +89,8 @@ pub struct Context<'a> {
     pub peer: &'a Peer,
     /// What TLS has proved of them; `None` for clear text.
     pub tls: Option<&'a Arc<TlsFacts>>,
+    /// What endpoints were told of their certificate.
+    pub said: &'a Said,
     /// The protocol the client wants to switch to.
     pub upgrade: Option<&'a str>,
     /// The bucket that the client's connection has for itself.
@@ -259,7 +261,8 @@ pub fn arrive(context: &Context<'_>, record: &mut Record) -> Result<VirtualHostI
     forwarded_client_cert::apply(
         context.peer.listener,
         context.tls.and_then(|tls| tls.peer.as_ref()),
-        &snapshot.settings,
+        snapshot,
+        context.said,
         &mut record.request.headers,
     );
     trace::begin(context, record);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use outrigger_core::cluster::Bucket;
 use outrigger_core::decision::Record;
 use outrigger_core::message::RequestHead;
-use outrigger_core::peer::{ListenerKind, Peer};
+use outrigger_core::peer::{ListenerKind, Peer, Said};
 use outrigger_core::policy::route;
 use outrigger_core::request::{self, Context, NotRouted, scheme};
 use outrigger_core::snapshot::{
@@ -119,6 +119,7 @@ impl<'a> Side<'a> {
                 ..Circumstances::default().peer
             },
             tls: None,
+            said: &Said::default(),
             upgrade: None,
             own_bucket: &Bucket::default(),
             now: Instant::ZERO,

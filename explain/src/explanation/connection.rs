@@ -9,7 +9,7 @@ use bytes::Bytes;
 use outrigger_core::cluster::Bucket;
 use outrigger_core::decision::{Connection, Details, Record, ToldBy};
 use outrigger_core::message::{Known, ResponseHead};
-use outrigger_core::peer::{AddressRange, ListenerKind, Peer, TlsFacts, TlsVersion};
+use outrigger_core::peer::{AddressRange, ListenerKind, Peer, Said, TlsFacts, TlsVersion};
 use outrigger_core::policy::filter_chain::{self, Chosen, Seen};
 use outrigger_core::request::{self, Context, Heard, Verdict};
 use outrigger_core::snapshot::{
@@ -295,6 +295,7 @@ impl Asked<'_> {
             view: worker.view(),
             peer,
             tls: tls.as_ref().or(circumstances.tls.as_ref()),
+            said: &Said::default(),
             upgrade: None,
             own_bucket: &Bucket::default(),
             now: circumstances.now,

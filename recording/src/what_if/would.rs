@@ -8,7 +8,7 @@ use outrigger_core::cluster::Bucket;
 use outrigger_core::decision::{Record, RouteDecision};
 use outrigger_core::entropy::Entropy;
 use outrigger_core::message::{Headers, RequestHead, ResponseHead};
-use outrigger_core::peer::{Peer, TlsFacts};
+use outrigger_core::peer::{Peer, Said, TlsFacts};
 use outrigger_core::request::{self, Context, Verdict, cluster_of};
 use outrigger_core::snapshot::{
     Action, DestinationCluster, Forward, RetryOn, RetryPolicy, Snapshot,
@@ -67,6 +67,7 @@ impl Would {
             view,
             peer: request.peer,
             tls: request.tls,
+            said: &Said::default(),
             upgrade: request.begins.upgrade.as_deref(),
             own_bucket,
             now: request.now,
