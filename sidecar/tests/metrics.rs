@@ -296,11 +296,12 @@ spec: {{ metrics: [{{ reportingInterval: 20ms }}] }}
         let mut lasting = std::net::TcpStream::connect(proxy.addr("inbound")).unwrap();
         lasting.write_all(b"hello").unwrap();
         lasting.read_exact(&mut [0; 5]).unwrap();
-        let received = |count: u64| {
+        // What is sent is counted last.
+        let sent = |count: u64| {
             let prefix = format!("tcp_prefix=\"inbound|{port}||\"");
-            format!("envoy_tcp_downstream_cx_rx_bytes_total{{{prefix}}} {count}\n")
+            format!("envoy_tcp_downstream_cx_tx_bytes_total{{{prefix}}} {count}\n")
         };
-        let page = proxy.page("/stats/prometheus", &received(5));
+        let page = proxy.page("/stats/prometheus", &sent(5));
         let of = |page: &str, what: &str| {
             let labels = ["reporter=\"destination\"", "request_protocol=\"tcp\""];
             let (line, count) = series(page, &format!("istio_tcp_{what}_total"), &labels).unwrap();
@@ -322,7 +323,7 @@ spec: {{ metrics: [{{ reportingInterval: 20ms }}] }}
         drop(short);
         let begun = Instant::now();
         let page = loop {
-            let page = proxy.page("/stats/prometheus", &received(8));
+            let page = proxy.page("/stats/prometheus", &sent(8));
             if of(&page, "connections_closed") == "2" {
                 break page;
             }
