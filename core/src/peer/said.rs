@@ -15,7 +15,7 @@ struct Text {
 
 impl Said {
     /// Appends what was said under a configuration of this revision, or else what `say` appends, which is kept.
-    pub(crate) fn append(&self, revision: u64, to: &mut Vec<u8>, say: impl FnOnce(&mut Vec<u8>)) {
+    pub fn append(&self, revision: u64, to: &mut Vec<u8>, say: impl FnOnce(&mut Vec<u8>)) {
         let kept = self.0.take().filter(|kept| kept.revision == revision);
         let kept = match kept {
             Some(kept) => {
