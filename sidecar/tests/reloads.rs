@@ -12,14 +12,13 @@ mod proxy;
 mod support;
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use load::Load;
+use load::{Load, answer};
 use proxy::{Folder, Proxy, has_glommio};
 use support::PATIENCE;
 
@@ -77,19 +76,6 @@ impl Service {
         self.accepts.join().unwrap();
         TcpStream::connect(self.addr).unwrap_err();
     }
-}
-
-fn answer(stream: TcpStream) -> std::io::Result<()> {
-    let mut stream = BufReader::new(stream);
-    let mut line = String::new();
-    while stream.read_line(&mut line)? > 0 {
-        if line == "\r\n" {
-            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
-            stream.get_mut().write_all(answer)?;
-        }
-        line.clear();
-    }
-    Ok(())
 }
 
 /// The configuration of a round. Nothing is tried again, so that nothing hides what was lost.

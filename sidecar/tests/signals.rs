@@ -15,7 +15,7 @@ use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use load::{Load, endpoint};
+use load::{Load, endpoint, sidecar_at};
 use proxy::{Folder, Proxy, application, command, has_glommio, refused, shop};
 use support::PATIENCE;
 
@@ -82,19 +82,7 @@ fn a_second_signal_ends_at_once() {
 
 /// A Sidecar whose outbound listener is a Unix socket.
 fn with_socket(shop: &str, path: &std::path::Path) -> String {
-    let sidecar = format!(
-        "---
-apiVersion: networking.istio.io/v1
-kind: Sidecar
-metadata: {{name: s}}
-spec:
-  egress:
-  - {{port: {{number: 0, protocol: HTTP, name: http}}, bind: 'unix://{}', hosts: ['*/*']}}
-  - {{hosts: ['*/*']}}
-",
-        path.display()
-    );
-    format!("{shop}{sidecar}")
+    format!("{shop}---\n{}", sidecar_at(path))
 }
 
 #[test]
@@ -210,7 +198,7 @@ fn stop(proxy: &Proxy) {
     }
 }
 
-/// Two endpoints, which are ejected for one error, and 300 ms for a request.
+/// Two endpoints, which are ejected for one error, and 2 s for a request: longer than it takes to stop us, on a busy machine too.
 fn strict(endpoints: [SocketAddr; 2]) -> String {
     let [one, two] = endpoints.map(|addr| {
         format!(
@@ -235,7 +223,7 @@ kind: VirtualService
 metadata: {{name: shop}}
 spec:
   hosts: [shop.example]
-  http: [{{timeout: 300ms, retries: {{attempts: 0}}, route: [{{destination: {{host: shop.example}}}}]}}]
+  http: [{{timeout: 2s, retries: {{attempts: 0}}, route: [{{destination: {{host: shop.example}}}}]}}]
 ---
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
@@ -285,8 +273,8 @@ fn who_is_stopped_for_a_while_blames_nobody() {
                 .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
                 .unwrap();
         }
-        // The time of all of them passes, and that of several sweeps.
-        thread::sleep(Duration::from_millis(600));
+        // How long we stand still is what is tried: the time of all of them passes, and that of several sweeps.
+        thread::sleep(Duration::from_millis(2200));
         proxy.signal("-CONT");
         for client in &mut clients {
             let mut line = String::new();

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use load::{Load, endpoint};
+use load::{Load, endpoint, sidecar_at};
 use proxy::{Folder, Proxy, application, has_glommio, refused, shop};
 use serde_json::{Value, json};
 use support::PATIENCE;
@@ -469,20 +469,7 @@ fn what_a_reload_has_opened_is_handed_over() {
     stage.write(&shop(endpoint()));
     let path = stage.folder.0.join("out.sock");
     let mut old = stage.run(&["--workers", "2"]);
-    stage.folder.write(
-        "rules/sidecar.yaml",
-        &format!(
-            "apiVersion: networking.istio.io/v1
-kind: Sidecar
-metadata: {{name: s}}
-spec:
-  egress:
-  - {{port: {{number: 0, protocol: HTTP, name: http}}, bind: 'unix://{}', hosts: ['*/*']}}
-  - {{hosts: ['*/*']}}
-",
-            path.display()
-        ),
-    );
+    stage.folder.write("rules/sidecar.yaml", &sidecar_at(&path));
     old.wait_for("opened the Sidecar's listener");
     assert!(asked_at(&path).ends_with("ok"));
     let file = || std::fs::metadata(&path).unwrap().ino();

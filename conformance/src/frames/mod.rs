@@ -9,4 +9,4 @@ mod player;
 mod text;
 
 pub use player::Player;
-pub use text::parse;
+pub use text::{CODES, parse};

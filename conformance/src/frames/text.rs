@@ -22,7 +22,7 @@ pub(super) const KINDS: [&str; 10] = [
 ];
 
 /// Error codes, by number (RFC 9113 §7).
-pub(super) const CODES: [&str; 14] = [
+pub const CODES: [&str; 14] = [
     "NO_ERROR",
     "PROTOCOL_ERROR",
     "INTERNAL_ERROR",

@@ -1,5 +1,6 @@
 //! HTTP/2 by hand: the few frames that rows of `docs/faults.md` speak of, and what frames that came say of a stream.
 
+use outrigger_conformance::frames::CODES;
 use outrigger_core::http2::hpack::Decoder;
 
 const DATA: u8 = 0;
@@ -8,24 +9,6 @@ const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// RFC 9113 §7, by number.
-const CODES: [&str; 14] = [
-    "NO_ERROR",
-    "PROTOCOL_ERROR",
-    "INTERNAL_ERROR",
-    "FLOW_CONTROL_ERROR",
-    "SETTINGS_TIMEOUT",
-    "STREAM_CLOSED",
-    "FRAME_SIZE_ERROR",
-    "REFUSED_STREAM",
-    "CANCEL",
-    "COMPRESSION_ERROR",
-    "CONNECT_ERROR",
-    "ENHANCE_YOUR_CALM",
-    "INADEQUATE_SECURITY",
-    "HTTP_1_1_REQUIRED",
-];
 
 /// The bytes that some words mean.
 pub(crate) fn frame(words: &[&str], host: &str) -> Option<Vec<u8>> {

@@ -5,6 +5,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -184,7 +185,23 @@ pub(crate) fn endpoint() -> SocketAddr {
     addr
 }
 
-fn answer(stream: TcpStream) -> io::Result<()> {
+/// A Sidecar whose outbound listener is a Unix socket.
+pub(crate) fn sidecar_at(socket: &Path) -> String {
+    format!(
+        "apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {{name: s}}
+spec:
+  egress:
+  - {{port: {{number: 0, protocol: HTTP, name: http}}, bind: 'unix://{}', hosts: ['*/*']}}
+  - {{hosts: ['*/*']}}
+",
+        socket.display()
+    )
+}
+
+/// Answers each request of a client, whatever it asks for, until the client has gone.
+pub(crate) fn answer(stream: TcpStream) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     let mut line = String::new();
     while stream.read_line(&mut line)? > 0 {
