@@ -493,6 +493,43 @@ fn what_a_reload_has_opened_is_handed_over() {
     assert_eq!(old.end().0, Some(0));
 }
 
+/// An application that is slow to answer holds up the old process's end. Nobody who asks how things are finds that one any more.
+#[test]
+fn whoever_asks_after_a_takeover_asks_the_new_process() {
+    let stage = Stage::new("asks");
+    stage.write(&shop(application("shop")));
+    let slow = TcpListener::bind("127.0.0.1:0").unwrap();
+    let application = slow.local_addr().unwrap();
+    let mut old = stage.run(&[
+        "--health",
+        "127.0.0.1:0",
+        "--inbound",
+        &format!("127.0.0.1:0={application}"),
+    ]);
+    let inbound = format!("{}={application}", old.addr("inbound"));
+    let mut addresses = addresses(&old, &["outbound", "admin", "health"]);
+    addresses.extend(["--inbound".into(), inbound]);
+    let mut client = TcpStream::connect(old.addr("inbound")).unwrap();
+    let request = b"GET / HTTP/1.1\r\nhost: shop.example\r\nconnection: close\r\n\r\n";
+    client.write_all(request).unwrap();
+    let (mut asked, _) = slow.accept().unwrap();
+    let new = stage.run(&addresses.iter().map(String::as_str).collect::<Vec<_>>());
+    for _ in 0..20 {
+        let stats = new.admin("GET /stats");
+        assert!(
+            stats.contains("server.hot_restart_generation: 1\n"),
+            "{stats}"
+        );
+    }
+    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nslow";
+    asked.write_all(answer).unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.ends_with("slow"), "{answer}");
+    assert_eq!(old.wait().0, Some(0));
+    assert_eq!(new.end().0, Some(0));
+}
+
 /// Its sockets, and who waits in them, live on with the process that has them.
 #[test]
 fn an_old_process_that_dies_is_no_reason_not_to_begin() {

@@ -38,8 +38,8 @@ use outrigger_runtime::{Direction, Handle, Stage};
 use outrigger_telemetry::Telemetry;
 use outrigger_telemetry::exposition::Form;
 use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::{Semaphore, oneshot};
 use tracing::error;
 
 pub(super) use about::About;
@@ -52,7 +52,7 @@ use super::reloads::Reloads;
 use super::successors;
 use crate::admin_args::AdminArgs;
 use answer::{Answer, Kind};
-use connections::{Answers, Counts, Limits};
+use connections::{Answers, Counts, End, Limits};
 use dumps::Dumps;
 use listen::Accepting;
 use parameters::Parameters;
@@ -63,7 +63,16 @@ const THOUGHTS: usize = 4;
 
 /// The addresses are listened on until this is dropped. Connections made before are answered until the program ends.
 pub(super) struct Open {
-    _until: [oneshot::Sender<()>; 2],
+    ends: Vec<End>,
+}
+
+impl Open {
+    /// Returns when nobody is accepted any more: whoever connects to these sockets from now on finds another process.
+    pub(super) async fn close(self) {
+        for end in self.ends {
+            end.come().await;
+        }
+    }
 }
 
 /// What is asked about, and what asks for things to be done.
@@ -114,20 +123,24 @@ pub(super) fn start(
         thoughts: Arc::new(Semaphore::new(THOUGHTS)),
         counts: Arc::clone(&counts),
     });
-    let (until, stop) = oneshot::channel();
-    let (health_until, health_stop) = oneshot::channel();
+    let (end, until) = connections::end();
+    let mut ends = vec![end];
+    let health = health.map(|health| {
+        let (end, until) = connections::end();
+        ends.push(end);
+        (health, until)
+    });
     thread::Builder::new().name("admin".into()).spawn(move || {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build_local(LocalOptions::default());
         let served = runtime.and_then(|runtime| {
             runtime.block_on(async {
-                if let Some(health) = health {
+                if let Some((health, until)) = health {
                     let (accepting, shared) = (Accepting::new(health)?, Arc::clone(&shared));
                     let counts = Arc::clone(&counts);
                     let answers = move || Health(Arc::clone(&shared));
-                    let served =
-                        connections::serve(accepting, limits, counts, health_stop, answers);
+                    let served = connections::serve(accepting, limits, counts, until, answers);
                     tokio::task::spawn_local(served);
                 }
                 let answers = || Admin {
@@ -135,7 +148,7 @@ pub(super) fn start(
                     must_quit: Cell::new(false),
                 };
                 let accepting = Accepting::new(listener)?;
-                connections::serve(accepting, limits, counts, stop, answers).await;
+                connections::serve(accepting, limits, counts, until, answers).await;
                 pending::<io::Result<()>>().await
             })
         });
@@ -143,8 +156,7 @@ pub(super) fn start(
             error!(target: "admin", "the admin endpoints are gone: {error}");
         }
     })?;
-    let _until = [until, health_until];
-    Ok(Open { _until })
+    Ok(Open { ends })
 }
 
 /// What all connections answer from.

@@ -1,12 +1,14 @@
 //! What the control thread can be asked to do, by whoever notices that it should.
 
+use super::takeover::Successor;
+
 /// What others ask of the control thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Command {
     /// Something happened where the configuration is.
     FilesChanged,
     /// Drain and end.
     Quit,
     /// This process has all that we listened at, and serves: drain and end.
-    TakenOver(u32),
+    TakenOver(Successor),
 }

@@ -185,7 +185,7 @@ impl Reloader {
                         None => self.reload_if_changed(),
                     },
                     Some(Command::Quit) | None => return Reason::Asked,
-                    Some(Command::TakenOver(pid)) => return Reason::TakenOver(pid),
+                    Some(Command::TakenOver(by)) => return Reason::TakenOver(by),
                 },
             }
         }
@@ -209,7 +209,7 @@ impl Reloader {
                 command = self.commands.recv() => match command {
                     Some(Command::FilesChanged) => {}
                     Some(Command::Quit) | None => return Some(Reason::Asked),
-                    Some(Command::TakenOver(pid)) => return Some(Reason::TakenOver(pid)),
+                    Some(Command::TakenOver(by)) => return Some(Reason::TakenOver(by)),
                 },
             }
         }

@@ -40,7 +40,7 @@ pub(super) struct DrainTimes {
 impl DrainTimes {
     /// Those that hold for this reason: nobody elsewhere is waited for at a terminal, or where somebody else accepts already, only what
     /// is in flight.
-    fn at(self, reason: Reason) -> Self {
+    fn at(self, reason: &Reason) -> Self {
         match reason {
             Reason::Asked => self,
             Reason::Interrupted | Reason::TakenOver(_) => Self {
@@ -65,15 +65,21 @@ pub(super) async fn drain(ending: Ending, reason: Reason, signals: &mut Signals)
         times,
         telemetry,
     } = ending;
-    let times = times.at(reason);
+    let times = times.at(&reason);
     let longest = times.longest.as_secs_f64();
-    if let Reason::TakenOver(pid) = reason {
-        info!(target: "takeover", pid, "process {pid} serves from now on");
-        // Its sockets are the same, and it has our requests as soon as nobody here takes them.
-        if let Some(names) = &names {
-            names.rest();
+    let admin = match reason {
+        Reason::Asked | Reason::Interrupted => Some(admin),
+        Reason::TakenOver(by) => {
+            // Its sockets are the same, and it has our questions as soon as nobody here takes them.
+            if let Some(names) = &names {
+                names.rest();
+            }
+            admin.close().await;
+            let pid = by.serves();
+            info!(target: "takeover", pid, "process {pid} serves from now on");
+            None
         }
-    }
+    };
     info!(target: "drain", seconds = longest, "draining, for at most {longest} s");
     let until = Instant::now() + times.longest;
     let handle = running.handle().clone();

@@ -4,15 +4,17 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::takeover::Successor;
+
 /// Why it is time to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Reason {
     /// SIGTERM, or the admin endpoint.
     Asked,
     /// SIGINT: somebody at a terminal waits for the end.
     Interrupted,
     /// This process serves in our place.
-    TakenOver(u32),
+    TakenOver(Successor),
 }
 
 /// The signals that a run listens to.

@@ -185,7 +185,7 @@ mod tests {
         let (commands, mut told) = unbounded_channel();
         let mut watch = Watch::start(std::slice::from_ref(&folder), commands);
         fs::write(folder.join("a.yaml"), "").unwrap();
-        assert_eq!(next(&mut told), Some(Command::FilesChanged));
+        assert!(matches!(next(&mut told), Some(Command::FilesChanged)));
 
         fs::remove_dir_all(&folder).unwrap();
         watch.renew();
@@ -193,7 +193,7 @@ mod tests {
         watch.renew();
         while told.try_recv().is_ok() {}
         fs::write(folder.join("b.yaml"), "").unwrap();
-        assert_eq!(next(&mut told), Some(Command::FilesChanged));
+        assert!(matches!(next(&mut told), Some(Command::FilesChanged)));
         fs::remove_dir_all(base).unwrap();
     }
 
@@ -210,22 +210,25 @@ mod tests {
         // Through a link, as Kubernetes mounts secrets.
         let key = keys.join("key.pem");
         watch.also(&[key.clone()].into());
-        assert_eq!(next(&mut told), Some(Command::FilesChanged), "once it is");
+        assert!(
+            matches!(next(&mut told), Some(Command::FilesChanged)),
+            "once it is"
+        );
         watch.also(&[key].into());
         assert!(told.try_recv().is_err(), "nothing is new");
         fs::write(keys.join("..data"), "").unwrap();
-        assert_eq!(next(&mut told), Some(Command::FilesChanged));
+        assert!(matches!(next(&mut told), Some(Command::FilesChanged)));
         let other = others.join("key.pem");
         watch.also(&[other.clone()].into());
         while told.try_recv().is_ok() {}
         fs::write(&other, "").unwrap();
-        assert_eq!(next(&mut told), Some(Command::FilesChanged));
+        assert!(matches!(next(&mut told), Some(Command::FilesChanged)));
         // What it was started with stays.
         watch.also(&BTreeSet::new());
         assert_eq!(*watch.paths.lock(), std::slice::from_ref(&rules));
         while told.try_recv().is_ok() {}
         fs::write(rules.join("a.yaml"), "").unwrap();
-        assert_eq!(next(&mut told), Some(Command::FilesChanged));
+        assert!(matches!(next(&mut told), Some(Command::FilesChanged)));
         fs::remove_dir_all(base).unwrap();
     }
 

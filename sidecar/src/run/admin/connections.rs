@@ -85,19 +85,47 @@ pub(super) trait Answers {
     fn ended(&self);
 }
 
-/// Accepts until it is told to stop; each connection has somebody of its own who answers.
+/// When it comes, or is dropped, nobody is accepted any more.
+pub(super) struct End {
+    tell: oneshot::Sender<()>,
+    left: oneshot::Receiver<()>,
+}
+
+impl End {
+    /// Returns when the last one was accepted.
+    pub(super) async fn come(self) {
+        drop(self.tell);
+        // Nothing is ever said.
+        let _ = self.left.await;
+    }
+}
+
+/// Whoever accepts has this for as long as he does.
+pub(super) struct Until {
+    told: oneshot::Receiver<()>,
+    _leaves: oneshot::Sender<()>,
+}
+
+/// The end of accepting, and what waits for it.
+pub(super) fn end() -> (End, Until) {
+    let (tell, told) = oneshot::channel();
+    let (_leaves, left) = oneshot::channel();
+    (End { tell, left }, Until { told, _leaves })
+}
+
+/// Accepts until the end comes; each connection has somebody of its own who answers.
 pub(super) async fn serve<A: Answers + 'static>(
     accepting: Accepting,
     limits: Limits,
     counts: Arc<Counts>,
-    mut stop: oneshot::Receiver<()>,
+    mut until: Until,
     answers: impl Fn() -> A,
 ) {
     let places = Rc::new(Places::new(limits.connections));
     loop {
         let accepted = tokio::select! {
             accepted = accepting.accept() => accepted,
-            _ = &mut stop => break,
+            _ = &mut until.told => break,
         };
         let Ok(stream) = accepted else {
             sleep(PAUSE).await;

@@ -178,6 +178,8 @@ impl Before {
             return Ok(());
         }
         say(&mut self.stream, &Word::Begun).map_err(|error| failed(silence(&error, STEP)))?;
+        // It hangs up when nobody else answers here any more; it may be busy, and then it does so a little later.
+        let _ = hear(&mut self.stream);
         info!(target: "takeover", pid, "took over from process {pid} of version {version}");
         Ok(())
     }

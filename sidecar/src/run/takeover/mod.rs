@@ -11,7 +11,8 @@
 //! new: reads its configuration, binds what is missing, starts its workers
 //! new: Ready(places) ──────►  old: workers leave these sockets alone
 //!      ◄────────────── Rested
-//! new: accepts; Begun ─────►  old: drains as after SIGTERM, and ends
+//! new: accepts; Begun ─────►  old: nobody asks it for names, or through the admin endpoints, any more
+//!      ◄───────── hangs up         drains as after SIGTERM, and ends
 //! ```
 //!
 //! `words` is what is said, `ask` the new process's part, `offer` the old one's.
@@ -41,6 +42,7 @@ use super::successors::Counts;
 use crate::admin_args::AdminAddr;
 use crate::cli::RunArgs;
 use ask::Before;
+pub(super) use offer::Successor;
 use offer::{Offering, offer};
 use words::{Place, What};
 

@@ -36,6 +36,21 @@ pub(super) struct Offering {
     pub(super) is_busy: AtomicBool,
 }
 
+/// The process that serves in our place. It waits until nobody else answers at its addresses.
+#[derive(Debug)]
+pub(in crate::run) struct Successor {
+    pid: u32,
+    stream: UnixStream,
+}
+
+impl Successor {
+    /// Tells it that it is alone now, and returns which one it is.
+    pub(in crate::run) fn serves(self) -> u32 {
+        drop(self.stream);
+        self.pid
+    }
+}
+
 /// Talks to somebody who wants to take over, on a thread of its own.
 pub(super) fn offer(offering: Arc<Offering>, stream: UnixStream) {
     let talk = move || {
@@ -51,7 +66,8 @@ pub(super) fn offer(offering: Arc<Offering>, stream: UnixStream) {
         match catch_unwind(handed).unwrap_or_else(fault) {
             Ok(pid) => {
                 // Where nobody hears it, the run is at its end.
-                let _ = offering.commands.send(Command::TakenOver(pid));
+                let successor = Successor { pid, stream };
+                let _ = offering.commands.send(Command::TakenOver(successor));
             }
             Err(why) => {
                 offering.counts.on_failure();
