@@ -1,6 +1,6 @@
 //! What the control thread can be asked to do, by whoever notices that it should.
 
-use super::takeover::Successor;
+use super::successors::Successor;
 
 /// What others ask of the control thread.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::takeover::Successor;
+use super::successors::Successor;
 
 /// Why it is time to end.
 #[derive(Debug)]

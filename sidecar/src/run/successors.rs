@@ -1,5 +1,6 @@
-//! How processes follow each other, in numbers, for whoever looks from outside. How they do is in `takeover`.
+//! How processes follow each other: the one that comes next, and numbers for whoever looks from outside. How they do is in `takeover`.
 
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What is counted.
@@ -31,5 +32,25 @@ impl Counts {
     /// How many tried to take over from this one and did not.
     pub(super) fn failed(&self) -> u64 {
         self.failed.load(Ordering::Relaxed)
+    }
+}
+
+/// The process that serves in our place. It waits until nobody else answers at its addresses.
+#[derive(Debug)]
+pub(super) struct Successor {
+    pid: u32,
+    stream: UnixStream,
+}
+
+impl Successor {
+    /// The process at the other end of this.
+    pub(super) const fn new(pid: u32, stream: UnixStream) -> Self {
+        Self { pid, stream }
+    }
+
+    /// Tells it that it is alone now, and returns which one it is.
+    pub(super) fn serves(self) -> u32 {
+        drop(self.stream);
+        self.pid
     }
 }

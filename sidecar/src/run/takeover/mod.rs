@@ -42,7 +42,6 @@ use super::successors::Counts;
 use crate::admin_args::AdminAddr;
 use crate::cli::RunArgs;
 use ask::Before;
-pub(super) use offer::Successor;
 use offer::{Offering, offer};
 use words::{Place, What};
 

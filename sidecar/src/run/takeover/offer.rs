@@ -17,7 +17,7 @@ use tracing::{info, warn};
 use super::words::{PROTOCOL, Place, What, Word, hear, is_this_user, pass, say, silence};
 use super::{STEP, listeners};
 use crate::run::command::Command;
-use crate::run::successors::Counts;
+use crate::run::successors::{Counts, Successor};
 
 /// So long workers are waited for that may have ended accepting by themselves.
 const DRAINING: Duration = Duration::from_millis(200);
@@ -36,21 +36,6 @@ pub(super) struct Offering {
     pub(super) is_busy: AtomicBool,
 }
 
-/// The process that serves in our place. It waits until nobody else answers at its addresses.
-#[derive(Debug)]
-pub(in crate::run) struct Successor {
-    pid: u32,
-    stream: UnixStream,
-}
-
-impl Successor {
-    /// Tells it that it is alone now, and returns which one it is.
-    pub(in crate::run) fn serves(self) -> u32 {
-        drop(self.stream);
-        self.pid
-    }
-}
-
 /// Talks to somebody who wants to take over, on a thread of its own.
 pub(super) fn offer(offering: Arc<Offering>, stream: UnixStream) {
     let talk = move || {
@@ -66,7 +51,7 @@ pub(super) fn offer(offering: Arc<Offering>, stream: UnixStream) {
         match catch_unwind(handed).unwrap_or_else(fault) {
             Ok(pid) => {
                 // Where nobody hears it, the run is at its end.
-                let successor = Successor { pid, stream };
+                let successor = Successor::new(pid, stream);
                 let _ = offering.commands.send(Command::TakenOver(successor));
             }
             Err(why) => {
