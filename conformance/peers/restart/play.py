@@ -49,11 +49,15 @@ def service():
 
     def answer(stream):
         heard = b""
-        while piece := stream.recv(65536):
-            heard += piece
-            while b"\r\n\r\n" in heard:
-                heard = heard.split(b"\r\n\r\n", 1)[1]
-                stream.sendall(ANSWER)
+        try:
+            while piece := stream.recv(65536):
+                heard += piece
+                while b"\r\n\r\n" in heard:
+                    heard = heard.split(b"\r\n\r\n", 1)[1]
+                    stream.sendall(ANSWER)
+        except OSError:
+            pass
+        stream.close()
 
     parent = os.getppid()
     listener.settimeout(0.5)
@@ -70,8 +74,8 @@ def service():
 class Load:
     """Clients that ask until they are stopped, or nobody takes their connections any more."""
 
-    def __init__(self, port, clients, pause, fresh, ends):
-        self.port, self.pause, self.fresh, self.ends = port, pause, fresh, ends
+    def __init__(self, port, clients, pause, fresh, ends, patience=10):
+        self.port, self.pause, self.fresh, self.ends, self.patience = port, pause, fresh, ends, patience
         self.counted, self.lock, self.stopped = collections.Counter(), threading.Lock(), threading.Event()
         self.threads = [threading.Thread(target=self.client) for _ in range(clients)]
         for thread in self.threads:
@@ -81,7 +85,7 @@ class Load:
         counted = collections.Counter()
         while not self.stopped.is_set():
             try:
-                stream = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+                stream = socket.create_connection(("127.0.0.1", self.port), timeout=self.patience)
             except OSError:
                 if self.ends:
                     break

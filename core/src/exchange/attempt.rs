@@ -190,7 +190,9 @@ impl Attempt {
 
     /// It took so long, for a limit that follows response times.
     pub(super) fn report_adaptive(&self, ledger: &Ledger, now: Instant) {
-        if let Some(adaptive) = &self.held.adaptive {
+        if let Some(adaptive) = &self.held.adaptive
+            && !ledger.overslept
+        {
             adaptive.report(ledger.cluster(&self.target), now);
         }
     }

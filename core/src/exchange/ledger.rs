@@ -28,6 +28,8 @@ pub(super) struct Ledger {
     pub(super) response: ResponseHead,
     /// What is known of the connection to the endpoint that answered, or was asked last.
     pub(super) facts: Facts,
+    /// What is told now was noticed so late that it says nothing of an endpoint.
+    pub(super) overslept: bool,
 }
 
 impl Ledger {
@@ -38,6 +40,7 @@ impl Ledger {
             record: Record::default(),
             response: ResponseHead::default(),
             facts: Facts::default(),
+            overslept: false,
         }
     }
 
@@ -103,8 +106,11 @@ impl Ledger {
         }
     }
 
-    /// The endpoint failed so.
+    /// The endpoint failed so, unless it was we who stood still.
     pub(super) fn report_failure(&mut self, outcome: Outcome, now: Instant) {
+        if self.overslept {
+            return;
+        }
         self.report(outcome, now);
         request::response_time::on_failure(&self.view.snapshot, &self.record, now);
     }

@@ -317,8 +317,10 @@ impl Exchange {
         // Whatever comes of this look, the next one is to be planned.
         self.planned = None;
         // A deadline may have moved since it was planned; then this means nothing.
-        if let Some((_, timer)) = state.deadline(call).filter(|(at, _)| *at <= turn.now) {
+        if let Some((due, timer)) = state.deadline(call).filter(|(at, _)| *at <= turn.now) {
+            call.ledger.overslept = timers::has_overslept(due, turn.now);
             state.on_time_up(timer, call, turn);
+            call.ledger.overslept = false;
             state.advance(call, turn);
         }
     }

@@ -25,6 +25,15 @@ pub(crate) enum Timer {
     StreamIdle,
 }
 
+/// A time that is noticed to be up so late says that this process stood still (it was stopped, or had no CPU), and nothing of whoever was
+/// waited for: he may not even have been asked.
+const OVERSLEPT: Duration = Duration::from_secs(1);
+
+/// Whether nobody looked for so long that it tells of us alone that a time was up at `due`.
+pub(super) fn has_overslept(due: Instant, now: Instant) -> bool {
+    now.since(due) >= OVERSLEPT
+}
+
 /// The first of two.
 fn earlier(
     one: Option<(Instant, Timer)>,

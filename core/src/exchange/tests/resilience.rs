@@ -224,6 +224,50 @@ fn at_the_same_instant_the_first_of_two_counts() {
     }
 }
 
+/// A process that was stopped finds all times up, of endpoints too that it had not come to ask: nobody is ejected for it.
+#[test]
+fn a_time_that_is_noticed_late_tells_nothing_of_the_endpoint() {
+    for (rule, connects) in [
+        ("timeout: 2s", true),
+        (
+            "retries: {attempts: 1, perTryTimeout: 2s, retryOn: '503'}",
+            true,
+        ),
+        // The time that a connection may take.
+        ("timeout: 60s, retries: {attempts: 0}", false),
+    ] {
+        for (late, is_ejected) in [(0, true), (999, true), (1000, false), (60_000, false)] {
+            let snapshot = snapshot(&format!(
+                "{SERVICE}---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: h}}
+spec: {{hosts: [h.test], http: [{{{rule}, route: [{{destination: {{host: h.test}}}}]}}]}}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: h}}
+spec: {{host: h.test, trafficPolicy: {{connectionPool: {{tcp: {{connectTimeout: 3s}}}},
+  outlierDetection: {{consecutive5xxErrors: 1, maxEjectionPercent: 100}}}}}}
+"
+            ));
+            let mut d = Driver::with(snapshot);
+            d.sends(Side::Downstream, GET);
+            if connects {
+                d.connects();
+                d.receives(Side::Upstream);
+            }
+            let (due, _) = d.deadline().unwrap();
+            d.now = due + Duration::from_millis(late);
+            d.time();
+            assert!(d.receives(Side::Downstream).starts_with("HTTP/1.1 50"));
+            let endpoint = &d.worker.view().snapshot.clusters[0].endpoints[0];
+            let told = endpoint.state.is_ejected();
+            assert_eq!(told, is_ejected, "{rule}, {late} ms late");
+        }
+    }
+}
+
 /// Of two times that end together, the whole request's counts: there is no use in another attempt.
 #[test]
 fn the_whole_ends_before_a_try_does() {
