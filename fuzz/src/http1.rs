@@ -331,7 +331,10 @@ pub fn requests(bytes: &[u8]) {
     same(&events, &read_requests(bytes.chunks(1)));
     same(&events, &read_requests(pieces(bytes, bytes.len() as u64)));
     let events = whole(&events);
-    if events.iter().any(has_no_host) {
+    if events
+        .iter()
+        .any(|event| has_no_host(event) || is_full(event))
+    {
         return;
     }
     let again = write(events, &Method::GET, Version::Http11);
@@ -363,6 +366,9 @@ pub fn responses(bytes: &[u8]) {
         &read_responses(asked, pieces(bytes, bytes.len() as u64)),
     );
     let events = whole(&events);
+    if events.iter().any(is_full) {
+        return;
+    }
     let again = write(events, &method, Version::Http11);
     let again = read_responses(asked, [&again[..]]);
     same(&meaning(events), whole(&meaning(&again)));
@@ -371,6 +377,26 @@ pub fn responses(bytes: &[u8]) {
 /// Only HTTP/1.0 lets a request go without; in HTTP/1.1 it cannot be said again.
 fn has_no_host(event: &Event) -> bool {
     matches!(event, Event::Request(head, _) if head.authority.is_empty())
+}
+
+/// What is written again frames its body anew, and says whether the connection goes on: in fields that may not have been there, for which a
+/// head as long as it may be has no room.
+fn is_full(event: &Event) -> bool {
+    const ROOM: usize = 4;
+    let headers = match event {
+        Event::Request(head, _) => &head.headers,
+        Event::Response(head, _) => &head.headers,
+        Event::Data(_)
+        | Event::Trailers(_)
+        | Event::End
+        | Event::Refused(_)
+        | Event::Eof
+        | Event::Closed => return false,
+    };
+    let bytes = headers.iter();
+    let bytes = bytes.map(|field| field.name.len() + field.value.len() + 4);
+    headers.len() + ROOM > Limits::REQUEST.fields
+        || bytes.sum::<usize>() + 64 * ROOM > Limits::REQUEST.head_bytes
 }
 
 fn same(a: &[Event], b: &[Event]) {
