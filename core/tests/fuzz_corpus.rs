@@ -20,6 +20,12 @@ mod config;
     reason = "shared with the fuzz targets, where it is a library"
 )]
 mod corpus;
+#[path = "../../fuzz/src/draws.rs"]
+#[expect(
+    unreachable_pub,
+    reason = "shared with the fuzz targets, where it is a library"
+)]
+mod draws;
 #[path = "../../fuzz/src/h2_peer.rs"]
 #[expect(
     unreachable_pub,

@@ -11,6 +11,7 @@ use outrigger_core::config::{Finding, Source as File, load};
 use outrigger_core::decision::Access;
 use outrigger_core::snapshot::AccessRuleId;
 
+use crate::draws::Draws;
 use model::{Request, access, decided, settled};
 
 /// Letters that texts are made of: few, so that they often match, with those that mean something.
@@ -29,24 +30,7 @@ const BLOCKS: &[&str] = &[
 ];
 const PARTS: &[&str] = &["a", "b", "ab", "aa"];
 
-/// Draws what somebody wrote from bytes; once they are used up everything is the first of its kind, or empty.
-struct Draws<'a>(&'a [u8]);
-
 impl Draws<'_> {
-    fn byte(&mut self) -> u8 {
-        let (first, rest) = self.0.split_first().unwrap_or((&0, &[]));
-        self.0 = rest;
-        *first
-    }
-
-    fn below(&mut self, count: usize) -> usize {
-        usize::from(self.byte()) % count
-    }
-
-    fn of<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.below(all.len())]
-    }
-
     /// At least one letter.
     fn text(&mut self, letters: &[u8], most: usize) -> String {
         let length = 1 + self.below(most);
@@ -73,15 +57,6 @@ impl Draws<'_> {
             1 if !path.contains('{') => format!("*{path}"),
             _ => path,
         }
-    }
-
-    /// One in so many.
-    fn is_one_in(&mut self, count: usize) -> bool {
-        self.below(count) == count - 1
-    }
-
-    fn several<T>(&mut self, most: usize, mut one: impl FnMut(&mut Self) -> T) -> Vec<T> {
-        (0..self.below(most + 1)).map(|_| one(self)).collect()
     }
 
     fn values(&mut self, mut one: impl FnMut(&mut Self) -> String) -> Values {

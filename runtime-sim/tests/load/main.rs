@@ -1,7 +1,8 @@
 //! A mass of requests through random topologies, policies, faults and reloads, and the invariants after every step.
 //!
 //! A failure names its seed: `OUTRIGGER_SEED=N cargo test -p outrigger-sim` plays that world alone. The run goes on until
-//! a number of requests is reached, and `OUTRIGGER_REQUESTS=N` says how many: `.ci/run` plays a million.
+//! a number of requests is reached, and `OUTRIGGER_REQUESTS=N` says how many: `.ci/run` plays a million. `OUTRIGGER_FROM=N` is the first
+//! seed, so that no two nights play the same worlds.
 
 mod rules;
 mod world;
@@ -55,7 +56,8 @@ fn a_mass_of_requests_keeps_the_invariants_and_repeats() {
         return;
     }
     let wanted = number("OUTRIGGER_REQUESTS").unwrap_or(REQUESTS);
-    let (next, requests) = (AtomicU64::new(0), AtomicU64::new(0));
+    let first = number("OUTRIGGER_FROM").unwrap_or(0);
+    let (next, requests) = (AtomicU64::new(first), AtomicU64::new(0));
     // Worlds share nothing, so each core plays its own.
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let total = thread::scope(|scope| {

@@ -6,7 +6,7 @@ use outrigger_core::cluster::ejection::Outcome;
 use outrigger_core::time::{Duration, Instant};
 use proptest::prelude::*;
 
-use super::{Model, Pool, same};
+use crate::ejection_model::{Model, Pool, same};
 
 /// Milliseconds.
 const INTERVAL: u64 = 100;
@@ -41,7 +41,7 @@ proptest! {
             for _ in 0..failures {
                 pool.report(&settings, 0, Outcome::Failed, Instant::from_millis(now));
                 model.report(0, Outcome::Failed, now);
-                same(&pool, &model, now)?;
+                same(&pool, &model, now);
                 // The first tick that brings it back.
                 let back = model.hosts[0].out.map_or(now, |out| out.until);
                 now = back.next_multiple_of(INTERVAL);

@@ -13,38 +13,38 @@ use outrigger_core::worker::{ConnectFault, Input, Output, Worker, WorkerSettings
 
 /// How a request ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct End {
-    pub(crate) status: u16,
-    pub(crate) flags: String,
-    pub(crate) details: String,
-    pub(crate) attempts: usize,
-    pub(crate) at: Instant,
+pub struct End {
+    pub status: u16,
+    pub flags: String,
+    pub details: String,
+    pub attempts: usize,
+    pub at: Instant,
 }
 
 /// One client, and its connection to an endpoint.
-pub(crate) struct Client {
+pub struct Client {
     id: ClientId,
     /// A connection is being made for it.
-    pub(crate) connecting: bool,
+    pub connecting: bool,
     /// It has a connection.
-    pub(crate) attached: bool,
+    pub attached: bool,
     /// Its request is under way and has no connection.
-    pub(crate) waits: bool,
+    pub waits: bool,
     /// How many attempts its last request has had.
-    pub(crate) attempts: usize,
+    pub attempts: usize,
     /// The endpoint of the last one.
-    pub(crate) endpoint: Option<u32>,
+    pub endpoint: Option<u32>,
     /// How its last request ended.
-    pub(crate) end: Option<End>,
+    pub end: Option<End>,
     /// Its connection is closed.
-    pub(crate) closed: bool,
+    pub closed: bool,
     /// What it has received.
     received: Vec<u8>,
 }
 
 impl Client {
     /// Whether it has received less of a body than its head promised.
-    pub(crate) fn is_cut_short(&self) -> bool {
+    pub fn is_cut_short(&self) -> bool {
         let text = String::from_utf8_lossy(&self.received).to_ascii_lowercase();
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
         let mut fields = head
@@ -67,19 +67,19 @@ struct Connection {
     made: bool,
 }
 
-pub(crate) struct House {
-    pub(crate) worker: Worker,
-    pub(crate) clients: Vec<Client>,
-    pub(crate) now: Instant,
+pub struct House {
+    pub worker: Worker,
+    pub clients: Vec<Client>,
+    pub now: Instant,
     entropy: Entropy,
     connections: BTreeMap<UpstreamId, Connection>,
     /// Idle connections of each endpoint, in the order in which they were kept.
-    pub(crate) idle: BTreeMap<u32, Vec<UpstreamId>>,
+    pub idle: BTreeMap<u32, Vec<UpstreamId>>,
 }
 
 impl House {
     /// `entropy` is the first client's.
-    pub(crate) fn new(snapshot: Arc<Snapshot>, clients: usize, entropy: Entropy) -> Self {
+    pub fn new(snapshot: Arc<Snapshot>, clients: usize, entropy: Entropy) -> Self {
         let mut house = Self {
             worker: Worker::new(snapshot, WorkerSettings::default(), 0),
             clients: Vec::new(),
@@ -119,7 +119,7 @@ impl House {
     }
 
     /// The cluster of the service `h.test`, which every model's configuration has.
-    pub(crate) fn cluster(&self) -> &Cluster {
+    pub fn cluster(&self) -> &Cluster {
         let mut clusters = self.worker.view().snapshot.clusters.iter();
         let found = clusters.find(|cluster| &*cluster.host == "h.test");
         found.expect("the configuration is good")
@@ -131,7 +131,7 @@ impl House {
     }
 
     /// Time has passed.
-    pub(crate) fn time(&mut self) {
+    pub fn time(&mut self) {
         self.worker.on_time(self.now);
         self.drain();
     }
@@ -287,7 +287,7 @@ impl House {
     }
 
     /// A client sends something.
-    pub(crate) fn client_sends(&mut self, at: usize, bytes: &[u8]) {
+    pub fn client_sends(&mut self, at: usize, bytes: &[u8]) {
         self.reads(self.clients[at].id.into(), bytes);
     }
 
@@ -300,17 +300,17 @@ impl House {
     }
 
     /// The endpoint that a client's request is at sends something.
-    pub(crate) fn endpoint_sends(&mut self, at: usize, bytes: &[u8]) {
+    pub fn endpoint_sends(&mut self, at: usize, bytes: &[u8]) {
         self.reads(self.upstream(at).into(), bytes);
     }
 
-    pub(crate) fn connected(&mut self, at: usize) {
+    pub fn connected(&mut self, at: usize) {
         let id = self.upstream(at);
         self.connections.get_mut(&id).expect("it is known").made = true;
         self.input(id.into(), Input::Connected(Box::default()));
     }
 
-    pub(crate) fn refused(&mut self, at: usize) {
+    pub fn refused(&mut self, at: usize) {
         let id = self.upstream(at);
         self.connections.remove(&id);
         self.input(
@@ -320,12 +320,12 @@ impl House {
     }
 
     /// The endpoint closes.
-    pub(crate) fn endpoint_closes(&mut self, at: usize) {
+    pub fn endpoint_closes(&mut self, at: usize) {
         self.input(self.upstream(at).into(), Input::Eof);
     }
 
     /// The client goes away, and another one comes in its place.
-    pub(crate) fn client_leaves(&mut self, at: usize) {
+    pub fn client_leaves(&mut self, at: usize) {
         self.input(self.clients[at].id.into(), Input::Eof);
         assert!(self.clients[at].closed);
         self.clients[at] = self.accept();
@@ -333,7 +333,7 @@ impl House {
     }
 
     /// The peer of an idle connection closes it.
-    pub(crate) fn idle_ends(&mut self, endpoint: u32, position: usize) {
+    pub fn idle_ends(&mut self, endpoint: u32, position: usize) {
         let list = self.idle.get_mut(&endpoint).expect("it has idle ones");
         let id = list.remove(position);
         self.input(id.into(), Input::Eof);
