@@ -8,6 +8,7 @@ mod ca;
 mod check;
 mod cli;
 mod compiled;
+mod cpu;
 mod demo;
 mod diff;
 mod dns_args;
@@ -34,6 +35,10 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    if let Err(why) = cpu::check() {
+        eprintln!("error: {why}");
+        return ExitCode::from(2);
+    }
     match cli::Cli::parse().command {
         cli::Command::Run(args) => run::run(&args),
         cli::Command::Ca(args) => ca::ca(&args),
