@@ -357,6 +357,28 @@ fn without_any_descriptor_accepting_pauses_and_no_endpoint_is_ejected() {
     }
 }
 
+/// The soft limit is for programs that never asked for more.
+#[test]
+fn as_many_descriptors_may_be_opened_as_the_system_grants() {
+    let folder = Folder::new("granted");
+    folder.write("shop.yaml", &shop(SocketAddr::from(([127, 0, 0, 1], 9))));
+    let command = proxy::command(&folder.0, &[]);
+    let mut limited = std::process::Command::new("sh");
+    limited
+        .args(["-c", "ulimit -Sn 64 && exec \"$0\" \"$@\""])
+        .arg(command.get_program())
+        .args(command.get_args());
+    let proxy = Proxy::spawn(limited);
+    let limits = fs::read_to_string(format!("/proc/{}/limits", proxy.child.id())).unwrap();
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"))
+        .unwrap();
+    let words: Vec<&str> = line.split_ascii_whitespace().collect();
+    assert_ne!(words[3], "64", "{line}");
+    assert_eq!(words[3], words[4], "{line}");
+}
+
 /// As counters call the outbound listener.
 fn listener(stage: &Stage) -> String {
     let SocketAddr::V4(addr) = stage.proxy.addr("outbound") else {

@@ -10,6 +10,7 @@ mod collectors;
 mod command;
 mod configuration;
 mod control;
+mod descriptors;
 mod dns;
 mod drain;
 mod events;
@@ -143,6 +144,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
              application's address, `--inbound ADDR=APP_ADDR`",
         ));
     }
+    descriptors::allow_all();
     let settings = settings::of(args)?;
     let runtime =
         runtime::pick(args.runtime, |told| warn!(target: "main", "{told}")).map_err(|missing| {
