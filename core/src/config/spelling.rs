@@ -83,4 +83,31 @@ mod tests {
             );
         }
     }
+
+    /// Two slips in every three letters are too many, and three only in a long word.
+    #[test]
+    fn how_near_is_near() {
+        for (key, known, is_near) in [
+            ("sxbsey", "subset", true),
+            ("sxbxey", "subset", false),
+            ("rxuxe", "route", false),
+            ("rxute", "route", true),
+            ("txx", "tls", false),
+            ("sourceLxxxls", "sourceLabels", true),
+            ("sourceXxxxls", "sourceLabels", false),
+            ("soxrcLaxexs", "sourceLabel", false),
+        ] {
+            let near = nearest(key, [known].into_iter());
+            assert_eq!(near.is_some(), is_near, "{key} for {known}");
+        }
+        // Longer ones are compared with nobody.
+        for (letters, is_near) in [(64, true), (65, false)] {
+            let long = "a".repeat(letters);
+            assert_eq!(
+                nearest(&long, [&*long].into_iter()).is_some(),
+                is_near,
+                "{letters}"
+            );
+        }
+    }
 }

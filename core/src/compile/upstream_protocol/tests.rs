@@ -123,6 +123,13 @@ fn settings_of_connections_hold_where_they_are_always_http2() {
         (http2, "{maxConcurrentStreams: 0}", false, "http2", "http2"),
         (
             http2,
+            "{maxConcurrentStreams: 1}",
+            false,
+            "http2 1",
+            "http2 1",
+        ),
+        (
+            http2,
             "{maxRequestsPerConnection: 3}",
             false,
             "http2",

@@ -358,6 +358,23 @@ fn listeners_let_namespaces_bind_by_name_and_by_label() {
             "{from: Selector, selector: {matchExpressions: [{key: team, operator: DoesNotExist}]}}",
             false,
         ),
+        // Of a label that it does not have.
+        (
+            "{from: Selector, selector: {matchExpressions: [{key: tier, operator: In, values: [a]}]}}",
+            false,
+        ),
+        (
+            "{from: Selector, selector: {matchExpressions: [{key: tier, operator: NotIn, values: [a]}]}}",
+            true,
+        ),
+        (
+            "{from: Selector, selector: {matchExpressions: [{key: tier, operator: Exists}]}}",
+            false,
+        ),
+        (
+            "{from: Selector, selector: {matchExpressions: [{key: tier, operator: DoesNotExist}]}}",
+            true,
+        ),
     ] {
         let listener = format!(
             "{{name: a, port: 80, protocol: HTTP, allowedRoutes: {{namespaces: {allowed}}}}}"

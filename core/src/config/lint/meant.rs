@@ -112,6 +112,16 @@ mod tests {
         }
     }
 
+    /// One slip in a label of so many letters, of which one is left out.
+    #[test]
+    fn labels_that_no_host_has_are_not_compared() {
+        for (letters, is_compared) in [(MAX_LABEL, true), (MAX_LABEL + 1, false)] {
+            let label = "a".repeat(letters);
+            let guess = Guesses::new().nearest(&label[1..], [&*label].into_iter());
+            assert_eq!(guess.is_some(), is_compared, "{letters}");
+        }
+    }
+
     #[test]
     fn guesses_end_with_their_budget() {
         let guesses = Guesses::new();

@@ -495,8 +495,14 @@ fn entries_of_one_host_add_up_where_they_are_alike() {
         format!("entries-differ {HOSTS}"),
         format!("shadowed-host {HOSTS}"),
     );
-    let cases: [(&str, String, &[&str]); 13] = [
+    let cases: [(&str, String, &[&str]); 14] = [
         ("name: b", format!("{web}, {fixed}"), &[]),
+        // Names of ports are what endpoints are found by: without one it does not matter.
+        (
+            "name: b",
+            format!("{}, resolution: STATIC", port(80, "web")),
+            &[],
+        ),
         ("name: b", format!("{http}, {fixed}"), &[]),
         ("name: b", format!("{web}, resolution: DNS"), &[&differs]),
         (
