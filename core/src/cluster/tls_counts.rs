@@ -103,4 +103,17 @@ mod tests {
             ])
         );
     }
+
+    /// One fault of any kind is enough to be told, and is told once.
+    #[test]
+    fn each_fault_is_told_alone() {
+        assert_eq!(TlsCounts::default().named(), None);
+        for kind in TlsFaultKind::ALL {
+            let counts = TlsCounts::default();
+            counts.on_failed(kind);
+            let named = counts.named().expect("there is one");
+            let sum: u64 = named.iter().map(|(_, count)| count).sum();
+            assert_eq!(sum, 1, "{kind:?}: {named:?}");
+        }
+    }
 }

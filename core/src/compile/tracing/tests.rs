@@ -335,6 +335,12 @@ fn tags() {
         (names(&of_mesh), of_mesh.max_path_tag_length),
         (vec!["of-mesh".into()], 9)
     );
+    // Nothing is as if it were not said, and one octet is not.
+    for (length, want) in [(0, 256), (1, 1)] {
+        let mesh = format!("defaultConfig: {{tracing: {{maxPathTagLength: {length}}}}}");
+        let of_mesh = policy("", &mesh, flags(None));
+        assert_eq!(of_mesh.max_path_tag_length, want, "{length}");
+    }
 
     let written = telemetry(
         "shop",

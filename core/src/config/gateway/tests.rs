@@ -36,6 +36,14 @@ fn servers() {
             &["invalid-host spec.servers[0].hosts[0]"],
         ),
         (
+            "{hosts: [./1.2.3.4, ns/b.com], port: {number: 80, name: http, protocol: HTTP}}",
+            &[],
+        ),
+        (
+            "{hosts: [./a.*.com], port: {number: 80, name: http, protocol: HTTP}}",
+            &["invalid-host spec.servers[0].hosts[0]"],
+        ),
+        (
             "{hosts: ['~/a.com'], port: {number: 80, name: http, protocol: HTTP}}",
             &["invalid-host spec.servers[0].hosts[0]"],
         ),

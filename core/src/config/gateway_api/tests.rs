@@ -101,6 +101,11 @@ fn listeners_become_gateways() {
             &[],
         ),
         (
+            "{name: a, port: 443, protocol: HTTPS, tls: {certificateRefs: [{group: '', kind: Secret, name: c}]}}",
+            "443 HTTPS * kubernetes-gateway://shop/c",
+            &[],
+        ),
+        (
             "{name: a, port: 443, protocol: TLS, tls: {mode: Passthrough}}",
             "443 TLS * ",
             &[],

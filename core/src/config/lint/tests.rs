@@ -1,6 +1,6 @@
 //! Small folders of resources and what is said about them.
 
-use crate::config::{Finding, MeshConfig, Source, lint, load};
+use crate::config::{Code, Finding, MeshConfig, Source, lint, load};
 
 /// Every finding of the lint as `code path`, in order.
 fn findings(yaml: &str) -> Vec<String> {
@@ -309,6 +309,35 @@ fn destination_rules_hide_and_shadow_each_other() {
     check(&[&owner, &own, &part], &["hides-subsets spec.host"]);
     let twin = subsets("name: twin", host, &["v2"]);
     check(&[&owner, &own, &twin], &["shadowed-subset spec.subsets[0]"]);
+}
+
+/// What annotations add to ejection needs one to add to, of the whole rule, of a subset, or of a port of either.
+#[test]
+fn ejection_is_turned_on_somewhere() {
+    let (on, of_port) = (
+        "outlierDetection: {interval: 5s}",
+        "portLevelSettings: [{port: {number: 80}, outlierDetection: {interval: 5s}}]",
+    );
+    let meta = "name: a, annotations: {outrigger.dev/failure-percentage-ejection: 'threshold=50'}";
+    for (policy, is_told) in [
+        ("connectionPool: {tcp: {maxConnections: 1}}", true),
+        (on, false),
+        (of_port, false),
+    ] {
+        let of_subset =
+            format!("{{host: a, subsets: [{{name: v1, trafficPolicy: {{{policy}}}}}]}}");
+        let whole = format!("{{host: a, trafficPolicy: {{{policy}}}}}");
+        for spec in [whole, of_subset] {
+            let said = judged(&istio("DestinationRule", meta, &spec));
+            let is_about =
+                |f: &&Finding| f.code == Code::NeverEjects && f.path == "metadata.annotations";
+            assert_eq!(
+                said.iter().any(|f| is_about(&f)),
+                is_told,
+                "{spec}: {said:?}"
+            );
+        }
+    }
 }
 
 #[test]

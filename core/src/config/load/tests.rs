@@ -421,6 +421,23 @@ fn what_a_misspelt_field_leaves_missing_is_its_consequence() {
     }
 }
 
+/// A misspelt field of one rule excuses nothing that another rule gets wrong by itself.
+#[test]
+fn what_is_wrong_beside_a_misspelt_field_is_told_as_well() {
+    let spec = "{hosts: [a], http: [{matches: [], route: [{destination: {host: a}}]}, {timeout: -1s, route: [{destination: {host: b}}]}]}";
+    let text = document("VirtualService", "{name: a}", &format!("spec: {spec}\n"));
+    let loaded = load_files(&[("a", &text)]);
+    let told = loaded.findings.iter().filter(|f| !f.is_consequence);
+    let mut paths: Vec<_> = told.map(|f| &*f.path).collect();
+    paths.sort_unstable();
+    assert_eq!(
+        paths,
+        ["spec.http[0].matches", "spec.http[1].timeout"],
+        "{:?}",
+        loaded.findings
+    );
+}
+
 #[test]
 fn a_subset_of_a_rejected_rule_is_not_missed() {
     let rule = |subsets: &str| {

@@ -2,6 +2,7 @@
 //! another, or the endpoint a request twice.
 
 use super::*;
+use crate::overload::{Actions, Level, Resource};
 
 const POST: &[u8] = b"POST /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: 3\r\n\r\nabc";
 
@@ -261,5 +262,37 @@ fn each_connection_that_was_not_made_is_counted_at_its_endpoint() {
         let failed = !matches!(end, Some(Input::Connected(_)));
         assert_eq!(host.connect_failures(), u64::from(failed), "{end:?}");
         assert_eq!(host.connections(), u32::from(!failed), "{end:?}");
+    }
+}
+
+/// What is idle when the machine fills up is closed, and what becomes idle later too; each is counted once.
+#[test]
+fn a_full_machine_keeps_no_connection() {
+    let full = Actions::at(Resource::Descriptors, Level::Soft);
+    for is_idle in [true, false] {
+        let mut d = Driver::new();
+        d.sends(Side::Downstream, GET);
+        d.connects();
+        d.receives(Side::Upstream);
+        if is_idle {
+            d.sends(Side::Upstream, OK);
+            d.receives(Side::Downstream);
+            assert!(keeps(&mut d));
+        }
+        d.outputs();
+        d.worker.relieve(full, d.now);
+        d.drain();
+        if !is_idle {
+            assert_eq!(d.worker.counts().shed.kept, 0, "it is in use");
+            d.sends(Side::Upstream, OK);
+            d.receives(Side::Downstream);
+        }
+        let said = d.outputs();
+        assert!(said.contains(&Said::Close(Side::Upstream)), "{said:?}");
+        let counts = d.worker.counts();
+        assert_eq!((counts.idle, counts.shed.kept), (0, 1), "{is_idle}");
+        // Saying so again changes nothing.
+        d.worker.relieve(full, d.now);
+        assert_eq!(d.worker.counts().shed.kept, 1);
     }
 }
