@@ -232,7 +232,10 @@ impl State {
                     let parting = match tunnel.advance(call, turn) {
                         Passing::GoesOn => return,
                         Passing::Over => Parting::Served { keep_alive: false },
-                        Passing::Broken => Parting::Close,
+                        Passing::Broken => {
+                            tunnel.abort(turn);
+                            Parting::Reset
+                        }
                     };
                     self.end(parting, call, turn);
                 }

@@ -29,7 +29,7 @@ pub(super) enum Passing {
     GoesOn,
     /// Both directions have ended.
     Over,
-    /// One side has given its stream up.
+    /// One side has given its stream up, and so the other one's is.
     Broken,
 }
 
@@ -104,7 +104,7 @@ impl Tunnel {
         }
     }
 
-    /// The client has reset its connection, and so its endpoint's is.
+    /// One side has given its connection or stream up, and so the endpoint's is: what was cut must not look whole.
     pub(super) fn abort(&mut self, turn: &mut Turn<'_>) {
         EndpointEnd(mem::take(&mut self.attempt.stream)).abort(turn);
     }

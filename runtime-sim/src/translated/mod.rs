@@ -18,6 +18,7 @@
 //! | `Connection: close` of a client or service | the next stream is one for another connection of the peer; nothing is said |
 //! | `Connection: close` of the sidecar, which then closes | GOAWAY before the response, and the same after it |
 //! | the sidecar closes a service's connection | the end of the connection, or a reset of the stream |
+//! | it resets it in a tunnel | a reset of the stream |
 //! | a peer that does not read | it gives no credit |
 //!
 //! A service decides by what it hears first (RFC 9113 §3.3): where the sidecar speaks HTTP/1, its peer is left alone. What

@@ -284,11 +284,13 @@ impl Place {
             if let Broken::Refused(refused) = broken {
                 link.complain(&format!("a malformed request: {}", refused.details));
             }
+            // A tunnel has no other way to be cut.
+            let is_cut = work.request == Half::Tunnel;
             link.codec.close(stream);
             self.work = None;
             // Where the connection ends, that is told by itself.
             if broken != Broken::Reset(Reset::Cut) {
-                self.end = Some(End::Eof);
+                self.end = Some(if is_cut { End::Broken } else { End::Eof });
             }
             return true;
         }

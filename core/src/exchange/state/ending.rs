@@ -38,10 +38,8 @@ impl State {
                 self.have_tried(call, turn, Attempts::hear_older);
             }
             Self::Trying(_) | Self::Relaying(_) => self.pump_response(call, turn),
-            Self::Tunnel(_) if is_broken && call.ledger.is_connection() => {
-                self.end(Parting::Reset, call, turn);
-            }
-            Self::Tunnel(_) if is_broken => self.end(Parting::Close, call, turn),
+            // What was cut must not look whole (RFC 9113 §8.5).
+            Self::Tunnel(_) if is_broken => self.end(Parting::Reset, call, turn),
             Self::Tunnel(tunnel) => tunnel.on_endpoint_eof(),
             Self::Asking(_) | Self::Delayed { .. } | Self::Flush { .. } | Self::Over => {}
         }
@@ -101,9 +99,7 @@ impl State {
             call.ledger.record.details = details;
             self.end_attempts(AttemptEnd::Cancelled, call, turn);
         }
-        if let Self::Tunnel(tunnel) = self
-            && call.ledger.is_connection()
-        {
+        if let Self::Tunnel(tunnel) = self {
             tunnel.abort(turn);
         }
         self.end(Parting::Close, call, turn);
