@@ -60,8 +60,9 @@ impl Digest {
                 self.peer(*id);
             }
             Happening::Arrive(number) => self.add(9 ^ (*number as u64) << 8),
-            Happening::Announced(sidecar) => self.add(10 ^ (*sidecar as u64) << 8),
-            Happening::Look(sidecar) => self.add(11 ^ (*sidecar as u64) << 8),
+            Happening::Announced(thread) => self.add(10 ^ (*thread as u64) << 8),
+            Happening::Look(thread) => self.add(11 ^ (*thread as u64) << 8),
+            Happening::Published(_, thread) => self.add(12 ^ (*thread as u64) << 8),
         }
     }
 
@@ -79,8 +80,8 @@ impl Digest {
                 self.add(what);
                 self.peer(id);
             }
-            Dialler::Sidecar(sidecar, id) => {
-                self.add(what ^ (sidecar as u64) << 8);
+            Dialler::Thread(thread, id) => {
+                self.add(what ^ (thread as u64) << 8);
                 id.hash(self);
             }
         }

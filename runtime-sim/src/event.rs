@@ -18,7 +18,7 @@ pub(crate) struct PeerId {
 pub(crate) enum Dialler {
     Peer(PeerId),
     /// The connection's name tells one that was given up from a later one.
-    Sidecar(usize, UpstreamId),
+    Thread(usize, UpstreamId),
 }
 
 /// One thing that happens.
@@ -35,10 +35,12 @@ pub(crate) enum Happening {
     Return(PeerId),
     /// The next of those who come by themselves, with this number.
     Arrive(usize),
-    /// This sidecar, and all that share its limits, look at what they keep, because somebody waits or let go.
+    /// This thread, and all that share its limits, look at what they keep, because somebody waits or let go.
     Announced(usize),
-    /// A sidecar looks at what has taken too long.
+    /// A thread looks at what has taken too long.
     Look(usize),
+    /// A thread of this sidecar hears of a new configuration.
+    Published(usize, usize),
 }
 
 impl From<Travel> for Happening {

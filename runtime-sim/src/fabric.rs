@@ -18,7 +18,7 @@ use crate::queue::Queue;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Owner {
     Peer(PeerId),
-    Sidecar(usize, ConnId),
+    Thread(usize, ConnId),
 }
 
 pub(crate) struct Fabric {
@@ -28,7 +28,7 @@ pub(crate) struct Fabric {
     pub(crate) network: Network,
     pub(crate) weather: Weather,
     pub(crate) digest: Digest,
-    /// What the sidecars of a mesh lend each other: only one is at work at a time.
+    /// What all threads of a mesh lend each other: only one is at work at a time.
     pub(crate) spare: Spare,
     /// By wire; who dialled it, and who accepted it.
     owners: Vec<[Option<Owner>; 2]>,

@@ -13,6 +13,7 @@ use outrigger_core::snapshot::{Action, Cluster, Limits, Snapshot};
 use outrigger_core::time::{Duration, Instant};
 use outrigger_core::worker::{Exchange, View, Worker};
 use slotmap::SecondaryMap;
+use smallvec::SmallVec;
 
 /// An outbox may pass its mark by what one piece can add: an inbox as full as it gets while no connection is there
 /// (64 KiB, and the room of one more read) and its framing.
@@ -21,13 +22,15 @@ const SLACK: usize = 192 * 1024;
 /// Longer than any ejection lasts, and its sweep.
 const ANY_EJECTION: Duration = Duration::from_secs(24 * 3600);
 
-/// Counts over all endpoints of a sidecar.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Totals {
-    /// Requests in flight.
-    pub(crate) active: u32,
-    /// Open connections, idle ones included.
-    pub(crate) connections: u32,
+/// What the workers of a sidecar have under way.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct UnderWay {
+    /// Attempts.
+    pub(crate) attempts: usize,
+    /// Connections that nobody uses, by what is seen of each.
+    pub(crate) kept: usize,
+    /// The same as the workers count them.
+    pub(crate) idle: usize,
 }
 
 /// How many attempts of a request may be in flight at a time.
@@ -122,9 +125,11 @@ fn allowed_retries(record: &Record, snapshot: &Snapshot) -> u32 {
     }
 }
 
-/// The live state of a sidecar's endpoints and clusters, and what it was at the last step.
+/// The live state of a sidecar's endpoints and clusters, which its workers share, and what it was at the last step.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
+    /// What was published last: some workers may not have heard of it.
+    newest: Arc<Snapshot>,
     clusters: Vec<Watched>,
     /// Views of before. Requests may still run on them, and fill limits that are lower by now. Each is held until the
     /// check after its last user went: that one may have changed a count in the same step.
@@ -155,20 +160,25 @@ impl Watched {
 }
 
 impl Watch {
-    pub(crate) fn new(view: &View) -> Self {
-        let clusters = view.snapshot.clusters.iter().map(Watched::new);
+    pub(crate) fn new(snapshot: &Arc<Snapshot>) -> Self {
+        let clusters = snapshot.clusters.iter().map(Watched::new);
         Self {
+            newest: Arc::clone(snapshot),
             clusters: clusters.collect(),
             ..Self::default()
         }
     }
 
-    /// A sidecar goes from one view to the next.
+    /// A worker goes from one view to the next.
     pub(crate) fn adopt(&mut self, before: &Rc<View>, now: &View) {
         // The caller holds it too.
         if Rc::strong_count(before) > 1 {
             self.older.push(Rc::clone(before));
         }
+        if Arc::ptr_eq(&self.newest, &now.snapshot) {
+            return;
+        }
+        self.newest = Arc::clone(&now.snapshot);
         let next = now.snapshot.clusters.iter().map(Watched::new).collect();
         for old in std::mem::replace(&mut self.clusters, next) {
             let hosts = old.hosts.iter().map(Arc::downgrade).collect();
@@ -176,20 +186,20 @@ impl Watch {
         }
     }
 
-    pub(crate) fn totals(&self) -> Totals {
-        let hosts = self.clusters.iter().flat_map(|c| &c.hosts);
-        Totals {
-            active: hosts.clone().map(|h| h.active()).sum(),
-            connections: hosts.map(|h| h.connections()).sum(),
-        }
-    }
-
-    /// Looks at all counts between two steps.
-    pub(crate) fn check(&mut self, view: &View, running: usize) -> Result<(), String> {
+    /// Looks at all counts between two steps. `in_force`: what each worker decides by.
+    pub(crate) fn check(&mut self, in_force: &[&View], under_way: UnderWay) -> Result<(), String> {
+        let UnderWay {
+            attempts,
+            kept,
+            idle,
+        } = under_way;
+        let running = attempts;
+        let others = self.older.iter().map(|view| &**view);
+        let others: SmallVec<[&View; 8]> = others.chain(in_force.iter().copied()).collect();
         let mut sums = [0; Counted::ALL.len()];
-        for (watched, cluster) in self.clusters.iter_mut().zip(view.snapshot.clusters.iter()) {
-            watched.check_counts(cluster, &self.older)?;
-            watched.check_ejections(cluster, &self.older)?;
+        for (watched, cluster) in self.clusters.iter_mut().zip(self.newest.clusters.iter()) {
+            watched.check_counts(cluster, &others)?;
+            watched.check_ejections(cluster, &others)?;
             for (sum, count) in sums.iter_mut().zip(watched.counts) {
                 *sum += count as usize;
             }
@@ -200,13 +210,22 @@ impl Watch {
                 return Err(format!("{sum} {counted:?} for {running} exchanges"));
             }
         }
+        let hosts = self.clusters.iter().flat_map(|c| &c.hosts);
+        let active: u32 = hosts.clone().map(|h| h.active()).sum();
+        let connections: u32 = hosts.map(|h| h.connections()).sum();
+        if active as usize > attempts || connections as usize > attempts + kept || idle != kept {
+            return Err(format!(
+                "{active} active and {connections} connections, {idle} idle ones, for {attempts} attempts and {kept} kept"
+            ));
+        }
+        drop(others);
         self.older.retain(|view| Rc::strong_count(view) > 1);
         Ok(())
     }
 
     /// Looks at all counts when nobody is left who wants anything.
-    pub(crate) fn at_rest(&self, view: &View, now: Instant) -> Result<(), String> {
-        for cluster in view.snapshot.clusters.iter() {
+    pub(crate) fn at_rest(&self, now: Instant) -> Result<(), String> {
+        for cluster in self.newest.clusters.iter() {
             cluster.sweep(now + ANY_EJECTION, Entropy(0));
         }
         let live = self.clusters.iter().map(|c| (&c.state, c.hosts.clone()));
@@ -235,7 +254,7 @@ impl Watch {
 
 impl Watched {
     /// A count never grows past its limit. It may be above it: a reload can lower the limit.
-    fn check_counts(&mut self, cluster: &Cluster, older: &[Rc<View>]) -> Result<(), String> {
+    fn check_counts(&mut self, cluster: &Cluster, older: &[&View]) -> Result<(), String> {
         for (counted, before) in Counted::ALL.into_iter().zip(&mut self.counts) {
             let now = self.state.gauges().current(counted);
             let limit = limit(cluster.limits, counted);
@@ -251,7 +270,7 @@ impl Watched {
         Ok(())
     }
 
-    fn check_ejections(&mut self, cluster: &Cluster, older: &[Rc<View>]) -> Result<(), String> {
+    fn check_ejections(&mut self, cluster: &Cluster, older: &[&View]) -> Result<(), String> {
         let now = self.state.ejections_active();
         let out = self.hosts.iter().filter(|host| host.is_ejected()).count();
         if out != now as usize {
@@ -298,11 +317,7 @@ fn may_be_out(cluster: &Cluster, out: u32, of: u64) -> bool {
 }
 
 /// Whether something holds of a cluster in one of the snapshots of before that requests still run on.
-fn in_older(
-    state: &Arc<ClusterState>,
-    older: &[Rc<View>],
-    holds: impl Fn(&Cluster) -> bool,
-) -> bool {
+fn in_older(state: &Arc<ClusterState>, older: &[&View], holds: impl Fn(&Cluster) -> bool) -> bool {
     older.iter().any(|view| {
         let mut clusters = view.snapshot.clusters.iter();
         clusters.any(|c| Arc::ptr_eq(&c.state, state) && holds(c))

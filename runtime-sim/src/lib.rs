@@ -27,6 +27,7 @@ mod service;
 mod sidecar;
 mod simulation;
 pub mod study;
+mod thread;
 mod translated;
 
 pub use beneath::{Beneath, Met, Proved, Shown, Speaks, Time, certificate};

@@ -10,7 +10,7 @@ use outrigger_core::entropy::seed_of_worker;
 use outrigger_core::overload::Actions;
 use outrigger_core::peer::ListenerKind;
 use outrigger_core::snapshot::{Address, Snapshot};
-use outrigger_core::time::Instant;
+use outrigger_core::time::{Duration, Instant};
 use outrigger_core::worker::{Worker, WorkerSettings};
 
 use crate::Records;
@@ -24,9 +24,13 @@ use crate::seat::Received;
 use crate::seats::Seats;
 use crate::service::Complaints;
 use crate::sidecar::Sidecar;
+use crate::thread::Thread;
 
 /// The date on which everything happens: the calendar stands still, so that a simulation tells the same on every day.
 const DATE: [u8; 29] = *b"Thu, 01 Jan 2026 00:00:00 GMT";
+
+/// How much later than another one a worker may hear of a new configuration, in microseconds.
+const LATE: u64 = 5_000;
 
 /// Which sidecar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +49,7 @@ pub struct Simulation {
     seats: Seats,
     errands: Errands,
     sidecars: Vec<Sidecar>,
+    threads: Vec<Thread>,
     targets: BTreeMap<String, Target>,
     /// Where clients of an address were to go whom the kernel brings there.
     captured: BTreeMap<String, SocketAddr>,
@@ -79,6 +84,7 @@ impl Simulation {
             seats: Seats::default(),
             errands,
             sidecars: Vec::new(),
+            threads: Vec::new(),
             targets: BTreeMap::new(),
             captured: BTreeMap::new(),
             beside: BTreeMap::new(),
@@ -126,15 +132,29 @@ impl Simulation {
         settings: WorkerSettings,
         records: Records,
     ) -> SidecarId {
-        let number = self.sidecars.len();
-        let seed = seed_of_worker(self.seed, number);
-        let mut worker = Worker::new(snapshot, settings, seed);
-        worker.set_date(DATE);
-        let mut sidecar = Sidecar::new(number, worker, seed, records);
-        if self.is_checked {
-            sidecar.watch();
+        self.sidecar_of(snapshot, settings, vec![records])
+    }
+
+    /// Adds a sidecar of several workers, one for each of those who see records: each is a thread with its own connections,
+    /// over which those that come are spread, and all share the snapshot and what it counts.
+    pub fn sidecar_of(
+        &mut self,
+        snapshot: Arc<Snapshot>,
+        settings: WorkerSettings,
+        records: Vec<Records>,
+    ) -> SidecarId {
+        let (number, first) = (self.sidecars.len(), self.threads.len());
+        for records in records {
+            let at = self.threads.len();
+            let seed = seed_of_worker(self.seed, at);
+            let mut worker = Worker::new(Arc::clone(&snapshot), settings, seed);
+            worker.set_date(DATE);
+            self.threads
+                .push(Thread::new((number, at), worker, seed, records));
         }
-        self.sidecars.push(sidecar);
+        let threads = first..self.threads.len();
+        self.sidecars
+            .push(Sidecar::new(threads, snapshot, self.is_checked));
         SidecarId(number)
     }
 
@@ -153,7 +173,9 @@ impl Simulation {
 
     /// Gives a sidecar what it shows where TLS is spoken, and whom it believes.
     pub fn prove(&mut self, sidecar: SidecarId, proved: Proved) {
-        self.sidecars[sidecar.0].proved = proved;
+        for thread in &mut self.threads[self.sidecars[sidecar.0].threads.clone()] {
+            thread.proved = proved.clone();
+        }
     }
 
     /// Puts a listener of a sidecar at an address.
@@ -205,12 +227,22 @@ impl Simulation {
         self.plan_arrival(self.arrivals.len() - 1);
     }
 
-    /// Gives a sidecar another configuration.
+    /// Gives a sidecar another configuration. Of several workers each hears of it on its own, and takes what is newest then.
     ///
     /// # Errors
     /// A broken invariant.
     pub fn adopt(&mut self, sidecar: SidecarId, snapshot: Arc<Snapshot>) -> Result<(), String> {
-        self.sidecars[sidecar.0].adopt(snapshot, &mut self.fabric)
+        let of = &mut self.sidecars[sidecar.0];
+        of.published = snapshot;
+        if of.threads.len() == 1 {
+            return of.adopt(of.threads.start, &mut self.threads, &mut self.fabric);
+        }
+        for thread in of.threads.clone() {
+            let at = self.fabric.now + Duration::from_micros(self.fabric.dice.below(LATE));
+            let happening = Happening::Published(sidecar.0, thread);
+            self.fabric.queue.push(at, happening);
+        }
+        Ok(())
     }
 
     /// Has a sidecar do this as on a machine that is full. Whoever connects to it still gets in.
@@ -218,7 +250,8 @@ impl Simulation {
     /// # Errors
     /// A broken invariant.
     pub fn relieve(&mut self, sidecar: SidecarId, actions: Actions) -> Result<(), String> {
-        self.sidecars[sidecar.0].relieve(actions, &mut self.fabric)
+        let mut threads = self.threads[self.sidecars[sidecar.0].threads.clone()].iter_mut();
+        threads.try_for_each(|thread| thread.relieve(actions, &mut self.fabric))
     }
 
     /// Lets a sidecar drain: new connections are refused, running exchanges end when they can.
@@ -226,7 +259,10 @@ impl Simulation {
     /// # Errors
     /// A broken invariant.
     pub fn drain(&mut self, sidecar: SidecarId) -> Result<(), String> {
-        self.sidecars[sidecar.0].drain(&mut self.fabric)
+        let of = &mut self.sidecars[sidecar.0];
+        of.is_draining = true;
+        let mut threads = self.threads[of.threads.clone()].iter_mut();
+        threads.try_for_each(|thread| thread.drain(&mut self.fabric))
     }
 
     /// Gives a signal to all peers.
@@ -257,7 +293,7 @@ impl Simulation {
     /// # Errors
     /// What is left.
     pub fn at_rest(&self, sidecar: SidecarId) -> Result<(), String> {
-        self.sidecars[sidecar.0].at_rest(self.fabric.now)
+        self.sidecars[sidecar.0].at_rest(&self.threads, self.fabric.now)
     }
 
     /// Runs until nothing is left to happen or the time is `until`; signals are passed on to all peers.
@@ -286,7 +322,10 @@ impl Simulation {
         self.fabric.digest.happening(self.fabric.now, &happening);
         let happened = self.happen(happening).and_then(|()| self.run_errands());
         let kept = |()| match self.is_checked {
-            true => self.sidecars.iter_mut().try_for_each(Sidecar::check),
+            true => {
+                let mut sidecars = self.sidecars.iter_mut();
+                sidecars.try_for_each(|sidecar| sidecar.check(&mut self.threads))
+            }
             false => Ok(()),
         };
         let now = self.fabric.now;
@@ -320,15 +359,20 @@ impl Simulation {
                 self.arrivals[number].arrive(self.fabric.now, &self.errands);
                 self.plan_arrival(number);
             }
-            Happening::Announced(sidecar) if self.is_apart => {
-                self.sidecars[sidecar].announced(&mut self.fabric)?;
-            }
-            Happening::Announced(_) => {
-                for sidecar in &mut self.sidecars {
-                    sidecar.announced(&mut self.fabric)?;
+            Happening::Announced(thread) => {
+                let hear = match self.is_apart {
+                    true => self.sidecars[self.threads[thread].of()].threads.clone(),
+                    false => 0..self.threads.len(),
+                };
+                for thread in &mut self.threads[hear] {
+                    thread.announced(&mut self.fabric)?;
                 }
             }
-            Happening::Look(sidecar) => self.sidecars[sidecar].on_time(&mut self.fabric)?,
+            Happening::Look(thread) => self.threads[thread].on_time(&mut self.fabric)?,
+            Happening::Published(sidecar, thread) => {
+                let of = &mut self.sidecars[sidecar];
+                of.adopt(thread, &mut self.threads, &mut self.fabric)?;
+            }
         }
         Ok(())
     }
@@ -337,9 +381,7 @@ impl Simulation {
     fn notice(&mut self, wire: Wire, end: End) -> Result<(), String> {
         match self.fabric.owner(wire, end) {
             None => Ok(()),
-            Some(Owner::Sidecar(sidecar, id)) => {
-                self.sidecars[sidecar].notice(id, &mut self.fabric)
-            }
+            Some(Owner::Thread(thread, id)) => self.threads[thread].notice(id, &mut self.fabric),
             Some(Owner::Peer(id)) => self.look(id),
         }
     }

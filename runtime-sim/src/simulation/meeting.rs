@@ -52,10 +52,11 @@ impl Simulation {
     pub(super) fn meet(&mut self, dialler: Dialler, address: &Address) -> Result<(), String> {
         let text = address.to_string();
         let beside = match dialler {
-            Dialler::Sidecar(sidecar, _) if !self.beside.is_empty() => {
+            Dialler::Thread(thread, _) if !self.beside.is_empty() => {
+                let sidecar = self.threads[thread].of();
                 self.beside.get_mut(&(sidecar, text.clone()))
             }
-            Dialler::Sidecar(..) | Dialler::Peer(_) => None,
+            Dialler::Thread(..) | Dialler::Peer(_) => None,
         };
         let accept = match beside.or_else(|| self.targets.get_mut(&text)) {
             None => Err(ConnectFault::Refused),
@@ -64,7 +65,7 @@ impl Simulation {
                 Accept::Refuse => Err(ConnectFault::Refused),
                 Accept::Ignore => return Ok(()),
             },
-            Some(Target::Sidecar(id, _)) if self.sidecars[id.0].draining => {
+            Some(Target::Sidecar(id, _)) if self.sidecars[id.0].is_draining => {
                 Err(ConnectFault::Refused)
             }
             Some(Target::Sidecar(..)) => Ok(None),
@@ -117,10 +118,10 @@ impl Simulation {
         self.fabric.own(wire, end, Owner::Peer(id));
         let (learnt, met) = match self.handshake(dialler) {
             None => (Ok(()), None),
-            Some((sidecar, upstream, wanted)) => {
-                let proved = &self.sidecars[sidecar].proved;
+            Some((thread, upstream, wanted)) => {
+                let proved = &self.threads[thread].proved;
                 let (learnt, met) = beneath::as_client(proved, &wanted, &endpoint);
-                let learnt = learnt.map(|facts| self.sidecars[sidecar].learn(upstream, facts));
+                let learnt = learnt.map(|facts| self.threads[thread].learn(upstream, facts));
                 let is_told = endpoint != Beneath::ClearText;
                 (learnt, is_told.then_some(met))
             }
@@ -146,18 +147,24 @@ impl Simulation {
                 let seat = self.seats.get(id);
                 seat.map_or_else(Beneath::default, |seat| seat.peer.beneath())
             }
-            (Dialler::Sidecar(..), None) => Beneath::ClearText,
-            (Dialler::Sidecar(..), Some((dialler, _, wanted))) => {
-                let proved = &self.sidecars[*dialler].proved;
+            (Dialler::Thread(..), None) => Beneath::ClearText,
+            (Dialler::Thread(..), Some((dialler, _, wanted))) => {
+                let proved = &self.threads[*dialler].proved;
                 Beneath::Tls(Box::new(beneath::of_handshake(proved, wanted)))
             }
         };
         let speaks_tls = comes != Beneath::ClearText;
         let end = End::Accepted;
         let original = self.captured.get(&address.to_string()).copied();
-        let sidecar = &mut self.sidecars[id.0];
-        sidecar.accept((wire, end), (listener, original), comes, &mut self.fabric)?;
-        let met = sidecar.met.take();
+        // The kernel spreads connections over the threads that listen.
+        let threads = self.sidecars[id.0].threads.clone();
+        let at = match threads.len() {
+            1 => threads.start,
+            many => threads.start + self.fabric.dice.below(many as u64) as usize,
+        };
+        let thread = &mut self.threads[at];
+        thread.accept((wire, end), (listener, original), comes, &mut self.fabric)?;
+        let met = thread.met.take();
         if let Dialler::Peer(id) = dialler
             && let Some(seat) = self.seats.get(id)
         {
@@ -167,24 +174,24 @@ impl Simulation {
         let Some((dialler, upstream, wanted)) = handshake else {
             return Ok(Ok(()));
         };
-        let shows = self.sidecars[id.0].proved.keys.get(&KeyName::Mesh).cloned();
+        let shows = self.threads[at].proved.keys.get(&KeyName::Mesh).cloned();
         let endpoint = match met {
             None => Beneath::ClearText,
             Some(_) => Beneath::Tls(Box::new(
                 shows.map_or_else(Speaks::default, Speaks::as_mesh),
             )),
         };
-        let (learnt, _) = beneath::as_client(&self.sidecars[dialler].proved, &wanted, &endpoint);
-        Ok(learnt.map(|facts| self.sidecars[dialler].learn(upstream, facts)))
+        let (learnt, _) = beneath::as_client(&self.threads[dialler].proved, &wanted, &endpoint);
+        Ok(learnt.map(|facts| self.threads[dialler].learn(upstream, facts)))
     }
 
     /// How a sidecar wants the connection protected that it dials.
     fn handshake(&self, dialler: Dialler) -> Option<(usize, UpstreamId, Handshake)> {
         match dialler {
             Dialler::Peer(_) => None,
-            Dialler::Sidecar(sidecar, id) => {
-                let wanted = self.sidecars[sidecar].handshake(id)?;
-                Some((sidecar, id, wanted.clone()))
+            Dialler::Thread(thread, id) => {
+                let wanted = self.threads[thread].handshake(id)?;
+                Some((thread, id, wanted.clone()))
             }
         }
     }
@@ -219,8 +226,8 @@ impl Simulation {
                 self.tell_met(id, met.as_ref())?;
                 self.notice(wire, end)
             }
-            Dialler::Sidecar(sidecar, id) => {
-                self.sidecars[sidecar].dialled(id, result, &mut self.fabric)
+            Dialler::Thread(thread, id) => {
+                self.threads[thread].dialled(id, result, &mut self.fabric)
             }
         }
     }

@@ -9,6 +9,8 @@ use outrigger_sim::Dice;
 pub(crate) struct Topology {
     /// How many instances each service has.
     pub(crate) services: Vec<u64>,
+    /// Their endpoints prove who they are, and ask who comes.
+    pub(crate) is_secured: bool,
 }
 
 impl Topology {
@@ -16,6 +18,7 @@ impl Topology {
         let services = (0..dice.between(1, 2)).map(|_| dice.between(1, 4));
         Self {
             services: services.collect(),
+            is_secured: false,
         }
     }
 
@@ -42,7 +45,7 @@ impl Topology {
             entry(service, named, dice, &mut text);
             // A subset without endpoints answers everything by itself, so it is seldom.
             let subsets = dice.coin() && (named > 1 || dice.below(8) == 0);
-            destination_rule(service, subsets, dice, &mut text);
+            destination_rule(service, subsets, self.is_secured, dice, &mut text);
             if dice.below(4) > 0 {
                 virtual_service(service, subsets, dice, &mut text);
             }
@@ -102,11 +105,20 @@ const ON_DESTINATIONS: &[&str] = &[
     "outrigger.dev/hash-balance-factor: \"125\"",
 ];
 
-fn destination_rule(service: usize, subsets: bool, dice: &mut Dice, text: &mut String) {
+fn destination_rule(
+    service: usize,
+    subsets: bool,
+    is_secured: bool,
+    dice: &mut Dice,
+    text: &mut String,
+) {
     let annotations = seldom(dice, 6, ON_DESTINATIONS);
     begin("DestinationRule", service, &annotations, text);
     let host = Topology::host(service);
     let _ = write!(text, "  host: {host}\n  trafficPolicy:\n");
+    if is_secured {
+        text.push_str("    tls: {mode: ISTIO_MUTUAL}\n");
+    }
     balancer(dice, text);
     if dice.coin() {
         pool(dice, text);

@@ -10,7 +10,7 @@ use outrigger_core::snapshot::Address;
 use outrigger_core::worker::{Input, Output};
 use smallvec::SmallVec;
 
-use super::{Connection, Sidecar};
+use super::{Connection, Thread};
 use crate::event::{Dialler, Happening};
 use crate::fabric::Fabric;
 use crate::invariants;
@@ -37,7 +37,7 @@ struct Possible {
     what: Ready,
 }
 
-impl Sidecar {
+impl Thread {
     /// Says something to the worker, performs what it wants, and feeds what is ready, until it waits.
     pub(super) fn say<R>(
         &mut self,
@@ -62,7 +62,7 @@ impl Sidecar {
             self.worker.handle_input(id, input, fabric.now);
         }
         Err(format!(
-            "sidecar {} took {MOST_INPUTS_A_ROUND} inputs in one moment",
+            "thread {} took {MOST_INPUTS_A_ROUND} inputs in one moment",
             self.number
         ))
     }
@@ -93,7 +93,7 @@ impl Sidecar {
                         Address::Local(to, _) => Address::Socket(to),
                         other => other,
                     };
-                    fabric.dial(Dialler::Sidecar(self.number, id), address);
+                    fabric.dial(Dialler::Thread(self.number, id), address);
                 }
                 Output::Secure(id, hearing, came) => self.secure(id, &hearing, &came, fabric),
                 Output::Close(id) => self.close(id, fabric),
