@@ -15,7 +15,7 @@ use crate::entropy::Entropy;
 use crate::time::{Duration, Instant};
 
 /// Errors in a row that are too many; everybody may go; sweeps every second, out for one.
-fn after(errors: u32) -> OutlierDetection {
+pub(crate) fn after(errors: u32) -> OutlierDetection {
     OutlierDetection {
         consecutive_5xx: NonZeroU32::new(errors),
         interval: Duration::from_secs(1),
@@ -26,14 +26,14 @@ fn after(errors: u32) -> OutlierDetection {
 }
 
 /// The endpoints of one cluster, and how they are ejected.
-struct Pool {
-    detection: OutlierDetection,
-    cluster: Arc<ClusterState>,
-    hosts: Vec<Arc<HostState>>,
+pub(crate) struct Pool {
+    pub(crate) detection: OutlierDetection,
+    pub(crate) cluster: Arc<ClusterState>,
+    pub(crate) hosts: Vec<Arc<HostState>>,
 }
 
 impl Pool {
-    fn new(hosts: usize, detection: OutlierDetection) -> (Self, Registry) {
+    pub(crate) fn new(hosts: usize, detection: OutlierDetection) -> (Self, Registry) {
         let mut registry = Registry::default();
         let cluster = registry.cluster("c");
         cluster.set_endpoints(hosts as u32);
@@ -45,16 +45,16 @@ impl Pool {
         (pool, registry)
     }
 
-    fn fails(&self, host: usize, now: Instant) {
+    pub(crate) fn fails(&self, host: usize, now: Instant) {
         report(&self.detection, &self.hosts[host], Outcome::Failed, now);
     }
 
-    fn sweep(&self, now: Instant) {
+    pub(crate) fn sweep(&self, now: Instant) {
         let hosts = self.hosts.iter().map(|host| &**host);
         sweep(&self.detection, &self.cluster, hosts, now, Entropy(0));
     }
 
-    fn out(&self) -> u32 {
+    pub(crate) fn out(&self) -> u32 {
         self.hosts
             .iter()
             .map(|host| u32::from(host.is_ejected()))
@@ -62,19 +62,19 @@ impl Pool {
     }
 
     /// Nothing is under way any more: what is counted is what is.
-    fn at_rest(&self) {
+    pub(crate) fn at_rest(&self) {
         assert_eq!(self.cluster.ejections_active(), self.out());
     }
 }
 
-fn key(at: usize) -> HostKey {
+pub(crate) fn key(at: usize) -> HostKey {
     HostKey {
         cluster: "c".into(),
         address: at.to_string().into(),
     }
 }
 
-const fn second(number: u64) -> Instant {
+pub(crate) const fn second(number: u64) -> Instant {
     Instant::from_millis(1000 * number)
 }
 

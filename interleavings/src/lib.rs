@@ -20,6 +20,7 @@ mod local {
 }
 
 pub mod ejection;
+pub mod leaving;
 pub mod limits;
 pub mod rate_limits;
 pub mod response_time;

@@ -1,7 +1,9 @@
 //! Explores every scenario. `LOOM_MAX_PREEMPTIONS=4 cargo test --release -p outrigger-interleavings` looks deeper, and
 //! `LOOM_LOG=1` shows the steps of one that fails.
 
-use outrigger_interleavings::{ejection, explore, limits, rate_limits, response_time, waiting};
+use outrigger_interleavings::{
+    ejection, explore, leaving, limits, rate_limits, response_time, waiting,
+};
 
 /// Names each scenario and how often a worker is interrupted in it.
 macro_rules! scenarios {
@@ -44,4 +46,9 @@ scenarios! {
     ejection::a_result_counts_in_one_interval: 2,
     ejection::an_interval_is_looked_at_once: 2,
     ejection::an_interval_forgives_once: 3,
+    leaving::a_refused_one_may_leave: 3,
+    leaving::it_may_join_while_it_is_ejected: 3,
+    leaving::two_may_sweep_while_it_leaves: 2,
+    leaving::two_may_sweep_while_it_leaves_and_joins: 2,
+    leaving::a_cluster_may_shrink_while_it_ejects: 2,
 }
