@@ -74,7 +74,9 @@ fn every_request_is_paired_with_its_answer() {
         return;
     }
     let wanted = number("OUTRIGGER_REQUESTS").unwrap_or(REQUESTS);
-    let (next, requests) = (AtomicU64::new(0), AtomicU64::new(0));
+    // So that no two nights play the same worlds.
+    let first = number("OUTRIGGER_FROM").unwrap_or(0);
+    let (next, requests) = (AtomicU64::new(first), AtomicU64::new(0));
     let began = Instant::now();
     // Worlds share nothing, so each core plays its own.
     let threads = thread::available_parallelism().map_or(1, usize::from);
