@@ -69,6 +69,11 @@ fn groups_and_filters() {
         &[
             ("{template: {}}", &[]),
             ("{}", &["required-field spec.template"]),
+            (
+                "{template: {}, metadata: {labels: {a: b c}}}",
+                &["invalid-label spec.metadata.labels[\"a\"]"],
+            ),
+            ("{template: {}, metadata: {annotations: {a: b c}}}", &[]),
             ("{template: {}, probe: {}}", &["required-field spec.probe"]),
             (
                 "{template: {}, probe: {tcpSocket: {port: 65536}}}",
