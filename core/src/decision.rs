@@ -20,7 +20,7 @@ mod upstream;
 pub use authentication::Authentication;
 pub use authorization::{Access, AuthorizationSeen};
 pub use connection::{Connection, ToldBy};
-pub use details::{Details, Overflow, Refused, ResetReason};
+pub use details::{Details, Http1Limit, Overflow, Refused, ResetReason};
 pub use external::{Checked, ToldFields, Whom, Word};
 pub use flags::{ResponseFlag, ResponseFlags};
 pub use grpc_web::GrpcWeb;

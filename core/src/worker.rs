@@ -41,7 +41,10 @@ pub use crate::io::{
     ConnectFault, Facts, Handshake, Hearing, Input, Interest, Manner, Output, Unintroduced,
 };
 use crate::local::{self, Local};
-pub use crate::local::{Buffered, Http2Counted, Http2Side, Shed, Signatures, View, WorkerSettings};
+pub use crate::local::{
+    Buffered, Http1Counted, Http1Met, Http2Counted, Http2Side, Shed, Signatures, TokenLimits, View,
+    WorkerSettings,
+};
 use crate::outbox::Outbox;
 use crate::overload::Actions;
 use crate::peer::{ClientId, ConnId, ExchangeId, Peer, UpstreamId};
@@ -65,8 +68,8 @@ pub struct Counts {
     pub buffered: Buffered,
     /// What it has shed because the machine was full.
     pub shed: Shed,
-    /// How often what [`Worker::http2`] tells has changed.
-    pub http2_changes: u64,
+    /// How often what [`Worker::http1`] and [`Worker::http2`] tell has changed.
+    pub protocol_changes: u64,
 }
 
 /// Memory that nobody uses: buffers, and what a request needs. A worker has its own; a thread that drives many can have them share
@@ -340,8 +343,14 @@ impl Worker {
             mirrors: local.mirrors_under_way(),
             buffered: local.buffered(),
             shed: local.relief.shed(),
-            http2_changes: local.http2.changes(),
+            protocol_changes: local.http1.changes() + local.http2.changes(),
         }
+    }
+
+    /// How often peers met a limit of HTTP/1.
+    #[must_use]
+    pub const fn http1(&self) -> Http1Counted {
+        self.turns.local.http1.counted()
     }
 
     /// What is counted of the connections that speak HTTP/2.

@@ -16,7 +16,7 @@ use outrigger_core::peer::{ClientId, ConnId, ExchangeId, Peer};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_core::time::Instant;
 use outrigger_core::worker::{
-    Buffered, Exchange, Http2Counted, Input, Output, Shed, Worker, WorkerSettings,
+    Buffered, Exchange, Http1Counted, Http2Counted, Input, Output, Shed, Worker, WorkerSettings,
 };
 
 use crate::frame::Frame;
@@ -131,11 +131,12 @@ impl Joint {
         self.worker.borrow().counts().buffered
     }
 
-    /// What is counted of the connections that speak HTTP/2, if that has changed since so many changes.
-    pub fn http2(&self, seen: &Cell<u64>) -> Option<Http2Counted> {
+    /// How often limits of HTTP/1 were met, and what is counted of the connections that speak HTTP/2, if any of that has changed
+    /// since so many changes.
+    pub fn protocols(&self, seen: &Cell<u64>) -> Option<(Http1Counted, Http2Counted)> {
         let worker = self.worker.borrow();
-        let changes = worker.counts().http2_changes;
-        (seen.replace(changes) != changes).then(|| worker.http2())
+        let changes = worker.counts().protocol_changes;
+        (seen.replace(changes) != changes).then(|| (worker.http1(), worker.http2()))
     }
 
     /// How many connections clients have.

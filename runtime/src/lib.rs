@@ -27,6 +27,7 @@ mod counter;
 mod drain;
 mod gate;
 mod handed;
+mod http1_counters;
 mod http2_counters;
 mod incoming;
 mod keep_alive;

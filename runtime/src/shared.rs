@@ -86,8 +86,8 @@ pub(crate) struct Shared<S: System> {
     pub(crate) traffic: Traffic<S::Stream>,
     bells: Bells,
     date_of_second: Cell<u64>,
-    /// How often what is counted of HTTP/2 had changed when it was published last.
-    http2_changes: Cell<u64>,
+    /// How often what is counted of HTTP/1 and HTTP/2 had changed when it was published last.
+    protocol_changes: Cell<u64>,
 }
 
 impl<S: System> Shared<S> {
@@ -123,7 +123,7 @@ impl<S: System> Shared<S> {
             traffic: Traffic::default(),
             bells,
             date_of_second: Cell::new(u64::MAX),
-            http2_changes: Cell::default(),
+            protocol_changes: Cell::default(),
         }
     }
 
@@ -281,7 +281,8 @@ impl<S: System> Shared<S> {
             joint, counters, ..
         } = self;
         counters.buffers.set(joint.buffered());
-        if let Some(http2) = joint.http2(&self.http2_changes) {
+        if let Some((http1, http2)) = joint.protocols(&self.protocol_changes) {
+            counters.http1.set(&http1);
             counters.http2.set(&http2);
         }
         if self.relief.get() != Actions::default() {

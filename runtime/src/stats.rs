@@ -3,9 +3,10 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use outrigger_core::peer::ListenerKind;
-use outrigger_core::worker::{Buffered, Http2Counted, Shed, Unintroduced};
+use outrigger_core::worker::{Buffered, Http1Counted, Http2Counted, Shed, Unintroduced};
 
 use crate::counter::Counter;
+use crate::http1_counters::Http1Counters;
 use crate::http2_counters::Http2Counters;
 use crate::tls_counters::TlsStats;
 
@@ -65,6 +66,7 @@ impl ShedCounters {
 pub(crate) struct WorkerCounters {
     pub(crate) mirrors: Counter,
     pub(crate) buffers: BufferCounters,
+    pub(crate) http1: Http1Counters,
     pub(crate) http2: Http2Counters,
     pub(crate) shed: ShedCounters,
     /// What it does because the machine is full, as a number.
@@ -93,6 +95,8 @@ pub struct Stats {
     pub mirrors: u64,
     /// What connections hold in memory.
     pub buffered: Buffered,
+    /// How often peers met a limit of HTTP/1.
+    pub http1: Http1Counted,
     /// Connections that speak HTTP/2.
     pub http2: Http2Counted,
     /// What was shed because the machine was full.
@@ -198,6 +202,7 @@ impl Stats {
             stats.idle_upstream += worker.idle_upstream.value();
             stats.mirrors += worker.mirrors.value();
             worker.buffers.add_to(&mut stats.buffered);
+            worker.http1.add_to(&mut stats.http1);
             worker.http2.add_to(&mut stats.http2);
             worker.shed.add_to(&mut stats.shed);
         }

@@ -23,6 +23,7 @@ use crate::gateway_args::GatewayArgs;
 use crate::http2_args::Http2Args;
 use crate::identity_args::IdentityArgs;
 pub(crate) use crate::intercept::{InterceptArgs, ModeArg};
+use crate::limit_args::LimitArgs;
 use crate::metrics_args::MetricsArgs;
 use crate::options::{Format, InboundArg, LabelArg, parse_size, parse_some_time, parse_time};
 use crate::overload_args::OverloadArgs;
@@ -255,6 +256,9 @@ pub(crate) struct RunArgs {
 
     #[command(flatten)]
     pub(crate) dns: DnsArgs,
+
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 
     #[command(flatten)]
     pub(crate) http2: Http2Args,

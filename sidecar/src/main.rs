@@ -18,6 +18,7 @@ mod gateway_args;
 mod http2_args;
 mod identity_args;
 mod intercept;
+mod limit_args;
 mod metrics_args;
 mod options;
 mod overload_args;

@@ -10,8 +10,9 @@ use outrigger_tls::{Identities, protect};
 
 use crate::cli::Runtime;
 
-/// Starts workers, whose connections are protected by what these identities prove where the configuration says so.
-pub(crate) type Start = fn(Config, Arc<Identities>) -> Result<Running, StartError>;
+/// Starts workers, whose connections are protected by what these identities prove where the configuration says so. A client's first
+/// words of TLS have so many bytes at most.
+pub(crate) type Start = fn(Config, Arc<Identities>, usize) -> Result<Running, StartError>;
 
 /// A runtime that works here.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +42,10 @@ pub(crate) enum Missing {
 
 const TOKIO: Picked = Picked {
     name: "tokio",
-    start: |config, identities| start(protect(outrigger_tokio::launch(), identities), config),
+    start: |config, identities, longest_hello| {
+        let launch = outrigger_tokio::launch();
+        start(protect(launch, identities, longest_hello), config)
+    },
 };
 
 /// Picks a runtime. Where `auto` settles for less, it tells so in a line.
@@ -79,9 +83,9 @@ fn glommio() -> Result<Picked, Missing> {
     match outrigger_glommio::probe() {
         Ok(()) => Ok(Picked {
             name: "glommio",
-            start: |config, identities| {
+            start: |config, identities, longest_hello| {
                 let launch = outrigger_glommio::launch(config.workers);
-                start(protect(launch, identities), config)
+                start(protect(launch, identities, longest_hello), config)
             },
         }),
         Err(unavailable) => Err(Missing::Machine(unavailable.to_string())),

@@ -10,6 +10,7 @@ use rustls_pki_types::ServerName;
 
 use crate::contexts::Contexts;
 use crate::handshake;
+use crate::hello::LONGEST_HELLO;
 use crate::identities::Identities;
 
 /// Their contexts, kept until something is swapped that they prove or want proved.
@@ -25,7 +26,7 @@ impl ClientContexts {
     /// By what these identities prove.
     #[must_use]
     pub fn new(identities: Arc<Identities>) -> Self {
-        Self(Contexts::new(identities))
+        Self(Contexts::new(identities, LONGEST_HELLO))
     }
 
     /// How a handshake goes, and whom it asks for.

@@ -34,6 +34,8 @@ const SESSIONS: usize = 64;
 /// All contexts of a process.
 pub(crate) struct Contexts {
     identities: Arc<Identities>,
+    /// Bytes of a ClientHello.
+    pub(crate) longest_hello: usize,
     /// Looked into once a handshake.
     made: Mutex<Made>,
 }
@@ -49,9 +51,11 @@ struct Made {
 }
 
 impl Contexts {
-    pub(crate) fn new(identities: Arc<Identities>) -> Self {
+    /// `longest_hello`: bytes of a ClientHello.
+    pub(crate) fn new(identities: Arc<Identities>, longest_hello: usize) -> Self {
         Self {
             identities,
+            longest_hello,
             made: Mutex::default(),
         }
     }

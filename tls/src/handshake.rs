@@ -20,7 +20,7 @@ use rustls::{ClientConnection, Connection};
 use rustls_pki_types::ServerName;
 
 use crate::contexts::{self, Contexts};
-use crate::hello::{self, Hello, Looks, Refused};
+use crate::hello::{Hello, LONGEST_HELLO, Looks, Refused};
 use crate::identities::Identities;
 use crate::scratch::Scratch;
 use crate::session::Session;
@@ -87,7 +87,7 @@ pub async fn accept<T: Stream>(
     identities: Arc<Identities>,
     tls: Arc<ServerTls>,
 ) -> Result<(Secured<T>, Option<TlsFacts>), TlsFault> {
-    let contexts = Arc::new(Contexts::new(identities));
+    let contexts = Arc::new(Contexts::new(identities, LONGEST_HELLO));
     let came = BytesMut::new();
     as_server(stream, came, contexts, tls.into(), Rc::default(), pending()).await
 }
@@ -104,7 +104,7 @@ pub(crate) async fn as_server<T: Stream>(
     scratch: Rc<Scratch>,
     silence: impl Future<Output = ()>,
 ) -> Result<(Secured<T>, Option<TlsFacts>), TlsFault> {
-    let tls = &*hearing.tls;
+    let (tls, most) = (&*hearing.tls, contexts.longest_hello);
     let is_heard = !sniffed.is_empty() || speaks(&mut stream, &mut sniffed, silence).await?;
     if !is_heard && tls.mode == MutualTls::Permissive {
         return Ok((Secured::plain(stream, sniffed), None));
@@ -120,7 +120,7 @@ pub(crate) async fn as_server<T: Stream>(
         }
     }
     if hearing.passes {
-        let hello = hello(&mut stream, &mut sniffed).await?;
+        let hello = hello(&mut stream, &mut sniffed, most).await?;
         let mut offered = hello.alpn.iter();
         if !offered.any(|name| Alpn::is_of_the_mesh(name.as_bytes())) {
             return Ok((Secured::plain(stream, sniffed), None));
@@ -128,12 +128,12 @@ pub(crate) async fn as_server<T: Stream>(
     }
     let mut termination = None;
     if tls.mode == MutualTls::ByName {
-        match named(&mut stream, &mut sniffed, tls).await? {
+        match named(&mut stream, &mut sniffed, tls, most).await? {
             None => return Ok((Secured::plain(stream, sniffed), None)),
             found @ Some(_) => termination = found,
         }
     }
-    let accepted = whole(&mut stream, sniffed).await?;
+    let accepted = whole(&mut stream, sniffed, most).await?;
     let sni = accepted
         .client_hello()
         .server_name()
@@ -192,8 +192,12 @@ fn poll_some<T: Stream>(
 }
 
 /// The ClientHello, which may come in any number of pieces.
-async fn whole<T: Stream>(stream: &mut T, mut came: BytesMut) -> Result<Accepted, TlsFault> {
-    let mut hello = Hello::default();
+async fn whole<T: Stream>(
+    stream: &mut T,
+    mut came: BytesMut,
+    most: usize,
+) -> Result<Accepted, TlsFault> {
+    let mut hello = Hello::of(most);
     loop {
         match hello.take(&mut came) {
             Ok(Some(accepted)) => return Ok(accepted),
@@ -212,8 +216,9 @@ async fn named<'t, T: Stream>(
     stream: &mut T,
     came: &mut BytesMut,
     tls: &'t ServerTls,
+    most: usize,
 ) -> Result<Option<&'t Termination>, TlsFault> {
-    let hello = hello(stream, came).await?;
+    let hello = hello(stream, came, most).await?;
     let at = tls.server(hello.server_name.as_deref());
     let server = at.and_then(|at| tls.servers.get(at));
     let why = || TlsFault::NothingInCommon("no server has the name that is asked for".into());
@@ -221,12 +226,16 @@ async fn named<'t, T: Stream>(
 }
 
 /// What a client says first, which stays where it is.
-async fn hello<T: Stream>(stream: &mut T, came: &mut BytesMut) -> Result<ClientHello, TlsFault> {
+async fn hello<T: Stream>(
+    stream: &mut T,
+    came: &mut BytesMut,
+    most: usize,
+) -> Result<ClientHello, TlsFault> {
     loop {
         match sniff::look(came) {
             FirstBytes::Tls(hello) => return Ok(hello),
             FirstBytes::Http | FirstBytes::Other => return Err(TlsFault::NotTls),
-            FirstBytes::Undecided if came.len() > hello::MOST => return Err(TlsFault::NotTls),
+            FirstBytes::Undecided if came.len() > most => return Err(TlsFault::HelloTooLong),
             FirstBytes::Undecided => read(stream, came).await?,
         }
     }

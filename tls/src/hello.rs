@@ -10,8 +10,8 @@ use rustls::server::{Accepted, AcceptedAlert, Acceptor};
 
 use crate::fault;
 
-/// How long a ClientHello may be, with the heads of its records; Envoy's inspector of TLS stops there too.
-pub(crate) const MOST: usize = 16 * 1024;
+/// How long a ClientHello may be by default, in bytes with the heads of its records; Envoy's inspector of TLS stops there too.
+pub const LONGEST_HELLO: usize = 16 * 1024;
 
 /// The type of records that handshakes are in (RFC 8446 §5.1). No head of HTTP begins so.
 const HANDSHAKE: u8 = 22;
@@ -74,14 +74,24 @@ impl Refused {
 }
 
 /// A ClientHello that comes in any number of pieces.
-#[derive(Default)]
 pub(crate) struct Hello {
+    /// Bytes that it may have.
+    most: usize,
     acceptor: Acceptor,
     /// Bytes of whole records so far.
     taken: usize,
 }
 
 impl Hello {
+    /// One that may have so many bytes.
+    pub(crate) fn of(most: usize) -> Self {
+        Self {
+            most,
+            acceptor: Acceptor::default(),
+            taken: 0,
+        }
+    }
+
     /// Takes the records that are whole off the front of what has come; `None` wants more.
     ///
     /// # Errors
@@ -116,10 +126,12 @@ impl Hello {
         let length = usize::from(u16::from_be_bytes([*high, *low]));
         let is_first = self.taken == 0;
         let is_other = is_first && rest.first().is_some_and(|kind| *kind != CLIENT_HELLO);
-        let is_too_long = self.taken + HEAD + length > MOST;
         // A record of a handshake has something in it (RFC 8446 §5.1).
-        if *kind != HANDSHAKE || *major != MAJOR || length == 0 || is_other || is_too_long {
+        if *kind != HANDSHAKE || *major != MAJOR || length == 0 || is_other {
             return Err(TlsFault::NotTls);
+        }
+        if self.taken + HEAD + length > self.most {
+            return Err(TlsFault::HelloTooLong);
         }
         Ok(Some(HEAD + length).filter(|length| came.len() >= *length))
     }
@@ -142,6 +154,31 @@ mod tests {
             (b"\x80\x2e\x01", Looks::ClearText),
         ] {
             assert_eq!(Looks::of(first), want, "{first:?}");
+        }
+    }
+
+    #[test]
+    fn a_hello_has_so_many_bytes_and_no_more() {
+        // The head of a record with a ClientHello of so many bytes.
+        let begins = |length: u16| {
+            let [high, low] = length.to_be_bytes();
+            BytesMut::from(&[HANDSHAKE, MAJOR, 1, high, low, CLIENT_HELLO][..])
+        };
+        for (most, length, fits) in [
+            (LONGEST_HELLO, 16 * 1024 - 5, true),
+            (LONGEST_HELLO, 16 * 1024 - 4, false),
+            (64, 59, true),
+            (64, 60, false),
+        ] {
+            let taken = Hello::of(most).take(&mut begins(length));
+            match taken {
+                Ok(None) => assert!(fits, "{most} {length}"),
+                Err(refused) => {
+                    assert_eq!(refused.fault, TlsFault::HelloTooLong, "{most} {length}");
+                    assert!(!fits, "{most} {length}");
+                }
+                Ok(Some(_)) => panic!("{most} {length}: it has just begun"),
+            }
         }
     }
 }

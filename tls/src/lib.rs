@@ -45,6 +45,7 @@ pub use certificate::peer;
 pub use clients::ClientContexts;
 pub use fault::alert_name;
 pub use handshake::accept;
+pub use hello::LONGEST_HELLO;
 pub use identities::{Identities, Proofs};
 pub use stream::Secured;
 pub use system::{Protected, protect};

@@ -28,10 +28,15 @@ pub struct Protected<L> {
     contexts: Arc<Contexts>,
 }
 
-/// The systems of `inner`, whose connections can be protected by what these identities prove.
+/// The systems of `inner`, whose connections can be protected by what these identities prove. A ClientHello of more bytes than
+/// `longest_hello` ends its connection ([`LONGEST_HELLO`](crate::LONGEST_HELLO) by default).
 #[must_use]
-pub fn protect<L: Launch>(inner: L, identities: Arc<Identities>) -> Protected<L> {
-    let contexts = Arc::new(Contexts::new(identities));
+pub fn protect<L: Launch>(
+    inner: L,
+    identities: Arc<Identities>,
+    longest_hello: usize,
+) -> Protected<L> {
+    let contexts = Arc::new(Contexts::new(identities, longest_hello));
     Protected { inner, contexts }
 }
 

@@ -13,11 +13,21 @@ fn start(config: Config, identities: Arc<Identities>) -> Result<Running, StartEr
     match outrigger_glommio::probe() {
         Ok(()) => {
             let launch = outrigger_glommio::launch(config.workers);
-            outrigger_runtime::start(protect(launch, identities), config)
+            outrigger_runtime::start(
+                protect(launch, identities, outrigger_tls::LONGEST_HELLO),
+                config,
+            )
         }
         Err(unavailable) => {
             eprintln!("glommio is not tested: {unavailable}");
-            outrigger_runtime::start(protect(outrigger_tokio::launch(), identities), config)
+            outrigger_runtime::start(
+                protect(
+                    outrigger_tokio::launch(),
+                    identities,
+                    outrigger_tls::LONGEST_HELLO,
+                ),
+                config,
+            )
         }
     }
 }

@@ -8,5 +8,12 @@ use outrigger_runtime::{Config, Running, StartError};
 use outrigger_tls::{Identities, protect};
 
 fn start(config: Config, identities: Arc<Identities>) -> Result<Running, StartError> {
-    outrigger_runtime::start(protect(outrigger_tokio::launch(), identities), config)
+    outrigger_runtime::start(
+        protect(
+            outrigger_tokio::launch(),
+            identities,
+            outrigger_tls::LONGEST_HELLO,
+        ),
+        config,
+    )
 }

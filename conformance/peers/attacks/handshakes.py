@@ -29,7 +29,7 @@ import urllib.request
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from play import Service, free_port, resident, until_listens  # noqa: E402
+from stage import Service, free_port, resident, until_listens  # noqa: E402
 
 MOST_MIB = 32
 ATTACKERS = 4
@@ -39,6 +39,8 @@ FORK = multiprocessing.get_context("fork")
 
 
 class Sidecar:
+    FLAGS = []
+
     def __init__(self, program, runtime, service, folder):
         folder = Path(folder)
         rules = folder / "rules"
@@ -54,7 +56,7 @@ class Sidecar:
         self.process = subprocess.Popen(
             [program, "run", "--runtime", runtime, "--workers", "1", "--config", str(rules), "--identity", str(folder / "cart"),
              "--inbound", f"127.0.0.1:{self.port}=127.0.0.1:{service.port}", "--outbound", "127.0.0.1:0",
-             "--admin", f"127.0.0.1:{self.admin}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+             "--admin", f"127.0.0.1:{self.admin}", *self.FLAGS], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         until_listens(self.process, self.port)
 
     def resident(self):

@@ -11,24 +11,16 @@ Exit code 0: each attack was answered as it says, nobody else noticed, and memor
 """
 
 import argparse
-import collections
-import http.client
-import json
-import socket
-import subprocess
 import sys
 import tempfile
-import threading
 import time
-import urllib.request
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 from frames import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PRIORITY, SETTINGS,  # noqa: E402
                     Peer, field, frame, get, integer, reset, settings, update)
+from stage import Service, Sidecar, play, table  # noqa: E402
 
-CONNECTIONS = 8
-MOST_MIB = 32
 HOST = b"shop.test"
 GET = get(HOST)
 
@@ -101,106 +93,6 @@ ATTACKS = [
 ]
 
 
-def until_listens(process, port):
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            if process.poll() is not None:
-                sys.exit(f"{' '.join(process.args)} ended at once")
-            time.sleep(0.05)
-
-
-def resident(process):
-    """MiB."""
-    pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
-    return pages * 4096 / 2**20
-
-
-class Service:
-    """Answers 16 KiB to everything, on threads of its own."""
-
-    def __init__(self):
-        self.socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
-        self.port = self.socket.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            connection, _ = self.socket.accept()
-            threading.Thread(target=self.answer, args=(connection,), daemon=True).start()
-
-    @staticmethod
-    def answer(connection):
-        body = b"x" * 16_384
-        answer = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body
-        buffer = b""
-        try:
-            while data := connection.recv(65536):
-                buffer += data
-                while b"\r\n\r\n" in buffer:
-                    buffer = buffer.split(b"\r\n\r\n", 1)[1]
-                    connection.sendall(answer)
-        except OSError:
-            pass
-        connection.close()
-
-
-class Sidecar:
-    def __init__(self, program, runtime, service, folder):
-        rules = Path(folder) / "shop.yaml"
-        rules.write_text(f"""apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {{ name: shop }}
-spec:
-  hosts: [shop.test]
-  ports: [{{ number: 80, name: http, protocol: HTTP }}]
-  resolution: STATIC
-  endpoints: [{{ address: 127.0.0.1, ports: {{ http: {service.port} }} }}]
-""")
-        self.port, self.admin = free_port(), free_port()
-        self.process = subprocess.Popen(
-            [program, "run", "--runtime", runtime, "--workers", "1", "--config", str(rules), "--outbound",
-             f"127.0.0.1:{self.port}", "--admin", f"127.0.0.1:{self.admin}"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        until_listens(self.process, self.port)
-
-    def resident(self):
-        return resident(self.process)
-
-    def counters(self):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/stats?format=json&filter=outrigger.http2.downstream") as page:
-            return {one["name"].rsplit(".", 1)[1]: one["value"] for one in json.load(page)["stats"] if "name" in one}
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
-class Visitor(threading.Thread):
-    """Asks for something ordinary, on a connection of its own each time."""
-
-    def __init__(self, port):
-        super().__init__(daemon=True)
-        self.port, self.served, self.failed, self.until = port, 0, 0, threading.Event()
-
-    def run(self):
-        while not self.until.wait(0.02):
-            try:
-                one = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
-                one.request("GET", "/", headers={"host": "shop.test"})
-                answer = one.getresponse()
-                whole = len(answer.read()) == 16_384
-                self.served += answer.status == 200 and whole
-                self.failed += not (answer.status == 200 and whole)
-                one.close()
-            except OSError:
-                self.failed += 1
-
-
 def attack(port, rounds, opening, reads, until, heard):
     """Connections of one attacker, until time is up."""
     while time.monotonic() < until:
@@ -225,37 +117,6 @@ def attack(port, rounds, opening, reads, until, heard):
         heard["connections"] += 1
 
 
-def play(sidecar, name, must, rounds, opening, reads, seconds):
-    visitor = Visitor(sidecar.port)
-    visitor.start()
-    before, counted, heard = sidecar.resident(), sidecar.counters(), collections.Counter()
-    until = time.monotonic() + seconds
-    attackers = [threading.Thread(target=attack, args=(sidecar.port, rounds, opening, reads, until, heard), daemon=True)
-                 for _ in range(CONNECTIONS)]
-    for one in attackers:
-        one.start()
-    most = before
-    while any(one.is_alive() for one in attackers):
-        most = max(most, sidecar.resident())
-        time.sleep(0.02)
-    time.sleep(1)
-    visitor.until.set()
-    visitor.join()
-    after = sidecar.resident()
-    moved = {key: value - counted.get(key, 0) for key, value in sidecar.counters().items()
-             if value != counted.get(key, 0) and not key.startswith("streams")}
-    connections = heard.pop("connections", 0)
-    wanted = must.split("|") if must else []
-    is_answered = not wanted or any(heard[word] for word in wanted)
-    good = is_answered and visitor.failed == 0 and visitor.served > 0 and most - before <= MOST_MIB
-    answer = next((f"{word} on {heard[word]} of {connections}" for word in wanted if heard[word]), None)
-    answer = answer or ("no answer is due" if not wanted else f"NOT {must}: {dict(heard)}")
-    told = ", ".join(f"{key} {value}" for key, value in sorted(moved.items()))
-    print(f"| {name} | {answer} | {told or 'none'} | {before:.1f} | {most:.1f} | {after:.1f} "
-          f"| {visitor.failed} of {visitor.served + visitor.failed} |{'' if good else ' FAILED'}", flush=True)
-    return good
-
-
 def main():
     words = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     words.add_argument("--outrigger", default=str(Path(__file__).parents[3] / "target/release/outrigger"))
@@ -267,14 +128,13 @@ def main():
     for runtime in args.runtime or ["tokio", "glommio"]:
         with tempfile.TemporaryDirectory() as folder:
             sidecar = Sidecar(args.outrigger, runtime, Service(), folder)
-            print(f"\n{runtime}\n\n| attack | answer | counters | MiB before | at most | after | others that failed |")
-            print("|---|---|---|---|---|---|---|")
-            for one in ATTACKS:
-                if not args.word or any(word in one[0] for word in args.word):
-                    good &= play(sidecar, *one, args.seconds)
-            good &= sidecar.process.poll() is None
-            sidecar.process.kill()
-            sidecar.process.wait()
+            table(runtime)
+            for name, must, rounds, opening, reads in ATTACKS:
+                if not args.word or any(word in name for word in args.word):
+                    def act(until, heard, one=(rounds, opening, reads)):
+                        attack(sidecar.port, *one, until, heard)
+                    good &= play(sidecar, name, must, act, args.seconds)
+            good &= sidecar.end()
     return 0 if good else 1
 
 

@@ -76,7 +76,7 @@ async fn play(
     };
     let proofs = proofs::real(case).map_err(io::Error::other)?;
     let identities = Arc::new(Identities::new(proofs));
-    let protected = outrigger_tls::protect(staged, identities);
+    let protected = outrigger_tls::protect(staged, identities, outrigger_tls::LONGEST_HELLO);
     let running = outrigger_runtime::start(protected, config).map_err(io::Error::other)?;
     let handle = running.handle().clone();
     let mut runtime = Runtime {

@@ -17,17 +17,23 @@ pub enum JwtEvent {
     CacheMiss,
     /// A token that was checked took the place of another one.
     CacheEvicted,
+    /// A request had more tokens than are looked at.
+    TooMany,
+    /// A token was longer than is looked at.
+    TooLong,
 }
 
 impl JwtEvent {
-    /// All of them, with Envoy's names; the last one is ours.
-    pub const ALL: [(Self, &'static str); 6] = [
+    /// All of them, with Envoy's names; the last three are ours.
+    pub const ALL: [(Self, &'static str); 8] = [
         (Self::Allowed, "allowed"),
         (Self::Denied, "denied"),
         (Self::PreflightBypassed, "cors_preflight_bypassed"),
         (Self::CacheHit, "jwt_cache_hit"),
         (Self::CacheMiss, "jwt_cache_miss"),
         (Self::CacheEvicted, "jwt_cache_evicted"),
+        (Self::TooMany, "jwt_too_many"),
+        (Self::TooLong, "jwt_too_long"),
     ];
 }
 
@@ -61,6 +67,6 @@ mod tests {
             (0..at).for_each(|_| counts.count(event));
         }
         let counted = JwtEvent::ALL.map(|(event, _)| counts.of(event));
-        assert_eq!(counted, [1, 2, 3, 4, 5, 6]);
+        assert_eq!(counted, [1, 2, 3, 4, 5, 6, 7, 8]);
     }
 }

@@ -46,6 +46,7 @@ impl TlsCounts {
         for (kind, counter) in TlsFaultKind::ALL.iter().zip(&self.faults) {
             *match kind {
                 TlsFaultKind::NotTls
+                | TlsFaultKind::HelloTooLong
                 | TlsFaultKind::Refused
                 | TlsFaultKind::NoIdentity
                 | TlsFaultKind::NothingInCommon => &mut errors,
@@ -94,7 +95,7 @@ mod tests {
             Some([
                 ("ssl.handshake", 2),
                 ("ssl.session_reused", 1),
-                ("ssl.connection_error", 0b110_0011),
+                ("ssl.connection_error", 0b1110_0011),
                 ("ssl.fail_verify_error", 0b100),
                 ("ssl.fail_verify_san", 0b1000),
                 ("ssl.fail_verify_no_cert", 0b1_0000),

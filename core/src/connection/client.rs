@@ -83,7 +83,7 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new(peer: Peer, entropy: Entropy, now: Instant, local: &Local) -> Self {
         Self {
-            connection: ToClient::new(local.settings().tells_bodies),
+            connection: ToClient::new(local.settings()),
             who: Rc::new(Who {
                 peer,
                 tls: None,

@@ -78,7 +78,7 @@ impl Sockets {
             Some(_) => Owner::Streams(Vec::from([exchange])),
         };
         self.upstreams.insert(Upstream {
-            connection: ToEndpoint::new(streams.as_ref(), local.settings().tells_bodies),
+            connection: ToEndpoint::new(streams.as_ref(), local.settings()),
             owner,
             facts: Facts::default(),
             ending: None,

@@ -9,7 +9,7 @@ use super::{Connection, Streams};
 use crate::decision::Refused;
 use crate::http1;
 use crate::http2::{self, Limits};
-use crate::local::Local;
+use crate::local::{Local, WorkerSettings};
 use crate::message::{Headers, RequestHead, ResponseHead};
 use crate::stream::{Begins, BodyLength, Broken, Part, StreamId};
 
@@ -26,9 +26,10 @@ pub(crate) enum Sniffed {
 }
 
 impl ToClient {
-    /// `tells_bodies`: where bodies lie in what is to be written will be asked.
-    pub(crate) fn new(tells_bodies: bool) -> Self {
-        Self::with(Codec::Http1(http1::Server::default()), tells_bodies)
+    /// As a worker with these settings talks to it, in HTTP/1 as long as it does not say otherwise.
+    pub(crate) fn new(settings: &WorkerSettings) -> Self {
+        let server = http1::Server::new(settings.requests);
+        Self::with(Codec::Http1(server), settings.tells_bodies)
     }
 
     /// Before the first request: a client that knows that HTTP/2 is spoken here begins with that (RFC 9113 §3.3).

@@ -11,7 +11,7 @@ use crate::decision::Refused;
 use crate::entropy::{Draw, Entropy};
 use crate::http1::{self, websocket};
 use crate::http2::Limits;
-use crate::local::Local;
+use crate::local::{Local, WorkerSettings};
 use crate::message::{Headers, RequestHead, ResponseHead, Version};
 use crate::peer::ExchangeId;
 use crate::stream::{Answer, Begins, Broken, Part, StreamId};
@@ -20,19 +20,19 @@ use crate::stream::{Answer, Begins, Broken, Part, StreamId};
 pub(crate) type ToEndpoint = Connection<Codec<http1::Client>>;
 
 impl ToEndpoint {
-    /// `streams`: what its endpoint may do with them, if it has any. `tells_bodies`: where bodies lie in what is to be written will be asked.
-    pub(crate) fn new(streams: Option<&Limits>, tells_bodies: bool) -> Self {
+    /// As a worker with these settings talks to it. `streams`: what its endpoint may do with them, if it has any.
+    pub(crate) fn new(streams: Option<&Limits>, settings: &WorkerSettings) -> Self {
         let codec = match streams {
-            None => Codec::Http1(http1::Client::default()),
+            None => Codec::Http1(http1::Client::new(settings.responses)),
             Some(limits) => Codec::Http2(Box::new(Streams::client(limits))),
         };
-        Self::with(codec, tells_bodies)
+        Self::with(codec, settings.tells_bodies)
     }
 
     /// The next message is the first one again; both boxes are empty.
-    pub(crate) fn restart(&mut self) {
+    pub(crate) fn restart(&mut self, settings: &WorkerSettings) {
         if let Codec::Http1(client) = &mut self.codec {
-            *client = http1::Client::default();
+            *client = http1::Client::new(settings.responses);
             self.filled = false;
         }
     }

@@ -91,7 +91,9 @@ impl ResetReason {
         match self {
             Self::RemoteConnectionFailure => "remote_connection_failure",
             Self::Tls(kind) => match kind {
-                TlsFaultKind::NotTls => "remote_connection_failure|TLS_error:WRONG_VERSION_NUMBER",
+                TlsFaultKind::NotTls | TlsFaultKind::HelloTooLong => {
+                    "remote_connection_failure|TLS_error:WRONG_VERSION_NUMBER"
+                }
                 TlsFaultKind::Refused => "remote_connection_failure|TLS_error:PEER_ALERT",
                 TlsFaultKind::Untrusted | TlsFaultKind::WrongName => {
                     "remote_connection_failure|TLS_error:CERTIFICATE_VERIFY_FAILED"
@@ -131,6 +133,40 @@ pub struct Refused {
     pub details: &'static str,
     /// What was wrong, for people.
     pub explain: &'static str,
+    /// The limit of HTTP/1 that it does not keep to, if it is that.
+    pub limit: Option<Http1Limit>,
+}
+
+/// What a peer may not have without end in a message of HTTP/1. Each is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Http1Limit {
+    /// Bytes of a head.
+    HeadBytes,
+    /// Fields of a head or of trailers.
+    HeadFields,
+    /// Bytes of the line before a chunk.
+    ChunkLineBytes,
+    /// Bytes of all extensions of the chunks of a message.
+    ChunkExtensionBytes,
+    /// Bytes of trailers.
+    TrailerBytes,
+    /// Interim responses (1xx) to a request, of all its attempts.
+    InterimResponses,
+    /// Time without a request on a connection.
+    IdleTime,
+}
+
+impl Http1Limit {
+    /// The names that all are counted under, in order.
+    pub const NAMES: [&'static str; 7] = [
+        "head_bytes",
+        "head_fields",
+        "chunk_line_bytes",
+        "chunk_extension_bytes",
+        "trailer_bytes",
+        "interim_responses",
+        "idle_time",
+    ];
 }
 
 /// Why the response is what it is.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::Turn;
 use super::answer::Asker;
-use super::body::Body;
+use super::body::{Arrival, Body};
 use super::client_stream::ClientStream;
 use super::ledger::Ledger;
 use super::replay::RETRY_LIMIT;
@@ -17,7 +17,7 @@ use super::timers::Clocks;
 use super::web::Web;
 use crate::cluster::Bucket;
 use crate::connection::Who;
-use crate::decision::{GrpcMessages, MirrorFate, Record};
+use crate::decision::{GrpcMessages, Http1Limit, MirrorFate, Record};
 use crate::io::Output;
 use crate::local::{Charge, Local, MirrorPlace};
 use crate::message::{Headers, Known, ResponseHead};
@@ -27,10 +27,7 @@ use crate::policy::grpc_frames::Frames;
 use crate::policy::grpc_status;
 use crate::request::{self, Context, Question, Verdict};
 use crate::stream::{Answer, Begins, BodyLength};
-use crate::time::{Duration, Instant};
-
-/// Interim responses (1xx) to one request, of all its attempts. An endpoint that sends more than this never means to answer.
-const MAX_INTERIM_HEADS: u32 = 1000;
+use crate::time::Duration;
 
 /// One request and its response.
 #[derive(Debug)]
@@ -76,19 +73,20 @@ impl Call {
     }
 
     /// There is no head to serve: it broke the rules, or did not come in time.
-    pub(super) fn restart(&mut self, begins: Begins, now: Instant) {
-        self.body.restart(begins, now);
+    pub(super) fn restart(&mut self, begins: Begins, turn: &Turn<'_>) {
+        self.body.restart(begins, turn.now);
         (self.web, self.frames) = (None, None);
         self.clocks = Clocks {
-            moved_at: now,
+            moved_at: turn.now,
             ..Clocks::default()
         };
+        self.owe_nothing(turn);
         (self.informed, self.repeats) = (0, 0);
     }
 
     /// A head is complete: asks the request machine what to do with it.
     pub(super) fn begin(&mut self, begins: Begins, turn: &Turn<'_>) -> Verdict {
-        self.restart(begins, turn.now);
+        self.restart(begins, turn);
         self.ledger.look_at(turn.local.view());
         self.ledger.record.revision = Some(self.ledger.snapshot().revision);
         let settings = turn.local.settings();
@@ -115,6 +113,13 @@ impl Call {
         let (record, snapshot) = (&self.ledger.record, self.ledger.snapshot());
         self.clocks.idle =
             request::stream_idle_timeout(record, snapshot, settings.stream_idle_timeout);
+        if self.body.arrival == Arrival::Coming {
+            let begins = &self.body.begins;
+            let most = settings.request_body_timeout;
+            let owed = request::body_timeout(record, snapshot, begins, most);
+            self.clocks.is_owed = owed.is_some();
+            self.clocks.client = owed.into_iter().chain(self.clocks.client).min();
+        }
         let duration = request::max_duration(&self.ledger.who.peer, record);
         self.clocks.duration = duration.map(|most| record.began + most);
         if let Verdict::Ask(Question { most_shown, .. }) = verdict
@@ -153,6 +158,14 @@ impl Call {
             complete_since: self.body.complete_since(),
         };
         question(&context, record, response)
+    }
+
+    /// All of the request is here, or none is wanted: the client is to take its response, and no more.
+    pub(super) fn owe_nothing(&mut self, turn: &Turn<'_>) {
+        // Streams that share a connection have windows, and a time for them.
+        let unread = turn.local.settings().unread_timeout;
+        self.clocks.client = unread.filter(|_| self.client.is_alone());
+        self.clocks.is_owed = false;
     }
 
     /// The whole request's time runs from its end.
@@ -207,9 +220,14 @@ impl Call {
 
     /// Whether the head that has just come must not be passed on: it is one interim head too many, or a success that the client
     /// would take for consent to another protocol, which it is not (on a stream that is any, RFC 8441 §5).
-    pub(super) fn refuses(&self, answer: &Answer, turn: &Turn<'_>) -> bool {
+    pub(super) fn refuses(&self, answer: &Answer, turn: &mut Turn<'_>) -> bool {
         match answer {
-            Answer::Interim => self.informed >= MAX_INTERIM_HEADS,
+            Answer::Interim if self.informed >= turn.local.settings().max_interim_responses => {
+                let http1 = &mut turn.local.http1;
+                http1.on_endpoint(Some(Http1Limit::InterimResponses));
+                true
+            }
+            Answer::Interim => false,
             Answer::Final(_) => {
                 self.body.begins.upgrade.is_some()
                     && self.ledger.response.status.is_success()
@@ -309,6 +327,8 @@ impl Call {
     /// request afterwards.
     pub(super) fn reply(&mut self, text: Bytes, turn: &mut Turn<'_>) -> bool {
         (self.body).skip(self.client, &mut self.ledger.record, turn);
+        // However long it took to come to this: from here on the client has time to take it.
+        self.clocks.moved_at = turn.now;
         let wish = self.welcomes_more(turn) && self.can_keep_alive(turn);
         let date = turn.local.date();
         let mut body = self.ask(

@@ -43,6 +43,11 @@ impl ClientStream {
         self.client
     }
 
+    /// Whether it is all that its connection carries.
+    pub(super) fn is_alone(self) -> bool {
+        self.stream == StreamId::ONLY
+    }
+
     fn get<'t>(self, turn: &'t Turn<'_>) -> Option<&'t Client> {
         turn.sockets.clients.get(self.client?)
     }
@@ -59,7 +64,9 @@ impl ClientStream {
 
     /// The next part of the request's body; `None` from nobody.
     pub(super) fn body(self, turn: &mut Turn<'_>) -> Option<Result<Part, Broken>> {
-        self.with(turn, |client, stream, _| client.body(stream))
+        self.with(turn, |client, stream, local| {
+            local.http1.of_client(client.body(stream))
+        })
     }
 
     /// Why no more comes of the request, if its stream on a connection of many has ended before it.

@@ -15,7 +15,7 @@ pub(super) fn begin(
     call: &mut Call,
     turn: &Turn<'_>,
 ) -> Verdict {
-    call.restart(Begins::default(), turn.now);
+    call.restart(Begins::default(), turn);
     call.ledger.look_at(turn.local.view());
     call.ledger.record.revision = Some(call.ledger.snapshot().revision);
     call.ask(

@@ -214,12 +214,16 @@ impl EndpointStream {
         into: &mut ResponseHead,
         turn: &mut Turn<'_>,
     ) -> Option<Result<Option<Answer>, Broken>> {
-        self.with(turn, |endpoint, stream, _| endpoint.head(stream, into))
+        self.with(turn, |endpoint, stream, local| {
+            local.http1.of_endpoint(endpoint.head(stream, into))
+        })
     }
 
     /// The next part of the response's body; `None` where there is no stream.
     pub(super) fn body(self, turn: &mut Turn<'_>) -> Option<Result<Part, Broken>> {
-        self.with(turn, |endpoint, stream, _| endpoint.body(stream))
+        self.with(turn, |endpoint, stream, local| {
+            local.http1.of_endpoint(endpoint.body(stream))
+        })
     }
 
     /// The endpoint sends no more.
@@ -289,7 +293,7 @@ impl EndpointStream {
                 (Place::Shared(stream), Some(streams)) => streams.close(stream),
                 (Place::Alone | Place::Promised(_) | Place::Shared(_), _) => {
                     upstream.owner = Owner::Kept;
-                    endpoint.restart();
+                    endpoint.restart(local.settings());
                     endpoint.rest(local);
                 }
             }

@@ -135,7 +135,7 @@ impl Exchange {
 
     /// There is no head to serve: it broke the rules, or did not come in time.
     pub(crate) fn begin_refused(&mut self, refused: &Refused, turn: &mut Turn<'_>) {
-        self.call.restart(Begins::default(), turn.now);
+        self.call.restart(Begins::default(), turn);
         match self.call.client.broken(turn) {
             // Its stream was reset for that: there is nobody to answer.
             Some(_) => {

@@ -39,7 +39,11 @@ impl Relay {
     pub(super) fn pump(&mut self, call: &mut Call, turn: &mut Turn<'_>) -> Relayed {
         // Their end follows at once.
         let mut trailers = None;
-        while !call.is_client_slow(turn) {
+        loop {
+            call.clocks.is_unread = call.is_client_slow(turn);
+            if call.clocks.is_unread {
+                break;
+            }
             match self.attempt.stream.body(turn) {
                 None | Some(Ok(Part::NeedMore)) => break,
                 Some(Ok(Part::Data(data))) => {

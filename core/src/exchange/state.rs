@@ -95,7 +95,7 @@ impl State {
             Self::Trying(attempts) => attempts.deadline(),
             Self::Asking(_) | Self::Relaying(_) => None,
             Self::Tunnel(_) => return call.clocks.last(),
-            Self::Flush { .. } => return call.clocks.idle(),
+            Self::Flush { .. } => return call.clocks.flush(),
             Self::Over => return None,
         };
         call.clocks.first(own)
@@ -266,6 +266,7 @@ impl State {
         match call.body.pump(to, client, web, record, &call.charge, turn) {
             Pumped::Waits => {}
             Pumped::Whole => {
+                call.owe_nothing(turn);
                 call.arm_route();
                 if let Self::Trying(attempts) = self
                     && let Some(newest) = attempts.newest.get_mut()

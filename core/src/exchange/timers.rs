@@ -54,6 +54,12 @@ pub(super) struct Clocks {
     pub(super) duration: Option<Instant>,
     /// For how long nothing may move.
     pub(super) idle: Option<Duration>,
+    /// The same while it is the client who is to move something.
+    pub(super) client: Option<Duration>,
+    /// It owes some of the request.
+    pub(super) is_owed: bool,
+    /// It is to take some of the response before more is passed on.
+    pub(super) is_unread: bool,
     /// When something of the request or its response last came or went.
     pub(super) moved_at: Instant,
 }
@@ -63,18 +69,25 @@ impl Clocks {
     pub(super) fn first(&self, own: Option<(Instant, Timer)>) -> Option<(Instant, Timer)> {
         let route = self.route.map(|at| (at, Timer::Route));
         let duration = self.duration.map(|at| (at, Timer::Duration));
-        earlier(earlier(own, route), earlier(duration, self.idle()))
+        let still = self.still(self.is_owed || self.is_unread);
+        earlier(earlier(own, route), earlier(duration, still))
+    }
+
+    /// The first of those that hold while nothing is left but to be taken by the client.
+    pub(super) fn flush(&self) -> Option<(Instant, Timer)> {
+        self.still(true)
     }
 
     /// The first of those that hold for a tunnel.
     pub(super) fn last(&self) -> Option<(Instant, Timer)> {
         let duration = self.duration.map(|at| (at, Timer::Duration));
-        earlier(duration, self.idle())
+        earlier(duration, self.still(false))
     }
 
-    /// When nothing has moved for too long.
-    pub(super) fn idle(&self) -> Option<(Instant, Timer)> {
-        let idle = self.idle;
-        idle.map(|idle| (self.moved_at + idle, Timer::StreamIdle))
+    /// When nothing has moved for too long. `is_client`: it is the client who is to move it.
+    fn still(&self, is_client: bool) -> Option<(Instant, Timer)> {
+        let client = self.client.filter(|_| is_client);
+        let most = self.idle.into_iter().chain(client).min();
+        most.map(|most| (self.moved_at + most, Timer::StreamIdle))
     }
 }

@@ -9,7 +9,8 @@ use super::limits::Limits;
 use super::lines::{LineEnd, Lines};
 use super::number::hexadecimal_prefix;
 use super::refusals::{
-    BARE_LF, CHUNK_END, CHUNK_EXTENSION, CHUNK_LINE_TOO_LONG, CHUNK_SIZE, TRAILERS_TOO_LARGE,
+    BARE_LF, CHUNK_END, CHUNK_EXTENSION, CHUNK_LINE_TOO_LONG, CHUNK_SIZE, EXTENSIONS_TOO_LONG,
+    TRAILERS_TOO_LARGE,
 };
 use crate::decision::Refused;
 use crate::message::{Headers, is_token_byte};
@@ -63,7 +64,7 @@ impl Chunks {
                     let (size, digits) = chunk_size(&buf[..end - 2])?;
                     self.extensions += end - 2 - digits;
                     if self.extensions > limits.extension_bytes {
-                        return Err(CHUNK_LINE_TOO_LONG);
+                        return Err(EXTENSIONS_TOO_LONG);
                     }
                     buf.advance(end);
                     self.state = match size {

@@ -33,8 +33,16 @@ pub struct Client {
 
 impl Default for Client {
     fn default() -> Self {
+        Self::new(&Limits::RESPONSE)
+    }
+}
+
+impl Client {
+    /// For an endpoint that may send so much.
+    #[must_use]
+    pub fn new(limits: &'static Limits) -> Self {
         Self {
-            reader: Reader::responses(&Limits::RESPONSE),
+            reader: Reader::responses(limits),
             writer: Writer::default(),
             method: Method::GET,
             asks_upgrade: false,
@@ -42,9 +50,7 @@ impl Default for Client {
             made_key: None,
         }
     }
-}
 
-impl Client {
     /// Writes the head of a request.
     pub fn ask(&mut self, head: &RequestHead, begins: &Begins, out: &mut Outbox) {
         let upgrade = begins.upgrade.as_deref();

@@ -3,18 +3,26 @@
 //! The rule that leads to each one stands where it is applied. An upstream's refused message is answered 502; the
 //! reader replaces the status.
 
-use crate::decision::Refused;
+use crate::decision::{Http1Limit, Refused};
 
 const fn bad(details: &'static str, explain: &'static str) -> Refused {
     Refused {
         status: 400,
         details,
         explain,
+        limit: None,
     }
 }
 
 const fn with(status: u16, refused: Refused) -> Refused {
     Refused { status, ..refused }
+}
+
+const fn beyond(limit: Http1Limit, refused: Refused) -> Refused {
+    Refused {
+        limit: Some(limit),
+        ..refused
+    }
 }
 
 const CODEC: &str = "http1.codec_error";
@@ -35,18 +43,24 @@ pub(super) const FIELD_VALUE: Refused = bad(
     "http1.invalid_characters",
     "illegal character in a field value",
 );
-pub(super) const HEAD_TOO_LARGE: Refused = with(
-    431,
-    bad(
-        "http1.headers_too_large",
-        "the head is larger than the limit",
+pub(super) const HEAD_TOO_LARGE: Refused = beyond(
+    Http1Limit::HeadBytes,
+    with(
+        431,
+        bad(
+            "http1.headers_too_large",
+            "the head is larger than the limit",
+        ),
     ),
 );
-pub(super) const TOO_MANY_FIELDS: Refused = with(
-    431,
-    bad(
-        "http1.too_many_headers",
-        "the head has more fields than the limit",
+pub(super) const TOO_MANY_FIELDS: Refused = beyond(
+    Http1Limit::HeadFields,
+    with(
+        431,
+        bad(
+            "http1.too_many_headers",
+            "the head has more fields than the limit",
+        ),
     ),
 );
 pub(super) const PROOF: Refused = bad(
@@ -92,14 +106,23 @@ pub(super) const CODING_NOT_ALLOWED: Refused = bad(
 
 pub(super) const CHUNK_SIZE: Refused = bad(CODEC, "malformed chunk size");
 pub(super) const CHUNK_EXTENSION: Refused = bad(CODEC, "malformed chunk extension");
-pub(super) const CHUNK_LINE_TOO_LONG: Refused =
-    bad(CODEC, "chunk extensions are longer than the limit");
+pub(super) const CHUNK_LINE_TOO_LONG: Refused = beyond(
+    Http1Limit::ChunkLineBytes,
+    bad(CODEC, "a chunk's line is longer than the limit"),
+);
+pub(super) const EXTENSIONS_TOO_LONG: Refused = beyond(
+    Http1Limit::ChunkExtensionBytes,
+    bad(CODEC, "chunk extensions are longer than the limit"),
+);
 pub(super) const CHUNK_END: Refused = bad(CODEC, "chunk data is not followed by CRLF");
-pub(super) const TRAILERS_TOO_LARGE: Refused = with(
-    431,
-    bad(
-        "http1.trailers_too_large",
-        "trailers are larger than the limit",
+pub(super) const TRAILERS_TOO_LARGE: Refused = beyond(
+    Http1Limit::TrailerBytes,
+    with(
+        431,
+        bad(
+            "http1.trailers_too_large",
+            "trailers are larger than the limit",
+        ),
     ),
 );
 

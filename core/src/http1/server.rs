@@ -40,15 +40,21 @@ struct Turn {
 
 impl Default for Server {
     fn default() -> Self {
-        Self {
-            reader: Reader::requests(&Limits::REQUEST),
-            writer: Writer::default(),
-            turn: Turn::default(),
-        }
+        Self::new(&Limits::REQUEST)
     }
 }
 
 impl Server {
+    /// For a client that may send so much.
+    #[must_use]
+    pub fn new(limits: &'static Limits) -> Self {
+        Self {
+            reader: Reader::requests(limits),
+            writer: Writer::default(),
+            turn: Turn::default(),
+        }
+    }
+
     /// Reads the next request's head into `into` and removes it from `inbox`. `None` when more bytes are needed.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ const fn bad(explain: &'static str) -> Refused {
         status: 400,
         details: "http2.violation.of.messaging.rule",
         explain,
+        limit: None,
     }
 }
 

@@ -13,7 +13,7 @@ pub enum TokenFault {
     Expired,
     /// It has not three parts.
     BadFormat,
-    /// It is longer than [`MAX_TOKEN`](super::MAX_TOKEN).
+    /// It is longer than a worker reads, or than [`MAX_TOKEN`](super::MAX_TOKEN).
     TooLong,
     /// Its header is not base64url.
     HeaderBase64,

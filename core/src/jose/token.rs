@@ -9,8 +9,8 @@ use super::base64url;
 use super::claim::{self, Claim, Claims};
 use super::fault::TokenFault;
 
-/// A longer token is not read, in bytes.
-pub const MAX_TOKEN: usize = 16 * 1024;
+/// A longer token is never read, in bytes, whatever a worker is set to: no more than a client's head has by default.
+pub const MAX_TOKEN: usize = 60 * 1024;
 
 /// What a token says.
 #[derive(Clone, Debug, PartialEq)]

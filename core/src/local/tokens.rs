@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::cluster::JwtEvent;
-use crate::jose::CheckSignature;
+use crate::jose::{CheckSignature, TokenFault};
 use crate::policy::jwt::{self, Accepted, CLOCK_SKEW, NotAccepted};
 use crate::snapshot::{RequestAuthentication, TokenLocation};
 use crate::xxhash::xxh64;
@@ -16,10 +16,29 @@ use crate::xxhash::xxh64;
 /// Longer tokens are not kept, in bytes (Envoy's `jwt_max_token_size`).
 const MAX_KEPT: usize = 4096;
 
+/// How many tokens (JWT) are looked at, and how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenLimits {
+    /// Of one request. One with more is not let in: each costs the check of a signature.
+    pub tokens: usize,
+    /// Bytes of each; at most [`MAX_TOKEN`](crate::jose::MAX_TOKEN).
+    pub bytes: usize,
+}
+
+impl Default for TokenLimits {
+    fn default() -> Self {
+        Self {
+            tokens: 8,
+            bytes: 16 * 1024,
+        }
+    }
+}
+
 /// What a worker knows of tokens.
 #[derive(Debug)]
 pub(crate) struct Tokens {
     check: Option<CheckSignature>,
+    limits: TokenLimits,
     /// Seconds since 1970.
     now: Cell<u64>,
     cache: RefCell<Cache>,
@@ -27,15 +46,21 @@ pub(crate) struct Tokens {
 
 impl Tokens {
     /// At most `most` tokens are kept.
-    pub(super) fn new(check: Option<CheckSignature>, most: usize) -> Self {
+    pub(super) fn new(check: Option<CheckSignature>, most: usize, limits: TokenLimits) -> Self {
         Self {
             check,
+            limits,
             now: Cell::default(),
             cache: RefCell::new(Cache {
                 most,
                 ..Cache::default()
             }),
         }
+    }
+
+    /// How many are looked at, and how long.
+    pub(crate) const fn limits(&self) -> TokenLimits {
+        self.limits
     }
 
     /// The time by the calendar, in seconds since 1970.
@@ -62,6 +87,11 @@ impl Tokens {
         location: &TokenLocation,
         text: &[u8],
     ) -> Result<Rc<Accepted>, NotAccepted> {
+        if text.len() > self.limits.bytes {
+            auth.counts.count(JwtEvent::TooLong);
+            let fault = TokenFault::TooLong;
+            return Err(NotAccepted { fault, rule: None });
+        }
         let now = self.now.get();
         let hash = xxh64(text, 0);
         let known = self.cache.borrow_mut().find(hash, text);

@@ -83,6 +83,8 @@ pub enum TlsFault {
     NoIdentity(Box<str>),
     /// Nothing that both speak: version, suite or protocol.
     NothingInCommon(Box<str>),
+    /// The ClientHello is longer than is read.
+    HelloTooLong,
 }
 
 /// The same in one word, for what is counted and for Envoy's details, which must not grow with what peers say.
@@ -102,6 +104,8 @@ pub enum TlsFaultKind {
     NoIdentity,
     /// See [`TlsFault::NothingInCommon`].
     NothingInCommon,
+    /// See [`TlsFault::HelloTooLong`].
+    HelloTooLong,
 }
 
 impl TlsFault {
@@ -116,13 +120,14 @@ impl TlsFault {
             Self::NoCertificate => TlsFaultKind::NoCertificate,
             Self::NoIdentity(_) => TlsFaultKind::NoIdentity,
             Self::NothingInCommon(_) => TlsFaultKind::NothingInCommon,
+            Self::HelloTooLong => TlsFaultKind::HelloTooLong,
         }
     }
 }
 
 impl TlsFaultKind {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::NotTls,
         Self::Refused,
         Self::Untrusted,
@@ -130,6 +135,7 @@ impl TlsFaultKind {
         Self::NoCertificate,
         Self::NoIdentity,
         Self::NothingInCommon,
+        Self::HelloTooLong,
     ];
 }
 
@@ -144,6 +150,7 @@ impl fmt::Display for TlsFault {
             Self::NoCertificate => f.write_str("the peer shows no certificate"),
             Self::NoIdentity(what) => write!(f, "nothing to prove or check identity with: {what}"),
             Self::NothingInCommon(what) => write!(f, "nothing in common with the peer: {what}"),
+            Self::HelloTooLong => f.write_str("the ClientHello is longer than is read"),
         }
     }
 }

@@ -18,9 +18,6 @@ use crate::snapshot::{JwtKeys, JwtRule, RequestAuthentication, TokenLocation, To
 /// How much clocks may differ, in seconds (Envoy's default).
 pub const CLOCK_SKEW: u64 = 60;
 
-/// More tokens than that are in no request that is let in: each costs the check of a signature.
-pub const MAX_TOKENS: usize = 8;
-
 /// Whether a request is a question of CORS, which browsers ask without credentials.
 #[must_use]
 pub fn is_preflight(request: &RequestHead) -> bool {
@@ -43,16 +40,17 @@ pub fn sanitize(auth: &RequestAuthentication, request: &mut RequestHead) {
 /// A token and the position of the place where it is.
 pub type Found<'a> = (Cow<'a, [u8]>, usize);
 
-/// The tokens of a request, in the order of their places; at most one more than [`MAX_TOKENS`].
+/// The tokens of a request, in the order of their places; one more than `most` at most, which tells that there are too many.
 #[must_use]
 pub fn find<'a>(
     auth: &'a RequestAuthentication,
     request: &'a RequestHead,
+    most: usize,
 ) -> SmallVec<[Found<'a>; 2]> {
     let mut found = SmallVec::new();
     for (at, location) in auth.locations.iter().enumerate() {
         let mut add = |token| {
-            if found.len() <= MAX_TOKENS {
+            if found.len() <= most {
                 found.push((token, at));
             }
         };

@@ -12,7 +12,7 @@ use crate::cluster::JwtEvent;
 use crate::decision::{Authentication, Details, Record};
 use crate::jose::TokenFault;
 use crate::message::{Known, RequestHead, ResponseHead};
-use crate::policy::jwt::{self, Accepted, MAX_TOKENS, NotAccepted};
+use crate::policy::jwt::{self, Accepted, NotAccepted};
 use crate::snapshot::RequestAuthentication;
 
 /// How much of a path is told in `www-authenticate`, in bytes (Envoy's `MaximumUriLength`).
@@ -56,8 +56,10 @@ fn accepted(
     request: &RequestHead,
 ) -> Result<SmallVec<[Placed; 2]>, NotAccepted> {
     let nobodys = |fault| NotAccepted { fault, rule: None };
-    let found = jwt::find(auth, request);
-    if found.len() > MAX_TOKENS {
+    let most = context.view.tokens.limits().tokens;
+    let found = jwt::find(auth, request, most);
+    if found.len() > most {
+        auth.counts.count(JwtEvent::TooMany);
         return Err(nobodys(TokenFault::TooManyTokens));
     }
     let mut all = SmallVec::<[Placed; 2]>::new();

@@ -48,7 +48,7 @@ pub use story::{Ending, Opening, Story};
 pub use told::tell_decision;
 
 pub use stream::{
-    StreamTimeout, max_duration, on_stream_cut, stream_idle_timeout, stream_timed_out,
+    StreamTimeout, body_timeout, max_duration, on_stream_cut, stream_idle_timeout, stream_timed_out,
 };
 
 use std::sync::Arc;
@@ -284,6 +284,7 @@ const BAD_PATH: Refused = Refused {
     status: 400,
     details: path::REFUSED_DETAILS,
     explain: "the path cannot be normalised",
+    limit: None,
 };
 
 /// What the connection manager refuses before routing (reference: order of checks).
@@ -294,6 +295,7 @@ fn refusal(context: &Context<'_>, record: &Record) -> Option<Refused> {
             status: 404,
             details: "connect_not_allowed",
             explain: "an application is no proxy, and a gateway is none: CONNECT ends here",
+            limit: None,
         });
     }
     if request.path.first() != Some(&b'/') {
@@ -301,6 +303,7 @@ fn refusal(context: &Context<'_>, record: &Record) -> Option<Refused> {
             status: 404,
             details: "absolute_path_rejected",
             explain: "the request target has no absolute path",
+            limit: None,
         });
     }
     // Istio's sidecars allow one protocol to upgrade to.
@@ -311,6 +314,7 @@ fn refusal(context: &Context<'_>, record: &Record) -> Option<Refused> {
         status: 403,
         details: "upgrade_failed",
         explain: "only `websocket` can be upgraded to",
+        limit: None,
     })
 }
 

@@ -14,6 +14,7 @@ pub const TOO_LARGE: Refused = Refused {
     status: 413,
     details: "request_payload_too_large",
     explain: "the body is longer than the limit",
+    limit: None,
 };
 
 /// The body of a request of gRPC-Web is not base64, and should be.
@@ -21,6 +22,7 @@ pub const NO_BASE64: Refused = Refused {
     status: 400,
     details: "grpc_base_64_decode_failed",
     explain: BadBase64::MESSAGE,
+    limit: None,
 };
 
 /// The head of a request did not arrive in time.
@@ -28,6 +30,7 @@ pub const SLOW_HEAD: Refused = Refused {
     status: 408,
     details: "request_header_timeout",
     explain: "the head did not arrive in time",
+    limit: None,
 };
 
 /// Answers a message that was refused, with the reason phrase as its text, or with what Envoy says in its place.

@@ -8,10 +8,11 @@ use http::StatusCode;
 
 use super::{Verdict, grpc, plan};
 use crate::decision::{Details, Record};
-use crate::message::{Known, ResponseHead};
+use crate::message::{Known, ResponseHead, Version};
 use crate::peer::Peer;
 use crate::policy::grpc_timeout;
 use crate::snapshot::{Snapshot, StreamIdle};
+use crate::stream::{Begins, BodyLength};
 use crate::time::Duration;
 
 /// Which of them is over.
@@ -45,6 +46,26 @@ pub fn stream_idle_timeout(
         Some(StreamIdle::Never) => None,
         Some(StreamIdle::Unsaid) | None => setting,
     }
+}
+
+/// For how long nothing may move while the client owes some of the request: where it has said how long that is, and in HTTP/1, whose
+/// connection it holds meanwhile. A stream of HTTP/2 may say nothing for hours and still be a call; what it holds is bounded by its
+/// window. A rule by which requests may stand still for ever means this, too.
+#[must_use]
+pub fn body_timeout(
+    record: &Record,
+    snapshot: &Snapshot,
+    begins: &Begins,
+    setting: Option<Duration>,
+) -> Option<Duration> {
+    let is_owed = match begins.body {
+        BodyLength::None => false,
+        BodyLength::Known(_) => true,
+        BodyLength::Unknown => record.request.version != Version::Http2,
+    };
+    let plan = plan::of(record, snapshot);
+    let is_never = plan.is_some_and(|plan| plan.forward.stream_idle == StreamIdle::Never);
+    setting.filter(|_| is_owed && begins.upgrade.is_none() && !is_never)
 }
 
 /// How long a call to the application may last from its first byte on: what its `grpc-timeout` says (Istio's inbound

@@ -6,7 +6,7 @@ use super::connections::Sniffing;
 use super::introductions::Introducing;
 use super::turns::Turns;
 use crate::connection::{Client, Phase, Sniffed};
-use crate::decision::Refused;
+use crate::decision::{Http1Limit, Refused};
 use crate::entropy::Entropy;
 use crate::exchange::Exchange;
 use crate::io::{Input, Unintroduced};
@@ -152,7 +152,10 @@ impl Turns {
                     break;
                 }
                 Ok(Some(begins)) => self.begin(id, StreamId::ONLY, exchange, Ok(begins), now),
-                Err(refused) => self.begin(id, StreamId::ONLY, exchange, Err(refused), now),
+                Err(refused) => {
+                    self.local.http1.on_client(refused.limit);
+                    self.begin(id, StreamId::ONLY, exchange, Err(refused), now);
+                }
             }
         }
         if let Some(client) = self.sockets.clients.get_mut(id) {
@@ -201,6 +204,8 @@ impl Turns {
             Phase::Rest(_) => {
                 if self.local.relief.does(Action::ReduceTimeouts) {
                     self.local.relief.count(|shed| shed.idle += 1);
+                } else if !client.is_ending {
+                    self.local.http1.on_client(Some(Http1Limit::IdleTime));
                 }
                 self.turn(now).close_client(id);
             }

@@ -18,7 +18,7 @@ use outrigger_core::worker::{Signatures, WorkerSettings};
 use outrigger_jwt::check_signature;
 use outrigger_runtime::{Listen, Running};
 use outrigger_telemetry::{Settings, Telemetry};
-use outrigger_tls::{Identities, Proofs};
+use outrigger_tls::{Identities, LONGEST_HELLO, Proofs};
 use tokio::net::TcpSocket;
 
 use super::certificates::{Certificates, spiffe_id};
@@ -247,7 +247,7 @@ impl Sidecar {
             notices: Arc::new(|notice| anstream::eprintln!("warning: {notice}")),
         };
         let identities = Arc::new(Identities::new(Proofs::default()));
-        let running = start(config, Arc::clone(&identities));
+        let running = start(config, Arc::clone(&identities), LONGEST_HELLO);
         Ok(Self {
             account,
             spiffe_id: None,

@@ -355,7 +355,7 @@ fn start_workers(
         sinks: told.sinks,
         notices: told.notices,
     };
-    (runtime.start)(config, identities).map_err(Failure::bad)
+    (runtime.start)(config, identities, args.limits.max_client_hello_bytes).map_err(Failure::bad)
 }
 
 /// Where the listeners are that have a place of their own, in words: those of the Sidecar, and Unix sockets of Gateways.

@@ -1,7 +1,10 @@
 //! What is counted of requests on each listener, under Envoy's names.
 
-use outrigger_core::decision::{Access, AuthorizationSeen, Connection, Details, Record, ToldBy};
+use outrigger_core::decision::{
+    Access, AuthorizationSeen, Connection, Details, Record, Refused, ToldBy,
+};
 use outrigger_core::message::Version;
+use outrigger_core::request::{SLOW_HEAD, TOO_LARGE};
 use outrigger_runtime::Counter;
 
 use super::codes::{Codes, StatusCounts};
@@ -30,6 +33,10 @@ pub enum ListenerEvent {
     Idle,
     /// It was refused: it broke the rules of HTTP, or a limit.
     Refused,
+    /// That: its body is longer than may be.
+    TooLarge,
+    /// That: its head did not come in time.
+    HeaderTimeout,
     /// The proxy itself had no room for it.
     Overload,
     /// A rate limit refused it.
@@ -48,7 +55,7 @@ pub enum ListenerEvent {
 
 impl ListenerEvent {
     /// All of them, with Envoy's name and what is told of it.
-    pub const ALL: [(Self, &'static str, &'static str); 17] = [
+    pub const ALL: [(Self, &'static str, &'static str); 19] = [
         (
             Self::Http1,
             "downstream_rq_http1_total",
@@ -100,6 +107,16 @@ impl ListenerEvent {
             "Requests that broke the rules of HTTP or a limit of size or time",
         ),
         (
+            Self::TooLarge,
+            "downstream_rq_too_large",
+            "Those of them whose body was longer than may be",
+        ),
+        (
+            Self::HeaderTimeout,
+            "downstream_rq_header_timeout",
+            "Those of them whose head did not come in time",
+        ),
+        (
             Self::Overload,
             "downstream_rq_overload_close",
             "Requests that were answered 503 because the proxy itself was full",
@@ -135,6 +152,15 @@ impl ListenerEvent {
             "Requests that audit policies matched",
         ),
     ];
+
+    /// What more is told of a request that was refused: the limit of size or time that it did not keep to.
+    fn of_refused(refused: &Refused) -> Option<Self> {
+        match refused.details {
+            details if details == TOO_LARGE.details => Some(Self::TooLarge),
+            details if details == SLOW_HEAD.details => Some(Self::HeaderTimeout),
+            _ => None,
+        }
+    }
 
     const fn of_details(details: &Details) -> Option<Self> {
         Some(match details {
@@ -216,6 +242,11 @@ impl ListenerCells {
             Version::Http10 | Version::Http11 => ListenerEvent::Http1,
         });
         if let Some(event) = ListenerEvent::of_details(&record.details) {
+            self.event(event);
+        }
+        if let Details::Refused(refused) = &record.details
+            && let Some(event) = ListenerEvent::of_refused(refused)
+        {
             self.event(event);
         }
         if record.delayed.is_some() {

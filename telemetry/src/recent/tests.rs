@@ -62,6 +62,7 @@ fn what_failed_or_was_slow_is_kept() {
         status: 400,
         details: "x",
         explain: "x",
+        limit: None,
     });
     for (record, want) in [
         (record(200, Details::ViaUpstream, 10), None),

@@ -114,7 +114,7 @@ fn the_certificate_is_one_that_the_client_can_check() {
     let ecdsa = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).expect("a key");
     let rsa = made(&mut proofs, "rsa", &rsa);
     let ecdsa = made(&mut proofs, "ecdsa", &ecdsa);
-    let contexts = Contexts::new(Arc::new(Identities::new(proofs)));
+    let contexts = Contexts::new(Arc::new(Identities::new(proofs)), crate::LONGEST_HELLO);
     let by_rsa = [
         SignatureScheme::RSA_PSS_SHA256,
         SignatureScheme::RSA_PKCS1_SHA256,

@@ -173,7 +173,10 @@ pub(crate) fn contexts_until(year: i32) -> Arc<Contexts> {
         proofs.key(name, chain, key).expect("it is good");
     }
     proofs.roots(RootsName::Mesh, &[root]).expect("it is good");
-    Arc::new(Contexts::new(Arc::new(Identities::new(proofs))))
+    Arc::new(Contexts::new(
+        Arc::new(Identities::new(proofs)),
+        crate::LONGEST_HELLO,
+    ))
 }
 
 /// Both sides of a connection, and what each has learnt.

@@ -114,19 +114,29 @@ fn nonsense_and_endless_hellos_are_refused() {
     endless.resize(5 + 0x4000, 0);
     let record = [&[22, 3, 1, 0x40, 0][..], &[0; 0x4000]].concat();
     endless.extend(record.repeat(4));
-    for (what, sent) in [
+    for (what, kind, sent) in [
         (
             "nothing of TLS behind the first bytes",
+            TlsFaultKind::NotTls,
             vec![22, 3, 1, 0, 5, 9, 9, 9, 9, 9],
         ),
-        ("an alert at first", vec![22, 3, 1, 0, 2, 2, 40]),
+        (
+            "an alert at first",
+            TlsFaultKind::NotTls,
+            vec![22, 3, 1, 0, 2, 2, 40],
+        ),
         (
             "a record without an end",
+            TlsFaultKind::HelloTooLong,
             [&[22, 3, 3, 0xff, 0xff][..], &[1; 70_000]].concat(),
         ),
-        ("an endless hello", endless),
-        ("an old hello", vec![0x80, 0x2e, 1, 0, 2]),
-        ("clear text", ASK.to_vec()),
+        ("an endless hello", TlsFaultKind::HelloTooLong, endless),
+        (
+            "an old hello",
+            TlsFaultKind::NotTls,
+            vec![0x80, 0x2e, 1, 0, 2],
+        ),
+        ("clear text", TlsFaultKind::NotTls, ASK.to_vec()),
     ] {
         let near = near(MutualTls::Strict, &authority);
         let mut stream = connect(&near);
@@ -137,7 +147,7 @@ fn nonsense_and_endless_hellos_are_refused() {
             rest.len() < 10,
             "{what}: only an alert comes back: {rest:?}"
         );
-        near.until(|tls, _| tls.faults(TlsFaultKind::NotTls) == 1);
+        near.until(|tls, _| tls.faults(kind) == 1);
     }
 }
 

@@ -202,3 +202,93 @@ fn a_kept_connection_is_used_until_the_nanosecond_it_is_due_and_never_after() {
         }
     }
 }
+
+#[test]
+fn a_body_that_stops_is_408_after_some_minutes_and_a_client_that_reads_nothing_is_let_go() {
+    let rule = |timeout| with_rule(&format!("timeout: {timeout}"));
+    for head in [
+        &b"POST /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: 3\r\n\r\na"[..],
+        b"POST /a HTTP/1.1\r\nHost: h.test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n",
+    ] {
+        let mut d = Driver::set(rule("1h"), WorkerSettings::default());
+        d.sends(Side::Downstream, head);
+        d.connects();
+        d.receives(Side::Upstream);
+        assert_eq!(due(&d), (300_000, Whose::Request(Timer::StreamIdle)));
+        d.waits_until_due();
+        // It has another while to read that.
+        assert_eq!(due(&d), (600_000, Whose::Request(Timer::StreamIdle)));
+        assert!(d.receives(Side::Downstream).starts_with("HTTP/1.1 408 "));
+        assert_eq!(d.record().flags().to_string(), "SI");
+    }
+    let mut d = Driver::set(rule("1h"), WorkerSettings::default());
+    d.sends(Side::Downstream, GET);
+    d.connects();
+    d.receives(Side::Upstream);
+    assert_eq!(
+        due(&d),
+        (3_600_000, Whose::Request(Timer::Route)),
+        "a whole request waits"
+    );
+    d.sends(Side::Upstream, OK);
+    d.outputs();
+    assert_eq!(due(&d), (300_000, Whose::Request(Timer::StreamIdle)));
+    d.waits_until_due();
+    assert_eq!(d.outputs(), [Said::Ended, Said::Reset(Side::Downstream)]);
+}
+
+#[test]
+fn whoever_is_answered_late_has_as_much_time_to_read_that() {
+    let mut d = Driver::set(with_rule("timeout: 400s"), WorkerSettings::default());
+    d.sends(Side::Downstream, GET);
+    d.connects();
+    d.receives(Side::Upstream);
+    d.wait_for(Timer::Route);
+    assert_eq!(due(&d), (700_000, Whose::Request(Timer::StreamIdle)));
+    assert!(d.receives(Side::Downstream).starts_with("HTTP/1.1 504 "));
+}
+
+#[test]
+fn a_long_response_that_nobody_reads_is_cut() {
+    let mut d = Driver::set(snapshot(SERVICE), WorkerSettings::default());
+    d.sends(Side::Downstream, GET);
+    d.connects();
+    d.receives(Side::Upstream);
+    d.sends(
+        Side::Upstream,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\nok",
+    );
+    assert_eq!(d.due(), None, "its endpoint may take its time");
+    let piece = vec![b'x'; 1 << 20];
+    d.now = Instant::from_millis(1000);
+    d.sends(Side::Upstream, &piece);
+    d.outputs();
+    assert_eq!(due(&d), (301_000, Whose::Request(Timer::StreamIdle)));
+    d.waits_until_due();
+    assert!(d.outputs().contains(&Said::Close(Side::Upstream)));
+    d.waits_until_due();
+    assert!(d.outputs().contains(&Said::Reset(Side::Downstream)));
+    assert_eq!(d.record().details.to_string(), "stream_idle_timeout");
+}
+
+#[test]
+fn what_may_stand_still_for_ever_does() {
+    let for_ever = WorkerSettings {
+        request_body_timeout: None,
+        unread_timeout: None,
+        ..WorkerSettings::default()
+    };
+    let mut d = Driver::set(snapshot(SERVICE), for_ever);
+    d.sends(
+        Side::Downstream,
+        b"POST /a HTTP/1.1\r\nHost: h.test\r\nContent-Length: 1\r\n\r\n",
+    );
+    d.connects();
+    d.receives(Side::Upstream);
+    assert_eq!(d.due(), None, "the rest of a body");
+    d.sends(Side::Downstream, b"a");
+    d.receives(Side::Upstream);
+    d.sends(Side::Upstream, OK);
+    d.outputs();
+    assert_eq!(d.due(), None, "a response that nobody takes");
+}

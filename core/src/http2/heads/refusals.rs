@@ -9,6 +9,7 @@ const fn bad(details: &'static str, explain: &'static str) -> Refused {
         status: 400,
         details,
         explain,
+        limit: None,
     }
 }
 

@@ -45,7 +45,7 @@ struct Desk {
 impl Desk {
     fn new(most: usize) -> Self {
         Self {
-            tokens: Tokens::new(Some(check), most),
+            tokens: Tokens::new(Some(check), most, TokenLimits::default()),
             auth: auth(),
         }
     }

@@ -21,7 +21,7 @@ use outrigger_core::peer::ListenerKind;
 use outrigger_core::worker::WorkerSettings;
 use outrigger_runtime::{Arrival, Listen, Running, Whom};
 use outrigger_telemetry::{Hears, Settings, Telemetry};
-use outrigger_tls::Identities;
+use outrigger_tls::{Identities, LONGEST_HELLO};
 use serde::Serialize;
 
 use self::pods::{Of, Pods};
@@ -233,7 +233,7 @@ fn sidecar(
         notices: Arc::new(|notice| anstream::eprintln!("warning: {notice}")),
     };
     let proofs = certificates.issue(NAMESPACE, account)?;
-    let running = start(config, Arc::new(Identities::new(proofs)));
+    let running = start(config, Arc::new(Identities::new(proofs)), LONGEST_HELLO);
     running.map_err(|error| error.to_string())
 }
 

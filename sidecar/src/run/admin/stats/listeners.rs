@@ -93,9 +93,15 @@ pub(super) fn add(
             "ssl.connection_error",
             "TLS handshakes that failed, but for certificates",
             stats.tls.faults(TlsFaultKind::NotTls)
+                + stats.tls.faults(TlsFaultKind::HelloTooLong)
                 + stats.tls.faults(TlsFaultKind::Refused)
                 + stats.tls.faults(TlsFaultKind::NoIdentity)
                 + stats.tls.faults(TlsFaultKind::NothingInCommon),
+        ),
+        (
+            "tls_inspector.client_hello_too_large",
+            "Those of them whose ClientHello was longer than is read",
+            stats.tls.faults(TlsFaultKind::HelloTooLong),
         ),
         (
             "ssl.fail_verify_error",

@@ -3,8 +3,9 @@
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use outrigger_core::decision::Http1Limit;
 use outrigger_core::http2::Counts;
-use outrigger_core::worker::Http2Side;
+use outrigger_core::worker::{Http1Met, Http2Side};
 use outrigger_runtime::Stats;
 use outrigger_telemetry::exposition::{Scope, Sheet, Stat, Value, label_text};
 use outrigger_telemetry::metrics::{Collected, MirrorFates};
@@ -43,6 +44,8 @@ pub(super) fn add(sheet: &mut Sheet, of: &Sources, stats: &Stats, collected: &Co
     add_configuration(sheet, of, stats);
     add_dropped(sheet, of, stats, collected);
     add_connections(sheet, stats);
+    add_http1(sheet, "downstream", &stats.http1.clients);
+    add_http1(sheet, "upstream", &stats.http1.endpoints);
     add_http2(sheet, "downstream", &stats.http2.clients);
     add_http2(sheet, "upstream", &stats.http2.endpoints);
     add_mirrors(sheet, stats.mirrors, &collected.mirrors);
@@ -330,6 +333,25 @@ fn add_connections(sheet: &mut Sheet, stats: &Stats) {
     sheet.add(&OURS, buffered, Value::Gauge(stats.buffered.bytes as f64));
 }
 
+fn add_http1(sheet: &mut Sheet, side: &'static str, met: &Http1Met) {
+    let labels = label_text(&[("side", side)]);
+    let scope = Scope {
+        text: "outrigger",
+        family: "outrigger_http1",
+        labels: &labels,
+    };
+    for (limit, count) in Http1Limit::NAMES.iter().zip(met) {
+        let text = format!("http1.{side}.{limit}");
+        let stat = Stat {
+            text: &text,
+            family: "limit_met_total",
+            label: Some(("limit", limit)),
+            help: "What peers did that a limit of HTTP/1 forbids",
+        };
+        sheet.add(&scope, stat, Value::Counter(*count));
+    }
+}
+
 fn add_http2(sheet: &mut Sheet, side: &'static str, counted: &Http2Side) {
     let labels = label_text(&[("side", side)]);
     let scope = Scope {
@@ -445,6 +467,29 @@ mod tests {
     use outrigger_telemetry::exposition::Form;
 
     use super::*;
+
+    #[test]
+    fn limits_of_http1_are_told_by_side() {
+        let mut sheet = Sheet::new(Form::Text, None, true);
+        add_http1(&mut sheet, "downstream", &[1, 2, 0, 0, 0, 0, 0]);
+        add_http1(&mut sheet, "upstream", &[0, 0, 0, 0, 0, 3, 0]);
+        let text: String = sheet.finish().collect();
+        assert_eq!(
+            text.lines().collect::<Vec<_>>(),
+            [
+                "outrigger.http1.downstream.head_bytes: 1",
+                "outrigger.http1.downstream.head_fields: 2",
+                "outrigger.http1.upstream.interim_responses: 3",
+            ]
+        );
+        let limits = include_str!("../../../../../docs/limits.md");
+        for name in Http1Limit::NAMES {
+            assert!(
+                limits.contains(&format!("`{name}`")),
+                "{name} stands in docs/limits.md"
+            );
+        }
+    }
 
     #[test]
     fn limits_of_http2_are_told_by_side() {
