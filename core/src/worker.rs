@@ -68,7 +68,7 @@ pub struct Counts {
     pub buffered: Buffered,
     /// What it has shed because the machine was full.
     pub shed: Shed,
-    /// How often what [`Worker::http1`] and [`Worker::http2`] tell has changed.
+    /// How often what [`Worker::protocols`] tells has changed.
     pub protocol_changes: u64,
 }
 
@@ -347,16 +347,11 @@ impl Worker {
         }
     }
 
-    /// How often peers met a limit of HTTP/1.
+    /// How often peers met limits of HTTP/1, and what is counted of the connections that speak HTTP/2.
     #[must_use]
-    pub const fn http1(&self) -> Http1Counted {
-        self.turns.local.http1.counted()
-    }
-
-    /// What is counted of the connections that speak HTTP/2.
-    #[must_use]
-    pub fn http2(&self) -> Http2Counted {
-        self.turns.local.http2.counted()
+    pub fn protocols(&self) -> (Http1Counted, Http2Counted) {
+        let local = &self.turns.local;
+        (local.http1.counted(), local.http2.counted())
     }
 
     /// Whether a connection to an endpoint is made, and no request uses it.

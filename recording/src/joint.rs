@@ -136,7 +136,7 @@ impl Joint {
     pub fn protocols(&self, seen: &Cell<u64>) -> Option<(Http1Counted, Http2Counted)> {
         let worker = self.worker.borrow();
         let changes = worker.counts().protocol_changes;
-        (seen.replace(changes) != changes).then(|| (worker.http1(), worker.http2()))
+        (seen.replace(changes) != changes).then(|| worker.protocols())
     }
 
     /// How many connections clients have.

@@ -164,7 +164,7 @@ impl Call {
     pub(super) fn owe_nothing(&mut self, turn: &Turn<'_>) {
         // Streams that share a connection have windows, and a time for them.
         let unread = turn.local.settings().unread_timeout;
-        self.clocks.client = unread.filter(|_| self.client.is_alone());
+        self.clocks.client = unread.filter(|_| !self.client.is_shared(turn));
         self.clocks.is_owed = false;
     }
 

@@ -43,11 +43,6 @@ impl ClientStream {
         self.client
     }
 
-    /// Whether it is all that its connection carries.
-    pub(super) fn is_alone(self) -> bool {
-        self.stream == StreamId::ONLY
-    }
-
     fn get<'t>(self, turn: &'t Turn<'_>) -> Option<&'t Client> {
         turn.sockets.clients.get(self.client?)
     }

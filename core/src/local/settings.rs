@@ -5,11 +5,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::tokens::TokenLimits;
+use crate::http1;
+use crate::http2;
 use crate::jose::CheckSignature;
 use crate::peer::ToldClients;
 use crate::snapshot::Http2Options;
 use crate::time::Duration;
-use crate::{http1, http2};
 
 /// Whoever checks signatures of tokens, if there is anybody.
 #[derive(Clone, Copy, Debug, Default)]

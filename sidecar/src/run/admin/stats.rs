@@ -9,6 +9,7 @@ mod identity;
 mod listeners;
 mod ourselves;
 mod overload;
+mod protocols;
 mod requests;
 
 use hyper::header::{ACCEPT, HeaderMap};

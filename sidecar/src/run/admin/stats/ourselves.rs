@@ -3,15 +3,12 @@
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use outrigger_core::decision::Http1Limit;
-use outrigger_core::http2::Counts;
-use outrigger_core::worker::{Http1Met, Http2Side};
 use outrigger_runtime::Stats;
 use outrigger_telemetry::exposition::{Scope, Sheet, Stat, Value, label_text};
 use outrigger_telemetry::metrics::{Collected, MirrorFates};
 
 use super::super::{Sources, connections};
-use super::identity;
+use super::{identity, protocols};
 use crate::run::overload::resident_bytes;
 use crate::run::{events, resolve};
 
@@ -28,7 +25,7 @@ const SERVER: Scope<'static> = Scope {
 };
 
 /// One of ours, which text and Prometheus call differently: a counter's name ends in `_total` there.
-const fn ours<'a>(text: &'a str, family: &'static str, help: &'static str) -> Stat<'a> {
+pub(super) const fn ours<'a>(text: &'a str, family: &'static str, help: &'static str) -> Stat<'a> {
     Stat {
         text,
         family,
@@ -44,10 +41,7 @@ pub(super) fn add(sheet: &mut Sheet, of: &Sources, stats: &Stats, collected: &Co
     add_configuration(sheet, of, stats);
     add_dropped(sheet, of, stats, collected);
     add_connections(sheet, stats);
-    add_http1(sheet, "downstream", &stats.http1.clients);
-    add_http1(sheet, "upstream", &stats.http1.endpoints);
-    add_http2(sheet, "downstream", &stats.http2.clients);
-    add_http2(sheet, "upstream", &stats.http2.endpoints);
+    protocols::add(sheet, stats);
     add_mirrors(sheet, stats.mirrors, &collected.mirrors);
     for (name, count) in resolve::counted() {
         let text = format!("dns.{name}");
@@ -333,67 +327,6 @@ fn add_connections(sheet: &mut Sheet, stats: &Stats) {
     sheet.add(&OURS, buffered, Value::Gauge(stats.buffered.bytes as f64));
 }
 
-fn add_http1(sheet: &mut Sheet, side: &'static str, met: &Http1Met) {
-    let labels = label_text(&[("side", side)]);
-    let scope = Scope {
-        text: "outrigger",
-        family: "outrigger_http1",
-        labels: &labels,
-    };
-    for (limit, count) in Http1Limit::NAMES.iter().zip(met) {
-        let text = format!("http1.{side}.{limit}");
-        let stat = Stat {
-            text: &text,
-            family: "limit_met_total",
-            label: Some(("limit", limit)),
-            help: "What peers did that a limit of HTTP/1 forbids",
-        };
-        sheet.add(&scope, stat, Value::Counter(*count));
-    }
-}
-
-fn add_http2(sheet: &mut Sheet, side: &'static str, counted: &Http2Side) {
-    let labels = label_text(&[("side", side)]);
-    let scope = Scope {
-        text: "outrigger",
-        family: "outrigger_http2",
-        labels: &labels,
-    };
-    let total = format!("{side}_cx_http2_total");
-    let stat = ours(&total, "connections_total", "Connections that spoke HTTP/2");
-    sheet.add(&scope, stat, Value::Counter(counted.connections));
-    for (text, family, help, value) in [
-        (
-            format!("{side}_cx_http2_active"),
-            "connections_active",
-            "Connections that speak HTTP/2",
-            counted.active,
-        ),
-        (
-            format!("http2.{side}.streams_active"),
-            "streams_active",
-            "Streams that are open",
-            counted.streams,
-        ),
-    ] {
-        sheet.add(
-            &scope,
-            ours(&text, family, help),
-            Value::Gauge(value as f64),
-        );
-    }
-    for (limit, count) in Counts::NAMES.iter().zip(counted.met.values()) {
-        let text = format!("http2.{side}.{limit}");
-        let stat = Stat {
-            text: &text,
-            family: "limit_met_total",
-            label: Some(("limit", limit)),
-            help: "What peers did that a limit of HTTP/2 forbids",
-        };
-        sheet.add(&scope, stat, Value::Counter(count));
-    }
-}
-
 fn add_mirrors(sheet: &mut Sheet, active: u64, fates: &MirrorFates) {
     let stat = Stat::new(
         "mirror_rq_active",
@@ -458,61 +391,5 @@ fn add_process(sheet: &mut Sheet, of: &Sources) {
     if let Ok(open) = fs::read_dir("/proc/self/fd") {
         let stat = Stat::new("open_fds", "Descriptors that are open");
         sheet.add(&scope, stat, Value::Gauge(open.count() as f64));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use outrigger_core::worker::Http2Counted;
-    use outrigger_telemetry::exposition::Form;
-
-    use super::*;
-
-    #[test]
-    fn limits_of_http1_are_told_by_side() {
-        let mut sheet = Sheet::new(Form::Text, None, true);
-        add_http1(&mut sheet, "downstream", &[1, 2, 0, 0, 0, 0, 0]);
-        add_http1(&mut sheet, "upstream", &[0, 0, 0, 0, 0, 3, 0]);
-        let text: String = sheet.finish().collect();
-        assert_eq!(
-            text.lines().collect::<Vec<_>>(),
-            [
-                "outrigger.http1.downstream.head_bytes: 1",
-                "outrigger.http1.downstream.head_fields: 2",
-                "outrigger.http1.upstream.interim_responses: 3",
-            ]
-        );
-        let limits = include_str!("../../../../../docs/limits.md");
-        for name in Http1Limit::NAMES {
-            assert!(
-                limits.contains(&format!("`{name}`")),
-                "{name} stands in docs/limits.md"
-            );
-        }
-    }
-
-    #[test]
-    fn limits_of_http2_are_told_by_side() {
-        let mut counted = Http2Counted::default();
-        (counted.clients.connections, counted.clients.met.stalled) = (3, 2);
-        counted.endpoints.streams = 5;
-        let mut sheet = Sheet::new(Form::Text, None, true);
-        add_http2(&mut sheet, "downstream", &counted.clients);
-        add_http2(&mut sheet, "upstream", &counted.endpoints);
-        let text: String = sheet.finish().collect();
-        let told: Vec<_> = text.lines().collect();
-        assert_eq!(
-            told,
-            [
-                "outrigger.downstream_cx_http2_total: 3",
-                "outrigger.http2.downstream.stalled: 2",
-                "outrigger.http2.upstream.streams_active: 5",
-            ]
-        );
-        let limits = include_str!("../../../../../docs/limits.md");
-        for name in Counts::NAMES {
-            let row = format!("`{name}`");
-            assert!(limits.contains(&row), "{name} stands in docs/limits.md");
-        }
     }
 }
