@@ -423,7 +423,7 @@ impl Stage {
     fn check(&self) {
         let held = self.worker.counts().buffered.bytes;
         assert!(held <= MOST_BUFFERED, "{held} bytes are held");
-        let streams = self.worker.http2().clients.streams;
+        let streams = self.worker.protocols().1.clients.streams;
         assert!(streams <= 100, "{streams} streams");
     }
 
@@ -447,7 +447,7 @@ impl Stage {
         let counts = self.worker.counts();
         assert_eq!((counts.clients, self.worker.exchanges().count()), (0, 0));
         assert_eq!((counts.buffered.bytes, counts.mirrors), (0, 0));
-        let http2 = self.worker.http2();
+        let http2 = self.worker.protocols().1;
         assert_eq!((http2.clients.active, http2.clients.streams), (0, 0));
         assert_eq!((http2.endpoints.active, http2.endpoints.streams), (0, 0));
     }

@@ -90,6 +90,8 @@ pub(crate) const LAYERS: &[(&str, &[&str])] = &[
             "snapshot",
             "decision",
             "policy",
+            // What peers may send is among what a worker is set to.
+            "http1",
             "http2",
             "proxy_protocol",
         ],

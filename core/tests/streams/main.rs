@@ -94,14 +94,14 @@ fn who_gives_a_stream_up_ends_nothing_else() {
         assert_eq!(mesh.ended, ["0 http2.remote_reset DR"]);
         mesh.answer_all();
         assert!(mesh.got[other].is_whole && !mesh.is_closed);
-        assert_eq!(mesh.worker.http2().clients.met.resets, 1);
+        assert_eq!(mesh.worker.protocols().1.clients.met.resets, 1);
         let reset = mesh.endpoints.values().flat_map(|endpoint| &endpoint.asked);
         match endpoint {
             Http1 => assert_eq!(mesh.endpoints.values().filter(|e| e.is_closed).count(), 1),
             Http2 => assert_eq!(reset.filter(|asked| asked.reset).count(), 1),
         }
         mesh.eof();
-        let clients = mesh.worker.http2().clients;
+        let clients = mesh.worker.protocols().1.clients;
         assert_eq!((clients.met.resets, clients.active), (1, 0), "it stays");
     }
 }

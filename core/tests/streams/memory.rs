@@ -55,14 +55,14 @@ fn streams_that_nobody_takes_are_bounded_together() {
                 "{what}: {counted:?}"
             );
             assert!(counted.overflows > 0, "{what}: {counted:?}");
-            assert_eq!(mesh.worker.http2().clients.streams, STUCK, "{what}");
+            assert_eq!(mesh.worker.protocols().1.clients.streams, STUCK, "{what}");
             // Everything goes through in the end.
             mesh.take_all();
             let left = mesh.got.iter().filter(|got| !got.is_whole);
             let left: Vec<_> = left.map(|got| (got.status, got.body.len())).collect();
             assert!(left.is_empty(), "{what}: {left:?}");
             assert_eq!(mesh.worker.counts().buffered.bytes, 0, "{what}");
-            assert_eq!(mesh.worker.http2().clients.streams, 0, "{what}");
+            assert_eq!(mesh.worker.protocols().1.clients.streams, 0, "{what}");
         }
     }
 }

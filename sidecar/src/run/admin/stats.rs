@@ -119,6 +119,7 @@ fn page(sources: &Sources, admin: &connections::Counts, mut sheet: Sheet) -> Pag
         listeners::add_tokens(&mut sheet, auth);
     }
     ourselves::add(&mut sheet, sources, &stats, &collected);
+    protocols::add(&mut sheet, &stats);
     overload::add(&mut sheet, &sources.overload.found(), &stats);
     ourselves::add_admin(&mut sheet, admin);
     requests::add(&mut sheet, &collected);

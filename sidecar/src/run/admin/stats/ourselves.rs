@@ -8,7 +8,7 @@ use outrigger_telemetry::exposition::{Scope, Sheet, Stat, Value, label_text};
 use outrigger_telemetry::metrics::{Collected, MirrorFates};
 
 use super::super::{Sources, connections};
-use super::{identity, protocols};
+use super::identity;
 use crate::run::overload::resident_bytes;
 use crate::run::{events, resolve};
 
@@ -41,7 +41,6 @@ pub(super) fn add(sheet: &mut Sheet, of: &Sources, stats: &Stats, collected: &Co
     add_configuration(sheet, of, stats);
     add_dropped(sheet, of, stats, collected);
     add_connections(sheet, stats);
-    protocols::add(sheet, stats);
     add_mirrors(sheet, stats.mirrors, &collected.mirrors);
     for (name, count) in resolve::counted() {
         let text = format!("dns.{name}");
