@@ -17,6 +17,7 @@ mod running;
 mod slot;
 
 pub use command::{Command, NAMES};
+pub use envoy::bootstrap::{Site as EnvoySite, bootstrap as envoy_bootstrap, files as envoy_files};
 pub use launch::Launch;
 pub use reread::Reload;
 

@@ -40,7 +40,7 @@ pub enum Reset {
     NoError,
     /// Anything else that went wrong: INTERNAL_ERROR, and the codes on which nobody acts.
     Failed,
-    /// The peer broke a rule that concerns this stream alone.
+    /// The peer broke a rule: of this stream, or of the connection, which ends with it.
     Protocol,
     /// The peer took nothing for too long.
     Stalled,

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::details::{Details, ResetReason};
+use super::details::{Details, Refused, ResetReason};
 use super::record::{Followed, Record};
 
 /// One reason why a response was not an ordinary one. Declared in the order Envoy prints them.
@@ -165,6 +165,8 @@ const fn of_details(details: &Details) -> Option<ResponseFlag> {
         Details::NoHealthyUpstream => ResponseFlag::NoHealthyUpstream,
         Details::ResetBeforeResponse(reason) => before_response(*reason),
         Details::ResetAfterResponse(reason) => after_response(*reason),
+        // Nothing was wrong with what came of it: Envoy has no flag for that.
+        Details::Refused(Refused { status: 408, .. }) => return None,
         Details::Refused(_) => ResponseFlag::DownstreamProtocolError,
         Details::DownstreamRemoteDisconnect => ResponseFlag::DownstreamConnectionTermination,
         Details::DownstreamRemoteReset => ResponseFlag::DownstreamRemoteReset,

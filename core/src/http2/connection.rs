@@ -73,7 +73,7 @@ impl<T: Copy> Connection<T> {
     /// The peer sends nothing more: streams that have not ended are cut, and no other one can be opened.
     pub fn on_eof(&mut self) {
         self.parts.life.peer_leaves.get_or_insert(None);
-        endings::cut(&mut self.parts);
+        endings::cut(&mut self.parts, Reset::Cut);
     }
 
     /// What happened, one thing at a time.

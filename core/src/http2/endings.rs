@@ -149,8 +149,9 @@ pub(super) fn finish<T: Copy>(parts: &mut Parts<T>, id: StreamId) {
     }
 }
 
-/// The connection ends by an error of the peer: GOAWAY is the last that is said.
-pub(super) fn die<T: Copy>(parts: &mut Parts<T>, fatal: Fatal) {
+/// The connection ends by an error of the peer: GOAWAY is the last that is said. `reset` is what its streams come to: the peer broke the
+/// rules, or is as good as gone.
+pub(super) fn die<T: Copy>(parts: &mut Parts<T>, fatal: Fatal, reset: Reset) {
     let last = match (parts.role, parts.life.leaving) {
         (Role::Client, _) => None,
         // It must not grow (§6.8).
@@ -164,19 +165,19 @@ pub(super) fn die<T: Copy>(parts: &mut Parts<T>, fatal: Fatal) {
         code: fatal.code,
         explain: fatal.explain,
     });
-    cut(parts);
+    cut(parts, reset);
 }
 
-/// Nothing comes or goes any more: streams that have not ended are cut. A response that is here is still handed out.
-pub(super) fn cut<T: Copy>(parts: &mut Parts<T>) {
+/// Nothing comes or goes any more: streams that have not ended come to this. A response that is here is still handed out.
+pub(super) fn cut<T: Copy>(parts: &mut Parts<T>, reset: Reset) {
     let mut at = None;
     while let Some(id) = parts.streams.table().after(at) {
-        cut_stream(parts, id);
+        cut_stream(parts, id, reset);
         at = Some(id);
     }
 }
 
-fn cut_stream<T: Copy>(parts: &mut Parts<T>, id: StreamId) {
+fn cut_stream<T: Copy>(parts: &mut Parts<T>, id: StreamId, reset: Reset) {
     let Some(stream) = parts.streams.get(id) else {
         return;
     };
@@ -194,7 +195,7 @@ fn cut_stream<T: Copy>(parts: &mut Parts<T>, id: StreamId) {
             parts.streams.tell(id);
         }
         (Owner::Told | Owner::Is(_), Role::Server | Role::Client, ..) => {
-            let broken = Broken::Reset(Reset::Cut);
+            let broken = Broken::Reset(reset);
             parts.streams.break_off(id, broken, By::Peer);
         }
     }

@@ -16,6 +16,7 @@ use super::role::Role;
 use super::settings::PeerSettings;
 use super::stream::Place;
 use super::stream_id::StreamId;
+use crate::stream::Reset;
 use crate::time::Instant;
 
 const PREFACE_EXPECTED: Fatal = broken_rule(
@@ -52,7 +53,7 @@ pub(super) fn read<T: Copy>(
     if let Err(fatal) = read
         && !matches!(parts.stage, Stage::Dead(_))
     {
-        die(parts, fatal);
+        die(parts, fatal, Reset::Protocol);
     }
     read
 }

@@ -55,7 +55,7 @@ pub(super) fn on_time<T: Copy>(parts: &mut Parts<T>, now: Instant) -> Result<(),
     }
     let done = look(parts, now);
     if let Err(fatal) = done {
-        die(parts, fatal);
+        die(parts, fatal, Reset::Cut);
     }
     done
 }

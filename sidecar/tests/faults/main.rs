@@ -14,6 +14,7 @@ mod support;
 
 mod certificates;
 mod endpoints;
+mod envoy;
 mod frames;
 mod leaks;
 mod page;

@@ -155,3 +155,38 @@ pub(crate) fn write(found: &[(Row, Outcome)]) {
     }
     std::fs::write(path(), lines.join("\n") + "\n").unwrap();
 }
+
+/// Behind this line stands what Envoy does otherwise.
+const OF_ENVOY: &str = "<!-- envoy: written by the test -->";
+
+/// Writes the rows of which something else comes on Envoy to the end of the page.
+pub(crate) fn write_of_envoy(found: &[(Row, Outcome)]) {
+    let text = std::fs::read_to_string(path()).unwrap();
+    let (before, _) = text.split_once(OF_ENVOY).unwrap();
+    let mut page =
+        format!("{before}{OF_ENVOY}\n\n| fault | what | here | Envoy |\n|---|---|---|---|\n");
+    let mut alike = 0;
+    for (row, outcome) in found {
+        let said = &row.outcome;
+        let pairs = [
+            ("client sees", &said.sees, &outcome.sees),
+            ("log", &said.log, &outcome.log),
+        ];
+        let other = pairs
+            .iter()
+            .filter(|(_, said, found)| !said.split(" or ").any(|one| one == found.as_str()));
+        let mut is_alike = true;
+        for (what, said, found) in other {
+            is_alike = false;
+            let code = |text: &str| match text {
+                "" => String::new(),
+                text => format!("`{}`", text.replace('|', "\\|")),
+            };
+            let fault = &row.fault;
+            page += &format!("| {fault} | {what} | {} | {} |\n", code(said), code(found));
+        }
+        alike += usize::from(is_alike);
+    }
+    page += &format!("\nAlike: {alike} of {} rows.\n", found.len());
+    std::fs::write(path(), page).unwrap();
+}

@@ -18,7 +18,7 @@ use super::proxy::{Folder, Proxy, ask};
 use super::support::PATIENCE;
 
 const HEAD: &str = "apiVersion: networking.istio.io/v1\n";
-const LOG: &str = "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%";
+pub(crate) const LOG: &str = "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%";
 /// The port of Gateways where TLS is spoken, and the first of those of rows in TCP.
 const TLS_PORT: usize = 443;
 const TCP_PORTS: usize = 20_000;
@@ -198,11 +198,8 @@ impl Stage {
         let value = |name: &str| {
             let end = format!("{}.{name}", row.host);
             let mut lines = stats.lines().filter_map(|line| line.rsplit_once(": "));
-            lines
-                .find(|(line, _)| line.ends_with(&end))?
-                .1
-                .parse::<u64>()
-                .ok()
+            let (_, value) = lines.find(|(line, _)| line.ends_with(&end))?;
+            value.parse::<u64>().ok()
         };
         let moved = COUNTERS
             .iter()
@@ -220,11 +217,16 @@ impl Stage {
         assert_eq!(self.proxy.end().0, Some(0));
         let log = std::fs::read_to_string(path).unwrap_or_default();
         for (row, outcome) in found {
-            let start = format!("{} ", own_address(row));
-            let lines = log.lines().filter_map(|line| line.strip_prefix(&start));
-            outcome.log = lines.collect::<Vec<_>>().join("; ");
+            outcome.log = lines_of(&log, row);
         }
     }
+}
+
+/// The lines of a log that are about a row's client.
+pub(crate) fn lines_of(log: &str, row: &Row) -> String {
+    let start = format!("{} ", own_address(row));
+    let lines = log.lines().filter_map(|line| line.strip_prefix(&start));
+    lines.collect::<Vec<_>>().join("; ")
 }
 
 /// The address of a row's client, by which its lines in the log are known.
@@ -253,6 +255,21 @@ fn entrance(proxy: &Proxy, row: &Row) -> SocketAddr {
 }
 
 impl Sides {
+    /// Both sides of rows that meet at somebody else's listener.
+    pub(crate) fn before(
+        certificates: Certificates,
+        endpoints: BTreeMap<usize, Endpoint>,
+        outbound: SocketAddr,
+    ) -> Self {
+        let entrances = endpoints.keys().map(|line| (*line, outbound)).collect();
+        Self {
+            certificates,
+            endpoints,
+            entrances,
+            outbound,
+        }
+    }
+
     /// Plays both sides of a row. What the client saw.
     pub(crate) fn play(&self, row: &Row) -> Result<String, String> {
         let (signals, endpoint) = (Signals::default(), &self.endpoints[&row.line]);
@@ -302,7 +319,7 @@ fn configuration(rows: &[Row], endpoints: &BTreeMap<usize, Endpoint>, folder: &s
     text
 }
 
-fn service(row: &Row, port: u16, folder: &str) -> String {
+pub(crate) fn service(row: &Row, port: u16, folder: &str) -> String {
     let (line, host) = (row.line, &row.host);
     let protocol = match row.kind {
         Kind::Http2 => "HTTP2",

@@ -9,15 +9,15 @@ use super::{Derived, clusters, hosts, listener, zones};
 
 /// Where Envoy listens and finds its files.
 #[derive(Clone, Debug)]
-pub(crate) struct Site {
+pub struct Site {
     /// The port of the outbound listener.
-    pub(crate) outbound: u16,
+    pub outbound: u16,
     /// The port of the inbound listener.
-    pub(crate) inbound: u16,
+    pub inbound: u16,
     /// The port of its admin interface.
-    pub(crate) admin: u16,
+    pub admin: u16,
     /// Makes a path of a file's name.
-    pub(crate) folder: String,
+    pub folder: String,
 }
 
 /// The files that can be replaced while Envoy runs, with the counter that says how often Envoy took one.
@@ -28,11 +28,10 @@ pub(crate) const FILES: [(&str, &str); 3] = [
 ];
 
 /// What Envoy is started with.
-pub(crate) fn bootstrap(
-    snapshot: &Snapshot,
-    settings: &WorkerSettings,
-    site: &Site,
-) -> Derived<Value> {
+///
+/// # Errors
+/// Envoy can not be told of something.
+pub fn bootstrap(snapshot: &Snapshot, settings: &WorkerSettings, site: &Site) -> Derived<Value> {
     let path = |file: &str| format!("{}/{file}", site.folder);
     let doors = [("outbound", site.outbound), ("inbound", site.inbound)];
     let listeners = doors
@@ -66,8 +65,11 @@ pub(crate) fn bootstrap(
     Ok(bootstrap)
 }
 
-/// The contents of [`FILES`] for a snapshot. Those that it has no use for are not there.
-pub(crate) fn files(snapshot: &Snapshot, site: &Site) -> Derived<Vec<(&'static str, Value)>> {
+/// The contents of the files that it finds the rest in, by their names. Those that a snapshot has no use for are not there.
+///
+/// # Errors
+/// Envoy can not be told of something.
+pub fn files(snapshot: &Snapshot, site: &Site) -> Result<Vec<(&'static str, Value)>, &'static str> {
     let clusters = snapshot.clusters.iter();
     let clusters = clusters.map(|cluster| clusters::cluster(cluster, &site.folder));
     let clusters = clusters.collect::<Derived<Vec<_>>>()?;
