@@ -2,7 +2,9 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use x509_parser::extensions::GeneralName;
+use x509_parser::asn1_rs::{Any, Sequence};
+use x509_parser::extensions::{GeneralName, X509Extension};
+use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::time::ASN1Time;
 
@@ -37,6 +39,9 @@ impl Certificate {
         let names = read
             .subject_alternative_name()
             .map_err(|_| "its alternative names are not well formed".to_owned())?;
+        if !read.iter_extensions().all(is_der) {
+            return Err("a name in it is not well formed".into());
+        }
         let names = names.map_or(&[][..], |names| &names.value.general_names);
         let (mut uri_names, mut dns_names) = (Vec::new(), Vec::new());
         for name in names {
@@ -63,6 +68,29 @@ impl Certificate {
             not_after: time(validity.not_after),
         })
     }
+}
+
+/// Whether names that are text are so in one piece, as DER has it (X.690 §10.2), if the extension is that of names. The parser does not look.
+fn is_der(extension: &X509Extension<'_>) -> bool {
+    const TEXTS: [u32; 3] = [1, 2, 6];
+    if extension.oid != OID_X509_EXT_SUBJECT_ALT_NAME {
+        return true;
+    }
+    let Ok((_, names)) = Sequence::from_der(extension.value) else {
+        return false;
+    };
+    let mut rest = &*names.content;
+    while !rest.is_empty() {
+        match Any::from_der(rest) {
+            Ok((after, name))
+                if !(TEXTS.contains(&name.tag().0) && name.header.is_constructed()) =>
+            {
+                rest = after;
+            }
+            Ok(_) | Err(_) => return false,
+        }
+    }
+    true
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

@@ -203,7 +203,15 @@ where
             }
             Frame::Date { worker, date } => {
                 let date = date.as_bytes().try_into();
-                let date = date.map_err(|_| Stop::damaged(offset, "a date has another length"))?;
+                let date: [u8; 29] =
+                    date.map_err(|_| Stop::damaged(offset, "a date has another length"))?;
+                // It is written as it stands.
+                if !date.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+                    return Err(Stop::damaged(
+                        offset,
+                        "a date has a letter that no date has",
+                    ));
+                }
                 self.worker(offset, worker)?.worker().set_date(date);
             }
             Frame::Accepted {
