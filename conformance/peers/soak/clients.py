@@ -233,11 +233,11 @@ class Hostile:
         attack(port, rounds, opening, reads, min(until, time.monotonic() + 1), self.counted)
 
     def go(self, until, pause):
-        ports, shake = [self.mesh.outbound, self.mesh.inbound], hello(self.mesh)
+        ports, shake = [self.mesh.outbound, self.mesh.gate], hello(self.mesh)
         while time.monotonic() < until:
             kind = self.dice.choices([self.frames, self.broken, shake, None], [3, 4, 4, 9])[0] or self.dice.choice(list(RUDE.values()))
             try:
-                kind(self.mesh.inbound if kind is shake else self.dice.choice(ports), until)
+                kind(self.mesh.gate if kind is shake else self.dice.choice(ports), until)
             except (OSError, EOFError, ssl.SSLError):
                 pass
             self.counted["connections"] += 1

@@ -62,19 +62,21 @@ class Sidecar:
 class Mesh:
     """`web` stands beside the clients, `cart` beside the service."""
 
-    def __init__(self, program, runtime, folder, store, shop, cart, broken):
-        """The ports of services: of `store.test`, two; of `shop.test`, where the hostile go; of `cart`'s application; of what breaks."""
+    def __init__(self, program, runtime, folder, store, shop, cart, stall, broken):
+        """The ports of services: of `store.test`, two; of `shop.test`, where the hostile go; of `cart`'s applications, an
+        ordinary one and one where the hostile go; of what breaks."""
         self.folder, self.store, self.shop, self.broken, self.turn = folder, store, shop, broken, 0
         (folder / "rules").mkdir()
         ca = folder / "ca"
         for words in (["init", ca], ["issue", ca, "--service-account", "web", "--out", folder / "web"],
                       ["issue", ca, "--service-account", "cart", "--out", folder / "cart"]):
             subprocess.run([program, "ca", *words], check=True, stdout=subprocess.DEVNULL)
-        self.outbound, self.inbound = free_port(), free_port()
+        self.outbound, self.inbound, self.gate = free_port(), free_port(), free_port()
         self.write()
         self.web = Sidecar("web", program, runtime, folder, ["--outbound", f"127.0.0.1:{self.outbound}"])
         self.cart = Sidecar("cart", program, runtime, folder,
-                            ["--outbound", "127.0.0.1:0", "--inbound", f"127.0.0.1:{self.inbound}=127.0.0.1:{cart}"])
+                            ["--outbound", "127.0.0.1:0", "--inbound", f"127.0.0.1:{self.inbound}=127.0.0.1:{cart}",
+                             "--inbound", f"127.0.0.1:{self.gate}=127.0.0.1:{stall}"])
         for one in self.sidecars():
             one.until_ready()
 

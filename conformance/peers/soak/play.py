@@ -109,9 +109,9 @@ def progress(runtime, left, samples):
 
 
 def soak(options, runtime, folder):
-    services = [begin_service(Good(), 2), begin_service(Good(), 1), begin_service(Good(), 1), begin_service(Broken(), 1)]
-    store, (shop,), (cart,), (broken,) = (ports for _, ports in services)
-    mesh = Mesh(options.outrigger, runtime, folder, store, shop, cart, broken)
+    services = [begin_service(kind, count) for kind, count in ((Good(), 2), (Good(), 1), (Good(), 1), (Good(), 1), (Broken(), 1))]
+    store, (shop,), (cart,), (stall,), (broken,) = (ports for _, ports in services)
+    mesh = Mesh(options.outrigger, runtime, folder, store, shop, cart, stall, broken)
     bases = {one.name: one.descriptors() for one in mesh.sidecars()}
     until, told, samples = time.monotonic() + options.minutes * 60, FORK.SimpleQueue(), Samples(mesh)
     crowds = [in_process(crowd, Ordinary, mesh, options.ordinary, until, 0.05, told),
