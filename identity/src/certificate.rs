@@ -39,7 +39,7 @@ impl Certificate {
         let names = read
             .subject_alternative_name()
             .map_err(|_| "its alternative names are not well formed".to_owned())?;
-        if !read.iter_extensions().all(is_der) {
+        if !names_are_der(&read) {
             return Err("a name in it is not well formed".into());
         }
         let names = names.map_or(&[][..], |names| &names.value.general_names);
@@ -70,7 +70,14 @@ impl Certificate {
     }
 }
 
-/// Whether names that are text are so in one piece, as DER has it (X.690 §10.2), if the extension is that of names. The parser does not look.
+/// Whether alternative names that are text are so in one piece, as DER has it (X.690 §10.2). The parser does not look, and a stricter one might
+/// see no name there.
+#[must_use]
+pub fn names_are_der(certificate: &X509Certificate<'_>) -> bool {
+    certificate.iter_extensions().all(is_der)
+}
+
+/// As [`names_are_der`], if this extension is that of names.
 fn is_der(extension: &X509Extension<'_>) -> bool {
     const TEXTS: [u32; 3] = [1, 2, 6];
     if extension.oid != OID_X509_EXT_SUBJECT_ALT_NAME {

@@ -14,7 +14,7 @@ mod material;
 mod pem;
 mod source;
 
-pub use certificate::Certificate;
+pub use certificate::{Certificate, names_are_der};
 pub use check::{Allowed, check};
 pub use expiry::{Remaining, Stage};
 pub use fault::Fault;

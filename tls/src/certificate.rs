@@ -2,10 +2,9 @@
 //! checks its chain.
 
 use outrigger_core::peer::PeerCertificate;
+use outrigger_identity::names_are_der;
 use rustls_pki_types::CertificateDer;
-use x509_parser::asn1_rs::{Any, Sequence};
-use x509_parser::extensions::{GeneralName, X509Extension};
-use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME;
+use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// A certificate, as far as TLS asks.
@@ -29,7 +28,7 @@ pub(crate) fn read(der: &CertificateDer<'_>) -> Result<Read, &'static str> {
     }
     let names = read.subject_alternative_name();
     let names = names.map_err(|_| "its names are not well formed")?;
-    if !read.iter_extensions().all(is_der) {
+    if !names_are_der(&read) {
         return Err("a name in it is not well formed");
     }
     let names = names.map_or(&[][..], |names| &names.value.general_names);
@@ -58,30 +57,6 @@ pub(crate) fn read(der: &CertificateDer<'_>) -> Result<Read, &'static str> {
         },
         not_after: read.validity().not_after.timestamp(),
     })
-}
-
-/// Whether names that are text are so in one piece, as DER has it (X.690 §10.2), if the extension is that of names. The parser does not look,
-/// and another one might see no name there.
-fn is_der(extension: &X509Extension<'_>) -> bool {
-    const TEXTS: [u32; 3] = [1, 2, 6];
-    if extension.oid != OID_X509_EXT_SUBJECT_ALT_NAME {
-        return true;
-    }
-    let Ok((_, names)) = Sequence::from_der(extension.value) else {
-        return false;
-    };
-    let mut rest = &*names.content;
-    while !rest.is_empty() {
-        match Any::from_der(rest) {
-            Ok((after, name))
-                if !(TEXTS.contains(&name.tag().0) && name.header.is_constructed()) =>
-            {
-                rest = after;
-            }
-            Ok(_) | Err(_) => return false,
-        }
-    }
-    true
 }
 
 /// What core is told of whoever has shown this certificate.

@@ -187,21 +187,14 @@ HELLOS = [
 ]
 
 
-class Hostile:
+class Hostile(Service):
     """An endpoint that does this with each connection once it has been asked."""
 
     def __init__(self, act):
         self.act = act
-        self.socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
-        self.port = self.socket.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
+        super().__init__()
 
-    def accept(self):
-        while True:
-            connection, _ = self.socket.accept()
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
-
-    def serve(self, connection):
+    def answer(self, connection):
         try:
             connection.settimeout(PATIENCE)
             connection.recv(65536)

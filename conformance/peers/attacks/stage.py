@@ -50,8 +50,7 @@ class Service:
             connection, _ = self.socket.accept()
             threading.Thread(target=self.answer, args=(connection,), daemon=True).start()
 
-    @staticmethod
-    def answer(connection):
+    def answer(self, connection):
         body = b"x" * 16_384
         answer = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body
         buffer = b""

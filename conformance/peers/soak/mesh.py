@@ -2,24 +2,19 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from pathlib import Path
 
-PAGE = 4096
+sys.path.insert(0, str(Path(__file__).parents[1] / "attacks"))
+from stage import free_port, resident  # noqa: E402
+
 # Short, so that whatever is hostile is over within the run and connections that rest do not hide what stays.
 TIMES = ["--request-head-timeout", "3s", "--stream-idle-timeout", "20s", "--idle-timeout", "10s", "--tls-handshake-timeout", "3s",
          "--log-level", "error"]
 QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-
-
-def free_port():
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return held.getsockname()[1]
 
 
 class Sidecar:
@@ -45,8 +40,7 @@ class Sidecar:
         sys.exit(f"the sidecar {self.name} is not ready")
 
     def resident(self):
-        """MiB."""
-        return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * PAGE / 2**20
+        return resident(self.process)
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))

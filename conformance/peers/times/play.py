@@ -17,6 +17,7 @@ import collections
 import datetime
 import json
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -78,7 +79,8 @@ spec: {{host: {name}.example, trafficPolicy: {{outlierDetection: {{consecutive5x
         self.is_at(0)
         library = folder / "clock.so"
         environment = os.environ | {"JUMP": str(self.jump)}
-        if library.exists() or compiled(library):
+        if shutil.which("cc"):
+            subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, Path(__file__).parent / "clock.c"], check=True)
             environment["LD_PRELOAD"] = str(library)
         self.process = subprocess.Popen(
             [program, "run", "--runtime", runtime, "--workers", "2", "--config", rules, "--outbound", f"127.0.0.1:{self.port}",
@@ -103,11 +105,6 @@ spec: {{host: {name}.example, trafficPolicy: {{outlierDetection: {{consecutive5x
     def end(self):
         self.process.terminate()
         return self.process.wait()
-
-
-def compiled(library):
-    source = Path(__file__).parent / "clock.c"
-    return subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, source], check=False).returncode == 0
 
 
 def ask(port, host):
@@ -157,6 +154,9 @@ def main():
     ports, is_good = {"shop": service(), "slow": slow_service()}, True
     for runtime in options.runtime or ["tokio", "glommio"]:
         for what in [options.only] if options.only else ["stopped", "jumps"]:
+            if what == "jumps" and not shutil.which("cc"):
+                print("jumps are left out: there is no `cc` to compile clock.c with", flush=True)
+                continue
             with tempfile.TemporaryDirectory() as folder:
                 proxy = Proxy(Path(folder), options.outrigger, runtime, ports)
                 counted, faults = (stopped if what == "stopped" else jumps)(proxy)

@@ -1,58 +1,31 @@
 //! A mass of requests through random topologies, policies, faults and reloads, and the invariants after every step.
 //!
 //! A failure names its seed: `OUTRIGGER_SEED=N cargo test -p outrigger-sim` plays that world alone. The run goes on until
-//! a number of requests is reached, and `OUTRIGGER_REQUESTS=N` says how many: `.ci/run` plays a million. `OUTRIGGER_FROM=N` is the first
-//! seed, so that no two nights play the same worlds.
+//! a number of requests is reached, and `OUTRIGGER_REQUESTS=N` says how many. `OUTRIGGER_FROM=N` is the first seed, so that no two nights play the same worlds.
 
 mod rules;
+mod seeds;
 mod world;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use seeds::{number, one};
 use world::{Played, play};
 
 /// As many as an ordinary run has time for; those that are looked for meet everything.
 const REQUESTS: u64 = 250_000;
 
-/// One world in so many is played twice.
-const TWICE: u64 = 32;
-
-/// Names the seed when something panics under it.
-struct Playing(u64);
-
-impl Drop for Playing {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            eprintln!("seed {}", self.0);
-        }
-    }
-}
-
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok()?.parse().ok()
-}
-
-/// Plays the world of a seed, some twice.
-fn one(seed: u64) -> Played {
-    let _playing = Playing(seed);
-    let played = play(seed).unwrap_or_else(|what| panic!("{what}"));
-    if seed.is_multiple_of(TWICE) {
-        assert_eq!(Ok(&played), play(seed).as_ref(), "the run does not repeat");
-    }
-    played
-}
-
 /// The last request on a view of before ejects a host, as that view's policy allows, and ends in the same step.
 #[test]
 fn the_last_user_of_a_view_may_eject_and_go() {
-    one(1612);
+    one(1612, play);
 }
 
 #[test]
 fn a_mass_of_requests_keeps_the_invariants_and_repeats() {
     if let Some(seed) = number("OUTRIGGER_SEED") {
-        println!("{}", one(seed));
+        println!("{}", one(seed, play));
         return;
     }
     let wanted = number("OUTRIGGER_REQUESTS").unwrap_or(REQUESTS);
@@ -64,7 +37,7 @@ fn a_mass_of_requests_keeps_the_invariants_and_repeats() {
         let play_on = || {
             let mut total = Played::default();
             while requests.load(Ordering::Relaxed) < wanted {
-                let played = one(next.fetch_add(1, Ordering::Relaxed));
+                let played = one(next.fetch_add(1, Ordering::Relaxed), play);
                 requests.fetch_add(played.requests, Ordering::Relaxed);
                 total.add(&played);
             }

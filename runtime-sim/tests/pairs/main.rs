@@ -23,6 +23,8 @@ mod manner;
 mod raw;
 #[path = "../load/rules.rs"]
 mod rules;
+#[path = "../load/seeds.rs"]
+mod seeds;
 mod whose;
 mod world;
 
@@ -31,6 +33,7 @@ use std::thread;
 use std::time::Instant;
 
 use kinds::Counts;
+use seeds::{number, one};
 use world::play;
 
 /// As many as an ordinary run has time for; those that are looked for meet everything.
@@ -39,38 +42,10 @@ const REQUESTS: u64 = 30_000;
 /// How often a long run says how far it is, in requests.
 const PROGRESS: u64 = 250_000;
 
-/// One world in so many is played twice.
-const TWICE: u64 = 32;
-
-/// Names the seed when something panics under it.
-struct Playing(u64);
-
-impl Drop for Playing {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            eprintln!("seed {}", self.0);
-        }
-    }
-}
-
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok()?.parse().ok()
-}
-
-/// Plays the world of a seed, some twice.
-fn one(seed: u64) -> Counts {
-    let _playing = Playing(seed);
-    let played = play(seed).unwrap_or_else(|what| panic!("{what}"));
-    if seed.is_multiple_of(TWICE) {
-        assert_eq!(Ok(&played), play(seed).as_ref(), "the run does not repeat");
-    }
-    played
-}
-
 #[test]
 fn every_request_is_paired_with_its_answer() {
     if let Some(seed) = number("OUTRIGGER_SEED") {
-        println!("{}", one(seed));
+        println!("{}", one(seed, play));
         return;
     }
     let wanted = number("OUTRIGGER_REQUESTS").unwrap_or(REQUESTS);
@@ -84,7 +59,7 @@ fn every_request_is_paired_with_its_answer() {
         let play_on = || {
             let mut total = Counts::default();
             while requests.load(Ordering::Relaxed) < wanted {
-                let played = one(next.fetch_add(1, Ordering::Relaxed));
+                let played = one(next.fetch_add(1, Ordering::Relaxed), play);
                 let before = requests.fetch_add(played.requests, Ordering::Relaxed);
                 let after = before + played.requests;
                 if before / PROGRESS < after / PROGRESS {

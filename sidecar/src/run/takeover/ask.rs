@@ -178,8 +178,13 @@ impl Before {
             return Ok(());
         }
         say(&mut self.stream, &Word::Begun).map_err(|error| failed(silence(&error, STEP)))?;
-        // It hangs up when nobody else answers here any more; it may be busy, and then it does so a little later.
-        let _ = hear(&mut self.stream);
+        // It hangs up when nobody else answers here any more.
+        if let Err(error) = hear(&mut self.stream)
+            && !is_end(&error)
+        {
+            let why = silence(&error, STEP);
+            warn!(target: "takeover", pid, "process {pid} may still answer at --admin, --health and --dns: {why}");
+        }
         info!(target: "takeover", pid, "took over from process {pid} of version {version}");
         Ok(())
     }
