@@ -1,0 +1,169 @@
+//! The kinds that travel, by the names that istiod's `api` generator gives them.
+
+/// A kind of object, as Kubernetes knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Kind {
+    /// Such as `networking.istio.io`; empty for those of Kubernetes' core.
+    pub group: &'static str,
+    /// The version that is asked for, such as `v1`.
+    pub version: &'static str,
+    /// Such as `VirtualService`.
+    pub kind: &'static str,
+    /// As it stands in paths of the API, such as `virtualservices`.
+    pub plural: &'static str,
+    /// Whether its objects are in namespaces.
+    pub namespaced: bool,
+}
+
+/// All of them, in the order in which they are read.
+pub const KINDS: &[Kind] = &[
+    cluster("", "v1", "Namespace", "namespaces"),
+    cluster("", "v1", "Node", "nodes"),
+    of("", "v1", "Service", "services"),
+    of("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices"),
+    of("", "v1", "Pod", "pods"),
+    of("", "v1", "Secret", "secrets"),
+    of("", "v1", "ConfigMap", "configmaps"),
+    networking("DestinationRule", "destinationrules"),
+    networking("Gateway", "gateways"),
+    networking("ServiceEntry", "serviceentries"),
+    networking("Sidecar", "sidecars"),
+    networking("VirtualService", "virtualservices"),
+    networking("WorkloadEntry", "workloadentries"),
+    of(
+        "networking.istio.io",
+        "v1alpha3",
+        "EnvoyFilter",
+        "envoyfilters",
+    ),
+    security("AuthorizationPolicy", "authorizationpolicies"),
+    security("PeerAuthentication", "peerauthentications"),
+    security("RequestAuthentication", "requestauthentications"),
+    of("telemetry.istio.io", "v1", "Telemetry", "telemetries"),
+    cluster(
+        "gateway.networking.k8s.io",
+        "v1",
+        "GatewayClass",
+        "gatewayclasses",
+    ),
+    gateway_api("v1", "Gateway", "gateways"),
+    gateway_api("v1", "HTTPRoute", "httproutes"),
+    gateway_api("v1", "GRPCRoute", "grpcroutes"),
+    gateway_api("v1alpha2", "TCPRoute", "tcproutes"),
+    gateway_api("v1", "TLSRoute", "tlsroutes"),
+    gateway_api("v1beta1", "ReferenceGrant", "referencegrants"),
+    gateway_api("v1", "BackendTLSPolicy", "backendtlspolicies"),
+];
+
+impl Kind {
+    /// By the name that a document has: `apiVersion` and `kind`. The version may be another one that the group has.
+    #[must_use]
+    pub fn named(api_version: &str, kind: &str) -> Option<&'static Self> {
+        let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
+        let mut kinds = KINDS.iter();
+        kinds.find(|known| known.group == group && known.kind == kind)
+    }
+
+    /// By the name that discovery gives it, see [`Kind::type_url`].
+    #[must_use]
+    pub fn of_type(type_url: &str) -> Option<&'static Self> {
+        let (api_version, kind) = type_url.rsplit_once('/')?;
+        let api_version = api_version.strip_prefix("core/").unwrap_or(api_version);
+        Self::named(api_version, kind)
+    }
+
+    /// Such as `networking.istio.io/v1/VirtualService`; `core` stands for the group of Kubernetes' own.
+    #[must_use]
+    pub fn type_url(&self) -> String {
+        let group = if self.group.is_empty() {
+            "core"
+        } else {
+            self.group
+        };
+        format!("{group}/{}/{}", self.version, self.kind)
+    }
+
+    /// As documents write it, such as `networking.istio.io/v1`, or `v1`.
+    #[must_use]
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() {
+            self.version.to_owned()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
+    }
+}
+
+const fn of(
+    group: &'static str,
+    version: &'static str,
+    kind: &'static str,
+    plural: &'static str,
+) -> Kind {
+    Kind {
+        group,
+        version,
+        kind,
+        plural,
+        namespaced: true,
+    }
+}
+
+const fn cluster(
+    group: &'static str,
+    version: &'static str,
+    kind: &'static str,
+    plural: &'static str,
+) -> Kind {
+    Kind {
+        namespaced: false,
+        ..of(group, version, kind, plural)
+    }
+}
+
+const fn networking(kind: &'static str, plural: &'static str) -> Kind {
+    of("networking.istio.io", "v1", kind, plural)
+}
+
+const fn security(kind: &'static str, plural: &'static str) -> Kind {
+    of("security.istio.io", "v1", kind, plural)
+}
+
+const fn gateway_api(version: &'static str, kind: &'static str, plural: &'static str) -> Kind {
+    of("gateway.networking.k8s.io", version, kind, plural)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_found_by_both_of_its_names() {
+        for kind in KINDS {
+            assert_eq!(Kind::named(&kind.api_version(), kind.kind), Some(kind));
+            assert_eq!(Kind::of_type(&kind.type_url()), Some(kind));
+        }
+    }
+
+    #[test]
+    fn a_gateway_is_one_of_two() {
+        let istio = Kind::named("networking.istio.io/v1beta1", "Gateway").unwrap();
+        let kubernetes = Kind::named("gateway.networking.k8s.io/v1", "Gateway").unwrap();
+        assert_ne!(istio, kubernetes);
+        for (type_url, kind) in [
+            ("core/v1/Service", Some("Service")),
+            (
+                "networking.istio.io/v1alpha3/VirtualService",
+                Some("VirtualService"),
+            ),
+            ("type.googleapis.com/envoy.config.cluster.v3.Cluster", None),
+            ("Service", None),
+        ] {
+            assert_eq!(
+                Kind::of_type(type_url).map(|kind| kind.kind),
+                kind,
+                "{type_url}"
+            );
+        }
+    }
+}
