@@ -1,10 +1,18 @@
-//! How configuration travels: which kinds of objects, what one is, and what is said when it changes.
+//! How configuration travels: which kinds of objects there are, what one is, what is said when it changes, and the words in
+//! which a server tells its clients (delta xDS, with the names of istiod's `api` generator).
 //!
-//! Owns the words between who has the configuration of a mesh and who runs by it. Where objects come from is the business of
-//! their sources, what they mean that of `outrigger_core::config`.
+//! Owns those words and the machines of both sides, without IO and clock ([`client`], [`server`]); the stream itself is
+//! tonic's ([`service`]). Where objects come from is the business of their sources, what they mean that of
+//! `outrigger_core::config`.
 
+pub mod carried;
+pub mod client;
 mod kinds;
+pub mod messages;
 mod object;
+pub mod server;
+pub mod service;
+pub mod structs;
 
 pub use kinds::{KINDS, Kind};
 pub use object::{Change, Key, Object};

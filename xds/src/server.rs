@@ -1,0 +1,281 @@
+//! Who has a configuration: what one client was sent of it, and what it is still to be sent. Without IO and clock.
+//!
+//! One response of a kind is on its way at a time: what changes meanwhile is sent together when it was answered, so a slow
+//! client costs one response and no queue.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::kinds::Kind;
+use crate::messages::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource};
+
+/// What a client may see now.
+pub trait Offer {
+    /// One of them.
+    fn get(&self, kind: &'static Kind, name: &str) -> Option<&Arc<Resource>>;
+
+    /// All of a kind.
+    fn all(&self, kind: &'static Kind) -> impl Iterator<Item = &Arc<Resource>>;
+}
+
+/// One client on one stream.
+#[derive(Debug, Default)]
+pub struct Session {
+    watches: BTreeMap<&'static Kind, Watch>,
+    responses: u64,
+}
+
+/// A kind that a client wants.
+#[derive(Debug, Default)]
+struct Watch {
+    wanted: Wanted,
+    /// The versions that it has, by name.
+    has: HashMap<Arc<str>, Arc<str>>,
+    stale: Stale,
+    /// Of the response that was not answered yet.
+    outstanding: Option<String>,
+    /// It is answered even if there is nothing.
+    owes_answer: bool,
+}
+
+#[derive(Debug, Default)]
+enum Wanted {
+    #[default]
+    All,
+    Named(BTreeSet<Box<str>>),
+}
+
+/// What may have changed since the client was sent something.
+#[derive(Debug)]
+enum Stale {
+    Whole,
+    Names(BTreeSet<Arc<str>>),
+}
+
+impl Default for Stale {
+    fn default() -> Self {
+        Self::Names(BTreeSet::new())
+    }
+}
+
+/// What a request means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Something else is wanted.
+    Wants(&'static Kind),
+    /// A response was taken.
+    Took(&'static Kind),
+    /// A response was refused, in these words.
+    Refused(&'static Kind, String),
+    /// It answers a response that was overtaken.
+    Late(&'static Kind),
+    /// It is of a type that there is nothing of.
+    Unknown(String),
+}
+
+impl Session {
+    /// Takes what a client says.
+    pub fn hear(&mut self, request: DeltaDiscoveryRequest) -> Heard {
+        let Some(kind) = Kind::of_type(&request.type_url) else {
+            return Heard::Unknown(request.type_url);
+        };
+        let is_first = !self.watches.contains_key(kind);
+        let watch = self.watches.entry(kind).or_default();
+        if is_first {
+            watch.begin(&request);
+            return Heard::Wants(kind);
+        }
+        let wants = watch.resubscribe(&request);
+        if request.response_nonce.is_empty() {
+            return if wants {
+                Heard::Wants(kind)
+            } else {
+                Heard::Late(kind)
+            };
+        }
+        if watch.outstanding.as_ref() != Some(&request.response_nonce) {
+            return if wants {
+                Heard::Wants(kind)
+            } else {
+                Heard::Late(kind)
+            };
+        }
+        watch.outstanding = None;
+        match request.error_detail {
+            // It has what it refused: only something else is worth sending.
+            Some(status) => Heard::Refused(kind, status.message),
+            None => Heard::Took(kind),
+        }
+    }
+
+    /// Objects of these names have changed, or may be seen no more, or for the first time.
+    pub fn touch(&mut self, kind: &'static Kind, names: impl IntoIterator<Item = Arc<str>>) {
+        if let Some(watch) = self.watches.get_mut(kind)
+            && let Stale::Names(stale) = &mut watch.stale
+        {
+            stale.extend(names);
+        }
+    }
+
+    /// Anything may have changed.
+    pub fn touch_all(&mut self) {
+        let watches = self.watches.values_mut();
+        watches.for_each(|watch| watch.stale = Stale::Whole);
+    }
+
+    /// What is to be sent now, of each kind whose last response was answered.
+    pub fn responses(&mut self, offer: &impl Offer, version: &str) -> Vec<DeltaDiscoveryResponse> {
+        let mut responses = Vec::new();
+        for (kind, watch) in &mut self.watches {
+            let Some(mut response) = watch.response(kind, offer) else {
+                continue;
+            };
+            self.responses += 1;
+            response.nonce = self.responses.to_string();
+            version.clone_into(&mut response.system_version_info);
+            watch.outstanding = Some(response.nonce.clone());
+            responses.push(response);
+        }
+        responses
+    }
+
+    /// Whether the client has everything that it was to be sent, as far as it answered.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.watches.values().all(|watch| {
+            let is_fresh = matches!(&watch.stale, Stale::Names(names) if names.is_empty());
+            watch.outstanding.is_none() && is_fresh && !watch.owes_answer
+        })
+    }
+}
+
+impl Watch {
+    fn begin(&mut self, request: &DeltaDiscoveryRequest) {
+        let names = &request.resource_names_subscribe;
+        if !names.is_empty() && !names.iter().any(|name| name == "*") {
+            self.wanted = Wanted::Named(names.iter().map(|name| name.as_str().into()).collect());
+        }
+        let has = request.initial_resource_versions.iter();
+        self.has = has
+            .map(|(name, version)| (name.as_str().into(), version.as_str().into()))
+            .collect();
+        self.stale = Stale::Whole;
+        self.owes_answer = true;
+    }
+
+    /// Whether something else is wanted than before.
+    fn resubscribe(&mut self, request: &DeltaDiscoveryRequest) -> bool {
+        let (more, less) = (
+            &request.resource_names_subscribe,
+            &request.resource_names_unsubscribe,
+        );
+        if more.is_empty() && less.is_empty() {
+            return false;
+        }
+        if more.iter().any(|name| name == "*") {
+            self.wanted = Wanted::All;
+        } else if let Wanted::Named(names) = &mut self.wanted {
+            names.extend(more.iter().map(|name| name.as_str().into()));
+        }
+        if less.iter().any(|name| name == "*") && matches!(self.wanted, Wanted::All) {
+            self.wanted = Wanted::Named(BTreeSet::new());
+        }
+        if let Wanted::Named(names) = &mut self.wanted {
+            for name in less {
+                names.remove(name.as_str());
+            }
+        }
+        // Who asks for a name again has it no more.
+        for name in more.iter().chain(less) {
+            self.has.remove(name.as_str());
+        }
+        self.stale = Stale::Whole;
+        self.owes_answer |= !more.is_empty();
+        true
+    }
+
+    fn response(
+        &mut self,
+        kind: &'static Kind,
+        offer: &impl Offer,
+    ) -> Option<DeltaDiscoveryResponse> {
+        if self.outstanding.is_some() {
+            return None;
+        }
+        let mut response = DeltaDiscoveryResponse {
+            type_url: kind.type_url(),
+            ..DeltaDiscoveryResponse::default()
+        };
+        match std::mem::take(&mut self.stale) {
+            Stale::Whole => self.whole(kind, offer, &mut response),
+            Stale::Names(names) => {
+                for name in names {
+                    match offer.get(kind, &name).filter(|_| self.wanted.has(&name)) {
+                        Some(resource) => self.send(resource, &mut response),
+                        None => self.remove(&name, &mut response),
+                    }
+                }
+            }
+        }
+        let is_empty = response.resources.is_empty() && response.removed_resources.is_empty();
+        let owed = std::mem::replace(&mut self.owes_answer, false);
+        (owed || !is_empty).then_some(response)
+    }
+
+    fn whole(
+        &mut self,
+        kind: &'static Kind,
+        offer: &impl Offer,
+        response: &mut DeltaDiscoveryResponse,
+    ) {
+        let had: BTreeSet<Arc<str>> = self.has.keys().cloned().collect();
+        let mut there = BTreeSet::new();
+        match &self.wanted {
+            Wanted::All => {
+                for resource in offer.all(kind) {
+                    there.insert(resource.name.as_str());
+                    self.send(resource, response);
+                }
+            }
+            Wanted::Named(names) => {
+                let names: Vec<_> = names.iter().cloned().collect();
+                for resource in names.iter().filter_map(|name| offer.get(kind, name)) {
+                    there.insert(resource.name.as_str());
+                    self.send(resource, response);
+                }
+            }
+        }
+        for name in had.iter().filter(|name| !there.contains(&***name)) {
+            self.remove(name, response);
+        }
+    }
+
+    fn send(&mut self, resource: &Arc<Resource>, response: &mut DeltaDiscoveryResponse) {
+        if self.has.get(resource.name.as_str()).map(|v| &**v) == Some(resource.version.as_str()) {
+            return;
+        }
+        self.has.insert(
+            resource.name.as_str().into(),
+            resource.version.as_str().into(),
+        );
+        response.resources.push(Resource::clone(resource));
+    }
+
+    fn remove(&mut self, name: &str, response: &mut DeltaDiscoveryResponse) {
+        if self.has.remove(name).is_some() {
+            response.removed_resources.push(name.to_owned());
+        }
+    }
+}
+
+impl Wanted {
+    fn has(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Named(names) => names.contains(name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+//! The service that discovery is (`AggregatedDiscoveryService`), on both of its sides. Of its methods only the one that sends
+//! changes is there; who calls the other is told that it is not implemented.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::uri::PathAndQuery;
+use tokio_stream::Stream;
+use tonic::body::Body;
+use tonic::client::GrpcService;
+use tonic::codegen::{Body as HttpBody, BoxFuture, Bytes, Service, StdError};
+use tonic::server::{Grpc, NamedService, StreamingService};
+use tonic::{Code, Request, Response, Status, Streaming};
+use tonic_prost::ProstCodec;
+
+use crate::messages::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
+
+/// What it is called.
+const NAME: &str = "envoy.service.discovery.v3.AggregatedDiscoveryService";
+
+/// The one method.
+const DELTA: &str =
+    "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
+
+/// Largest response that a client takes: the first one of a kind holds all of it.
+pub const MAX_RESPONSE_BYTES: usize = 256 * 1024 * 1024;
+
+/// Largest request that a server takes: the first one of a kind has a version of each object that the client has.
+pub const MAX_REQUEST_BYTES: usize = 16 * 1024 * 1024;
+
+/// What is sent to a client.
+pub type Responses = Pin<Box<dyn Stream<Item = Result<DeltaDiscoveryResponse, Status>> + Send>>;
+
+/// Who answers clients.
+pub trait Discover: Send + Sync + 'static {
+    /// A client has come.
+    fn stream(
+        &self,
+        requests: Request<Streaming<DeltaDiscoveryRequest>>,
+    ) -> impl Future<Output = Result<Responses, Status>> + Send;
+}
+
+/// The service, for a server of tonic's.
+#[derive(Debug)]
+pub struct Discovery<T>(Arc<T>);
+
+impl<T> Discovery<T> {
+    /// One that asks `inner`.
+    pub fn new(inner: Arc<T>) -> Self {
+        Self(inner)
+    }
+}
+
+impl<T> Clone for Discovery<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> NamedService for Discovery<T> {
+    const NAME: &'static str = NAME;
+}
+
+struct Method<T>(Arc<T>);
+
+impl<T: Discover> StreamingService<DeltaDiscoveryRequest> for Method<T> {
+    type Response = DeltaDiscoveryResponse;
+    type ResponseStream = Responses;
+    type Future = BoxFuture<Response<Responses>, Status>;
+
+    fn call(&mut self, requests: Request<Streaming<DeltaDiscoveryRequest>>) -> Self::Future {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move { inner.stream(requests).await.map(Response::new) })
+    }
+}
+
+impl<T, B> Service<http::Request<B>> for Discovery<T>
+where
+    T: Discover,
+    B: HttpBody + Send + 'static,
+    B::Error: Into<StdError> + Send + 'static,
+{
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Self::Response, Self::Error>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move {
+            if request.uri().path() != DELTA {
+                let told = "only DeltaAggregatedResources is served";
+                return Ok(Status::new(Code::Unimplemented, told).into_http());
+            }
+            let codec = ProstCodec::default();
+            let mut grpc = Grpc::new(codec).max_decoding_message_size(MAX_REQUEST_BYTES);
+            Ok(grpc.streaming(Method(inner), request).await)
+        })
+    }
+}
+
+/// Opens a stream to a server.
+///
+/// # Errors
+/// It cannot be reached, or does not want us.
+pub async fn discover<C, S>(
+    channel: C,
+    requests: S,
+) -> Result<Streaming<DeltaDiscoveryResponse>, Status>
+where
+    C: GrpcService<Body>,
+    C::ResponseBody: HttpBody<Data = Bytes> + Send + 'static,
+    <C::ResponseBody as HttpBody>::Error: Into<StdError>,
+    S: Stream<Item = DeltaDiscoveryRequest> + Send + 'static,
+{
+    let mut grpc = tonic::client::Grpc::new(channel).max_decoding_message_size(MAX_RESPONSE_BYTES);
+    grpc.ready().await.map_err(|error| {
+        let error: StdError = error.into();
+        Status::unavailable(error.to_string())
+    })?;
+    let codec: ProstCodec<DeltaDiscoveryRequest, DeltaDiscoveryResponse> = ProstCodec::default();
+    let path = PathAndQuery::from_static(DELTA);
+    let answered = grpc.streaming(Request::new(requests), path, codec).await?;
+    Ok(answered.into_inner())
+}
