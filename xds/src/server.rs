@@ -3,7 +3,9 @@
 //! One response of a kind is on its way at a time: what changes meanwhile is sent together when it was answered, so a slow
 //! client costs one response and no queue.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::kinds::Kind;
@@ -29,13 +31,38 @@ pub struct Session {
 #[derive(Debug, Default)]
 struct Watch {
     wanted: Wanted,
-    /// The versions that it has, by name.
-    has: HashMap<Arc<str>, Arc<str>>,
+    /// What it has: the server's own, so that each costs a pointer.
+    has: HashSet<ByName>,
     stale: Stale,
     /// Of the response that was not answered yet.
     outstanding: Option<String>,
     /// It is answered even if there is nothing.
     owes_answer: bool,
+}
+
+/// A resource, known by its name. One that a client had from a stream before has nothing in it.
+#[derive(Debug)]
+struct ByName(Arc<Resource>);
+
+impl Borrow<str> for ByName {
+    fn borrow(&self) -> &str {
+        &self.0.name
+    }
+}
+
+impl PartialEq for ByName {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.name == other.0.name
+    }
+}
+
+impl Eq for ByName {}
+
+impl Hash for ByName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // As `str` does, see `Borrow`.
+        self.0.name.as_str().hash(state);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -156,9 +183,12 @@ impl Watch {
             self.wanted = Wanted::Named(names.iter().map(|name| name.as_str().into()).collect());
         }
         let has = request.initial_resource_versions.iter();
-        self.has = has
-            .map(|(name, version)| (name.as_str().into(), version.as_str().into()))
-            .collect();
+        let bare = |(name, version): (&String, &String)| Resource {
+            name: name.clone(),
+            version: version.clone(),
+            resource: None,
+        };
+        self.has = has.map(|had| ByName(Arc::new(bare(had)))).collect();
         self.stale = Stale::Whole;
         self.owes_answer = true;
     }
@@ -228,8 +258,7 @@ impl Watch {
         offer: &impl Offer,
         response: &mut DeltaDiscoveryResponse,
     ) {
-        let had: BTreeSet<Arc<str>> = self.has.keys().cloned().collect();
-        let mut there = BTreeSet::new();
+        let mut there = HashSet::new();
         match &self.wanted {
             Wanted::All => {
                 for resource in offer.all(kind) {
@@ -245,24 +274,25 @@ impl Watch {
                 }
             }
         }
-        for name in had.iter().filter(|name| !there.contains(&***name)) {
-            self.remove(name, response);
-        }
+        self.has.retain(|had| {
+            let is_there = there.contains(had.0.name.as_str());
+            if !is_there {
+                response.removed_resources.push(had.0.name.clone());
+            }
+            is_there
+        });
+        response.removed_resources.sort_unstable();
     }
 
     fn send(&mut self, resource: &Arc<Resource>, response: &mut DeltaDiscoveryResponse) {
-        if self.has.get(resource.name.as_str()).map(|v| &**v) == Some(resource.version.as_str()) {
-            return;
+        let had = self.has.replace(ByName(Arc::clone(resource)));
+        if had.is_none_or(|had| had.0.version != resource.version) {
+            response.resources.push(Resource::clone(resource));
         }
-        self.has.insert(
-            resource.name.as_str().into(),
-            resource.version.as_str().into(),
-        );
-        response.resources.push(Resource::clone(resource));
     }
 
     fn remove(&mut self, name: &str, response: &mut DeltaDiscoveryResponse) {
-        if self.has.remove(name).is_some() {
+        if self.has.remove(name) {
             response.removed_resources.push(name.to_owned());
         }
     }

@@ -67,6 +67,7 @@ pub use identity_demands::identity_demands;
 pub use missing_secrets::missing_secrets;
 pub use names::{Answers, JwksAnswers, NameAnswers, Uses};
 pub use tracing::{CollectorFlag, TraceFlags};
+pub use visibility::is_visible;
 
 use core::net::SocketAddr;
 use std::collections::BTreeMap;
@@ -434,7 +435,7 @@ impl<'a> Input<'a> {
     /// Whether the client's namespace sees a service that is exported to these namespaces.
     fn sees_service(&self, export_to: &[String], owner: &str) -> bool {
         let default = &self.mesh.default_service_export_to;
-        visibility::is_visible(export_to, default, owner, &self.workload.namespace)
+        is_visible(export_to, default, owner, &self.workload.namespace)
     }
 }
 

@@ -4,12 +4,7 @@
 ///
 /// An empty list is the mesh default `default`; an empty default is everybody.
 #[must_use]
-pub(super) fn is_visible(
-    export_to: &[String],
-    default: &[String],
-    owner: &str,
-    client: &str,
-) -> bool {
+pub fn is_visible(export_to: &[String], default: &[String], owner: &str, client: &str) -> bool {
     reach(export_to, default, owner, client).is_some()
 }
 

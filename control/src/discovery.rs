@@ -1,0 +1,347 @@
+//! Serves the world to clients, each by its scope: one task for each stream.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use outrigger_xds::carried::weight;
+use outrigger_xds::messages::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource};
+use outrigger_xds::server::{Heard, Offer, Session};
+use outrigger_xds::service::{Discover, Responses};
+use outrigger_xds::{Key, Kind};
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Status, Streaming};
+use tracing::{debug, info, warn};
+
+use crate::hub::{Counts, Hub, Since, State};
+use crate::scope::Scope;
+use crate::viewer::Viewer;
+
+/// Who a client is by its certificate or its token: put into a request's extensions by who has checked it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proven {
+    /// Its namespace.
+    pub namespace: String,
+}
+
+/// What is allowed.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Streams at a time. Each costs what its client has, a pointer for each object.
+    pub max_streams: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_streams: 20_000,
+        }
+    }
+}
+
+/// The service.
+#[derive(Debug)]
+pub struct Server {
+    hub: Arc<Hub>,
+    limits: Limits,
+    clients: Arc<Clients>,
+}
+
+/// The clients that are there now, for people.
+#[derive(Debug, Default)]
+pub struct Clients {
+    next: AtomicU64,
+    known: Mutex<BTreeMap<u64, Client>>,
+}
+
+/// What is known of a client.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Who it is.
+    pub viewer: Viewer,
+    /// The last push that it has, as far as it answered.
+    pub push: u64,
+    /// What it refused last, by kind.
+    pub refused: BTreeMap<&'static Kind, String>,
+}
+
+impl Clients {
+    /// All of them.
+    pub fn all(&self) -> Vec<Client> {
+        self.lock().values().cloned().collect()
+    }
+
+    fn add(&self, viewer: &Viewer) -> u64 {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let client = Client {
+            viewer: viewer.clone(),
+            push: 0,
+            refused: BTreeMap::new(),
+        };
+        self.lock().insert(id, client);
+        id
+    }
+
+    fn note(&self, id: u64, note: impl FnOnce(&mut Client)) {
+        if let Some(client) = self.lock().get_mut(&id) {
+            note(client);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Client>> {
+        // Each change is whole.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Server {
+    /// One that serves the hub's world.
+    #[must_use]
+    pub fn new(hub: Arc<Hub>, limits: Limits) -> Self {
+        Self {
+            hub,
+            limits,
+            clients: Arc::default(),
+        }
+    }
+
+    /// Who is there.
+    #[must_use]
+    pub fn clients(&self) -> Arc<Clients> {
+        Arc::clone(&self.clients)
+    }
+}
+
+impl Discover for Server {
+    async fn stream(
+        &self,
+        requests: Request<Streaming<DeltaDiscoveryRequest>>,
+    ) -> Result<Responses, Status> {
+        let counts = &self.hub.counts;
+        if counts.streams.load(Ordering::Relaxed) >= self.limits.max_streams {
+            Counts::add(&counts.too_many, 1);
+            return Err(Status::resource_exhausted(
+                "too many clients; try another replica",
+            ));
+        }
+        let proven = requests.extensions().get::<Proven>().cloned();
+        // One for each kind is on its way at most, so sending never waits for long.
+        let (sender, receiver) = mpsc::channel(outrigger_xds::KINDS.len());
+        let stream = Stream {
+            open: Open::new(Arc::clone(&self.hub)),
+            clients: Arc::clone(&self.clients),
+            pushes: self.hub.pushes(),
+            requests: requests.into_inner(),
+            sender,
+            session: Session::default(),
+        };
+        tokio::spawn(async move {
+            if let Err(status) = stream.serve(proven).await {
+                debug!(target: "discovery", "a stream ended: {status}");
+            }
+        });
+        Ok(Box::pin(ReceiverStream::new(receiver)))
+    }
+}
+
+/// Counts a stream for as long as it is there.
+struct Open(Arc<Hub>);
+
+impl Open {
+    fn new(hub: Arc<Hub>) -> Self {
+        Counts::add(&hub.counts.opened, 1);
+        Counts::add(&hub.counts.streams, 1);
+        Self(hub)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.counts.streams.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+struct Stream {
+    open: Open,
+    clients: Arc<Clients>,
+    pushes: watch::Receiver<u64>,
+    requests: Streaming<DeltaDiscoveryRequest>,
+    sender: mpsc::Sender<Result<DeltaDiscoveryResponse, Status>>,
+    session: Session,
+}
+
+/// Where a stream stands.
+struct Standing {
+    viewer: Viewer,
+    scope: Scope,
+    /// The last push that its session heard of.
+    push: u64,
+    id: u64,
+}
+
+impl Stream {
+    async fn serve(mut self, proven: Option<Proven>) -> Result<(), Status> {
+        let Some(first) = self.requests.message().await? else {
+            return Ok(());
+        };
+        let proven = proven.as_ref().map(|proven| &*proven.namespace);
+        let viewer = match Viewer::of(first.node.as_ref(), proven) {
+            Ok(viewer) => viewer,
+            Err(stranger) => {
+                Counts::add(&self.open.0.counts.strangers, 1);
+                warn!(target: "discovery", "sent a client away: {stranger}");
+                let status = Status::permission_denied(stranger.to_string());
+                let _ = self.sender.send(Err(status)).await;
+                return Ok(());
+            }
+        };
+        let (scope, push) = {
+            let state = self.open.0.state();
+            (Scope::new(&viewer, &state.world), state.pushes)
+        };
+        let id = self.clients.add(&viewer);
+        info!(target: "discovery", "`{}` has come", viewer.id);
+        let mut standing = Standing {
+            viewer,
+            scope,
+            push,
+            id,
+        };
+        self.hear(first, &standing);
+        let ended = self.turns(&mut standing).await;
+        self.clients.lock().remove(&id);
+        info!(target: "discovery", "`{}` has gone", standing.viewer.id);
+        ended
+    }
+
+    async fn turns(&mut self, standing: &mut Standing) -> Result<(), Status> {
+        loop {
+            if !self.send(standing).await {
+                return Ok(());
+            }
+            tokio::select! {
+                request = self.requests.message() => match request? {
+                    Some(request) => self.hear(request, standing),
+                    None => return Ok(()),
+                },
+                pushed = self.pushes.changed() => {
+                    if pushed.is_err() {
+                        return Ok(());
+                    }
+                    self.catch_up(standing);
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, request: DeltaDiscoveryRequest, standing: &Standing) {
+        let counts = &self.open.0.counts;
+        match self.session.hear(request) {
+            Heard::Took(kind) => {
+                Counts::add(&counts.taken, 1);
+                let push = standing.push;
+                let is_settled = self.session.is_settled();
+                self.clients.note(standing.id, |client| {
+                    client.refused.remove(kind);
+                    if is_settled {
+                        client.push = push;
+                    }
+                });
+            }
+            Heard::Refused(kind, message) => {
+                Counts::add(&counts.refused, 1);
+                let id = &standing.viewer.id;
+                warn!(target: "discovery", "`{id}` refused {}: {}", kind.kind, message.escape_default());
+                self.clients.note(standing.id, |client| {
+                    client.refused.insert(kind, message);
+                });
+            }
+            Heard::Unknown(type_url) => {
+                let id = &standing.viewer.id;
+                debug!(target: "discovery", "`{id}` asks for `{}`, of which there is nothing", type_url.escape_default());
+            }
+            Heard::Wants(_) | Heard::Late(_) => {}
+        }
+    }
+
+    /// Tells the session what may be other than it was.
+    fn catch_up(&mut self, standing: &mut Standing) {
+        let state = self.open.0.state();
+        let since = state.since(standing.push);
+        standing.push = state.pushes;
+        let Since::These(pushes) = since else {
+            standing.scope = Scope::new(&standing.viewer, &state.world);
+            return self.session.touch_all();
+        };
+        for touched in pushes {
+            if standing.scope.is_concerned(&touched, &state.world) {
+                let scope = Scope::new(&standing.viewer, &state.world);
+                if std::mem::replace(&mut standing.scope, scope) != standing.scope {
+                    self.session.touch_all();
+                }
+            }
+            // Settings of the mesh decide for everybody who sees what.
+            if touched.keys.iter().any(|key| key.kind.kind == "ConfigMap") {
+                self.session.touch_all();
+            }
+            let followers = standing.scope.followers(&touched, &state.world);
+            for (kind, name) in touched.names().chain(followers) {
+                self.session.touch(kind, [name.into()]);
+            }
+        }
+    }
+
+    /// Sends what is due. `false`: nobody listens any more.
+    async fn send(&mut self, standing: &Standing) -> bool {
+        let responses = {
+            let state = self.open.0.state();
+            // Before the sources have said what there is, nothing would look like everything being gone.
+            if state.pushes == 0 {
+                return true;
+            }
+            let seen = Seen {
+                state: &state,
+                scope: &standing.scope,
+            };
+            self.session.responses(&seen, &state.pushes.to_string())
+        };
+        for response in responses {
+            let counts = &self.open.0.counts;
+            Counts::add(&counts.responses, 1);
+            Counts::add(&counts.objects, response.resources.len() as u64);
+            let bytes: usize = response.resources.iter().map(weight).sum();
+            Counts::add(&counts.bytes, bytes as u64);
+            if self.sender.send(Ok(response)).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// The world as one client sees it.
+struct Seen<'a> {
+    state: &'a State,
+    scope: &'a Scope,
+}
+
+impl Seen<'_> {
+    fn sees(&self, key: &Key, known: &crate::world::Known) -> bool {
+        self.scope.sees(&self.state.world, key, known)
+    }
+}
+
+impl Offer for Seen<'_> {
+    fn get(&self, kind: &'static Kind, name: &str) -> Option<&Arc<Resource>> {
+        let (key, known) = self.state.world.by_name(kind, name)?;
+        self.sees(&key, known).then_some(&known.packed)
+    }
+
+    fn all(&self, kind: &'static Kind) -> impl Iterator<Item = &Arc<Resource>> {
+        let objects = self.state.world.of_kind(kind);
+        objects
+            .filter(|(key, known)| self.sees(key, known))
+            .map(|(_, known)| &known.packed)
+    }
+}
