@@ -6,12 +6,17 @@ use crate::source::{Faults, read};
 fn packages_share_lints_and_versions() {
     let mut faults = Faults::default();
     let manifest = read("Cargo.toml");
-    let members = manifest
-        .lines()
-        .find_map(|line| line.strip_prefix("members = ["))
-        .expect("the root manifest lists its members on one line");
-    for member in members.trim_end_matches(']').split(',') {
-        let member = member.trim().trim_matches('"');
+    let (_, members) = manifest
+        .split_once("members = [")
+        .expect("the root manifest lists its members");
+    let (members, _) = members.split_once(']').expect("the list ends");
+    let members: Vec<&str> = members
+        .split(',')
+        .map(|member| member.trim().trim_matches('"'))
+        .filter(|member| !member.is_empty())
+        .collect();
+    assert!(members.len() > 15, "the members are found: {members:?}");
+    for member in members {
         let text = read(&format!("{member}/Cargo.toml"));
         if !text.contains("[lints]\nworkspace = true") {
             faults.text(format!(

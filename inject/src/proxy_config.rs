@@ -1,0 +1,136 @@
+//! `proxy.istio.io/config`: a ProxyConfig in an annotation, as far as injection makes something of it.
+
+use std::collections::BTreeMap;
+
+use outrigger_core::config::value::parse_duration;
+use serde_json::Value;
+
+use crate::annotations::refused;
+use crate::names::PROXY_CONFIG;
+use crate::refused::Refused;
+use crate::settings::Interception;
+use crate::yaml;
+
+/// What it says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct ProxyConfig {
+    pub(crate) hold: Option<bool>,
+    pub(crate) interception: Option<Interception>,
+    /// Worker threads; 0 is one for each core.
+    pub(crate) concurrency: Option<u32>,
+    /// In seconds.
+    pub(crate) drain: Option<u64>,
+    pub(crate) discovery_address: Option<String>,
+    /// `proxyMetadata`: variables.
+    pub(crate) metadata: BTreeMap<String, String>,
+    /// Its fields that change nothing.
+    pub(crate) unread: Vec<String>,
+}
+
+/// Reads it.
+pub(crate) fn read(text: &str) -> Result<ProxyConfig, Refused> {
+    let refuse = |why: String| Refused(format!("annotation `{PROXY_CONFIG}`: {why}"));
+    let documents = yaml::read(PROXY_CONFIG, text.as_bytes()).map_err(Refused)?;
+    let value = documents.first().map(yaml::Tree::to_json);
+    let Some(value) = value.filter(|value| !value.is_null()) else {
+        return Ok(ProxyConfig::default());
+    };
+    let Value::Object(fields) = value else {
+        return Err(refuse("it is no mapping".into()));
+    };
+    let mut config = ProxyConfig::default();
+    for (name, value) in &fields {
+        if !set(&mut config, name, value)
+            .ok_or_else(|| refuse(format!("`{name}` cannot be {value}")))?
+        {
+            config.unread.push(name.clone());
+        }
+    }
+    Ok(config)
+}
+
+/// Whether it is a field that is made something of; `None` when it cannot have that value.
+fn set(config: &mut ProxyConfig, name: &str, value: &Value) -> Option<bool> {
+    match name {
+        "holdApplicationUntilProxyStarts" => config.hold = Some(value.as_bool()?),
+        "interceptionMode" => config.interception = Some(Interception::named(value.as_str()?)?),
+        "concurrency" => config.concurrency = Some(u32::try_from(value.as_u64()?).ok()?),
+        "terminationDrainDuration" => {
+            config.drain = Some(parse_duration(value.as_str()?).ok()?.as_secs());
+        }
+        "discoveryAddress" => config.discovery_address = Some(value.as_str()?.to_owned()),
+        "proxyMetadata" => {
+            for (key, value) in value.as_object()? {
+                config
+                    .metadata
+                    .insert(key.clone(), value.as_str()?.to_owned());
+            }
+        }
+        _ => return Some(false),
+    }
+    Some(true)
+}
+
+/// Refuses what is no address, because it becomes an argument.
+pub(crate) fn check_address(text: &str) -> Result<(), Refused> {
+    let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
+    let is_host = |b: u8| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b);
+    let fits = !host.is_empty()
+        && !host.starts_with('-')
+        && host.bytes().all(is_host)
+        && port.parse::<u16>().is_ok();
+    match fits {
+        true => Ok(()),
+        false => Err(refused(PROXY_CONFIG, text, "an address `HOST:PORT`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_made_something_of_is_read_and_the_rest_named() {
+        let text = "holdApplicationUntilProxyStarts: true\nconcurrency: 2\nterminationDrainDuration: 20s\n\
+                    interceptionMode: TPROXY\nproxyMetadata: {A: \"true\"}\nstatNameLength: 3\n";
+        let got = read(text).unwrap();
+        let want = ProxyConfig {
+            hold: Some(true),
+            interception: Some(Interception::Tproxy),
+            concurrency: Some(2),
+            drain: Some(20),
+            discovery_address: None,
+            metadata: BTreeMap::from([("A".into(), "true".into())]),
+            unread: vec!["statNameLength".into()],
+        };
+        assert_eq!(got, want);
+        assert_eq!(read("").unwrap(), ProxyConfig::default());
+        assert_eq!(read("{}").unwrap(), ProxyConfig::default());
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        for (text, want) in [
+            ("concurrency: -1", "`concurrency` cannot be -1"),
+            ("proxyMetadata: {A: true}", "`proxyMetadata` cannot be"),
+            (
+                "interceptionMode: SOCKS",
+                "`interceptionMode` cannot be \"SOCKS\"",
+            ),
+            (
+                "terminationDrainDuration: 20",
+                "`terminationDrainDuration` cannot be 20",
+            ),
+            ("[1]", "it is no mapping"),
+            ("a: [", "proxy.istio.io/config:"),
+        ] {
+            let told = read(text).unwrap_err().0;
+            assert!(told.contains(want), "{told}");
+        }
+        for text in ["--config=/etc:1", "a b:1", "host", ":1", "host:port"] {
+            assert!(check_address(text).is_err(), "{text}");
+        }
+        assert!(check_address("istiod.istio-system.svc:15012").is_ok());
+        assert!(check_address("[::1]:15012").is_ok());
+    }
+}
