@@ -22,6 +22,7 @@ pub(crate) use crate::explain::ExplainArgs;
 use crate::gateway_args::GatewayArgs;
 use crate::http2_args::Http2Args;
 use crate::identity_args::IdentityArgs;
+pub(crate) use crate::inject::InjectArgs;
 pub(crate) use crate::intercept::{InterceptArgs, ModeArg};
 use crate::limit_args::LimitArgs;
 use crate::metrics_args::MetricsArgs;
@@ -73,6 +74,8 @@ pub(crate) enum Command {
     Replay(ReplayArgs),
     /// Send what goes in and out of this network namespace through a sidecar, as Istio's init container does
     Intercept(Box<InterceptArgs>),
+    /// Put sidecars into the pods of files, as `control` does when a cluster asks it
+    Inject(InjectArgs),
     /// Make a throw-away certificate authority, and identities of it, to try mutual TLS with
     Ca(CaArgs),
     /// Watch the tutorial's services talk through real sidecars on loopback
@@ -408,6 +411,7 @@ mod tests {
             | Command::Check(_)
             | Command::Explain(_)
             | Command::Diff(_)
+            | Command::Inject(_)
             | Command::Intercept(_)
             | Command::Demo(_)
             | Command::Simulate(_)

@@ -17,6 +17,7 @@ mod explain;
 mod gateway_args;
 mod http2_args;
 mod identity_args;
+mod inject;
 mod intercept;
 mod limit_args;
 mod metrics_args;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         cli::Command::Check(args) => check::check(&args),
         cli::Command::Diff(args) => diff::diff(&args),
         cli::Command::Explain(args) => explain::explain(&args),
+        cli::Command::Inject(args) => inject::inject(&args),
         cli::Command::Intercept(args) => intercept::intercept(&args),
         cli::Command::Replay(args) => replay::replay(&args),
         cli::Command::Demo(args) => demo::demo(&args),
