@@ -15,6 +15,7 @@ use crate::access_log_args::AccessLogArgs;
 use crate::admin_args::AdminArgs;
 pub(crate) use crate::ca::CaArgs;
 pub(crate) use crate::check::CheckArgs;
+pub(crate) use crate::control::ControlArgs;
 pub(crate) use crate::diff::DiffArgs;
 use crate::dns_args::DnsArgs;
 use crate::event_levels::Levels;
@@ -33,6 +34,7 @@ pub(crate) use crate::replay::ReplayArgs;
 pub(crate) use crate::simulate::SimulateArgs;
 use crate::sources::Pattern;
 use crate::trace_args::TraceArgs;
+use crate::xds_args::XdsArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -62,6 +64,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the proxy
     Run(Box<RunArgs>),
+    /// Have the configuration of a mesh, and tell each sidecar its part (`run --xds`)
+    Control(Box<ControlArgs>),
     /// Judge configuration: print every finding, with file, line and what to do
     Check(CheckArgs),
     /// Say what rules make of a request, and why; nothing is sent
@@ -98,6 +102,9 @@ Examples:
   As the gateway that Gateways select by istio=ingressgateway, whose port 443 is reached at 8443:
     outrigger run --config rules/ --label istio=ingressgateway --gateway 80=0.0.0.0:8080 --gateway 443=0.0.0.0:8443
 
+  By what a control plane says, instead of files (`outrigger control`):
+    outrigger run --xds http://127.0.0.1:15010 --namespace shop --label app=cart
+
   Record the run, to be replayed elsewhere (the file holds every byte, secrets too; without bodies it is smaller):
     outrigger run --config rules/ --record run.rec --record-without-bodies
     outrigger replay run.rec
@@ -113,8 +120,11 @@ refused as a whole: it does not start with it, and keeps what it runs (see --len
 #[command(after_help = RUN_EXAMPLES)]
 pub(crate) struct RunArgs {
     /// Istio and Kubernetes YAML: files, or folders that are searched for *.yaml, *.yml and *.json
-    #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
+    #[arg(long, value_name = "PATH", num_args = 1..)]
     pub(crate) config: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) xds: XdsArgs,
 
     /// Leave out of folders what is like GLOB, as in a `.gitignore`; a folder's own `.outriggerignore` does the same. May be
     /// repeated

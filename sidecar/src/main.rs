@@ -8,6 +8,7 @@ mod ca;
 mod check;
 mod cli;
 mod compiled;
+mod control;
 mod cpu;
 mod demo;
 mod diff;
@@ -31,6 +32,7 @@ mod simulate;
 mod sources;
 mod trace_args;
 mod width;
+mod xds_args;
 
 use std::process::ExitCode;
 
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
     }
     match cli::Cli::parse().command {
         cli::Command::Run(args) => run::run(&args),
+        cli::Command::Control(args) => control::control(&args),
         cli::Command::Ca(args) => ca::ca(&args),
         cli::Command::Check(args) => check::check(&args),
         cli::Command::Diff(args) => diff::diff(&args),

@@ -23,7 +23,13 @@ const MAX_REFUSAL: usize = 4096;
 pub struct Client {
     node: Node,
     kinds: BTreeMap<&'static Kind, Held>,
+    /// Responses that came.
+    taken: u64,
 }
+
+/// Everything that had come at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(u64);
 
 /// What it has of a kind.
 #[derive(Debug, Default)]
@@ -38,8 +44,8 @@ struct Held {
 /// What it has of a name.
 #[derive(Debug, Default)]
 struct Entry {
-    /// What came last and was not judged yet.
-    fresh: Option<Object>,
+    /// What came last and was not judged yet, and when.
+    fresh: Option<(Moment, Object)>,
     /// What is in use; `None` where nothing that came was any good.
     good: Option<Object>,
     /// The version of what came last, good or not: it is not to be sent again.
@@ -48,6 +54,7 @@ struct Entry {
 
 #[derive(Debug)]
 struct Pending {
+    at: Moment,
     nonce: String,
     brought: BTreeSet<Box<str>>,
     /// What was no object at all.
@@ -84,7 +91,14 @@ impl Client {
         Self {
             node,
             kinds: kinds.collect(),
+            taken: 0,
         }
+    }
+
+    /// Everything that has come until now.
+    #[must_use]
+    pub const fn now(&self) -> Moment {
+        Moment(self.taken)
     }
 
     /// What is said first on a new stream. What was not answered on the one before never will be.
@@ -111,7 +125,10 @@ impl Client {
         else {
             return Taken::Unasked;
         };
+        self.taken += 1;
+        let at = Moment(self.taken);
         let mut pending = Pending {
+            at,
             nonce: response.nonce,
             brought: BTreeSet::new(),
             strange: Vec::new(),
@@ -121,7 +138,7 @@ impl Client {
             match carried::unpack(kind, resource) {
                 Ok(object) => {
                     let name: Box<str> = name_of(&object.key).into();
-                    is_news |= held.put(&name, object);
+                    is_news |= held.put(&name, at, object);
                     pending.brought.insert(name);
                 }
                 Err(strange) => pending.strange.push(strange.to_string()),
@@ -138,7 +155,8 @@ impl Client {
     pub fn candidates(&self) -> impl Iterator<Item = Candidate<'_>> {
         let entries = self.kinds.values().flat_map(|held| held.entries.values());
         entries.filter_map(|entry| {
-            let object = entry.fresh.as_ref().or(entry.good.as_ref())?;
+            let fresh = entry.fresh.as_ref().map(|(_, object)| object);
+            let object = fresh.or(entry.good.as_ref())?;
             Some(Candidate {
                 object,
                 is_fresh: entry.fresh.is_some(),
@@ -147,30 +165,35 @@ impl Client {
         })
     }
 
-    /// What has been judged: everything that was fresh is good but these, with the reasons. Returns the answers to the server.
-    pub fn settle(&mut self, refused: &BTreeMap<Key, String>) -> Vec<DeltaDiscoveryRequest> {
+    /// What had come at that moment has been judged: all of it is good but these, with the reasons. Returns the answers to the
+    /// server.
+    pub fn settle(
+        &mut self,
+        refused: &BTreeMap<Key, String>,
+        judged: Moment,
+    ) -> Vec<DeltaDiscoveryRequest> {
         let mut answers = Vec::new();
         for (kind, held) in &mut self.kinds {
             let mut why = BTreeMap::new();
             for (name, entry) in &mut held.entries {
-                let Some(fresh) = entry.fresh.take() else {
+                let Some((_, fresh)) = entry.fresh.take_if(|(at, _)| *at <= judged) else {
                     continue;
                 };
                 match refused.get(&fresh.key) {
+                    // What was never any good is remembered by its version alone.
                     Some(reason) => {
                         why.insert(&**name, &**reason);
                     }
                     None => entry.good = Some(fresh),
                 }
             }
-            let answered = held.pending.drain(..).map(|pending| DeltaDiscoveryRequest {
+            let answered = held.pending.extract_if(.., |pending| pending.at <= judged);
+            answers.extend(answered.map(|pending| DeltaDiscoveryRequest {
                 type_url: kind.type_url(),
                 error_detail: pending.refusal(&why),
                 response_nonce: pending.nonce,
                 ..DeltaDiscoveryRequest::default()
-            });
-            answers.extend(answered);
-            // What was never any good is remembered by its version alone.
+            }));
         }
         answers
     }
@@ -198,13 +221,13 @@ impl Client {
 
 impl Held {
     /// Whether that is news.
-    fn put(&mut self, name: &str, object: Object) -> bool {
+    fn put(&mut self, name: &str, at: Moment, object: Object) -> bool {
         let entry = self.entries.entry(name.into()).or_default();
         entry.version.clone_from(&object.version);
         if entry.fresh.is_none() && entry.good.as_ref() == Some(&object) {
             return false;
         }
-        entry.fresh = Some(object);
+        entry.fresh = Some((at, object));
         true
     }
 

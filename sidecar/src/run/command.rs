@@ -4,7 +4,7 @@ use super::successors::Successor;
 
 /// What others ask of the control thread.
 #[derive(Debug)]
-pub(super) enum Command {
+pub(crate) enum Command {
     /// Something happened where the configuration is.
     FilesChanged,
     /// Drain and end.

@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,25 +13,25 @@ use std::time::SystemTime;
 use outrigger_core::cluster::Registry;
 use outrigger_core::compile::{self, Answers, Compiled, Inbound, Uses, Workload};
 use outrigger_core::config::mesh::MeshConfig;
-use outrigger_core::config::{self, Finding, Resources};
+use outrigger_core::config::{self, Finding, Resources, Severity};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_identity::Fault;
 use outrigger_recording::{self as recording, Frame, Recorder};
-use tracing::warn;
+use outrigger_xds::Key;
 
-use super::held::{Doubt, Held};
+use super::discovery::{Inbox, Refused};
 use super::identity::Keeper;
 use super::listeners;
+use super::origin::{Gathered, Origin};
 use super::proofs::Gatherer;
 use crate::access_log_args::AccessLogChoice;
 use crate::cli::RunArgs;
-use crate::sources::{Found, Reader, Source, Unreadable};
+use crate::sources::Source;
 
 /// What is read and for whom.
 #[derive(Debug)]
 pub(super) struct Configuration {
-    paths: Vec<PathBuf>,
-    mesh_path: Option<PathBuf>,
+    origin: Origin,
     /// What istiod puts into effect is put into effect.
     lenient: bool,
     workload: Workload,
@@ -46,12 +45,6 @@ pub(super) struct Configuration {
     keeper: Option<Keeper>,
     access_log: AccessLogChoice,
     revision: u64,
-    /// Of what was read last, good or bad.
-    fingerprint: u64,
-    held: Held,
-    reader: Reader,
-    /// The last reading found files missing, which was told.
-    told_unreadable: bool,
     /// What was read last and is good, to be compiled again when names resolve to something else.
     good: Option<Good>,
     answers: Answers,
@@ -98,6 +91,7 @@ pub(super) enum Reading {
 impl Configuration {
     pub(super) fn new(
         args: &RunArgs,
+        origin: Origin,
         access_log: AccessLogChoice,
         recorder: Option<Recorder>,
         keeper: Option<Keeper>,
@@ -105,9 +99,8 @@ impl Configuration {
         let labels = args.labels.iter();
         let inbound = args.inbound.iter();
         Self {
-            paths: args.config.clone(),
-            mesh_path: args.mesh_config.clone(),
-            lenient: args.lenient,
+            lenient: args.lenient || matches!(origin, Origin::Discovered(_)),
+            origin,
             workload: Workload {
                 namespace: args.namespace.clone(),
                 labels: labels.map(|l| (l.key.clone(), l.value.clone())).collect(),
@@ -122,10 +115,6 @@ impl Configuration {
             keeper,
             access_log,
             revision: 0,
-            fingerprint: 0,
-            held: Held::default(),
-            reader: Reader::ignoring(&args.ignore),
-            told_unreadable: false,
             good: None,
             answers: Answers::new(),
             names: BTreeMap::new(),
@@ -135,7 +124,11 @@ impl Configuration {
     /// Every path that is read.
     pub(super) fn paths(&self) -> Vec<PathBuf> {
         let identity = self.keeper.iter().flat_map(Keeper::watched);
-        let rules = self.paths.iter().chain(&self.mesh_path).cloned();
+        let rules = match &self.origin {
+            Origin::Files(files) => Some(files.paths()),
+            Origin::Discovered(_) => None,
+        };
+        let rules = rules.into_iter().flatten().cloned();
         rules.chain(identity).collect()
     }
 
@@ -184,10 +177,15 @@ impl Configuration {
 
     /// Reads and compiles everything, as it is.
     pub(super) fn read(&mut self) -> Reading {
-        self.held.believe();
-        match self.sources() {
-            Ok(found) => self.compile(&found.sources, found.findings),
-            Err(errors) => Reading::Unreadable { errors },
+        match &mut self.origin {
+            Origin::Files(files) => match files.read() {
+                Ok(gathered) => self.judge(&gathered),
+                Err(errors) => Reading::Unreadable { errors },
+            },
+            Origin::Discovered(inbox) => {
+                let inbox = Arc::clone(inbox);
+                self.judge_discovered(&inbox)
+            }
         }
     }
 
@@ -196,60 +194,60 @@ impl Configuration {
         listeners::position(&self.inbound)
     }
 
-    /// The same, unless the files have not changed since they were read last. Emptied files are taken as they were.
+    /// The same, unless nothing has changed since.
     pub(super) fn read_if_changed(&mut self) -> Option<Reading> {
-        let (mut sources, passed_over) = match self.sources() {
-            Ok(found) => (found.sources, found.findings),
-            // Files vanish while somebody replaces them; the next change tells what came of it.
-            Err(errors) => {
-                if !std::mem::replace(&mut self.told_unreadable, true) {
-                    for error in errors {
-                        warn!(target: "config", "{error}; kept what is in use");
-                    }
-                }
-                return None;
+        match &mut self.origin {
+            Origin::Files(files) => {
+                let gathered = files.read_if_changed()?;
+                Some(self.judge(&gathered))
+            }
+            Origin::Discovered(inbox) => {
+                let inbox = inbox.has_news().then(|| Arc::clone(inbox))?;
+                Some(self.judge_discovered(&inbox))
+            }
+        }
+    }
+
+    /// Judges objects one by one, as far as they can be: one that is no good is refused, and its last good one used with all
+    /// others. Errors that no new object is to blame for keep what is in use, as errors of files do.
+    /// And so do errors of policies at the start: nobody is let in by a policy that is missing.
+    fn judge_discovered(&mut self, inbox: &Inbox) -> Reading {
+        let is_first = self.good.is_none();
+        let candidates = inbox.candidates();
+        let (mut refused, mut told) = (Refused::new(), Vec::new());
+        let reading = loop {
+            let reading = self.judge(&candidates.gathered(&refused));
+            let Reading::Bad { findings } = &reading else {
+                break reading;
+            };
+            let blocking = findings.iter().filter(|finding| finding.blocks());
+            told.extend(blocking.clone().cloned());
+            if !candidates.blame(blocking, &mut refused) {
+                break reading;
             }
         };
-        self.told_unreadable = false;
-        let rules = sources
-            .len()
-            .saturating_sub(usize::from(self.mesh_path.is_some()));
-        let (rules, mesh) = sources.split_at_mut(rules);
-        let doubts = self.held.fill(rules.iter_mut(), mesh.first_mut());
-        let is_gone = doubts.contains(&Doubt::Gone);
-        for doubt in self.held.news(doubts) {
-            match doubt {
-                Doubt::Gone => warn!(
-                    target: "config",
-                    "nothing is left of the configuration; kept what is in use, SIGHUP takes nothing"
-                ),
-                Doubt::Emptied(file) => warn!(
-                    target: "config",
-                    "`{file}` was emptied or cannot be read; kept what it held, SIGHUP takes it as it is"
-                ),
+        inbox.settle(&refused, &candidates);
+        let secures = |key: &Key| key.kind.group == "security.istio.io";
+        match reading {
+            Reading::Good { .. } if is_first && refused.keys().any(secures) => {
+                Reading::Bad { findings: told }
             }
+            Reading::Good {
+                snapshot,
+                mut findings,
+            } => {
+                findings.splice(0..0, told);
+                Reading::Good { snapshot, findings }
+            }
+            other => other,
         }
-        let is_same = is_gone || fingerprint(&sources) == self.fingerprint;
-        (!is_same).then(|| self.compile(&sources, passed_over))
     }
 
-    /// The files in the order of the command line, the mesh configuration last.
-    fn sources(&mut self) -> Result<Found, Vec<String>> {
-        let told =
-            |errors: Vec<Unreadable>| errors.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let mut found = self.reader.read(&self.paths).map_err(told)?;
-        if let Some(path) = &self.mesh_path {
-            let mesh = self.reader.read(std::slice::from_ref(path));
-            let mesh = mesh.map_err(told)?;
-            found.sources.extend(mesh.sources);
-            found.findings.extend(mesh.findings);
-        }
-        Ok(found)
-    }
-
-    fn compile(&mut self, sources: &[Source], mut findings: Vec<Finding>) -> Reading {
-        self.fingerprint = fingerprint(sources);
-        let (mesh_source, sources) = self.split_mesh(sources);
+    fn judge(&mut self, gathered: &Gathered) -> Reading {
+        let is_discovered = matches!(self.origin, Origin::Discovered(_));
+        let Gathered { rules, mesh, .. } = gathered;
+        let mut findings = gathered.findings.clone();
+        let mesh_source = mesh.as_ref();
         let (mut mesh, of_mesh) = mesh_source.map_or_else(
             || (MeshConfig::default(), Vec::new()),
             |source| config::load_mesh(source.as_config()),
@@ -261,27 +259,35 @@ impl Configuration {
                 fault: fault.to_string(),
             };
         }
-        let read: Vec<_> = sources.iter().map(Source::as_config).collect();
+        let read: Vec<_> = rules.iter().map(Source::as_config).collect();
         let loaded = config::load(&read, &self.workload.namespace);
         findings.extend(loaded.findings);
-        // First, because it explains the rest.
-        findings.splice(0..0, config::unserved(&loaded.resources));
+        if !is_discovered {
+            // First, because it explains the rest.
+            findings.splice(0..0, config::unserved(&loaded.resources));
+        }
         self.accept_leniently(&mut findings);
         if findings.iter().any(Finding::blocks) {
             return Reading::Bad { findings };
         }
-        let mut lint = config::lint(&loaded.resources, &mesh);
+        // A part of a mesh lacks what concerns others, and its rules are linted as a whole by who has all of it.
+        let mut lint = match is_discovered {
+            true => Vec::new(),
+            false => config::lint(&loaded.resources, &mesh),
+        };
         lint.extend(compile::identity_demands(
             &loaded.resources,
             &self.workload,
             &mesh,
             &self.inbound,
         ));
-        lint.extend(compile::missing_secrets(
-            &loaded.resources,
-            &self.workload,
-            &mesh,
-        ));
+        let mut missing = compile::missing_secrets(&loaded.resources, &self.workload, &mesh);
+        if is_discovered {
+            // What is not there yet may come: connections that need it fail until then.
+            let told = missing.iter_mut();
+            told.for_each(|finding| finding.severity = Severity::Warning);
+        }
+        lint.extend(missing);
         self.accept_leniently(&mut lint);
         let is_refused = lint.iter().any(Finding::blocks);
         findings.extend(lint);
@@ -289,7 +295,7 @@ impl Configuration {
             return Reading::Bad { findings };
         }
         let good = Good {
-            sources: sources
+            sources: rules
                 .iter()
                 .map(|source| source.concealing(&loaded.resources.secrets))
                 .collect(),
@@ -297,7 +303,9 @@ impl Configuration {
             resources: loaded.resources,
             mesh,
         };
-        self.held.keep(sources, mesh_source);
+        if let Origin::Files(files) = &mut self.origin {
+            files.keep(gathered);
+        }
         let compiled = self.compile_good(&good);
         self.good = Some(good);
         findings.extend(compiled.findings);
@@ -384,22 +392,6 @@ impl Configuration {
         self.names.clone_from(&compiled.names);
         compiled
     }
-
-    fn split_mesh<'a>(&self, sources: &'a [Source]) -> (Option<&'a Source>, &'a [Source]) {
-        match (&self.mesh_path, sources.split_last()) {
-            (Some(_), Some((mesh, rest))) => (Some(mesh), rest),
-            (Some(_) | None, _) => (None, sources),
-        }
-    }
-}
-
-fn fingerprint(sources: &[Source]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    for source in sources {
-        source.name.hash(&mut hasher);
-        source.bytes.hash(&mut hasher);
-    }
-    hasher.finish()
 }
 
 /// What a snapshot holds, in numbers.

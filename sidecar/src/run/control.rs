@@ -17,6 +17,7 @@ use tracing::{debug, error, warn};
 use super::changes;
 use super::command::Command;
 use super::configuration::{self, Configuration, Reading};
+use super::discovery::{Inbox, TELL_EVERY};
 use super::drain::{Ending, drain};
 use super::incidents::{self, Incidents, LOOK_EVERY};
 use super::jwks::KeyFetcher;
@@ -40,6 +41,9 @@ const MERGE_ANSWERS: Duration = Duration::from_millis(100);
 /// Files are compared with what was read this often, in case nobody told of a change.
 const POLL: Duration = Duration::from_secs(10);
 
+/// How often a first configuration is looked for.
+const LOOK_FOR_FIRST: Duration = Duration::from_millis(20);
+
 /// Receives signals from the moment it exists.
 pub(super) struct Control {
     runtime: Runtime,
@@ -55,6 +59,25 @@ impl Control {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let signals = runtime.block_on(async { Signals::new() })?;
         Ok(Self { runtime, signals })
+    }
+
+    /// Waits until a control plane has said what there is. `false`: somebody wants us to end. Nothing listens meanwhile: what
+    /// would be let through by no rules at all is not.
+    pub(super) fn wait_for_first(&mut self, inbox: &Inbox) -> bool {
+        let Self { runtime, signals } = self;
+        runtime.block_on(async {
+            let mut tell = interval_at(Instant::now() + TELL_EVERY, TELL_EVERY);
+            let mut look = interval_at(Instant::now(), LOOK_FOR_FIRST);
+            loop {
+                tokio::select! {
+                    _ = look.tick() => if inbox.has_news() {
+                        return true;
+                    },
+                    _ = tell.tick() => warn!(target: "discovery", "there is no first configuration yet, and nothing listens"),
+                    _ = signals.end() => return false,
+                }
+            }
+        })
     }
 
     /// Asks for the names of the configuration, and waits a while for the first answers. `false`: somebody wants us to end.
@@ -337,7 +360,7 @@ impl Reloader {
 }
 
 /// Tells findings, a line each; those that nobody has to act on only to who wants to know everything.
-pub(super) fn print_findings(findings: &[Finding]) {
+pub(crate) fn print_findings(findings: &[Finding]) {
     for finding in findings {
         let (code, file, line) = (finding.code.as_str(), &*finding.file, finding.line);
         let told = finding.unrated();

@@ -7,13 +7,14 @@ mod admin;
 mod admin_sockets;
 mod changes;
 mod collectors;
-mod command;
+pub(crate) mod command;
 mod configuration;
 mod control;
 mod descriptors;
+mod discovery;
 mod dns;
 mod drain;
-mod events;
+pub(crate) mod events;
 mod held;
 mod history;
 mod identity;
@@ -21,6 +22,7 @@ mod incidents;
 mod jwks;
 mod last_words;
 mod listeners;
+mod origin;
 mod overload;
 mod proofs;
 mod recording;
@@ -32,7 +34,7 @@ mod socket_file;
 mod successors;
 mod takeover;
 mod telemetry;
-mod watch;
+pub(crate) mod watch;
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -51,6 +53,7 @@ use outrigger_runtime::{
     Arrival, Config, Handle, Handover, Listen, Located, Notices, Running, Sinks, Whom,
 };
 use outrigger_tls::Identities;
+use tokio::sync::mpsc::UnboundedSender;
 use tracing::{error, info, warn};
 
 use crate::admin_args::AdminAddr;
@@ -62,9 +65,11 @@ use admin_sockets::AdminSockets;
 use command::Command;
 use configuration::{Configuration, Reading};
 use control::Control;
+pub(crate) use control::print_findings;
 use identity::Keeper;
 use jwks::{KeyFetcher, Trusted};
 use listeners::Listeners;
+use origin::Origin;
 use proofs::Gatherer;
 use recording::Pending;
 use reloads::Reloads;
@@ -166,16 +171,23 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         .map(|files| Keeper::new(Box::new(files)));
     let identity = keeper.as_ref().map(Keeper::shared);
     let mut takeover = Takeover::start(args)?;
-    let mut configuration = Configuration::new(args, access_log, recorder.clone(), keeper);
+    let (commands, received) = tokio::sync::mpsc::unbounded_channel();
+    let mut control = Control::new()
+        .map_err(|error| Failure::bad(format!("cannot wait for signals: {error}")))?;
+    let origin = match origin(args, &commands)? {
+        Origin::Discovered(inbox) if !control.wait_for_first(&inbox) => return Ok(()),
+        origin => origin,
+    };
+    let mut configuration = Configuration::new(args, origin, access_log, recorder.clone(), keeper);
     let reloads = Arc::new(Reloads::default());
     let snapshot = match configuration.read() {
         Reading::Good { snapshot, findings } => {
-            control::print_findings(&findings);
+            print_findings(&findings);
             reloads.found(&findings);
             snapshot
         }
         Reading::Bad { findings } => {
-            control::print_findings(&findings);
+            print_findings(&findings);
             return Err(Failure::bad(
                 "the configuration has errors; nothing was started",
             ));
@@ -190,8 +202,6 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         }
     };
     let names = dns::bind(args, &configuration, &mut takeover)?;
-    let mut control = Control::new()
-        .map_err(|error| Failure::bad(format!("cannot wait for signals: {error}")))?;
     let mut resolver = Resolver::new(&args.dns.dns_server);
     let trusted = Trusted::new(&args.jwks_ca).map_err(|why| Failure::usage(&why))?;
     let keys = KeyFetcher::new(Arc::new(trusted), args.jwks_refresh);
@@ -243,7 +253,6 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     let names = dns::start(args, names, running.handle())?;
     let own: Vec<String> = own_places(&listens).collect();
     let listeners = Listeners::new(&args.gateway, args.drain_time, listens, running.handle());
-    let (commands, received) = tokio::sync::mpsc::unbounded_channel();
     reloads.began(&configuration::summary(&snapshot));
     let sources = admin::Sources {
         handle: running.handle().clone(),
@@ -305,6 +314,21 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     };
     control.serve(ending, files, resolver, keys, (commands, received), reloads);
     Ok(())
+}
+
+/// Where the configuration comes from; a control plane is listened to from now on.
+fn origin(args: &RunArgs, commands: &UnboundedSender<Command>) -> Result<Origin, Failure> {
+    let server = args.xds.server().map_err(|why| Failure::usage(&why))?;
+    let Some(server) = server else {
+        return Ok(Origin::Files(origin::Files::new(args)));
+    };
+    let labels = args.labels.iter();
+    let labels = labels.map(|label| (label.key.as_str(), label.value.as_str()));
+    let is_gateway = args.gateway.carried().is_gateway();
+    let node = args.xds.node(&args.namespace, labels, is_gateway);
+    discovery::start(server, node, commands.clone())
+        .map(Origin::Discovered)
+        .map_err(|error| Failure::bad(format!("cannot start a thread: {error}")))
 }
 
 /// Who hears of what the workers do.

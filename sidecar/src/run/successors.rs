@@ -37,7 +37,7 @@ impl Counts {
 
 /// The process that serves in our place. It waits until nobody else answers at its addresses.
 #[derive(Debug)]
-pub(super) struct Successor {
+pub(crate) struct Successor {
     pid: u32,
     stream: UnixStream,
 }

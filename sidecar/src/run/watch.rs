@@ -16,7 +16,7 @@ use super::command::Command;
 
 /// Sends [`Command::FilesChanged`] while it lives.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(crate) struct Watch {
     /// `None` when the system cannot tell.
     watcher: Option<RecommendedWatcher>,
     commands: UnboundedSender<Command>,
@@ -45,7 +45,7 @@ fn absolute(path: &PathBuf) -> PathBuf {
 
 impl Watch {
     /// Watches these paths.
-    pub(super) fn start(paths: &[PathBuf], commands: UnboundedSender<Command>) -> Self {
+    pub(crate) fn start(paths: &[PathBuf], commands: UnboundedSender<Command>) -> Self {
         let paths: Vec<PathBuf> = paths.iter().map(absolute).collect();
         let first = paths.len();
         let paths = Arc::new(Paths(Mutex::new(paths)));
@@ -76,7 +76,7 @@ impl Watch {
     }
 
     /// Watches these files besides what it was started with, and no others from now on.
-    pub(super) fn also(&mut self, files: &BTreeSet<PathBuf>) {
+    pub(crate) fn also(&mut self, files: &BTreeSet<PathBuf>) {
         let mut paths = self.paths.lock();
         let files: Vec<PathBuf> = files.iter().map(absolute).collect();
         if paths[self.first..] == *files {
@@ -100,7 +100,7 @@ impl Watch {
     }
 
     /// Watches what stands at the paths now; nothing happens where it is watched already.
-    pub(super) fn renew(&mut self) {
+    pub(crate) fn renew(&mut self) {
         let Some(watcher) = &mut self.watcher else {
             return;
         };

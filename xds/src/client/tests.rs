@@ -4,6 +4,9 @@ use super::*;
 use crate::carried::pack;
 use crate::messages::Resource;
 
+/// Whatever has come.
+const NOW: Moment = Moment(u64::MAX);
+
 fn rule() -> &'static Kind {
     Kind::named("networking.istio.io/v1", "VirtualService").unwrap()
 }
@@ -57,7 +60,7 @@ fn what_is_refused_leaves_the_last_good_one_and_all_others() {
     assert_eq!(client.take(response("1", first, &[])), Taken::News);
     assert!(client.is_complete());
     assert_eq!(in_use(&client), [], "nobody has judged them");
-    let answers = client.settle(&BTreeMap::new());
+    let answers = client.settle(&BTreeMap::new(), NOW);
     assert_eq!(answers.len(), 1);
     assert_eq!(
         (&*answers[0].response_nonce, &answers[0].error_detail),
@@ -72,7 +75,7 @@ fn what_is_refused_leaves_the_last_good_one_and_all_others() {
     let fresh = client.candidates().filter(|candidate| candidate.is_fresh);
     assert_eq!(fresh.count(), 3);
     let refused = ["shop/a", "shop/c"].map(|name| (object(name, 2).key, format!("{name} is bad")));
-    let answers = client.settle(&refused.into_iter().collect());
+    let answers = client.settle(&refused.into_iter().collect(), NOW);
     let status = answers[0].error_detail.as_ref().unwrap();
     assert_eq!(status.code, 3);
     assert_eq!(
@@ -85,7 +88,7 @@ fn what_is_refused_leaves_the_last_good_one_and_all_others() {
     assert_eq!(versions.get("shop/c").map(String::as_str), Some("2"));
     // It may be mended, and it may go.
     client.take(response("3", vec![pack(&object("shop/c", 3))], &["shop/a"]));
-    client.settle(&BTreeMap::new());
+    client.settle(&BTreeMap::new(), NOW);
     assert_eq!(in_use(&client), used(&[("shop/b", "2"), ("shop/c", "3")]));
 }
 
@@ -101,7 +104,7 @@ fn what_is_no_object_is_refused_and_the_rest_is_taken() {
         vec![nameless, pack(&object("shop/b", 1))],
         &[],
     ));
-    let answers = client.settle(&BTreeMap::new());
+    let answers = client.settle(&BTreeMap::new(), NOW);
     let message = &answers[0].error_detail.as_ref().unwrap().message;
     assert!(message.contains("a/b/c"), "{message}");
     assert_eq!(in_use(&client), used(&[("shop/b", "1")]));
@@ -112,10 +115,10 @@ fn the_same_again_is_no_news() {
     let mut client = client();
     let same = || vec![pack(&object("shop/a", 1))];
     client.take(response("1", same(), &[]));
-    client.settle(&BTreeMap::new());
+    client.settle(&BTreeMap::new(), NOW);
     assert_eq!(client.take(response("2", same(), &["shop/z"])), Taken::Same);
     assert_eq!(
-        client.settle(&BTreeMap::new()).len(),
+        client.settle(&BTreeMap::new(), NOW).len(),
         1,
         "and still answered"
     );
@@ -131,7 +134,24 @@ fn a_refusal_is_cut_to_what_somebody_reads() {
     let mut client = client();
     client.take(response("1", vec![pack(&object("shop/a", 1))], &[]));
     let long = [(object("shop/a", 1).key, "ä".repeat(5000))];
-    let answers = client.settle(&long.into_iter().collect());
+    let answers = client.settle(&long.into_iter().collect(), NOW);
     let message = &answers[0].error_detail.as_ref().unwrap().message;
     assert!((MAX_REFUSAL - 4..MAX_REFUSAL + 4).contains(&message.len()));
+}
+
+#[test]
+fn what_comes_while_others_are_judged_is_judged_later() {
+    let mut client = client();
+    client.take(response("1", vec![pack(&object("shop/a", 1))], &[]));
+    let judged = client.now();
+    let later = vec![pack(&object("shop/a", 2)), pack(&object("shop/b", 2))];
+    client.take(response("2", later, &[]));
+    let nonces = |answers: Vec<DeltaDiscoveryRequest>| -> Vec<String> {
+        let answers = answers.into_iter();
+        answers.map(|answer| answer.response_nonce).collect()
+    };
+    assert_eq!(nonces(client.settle(&BTreeMap::new(), judged)), ["1"]);
+    assert_eq!(in_use(&client), []);
+    assert_eq!(nonces(client.settle(&BTreeMap::new(), NOW)), ["2"]);
+    assert_eq!(in_use(&client), used(&[("shop/a", "2"), ("shop/b", "2")]));
 }

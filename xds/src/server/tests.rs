@@ -116,7 +116,9 @@ impl Play {
                 let taken = self.client.take(self.down.remove(0));
                 assert_ne!(taken, Taken::Unasked);
             }
-            Step::Settle => self.up.extend(self.client.settle(&BTreeMap::new())),
+            Step::Settle => self
+                .up
+                .extend(self.client.settle(&BTreeMap::new(), self.client.now())),
             Step::Answer if !self.up.is_empty() => {
                 let heard = self.session.hear(self.up.remove(0));
                 assert!(!matches!(heard, Heard::Unknown(_)));
@@ -208,9 +210,10 @@ fn a_refusal_is_heard_once_and_nothing_is_sent_again() {
     play.step(&Step::Send);
     play.step(&Step::Arrive);
     let key = key_of(kinds()[0], "ns/1").unwrap();
+    let judged = play.client.now();
     let mut answers = play
         .client
-        .settle(&[(key, "bad".to_owned())].into_iter().collect());
+        .settle(&[(key, "bad".to_owned())].into_iter().collect(), judged);
     let heard = play.session.hear(answers.remove(0));
     assert_eq!(heard, Heard::Refused(kinds()[0], "ns/1: bad".to_owned()));
     assert!(play.session.responses(&play.world, "v").is_empty());

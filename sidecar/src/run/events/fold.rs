@@ -9,7 +9,7 @@ const WINDOW: Duration = Duration::from_secs(10);
 
 /// What was written last, and how often it came since.
 #[derive(Debug, Default)]
-pub(super) struct Fold {
+pub(crate) struct Fold {
     last: Option<Last>,
 }
 
@@ -23,7 +23,7 @@ struct Last {
 
 impl Fold {
     /// What is to be written now that this line has come.
-    pub(super) fn take(&mut self, line: Line) -> impl Iterator<Item = Line> {
+    pub(crate) fn take(&mut self, line: Line) -> impl Iterator<Item = Line> {
         if let Some(last) = &mut self.last
             && last.line.repeats(&line)
             && line.at.saturating_sub(last.line.at) < WINDOW
@@ -42,13 +42,13 @@ impl Fold {
     }
 
     /// How long no other line may come until [`Fold::end`] is due; `None`: it is not.
-    pub(super) fn wait(&self) -> Option<Duration> {
+    pub(crate) fn wait(&self) -> Option<Duration> {
         let has_more = self.last.as_ref().is_some_and(|last| last.more > 0);
         has_more.then_some(WINDOW)
     }
 
     /// How often the last line came again, if it did. What comes from now on is written.
-    pub(super) fn end(&mut self) -> Option<Line> {
+    pub(crate) fn end(&mut self) -> Option<Line> {
         let last = self.last.take().filter(|last| last.more > 0)?;
         let message = match last.more {
             1 => format!("{} (once more)", last.line.message),

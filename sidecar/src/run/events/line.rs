@@ -12,17 +12,17 @@ use crate::cli::LogFormat;
 
 /// An event.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Line {
+pub(crate) struct Line {
     /// Since 1970-01-01 UTC.
-    pub(super) at: Duration,
+    pub(crate) at: Duration,
     level: &'static str,
     target: &'static str,
-    pub(super) message: String,
+    pub(crate) message: String,
     fields: Map<String, Value>,
 }
 
 impl Line {
-    pub(super) fn of(event: &Event<'_>, at: Duration) -> Self {
+    pub(crate) fn of(event: &Event<'_>, at: Duration) -> Self {
         let metadata = event.metadata();
         let mut line = Self {
             at,
@@ -36,7 +36,7 @@ impl Line {
     }
 
     /// The same event, said so.
-    pub(super) fn again(self, at: Duration, message: String) -> Self {
+    pub(crate) fn again(self, at: Duration, message: String) -> Self {
         Self {
             at,
             message,
@@ -45,13 +45,13 @@ impl Line {
     }
 
     /// Whether it says the same as another, at whatever time. Numbers may differ.
-    pub(super) fn repeats(&self, other: &Self) -> bool {
+    pub(crate) fn repeats(&self, other: &Self) -> bool {
         let of = |line: &Self| (line.level, line.target);
         of(self) == of(other) && self.message == other.message
     }
 
     /// Without its line end. The words in it may be anybody's: nothing in it breaks a line or moves a cursor.
-    pub(super) fn text(&self, format: LogFormat) -> String {
+    pub(crate) fn text(&self, format: LogFormat) -> String {
         let time = rfc3339(self.at);
         match format {
             LogFormat::Text => {
@@ -137,7 +137,7 @@ impl Visit for Line {
 #[cfg(test)]
 impl Line {
     /// One that says this.
-    pub(super) fn saying(message: &str, at: Duration) -> Self {
+    pub(crate) fn saying(message: &str, at: Duration) -> Self {
         Self {
             at,
             level: "info",

@@ -8,7 +8,7 @@ mod fold;
 mod line;
 mod queue;
 
-pub(super) use queue::{dropped, flush, panics};
+pub(crate) use queue::{dropped, flush, panics};
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -32,7 +32,7 @@ struct Filter {
 }
 
 /// From now on events of these levels are written so. Only the first call counts.
-pub(super) fn start(levels: &Levels, format: LogFormat) {
+pub(crate) fn start(levels: &Levels, format: LogFormat) {
     queue::write_as(format);
     let (filter, handle) = reload::Layer::new(levels.targets());
     let subscriber = tracing_subscriber::registry().with(Lines.with_filter(filter));
@@ -46,7 +46,7 @@ pub(super) fn start(levels: &Levels, format: LogFormat) {
 ///
 /// # Errors
 /// Those of `change`; then nothing is changed.
-pub(super) fn change_levels(
+pub(crate) fn change_levels(
     change: impl FnOnce(&mut Levels) -> Result<(), String>,
 ) -> Result<Levels, String> {
     let Some(Filter { handle, levels }) = FILTER.get() else {

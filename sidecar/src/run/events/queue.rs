@@ -38,12 +38,12 @@ static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
 /// How lines look. Only the first call counts.
-pub(super) fn write_as(format: LogFormat) {
+pub(crate) fn write_as(format: LogFormat) {
     let _ = FORMAT.set(format);
 }
 
 /// Writes a line to stderr, some time soon.
-pub(super) fn put(line: Line) {
+pub(crate) fn put(line: Line) {
     let dropped = || DROPPED.fetch_add(1, Ordering::Relaxed);
     match queue().map(|queue| queue.try_send(Told::Line(line))) {
         Some(Ok(())) => {}
@@ -55,7 +55,7 @@ pub(super) fn put(line: Line) {
 
 /// From now on panics are told like everything else. The hook of the standard library writes to stderr itself, so that a
 /// panic that ends one connection would hold its worker for as long as nobody reads.
-pub(in crate::run) fn panics() {
+pub(crate) fn panics() {
     panic::set_hook(Box::new(|panic| {
         error!(target: "main", "{}", words(panic));
         // The end of this thread is the end of the program, and nobody else waits for its last words.
@@ -78,12 +78,12 @@ fn words(panic: &PanicHookInfo<'_>) -> String {
 }
 
 /// Lines that nobody will read.
-pub(in crate::run) fn dropped() -> u64 {
+pub(crate) fn dropped() -> u64 {
     DROPPED.load(Ordering::Relaxed)
 }
 
 /// Waits a moment for what was told; called when the program ends.
-pub(in crate::run) fn flush() {
+pub(crate) fn flush() {
     let (done, is_done) = channel();
     let sent = queue().is_some_and(|queue| queue.try_send(Told::Flush(done)).is_ok());
     if sent {

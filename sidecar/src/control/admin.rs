@@ -1,0 +1,195 @@
+//! What `control` tells of itself, to whoever asks over HTTP: whether it is ready, its counters, its clients.
+
+use std::convert::Infallible;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use outrigger_control::discovery::Clients;
+use outrigger_control::hub::Hub;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tracing::debug;
+
+/// Serves for ever.
+pub(super) async fn serve(listener: TcpListener, hub: Arc<Hub>, clients: Arc<Clients>) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // No descriptors, for a moment.
+            tokio::task::yield_now().await;
+            continue;
+        };
+        let (hub, clients) = (Arc::clone(&hub), Arc::clone(&clients));
+        tokio::spawn(async move {
+            let service = service_fn(|request: Request<Incoming>| {
+                let answer = answer(&request, &hub, &clients);
+                async move { Ok::<_, Infallible>(answer) }
+            });
+            let served = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+            if let Err(error) = served {
+                debug!(target: "admin", "a connection ended: {error}");
+            }
+        });
+    }
+}
+
+fn answer<B>(request: &Request<B>, hub: &Hub, clients: &Clients) -> Response<Full<Bytes>> {
+    if request.method() != Method::GET {
+        return response(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "text/plain",
+            "only GET\n".into(),
+        );
+    }
+    let ok = |kind, text| response(StatusCode::OK, kind, text);
+    match request.uri().path() {
+        "/ready" | "/healthz/ready" => match hub.pushed() {
+            0 => {
+                let text = "the configuration was not read yet\n";
+                response(StatusCode::SERVICE_UNAVAILABLE, "text/plain", text.into())
+            }
+            _ => ok("text/plain", "LIVE\n".into()),
+        },
+        "/stats/prometheus" | "/metrics" => ok("text/plain; version=0.0.4", metrics(hub)),
+        "/clients" => ok("application/json", listed(hub, clients)),
+        "/" => ok("text/plain", "/ready\n/stats/prometheus\n/clients\n".into()),
+        _ => response(
+            StatusCode::NOT_FOUND,
+            "text/plain",
+            "there is no such page\n".into(),
+        ),
+    }
+}
+
+fn response(status: StatusCode, kind: &'static str, text: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    *response.status_mut() = status;
+    let kind = http::HeaderValue::from_static(kind);
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
+
+/// Each client, the push that it has, and what it refused.
+fn listed(hub: &Hub, clients: &Clients) -> String {
+    let all = clients.all();
+    let clients: Vec<_> = all
+        .iter()
+        .map(|client| {
+            let refused = client.refused.iter();
+            let refused: serde_json::Map<_, _> = refused
+                .map(|(kind, why)| (kind.type_url(), why.as_str().into()))
+                .collect();
+            json!({
+                "id": client.viewer.id, "namespace": client.viewer.namespace, "labels": client.viewer.labels,
+                "gateway": client.viewer.is_gateway, "proven": client.viewer.is_proven,
+                "push": client.push, "refused": refused,
+            })
+        })
+        .collect();
+    let mut text = json!({"push": hub.pushed(), "clients": clients}).to_string();
+    text.push('\n');
+    text
+}
+
+fn metrics(hub: &Hub) -> String {
+    let counts = &hub.counts;
+    let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let (objects, bytes) = hub.ask(|world| (world.len() as u64, world.bytes() as u64));
+    let rows: [(&str, &str, &str, u64); 14] = [
+        ("objects", "gauge", "objects of the mesh", objects),
+        ("object_bytes", "gauge", "bytes of them on their way", bytes),
+        (
+            "pushes",
+            "counter",
+            "times that clients were told of changes",
+            hub.pushed(),
+        ),
+        (
+            "changes",
+            "counter",
+            "changes that the source told of",
+            of(&counts.changes),
+        ),
+        (
+            "clients",
+            "gauge",
+            "streams of clients",
+            of(&counts.streams),
+        ),
+        (
+            "clients_opened",
+            "counter",
+            "streams that were opened",
+            of(&counts.opened),
+        ),
+        (
+            "clients_strange",
+            "counter",
+            "clients sent away for who they say they are",
+            of(&counts.strangers),
+        ),
+        (
+            "clients_too_many",
+            "counter",
+            "clients sent away by --max-clients",
+            of(&counts.too_many),
+        ),
+        (
+            "responses",
+            "counter",
+            "responses to clients",
+            of(&counts.responses),
+        ),
+        (
+            "response_objects",
+            "counter",
+            "objects in them",
+            of(&counts.objects),
+        ),
+        (
+            "response_bytes",
+            "counter",
+            "bytes of those",
+            of(&counts.bytes),
+        ),
+        (
+            "responses_taken",
+            "counter",
+            "responses that clients took",
+            of(&counts.taken),
+        ),
+        (
+            "responses_refused",
+            "counter",
+            "responses of which clients refused something",
+            of(&counts.refused),
+        ),
+        (
+            "unanswered",
+            "gauge",
+            "responses that clients have not answered",
+            of(&counts.responses).saturating_sub(of(&counts.taken) + of(&counts.refused)),
+        ),
+    ];
+    let mut text = String::new();
+    for (name, kind, help, value) in rows {
+        let total = if kind == "counter" { "_total" } else { "" };
+        let name = format!("outrigger_control_{name}{total}");
+        // Writing to a string cannot fail.
+        let _ = write!(
+            text,
+            "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n"
+        );
+    }
+    text
+}

@@ -1,0 +1,149 @@
+//! The files of a mesh without Kubernetes: read, and read again when they change.
+//!
+//! Owns that half a change is none: while a file cannot be read or is no YAML, everything stays as it was.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use outrigger_control::documents;
+use outrigger_core::config::{self, Finding, MeshConfig, Severity};
+use outrigger_xds::Change;
+use tokio::signal::unix::Signal;
+use tokio::sync::mpsc::{Sender, UnboundedReceiver, unbounded_channel};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tracing::{error, info, warn};
+
+use super::{BAD, ControlArgs, USAGE};
+use crate::run::command::Command;
+use crate::run::print_findings;
+use crate::run::watch::Watch;
+use crate::sources::{Found, Reader, Source};
+
+/// After a change, this much quiet is waited for, because files change in bursts.
+const SETTLE: Duration = Duration::from_millis(50);
+
+/// Files are compared with what was read this often, in case nobody told of a change.
+const POLL: Duration = Duration::from_secs(10);
+
+/// Reads them again and again.
+pub(super) struct Files {
+    paths: Vec<PathBuf>,
+    reader: Reader,
+    changes: Sender<Change>,
+    hears: UnboundedReceiver<Command>,
+    hang_up: Signal,
+    /// What was read last, good or bad.
+    last: Vec<Source>,
+    objects: usize,
+    /// Kept for as long as somebody listens.
+    watch: Watch,
+}
+
+impl Files {
+    /// Reads them for the first time.
+    ///
+    /// # Errors
+    /// Something cannot be read, or is no YAML: then nothing is started.
+    pub(super) async fn start(
+        args: &ControlArgs,
+        changes: Sender<Change>,
+        hang_up: Signal,
+    ) -> Result<Self, (u8, String)> {
+        let (tells, hears) = unbounded_channel();
+        let mut files = Self {
+            paths: args.config.clone(),
+            reader: Reader::ignoring(&args.ignore),
+            changes,
+            hears,
+            hang_up,
+            last: Vec::new(),
+            objects: 0,
+            watch: Watch::start(&args.config, tells),
+        };
+        let found = files.read().map_err(|errors| (USAGE, errors.join("; ")))?;
+        if files.take(found).await {
+            Ok(files)
+        } else {
+            let text = "the configuration has errors; nothing was started".to_owned();
+            Err((BAD, text))
+        }
+    }
+
+    /// For people.
+    pub(super) fn summary(&self) -> String {
+        format!("{} objects in {} files", self.objects, self.last.len())
+    }
+
+    /// Takes what changes, for ever.
+    pub(super) async fn serve(mut self) {
+        let mut poll = interval(POLL);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = poll.tick() => self.look().await,
+                _ = self.hang_up.recv() => self.look().await,
+                told = self.hears.recv() => {
+                    if told.is_none() {
+                        return;
+                    }
+                    sleep(SETTLE).await;
+                    while self.hears.try_recv().is_ok() {}
+                    self.look().await;
+                }
+            }
+        }
+    }
+
+    async fn look(&mut self) {
+        self.watch.renew();
+        let found = match self.read() {
+            Ok(found) => found,
+            // Files vanish while somebody replaces them; the next change tells what came of it.
+            Err(errors) => {
+                for error in errors {
+                    warn!(target: "config", "{error}; kept what is served");
+                }
+                return;
+            }
+        };
+        if found.sources == self.last {
+            return;
+        }
+        if self.take(found).await {
+            info!(target: "config", "read {}", self.summary());
+        } else {
+            error!(target: "config", "the new configuration cannot be read; kept what is served");
+        }
+    }
+
+    fn read(&mut self) -> Result<Found, Vec<String>> {
+        let read = self.reader.read(&self.paths);
+        read.map_err(|errors| errors.iter().map(ToString::to_string).collect())
+    }
+
+    /// Tells what is found in the files, and hands them on if they can be read. What is wrong with an object is told, and for
+    /// sidecars to refuse.
+    async fn take(&mut self, found: Found) -> bool {
+        self.last = found.sources;
+        let read: Vec<_> = self.last.iter().map(Source::as_config).collect();
+        let (changes, unreadable) = documents::changes(&read);
+        let is_bad = |finding: &Finding| finding.severity == Severity::Error;
+        if unreadable.iter().any(is_bad) {
+            print_findings(&unreadable);
+            return false;
+        }
+        let loaded = config::load(&read, "default");
+        print_findings(&found.findings);
+        print_findings(&loaded.findings);
+        print_findings(&config::lint(&loaded.resources, &MeshConfig::default()));
+        self.objects = 0;
+        for change in changes {
+            if let Change::All(_, objects) = &change {
+                self.objects += objects.len();
+            }
+            // Nobody takes it when the program ends.
+            let _ = self.changes.send(change).await;
+        }
+        true
+    }
+}

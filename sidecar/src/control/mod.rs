@@ -1,0 +1,130 @@
+//! The command `control`: has the configuration of a mesh, and tells each sidecar its part.
+//!
+//! Owns the order in which things start and end. What is told to whom is said by `outrigger_control`.
+
+mod admin;
+mod args;
+mod files;
+
+pub(crate) use args::ControlArgs;
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use outrigger_control::discovery::{Limits, Server};
+use outrigger_control::hub::Hub;
+use outrigger_xds::KINDS;
+use outrigger_xds::service::Discovery;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::TcpListenerStream;
+use tracing::{error, info};
+
+use crate::run::events;
+use files::Files;
+
+/// The input was judged bad, or the system refused what we need.
+const BAD: u8 = 1;
+
+/// The command line asks for what cannot be had.
+const USAGE: u8 = 2;
+
+/// Changes that wait to be taken; whoever reads them waits then.
+const CHANGES: usize = 1024;
+
+/// A client that says nothing for so long is asked whether it is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// And this is how long it may take to say so.
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Runs it until it is told to end.
+pub(crate) fn control(args: &ControlArgs) -> ExitCode {
+    events::start(&args.log_level.clone().unwrap_or_default(), args.log_format);
+    events::panics();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let served = runtime
+        .map_err(|error| (BAD, format!("cannot start threads: {error}")))
+        .and_then(|runtime| runtime.block_on(serve(args)));
+    let code = match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err((code, text)) => {
+            error!(target: "main", "{text}");
+            ExitCode::from(code)
+        }
+    };
+    events::flush();
+    code
+}
+
+async fn serve(args: &ControlArgs) -> Result<(), (u8, String)> {
+    if !args.plain.ip().is_loopback() {
+        let why = format!(
+            "--plain {}: what is told in clear text, to whoever asks, stays on this machine",
+            args.plain
+        );
+        return Err((USAGE, why));
+    }
+    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+    let hang_up = signal(SignalKind::hangup()).map_err(no_signals)?;
+    let hub = Arc::new(Hub::default());
+    let (sender, changes) = mpsc::channel(CHANGES);
+    let files = Files::start(args, sender, hang_up).await?;
+    let limits = Limits {
+        max_streams: args.max_clients,
+    };
+    let server = Arc::new(Server::new(Arc::clone(&hub), limits));
+    let (plain, plain_addr) = bind(args.plain, "--plain").await?;
+    let (admin, admin_addr) = bind(args.admin, "--admin").await?;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let kinds: Vec<_> = KINDS.iter().collect();
+    let world = Arc::clone(&hub);
+    tokio::spawn(async move { world.serve(changes, &kinds).await });
+    tokio::spawn(admin::serve(admin, Arc::clone(&hub), server.clients()));
+    let mut until = stopped.clone();
+    let discovery = tonic::transport::Server::builder()
+        .http2_keepalive_interval(Some(KEEP_ALIVE))
+        .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
+        .add_service(Discovery::new(Arc::clone(&server)))
+        .serve_with_incoming_shutdown(TcpListenerStream::new(plain), async move {
+            // Whoever could say so is gone: that is the end, too.
+            let _ = until.wait_for(|stopped| *stopped).await;
+        });
+    let discovery = tokio::spawn(discovery);
+    info!(
+        target: "main",
+        "outrigger {} control: discovery {plain_addr}, admin {admin_addr}; {}",
+        env!("CARGO_PKG_VERSION"),
+        files.summary(),
+    );
+    let watching = tokio::spawn(files.serve());
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    info!(target: "main", "ending; clients go on by what they have, and look for another replica");
+    stop.send_replace(true);
+    watching.abort();
+    // Streams of clients have no end of their own.
+    discovery.abort();
+    Ok(())
+}
+
+fn no_signals(error: std::io::Error) -> (u8, String) {
+    (BAD, format!("cannot wait for signals: {error}"))
+}
+
+/// Listens there, and says where that is.
+async fn bind(addr: SocketAddr, option: &str) -> Result<(TcpListener, SocketAddr), (u8, String)> {
+    let bound = TcpListener::bind(addr).await;
+    let cannot = |error| (BAD, format!("cannot listen on {addr} ({option}): {error}"));
+    let listener = bound.map_err(cannot)?;
+    let addr = listener.local_addr().map_err(cannot)?;
+    Ok((listener, addr))
+}

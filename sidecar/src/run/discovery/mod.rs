@@ -1,0 +1,196 @@
+//! The configuration that a control plane tells of: what has come, what of it is to be judged, and what is answered.
+//!
+//! Owns the joint between the thread that hears of changes ([`stream`]) and the one that compiles. What is sent and answered is
+//! said by `outrigger_xds`; whether an object is any good by `configuration`.
+
+mod stream;
+
+pub(super) use stream::{TELL_EVERY, start};
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use outrigger_core::config::Finding;
+use outrigger_xds::client::{self, Taken};
+use outrigger_xds::messages::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node};
+use outrigger_xds::{KINDS, Key, Kind, Object};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::origin::Gathered;
+use crate::sources::Source;
+
+/// Objects that are no good, with the reasons.
+pub(super) type Refused = BTreeMap<Key, String>;
+
+/// What has come.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    client: Mutex<client::Client>,
+    /// Something came that nobody has judged.
+    news: AtomicBool,
+    answers: UnboundedSender<Vec<DeltaDiscoveryRequest>>,
+    pub(super) counts: Counts,
+}
+
+/// What is known of the control plane, for whoever asks.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    /// A stream is open.
+    pub(crate) connected: AtomicBool,
+    /// Streams that were opened.
+    pub(crate) opened: AtomicU64,
+    /// Streams that could not be opened, or broke.
+    pub(crate) failed: AtomicU64,
+    /// Responses that came.
+    pub(crate) responses: AtomicU64,
+    /// Objects that were refused.
+    pub(crate) refused: AtomicU64,
+}
+
+impl Inbox {
+    /// An empty one, whose answers go there.
+    pub(super) fn new(node: Node, answers: UnboundedSender<Vec<DeltaDiscoveryRequest>>) -> Self {
+        let kinds: Vec<&'static Kind> = KINDS.iter().collect();
+        Self {
+            client: Mutex::new(client::Client::new(node, &kinds)),
+            news: AtomicBool::new(false),
+            answers,
+            counts: Counts::default(),
+        }
+    }
+
+    fn client(&self) -> MutexGuard<'_, client::Client> {
+        // Each change of it is whole.
+        self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes what came.
+    fn take(&self, response: DeltaDiscoveryResponse) -> Taken {
+        let taken = self.client().take(response);
+        if taken != Taken::Unasked {
+            // Also where it says nothing new: it is to be answered.
+            self.news.store(true, Ordering::Release);
+        }
+        taken
+    }
+
+    /// Whether something came that nobody has judged. Before all kinds have come nothing is judged at all: half a configuration
+    /// is none.
+    pub(super) fn has_news(&self) -> bool {
+        self.news.load(Ordering::Acquire) && self.client().is_complete()
+    }
+
+    /// What is to be judged now.
+    pub(super) fn candidates(&self) -> Candidates {
+        self.news.store(false, Ordering::Release);
+        let client = self.client();
+        let candidates = client.candidates();
+        let all = candidates.map(|candidate| One {
+            key: candidate.object.key.clone(),
+            source: source(candidate.object),
+            is_fresh: candidate.is_fresh,
+            good: candidate.good.map(source),
+        });
+        Candidates {
+            all: all.collect(),
+            at: client.now(),
+        }
+    }
+
+    /// What has been judged is answered. What came meanwhile is judged later, and not answered with it.
+    pub(super) fn settle(&self, refused: &Refused, judged: &Candidates) {
+        let answers = self.client().settle(refused, judged.at);
+        let more = refused.len() as u64;
+        self.counts.refused.fetch_add(more, Ordering::Relaxed);
+        // Nobody listens when the program ends.
+        let _ = self.answers.send(answers);
+    }
+}
+
+/// What is to be judged.
+#[derive(Debug)]
+pub(super) struct Candidates {
+    all: Vec<One>,
+    at: client::Moment,
+}
+
+#[derive(Debug)]
+struct One {
+    key: Key,
+    source: Source,
+    is_fresh: bool,
+    good: Option<Source>,
+}
+
+impl Candidates {
+    /// All of them, with the last good one for each that was refused.
+    pub(super) fn gathered(&self, refused: &Refused) -> Gathered {
+        let mut gathered = Gathered::default();
+        for one in &self.all {
+            let source = match refused.contains_key(&one.key) {
+                true => one.good.as_ref(),
+                false => Some(&one.source),
+            };
+            let Some(source) = source.cloned() else {
+                continue;
+            };
+            if one.key.kind.kind == "ConfigMap" {
+                gathered.mesh = Some(source);
+            } else {
+                gathered.rules.push(source);
+            }
+        }
+        gathered
+    }
+
+    /// Refuses the new objects that findings name, or all new ones where they name none of them. `false` when there is nothing
+    /// left to refuse.
+    pub(super) fn blame<'f>(
+        &self,
+        findings: impl Iterator<Item = &'f Finding>,
+        refused: &mut Refused,
+    ) -> bool {
+        let before = refused.len();
+        let mut why = None;
+        for finding in findings {
+            let text = format!("{} [{}]", finding.message, finding.code.as_str());
+            let place = match finding.path.is_empty() {
+                true => text,
+                false => format!("{}: {text}", finding.path),
+            };
+            let named = self.all.iter().find(|one| one.source.name == finding.file);
+            if let Some(one) = named.filter(|one| one.is_fresh) {
+                refused
+                    .entry(one.key.clone())
+                    .or_insert_with(|| place.clone());
+            }
+            why.get_or_insert(place);
+        }
+        // Without a last good one of anything, nothing at all would be in use.
+        let has_good = self.all.iter().any(|one| one.good.is_some());
+        if refused.len() == before && has_good {
+            let fresh = self.all.iter().filter(|one| one.is_fresh);
+            for one in fresh {
+                let why = why.clone().unwrap_or_default();
+                refused.entry(one.key.clone()).or_insert(why);
+            }
+        }
+        refused.len() > before
+    }
+}
+
+/// An object as a file that was named after it.
+fn source(object: &Object) -> Source {
+    let Key {
+        kind,
+        namespace,
+        name,
+    } = &object.key;
+    let slash = if namespace.is_empty() { "" } else { "/" };
+    Source {
+        name: format!("{} {namespace}{slash}{name}", kind.kind).into(),
+        // Of lines, so that a finding's position says something. A value of JSON can always be written.
+        bytes: serde_json::to_vec_pretty(&object.json).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,132 @@
+//! The stream to the control plane: opened, kept, and opened again, on a thread of its own.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use outrigger_xds::client::Taken;
+use outrigger_xds::messages::{DeltaDiscoveryRequest, Node};
+use outrigger_xds::service::discover;
+use tokio::runtime::Builder;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::sleep;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tracing::{debug, info, warn};
+
+use super::Inbox;
+use crate::run::command::Command;
+use crate::xds_args::Server;
+
+/// Begins to listen to a control plane. Whatever comes is told as a change of files would be.
+///
+/// # Errors
+/// There is no thread for it.
+pub(in crate::run) fn start(
+    server: Server,
+    node: Node,
+    told: UnboundedSender<Command>,
+) -> io::Result<Arc<Inbox>> {
+    let (answers, answered) = unbounded_channel();
+    let inbox = Arc::new(Inbox::new(node, answers));
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let listening = Listening {
+        server,
+        inbox: Arc::clone(&inbox),
+        told,
+        answered,
+    };
+    thread::Builder::new()
+        .name("discovery".into())
+        .spawn(move || runtime.block_on(listening.serve()))?;
+    Ok(inbox)
+}
+
+struct Listening {
+    server: Server,
+    inbox: Arc<Inbox>,
+    told: UnboundedSender<Command>,
+    answered: UnboundedReceiver<Vec<DeltaDiscoveryRequest>>,
+}
+
+impl Listening {
+    async fn serve(mut self) {
+        let mut failures = 0;
+        // What was told last, so that it is told once.
+        let mut said = String::new();
+        while !self.told.is_closed() {
+            let before = self.inbox.counts.responses.load(Ordering::Relaxed);
+            let broke = self.listen().await;
+            let counts = &self.inbox.counts;
+            counts.connected.store(false, Ordering::Relaxed);
+            counts.failed.fetch_add(1, Ordering::Relaxed);
+            if counts.responses.load(Ordering::Relaxed) > before {
+                failures = 0;
+                said.clear();
+            }
+            let text = format!("{}: {broke}", self.server.addr());
+            if said == text {
+                debug!(target: "discovery", "{text}");
+            } else {
+                warn!(target: "discovery", "{text}; kept what is in use, and trying again");
+                said = text;
+            }
+            sleep(self.server.pause(failures)).await;
+            failures = failures.saturating_add(1);
+        }
+    }
+
+    /// Until the stream breaks; says why.
+    async fn listen(&mut self) -> String {
+        let channel = match self.server.connect().await {
+            Ok(channel) => channel,
+            Err(error) => return error,
+        };
+        let (requests, sent) = unbounded_channel();
+        // Answers to a stream before are none to this one.
+        while self.answered.try_recv().is_ok() {}
+        for request in self.inbox.client().open() {
+            let _ = requests.send(request);
+        }
+        let mut responses = match discover(channel, UnboundedReceiverStream::new(sent)).await {
+            Ok(responses) => responses,
+            Err(status) => return words(&status),
+        };
+        let counts = &self.inbox.counts;
+        counts.opened.fetch_add(1, Ordering::Relaxed);
+        counts.connected.store(true, Ordering::Relaxed);
+        info!(target: "discovery", "listening to {}", self.server.addr());
+        loop {
+            tokio::select! {
+                response = responses.message() => match response {
+                    Ok(Some(response)) => {
+                        counts.responses.fetch_add(1, Ordering::Relaxed);
+                        let kind = response.type_url.clone();
+                        match self.inbox.take(response) {
+                            Taken::News | Taken::Same => {
+                                let _ = self.told.send(Command::FilesChanged);
+                            }
+                            Taken::Unasked => debug!(target: "discovery", "`{}` was not asked for", kind.escape_default()),
+                        }
+                    }
+                    Ok(None) => return "the stream was ended".to_owned(),
+                    Err(status) => return words(&status),
+                },
+                answers = self.answered.recv() => match answers {
+                    Some(answers) => for answer in answers {
+                        let _ = requests.send(answer);
+                    },
+                    None => return "the program ends".to_owned(),
+                },
+            }
+        }
+    }
+}
+
+fn words(status: &tonic::Status) -> String {
+    format!("{:?}: {}", status.code(), status.message().escape_default())
+}
+
+/// How long somebody waits at most before a second word about a first configuration that does not come.
+pub(in crate::run) const TELL_EVERY: Duration = Duration::from_secs(10);

@@ -1,0 +1,273 @@
+//! `outrigger control` and sidecars that run by what it says (`run --xds`), as programs.
+
+#![allow(clippy::unwrap_used, reason = "a failure of the stage fails the test")]
+
+#[path = "support/proxy.rs"]
+mod proxy;
+mod support;
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use proxy::{Folder, Proxy, application, ask, shop};
+use support::{PATIENCE, Told};
+
+/// A running control plane.
+struct Control {
+    child: Child,
+    told: Told,
+    greeting: String,
+}
+
+impl Control {
+    fn start(config: &Folder, plain: &str) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_outrigger"))
+            .args(["control", "--plain", plain, "--admin", "127.0.0.1:0"])
+            .arg("--config")
+            .arg(&config.0)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let told = Told::by(child.stderr.take().unwrap());
+        let greeting = told.wait_for("discovery 127");
+        Self {
+            child,
+            told,
+            greeting,
+        }
+    }
+
+    fn addr(&self, word: &str) -> SocketAddr {
+        let (_, rest) = self.greeting.split_once(&format!(" {word} ")).unwrap();
+        rest.split([',', ';']).next().unwrap().parse().unwrap()
+    }
+
+    /// What a page says once it says this.
+    fn page(&self, path: &str, wanted: &str) -> String {
+        let begun = Instant::now();
+        loop {
+            let request = format!("GET {path} HTTP/1.1\r\nhost: c\r\nconnection: close\r\n\r\n");
+            let page = ask(self.addr("admin"), &request);
+            if page.contains(wanted) {
+                return page;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{wanted} is not in {page}");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let kill = Command::new("kill")
+            .arg(name)
+            .arg(self.child.id().to_string())
+            .status();
+        assert!(kill.unwrap().success());
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn command(control: SocketAddr, name: &str, more: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_outrigger"));
+    command
+        .args([
+            "run",
+            "--workers",
+            "1",
+            "--outbound",
+            "127.0.0.1:0",
+            "--admin",
+            "127.0.0.1:0",
+        ])
+        .args(["--workload-name", name])
+        .arg("--xds")
+        .arg(format!("http://{control}"))
+        .args(more);
+    command
+}
+
+fn until(proxy: &Proxy, host: &str, end: &str) {
+    let begun = Instant::now();
+    loop {
+        let response = proxy.get(host);
+        if response.ends_with(end) {
+            return;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{host} answers {response}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn rule(status: u16) -> String {
+    format!(
+        "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: fault, namespace: default}}\n\
+         spec:\n  hosts: [shop.example]\n  http:\n  - fault: {{abort: {{httpStatus: {status}, percentage: {{value: 100}}}}}}\n\
+         \x20   route: [{{destination: {{host: shop.example}}}}]\n"
+    )
+}
+
+#[test]
+fn sidecars_learn_what_changes() {
+    for runtime in ["tokio", "glommio"] {
+        if runtime == "glommio" && !proxy::has_glommio() {
+            continue;
+        }
+        let config = Folder::new(&format!("control-changes-{runtime}"));
+        config.write("shop.yaml", &shop(application("old")));
+        let control = Control::start(&config, "127.0.0.1:0");
+        let at = control.addr("discovery");
+        let one = Proxy::spawn(command(at, "one", &["--runtime", runtime]));
+        let two = Proxy::spawn(command(at, "two", &["--runtime", runtime]));
+        assert!(one.get("shop.example").ends_with("old"));
+        let listed = control.page("/clients", "~two.default~");
+        assert!(
+            listed.contains("sidecar~0.0.0.0~one.default~default.svc.cluster.local"),
+            "{listed}"
+        );
+        config.write("shop.yaml", &shop(application("new")));
+        until(&one, "shop.example", "new");
+        until(&two, "shop.example", "new");
+        config.write("rule.yaml", &rule(418));
+        until(&one, "shop.example", "fault filter abort");
+        fs::remove_file(config.0.join("rule.yaml")).unwrap();
+        until(&one, "shop.example", "new");
+        control.page("/stats/prometheus", "outrigger_control_unanswered 0\n");
+        assert_eq!(one.end().0, Some(0));
+        control.page("/stats/prometheus", "outrigger_control_clients 1\n");
+    }
+}
+
+#[test]
+fn what_is_no_good_is_refused_alone() {
+    let config = Folder::new("control-refused");
+    config.write("shop.yaml", &shop(application("old")));
+    config.write("rule.yaml", &rule(418));
+    let control = Control::start(&config, "127.0.0.1:0");
+    let proxy = Proxy::spawn(command(control.addr("discovery"), "one", &[]));
+    until(&proxy, "shop.example", "fault filter abort");
+    // No status of HTTP, while the service moves.
+    config.write("rule.yaml", &rule(7));
+    let refused = control.told.wait_for("refused");
+    assert!(
+        refused.contains("default/fault") && refused.contains("httpStatus"),
+        "{refused}"
+    );
+    let listed = control.page("/clients", "httpStatus");
+    assert!(
+        listed.contains("networking.istio.io/v1/VirtualService"),
+        "{listed}"
+    );
+    until(&proxy, "shop.example", "fault filter abort");
+    config.write(
+        "other.yaml",
+        &shop(application("other")).replace("shop", "other"),
+    );
+    until(&proxy, "other.example", "other");
+    until(&proxy, "shop.example", "fault filter abort");
+    fs::remove_file(config.0.join("rule.yaml")).unwrap();
+    until(&proxy, "shop.example", "old");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_changes_nothing() {
+    let config = Folder::new("control-unreadable");
+    config.write("shop.yaml", &shop(application("old")));
+    let control = Control::start(&config, "127.0.0.1:0");
+    let proxy = Proxy::spawn(command(control.addr("discovery"), "one", &[]));
+    until(&proxy, "shop.example", "old");
+    config.write("shop.yaml", "kind: [");
+    control.told.wait_for("kept what is served");
+    until(&proxy, "shop.example", "old");
+    config.write("shop.yaml", &shop(application("new")));
+    until(&proxy, "shop.example", "new");
+}
+
+#[test]
+fn without_a_control_plane_what_came_last_stays() {
+    let config = Folder::new("control-gone");
+    config.write("shop.yaml", &shop(application("old")));
+    let first = Control::start(&config, "127.0.0.1:0");
+    let at = first.addr("discovery");
+    let proxy = Proxy::spawn(command(at, "one", &[]));
+    until(&proxy, "shop.example", "old");
+    first.signal("-KILL");
+    drop(first);
+    proxy.wait_for("kept what is in use");
+    until(&proxy, "shop.example", "old");
+    // Another one, with something else.
+    config.write("shop.yaml", &shop(application("new")));
+    let second = Control::start(&config, &at.to_string());
+    until(&proxy, "shop.example", "new");
+    // What it had of the first one was not sent again: nothing else has changed.
+    second.page(
+        "/stats/prometheus",
+        "outrigger_control_response_objects_total 1\n",
+    );
+}
+
+#[test]
+fn nothing_listens_before_a_first_configuration() {
+    // Whoever comes is never answered.
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut child = command(nobody.local_addr().unwrap(), "one", &[])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let told = Told::by(child.stderr.take().unwrap());
+    let lines = told.until("there is no first configuration yet");
+    assert!(
+        !lines.iter().any(|line| line.contains("outbound")),
+        "{lines:?}"
+    );
+    let kill = Command::new("kill")
+        .arg("-TERM")
+        .arg(child.id().to_string())
+        .status();
+    assert!(kill.unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_policy_that_is_no_good_lets_nobody_start() {
+    let config = Folder::new("control-policy");
+    config.write("shop.yaml", &shop(application("old")));
+    config.write(
+        "policy.yaml",
+        "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: p, namespace: default}\n\
+         spec: {action: DENY, rules: [{to: [{operation: {ports: ['no-port']}}]}]}\n",
+    );
+    let control = Control::start(&config, "127.0.0.1:0");
+    let run = command(control.addr("discovery"), "one", &[])
+        .output()
+        .unwrap();
+    let told = String::from_utf8(run.stderr).unwrap();
+    assert_eq!(run.status.code(), Some(1), "{told}");
+    assert!(
+        told.contains("AuthorizationPolicy default/p") && told.contains("nothing was started"),
+        "{told}"
+    );
+}
+
+#[test]
+fn clear_text_is_for_this_machine() {
+    let config = Folder::new("control-plain");
+    let control = Command::new(env!("CARGO_BIN_EXE_outrigger"))
+        .args(["control", "--plain", "0.0.0.0:0", "--config"])
+        .arg(&config.0)
+        .output()
+        .unwrap();
+    assert_eq!(control.status.code(), Some(2));
+    let run = Command::new(env!("CARGO_BIN_EXE_outrigger"))
+        .args(["run", "--xds", "http://192.0.2.1:15010"])
+        .output()
+        .unwrap();
+    assert_eq!(run.status.code(), Some(2));
+}
