@@ -13,6 +13,7 @@ const LOGGERS: &[&str] = &[
     "admin",
     "cluster",
     "config",
+    "discovery",
     "dns",
     "drain",
     "identity",

@@ -18,6 +18,27 @@ pub(crate) enum Format {
     Json,
 }
 
+/// Which runtime moves the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Runtime {
+    /// epoll, any Unix
+    Tokio,
+    /// io_uring, Linux 6.1 or later
+    Glommio,
+    /// glommio where it can be used, else tokio
+    Auto,
+}
+
+/// The event log's form.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// A time, a level and a sentence
+    #[default]
+    Text,
+    /// The same as a JSON object, with the numbers in it
+    Json,
+}
+
 /// `k=v` of `--label`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LabelArg {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use outrigger_runtime::{Config, Running, StartError, start};
 use outrigger_tls::{Identities, protect};
 
-use crate::cli::Runtime;
+use crate::options::Runtime;
 
 /// Starts workers, whose connections are protected by what these identities prove where the configuration says so. A client's first
 /// words of TLS have so many bytes at most.

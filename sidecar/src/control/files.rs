@@ -13,7 +13,8 @@ use tokio::sync::mpsc::{Sender, UnboundedReceiver, unbounded_channel};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{error, info, warn};
 
-use super::{BAD, ControlArgs, USAGE};
+use super::{BAD, USAGE};
+use crate::control_args::ControlArgs;
 use crate::run::command::Command;
 use crate::run::print_findings;
 use crate::run::watch::Watch;

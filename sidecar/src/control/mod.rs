@@ -3,10 +3,7 @@
 //! Owns the order in which things start and end. What is told to whom is said by `outrigger_control`.
 
 mod admin;
-mod args;
 mod files;
-
-pub(crate) use args::ControlArgs;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -23,6 +20,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::TcpListenerStream;
 use tracing::{error, info};
 
+use crate::control_args::ControlArgs;
 use crate::run::events;
 use files::Files;
 

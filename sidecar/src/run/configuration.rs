@@ -20,9 +20,10 @@ use outrigger_recording::{self as recording, Frame, Recorder};
 use outrigger_xds::Key;
 
 use super::discovery::{Inbox, Refused};
+use super::gathered::Gathered;
 use super::identity::Keeper;
 use super::listeners;
-use super::origin::{Gathered, Origin};
+use super::origin::Origin;
 use super::proofs::Gatherer;
 use crate::access_log_args::AccessLogChoice;
 use crate::cli::RunArgs;

@@ -15,6 +15,7 @@ mod discovery;
 mod dns;
 mod drain;
 pub(crate) mod events;
+mod gathered;
 mod held;
 mod history;
 mod identity;

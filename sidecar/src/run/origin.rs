@@ -2,17 +2,16 @@
 //!
 //! Owns what is read and whether it is believed; what it means and whether it is good enough is `configuration`'s.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use outrigger_core::config::Finding;
 use tracing::warn;
 
 use super::discovery::Inbox;
+use super::gathered::Gathered;
 use super::held::{Doubt, Held};
 use crate::cli::RunArgs;
-use crate::sources::{Reader, Source, Unreadable};
+use crate::sources::{Reader, Unreadable};
 
 /// Where it comes from.
 #[derive(Debug)]
@@ -33,26 +32,6 @@ pub(super) struct Files {
     told_unreadable: bool,
     /// Of what was read last, good or bad.
     fingerprint: u64,
-}
-
-/// What is there.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Gathered {
-    pub(super) rules: Vec<Source>,
-    pub(super) mesh: Option<Source>,
-    /// What was passed over.
-    pub(super) findings: Vec<Finding>,
-}
-
-impl Gathered {
-    fn fingerprint(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        for source in self.rules.iter().chain(&self.mesh) {
-            source.name.hash(&mut hasher);
-            source.bytes.hash(&mut hasher);
-        }
-        hasher.finish()
-    }
 }
 
 impl Files {

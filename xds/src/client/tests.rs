@@ -1,3 +1,5 @@
+//! What a client has after whatever comes, and what it answers.
+
 use serde_json::json;
 
 use super::*;

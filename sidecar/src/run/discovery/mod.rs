@@ -17,7 +17,7 @@ use outrigger_xds::messages::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Nod
 use outrigger_xds::{KINDS, Key, Kind, Object};
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::origin::Gathered;
+use super::gathered::Gathered;
 use crate::sources::Source;
 
 /// Objects that are no good, with the reasons.

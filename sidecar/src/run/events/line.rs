@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level};
 
-use crate::cli::LogFormat;
+use crate::options::LogFormat;
 
 /// An event.
 #[derive(Clone, Debug, PartialEq)]

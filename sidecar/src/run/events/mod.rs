@@ -19,8 +19,8 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::Registry;
 use tracing_subscriber::reload;
 
-use crate::cli::LogFormat;
 use crate::event_levels::Levels;
+use crate::options::LogFormat;
 use line::Line;
 
 /// Where levels are changed while the program runs, and what they are now.

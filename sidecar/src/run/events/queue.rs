@@ -18,7 +18,7 @@ use tracing::error;
 
 use super::fold::Fold;
 use super::line::Line;
-use crate::cli::LogFormat;
+use crate::options::LogFormat;
 
 /// Lines that wait to be written, at most.
 const QUEUE: usize = 16 * 1024;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::LogFormat;
 use crate::event_levels::Levels;
+use crate::options::LogFormat;
 use crate::sources::Pattern;
 
 const EXAMPLES: &str = "\
@@ -62,7 +62,7 @@ pub(crate) struct ControlArgs {
     )]
     pub(crate) max_clients: u64,
 
-    /// What is told of what happens, such as `warn` or `info,discovery=debug` [default: info]
+    /// What is told of what happens, such as `warn` or `info,discovery:debug` [default: info]
     #[arg(long, value_name = "LEVELS", env = "OUTRIGGER_LOG")]
     pub(crate) log_level: Option<Levels>,
 
