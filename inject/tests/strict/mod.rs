@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// What is wrong with it; nothing for kinds that have no pods.
+#[allow(dead_code, reason = "who installs has other kinds")]
 pub(crate) fn fault(object: &Value) -> Option<String> {
     match object["kind"].as_str()? {
         "Pod" => through::<Pod>(object),
@@ -22,7 +23,8 @@ pub(crate) fn fault(object: &Value) -> Option<String> {
     }
 }
 
-fn through<T: DeserializeOwned + Serialize>(object: &Value) -> Option<String> {
+/// What is lost of it on its way through a type.
+pub(crate) fn through<T: DeserializeOwned + Serialize>(object: &Value) -> Option<String> {
     let typed: T = match serde_json::from_value(object.clone()) {
         Ok(typed) => typed,
         Err(error) => return Some(error.to_string()),
