@@ -48,7 +48,7 @@ pub(crate) fn container(pod: &Pod, wishes: &Wishes, settings: &Settings) -> Valu
         "startupProbe": probe(0, 1, 600),
         "readinessProbe": probe(wishes.ready.delay, wishes.ready.period, wishes.ready.failures),
         "lifecycle": lifecycle(wishes),
-        "securityContext": security_context(wishes),
+        "securityContext": security_context(wishes, settings),
         "resources": wishes.resources,
         "volumeMounts": volumes::mounts(wishes),
     });
@@ -157,13 +157,13 @@ fn lifecycle(wishes: &Wishes) -> Value {
 
 /// Nobody, with no rights. Under TPROXY it binds addresses of others, for which it needs NET_ADMIN, and so to be root; its
 /// connections are then known by its group.
-fn security_context(wishes: &Wishes) -> Value {
+fn security_context(wishes: &Wishes, settings: &Settings) -> Value {
     let is_tproxy = wishes.interception == Interception::Tproxy;
     let mut capabilities = json!({"drop": ["ALL"]});
     if is_tproxy {
         capabilities["add"] = json!(["NET_ADMIN"]);
     }
-    json!({
+    let mut context = json!({
         "allowPrivilegeEscalation": false,
         "capabilities": capabilities,
         "privileged": false,
@@ -171,5 +171,9 @@ fn security_context(wishes: &Wishes) -> Value {
         "runAsGroup": PROXY_ID,
         "runAsNonRoot": !is_tproxy,
         "runAsUser": if is_tproxy { 0 } else { PROXY_ID },
-    })
+    });
+    if !settings.seccomp_profile.is_null() {
+        context["seccompProfile"] = settings.seccomp_profile.clone();
+    }
+    context
 }

@@ -41,6 +41,9 @@ pub(crate) fn container(
             "runAsUser": 0,
         },
     });
+    if !settings.seccomp_profile.is_null() {
+        container["securityContext"]["seccompProfile"] = settings.seccomp_profile.clone();
+    }
     if let Some(policy) = &settings.image_pull_policy {
         container["imagePullPolicy"] = policy.clone().into();
     }

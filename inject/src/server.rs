@@ -22,21 +22,26 @@ use crate::settings::Settings;
 /// Connections at a time; more wait. API servers keep a few each.
 const MAX_CONNECTIONS: usize = 128;
 
+/// How long a connection may take to become a stream.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+
 /// How long a client may take for the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(10);
 
 /// How long it may take for the rest: API servers wait for an answer no longer than 30 s.
 const BODY_TIME: Duration = Duration::from_secs(30);
 
-/// Serves the streams that `accept` makes, until it makes none any more. Settings are asked for at each review, so that they may
-/// change.
-///
-/// A stream that `accept` reports as failed (a handshake, say) concerns nobody else: `accept` is asked for the next one.
-pub async fn serve<S, A, F>(settings: Arc<dyn Fn() -> Arc<Settings> + Send + Sync>, mut accept: A)
-where
+/// Serves the connections that `accept` finds, until it finds none any more. What it finds becomes a stream in a task of its own, such as
+/// by a handshake of TLS, so that who is slow there keeps nobody else waiting. Settings are asked for at each review, so that they
+/// may change.
+pub async fn serve<S, H, A, F>(
+    settings: Arc<dyn Fn() -> Arc<Settings> + Send + Sync>,
+    mut accept: A,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Future<Output = io::Result<S>> + Send + 'static,
     A: FnMut() -> F,
-    F: Future<Output = Option<io::Result<S>>>,
+    F: Future<Output = Option<H>>,
 {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
@@ -44,17 +49,16 @@ where
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
         };
-        match accept().await {
-            None => return,
-            Some(Err(_)) => {}
-            Some(Ok(stream)) => {
-                let settings = Arc::clone(&settings);
-                tokio::spawn(async move {
-                    connection(settings, stream).await;
-                    drop(place);
-                });
+        let Some(shaken) = accept().await else {
+            return;
+        };
+        let settings = Arc::clone(&settings);
+        tokio::spawn(async move {
+            if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIME, shaken).await {
+                connection(settings, stream).await;
             }
-        }
+            drop(place);
+        });
     }
 }
 

@@ -86,6 +86,9 @@ pub struct Settings {
     pub resources: Value,
     /// `resources` of what captures connections.
     pub init_resources: Value,
+    /// `seccompProfile` of both; null is as the node has it. Pods that are held to be restricted need one, and io_uring
+    /// (`--runtime glommio`) needs one that lets it through, which `RuntimeDefault` does not.
+    pub seccomp_profile: Value,
     /// Further arguments of `outrigger run`.
     pub arguments: Vec<String>,
     /// Further variables of the sidecar.
@@ -126,6 +129,7 @@ impl Default for Settings {
                 "requests": {"cpu": "10m", "memory": "32Mi"},
                 "limits": {"memory": "128Mi"},
             }),
+            seccomp_profile: json!({"type": "RuntimeDefault"}),
             arguments: Vec::new(),
             environment: BTreeMap::new(),
         }

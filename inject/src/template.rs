@@ -33,6 +33,7 @@ pub(crate) fn inject(
         );
     }
     told.extend(warn_of_uid(&pod["spec"]));
+    told.extend(warn_of_hooks(&pod["spec"]));
     status::label(&mut pod["metadata"], workload.as_ref(), settings);
     let mut about = Pod {
         containers: names(&pod["spec"]["containers"]),
@@ -158,6 +159,25 @@ fn warn_of_uid(spec: &Value) -> Vec<String> {
                 told.push(format!(
                     "container `{name}` runs as {PROXY_ID}, as the sidecar does: its connections are not captured"
                 ));
+            }
+        }
+    }
+    told
+}
+
+/// What the kubelet calls when a container starts or ends comes to the sidecar like any other request, without a certificate.
+fn warn_of_hooks(spec: &Value) -> Vec<String> {
+    let mut told = Vec::new();
+    for field in ["initContainers", "containers"] {
+        for container in spec[field].as_array().into_iter().flatten() {
+            for hook in ["postStart", "preStop"] {
+                let mut calls = ["httpGet", "tcpSocket"].iter();
+                if calls.any(|call| container["lifecycle"][hook][*call].is_object()) {
+                    let name = container["name"].as_str().unwrap_or_default();
+                    told.push(format!(
+                        "`{hook}` of container `{name}` calls it from outside of the mesh: where policies want mutual TLS it is refused"
+                    ));
+                }
             }
         }
     }
