@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::interception::Interception;
 use crate::names::{AGENT_PORT, APP_PROBERS, METRICS_PORT, PROXY, PROXY_ID, READY_PORT};
-use crate::settings::{Interception, Settings};
+use crate::settings::Settings;
 use crate::volumes::{self, ROOT_CERT, TOKEN};
 use crate::wishes::Wishes;
 

@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use crate::annotations::Annotations;
 use crate::capture;
+use crate::interception::Interception;
 use crate::names::INIT;
 use crate::refused::Refused;
-use crate::settings::{Interception, Settings};
+use crate::settings::Settings;
 use crate::wishes::Wishes;
 
 /// It, where there is one: none captures nothing, and with a CNI plugin that does it.

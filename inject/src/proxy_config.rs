@@ -6,9 +6,9 @@ use outrigger_core::config::value::parse_duration;
 use serde_json::Value;
 
 use crate::annotations::refused;
+use crate::interception::Interception;
 use crate::names::PROXY_CONFIG;
 use crate::refused::Refused;
-use crate::settings::Interception;
 use crate::yaml;
 
 /// What it says.
@@ -27,22 +27,27 @@ pub(crate) struct ProxyConfig {
     pub(crate) unread: Vec<String>,
 }
 
-/// Reads it.
+/// Reads an annotation.
 pub(crate) fn read(text: &str) -> Result<ProxyConfig, Refused> {
-    let refuse = |why: String| Refused(format!("annotation `{PROXY_CONFIG}`: {why}"));
     let documents = yaml::read(PROXY_CONFIG, text.as_bytes()).map_err(Refused)?;
-    let value = documents.first().map(yaml::Tree::to_json);
-    let Some(value) = value.filter(|value| !value.is_null()) else {
-        return Ok(ProxyConfig::default());
-    };
-    let Value::Object(fields) = value else {
-        return Err(refuse("it is no mapping".into()));
-    };
+    match documents.first().map(yaml::Tree::to_json) {
+        None => Ok(ProxyConfig::default()),
+        Some(value) => {
+            of(&value).map_err(|why| Refused(format!("annotation `{PROXY_CONFIG}`: {why}")))
+        }
+    }
+}
+
+/// Reads a ProxyConfig; what is wrong with it.
+pub(crate) fn of(value: &Value) -> Result<ProxyConfig, String> {
     let mut config = ProxyConfig::default();
-    for (name, value) in &fields {
-        if !set(&mut config, name, value)
-            .ok_or_else(|| refuse(format!("`{name}` cannot be {value}")))?
-        {
+    if value.is_null() {
+        return Ok(config);
+    }
+    let fields = value.as_object().ok_or("it is no mapping")?;
+    for (name, value) in fields {
+        let is_read = set(&mut config, name, value);
+        if !is_read.ok_or_else(|| format!("`{name}` cannot be {value}"))? {
             config.unread.push(name.clone());
         }
     }

@@ -5,39 +5,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::interception::Interception;
+use crate::proxy_config;
 use crate::yaml;
-
-/// How connections come to the sidecar.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Interception {
-    /// The kernel sends them to its ports.
-    Redirect,
-    /// Those from outside come as they are, with both addresses.
-    Tproxy,
-    /// Not at all: applications know of it.
-    None,
-}
-
-impl Interception {
-    /// As annotations and flags write it.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Redirect => "REDIRECT",
-            Self::Tproxy => "TPROXY",
-            Self::None => "NONE",
-        }
-    }
-
-    /// By that word, in any case.
-    #[must_use]
-    pub fn named(word: &str) -> Option<Self> {
-        [Self::Redirect, Self::Tproxy, Self::None]
-            .into_iter()
-            .find(|mode| mode.word().eq_ignore_ascii_case(word))
-    }
-}
 
 /// Settings of injection. As text they are YAML with the names in camel case, all of them optional ([`Settings::read`]).
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -89,6 +59,10 @@ pub struct Settings {
     /// `seccompProfile` of both; null is as the node has it. Pods that are held to be restricted need one, and io_uring
     /// (`--runtime glommio`) needs one that lets it through, which `RuntimeDefault` does not.
     pub seccomp_profile: Value,
+    /// Worker threads of a sidecar; one for each core where it is not said, or 0.
+    pub concurrency: Option<u32>,
+    /// How long its drain may take, in seconds; the program's own default where it is not said.
+    pub drain_time: Option<u64>,
     /// Further arguments of `outrigger run`.
     pub arguments: Vec<String>,
     /// Further variables of the sidecar.
@@ -130,6 +104,8 @@ impl Default for Settings {
                 "limits": {"memory": "128Mi"},
             }),
             seccomp_profile: json!({"type": "RuntimeDefault"}),
+            concurrency: None,
+            drain_time: None,
             arguments: Vec::new(),
             environment: BTreeMap::new(),
         }
@@ -149,6 +125,36 @@ impl Settings {
                 serde_json::from_value(document.to_json()).map_err(|error| error.to_string())
             }
         }
+    }
+}
+
+impl Settings {
+    /// The same where the mesh configuration (Istio's ConfigMap, or the text of its key `mesh`) says more, by its `defaultConfig`: as if
+    /// every pod had that in `proxy.istio.io/config`. Its `discoveryAddress` is that of Istio's own control plane, and not taken.
+    ///
+    /// # Errors
+    /// The text is no YAML, or a field of it has a value that it cannot have.
+    pub fn in_mesh(self, mesh: &str) -> Result<Self, String> {
+        let documents = yaml::read("mesh", mesh.as_bytes())?;
+        let mesh = documents.first().map(yaml::Tree::to_json);
+        if let Some(map) = mesh.as_ref().filter(|map| map["kind"] == "ConfigMap") {
+            return self.in_mesh(map["data"]["mesh"].as_str().unwrap_or_default());
+        }
+        let Some(config) = mesh.as_ref().and_then(|mesh| mesh.get("defaultConfig")) else {
+            return Ok(self);
+        };
+        let mut all = self;
+        let config = proxy_config::of(config).map_err(|why| format!("defaultConfig: {why}"))?;
+        let hold = &mut all.hold_application_until_proxy_starts;
+        *hold = config.hold.unwrap_or(*hold);
+        all.interception = config.interception.unwrap_or(all.interception);
+        all.concurrency = config.concurrency.or(all.concurrency);
+        all.drain_time = config.drain.or(all.drain_time);
+        // What is set for injection itself is nearer.
+        for (name, value) in config.metadata {
+            all.environment.entry(name).or_insert(value);
+        }
+        Ok(all)
     }
 }
 
@@ -175,6 +181,45 @@ mod tests {
         ] {
             let told = Settings::read(text).unwrap_err();
             assert!(told.contains(want), "{told}");
+        }
+    }
+
+    #[test]
+    fn the_mesh_says_what_holds_for_all() {
+        let mesh = "trustDomain: a\ndefaultConfig:\n  holdApplicationUntilProxyStarts: false\n  concurrency: 2\n  \
+                    terminationDrainDuration: 10s\n  interceptionMode: TPROXY\n  discoveryAddress: istiod:15012\n  \
+                    proxyMetadata: {A: mesh, B: mesh}\n";
+        let own = Settings::read("environment: {A: own}\ndrainTime: 3\n").unwrap();
+        let got = own.clone().in_mesh(mesh).unwrap();
+        let want = Settings {
+            hold_application_until_proxy_starts: false,
+            concurrency: Some(2),
+            drain_time: Some(10),
+            interception: Interception::Tproxy,
+            environment: [("A", "own"), ("B", "mesh")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            ..Settings::default()
+        };
+        assert_eq!(got, want);
+        let map = serde_json::json!({"kind": "ConfigMap", "data": {"mesh": mesh}});
+        assert_eq!(own.in_mesh(&map.to_string()), Ok(want));
+        for nothing in ["", "{}", "defaultConfig: {}", "defaultConfig: null"] {
+            assert_eq!(
+                Settings::default().in_mesh(nothing),
+                Ok(Settings::default())
+            );
+        }
+        for (mesh, want) in [
+            (
+                "defaultConfig: {concurrency: many}",
+                "defaultConfig: `concurrency` cannot be \"many\"",
+            ),
+            ("defaultConfig: [1]", "defaultConfig: it is no mapping"),
+            ("a: [", "mesh:"),
+        ] {
+            let told = Settings::default().in_mesh(mesh).unwrap_err();
+            assert!(told.starts_with(want), "{told}");
         }
     }
 }

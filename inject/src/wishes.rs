@@ -8,10 +8,11 @@ use crate::annotations::{
     Annotations, CPU, CPU_LIMIT, IMAGE, LOG_LEVEL, MEMORY, MEMORY_LIMIT, MODE, NATIVE, READY_DELAY,
     READY_FAILURES, READY_PERIOD, REWRITE, USER_MOUNT, USER_VOLUME, refused,
 };
+use crate::interception::Interception;
 use crate::names::PROXY_CONFIG;
 use crate::proxy_config::{self, ProxyConfig, check_address};
 use crate::refused::Refused;
-use crate::settings::{Interception, Settings};
+use crate::settings::Settings;
 
 /// The variable by which applications' questions for names are captured.
 const DNS_CAPTURE: &str = "ISTIO_META_DNS_CAPTURE";
@@ -80,8 +81,11 @@ impl Wishes {
                 .flag(REWRITE)?
                 .unwrap_or(settings.rewrite_probes),
             log_level: log_level(annotations)?,
-            workers: config.concurrency.filter(|workers| *workers > 0),
-            drain: config.drain,
+            workers: config
+                .concurrency
+                .or(settings.concurrency)
+                .filter(|workers| *workers > 0),
+            drain: config.drain.or(settings.drain_time),
             discovery_address: config
                 .discovery_address
                 .unwrap_or_else(|| settings.discovery_address.clone()),
@@ -290,6 +294,8 @@ mod tests {
     #[test]
     fn the_pods_own_configuration_goes_before_that_of_all() {
         let all = Settings {
+            concurrency: Some(3),
+            drain_time: Some(4),
             dns_capture: true,
             ..Settings::default()
         };
@@ -297,6 +303,8 @@ mod tests {
         let wishes = Wishes::read(Annotations(Some(&own)), &all).unwrap();
         assert!(!wishes.dns);
         assert_eq!(wishes.workers, None);
-        assert!(Wishes::read(Annotations(None), &all).unwrap().dns);
+        let plain = Wishes::read(Annotations(None), &all).unwrap();
+        assert!(plain.dns);
+        assert_eq!((plain.workers, plain.drain), (Some(3), Some(4)));
     }
 }

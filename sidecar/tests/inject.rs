@@ -114,6 +114,7 @@ fn settings_and_namespaces_count() {
             ("namespace.yaml", namespace),
             ("settings.yaml", "image: mine:7\n"),
             ("roots.pem", roots),
+            ("mesh.yaml", "defaultConfig: {concurrency: 7}\n"),
         ],
     );
     let (_, out, _) = folder.inject(
@@ -129,6 +130,8 @@ fn settings_and_namespaces_count() {
     );
     assert!(out.contains("image: mine:7\n"), "{out}");
     assert!(out.contains("outrigger.dev/root-cert: |\n"), "{out}");
+    let (_, out, _) = folder.inject(&["-f", "pod.yaml", "--mesh-config", "mesh.yaml"], "");
+    assert!(out.contains("    - --workers=7\n"), "{out}");
     let (code, out, err) = folder.inject(&["-f", "pod.yaml", "-f", "namespace.yaml"], "");
     assert_eq!((code, out), (0, format!("{POD}---\n{namespace}")));
     assert_eq!(

@@ -31,6 +31,10 @@ pub(crate) struct InjectArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) settings: Option<PathBuf>,
 
+    /// Istio's mesh configuration (the `mesh` key of the ConfigMap `istio`, or the ConfigMap), whose `defaultConfig` holds for all pods
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mesh_config: Option<PathBuf>,
+
     /// Roots of the mesh in PEM, for pods to carry; without them each namespace has a ConfigMap `istio-ca-root-cert`
     #[arg(long, value_name = "FILE")]
     pub(crate) roots: Option<PathBuf>,

@@ -77,6 +77,10 @@ fn settings(args: &InjectArgs) -> Result<Settings, String> {
             Settings::read(&text).map_err(|why| in_file(path, &why))?
         }
     };
+    if let Some(path) = &args.mesh_config {
+        let text = fs::read_to_string(path).map_err(|error| in_file(path, &error))?;
+        settings = settings.in_mesh(&text).map_err(|why| in_file(path, &why))?;
+    }
     if let Some(path) = &args.roots {
         let text = fs::read_to_string(path).map_err(|error| in_file(path, &error))?;
         if !text.contains("-----BEGIN CERTIFICATE-----") {
