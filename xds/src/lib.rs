@@ -2,10 +2,13 @@
 //! which a server tells its clients (delta xDS, with the names of istiod's `api` generator).
 //!
 //! Owns those words and the machines of both sides, without IO and clock ([`client`], [`server`]); the stream itself is
-//! tonic's ([`service`]). Where objects come from is the business of their sources, what they mean that of
+//! tonic's ([`service`]), over a [`channel`] that checks who is at its other end. Beside discovery stands how a workload asks
+//! for its certificate ([`certificates`]). Where objects come from is the business of their sources, what they mean that of
 //! `outrigger_core::config`.
 
 pub mod carried;
+pub mod certificates;
+pub mod channel;
 pub mod client;
 mod kinds;
 pub mod messages;

@@ -91,9 +91,10 @@ impl Folder {
         let authority = Authority::new(trust_domain)?;
         let root = authority.root(now, lifetime)?;
         make(path)?;
-        put(&path.join(CA_KEY), &authority.key(), Readers::Owner)?;
         put(&path.join(CA_CERT), &root, Readers::All)?;
         put(&path.join(ROOTS), &root, Readers::All)?;
+        // Last: where it stands there is an authority, and a whole one.
+        put(&path.join(CA_KEY), &authority.key(), Readers::Owner)?;
         Ok(Self {
             path: path.to_owned(),
             authority,

@@ -1,0 +1,183 @@
+//! Connections of the control plane: TLS with a certificate of its own authority, and who is at their other end, if that one
+//! shows a certificate of the mesh.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+use outrigger_core::peer::SpiffeId;
+use outrigger_identity::Certificate;
+use rustls_pki_types::CertificateDer;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_rustls::server::TlsStream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::server::Connected;
+use tracing::{debug, warn};
+
+use crate::caller::{Caller, Proof};
+use crate::serving::Serving;
+
+/// Connections that are ready and were not taken yet; more wait in their handshakes.
+const READY: usize = 64;
+
+/// How long nobody is accepted when there are no descriptors.
+const NO_DESCRIPTORS: std::time::Duration = std::time::Duration::from_millis(50);
+
+/// Who is at the other end of a connection: in the extensions of each of its requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Where it is.
+    pub addr: SocketAddr,
+    /// Who it is, if it has shown a certificate of the mesh.
+    pub caller: Option<Caller>,
+}
+
+/// A connection whose handshake is done.
+#[derive(Debug)]
+pub struct Stream {
+    inner: TlsStream<TcpStream>,
+    peer: Peer,
+}
+
+impl Stream {
+    /// Who is at its other end.
+    #[must_use]
+    pub const fn peer(&self) -> &Peer {
+        &self.peer
+    }
+}
+
+impl Connected for Stream {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+/// Connections of a listener, for tonic's `serve_with_incoming` or for hyper. Each shakes hands in a task of its own, so that who
+/// is slow keeps nobody waiting but those beyond [`max_handshakes`](crate::Limits::max_handshakes). `alpn` is what is spoken, best
+/// first: `h2` for gRPC.
+#[must_use]
+pub fn incoming(
+    listener: TcpListener,
+    serving: Arc<Serving>,
+    alpn: &'static [&'static str],
+) -> ReceiverStream<io::Result<Stream>> {
+    let (ready, streams) = mpsc::channel(READY);
+    tokio::spawn(accept(listener, serving, alpn, ready));
+    ReceiverStream::new(streams)
+}
+
+async fn accept(
+    listener: TcpListener,
+    serving: Arc<Serving>,
+    alpn: &'static [&'static str],
+    ready: mpsc::Sender<io::Result<Stream>>,
+) {
+    let places = Arc::new(Semaphore::new(serving.limits().max_handshakes));
+    loop {
+        // It is never closed.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = ready.closed() => return,
+        };
+        let (socket, addr) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                warn!(target: "authority", "cannot accept a connection: {error}");
+                tokio::time::sleep(NO_DESCRIPTORS).await;
+                continue;
+            }
+        };
+        let (serving, ready) = (Arc::clone(&serving), ready.clone());
+        tokio::spawn(async move {
+            let shaken = shake(socket, addr, &serving, alpn).await;
+            // Others may shake hands while this one waits to be taken.
+            drop(place);
+            if let Some(stream) = shaken {
+                // Nobody takes any more when the server ends.
+                let _ = ready.send(Ok(stream)).await;
+            }
+        });
+    }
+}
+
+async fn shake(
+    socket: TcpStream,
+    addr: SocketAddr,
+    serving: &Serving,
+    alpn: &[&str],
+) -> Option<Stream> {
+    let counts = serving.counts();
+    // It is slower without, and works.
+    let _ = socket.set_nodelay(true);
+    let handshake = serving.acceptor(alpn).accept(socket);
+    let limit = serving.limits().handshake_timeout;
+    let Ok(shaken) = tokio::time::timeout(limit, handshake).await else {
+        counts.handshakes_late.fetch_add(1, Ordering::Relaxed);
+        debug!(target: "authority", "{addr} has taken too long for its handshake");
+        return None;
+    };
+    let inner = match shaken {
+        Ok(inner) => inner,
+        Err(error) => {
+            counts.handshakes_failed.fetch_add(1, Ordering::Relaxed);
+            debug!(target: "authority", "the handshake of {addr} failed: {error}");
+            return None;
+        }
+    };
+    let leaf = inner.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let caller = leaf.and_then(|leaf| caller(leaf, &serving.trust_domain()));
+    Some(Stream {
+        inner,
+        peer: Peer { addr, caller },
+    })
+}
+
+/// Whose a certificate is whose chain was verified: exactly one URI name, of a workload of the trust domain (SPIFFE X.509-SVID
+/// §2).
+fn caller(leaf: &CertificateDer<'_>, trust_domain: &str) -> Option<Caller> {
+    let read = Certificate::read(leaf).ok()?;
+    let [uri] = &*read.uri_names else {
+        return None;
+    };
+    let id = SpiffeId::parse(uri).filter(|id| id.trust_domain == trust_domain)?;
+    Caller::new(id.namespace, id.service_account, Proof::Certificate).ok()
+}

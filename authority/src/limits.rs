@@ -1,0 +1,36 @@
+//! What the authority allows.
+
+use std::time::Duration;
+
+/// Limits, each with a default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How long a certificate is good when nobody asks for anything else.
+    pub lifetime: Duration,
+    /// How long it is good at most, whatever is asked for.
+    pub max_lifetime: Duration,
+    /// Bytes of a request for a certificate (PKCS #10 in PEM).
+    pub max_csr_bytes: usize,
+    /// Handshakes of TLS at a time; more connections wait for one of them to end.
+    pub max_handshakes: usize,
+    /// How long a handshake may take.
+    pub handshake_timeout: Duration,
+    /// Reviews of tokens at a time; more wait.
+    pub max_reviews: usize,
+    /// How long a review may take, the wait for its turn included.
+    pub review_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            lifetime: Duration::from_secs(24 * 3_600),
+            max_lifetime: Duration::from_secs(90 * 24 * 3_600),
+            max_csr_bytes: 16 * 1024,
+            max_handshakes: 256,
+            handshake_timeout: Duration::from_secs(10),
+            max_reviews: 64,
+            review_timeout: Duration::from_secs(10),
+        }
+    }
+}
