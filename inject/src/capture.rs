@@ -87,6 +87,26 @@ mod tests {
                 ]),
             ),
             (
+                json!({"traffic.sidecar.istio.io/includeOutboundIPRanges": "*",
+                       "traffic.sidecar.istio.io/excludeInterfaces": "a23456789012345"}),
+                Ok(vec![
+                    "--include-outbound-ip-ranges=*",
+                    "--exclude-interfaces=a23456789012345",
+                ]),
+            ),
+            (
+                json!({"traffic.sidecar.istio.io/excludeInterfaces": "a234567890123456"}),
+                Err("is not names of interfaces"),
+            ),
+            (
+                json!({"traffic.sidecar.istio.io/excludeInterfaces": "eth0,a b"}),
+                Err("is not names of interfaces"),
+            ),
+            (
+                json!({"traffic.sidecar.istio.io/excludeOutboundIPRanges": "10.0.0.0/8,*"}),
+                Err("is not ranges of addresses"),
+            ),
+            (
                 json!({"traffic.sidecar.istio.io/excludeOutboundPorts": "*"}),
                 Err("is not ports with commas"),
             ),

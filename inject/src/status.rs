@@ -73,3 +73,52 @@ fn add(metadata: &mut Value, field: &str, name: &str, value: &str) {
         *place = value.into();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn canonical(metadata: &Value) -> (String, String) {
+        let mut metadata = metadata.clone();
+        label(&mut metadata, None, &Settings::default());
+        let of = |name: &str| {
+            metadata["labels"][name]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        };
+        (of(CANONICAL_NAME), of(CANONICAL_REVISION))
+    }
+
+    #[test]
+    fn a_service_is_called_by_the_nearest_name() {
+        let long = "n".repeat(62);
+        for (metadata, name, revision) in [
+            (json!({}), "", "latest"),
+            (json!({"name": "pod"}), "pod", "latest"),
+            (
+                json!({"name": "pod", "labels": {"app": "a", "version": "v1"}}),
+                "a",
+                "v1",
+            ),
+            (
+                json!({"labels": {"app": "a", "app.kubernetes.io/name": "b", "version": "v1", "app.kubernetes.io/version": "v2"}}),
+                "b",
+                "v2",
+            ),
+            (
+                json!({"labels": {CANONICAL_NAME: "c", "app": "a", CANONICAL_REVISION: "v3"}}),
+                "c",
+                "v3",
+            ),
+            (
+                json!({"name": format!("{long}xy")}),
+                &format!("{long}x"),
+                "latest",
+            ),
+            (json!({"name": format!("{long}-y")}), &long, "latest"),
+        ] {
+            assert_eq!(canonical(&metadata), (name.to_owned(), revision.to_owned()));
+        }
+    }
+}

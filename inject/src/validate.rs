@@ -1,7 +1,18 @@
 //! What is wrong with an object of the configuration, before it is stored: what `outrigger check` would say of it.
 
-use outrigger_core::config::{self, Finding, MeshConfig, Severity, Source};
+use outrigger_core::config::{self, Code, Finding, MeshConfig, Severity, Source};
 use serde_json::Value;
+
+/// What is said of others that are not there: here none are, and in the cluster they may be.
+const OF_OTHERS: &[Code] = &[
+    Code::SubsetWithoutRule,
+    Code::UnknownDelegate,
+    Code::UnknownGateway,
+    Code::UnknownHost,
+    Code::UnknownPort,
+    Code::UnknownSubset,
+    Code::UnusedDelegate,
+];
 
 /// What is said of an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,7 +34,7 @@ pub(crate) fn judge(object: &Value, namespace: &str) -> Verdict {
     let loaded = config::load(&[source], namespace);
     let mut findings = loaded.findings;
     findings.extend(config::lint(&loaded.resources, &MeshConfig::default()));
-    findings.retain(|finding| !finding.is_consequence);
+    findings.retain(|finding| !finding.is_consequence && !OF_OTHERS.contains(&finding.code));
     let mut verdict = Verdict::default();
     for finding in &findings {
         match finding.severity {

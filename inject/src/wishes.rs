@@ -270,6 +270,37 @@ mod tests {
     }
 
     #[test]
+    fn quantities_are_kubernetes_own() {
+        for text in [
+            "1", "0.5", ".5", "100m", "1k", "1Ki", "2Gi", "1e3", "1E-3", "5n",
+        ] {
+            assert!(is_quantity(text), "{text}");
+        }
+        for text in [
+            "", ".", "m", "1.2.3", "-1", "1 Gi", "1GB", "1e", "1e+", "1eK", "Gi",
+        ] {
+            assert!(!is_quantity(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn readiness_may_be_looked_at_at_once() {
+        let own = json!({READY_DELAY: "0", READY_PERIOD: "1", READY_FAILURES: "1"});
+        let want = Ready {
+            delay: 0,
+            period: 1,
+            failures: 1,
+        };
+        assert_eq!(read(&own).unwrap().ready, want);
+        let usual = Ready {
+            delay: 0,
+            period: 15,
+            failures: 4,
+        };
+        assert_eq!(read(&json!({REWRITE: "true"})).unwrap().ready, usual);
+    }
+
+    #[test]
     fn what_is_not_in_effect_is_named() {
         let wishes = read(&json!({
             "sidecar.istio.io/agentLogLevel": "debug",

@@ -168,3 +168,45 @@ fn workload(object: &Value, kind: &str, namespace: &str) -> Option<Workload> {
         Some(_) | None => of(api_version, &kind, name),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn who_made_a_pod_is_whom_it_belongs_to() {
+        let pod = |kind: &str, name: &str, controller: bool| {
+            json!({"kind": "Pod", "metadata": {"labels": {"pod-template-hash": "6d4"}, "ownerReferences": [
+                {"apiVersion": "x/v1", "kind": "Other", "name": "other"},
+                {"apiVersion": "apps/v1", "kind": kind, "name": name, "controller": controller}]}})
+        };
+        for (object, want) in [
+            (
+                pod("ReplicaSet", "cart-6d4", true),
+                Some(("Deployment", "cart")),
+            ),
+            (
+                pod("ReplicaSet", "cart-7", true),
+                Some(("ReplicaSet", "cart-7")),
+            ),
+            (
+                pod("ReplicaSet", "cart6d4", true),
+                Some(("ReplicaSet", "cart6d4")),
+            ),
+            (
+                pod("StatefulSet", "cart-6d4", true),
+                Some(("StatefulSet", "cart-6d4")),
+            ),
+            (pod("Job", "cart", false), None),
+            (json!({"kind": "Pod"}), None),
+        ] {
+            let got = workload(&object, "Pod", "shop");
+            let got = got
+                .as_ref()
+                .map(|got| (got.kind.as_str(), got.name.as_str()));
+            assert_eq!(got, want);
+        }
+    }
+}

@@ -94,6 +94,8 @@ fn a_pod_may_get_none_or_be_refused() {
             true => got["warnings"][0].as_str().unwrap_or_default(),
             false => got["status"]["message"].as_str().unwrap(),
         };
+        let code = if object["kind"] == "Pod" { 422 } else { 400 };
+        assert!(allowed || got["status"]["code"] == code, "{got}");
         assert!(
             if says.is_empty() {
                 said.is_empty()
@@ -154,8 +156,95 @@ fn configuration_is_judged() {
             assert_eq!(got["status"]["code"], 422);
         }
     }
+    for nothing in [Value::Null, json!("text")] {
+        let got = response(VALIDATE, &review("CREATE", &nothing, &Value::Null));
+        assert_eq!(got, json!({"uid": "705ab4f5", "allowed": true}));
+    }
     let gone = response(VALIDATE, &review("DELETE", &Value::Null, &route(&typo)));
     assert_eq!(gone["allowed"], true);
+}
+
+#[test]
+fn what_is_wrong_is_said_as_check_says_it() {
+    let misspelt =
+        json!({"hosts": ["cart"], "http": [{"rout": [{"destination": {"host": "cart"}}]}]});
+    let slow = json!({"hosts": ["cart"], "http": [{"timeout": "1s", "retries": {"attempts": 2, "perTryTimeout": "5s"},
+        "route": [{"destination": {"host": "cart"}}]}]});
+    let got = response(VALIDATE, &review("CREATE", &route(&misspelt), &Value::Null));
+    assert_eq!(
+        got["status"]["message"],
+        "spec.http[0].rout: unknown field `rout`; did you mean `route`? [no-such-field]"
+    );
+    let got = response(VALIDATE, &review("CREATE", &route(&slow), &Value::Null));
+    assert_eq!(
+        (&got["allowed"], got["warnings"].as_array().unwrap().len()),
+        (&json!(true), 1)
+    );
+    let said = got["warnings"][0].as_str().unwrap();
+    assert!(
+        said.starts_with("spec.http[0].retries.perTryTimeout: "),
+        "{said}"
+    );
+}
+
+/// What is named and not there may come later, in whatever order objects are stored.
+#[test]
+fn who_names_others_is_let_in() {
+    let istio = "networking.istio.io/v1";
+    let rule = json!({"destination": {"host": "cart", "subset": "v9", "port": {"number": 9}}});
+    for (api_version, kind, spec) in [
+        (
+            istio,
+            "VirtualService",
+            json!({"hosts": ["cart.example"], "gateways": ["edge", "other/edge"],
+            "http": [{"match": [{"uri": {"prefix": "/a"}}], "delegate": {"name": "part", "namespace": "shop"}}, {"route": [rule]}]}),
+        ),
+        (
+            istio,
+            "VirtualService",
+            json!({"http": [{"route": [rule]}]}),
+        ),
+        (
+            istio,
+            "DestinationRule",
+            json!({"host": "nobody", "subsets": [{"name": "v1", "labels": {"a": "b"}}]}),
+        ),
+        (
+            istio,
+            "Gateway",
+            json!({"selector": {"istio": "x"}, "servers": [{"hosts": ["*"], "port": {"number": 443, "name": "https", "protocol": "HTTPS"},
+            "tls": {"mode": "SIMPLE", "credentialName": "absent"}}]}),
+        ),
+        (
+            istio,
+            "Sidecar",
+            json!({"egress": [{"hosts": ["./nobody.shop.svc.cluster.local"]}]}),
+        ),
+        (
+            "security.istio.io/v1",
+            "PeerAuthentication",
+            json!({"selector": {"matchLabels": {"app": "x"}}, "portLevelMtls": {"80": {"mode": "STRICT"}}}),
+        ),
+        (
+            "security.istio.io/v1",
+            "AuthorizationPolicy",
+            json!({"action": "CUSTOM", "provider": {"name": "absent"}, "rules": [{}]}),
+        ),
+        (
+            "telemetry.istio.io/v1",
+            "Telemetry",
+            json!({"tracing": [{"providers": [{"name": "absent"}]}]}),
+        ),
+        (
+            "gateway.networking.k8s.io/v1",
+            "HTTPRoute",
+            json!({"parentRefs": [{"name": "absent"}], "rules": [{"backendRefs": [{"name": "cart", "port": 80}]}]}),
+        ),
+    ] {
+        let object = json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "a", "namespace": "shop"}, "spec": spec});
+        let got = response(VALIDATE, &review("CREATE", &object, &Value::Null));
+        assert_eq!(got, json!({"uid": "705ab4f5", "allowed": true}), "{kind}");
+    }
 }
 
 #[test]
@@ -169,6 +258,7 @@ fn what_is_no_review_is_told_so() {
         ("/", &pod[..], 404, "answered at /inject and /validate"),
         ("/injector", &pod[..], 404, "answered at"),
         ("/validate/more", &pod[..], 404, "answered at"),
+        (INJECT, &long[1..], 400, "this is no JSON"),
         (INJECT, &long[..], 413, "more than 8388608 bytes"),
         (INJECT, b"", 400, "this is no JSON"),
         (INJECT, &pod[..pod.len() - 1], 400, "this is no JSON"),
@@ -207,6 +297,20 @@ fn many_and_long_warnings_are_cut() {
             &Value::Null,
         ),
     );
+    let few: Value = Value::Object(
+        annotations
+            .as_object()
+            .unwrap()
+            .clone()
+            .into_iter()
+            .take(16)
+            .collect(),
+    );
+    let got_few = response(
+        INJECT,
+        &review("CREATE", &pod(&json!({"annotations": few})), &Value::Null),
+    );
+    assert_eq!(got_few["warnings"].as_array().unwrap().len(), 16);
     let warnings = got["warnings"].as_array().unwrap();
     assert_eq!(warnings.len(), 17);
     assert_eq!(warnings[16], "and 24 more");

@@ -119,3 +119,82 @@ async fn who_fails_or_is_slow_keeps_nobody_waiting() {
     assert!(head.starts_with("HTTP/1.1 405 "), "{head}");
     served.await.unwrap();
 }
+
+/// A connection in memory, whose times pass when nothing else happens.
+fn in_memory() -> tokio::io::DuplexStream {
+    let (ours, theirs) = tokio::io::duplex(1 << 16);
+    let mut theirs = Some(theirs);
+    let accept =
+        move || std::future::ready(theirs.take().map(|stream| std::future::ready(Ok(stream))));
+    let settings = Arc::new(Settings::default());
+    tokio::spawn(serve(Arc::new(move || Arc::clone(&settings)), accept));
+    ours
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_slow_is_not_waited_for() {
+    for (sent, says) in [
+        ("POST /inject HTTP/1.1\r\nhost: a\r\n", ""),
+        (
+            "POST /inject HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n{",
+            "HTTP/1.1 408 ",
+        ),
+    ] {
+        let mut stream = in_memory();
+        stream.write_all(sent.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(
+            if says.is_empty() {
+                answer.is_empty()
+            } else {
+                answer.starts_with(says)
+            },
+            "{answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_say_how_long_it_is_is_counted() {
+    let address = server().await;
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (mut read, mut write) = stream.into_split();
+    write
+        .write_all(b"POST /inject HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n")
+        .await
+        .unwrap();
+    let sender = tokio::spawn(async move {
+        let mut chunk = format!("{:x}\r\n", 1 << 20).into_bytes();
+        chunk.resize(chunk.len() + (1 << 20), b' ');
+        chunk.extend(b"\r\n");
+        // Until it is refused.
+        while write.write_all(&chunk).await.is_ok() {}
+    });
+    let mut head = [0; 13];
+    read.read_exact(&mut head).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 413 ");
+    drop(read);
+    sender.await.unwrap();
+}
+
+/// Who does not come to the end of a handshake holds a place, and no longer than its time.
+#[tokio::test(start_paused = true)]
+async fn places_are_counted() {
+    let accepted = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = Arc::clone(&accepted);
+    let accept = move || {
+        counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        std::future::ready(Some(std::future::pending::<
+            std::io::Result<tokio::io::DuplexStream>,
+        >()))
+    };
+    let settings = Arc::new(Settings::default());
+    let served = tokio::spawn(serve(Arc::new(move || Arc::clone(&settings)), accept));
+    for (seconds, want) in [(9, 128), (2, 256), (10, 384)] {
+        tokio::time::sleep(std::time::Duration::from_secs(seconds)).await;
+        assert_eq!(accepted.load(std::sync::atomic::Ordering::Relaxed), want);
+    }
+    served.abort();
+}

@@ -70,6 +70,29 @@ fn what_is_not_injected_stays_to_the_letter() {
             "Namespace default/bare: not injected: its kind has no pods",
         ]
     );
+    let none = BTreeMap::new();
+    let around = Around {
+        namespace: "default",
+        namespaces: &none,
+    };
+    let done = inject_text(
+        "f",
+        "kind: Pod\nspec: {containers: [{name: a}]}\n---\nkind: Service\n",
+        around,
+        &Settings::default(),
+    );
+    let documents = done.unwrap().documents;
+    assert_eq!(
+        documents[0].objects[0]["spec"]["initContainers"][1]["name"],
+        "istio-proxy"
+    );
+    assert_eq!(
+        (
+            documents[1].objects[0]["kind"].as_str(),
+            documents[1].patch.len()
+        ),
+        (Some("Service"), 0)
+    );
     let again = out(&got).unwrap();
     assert_eq!(again.0, got, "twice is once");
 }

@@ -158,3 +158,48 @@ fn meaning(scalar: &Scalar) -> Value {
         Plain::Int(None) | Plain::Text => text(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_patch_of_something_else_does_not_fit() {
+        for patch in [
+            json!({"op": "remove", "path": ""}),
+            json!({"op": "remove", "path": "/none"}),
+            json!({"op": "replace", "path": "/none", "value": 1}),
+            json!({"op": "add", "path": "/list/3", "value": 1}),
+            json!({"op": "add", "path": "/list/x", "value": 1}),
+            json!({"op": "remove", "path": "/list/2"}),
+            json!({"op": "replace", "path": "/list/2", "value": 1}),
+            json!({"op": "add", "path": "/text/a", "value": 1}),
+            json!({"op": "add", "path": "/list/9/a", "value": 1}),
+        ] {
+            let text = |name: &str| patch[name].as_str().unwrap_or_default().to_owned();
+            let (path, value) = (text("path"), json!(1));
+            let operation = match text("op").as_str() {
+                "add" => Operation::Add {
+                    path: path.clone(),
+                    value,
+                },
+                "remove" => Operation::Remove { path: path.clone() },
+                _ => Operation::Replace {
+                    path: path.clone(),
+                    value,
+                },
+            };
+            let mut tree = Tree::of_json(&json!({"list": [1, 2], "text": "a"}));
+            assert_eq!(tree.apply(&[operation]), Err(Misfit(path)));
+        }
+        let mut tree = Tree::of_json(&json!({"list": [1, 2]}));
+        let end = |path: &str| Operation::Add {
+            path: path.to_owned(),
+            value: json!(3),
+        };
+        tree.apply(&[end("/list/-"), end("/list/3")]).unwrap();
+        assert_eq!(tree.to_json(), json!({"list": [1, 2, 3, 3]}));
+    }
+}

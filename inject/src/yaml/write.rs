@@ -208,6 +208,64 @@ spec:
         assert_eq!(read("a", text.as_bytes()).unwrap()[0].to_json(), document);
     }
 
+    /// What others would take for something else is quoted, and the rest is not.
+    #[test]
+    fn text_is_quoted_where_it_has_to_be() {
+        for (text, want) in [
+            ("a", "a"),
+            ("a b", "a b"),
+            ("a:b", "a:b"),
+            ("a,b", "a,b"),
+            ("--a", "--a"),
+            ("a#b", "\"a#b\""),
+            ("a:", "\"a:\""),
+            ("a: b", "\"a: b\""),
+            ("a #b", "\"a #b\""),
+            ("a  b", "\"a  b\""),
+            (" a", "\" a\""),
+            ("a ", "\"a \""),
+            ("", "\"\""),
+            ("-", "\"-\""),
+            ("--", "--"),
+            ("---", "\"---\""),
+            ("---a", "\"---a\""),
+            ("null", "\"null\""),
+            ("2026-12-01", "\"2026-12-01\""),
+            ("tab\t", "\"tab\\t\""),
+            ("a\u{7}", "\"a\\u0007\""),
+            ("a\u{85}b", "\"a\\u0085b\""),
+            ("a\u{2028}b", "\"a\\u2028b\""),
+            ("a\nb", "|-\n  a\n  b"),
+            ("a\nb\n\n", "|+\n  a\n  b\n"),
+            ("a\n\nb\n", "|\n  a\n\n  b"),
+            ("a \nb", "\"a \\nb\""),
+            (" a\nb", "\" a\\nb\""),
+            ("a\nb\u{85}", "\"a\\nb\\u0085\""),
+            ("a\nb\u{2028}", "\"a\\nb\\u2028\""),
+            ("a\nb\u{feff}", "\"a\\nb\\ufeff\""),
+            ("a\n", "\"a\\n\""),
+        ] {
+            let document = json!({"k": text});
+            let written = write(&Tree::of_json(&document));
+            assert_eq!(written, format!("k: {want}\n"));
+            let read = read("a", written.as_bytes()).unwrap();
+            assert_eq!(read[0].to_json(), document, "{written}");
+        }
+    }
+
+    #[test]
+    fn a_document_may_be_anything() {
+        for (document, want) in [
+            (json!([1, {"a": []}]), "- 1\n- a: []\n"),
+            (json!([]), "[]\n"),
+            (json!({}), "{}\n"),
+            (json!("on"), "\"on\"\n"),
+            (json!(null), "null\n"),
+        ] {
+            assert_eq!(write(&Tree::of_json(&document)), want);
+        }
+    }
+
     fn any_json() -> impl Strategy<Value = Value> {
         let text = prop_oneof![
             "[ -~]{0,12}",
