@@ -1,8 +1,8 @@
 //! A small server of HTTP around [`answer`](crate::answer): reviews come in by streams that somebody else has made, with TLS or without.
 
 use std::convert::Infallible;
-use std::future::Future;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
+use tokio_stream::{Stream, StreamExt as _};
 
 use crate::review::{MAX_REVIEW_BYTES, answer};
 use crate::settings::Settings;
@@ -22,8 +23,11 @@ use crate::settings::Settings;
 /// Connections at a time; more wait. API servers keep a few each.
 const MAX_CONNECTIONS: usize = 128;
 
-/// How long a connection may take to become a stream.
-const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// How long nothing is taken after a failure, as when there are no descriptors.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a connection may be without a request, its first one included.
+const IDLE_TIME: Duration = Duration::from_secs(60);
 
 /// How long a client may take for the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(10);
@@ -31,34 +35,31 @@ const HEAD_TIME: Duration = Duration::from_secs(10);
 /// How long it may take for the rest: API servers wait for an answer no longer than 30 s.
 const BODY_TIME: Duration = Duration::from_secs(30);
 
-/// Serves the connections that `accept` finds, until it finds none any more. What it finds becomes a stream in a task of its own, such as
-/// by a handshake of TLS, so that who is slow there keeps nobody else waiting. Settings are asked for at each review, so that they
-/// may change.
-pub async fn serve<S, H, A, F>(
-    settings: Arc<dyn Fn() -> Arc<Settings> + Send + Sync>,
-    mut accept: A,
-) where
+/// Serves the streams that come in, until no more do: those of a listener, or of one whose handshakes of TLS are done. Settings are
+/// asked for at each review, so that they may change.
+pub async fn serve<S, I>(settings: Arc<dyn Fn() -> Arc<Settings> + Send + Sync>, incoming: I)
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    H: Future<Output = io::Result<S>> + Send + 'static,
-    A: FnMut() -> F,
-    F: Future<Output = Option<H>>,
+    I: Stream<Item = io::Result<S>>,
 {
+    let mut incoming = pin!(incoming);
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         // It is never closed.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
         };
-        let Some(shaken) = accept().await else {
-            return;
-        };
-        let settings = Arc::clone(&settings);
-        tokio::spawn(async move {
-            if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIME, shaken).await {
-                connection(settings, stream).await;
+        match incoming.next().await {
+            None => return,
+            Some(Err(_)) => tokio::time::sleep(PAUSE).await,
+            Some(Ok(stream)) => {
+                let settings = Arc::clone(&settings);
+                tokio::spawn(async move {
+                    connection(settings, stream).await;
+                    drop(place);
+                });
             }
-            drop(place);
-        });
+        }
     }
 }
 
@@ -66,9 +67,16 @@ async fn connection<S>(settings: Arc<dyn Fn() -> Arc<Settings> + Send + Sync>, s
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let (requests, underway) = watch::channel(0);
+    let requests = Arc::new(requests);
     let service = service_fn(move |request: Request<Incoming>| {
         let settings = settings();
-        async move { Ok::<_, Infallible>(review(&settings, request).await) }
+        let one = Underway::begin(&requests);
+        async move {
+            let answer = review(&settings, request).await;
+            drop(one);
+            Ok::<_, Infallible>(answer)
+        }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
@@ -80,10 +88,47 @@ where
         .timer(TokioTimer::new())
         .keep_alive_interval(BODY_TIME)
         .max_concurrent_streams(64);
-    // Whoever breaks the rules or goes away has no answer to get.
-    let _ = builder
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+    let served = builder.serve_connection(TokioIo::new(stream), service);
+    tokio::select! {
+        // Whoever breaks the rules or goes away has no answer to get.
+        _ = served => {}
+        () = idle(underway) => {}
+    }
+}
+
+/// A request that is on its way.
+struct Underway(Arc<watch::Sender<usize>>);
+
+impl Underway {
+    fn begin(requests: &Arc<watch::Sender<usize>>) -> Self {
+        requests.send_modify(|count| *count += 1);
+        Self(Arc::clone(requests))
+    }
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
+/// Comes to its end when there was no request for so long.
+async fn idle(mut underway: watch::Receiver<usize>) {
+    loop {
+        let is_idle = *underway.borrow_and_update() == 0;
+        let changed = underway.changed();
+        let changed = match is_idle {
+            true => match tokio::time::timeout(IDLE_TIME, changed).await {
+                Ok(changed) => changed,
+                Err(_) => return,
+            },
+            false => changed.await,
+        };
+        // Without anybody who counts the connection has ended.
+        if changed.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 async fn review<B>(settings: &Settings, request: Request<B>) -> Response<Full<Bytes>>

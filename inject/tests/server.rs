@@ -3,26 +3,27 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use outrigger_inject::{MAX_REVIEW_BYTES, Settings, serve};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_stream::StreamExt as _;
+use tokio_stream::wrappers::TcpListenerStream;
 
 /// A server on a port of its own, for as long as the test lasts.
 async fn server() -> SocketAddr {
-    let listener = Arc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let settings = Arc::new(Settings::default());
-    let accept = move || {
-        let listener = Arc::clone(&listener);
-        async move {
-            let (stream, _) = listener.accept().await.ok()?;
-            Some(std::future::ready(Ok(stream)))
-        }
-    };
-    tokio::spawn(serve(Arc::new(move || Arc::clone(&settings)), accept));
+    tokio::spawn(serve(settings(), TcpListenerStream::new(listener)));
     address
+}
+
+fn settings() -> Arc<dyn Fn() -> Arc<Settings> + Send + Sync> {
+    let settings = Arc::new(Settings::default());
+    Arc::new(move || Arc::clone(&settings))
 }
 
 async fn ask(address: SocketAddr, head: &str, body: &[u8]) -> (String, Vec<u8>) {
@@ -88,46 +89,25 @@ async fn what_is_no_review_is_refused() {
     }
 }
 
-/// One fails at its handshake, one never comes to its end, and the third is served; then nobody comes any more.
-#[tokio::test]
-async fn who_fails_or_is_slow_keeps_nobody_waiting() {
-    let listener = Arc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
-    let address = listener.local_addr().unwrap();
-    let mut turn = 0;
-    let accept = move || {
-        turn += 1;
-        let (listener, turn) = (Arc::clone(&listener), turn);
-        async move {
-            if turn > 3 {
-                return None;
-            }
-            let (stream, _) = listener.accept().await.ok()?;
-            Some(async move {
-                match turn {
-                    1 => Err(std::io::Error::other("a handshake")),
-                    2 => std::future::pending().await,
-                    _ => Ok(stream),
-                }
-            })
-        }
-    };
-    let settings = Arc::new(Settings::default());
-    let served = tokio::spawn(serve(Arc::new(move || Arc::clone(&settings)), accept));
-    let _failed = TcpStream::connect(address).await.unwrap();
-    let _slow = TcpStream::connect(address).await.unwrap();
-    let (head, _) = ask(address, "GET / HTTP/1.1", b"").await;
-    assert!(head.starts_with("HTTP/1.1 405 "), "{head}");
-    served.await.unwrap();
+#[tokio::test(start_paused = true)]
+async fn who_fails_concerns_nobody_else() {
+    let (mut ours, theirs) = tokio::io::duplex(1 << 16);
+    let incoming = [Err(std::io::Error::other("no descriptors")), Ok(theirs)];
+    let served = serve(settings(), tokio_stream::iter(incoming));
+    // It ends once nobody comes any more; who has come is served all the same.
+    served.await;
+    ours.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    let mut answer = Vec::new();
+    ours.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 405 "));
 }
 
 /// A connection in memory, whose times pass when nothing else happens.
 fn in_memory() -> tokio::io::DuplexStream {
     let (ours, theirs) = tokio::io::duplex(1 << 16);
-    let mut theirs = Some(theirs);
-    let accept =
-        move || std::future::ready(theirs.take().map(|stream| std::future::ready(Ok(stream))));
-    let settings = Arc::new(Settings::default());
-    tokio::spawn(serve(Arc::new(move || Arc::clone(&settings)), accept));
+    tokio::spawn(serve(settings(), tokio_stream::iter([Ok(theirs)])));
     ours
 }
 
@@ -179,22 +159,42 @@ async fn a_body_that_does_not_say_how_long_it_is_is_counted() {
     sender.await.unwrap();
 }
 
-/// Who does not come to the end of a handshake holds a place, and no longer than its time.
+#[tokio::test(start_paused = true)]
+async fn a_connection_may_be_kept_for_a_while() {
+    let mut stream = in_memory();
+    let mut answer = [0; 4096];
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let ask = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+        stream.write_all(ask).await.unwrap();
+        let count = stream.read(&mut answer).await.unwrap();
+        assert!(answer[..count].starts_with(b"HTTP/1.1 405 "));
+    }
+    let before = tokio::time::Instant::now();
+    assert_eq!(stream.read(&mut answer).await.unwrap(), 0);
+    let kept = before.elapsed().as_secs();
+    assert!((9..=61).contains(&kept), "{kept} s");
+}
+
+/// Who says nothing holds a place, and no longer than a minute.
 #[tokio::test(start_paused = true)]
 async fn places_are_counted() {
-    let accepted = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let counted = Arc::clone(&accepted);
-    let accept = move || {
-        counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        std::future::ready(Some(std::future::pending::<
-            std::io::Result<tokio::io::DuplexStream>,
-        >()))
+    let taken = Arc::new(AtomicUsize::new(0));
+    let mut held = Vec::new();
+    let connect = {
+        let taken = Arc::clone(&taken);
+        move |_| {
+            taken.fetch_add(1, Ordering::Relaxed);
+            let (ours, theirs) = tokio::io::duplex(64);
+            held.push(ours);
+            Ok(theirs)
+        }
     };
-    let settings = Arc::new(Settings::default());
-    let served = tokio::spawn(serve(Arc::new(move || Arc::clone(&settings)), accept));
-    for (seconds, want) in [(9, 128), (2, 256), (10, 384)] {
-        tokio::time::sleep(std::time::Duration::from_secs(seconds)).await;
-        assert_eq!(accepted.load(std::sync::atomic::Ordering::Relaxed), want);
+    let incoming = tokio_stream::iter(0..1000).map(connect);
+    let served = tokio::spawn(serve(settings(), incoming));
+    for (seconds, want) in [(59, 128), (2, 256), (60, 384)] {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        assert_eq!(taken.load(Ordering::Relaxed), want);
     }
     served.abort();
 }
