@@ -31,6 +31,8 @@ pub enum Fault {
     NotOfRoots(String),
     /// All roots are over.
     RootsExpired(String),
+    /// An authority gives none: why.
+    NotGiven(String),
 }
 
 impl fmt::Display for Fault {
@@ -66,6 +68,7 @@ impl fmt::Display for Fault {
                     "the certificate does not lead to the roots beside it: {why}"
                 )
             }
+            Self::NotGiven(why) => write!(f, "the authority has given no identity: {why}"),
             Self::RootsExpired(when) => write!(f, "no root is good: the last one {when}"),
         }
     }

@@ -1,6 +1,6 @@
 //! Where an identity comes from.
 //!
-//! Files today; an authority that is asked over the network would be another source.
+//! Files, or an authority that is asked over the network.
 
 use std::path::PathBuf;
 
