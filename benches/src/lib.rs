@@ -7,6 +7,7 @@ pub mod budget;
 pub mod callgrind;
 pub mod client;
 mod frames;
+pub mod mesh;
 pub mod operations;
 pub mod scenario;
 pub mod scrape;

@@ -1,6 +1,8 @@
 //! Serves the world to clients, each by its scope: one task for each stream.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,6 +11,7 @@ use outrigger_xds::messages::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Res
 use outrigger_xds::server::{Heard, Offer, Session};
 use outrigger_xds::service::{Discover, Responses};
 use outrigger_xds::{Key, Kind};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status, Streaming};
@@ -23,6 +26,24 @@ use crate::viewer::Viewer;
 pub struct Proven {
     /// Its namespace.
     pub namespace: String,
+}
+
+/// Connections that wait to be accepted: a whole mesh may come at once, when another replica has gone. The kernel's
+/// `somaxconn` is the limit where it is less.
+pub const BACKLOG: u32 = 16_384;
+
+/// Listens for clients, and for as many at once as there may be.
+///
+/// # Errors
+/// The address cannot be had.
+pub fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match addr {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
+    socket.listen(BACKLOG)
 }
 
 /// What is allowed.
@@ -274,20 +295,18 @@ impl Stream {
             standing.scope = Scope::new(&standing.viewer, &state.world);
             return self.session.touch_all();
         };
-        for touched in pushes {
-            if standing.scope.is_concerned(&touched, &state.world) {
+        for pushed in pushes {
+            if standing.scope.is_concerned(&pushed.touched, &state.world) {
                 let scope = Scope::new(&standing.viewer, &state.world);
                 if std::mem::replace(&mut standing.scope, scope) != standing.scope {
                     self.session.touch_all();
                 }
             }
-            // Settings of the mesh decide for everybody who sees what.
-            if touched.keys.iter().any(|key| key.kind.kind == "ConfigMap") {
+            if pushed.is_of_all {
                 self.session.touch_all();
             }
-            let followers = standing.scope.followers(&touched, &state.world);
-            for (kind, name) in touched.names().chain(followers) {
-                self.session.touch(kind, [name.into()]);
+            for (kind, name) in &pushed.names {
+                self.session.touch(kind, Arc::clone(name));
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use outrigger_xds::{Key, Kind, Object};
+use outrigger_xds::{KINDS, Key, Kind, Object};
 use serde_json::Value;
 
 /// Keys and values.
@@ -33,8 +33,8 @@ pub(crate) enum Facts {
     },
     /// An EndpointSlice: its service, and the pods that it names.
     Slice {
-        service: String,
-        pods: Vec<(String, String)>,
+        service: Key,
+        pods: Vec<Key>,
     },
     Pod {
         labels: Labels,
@@ -78,14 +78,17 @@ impl Facts {
     pub(crate) fn of(object: &Object) -> Self {
         let json = &object.json;
         let (spec, meta) = (&json["spec"], &json["metadata"]);
-        let Kind { group, kind, .. } = *object.key.kind;
-        match (group, kind) {
+        match (object.key.kind.group, object.key.kind.kind) {
             ("", "Service") => Self::Service {
                 export_to: annotated_export(meta),
                 selector: labels(&spec["selector"]),
             },
             ("discovery.k8s.io", "EndpointSlice") => Self::Slice {
-                service: text(&meta["labels"]["kubernetes.io/service-name"]),
+                service: Key {
+                    kind: kind("", "Service"),
+                    namespace: object.key.namespace.clone(),
+                    name: text(&meta["labels"]["kubernetes.io/service-name"]).into(),
+                },
                 pods: pods(&object.key, json),
             },
             ("", "Pod") => Self::Pod {
@@ -219,15 +222,26 @@ fn annotated_export(meta: &Value) -> Vec<String> {
         .collect()
 }
 
-fn pods(key: &Key, json: &Value) -> Vec<(String, String)> {
+fn pods(key: &Key, json: &Value) -> Vec<Key> {
     let targets = each(&json["endpoints"]).map(|endpoint| &endpoint["targetRef"]);
     targets
         .filter(|target| target["kind"] == "Pod")
-        .map(|target| {
-            let namespace = target["namespace"].as_str().unwrap_or(&key.namespace);
-            (namespace.to_owned(), text(&target["name"]))
+        .map(|target| Key {
+            kind: kind("", "Pod"),
+            namespace: target["namespace"]
+                .as_str()
+                .unwrap_or(&key.namespace)
+                .into(),
+            name: text(&target["name"]).into(),
         })
         .collect()
+}
+
+/// A kind that is known to be one.
+pub(crate) fn kind(group: &str, kind: &str) -> &'static Kind {
+    let mut kinds = KINDS.iter();
+    let found = kinds.find(|known| known.group == group && known.kind == kind);
+    found.expect("callers name kinds of the table")
 }
 
 fn each(json: &Value) -> std::slice::Iter<'_, Value> {

@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
+use outrigger_xds::carried::name_of;
 use outrigger_xds::{Change, Kind};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::followers::followers;
 use crate::world::{Touched, World};
 
 /// A push waits until nothing has changed for so long, as istiod's.
@@ -70,13 +72,35 @@ pub(crate) struct State {
     /// The number of the last push.
     pub(crate) pushes: u64,
     /// What each of the last pushes touched, oldest first.
-    remembered: VecDeque<Arc<Touched>>,
+    remembered: VecDeque<Arc<Pushed>>,
+}
+
+/// What a push is about.
+#[derive(Debug)]
+pub(crate) struct Pushed {
+    pub(crate) touched: Touched,
+    /// Objects that are other than they were, or that others may be to know now, by kind and name.
+    pub(crate) names: Vec<(&'static Kind, Arc<str>)>,
+    /// Settings of the mesh have changed, which decide for everybody.
+    pub(crate) is_of_all: bool,
+}
+
+impl Pushed {
+    fn new(touched: Touched, world: &World) -> Self {
+        let followers = followers(&touched, world);
+        let keys = touched.keys.union(&followers);
+        Self {
+            names: keys.map(|key| (key.kind, name_of(key).into())).collect(),
+            is_of_all: touched.keys.iter().any(|key| key.kind.kind == "ConfigMap"),
+            touched,
+        }
+    }
 }
 
 /// What happened since a push.
 pub(crate) enum Since {
     /// This, push by push.
-    These(Vec<Arc<Touched>>),
+    These(Vec<Arc<Pushed>>),
     /// So much that it is forgotten.
     Long,
 }
@@ -153,7 +177,8 @@ impl Hub {
             if state.remembered.len() == REMEMBERED {
                 state.remembered.pop_front();
             }
-            state.remembered.push_back(Arc::new(touched));
+            let pushed = Pushed::new(touched, &state.world);
+            state.remembered.push_back(Arc::new(pushed));
             state.pushes
         };
         self.pushed.send_replace(pushes);

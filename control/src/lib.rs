@@ -7,7 +7,9 @@
 pub mod discovery;
 pub mod documents;
 mod facts;
+mod followers;
 pub mod hub;
+mod imports;
 pub mod scope;
 pub mod viewer;
 pub mod world;

@@ -7,21 +7,20 @@ use std::collections::BTreeSet;
 
 use outrigger_core::compile::is_visible;
 use outrigger_core::config::names;
-use outrigger_core::config::sidecar::{EgressHost, EgressNamespace};
 use outrigger_xds::Key;
-use outrigger_xds::Kind;
 use outrigger_xds::carried::name_of;
 
-use crate::facts::{Facts, selects};
+use crate::facts::{Facts, Labels, kind, selects};
+use crate::imports::Imports;
 use crate::viewer::Viewer;
-use crate::world::{Known, Touched, World, kind};
+use crate::world::{Known, Touched, World};
 
 /// What one client is to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
     viewer: Viewer,
-    /// `namespace/host` patterns of the Sidecar that holds for it; `None` where all that is exported is known.
-    egress: Option<Vec<String>>,
+    /// Of the Sidecar that holds for it; `None` where all that is exported is known.
+    imports: Option<Imports>,
     /// Full names of hosts that rules it knows send requests to.
     implicit: BTreeSet<String>,
     /// Secrets that its gateways name, as `namespace/name`.
@@ -34,15 +33,15 @@ impl Scope {
     pub fn new(viewer: &Viewer, world: &World) -> Self {
         let mut scope = Self {
             viewer: viewer.clone(),
-            egress: None,
+            imports: None,
             implicit: BTreeSet::new(),
             secrets: BTreeSet::new(),
         };
         if viewer.is_gateway {
             scope.secrets = scope.named_secrets(world);
         } else {
-            scope.egress = scope.imported(world);
-            if scope.egress.is_some() {
+            scope.imports = scope.imported(world);
+            if scope.imports.is_some() {
                 scope.implicit = scope.destinations(world);
             }
         }
@@ -60,43 +59,9 @@ impl Scope {
                         || *key.namespace == *world.mesh().root_namespace)
             }
             Facts::Gateway { .. } | Facts::ApiGateway { .. } => self.viewer.is_gateway,
-            Facts::Rule { .. } | Facts::Route { .. } => self.egress.is_some(),
+            Facts::Rule { .. } | Facts::Route { .. } => self.imports.is_some(),
             _ => false,
         })
-    }
-
-    /// Other objects that the client is to know, or is to know no more, because of what has changed.
-    pub fn followers(&self, touched: &Touched, world: &World) -> BTreeSet<(&'static Kind, String)> {
-        let mut followers = BTreeSet::new();
-        for (key, facts) in &touched.causes {
-            match facts {
-                Facts::Service { selector, .. } => {
-                    if !selector.is_empty() {
-                        add_selected(key, selector, world, &mut followers);
-                    }
-                    let slices = world
-                        .in_namespace(kind("discovery.k8s.io", "EndpointSlice"), &key.namespace);
-                    for (slice, known) in slices {
-                        if let Facts::Slice { service, pods } = &known.facts
-                            && **service == *key.name
-                        {
-                            followers.insert((slice.kind, name_of(slice)));
-                            add_pods(pods, world, &mut followers);
-                        }
-                    }
-                }
-                Facts::ServiceEntry {
-                    selector: Some(selector),
-                    ..
-                } => {
-                    add_selected(key, selector, world, &mut followers);
-                }
-                Facts::Slice { pods, .. } => add_pods(pods, world, &mut followers),
-                Facts::Pod { node, .. } => add_node(node, &mut followers),
-                _ => {}
-            }
-        }
-        followers
     }
 
     /// Whether the client is to know an object.
@@ -129,13 +94,8 @@ impl Scope {
                     && self.knows_host(world, host, namespace)
             }
             Facts::Slice { service, .. } => {
-                let key = Key {
-                    kind: kind("", "Service"),
-                    namespace: key.namespace.clone(),
-                    name: service.as_str().into(),
-                };
-                let service = world.get(&key);
-                service.is_some_and(|known| self.sees_service(world, &key, &known.facts))
+                let known = world.get(service);
+                known.is_some_and(|known| self.sees_service(world, service, &known.facts))
             }
             Facts::Pod { labels, .. } => {
                 let mut slices = world.slices_of(key);
@@ -179,85 +139,68 @@ impl Scope {
                 };
                 let host = || names::service_host(&key.name, namespace, &mesh.cluster_domain);
                 is_own()
-                    || is_visible(export_to, default, namespace, own)
-                        && (self.egress.is_none() || self.imports(namespace, &host()))
+                    || is_visible(export_to, default, namespace, own) && self.knows(namespace, host)
             }
             Facts::ServiceEntry {
                 hosts, export_to, ..
             } => {
                 is_visible(export_to, default, namespace, own)
-                    && (self.egress.is_none()
-                        || hosts.iter().any(|host| self.imports(namespace, host)))
+                    && hosts
+                        .iter()
+                        .any(|host| self.knows(namespace, || host.clone()))
             }
             _ => false,
         }
     }
 
     /// Whether it knows a service that selects what has these labels.
-    fn sees_selecting(
-        &self,
-        world: &World,
-        namespace: &str,
-        labels: &crate::facts::Labels,
-    ) -> bool {
+    fn sees_selecting(&self, world: &World, namespace: &str, labels: &Labels) -> bool {
         let mut selecting = world.selecting(namespace, labels);
         selecting.any(|(key, known)| self.sees_service(world, key, &known.facts))
     }
 
     /// Whether its Sidecar imports a host of that namespace, or a rule leads there.
-    fn imports(&self, namespace: &str, host: &str) -> bool {
-        self.implicit.contains(&*names::normalize(host))
-            || self.any_import(namespace, |pattern| names::overlaps(pattern, host))
+    fn knows(&self, namespace: &str, host: impl Fn() -> String) -> bool {
+        let Some(imports) = &self.imports else {
+            return true;
+        };
+        imports.may_have(namespace, &host)
+            || !self.implicit.is_empty() && self.implicit.contains(&*names::normalize(&host()))
     }
 
     fn imports_rule(&self, world: &World, key: &Key, facts: &Facts) -> bool {
-        let Facts::Rule { hosts, .. } = facts else {
-            return false;
+        let (Some(imports), Facts::Rule { hosts, .. }) = (&self.imports, facts) else {
+            return true;
         };
+        let domain = &world.mesh().cluster_domain;
         // A delegate has none: its root says whether it is used.
-        self.egress.is_none()
-            || hosts.is_empty()
+        hosts.is_empty()
             || hosts.iter().any(|host| {
-                let host = names::resolve(host, &key.namespace, &world.mesh().cluster_domain);
-                self.any_import(&key.namespace, |pattern| names::overlaps(pattern, &host))
+                imports.may_have(&key.namespace, || {
+                    names::resolve(host, &key.namespace, domain)
+                })
             })
     }
 
     /// Whether a rule of that namespace for that host is for something that it knows.
     fn knows_host(&self, world: &World, host: &str, namespace: &str) -> bool {
-        let Some(egress) = &self.egress else {
+        let Some(imports) = &self.imports else {
             return true;
         };
+        if namespace == self.viewer.namespace {
+            return true;
+        }
         let host = names::resolve(host, namespace, &world.mesh().cluster_domain);
-        let patterns = egress.iter().filter_map(|entry| EgressHost::parse(entry));
-        self.implicit
-            .iter()
-            .any(|known| names::covers(&host, known))
-            || patterns
-                .into_iter()
-                .any(|entry| names::overlaps(entry.host, &host))
-            || namespace == self.viewer.namespace
-    }
-
-    fn any_import(&self, namespace: &str, matches: impl Fn(&str) -> bool) -> bool {
-        let Some(egress) = &self.egress else {
-            return true;
-        };
-        let mut entries = egress.iter().filter_map(|entry| EgressHost::parse(entry));
-        entries.any(|entry| {
-            let is_there = match entry.namespace {
-                EgressNamespace::Any => true,
-                EgressNamespace::Own => namespace == self.viewer.namespace,
-                EgressNamespace::None => false,
-                EgressNamespace::Named(name) => namespace == name,
-            };
-            !entry.excludes && is_there && matches(entry.host)
-        })
+        imports.may_have_anywhere(&host)
+            || self
+                .implicit
+                .iter()
+                .any(|known| names::covers(&host, known))
     }
 
     /// What the Sidecar that holds for it imports: the oldest that selects it, else its namespace's, else the root namespace's.
-    fn imported(&self, world: &World) -> Option<Vec<String>> {
-        let oldest = |namespace: &str, holds: &dyn Fn(&Option<crate::facts::Labels>) -> bool| {
+    fn imported(&self, world: &World) -> Option<Imports> {
+        let oldest = |namespace: &str, holds: &dyn Fn(&Option<Labels>) -> bool| {
             let sidecars = world.in_namespace(kind("networking.istio.io", "Sidecar"), namespace);
             let held = sidecars.filter_map(|(_, known)| match &known.facts {
                 Facts::Sidecar {
@@ -270,7 +213,7 @@ impl Scope {
             held.min().map(|(_, egress)| egress.clone())
         };
         let own = &*self.viewer.namespace;
-        let selecting = |selector: &Option<crate::facts::Labels>| {
+        let selecting = |selector: &Option<Labels>| {
             selector
                 .as_ref()
                 .is_some_and(|wanted| selects(wanted, &self.viewer.labels))
@@ -279,6 +222,7 @@ impl Scope {
             .or_else(|| oldest(own, &Option::is_none))
             .or_else(|| oldest(&world.mesh().root_namespace, &Option::is_none))
             .filter(|egress| !egress.is_empty())
+            .map(|egress| Imports::new(&egress, own))
     }
 
     /// Where the rules that it knows send requests.
@@ -328,50 +272,6 @@ impl Scope {
         let own = format!("{}/", self.viewer.namespace);
         named.retain(|name| name.starts_with(&own));
         named
-    }
-}
-
-fn add_selected(
-    service: &Key,
-    selector: &crate::facts::Labels,
-    world: &World,
-    followers: &mut BTreeSet<(&'static Kind, String)>,
-) {
-    let pods = world.in_namespace(kind("", "Pod"), &service.namespace);
-    let entries = world.in_namespace(
-        kind("networking.istio.io", "WorkloadEntry"),
-        &service.namespace,
-    );
-    for (key, known) in pods.chain(entries) {
-        let (labels, node) = match &known.facts {
-            Facts::Pod { labels, node } => (labels, node.as_str()),
-            Facts::WorkloadEntry { labels } => (labels, ""),
-            _ => continue,
-        };
-        if selects(selector, labels) {
-            followers.insert((key.kind, name_of(key)));
-            add_node(node, followers);
-        }
-    }
-}
-
-fn add_pods(
-    pods: &[(String, String)],
-    world: &World,
-    followers: &mut BTreeSet<(&'static Kind, String)>,
-) {
-    for (namespace, name) in pods {
-        let key = crate::world::pod_key(namespace, name);
-        followers.insert((key.kind, name_of(&key)));
-        if let Some(Facts::Pod { node, .. }) = world.get(&key).map(|known| &known.facts) {
-            add_node(node, followers);
-        }
-    }
-}
-
-fn add_node(node: &str, followers: &mut BTreeSet<(&'static Kind, String)>) {
-    if !node.is_empty() {
-        followers.insert((kind("", "Node"), node.to_owned()));
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use outrigger_core::config::{MeshConfig, Source, load_mesh};
-use outrigger_xds::carried::{key_of, name_of, pack, weight};
+use outrigger_xds::carried::{key_of, pack, weight};
 use outrigger_xds::messages::Resource;
 use outrigger_xds::{Change, Key, Kind, Object};
 
@@ -63,23 +63,29 @@ impl World {
     }
 
     fn put(&mut self, object: Object, touched: &mut Touched) {
-        if let Some(known) = self.objects.get(&object.key)
-            && *known.packed.version == *object.version
-        {
+        let before = self.objects.get(&object.key);
+        if before.is_some_and(|known| *known.packed.version == *object.version) {
             return;
         }
-        self.forget(&object.key, touched);
-        let known = Known {
-            facts: Facts::of(&object),
-            packed: Arc::new(pack(&object)),
-        };
-        self.bytes += weight(&known.packed);
-        self.index(&object.key, &known.facts, true);
-        touched.add(&object.key, &known.facts);
-        if is_mesh_config(&object.key) {
-            self.read_mesh(&object);
+        let facts = Facts::of(&object);
+        if before.is_some_and(|known| known.facts == facts) && !is_mesh_config(&object.key) {
+            // The same as far as others are concerned, such as an endpoint that is ready.
+            touched.keys.insert(object.key.clone());
+            self.bytes -= self
+                .objects
+                .get(&object.key)
+                .map_or(0, |known| weight(&known.packed));
+        } else {
+            self.forget(&object.key, touched);
+            self.index(&object.key, &facts, true);
+            touched.add(&object.key, &facts);
+            if is_mesh_config(&object.key) {
+                self.read_mesh(&object);
+            }
         }
-        self.objects.insert(object.key, known);
+        let packed = Arc::new(pack(&object));
+        self.bytes += weight(&packed);
+        self.objects.insert(object.key, Known { facts, packed });
     }
 
     fn remove(&mut self, key: &Key, touched: &mut Touched) {
@@ -101,8 +107,8 @@ impl World {
     fn index(&mut self, key: &Key, facts: &Facts, is_there: bool) {
         match facts {
             Facts::Slice { pods, .. } => {
-                for (namespace, name) in pods {
-                    note(&mut self.named_by, pod_key(namespace, name), key, is_there);
+                for pod in pods {
+                    note(&mut self.named_by, pod.clone(), key, is_there);
                 }
             }
             Facts::Pod { node, .. } if !node.is_empty() => {
@@ -254,21 +260,6 @@ fn is_mesh_config(key: &Key) -> bool {
     key.kind.kind == "ConfigMap" && &*key.name == MESH_CONFIG
 }
 
-pub(crate) fn pod_key(namespace: &str, name: &str) -> Key {
-    Key {
-        kind: kind("", "Pod"),
-        namespace: namespace.into(),
-        name: name.into(),
-    }
-}
-
-/// A kind that is known to be one.
-pub(crate) fn kind(group: &str, kind: &str) -> &'static Kind {
-    let mut kinds = outrigger_xds::KINDS.iter();
-    let found = kinds.find(|known| known.group == group && known.kind == kind);
-    found.expect("callers name kinds of the table")
-}
-
 /// What a change concerns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Touched {
@@ -296,10 +287,5 @@ impl Touched {
     pub fn extend(&mut self, other: Self) {
         self.keys.extend(other.keys);
         self.causes.extend(other.causes);
-    }
-
-    /// By kind, as sessions are told.
-    pub fn names(&self) -> impl Iterator<Item = (&'static Kind, String)> {
-        self.keys.iter().map(|key| (key.kind, name_of(key)))
     }
 }

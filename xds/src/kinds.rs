@@ -1,8 +1,13 @@
 //! The kinds that travel, by the names that istiod's `api` generator gives them.
 
-/// A kind of object, as Kubernetes knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
+
+/// A kind of object, as Kubernetes knows it. Kinds are told apart, and ordered, by their place in [`KINDS`]: each object has one in
+/// its key.
+#[derive(Clone, Copy, Debug)]
 pub struct Kind {
+    at: u8,
     /// Such as `networking.istio.io`; empty for those of Kubernetes' core.
     pub group: &'static str,
     /// The version that is asked for, such as `v1`.
@@ -16,7 +21,47 @@ pub struct Kind {
 }
 
 /// All of them, in the order in which they are read.
-pub const KINDS: &[Kind] = &[
+pub const KINDS: &[Kind] = &numbered(ROWS);
+
+const fn numbered<const N: usize>(mut rows: [Kind; N]) -> [Kind; N] {
+    let mut at = 0;
+    while at < N {
+        #[expect(clippy::cast_possible_truncation, reason = "there are some thirty")]
+        {
+            rows[at].at = at as u8;
+        }
+        at += 1;
+    }
+    rows
+}
+
+impl PartialEq for Kind {
+    fn eq(&self, other: &Self) -> bool {
+        self.at == other.at
+    }
+}
+
+impl Eq for Kind {}
+
+impl PartialOrd for Kind {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Kind {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.at.cmp(&other.at)
+    }
+}
+
+impl Hash for Kind {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.at.hash(state);
+    }
+}
+
+const ROWS: [Kind; 26] = [
     cluster("", "v1", "Namespace", "namespaces"),
     cluster("", "v1", "Node", "nodes"),
     of("", "v1", "Service", "services"),
@@ -101,6 +146,7 @@ const fn of(
     plural: &'static str,
 ) -> Kind {
     Kind {
+        at: 0,
         group,
         version,
         kind,

@@ -135,12 +135,12 @@ impl Session {
         }
     }
 
-    /// Objects of these names have changed, or may be seen no more, or for the first time.
-    pub fn touch(&mut self, kind: &'static Kind, names: impl IntoIterator<Item = Arc<str>>) {
+    /// The object of this name has changed, or may be seen no more, or for the first time.
+    pub fn touch(&mut self, kind: &'static Kind, name: Arc<str>) {
         if let Some(watch) = self.watches.get_mut(kind)
             && let Stale::Names(stale) = &mut watch.stale
         {
-            stale.extend(names);
+            stale.insert(name);
         }
     }
 

@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use outrigger_core::cluster::Registry;
 use outrigger_core::compile::{Answers, Workload, compile};
 use outrigger_core::config::{MeshConfig, Source, load};
-use outrigger_xds::{Change, KINDS, Object};
+use outrigger_xds::{Change, KINDS, Kind, Object};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::documents;
+use crate::followers::followers;
 
 fn world(texts: &[Value]) -> World {
     let mut world = World::default();
@@ -329,14 +330,14 @@ proptest! {
         for change in changes(&after) {
             let had = has(&world, &scope);
             let touched = world.apply(change);
-            let mut told: BTreeSet<(&'static Kind, String)> = touched.names().collect();
+            let mut told = touched.keys.clone();
             let mut is_whole = false;
             if scope.is_concerned(&touched, &world) {
                 let new = Scope::new(&viewer, &world);
                 is_whole = new != scope;
                 scope = new;
             }
-            told.extend(scope.followers(&touched, &world));
+            told.extend(followers(&touched, &world));
             let has = has(&world, &scope);
             let names: BTreeSet<_> = had.keys().chain(has.keys()).cloned().collect();
             let other = names.into_iter().filter(|name| had.get(name) != has.get(name));
@@ -347,11 +348,11 @@ proptest! {
     }
 }
 
-fn has(world: &World, scope: &Scope) -> BTreeMap<(&'static Kind, String), String> {
+fn has(world: &World, scope: &Scope) -> BTreeMap<Key, String> {
     let kinds = KINDS.iter().flat_map(|kind| world.of_kind(kind));
     kinds
         .filter(|(key, known)| scope.sees(world, key, known))
-        .map(|(key, known)| ((key.kind, name_of(key)), known.packed.version.clone()))
+        .map(|(key, known)| (key.clone(), known.packed.version.clone()))
         .collect()
 }
 
@@ -444,9 +445,7 @@ fn an_object_is_a_change_once() {
     assert!(bytes > 100);
     let gone: Vec<Object> = Vec::new();
     let touched = world.apply(Change::All(kind("", "Service"), gone));
-    assert_eq!(
-        touched.names().collect::<Vec<_>>(),
-        [(kind("", "Service"), "a/cart".to_owned())]
-    );
+    let names: Vec<String> = touched.keys.iter().map(name_of).collect();
+    assert_eq!(names, ["a/cart"]);
     assert!(world.is_empty() && world.bytes() == 0);
 }

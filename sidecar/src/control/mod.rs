@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outrigger_control::discovery::{Limits, Server};
+use outrigger_control::discovery::{Limits, Server, listen};
 use outrigger_control::hub::Hub;
 use outrigger_xds::KINDS;
 use outrigger_xds::service::Discovery;
@@ -78,8 +78,8 @@ async fn serve(args: &ControlArgs) -> Result<(), (u8, String)> {
         max_streams: args.max_clients,
     };
     let server = Arc::new(Server::new(Arc::clone(&hub), limits));
-    let (plain, plain_addr) = bind(args.plain, "--plain").await?;
-    let (admin, admin_addr) = bind(args.admin, "--admin").await?;
+    let (plain, plain_addr) = bind(args.plain, "--plain")?;
+    let (admin, admin_addr) = bind(args.admin, "--admin")?;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let kinds: Vec<_> = KINDS.iter().collect();
     let world = Arc::clone(&hub);
@@ -119,8 +119,8 @@ fn no_signals(error: std::io::Error) -> (u8, String) {
 }
 
 /// Listens there, and says where that is.
-async fn bind(addr: SocketAddr, option: &str) -> Result<(TcpListener, SocketAddr), (u8, String)> {
-    let bound = TcpListener::bind(addr).await;
+fn bind(addr: SocketAddr, option: &str) -> Result<(TcpListener, SocketAddr), (u8, String)> {
+    let bound = listen(addr);
     let cannot = |error| (BAD, format!("cannot listen on {addr} ({option}): {error}"));
     let listener = bound.map_err(cannot)?;
     let addr = listener.local_addr().map_err(cannot)?;

@@ -104,12 +104,12 @@ impl Play {
                 let (kind, name) = (kinds()[kind], format!("ns/{name}"));
                 let is = Arc::new(resource(kind, &name, self.version));
                 self.world.0.insert((kind, name.clone()), is);
-                self.session.touch(kind, [name.as_str().into()]);
+                self.session.touch(kind, name.as_str().into());
             }
             Step::Remove(kind, name) => {
                 let (kind, name) = (kinds()[kind], format!("ns/{name}"));
                 self.world.0.remove(&(kind, name.clone()));
-                self.session.touch(kind, [name.as_str().into()]);
+                self.session.touch(kind, name.as_str().into());
             }
             Step::Send => self.down.extend(self.session.responses(&self.world, "v")),
             Step::Arrive if !self.down.is_empty() => {
@@ -262,7 +262,7 @@ fn names_can_be_asked_for() {
         ..DeltaDiscoveryRequest::default()
     };
     assert_eq!(session.hear(other), Heard::Unknown("of/v1/Nobody".into()));
-    session.touch(rules, ["ns/1".into()]);
+    session.touch(rules, "ns/1".into());
     assert!(
         session.responses(&World::default(), "v").is_empty(),
         "nobody wants rules"
