@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use outrigger_xds::carried::weight;
 use outrigger_xds::messages::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource};
@@ -12,7 +13,8 @@ use outrigger_xds::server::{Heard, Offer, Session};
 use outrigger_xds::service::{Discover, Responses};
 use outrigger_xds::{Key, Kind};
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::time::{Instant, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status, Streaming};
 use tracing::{debug, info, warn};
@@ -51,12 +53,18 @@ pub fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
 pub struct Limits {
     /// Streams at a time. Each costs what its client has, a pointer for each object.
     pub max_streams: u64,
+    /// Clients that are sent a first configuration at a time: all of it is in memory until it is sent. Others wait.
+    pub max_first: usize,
 }
+
+/// A client that has not taken its first configuration for so long is waited for by nobody else.
+const FIRST_TAKEN: Duration = Duration::from_secs(10);
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             max_streams: 20_000,
+            max_first: 64,
         }
     }
 }
@@ -67,6 +75,7 @@ pub struct Server {
     hub: Arc<Hub>,
     limits: Limits,
     clients: Arc<Clients>,
+    gate: Arc<Semaphore>,
 }
 
 /// The clients that are there now, for people.
@@ -124,6 +133,7 @@ impl Server {
             hub,
             limits,
             clients: Arc::default(),
+            gate: Arc::new(Semaphore::new(limits.max_first)),
         }
     }
 
@@ -156,9 +166,11 @@ impl Discover for Server {
             requests: requests.into_inner(),
             sender,
             session: Session::default(),
+            first: None,
         };
+        let gate = Arc::clone(&self.gate);
         tokio::spawn(async move {
-            if let Err(status) = stream.serve(proven).await {
+            if let Err(status) = stream.serve(proven, &gate).await {
                 debug!(target: "discovery", "a stream ended: {status}");
             }
         });
@@ -190,6 +202,8 @@ struct Stream {
     requests: Streaming<DeltaDiscoveryRequest>,
     sender: mpsc::Sender<Result<DeltaDiscoveryResponse, Status>>,
     session: Session,
+    /// A place at the gate, until the first configuration was taken, and until when.
+    first: Option<(OwnedSemaphorePermit, Instant)>,
 }
 
 /// Where a stream stands.
@@ -202,7 +216,7 @@ struct Standing {
 }
 
 impl Stream {
-    async fn serve(mut self, proven: Option<Proven>) -> Result<(), Status> {
+    async fn serve(mut self, proven: Option<Proven>, gate: &Arc<Semaphore>) -> Result<(), Status> {
         let Some(first) = self.requests.message().await? else {
             return Ok(());
         };
@@ -229,6 +243,13 @@ impl Stream {
             push,
             id,
         };
+        tokio::select! {
+            // It is never closed.
+            place = Arc::clone(gate).acquire_owned() => {
+                self.first = place.ok().map(|place| (place, Instant::now() + FIRST_TAKEN));
+            }
+            () = self.sender.closed() => {}
+        }
         self.hear(first, &standing);
         let ended = self.turns(&mut standing).await;
         self.clients.lock().remove(&id);
@@ -241,7 +262,9 @@ impl Stream {
             if !self.send(standing).await {
                 return Ok(());
             }
+            let until = self.first.as_ref().map(|(_, until)| *until);
             tokio::select! {
+                () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => self.first = None,
                 request = self.requests.message() => match request? {
                     Some(request) => self.hear(request, standing),
                     None => return Ok(()),
@@ -257,8 +280,12 @@ impl Stream {
     }
 
     fn hear(&mut self, request: DeltaDiscoveryRequest, standing: &Standing) {
+        let heard = self.session.hear(request);
+        if self.first.is_some() && self.session.is_settled() {
+            self.first = None;
+        }
         let counts = &self.open.0.counts;
-        match self.session.hear(request) {
+        match heard {
             Heard::Took(kind) => {
                 Counts::add(&counts.taken, 1);
                 let push = standing.push;

@@ -1,6 +1,7 @@
 //! What `outrigger control` takes.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -61,6 +62,15 @@ pub(crate) struct ControlArgs {
         env = "OUTRIGGER_CONTROL_MAX_CLIENTS"
     )]
     pub(crate) max_clients: u64,
+
+    /// Clients that are sent a first configuration at a time; others wait, for all of it is in memory until it is sent
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "64",
+        env = "OUTRIGGER_CONTROL_MAX_FIRST_AT_ONCE"
+    )]
+    pub(crate) max_first_at_once: NonZeroUsize,
 
     /// What is told of what happens, such as `warn` or `info,discovery:debug` [default: info]
     #[arg(long, value_name = "LEVELS", env = "OUTRIGGER_LOG")]

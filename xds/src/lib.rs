@@ -10,6 +10,7 @@ pub mod carried;
 pub mod certificates;
 pub mod channel;
 pub mod client;
+mod codec;
 mod kinds;
 pub mod messages;
 mod object;

@@ -16,6 +16,7 @@ use tonic::server::{Grpc, NamedService, StreamingService};
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 
+use crate::codec::ExactCodec;
 use crate::messages::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
 
 /// What it is called.
@@ -98,7 +99,7 @@ where
                 let told = "only DeltaAggregatedResources is served";
                 return Ok(Status::new(Code::Unimplemented, told).into_http());
             }
-            let codec = ProstCodec::default();
+            let codec = ExactCodec::default();
             let mut grpc = Grpc::new(codec).max_decoding_message_size(MAX_REQUEST_BYTES);
             Ok(grpc.streaming(Method(inner), request).await)
         })

@@ -76,6 +76,7 @@ async fn serve(args: &ControlArgs) -> Result<(), (u8, String)> {
     let files = Files::start(args, sender, hang_up).await?;
     let limits = Limits {
         max_streams: args.max_clients,
+        max_first: args.max_first_at_once.get(),
     };
     let server = Arc::new(Server::new(Arc::clone(&hub), limits));
     let (plain, plain_addr) = bind(args.plain, "--plain")?;
