@@ -241,7 +241,7 @@ async fn changes(
     let at = |share: usize| {
         times
             .get(times.len() * share / 100)
-            .or(times.last())
+            .or_else(|| times.last())
             .copied()
     };
     #[expect(clippy::cast_precision_loss, reason = "a count of changes")]
