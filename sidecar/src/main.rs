@@ -4,6 +4,7 @@
 
 mod access_log_args;
 mod admin_args;
+mod authority_args;
 mod ca;
 mod check;
 mod cli;

@@ -12,6 +12,7 @@ use outrigger_core::worker::WorkerSettings;
 
 use crate::access_log_args::AccessLogArgs;
 use crate::admin_args::AdminArgs;
+use crate::authority_args::AuthorityArgs;
 use crate::dns_args::DnsArgs;
 use crate::event_levels::Levels;
 use crate::gateway_args::GatewayArgs;
@@ -118,6 +119,9 @@ pub(crate) struct RunArgs {
 
     #[command(flatten)]
     pub(crate) identity: IdentityArgs,
+
+    #[command(flatten)]
+    pub(crate) authority: AuthorityArgs,
 
     /// A label of this workload; may be repeated. `topology.kubernetes.io/region`, `topology.kubernetes.io/zone` and
     /// `topology.istio.io/subzone`, or `istio-locality` with `region.zone.subzone`, say where it is

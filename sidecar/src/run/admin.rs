@@ -34,6 +34,7 @@ use hyper::header::HeaderMap;
 use hyper::{Method, Request, StatusCode};
 use outrigger_core::overload::Marks;
 use outrigger_core::worker::WorkerSettings;
+use outrigger_identity::csr::Held;
 use outrigger_runtime::{Direction, Handle, Stage};
 use outrigger_telemetry::Telemetry;
 use outrigger_telemetry::exposition::Form;
@@ -92,6 +93,8 @@ pub(super) struct Sources {
     pub(super) lookup: Arc<outrigger_dns::LookupCounts>,
     /// Who this workload is, if it is anybody.
     pub(super) identity: Option<Arc<identity::Shared>>,
+    /// What an authority gives it, if one is asked.
+    pub(super) given: Option<Held>,
     /// Whether the machine is full.
     pub(super) overload: Arc<super::overload::Shown>,
     /// From where on it is, in the order of resources.
@@ -253,7 +256,8 @@ impl Admin {
             }
             Endpoint::Certs => {
                 let known = sources.identity.as_ref().map(|shared| shared.known());
-                answer::json(certs::certs(known.as_ref(), SystemTime::now()))
+                let not_renewed = sources.given.as_ref().and_then(Held::fault);
+                answer::json(certs::certs(known.as_ref(), not_renewed, SystemTime::now()))
             }
             Endpoint::Overload => {
                 let (found, stats) = (sources.overload.found(), handle.stats());

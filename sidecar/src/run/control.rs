@@ -7,6 +7,7 @@ use std::time::Duration;
 use outrigger_core::compile::Answers;
 use outrigger_core::config::{Finding, Severity};
 use outrigger_core::snapshot::Snapshot;
+use outrigger_identity::csr::Held;
 use outrigger_runtime::Handle;
 use outrigger_telemetry::Telemetry;
 use tokio::runtime::{Builder, Runtime};
@@ -44,6 +45,17 @@ const POLL: Duration = Duration::from_secs(10);
 /// How often a first configuration is looked for.
 const LOOK_FOR_FIRST: Duration = Duration::from_millis(20);
 
+/// What came of waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Came {
+    /// What was waited for.
+    Here,
+    /// It took too long.
+    Late,
+    /// Somebody wants us to end.
+    End,
+}
+
 /// Receives signals from the moment it exists.
 pub(super) struct Control {
     runtime: Runtime,
@@ -75,6 +87,27 @@ impl Control {
                     },
                     _ = tell.tick() => warn!(target: "discovery", "there is no first configuration yet, and nothing listens"),
                     _ = signals.end() => return false,
+                }
+            }
+        })
+    }
+
+    /// Waits until an authority has given an identity, for so long.
+    pub(super) fn wait_for_identity(&mut self, held: &Held, limit: Duration) -> Came {
+        let Self { runtime, signals } = self;
+        runtime.block_on(async {
+            let mut tell = interval_at(Instant::now() + TELL_EVERY, TELL_EVERY);
+            let mut look = interval_at(Instant::now(), LOOK_FOR_FIRST);
+            let late = sleep(limit);
+            tokio::pin!(late);
+            loop {
+                tokio::select! {
+                    _ = look.tick() => if held.is_here() {
+                        return Came::Here;
+                    },
+                    () = &mut late => return Came::Late,
+                    _ = tell.tick() => warn!(target: "identity", "there is no first certificate yet, and nothing listens"),
+                    _ = signals.end() => return Came::End,
                 }
             }
         })

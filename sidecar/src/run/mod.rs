@@ -18,6 +18,7 @@ pub(crate) mod events;
 mod gathered;
 mod held;
 mod history;
+mod identified;
 mod identity;
 mod incidents;
 mod jwks;
@@ -67,6 +68,7 @@ use command::Command;
 use configuration::{Configuration, Reading};
 use control::Control;
 pub(crate) use control::print_findings;
+use identified::Identified;
 use identity::Keeper;
 use jwks::{KeyFetcher, Trusted};
 use listeners::Listeners;
@@ -166,15 +168,15 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     for words in said {
         warn!(target: "access_log", "{words}");
     }
-    let keeper = args
-        .identity
-        .files()
-        .map(|files| Keeper::new(Box::new(files)));
-    let identity = keeper.as_ref().map(Keeper::shared);
     let mut takeover = Takeover::start(args)?;
     let (commands, received) = tokio::sync::mpsc::unbounded_channel();
     let mut control = Control::new()
         .map_err(|error| Failure::bad(format!("cannot wait for signals: {error}")))?;
+    let Some(Identified { keeper, held }) = identified::start(args, &mut control, &commands)?
+    else {
+        return Ok(());
+    };
+    let identity = keeper.as_ref().map(Keeper::shared);
     let origin = match origin(args, &commands)? {
         Origin::Discovered(inbox) if !control.wait_for_first(&inbox) => return Ok(()),
         origin => origin,
@@ -268,6 +270,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         lookup: counts_of_lookup,
         dns: names.as_ref().map(|names| Arc::clone(names.counts())),
         identity,
+        given: held,
         about: admin::About::new(args, runtime.name, admin.to_string()),
     };
     let open = admin::start(

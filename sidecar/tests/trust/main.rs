@@ -1,5 +1,6 @@
 //! Trust while it changes and while it is attacked, through the program over real sockets, on each runtime that this machine has:
-//! certificates that rotate under load, files that rules name, handshakes that somebody breaks, keys of issuers behind https.
+//! certificates that rotate under load, files that rules name, handshakes that somebody breaks, keys of issuers behind https,
+//! identities that an authority gives and renews.
 
 #![allow(clippy::unwrap_used, reason = "a failure of the stage fails the test")]
 
@@ -12,6 +13,7 @@ mod proxy;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod authority;
 mod by_hand;
 mod files;
 mod handshakes;

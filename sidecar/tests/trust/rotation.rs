@@ -22,14 +22,14 @@ use super::support::PATIENCE;
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Clients that ask without a pause, and say of each answer whether it is one.
-struct Load {
+pub(super) struct Load {
     answered: Receiver<String>,
     is_over: Arc<AtomicBool>,
     clients: Vec<JoinHandle<()>>,
 }
 
 impl Load {
-    fn on(addr: SocketAddr) -> Self {
+    pub(super) fn on(addr: SocketAddr) -> Self {
         let (sender, answered) = channel();
         let is_over = Arc::new(AtomicBool::new(false));
         let client = |sender: Sender<String>| {
@@ -52,7 +52,7 @@ impl Load {
     }
 
     /// So many requests are answered from now on, and all before.
-    fn goes_on(&self, when: &str) {
+    pub(super) fn goes_on(&self, when: &str) {
         let before = self.answered.try_iter().collect::<Vec<_>>();
         let more = (0..30).map(|_| self.answered.recv_timeout(PATIENCE).unwrap());
         for line in before.into_iter().chain(more) {
@@ -61,7 +61,7 @@ impl Load {
     }
 
     /// All are answered.
-    fn end(self) {
+    pub(super) fn end(self) {
         self.is_over.store(true, Ordering::Relaxed);
         for client in self.clients {
             client.join().unwrap();

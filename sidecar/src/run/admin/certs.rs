@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::run::identity::Known;
 
 /// The document.
-pub(super) fn certs(known: Option<&Known>, now: SystemTime) -> String {
+pub(super) fn certs(known: Option<&Known>, not_renewed: Option<String>, now: SystemTime) -> String {
     let identity = known.and_then(|known| known.identity.as_ref());
     let value = match identity {
         Some(identity) => {
@@ -23,11 +23,14 @@ pub(super) fn certs(known: Option<&Known>, now: SystemTime) -> String {
             if let Some(refused) = known.and_then(|known| known.refused.as_ref()) {
                 value["refused"] = json!(refused);
             }
+            if let Some(why) = not_renewed {
+                value["not_renewed"] = json!(why);
+            }
             value
         }
         None => json!({
             "certificates": [],
-            "why": "this workload has no identity (`--identity`)",
+            "why": "this workload has no identity (`--identity` or `--ca`)",
         }),
     };
     format!("{value:#}\n")
@@ -59,7 +62,7 @@ mod tests {
 
     #[test]
     fn without_an_identity_there_is_nothing_to_list() {
-        let told: Value = serde_json::from_str(&certs(None, SystemTime::now())).unwrap();
+        let told: Value = serde_json::from_str(&certs(None, None, SystemTime::now())).unwrap();
         assert_eq!(told["certificates"], json!([]));
     }
 }

@@ -3,6 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use outrigger_identity::Remaining;
+use outrigger_identity::csr::Held;
 use outrigger_telemetry::exposition::{Scope, Sheet, Stat, Value};
 
 use super::super::Sources;
@@ -67,7 +68,10 @@ pub(super) fn add(sheet: &mut Sheet, of: &Sources) {
             "Identities that were refused",
             known.refusals,
         ),
-    ] {
+    ]
+    .into_iter()
+    .chain(of_authority(of))
+    {
         let stat = Stat {
             text,
             family,
@@ -76,4 +80,27 @@ pub(super) fn add(sheet: &mut Sheet, of: &Sources) {
         };
         sheet.add(&OURS, stat, Value::Counter(count));
     }
+}
+
+/// What has come of asking an authority, if one is asked.
+fn of_authority(
+    of: &Sources,
+) -> impl Iterator<Item = (&'static str, &'static str, &'static str, u64)> {
+    let counts = of.given.iter().map(Held::counts);
+    counts.flat_map(|counts| {
+        [
+            (
+                "identity_given",
+                "identity_given_total",
+                "Certificates that the authority gave",
+                counts.given(),
+            ),
+            (
+                "identity_not_given",
+                "identity_not_given_total",
+                "Requests to the authority that came to nothing",
+                counts.failed(),
+            ),
+        ]
+    })
 }
