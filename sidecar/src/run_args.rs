@@ -49,6 +49,9 @@ Examples:
   By what a control plane says, instead of files (`outrigger control`):
     outrigger run --xds http://127.0.0.1:15010 --namespace shop --label app=cart
 
+  With an identity that an authority gives and renews:
+    outrigger run --config rules/ --namespace shop --ca control.example:15012 --ca-roots root-cert.pem --token token
+
   Record the run, to be replayed elsewhere (the file holds every byte, secrets too; without bodies it is smaller):
     outrigger run --config rules/ --record run.rec --record-without-bodies
     outrigger replay run.rec
