@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+use std::time::SystemTime;
 
 use outrigger_core::peer::SpiffeId;
 use outrigger_identity::Certificate;
@@ -33,8 +34,8 @@ const NO_DESCRIPTORS: std::time::Duration = std::time::Duration::from_millis(50)
 pub struct Peer {
     /// Where it is.
     pub addr: SocketAddr,
-    /// Who it is, if it has shown a certificate of the mesh.
-    pub caller: Option<Caller>,
+    /// Who it is, if it has shown a certificate of the mesh, and until when that one is good: a connection may live longer.
+    pub caller: Option<(Caller, SystemTime)>,
 }
 
 /// A connection whose handshake is done.
@@ -173,11 +174,12 @@ async fn shake(
 
 /// Whose a certificate is whose chain was verified: exactly one URI name, of a workload of the trust domain (SPIFFE X.509-SVID
 /// §2).
-fn caller(leaf: &CertificateDer<'_>, trust_domain: &str) -> Option<Caller> {
+fn caller(leaf: &CertificateDer<'_>, trust_domain: &str) -> Option<(Caller, SystemTime)> {
     let read = Certificate::read(leaf).ok()?;
     let [uri] = &*read.uri_names else {
         return None;
     };
     let id = SpiffeId::parse(uri).filter(|id| id.trust_domain == trust_domain)?;
-    Caller::new(id.namespace, id.service_account, Proof::Certificate).ok()
+    let caller = Caller::new(id.namespace, id.service_account, Proof::Certificate).ok()?;
+    Some((caller, read.not_after))
 }

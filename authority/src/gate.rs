@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+use std::time::SystemTime;
 
 use http::header::AUTHORIZATION;
 use tokio::sync::Semaphore;
@@ -72,9 +73,14 @@ impl Keeper {
             (Some(_), Some(_)) => Err(Refused::NotProved("there are two tokens".into())),
             (None, _) => match head.extensions.get::<Peer>() {
                 Some(Peer {
-                    caller: Some(caller),
+                    caller: Some((caller, until)),
                     ..
-                }) => Ok(caller.clone()),
+                }) if *until > SystemTime::now() => Ok(caller.clone()),
+                Some(Peer {
+                    caller: Some(_), ..
+                }) => Err(Refused::NotProved(
+                    "the certificate of this connection is over".into(),
+                )),
                 _ => Err(Refused::NotProved(
                     "neither a token (authorization: Bearer) nor a certificate of this mesh".into(),
                 )),
@@ -176,5 +182,57 @@ where
             };
             Ok(status.into_http())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::caller::{Proof, Reviewing};
+
+    struct Nobody;
+
+    impl Reviewer for Nobody {
+        fn review<'a>(&'a self, token: &'a str) -> Reviewing<'a> {
+            Box::pin(async move { Err(Refused::NotProved(format!("asked about {token}"))) })
+        }
+    }
+
+    #[tokio::test]
+    async fn proofs_are_looked_at_in_their_order() {
+        let keeper = Keeper::new(Arc::new(Nobody), Limits::default(), Arc::default());
+        let hour = Duration::from_secs(3_600);
+        let now = SystemTime::now();
+        let long = format!("Bearer {}", "x".repeat(MAX_TOKEN_BYTES + 1));
+        for (values, until, words) in [
+            (&[][..], None, "neither a token"),
+            (&[], Some(now + hour), "cart"),
+            (&[], Some(now - hour), "is over"),
+            (&["Bearer a"], None, "asked about a"),
+            (&["bearer   a "], Some(now + hour), "asked about a"),
+            (&["Bearer a", "Bearer b"], Some(now + hour), "two tokens"),
+            (&["Basic a"], Some(now + hour), "is no token"),
+            (&["Bearer"], None, "is no token"),
+            (&["Bearer  "], None, "is no token"),
+            (&[long.as_str()], None, "too long"),
+        ] {
+            let mut request = http::Request::new(());
+            for value in values {
+                let value = http::HeaderValue::from_str(value).unwrap();
+                request.headers_mut().append(AUTHORIZATION, value);
+            }
+            if let Some(until) = until {
+                let caller = Caller::new("shop", "cart", Proof::Certificate).unwrap();
+                let addr = ([127, 0, 0, 1], 1).into();
+                let caller = Some((caller, until));
+                request.extensions_mut().insert(Peer { addr, caller });
+            }
+            let (head, ()) = request.into_parts();
+            let found = keeper.who(&head).await;
+            let told = found.map_or_else(|why| why.to_string(), |caller| caller.service_account);
+            assert!(told.contains(words), "{values:?} {until:?}: {told}");
+        }
     }
 }

@@ -9,7 +9,7 @@
 //! use std::sync::Arc;
 //! use std::time::SystemTime;
 //! use outrigger_authority::{
-//!     Authority, CaFiles, Gate, Keeper, KnownTokens, Limits, Serving, Signer, incoming,
+//!     Authority, CaFiles, Follower, Gate, Keeper, KnownTokens, Limits, Serving, Signer, incoming,
 //! };
 //!
 //! let now = SystemTime::now();
@@ -23,6 +23,8 @@
 //! let names = vec!["outrigger.outrigger-system.svc".to_owned()];
 //! let serving = Arc::new(Serving::new(Arc::clone(&authority), names, now)?);
 //! tokio::spawn(Arc::clone(&serving).keep());
+//! let folder = "/var/lib/outrigger/ca".into();
+//! tokio::spawn(Follower::new(Arc::clone(&authority), folder, files).follow());
 //! let listener = tokio::net::TcpListener::bind("0.0.0.0:15012").await?;
 //! tonic::transport::Server::builder()
 //!     .add_service(Gate::new(authority.service(), keeper))
@@ -37,6 +39,7 @@ mod accept;
 mod caller;
 mod counts;
 mod files;
+mod follow;
 mod gate;
 mod limits;
 mod request;
@@ -49,6 +52,7 @@ pub use accept::{Peer, Stream, incoming};
 pub use caller::{Caller, Proof, Refused, Reviewer, Reviewing};
 pub use counts::Counts;
 pub use files::{CA_CERT, CA_KEY, CERT_CHAIN, CaFiles, ROOT_CERT, ROOT_LIFETIME};
+pub use follow::Follower;
 pub use gate::{Gate, Keeper, MAX_TOKEN_BYTES};
 pub use limits::Limits;
 pub use request::{BadRequest, Requested};

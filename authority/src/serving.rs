@@ -120,7 +120,7 @@ impl Serving {
         Ok(left.unwrap_or_default().min(LOOK))
     }
 
-    /// Renews it for ever; what it may not end before is said by who spawns it.
+    /// Renews it for ever, in a task that whoever serves spawns.
     pub async fn keep(self: Arc<Self>) {
         loop {
             let pause = match self.renew(SystemTime::now()) {

@@ -96,6 +96,10 @@ impl Signer {
             false => read(&files.chain, CERT_CHAIN)?,
         };
         let key = key(&files.key)?;
+        // With old and new roots in one bundle the wrong pair might be believed by some, and not by others.
+        if public_key(&own)? != key.der_bytes() {
+            return Err(format!("`{CA_KEY}` is not the key of `{CA_CERT}`"));
+        }
         let issuer =
             Issuer::from_ca_cert_der(&own, key).map_err(|error| format!("`{CA_CERT}`: {error}"))?;
         let is_root = |one: &CertificateDer<'_>| roots_der.iter().any(|root| root == one);
@@ -306,6 +310,13 @@ fn serial() -> Result<[u8; SERIAL_BYTES], String> {
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| "there is no randomness".to_owned())?;
     bytes[0] = bytes[0] & 0x7f | 0x40;
     Ok(bytes)
+}
+
+/// The key of a certificate, without what says its kind.
+fn public_key(der: &CertificateDer<'_>) -> Result<Vec<u8>, String> {
+    let (_, read) = x509_parser::parse_x509_certificate(der)
+        .map_err(|_| format!("`{CA_CERT}` is no certificate"))?;
+    Ok(read.public_key().subject_public_key.data.to_vec())
 }
 
 /// PKCS #8, PKCS #1 or SEC 1.

@@ -4,8 +4,11 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use std::sync::Arc;
+
 use outrigger_authority::{
-    BadRequest, CaFiles, Caller, Lifetime, Proof, Requested, Signed, Signer,
+    Authority, BadRequest, CaFiles, Caller, Follower, Lifetime, Limits, Proof, Requested, Signed,
+    Signer,
 };
 use outrigger_identity::{Allowed, Certificate, check, pem_certificates, pem_material};
 use rcgen::{CertificateParams, KeyPair, SanType};
@@ -246,7 +249,7 @@ fn pieces_that_do_not_belong_together_are_found_at_once() {
     for (why, words) in [
         (
             with(&|files| files.key.clone_from(&other.key)),
-            "is not believed",
+            "is not the key of",
         ),
         (
             with(&|files| files.roots.clone_from(&other.roots)),
@@ -285,4 +288,37 @@ fn replicas_that_begin_at_once_share_one_root() {
     assert_eq!(mode(&folder.join("ca-key.pem")) & 0o777, 0o600);
     assert_eq!(mode(&folder) & 0o777, 0o700);
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn another_root_in_the_folder_is_taken_and_a_broken_one_is_not() {
+    let path = std::env::temp_dir().join(format!("outrigger-follow-{}", std::process::id()));
+    let files = CaFiles::read_or_make(&path, "td", now()).unwrap();
+    let signer = Signer::open(&files, "td", now()).unwrap();
+    let authority = Arc::new(Authority::new(signer, Limits::default()));
+    let mut follower = Follower::new(Arc::clone(&authority), path.clone(), files.clone());
+    assert_eq!(follower.look(now()), Ok(false));
+    let mut folder = outrigger_identity::authority::Folder::open(&path).unwrap();
+    folder.rotate(now(), DAY).unwrap();
+    assert_eq!(follower.look(now()), Ok(true));
+    assert_eq!(authority.signer().roots_der().len(), 2);
+    // Told once, and what is in use stays.
+    std::fs::write(path.join("ca-cert.pem"), &files.cert).unwrap();
+    assert!(
+        follower
+            .look(now())
+            .unwrap_err()
+            .contains("is not the key of")
+    );
+    assert_eq!(follower.look(now()), Ok(false));
+    std::fs::remove_file(path.join("ca-cert.pem")).unwrap();
+    assert!(follower.look(now()).unwrap_err().contains("ca-cert.pem"));
+    assert_eq!(authority.signer().roots_der().len(), 2);
+    let key = KeyPair::generate().unwrap();
+    let requested = Requested::read(&plain(&key), MAX).unwrap();
+    let signed = authority
+        .signer()
+        .sign(&requested, &cart(), lifetime(0), now());
+    assert!(signed.is_ok());
+    std::fs::remove_dir_all(&path).unwrap();
 }
